@@ -1,0 +1,112 @@
+/**
+ * What a decision may ask for. Short effects run in order, inside the round; at most one job runs beside the rounds.
+ * Each effect carries the facts it was judged on (revisions, names), so that acting re-checks them.
+ */
+import type { ConfigKey, FailoverKey, SyncKey } from './cluster.ts';
+import type { JsonObject } from './json.ts';
+import type { Lsn } from './units.ts';
+
+/** Where a standby streams or clones from. */
+export interface Source {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Role the server configuration is written for. */
+export type ServerRole = { readonly kind: 'primary' } | { readonly kind: 'standby'; readonly source: Source | null };
+
+export type Effect =
+  | { readonly kind: 'acquire-leader' }
+  | { readonly kind: 'release-leader'; readonly optime: Lsn | null }
+  /** Create `initialize` on our lease: the winner bootstraps in the same round. */
+  | { readonly kind: 'race-initialize' }
+  | { readonly kind: 'write-initialize'; readonly systemIdentifier: string; readonly onlyIfAbsent: boolean }
+  | { readonly kind: 'clear-initialize' }
+  | { readonly kind: 'write-config'; readonly data: JsonObject; readonly expected: ConfigKey | null }
+  | {
+      readonly kind: 'write-sync';
+      readonly leader: string;
+      readonly quorum: number;
+      readonly standbys: readonly string[];
+      readonly expected: SyncKey | null;
+    }
+  | { readonly kind: 'delete-sync'; readonly expected: SyncKey }
+  | { readonly kind: 'write-status' }
+  | { readonly kind: 'write-history' }
+  | { readonly kind: 'clear-failover'; readonly expected: FailoverKey }
+  | { readonly kind: 'set-sync-names'; readonly value: string }
+  /** Rewrite configuration files for the role and reload where that is enough. */
+  | { readonly kind: 'apply-config'; readonly role: ServerRole }
+  | {
+      readonly kind: 'sync-slots';
+      readonly create: readonly string[];
+      readonly drop: readonly string[];
+      readonly advance: Readonly<Record<string, Lsn>>;
+    }
+  | { readonly kind: 'resume-replay' }
+  /** Stop PostgreSQL now, inside the round, because every millisecond of writability is a danger. */
+  | { readonly kind: 'demote-now'; readonly mode: 'fast' | 'immediate' }
+  | { readonly kind: 'start-job'; readonly job: Job }
+  | { readonly kind: 'cancel-job'; readonly reason: string }
+  | {
+      readonly kind: 'run-callback';
+      readonly action: 'on_start' | 'on_stop' | 'on_restart' | 'on_reload' | 'on_role_change';
+      readonly role: string;
+    }
+  | { readonly kind: 'exit'; readonly code: number; readonly message: string };
+
+/** Long work, one at a time. Its end wakes the loop and its outcome is a fact of the next round. */
+export type Job =
+  | { readonly kind: 'bootstrap' }
+  | { readonly kind: 'clone'; readonly source: Source; readonly fromLeader: boolean }
+  /** Reinitialize at the operator's wish: stop, remove, clone. */
+  | { readonly kind: 'reinitialize'; readonly source: Source; readonly fromLeader: boolean }
+  | { readonly kind: 'start'; readonly role: ServerRole; readonly why: string }
+  | { readonly kind: 'restart'; readonly role: ServerRole; readonly why: string; readonly timeoutMs: number | null }
+  | { readonly kind: 'promote'; readonly syncNames: string | null }
+  /** Ordered handover: checkpoint, fast stop, then release the leader key. */
+  | { readonly kind: 'handover'; readonly action: 'switchover' | 'failover' | 'shutdown'; readonly candidate: string | null }
+  | { readonly kind: 'rewind'; readonly source: Source }
+  | { readonly kind: 'checkpoint' };
+
+export type JobKind = Job['kind'];
+
+export interface JobOutcome {
+  readonly job: Job;
+  readonly ok: boolean;
+  /** Stable code of the error, when it failed. */
+  readonly code: string | null;
+  readonly message: string | null;
+  /** Loop clock, ms. */
+  readonly endedAtMs: number;
+}
+
+export interface RunningJob {
+  readonly job: Job;
+  readonly startedAtMs: number;
+}
+
+/** Name under which Patroni's REST and logs know a job. */
+export function jobLabel(job: Job): string {
+  switch (job.kind) {
+    case 'bootstrap':
+      return 'bootstrap';
+    case 'clone':
+      return `bootstrap from ${job.fromLeader ? 'leader' : 'replica'} '${job.source.name}'`;
+    case 'reinitialize':
+      return 'reinitialize';
+    case 'start':
+      return job.why;
+    case 'restart':
+      return job.why;
+    case 'promote':
+      return 'promote';
+    case 'handover':
+      return job.action === 'shutdown' ? 'shutdown' : `${job.action === 'failover' ? 'manual failover' : job.action}: demote`;
+    case 'rewind':
+      return `running pg_rewind from ${job.source.name}`;
+    case 'checkpoint':
+      return 'checkpoint';
+  }
+}

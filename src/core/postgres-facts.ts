@@ -1,0 +1,123 @@
+/** What the local PostgreSQL says, first hand. What could not be learned within the deadline is null, never a guess. */
+import type { HistoryEntry } from './cluster.ts';
+import type { Lsn, Timeline } from './units.ts';
+
+export interface PostgresFacts {
+  readonly dataDir: DataDirState;
+  /** From pg_controldata or the running server; null when there is no readable cluster. */
+  readonly systemIdentifier: string | null;
+  /** 13 … 18, from PG_VERSION; null when there is no data directory. */
+  readonly major: number | null;
+  /** The live postmaster of this data directory, ours or adopted. */
+  readonly postmaster: { readonly pid: number } | null;
+  /**
+   * stopped: no postmaster. starting: a postmaster that refuses connections (recovery, shutting down).
+   * running: it answered. unresponsive: a postmaster that did not answer within the deadline.
+   */
+  readonly state: 'stopped' | 'starting' | 'running' | 'unresponsive';
+  /** Known while running. */
+  readonly sql: SqlFacts | null;
+  /** Known while stopped. */
+  readonly control: ControlFacts | null;
+  /** The history file of the timeline this node is on, oldest first; [] on timeline 1. */
+  readonly localHistory: readonly HistoryEntry[];
+  /** A standby.signal or recovery.signal lies in the data directory. */
+  readonly standbySignal: boolean;
+}
+
+/**
+ * missing: no directory, or an empty one. incomplete: a bootstrap, clone or rewind of ours was interrupted in it; it must never lead.
+ * valid: PG_VERSION and a control file. foreign: not empty, and not a PostgreSQL data directory. inaccessible: cannot be read.
+ */
+export type DataDirState = 'missing' | 'incomplete' | 'valid' | 'foreign' | 'inaccessible';
+
+export interface SqlFacts {
+  readonly inRecovery: boolean;
+  /** e.g. 150018 */
+  readonly serverVersion: number;
+  /** Primary: its timeline. Standby: the timeline being received or replayed. Null when it cannot be told. */
+  readonly timeline: Timeline | null;
+  /** Primary only: pg_current_wal_flush_lsn(). */
+  readonly flushLsn: Lsn | null;
+  /** Standby only: max(pg_last_wal_receive_lsn, written). */
+  readonly receiveLsn: Lsn | null;
+  readonly replayLsn: Lsn | null;
+  readonly replayPaused: boolean;
+  /** Epoch ms of the last replayed transaction, and PostgreSQL's own text for it. */
+  readonly replayedTimestamp: string | null;
+  /** The walreceiver, when there is one. */
+  readonly receiver: ReceiverFacts | null;
+  /** Connected walsenders. */
+  readonly replication: readonly WalsenderFacts[];
+  readonly slots: readonly SlotFacts[];
+  readonly synchronousStandbyNames: string;
+  readonly synchronousCommit: string;
+  /** The settings in force now. */
+  readonly primaryConninfo: string;
+  readonly primarySlotName: string;
+  readonly restoreCommand: string;
+  /** `YYYY-MM-DD HH:MM:SS.ffffff+00:00` */
+  readonly postmasterStartTime: string;
+  /** Settings that wait for a restart: name to old and new value. */
+  readonly pendingRestart: Readonly<Record<string, { old_value: string; new_value: string }>>;
+}
+
+export interface ReceiverFacts {
+  readonly status: string;
+  readonly receivedTimeline: Timeline | null;
+  readonly slotName: string | null;
+  readonly conninfo: string;
+  readonly senderHost: string | null;
+  readonly senderPort: number | null;
+  readonly latestEndLsn: Lsn | null;
+}
+
+export interface WalsenderFacts {
+  readonly pid: number;
+  readonly usename: string;
+  readonly applicationName: string;
+  readonly clientAddr: string | null;
+  readonly state: string;
+  readonly syncState: string;
+  readonly syncPriority: number;
+  readonly writeLsn: Lsn | null;
+  readonly flushLsn: Lsn | null;
+  readonly replayLsn: Lsn | null;
+}
+
+export interface SlotFacts {
+  readonly name: string;
+  readonly type: 'physical' | 'logical';
+  readonly active: boolean;
+  readonly restartLsn: Lsn | null;
+  readonly confirmedFlushLsn: Lsn | null;
+  readonly xmin: string | null;
+  readonly plugin: string | null;
+  readonly database: string | null;
+  readonly walStatus: string | null;
+  /** PostgreSQL 17+: a failover slot that PostgreSQL synchronizes itself. */
+  readonly failover: boolean;
+}
+
+export interface ControlFacts {
+  readonly systemIdentifier: string;
+  /** pg_controldata's words: 'in production', 'shut down', 'shut down in recovery', 'in archive recovery', 'in crash recovery', 'shutting down'. */
+  readonly state: string;
+  readonly checkpointLsn: Lsn;
+  /** Timeline of the latest checkpoint. */
+  readonly timeline: Timeline;
+  readonly minRecoveryLsn: Lsn | null;
+  readonly minRecoveryTimeline: Timeline | null;
+  readonly dataChecksums: boolean;
+  readonly walLogHints: boolean;
+}
+
+/** What a peer's PostgreSQL (the leader's) says of its history, asked over a replication connection. */
+export interface SourceHistory {
+  readonly name: string;
+  readonly systemIdentifier: string;
+  readonly timeline: Timeline;
+  readonly lsn: Lsn;
+  readonly history: readonly HistoryEntry[];
+  readonly inRecovery: boolean;
+}

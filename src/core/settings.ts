@@ -1,0 +1,215 @@
+/**
+ * Settings after every source has been merged and checked: what the agent works with.
+ * Sources, precedence and parsing belong to config/; meaning and relations belong here.
+ *
+ * `LocalSettings` come from the YAML file and the environment and change by reload only.
+ * `DynamicSettings` come from the `config` key in etcd (first value: bootstrap.dcs) and change for the whole cluster at once.
+ */
+import type { Tags } from './cluster.ts';
+import type { JsonObject } from './json.ts';
+
+export interface Credentials {
+  readonly username: string;
+  readonly password: string | null;
+  /** libpq's own keywords: sslmode, sslcert, sslkey, sslpassword, sslrootcert, sslcrl, sslcrldir, gssencmode, channel_binding, sslnegotiation. */
+  readonly options: Readonly<Record<string, string>>;
+}
+
+export interface EtcdSettings {
+  /** `http://host:port`, in order of preference. At least one. */
+  readonly endpoints: readonly string[];
+  readonly username: string | null;
+  readonly password: string | null;
+  readonly cacert: string | null;
+  readonly cert: string | null;
+  readonly key: string | null;
+  /** false: keep to the configured endpoints (use_proxies), no member discovery. */
+  readonly discover: boolean;
+  /** SRV domain to resolve, if configured. */
+  readonly srv: string | null;
+  readonly srvSuffix: string | null;
+}
+
+export interface RestSettings {
+  readonly listenHost: string;
+  readonly listenPort: number;
+  /** host:port published in the member key. */
+  readonly connectAddress: string;
+  readonly authentication: { readonly username: string; readonly password: string } | null;
+  readonly certfile: string | null;
+  readonly keyfile: string | null;
+  readonly keyfilePassword: string | null;
+  readonly cafile: string | null;
+  readonly ciphers: string | null;
+  readonly verifyClient: 'none' | 'optional' | 'required';
+  readonly allowlist: readonly string[];
+  readonly allowlistIncludeMembers: boolean;
+  readonly httpExtraHeaders: Readonly<Record<string, string>>;
+  readonly httpsExtraHeaders: Readonly<Record<string, string>>;
+  readonly serverTokens: 'original' | 'minimal' | 'productonly';
+}
+
+export interface CtlSettings {
+  readonly insecure: boolean;
+  readonly cacert: string | null;
+  readonly certfile: string | null;
+  readonly keyfile: string | null;
+  readonly keyfilePassword: string | null;
+  readonly authentication: { readonly username: string; readonly password: string } | null;
+}
+
+export type Callbacks = Readonly<Partial<Record<'on_start' | 'on_stop' | 'on_restart' | 'on_reload' | 'on_role_change', string>>>;
+
+export interface PostgresSettings {
+  /** One or more addresses, or '*'. */
+  readonly listenAddresses: string;
+  readonly port: number;
+  readonly connectHost: string;
+  readonly connectPort: number;
+  readonly proxyAddress: string | null;
+  readonly dataDir: string;
+  readonly configDir: string;
+  /** '' means PATH. */
+  readonly binDir: string;
+  readonly binNames: Readonly<Record<string, string>>;
+  readonly pgpass: string;
+  readonly database: string;
+  readonly superuser: Credentials;
+  readonly replication: Credentials;
+  readonly rewind: Credentials;
+  /** GUCs of the local file. Controlled ones (cluster-wide) are already dropped. */
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly pgHba: readonly string[] | null;
+  readonly pgIdent: readonly string[] | null;
+  readonly customConf: string | null;
+  readonly recoveryConf: Readonly<Record<string, string>>;
+  readonly createReplicaMethods: readonly string[];
+  /** Per custom method, its map. */
+  readonly methodOptions: Readonly<Record<string, JsonObject>>;
+  /** pg_basebackup options: bare flags as `{name: true}`. */
+  readonly basebackup: readonly BinaryOption[];
+  readonly callbacks: Callbacks;
+  readonly prePromote: string | null;
+  readonly beforeStop: string | null;
+  readonly pgCtlTimeoutSeconds: number;
+  readonly usePgRewind: boolean;
+  readonly rewindOptions: readonly BinaryOption[];
+  readonly removeDataDirectoryOnRewindFailure: boolean;
+  readonly removeDataDirectoryOnDivergedTimelines: boolean;
+  readonly useUnixSocket: boolean;
+  readonly useUnixSocketRepl: boolean;
+}
+
+export interface BinaryOption {
+  readonly name: string;
+  /** null: a bare flag. */
+  readonly value: string | null;
+}
+
+export interface BootstrapSettings {
+  readonly dcs: JsonObject;
+  readonly method: string;
+  readonly initdb: readonly BinaryOption[];
+  readonly postBootstrap: string | null;
+  readonly pgHba: readonly string[];
+  /** The `bootstrap.<method>` map of a custom method. */
+  readonly methodOptions: JsonObject | null;
+}
+
+export interface WatchdogSettings {
+  readonly mode: 'off' | 'automatic' | 'required';
+  readonly device: string;
+  readonly safetyMarginSeconds: number;
+}
+
+export interface LogSettings {
+  readonly type: 'plain' | 'json';
+  readonly level: 'DEBUG' | 'INFO' | 'WARNING' | 'ERROR' | 'CRITICAL';
+  readonly format: string;
+  readonly dateformat: string | null;
+  readonly dir: string | null;
+  readonly fileNum: number;
+  readonly fileSizeBytes: number;
+  readonly mode: number | null;
+  readonly staticFields: Readonly<Record<string, string>>;
+  readonly deduplicateHeartbeatLogs: boolean;
+}
+
+export interface LocalSettings {
+  readonly scope: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly etcd: EtcdSettings;
+  readonly restapi: RestSettings;
+  readonly ctl: CtlSettings;
+  readonly postgresql: PostgresSettings;
+  readonly bootstrap: BootstrapSettings | null;
+  readonly watchdog: WatchdogSettings;
+  readonly tags: Tags;
+  readonly log: LogSettings;
+}
+
+export interface DynamicSettings {
+  readonly ttlSeconds: number;
+  readonly loopWaitSeconds: number;
+  readonly retryTimeoutSeconds: number;
+  readonly maximumLagOnFailoverBytes: number;
+  readonly maximumLagOnSyncnodeBytes: number;
+  readonly maxTimelinesHistory: number;
+  readonly checkTimeline: boolean;
+  readonly primaryStartTimeoutSeconds: number;
+  readonly primaryStopTimeoutSeconds: number;
+  readonly synchronousMode: 'off' | 'on' | 'quorum';
+  readonly synchronousModeStrict: boolean;
+  readonly synchronousNodeCount: number;
+  readonly failsafeMode: boolean;
+  readonly pause: boolean;
+  readonly memberSlotsTtlSeconds: number;
+  /** Permanent slots by name. */
+  readonly slots: Readonly<Record<string, JsonObject>>;
+  readonly ignoreSlots: readonly JsonObject[];
+  readonly useSlots: boolean;
+  /** The `postgresql` map of the config key, as written; config/ merges it with the local one. */
+  readonly postgresql: JsonObject;
+  /** The whole object as last accepted. */
+  readonly raw: JsonObject;
+}
+
+/** The two together, with the GUCs PostgreSQL is to run with. */
+export interface Settings {
+  readonly local: LocalSettings;
+  readonly dynamic: DynamicSettings;
+  /** `local.postgresql` overlaid on the dynamic `postgresql` map (local wins, except for what is cluster-wide). */
+  readonly postgresql: PostgresSettings;
+  /**
+   * Cluster-wide GUCs, passed on the postmaster's command line and changed in etcd only: cluster_name, wal_level, hot_standby,
+   * max_connections, max_wal_senders, max_prepared_transactions, max_locks_per_transaction, track_commit_timestamp,
+   * max_replication_slots, max_worker_processes, wal_log_hints, listen_addresses, port.
+   */
+  readonly controlledParameters: Readonly<Record<string, string>>;
+  /** All other GUCs (dynamic, then local), for postgresql.conf. */
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
+/** Lease margins, one place for all: see docs/SPEC.md, "who may be writable when". */
+export interface LeaseMargins {
+  /** From the moment a confirmed renewal was sent until the agent itself steps down. */
+  readonly stepDownMs: number;
+  /** … until the guard stops PostgreSQL without asking. Later than stepDownMs, earlier than the lease's end. */
+  readonly guardMs: number;
+}
+
+/**
+ * The lease ends no earlier than ttl after the renewal was sent. The guard needs time to kill before that, the agent time to stop
+ * PostgreSQL in good order before the guard.
+ */
+export function leaseMargins(ttlSeconds: number): LeaseMargins {
+  const ttlMs = ttlSeconds * 1000;
+  const marginMs = Math.min(3000, Math.max(400, ttlMs / 10));
+  return { stepDownMs: ttlMs - 2 * marginMs, guardMs: ttlMs - marginMs };
+}
+
+/** How often the loop runs when nothing happens: often enough to renew three times within a ttl. */
+export function roundIntervalMs(dynamic: DynamicSettings): number {
+  return Math.min(dynamic.loopWaitSeconds * 1000, Math.floor((dynamic.ttlSeconds * 1000) / 3));
+}

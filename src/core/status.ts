@@ -1,0 +1,39 @@
+/** What an agent shows of itself: the source of the member key, the REST answers and the metrics. */
+import type { MemberRole, PostgresState, Tags } from './cluster.ts';
+import type { JsonObject } from './json.ts';
+import type { SqlFacts } from './postgres-facts.ts';
+
+export interface AgentStatus {
+  readonly name: string;
+  readonly scope: string;
+  readonly version: string;
+  readonly state: PostgresState;
+  readonly role: MemberRole;
+  /** The last answer of the running server; null when it is not running or did not answer. */
+  readonly sql: SqlFacts | null;
+  readonly systemIdentifier: string | null;
+  /** We hold the leader key and the lease is valid now. */
+  readonly isLeader: boolean;
+  readonly paused: boolean;
+  /** No view of etcd, or nobody holds the leader key. */
+  readonly clusterUnlocked: boolean;
+  /** Epoch seconds of the last successful read of etcd; 0: never. */
+  readonly dcsLastSeen: number;
+  readonly tags: Tags;
+  readonly pendingRestart: boolean;
+  readonly pendingRestartReason: Readonly<Record<string, { old_value: string; new_value: string }>>;
+  readonly scheduledRestart: JsonObject | null;
+  readonly watchdogFailed: boolean;
+  /** Label of the running job, e.g. `reinitialize`. */
+  readonly jobLabel: string | null;
+  /** Clock.bootMs of the last finished round, and when the next is due. For /liveness. */
+  readonly lastRoundAtMs: number;
+  readonly nextRoundAtMs: number;
+  /** Now, on the same clock. */
+  readonly nowMs: number;
+  /** Rule that decided the last round, and its sentence. */
+  readonly rule: string;
+  readonly because: string;
+  /** Agent's own figures. */
+  readonly rounds: number;
+}

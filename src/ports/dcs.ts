@@ -1,0 +1,82 @@
+/**
+ * The distributed configuration store (etcd). Every call takes a deadline and throws a DcsError:
+ *  - DCS_UNREACHABLE: no endpoint answered in time, or an answer nobody understands. A write may or may not have been applied.
+ *  - DCS_REFUSED: etcd said no for a reason that repeating will not change (permission, bad credentials).
+ *  - DCS_LEASE_GONE: the lease given does not exist (any more).
+ * A compare that fails is not an error: it returns false (or null for a revision).
+ * All reads are linearizable.
+ */
+import type { ClusterView, ConfigKey, FailoverKey, SyncKey } from '../core/cluster.ts';
+import type { JsonObject, JsonValue } from '../core/json.ts';
+
+export interface CallOptions {
+  /** Total time for the call, over all endpoints. */
+  readonly timeoutMs: number;
+}
+
+export interface FailoverWish {
+  readonly leader?: string;
+  readonly member?: string;
+  readonly scheduled_at?: string;
+}
+
+export interface DcsMemberInfo {
+  readonly endpoint: string;
+  readonly healthy: boolean;
+  readonly version: string | null;
+  readonly isLeader: boolean | null;
+  readonly error: string | null;
+}
+
+export interface Dcs {
+  read(options: CallOptions): Promise<ClusterView>;
+
+  /** Returns the lease id (decimal text). */
+  grantLease(ttlSeconds: number, options: CallOptions): Promise<string>;
+  /** Returns the remaining TTL granted in seconds, 0 when the lease is gone. */
+  keepAlive(leaseId: string, options: CallOptions): Promise<number>;
+  revokeLease(leaseId: string, options: CallOptions): Promise<void>;
+
+  /** Creates the leader key if there is none. False: somebody holds it. */
+  acquireLeader(name: string, leaseId: string, options: CallOptions): Promise<boolean>;
+  /** Puts the leader key on this lease if its value is `name`, or if it is absent. False: another's. */
+  attachLeader(name: string, leaseId: string, options: CallOptions): Promise<boolean>;
+  /** Deletes the leader key if its value is `name`. False: another's, or absent. */
+  releaseLeader(name: string, options: CallOptions): Promise<boolean>;
+
+  putMember(name: string, value: JsonObject, leaseId: string | null, options: CallOptions): Promise<void>;
+  deleteMember(name: string, options: CallOptions): Promise<void>;
+
+  /** Creates `initialize` with '' on the lease if absent: the winner bootstraps; if it dies, the key goes with its lease. */
+  raceInitialize(leaseId: string, options: CallOptions): Promise<boolean>;
+  /** onlyIfAbsent: create. Otherwise unconditional. Never on a lease. */
+  writeInitialize(systemIdentifier: string, onlyIfAbsent: boolean, options: CallOptions): Promise<boolean>;
+  clearInitialize(options: CallOptions): Promise<void>;
+
+  /** expected null: unconditional put. Returns the new mod revision, null when the compare failed. */
+  writeConfig(data: JsonObject, expected: ConfigKey | null, options: CallOptions): Promise<string | null>;
+  /** wish null writes `{}`. expected null: unconditional put. */
+  writeFailover(wish: FailoverWish | null, expected: FailoverKey | null, options: CallOptions): Promise<boolean>;
+  /** expected null: create only if absent. */
+  writeSync(
+    value: { leader: string | null; quorum: number; standbys: readonly string[] },
+    expected: SyncKey | null,
+    options: CallOptions,
+  ): Promise<boolean>;
+  deleteSync(expected: SyncKey, options: CallOptions): Promise<boolean>;
+  writeStatus(value: JsonObject, options: CallOptions): Promise<void>;
+  writeHistory(value: JsonValue[], options: CallOptions): Promise<void>;
+  /** Deletes every key of the cluster. */
+  removeCluster(options: CallOptions): Promise<void>;
+
+  /**
+   * Calls back after any change of the cluster's keys by anybody (own writes included), and with `key: null` when the stream was lost
+   * and something may have been missed. Reconnects by itself until close().
+   */
+  watch(listener: (event: { readonly key: string | null; readonly deleted: boolean }) => void): { close(): void };
+
+  /** Health of every known etcd member. Never throws. */
+  health(options: CallOptions): Promise<readonly DcsMemberInfo[]>;
+  /** Names of all clusters (scopes) under the namespace. */
+  close(): void;
+}

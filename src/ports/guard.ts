@@ -1,0 +1,29 @@
+/**
+ * The guard: a small process beside the agent that holds the kill switch of one data directory.
+ * Told a deadline, it stops whatever postmaster runs in the data directory once that moment (Clock.bootMs) has passed, and goes on doing so until
+ * told otherwise. It outlives the agent; a new agent finds it again.
+ */
+export interface Guard {
+  /** Starts the guard or finds the one that is running. Throws GUARD_FAILED. */
+  open(): Promise<void>;
+  /** Returns only after the guard has confirmed the deadline. Throws GUARD_FAILED when it did not in time: PostgreSQL must then not become writable. */
+  arm(deadlineBootMs: number, options: { readonly timeoutMs: number }): Promise<void>;
+  /** PostgreSQL may run on as it is (standby, stopped, paused). */
+  disarm(options: { readonly timeoutMs: number }): Promise<void>;
+  /** Calls back when the guard process is gone unasked. */
+  onGone(listener: () => void): void;
+  /** end: the guard exits (clean shutdown). Otherwise it stays, with its deadline. */
+  close(options: { readonly end: boolean }): Promise<void>;
+}
+
+/** /dev/watchdog. All methods are safe to call without a device. */
+export interface Watchdog {
+  /** True when a device is open and counting. */
+  readonly active: boolean;
+  /** The device could be used (exists and may be written), or mode is off. */
+  healthy(): boolean;
+  /** False when it cannot be armed. timeoutMs: the device's timeout to set. */
+  activate(timeoutSeconds: number): Promise<boolean>;
+  keepAlive(): Promise<void>;
+  disable(): Promise<void>;
+}

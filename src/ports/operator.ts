@@ -1,0 +1,41 @@
+/**
+ * What the REST server may ask of the agent. Reading is synchronous, from the last round; asking wakes the loop and never acts by itself.
+ */
+import type { ClusterView } from '../core/cluster.ts';
+import type { JsonObject } from '../core/json.ts';
+import type { Settings } from '../core/settings.ts';
+import type { AgentStatus } from '../core/status.ts';
+import type { Dcs } from './dcs.ts';
+
+export interface RestartRequest {
+  /** Conditions, as Patroni's: absent means any. */
+  readonly role?: 'primary' | 'standby_leader' | 'replica';
+  readonly postgresVersion?: string;
+  readonly restartPending?: boolean;
+  readonly timeoutSeconds?: number;
+}
+
+export type RequestOutcome =
+  | { readonly ok: true; readonly message: string }
+  | { readonly ok: false; readonly status: number; readonly message: string };
+
+export interface Desk {
+  /** The last round, with `now` applied: leadership is reported only while the lease is valid at this very moment. */
+  status(): AgentStatus;
+  settings(): Settings;
+  /** The last cluster view; null when etcd has not been read for a ttl. */
+  view(): ClusterView | null;
+  dcs(): Dcs;
+  /** Runs a round soon. */
+  wake(reason: string): void;
+  /** Resolves when the restart is done or refused. */
+  restart(request: RestartRequest): Promise<RequestOutcome>;
+  /** schedule: `{...filters, schedule: ISO, postmaster_start_time}`; false when one is scheduled already. */
+  scheduleRestart(schedule: JsonObject, atMs: number): boolean;
+  deleteScheduledRestart(): boolean;
+  reinitialize(options: { readonly force: boolean; readonly fromLeader: boolean }): Promise<RequestOutcome>;
+  /** Re-reads the configuration file at the next round. */
+  reload(): void;
+  /** Resolves on the next round that changes the cluster's leader or failover key, or after timeoutMs. For waiting without polling. */
+  nextChange(timeoutMs: number): Promise<void>;
+}

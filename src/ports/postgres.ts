@@ -1,0 +1,81 @@
+/**
+ * The local PostgreSQL: its processes, files and answers. Every operation has a deadline, throws a RegentError with a stable code,
+ * and leaves either the old state or a state that observe() recognises (see DataDirState 'incomplete').
+ */
+
+import type { ServerRole, Source } from '../core/effects.ts';
+import type { PostgresFacts, SourceHistory } from '../core/postgres-facts.ts';
+import type { BinaryOption, Settings } from '../core/settings.ts';
+import type { Lsn } from '../core/units.ts';
+
+export interface Bounded {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface ApplyOutcome {
+  /** Some file was rewritten. */
+  readonly changed: boolean;
+  readonly reloaded: boolean;
+}
+
+export interface Postgres {
+  /** New settings (start, reload, dynamic change). Takes effect at the next apply, start or restart. */
+  configure(settings: Settings): void;
+
+  /** Facts, gathered within the time given. Never throws. */
+  observe(options: { readonly timeoutMs: number }): Promise<PostgresFacts>;
+
+  /** Calls back when the postmaster this node runs on is gone (exit event, or an existence check every 100 ms on an adopted one). */
+  onPostmasterGone(listener: () => void): void;
+
+  /**
+   * Writes postgresql.conf, pg_hba.conf, pg_ident.conf, the passfile and the signal file for the role. `syncNames` is
+   * synchronous_standby_names where Regent owns it, null where the user's value stands. Reloads a running server when something changed.
+   */
+  apply(role: ServerRole, options: Bounded): Promise<ApplyOutcome>;
+
+  /** Regent-owned synchronous_standby_names; null: the user's own value. Written by the next apply/start; setSyncNames applies at once. */
+  setSyncNames(value: string | null, options: Bounded): Promise<void>;
+
+  /** Starts for the role and returns once connections are accepted. `onSpawn` is called as soon as the postmaster's pid is known. */
+  start(role: ServerRole, options: Bounded & { readonly onSpawn?: (pid: number) => void }): Promise<void>;
+
+  /** Stops; escalates fast to immediate to SIGKILL of every process of the server at the deadline. Returns when all are gone. */
+  stop(mode: 'fast' | 'immediate', options: Bounded & { readonly callbacks?: boolean }): Promise<void>;
+
+  /** Asks for promotion and returns once pg_is_in_recovery() is false. */
+  promote(options: Bounded): Promise<void>;
+  checkpoint(options: Bounded): Promise<void>;
+  resumeReplay(options: Bounded): Promise<void>;
+
+  /** initdb (or the custom method), first start, users, post_bootstrap. Leaves a running primary. */
+  bootstrap(options: Bounded & { readonly onSpawn?: (pid: number) => void }): Promise<{ readonly systemIdentifier: string }>;
+  /** Makes the data directory anew from the source by the configured methods. Refuses when the directory is 'valid' (see removeDataDirectory). Does not start. */
+  clone(source: Source, options: Bounded & { readonly fromLeader: boolean }): Promise<void>;
+  /** pg_rewind against a running primary, server stopped. Throws REWIND_FAILED with pg_rewind's own words. */
+  rewind(source: Source, options: Bounded): Promise<void>;
+  /**
+   * Moves the data directory aside (`<dir>.removed`, replacing an older one) or deletes it. The caller has made sure that it does not hold the only copy
+   * of an acknowledged commit.
+   */
+  removeDataDirectory(options: Bounded & { readonly keepAside: boolean }): Promise<void>;
+
+  /** Asks a peer's PostgreSQL for its timeline and history over a replication connection. Throws SOURCE_UNREACHABLE. */
+  sourceHistory(source: Source, options: Bounded): Promise<SourceHistory>;
+
+  syncSlots(
+    plan: { readonly create: readonly string[]; readonly drop: readonly string[]; readonly advance: Readonly<Record<string, Lsn>> },
+    options: Bounded,
+  ): Promise<void>;
+
+  /** Runs the configured callback script, without waiting for its end. */
+  runCallback(action: string, role: string): void;
+  /** pre_promote; false when the script exits non-zero. True when there is none. */
+  prePromote(options: Bounded): Promise<boolean>;
+
+  /** Releases connections and listeners; PostgreSQL goes on. */
+  close(): Promise<void>;
+}
+
+export type { BinaryOption };
