@@ -1,0 +1,34 @@
+/** What the config key says of the cluster as a whole, read straight from the key: for tools and answers that have no Settings at hand. */
+import type { ClusterView } from './cluster.ts';
+import type { JsonObject, JsonValue } from './json.ts';
+
+export interface ClusterModes {
+  readonly paused: boolean;
+  readonly synchronousMode: 'off' | 'on' | 'quorum';
+  readonly standbyCluster: boolean;
+}
+
+export function clusterModes(view: ClusterView): ClusterModes {
+  return modesOf(view.config?.data ?? {});
+}
+
+export function modesOf(config: JsonObject): ClusterModes {
+  const wanted = config['synchronous_mode'];
+  const quorum = typeof wanted === 'string' && wanted.toLowerCase() === 'quorum';
+  return {
+    paused: isOn(config['pause']),
+    synchronousMode: quorum ? 'quorum' : isOn(wanted) ? 'on' : 'off',
+    standbyCluster: isStandbyCluster(config['standby_cluster']),
+  };
+}
+
+/** Patroni's lenient booleans. */
+function isOn(value: JsonValue | undefined): boolean {
+  return value !== undefined && value !== null && ['on', 'true', 'yes', '1'].includes(String(value).toLowerCase());
+}
+
+/** The map alone is not enough: it must name somewhere to take WAL from. */
+function isStandbyCluster(value: JsonValue | undefined): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return ['host', 'port', 'restore_command'].some((key) => Boolean(value[key]));
+}
