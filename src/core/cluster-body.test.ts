@@ -1,48 +1,15 @@
 import { expect, test } from 'vitest';
+import { aMember, aView } from '../../test/fixtures/agent.ts';
 import { stringifyDefault } from '../support/big-json.ts';
-import type { ClusterView, Member } from './cluster.ts';
+import type { ClusterView } from './cluster.ts';
 import { clusterBody } from './cluster-body.ts';
 import type { JsonObject } from './json.ts';
-import { type Lsn, toLsn } from './units.ts';
+import { toLsn } from './units.ts';
 
-function member(name: string, overrides: Partial<Member> = {}): Member {
-  return {
-    name,
-    leaseId: '1',
-    connUrl: `postgres://10.0.0.1${name.at(-1)}:5432/postgres`,
-    apiUrl: `http://10.0.0.1${name.at(-1)}:8008/patroni`,
-    role: 'replica',
-    state: 'running',
-    version: '4.1.4',
-    tags: {},
-    lsn: null,
-    receiveLsn: null,
-    replayLsn: null,
-    replicationState: null,
-    timeline: null,
-    pendingRestart: false,
-    pendingRestartReason: null,
-    scheduledRestart: null,
-    checkpointAfterPromote: true,
-    pause: false,
-    raw: {},
-    ...overrides,
-  };
-}
+const member = aMember;
 
 function view(overrides: Partial<ClusterView> = {}): ClusterView {
-  return {
-    revision: '10',
-    initialize: '7277694203142172922',
-    config: null,
-    leader: { name: 'pg-1', leaseId: '1', modRevision: '5' },
-    members: [],
-    failover: null,
-    sync: null,
-    history: [],
-    status: { optime: toLsn(0x5000060), slots: {}, retainSlots: [] },
-    ...overrides,
-  };
+  return aView({ members: [], ...overrides });
 }
 
 function config(data: JsonObject): Partial<ClusterView> {
@@ -103,7 +70,7 @@ test('pause and a scheduled switchover are told', () => {
 });
 
 test('a member without a usable conn_url has no host, and one ahead of the published position has no lag', () => {
-  const ahead = member('pg-2', { connUrl: null, lsn: toLsn(0x9000000) as Lsn });
+  const ahead = member('pg-2', { connUrl: null, lsn: toLsn(0x9000000) });
   const [body] = clusterBody(view({ members: [ahead] }), 'demo')['members'] as JsonObject[];
   expect(body).not.toHaveProperty('host');
   expect(body).toMatchObject({ lag: 0, lsn: '0/9000000' });

@@ -36,4 +36,8 @@ export interface AgentStatus {
   readonly because: string;
   /** Agent's own figures. */
   readonly rounds: number;
+  /** Leader only: how long the lease still lets us lead, ms. */
+  readonly leaseRemainingMs?: number | null;
+  /** false only on a primary whose post-promotion checkpoint is still running. */
+  readonly checkpointAfterPromote?: boolean;
 }

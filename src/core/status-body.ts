@@ -1,0 +1,75 @@
+/** The body of GET /patroni and of every health check, in Patroni's form and field order. Peers read it to judge candidates. */
+import { type ClusterView, type PostgresState, sameName } from './cluster.ts';
+import type { JsonObject } from './json.ts';
+import { lsnToJson, publishedTags, replicationState, servedRole } from './member-record.ts';
+import type { SqlFacts } from './postgres-facts.ts';
+import type { Settings } from './settings.ts';
+import type { AgentStatus } from './status.ts';
+
+export type SyncStanding = 'sync_standby' | 'quorum_standby' | null;
+
+export function statusBody(status: AgentStatus, view: ClusterView | null, settings: Settings): JsonObject {
+  const { sql } = status;
+  const body: JsonObject = { state: shownPostgresState(status) };
+  if (sql !== null) body['postmaster_start_time'] = sql.postmasterStartTime;
+  body['role'] = servedRole(status, settings);
+  if (sql !== null) {
+    body['server_version'] = sql.serverVersion;
+    body['xlog'] = xlog(sql);
+    const standing = syncStanding(status, view, settings);
+    if (standing !== null) body[standing] = true;
+    body['timeline'] = sql.timeline;
+    const replication = replicationState(sql);
+    if (replication !== null) body['replication_state'] = replication;
+    if (sql.replication.length > 0) body['replication'] = walsenders(sql);
+  }
+  if (status.paused) body['pause'] = true;
+  if (status.clusterUnlocked) body['cluster_unlocked'] = true;
+  body['dcs_last_seen'] = Math.floor(status.dcsLastSeen);
+  const tags = publishedTags(status.tags);
+  if (Object.keys(tags).length > 0) body['tags'] = tags;
+  if (status.systemIdentifier !== null) body['database_system_identifier'] = status.systemIdentifier;
+  if (status.pendingRestart) {
+    body['pending_restart'] = true;
+    body['pending_restart_reason'] = { ...status.pendingRestartReason };
+  }
+  body['patroni'] = { version: status.version, scope: status.scope, name: status.name };
+  if (status.scheduledRestart !== null) body['scheduled_restart'] = status.scheduledRestart;
+  if (status.watchdogFailed) body['watchdog_failed'] = true;
+  return body;
+}
+
+/** A server that should be running but does not answer is not called running. */
+export function shownPostgresState(status: AgentStatus): PostgresState {
+  return status.state === 'running' && status.sql === null ? 'unknown' : status.state;
+}
+
+/** Whether etcd lists this replica as one to be promoted without loss, under the name of the mode in force. */
+export function syncStanding(status: AgentStatus, view: ClusterView | null, settings: Settings): SyncStanding {
+  const mode = settings.dynamic.synchronousMode;
+  if (mode === 'off' || servedRole(status, settings) !== 'replica') return null;
+  const listed = view?.sync?.standbys.some((name) => sameName(name, status.name)) ?? false;
+  if (!listed) return null;
+  return mode === 'quorum' ? 'quorum_standby' : 'sync_standby';
+}
+
+function xlog(sql: SqlFacts): JsonObject {
+  if (!sql.inRecovery) return { location: lsnToJson(sql.flushLsn) };
+  return {
+    received_location: lsnToJson(sql.receiveLsn ?? sql.replayLsn),
+    replayed_location: lsnToJson(sql.replayLsn),
+    replayed_timestamp: sql.replayedTimestamp,
+    paused: sql.replayPaused,
+  };
+}
+
+function walsenders(sql: SqlFacts): JsonObject[] {
+  return sql.replication.map((sender) => ({
+    usename: sender.usename,
+    application_name: sender.applicationName,
+    client_addr: sender.clientAddr,
+    state: sender.state,
+    sync_state: sender.syncState,
+    sync_priority: sender.syncPriority,
+  }));
+}
