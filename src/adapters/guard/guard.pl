@@ -1,0 +1,350 @@
+#!/usr/bin/perl
+# Regent's guard: the kill switch of one PostgreSQL data directory.
+#
+# Usage: guard.pl <runtime dir> <key> <data dir> <exe name> <kill delay ms>
+#
+# The agent tells it a deadline on the boot clock with every confirmed renewal of its lease. Once that moment has passed, this process stops
+# whatever postmaster runs in the data directory, and every postmaster that appears there later, until it is told otherwise.
+# It must need nothing that can hang: no heap to speak of, no network, no PostgreSQL connection, no module beyond Socket and Fcntl.
+#
+# One line in, one line out (all times in boot milliseconds):
+#   ping          -> ok regent-guard 1 <pid>
+#   status        -> disarmed | armed <deadline> | fired <when>
+#   arm <ms>      -> ok armed <ms> | late <now> (it fires at once) | busy (what it fired at is not dead yet: ask again)
+#   disarm        -> ok disarmed | busy
+#   end           -> ok end, and it exits
+# Exit codes: 0 done, 75 another guard holds the data directory, 1 anything else (reason on the standard output).
+use strict;
+use Config;
+use Fcntl qw(LOCK_EX LOCK_SH LOCK_NB O_RDONLY O_RDWR O_CREAT O_APPEND O_DIRECTORY O_NONBLOCK O_NOFOLLOW F_GETFL F_SETFL);
+use Socket qw(AF_UNIX SOCK_STREAM pack_sockaddr_un);
+
+use constant {
+    GRANULARITY   => 10,      # /proc/uptime counts hundredths of a second
+    ARMED_NAP     => 100,     # without an alarm; select() sleeps on a clock that stands still during suspend, so never for long
+    ALARMED_NAP   => 5000,
+    FIRED_NAP     => 75,
+    BURST_NAP     => 10,
+    IDLE_NAP      => 5000,
+    HOUSEKEEPING  => 5000,
+    FULL_SCAN     => 1000,
+    LONELY_EXIT   => 60_000,
+    BURST_PATIENT => 2000,
+    LOG_LIMIT     => 262_144,
+    NOTES_LIMIT   => 1000,
+    LINE_LIMIT    => 200,
+    CLOCK_BOOTTIME => 7,
+    PIDFD_SEND_SIGNAL => 424, # the same number on every architecture
+    KILL => 9, QUIT => 3,
+};
+
+my ($runtime, $key, $data_dir, $exe_name, $kill_delay) = @ARGV;
+die_with("usage: guard.pl <runtime dir> <key> <data dir> <exe name> <kill delay ms>") unless defined $kill_delay && $kill_delay =~ /^\d+$/;
+my ($socket_path, $lock_path, $log_path) = map { "$runtime/$key.$_" } qw(sock lock log);
+
+my ($deadline, $fired_at);             # undef, undef: disarmed
+my ($burst_at, %quit_sent);            # a burst: from the first process seen after firing until none is left
+my ($uptime, $alarm, $alarm_settime, $listener, $lock, $runtime_handle, $socket_inode);
+my (%clients, %foreign_logged, @notes);
+my ($last_company, $last_full_scan, $last_housekeeping) = (0, 0, 0);
+
+sub die_with { syswrite STDOUT, "failed $_[0]\n"; exit 1 }
+
+sub now_ms {
+    sysseek $uptime, 0, 0;
+    sysread $uptime, my $text, 64;
+    $text =~ /^(\d+)\.(\d\d)/ or return -1;
+    return ($1 * 100 + $2) * 10;
+}
+
+# A timerfd on CLOCK_BOOTTIME goes off at the deadline even if the machine slept through it, and costs no wakeups before. Perl has no wrapper
+# and the system call's number differs by architecture; where it is not known here, the loop takes short naps instead.
+sub make_alarm {
+    my ($machine) = $Config{archname} =~ /^([^-]+)/;
+    my $numbers = { x86_64 => [283, 286], aarch64 => [85, 86], riscv64 => [85, 86] }->{$machine} or return;
+    my $fd = syscall $numbers->[0], CLOCK_BOOTTIME, O_NONBLOCK;
+    return if $fd < 0;
+    open $alarm, '<&=', $fd or return;
+    $alarm_settime = $numbers->[1];
+}
+
+# Counted from now, not absolute: /proc/uptime need not agree with CLOCK_BOOTTIME inside a container.
+sub set_alarm {
+    return unless defined $alarm;
+    my $left = defined $deadline ? $deadline - GRANULARITY - now_ms() : 0;
+    $left = 1 if defined $deadline && $left < 1;
+    my $spec = pack 'q4', 0, 0, int($left / 1000), ($left % 1000) * 1_000_000;
+    undef $alarm if syscall($alarm_settime, fileno $alarm, 0, $spec, 0) != 0;
+}
+
+# Written later, by flush_notes: a disk that hangs must not come between the deadline and the signals.
+sub note {
+    my ($text) = @_;
+    my ($sec, $min, $hour, $day, $month, $year) = gmtime;
+    shift @notes if @notes >= NOTES_LIMIT;
+    push @notes, sprintf("%04d-%02d-%02dT%02d:%02d:%02dZ boot=%d %s\n", $year + 1900, $month + 1, $day, $hour, $min, $sec, now_ms(), $text);
+}
+
+sub flush_notes {
+    return unless @notes;
+    rename $log_path, "$log_path.1" if (-s $log_path || 0) > LOG_LIMIT;
+    sysopen my $log, $log_path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0600 or return;
+    syswrite $log, join '', splice @notes;
+}
+
+# ---- the place: a private directory, one lock, one socket ----
+
+# False when another guard holds the lock.
+sub take_place {
+    mkdir $runtime, 0700;
+    my @stat = lstat $runtime or die_with("cannot create $runtime: $!");
+    die_with("$runtime is not a directory of user id $> with mode 0700") unless -d _ && !-l _ && $stat[4] == $> && !($stat[2] & 077);
+    # tmpfiles-style cleaners leave a directory alone while somebody holds a lock on it.
+    sysopen $runtime_handle, $runtime, O_RDONLY | O_DIRECTORY and flock $runtime_handle, LOCK_SH | LOCK_NB;
+    sysopen my $handle, $lock_path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600 or die_with("cannot open $lock_path: $!");
+    flock $handle, LOCK_EX | LOCK_NB or return 0;
+    # The holder before us may have removed the file between our open and our lock.
+    my @held = stat $handle;
+    my @named = stat $lock_path;
+    return 0 unless @named && $held[1] == $named[1];
+    truncate $handle, 0;
+    syswrite $handle, "$$\n";
+    $lock = $handle;
+    return 1;
+}
+
+sub listen_here {
+    unlink $socket_path;
+    socket my $handle, AF_UNIX, SOCK_STREAM, 0 or return 0;
+    bind $handle, pack_sockaddr_un($socket_path) or return 0;
+    listen $handle, 16 or return 0;
+    fcntl $handle, F_SETFL, fcntl($handle, F_GETFL, 0) | O_NONBLOCK;
+    $socket_inode = (lstat $socket_path)[1];
+    $listener = $handle;
+    return 1;
+}
+
+# Somebody tidied the directory away: become reachable again, or leave when another guard has taken the place and nobody talks to us.
+sub keep_place {
+    my ($inode) = (lstat $socket_path)[1];
+    return if defined $inode && $inode == $socket_inode;
+    undef $lock;
+    if (take_place()) { listen_here(); note("socket was gone, made anew") }
+    elsif (!%clients) { leave("another guard holds the place") }
+}
+
+sub leave {
+    note("exit: $_[0]");
+    flush_notes();
+    my ($inode) = (lstat $socket_path)[1];
+    unlink $socket_path if defined $inode && defined $socket_inode && $inode == $socket_inode;
+    exit 0;
+}
+
+# ---- the processes ----
+
+# A handle on the process if it is a postgres whose working directory is the data directory (every postmaster and backend goes there),
+# undef otherwise. The handle names this very process: a recycled pid cannot be hit through it.
+sub ours {
+    my ($pid) = @_;
+    sysopen my $process, "/proc/$pid", O_RDONLY | O_DIRECTORY or return undef;
+    my $base = '/proc/self/fd/' . fileno $process;
+    my $exe = readlink "$base/exe";
+    return undef unless defined $exe && $exe =~ m{(?:^|/)\Q$exe_name\E(?: \(deleted\))?$};
+    my @cwd = stat "$base/cwd" or return undef;
+    my @home = stat $data_dir or return undef;
+    return $cwd[0] == $home[0] && $cwd[1] == $home[1] ? $process : undef;
+}
+
+sub signal_process {
+    my ($pid, $process, $signal) = @_;
+    return if syscall(PIDFD_SEND_SIGNAL, fileno $process, $signal, 0, 0) == 0;
+    kill $signal, $pid if $!{ENOSYS}; # Linux before 5.1
+}
+
+# The postmaster named by postmaster.pid (single-user mode writes the pid with a minus sign), verified.
+sub postmaster {
+    sysopen my $file, "$data_dir/postmaster.pid", O_RDONLY or return;
+    sysread $file, my $text, 32;
+    my ($pid) = $text =~ /^-?(\d+)/ or return;
+    return if $pid <= 1 || $pid == $$;
+    my $process = ours($pid);
+    return [$pid, $process] if $process;
+    note("postmaster.pid names $pid, which is not a postgres of $data_dir: left alone") if -d "/proc/$pid" && !$foreign_logged{$pid}++;
+    return;
+}
+
+sub children_of {
+    my ($pid) = @_;
+    sysopen my $file, "/proc/$pid/task/$pid/children", O_RDONLY or return;
+    my $text = '';
+    1 while sysread $file, $text, 16_384, length $text;
+    return map { my $process = ours($_); $process ? [$_, $process] : () } split ' ', $text;
+}
+
+sub everybody {
+    opendir my $proc, '/proc' or return;
+    return map { my $process = /^\d+$/ && ours($_); $process ? [$_, $process] : () } readdir $proc;
+}
+
+# Signals the processes given and returns how many there were. SIGQUIT goes out once to each, SIGKILL every time.
+sub strike {
+    my ($signal, @found) = @_;
+    for my $one (@found) {
+        my ($pid, $process) = @$one;
+        next if $signal == QUIT && $quit_sent{$pid}++;
+        signal_process($pid, $process, $signal);
+        note(($signal == KILL ? 'SIGKILL ' : 'SIGQUIT ') . $pid);
+    }
+    return scalar @found;
+}
+
+# Strikes the postmaster first, so that it forks no more; its children at once, without waiting for it to pass the word on; then whoever is left.
+sub strike_all {
+    my ($signal, $thorough) = @_;
+    my $count = 0;
+    if (my $head = postmaster()) {
+        $count += strike($signal, $head);
+        $count += strike($signal, children_of($head->[0]));
+    }
+    return $count unless $count || $thorough;
+    $last_full_scan = now_ms();
+    return strike($signal, everybody());
+}
+
+# Fired: whoever runs is told to quit at once and killed after the delay. Returns how long to sleep.
+sub enforce {
+    my $now = now_ms();
+    my $killing = defined $burst_at && $now - $burst_at >= $kill_delay;
+    my $thorough = defined $burst_at || $now - $last_full_scan >= FULL_SCAN;
+    if (!strike_all($killing ? KILL : QUIT, $thorough)) {
+        note("nothing of PostgreSQL is left") if defined $burst_at;
+        undef $burst_at;
+        %quit_sent = ();
+        return FIRED_NAP;
+    }
+    $burst_at = $now unless defined $burst_at;
+    return $now - $burst_at > BURST_PATIENT ? FIRED_NAP : BURST_NAP;
+}
+
+sub fire {
+    $fired_at = now_ms();
+    $last_full_scan = 0;
+    note("FIRED: deadline $deadline has passed");
+    return enforce();
+}
+
+# Before a new order is taken, what was fired at must be dead: a half-stopped PostgreSQL must not slip through.
+sub settled {
+    return 1 unless defined $burst_at;
+    strike_all(KILL, 1);
+    return 0 if strike_all(KILL, 1);
+    undef $burst_at;
+    %quit_sent = ();
+    return 1;
+}
+
+# ---- the conversation ----
+
+sub answer {
+    my ($line) = @_;
+    if ($line eq 'ping') { return "ok regent-guard 1 $$" }
+    if ($line eq 'status') { return defined $fired_at ? "fired $fired_at" : defined $deadline ? "armed $deadline" : 'disarmed' }
+    if ($line =~ /^arm (\d{1,15})$/) {
+        my $moment = $1;
+        return 'busy' unless settled();
+        note('armed') unless defined $deadline && !defined $fired_at;
+        ($deadline, $fired_at) = ($moment, undef);
+        set_alarm();
+        my $now = now_ms();
+        return $now + GRANULARITY > $deadline ? "late $now" : "ok armed $deadline";
+    }
+    if ($line eq 'disarm' || $line eq 'end') {
+        return 'busy' unless settled();
+        note('disarmed') if defined $deadline;
+        ($deadline, $fired_at) = (undef, undef);
+        set_alarm();
+        return $line eq 'end' ? 'ok end' : 'ok disarmed';
+    }
+    return 'error unknown command';
+}
+
+sub serve {
+    my ($id) = @_;
+    my $client = $clients{$id};
+    my $got = sysread $client->{handle}, $client->{text}, 512, length $client->{text};
+    if (!defined $got) { return if $!{EAGAIN} || $!{EINTR}; delete $clients{$id}; return }
+    if (!$got) { delete $clients{$id}; return }
+    while ($client->{text} =~ s/^([^\n]*)\n//) {
+        my $reply = answer($1);
+        my $sent = syswrite $client->{handle}, "$reply\n";
+        leave('told to') if $reply eq 'ok end';
+        if (!defined $sent) { delete $clients{$id}; return }
+    }
+    delete $clients{$id} if length $client->{text} > LINE_LIMIT;
+}
+
+sub welcome {
+    accept my $handle, $listener or return;
+    $last_company = now_ms();
+    fcntl $handle, F_SETFL, fcntl($handle, F_GETFL, 0) | O_NONBLOCK;
+    $clients{fileno $handle} = { handle => $handle, text => '' };
+}
+
+sub housekeeping {
+    my ($now) = @_;
+    keep_place();
+    $last_company = $now if %clients || (defined $deadline && -d $data_dir);
+    leave('nothing to guard and nobody to talk to') if $now - $last_company >= LONELY_EXIT;
+    $last_housekeeping = $now;
+}
+
+sub nap_for {
+    my ($now) = @_;
+    return defined $fired_at ? enforce() : fire() if defined $deadline && (defined $fired_at || $now + GRANULARITY > $deadline);
+    return IDLE_NAP unless defined $deadline;
+    my $left = $deadline - $now - GRANULARITY + 1;
+    my $most = defined $alarm ? ALARMED_NAP : ARMED_NAP;
+    return $left < $most ? $left : $most;
+}
+
+sub loop {
+    while (1) {
+        my $nap = nap_for(my $now = now_ms());
+        flush_notes() unless defined $burst_at;
+        housekeeping($now) if $now - $last_housekeeping >= HOUSEKEEPING;
+        my $wanted = '';
+        vec($wanted, $_, 1) = 1 for fileno $listener, keys %clients;
+        vec($wanted, fileno $alarm, 1) = 1 if defined $alarm;
+        next if select($wanted, undef, undef, $nap / 1000) <= 0;
+        for my $id (keys %clients) { serve($id) if vec $wanted, $id, 1 }
+        sysread $alarm, my $expirations, 8 if defined $alarm && vec $wanted, fileno $alarm, 1;
+        welcome() if vec $wanted, fileno $listener, 1;
+    }
+}
+
+sub start {
+    chdir '/';
+    umask 077;
+    sysopen $uptime, '/proc/uptime', O_RDONLY or die_with("cannot read /proc/uptime: $!");
+    make_alarm();
+    $SIG{PIPE} = 'IGNORE';
+    # A stray signal to a process group must not remove the fence.
+    for my $name (qw(HUP INT TERM)) {
+        $SIG{$name} = sub { leave("SIG$name") if $name ne 'HUP' && !defined $deadline };
+    }
+    if (!take_place()) { syswrite STDOUT, "taken\n"; exit 75 }
+    listen_here() or die_with("cannot listen on $socket_path: $!");
+    eval { setpriority 0, 0, -10 };
+    if (open my $score, '>', '/proc/self/oom_score_adj') { syswrite $score, "-900\n" }
+    $last_company = $last_housekeeping = now_ms();
+    $0 = "regent-guard $data_dir";
+    note("started, pid $$, guards $data_dir");
+    syswrite STDOUT, "ready $$\n";
+    open STDIN, '<', '/dev/null';
+    open STDOUT, '>', '/dev/null';
+    open STDERR, '>', '/dev/null';
+    loop();
+}
+
+start();

@@ -1,0 +1,324 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buildSync } from 'esbuild';
+import type pg from 'pg';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createSystemClock } from '../../src/adapters/clock/system.ts';
+import { createGuard, type GuardOptions, type PerlGuard } from '../../src/adapters/guard/guard.ts';
+import { type BarePostgres, createBarePostgres } from './support/bare-postgres.ts';
+
+const clock = createSystemClock();
+const quiet = () => undefined;
+const log = { debug: quiet, info: quiet, warning: quiet, error: quiet, critical: quiet };
+const KILL_DELAY_MS = 250;
+const ask = { timeoutMs: 2000 };
+
+let postgres: BarePostgres;
+let scratch: string;
+let holderProgram: string;
+const guards: PerlGuard[] = [];
+const children: ChildProcess[] = [];
+
+function guardOf(dataDir: string, more: Partial<GuardOptions> = {}): PerlGuard {
+  const guard = createGuard({ dataDir, clock, log, runAs: postgres.owner, killDelayMs: KILL_DELAY_MS, ...more });
+  guards.push(guard);
+  return guard;
+}
+
+function keep(child: ChildProcess): ChildProcess {
+  children.push(child);
+  return child;
+}
+
+async function until<T>(what: string, probe: () => T | Promise<T>, timeoutMs = 10_000): Promise<NonNullable<T>> {
+  for (const end = performance.now() + timeoutMs; ; ) {
+    const value = await probe();
+    if (value) return value;
+    if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** Boot-clock moment at which the process ended. */
+function ended(child: ChildProcess): Promise<number> {
+  return new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) resolve(clock.bootMs());
+    else child.once('exit', () => resolve(clock.bootMs()));
+  });
+}
+
+const alive = (child: ChildProcess) => child.exitCode === null && child.signalCode === null;
+
+/** Writes one row after the other until the connection breaks; tells when each was acknowledged. */
+function writeInALoop(client: pg.Client): { readonly acknowledged: number[]; readonly broken: Promise<void> } {
+  const acknowledged: number[] = [];
+  const run = async () => {
+    for (;;) {
+      await client.query('INSERT INTO t DEFAULT VALUES');
+      acknowledged.push(clock.bootMs());
+    }
+  };
+  return { acknowledged, broken: run().catch(quiet) };
+}
+
+/** A process that opens the guard and arms it, to be killed. */
+async function startHolder(aheadMs: number): Promise<{ child: ChildProcess; deadline: number; guardPid: number }> {
+  const { uid, gid } = postgres.owner;
+  const child = keep(
+    spawn(process.execPath, [holderProgram, postgres.dataDir, String(aheadMs), String(uid), String(gid)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    }),
+  );
+  const line = await new Promise<string>((resolve, reject) => {
+    child.stdout!.setEncoding('utf8').once('data', resolve);
+    child.once('exit', (code) => reject(new Error(`the holder exited with ${code}`)));
+  });
+  return { child, ...JSON.parse(line) };
+}
+
+beforeAll(() => {
+  postgres = createBarePostgres();
+  scratch = mkdtempSync(join(tmpdir(), 'regent-guard-'));
+  holderProgram = join(scratch, 'holder.mjs');
+  buildSync({
+    entryPoints: [join(import.meta.dirname, 'support/guard-holder.ts')],
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    outfile: holderProgram,
+  });
+  cpSync(join(import.meta.dirname, '../../src/adapters/guard/guard.pl'), join(scratch, 'guard.pl'));
+});
+
+afterEach(async () => {
+  for (const guard of guards.splice(0)) {
+    await guard.open();
+    await guard.close({ end: true });
+  }
+  for (const child of children.splice(0)) {
+    if (!alive(child)) continue;
+    child.kill('SIGKILL');
+    await ended(child);
+  }
+});
+
+afterAll(async () => {
+  await postgres.remove();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+describe('a guarded PostgreSQL', () => {
+  let server: ChildProcess;
+  let client: pg.Client;
+
+  beforeEach(async () => {
+    server = keep(postgres.start());
+    client = await postgres.connect();
+    await client.query('CREATE TABLE IF NOT EXISTS t (id bigserial)');
+  });
+
+  it('is left alone while the agent renews', async () => {
+    const guard = guardOf(postgres.dataDir);
+    await guard.open();
+    const writer = writeInALoop(client);
+    for (let i = 0; i < 12; i++) {
+      await guard.arm(clock.bootMs() + 300, ask);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    expect(await guard.state(ask)).toMatchObject({ mode: 'armed' });
+    await guard.disarm(ask);
+    const before = writer.acknowledged.length;
+    await until(
+      'more rows after the last deadline',
+      () => clock.bootMs() > writer.acknowledged[0]! + 1700 && writer.acknowledged.length > before + 100,
+    );
+    expect(alive(server)).toBe(true);
+    await client.end();
+    await writer.broken;
+  });
+
+  it('goes down at the deadline when the agent is killed, and acknowledges nothing afterwards', async () => {
+    const holder = await startHolder(600);
+    guardOf(postgres.dataDir);
+    const writer = writeInALoop(client);
+    holder.child.kill('SIGKILL');
+    const downAt = await ended(server);
+    await writer.broken;
+    const lastWrite = writer.acknowledged.at(-1)!;
+    console.log(
+      `postmaster down ${Math.round(downAt - holder.deadline)} ms, last write ${Math.round(lastWrite - holder.deadline)} ms after the deadline`,
+    );
+    expect(writer.acknowledged.length).toBeGreaterThan(10);
+    expect(downAt).toBeGreaterThan(holder.deadline - 50);
+    expect(downAt).toBeLessThan(holder.deadline + 500);
+    expect(lastWrite).toBeLessThan(holder.deadline + KILL_DELAY_MS);
+  });
+
+  it('dies even when its postmaster is stopped', async () => {
+    const guard = guardOf(postgres.dataDir);
+    await guard.open();
+    const writer = writeInALoop(client);
+    await until('rows', () => writer.acknowledged.length > 5);
+    server.kill('SIGSTOP');
+    const deadline = clock.bootMs() + 300;
+    await guard.arm(deadline, ask);
+    const downAt = await ended(server);
+    await writer.broken;
+    console.log(
+      `stopped postmaster dead ${Math.round(downAt - deadline)} ms, last write ${Math.round(writer.acknowledged.at(-1)! - deadline)} ms after the deadline`,
+    );
+    expect(downAt).toBeLessThan(deadline + KILL_DELAY_MS + 500);
+    expect(writer.acknowledged.at(-1)!).toBeLessThan(deadline + KILL_DELAY_MS);
+  });
+
+  it('is not touched when a new agent arms the same guard in time', async () => {
+    const holder = await startHolder(800);
+    holder.child.kill('SIGKILL');
+    await ended(holder.child);
+    const guard = guardOf(postgres.dataDir);
+    await guard.open();
+    expect(guard.pid()).toBe(holder.guardPid);
+    await guard.arm(clock.bootMs() + 60_000, ask);
+    await until('the old deadline has passed', () => clock.bootMs() > holder.deadline + 300);
+    expect((await client.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+    expect(alive(server)).toBe(true);
+    await client.end();
+  });
+
+  it('is kept down until the guard is told otherwise', async () => {
+    const guard = guardOf(postgres.dataDir);
+    await guard.open();
+    await guard.arm(clock.bootMs() + 50, ask);
+    await ended(server);
+    expect(await guard.state(ask)).toMatchObject({ mode: 'fired' });
+    const again = keep(postgres.start());
+    const started = clock.bootMs();
+    expect((await ended(again)) - started).toBeLessThan(1500);
+    await guard.disarm(ask);
+    const third = keep(postgres.start());
+    const later = await postgres.connect();
+    expect((await later.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+    expect(alive(third)).toBe(true);
+    await later.end();
+  });
+});
+
+describe('the guard process', () => {
+  let dataDir: string;
+  beforeEach(() => {
+    dataDir = mkdtempSync(join(scratch, 'empty-'));
+  });
+
+  it('never kills a process that only postmaster.pid claims', async () => {
+    const bystander = keep(spawn('sleep', ['60'], { cwd: dataDir, stdio: 'ignore' }));
+    const elsewhere = keep(postgres.start());
+    const client = await postgres.connect();
+    const guard = guardOf(dataDir);
+    await guard.open();
+    for (const victim of [bystander, elsewhere]) {
+      writeFileSync(join(dataDir, 'postmaster.pid'), `${victim.pid}\n${dataDir}\n`);
+      await guard.arm(clock.bootMs() + 20, ask);
+      const fired = await until('it fired', async () => {
+        const state = await guard.state(ask);
+        return state.mode === 'fired' ? state : null;
+      });
+      await until('two more scans and the kill delay have passed', () => clock.bootMs() > fired.atBootMs + KILL_DELAY_MS + 200);
+      expect(alive(victim)).toBe(true);
+      await guard.disarm(ask);
+    }
+    expect((await client.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+    await client.end();
+  });
+
+  it('is only one, however many agents open it at once', async () => {
+    const agents = [guardOf(dataDir), guardOf(dataDir), guardOf(dataDir)];
+    await Promise.all(agents.map((guard) => guard.open()));
+    const pids = new Set(agents.map((guard) => guard.pid()));
+    expect(pids.size).toBe(1);
+    const commands = readFileSync(`/proc/${[...pids][0]}/cmdline`, 'latin1');
+    expect(commands).toContain(dataDir);
+  });
+
+  it('ignores SIGTERM, SIGINT and SIGHUP while armed, and goes at SIGTERM when disarmed', async () => {
+    const guard = guardOf(dataDir);
+    await guard.open();
+    const gone = new Promise<void>((resolve) => guard.onGone(resolve));
+    await guard.arm(clock.bootMs() + 30_000, ask);
+    const pid = guard.pid()!;
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.kill(pid, signal);
+    expect(await guard.state(ask)).toMatchObject({ mode: 'armed' });
+    await guard.disarm(ask);
+    process.kill(pid, 'SIGTERM');
+    await gone;
+    expect(guard.pid()).toBeNull();
+  });
+
+  it('is replaced by the next order when it was killed', async () => {
+    const guard = guardOf(dataDir);
+    await guard.open();
+    const first = guard.pid()!;
+    const gone = new Promise<void>((resolve) => guard.onGone(resolve));
+    process.kill(first, 'SIGKILL');
+    await gone;
+    const deadline = Math.floor(clock.bootMs() + 30_000);
+    await guard.arm(deadline, ask);
+    expect(guard.pid()).not.toBe(first);
+    expect(await guard.state(ask)).toEqual({ mode: 'armed', atBootMs: deadline });
+  });
+
+  it('confirms in single-digit milliseconds, in a few megabytes', async () => {
+    const guard = guardOf(dataDir);
+    await guard.open();
+    const took: number[] = [];
+    for (let i = 0; i < 50; i++) {
+      const before = performance.now();
+      await guard.arm(clock.bootMs() + 30_000, ask);
+      took.push(performance.now() - before);
+    }
+    took.sort((a, b) => a - b);
+    const resident = Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${guard.pid()}/status`, 'latin1'))?.[1]);
+    console.log(`guard: order ${took[25]!.toFixed(2)} ms (median), VmRSS ${resident} kB`);
+    expect(took[25]!).toBeLessThan(10);
+    expect(resident).toBeLessThan(12_000);
+  });
+
+  it('refuses a deadline that has passed', async () => {
+    const guard = guardOf(dataDir);
+    await guard.open();
+    await expect(guard.arm(clock.bootMs() - 1, ask)).rejects.toMatchObject({ code: 'GUARD_FAILED' });
+  });
+
+  it('does not answer: the order fails in time, and PostgreSQL must not become writable', async () => {
+    const guard = guardOf(dataDir);
+    await guard.open();
+    const pid = guard.pid()!;
+    process.kill(pid, 'SIGSTOP');
+    try {
+      const before = performance.now();
+      await expect(guard.arm(clock.bootMs() + 1000, { timeoutMs: 200 })).rejects.toMatchObject({ code: 'GUARD_FAILED' });
+      expect(performance.now() - before).toBeLessThan(1000);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+  });
+
+  it('says what is missing when there is no perl', async () => {
+    const guard = createGuard({ dataDir, clock, log, runAs: postgres.owner, perl: '/nonexistent/perl' });
+    await expect(guard.open()).rejects.toMatchObject({ code: 'GUARD_FAILED', mend: expect.stringContaining('perl-base') });
+  });
+
+  it('will not sit in a directory that others can enter', async () => {
+    const base = join(scratch, 'open-runtime');
+    mkdirSync(join(base, `regent-${process.getuid!()}`), { recursive: true, mode: 0o777 });
+    const before = process.env['XDG_RUNTIME_DIR'];
+    process.env['XDG_RUNTIME_DIR'] = base;
+    try {
+      await expect(createGuard({ dataDir, clock, log }).open()).rejects.toMatchObject({ code: 'GUARD_FAILED' });
+    } finally {
+      if (before === undefined) delete process.env['XDG_RUNTIME_DIR'];
+      else process.env['XDG_RUNTIME_DIR'] = before;
+    }
+  });
+});
