@@ -1,0 +1,94 @@
+/**
+ * `regent COMMAND ...`: finds the command and loads only what it needs.
+ *
+ * Nothing is imported statically beyond what an old Node can read, so that the version check below is what its user sees.
+ */
+import process from 'node:process';
+
+/** Takes the arguments after the command's name; resolves to the exit code. */
+type Command = (args: readonly string[]) => Promise<number>;
+
+interface CommandEntry {
+  readonly summary: string;
+  readonly load: () => Promise<Command>;
+}
+
+const OLDEST_NODE = [20, 19] as const;
+const EXIT_USAGE = 2;
+
+const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  test: {
+    summary: 'type check, lint, unit and integration tests',
+    load: async () => (await import('../tools/suite/main.ts')).testMain,
+  },
+  version: {
+    summary: 'print the version',
+    load: async () => {
+      const { REGENT_VERSION } = await import('./version.ts');
+      return async () => print(`regent ${REGENT_VERSION}`);
+    },
+  },
+  help: { summary: 'print this list', load: async () => async () => print(helpText()) },
+};
+
+const ALIASES: Readonly<Record<string, string>> = { '--help': 'help', '-h': 'help', '--version': 'version', '-V': 'version' };
+
+function print(text: string): number {
+  process.stdout.write(`${text}\n`);
+  return 0;
+}
+
+function helpText(): string {
+  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
+  const lines = Object.entries(COMMANDS).map(([name, entry]) => `  ${name.padEnd(width)}  ${entry.summary}`);
+  return [
+    'usage: regent COMMAND [ARGUMENT ...]',
+    '',
+    ...lines,
+    '',
+    'regent COMMAND --help tells more. The operator’s tool is regentctl (also patronictl).',
+  ].join('\n');
+}
+
+function nodeIsTooOld(version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1]);
+}
+
+function complain(error: unknown): number {
+  const text = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`regent: ${text}\n`);
+  const mend = error instanceof Error && 'mend' in error ? error.mend : null;
+  if (typeof mend === 'string') process.stderr.write(`  mend: ${mend}\n`);
+  if (error instanceof Error && !('policy' in error && error.policy !== 'bug')) process.stderr.write(`${error.stack ?? ''}\n`);
+  return 1;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  if (nodeIsTooOld(process.versions.node)) {
+    process.stderr.write(`regent: Node ${process.versions.node} is too old: 20.19 or newer is needed (this one is ${process.execPath}).\n`);
+    return 1;
+  }
+  const [given, ...rest] = args;
+  if (given === undefined) {
+    process.stderr.write(`${helpText()}\n`);
+    return EXIT_USAGE;
+  }
+  const name = ALIASES[given] ?? given;
+  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (!entry) {
+    process.stderr.write(`regent: unknown command '${given}'. There are: ${Object.keys(COMMANDS).join(', ')}.\n`);
+    return EXIT_USAGE;
+  }
+  return (await entry.load())(rest);
+}
+
+// No process.exit: what a command has written must reach a slow pipe first.
+main(process.argv.slice(2)).then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    process.exitCode = complain(error);
+  },
+);

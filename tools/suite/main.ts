@@ -1,0 +1,80 @@
+/**
+ * `regent test [PART ...] [-- VITEST ARGUMENTS]`: everything that has to hold, in one command.
+ *
+ * Parts run one after another and a failing one does not hide the others. The last line printed is `N passed, N failed`.
+ */
+import { styleText } from 'node:util';
+import { checkoutRoot } from '../root.ts';
+import { ensureTestPrograms } from './needs.ts';
+import { runLint, runTidy, runTypes, runVitest, type Tally } from './parts.ts';
+
+interface Part {
+  readonly summary: string;
+  readonly needsPrograms?: boolean;
+  readonly run: (root: string, extra: readonly string[]) => Promise<Tally>;
+}
+
+const PARTS: Readonly<Record<string, Part>> = {
+  types: { summary: 'the type checker', run: (root) => runTypes(root) },
+  lint: { summary: 'biome', run: (root) => runLint(root) },
+  tidy: { summary: 'house rules: sizes, layers, purity, leftovers', run: (root) => runTidy(root) },
+  unit: { summary: 'tests beside the code', run: (root, extra) => runVitest(root, 'unit', extra) },
+  integration: {
+    summary: 'real PostgreSQL, etcd and HAProxy',
+    needsPrograms: true,
+    run: (root, extra) => runVitest(root, 'integration', extra),
+  },
+};
+
+const EXIT_USAGE = 2;
+
+function usage(): string {
+  const lines = Object.entries(PARTS).map(([name, part]) => `  ${name.padEnd(12)} ${part.summary}`);
+  return ['usage: regent test [--yes] [PART ...] [-- VITEST ARGUMENT ...]', '', 'Without a part, all of them:', ...lines].join('\n');
+}
+
+function heading(text: string): void {
+  process.stdout.write(`\n${styleText('bold', `== ${text}`)}\n`);
+}
+
+async function runPart(name: string, part: Part, root: string, extra: readonly string[], consent: boolean): Promise<Tally> {
+  heading(name);
+  const begun = Date.now();
+  let tally: Tally;
+  try {
+    if (part.needsPrograms) await ensureTestPrograms(consent);
+    tally = await part.run(root, extra);
+  } catch (error) {
+    process.stdout.write(`${error instanceof Error ? error.message : error}\n`);
+    if (error instanceof Error && 'mend' in error && error.mend) process.stdout.write(`  mend: ${error.mend}\n`);
+    tally = { passed: 0, failed: 1 };
+  }
+  process.stdout.write(`${name}: ${tally.failed === 0 ? 'passed' : 'FAILED'} in ${((Date.now() - begun) / 1000).toFixed(1)} s\n`);
+  return tally;
+}
+
+export async function testMain(args: readonly string[]): Promise<number> {
+  const dashes = args.indexOf('--');
+  const own = dashes < 0 ? args : args.slice(0, dashes);
+  const extra = dashes < 0 ? [] : args.slice(dashes + 1);
+  if (own.includes('--help') || own.includes('-h')) {
+    process.stdout.write(`${usage()}\n`);
+    return 0;
+  }
+  const consent = own.includes('--yes') || process.env['CI'] === 'true';
+  const chosen = own.filter((argument) => argument !== '--yes');
+  const unknown = chosen.filter((name) => !Object.hasOwn(PARTS, name));
+  if (unknown.length > 0) {
+    process.stderr.write(`regent test: there is no part '${unknown.join("', '")}'.\n${usage()}\n`);
+    return EXIT_USAGE;
+  }
+  const root = checkoutRoot();
+  const total = { passed: 0, failed: 0 };
+  for (const name of chosen.length > 0 ? chosen : Object.keys(PARTS)) {
+    const tally = await runPart(name, PARTS[name]!, root, extra, consent);
+    total.passed += tally.passed;
+    total.failed += tally.failed;
+  }
+  process.stdout.write(`\n${total.passed} passed, ${total.failed} failed\n`);
+  return total.failed === 0 && total.passed > 0 ? 0 : 1;
+}
