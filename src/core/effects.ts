@@ -3,7 +3,7 @@
  * Each effect carries the facts it was judged on (revisions, names), so that acting re-checks them.
  */
 import type { ConfigKey, FailoverKey, SyncKey } from './cluster.ts';
-import type { JsonObject } from './json.ts';
+import type { JsonObject, JsonValue } from './json.ts';
 import type { Lsn } from './units.ts';
 
 /** Where a standby streams or clones from. */
@@ -18,6 +18,8 @@ export type ServerRole = { readonly kind: 'primary' } | { readonly kind: 'standb
 
 export type Effect =
   | { readonly kind: 'acquire-leader' }
+  /** Put the leader key, which already names us, on the lease we hold now (after an agent's restart, or a new ttl). */
+  | { readonly kind: 'attach-leader' }
   | { readonly kind: 'release-leader'; readonly optime: Lsn | null }
   /** Create `initialize` on our lease: the winner bootstraps in the same round. */
   | { readonly kind: 'race-initialize' }
@@ -32,8 +34,8 @@ export type Effect =
       readonly expected: SyncKey | null;
     }
   | { readonly kind: 'delete-sync'; readonly expected: SyncKey }
-  | { readonly kind: 'write-status' }
-  | { readonly kind: 'write-history' }
+  | { readonly kind: 'write-status'; readonly value: JsonObject }
+  | { readonly kind: 'write-history'; readonly value: JsonValue[] }
   | { readonly kind: 'clear-failover'; readonly expected: FailoverKey }
   | { readonly kind: 'set-sync-names'; readonly value: string }
   /** Rewrite configuration files for the role and reload where that is enough. */
@@ -45,6 +47,8 @@ export type Effect =
       readonly advance: Readonly<Record<string, Lsn>>;
     }
   | { readonly kind: 'resume-replay' }
+  /** Beside everything else; asked for again while one is running, it is ignored. */
+  | { readonly kind: 'checkpoint' }
   /** Stop PostgreSQL now, inside the round, because every millisecond of writability is a danger. */
   | { readonly kind: 'demote-now'; readonly mode: 'fast' | 'immediate' }
   | { readonly kind: 'start-job'; readonly job: Job }

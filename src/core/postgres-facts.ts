@@ -4,6 +4,8 @@ import type { Lsn, Timeline } from './units.ts';
 
 export interface PostgresFacts {
   readonly dataDir: DataDirState;
+  /** What was interrupted, when dataDir is 'incomplete'. After a rewind the directory may still hold commits nobody else has. */
+  readonly incompleteWork?: 'bootstrap' | 'clone' | 'rewind';
   /** From pg_controldata or the running server; null when there is no readable cluster. */
   readonly systemIdentifier: string | null;
   /** 13 … 18, from PG_VERSION; null when there is no data directory. */

@@ -1,0 +1,291 @@
+/**
+ * The loop: observe → decide → act, one round at a time. Everything else (watches, the postmaster's end, REST, signals) only wakes it.
+ */
+import { contextOf } from '../core/context.ts';
+import { decide } from '../core/decide.ts';
+import { type Job, type JobOutcome, jobLabel, type RunningJob } from '../core/effects.ts';
+import { type Decision, emptyMemory, type Memory, type Observation } from '../core/model.ts';
+import { leaseMargins, roundIntervalMs } from '../core/settings.ts';
+import { codeOf, ensureError, RegentError } from '../support/errors.ts';
+import { act, type Hands } from './act.ts';
+import { Fence } from './fence.ts';
+import { runJob } from './jobs.ts';
+import { Lease } from './lease.ts';
+import { MemberKey } from './member-key.ts';
+import { observe } from './observe.ts';
+import type { Parts } from './parts.ts';
+import { Requests } from './requests.ts';
+import { Wake } from './wake.ts';
+
+/** A round that was asked for again at once must still leave the machine some air. */
+const MIN_GAP_MS = 5;
+
+export interface LastRound {
+  readonly observation: Observation;
+  readonly decision: Decision;
+  readonly endedAtMs: number;
+  readonly nextAtMs: number;
+}
+
+export class Agent {
+  readonly parts: Parts;
+  readonly wake: Wake;
+  readonly lease: Lease;
+  readonly fence: Fence;
+  readonly requests: Requests;
+  readonly #memberKey: MemberKey;
+  #memory: Memory = emptyMemory;
+  #last: LastRound | null = null;
+  #rounds = 0;
+  #lastDcsReadWallMs: number | null = null;
+  #running: { readonly job: Job; readonly startedAtMs: number; readonly controller: AbortController; readonly done: Promise<void> } | null =
+    null;
+  #checkpointing = false;
+  #stopping = false;
+  #ended: JobOutcome[] = [];
+  #exit: { readonly code: number; readonly message: string } | null = null;
+  #reloadWanted = false;
+  #configVersion = 1;
+  #appliedVersion = 0;
+  #lastLine = '';
+  readonly #roundListeners = new Set<() => void>();
+
+  constructor(parts: Parts) {
+    this.parts = parts;
+    this.wake = new Wake(parts.clock);
+    this.lease = new Lease(parts.dcs, parts.clock, parts.settings.current().dynamic.ttlSeconds);
+    this.fence = new Fence(parts, this.lease);
+    this.requests = new Requests(this);
+    this.#memberKey = new MemberKey(parts, this.lease);
+  }
+
+  get memory(): Memory {
+    return this.#memory;
+  }
+
+  get last(): LastRound | null {
+    return this.#last;
+  }
+
+  get rounds(): number {
+    return this.#rounds;
+  }
+
+  get job(): RunningJob | null {
+    return this.#running;
+  }
+
+  /** The server is being taken down on purpose; it is not to be shown as leader any more. */
+  get stopping(): boolean {
+    return this.#stopping;
+  }
+
+  /** Epoch ms of the last successful read of etcd; null: none yet. */
+  get lastDcsReadWallMs(): number | null {
+    return this.#lastDcsReadWallMs;
+  }
+
+  onRound(listener: () => void): () => void {
+    this.#roundListeners.add(listener);
+    return () => this.#roundListeners.delete(listener);
+  }
+
+  /** SIGTERM: ends in good order. May be called again; only the first counts. */
+  shutdown(): void {
+    this.requests.shutdown = true;
+    this.wake.now();
+  }
+
+  reload(): void {
+    this.#reloadWanted = true;
+    this.wake.now();
+  }
+
+  /** Runs until asked to end, or until it must not go on. Resolves to the exit code. */
+  async run(): Promise<number> {
+    const { parts } = this;
+    parts.guard.onGone(() => {
+      parts.log.warning('the guard is gone; starting it again');
+      void this.fence.reopen().then(() => this.wake.now());
+    });
+    await parts.guard.open();
+    parts.pg.onPostmasterGone(() => this.wake.now());
+    const me = parts.settings.local().name;
+    const watch = parts.dcs.watch((event) => this.wake.onKey(event.key, me));
+    try {
+      while (this.#exit === null) await this.#turn();
+    } finally {
+      watch.close();
+      this.#running?.controller.abort(new RegentError('AGENT_ENDS', 'the agent is ending'));
+    }
+    return this.#exit.code;
+  }
+
+  async #turn(): Promise<void> {
+    const startedAtMs = this.parts.clock.bootMs();
+    if (this.#reloadWanted) {
+      this.#reloadWanted = false;
+      if (this.parts.settings.reload()) this.#settingsChanged();
+    }
+    let wakeAtMs: number | null = null;
+    try {
+      wakeAtMs = await this.#round();
+    } catch (error) {
+      if (error instanceof RegentError && error.policy === 'bug') throw error;
+      const unexpected = codeOf(error) === null;
+      this.parts.log.error(`${unexpected ? 'Unexpected exception raised, please report it as a BUG: ' : ''}${ensureError(error).message}`, {
+        code: codeOf(error),
+        ...(unexpected ? { stack: ensureError(error).stack } : {}),
+      });
+      wakeAtMs = this.parts.clock.bootMs() + 1000;
+    }
+    if (this.#exit !== null) return;
+    const nextAtMs = this.#nextRoundAt(startedAtMs, wakeAtMs);
+    if (this.#last) this.#last = { ...this.#last, endedAtMs: this.parts.clock.bootMs(), nextAtMs };
+    for (const listener of [...this.#roundListeners]) listener();
+    await this.wake.until(nextAtMs);
+  }
+
+  #nextRoundAt(startedAtMs: number, wakeAtMs: number | null): number {
+    const now = this.parts.clock.bootMs();
+    const regular = startedAtMs + roundIntervalMs(this.parts.settings.current().dynamic);
+    const { confirmedSentAtMs, ttlSeconds } = this.lease.facts();
+    const stepDown = confirmedSentAtMs === null ? regular : confirmedSentAtMs + leaseMargins(ttlSeconds).stepDownMs;
+    return Math.max(now + MIN_GAP_MS, Math.min(regular, wakeAtMs ?? regular, stepDown > now ? stepDown : regular));
+  }
+
+  async #round(): Promise<number | null> {
+    const ended = this.#ended.splice(0);
+    let observation: Observation;
+    try {
+      observation = await observe(this.parts, this.lease, {
+        memory: this.#memory,
+        job: this.#running,
+        ended,
+        wishes: this.requests.wishes(),
+        configDirty: () => this.#configVersion !== this.#appliedVersion,
+        guardHealthy: this.fence.healthy,
+      });
+    } catch (error) {
+      this.#ended.unshift(...ended);
+      throw error;
+    }
+    this.#noteSettings(observation);
+    if (observation.dcs.known) this.#lastDcsReadWallMs = observation.wallMs;
+    await this.fence.follow(contextOf(observation, this.#memory));
+    const decision = decide(observation, this.#memory);
+    this.#memory = decision.memory;
+    this.#rounds += 1;
+    this.#last = { observation, decision, endedAtMs: observation.nowMs, nextAtMs: observation.nowMs };
+    this.wake.watchMembers = decision.watchMembers;
+    this.#say(decision);
+    const done = await act(this.#hands(), decision.effects);
+    await this.#memberKey.publish(this, observation);
+    return done ? decision.wakeAtMs : this.parts.clock.bootMs() + 200;
+  }
+
+  #noteSettings(observation: Observation): void {
+    if (observation.settings !== this.#lastSettings) {
+      this.#lastSettings = observation.settings;
+      this.#settingsChanged();
+    }
+  }
+
+  #lastSettings: unknown = null;
+
+  #settingsChanged(): void {
+    this.#configVersion += 1;
+    this.parts.pg.configure(this.parts.settings.current());
+  }
+
+  /** One line a round, and only when it says something new or a loop_wait has passed: the log is read by people. */
+  #say(decision: Decision): void {
+    const line = decision.because;
+    if (line === this.#lastLine) this.parts.log.debug(line, { rule: decision.rule });
+    else this.parts.log.info(line, { rule: decision.rule });
+    this.#lastLine = line;
+  }
+
+  #hands(): Hands {
+    return {
+      parts: this.parts,
+      lease: this.lease,
+      fence: this.fence,
+      startJob: (job) => this.#startJob(job),
+      cancelJob: (reason) => this.cancelJob(reason),
+      checkpoint: () => this.#checkpoint(),
+      exit: (code, message) => {
+        this.#exit = { code, message };
+        if (code === 0) this.parts.log.info(message);
+        else this.parts.log.critical(message);
+      },
+      configApplied: () => this.#configApplied(),
+    };
+  }
+
+  cancelJob(reason: string): void {
+    this.#running?.controller.abort(new RegentError('JOB_CANCELLED', reason, { policy: 'transient' }));
+  }
+
+  #configApplied(): void {
+    this.#appliedVersion = this.#configVersion;
+    this.parts.settings.save();
+  }
+
+  #startJob(job: Job): void {
+    const controller = new AbortController();
+    const deps = {
+      parts: this.parts,
+      lease: this.lease,
+      fence: this.fence,
+      configApplied: () => this.#configApplied(),
+      stopping: () => {
+        this.#stopping = true;
+      },
+    };
+    this.requests.jobStarted(job);
+    const done = runJob(deps, job, controller.signal).then(
+      () => this.#jobEnded(job, null),
+      (error: unknown) => this.#jobEnded(job, ensureError(error)),
+    );
+    this.#running = { job, startedAtMs: this.parts.clock.bootMs(), controller, done };
+    this.wake.now();
+  }
+
+  #jobEnded(job: Job, error: Error | null): void {
+    this.#running = null;
+    this.#stopping = false;
+    if (error !== null) this.parts.log.error(`${jobLabel(job)} failed: ${error.message}`, { code: codeOf(error) });
+    const outcome: JobOutcome = {
+      job,
+      ok: error === null,
+      code: codeOf(error),
+      message: error?.message ?? null,
+      endedAtMs: this.parts.clock.bootMs(),
+    };
+    this.#ended.push(outcome);
+    this.requests.jobEnded(outcome);
+    this.wake.now();
+  }
+
+  #checkpoint(): void {
+    if (this.#checkpointing) return;
+    this.#checkpointing = true;
+    const job: Job = { kind: 'checkpoint' };
+    const finish = (error: Error | null) => {
+      this.#checkpointing = false;
+      this.#ended.push({
+        job,
+        ok: error === null,
+        code: codeOf(error),
+        message: error?.message ?? null,
+        endedAtMs: this.parts.clock.bootMs(),
+      });
+      this.wake.now();
+    };
+    this.parts.pg.checkpoint({ timeoutMs: 3600_000 }).then(
+      () => finish(null),
+      (error: unknown) => finish(ensureError(error)),
+    );
+  }
+}

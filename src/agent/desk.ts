@@ -1,0 +1,62 @@
+/** The agent's side of the REST server (ports/operator.ts). */
+import type { ClusterView } from '../core/cluster.ts';
+import type { Desk, RestartRequest } from '../ports/operator.ts';
+import type { Agent } from './agent.ts';
+import { statusOf } from './status.ts';
+
+export function deskOf(agent: Agent): Desk {
+  const { parts, requests } = agent;
+  return {
+    status: () => statusOf(agent),
+    settings: () => parts.settings.current(),
+    view: () => freshView(agent),
+    dcs: () => parts.dcs,
+    wake: () => agent.wake.now(),
+    restart: (request) => requests.restart(request),
+    scheduleRestart: (data, atMs) => requests.schedule(data, conditionsOf(data), atMs),
+    deleteScheduledRestart: () => requests.deleteScheduled(),
+    reinitialize: (options) => requests.reinitialize(options),
+    reload: () => agent.reload(),
+    nextChange: (timeoutMs) => nextChange(agent, timeoutMs),
+  };
+}
+
+function freshView(agent: Agent): ClusterView | null {
+  const { clock, settings } = agent.parts;
+  const dcs = agent.last?.observation.dcs;
+  const ttlMs = settings.current().dynamic.ttlSeconds * 1000;
+  if (!dcs?.known || agent.lastDcsReadWallMs === null || clock.wallMs() - agent.lastDcsReadWallMs > ttlMs) return null;
+  return dcs.view;
+}
+
+function conditionsOf(data: Readonly<Record<string, unknown>>): RestartRequest {
+  const role = data['role'];
+  const version = data['postgres_version'];
+  const timeout = data['timeout'];
+  return {
+    ...(role === 'primary' || role === 'replica' || role === 'standby_leader' ? { role } : {}),
+    ...(typeof version === 'string' ? { postgresVersion: version } : {}),
+    ...('restart_pending' in data ? { restartPending: true } : {}),
+    ...(typeof timeout === 'number' ? { timeoutSeconds: timeout } : {}),
+  };
+}
+
+const mark = (agent: Agent): string => {
+  const view = freshView(agent);
+  return `${view?.leader?.name ?? ''} ${view?.leader?.modRevision ?? ''} ${view?.failover?.modRevision ?? ''}`;
+};
+
+function nextChange(agent: Agent, timeoutMs: number): Promise<void> {
+  const before = mark(agent);
+  return new Promise((resolve) => {
+    const done = () => {
+      stopListening();
+      cancel();
+      resolve();
+    };
+    const cancel = agent.parts.clock.timer(timeoutMs, done);
+    const stopListening = agent.onRound(() => {
+      if (mark(agent) !== before) done();
+    });
+  });
+}

@@ -1,0 +1,89 @@
+/**
+ * Keeps the guard's deadline in step with the lease. The order that must hold: first the lease is confirmed, then the guard knows its end, then PostgreSQL may
+ * be writable. Taking it off goes the other way round: first PostgreSQL is not writable, then the guard is told to rest.
+ */
+import type { Context } from '../core/context.ts';
+import { leaseMargins } from '../core/settings.ts';
+import { ensureError, RegentError } from '../support/errors.ts';
+import type { Lease } from './lease.ts';
+import type { Parts } from './parts.ts';
+
+const GUARD_TIMEOUT_MS = 500;
+/** So many failures in a row and the guard counts as lost. */
+const FAILURES_TOLERATED = 3;
+
+export class Fence {
+  readonly #parts: Parts;
+  readonly #lease: Lease;
+  /** Unknown after a start: a guard left by the agent before may still have a deadline. */
+  #state: 'armed' | 'disarmed' | 'unknown' = 'unknown';
+  #failures = 0;
+
+  constructor(parts: Parts, lease: Lease) {
+    this.#parts = parts;
+    this.#lease = lease;
+  }
+
+  get healthy(): boolean {
+    return this.#failures < FAILURES_TOLERATED;
+  }
+
+  /** Throws when the lease is not confirmed or the guard does not confirm its deadline. */
+  async arm(): Promise<void> {
+    const { confirmedSentAtMs, ttlSeconds } = this.#lease.facts();
+    if (confirmedSentAtMs === null)
+      throw new RegentError('LEASE_UNCONFIRMED', 'there is no confirmed lease to arm the guard with', { policy: 'transient' });
+    const deadlineMs = confirmedSentAtMs + leaseMargins(ttlSeconds).guardMs;
+    if (deadlineMs <= this.#parts.clock.bootMs())
+      throw new RegentError('LEASE_UNCONFIRMED', 'the lease is about to end', { policy: 'transient' });
+    await this.#parts.guard.arm(deadlineMs, { timeoutMs: GUARD_TIMEOUT_MS });
+    this.#state = 'armed';
+  }
+
+  async disarm(): Promise<void> {
+    if (this.#state === 'disarmed') return;
+    await this.#parts.guard.disarm({ timeoutMs: GUARD_TIMEOUT_MS });
+    this.#state = 'disarmed';
+  }
+
+  /** After every observation: a leader's deadline moves on, a node that cannot be writable is left alone. */
+  async follow(c: Context): Promise<void> {
+    try {
+      if (c.attached && c.mayLeadNow && c.mayBeWritable && !c.paused) {
+        await this.arm();
+        if (c.isPrimary) await this.#watchdog(c);
+      } else if (c.paused || (!c.mayBeWritable && !this.#opening(c))) {
+        await this.disarm();
+        if (this.#parts.watchdog.active) await this.#parts.watchdog.disable();
+      }
+      this.#failures = 0;
+    } catch (error) {
+      this.#failures += 1;
+      this.#state = 'unknown';
+      this.#parts.log.error(`the guard: ${ensureError(error).message}`);
+      await this.reopen();
+    }
+  }
+
+  /** Looks for the guard again, or starts a new one. Never throws: the next round tries again, and gives the lead up if that fails too often. */
+  async reopen(): Promise<void> {
+    try {
+      await this.#parts.guard.open();
+    } catch (error) {
+      this.#parts.log.error(`the guard cannot be started: ${ensureError(error).message}`);
+    }
+  }
+
+  #opening(c: Context): boolean {
+    const job = c.o.job?.job;
+    return job?.kind === 'promote' || ((job?.kind === 'start' || job?.kind === 'restart') && job.role.kind === 'primary');
+  }
+
+  async #watchdog(c: Context): Promise<void> {
+    const { watchdog } = this.#parts;
+    const { dynamic, local } = c.o.settings;
+    if (local.watchdog.mode === 'off') return;
+    if (!watchdog.active) await watchdog.activate(dynamic.ttlSeconds - local.watchdog.safetyMarginSeconds);
+    if (watchdog.active) await watchdog.keepAlive();
+  }
+}

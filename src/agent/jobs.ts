@@ -1,0 +1,171 @@
+/** How each job is done. A job may take long; the rounds go on meanwhile and renew the lease. It ends, fails or is cancelled as a whole. */
+import type { Job, ServerRole } from '../core/effects.ts';
+import type { Bounded } from '../ports/postgres.ts';
+import { RegentError } from '../support/errors.ts';
+import type { Fence } from './fence.ts';
+import type { Lease } from './lease.ts';
+import type { Parts } from './parts.ts';
+
+/** Work whose length depends on the size of the database is bounded only so that nothing waits for ever. */
+const DAY_MS = 24 * 3600 * 1000;
+
+export interface JobDeps {
+  readonly parts: Parts;
+  readonly lease: Lease;
+  readonly fence: Fence;
+  /** The configuration files were written with the settings in force now. */
+  readonly configApplied: () => void;
+  /** The server is going down on purpose: it is no longer to be shown as leader. */
+  readonly stopping: () => void;
+}
+
+export function runJob(deps: JobDeps, job: Job, signal: AbortSignal): Promise<void> {
+  switch (job.kind) {
+    case 'bootstrap':
+      return bootstrap(deps, signal);
+    case 'clone':
+      return clone(deps, job, signal, false);
+    case 'reinitialize':
+      return clone(deps, job, signal, true);
+    case 'start':
+      return start(deps, job.role, null, signal);
+    case 'restart':
+      return restart(deps, job, signal);
+    case 'promote':
+      return promote(deps, job.syncNames, signal);
+    case 'handover':
+      return handover(deps, signal);
+    case 'rewind':
+      return rewind(deps, job, signal);
+    case 'checkpoint':
+      return deps.parts.pg.checkpoint({ timeoutMs: DAY_MS, signal });
+  }
+}
+
+const dcsTimeout = (deps: JobDeps) => ({ timeoutMs: deps.parts.settings.current().dynamic.retryTimeoutSeconds * 1000 });
+
+/** The new cluster becomes visible to others only by the leader key; until then nobody is routed here. */
+async function bootstrap(deps: JobDeps, signal: AbortSignal): Promise<void> {
+  const { pg, dcs, settings } = deps.parts;
+  const me = settings.local().name;
+  try {
+    const { systemIdentifier } = await pg.bootstrap({ timeoutMs: DAY_MS, signal });
+    deps.configApplied();
+    const leads = await deps.lease.carry((leaseId) => dcs.acquireLeader(me, leaseId, dcsTimeout(deps)));
+    if (!leads) throw new RegentError('BOOTSTRAP_LOST', 'the leader key could not be taken after initdb', { policy: 'transient' });
+    await deps.fence.arm();
+    await dcs.writeConfig(settings.bootstrapConfig(), null, dcsTimeout(deps));
+    await dcs.writeInitialize(systemIdentifier, false, dcsTimeout(deps));
+  } catch (error) {
+    await undoBootstrap(deps);
+    throw error;
+  }
+}
+
+/** Nobody could have written to it: it was never published. So it may go, and the next node may try. */
+async function undoBootstrap(deps: JobDeps): Promise<void> {
+  const { pg, dcs, settings, log } = deps.parts;
+  const me = settings.local().name;
+  const steps: ReadonlyArray<() => Promise<unknown>> = [
+    () => pg.stop('immediate', { timeoutMs: 10_000 }),
+    () => dcs.releaseLeader(me, dcsTimeout(deps)),
+    () => dcs.clearInitialize(dcsTimeout(deps)),
+    () => pg.removeDataDirectory({ timeoutMs: DAY_MS, keepAside: true }),
+  ];
+  for (const step of steps) await step().catch((error: unknown) => log.warning(`cleaning up after a failed bootstrap: ${String(error)}`));
+}
+
+async function clone(
+  deps: JobDeps,
+  job: Extract<Job, { kind: 'clone' | 'reinitialize' }>,
+  signal: AbortSignal,
+  afresh: boolean,
+): Promise<void> {
+  const { pg } = deps.parts;
+  if (afresh) {
+    deps.stopping();
+    await pg.stop('immediate', { timeoutMs: 30_000 });
+    await pg.removeDataDirectory({ timeoutMs: DAY_MS, keepAside: false });
+  }
+  await pg.clone(job.source, { timeoutMs: DAY_MS, signal, fromLeader: job.fromLeader });
+  await start(deps, { kind: 'standby', source: job.source }, null, signal);
+}
+
+function startTimeoutMs(deps: JobDeps, wantedMs: number | null): number {
+  return wantedMs ?? Math.max(60, deps.parts.settings.current().dynamic.primaryStartTimeoutSeconds) * 1000;
+}
+
+/** A server that may open for writes is started only under an armed guard, and with no lease-less moment in between. */
+async function start(deps: JobDeps, role: ServerRole, timeoutMs: number | null, signal: AbortSignal): Promise<void> {
+  if (role.kind === 'primary') await deps.fence.arm();
+  else await deps.fence.disarm();
+  await deps.parts.pg.start(role, { timeoutMs: startTimeoutMs(deps, timeoutMs), signal });
+  deps.configApplied();
+}
+
+async function restart(deps: JobDeps, job: Extract<Job, { kind: 'restart' }>, signal: AbortSignal): Promise<void> {
+  const { pg, settings } = deps.parts;
+  deps.stopping();
+  if (job.role.kind === 'primary') await pg.checkpoint({ timeoutMs: DAY_MS, signal });
+  await pg.stop('fast', { timeoutMs: settings.current().postgresql.pgCtlTimeoutSeconds * 1000 });
+  await start(deps, job.role, job.timeoutMs, signal);
+  pg.runCallback('on_restart', job.role.kind === 'primary' ? 'primary' : 'replica');
+}
+
+async function promote(deps: JobDeps, syncNames: string | null, signal: AbortSignal): Promise<void> {
+  const { pg, settings, watchdog } = deps.parts;
+  const { dynamic, local } = settings.current();
+  const bounded: Bounded = { timeoutMs: dynamic.ttlSeconds * 1000, signal };
+  await deps.fence.arm();
+  if (
+    !dynamic.pause &&
+    !(await watchdog.activate(dynamic.ttlSeconds - local.watchdog.safetyMarginSeconds)) &&
+    local.watchdog.mode === 'required'
+  ) {
+    throw new RegentError('WATCHDOG_FAILED', 'the watchdog is required and could not be armed', {
+      mend: `check ${local.watchdog.device} and its permissions`,
+    });
+  }
+  if (!(await pg.prePromote({ timeoutMs: DAY_MS, signal }))) {
+    throw new RegentError('PRE_PROMOTE_FAILED', 'the pre_promote script exited with an error', { mend: 'see the script’s own log' });
+  }
+  await pg.setSyncNames(syncNames, bounded);
+  await pg.promote({ timeoutMs: Math.max(60_000, bounded.timeoutMs), signal });
+}
+
+/**
+ * Checkpoint while the clients still work, so that the shutdown has little to write; then a fast shutdown, which sends every last record to the connected
+ * standbys; then the key, with the position that the successor must have. Nothing waits for a clock.
+ */
+async function handover(deps: JobDeps, signal: AbortSignal): Promise<void> {
+  const { pg, dcs, settings, watchdog, log } = deps.parts;
+  const { dynamic, postgresql, local } = settings.current();
+  const before = await pg.observe({ timeoutMs: 1000 });
+  const isPrimary = before.sql !== null && !before.sql.inRecovery;
+  if (isPrimary) {
+    await pg
+      .checkpoint({ timeoutMs: DAY_MS, signal })
+      .catch((error: unknown) => log.warning(`checkpoint before the handover failed: ${String(error)}`));
+  }
+  deps.stopping();
+  const strictMs =
+    dynamic.synchronousMode !== 'off' && dynamic.primaryStopTimeoutSeconds > 0 ? dynamic.primaryStopTimeoutSeconds * 1000 : null;
+  await pg.stop('fast', { timeoutMs: strictMs ?? postgresql.pgCtlTimeoutSeconds * 1000 });
+  const after = await pg.observe({ timeoutMs: 2000 });
+  if (after.state !== 'stopped') throw new RegentError('STOP_FAILED', `PostgreSQL is still ${after.state} after a fast stop`);
+  if (isPrimary) {
+    await watchdog.disable();
+    await deps.fence.disarm();
+    const released = await dcs.releaseLeader(local.name, dcsTimeout(deps));
+    if (!released) log.info('the leader key was not ours any more when it was to be released');
+  }
+  pg.runCallback('on_stop', 'demoted');
+}
+
+async function rewind(deps: JobDeps, job: Extract<Job, { kind: 'rewind' }>, signal: AbortSignal): Promise<void> {
+  const { pg, settings } = deps.parts;
+  deps.stopping();
+  await pg.stop('fast', { timeoutMs: settings.current().postgresql.pgCtlTimeoutSeconds * 1000 });
+  await pg.rewind(job.source, { timeoutMs: DAY_MS, signal });
+  await start(deps, { kind: 'standby', source: job.source }, null, signal);
+}

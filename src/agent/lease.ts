@@ -1,0 +1,67 @@
+/**
+ * The lease and what is known of it for certain.
+ *
+ * A lease is good from the moment the request that granted or renewed it was SENT, for its ttl: etcd counts from a later moment.
+ * A reply that is lost leaves the older moment standing, which is the safe side.
+ */
+import type { LeaseFacts } from '../core/model.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Dcs } from '../ports/dcs.ts';
+import { codeOf } from '../support/errors.ts';
+
+export class Lease {
+  readonly #dcs: Dcs;
+  readonly #clock: Clock;
+  #leaseId: string | null = null;
+  #confirmedSentAtMs: number | null = null;
+  #ttlSeconds: number;
+
+  constructor(dcs: Dcs, clock: Clock, ttlSeconds: number) {
+    this.#dcs = dcs;
+    this.#clock = clock;
+    this.#ttlSeconds = ttlSeconds;
+  }
+
+  facts(): LeaseFacts {
+    return { leaseId: this.#leaseId, confirmedSentAtMs: this.#confirmedSentAtMs, ttlSeconds: this.#ttlSeconds };
+  }
+
+  /** Renews, or grants a new lease when there is none, it is gone, or the ttl changed. Throws what the Dcs throws. */
+  async renew(ttlSeconds: number, timeoutMs: number): Promise<void> {
+    const startedAtMs = this.#clock.bootMs();
+    if (this.#leaseId !== null && ttlSeconds === this.#ttlSeconds) {
+      const sentAtMs = this.#clock.bootMs();
+      const leaseId = this.#leaseId;
+      const remaining = await this.#dcs.keepAlive(leaseId, { timeoutMs });
+      if (remaining > 0) {
+        if (this.#leaseId === leaseId) this.#confirmedSentAtMs = sentAtMs;
+        return;
+      }
+      this.forget();
+    }
+    const leftMs = Math.max(100, timeoutMs - (this.#clock.bootMs() - startedAtMs));
+    const sentAtMs = this.#clock.bootMs();
+    const leaseId = await this.#dcs.grantLease(ttlSeconds, { timeoutMs: leftMs });
+    this.#leaseId = leaseId;
+    this.#ttlSeconds = ttlSeconds;
+    this.#confirmedSentAtMs = sentAtMs;
+  }
+
+  /** etcd said that the lease does not exist. */
+  forget(): void {
+    this.#leaseId = null;
+    this.#confirmedSentAtMs = null;
+  }
+
+  /** Runs a write that carries the lease; a lease that turns out to be gone is forgotten, and the write reported as not done. */
+  async carry(write: (leaseId: string) => Promise<boolean>): Promise<boolean> {
+    if (this.#leaseId === null) return false;
+    try {
+      return await write(this.#leaseId);
+    } catch (error) {
+      if (codeOf(error) !== 'DCS_LEASE_GONE') throw error;
+      this.forget();
+      return false;
+    }
+  }
+}

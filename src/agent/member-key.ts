@@ -1,0 +1,41 @@
+/** Keeps `members/<name>` true: written when it differs from what was written last, or hangs on another lease. */
+import { memberOf } from '../core/cluster.ts';
+import type { JsonObject } from '../core/json.ts';
+import { memberRecord } from '../core/member-record.ts';
+import type { Observation } from '../core/model.ts';
+import { stringifyCompact } from '../support/big-json.ts';
+import { ensureError } from '../support/errors.ts';
+import type { Agent } from './agent.ts';
+import type { Lease } from './lease.ts';
+import type { Parts } from './parts.ts';
+import { statusOf } from './status.ts';
+
+export class MemberKey {
+  readonly #parts: Parts;
+  readonly #lease: Lease;
+  #written: { readonly text: string; readonly leaseId: string } | null = null;
+
+  constructor(parts: Parts, lease: Lease) {
+    this.#parts = parts;
+    this.#lease = lease;
+  }
+
+  /** Never throws: a member key that could not be written is written in the next round. */
+  async publish(agent: Agent, observation: Observation): Promise<void> {
+    const { leaseId } = this.#lease.facts();
+    if (!observation.dcs.known || leaseId === null) return;
+    const { settings, dcs, log } = this.#parts;
+    const record: JsonObject = memberRecord(statusOf(agent), settings.current());
+    const text = stringifyCompact(record);
+    const me = settings.local().name;
+    const stored = memberOf(observation.dcs.view, me);
+    if (this.#written?.text === text && this.#written.leaseId === leaseId && stored?.leaseId === leaseId) return;
+    try {
+      await dcs.putMember(me, record, leaseId, { timeoutMs: settings.current().dynamic.retryTimeoutSeconds * 1000 });
+      this.#written = { text, leaseId };
+    } catch (error) {
+      this.#written = null;
+      log.warning(`the member key could not be written: ${ensureError(error).message}`);
+    }
+  }
+}

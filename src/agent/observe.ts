@@ -1,0 +1,105 @@
+/** Gathers the facts of one round, in parallel, under one deadline. */
+import { contextOf, readyLeader, sourceOf } from '../core/context.ts';
+import type { JobOutcome, RunningJob } from '../core/effects.ts';
+import type { DcsFacts, Memory, Observation, OperatorWishes } from '../core/model.ts';
+import type { PeerFacts } from '../core/peer-facts.ts';
+import type { PostgresFacts, SourceHistory } from '../core/postgres-facts.ts';
+import { leaseMargins } from '../core/settings.ts';
+import { ensureError } from '../support/errors.ts';
+import type { Lease } from './lease.ts';
+import type { Parts } from './parts.ts';
+
+/** A peer that does not answer within this is counted as not answering; the others do not wait for it. */
+const PEER_TIMEOUT_MS = 300;
+const SOURCE_TIMEOUT_MS = 1500;
+
+export interface Inputs {
+  readonly memory: Memory;
+  readonly job: RunningJob | null;
+  readonly ended: readonly JobOutcome[];
+  readonly wishes: OperatorWishes;
+  readonly configDirty: () => boolean;
+  readonly guardHealthy: boolean;
+}
+
+export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promise<Observation> {
+  const { clock, settings } = parts;
+  const ttlMs = settings.current().dynamic.ttlSeconds * 1000;
+  const [dcs, pg] = await Promise.all([readDcs(parts, lease), parts.pg.observe({ timeoutMs: Math.max(300, Math.min(2000, ttlMs / 5)) })]);
+  if (dcs.known) settings.adopt(dcs.view.config);
+  const draft: Observation = {
+    nowMs: clock.bootMs(),
+    wallMs: clock.wallMs(),
+    settings: settings.current(),
+    dcs,
+    lease: lease.facts(),
+    pg,
+    peers: null,
+    source: null,
+    job: inputs.job,
+    ended: inputs.ended,
+    wishes: inputs.wishes,
+    watchdog: {
+      required: settings.current().local.watchdog.mode === 'required',
+      healthy: parts.watchdog.healthy(),
+      active: parts.watchdog.active,
+    },
+    guardHealthy: inputs.guardHealthy,
+    configDirty: inputs.configDirty(),
+  };
+  const [peers, source] = await Promise.all([askPeers(parts, draft, inputs.memory), askSource(parts, draft, inputs.memory)]);
+  return { ...draft, peers, source, nowMs: clock.bootMs(), wallMs: clock.wallMs(), lease: lease.facts() };
+}
+
+/** Renewal and reading go out together; the time they get ends before the agent would have to step down. */
+async function readDcs(parts: Parts, lease: Lease): Promise<DcsFacts> {
+  const { dynamic } = parts.settings.current();
+  const { confirmedSentAtMs, ttlSeconds } = lease.facts();
+  const patienceMs = dynamic.retryTimeoutSeconds * 1000;
+  const untilStepDownMs =
+    confirmedSentAtMs === null ? patienceMs : confirmedSentAtMs + leaseMargins(ttlSeconds).stepDownMs - parts.clock.bootMs();
+  const timeoutMs = Math.max(200, Math.min(patienceMs, untilStepDownMs));
+  const renewal = lease.renew(dynamic.ttlSeconds, timeoutMs).catch((error: unknown) => {
+    parts.log.warning(`the lease could not be renewed: ${ensureError(error).message}`);
+  });
+  try {
+    const [view] = await Promise.all([parts.dcs.read({ timeoutMs }), renewal]);
+    return { known: true, view };
+  } catch (error) {
+    await renewal;
+    return { known: false, reason: ensureError(error).message };
+  }
+}
+
+/** The others are asked when it matters who is how far: nobody leads, somebody is to be replaced, or we may have to give up. */
+async function askPeers(parts: Parts, o: Observation, memory: Memory): Promise<ReadonlyMap<string, PeerFacts> | null> {
+  if (!o.dcs.known || o.job !== null) return null;
+  const { view } = o.dcs;
+  const c = contextOf(o, memory);
+  const needed = (c.unlocked && o.pg.state === 'running') || (c.lockMine && (view.failover !== null || o.pg.state !== 'running'));
+  if (!needed) return null;
+  return parts.peers.ask(
+    view.members.filter((member) => member.name !== c.me && member.apiUrl !== null),
+    { timeoutMs: PEER_TIMEOUT_MS },
+  );
+}
+
+/** The leader's history, when this node does not stream from it and may have left it. */
+async function askSource(parts: Parts, o: Observation, memory: Memory): Promise<SourceHistory | null> {
+  if (o.job !== null || !comparable(o.pg)) return null;
+  const c = contextOf(o, memory);
+  const leader = readyLeader(c);
+  const source = leader === null ? null : sourceOf(leader);
+  if (source === null) return null;
+  try {
+    return await parts.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS });
+  } catch (error) {
+    parts.log.debug(`the leader's history could not be read: ${ensureError(error).message}`);
+    return null;
+  }
+}
+
+function comparable(pg: PostgresFacts): boolean {
+  if (pg.state === 'stopped') return pg.dataDir === 'valid';
+  return pg.state === 'running' && pg.sql?.inRecovery === true && pg.sql.receiver?.status !== 'streaming';
+}

@@ -1,0 +1,155 @@
+/** What was asked of this node and has not been done yet: the loop reads it as facts, the askers wait for the outcome. */
+import { type Job, type JobOutcome, jobLabel } from '../core/effects.ts';
+import type { JsonObject } from '../core/json.ts';
+import type { OperatorWishes } from '../core/model.ts';
+import type { RequestOutcome, RestartRequest } from '../ports/operator.ts';
+import type { Agent } from './agent.ts';
+
+/** A wish nobody could fulfil by then is answered with a refusal. */
+const PATIENCE_MS = 30_000;
+
+interface Waiting {
+  readonly kind: 'restart' | 'reinitialize';
+  readonly timeoutMs: number | null;
+  readonly fromLeader: boolean;
+  started: boolean;
+  readonly settle: (outcome: RequestOutcome) => void;
+}
+
+export class Requests {
+  readonly #agent: Agent;
+  shutdown = false;
+  #waiting: Waiting | null = null;
+  #scheduled: { readonly data: JsonObject; readonly request: RestartRequest; readonly atMs: number; readonly cancel: () => void } | null =
+    null;
+
+  constructor(agent: Agent) {
+    this.#agent = agent;
+  }
+
+  wishes(): OperatorWishes {
+    const open = this.#waiting?.started === false ? this.#waiting : null;
+    return {
+      shutdown: this.shutdown,
+      restart: open?.kind === 'restart' ? { timeoutMs: open.timeoutMs } : null,
+      reinitialize: open?.kind === 'reinitialize' ? { fromLeader: open.fromLeader } : null,
+    };
+  }
+
+  jobStarted(job: Job): void {
+    if (this.#waiting !== null && job.kind === this.#waiting.kind) this.#waiting.started = true;
+  }
+
+  jobEnded(outcome: JobOutcome): void {
+    const waiting = this.#waiting;
+    if (waiting === null || !waiting.started || outcome.job.kind !== waiting.kind) return;
+    this.#waiting = null;
+    waiting.settle(
+      outcome.ok
+        ? { ok: true, message: 'restarted successfully' }
+        : { ok: false, status: 503, message: `restart failed: ${outcome.message ?? ''}` },
+    );
+  }
+
+  async restart(request: RestartRequest): Promise<RequestOutcome> {
+    const refused = this.#refusal(request);
+    if (refused !== null) return refused;
+    return this.#ask({
+      kind: 'restart',
+      timeoutMs: request.timeoutSeconds === undefined ? null : request.timeoutSeconds * 1000,
+      fromLeader: false,
+    });
+  }
+
+  /** Answers as soon as the work has begun; it may take hours. */
+  async reinitialize(options: { readonly force: boolean; readonly fromLeader: boolean }): Promise<RequestOutcome> {
+    const view = this.#view();
+    const me = this.#agent.parts.settings.local().name;
+    if (view === null || view.leader === null) return { ok: false, status: 503, message: 'Cluster has no leader, can not reinitialize' };
+    if (view.leader.name === me) return { ok: false, status: 503, message: 'I am the leader, can not reinitialize' };
+    const running = this.#agent.job;
+    if (running !== null) {
+      if (!options.force) return { ok: false, status: 503, message: `${jobLabel(running.job)} already in progress` };
+      this.#agent.cancelJob('reinitialize was asked for with force');
+    }
+    if (this.#waiting !== null) return { ok: false, status: 503, message: `${this.#waiting.kind} already in progress` };
+    this.#waiting = { kind: 'reinitialize', timeoutMs: null, fromLeader: options.fromLeader, started: false, settle: () => undefined };
+    this.#agent.wake.now();
+    return { ok: true, message: 'reinitialize started' };
+  }
+
+  get scheduledRestart(): JsonObject | null {
+    return this.#scheduled?.data ?? null;
+  }
+
+  /** False when one is scheduled already. */
+  schedule(data: JsonObject, request: RestartRequest, atWallMs: number): boolean {
+    if (this.#scheduled !== null) return false;
+    const { clock } = this.#agent.parts;
+    // Timers count short spans only, and the wall clock may be set: look again every minute at the latest.
+    let cancel: () => void = () => {};
+    const arm = () => {
+      cancel = clock.timer(Math.max(0, Math.min(60_000, atWallMs - clock.wallMs())), () => {
+        if (clock.wallMs() < atWallMs) return arm();
+        this.#scheduled = null;
+        void this.restart(request).then((outcome) => this.#agent.parts.log.info(`scheduled restart: ${outcome.message}`));
+      });
+    };
+    arm();
+    this.#scheduled = { data, request, atMs: atWallMs, cancel: () => cancel() };
+    this.#agent.wake.now();
+    return true;
+  }
+
+  deleteScheduled(): boolean {
+    if (this.#scheduled === null) return false;
+    this.#scheduled.cancel();
+    this.#scheduled = null;
+    this.#agent.wake.now();
+    return true;
+  }
+
+  #view() {
+    const dcs = this.#agent.last?.observation.dcs;
+    return dcs?.known ? dcs.view : null;
+  }
+
+  #refusal(request: RestartRequest): RequestOutcome | null {
+    const unsatisfied: RequestOutcome = { ok: false, status: 503, message: 'restart conditions are not satisfied' };
+    const pg = this.#agent.last?.observation.pg;
+    const running = this.#agent.job;
+    if (running !== null) return { ok: false, status: 503, message: `${jobLabel(running.job)} already in progress` };
+    if (this.#waiting !== null) return { ok: false, status: 503, message: `${this.#waiting.kind} already in progress` };
+    if (pg?.state === 'starting') return { ok: false, status: 503, message: 'postgres is still starting' };
+    if (pg?.sql == null) return unsatisfied;
+    const role = pg.sql.inRecovery ? 'replica' : 'primary';
+    if (request.role !== undefined && request.role !== role) return unsatisfied;
+    if (request.restartPending && Object.keys(pg.sql.pendingRestart).length === 0) return unsatisfied;
+    if (request.postgresVersion !== undefined && pg.sql.serverVersion >= versionNumber(request.postgresVersion)) return unsatisfied;
+    return null;
+  }
+
+  #ask(wish: { kind: 'restart' | 'reinitialize'; timeoutMs: number | null; fromLeader: boolean }): Promise<RequestOutcome> {
+    const { clock } = this.#agent.parts;
+    return new Promise((resolve) => {
+      const settle = (outcome: RequestOutcome) => {
+        giveUp();
+        resolve(outcome);
+      };
+      const waiting: Waiting = { ...wish, started: false, settle };
+      const giveUp = clock.timer(PATIENCE_MS, () => {
+        if (waiting.started || this.#waiting !== waiting) return;
+        this.#waiting = null;
+        resolve({ ok: false, status: 503, message: 'restart failed: the node was not in a state to be restarted' });
+      });
+      this.#waiting = waiting;
+      this.#agent.wake.now();
+    });
+  }
+}
+
+/** `15.4` → 150004; `9.6.2` is long out of support and orders below everything that is not. */
+function versionNumber(text: string): number {
+  const [major = 0, minor = 0] = text.split('.').map(Number);
+  return major * 10_000 + minor;
+}

@@ -1,0 +1,44 @@
+/** The agent as it shows itself, at this very moment: what the last round found, cut short by the end of the lease. */
+import { contextOf } from '../core/context.ts';
+import { jobLabel } from '../core/effects.ts';
+import type { AgentStatus } from '../core/status.ts';
+import { DIALECT_VERSION } from '../version.ts';
+import type { Agent } from './agent.ts';
+
+export function statusOf(agent: Agent): AgentStatus {
+  const { parts, memory, last } = agent;
+  const { clock, settings, watchdog } = parts;
+  const { local, dynamic } = settings.current();
+  const nowMs = clock.bootMs();
+  const c = last === null ? null : contextOf({ ...last.observation, nowMs, lease: agent.lease.facts() }, memory);
+  const sql = last?.observation.pg.state === 'running' ? last.observation.pg.sql : null;
+  const dcsStale = agent.lastDcsReadWallMs === null || clock.wallMs() - agent.lastDcsReadWallMs > dynamic.ttlSeconds * 1000;
+  const leads = c?.lockMine === true && !agent.stopping && (c.mayLeadNow || c.paused) && c.isPrimary;
+  return {
+    name: local.name,
+    scope: local.scope,
+    version: DIALECT_VERSION,
+    state: memory.state,
+    role: memory.role,
+    sql,
+    systemIdentifier: last?.observation.pg.systemIdentifier ?? null,
+    isLeader: leads,
+    paused: dynamic.pause,
+    clusterUnlocked: dcsStale || c === null || c.view === null || c.unlocked,
+    dcsLastSeen: agent.lastDcsReadWallMs === null ? 0 : Math.floor(agent.lastDcsReadWallMs / 1000),
+    tags: local.tags,
+    pendingRestart: sql !== null && Object.keys(sql.pendingRestart).length > 0,
+    pendingRestartReason: sql?.pendingRestart ?? {},
+    scheduledRestart: agent.requests.scheduledRestart,
+    watchdogFailed: local.watchdog.mode === 'required' && !watchdog.healthy(),
+    jobLabel: agent.job === null ? null : jobLabel(agent.job.job),
+    lastRoundAtMs: last?.endedAtMs ?? 0,
+    nextRoundAtMs: last?.nextAtMs ?? 0,
+    nowMs,
+    rule: last?.decision.rule ?? 'none',
+    because: last?.decision.because ?? 'the first round has not ended yet',
+    rounds: agent.rounds,
+    leaseRemainingMs: leads && c.stepDownAtMs !== null ? Math.max(0, c.stepDownAtMs - nowMs) : null,
+    checkpointAfterPromote: !memory.checkpointPending,
+  };
+}

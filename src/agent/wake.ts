@@ -1,0 +1,42 @@
+/** Events only wake the loop: they are counted here, and the loop takes notice between two rounds. */
+import type { Clock } from '../ports/clock.ts';
+
+export class Wake {
+  readonly #clock: Clock;
+  #pending = false;
+  #release: (() => void) | null = null;
+  /** Changes of other members' keys wake too. */
+  watchMembers = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Asks for a round as soon as the present one is over. */
+  now(): void {
+    this.#pending = true;
+    this.#release?.();
+  }
+
+  /** Whether a change of this key is worth a round. Own writes of member, status and history keys are not. */
+  onKey(key: string | null, me: string): void {
+    const always = key === null || key === 'leader' || key === 'config' || key === 'failover' || key === 'initialize';
+    if (always || (this.watchMembers && key.startsWith('members/') && key !== `members/${me}`)) this.now();
+  }
+
+  /** Resolves when asked for a round, or at the moment given (Clock.bootMs). */
+  async until(dueAtMs: number): Promise<void> {
+    const waitMs = dueAtMs - this.#clock.bootMs();
+    if (!this.#pending && waitMs > 0) {
+      await new Promise<void>((resolve) => {
+        const cancel = this.#clock.timer(waitMs, resolve);
+        this.#release = () => {
+          cancel();
+          resolve();
+        };
+      });
+      this.#release = null;
+    }
+    this.#pending = false;
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * Who may be promoted when nobody leads, and why each other is not. Every agent decides for itself only: "may I take the key?".
+ * The create-if-absent in etcd settles what is left of the race; these rules make sure that whoever wins it loses no acknowledged commit that
+ * the policy in force promises to keep, and as little as possible otherwise.
+ */
+import { type ClusterView, clusterTimeline, failoverPriority, type Member, mayLead, memberOf, sameName } from './cluster.ts';
+import type { Context } from './context.ts';
+import type { PeerFacts } from './peer-facts.ts';
+import { formatLsn, type Lsn, lagBytes, maxLsn, type Timeline } from './units.ts';
+
+export interface Verdict {
+  readonly win: boolean;
+  readonly because: string;
+}
+
+const no = (because: string): Verdict => ({ win: false, because });
+const yes = (because: string): Verdict => ({ win: true, because });
+
+export interface OwnPosition {
+  readonly lsn: Lsn;
+  readonly timeline: Timeline | null;
+}
+
+export function ownPosition(c: Context): OwnPosition | null {
+  const { sql } = c.o.pg;
+  if (sql === null) return null;
+  const lsn = sql.inRecovery ? maxLsn(sql.receiveLsn, sql.replayLsn) : sql.flushLsn;
+  return lsn === null ? null : { lsn, timeline: sql.timeline };
+}
+
+/** The names that, with the leader, may have taken part in acknowledging; null: synchronous mode is off or not in force. */
+export function syncVoters(view: ClusterView, mode: 'off' | 'on' | 'quorum'): readonly string[] | null {
+  if (mode === 'off' || view.sync === null || view.sync.leader === null) return null;
+  return [view.sync.leader, ...view.sync.standbys];
+}
+
+const includes = (names: readonly string[], name: string) => names.some((other) => sameName(other, name));
+
+/** May this running standby take the free leader key? */
+export function raceVerdict(c: Context): Verdict {
+  const { view, o, me } = c;
+  if (view === null || o.peers === null) return no('the other members have not been asked yet');
+  const { dynamic, local } = o.settings;
+  if (c.m.abstainUntilMs !== null && o.nowMs < c.m.abstainUntilMs)
+    return no('this node gave the leader key up a moment ago and keeps out of the race');
+  if (view.failover !== null) {
+    const wished = wishVerdict(c, view);
+    if (wished !== null) return wished;
+  }
+  if (!mayLead(local.tags)) return no('this node is tagged nofailover');
+  if (o.watchdog.required && !o.watchdog.healthy) return no('the watchdog is required and not usable here');
+  const voters = syncVoters(view, dynamic.synchronousMode);
+  if (dynamic.synchronousMode === 'on' && voters !== null && !includes(voters, me)) {
+    return no(`this node is not a synchronous standby; ${voters.join(', ')} may lead`);
+  }
+  return healthiest(c, view, { except: [], checkLag: true });
+}
+
+/** The operator's wish while nobody leads; null: the wish does not settle it. */
+function wishVerdict(c: Context, view: ClusterView): Verdict | null {
+  const wish = view.failover;
+  if (wish === null || (wish.scheduledAtMs !== null && wish.scheduledAtMs > c.o.wallMs)) return null;
+  const { synchronousMode } = c.o.settings.dynamic;
+  const voters = syncVoters(view, synchronousMode);
+  const outsideSync = synchronousMode === 'on' && voters !== null && !includes(voters, c.me);
+  if (wish.candidate === c.me) {
+    if (!mayLead(c.o.settings.local.tags)) return null;
+    // A failover (no leader named) is the operator's explicit override; a switchover keeps to the synchronous standbys.
+    if (wish.leader !== null && outsideSync) return no('this node is the candidate, but not a synchronous standby');
+    if (wish.leader !== null && synchronousMode === 'quorum' && voters !== null)
+      return healthiest(c, view, { except: [], checkLag: false });
+    return yes('this node is the candidate the operator named');
+  }
+  if (wish.candidate !== null) {
+    const peer = c.o.peers?.get(wish.candidate);
+    if (peer && eligible(peer) && c.o.peers && memberOf(view, wish.candidate))
+      return no(`the operator named ${wish.candidate}, which is healthy`);
+  }
+  if (wish.leader === c.me) {
+    const others = possibleSuccessors(c, view, { exceptCandidate: wish.candidate });
+    return others.length > 0 ? no('this node is being switched away from, and another can take over') : null;
+  }
+  if (outsideSync) return no('this node is not a synchronous standby');
+  return null;
+}
+
+const eligible = (peer: PeerFacts) =>
+  mayLead(peer.tags) && !peer.watchdogFailed && (peer.state === 'running' || peer.state === 'streaming');
+
+interface RaceOptions {
+  readonly except: readonly string[];
+  readonly checkLag: boolean;
+}
+
+/** Compares this node with everybody reachable: timeline first, then position, then priority; in quorum mode it also counts votes. */
+function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdict {
+  const { dynamic } = c.o.settings;
+  const own = ownPosition(c);
+  if (own === null) return no('the own WAL position is not known');
+  const optime = view.status?.optime ?? null;
+  if (options.checkLag && optime !== null && lagBytes(optime, own.lsn) > dynamic.maximumLagOnFailoverBytes) {
+    return no(`this node is ${lagBytes(optime, own.lsn)} bytes behind the last leader, more than maximum_lag_on_failover`);
+  }
+  const expected = clusterTimeline(view);
+  if (dynamic.checkTimeline && expected !== null && (own.timeline === null || own.timeline < expected)) {
+    return no(`this node is on timeline ${own.timeline ?? 'unknown'}, the cluster is on ${expected}`);
+  }
+  const mode = dynamic.synchronousMode;
+  const voters = syncVoters(view, mode);
+  const inScope = (member: Member) => mode !== 'on' || voters === null || includes(voters, member.name);
+  let votes = voters !== null && includes(voters, c.me) ? 0 : -1;
+  let ahead = false;
+  for (const member of view.members) {
+    if (member.name === c.me || options.except.includes(member.name) || !inScope(member)) continue;
+    const peer = c.o.peers?.get(member.name);
+    if (peer === undefined) continue;
+    const outcome = compareWith(c, own, peer, voters);
+    if (outcome.kind === 'beaten') return no(outcome.because);
+    if (outcome.kind === 'ahead-leader') ahead = true;
+    if (outcome.kind === 'behind' && voters !== null && includes(voters, member.name)) votes += 1;
+  }
+  if (mode !== 'quorum' || voters === null) return yes(`this node is the healthiest, at ${formatLsn(own.lsn)}`);
+  const quorum = view.sync?.quorum ?? 0;
+  const wasLeader = view.sync?.leader != null && sameName(view.sync.leader, c.me);
+  if (votes >= quorum || (wasLeader && !ahead))
+    return yes(`this node is the healthiest, at ${formatLsn(own.lsn)}, with ${votes + 1} of ${quorum + 1} votes`);
+  return no(
+    `${votes + 1} of the ${quorum + 1} votes needed: too few synchronous standbys answer to be sure that no acknowledged commit is lost`,
+  );
+}
+
+type Comparison = { kind: 'behind' } | { kind: 'silent' } | { kind: 'ahead-leader' } | { kind: 'beaten'; because: string };
+
+function compareWith(c: Context, own: OwnPosition, peer: PeerFacts, voters: readonly string[] | null): Comparison {
+  if (!peer.inRecovery && peer.state === 'running') return { kind: 'beaten', because: `${peer.name} still runs as a primary` };
+  if (peer.lsn === null) return { kind: 'silent' };
+  const wasSyncLeader = voters !== null && voters[0] !== undefined && sameName(voters[0], peer.name);
+  if (peer.timeline !== null && own.timeline !== null && peer.timeline < own.timeline) return { kind: 'behind' };
+  const laterTimeline = peer.timeline !== null && own.timeline !== null && peer.timeline > own.timeline;
+  if (laterTimeline || peer.lsn > own.lsn) {
+    // What only the former synchronous leader has, on the same timeline, was never acknowledged.
+    if (wasSyncLeader && !laterTimeline) return { kind: 'ahead-leader' };
+    if (!eligible(peer)) return { kind: 'silent' };
+    const where = laterTimeline ? `timeline ${peer.timeline}` : formatLsn(peer.lsn);
+    return { kind: 'beaten', because: `${peer.name} is ahead, at ${where}; this node is at ${formatLsn(own.lsn)}` };
+  }
+  if (peer.lsn === own.lsn && eligible(peer) && failoverPriority(peer.tags) > failoverPriority(c.o.settings.local.tags)) {
+    const former = voters?.[0] ?? c.m.lastLeader;
+    const quorumOutsider = c.o.settings.dynamic.synchronousMode === 'quorum' && voters !== null && !includes(voters, peer.name);
+    if (!(former && sameName(former, peer.name)) && !quorumOutsider) {
+      return { kind: 'beaten', because: `${peer.name} is at the same position and has a higher failover_priority` };
+    }
+  }
+  return { kind: 'behind' };
+}
+
+/** Whom a leader could hand over to. */
+export function possibleSuccessors(
+  c: Context,
+  view: ClusterView,
+  options: { readonly exceptCandidate?: string | null; readonly only?: string | null; readonly manual?: boolean },
+): readonly string[] {
+  const { dynamic } = c.o.settings;
+  const voters = syncVoters(view, dynamic.synchronousMode);
+  const optime = view.status?.optime ?? null;
+  const expected = clusterTimeline(view);
+  const good = view.members.filter((member) => {
+    if (member.name === c.me || member.name === options.exceptCandidate || (options.only != null && member.name !== options.only))
+      return false;
+    if (dynamic.synchronousMode === 'on' && voters !== null && !options.manual && !includes(voters, member.name)) return false;
+    const peer = c.o.peers?.get(member.name);
+    if (peer === undefined || !eligible(peer) || !peer.inRecovery || peer.lsn === null) return false;
+    if (optime !== null && lagBytes(optime, peer.lsn) > dynamic.maximumLagOnFailoverBytes) return false;
+    return !(dynamic.checkTimeline && expected !== null && (peer.timeline === null || peer.timeline < expected));
+  });
+  if (dynamic.synchronousMode === 'quorum' && voters !== null && options.only == null) {
+    const needed = (view.sync?.quorum ?? 0) + 1;
+    if (good.filter((member) => includes(voters, member.name)).length < needed) return [];
+  }
+  return good.map((member) => member.name);
+}

@@ -1,0 +1,106 @@
+/** What the rules look at: the observation with the questions every rule asks already answered. */
+import { type ClusterView, type Member, memberOf } from './cluster.ts';
+import type { Source } from './effects.ts';
+import type { Memory, Observation } from './model.ts';
+import { leaseMargins } from './settings.ts';
+
+export interface Context {
+  readonly o: Observation;
+  readonly m: Memory;
+  readonly me: string;
+  /** null: etcd did not answer in this round. */
+  readonly view: ClusterView | null;
+  readonly paused: boolean;
+  /** The leader key names us. */
+  readonly lockMine: boolean;
+  /** … and is on the lease we hold. */
+  readonly attached: boolean;
+  /** Name of another holder of the leader key. */
+  readonly otherLeader: string | null;
+  /** etcd was read and nobody holds the key. */
+  readonly unlocked: boolean;
+  /** Until when we may lead, by our own clock; null: not at all. */
+  readonly stepDownAtMs: number | null;
+  /** The moment is not past, and as far as etcd could be read it agrees. */
+  readonly mayLeadNow: boolean;
+  readonly stopped: boolean;
+  readonly isPrimary: boolean;
+  readonly isStandby: boolean;
+  /** PostgreSQL takes writes now, or may begin to without anybody asking again. */
+  readonly mayBeWritable: boolean;
+}
+
+export function contextOf(o: Observation, m: Memory): Context {
+  const me = o.settings.local.name;
+  const view = o.dcs.known ? o.dcs.view : null;
+  const leader = view?.leader ?? null;
+  const lockMine = leader?.name === me;
+  const attached = lockMine && leader.leaseId === o.lease.leaseId && o.lease.leaseId !== null;
+  const stepDownAtMs = o.lease.confirmedSentAtMs === null ? null : o.lease.confirmedSentAtMs + leaseMargins(o.lease.ttlSeconds).stepDownMs;
+  const withinLease = stepDownAtMs !== null && o.nowMs < stepDownAtMs;
+  const { pg } = o;
+  const sql = pg.state === 'running' ? pg.sql : null;
+  const isPrimary = sql !== null && !sql.inRecovery;
+  const isStandby = sql?.inRecovery === true;
+  const promoting = o.job?.job.kind === 'promote';
+  // A signal file stays until the end of a promotion; without an answer it is the best evidence there is.
+  const notWritable = !promoting && (sql === null ? pg.standbySignal : isStandby);
+  return {
+    o,
+    m,
+    me,
+    view,
+    paused: o.settings.dynamic.pause,
+    lockMine,
+    attached,
+    otherLeader: leader !== null && !lockMine ? leader.name : null,
+    unlocked: view !== null && leader === null,
+    stepDownAtMs,
+    mayLeadNow: withinLease && (view === null || attached),
+    stopped: pg.state === 'stopped',
+    isPrimary,
+    isStandby,
+    mayBeWritable: pg.postmaster !== null && !notWritable,
+  };
+}
+
+/** host and port of a member's conn_url; null when it has none or a broken one. */
+export function sourceOf(member: Member): Source | null {
+  if (member.connUrl === null) return null;
+  try {
+    const url = new URL(member.connUrl);
+    if (url.hostname === '') return null;
+    return { name: member.name, host: url.hostname.replace(/^\[|\]$/g, ''), port: url.port === '' ? 5432 : Number(url.port) };
+  } catch {
+    return null;
+  }
+}
+
+/** The leader's member key, once its PostgreSQL is out of recovery: only then may anybody follow, clone or rewind from it. */
+export function readyLeader(c: Context): Member | null {
+  if (c.view === null || c.otherLeader === null) return null;
+  const member = memberOf(c.view, c.otherLeader);
+  return member !== null && member.role === 'primary' && member.connUrl !== null ? member : null;
+}
+
+/** Whom this node streams from: `replicatefrom` where that member is up and is not ourselves, else the leader; null: nobody. */
+export function wantedSource(c: Context): Source | null {
+  const { tags } = c.o.settings.local;
+  if (tags.nostream || c.view === null || c.otherLeader === null) return null;
+  const wanted = tags.replicatefrom ? memberOf(c.view, tags.replicatefrom) : null;
+  if (wanted && wanted.name !== c.me && wanted.state === 'running' && !followsUs(c.view, wanted, c.me)) return sourceOf(wanted);
+  const leader = memberOf(c.view, c.otherLeader);
+  return leader ? sourceOf(leader) : null;
+}
+
+/** A chain of replicatefrom tags that comes back to us would leave a ring without a primary. */
+function followsUs(view: ClusterView, member: Member, me: string): boolean {
+  const seen = new Set<string>();
+  let at: Member | null = member;
+  while (at?.tags.replicatefrom && at.name !== view.leader?.name && !seen.has(at.name)) {
+    if (at.tags.replicatefrom === me) return true;
+    seen.add(at.name);
+    at = memberOf(view, at.tags.replicatefrom);
+  }
+  return false;
+}

@@ -1,0 +1,48 @@
+/** One round's decision. Pure: the same observation and memory give the same answer. */
+import { invariant } from '../support/assert.ts';
+import { contextOf } from './context.ts';
+import type { Effect } from './effects.ts';
+import { chores } from './housekeeping.ts';
+import { checkDecision } from './invariants.ts';
+import type { Decision, Memory, Observation } from './model.ts';
+import { remember } from './remember.ts';
+import { allRules } from './rules/index.ts';
+import { type Rule, say } from './rules/table.ts';
+
+/** After one of these the node's role is about to change, and nothing else is to be touched in the same round. */
+const decisive: ReadonlySet<Effect['kind']> = new Set([
+  'demote-now',
+  'exit',
+  'release-leader',
+  'acquire-leader',
+  'attach-leader',
+  'cancel-job',
+]);
+
+export function decide(o: Observation, before: Memory): Decision {
+  const memory = remember(o, before);
+  const c = contextOf(o, memory);
+  const rule: Rule | undefined = allRules.find((candidate) => candidate.when(c));
+  invariant(rule, `no rule for this situation: ${describe(o)}`);
+  const outcome = rule.ask(c);
+  const effects = [...(outcome.effects ?? [])];
+  const turning = effects.some((effect) => decisive.has(effect.kind)) || effects.some((effect) => effect.kind === 'start-job');
+  const work = turning ? null : chores(c);
+  if (work) effects.push(...work.effects);
+  const waits = [outcome.wakeInMs, work?.wakeInMs].filter((ms): ms is number => ms !== undefined && ms !== null);
+  const announced = effects.find((effect) => effect.kind === 'run-callback');
+  const decision: Decision = {
+    rule: rule.id,
+    because: say(rule, outcome, c),
+    effects,
+    memory: announced?.kind === 'run-callback' ? { ...memory, announcedRole: announced.role } : memory,
+    wakeAtMs: waits.length === 0 ? null : o.nowMs + Math.min(...waits),
+    watchMembers: (outcome.watchMembers ?? false) || (work?.watchMembers ?? false),
+  };
+  checkDecision(c, decision);
+  return decision;
+}
+
+function describe(o: Observation): string {
+  return `dcs ${o.dcs.known ? 'known' : 'unknown'}, PostgreSQL ${o.pg.state}, data directory ${o.pg.dataDir}, job ${o.job?.job.kind ?? 'none'}`;
+}

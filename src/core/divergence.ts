@@ -1,0 +1,80 @@
+/**
+ * Does this node's WAL contain anything that is not in the history of the node it is to follow?
+ *
+ * A position is (timeline, LSN). Following is safe exactly when the own position is a prefix of the source's history: the own timeline is one of the source's
+ * ancestors (or its current one), the histories before it agree entry by entry, and the own position is not past the point where the source left it.
+ * Equal timeline numbers prove nothing: two nodes may have picked the same number on their own (M13), which the comparison of entries finds out.
+ */
+import type { HistoryEntry } from './cluster.ts';
+import type { ControlFacts, PostgresFacts, SourceHistory } from './postgres-facts.ts';
+import type { Lsn, Timeline } from './units.ts';
+import { maxLsn } from './units.ts';
+
+export type Divergence = 'prefix' | 'diverged' | 'unknown';
+
+export interface Position {
+  readonly timeline: Timeline;
+  readonly lsn: Lsn;
+  /**
+   * The LSN is the START of the last record (the shutdown checkpoint of an orderly stopped primary), so it must lie strictly before a switch point.
+   * Otherwise it is the end of the WAL known here.
+   */
+  readonly atRecordStart: boolean;
+  /** WAL may exist past `lsn` that nobody can tell of without crash recovery. */
+  readonly open: boolean;
+}
+
+/** Where a stopped node's WAL ends, by pg_controldata. */
+export function stoppedPosition(control: ControlFacts): Position {
+  const inRecovery = control.state === 'shut down in recovery' || control.state === 'in archive recovery';
+  if (inRecovery && control.minRecoveryLsn !== null && control.minRecoveryLsn > 0n) {
+    return { timeline: control.minRecoveryTimeline ?? control.timeline, lsn: control.minRecoveryLsn, atRecordStart: false, open: false };
+  }
+  return {
+    timeline: control.timeline,
+    lsn: control.checkpointLsn,
+    atRecordStart: true,
+    open: control.state !== 'shut down' && !inRecovery,
+  };
+}
+
+export function localPosition(pg: PostgresFacts): Position | null {
+  if (pg.state === 'running' && pg.sql !== null) {
+    const lsn = pg.sql.inRecovery ? maxLsn(pg.sql.receiveLsn, pg.sql.replayLsn) : pg.sql.flushLsn;
+    return lsn === null || pg.sql.timeline === null ? null : { timeline: pg.sql.timeline, lsn, atRecordStart: false, open: false };
+  }
+  return pg.control === null ? null : stoppedPosition(pg.control);
+}
+
+export function compareHistories(local: Position, localHistory: readonly HistoryEntry[], source: SourceHistory): Divergence {
+  if (local.timeline > source.timeline) return 'diverged';
+  for (const own of localHistory) {
+    if (own.timeline >= local.timeline) break;
+    const theirs = source.history.find((entry) => entry.timeline === own.timeline);
+    if (theirs === undefined || theirs.switchLsn !== own.switchLsn) return 'diverged';
+  }
+  if (local.timeline === source.timeline) {
+    if (historiesBelow(localHistory, local.timeline) !== historiesBelow(source.history, local.timeline)) return 'diverged';
+    return 'prefix';
+  }
+  const left = source.history.find((entry) => entry.timeline === local.timeline);
+  if (left === undefined) return 'diverged';
+  // A crashed primary's WAL end is unknown; only a rewind (which finds out by itself) may decide it.
+  if (local.open) return 'diverged';
+  const within = local.atRecordStart ? local.lsn < left.switchLsn : local.lsn <= left.switchLsn;
+  return within ? 'prefix' : 'diverged';
+}
+
+function historiesBelow(history: readonly HistoryEntry[], timeline: Timeline): string {
+  return history
+    .filter((entry) => entry.timeline < timeline)
+    .map((entry) => `${entry.timeline}@${entry.switchLsn}`)
+    .join(' ');
+}
+
+export function divergenceFrom(pg: PostgresFacts, source: SourceHistory | null): Divergence {
+  if (source === null || source.inRecovery) return 'unknown';
+  if (pg.systemIdentifier !== null && pg.systemIdentifier !== source.systemIdentifier) return 'diverged';
+  const local = localPosition(pg);
+  return local === null ? 'unknown' : compareHistories(local, pg.localHistory, source);
+}

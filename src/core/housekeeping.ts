@@ -1,0 +1,135 @@
+/**
+ * What is put in order in every round beside the decision about leadership: keys the leader keeps, the synchronous set, slots,
+ * configuration. Each is independent of the others; none may make PostgreSQL writable.
+ */
+import { isoFromEpochMs } from '../support/iso-time.ts';
+import type { HistoryEntry, StatusKey } from './cluster.ts';
+import { parseConninfo } from './conninfo.ts';
+import { type Context, wantedSource } from './context.ts';
+import type { Effect, ServerRole } from './effects.ts';
+import type { JsonObject, JsonValue } from './json.ts';
+import { slotNameOf } from './slot-names.ts';
+import { slotPlan } from './slots.ts';
+import { syncStep } from './sync.ts';
+import type { Lsn } from './units.ts';
+
+export interface Chores {
+  readonly effects: readonly Effect[];
+  readonly wakeInMs: number | null;
+  readonly watchMembers: boolean;
+}
+
+const none: Chores = { effects: [], wakeInMs: null, watchMembers: false };
+
+export function chores(c: Context): Chores {
+  if (c.view === null || c.o.wishes.shutdown) return none;
+  if (c.o.job !== null || (!c.isPrimary && !c.isStandby)) return none;
+  const effects: Effect[] = [];
+  const leads = c.isPrimary && c.lockMine && c.mayLeadNow;
+  if (leads) effects.push(...leaderKeys(c));
+  const configuration = configure(c);
+  if (configuration !== null) effects.push(configuration);
+  const slots = slotPlan(c, c.m.slotSeenAtMs);
+  if (slots !== null) effects.push(slots);
+  let wakeInMs: number | null = null;
+  let watchMembers = false;
+  if (leads) {
+    const step = syncStep(c);
+    effects.push(...step.effects);
+    if (step.waiting || step.effects.length > 0) wakeInMs = 100;
+    watchMembers = c.o.settings.dynamic.synchronousMode !== 'off' && step.waiting;
+    if (c.m.checkpointPending) effects.push({ kind: 'checkpoint' });
+  }
+  const announced = announce(c);
+  if (announced !== null) effects.push(announced);
+  return { effects, wakeInMs, watchMembers };
+}
+
+function leaderKeys(c: Context): Effect[] {
+  const { view, o } = c;
+  const effects: Effect[] = [];
+  const systemIdentifier = o.pg.systemIdentifier;
+  if (view === null) return effects;
+  if (systemIdentifier !== null && !/^\d{10,}$/.test(view.initialize ?? '')) {
+    effects.push({ kind: 'write-initialize', systemIdentifier, onlyIfAbsent: view.initialize === null });
+  }
+  if (view.config === null) effects.push({ kind: 'write-config', data: o.settings.dynamic.raw, expected: null });
+  const status = statusValue(c);
+  if (!sameStatus(view.status, status)) effects.push({ kind: 'write-status', value: status });
+  const history = historyValue(c);
+  if (history !== null) effects.push({ kind: 'write-history', value: history });
+  return effects;
+}
+
+/** The `status` key: how far the leader is, how far every slot, and whose slots outlive a change of leader. */
+export function statusValue(c: Context): JsonObject {
+  const { sql } = c.o.pg;
+  const optime = sql?.flushLsn ?? null;
+  const slots: Record<string, JsonValue> = {};
+  for (const slot of [...(sql?.slots ?? [])].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const position = slot.type === 'logical' ? slot.confirmedFlushLsn : slot.restartLsn;
+    if (position !== null) slots[slot.name] = position;
+  }
+  if (optime !== null) slots[slotNameOf(c.me)] = optime;
+  const value: JsonObject = {};
+  if (optime !== null) value['optime'] = optime;
+  if (Object.keys(slots).length > 0) value['slots'] = slots;
+  const retained = Object.keys(c.m.slotSeenAtMs).sort();
+  if (c.o.settings.dynamic.memberSlotsTtlSeconds > 0 && retained.length > 0) value['retain_slots'] = retained;
+  return value;
+}
+
+function sameStatus(now: StatusKey | null, value: JsonObject): boolean {
+  if (now === null) return false;
+  const before = now.slots;
+  const slots = Object.entries((value['slots'] ?? {}) as Record<string, Lsn>);
+  const retained = (value['retain_slots'] ?? []) as string[];
+  if (now.optime !== (value['optime'] ?? null) || slots.length !== Object.keys(before).length) return false;
+  return slots.every(([name, lsn]) => before[name] === lsn) && retained.join() === now.retainSlots.join();
+}
+
+/** The `history` key, when it lags behind the timeline this leader is on; null: as it should be. */
+export function historyValue(c: Context): JsonValue[] | null {
+  const timeline = c.o.pg.sql?.timeline ?? null;
+  const recorded = c.view?.history ?? [];
+  if (timeline === null) return null;
+  if (timeline === 1) return recorded.length > 0 ? [] : null;
+  const last = recorded.at(-1);
+  if (last && last.timeline === timeline - 1 && last.timestamp !== undefined && last.newLeader !== undefined) return null;
+  const own = c.o.pg.localHistory;
+  if (own.at(-1)?.timeline !== timeline - 1) return null;
+  const max = c.o.settings.dynamic.maxTimelinesHistory;
+  const kept = max > 0 ? own.slice(-max) : own;
+  return kept.map((entry, i) => historyLine(c, entry, recorded, i === kept.length - 1));
+}
+
+function historyLine(c: Context, entry: HistoryEntry, recorded: readonly HistoryEntry[], isLast: boolean): JsonValue[] {
+  const line: JsonValue[] = [entry.timeline, entry.switchLsn, entry.reason];
+  const known = recorded.find((old) => old.timeline === entry.timeline && old.switchLsn === entry.switchLsn && old.reason === entry.reason);
+  if (known?.timestamp !== undefined) line.push(known.timestamp, ...(known.newLeader === undefined ? [] : [known.newLeader]));
+  else if (isLast) line.push(entry.timestamp ?? isoFromEpochMs(c.o.wallMs), c.me);
+  return line;
+}
+
+/** Files for the role this server has now, when the settings changed or a standby should stream from elsewhere. */
+function configure(c: Context): Effect | null {
+  const source = c.isStandby ? wantedSource(c) : null;
+  const role: ServerRole = c.isPrimary ? { kind: 'primary' } : { kind: 'standby', source };
+  if (c.o.configDirty && !(c.isStandby && c.otherLeader === null)) return { kind: 'apply-config', role };
+  if (!c.isStandby || c.otherLeader === null) return null;
+  return pointsAt(c, source) ? null : { kind: 'apply-config', role };
+}
+
+function pointsAt(c: Context, source: ReturnType<typeof wantedSource>): boolean {
+  const text = c.o.pg.sql?.primaryConninfo ?? '';
+  if (source === null) return text === '';
+  const now = parseConninfo(text);
+  return now !== null && now['host'] === source.host && now['port'] === String(source.port);
+}
+
+function announce(c: Context): Effect | null {
+  const { role } = c.m;
+  if (role !== 'primary' && role !== 'replica') return null;
+  if (c.m.announcedRole === role) return null;
+  return { kind: 'run-callback', action: c.m.announcedRole === null ? 'on_start' : 'on_role_change', role };
+}

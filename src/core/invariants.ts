@@ -1,0 +1,39 @@
+/**
+ * What no decision may contain, whatever the rules say. A violation is a bug: the agent stops, the lease runs out, the guard stops PostgreSQL.
+ * Numbers refer to docs/SPEC.md.
+ */
+import { invariant } from '../support/assert.ts';
+import type { Context } from './context.ts';
+import type { Effect } from './effects.ts';
+import type { Decision } from './model.ts';
+
+const opensForWrites = (effect: Effect): boolean =>
+  effect.kind === 'start-job' &&
+  (effect.job.kind === 'promote' || ((effect.job.kind === 'start' || effect.job.kind === 'restart') && effect.job.role.kind === 'primary'));
+
+const removesData = (effect: Effect): boolean =>
+  effect.kind === 'start-job' && (effect.job.kind === 'clone' || effect.job.kind === 'reinitialize');
+
+export function checkDecision(c: Context, decision: Decision): void {
+  const { effects } = decision;
+  const has = (kind: Effect['kind']) => effects.some((effect) => effect.kind === kind);
+  if (effects.some(opensForWrites) && !c.paused) {
+    invariant(c.lockMine && c.mayLeadNow, `S2: ${decision.rule} would open for writes without a confirmed lease`);
+    invariant(c.o.pg.dataDir === 'valid', `S10: ${decision.rule} would open an incomplete data directory for writes`);
+  }
+  if (has('acquire-leader')) {
+    invariant(c.unlocked, `S3: ${decision.rule} would take a leader key that another holds`);
+    invariant(c.o.pg.dataDir === 'valid', `S10: ${decision.rule} would lead with an incomplete data directory`);
+  }
+  if (effects.some(removesData)) {
+    invariant(c.otherLeader !== null && !c.lockMine, `S12: ${decision.rule} would replace data while no other member leads`);
+    const clone = effects.some((effect) => effect.kind === 'start-job' && effect.job.kind === 'clone');
+    invariant(!clone || c.o.pg.dataDir !== 'valid', `S12: ${decision.rule} would clone over a valid data directory`);
+  }
+  if (has('write-sync') || has('set-sync-names')) {
+    invariant(c.lockMine && c.mayLeadNow, `S6: ${decision.rule} would change the synchronous set without leading`);
+    invariant(!(has('write-sync') && has('set-sync-names')), `S6: ${decision.rule} would change /sync and PostgreSQL in one step`);
+  }
+  const jobs = effects.filter((effect) => effect.kind === 'start-job').length;
+  invariant(jobs <= 1 && (jobs === 0 || c.o.job === null), `${decision.rule} would start a job beside a running one`);
+}

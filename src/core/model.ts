@@ -1,0 +1,107 @@
+/**
+ * The vocabulary of a decision: what goes in, what comes out.
+ *
+ *   decide(observation, memory) → { effects, memory, rule }
+ *
+ * Observation: facts of this round, each with its origin; what could not be learned is null or `known: false`.
+ * Memory: what this agent remembers from round to round, nothing else does. It is lost with the process: every rule must be safe on an empty one.
+ */
+import type { ClusterView, MemberRole, PostgresState } from './cluster.ts';
+import type { Effect, JobKind, JobOutcome, RunningJob } from './effects.ts';
+import type { PeerFacts } from './peer-facts.ts';
+import type { PostgresFacts, SourceHistory } from './postgres-facts.ts';
+import type { Settings } from './settings.ts';
+import type { Lsn } from './units.ts';
+
+export type DcsFacts = { readonly known: true; readonly view: ClusterView } | { readonly known: false; readonly reason: string };
+
+export interface LeaseFacts {
+  /** The lease we hold, null before the first grant. */
+  readonly leaseId: string | null;
+  /** Clock.bootMs when the last confirmed grant or renewal of that lease was SENT; null: never. */
+  readonly confirmedSentAtMs: number | null;
+  /** The lease's time to live as granted. */
+  readonly ttlSeconds: number;
+}
+
+export interface OperatorWishes {
+  /** SIGTERM or SIGINT arrived. */
+  readonly shutdown: boolean;
+  readonly restart: { readonly timeoutMs: number | null } | null;
+  readonly reinitialize: { readonly fromLeader: boolean } | null;
+}
+
+export interface Observation {
+  /** Clock.bootMs at the end of observing. */
+  readonly nowMs: number;
+  readonly wallMs: number;
+  readonly settings: Settings;
+  readonly dcs: DcsFacts;
+  readonly lease: LeaseFacts;
+  readonly pg: PostgresFacts;
+  /** Answers of the other agents by name; null: not asked in this round. Who did not answer is absent. */
+  readonly peers: ReadonlyMap<string, PeerFacts> | null;
+  /** History of the leader's PostgreSQL; null: not asked, or it did not answer. */
+  readonly source: SourceHistory | null;
+  readonly job: RunningJob | null;
+  /** Outcomes since the last round, oldest first. */
+  readonly ended: readonly JobOutcome[];
+  readonly wishes: OperatorWishes;
+  readonly watchdog: { readonly required: boolean; readonly healthy: boolean; readonly active: boolean };
+  /** The guard could be armed whenever it was asked to; false after several failures in a row. */
+  readonly guardHealthy: boolean;
+  /** The configuration PostgreSQL should run with differs from what was last applied. */
+  readonly configDirty: boolean;
+}
+
+export interface Memory {
+  readonly role: MemberRole;
+  readonly state: PostgresState;
+  /** Consecutive failures by kind of job, with the moment of the last. A success clears its kind. */
+  readonly failures: Readonly<Partial<Record<JobKind, { readonly count: number; readonly lastAtMs: number; readonly message: string }>>>;
+  /** We gave the key up of our own will (failed promotion or start): keep out of the race until this moment. */
+  readonly abstainUntilMs: number | null;
+  /** Since when PostgreSQL has been starting, or has not answered. */
+  readonly notRunningSinceMs: number | null;
+  /** The post-promotion checkpoint is outstanding. */
+  readonly checkpointPending: boolean;
+  readonly promotedAtMs: number | null;
+  /** synchronous_standby_names as set by us: the moment, and the flush position seen once it was in force. */
+  readonly syncNamesSet: { readonly value: string; readonly atMs: number; readonly atLsn: Lsn | null } | null;
+  /** Member slots, by slot name: when their member was last seen. */
+  readonly slotSeenAtMs: Readonly<Record<string, number>>;
+  /** Role announced by the last callback; null: none fired in this process. */
+  readonly announcedRole: string | null;
+  /** The last known leader other than ourselves, for the failover priority rule. */
+  readonly lastLeader: string | null;
+  /** pg_rewind was found necessary against the leader of this name. */
+  readonly rewindNeeded: boolean;
+}
+
+export const emptyMemory: Memory = {
+  role: 'uninitialized',
+  state: 'unknown',
+  failures: {},
+  abstainUntilMs: null,
+  notRunningSinceMs: null,
+  checkpointPending: false,
+  promotedAtMs: null,
+  syncNamesSet: null,
+  slotSeenAtMs: {},
+  announcedRole: null,
+  lastLeader: null,
+  rewindNeeded: false,
+};
+
+export interface Decision {
+  /** Id of the rule that decided about leadership. */
+  readonly rule: string;
+  /** Its sentence, filled in: the log line, and the answer to "why". */
+  readonly because: string;
+  readonly effects: readonly Effect[];
+  readonly memory: Memory;
+  /** Run the next round no later than this (Clock.bootMs), although nothing may happen. */
+  readonly wakeAtMs: number | null;
+  /** Something is expected from other members: wake on changes of their keys as well. */
+  readonly watchMembers: boolean;
+}

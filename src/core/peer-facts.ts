@@ -1,0 +1,16 @@
+import type { Tags } from './cluster.ts';
+import type { Lsn, Timeline } from './units.ts';
+
+/** First-hand word of a peer's agent about its PostgreSQL. A peer that did not answer in time has none. */
+export interface PeerFacts {
+  readonly name: string;
+  readonly state: string;
+  readonly role: string;
+  readonly inRecovery: boolean;
+  /** Primary: its position. Standby: max(received, replayed). */
+  readonly lsn: Lsn | null;
+  readonly replayLsn: Lsn | null;
+  readonly timeline: Timeline | null;
+  readonly tags: Tags;
+  readonly watchdogFailed: boolean;
+}

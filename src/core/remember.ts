@@ -1,0 +1,98 @@
+/** What a round's facts change in memory, before any rule looks at it. */
+import type { MemberRole, PostgresState } from './cluster.ts';
+import { type Context, contextOf } from './context.ts';
+import type { JobKind } from './effects.ts';
+import type { Memory, Observation } from './model.ts';
+import { seenSlots } from './slots.ts';
+import { RELOAD_SETTLE_MS } from './sync.ts';
+
+/** A node whose promotion or start failed leaves the race to the others for a while. */
+const ABSTAIN_MS = 10_000;
+
+export function remember(o: Observation, before: Memory): Memory {
+  const c = contextOf(o, before);
+  const ended = afterJobs(o, before);
+  return {
+    ...ended,
+    role: roleOf(c),
+    state: stateOf(c, ended),
+    notRunningSinceMs: o.pg.state === 'starting' || o.pg.state === 'unresponsive' ? (before.notRunningSinceMs ?? o.nowMs) : null,
+    promotedAtMs: c.isPrimary ? ended.promotedAtMs : null,
+    checkpointPending: c.isPrimary && ended.checkpointPending,
+    syncNamesSet: syncNamesSet(c),
+    slotSeenAtMs: seenSlots(c, before.slotSeenAtMs),
+    lastLeader: c.otherLeader ?? before.lastLeader,
+  };
+}
+
+function afterJobs(o: Observation, before: Memory): Memory {
+  let memory = before;
+  for (const outcome of o.ended) {
+    const { kind } = outcome.job;
+    const failures: Partial<Record<JobKind, { count: number; lastAtMs: number; message: string }>> = { ...memory.failures };
+    if (outcome.ok) delete failures[kind];
+    else
+      failures[kind] = {
+        count: (failures[kind]?.count ?? 0) + 1,
+        lastAtMs: outcome.endedAtMs,
+        message: outcome.message ?? outcome.code ?? 'unknown cause',
+      };
+    memory = { ...memory, failures };
+    if (kind === 'promote') {
+      memory = outcome.ok
+        ? { ...memory, promotedAtMs: outcome.endedAtMs, checkpointPending: true }
+        : { ...memory, abstainUntilMs: outcome.endedAtMs + Math.max(ABSTAIN_MS, o.settings.dynamic.ttlSeconds * 1000) };
+    }
+    if (kind === 'start' && !outcome.ok) memory = { ...memory, abstainUntilMs: outcome.endedAtMs + ABSTAIN_MS };
+    if (kind === 'checkpoint' && outcome.ok) memory = { ...memory, checkpointPending: false };
+    if (kind === 'bootstrap' && outcome.ok) memory = { ...memory, promotedAtMs: outcome.endedAtMs };
+    if (outcome.ok && (kind === 'clone' || kind === 'reinitialize')) memory = { ...memory, failures: {} };
+  }
+  return memory;
+}
+
+function roleOf(c: Context): MemberRole {
+  const { job, pg } = c.o;
+  if (pg.dataDir === 'missing' || (pg.dataDir === 'incomplete' && pg.incompleteWork !== 'rewind')) return 'uninitialized';
+  if (c.isPrimary) return 'primary';
+  if (c.isStandby) return job?.job.kind === 'promote' ? 'promoted' : 'replica';
+  const wasPrimary = c.m.role === 'primary' || c.m.role === 'promoted';
+  if (wasPrimary) return c.lockMine ? c.m.role : 'demoted';
+  if (c.m.role === 'uninitialized') return 'replica';
+  return c.m.role;
+}
+
+function stateOf(c: Context, memory: Memory): PostgresState {
+  const { job, pg } = c.o;
+  switch (job?.job.kind) {
+    case 'bootstrap':
+      return 'initializing new cluster';
+    case 'clone':
+    case 'reinitialize':
+      return 'creating replica';
+    case 'restart':
+      return 'restarting';
+    case 'handover':
+      return pg.state === 'running' ? 'running' : pg.state === 'stopped' ? 'stopped' : 'stopping';
+    case 'start':
+      return pg.state === 'running' ? 'running' : 'starting';
+    default:
+      break;
+  }
+  if (pg.state === 'running') return 'running';
+  if (pg.state === 'starting') return 'starting';
+  if (pg.state === 'unresponsive') return c.m.state === 'running' ? 'running' : 'starting';
+  if (memory.failures.bootstrap) return 'initdb failed';
+  if (memory.failures.start) return 'start failed';
+  return c.m.state === 'running' || c.m.state === 'crashed' ? 'crashed' : 'stopped';
+}
+
+/** Positions count as acknowledged under a setting only once every process of the server had time to take it over. */
+function syncNamesSet(c: Context): Memory['syncNamesSet'] {
+  if (!c.isPrimary || c.o.pg.sql === null) return null;
+  const value = c.o.pg.sql.synchronousStandbyNames;
+  const before = c.m.syncNamesSet;
+  if (before === null || before.value !== value) return { value, atMs: c.o.nowMs, atLsn: null };
+  if (before.atLsn === null && c.o.nowMs - before.atMs >= RELOAD_SETTLE_MS) return { ...before, atLsn: c.o.pg.sql.flushLsn };
+  return before;
+}

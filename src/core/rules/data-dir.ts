@@ -1,0 +1,134 @@
+/** What to do when there is no usable data directory, or one of another cluster. */
+import { mayLead, memberOf } from '../cluster.ts';
+import { type Context, readyLeader, sourceOf } from '../context.ts';
+import type { Source } from '../effects.ts';
+import { holdOffMs, type Rule } from './table.ts';
+
+const noData = (c: Context) => c.o.pg.dataDir === 'missing' || (c.o.pg.dataDir === 'incomplete' && c.o.pg.incompleteWork !== 'rewind');
+const initialized = (c: Context) => c.view !== null && c.view.initialize !== null && c.view.initialize !== '';
+
+/** A running replica tagged clonefrom if there is one (the first by name), else the leader. */
+export function cloneSource(c: Context): { source: Source; fromLeader: boolean } | null {
+  const leader = readyLeader(c);
+  if (leader === null || c.view === null) return null;
+  const offered = c.view.members.find(
+    (member) =>
+      member.tags.clonefrom === true &&
+      member.name !== c.me &&
+      member.name !== leader.name &&
+      member.state === 'running' &&
+      member.connUrl !== null,
+  );
+  const source = sourceOf(offered ?? leader);
+  return source === null ? null : { source, fromLeader: offered === undefined };
+}
+
+export const dataDirRules: readonly Rule[] = [
+  {
+    id: 'data.inaccessible',
+    situation: 'the data directory cannot be read, or holds something else',
+    when: (c) => c.o.pg.dataDir === 'inaccessible' || c.o.pg.dataDir === 'foreign',
+    ask: (c) => ({ effects: c.lockMine ? [{ kind: 'release-leader', optime: null }] : [], wakeInMs: 5000 }),
+    because:
+      'the data directory cannot be used: it is not readable, or not empty and not PostgreSQL; move it away or correct postgresql.data_dir',
+  },
+  {
+    id: 'data.released',
+    situation: 'no data, and the leader key is ours',
+    when: (c) => noData(c) && c.lockMine,
+    ask: () => ({ effects: [{ kind: 'release-leader', optime: null }], wakeInMs: 0 }),
+    because: 'released leader key voluntarily as data dir empty and currently leader',
+  },
+  {
+    id: 'data.paused',
+    situation: 'no data, and the cluster is paused',
+    when: (c) => noData(c) && c.paused,
+    ask: () => ({}),
+    because: 'running with empty data directory',
+  },
+  {
+    id: 'data.clone',
+    situation: 'no data, and a primary leads',
+    when: (c) => noData(c) && cloneSource(c) !== null,
+    ask: (c) => {
+      const wait = holdOffMs(c, 'clone');
+      const from = cloneSource(c);
+      if (wait > 0 || from === null)
+        return { wakeInMs: wait, because: `cloning failed (${c.m.failures.clone?.message ?? ''}); trying again soon` };
+      return {
+        effects: [{ kind: 'start-job', job: { kind: 'clone', ...from } }],
+        because: `trying to bootstrap from ${from.fromLeader ? 'leader' : 'replica'} '${from.source.name}'`,
+      };
+    },
+    because: 'trying to bootstrap from the leader',
+  },
+  {
+    id: 'data.bootstrap',
+    situation: 'no data, nobody has initialized the cluster, and this node may',
+    when: (c) =>
+      noData(c) && c.unlocked && c.view?.initialize === null && c.o.settings.local.bootstrap !== null && mayLead(c.o.settings.local.tags),
+    ask: (c) => {
+      const wait = holdOffMs(c, 'bootstrap');
+      if (wait > 0) return { wakeInMs: wait, because: `bootstrap failed (${c.m.failures.bootstrap?.message ?? ''}); trying again soon` };
+      return { effects: [{ kind: 'race-initialize' }, { kind: 'start-job', job: { kind: 'bootstrap' } }], watchMembers: true };
+    },
+    because: 'trying to bootstrap a new cluster',
+  },
+  {
+    id: 'data.wait',
+    situation: 'no data, and nobody to take it from yet',
+    when: noData,
+    ask: () => ({ watchMembers: true }),
+    because: 'waiting for leader to bootstrap',
+  },
+  {
+    id: 'data.other-cluster-paused',
+    situation: 'the data belongs to another cluster, and this one is paused',
+    when: (c) => c.paused && belongsElsewhere(c),
+    ask: (c) => ({ effects: c.lockMine ? [{ kind: 'release-leader', optime: null }] : [] }),
+    because: 'the data directory belongs to a different cluster (system identifier mismatch)',
+  },
+  {
+    id: 'data.other-cluster',
+    situation: 'the data belongs to another cluster',
+    when: belongsElsewhere,
+    ask: (c) => {
+      const message = `system ID mismatch, node ${c.me} belongs to a different cluster: ${c.view?.initialize} != ${c.o.pg.systemIdentifier}`;
+      const release = c.lockMine ? [{ kind: 'release-leader', optime: null } as const] : [];
+      return { effects: [...release, { kind: 'exit', code: 1, message }], because: message };
+    },
+    because: 'system ID mismatch',
+  },
+  {
+    id: 'data.bootstrap-elsewhere',
+    situation: 'this node has data, and another is initializing the cluster right now',
+    when: (c) => c.view?.initialize === '' && !c.lockMine,
+    ask: () => ({ watchMembers: true }),
+    because: 'another member is initializing the cluster; this node has data of its own and waits',
+  },
+  {
+    id: 'data.standby-uninitialized',
+    situation: 'this node has a standby’s data, and the cluster was never initialized',
+    when: (c) => c.view !== null && !initialized(c) && c.unlocked && !c.paused && (c.isStandby || (c.stopped && c.o.pg.standbySignal)),
+    ask: () => ({ watchMembers: true }),
+    because: 'this node has a standby’s data and the cluster is not initialized in etcd; start the primary’s agent first',
+  },
+  {
+    id: 'data.adopt',
+    situation: 'this node has a primary’s data, and the cluster was never initialized',
+    when: (c) => c.view !== null && !initialized(c) && c.unlocked && !c.paused && c.o.pg.systemIdentifier !== null,
+    ask: (c) => ({
+      effects: [{ kind: 'write-initialize', systemIdentifier: c.o.pg.systemIdentifier ?? '', onlyIfAbsent: true }],
+      wakeInMs: 0,
+    }),
+    because: 'adopting the existing PostgreSQL as the cluster’s first member',
+  },
+];
+
+function belongsElsewhere(c: Context): boolean {
+  return initialized(c) && c.o.pg.systemIdentifier !== null && c.o.pg.dataDir === 'valid' && c.view?.initialize !== c.o.pg.systemIdentifier;
+}
+
+export function leaderMember(c: Context) {
+  return c.view !== null && c.otherLeader !== null ? memberOf(c.view, c.otherLeader) : null;
+}

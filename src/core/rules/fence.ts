@@ -1,0 +1,65 @@
+/** Rules that keep a node from being writable when it may not be. They come before everything else. */
+import type { Rule } from './table.ts';
+
+const lost = (mode: 'fast' | 'immediate') => ({
+  effects: [{ kind: 'cancel-job', reason: 'leadership was lost' } as const, { kind: 'demote-now', mode } as const],
+});
+
+export const fenceRules: readonly Rule[] = [
+  {
+    id: 'fence.lease-ended',
+    situation: 'etcd does not answer, PostgreSQL may take writes, and the lease can no longer be counted on',
+    when: (c) => !c.paused && c.view === null && c.mayBeWritable && !c.mayLeadNow,
+    ask: () => lost('fast'),
+    because: 'demoted self because DCS is not accessible and I was a leader',
+  },
+  {
+    id: 'fence.wait-for-etcd',
+    situation: 'etcd does not answer',
+    when: (c) => c.view === null && !c.o.wishes.shutdown,
+    ask: (c) =>
+      c.mayBeWritable && c.stepDownAtMs !== null
+        ? { wakeInMs: Math.max(0, Math.min(1000, c.stepDownAtMs - c.o.nowMs)) }
+        : { wakeInMs: 1000 },
+    because: 'DCS is not accessible',
+  },
+  {
+    id: 'fence.attach',
+    situation: 'the leader key names us, but is on a lease from before (an agent that was restarted, a new ttl)',
+    when: (c) => c.lockMine && !c.attached && c.o.lease.leaseId !== null && !c.paused,
+    ask: () => ({ effects: [{ kind: 'attach-leader' }], wakeInMs: 0 }),
+    because: 'taking over the leader key this node held already',
+  },
+  {
+    id: 'fence.job-without-lock',
+    situation: 'a job is about to make PostgreSQL writable, and the leader key is not ours',
+    when: (c) => {
+      const job = c.o.job?.job;
+      const opens = job?.kind === 'promote' || ((job?.kind === 'start' || job?.kind === 'restart') && job.role.kind === 'primary');
+      return !c.paused && opens && !c.lockMine;
+    },
+    ask: () => lost('immediate'),
+    because: 'lost leader lock during a start or promotion',
+  },
+  {
+    id: 'fence.other-leader',
+    situation: 'PostgreSQL may take writes, and another member holds the leader key',
+    when: (c) => !c.paused && c.mayBeWritable && c.otherLeader !== null && c.o.pg.dataDir === 'valid',
+    ask: () => lost('immediate'),
+    because: 'demoting self because I do not have the lock and I was a leader',
+  },
+  {
+    id: 'fence.opening-unlocked',
+    situation: 'PostgreSQL is starting as a primary, and nobody holds the leader key',
+    when: (c) =>
+      !c.paused &&
+      c.mayBeWritable &&
+      c.unlocked &&
+      !c.isPrimary &&
+      c.o.pg.dataDir === 'valid' &&
+      c.o.job?.job.kind !== 'bootstrap' &&
+      c.o.job?.job.kind !== 'handover',
+    ask: () => lost('immediate'),
+    because: 'stopped PostgreSQL while starting up because leader key was lost',
+  },
+];

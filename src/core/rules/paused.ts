@@ -1,0 +1,79 @@
+/** Maintenance: the operator has the helm. Nothing is started, stopped, promoted or demoted unless asked for by name. */
+import { switchoverAway } from './switchover.ts';
+import type { Rule } from './table.ts';
+import { nothing } from './table.ts';
+
+export const pausedRules: readonly Rule[] = [
+  {
+    id: 'paused.stopped-leader',
+    situation: 'paused, PostgreSQL is down, the leader key is ours',
+    when: (c) => c.paused && c.stopped && c.lockMine,
+    ask: () => ({ effects: [{ kind: 'release-leader', optime: null }] }),
+    because: 'PAUSE: removed leader lock because postgres is not running',
+  },
+  {
+    id: 'paused.stopped',
+    situation: 'paused, PostgreSQL is down',
+    when: (c) => c.paused && c.stopped,
+    ask: () => nothing,
+    because: 'PAUSE: postgres is not running',
+  },
+  {
+    id: 'paused.primary-unlocked',
+    situation: 'paused, a primary runs here and nobody holds the leader key',
+    when: (c) => c.paused && c.isPrimary && c.unlocked,
+    ask: () => ({ effects: [{ kind: 'acquire-leader' }], wakeInMs: 0 }),
+    because: 'PAUSE: acquired session lock as a leader',
+  },
+  {
+    id: 'paused.primary-attach',
+    situation: 'paused, a primary runs here and holds the leader key on a lease from before',
+    when: (c) => c.paused && c.lockMine && !c.attached && c.o.lease.leaseId !== null,
+    ask: () => ({ effects: [{ kind: 'attach-leader' }], wakeInMs: 0 }),
+    because: 'PAUSE: taking over the leader key this node held already',
+  },
+  {
+    id: 'paused.switchover',
+    situation: 'paused, this primary leads, and the operator asked for a switchover or failover by name',
+    when: (c) => c.paused && c.isPrimary && c.lockMine && c.view?.failover != null && c.view.failover.candidate !== null,
+    ask: switchoverAway,
+    because: 'PAUSE: switchover',
+  },
+  {
+    id: 'paused.candidate',
+    situation: 'paused, nobody leads, and the operator named this node',
+    when: (c) => c.paused && c.isStandby && c.unlocked && c.view?.failover?.candidate === c.me,
+    ask: () => ({ effects: [{ kind: 'acquire-leader' }], wakeInMs: 0 }),
+    because: 'PAUSE: taking the leader key as the candidate the operator named',
+  },
+  {
+    id: 'paused.standby-leader',
+    situation: 'paused, this standby holds the leader key without having been named',
+    when: (c) => c.paused && c.isStandby && c.lockMine && c.view?.failover?.candidate !== c.me,
+    ask: () => ({ effects: [{ kind: 'release-leader', optime: null }] }),
+    because: 'PAUSE: removed leader lock because postgres is not running as primary',
+  },
+  {
+    id: 'paused.primary',
+    situation: 'paused, a primary runs here',
+    when: (c) => c.paused && c.isPrimary,
+    ask: (c) => ({
+      because: c.lockMine ? `PAUSE: no action. I am (${c.me}), the leader with the lock` : 'PAUSE: continue to run as primary without lock',
+    }),
+    because: 'PAUSE: no action',
+  },
+  {
+    id: 'paused.standby-unlocked',
+    situation: 'paused, a standby runs here and nobody leads',
+    when: (c) => c.paused && c.isStandby && c.unlocked,
+    ask: () => nothing,
+    because: 'PAUSE: no action. I am ({me})',
+  },
+  {
+    id: 'paused.not-running',
+    situation: 'paused, PostgreSQL is starting or does not answer',
+    when: (c) => c.paused && !c.isStandby,
+    ask: () => nothing,
+    because: 'PAUSE: PostgreSQL does not answer; nothing is done about it while paused',
+  },
+];

@@ -1,0 +1,158 @@
+/** PostgreSQL runs and answers. */
+import { raceVerdict } from '../candidates.ts';
+import { clusterTimeline, mayLead } from '../cluster.ts';
+import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
+import { divergenceFrom } from '../divergence.ts';
+import { takeover } from '../sync.ts';
+import { mendDivergence } from './stopped.ts';
+import type { Outcome, Rule } from './table.ts';
+import { holdOffMs, nothing } from './table.ts';
+
+/** How often a node that may not lead yet looks at the others again. */
+const RACE_INTERVAL_MS = 300;
+
+export const primaryRules: readonly Rule[] = [
+  {
+    id: 'primary.watchdog',
+    situation: 'this primary leads, and the watchdog it must have cannot be used',
+    when: (c) => c.isPrimary && c.lockMine && c.o.watchdog.required && !c.o.watchdog.active && !c.o.watchdog.healthy,
+    ask: () => ({
+      effects: [
+        { kind: 'demote-now', mode: 'immediate' },
+        { kind: 'release-leader', optime: null },
+      ],
+    }),
+    because: 'Demoting self because watchdog could not be activated',
+  },
+  {
+    id: 'primary.guard',
+    situation: 'this primary leads, and its guard cannot be armed any more',
+    when: (c) => c.isPrimary && c.lockMine && !c.o.guardHealthy,
+    ask: () => ({
+      effects: [
+        { kind: 'demote-now', mode: 'fast' },
+        { kind: 'release-leader', optime: null },
+      ],
+    }),
+    because: 'demoting self because the guard, which would stop PostgreSQL if this agent hung, does not answer',
+  },
+  {
+    id: 'primary.leader',
+    situation: 'this primary leads',
+    when: (c) => c.isPrimary && c.lockMine,
+    ask: () => nothing,
+    because: 'no action. I am ({me}), the leader with the lock',
+  },
+  {
+    id: 'primary.not-allowed',
+    situation: 'a primary runs here without the leader key, and the node may not lead',
+    when: (c) => c.isPrimary && c.unlocked && !mayLead(c.o.settings.local.tags),
+    ask: () => ({ effects: [{ kind: 'demote-now', mode: 'immediate' }] }),
+    because: 'demoting self because I am not allowed to become primary',
+  },
+  {
+    id: 'primary.outdated',
+    situation: 'a primary runs here without the leader key, and the cluster has moved on to a later timeline or another primary is alive',
+    when: (c) => c.isPrimary && c.unlocked && (isOutdated(c) || anotherPrimary(c)),
+    ask: () => ({ effects: [{ kind: 'demote-now', mode: 'immediate' }] }),
+    because: 'demoting self because i am not the healthiest node',
+  },
+  {
+    id: 'primary.acquire',
+    situation: 'a primary runs here and nobody holds the leader key',
+    when: (c) => c.isPrimary && c.unlocked,
+    ask: () => ({ effects: [{ kind: 'acquire-leader' }], wakeInMs: 0 }),
+    because: 'acquired session lock as a leader',
+  },
+];
+
+function isOutdated(c: Context): boolean {
+  const expected = c.view === null ? null : clusterTimeline(c.view);
+  const own = c.o.pg.sql?.timeline ?? null;
+  return expected !== null && own !== null && own < expected;
+}
+
+function anotherPrimary(c: Context): boolean {
+  return [...(c.o.peers?.values() ?? [])].some((peer) => !peer.inRecovery && peer.state === 'running');
+}
+
+/** The WAL receiver is connected, to the right place. */
+function streams(c: Context): boolean {
+  return c.o.pg.sql?.receiver?.status === 'streaming';
+}
+
+export const standbyRules: readonly Rule[] = [
+  {
+    id: 'standby.promotion-failed',
+    situation: 'this standby leads, and its promotion failed',
+    when: (c) => c.isStandby && c.lockMine && holdOffMs(c, 'promote') > 0,
+    ask: () => ({ effects: [{ kind: 'release-leader', optime: null }], watchMembers: true }),
+    because: 'Promotion cancelled because the pre-promote script failed, or promotion did not succeed: releasing the leader key',
+  },
+  {
+    id: 'standby.watchdog',
+    situation: 'this standby leads, and the watchdog it must have cannot be used',
+    when: (c) => c.isStandby && c.lockMine && c.o.watchdog.required && !c.o.watchdog.healthy,
+    ask: () => ({ effects: [{ kind: 'release-leader', optime: null }] }),
+    because: 'Not promoting self because watchdog could not be activated',
+  },
+  {
+    id: 'standby.replay-paused',
+    situation: 'this standby leads, and its replay is paused',
+    when: (c) => c.isStandby && c.lockMine && c.mayLeadNow && c.o.pg.sql?.replayPaused === true && !c.paused,
+    ask: () => ({ effects: [{ kind: 'resume-replay' }], wakeInMs: 50 }),
+    because: 'resuming WAL replay before the promotion',
+  },
+  {
+    id: 'standby.promote',
+    situation: 'this standby leads',
+    when: (c) => c.isStandby && c.lockMine && c.mayLeadNow,
+    ask: (c) => {
+      const { names, effect } = takeover(c);
+      return { effects: [...(effect ? [effect] : []), { kind: 'start-job', job: { kind: 'promote', syncNames: names } }] };
+    },
+    because: 'promoted self to leader by acquiring session lock',
+  },
+  {
+    id: 'standby.diverged',
+    situation: 'this standby does not stream, and its WAL is not a prefix of the leader’s',
+    when: (c) => c.isStandby && c.otherLeader !== null && !c.paused && !streams(c) && divergenceFrom(c.o.pg, c.o.source) === 'diverged',
+    ask: (c) => {
+      const leader = readyLeader(c);
+      const source = leader === null ? null : sourceOf(leader);
+      return source === null ? { watchMembers: true } : mendDivergence(c, source);
+    },
+    because: 'running pg_rewind',
+  },
+  {
+    id: 'standby.follow',
+    situation: 'this standby has a leader to follow',
+    when: (c) => c.isStandby && c.otherLeader !== null,
+    ask: follow,
+    because: 'no action. I am ({me}), a secondary, and following a leader ({leader})',
+  },
+  {
+    id: 'standby.race',
+    situation: 'this standby has no leader',
+    when: (c) => c.isStandby && c.unlocked,
+    ask: (c) => {
+      const verdict = raceVerdict(c);
+      if (verdict.win) return { effects: [{ kind: 'acquire-leader' }], wakeInMs: 0, because: `taking the leader key: ${verdict.because}` };
+      return { wakeInMs: RACE_INTERVAL_MS, watchMembers: true, because: `not taking the leader key: ${verdict.because}` };
+    },
+    because: 'following a different leader because i am not the healthiest node',
+  },
+  {
+    id: 'standby.wait',
+    situation: 'this standby holds the leader key, on a lease that is not confirmed',
+    when: (c) => c.isStandby,
+    ask: () => ({ wakeInMs: 200 }),
+    because: 'not promoting because failed to update leader lock in DCS',
+  },
+];
+
+function follow(c: Context): Outcome {
+  const source = wantedSource(c);
+  const waiting = !streams(c) && source !== null;
+  return waiting ? { wakeInMs: 500, watchMembers: true } : nothing;
+}

@@ -1,0 +1,51 @@
+/** A postmaster is there and does not answer: recovering, or hung. */
+import { possibleSuccessors } from '../candidates.ts';
+import type { Context } from '../context.ts';
+import type { Rule } from './table.ts';
+
+const sinceMs = (c: Context) => (c.m.notRunningSinceMs === null ? 0 : c.o.nowMs - c.m.notRunningSinceMs);
+const silent = (c: Context) => c.o.pg.state === 'starting' || c.o.pg.state === 'unresponsive';
+
+/** A start may take primary_start_timeout; a server that ran and fell silent gets one ttl. */
+function patienceMs(c: Context): number {
+  const { primaryStartTimeoutSeconds, ttlSeconds } = c.o.settings.dynamic;
+  return (c.o.pg.state === 'starting' ? primaryStartTimeoutSeconds : ttlSeconds) * 1000;
+}
+
+const othersCanLead = (c: Context) => c.view !== null && possibleSuccessors(c, c.view, {}).length > 0;
+
+export const startingRules: readonly Rule[] = [
+  {
+    id: 'starting.timeout',
+    situation: 'this leader’s PostgreSQL has been starting or silent for too long, and another can lead',
+    when: (c) => silent(c) && c.lockMine && sinceMs(c) >= patienceMs(c) && othersCanLead(c),
+    ask: () => ({
+      effects: [
+        { kind: 'demote-now', mode: 'immediate' },
+        { kind: 'release-leader', optime: null },
+      ],
+      watchMembers: true,
+    }),
+    because: 'stopped PostgreSQL because of startup timeout',
+  },
+  {
+    id: 'starting.leader',
+    situation: 'this leader’s PostgreSQL is starting or silent',
+    when: (c) => silent(c) && c.lockMine,
+    ask: (c) => {
+      const leftMs = patienceMs(c) - sinceMs(c);
+      if (leftMs <= 0)
+        return { wakeInMs: 1000, because: 'primary start has timed out, but continuing to wait because failover is not possible' };
+      const what = c.o.pg.state === 'starting' ? 'PostgreSQL is still starting up' : 'PostgreSQL does not answer';
+      return { wakeInMs: Math.min(leftMs, 1000), because: `${what}, ${Math.ceil(leftMs / 1000)} seconds until timeout` };
+    },
+    because: 'PostgreSQL is still starting up',
+  },
+  {
+    id: 'starting.standby',
+    situation: 'this standby’s PostgreSQL is starting or silent',
+    when: silent,
+    ask: () => ({ wakeInMs: 500, watchMembers: true }),
+    because: 'PostgreSQL is starting up or does not answer',
+  },
+];

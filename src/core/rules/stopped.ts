@@ -1,0 +1,133 @@
+/** PostgreSQL is down, and nobody asked for that. */
+import { possibleSuccessors } from '../candidates.ts';
+import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
+import { divergenceFrom } from '../divergence.ts';
+import type { Source } from '../effects.ts';
+import type { Outcome, Rule } from './table.ts';
+import { holdOffMs } from './table.ts';
+
+/** Its last life was as a primary: no signal file, and the control file does not say recovery. */
+const wasPrimary = (c: Context) =>
+  !c.o.pg.standbySignal && !/recovery$/.test((c.o.pg.control?.state ?? '').replace('in crash recovery', 'crash'));
+const startFailures = (c: Context) => c.m.failures.start?.count ?? 0;
+
+function startStandby(source: Source | null, why: string, because: string): Outcome {
+  return { effects: [{ kind: 'start-job', job: { kind: 'start', role: { kind: 'standby', source }, why } }], because };
+}
+
+/** What to do about a stopped node whose history left the leader's. */
+export function mendDivergence(c: Context, leader: Source): Outcome {
+  const { postgresql } = c.o.settings;
+  const { pg } = c.o;
+  const control = pg.control;
+  const able = postgresql.usePgRewind && (control === null || control.walLogHints || control.dataChecksums);
+  const failed = c.m.failures.rewind;
+  if (able && (failed === undefined || failed.count < 3)) {
+    const wait = holdOffMs(c, 'rewind');
+    if (wait > 0) return { wakeInMs: wait, because: `pg_rewind failed (${failed?.message ?? ''}); trying again soon` };
+    return { effects: [{ kind: 'start-job', job: { kind: 'rewind', source: leader } }], because: `running pg_rewind from ${leader.name}` };
+  }
+  const mayRemove = able ? postgresql.removeDataDirectoryOnRewindFailure : postgresql.removeDataDirectoryOnDivergedTimelines;
+  if (mayRemove) {
+    const wait = holdOffMs(c, 'reinitialize');
+    if (wait > 0) return { wakeInMs: wait, because: 'cloning failed; trying again soon' };
+    return {
+      effects: [{ kind: 'start-job', job: { kind: 'reinitialize', source: leader, fromLeader: true } }],
+      because: 'reinitializing due to diverged timelines',
+    };
+  }
+  const why = able
+    ? `pg_rewind failed ${failed?.count} times (${failed?.message ?? ''})`
+    : 'pg_rewind is not possible (it needs use_pg_rewind, and wal_log_hints or data checksums)';
+  return {
+    wakeInMs: 10_000,
+    because: `the data of this node diverged from ${leader.name} and ${why}; run: regentctl reinit ${c.o.settings.local.scope} ${c.me}`,
+  };
+}
+
+export const stoppedRules: readonly Rule[] = [
+  {
+    id: 'stopped.rewind-again',
+    situation: 'PostgreSQL is down, and a rewind was interrupted half-way',
+    when: (c) => c.stopped && c.o.pg.dataDir === 'incomplete',
+    ask: (c) => {
+      if (c.lockMine) return { effects: [{ kind: 'release-leader', optime: null }], wakeInMs: 0 };
+      const leader = readyLeader(c);
+      const source = leader === null ? null : sourceOf(leader);
+      return source === null ? { watchMembers: true } : mendDivergence(c, source);
+    },
+    because: 'an interrupted pg_rewind has to be repeated, and needs a primary to read from',
+  },
+  {
+    id: 'stopped.give-up',
+    situation:
+      'this leader’s PostgreSQL crashed, and restarting it failed or is not wanted (primary_start_timeout 0) while another can lead',
+    when: (c) => {
+      if (!c.stopped || !c.lockMine || c.view === null) return false;
+      const impatient = c.o.settings.dynamic.primaryStartTimeoutSeconds === 0 && wasPrimary(c);
+      return (impatient || startFailures(c) > 0) && possibleSuccessors(c, c.view, { manual: false }).length > 0;
+    },
+    ask: () => ({ effects: [{ kind: 'release-leader', optime: null }], watchMembers: true }),
+    because: 'stopped PostgreSQL to fail over after a crash: releasing the leader key',
+  },
+  {
+    id: 'stopped.start-failed',
+    situation: 'PostgreSQL does not start; waiting before the next try',
+    when: (c) => c.stopped && holdOffMs(c, 'start') > 0,
+    ask: (c) => ({
+      wakeInMs: holdOffMs(c, 'start'),
+      because: `failed to start postgres (${c.m.failures.start?.message ?? ''}); trying again soon`,
+    }),
+    because: 'failed to start postgres',
+  },
+  {
+    id: 'stopped.restart-primary',
+    situation: 'this leader’s PostgreSQL was a primary and is down',
+    when: (c) => c.stopped && c.lockMine && c.mayLeadNow && wasPrimary(c),
+    ask: () => ({
+      effects: [{ kind: 'start-job', job: { kind: 'start', role: { kind: 'primary' }, why: 'starting primary after failure' } }],
+    }),
+    because: 'starting primary after failure',
+  },
+  {
+    id: 'stopped.start-own-leader',
+    situation: 'this node holds the leader key, and its data are a standby’s',
+    when: (c) => c.stopped && c.lockMine,
+    ask: () =>
+      startStandby(null, 'starting as readonly because i had the session lock', 'starting as readonly because i had the session lock'),
+    because: 'starting as readonly because i had the session lock',
+  },
+  {
+    id: 'stopped.leader-not-ready',
+    situation: 'PostgreSQL is down, and the leader is still being promoted or cannot be asked about its history',
+    when: (c) =>
+      c.stopped && c.otherLeader !== null && (readyLeader(c) === null || divergenceFrom(c.o.pg, c.o.source) === 'unknown') && wasPrimary(c),
+    ask: () => ({ watchMembers: true, wakeInMs: 500 }),
+    because: 'waiting until {leader} can be compared with: this node was a primary and may have to be rewound',
+  },
+  {
+    id: 'stopped.diverged',
+    situation: 'PostgreSQL is down, and its WAL is not a prefix of the leader’s',
+    when: (c) => c.stopped && c.otherLeader !== null && divergenceFrom(c.o.pg, c.o.source) === 'diverged',
+    ask: (c) => {
+      const leader = readyLeader(c);
+      const source = leader === null ? null : sourceOf(leader);
+      return source === null ? { watchMembers: true, wakeInMs: 500 } : mendDivergence(c, source);
+    },
+    because: 'running pg_rewind',
+  },
+  {
+    id: 'stopped.start-standby',
+    situation: 'PostgreSQL is down, and a leader exists whose history contains ours',
+    when: (c) => c.stopped && c.otherLeader !== null,
+    ask: (c) => startStandby(wantedSource(c), 'restarting after failure', 'starting as a secondary'),
+    because: 'starting as a secondary',
+  },
+  {
+    id: 'stopped.start-for-race',
+    situation: 'PostgreSQL is down and nobody leads',
+    when: (c) => c.stopped,
+    ask: () => startStandby(null, 'restarting after failure', 'starting as a secondary, so that the members can compare their positions'),
+    because: 'starting as a secondary',
+  },
+];

@@ -1,0 +1,44 @@
+/** A rule is data: when it applies, what it asks for, and one sentence why. The first that applies wins. */
+import type { Context } from '../context.ts';
+import type { Effect } from '../effects.ts';
+
+export interface Outcome {
+  readonly effects?: readonly Effect[];
+  /** Run again no later than this many ms from now. */
+  readonly wakeInMs?: number;
+  /** Something is expected of other members. */
+  readonly watchMembers?: boolean;
+  /** Replaces the rule's sentence where the reason has details. */
+  readonly because?: string;
+}
+
+export interface Rule {
+  /** Stable; appears in logs, in `regentctl explain`, in docs/rules.md. */
+  readonly id: string;
+  readonly when: (c: Context) => boolean;
+  /** What `when` means, for the drawn table. */
+  readonly situation: string;
+  readonly ask: (c: Context) => Outcome;
+  /** The sentence for the operator; `{me}` and `{leader}` are filled in. */
+  readonly because: string;
+}
+
+export const nothing: Outcome = {};
+
+export function say(rule: Rule, outcome: Outcome, c: Context): string {
+  return (outcome.because ?? rule.because).replaceAll('{me}', c.me).replaceAll('{leader}', c.otherLeader ?? 'nobody');
+}
+
+/** How long to wait after `count` failures in a row: doubling from one second, half a minute at most. */
+export function backoffMs(count: number): number {
+  return Math.min(30_000, 1000 * 2 ** Math.max(0, count - 1));
+}
+
+/** Milliseconds still to wait before a kind of job that failed may be tried again; 0: now. */
+export function holdOffMs(
+  c: Context,
+  kind: 'start' | 'clone' | 'bootstrap' | 'rewind' | 'promote' | 'restart' | 'reinitialize' | 'handover',
+): number {
+  const failure = c.m.failures[kind];
+  return failure === undefined ? 0 : Math.max(0, failure.lastAtMs + backoffMs(failure.count) - c.o.nowMs);
+}

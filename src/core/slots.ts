@@ -1,0 +1,83 @@
+/** Physical replication slots: which this node should have, and how far they should be. */
+import { memberOf } from './cluster.ts';
+import type { Context } from './context.ts';
+import type { Effect } from './effects.ts';
+import { slotNameOf } from './slot-names.ts';
+import { type Lsn, maxLsn } from './units.ts';
+
+/**
+ * Every node keeps a slot for every other streaming member, not only the leader: after a failover the new leader still has the WAL the others need.
+ * A member that is gone keeps its slot for member_slots_ttl. Returns null when nothing has to change.
+ */
+export function slotPlan(c: Context, seenAtMs: Readonly<Record<string, number>>): Effect | null {
+  const { view, o } = c;
+  const sql = o.pg.sql;
+  if (view === null || sql === null || !o.settings.dynamic.useSlots) return null;
+  const wanted = wantedSlots(c, seenAtMs);
+  const existing = new Map(sql.slots.map((slot) => [slot.name, slot]));
+  const ownSlot = slotNameOf(c.me);
+  const create = [...wanted.keys()].filter((name) => !existing.has(name));
+  const drop: string[] = [];
+  const advance: Record<string, Lsn> = {};
+  for (const slot of sql.slots) {
+    if (slot.type !== 'physical' || isIgnored(c, slot.name, slot.type)) continue;
+    const target = wanted.get(slot.name);
+    if (target === undefined || slot.name === ownSlot) {
+      // A connected consumer, and anything an operator may be about to use while paused, stays.
+      if (!slot.active && !c.paused) drop.push(slot.name);
+    } else if (!slot.active && target !== null && c.isStandby && slot.restartLsn !== null && target > slot.restartLsn) {
+      advance[slot.name] = target;
+    }
+  }
+  if (create.length + drop.length + Object.keys(advance).length === 0) return null;
+  return { kind: 'sync-slots', create, drop, advance };
+}
+
+/** Slot name to the position it may be advanced to on a standby (null: leave). */
+function wantedSlots(c: Context, seenAtMs: Readonly<Record<string, number>>): ReadonlyMap<string, Lsn | null> {
+  const { view, o } = c;
+  const wanted = new Map<string, Lsn | null>();
+  if (view === null) return wanted;
+  const { dynamic, local } = o.settings;
+  const published = view.status?.slots ?? {};
+  const keepAll = dynamic.memberSlotsTtlSeconds > 0;
+  for (const member of view.members) {
+    if (member.name === c.me || member.tags.nostream) continue;
+    const parent = member.tags.replicatefrom;
+    const parentExists = parent !== undefined && memberOf(view, parent) !== null;
+    const streamsFromUs = c.isPrimary ? !parentExists || parent === c.me : parent === c.me;
+    if (keepAll ? local.tags.nofailover !== true || streamsFromUs : streamsFromUs) {
+      const name = slotNameOf(member.name);
+      wanted.set(name, maxLsn(published[name], member.lsn !== null && parent === c.me ? member.lsn : null));
+    }
+  }
+  if (keepAll) {
+    for (const [slot, at] of Object.entries(seenAtMs)) {
+      const fresh = o.nowMs - at < dynamic.memberSlotsTtlSeconds * 1000;
+      if (fresh && slot !== slotNameOf(c.me) && !wanted.has(slot)) wanted.set(slot, published[slot] ?? null);
+    }
+  }
+  for (const [name, spec] of Object.entries(dynamic.slots)) {
+    const physical =
+      spec['type'] === 'physical' || (spec['type'] === undefined && spec['plugin'] === undefined && spec['database'] === undefined);
+    if (physical && !wanted.has(name)) wanted.set(name, published[name] ?? null);
+  }
+  return wanted;
+}
+
+function isIgnored(c: Context, name: string, type: string): boolean {
+  const facts: Record<string, unknown> = { name, type };
+  return c.o.settings.dynamic.ignoreSlots.some((matcher) => Object.entries(matcher).every(([key, value]) => facts[key] === value));
+}
+
+/** Slots of members in the view, and what the leader says it retains, with the moment they were last seen. Keyed by slot name. */
+export function seenSlots(c: Context, before: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
+  if (c.view === null) return before;
+  const seen: Record<string, number> = {};
+  const ttlMs = c.o.settings.dynamic.memberSlotsTtlSeconds * 1000;
+  for (const [slot, at] of Object.entries(before)) if (c.o.nowMs - at < ttlMs) seen[slot] = at;
+  for (const member of c.view.members) if (!member.tags.nostream) seen[slotNameOf(member.name)] = c.o.nowMs;
+  // A leader must not renew its own list; a node that may become leader starts every timer anew.
+  if (!c.lockMine) for (const slot of c.view.status?.retainSlots ?? []) seen[slot] = c.o.nowMs;
+  return seen;
+}

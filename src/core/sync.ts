@@ -1,0 +1,251 @@
+/**
+ * The synchronous set: who must confirm a commit (synchronous_standby_names on the primary) and who may be promoted (/sync in etcd).
+ *
+ * What must hold at every moment, crashes between any two steps included:
+ *   quorum mode:  |voters ∪ names| <= quorum + count   — any `quorum + 1`-th set of voters that elects overlaps any `count` names that confirmed
+ *   on:           every node in /sync has confirmed every acknowledged commit
+ * So a change goes through a state that satisfies both the old and the new: first /sync is made careful enough for both, then
+ * PostgreSQL's setting changes, and only when the new confirmers have caught up with all that was acknowledged under the old one is /sync relaxed.
+ * One step a round; the facts of the next round say whether it took.
+ */
+import { sameName, syncPriority } from './cluster.ts';
+import type { Context } from './context.ts';
+import type { Effect } from './effects.ts';
+import type { WalsenderFacts } from './postgres-facts.ts';
+import { formatSyncNames, NOBODY, parseSyncNames, realNames, type SyncNames, sameNames } from './sync-names.ts';
+import { type Lsn, lagBytes, maxLsn } from './units.ts';
+
+/** How long PostgreSQL's processes may take to act on a reloaded setting before positions count as acknowledged under it. */
+export const RELOAD_SETTLE_MS = 200;
+/** After a promotion the others need a moment to connect; until then the set is not emptied. */
+export const RECONNECT_GRACE_MS = 5000;
+
+interface Standby {
+  readonly name: string;
+  readonly sender: WalsenderFacts;
+  readonly priority: number;
+  readonly nofailover: boolean;
+  readonly lsn: Lsn;
+}
+
+export interface SyncStep {
+  readonly effects: readonly Effect[];
+  readonly because: string;
+  /** Look again soon although nothing was done. */
+  readonly waiting: boolean;
+}
+
+const done: SyncStep = { effects: [], because: 'the synchronous set is as it should be', waiting: false };
+
+/** One step towards the wanted synchronous set; only for a primary whose lease is confirmed. */
+export function syncStep(c: Context): SyncStep {
+  const { view, o } = c;
+  const sql = o.pg.sql;
+  if (view === null || sql === null || !c.isPrimary) return done;
+  const mode = o.settings.dynamic.synchronousMode;
+  const current = parseSyncNames(sql.synchronousStandbyNames);
+  if (mode === 'off') {
+    return view.sync === null
+      ? done
+      : { effects: [{ kind: 'delete-sync', expected: view.sync }], because: 'synchronous mode is off', waiting: false };
+  }
+  const active = activeStandbys(c);
+  return mode === 'quorum' ? quorumStep(c, current, active) : priorityStep(c, active);
+}
+
+function position(sender: WalsenderFacts, synchronousCommit: string): Lsn | null {
+  if (synchronousCommit === 'remote_apply') return sender.replayLsn;
+  return synchronousCommit === 'remote_write' ? sender.writeLsn : sender.flushLsn;
+}
+
+/** Replicas that stream now and may be synchronous, best first. */
+function activeStandbys(c: Context): readonly Standby[] {
+  const { view, o } = c;
+  if (view === null || o.pg.sql === null) return [];
+  const found: Standby[] = [];
+  for (const sender of o.pg.sql.replication) {
+    const member = view.members.find((candidate) => sameName(candidate.name, sender.applicationName));
+    const lsn = position(sender, o.pg.sql.synchronousCommit);
+    if (!member || member.name === c.me || sender.state !== 'streaming' || member.state !== 'running' || lsn === null) continue;
+    const priority = syncPriority(member.tags);
+    if (priority <= 0 || found.some((other) => sameName(other.name, member.name))) continue;
+    const nofailover =
+      member.tags.nofailover === true || (member.tags.nofailover === undefined && (member.tags.failover_priority ?? 1) <= 0);
+    found.push({ name: member.name, sender, priority, nofailover, lsn });
+  }
+  const order = (state: string) => ['async', 'potential', 'quorum', 'sync'].indexOf(state);
+  found.sort(
+    (a, b) =>
+      Number(a.nofailover) - Number(b.nofailover) ||
+      b.priority - a.priority ||
+      order(b.sender.syncState) - order(a.sender.syncState) ||
+      (b.lsn > a.lsn ? 1 : b.lsn < a.lsn ? -1 : 0) ||
+      (a.name < b.name ? -1 : 1),
+  );
+  return withoutLaggards(c, found);
+}
+
+function withoutLaggards(c: Context, standbys: readonly Standby[]): readonly Standby[] {
+  const limit = c.o.settings.dynamic.maximumLagOnSyncnodeBytes;
+  if (limit <= 0 || standbys.length === 0) return standbys;
+  const best = standbys.length === 1 ? (c.o.pg.sql?.flushLsn ?? null) : maxLsn(...standbys.map((standby) => standby.lsn));
+  return best === null ? standbys : standbys.filter((standby) => lagBytes(best, standby.lsn) <= limit);
+}
+
+function inGrace(c: Context): boolean {
+  return c.m.promotedAtMs !== null && c.o.nowMs - c.m.promotedAtMs < RECONNECT_GRACE_MS;
+}
+
+/** Standbys that have what was acknowledged before the present setting came into force. */
+function confirmed(c: Context, standbys: readonly Standby[]): readonly Standby[] | null {
+  const set = c.m.syncNamesSet;
+  const inForce = c.o.pg.sql?.synchronousStandbyNames ?? '';
+  if (set === null || set.value !== inForce || set.atLsn === null) return null;
+  const since = set.atLsn;
+  return standbys.filter((standby) => standby.lsn >= since);
+}
+
+function setNames(c: Context, wanted: SyncNames, because: string): SyncStep | null {
+  const value = formatSyncNames(wanted);
+  if (value === c.o.pg.sql?.synchronousStandbyNames) return null;
+  return { effects: [{ kind: 'set-sync-names', value }], because, waiting: true };
+}
+
+function writeSync(c: Context, quorum: number, standbys: readonly string[], because: string): SyncStep {
+  const sorted = [...standbys].sort();
+  const expected = c.view?.sync ?? null;
+  return { effects: [{ kind: 'write-sync', leader: c.me, quorum, standbys: sorted, expected }], because, waiting: true };
+}
+
+const union = (...sets: ReadonlyArray<readonly string[]>): readonly string[] => {
+  const all: string[] = [];
+  for (const set of sets) for (const name of set) if (!all.some((other) => sameName(other, name))) all.push(name);
+  return all;
+};
+
+function wantedCount(c: Context, available: number): number {
+  const { synchronousNodeCount, synchronousModeStrict } = c.o.settings.dynamic;
+  return Math.max(Math.min(synchronousNodeCount, available), synchronousModeStrict ? 1 : 0);
+}
+
+function quorumStep(c: Context, current: SyncNames, active: readonly Standby[]): SyncStep {
+  const sync = c.view?.sync ?? null;
+  const wantedNames = quorumNames(c, active);
+  const inForce = realNames(current);
+  const inForceCount = inForce.length === 0 ? 0 : current.count;
+  const isOurs = sync !== null && sync.leader !== null && sameName(sync.leader, c.me);
+  const formerLeader = sync !== null && !isOurs && sync.leader !== null ? [sync.leader] : [];
+  const voters = (sync?.standbys ?? []).filter((name) => !sameName(name, c.me));
+  const strict = c.o.settings.dynamic.synchronousModeStrict;
+  if (wantedNames.length === 0 && inForce.length > 0 && (inGrace(c) || strict)) {
+    const because = strict ? 'strict mode: commits wait for a synchronous standby' : 'waiting for standbys to connect after the promotion';
+    const held = union(voters, formerLeader, inForce);
+    return isOurs ? { effects: [], because, waiting: inGrace(c) } : writeSync(c, Math.max(0, held.length - inForceCount), held, because);
+  }
+  const count = wantedCount(c, wantedNames.length);
+  const realCount = Math.min(count, wantedNames.length);
+  const names = wantedNames.length > 0 ? wantedNames : count > 0 ? [NOBODY] : [];
+  const target: SyncNames = { method: 'quorum', count: Math.max(count, 1), names };
+  const settled = formatSyncNames(target) === c.o.pg.sql?.synchronousStandbyNames;
+  const safeVoters = union(voters, formerLeader, inForce, wantedNames);
+  const safeQuorum = Math.max(0, safeVoters.length - (settled ? realCount : Math.min(inForceCount, realCount)));
+  const covered = isOurs && safeVoters.length === sync.standbys.length && sync.quorum >= safeQuorum;
+  if (!settled) {
+    if (!covered) return writeSync(c, safeQuorum, safeVoters, 'making the election careful enough for the old and the new synchronous set');
+    return setNames(c, target, `asking ${realCount} of ${wantedNames.join(', ') || 'nobody'} to confirm commits`) ?? done;
+  }
+  const finalQuorum = wantedNames.length - realCount;
+  if (isOurs && sameNames(sync.standbys, wantedNames) && sync.quorum === finalQuorum) return done;
+  const caughtUp = confirmed(
+    c,
+    active.filter((standby) => wantedNames.some((name) => sameName(name, standby.name))),
+  );
+  if (realCount > 0 && (caughtUp === null || caughtUp.length < realCount)) {
+    if (!isOurs || !covered) return writeSync(c, safeQuorum, safeVoters, 'taking the synchronous set over as leader');
+    return { effects: [], because: 'waiting for the new synchronous standbys to catch up', waiting: true };
+  }
+  return writeSync(
+    c,
+    finalQuorum,
+    wantedNames,
+    `any ${realCount} of ${wantedNames.join(', ') || 'nobody'} now hold every acknowledged commit`,
+  );
+}
+
+/** Everybody who streams; nofailover nodes only to fill up the wanted number. */
+function quorumNames(c: Context, active: readonly Standby[]): readonly string[] {
+  const names: string[] = [];
+  for (const standby of active)
+    if (!standby.nofailover || names.length < c.o.settings.dynamic.synchronousNodeCount) names.push(standby.name);
+  return names;
+}
+
+function priorityStep(c: Context, active: readonly Standby[]): SyncStep {
+  const sync = c.view?.sync ?? null;
+  const { synchronousModeStrict: strict, synchronousNodeCount } = c.o.settings.dynamic;
+  const isOurs = sync !== null && sync.leader !== null && sameName(sync.leader, c.me);
+  const picked = active.slice(0, Math.max(1, synchronousNodeCount)).map((standby) => standby.name);
+  const listed = isOurs ? sync.standbys : [];
+  if (!isOurs) return writeSync(c, 0, [], 'taking the synchronous set over as leader');
+  if (picked.length === 0 && listed.length > 0 && inGrace(c))
+    return { ...done, because: 'waiting for standbys to connect after the promotion', waiting: true };
+  if (picked.length === 0 && strict) {
+    // Nobody can confirm: commits wait, and whoever is in /sync keeps every acknowledged one.
+    const names = listed.length > 0 ? listed : [NOBODY];
+    return (
+      setNames(c, { method: 'priority', count: 1, names }, 'strict mode without a standby: commits wait') ?? { ...done, waiting: true }
+    );
+  }
+  const kept = listed.filter((name) => picked.some((other) => sameName(other, name)));
+  if (kept.length < listed.length)
+    return writeSync(c, 0, kept, `${listed.filter((name) => !kept.includes(name)).join(', ')} no longer confirms commits`);
+  const target: SyncNames = { method: picked.length === 0 ? 'off' : 'priority', count: picked.length, names: picked };
+  const change = setNames(c, target, `asking ${picked.join(', ') || 'nobody'} to confirm every commit`);
+  if (change) return change;
+  if (sameNames(listed, picked)) return done;
+  const inSync = active.filter((standby) => picked.includes(standby.name) && standby.sender.syncState === 'sync');
+  const caughtUp = confirmed(c, inSync);
+  if (caughtUp === null || caughtUp.length === 0)
+    return { effects: [], because: 'waiting for the new synchronous standby to catch up', waiting: true };
+  const now = union(
+    listed,
+    caughtUp.map((standby) => standby.name),
+  );
+  return sameNames(now, listed) ? { ...done, waiting: true } : writeSync(c, 0, now, `${now.join(', ')} hold every acknowledged commit`);
+}
+
+export interface Takeover {
+  /** synchronous_standby_names to be in force before this node opens for writes; null: Regent does not own the setting. */
+  readonly names: string | null;
+  /** /sync as it must stand before that; null: nothing to write. */
+  readonly effect: Effect | null;
+}
+
+/**
+ * What a candidate that holds the leader key does before it promotes. /sync must name the new leader before the first commit can be acknowledged
+ * here: while it named the old one, a third node would take what is ahead on the old leader for unacknowledged.
+ */
+export function takeover(c: Context): Takeover {
+  const { synchronousMode: mode, synchronousModeStrict: strict, synchronousNodeCount } = c.o.settings.dynamic;
+  if (mode === 'off' || c.view === null) return { names: null, effect: null };
+  const { sync } = c.view;
+  const isOurs = sync !== null && sync.leader !== null && sameName(sync.leader, c.me);
+  const others = union(sync?.standbys ?? [], sync?.leader ? [sync.leader] : []).filter((name) => !sameName(name, c.me));
+  const write = (quorum: number, standbys: readonly string[]): Effect => ({
+    kind: 'write-sync',
+    leader: c.me,
+    quorum,
+    standbys: [...standbys].sort(),
+    expected: sync,
+  });
+  const nobody = strict ? formatSyncNames({ method: mode === 'quorum' ? 'quorum' : 'priority', count: 1, names: [NOBODY] }) : '';
+  if (mode === 'on') {
+    const names = strict && others.length > 0 ? formatSyncNames({ method: 'priority', count: 1, names: others }) : nobody;
+    return { names, effect: isOurs && sync.standbys.length === 0 ? null : write(0, []) };
+  }
+  const count = Math.max(1, Math.min(synchronousNodeCount, others.length));
+  const names = others.length === 0 ? nobody : formatSyncNames({ method: 'quorum', count, names: others });
+  const quorum = Math.max(0, others.length - count);
+  const same = isOurs && sameNames(sync.standbys, others) && sync.quorum >= quorum;
+  return { names, effect: same ? null : write(quorum, others) };
+}
