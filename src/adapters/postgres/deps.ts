@@ -6,6 +6,12 @@ import type { Log } from '../../ports/log.ts';
 import type { RunOptions, RunResult } from '../../support/exec.ts';
 import type { ConnectOptions } from './sql.ts';
 
+/** User and group PostgreSQL runs as, where they are not the agent's own. */
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 export interface Deps {
   readonly settings: Settings;
   readonly log: Log;
@@ -14,4 +20,6 @@ export interface Deps {
   readonly run: (file: string, args: readonly string[], options: RunOptions) => Promise<RunResult>;
   /** `connect` of sql.ts. The caller ends the client with `discard`. */
   readonly connect: (options: ConnectOptions) => Promise<Client>;
+  /** Whom files made for PostgreSQL are given to; absent or null: they stay the agent's. `run` runs as this user already. */
+  readonly runAs?: Owner | null;
 }

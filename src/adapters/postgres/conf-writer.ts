@@ -1,0 +1,178 @@
+/**
+ * PostgreSQL's files for a role. Every file is replaced as a whole and durably, and postgresql.conf holds only what this PostgreSQL accepts,
+ * so that a server may be started on them, or told to reload, at any moment.
+ */
+import { access, chown, mkdir } from 'node:fs/promises';
+import { isAbsolute, join, resolve } from 'node:path';
+import type { ServerRole } from '../../core/effects.ts';
+import { type Gucs, parseConf, RECOVERY_GUCS, withoutGucs } from '../../core/guc.ts';
+import {
+  type ControlLimits,
+  isGenerated,
+  mainGucs,
+  mainPart,
+  recoveryGucs,
+  renderAccessFile,
+  renderPostgresqlConf,
+  synchronousNames,
+  userRecoveryGucs,
+} from '../../core/server-config.ts';
+import type { Settings } from '../../core/settings.ts';
+import { RegentError } from '../../support/errors.ts';
+import { fileMode, readText, removeFile, writeFileAtomic } from './atomic-file.ts';
+import { restoreConfigFiles } from './conf-backup.ts';
+import type { Deps } from './deps.ts';
+import { checkGucs } from './guc-check.ts';
+import { writePassfile } from './passfile.ts';
+
+export interface WriteOutcome {
+  readonly changed: boolean;
+  /** Full paths. */
+  readonly changedFiles: string[];
+}
+
+type WriterDeps = Pick<Deps, 'run' | 'log' | 'runAs'>;
+
+const BASE_CONF = 'postgresql.base.conf';
+
+export class ConfWriter {
+  private readonly deps: WriterDeps;
+  /** The last judgement: PostgreSQL is asked again only when settings or version have changed. */
+  private judged: { readonly key: string; readonly accepted: Gucs } | null = null;
+
+  constructor(deps: WriterDeps) {
+    this.deps = deps;
+  }
+
+  /**
+   * Writes whatever differs. `control`: limits of the control file, for the start of a standby; null for a primary and for a running server.
+   * For a standby standby.signal is made first; for a primary signal files are left alone (see `removeSignalFiles`).
+   * Throws FILE_WRITE_FAILED, PASSFILE_NOT_A_FILE, CUSTOM_CONF_MISSING.
+   */
+  async writeServerFiles(
+    settings: Settings,
+    role: ServerRole,
+    syncNames: string | null,
+    major: number,
+    control: ControlLimits | null,
+  ): Promise<WriteOutcome> {
+    const { configDir, dataDir } = settings.postgresql;
+    const owner = this.deps.runAs ?? null;
+    const changed = (await restoreConfigFiles(settings, owner)).map((name) => join(configDir, name));
+    const put = async (path: string, text: string) => {
+      const mode = await fileMode(path, dataDir);
+      if (await writeFileAtomic(path, text, { mode, owner: owner ?? undefined })) changed.push(path);
+    };
+    if (role.kind === 'standby') {
+      await put(join(dataDir, 'standby.signal'), '');
+      if (role.source && (await writePassfile(settings, [role.source], owner))) changed.push(settings.postgresql.pgpass);
+    }
+    const include = await this.includedFile(settings, put);
+    for (const which of ['hba', 'ident'] as const) {
+      const text = renderAccessFile(settings, which);
+      if (text !== null) await put(join(configDir, `pg_${which}.conf`), text);
+    }
+    const { main, recovery } = await this.accepted(settings, role, major);
+    const path = join(configDir, 'postgresql.conf');
+    const names = synchronousNames(settings, role, syncNames, await writtenNames(path));
+    await makeDirectories(settings, main, owner);
+    await put(path, renderPostgresqlConf({ include, main: mainPart(settings, main, control, names), recovery }));
+    await this.cleanAutoConf(settings, names !== null && (syncNames !== null || settings.dynamic.synchronousMode !== 'off'), put);
+    return { changed: changed.length > 0, changedFiles: changed };
+  }
+
+  private async accepted(settings: Settings, role: ServerRole, major: number): Promise<{ main: Gucs; recovery: Gucs }> {
+    const wanted = { ...mainGucs(settings, role), ...userRecoveryGucs(settings, major) };
+    const key = JSON.stringify([major, settings.postgresql.binDir, settings.postgresql.binNames['postgres'], wanted]);
+    if (this.judged?.key !== key) {
+      const { accepted, complaints, judged } = await checkGucs(this.deps, settings, wanted);
+      for (const { name, message, instead } of complaints) {
+        const done = instead === null ? 'is left out' : `becomes ${instead}`;
+        this.deps.log.warning(`PostgreSQL does not accept the setting ${name}; it ${done}`, { setting: name, reason: message });
+      }
+      this.judged = judged ? { key, accepted } : null;
+      return split(accepted, recoveryGucs(settings, role, major));
+    }
+    return split(this.judged.accepted, recoveryGucs(settings, role, major));
+  }
+
+  /** The file the user's own postgresql.conf has become, or the one he names. */
+  private async includedFile(settings: Settings, put: (path: string, text: string) => Promise<void>): Promise<string> {
+    const { configDir, customConf } = settings.postgresql;
+    if (customConf !== null) {
+      const path = isAbsolute(customConf) ? customConf : resolve(configDir, customConf);
+      if (await exists(path)) return customConf;
+      throw new RegentError('CUSTOM_CONF_MISSING', `postgresql.custom_conf names ${path}, which does not exist`, {
+        mend: 'create the file or take custom_conf out of the configuration',
+      });
+    }
+    const base = join(configDir, BASE_CONF);
+    if (!(await exists(base))) {
+      const original = await readText(join(configDir, 'postgresql.conf'));
+      // A generated file as base would include itself, or bring another node's settings back.
+      await put(base, original === null || isGenerated(original) ? '' : original);
+    }
+    return BASE_CONF;
+  }
+
+  private async cleanAutoConf(settings: Settings, ownsNames: boolean, put: (path: string, text: string) => Promise<void>): Promise<void> {
+    const path = join(settings.postgresql.dataDir, 'postgresql.auto.conf');
+    const text = await readText(path);
+    if (text === null) return;
+    const names = ownsNames ? new Set([...RECOVERY_GUCS, 'synchronous_standby_names']) : RECOVERY_GUCS;
+    const clean = withoutGucs(text, names);
+    if (clean.removed.length === 0) return;
+    await put(path, clean.text);
+    this.deps.log.warning('settings of ALTER SYSTEM that Regent decides on were taken out of postgresql.auto.conf', {
+      settings: clean.removed,
+    });
+  }
+}
+
+/** The judged settings of the user go to their part; Regent's own recovery settings are not judged and win. */
+function split(accepted: Gucs, recovery: Gucs): { main: Gucs; recovery: Gucs } {
+  const main = Object.fromEntries(Object.entries(accepted).filter(([name]) => !RECOVERY_GUCS.has(name)));
+  const kept: Record<string, string> = {};
+  for (const [name, value] of Object.entries(recovery)) {
+    const owned = OWN_RECOVERY.has(name) || name.startsWith('recovery_target');
+    const judged = accepted[name];
+    if (owned) kept[name] = value;
+    else if (judged !== undefined) kept[name] = judged;
+  }
+  return { main, recovery: kept };
+}
+
+const OWN_RECOVERY: ReadonlySet<string> = new Set(['primary_conninfo', 'primary_slot_name']);
+
+/** synchronous_standby_names as last written by Regent (or Patroni) on this node; null when there is none. */
+async function writtenNames(path: string): Promise<string | null> {
+  const text = await readText(path);
+  if (text === null || !isGenerated(text)) return null;
+  return parseConf(text)['synchronous_standby_names'] ?? null;
+}
+
+/** Directories PostgreSQL wants to find and does not create. */
+async function makeDirectories(settings: Settings, main: Gucs, owner: Deps['runAs']): Promise<void> {
+  const sockets = (main['unix_socket_directories'] ?? '').split(',').map((part) => part.trim().replace(/^"(.*)"$/, '$1'));
+  const statistics = main['stats_temp_directory'] === undefined ? [] : [resolve(settings.postgresql.dataDir, main['stats_temp_directory'])];
+  for (const path of [...sockets.filter((part) => part.startsWith('/')), ...statistics]) {
+    if (await exists(path)) continue;
+    await mkdir(path, { recursive: true });
+    if (owner) await chown(path, owner.uid, owner.gid);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/**
+ * Takes standby.signal and recovery.signal away, durably, so that the next start is a primary's. Only for a directory that was a primary's when it stopped:
+ * one that was a standby's would go on writing its source's timeline.
+ */
+export async function removeSignalFiles(settings: Settings): Promise<void> {
+  for (const name of ['standby.signal', 'recovery.signal']) await removeFile(join(settings.postgresql.dataDir, name));
+}

@@ -1,0 +1,28 @@
+/** Names of the physical replication slots that members hold on one another. Same rule as Patroni's (`patroni-compat.md` 1.17): mixed clusters share slots. */
+
+/** PostgreSQL's NAMEDATALEN less its terminator. */
+const MAX_LENGTH = 63;
+
+/**
+ * Always a name PostgreSQL accepts (`[a-z0-9_]{1,63}`), unless the member's name is empty. Not injective: `a-b` and `a.b` share a slot,
+ * see `slotNameClashes`.
+ */
+export function slotNameOf(memberName: string): string {
+  let slot = '';
+  for (const character of memberName.toLowerCase()) {
+    if (/[a-z0-9_]/.test(character)) slot += character;
+    else if (character === '-' || character === '.') slot += '_';
+    else slot += `u${String(character.codePointAt(0)).padStart(4, '0')}`;
+  }
+  return slot.slice(0, MAX_LENGTH);
+}
+
+/** Groups of members whose slot names are the same: each group would fight over one slot. Sorted; empty when all is well. */
+export function slotNameClashes(memberNames: readonly string[]): string[][] {
+  const groups = new Map<string, string[]>();
+  for (const name of [...new Set(memberNames)].sort()) {
+    const slot = slotNameOf(name);
+    groups.set(slot, [...(groups.get(slot) ?? []), name]);
+  }
+  return [...groups.values()].filter((group) => group.length > 1);
+}
