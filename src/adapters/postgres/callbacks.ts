@@ -1,0 +1,77 @@
+/** The user's scripts. A callback tells of what has happened and is not waited for; pre_promote is asked for permission. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Bounded } from '../../ports/postgres.ts';
+import { ensureError } from '../../support/errors.ts';
+import { cleanEnvironment, lastLines } from '../../support/exec.ts';
+import { shellWords } from '../../support/shell-words.ts';
+import { type Context, runner } from './context.ts';
+
+const ACTIONS = ['on_start', 'on_stop', 'on_restart', 'on_reload', 'on_role_change'] as const;
+type Action = (typeof ACTIONS)[number];
+
+/**
+ * One script at a time tells of the role: a newer one kills the older with all it has started, lest a slow 'replica' undo a 'primary' that came after it.
+ * on_reload has a lane of its own.
+ */
+export class Callbacks {
+  private readonly context: Context;
+  private readonly running = new Map<'role' | 'reload', ChildProcess>();
+
+  constructor(context: Context) {
+    this.context = context;
+  }
+
+  run(name: string, role: string): void {
+    const action = ACTIONS.find((known) => known === name);
+    const command = action === undefined ? undefined : this.context.settings.postgresql.callbacks[action];
+    const [file, ...args] = shellWords(command ?? '');
+    if (action === undefined || file === undefined) return;
+    const lane = action === 'on_reload' ? 'reload' : 'role';
+    this.kill(lane);
+    const { runAs, settings, log } = this.context;
+    const child = spawn(file, [...args, action, role, settings.local.scope], {
+      detached: true,
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env: cleanEnvironment(),
+      ...(runAs === null ? {} : { uid: runAs.uid, gid: runAs.gid }),
+    });
+    child.on('error', (error) => log.warning(`callback ${action} could not be run: ${error.message}`));
+    child.on('exit', (code, signal) => this.ended(lane, child, action, code, signal));
+    child.unref();
+    this.running.set(lane, child);
+    log.info(`callback ${action} runs for role ${role}`, { pid: child.pid });
+  }
+
+  private ended(lane: 'role' | 'reload', child: ChildProcess, action: Action, code: number | null, signal: string | null): void {
+    const replaced = this.running.get(lane) !== child;
+    if (!replaced) this.running.delete(lane);
+    if (code !== 0 && !replaced) this.context.log.warning(`callback ${action} failed`, { code, signal });
+  }
+
+  private kill(lane: 'role' | 'reload'): void {
+    const child = this.running.get(lane);
+    this.running.delete(lane);
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    try {
+      process.kill(-child.pid, 'SIGKILL');
+    } catch {
+      // It has just ended.
+    }
+  }
+}
+
+/** False when the script forbids the promotion: it ends with an error, not in time, or cannot be run. */
+export async function askPrePromote(context: Context, options: Bounded): Promise<boolean> {
+  const command = context.settings.postgresql.prePromote;
+  const [file, ...args] = shellWords(command ?? '');
+  if (file === undefined) return true;
+  try {
+    const result = await runner(context.runAs)(file, args, options);
+    if (result.code === 0) return true;
+    const said = lastLines(result.stderr || result.stdout, 3);
+    context.log.warning('pre_promote forbids the promotion', { code: result.code, cause: result.cause, said });
+  } catch (error) {
+    context.log.warning('pre_promote could not be run, which forbids the promotion', { reason: ensureError(error).message });
+  }
+  return false;
+}

@@ -1,0 +1,55 @@
+/** What the operations of the adapter share: the settings of the moment, the held postmaster, the heartbeat connection. */
+import { join } from 'node:path';
+import type { ServerRole } from '../../core/effects.ts';
+import type { Settings } from '../../core/settings.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Log } from '../../ports/log.ts';
+import type { RunOptions, RunResult } from '../../support/exec.ts';
+import { runCommand } from '../../support/exec.ts';
+import type { ConfWriter } from './conf-writer.ts';
+import { ControlDataReader } from './control-data.ts';
+import type { Deps, Owner } from './deps.ts';
+import type { Heartbeat } from './heartbeat.ts';
+import { LocalHistory } from './history-file.ts';
+import type { PostmasterWatch } from './postmaster.ts';
+import { connect } from './sql.ts';
+
+export type RunAs = Owner;
+
+export interface Context {
+  settings: Settings;
+  /** synchronous_standby_names where the agent owns it; null: the user's value stands. */
+  syncNames: string | null;
+  /** What the files were last written for; null before the first time. */
+  role: ServerRole | null;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly runAs: RunAs | null;
+  /** A directory of the agent's own for the server's early output, where the configuration names none. */
+  readonly stateDir: string | null;
+  readonly watch: PostmasterWatch;
+  readonly heartbeat: Heartbeat;
+  readonly control: ControlDataReader;
+  readonly history: LocalHistory;
+  readonly writer: ConfWriter;
+}
+
+export function newReaders(): Pick<Context, 'control' | 'history'> {
+  return { control: new ControlDataReader(), history: new LocalHistory() };
+}
+
+/** Path of one of PostgreSQL's programs, by bin_dir and bin_name. */
+export function binary(settings: Settings, name: string): string {
+  const file = settings.postgresql.binNames[name] ?? name;
+  return settings.postgresql.binDir === '' ? file : join(settings.postgresql.binDir, file);
+}
+
+/** runCommand under the user PostgreSQL runs as. Such a user may not be able to enter the agent's working directory. */
+export function runner(runAs: RunAs | null) {
+  return (file: string, args: readonly string[], options: RunOptions): Promise<RunResult> =>
+    runCommand(file, args, runAs === null ? options : { cwd: '/', ...options, uid: runAs.uid, gid: runAs.gid });
+}
+
+export function depsOf(context: Context): Deps {
+  return { settings: context.settings, log: context.log, clock: context.clock, run: runner(context.runAs), connect, runAs: context.runAs };
+}

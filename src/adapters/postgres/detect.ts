@@ -1,0 +1,212 @@
+/**
+ * Finds the server of a data directory among the machine's processes (Linux: /proc).
+ *
+ * A pid alone proves nothing, because pids are recycled. A process belongs to a server when it runs the server's program and its working directory
+ * is the data directory, which every PostgreSQL process makes so and keeps so. Once found, a process is held by an open descriptor
+ * of its /proc file: that one goes dead with the process and never speaks of a successor under the same pid.
+ */
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, realpathSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { codeOf } from '../../support/errors.ts';
+
+export interface PidFile {
+  readonly pid: number;
+  /** Epoch seconds. */
+  readonly startTime: number | null;
+  readonly port: number | null;
+  readonly socketDir: string | null;
+  /** First listen address; null when none. */
+  readonly listenHost: string | null;
+  readonly status: 'starting' | 'stopping' | 'ready' | 'standby' | null;
+}
+
+/** postmaster.pid, line by line: src/include/utils/pidfile.h of PostgreSQL. Later lines appear as the start goes on. Null: not such a file. */
+export function parsePidFile(text: string): PidFile | null {
+  const lines = text.split('\n').map((line) => line.trim());
+  const pid = Number(lines[0]);
+  // Single-user mode writes its pid negative: no postmaster.
+  if (!/^-?\d+$/.test(lines[0] ?? '') || pid <= 1) return null;
+  const number = (line: string | undefined) => (line && /^\d+$/.test(line) ? Number(line) : null);
+  const status = lines[7];
+  return {
+    pid,
+    startTime: number(lines[2]),
+    port: number(lines[3]),
+    socketDir: lines[4] || null,
+    listenHost: lines[5] || null,
+    status: status === 'starting' || status === 'stopping' || status === 'ready' || status === 'standby' ? status : null,
+  };
+}
+
+/** Null when there is none, or when it is not (yet) a pid file. */
+export function readPidFile(dataDir: string): PidFile | null {
+  try {
+    return parsePidFile(readFileSync(join(dataDir, 'postmaster.pid'), 'utf8'));
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR' || codeOf(error) === 'EACCES') return null;
+    throw error;
+  }
+}
+
+export interface ProcStat {
+  readonly state: string;
+  readonly ppid: number;
+  /** Clock ticks since boot; with the pid, unique on one boot. */
+  readonly startTicks: string;
+}
+
+/** proc_pid_stat(5). The program's name may hold blanks and parentheses, so fields are counted from its last ')'. */
+export function parseProcStat(text: string): ProcStat | null {
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const [state, ppid] = fields;
+  const startTicks = fields[19];
+  if (!state || !ppid || !startTicks) return null;
+  return { state, ppid: Number(ppid), startTicks };
+}
+
+/** A process that was seen, and can be asked after and signalled without ever meaning another one. */
+export class HeldProcess {
+  readonly pid: number;
+  readonly ppid: number;
+  readonly startTicks: string;
+  private fd: number | null;
+  private readonly buffer = Buffer.alloc(512);
+
+  private constructor(pid: number, fd: number, stat: ProcStat) {
+    this.pid = pid;
+    this.fd = fd;
+    this.ppid = stat.ppid;
+    this.startTicks = stat.startTicks;
+  }
+
+  /** Null when there is no such process, or only its remains (a zombie). */
+  static hold(pid: number): HeldProcess | null {
+    let fd: number;
+    try {
+      fd = openSync(`/proc/${pid}/stat`, 'r');
+    } catch {
+      return null;
+    }
+    const stat = readStat(fd, Buffer.alloc(512));
+    if (stat === null || isDead(stat.state)) {
+      closeSync(fd);
+      return null;
+    }
+    return new HeldProcess(pid, fd, stat);
+  }
+
+  /** stopped: by SIGSTOP or a tracer; it does nothing, and only SIGKILL or SIGCONT reaches it. */
+  state(): 'alive' | 'stopped' | 'gone' {
+    if (this.fd === null) return 'gone';
+    const stat = readStat(this.fd, this.buffer);
+    if (stat === null || isDead(stat.state)) {
+      this.release();
+      return 'gone';
+    }
+    return stat.state === 'T' || stat.state === 't' ? 'stopped' : 'alive';
+  }
+
+  /** False when it was gone already. */
+  signal(signal: NodeJS.Signals): boolean {
+    if (this.state() === 'gone') return false;
+    try {
+      process.kill(this.pid, signal);
+      return true;
+    } catch (error) {
+      if (codeOf(error) === 'ESRCH') return false;
+      throw error;
+    }
+  }
+
+  /** Closes the descriptor; the process counts as gone from here on. */
+  release(): void {
+    if (this.fd !== null) closeSync(this.fd);
+    this.fd = null;
+  }
+}
+
+function isDead(state: string): boolean {
+  return state === 'Z' || state === 'X' || state === 'x';
+}
+
+function readStat(fd: number, buffer: Buffer): ProcStat | null {
+  try {
+    const length = readSync(fd, buffer, 0, buffer.length, 0);
+    return parseProcStat(buffer.toString('latin1', 0, length));
+  } catch {
+    // ESRCH: reaped.
+    return null;
+  }
+}
+
+const SERVER_PROGRAMS = new Set(['postgres', 'postmaster']);
+
+function linkOrNull(path: string): string | null {
+  try {
+    // The kernel says so when the program or the directory was replaced or removed under a running process.
+    return readlinkSync(path).replace(/ \(deleted\)$/, '');
+  } catch {
+    return null;
+  }
+}
+
+function realOrSame(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
+
+function belongsTo(pid: number, realDataDir: string): boolean {
+  if (linkOrNull(`/proc/${pid}/cwd`) !== realDataDir) return false;
+  const program = linkOrNull(`/proc/${pid}/exe`);
+  return program !== null && SERVER_PROGRAMS.has(basename(program));
+}
+
+/** Every process of the server of this data directory, orphans of a dead postmaster included. The caller releases them. */
+export function findServerProcesses(dataDir: string): HeldProcess[] {
+  const real = realOrSame(dataDir);
+  const found: HeldProcess[] = [];
+  for (const entry of readdirSync('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    const pid = Number(entry);
+    if (pid === process.pid || !belongsTo(pid, real)) continue;
+    const held = HeldProcess.hold(pid);
+    // Looked at again once held: between the two looks the pid may have changed hands.
+    if (held && belongsTo(pid, real)) found.push(held);
+    else held?.release();
+  }
+  return found;
+}
+
+/** The postmaster that postmaster.pid names, if it is one. */
+export function findPostmaster(dataDir: string): HeldProcess | null {
+  const file = readPidFile(dataDir);
+  if (file === null || file.pid === process.pid) return null;
+  const real = realOrSame(dataDir);
+  const held = HeldProcess.hold(file.pid);
+  if (held === null) return null;
+  // A child of a server process of this directory is a backend under a recycled pid.
+  if (belongsTo(held.pid, real) && !belongsTo(held.ppid, real)) return held;
+  held.release();
+  return null;
+}
+
+/** The postmaster by its processes alone, for when somebody removed postmaster.pid. Orphans of a dead postmaster do not count: they have no children. */
+export function findPostmasterByScan(dataDir: string): HeldProcess | null {
+  const all = findServerProcesses(dataDir);
+  const parents = new Set(all.map((process) => process.ppid));
+  const postmaster = all.find((process) => parents.has(process.pid)) ?? null;
+  for (const process of all) if (process !== postmaster) process.release();
+  return postmaster;
+}
+
+/** A pid file that names a living process of another kind makes PostgreSQL refuse to start. */
+export function foreignPidInPidFile(dataDir: string): number | null {
+  const file = readPidFile(dataDir);
+  if (file === null) return null;
+  const held = HeldProcess.hold(file.pid);
+  held?.release();
+  return held !== null && !belongsTo(file.pid, realOrSame(dataDir)) ? file.pid : null;
+}

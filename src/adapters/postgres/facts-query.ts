@@ -1,0 +1,162 @@
+/** The one statement that gathers all SqlFacts, and the reading of its row. PostgreSQL 13 to 18. */
+import type { ReceiverFacts, SlotFacts, SqlFacts, WalsenderFacts } from '../../core/postgres-facts.ts';
+import { type Lsn, maxLsn, parseLsn, type Timeline } from '../../core/units.ts';
+
+/** Fixed for the life of one postmaster. */
+export const IDENTITY_QUERY = `
+SELECT current_setting('server_version_num')::int AS server_version,
+       (SELECT system_identifier FROM pg_control_system())::text AS system_identifier,
+       pg_size_bytes(current_setting('wal_segment_size'))::int AS wal_segment_bytes`;
+
+export interface IdentityRow {
+  readonly server_version: number;
+  readonly system_identifier: string;
+  readonly wal_segment_bytes: number;
+}
+
+const TIMESTAMP = `'YYYY-MM-DD HH24:MI:SS.US"+00:00"'`;
+
+/**
+ * pg_is_in_recovery() is asked once and fenced (OFFSET 0): the WAL functions of a primary raise an error in recovery, and a promotion may come in between.
+ * The walsender and walreceiver functions are called themselves, because the views join the whole of pg_stat_activity.
+ */
+export function factsQuery(serverVersion: number): string {
+  const failover = serverVersion >= 170000 ? 's.failover AND s.synced' : 'false';
+  return `
+SELECT r.rec AS in_recovery,
+  CASE WHEN NOT r.rec THEN ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END AS primary_timeline,
+  CASE WHEN NOT r.rec THEN pg_current_wal_flush_lsn()::text END AS flush_lsn,
+  CASE WHEN r.rec THEN pg_last_wal_receive_lsn()::text END AS receive_lsn,
+  CASE WHEN r.rec THEN pg_last_wal_replay_lsn()::text END AS replay_lsn,
+  CASE WHEN r.rec THEN pg_is_wal_replay_paused() ELSE false END AS replay_paused,
+  CASE WHEN r.rec AND w.pid IS NULL THEN (SELECT greatest(c.timeline_id, m.min_recovery_end_timeline)
+    FROM pg_control_checkpoint() c, pg_control_recovery() m) END AS control_timeline,
+  to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', ${TIMESTAMP}) AS replayed_timestamp,
+  CASE WHEN w.pid IS NOT NULL THEN json_build_object('status', w.status, 'received_tli', w.received_tli, 'slot_name', w.slot_name,
+    'conninfo', w.conninfo, 'sender_host', w.sender_host, 'sender_port', w.sender_port, 'latest_end_lsn', w.latest_end_lsn,
+    'written_lsn', w.written_lsn) END AS receiver,
+  (SELECT json_agg(json_build_object('pid', s.pid, 'usename', pg_get_userbyid(a.usesysid), 'application_name', a.application_name,
+    'client_addr', host(a.client_addr), 'state', s.state, 'sync_state', s.sync_state, 'sync_priority', s.sync_priority,
+    'write_lsn', s.write_lsn, 'flush_lsn', s.flush_lsn, 'replay_lsn', s.replay_lsn))
+    FROM pg_stat_get_wal_senders() s, LATERAL pg_stat_get_activity(s.pid) a) AS walsenders,
+  (SELECT json_agg(json_build_object('name', s.slot_name, 'type', s.slot_type, 'active', s.active, 'restart_lsn', s.restart_lsn,
+    'confirmed_flush_lsn', s.confirmed_flush_lsn, 'xmin', s.xmin, 'plugin', s.plugin, 'database', d.datname,
+    'wal_status', s.wal_status, 'failover', ${failover}))
+    FROM pg_get_replication_slots() s LEFT JOIN pg_database d ON d.oid = s.datoid WHERE NOT s.temporary) AS slots,
+  current_setting('synchronous_standby_names') AS synchronous_standby_names,
+  current_setting('synchronous_commit') AS synchronous_commit,
+  current_setting('primary_conninfo') AS primary_conninfo,
+  current_setting('primary_slot_name') AS primary_slot_name,
+  current_setting('restore_command') AS restore_command,
+  to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', ${TIMESTAMP}) AS postmaster_start_time,
+  pg_conf_load_time()::text AS conf_load_time
+FROM (SELECT pg_is_in_recovery() AS rec OFFSET 0) r, pg_stat_get_wal_receiver() w`;
+}
+
+interface ReceiverRow {
+  readonly status: string | null;
+  readonly received_tli: number | null;
+  readonly slot_name: string | null;
+  readonly conninfo: string | null;
+  readonly sender_host: string | null;
+  readonly sender_port: number | null;
+  readonly latest_end_lsn: string | null;
+  readonly written_lsn: string | null;
+}
+
+export interface FactsRow {
+  readonly in_recovery: boolean;
+  readonly primary_timeline: number | null;
+  readonly flush_lsn: string | null;
+  readonly receive_lsn: string | null;
+  readonly replay_lsn: string | null;
+  readonly replay_paused: boolean;
+  readonly control_timeline: number | null;
+  readonly replayed_timestamp: string | null;
+  readonly receiver: ReceiverRow | null;
+  readonly walsenders: ReadonlyArray<Record<string, string | number | null>> | null;
+  readonly slots: ReadonlyArray<Record<string, string | number | boolean | null>> | null;
+  readonly synchronous_standby_names: string;
+  readonly synchronous_commit: string;
+  readonly primary_conninfo: string;
+  readonly primary_slot_name: string;
+  readonly restore_command: string;
+  readonly postmaster_start_time: string;
+  readonly conf_load_time: string;
+}
+
+type Scalar = string | number | boolean | null | undefined;
+const lsnOf = (text: Scalar): Lsn | null => (typeof text === 'string' ? parseLsn(text) : null);
+const textOf = (value: Scalar): string => (value == null ? '' : String(value));
+const textOrNull = (value: Scalar): string | null => (value == null ? null : String(value));
+
+/** All but the standby's timeline where there is no walreceiver, and pendingRestart: those need more than this row. */
+export function readFacts(row: FactsRow, serverVersion: number): Omit<SqlFacts, 'pendingRestart'> {
+  const receiver = row.receiver === null ? null : readReceiver(row.receiver);
+  return {
+    inRecovery: row.in_recovery,
+    serverVersion,
+    timeline: row.in_recovery ? receivedTimeline(receiver) : row.primary_timeline,
+    flushLsn: lsnOf(row.flush_lsn),
+    receiveLsn: row.in_recovery ? maxLsn(lsnOf(row.receive_lsn), lsnOf(row.receiver?.written_lsn)) : null,
+    replayLsn: lsnOf(row.replay_lsn),
+    replayPaused: row.replay_paused,
+    replayedTimestamp: row.replayed_timestamp,
+    receiver,
+    replication: (row.walsenders ?? []).map(readWalsender),
+    slots: (row.slots ?? []).map(readSlot),
+    synchronousStandbyNames: row.synchronous_standby_names,
+    synchronousCommit: row.synchronous_commit,
+    primaryConninfo: row.primary_conninfo,
+    primarySlotName: row.primary_slot_name,
+    restoreCommand: row.restore_command,
+    postmasterStartTime: row.postmaster_start_time,
+  };
+}
+
+/** Until the source has sent its first message, received_tli is only the timeline asked for. */
+export function receivedTimeline(receiver: ReceiverFacts | null): Timeline | null {
+  return receiver !== null && receiver.latestEndLsn !== null ? receiver.receivedTimeline : null;
+}
+
+function readReceiver(row: ReceiverRow): ReceiverFacts {
+  return {
+    status: row.status ?? '',
+    receivedTimeline: row.received_tli,
+    slotName: row.slot_name,
+    conninfo: row.conninfo ?? '',
+    senderHost: row.sender_host,
+    senderPort: row.sender_port,
+    latestEndLsn: lsnOf(row.latest_end_lsn),
+  };
+}
+
+function readWalsender(row: Record<string, string | number | null>): WalsenderFacts {
+  return {
+    pid: Number(row['pid']),
+    usename: textOf(row['usename']),
+    applicationName: textOf(row['application_name']),
+    clientAddr: textOrNull(row['client_addr']),
+    state: textOf(row['state']),
+    syncState: textOf(row['sync_state']),
+    syncPriority: Number(row['sync_priority'] ?? 0),
+    writeLsn: lsnOf(row['write_lsn']),
+    flushLsn: lsnOf(row['flush_lsn']),
+    replayLsn: lsnOf(row['replay_lsn']),
+  };
+}
+
+function readSlot(row: Record<string, string | number | boolean | null>): SlotFacts {
+  return {
+    name: textOf(row['name']),
+    type: row['type'] === 'logical' ? 'logical' : 'physical',
+    active: row['active'] === true,
+    restartLsn: lsnOf(row['restart_lsn']),
+    confirmedFlushLsn: lsnOf(row['confirmed_flush_lsn']),
+    xmin: textOrNull(row['xmin']),
+    plugin: textOrNull(row['plugin']),
+    database: textOrNull(row['database']),
+    walStatus: textOrNull(row['wal_status']),
+    failover: row['failover'] === true,
+  };
+}

@@ -1,0 +1,87 @@
+/**
+ * Settings that wait for a restart. Two sources: those PostgreSQL knows of (changed in a file since it started), and those on its command line,
+ * which only the agent can compare with what is wanted now.
+ */
+
+import { commandLineArguments } from '../../core/server-config.ts';
+import type { Settings } from '../../core/settings.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Heartbeat } from './heartbeat.ts';
+
+export type PendingRestart = Readonly<Record<string, { old_value: string; new_value: string }>>;
+
+/** Nobody tells the agent of an ALTER SYSTEM without a reload; with one, conf_load_time changes at once. */
+const REREAD_AFTER_MS = 60_000;
+
+/** Recovery settings change without a restart of ours being wanted; hot_standby is the agent's own affair. */
+const NEVER_PENDING = new Set(['hot_standby', 'primary_conninfo', 'primary_slot_name', 'restore_command', 'recovery_target_timeline']);
+
+const PENDING_QUERY = `
+SELECT s.name, current_setting(s.name) AS running,
+  CASE WHEN s.pending_restart THEN (SELECT f.setting FROM pg_file_settings f WHERE lower(f.name) = s.name ORDER BY f.seqno DESC LIMIT 1) END AS filed,
+  s.pending_restart AS pending
+FROM pg_settings s WHERE s.pending_restart OR s.name = ANY($1)`;
+
+interface PendingRow {
+  readonly name: string;
+  readonly running: string;
+  readonly filed: string | null;
+  readonly pending: boolean;
+}
+
+export class PendingRestartReader {
+  private readonly clock: Clock;
+  private cached: { readonly key: string; readonly settings: Settings; readonly atMs: number; readonly value: PendingRestart } | null =
+    null;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
+
+  /** `key` changes whenever the server has started or loaded its configuration. */
+  async read(heartbeat: Heartbeat, settings: Settings, major: number, key: string, timeoutMs: number): Promise<PendingRestart> {
+    const nowMs = this.clock.monotonicMs();
+    const cached = this.cached;
+    if (cached && cached.key === key && cached.settings === settings && nowMs - cached.atMs < REREAD_AFTER_MS) return cached.value;
+    const wanted = wantedOnCommandLine(settings, major);
+    const rows = await heartbeat.query<PendingRow>(PENDING_QUERY, [[...wanted.keys()]], timeoutMs);
+    const value = judgePending(rows, wanted);
+    this.cached = { key, settings, atMs: nowMs, value };
+    return value;
+  }
+}
+
+function wantedOnCommandLine(settings: Settings, major: number): ReadonlyMap<string, string> {
+  const wanted = new Map<string, string>();
+  for (const argument of commandLineArguments(settings, major)) {
+    const match = /^--([^=]+)=(.*)$/s.exec(argument);
+    if (match) wanted.set(match[1]!, match[2]!);
+  }
+  return wanted;
+}
+
+export function judgePending(rows: readonly PendingRow[], wanted: ReadonlyMap<string, string>): PendingRestart {
+  const pending: Record<string, { old_value: string; new_value: string }> = {};
+  for (const row of rows) {
+    if (NEVER_PENDING.has(row.name)) continue;
+    const value = wanted.get(row.name);
+    if (value !== undefined) {
+      if (canonical(row.name, value) !== canonical(row.name, row.running)) pending[row.name] = { old_value: row.running, new_value: value };
+    } else if (row.pending) {
+      pending[row.name] = { old_value: row.running, new_value: row.filed ?? '?' };
+    }
+  }
+  return pending;
+}
+
+const TRUE_WORDS = new Set(['on', 'true', 'yes', '1']);
+const FALSE_WORDS = new Set(['off', 'false', 'no', '0']);
+const BOOLEANS = new Set(['track_commit_timestamp', 'wal_log_hints', 'hot_standby']);
+
+function canonical(name: string, value: string): string {
+  const word = value.trim().toLowerCase();
+  if (BOOLEANS.has(name)) return TRUE_WORDS.has(word) ? 'on' : FALSE_WORDS.has(word) ? 'off' : word;
+  if (name === 'wal_level') return word === 'hot_standby' || word === 'archive' ? 'replica' : word;
+  if (name === 'listen_addresses') return value.split(/\s*,\s*/).join(',');
+  return /^\d+$/.test(word) ? String(Number(word)) : value;
+}

@@ -1,0 +1,160 @@
+/** observe(): everything that can be learned of the local server within a deadline. What cannot is null; nothing here throws. */
+import type { HistoryEntry } from '../../core/cluster.ts';
+import type { ControlFacts, PostgresFacts, SqlFacts } from '../../core/postgres-facts.ts';
+import { maxLsn, type Timeline } from '../../core/units.ts';
+import { ensureError, RegentError } from '../../support/errors.ts';
+import { binary, type Context, runner } from './context.ts';
+import type { ControlData } from './control-data.ts';
+import { type DataDirFacts, inspectDataDir } from './data-dir.ts';
+import type { HeldProcess } from './detect.ts';
+import { readFacts } from './facts-query.ts';
+import { PendingRestartReader } from './pending.ts';
+import { isTimeout, sqlState, systemCode } from './sql.ts';
+import { timelineOfWal } from './wal-timeline.ts';
+
+interface Answer {
+  readonly state: 'starting' | 'running' | 'unresponsive';
+  readonly sql: SqlFacts | null;
+  readonly systemIdentifier: string | null;
+}
+
+/** Left for files and pg_controldata, so that a server that does not answer cannot use up the time for what can be known without it. */
+const FILES_RESERVE_MS = 50;
+
+export class Probe {
+  private readonly context: Context;
+  private readonly pending: PendingRestartReader;
+  private identity: { readonly startTicks: string; readonly systemIdentifier: string } | null = null;
+  private lastComplaint = '';
+
+  constructor(context: Context) {
+    this.context = context;
+    this.pending = new PendingRestartReader(context.clock);
+  }
+
+  async observe(timeoutMs: number): Promise<PostgresFacts> {
+    const { clock, settings, watch } = this.context;
+    const deadline = clock.monotonicMs() + timeoutMs;
+    const leftMs = () => Math.max(1, deadline - clock.monotonicMs());
+    const { dataDir } = settings.postgresql;
+    const unknown: DataDirFacts = { state: 'inaccessible', incompleteWork: null, major: null, standbySignal: false };
+    const files = this.within(inspectDataDir(dataDir), leftMs(), unknown);
+    const postmaster = watch.current(dataDir);
+    const answer = postmaster ? await this.ask(postmaster, Math.max(1, leftMs() - FILES_RESERVE_MS)) : null;
+    // A server that went away while it was being asked is stopped, not starting.
+    const alive = postmaster !== null && postmaster.state() !== 'gone' ? postmaster : null;
+    const directory = await files;
+    const control = await this.controlData(directory, alive === null || answer?.systemIdentifier == null, leftMs());
+    if (alive === null) this.context.heartbeat.reset();
+    const live = alive === null ? null : answer;
+    const timeline = live?.sql ? live.sql.timeline : control ? stoppedTimeline(control) : null;
+    return {
+      dataDir: directory.state,
+      ...(directory.incompleteWork === null ? {} : { incompleteWork: directory.incompleteWork }),
+      systemIdentifier: live?.systemIdentifier ?? control?.systemIdentifier ?? null,
+      major: directory.major,
+      postmaster: alive === null ? null : { pid: alive.pid },
+      state: live?.state ?? 'stopped',
+      sql: live?.sql ?? null,
+      control: alive === null && control !== null ? controlFacts(control) : null,
+      localHistory: await this.within(this.localHistory(timeline), leftMs(), []),
+      standbySignal: directory.standbySignal,
+    };
+  }
+
+  private async ask(postmaster: HeldProcess, timeoutMs: number): Promise<Answer> {
+    const known = this.identity?.startTicks === postmaster.startTicks ? this.identity.systemIdentifier : null;
+    const without = (state: Answer['state']): Answer => ({ state, sql: null, systemIdentifier: known });
+    if (postmaster.state() === 'stopped') return without('unresponsive');
+    try {
+      const { sql, systemIdentifier } = await this.sqlFacts(postmaster, timeoutMs);
+      this.identity = { startTicks: postmaster.startTicks, systemIdentifier };
+      this.lastComplaint = '';
+      return { state: 'running', sql, systemIdentifier };
+    } catch (error) {
+      const state = stateByError(error);
+      if (state !== 'starting') this.complain(error);
+      return without(state);
+    }
+  }
+
+  private async sqlFacts(postmaster: HeldProcess, timeoutMs: number): Promise<{ sql: SqlFacts; systemIdentifier: string }> {
+    const { clock, heartbeat, settings } = this.context;
+    const deadline = clock.monotonicMs() + timeoutMs;
+    const { row, identity } = await heartbeat.facts(settings, timeoutMs);
+    const facts = readFacts(row, identity.server_version);
+    const leftMs = Math.max(1, deadline - clock.monotonicMs());
+    const key = `${postmaster.startTicks} ${row.conf_load_time}`;
+    const major = Math.floor(identity.server_version / 10_000);
+    const pendingRestart = await this.pending.read(heartbeat, settings, major, key, leftMs);
+    let timeline = facts.timeline;
+    if (facts.inRecovery && timeline === null) {
+      const position = maxLsn(facts.receiveLsn, facts.replayLsn);
+      const bySegment = await timelineOfWal(settings.postgresql.dataDir, position, identity.wal_segment_bytes).catch(() => null);
+      timeline = Math.max(bySegment ?? 0, row.control_timeline ?? 0) || null;
+    }
+    return { sql: { ...facts, timeline, pendingRestart }, systemIdentifier: identity.system_identifier };
+  }
+
+  private async controlData(directory: DataDirFacts, needed: boolean, timeoutMs: number): Promise<ControlData | null> {
+    if (!needed || directory.major === null) return null;
+    const { settings, runAs, control } = this.context;
+    const program = binary(settings, 'pg_controldata');
+    try {
+      return await this.within(control.read(settings.postgresql.dataDir, program, runner(runAs), timeoutMs), timeoutMs, null);
+    } catch (error) {
+      this.complain(error);
+      return null;
+    }
+  }
+
+  private async localHistory(timeline: Timeline | null): Promise<readonly HistoryEntry[]> {
+    try {
+      return await this.context.history.read(this.context.settings.postgresql.dataDir, timeline);
+    } catch (error) {
+      this.complain(error);
+      return [];
+    }
+  }
+
+  /** A disk that hangs must not hang the round. The work goes on in the thread pool; its late result is dropped. */
+  private within<T>(work: Promise<T>, timeoutMs: number, otherwise: T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const cancel = this.context.clock.timer(timeoutMs, () => resolve(otherwise));
+      work.then(resolve, reject).finally(cancel);
+    });
+  }
+
+  /** Once a reason, not once a round. */
+  private complain(error: unknown): void {
+    const { message } = ensureError(error);
+    if (message === this.lastComplaint) return;
+    this.lastComplaint = message;
+    const mend = error instanceof RegentError ? error.mend : null;
+    this.context.log.warning(`PostgreSQL cannot be observed: ${message}`, mend === null ? {} : { mend });
+  }
+}
+
+/**
+ * cannot_connect_now (57P03) and a closed door are what a server does that starts, recovers or shuts down; 57P01 and 57P02 come from one that is about to.
+ * Any other answer (a wrong password, too many connections) is an answer nevertheless: the server runs, though its facts stay unknown.
+ */
+export function stateByError(error: unknown): Answer['state'] {
+  if (isTimeout(error)) return 'unresponsive';
+  const state = sqlState(error);
+  if (state !== null) return STARTING_STATES.has(state) ? 'starting' : 'running';
+  const code = systemCode(error);
+  return (code !== null && CLOSED_DOOR.has(code)) || /Connection terminated/.test(ensureError(error).message) ? 'starting' : 'running';
+}
+
+const STARTING_STATES = new Set(['57P03', '57P01', '57P02']);
+const CLOSED_DOOR = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE']);
+
+function stoppedTimeline(control: ControlData): Timeline {
+  return Math.max(control.timeline, control.minRecoveryTimeline ?? 0);
+}
+
+function controlFacts(control: ControlData): ControlFacts {
+  const { limits: _limits, walSegmentBytes: _bytes, ...facts } = control;
+  return facts;
+}

@@ -1,0 +1,66 @@
+/** Promotion, the way pg_ctl asks for it, and its end watched closely. */
+import { unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type pg from 'pg';
+import { sleep } from '../../ports/clock.ts';
+import type { Bounded } from '../../ports/postgres.ts';
+import { RegentError } from '../../support/errors.ts';
+import type { Context } from './context.ts';
+import { connectLocal } from './heartbeat.ts';
+import { discard } from './sql.ts';
+
+const LOOK_MS = 10;
+/**
+ * The startup process may notice the request just before it goes to sleep for wal_retrieve_retry_interval (5 s by default), and then sleeps it out.
+ * Asking again wakes it.
+ */
+const ASK_AGAIN_MS = 100;
+
+/** Throws PROMOTE_TIMEOUT (it may still happen), PROMOTE_FAILED when the server is not running or goes away. */
+export async function promoteServer(context: Context, options: Bounded): Promise<void> {
+  const { clock, settings, watch } = context;
+  const deadline = clock.monotonicMs() + options.timeoutMs;
+  const postmaster = watch.current(settings.postgresql.dataDir);
+  if (postmaster === null) throw failed('PostgreSQL is not running');
+  const client = await connectLocal(settings, {
+    applicationName: 'Regent promote',
+    connectTimeoutMs: options.timeoutMs,
+    queryTimeoutMs: options.timeoutMs,
+  });
+  const request = join(settings.postgresql.dataDir, 'promote');
+  try {
+    let askAt = 0;
+    while (await inRecovery(client)) {
+      const now = clock.monotonicMs();
+      if (postmaster.state() === 'gone') throw failed('PostgreSQL ended while being promoted');
+      if (now >= deadline || options.signal?.aborted) {
+        throw new RegentError(
+          'PROMOTE_TIMEOUT',
+          `PostgreSQL is still in recovery ${options.timeoutMs} ms after the promotion was asked for`,
+          {
+            policy: 'transient',
+          },
+        );
+      }
+      if (now >= askAt) {
+        askAt = now + ASK_AGAIN_MS;
+        await writeFile(request, '', { mode: 0o600 });
+        postmaster.signal('SIGUSR1');
+      }
+      await sleep(clock, LOOK_MS, options.signal);
+    }
+  } finally {
+    discard(client);
+    // The last one asked for may have come too late to be read.
+    await unlink(request).catch(() => {});
+  }
+  if (context.role?.kind === 'standby') context.role = { kind: 'primary' };
+}
+
+async function inRecovery(client: pg.Client): Promise<boolean> {
+  return (await client.query<{ recovery: boolean }>('SELECT pg_is_in_recovery() AS recovery')).rows[0]!.recovery;
+}
+
+function failed(message: string): RegentError {
+  return new RegentError('PROMOTE_FAILED', message, { policy: 'transient' });
+}

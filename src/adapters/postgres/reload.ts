@@ -1,0 +1,163 @@
+/** Writes the configuration files and has the running server take them up. */
+import type pg from 'pg';
+import type { ServerRole } from '../../core/effects.ts';
+import { sleep } from '../../ports/clock.ts';
+import type { ApplyOutcome, Bounded } from '../../ports/postgres.ts';
+import { RegentError } from '../../support/errors.ts';
+import { binary, type Context, runner } from './context.ts';
+import type { ControlData } from './control-data.ts';
+import { inspectDataDir } from './data-dir.ts';
+import type { HeldProcess } from './detect.ts';
+import { connectLocal } from './heartbeat.ts';
+import { discard } from './sql.ts';
+
+const LOOK_MS = 5;
+/** How often the checkpointer must be seen at a place where it takes up signals, and how far apart. */
+const CHECKPOINTER_LOOKS = 2;
+const CHECKPOINTER_LOOK_MS = 20;
+
+/** True when some file changed. */
+export async function writeFiles(context: Context, role: ServerRole, major: number, control: ControlData | null): Promise<boolean> {
+  const outcome = await context.writer.writeServerFiles(context.settings, role, context.syncNames, major, control?.limits ?? null);
+  context.role = role;
+  return outcome.changed;
+}
+
+/** Throws DATA_DIR_UNUSABLE, PG_RELOAD_TIMEOUT, and what a connection throws. */
+export async function applyConfig(context: Context, role: ServerRole, options: Bounded): Promise<ApplyOutcome> {
+  const { settings, watch } = context;
+  const major = await majorOf(context);
+  const postmaster = watch.current(settings.postgresql.dataDir);
+  const control = await limitsFor(context, role, postmaster, options.timeoutMs);
+  const changed = await writeFiles(context, role, major, control);
+  if (!changed || postmaster === null) return { changed, reloaded: false };
+  await reloadServer(context, postmaster, options);
+  return { changed, reloaded: true };
+}
+
+async function majorOf(context: Context): Promise<number> {
+  const { dataDir } = context.settings.postgresql;
+  const { major, state } = await inspectDataDir(dataDir);
+  if (major === null) throw new RegentError('DATA_DIR_UNUSABLE', `${dataDir} is not a data directory of PostgreSQL (${state})`);
+  return major;
+}
+
+/** The limits matter for starting a standby only; those of a running server cannot change. */
+async function limitsFor(
+  context: Context,
+  role: ServerRole,
+  postmaster: HeldProcess | null,
+  timeoutMs: number,
+): Promise<ControlData | null> {
+  if (role.kind === 'primary' || postmaster !== null) return null;
+  const { settings, runAs } = context;
+  return context.control.read(settings.postgresql.dataDir, binary(settings, 'pg_controldata'), runner(runAs), timeoutMs);
+}
+
+/**
+ * Returns once a backend has taken up the new files. A server that does not accept connections is signalled only; it reads its files anyway
+ * before it does.
+ */
+export async function reloadServer(context: Context, postmaster: HeldProcess, options: Bounded): Promise<void> {
+  const deadline = context.clock.monotonicMs() + options.timeoutMs;
+  const client = await localOrNull(context, options.timeoutMs);
+  if (client === null) {
+    postmaster.signal('SIGHUP');
+    return;
+  }
+  try {
+    const before = await loadedAt(client);
+    postmaster.signal('SIGHUP');
+    await until(context, deadline, options.signal, async () => (await loadedAt(client)) !== before);
+  } finally {
+    discard(client);
+  }
+}
+
+async function localOrNull(context: Context, timeoutMs: number): Promise<pg.Client | null> {
+  try {
+    return await connectLocal(context.settings, {
+      applicationName: 'Regent reload',
+      connectTimeoutMs: timeoutMs,
+      queryTimeoutMs: timeoutMs,
+    });
+  } catch {
+    return null;
+  }
+}
+
+async function loadedAt(client: pg.Client): Promise<string> {
+  return (await client.query<{ at: string }>('SELECT pg_conf_load_time()::text AS at')).rows[0]!.at;
+}
+
+async function until(context: Context, deadline: number, signal: AbortSignal | undefined, done: () => Promise<boolean>): Promise<void> {
+  while (!(await done())) {
+    if (signal?.aborted || context.clock.monotonicMs() >= deadline) {
+      throw new RegentError('PG_RELOAD_TIMEOUT', 'PostgreSQL did not take up its new configuration in time', {
+        policy: 'transient',
+        mend: "PostgreSQL's log names the setting it refuses, if it is that",
+      });
+    }
+    await sleep(context.clock, LOOK_MS, signal);
+  }
+}
+
+/**
+ * Writes synchronous_standby_names and returns once commits obey it. On a server whose role the agent does not know yet (adopted, and in recovery)
+ * and on a stopped one the value is kept for the next apply or start.
+ */
+export async function setSynchronousNames(context: Context, value: string | null, options: Bounded): Promise<void> {
+  const { settings, watch, clock } = context;
+  const deadline = clock.monotonicMs() + options.timeoutMs;
+  context.syncNames = value;
+  const postmaster = watch.current(settings.postgresql.dataDir);
+  if (postmaster === null) return;
+  const client = await connectLocal(settings, {
+    applicationName: 'Regent sync names',
+    connectTimeoutMs: options.timeoutMs,
+    queryTimeoutMs: options.timeoutMs,
+  });
+  try {
+    const { names: before, recovery } = await currentNames(client);
+    const role = context.role ?? (recovery ? null : ({ kind: 'primary' } as const));
+    if (role === null) return;
+    const changed = await writeFiles(context, role, await majorOf(context), null);
+    if (value === null) {
+      if (changed) await reloadServer(context, postmaster, { ...options, timeoutMs: deadline - clock.monotonicMs() });
+      return;
+    }
+    if (changed || before !== value) postmaster.signal('SIGHUP');
+    await until(context, deadline, options.signal, async () => (await currentNames(client)).names === value);
+    if (before === '' && value !== '' && !recovery) await untilCheckpointerKnows(context, client, deadline, options.signal);
+  } finally {
+    discard(client);
+  }
+}
+
+async function currentNames(client: pg.Client): Promise<{ names: string; recovery: boolean }> {
+  const text = `SELECT current_setting('synchronous_standby_names') AS names, pg_is_in_recovery() AS recovery`;
+  return (await client.query<{ names: string; recovery: boolean }>(text)).rows[0]!;
+}
+
+/**
+ * Whether commits wait at all is a flag in shared memory that the checkpointer sets when it takes up its SIGHUP (SyncRepUpdateSyncStandbysDefined); until then
+ * commits return without waiting, whatever the setting shows. It takes signals up in its main loop and between writes, not while it syncs files,
+ * which may be long. There is no view of the flag, so the checkpointer is seen, twice, where it must have taken the signal up.
+ */
+async function untilCheckpointerKnows(
+  context: Context,
+  client: pg.Client,
+  deadline: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const text = `SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'checkpointer'`;
+  let seen = 0;
+  await until(context, deadline, signal, async () => {
+    const { rows } = await client.query<{ wait_event: string | null }>(text);
+    const event = rows[0]?.wait_event ?? null;
+    seen = event === 'CheckpointerMain' || event === 'CheckpointWriteDelay' ? seen + 1 : 0;
+    if (seen >= CHECKPOINTER_LOOKS) return true;
+    await sleep(context.clock, CHECKPOINTER_LOOK_MS, signal);
+    return false;
+  });
+}

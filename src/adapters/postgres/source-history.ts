@@ -1,0 +1,65 @@
+/** Asks a peer's PostgreSQL where its WAL comes from, with the commands of the replication protocol: that needs no more than the replication user. */
+import type pg from 'pg';
+import type { Source } from '../../core/effects.ts';
+import type { SourceHistory } from '../../core/postgres-facts.ts';
+import type { Settings } from '../../core/settings.ts';
+import { parseLsn } from '../../core/units.ts';
+import type { Bounded } from '../../ports/postgres.ts';
+import { ensureError, RegentError } from '../../support/errors.ts';
+import { parseHistory } from './history-file.ts';
+import { connect, discard } from './sql.ts';
+
+/** Throws SOURCE_UNREACHABLE. */
+export async function askSourceHistory(settings: Settings, source: Source, options: Bounded): Promise<SourceHistory> {
+  let client: pg.Client | null = null;
+  const onAbort = () => discard(client);
+  options.signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    client = await connect({
+      host: source.host,
+      port: source.port,
+      database: '',
+      credentials: settings.postgresql.replication,
+      applicationName: `${settings.local.name} history`,
+      connectTimeoutMs: options.timeoutMs,
+      queryTimeoutMs: options.timeoutMs,
+      replication: true,
+    });
+    return await ask(client, source.name);
+  } catch (error) {
+    throw new RegentError('SOURCE_UNREACHABLE', `${source.name} did not tell its timeline history: ${ensureError(error).message}`, {
+      policy: 'transient',
+      mend: `check that ${source.host}:${source.port} is reachable and that its pg_hba.conf lets the replication user in`,
+      cause: error,
+    });
+  } finally {
+    options.signal?.removeEventListener('abort', onAbort);
+    discard(client);
+  }
+}
+
+/** Recovery is asked before and after: what is asked of a server that is just being promoted fits together only if nothing has changed. */
+async function ask(client: pg.Client, name: string): Promise<SourceHistory> {
+  const recoveryBefore = await inRecovery(client);
+  const identity = (await client.query<{ systemid: string; timeline: string; xlogpos: string }>('IDENTIFY_SYSTEM')).rows[0]!;
+  const timeline = Number(identity.timeline);
+  const content = timeline > 1 ? (await client.query<{ content: string }>(`TIMELINE_HISTORY ${timeline}`)).rows[0]!.content : '';
+  return {
+    name,
+    systemIdentifier: identity.systemid,
+    timeline,
+    lsn: parseLsn(identity.xlogpos),
+    history: parseHistory(content),
+    inRecovery: recoveryBefore || (await inRecovery(client)),
+  };
+}
+
+/**
+ * A walsender knows SHOW. in_hot_standby is there from 14 on. On 13 transaction_read_only stands in: it is on in recovery, and also where
+ * default_transaction_read_only is, where the answer errs towards 'in recovery', which only makes the asker wait.
+ */
+async function inRecovery(client: pg.Client): Promise<boolean> {
+  const show = async (name: string) => Object.values((await client.query<Record<string, string>>(`SHOW ${name}`)).rows[0]!)[0] ?? '';
+  const version = Number(await show('server_version_num'));
+  return (await show(version >= 140_000 ? 'in_hot_standby' : 'transaction_read_only')) === 'on';
+}

@@ -1,0 +1,111 @@
+/**
+ * Starts the postmaster itself, without pg_ctl in between: its pid is known at once, and its end is an event.
+ * It gets a session of its own and its words go to a file, so that nothing ties its life to the agent's.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chownSync, closeSync, fstatSync, openSync, readSync, renameSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { ensureError, RegentError } from '../../support/errors.ts';
+import { cleanEnvironment, lastLines } from '../../support/exec.ts';
+import { binary, type Context } from './context.ts';
+import { foreignPidInPidFile, HeldProcess } from './detect.ts';
+
+/** Where logging_collector is off the file takes everything PostgreSQL ever says. */
+const KEEP_OUTPUT_BYTES = 32 * 1024 * 1024;
+
+export interface Spawned {
+  readonly child: ChildProcess;
+  readonly process: HeldProcess;
+  readonly output: OutputFile;
+}
+
+/** `args`: all after `-D`. Throws PG_START_FAILED. */
+export async function spawnPostmaster(context: Context, args: readonly string[]): Promise<Spawned> {
+  const { settings, runAs } = context;
+  const { dataDir } = settings.postgresql;
+  const output = OutputFile.open(context);
+  const program = binary(settings, 'postgres');
+  const child = spawn(program, ['-D', dataDir, ...args], {
+    detached: true,
+    stdio: ['ignore', output.fd, output.fd],
+    env: serverEnvironment(dataDir),
+    cwd: '/',
+    ...(runAs === null ? {} : { uid: runAs.uid, gid: runAs.gid }),
+  });
+  child.on('error', () => {});
+  const process = child.pid === undefined ? null : HeldProcess.hold(child.pid);
+  if (process === null) {
+    const said = output.lastWords();
+    output.close();
+    const reason = child.pid === undefined ? ensureError((await once(child, 'error'))[0]).message : said;
+    throw new RegentError('PG_START_FAILED', `PostgreSQL could not be started: ${reason}`, {
+      mend: 'check postgresql.bin_dir and that the programs of PostgreSQL are installed',
+    });
+  }
+  child.unref();
+  return { child, process, output };
+}
+
+/** PG_GRANDPARENT_PID: CreateLockFile() of PostgreSQL takes a pid file that names this pid for a stale one. */
+function serverEnvironment(dataDir: string): Record<string, string> {
+  const foreign = foreignPidInPidFile(dataDir);
+  const arenas = process.env['PG_MALLOC_ARENA_MAX'];
+  return cleanEnvironment(process.env, {
+    ...(arenas === undefined ? {} : { MALLOC_ARENA_MAX: arenas, PG_MALLOC_ARENA_MAX: undefined }),
+    ...(foreign === null ? {} : { PG_GRANDPARENT_PID: String(foreign) }),
+  });
+}
+
+/** What the postmaster writes to stdout and stderr: everything until its own logging begins, and for good where that is off. */
+export class OutputFile {
+  readonly path: string;
+  readonly fd: number;
+  private readonly from: number;
+
+  private constructor(path: string, fd: number) {
+    this.path = path;
+    this.fd = fd;
+    this.from = fstatSync(fd).size;
+  }
+
+  static open(context: Context): OutputFile {
+    const { postgresql, local } = context.settings;
+    const name = `${basename(postgresql.dataDir)}.postgres.log`;
+    const places = [local.log.dir, context.stateDir, dirname(postgresql.dataDir), postgresql.dataDir];
+    let failure: unknown = null;
+    for (const place of places) {
+      if (place === null) continue;
+      try {
+        return OutputFile.at(join(place, name), context);
+      } catch (error) {
+        failure = error;
+      }
+    }
+    throw new RegentError('PG_START_FAILED', `no place for PostgreSQL's output: ${ensureError(failure).message}`, {
+      mend: 'make log.dir or the directory above postgresql.data_dir writable',
+      cause: failure,
+    });
+  }
+
+  private static at(path: string, context: Context): OutputFile {
+    const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+    if (size > KEEP_OUTPUT_BYTES) renameSync(path, `${path}.1`);
+    const fd = openSync(path, 'a+', 0o600);
+    if (context.runAs !== null) chownSync(path, context.runAs.uid, context.runAs.gid);
+    return new OutputFile(path, fd);
+  }
+
+  /** What was said since the file was opened, its last lines. */
+  lastWords(): string {
+    const end = fstatSync(this.fd).size;
+    const length = Math.min(16_384, Math.max(0, end - this.from));
+    const buffer = Buffer.alloc(length);
+    readSync(this.fd, buffer, 0, length, end - length);
+    return lastLines(buffer.toString('utf8'), 8);
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+}

@@ -1,0 +1,113 @@
+/** Starts the server for a role and waits until it lets clients in. */
+import type { ServerRole } from '../../core/effects.ts';
+import { commandLineArguments } from '../../core/server-config.ts';
+import { sleep } from '../../ports/clock.ts';
+import type { Bounded } from '../../ports/postgres.ts';
+import { ensureError, RegentError } from '../../support/errors.ts';
+import { saveConfigBackups } from './conf-backup.ts';
+import { removeSignalFiles } from './conf-writer.ts';
+import { binary, type Context, runner } from './context.ts';
+import type { ControlData } from './control-data.ts';
+import { inspectDataDir } from './data-dir.ts';
+import { readPidFile } from './detect.ts';
+import { stateByError } from './probe.ts';
+import { writeFiles } from './reload.ts';
+import { type Spawned, spawnPostmaster } from './spawn.ts';
+import { endLeftovers } from './stop.ts';
+
+const LOOK_MS = 10;
+/** Against a pid file that somebody removed: it would never say 'ready'. */
+const TRY_ANYWAY_MS = 250;
+const CONTROL_DATA_MS = 5000;
+
+export interface StartOptions extends Bounded {
+  readonly onSpawn?: (pid: number) => void;
+}
+
+/**
+ * Throws PG_START_FAILED (it ended; with its last words), PG_START_TIMEOUT (it goes on starting, as recovery may take long),
+ * PG_START_ABORTED, PG_RUNNING, DATA_DIR_UNUSABLE.
+ */
+export async function startServer(context: Context, role: ServerRole, options: StartOptions): Promise<void> {
+  const { settings, clock, watch, heartbeat } = context;
+  const deadline = clock.monotonicMs() + options.timeoutMs;
+  const { dataDir } = settings.postgresql;
+  const running = watch.current(dataDir);
+  if (running) throw new RegentError('PG_RUNNING', `PostgreSQL is running already (pid ${running.pid})`, { policy: 'transient' });
+  const directory = await inspectDataDir(dataDir);
+  if (directory.major === null) {
+    throw new RegentError('DATA_DIR_UNUSABLE', `${dataDir} is not a data directory of PostgreSQL (${directory.state})`);
+  }
+  // The shared memory of a crashed server stays in use as long as one of its processes lives.
+  await endLeftovers(context, deadline);
+  const control = await context.control.read(dataDir, binary(settings, 'pg_controldata'), runner(context.runAs), CONTROL_DATA_MS);
+  await writeFiles(context, role, directory.major, role.kind === 'standby' ? control : null);
+  await clearSignals(context, role, control);
+  const args = commandLineArguments(settings, directory.major, role.kind === 'standby' ? control.limits : null);
+  heartbeat.reset();
+  if (options.signal?.aborted) throw aborted();
+  const spawned = await spawnPostmaster(context, args);
+  try {
+    watch.hold(spawned.process, spawned.child);
+    options.onSpawn?.(spawned.process.pid);
+    await untilAccepting(context, spawned, deadline, options);
+    await saveConfigBackups(settings, context.runAs);
+  } finally {
+    spawned.output.close();
+  }
+}
+
+/** States of a server that was writing WAL of its own when it ended. */
+const WAS_PRIMARY = new Set(['in production', 'shut down', 'shutting down', 'in crash recovery']);
+
+/**
+ * A directory that was a standby's keeps its signal file: without it, it would go on writing its source's timeline. It starts as a standby
+ * that follows nobody, and becomes a primary by promotion.
+ */
+async function clearSignals(context: Context, role: ServerRole, control: ControlData): Promise<void> {
+  if (role.kind !== 'primary') return;
+  if (WAS_PRIMARY.has(control.state)) await removeSignalFiles(context.settings);
+}
+
+async function untilAccepting(context: Context, spawned: Spawned, deadline: number, options: StartOptions): Promise<void> {
+  const { clock, settings, heartbeat } = context;
+  const { process, output } = spawned;
+  let nextTry = clock.monotonicMs() + TRY_ANYWAY_MS;
+  let last = 'it was still starting';
+  for (;;) {
+    if (process.state() === 'gone') throw failed(output.lastWords(), output.path);
+    if (options.signal?.aborted) throw aborted();
+    const now = clock.monotonicMs();
+    if (now >= deadline) {
+      const message = `PostgreSQL does not accept connections after ${options.timeoutMs} ms: ${last}`;
+      throw new RegentError('PG_START_TIMEOUT', message, {
+        policy: 'transient',
+        mend: `its own log, or ${output.path}, tells what it is doing`,
+      });
+    }
+    const file = readPidFile(settings.postgresql.dataDir);
+    if ((file?.pid === process.pid && file.status === 'ready') || now >= nextTry) {
+      nextTry = now + TRY_ANYWAY_MS;
+      try {
+        return await heartbeat.open(settings, Math.min(1000, deadline - now));
+      } catch (error) {
+        last = ensureError(error).message;
+        if (stateByError(error) === 'running') {
+          context.log.warning(`PostgreSQL has started, but does not let the agent in: ${last}`);
+          return;
+        }
+      }
+    }
+    await sleep(clock, LOOK_MS, options.signal);
+  }
+}
+
+function failed(words: string, path: string): RegentError {
+  return new RegentError('PG_START_FAILED', `PostgreSQL ended while starting: ${words || 'it said nothing'}`, {
+    mend: `its output is in ${path}; where logging_collector is on, the rest is in its log directory`,
+  });
+}
+
+function aborted(): RegentError {
+  return new RegentError('PG_START_ABORTED', 'the start was called off', { policy: 'transient' });
+}

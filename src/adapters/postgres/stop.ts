@@ -1,0 +1,125 @@
+/**
+ * Stops the server and does not return before the last of its processes is gone: as long as one lives, it may write.
+ * In good order first; what does not obey in time is killed, which is as safe for the data as a power cut.
+ */
+import { sleep } from '../../ports/clock.ts';
+import type { Bounded } from '../../ports/postgres.ts';
+import { ensureError, RegentError } from '../../support/errors.ts';
+import { shellWords } from '../../support/shell-words.ts';
+import { type Context, runner } from './context.ts';
+import { findServerProcesses, HeldProcess } from './detect.ts';
+
+const LOOK_MS = 5;
+/** SIGKILL takes effect at once unless a process hangs in the kernel; then nobody can do more than wait and say so. */
+const KILL_WAIT_MS = 5000;
+/** A postmaster that shuts down is never seen stopped by a signal for this long. */
+const FROZEN_MS = 100;
+const ASK_WALSENDERS_MS = 200;
+
+export interface StopOptions extends Bounded {
+  readonly callbacks?: boolean;
+}
+
+/** Throws PG_STOP_FAILED when processes are left that even SIGKILL did not end, PG_STOP_ABORTED (it goes on shutting down). */
+export async function stopServer(context: Context, mode: 'fast' | 'immediate', options: StopOptions): Promise<void> {
+  const { clock, settings, watch, heartbeat, log } = context;
+  const startMs = clock.monotonicMs();
+  const deadline = startMs + options.timeoutMs;
+  const postmaster = watch.current(settings.postgresql.dataDir);
+  if (postmaster === null) return endLeftovers(context, deadline);
+  const frozen = postmaster.state() === 'stopped';
+  const reserveMs = Math.min(1500, options.timeoutMs * 0.3);
+  if (mode === 'fast' && !frozen) {
+    if (options.callbacks !== false) await beforeStop(context, (options.timeoutMs - reserveMs) / 2);
+    const consumers = await logicalWalsenders(context);
+    heartbeat.reset();
+    postmaster.signal('SIGINT');
+    const untilMs = deadline - reserveMs;
+    const patienceMs = clock.monotonicMs() + Math.min(1000, (untilMs - clock.monotonicMs()) * 0.3);
+    if (await untilGone(context, postmaster, patienceMs, options.signal)) return endLeftovers(context, deadline);
+    endConsumers(postmaster, consumers);
+    if (await untilGone(context, postmaster, untilMs, options.signal)) return endLeftovers(context, deadline);
+    log.warning('PostgreSQL did not stop in time and is being stopped without a checkpoint', {
+      pid: postmaster.pid,
+      timeoutMs: options.timeoutMs,
+    });
+  }
+  heartbeat.reset();
+  if (postmaster.state() === 'alive') {
+    postmaster.signal('SIGQUIT');
+    const untilMs = mode === 'fast' ? deadline - reserveMs / 2 : deadline - Math.min(500, options.timeoutMs / 2);
+    if (await untilGone(context, postmaster, untilMs, undefined)) return endLeftovers(context, deadline);
+  }
+  if (postmaster.state() !== 'gone') log.warning('PostgreSQL does not react and is being killed', { pid: postmaster.pid });
+  // First, lest it restart what is killed next.
+  postmaster.signal('SIGKILL');
+  await endLeftovers(context, deadline);
+}
+
+/** Kills every process of a server whose postmaster is gone, and waits until there is none. */
+export async function endLeftovers(context: Context, deadline: number): Promise<void> {
+  const { clock, settings } = context;
+  const hardDeadline = Math.max(deadline, clock.monotonicMs()) + KILL_WAIT_MS;
+  for (;;) {
+    const left = findServerProcesses(settings.postgresql.dataDir);
+    if (left.length === 0) return;
+    for (const process of left) {
+      process.signal('SIGKILL');
+      process.release();
+    }
+    if (clock.monotonicMs() > hardDeadline) {
+      const pids = left.map((process) => process.pid).join(', ');
+      throw new RegentError('PG_STOP_FAILED', `processes of PostgreSQL are left that SIGKILL does not end: ${pids}`, {
+        policy: 'transient',
+        mend: 'they hang in the kernel, usually on a disk that does not answer; only the machine can end them',
+      });
+    }
+    await sleep(clock, LOOK_MS);
+  }
+}
+
+/** False at the deadline, and when the postmaster is found frozen: no signal but SIGKILL reaches it then. */
+async function untilGone(context: Context, postmaster: HeldProcess, deadline: number, signal: AbortSignal | undefined): Promise<boolean> {
+  const { clock } = context;
+  let frozenSinceMs: number | null = null;
+  for (;;) {
+    const state = postmaster.state();
+    if (state === 'gone') return true;
+    const now = clock.monotonicMs();
+    frozenSinceMs = state === 'stopped' ? (frozenSinceMs ?? now) : null;
+    if (now >= deadline || (frozenSinceMs !== null && now - frozenSinceMs >= FROZEN_MS)) return false;
+    if (signal?.aborted) throw new RegentError('PG_STOP_ABORTED', 'no longer waiting for PostgreSQL to stop', { policy: 'transient' });
+    await sleep(clock, LOOK_MS, signal);
+  }
+}
+
+/** A fast shutdown waits for consumers of logical slots to confirm everything, however slow they are. Their slots lose nothing when it does not. */
+async function logicalWalsenders(context: Context): Promise<readonly number[]> {
+  const text = `SELECT active_pid FROM pg_replication_slots WHERE slot_type = 'logical' AND active_pid IS NOT NULL`;
+  try {
+    const rows = await context.heartbeat.query<{ active_pid: number }>(text, [], ASK_WALSENDERS_MS);
+    return rows.map((row) => row.active_pid);
+  } catch {
+    return [];
+  }
+}
+
+function endConsumers(postmaster: HeldProcess, pids: readonly number[]): void {
+  for (const pid of pids) {
+    const process = HeldProcess.hold(pid);
+    if (process?.ppid === postmaster.pid) process.signal('SIGTERM');
+    process?.release();
+  }
+}
+
+async function beforeStop(context: Context, timeoutMs: number): Promise<void> {
+  const command = context.settings.postgresql.beforeStop;
+  const [file, ...args] = shellWords(command ?? '');
+  if (file === undefined) return;
+  try {
+    const result = await runner(context.runAs)(file, args, { timeoutMs, killGraceMs: 100 });
+    if (result.code !== 0) context.log.warning('before_stop failed; stopping nevertheless', { code: result.code, cause: result.cause });
+  } catch (error) {
+    context.log.warning('before_stop could not be run; stopping nevertheless', { reason: ensureError(error).message });
+  }
+}
