@@ -7,6 +7,7 @@ import type pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createSystemClock } from '../../src/adapters/clock/system.ts';
 import { createGuard, type GuardOptions, type PerlGuard } from '../../src/adapters/guard/guard.ts';
+import { guardPlaces } from '../../src/adapters/guard/place.ts';
 import { type BarePostgres, createBarePostgres } from './support/bare-postgres.ts';
 
 const clock = createSystemClock();
@@ -19,11 +20,13 @@ let postgres: BarePostgres;
 let scratch: string;
 let holderProgram: string;
 const guards: PerlGuard[] = [];
+const guarded: string[] = [];
 const children: ChildProcess[] = [];
 
 function guardOf(dataDir: string, more: Partial<GuardOptions> = {}): PerlGuard {
   const guard = createGuard({ dataDir, clock, log, runAs: postgres.owner, killDelayMs: KILL_DELAY_MS, ...more });
   guards.push(guard);
+  guarded.push(dataDir);
   return guard;
 }
 
@@ -96,6 +99,11 @@ afterEach(async () => {
   for (const guard of guards.splice(0)) {
     await guard.open();
     await guard.close({ end: true });
+  }
+  // A guard that has fired leaves its log to whoever looks into it.
+  for (const dataDir of guarded.splice(0)) {
+    for (const place of guardPlaces(dataDir, postgres.owner.uid, process.env['XDG_RUNTIME_DIR']))
+      rmSync(join(place.directory, `${place.key}.log`), { force: true });
   }
   for (const child of children.splice(0)) {
     if (!alive(child)) continue;

@@ -12,6 +12,8 @@ export interface GuardConnection {
   /** Throws GUARD_FAILED after timeoutMs; the conversation is over then, for a late answer would be taken for the next one. */
   ask(line: string, timeoutMs: number): Promise<string>;
   close(): void;
+  /** Resolves when the conversation is over, from whichever side. */
+  readonly closed: Promise<void>;
 }
 
 export function guardFailed(message: string, mend: string, cause?: unknown): RegentError {
@@ -42,6 +44,7 @@ function converse(socket: Socket, clock: Clock, onClosed: () => void): GuardConn
   let closedByUs = false;
   let failure: Error | null = null;
 
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
   socket.setEncoding('latin1');
   socket.on('error', (error) => {
     failure = error;
@@ -60,6 +63,7 @@ function converse(socket: Socket, clock: Clock, onClosed: () => void): GuardConn
   });
 
   return {
+    closed,
     ask: (line, timeoutMs) =>
       new Promise<string>((resolve, reject) => {
         if (socket.destroyed) return reject(guardFailed('the connection to the guard is closed', 'the next order opens a new one'));

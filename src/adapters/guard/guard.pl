@@ -42,7 +42,7 @@ my ($runtime, $key, $data_dir, $exe_name, $kill_delay) = @ARGV;
 die_with("usage: guard.pl <runtime dir> <key> <data dir> <exe name> <kill delay ms>") unless defined $kill_delay && $kill_delay =~ /^\d+$/;
 my ($socket_path, $lock_path, $log_path) = map { "$runtime/$key.$_" } qw(sock lock log);
 
-my ($deadline, $fired_at);             # undef, undef: disarmed
+my ($deadline, $fired_at, $has_fired); # undef, undef: disarmed
 my ($burst_at, %quit_sent);            # a burst: from the first process seen after firing until none is left
 my ($uptime, $alarm, $alarm_settime, $listener, $lock, $runtime_handle, $socket_inode);
 my (%clients, %foreign_logged, @notes);
@@ -133,11 +133,17 @@ sub keep_place {
     elsif (!%clients) { leave("another guard holds the place") }
 }
 
+# Leaves nothing behind, except the log of what it did to PostgreSQL. The lock's file goes while the lock is held; see take_place.
 sub leave {
     note("exit: $_[0]");
     flush_notes();
     my ($inode) = (lstat $socket_path)[1];
     unlink $socket_path if defined $inode && defined $socket_inode && $inode == $socket_inode;
+    if (defined $lock) {
+        unlink $log_path, "$log_path.1" unless $has_fired;
+        unlink $lock_path;
+        rmdir $runtime;
+    }
     exit 0;
 }
 
@@ -229,6 +235,7 @@ sub enforce {
 
 sub fire {
     $fired_at = now_ms();
+    $has_fired = 1;
     $last_full_scan = 0;
     note("FIRED: deadline $deadline has passed");
     return enforce();

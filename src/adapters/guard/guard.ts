@@ -120,8 +120,10 @@ class GuardClient implements PerlGuard {
   async #end(): Promise<void> {
     this.#connection ??= await this.#find(this.#places());
     if (!this.#connection) return;
+    const { closed } = this.#connection;
     const answer = await this.#order('end', END_TIMEOUT_MS);
     if (answer !== 'ok end') throw guardFailed(`the guard answered '${answer}' to an order to end`, 'see the log of the guard');
+    await this.#within(closed, END_TIMEOUT_MS);
   }
 
   /** One order, repeated while the guard is still killing what it fired at, and once more over a new connection when this one breaks. */

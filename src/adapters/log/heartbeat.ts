@@ -1,0 +1,36 @@
+import type { LogRecord } from './format.ts';
+
+const isHeartbeat = (message: string) => message.startsWith('no action. ') || message.startsWith('PAUSE: no action');
+
+/**
+ * Keeps the regular round quiet, as Patroni does at level INFO: `Lock owner: …` waits for the line after it and is dropped when that is a heartbeat;
+ * with `identical` a heartbeat equal to the one before is dropped as well.
+ */
+export function createHeartbeatFilter() {
+  let held: LogRecord | null = null;
+  let lastHeartbeat: string | null = null;
+  return {
+    /** The records to be written now, in order. */
+    pass(record: LogRecord, options: { readonly active: boolean; readonly identical: boolean }): readonly LogRecord[] {
+      const waiting = held;
+      held = null;
+      const heartbeat = isHeartbeat(record.message);
+      const before = waiting && !(heartbeat && options.active) ? [waiting] : [];
+      if (options.active && record.message.startsWith('Lock owner: ')) {
+        held = record;
+        return before;
+      }
+      if (heartbeat) {
+        if (options.active && options.identical && record.message === lastHeartbeat) return before;
+        lastHeartbeat = record.message;
+      }
+      return [...before, record];
+    },
+    /** What is still waiting, at the end. */
+    drain(): readonly LogRecord[] {
+      const waiting = held;
+      held = null;
+      return waiting ? [waiting] : [];
+    },
+  };
+}

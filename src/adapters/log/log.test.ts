@@ -1,0 +1,220 @@
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { LogSettings } from '../../core/settings.ts';
+import { createLog, type LogOptions } from './log.ts';
+import { createRedactor } from './redact.ts';
+import { createStderrSink, type Sink } from './sink.ts';
+
+const plain: LogSettings = {
+  type: 'plain',
+  level: 'INFO',
+  format: '%(asctime)s %(levelname)s: %(message)s',
+  dateformat: null,
+  dir: null,
+  fileNum: 4,
+  fileSizeBytes: 25_000_000,
+  mode: null,
+  staticFields: {},
+  deduplicateHeartbeatLogs: false,
+};
+const at = new Date(2026, 2, 5, 7, 8, 9, 12);
+
+function memorySink(): Sink & { readonly lines: string[] } {
+  const lines: string[] = [];
+  const done = () => Promise.resolve();
+  return { lines, write: (line) => lines.push(line), takeLost: () => 0, flush: done, close: done };
+}
+
+function logOf(settings: Partial<LogSettings> = {}, options: LogOptions = {}) {
+  const sink = memorySink();
+  return { lines: sink.lines, log: createLog({ ...plain, ...settings }, { sink, now: () => at, ...options }) };
+}
+
+const scratch: string[] = [];
+function newDir(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'regent-log-'));
+  scratch.push(dir);
+  return dir;
+}
+afterEach(() => {
+  for (const dir of scratch.splice(0)) rmSync(dir, { recursive: true, force: true });
+});
+
+describe('a plain line', () => {
+  it('has the level at offset 24', () => {
+    const { log, lines } = logOf();
+    log.warning('watch out');
+    expect(lines).toEqual(['2026-03-05 07:08:09,012 WARNING: watch out']);
+    expect(lines[0]!.slice(24).startsWith('WARNING')).toBe(true);
+  });
+
+  it('follows the format and dateformat of the settings', () => {
+    const { log, lines } = logOf({
+      format: '%(levelname)-8s|%(asctime)s|%(levelno)03d|%(msecs).1f|%%|%(unknown)s|%(message)s',
+      dateformat: '%d %b %Y %j',
+    });
+    log.info('hello');
+    expect(lines).toEqual(['INFO    |05 Mar 2026 064|020|12.0|%|%(unknown)s|hello']);
+  });
+
+  it('shows fields where somebody looks for a cause, and keeps them off everyday lines', () => {
+    const { log, lines } = logOf();
+    log.info('started', { pid: 7 });
+    log.error('broken', { pid: 7, because: new Error('no disk'), size: 5n });
+    expect(lines.map((line) => line.slice(24))).toEqual(['INFO: started', 'ERROR: broken pid=7 because="no disk" size="5"']);
+  });
+
+  it('stays silent below the level, and follows a new one at once', () => {
+    const { log, lines } = logOf({ level: 'ERROR' });
+    log.warning('not shown');
+    log.reconfigure({ ...plain, level: 'DEBUG' });
+    log.debug('shown');
+    expect(lines).toEqual(['2026-03-05 07:08:09,012 DEBUG: shown']);
+  });
+});
+
+describe('a JSON line', () => {
+  it('has what the format names, the fields and the static ones', () => {
+    const { log, lines } = logOf({ type: 'json', staticFields: { app: 'db' } });
+    log.info('hello', { lsn: 9n });
+    expect(JSON.parse(lines[0]!)).toEqual({ asctime: '2026-03-05 07:08:09,012', levelname: 'INFO', message: 'hello', lsn: '9', app: 'db' });
+  });
+
+  it('takes a list with renamed attributes', () => {
+    const { log, lines } = logOf({ type: 'json', format: '["message",{"levelname":"severity"}]' });
+    log.critical('x');
+    expect(JSON.parse(lines[0]!)).toEqual({ message: 'x', severity: 'CRITICAL' });
+  });
+
+  it('survives cycles', () => {
+    const { log, lines } = logOf({ type: 'json' });
+    const cycle: Record<string, unknown> = {};
+    cycle['self'] = cycle;
+    log.info('x', { cycle });
+    expect(JSON.parse(lines[0]!)).toMatchObject({ message: 'x' });
+  });
+});
+
+describe('heartbeats', () => {
+  const messages = (lines: readonly string[]) => lines.map((line) => line.slice(line.indexOf(': ') + 2));
+
+  it('swallow the lock owner before them, other lines do not', () => {
+    const { log, lines } = logOf();
+    log.info('Lock owner: a; I am a');
+    log.info('no action. I am (a), the leader with the lock');
+    log.info('Lock owner: a; I am a');
+    log.info('promoted self to leader');
+    expect(messages(lines)).toEqual(['no action. I am (a), the leader with the lock', 'Lock owner: a; I am a', 'promoted self to leader']);
+  });
+
+  it('are dropped when identical and asked for', () => {
+    const { log, lines } = logOf({ deduplicateHeartbeatLogs: true });
+    for (const message of ['no action. 1', 'no action. 1', 'PAUSE: no action. 2', 'no action. 1']) log.info(message);
+    expect(messages(lines)).toEqual(['no action. 1', 'PAUSE: no action. 2', 'no action. 1']);
+  });
+
+  it('are all shown at DEBUG', () => {
+    const { log, lines } = logOf({ level: 'DEBUG', deduplicateHeartbeatLogs: true });
+    for (const message of ['Lock owner: a', 'no action. 1', 'Lock owner: a', 'no action. 1']) log.info(message);
+    expect(lines).toHaveLength(4);
+  });
+
+  it('leave no lock owner behind at the end', async () => {
+    const { log, lines } = logOf();
+    log.info('Lock owner: a');
+    await log.close();
+    expect(messages(lines)).toEqual(['Lock owner: a']);
+  });
+});
+
+describe('secrets', () => {
+  it('never appear, in whatever form', () => {
+    const text = fc.string({ minLength: 4, maxLength: 20 }).filter((value) => value.trim().length >= 4 && !'********'.includes(value));
+    fc.assert(
+      fc.property(text, fc.string(), fc.string(), (secret, before, after) => {
+        const redact = createRedactor([secret]);
+        for (const form of [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)]) {
+          expect(redact(`${before} ${form} ${after}`).includes(form)).toBe(false);
+        }
+      }),
+    );
+  });
+
+  it('are masked in lines and fields, also when JSON escapes them', () => {
+    for (const type of ['plain', 'json'] as const) {
+      const { log, lines } = logOf({ type }, { secrets: () => ['s3"cret', 'other'] });
+      log.error('could not connect with s3"cret', { dsn: 'x other y' });
+      expect(lines[0]).not.toMatch(/s3|other/);
+      expect(lines[0]).toContain('could not connect with');
+    }
+  });
+
+  it('leave names readable, except where a password stands', () => {
+    const redact = createRedactor(['postgres', 'app'], ['app']);
+    expect(redact('user postgres of app')).toBe('user postgres of app');
+    expect(redact('host=x password=postgres user=app')).toBe('host=x password=******** user=app');
+    expect(redact('postgresql://app:app@h:5432/db')).toBe('postgresql://app:********@h:5432/db');
+    expect(redact("password='a b c' user=x")).toBe("password='********' user=x");
+    expect(redact('{"password":"topsecret","user":"u"}')).toBe('{"password":"********","user":"u"}');
+  });
+});
+
+describe('the file', () => {
+  it('rotates by size, keeps so many, in order', async () => {
+    const dir = newDir();
+    const log = createLog({ ...plain, dir: join(dir, 'deep'), fileNum: 2, fileSizeBytes: 400, mode: 0o640 });
+    for (let i = 0; i < 60; i++) {
+      log.info(`line ${String(i).padStart(3, '0')}`);
+      if (i % 5 === 4) await log.close();
+    }
+    await log.close();
+    const files = readdirSync(join(dir, 'deep')).sort();
+    expect(files).toEqual(['patroni.log', 'patroni.log.1', 'patroni.log.2']);
+    const all = [...files].reverse().map((file) => readFileSync(join(dir, 'deep', file), 'utf8'));
+    for (const text of all) expect(text.length).toBeLessThanOrEqual(400);
+    const numbers = [...all.join('').matchAll(/line (\d+)/g)].map((match) => Number(match[1]));
+    expect(numbers.at(-1)).toBe(59);
+    expect(numbers).toEqual(numbers.map((_, index) => numbers[0]! + index));
+    expect(statSync(join(dir, 'deep', 'patroni.log')).mode & 0o777).toBe(0o640);
+  });
+
+  it('takes over on reconfigure without losing a line', async () => {
+    const dir = newDir();
+    const { log, lines } = logOf();
+    log.info('before');
+    log.reconfigure({ ...plain, dir });
+    log.info('after');
+    await log.close();
+    expect(lines).toHaveLength(1);
+    expect(readFileSync(join(dir, 'patroni.log'), 'utf8')).toContain('INFO: after\n');
+  });
+
+  it('counts what it could not write and says so', async () => {
+    const dir = newDir();
+    const log = createLog({ ...plain, dir: join(dir, 'file', 'x') });
+    writeFileSync(join(dir, 'file'), '');
+    log.info('lost');
+    await log.close();
+    rmSync(join(dir, 'file'));
+    log.info('kept');
+    await log.close();
+    const text = readFileSync(join(dir, 'file', 'x', 'patroni.log'), 'utf8');
+    expect(text).toContain('WARNING: 1 log messages were lost');
+    expect(text).toContain('INFO: kept');
+  });
+});
+
+describe('the background writer', () => {
+  it('writes everything, in order, by the time it was flushed', async () => {
+    const path = join(newDir(), 'out');
+    const fd = openSync(path, 'w');
+    const sink = createStderrSink(fd);
+    for (let i = 0; i < 900; i++) sink.write(String(i));
+    await sink.flush(2000);
+    closeSync(fd);
+    expect(readFileSync(path, 'utf8').trimEnd().split('\n')).toEqual(Array.from({ length: 900 }, (_, i) => String(i)));
+  });
+});
