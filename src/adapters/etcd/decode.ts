@@ -1,0 +1,151 @@
+/**
+ * What a range read of a cluster's prefix says. Tolerant, as others write here too: older and newer versions, other programs, people.
+ * A value that cannot be read never throws. Formats: docs/wire.md.
+ */
+import type { ClusterView, ConfigKey, FailoverKey, HistoryEntry, LeaderKey, Member, StatusKey, SyncKey } from '../../core/cluster.ts';
+import type { JsonValue } from '../../core/json.ts';
+import type { Lsn } from '../../core/units.ts';
+import { isJsonObject } from '../../support/big-json.ts';
+import type { KeyValue } from './answers.ts';
+import { decodeMember } from './decode-member.ts';
+import { compareNames, countOf, isTruthy, lsnOf, textOf, tryParse, tryParseObject } from './decode-values.ts';
+import { decodeText, memberNameOf, relativeKey } from './keys.ts';
+
+interface Entry {
+  readonly value: string;
+  readonly leaseId: string;
+  readonly modRevision: string;
+}
+
+/** `prefix`: the cluster's, e.g. `/service/demo/`. Keys that are not below it, or not known, are passed over. */
+export function decodeCluster(prefix: string, kvs: readonly KeyValue[], revision: string): ClusterView {
+  const entries = new Map<string, Entry>();
+  const members: Member[] = [];
+  for (const kv of kvs) {
+    const key = relativeKey(prefix, decodeText(kv.key));
+    if (key === null) continue;
+    const entry = { value: decodeText(kv.value), leaseId: kv.lease ?? '0', modRevision: kv.mod_revision ?? '0' };
+    const member = memberNameOf(key);
+    if (member === null) entries.set(key, entry);
+    else members.push(decodeMember(member, entry.value, entry.leaseId === '0' ? null : entry.leaseId));
+  }
+  return {
+    revision,
+    initialize: entries.get('initialize')?.value ?? null,
+    config: decodeConfig(entries.get('config')),
+    leader: decodeLeader(entries.get('leader')),
+    members: members.sort((a, b) => compareNames(a.name, b.name)),
+    failover: decodeFailover(entries.get('failover')),
+    sync: decodeSync(entries.get('sync')),
+    history: decodeHistory(entries.get('history')),
+    status: decodeStatus(entries.get('status'), entries.get('optime/leader')),
+  };
+}
+
+/** Null as well for what is no object: then the last good configuration stays in force, and the leader writes it anew. */
+function decodeConfig(entry: Entry | undefined): ConfigKey | null {
+  const data = entry ? tryParseObject(entry.value) : null;
+  return entry && data ? { data, modRevision: entry.modRevision } : null;
+}
+
+function decodeLeader(entry: Entry | undefined): LeaderKey | null {
+  return entry ? { name: entry.value, leaseId: entry.leaseId, modRevision: entry.modRevision } : null;
+}
+
+/** Null when nothing is asked for. A wish whose time cannot be read is none: acting at once is not what was asked. */
+function decodeFailover(entry: Entry | undefined): FailoverKey | null {
+  if (!entry) return null;
+  const parsed = tryParse(entry.value);
+  if (parsed === undefined) return decodeLegacyFailover(entry);
+  if (!isJsonObject(parsed)) return null;
+  const leader = textOf(parsed['leader']);
+  const candidate = textOf(parsed['member']);
+  if (leader === null && candidate === null) return null;
+  const scheduledAt = isTruthy(parsed['scheduled_at']) ? String(parsed['scheduled_at']) : null;
+  const scheduledAtMs = scheduledAt === null ? null : parseInstant(scheduledAt);
+  if (scheduledAt !== null && scheduledAtMs === null) return null;
+  return { leader, candidate, scheduledAtMs, scheduledAt, modRevision: entry.modRevision };
+}
+
+/** `leader:candidate`, either of them possibly missing. */
+function decodeLegacyFailover({ value, modRevision }: Entry): FailoverKey | null {
+  const [leader, candidate] = value.split(':').map((name) => name.trim());
+  if (!leader && !candidate) return null;
+  if (/[{["\n]/.test(value)) return null;
+  return { leader: leader || null, candidate: candidate || null, scheduledAtMs: null, scheduledAt: null, modRevision };
+}
+
+/** ISO 8601 with a time zone, a blank allowed for the T; no zone means UTC. Null when it is no instant. */
+export function parseInstant(text: string): number | null {
+  const match = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)\s*(Z|[-+]\d\d(?::?\d\d)?)?$/i.exec(text.trim());
+  if (!match) return null;
+  const [, day, time, zone = 'Z'] = match;
+  const digits = /^([-+]\d\d):?(\d\d)?$/.exec(zone);
+  const offset = digits ? `${digits[1]}:${digits[2] ?? '00'}` : 'Z';
+  // ECMAScript promises no more than three digits of a fraction.
+  const instant = Date.parse(`${day}T${time!.replace(',', '.').replace(/(\.\d{3})\d+$/, '$1')}${offset}`);
+  return Number.isNaN(instant) ? null : instant;
+}
+
+/** Kept even when it cannot be read, as whoever mends the key compares with its revision. */
+function decodeSync(entry: Entry | undefined): SyncKey | null {
+  if (!entry) return null;
+  const data = tryParseObject(entry.value) ?? {};
+  const leader = textOf(data['leader']);
+  const text = data['sync_standby'];
+  const names = typeof text === 'string' ? text.split(',').map((name) => name.trim()) : [];
+  const others = names.filter((name) => name !== '' && name.toLowerCase() !== leader?.toLowerCase());
+  return {
+    leader,
+    quorum: leader === null ? 0 : (countOf(data['quorum']) ?? 0),
+    standbys: [...new Set(others)].sort(compareNames),
+    modRevision: entry.modRevision,
+  };
+}
+
+function decodeHistory(entry: Entry | undefined): HistoryEntry[] {
+  const lines = entry ? tryParse(entry.value) : null;
+  if (!Array.isArray(lines)) return [];
+  return lines.flatMap((line): HistoryEntry[] => {
+    if (!Array.isArray(line)) return [];
+    const timeline = countOf(line[0]);
+    const switchLsn = lsnOf(line[1]);
+    if (timeline === null || timeline === 0 || switchLsn === null) return [];
+    const timestamp = textOf(line[3]);
+    const newLeader = textOf(line[4]);
+    return [
+      {
+        timeline,
+        switchLsn,
+        reason: typeof line[2] === 'string' ? line[2] : '',
+        ...(timestamp === null ? {} : { timestamp }),
+        ...(newLeader === null ? {} : { newLeader }),
+      },
+    ];
+  });
+}
+
+/** `status` goes before the older `optime/leader`; a bare integer in either is the leader's position. */
+function decodeStatus(status: Entry | undefined, optime: Entry | undefined): StatusKey | null {
+  const entry = status ?? optime;
+  if (!entry) return null;
+  const value = tryParse(entry.value) ?? null;
+  if (!isJsonObject(value)) return { optime: lsnOf(value), slots: {}, retainSlots: [] };
+  const slots: Record<string, Lsn> = {};
+  const listed = inner(value['slots']);
+  for (const [slot, position] of isJsonObject(listed) ? Object.entries(listed) : []) {
+    const lsn = lsnOf(position);
+    if (lsn !== null && slot !== '__proto__') slots[slot] = lsn;
+  }
+  const retained = inner(value['retain_slots']);
+  return {
+    optime: lsnOf(value['optime']),
+    slots,
+    retainSlots: Array.isArray(retained) ? retained.filter((slot): slot is string => typeof slot === 'string') : [],
+  };
+}
+
+/** Some stores hold nested values as JSON in a string. */
+function inner(value: JsonValue | undefined): JsonValue | undefined {
+  return typeof value === 'string' ? tryParse(value) : value;
+}

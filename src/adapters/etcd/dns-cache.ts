@@ -1,0 +1,55 @@
+/**
+ * Name look-ups that outlive a dead resolver. Node asks the system for every new connection; a resolver that hangs would then hang
+ * every call and, as look-ups share a small thread pool with file access, more than that. Known answers are used at once and
+ * refreshed behind the caller's back; a failed refresh keeps the old answer. Ages as in docs/wire.md: 600 s, and 30 s after a failure.
+ */
+import { type LookupAddress, lookup as systemLookup } from 'node:dns';
+import type { LookupFunction } from 'node:net';
+import type { Clock } from '../../ports/clock.ts';
+
+const FRESH_MS = 600_000;
+const RETRY_MS = 30_000;
+
+interface Entry {
+  addresses: LookupAddress[];
+  refreshAtMs: number;
+  refreshing: boolean;
+}
+
+export type Resolve = (host: string, done: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void) => void;
+
+const resolveBySystem: Resolve = (host, done) => systemLookup(host, { all: true }, done);
+
+export function cachingLookup(clock: Clock, resolve: Resolve = resolveBySystem): LookupFunction {
+  const known = new Map<string, Entry>();
+
+  const refresh = (host: string, entry: Entry) => {
+    entry.refreshing = true;
+    resolve(host, (error, addresses) => {
+      entry.refreshing = false;
+      entry.refreshAtMs = clock.monotonicMs() + (error ? RETRY_MS : FRESH_MS);
+      if (!error && addresses.length > 0) entry.addresses = addresses;
+    });
+  };
+
+  return (host, options, callback) => {
+    const give = (addresses: LookupAddress[]) => {
+      const wanted = options.family === 4 || options.family === 6 ? addresses.filter((one) => one.family === options.family) : addresses;
+      const usable = wanted.length > 0 ? wanted : addresses;
+      if (options.all) callback(null, usable);
+      else callback(null, usable[0]!.address, usable[0]!.family);
+    };
+    const entry = known.get(host);
+    if (entry) {
+      if (!entry.refreshing && clock.monotonicMs() >= entry.refreshAtMs) refresh(host, entry);
+      // Answering within the caller's own turn would break what node:net expects.
+      process.nextTick(give, entry.addresses);
+      return;
+    }
+    resolve(host, (error, addresses) => {
+      if (error || addresses.length === 0) return callback(error ?? new Error(`no address for ${host}`), []);
+      known.set(host, { addresses, refreshAtMs: clock.monotonicMs() + FRESH_MS, refreshing: false });
+      give(addresses);
+    });
+  };
+}

@@ -1,0 +1,38 @@
+/** Values as Patroni writes them: compact JSON in its order of keys. Readers of both kinds compare the texts. */
+import type { JsonObject } from '../../core/json.ts';
+import type { FailoverWish } from '../../ports/dcs.ts';
+import { stringifyCompact } from '../../support/big-json.ts';
+import { compareNames } from './decode-values.ts';
+
+/** `{}` for no wish; each part only when there is one. */
+export function encodeFailover(wish: FailoverWish | null): string {
+  const value: JsonObject = {};
+  if (wish?.leader) value['leader'] = wish.leader;
+  if (wish?.member) value['member'] = wish.member;
+  if (wish?.scheduled_at) value['scheduled_at'] = wish.scheduled_at;
+  return stringifyCompact(value);
+}
+
+/** Standbys are written sorted and once each; none is null. */
+export function encodeSync(value: { leader: string | null; quorum: number; standbys: readonly string[] }): string {
+  const standbys = [...new Set(value.standbys)].sort(compareNames).join(',');
+  return stringifyCompact({ leader: value.leader, quorum: value.quorum, sync_standby: standbys === '' ? null : standbys });
+}
+
+const STATUS_ORDER = ['optime', 'slots', 'retain_slots'];
+
+/** `optime`, `slots`, `retain_slots` in this order, then whatever else there is; null and empty parts are left out. */
+export function encodeStatus(value: JsonObject): string {
+  const order = [
+    ...STATUS_ORDER.filter((key) => Object.hasOwn(value, key)),
+    ...Object.keys(value).filter((key) => !STATUS_ORDER.includes(key)),
+  ];
+  const status: JsonObject = {};
+  for (const key of order) if (!isEmpty(value[key])) status[key] = value[key]!;
+  return stringifyCompact(status);
+}
+
+function isEmpty(value: unknown): boolean {
+  if (value === undefined || value === null) return true;
+  return typeof value === 'object' && Object.keys(value).length === 0;
+}

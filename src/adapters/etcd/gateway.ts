@@ -1,0 +1,183 @@
+/** Calls to the etcd cluster as a whole: endpoint choice, tokens, stale answers and error kinds are settled here. */
+import type { EtcdSettings } from '../../core/settings.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Log } from '../../ports/log.ts';
+import { DcsError, ensureError } from '../../support/errors.ts';
+import { type Answer, type CallSpec, judge, refusal, type Verdict } from './answers.ts';
+import { Discovery } from './discover.ts';
+import { EndpointPool } from './endpoints.ts';
+import { type Attempt, type RaceResult, race } from './race.ts';
+import { TermGuard } from './term-guard.ts';
+import { Token } from './token.ts';
+import { type StreamHandlers, Transport, TransportError } from './transport.ts';
+
+export interface GatewayOptions {
+  readonly settings: EtcdSettings;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+export interface Reply {
+  readonly answer: Answer;
+  /** Another copy of the request was sent and its fate is not known: a compare that fails may have been beaten by ourselves. */
+  readonly maybeApplied: boolean;
+}
+
+export const API_PREFIX = '/v3';
+
+/** Asks a member that has no leader to say so at once instead of letting the call hang, and to end watches it can no longer feed. */
+const REQUIRE_LEADER = { 'grpc-metadata-hasleader': 'true' };
+/** Logins a call may ask for after its first attempt. Permission is looked up at each use, so one try is enough to rule an old login out. */
+const TOKEN_RETRIES = 2;
+const PERMISSION_RETRIES = 1;
+
+export class Gateway {
+  readonly pool: EndpointPool;
+  readonly guard: TermGuard;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #transport: Transport;
+  readonly #token: Token;
+  readonly #discovery: Discovery;
+  readonly #closing = new AbortController();
+
+  constructor({ settings, log, clock }: GatewayOptions) {
+    this.#clock = clock;
+    this.#log = log;
+    this.pool = new EndpointPool(settings.endpoints);
+    this.guard = new TermGuard(clock, log);
+    this.#transport = new Transport(settings, clock);
+    this.#token = new Token(settings, (spec) => this.#race(spec, null));
+    this.#discovery = new Discovery({
+      settings,
+      clock,
+      log,
+      pool: this.pool,
+      transport: this.#transport,
+      list: (spec) => this.#race(spec, this.#token.value),
+    });
+  }
+
+  /**
+   * One call, over as many endpoints and attempts as the time allows. Throws DcsError:
+   * DCS_UNREACHABLE (for a write: it may have been applied), DCS_REFUSED, DCS_LEASE_GONE.
+   */
+  async call(spec: CallSpec): Promise<Reply> {
+    const left = this.countdown(spec.timeoutMs);
+    if (this.closed) throw new DcsError('DCS_UNREACHABLE', 'the etcd client is closed', { policy: 'bug' });
+    await this.#discovery.beforeCall(spec.timeoutMs);
+    let maybeApplied = false;
+    for (let attempt = 0; ; attempt++) {
+      await this.#token.ensure(left());
+      const used = this.#token.value;
+      const result = await this.#race({ ...spec, timeoutMs: left() }, used);
+      maybeApplied ||= result.maybeApplied;
+      if (result.kind === 'timeout') throw this.#unreachable(spec, result);
+      const verdict = result.value;
+      if (verdict.kind === 'ok') return { answer: verdict.answer, maybeApplied };
+      if (verdict.kind === 'lease-gone') throw new DcsError('DCS_LEASE_GONE', `etcd: ${verdict.message}`);
+      if (verdict.kind === 'unavailable') throw new DcsError('DCS_UNREACHABLE', `etcd: ${verdict.message}`);
+      if (attempt >= repeatsFor(verdict) || !this.#token.renewable(verdict)) throw this.#refused(verdict);
+      this.#token.drop(used, verdict);
+    }
+  }
+
+  /** The same at one endpoint, without a second attempt. Throws as `call` does. */
+  async callOn(endpoint: string, spec: CallSpec): Promise<Answer> {
+    await this.#token.ensure(spec.timeoutMs);
+    const controller = new AbortController();
+    const cancel = this.#clock.timer(spec.timeoutMs, () => controller.abort());
+    try {
+      const used = this.#token.value;
+      const attempt = await this.#attempt(endpoint, spec, used, controller.signal);
+      if (attempt.kind === 'failed') throw new DcsError('DCS_UNREACHABLE', `etcd ${endpoint}: ${attempt.reason}`);
+      if (attempt.value.kind === 'ok') return attempt.value.answer;
+      if (attempt.value.kind === 'token' || attempt.value.kind === 'auth-off') this.#token.drop(used, attempt.value);
+      throw new DcsError('DCS_UNREACHABLE', `etcd ${endpoint}: ${attempt.value.message}`);
+    } finally {
+      cancel();
+    }
+  }
+
+  /** Opens a stream at one endpoint. The caller judges what arrives. */
+  async stream(endpoint: string, path: string, body: Record<string, unknown>, timeoutMs: number, handlers: StreamHandlers) {
+    await this.#token.ensure(timeoutMs);
+    const used = this.#token.value;
+    const stream = this.#transport.stream(endpoint + API_PREFIX + path, JSON.stringify(body), this.#headers(used), handlers);
+    return { close: () => stream.close(), dropToken: (verdict: Verdict) => this.#token.drop(used, verdict) };
+  }
+
+  /** How much of `timeoutMs`, counted from now, is left: for calls that make several. */
+  countdown(timeoutMs: number): () => number {
+    const deadline = this.#clock.monotonicMs() + timeoutMs;
+    return () => Math.max(0, deadline - this.#clock.monotonicMs());
+  }
+
+  close(): void {
+    this.#closing.abort();
+    this.#transport.close();
+  }
+
+  get closed(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
+  #race(spec: CallSpec, token: string | null): Promise<RaceResult<Verdict>> {
+    return race<Verdict>({
+      clock: this.#clock,
+      timeoutMs: spec.timeoutMs,
+      endpoints: () => this.pool.list(),
+      attempt: (endpoint, signal) => this.#attempt(endpoint, spec, token, signal),
+      abandon: this.#closing.signal,
+      onFailed: (endpoint, reason) => {
+        if (this.closed) return;
+        this.#log.debug(`etcd ${endpoint} failed ${spec.path}: ${reason}`, { endpoint });
+        this.pool.failed(endpoint);
+        this.#discovery.hurry();
+      },
+    });
+  }
+
+  async #attempt(endpoint: string, spec: CallSpec, token: string | null, signal: AbortSignal): Promise<Attempt<Verdict>> {
+    const askedAtMs = this.#clock.monotonicMs();
+    const sentRevision = this.guard.revision;
+    let verdict: Verdict;
+    try {
+      const body = JSON.stringify(spec.body);
+      verdict = judge(await this.#transport.exchange(endpoint + API_PREFIX + spec.path, body, this.#headers(token), signal));
+    } catch (error) {
+      const applied = error instanceof TransportError && !error.sent ? 'no' : 'maybe';
+      return { kind: 'failed', applied, reason: ensureError(error).message };
+    }
+    if (verdict.kind === 'unavailable') return { kind: 'failed', applied: verdict.applied, reason: verdict.message };
+    if (verdict.kind === 'ok') {
+      if (!this.guard.admit(verdict.answer.header, spec.consensus, sentRevision)) {
+        return { kind: 'failed', applied: 'maybe', reason: `stale answer of raft term ${verdict.answer.header.raft_term}` };
+      }
+      if (spec.consensus) this.pool.answered(endpoint, askedAtMs);
+    }
+    return { kind: 'answer', value: verdict };
+  }
+
+  #headers(token: string | null): Record<string, string> {
+    return token === null ? REQUIRE_LEADER : { ...REQUIRE_LEADER, authorization: token };
+  }
+
+  #refused(verdict: Verdict & { message: string }): DcsError {
+    if (verdict.kind === 'refused') return refusal(verdict.message, verdict.mend);
+    return refusal(verdict.message, 'etcd asks for a user: set etcd3.username and etcd3.password (ETCD authentication is on).');
+  }
+
+  #unreachable(spec: CallSpec, result: RaceResult<Verdict> & { kind: 'timeout' }): DcsError {
+    const reasons = [...result.reasons].map(([endpoint, reason]) => `${endpoint}: ${reason}`).join('; ');
+    const message = `etcd did not answer ${spec.path} within ${Math.round(spec.timeoutMs)} ms (${reasons || 'no endpoint known'})`;
+    return new DcsError('DCS_UNREACHABLE', message, {
+      mend: 'Check that a majority of the etcd members runs and can be reached from here.',
+    });
+  }
+}
+
+function repeatsFor(verdict: Verdict & { readonly message: string }): number {
+  if (verdict.kind === 'token' || verdict.kind === 'auth-off') return TOKEN_RETRIES;
+  return verdict.message.includes('permission denied') ? PERMISSION_RETRIES : 0;
+}

@@ -1,0 +1,37 @@
+/** The leader key: plain text, the name of its holder, on the holder's lease. Transactions as in docs/wire.md. */
+import type { CallOptions } from '../../ports/dcs.ts';
+import type { Gateway } from './gateway.ts';
+import { memberKey } from './keys.ts';
+import { nestedSuccess, storedIn, type Transactions } from './txn.ts';
+
+const LEADER = 'leader';
+
+/**
+ * Creates the key if there is none. True also if it already holds our name on our lease: an earlier request whose reply was lost.
+ * After DCS_UNREACHABLE a copy may still take effect late, until the member writes its own key again or the lease ends; whoever finds
+ * himself named in a read of the cluster is the holder.
+ */
+export function acquireLeader(keys: Transactions, name: string, leaseId: string, options: CallOptions): Promise<boolean> {
+  return keys.create(LEADER, name, leaseId, memberKey(name), options);
+}
+
+/** Both branches may be repeated: the second copy finds our name and puts the same again. */
+export async function attachLeader(keys: Transactions, name: string, leaseId: string, options: CallOptions): Promise<boolean> {
+  const put = keys.put(LEADER, name, leaseId);
+  const createIfAbsent = { request_txn: { compare: [keys.absent(LEADER)], success: [put] } };
+  const outcome = await keys.run([keys.valueIs(LEADER, name)], [put], [createIfAbsent], options);
+  return outcome.succeeded || nestedSuccess(outcome.responses[0]);
+}
+
+/**
+ * Deletes the key if it holds `name`. When a copy with an unknown fate was sent and the key is absent now, or somebody's who took it after
+ * the call began, that copy has deleted it (or the lease ran out meanwhile, which comes to the same): true.
+ */
+export async function releaseLeader(gateway: Gateway, keys: Transactions, name: string, options: CallOptions): Promise<boolean> {
+  const known = gateway.guard.revision;
+  const outcome = await keys.run([keys.valueIs(LEADER, name)], [keys.delete(LEADER)], [keys.get(LEADER)], options);
+  if (outcome.succeeded) return true;
+  if (!outcome.maybeApplied) return false;
+  const stored = storedIn(outcome.responses[0]);
+  return stored === null || stored.createRevision > known;
+}

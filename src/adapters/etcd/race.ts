@@ -1,0 +1,146 @@
+/**
+ * One call over many endpoints under one deadline.
+ *
+ * The best endpoint is asked first. If it has not answered after a fraction of the time, the next one is asked as well, and the first is
+ * left running: a slow cluster still gets its whole time, a dead or frozen member costs only the fraction. An endpoint that fails at once
+ * is followed by the next at once; when all have failed, they are asked again after a growing pause, until the deadline.
+ *
+ * Several copies of a request may thus be under way. Whoever sends a write must be able to tell from the answer whether an earlier copy
+ * took effect: `maybeApplied` says that there was one whose fate is not known.
+ */
+import type { Clock } from '../../ports/clock.ts';
+import { ensureError } from '../../support/errors.ts';
+
+export type Attempt<T> =
+  | { readonly kind: 'answer'; readonly value: T }
+  /** Another endpoint may do better. `applied: 'no'` only when the request certainly took no effect. */
+  | { readonly kind: 'failed'; readonly applied: 'no' | 'maybe'; readonly reason: string };
+
+export interface RaceOptions<T> {
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  /** Best first; asked again for every launch, as the list may change meanwhile. */
+  readonly endpoints: () => readonly string[];
+  /** Must settle soon after the signal aborts. A rejection counts as failed with an unknown effect. */
+  readonly attempt: (endpoint: string, signal: AbortSignal) => Promise<Attempt<T>>;
+  readonly onFailed: (endpoint: string, reason: string) => void;
+  /** Ends the race at once, as a timeout. */
+  readonly abandon: AbortSignal;
+}
+
+export type RaceResult<T> =
+  | { readonly kind: 'answer'; readonly value: T; readonly endpoint: string; readonly maybeApplied: boolean }
+  | { readonly kind: 'timeout'; readonly reasons: ReadonlyMap<string, string>; readonly maybeApplied: boolean };
+
+const STAGGER_MAX_MS = 400;
+const PAUSE_FIRST_MS = 25;
+const PAUSE_MAX_MS = 400;
+
+/** Never rejects. */
+export function race<T>(options: RaceOptions<T>): Promise<RaceResult<T>> {
+  return new Promise((resolve) => new Race(options, resolve).start());
+}
+
+class Race<T> {
+  readonly #options: RaceOptions<T>;
+  readonly #settle: (result: RaceResult<T>) => void;
+  readonly #running = new Map<string, AbortController>();
+  readonly #reasons = new Map<string, string>();
+  #tried = new Set<string>();
+  #round = 0;
+  #maybeApplied = false;
+  #done = false;
+  /** Null: nothing is planned, as every endpoint has an attempt under way. */
+  #cancelPlan: (() => void) | null = null;
+  #cancelDeadline: () => void = () => {};
+
+  constructor(options: RaceOptions<T>, settle: (result: RaceResult<T>) => void) {
+    this.#options = options;
+    this.#settle = settle;
+  }
+
+  start(): void {
+    this.#cancelDeadline = this.#options.clock.timer(Math.max(0, this.#options.timeoutMs), () => this.#giveUp());
+    if (this.#options.abandon.aborted) this.#giveUp();
+    else this.#options.abandon.addEventListener('abort', this.#giveUp, { once: true });
+    this.#step();
+  }
+
+  /** Asks the next endpoint of this round and plans what follows if it stays silent. */
+  #step(): void {
+    if (this.#done) return;
+    const next = this.#untried()[0];
+    if (next !== undefined) {
+      this.#tried.add(next);
+      void this.#run(next);
+    }
+    if (this.#untried().length > 0) this.#plan(this.#staggerMs(), () => this.#step());
+    else this.#plan(this.#pauseMs(), () => this.#newRound());
+  }
+
+  #newRound(): void {
+    this.#cancelPlan = null;
+    this.#tried = new Set();
+    const idle = this.#untried().length > 0;
+    if (!idle && this.#options.endpoints().length > 0) return;
+    this.#round++;
+    this.#step();
+  }
+
+  #untried(): string[] {
+    return this.#options.endpoints().filter((endpoint) => !this.#running.has(endpoint) && !this.#tried.has(endpoint));
+  }
+
+  #plan(ms: number, then: () => void): void {
+    this.#cancelPlan?.();
+    this.#cancelPlan = this.#options.clock.timer(ms, then);
+  }
+
+  #staggerMs(): number {
+    return Math.min(STAGGER_MAX_MS, this.#options.timeoutMs / (this.#options.endpoints().length + 1));
+  }
+
+  #pauseMs(): number {
+    const pause = Math.min(PAUSE_MAX_MS, PAUSE_FIRST_MS * 2 ** Math.min(10, this.#round));
+    return pause * (0.75 + this.#options.clock.random() / 2);
+  }
+
+  async #run(endpoint: string): Promise<void> {
+    const controller = new AbortController();
+    this.#running.set(endpoint, controller);
+    const result = await this.#options
+      .attempt(endpoint, controller.signal)
+      .catch((error): Attempt<T> => ({ kind: 'failed', applied: 'maybe', reason: ensureError(error).message }));
+    if (this.#done) return;
+    this.#running.delete(endpoint);
+    if (result.kind === 'failed') {
+      if (result.applied === 'maybe') this.#maybeApplied = true;
+      this.#reasons.set(endpoint, result.reason);
+      this.#options.onFailed(endpoint, result.reason);
+      if (this.#untried().length > 0) this.#step();
+      else if (this.#cancelPlan === null) this.#plan(this.#pauseMs(), () => this.#newRound());
+      return;
+    }
+    // Whoever was asked and is still silent is slower than a fraction of the call: it goes behind the others.
+    const slow = [...this.#running.keys()];
+    this.#finish({ ...result, endpoint, maybeApplied: this.#maybeApplied || slow.length > 0 });
+    for (const other of slow) this.#options.onFailed(other, `slower than ${endpoint}`);
+  }
+
+  #giveUp = (): void => {
+    if (this.#done) return;
+    const silent = [...this.#running.keys()];
+    for (const endpoint of silent) this.#reasons.set(endpoint, 'no answer in time');
+    this.#finish({ kind: 'timeout', reasons: this.#reasons, maybeApplied: this.#maybeApplied || silent.length > 0 });
+    for (const endpoint of silent) this.#options.onFailed(endpoint, 'no answer in time');
+  };
+
+  #finish(result: RaceResult<T>): void {
+    this.#done = true;
+    this.#cancelPlan?.();
+    this.#cancelDeadline();
+    this.#options.abandon.removeEventListener('abort', this.#giveUp);
+    this.#settle(result);
+    for (const controller of this.#running.values()) controller.abort();
+  }
+}

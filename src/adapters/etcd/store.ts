@@ -1,0 +1,165 @@
+/**
+ * The Dcs port over etcd's v3 JSON gateway (etcd 3.4 and newer). Formats of the keys: docs/wire.md.
+ * How endpoints are chosen is in race.ts, what an answer means in answers.ts, how writes survive a lost reply in txn.ts.
+ */
+import type { EtcdSettings } from '../../core/settings.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { CallOptions, Dcs } from '../../ports/dcs.ts';
+import type { Log } from '../../ports/log.ts';
+import { stringifyCompact } from '../../support/big-json.ts';
+import type { KeyValue } from './answers.ts';
+import { decodeCluster } from './decode.ts';
+import { compareNames } from './decode-values.ts';
+import { encodeFailover, encodeStatus, encodeSync } from './encode.ts';
+import { Gateway } from './gateway.ts';
+import { checkHealth } from './health.ts';
+import { clusterPrefix, decodeText, encodePrefixEnd, encodeText, memberKey, namespacePrefix, scopeOf } from './keys.ts';
+import { acquireLeader, attachLeader, releaseLeader } from './leader-key.ts';
+import { grantLease, keepLeaseAlive, revokeLease } from './leases.ts';
+import { Progress } from './progress.ts';
+import { Transactions } from './txn.ts';
+import { PrefixWatch, type WatchTimings } from './watch.ts';
+
+export interface EtcdDcsOptions {
+  readonly settings: EtcdSettings;
+  readonly scope: string;
+  readonly namespace: string;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** For tests; the defaults suit everything else. */
+  readonly watchTimings?: WatchTimings;
+}
+
+export interface ListScopesOptions extends CallOptions {
+  readonly settings: EtcdSettings;
+  readonly namespace: string;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+/** Connects to nothing yet. Throws RegentError DCS_TLS_FILE when a certificate file cannot be read. */
+export function createEtcdDcs(options: EtcdDcsOptions): Dcs {
+  const gateway = new Gateway(options);
+  const progress = new Progress();
+  const prefix = clusterPrefix(options.namespace, options.scope);
+  const keys = new Transactions(gateway, progress, prefix);
+  const watches = new Set<PrefixWatch>();
+  return {
+    ...leaseCalls(gateway, keys),
+    ...memberCalls(keys),
+    ...clusterCalls(keys),
+    read: async ({ timeoutMs }) => {
+      const kvs = await readRange(gateway, { key: encodeText(prefix), range_end: encodePrefixEnd(prefix) }, timeoutMs);
+      for (const kv of kvs.list) progress.changed(BigInt(kv.mod_revision ?? '0'));
+      return decodeCluster(prefix, kvs.list, kvs.revision);
+    },
+    watch: (listener) => {
+      const { log, clock, watchTimings } = options;
+      const watch = new PrefixWatch({
+        gateway,
+        progress,
+        prefix,
+        log,
+        clock,
+        listener,
+        ...(watchTimings ? { timings: watchTimings } : {}),
+      });
+      watches.add(watch);
+      return {
+        close: () => {
+          watch.close();
+          watches.delete(watch);
+        },
+      };
+    },
+    health: (call) => checkHealth(gateway, prefix, call),
+    close: () => {
+      for (const watch of watches) watch.close();
+      watches.clear();
+      gateway.close();
+    },
+  };
+}
+
+/** Names of all clusters under the namespace, sorted. Throws DcsError. */
+export async function listScopes(options: ListScopesOptions): Promise<readonly string[]> {
+  const gateway = new Gateway(options);
+  const prefix = namespacePrefix(options.namespace);
+  try {
+    const range = { key: encodeText(prefix), range_end: encodePrefixEnd(prefix), keys_only: true };
+    const { list } = await readRange(gateway, range, options.timeoutMs);
+    const scopes = list.map((kv) => scopeOf(prefix, decodeText(kv.key))).filter((scope) => scope !== null);
+    return [...new Set(scopes)].sort(compareNames);
+  } finally {
+    gateway.close();
+  }
+}
+
+async function readRange(
+  gateway: Gateway,
+  range: Record<string, unknown>,
+  timeoutMs: number,
+): Promise<{ list: KeyValue[]; revision: string }> {
+  const body = { ...range, serializable: false };
+  const { answer } = await gateway.call({ path: '/kv/range', body, timeoutMs, consensus: true });
+  const list = Array.isArray(answer['kvs']) ? (answer['kvs'] as KeyValue[]) : [];
+  return { list, revision: answer.header.revision ?? '0' };
+}
+
+function leaseCalls(gateway: Gateway, keys: Transactions) {
+  return {
+    grantLease: (ttlSeconds, call) => grantLease(gateway, ttlSeconds, call),
+    keepAlive: (leaseId, call) => keepLeaseAlive(gateway, leaseId, call),
+    revokeLease: (leaseId, call) => revokeLease(gateway, leaseId, call),
+    acquireLeader: (name, leaseId, call) => acquireLeader(keys, name, leaseId, call),
+    attachLeader: (name, leaseId, call) => attachLeader(keys, name, leaseId, call),
+    releaseLeader: (name, call) => releaseLeader(gateway, keys, name, call),
+  } satisfies Partial<Dcs>;
+}
+
+function memberCalls(keys: Transactions) {
+  return {
+    putMember: async (name, value, leaseId, call) => {
+      await keys.overwrite(memberKey(name), stringifyCompact(value), leaseId, call);
+    },
+    deleteMember: (name, call) => keys.remove(memberKey(name), call),
+    raceInitialize: (leaseId, call) => keys.create('initialize', '', leaseId, null, call),
+    writeInitialize: async (systemIdentifier, onlyIfAbsent, call) => {
+      if (onlyIfAbsent) return keys.create('initialize', systemIdentifier, null, null, call);
+      await keys.overwrite('initialize', systemIdentifier, null, call);
+      return true;
+    },
+    clearInitialize: (call) => keys.remove('initialize', call),
+  } satisfies Partial<Dcs>;
+}
+
+function clusterCalls(keys: Transactions) {
+  return {
+    writeConfig: async (data, expected, call) => {
+      const value = stringifyCompact(data);
+      const revision = expected
+        ? await keys.replace('config', value, expected.modRevision, call)
+        : await keys.overwrite('config', value, null, call);
+      return revision === null ? null : String(revision);
+    },
+    writeFailover: async (wish, expected, call) => {
+      const value = encodeFailover(wish);
+      if (expected) return (await keys.replace('failover', value, expected.modRevision, call)) !== null;
+      await keys.overwrite('failover', value, null, call);
+      return true;
+    },
+    writeSync: async (value, expected, call) => {
+      const text = encodeSync(value);
+      if (!expected) return keys.create('sync', text, null, null, call);
+      return (await keys.replace('sync', text, expected.modRevision, call)) !== null;
+    },
+    deleteSync: (expected, call) => keys.removeRevision('sync', expected.modRevision, call),
+    writeStatus: async (value, call) => {
+      await keys.overwrite('status', encodeStatus(value), null, call);
+    },
+    writeHistory: async (value, call) => {
+      await keys.overwrite('history', stringifyCompact(value), null, call);
+    },
+    removeCluster: (call) => keys.removeAll(call),
+  } satisfies Partial<Dcs>;
+}
