@@ -148,7 +148,12 @@ function quorumStep(c: Context, current: SyncNames, active: readonly Standby[]):
   const target: SyncNames = { method: 'quorum', count: Math.max(count, 1), names };
   const settled = formatSyncNames(target) === c.o.pg.sql?.synchronousStandbyNames;
   const safeVoters = union(voters, formerLeader, inForce, wantedNames);
-  const safeQuorum = Math.max(0, safeVoters.length - (settled ? realCount : Math.min(inForceCount, realCount)));
+  // How many copies of a commit the election may count on: no more than the setting in force asks for, and, until those who confirm under it have
+  // caught up with what was acknowledged before it, no more than /sync counted on so far.
+  const trusted = isOurs ? sync.standbys.length - sync.quorum : 0;
+  const inForceHolds = (confirmed(c, named(active, inForce))?.length ?? 0) >= inForceCount;
+  const copies = Math.min(inForceHolds ? inForceCount : Math.min(inForceCount, trusted), realCount);
+  const safeQuorum = Math.max(0, safeVoters.length - copies);
   const covered = isOurs && safeVoters.length === sync.standbys.length && sync.quorum >= safeQuorum;
   if (!settled) {
     if (!covered) return writeSync(c, safeQuorum, safeVoters, 'making the election careful enough for the old and the new synchronous set');
@@ -156,10 +161,7 @@ function quorumStep(c: Context, current: SyncNames, active: readonly Standby[]):
   }
   const finalQuorum = wantedNames.length - realCount;
   if (isOurs && sameNames(sync.standbys, wantedNames) && sync.quorum === finalQuorum) return done;
-  const caughtUp = confirmed(
-    c,
-    active.filter((standby) => wantedNames.some((name) => sameName(name, standby.name))),
-  );
+  const caughtUp = confirmed(c, named(active, wantedNames));
   if (realCount > 0 && (caughtUp === null || caughtUp.length < realCount)) {
     if (!isOurs || !covered) return writeSync(c, safeQuorum, safeVoters, 'taking the synchronous set over as leader');
     return { effects: [], because: 'waiting for the new synchronous standbys to catch up', waiting: true };
@@ -171,6 +173,9 @@ function quorumStep(c: Context, current: SyncNames, active: readonly Standby[]):
     `any ${realCount} of ${wantedNames.join(', ') || 'nobody'} now hold every acknowledged commit`,
   );
 }
+
+const named = (standbys: readonly Standby[], names: readonly string[]) =>
+  standbys.filter((standby) => names.some((name) => sameName(name, standby.name)));
 
 /** Everybody who streams; nofailover nodes only to fill up the wanted number. */
 function quorumNames(c: Context, active: readonly Standby[]): readonly string[] {

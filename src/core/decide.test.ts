@@ -1,0 +1,286 @@
+import { describe, expect, it } from 'vitest';
+import { control, lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../test/support/build.ts';
+import { decide } from './decide.ts';
+import type { Memory } from './model.ts';
+
+const source = (over = {}) => ({
+  name: 'b',
+  systemIdentifier: '7301234567890123456',
+  timeline: 2,
+  lsn: lsn(2000),
+  inRecovery: false,
+  history: [{ timeline: 1, switchLsn: lsn(1100), reason: 'x' }],
+  ...over,
+});
+const leaderB = view({ leaderName: 'b' });
+const mine = view({ leaderName: 'a' });
+const failures = (kind: string, count: number): Partial<Memory> => ({ failures: { [kind]: { count, lastAtMs: 9_900, message: 'why' } } });
+
+/** situation, facts, expected rule, expected effects (kinds, or job kinds) */
+const table: ReadonlyArray<readonly [string, Scene, string, readonly string[], Partial<Memory>?]> = [
+  ['etcd silent, lease good', { view: null, pg: pg.primary() }, 'fence.wait-for-etcd', []],
+  ['etcd silent, lease over', { view: null, pg: pg.primary(), nowMs: 33_001 }, 'fence.lease-ended', ['cancel-job', 'demote-now']],
+  ['etcd silent, standby', { view: null, nowMs: 99_000 }, 'fence.wait-for-etcd', []],
+  [
+    'etcd silent, starting as a primary, lease over',
+    { view: null, pg: pg.starting(), nowMs: 40_000 },
+    'fence.lease-ended',
+    ['cancel-job', 'demote-now'],
+  ],
+  [
+    'etcd silent, starting as a standby',
+    { view: null, pg: pg.starting({ standbySignal: true }), nowMs: 40_000 },
+    'fence.wait-for-etcd',
+    [],
+  ],
+  [
+    'etcd silent and paused',
+    { view: null, pg: pg.primary(), nowMs: 40_000, settings: settings('a', { dynamic: { pause: true } }) },
+    'fence.wait-for-etcd',
+    [],
+  ],
+  ['another leads, we are primary', { view: leaderB, pg: pg.primary() }, 'fence.other-leader', ['cancel-job', 'demote-now']],
+  ['our key, older lease', { view: view({ leaderName: 'a', leaderLease: 'old' }), pg: pg.primary() }, 'fence.attach', ['attach-leader']],
+  ['crash recovery without the key', { view: view(), pg: pg.starting() }, 'fence.opening-unlocked', ['cancel-job', 'demote-now']],
+  [
+    'promotion without the key',
+    { view: leaderB, pg: pg.standby(), job: { job: { kind: 'promote', syncNames: null }, startedAtMs: 1 } },
+    'fence.job-without-lock',
+    ['cancel-job', 'demote-now'],
+  ],
+  [
+    'no data, nobody initialized',
+    { view: view({ initialize: null, members: [] }), pg: pg.none },
+    'data.bootstrap',
+    ['race-initialize', 'bootstrap'],
+  ],
+  ['no data, another initializes', { view: view({ initialize: '', members: [] }), pg: pg.none }, 'data.wait', []],
+  ['no data, a primary leads', { view: leaderB, pg: pg.none }, 'data.clone', ['clone']],
+  ['no data, leader not promoted yet', { view: { ...leaderB, members: [member('b')] }, pg: pg.none }, 'data.wait', []],
+  ['no data but leader', { view: mine, pg: pg.none }, 'data.released', ['release-leader']],
+  ['data of another cluster', { view: { ...leaderB, initialize: '9999999999999' }, pg: pg.standby() }, 'data.other-cluster', ['exit']],
+  [
+    'existing primary, empty etcd',
+    { view: view({ initialize: null }), pg: pg.primary() },
+    'data.adopt',
+    ['write-initialize', 'run-callback'],
+  ],
+  ['existing standby, empty etcd', { view: view({ initialize: null }), pg: pg.standby() }, 'data.standby-uninitialized', ['run-callback']],
+  ['interrupted clone', { view: leaderB, pg: { ...pg.none, dataDir: 'incomplete', incompleteWork: 'clone' } }, 'data.clone', ['clone']],
+  [
+    'interrupted rewind',
+    { view: leaderB, pg: { ...pg.stopped(), dataDir: 'incomplete', incompleteWork: 'rewind' } },
+    'stopped.rewind-again',
+    ['rewind'],
+  ],
+  [
+    'interrupted rewind, nobody leads',
+    { view: view(), pg: { ...pg.stopped(), dataDir: 'incomplete', incompleteWork: 'rewind' } },
+    'stopped.rewind-again',
+    [],
+  ],
+  ['crashed leader', { view: mine, pg: pg.stopped({ state: 'in production' }) }, 'stopped.restart-primary', ['start']],
+  [
+    'crashed leader, primary_start_timeout 0',
+    {
+      view: mine,
+      pg: pg.stopped({ state: 'in production' }),
+      peers: peers(peer('b')),
+      settings: settings('a', { dynamic: { primaryStartTimeoutSeconds: 0 } }),
+    },
+    'stopped.give-up',
+    ['release-leader'],
+  ],
+  [
+    'crashed leader, start failed',
+    { view: mine, pg: pg.stopped({ state: 'in production' }), peers: peers(peer('b')) },
+    'stopped.give-up',
+    ['release-leader'],
+    failures('start', 1),
+  ],
+  [
+    'crashed leader, start failed, nobody else',
+    { view: mine, pg: pg.stopped({ state: 'in production' }), peers: peers() },
+    'stopped.start-failed',
+    [],
+    failures('start', 1),
+  ],
+  ['old primary, leader not asked yet', { view: leaderB, pg: pg.stopped() }, 'stopped.leader-not-ready', []],
+  ['old primary, in order, prefix', { view: leaderB, pg: pg.stopped(), source: source() }, 'stopped.start-standby', ['start']],
+  ['old primary, crashed', { view: leaderB, pg: pg.stopped({ state: 'in production' }), source: source() }, 'stopped.diverged', ['rewind']],
+  [
+    'old primary, wrote past the switch',
+    { view: leaderB, pg: pg.stopped({ checkpointLsn: lsn(1100) }), source: source() },
+    'stopped.diverged',
+    ['rewind'],
+  ],
+  [
+    'rewind failed three times, may remove',
+    {
+      view: leaderB,
+      pg: pg.stopped({ state: 'in production' }),
+      source: source(),
+      settings: settings('a', { postgresql: { removeDataDirectoryOnRewindFailure: true } }),
+    },
+    'stopped.diverged',
+    ['reinitialize'],
+    failures('rewind', 3),
+  ],
+  [
+    'rewind failed three times, may not remove',
+    { view: leaderB, pg: pg.stopped({ state: 'in production' }), source: source() },
+    'stopped.diverged',
+    [],
+    failures('rewind', 3),
+  ],
+  [
+    'stopped standby',
+    { view: leaderB, pg: pg.stopped({ state: 'shut down in recovery', minRecoveryLsn: lsn(1000) }, { standbySignal: true }) },
+    'stopped.start-standby',
+    ['start'],
+  ],
+  ['stopped, nobody leads', { view: view(), pg: pg.stopped({ state: 'in production' }) }, 'stopped.start-for-race', ['start']],
+  ['primary leads', { view: mine, pg: pg.primary() }, 'primary.leader', ['write-status', 'run-callback']],
+  ['primary, key gone', { view: view(), pg: pg.primary() }, 'primary.acquire', ['acquire-leader']],
+  [
+    'primary, key gone, cluster moved on',
+    { view: view({ history: [{ timeline: 1, switchLsn: lsn(900), reason: 'x' }] }), pg: pg.primary() },
+    'primary.outdated',
+    ['demote-now'],
+  ],
+  [
+    'primary, key gone, another primary',
+    { view: view(), pg: pg.primary(), peers: peers(peer('b', { inRecovery: false })) },
+    'primary.outdated',
+    ['demote-now'],
+  ],
+  ['primary, guard lost', { view: mine, pg: pg.primary(), guardHealthy: false }, 'primary.guard', ['demote-now', 'release-leader']],
+  ['standby leads', { view: mine, pg: pg.standby() }, 'standby.promote', ['promote']],
+  [
+    'standby leads, promotion failed',
+    { view: mine, pg: pg.standby() },
+    'standby.promotion-failed',
+    ['release-leader'],
+    failures('promote', 1),
+  ],
+  [
+    'standby leads, replay paused',
+    { view: mine, pg: pg.standby({ replayPaused: true }) },
+    'standby.replay-paused',
+    ['resume-replay', 'run-callback'],
+  ],
+  ['standby follows', { view: leaderB, pg: pg.standby({ primaryConninfo: 'host=b port=5432' }) }, 'standby.follow', ['run-callback']],
+  [
+    'standby follows the wrong one',
+    { view: leaderB, pg: pg.standby({ primaryConninfo: 'host=c port=5432' }) },
+    'standby.follow',
+    ['apply-config', 'run-callback'],
+  ],
+  [
+    'standby past the switch',
+    { view: leaderB, pg: pg.standby({ receiveLsn: lsn(1200) }), source: source() },
+    'standby.diverged',
+    ['rewind'],
+  ],
+  ['free key, healthiest', { view: view(), peers: peers(peer('b'), peer('c')) }, 'standby.race', ['acquire-leader']],
+  ['free key, somebody is ahead', { view: view(), peers: peers(peer('b', { lsn: lsn(1001) })) }, 'standby.race', ['run-callback']],
+  [
+    'free key, paused',
+    { view: view(), settings: settings('a', { dynamic: { pause: true } }), peers: peers() },
+    'paused.standby-unlocked',
+    ['run-callback'],
+  ],
+  [
+    'paused primary leads',
+    { view: mine, pg: pg.primary(), settings: settings('a', { dynamic: { pause: true } }) },
+    'paused.primary',
+    ['write-status', 'run-callback'],
+  ],
+  [
+    'ending, primary up',
+    { view: mine, pg: pg.primary(), wishes: { shutdown: true, restart: null, reinitialize: null } },
+    'shutdown.stop',
+    ['handover'],
+  ],
+  [
+    'ending, down, key ours',
+    { view: mine, pg: pg.stopped(), wishes: { shutdown: true, restart: null, reinitialize: null } },
+    'shutdown.release',
+    ['release-leader'],
+  ],
+  [
+    'ending, down',
+    { view: view(), pg: pg.stopped(), wishes: { shutdown: true, restart: null, reinitialize: null } },
+    'shutdown.exit',
+    ['exit'],
+  ],
+  [
+    'ending without etcd',
+    { view: null, pg: pg.standby(), wishes: { shutdown: true, restart: null, reinitialize: null } },
+    'shutdown.stop',
+    ['handover'],
+  ],
+  [
+    'restart wished',
+    { view: mine, pg: pg.primary(), wishes: { shutdown: false, restart: { timeoutMs: null }, reinitialize: null } },
+    'wish.restart',
+    ['restart'],
+  ],
+  [
+    'reinit wished',
+    { view: leaderB, pg: pg.standby(), wishes: { shutdown: false, restart: null, reinitialize: { fromLeader: false } } },
+    'wish.reinitialize',
+    ['reinitialize'],
+  ],
+  [
+    'reinit wished of the leader',
+    { view: mine, pg: pg.primary(), wishes: { shutdown: false, restart: null, reinitialize: { fromLeader: false } } },
+    'primary.leader',
+    ['write-status', 'run-callback'],
+  ],
+];
+
+describe('decide', () => {
+  it.each(table)('%s', (_name, scene, rule, expected, remembered) => {
+    const decision = decide(observation(scene), memory(remembered));
+    const kinds = decision.effects.map((effect) => (effect.kind === 'start-job' ? effect.job.kind : effect.kind));
+    expect({ rule: decision.rule, kinds }).toEqual({ rule, kinds: expected });
+  });
+
+  it('hands over to the named candidate only while it is able', () => {
+    const wish = { leader: 'a', candidate: 'b', scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
+    const scene = { view: { ...mine, failover: wish }, pg: pg.primary() };
+    const good = decide(observation({ ...scene, peers: peers(peer('b'), peer('c')) }), memory());
+    expect(good.effects).toEqual([{ kind: 'start-job', job: { kind: 'handover', action: 'switchover', candidate: 'b' } }]);
+    const bad = decide(observation({ ...scene, peers: peers(peer('c')) }), memory());
+    expect(bad.effects[0]).toEqual({ kind: 'clear-failover', expected: wish });
+    expect(bad.because).toContain('b is not able to take over');
+  });
+
+  it('waits for the hour of a scheduled switchover', () => {
+    const wish = { leader: 'a', candidate: null, scheduledAtMs: 1_800_000_060_000, scheduledAt: 'then', modRevision: '9' };
+    const decision = decide(observation({ view: { ...mine, failover: wish }, pg: pg.primary(), peers: peers(peer('b')) }), memory());
+    expect(decision.rule).toBe('leader.switchover');
+    expect(decision.effects.some((effect) => effect.kind === 'start-job')).toBe(false);
+    expect(decision.wakeAtMs).toBe(70_000);
+  });
+
+  it('puts /sync on the new leader before the promotion', () => {
+    const sync = { leader: 'b', quorum: 1, standbys: ['a', 'c'], modRevision: '8' };
+    const o = observation({
+      view: { ...mine, sync },
+      pg: pg.standby(),
+      settings: settings('a', { dynamic: { synchronousMode: 'quorum' } }),
+    });
+    expect(decide(o, memory()).effects).toEqual([
+      { kind: 'write-sync', leader: 'a', quorum: 1, standbys: ['b', 'c'], expected: sync },
+      { kind: 'start-job', job: { kind: 'promote', syncNames: 'ANY 1 (b,c)' } },
+    ]);
+  });
+
+  it('counts a start of a crashed primary that was a standby before as a standby’s', () => {
+    const stopped = pg.stopped({ ...control({ state: 'in archive recovery' }) }, { standbySignal: true });
+    const decision = decide(observation({ view: mine, pg: stopped }), memory());
+    expect(decision.rule).toBe('stopped.start-own-leader');
+  });
+});

@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import { control, lsn, pg } from '../../test/support/build.ts';
+import { compareHistories, divergenceFrom, stoppedPosition } from './divergence.ts';
+
+const entry = (timeline: number, at: number) => ({ timeline, switchLsn: lsn(at), reason: 'x' });
+const source = (timeline: number, history: ReturnType<typeof entry>[], over = {}) => ({
+  name: 'b',
+  systemIdentifier: '7301234567890123456',
+  timeline,
+  lsn: lsn(9000),
+  history,
+  inRecovery: false,
+  ...over,
+});
+const at = (timeline: number, position: number, over = {}) => ({
+  timeline,
+  lsn: lsn(position),
+  atRecordStart: false,
+  open: false,
+  ...over,
+});
+
+describe('compareHistories', () => {
+  it.each([
+    ['same timeline, same history', at(2, 500), [entry(1, 100)], source(2, [entry(1, 100)]), 'prefix'],
+    ['same number, other history (M13)', at(2, 500), [entry(1, 100)], source(2, [entry(1, 200)]), 'diverged'],
+    ['older timeline, before the switch', at(1, 100), [], source(2, [entry(1, 100)]), 'prefix'],
+    ['older timeline, past the switch', at(1, 101), [], source(2, [entry(1, 100)]), 'diverged'],
+    ['two timelines behind', at(1, 100), [], source(3, [entry(1, 100), entry(2, 300)]), 'prefix'],
+    ['on a timeline the source never had', at(2, 150), [entry(1, 120)], source(3, [entry(1, 100), entry(2, 300)]), 'diverged'],
+    ['ahead of the source', at(3, 150), [entry(1, 100), entry(2, 120)], source(2, [entry(1, 100)]), 'diverged'],
+    ['shutdown checkpoint before the switch', at(1, 99, { atRecordStart: true }), [], source(2, [entry(1, 100)]), 'prefix'],
+    ['a record that starts at the switch', at(1, 100, { atRecordStart: true }), [], source(2, [entry(1, 100)]), 'diverged'],
+    ['crashed: nobody knows where its WAL ends', at(1, 50, { open: true }), [], source(2, [entry(1, 100)]), 'diverged'],
+    ['crashed, nothing happened since', at(2, 50, { open: true }), [entry(1, 10)], source(2, [entry(1, 10)]), 'prefix'],
+  ] as const)('%s', (_name, local, history, from, expected) => {
+    expect(compareHistories(local, history, from)).toBe(expected);
+  });
+});
+
+describe('stoppedPosition', () => {
+  it('takes the recovery end of a standby', () => {
+    expect(stoppedPosition(control({ state: 'shut down in recovery', minRecoveryLsn: lsn(700), minRecoveryTimeline: 4 }))).toEqual(
+      at(4, 700),
+    );
+  });
+  it('takes the checkpoint of a primary, and says when more may follow', () => {
+    expect(stoppedPosition(control({ state: 'in production', checkpointLsn: lsn(5) }))).toEqual(
+      at(1, 5, { atRecordStart: true, open: true }),
+    );
+  });
+});
+
+describe('divergenceFrom', () => {
+  it('cannot tell without the source, or while the source itself recovers', () => {
+    expect(divergenceFrom(pg.stopped(), null)).toBe('unknown');
+    expect(divergenceFrom(pg.stopped(), source(1, [], { inRecovery: true }))).toBe('unknown');
+  });
+  it('takes another system for diverged', () => {
+    expect(divergenceFrom(pg.stopped(), source(1, [], { systemIdentifier: '1' }))).toBe('diverged');
+  });
+  it('counts what a standby received, not only what it replayed', () => {
+    expect(divergenceFrom(pg.standby({ receiveLsn: lsn(120), replayLsn: lsn(90) }), source(2, [entry(1, 100)]))).toBe('diverged');
+  });
+});

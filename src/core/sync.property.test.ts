@@ -1,0 +1,216 @@
+/**
+ * The synchronous set and the election, together: a primary `a` with three standbys, random commits, connects, losses and rounds.
+ * After every step the primary is imagined dead, for every set of survivors: whoever raceVerdict lets lead must hold every acknowledged commit.
+ */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { lsn, member, memory, observation, peer, peers, pg, settings, view, walsender } from '../../test/support/build.ts';
+import { raceVerdict } from './candidates.ts';
+import type { SyncKey } from './cluster.ts';
+import { contextOf } from './context.ts';
+import type { Memory } from './model.ts';
+import { remember } from './remember.ts';
+import { syncStep, takeover } from './sync.ts';
+import { formatSyncNames, parseSyncNames } from './sync-names.ts';
+
+const others = ['b', 'c', 'd'] as const;
+type Name = (typeof others)[number];
+type Mode = 'on' | 'quorum';
+
+/** PostgreSQL's processes take a reloaded setting over within this, each at its own moment. */
+const RELOAD_MS = 150;
+
+class World {
+  now = 10_000;
+  written = 1000;
+  acked = 1000;
+  names = '';
+  namesBefore = '';
+  changedAt = -1_000_000;
+  sync: SyncKey | null = null;
+  revision = 1;
+  memory: Memory = memory();
+  readonly connected = new Set<Name>();
+  readonly flushed: Record<Name, number> = { b: 1000, c: 1000, d: 1000 };
+  readonly mode: Mode;
+  readonly nodeCount: number;
+  readonly strict: boolean;
+
+  constructor(mode: Mode, nodeCount: number, strict: boolean) {
+    this.mode = mode;
+    this.nodeCount = nodeCount;
+    this.strict = strict;
+  }
+
+  settings(me: string) {
+    return settings(me, {
+      dynamic: { synchronousMode: this.mode, synchronousNodeCount: this.nodeCount, synchronousModeStrict: this.strict },
+    });
+  }
+
+  satisfied(setting: string, position: number): boolean {
+    const { method, count, names } = parseSyncNames(setting);
+    if (method === 'off') return true;
+    const confirming = names.filter((name) => this.flushed[name as Name] >= position && this.connected.has(name as Name));
+    if (method === 'quorum') return confirming.length >= count;
+    const chosen = names.filter((name) => this.connected.has(name as Name)).slice(0, count);
+    return chosen.length >= count && chosen.every((name) => this.flushed[name as Name] >= position);
+  }
+
+  acknowledge(): void {
+    const settings = this.now - this.changedAt < RELOAD_MS ? [this.names, this.namesBefore] : [this.names];
+    for (let position = this.acked + 1; position <= this.written; position++)
+      if (settings.some((setting) => this.satisfied(setting, position))) this.acked = position;
+  }
+
+  view(leaderName?: string) {
+    return {
+      ...view(leaderName === undefined ? {} : { leaderName }),
+      sync: this.sync,
+      members: ['a', ...others].map((name) => member(name)),
+    };
+  }
+
+  round(): void {
+    const senders = [...this.connected].map((name) => {
+      const named = parseSyncNames(this.names);
+      const syncState = !named.names.includes(name)
+        ? 'async'
+        : named.method === 'quorum'
+          ? 'quorum'
+          : named.names.indexOf(name) < named.count
+            ? 'sync'
+            : 'potential';
+      return walsender(name, { flushLsn: lsn(this.flushed[name]), syncState });
+    });
+    const o = observation({
+      me: 'a',
+      nowMs: this.now,
+      lease: { leaseId: 'lease-a', confirmedSentAtMs: this.now - 100, ttlSeconds: 30 },
+      view: this.view('a'),
+      pg: pg.primary({ flushLsn: lsn(this.written), synchronousStandbyNames: this.names, replication: senders }),
+      settings: this.settings('a'),
+    });
+    this.memory = remember(o, this.memory);
+    const step = syncStep(contextOf(o, this.memory));
+    for (const effect of step.effects) {
+      if (effect.kind === 'write-sync')
+        this.sync = { leader: effect.leader, quorum: effect.quorum, standbys: effect.standbys, modRevision: String(++this.revision) };
+      else if (effect.kind === 'set-sync-names') {
+        this.namesBefore = this.names;
+        this.names = effect.value;
+        this.changedAt = this.now;
+      } else throw new Error(`unexpected ${effect.kind}`);
+    }
+  }
+
+  /** The primary is gone; exactly these survive. Nobody who may lead misses anything acknowledged. */
+  check(): void {
+    for (let set = 1; set < 8; set++) {
+      const alive = others.filter((_, i) => set & (1 << i));
+      for (const me of alive) {
+        const o = observation({
+          me,
+          view: this.view(),
+          pg: pg.standby({ receiveLsn: lsn(this.flushed[me]), replayLsn: lsn(this.flushed[me]) }),
+          peers: peers(...alive.filter((name) => name !== me).map((name) => peer(name, { lsn: lsn(this.flushed[name]) }))),
+          settings: this.settings(me),
+        });
+        const verdict = raceVerdict(contextOf(o, memory()));
+        if (verdict.win && this.sync !== null) {
+          expect(
+            this.flushed[me],
+            `${me} of ${alive} may lead; ${JSON.stringify(this.sync)} names=${this.names} acked=${this.acked}`,
+          ).toBeGreaterThanOrEqual(this.acked);
+        }
+      }
+    }
+  }
+}
+
+type Step = { do: 'write'; n: number } | { do: 'flush' | 'connect' | 'lose'; who: Name } | { do: 'round' } | { do: 'wait'; ms: number };
+const who = fc.constantFrom(...others);
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('write' as const), n: fc.integer({ min: 1, max: 3 }) }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('flush' as const), who }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('connect' as const), who }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('lose' as const), who }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('round' as const) }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.constantFrom(20, 100, 250) }) },
+);
+
+function play(world: World, one: Step): void {
+  if (one.do === 'write') world.written += one.n;
+  else if (one.do === 'flush' && world.connected.has(one.who)) world.flushed[one.who] = world.written;
+  else if (one.do === 'connect') world.connected.add(one.who);
+  else if (one.do === 'lose') world.connected.delete(one.who);
+  else if (one.do === 'round') world.round();
+  else if (one.do === 'wait') world.now += one.ms;
+  world.acknowledge();
+  world.check();
+}
+
+describe.each(['quorum', 'on'] as const)('synchronous_mode %s', (mode) => {
+  it('never lets anybody lead who misses an acknowledged commit', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80 }), fc.integer({ min: 1, max: 2 }), fc.boolean(), (steps, nodeCount, strict) => {
+        const world = new World(mode, nodeCount, strict);
+        world.round();
+        for (const one of steps) play(world, one);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it('settles: with all connected and caught up, the wanted set is in force and nothing more is written', () => {
+    const world = new World(mode, 1, false);
+    for (const name of others) world.connected.add(name);
+    for (let i = 0; i < 20; i++) {
+      world.round();
+      world.now += 250;
+    }
+    const { revision, names } = world;
+    world.round();
+    expect(world.revision).toBe(revision);
+    expect(world.names).toBe(names);
+    expect(names).toBe(mode === 'quorum' ? 'ANY 1 (b,c,d)' : 'b');
+    expect(world.sync).toMatchObject(mode === 'quorum' ? { quorum: 2, standbys: ['b', 'c', 'd'] } : { quorum: 0, standbys: ['b'] });
+  });
+
+  it('lets the survivor lead when two of three nodes are left', () => {
+    const world = new World(mode, 1, false);
+    world.connected.add('b');
+    for (let i = 0; i < 10; i++) {
+      world.round();
+      world.now += 250;
+    }
+    const o = observation({ me: 'b', view: world.view(), peers: peers(), settings: world.settings('b') });
+    expect(raceVerdict(contextOf(o, memory()))).toMatchObject({ win: true });
+  });
+});
+
+describe('takeover', () => {
+  it('names the new leader, and keeps as many confirmations as the policy wants', () => {
+    const sync = { leader: 'a', quorum: 1, standbys: ['b', 'c'], modRevision: '3' };
+    const o = observation({ me: 'b', view: { ...view({ leaderName: 'b' }), sync }, settings: new World('quorum', 1, false).settings('b') });
+    expect(takeover(contextOf(o, memory()))).toEqual({
+      names: 'ANY 1 (a,c)',
+      effect: { kind: 'write-sync', leader: 'b', quorum: 1, standbys: ['a', 'c'], expected: sync },
+    });
+  });
+});
+
+describe('synchronous_standby_names', () => {
+  it('reads back what it writes', () => {
+    const names = fc.uniqueArray(
+      fc.stringMatching(/^[A-Za-z0-9_"\- ]{1,8}$/).filter((text) => text.trim() === text),
+      { minLength: 1, maxLength: 4 },
+    );
+    fc.assert(
+      fc.property(names, fc.integer({ min: 1, max: 3 }), fc.constantFrom('priority' as const, 'quorum' as const), (list, count, method) => {
+        const read = parseSyncNames(formatSyncNames({ method, count, names: list }));
+        expect(read).toEqual({ method, count, names: [...list].sort() });
+      }),
+    );
+  });
+});
