@@ -37,7 +37,10 @@ export class PostmasterWatch {
   /** Takes over a postmaster that was just spawned. */
   hold(process: HeldProcess, child: ChildProcess | null): void {
     this.drop();
-    if (this.closed) return process.release();
+    if (this.closed) {
+      process.release();
+      return;
+    }
     this.held = process;
     if (child) child.once('exit', () => this.lost(process));
     else this.look();

@@ -1,0 +1,86 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Log } from '../../ports/log.ts';
+import { clearIncomplete, inspectDataDir, markerPath, markIncomplete, removeDataDir } from './data-dir.ts';
+
+let root: string;
+let dataDir: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'regent-dir-'));
+  dataDir = join(root, 'data');
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+const silent = () => {};
+const log: Log = { debug: silent, info: silent, warning: silent, error: silent, critical: silent };
+
+function makeCluster(): void {
+  for (const path of ['global', 'pg_wal', 'pg_tblspc']) mkdirSync(join(dataDir, path), { recursive: true });
+  writeFileSync(join(dataDir, 'PG_VERSION'), '15\n');
+  writeFileSync(join(dataDir, 'global', 'pg_control'), 'x');
+}
+
+test('what a directory is', async () => {
+  expect(await inspectDataDir(dataDir)).toEqual({ state: 'missing', incompleteWork: null, major: null, standbySignal: false });
+  mkdirSync(dataDir);
+  expect((await inspectDataDir(dataDir)).state).toBe('missing');
+  writeFileSync(join(dataDir, 'notes'), '');
+  expect((await inspectDataDir(dataDir)).state).toBe('foreign');
+  makeCluster();
+  expect(await inspectDataDir(dataDir)).toMatchObject({ state: 'valid', major: 15, standbySignal: false });
+  writeFileSync(join(dataDir, 'standby.signal'), '');
+  expect(await inspectDataDir(dataDir)).toMatchObject({ state: 'valid', standbySignal: true });
+  rmSync(join(dataDir, 'global', 'pg_control'));
+  expect((await inspectDataDir(dataDir)).state).toBe('foreign');
+});
+
+test('interrupted work shows until it is cleared, whatever lies in the directory', async () => {
+  await markIncomplete(dataDir, 'rewind');
+  expect(await inspectDataDir(dataDir)).toMatchObject({ state: 'incomplete', incompleteWork: 'rewind' });
+  makeCluster();
+  await markIncomplete(`${dataDir}/`, 'clone');
+  expect(await inspectDataDir(dataDir)).toMatchObject({ state: 'incomplete', incompleteWork: 'clone', major: 15 });
+  writeFileSync(markerPath(dataDir), 'who wrote this');
+  expect(await inspectDataDir(dataDir)).toMatchObject({ state: 'incomplete', incompleteWork: 'rewind' });
+  await clearIncomplete(dataDir);
+  await clearIncomplete(dataDir);
+  expect((await inspectDataDir(dataDir)).state).toBe('valid');
+  expect(readdirSync(root)).toEqual(['data']);
+});
+
+test('a marker that cannot be written is an error with a mend', async () => {
+  await expect(markIncomplete(join(root, 'no', 'such', 'data'), 'clone')).rejects.toMatchObject({ code: 'DATA_DIR_MARK_FAILED' });
+});
+
+test.each([true, false])('put away (keepAside %s), with WAL and a tablespace elsewhere', async (keepAside) => {
+  makeCluster();
+  const wal = join(root, 'wal');
+  const space = join(root, 'space');
+  rmSync(join(dataDir, 'pg_wal'), { recursive: true });
+  mkdirSync(wal);
+  writeFileSync(join(wal, '000000010000000000000001'), '');
+  symlinkSync(wal, join(dataDir, 'pg_wal'));
+  mkdirSync(join(space, 'PG_15_202209061'), { recursive: true });
+  mkdirSync(join(space, 'PG_14_202107181'), { recursive: true });
+  symlinkSync(space, join(dataDir, 'pg_tblspc', '16384'));
+  mkdirSync(join(root, 'data.removed'));
+  writeFileSync(join(root, 'data.removed', 'older'), '');
+
+  await removeDataDir(dataDir, { keepAside, log });
+
+  expect(readdirSync(dataDir)).toEqual([]);
+  expect(readdirSync(wal)).toEqual([]);
+  expect(readdirSync(space)).toEqual(['PG_14_202107181']);
+  expect(existsSync(join(root, 'data.removed'))).toBe(keepAside);
+  if (keepAside) {
+    expect(readdirSync(join(root, 'data.removed'))).toContain('PG_VERSION');
+    expect(readdirSync(join(root, 'wal.removed'))).toEqual(['000000010000000000000001']);
+  }
+});
+
+test('nothing there is nothing to remove', async () => {
+  await removeDataDir(dataDir, { keepAside: true, log });
+  expect(readdirSync(root)).toEqual([]);
+});

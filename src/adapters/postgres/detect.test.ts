@@ -1,0 +1,70 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { findPostmaster, findServerProcesses, foreignPidInPidFile, HeldProcess, parsePidFile, parseProcStat } from './detect.ts';
+
+let directory: string;
+beforeEach(() => {
+  directory = realpathSync(mkdtempSync(join(tmpdir(), 'regent-detect-')));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+test('postmaster.pid of a running server', () => {
+  const text = '4711\n/var/lib/data\n1790000000\n5433\n/run/postgresql\nlocalhost\n  1234567         4\nready   \n';
+  expect(parsePidFile(text)).toEqual({
+    pid: 4711,
+    startTime: 1_790_000_000,
+    port: 5433,
+    socketDir: '/run/postgresql',
+    listenHost: 'localhost',
+    status: 'ready',
+  });
+});
+
+test('postmaster.pid at its beginning, without TCP, of single-user mode, and of nothing', () => {
+  expect(parsePidFile('4711\n/data\n1790000000\n5432\n')).toMatchObject({ pid: 4711, socketDir: null, listenHost: null, status: null });
+  expect(parsePidFile('4711\n/data\n1\n5432\n/tmp\n\n 1 2\nstandby \n')).toMatchObject({ listenHost: null, status: 'standby' });
+  for (const text of ['-4711\n/data\n', '', '\n', 'no number\n', '1\n/data\n']) expect(parsePidFile(text)).toBeNull();
+});
+
+test('a program name may look like fields', () => {
+  const fields = Array.from({ length: 30 }, (_, i) => String(100 + i));
+  expect(parseProcStat(`42 (a) S 7 (x) S 9 ${fields.join(' ')}`)).toEqual({ state: 'S', ppid: 9, startTicks: '117' });
+  expect(parseProcStat('42 (sh) S')).toBeNull();
+});
+
+test('a held process is known to be alive, stopped and gone, and its pid is not signalled afterwards', async () => {
+  const child = spawn('sleep', ['60'], { stdio: 'ignore' });
+  await once(child, 'spawn');
+  const held = HeldProcess.hold(child.pid!)!;
+  expect(held.ppid).toBe(process.pid);
+  expect(held.state()).toBe('alive');
+  held.signal('SIGSTOP');
+  for (let i = 0; i < 100 && held.state() !== 'stopped'; i += 1) await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(held.state()).toBe('stopped');
+  held.signal('SIGKILL');
+  await once(child, 'exit');
+  expect(held.state()).toBe('gone');
+  expect(held.signal('SIGTERM')).toBe(false);
+  expect(HeldProcess.hold(child.pid!)).toBeNull();
+});
+
+test('a recycled pid in postmaster.pid is not taken for the postmaster, not even one that works in the data directory', async () => {
+  const child = spawn('sleep', ['60'], { stdio: 'ignore', cwd: directory });
+  await once(child, 'spawn');
+  try {
+    writeFileSync(join(directory, 'postmaster.pid'), `${child.pid}\n${directory}\n1\n5432\n`);
+    expect(findPostmaster(directory)).toBeNull();
+    expect(findServerProcesses(directory)).toEqual([]);
+    expect(foreignPidInPidFile(directory)).toBe(child.pid);
+  } finally {
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+  expect(foreignPidInPidFile(directory)).toBeNull();
+  rmSync(join(directory, 'postmaster.pid'));
+  expect(foreignPidInPidFile(directory)).toBeNull();
+});

@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+import { judgePending } from './pending.ts';
+
+const wanted = new Map([
+  ['max_connections', '200'],
+  ['wal_level', 'hot_standby'],
+  ['wal_log_hints', 'on'],
+  ['listen_addresses', '127.0.0.1, ::1'],
+  ['hot_standby', 'on'],
+]);
+const row = (name: string, running: string, filed: string | null = null, pending = false) => ({ name, running, filed, pending });
+
+test('the same value in other words is no change', () => {
+  const rows = [
+    row('max_connections', '200'),
+    row('wal_level', 'replica'),
+    row('wal_log_hints', 'true'),
+    row('listen_addresses', '127.0.0.1,::1'),
+  ];
+  expect(judgePending(rows, wanted)).toEqual({});
+});
+
+test('command line and files', () => {
+  const rows = [
+    row('max_connections', '100'),
+    row('shared_buffers', '128MB', '256MB', true),
+    row('archive_mode', 'on', null, true),
+    row('hot_standby', 'off', null, true),
+  ];
+  expect(judgePending(rows, wanted)).toEqual({
+    max_connections: { old_value: '100', new_value: '200' },
+    shared_buffers: { old_value: '128MB', new_value: '256MB' },
+    archive_mode: { old_value: 'on', new_value: '?' },
+  });
+});
