@@ -1,0 +1,128 @@
+/** Peers over HTTP(S): one GET of api_url each, all at once, on connections kept open between rounds. */
+import { readFileSync } from 'node:fs';
+import { Agent, get as httpGet, type IncomingMessage } from 'node:http';
+import { type AgentOptions, get as httpsGet, Agent as TlsAgent } from 'node:https';
+import type { Member } from '../../core/cluster.ts';
+import type { CtlSettings, RestSettings } from '../../core/settings.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Log } from '../../ports/log.ts';
+import type { PeerStatus, Peers } from '../../ports/peers.ts';
+import { parseJson } from '../../support/big-json.ts';
+import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
+import { DIALECT_VERSION } from '../../version.ts';
+import { readPeerBody } from './peer-body.ts';
+
+export interface PeersOptions {
+  readonly ctl: CtlSettings;
+  readonly rest: RestSettings;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+interface Connections {
+  readonly kept: Agent;
+  readonly fresh: () => Agent;
+}
+
+const MAX_BODY_BYTES = 1024 * 1024;
+
+/** Settings are read once: make a new one after a reload. Throws PEERS_TLS when a configured certificate cannot be read. */
+export function createPeers(options: PeersOptions): Peers {
+  const tls = tlsOptions(options);
+  const plain: Connections = { kept: new Agent({ keepAlive: true }), fresh: () => new Agent() };
+  const secure: Connections = { kept: new TlsAgent({ ...tls, keepAlive: true }), fresh: () => new TlsAgent(tls) };
+  const ask = async (member: Member, timeoutMs: number): Promise<PeerStatus | null> => {
+    try {
+      const url = new URL(member.apiUrl ?? '');
+      const status = readPeerBody(
+        member.name,
+        parseJson(await fetchText(url, url.protocol === 'https:' ? secure : plain, timeoutMs, options.clock)),
+      );
+      if (status === null) options.log.debug(`${member.name} answers, but says nothing of its WAL position`);
+      return status;
+    } catch (error) {
+      options.log.debug(`${member.name} cannot be asked: ${ensureError(error).message}`);
+      return null;
+    }
+  };
+  return {
+    async ask(members, { timeoutMs }) {
+      const answers = await Promise.all(members.map((member) => ask(member, timeoutMs)));
+      return new Map(answers.filter((answer) => answer !== null).map((answer) => [answer.name, answer]));
+    },
+    close() {
+      plain.kept.destroy();
+      secure.kept.destroy();
+    },
+  };
+}
+
+/** Patroni's rule between daemons: with a client certificate the peer must have one of our authority, whatever host it names; without, any will do. */
+function tlsOptions({ ctl, rest }: PeersOptions): AgentOptions {
+  if (ctl.certfile === null) return { rejectUnauthorized: false };
+  const cafile = ctl.cacert ?? rest.cafile;
+  return {
+    cert: pem('ctl.certfile', ctl.certfile),
+    key: pem('ctl.keyfile', ctl.keyfile ?? ctl.certfile),
+    ...(ctl.keyfilePassword !== null && { passphrase: ctl.keyfilePassword }),
+    ...(cafile !== null && { ca: pem('ctl.cacert', cafile) }),
+    rejectUnauthorized: true,
+    checkServerIdentity: () => undefined,
+  };
+}
+
+function pem(setting: string, path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new RegentError('PEERS_TLS', `${setting}: ${ensureError(error).message}`, {
+      mend: 'Name a PEM file the agent may read.',
+      cause: error,
+    });
+  }
+}
+
+/**
+ * A kept connection may have been closed by the peer in the very moment we use it; that says nothing of the peer, so it is tried once more on
+ * a fresh one, within the same deadline.
+ */
+async function fetchText(url: URL, { kept, fresh }: Connections, timeoutMs: number, clock: Clock): Promise<string> {
+  const deadline = clock.monotonicMs() + timeoutMs;
+  try {
+    return await fetchOnce(url, kept, timeoutMs, clock);
+  } catch (error) {
+    if (!(error instanceof StaleConnection)) throw error;
+    return await fetchOnce(url, fresh(), Math.max(1, deadline - clock.monotonicMs()), clock);
+  }
+}
+
+class StaleConnection extends Error {}
+
+function fetchOnce(url: URL, agent: Agent, timeoutMs: number, clock: Clock): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const options = { agent, headers: { 'User-Agent': `Patroni/${DIALECT_VERSION} (Regent)` } };
+    const request = url.protocol === 'https:' ? httpsGet(url, options, onResponse) : httpGet(url, options, onResponse);
+    const cancel = clock.timer(timeoutMs, () => request.destroy(new Error(`no answer within ${timeoutMs} ms`)));
+    const fail = (error: Error) => {
+      cancel();
+      const stale = request.reusedSocket && (codeOf(error) === 'ECONNRESET' || codeOf(error) === 'EPIPE');
+      reject(stale ? new StaleConnection() : error);
+    };
+    request.on('error', fail);
+    function onResponse(response: IncomingMessage): void {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      response.on('data', (chunk: Buffer) => {
+        size += chunk.length;
+        if (size > MAX_BODY_BYTES) request.destroy(new Error(`the answer is larger than ${MAX_BODY_BYTES} bytes`));
+        else chunks.push(chunk);
+      });
+      response.once('error', fail);
+      response.once('close', () => fail(new Error('the connection closed within the answer')));
+      response.once('end', () => {
+        cancel();
+        resolve(Buffer.concat(chunks).toString('utf8'));
+      });
+    }
+  });
+}

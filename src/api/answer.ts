@@ -1,0 +1,35 @@
+/** What a request is answered with, and the errors that are answers. */
+import type { JsonValue } from '../core/json.ts';
+import { stringifyDefault } from '../support/big-json.ts';
+import { RegentError } from '../support/errors.ts';
+
+export interface Answer {
+  readonly status: number;
+  readonly type: 'application/json' | 'text/html' | 'text/plain';
+  readonly body: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** The request itself is at fault; the message says what is wrong with it. */
+export class RequestProblem extends RegentError {
+  readonly status: number;
+
+  constructor(status: number, message: string, mend: string) {
+    super('REST_BAD_REQUEST', message, { mend });
+    this.status = status;
+  }
+}
+
+export function json(status: number, value: JsonValue): Answer {
+  return { status, type: 'application/json', body: stringifyDefault(value) };
+}
+
+/** A fixed sentence, with the content type Patroni gives it. */
+export function text(status: number, message: string): Answer {
+  return { status, type: 'text/html', body: message };
+}
+
+/** A sentence that repeats words of the caller: as plain text, so that no browser runs them. */
+export function plain(status: number, message: string): Answer {
+  return { status, type: 'text/plain', body: message };
+}

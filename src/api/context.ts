@@ -1,0 +1,30 @@
+import type { ConfigProblem } from '../config/problems.ts';
+import type { JsonObject } from '../core/json.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { CallOptions } from '../ports/dcs.ts';
+import type { Log } from '../ports/log.ts';
+import type { Desk } from '../ports/operator.ts';
+import type { Peers } from '../ports/peers.ts';
+import type { Answer } from './answer.ts';
+import type { BodyKind } from './body.ts';
+
+/** What the handlers work with. */
+export interface ApiContext {
+  readonly desk: Desk;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly peers: Peers;
+  /** Problems of a dynamic configuration as a whole; those of severity `error` refuse it. */
+  readonly validateConfig: (raw: JsonObject) => readonly ConfigProblem[];
+}
+
+/** A request that changes something, let in and read. */
+export interface Route {
+  readonly body: BodyKind;
+  readonly handle: (context: ApiContext, body: JsonObject) => Promise<Answer> | Answer;
+}
+
+/** A call to etcd on behalf of a caller waits as long as the agent's own would. */
+export function dcsOptions({ desk }: ApiContext): CallOptions {
+  return { timeoutMs: desk.settings().dynamic.retryTimeoutSeconds * 1000 };
+}

@@ -1,0 +1,126 @@
+/** The listening socket: plain or TLS, replaceable and with certificates that can be renewed while it listens. */
+import { readFile } from 'node:fs/promises';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer, type ServerOptions, Server as TlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { createSecureContext } from 'node:tls';
+import type { RestSettings } from '../core/settings.ts';
+import { type Clock, sleep } from '../ports/clock.ts';
+import { codeOf, ensureError, RegentError } from '../support/errors.ts';
+
+/** An agent that takes over from one just killed may find the port still held for a moment. */
+const BIND_ATTEMPTS = 10;
+const BIND_RETRY_MS = 200;
+const HEADERS_TIMEOUT_MS = 5000;
+const REQUEST_TIMEOUT_MS = 15_000;
+const KEEP_ALIVE_MS = 10_000;
+/** Answers under way get this long when the listener closes. */
+const CLOSE_GRACE_MS = 500;
+
+export interface Listener {
+  readonly port: number;
+  /** Whether these settings need a listener of their own. */
+  fits(settings: RestSettings): boolean;
+  /** Reads the certificate files again. Throws REST_TLS and goes on with the old ones when they cannot be used. */
+  renewCertificates(settings: RestSettings): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Throws REST_TLS or REST_LISTEN. */
+export async function openListener(settings: RestSettings, onRequest: RequestListener, clock: Clock): Promise<Listener> {
+  const tls = await tlsOptions(settings);
+  const server = tls === null ? createServer(onRequest) : createTlsServer(tls, onRequest);
+  server.headersTimeout = HEADERS_TIMEOUT_MS;
+  server.requestTimeout = REQUEST_TIMEOUT_MS;
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  await bind(server, settings, clock);
+  const shape = shapeOf(settings);
+  return {
+    port: (server.address() as AddressInfo).port,
+    fits: (wanted) => shapeOf(wanted) === shape,
+    async renewCertificates(wanted) {
+      const renewed = await tlsOptions(wanted);
+      if (renewed !== null && server instanceof TlsServer) server.setSecureContext(renewed);
+    },
+    close: () => closeServer(server, clock),
+  };
+}
+
+function shapeOf(settings: RestSettings): string {
+  return JSON.stringify([settings.listenHost, settings.listenPort, settings.certfile !== null, settings.verifyClient]);
+}
+
+/** Null: plain HTTP. The private key may lie in the certificate's file. */
+async function tlsOptions(settings: RestSettings): Promise<ServerOptions | null> {
+  if (settings.certfile === null) return null;
+  const [cert, key, ca] = await Promise.all([
+    readPem('restapi.certfile', settings.certfile),
+    readPem('restapi.keyfile', settings.keyfile ?? settings.certfile),
+    settings.cafile === null ? null : readPem('restapi.cafile', settings.cafile),
+  ]);
+  const options: ServerOptions = {
+    cert,
+    key,
+    ...(ca !== null && { ca }),
+    ...(settings.keyfilePassword !== null && { passphrase: settings.keyfilePassword }),
+    ...(settings.ciphers !== null && { ciphers: settings.ciphers }),
+    requestCert: settings.verifyClient !== 'none',
+    // 'optional': a client without a certificate may read; access.ts refuses it the rest.
+    rejectUnauthorized: settings.verifyClient === 'required',
+  };
+  try {
+    createSecureContext(options);
+  } catch (error) {
+    throw new RegentError('REST_TLS', `the certificate of the REST API cannot be used: ${ensureError(error).message}`, {
+      mend: 'Check restapi.certfile, keyfile, keyfile_password, cafile and ciphers: PEM files, and a key that belongs to the certificate.',
+      cause: error,
+    });
+  }
+  return options;
+}
+
+async function readPem(setting: string, path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new RegentError('REST_TLS', `${setting}: ${ensureError(error).message}`, {
+      mend: 'Name a PEM file the agent may read.',
+      cause: error,
+    });
+  }
+}
+
+async function bind(server: Server, settings: RestSettings, clock: Clock): Promise<void> {
+  const { listenPort } = settings;
+  const host = settings.listenHost === '*' || settings.listenHost === '' ? undefined : settings.listenHost;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(host === undefined ? { port: listenPort } : { port: listenPort, host }, () => {
+          server.removeListener('error', reject);
+          resolve();
+        });
+      });
+    } catch (error) {
+      if (codeOf(error) !== 'EADDRINUSE' || attempt === BIND_ATTEMPTS) {
+        throw new RegentError('REST_LISTEN', `the REST API cannot listen on ${host ?? '*'}:${listenPort}: ${ensureError(error).message}`, {
+          mend: 'Set restapi.listen to an address of this machine and a free port.',
+          cause: error,
+        });
+      }
+      await sleep(clock, BIND_RETRY_MS);
+    }
+  }
+}
+
+function closeServer(server: Server, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.timer(CLOSE_GRACE_MS, () => server.closeAllConnections());
+    server.close(() => {
+      cancel();
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}

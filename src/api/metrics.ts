@@ -1,0 +1,154 @@
+/** GET /metrics in Prometheus' text format: Patroni's names, so that its dashboards and alerts go on working, then our own. */
+import { type ClusterView, failoverPriority, type PostgresState } from '../core/cluster.ts';
+import { replicationState, servedRole } from '../core/member-record.ts';
+import type { Settings } from '../core/settings.ts';
+import type { AgentStatus } from '../core/status.ts';
+import { shownPostgresState, syncStanding } from '../core/status-body.ts';
+import { parseZonedTime } from './schedule.ts';
+
+type Value = number | bigint | boolean | string | null;
+
+interface Metric {
+  readonly name: string;
+  readonly type: 'gauge' | 'counter';
+  readonly help: string;
+  readonly value: Value;
+  readonly note?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** In the order of their codes. */
+const STATES: readonly (readonly [PostgresState, string])[] = [
+  ['initializing new cluster', 'initdb'],
+  ['initdb failed', 'initdb_failed'],
+  ['running custom bootstrap script', 'custom_bootstrap'],
+  ['custom bootstrap failed', 'custom_bootstrap_failed'],
+  ['creating replica', 'creating_replica'],
+  ['running', 'running'],
+  ['starting', 'starting'],
+  ['starting after custom bootstrap', 'bootstrap_starting'],
+  ['start failed', 'start_failed'],
+  ['restarting', 'restarting'],
+  ['restart failed', 'restart_failed'],
+  ['stopping', 'stopping'],
+  ['stopped', 'stopped'],
+  ['stop failed', 'stop_failed'],
+  ['crashed', 'crashed'],
+];
+
+export function metricsText(status: AgentStatus, view: ClusterView | null, settings: Settings): string {
+  const common = { scope: status.scope, name: status.name };
+  const metrics = [...serverMetrics(status, view, settings), ...clusterMetrics(status, settings), ...ownMetrics(status)];
+  return metrics
+    .map((metric) => {
+      const lines = [`# HELP ${metric.name} ${metric.help}`];
+      if (metric.note !== undefined) lines.push(`# ${metric.note}`);
+      lines.push(
+        `# TYPE ${metric.name} ${metric.type}`,
+        `${metric.name}${labels({ ...common, ...metric.labels })} ${printed(metric.value)}`,
+      );
+      return `${lines.join('\n')}\n`;
+    })
+    .join('');
+}
+
+function serverMetrics(status: AgentStatus, view: ClusterView | null, settings: Settings): Metric[] {
+  const { sql } = status;
+  const role = servedRole(status, settings);
+  const standby = sql?.inRecovery ? sql : null;
+  const standing = syncStanding(status, view, settings);
+  const replication = sql === null ? null : replicationState(sql);
+  return [
+    gauge('patroni_version', 'Version of the dialect spoken, two digits a part.', paddedVersion(status.version)),
+    gauge('patroni_postgres_running', 'Whether PostgreSQL runs and answers.', shownPostgresState(status) === 'running'),
+    gauge('patroni_postmaster_start_time', 'When PostgreSQL was started, epoch seconds.', epochSeconds(sql?.postmasterStartTime)),
+    gauge('patroni_primary', 'Whether this node is the primary.', role === 'primary'),
+    counter('patroni_xlog_location', 'WAL position of the primary in bytes, 0 on a standby.', sql?.inRecovery ? 0 : (sql?.flushLsn ?? 0)),
+    gauge('patroni_standby_leader', 'Whether this node leads a standby cluster.', role === 'standby_leader'),
+    gauge('patroni_replica', 'Whether this node is a replica.', role === 'replica'),
+    gauge('patroni_sync_standby', 'Whether this node is a synchronous standby.', standing === 'sync_standby'),
+    gauge('patroni_quorum_standby', 'Whether this node is a quorum standby.', standing === 'quorum_standby'),
+    counter('patroni_xlog_received_location', 'WAL received, in bytes, 0 on the primary.', standby?.receiveLsn ?? standby?.replayLsn ?? 0),
+    counter('patroni_xlog_replayed_location', 'WAL replayed, in bytes, 0 on the primary.', standby?.replayLsn ?? 0),
+    gauge(
+      'patroni_xlog_replayed_timestamp',
+      'Commit time of the last replayed transaction, epoch seconds.',
+      epochSeconds(standby?.replayedTimestamp),
+    ),
+    gauge('patroni_xlog_paused', 'Whether replay is paused.', standby?.replayPaused ?? false),
+    gauge('patroni_postgres_streaming', 'Whether this standby streams.', replication === 'streaming'),
+    gauge('patroni_postgres_in_archive_recovery', 'Whether this standby replays from an archive.', replication === 'in archive recovery'),
+    gauge('patroni_postgres_server_version', 'Version of PostgreSQL, 0 when it does not run.', sql?.serverVersion ?? 0),
+  ];
+}
+
+function clusterMetrics(status: AgentStatus, settings: Settings): Metric[] {
+  return [
+    gauge('patroni_cluster_unlocked', 'Whether nobody is known to lead the cluster.', status.clusterUnlocked),
+    // Regent does not take part in Patroni's failsafe mode: a leader without etcd steps down.
+    gauge('patroni_failsafe_mode_is_active', 'Whether failsafe mode holds a leader up; never here.', 0),
+    gauge('patroni_failsafe_mode_enabled', 'Whether the cluster asks for failsafe mode.', settings.dynamic.failsafeMode),
+    gauge('patroni_failsafe_member', 'Whether this node takes part in failsafe mode; never here.', 0),
+    gauge('patroni_postgres_timeline', 'Timeline of this node.', status.sql?.timeline ?? 0),
+    gauge('patroni_dcs_last_seen', 'Last successful read of etcd, epoch seconds.', Math.floor(status.dcsLastSeen)),
+    gauge('patroni_pending_restart', 'Whether a setting waits for a restart.', status.pendingRestart),
+    gauge('patroni_is_paused', 'Whether automatic failover is off.', status.paused),
+    {
+      ...gauge('patroni_postgres_state', 'What PostgreSQL is doing, as a code.', stateCode(shownPostgresState(status))),
+      note: `Values: ${STATES.map(([, label], code) => `${code}=${label}`).join(', ')}`,
+    },
+    gauge('patroni_failover_priority', 'Preference in an election, 0 for never.', failoverPriority(status.tags)),
+  ];
+}
+
+function ownMetrics(status: AgentStatus): Metric[] {
+  return [
+    counter('regent_rounds_total', 'Rounds of the loop so far.', status.rounds),
+    gauge('regent_last_round_age_seconds', 'Time since the last finished round.', (status.nowMs - status.lastRoundAtMs) / 1000),
+    { ...gauge('regent_last_rule', 'The rule that decided the last round, as a label.', 1), labels: { rule: status.rule } },
+    gauge('regent_leader', 'Whether this node holds the leader key on a valid lease.', status.isLeader),
+    gauge(
+      'regent_lease_remaining_seconds',
+      'How long the lease still lets this node lead.',
+      Math.max(0, status.leaseRemainingMs ?? 0) / 1000,
+    ),
+    gauge('regent_job_running', 'Whether a long job (clone, restart, promotion …) runs.', status.jobLabel !== null),
+    gauge('regent_watchdog_failed', 'Whether a required watchdog cannot be used.', status.watchdogFailed),
+    gauge('regent_resident_memory_bytes', 'Memory of the agent.', process.memoryUsage.rss()),
+  ];
+}
+
+function gauge(name: string, help: string, value: Value): Metric {
+  return { name, type: 'gauge', help, value };
+}
+
+function counter(name: string, help: string, value: Value): Metric {
+  return { name, type: 'counter', help, value };
+}
+
+function printed(value: Value): string {
+  return typeof value === 'boolean' ? String(Number(value)) : String(value ?? 0);
+}
+
+function labels(pairs: Readonly<Record<string, string>>): string {
+  const escaped = (value: string) => value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+  return `{${Object.entries(pairs)
+    .map(([key, value]) => `${key}="${escaped(value)}"`)
+    .join(',')}}`;
+}
+
+function paddedVersion(version: string): string {
+  return version
+    .split('.')
+    .map((part) => part.replace(/[^0-9].*$/, '').padStart(2, '0'))
+    .join('');
+}
+
+function epochSeconds(text: string | null | undefined): number {
+  const moment = text ? parseZonedTime(text) : null;
+  return moment === null || moment === 'no zone' ? 0 : moment.epochMs / 1000;
+}
+
+function stateCode(state: PostgresState): number {
+  return STATES.findIndex(([known]) => known === state);
+}

@@ -1,0 +1,44 @@
+/** The GETs that are not health checks. */
+
+import type { HistoryEntry } from '../core/cluster.ts';
+import { clusterBody } from '../core/cluster-body.ts';
+import type { JsonValue } from '../core/json.ts';
+import { lsnToJson } from '../core/member-record.ts';
+import { statusBody } from '../core/status-body.ts';
+import { type Answer, json, text } from './answer.ts';
+import { type ApiContext, dcsOptions } from './context.ts';
+import { metricsText } from './metrics.ts';
+
+type Reader = (context: ApiContext) => Promise<Answer> | Answer;
+
+/** By first segment of the path. */
+export const readers: ReadonlyMap<string, Reader> = new Map<string, Reader>([
+  ['patroni', ({ desk }) => json(200, statusBody(desk.status(), desk.view(), desk.settings()))],
+  ['cluster', readCluster],
+  ['history', async (context) => json(200, (await knownView(context)).history.map(historyRow))],
+  ['config', readConfig],
+  ['metrics', ({ desk }) => ({ status: 200, type: 'text/plain', body: metricsText(desk.status(), desk.view(), desk.settings()) })],
+  ['failsafe', () => text(502, 'Failsafe mode is not in force on this member')],
+]);
+
+/** Live: this is what an operator looks at to see the present. */
+async function readCluster(context: ApiContext): Promise<Answer> {
+  const view = await context.desk.dcs().read(dcsOptions(context));
+  return json(200, clusterBody(view, context.desk.status().scope));
+}
+
+async function readConfig(context: ApiContext): Promise<Answer> {
+  const { config } = await knownView(context);
+  return config === null ? text(502, 'the cluster has no configuration yet') : json(200, config.data);
+}
+
+async function knownView(context: ApiContext) {
+  return context.desk.view() ?? (await context.desk.dcs().read(dcsOptions(context)));
+}
+
+function historyRow(entry: HistoryEntry): JsonValue {
+  const row: JsonValue[] = [entry.timeline, lsnToJson(entry.switchLsn), entry.reason];
+  if (entry.timestamp !== undefined) row.push(entry.timestamp);
+  if (entry.newLeader !== undefined) row.push(entry.newLeader);
+  return row;
+}

@@ -1,0 +1,21 @@
+/** POST /reinitialize: clone this replica anew. */
+import { parseBool } from '../config/values.ts';
+import type { JsonObject } from '../core/json.ts';
+import { type Answer, plain, text } from './answer.ts';
+import type { ApiContext } from './context.ts';
+
+export async function postReinitialize({ desk }: ApiContext, body: JsonObject): Promise<Answer> {
+  const wish = { force: false, from_leader: false };
+  for (const [key, value] of Object.entries(body)) {
+    if (key !== 'force' && key !== 'from_leader') continue;
+    const flag = parseBool(value);
+    if (flag === null) return plain(400, `${key} should be true or false`);
+    wish[key] = flag;
+  }
+  const leader = desk.view()?.leader ?? null;
+  const { isLeader, name } = desk.status();
+  if (leader === null) return text(503, 'Cluster has no leader, can not reinitialize');
+  if (isLeader || leader.name === name) return text(503, 'I am the leader, can not reinitialize');
+  const outcome = await desk.reinitialize({ force: wish.force, fromLeader: wish.from_leader });
+  return outcome.ok ? text(200, 'reinitialize started') : text(outcome.status, outcome.message);
+}

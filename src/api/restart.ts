@@ -1,0 +1,89 @@
+/** POST and DELETE /restart. */
+import { parseInteger } from '../config/values.ts';
+import type { JsonObject, JsonValue } from '../core/json.ts';
+import type { RestartRequest } from '../ports/operator.ts';
+import { type Answer, plain, text } from './answer.ts';
+import type { ApiContext } from './context.ts';
+import { parseSchedule, type Schedule } from './schedule.ts';
+
+type Role = NonNullable<RestartRequest['role']>;
+
+interface Wish {
+  readonly request: RestartRequest;
+  readonly schedule: Extract<Schedule, { ok: true }> | null;
+}
+
+export async function postRestart(context: ApiContext, body: JsonObject): Promise<Answer> {
+  const { desk } = context;
+  const wish = readWish(context, body);
+  if ('status' in wish) return wish;
+  if (wish.schedule === null) {
+    const outcome = await desk.restart(wish.request);
+    return text(outcome.ok ? 200 : outcome.status, outcome.message);
+  }
+  const schedule: JsonObject = { ...body, schedule: wish.schedule.iso };
+  const startedAt = desk.status().sql?.postmasterStartTime;
+  if (startedAt !== undefined) schedule['postmaster_start_time'] = startedAt;
+  if (!desk.scheduleRestart(schedule, wish.schedule.atMs)) return text(409, 'Another restart is already scheduled');
+  desk.wake('restart scheduled');
+  return text(202, 'Restart scheduled');
+}
+
+export function deleteRestart({ desk }: ApiContext): Answer {
+  if (!desk.deleteScheduledRestart()) return text(404, 'no restarts are scheduled');
+  desk.wake('scheduled restart deleted');
+  return text(200, 'scheduled restart deleted');
+}
+
+/** Keys are judged in the order given: the first bad one answers. */
+function readWish({ desk, clock }: ApiContext, body: JsonObject): Wish | Answer {
+  let request: RestartRequest = {};
+  let schedule: Wish['schedule'] = null;
+  for (const [key, value] of Object.entries(body)) {
+    switch (key) {
+      case 'schedule': {
+        if (desk.status().paused) return text(500, "Can't schedule restart in the paused state");
+        const parsed = parseSchedule(value, 'restart', clock.wallMs());
+        if (!parsed.ok) return text(parsed.status, parsed.message);
+        schedule = parsed;
+        break;
+      }
+      case 'role':
+        if (!isRole(value)) return text(400, 'PostgreSQL role should be either primary, standby_leader, or replica');
+        request = { ...request, role: value };
+        break;
+      case 'postgres_version': {
+        const problem = versionProblem(value);
+        if (problem !== null) return plain(400, problem);
+        request = { ...request, postgresVersion: String(value) };
+        break;
+      }
+      case 'timeout': {
+        const seconds = parseInteger(value, 's');
+        if (seconds === null || seconds <= 0) return text(400, 'Timeout should be a positive number of seconds');
+        request = { ...request, timeoutSeconds: seconds };
+        break;
+      }
+      case 'restart_pending':
+        // Its presence is the wish; Patroni does not look at the value either.
+        request = { ...request, restartPending: true };
+        break;
+      default:
+        return plain(400, `Unknown filter for the scheduled restart: ${key}`);
+    }
+  }
+  return { request, schedule };
+}
+
+function isRole(value: JsonValue): value is Role {
+  return value === 'primary' || value === 'standby_leader' || value === 'replica';
+}
+
+/** Two numbers for 10 and newer, three before that; the wording is Patroni's. */
+function versionProblem(value: JsonValue): string | null {
+  const shown = typeof value === 'object' ? 'not a text' : String(value);
+  const parts = shown.split('.');
+  if (!parts.every((part) => /^[0-9]{1,6}$/.test(part))) return `Invalid PostgreSQL version: ${shown}`;
+  const complete = parts.length === 3 || (parts.length === 2 && Number(parts[0]) >= 10);
+  return complete ? null : `Invalid PostgreSQL version format: X.Y or X.Y.Z is accepted: ${shown}`;
+}

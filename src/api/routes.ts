@@ -1,0 +1,32 @@
+/** The requests that change something, by method and first segment of the path. */
+import { text } from './answer.ts';
+import { patchConfigKey, putConfigKey } from './config.ts';
+import type { Route } from './context.ts';
+import { postReinitialize } from './reinitialize.ts';
+import { deleteRestart, postRestart } from './restart.ts';
+import { deleteSwitch, postSwitch } from './switchover.ts';
+
+export const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
+  ['PATCH config', { body: 'mandatory', handle: patchConfigKey }],
+  ['PUT config', { body: 'mandatory', handle: putConfigKey }],
+  ['POST switchover', { body: 'mandatory', handle: (context, body) => postSwitch(context, 'switchover', body) }],
+  ['POST failover', { body: 'mandatory', handle: (context, body) => postSwitch(context, 'failover', body) }],
+  ['DELETE switchover', { body: 'none', handle: deleteSwitch }],
+  ['DELETE failover', { body: 'none', handle: deleteSwitch }],
+  ['POST restart', { body: 'optional', handle: postRestart }],
+  ['DELETE restart', { body: 'none', handle: deleteRestart }],
+  ['POST reinitialize', { body: 'optional', handle: postReinitialize }],
+  [
+    'POST reload',
+    {
+      body: 'none',
+      handle: ({ desk }) => {
+        desk.reload();
+        desk.wake('reload requested');
+        return text(202, 'reload scheduled');
+      },
+    },
+  ],
+  // A Patroni primary asks this before it stays up without etcd. Saying no is the safe side: it steps down.
+  ['POST failsafe', { body: 'none', handle: () => text(502, 'Failsafe mode is not in force on this member') }],
+]);

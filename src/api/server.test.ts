@@ -1,0 +1,434 @@
+import { createConnection } from 'node:net';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { aMember, aReplicaStatus, aView, restSettings, someSettings } from '../../test/fixtures/agent.ts';
+import { keptLog, MemoryDesk, realClock, somePeers } from '../../test/fixtures/desk.ts';
+import { call } from '../../test/fixtures/http.ts';
+import type { ConfigProblem } from '../config/problems.ts';
+import type { JsonObject } from '../core/json.ts';
+import { toLsn } from '../core/units.ts';
+import { type RestServer, startRestServer } from './server.ts';
+
+let desk: MemoryDesk;
+let server: RestServer;
+let base: string;
+const log = keptLog();
+
+beforeEach(async () => {
+  desk = new MemoryDesk();
+  log.lines.length = 0;
+  server = await startRestServer({
+    desk,
+    settings: restSettings({ httpExtraHeaders: { 'X-Frame-Options': 'DENY' }, httpsExtraHeaders: { 'X-Only': 'tls' } }),
+    log,
+    clock: realClock,
+    peers: somePeers({ 'pg-2': {}, 'pg-3': { tags: { nofailover: true } } }),
+    validateConfig,
+  });
+  base = `http://127.0.0.1:${server.port}`;
+});
+
+afterEach(() => server.close());
+
+/** Stands in for the schema: a ttl must be a number. */
+function validateConfig(raw: JsonObject): ConfigProblem[] {
+  const place = { file: '/config', line: null, column: null };
+  const bad = raw['ttl'] !== undefined && typeof raw['ttl'] !== 'number';
+  return bad ? [{ ...place, path: 'ttl', message: 'not a number', mend: 'write 30', severity: 'error' }] : [];
+}
+
+const post = (path: string, body: unknown) => call(base + path, 'POST', JSON.stringify(body));
+
+describe('reading', () => {
+  test('a health check answers with the status, HEAD and OPTIONS with the code only', async () => {
+    const get = await call(`${base}/primary`);
+    expect(get.status).toBe(200);
+    expect(get.headers['content-type']).toBe('application/json');
+    expect(get.headers['x-frame-options']).toBe('DENY');
+    expect(get.headers['x-only']).toBeUndefined();
+    expect(get.headers['content-length']).toBe(String(get.body.length));
+    expect(JSON.parse(get.body)).toMatchObject({ state: 'running', role: 'primary', xlog: { location: 83886176 } });
+    for (const method of ['HEAD', 'OPTIONS']) {
+      const probe = await call(`${base}/primary`, method);
+      expect(probe).toMatchObject({ status: 200, body: '' });
+      expect(probe.headers['x-frame-options']).toBeUndefined();
+      expect((await call(`${base}/replica`, method)).status).toBe(503);
+      expect((await call(`${base}/metrics`, method)).status).toBe(503);
+    }
+  });
+
+  test('queries reach the check, the first value counts', async () => {
+    desk.now = aReplicaStatus();
+    expect((await call(`${base}/replica?lag=96`)).status).toBe(200);
+    expect((await call(`${base}/replica?lag=95&lag=1MB`)).status).toBe(503);
+    expect((await call(`${base}/replica?lag=`)).status).toBe(200);
+    expect((await call(`${base}///replica`)).status).toBe(200);
+  });
+
+  test('liveness and readiness are codes only', async () => {
+    expect(await call(`${base}/liveness`)).toMatchObject({ status: 200, body: '' });
+    expect(await call(`${base}/readiness`)).toMatchObject({ status: 200, body: '' });
+    desk.now = { ...desk.now, nowMs: desk.now.nowMs + 60_000, isLeader: false };
+    expect((await call(`${base}/liveness`)).status).toBe(503);
+    expect((await call(`${base}/readiness`)).status).toBe(503);
+  });
+
+  test('/patroni, /cluster, /history, /config', async () => {
+    desk.change({
+      history: [{ timeline: 1, switchLsn: toLsn(0x3000000), reason: 'no recovery target specified', timestamp: 't', newLeader: 'pg-1' }],
+    });
+    expect(await call(`${base}/patroni`)).toMatchObject({ status: 200 });
+    const cluster = await call(`${base}/cluster`);
+    expect(JSON.parse(cluster.body)).toMatchObject({ members: [{ name: 'pg-1', role: 'leader' }, {}, {}], scope: 'demo' });
+    expect((await call(`${base}/history`)).body).toBe('[[1, 50331648, "no recovery target specified", "t", "pg-1"]]');
+    expect((await call(`${base}/config/whatever`)).body).toBe('{"ttl": 30, "loop_wait": 10}');
+    desk.change({ config: null });
+    expect((await call(`${base}/config`)).status).toBe(502);
+    expect((await call(`${base}/failsafe`)).status).toBe(502);
+  });
+
+  test('without etcd: what is live says so, what is known is still told', async () => {
+    desk.etcdUp = false;
+    expect(await call(`${base}/cluster`)).toMatchObject({ status: 503, body: 'etcd: no etcd member answered' });
+    expect((await call(`${base}/config`)).status).toBe(200);
+    desk.viewKnown = false;
+    expect((await call(`${base}/history`)).status).toBe(503);
+    expect((await call(`${base}/patroni`)).status).toBe(200);
+  });
+
+  test('metrics are Prometheus text with the names of old', async () => {
+    desk.now = { ...desk.now, leaseRemainingMs: 12_500, rule: 'say "so"' };
+    const { status, body, headers } = await call(`${base}/metrics`);
+    expect(status).toBe(200);
+    expect(headers['content-type']).toBe('text/plain');
+    expect(body.endsWith('\n')).toBe(true);
+    const names = [...body.matchAll(/^([a-z_]+)\{/gm)].map((match) => match[1]);
+    expect(names.slice(0, 3)).toEqual(['patroni_version', 'patroni_postgres_running', 'patroni_postmaster_start_time']);
+    expect(new Set(names).size).toBe(names.length);
+    for (const line of body.trim().split('\n')) {
+      expect(line).toMatch(/^(# HELP \w+ .+|# TYPE \w+ (gauge|counter)|# Values: 0=initdb,.*|\w+\{scope="demo",name="pg-1".*\} [-0-9.]+)$/);
+    }
+    const value = (name: string) =>
+      body
+        .split('\n')
+        .find((line) => line.startsWith(`${name}{`))
+        ?.split(' ')
+        .at(-1);
+    expect(value('patroni_version')).toBe('040104');
+    expect(value('patroni_xlog_location')).toBe('83886176');
+    expect(value('patroni_postmaster_start_time')).toBe(String(Date.UTC(2026, 10, 22, 20) / 1000 + 0.123456));
+    expect(value('patroni_postgres_state')).toBe('5');
+    expect(value('regent_lease_remaining_seconds')).toBe('12.5');
+    expect(body).toContain('rule="say \\"so\\""} 1');
+  });
+});
+
+describe('configuration', () => {
+  test('PATCH merges, writes against the revision read, and answers with the result', async () => {
+    const reply = await call(
+      `${base}/config`,
+      'PATCH',
+      '{"ttl": 20, "loop_wait": null, "postgresql": {"parameters": {"work_mem": "8MB"}}}',
+    );
+    expect(reply).toMatchObject({ status: 200, body: '{"ttl": 20, "postgresql": {"parameters": {"work_mem": "8MB"}}}' });
+    expect(desk.calls[0]).toEqual(['writeConfig', expect.objectContaining({ ttl: 20 }), '1']);
+  });
+
+  test('PATCH that changes nothing writes nothing', async () => {
+    expect((await call(`${base}/config`, 'PATCH', '{"ttl": 30}')).status).toBe(200);
+    expect(desk.calls.map(([name]) => name)).not.toContain('writeConfig');
+  });
+
+  test('what the change breaks is refused, what was broken before is not held against it', async () => {
+    expect(await call(`${base}/config`, 'PATCH', '{"ttl": "long"}')).toMatchObject({
+      status: 400,
+      body: '/config: ttl: not a number; write 30',
+    });
+    desk.change({ config: { data: { ttl: 'broken' }, modRevision: '9' } });
+    expect((await call(`${base}/config`, 'PATCH', '{"pause": true}')).status).toBe(200);
+  });
+
+  test('a lost race is 409, an absent configuration 503, etcd down 503', async () => {
+    desk.losesRaces = true;
+    expect((await call(`${base}/config`, 'PATCH', '{"ttl": 20}')).status).toBe(409);
+    desk.change({ config: null });
+    expect((await call(`${base}/config`, 'PATCH', '{"ttl": 20}')).status).toBe(503);
+    desk.etcdUp = false;
+    expect((await call(`${base}/config`, 'PATCH', '{"ttl": 20}')).status).toBe(503);
+  });
+
+  test('PUT replaces, echoes, and does not write the same again', async () => {
+    expect(await call(`${base}/config`, 'PUT', '{"ttl":25}')).toMatchObject({ status: 200, body: '{"ttl": 25}' });
+    expect((await call(`${base}/config`, 'PUT', '{"ttl":25}')).status).toBe(200);
+    expect(desk.calls.filter(([name]) => name === 'writeConfig')).toEqual([['writeConfig', { ttl: 25 }, null]]);
+    expect((await call(`${base}/config`, 'PUT', '{"ttl":"x"}')).status).toBe(400);
+  });
+});
+
+describe('bodies', () => {
+  test.each([
+    ['{"ttl": 20', 400, "the body is not JSON: line 1, column 11: expected ',' or '}' (the text ends here). Send a JSON object."],
+    ['[1]', 400, 'the body is JSON, but not an object. Send a JSON object: {"key": value}.'],
+    ['{}', 400, 'the body is an empty object. Send a JSON object with at least one key.'],
+    ['', 400, 'the body is not JSON: line 1, column 1: expected a value (the text ends here). Send a JSON object.'],
+  ])('%s', async (body, status, message) => {
+    expect(await call(`${base}/config`, 'PATCH', body)).toMatchObject({ status, body: message });
+  });
+
+  test('no body at all is 411 where one is needed and none where it is not', async () => {
+    expect((await raw('POST /switchover HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).split('\r\n')[0]).toBe(
+      'HTTP/1.1 411 Length Required',
+    );
+    expect((await raw('POST /restart HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).split('\r\n')[0]).toBe('HTTP/1.1 200 OK');
+  });
+
+  test('more than a megabyte is 413, announced or not', async () => {
+    const large = Buffer.alloc(1024 * 1024 + 1, 32);
+    expect((await call(`${base}/config`, 'PATCH', large)).status).toBe(413);
+    const chunked = { headers: { 'Transfer-Encoding': 'chunked' } };
+    expect((await call(`${base}/config`, 'PATCH', large, chunked)).status).toBe(413);
+    expect((await call(`${base}/liveness`)).status).toBe(200);
+  });
+
+  test('bytes that are not UTF-8 are 400', async () => {
+    expect((await call(`${base}/config`, 'PATCH', Buffer.from([0x7b, 0xff, 0x7d]))).status).toBe(400);
+  });
+
+  test('HTTP/1.0, as HAProxy checks, gets an answer and a closed connection', async () => {
+    expect((await raw('OPTIONS /primary HTTP/1.0\r\n\r\n')).split('\r\n')[0]).toBe('HTTP/1.1 200 OK');
+  });
+});
+
+describe('switchover and failover', () => {
+  test.each<[string, unknown, number, string]>([
+    ['failover', { leader: 'pg-1' }, 400, 'Failover could be performed only to a specific candidate'],
+    ['switchover', { candidate: 'pg-2' }, 400, 'Switchover could be performed only from a specific leader'],
+    ['failover', { candidate: 'pg-2', scheduled_at: '2090-01-01T00:00Z' }, 400, "Failover can't be scheduled"],
+    [
+      'switchover',
+      { leader: 'pg-1', scheduled_at: 'soon' },
+      422,
+      'Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601',
+    ],
+    ['switchover', { leader: 'pg-1', scheduled_at: '2090-01-01' }, 400, 'Timezone information is mandatory for the scheduled switchover'],
+    ['switchover', { leader: 'pg-1', candidate: 'pg-1' }, 400, 'Switchover target and source are the same'],
+    ['switchover', { leader: 'pg-2' }, 412, 'leader name does not match'],
+    ['switchover', { leader: 'pg-1', candidate: 'pg-9' }, 412, 'candidate does not exists'],
+    ['switchover', { leader: 'pg-1', candidate: 'pg-3' }, 412, 'switchover is not possible: no good candidates have been found'],
+    ['failover', { candidate: 'pg-3' }, 412, 'failover is not possible: no good candidates have been found'],
+    ['switchover', { leader: 7 }, 400, 'leader should be the name of a member'],
+  ])('%s %j', async (action, body, status, message) => {
+    expect(await post(`/${action}`, body)).toMatchObject({ status, body: message });
+    expect(desk.calls).toEqual([]);
+  });
+
+  test('in pause a switchover needs a candidate and no schedule', async () => {
+    desk.change({ config: { data: { pause: true }, modRevision: '1' } });
+    const noCandidate = 'Switchover is possible only to a specific candidate in a paused state';
+    expect(await post('/switchover', { leader: 'pg-1' })).toMatchObject({ status: 400, body: noCandidate });
+    const scheduled = { leader: 'pg-1', candidate: 'pg-2', scheduled_at: '2090-01-01T00:00Z' };
+    expect(await post('/switchover', scheduled)).toMatchObject({ status: 400, body: "Can't schedule switchover in the paused state" });
+  });
+
+  test('synchronous mode limits the candidates', async () => {
+    desk.change({ config: { data: { synchronous_mode: true }, modRevision: '1' } });
+    const named = { leader: 'pg-1', candidate: 'pg-2' };
+    expect(await post('/switchover', named)).toMatchObject({ status: 412, body: 'candidate name does not match with sync_standby' });
+    const any = { leader: 'pg-1' };
+    expect(await post('/switchover', any)).toMatchObject({ status: 412, body: 'switchover is not possible: can not find sync_standby' });
+    desk.change({ members: [aMember('pg-1')], config: { data: {}, modRevision: '1' } });
+    const alone = 'switchover is not possible: cluster does not have members except leader';
+    expect(await post('/switchover', any)).toMatchObject({ status: 412, body: alone });
+  });
+
+  test('the answer comes with the change, not with a poll', async () => {
+    const answer = post('/switchover', { leader: 'pg-1', candidate: 'pg-2' });
+    await called('wake');
+    const started = performance.now();
+    desk.change({ leader: null });
+    desk.change({ leader: { name: 'pg-2', leaseId: '2', modRevision: '8' }, failover: null });
+    expect(await answer).toMatchObject({ status: 200, body: 'Successfully switched over to "pg-2"' });
+    expect(performance.now() - started).toBeLessThan(900);
+    expect(desk.calls[0]).toEqual(['writeFailover', { leader: 'pg-1', member: 'pg-2' }, null]);
+  });
+
+  test('another winner, a withdrawn wish', async () => {
+    let answer = post('/failover', { candidate: 'pg-2' });
+    await called('wake');
+    desk.change({ leader: { name: 'pg-3', leaseId: '2', modRevision: '8' }, failover: null });
+    expect(await answer).toMatchObject({ status: 200, body: 'Failed over to "pg-3" instead of "pg-2"' });
+    desk.calls.length = 0;
+    desk.change({ leader: { name: 'pg-1', leaseId: '2', modRevision: '9' } });
+    answer = post('/failover', { leader: 'pg-1', member: 'pg-2' });
+    await called('wake');
+    desk.change({ failover: null });
+    expect(await answer).toMatchObject({ status: 503, body: 'Switchover failed' });
+    expect(log.lines.join()).toContain('a failover that names the leader is a switchover');
+  });
+
+  test('a schedule is written, shown and deleted', async () => {
+    expect(await call(`${base}/switchover`, 'DELETE')).toMatchObject({ status: 404, body: 'no switchover is scheduled' });
+    const wish = { leader: 'pg-1', scheduled_at: '2090-01-01 00:00+02' };
+    expect(await post('/switchover', wish)).toMatchObject({ status: 202, body: 'Switchover scheduled' });
+    expect(desk.calls[0]).toEqual(['writeFailover', { leader: 'pg-1', scheduled_at: '2090-01-01T00:00:00+02:00' }, null]);
+    expect(await call(`${base}/switchover`, 'DELETE')).toMatchObject({ status: 200, body: 'scheduled switchover deleted' });
+    expect(desk.cluster.failover).toBeNull();
+  });
+
+  test('a wish that cannot be written is 503', async () => {
+    desk.losesRaces = true;
+    expect(await post('/switchover', { leader: 'pg-1' })).toMatchObject({ status: 503, body: 'failed to write failover key into DCS' });
+  });
+});
+
+describe('restart, reload, reinitialize', () => {
+  test.each<[JsonObject, number, string]>([
+    [{ role: 'boss' }, 400, 'PostgreSQL role should be either primary, standby_leader, or replica'],
+    [{ postgres_version: 'new' }, 400, 'Invalid PostgreSQL version: new'],
+    [{ postgres_version: '9.6' }, 400, 'Invalid PostgreSQL version format: X.Y or X.Y.Z is accepted: 9.6'],
+    [{ timeout: -1 }, 400, 'Timeout should be a positive number of seconds'],
+    [{ colour: 'red' }, 400, 'Unknown filter for the scheduled restart: colour'],
+    [{ schedule: '2010-01-01T00:00Z' }, 422, 'Cannot schedule restart in the past'],
+  ])('restart %j', async (body, status, message) => {
+    expect(await post('/restart', body)).toMatchObject({ status, body: message });
+    expect(desk.calls).toEqual([]);
+  });
+
+  test('restart now, with conditions', async () => {
+    expect(await post('/restart', { role: 'primary', postgres_version: '15.4', timeout: '1min', restart_pending: true })).toMatchObject({
+      status: 200,
+      body: 'restarted successfully',
+    });
+    expect(desk.calls).toEqual([['restart', { role: 'primary', postgresVersion: '15.4', timeoutSeconds: 60, restartPending: true }]]);
+    desk.outcome = { ok: false, status: 503, message: 'restart conditions are not satisfied' };
+    expect(await call(`${base}/restart`, 'POST')).toMatchObject({ status: 503, body: 'restart conditions are not satisfied' });
+  });
+
+  test('restart later', async () => {
+    const body = { schedule: '2090-01-01T00:00Z', role: 'replica' };
+    expect(await post('/restart', body)).toMatchObject({ status: 202, body: 'Restart scheduled' });
+    const kept = { schedule: '2090-01-01T00:00:00+00:00', role: 'replica', postmaster_start_time: '2026-11-22 20:00:00.123456+00:00' };
+    expect(desk.calls[0]).toEqual(['scheduleRestart', kept, Date.UTC(2090, 0, 1)]);
+    expect(await post('/restart', body)).toMatchObject({ status: 409, body: 'Another restart is already scheduled' });
+    expect(await call(`${base}/restart`, 'DELETE')).toMatchObject({ status: 200, body: 'scheduled restart deleted' });
+    expect(await call(`${base}/restart`, 'DELETE')).toMatchObject({ status: 404, body: 'no restarts are scheduled' });
+    desk.now = { ...desk.now, paused: true };
+    expect(await post('/restart', body)).toMatchObject({ status: 500, body: "Can't schedule restart in the paused state" });
+  });
+
+  test('reload', async () => {
+    expect(await call(`${base}/reload`, 'POST')).toMatchObject({ status: 202, body: 'reload scheduled' });
+    expect(desk.calls[0]).toEqual(['reload']);
+  });
+
+  test('reinitialize', async () => {
+    expect(await post('/reinitialize', {})).toMatchObject({ status: 503, body: 'I am the leader, can not reinitialize' });
+    desk.now = aReplicaStatus();
+    expect(await post('/reinitialize', { force: 'maybe' })).toMatchObject({ status: 400 });
+    expect(await post('/reinitialize', { force: true, from_leader: 'on' })).toMatchObject({ status: 200, body: 'reinitialize started' });
+    expect(desk.calls).toEqual([['reinitialize', { force: true, fromLeader: true }]]);
+    desk.change({ leader: null });
+    expect(await call(`${base}/reinitialize`, 'POST')).toMatchObject({ status: 503, body: 'Cluster has no leader, can not reinitialize' });
+  });
+
+  test('what is not known is 501, and failsafe is refused', async () => {
+    for (const [method, path] of [
+      ['POST', '/nonsense'],
+      ['DELETE', '/config'],
+      ['PUT', '/reload'],
+    ] as const) {
+      expect((await call(base + path, method, '{"a": 1}')).status).toBe(501);
+    }
+    expect((await post('/failsafe', { name: 'pg-1' })).status).toBe(502);
+  });
+});
+
+test('no input whatever makes it fail or fall silent', async () => {
+  desk.inForce = someSettings({ dynamic: { loopWaitSeconds: 1 } });
+  // Possible switchovers are covered above; here everything stays impossible, so that none waits.
+  desk.cluster = aView({ members: [aMember('pg-1')] });
+  const segment = fc.constantFrom(
+    '',
+    'config',
+    'switchover',
+    'failover',
+    'restart',
+    'reload',
+    'reinitialize',
+    'patroni',
+    'cluster',
+    'primary',
+    'failsafe',
+  );
+  const keys = fc.constantFrom(
+    'leader',
+    'candidate',
+    'member',
+    'scheduled_at',
+    'schedule',
+    'role',
+    'timeout',
+    'postgres_version',
+    'force',
+    'ttl',
+    '__proto__',
+  );
+  const body = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.json(),
+    fc.dictionary(keys, fc.jsonValue(), { minKeys: 1 }).map((value) => JSON.stringify(value)),
+  );
+  const method = fc.constantFrom('GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE');
+  const path = fc.tuple(segment, fc.webPath(), fc.option(fc.webQueryParameters()));
+  await fc.assert(
+    fc.asyncProperty(method, path, body, async (verb, [first, rest, query], text) => {
+      const reply = await call(`${base}/${first}${rest}${query === null ? '' : `?${query}`}`, verb, text);
+      expect([200, 202, 400, 404, 409, 411, 412, 422, 501, 502, 503]).toContain(reply.status);
+    }),
+    { numRuns: 400 },
+  );
+  expect(log.lines.filter((line) => line.startsWith('error'))).toEqual([]);
+});
+
+test('bytes that are not HTTP do no harm', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (bytes) => {
+      await raw(Buffer.concat([Buffer.from(bytes), Buffer.from('\r\n\r\n')]));
+    }),
+    { numRuns: 60 },
+  );
+  expect((await call(`${base}/liveness`)).status).toBe(200);
+});
+
+test('a moved listener answers at the new place, an impossible one leaves the old', async () => {
+  const old = base;
+  await server.reconfigure(restSettings({ serverTokens: 'productonly' }));
+  expect((await call(`${old}/primary`)).headers['server']).toBe('Regent');
+  await server.reconfigure(restSettings({ listenHost: '192.0.2.1', listenPort: 65000 }));
+  expect(log.lines.join('\n')).toContain('REST API goes on with its old settings: the REST API cannot listen on 192.0.2.1:65000');
+  expect((await call(`${old}/primary`)).status).toBe(200);
+  await server.reconfigure(restSettings({ listenHost: 'localhost' }));
+  expect(`http://127.0.0.1:${server.port}`).not.toBe(old);
+  await expect(call(`${old}/primary`)).rejects.toThrow('ECONNREFUSED');
+});
+
+async function called(name: string): Promise<void> {
+  await expect.poll(() => desk.calls.some(([known]) => known === name), { timeout: 5000, interval: 5 }).toBe(true);
+}
+
+/** What the server says to these bytes until it closes, or until nothing more comes for a while. */
+function raw(bytes: string | Buffer): Promise<string> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    const socket = createConnection({ port: server.port, host: '127.0.0.1' });
+    const done = () => {
+      socket.destroy();
+      resolve(Buffer.concat(chunks).toString('latin1'));
+    };
+    socket.setTimeout(300, done);
+    socket.on('data', (chunk) => chunks.push(chunk));
+    socket.on('error', done);
+    socket.on('close', done);
+    socket.write(bytes);
+  });
+}

@@ -1,0 +1,95 @@
+/** The REST server: what load balancers, operators, monitoring and the other agents see of this one. */
+import { validateHeaderName, validateHeaderValue } from 'node:http';
+import type { RestSettings } from '../core/settings.ts';
+import type { Log } from '../ports/log.ts';
+import { ensureError, RegentError } from '../support/errors.ts';
+import { REGENT_VERSION } from '../version.ts';
+import { type AccessRules, accessRules } from './access.ts';
+import type { ApiContext } from './context.ts';
+import { type Listener, openListener } from './listener.ts';
+import { respond } from './respond.ts';
+
+export interface RestServerOptions extends ApiContext {
+  readonly settings: RestSettings;
+}
+
+export interface RestServer {
+  /** The port listened on; of interest where 0 was asked for. */
+  readonly port: number;
+  /** Never throws: what cannot be applied is logged, and the server goes on as it was. */
+  reconfigure(settings: RestSettings): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Throws REST_TLS or REST_LISTEN. */
+export async function startRestServer(options: RestServerOptions): Promise<RestServer> {
+  const { log, clock } = options;
+  let rules: AccessRules = await accessRules(options.settings, log, clock);
+  let headers = extraHeaders(options.settings, log);
+  let current = options.settings;
+  let closed = false;
+  const open = (settings: RestSettings) =>
+    openListener(settings, (request, response) => respond(options, rules, headers, request, response), clock);
+  let listener: Listener = await open(current);
+  log.info(`REST API listens on ${current.listenHost || '*'}:${listener.port}`);
+
+  /** The new listener opens first where both can be open at once, so that a bad address leaves the old one in service. */
+  const replace = async (settings: RestSettings): Promise<void> => {
+    const old = listener;
+    if (settings.listenPort === 0 || settings.listenPort !== current.listenPort) {
+      listener = await open(settings);
+      return old.close();
+    }
+    await old.close();
+    try {
+      listener = await open(settings);
+    } catch (error) {
+      listener = await open(current);
+      throw error;
+    }
+  };
+  const apply = async (settings: RestSettings): Promise<void> => {
+    if (closed) return;
+    rules = await accessRules(settings, log, clock);
+    headers = extraHeaders(settings, log);
+    if (listener.fits(settings)) await listener.renewCertificates(settings);
+    else await replace(settings);
+    current = settings;
+  };
+  // One at a time: two reloads must not both open a listener.
+  let queue: Promise<void> = Promise.resolve();
+  return {
+    get port() {
+      return listener.port;
+    },
+    reconfigure(settings) {
+      queue = queue.then(() => apply(settings)).catch((error: unknown) => report(log, error));
+      return queue;
+    },
+    async close() {
+      closed = true;
+      await queue;
+      await listener.close();
+    },
+  };
+}
+
+function report(log: Log, error: unknown): void {
+  const mend = error instanceof RegentError ? error.mend : null;
+  log.error(`REST API goes on with its old settings: ${ensureError(error).message}`, { mend });
+}
+
+function extraHeaders(settings: RestSettings, log: Log): Readonly<Record<string, string>> {
+  const headers: Record<string, string> = { Server: settings.serverTokens === 'productonly' ? 'Regent' : `Regent/${REGENT_VERSION}` };
+  const extra = { ...settings.httpExtraHeaders, ...(settings.certfile === null ? {} : settings.httpsExtraHeaders) };
+  for (const [name, value] of Object.entries(extra)) {
+    try {
+      validateHeaderName(name);
+      validateHeaderValue(name, value);
+      headers[name] = value;
+    } catch (error) {
+      log.warning(`restapi: the extra header '${name}' cannot be sent; left out`, { error: ensureError(error).message });
+    }
+  }
+  return headers;
+}

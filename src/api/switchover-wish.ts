@@ -1,0 +1,85 @@
+/** Reading POST /switchover and /failover, and whether what they ask for can be done. Texts and order of the checks are Patroni's: tools look for them. */
+import { type ClusterView, type Member, mayLead, sameName } from '../core/cluster.ts';
+import { clusterModes } from '../core/cluster-modes.ts';
+import type { JsonObject } from '../core/json.ts';
+import { type Answer, plain, text } from './answer.ts';
+import type { ApiContext } from './context.ts';
+import { parseSchedule } from './schedule.ts';
+
+export type Action = 'switchover' | 'failover';
+
+export interface SwitchWish {
+  readonly action: Action;
+  readonly leader: string | null;
+  readonly candidate: string | null;
+  readonly scheduledAt: string | null;
+}
+
+const ASK_TIMEOUT_MS = 2000;
+
+/** An Answer is a refusal. */
+export function readSwitchWish(context: ApiContext, asked: Action, body: JsonObject, view: ClusterView): SwitchWish | Answer {
+  for (const key of ['leader', 'candidate', 'member']) {
+    const value = body[key];
+    if (value !== undefined && value !== null && typeof value !== 'string') return plain(400, `${key} should be the name of a member`);
+  }
+  const leader = nameIn(body, 'leader');
+  const candidate = nameIn(body, 'candidate') ?? nameIn(body, 'member');
+  const when = body['scheduled_at'] ?? null;
+  const { paused } = clusterModes(view);
+  if (asked === 'failover' && candidate === null) return text(400, 'Failover could be performed only to a specific candidate');
+  if (asked === 'switchover' && leader === null) return text(400, 'Switchover could be performed only from a specific leader');
+  let scheduledAt: string | null = null;
+  if (when !== null && when !== '') {
+    if (asked === 'failover') return text(400, "Failover can't be scheduled");
+    if (paused) return text(400, "Can't schedule switchover in the paused state");
+    const schedule = parseSchedule(when, 'switchover', context.clock.wallMs());
+    if (!schedule.ok) return text(schedule.status, schedule.message);
+    scheduledAt = schedule.iso;
+  }
+  if (asked === 'switchover' && paused && candidate === null) {
+    return text(400, 'Switchover is possible only to a specific candidate in a paused state');
+  }
+  if (leader !== null && leader === candidate) return text(400, 'Switchover target and source are the same');
+  if (asked === 'failover' && leader !== null) context.log.warning('a failover that names the leader is a switchover; doing that');
+  return { action: leader === null ? 'failover' : 'switchover', leader, candidate, scheduledAt };
+}
+
+/** Null: it can be done. */
+export async function switchProblem(context: ApiContext, wish: SwitchWish, view: ClusterView): Promise<string | null> {
+  const { action, leader, candidate } = wish;
+  if (leader !== null && view.leader?.name !== leader) return 'leader name does not match';
+  const possible = candidate === null ? anyCandidates(action, view) : namedCandidate(action, candidate, view);
+  if (typeof possible === 'string') return possible;
+  const answers = await context.peers.ask(possible, { timeoutMs: ASK_TIMEOUT_MS });
+  const good = possible.some((member) => {
+    const answer = answers.get(member.name);
+    return answer !== undefined && mayLead(answer.tags) && !answer.watchdogFailed;
+  });
+  return good ? null : `${action} is not possible: no good candidates have been found`;
+}
+
+function namedCandidate(action: Action, candidate: string, view: ClusterView): Member[] | string {
+  const ordered = action === 'switchover' && clusterModes(view).synchronousMode === 'on';
+  if (ordered && !isInSync(view, candidate)) return 'candidate name does not match with sync_standby';
+  const members = view.members.filter((member) => member.name === candidate);
+  return members.length === 0 ? 'candidate does not exists' : members;
+}
+
+function anyCandidates(action: Action, view: ClusterView): Member[] | string {
+  if (clusterModes(view).synchronousMode !== 'off') {
+    const members = view.members.filter((member) => isInSync(view, member.name));
+    return members.length === 0 ? `${action} is not possible: can not find sync_standby` : members;
+  }
+  const members = view.members.filter((member) => member.name !== view.leader?.name && member.apiUrl !== null);
+  return members.length === 0 ? `${action} is not possible: cluster does not have members except leader` : members;
+}
+
+function isInSync(view: ClusterView, name: string): boolean {
+  return view.sync?.standbys.some((standby) => sameName(standby, name)) ?? false;
+}
+
+function nameIn(body: JsonObject, key: string): string | null {
+  const value = body[key];
+  return typeof value === 'string' && value !== '' ? value : null;
+}

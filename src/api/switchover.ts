@@ -1,0 +1,84 @@
+/** POST /switchover and /failover, DELETE /switchover: the wish goes into the failover key, the agents carry it out. */
+import type { JsonObject } from '../core/json.ts';
+import type { FailoverWish } from '../ports/dcs.ts';
+import { DcsError } from '../support/errors.ts';
+import { type Answer, plain, text } from './answer.ts';
+import { type ApiContext, dcsOptions } from './context.ts';
+import { type Action, readSwitchWish, type SwitchWish, switchProblem } from './switchover-wish.ts';
+
+/** Between two changes the key is read again this often, in case the agent's own watch is what is broken. */
+const RECHECK_MS = 2000;
+
+export async function postSwitch(context: ApiContext, asked: Action, body: JsonObject): Promise<Answer> {
+  const { desk } = context;
+  const view = await desk.dcs().read(dcsOptions(context));
+  const wish = readSwitchWish(context, asked, body, view);
+  if ('status' in wish) return wish;
+  if (wish.scheduledAt === null) {
+    const problem = await switchProblem(context, wish, view);
+    if (problem !== null) return text(412, problem);
+  }
+  if (!(await written(context, wish))) return text(503, 'failed to write failover key into DCS');
+  desk.wake(`${wish.action} requested`);
+  if (wish.scheduledAt !== null) return text(202, 'Switchover scheduled');
+  return outcome(context, wish, view.leader?.name ?? null);
+}
+
+export async function deleteSwitch(context: ApiContext): Promise<Answer> {
+  const { desk } = context;
+  const { failover } = await desk.dcs().read(dcsOptions(context));
+  if (failover === null || failover.scheduledAt === null) return text(404, 'no switchover is scheduled');
+  const cleared = await desk.dcs().writeFailover(null, failover, dcsOptions(context));
+  return cleared ? text(200, 'scheduled switchover deleted') : text(409, 'the switchover changed at the same moment; look again');
+}
+
+async function written(context: ApiContext, wish: SwitchWish): Promise<boolean> {
+  const value: FailoverWish = {
+    ...(wish.leader !== null && { leader: wish.leader }),
+    ...(wish.candidate !== null && { member: wish.candidate }),
+    ...(wish.scheduledAt !== null && { scheduled_at: wish.scheduledAt }),
+  };
+  try {
+    return await context.desk.dcs().writeFailover(value, null, dcsOptions(context));
+  } catch (error) {
+    if (!(error instanceof DcsError)) throw error;
+    context.log.error(`${wish.action}: the failover key could not be written`, { error: error.message });
+    return false;
+  }
+}
+
+/**
+ * Waits for events, never for a fixed time. Judged by reads of our own: they come after our write, whereas the agent's last view may come before it
+ * and show no wish because there was none yet.
+ */
+async function outcome(context: ApiContext, wish: SwitchWish, before: string | null): Promise<Answer> {
+  const { desk, clock } = context;
+  const seconds = 2 * Math.max(10, desk.settings().dynamic.loopWaitSeconds);
+  const deadline = clock.monotonicMs() + seconds * 1000;
+  const [title, past] = wish.action === 'switchover' ? ['Switchover', 'Switched'] : ['Failover', 'Failed'];
+  for (let left = seconds * 1000; left > 0; left = deadline - clock.monotonicMs()) {
+    // Listening begins before the read, so that a change during the read is not slept through.
+    const change = desk.nextChange(Math.min(left, RECHECK_MS));
+    const view = await desk
+      .dcs()
+      .read({ timeoutMs: Math.min(left, dcsOptions(context).timeoutMs) })
+      .catch(onlyOutage);
+    const now = view?.leader?.name ?? null;
+    if (now !== null && now !== before) {
+      if (wish.candidate !== null && wish.candidate !== now) {
+        return plain(200, `${past} over to "${now}" instead of "${wish.candidate}"`);
+      }
+      return plain(200, `Successfully ${past.toLowerCase()} over to "${now}"`);
+    }
+    // While nobody leads, the handover may be between its two steps.
+    if (view !== null && now !== null && view.failover === null) return text(503, `${title} failed`);
+    await change;
+  }
+  return text(503, `${title} status unknown after ${seconds} seconds; operation may still be in progress`);
+}
+
+/** An outage of etcd in the middle of a switchover is waited out within the deadline. */
+function onlyOutage(error: unknown): null {
+  if (error instanceof DcsError) return null;
+  throw error;
+}
