@@ -1,6 +1,6 @@
 /** What the rules look at: the observation with the questions every rule asks already answered. */
 import { type ClusterView, type Member, memberOf } from './cluster.ts';
-import type { Source } from './effects.ts';
+import type { ServerRole, Source } from './effects.ts';
 import type { Memory, Observation } from './model.ts';
 import { leaseMargins } from './settings.ts';
 
@@ -103,4 +103,10 @@ function followsUs(view: ClusterView, member: Member, me: string): boolean {
     at = memberOf(view, at.tags.replicatefrom);
   }
   return false;
+}
+
+/** A running primary as it is: rewriting its files must not weaken the synchronous set in force, which only syncStep may change. */
+export function primaryRole(c: Context): ServerRole {
+  const owned = c.o.settings.dynamic.synchronousMode !== 'off';
+  return { kind: 'primary', syncNames: owned ? (c.o.pg.sql?.synchronousStandbyNames ?? '') : null };
 }

@@ -241,7 +241,7 @@ const table: ReadonlyArray<readonly [string, Scene, string, readonly string[], P
 ];
 
 describe('decide', () => {
-  it.each(table)('%s', (_name, scene, rule, expected, remembered) => {
+  it.each([...table])('%s', (...[, scene, rule, expected, remembered]) => {
     const decision = decide(observation(scene), memory(remembered));
     const kinds = decision.effects.map((effect) => (effect.kind === 'start-job' ? effect.job.kind : effect.kind));
     expect({ rule: decision.rule, kinds }).toEqual({ rule, kinds: expected });

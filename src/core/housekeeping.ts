@@ -5,7 +5,7 @@
 import { isoFromEpochMs } from '../support/iso-time.ts';
 import type { HistoryEntry, StatusKey } from './cluster.ts';
 import { parseConninfo } from './conninfo.ts';
-import { type Context, wantedSource } from './context.ts';
+import { type Context, primaryRole, wantedSource } from './context.ts';
 import type { Effect, ServerRole } from './effects.ts';
 import type { JsonObject, JsonValue } from './json.ts';
 import { slotNameOf } from './slot-names.ts';
@@ -114,7 +114,7 @@ function historyLine(c: Context, entry: HistoryEntry, recorded: readonly History
 /** Files for the role this server has now, when the settings changed or a standby should stream from elsewhere. */
 function configure(c: Context): Effect | null {
   const source = c.isStandby ? wantedSource(c) : null;
-  const role: ServerRole = c.isPrimary ? { kind: 'primary' } : { kind: 'standby', source };
+  const role: ServerRole = c.isPrimary ? primaryRole(c) : { kind: 'standby', source };
   if (c.o.configDirty && !(c.isStandby && c.otherLeader === null)) return { kind: 'apply-config', role };
   if (!c.isStandby || c.otherLeader === null) return null;
   return pointsAt(c, source) ? null : { kind: 'apply-config', role };

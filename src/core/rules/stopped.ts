@@ -3,6 +3,7 @@ import { possibleSuccessors } from '../candidates.ts';
 import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
 import { divergenceFrom } from '../divergence.ts';
 import type { Source } from '../effects.ts';
+import { takeover } from '../sync.ts';
 import type { Outcome, Rule } from './table.ts';
 import { holdOffMs } from './table.ts';
 
@@ -84,9 +85,11 @@ export const stoppedRules: readonly Rule[] = [
     id: 'stopped.restart-primary',
     situation: 'this leader’s PostgreSQL was a primary and is down',
     when: (c) => c.stopped && c.lockMine && c.mayLeadNow && wasPrimary(c),
-    ask: () => ({
-      effects: [{ kind: 'start-job', job: { kind: 'start', role: { kind: 'primary' }, why: 'starting primary after failure' } }],
-    }),
+    ask: (c) => {
+      const { names, effect } = takeover(c);
+      const role = { kind: 'primary', syncNames: names } as const;
+      return { effects: [...(effect ? [effect] : []), { kind: 'start-job', job: { kind: 'start', role, why: 'starting primary after failure' } }] };
+    },
     because: 'starting primary after failure',
   },
   {

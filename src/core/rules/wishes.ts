@@ -1,5 +1,5 @@
 /** What the operator asked of this node over REST. */
-import { wantedSource } from '../context.ts';
+import { primaryRole, wantedSource } from '../context.ts';
 import type { ServerRole } from '../effects.ts';
 import { cloneSource } from './data-dir.ts';
 import type { Rule } from './table.ts';
@@ -26,7 +26,7 @@ export const wishRules: readonly Rule[] = [
     situation: 'the operator wants PostgreSQL restarted, and its role here is clear',
     when: (c) => c.o.wishes.restart !== null && (c.isStandby || (c.isPrimary && (c.paused || (c.lockMine && c.mayLeadNow)))),
     ask: (c) => {
-      const role: ServerRole = c.isPrimary ? { kind: 'primary' } : { kind: 'standby', source: wantedSource(c) };
+      const role: ServerRole = c.isPrimary ? primaryRole(c) : { kind: 'standby', source: wantedSource(c) };
       return {
         effects: [{ kind: 'start-job', job: { kind: 'restart', role, why: 'restart', timeoutMs: c.o.wishes.restart?.timeoutMs ?? null } }],
       };
