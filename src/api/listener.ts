@@ -2,10 +2,11 @@
 import { readFile } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer, type ServerOptions, Server as TlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, ListenOptions } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import type { RestSettings } from '../core/settings.ts';
 import { type Clock, sleep } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
 
 /** An agent that takes over from one just killed may find the port still held for a moment. */
@@ -27,13 +28,15 @@ export interface Listener {
 }
 
 /** Throws REST_TLS or REST_LISTEN. */
-export async function openListener(settings: RestSettings, onRequest: RequestListener, clock: Clock): Promise<Listener> {
+export async function openListener(settings: RestSettings, onRequest: RequestListener, clock: Clock, log: Log): Promise<Listener> {
   const tls = await tlsOptions(settings);
   const server = tls === null ? createServer(onRequest) : createTlsServer(tls, onRequest);
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   await bind(server, settings, clock);
+  // Without a listener a failed accept (no file descriptors left, say) would end the agent.
+  server.on('error', (error) => log.error(`REST API: ${error.message}`));
   const shape = shapeOf(settings);
   return {
     port: (server.address() as AddressInfo).port,
@@ -95,13 +98,7 @@ async function bind(server: Server, settings: RestSettings, clock: Clock): Promi
   const host = settings.listenHost === '*' || settings.listenHost === '' ? undefined : settings.listenHost;
   for (let attempt = 1; ; attempt++) {
     try {
-      return await new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen(host === undefined ? { port: listenPort } : { port: listenPort, host }, () => {
-          server.removeListener('error', reject);
-          resolve();
-        });
-      });
+      return await bindOnce(server, host === undefined ? { port: listenPort } : { port: listenPort, host });
     } catch (error) {
       if (codeOf(error) !== 'EADDRINUSE' || attempt === BIND_ATTEMPTS) {
         throw new RegentError('REST_LISTEN', `the REST API cannot listen on ${host ?? '*'}:${listenPort}: ${ensureError(error).message}`, {
@@ -112,6 +109,22 @@ async function bind(server: Server, settings: RestSettings, clock: Clock): Promi
       await sleep(clock, BIND_RETRY_MS);
     }
   }
+}
+
+function bindOnce(server: Server, address: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const listening = () => {
+      server.removeListener('error', failed);
+      resolve();
+    };
+    const failed = (error: Error) => {
+      server.removeListener('listening', listening);
+      reject(error);
+    };
+    server.once('listening', listening);
+    server.once('error', failed);
+    server.listen(address);
+  });
 }
 
 function closeServer(server: Server, clock: Clock): Promise<void> {

@@ -29,14 +29,14 @@ export async function startRestServer(options: RestServerOptions): Promise<RestS
   let current = options.settings;
   let closed = false;
   const open = (settings: RestSettings) =>
-    openListener(settings, (request, response) => respond(options, rules, headers, request, response), clock);
+    openListener(settings, (request, response) => respond(options, rules, headers, request, response), clock, log);
   let listener: Listener = await open(current);
   log.info(`REST API listens on ${current.listenHost || '*'}:${listener.port}`);
 
   /** The new listener opens first where both can be open at once, so that a bad address leaves the old one in service. */
   const replace = async (settings: RestSettings): Promise<void> => {
     const old = listener;
-    if (settings.listenPort === 0 || settings.listenPort !== current.listenPort) {
+    if (settings.listenPort !== old.port) {
       listener = await open(settings);
       return old.close();
     }

@@ -1,0 +1,144 @@
+import { readFileSync } from 'node:fs';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from 'node:net';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { aMember, restSettings } from '../../../test/fixtures/agent.ts';
+import { type Certificate, CertificateWorkshop } from '../../../test/fixtures/certificates.ts';
+import { keptLog, realClock } from '../../../test/fixtures/desk.ts';
+import type { CtlSettings } from '../../core/settings.ts';
+import type { Peers } from '../../ports/peers.ts';
+import { createPeers } from './http-peers.ts';
+
+const servers: (Server | TcpServer)[] = [];
+let peers: Peers | null = null;
+const ctl: CtlSettings = { insecure: false, cacert: null, certfile: null, keyfile: null, keyfilePassword: null, authentication: null };
+const BODY =
+  '{"state": "running", "role": "replica", "xlog": {"received_location": 9007199254740993, "replayed_location": 5}, "timeline": 2}';
+
+afterEach(async () => {
+  peers?.close();
+  await Promise.all(
+    servers.splice(0).map(
+      (server) =>
+        new Promise((resolve) => {
+          server.close(resolve);
+          if ('closeAllConnections' in server) server.closeAllConnections();
+        }),
+    ),
+  );
+});
+
+async function listen(server: Server | TcpServer): Promise<number> {
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+const serve = (listener: RequestListener) => listen(createServer(listener));
+const memberAt = (name: string, port: number, scheme = 'http') => aMember(name, { apiUrl: `${scheme}://127.0.0.1:${port}/patroni` });
+const make = (wish: Partial<CtlSettings> = {}) => {
+  peers = createPeers({ ctl: { ...ctl, ...wish }, rest: restSettings(), log: keptLog(), clock: realClock });
+  return peers;
+};
+
+test('asks all at once; who is silent, broken or gone is absent, and costs no more than the time given', async () => {
+  const good = await serve((_, response) => response.end(BODY));
+  const silent = await serve(() => {});
+  const dripping = await serve((_, response) => response.writeHead(200).write('{'));
+  const babbling = await serve((_, response) => response.end('not JSON'));
+  const endless = await serve((_, response) => response.end(Buffer.alloc(2 * 1024 * 1024, 32)));
+  const cutShort = await serve((_, response) => {
+    response.writeHead(200, { 'Content-Length': 1000 }).write(BODY);
+    setTimeout(() => response.destroy(), 10);
+  });
+  const members = [
+    memberAt('good', good),
+    memberAt('silent', silent),
+    memberAt('dripping', dripping),
+    memberAt('babbling', babbling),
+    memberAt('endless', endless),
+    memberAt('cut-short', cutShort),
+    memberAt('gone', 1),
+    aMember('nameless', { apiUrl: null }),
+    aMember('odd', { apiUrl: 'ftp://127.0.0.1/' }),
+  ];
+  const started = performance.now();
+  const answers = await make().ask(members, { timeoutMs: 300 });
+  expect(performance.now() - started).toBeLessThan(600);
+  expect([...answers.keys()]).toEqual(['good']);
+  expect(answers.get('good')).toMatchObject({ lsn: 9007199254740993n, timeline: 2 });
+});
+
+test('connections are kept, and one closed by the peer meanwhile is not taken for a dead peer', async () => {
+  let connections = 0;
+  const port = await listen(
+    createServer((_, response) => response.end(BODY)).on('connection', () => {
+      connections++;
+    }),
+  );
+  const member = [memberAt('a', port)];
+  make();
+  await peers!.ask(member, { timeoutMs: 1000 });
+  await peers!.ask(member, { timeoutMs: 1000 });
+  expect(connections).toBe(1);
+});
+
+test('a connection that dies under a second request is replaced once', async () => {
+  // Answers the first request of each connection, resets at the second.
+  let connections = 0;
+  const port = await listen(
+    createTcpServer((socket) => {
+      connections++;
+      let requests = 0;
+      socket.on('error', () => {});
+      socket.on('data', () => {
+        if (++requests > 1) socket.resetAndDestroy();
+        else socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`);
+      });
+    }),
+  );
+  make();
+  for (let round = 0; round < 3; round++) {
+    expect((await peers!.ask([memberAt('a', port)], { timeoutMs: 1000 })).size).toBe(1);
+  }
+  expect(connections).toBeGreaterThan(1);
+  peers!.close();
+});
+
+test('an HTTP/1.0 peer that ends its body by closing is understood', async () => {
+  const port = await listen(
+    createTcpServer((socket) => {
+      socket.on('error', () => {});
+      socket.once('data', () => socket.end(`HTTP/1.0 200 OK\r\nServer: old\r\n\r\n${BODY}`));
+    }),
+  );
+  expect((await make().ask([memberAt('a', port)], { timeoutMs: 1000 })).size).toBe(1);
+});
+
+let workshop: CertificateWorkshop;
+let node: Certificate;
+
+beforeAll(() => {
+  workshop = new CertificateWorkshop();
+  node = workshop.issue('elsewhere');
+});
+
+afterAll(() => workshop.remove());
+
+test('TLS: any certificate without one of our own; one of our authority, whatever its name, with', async () => {
+  const files = (pair: Certificate) => ({ cert: readFileSync(pair.cert), key: readFileSync(pair.key) });
+  const secure = (pair: Certificate) => listen(createTlsServer(files(pair), (_, response) => response.end(BODY)));
+  const known = memberAt('known', await secure(node), 'https');
+  const stranger = new CertificateWorkshop();
+  const unknown = memberAt('unknown', await secure(stranger.issue('x')), 'https');
+  stranger.remove();
+  expect((await make().ask([known, unknown], { timeoutMs: 2000 })).size).toBe(2);
+  peers!.close();
+  make({ certfile: node.cert, keyfile: node.key, cacert: workshop.ca.cert });
+  expect([...(await peers!.ask([known, unknown], { timeoutMs: 2000 })).keys()]).toEqual(['known']);
+});
+
+test('a certificate that cannot be read is named', () => {
+  expect(() => make({ certfile: 'absent.crt' })).toThrow('ctl.certfile');
+});

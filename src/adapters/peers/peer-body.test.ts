@@ -1,0 +1,57 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { aReplicaStatus, aStatus, aView, someSettings } from '../../../test/fixtures/agent.ts';
+import { statusBody } from '../../core/status-body.ts';
+import { parseJson, stringifyDefault } from '../../support/big-json.ts';
+import { readPeerBody } from './peer-body.ts';
+
+test('what an agent says of itself is what a peer reads', () => {
+  const read = (status: ReturnType<typeof aStatus>) =>
+    readPeerBody('x', parseJson(stringifyDefault(statusBody(status, aView(), someSettings()))));
+  expect(read(aStatus())).toEqual({
+    name: 'x',
+    state: 'running',
+    role: 'primary',
+    inRecovery: false,
+    lsn: 83886176n,
+    replayLsn: null,
+    timeline: 3,
+    tags: {},
+    watchdogFailed: false,
+  });
+  expect(read(aReplicaStatus({ tags: { nofailover: true }, watchdogFailed: true }))).toMatchObject({
+    role: 'replica',
+    inRecovery: true,
+    lsn: 83886176n,
+    replayLsn: 83886080n,
+    tags: { nofailover: true },
+    watchdogFailed: true,
+  });
+});
+
+test('an old Patroni says wal and master', () => {
+  const body = parseJson('{"state": "running", "role": "master", "wal": {"location": 18446744073709551615}, "timeline": 7}');
+  expect(readPeerBody('x', body)).toMatchObject({ role: 'primary', inRecovery: false, lsn: 18446744073709551615n, timeline: 7 });
+});
+
+test('a standby that has received nothing counts by what it replayed; zeros are unknown', () => {
+  const standby = (wal: object) => readPeerBody('x', { role: 'replica', xlog: { ...wal } });
+  expect(standby({ received_location: null, replayed_location: 5 })).toMatchObject({ inRecovery: true, lsn: 5n });
+  expect(standby({ received_location: 0, replayed_location: 0 })).toMatchObject({ lsn: null, replayLsn: null });
+});
+
+test('a body without WAL is no answer', () => {
+  expect(readPeerBody('x', { state: 'stopped', role: 'replica' })).toBeNull();
+  expect(readPeerBody('x', [])).toBeNull();
+});
+
+test('no body makes it throw', () => {
+  fc.assert(
+    fc.property(
+      fc.record({ xlog: fc.dictionary(fc.constantFrom('location', 'received_location', 'replayed_location'), fc.jsonValue()) }),
+      (body) => {
+        readPeerBody('x', parseJson(JSON.stringify(body)));
+      },
+    ),
+  );
+});
