@@ -1,0 +1,6 @@
+/** Words an option accepts. Apart from their code, so that the command line can be read without loading it. */
+export const ROLES = ['leader', 'primary', 'standby-leader', 'replica', 'standby', 'any'] as const;
+export type RoleChoice = (typeof ROLES)[number];
+
+export const FORMATS = ['pretty', 'tsv', 'json', 'yaml', 'yml'] as const;
+export type Format = (typeof FORMATS)[number];

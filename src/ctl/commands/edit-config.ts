@@ -1,0 +1,90 @@
+import { readFileSync } from 'node:fs';
+import { patchMerge } from '../../config/merge.ts';
+import type { JsonObject } from '../../core/json.ts';
+import { ensureError } from '../../support/errors.ts';
+import { applyPairs, parameterPairs } from '../config-changes.ts';
+import { type Ctx, DCS_TIMEOUT_MS } from '../context.ts';
+import { unifiedDiff } from '../diff.ts';
+import { editText, pageText } from '../editor.ts';
+import { CtlError, refuse } from '../errors.ts';
+import { toYaml, yamlMapping } from '../yaml.ts';
+
+export interface EditOptions {
+  readonly quiet?: boolean;
+  readonly set?: readonly string[];
+  readonly pg?: readonly string[];
+  readonly apply?: string;
+  readonly replace?: string;
+  readonly force?: boolean;
+}
+
+const STDIN = '-';
+
+export async function run(ctx: Ctx, [name]: readonly string[], options: EditOptions): Promise<void> {
+  const cluster = await ctx.cluster(name);
+  const { config } = await ctx.read(cluster);
+  if (!config) throw refuse(`The config key does not exist in the cluster ${cluster}`);
+  const before = toYaml(config.data);
+  const after = await changed(ctx, cluster, config.data, before, options);
+  const text = toYaml(after);
+  if (text === before) {
+    if (!options.quiet) ctx.print('Not changed');
+    return;
+  }
+  if (!options.quiet) await showDiff(ctx, unifiedDiff(before, text));
+  if (!options.force) {
+    if (options.apply === STDIN || options.replace === STDIN) {
+      ctx.print('Use --force option to apply changes');
+      return;
+    }
+    if (!(await ctx.prompter.confirm('Apply these changes?'))) return;
+  }
+  const revision = await (await ctx.dcs(cluster)).writeConfig(after, config, { timeoutMs: DCS_TIMEOUT_MS });
+  if (revision === null) throw new CtlError('CTL_CONFLICT', 'Config modification aborted due to concurrent changes');
+  ctx.print('Configuration changed');
+}
+
+/** In this order: replace, apply, -s, -p; the editor when none of them was given. */
+async function changed(ctx: Ctx, cluster: string, data: JsonObject, text: string, options: EditOptions): Promise<JsonObject> {
+  const pairs = [...(options.set ?? []), ...parameterPairs(options.pg ?? [])];
+  if (options.replace === undefined && options.apply === undefined && pairs.length === 0) {
+    return mapping(await editText(ctx.io, text, cluster), 'the edited configuration');
+  }
+  let result = data;
+  if (options.replace !== undefined) result = patchMerge({}, await readMapping(ctx, options.replace));
+  if (options.apply !== undefined) result = patchMerge(result, await readMapping(ctx, options.apply));
+  return applyPairs(result, pairs);
+}
+
+async function readMapping(ctx: Ctx, path: string): Promise<JsonObject> {
+  if (path === STDIN) {
+    let text = '';
+    for await (const chunk of ctx.io.stdin) text += String(chunk);
+    return mapping(text, 'standard input');
+  }
+  try {
+    return mapping(readFileSync(path, 'utf8'), path);
+  } catch (error) {
+    if (error instanceof CtlError) throw error;
+    throw refuse(`cannot read ${path}: ${ensureError(error).message}`);
+  }
+}
+
+/** An emptied file is a mistake more often than a wish: the cluster would fall back to every default at once. */
+function mapping(text: string, name: string): JsonObject {
+  const value = yamlMapping(text, name);
+  if (value === null) throw refuse(`${name} is empty, not a mapping`, 'Write {} to remove every setting.');
+  return value;
+}
+
+async function showDiff(ctx: Ctx, lines: readonly string[]): Promise<void> {
+  if (ctx.io.stdout.isTTY) await pageText(ctx.io, `${lines.map(coloured).join('\n')}\n`);
+  else for (const line of lines) ctx.print(line);
+}
+
+const COLOURS: Readonly<Record<string, number>> = { '-': 31, '+': 32, '@': 36 };
+
+function coloured(line: string): string {
+  const colour = COLOURS[line[0] ?? ''];
+  return colour === undefined ? line : `\u001b[${colour}m${line}\u001b[0m`;
+}

@@ -1,0 +1,25 @@
+import type { Format } from '../choices.ts';
+import type { Ctx } from '../context.ts';
+import { type Rows, renderRows } from '../render/output.ts';
+
+export async function run(ctx: Ctx, [name]: readonly string[], options: { readonly format: Format }): Promise<void> {
+  const view = await ctx.read(await ctx.cluster(name));
+  const table: Rows = {
+    columns: [
+      { name: 'TL', align: 'right' },
+      { name: 'LSN', align: 'right' },
+      { name: 'Reason' },
+      { name: 'Timestamp' },
+      { name: 'New Leader' },
+    ],
+    rows: view.history.map((entry) => [
+      entry.timeline,
+      Number.isSafeInteger(Number(entry.switchLsn)) ? Number(entry.switchLsn) : entry.switchLsn,
+      entry.reason,
+      entry.timestamp ?? '',
+      entry.newLeader ?? '',
+    ]),
+    title: null,
+  };
+  ctx.print(renderRows(table, options.format, { oneLine: true }));
+}

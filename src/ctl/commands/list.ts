@@ -1,0 +1,31 @@
+import { clusterBody } from '../../core/cluster-body.ts';
+import type { Format } from '../choices.ts';
+import type { Ctx } from '../context.ts';
+import { renderMembers } from '../render/members.ts';
+import { localTime } from '../time.ts';
+import { type WatchOptions, watching } from '../watch.ts';
+
+export interface ListOptions extends WatchOptions {
+  readonly extended?: boolean;
+  readonly timestamp?: boolean;
+  readonly lsn?: boolean;
+  readonly format: Format;
+}
+
+export async function run(ctx: Ctx, names: readonly string[], options: ListOptions): Promise<void> {
+  const { scope } = await ctx.config();
+  const clusters = names.length > 0 ? names : scope ? [scope] : [];
+  if (clusters.length === 0) {
+    ctx.log.warning('Listing members: No cluster names were provided');
+    return;
+  }
+  await watching(ctx, options, true, async () => {
+    if (options.timestamp) ctx.print(localTime(ctx.io.clock.wallMs(), 0));
+    for (const cluster of clusters) {
+      const view = await ctx.read(cluster);
+      const { format } = options;
+      const shape = { cluster, initialize: view.initialize, format, extended: options.extended ?? false, lsn: options.lsn ?? false };
+      ctx.print(renderMembers(clusterBody(view, cluster), shape));
+    }
+  });
+}

@@ -1,0 +1,189 @@
+import { readFileSync } from 'node:fs';
+import pg from 'pg';
+import type { ClusterView, Member } from '../../core/cluster.ts';
+import { sourceOf } from '../../core/context.ts';
+import type { JsonValue } from '../../core/json.ts';
+import { ensureError } from '../../support/errors.ts';
+import type { Format, RoleChoice } from '../choices.ts';
+import type { CtlConfig } from '../config.ts';
+import type { Ctx } from '../context.ts';
+import { refuse } from '../errors.ts';
+import { membersByRole } from '../members.ts';
+import { type Rows, renderRows } from '../render/output.ts';
+import { localTime } from '../time.ts';
+import { type WatchOptions, watching } from '../watch.ts';
+
+export interface QueryOptions extends WatchOptions {
+  readonly command?: string;
+  readonly file?: string;
+  readonly role?: RoleChoice;
+  readonly member?: string;
+  readonly username?: string;
+  readonly dbname?: string;
+  readonly password?: boolean;
+  readonly format: Format;
+  readonly delimiter: string;
+}
+
+const CONNECT_MS = 5_000;
+/** Beyond connecting, the statement's time is the user's affair; this only ends a dead server's silence. */
+const KEEPALIVE_MS = 5_000;
+const HEADLESS = { columns: null, title: null } as const;
+
+export async function run(ctx: Ctx, [name]: readonly string[], options: QueryOptions): Promise<void> {
+  if (options.member !== undefined && options.role !== undefined) throw refuse('--role and --member are mutually exclusive options');
+  if (options.file !== undefined && options.command !== undefined) throw refuse('--file and --command are mutually exclusive options');
+  const sql = options.command ?? (options.file === undefined ? null : await readSql(ctx, options.file));
+  if (sql === null) throw refuse('You need to specify either --command or --file');
+  const password = options.password ? await ctx.prompter.text('Password', { hidden: true }) : null;
+  const cluster = await ctx.cluster(name);
+  const session = new Session(await ctx.config(), options, password, ctx.io.env);
+  try {
+    await watching(ctx, options, false, async () => {
+      const result = await session.ask(
+        () => ctx.read(cluster),
+        sql,
+        () => localTime(ctx.io.clock.wallMs(), 0),
+      );
+      ctx.print(renderRows(result, options.format, { delimiter: options.delimiter }));
+    });
+  } finally {
+    await session.close();
+  }
+}
+
+async function readSql(ctx: Ctx, path: string): Promise<string> {
+  try {
+    if (path !== '-') return readFileSync(path, 'utf8');
+    let text = '';
+    for await (const chunk of ctx.io.stdin) text += String(chunk);
+    return text;
+  } catch (error) {
+    throw refuse(`cannot read ${path}: ${ensureError(error).message}`);
+  }
+}
+
+/** One connection, made when first needed and again after it was lost. */
+class Session {
+  readonly #config: CtlConfig;
+  readonly #options: QueryOptions;
+  readonly #password: string | null;
+  readonly #env: Readonly<Record<string, string | undefined>>;
+  #client: pg.Client | null = null;
+
+  constructor(config: CtlConfig, options: QueryOptions, password: string | null, env: Readonly<Record<string, string | undefined>>) {
+    this.#config = config;
+    this.#options = options;
+    this.#password = password;
+    this.#env = env;
+  }
+
+  /** A failure is a row: when it happened, and what. */
+  async ask(read: () => Promise<ClusterView>, sql: string, now: () => string): Promise<Rows> {
+    const client = this.#client ?? (await this.#connect(await read(), now));
+    if (!(client instanceof pg.Client)) return client;
+    this.#client = client;
+    try {
+      return rowsOf(await client.query({ text: sql, rowMode: 'array', types: { getTypeParser } }));
+    } catch (error) {
+      await this.close();
+      return { ...HEADLESS, rows: [[now(), failureText(error)]] };
+    }
+  }
+
+  async close(): Promise<void> {
+    const client = this.#client;
+    this.#client = null;
+    await client?.end().catch(() => undefined);
+  }
+
+  async #connect(view: ClusterView, now: () => string): Promise<pg.Client | Rows> {
+    const { member, role } = this.#options;
+    const wanted = role ?? (member === undefined ? 'leader' : 'any');
+    const chosen = membersByRole(view, wanted).find((each) => member === undefined || each.name === member);
+    const client = chosen && this.#clientFor(chosen);
+    const missing = member === undefined ? `role '${wanted}'` : `member ${member}`;
+    const none = { ...HEADLESS, rows: [[now(), `No connection to ${missing} is available`]] };
+    if (!client) return none;
+    try {
+      await client.connect();
+      if (wanted === 'any' || wanted === 'leader') return client;
+      const answer = await client.query<{ standby: boolean }>('SELECT pg_catalog.pg_is_in_recovery() AS standby');
+      if (answer.rows[0]?.standby === (wanted !== 'primary')) return client;
+      await client.end();
+      return none;
+    } catch (error) {
+      await client.end().catch(() => undefined);
+      return { ...HEADLESS, rows: [[now(), failureText(error)]] };
+    }
+  }
+
+  /** User and password: the command line, then libpq's environment and password file, then the configuration's superuser. */
+  #clientFor(member: Member): pg.Client | null {
+    const address = sourceOf(member);
+    if (!address) return null;
+    const { superuser } = this.#config;
+    const user = this.#options.username ?? this.#env['PGUSER'] ?? superuser?.username;
+    const password = this.#password ?? this.#env['PGPASSWORD'] ?? (user === superuser?.username ? superuser?.password : null);
+    const client = new pg.Client({
+      host: address.host,
+      port: address.port,
+      database: this.#options.dbname ?? this.#env['PGDATABASE'] ?? 'postgres',
+      ...(user === undefined ? {} : { user }),
+      ...(password == null ? {} : { password }),
+      ...sslOf(this.#env['PGSSLMODE'] ?? superuser?.options['sslmode'], superuser?.options['sslrootcert']),
+      application_name: 'Patroni ctl',
+      connectionTimeoutMillis: CONNECT_MS,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: KEEPALIVE_MS,
+    });
+    // A lost connection also fails the query that is running; without a listener it would end the process.
+    client.on('error', () => {
+      if (this.#client === client) this.#client = null;
+    });
+    return client;
+  }
+}
+
+function sslOf(mode: string | undefined, rootcert: string | undefined): pg.ClientConfig {
+  if (mode === undefined || ['disable', 'allow', 'prefer'].includes(mode)) return {};
+  const verify = mode.startsWith('verify-');
+  return {
+    ssl: {
+      rejectUnauthorized: verify,
+      ...(rootcert === undefined ? {} : { ca: readFileSync(rootcert, 'utf8') }),
+      ...(mode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {}),
+    },
+  };
+}
+
+/** As text, but for what JSON has a form of its own for. */
+const getTypeParser = ((oid: number) => (text: string) => {
+  switch (oid) {
+    case 16:
+      return text === 't';
+    case 20:
+    case 21:
+    case 23:
+    case 26:
+      return Number.isSafeInteger(Number(text)) ? Number(text) : BigInt(text);
+    case 700:
+    case 701:
+      return Number.isFinite(Number(text)) ? Number(text) : text;
+    default:
+      return text;
+  }
+}) as unknown as NonNullable<pg.CustomTypesConfig['getTypeParser']>;
+
+/** Several statements in one text: the last one's rows. */
+function rowsOf(answer: pg.QueryArrayResult<JsonValue[]> | pg.QueryArrayResult<JsonValue[]>[]): Rows {
+  const last = Array.isArray(answer) ? answer.at(-1) : answer;
+  return { columns: last?.fields.map((field) => ({ name: field.name })) ?? [], rows: last?.rows ?? [], title: null };
+}
+
+function failureText(error: unknown): string {
+  const known = ensureError(error);
+  const code = 'code' in known && typeof known.code === 'string' && /^[0-9A-Z]{5}$/.test(known.code) ? known.code : null;
+  const text = known instanceof AggregateError ? known.errors.map((each) => ensureError(each).message).join('; ') : known.message;
+  return `ERROR, SQLSTATE: ${(code ?? text).replaceAll('\n', ' ')}`;
+}

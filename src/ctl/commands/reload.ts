@@ -1,0 +1,20 @@
+import type { RoleChoice } from '../choices.ts';
+import type { Ctx } from '../context.ts';
+import { memberRequests } from '../member-requests.ts';
+import { selectMembers, targetOf } from '../members.ts';
+
+const DEFAULT_LOOP_WAIT = 10;
+
+export async function run(ctx: Ctx, words: readonly string[], options: { role: RoleChoice; force?: boolean }): Promise<number> {
+  const target = await targetOf(ctx, words);
+  const selection = { role: options.role, force: options.force ?? false, action: 'reload', confirm: true };
+  const members = await selectMembers(ctx, target, selection);
+  const loopWait = target.view.config?.data['loop_wait'] ?? DEFAULT_LOOP_WAIT;
+  const rest = await ctx.rest();
+  return memberRequests(ctx, members, 'reload', async (member) => {
+    const answer = await rest.call(member, 'POST', 'reload');
+    if (answer.status === 200) return `No changes to apply on member ${member.name}`;
+    if (answer.status === 202) return `Reload request received for member ${member.name} and will be processed within ${loopWait} seconds`;
+    return answer;
+  });
+}

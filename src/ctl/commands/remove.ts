@@ -1,0 +1,25 @@
+import { clusterBody } from '../../core/cluster-body.ts';
+import type { Format } from '../choices.ts';
+import { type Ctx, DCS_TIMEOUT_MS } from '../context.ts';
+import { refuse } from '../errors.ts';
+import { renderMembers } from '../render/members.ts';
+
+const ACKNOWLEDGEMENT = 'Yes I am aware';
+
+/** Deletes what etcd knows of a cluster. Its PostgreSQL servers and their data are not touched. */
+export async function run(ctx: Ctx, [name]: readonly string[], options: { readonly format: Format }): Promise<void> {
+  const cluster = await ctx.cluster(name);
+  const view = await ctx.read(cluster);
+  const shape = { cluster, initialize: view.initialize, format: options.format, extended: false, lsn: false };
+  ctx.print(renderMembers(clusterBody(view, cluster), shape));
+
+  const typed = await ctx.prompter.text('Please confirm the cluster name to remove');
+  if (typed !== cluster) throw refuse('Cluster names specified do not match');
+  const question = `You are about to remove all information in DCS for ${cluster}, please type: "${ACKNOWLEDGEMENT}"`;
+  if ((await ctx.prompter.text(question)) !== ACKNOWLEDGEMENT) throw refuse(`You did not exactly type "${ACKNOWLEDGEMENT}"`);
+  if (view.leader) {
+    const leader = await ctx.prompter.text('This cluster currently is healthy. Please specify the leader name to continue');
+    if (leader !== view.leader.name) throw refuse('You did not specify the current leader of the cluster');
+  }
+  await (await ctx.dcs(cluster)).removeCluster({ timeoutMs: DCS_TIMEOUT_MS });
+}

@@ -1,0 +1,94 @@
+import type { Member } from '../../core/cluster.ts';
+import { clusterModes } from '../../core/cluster-modes.ts';
+import type { JsonObject } from '../../core/json.ts';
+import type { RoleChoice } from '../choices.ts';
+import type { Ctx } from '../context.ts';
+import { refuse } from '../errors.ts';
+import { failureLine, memberRequests } from '../member-requests.ts';
+import { confirmAction, selectMembers, type Target, targetOf } from '../members.ts';
+import { nextHour, parseScheduled, type ScheduledTime } from '../time.ts';
+
+export interface RestartOptions {
+  readonly role: RoleChoice;
+  readonly any?: boolean;
+  readonly scheduled?: string;
+  readonly pgVersion?: string;
+  readonly pending?: boolean;
+  readonly timeout?: string;
+  readonly force?: boolean;
+}
+
+/** Patroni's primary_start_timeout and primary_stop_timeout at their defaults bound a restart; this is beyond both. */
+const RESTART_MS = 900_000;
+
+export async function run(ctx: Ctx, words: readonly string[], options: RestartOptions): Promise<number> {
+  const target = await targetOf(ctx, words);
+  const force = options.force ?? false;
+  const selected = await selectMembers(ctx, target, { role: options.role, force, action: 'restart', confirm: false });
+  const at = parseScheduled(options.scheduled ?? (force ? null : await askWhen(ctx)));
+  // Without a schedule, who needs the restart is known now; with one, it is judged when the time has come.
+  const pending = options.pending ? selected.filter((member) => member.pendingRestart) : selected;
+  const members = at === null ? pending : selected;
+  if (options.pending && at !== null) await confirmPending(ctx, members, force, at);
+  else await confirmAction(ctx, members, { force, action: 'restart' }, at?.iso ?? null);
+  const content = await contentOf(ctx, target, options, at);
+  const rest = await ctx.rest();
+  return memberRequests(ctx, options.any ? pickOne(ctx, members) : members, 'restart', async (member) => {
+    if (at !== null && force && member.scheduledRestart) {
+      const flushed = await rest.call(member, 'DELETE', 'restart');
+      if (flushed.status >= 400) ctx.print(failureLine('flush scheduled restart', member, flushed));
+    }
+    const answer = await rest.call(member, 'POST', 'restart', { body: content, timeoutMs: RESTART_MS });
+    if (answer.status === 200) return `Success: restart on member ${member.name}`;
+    if (answer.status === 202) return `Success: restart scheduled on member ${member.name}`;
+    if (answer.status === 409) return `Failed: another restart is already scheduled on member ${member.name}`;
+    return answer;
+  });
+}
+
+function askWhen(ctx: Ctx): Promise<string> {
+  const example = nextHour(ctx.io.clock.wallMs());
+  return ctx.prompter.text(`When should the restart take place (e.g. ${example}) `, { fallback: 'now' });
+}
+
+async function confirmPending(ctx: Ctx, members: readonly Member[], force: boolean, at: ScheduledTime): Promise<void> {
+  if (force) return;
+  const names = members.map((member) => member.name).join(', ');
+  const question =
+    `Are you sure you want to schedule restart of members ${names} at ${at.iso}? ` +
+    'Which of them need it (pending restart) is determined at that time.';
+  if (!(await ctx.prompter.confirm(question))) throw refuse('Aborted scheduled restart');
+}
+
+async function contentOf(ctx: Ctx, { view }: Target, options: RestartOptions, at: ScheduledTime | null): Promise<JsonObject> {
+  const asked = options.pgVersion === undefined && !options.force;
+  const version = asked
+    ? await ctx.prompter.text('Restart if the PostgreSQL version is less than provided (e.g. 9.5.2) ', { fallback: '' })
+    : (options.pgVersion ?? '');
+  const content: JsonObject = {};
+  if (options.pending) content['restart_pending'] = true;
+  if (version !== '') content['postgres_version'] = checkedVersion(version);
+  if (at) {
+    if (clusterModes(view).paused) throw refuse("Can't schedule restart in the paused state");
+    content['schedule'] = at.iso;
+  }
+  if (options.timeout !== undefined) content['timeout'] = options.timeout;
+  return content;
+}
+
+/** X.Y or X.Y.Z, and from PostgreSQL 10 on at most X.Y. */
+function checkedVersion(version: string): string {
+  const parts = version.trim().split('.');
+  if (parts.length < 2 || parts.length > 3) {
+    throw refuse(`Invalid PostgreSQL version format: X.Y or X.Y.Z is accepted: ${version}`);
+  }
+  if (!parts.every((part) => /^\d{1,4}$/.test(part)) || (parts.length === 3 && Number(parts[0]) >= 10)) {
+    throw refuse(`Invalid PostgreSQL version: ${version}`);
+  }
+  return version.trim();
+}
+
+function pickOne(ctx: Ctx, members: readonly Member[]): readonly Member[] {
+  const at = Math.floor(ctx.io.clock.random() * members.length);
+  return members.slice(at, at + 1);
+}

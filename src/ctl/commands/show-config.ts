@@ -1,0 +1,7 @@
+import type { Ctx } from '../context.ts';
+import { toYaml } from '../yaml.ts';
+
+export async function run(ctx: Ctx, [name]: readonly string[]): Promise<void> {
+  const { config } = await ctx.read(await ctx.cluster(name));
+  if (config) ctx.print(toYaml(config.data));
+}

@@ -1,0 +1,17 @@
+import { clusterBody } from '../../core/cluster-body.ts';
+import type { Ctx } from '../context.ts';
+import { renderMembers } from '../render/members.ts';
+import { type WatchOptions, watching } from '../watch.ts';
+
+export async function run(ctx: Ctx, names: readonly string[], options: WatchOptions & { readonly lsn?: boolean }): Promise<void> {
+  const { scope } = await ctx.config();
+  const clusters = names.length > 0 ? names : scope ? [scope] : [];
+  if (clusters.length === 0) ctx.log.warning('Listing members: No cluster names were provided');
+  await watching(ctx, options, true, async () => {
+    for (const cluster of clusters) {
+      const view = await ctx.read(cluster);
+      const shape = { cluster, initialize: view.initialize, format: 'topology', extended: false, lsn: options.lsn ?? false } as const;
+      ctx.print(renderMembers(clusterBody(view, cluster), shape));
+    }
+  });
+}

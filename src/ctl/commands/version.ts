@@ -1,0 +1,35 @@
+import type { Member } from '../../core/cluster.ts';
+import { isJsonObject, parseJson } from '../../support/big-json.ts';
+import { ensureError } from '../../support/errors.ts';
+import { DIALECT_VERSION, REGENT_VERSION } from '../../version.ts';
+import type { Ctx } from '../context.ts';
+import type { RestClient } from '../rest.ts';
+
+export async function run(ctx: Ctx, [cluster, ...names]: readonly string[]): Promise<void> {
+  const own = ctx.program === 'patronictl' ? `${DIALECT_VERSION} (Regent ${REGENT_VERSION})` : REGENT_VERSION;
+  ctx.print(`${ctx.program} version ${own}`);
+  if (cluster === undefined) return;
+  ctx.print('');
+  const view = await ctx.read(cluster);
+  const rest = await ctx.rest();
+  const members = view.members.filter((member) => member.apiUrl !== null && (names.length === 0 || names.includes(member.name)));
+  for (const line of await Promise.all(members.map((member) => describe(rest, member)))) ctx.print(line);
+}
+
+async function describe(rest: RestClient, member: Member): Promise<string> {
+  try {
+    const answer = parseJson((await rest.call(member, 'GET', 'patroni')).text);
+    const body = isJsonObject(answer) ? answer : {};
+    const patroni = isJsonObject(body['patroni']) ? body['patroni'] : {};
+    const server = body['server_version'];
+    return `${member.name}: Patroni ${patroni['version']}${typeof server === 'number' ? ` PostgreSQL ${serverVersion(server)}` : ''}`;
+  } catch (error) {
+    return `${member.name}: failed to get version: ${ensureError(error).message}`;
+  }
+}
+
+/** server_version_num in words: 150004 is 15.4, 90624 is 9.6.24. */
+function serverVersion(number: number): string {
+  if (number >= 100_000) return `${Math.floor(number / 10_000)}.${number % 10_000}`;
+  return `${Math.floor(number / 10_000)}.${Math.floor(number / 100) % 100}.${number % 100}`;
+}

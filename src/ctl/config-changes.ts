@@ -1,0 +1,33 @@
+/** Changes to the dynamic configuration as typed: `a.b.c=V`, with the path below `postgresql.parameters` being one GUC's name, dots and all. */
+import type { JsonObject, JsonValue } from '../core/json.ts';
+import { isJsonObject } from '../support/big-json.ts';
+import { refuse } from './errors.ts';
+import { yamlValue } from './yaml.ts';
+
+const GUCS = 'postgresql.parameters.';
+
+/** V is YAML; null takes the key away, and the maps it leaves empty. Returns a new object. Throws CTL_REFUSED. */
+export function applyPairs(config: JsonObject, pairs: readonly string[]): JsonObject {
+  return pairs.reduce((current, pair) => {
+    const at = pair.indexOf('=');
+    if (at <= 0) throw refuse(`Invalid parameter setting ${pair}`, 'Write KEY=VALUE.');
+    const key = pair.slice(0, at).trim();
+    const path = key.startsWith(GUCS) ? ['postgresql', 'parameters', key.slice(GUCS.length)] : key.split('.');
+    if (path.some((part) => part === '')) throw refuse(`Invalid parameter setting ${pair}`, 'A part of the dotted key is empty.');
+    return withValue(current, path, yamlValue(pair.slice(at + 1)));
+  }, config);
+}
+
+/** The short form for GUCs. */
+export function parameterPairs(pairs: readonly string[]): string[] {
+  return pairs.map((pair) => `${GUCS}${pair.trimStart()}`);
+}
+
+function withValue(config: JsonObject, path: readonly string[], value: JsonValue): JsonObject {
+  const [key, ...rest] = path as [string, ...string[]];
+  const others = Object.entries(config).filter(([name]) => name !== key);
+  const old = Object.hasOwn(config, key) ? config[key] : undefined;
+  const next = rest.length === 0 ? value : withValue(isJsonObject(old) ? old : {}, rest, value);
+  const gone = rest.length === 0 ? next === null : isJsonObject(next) && Object.keys(next).length === 0;
+  return Object.fromEntries(gone ? others : [...others, [key, next]]);
+}

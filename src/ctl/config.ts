@@ -1,0 +1,171 @@
+/**
+ * What the operator's tool needs of the configuration: a full agent file, or one that names scope and etcd only. Nothing else is checked, so that a
+ * file with a mistake elsewhere still lets its owner look at the cluster. Sources and precedence: patroni-compat 2.1, 4.1.
+ */
+import { accessSync, constants } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { buildEtcd, type EtcdParsed, readEndpoint } from '../config/build-etcd.ts';
+import type { Environment } from '../config/env.ts';
+import type { Places } from '../config/places.ts';
+import { formatProblem } from '../config/problems.ts';
+import { readSources } from '../config/sources.ts';
+import { parseBool } from '../config/values.ts';
+import type { JsonObject, JsonValue } from '../core/json.ts';
+import type { Credentials, CtlSettings, EtcdSettings } from '../core/settings.ts';
+import { isJsonObject } from '../support/big-json.ts';
+import { ensureError } from '../support/errors.ts';
+import type { GlobalOptions } from './context.ts';
+import { CtlError } from './errors.ts';
+
+export type RestAccess = CtlSettings;
+
+export interface CtlConfig {
+  /** null: the command line has to name the cluster. */
+  readonly scope: string | null;
+  readonly namespace: string;
+  /** Without endpoints when neither file, environment nor -d names any. */
+  readonly etcd: EtcdSettings;
+  readonly rest: RestAccess;
+  readonly superuser: Credentials | null;
+}
+
+const SSL_KEYWORDS = ['sslmode', 'sslcert', 'sslkey', 'sslpassword', 'sslrootcert', 'sslcrl', 'sslcrldir', 'gssencmode'];
+
+/** Throws CTL_CONFIG. */
+export function loadCtlConfig(options: GlobalOptions, env: Environment): CtlConfig {
+  const { raw, places, problems } = readSources(pathOf(options, env), env);
+  const syntax = problems.filter((problem) => problem.severity === 'error');
+  if (syntax.length > 0) throw new CtlError('CTL_CONFIG', syntax.map(formatProblem).join('\n'));
+  const settings = new Reader(raw, places);
+  const url = options.dcs ?? env['DCS_URL'];
+  const given = url ? dcsFromUrl(url) : null;
+  return {
+    scope: settings.text('scope'),
+    namespace: given?.namespace ?? settings.text('namespace') ?? 'service',
+    etcd: given?.etcd ?? etcdOf(settings),
+    rest: restAccess(settings, options.insecure ?? false),
+    superuser: superuserOf(settings),
+  };
+}
+
+/** Throws CTL_CONFIG when nothing says where etcd is. */
+export function requireEtcd(config: CtlConfig): EtcdSettings {
+  if (config.etcd.endpoints.length > 0 || config.etcd.srv !== null) return config.etcd;
+  throw new CtlError(
+    'CTL_CONFIG',
+    'Can not find where etcd is: no etcd3 section in the configuration',
+    'Give the configuration file of a node (-c FILE), set PATRONI_ETCD3_HOSTS, or name a member (-d etcd3://host:2379).',
+  );
+}
+
+/** null: no file; the default one need not exist. */
+function pathOf(options: GlobalOptions, env: Environment): string | null {
+  const named = options.configFile ?? env['PATRONICTL_CONFIG_FILE'];
+  const path = named || join(env['HOME'] || homedir(), '.config', 'patroni', 'patronictl.yaml');
+  try {
+    accessSync(path, constants.R_OK);
+    return path;
+  } catch (error) {
+    if (!named) return null;
+    const message = `Provided config file ${path} not existing or no read rights. Check the -c/--config-file parameter`;
+    throw new CtlError('CTL_CONFIG', message, ensureError(error).message);
+  }
+}
+
+/** Scalars of the raw configuration as they were written: YAML would make 83 of the password 0123. */
+class Reader {
+  readonly #raw: JsonObject;
+  readonly #places: Places;
+
+  constructor(raw: JsonObject, places: Places) {
+    this.#raw = raw;
+    this.#places = places;
+  }
+
+  at(...path: string[]): JsonValue | undefined {
+    let value: JsonValue | undefined = this.#raw;
+    for (const key of path) value = isJsonObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
+    return value;
+  }
+
+  /** null for nothing, for '' and for structures. */
+  text(...path: string[]): string | null {
+    const value = this.at(...path);
+    if (value === undefined || value === null || value === '' || typeof value === 'object') return null;
+    return typeof value === 'string' ? value : (this.#places.source(path) ?? String(value));
+  }
+
+  flag(...path: string[]): boolean {
+    return parseBool(this.at(...path)) === true;
+  }
+}
+
+/** `[scheme://]host[:port][/namespace]`, several hosts separated by commas. */
+function dcsFromUrl(url: string): { etcd: EtcdSettings; namespace: string | null } {
+  const match = /^(?:([a-z0-9+]+):\/\/)?([^/]+)(?:\/(.*))?$/i.exec(url.trim());
+  const scheme = match?.[1]?.toLowerCase() ?? 'etcd3';
+  if (!match || !['etcd', 'etcd3', 'http', 'https'].includes(scheme)) {
+    throw new CtlError(
+      'CTL_CONFIG',
+      `Unknown dcs scheme: ${match?.[1] ?? url}`,
+      'Regent keeps its state in etcd: write etcd3://host:2379.',
+    );
+  }
+  const section: EtcdParsed = { hosts: hostList(match[2]), protocol: scheme === 'https' ? 'https' : 'http' };
+  return { etcd: checkedEtcd(section), namespace: match[3]?.replace(/\/+$/, '') || null };
+}
+
+function etcdOf(settings: Reader): EtcdSettings {
+  const name = settings.at('etcd3') === undefined ? 'etcd' : 'etcd3';
+  const text = (key: string) => settings.text(name, key) ?? undefined;
+  const texts = { url: text('url'), proxy: text('proxy'), srv: text('srv'), srv_suffix: text('srv_suffix') };
+  const login = { username: text('username'), password: text('password') };
+  const files = { cacert: text('cacert'), cert: text('cert'), key: text('key') };
+  const hosts = [...hostList(settings.at(name, 'hosts')), ...hostList(settings.at(name, 'host'))];
+  const protocol = text('protocol')?.toLowerCase() === 'https' ? ('https' as const) : ('http' as const);
+  return checkedEtcd({ ...texts, ...login, ...files, hosts, protocol, use_proxies: settings.flag(name, 'use_proxies') });
+}
+
+function checkedEtcd(section: EtcdParsed): EtcdSettings {
+  for (const host of section.hosts ?? []) {
+    const read = readEndpoint(host, 'http');
+    if (!read.ok) {
+      const [wrong] = read.wrongs;
+      throw new CtlError('CTL_CONFIG', `etcd address '${host}': ${wrong.message}`, wrong.mend);
+    }
+  }
+  return buildEtcd({ etcd3: section });
+}
+
+function hostList(value: JsonValue | undefined): string[] {
+  const texts = Array.isArray(value) ? value.map(String) : typeof value === 'string' ? value.split(',') : [];
+  return texts.map((text) => text.trim()).filter((text) => text !== '');
+}
+
+function restAccess(settings: Reader, insecure: boolean): RestAccess {
+  return {
+    insecure: insecure || settings.flag('ctl', 'insecure'),
+    cacert: settings.text('ctl', 'cacert') ?? settings.text('restapi', 'cafile'),
+    certfile: settings.text('ctl', 'certfile'),
+    keyfile: settings.text('ctl', 'keyfile'),
+    keyfilePassword: settings.text('ctl', 'keyfile_password'),
+    authentication: authenticationOf(settings, 'ctl') ?? authenticationOf(settings, 'restapi'),
+  };
+}
+
+function authenticationOf(settings: Reader, section: string): { username: string; password: string } | null {
+  const username = settings.text(section, 'authentication', 'username');
+  return username === null ? null : { username, password: settings.text(section, 'authentication', 'password') ?? '' };
+}
+
+function superuserOf(settings: Reader): Credentials | null {
+  const text = (key: string) => settings.text('postgresql', 'authentication', 'superuser', key);
+  const username = text('username');
+  if (username === null) return null;
+  const options = SSL_KEYWORDS.flatMap((name) => {
+    const value = text(name);
+    return value === null ? [] : [[name, value] as const];
+  });
+  return { username, password: text('password'), options: Object.fromEntries(options) };
+}

@@ -1,0 +1,113 @@
+/** What every command works with: the terminal, the configuration, etcd and the members, opened when first used and closed by main(). */
+import type { ClusterView, Member } from '../core/cluster.ts';
+import { memberOf } from '../core/cluster.ts';
+import type { Dcs } from '../ports/dcs.ts';
+import type { Log } from '../ports/log.ts';
+import type { CtlConfig } from './config.ts';
+import { CtlError, usage } from './errors.ts';
+import type { CtlIo } from './io.ts';
+import { Prompter } from './prompt.ts';
+import type { RestClient } from './rest.ts';
+
+/** For one call to etcd: long enough for an election among its members, short enough for someone who waits at a terminal. */
+export const DCS_TIMEOUT_MS = 4_000;
+
+export interface GlobalOptions {
+  readonly configFile?: string;
+  readonly dcs?: string;
+  readonly insecure?: boolean;
+}
+
+export class Ctx {
+  readonly io: CtlIo;
+  /** As the tool was called: regentctl or patronictl. */
+  readonly program: string;
+  readonly log: Log;
+  readonly prompter: Prompter;
+  readonly #load: () => Promise<CtlConfig>;
+  #config: Promise<CtlConfig> | null = null;
+  #rest: RestClient | null = null;
+  #leaves = false;
+  readonly #stores = new Map<string, Promise<Dcs>>();
+
+  constructor(io: CtlIo, program: string, log: Log, load: () => Promise<CtlConfig>) {
+    this.io = io;
+    this.program = program;
+    this.log = log;
+    this.prompter = new Prompter(io);
+    this.#load = load;
+  }
+
+  config(): Promise<CtlConfig> {
+    this.#config ??= this.#load();
+    return this.#config;
+  }
+
+  async rest(): Promise<RestClient> {
+    if (!this.#rest) {
+      const [{ RestClient }, config] = await Promise.all([import('./rest.ts'), this.config()]);
+      this.#rest = new RestClient(config.rest);
+    }
+    return this.#rest;
+  }
+
+  async dcs(cluster: string): Promise<Dcs> {
+    const config = await this.config();
+    let store = this.#stores.get(cluster);
+    if (!store) {
+      store = this.io.openDcs(config, cluster, this.log);
+      this.#stores.set(cluster, store);
+    }
+    return store;
+  }
+
+  async read(cluster: string): Promise<ClusterView> {
+    return (await this.dcs(cluster)).read({ timeoutMs: DCS_TIMEOUT_MS });
+  }
+
+  /** The cluster named on the command line, else the configuration's scope. */
+  async cluster(named: string | undefined): Promise<string> {
+    const name = named ?? (await this.config()).scope;
+    if (!name) throw usage("Missing argument 'CLUSTER_NAME'.");
+    return name;
+  }
+
+  print(text: string): void {
+    this.io.stdout.write(`${text}\n`);
+  }
+
+  /** From here on Ctrl-C is the ordinary end of the command. */
+  leaveOnInterrupt(): void {
+    this.#leaves = true;
+  }
+
+  get leavesOnInterrupt(): boolean {
+    return this.#leaves;
+  }
+
+  async close(): Promise<void> {
+    this.prompter.close();
+    this.#rest?.close();
+    for (const store of this.#stores.values()) {
+      await store.then(
+        (dcs) => dcs.close(),
+        () => undefined,
+      );
+    }
+  }
+}
+
+/** The member that holds the leader key, as far as it has published itself. */
+export function leaderMember(view: ClusterView): Member | null {
+  return view.leader ? memberOf(view, view.leader.name) : null;
+}
+
+/** The members to ask for something that any of them can do: the leader first. */
+export function leaderFirst(view: ClusterView): Member[] {
+  const leader = leaderMember(view);
+  return [...(leader ? [leader] : []), ...view.members.filter((member) => member !== leader)];
+}
+
+export function noAnswer(error: unknown): error is CtlError {
+  return error instanceof CtlError && (error.code === 'CTL_MEMBER_UNREACHABLE' || error.code === 'CTL_MEMBER_NO_API');
+}

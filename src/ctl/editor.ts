@@ -1,0 +1,55 @@
+/** The operator's editor and pager: programs that take over the terminal for a while. */
+import { spawn } from 'node:child_process';
+import { accessSync, constants, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { CtlError } from './errors.ts';
+import type { CtlIo } from './io.ts';
+
+/** Returns the text as the editor left it. The file is readable by its owner alone and gone afterwards. */
+export async function editText(io: CtlIo, text: string, name: string): Promise<string> {
+  const command = io.env['EDITOR'] || ['editor', 'vi'].find((each) => onPath(io, each));
+  if (!command) throw new CtlError('CTL_EDITOR', 'EDITOR environment variable is not set. editor or vi are not available');
+  const directory = mkdtempSync(join(tmpdir(), 'regentctl-'));
+  try {
+    const file = join(directory, `${name.replace(/[^\w.-]/g, '_')}-config.yaml`);
+    writeFileSync(file, text, { mode: 0o600 });
+    // EDITOR may carry arguments ("code --wait"), which are the shell's to split; the file comes in as its parameter.
+    const code = await inTerminal('/bin/sh', ['-c', `${command} "$1"`, 'sh', file], io, null);
+    if (code !== 0) throw new CtlError('CTL_EDITOR', `Editor exited with return code ${code}`);
+    return readFileSync(file, 'utf8');
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** Through $PAGER, less or more; straight to the terminal when there is none. */
+export async function pageText(io: CtlIo, text: string): Promise<void> {
+  const pager = io.env['PAGER'] || ['less', 'more'].find((each) => onPath(io, each));
+  if (!pager) io.stdout.write(text);
+  else await inTerminal('/bin/sh', ['-c', pager], io, text);
+}
+
+function inTerminal(command: string, args: readonly string[], io: CtlIo, input: string | null): Promise<number> {
+  return new Promise((resolve, reject) => {
+    // less: quit when it fits one screen, keep colours, leave the text on the screen.
+    const env = { LESS: 'FRX', ...io.env };
+    const child = spawn(command, args, { stdio: [input === null ? 'inherit' : 'pipe', 'inherit', 'inherit'], env });
+    child.on('error', (error) => reject(new CtlError('CTL_EDITOR', `cannot run ${command}: ${error.message}`)));
+    child.on('close', (code, signal) => resolve(code ?? (signal ? 128 : 1)));
+    // A pager that was left before its end closes the pipe: nothing is lost.
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.end(input ?? '');
+  });
+}
+
+function onPath(io: CtlIo, program: string): boolean {
+  return (io.env['PATH'] ?? '').split(delimiter).some((directory) => {
+    try {
+      accessSync(join(directory, program), constants.X_OK);
+      return directory !== '';
+    } catch {
+      return false;
+    }
+  });
+}

@@ -1,0 +1,142 @@
+/**
+ * switchover and failover by hand (patroni-compat 4.5): the questions, the request to the leader, and the wish written into etcd when no member
+ * can be asked.
+ */
+import { type ClusterView, type Member, mayLead, memberOf, sameName } from '../core/cluster.ts';
+import { clusterModes } from '../core/cluster-modes.ts';
+import type { JsonObject } from '../core/json.ts';
+import { type Ctx, DCS_TIMEOUT_MS, leaderMember, noAnswer } from './context.ts';
+import { refuse } from './errors.ts';
+import { showMembers } from './members.ts';
+import type { RestAnswer } from './rest.ts';
+import { localTime, nextHour, parseScheduled } from './time.ts';
+
+export type Action = 'switchover' | 'failover';
+
+export interface HandoverOptions {
+  readonly leader?: string;
+  readonly candidate?: string;
+  readonly scheduled?: string;
+  readonly force?: boolean;
+}
+
+interface Plan {
+  readonly leader: string | null;
+  readonly candidate: string | null;
+  /** ISO 8601, or null for now. */
+  readonly at: string | null;
+}
+
+const DEFAULT_LOOP_WAIT = 10;
+
+export async function handOver(ctx: Ctx, action: Action, named: string | undefined, options: HandoverOptions): Promise<void> {
+  const cluster = await ctx.cluster(named);
+  const view = await ctx.read(cluster);
+  ctx.print('Current cluster topology');
+  showMembers(ctx, view, cluster);
+  const plan = await planOf(ctx, action, cluster, view, options);
+  if (!options.force) await confirmed(ctx, action, cluster, view, plan);
+  await request(ctx, action, cluster, view, plan);
+}
+
+async function planOf(ctx: Ctx, action: Action, cluster: string, view: ClusterView, options: HandoverOptions): Promise<Plan> {
+  const force = options.force ?? false;
+  const current = view.leader?.name ?? null;
+  if (action === 'switchover' && current === null) throw refuse('This cluster has no leader');
+  const leader = action === 'failover' || force ? (options.leader ?? current) : (options.leader ?? (await askLeader(ctx, view)));
+  if (leader !== null && current !== null && leader !== current) throw refuse(`Member ${leader} is not the leader of cluster ${cluster}`);
+
+  const names = view.members.filter((member) => member.name !== leader && mayLead(member.tags)).map((member) => member.name);
+  if (names.length === 0) throw refuse(`No candidates found to ${action} to`);
+  const candidate = options.candidate ?? (force ? '' : await askCandidate(ctx, names));
+  if (action === 'failover' && candidate === '') throw refuse('Failover could be performed only to a specific candidate');
+  if (candidate !== '' && candidate === leader) throw refuse(`Member ${candidate} is already the leader of cluster ${cluster}`);
+  if (candidate !== '' && !names.includes(candidate)) {
+    throw refuse(`Member ${candidate} does not exist in cluster ${cluster} or is tagged as nofailover`);
+  }
+  if (action === 'failover' && !force && current !== null) await confirmAsynchronous(ctx, view, candidate);
+  const at = action === 'failover' ? null : await scheduleOf(ctx, view, options);
+  return { leader, candidate: candidate === '' ? null : candidate, at };
+}
+
+function askLeader(ctx: Ctx, view: ClusterView): Promise<string> {
+  const what = clusterModes(view).standbyCluster ? 'Standby Leader' : 'Primary';
+  return ctx.prompter.text(what, { fallback: view.leader?.name ?? '' });
+}
+
+function askCandidate(ctx: Ctx, names: readonly string[]): Promise<string> {
+  return ctx.prompter.text(`Candidate [${names.map((name) => `'${name}'`).join(', ')}]`, { fallback: '' });
+}
+
+async function confirmAsynchronous(ctx: Ctx, view: ClusterView, candidate: string): Promise<void> {
+  if (clusterModes(view).synchronousMode === 'off') return;
+  if (view.sync?.standbys.some((name) => sameName(name, candidate))) return;
+  const question = `Are you sure you want to failover to the asynchronous node ${candidate}?`;
+  if (!(await ctx.prompter.confirm(question))) throw refuse('Aborting failover');
+}
+
+async function scheduleOf(ctx: Ctx, view: ClusterView, options: HandoverOptions): Promise<string | null> {
+  const example = nextHour(ctx.io.clock.wallMs());
+  const question = `When should the switchover take place (e.g. ${example} ) `;
+  const text = options.scheduled ?? (options.force ? 'now' : await ctx.prompter.text(question, { fallback: 'now' }));
+  const at = parseScheduled(text);
+  if (at && clusterModes(view).paused) throw refuse("Can't schedule switchover in the paused state");
+  return at?.iso ?? null;
+}
+
+async function confirmed(ctx: Ctx, action: Action, cluster: string, view: ClusterView, plan: Plan): Promise<void> {
+  const demoted = plan.leader !== null && view.leader ? `, demoting current leader ${plan.leader}` : '';
+  const question =
+    plan.at === null
+      ? `Are you sure you want to ${action} cluster ${cluster}${demoted}?`
+      : `Are you sure you want to schedule ${action} of cluster ${cluster} at ${plan.at}${demoted}?`;
+  if (!(await ctx.prompter.confirm(question))) throw refuse(`Aborting ${plan.at === null ? '' : 'scheduled '}${action}`);
+}
+
+async function request(ctx: Ctx, action: Action, cluster: string, view: ClusterView, plan: Plan): Promise<void> {
+  const asked = leaderMember(view) ?? (plan.candidate === null ? null : memberOf(view, plan.candidate));
+  const stamp = () => localTime(ctx.io.clock.wallMs(), 5);
+  const answer = asked && (await post(ctx, action, asked, view, plan));
+  if (!answer) {
+    ctx.print(`${stamp()} Could not ${action} using Patroni api, falling back to DCS`);
+    await writeWish(ctx, action, cluster, plan);
+  } else if (answer.status === 200 || answer.status === 202) {
+    ctx.print(`${stamp()} ${answer.text}`);
+  } else {
+    const what = answer.text.includes('status unknown') ? 'result unknown' : 'failed';
+    ctx.print(`${action === 'switchover' ? 'Switchover' : 'Failover'} ${what}, details: ${answer.status}, ${answer.text}`);
+    return;
+  }
+  showMembers(ctx, await ctx.read(cluster), cluster);
+}
+
+/** null: the member could not be asked. */
+async function post(ctx: Ctx, action: Action, member: Member, view: ClusterView, plan: Plan): Promise<RestAnswer | null> {
+  const body: JsonObject = {
+    ...(action === 'switchover' && plan.leader !== null ? { leader: plan.leader } : {}),
+    ...(plan.candidate === null ? {} : { candidate: plan.candidate }),
+    ...(plan.at === null ? {} : { scheduled_at: plan.at }),
+  };
+  const loopWait = Number(view.config?.data['loop_wait'] ?? DEFAULT_LOOP_WAIT);
+  // The member waits for the outcome for twice the longer of ten seconds and loop_wait (3.9, step 8).
+  const timeoutMs = 2000 * Math.max(10, Number.isFinite(loopWait) ? loopWait : DEFAULT_LOOP_WAIT) + 10_000;
+  const rest = await ctx.rest();
+  try {
+    const answer = await rest.call(member, 'POST', action, { body, timeoutMs });
+    const tooOld = action === 'switchover' && answer.status === 501 && answer.text.includes('Server does not support this operation');
+    return tooOld ? await rest.call(member, 'POST', 'failover', { body, timeoutMs }) : answer;
+  } catch (error) {
+    if (!noAnswer(error)) throw error;
+    ctx.log.warning(error.message);
+    return null;
+  }
+}
+
+async function writeWish(ctx: Ctx, action: Action, cluster: string, plan: Plan): Promise<void> {
+  const wish = {
+    ...(action === 'switchover' && plan.leader !== null ? { leader: plan.leader } : {}),
+    ...(plan.candidate === null ? {} : { member: plan.candidate }),
+    ...(plan.at === null ? {} : { scheduled_at: plan.at }),
+  };
+  await (await ctx.dcs(cluster)).writeFailover(wish, null, { timeoutMs: DCS_TIMEOUT_MS });
+}

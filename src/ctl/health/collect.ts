@@ -1,0 +1,116 @@
+/** Asks etcd, every member and HAProxy, each under its own deadline, and never fails: what cannot be learned is said in the report. */
+import { type ClusterView, type Member, memberOf } from '../../core/cluster.ts';
+import { shownRole, shownState } from '../../core/cluster-body.ts';
+import { clusterModes } from '../../core/cluster-modes.ts';
+import { sourceOf } from '../../core/context.ts';
+import type { JsonObject, JsonValue } from '../../core/json.ts';
+import { type Lsn, lagBytes, toLsn } from '../../core/units.ts';
+import { isJsonObject, parseJson } from '../../support/big-json.ts';
+import { ensureError, RegentError } from '../../support/errors.ts';
+import type { Ctx } from '../context.ts';
+import { type HaproxyAccess, readHaproxy } from './haproxy.ts';
+import type { HealthReport, MemberHealth } from './report.ts';
+
+const ETCD_MS = 4_000;
+const MEMBER_MS = 3_000;
+
+type Answer = { readonly body: JsonObject; readonly error: null } | { readonly body: null; readonly error: string };
+
+export interface Collected {
+  readonly report: HealthReport;
+  readonly view: ClusterView | null;
+}
+
+export async function collect(ctx: Ctx, cluster: string, haproxy: HaproxyAccess | null): Promise<Collected> {
+  const dcs = await ctx.dcs(cluster);
+  const [read, etcd, proxies] = await Promise.all([
+    dcs.read({ timeoutMs: ETCD_MS }).catch((error: unknown) => ensureError(error)),
+    dcs.health({ timeoutMs: ETCD_MS }),
+    haproxy && readHaproxy(haproxy),
+  ]);
+  if (read instanceof Error) {
+    const mend = read instanceof RegentError && read.mend !== null ? ` ${read.mend}` : '';
+    const unknown = { initialize: null, leader: null, paused: false, synchronous: 'off', members: [] } as const;
+    return { report: { cluster, dcsError: `${read.message}${mend}`, ...unknown, etcd, haproxy: proxies }, view: null };
+  }
+  const modes = clusterModes(read);
+  const report = {
+    cluster,
+    initialize: read.initialize,
+    dcsError: null,
+    leader: read.leader?.name ?? null,
+    paused: modes.paused,
+    synchronous: modes.synchronousMode,
+    members: await membersHealth(ctx, read),
+    etcd,
+    haproxy: proxies,
+  };
+  return { report, view: read };
+}
+
+/** The leader first: a replica asked afterwards that has replayed what the leader had by then is not behind. */
+async function membersHealth(ctx: Ctx, view: ClusterView): Promise<MemberHealth[]> {
+  const leader = view.leader && memberOf(view, view.leader.name);
+  const leaderAnswer = leader && (await ask(ctx, leader));
+  const reference = positionOf(leaderAnswer?.body ?? null, 'location') ?? view.status?.optime ?? null;
+  return Promise.all(
+    view.members.map(async (member) => {
+      const answer = member === leader && leaderAnswer ? leaderAnswer : await ask(ctx, member);
+      return memberHealth(view, member, answer, reference, ctx.io.clock.wallMs());
+    }),
+  );
+}
+
+async function ask(ctx: Ctx, member: Member): Promise<Answer> {
+  try {
+    const answer = await (await ctx.rest()).call(member, 'GET', 'patroni', { timeoutMs: MEMBER_MS });
+    const body = parseJson(answer.text);
+    return isJsonObject(body) ? { body, error: null } : { body: null, error: `member ${member.name} answers with something unknown` };
+  } catch (error) {
+    const text = ensureError(error).message;
+    return { body: null, error: text.includes(member.name) ? text : `member ${member.name}: ${text}` };
+  }
+}
+
+function memberHealth(view: ClusterView, member: Member, answer: Answer, reference: Lsn | null, nowMs: number): MemberHealth {
+  const role = shownRole(view, member);
+  const address = sourceOf(member);
+  const isLeader = member.name === view.leader?.name;
+  const { body } = answer;
+  const replayed = positionOf(body, 'replayed_location');
+  const received = positionOf(body, 'received_location');
+  const behind = isLeader || replayed === null || reference === null ? null : lagBytes(reference, replayed);
+  const timeline = body?.['timeline'] ?? member.timeline;
+  return {
+    name: member.name,
+    host: address ? `${address.host}:${address.port}` : '',
+    role,
+    state: body ? firstHandState(body, role) : shownState(member, role),
+    timeline: typeof timeline === 'number' ? timeline : null,
+    lagBytes: behind,
+    lagSeconds: behind === null ? null : behind === 0 ? 0 : ageSeconds(body, nowMs),
+    replayBacklogBytes: received === null || replayed === null ? null : lagBytes(received, replayed),
+    pendingRestart: member.pendingRestart,
+    unreachable: answer.error,
+  };
+}
+
+/** As shownState, from the member's own mouth: the key in etcd may be a loop_wait old. */
+function firstHandState(body: JsonObject, role: string): string {
+  const replication = body['replication_state'];
+  return role !== 'leader' && typeof replication === 'string' ? replication : String(body['state'] ?? 'unknown');
+}
+
+function positionOf(body: JsonObject | null, name: string): Lsn | null {
+  const wal: JsonValue | undefined = body?.['xlog'] ?? body?.['wal'];
+  const value = isJsonObject(wal) ? wal[name] : undefined;
+  return (typeof value === 'number' || typeof value === 'bigint') && value > 0 ? toLsn(value) : null;
+}
+
+/** The member writes `YYYY-MM-DD HH:MM:SS.ffffff+00:00`. */
+function ageSeconds(body: JsonObject | null, nowMs: number): number | null {
+  const wal = body?.['xlog'];
+  const text = isJsonObject(wal) ? wal['replayed_timestamp'] : null;
+  const atMs = typeof text === 'string' ? Date.parse(text.replace(' ', 'T').replace(/(\.\d{3})\d+/, '$1')) : Number.NaN;
+  return Number.isNaN(atMs) ? null : Math.max(0, Math.round((nowMs - atMs) / 100) / 10);
+}

@@ -1,0 +1,62 @@
+/** HAProxy's own statistics page in its CSV form (HAProxy management guide, section 9.1). */
+import { ensureError } from '../../support/errors.ts';
+import { exchange } from '../http.ts';
+import { basicAuth } from '../rest.ts';
+import type { HaproxyHealth, ProxyHealth } from './report.ts';
+
+export interface HaproxyAccess {
+  readonly url: string;
+  readonly username: string;
+  readonly password: string;
+}
+
+const TIMEOUT_MS = 3_000;
+export const DEFAULT_HAPROXY_URL = 'http://127.0.0.1:7000/stats;csv';
+
+/** The option, then the environment, then what the tutorial sets up. A password belongs into the environment, not on a command line. */
+export function haproxyAccess(option: string | undefined, env: Readonly<Record<string, string | undefined>>): HaproxyAccess {
+  return {
+    url: option ?? (env['REGENT_HAPROXY_URL'] || DEFAULT_HAPROXY_URL),
+    username: env['REGENT_HAPROXY_USERNAME'] || 'admin',
+    password: env['REGENT_HAPROXY_PASSWORD'] || 'admin',
+  };
+}
+
+/** Never throws: HAProxy may well run elsewhere. */
+export async function readHaproxy(access: HaproxyAccess): Promise<HaproxyHealth> {
+  if (!URL.canParse(access.url)) return { url: access.url, proxies: [], skipped: 'not a URL' };
+  const url = new URL(access.url);
+  const username = decodeURIComponent(url.username) || access.username;
+  const password = decodeURIComponent(url.password) || access.password;
+  url.username = '';
+  url.password = '';
+  const shown = url.href;
+  try {
+    const answer = await exchange(url, { method: 'GET', headers: { Authorization: basicAuth(username, password) } }, null, TIMEOUT_MS);
+    if (answer.status !== 200) {
+      const reason = answer.status === 401 ? 'it refuses user and password' : `it answers ${answer.status}`;
+      return { url: shown, proxies: [], skipped: reason };
+    }
+    const proxies = parseStats(answer.text);
+    return { url: shown, proxies, skipped: proxies.length === 0 ? 'no statistics in its answer' : null };
+  } catch (error) {
+    return { url: shown, proxies: [], skipped: ensureError(error).message };
+  }
+}
+
+/** Backends that have servers, in the order of the page. Columns are found by their names; the first line begins with `# `. */
+export function parseStats(csv: string): ProxyHealth[] {
+  const [heading, ...lines] = csv.split('\n').map((line) => line.trimEnd());
+  const names = (heading ?? '').replace(/^#\s*/, '').split(',');
+  const column = (cells: readonly string[], name: string) => cells[names.indexOf(name)] ?? '';
+  const rows = lines.filter((line) => line !== '').map((line) => line.split(','));
+  const backends = rows.filter((cells) => column(cells, 'svname') === 'BACKEND');
+  return backends.flatMap((backend) => {
+    const name = column(backend, 'pxname');
+    const servers = rows.filter((cells) => column(cells, 'pxname') === name && !['BACKEND', 'FRONTEND'].includes(column(cells, 'svname')));
+    if (servers.length === 0) return [];
+    const up = (cells: readonly string[]) => /^(UP|no check)/.test(column(cells, 'status'));
+    const named = (wanted: boolean) => servers.filter((cells) => up(cells) === wanted).map((cells) => column(cells, 'svname'));
+    return [{ name, status: column(backend, 'status'), serversUp: named(true), serversDown: named(false) }];
+  });
+}

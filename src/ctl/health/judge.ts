@@ -1,0 +1,71 @@
+/** From what was found to what is wrong. Critical: clients cannot write, or would be lost at the next fault. Warning: somebody should look. */
+import type { HealthReport, Limits, MemberHealth, Problem } from './report.ts';
+
+export function judge(report: HealthReport, limits: Limits): Problem[] {
+  return [
+    ...judgeEtcd(report),
+    ...judgeCluster(report),
+    ...report.members.flatMap((each) => judgeMember(report, each, limits)),
+    ...judgeHaproxy(report),
+  ];
+}
+
+const critical = (message: string): Problem => ({ level: 'critical', message });
+const warning = (message: string): Problem => ({ level: 'warning', message });
+
+function judgeEtcd({ dcsError, etcd }: HealthReport): Problem[] {
+  const sick = etcd.filter((member) => !member.healthy);
+  const problems = sick.map((member) => warning(`etcd ${member.endpoint} is not healthy: ${member.error ?? 'no reason given'}`));
+  if (dcsError !== null) problems.unshift(critical(dcsError));
+  else if (etcd.length > 0 && (etcd.length - sick.length) * 2 <= etcd.length) {
+    problems.unshift(critical(`only ${etcd.length - sick.length} of ${etcd.length} etcd members are healthy: no majority`));
+  }
+  return problems;
+}
+
+function judgeCluster(report: HealthReport): Problem[] {
+  if (report.dcsError !== null) return [];
+  if (report.members.length === 0) return [critical('the cluster has no members')];
+  const problems: Problem[] = [];
+  const leader = report.members.find((member) => member.name === report.leader);
+  if (report.leader === null) problems.push(critical('the cluster has no leader'));
+  else if (!leader) problems.push(critical(`the leader ${report.leader} is not among the members`));
+  else if (leader.role === 'leader' && leader.state !== 'running') problems.push(critical(`the leader ${leader.name} is ${leader.state}`));
+  if (report.paused) problems.push(warning('maintenance mode is on: nothing fails over by itself'));
+  const replicas = report.members.filter((member) => member !== leader);
+  if (report.members.length > 1 && !replicas.some(replicates))
+    problems.push(critical('no replica is replicating: the next fault of the leader stops all writes'));
+  if (report.synchronous !== 'off' && replicas.length > 0 && !replicas.some((member) => /^(sync|quorum)_standby$/.test(member.role))) {
+    problems.push(warning('synchronous mode is on, and no standby is synchronous'));
+  }
+  return problems;
+}
+
+function judgeMember(report: HealthReport, member: MemberHealth, limits: Limits): Problem[] {
+  const problems: Problem[] = [];
+  if (member.unreachable !== null) problems.push(warning(member.unreachable));
+  if (member.pendingRestart) problems.push(warning(`${member.name} waits for a restart for changed parameters to take effect`));
+  if (member.name === report.leader) return problems;
+  if (!replicates(member)) problems.push(warning(`${member.name} is not replicating: ${member.state}`));
+  const leader = report.members.find((each) => each.name === report.leader);
+  if (leader?.timeline != null && member.timeline !== null && member.timeline !== leader.timeline) {
+    problems.push(warning(`${member.name} is on timeline ${member.timeline}, the leader on ${leader.timeline}`));
+  }
+  if (member.lagBytes !== null && member.lagBytes > limits.maxLagBytes) {
+    problems.push(warning(`${member.name} is ${member.lagBytes} bytes behind (limit ${limits.maxLagBytes})`));
+  }
+  if (member.lagSeconds !== null && member.lagSeconds > limits.maxLagSeconds) {
+    problems.push(warning(`${member.name} is ${member.lagSeconds} seconds behind (limit ${limits.maxLagSeconds})`));
+  }
+  return problems;
+}
+
+function replicates(member: MemberHealth): boolean {
+  return ['streaming', 'in archive recovery', 'running'].includes(member.state);
+}
+
+/** A server that is down is no fault by itself: only the primary passes the checks of the write pool. A pool without any is. */
+function judgeHaproxy({ haproxy }: HealthReport): Problem[] {
+  const empty = haproxy?.proxies.filter((proxy) => !/^(UP|OPEN)/.test(proxy.status) || proxy.serversUp.length === 0) ?? [];
+  return empty.map((proxy) => critical(`HAProxy sends nobody anywhere for ${proxy.name}: no server is up`));
+}

@@ -1,0 +1,67 @@
+/** What `health` found, before anybody has judged it. */
+import type { DcsMemberInfo } from '../../ports/dcs.ts';
+
+export interface MemberHealth {
+  readonly name: string;
+  readonly host: string;
+  readonly role: string;
+  readonly state: string;
+  readonly timeline: number | null;
+  /** Bytes of WAL the leader has written and this member has not replayed; null for the leader and when unknown. */
+  readonly lagBytes: number | null;
+  /** Age of the last replayed commit while behind, 0 when not behind. */
+  readonly lagSeconds: number | null;
+  /** Bytes received and not yet replayed. */
+  readonly replayBacklogBytes: number | null;
+  readonly pendingRestart: boolean;
+  /** Why its REST API could not be asked; null when it answered. */
+  readonly unreachable: string | null;
+}
+
+export interface ProxyHealth {
+  readonly name: string;
+  readonly status: string;
+  readonly serversUp: readonly string[];
+  readonly serversDown: readonly string[];
+}
+
+export interface HaproxyHealth {
+  /** Without credentials. */
+  readonly url: string;
+  readonly proxies: readonly ProxyHealth[];
+  /** Why there is nothing to see. */
+  readonly skipped: string | null;
+}
+
+export interface HealthReport {
+  readonly cluster: string;
+  readonly initialize: string | null;
+  /** Why etcd could not be read; the members are then unknown. */
+  readonly dcsError: string | null;
+  readonly leader: string | null;
+  readonly paused: boolean;
+  readonly synchronous: 'off' | 'on' | 'quorum';
+  readonly members: readonly MemberHealth[];
+  readonly etcd: readonly DcsMemberInfo[];
+  /** null: not asked for. */
+  readonly haproxy: HaproxyHealth | null;
+}
+
+export interface Problem {
+  readonly level: 'warning' | 'critical';
+  readonly message: string;
+}
+
+export interface Limits {
+  readonly maxLagBytes: number;
+  readonly maxLagSeconds: number;
+}
+
+/** Monitoring systems' convention. */
+export const EXIT_CODES = { ok: 0, warning: 1, critical: 2 } as const;
+export type Verdict = keyof typeof EXIT_CODES;
+
+export function verdictOf(problems: readonly Problem[]): Verdict {
+  if (problems.some((problem) => problem.level === 'critical')) return 'critical';
+  return problems.length > 0 ? 'warning' : 'ok';
+}

@@ -1,0 +1,27 @@
+/**
+ * Everything a command touches of the outside besides etcd's and the members' answers. Tests bring their own.
+ * Terminal, environment, time and the opening of etcd come in here, so that a whole run of the tool is one call of main().
+ */
+import type { Clock } from '../ports/clock.ts';
+import type { Dcs } from '../ports/dcs.ts';
+import type { Log } from '../ports/log.ts';
+import type { CtlConfig } from './config.ts';
+
+export interface Output {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+}
+
+export type Input = NodeJS.ReadableStream & { readonly isTTY?: boolean };
+
+export interface CtlIo {
+  readonly stdin: Input;
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  /** Aborted by Ctrl-C. */
+  readonly signal: AbortSignal;
+  /** The etcd of one cluster. */
+  openDcs(config: CtlConfig, scope: string, log: Log): Promise<Dcs>;
+}

@@ -1,0 +1,55 @@
+/** pause and resume: one flag in the dynamic configuration, set through any member's REST API. */
+import type { ClusterView } from '../core/cluster.ts';
+import { clusterModes } from '../core/cluster-modes.ts';
+import { sleep } from '../ports/clock.ts';
+import { type Ctx, leaderFirst, noAnswer } from './context.ts';
+import { Aborted, refuse } from './errors.ts';
+
+const POLL_MS = 1_000;
+const DEFAULT_LOOP_WAIT = 10;
+
+export async function setPause(ctx: Ctx, named: string | undefined, pause: boolean, wait: boolean): Promise<void> {
+  const cluster = await ctx.cluster(named);
+  const view = await ctx.read(cluster);
+  if (clusterModes(view).paused === pause) throw refuse(`Cluster is ${pause ? 'already' : 'not'} paused`);
+  const rest = await ctx.rest();
+  for (const member of leaderFirst(view)) {
+    try {
+      const answer = await rest.call(member, 'PATCH', 'config', { body: { pause: pause || null } });
+      if (answer.status !== 200) {
+        ctx.print(`Failed: ${pause ? 'pause' : 'resume'} cluster management status code=${answer.status}, (${answer.text})`);
+        return;
+      }
+      if (wait) await untilRecognised(ctx, cluster, view, pause);
+      else ctx.print(success(pause));
+      return;
+    } catch (error) {
+      if (!noAnswer(error)) throw error;
+      ctx.log.warning(error.message);
+    }
+  }
+  throw refuse('Can not find accessible cluster member');
+}
+
+async function untilRecognised(ctx: Ctx, cluster: string, before: ClusterView, pause: boolean): Promise<void> {
+  ctx.print(`'${pause ? 'pause' : 'resume'}' request sent, waiting until it is recognized by all nodes`);
+  const loopWait = Number(before.config?.data['loop_wait'] ?? DEFAULT_LOOP_WAIT);
+  const asked = new Set(before.members.filter((member) => member.apiUrl !== null).map((member) => member.name));
+  const deadline = ctx.io.clock.monotonicMs() + (loopWait + 1) * 1000;
+  for (;;) {
+    const view = await ctx.read(cluster);
+    const behind = view.members.filter((member) => asked.has(member.name) && member.pause !== pause).map((member) => member.name);
+    if (behind.length === 0) break;
+    if (ctx.io.clock.monotonicMs() >= deadline) {
+      ctx.print(`${behind.join(', ')} members didn't recognized pause state after ${loopWait} seconds`);
+      return;
+    }
+    await sleep(ctx.io.clock, POLL_MS, ctx.io.signal);
+    if (ctx.io.signal.aborted) throw new Aborted();
+  }
+  ctx.print(success(pause));
+}
+
+function success(pause: boolean): string {
+  return `Success: cluster management is ${pause ? 'paused' : 'resumed'}`;
+}

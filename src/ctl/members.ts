@@ -1,0 +1,108 @@
+/** Which members a command is about (patroni-compat 4.2), and the table that is shown first. */
+import type { ClusterView, Member } from '../core/cluster.ts';
+import { clusterBody } from '../core/cluster-body.ts';
+import type { RoleChoice } from './choices.ts';
+import { type Ctx, leaderMember } from './context.ts';
+import { refuse } from './errors.ts';
+import { renderMembers } from './render/members.ts';
+
+/** By what etcd says: the lock decides who leads, not what a member says of itself. */
+export function membersByRole(view: ClusterView, role: RoleChoice): readonly Member[] {
+  const leader = leaderMember(view);
+  switch (role) {
+    case 'any':
+      return view.members;
+    case 'leader':
+      return leader ? [leader] : [];
+    case 'primary':
+      return leader && leader.role === 'primary' ? [leader] : [];
+    case 'standby-leader':
+      return leader && leader.role === 'standby_leader' ? [leader] : [];
+    case 'replica':
+    case 'standby':
+      return view.members.filter((member) => member.name !== view.leader?.name);
+  }
+}
+
+export function showMembers(ctx: Ctx, view: ClusterView, cluster: string): void {
+  const options = { cluster, initialize: view.initialize, format: 'pretty', extended: false, lsn: false } as const;
+  ctx.print(renderMembers(clusterBody(view, cluster), options));
+}
+
+export interface Target {
+  readonly cluster: string;
+  readonly names: readonly string[];
+  readonly view: ClusterView;
+}
+
+/**
+ * `CLUSTER MEMBER...`, where the cluster may be left out if the configuration names one: the tutorial's `restart patroni1` means the member.
+ * A first word that is a cluster is always the cluster.
+ */
+export async function targetOf(ctx: Ctx, words: readonly string[]): Promise<Target> {
+  const { scope } = await ctx.config();
+  const [first, ...rest] = words;
+  if (first === undefined) {
+    const cluster = await ctx.cluster(undefined);
+    return { cluster, names: [], view: await ctx.read(cluster) };
+  }
+  const view = await ctx.read(first);
+  if (scope && first !== scope && view.members.length === 0) {
+    const own = await ctx.read(scope);
+    if (own.members.some((member) => member.name === first)) return { cluster: scope, names: words, view: own };
+  }
+  return { cluster: first, names: rest, view };
+}
+
+export interface Selection {
+  readonly role: RoleChoice;
+  readonly force: boolean;
+  /** The verb of the questions: reload, restart, reinitialize, flush. */
+  readonly action: string;
+  /** False: the command asks by itself. */
+  readonly confirm: boolean;
+}
+
+/** Shows the table, picks, asks. In the order of the members' names. Throws CTL_REFUSED, Aborted. */
+export async function selectMembers(ctx: Ctx, target: Target, selection: Selection): Promise<readonly Member[]> {
+  const { view, cluster } = target;
+  const candidates = membersByRole(view, selection.role);
+  if (target.names.length === 0 && candidates.length === 0) throw refuse(`${cluster} cluster doesn't have any members`);
+  showMembers(ctx, view, cluster);
+  const names = await chosenNames(ctx, target.names, candidates, selection);
+  const unknown = names.find((name) => !candidates.some((member) => member.name === name));
+  if (unknown !== undefined) throw refuse(`${unknown} is not a member of cluster`);
+  const members = candidates.filter((member) => names.includes(member.name));
+  if (selection.confirm) await confirmAction(ctx, members, selection);
+  return members;
+}
+
+async function chosenNames(ctx: Ctx, given: readonly string[], candidates: readonly Member[], selection: Selection): Promise<string[]> {
+  const available = candidates.map((member) => member.name);
+  const reinit = selection.action === 'reinitialize';
+  if (given.length > 0) {
+    const chosen = available.filter((name) => given.includes(name));
+    const role = reinit ? selection.role : `'${selection.role}'`;
+    if (chosen.length === 0) throw refuse(`No ${role} among provided members`);
+    return chosen;
+  }
+  if (!reinit) return available;
+  if (selection.force) return [];
+  return [await ctx.prompter.text(`Which member do you want to reinitialize [${available.join(', ')}]?`, { fallback: '' })];
+}
+
+/** `at`: the action is to be carried out then, not now. */
+export async function confirmAction(
+  ctx: Ctx,
+  members: readonly Member[],
+  selection: Pick<Selection, 'force' | 'action'>,
+  at: string | null = null,
+): Promise<void> {
+  if (selection.force) return;
+  const names = members.map((member) => member.name).join(', ');
+  const question =
+    at === null
+      ? `Are you sure you want to ${selection.action} members ${names}?`
+      : `Are you sure you want to schedule ${selection.action} of members ${names} at ${at}?`;
+  if (!(await ctx.prompter.confirm(question))) throw refuse(`Aborted ${at === null ? '' : 'scheduled '}${selection.action}`);
+}

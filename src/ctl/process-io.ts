@@ -1,0 +1,28 @@
+/** The real terminal, clock and etcd. */
+import { createSystemClock } from '../adapters/clock/system.ts';
+import { requireEtcd } from './config.ts';
+import type { CtlIo } from './io.ts';
+
+export function processIo(): CtlIo {
+  const interrupt = new AbortController();
+  // Once is enough to leave; who is impatient gets the system's own answer to the second.
+  process.once('SIGINT', () => interrupt.abort());
+  // `regentctl list | head -1`: a reader that has gone is no error of ours.
+  const gone = (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1);
+  process.stdout.on('error', gone);
+  process.stderr.on('error', gone);
+  const clock = createSystemClock();
+  return {
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+    clock,
+    signal: interrupt.signal,
+    openDcs: async (config, scope, log) => {
+      const settings = requireEtcd(config);
+      const { createEtcdDcs } = await import('../adapters/etcd/store.ts');
+      return createEtcdDcs({ settings, scope, namespace: config.namespace, log, clock });
+    },
+  };
+}

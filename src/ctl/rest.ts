@@ -1,0 +1,99 @@
+/** Calls to the members' REST API, with the operator's credentials and certificates (patroni-compat 2.11). */
+import { readFileSync } from 'node:fs';
+import type { ClientRequest } from 'node:http';
+import type { RequestOptions } from 'node:https';
+import type { Member } from '../core/cluster.ts';
+import type { JsonObject } from '../core/json.ts';
+import { stringifyDefault } from '../support/big-json.ts';
+import { ensureError } from '../support/errors.ts';
+import type { RestAccess } from './config.ts';
+import { CtlError } from './errors.ts';
+import { exchange, type HttpAnswer } from './http.ts';
+
+export type RestAnswer = HttpAnswer;
+
+export interface RestCall {
+  readonly body?: JsonObject;
+  /** For the whole call. A restart or a switchover answers only when it is done. */
+  readonly timeoutMs?: number;
+}
+
+export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+type Addressed = Pick<Member, 'name' | 'apiUrl'>;
+
+const QUICK_MS = 10_000;
+
+export class RestClient {
+  readonly #access: RestAccess;
+  readonly #open = new Set<ClientRequest>();
+  #tls: RequestOptions | null = null;
+
+  constructor(access: RestAccess) {
+    this.#access = access;
+  }
+
+  /** Any HTTP status is an answer. Throws CTL_MEMBER_UNREACHABLE, CTL_MEMBER_NO_API, CTL_CONFIG (a certificate that cannot be read). */
+  async call(member: Addressed, method: Method, endpoint: string, call: RestCall = {}): Promise<RestAnswer> {
+    const url = urlOf(member, endpoint);
+    const body = call.body === undefined ? null : stringifyDefault(call.body);
+    const options = this.#options(url, method, body);
+    try {
+      return await exchange(url, options, body, call.timeoutMs ?? QUICK_MS, (request) => {
+        this.#open.add(request);
+        request.on('close', () => this.#open.delete(request));
+      });
+    } catch (error) {
+      const message = `member ${member.name} does not answer on ${url.origin}: ${ensureError(error).message}`;
+      throw new CtlError('CTL_MEMBER_UNREACHABLE', message);
+    }
+  }
+
+  close(): void {
+    for (const request of this.#open) request.destroy();
+  }
+
+  #options(url: URL, method: Method, body: string | null): RequestOptions {
+    const { authentication } = this.#access;
+    const headers = {
+      'User-Agent': 'regentctl',
+      ...(method === 'GET' ? {} : { 'Content-Length': Buffer.byteLength(body ?? '') }),
+      ...(authentication ? { Authorization: basicAuth(authentication.username, authentication.password) } : {}),
+    };
+    if (url.protocol !== 'https:') return { method, headers };
+    this.#tls ??= tlsOptions(this.#access);
+    return { method, headers, ...this.#tls };
+  }
+}
+
+export function basicAuth(username: string, password: string): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+}
+
+function urlOf(member: Addressed, endpoint: string): URL {
+  const base = member.apiUrl !== null && URL.canParse(member.apiUrl) ? new URL(member.apiUrl) : null;
+  if (base?.protocol === 'http:' || base?.protocol === 'https:') return new URL(`/${endpoint}`, base.origin);
+  throw new CtlError('CTL_MEMBER_NO_API', `member ${member.name} publishes no usable REST address (api_url)`);
+}
+
+/**
+ * Insecure with a client certificate still checks the server's certificate against the CA, only not its name: Patroni's rule, which clusters with
+ * certificates for other names rely on.
+ */
+function tlsOptions(access: RestAccess): RequestOptions {
+  return {
+    ...(access.cacert ? { ca: readPem(access.cacert) } : {}),
+    ...(access.certfile ? { cert: readPem(access.certfile), key: readPem(access.keyfile ?? access.certfile) } : {}),
+    ...(access.keyfilePassword ? { passphrase: access.keyfilePassword } : {}),
+    rejectUnauthorized: !access.insecure || access.certfile !== null,
+    ...(access.insecure ? { checkServerIdentity: () => undefined } : {}),
+  };
+}
+
+function readPem(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    const mend = 'Check the ctl and restapi sections of the configuration.';
+    throw new CtlError('CTL_CONFIG', `cannot read ${path}: ${ensureError(error).message}`, mend);
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * YAML as patronictl shows it: block style, sorted keys, 200 columns, lists at the parent's indent, single quotes where quotes are needed.
+ * Rules of YAML 1.1 decide what needs quotes (`on`, `no`, times), since that is what Patroni reads with.
+ */
+import { stringify } from 'yaml';
+import { formatProblem } from '../config/problems.ts';
+import { parseYaml, parseYamlValue } from '../config/yaml.ts';
+import type { JsonObject, JsonValue } from '../core/json.ts';
+import { refuse } from './errors.ts';
+
+const SHAPE = {
+  version: '1.1',
+  sortMapEntries: (a: { key: unknown }, b: { key: unknown }) => compareText(keyText(a.key), keyText(b.key)),
+  aliasDuplicateObjects: false,
+} as const;
+
+const TEXT = { lineWidth: 200, indentSeq: false, singleQuote: true, blockQuote: false } as const;
+
+/** Ends with a newline. */
+export function toYaml(value: unknown): string {
+  return stringify(value, { ...SHAPE, ...TEXT });
+}
+
+/** `{a: b}` on one line, without the newline. */
+export function toFlowYaml(value: unknown): string {
+  return stringify(value, { ...SHAPE, ...TEXT, lineWidth: 0, collectionStyle: 'flow', flowCollectionPadding: false }).trimEnd();
+}
+
+/** The value typed after `-s key=`. */
+export function yamlValue(text: string): JsonValue {
+  const value = parseYamlValue(text);
+  if (value === undefined) throw refuse(`'${text}' is not valid YAML`, 'Put a text with special characters in quotes.');
+  return value;
+}
+
+/** A whole document; null when it is empty. `name` is what the message calls it. Throws CTL_REFUSED with line and column. */
+export function yamlMapping(text: string, name: string): JsonObject | null {
+  const { raw, problems, empty } = parseYaml(text, name);
+  const errors = problems.filter((problem) => problem.severity === 'error');
+  if (errors.length > 0) throw refuse(errors.map(formatProblem).join('\n'));
+  return empty ? null : raw;
+}
+
+function keyText(key: unknown): string {
+  return typeof key === 'object' && key !== null && 'value' in key ? String(key.value) : String(key);
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
