@@ -45,6 +45,7 @@ export class Agent {
   #ended: JobOutcome[] = [];
   #exit: { readonly code: number; readonly message: string } | null = null;
   #reloadWanted = false;
+  #reloaded: () => void = () => {};
   #configVersion = 1;
   #appliedVersion = 0;
   #lastLine = '';
@@ -96,6 +97,11 @@ export class Agent {
     this.wake.now();
   }
 
+  /** Called when the local configuration was read again and has changed. */
+  onReload(listener: () => void): void {
+    this.#reloaded = listener;
+  }
+
   reload(): void {
     this.#reloadWanted = true;
     this.wake.now();
@@ -125,7 +131,10 @@ export class Agent {
     const startedAtMs = this.parts.clock.bootMs();
     if (this.#reloadWanted) {
       this.#reloadWanted = false;
-      if (this.parts.settings.reload()) this.#settingsChanged();
+      if (this.parts.settings.reload()) {
+        this.#settingsChanged();
+        this.#reloaded();
+      }
     }
     let wakeAtMs: number | null = null;
     try {

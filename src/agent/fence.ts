@@ -3,7 +3,7 @@
  * be writable. Taking it off goes the other way round: first PostgreSQL is not writable, then the guard is told to rest.
  */
 import type { Context } from '../core/context.ts';
-import { leaseMargins } from '../core/settings.ts';
+import { leaseMargins, watchdogTimeoutSeconds } from '../core/settings.ts';
 import { ensureError, RegentError } from '../support/errors.ts';
 import type { Lease } from './lease.ts';
 import type { Parts } from './parts.ts';
@@ -74,6 +74,16 @@ export class Fence {
     }
   }
 
+  /** False when leadership must not be taken without it. */
+  async activateWatchdog(): Promise<boolean> {
+    const { dynamic, local } = this.#parts.settings.current();
+    const { mode, safetyMarginSeconds } = local.watchdog;
+    if (mode === 'off' || dynamic.pause) return true;
+    const timeoutSeconds = watchdogTimeoutSeconds(dynamic.ttlSeconds, dynamic.loopWaitSeconds, safetyMarginSeconds);
+    const counting = timeoutSeconds !== null && (await this.#parts.watchdog.activate(timeoutSeconds));
+    return counting || mode !== 'required';
+  }
+
   #opening(c: Context): boolean {
     const job = c.o.job?.job;
     return job?.kind === 'promote' || ((job?.kind === 'start' || job?.kind === 'restart') && job.role.kind === 'primary');
@@ -81,9 +91,8 @@ export class Fence {
 
   async #watchdog(c: Context): Promise<void> {
     const { watchdog } = this.#parts;
-    const { dynamic, local } = c.o.settings;
-    if (local.watchdog.mode === 'off') return;
-    if (!watchdog.active) await watchdog.activate(dynamic.ttlSeconds - local.watchdog.safetyMarginSeconds);
+    if (c.o.settings.local.watchdog.mode === 'off') return;
+    if (!watchdog.active) await this.activateWatchdog();
     if (watchdog.active) await watchdog.keepAlive();
   }
 }

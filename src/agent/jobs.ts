@@ -113,17 +113,13 @@ async function restart(deps: JobDeps, job: Extract<Job, { kind: 'restart' }>, si
 }
 
 async function promote(deps: JobDeps, syncNames: string | null, signal: AbortSignal): Promise<void> {
-  const { pg, settings, watchdog } = deps.parts;
-  const { dynamic, local } = settings.current();
+  const { pg, settings } = deps.parts;
+  const { dynamic } = settings.current();
   const bounded: Bounded = { timeoutMs: dynamic.ttlSeconds * 1000, signal };
   await deps.fence.arm();
-  if (
-    !dynamic.pause &&
-    !(await watchdog.activate(dynamic.ttlSeconds - local.watchdog.safetyMarginSeconds)) &&
-    local.watchdog.mode === 'required'
-  ) {
+  if (!(await deps.fence.activateWatchdog())) {
     throw new RegentError('WATCHDOG_FAILED', 'the watchdog is required and could not be armed', {
-      mend: `check ${local.watchdog.device} and its permissions`,
+      mend: `check ${settings.local().watchdog.device}, its permissions, and that ttl leaves room for loop_wait and safety_margin`,
     });
   }
   if (!(await pg.prePromote({ timeoutMs: DAY_MS, signal }))) {

@@ -1,14 +1,12 @@
 /** What an agent is made of. The real parts come from adapters/, the simulator's from its models. */
 
-import type { ConfigKey } from '../core/cluster.ts';
-import type { JsonObject } from '../core/json.ts';
-import type { LocalSettings, Settings } from '../core/settings.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import type { Guard, Watchdog } from '../ports/guard.ts';
 import type { Log } from '../ports/log.ts';
 import type { Peers } from '../ports/peers.ts';
 import type { Postgres } from '../ports/postgres.ts';
+import type { SettingsSource } from '../ports/settings.ts';
 
 export interface Parts {
   readonly clock: Clock;
@@ -19,18 +17,4 @@ export interface Parts {
   readonly guard: Guard;
   readonly watchdog: Watchdog;
   readonly settings: SettingsSource;
-}
-
-/** The settings in force, whatever they were read from. */
-export interface SettingsSource {
-  current(): Settings;
-  /** The `config` key as last read; null: absent. True when the settings changed by it. */
-  adopt(key: ConfigKey | null): boolean;
-  /** Reads the local configuration again. True when it changed. Never throws: a broken file is reported and the old settings stay. */
-  reload(): boolean;
-  /** What a new cluster's `config` key starts with. */
-  bootstrapConfig(): JsonObject;
-  /** Remembers the dynamic configuration beside the data, for a start without etcd. Bounded, never throws. */
-  save(): void;
-  local(): LocalSettings;
 }

@@ -17,7 +17,8 @@ const mine = view({ leaderName: 'a' });
 const failures = (kind: string, count: number): Partial<Memory> => ({ failures: { [kind]: { count, lastAtMs: 9_900, message: 'why' } } });
 
 /** situation, facts, expected rule, expected effects (kinds, or job kinds) */
-const table: ReadonlyArray<readonly [string, Scene, string, readonly string[], Partial<Memory>?]> = [
+type Row = readonly [name: string, scene: Scene, rule: string, effects: readonly string[], remembered?: Partial<Memory>];
+const table: readonly Row[] = [
   ['etcd silent, lease good', { view: null, pg: pg.primary() }, 'fence.wait-for-etcd', []],
   ['etcd silent, lease over', { view: null, pg: pg.primary(), nowMs: 33_001 }, 'fence.lease-ended', ['cancel-job', 'demote-now']],
   ['etcd silent, standby', { view: null, nowMs: 99_000 }, 'fence.wait-for-etcd', []],
@@ -241,7 +242,8 @@ const table: ReadonlyArray<readonly [string, Scene, string, readonly string[], P
 ];
 
 describe('decide', () => {
-  it.each([...table])('%s', (...[, scene, rule, expected, remembered]) => {
+  it.each(table.map((row) => ({ name: row[0], row })))('$name', ({ row }) => {
+    const [, scene, rule, expected, remembered] = row;
     const decision = decide(observation(scene), memory(remembered));
     const kinds = decision.effects.map((effect) => (effect.kind === 'start-job' ? effect.job.kind : effect.kind));
     expect({ rule: decision.rule, kinds }).toEqual({ rule, kinds: expected });

@@ -18,7 +18,9 @@ export interface Source {
  * `syncNames` is the synchronous_standby_names a primary opens with where Regent owns it; null: the user's own value; absent: as it was set last.
  * It is part of the role because a primary that opens with less than /sync counts on would lose acknowledged commits at the next failover.
  */
-export type ServerRole = { readonly kind: 'primary'; readonly syncNames?: string | null } | { readonly kind: 'standby'; readonly source: Source | null };
+export type ServerRole =
+  | { readonly kind: 'primary'; readonly syncNames?: string | null }
+  | { readonly kind: 'standby'; readonly source: Source | null };
 
 export type Effect =
   | { readonly kind: 'acquire-leader' }

@@ -213,3 +213,12 @@ export function leaseMargins(ttlSeconds: number): LeaseMargins {
 export function roundIntervalMs(dynamic: DynamicSettings): number {
   return Math.min(dynamic.loopWaitSeconds * 1000, Math.floor((dynamic.ttlSeconds * 1000) / 3));
 }
+
+/**
+ * The device's timeout that follows from the settings: ttl less the safety margin, or half the ttl for a margin of -1. Null when it would leave no room
+ * for a whole round of the loop: the watchdog then cannot be used.
+ */
+export function watchdogTimeoutSeconds(ttlSeconds: number, loopWaitSeconds: number, safetyMarginSeconds: number): number | null {
+  const timeout = safetyMarginSeconds === -1 ? Math.floor(ttlSeconds / 2) : ttlSeconds - safetyMarginSeconds;
+  return timeout >= 1 && timeout - loopWaitSeconds >= 0 ? timeout : null;
+}

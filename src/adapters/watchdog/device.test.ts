@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { WatchdogSettings } from '../../core/settings.ts';
+import { watchdogTimeoutSeconds } from '../../core/settings.ts';
 import { createSystemClock } from '../clock/system.ts';
-import { createWatchdog, type WatchdogOptions, watchdogTimeoutSeconds } from './device.ts';
+import { createWatchdog, type WatchdogOptions } from './device.ts';
 
 let dir: string;
 let fifo: string;

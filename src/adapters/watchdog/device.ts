@@ -21,15 +21,6 @@ export interface WatchdogOptions {
 }
 
 /**
- * The device's timeout that follows from the settings: ttl less the safety margin, or half the ttl for a margin of -1. Null when it would leave no room
- * for a whole round of the loop: the watchdog then cannot be used.
- */
-export function watchdogTimeoutSeconds(ttlSeconds: number, loopWaitSeconds: number, safetyMarginSeconds: number): number | null {
-  const timeout = safetyMarginSeconds === -1 ? Math.floor(ttlSeconds / 2) : ttlSeconds - safetyMarginSeconds;
-  return timeout >= 1 && timeout - loopWaitSeconds >= 0 ? timeout : null;
-}
-
-/**
  * A watchdog device of the kernel (Documentation/watchdog/watchdog-api.rst). From activate() on, the machine is reset unless keepAlive() comes within the
  * timeout. activate() answers false only where that forbids leadership (mode `required`); `active` tells whether a device is really counting.
  */

@@ -88,7 +88,9 @@ export const stoppedRules: readonly Rule[] = [
     ask: (c) => {
       const { names, effect } = takeover(c);
       const role = { kind: 'primary', syncNames: names } as const;
-      return { effects: [...(effect ? [effect] : []), { kind: 'start-job', job: { kind: 'start', role, why: 'starting primary after failure' } }] };
+      return {
+        effects: [...(effect ? [effect] : []), { kind: 'start-job', job: { kind: 'start', role, why: 'starting primary after failure' } }],
+      };
     },
     because: 'starting primary after failure',
   },

@@ -1,0 +1,164 @@
+/** `regent agent [FILE]`: reads the configuration, puts the parts together, runs until told to end. */
+import process from 'node:process';
+import { createSystemClock } from '../adapters/clock/system.ts';
+import { createEtcdDcs } from '../adapters/etcd/store.ts';
+import { createGuard } from '../adapters/guard/guard.ts';
+import { type AgentLog, createLog } from '../adapters/log/log.ts';
+import { createPeers } from '../adapters/peers/http-peers.ts';
+import { createPostgres } from '../adapters/postgres/adapter.ts';
+import { createWatchdog } from '../adapters/watchdog/device.ts';
+import { startRestServer } from '../api/server.ts';
+import { validateDynamicPatch } from '../config/dynamic.ts';
+import { type LoadResult, loadLocal } from '../config/load.ts';
+import { formatProblem } from '../config/problems.ts';
+import { createSettingsSource } from '../config/source.ts';
+import { memberOf } from '../core/cluster.ts';
+import type { LocalSettings } from '../core/settings.ts';
+import { codeOf, ensureError, RegentError } from '../support/errors.ts';
+import { REGENT_VERSION } from '../version.ts';
+import { Agent } from './agent.ts';
+import { deskOf } from './desk.ts';
+import type { Parts } from './parts.ts';
+
+const USAGE = `usage: regent agent [FILE]
+
+FILE is a Patroni configuration: a YAML file or a directory of them. Without it the PATRONI_* environment is the configuration.
+regent check-config FILE checks one without starting anything.
+`;
+
+/** The process must not hang on after its work is done, whatever handle was left. */
+const LINGER_MS = 1000;
+
+export async function agentMain(args: readonly string[]): Promise<number> {
+  if (args.includes('--help') || args.includes('-h')) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  if (args.length > 1 || args[0]?.startsWith('-')) {
+    process.stderr.write(USAGE);
+    return 2;
+  }
+  refuseRoot();
+  const path = args[0] ?? null;
+  const loaded = loadLocal({ path, env: process.env });
+  for (const name of loaded.consumed) delete process.env[name];
+  const log = createLog(loaded.local.log, {
+    secrets: () => secretsOf(loaded.local),
+    publicWords: () => publicWordsOf(loaded.local),
+  });
+  const code = await runAgent(path, { ...loaded }, { ...process.env }, log);
+  await log.close();
+  setTimeout(() => process.exit(code), LINGER_MS).unref();
+  return code;
+}
+
+/** PostgreSQL would refuse to start, but only after its directory had been made by the wrong user. */
+function refuseRoot(): void {
+  if (process.getuid?.() === 0) {
+    throw new RegentError('RUN_AS_ROOT', 'the agent must not run as root, because PostgreSQL refuses to', {
+      mend: 'run it as the user that owns the data directory, e.g. runuser -u postgres -- regent agent FILE',
+    });
+  }
+}
+
+async function runAgent(path: string | null, loaded: LoadResult, env: NodeJS.ProcessEnv, log: AgentLog): Promise<number> {
+  log.info(`Regent ${REGENT_VERSION}: member ${loaded.local.name} of cluster ${loaded.local.scope}, configured by ${loaded.source}`);
+  for (const warning of loaded.warnings) log.warning(formatProblem(warning));
+  const parts = await createParts(path, loaded, env, log);
+  const agent = new Agent(parts);
+  stopOnBugs(log);
+  try {
+    await refuseDuplicate(parts);
+    const rest = await startRestServer({
+      desk: deskOf(agent),
+      settings: loaded.local.restapi,
+      log,
+      clock: parts.clock,
+      peers: parts.peers,
+      validateConfig: (raw) => validateDynamicPatch(raw),
+    });
+    agent.onReload(() => {
+      void rest.reconfigure(parts.settings.local().restapi);
+      log.reconfigure(parts.settings.local().log);
+    });
+    process.on('SIGTERM', () => agent.shutdown());
+    process.on('SIGINT', () => agent.shutdown());
+    process.on('SIGHUP', () => agent.reload());
+    const code = await agent.run();
+    await rest.close();
+    // A guard that still has a deadline is not sent away: PostgreSQL may be running without anybody to renew the lease.
+    await parts.guard.close({ end: code === 0 });
+    return code;
+  } catch (error) {
+    log.critical(ensureError(error).message, { code: codeOf(error) });
+    if (error instanceof RegentError && error.mend) log.critical(error.mend);
+    await parts.guard.close({ end: false }).catch(() => undefined);
+    return 1;
+  } finally {
+    parts.peers.close();
+    parts.dcs.close();
+    await parts.pg.close();
+  }
+}
+
+async function createParts(path: string | null, loaded: LoadResult, env: NodeJS.ProcessEnv, log: AgentLog): Promise<Parts> {
+  const { local } = loaded;
+  const clock = createSystemClock();
+  const settings = createSettingsSource({ path, env, loaded, log });
+  return {
+    clock,
+    log,
+    settings,
+    dcs: createEtcdDcs({ settings: local.etcd, scope: local.scope, namespace: local.namespace, log, clock }),
+    pg: createPostgres({ settings: settings.current(), clock, log }),
+    peers: createPeers({ ctl: local.ctl, rest: local.restapi, log, clock }),
+    guard: createGuard({ dataDir: local.postgresql.dataDir, clock, log }),
+    watchdog: createWatchdog({ settings: () => settings.local().watchdog, clock, log }),
+  };
+}
+
+/** Two agents of one name would both take themselves for the holder of one key. An answer of any kind at our own published address is another process's. */
+async function refuseDuplicate(parts: Parts): Promise<void> {
+  const me = parts.settings.local().name;
+  const { retryTimeoutSeconds } = parts.settings.current().dynamic;
+  const view = await parts.dcs.read({ timeoutMs: retryTimeoutSeconds * 1000 }).catch(() => null);
+  const namesake = view === null ? null : memberOf(view, me);
+  if (namesake === null) return;
+  const answers = await parts.peers.ask([namesake], { timeoutMs: 1000 });
+  if (answers.size > 0) {
+    throw new RegentError('DUPLICATE_NAME', `Can't start; there is already a node named '${me}' running`, {
+      mend: 'give every member a name of its own, or stop the other agent first',
+    });
+  }
+}
+
+/** Everything that must never be printed. */
+function secretsOf(local: LocalSettings): readonly string[] {
+  const { postgresql, restapi, ctl, etcd } = local;
+  const all = [
+    postgresql.superuser.password,
+    postgresql.replication.password,
+    postgresql.rewind.password,
+    restapi.authentication?.password,
+    restapi.keyfilePassword,
+    ctl.authentication?.password,
+    ctl.keyfilePassword,
+    etcd.password,
+  ];
+  return all.filter((secret): secret is string => typeof secret === 'string' && secret !== '');
+}
+
+/** The demo's superuser and its password are both `postgres`: a name stays readable. */
+function publicWordsOf({ scope, name, namespace, postgresql }: LocalSettings): readonly string[] {
+  return [scope, name, namespace, postgresql.database, postgresql.superuser.username, postgresql.replication.username];
+}
+
+/** A state nobody thought of is not one to lead in: end at once; the lease runs out, and the guard has the last word. */
+function stopOnBugs(log: AgentLog): void {
+  const end = (error: unknown) => {
+    log.critical(`ending because of a bug: ${ensureError(error).stack ?? String(error)}`);
+    void log.close().finally(() => process.exit(1));
+  };
+  process.on('uncaughtException', end);
+  process.on('unhandledRejection', end);
+}

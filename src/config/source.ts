@@ -1,0 +1,94 @@
+/** The settings in force: the local file, the environment, and the `config` key, laid over each other and kept up to date. */
+import type { ConfigKey } from '../core/cluster.ts';
+import type { JsonObject } from '../core/json.ts';
+import type { LocalSettings, Settings } from '../core/settings.ts';
+import type { Log } from '../ports/log.ts';
+import type { SettingsSource } from '../ports/settings.ts';
+import { ensureError } from '../support/errors.ts';
+import { readDynamicCache, writeDynamicCache } from './cache.ts';
+import { resolveDynamic } from './dynamic.ts';
+import type { Environment } from './env.ts';
+import { type LoadResult, loadLocal } from './load.ts';
+import { formatProblem } from './problems.ts';
+import { describeChanges, diffLocal } from './reload-diff.ts';
+import { resolveSettings } from './resolve.ts';
+
+export interface SourceOptions {
+  readonly path: string | null;
+  readonly env: Environment;
+  readonly loaded: LoadResult;
+  readonly log: Log;
+}
+
+export function createSettingsSource(options: SourceOptions): SettingsSource {
+  return new FileAndDcs(options);
+}
+
+class FileAndDcs implements SettingsSource {
+  readonly #options: SourceOptions;
+  #loaded: LoadResult;
+  #dynamicRaw: JsonObject;
+  #seenRevision: string | null = null;
+  #settings: Settings;
+  #savedText = '';
+
+  constructor(options: SourceOptions) {
+    this.#options = options;
+    this.#loaded = options.loaded;
+    // Without etcd the last configuration the cluster had is a better guess than the one it began with.
+    this.#dynamicRaw = readDynamicCache(this.#loaded.local.postgresql.dataDir) ?? this.bootstrapConfig();
+    this.#settings = this.#resolve();
+  }
+
+  current(): Settings {
+    return this.#settings;
+  }
+
+  local(): LocalSettings {
+    return this.#loaded.local;
+  }
+
+  bootstrapConfig(): JsonObject {
+    return this.#loaded.local.bootstrap?.dcs ?? {};
+  }
+
+  adopt(key: ConfigKey | null): boolean {
+    if (key === null || key.modRevision === this.#seenRevision || Object.keys(key.data).length === 0) return false;
+    this.#seenRevision = key.modRevision;
+    this.#dynamicRaw = key.data;
+    this.#settings = this.#resolve();
+    return true;
+  }
+
+  reload(): boolean {
+    const { path, env, log } = this.#options;
+    try {
+      const loaded = loadLocal({ path, env });
+      for (const warning of loaded.warnings) log.warning(formatProblem(warning));
+      const fixed = diffLocal(this.#loaded.local, loaded.local).filter((change) => change.need === 'restart-agent');
+      if (fixed.length > 0) log.error(`not reloaded: ${describeChanges(fixed)} changed, and the agent has to be restarted for that`);
+      const same = JSON.stringify(loaded.raw) === JSON.stringify(this.#loaded.raw);
+      log.info(same ? 'No local configuration items changed.' : `configuration read again from ${loaded.source}`);
+      if (same || fixed.length > 0) return false;
+      this.#loaded = loaded;
+      this.#settings = this.#resolve();
+      return true;
+    } catch (error) {
+      log.error(`the configuration was not reloaded, the old one stays in force: ${ensureError(error).message}`);
+      return false;
+    }
+  }
+
+  save(): void {
+    const text = JSON.stringify(this.#dynamicRaw);
+    if (text === this.#savedText) return;
+    if (writeDynamicCache(this.#settings.postgresql.dataDir, this.#dynamicRaw)) this.#savedText = text;
+    else this.#options.log.warning('patroni.dynamic.json could not be written beside the data');
+  }
+
+  #resolve(): Settings {
+    const { dynamic, problems } = resolveDynamic(this.#dynamicRaw);
+    for (const problem of problems) this.#options.log.warning(formatProblem(problem));
+    return resolveSettings(this.#loaded.local, this.#loaded.raw, dynamic);
+  }
+}

@@ -1,0 +1,17 @@
+import type { ConfigKey } from '../core/cluster.ts';
+import type { JsonObject } from '../core/json.ts';
+import type { LocalSettings, Settings } from '../core/settings.ts';
+
+/** The settings in force, whatever they were read from. */
+export interface SettingsSource {
+  current(): Settings;
+  /** The `config` key as last read; null: absent. True when the settings changed by it. */
+  adopt(key: ConfigKey | null): boolean;
+  /** Reads the local configuration again. True when it changed. Never throws: a broken file is reported and the old settings stay. */
+  reload(): boolean;
+  /** What a new cluster's `config` key starts with. */
+  bootstrapConfig(): JsonObject;
+  /** Remembers the dynamic configuration beside the data, for a start without etcd. Bounded, never throws. */
+  save(): void;
+  local(): LocalSettings;
+}
