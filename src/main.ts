@@ -17,6 +17,21 @@ const OLDEST_NODE = [20, 19] as const;
 const EXIT_USAGE = 2;
 
 const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  demo: {
+    summary: 'a three-node cluster on this machine, to try and to break',
+    load: async () => (await import('./demo/main.ts')).demoMain,
+  },
+  agent: {
+    summary: 'run the agent of one PostgreSQL: regent agent FILE',
+    load: async () => (await import('./agent/main.ts')).agentMain,
+  },
+  'check-config': {
+    summary: 'tell all that is wrong with a configuration file',
+    load: async () => {
+      const { checkConfig } = await import('./config/check.ts');
+      return (args) => checkConfig(args, process);
+    },
+  },
   test: {
     summary: 'type check, lint, unit and integration tests',
     load: async () => (await import('../tools/suite/main.ts')).testMain,

@@ -1,0 +1,101 @@
+/**
+ * The configuration of HAProxy (2.4 or newer) in front of a cluster: pure, from a description to text.
+ *
+ * Backend and server names are what `regent router` addresses over the runtime socket: postgres_primary, postgres_replicas, and the
+ * members' names.
+ */
+import { RegentError } from '../support/errors.ts';
+
+export interface HaproxyDescription {
+  readonly bindAddress: string;
+  readonly writePort: number;
+  readonly readPort: number;
+  readonly statsPort: number;
+  readonly stats: { readonly username: string; readonly password: string };
+  /** A Unix socket's path. */
+  readonly runtimeSocket: string;
+  readonly members: ReadonlyArray<{
+    readonly name: string;
+    readonly host: string;
+    readonly postgresPort: number;
+    readonly restPort: number;
+  }>;
+}
+
+export const PRIMARY_BACKEND = 'postgres_primary';
+export const REPLICA_BACKEND = 'postgres_replicas';
+
+const SAFE_WORD = /^[A-Za-z0-9_.:@-]+$/;
+
+/** HAProxy's file has no quoting that all versions agree on; a word that would need it is refused. */
+function word(what: string, value: string): string {
+  if (SAFE_WORD.test(value)) return value;
+  throw new RegentError('HAPROXY_WORD', `${what} cannot be written into HAProxy's configuration`, {
+    mend: 'use letters, digits and . _ - : @ only',
+  });
+}
+
+function socketPath(path: string): string {
+  return path.replace(/[\\ "'#]/g, (character) => `\\${character}`);
+}
+
+function serverLines(description: HaproxyDescription): string[] {
+  return description.members.map(
+    ({ name, host, postgresPort, restPort }) =>
+      `    server ${word('the name of a member', name)} ${word('the address of a member', host)}:${postgresPort} check port ${restPort}`,
+  );
+}
+
+export function haproxyConfig(description: HaproxyDescription): string {
+  const { bindAddress, writePort, readPort, statsPort, stats } = description;
+  const servers = serverLines(description);
+  const credentials = `${word('the statistics user', stats.username)}:${word('the statistics password', stats.password)}`;
+  return `global
+    maxconn 1000
+    # regent router speaks through this socket; without it the health checks below decide alone.
+    stats socket ${socketPath(description.runtimeSocket)} mode 600 level admin
+    stats timeout 60s
+
+defaults
+    mode tcp
+    log global
+    timeout connect 4s
+    timeout client 30m
+    timeout server 30m
+    timeout check 2s
+    # A check runs every 3 s while all is well, and more often while a server is changing or down: that is where the new primary comes from.
+    default-server inter 3s fastinter 500ms downinter 1s fall 3 rise 2
+
+frontend postgres_write
+    bind ${bindAddress}:${writePort}
+    default_backend ${PRIMARY_BACKEND}
+
+# Only the leader answers 200 to /primary. Sessions with a server that is no longer the primary are cut, so that no client goes on
+# talking to it; a client's refused connection counts as all checks but the last.
+backend ${PRIMARY_BACKEND}
+    option httpchk OPTIONS /primary
+    http-check expect status 200
+    default-server on-marked-down shutdown-sessions observe layer4 error-limit 1 on-error sudden-death
+${servers.join('\n')}
+
+frontend postgres_read
+    bind ${bindAddress}:${readPort}
+    default_backend ${REPLICA_BACKEND}
+
+# Every healthy node, the primary too: /read-only answers 200 on all of them. (Asking / here, as is often seen, would leave the primary alone.)
+backend ${REPLICA_BACKEND}
+    balance roundrobin
+    option httpchk OPTIONS /read-only
+    http-check expect status 200
+${servers.join('\n')}
+
+frontend stats
+    mode http
+    bind ${bindAddress}:${statsPort}
+    timeout client 30s
+    stats enable
+    stats uri /stats
+    stats refresh 5s
+    stats auth ${credentials}
+`;
+}

@@ -1,0 +1,227 @@
+/** `regent demo [...]`: reads the command line and says what happened. */
+import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { isMapping } from '../config/merge.ts';
+import { formatProblem } from '../config/problems.ts';
+import { parseYaml } from '../config/yaml.ts';
+import type { JsonObject } from '../core/json.ts';
+import { codeOf, RegentError } from '../support/errors.ts';
+import { ask, showLog, stopEverything } from './client.ts';
+import type { InstallTerms } from './install.ts';
+import { findLeader, haproxyPools } from './observe.ts';
+import { DEFAULT_BASE_PORT, DEFAULT_NODES, type DemoPlan, type DemoSettings, NODES_MAX, planDemo } from './plan.ts';
+import { prepareDemo } from './prepare.ts';
+import { runningEntry } from './program.ts';
+import { Progress } from './progress.ts';
+import { removeFiles } from './remove.ts';
+import { runDetached, runForeground, superviseMain } from './run.ts';
+import { requireDemo } from './state.ts';
+import { addresses, memberTable, processTable, psqlLine } from './words.ts';
+
+const EXIT_DEGRADED = 1;
+const EXIT_USAGE = 2;
+/** As service scripts say "not running" (Linux Standard Base). */
+const EXIT_NOT_RUNNING = 3;
+
+interface UpOptions {
+  readonly nodes?: number;
+  readonly basePort?: number;
+  readonly dir?: string;
+  readonly config?: string;
+  readonly detach?: boolean;
+  readonly yes?: boolean;
+}
+
+/** Root's demo lives where the user it drops to can reach it. */
+export function defaultDirectory(environment: Readonly<Record<string, string | undefined>>, isRoot: boolean): string {
+  if (isRoot) return '/var/lib/regent-demo';
+  const state = environment['XDG_STATE_HOME'];
+  return join(state?.startsWith('/') ? state : join(homedir(), '.local', 'state'), 'regent-demo');
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
+function directoryOf(options: { readonly dir?: string }): string {
+  return options.dir === undefined ? defaultDirectory(process.env, isRoot()) : resolve(options.dir);
+}
+
+function write(text: string): void {
+  process.stdout.write(text);
+}
+
+function parseCount(text: string): number {
+  if (!/^\d{1,6}$/.test(text)) throw new InvalidArgumentError('Not a number.');
+  return Number(text);
+}
+
+async function readOverrides(path: string): Promise<JsonObject> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    throw new RegentError('DEMO_CONFIG', `${path} cannot be read (${codeOf(error) ?? error})`, {
+      mend: 'check the name given to --config',
+    });
+  }
+  const { raw, problems } = parseYaml(text, path);
+  const errors = problems.filter((problem) => problem.severity === 'error');
+  if (errors.length > 0) {
+    throw new RegentError('DEMO_CONFIG', errors.map(formatProblem).join('\n'), {
+      mend: 'correct the YAML',
+    });
+  }
+  return raw;
+}
+
+/** `demo: {stats: {username, password}}` is for the demo itself, all else for the nodes. */
+function splitOverrides(raw: JsonObject): Pick<DemoSettings, 'overrides' | 'stats'> {
+  const { demo, ...overrides } = raw;
+  const stats = isMapping(demo) && isMapping(demo['stats']) ? demo['stats'] : {};
+  const text = (key: string) => (typeof stats[key] === 'string' || typeof stats[key] === 'number' ? String(stats[key]) : 'admin');
+  return { overrides, stats: { username: text('username'), password: text('password') } };
+}
+
+async function up(options: UpOptions): Promise<number> {
+  const given = new Set(Object.keys(options));
+  const settings: DemoSettings = {
+    directory: directoryOf(options),
+    nodes: options.nodes ?? DEFAULT_NODES,
+    basePort: options.basePort ?? DEFAULT_BASE_PORT,
+    ...splitOverrides(options.config === undefined ? {} : await readOverrides(options.config)),
+  };
+  const terms: InstallTerms = {
+    consent: options.yes === true,
+    isRoot: isRoot(),
+    terminal: { interactive: process.stdin.isTTY === true && process.stdout.isTTY === true, input: process.stdin, output: process.stdout },
+  };
+  const progress = new Progress({ write, isTerminal: process.stdout.isTTY === true, columns: () => process.stdout.columns ?? 80 });
+  progress.begin('checks');
+  progress.waitingFor('programs, ports, directory');
+  const prepared = await prepareDemo(settings, given, terms).finally(() => progress.end());
+  const { programs, plan } = prepared;
+  write(
+    `PostgreSQL ${programs.postgresVersion}, etcd ${programs.etcd.version}, HAProxy ${programs.haproxy.version}; ${prepared.isNew ? 'new' : 'back'} in ${plan.directory}\n`,
+  );
+  return options.detach ? runDetached(prepared, progress, write) : runForeground(prepared, progress, write);
+}
+
+async function planOf(options: { readonly dir?: string }) {
+  const { settings, marker } = await requireDemo(directoryOf(options));
+  return { plan: planDemo(settings), marker, settings };
+}
+
+async function status(options: { readonly dir?: string }): Promise<number> {
+  const { plan, marker } = await planOf(options);
+  let state: Awaited<ReturnType<typeof ask>>['state'];
+  try {
+    state = (await ask(plan, { command: 'status' })).state;
+  } catch (error) {
+    if (codeOf(error) !== 'DEMO_NOT_RUNNING') throw error;
+    write(`the demo in ${plan.directory} is not running; start it with: ./regent demo\n`);
+    return EXIT_NOT_RUNNING;
+  }
+  write(
+    `${processTable(plan, state, Date.now())}\n\n${await memberTable(plan, await runningEntry())}\n\n${addresses(plan, marker.stats)}\n\n  ${psqlLine(plan.haproxy.writePort)}\n`,
+  );
+  return (await isWhole(plan)) ? 0 : EXIT_DEGRADED;
+}
+
+/** One leader that takes the writes, and every node in the read pool. */
+async function isWhole(plan: DemoPlan): Promise<boolean> {
+  const [leader, pools] = await Promise.all([findLeader(plan), haproxyPools(plan)]);
+  return leader !== null && pools.write.length === 1 && pools.write[0] === leader && pools.read.length === plan.nodes.length;
+}
+
+async function nodeCommand(command: 'stop' | 'start' | 'kill', node: string, options: { readonly dir?: string }): Promise<number> {
+  const { plan } = await planOf(options);
+  write(`${(await ask(plan, { command, node })).message}\n`);
+  return 0;
+}
+
+async function stop(node: string | undefined, options: { readonly dir?: string }): Promise<number> {
+  if (node !== undefined) return nodeCommand('stop', node, options);
+  const { plan } = await planOf(options);
+  write((await stopEverything(plan)) ? 'everything has stopped; the data stays: ./regent demo brings it back\n' : 'nothing was running\n');
+  return 0;
+}
+
+async function down(options: { readonly dir?: string }): Promise<number> {
+  const { plan, marker } = await planOf(options);
+  await stopEverything(plan);
+  const foreign = await removeFiles(plan, marker.createdDirectory);
+  write(
+    foreign.length === 0
+      ? `removed the demo in ${plan.directory}\n`
+      : `removed the demo; these in ${plan.directory} are not its own and stay: ${foreign.join(', ')}\n`,
+  );
+  return 0;
+}
+
+async function logs(name: string, options: { readonly dir?: string; readonly follow?: boolean }): Promise<number> {
+  const { plan } = await planOf(options);
+  const known = [...plan.nodes, ...plan.etcd].map((entry) => entry.name).concat('haproxy', 'router', 'supervisor');
+  if (!known.includes(name))
+    throw new RegentError('DEMO_NODE', `there is no log of '${name}'`, { mend: `there are logs of: ${known.join(', ')}` });
+  const stopper = new AbortController();
+  process.once('SIGINT', () => stopper.abort());
+  await showLog(`${plan.logDir}/${name}.log`, (chunk) => process.stdout.write(chunk), options.follow ? stopper.signal : null);
+  return 0;
+}
+
+function buildProgram(finish: (code: number) => void): Command {
+  const program = new Command('regent demo')
+    .description(
+      `A highly available PostgreSQL cluster on this machine: PostgreSQL under ${DEFAULT_NODES} agents, 3 etcd and HAProxy, all on loopback.`,
+    )
+    .exitOverride()
+    .enablePositionalOptions()
+    .option('--nodes <n>', `PostgreSQL nodes, 1 to ${NODES_MAX} (default ${DEFAULT_NODES})`, parseCount)
+    .option('--base-port <port>', `the write port, from which all others follow (default ${DEFAULT_BASE_PORT})`, parseCount)
+    .option('--dir <directory>', `where everything lies (default ${defaultDirectory(process.env, isRoot())})`)
+    .option('--config <file>', 'YAML merged into every node’s patroni.yml; demo.stats.username and .password are for HAProxy’s page')
+    .option('--detach', 'leave it running in the background')
+    .option('--yes', 'install what is missing with sudo apt-get without asking')
+    .action(async (options: UpOptions) => finish(await up(options)));
+  const command = (usage: string, summary: string, hidden = false) =>
+    program.command(usage, { hidden }).description(summary).option('--dir <directory>', 'which demo').exitOverride();
+  // Options before the subcommand's name belong to it too: `regent demo --dir D status`.
+  const dirOf = (options: { readonly dir?: string }): { readonly dir?: string } => {
+    const dir = options.dir ?? program.opts<{ dir?: string }>().dir;
+    return dir === undefined ? {} : { dir };
+  };
+  command('status', 'every process, the members, the addresses').action(async (options) => finish(await status(dirOf(options))));
+  command('stop [node]', 'stop a node in order, or everything').action(async (node, options) => finish(await stop(node, dirOf(options))));
+  command('start <node>', 'start a node that was stopped or killed').action(async (node, options) =>
+    finish(await nodeCommand('start', node, dirOf(options))),
+  );
+  command('kill <node>', 'kill -9 of a node’s whole process tree').action(async (node, options) =>
+    finish(await nodeCommand('kill', node, dirOf(options))),
+  );
+  command('logs <name>', 'the log of a node, of etcd1.., haproxy, router or supervisor')
+    .option('-f, --follow', 'go on as it grows')
+    .action(async (name, options) => finish(await logs(name, { ...dirOf(options), ...(options.follow ? { follow: true } : {}) })));
+  command('down', 'stop everything and remove all that the demo made').action(async (options) => finish(await down(dirOf(options))));
+  command('supervise', 'the background half of --detach', true).action(async (options) =>
+    finish(await superviseMain(directoryOf(dirOf(options)))),
+  );
+  return program;
+}
+
+export async function demoMain(args: readonly string[]): Promise<number> {
+  let code = 0;
+  const program = buildProgram((result) => {
+    code = result;
+  });
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return code;
+  } catch (error) {
+    // Commander has printed its message already.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    throw error;
+  }
+}

@@ -1,0 +1,51 @@
+/** Removes what a demo made, and nothing else. */
+import { readdir, readFile, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { runCommand } from '../support/exec.ts';
+import { type DemoPlan, FILES } from './plan.ts';
+
+/** Everything a demo puts into its directory; the marker comes last, for with it goes the right to remove. */
+export function entriesOf(plan: DemoPlan): string[] {
+  return [
+    ...plan.nodes.map((node) => node.directory),
+    ...plan.etcd.map((member) => member.directory),
+    plan.runDir,
+    plan.logDir,
+    plan.haproxy.configFile,
+    plan.router.configFile,
+    plan.ctlFile,
+    ...[FILES.program, FILES.state, FILES.marker].map((name) => join(plan.directory, name)),
+  ];
+}
+
+/** The shared memory segment a postmaster noted in line 7 of its postmaster.pid: `key id`. */
+export function sharedMemoryId(postmasterPid: string): string | null {
+  return /^\s*\d+\s+(\d+)\s*$/.exec(postmasterPid.split('\n')[6] ?? '')?.[1] ?? null;
+}
+
+/** Whether nobody is attached; columns of /proc/sysvipc/shm are key, shmid, perms, size, cpid, lpid, nattch. */
+export function isUnattached(table: string, id: string): boolean {
+  const row = table
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .find((fields) => fields[1] === id);
+  return row?.[6] === '0';
+}
+
+/** A postmaster killed with -9 leaves its segment; the next start would take it away, but there will be none. */
+async function freeSharedMemory(dataDir: string): Promise<void> {
+  const noted = sharedMemoryId(await readFile(join(dataDir, 'postmaster.pid'), 'utf8').catch(() => ''));
+  const table = await readFile('/proc/sysvipc/shm', 'utf8').catch(() => '');
+  if (noted === null || !isUnattached(table, noted)) return;
+  await runCommand('ipcrm', ['-m', noted], { timeoutMs: 5000 }).catch(() => null);
+}
+
+/** Nothing of the demo may run any more. Resolves to what others left in the directory, which then stays. */
+export async function removeFiles(plan: DemoPlan, removeDirectory: boolean): Promise<string[]> {
+  for (const node of plan.nodes) await freeSharedMemory(node.dataDir);
+  for (const path of entriesOf(plan)) await rm(path, { recursive: true, force: true });
+  const foreign = await readdir(plan.directory).catch(() => []);
+  // A parent that is not ours to write to keeps its empty child: no harm, and nothing of the demo.
+  if (removeDirectory && foreign.length === 0) await rmdir(plan.directory).catch(() => {});
+  return foreign;
+}
