@@ -1,0 +1,120 @@
+/** `postgresql:` as read to PostgresSettings. */
+import { dirname, join, resolve } from 'node:path';
+import { RECOVERY_GUCS } from '../core/guc.ts';
+import type { JsonObject } from '../core/json.ts';
+import type { Callbacks, Credentials, PostgresSettings } from '../core/settings.ts';
+import { isControlled, isUserRecoveryGuc } from './gucs.ts';
+import { bracketed } from './hostport.ts';
+import { isMapping, own } from './merge.ts';
+import type { LocalParsed, SharedParsed } from './schema.ts';
+
+type PostgresParsed = NonNullable<LocalParsed['postgresql']>;
+type Shared = Omit<PostgresSettings, keyof ReturnType<typeof localPart>>;
+
+/** What only this node can say. */
+export interface Identity {
+  readonly name: string;
+  /** HOME, or null. */
+  readonly home: string | null;
+}
+
+/** Required settings must have been checked. */
+export function buildPostgres(parsed: PostgresParsed, raw: JsonObject, identity: Identity): PostgresSettings {
+  return { ...localPart(parsed, identity), ...sharedPart(parsed, raw) };
+}
+
+function localPart(parsed: PostgresParsed, identity: Identity) {
+  const dataDir = resolve(parsed.data_dir!);
+  const superuser = credentials(parsed.authentication?.superuser, 'postgres');
+  return {
+    listenAddresses: parsed.listen!.hosts.join(','),
+    port: parsed.listen!.port,
+    connectHost: parsed.connect_address!.hosts[0]!,
+    connectPort: parsed.connect_address!.port,
+    proxyAddress: parsed.proxy_address ? `${bracketed(parsed.proxy_address.hosts[0]!)}:${parsed.proxy_address.port}` : null,
+    dataDir,
+    configDir: parsed.config_dir === undefined ? dataDir : resolve(parsed.config_dir),
+    pgpass: parsed.pgpass === undefined ? defaultPgpass(dataDir, identity) : resolve(parsed.pgpass),
+    superuser,
+    replication: credentials(parsed.authentication?.replication, ''),
+    // Without a user of its own, pg_rewind works as the superuser.
+    rewind: parsed.authentication?.rewind?.username === undefined ? superuser : credentials(parsed.authentication.rewind, ''),
+  } as const;
+}
+
+/** Patroni's place where there is a home; several nodes of one machine without one must not share a file. */
+function defaultPgpass(dataDir: string, identity: Identity): string {
+  return identity.home === null ? join(dirname(dataDir), `.pgpass-${identity.name}`) : join(identity.home, 'pgpass');
+}
+
+type CredentialsParsed = NonNullable<NonNullable<PostgresParsed['authentication']>['superuser']>;
+
+function credentials(parsed: CredentialsParsed | undefined, fallback: string): Credentials {
+  const names = [
+    'sslmode',
+    'sslcert',
+    'sslkey',
+    'sslpassword',
+    'sslrootcert',
+    'sslcrl',
+    'sslcrldir',
+    'gssencmode',
+    'channel_binding',
+    'sslnegotiation',
+  ] as const;
+  const options = names.flatMap((name): [string, string][] => {
+    const value = parsed?.[name];
+    return value === undefined ? [] : [[name, value]];
+  });
+  return { username: parsed?.username ?? fallback, password: parsed?.password || null, options: Object.fromEntries(options) };
+}
+
+/** What may also come from the dynamic configuration. `raw` is the map `parsed` was read from. */
+export function sharedPart(parsed: SharedParsed, raw: JsonObject): Shared {
+  const methods = parsed.create_replica_methods?.length ? parsed.create_replica_methods : ['basebackup'];
+  const methodOptions = methods.flatMap((method): [string, JsonObject][] => {
+    const value = own(raw, method);
+    return method !== 'basebackup' && isMapping(value) ? [[method, value]] : [];
+  });
+  const { plain, recovery } = splitParameters(parsed.parameters ?? {});
+  return {
+    binDir: parsed.bin_dir ?? '',
+    binNames: defined(parsed.bin_name ?? {}),
+    database: parsed.database ?? 'postgres',
+    parameters: plain,
+    pgHba: parsed.pg_hba ?? null,
+    pgIdent: parsed.pg_ident ?? null,
+    customConf: parsed.custom_conf ?? null,
+    recoveryConf: { ...recovery, ...userRecovery(parsed.recovery_conf ?? {}) },
+    createReplicaMethods: methods,
+    methodOptions: Object.fromEntries(methodOptions),
+    basebackup: parsed.basebackup ?? [],
+    callbacks: defined(parsed.callbacks ?? {}) as Callbacks,
+    prePromote: parsed.pre_promote ?? null,
+    beforeStop: parsed.before_stop ?? null,
+    pgCtlTimeoutSeconds: parsed.pg_ctl_timeout ?? 60,
+    usePgRewind: parsed.use_pg_rewind ?? false,
+    rewindOptions: parsed.rewind ?? [],
+    removeDataDirectoryOnRewindFailure: parsed.remove_data_directory_on_rewind_failure ?? false,
+    removeDataDirectoryOnDivergedTimelines: parsed.remove_data_directory_on_diverged_timelines ?? false,
+    useUnixSocket: parsed.use_unix_socket ?? false,
+    useUnixSocketRepl: parsed.use_unix_socket_repl ?? false,
+  };
+}
+
+function defined(map: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(map).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
+}
+
+/** Names in lower case; without what is cluster-wide; recovery parameters apart. */
+function splitParameters(parameters: Readonly<Record<string, string>>) {
+  const lower = Object.entries(parameters).map(([name, value]): [string, string] => [name.toLowerCase(), value]);
+  const plain = lower.filter(([name]) => !isControlled(name) && !RECOVERY_GUCS.has(name));
+  const recovery = lower.filter(([name]) => RECOVERY_GUCS.has(name) && isUserRecoveryGuc(name));
+  return { plain: Object.fromEntries(plain), recovery: Object.fromEntries(recovery) };
+}
+
+function userRecovery(map: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const lower = Object.entries(map).map(([name, value]): [string, string] => [name.toLowerCase(), value]);
+  return Object.fromEntries(lower.filter(([name]) => isUserRecoveryGuc(name)));
+}

@@ -1,0 +1,65 @@
+/**
+ * `patroni.dynamic.json` in the data directory: the dynamic configuration as last seen, for a start while etcd is away.
+ * Format: patroni-compat 2.9 (default JSON). Shared with Patroni, should the node go back to it.
+ */
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import type { JsonObject } from '../core/json.ts';
+import { isJsonObject, parseJson, stringifyDefault } from '../support/big-json.ts';
+import { codeOf, RegentError } from '../support/errors.ts';
+
+export const DYNAMIC_CACHE = 'patroni.dynamic.json';
+
+/** Null when there is none, or none that can be read: it is a convenience, and never a reason not to start. */
+export function readDynamicCache(dataDir: string): JsonObject | null {
+  try {
+    const value = parseJson(readFileSync(join(dataDir, DYNAMIC_CACHE), 'utf8'));
+    return isJsonObject(value) && Object.keys(value).length > 0 ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Replaces the file as a whole or not at all. False when there is no data directory yet, or the same text is there already.
+ * Throws CONFIG_CACHE.
+ */
+export function writeDynamicCache(dataDir: string, raw: JsonObject): boolean {
+  const target = join(dataDir, DYNAMIC_CACHE);
+  const temporary = `${target}.new`;
+  const text = stringifyDefault(raw);
+  try {
+    // As PostgreSQL's own files: readable for the group where the directory is.
+    const groupReads = (statSync(dataDir).mode & 0o050) === 0o050;
+    if (sameText(target, text)) return false;
+    rmSync(temporary, { force: true });
+    writeWhole(temporary, text, groupReads ? 0o640 : 0o600);
+    renameSync(temporary, target);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false;
+    throw new RegentError('CONFIG_CACHE', `${target} could not be written (${codeOf(error) ?? 'unknown error'})`, {
+      cause: error,
+      policy: 'transient',
+      mend: 'check the space on the disk and the owner of the data directory',
+    });
+  }
+}
+
+function sameText(path: string, text: string): boolean {
+  try {
+    return readFileSync(path, 'utf8') === text;
+  } catch {
+    return false;
+  }
+}
+
+function writeWhole(path: string, text: string, mode: number): void {
+  const file = openSync(path, 'wx', mode);
+  try {
+    writeSync(file, text);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,206 @@
+/** The cluster-wide configuration (`config` key in etcd, `bootstrap.dcs` before there is one) to DynamicSettings. */
+
+import { RECOVERY_GUCS } from '../core/guc.ts';
+import type { JsonObject, JsonValue } from '../core/json.ts';
+import type { DynamicSettings } from '../core/settings.ts';
+import { parseTolerant, unknownKeys, without } from './conform.ts';
+import { controlledValues, isUserRecoveryGuc } from './gucs.ts';
+import { isMapping, own, patchMerge } from './merge.ts';
+import { modernPostgres } from './normalize.ts';
+import { type ConfigProblem, type Finding, placed } from './problems.ts';
+import { type DynamicParsed, dynamicSchema } from './schema.ts';
+import { DYNAMIC_ALIASES, dynamicShape } from './schema-dynamic.ts';
+import { postgresLocal } from './schema-postgres.ts';
+import { fitTiming, TIMING_DEFAULT } from './timing.ts';
+
+/** Name under which problems of the etcd key are reported. */
+export const DYNAMIC_SOURCE = 'dynamic configuration';
+
+const PLACE = { file: DYNAMIC_SOURCE, line: null, column: null };
+
+/** Never throws: what is invalid takes its default and is a problem; `raw` is kept whole. */
+export function resolveDynamic(raw: JsonObject): { readonly dynamic: DynamicSettings; readonly problems: readonly ConfigProblem[] } {
+  const { dynamic, findings } = readDynamic(isMapping(raw) ? raw : {});
+  return { dynamic, problems: findings.map((finding) => placed(finding, PLACE)) };
+}
+
+/**
+ * Problems of a PATCH (nulls delete) or, with `current` {}, of a whole new configuration. Only what the patch touches is reported:
+ * an old mistake must not stand in the way of a new value. Errors mean that the patch should be refused.
+ */
+export function validateDynamicPatch(patch: JsonObject, current: JsonObject = {}): readonly ConfigProblem[] {
+  const { raw: named } = renameAliases(patch);
+  const timings = ['ttl', 'loop_wait', 'retry_timeout'];
+  const timed = timings.some((key) => own(named, key) !== undefined);
+  return readDynamic(patchMerge(current, patch))
+    .findings.filter(
+      (finding) => touches(named, finding.path) || touches(patch, finding.path) || (timed && timings.includes(finding.path[0]!)),
+    )
+    .map((finding) => placed(finding, PLACE));
+}
+
+function touches(patch: JsonObject, path: readonly string[]): boolean {
+  let value: JsonValue = patch;
+  for (const key of path) {
+    if (!isMapping(value)) return true;
+    const below: JsonValue | undefined = own(value, key);
+    if (below === undefined) return false;
+    value = below;
+  }
+  return true;
+}
+
+export function readDynamic(raw: JsonObject): { readonly dynamic: DynamicSettings; readonly findings: readonly Finding[] } {
+  const { raw: named, findings: aliases } = renameAliases(patchMerge({}, raw));
+  const { data, findings: invalid } = parseTolerant(dynamicSchema, named);
+  const defaulted = invalid.map((finding) => ({
+    ...finding,
+    message: `${finding.message}; ${isTop(finding) ? 'the default is used' : 'it is ignored'}`,
+  }));
+  const { timing, findings: timings } = fitTiming({
+    ttl: data.ttl ?? TIMING_DEFAULT.ttl,
+    loop_wait: data.loop_wait ?? TIMING_DEFAULT.loop_wait,
+    retry_timeout: data.retry_timeout ?? TIMING_DEFAULT.retry_timeout,
+  });
+  const { slots, findings: slotFindings } = readSlots(data.slots);
+  const valid = without(
+    named,
+    invalid.map((finding) => finding.path),
+  );
+  const postgresql = own(valid, 'postgresql');
+  const old = isMapping(postgresql) ? modernPostgres(postgresql) : { raw: {} };
+  const dynamic: DynamicSettings = {
+    ttlSeconds: timing.ttl,
+    loopWaitSeconds: timing.loop_wait,
+    retryTimeoutSeconds: timing.retry_timeout,
+    ...plainValues(data),
+    slots,
+    ignoreSlots: data.ignore_slots ?? [],
+    postgresql: old.raw,
+    raw,
+  };
+  return { dynamic, findings: [...aliases, ...defaulted, ...timings, ...slotFindings, ...judge(named, data)] };
+}
+
+const isTop = (finding: Finding) => finding.path.length === 1;
+
+function plainValues(data: DynamicParsed) {
+  const strict = data.synchronous_mode_strict ?? false;
+  return {
+    maximumLagOnFailoverBytes: data.maximum_lag_on_failover ?? 1_048_576,
+    maximumLagOnSyncnodeBytes: data.maximum_lag_on_syncnode ?? -1,
+    maxTimelinesHistory: data.max_timelines_history ?? 0,
+    checkTimeline: data.check_timeline ?? false,
+    primaryStartTimeoutSeconds: data.primary_start_timeout ?? 300,
+    primaryStopTimeoutSeconds: data.primary_stop_timeout ?? 0,
+    synchronousMode: data.synchronous_mode ?? 'off',
+    synchronousModeStrict: strict,
+    synchronousNodeCount: Math.max(data.synchronous_node_count ?? 1, strict ? 1 : 0),
+    failsafeMode: data.failsafe_mode ?? false,
+    pause: data.pause ?? false,
+    memberSlotsTtlSeconds: data.member_slots_ttl ?? 1800,
+    useSlots: data.postgresql?.use_slots ?? true,
+  } as const;
+}
+
+function renameAliases(raw: JsonObject): { raw: JsonObject; findings: Finding[] } {
+  const result = new Map(Object.entries(raw));
+  const findings: Finding[] = [];
+  for (const [alias, name] of Object.entries(DYNAMIC_ALIASES)) {
+    const value = result.get(alias);
+    if (value === undefined) continue;
+    result.delete(alias);
+    // Patroni prefers the old names of `slots`, but the new names of the timeouts.
+    if (name === 'slots' || !result.has(name)) result.set(name, value);
+    findings.push({ path: [alias], message: `'${alias}' is an old name`, mend: `write '${name}'`, severity: 'warning' });
+  }
+  return { raw: Object.fromEntries(result), findings };
+}
+
+function readSlots(raw: JsonObject | undefined): { slots: Readonly<Record<string, JsonObject>>; findings: Finding[] } {
+  const findings: Finding[] = [];
+  const slots: [string, JsonObject][] = [];
+  for (const [name, spec] of Object.entries(raw ?? {})) {
+    const wrong = slotMistake(name, spec);
+    if (wrong !== null)
+      findings.push({ path: ['slots', name], message: `${wrong.message}; it is ignored`, mend: wrong.mend, severity: 'error' });
+    else slots.push([name, isMapping(spec) ? spec : {}]);
+  }
+  return { slots: Object.fromEntries(slots), findings };
+}
+
+function slotMistake(name: string, spec: unknown): { message: string; mend: string } | null {
+  if (!/^[a-z0-9_]{1,63}$/.test(name))
+    return { message: 'not the name of a slot', mend: 'use up to 63 lower-case letters, digits and underscores' };
+  if (spec !== null && !isMapping(spec))
+    return { message: 'not a mapping', mend: "write '{type: physical}' or '{type: logical, database: DB, plugin: pgoutput}'" };
+  const type = isMapping(spec) ? (own(spec, 'type') ?? 'physical') : 'physical';
+  if (type !== 'physical' && type !== 'logical')
+    return { message: 'its type is neither physical nor logical', mend: "write 'type: physical'" };
+  if (type === 'logical' && isMapping(spec) && !['database', 'plugin'].every((key) => typeof own(spec, key) === 'string')) {
+    return { message: 'a logical slot without a database or plugin', mend: "write '{type: logical, database: DB, plugin: pgoutput}'" };
+  }
+  return null;
+}
+
+/** What can be read and yet is not meant so. */
+function judge(raw: JsonObject, data: DynamicParsed): Finding[] {
+  const localOnly = (path: readonly string[], key: string) =>
+    path[0] === 'postgresql' && path.length === 1 && Object.hasOwn(postgresLocal, key);
+  const methods = data.postgresql?.create_replica_methods ?? [];
+  const findings = unknownKeys(
+    dynamicShape,
+    raw,
+    (path, key) => localOnly(path, key) || (path[0] === 'postgresql' && path.length === 1 && methods.includes(key)),
+  );
+  const postgresql = own(raw, 'postgresql');
+  for (const key of isMapping(postgresql) ? Object.keys(postgresql) : []) {
+    if (!localOnly(['postgresql'], key)) continue;
+    findings.push({
+      path: ['postgresql', key],
+      message: `'${key}' belongs to one node; it is ignored here`,
+      mend: "write it in the node's own file",
+      severity: 'warning',
+    });
+  }
+  const parameters = data.postgresql?.parameters ?? {};
+  for (const finding of controlledValues(parameters).findings)
+    findings.push({ ...finding, path: ['postgresql', 'parameters', ...finding.path] });
+  findings.push(
+    ...recoveryFindings(parameters, ['postgresql', 'parameters']),
+    ...recoveryFindings(data.postgresql?.recovery_conf ?? {}, ['postgresql', 'recovery_conf']),
+  );
+  if (data.failsafe_mode) {
+    findings.push({
+      path: ['failsafe_mode'],
+      message: 'not supported yet by this release, ignored',
+      mend: "write 'failsafe_mode: false'",
+      severity: 'warning',
+    });
+  }
+  if (isActive(data.standby_cluster)) {
+    findings.push({
+      path: ['standby_cluster'],
+      message: 'standby clusters are not supported yet: this cluster would elect a primary of its own and part from the one it follows',
+      mend: 'keep running it with Patroni, or remove standby_cluster to make it a cluster of its own',
+      severity: 'error',
+    });
+  }
+  return findings;
+}
+
+function isActive(standby: JsonObject | undefined): boolean {
+  return ['host', 'port', 'restore_command'].some((key) => ![undefined, null, ''].includes(own(standby, key) as string | null | undefined));
+}
+
+/** Recovery parameters Regent sets itself. */
+export function recoveryFindings(parameters: Readonly<Record<string, string>>, path: readonly string[]): Finding[] {
+  return Object.keys(parameters)
+    .filter((name) => RECOVERY_GUCS.has(name.toLowerCase()) && !isUserRecoveryGuc(name))
+    .map((name) => ({
+      path: [...path, name],
+      message: `${name} is set by Regent itself; it is ignored`,
+      mend: 'remove it',
+      severity: 'warning',
+    }));
+}

@@ -1,0 +1,96 @@
+/**
+ * The local configuration, from wherever it comes, checked and ready.
+ * Everything that is wrong is reported at once, each with its place and mend.
+ */
+import type { JsonObject } from '../core/json.ts';
+import type { LocalSettings } from '../core/settings.ts';
+import { buildLocal } from './build-local.ts';
+import { checkLocal } from './checks.ts';
+import { parseTolerant, restoreTexts, unknownKeys } from './conform.ts';
+import type { Environment } from './env.ts';
+import { isMapping, own } from './merge.ts';
+import { normalizeLocal } from './normalize.ts';
+import { ConfigError, type ConfigProblem, type Finding, placed, sortProblems } from './problems.ts';
+import { localSchema, localShape, OTHER_DCS } from './schema.ts';
+import { readSources } from './sources.ts';
+
+export interface LoadOptions {
+  /** A file or a directory; null: PATRONI_CONFIGURATION, or the other PATRONI_* variables alone. */
+  readonly path: string | null;
+  readonly env: Environment;
+}
+
+export interface LoadResult {
+  readonly local: LocalSettings;
+  /** Merged from all sources, settings moved where they belong. Holds passwords: `redact()` it before printing. */
+  readonly raw: JsonObject;
+  readonly warnings: readonly ConfigProblem[];
+  /** `patroni.yml, environment` */
+  readonly source: string;
+  /** Variables to keep from child processes. */
+  readonly consumed: readonly string[];
+}
+
+/** Throws ConfigError with every problem found. */
+export function loadLocal(options: LoadOptions): LoadResult {
+  const examined = examineLocal(options);
+  if (examined.local === null) throw new ConfigError(examined.problems);
+  const { local, raw, problems, source, consumed } = examined;
+  return { local, raw, warnings: problems, source, consumed };
+}
+
+export interface Examined {
+  /** Null when there are errors. */
+  readonly local: LocalSettings | null;
+  readonly raw: JsonObject;
+  readonly problems: readonly ConfigProblem[];
+  readonly source: string;
+  readonly consumed: readonly string[];
+}
+
+/** As loadLocal, without throwing. */
+export function examineLocal({ path, env }: LoadOptions): Examined {
+  const sources = readSources(path, env);
+  const { places, description: source, consumed } = sources;
+  const problems: ConfigProblem[] = [...sources.problems];
+  const add = (findings: readonly Finding[]) => problems.push(...findings.map((finding) => placed(finding, places.of(finding.path))));
+  const end = (local: LocalSettings | null, raw: JsonObject): Examined => ({
+    local,
+    raw,
+    problems: sortProblems(problems),
+    source,
+    consumed,
+  });
+
+  // After a syntax error the rest would be reported as missing.
+  if (problems.some((problem) => problem.severity === 'error' && problem.path === '')) return end(null, sources.raw);
+  if (Object.keys(sources.raw).length === 0) {
+    const mend = 'name a configuration file, or set PATRONI_* variables';
+    add([{ path: [], message: 'the configuration is empty', mend, severity: 'error' }]);
+    return end(null, sources.raw);
+  }
+  const normalized = normalizeLocal(sources.raw);
+  add(normalized.findings);
+  for (const { from, to } of normalized.moves) places.move(from, to);
+  const { raw, findings } = restoreTexts(localShape, normalized.raw, places);
+  add(findings);
+  const parsed = parseTolerant(localSchema, raw);
+  add(parsed.findings);
+  add(unknownKeys(localShape, raw, (parent, key) => isExtra(raw, parent, key)));
+  add(checkLocal(parsed.data, raw));
+  const broken = problems.some((problem) => problem.severity === 'error');
+  return end(broken ? null : buildLocal(parsed.data, raw, env['HOME'] || null), raw);
+}
+
+/** Keys that name something of the user's own. */
+function isExtra(raw: JsonObject, parent: readonly string[], key: string): boolean {
+  if (parent.length === 0) return OTHER_DCS.includes(key) || key.startsWith('x-');
+  if (parent.length > 1) return false;
+  const section = own(raw, parent[0]!);
+  if (parent[0] === 'tags') return true;
+  if (parent[0] === 'bootstrap') return isMapping(section) && own(section, 'method') === key;
+  if (parent[0] !== 'postgresql' || !isMapping(section)) return false;
+  const methods = own(section, 'create_replica_methods');
+  const names = typeof methods === 'string' ? methods.split(',').map((name) => name.trim()) : methods;
+  return Array.isArray(names) && names.includes(key);
+}

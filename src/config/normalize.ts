@@ -1,0 +1,97 @@
+/**
+ * Puts settings written in old or unusual places where they belong, and says so. Nothing is lost: the proper place wins where both are given.
+ */
+import type { JsonObject, JsonValue } from '../core/json.ts';
+import { isMapping, own, patchMerge } from './merge.ts';
+import type { Finding } from './problems.ts';
+
+export interface Move {
+  readonly from: readonly string[];
+  readonly to: readonly string[];
+}
+
+export interface Normalized {
+  readonly raw: JsonObject;
+  readonly findings: readonly Finding[];
+  /** What went where, so that places can follow. */
+  readonly moves: readonly Move[];
+}
+
+/** Places, old to new. Sources: patroni-compat 2.1 (4), 2.4; the tutorial's steps 8 and 10. */
+const MOVES: readonly Move[] = [
+  { from: ['dcs'], to: ['bootstrap', 'dcs'] },
+  { from: ['postgresql', 'replica', 'replicatefrom'], to: ['tags', 'replicatefrom'] },
+  { from: ['postgresql', 'superuser'], to: ['postgresql', 'authentication', 'superuser'] },
+  { from: ['postgresql', 'replication'], to: ['postgresql', 'authentication', 'replication'] },
+  { from: ['postgresql', 'pg_rewind'], to: ['postgresql', 'authentication', 'rewind'] },
+  { from: ['postgresql', 'create_replica_method'], to: ['postgresql', 'create_replica_methods'] },
+  { from: ['bootstrap', 'post_init'], to: ['bootstrap', 'post_bootstrap'] },
+  { from: ['etcd', 'discovery_srv'], to: ['etcd', 'srv'] },
+  { from: ['etcd', 'srv_domain'], to: ['etcd', 'srv'] },
+  { from: ['etcd3', 'discovery_srv'], to: ['etcd3', 'srv'] },
+  { from: ['etcd3', 'srv_domain'], to: ['etcd3', 'srv'] },
+];
+
+/** Aliases Patroni documents as well need no warning. */
+const SILENT = ['post_init', 'discovery_srv', 'srv_domain'];
+
+export function normalizeLocal(raw: JsonObject): Normalized {
+  let result = raw;
+  const findings: Finding[] = [];
+  const moves: Move[] = [];
+  for (const move of MOVES) {
+    const value = at(result, move.from);
+    if (value === undefined || value === null) continue;
+    const name = move.from.at(-1)!;
+    const target = move.to.join('.');
+    const taken = at(result, move.to) !== undefined;
+    result = removed(result, move.from);
+    if (!taken) {
+      const placed = patchMerge(result, nested(move.to, value));
+      if (at(placed, move.to) === undefined) continue;
+      result = placed;
+      moves.push(move);
+    }
+    if (SILENT.includes(name)) continue;
+    const what = taken ? `ignored, because ${target} is given` : `taken as ${target}`;
+    findings.push({ path: move.from, message: `'${name}' does not belong here; ${what}`, mend: mendOf(move, value), severity: 'warning' });
+  }
+  return { raw: result, findings, moves };
+}
+
+/** The same for the cluster-wide `postgresql` map. */
+export function modernPostgres(raw: JsonObject): { readonly raw: JsonObject } {
+  const old = own(raw, 'create_replica_method');
+  if (old === undefined) return { raw };
+  const rest = removed(raw, ['create_replica_method']);
+  return { raw: own(rest, 'create_replica_methods') === undefined ? { ...rest, create_replica_methods: old } : rest };
+}
+
+function mendOf(move: Move, value: JsonValue): string {
+  if (move.from[0] === 'dcs') return "write 'dcs:' under 'bootstrap:', indented";
+  if (move.to[0] === 'tags') return `write 'tags:' and below it 'replicatefrom: ${typeof value === 'string' ? value : 'MEMBER'}'`;
+  return `write it as ${move.to.join('.')}`;
+}
+
+function at(raw: JsonObject, path: readonly string[]): JsonValue | undefined {
+  let value: JsonValue | undefined = raw;
+  for (const key of path) value = isMapping(value) ? own(value, key) : undefined;
+  return value;
+}
+
+/** Without the path, and without the map around it if that is left empty. */
+function removed(raw: JsonObject, path: readonly string[]): JsonObject {
+  const [key, ...rest] = path;
+  const value = own(raw, key!);
+  const entries = Object.entries(raw);
+  if (rest.length === 0 || !isMapping(value)) return Object.fromEntries(entries.filter(([name]) => name !== key));
+  const below = removed(value, rest);
+  const gone = Object.keys(below).length === 0 && rest.length === 1 && key === 'replica';
+  return Object.fromEntries(
+    gone ? entries.filter(([name]) => name !== key) : entries.map(([name, item]) => [name, name === key ? below : item]),
+  );
+}
+
+function nested(path: readonly string[], value: JsonValue): JsonObject {
+  return path.reduceRight<JsonValue>((inner, key) => ({ [key]: inner }), value) as JsonObject;
+}

@@ -1,0 +1,74 @@
+/** Local and dynamic settings laid over each other: what the agent and PostgreSQL are to run with. Rules: patroni-compat 2.1, 2.7. */
+import type { JsonObject } from '../core/json.ts';
+import type { DynamicSettings, LocalSettings, Settings } from '../core/settings.ts';
+import { sharedPart } from './build-postgres.ts';
+import { parseTolerant, without } from './conform.ts';
+import { controlledValues } from './gucs.ts';
+import { isMapping, own } from './merge.ts';
+import { sharedSchema } from './schema.ts';
+import { postgresLocal } from './schema-postgres.ts';
+
+/**
+ * Local keys win one by one, `parameters` name by name; cluster-wide parameters and use_slots count in the dynamic configuration only.
+ * `rawLocal` is LoadResult.raw. Never throws: what the dynamic configuration has wrong is left out (resolveDynamic reports it).
+ */
+export function resolveSettings(local: LocalSettings, rawLocal: JsonObject, dynamic: DynamicSettings): Settings {
+  const here = mapping(own(rawLocal, 'postgresql'));
+  const everywhere = Object.fromEntries(Object.entries(dynamic.postgresql).filter(([key]) => !Object.hasOwn(postgresLocal, key)));
+  const merged: JsonObject = { ...everywhere, ...here };
+  const shared = readShared(merged);
+  const dynamicParameters = readShared(everywhere).data.parameters ?? {};
+  const fromCluster = sharedPart(readShared(everywhere).data, everywhere);
+  const controlled = controlledValues(dynamicParameters);
+  const parameters: Record<string, string> = {
+    wal_keep_size: controlled.walKeepSize,
+    ...fromCluster.parameters,
+    ...local.postgresql.parameters,
+  };
+  // Under synchronous mode the list of standbys is Regent's: the user's own would acknowledge what nobody vouches for.
+  if (dynamic.synchronousMode !== 'off') delete parameters['synchronous_standby_names'];
+  const ownPart = sharedPart(shared.data, shared.valid);
+  const postgresql = {
+    ...local.postgresql,
+    ...ownPart,
+    parameters: inConfigDir(parameters, local.postgresql.configDir),
+    recoveryConf: { ...fromCluster.recoveryConf, ...local.postgresql.recoveryConf },
+  };
+  return {
+    local,
+    dynamic,
+    postgresql,
+    controlledParameters: {
+      listen_addresses: local.postgresql.listenAddresses,
+      port: String(local.postgresql.port),
+      cluster_name: local.scope,
+      ...controlled.commandLine,
+    },
+    parameters: postgresql.parameters,
+  };
+}
+
+function readShared(raw: JsonObject) {
+  const { data, findings } = parseTolerant(sharedSchema, raw);
+  return {
+    data,
+    valid: without(
+      raw,
+      findings.map((finding) => finding.path),
+    ),
+  };
+}
+
+function mapping(value: unknown): JsonObject {
+  return isMapping(value) ? value : {};
+}
+
+/** PostgreSQL would look for relative paths in the data directory. */
+function inConfigDir(parameters: Readonly<Record<string, string>>, configDir: string): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(parameters).map(([name, value]) => {
+      const relative = (name === 'hba_file' || name === 'ident_file') && value !== '' && !value.startsWith('/');
+      return [name, relative ? `${configDir}/${value}` : value];
+    }),
+  );
+}

@@ -1,0 +1,122 @@
+/** Finds and reads the local configuration: a file, a directory, PATRONI_CONFIGURATION, the environment. Precedence: patroni-compat 2.1. */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { JsonObject } from '../core/json.ts';
+import { codeOf } from '../support/errors.ts';
+import { type Environment, readEnvironment, WHOLE_CONFIGURATION } from './env.ts';
+import { patchMerge } from './merge.ts';
+import { Places } from './places.ts';
+import { type ConfigProblem, type Place, placed, type Severity } from './problems.ts';
+import { parseYaml, type YamlText } from './yaml.ts';
+
+export interface Sources {
+  readonly raw: JsonObject;
+  readonly places: Places;
+  readonly problems: readonly ConfigProblem[];
+  /** For the log: `patroni.yml, environment`. */
+  readonly description: string;
+  readonly consumed: readonly string[];
+}
+
+/** More is not a configuration. */
+const MAX_BYTES = 4 * 1024 * 1024;
+
+/** Never throws: what cannot be read is a problem. */
+export function readSources(path: string | null, env: Environment): Sources {
+  const environment = readEnvironment(env);
+  const whole = env[WHOLE_CONFIGURATION];
+  const consumed = whole === undefined ? environment.consumed : [...environment.consumed, WHOLE_CONFIGURATION];
+  if (path === null && whole !== undefined && whole !== '') {
+    const text = parseYaml(whole, WHOLE_CONFIGURATION);
+    return { raw: text.raw, places: text.places, problems: text.problems, description: WHOLE_CONFIGURATION, consumed };
+  }
+  const fromEnvironment = Object.keys(environment.raw).length > 0;
+  const files = path === null ? null : readPath(path, fromEnvironment);
+  const places = files?.places ?? new Places({ file: 'environment', line: null, column: null });
+  places.overlay(environment.places);
+  const names = [...(files?.names ?? []), ...(fromEnvironment ? ['environment'] : [])];
+  return {
+    raw: patchMerge(files?.raw ?? {}, environment.raw),
+    places,
+    problems: [...(files?.problems ?? []), ...environment.problems],
+    description: names.join(', '),
+    consumed,
+  };
+}
+
+interface Files {
+  readonly raw: JsonObject;
+  readonly places: Places;
+  readonly problems: readonly ConfigProblem[];
+  readonly names: readonly string[];
+}
+
+function readPath(path: string, fromEnvironment: boolean): Files {
+  const place: Place = { file: path, line: null, column: null };
+  const broken = (message: string, mend: string, severity: Severity = 'error'): Files => ({
+    raw: {},
+    places: new Places(place),
+    problems: [placed({ path: [], message, mend, severity }, place)],
+    names: [],
+  });
+  try {
+    if (!statSync(path).isDirectory()) return joined(place, [path]);
+    const names = readdirSync(path)
+      .filter((name) => /\.ya?ml$/.test(name))
+      .sort();
+    if (names.length === 0) return broken('the directory holds no .yml or .yaml file', 'put one there, or name a file');
+    return joined(
+      place,
+      names.map((name) => join(path, name)),
+    );
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT')
+      return broken(`cannot be read (${codeOf(error) ?? 'unknown error'})`, 'check the path and its permissions');
+    return fromEnvironment
+      ? broken('no such file; the environment alone is used', 'correct the path, or leave it out', 'warning')
+      : broken('no such file', 'name the configuration file of this node');
+  }
+}
+
+function joined(place: Place, names: readonly string[]): Files {
+  const single = names.length === 1;
+  const places = new Places({ ...place, ...(single ? { file: names[0]!, line: 1, column: 1 } : {}) });
+  const problems: ConfigProblem[] = [];
+  let raw: JsonObject = {};
+  for (const name of names) {
+    const text = readText(name);
+    problems.push(...text.problems);
+    if (text.empty) {
+      const finding = {
+        path: [],
+        message: 'the file is empty',
+        mend: "write settings as 'key: value', such as 'scope: demo'",
+        severity: single ? ('error' as const) : ('warning' as const),
+      };
+      problems.push(placed(finding, { file: name, line: 1, column: 1 }));
+    }
+    places.overlay(text.places);
+    // A null of the first file deletes nothing, and means absent all the same.
+    raw = patchMerge(raw, text.raw);
+  }
+  return { raw, places, problems, names };
+}
+
+function readText(name: string): YamlText {
+  const place = { file: name, line: 1, column: 1 };
+  const broken = (message: string, mend: string): YamlText => ({
+    raw: {},
+    places: new Places(place),
+    problems: [placed({ path: [], message, mend, severity: 'error' }, place)],
+    empty: false,
+  });
+  try {
+    if (statSync(name).size > MAX_BYTES)
+      return broken('too large for a configuration', `name another file; at most ${MAX_BYTES} bytes are read`);
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(name));
+    return parseYaml(text, name);
+  } catch (error) {
+    if (error instanceof TypeError) return broken('not a UTF-8 text', 'save the file as UTF-8');
+    return broken(`cannot be read (${codeOf(error) ?? 'unknown error'})`, 'check the path and its permissions');
+  }
+}

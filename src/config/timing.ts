@@ -1,0 +1,53 @@
+/** ttl, loop_wait and retry_timeout must leave the holder time to renew before the lease ends. Rule: patroni-compat 2.2. */
+import type { Finding } from './problems.ts';
+import { TIMING_MIN, TIMING_PATRONI_MIN } from './schema-dynamic.ts';
+
+export interface Timing {
+  readonly ttl: number;
+  readonly loop_wait: number;
+  readonly retry_timeout: number;
+}
+
+export const TIMING_DEFAULT: Timing = { ttl: 30, loop_wait: 10, retry_timeout: 10 };
+
+/** Raises what is too small, then fits loop_wait + 2 × retry_timeout into ttl. Seconds. */
+export function fitTiming(wanted: Timing): { readonly timing: Timing; readonly findings: readonly Finding[] } {
+  const findings: Finding[] = [];
+  const warn = (key: keyof Timing, message: string, mend: string) => findings.push({ path: [key], message, mend, severity: 'warning' });
+  const raised = { ...wanted };
+  for (const key of ['ttl', 'loop_wait', 'retry_timeout'] as const) {
+    if (raised[key] >= TIMING_MIN[key]) continue;
+    warn(key, `${raised[key]} is below the least possible; ${TIMING_MIN[key]} is used`, `write ${TIMING_MIN[key]} or more`);
+    raised[key] = TIMING_MIN[key];
+  }
+  if (raised.ttl < TIMING_PATRONI_MIN.ttl) {
+    warn(
+      'ttl',
+      `${raised.ttl} s: leadership ends when etcd, the network or this machine stalls for about ${raised.ttl} s; a member that runs Patroni uses ${TIMING_PATRONI_MIN.ttl}`,
+      `write ${TIMING_PATRONI_MIN.ttl} or more where stalls are likelier than failures`,
+    );
+  }
+  if (raised.retry_timeout < TIMING_PATRONI_MIN.retry_timeout) {
+    warn(
+      'retry_timeout',
+      `${raised.retry_timeout} s: one slow answer of etcd may already end leadership; a member that runs Patroni uses ${TIMING_PATRONI_MIN.retry_timeout}`,
+      `write ${TIMING_PATRONI_MIN.retry_timeout} or more`,
+    );
+  }
+  const timing = fitted(raised);
+  if (timing.loop_wait !== raised.loop_wait || timing.retry_timeout !== raised.retry_timeout) {
+    const need = raised.loop_wait + 2 * raised.retry_timeout;
+    warn(
+      'ttl',
+      `loop_wait + 2 * retry_timeout = ${need} exceeds ttl = ${raised.ttl}; loop_wait ${timing.loop_wait} and retry_timeout ${timing.retry_timeout} are used`,
+      `write a ttl of ${need} or more, or smaller values for the other two`,
+    );
+  }
+  return { timing, findings };
+}
+
+function fitted(timing: Timing): Timing {
+  const { ttl, loop_wait, retry_timeout } = timing;
+  if (1 + 2 * retry_timeout > ttl) return { ttl, loop_wait: 1, retry_timeout: Math.floor((ttl - 1) / 2) };
+  return loop_wait + 2 * retry_timeout > ttl ? { ttl, loop_wait: ttl - 2 * retry_timeout, retry_timeout } : timing;
+}
