@@ -28,8 +28,11 @@ export async function attachLeader(keys: Transactions, name: string, leaseId: st
  * the call began, that copy has deleted it (or the lease ran out meanwhile, which comes to the same): true.
  */
 export async function releaseLeader(gateway: Gateway, keys: Transactions, name: string, options: CallOptions): Promise<boolean> {
+  const left = gateway.countdown(options.timeoutMs);
+  // Without a revision from before the call, nobody could tell a successor from a holder who was there all along.
+  if (gateway.guard.revision === 0n) await keys.run([], [keys.get(LEADER)], [], { timeoutMs: left() });
   const known = gateway.guard.revision;
-  const outcome = await keys.run([keys.valueIs(LEADER, name)], [keys.delete(LEADER)], [keys.get(LEADER)], options);
+  const outcome = await keys.run([keys.valueIs(LEADER, name)], [keys.delete(LEADER)], [keys.get(LEADER)], { timeoutMs: left() });
   if (outcome.succeeded) return true;
   if (!outcome.maybeApplied) return false;
   const stored = storedIn(outcome.responses[0]);
