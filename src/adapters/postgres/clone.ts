@@ -1,0 +1,201 @@
+/** Makes the data directory as a copy of another member's. Until the copy is whole a marker beside it keeps everybody from starting it. */
+import { chown, mkdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Source } from '../../core/effects.ts';
+import { sleep } from '../../ports/clock.ts';
+import type { Bounded } from '../../ports/postgres.ts';
+import { ensureError, RegentError } from '../../support/errors.ts';
+import { lastLines } from '../../support/exec.ts';
+import { readText, writeFileAtomic } from './atomic-file.ts';
+import { basebackupForbidden, optionArguments } from './binary-options.ts';
+import { restoreConfigFiles } from './conf-backup.ts';
+import { binary } from './context.ts';
+import { keepsData, runCustomMethod, worksWithoutLeader } from './custom-method.ts';
+import { clearIncomplete, inspectDataDir, markIncomplete, parseMajor, removeDataDir } from './data-dir.ts';
+import type { Deps } from './deps.ts';
+import { NO_LIBPQ_ENV, programConnection } from './passfile.ts';
+
+const BASEBACKUP_ATTEMPTS = 2;
+const RETRY_MS = 1000;
+const VERSION_TIMEOUT_MS = 5000;
+
+export type CloneOptions = Bounded & { readonly fromLeader: boolean };
+
+/**
+ * Tries the configured methods in turn (`fromLeader`: pg_basebackup only). source null: methods that work without a leader only. Does not start the server;
+ * standby.signal is in place, so that whoever starts it starts a standby.
+ *
+ * Throws CLONE_REFUSED when the directory holds something that a clone of ours did not leave; CLONE_FAILED with the last method's words, and then the directory
+ * is empty (or what a method with keep_data left, still marked).
+ */
+export async function clone(deps: Deps, source: Source | null, options: CloneOptions): Promise<void> {
+  const { dataDir } = deps.settings.postgresql;
+  await refuseUnlessOurs(dataDir);
+  const deadline = deps.clock.monotonicMs() + options.timeoutMs;
+  const major = await programMajor(deps);
+  const methods = methodsFor(deps, source, options.fromLeader);
+  let failure: Error | null = null;
+  for (const method of methods) {
+    const leftMs = deadline - deps.clock.monotonicMs();
+    if (options.signal?.aborted || leftMs <= 0) break;
+    try {
+      await attempt(deps, method, source, { ...options, timeoutMs: leftMs, major });
+      return;
+    } catch (error) {
+      failure = ensureError(error);
+      deps.log.warning(`${method} did not make a replica`, { method, reason: failure.message });
+    }
+  }
+  const ended = options.signal?.aborted ? 'the clone was called off' : (failure?.message ?? 'the time for it was up');
+  throw new RegentError('CLONE_FAILED', `no replica could be made from ${source?.name ?? 'any method without a leader'}: ${ended}`, {
+    policy: 'transient',
+    mend: "check that the source's pg_hba.conf lets the replication user in and that max_wal_senders leaves room",
+    cause: failure,
+  });
+}
+
+async function refuseUnlessOurs(dataDir: string): Promise<void> {
+  const { state, incompleteWork } = await inspectDataDir(dataDir);
+  if (state === 'missing' || (state === 'incomplete' && incompleteWork !== 'rewind')) return;
+  const what = incompleteWork === 'rewind' ? 'was being rewound and may hold commits nobody else has' : `is ${state}`;
+  throw new RegentError('CLONE_REFUSED', `${dataDir} ${what}: it is not overwritten`, {
+    mend: 'reinitialize the member (regentctl reinit), or move the directory away',
+  });
+}
+
+function methodsFor(deps: Deps, source: Source | null, fromLeader: boolean): string[] {
+  const configured = deps.settings.postgresql.createReplicaMethods;
+  const methods = fromLeader || configured.length === 0 ? ['basebackup'] : [...configured];
+  return source ? methods : methods.filter((method) => worksWithoutLeader(deps.settings, method));
+}
+
+async function attempt(
+  deps: Deps,
+  method: string,
+  source: Source | null,
+  options: CloneOptions & { readonly major: number },
+): Promise<void> {
+  const { dataDir } = deps.settings.postgresql;
+  const keep = method !== 'basebackup' && keepsData(deps.settings, method);
+  await markIncomplete(dataDir, 'clone');
+  try {
+    if (method === 'basebackup') {
+      if (source) await basebackup(deps, source, options);
+    } else {
+      if (!keep) await emptyDirectory(deps);
+      await runCustomMethod(deps, method, source, options);
+    }
+    await finish(deps, method, options.timeoutMs);
+  } catch (error) {
+    if (!keep) {
+      await removeDataDir(dataDir, { keepAside: false, log: deps.log });
+      await clearIncomplete(dataDir);
+    }
+    throw error;
+  }
+}
+
+async function basebackup(deps: Deps, source: Source, options: CloneOptions & { readonly major: number }): Promise<void> {
+  const deadline = deps.clock.monotonicMs() + options.timeoutMs;
+  for (let round = 1; ; round += 1) {
+    await emptyDirectory(deps);
+    const leftMs = deadline - deps.clock.monotonicMs();
+    try {
+      return await basebackupOnce(deps, source, { ...options, timeoutMs: leftMs });
+    } catch (error) {
+      const again = deadline - deps.clock.monotonicMs() > RETRY_MS && !options.signal?.aborted;
+      if (round >= BASEBACKUP_ATTEMPTS || !again) throw error;
+      deps.log.warning('pg_basebackup failed and is tried again', { reason: ensureError(error).message });
+      await sleep(deps.clock, RETRY_MS, options.signal);
+    }
+  }
+}
+
+async function basebackupOnce(deps: Deps, source: Source, options: CloneOptions & { readonly major: number }): Promise<void> {
+  const { settings, log } = deps;
+  const given = settings.postgresql.basebackup;
+  const { args, refused } = optionArguments(given, basebackupForbidden(given, options.major));
+  if (refused.length > 0) log.error('options of postgresql.basebackup that Regent decides on are ignored', { options: refused });
+  const connection = await programConnection(deps, { ...source, credentials: settings.postgresql.replication, major: options.major });
+  try {
+    const result = await deps.run(
+      binary(settings, 'pg_basebackup'),
+      [
+        `--pgdata=${settings.postgresql.dataDir}`,
+        '--wal-method=stream',
+        `--dbname=${connection.conninfo}`,
+        '--no-password',
+        // A spread checkpoint would keep a new replica waiting for minutes.
+        ...(args.some((arg) => arg.startsWith('--checkpoint')) ? [] : ['--checkpoint=fast']),
+        ...args,
+      ],
+      {
+        timeoutMs: Math.max(1, options.timeoutMs),
+        ...(options.signal ? { signal: options.signal } : {}),
+        env: { ...NO_LIBPQ_ENV, ...connection.env },
+      },
+    );
+    if (result.code === 0) return;
+    const how = result.cause === 'exit' ? '' : ` (stopped: ${result.cause})`;
+    throw new RegentError('CLONE_FAILED', `pg_basebackup from ${source.name}${how}: ${lastLines(result.stderr) || 'it said nothing'}`, {
+      policy: 'transient',
+    });
+  } finally {
+    await connection.remove();
+  }
+}
+
+/** Everything but the marker's removal must be on disk before the marker goes. */
+async function finish(deps: Deps, method: string, timeoutMs: number): Promise<void> {
+  const { settings } = deps;
+  const { dataDir } = settings.postgresql;
+  const owner = deps.runAs ?? null;
+  const version = await readText(join(dataDir, 'PG_VERSION'));
+  const control = await stat(join(dataDir, 'global', 'pg_control')).catch(() => null);
+  if (version === null || parseMajor(version) === null || control === null) {
+    throw new RegentError('CLONE_FAILED', `${method} left no usable data directory in ${dataDir}`, { policy: 'transient' });
+  }
+  await restoreConfigFiles(settings, owner);
+  await writeFileAtomic(join(dataDir, 'standby.signal'), '', { mode: 0o600, owner: owner ?? undefined });
+  if (method !== 'basebackup') {
+    const result = await deps.run(binary(settings, 'initdb'), ['--sync-only', `--pgdata=${dataDir}`], { timeoutMs });
+    if (result.code !== 0)
+      throw new RegentError('CLONE_FAILED', `the new data directory could not be flushed to disk: ${lastLines(result.stderr)}`);
+  }
+  await clearIncomplete(dataDir);
+}
+
+/** An empty directory, owned by the user PostgreSQL runs as; what an interrupted clone left is removed. The caller has set the marker. */
+async function emptyDirectory(deps: Deps): Promise<void> {
+  const { dataDir } = deps.settings.postgresql;
+  await removeDataDir(dataDir, { keepAside: false, log: deps.log });
+  await makeDataDirectory(dataDir, deps.runAs ?? null);
+}
+
+/** Creates it if it is missing. Throws DATA_DIR_NOT_CREATED. */
+export async function makeDataDirectory(dataDir: string, owner: Deps['runAs']): Promise<void> {
+  try {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    if (owner) await chown(dataDir, owner.uid, owner.gid);
+  } catch (error) {
+    throw new RegentError('DATA_DIR_NOT_CREATED', `could not create ${dataDir}: ${ensureError(error).message}`, {
+      mend: 'create the directory, empty and owned by the user PostgreSQL runs as',
+      cause: error,
+    });
+  }
+}
+
+/** Major version of the installed programs. Throws PG_PROGRAM_UNUSABLE. */
+export async function programMajor(deps: Pick<Deps, 'settings' | 'run'>): Promise<number> {
+  const program = binary(deps.settings, 'postgres');
+  const result = await deps.run(program, ['--version'], { timeoutMs: VERSION_TIMEOUT_MS, env: { LC_ALL: 'C' } });
+  const major = /\b(\d{2})(?:\.\d+|devel|beta\d+|rc\d+)/.exec(result.stdout)?.[1];
+  if (major !== undefined) return Number(major);
+  throw new RegentError(
+    'PG_PROGRAM_UNUSABLE',
+    `${program} --version did not tell a version: ${lastLines(result.stderr || result.stdout, 2)}`,
+    {
+      mend: 'check postgresql.bin_dir and bin_name',
+    },
+  );
+}

@@ -1,0 +1,83 @@
+/** Replica creation by a program of the user's (pgBackRest, WAL-G, a snapshot …), with Patroni's arguments: `patroni-compat.md` 6.2. */
+import type { Source } from '../../core/effects.ts';
+import type { JsonObject, JsonValue } from '../../core/json.ts';
+import type { Settings } from '../../core/settings.ts';
+import { RegentError } from '../../support/errors.ts';
+import { lastLines } from '../../support/exec.ts';
+import { shellWords } from '../../support/shell-words.ts';
+import type { Deps } from './deps.ts';
+import { NO_LIBPQ_ENV, programConnection } from './passfile.ts';
+
+export interface MethodOptions {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+  readonly major: number;
+}
+
+/** The user wants what is in the data directory kept for the program to build on. */
+export function keepsData(settings: Settings, method: string): boolean {
+  return isTrue(settings.postgresql.methodOptions[method]?.['keep_data']);
+}
+
+export function worksWithoutLeader(settings: Settings, method: string): boolean {
+  return method !== 'basebackup' && isTrue(settings.postgresql.methodOptions[method]?.['no_leader']);
+}
+
+function isTrue(value: JsonValue | undefined): boolean {
+  return value === true || /^(true|yes|on|1)$/i.test(String(value ?? ''));
+}
+
+/** As Python prints it: existing scripts compare with `True`. */
+function argument(value: JsonValue): string {
+  if (typeof value === 'boolean') return value ? 'True' : 'False';
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value ?? 'None');
+}
+
+/** The command's words with what is added to them. Exported for its tests. */
+export function methodArguments(method: string, options: JsonObject, added: Readonly<Record<string, string>>): string[] {
+  const { command, no_params, ...rest } = options;
+  const words = shellWords(typeof command === 'string' && command !== '' ? command : method);
+  if (isTrue(no_params)) return words;
+  const params = Object.entries(rest).map(([name, value]) => `--${name}=${argument(value)}`);
+  return [...words, ...params, ...Object.entries(added).map(([name, value]) => `--${name}=${value}`)];
+}
+
+/** Throws CLONE_FAILED with the program's last words. source null: only for methods that work without a leader. */
+export async function runCustomMethod(deps: Deps, method: string, source: Source | null, options: MethodOptions): Promise<void> {
+  const { settings } = deps;
+  const connection = source
+    ? await programConnection(deps, { ...source, credentials: settings.postgresql.replication, major: options.major })
+    : null;
+  try {
+    const [file, ...args] = methodArguments(method, settings.postgresql.methodOptions[method] ?? {}, {
+      scope: settings.local.scope,
+      role: 'replica',
+      datadir: settings.postgresql.dataDir,
+      connstring: connection?.conninfo ?? '',
+    });
+    if (file === undefined) {
+      throw new RegentError('CLONE_FAILED', `create_replica_methods names '${method}', which has no command`, {
+        mend: `give postgresql.${method}.command`,
+      });
+    }
+    const result = await deps.run(file, args, {
+      timeoutMs: options.timeoutMs,
+      ...(options.signal ? { signal: options.signal } : {}),
+      env: { ...NO_LIBPQ_ENV, ...passwordEnv(connection?.env) },
+    });
+    if (result.code === 0) return;
+    const words = lastLines(result.stderr || result.stdout) || 'it said nothing';
+    const how = result.cause === 'exit' ? `ended with ${result.code ?? result.signal}` : `was stopped (${result.cause})`;
+    throw new RegentError('CLONE_FAILED', `${method} ${how}: ${words}`, {
+      policy: 'transient',
+      mend: `run ${file} by hand to see what it needs`,
+    });
+  } finally {
+    await connection?.remove();
+  }
+}
+
+/** The user's program keeps its own locale. */
+function passwordEnv(env: Readonly<Record<string, string>> = {}): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => name.startsWith('PG')));
+}

@@ -1,0 +1,135 @@
+/**
+ * pg_rewind against a running primary: https://www.postgresql.org/docs/current/app-pgrewind.html. From 13 on it brings a crashed target to a clean
+ * shutdown by itself. `patroni-compat.md` 5.10.
+ */
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Source } from '../../core/effects.ts';
+import type { Bounded } from '../../ports/postgres.ts';
+import { ensureError, RegentError } from '../../support/errors.ts';
+import { lastLines, type RunResult } from '../../support/exec.ts';
+import { readText, removeFile, writeFileAtomic } from './atomic-file.ts';
+import { optionArguments, REWIND_FORBIDDEN } from './binary-options.ts';
+import { removeSignalFiles } from './conf-writer.ts';
+import { binary } from './context.ts';
+import { ControlDataReader } from './control-data.ts';
+import { clearIncomplete, inspectDataDir, markIncomplete } from './data-dir.ts';
+import type { Deps } from './deps.ts';
+import { NO_LIBPQ_ENV, programConnection } from './passfile.ts';
+import { rewindCredentials, settleSource } from './rewind-source.ts';
+import { archiveReadySegments, runningValue } from './wal-archive.ts';
+
+/** The source must have reached a checkpoint on its own timeline; most of the time left belongs to pg_rewind. */
+const SETTLE_SHARE = 0.5;
+const STATE_MS = 5000;
+
+/**
+ * The server must be stopped and stay so. Afterwards the directory is a standby's (standby.signal is in place) and its configuration files are the source's:
+ * write them anew before the start.
+ *
+ * Throws SOURCE_UNREACHABLE or SOURCE_NOT_READY (nothing was touched, try again later), REWIND_REFUSED, and REWIND_FAILED with pg_rewind's words. If it had begun to copy
+ * by then, the marker 'rewind' stays: such a directory is neither the old history nor the new one.
+ */
+export async function rewind(deps: Deps, source: Source, options: Bounded): Promise<void> {
+  const { settings } = deps;
+  const { dataDir } = settings.postgresql;
+  const deadline = deps.clock.monotonicMs() + options.timeoutMs;
+  const { major, state, incompleteWork } = await inspectDataDir(dataDir);
+  if (major === null || (state !== 'valid' && incompleteWork !== 'rewind')) {
+    throw new RegentError('REWIND_REFUSED', `${dataDir} cannot be rewound: it is ${state}`, { mend: 'reinitialize the member' });
+  }
+  await settleSource(deps, source, { ...options, timeoutMs: options.timeoutMs * SETTLE_SHARE });
+  await archiveReadySegments(deps, major, { ...options, timeoutMs: left(deps, deadline) });
+  // A single-user server, which pg_rewind starts to finish crash recovery, refuses to be a standby.
+  await markIncomplete(dataDir, 'rewind');
+  await removeSignalFiles(settings);
+  const before = await controlState(deps, left(deps, deadline));
+  const result = await run(deps, source, major, { ...options, timeoutMs: left(deps, deadline) });
+  await writeFileAtomic(join(dataDir, 'standby.signal'), '', { mode: 0o600, owner: deps.runAs ?? undefined });
+  if (result.code === 0) return await clearIncomplete(dataDir);
+  const touched = incompleteWork === 'rewind' || hasBegunToCopy(result) || endedRecovery(before, await controlState(deps, STATE_MS));
+  if (!touched) await clearIncomplete(dataDir);
+  const how = result.cause === 'exit' ? '' : ` was stopped (${result.cause})`;
+  const words = lastLines(`${result.stdout}\n${result.stderr}`.replace(/\r/g, '\n')) || 'it said nothing';
+  throw new RegentError('REWIND_FAILED', `pg_rewind from ${source.name}${how}: ${words}`, {
+    mend: touched
+      ? 'the data directory is between two histories now: reinitialize the member'
+      : 'if it fails again, reinitialize the member',
+  });
+}
+
+async function controlState(deps: Deps, timeoutMs: number): Promise<string> {
+  const { settings, run } = deps;
+  const { state } = await new ControlDataReader().read(settings.postgresql.dataDir, binary(settings, 'pg_controldata'), run, timeoutMs);
+  return state;
+}
+
+/**
+ * pg_rewind brings a crashed standby to its shutdown as a single-user primary, which ends its WAL with a record that nobody else has: on the timeline of its
+ * source, so that the numbers would not show it.
+ */
+export function endedRecovery(before: string, after: string): boolean {
+  return before.includes('recovery') && before !== 'in crash recovery' && before !== after && after === 'shut down';
+}
+
+function left(deps: Deps, deadline: number): number {
+  return Math.max(1, deadline - deps.clock.monotonicMs());
+}
+
+/** pg_rewind --progress says what it needs to copy just before it changes the first file. What was cut off counts as said. */
+export function hasBegunToCopy(result: Pick<RunResult, 'stdout' | 'stderr' | 'truncated'>): boolean {
+  return result.truncated || /need to copy \d+/.test(`${result.stdout}\n${result.stderr}`);
+}
+
+async function run(deps: Deps, source: Source, major: number, options: Bounded): Promise<RunResult> {
+  const { settings, log } = deps;
+  const { dataDir, configDir } = settings.postgresql;
+  const { args, refused } = optionArguments(settings.postgresql.rewindOptions, REWIND_FORBIDDEN);
+  if (refused.length > 0) log.error('options of postgresql.rewind that Regent decides on are ignored', { options: refused });
+  const credentials = rewindCredentials(deps);
+  const connection = await programConnection(deps, { ...source, credentials, major, readWrite: true });
+  const elsewhere = configDir !== dataDir;
+  const removeStandIn = elsewhere && major < 15 ? await standInConf(deps) : null;
+  try {
+    const restores = (await runningValue(deps, 'restore_command', options.timeoutMs)) !== '';
+    return await deps.run(
+      binary(settings, 'pg_rewind'),
+      [
+        `--target-pgdata=${dataDir}`,
+        `--source-server=${connection.conninfo}`,
+        '--progress',
+        ...(restores ? ['--restore-target-wal'] : []),
+        ...(elsewhere && major >= 15 ? [`--config-file=${join(configDir, 'postgresql.conf')}`] : []),
+        ...args,
+      ],
+      {
+        timeoutMs: options.timeoutMs,
+        ...(options.signal ? { signal: options.signal } : {}),
+        env: { ...NO_LIBPQ_ENV, ...connection.env, PGOPTIONS: '-c statement_timeout=0' },
+      },
+    );
+  } catch (error) {
+    throw new RegentError('REWIND_FAILED', `pg_rewind could not be run: ${ensureError(error).message}`, { cause: error });
+  } finally {
+    await removeStandIn?.();
+    await connection.remove();
+  }
+}
+
+/** Before 15 pg_rewind cannot be told of a configuration directory: the servers it starts look into the data directory only. */
+async function standInConf(deps: Deps): Promise<(() => Promise<void>) | null> {
+  const { dataDir, configDir } = deps.settings.postgresql;
+  const path = join(dataDir, 'postgresql.conf');
+  const there = await access(path).then(
+    () => true,
+    () => false,
+  );
+  if (there && !((await readText(path)) ?? '').startsWith(STAND_IN)) return null;
+  const target = join(configDir, 'postgresql.conf').replace(/'/g, "''");
+  await writeFileAtomic(path, `${STAND_IN}include '${target}'\n`, { mode: 0o600, owner: deps.runAs ?? undefined });
+  return async () => {
+    await removeFile(path);
+  };
+}
+
+const STAND_IN = '# Regent put this file here for pg_rewind; it may be deleted.\n';

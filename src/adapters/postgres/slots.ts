@@ -1,0 +1,43 @@
+/** Physical replication slots, brought to what the decision asked for. */
+import type pg from 'pg';
+import { formatLsn, type Lsn } from '../../core/units.ts';
+import { ensureError } from '../../support/errors.ts';
+
+export interface SlotPlan {
+  readonly create: readonly string[];
+  readonly drop: readonly string[];
+  readonly advance: Readonly<Record<string, Lsn>>;
+}
+
+export interface SlotFailure {
+  readonly slot: string;
+  readonly action: 'create' | 'drop' | 'advance';
+  readonly message: string;
+}
+
+/** Reserves WAL at once: a member that connects only later must still find it. */
+const CREATE = `SELECT pg_catalog.pg_create_physical_replication_slot($1::name, true)
+ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = $1)`;
+/** A slot in use, and one that is not physical, stays: the plan was made on what was seen some time ago. */
+const DROP = `SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots
+ WHERE slot_name = $1 AND slot_type = 'physical' AND NOT active`;
+/** Never backwards, never beyond what this server has replayed: PostgreSQL refuses the former and would lose WAL by the latter. */
+const ADVANCE = `SELECT pg_catalog.pg_replication_slot_advance(slot_name, least($2::pg_lsn, reached)) FROM pg_catalog.pg_replication_slots,
+ (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_flush_lsn() END AS reached) r
+ WHERE slot_name = $1 AND slot_type = 'physical' AND NOT active AND restart_lsn < least($2::pg_lsn, reached)`;
+
+/** Does all it can; what failed is returned, not thrown. Drops first: max_replication_slots may be what keeps a new one from being made. */
+export async function syncSlots(client: pg.Client, plan: SlotPlan): Promise<SlotFailure[]> {
+  const failures: SlotFailure[] = [];
+  const attempt = async (slot: string, action: SlotFailure['action'], text: string, values: string[]) => {
+    try {
+      await client.query(text, values);
+    } catch (error) {
+      failures.push({ slot, action, message: ensureError(error).message });
+    }
+  };
+  for (const slot of plan.drop) await attempt(slot, 'drop', DROP, [slot]);
+  for (const slot of plan.create) await attempt(slot, 'create', CREATE, [slot]);
+  for (const [slot, lsn] of Object.entries(plan.advance)) await attempt(slot, 'advance', ADVANCE, [slot, formatLsn(lsn)]);
+  return failures;
+}
