@@ -145,7 +145,9 @@ interface Place {
 }
 
 async function putAway(place: Place, options: { readonly keepAside: boolean; readonly log: Log }): Promise<void> {
-  const { directory, aside } = place;
+  const { directory } = place;
+  // What is only deleted must not replace a copy that was kept on purpose.
+  const aside = options.keepAside ? place.aside : `${place.aside}.deleting`;
   const owner = await stat(directory);
   await rm(aside, { recursive: true, force: true });
   try {
