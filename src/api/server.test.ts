@@ -1,9 +1,7 @@
-import { createConnection } from 'node:net';
-import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { aMember, aReplicaStatus, aView, restSettings, someSettings } from '../../test/fixtures/agent.ts';
+import { aMember, aReplicaStatus, restSettings } from '../../test/fixtures/agent.ts';
 import { keptLog, MemoryDesk, realClock, somePeers } from '../../test/fixtures/desk.ts';
-import { call } from '../../test/fixtures/http.ts';
+import { call, raw } from '../../test/fixtures/http.ts';
 import type { ConfigProblem } from '../config/problems.ts';
 import type { JsonObject } from '../core/json.ts';
 import { toLsn } from '../core/units.ts';
@@ -176,10 +174,12 @@ describe('bodies', () => {
   });
 
   test('no body at all is 411 where one is needed and none where it is not', async () => {
-    expect((await raw('POST /switchover HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).split('\r\n')[0]).toBe(
+    expect((await raw(server.port, 'POST /switchover HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).split('\r\n')[0]).toBe(
       'HTTP/1.1 411 Length Required',
     );
-    expect((await raw('POST /restart HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).split('\r\n')[0]).toBe('HTTP/1.1 200 OK');
+    expect((await raw(server.port, 'POST /restart HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).split('\r\n')[0]).toBe(
+      'HTTP/1.1 200 OK',
+    );
   });
 
   test('more than a megabyte is 413, announced or not', async () => {
@@ -195,7 +195,7 @@ describe('bodies', () => {
   });
 
   test('HTTP/1.0, as HAProxy checks, gets an answer and a closed connection', async () => {
-    expect((await raw('OPTIONS /primary HTTP/1.0\r\n\r\n')).split('\r\n')[0]).toBe('HTTP/1.1 200 OK');
+    expect((await raw(server.port, 'OPTIONS /primary HTTP/1.0\r\n\r\n')).split('\r\n')[0]).toBe('HTTP/1.1 200 OK');
   });
 });
 
@@ -343,63 +343,6 @@ describe('restart, reload, reinitialize', () => {
   });
 });
 
-test('no input whatever makes it fail or fall silent', async () => {
-  desk.inForce = someSettings({ dynamic: { loopWaitSeconds: 1 } });
-  // Possible switchovers are covered above; here everything stays impossible, so that none waits.
-  desk.cluster = aView({ members: [aMember('pg-1')] });
-  const segment = fc.constantFrom(
-    '',
-    'config',
-    'switchover',
-    'failover',
-    'restart',
-    'reload',
-    'reinitialize',
-    'patroni',
-    'cluster',
-    'primary',
-    'failsafe',
-  );
-  const keys = fc.constantFrom(
-    'leader',
-    'candidate',
-    'member',
-    'scheduled_at',
-    'schedule',
-    'role',
-    'timeout',
-    'postgres_version',
-    'force',
-    'ttl',
-    '__proto__',
-  );
-  const body = fc.oneof(
-    fc.string({ unit: 'binary' }),
-    fc.json(),
-    fc.dictionary(keys, fc.jsonValue(), { minKeys: 1 }).map((value) => JSON.stringify(value)),
-  );
-  const method = fc.constantFrom('GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE');
-  const path = fc.tuple(segment, fc.webPath(), fc.option(fc.webQueryParameters()));
-  await fc.assert(
-    fc.asyncProperty(method, path, body, async (verb, [first, rest, query], text) => {
-      const reply = await call(`${base}/${first}${rest}${query === null ? '' : `?${query}`}`, verb, text);
-      expect([200, 202, 400, 404, 409, 411, 412, 422, 501, 502, 503]).toContain(reply.status);
-    }),
-    { numRuns: 400 },
-  );
-  expect(log.lines.filter((line) => line.startsWith('error'))).toEqual([]);
-});
-
-test('bytes that are not HTTP do no harm', async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (bytes) => {
-      await raw(Buffer.concat([Buffer.from(bytes), Buffer.from('\r\n\r\n')]));
-    }),
-    { numRuns: 60 },
-  );
-  expect((await call(`${base}/liveness`)).status).toBe(200);
-});
-
 test('a moved listener answers at the new place, an impossible one leaves the old', async () => {
   const old = base;
   await server.reconfigure(restSettings({ serverTokens: 'productonly' }));
@@ -414,21 +357,4 @@ test('a moved listener answers at the new place, an impossible one leaves the ol
 
 async function called(name: string): Promise<void> {
   await expect.poll(() => desk.calls.some(([known]) => known === name), { timeout: 5000, interval: 5 }).toBe(true);
-}
-
-/** What the server says to these bytes until it closes, or until nothing more comes for a while. */
-function raw(bytes: string | Buffer): Promise<string> {
-  return new Promise((resolve) => {
-    const chunks: Buffer[] = [];
-    const socket = createConnection({ port: server.port, host: '127.0.0.1' });
-    const done = () => {
-      socket.destroy();
-      resolve(Buffer.concat(chunks).toString('latin1'));
-    };
-    socket.setTimeout(300, done);
-    socket.on('data', (chunk) => chunks.push(chunk));
-    socket.on('error', done);
-    socket.on('close', done);
-    socket.write(bytes);
-  });
 }

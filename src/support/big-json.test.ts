@@ -41,13 +41,13 @@ test('a key named __proto__ stays a plain key', () => {
   expect(value['admin']).toBeUndefined();
 });
 
-test('agrees with the built-in parser on every JSON text without big integers', () => {
+test('agrees with the built-in parser on every JSON text, but for the precision of big integers', () => {
   fc.assert(
     fc.property(fc.json({ maxDepth: 6 }), (text) => {
       const expected: unknown = JSON.parse(text);
       const value = parseJson(text);
-      // -0 is 0 to Python, and so here.
-      expect(JSON.stringify(value)).toBe(JSON.stringify(expected));
+      // Through text, because -0 is 0 to Python, and so here.
+      expect(JSON.stringify(value, (_, item) => (typeof item === 'bigint' ? Number(item) : item))).toBe(JSON.stringify(expected));
       expect(JSON.parse(stringifyDefault(value))).toEqual(JSON.parse(JSON.stringify(expected)));
     }),
   );
