@@ -9,6 +9,7 @@ import { type DataDirFacts, inspectDataDir } from './data-dir.ts';
 import type { HeldProcess } from './detect.ts';
 import { readFacts } from './facts-query.ts';
 import { PendingRestartReader } from './pending.ts';
+import { trimOutput } from './spawn.ts';
 import { isTimeout, sqlState, systemCode } from './sql.ts';
 import { timelineOfWal } from './wal-timeline.ts';
 
@@ -20,12 +21,14 @@ interface Answer {
 
 /** Left for files and pg_controldata, so that a server that does not answer cannot use up the time for what can be known without it. */
 const FILES_RESERVE_MS = 50;
+const TRIM_EVERY_MS = 60_000;
 
 export class Probe {
   private readonly context: Context;
   private readonly pending: PendingRestartReader;
   private identity: { readonly startTicks: string; readonly systemIdentifier: string } | null = null;
   private lastComplaint = '';
+  private trimmedAtMs = 0;
 
   constructor(context: Context) {
     this.context = context;
@@ -37,6 +40,7 @@ export class Probe {
     const deadline = clock.monotonicMs() + timeoutMs;
     const leftMs = () => Math.max(1, deadline - clock.monotonicMs());
     const { dataDir } = settings.postgresql;
+    this.trimNowAndThen();
     const unknown: DataDirFacts = { state: 'inaccessible', incompleteWork: null, major: null, standbySignal: false };
     const files = this.within(inspectDataDir(dataDir), leftMs(), unknown);
     const postmaster = watch.current(dataDir);
@@ -115,6 +119,13 @@ export class Probe {
       this.complain(error);
       return [];
     }
+  }
+
+  private trimNowAndThen(): void {
+    const now = this.context.clock.monotonicMs();
+    if (now - this.trimmedAtMs < TRIM_EVERY_MS) return;
+    this.trimmedAtMs = now;
+    trimOutput(this.context).catch((error) => this.complain(error));
   }
 
   /** A disk that hangs must not hang the round. The work goes on in the thread pool; its late result is dropped. */

@@ -4,7 +4,8 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, closeSync, fstatSync, openSync, readSync, renameSync, statSync } from 'node:fs';
+import { chownSync, closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { copyFile, stat, truncate } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { cleanEnvironment, lastLines } from '../../support/exec.ts';
@@ -70,14 +71,10 @@ export class OutputFile {
   }
 
   static open(context: Context): OutputFile {
-    const { postgresql, local } = context.settings;
-    const name = `${basename(postgresql.dataDir)}.postgres.log`;
-    const places = [local.log.dir, context.stateDir, dirname(postgresql.dataDir), postgresql.dataDir];
     let failure: unknown = null;
-    for (const place of places) {
-      if (place === null) continue;
+    for (const path of outputPaths(context)) {
       try {
-        return OutputFile.at(join(place, name), context);
+        return OutputFile.at(path, context);
       } catch (error) {
         failure = error;
       }
@@ -89,8 +86,6 @@ export class OutputFile {
   }
 
   private static at(path: string, context: Context): OutputFile {
-    const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-    if (size > KEEP_OUTPUT_BYTES) renameSync(path, `${path}.1`);
     const fd = openSync(path, 'a+', 0o600);
     if (context.runAs !== null) chownSync(path, context.runAs.uid, context.runAs.gid);
     return new OutputFile(path, fd);
@@ -107,5 +102,22 @@ export class OutputFile {
 
   close(): void {
     closeSync(this.fd);
+  }
+}
+
+/** In order of preference. */
+function outputPaths(context: Context): string[] {
+  const { postgresql, local } = context.settings;
+  const places = [local.log.dir, context.stateDir, dirname(postgresql.dataDir), postgresql.dataDir];
+  return places.filter((place) => place !== null).map((place) => join(place, `${basename(postgresql.dataDir)}.postgres.log`));
+}
+
+/** Keeps one older part. The server appends to the open file, so the file itself stays and is cut to nothing. */
+export async function trimOutput(context: Context): Promise<void> {
+  for (const path of outputPaths(context)) {
+    const size = (await stat(path).catch(() => null))?.size ?? 0;
+    if (size <= KEEP_OUTPUT_BYTES) continue;
+    await copyFile(path, `${path}.1`);
+    await truncate(path, 0);
   }
 }

@@ -1,4 +1,6 @@
 /** Starts the server for a role and waits until it lets clients in. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { ServerRole } from '../../core/effects.ts';
 import { commandLineArguments } from '../../core/server-config.ts';
 import { sleep } from '../../ports/clock.ts';
@@ -22,6 +24,12 @@ const CONTROL_DATA_MS = 5000;
 
 export interface StartOptions extends Bounded {
   readonly onSpawn?: (pid: number) => void;
+  /** For whoever is at work in the directory. Everybody else must not start what is half made. */
+  readonly evenIncomplete?: boolean;
+  /** Arguments of the postmaster that overrule the configured ones, for this start. */
+  readonly extraArgs?: readonly string[];
+  /** Runs once the files are written, before the start. Signal files are then the caller's, and limits those of the control file. */
+  readonly prepare?: () => Promise<void>;
 }
 
 /**
@@ -35,15 +43,17 @@ export async function startServer(context: Context, role: ServerRole, options: S
   const running = watch.current(dataDir);
   if (running) throw new RegentError('PG_RUNNING', `PostgreSQL is running already (pid ${running.pid})`, { policy: 'transient' });
   const directory = await inspectDataDir(dataDir);
-  if (directory.major === null) {
-    throw new RegentError('DATA_DIR_UNUSABLE', `${dataDir} is not a data directory of PostgreSQL (${directory.state})`);
+  if (directory.major === null || (directory.state === 'incomplete' && !options.evenIncomplete)) {
+    throw new RegentError('DATA_DIR_UNUSABLE', `${dataDir} is no usable data directory of PostgreSQL (${directory.state})`);
   }
   // The shared memory of a crashed server stays in use as long as one of its processes lives.
   await endLeftovers(context, deadline);
   const control = await context.control.read(dataDir, binary(settings, 'pg_controldata'), runner(context.runAs), CONTROL_DATA_MS);
   await writeFiles(context, role, directory.major, role.kind === 'standby' ? control : null);
-  await clearSignals(context, role, control);
-  const args = commandLineArguments(settings, directory.major, role.kind === 'standby' ? control.limits : null);
+  const recovering = role.kind === 'standby' || options.prepare !== undefined;
+  if (options.prepare) await options.prepare();
+  else await clearSignals(context, role, control);
+  const args = [...commandLineArguments(settings, directory.major, recovering ? control.limits : null), ...(options.extraArgs ?? [])];
   heartbeat.reset();
   if (options.signal?.aborted) throw aborted();
   const spawned = await spawnPostmaster(context, args);
@@ -62,11 +72,12 @@ const WAS_PRIMARY = new Set(['in production', 'shut down', 'shutting down', 'in 
 
 /**
  * A directory that was a standby's keeps its signal file: without it, it would go on writing its source's timeline. It starts as a standby
- * that follows nobody, and becomes a primary by promotion.
+ * that follows nobody, and becomes a primary by promotion. A fresh copy has its source's state in its control file, and backup_label.
  */
 async function clearSignals(context: Context, role: ServerRole, control: ControlData): Promise<void> {
-  if (role.kind !== 'primary') return;
-  if (WAS_PRIMARY.has(control.state)) await removeSignalFiles(context.settings);
+  if (role.kind !== 'primary' || !WAS_PRIMARY.has(control.state)) return;
+  const isCopy = existsSync(join(context.settings.postgresql.dataDir, 'backup_label'));
+  if (!isCopy) await removeSignalFiles(context.settings);
 }
 
 async function untilAccepting(context: Context, spawned: Spawned, deadline: number, options: StartOptions): Promise<void> {

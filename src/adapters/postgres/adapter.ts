@@ -1,0 +1,199 @@
+/** The Postgres port on a real server: settings and shared state are kept here, the work is done by one file a verb. */
+import type { Client } from 'pg';
+import type { ServerRole, Source } from '../../core/effects.ts';
+import type { PostgresFacts, SourceHistory } from '../../core/postgres-facts.ts';
+import type { Settings } from '../../core/settings.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Log } from '../../ports/log.ts';
+import type { ApplyOutcome, Bounded, Postgres } from '../../ports/postgres.ts';
+import { RegentError } from '../../support/errors.ts';
+import { askPrePromote, Callbacks } from './callbacks.ts';
+import { type CloneOptions, clone } from './clone.ts';
+import { ConfWriter } from './conf-writer.ts';
+import { type Context, depsOf, newReaders, type RunAs, runner } from './context.ts';
+import { clearIncomplete, removeDataDir } from './data-dir.ts';
+import { connectLocal, Heartbeat } from './heartbeat.ts';
+import { endLeftoverTools } from './leftover-tools.ts';
+import { type BootstrapOptions, bootstrapServer } from './new-cluster.ts';
+import { PostmasterWatch } from './postmaster.ts';
+import { Probe } from './probe.ts';
+import { promoteServer } from './promote.ts';
+import { applyConfig, setSynchronousNames } from './reload.ts';
+import { rewind } from './rewind.ts';
+import { type SlotPlan, syncSlots } from './slots.ts';
+import { askSourceHistory } from './source-history.ts';
+import { discard } from './sql.ts';
+import { type StartOptions, startServer } from './start.ts';
+import { endLeftovers, type StopOptions, stopServer } from './stop.ts';
+
+export interface PostgresOptions {
+  readonly settings: Settings;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Where the server's early output goes when log.dir is not set; default: beside the data directory. */
+  readonly stateDir?: string;
+  /** User PostgreSQL and its programs run as; default: the agent's own. Only root may choose another. */
+  readonly runAs?: RunAs;
+}
+
+export function createPostgres(options: PostgresOptions): Postgres {
+  return new PostgresAdapter(options);
+}
+
+class PostgresAdapter implements Postgres {
+  private readonly context: Context;
+  private readonly probe: Probe;
+  private readonly callbacks: Callbacks;
+
+  constructor(options: PostgresOptions) {
+    const { settings, clock, log } = options;
+    const runAs = options.runAs ?? null;
+    this.context = {
+      settings,
+      clock,
+      log,
+      runAs,
+      syncNames: null,
+      role: null,
+      stateDir: options.stateDir ?? null,
+      watch: new PostmasterWatch(clock),
+      heartbeat: new Heartbeat(clock),
+      writer: new ConfWriter({ run: runner(runAs), log, runAs }),
+      ...newReaders(),
+    };
+    this.probe = new Probe(this.context);
+    this.callbacks = new Callbacks(this.context);
+  }
+
+  configure(settings: Settings): void {
+    this.context.settings = settings;
+  }
+
+  observe(options: { readonly timeoutMs: number }): Promise<PostgresFacts> {
+    return this.probe.observe(options.timeoutMs);
+  }
+
+  onPostmasterGone(listener: () => void): void {
+    this.context.watch.onGone(listener);
+  }
+
+  apply(role: ServerRole, options: Bounded): Promise<ApplyOutcome> {
+    this.adoptNames(role);
+    return applyConfig(this.context, role, options);
+  }
+
+  setSyncNames(value: string | null, options: Bounded): Promise<void> {
+    return setSynchronousNames(this.context, value, options);
+  }
+
+  start(role: ServerRole, options: StartOptions): Promise<void> {
+    this.adoptNames(role);
+    return startServer(this.context, role, options);
+  }
+
+  stop(mode: 'fast' | 'immediate', options: StopOptions): Promise<void> {
+    return stopServer(this.context, mode, options);
+  }
+
+  promote(options: Bounded): Promise<void> {
+    return promoteServer(this.context, options);
+  }
+
+  async checkpoint(options: Bounded): Promise<void> {
+    await this.statement('CHECKPOINT', 'Regent checkpoint', options);
+  }
+
+  async resumeReplay(options: Bounded): Promise<void> {
+    await this.statement('SELECT pg_wal_replay_resume()', 'Regent resume', options);
+  }
+
+  bootstrap(options: BootstrapOptions): Promise<{ readonly systemIdentifier: string }> {
+    this.forgetFiles();
+    return bootstrapServer(this.context, options);
+  }
+
+  async clone(source: Source, options: CloneOptions): Promise<void> {
+    await this.takeDirectory('a clone', options);
+    await clone(depsOf(this.context), source, options);
+  }
+
+  async rewind(source: Source, options: Bounded): Promise<void> {
+    await this.takeDirectory('pg_rewind', options);
+    await rewind(depsOf(this.context), source, options);
+  }
+
+  async syncSlots(plan: SlotPlan, options: Bounded): Promise<void> {
+    const failures = await this.withClient('Regent slots', options, (client) => syncSlots(client, plan));
+    if (failures.length === 0) return;
+    const list = failures.map(({ slot, action, message }) => `${action} ${slot}: ${message}`).join('; ');
+    throw new RegentError('SLOTS_FAILED', `not all replication slots could be brought in order: ${list}`, { policy: 'transient' });
+  }
+
+  async removeDataDirectory(options: Bounded & { readonly keepAside: boolean }): Promise<void> {
+    const { settings, log } = this.context;
+    const { dataDir } = settings.postgresql;
+    await this.takeDirectory('a removal', options);
+    await removeDataDir(dataDir, { keepAside: options.keepAside, log });
+    // What was interrupted in it went with it.
+    await clearIncomplete(dataDir);
+  }
+
+  sourceHistory(source: Source, options: Bounded): Promise<SourceHistory> {
+    return askSourceHistory(this.context.settings, source, options);
+  }
+
+  runCallback(action: string, role: string): void {
+    this.callbacks.run(action, role);
+  }
+
+  prePromote(options: Bounded): Promise<boolean> {
+    return askPrePromote(this.context, options);
+  }
+
+  async close(): Promise<void> {
+    this.context.watch.close();
+    this.context.heartbeat.reset();
+  }
+
+  /** What the decision says about synchronous_standby_names counts; a primary must never open with less than /sync relies on. */
+  private adoptNames(role: ServerRole): void {
+    if (role.kind === 'primary' && role.syncNames !== undefined) this.context.syncNames = role.syncNames;
+  }
+
+  /** Nobody else at work in it, and what was known of its files forgotten. */
+  private async takeDirectory(what: string, options: Bounded): Promise<void> {
+    const { clock, settings, watch } = this.context;
+    const { dataDir } = settings.postgresql;
+    const running = watch.current(dataDir);
+    if (running) {
+      const message = `PostgreSQL runs (pid ${running.pid}): its data directory is not to be touched by ${what}`;
+      throw new RegentError('PG_RUNNING', message, { policy: 'transient', mend: 'stop it first' });
+    }
+    await endLeftovers(this.context, clock.monotonicMs() + options.timeoutMs);
+    await endLeftoverTools(clock, dataDir, options.timeoutMs);
+    this.forgetFiles();
+  }
+
+  private forgetFiles(): void {
+    this.context.history.forget();
+    this.context.role = null;
+  }
+
+  private statement(text: string, applicationName: string, options: Bounded): Promise<unknown> {
+    return this.withClient(applicationName, options, (client) => client.query(text));
+  }
+
+  private async withClient<T>(applicationName: string, options: Bounded, work: (client: Client) => Promise<T>): Promise<T> {
+    const { timeoutMs, signal } = options;
+    const client = await connectLocal(this.context.settings, { applicationName, connectTimeoutMs: timeoutMs, queryTimeoutMs: timeoutMs });
+    const onAbort = () => discard(client);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      if (signal?.aborted) throw new RegentError('PG_ABORTED', `${applicationName} was called off`, { policy: 'transient' });
+      return await work(client);
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+      discard(client);
+    }
+  }
+}

@@ -1,0 +1,132 @@
+/** From nothing to a running primary with its users: the port's bootstrap(). The marker 'bootstrap' stands until the end. */
+import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { formatGuc } from '../../core/guc.ts';
+import { sleep } from '../../ports/clock.ts';
+import type { Bounded } from '../../ports/postgres.ts';
+import { ensureError, RegentError } from '../../support/errors.ts';
+import { readText, writeFileAtomic } from './atomic-file.ts';
+import { type Bootstrapped, finishBootstrap, makeCluster } from './bootstrap.ts';
+import { type Context, depsOf } from './context.ts';
+import { clearIncomplete } from './data-dir.ts';
+import { connectLocal, localEndpoint } from './heartbeat.ts';
+import { endLeftoverTools } from './leftover-tools.ts';
+import { createSuperuser } from './roles.ts';
+import { discard } from './sql.ts';
+import { startServer } from './start.ts';
+import { stopServer } from './stop.ts';
+
+const PRIMARY = { kind: 'primary' } as const;
+const LOOK_MS = 50;
+
+export type BootstrapOptions = Bounded & { readonly onSpawn?: (pid: number) => void };
+
+/**
+ * Throws what its steps throw: BOOTSTRAP_REFUSED, INITDB_FAILED, CUSTOM_BOOTSTRAP_FAILED, PG_START_FAILED, POST_BOOTSTRAP_FAILED … Then no server is left
+ * running, and the directory is marked.
+ */
+export async function bootstrapServer(context: Context, options: BootstrapOptions): Promise<{ readonly systemIdentifier: string }> {
+  const { clock, settings } = context;
+  const deadline = clock.monotonicMs() + options.timeoutMs;
+  const rest = (): BootstrapOptions => ({ ...options, timeoutMs: Math.max(1, deadline - clock.monotonicMs()) });
+  await endLeftoverTools(clock, settings.postgresql.dataDir, options.timeoutMs);
+  const made = await makeCluster(depsOf(context), rest());
+  try {
+    if (made.method === 'custom') await recoverInPrivate(context, made, rest);
+    await startServer(context, PRIMARY, { ...rest(), evenIncomplete: true });
+    await untilWritable(context, rest());
+    const identity = await withClient(context, rest(), async (client) => {
+      await finishBootstrap(depsOf(context), client, { ...rest(), ...localEndpoint(settings) });
+      // What the marker's absence promises must be on disk before the marker goes: the roles' commits are, by their own flush.
+      return (await client.query<{ id: string }>('SELECT system_identifier::text AS id FROM pg_control_system()')).rows[0]!.id;
+    });
+    await clearIncomplete(settings.postgresql.dataDir);
+    return { systemIdentifier: identity };
+  } catch (error) {
+    await stopServer(context, 'immediate', { timeoutMs: 5000, callbacks: false }).catch((failure) => {
+      context.log.error('PostgreSQL could not be stopped after a failed bootstrap', { reason: ensureError(failure).message });
+    });
+    throw error;
+  }
+}
+
+/**
+ * A restored cluster may let nobody in (another pg_hba.conf, another password) and may have to finish a recovery first. It is started where nobody else can
+ * reach it, on a socket in a directory of its own that trusts whoever can enter it, given its superuser, and stopped.
+ */
+async function recoverInPrivate(context: Context, made: Bootstrapped, rest: () => BootstrapOptions): Promise<void> {
+  const { settings, runAs } = context;
+  const directory = await mkdtemp(join(tmpdir(), 'regent-private-'));
+  try {
+    const access = join(directory, 'pg_hba.conf');
+    await writeFile(access, 'local all all trust\n', { mode: 0o600 });
+    if (runAs !== null) for (const path of [access, directory]) await chown(path, runAs.uid, runAs.gid);
+    const prepare = made.pending === null ? null : await recoveryPreparation(context, made.pending.recovery);
+    await startServer(context, PRIMARY, {
+      ...rest(),
+      evenIncomplete: true,
+      extraArgs: ['--listen_addresses=', `--unix_socket_directories=${directory}`, `--hba_file=${access}`],
+      ...(prepare === null ? {} : { prepare }),
+    });
+    await untilWritable(context, rest());
+    await withClient(context, rest(), (client) => createSuperuser(client, settings));
+    await stopServer(context, 'fast', { ...rest(), callbacks: false });
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Recovery settings go to postgresql.auto.conf, which is read last and which the next writing of the configuration cleans. Null recovery: those the program left
+ * there stand, though the writing that has just been done has taken them out.
+ */
+async function recoveryPreparation(context: Context, recovery: Readonly<Record<string, string>> | null): Promise<() => Promise<void>> {
+  const { dataDir } = context.settings.postgresql;
+  const path = join(dataDir, 'postgresql.auto.conf');
+  const own = { mode: 0o600, owner: context.runAs ?? undefined };
+  const before = (await readText(path)) ?? '';
+  if (recovery === null) {
+    return async () => {
+      await writeFileAtomic(path, before, own);
+    };
+  }
+  const { standby_mode, ...settings } = recovery;
+  const lines = Object.entries(settings).map(([name, value]) => `${formatGuc(name, value)}\n`);
+  const signal = /^(on|true|yes|1)$/i.test(standby_mode ?? '') ? 'standby.signal' : 'recovery.signal';
+  return async () => {
+    await writeFileAtomic(path, `${(await readText(path)) ?? ''}\n${lines.join('')}`, own);
+    await writeFileAtomic(join(dataDir, signal), '', own);
+  };
+}
+
+async function untilWritable(context: Context, options: BootstrapOptions): Promise<void> {
+  const deadline = context.clock.monotonicMs() + options.timeoutMs;
+  await withClient(context, options, async (client) => {
+    while ((await client.query<{ recovery: boolean }>('SELECT pg_is_in_recovery() AS recovery')).rows[0]!.recovery) {
+      if (context.clock.monotonicMs() >= deadline || options.signal?.aborted) {
+        throw new RegentError('BOOTSTRAP_IN_RECOVERY', 'the new cluster has not come out of recovery in time', {
+          mend: 'see its log for how far recovery has come; recovery_target_action must not be pause',
+        });
+      }
+      await sleep(context.clock, LOOK_MS, options.signal);
+    }
+  });
+}
+
+async function withClient<T>(
+  context: Context,
+  options: BootstrapOptions,
+  work: (client: Parameters<typeof createSuperuser>[0]) => Promise<T>,
+): Promise<T> {
+  const client = await connectLocal(context.settings, {
+    applicationName: 'Regent bootstrap',
+    connectTimeoutMs: options.timeoutMs,
+    queryTimeoutMs: options.timeoutMs,
+  });
+  try {
+    return await work(client);
+  } finally {
+    discard(client);
+  }
+}

@@ -1,0 +1,267 @@
+/** Real PostgreSQL for tests of the adapter: where its programs are, a temporary home its user may write to, settings without surprises. */
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chown } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { createSystemClock } from '../../../src/adapters/clock/system.ts';
+import { createPostgres, type PostgresOptions } from '../../../src/adapters/postgres/adapter.ts';
+import { findServerProcesses } from '../../../src/adapters/postgres/detect.ts';
+import type { Source } from '../../../src/core/effects.ts';
+import type { Credentials, PostgresSettings, Settings } from '../../../src/core/settings.ts';
+import type { Log } from '../../../src/ports/log.ts';
+import type { Postgres } from '../../../src/ports/postgres.ts';
+import { postgresOwner } from './bare-postgres.ts';
+
+/** REGENT_TEST_BIN_DIR chooses; otherwise the newest of Debian's. */
+export function findBinDir(): string {
+  const chosen = process.env['REGENT_TEST_BIN_DIR'];
+  if (chosen) return chosen;
+  const root = '/usr/lib/postgresql';
+  const majors = existsSync(root) ? readdirSync(root).sort((a, b) => Number(b) - Number(a)) : [];
+  for (const major of majors) if (existsSync(join(root, major, 'bin', 'postgres'))) return join(root, major, 'bin');
+  throw new Error(`no PostgreSQL under ${root}; set REGENT_TEST_BIN_DIR`);
+}
+
+/** A port nobody listens on at this moment. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+/** A directory of PostgreSQL's user. `remove` ends every server that still runs in one of its data directories. */
+export async function temporaryHome(): Promise<{ readonly path: string; remove(): Promise<void> }> {
+  const path = mkdtempSync(join(tmpdir(), 'regent-pg-'));
+  const owner = postgresOwner();
+  await chown(path, owner.uid, owner.gid);
+  const remove = async () => {
+    for (const entry of readdirSync(path)) {
+      for (const process of findServerProcesses(join(path, entry))) {
+        process.signal('SIGKILL');
+        while (process.state() !== 'gone') await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    }
+    rmSync(path, { recursive: true, force: true });
+  };
+  return { path, remove };
+}
+
+const role = (username: string): Credentials => ({ username, password: `${username} 'pass`, options: {} });
+
+export interface NodeOptions {
+  readonly home: string;
+  readonly name: string;
+  readonly port: number;
+  readonly binDir?: string;
+  readonly postgresql?: Partial<PostgresSettings>;
+  readonly parameters?: Readonly<Record<string, string>>;
+  readonly bootstrap?: Partial<NonNullable<Settings['local']['bootstrap']>>;
+  readonly dynamic?: Partial<Settings['dynamic']>;
+}
+
+/** Settings of one member listening on 127.0.0.1, with passwords, durability as in production. */
+export function settingsFor(node: NodeOptions): Settings {
+  const parameters = { unix_socket_directories: node.home, ...node.parameters };
+  const postgresql: PostgresSettings = {
+    listenAddresses: '127.0.0.1',
+    port: node.port,
+    connectHost: '127.0.0.1',
+    connectPort: node.port,
+    proxyAddress: null,
+    dataDir: join(node.home, node.name),
+    configDir: join(node.home, node.name),
+    binDir: node.binDir ?? findBinDir(),
+    binNames: {},
+    pgpass: join(node.home, `${node.name}.pgpass`),
+    database: 'postgres',
+    superuser: role('postgres'),
+    replication: role('replicator'),
+    rewind: role('rewinder'),
+    parameters: {},
+    pgHba: ['local all all scram-sha-256', 'host all all 127.0.0.1/32 scram-sha-256', 'host replication all 127.0.0.1/32 scram-sha-256'],
+    pgIdent: null,
+    customConf: null,
+    recoveryConf: {},
+    createReplicaMethods: ['basebackup'],
+    methodOptions: {},
+    basebackup: [
+      { name: 'checkpoint', value: 'fast' },
+      { name: 'no-sync', value: null },
+    ],
+    callbacks: {},
+    prePromote: null,
+    beforeStop: null,
+    pgCtlTimeoutSeconds: 60,
+    usePgRewind: true,
+    rewindOptions: [],
+    removeDataDirectoryOnRewindFailure: false,
+    removeDataDirectoryOnDivergedTimelines: false,
+    useUnixSocket: false,
+    useUnixSocketRepl: false,
+    ...node.postgresql,
+  };
+  const controlledParameters = {
+    cluster_name: 'test',
+    wal_level: 'replica',
+    hot_standby: 'on',
+    max_connections: '30',
+    max_wal_senders: '10',
+    max_prepared_transactions: '0',
+    max_locks_per_transaction: '64',
+    track_commit_timestamp: 'off',
+    max_replication_slots: '10',
+    max_worker_processes: '8',
+    wal_log_hints: 'on',
+    listen_addresses: postgresql.listenAddresses,
+    port: String(node.port),
+  };
+  return { local: localFor(node, postgresql), dynamic: dynamicFor(node), postgresql, controlledParameters, parameters };
+}
+
+function localFor(node: NodeOptions, postgresql: PostgresSettings): Settings['local'] {
+  return {
+    scope: 'test',
+    name: node.name,
+    namespace: '/service/',
+    etcd: {
+      endpoints: ['http://127.0.0.1:2379'],
+      username: null,
+      password: null,
+      cacert: null,
+      cert: null,
+      key: null,
+      discover: false,
+      srv: null,
+      srvSuffix: null,
+    },
+    restapi: {
+      listenHost: '127.0.0.1',
+      listenPort: 8008,
+      connectAddress: '127.0.0.1:8008',
+      authentication: null,
+      certfile: null,
+      keyfile: null,
+      keyfilePassword: null,
+      cafile: null,
+      ciphers: null,
+      verifyClient: 'none',
+      allowlist: [],
+      allowlistIncludeMembers: false,
+      httpExtraHeaders: {},
+      httpsExtraHeaders: {},
+      serverTokens: 'original',
+    },
+    ctl: { insecure: false, cacert: null, certfile: null, keyfile: null, keyfilePassword: null, authentication: null },
+    postgresql,
+    bootstrap: {
+      dcs: {},
+      method: 'initdb',
+      initdb: [
+        { name: 'encoding', value: 'UTF8' },
+        { name: 'locale', value: 'C' },
+      ],
+      postBootstrap: null,
+      pgHba: [],
+      methodOptions: null,
+      ...node.bootstrap,
+    },
+    watchdog: { mode: 'off', device: '/dev/watchdog', safetyMarginSeconds: 5 },
+    tags: {},
+    log: {
+      type: 'plain',
+      level: 'INFO',
+      format: '',
+      dateformat: null,
+      dir: null,
+      fileNum: 4,
+      fileSizeBytes: 25_000_000,
+      mode: null,
+      staticFields: {},
+      deduplicateHeartbeatLogs: false,
+    },
+  };
+}
+
+function dynamicFor(node: NodeOptions): Settings['dynamic'] {
+  return {
+    ttlSeconds: 30,
+    loopWaitSeconds: 10,
+    retryTimeoutSeconds: 10,
+    maximumLagOnFailoverBytes: 1_048_576,
+    maximumLagOnSyncnodeBytes: -1,
+    maxTimelinesHistory: 0,
+    checkTimeline: false,
+    primaryStartTimeoutSeconds: 300,
+    primaryStopTimeoutSeconds: 0,
+    synchronousMode: 'off',
+    synchronousModeStrict: false,
+    synchronousNodeCount: 1,
+    failsafeMode: false,
+    pause: false,
+    memberSlotsTtlSeconds: 1800,
+    slots: {},
+    ignoreSlots: [],
+    useSlots: false,
+    postgresql: {},
+    raw: {},
+    ...node.dynamic,
+  };
+}
+
+export const sourceOf = (settings: Settings): Source => ({
+  name: settings.local.name,
+  host: settings.postgresql.connectHost,
+  port: settings.postgresql.connectPort,
+});
+
+/** Collects what was logged, one line a message. */
+export function recordingLog(): Log & { readonly lines: string[] } {
+  const lines: string[] = [];
+  const at = (level: string) => (message: string, fields?: unknown) => {
+    lines.push(`${level} ${message} ${fields === undefined ? '' : JSON.stringify(fields)}`);
+  };
+  return { lines, debug: at('debug'), info: at('info'), warning: at('warning'), error: at('error'), critical: at('critical') };
+}
+
+/** The adapter on a real clock, its programs under PostgreSQL's user. */
+export function adapterFor(settings: Settings, log: Log = recordingLog(), more: Partial<PostgresOptions> = {}): Postgres {
+  const root = process.getuid?.() === 0;
+  return createPostgres({ settings, clock: createSystemClock(), log, ...(root ? { runAs: postgresOwner() } : {}), ...more });
+}
+
+/** One statement on a connection of its own, as the superuser. */
+export async function sql<Row extends pg.QueryResultRow = pg.QueryResultRow>(settings: Settings, text: string): Promise<Row[]> {
+  const { connectHost, connectPort, superuser } = settings.postgresql;
+  const client = new pg.Client({
+    host: connectHost,
+    port: connectPort,
+    user: superuser.username,
+    password: superuser.password ?? '',
+    database: 'postgres',
+    ssl: false,
+    connectionTimeoutMillis: 5000,
+    query_timeout: 10_000,
+  });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    return (await client.query<Row>(text)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+/** Resolves with the first value that is not null or false; throws after the deadline, with what was waited for. */
+export async function eventually<T>(what: string, timeoutMs: number, look: () => Promise<T | null | false> | T | null | false): Promise<T> {
+  for (const end = performance.now() + timeoutMs; ; ) {
+    const value = await look();
+    if (value !== null && value !== false) return value;
+    if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
