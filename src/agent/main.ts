@@ -7,7 +7,7 @@ import { type AgentLog, createLog } from '../adapters/log/log.ts';
 import { createPeers } from '../adapters/peers/http-peers.ts';
 import { createPostgres } from '../adapters/postgres/adapter.ts';
 import { createWatchdog } from '../adapters/watchdog/device.ts';
-import { startRestServer } from '../api/server.ts';
+import { type RestServer, startRestServer } from '../api/server.ts';
 import { validateDynamicPatch } from '../config/dynamic.ts';
 import { type LoadResult, loadLocal } from '../config/load.ts';
 import { formatProblem } from '../config/problems.ts';
@@ -67,25 +67,14 @@ async function runAgent(path: string | null, loaded: LoadResult, env: NodeJS.Pro
   const parts = await createParts(path, loaded, env, log);
   const agent = new Agent(parts);
   stopOnBugs(log);
+  let rest: RestServer | null = null;
   try {
     await refuseDuplicate(parts);
-    const rest = await startRestServer({
-      desk: deskOf(agent),
-      settings: loaded.local.restapi,
-      log,
-      clock: parts.clock,
-      peers: parts.peers,
-      validateConfig: (raw) => validateDynamicPatch(raw),
-    });
-    agent.onReload(() => {
-      void rest.reconfigure(parts.settings.local().restapi);
-      log.reconfigure(parts.settings.local().log);
-    });
+    rest = await serveRest(agent, log);
     process.on('SIGTERM', () => agent.shutdown());
     process.on('SIGINT', () => agent.shutdown());
     process.on('SIGHUP', () => agent.reload());
     const code = await agent.run();
-    await rest.close();
     // A guard that still has a deadline is not sent away: PostgreSQL may be running without anybody to renew the lease.
     await parts.guard.close({ end: code === 0 });
     return code;
@@ -95,10 +84,28 @@ async function runAgent(path: string | null, loaded: LoadResult, env: NodeJS.Pro
     await parts.guard.close({ end: false }).catch(() => undefined);
     return 1;
   } finally {
+    await rest?.close();
     parts.peers.close();
     parts.dcs.close();
     await parts.pg.close();
   }
+}
+
+async function serveRest(agent: Agent, log: AgentLog): Promise<RestServer> {
+  const { clock, peers, settings } = agent.parts;
+  const rest = await startRestServer({
+    desk: deskOf(agent),
+    settings: settings.local().restapi,
+    log,
+    clock,
+    peers,
+    validateConfig: (raw) => validateDynamicPatch(raw),
+  });
+  agent.onReload(() => {
+    void rest.reconfigure(settings.local().restapi);
+    log.reconfigure(settings.local().log);
+  });
+  return rest;
 }
 
 async function createParts(path: string | null, loaded: LoadResult, env: NodeJS.ProcessEnv, log: AgentLog): Promise<Parts> {

@@ -31,6 +31,8 @@ class FileAndDcs implements SettingsSource {
   #seenRevision: string | null = null;
   #settings: Settings;
   #savedText = '';
+  /** Problems of the dynamic configuration already logged: each is told once, and again after it was mended and came back. */
+  #told: readonly string[] = [];
 
   constructor(options: SourceOptions) {
     this.#options = options;
@@ -82,13 +84,19 @@ class FileAndDcs implements SettingsSource {
   save(): void {
     const text = JSON.stringify(this.#dynamicRaw);
     if (text === this.#savedText) return;
-    if (writeDynamicCache(this.#settings.postgresql.dataDir, this.#dynamicRaw)) this.#savedText = text;
-    else this.#options.log.warning('patroni.dynamic.json could not be written beside the data');
+    try {
+      writeDynamicCache(this.#settings.postgresql.dataDir, this.#dynamicRaw);
+      this.#savedText = text;
+    } catch (error) {
+      this.#options.log.warning(ensureError(error).message);
+    }
   }
 
   #resolve(): Settings {
     const { dynamic, problems } = resolveDynamic(this.#dynamicRaw);
-    for (const problem of problems) this.#options.log.warning(formatProblem(problem));
+    const told = problems.map(formatProblem);
+    for (const text of told) if (!this.#told.includes(text)) this.#options.log.warning(text);
+    this.#told = told;
     return resolveSettings(this.#loaded.local, this.#loaded.raw, dynamic);
   }
 }

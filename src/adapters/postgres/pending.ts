@@ -3,6 +3,7 @@
  * which only the agent can compare with what is wanted now.
  */
 
+import { RECOVERY_GUCS } from '../../core/guc.ts';
 import { commandLineArguments } from '../../core/server-config.ts';
 import type { Settings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -13,8 +14,8 @@ export type PendingRestart = Readonly<Record<string, { old_value: string; new_va
 /** Nobody tells the agent of an ALTER SYSTEM without a reload; with one, conf_load_time changes at once. */
 const REREAD_AFTER_MS = 60_000;
 
-/** Recovery settings change without a restart of ours being wanted; hot_standby is the agent's own affair. */
-const NEVER_PENDING = new Set(['hot_standby', 'primary_conninfo', 'primary_slot_name', 'restore_command', 'recovery_target_timeline']);
+/** Recovery settings mean nothing to a server that is not recovering; hot_standby is the agent's own affair. */
+const NEVER_PENDING: ReadonlySet<string> = new Set([...RECOVERY_GUCS, 'hot_standby']);
 
 const PENDING_QUERY = `
 SELECT s.name, current_setting(s.name) AS running,

@@ -1,4 +1,5 @@
 /** SIGTERM: hand over and leave. */
+import { jobLabel } from '../effects.ts';
 import type { Rule } from './table.ts';
 import { nothing } from './table.ts';
 
@@ -54,7 +55,7 @@ export const jobRules: readonly Rule[] = [
     id: 'job.running',
     situation: 'a job is running',
     when: (c) => c.o.job !== null,
-    ask: () => nothing,
+    ask: (c) => (c.o.job === null ? nothing : { because: `${jobLabel(c.o.job.job)} in progress` }),
     because: 'a job is in progress',
   },
 ];
