@@ -1,0 +1,59 @@
+import { describe, expect, it } from 'vitest';
+import { EndpointPool, normaliseEndpoint } from './endpoints.ts';
+
+const [A, B, C] = ['http://a:2379', 'http://b:2379', 'http://c:2379'] as const;
+
+describe('normaliseEndpoint', () => {
+  it.each([
+    ['http://a:2379/', 'http://a:2379'],
+    ['a:2379', 'http://a:2379'],
+    ['https://A', 'https://a:2379'],
+    ['https://a:443', 'https://a:443'],
+    ['http://a:80/x', 'http://a:80'],
+    ['http://user:secret@a:2379', 'http://a:2379'],
+    ['http://[::1]:2379', 'http://[::1]:2379'],
+  ])('%s is %s', (text, endpoint) => expect(normaliseEndpoint(text)).toBe(endpoint));
+
+  it.each(['', 'unix://a', 'http://', 'http://a:b'])("'%s' is none", (text) => expect(() => normaliseEndpoint(text)).toThrow(TypeError));
+});
+
+describe('EndpointPool', () => {
+  it('starts with the one that last answered and ends with the one that last failed', () => {
+    const pool = new EndpointPool([A, B, C, 'http://a:2379/']);
+    expect(pool.list()).toEqual([A, B, C]);
+    pool.failed(A);
+    expect(pool.list()).toEqual([B, C, A]);
+    pool.answered(C, 10);
+    expect(pool.list()).toEqual([C, B, A]);
+    pool.answered(C, 5);
+    expect(pool.answeredAt(C)).toBe(10);
+    expect(pool.answeredAt(A)).toBeNull();
+  });
+
+  it('adds what is discovered behind the rest, and forgets what is gone, but never everything', () => {
+    const pool = new EndpointPool([A]);
+    pool.add([B, 'not a url at all', C]);
+    expect(pool.list()).toEqual([A, B, C]);
+    pool.retain([A, C]);
+    expect(pool.list()).toEqual([A, C]);
+    pool.retain(['http://elsewhere:1']);
+    expect(pool.list()).toEqual([A, C]);
+  });
+
+  it('ignores answers and failures of endpoints it has forgotten', () => {
+    const pool = new EndpointPool([A]);
+    pool.answered(B, 1);
+    pool.failed(B);
+    expect(pool.list()).toEqual([A]);
+  });
+
+  it('tells of failures until told to stop', () => {
+    const pool = new EndpointPool([A, B]);
+    const heard: string[] = [];
+    const stop = pool.onSuspicion((endpoint) => heard.push(endpoint));
+    pool.failed(B);
+    stop();
+    pool.failed(A);
+    expect(heard).toEqual([B]);
+  });
+});
