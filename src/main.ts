@@ -25,6 +25,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'run the agent of one PostgreSQL: regent agent FILE',
     load: async () => (await import('./agent/main.ts')).agentMain,
   },
+  router: {
+    summary: 'keep HAProxy pointed at the primary: regent router FILE',
+    load: async () => (await import('./router/main.ts')).routerMain,
+  },
   'check-config': {
     summary: 'tell all that is wrong with a configuration file',
     load: async () => {

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RegentError } from '../support/errors.ts';
 import { lastLines } from '../support/exec.ts';
-import { findLeader, haproxyPools, healthyEtcd, nodeState } from './observe.ts';
+import { findLeader, haproxyPools, healthyEtcd, viewNode } from './observe.ts';
 import type { DemoPlan } from './plan.ts';
 import type { Progress } from './progress.ts';
 import type { DemoState } from './state.ts';
@@ -42,7 +42,7 @@ function steps(plan: DemoPlan): Step[] {
   let leader: string | null = null;
   let late: readonly string[] = nodeNames;
   const describeNodes = async (): Promise<ReadonlyArray<readonly [name: string, state: string]>> =>
-    Promise.all(plan.nodes.map(async (node) => [node.name, (await nodeState(node)) ?? 'starting'] as const));
+    Promise.all(plan.nodes.map(async (node) => [node.name, (await viewNode(node))?.state ?? 'starting'] as const));
   const inWords = (states: ReadonlyArray<readonly [string, string]>) => states.map(([name, state]) => `${name} ${state}`).join(' · ');
   return [
     {

@@ -46,7 +46,7 @@ export async function stopEverything(plan: DemoPlan): Promise<boolean> {
   await endInOrder(of(['agent']), 15_000);
   let killed = 0;
   for (const node of plan.nodes) killed += await killNode(marksOf(node, null));
-  await endInOrder(of(['etcd']), 3000);
+  for (const member of of(['etcd'])) await endInOrder([member], 3000);
   if (left.length + killed > 0) await writeState(plan.directory, EMPTY_STATE);
   return left.length + killed > 0;
 }

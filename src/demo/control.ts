@@ -1,7 +1,7 @@
 /** The supervisor's Unix socket: one JSON line asks, one JSON line answers. Whoever may open the socket (its owner, root) may ask. */
 import { rm } from 'node:fs/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
 import type { DemoState } from './state.ts';
 

@@ -93,7 +93,7 @@ async function up(options: UpOptions): Promise<number> {
     basePort: options.basePort ?? DEFAULT_BASE_PORT,
     ...splitOverrides(options.config === undefined ? {} : await readOverrides(options.config)),
   };
-  const terms: InstallTerms = {
+  const installTerms: InstallTerms = {
     consent: options.yes === true,
     isRoot: isRoot(),
     terminal: { interactive: process.stdin.isTTY === true && process.stdout.isTTY === true, input: process.stdin, output: process.stdout },
@@ -101,12 +101,13 @@ async function up(options: UpOptions): Promise<number> {
   const progress = new Progress({ write, isTerminal: process.stdout.isTTY === true, columns: () => process.stdout.columns ?? 80 });
   progress.begin('checks');
   progress.waitingFor('programs, ports, directory');
-  const prepared = await prepareDemo(settings, given, terms).finally(() => progress.end());
+  const prepared = await prepareDemo(settings, given, installTerms).finally(() => progress.end());
   const { programs, plan } = prepared;
   write(
     `PostgreSQL ${programs.postgresVersion}, etcd ${programs.etcd.version}, HAProxy ${programs.haproxy.version}; ${prepared.isNew ? 'new' : 'back'} in ${plan.directory}\n`,
   );
-  return options.detach ? runDetached(prepared, progress, write) : runForeground(prepared, progress, write);
+  const terms = { progress, write, directoryOption: options.dir === undefined ? '' : `--dir ${options.dir}` };
+  return options.detach ? runDetached(prepared, terms) : runForeground(prepared, terms);
 }
 
 async function planOf(options: { readonly dir?: string }) {

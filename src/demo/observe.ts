@@ -47,12 +47,31 @@ export async function findLeader(plan: DemoPlan): Promise<string | null> {
   return plan.nodes.find((_, index) => answers[index]?.status === 200)?.name ?? null;
 }
 
-/** A member's own word: `creating replica`, `running`, `streaming` …; null while its REST API is not there. */
-export async function nodeState(node: NodePlan): Promise<string | null> {
-  const answer = await httpGet(node.restPort, '/patroni');
-  const body = jsonOf(answer?.body);
+/** A member's own word about itself. */
+export interface NodeView {
+  /** `creating replica`, `running`, `streaming` … */
+  readonly state: string;
+  readonly isLeader: boolean;
+  readonly timeline: number | null;
+}
+
+const LEADER_ROLES = ['primary', 'master', 'standby_leader'];
+
+export function parseNode(text: string): NodeView {
+  const body = jsonOf(text);
+  const { role, timeline } = body;
   const state = body['replication_state'] ?? body['state'];
-  return answer === null ? null : typeof state === 'string' ? state : 'starting';
+  return {
+    state: typeof state === 'string' ? state : 'starting',
+    isLeader: typeof role === 'string' && LEADER_ROLES.includes(role) && body['state'] === 'running',
+    timeline: typeof timeline === 'number' ? timeline : null,
+  };
+}
+
+/** null while its REST API is not there. */
+export async function viewNode(node: NodePlan): Promise<NodeView | null> {
+  const answer = await httpGet(node.restPort, '/patroni');
+  return answer === null ? null : parseNode(answer.body);
 }
 
 /** One command to HAProxy's runtime API; '' when it does not answer. */

@@ -5,8 +5,10 @@ import type { Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureError, RegentError } from '../support/errors.ts';
 import { awaitHealthy } from './await-healthy.ts';
+import { Chronicle } from './chronicle.ts';
 import { ask, stopEverything } from './client.ts';
 import { type ControlReply, type ControlRequest, listenForControl } from './control.ts';
+import { findLeader } from './observe.ts';
 import { type DemoPlan, planDemo } from './plan.ts';
 import type { Prepared } from './prepare.ts';
 import { runningEntry } from './program.ts';
@@ -63,6 +65,10 @@ async function reign(prepared: Pick<Prepared, 'plan' | 'marker' | 'entry'>, repo
   return { supervisor, over, end };
 }
 
+function command(words: string, directoryOption: string): string {
+  return `./regent demo ${words}${directoryOption === '' ? '' : ` ${directoryOption}`}`;
+}
+
 /** Ctrl-C once: stop in order. Twice: stop at once. */
 function onSignals(first: () => void, second: () => void): void {
   let count = 0;
@@ -75,17 +81,29 @@ function onSignals(first: () => void, second: () => void): void {
   }
 }
 
-async function tellReady(prepared: Prepared, progress: Progress, write: (text: string) => void): Promise<void> {
-  write(`\n${await memberTable(prepared.plan, prepared.entry)}\n`);
-  write(`${welcome(prepared.plan, prepared.marker.stats, formatSeconds(progress.elapsedMs()))}\n`);
+/** What the command line adds to what was prepared. */
+export interface RunTerms {
+  readonly progress: Progress;
+  readonly write: (text: string) => void;
+  /** See ReadyDemo. */
+  readonly directoryOption: string;
 }
 
-export async function runForeground(prepared: Prepared, progress: Progress, write: (text: string) => void): Promise<number> {
+async function tellReady(prepared: Prepared, { progress, write, directoryOption }: RunTerms): Promise<void> {
+  const took = formatSeconds(progress.elapsedMs());
+  const [table, leader] = await Promise.all([memberTable(prepared.plan, prepared.entry), findLeader(prepared.plan)]);
+  write(`\n${table}\n${welcome({ plan: prepared.plan, stats: prepared.marker.stats, leader, directoryOption, took })}\n`);
+}
+
+export async function runForeground(prepared: Prepared, terms: RunTerms): Promise<number> {
+  const { progress, write, directoryOption } = terms;
   const { supervisor, over, end } = await reign(prepared, (text) => progress.note(text));
+  const chronicle = new Chronicle(prepared.plan, write);
   let cancelled = false;
   onSignals(
     () => {
       cancelled = true;
+      chronicle.stop();
       progress.end();
       write('\nstopping ... (once more: at once)\n');
       void end();
@@ -100,14 +118,16 @@ export async function runForeground(prepared: Prepared, progress: Progress, writ
       isCancelled: () => cancelled,
     });
     if (healthy && !cancelled) {
-      await tellReady(prepared, progress, write);
-      write('Ctrl-C stops everything. The data stays: ./regent demo brings it back, ./regent demo down removes it.\n');
+      await tellReady(prepared, terms);
+      write(`Ctrl-C stops everything; the data stays, until: ${command('down', directoryOption)}\n\n`);
+      chronicle.start();
     }
   } catch (error) {
     await end();
     throw error;
   }
   await over;
+  chronicle.stop();
   write('everything has stopped\n');
   return 0;
 }
@@ -147,7 +167,8 @@ async function supervisorAnswers(plan: DemoPlan, hasEnded: () => string | null):
   }
 }
 
-export async function runDetached(prepared: Prepared, progress: Progress, write: (text: string) => void): Promise<number> {
+export async function runDetached(prepared: Prepared, terms: RunTerms): Promise<number> {
+  const { progress, write, directoryOption } = terms;
   const { plan, entry } = prepared;
   const log = openSync(plan.supervisorLog, 'a', 0o600);
   const child = spawn(process.execPath, [entry, 'demo', 'supervise', '--dir', plan.directory], {
@@ -189,7 +210,7 @@ export async function runDetached(prepared: Prepared, progress: Progress, write:
     throw error;
   }
   child.unref();
-  await tellReady(prepared, progress, write);
-  write('It runs in the background. Stop it with: ./regent demo stop; remove it with: ./regent demo down\n');
+  await tellReady(prepared, terms);
+  write(`It runs in the background. Stop it: ${command('stop', directoryOption)}   Remove it: ${command('down', directoryOption)}\n`);
   return 0;
 }

@@ -6,7 +6,7 @@
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { JsonObject } from '../core/json.ts';
 import { codeOf, RegentError } from '../support/errors.ts';
 import { readIfThere, writePrivately } from './files.ts';

@@ -128,7 +128,8 @@ export class Supervisor {
     await this.endAll(running(['agent']).filter((entry) => entry.spec.name !== leader));
     await this.endAll(running(['agent']));
     for (const node of this.plan.nodes) await killNode(marksOf(node, null));
-    await this.endAll(running(['etcd']));
+    // One by one: a leader whose peers are leaving with it waits seconds for one to hand over to.
+    for (const entry of running(['etcd'])) await this.endAll([entry]);
     await this.save();
   }
 

@@ -35,27 +35,46 @@ export function addresses(plan: DemoPlan, stats: { readonly username: string; re
   ].join('\n');
 }
 
-export function welcome(plan: DemoPlan, stats: { readonly username: string; readonly password: string }, took: string): string {
-  const second = plan.nodes[1]?.name;
+/** What `welcome` needs to know. */
+export interface ReadyDemo {
+  readonly plan: DemoPlan;
+  readonly stats: { readonly username: string; readonly password: string };
+  readonly leader: string | null;
+  /** `--dir D`, where the directory is not the one that is looked in anyway; else ''. */
+  readonly directoryOption: string;
+  readonly took: string;
+}
+
+/** Commands worth a try, each with what it shows. */
+export function suggestions({ plan, leader, directoryOption }: ReadyDemo): ReadonlyArray<readonly [command: string, shows: string]> {
   const ctl = `./regentctl -c ${plan.ctlFile}`;
-  const table: ReadonlyArray<readonly [string, string]> = [
+  const primary = leader ?? plan.nodes[0]!.name;
+  const replica = plan.nodes.find((node) => node.name !== primary)?.name;
+  const demo = (words: string) => `./regent demo ${words}${directoryOption === '' ? '' : ` ${directoryOption}`}`;
+  return [
     [`${ctl} list`, 'who is what'],
-    ...(second === undefined ? [] : ([[`${ctl} switchover --candidate ${second} --force`, 'hand over in order']] as const)),
-    [`./regent demo kill ${plan.nodes[0]!.name}`, 'kill -9 of a whole node; watch the list heal'],
-    [`./regent demo start ${plan.nodes[0]!.name}`, 'bring it back: it rejoins as a replica'],
-    [`./regent demo logs ${plan.nodes[0]!.name}`, 'what it did, and why'],
-    ['./regent demo status', 'every process, and these lines again'],
+    ...(replica === undefined ? [] : ([[`${ctl} switchover --candidate ${replica} --force`, 'hand over in order']] as const)),
+    [demo(`kill ${primary}`), 'kill -9 of a whole node; then list again'],
+    [demo(`start ${primary}`), 'bring it back: it rejoins as a replica'],
+    [demo(`logs ${primary}`), 'what it did, and why'],
+    [demo('status'), 'every process, and the addresses again'],
   ];
+}
+
+export function welcome(ready: ReadyDemo): string {
+  const { plan, stats, took } = ready;
+  const table = suggestions(ready);
   const width = Math.max(...table.map(([command]) => command.length));
   return [
-    bold(`Ready in ${took}: ${plan.nodes.length} PostgreSQL, ${plan.etcd.length} etcd and HAProxy, all on loopback, in ${plan.directory}.`),
+    '',
+    bold(`Ready in ${took}: ${plan.nodes.length} PostgreSQL, ${plan.etcd.length} etcd and HAProxy, all on loopback, in ${plan.directory}`),
     '',
     addresses(plan, stats),
     '',
     `  ${bold(psqlLine(plan.haproxy.writePort))}`,
     '',
     'What to try next:',
-    ...table.map(([command, what]) => `  ${command.padEnd(width)}   ${what}`),
+    ...table.map(([command, shows]) => `  ${command.padEnd(width)}   ${shows}`),
     '',
   ].join('\n');
 }

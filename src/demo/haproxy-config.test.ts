@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import { haproxyConfig } from './haproxy-config.ts';
+
+const description = {
+  bindAddress: '127.0.0.1',
+  writePort: 5000,
+  readPort: 5001,
+  statsPort: 7000,
+  stats: { username: 'admin', password: 'admin' },
+  runtimeSocket: '/run dir/haproxy.sock',
+  members: [
+    { name: 'patroni1', host: '127.0.0.1', postgresPort: 5433, restPort: 8008 },
+    { name: 'patroni2', host: '127.0.0.1', postgresPort: 5434, restPort: 8009 },
+  ],
+};
+
+function section(text: string, name: string): string {
+  const start = text.indexOf(`\n${name}\n`);
+  return text.slice(start, text.indexOf('\n\n', start + 1));
+}
+
+describe('haproxyConfig', () => {
+  const text = haproxyConfig(description);
+
+  it('sends writes to the primary alone and cuts its sessions when it is gone', () => {
+    const primary = section(text, 'backend postgres_primary');
+    expect(primary).toContain('option httpchk OPTIONS /primary');
+    expect(primary).toContain('on-marked-down shutdown-sessions');
+    expect(primary).toContain('server patroni2 127.0.0.1:5434 check port 8009');
+  });
+
+  it('sends reads to every healthy node, whose sessions end by themselves', () => {
+    const replicas = section(text, 'backend postgres_replicas');
+    expect(replicas).toContain('option httpchk OPTIONS /read-only');
+    expect(replicas).toContain('balance roundrobin');
+    expect(replicas).not.toContain('shutdown-sessions');
+    expect(replicas.match(/^ {4}server /gm)).toHaveLength(2);
+  });
+
+  it('keeps the tutorial’s timings', () => {
+    expect(text).toMatch(/default-server inter 3s .*fall 3 rise 2/);
+  });
+
+  it('writes no word that would change the meaning of a line', () => {
+    const inject = (overlay: Partial<typeof description>) => () => haproxyConfig({ ...description, ...overlay });
+    expect(inject({ stats: { username: 'a', password: 'b c' } })).toThrow(/statistics password/);
+    expect(inject({ stats: { username: 'a\nstats admin if TRUE', password: 'b' } })).toThrow(/statistics user/);
+    expect(inject({ members: [{ ...description.members[0]!, name: 'x backup' }] })).toThrow(/name of a member/);
+    expect(text).toContain('stats socket /run\\ dir/haproxy.sock');
+  });
+
+  it('never repeats a refused password', () => {
+    expect(() => haproxyConfig({ ...description, stats: { username: 'a', password: 'se cret' } })).not.toThrow(/se cret/);
+  });
+});
