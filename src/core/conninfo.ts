@@ -46,7 +46,7 @@ const CREDENTIAL_KEYWORDS = [
 ];
 
 function escapeValue(value: string): string {
-  return value === '' ? "''" : value.replace(/[\\'\s]/g, '\\$&');
+  return value === '' ? "''" : value.replace(/[\\' \t\n\v\f\r]/g, '\\$&');
 }
 
 /** Known keywords first, in a fixed order, then the others by name. */
@@ -60,11 +60,11 @@ export function formatConninfo(pairs: ConninfoPairs): string {
 /** Reads the keyword/value form as libpq does; null when libpq would refuse it, and for URIs. Of a keyword given twice the last counts. */
 export function parseConninfo(text: string): ConninfoPairs | null {
   const pairs: Record<string, string> = {};
-  const keyword = /\s*([^\s=]+)\s*=\s*/y;
-  const bare = /(?:\\[\s\S]|[^\s\\])*\\?/y;
+  const keyword = /[ \t\n\v\f\r]*([^ \t\n\v\f\r=]+)[ \t\n\v\f\r]*=[ \t\n\v\f\r]*/y;
+  const bare = /(?:\\[\s\S]|[^ \t\n\v\f\r\\])*\\?/y;
   const quoted = /'((?:\\[\s\S]|[^'\\])*)'/y;
   let at = 0;
-  while (/\S/.test(text.slice(at))) {
+  while (/[^ \t\n\v\f\r]/.test(text.slice(at))) {
     keyword.lastIndex = at;
     const name = keyword.exec(text)?.[1];
     if (name === undefined) return null;

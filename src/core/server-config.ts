@@ -13,7 +13,6 @@ import {
   isControlled,
   isWritableName,
   normaliseGucs,
-  parseBoolean,
   RECOVERY_GUCS,
   RECOVERY_TARGETS,
 } from './guc.ts';
@@ -258,12 +257,4 @@ export function programConninfo(pairs: Readonly<Record<string, string>>): {
 /** Whether a changed recovery setting waits for a restart: on 13 restore_command alone; from 14 on all are reloadable. */
 export function needsRestartFor(changed: readonly string[], major: number): boolean {
   return major < 14 && changed.includes('restore_command');
-}
-
-/** Ends a PITR at its target as a primary: the default, where the server does not stop or pause there. */
-export function promotesAtTarget(recovery: Gucs): boolean {
-  const given = normaliseGucs(recovery);
-  const action = given['recovery_target_action'];
-  if (action !== undefined) return action.toLowerCase() === 'promote';
-  return parseBoolean(given['pause_at_recovery_target'] ?? 'off') === false;
 }

@@ -55,8 +55,10 @@ export async function clone(deps: Deps, source: Source | null, options: CloneOpt
 }
 
 async function refuseUnlessOurs(dataDir: string): Promise<void> {
-  const { state, incompleteWork } = await inspectDataDir(dataDir);
-  if (state === 'missing' || (state === 'incomplete' && incompleteWork !== 'rewind')) return;
+  const { state, incompleteWork, major } = await inspectDataDir(dataDir);
+  if (state === 'missing') return;
+  // Without PG_VERSION its removal had begun: whoever removes has been told that it is not needed.
+  if (state === 'incomplete' && (incompleteWork !== 'rewind' || major === null)) return;
   const what = incompleteWork === 'rewind' ? 'was being rewound and may hold commits nobody else has' : `is ${state}`;
   throw new RegentError('CLONE_REFUSED', `${dataDir} ${what}: it is not overwritten`, {
     mend: 'reinitialize the member (regentctl reinit), or move the directory away',
