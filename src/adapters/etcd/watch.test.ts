@@ -187,7 +187,9 @@ describe('PrefixWatch', () => {
   it('asks at once when another call to the member failed', async () => {
     const [frozen, good] = [await watched(() => {}), await watched()];
     const { heard, gateway } = start([frozen, good]);
+    gateway.pool.answered(frozen.endpoint, performance.now());
     await vi.waitFor(() => expect(heard).toEqual([null]), WAIT);
+    expect(frozen.seen.map(({ path }) => path)).toEqual(['/watch']);
     gateway.pool.failed(frozen.endpoint);
     await vi.waitFor(() => expect(good.streams).toHaveLength(1), WAIT);
   });
