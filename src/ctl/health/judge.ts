@@ -31,6 +31,7 @@ function judgeCluster(report: HealthReport): Problem[] {
   if (report.leader === null) problems.push(critical('the cluster has no leader'));
   else if (!leader) problems.push(critical(`the leader ${report.leader} is not among the members`));
   else if (leader.role === 'leader' && leader.state !== 'running') problems.push(critical(`the leader ${leader.name} is ${leader.state}`));
+  if (report.members.every((member) => member.unreachable !== null)) problems.push(critical('no member answers'));
   if (report.paused) problems.push(warning('maintenance mode is on: nothing fails over by itself'));
   const replicas = report.members.filter((member) => member !== leader);
   if (report.members.length > 1 && !replicas.some(replicates))

@@ -1,0 +1,212 @@
+/** reload, restart, reinit, flush, pause, resume, version: what is asked of whom, and what is said about it. */
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { amend, ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../../test/fixtures/ctl.ts';
+
+let members: FakeMembers;
+let etcd: MemoryEtcd;
+
+beforeAll(async () => {
+  members = await startMembers(['patroni1', 'patroni2', 'patroni3']);
+});
+afterAll(() => members.stop());
+beforeEach(() => {
+  members.asked.length = 0;
+  members.answer(() => 'restarted successfully');
+  etcd = tutorialCluster('demo', members.urlOf);
+});
+
+const asked = () => members.asked.map(({ member, what, body }) => [member, what, body].filter((part) => part !== '').join(' '));
+/** Without the table that comes first. */
+const told = (out: string) => out.slice(out.lastIndexOf('-+\n') + 3);
+
+test('reload: the default is every member, after a question', async () => {
+  members.answer(({ member }) => (member === 'patroni2' ? 'nothing changed' : { status: 202, text: 'reload scheduled' }));
+  const { code, out } = await ctl(['reload', 'demo'], { etcd, input: 'y\n' });
+  expect(code).toBe(0);
+  expect(told(out)).toBe(
+    'Are you sure you want to reload members patroni1, patroni2, patroni3? [y/N]: ' +
+      'Reload request received for member patroni1 and will be processed within 10 seconds\n' +
+      'No changes to apply on member patroni2\n' +
+      'Reload request received for member patroni3 and will be processed within 10 seconds\n',
+  );
+  expect(await ctl(['reload', 'demo'], { etcd, input: '\n' })).toMatchObject({ code: 1, err: 'Error: Aborted reload\n' });
+});
+
+test('the cluster may be left out, and its members named all the same', async () => {
+  await ctl(['reload', 'patroni2', 'patroni3', '--force'], { etcd });
+  await ctl(['reload', 'demo', 'patroni1', '--force'], { etcd });
+  await ctl(['reload', '--force', '--role', 'replica'], { etcd });
+  expect(asked()).toEqual(['patroni2', 'patroni3', 'patroni1', 'patroni2', 'patroni3'].map((name) => `${name} POST /reload`));
+});
+
+test('names that are not there', async () => {
+  expect((await ctl(['reload', 'demo', 'patroni9', '--force'], { etcd })).err).toBe("Error: No 'any' among provided members\n");
+  expect((await ctl(['reinit', 'demo', 'patroni1', '--force'], { etcd })).err).toBe('Error: No replica among provided members\n');
+  expect((await ctl(['reload', 'nowhere', '--force'], { etcd })).err).toBe("Error: nowhere cluster doesn't have any members\n");
+  expect((await ctl(['reinit', 'demo'], { etcd, input: 'patroni9\n' })).err).toBe('Error: patroni9 is not a member of cluster\n');
+});
+
+test('one member that does not answer does not keep the others from being asked', async () => {
+  amend(etcd, 'demo', 'patroni1', { api_url: 'http://127.0.0.1:1/patroni' });
+  amend(etcd, 'demo', 'patroni2', { api_url: '' });
+  const { code, out, err } = await ctl(['restart', 'demo', '--force'], { etcd });
+  expect([code, err]).toEqual([1, '']);
+  expect(told(out)).toMatch(
+    /^Failed: restart for member patroni1, member patroni1 does not answer on http:\/\/127\.0\.0\.1:1: .*\nFailed: restart for member patroni2, member patroni2 publishes no usable REST address \(api_url\)\nSuccess: restart on member patroni3\n$/,
+  );
+});
+
+test('restart: every answer has its line', async () => {
+  members.answer(({ member }) =>
+    member === 'patroni1' ? { status: 503, text: 'restart failed' } : member === 'patroni2' ? { status: 409, text: '' } : 'ok',
+  );
+  const { code, out } = await ctl(['restart', 'demo'], { etcd, input: '\ny\n\n' });
+  expect(code).toBe(0);
+  expect(told(out).replace(/e\.g\. \d{4}-\d\d-\d\dT\d\d:\d\d/, 'e.g. TIME')).toBe(
+    'When should the restart take place (e.g. TIME)  [now]: ' +
+      'Are you sure you want to restart members patroni1, patroni2, patroni3? [y/N]: ' +
+      'Restart if the PostgreSQL version is less than provided (e.g. 9.5.2)  []: ' +
+      'Failed: restart for member patroni1, status code=503, (restart failed)\n' +
+      'Failed: another restart is already scheduled on member patroni2\n' +
+      'Success: restart on member patroni3\n',
+  );
+});
+
+test('restart: conditions travel in the body', async () => {
+  amend(etcd, 'demo', 'patroni3', { pending_restart: true });
+  await ctl(['restart', 'demo', '--pending', '--pg-version', '15.4', '--timeout', '1min', '--force'], { etcd });
+  expect(asked()).toEqual(['patroni3 POST /restart {"restart_pending": true, "postgres_version": "15.4", "timeout": "1min"}']);
+});
+
+test('restart: --any picks one', async () => {
+  await ctl(['restart', 'demo', '--any', '--force'], { etcd });
+  expect(asked()).toEqual(['patroni3 POST /restart {}']);
+});
+
+test('restart: a schedule replaces an older one only by force', async () => {
+  amend(etcd, 'demo', 'patroni2', { scheduled_restart: { schedule: '2029-01-01T00:00:00+00:00' } });
+  members.answer(({ what }) => (what.startsWith('DELETE') ? 'scheduled restart deleted' : { status: 202, text: 'Restart scheduled' }));
+  const { out } = await ctl(['restart', 'demo', 'patroni2', '--scheduled', '2030-01-01T00:00Z', '--force'], { etcd });
+  expect(asked()).toEqual(['patroni2 DELETE /restart', 'patroni2 POST /restart {"schedule": "2030-01-01T00:00:00+00:00"}']);
+  expect(out.endsWith('Success: restart scheduled on member patroni2\n')).toBe(true);
+  const asking = await ctl(['restart', 'demo', 'patroni2', '--scheduled', '2030-01-01T00:00Z'], { etcd, input: 'n\n' });
+  expect(asking.out).toContain('Are you sure you want to schedule restart of members patroni2 at 2030-01-01T00:00:00+00:00? [y/N]: ');
+  expect(asking.err).toBe('Error: Aborted scheduled restart\n');
+});
+
+test.each([
+  [['--pg-version', '15'], 'Invalid PostgreSQL version format: X.Y or X.Y.Z is accepted: 15'],
+  [['--pg-version', 'a.b'], 'Invalid PostgreSQL version: a.b'],
+  [['--scheduled', 'x'], 'Unable to parse scheduled timestamp (x). It should be in an unambiguous format (e.g. ISO 8601)'],
+])('restart %j is refused', async (words, message) => {
+  expect(await ctl(['restart', 'demo', ...words, '--force'], { etcd })).toMatchObject({ code: 1, err: `Error: ${message}\n` });
+  expect(asked()).toEqual([]);
+});
+
+test('restart: no schedule while paused', async () => {
+  etcd.put('demo', 'config', { pause: true });
+  const { err } = await ctl(['restart', 'demo', '--scheduled', '2030-01-01T00:00Z', '--force'], { etcd });
+  expect(err).toBe("Error: Can't schedule restart in the paused state\n");
+});
+
+test('reinit asks for the member, then whether to cancel what is going on, and waits', async () => {
+  let polls = 0;
+  members.answer(({ what, body }) => {
+    if (what === 'GET /patroni') return `{"state": "${++polls < 3 ? 'creating replica' : 'running'}"}`;
+    return body.includes('"force": true') ? 'reinitialize started' : { status: 503, text: 'restart already in progress' };
+  });
+  const { code, out } = await ctl(['reinit', '--wait', '--from-leader'], { etcd, input: 'patroni2\ny\ny\n' });
+  expect(code).toBe(0);
+  expect(told(out)).toBe(
+    'Which member do you want to reinitialize [patroni2, patroni3]? []: ' +
+      'Are you sure you want to reinitialize members patroni2? [y/N]: ' +
+      'Failed: reinitialize for member patroni2, status code=503, (restart already in progress)\n' +
+      'Do you want to cancel it and reinitialize anyway? [y/N]: ' +
+      'Success: reinitialize for member patroni2\n' +
+      'Waiting for reinitialize to complete on: patroni2\n' +
+      'Reinitialize is completed on: patroni2\n',
+  );
+  expect(asked().slice(0, 2)).toEqual([
+    'patroni2 POST /reinitialize {"force": false, "from_leader": true}',
+    'patroni2 POST /reinitialize {"force": true, "from_leader": true}',
+  ]);
+});
+
+test('reinit by force needs a name: nothing is wiped by default', async () => {
+  expect(await ctl(['reinit', 'demo', '--force'], { etcd })).toMatchObject({
+    code: 1,
+    err: 'Error: Name the member to reinitialize: --force does not ask for it\n',
+  });
+});
+
+test('flush restart', async () => {
+  amend(etcd, 'demo', 'patroni2', { scheduled_restart: { schedule: '2030-01-01T00:00:00+00:00' } });
+  const { out } = await ctl(['flush', 'demo', 'patroni2', 'patroni3', 'restart', '--force'], { etcd });
+  expect(told(out)).toBe('Success: flush scheduled restart for member patroni2\nNo scheduled restart for member patroni3\n');
+  expect(asked()).toEqual(['patroni2 DELETE /restart']);
+});
+
+test('flush switchover: the leader, then the others, then etcd itself', async () => {
+  expect((await ctl(['flush', 'demo', 'switchover'], { etcd })).out).toBe('No pending scheduled switchover\n');
+  etcd.put('demo', 'failover', { leader: 'patroni1', scheduled_at: '2030-01-01T00:00:00+00:00' });
+  members.answer(({ member }) => (member === 'patroni1' ? { status: 409, text: 'busy' } : 'scheduled switchover deleted'));
+  const { out } = await ctl(['flush', 'switchover'], { etcd });
+  expect(out).toBe('Failed: member=patroni1, status_code=409, (busy)\nSuccess: scheduled switchover deleted\n');
+  for (const name of ['patroni1', 'patroni2', 'patroni3']) amend(etcd, 'demo', name, { api_url: 'http://127.0.0.1:1/' });
+  const fallback = await ctl(['flush', 'demo', 'switchover'], { etcd });
+  expect(fallback.out).toMatch(/ Could not find any accessible member of cluster demo\n$/);
+  expect(etcd.get('demo', 'failover')).toBe('{}');
+});
+
+test('flush needs to know what', async () => {
+  const { code, err } = await ctl(['flush', 'demo'], { etcd });
+  expect(code).toBe(2);
+  expect(err).toContain("'demo' is not one of 'restart', 'switchover'");
+});
+
+test('pause and resume', async () => {
+  members.answer(({ body }) => body);
+  expect((await ctl(['pause'], { etcd })).out).toBe('Success: cluster management is paused\n');
+  expect(await ctl(['resume'], { etcd })).toMatchObject({ code: 1, err: 'Error: Cluster is not paused\n' });
+  etcd.put('demo', 'config', { pause: true, loop_wait: 2 });
+  expect(await ctl(['pause'], { etcd })).toMatchObject({ code: 1, err: 'Error: Cluster is already paused\n' });
+  expect((await ctl(['resume'], { etcd })).out).toBe('Success: cluster management is resumed\n');
+  expect(asked()).toEqual(['patroni1 PATCH /config {"pause": true}', 'patroni1 PATCH /config {"pause": null}']);
+});
+
+test('pause --wait: until all have seen it, or loop_wait is over', async () => {
+  members.answer(({ body }) => {
+    for (const name of ['patroni1', 'patroni2', 'patroni3']) amend(etcd, 'demo', name, { pause: true });
+    return body;
+  });
+  const seen = await ctl(['pause', '--wait'], { etcd });
+  expect(seen.out).toBe("'pause' request sent, waiting until it is recognized by all nodes\nSuccess: cluster management is paused\n");
+  etcd.put('demo', 'config', { pause: true, loop_wait: 2 });
+  members.answer(({ body }) => body);
+  amend(etcd, 'demo', 'patroni1', { pause: false });
+  const late = await ctl(['resume', '--wait'], { etcd });
+  expect(late.out.split('\n')[1]).toBe("patroni2, patroni3 members didn't recognized pause state after 2 seconds");
+});
+
+test('pause: a refusal, and nobody to ask', async () => {
+  members.answer(() => ({ status: 401, text: 'no auth header received' }));
+  expect((await ctl(['pause'], { etcd })).out).toBe('Failed: pause cluster management status code=401, (no auth header received)\n');
+  for (const name of ['patroni1', 'patroni2', 'patroni3']) amend(etcd, 'demo', name, { api_url: 'http://127.0.0.1:1/' });
+  const { code, err } = await ctl(['pause'], { etcd });
+  expect([code, err.split('\n').at(-2)]).toEqual([1, 'Error: Can not find accessible cluster member']);
+});
+
+test('version of the tool and of the members', async () => {
+  members.answer(({ member }) =>
+    member === 'patroni1'
+      ? '{"server_version": 150004, "patroni": {"version": "4.1.4"}}'
+      : member === 'patroni2'
+        ? '{"patroni": {"version": "3.0.2"}}'
+        : 'hm',
+  );
+  const { out } = await ctl(['version', 'demo'], { etcd });
+  expect(out.split('\n').slice(1, 4)).toEqual(['', 'patroni1: Patroni 4.1.4 PostgreSQL 15.4', 'patroni2: Patroni 3.0.2']);
+  expect(out.split('\n')[4]).toMatch(/^patroni3: failed to get version: not JSON/);
+  expect((await ctl(['version'])).out).toMatch(/^regentctl version \d+\.\d+\.\d+\n$/);
+  expect((await ctl(['version'], { program: 'patronictl' })).out).toMatch(/^patronictl version 4\.1\.4 \(Regent \d+\.\d+\.\d+\)\n$/);
+});

@@ -1,0 +1,150 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { amend, ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../test/fixtures/ctl.ts';
+
+let members: FakeMembers;
+let etcd: MemoryEtcd;
+
+beforeAll(async () => {
+  members = await startMembers(['patroni1', 'patroni2', 'patroni3']);
+});
+afterAll(() => members.stop());
+beforeEach(() => {
+  members.asked.length = 0;
+  members.answer(() => 'Successfully switched over to "patroni2"');
+  etcd = tutorialCluster('demo', members.urlOf);
+});
+
+const lastLine = (text: string) => text.trimEnd().split('\n').at(-1);
+
+test("the tutorial's switchover asks nothing and posts to the leader", async () => {
+  const { code, out, err } = await ctl(['switchover', '--master', 'patroni1', '--candidate', 'patroni2', '--force'], { etcd });
+  expect([code, err]).toEqual([0, '']);
+  expect(members.asked).toEqual([
+    { member: 'patroni1', what: 'POST /switchover', body: '{"leader": "patroni1", "candidate": "patroni2"}', authorization: null },
+  ]);
+  expect(out).toMatch(/^Current cluster topology\n\+ Cluster: demo \(7234567890123456789\) /);
+  expect(out).toMatch(/\n\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{5} Successfully switched over to "patroni2"\n\+ Cluster: demo /);
+});
+
+test.each(['--leader', '--primary', '--master'])('%s names the leader', async (option) => {
+  await ctl(['switchover', option, 'patroni1', '--force'], { etcd });
+  expect(members.asked[0]?.body).toBe('{"leader": "patroni1"}');
+  const wrong = await ctl(['switchover', option, 'patroni2', '--force'], { etcd });
+  expect(wrong).toMatchObject({ code: 1, err: 'Error: Member patroni2 is not the leader of cluster demo\n' });
+});
+
+test('asked for everything, with defaults', async () => {
+  const { code, out } = await ctl(['switchover'], { etcd, input: '\n\n\ny\n' });
+  expect(code).toBe(0);
+  expect(out).toContain('Primary [patroni1]: ');
+  expect(out).toContain("Candidate ['patroni2', 'patroni3'] []: ");
+  expect(out).toMatch(/When should the switchover take place \(e\.g\. \d{4}-\d\d-\d\dT\d\d:\d\d \) {2}\[now\]: /);
+  expect(out).toContain('Are you sure you want to switchover cluster demo, demoting current leader patroni1? [y/N]: ');
+  expect(members.asked.map(({ body }) => body)).toEqual(['{"leader": "patroni1"}']);
+});
+
+test('scheduled', async () => {
+  members.answer(() => ({ status: 202, text: 'Switchover scheduled' }));
+  const { code, out } = await ctl(
+    ['switchover', '--leader', 'patroni1', '--candidate', 'patroni3', '--scheduled', '2030-01-01T12:00+01:00'],
+    {
+      etcd,
+      input: 'maybe\ny\n',
+    },
+  );
+  expect(code).toBe(0);
+  const question =
+    'Are you sure you want to schedule switchover of cluster demo at 2030-01-01T12:00:00+01:00, demoting current leader patroni1? [y/N]: ';
+  expect(out).toContain(`${question}Error: invalid input\n${question}`);
+  expect(members.asked[0]?.body).toBe('{"leader": "patroni1", "candidate": "patroni3", "scheduled_at": "2030-01-01T12:00:00+01:00"}');
+});
+
+test('no, and the end of the input', async () => {
+  expect(await ctl(['switchover'], { etcd, input: '\n\n\nn\n' })).toMatchObject({ code: 1, err: 'Error: Aborting switchover\n' });
+  expect(await ctl(['switchover', '--scheduled', '2030-01-01T00:00Z'], { etcd, input: '\n\n\n' })).toMatchObject({
+    code: 1,
+    err: 'Error: Aborting scheduled switchover\n',
+  });
+  expect(await ctl(['switchover'], { etcd, input: '\n' })).toMatchObject({ code: 1, err: 'Aborted!\n' });
+  expect(members.asked).toEqual([]);
+});
+
+test.each([
+  [['switchover', '--candidate', 'patroni1', '--force'], 'Member patroni1 is already the leader of cluster demo'],
+  [['switchover', '--candidate', 'patroni9', '--force'], 'Member patroni9 does not exist in cluster demo or is tagged as nofailover'],
+  [
+    ['switchover', '--scheduled', 'soon', '--force'],
+    'Unable to parse scheduled timestamp (soon). It should be in an unambiguous format (e.g. ISO 8601)',
+  ],
+  [['failover', '--force'], 'Failover could be performed only to a specific candidate'],
+  [['switchover', 'other', '--force'], 'This cluster has no leader'],
+])('%j is refused', async (words, message) => {
+  expect(await ctl(words, { etcd })).toMatchObject({ code: 1, err: `Error: ${message}\n` });
+  expect(members.asked).toEqual([]);
+});
+
+test('a paused cluster takes no schedule', async () => {
+  etcd.put('demo', 'config', { pause: true });
+  const { err } = await ctl(['switchover', '--scheduled', '2030-01-01T00:00Z', '--force'], { etcd });
+  expect(err).toBe("Error: Can't schedule switchover in the paused state\n");
+});
+
+test('who may not lead is no candidate', async () => {
+  amend(etcd, 'demo', 'patroni2', { tags: { nofailover: true } });
+  amend(etcd, 'demo', 'patroni3', { tags: { failover_priority: 0 } });
+  const { err } = await ctl(['switchover', '--force'], { etcd });
+  expect(err).toBe('Error: No candidates found to switchover to\n');
+});
+
+test('failover names the candidate only', async () => {
+  const { out } = await ctl(['failover'], { etcd, input: 'patroni3\ny\n' });
+  expect(out).toContain('Are you sure you want to failover cluster demo, demoting current leader patroni1? [y/N]: ');
+  expect(members.asked).toMatchObject([{ member: 'patroni1', what: 'POST /failover', body: '{"candidate": "patroni3"}' }]);
+});
+
+test('failover to a node that may lack commits asks once more', async () => {
+  etcd
+    .put('demo', 'config', { synchronous_mode: 'quorum' })
+    .put('demo', 'sync', { leader: 'patroni1', quorum: 1, sync_standby: 'Patroni2' });
+  const refused = await ctl(['failover', '--candidate', 'patroni3'], { etcd, input: 'n\n' });
+  expect(refused.out).toContain('Are you sure you want to failover to the asynchronous node patroni3? [y/N]: ');
+  expect(refused).toMatchObject({ code: 1, err: 'Error: Aborting failover\n' });
+  const synchronous = await ctl(['failover', '--candidate', 'patroni2'], { etcd, input: 'y\n' });
+  expect(synchronous.out).not.toContain('asynchronous');
+});
+
+test('without a leader the candidate itself is asked', async () => {
+  etcd.put('demo', 'leader', 'nobody');
+  await ctl(['failover', '--candidate', 'patroni3', '--force'], { etcd });
+  expect(members.asked).toMatchObject([{ member: 'patroni3', what: 'POST /failover' }]);
+});
+
+test('a refusal is shown, without a table after it', async () => {
+  members.answer(() => ({ status: 412, text: 'leader name does not match' }));
+  const failed = await ctl(['switchover', '--force'], { etcd });
+  expect(failed.code).toBe(0);
+  expect(lastLine(failed.out)).toBe('Switchover failed, details: 412, leader name does not match');
+  members.answer(() => ({ status: 503, text: 'Switchover status unknown after 20 seconds; operation may still be in progress' }));
+  expect(lastLine((await ctl(['switchover', '--force'], { etcd })).out)).toMatch(/^Switchover result unknown, details: 503, /);
+});
+
+test('a member too old for /switchover is asked for /failover', async () => {
+  members.answer(({ what }) => (what === 'POST /switchover' ? { status: 501, text: 'Server does not support this operation' } : 'done'));
+  await ctl(['switchover', '--force'], { etcd });
+  expect(members.asked.map(({ what }) => what)).toEqual(['POST /switchover', 'POST /failover']);
+});
+
+test('when the leader cannot be asked, the wish goes into etcd', async () => {
+  amend(etcd, 'demo', 'patroni1', { api_url: 'http://127.0.0.1:1/patroni' });
+  const { code, out, err } = await ctl(['switchover', '--candidate', 'patroni2', '--scheduled', '2030-01-01T00:00Z', '--force'], { etcd });
+  expect(code).toBe(0);
+  expect(out).toMatch(/\n[-\d]{10} [:.\d]{14} Could not switchover using Patroni api, falling back to DCS\n\+ Cluster/);
+  expect(err).toContain('WARNING - member patroni1 does not answer on http://127.0.0.1:1: ');
+  expect(etcd.get('demo', 'failover')).toBe('{"leader":"patroni1","member":"patroni2","scheduled_at":"2030-01-01T00:00:00+00:00"}');
+});
+
+test('credentials go along', async () => {
+  await ctl(['switchover', '--force'], { etcd, env: { PATRONI_RESTAPI_USERNAME: 'admin', PATRONI_RESTAPI_PASSWORD: 'sécret' } });
+  const expected = `Basic ${Buffer.from('admin:sécret').toString('base64')}`;
+  expect(members.asked[0]?.authorization).toBe(expected);
+});
