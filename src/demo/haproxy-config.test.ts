@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { haproxyConfig } from './haproxy-config.ts';
+import { haproxyConfig, LOG_TO_STDOUT } from './haproxy-config.ts';
 
 const description = {
   bindAddress: '127.0.0.1',
@@ -7,6 +7,7 @@ const description = {
   readPort: 5001,
   statsPort: 7000,
   stats: { username: 'admin', password: 'admin' },
+  log: LOG_TO_STDOUT,
   runtimeSocket: '/run dir/haproxy.sock',
   members: [
     { name: 'patroni1', host: '127.0.0.1', postgresPort: 5433, restPort: 8008 },
@@ -51,5 +52,19 @@ describe('haproxyConfig', () => {
 
   it('never repeats a refused password', () => {
     expect(() => haproxyConfig({ ...description, stats: { username: 'a', password: 'se cret' } })).not.toThrow(/se cret/);
+  });
+
+  it('is what deploy/ shows', async () => {
+    const example = haproxyConfig({
+      ...description,
+      bindAddress: '*',
+      log: '/dev/log local0 notice',
+      runtimeSocket: '/run/haproxy/admin.sock',
+      members: ['patroni1', 'patroni2', 'patroni3'].map((name) => ({ name, host: name, postgresPort: 5432, restPort: 8008 })),
+    });
+    const heading = '# HAProxy 2.4 or newer in front of three members named patroni1 to patroni3; docs/haproxy.md explains each line.\n';
+    await expect(
+      `${heading}# Change the password of the statistics page before anybody else can reach it.\n${example}`,
+    ).toMatchFileSnapshot('../../deploy/haproxy/haproxy.cfg');
   });
 });

@@ -12,6 +12,8 @@ export interface HaproxyDescription {
   readonly readPort: number;
   readonly statsPort: number;
   readonly stats: { readonly username: string; readonly password: string };
+  /** Where changes of the servers are told: HAProxy's `log` line without the word. */
+  readonly log: string;
   /** A Unix socket's path. */
   readonly runtimeSocket: string;
   readonly members: ReadonlyArray<{
@@ -21,6 +23,9 @@ export interface HaproxyDescription {
     readonly restPort: number;
   }>;
 }
+
+/** The foreground's own output, changes of servers and worse. */
+export const LOG_TO_STDOUT = 'stdout format raw daemon notice';
 
 export const PRIMARY_BACKEND = 'postgres_primary';
 export const REPLICA_BACKEND = 'postgres_replicas';
@@ -52,6 +57,7 @@ export function haproxyConfig(description: HaproxyDescription): string {
   const credentials = `${word('the statistics user', stats.username)}:${word('the statistics password', stats.password)}`;
   return `global
     maxconn 1000
+    log ${description.log}
     # regent router speaks through this socket; without it the health checks below decide alone.
     stats socket ${socketPath(description.runtimeSocket)} mode 600 level admin
     stats timeout 60s

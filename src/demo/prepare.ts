@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { codeOf, RegentError } from '../support/errors.ts';
 import { lastLines, runCommand } from '../support/exec.ts';
 import { makePrivateDirectory, writePrivately } from './files.ts';
-import { haproxyConfig } from './haproxy-config.ts';
+import { haproxyConfig, LOG_TO_STDOUT } from './haproxy-config.ts';
 import { become, chooseUnprivileged, type Identity } from './identity.ts';
 import { type InstallTerms, installPackages } from './install.ts';
 import { checkOverrides, ctlFile, nodeFile, routerFile } from './node-config.ts';
@@ -118,7 +118,16 @@ async function writeFiles(plan: DemoPlan, settings: DemoSettings, programs: Prog
   }
   const { writePort, readPort, statsPort, runtimeSocket } = plan.haproxy;
   const members = plan.nodes.map(({ name, postgresPort, restPort }) => ({ name, host: '127.0.0.1', postgresPort, restPort }));
-  const text = haproxyConfig({ bindAddress: '127.0.0.1', writePort, readPort, statsPort, stats: settings.stats, runtimeSocket, members });
+  const text = haproxyConfig({
+    bindAddress: '127.0.0.1',
+    writePort,
+    readPort,
+    statsPort,
+    stats: settings.stats,
+    log: LOG_TO_STDOUT,
+    runtimeSocket,
+    members,
+  });
   await writePrivately(plan.haproxy.configFile, text);
   await writePrivately(plan.router.configFile, routerFile(plan));
   await writePrivately(plan.ctlFile, ctlFile(plan));
