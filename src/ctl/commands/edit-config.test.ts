@@ -1,0 +1,123 @@
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { ctl, type MemoryEtcd, tutorialCluster } from '../../../test/fixtures/ctl.ts';
+
+let directory: string;
+let etcd: MemoryEtcd;
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'regentctl-test-'));
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+beforeEach(() => {
+  etcd = tutorialCluster();
+});
+
+function file(name: string, text: string): string {
+  const path = join(directory, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+const stored = () => JSON.parse(etcd.get('demo', 'config') ?? 'null') as unknown;
+
+test('-s and -p, shown as a diff and confirmed', async () => {
+  const { code, out } = await ctl(['edit-config', '-s', 'ttl=20', '-p', 'max_connections=200', '-p', 'work_mem=8MB'], {
+    etcd,
+    input: 'y\n',
+  });
+  expect(code).toBe(0);
+  expect(out).toBe(`--- 
++++ 
+@@ -1,6 +1,7 @@
+ loop_wait: 10
+ postgresql:
+   parameters:
+-    max_connections: 100
++    max_connections: 200
++    work_mem: 8MB
+ retry_timeout: 10
+-ttl: 30
++ttl: 20
+Apply these changes? [y/N]: Configuration changed
+`);
+  expect(stored()).toEqual({
+    ttl: 20,
+    loop_wait: 10,
+    retry_timeout: 10,
+    postgresql: { parameters: { max_connections: 200, work_mem: '8MB' } },
+  });
+});
+
+test('no leaves everything as it is', async () => {
+  const before = stored();
+  expect(await ctl(['edit-config', '-s', 'ttl=20'], { etcd, input: 'n\n' })).toMatchObject({ code: 0, err: '' });
+  expect(stored()).toEqual(before);
+});
+
+test('nothing to change', async () => {
+  expect((await ctl(['edit-config', '-s', 'ttl=30'], { etcd })).out).toBe('Not changed\n');
+  expect((await ctl(['edit-config', '-q', '-s', 'ttl=30'], { etcd })).out).toBe('');
+});
+
+test('--apply lays a file over, --replace starts anew, -s comes last', async () => {
+  const patch = file('patch.yml', 'ttl: 5\nmaximum_lag_on_failover: 1024\npostgresql:\n  parameters: null\n');
+  await ctl(['edit-config', '--apply', patch, '-s', 'ttl=6', '--force', '-q'], { etcd });
+  expect(stored()).toEqual({ ttl: 6, loop_wait: 10, retry_timeout: 10, maximum_lag_on_failover: 1024, postgresql: {} });
+  await ctl(['edit-config', '--replace', patch, '--force', '-q'], { etcd });
+  expect(stored()).toEqual({ ttl: 5, maximum_lag_on_failover: 1024, postgresql: {} });
+});
+
+test('standard input cannot answer the question as well', async () => {
+  const asked = await ctl(['edit-config', '--apply', '-'], { etcd, input: 'ttl: 5\n' });
+  expect(asked.out.endsWith('Use --force option to apply changes\n')).toBe(true);
+  expect(stored()).toMatchObject({ ttl: 30 });
+  await ctl(['edit-config', '--apply', '-', '--force'], { etcd, input: 'ttl: 5\n' });
+  expect(stored()).toMatchObject({ ttl: 5 });
+});
+
+test('a change by somebody else in between wins', async () => {
+  etcd.beforeWrite = () => etcd.put('demo', 'config', { ttl: 99 });
+  const { code, err } = await ctl(['edit-config', '-s', 'ttl=20', '--force'], { etcd });
+  expect([code, err]).toEqual([1, 'Error: Config modification aborted due to concurrent changes\n']);
+  expect(stored()).toEqual({ ttl: 99 });
+});
+
+test('the editor: EDITOR with arguments, on a file nobody else can read that is gone afterwards', async () => {
+  const trace = join(directory, 'trace');
+  const editor = file('editor.sh', `#!/bin/sh\nstat -c %a "$2" > ${trace}\necho "$2" >> ${trace}\nsed -i "$1" "$2"\n`);
+  chmodSync(editor, 0o755);
+  const { code, out } = await ctl(['edit-config'], { etcd, input: 'y\n', env: { EDITOR: `${editor} s/30/25/` } });
+  expect(code).toBe(0);
+  expect(out).toContain('-ttl: 30\n+ttl: 25\n');
+  expect(stored()).toMatchObject({ ttl: 25 });
+  const [mode, path] = readFileSync(trace, 'utf8').split('\n');
+  expect(mode).toBe('600');
+  expect(path).toMatch(/demo-config\.yaml$/);
+  expect(existsSync(path ?? '')).toBe(false);
+});
+
+test('an editor that fails, or leaves nonsense, changes nothing', async () => {
+  const before = stored();
+  expect((await ctl(['edit-config'], { etcd, env: { EDITOR: 'false' } })).err).toBe('Error: Editor exited with return code 1\n');
+  const nonsense = await ctl(['edit-config'], { etcd, env: { EDITOR: 'echo "a: [" >' } });
+  expect(nonsense.code).toBe(1);
+  expect(nonsense.err).toMatch(/^Error: the edited configuration:\d+:\d+/);
+  const emptied = await ctl(['edit-config'], { etcd, env: { EDITOR: 'truncate -s 0' } });
+  expect(emptied.err).toMatch(/^Error: the edited configuration is empty/);
+  expect((await ctl(['edit-config'], { etcd, env: { PATH: '/nonexistent' } })).err).toMatch(
+    /^Error: EDITOR environment variable is not set/,
+  );
+  expect(stored()).toEqual(before);
+});
+
+test('mistakes', async () => {
+  expect((await ctl(['edit-config', 'other', '-s', 'a=1'], { etcd })).err).toBe(
+    'Error: The config key does not exist in the cluster other\n',
+  );
+  expect((await ctl(['edit-config', '-s', 'ttl'], { etcd })).err).toMatch(/^Error: Invalid parameter setting ttl\n/);
+  expect((await ctl(['edit-config', '--apply', '/nonexistent/x'], { etcd })).err).toMatch(/^Error: cannot read \/nonexistent\/x: ENOENT/);
+  expect((await ctl(['edit-config', '--apply', file('list.yml', '- a\n')], { etcd })).err).toMatch(/list\.yml:1:1.*a list/);
+});

@@ -1,0 +1,232 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { amend, ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../../test/fixtures/ctl.ts';
+import { DcsError } from '../../support/errors.ts';
+import { parseStats } from './haproxy.ts';
+
+const STATS = [
+  '# pxname,svname,qcur,qmax,scur,smax,slim,stot,bin,bout,dreq,dresp,ereq,econ,eresp,wretr,wredis,status,weight,',
+  'stats,FRONTEND,,,1,1,1,1,0,0,0,0,0,,,,,OPEN,,',
+  'postgres_primary,patroni1,0,0,0,0,,0,0,0,,0,,0,0,0,0,UP,1,',
+  'postgres_primary,patroni2,0,0,0,0,,0,0,0,,0,,0,0,0,0,DOWN 1/2,1,',
+  'postgres_primary,BACKEND,0,0,0,0,,0,0,0,,0,,0,0,0,0,UP,1,',
+  'postgres_replicas,patroni1,0,0,0,0,,0,0,0,,0,,0,0,0,0,UP 1/3,1,',
+  'postgres_replicas,patroni2,0,0,0,0,,0,0,0,,0,,0,0,0,0,UP,1,',
+  'postgres_replicas,BACKEND,0,0,0,0,,0,0,0,,0,,0,0,0,0,UP,2,',
+  '',
+].join('\n');
+
+const END = 67109864;
+const NOW_MS = Date.UTC(2026, 10, 22, 12, 0, 0);
+let members: FakeMembers;
+let etcd: MemoryEtcd;
+let stats = STATS;
+const proxy = createServer((request, response) => {
+  const known = request.headers.authorization === `Basic ${Buffer.from('admin:admin').toString('base64')}`;
+  response.writeHead(known ? 200 : 401).end(known ? stats : 'no');
+});
+let env: Record<string, string>;
+
+beforeAll(async () => {
+  members = await startMembers(['patroni1', 'patroni2', 'patroni3']);
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  env = { REGENT_HAPROXY_URL: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/stats;csv` };
+});
+afterAll(async () => {
+  await members.stop();
+  await new Promise((resolve) => proxy.close(resolve));
+});
+beforeEach(() => {
+  stats = STATS;
+  etcd = tutorialCluster('demo', members.urlOf);
+  statuses({});
+});
+
+interface Behind {
+  readonly bytes: number;
+  readonly replayedAtMs: number;
+}
+
+function statuses(behind: Record<string, Behind>): void {
+  members.answer(({ member }) => {
+    if (member === 'patroni1') return JSON.stringify({ state: 'running', role: 'primary', timeline: 1, xlog: { location: END } });
+    const { bytes, replayedAtMs } = behind[member] ?? { bytes: 0, replayedAtMs: NOW_MS - 3_600_000 };
+    const at = new Date(replayedAtMs).toISOString().replace('T', ' ').replace('Z', '000+00:00');
+    const xlog = { received_location: END, replayed_location: END - bytes, replayed_timestamp: at, paused: false };
+    return JSON.stringify({ state: 'running', role: 'replica', timeline: 1, replication_state: 'streaming', xlog });
+  });
+}
+
+test('all is well: exit code 0', async () => {
+  const { code, out, err } = await ctl(['health'], { etcd, env });
+  expect([code, err]).toEqual([0, '']);
+  expect(`\n${out}`).toMatchInlineSnapshot(`
+    "
+    + Cluster: demo (7234567890123456789) -+-----------+----+--------------+----------------+
+    | Member   | Host            | Role    | State     | TL | Lag in bytes | Lag in seconds |
+    +----------+-----------------+---------+-----------+----+--------------+----------------+
+    | patroni1 | 172.20.0.4:5432 | Leader  | running   |  1 |              |                |
+    | patroni2 | 172.20.0.5:5432 | Replica | streaming |  1 |            0 |              0 |
+    | patroni3 | 172.20.0.6:5432 | Replica | streaming |  1 |            0 |              0 |
+    +----------+-----------------+---------+-----------+----+--------------+----------------+
+    + etcd -------------+---------+--------+---------+
+    | Endpoint          | Health  | Role   | Version |
+    +-------------------+---------+--------+---------+
+    | http://etcd1:2379 | healthy | Leader | 3.4.23  |
+    +-------------------+---------+--------+---------+
+    + HAProxy ----------+--------+--------------------+----------+
+    | Proxy             | Status | Up                 | Down     |
+    +-------------------+--------+--------------------+----------+
+    | postgres_primary  | UP     | patroni1           | patroni2 |
+    | postgres_replicas | UP     | patroni1, patroni2 |          |
+    +-------------------+--------+--------------------+----------+
+     Health: OK
+    "
+  `);
+});
+
+test('lag in bytes and seconds; an idle cluster does not lag, however old its last commit', async () => {
+  statuses({ patroni3: { bytes: 5_000_000, replayedAtMs: NOW_MS - 45_000 } });
+  const { code, out } = await ctl(['health', '--format', 'json'], { etcd, env });
+  const report = JSON.parse(out);
+  expect(code).toBe(1);
+  expect(report.status).toBe('warning');
+  expect(report.members.map((member: { lag_bytes: number; lag_seconds: number }) => [member.lag_bytes, member.lag_seconds])).toEqual([
+    [null, null],
+    [0, 0],
+    [5_000_000, 45.1],
+  ]);
+  expect(report.members[2].replay_backlog_bytes).toBe(5_000_000);
+  expect(report.problems).toEqual([
+    { level: 'warning', message: 'patroni3 is 5000000 bytes behind (limit 1048576)' },
+    { level: 'warning', message: 'patroni3 is 45.1 seconds behind (limit 30)' },
+  ]);
+  const lenient = await ctl(['health', '--max-lag-bytes', '9000000', '--max-lag-seconds', '60'], { etcd, env });
+  expect(lenient.code).toBe(0);
+});
+
+test.each<[string, 1 | 2, RegExp, () => void]>([
+  [
+    'a member that does not answer',
+    1,
+    /warning: member patroni2 does not answer on http/,
+    () => amend(etcd, 'demo', 'patroni2', { api_url: 'http://127.0.0.1:1/' }),
+  ],
+  [
+    'a member that answers nonsense',
+    1,
+    /warning: member patroni1 answers with something unknown/,
+    () => members.answer(({ member }) => (member === 'patroni1' ? '[]' : '{"state":"running"}')),
+  ],
+  [
+    'maintenance mode',
+    1,
+    /\n Maintenance mode: on\n(.*\n)*.*warning: maintenance mode is on/,
+    () => etcd.put('demo', 'config', { pause: true }),
+  ],
+  ['no leader', 2, /critical: the cluster has no leader/, () => etcd.remove('demo', 'leader')],
+  ['a leader nobody knows', 2, /critical: the leader gone is not among the members/, () => etcd.put('demo', 'leader', 'gone')],
+  [
+    'no synchronous standby',
+    1,
+    /warning: synchronous mode is on, and no standby is synchronous/,
+    () => etcd.put('demo', 'config', { synchronous_mode: 'quorum' }),
+  ],
+  ['a pending restart', 1, /warning: patroni2 waits for a restart/, () => amend(etcd, 'demo', 'patroni2', { pending_restart: true })],
+  [
+    'a pool without servers',
+    2,
+    /critical: HAProxy sends nobody anywhere for postgres_primary/,
+    () => {
+      stats = STATS.replace('patroni1,0,0,0,0,,0,0,0,,0,,0,0,0,0,UP,', 'patroni1,0,0,0,0,,0,0,0,,0,,0,0,0,0,DOWN,').replace(
+        'postgres_primary,BACKEND,0,0,0,0,,0,0,0,,0,,0,0,0,0,UP',
+        'postgres_primary,BACKEND,0,0,0,0,,0,0,0,,0,,0,0,0,0,DOWN',
+      );
+    },
+  ],
+  [
+    'one etcd member of three down',
+    1,
+    /warning: etcd http:\/\/c:2379 is not healthy: refused/,
+    () => {
+      etcd.members = etcdMembers(2);
+    },
+  ],
+  [
+    'two etcd members of three down',
+    2,
+    /critical: only 1 of 3 etcd members are healthy: no majority/,
+    () => {
+      etcd.members = etcdMembers(1);
+    },
+  ],
+  [
+    'no etcd at all',
+    2,
+    /critical: etcd did not answer Start it\./,
+    () => {
+      etcd.failure = new DcsError('DCS_UNREACHABLE', 'etcd did not answer', { mend: 'Start it.' });
+    },
+  ],
+])('%s', async (_, code, text, prepare) => {
+  prepare();
+  const result = await ctl(['health'], { etcd, env });
+  expect(result.out).toMatch(text);
+  expect(result.code).toBe(code);
+});
+
+function etcdMembers(healthy: number) {
+  return ['a', 'b', 'c'].map((name, index) => ({
+    endpoint: `http://${name}:2379`,
+    healthy: index < healthy,
+    version: '3.5.0',
+    isLeader: index === 0,
+    error: index < healthy ? null : 'refused',
+  }));
+}
+
+test('another timeline, and a replica that does not replicate', async () => {
+  members.answer(({ member }) =>
+    JSON.stringify(
+      member === 'patroni1'
+        ? { state: 'running', timeline: 2, xlog: { location: END } }
+        : { state: member === 'patroni2' ? 'starting' : 'running', timeline: 1 },
+    ),
+  );
+  const { code, out } = await ctl(['health'], { etcd, env });
+  expect(code).toBe(1);
+  expect(out).toContain('warning: patroni2 is not replicating: starting\n');
+  expect(out).toContain('warning: patroni3 is on timeline 1, the leader on 2\n');
+});
+
+test('nobody answers', async () => {
+  for (const name of ['patroni1', 'patroni2', 'patroni3']) amend(etcd, 'demo', name, { api_url: 'http://127.0.0.1:1/' });
+  const { code, out } = await ctl(['health'], { etcd, env });
+  expect(code).toBe(2);
+  expect(out).toContain('critical: no member answers\n');
+});
+
+test('HAProxy is skipped with a word where it cannot be seen, and without one when not wanted', async () => {
+  const away = await ctl(['health', '--haproxy-url', 'http://127.0.0.1:1/stats;csv'], { etcd });
+  expect(away.code).toBe(0);
+  expect(away.out).toMatch(/ HAProxy: skipped, nothing to see at http:\/\/127\.0\.0\.1:1\/stats;csv \(.*ECONNREFUSED/);
+  const locked = await ctl(['health'], { etcd, env: { ...env, REGENT_HAPROXY_PASSWORD: 'other' } });
+  expect(locked.out).toContain('(it refuses user and password)');
+  expect((await ctl(['health', '--no-haproxy'], { etcd, env })).out).not.toContain('HAProxy');
+});
+
+test('credentials in the address are used and not shown', async () => {
+  const url = env['REGENT_HAPROXY_URL']!.replace('http://', 'http://admin:admin@');
+  const { out } = await ctl(['health', '-f', 'json', '--haproxy-url', url], { etcd, env: { REGENT_HAPROXY_PASSWORD: 'other' } });
+  const { haproxy } = JSON.parse(out);
+  expect(haproxy.skipped).toBe(null);
+  expect(haproxy.url).toBe(env['REGENT_HAPROXY_URL']);
+});
+
+test("HAProxy's statistics are read by the names of their columns", () => {
+  expect(parseStats('svname,status,pxname\nBACKEND,UP,a\nx,no check,a\ny,MAINT,a\nBACKEND,UP,stats\n')).toEqual([
+    { name: 'a', status: 'UP', serversUp: ['x'], serversDown: ['y'] },
+  ]);
+  expect(parseStats('<html>')).toEqual([]);
+});

@@ -1,0 +1,163 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ctl, tutorialCluster } from '../../test/fixtures/ctl.ts';
+import { type CtlConfig, loadCtlConfig, requireEtcd } from './config.ts';
+
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'regentctl-test-'));
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+function file(name: string, text: string): string {
+  const path = join(directory, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+const load = (text: string, env: Record<string, string> = {}): CtlConfig => loadCtlConfig({ configFile: file('c.yml', text) }, env);
+
+test.each([
+  [['nothing'], "No such command 'nothing'.", 'patronictl'],
+  [['list', '--nothing'], 'No such option: --nothing', 'patronictl list'],
+  [['remove'], "Missing argument 'CLUSTER_NAME'.", 'patronictl remove'],
+  [['list', '-w'], "Option '-w, --watch' requires an argument.", 'patronictl list'],
+  [['list', '-w', 'x'], "Option '-w, --watch <seconds>' argument 'x' is invalid. not a number of seconds", 'patronictl list'],
+  [['history', 'a', 'b'], "Too many arguments for 'history'. Expected 1 argument but got 2.", 'patronictl history'],
+])('%j is a wrong command line', async (words, message, called) => {
+  const { code, out, err } = await ctl(words, { program: 'patronictl' });
+  expect([code, out]).toEqual([2, '']);
+  expect(err.startsWith(`Usage: ${called} [OPTIONS] `)).toBe(true);
+  expect(err.endsWith(`\nTry '${called} --help' for help.\n\nError: ${message}\n`)).toBe(true);
+});
+
+test('a choice that is none names the choices', async () => {
+  const { code, err } = await ctl(['list', '-f', 'xml']);
+  expect(code).toBe(2);
+  expect(err).toContain('Allowed choices are pretty, tsv, json, yaml, yml.');
+});
+
+test('help, asked for and not', async () => {
+  const asked = await ctl(['--help']);
+  expect([asked.code, asked.err]).toEqual([0, '']);
+  expect(asked.out).toMatch(/^Usage: regentctl \[OPTIONS\] COMMAND \[ARGS\]\.\.\.\n/);
+  for (const name of ['list', 'topology', 'history', 'switchover', 'failover', 'restart', 'reload', 'reinit', 'pause', 'resume']) {
+    expect(asked.out).toContain(`\n  ${name} `);
+  }
+  expect((await ctl([])).code).toBe(2);
+  expect((await ctl(['switchover', '--help'])).out).toContain('--candidate <name>');
+});
+
+test('the launcher tells the name it was called by', async () => {
+  expect((await ctl(['version'], { program: 'regentctl.js', env: { REGENT_PROGRAM: 'patronictl' } })).out).toMatch(/^patronictl version/);
+  expect((await ctl(['version'], { program: 'regentctl.js' })).out).toMatch(/^regentctl version/);
+});
+
+test('a cluster has to be named somewhere', async () => {
+  const { code, err } = await ctl(['history'], { env: { PATRONI_SCOPE: '' } });
+  expect([code, err.split('\n').at(-2)]).toEqual([2, "Error: Missing argument 'CLUSTER_NAME'."]);
+});
+
+test('remove asks three times', async () => {
+  const etcd = tutorialCluster();
+  const words = ['remove', 'demo'];
+  expect((await ctl(words, { etcd, input: 'demmo\n' })).err).toBe('Error: Cluster names specified do not match\n');
+  expect((await ctl(words, { etcd, input: 'demo\nyes i am aware\n' })).err).toBe('Error: You did not exactly type "Yes I am aware"\n');
+  expect((await ctl(words, { etcd, input: 'demo\nYes I am aware\npatroni2\n' })).err).toBe(
+    'Error: You did not specify the current leader of the cluster\n',
+  );
+  expect(etcd.get('demo', 'leader')).toBe('patroni1');
+  const { code, out } = await ctl(words, { etcd, input: 'demo\nYes I am aware\npatroni1\n' });
+  expect(code).toBe(0);
+  expect(out.slice(out.indexOf('Please'))).toBe(
+    'Please confirm the cluster name to remove: ' +
+      'You are about to remove all information in DCS for demo, please type: "Yes I am aware": ' +
+      'This cluster currently is healthy. Please specify the leader name to continue: ',
+  );
+  expect(etcd.get('demo', 'leader')).toBe(null);
+});
+
+test('Ctrl-C while something is being waited for', async () => {
+  const etcd = tutorialCluster();
+  const asked = await ctl(['edit-config', '-s', 'ttl=5'], { etcd, input: 'y\n', interruptAfter: { text: '@@', times: 1 } });
+  expect(asked).toMatchObject({ code: 1, err: 'Aborted!\n' });
+  expect(etcd.get('demo', 'config')).toContain('"ttl":30');
+});
+
+test('query refuses what cannot be', async () => {
+  expect((await ctl(['query'])).err).toBe('Error: You need to specify either --command or --file\n');
+  expect((await ctl(['query', '-c', 'x', '-f', 'y'])).err).toBe('Error: --file and --command are mutually exclusive options\n');
+  expect((await ctl(['query', '-c', 'x', '-r', 'any', '-m', 'y'])).err).toBe('Error: --role and --member are mutually exclusive options\n');
+  const none = await ctl(['query', '-c', 'x', '-m', 'nobody'], { etcd: tutorialCluster() });
+  expect(none.out).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\tNo connection to member nobody is available\n$/);
+});
+
+test('a file with scope and etcd is enough; everything else has its default', () => {
+  const config = load('scope: demo\netcd3:\n  hosts: 10.0.0.1:2379, 10.0.0.2\n');
+  expect(config).toMatchObject({ scope: 'demo', namespace: 'service', superuser: null });
+  expect(config.etcd).toMatchObject({ endpoints: ['http://10.0.0.1:2379', 'http://10.0.0.2:2379'], discover: true, username: null });
+  expect(config.rest).toEqual({
+    insecure: false,
+    cacert: null,
+    certfile: null,
+    keyfile: null,
+    keyfilePassword: null,
+    authentication: null,
+  });
+});
+
+test('an agent file serves as it is, mistakes elsewhere included', () => {
+  const config = load(`scope: 007
+namespace: /db/
+ttl: not a number
+etcd:
+  hosts: [10.0.0.1:2379]
+  protocol: https
+  username: u
+  password: 0123
+restapi:
+  cafile: /ca.pem
+  authentication: {username: rest, password: 1_000}
+ctl: {insecure: on, certfile: /c.pem}
+postgresql:
+  listen: nonsense
+  authentication: {superuser: {username: postgres, password: yes, sslmode: require}}
+`);
+  expect(config).toMatchObject({ scope: '007', namespace: '/db/' });
+  expect(config.etcd).toMatchObject({ endpoints: ['https://10.0.0.1:2379'], username: 'u', password: '0123' });
+  expect(config.rest).toMatchObject({
+    insecure: true,
+    cacert: '/ca.pem',
+    certfile: '/c.pem',
+    authentication: { username: 'rest', password: '1_000' },
+  });
+  expect(config.superuser).toEqual({ username: 'postgres', password: 'yes', options: { sslmode: 'require' } });
+});
+
+test('-d and DCS_URL stand before the file, -c before PATRONICTL_CONFIG_FILE, the environment before both', () => {
+  const configFile = file('a.yml', 'scope: a\netcd3: {host: 10.0.0.1}\nctl: {authentication: {username: c, password: d}}\n');
+  const env = { PATRONICTL_CONFIG_FILE: '/nonexistent', DCS_URL: 'etcd3://10.0.0.9:2380/ns/' };
+  expect(loadCtlConfig({ configFile }, env)).toMatchObject({ scope: 'a', namespace: 'ns', etcd: { endpoints: ['http://10.0.0.9:2380'] } });
+  expect(loadCtlConfig({ configFile, dcs: 'h1,h2:1' }, env).etcd.endpoints).toEqual(['http://h1:2379', 'http://h2:1']);
+  expect(loadCtlConfig({ configFile, insecure: true }, { PATRONI_SCOPE: 'e' })).toMatchObject({ scope: 'e', rest: { insecure: true } });
+  expect(loadCtlConfig({}, { HOME: directory, PATRONI_ETCD3_HOSTS: "'h:1',i" }).etcd.endpoints).toEqual(['http://h:1', 'http://i:2379']);
+});
+
+test.each([
+  ['a: [\n', /c\.yml:\d+:\d+/],
+  ['etcd3: {hosts: "a b:1"}\n', /^etcd address 'a b:1'/],
+])('%j cannot be read', (text, message) => {
+  expect(() => load(text)).toThrow(message);
+});
+
+test('what is missing is named', async () => {
+  const { code, err } = await ctl(['-c', '/nonexistent/x.yml', 'list']);
+  expect(code).toBe(1);
+  expect(err).toContain(
+    'Error: Provided config file /nonexistent/x.yml not existing or no read rights. Check the -c/--config-file parameter\n',
+  );
+  expect((await ctl(['-d', 'consul://x', 'list'])).err).toContain('Error: Unknown dcs scheme: consul\n');
+  expect(() => requireEtcd(load('scope: a\n'))).toThrow('Can not find where etcd is');
+});
