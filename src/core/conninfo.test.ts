@@ -1,14 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  type ConninfoInput,
-  conninfoTarget,
-  formatConninfo,
-  parseConninfo,
-  passfileLine,
-  primaryConninfo,
-  sameConninfo,
-} from './conninfo.ts';
+import { type ConninfoInput, formatConninfo, parseConninfo, passfileLine, primaryConninfo } from './conninfo.ts';
 
 const keyword = fc.stringMatching(/^[a-z_]{1,20}$/).filter((name) => !Object.hasOwn(Object.prototype, name));
 const pairs = fc.dictionary(keyword, fc.string({ unit: 'binary' }), { noNullPrototype: true });
@@ -73,35 +65,6 @@ describe('primary_conninfo', () => {
     fc.assert(
       fc.property(password, (secret) => {
         expect(primaryConninfo({ ...input, credentials: { ...input.credentials, password: secret } })).not.toContain(secret);
-      }),
-    );
-  });
-
-  test('tells where it leads', () => {
-    expect(conninfoTarget(primaryConninfo(input))).toEqual({ host: '10.0.0.12', port: 5432 });
-    expect(conninfoTarget('host=a')).toEqual({ host: 'a', port: 5432 });
-    for (const text of ['', 'port=1', 'host=a,b', 'host=a port=x', "host='"]) expect(conninfoTarget(text)).toBeNull();
-  });
-});
-
-describe('comparison', () => {
-  test('order, quoting and defaults do not matter; values do', () => {
-    expect(sameConninfo("port=5432 host='a'", 'host=a sslmode=prefer')).toBe(true);
-    expect(sameConninfo('host=a', 'host=b')).toBe(false);
-    expect(sameConninfo('host=a user=x', 'host=a')).toBe(false);
-    expect(sameConninfo('', 'host=a')).toBe(false);
-    expect(sameConninfo('', '')).toBe(true);
-    expect(sameConninfo('broken', 'broken')).toBe(true);
-  });
-
-  test('any order of the same pairs is the same', () => {
-    fc.assert(
-      fc.property(pairs, (values) => {
-        const reversed = Object.entries(values)
-          .reverse()
-          .map(([name, value]) => formatConninfo({ [name]: value }))
-          .join('  ');
-        expect(sameConninfo(formatConninfo(values), reversed)).toBe(true);
       }),
     );
   });

@@ -84,33 +84,6 @@ function unescapeValue(value: string): string {
   return value.replace(/\\([\s\S]?)/g, '$1');
 }
 
-/** Same meaning, whatever the order, the quoting and the keywords left at libpq's defaults. */
-export function sameConninfo(a: string, b: string): boolean {
-  const left = parseConninfo(a);
-  const right = parseConninfo(b);
-  if (!left || !right) return a === b;
-  const complete = (pairs: ConninfoPairs) => formatConninfo({ ...LIBPQ_DEFAULTS, ...pairs });
-  return complete(left) === complete(right);
-}
-
-const LIBPQ_DEFAULTS: ConninfoPairs = {
-  port: '5432',
-  sslmode: 'prefer',
-  gssencmode: 'prefer',
-  channel_binding: 'prefer',
-  target_session_attrs: 'any',
-  sslnegotiation: 'postgres',
-};
-
-/** Where a primary_conninfo leads; null when it is empty, unreadable or names no single host. */
-export function conninfoTarget(text: string): { readonly host: string; readonly port: number } | null {
-  const pairs = parseConninfo(text);
-  const host = pairs?.['host'];
-  const port = Number(pairs?.['port'] ?? '5432');
-  if (!host || host.includes(',') || !Number.isInteger(port)) return null;
-  return { host, port };
-}
-
 export interface ConninfoInput {
   readonly host: string;
   readonly port: number;

@@ -9,7 +9,6 @@ import {
   isGenerated,
   mainGucs,
   mainPart,
-  needsRestartFor,
   programConninfo,
   raisedByControl,
   recoveryGucs,
@@ -125,12 +124,6 @@ describe('recovery settings', () => {
     const given = settings({ postgresql: { recoveryConf: { promote_trigger_file: '/t' } } });
     expect(recoveryGucs(given, PRIMARY, 15)).toEqual({ promote_trigger_file: '/t' });
     expect(recoveryGucs(given, PRIMARY, 16)).toEqual({});
-  });
-
-  test('only restore_command on 13 waits for a restart', () => {
-    expect(needsRestartFor(['primary_conninfo', 'primary_slot_name'], 13)).toBe(false);
-    expect(needsRestartFor(['restore_command'], 13)).toBe(true);
-    expect(needsRestartFor(['restore_command'], 14)).toBe(false);
   });
 });
 

@@ -253,8 +253,3 @@ export function programConninfo(pairs: Readonly<Record<string, string>>): {
   const secrets = { ...(password === undefined ? {} : { password }), ...(sslpassword === undefined ? {} : { sslpassword }) };
   return { text: formatConninfo(open), secrets };
 }
-
-/** Whether a changed recovery setting waits for a restart: on 13 restore_command alone; from 14 on all are reloadable. */
-export function needsRestartFor(changed: readonly string[], major: number): boolean {
-  return major < 14 && changed.includes('restore_command');
-}

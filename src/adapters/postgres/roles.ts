@@ -22,19 +22,14 @@ const REWIND_FUNCTIONS = [
   'pg_read_binary_file(text, bigint, bigint, boolean)',
 ];
 
-/** All users. Idempotent. Needs a superuser's connection to a primary, in the database Regent is configured for. */
-export async function createRoles(client: pg.Client, settings: Settings): Promise<void> {
-  await createSuperuser(client, settings);
-  await createReplicationRoles(client, settings);
-}
-
-/** Gives the superuser its password. Nothing when none is configured: the one initdb made has to do. */
+/** Idempotent, as a superuser on a primary. Nothing when none is configured: the one initdb made has to do. */
 export async function createSuperuser(client: pg.Client, settings: Settings): Promise<void> {
   const { superuser } = settings.postgresql;
   if (superuser.username === '' || superuser.password === null) return;
   await quietly(client, () => createOrAlter(client, superuser, 'SUPERUSER'));
 }
 
+/** Idempotent. The grants count in the database of the connection: pg_rewind connects to the one Regent is configured for. */
 export async function createReplicationRoles(client: pg.Client, settings: Settings): Promise<void> {
   const { superuser, replication, rewind } = settings.postgresql;
   if (replication.username !== '') await quietly(client, () => createOrAlter(client, replication, 'REPLICATION'));

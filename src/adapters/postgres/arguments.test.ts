@@ -1,0 +1,87 @@
+/** What PostgreSQL's programs and the user's get on their command lines, and what is read from their words. */
+import { describe, expect, test } from 'vitest';
+import { basebackupForbidden, INITDB_FORBIDDEN, optionArguments, REWIND_FORBIDDEN } from './binary-options.ts';
+import { methodArguments } from './custom-method.ts';
+import { endedRecovery, hasBegunToCopy } from './rewind.ts';
+import { archiveCommand } from './wal-archive.ts';
+
+const option = (name: string, value: string | null = null) => ({ name, value });
+
+describe('options of programs', () => {
+  test('flags, values, quotes left over from a shell', () => {
+    const options = [
+      option('data-checksums'),
+      option('encoding', 'UTF8'),
+      option('--locale', "'de_DE.UTF-8'"),
+      option('waldir', '"/w al"'),
+    ];
+    expect(optionArguments(options, INITDB_FORBIDDEN)).toEqual({
+      args: ['--data-checksums', '--encoding=UTF8', '--locale=de_DE.UTF-8', '--waldir=/w al'],
+      refused: [],
+    });
+  });
+
+  test('what Regent decides on is refused, and so is what is no option at all', () => {
+    const options = [option('pgdata', '/x'), option('-pwfile', '/p'), option('a b'), option(''), option('encoding', 'x')];
+    expect(optionArguments(options, INITDB_FORBIDDEN)).toEqual({ args: ['--encoding=x'], refused: ['pgdata', 'pwfile', 'a b', ''] });
+    expect(optionArguments([option('source-server', 'host=evil'), option('no-sync')], REWIND_FORBIDDEN)).toEqual({
+      args: ['--no-sync'],
+      refused: ['source-server'],
+    });
+  });
+
+  test('a base backup may be compressed where the server does it and the client undoes it', () => {
+    const compress = (value: string | null, major: number) => basebackupForbidden([option('compress', value)], major).includes('compress');
+    expect(compress('server-lz4', 15)).toBe(false);
+    expect(compress('client-gzip', 15)).toBe(true);
+    expect(compress(null, 17)).toBe(true);
+    expect(compress('server-lz4', 14)).toBe(true);
+  });
+});
+
+describe("the user's programs", () => {
+  const added = { scope: 'demo', role: 'replica', datadir: '/d', connstring: 'host=a' };
+
+  test('get their own options, then those of the cluster', () => {
+    const options = { command: "/opt/make 'a b'", threads: 4, verify: true, keep_data: true };
+    expect(methodArguments('make', options, added)).toEqual([
+      '/opt/make',
+      'a b',
+      '--threads=4',
+      '--verify=True',
+      '--keep_data=True',
+      '--scope=demo',
+      '--role=replica',
+      '--datadir=/d',
+      '--connstring=host=a',
+    ]);
+  });
+
+  test('get nothing added where they want nothing, and are found by the name of the method', () => {
+    expect(methodArguments('make', { command: 'run me', no_params: true, no_leader: 1 }, added)).toEqual(['run', 'me']);
+    expect(methodArguments('make_replica', {}, { scope: 'x' })).toEqual(['make_replica', '--scope=x']);
+  });
+});
+
+describe('pg_rewind', () => {
+  const words = (stdout: string, stderr = '', truncated = false) => hasBegunToCopy({ stdout, stderr, truncated });
+
+  test('has touched nothing before it has said what it will copy', () => {
+    expect(words('pg_rewind: connected to server\n', 'pg_rewind: fatal: could not find common ancestor of the timelines')).toBe(false);
+    expect(words('', 'pg_rewind: need to copy 68 MB (total source directory size is 84 MB)\n')).toBe(true);
+    expect(words('…', '', true)).toBe(true);
+  });
+
+  test('ends the recovery of a crashed standby, which gives it WAL nobody else has', () => {
+    expect(endedRecovery('in archive recovery', 'shut down')).toBe(true);
+    expect(endedRecovery('in archive recovery', 'in archive recovery')).toBe(false);
+    expect(endedRecovery('shut down in recovery', 'shut down in recovery')).toBe(false);
+    for (const state of ['in production', 'in crash recovery', 'shut down']) expect(endedRecovery(state, 'shut down')).toBe(false);
+  });
+});
+
+test("archive_command's placeholders", () => {
+  expect(archiveCommand('cp %p /a/%f; echo %%p %x', '000000010000000000000001')).toBe(
+    'cp pg_wal/000000010000000000000001 /a/000000010000000000000001; echo %p %x',
+  );
+});
