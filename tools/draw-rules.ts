@@ -1,0 +1,26 @@
+/** docs/rules.md from the rule table: what an operator reads, checked against the code by src/core/rules/rules.test.ts. */
+import { sections } from '../src/core/rules/index.ts';
+
+const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('{me}', 'ME').replaceAll('{leader}', 'LEADER');
+
+export function drawRules(): string {
+  const lines = [
+    '# The rules',
+    '',
+    'Drawn from `src/core/rules/` by `vitest -u src/core/rules`; do not edit. Every round of an agent is decided by the first rule whose situation applies.',
+    'Its id and sentence are the log line, the `regent_last_rule` metric, and the answer to "why". Order matters: what keeps a node from being writable comes first.',
+    '',
+    '```mermaid',
+    'flowchart TD',
+    ...sections.map((section, i) => `  s${i}["${section.title}"]${i < sections.length - 1 ? ` -- none applies --> s${i + 1}` : ''}`),
+    '```',
+    '',
+  ];
+  let number = 0;
+  for (const { title, rules } of sections) {
+    lines.push(`## ${title}`, '', '| # | rule | when | it says |', '|--:|--|--|--|');
+    for (const rule of rules) lines.push(`| ${++number} | \`${rule.id}\` | ${cell(rule.situation)} | ${cell(rule.because)} |`);
+    lines.push('');
+  }
+  return `${lines.join('\n').trimEnd()}\n`;
+}
