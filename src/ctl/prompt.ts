@@ -67,7 +67,9 @@ export class Prompter {
       let answered = false;
       reader.on('SIGINT', () => reader.close());
       reader.on('close', () => {
-        if (!answered) reject(new Aborted());
+        if (answered) return;
+        stdout.write('\n');
+        reject(new Aborted());
       });
       reader.question(shown, (answer) => {
         answered = true;
