@@ -54,7 +54,9 @@ export function endpointTexts(section: EtcdParsed): readonly { readonly path: re
   if (section.proxy !== undefined) return [{ path: ['proxy'], text: section.proxy }];
   if (section.url !== undefined) return [{ path: ['url'], text: section.url }];
   if (section.hosts?.length) return section.hosts.map((text, index) => ({ path: ['hosts', String(index)], text }));
-  return section.host === undefined ? [] : [{ path: ['host'], text: section.host }];
+  if (section.host === undefined) return [];
+  const withPort = section.port !== undefined && /^([^:]+|\[.*\])$/.test(section.host) ? `${section.host}:${section.port}` : section.host;
+  return [{ path: ['host'], text: withPort }];
 }
 
 /** The section must have been checked. */

@@ -6,7 +6,6 @@ import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statS
 import { join } from 'node:path';
 import type { JsonObject } from '../core/json.ts';
 import { isJsonObject, parseJson, stringifyDefault } from '../support/big-json.ts';
-import { codeOf, RegentError } from '../support/errors.ts';
 
 export const DYNAMIC_CACHE = 'patroni.dynamic.json';
 
@@ -21,8 +20,8 @@ export function readDynamicCache(dataDir: string): JsonObject | null {
 }
 
 /**
- * Replaces the file as a whole or not at all. False when there is no data directory yet, or the same text is there already.
- * Throws CONFIG_CACHE.
+ * Replaces the file as a whole or not at all. True when the file holds `raw` now; false when it does not, for want of a data directory, of space
+ * or of permission. Never throws: the next change tries again.
  */
 export function writeDynamicCache(dataDir: string, raw: JsonObject): boolean {
   const target = join(dataDir, DYNAMIC_CACHE);
@@ -31,18 +30,13 @@ export function writeDynamicCache(dataDir: string, raw: JsonObject): boolean {
   try {
     // As PostgreSQL's own files: readable for the group where the directory is.
     const groupReads = (statSync(dataDir).mode & 0o050) === 0o050;
-    if (sameText(target, text)) return false;
+    if (sameText(target, text)) return true;
     rmSync(temporary, { force: true });
     writeWhole(temporary, text, groupReads ? 0o640 : 0o600);
     renameSync(temporary, target);
     return true;
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return false;
-    throw new RegentError('CONFIG_CACHE', `${target} could not be written (${codeOf(error) ?? 'unknown error'})`, {
-      cause: error,
-      policy: 'transient',
-      mend: 'check the space on the disk and the owner of the data directory',
-    });
+  } catch {
+    return false;
   }
 }
 

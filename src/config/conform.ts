@@ -1,10 +1,10 @@
 /** Lays a raw configuration against a schema: what is read, what is wrong, what is unknown. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { JsonObject, JsonValue } from '../core/json.ts';
 import { about } from './leaves.ts';
 import { isMapping, own } from './merge.ts';
 import type { Places } from './places.ts';
-import { type Finding, show } from './problems.ts';
+import { type Finding, kindOf } from './problems.ts';
 import { localShape, UNSUPPORTED_SECTIONS } from './schema.ts';
 import { dynamicShape } from './schema-dynamic.ts';
 import { POSTGRES_UNSUPPORTED } from './schema-postgres.ts';
@@ -41,7 +41,7 @@ function findingOf(issue: z.core.$ZodIssue, raw: JsonObject): Finding {
   const last = path.at(-1) ?? 'it';
   return {
     path,
-    message: `${show(found, path)} where a mapping is meant`,
+    message: `${kindOf(found)} where a mapping is meant`,
     mend: `write '${last}:' on a line of its own and its settings below, indented`,
     severity: 'error',
   };

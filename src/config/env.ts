@@ -154,6 +154,9 @@ class Reader implements EnvironmentConfig {
     }
     this.raw = patchMerge(this.raw, variable.path.reduceRight<JsonValue>((inner, key) => ({ [key]: inner }), value) as JsonObject);
     this.places.set(variable.path, { ...place, source: text });
+    for (let length = 1; length < variable.path.length; length++) {
+      this.places.set(variable.path.slice(0, length), { ...place, source: null, around: true });
+    }
   }
 
   /** A variable that is nearly one of ours was probably meant to be one. */

@@ -2,13 +2,13 @@
  * The kinds of setting a schema is made of. Each knows how to read a lenient value, what to say when it cannot, and its JSON schema.
  * Every leaf and section is registered with its description, which the JSON schema and the check for unknown keys share.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { JsonObject, JsonValue } from '../core/json.ts';
 import type { BinaryOption } from '../core/settings.ts';
 import { type Address, parseAddress } from './hostport.ts';
 import { isMapping } from './merge.ts';
 import { readOptions } from './options.ts';
-import { show } from './problems.ts';
+import { kindOf, show } from './problems.ts';
 import { bad, good, type Read, unlessWrong, type Wrong } from './read.ts';
 import { gucText, parseBool, parseInteger } from './values.ts';
 
@@ -118,7 +118,8 @@ function readWhole(value: JsonValue, range: Range, echo: Show, write: string): R
 
 /** One of a few words, in any case. `words` maps what may be written to what is meant; the first spelling of each meaning is shown. */
 export function choice<T>(info: About, words: Readonly<Record<string, T>>) {
-  const shown = Object.keys(words).filter((word, index, all) => all.findIndex((other) => words[other] === words[word]) === index);
+  const spelt = Object.keys(words).filter((word) => !/^\d+$/.test(word));
+  const shown = spelt.filter((word, index, all) => all.findIndex((other) => words[other] === words[word]) === index);
   const json: JsonObject = { anyOf: [{ enum: shown }, { type: ['string', 'boolean'] }] };
   return leaf('value', json, info, (value, echo) => {
     const key = typeof value === 'object' ? '' : String(value).trim().toLowerCase();
@@ -130,16 +131,16 @@ export function choice<T>(info: About, words: Readonly<Record<string, T>>) {
 /** A list of texts. `commas`: one text with commas will do. */
 export function texts(info: About, options: { readonly commas: boolean; readonly example: string }) {
   const list: JsonObject = { type: 'array', items: { type: 'string' } };
-  return leaf('value', options.commas ? { anyOf: [list, { type: 'string' }] } : list, info, (value, echo) => {
+  return leaf('value', options.commas ? { anyOf: [list, { type: 'string' }] } : list, info, (value) => {
     const write = `write a list: '- ${options.example}'`;
     const items = options.commas && typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value;
-    if (!Array.isArray(items)) return bad(`${echo(value)} where a list is meant`, write);
+    if (!Array.isArray(items)) return bad(`${kindOf(value)} where a list is meant`, write);
     const result: string[] = [];
     const wrongs: Wrong[] = [];
     for (const [index, item] of items.entries()) {
       const found = scalarText(item);
       const at = String(index);
-      if (found === null) wrongs.push({ message: `${show(item, [])} where text is meant`, mend: 'put the line in quotes', at });
+      if (found === null) wrongs.push({ message: `${kindOf(item)} where text is meant`, mend: 'put the line in quotes', at });
       else if (/[\0\n\r]/.test(found)) wrongs.push({ message: 'an element of several lines', mend: "begin each line with '- '", at });
       else if (found !== '') result.push(found);
     }
@@ -149,8 +150,8 @@ export function texts(info: About, options: { readonly commas: boolean; readonly
 
 /** Any keys, each with one scalar, as text. */
 export function textMap(info: About, example: string, validName?: RegExp) {
-  return leaf('value', { type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } }, info, (value, echo) => {
-    if (!isMapping(value)) return bad(`${echo(value)} where a mapping is meant`, `write '${example}' on a line of its own below`);
+  return leaf('value', { type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } }, info, (value) => {
+    if (!isMapping(value)) return bad(`${kindOf(value)} where a mapping is meant`, `write '${example}' on a line of its own below`);
     const result: [string, string][] = [];
     const wrongs: Wrong[] = [];
     for (const [at, item] of Object.entries(value)) {
@@ -160,7 +161,7 @@ export function textMap(info: About, example: string, validName?: RegExp) {
         wrongs.push({ message: `'${at.slice(0, 80)}' cannot be the name of a parameter`, mend: 'correct or remove it', at });
       } else if (found === null) {
         wrongs.push({
-          message: `${show(item, [])} where a single value is meant`,
+          message: `${kindOf(item)} where a single value is meant`,
           mend: `write '${at}: value'; several as one text with commas`,
           at,
         });
@@ -181,8 +182,8 @@ export function gucMap(info: About) {
 
 /** Any keys, any values: of custom scripts, of other people's tools. */
 export function freeMap(info: About) {
-  return leaf('value', { type: 'object' }, info, (value, echo) =>
-    isMapping(value) ? good(value) : bad(`${echo(value)} where a mapping is meant`, "write 'key: value' lines below, indented"),
+  return leaf('value', { type: 'object' }, info, (value) =>
+    isMapping(value) ? good(value) : bad(`${kindOf(value)} where a mapping is meant`, "write 'key: value' lines below, indented"),
   );
 }
 
@@ -211,10 +212,10 @@ export function address(info: About, options: { readonly defaultPort: number | n
 
 /** A list of mappings. */
 export function mapList(info: About) {
-  return leaf('value', { type: 'array', items: { type: 'object' } }, info, (value, echo) => {
-    if (!Array.isArray(value)) return bad(`${echo(value)} where a list of mappings is meant`, "begin each with '- name: value'");
+  return leaf('value', { type: 'array', items: { type: 'object' } }, info, (value) => {
+    if (!Array.isArray(value)) return bad(`${kindOf(value)} where a list of mappings is meant`, "begin each with '- name: value'");
     const wrong = value.find((item) => !isMapping(item));
-    if (wrong !== undefined) return bad(`an element is ${show(wrong, [])}, not a mapping`, "begin each with '- name: value'");
+    if (wrong !== undefined) return bad(`an element is ${kindOf(wrong)}, not a mapping`, "begin each with '- name: value'");
     return good(value as readonly JsonObject[]);
   });
 }

@@ -4,6 +4,8 @@ import type { Place } from './problems.ts';
 export interface Origin extends Place {
   /** The scalar as written, before YAML made a number or a boolean of it; null for anything else. */
   readonly source: string | null;
+  /** The place stands for something around the value, and gives way to a place of its own. */
+  readonly around?: true;
 }
 
 export class Places {
@@ -33,7 +35,9 @@ export class Places {
 
   /** What was read later wins, as its values do. */
   overlay(later: Places): void {
-    for (const [path, origin] of later.#origins) this.#origins.set(path, origin);
+    for (const [path, origin] of later.#origins) {
+      if (!origin.around || !this.#origins.has(path)) this.#origins.set(path, origin);
+    }
   }
 
   /** A key that moved goes on pointing to where it was written. */

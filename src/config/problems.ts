@@ -77,11 +77,18 @@ export class ConfigError extends RegentError {
   }
 }
 
-/** A value as it may be printed: short scalars as they are, never a secret, never a structure. */
-export function show(value: unknown, path: readonly string[]): string {
+/** What sort of thing was found. For places where a structure is meant: a login squeezed into one text must not be echoed. */
+export function kindOf(value: unknown): string {
   if (value === null || value === undefined) return 'nothing';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a mapping';
+  if (typeof value === 'boolean') return 'true or false';
+  return typeof value === 'string' ? 'text' : 'a number';
+}
+
+/** A value as it may be printed: short scalars as they are, never a secret, never a structure. */
+export function show(value: unknown, path: readonly string[]): string {
+  if (typeof value === 'object' || value === undefined) return kindOf(value);
   if (isSecretPath(path)) return 'the value given';
   const text = maskText(String(value)).replace(/\s+/g, ' ');
   return `'${text.length > 60 ? `${text.slice(0, 57)}...` : text}'`;

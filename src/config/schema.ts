@@ -1,5 +1,5 @@
 /** The whole local file. Keys and defaults: patroni-compat 2.4; etcd: 1.13. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { JsonObject } from '../core/json.ts';
 import { about, address, choice, flag, freeMap, looseText, section, text, textMap, texts, whole } from './leaves.ts';
 import { bad, good } from './read.ts';
@@ -18,6 +18,7 @@ const tls = {
 const etcdKeys = {
   hosts: texts({ doc: 'Endpoints, host:port; the port defaults to 2379.' }, { commas: true, example: '10.0.0.1:2379' }),
   host: text({ doc: 'One endpoint, where there is one.' }),
+  port: whole({ doc: 'Its port, if not written with the host.', default: 2379 }, { min: 1, max: 65_535, example: 2379 }),
   url: text({ doc: 'One endpoint as a URL, with user and password if need be.', secret: true }),
   proxy: text({ doc: 'URL of a proxy before etcd; members are not discovered then.', secret: true }),
   srv: text({ doc: 'DNS domain whose SRV records name the endpoints.' }),
