@@ -28,6 +28,8 @@ export interface CtlConfig {
   readonly etcd: EtcdSettings;
   readonly rest: RestAccess;
   readonly superuser: Credentials | null;
+  /** `ctl.haproxy_url`, a setting of Regent's own: where `health` looks. */
+  readonly haproxyUrl: string | null;
 }
 
 const SSL_KEYWORDS = ['sslmode', 'sslcert', 'sslkey', 'sslpassword', 'sslrootcert', 'sslcrl', 'sslcrldir', 'gssencmode'];
@@ -46,6 +48,7 @@ export function loadCtlConfig(options: GlobalOptions, env: Environment): CtlConf
     etcd: given?.etcd ?? etcdOf(settings),
     rest: restAccess(settings, options.insecure ?? false),
     superuser: superuserOf(settings),
+    haproxyUrl: settings.text('ctl', 'haproxy_url'),
   };
 }
 

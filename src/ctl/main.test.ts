@@ -120,7 +120,7 @@ etcd:
 restapi:
   cafile: /ca.pem
   authentication: {username: rest, password: 1_000}
-ctl: {insecure: on, certfile: /c.pem}
+ctl: {insecure: on, certfile: /c.pem, haproxy_url: 'http://127.0.0.1:7001/stats;csv'}
 postgresql:
   listen: nonsense
   authentication: {superuser: {username: postgres, password: yes, sslmode: require}}
@@ -133,6 +133,7 @@ postgresql:
     certfile: '/c.pem',
     authentication: { username: 'rest', password: '1_000' },
   });
+  expect(config.haproxyUrl).toBe('http://127.0.0.1:7001/stats;csv');
   expect(config.superuser).toEqual({ username: 'postgres', password: 'yes', options: { sslmode: 'require' } });
 });
 

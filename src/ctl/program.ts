@@ -69,7 +69,10 @@ const COMMANDS: readonly CommandSpec[] = [
     words: CLUSTER,
     options: [
       choice('-f, --format <format>', 'Output format', ['pretty', 'json'], 'pretty'),
-      option('--haproxy-url <url>', 'Statistics of HAProxy (default: http://127.0.0.1:7000/stats;csv, or REGENT_HAPROXY_URL)'),
+      option(
+        '--haproxy-url <url>',
+        'Statistics of HAProxy (REGENT_HAPROXY_URL, ctl.haproxy_url; default: http://127.0.0.1:7000/stats;csv)',
+      ),
       option('--no-haproxy', 'Leave HAProxy out'),
       () => new Option('--max-lag-bytes <bytes>', 'Warn beyond this lag (default: maximum_lag_on_failover)').argParser(wholeNumber),
       () => new Option('--max-lag-seconds <seconds>', 'Warn beyond this lag').argParser(seconds).default(30),

@@ -22,7 +22,8 @@ const DEFAULT_MAX_LAG_BYTES = 1_048_576;
 
 export async function run(ctx: Ctx, [name]: readonly string[], options: HealthOptions): Promise<number> {
   const cluster = await ctx.cluster(name);
-  const access = options.haproxy === false ? null : haproxyAccess(options.haproxyUrl, ctx.io.env);
+  const { haproxyUrl } = await ctx.config();
+  const access = options.haproxy === false ? null : haproxyAccess(options.haproxyUrl, haproxyUrl, ctx.io.env);
   let exitCode: number = EXIT_CODES.ok;
   await watching(ctx, options, true, async () => {
     const { report, view } = await collect(ctx, cluster, access);

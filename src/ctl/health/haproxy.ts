@@ -13,10 +13,14 @@ export interface HaproxyAccess {
 const TIMEOUT_MS = 3_000;
 export const DEFAULT_HAPROXY_URL = 'http://127.0.0.1:7000/stats;csv';
 
-/** The option, then the environment, then what the tutorial sets up. A password belongs into the environment, not on a command line. */
-export function haproxyAccess(option: string | undefined, env: Readonly<Record<string, string | undefined>>): HaproxyAccess {
+/** The option, then the environment, the file, and what the tutorial sets up. A password belongs into the environment, not on a command line. */
+export function haproxyAccess(
+  option: string | undefined,
+  configured: string | null,
+  env: Readonly<Record<string, string | undefined>>,
+): HaproxyAccess {
   return {
-    url: option ?? (env['REGENT_HAPROXY_URL'] || DEFAULT_HAPROXY_URL),
+    url: option ?? (env['REGENT_HAPROXY_URL'] || configured || DEFAULT_HAPROXY_URL),
     username: env['REGENT_HAPROXY_USERNAME'] || 'admin',
     password: env['REGENT_HAPROXY_PASSWORD'] || 'admin',
   };

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { amend, ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../../test/fixtures/ctl.ts';
 import { DcsError } from '../../support/errors.ts';
-import { parseStats } from './haproxy.ts';
+import { haproxyAccess, parseStats } from './haproxy.ts';
 
 const STATS = [
   '# pxname,svname,qcur,qmax,scur,smax,slim,stot,bin,bout,dreq,dresp,ereq,econ,eresp,wretr,wredis,status,weight,',
@@ -222,6 +222,14 @@ test('credentials in the address are used and not shown', async () => {
   const { haproxy } = JSON.parse(out);
   expect(haproxy.skipped).toBe(null);
   expect(haproxy.url).toBe(env['REGENT_HAPROXY_URL']);
+});
+
+test('where HAProxy is: the option, the environment, the file, the tutorial', () => {
+  const set = { REGENT_HAPROXY_URL: 'http://b', REGENT_HAPROXY_USERNAME: 'u', REGENT_HAPROXY_PASSWORD: 'p' };
+  expect(haproxyAccess('http://a', 'http://c', set)).toEqual({ url: 'http://a', username: 'u', password: 'p' });
+  expect(haproxyAccess(undefined, 'http://c', set).url).toBe('http://b');
+  expect(haproxyAccess(undefined, 'http://c', {})).toEqual({ url: 'http://c', username: 'admin', password: 'admin' });
+  expect(haproxyAccess(undefined, null, {}).url).toBe('http://127.0.0.1:7000/stats;csv');
 });
 
 test("HAProxy's statistics are read by the names of their columns", () => {
