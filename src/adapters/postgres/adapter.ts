@@ -48,6 +48,7 @@ class PostgresAdapter implements Postgres {
   constructor(options: PostgresOptions) {
     const { settings, clock, log } = options;
     const runAs = options.runAs ?? null;
+    const watch = new PostmasterWatch(clock);
     this.context = {
       settings,
       clock,
@@ -56,8 +57,8 @@ class PostgresAdapter implements Postgres {
       syncNames: null,
       role: null,
       stateDir: options.stateDir ?? null,
-      watch: new PostmasterWatch(clock),
-      heartbeat: new Heartbeat(clock),
+      watch,
+      heartbeat: new Heartbeat(clock, (stands) => watch.connection(stands)),
       writer: new ConfWriter({ run: runner(runAs), log, runAs }),
       ...newReaders(),
     };

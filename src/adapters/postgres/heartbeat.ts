@@ -45,11 +45,13 @@ interface Line {
 
 export class Heartbeat {
   private readonly clock: Clock;
+  private readonly onConnection: (stands: boolean) => void;
   private line: Line | null = null;
   private dead = false;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, onConnection: (stands: boolean) => void) {
     this.clock = clock;
+    this.onConnection = onConnection;
   }
 
   get connected(): boolean {
@@ -94,9 +96,11 @@ export class Heartbeat {
   }
 
   reset(): void {
-    discard(this.line?.client ?? null);
+    if (this.line === null) return;
+    discard(this.line.client);
     this.line = null;
     this.dead = false;
+    this.onConnection(false);
   }
 
   private async ask(settings: Settings, deadline: number): Promise<{ row: FactsRow; identity: IdentityRow }> {
@@ -136,10 +140,13 @@ export class Heartbeat {
       this.line = { client, identity: answer.rows[0]!, sinceMs: this.clock.monotonicMs() };
       this.dead = false;
       const lost = () => {
-        if (this.line?.client === client) this.dead = true;
+        if (this.line?.client !== client || this.dead) return;
+        this.dead = true;
+        this.onConnection(false);
       };
       client.on('error', lost);
       client.on('end', lost);
+      this.onConnection(true);
     } catch (error) {
       discard(client);
       throw error;

@@ -3,14 +3,20 @@ import type { ChildProcess } from 'node:child_process';
 import type { Clock } from '../../ports/clock.ts';
 import { findPostmaster, findPostmasterByScan, type HeldProcess } from './detect.ts';
 
-/** An adopted postmaster's death raises no event, so it is looked for. One look is a read of 512 bytes from /proc. */
+/**
+ * An adopted postmaster's death raises no event of its own, so it is looked for. A look is cheap, but waking up for it is not: ten times a second cost
+ * 2 ms of CPU, the budget of the whole agent. As long as a connection to one of its backends stands, looks are rare, because backends exit with their postmaster
+ * and the end of the connection is an event.
+ */
 const LOOK_EVERY_MS = 100;
+const LOOK_WHILE_CONNECTED_MS = 1000;
 
 export class PostmasterWatch {
   private readonly clock: Clock;
   private readonly listeners: Array<() => void> = [];
   private held: HeldProcess | null = null;
   private cancelLook: (() => void) | null = null;
+  private connected = false;
   private scanned = false;
   private closed = false;
 
@@ -46,6 +52,14 @@ export class PostmasterWatch {
     else this.look();
   }
 
+  /** Tells whether a connection to the server stands now. One that has just ended is a reason to look. */
+  connection(stands: boolean): void {
+    this.connected = stands;
+    if (this.cancelLook === null) return;
+    this.cancelLook();
+    this.lookNow();
+  }
+
   /** PostgreSQL goes on. */
   close(): void {
     this.closed = true;
@@ -54,12 +68,14 @@ export class PostmasterWatch {
   }
 
   private look(): void {
-    this.cancelLook = this.clock.timer(LOOK_EVERY_MS, () => {
-      const process = this.held;
-      if (process === null) return;
-      if (process.state() === 'gone') this.lost(process);
-      else this.look();
-    });
+    this.cancelLook = this.clock.timer(this.connected ? LOOK_WHILE_CONNECTED_MS : LOOK_EVERY_MS, () => this.lookNow());
+  }
+
+  private lookNow(): void {
+    const process = this.held;
+    if (process === null) return;
+    if (process.state() === 'gone') this.lost(process);
+    else this.look();
   }
 
   private lost(process: HeldProcess): void {

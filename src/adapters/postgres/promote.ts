@@ -14,7 +14,7 @@ const LOOK_MS = 10;
  * The startup process may notice the request just before it goes to sleep for wal_retrieve_retry_interval (5 s by default), and then sleeps it out.
  * Asking again wakes it.
  */
-const ASK_AGAIN_MS = 100;
+const ASK_AGAIN_MS = 50;
 
 /** Throws PROMOTE_TIMEOUT (it may still happen), PROMOTE_FAILED when the server is not running or goes away. */
 export async function promoteServer(context: Context, options: Bounded): Promise<void> {
