@@ -84,19 +84,14 @@ class FileAndDcs implements SettingsSource {
   save(): void {
     const text = JSON.stringify(this.#dynamicRaw);
     if (text === this.#savedText) return;
-    try {
-      writeDynamicCache(this.#settings.postgresql.dataDir, this.#dynamicRaw);
-      this.#savedText = text;
-    } catch (error) {
-      this.#options.log.warning(ensureError(error).message);
-    }
+    if (writeDynamicCache(this.#settings.postgresql.dataDir, this.#dynamicRaw)) this.#savedText = text;
   }
 
   #resolve(): Settings {
     const { dynamic, problems } = resolveDynamic(this.#dynamicRaw);
-    const told = problems.map(formatProblem);
-    for (const text of told) if (!this.#told.includes(text)) this.#options.log.warning(text);
-    this.#told = told;
+    const fresh = problems.filter((problem) => !this.#told.includes(formatProblem(problem)));
+    for (const problem of fresh) this.#options.log[problem.severity](formatProblem(problem));
+    this.#told = problems.map(formatProblem);
     return resolveSettings(this.#loaded.local, this.#loaded.raw, dynamic);
   }
 }
