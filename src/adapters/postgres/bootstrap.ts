@@ -75,6 +75,7 @@ export async function runInitdb(deps: Deps, options: Bounded): Promise<void> {
   } finally {
     await rm(secret, { recursive: true, force: true });
   }
+  await restoreConfigFiles(settings, deps.runAs ?? null);
   await appendAccessLines(deps);
 }
 

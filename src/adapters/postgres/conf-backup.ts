@@ -17,14 +17,18 @@ export async function saveConfigBackups(settings: Settings, owner: Owner | null)
   }
 }
 
-/** Puts back what vanished; a missing pg_ident.conf becomes an empty one. Returns the names put back. */
+/**
+ * Puts back what vanished: from its copy, else, where the files lie elsewhere, what initdb or a base backup has left in the data directory.
+ * A missing pg_ident.conf becomes an empty one. Returns the names put back.
+ */
 export async function restoreConfigFiles(settings: Settings, owner: Owner | null): Promise<string[]> {
   const { configDir, dataDir } = settings.postgresql;
   const restored: string[] = [];
   for (const name of FILES) {
     const path = join(configDir, name);
     if (await exists(path)) continue;
-    const text = (await readText(join(dataDir, `${name}.backup`))) ?? (name === 'pg_ident.conf' ? '' : null);
+    const copy = (await readText(join(dataDir, `${name}.backup`))) ?? (await readText(join(dataDir, name)));
+    const text = copy ?? (name === 'pg_ident.conf' ? '' : null);
     if (text === null) continue;
     await writeFileAtomic(path, text, { mode: await fileMode(path, dataDir), owner: owner ?? undefined });
     restored.push(name);

@@ -2,9 +2,9 @@
  * pg_rewind against a running primary: https://www.postgresql.org/docs/current/app-pgrewind.html. From 13 on it brings a crashed target to a clean
  * shutdown by itself. `patroni-compat.md` 5.10.
  */
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Source } from '../../core/effects.ts';
+import { quoteValue } from '../../core/guc.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { lastLines, type RunResult } from '../../support/exec.ts';
@@ -117,18 +117,17 @@ async function run(deps: Deps, source: Source, major: number, options: Bounded):
 }
 
 /** Before 15 pg_rewind cannot be told of a configuration directory: the servers it starts look into the data directory only. */
-async function standInConf(deps: Deps): Promise<(() => Promise<void>) | null> {
+async function standInConf(deps: Deps): Promise<() => Promise<void>> {
   const { dataDir, configDir } = deps.settings.postgresql;
   const path = join(dataDir, 'postgresql.conf');
-  const there = await access(path).then(
-    () => true,
-    () => false,
-  );
-  if (there && !((await readText(path)) ?? '').startsWith(STAND_IN)) return null;
-  const target = join(configDir, 'postgresql.conf').replace(/'/g, "''");
-  await writeFileAtomic(path, `${STAND_IN}include '${target}'\n`, { mode: 0o600, owner: deps.runAs ?? undefined });
+  const options = { mode: 0o600, owner: deps.runAs ?? undefined };
+  const before = await readText(path);
+  await writeFileAtomic(path, `${STAND_IN}include ${quoteValue(join(configDir, 'postgresql.conf'))}\n`, options);
   return async () => {
-    await removeFile(path);
+    // pg_rewind may have put the source's in its place.
+    if (!(await readText(path))?.startsWith(STAND_IN)) return;
+    if (before === null || before.startsWith(STAND_IN)) await removeFile(path);
+    else await writeFileAtomic(path, before, options);
   };
 }
 

@@ -1,0 +1,371 @@
+/** The files Regent writes, replicas and rewinds, on real servers: what PostgreSQL and its programs make of them, above all when something goes wrong. */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chown } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createSystemClock } from '../../src/adapters/clock/system.ts';
+import { clone } from '../../src/adapters/postgres/clone.ts';
+import { ConfWriter } from '../../src/adapters/postgres/conf-writer.ts';
+import { type Context, depsOf, runner } from '../../src/adapters/postgres/context.ts';
+import { inspectDataDir, markerPath, markIncomplete } from '../../src/adapters/postgres/data-dir.ts';
+import type { Deps } from '../../src/adapters/postgres/deps.ts';
+import { rewind } from '../../src/adapters/postgres/rewind.ts';
+import { syncSlots } from '../../src/adapters/postgres/slots.ts';
+import { connect, discard } from '../../src/adapters/postgres/sql.ts';
+import type { ServerRole } from '../../src/core/effects.ts';
+import { parseConf } from '../../src/core/guc.ts';
+import { commandLineArguments } from '../../src/core/server-config.ts';
+import type { Settings } from '../../src/core/settings.ts';
+import { toLsn } from '../../src/core/units.ts';
+import type { Postgres } from '../../src/ports/postgres.ts';
+import { postgresOwner } from './support/bare-postgres.ts';
+import { adapterFor, eventually, freePort, recordingLog, settingsFor, sourceOf, sql, temporaryHome } from './support/postgres.ts';
+
+const BOUND = { timeoutMs: 60_000 };
+const owner = process.getuid?.() === 0 ? postgresOwner() : null;
+
+let home: Awaited<ReturnType<typeof temporaryHome>>;
+let primary: Settings;
+let leader: Postgres;
+
+const log = recordingLog();
+const following = (settings: Settings): ServerRole => ({ kind: 'standby', source: sourceOf(settings) });
+const own = async (path: string) => (owner ? await chown(path, owner.uid, owner.gid) : undefined);
+
+function depsFor(settings: Settings): Deps {
+  return depsOf({ settings, log, clock: createSystemClock(), runAs: owner } as unknown as Context);
+}
+
+/** One of PostgreSQL's programs, as its user. */
+function program(settings: Settings, name: string, ...args: string[]): string {
+  const options = owner ? { uid: owner.uid, gid: owner.gid } : {};
+  return execFileSync(join(settings.postgresql.binDir, name), args, { ...options, encoding: 'utf8', stdio: 'pipe', cwd: '/' });
+}
+
+async function member(name: string, more: Partial<Parameters<typeof settingsFor>[0]> = {}): Promise<Settings> {
+  return settingsFor({ home: home.path, name, port: await freePort(), dynamic: { useSlots: true }, ...more });
+}
+
+/** Of the temporary files, those of this test only: others run on the same machine. */
+const systemTmp = tmpdir();
+const temporary = () => join(home.path, 'tmp');
+
+beforeAll(async () => {
+  home = await temporaryHome();
+  mkdirSync(temporary());
+  await own(temporary());
+  process.env['TMPDIR'] = temporary();
+  const archive = join(home.path, 'archive');
+  mkdirSync(archive);
+  await own(archive);
+  primary = await member('pg-1', {
+    postgresql: { configDir: join(home.path, 'etc-1'), recoveryConf: { restore_command: `cp ${archive}/%f "%p"` } },
+    parameters: {
+      archive_mode: 'on',
+      archive_command: `test ! -e ${home.path}/archive-off && cp "%p" ${archive}/%f`,
+      log_statement: 'all',
+    },
+    bootstrap: { postBootstrap: `${home.path}/post.sh 'with blank'` },
+  });
+  mkdirSync(primary.postgresql.configDir);
+  await own(primary.postgresql.configDir);
+  writeFileSync(join(home.path, 'post.sh'), `#!/bin/sh\necho "$1|$2|$(cat $PGPASSFILE)|$PGOPTIONS" > ${home.path}/post.out\n`);
+  chmodSync(join(home.path, 'post.sh'), 0o755);
+  leader = adapterFor(primary, log);
+  await leader.bootstrap(BOUND);
+});
+afterAll(async () => {
+  await leader.close();
+  process.env['TMPDIR'] = systemTmp;
+  await home.remove();
+});
+
+describe('a new cluster, its configuration in a directory of its own', () => {
+  test('runs on the files written, with what initdb found out still in force', async () => {
+    const base = readFileSync(join(primary.postgresql.configDir, 'postgresql.base.conf'), 'utf8');
+    expect(parseConf(base)).toHaveProperty('default_text_search_config');
+    const rows = await sql<{ name: string; setting: string; sourcefile: string | null }>(
+      primary,
+      `SELECT name, setting, sourcefile FROM pg_settings WHERE name IN ('config_file', 'hba_file', 'wal_retrieve_retry_interval', 'wal_keep_size', 'cluster_name')`,
+    );
+    expect(Object.fromEntries(rows.map((row) => [row.name, row.setting]))).toEqual({
+      config_file: join(primary.postgresql.configDir, 'postgresql.conf'),
+      hba_file: join(primary.postgresql.configDir, 'pg_hba.conf'),
+      wal_retrieve_retry_interval: '100',
+      wal_keep_size: '128',
+      cluster_name: 'test',
+    });
+    expect(await sql(primary, 'SELECT line_number FROM pg_hba_file_rules WHERE error IS NOT NULL')).toEqual([]);
+  });
+
+  test('post_bootstrap got a connection string without the password, and the password in a file that is gone', () => {
+    const [argument, conninfo, passfile, options] = readFileSync(join(home.path, 'post.out'), 'utf8').trim().split('|');
+    expect(argument).toBe('with blank');
+    expect(conninfo).toContain(`host=127.0.0.1 port=${primary.postgresql.port}`);
+    expect(conninfo).not.toContain('pass');
+    expect(passfile).toBe(`127.0.0.1:${primary.postgresql.port}:*:postgres:postgres 'pass`);
+    expect(options).toContain('synchronous_commit=local');
+    expect(readdirSync(temporary())).toEqual([]);
+  });
+
+  test('the users exist, and no password went through the log', async () => {
+    const client = await connect({
+      host: '127.0.0.1',
+      port: primary.postgresql.port,
+      database: 'postgres',
+      credentials: primary.postgresql.rewind,
+      applicationName: 'test',
+      connectTimeoutMs: 5000,
+      queryTimeoutMs: 5000,
+    });
+    try {
+      expect((await client.query("SELECT length(pg_read_binary_file('PG_VERSION')) AS n")).rows).toEqual([{ n: 3 }]);
+    } finally {
+      discard(client);
+    }
+    const words = readFileSync(join(home.path, 'pg-1.postgres.log'), 'utf8');
+    // Ordinary statements are there, so that the absence of the others says something.
+    expect(words).toContain('statement: SELECT');
+    expect(words).not.toMatch(/PASSWORD '|pass'/i);
+    expect(log.lines.join('\n')).not.toContain("'pass");
+  });
+});
+
+describe('settings that PostgreSQL would refuse', () => {
+  const hostile = {
+    work_mem: '5',
+    max_wal_size: '99999999999999',
+    checkpoint_timeout: '2d',
+    wal_level: 'nope',
+    archive_mode: 'perhaps',
+    log_destination: 'moon',
+    TimeZone: 'Mars/Base',
+    no_such_setting: '1',
+    'my.own': "it's \\ 'quoted'\nand broken",
+    'bad-name': 'x',
+    include: '/etc/passwd',
+    lc_messages: 'xx_YY',
+    log_line_prefix: '%m [%p] %q%u@%d ',
+    random_page_cost: '-3',
+    primary_conninfo: 'host=evil',
+  };
+
+  test('never reach the file: what is left is accepted, clamped where that is possible', async () => {
+    const settings = await member('check', { parameters: hostile });
+    mkdirSync(settings.postgresql.dataDir, { mode: 0o700 });
+    await own(settings.postgresql.dataDir);
+    const writer = new ConfWriter({ run: runner(owner), log, runAs: owner });
+    await writer.writeServerFiles(settings, following(primary), 'ANY 1 ("pg-1")', 15, null);
+    const value = (name: string) => program(settings, 'postgres', '-D', settings.postgresql.dataDir, '-C', name).replace(/\n$/, '');
+    expect(value('work_mem')).toBe('64');
+    expect(value('max_wal_size')).toBe('2147483647');
+    expect(value('checkpoint_timeout')).toBe('86400');
+    expect(value('random_page_cost')).toBe('0');
+    expect(value('my.own')).toBe(hostile['my.own']);
+    expect(value('wal_level')).toBe('replica');
+    expect(value('archive_mode')).toBe('off');
+    expect(value('synchronous_standby_names')).toBe('ANY 1 ("pg-1")');
+    expect(value('primary_conninfo')).toContain(`port=${primary.postgresql.port}`);
+    expect(value('log_line_prefix')).toBe(hostile.log_line_prefix);
+    expect(readFileSync(join(settings.postgresql.dataDir, 'postgresql.conf'), 'utf8')).not.toMatch(/moon|Mars|no_such|perhaps|evil|passwd/);
+    rmSync(settings.postgresql.dataDir, { recursive: true });
+  });
+
+  test('every argument of the command line is understood', () => {
+    const args = commandLineArguments(primary, 15, { max_connections: 400 });
+    expect(program(primary, 'postgres', '-D', primary.postgresql.dataDir, ...args, '-C', 'max_connections').trim()).toBe('400');
+  });
+});
+
+describe('a replica', () => {
+  let settings: Settings;
+  let replica: Postgres;
+
+  beforeAll(async () => {
+    settings = await member('pg-2', { postgresql: { basebackup: [{ name: 'no-sync', value: null }] } });
+    replica = adapterFor(settings, log);
+  });
+  afterAll(() => replica.close());
+
+  test('that cannot be made leaves an empty directory and the words of pg_basebackup', async () => {
+    const wrong = { ...settings.postgresql, replication: { username: 'replicator', password: 'wrong', options: {} } };
+    const failure = clone(depsFor({ ...settings, postgresql: wrong }), sourceOf(primary), { ...BOUND, fromLeader: true });
+    await expect(failure).rejects.toMatchObject({
+      code: 'CLONE_FAILED',
+      message: expect.stringContaining('password authentication failed'),
+    });
+    expect(await inspectDataDir(settings.postgresql.dataDir)).toMatchObject({ state: 'missing', incompleteWork: null });
+  });
+
+  test('whose making is called off leaves nothing either', async () => {
+    const slow = { ...settings.postgresql, basebackup: [{ name: 'max-rate', value: '32' }] };
+    const abort = new AbortController();
+    const failure = clone(depsFor({ ...settings, postgresql: slow }), sourceOf(primary), {
+      ...BOUND,
+      fromLeader: true,
+      signal: abort.signal,
+    });
+    const ended = expect(failure).rejects.toMatchObject({ code: 'CLONE_FAILED', message: expect.stringContaining('called off') });
+    await eventually(
+      'the copy to begin',
+      20_000,
+      () => existsSync(join(settings.postgresql.dataDir, 'PG_VERSION')) || existsSync(join(settings.postgresql.dataDir, 'base')),
+    );
+    expect((await inspectDataDir(settings.postgresql.dataDir)).state).toBe('incomplete');
+    abort.abort();
+    await ended;
+    expect(await inspectDataDir(settings.postgresql.dataDir)).toMatchObject({ state: 'missing', incompleteWork: null });
+  });
+
+  test('is made after others have failed, over what an interrupted clone left, and only ever starts as a standby', async () => {
+    mkdirSync(settings.postgresql.dataDir, { recursive: true });
+    writeFileSync(join(settings.postgresql.dataDir, 'half'), '');
+    await own(settings.postgresql.dataDir);
+    await markIncomplete(settings.postgresql.dataDir, 'clone');
+    const methods = {
+      ...settings.postgresql,
+      createReplicaMethods: ['broken', 'basebackup'],
+      methodOptions: { broken: { command: 'false' } },
+    };
+    await clone(depsFor({ ...settings, postgresql: methods }), sourceOf(primary), { ...BOUND, fromLeader: false });
+    expect(await inspectDataDir(settings.postgresql.dataDir)).toEqual({
+      state: 'valid',
+      incompleteWork: null,
+      major: expect.any(Number),
+      standbySignal: true,
+    });
+    expect(existsSync(join(settings.postgresql.dataDir, 'half'))).toBe(false);
+    expect(statSync(settings.postgresql.dataDir).mode & 0o777).toBe(0o700);
+  });
+
+  test('is not made over a data directory that is whole, foreign, or half rewound', async () => {
+    const options = { ...BOUND, fromLeader: true };
+    await expect(clone(depsFor(settings), sourceOf(primary), options)).rejects.toMatchObject({ code: 'CLONE_REFUSED' });
+    await markIncomplete(settings.postgresql.dataDir, 'rewind');
+    await expect(clone(depsFor(settings), sourceOf(primary), options)).rejects.toMatchObject({ code: 'CLONE_REFUSED' });
+    rmSync(markerPath(settings.postgresql.dataDir));
+    const foreign = await member('foreign');
+    mkdirSync(foreign.postgresql.dataDir);
+    writeFileSync(join(foreign.postgresql.dataDir, 'thesis.txt'), 'x');
+    await expect(clone(depsFor(foreign), sourceOf(primary), options)).rejects.toMatchObject({ code: 'CLONE_REFUSED' });
+    expect(existsSync(join(foreign.postgresql.dataDir, 'thesis.txt'))).toBe(true);
+  });
+
+  test('streams with its slot and without a password in its configuration; slots are brought in order', async () => {
+    const client = await connect({
+      host: '127.0.0.1',
+      port: primary.postgresql.port,
+      database: 'postgres',
+      credentials: primary.postgresql.superuser,
+      applicationName: 'test',
+      connectTimeoutMs: 5000,
+      queryTimeoutMs: 10_000,
+    });
+    try {
+      expect(await syncSlots(client, { create: ['pg_2', 'Not Valid', 'gone'], drop: [], advance: {} })).toMatchObject([
+        { slot: 'Not Valid', action: 'create' },
+      ]);
+      await replica.start(following(primary), BOUND);
+      const active = async () => (await sql(primary, `SELECT FROM pg_replication_slots WHERE slot_name = 'pg_2' AND active`)).length === 1;
+      await eventually('the standby to use its slot', 10_000, active);
+      await sql(primary, 'CREATE TABLE t AS SELECT generate_series(1, 1000) AS n');
+      const far = { gone: toLsn(0x7fff_ffff_0000_0000n) };
+      expect(await syncSlots(client, { create: ['pg_2'], drop: ['pg_2', 'never_was'], advance: far })).toEqual([]);
+      expect(await active()).toBe(true);
+      const [slot] = await sql<{ ok: boolean }>(
+        primary,
+        `SELECT restart_lsn <= pg_current_wal_lsn() AS ok FROM pg_replication_slots WHERE slot_name = 'gone'`,
+      );
+      expect(slot?.ok).toBe(true);
+      expect(await syncSlots(client, { create: [], drop: ['gone'], advance: {} })).toEqual([]);
+      expect(await sql(primary, `SELECT FROM pg_replication_slots WHERE slot_name = 'gone'`)).toEqual([]);
+    } finally {
+      discard(client);
+    }
+    for (const name of readdirSync(settings.postgresql.dataDir).filter((file) => file.includes('.conf'))) {
+      expect(readFileSync(join(settings.postgresql.dataDir, name), 'utf8')).not.toContain("'pass");
+    }
+    expect(statSync(settings.postgresql.pgpass).mode & 0o777).toBe(0o600);
+  });
+
+  test('is not rewound from a server that is in recovery, nor from one that is not there', async () => {
+    const target = await member('pg-3');
+    await clone(depsFor(target), sourceOf(primary), { ...BOUND, fromLeader: true });
+    const deps = depsFor(target);
+    await expect(rewind(deps, sourceOf(settings), { timeoutMs: 10_000 })).rejects.toMatchObject({ code: 'SOURCE_NOT_READY' });
+    await expect(rewind(deps, { name: 'x', host: '127.0.0.1', port: await freePort() }, { timeoutMs: 10_000 })).rejects.toMatchObject({
+      code: 'SOURCE_UNREACHABLE',
+    });
+    expect((await inspectDataDir(target.postgresql.dataDir)).state).toBe('valid');
+    rmSync(target.postgresql.dataDir, { recursive: true });
+  });
+});
+
+describe('a rewind', () => {
+  test('of a crashed primary archives what waited, and brings it behind its successor with its own configuration', async () => {
+    const successor = await member('pg-2');
+    const replica = adapterFor(successor, log);
+    try {
+      await replica.observe({ timeoutMs: 5000 });
+      const [named] = await sql<{ name: string }>(primary, 'SELECT pg_walfile_name(pg_current_wal_lsn()) AS name');
+      await replica.stop('immediate', BOUND);
+      await replica.start({ kind: 'standby', source: null }, BOUND);
+      await replica.promote(BOUND);
+      await sql(successor, `SELECT pg_create_physical_replication_slot('pg_1', true)`);
+      // Committed by the old primary alone; its archiver is out of order, so that a finished segment waits.
+      writeFileSync(join(home.path, 'archive-off'), '');
+      await sql(primary, 'INSERT INTO t SELECT generate_series(1, 50)');
+      await sql(primary, 'SELECT pg_switch_wal()');
+      await sql(primary, 'INSERT INTO t SELECT generate_series(1, 50)');
+      await leader.stop('immediate', BOUND);
+      rmSync(join(home.path, 'archive-off'));
+      await rewind(depsFor(primary), sourceOf(successor), BOUND);
+      expect(existsSync(join(home.path, 'archive', named?.name ?? ''))).toBe(true);
+      expect(await inspectDataDir(primary.postgresql.dataDir)).toMatchObject({ state: 'valid', standbySignal: true });
+      await leader.start(following(successor), BOUND);
+      await sql(successor, 'INSERT INTO t VALUES (-1)');
+      const caughtUp = async () => (await sql<{ n: string }>(primary, 'SELECT count(*) AS n FROM t'))[0]?.n === '1001';
+      await eventually('the old primary to follow', 20_000, caughtUp);
+      const [file] = await sql<{ config_file: string }>(primary, 'SHOW config_file');
+      expect(file?.config_file).toBe(join(primary.postgresql.configDir, 'postgresql.conf'));
+    } finally {
+      await replica.stop('immediate', BOUND);
+      await replica.close();
+    }
+  });
+
+  test('that fails before it copies anything leaves the directory as it was; one between two histories stays marked', async () => {
+    await leader.stop('fast', BOUND);
+    const other = await member('other');
+    const stranger = adapterFor(other, log);
+    try {
+      await stranger.bootstrap(BOUND);
+      await expect(rewind(depsFor(primary), sourceOf(other), BOUND)).rejects.toMatchObject({
+        code: 'REWIND_FAILED',
+        message: expect.stringContaining('different systems'),
+      });
+      expect(await inspectDataDir(primary.postgresql.dataDir)).toMatchObject({ state: 'valid', incompleteWork: null });
+      await markIncomplete(primary.postgresql.dataDir, 'rewind');
+      await expect(rewind(depsFor(primary), sourceOf(other), BOUND)).rejects.toMatchObject({ code: 'REWIND_FAILED' });
+      expect(await inspectDataDir(primary.postgresql.dataDir)).toMatchObject({ state: 'incomplete', incompleteWork: 'rewind' });
+    } finally {
+      await stranger.stop('immediate', BOUND);
+      await stranger.close();
+    }
+  });
+});
+
+test('a new cluster is not made where something lies', async () => {
+  const settings = await member('full');
+  mkdirSync(settings.postgresql.dataDir);
+  writeFileSync(join(settings.postgresql.dataDir, 'something'), '');
+  const adapter = adapterFor(settings, log);
+  try {
+    await expect(adapter.bootstrap(BOUND)).rejects.toMatchObject({ code: 'BOOTSTRAP_REFUSED' });
+    expect(readdirSync(settings.postgresql.dataDir)).toEqual(['something']);
+  } finally {
+    await adapter.close();
+  }
+});
