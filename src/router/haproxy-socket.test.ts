@@ -6,7 +6,6 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createSystemClock } from '../adapters/clock/system.ts';
 import { createHaproxy, parseStat } from './haproxy-socket.ts';
 
-const names = { backend: 'postgres_primary', frontend: 'postgres_write' };
 const HEADER = '# pxname,svname,qcur,scur,slim,status,desc,';
 let dir: string;
 let server: Server;
@@ -33,7 +32,8 @@ afterEach(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-const haproxy = (path = join(dir, 'sock')) => createHaproxy({ socketPath: path, clock: createSystemClock(), timeoutMs: 200 });
+const haproxy = (path = join(dir, 'sock')) =>
+  createHaproxy({ socketPath: path, backend: 'postgres_primary', clock: createSystemClock(), timeoutMs: 200 });
 
 it('reads statistics by column name, with quoted values', () => {
   expect(parseStat(`${HEADER}\nb,a,0,3,,UP 2/3,"x,""y""",\n\n`)).toEqual([
@@ -44,13 +44,11 @@ it('reads statistics by column name, with quoted values', () => {
 
 describe('the state', () => {
   it('tells servers that checks judge from those that an operator has taken', async () => {
-    answers = (line) =>
-      line.startsWith('show stat postgres_primary')
-        ? `${HEADER}\n${['UP', 'UP 1/3', 'DOWN', 'DOWN 1/2', 'MAINT', 'DRAIN', 'no check'].map((status, i) => `b,s${i},0,${i},,${status},,`).join('\n')}\n\n`
-        : `${HEADER}\nf,FRONTEND,,0,400,OPEN,,\n\n`;
-    const state = await haproxy().state(names);
-    expect(state.frontendLimit).toBe(400);
-    expect(state.servers.map(({ up, ours }) => [up, ours])).toEqual([
+    const rows = ['UP', 'UP 1/3', 'DOWN', 'DOWN 1/2', 'MAINT', 'DRAIN', 'no check'].map((status, i) => `b,s${i},0,${i},,${status},,`);
+    answers = () => `${HEADER}\n${rows.join('\n')}\n\n`;
+    const state = await haproxy().state();
+    expect(heard).toEqual(['show stat postgres_primary 4 -1']);
+    expect(state.map(({ up, ours }) => [up, ours])).toEqual([
       [true, true],
       [true, true],
       [false, true],
@@ -59,39 +57,30 @@ describe('the state', () => {
       [false, false],
       [false, false],
     ]);
-    expect(state.servers[3]).toMatchObject({ name: 's3', sessions: 3 });
+    expect(state[3]).toMatchObject({ name: 's3', sessions: 3 });
   });
 
-  it('has no limit without the frontend, and is an error without the backend', async () => {
-    answers = (line) => (line.startsWith('show stat postgres_primary') ? `${HEADER}\nb,a,0,0,,UP,,\n` : 'No such proxy.\n');
-    expect((await haproxy().state(names)).frontendLimit).toBeNull();
+  it('is an error without the backend', async () => {
     answers = () => 'No such proxy.\n';
-    await expect(haproxy().state(names)).rejects.toMatchObject({ code: 'HAPROXY_NO_BACKEND' });
+    await expect(haproxy().state()).rejects.toMatchObject({ code: 'HAPROXY_NO_BACKEND' });
   });
 });
 
 describe('commands', () => {
   it('go in one line, in order', async () => {
-    await haproxy().run(names, [
+    await haproxy().run([
       { kind: 'up', server: 'b' },
       { kind: 'down', server: 'a' },
       { kind: 'cut', server: 'a' },
-      { kind: 'release', limit: 77 },
     ]);
     expect(heard).toEqual([
-      'set server postgres_primary/b health up; set server postgres_primary/a health down; shutdown sessions server postgres_primary/a; set maxconn frontend postgres_write 77',
+      'set server postgres_primary/b health up; set server postgres_primary/a health down; shutdown sessions server postgres_primary/a',
     ]);
-  });
-
-  it("restore HAProxy's own limit when nobody remembers another", async () => {
-    answers = (line) => (line === 'show info' ? 'Name: HAProxy\nMaxconn: 1234\n' : '\n');
-    await haproxy().run(names, [{ kind: 'release', limit: null }]);
-    expect(heard.at(-1)).toBe('set maxconn frontend postgres_write 1234');
   });
 
   it('are refused with HAProxy’s words', async () => {
     answers = () => 'No such server.\n';
-    await expect(haproxy().run(names, [{ kind: 'up', server: 'x' }])).rejects.toMatchObject({
+    await expect(haproxy().run([{ kind: 'up', server: 'x' }])).rejects.toMatchObject({
       code: 'HAPROXY_REFUSED',
       message: expect.stringContaining('No such server'),
     });
@@ -99,8 +88,8 @@ describe('commands', () => {
 
   it('fail in time when nobody answers, or nobody is there', async () => {
     answers = () => null;
-    await expect(haproxy().run(names, [{ kind: 'up', server: 'x' }])).rejects.toMatchObject({ code: 'HAPROXY_UNREACHABLE' });
-    await expect(haproxy(join(dir, 'none')).run(names, [{ kind: 'up', server: 'x' }])).rejects.toMatchObject({
+    await expect(haproxy().run([{ kind: 'up', server: 'x' }])).rejects.toMatchObject({ code: 'HAPROXY_UNREACHABLE' });
+    await expect(haproxy(join(dir, 'none')).run([{ kind: 'up', server: 'x' }])).rejects.toMatchObject({
       code: 'HAPROXY_UNREACHABLE',
     });
   });

@@ -4,67 +4,46 @@ import { RegentError } from '../support/errors.ts';
 import type { HaproxyServer, HaproxyState, RouterCommand } from './decide.ts';
 
 const LARGEST_ANSWER = 8 * 1024 * 1024;
-/** Types of rows in `show stat` (HAProxy's management guide, 9.3). */
-const FRONTEND_ROWS = 1;
+/** Type of the servers' rows in `show stat` (HAProxy's management guide, 9.3). */
 const SERVER_ROWS = 4;
 
-export interface HaproxyNames {
-  readonly backend: string;
-  readonly frontend: string;
+export interface Haproxy {
+  /** The servers of the backend. Throws HAPROXY_UNREACHABLE, HAPROXY_NO_BACKEND. */
+  state(): Promise<HaproxyState>;
+  /** All of them in one line, so that nothing comes in between. Throws HAPROXY_UNREACHABLE, HAPROXY_REFUSED with HAProxy's words. */
+  run(commands: readonly RouterCommand[]): Promise<void>;
 }
 
-export interface Haproxy {
-  /** What the primary backend and its frontend look like. Throws HAPROXY_UNREACHABLE, HAPROXY_NO_BACKEND. */
-  state(names: HaproxyNames): Promise<HaproxyState>;
-  /** All of them in one line, so that nothing comes in between. Throws HAPROXY_UNREACHABLE, HAPROXY_REFUSED with HAProxy's words. */
-  run(names: HaproxyNames, commands: readonly RouterCommand[]): Promise<void>;
+export interface HaproxyOptions {
+  readonly socketPath: string;
+  readonly backend: string;
+  readonly clock: Clock;
+  readonly timeoutMs: number;
 }
 
 /** HAProxy's runtime API over its Unix socket (`stats socket … level admin`), one connection a command line. */
-export function createHaproxy(options: { readonly socketPath: string; readonly clock: Clock; readonly timeoutMs: number }): Haproxy {
-  const ask = (line: string) => askHaproxy(options.socketPath, line, options.clock, options.timeoutMs);
+export function createHaproxy({ socketPath, backend, clock, timeoutMs }: HaproxyOptions): Haproxy {
   return {
-    state: async ({ backend, frontend }) => {
-      const [servers, frontends] = await Promise.all([
-        ask(`show stat ${backend} ${SERVER_ROWS} -1`),
-        ask(`show stat ${frontend} ${FRONTEND_ROWS} -1`),
-      ]);
-      const rows = parseStat(servers);
-      if (rows.length === 0) {
-        throw new RegentError('HAPROXY_NO_BACKEND', `HAProxy has no backend '${backend}' with servers`, {
-          mend: 'set router.primary_backend to the backend that holds the members',
-        });
-      }
-      return { servers: rows.map(toServer), frontendLimit: toLimit(parseStat(frontends)[0]) };
+    state: async () => {
+      const rows = parseStat(await askHaproxy(socketPath, `show stat ${backend} ${SERVER_ROWS} -1`, clock, timeoutMs));
+      if (rows.length > 0) return rows.map(toServer);
+      throw new RegentError('HAPROXY_NO_BACKEND', `HAProxy has no backend '${backend}' with servers`, {
+        mend: 'set router.primary_backend to the backend that holds the members',
+      });
     },
-    run: async (names, commands) => {
-      const lines: string[] = [];
-      for (const command of commands) lines.push(await toLine(names, command, ask));
-      const answer = (await ask(lines.join('; '))).trim();
+    run: async (commands) => {
+      const line = commands.map((command) => toLine(backend, command)).join('; ');
+      const answer = (await askHaproxy(socketPath, line, clock, timeoutMs)).trim();
       if (answer === '') return;
-      throw new RegentError('HAPROXY_REFUSED', `HAProxy: ${answer.replace(/\s+/g, ' ')} (to: ${lines.join('; ')})`, {
+      throw new RegentError('HAPROXY_REFUSED', `HAProxy: ${answer.replace(/\s+/g, ' ')} (to: ${line})`, {
         mend: 'the stats socket needs `level admin`',
       });
     },
   };
 }
 
-async function toLine(names: HaproxyNames, command: RouterCommand, ask: (line: string) => Promise<string>): Promise<string> {
-  switch (command.kind) {
-    case 'up':
-    case 'down':
-      return `set server ${names.backend}/${command.server} health ${command.kind}`;
-    case 'cut':
-      return `shutdown sessions server ${names.backend}/${command.server}`;
-    case 'hold':
-      return `set maxconn frontend ${names.frontend} 0`;
-    case 'release':
-      return `set maxconn frontend ${names.frontend} ${command.limit ?? (await globalLimit(ask))}`;
-  }
-}
-
-async function globalLimit(ask: (line: string) => Promise<string>): Promise<number> {
-  return Number(/^Maxconn: (\d+)$/m.exec(await ask('show info'))?.[1] ?? 2000);
+function toLine(backend: string, { kind, server }: RouterCommand): string {
+  return kind === 'cut' ? `shutdown sessions server ${backend}/${server}` : `set server ${backend}/${server} health ${kind}`;
 }
 
 /** Sends one line and returns everything HAProxy says until it hangs up. Throws HAPROXY_UNREACHABLE. */
@@ -119,8 +98,4 @@ function toServer(row: Readonly<Record<string, string>>): HaproxyServer {
     ours: status.startsWith('UP') || status.startsWith('DOWN'),
     sessions: Number(row['scur'] ?? 0),
   };
-}
-
-function toLimit(row: Readonly<Record<string, string>> | undefined): number | null {
-  return row?.['slim'] === undefined || row['slim'] === '' ? null : Number(row['slim']);
 }

@@ -1,32 +1,30 @@
-import type { ClusterView } from '../core/cluster.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import type { Log } from '../ports/log.ts';
 import { ensureError } from '../support/errors.ts';
-import { type HaproxyState, NEW_ROUTER, type RouterCommand, type RouterLimits, type RouterMemory, routerCommands } from './decide.ts';
-import type { Haproxy, HaproxyNames } from './haproxy-socket.ts';
-import type { Releaser } from './releaser.ts';
+import { NEW_ROUTER, type RouterMemory, routerCommands } from './decide.ts';
+import type { Haproxy } from './haproxy-socket.ts';
 
 /** A look after each change, for a check already under way may have overruled it. */
 const LOOK_AGAIN_MS = 500;
 const READ_TIMEOUT_MS = 2000;
+const TROUBLED_MS = 1000;
 /** The keys of the cluster (with or without the prefix) that say who is primary. */
-const ROUTING_KEYS = /(?:^|\/)(?:leader|failover|members\/[^/]+)$/;
+const ROUTING_KEYS = /(?:^|\/)(?:leader|members\/[^/]+)$/;
 
 export interface RouterOptions {
   readonly dcs: Dcs;
   readonly haproxy: Haproxy;
-  readonly releaser: Releaser;
   readonly clock: Clock;
   readonly log: Log;
-  readonly names: HaproxyNames;
-  readonly limits: RouterLimits;
+  /** How long a new primary is raised against the opinion of HAProxy's checks. */
+  readonly assertMs: number;
   readonly reconcileMs: number;
 }
 
 export interface Router {
   start(): void;
-  /** Lets waiting clients go and leaves HAProxy to its checks. */
+  /** Leaves HAProxy to its checks. Resolves once nothing is under way. */
   stop(): Promise<void>;
 }
 
@@ -50,7 +48,6 @@ class RouterLoop implements Router {
   }
 
   start(): void {
-    if (this.#options.limits.holdMs > 0) this.#options.releaser.prepare();
     this.#watch = this.#options.dcs.watch(({ key }) => {
       if (key === null || ROUTING_KEYS.test(key)) this.#wake();
     });
@@ -62,9 +59,6 @@ class RouterLoop implements Router {
     this.#watch?.close();
     this.#cancelTimer();
     await this.#running;
-    const { hold } = this.#memory;
-    if (hold) await this.#attempt('haproxy', () => this.#run([{ kind: 'release', limit: hold.limit }]));
-    this.#options.releaser.close();
   }
 
   #wake(): void {
@@ -84,33 +78,22 @@ class RouterLoop implements Router {
     }
   }
 
-  /** Returns when to look again, in milliseconds. */
+  /** Returns when to look again, in milliseconds. Without a fresh view of etcd nothing is said: the checks decide. */
   async #pass(): Promise<number> {
-    const { haproxy, dcs, clock, names, limits, log, reconcileMs } = this.#options;
+    const { haproxy, dcs, clock, log, assertMs, reconcileMs } = this.#options;
     const [view, state] = await Promise.all([
-      this.#attempt<ClusterView>('etcd', () => dcs.read({ timeoutMs: READ_TIMEOUT_MS })),
-      this.#attempt<HaproxyState>('haproxy', () => haproxy.state(names)),
+      this.#attempt('etcd', () => dcs.read({ timeoutMs: READ_TIMEOUT_MS })),
+      this.#attempt('haproxy', () => haproxy.state()),
     ]);
-    if (!state) return Math.min(reconcileMs, 1000);
-    const input = { view, haproxy: state, memory: this.#memory, limits, monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
-    const decision = routerCommands(input);
-    if (decision.because) log.info(decision.because, { commands: decision.commands.map(describe).join(', ') });
-    const done = decision.commands.length === 0 || (await this.#attempt('haproxy', () => this.#run(decision.commands)));
-    if (done === null) return Math.min(reconcileMs, LOOK_AGAIN_MS);
-    this.#memory = done === 'not held' ? { ...decision.memory, hold: null } : decision.memory;
-    if (this.#memory.hold) return Math.max(1, Math.min(reconcileMs, this.#memory.hold.sinceMs + limits.holdMs - clock.monotonicMs()));
-    return decision.commands.length > 0 ? Math.min(reconcileMs, LOOK_AGAIN_MS) : reconcileMs;
-  }
-
-  /** 'not held': everything was done except the hold, which nobody could have lifted in our stead. */
-  async #run(commands: readonly RouterCommand[]): Promise<'done' | 'not held'> {
-    const { haproxy, releaser, names } = this.#options;
-    const wish = commands.find((command) => command.kind === 'hold');
-    const held = wish !== undefined && (await releaser.arm(names.frontend, wish.limit));
-    const allowed = held ? commands : commands.filter((command) => command.kind !== 'hold');
-    if (allowed.length > 0) await haproxy.run(names, allowed);
-    if (commands.some((command) => command.kind === 'release')) await releaser.disarm();
-    return wish !== undefined && !held ? 'not held' : 'done';
+    if (!view || !state) return Math.min(reconcileMs, TROUBLED_MS);
+    const decision = routerCommands({ view, haproxy: state, memory: this.#memory, assertMs, monotonicMs: clock.monotonicMs() });
+    const { commands, because } = decision;
+    if (because) log.info(because, { commands: commands.map(({ kind, server }) => `${kind} ${server}`).join(', ') });
+    if (commands.length > 0 && !(await this.#attempt('haproxy', () => haproxy.run(commands).then(() => true)))) {
+      return Math.min(reconcileMs, LOOK_AGAIN_MS);
+    }
+    this.#memory = decision.memory;
+    return commands.length > 0 ? Math.min(reconcileMs, LOOK_AGAIN_MS) : reconcileMs;
   }
 
   /** null on failure. Each kind of trouble is told when it begins, when it changes, and when it is over. */
@@ -126,8 +109,4 @@ class RouterLoop implements Router {
       return null;
     }
   }
-}
-
-function describe(command: RouterCommand): string {
-  return 'server' in command ? `${command.kind} ${command.server}` : command.kind;
 }

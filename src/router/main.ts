@@ -1,0 +1,85 @@
+/** `regent router`: keeps HAProxy's idea of the primary in step with etcd. */
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { createSystemClock } from '../adapters/clock/system.ts';
+import { createEtcdDcs } from '../adapters/etcd/store.ts';
+import { createLog } from '../adapters/log/log.ts';
+import { loadRouterSettings, type RouterSettings } from './config.ts';
+import { createHaproxy } from './haproxy-socket.ts';
+import { createRouter } from './router.ts';
+
+const HAPROXY_TIMEOUT_MS = 1000;
+/** How long a new primary is raised against the opinion of HAProxy's checks. */
+const ASSERT_MS = 10_000;
+
+const USAGE = `usage: regent router [FILE | DIRECTORY]
+
+Watches etcd and tells HAProxy over its stats socket who is primary, so that a switchover costs it milliseconds instead of health checks.
+HAProxy's own checks go on; without the router they decide alone.
+
+Reads scope, namespace, etcd3 and log of the cluster's file (or the PATRONI_* variables), and:
+
+  router:
+    haproxy_socket: /run/haproxy/admin.sock   # stats socket ... level admin
+    primary_backend: postgres_primary         # its servers are named as the members
+    reconcile_interval: 5                     # seconds
+`;
+
+/** Runs until SIGTERM or SIGINT. Resolves to the exit code: 0 stopped, 2 wrong usage. Throws ConfigError, ROUTER_CONFIG. */
+export async function routerMain(argv: readonly string[]): Promise<number> {
+  const path = readArguments(argv);
+  if (path === undefined) {
+    process.stderr.write(USAGE);
+    return 2;
+  }
+  if (path === 'help') {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  await run(loadRouterSettings(path.file, process.env));
+  return 0;
+}
+
+async function run(settings: RouterSettings): Promise<void> {
+  const { scope, namespace, etcd, socketPath, backend, reconcileMs } = settings;
+  const clock = createSystemClock();
+  const log = createLog(settings.log, {
+    secrets: () => [etcd.password ?? ''],
+    publicWords: () => [scope, namespace, etcd.username ?? ''],
+  });
+  for (const warning of settings.warnings) log.warning(warning);
+  const dcs = createEtcdDcs({ settings: etcd, scope, namespace, log, clock });
+  const router = createRouter({
+    dcs,
+    haproxy: createHaproxy({ socketPath, backend, clock, timeoutMs: HAPROXY_TIMEOUT_MS }),
+    clock,
+    log,
+    assertMs: ASSERT_MS,
+    reconcileMs,
+  });
+  const stopped = new Promise<string>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+  });
+  router.start();
+  log.info(`router of ${scope}: backend ${backend} of HAProxy at ${socketPath}`);
+  const signal = await stopped;
+  log.info(`${signal}: HAProxy goes on by its health checks`);
+  await router.stop();
+  dcs.close();
+  await log.close();
+}
+
+/** undefined: wrong usage. */
+function readArguments(argv: readonly string[]): { readonly file: string | null } | 'help' | undefined {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: { help: { type: 'boolean', short: 'h' } },
+    });
+    if (values.help) return 'help';
+    return positionals.length > 1 ? undefined : { file: positionals[0] ?? null };
+  } catch {
+    return undefined;
+  }
+}
