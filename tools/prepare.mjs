@@ -76,6 +76,7 @@ if (!bundleIsCurrent()) {
   try {
     await build(root);
   } catch (error) {
-    fail(`the build failed: ${error instanceof Error ? error.message : error}`);
+    // esbuild has shown its own errors with the lines they are about.
+    fail(`the build failed${Array.isArray(error?.errors) ? '' : `: ${error instanceof Error ? error.message : error}`}`);
   }
 }

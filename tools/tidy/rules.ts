@@ -23,7 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ports: ['ports', 'core', 'support'],
   support: ['support'],
   agent: ['agent', 'core', 'ports', 'support'],
-  config: ['config', 'core', 'support'],
+  config: ['config', 'ports', 'core', 'support'],
 };
 const LAYER_BY_PATH: ReadonlyArray<{ readonly prefix: string; readonly layer: string }> = Object.keys(MAY_IMPORT).map((layer) => ({
   prefix: `src/${layer}/`,
