@@ -1,6 +1,7 @@
 /** The agent as it shows itself, at this very moment: what the last round found, cut short by the end of the lease. */
-import { contextOf } from '../core/context.ts';
+import { type Context, contextOf } from '../core/context.ts';
 import { jobLabel } from '../core/effects.ts';
+import type { Memory } from '../core/model.ts';
 import type { AgentStatus } from '../core/status.ts';
 import { DIALECT_VERSION } from '../version.ts';
 import type { Agent } from './agent.ts';
@@ -13,7 +14,7 @@ export function statusOf(agent: Agent): AgentStatus {
   const c = last === null ? null : contextOf({ ...last.observation, nowMs, lease: agent.lease.facts() }, memory);
   const sql = last?.observation.pg.state === 'running' ? last.observation.pg.sql : null;
   const dcsStale = agent.lastDcsReadWallMs === null || clock.wallMs() - agent.lastDcsReadWallMs > dynamic.ttlSeconds * 1000;
-  const leads = c?.lockMine === true && !agent.stopping && (c.mayLeadNow || c.paused) && c.isPrimary;
+  const leads = c?.lockMine === true && !agent.stopping && (c.mayLeadNow || c.paused) && servesWrites(c, memory);
   return {
     name: local.name,
     scope: local.scope,
@@ -41,4 +42,10 @@ export function statusOf(agent: Agent): AgentStatus {
     leaseRemainingMs: leads && c.stepDownAtMs !== null ? Math.max(0, c.stepDownAtMs - nowMs) : null,
     checkpointAfterPromote: !memory.checkpointPending,
   };
+}
+
+/** An answer that is late does not turn clients away; a server that is down, starting or in recovery does. */
+function servesWrites(c: Context, memory: Memory): boolean {
+  const { pg } = c.o;
+  return c.isPrimary || (memory.role === 'primary' && pg.sql === null && (pg.state === 'unresponsive' || pg.state === 'running'));
 }

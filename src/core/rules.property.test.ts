@@ -73,6 +73,7 @@ const postgres = fc.oneof(
     ),
   fc.record({ standbySignal: fc.boolean() }).map((d) => pg.starting(d)),
   fc.record({ standbySignal: fc.boolean() }).map((d) => ({ ...pg.starting(d), state: 'unresponsive' as const })),
+  fc.record({ standbySignal: fc.boolean() }).map((d) => ({ ...pg.starting(d), state: 'running' as const })),
 );
 
 const job: fc.Arbitrary<Job> = fc.constantFrom<Job>(

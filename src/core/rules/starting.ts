@@ -16,6 +16,14 @@ const othersCanLead = (c: Context) => c.view !== null && possibleSuccessors(c, c
 
 export const startingRules: readonly Rule[] = [
   {
+    id: 'starting.refused',
+    situation: 'PostgreSQL answers, but refuses the agent (wrong password, no connection left)',
+    when: (c) => c.o.pg.state === 'running' && c.o.pg.sql === null,
+    ask: () => ({ wakeInMs: 1000 }),
+    because:
+      'PostgreSQL runs but does not let the agent in: check the superuser’s password, pg_hba.conf and superuser_reserved_connections',
+  },
+  {
     id: 'starting.timeout',
     situation: 'this leader’s PostgreSQL has been starting or silent for too long, and another can lead',
     when: (c) => silent(c) && c.lockMine && sinceMs(c) >= patienceMs(c) && othersCanLead(c),
