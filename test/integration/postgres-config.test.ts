@@ -1,5 +1,4 @@
 /** The files Regent writes, replicas and rewinds, on real servers: what PostgreSQL and its programs make of them, above all when something goes wrong. */
-import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { chown } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,8 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createSystemClock } from '../../src/adapters/clock/system.ts';
 import { clone } from '../../src/adapters/postgres/clone.ts';
-import { ConfWriter } from '../../src/adapters/postgres/conf-writer.ts';
-import { type Context, depsOf, runner } from '../../src/adapters/postgres/context.ts';
+import { type Context, depsOf } from '../../src/adapters/postgres/context.ts';
 import { inspectDataDir, markerPath, markIncomplete } from '../../src/adapters/postgres/data-dir.ts';
 import type { Deps } from '../../src/adapters/postgres/deps.ts';
 import { rewind } from '../../src/adapters/postgres/rewind.ts';
@@ -16,8 +14,7 @@ import { syncSlots } from '../../src/adapters/postgres/slots.ts';
 import { connect, discard } from '../../src/adapters/postgres/sql.ts';
 import type { ServerRole } from '../../src/core/effects.ts';
 import { parseConf } from '../../src/core/guc.ts';
-import { commandLineArguments } from '../../src/core/server-config.ts';
-import type { Settings } from '../../src/core/settings.ts';
+import type { Credentials, Settings } from '../../src/core/settings.ts';
 import { toLsn } from '../../src/core/units.ts';
 import type { Postgres } from '../../src/ports/postgres.ts';
 import { postgresOwner } from './support/bare-postgres.ts';
@@ -36,12 +33,6 @@ const own = async (path: string) => (owner ? await chown(path, owner.uid, owner.
 
 function depsFor(settings: Settings): Deps {
   return depsOf({ settings, log, clock: createSystemClock(), runAs: owner } as unknown as Context);
-}
-
-/** One of PostgreSQL's programs, as its user. */
-function program(settings: Settings, name: string, ...args: string[]): string {
-  const options = owner ? { uid: owner.uid, gid: owner.gid } : {};
-  return execFileSync(join(settings.postgresql.binDir, name), args, { ...options, encoding: 'utf8', stdio: 'pipe', cwd: '/' });
 }
 
 async function member(name: string, more: Partial<Parameters<typeof settingsFor>[0]> = {}): Promise<Settings> {
@@ -130,52 +121,6 @@ describe('a new cluster, its configuration in a directory of its own', () => {
     expect(words).toContain('statement: SELECT');
     expect(words).not.toMatch(/PASSWORD '|pass'/i);
     expect(log.lines.join('\n')).not.toContain("'pass");
-  });
-});
-
-describe('settings that PostgreSQL would refuse', () => {
-  const hostile = {
-    work_mem: '5',
-    max_wal_size: '99999999999999',
-    checkpoint_timeout: '2d',
-    wal_level: 'nope',
-    archive_mode: 'perhaps',
-    log_destination: 'moon',
-    TimeZone: 'Mars/Base',
-    no_such_setting: '1',
-    'my.own': "it's \\ 'quoted'\nand broken",
-    'bad-name': 'x',
-    include: '/etc/passwd',
-    lc_messages: 'xx_YY',
-    log_line_prefix: '%m [%p] %q%u@%d ',
-    random_page_cost: '-3',
-    primary_conninfo: 'host=evil',
-  };
-
-  test('never reach the file: what is left is accepted, clamped where that is possible', async () => {
-    const settings = await member('check', { parameters: hostile });
-    mkdirSync(settings.postgresql.dataDir, { mode: 0o700 });
-    await own(settings.postgresql.dataDir);
-    const writer = new ConfWriter({ run: runner(owner), log, runAs: owner });
-    await writer.writeServerFiles(settings, following(primary), 'ANY 1 ("pg-1")', 15, null);
-    const value = (name: string) => program(settings, 'postgres', '-D', settings.postgresql.dataDir, '-C', name).replace(/\n$/, '');
-    expect(value('work_mem')).toBe('64');
-    expect(value('max_wal_size')).toBe('2147483647');
-    expect(value('checkpoint_timeout')).toBe('86400');
-    expect(value('random_page_cost')).toBe('0');
-    expect(value('my.own')).toBe(hostile['my.own']);
-    expect(value('wal_level')).toBe('replica');
-    expect(value('archive_mode')).toBe('off');
-    expect(value('synchronous_standby_names')).toBe('ANY 1 ("pg-1")');
-    expect(value('primary_conninfo')).toContain(`port=${primary.postgresql.port}`);
-    expect(value('log_line_prefix')).toBe(hostile.log_line_prefix);
-    expect(readFileSync(join(settings.postgresql.dataDir, 'postgresql.conf'), 'utf8')).not.toMatch(/moon|Mars|no_such|perhaps|evil|passwd/);
-    rmSync(settings.postgresql.dataDir, { recursive: true });
-  });
-
-  test('every argument of the command line is understood', () => {
-    const args = commandLineArguments(primary, 15, { max_connections: 400 });
-    expect(program(primary, 'postgres', '-D', primary.postgresql.dataDir, ...args, '-C', 'max_connections').trim()).toBe('400');
   });
 });
 
@@ -303,6 +248,65 @@ describe('a replica', () => {
   });
 });
 
+describe('a cluster restored from a backup', () => {
+  const secret: Credentials = { username: 'postgres', password: 'another', options: {} };
+
+  /** A copy of the primary, and a moment after it that is in the archive. */
+  async function backUp(target: string): Promise<void> {
+    const { port, dataDir } = (await member('backup')).postgresql;
+    await clone(depsFor(settingsFor({ home: home.path, name: 'backup', port })), sourceOf(primary), { ...BOUND, fromLeader: true });
+    rmSync(join(dataDir, 'standby.signal'));
+    await sql(primary, 'CREATE TABLE kept AS SELECT 1 AS n');
+    await sql(primary, `SELECT pg_create_restore_point('${target}')`);
+    await sql(primary, 'DROP TABLE kept');
+    const [named] = await sql<{ name: string }>(primary, 'SELECT pg_walfile_name(pg_switch_wal()) AS name');
+    await eventually('the archiver', 10_000, () => existsSync(join(home.path, 'archive', named?.name ?? '')));
+  }
+
+  test('recovers to the moment asked for, takes its own password, and is a primary like any other', async () => {
+    await backUp('here');
+    const settings = await member('restored', {
+      postgresql: { superuser: secret },
+      bootstrap: {
+        method: 'copy',
+        methodOptions: {
+          command: `sh -c 'cp -a ${home.path}/backup/. "${home.path}/restored/"' copy`,
+          recovery_conf: {
+            restore_command: `cp ${home.path}/archive/%f %p`,
+            recovery_target_name: 'here',
+            recovery_target_action: 'promote',
+          },
+        },
+      },
+    });
+    const adapter = adapterFor(settings, log);
+    try {
+      await adapter.bootstrap(BOUND);
+      expect(await sql(settings, 'SELECT n FROM kept')).toEqual([{ n: 1 }]);
+      const facts = await adapter.observe({ timeoutMs: 5000 });
+      expect(facts).toMatchObject({ dataDir: 'valid', standbySignal: false, sql: { inRecovery: false, timeline: 2 } });
+      const wrong = { ...settings, postgresql: { ...settings.postgresql, superuser: { ...secret, password: 'wrong' } } };
+      await expect(sql(wrong, 'SELECT')).rejects.toThrow('password authentication failed');
+      expect(readFileSync(join(settings.postgresql.dataDir, 'postgresql.auto.conf'), 'utf8')).not.toContain('recovery_target');
+    } finally {
+      await adapter.stop('immediate', BOUND);
+      await adapter.close();
+    }
+  });
+
+  test('that the program could not restore stays marked, and the next attempt begins anew', async () => {
+    const settings = await member('unrestored', { bootstrap: { method: 'copy', methodOptions: { command: 'false' } } });
+    const adapter = adapterFor(settings, log);
+    try {
+      await expect(adapter.bootstrap(BOUND)).rejects.toMatchObject({ code: 'CUSTOM_BOOTSTRAP_FAILED' });
+      expect(await inspectDataDir(settings.postgresql.dataDir)).toMatchObject({ state: 'incomplete', incompleteWork: 'bootstrap' });
+      await expect(adapter.bootstrap(BOUND)).rejects.toMatchObject({ code: 'CUSTOM_BOOTSTRAP_FAILED' });
+    } finally {
+      await adapter.close();
+    }
+  });
+});
+
 describe('a rewind', () => {
   test('of a crashed primary archives what waited, and brings it behind its successor with its own configuration', async () => {
     const successor = await member('pg-2');
@@ -347,8 +351,12 @@ describe('a rewind', () => {
         message: expect.stringContaining('different systems'),
       });
       expect(await inspectDataDir(primary.postgresql.dataDir)).toMatchObject({ state: 'valid', incompleteWork: null });
-      await markIncomplete(primary.postgresql.dataDir, 'rewind');
-      await expect(rewind(depsFor(primary), sourceOf(other), BOUND)).rejects.toMatchObject({ code: 'REWIND_FAILED' });
+      // A standby that crashes: pg_rewind ends its recovery before it finds out that the source is another cluster's.
+      await leader.start({ kind: 'standby', source: null }, BOUND);
+      await leader.stop('immediate', BOUND);
+      for (let attempt = 0; attempt < 2; attempt += 1) {
+        await expect(rewind(depsFor(primary), sourceOf(other), BOUND)).rejects.toMatchObject({ code: 'REWIND_FAILED' });
+      }
       expect(await inspectDataDir(primary.postgresql.dataDir)).toMatchObject({ state: 'incomplete', incompleteWork: 'rewind' });
     } finally {
       await stranger.stop('immediate', BOUND);
