@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RegentError } from '../support/errors.ts';
 import { lastLines } from '../support/exec.ts';
-import { findLeader, haproxyPools, healthyEtcd, viewNode } from './observe.ts';
+import { findLeader, haproxyPools, healthyEtcd, viewNode, waitsForStandbys } from './observe.ts';
 import type { DemoPlan } from './plan.ts';
 import type { Progress } from './progress.ts';
 import type { DemoState } from './state.ts';
@@ -75,7 +75,11 @@ function steps(plan: DemoPlan): Step[] {
         leader = (await findLeader(plan)) ?? leader;
         const waiting = states.filter(([name, state]) => name !== leader && state !== 'streaming');
         late = waiting.map(([name]) => name);
-        return waiting.length === 0 ? null : inWords(waiting);
+        if (waiting.length > 0) return inWords(waiting);
+        const leading = plan.nodes.find((node) => node.name === leader);
+        // Until then a commit is acknowledged by the leader alone, and a failover could not be without loss.
+        const unsafe = nodeNames.length > 1 && (leading === undefined || (await waitsForStandbys(leading)));
+        return unsafe ? 'streaming; waiting for synchronous replication' : null;
       },
     },
     {

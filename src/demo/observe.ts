@@ -74,6 +74,19 @@ export async function viewNode(node: NodePlan): Promise<NodeView | null> {
   return answer === null ? null : parseNode(answer.body);
 }
 
+/** Whether the cluster waits for synchronous standbys but has not named any yet, as its leader tells it. */
+export function lacksStandbys(cluster: string, config: string): boolean {
+  const mode = jsonOf(config)['synchronous_mode'];
+  if (mode === undefined || mode === false || mode === 'off' || mode === null) return false;
+  const { members } = jsonOf(cluster);
+  return !(Array.isArray(members) && members.some((member) => ['sync_standby', 'quorum_standby'].includes(member?.role)));
+}
+
+export async function waitsForStandbys(leader: NodePlan): Promise<boolean> {
+  const [cluster, config] = await Promise.all([httpGet(leader.restPort, '/cluster'), httpGet(leader.restPort, '/config')]);
+  return cluster === null || config === null || lacksStandbys(cluster.body, config.body);
+}
+
 /** One command to HAProxy's runtime API; '' when it does not answer. */
 export function askHaproxy(socketPath: string, command: string): Promise<string> {
   return new Promise((resolve) => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { changes, type Views } from './chronicle.ts';
 import { parsePasswd } from './identity.ts';
 import { defaultDirectory } from './main.ts';
-import { parseNode, parsePools } from './observe.ts';
+import { lacksStandbys, parseNode, parsePools } from './observe.ts';
 import { planDemo } from './plan.ts';
 import { Progress } from './progress.ts';
 import { processTable, suggestions, welcome } from './words.ts';
@@ -80,6 +80,15 @@ describe('observing', () => {
       isLeader: false,
     });
     expect(parseNode('<html>')).toEqual({ state: 'starting', isLeader: false, timeline: null });
+  });
+
+  it('knows when nobody confirms commits yet', () => {
+    const cluster = (role: string) => JSON.stringify({ members: [{ role: 'leader' }, { role }] });
+    expect(lacksStandbys(cluster('replica'), '{"synchronous_mode": "quorum"}')).toBe(true);
+    expect(lacksStandbys(cluster('quorum_standby'), '{"synchronous_mode": "quorum"}')).toBe(false);
+    expect(lacksStandbys(cluster('sync_standby'), '{"synchronous_mode": true}')).toBe(false);
+    expect(lacksStandbys(cluster('replica'), '{"synchronous_mode": false}')).toBe(false);
+    expect(lacksStandbys(cluster('replica'), '{}')).toBe(false);
   });
 
   it('reads HAProxy’s pools', () => {
