@@ -1,0 +1,148 @@
+/** `regent` and `regentctl` as files to run: a checkout of a few lines stands for ours, so that its sources may be changed. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { runCommand } from '../../src/support/exec.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+/** Any user who is not the owner. */
+const NOBODY = 65534;
+
+let tree: string;
+
+function writeMain(text: string): void {
+  writeFileSync(join(tree, 'src', 'main.ts'), `process.stdout.write(${JSON.stringify(`${text} `)} + process.argv.slice(2).join(' '));\n`);
+}
+
+const run = (file = join(tree, 'regent'), args: readonly string[] = [], options: { uid?: number; gid?: number } = {}) =>
+  runCommand(file, args, { timeoutMs: 30_000, cwd: '/', ...options });
+
+describe('the launcher', () => {
+  beforeEach(() => {
+    tree = mkdtempSync(join(tmpdir(), 'regent-launcher-'));
+    chmodSync(tree, 0o755);
+    for (const folder of ['src', 'tools', 'node_modules']) mkdirSync(join(tree, folder), { mode: 0o755 });
+    for (const file of [
+      'regent',
+      'regentctl',
+      'package.json',
+      'package-lock.json',
+      'tools/launch.sh',
+      'tools/prepare.mjs',
+      'tools/build.mjs',
+    ]) {
+      copyFileSync(join(ROOT, file), join(tree, file));
+    }
+    for (const name of ['esbuild', '@esbuild']) symlinkSync(join(ROOT, 'node_modules', name), join(tree, 'node_modules', name));
+    copyFileSync(join(tree, 'package-lock.json'), join(tree, 'node_modules', '.regent-package-lock.json'));
+    writeMain('first');
+  });
+
+  afterEach(() => rmSync(tree, { recursive: true, force: true }));
+
+  it('builds when sources are newer, and only then', async () => {
+    expect((await run(undefined, ['a', 'b c'])).stdout).toBe('first a b c');
+    const built = statSync(join(tree, 'dist', 'stamp')).ctimeMs;
+    expect((await run()).stdout).toBe('first ');
+    expect(statSync(join(tree, 'dist', 'stamp')).ctimeMs).toBe(built);
+    writeMain('second');
+    expect((await run()).stdout).toBe('second ');
+    expect(statSync(join(tree, 'dist', 'stamp')).ctimeMs).not.toBe(built);
+  });
+
+  it('works through a chain of links', async () => {
+    symlinkSync('regent', join(tree, 'near'));
+    symlinkSync(join(tree, 'near'), join(tree, 'src', 'far'));
+    expect((await run(join(tree, 'src', 'far'), ['x'])).stdout).toBe('first x');
+  });
+
+  it('gives every one of many starts at once a whole program', async () => {
+    const results = await Promise.all(Array.from({ length: 5 }, (_, index) => run(undefined, [String(index)])));
+    expect(results.map((result) => result.stdout)).toEqual(['first 0', 'first 1', 'first 2', 'first 3', 'first 4']);
+  });
+
+  it.runIf(process.getuid?.() === 0)('serves a user who may not write with the bundle there is', async () => {
+    const nobody = { uid: NOBODY, gid: NOBODY };
+    const without = await run(undefined, [], nobody);
+    expect(without.code).toBe(1);
+    expect(without.stderr).toContain('there is no bundle');
+    expect((await run()).stdout).toBe('first ');
+    writeMain('second');
+    expect((await run(undefined, [], nobody)).stdout).toBe('first ');
+    // The owner of a checkout keeps it, even when root was the first to build.
+    chownSync(tree, NOBODY, NOBODY);
+    expect((await run()).stdout).toBe('second ');
+    expect(statSync(join(tree, 'dist', 'stamp')).uid).toBe(NOBODY);
+  });
+
+  it('shows what does not build, keeps the old bundle whole, and counts it as a failed test', async () => {
+    await run();
+    const before = readFileSync(join(tree, 'dist', 'regent.js'), 'utf8');
+    appendFileSync(join(tree, 'src', 'main.ts'), 'const = 1;\n');
+    const broken = await run();
+    expect(broken.code).toBe(1);
+    expect(broken.stderr).toContain('src/main.ts:2');
+    expect(broken.stderr).toContain('the build failed');
+    expect(readFileSync(join(tree, 'dist', 'regent.js'), 'utf8')).toBe(before);
+    expect((await run(undefined, ['test'])).stdout).toBe('0 passed, 1 failed\n');
+  });
+
+  it('names a Node that is too old', async () => {
+    const old = join(tree, 'old-node');
+    // Says what node 18 would, without needing one: the check reads process.versions.
+    writeFileSync(
+      old,
+      `#!/bin/sh\nexec '${process.execPath}' --import 'data:text/javascript,Object.defineProperty(process.versions,"node",{value:"18.19.0"})' "$@"\n`,
+    );
+    chmodSync(old, 0o755);
+    const result = await runCommand('sh', ['-c', `REGENT_NODE='${old}' '${tree}/regent' version`], { timeoutMs: 30_000 });
+    expect(result.code).toBe(1);
+    expect(result.stderr).toMatch(/Node 18\.19\.0 .*too old: 20\.19 or newer/);
+  });
+
+  it('becomes the program: one process id, and signals reach it', async () => {
+    writeFileSync(
+      join(tree, 'src', 'main.ts'),
+      "process.on('SIGTERM', () => process.exit(7));\nsetInterval(() => {}, 1000);\nprocess.stdout.write(String(process.pid));\n",
+    );
+    utimesSync(join(tree, 'src', 'main.ts'), new Date(), new Date());
+    const child = spawn(join(tree, 'regent'), ['agent'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const [pid] = (await once(child.stdout, 'data')) as [Buffer];
+    expect(Number(pid.toString())).toBe(child.pid);
+    child.kill('SIGTERM');
+    expect((await once(child, 'exit'))[0]).toBe(7);
+  });
+});
+
+describe('regentctl', () => {
+  it('starts in under 150 ms', async () => {
+    await runCommand(join(ROOT, 'regentctl'), ['version'], { timeoutMs: 60_000 });
+    const times: number[] = [];
+    for (let count = 0; count < 7; count += 1) {
+      const begun = performance.now();
+      const result = await runCommand(join(ROOT, 'patronictl'), ['version'], { timeoutMs: 10_000 });
+      times.push(performance.now() - begun);
+      expect(result.code).toBe(0);
+      await sleep(20);
+    }
+    // The quickest one: what else the machine was doing is not ours.
+    expect(Math.min(...times)).toBeLessThan(150);
+  });
+});
