@@ -183,7 +183,8 @@ describe('the rule table', () => {
         if (o.settings.dynamic.pause || o.wishes.shutdown || !o.pg.postmaster || o.pg.sql?.inRecovery || o.pg.standbySignal) return;
         const over = o.lease.confirmedSentAtMs === null || o.nowMs >= o.lease.confirmedSentAtMs + 24_000;
         const others = o.dcs.known && o.dcs.view.leader !== null && o.dcs.view.leader.name !== 'a';
-        const silentAndOver = !o.dcs.known && over;
+        const ours = o.dcs.known && o.dcs.view.leader?.name === 'a' && o.dcs.view.leader.leaseId === o.lease.leaseId;
+        const silentAndOver = (!o.dcs.known || ours) && over;
         if (!silentAndOver && !(others && o.pg.dataDir === 'valid')) return;
         const decision = decide(o, m);
         expect(decision.effects.map((effect) => effect.kind)).toContain('demote-now');

@@ -8,8 +8,8 @@ const lost = (mode: 'fast' | 'immediate') => ({
 export const fenceRules: readonly Rule[] = [
   {
     id: 'fence.lease-ended',
-    situation: 'etcd does not answer, PostgreSQL may take writes, and the lease can no longer be counted on',
-    when: (c) => !c.paused && c.view === null && c.mayBeWritable && !c.mayLeadNow,
+    situation: 'PostgreSQL may take writes, the lease can no longer be counted on, and etcd does not answer or does not renew it',
+    when: (c) => !c.paused && (c.view === null || c.attached) && c.mayBeWritable && !c.mayLeadNow,
     ask: () => lost('fast'),
     because: 'demoted self because DCS is not accessible and I was a leader',
   },
