@@ -119,7 +119,7 @@ async function createParts(path: string | null, loaded: LoadResult, env: NodeJS.
     dcs: createEtcdDcs({ settings: local.etcd, scope: local.scope, namespace: local.namespace, log, clock }),
     pg: createPostgres({ settings: settings.current(), clock, log }),
     peers: createPeers({ ctl: local.ctl, rest: local.restapi, log, clock }),
-    guard: createGuard({ dataDir: local.postgresql.dataDir, clock, log }),
+    guard: createGuard({ dataDir: local.postgresql.dataDir, clock, log, exeName: local.postgresql.binNames['postgres'] ?? 'postgres' }),
     watchdog: createWatchdog({ settings: () => settings.local().watchdog, clock, log }),
   };
 }
