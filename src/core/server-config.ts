@@ -143,7 +143,7 @@ function known(name: string, major: number): boolean {
 export function recoveryGucs(settings: Settings, role: ServerRole, major: number): Record<string, string> {
   const user = userRecoveryGucs(settings, major);
   if (role.kind === 'primary') return user;
-  const streams = settings.local.tags.nostream !== true;
+  const streams = !settings.local.tags.nostream;
   const source = streams ? role.source : null;
   return {
     ...user,

@@ -196,4 +196,9 @@ test('socket directories that are missing are made', async () => {
   settings = { ...settings, parameters: { unix_socket_directories: `${home}/run/a, @abstract,"${home}/run/b"` } };
   await write(PRIMARY);
   expect(readdirSync(join(home, 'run'))).toEqual(['a', 'b']);
+  writeFileSync(join(home, 'file'), '');
+  settings = { ...settings, parameters: { unix_socket_directories: `${home}/file/a` } };
+  await write(PRIMARY);
+  expect(conf()['unix_socket_directories']).toBe(`${home}/file/a`);
+  expect(log.lines.join()).toContain('could not be created');
 });

@@ -18,7 +18,7 @@ import {
   userRecoveryGucs,
 } from '../../core/server-config.ts';
 import type { Settings } from '../../core/settings.ts';
-import { RegentError } from '../../support/errors.ts';
+import { ensureError, RegentError } from '../../support/errors.ts';
 import { fileMode, readText, removeFile, writeFileAtomic } from './atomic-file.ts';
 import { restoreConfigFiles } from './conf-backup.ts';
 import type { Deps } from './deps.ts';
@@ -75,7 +75,7 @@ export class ConfWriter {
     const { main, recovery } = await this.accepted(settings, role, major);
     const path = join(configDir, 'postgresql.conf');
     const names = synchronousNames(settings, role, syncNames, await writtenNames(path));
-    await makeDirectories(settings, main, owner);
+    await makeDirectories(settings, main, this.deps);
     await put(path, renderPostgresqlConf({ include, main: mainPart(settings, main, control, names), recovery }));
     await this.cleanAutoConf(settings, names !== null && (syncNames !== null || settings.dynamic.synchronousMode !== 'off'), put);
     return { changed: changed.length > 0, changedFiles: changed };
@@ -151,14 +151,18 @@ async function writtenNames(path: string): Promise<string | null> {
   return parseConf(text)['synchronous_standby_names'] ?? null;
 }
 
-/** Directories PostgreSQL wants to find and does not create. */
-async function makeDirectories(settings: Settings, main: Gucs, owner: Deps['runAs']): Promise<void> {
+/** Directories PostgreSQL wants to find and does not create. What cannot be made is left for PostgreSQL to complain of at its start. */
+async function makeDirectories(settings: Settings, main: Gucs, deps: WriterDeps): Promise<void> {
   const sockets = (main['unix_socket_directories'] ?? '').split(',').map((part) => part.trim().replace(/^"(.*)"$/, '$1'));
   const statistics = main['stats_temp_directory'] === undefined ? [] : [resolve(settings.postgresql.dataDir, main['stats_temp_directory'])];
   for (const path of [...sockets.filter((part) => part.startsWith('/')), ...statistics]) {
     if (await exists(path)) continue;
-    await mkdir(path, { recursive: true });
-    if (owner) await chown(path, owner.uid, owner.gid);
+    try {
+      await mkdir(path, { recursive: true });
+      if (deps.runAs) await chown(path, deps.runAs.uid, deps.runAs.gid);
+    } catch (error) {
+      deps.log.warning(`${path} is missing and could not be created`, { reason: ensureError(error).message });
+    }
   }
 }
 

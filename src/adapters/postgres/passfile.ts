@@ -20,7 +20,8 @@ export interface Host {
  */
 export async function writePassfile(settings: Settings, hosts: readonly Host[], owner: Owner | null): Promise<boolean> {
   const path = settings.postgresql.pgpass;
-  await mkdir(dirname(path), { recursive: true });
+  // Writing will tell what is wrong with the directory.
+  await mkdir(dirname(path), { recursive: true }).catch(() => {});
   await refuseOthersPath(path);
   return await writeFileAtomic(path, renderPassfile(settings, hosts), { mode: 0o600, owner: owner ?? undefined });
 }
