@@ -188,8 +188,8 @@ export class Agent {
     this.#last = { observation, decision, endedAtMs: observation.nowMs, nextAtMs: observation.nowMs };
     this.wake.watchMembers = decision.watchMembers;
     this.#say(decision);
-    const done = await act(this.#hands(), decision.effects);
-    await this.#memberKey.publish(this, observation);
+    // What this node is now is what routers and followers wait for: it does not stand behind the round's other writes.
+    const [done] = await Promise.all([act(this.#hands(), decision.effects), this.#memberKey.publish(this, observation)]);
     return done ? decision.wakeAtMs : this.parts.clock.bootMs() + 200;
   }
 

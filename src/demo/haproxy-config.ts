@@ -77,11 +77,15 @@ frontend postgres_write
     default_backend ${PRIMARY_BACKEND}
 
 # Only the leader answers 200 to /primary. Sessions with a server that is no longer the primary are cut, so that no client goes on
-# talking to it; a client's refused connection counts as all checks but the last.
+# talking to it. A client that comes while the old primary is down and the new one not yet known is held: its connection is tried again
+# every 200 ms, for up to 6 s, with whichever server is up by then.
 backend ${PRIMARY_BACKEND}
     option httpchk OPTIONS /primary
     http-check expect status 200
-    default-server on-marked-down shutdown-sessions observe layer4 error-limit 1 on-error sudden-death
+    retries 30
+    option redispatch 1
+    timeout connect 200ms
+    default-server on-marked-down shutdown-sessions
 ${servers.join('\n')}
 
 frontend postgres_read
