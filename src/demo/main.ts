@@ -1,4 +1,5 @@
 /** `regent demo [...]`: reads the command line and says what happened. */
+import { statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -35,18 +36,33 @@ interface UpOptions {
 }
 
 /** Root's demo lives where the user it drops to can reach it. */
-export function defaultDirectory(environment: Readonly<Record<string, string | undefined>>, isRoot: boolean): string {
-  if (isRoot) return '/var/lib/regent-demo';
+const ROOT_DIRECTORY = '/var/lib/regent-demo';
+
+function ownerOf(path: string): number | null {
+  return statSync(path, { throwIfNoEntry: false })?.uid ?? null;
+}
+
+/** Where a demo lies unless `--dir` says otherwise. One that was started through sudo belongs to who typed it, and is found without sudo. */
+export function defaultDirectory(
+  environment: Readonly<Record<string, string | undefined>>,
+  uid: number,
+  owner: (path: string) => number | null = ownerOf,
+): string {
+  if (uid === 0 || owner(ROOT_DIRECTORY) === uid) return ROOT_DIRECTORY;
   const state = environment['XDG_STATE_HOME'];
   return join(state?.startsWith('/') ? state : join(homedir(), '.local', 'state'), 'regent-demo');
 }
 
+function myUid(): number {
+  return process.getuid?.() ?? -1;
+}
+
 function isRoot(): boolean {
-  return process.getuid?.() === 0;
+  return myUid() === 0;
 }
 
 function directoryOf(options: { readonly dir?: string }): string {
-  return options.dir === undefined ? defaultDirectory(process.env, isRoot()) : resolve(options.dir);
+  return options.dir === undefined ? defaultDirectory(process.env, myUid()) : resolve(options.dir);
 }
 
 function write(text: string): void {
@@ -98,7 +114,7 @@ async function up(options: UpOptions): Promise<number> {
     isRoot: isRoot(),
     terminal: { interactive: process.stdin.isTTY === true && process.stdout.isTTY === true, input: process.stdin, output: process.stdout },
   };
-  const progress = new Progress({ write, isTerminal: process.stdout.isTTY === true, columns: () => process.stdout.columns ?? 80 });
+  const progress = new Progress({ write, isTerminal: process.stdout.isTTY === true, columns: () => process.stdout.columns || 80 });
   progress.begin('checks');
   progress.waitingFor('programs, ports, directory');
   const prepared = await prepareDemo(settings, given, installTerms).finally(() => progress.end());
@@ -182,7 +198,7 @@ function buildProgram(finish: (code: number) => void): Command {
     .enablePositionalOptions()
     .option('--nodes <n>', `PostgreSQL nodes, 1 to ${NODES_MAX} (default ${DEFAULT_NODES})`, parseCount)
     .option('--base-port <port>', `the write port, from which all others follow (default ${DEFAULT_BASE_PORT})`, parseCount)
-    .option('--dir <directory>', `where everything lies (default ${defaultDirectory(process.env, isRoot())})`)
+    .option('--dir <directory>', `where everything lies (default ${defaultDirectory(process.env, myUid())})`)
     .option('--config <file>', 'YAML merged into every node’s patroni.yml; demo.stats.username and .password are for HAProxy’s page')
     .option('--detach', 'leave it running in the background')
     .option('--yes', 'install what is missing with sudo apt-get without asking')

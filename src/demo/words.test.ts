@@ -112,9 +112,11 @@ describe('who and where', () => {
   });
 
   it('has a default directory that later commands find again', () => {
-    expect(defaultDirectory({}, true)).toBe('/var/lib/regent-demo');
-    expect(defaultDirectory({ XDG_STATE_HOME: '/state' }, false)).toBe('/state/regent-demo');
-    expect(defaultDirectory({ XDG_STATE_HOME: 'relative' }, false)).toMatch(/\.local\/state\/regent-demo$/);
+    const nobody = () => null;
+    expect(defaultDirectory({}, 0, nobody)).toBe('/var/lib/regent-demo');
+    expect(defaultDirectory({ XDG_STATE_HOME: '/state' }, 1000, nobody)).toBe('/state/regent-demo');
+    expect(defaultDirectory({ XDG_STATE_HOME: 'relative' }, 1000, () => 101)).toMatch(/\.local\/state\/regent-demo$/);
+    expect(defaultDirectory({ XDG_STATE_HOME: '/state' }, 1000, () => 1000)).toBe('/var/lib/regent-demo');
   });
 });
 
