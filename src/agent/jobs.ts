@@ -69,7 +69,8 @@ async function undoBootstrap(deps: JobDeps): Promise<void> {
   const steps: ReadonlyArray<() => Promise<unknown>> = [
     () => pg.stop('immediate', { timeoutMs: 10_000 }),
     () => dcs.releaseLeader(me, dcsTimeout(deps)),
-    () => dcs.clearInitialize(dcsTimeout(deps)),
+    // The empty mark is ours or nobody's; a system identifier in it is another member's success.
+    async () => (await dcs.read(dcsTimeout(deps))).initialize === '' && dcs.clearInitialize(dcsTimeout(deps)),
     () => pg.removeDataDirectory({ timeoutMs: DAY_MS, keepAside: true }),
   ];
   for (const step of steps) await step().catch((error: unknown) => log.warning(`cleaning up after a failed bootstrap: ${String(error)}`));

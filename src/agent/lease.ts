@@ -5,9 +5,13 @@
  * A reply that is lost leaves the older moment standing, which is the safe side.
  */
 import type { LeaseFacts } from '../core/model.ts';
+import { leaseMargins } from '../core/settings.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import { codeOf } from '../support/errors.ts';
+
+/** Even a node that is late asks once more before it gives up. */
+const MIN_PATIENCE_MS = 200;
 
 export class Lease {
   readonly #dcs: Dcs;
@@ -45,6 +49,14 @@ export class Lease {
     this.#leaseId = leaseId;
     this.#ttlSeconds = ttlSeconds;
     this.#confirmedSentAtMs = sentAtMs;
+  }
+
+  /** How long a call to etcd may take now: retry_timeout, but never past the moment at which this node would have to step down. */
+  patienceMs(retryTimeoutSeconds: number): number {
+    const retryMs = retryTimeoutSeconds * 1000;
+    if (this.#confirmedSentAtMs === null) return retryMs;
+    const untilStepDownMs = this.#confirmedSentAtMs + leaseMargins(this.#ttlSeconds).stepDownMs - this.#clock.bootMs();
+    return Math.max(MIN_PATIENCE_MS, Math.min(retryMs, untilStepDownMs));
   }
 
   /** etcd said that the lease does not exist. */

@@ -4,7 +4,6 @@ import type { JobOutcome, RunningJob } from '../core/effects.ts';
 import type { DcsFacts, Memory, Observation, OperatorWishes } from '../core/model.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
 import type { PostgresFacts, SourceHistory } from '../core/postgres-facts.ts';
-import { leaseMargins } from '../core/settings.ts';
 import { ensureError } from '../support/errors.ts';
 import type { Lease } from './lease.ts';
 import type { Parts } from './parts.ts';
@@ -54,11 +53,7 @@ export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promi
 /** Renewal and reading go out together; the time they get ends before the agent would have to step down. */
 async function readDcs(parts: Parts, lease: Lease): Promise<DcsFacts> {
   const { dynamic } = parts.settings.current();
-  const { confirmedSentAtMs, ttlSeconds } = lease.facts();
-  const patienceMs = dynamic.retryTimeoutSeconds * 1000;
-  const untilStepDownMs =
-    confirmedSentAtMs === null ? patienceMs : confirmedSentAtMs + leaseMargins(ttlSeconds).stepDownMs - parts.clock.bootMs();
-  const timeoutMs = Math.max(200, Math.min(patienceMs, untilStepDownMs));
+  const timeoutMs = lease.patienceMs(dynamic.retryTimeoutSeconds);
   const renewal = lease.renew(dynamic.ttlSeconds, timeoutMs).catch((error: unknown) => {
     parts.log.warning(`the lease could not be renewed: ${ensureError(error).message}`);
   });
