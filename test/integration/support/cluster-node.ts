@@ -1,10 +1,11 @@
 /** One node of a test cluster: its agent as a real process, what the agent started, and the ways to hurt it. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { guardPlaces } from '../../../src/adapters/guard/place.ts';
 import { readPidFile } from '../../../src/adapters/postgres/detect.ts';
 import { identify, type ProcessIdentity, procTable } from '../../../src/demo/process-table.ts';
 
@@ -55,6 +56,11 @@ export class ClusterNode {
     this.dataDir = join(place.directory, 'data');
   }
 
+  /** How the guard shows itself in the process table. */
+  get #guardTitle(): string {
+    return `regent-guard ${this.dataDir}`;
+  }
+
   get logFile(): string {
     return join(this.place.directory, 'agent.log');
   }
@@ -70,17 +76,14 @@ export class ClusterNode {
   }
 
   get guardPid(): number | null {
-    const found = this.processes().find(({ pid }) => {
-      const argv = commandLine(pid);
-      return /perl/.test(argv[0] ?? '') && argv.includes(this.dataDir);
-    });
-    return found?.pid ?? null;
+    return this.processes().find(({ pid }) => commandLine(pid)[0] === this.#guardTitle)?.pid ?? null;
   }
 
   /** Every living process of the node: agent, guard, server and its children, programs at work in its directory. The agent first. */
   processes(): ProcessIdentity[] {
     const inside = (path: string) => path === this.place.directory || path.startsWith(`${this.place.directory}/`);
-    const belongs = (pid: number) => pid === this.agentPid || inside(cwdOf(pid)) || commandLine(pid).some(inside);
+    const named = (pid: number) => commandLine(pid).some((word) => inside(word) || word === this.#guardTitle);
+    const belongs = (pid: number) => pid === this.agentPid || inside(cwdOf(pid)) || named(pid);
     return procTable
       .rows()
       .filter((row) => row.state !== 'Z' && row.pid !== process.pid && belongs(row.pid))
@@ -138,6 +141,12 @@ export class ClusterNode {
       );
     }
     await this.#exited;
+  }
+
+  /** What a guard that was killed, or has fired, leaves outside the node's directory. */
+  removeTraces(): void {
+    for (const { directory, key } of guardPlaces(this.dataDir, this.place.owner.uid, undefined))
+      for (const suffix of ['sock', 'lock', 'log', 'log.1']) rmSync(join(directory, `${key}.${suffix}`), { force: true });
   }
 
   freezeAgent(): Promise<void> {

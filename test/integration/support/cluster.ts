@@ -255,6 +255,7 @@ export class Cluster {
     const outcomes = await Promise.allSettled(this.nodes.map((node) => node.killAll()));
     if (this.#ownsEtcd) await this.etcd.close();
     const left = this.nodes.flatMap((node) => node.processes().map(({ pid }) => `${node.name}: ${pid}`));
+    for (const node of this.nodes) node.removeTraces();
     rmSync(this.root, { recursive: true, force: true });
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed?.status === 'rejected') throw failed.reason;

@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
+import { codeOf } from '../../../src/support/errors.ts';
 import type { ClusterNode } from './cluster-node.ts';
 
 export interface Ack {
@@ -21,6 +22,9 @@ export interface WriterOptions {
   /** A write that takes longer is given up with its connection. Default 2000. */
   readonly patienceMs?: number;
 }
+
+/** SQLSTATE read_only_sql_transaction. */
+const READ_ONLY = '25006';
 
 let writers = 0;
 
@@ -111,8 +115,8 @@ export class Writer {
     try {
       while (!this.#stopped) {
         const id = this.#nextId++;
-        await this.#writeOne(client, id);
-        this.acks.push({ id, node: node.name, atMs: performance.now() });
+        if (await this.#writeOne(client, node, id)) this.acks.push({ id, node: node.name, atMs: performance.now() });
+        else if (this.#options.only === undefined) return;
         await delay(this.#options.pauseMs ?? 5);
       }
     } finally {
@@ -121,9 +125,17 @@ export class Writer {
     }
   }
 
-  async #writeOne(client: pg.Client, id: number): Promise<void> {
-    const result = await client.query('insert into writes (id) values ($1)', [id]);
-    if (result.rowCount !== 1) throw new Error(`insert answered with ${result.rowCount} rows`);
+  /** False on a standby: refused, with a connection that is as good as before and outlives a promotion. */
+  async #writeOne(client: pg.Client, node: ClusterNode, id: number): Promise<boolean> {
+    try {
+      const result = await client.query('insert into writes (id) values ($1)', [id]);
+      if (result.rowCount !== 1) throw new Error(`insert answered with ${result.rowCount} rows`);
+      return true;
+    } catch (error) {
+      if (codeOf(error) !== READ_ONLY) throw error;
+      this.#note(node, error);
+      return false;
+    }
   }
 
   #note(node: ClusterNode, error: unknown): void {
