@@ -28,11 +28,15 @@ export interface StartEtcdOptions {
   /** Serve clients over TLS with client certificates. */
   readonly tls?: EtcdTls;
   readonly extraArguments?: readonly string[];
+  /** Address on which the member of this number listens for clients and the other members; default 127.0.0.1. */
+  readonly host?: (index: number) => string;
+  /** Put before its command line, e.g. `['ip', 'netns', 'exec', NAME]`; it must end in an exec. */
+  readonly launcher?: (index: number) => readonly string[];
 }
 
 export interface EtcdMember {
   readonly name: string;
-  /** `http://127.0.0.1:port` */
+  /** `http://127.0.0.1:port`, or as StartEtcdOptions.host says. */
   readonly endpoint: string;
   pid(): number | null;
   /** SIGKILL; resolves when it is gone. */
@@ -80,14 +84,15 @@ async function layOut(options: StartEtcdOptions): Promise<EtcdCluster> {
   const folder = mkdtempSync(join(tmpdir(), 'regent-etcd-'));
   const ports = await freePorts(count * 2);
   const scheme = options.tls ? 'https' : 'http';
-  const peers = Array.from({ length: count }, (_, i) => `etcd${i}=http://127.0.0.1:${ports[count + i]}`).join(',');
+  const host = options.host ?? (() => '127.0.0.1');
+  const peers = Array.from({ length: count }, (_, i) => `etcd${i}=http://${host(i)}:${ports[count + i]}`).join(',');
   const members = Array.from({ length: count }, (_, i) => {
-    const endpoint = `${scheme}://127.0.0.1:${ports[i]}`;
-    return new Member(`etcd${i}`, endpoint, folder, options, [
+    const endpoint = `${scheme}://${host(i)}:${ports[i]}`;
+    return new Member(`etcd${i}`, endpoint, folder, { tls: options.tls, launcher: options.launcher?.(i) ?? [] }, [
       ...['--name', `etcd${i}`, '--data-dir', join(folder, `etcd${i}`)],
       ...['--listen-client-urls', endpoint, '--advertise-client-urls', endpoint],
-      ...['--listen-peer-urls', `http://127.0.0.1:${ports[count + i]}`],
-      ...['--initial-advertise-peer-urls', `http://127.0.0.1:${ports[count + i]}`],
+      ...['--listen-peer-urls', `http://${host(i)}:${ports[count + i]}`],
+      ...['--initial-advertise-peer-urls', `http://${host(i)}:${ports[count + i]}`],
       ...['--initial-cluster', peers, '--initial-cluster-state', 'new', '--initial-cluster-token', folder],
       ...['--heartbeat-interval', String(options.heartbeatMs ?? 100), '--election-timeout', String(options.electionMs ?? 1000)],
       ...['--logger', 'zap', '--log-level', 'warn'],
@@ -126,20 +131,27 @@ async function findLeader(members: readonly Member[]): Promise<number> {
   throw new Error('etcd: no member led within 15 s');
 }
 
+interface MemberPlace {
+  readonly tls: EtcdTls | undefined;
+  readonly launcher: readonly string[];
+}
+
 class Member implements EtcdMember {
   readonly name: string;
   readonly endpoint: string;
   readonly #folder: string;
   readonly #tls: EtcdTls | undefined;
+  readonly #launcher: readonly string[];
   readonly #argv: readonly string[];
   #child: ChildProcess | null = null;
   #exited: Promise<void> = Promise.resolve();
 
-  constructor(name: string, endpoint: string, folder: string, options: StartEtcdOptions, argv: readonly string[]) {
+  constructor(name: string, endpoint: string, folder: string, how: MemberPlace, argv: readonly string[]) {
     this.name = name;
     this.endpoint = endpoint;
     this.#folder = folder;
-    this.#tls = options.tls;
+    this.#tls = how.tls;
+    this.#launcher = how.launcher;
     this.#argv = argv;
   }
 
@@ -190,7 +202,8 @@ class Member implements EtcdMember {
   #spawn(): void {
     // The kernel ends etcd with us, even when the test runner is killed. setpriv becomes etcd, so the pid stays.
     const setpriv = '/usr/bin/setpriv';
-    const argv = existsSync(setpriv) ? [setpriv, '--pdeathsig', 'KILL', 'etcd', ...this.#argv] : ['etcd', ...this.#argv];
+    const bound = existsSync(setpriv) ? [setpriv, '--pdeathsig', 'KILL', 'etcd'] : ['etcd'];
+    const argv = [...this.#launcher, ...bound, ...this.#argv];
     const log = openSync(join(this.#folder, `${this.name}.log`), 'a');
     const child = spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', log, log] });
     this.#child = child;
