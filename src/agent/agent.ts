@@ -1,11 +1,13 @@
 /**
  * The loop: observe → decide → act, one round at a time. Everything else (watches, the postmaster's end, REST, signals) only wakes it.
  */
+import type { ClusterView } from '../core/cluster.ts';
 import { contextOf } from '../core/context.ts';
 import { decide } from '../core/decide.ts';
 import { type Job, type JobOutcome, jobLabel, type RunningJob } from '../core/effects.ts';
 import { type Decision, emptyMemory, type Memory, type Observation } from '../core/model.ts';
 import { leaseMargins, roundIntervalMs } from '../core/settings.ts';
+import { slotNameClashes } from '../core/slot-names.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
 import { act, type Hands } from './act.ts';
 import { Fence } from './fence.ts';
@@ -180,7 +182,10 @@ export class Agent {
       throw error;
     }
     this.#noteSettings(observation);
-    if (observation.dcs.known) this.#lastDcsReadWallMs = observation.wallMs;
+    if (observation.dcs.known) {
+      this.#lastDcsReadWallMs = observation.wallMs;
+      this.#warnOfClashes(observation.dcs.view);
+    }
     await this.fence.follow(contextOf(observation, this.#memory));
     const decision = decide(observation, this.#memory);
     this.#memory = decision.memory;
@@ -201,10 +206,20 @@ export class Agent {
   }
 
   #lastSettings: unknown = null;
+  #clashes = '';
 
   #settingsChanged(): void {
     this.#configVersion += 1;
     this.parts.pg.configure(this.parts.settings.current());
+  }
+
+  /** Two members whose names make the same slot name would take each other's slot away. */
+  #warnOfClashes(view: ClusterView): void {
+    const text = slotNameClashes(view.members.map((member) => member.name))
+      .map((names) => names.join(' and '))
+      .join('; ');
+    if (text !== '' && text !== this.#clashes) this.parts.log.error(`members share one replication slot name, rename all but one: ${text}`);
+    this.#clashes = text;
   }
 
   /** One line a round, and only when it says something new or a loop_wait has passed: the log is read by people. */
