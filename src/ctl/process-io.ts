@@ -1,6 +1,7 @@
 /** The real terminal, clock and etcd. */
 import { createSystemClock } from '../adapters/clock/system.ts';
 import { requireEtcd } from './config.ts';
+import { withDemo } from './demo-fallback.ts';
 import type { CtlIo } from './io.ts';
 
 export function processIo(): CtlIo {
@@ -16,7 +17,7 @@ export function processIo(): CtlIo {
     stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,
-    env: process.env,
+    env: withDemo(process.env, process.getuid?.() ?? -1),
     clock,
     signal: interrupt.signal,
     openDcs: async (config, scope, log) => {

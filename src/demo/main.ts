@@ -1,8 +1,6 @@
 /** `regent demo [...]`: reads the command line and says what happened. */
-import { statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { isMapping } from '../config/merge.ts';
 import { formatProblem } from '../config/problems.ts';
@@ -12,6 +10,7 @@ import { codeOf, RegentError } from '../support/errors.ts';
 import { ask, showLog, stopEverything } from './client.ts';
 import type { InstallTerms } from './install.ts';
 import { findLeader, haproxyPools } from './observe.ts';
+import { defaultDirectory } from './place.ts';
 import { DEFAULT_BASE_PORT, DEFAULT_NODES, type DemoPlan, type DemoSettings, NODES_MAX, planDemo } from './plan.ts';
 import { prepareDemo } from './prepare.ts';
 import { runningEntry } from './program.ts';
@@ -33,24 +32,6 @@ interface UpOptions {
   readonly config?: string;
   readonly detach?: boolean;
   readonly yes?: boolean;
-}
-
-/** Root's demo lives where the user it drops to can reach it. */
-const ROOT_DIRECTORY = '/var/lib/regent-demo';
-
-function ownerOf(path: string): number | null {
-  return statSync(path, { throwIfNoEntry: false })?.uid ?? null;
-}
-
-/** Where a demo lies unless `--dir` says otherwise. One that was started through sudo belongs to who typed it, and is found without sudo. */
-export function defaultDirectory(
-  environment: Readonly<Record<string, string | undefined>>,
-  uid: number,
-  owner: (path: string) => number | null = ownerOf,
-): string {
-  if (uid === 0 || owner(ROOT_DIRECTORY) === uid) return ROOT_DIRECTORY;
-  const state = environment['XDG_STATE_HOME'];
-  return join(state?.startsWith('/') ? state : join(homedir(), '.local', 'state'), 'regent-demo');
 }
 
 function myUid(): number {

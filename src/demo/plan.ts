@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { JsonObject } from '../core/json.ts';
 import { RegentError } from '../support/errors.ts';
+import { CTL_FILE } from './place.ts';
 
 /** What is kept in the directory, so that later commands mean the same demo. */
 export interface DemoSettings {
@@ -113,7 +114,7 @@ export function planDemo(settings: DemoSettings): DemoPlan {
       logFile: log('haproxy'),
     },
     router: { configFile: join(directory, 'router.yml'), logFile: log('router') },
-    ctlFile: join(directory, 'regentctl.yml'),
+    ctlFile: join(directory, CTL_FILE),
     controlSocket: join(runDir, 'control.sock'),
     supervisorLog: log('supervisor'),
   };

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { changes, type Views } from './chronicle.ts';
 import { parsePasswd } from './identity.ts';
-import { defaultDirectory } from './main.ts';
 import { lacksStandbys, parseNode, parsePools } from './observe.ts';
+import { defaultDirectory } from './place.ts';
 import { planDemo } from './plan.ts';
 import { Progress } from './progress.ts';
 import { processTable, suggestions, welcome } from './words.ts';

@@ -1,0 +1,23 @@
+/** `./regentctl list` right after `./regent demo`: where nothing says which cluster is meant, a demo on this machine is. */
+import { accessSync, constants } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { Environment } from '../config/env.ts';
+import { CTL_FILE, defaultDirectory } from '../demo/place.ts';
+
+function readable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The environment with PATRONICTL_CONFIG_FILE naming the demo's file, if neither the environment nor the user's own file says anything. */
+export function withDemo(env: Environment, uid: number): Environment {
+  const told = Object.keys(env).some((name) => name.startsWith('PATRONI') || name === 'DCS_URL');
+  if (told || readable(join(env['HOME'] || homedir(), '.config', 'patroni', 'patronictl.yaml'))) return env;
+  const path = join(defaultDirectory(env, uid), CTL_FILE);
+  return readable(path) ? { ...env, PATRONICTL_CONFIG_FILE: path } : env;
+}
