@@ -47,7 +47,7 @@ export interface ReadyDemo {
 
 /** Commands worth a try, each with what it shows. */
 export function suggestions({ plan, leader, directoryOption }: ReadyDemo): ReadonlyArray<readonly [command: string, shows: string]> {
-  const ctl = `./regentctl -c ${plan.ctlFile}`;
+  const ctl = directoryOption === '' ? './regentctl' : `./regentctl -c ${plan.ctlFile}`;
   const primary = leader ?? plan.nodes[0]!.name;
   const replica = plan.nodes.find((node) => node.name !== primary)?.name;
   const demo = (words: string) => `./regent demo ${words}${directoryOption === '' ? '' : ` ${directoryOption}`}`;
