@@ -79,6 +79,14 @@ export class ClusterNode {
     return this.processes().find(({ pid }) => commandLine(pid)[0] === this.#guardTitle)?.pid ?? null;
   }
 
+  /** A process of the server, by what it calls itself ("walreceiver"). Throws when there is none. */
+  childOfPostmaster(title: string): number {
+    const parent = this.postmasterPid;
+    const found = procTable.rows().find((row) => row.parent === parent && commandLine(row.pid).some((word) => word.includes(title)));
+    if (parent === null || found === undefined) throw new Error(`${this.name} has no ${title}`);
+    return found.pid;
+  }
+
   /** Every living process of the node: agent, guard, server and its children, programs at work in its directory. The agent first. */
   processes(): ProcessIdentity[] {
     const inside = (path: string) => path === this.place.directory || path.startsWith(`${this.place.directory}/`);
@@ -218,11 +226,11 @@ export class ClusterNode {
     });
   }
 
-  /** A connection straight to this node's server, as the superuser. The caller ends it. */
-  async connect(timeoutMs = 2000): Promise<pg.Client> {
-    const { host, postgresPort } = this.place;
+  /** A connection straight to this node's server, as the superuser; `beside` over its Unix socket, past every network. The caller ends it. */
+  async connect(timeoutMs = 2000, beside = false): Promise<pg.Client> {
+    const { host, directory, postgresPort } = this.place;
     const client = new pg.Client({
-      host,
+      host: beside ? directory : host,
       port: postgresPort,
       user: 'postgres',
       password: 'postgres',

@@ -3,7 +3,6 @@
  * first answer "not in recovery" to the moment the last such question was sent, on one server process. Two such spans that overlap are two writable primaries.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import pg from 'pg';
 import type { ClusterNode } from './cluster-node.ts';
 
 export interface PrimarySpan {
@@ -14,22 +13,6 @@ export interface PrimarySpan {
 }
 
 const EVERY_MS = 15;
-
-/** A connection over the node's Unix socket, as the superuser: a client on the same machine. The caller ends it. */
-export async function connectBeside(node: ClusterNode, timeoutMs = 2000): Promise<pg.Client> {
-  const client = new pg.Client({
-    host: node.place.directory,
-    port: node.place.postgresPort,
-    user: 'postgres',
-    password: 'postgres',
-    database: 'postgres',
-    connectionTimeoutMillis: timeoutMs,
-    query_timeout: timeoutMs,
-  });
-  client.on('error', () => undefined);
-  await client.connect();
-  return client;
-}
 
 export class Witness {
   readonly spans: PrimarySpan[] = [];
@@ -68,7 +51,7 @@ export class Witness {
 
   /** One connection, so one life of the server. */
   async #ask(node: ClusterNode): Promise<void> {
-    const client = await connectBeside(node);
+    const client = await node.connect(2000, true);
     try {
       for (let span: PrimarySpan | null = null; !this.#stopped; await delay(EVERY_MS)) {
         const sentMs = performance.now();

@@ -17,6 +17,8 @@ export interface Ack {
 export interface WriterOptions {
   /** Straight to this node, whatever its role; otherwise to whoever answers /primary with 200. */
   readonly only?: string;
+  /** From the server's own machine, over its Unix socket. */
+  readonly beside?: boolean;
   /** Between two writes. Default 5. */
   readonly pauseMs?: number;
   /** A write that takes longer is given up with its connection. Default 2000. */
@@ -111,7 +113,7 @@ export class Writer {
   }
 
   async #writeTo(node: ClusterNode): Promise<void> {
-    const client = await node.connect(this.#options.patienceMs ?? 2000);
+    const client = await node.connect(this.#options.patienceMs ?? 2000, this.#options.beside);
     try {
       while (!this.#stopped) {
         const id = this.#nextId++;
