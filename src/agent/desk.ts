@@ -2,12 +2,13 @@
 import type { ClusterView } from '../core/cluster.ts';
 import type { Desk, RestartRequest } from '../ports/operator.ts';
 import type { Agent } from './agent.ts';
-import { statusOf } from './status.ts';
+import { statusNow, statusOf } from './status.ts';
 
 export function deskOf(agent: Agent): Desk {
   const { parts, requests } = agent;
   return {
     status: () => statusOf(agent),
+    statusNow: () => statusNow(agent),
     settings: () => parts.settings.current(),
     view: () => freshView(agent),
     dcs: () => parts.dcs,

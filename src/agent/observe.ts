@@ -4,6 +4,7 @@ import type { JobOutcome, RunningJob } from '../core/effects.ts';
 import type { DcsFacts, Memory, Observation, OperatorWishes } from '../core/model.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
 import type { PostgresFacts, SourceHistory } from '../core/postgres-facts.ts';
+import { observeTimeoutMs } from '../core/settings.ts';
 import { ensureError } from '../support/errors.ts';
 import type { Lease } from './lease.ts';
 import type { Parts } from './parts.ts';
@@ -23,8 +24,10 @@ export interface Inputs {
 
 export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promise<Observation> {
   const { clock, settings } = parts;
-  const ttlMs = settings.current().dynamic.ttlSeconds * 1000;
-  const [dcs, pg] = await Promise.all([readDcs(parts, lease), parts.pg.observe({ timeoutMs: Math.max(300, Math.min(2000, ttlMs / 5)) })]);
+  const [dcs, pg] = await Promise.all([
+    readDcs(parts, lease),
+    parts.pg.observe({ timeoutMs: observeTimeoutMs(settings.current().dynamic) }),
+  ]);
   if (dcs.known) settings.adopt(dcs.view.config);
   const draft: Observation = {
     nowMs: clock.bootMs(),

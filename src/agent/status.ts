@@ -2,17 +2,25 @@
 import { type Context, contextOf } from '../core/context.ts';
 import { jobLabel } from '../core/effects.ts';
 import type { Memory } from '../core/model.ts';
+import type { PostgresFacts } from '../core/postgres-facts.ts';
+import { observeTimeoutMs } from '../core/settings.ts';
 import type { AgentStatus } from '../core/status.ts';
 import { DIALECT_VERSION } from '../version.ts';
 import type { Agent } from './agent.ts';
 
-export function statusOf(agent: Agent): AgentStatus {
+/** With PostgreSQL asked anew, for those who judge by its position. */
+export async function statusNow(agent: Agent): Promise<AgentStatus> {
+  const { pg, settings } = agent.parts;
+  return statusOf(agent, await pg.observe({ timeoutMs: observeTimeoutMs(settings.current().dynamic) }));
+}
+
+export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.observation.pg ?? null): AgentStatus {
   const { parts, memory, last } = agent;
   const { clock, settings, watchdog } = parts;
   const { local, dynamic } = settings.current();
   const nowMs = clock.bootMs();
-  const c = last === null ? null : contextOf({ ...last.observation, nowMs, lease: agent.lease.facts() }, memory);
-  const sql = last?.observation.pg.state === 'running' ? last.observation.pg.sql : null;
+  const c = last === null || pg === null ? null : contextOf({ ...last.observation, pg, nowMs, lease: agent.lease.facts() }, memory);
+  const sql = pg?.state === 'running' ? pg.sql : null;
   const dcsStale = agent.lastDcsReadWallMs === null || clock.wallMs() - agent.lastDcsReadWallMs > dynamic.ttlSeconds * 1000;
   const leads = c?.lockMine === true && !agent.stopping && (c.mayLeadNow || c.paused) && servesWrites(c, memory);
   return {
@@ -22,7 +30,7 @@ export function statusOf(agent: Agent): AgentStatus {
     state: memory.state,
     role: memory.role,
     sql,
-    systemIdentifier: last?.observation.pg.systemIdentifier ?? null,
+    systemIdentifier: pg?.systemIdentifier ?? null,
     isLeader: leads,
     paused: dynamic.pause,
     clusterUnlocked: dcsStale || c === null || c.view === null || c.unlocked,

@@ -13,7 +13,7 @@ type Reader = (context: ApiContext) => Promise<Answer> | Answer;
 
 /** By first segment of the path. */
 export const readers: ReadonlyMap<string, Reader> = new Map<string, Reader>([
-  ['patroni', ({ desk }) => json(200, statusBody(desk.status(), desk.view(), desk.settings()))],
+  ['patroni', async ({ desk }) => json(200, statusBody(await desk.statusNow(), desk.view(), desk.settings()))],
   ['cluster', readCluster],
   ['history', async (context) => json(200, (await knownView(context)).history.map(historyRow))],
   ['config', readConfig],

@@ -214,6 +214,11 @@ export function roundIntervalMs(dynamic: DynamicSettings): number {
   return Math.min(dynamic.loopWaitSeconds * 1000, Math.floor((dynamic.ttlSeconds * 1000) / 3));
 }
 
+/** How long PostgreSQL may take to answer a round: the rounds must come often enough to renew the lease although it hangs. */
+export function observeTimeoutMs(dynamic: DynamicSettings): number {
+  return Math.max(300, Math.min(2000, dynamic.ttlSeconds * 200));
+}
+
 /**
  * The device's timeout that follows from the settings: ttl less the safety margin, or half the ttl for a margin of -1. Null when it would leave no room
  * for a whole round of the loop: the watchdog then cannot be used.

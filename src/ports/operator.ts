@@ -1,5 +1,5 @@
 /**
- * What the REST server may ask of the agent. Reading is synchronous, from the last round; asking wakes the loop and never acts by itself.
+ * What the REST server may ask of the agent. Reading is synchronous, from the last round, but for statusNow; asking wakes the loop and never acts by itself.
  */
 import type { ClusterView } from '../core/cluster.ts';
 import type { JsonObject } from '../core/json.ts';
@@ -22,6 +22,11 @@ export type RequestOutcome =
 export interface Desk {
   /** The last round, with `now` applied: leadership is reported only while the lease is valid at this very moment. */
   status(): AgentStatus;
+  /**
+   * The same with PostgreSQL asked anew: what others judge candidates by must not be older than their question. Takes two deadlines of a round at most;
+   * never throws.
+   */
+  statusNow(): Promise<AgentStatus>;
   settings(): Settings;
   /** The last cluster view; null when etcd has not been read for a ttl. */
   view(): ClusterView | null;

@@ -23,7 +23,7 @@ export interface Postgres {
   /** New settings (start, reload, dynamic change). Takes effect at the next apply, start or restart. */
   configure(settings: Settings): void;
 
-  /** Facts, gathered within the time given. Never throws. */
+  /** Facts, all of them gathered after the call, within the time given; or twice the time, when it has to wait for one under way. Never throws. */
   observe(options: { readonly timeoutMs: number }): Promise<PostgresFacts>;
 
   /** Calls back when the postmaster this node runs on is gone (exit event, or an existence check every 100 ms on an adopted one). */

@@ -16,13 +16,20 @@ async function timelineOf(node: ClusterNode): Promise<unknown> {
   return (await node.rest('/patroni'))?.body?.['timeline'];
 }
 
-async function patchConfig(node: ClusterNode, body: unknown): Promise<void> {
-  const answer = await node.rest('/config', { method: 'PATCH', body, timeoutMs: 5000 });
+/** primary_start_timeout, once every agent has read it. */
+async function setStartTimeout(seconds: number): Promise<void> {
+  const [node] = cluster.nodes;
+  const answer = await node!.rest('/config', { method: 'PATCH', body: { primary_start_timeout: seconds }, timeoutMs: 5000 });
   expect(answer?.status).toBe(200);
+  await cluster.until('every agent has read primary_start_timeout', 10_000, async () => {
+    const known = await Promise.all(cluster.nodes.map((one) => one.rest('/config')));
+    return known.every((config) => config?.body?.['primary_start_timeout'] === seconds);
+  });
 }
 
 describe('the postmaster is killed', () => {
   test('it is started again in place: same leader, same timeline', async () => {
+    await setStartTimeout(300);
     const leader = cluster.node(await cluster.waitHealthy());
     const timeline = await timelineOf(leader);
     const pid = leader.postmasterPid;
@@ -41,10 +48,7 @@ describe('the postmaster is killed', () => {
 
   test('with primary_start_timeout 0 another leads at once', async () => {
     const old = cluster.node(await cluster.waitHealthy());
-    await patchConfig(old, { primary_start_timeout: 0 });
-    await cluster.until('the leader has read the setting', 10_000, async () => {
-      return (await old.rest('/config'))?.body?.['primary_start_timeout'] === 0;
-    });
+    await setStartTimeout(0);
     const writer = cluster.writer();
     await writer.next(5000);
     const killedAtMs = performance.now();
@@ -52,8 +56,45 @@ describe('the postmaster is killed', () => {
     const first = await writer.ack('on another node', AT_ONCE_MS, (ack) => ack.node !== old.name);
     expect(await cluster.waitHealthy()).toBe(first.node);
     await cluster.verify(writer);
-    await patchConfig(cluster.node(first.node), { primary_start_timeout: null });
     console.log(`postmaster killed, primary_start_timeout 0: ${Math.round(first.atMs - killedAtMs)} ms without a write`);
+  });
+});
+
+describe('the last commits lie on one replica only', () => {
+  test('what an agent tells the others of its position is the present, not its last round', async () => {
+    const leader = cluster.node(await cluster.waitHealthy());
+    const [replica] = cluster.others(leader.name);
+    for (let i = 0; i < 3; i++) {
+      const rows = await leader.sql<{ at: string }>(
+        "select pg_logical_emit_message(false, 'test', repeat('x', 1000)) - '0/0'::pg_lsn as at",
+      );
+      await cluster.until('the replica has received it', 5000, async () => {
+        const [row] = await replica!.sql<{ at: string }>("select pg_last_wal_receive_lsn() - '0/0'::pg_lsn as at");
+        return Number(row?.at) >= Number(rows[0]?.at);
+      });
+      const told = (await replica!.rest('/patroni'))?.body?.['xlog'] as { received_location?: number } | undefined;
+      expect(told?.received_location).toBeGreaterThanOrEqual(Number(rows[0]?.at));
+    }
+  });
+
+  test('the other, whose receiver stands still, does not take the lead', async () => {
+    const old = cluster.node(await cluster.waitHealthy());
+    const [behind, ahead] = cluster.others(old.name);
+    await setStartTimeout(0);
+    const writer = cluster.writer();
+    await writer.next(5000);
+    const receiver = behind!.childOfPostmaster('walreceiver');
+    process.kill(receiver, 'SIGSTOP');
+    try {
+      await writer.next(5000);
+      await old.killPostmaster();
+      const first = await writer.ack('on the replica that has everything', AT_ONCE_MS, (ack) => ack.node !== old.name);
+      expect(first.node).toBe(ahead!.name);
+    } finally {
+      process.kill(receiver, 'SIGCONT');
+    }
+    expect(await cluster.waitHealthy()).toBe(ahead!.name);
+    await cluster.verify(writer);
   });
 });
 

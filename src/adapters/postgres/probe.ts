@@ -3,6 +3,7 @@ import type { HistoryEntry } from '../../core/cluster.ts';
 import type { ControlFacts, PostgresFacts, SqlFacts } from '../../core/postgres-facts.ts';
 import { maxLsn, type Timeline } from '../../core/units.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
+import { oneAtATime } from '../../support/one-at-a-time.ts';
 import { binary, type Context, runner } from './context.ts';
 import type { ControlData } from './control-data.ts';
 import { type DataDirFacts, inspectDataDir } from './data-dir.ts';
@@ -35,7 +36,10 @@ export class Probe {
     this.pending = new PendingRestartReader(context.clock);
   }
 
-  async observe(timeoutMs: number): Promise<PostgresFacts> {
+  /** The loop, a handover and those who ask for the position may come at once; there is one connection to ask on. */
+  readonly observe = oneAtATime((timeoutMs: number) => this.look(timeoutMs));
+
+  private async look(timeoutMs: number): Promise<PostgresFacts> {
     const { clock, settings, watch } = this.context;
     const deadline = clock.monotonicMs() + timeoutMs;
     const leftMs = () => Math.max(1, deadline - clock.monotonicMs());
