@@ -1,0 +1,192 @@
+import { describe, expect, it } from 'vitest';
+import { BASE, configFiles } from '../../test/fixtures/config-files.ts';
+import { loadLocal } from './load.ts';
+import { ConfigError } from './problems.ts';
+
+const { write, told } = configFiles();
+
+describe('wrong values, each with place and mend', () => {
+  it.each<[string, string, string[]]>([
+    [
+      'a list for the scope',
+      BASE.replace('scope: demo', 'scope: [demo]'),
+      ['e p.yml:1:1: scope: a list where text is meant; write one word or quoted text'],
+    ],
+    [
+      'a slash in the name',
+      BASE.replace('name: a', 'name: a/b'),
+      ["e p.yml:2:7: name: 'a/b' contains a slash; write a word such as 'demo'; slashes separate keys in etcd"],
+    ],
+    [
+      'the reserved name',
+      BASE.replace('name: a', 'name: __patroni_strict_sync_replica_placeholder__'),
+      ["e p.yml:2:7: name: this name is reserved; write another, such as the host's name"],
+    ],
+    [
+      'an empty scope',
+      BASE.replace('scope: demo', "scope: ''"),
+      ['e p.yml:1:8: scope: an empty text; write a value, or remove the line for the default'],
+    ],
+    [
+      'no port',
+      BASE.replace("listen: '127.0.0.1:8008'", 'listen: 127.0.0.1'),
+      ["e p.yml:4:19: restapi.listen: '127.0.0.1': the port is missing; write host:port, such as '0.0.0.0:8008'"],
+    ],
+    [
+      'an impossible port',
+      BASE.replace('listen: 127.0.0.1:5432', 'listen: 127.0.0.1:70000'),
+      [
+        "e p.yml:6:11: postgresql.listen: '127.0.0.1:70000': the port is not a number from 1 to 65535; write host:port, such as '0.0.0.0:5432'",
+      ],
+    ],
+    [
+      'IPv6 without brackets',
+      BASE.replace('listen: 127.0.0.1:5432', "listen: '::1'"),
+      ["e p.yml:6:11: postgresql.listen: '::1': an IPv6 address without brackets; write '[::1]:5432'"],
+    ],
+    [
+      'a wildcard to connect to',
+      BASE.replace('  connect_address: 127.0.0.1:5432', '  connect_address: 0.0.0.0:5432'),
+      [
+        "e p.yml:7:20: postgresql.connect_address: '0.0.0.0' means every address, which nobody can connect to; write the address by which other hosts reach this one, such as '10.0.0.1:5432'",
+      ],
+    ],
+    [
+      'two hosts to connect to',
+      BASE.replace('  connect_address: 127.0.0.1:5432', '  connect_address: a,b:5432'),
+      ["e p.yml:7:20: postgresql.connect_address: 'a,b:5432' names several hosts; write one, such as '10.0.0.1:5432'"],
+    ],
+    [
+      'the root as data directory',
+      BASE.replace('/data/a', '/'),
+      ["e p.yml:8:13: postgresql.data_dir: the root directory; write a directory of its own, such as '/var/lib/postgresql/data'"],
+    ],
+    ['a tilde', BASE.replace('/data/a', '~/data'), ["e p.yml:8:13: postgresql.data_dir: '~' is not expanded here; write the whole path"]],
+    [
+      'text for a section',
+      `${BASE}watchdog: automatic\n`,
+      ["e p.yml:12:11: watchdog: text where a mapping is meant; write 'watchdog:' on a line of its own and its settings below, indented"],
+    ],
+    [
+      'a wrong word',
+      `${BASE}watchdog:\n  mode: sometimes\n`,
+      ["e p.yml:13:9: watchdog.mode: 'sometimes' is none of off, automatic, required; write one of them"],
+    ],
+    [
+      'a number below',
+      `${BASE}watchdog: {safety_margin: -2}\n`,
+      ["e p.yml:12:27: watchdog.safety_margin: '-2' is below the least allowed, -1; write -1 or more"],
+    ],
+    ['a number above', `${BASE}log: {mode: 01000}\n`, ["e p.yml:12:13: log.mode: '512' is above the most allowed, 511; write 511 or less"]],
+    [
+      'a word for a number',
+      `${BASE}log: {file_num: many}\n`,
+      ["e p.yml:12:17: log.file_num: 'many' is not a whole number; write a whole number, such as 4"],
+    ],
+    [
+      'a boolean for a number',
+      `${BASE}log: {file_num: yes}\n`,
+      ["e p.yml:12:17: log.file_num: 'true' is not a whole number; write a whole number, such as 4"],
+    ],
+    [
+      'a word for a boolean',
+      `${BASE}tags: {nofailover: perhaps}\n`,
+      ["e p.yml:12:20: tags.nofailover: 'perhaps' is neither true nor false; write 'true' or 'false'"],
+    ],
+    [
+      'text for a list',
+      `${BASE}  pg_hba: local all all peer\n`,
+      ["e p.yml:12:11: postgresql.pg_hba: text where a list is meant; write a list: '- 'host all all 10.0.0.0/8 scram-sha-256''"],
+    ],
+    [
+      'a mapping in a list of lines',
+      `${BASE}  pg_hba:\n    - local all all peer\n    - host: all\n`,
+      ['e p.yml:14:7: postgresql.pg_hba.1: a mapping where text is meant; put the line in quotes'],
+    ],
+    [
+      'several lines in one',
+      `${BASE}  pg_hba: ["a\\nb"]\n`,
+      ["e p.yml:12:12: postgresql.pg_hba.0: an element of several lines; begin each line with '- '"],
+    ],
+    [
+      'lists among the parameters',
+      `${BASE}  parameters:\n    shared_preload_libraries: [a, b]\n    work_mem: {x: 1}\n`,
+      [
+        "e p.yml:13:5: postgresql.parameters.shared_preload_libraries: a list where a single value is meant; write 'shared_preload_libraries: value'; several as one text with commas",
+        "e p.yml:14:5: postgresql.parameters.work_mem: a mapping where a single value is meant; write 'work_mem: value'; several as one text with commas",
+      ],
+    ],
+    [
+      'a name no parameter has',
+      `${BASE}  parameters: {"work mem": 1}\n`,
+      ["e p.yml:12:28: postgresql.parameters.work mem: 'work mem' cannot be the name of a parameter; correct or remove it"],
+    ],
+    [
+      'an option of ours',
+      `${BASE}  basebackup:\n    - pgdata: /x\n`,
+      ["e p.yml:12:3: postgresql.basebackup: option 'pgdata' is set by Regent itself; remove 'pgdata'"],
+    ],
+    [
+      'an option with two names',
+      `${BASE}bootstrap:\n  initdb:\n    - {encoding: UTF8, locale: C}\n`,
+      ["e p.yml:13:3: bootstrap.initdb: one option with 2 names; begin each option with '- '"],
+    ],
+    [
+      'a bootstrap method without a command',
+      `${BASE}bootstrap: {method: pitr}\n`,
+      ["e p.yml:12:21: bootstrap.method: 'pitr' has no command; write 'pitr:' under 'bootstrap' and below it 'command: …'"],
+    ],
+    [
+      'half a login',
+      BASE.replace("connect_address: '127.0.0.1:8008'}", "connect_address: '127.0.0.1:8008', authentication: {username: op}}"),
+      ["e p.yml:4:99: restapi.authentication.username: given without password; write 'password: …' beside it"],
+    ],
+    [
+      'client certificates without TLS',
+      BASE.replace("connect_address: '127.0.0.1:8008'}", "connect_address: '127.0.0.1:8008', verify_client: required}"),
+      ["e p.yml:4:87: restapi.verify_client: 'required' needs TLS; write 'certfile' and 'keyfile' beside it"],
+    ],
+    [
+      'an etcd host that is none',
+      BASE.replace("hosts: '127.0.0.1:2379'", "hosts: ['127.0.0.1:2379', 'b:x']"),
+      ["e p.yml:3:35: etcd3.hosts.1: the port is not a number from 1 to 65535; write host:port, such as '10.0.0.1:2379'"],
+    ],
+    [
+      'etcd without hosts',
+      BASE.replace("{hosts: '127.0.0.1:2379'}", '{}'),
+      ["e p.yml:3:1: etcd3: names no endpoint; write 'hosts: 10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379' below it"],
+    ],
+    [
+      'a method of another store only',
+      BASE.replace("etcd3: {hosts: '127.0.0.1:2379'}", 'consul: {host: x}'),
+      [
+        "e p.yml:3:1: consul: 'consul' is not supported by this release; Regent keeps its state in etcd; write 'etcd3:' and below it 'hosts: 10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379'",
+      ],
+    ],
+    [
+      'a standby cluster, which would become a primary',
+      `${BASE}bootstrap:\n  dcs:\n    standby_cluster: {host: 10.0.0.9}\n`,
+      [
+        'e p.yml:14:5: bootstrap.dcs.standby_cluster: standby clusters are not supported yet: this cluster would elect a primary of its own and part from the one it follows; keep running it with Patroni, or remove standby_cluster to make it a cluster of its own',
+      ],
+    ],
+    [
+      'a wrong dynamic value',
+      `${BASE}bootstrap:\n  dcs:\n    ttl: soon\n    maximum_lag_on_failover: 1MB\n`,
+      [
+        "e p.yml:14:10: bootstrap.dcs.ttl: 'soon' is not a whole number; the default is used; write a whole number, such as 30",
+        "e p.yml:15:30: bootstrap.dcs.maximum_lag_on_failover: '1MB' is not a whole number; the default is used; write 1048576",
+      ],
+    ],
+    [
+      'a parameter that would break replication',
+      `${BASE}bootstrap:\n  dcs:\n    postgresql:\n      parameters:\n        wal_level: minimal\n`,
+      [
+        "e p.yml:16:20: bootstrap.dcs.postgresql.parameters.wal_level: wal_level = 'minimal' does not allow replication; the default replica is used; write 'replica' or 'logical'",
+      ],
+    ],
+  ])('%s', (_, text, expected) => {
+    expect(told(text)).toEqual(expected);
+    expect(() => loadLocal({ path: write(text), env: {} })).toThrow(ConfigError);
+  });
+});
