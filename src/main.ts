@@ -36,6 +36,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
       return (args) => checkConfig(args, process);
     },
   },
+  bench: {
+    summary: 'what a client sees of a failover, beside Patroni: regent bench failover',
+    load: async () => (await import('./bench/main.ts')).benchMain,
+  },
   test: {
     summary: 'type check, lint, unit and integration tests',
     load: async () => (await import('../tools/suite/main.ts')).testMain,

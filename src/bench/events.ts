@@ -1,0 +1,124 @@
+/** Breaks a cluster under its writing client and measures what the client saw. Each event ends with a whole cluster and a client at ease. */
+import { request } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RegentError } from '../support/errors.ts';
+import type { EventId } from './figures.ts';
+import type { Lab } from './lab.ts';
+import { nowMs } from './now.ts';
+import type { Outage } from './outage.ts';
+import { query } from './server.ts';
+import type { Timing } from './systems.ts';
+import type { Writer } from './writer.ts';
+
+/** The client must have been at ease for so long before the next event, and after this one. */
+const CALM_MS = 2000;
+const CALM_WITHIN_MS = 30_000;
+const RECOVERY_MS = 150_000;
+const REJOIN_MS = 180_000;
+const SWITCHOVER_ANSWER_MS = 120_000;
+
+export interface Stage {
+  readonly lab: Lab;
+  readonly writer: Writer;
+  readonly timing: Timing;
+  readonly signal: AbortSignal;
+}
+
+type Event = (stage: Stage, leader: string) => Promise<Outage>;
+
+const EVENTS: Readonly<Record<EventId, Event>> = {
+  switchover,
+  postmaster: killPostmaster,
+  node: killNode,
+  'node-20': killNode,
+  'node-5': killNode,
+};
+
+/** Throws when the cluster or the client does not come to itself in time. */
+export async function measureEvent(event: EventId, stage: Stage): Promise<Outage & { readonly lost: number }> {
+  const { lab, writer, timing, signal } = stage;
+  let leader: string | null = null;
+  await lab.until('a whole cluster and a client that writes', CALM_WITHIN_MS, async () => {
+    leader = await lab.wholeUnder();
+    return leader !== null && writer.isCalm(CALM_MS) && (await lab.isRoutedTo(leader));
+  });
+  // The moment within the agents' rounds must not be the same in every run.
+  await sleep(Math.random() * timing.loopWait * 1000, undefined, { signal });
+  const outage = await EVENTS[event](stage, leader!);
+  return { ...outage, lost: await countLost(stage) };
+}
+
+/** Whole under anybody it accepts, routed there, and the client writing there at ease. */
+async function recovered(stage: Stage, sinceMs: number, accepts: (leader: string) => boolean): Promise<void> {
+  const { lab, writer } = stage;
+  await lab.until('the recovery', RECOVERY_MS, async () => {
+    const leader = await lab.wholeUnder();
+    if (leader === null || !accepts(leader) || !writer.wroteTo(lab.node(leader).postgresPort, sinceMs)) return false;
+    return writer.isCalm(CALM_MS) && (await lab.isRoutedTo(leader));
+  });
+}
+
+async function switchover(stage: Stage, leader: string): Promise<Outage> {
+  const { lab, writer } = stage;
+  const candidate = lab.plan.nodes.find((node) => node.name !== leader)!.name;
+  const eventMs = nowMs();
+  const answer = requestSwitchover(lab.node(leader).restPort, { leader, candidate });
+  await Promise.all([answer, recovered(stage, eventMs, (now) => now === candidate)]);
+  return writer.outage(eventMs);
+}
+
+async function killPostmaster(stage: Stage, leader: string): Promise<Outage> {
+  const eventMs = nowMs();
+  await stage.lab.killPostmaster(leader);
+  await recovered(stage, nowMs(), () => true);
+  return stage.writer.outage(eventMs);
+}
+
+/** The node comes back only after the client has been served elsewhere; how that feels is not counted. */
+async function killNode(stage: Stage, leader: string): Promise<Outage> {
+  const { lab, writer } = stage;
+  const eventMs = nowMs();
+  await lab.killNode(leader);
+  const killedMs = nowMs();
+  await lab.until('another leader that the client can write to', RECOVERY_MS, async () => {
+    const now = await lab.leader();
+    return now !== null && now !== leader && writer.wroteTo(lab.node(now).postgresPort, killedMs) && writer.isCalm(CALM_MS);
+  });
+  const outage = writer.outage(eventMs);
+  lab.start(leader);
+  await lab.until(`${leader} streaming again`, REJOIN_MS, async () => {
+    const now = await lab.wholeUnder();
+    return now !== null && (await lab.isRoutedTo(now));
+  });
+  return outage;
+}
+
+/** Rows that were acknowledged and are gone, each counted once. */
+async function countLost({ lab, writer }: Stage): Promise<number> {
+  const leader = await lab.leader();
+  if (leader === null) throw new RegentError('BENCH_EVENT', 'nobody leads after all', { policy: 'transient' });
+  const expected = writer.acknowledged();
+  const rows = await query<{ id: string }>(lab.node(leader).postgresPort, 'select id from writes');
+  const present = new Set(rows.map((row) => Number(row.id)));
+  return writer.markLost(expected.filter((id) => !present.has(id)));
+}
+
+function requestSwitchover(port: number, body: { readonly leader: string; readonly candidate: string }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const text = JSON.stringify(body);
+    const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
+    const options = { host: '127.0.0.1', port, path: '/switchover', method: 'POST', agent: false, headers, timeout: SWITCHOVER_ANSWER_MS };
+    const refused = (why: string) => reject(new RegentError('BENCH_EVENT', `the switchover was refused: ${why}`, { policy: 'transient' }));
+    const ask = request(options, (response) => {
+      let answer = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        answer += chunk;
+      });
+      response.on('error', (error) => refused(error.message));
+      response.on('end', () => (response.statusCode === 200 ? resolve() : refused(`${response.statusCode} ${answer.trim()}`)));
+    });
+    ask.on('timeout', () => ask.destroy(new Error(`no answer within ${SWITCHOVER_ANSWER_MS / 1000} s`)));
+    ask.on('error', (error) => refused(error.message));
+    ask.end(text);
+  });
+}

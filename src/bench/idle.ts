@@ -1,0 +1,71 @@
+/** What an agent costs that has nothing to do, read from Linux's /proc. */
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseStat, procTable } from '../demo/process-table.ts';
+import type { Lab } from './lab.ts';
+import { nowMs } from './now.ts';
+
+/** After the cluster has become whole: the last of what its making set off. */
+const REST_BEFORE_MS = 10_000;
+/** USER_HZ, which is 100 on every Linux that Node runs on (times(2), proc(5)). */
+const TICK_MS = 10;
+const KIB = 1024;
+
+export interface Memory {
+  readonly rssBytes: number;
+  /** Pages shared with other processes count by share. */
+  readonly pssBytes: number;
+}
+
+export interface IdleCost {
+  /** Milliseconds of CPU a second, one figure an agent. */
+  readonly cpuMsPerSecond: readonly number[];
+  readonly agents: readonly Memory[];
+  /** Processes that the agents keep beside them, but PostgreSQL: Regent's guard. */
+  readonly helpers: readonly Memory[];
+}
+
+/** User and system time of all threads, those that have ended too. Throws when the process is gone. */
+export function cpuMs(stat: string): number {
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const ticks = Number(fields[11]) + Number(fields[12]);
+  if (parseStat(stat) === null || !Number.isFinite(ticks)) throw new Error('this is not a line of /proc/PID/stat');
+  return ticks * TICK_MS;
+}
+
+/** The sums of smaps_rollup, kB. */
+export function memoryOf(rollup: string): Memory {
+  const read = (name: string) => {
+    const kilobytes = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(rollup)?.[1];
+    if (kilobytes === undefined) throw new Error(`/proc/PID/smaps_rollup has no ${name}`);
+    return Number(kilobytes) * KIB;
+  };
+  return { rssBytes: read('Rss'), pssBytes: read('Pss') };
+}
+
+const cpuOf = (pid: number) => cpuMs(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+const memoryOfProcess = (pid: number) => memoryOf(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
+
+/** Nobody else may use the cluster meanwhile, but HAProxy where it runs. */
+export async function measureIdle(lab: Lab, seconds: number, signal: AbortSignal): Promise<IdleCost> {
+  await sleep(REST_BEFORE_MS, undefined, { signal });
+  const pids = lab.plan.nodes.map((node) => lab.process(node.name)!.identity!.pid);
+  const before = pids.map(cpuOf);
+  const begun = nowMs();
+  await sleep(seconds * 1000, undefined, { signal });
+  const after = pids.map(cpuOf);
+  const tookSeconds = (nowMs() - begun) / 1000;
+  return {
+    cpuMsPerSecond: pids.map((_, index) => (after[index]! - before[index]!) / tookSeconds),
+    agents: pids.map(memoryOfProcess),
+    helpers: helpersOf(pids).map(memoryOfProcess),
+  };
+}
+
+/** A guard leads a session of its own, but its parent stays the agent that started it; PostgreSQL's parent may be the agent too. */
+function helpersOf(agents: readonly number[]): number[] {
+  return procTable
+    .rows()
+    .filter((row) => agents.includes(row.parent) && row.name !== 'postgres')
+    .map((row) => row.pid);
+}

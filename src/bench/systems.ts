@@ -1,0 +1,67 @@
+/** The systems under test: how their agent is started, and with which settings each scenario runs. The files are the same for both. */
+import { access, constants } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import type { JsonObject } from '../core/json.ts';
+import { lastLines, runCommand } from '../support/exec.ts';
+import type { SystemId } from './options.ts';
+
+export interface System {
+  readonly id: SystemId;
+  /** With its version. */
+  readonly title: string;
+  readonly agent: (configFile: string) => { readonly file: string; readonly args: readonly string[] };
+  /** Can be run with `regent router` beside HAProxy. */
+  readonly hasRouter: boolean;
+}
+
+export interface Timing {
+  readonly ttl: number;
+  readonly loopWait: number;
+  readonly retryTimeout: number;
+}
+
+/** What an agent uses that was told nothing. */
+export const DEFAULT_TIMING: Timing = { ttl: 30, loopWait: 10, retryTimeout: 10 };
+/** The least that Patroni's documentation allows; Patroni 4 raises smaller values to it, 3.0.2 takes what it is given. */
+export const PATRONI_FLOOR: Timing = { ttl: 20, loopWait: 1, retryTimeout: 3 };
+export const SHORT_TIMING: Timing = { ttl: 5, loopWait: 1, retryTimeout: 2 };
+
+/** Laid over the demo's node files: the defaults of both systems, asynchronous replication. */
+export function overridesOf(timing: Timing): JsonObject {
+  return {
+    bootstrap: {
+      dcs: { ttl: timing.ttl, loop_wait: timing.loopWait, retry_timeout: timing.retryTimeout, synchronous_mode: false },
+    },
+  };
+}
+
+export function regentSystem(version: string, entry: string): System {
+  return {
+    id: 'regent',
+    title: `Regent ${version}`,
+    agent: (configFile) => ({ file: process.execPath, args: [entry, 'agent', configFile] }),
+    hasRouter: true,
+  };
+}
+
+const VERSION_TIMEOUT_MS = 20_000;
+
+/** null where there is none that runs. */
+export async function findPatroni(path: string): Promise<System | null> {
+  for (const directory of path.split(delimiter)) {
+    const file = join(directory, 'patroni');
+    if (directory === '' || !(await isExecutable(file))) continue;
+    const result = await runCommand(file, ['--version'], { timeoutMs: VERSION_TIMEOUT_MS, cwd: '/' }).catch(() => null);
+    const version = /patroni (\S+)/i.exec(lastLines(result?.stdout ?? '', 1))?.[1];
+    if (result?.code !== 0 || version === undefined) continue;
+    return { id: 'patroni', title: `Patroni ${version}`, agent: (configFile) => ({ file, args: [configFile] }), hasRouter: false };
+  }
+  return null;
+}
+
+function isExecutable(file: string): Promise<boolean> {
+  return access(file, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+}
