@@ -4,23 +4,26 @@ import { keptLog, MemoryDesk, realClock, somePeers } from '../../test/fixtures/d
 import { call, raw } from '../../test/fixtures/http.ts';
 import type { ConfigProblem } from '../config/problems.ts';
 import type { JsonObject } from '../core/json.ts';
+import type { PeerFacts } from '../core/peer-facts.ts';
 import { toLsn } from '../core/units.ts';
 import { type RestServer, startRestServer } from './server.ts';
 
 let desk: MemoryDesk;
 let server: RestServer;
 let base: string;
+let peers: Record<string, Partial<PeerFacts>>;
 const log = keptLog();
 
 beforeEach(async () => {
   desk = new MemoryDesk();
   log.lines.length = 0;
+  peers = { 'pg-2': {}, 'pg-3': { tags: { nofailover: true } } };
   server = await startRestServer({
     desk,
     settings: restSettings({ httpExtraHeaders: { 'X-Frame-Options': 'DENY' }, httpsExtraHeaders: { 'X-Only': 'tls' } }),
     log,
     clock: realClock,
-    peers: somePeers({ 'pg-2': {}, 'pg-3': { tags: { nofailover: true } } }),
+    peers: somePeers(peers),
     validateConfig,
   });
   base = `http://127.0.0.1:${server.port}`;
@@ -200,6 +203,7 @@ describe('bodies', () => {
 });
 
 describe('switchover and failover', () => {
+  const nobody = 'is not possible: no good candidates have been found';
   test.each<[string, unknown, number, string]>([
     ['failover', { leader: 'pg-1' }, 400, 'Failover could be performed only to a specific candidate'],
     ['switchover', { candidate: 'pg-2' }, 400, 'Switchover could be performed only from a specific leader'],
@@ -214,12 +218,27 @@ describe('switchover and failover', () => {
     ['switchover', { leader: 'pg-1', candidate: 'pg-1' }, 400, 'Switchover target and source are the same'],
     ['switchover', { leader: 'pg-2' }, 412, 'leader name does not match'],
     ['switchover', { leader: 'pg-1', candidate: 'pg-9' }, 412, 'candidate does not exists'],
-    ['switchover', { leader: 'pg-1', candidate: 'pg-3' }, 412, 'switchover is not possible: no good candidates have been found'],
-    ['failover', { candidate: 'pg-3' }, 412, 'failover is not possible: no good candidates have been found'],
+    ['switchover', { leader: 'pg-1', candidate: 'pg-3' }, 412, `switchover ${nobody} (pg-3 is tagged nofailover)`],
+    ['failover', { candidate: 'pg-3' }, 412, `failover ${nobody} (pg-3 is tagged nofailover)`],
     ['switchover', { leader: 7 }, 400, 'leader should be the name of a member'],
   ])('%s %j', async (action, body, status, message) => {
     expect(await post(`/${action}`, body)).toMatchObject({ status, body: message });
     expect(desk.calls).toEqual([]);
+  });
+
+  test('a candidate that lags is refused while somebody leads, and the operator’s own choice when nobody does', async () => {
+    peers['pg-2'] = { lsn: 1n };
+    const lags =
+      /^switchover is not possible: no good candidates have been found \(pg-2 is \d+ bytes behind, more than maximum_lag_on_failover/;
+    expect(await post('/switchover', { leader: 'pg-1', candidate: 'pg-2' })).toMatchObject({
+      status: 412,
+      body: expect.stringMatching(lags),
+    });
+    desk.change({ leader: null });
+    const asked = post('/failover', { candidate: 'pg-2' });
+    await called('writeFailover');
+    desk.change({ leader: { name: 'pg-2', leaseId: '5', modRevision: '9' }, failover: null });
+    expect(await asked).toMatchObject({ status: 200, body: 'Successfully failed over to "pg-2"' });
   });
 
   test('in pause a switchover needs a candidate and no schedule', async () => {

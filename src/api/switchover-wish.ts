@@ -1,7 +1,9 @@
 /** Reading POST /switchover and /failover, and whether what they ask for can be done. Texts and order of the checks are Patroni's: tools look for them. */
+import { unfit } from '../core/candidates.ts';
 import { type ClusterView, type Member, mayLead, sameName } from '../core/cluster.ts';
 import { clusterModes } from '../core/cluster-modes.ts';
 import type { JsonObject } from '../core/json.ts';
+import type { PeerFacts } from '../core/peer-facts.ts';
 import { type Answer, plain, text } from './answer.ts';
 import type { ApiContext } from './context.ts';
 import { parseSchedule } from './schedule.ts';
@@ -52,11 +54,22 @@ export async function switchProblem(context: ApiContext, wish: SwitchWish, view:
   const possible = candidate === null ? anyCandidates(action, view) : namedCandidate(action, candidate, view);
   if (typeof possible === 'string') return possible;
   const answers = await context.peers.ask(possible, { timeoutMs: ASK_TIMEOUT_MS });
-  const good = possible.some((member) => {
-    const answer = answers.get(member.name);
-    return answer !== undefined && mayLead(answer.tags) && !answer.watchdogFailed;
-  });
-  return good ? null : `${action} is not possible: no good candidates have been found`;
+  const { dynamic } = context.desk.settings();
+  const reasons: string[] = [];
+  for (const { name } of possible) {
+    const answer = answers.get(name);
+    // Without a leader the operator's word overrides positions; with one, it would find the same as this and drop the wish.
+    const reason = view.leader === null ? refusal(answer) : unfit(answer, view, dynamic);
+    if (reason === null) return null;
+    reasons.push(`${name} ${reason}`);
+  }
+  return `${action} is not possible: no good candidates have been found (${reasons.join('; ')})`;
+}
+
+function refusal(answer: PeerFacts | undefined): string | null {
+  if (answer === undefined) return 'does not answer';
+  if (!mayLead(answer.tags)) return 'is tagged nofailover';
+  return answer.watchdogFailed ? 'has no working watchdog' : null;
 }
 
 function namedCandidate(action: Action, candidate: string, view: ClusterView): Member[] | string {

@@ -6,11 +6,14 @@
 import { type ClusterView, clusterTimeline, failoverPriority, type Member, mayLead, memberOf, sameName } from './cluster.ts';
 import type { Context } from './context.ts';
 import type { PeerFacts } from './peer-facts.ts';
+import type { DynamicSettings } from './settings.ts';
 import { formatLsn, type Lsn, lagBytes, maxLsn, type Timeline } from './units.ts';
 
 export interface Verdict {
   readonly win: boolean;
   readonly because: string;
+  /** The answer will be another within milliseconds. */
+  readonly soon?: boolean;
 }
 
 const no = (because: string): Verdict => ({ win: false, because });
@@ -110,6 +113,7 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
   const inScope = (member: Member) => mode !== 'on' || voters === null || includes(voters, member.name);
   let votes = voters !== null && includes(voters, c.me) ? 0 : -1;
   let ahead = false;
+  const receiving: string[] = [];
   for (const member of view.members) {
     if (member.name === c.me || options.except.includes(member.name) || !inScope(member)) continue;
     const peer = c.o.peers?.get(member.name);
@@ -117,13 +121,19 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
     const outcome = compareWith(c, own, peer, voters);
     if (outcome.kind === 'beaten') return no(outcome.because);
     if (outcome.kind === 'ahead-leader') ahead = true;
-    if (outcome.kind === 'behind' && voters !== null && includes(voters, member.name)) votes += 1;
+    if (outcome.kind !== 'behind' || voters === null || !includes(voters, member.name)) continue;
+    // It could confirm one more commit of the former primary after this answer, and that commit would be missing here.
+    if (mode === 'quorum' && peer.receiving) receiving.push(member.name);
+    else votes += 1;
   }
   if (mode !== 'quorum' || voters === null) return yes(`this node is the healthiest, at ${formatLsn(own.lsn)}`);
   const quorum = view.sync?.quorum ?? 0;
   const wasLeader = view.sync?.leader != null && sameName(view.sync.leader, c.me);
   if (votes >= quorum || (wasLeader && !ahead))
     return yes(`this node is the healthiest, at ${formatLsn(own.lsn)}, with ${votes + 1} of ${quorum + 1} votes`);
+  if (receiving.length > 0) {
+    return { ...no(`${receiving.join(', ')} still receives WAL from the former primary, and counts only once that has ended`), soon: true };
+  }
   return no(
     `${votes + 1} of the ${quorum + 1} votes needed: too few synchronous standbys answer to be sure that no acknowledged commit is lost`,
   );
@@ -154,6 +164,22 @@ function compareWith(c: Context, own: OwnPosition, peer: PeerFacts, voters: read
   return { kind: 'behind' };
 }
 
+/** Why a leader cannot hand over to this member, to go behind its name in a sentence; null: nothing is in the way. */
+export function unfit(peer: PeerFacts | undefined, view: ClusterView, dynamic: DynamicSettings): string | null {
+  if (peer === undefined) return 'does not answer';
+  if (!mayLead(peer.tags)) return peer.tags.nofailover === true ? 'is tagged nofailover' : 'has failover_priority 0';
+  if (peer.watchdogFailed) return 'has no working watchdog';
+  if (!eligible(peer)) return `is ${peer.state}`;
+  if (!peer.inRecovery) return 'is not a standby';
+  if (peer.lsn === null) return 'does not tell its WAL position';
+  const lag = view.status === null || view.status.optime === null ? 0 : lagBytes(view.status.optime, peer.lsn);
+  if (lag > dynamic.maximumLagOnFailoverBytes) return `is ${lag} bytes behind, more than maximum_lag_on_failover allows`;
+  const expected = clusterTimeline(view);
+  if (dynamic.checkTimeline && expected !== null && (peer.timeline === null || peer.timeline < expected))
+    return `is on timeline ${peer.timeline ?? 'unknown'}, the cluster on ${expected}`;
+  return null;
+}
+
 /** Whom a leader could hand over to. */
 export function possibleSuccessors(
   c: Context,
@@ -162,16 +188,11 @@ export function possibleSuccessors(
 ): readonly string[] {
   const { dynamic } = c.o.settings;
   const voters = syncVoters(view, dynamic.synchronousMode);
-  const optime = view.status?.optime ?? null;
-  const expected = clusterTimeline(view);
   const good = view.members.filter((member) => {
     if (member.name === c.me || member.name === options.exceptCandidate || (options.only != null && member.name !== options.only))
       return false;
     if (dynamic.synchronousMode === 'on' && voters !== null && !options.manual && !includes(voters, member.name)) return false;
-    const peer = c.o.peers?.get(member.name);
-    if (peer === undefined || !eligible(peer) || !peer.inRecovery || peer.lsn === null) return false;
-    if (optime !== null && lagBytes(optime, peer.lsn) > dynamic.maximumLagOnFailoverBytes) return false;
-    return !(dynamic.checkTimeline && expected !== null && (peer.timeline === null || peer.timeline < expected));
+    return unfit(c.o.peers?.get(member.name), view, dynamic) === null;
   });
   if (dynamic.synchronousMode === 'quorum' && voters !== null && options.only == null) {
     const needed = (view.sync?.quorum ?? 0) + 1;
