@@ -1,0 +1,203 @@
+/** Changes of leader that an operator asks for, under a client that writes. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Cluster, startCluster } from './support/cluster.ts';
+import type { ClusterNode } from './support/cluster-node.ts';
+import { changeLocal } from './support/local-config.ts';
+import type { Writer } from './support/writer.ts';
+
+let cluster: Cluster;
+beforeAll(async () => {
+  cluster = await startCluster();
+});
+afterAll(() => cluster?.close());
+
+interface Scene {
+  readonly leader: ClusterNode;
+  readonly first: ClusterNode;
+  readonly second: ClusterNode;
+  readonly writer: Writer;
+}
+
+async function writing(): Promise<Scene> {
+  const leader = cluster.node(await cluster.waitHealthy());
+  const [first, second] = cluster.others(leader.name) as [ClusterNode, ClusterNode];
+  const writer = cluster.writer();
+  await writer.next(5000);
+  return { leader, first, second, writer };
+}
+
+/** Healthy again under `expected`, writes going on there, and none lost. */
+async function expectLed(expected: string, writer: Writer, what: string): Promise<void> {
+  await writer.ack(`on ${expected}`, 10_000, (ack) => ack.node === expected);
+  expect(await cluster.waitHealthy()).toBe(expected);
+  await cluster.verify(writer);
+  console.log(`${what}: no write acknowledged for ${Math.round(writer.longestGapMs())} ms`);
+}
+
+/** What the failover key asks for; done with, it is an empty map or absent. */
+const pendingWish = async () => JSON.parse((await cluster.key('failover')) ?? '{}') as Record<string, unknown>;
+
+async function post(node: ClusterNode, path: string, body: object): Promise<{ readonly status: number; readonly text: string }> {
+  const { host, restPort } = node.place;
+  const signal = AbortSignal.timeout(40_000);
+  const answer = await fetch(`http://${host}:${restPort}${path}`, { method: 'POST', body: JSON.stringify(body), signal });
+  return { status: answer.status, text: await answer.text() };
+}
+
+describe('switchover', () => {
+  test('to the best candidate, by regentctl', async () => {
+    const { leader, writer } = await writing();
+    const { code, stdout } = await cluster.ctl(['switchover', '--force']);
+    expect(code).toBe(0);
+    const successor = /Successfully switched over to "(\w+)"/.exec(stdout)?.[1];
+    expect(successor).toBeDefined();
+    expect(successor).not.toBe(leader.name);
+    await expectLed(successor!, writer, 'switchover to the best candidate');
+  });
+
+  test('to a named candidate, by REST; the third node follows without a restart', async () => {
+    const { leader, first, second, writer } = await writing();
+    const postmaster = first.postmasterPid;
+    const answer = await post(leader, '/switchover', { leader: leader.name, candidate: second.name });
+    expect(answer).toEqual({ status: 200, text: `Successfully switched over to "${second.name}"` });
+    await expectLed(second.name, writer, 'switchover to a named candidate');
+    expect(first.postmasterPid).toBe(postmaster);
+  });
+
+  test('two seconds from now, by REST', async () => {
+    const { leader, first, writer } = await writing();
+    const at = Date.now() + 2000;
+    const answer = await post(leader, '/switchover', {
+      leader: leader.name,
+      candidate: first.name,
+      scheduled_at: new Date(at).toISOString(),
+    });
+    expect(answer).toEqual({ status: 202, text: 'Switchover scheduled' });
+    await cluster.until('it is shown', 1500, async () => {
+      const shown = (await leader.rest('/cluster'))?.body?.['scheduled_switchover'] as Record<string, unknown> | undefined;
+      return shown?.['from'] === leader.name && shown['to'] === first.name && Date.parse(String(shown['at'])) === at;
+    });
+    const successor = await cluster.waitForLeader({ not: leader.name, timeoutMs: 6000 });
+    expect(Date.now()).toBeGreaterThanOrEqual(at);
+    expect(successor).toBe(first.name);
+    await expectLed(first.name, writer, 'scheduled switchover');
+    expect(await pendingWish()).toEqual({});
+  });
+
+  test('two seconds from now, by regentctl; and one that is taken back does not happen', async () => {
+    const { leader, first, writer } = await writing();
+    const schedule = () => new Date(Date.now() + 2000).toISOString();
+    const called = await cluster.ctl(['switchover', '--candidate', first.name, '--scheduled', schedule(), '--force']);
+    expect(called.stdout).toContain('Switchover scheduled');
+    expect(called.code).toBe(0);
+    expect((await cluster.ctl(['list'])).stdout).toMatch(/Switchover scheduled at: .*\n\s+from: node\d\n\s+to: node\d/);
+    const flushed = await cluster.ctl(['flush', cluster.scope, 'switchover', '--force']);
+    expect(flushed).toMatchObject({ code: 0, stdout: expect.stringContaining('scheduled switchover deleted') });
+    await cluster.ctl(['switchover', '--candidate', first.name, '--scheduled', schedule(), '--force']);
+    expect(await cluster.waitForLeader({ not: leader.name, timeoutMs: 6000 })).toBe(first.name);
+    await expectLed(first.name, writer, 'switchover scheduled by regentctl');
+  });
+});
+
+describe('a switchover that cannot be', () => {
+  test('is refused with a sentence, and nothing moves', async () => {
+    const { leader, first, writer } = await writing();
+    const from = { leader: leader.name };
+    expect(await post(leader, '/switchover', { ...from, candidate: 'node9' })).toEqual({ status: 412, text: 'candidate does not exists' });
+    expect(await post(leader, '/switchover', { leader: first.name })).toEqual({ status: 412, text: 'leader name does not match' });
+    expect(await post(leader, '/switchover', { ...from, candidate: leader.name })).toEqual({
+      status: 400,
+      text: 'Switchover target and source are the same',
+    });
+    expect(await post(leader, '/switchover', { ...from, scheduled_at: '2001-01-01T00:00:00Z' })).toMatchObject({ status: 422 });
+    const unknown = await cluster.ctl(['switchover', '--candidate', 'node9', '--force']);
+    expect(unknown.code).toBe(1);
+    expect(unknown.stderr).toContain('Member node9 does not exist in cluster itest or is tagged as nofailover');
+    await writer.next(1000);
+    expect(await cluster.waitHealthy()).toBe(leader.name);
+    await cluster.verify(writer);
+  });
+
+  test('because the candidate is tagged nofailover', async () => {
+    const { leader, first, writer } = await writing();
+    changeLocal(first, { tags: { nofailover: true } });
+    try {
+      await cluster.until('the tag is known', 5000, async () =>
+        Boolean(JSON.parse((await cluster.key(`members/${first.name}`)) ?? '{}').tags?.nofailover),
+      );
+      const answer = await post(leader, '/switchover', { leader: leader.name, candidate: first.name });
+      expect(answer.status).toBe(412);
+      expect(answer.text).toBe(`switchover is not possible: no good candidates have been found (${first.name} is tagged nofailover)`);
+      const called = await cluster.ctl(['switchover', '--candidate', first.name, '--force']);
+      expect(called.code).toBe(1);
+      expect(called.stderr).toContain('is tagged as nofailover');
+    } finally {
+      changeLocal(first, { tags: null });
+    }
+    expect(await cluster.waitHealthy()).toBe(leader.name);
+    await cluster.verify(writer);
+  });
+
+  test('because the candidate lags', async () => {
+    const { leader, first, writer } = await writing();
+    const [receiver] = await first.sql<{ pid: number }>('select pid from pg_stat_wal_receiver');
+    process.kill(receiver!.pid, 'SIGSTOP');
+    try {
+      await leader.sql(`create table filler as select repeat(md5(i::text), 30) from generate_series(1, 5000) i`);
+      const [end] = await leader.sql<{ lsn: string }>(`select pg_current_wal_lsn() - '0/0' as lsn`);
+      await cluster.until('etcd knows', 5000, async () => {
+        return BigInt(JSON.parse((await cluster.key('status')) ?? '{}').optime ?? 0) >= BigInt(end!.lsn);
+      });
+      const answer = await post(leader, '/switchover', { leader: leader.name, candidate: first.name });
+      expect(answer.status).toBe(412);
+      expect(answer.text).toMatch(
+        new RegExp(
+          `no good candidates have been found \\(${first.name} is \\d+ bytes behind, more than maximum_lag_on_failover allows\\)$`,
+        ),
+      );
+    } finally {
+      process.kill(receiver!.pid, 'SIGCONT');
+    }
+    expect(await cluster.waitHealthy()).toBe(leader.name);
+    await cluster.verify(writer);
+  });
+});
+
+describe('a switchover that meets trouble', () => {
+  test('asked for twice at once, to different candidates: one of them leads, and both askers are told so', async () => {
+    const { leader, first, second, writer } = await writing();
+    const answers = await Promise.all(
+      [first, second].map((candidate) => post(leader, '/switchover', { leader: leader.name, candidate: candidate.name })),
+    );
+    const successor = await cluster.waitForLeader({ not: leader.name });
+    expect([first.name, second.name]).toContain(successor);
+    expect(answers.map((answer) => answer.text)).toContain(`Successfully switched over to "${successor}"`);
+    for (const { text } of answers) expect(text).toContain(`over to "${successor}"`);
+    await expectLed(successor, writer, 'switchover asked for twice');
+  });
+
+  test('its candidate is killed in the middle: another leads, the candidate comes back', async () => {
+    const { leader, first, writer } = await writing();
+    const answer = post(leader, '/switchover', { leader: leader.name, candidate: first.name });
+    await cluster.until('the leader begins to hand over', 5000, async () => (await leader.rest('/primary'))?.status !== 200);
+    await first.killAll();
+    const successor = await cluster.waitForLeader({ not: first.name, timeoutMs: 20_000 });
+    await writer.ack(`on ${successor}`, 10_000, (ack) => ack.node === successor);
+    first.start();
+    await cluster.waitHealthy();
+    expect([200, 503]).toContain((await answer).status);
+    await cluster.verify(writer);
+  });
+
+  test('failover to a named member while the leader is dead', async () => {
+    const { leader, second, writer } = await writing();
+    await leader.killAll();
+    const { code, stdout } = await cluster.ctl(['failover', '--candidate', second.name, '--force']);
+    expect(stdout).toContain('falling back to DCS');
+    expect(code).toBe(0);
+    expect(await cluster.waitForLeader({ not: leader.name })).toBe(second.name);
+    leader.start();
+    await expectLed(second.name, writer, 'failover by hand from a dead leader');
+    expect(await pendingWish()).toEqual({});
+  });
+});
