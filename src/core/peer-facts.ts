@@ -13,4 +13,6 @@ export interface PeerFacts {
   readonly timeline: Timeline | null;
   readonly tags: Tags;
   readonly watchdogFailed: boolean;
+  /** true: WAL still streams in, so the position is already outdated, and commits are being confirmed to whoever sends it. */
+  readonly receiving?: boolean;
 }

@@ -90,17 +90,40 @@ describe('the leader’s agent is frozen', () => {
     await noOverlap(siege);
   });
 
-  test('and its guard with it: synchronous replication still keeps the old primary from acknowledging what would be lost', async () => {
+  test('and its guard with it, and the other replica’s when its word was taken: nothing is acknowledged that would be lost', async () => {
     const first = cluster.node(await cluster.waitForLeader());
     expect((await first.rest('/config', { method: 'PATCH', body: { synchronous_mode: 'quorum' } }))?.status).toBe(200);
     const siege = await besiege();
     const { old } = siege;
+    const offsets = new Map(cluster.nodes.map((node) => [node, node.log().length]));
     await old.freezeGuard();
     await old.freezeAgent();
-    const successor = await successorOf(siege);
+    // The old primary runs on without anybody to stop it. The replica that stays one is frozen as soon as the other has made up its mind.
+    const winner = await cluster.eventually(
+      'a replica wants the lead',
+      15_000,
+      async () => {
+        const found = cluster
+          .others(old.name)
+          .find((node) => node.log().slice(offsets.get(node)).includes('taking the leader key: this node is'));
+        return found === undefined ? { missing: 'none does' } : { value: found };
+      },
+      1,
+    );
+    const other = cluster.others(old.name, winner.name)[0]!;
+    await other.freezeAgent();
+    await cluster.until('it is open for writes', 15_000, async () => {
+      const [row] = await winner.sql<{ open: boolean }>('select not pg_is_in_recovery() as open');
+      return row?.open === true;
+    });
+    const openSinceMs = performance.now();
+    const late = siege.writers[cluster.nodes.indexOf(old)]!.ack('on the old primary', 500, (ack) => ack.atMs > openSinceMs);
+    await expect(late).rejects.toThrow('no acknowledged write');
+    other.thawAgent();
+    await successorOf(siege);
     old.thawGuard();
     old.thawAgent();
-    expect(await cluster.waitHealthy()).toBe(successor);
+    expect(await cluster.waitHealthy()).toBe(winner.name);
     await noOverlap(siege);
     await cluster.verify(...siege.writers);
   });

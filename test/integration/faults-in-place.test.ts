@@ -8,7 +8,7 @@ const AT_ONCE_MS = 8000;
 
 let cluster: Cluster;
 beforeAll(async () => {
-  cluster = await startCluster({ dynamic: { ttl: 20, loop_wait: 5, retry_timeout: 5 } });
+  cluster = await startCluster({ dynamic: { ttl: 20, loop_wait: 2, retry_timeout: 5 } });
 });
 afterAll(() => cluster?.close());
 

@@ -207,13 +207,14 @@ export class Cluster {
     what: string,
     timeoutMs: number,
     look: () => Promise<{ readonly value: T } | { readonly missing: string }>,
+    everyMs = 30,
   ): Promise<T> {
     for (const end = performance.now() + timeoutMs; ; ) {
       const seen = await look();
       if ('value' in seen) return seen.value;
       if (performance.now() > end)
         throw new Error(`not within ${timeoutMs} ms: ${what} (${seen.missing})\n${await describeCluster(this.nodes)}`);
-      await delay(30);
+      await delay(everyMs);
     }
   }
 

@@ -1,0 +1,47 @@
+/** Quorum mode: who still receives WAL may be confirming commits to a primary that nobody leads any more, and its position is no vote. */
+import { describe, expect, it } from 'vitest';
+import { lsn, memory, observation, peer, peers, pg, settings, type sql, view } from '../../test/support/build.ts';
+import { raceVerdict } from './candidates.ts';
+import { contextOf } from './context.ts';
+import { decide } from './decide.ts';
+
+const sync = { leader: 'c', quorum: 1, standbys: ['a', 'b'], modRevision: '3' };
+const quorum = settings('a', { dynamic: { synchronousMode: 'quorum' } });
+const connected = { primaryConninfo: 'host=127.0.0.1 port=5432' };
+const letGo = { kind: 'apply-config', role: { kind: 'standby', source: null } };
+
+const scene = (other: Parameters<typeof peer>[1], own: Parameters<typeof sql>[0] = {}) =>
+  observation({ view: { ...view(), sync }, settings: quorum, peers: peers(peer('b', other)), pg: pg.standby(own) });
+
+describe('a race under quorum', () => {
+  it('does not count the vote of a standby that still receives', () => {
+    const verdict = raceVerdict(contextOf(scene({ receiving: true }), memory()));
+    expect(verdict).toMatchObject({ win: false, soon: true });
+    expect(verdict.because).toContain('b still receives WAL');
+    expect(raceVerdict(contextOf(scene({}), memory()))).toMatchObject({ win: true });
+  });
+
+  it('counts it where a vote less is enough', () => {
+    const o = scene({ receiving: true });
+    const enough = { ...o, dcs: { known: true as const, view: { ...view(), sync: { ...sync, quorum: 0 } } } };
+    expect(raceVerdict(contextOf(enough, memory()))).toMatchObject({ win: true });
+  });
+
+  it('lets go of the former primary while it cannot win, and asks again at once', () => {
+    const decision = decide(scene({ lsn: lsn(2000), receiving: true }, connected), memory());
+    expect(decision.rule).toBe('standby.race');
+    expect(decision.effects).toContainEqual(letGo);
+    expect((decision.wakeAtMs ?? 0) - 10_000).toBeLessThan(100);
+  });
+
+  it('has nothing to let go of twice, nor without synchronous replication', () => {
+    expect(decide(scene({ lsn: lsn(2000) }), memory()).effects).not.toContainEqual(letGo);
+    const alone = observation({
+      view: view(),
+      settings: settings('a'),
+      peers: peers(peer('b', { lsn: lsn(2000) })),
+      pg: pg.standby(connected),
+    });
+    expect(decide(alone, memory()).effects).not.toContainEqual(letGo);
+  });
+});
