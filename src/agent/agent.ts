@@ -44,6 +44,7 @@ export class Agent {
     null;
   #checkpointing = false;
   #stopping = false;
+  #leaving = false;
   #ended: JobOutcome[] = [];
   #exit: { readonly code: number; readonly message: string } | null = null;
   #reloadWanted = false;
@@ -81,6 +82,11 @@ export class Agent {
   /** The server is being taken down on purpose; it is not to be shown as leader any more. */
   get stopping(): boolean {
     return this.#stopping;
+  }
+
+  /** The server is about to be taken down: as a standby it is not to be waited for. */
+  get leaving(): boolean {
+    return this.#leaving;
   }
 
   /** Epoch ms of the last successful read of etcd; null: none yet. */
@@ -266,6 +272,10 @@ export class Agent {
       stopping: () => {
         this.#stopping = true;
       },
+      leaving: () => {
+        this.#leaving = true;
+        this.wake.now();
+      },
     };
     this.requests.jobStarted(job);
     const done = runJob(deps, job, controller.signal).then(
@@ -279,6 +289,7 @@ export class Agent {
   #jobEnded(job: Job, error: Error | null): void {
     this.#running = null;
     this.#stopping = false;
+    this.#leaving = false;
     if (error !== null) this.parts.log.error(`${jobLabel(job)} failed: ${error.message}`, { code: codeOf(error) });
     const outcome: JobOutcome = {
       job,

@@ -4,6 +4,7 @@ import type { Bounded } from '../ports/postgres.ts';
 import { RegentError } from '../support/errors.ts';
 import type { Fence } from './fence.ts';
 import type { Lease } from './lease.ts';
+import { leaveSync } from './leave-sync.ts';
 import type { Parts } from './parts.ts';
 
 /** Work whose length depends on the size of the database is bounded only so that nothing waits for ever. */
@@ -17,6 +18,8 @@ export interface JobDeps {
   readonly configApplied: () => void;
   /** The server is going down on purpose: it is no longer to be shown as leader. */
   readonly stopping: () => void;
+  /** The server is about to go down: as a standby it is not to be waited for. */
+  readonly leaving: () => void;
 }
 
 export function runJob(deps: JobDeps, job: Job, signal: AbortSignal): Promise<void> {
@@ -84,6 +87,7 @@ async function clone(
 ): Promise<void> {
   const { pg } = deps.parts;
   if (afresh) {
+    await leaveSync(deps.parts, deps.leaving, signal);
     deps.stopping();
     await pg.stop('immediate', { timeoutMs: 30_000 });
     await pg.removeDataDirectory({ timeoutMs: DAY_MS, keepAside: false });
@@ -106,6 +110,7 @@ async function start(deps: JobDeps, role: ServerRole, timeoutMs: number | null, 
 
 async function restart(deps: JobDeps, job: Extract<Job, { kind: 'restart' }>, signal: AbortSignal): Promise<void> {
   const { pg, settings } = deps.parts;
+  if (job.role.kind === 'standby') await leaveSync(deps.parts, deps.leaving, signal);
   deps.stopping();
   if (job.role.kind === 'primary') await pg.checkpoint({ timeoutMs: DAY_MS, signal });
   await pg.stop('fast', { timeoutMs: settings.current().postgresql.pgCtlTimeoutSeconds * 1000 });
@@ -143,7 +148,7 @@ async function handover(deps: JobDeps, signal: AbortSignal): Promise<void> {
     await pg
       .checkpoint({ timeoutMs: DAY_MS, signal })
       .catch((error: unknown) => log.warning(`checkpoint before the handover failed: ${String(error)}`));
-  }
+  } else await leaveSync(deps.parts, deps.leaving, signal);
   deps.stopping();
   const strictMs =
     dynamic.synchronousMode !== 'off' && dynamic.primaryStopTimeoutSeconds > 0 ? dynamic.primaryStopTimeoutSeconds * 1000 : null;

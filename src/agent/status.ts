@@ -7,6 +7,7 @@ import { observeTimeoutMs } from '../core/settings.ts';
 import type { AgentStatus } from '../core/status.ts';
 import { DIALECT_VERSION } from '../version.ts';
 import type { Agent } from './agent.ts';
+import { LEAVING } from './leave-sync.ts';
 
 /** With PostgreSQL asked anew, for those who judge by its position. */
 export async function statusNow(agent: Agent): Promise<AgentStatus> {
@@ -35,7 +36,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     paused: dynamic.pause,
     clusterUnlocked: dcsStale || c === null || c.view === null || c.unlocked,
     dcsLastSeen: agent.lastDcsReadWallMs === null ? 0 : Math.floor(agent.lastDcsReadWallMs / 1000),
-    tags: local.tags,
+    tags: agent.leaving ? { ...local.tags, ...LEAVING } : local.tags,
     pendingRestart: sql !== null && Object.keys(sql.pendingRestart).length > 0,
     pendingRestartReason: sql?.pendingRestart ?? {},
     scheduledRestart: agent.requests.scheduledRestart,

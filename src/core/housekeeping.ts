@@ -37,7 +37,8 @@ export function chores(c: Context): Chores {
     const step = syncStep(c);
     effects.push(...step.effects);
     if (step.waiting || step.effects.length > 0) wakeInMs = 100;
-    watchMembers = c.o.settings.dynamic.synchronousMode !== 'off' && step.waiting;
+    // A commit waits for a standby that has gone, or wants to go, until this leader lets it off: the standby's own word is not to wait for the next round.
+    watchMembers = c.o.settings.dynamic.synchronousMode !== 'off';
     if (c.m.checkpointPending) effects.push({ kind: 'checkpoint' });
   }
   const announced = announce(c);

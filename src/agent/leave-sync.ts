@@ -1,0 +1,47 @@
+/**
+ * A synchronous standby that is about to stop asks to be let go first: its leader would go on waiting for its word, and every client with it, until
+ * the next round at which the leader notices. The wish is a pair of tags in the member key, which a leader that runs Patroni understands as well.
+ */
+import { type ClusterView, memberOf, sameName, syncPriority, type Tags } from '../core/cluster.ts';
+import { sleep } from '../ports/clock.ts';
+import type { Parts } from './parts.ts';
+
+const LOOK_EVERY_MS = 200;
+/** Without etcd there is nobody to agree with, and the operator waits for the stop. */
+const ETCD_PATIENCE_MS = 2000;
+
+/** Tags that keep a member out of every synchronous set. */
+export const LEAVING: Tags = { nosync: true, sync_priority: 0 };
+
+/**
+ * Resolves once nobody waits for this node's confirmation, as far as etcd tells, or when it is no use to wait on. `announce` publishes LEAVING. Never
+ * throws: leaving late is better than not at all.
+ */
+export async function leaveSync(parts: Parts, announce: () => void, signal: AbortSignal): Promise<void> {
+  const { clock, dcs, log, settings } = parts;
+  const { dynamic, local } = settings.current();
+  if (dynamic.synchronousMode === 'off' || syncPriority(local.tags) <= 0) return;
+  const options = { timeoutMs: Math.min(ETCD_PATIENCE_MS, dynamic.retryTimeoutSeconds * 1000) };
+  // The leader looks once in a loop_wait.
+  const deadlineMs = clock.bootMs() + 2 * dynamic.loopWaitSeconds * 1000;
+  let announced = false;
+  // First /sync changes, then PostgreSQL's setting: what counts is to be absent at two looks in a row.
+  for (let absent = 0; !signal.aborted; await sleep(clock, LOOK_EVERY_MS, signal)) {
+    const view = await dcs.read(options).catch(() => null);
+    absent = view !== null && isCountedOn(view, local.name) ? 0 : absent + 1;
+    if (view === null || absent === 2 || (absent === 1 && !announced)) return;
+    if (clock.bootMs() > deadlineMs) {
+      log.warning('the leader still counts on this synchronous standby, which stops now: commits wait until the leader lets it go');
+      return;
+    }
+    if (!announced) announce();
+    announced = true;
+  }
+}
+
+/** A leader works that lists this node; one that is ending itself waits for nobody. */
+function isCountedOn(view: ClusterView, me: string): boolean {
+  const { leader, sync } = view;
+  if (leader === null || sync === null || leader.name === me || sync.leader === null || !sameName(sync.leader, leader.name)) return false;
+  return sync.standbys.some((name) => sameName(name, me)) && memberOf(view, leader.name)?.state === 'running';
+}
