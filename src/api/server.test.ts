@@ -227,7 +227,7 @@ describe('switchover and failover', () => {
   });
 
   test('a candidate that lags is refused while somebody leads, and the operator’s own choice when nobody does', async () => {
-    peers['pg-2'] = { lsn: 1n };
+    peers['pg-2'] = { lsn: toLsn(1) };
     const lags =
       /^switchover is not possible: no good candidates have been found \(pg-2 is \d+ bytes behind, more than maximum_lag_on_failover/;
     expect(await post('/switchover', { leader: 'pg-1', candidate: 'pg-2' })).toMatchObject({

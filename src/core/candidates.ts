@@ -5,6 +5,7 @@
  */
 import { type ClusterView, clusterTimeline, failoverPriority, type Member, mayLead, memberOf, sameName } from './cluster.ts';
 import type { Context } from './context.ts';
+import { pastSwitchPoint } from './divergence.ts';
 import type { PeerFacts } from './peer-facts.ts';
 import type { DynamicSettings } from './settings.ts';
 import { formatLsn, type Lsn, lagBytes, maxLsn, type Timeline } from './units.ts';
@@ -68,7 +69,8 @@ function wishVerdict(c: Context, view: ClusterView): Verdict | null {
   const outsideSync = synchronousMode === 'on' && voters !== null && !includes(voters, c.me);
   if (wish.candidate === c.me) {
     if (!mayLead(c.o.settings.local.tags)) return null;
-    // A failover (no leader named) is the operator's explicit override; a switchover keeps to the synchronous standbys.
+    // A failover (no leader named) is the operator's explicit override; a switchover keeps to the synchronous standbys and to the cluster's history.
+    if (wish.leader !== null && hasDiverged(c, view)) return no(DIVERGED);
     if (wish.leader !== null && outsideSync) return no('this node is the candidate, but not a synchronous standby');
     if (wish.leader !== null && synchronousMode === 'quorum' && voters !== null)
       return healthiest(c, view, { except: [], checkLag: false });
@@ -90,6 +92,13 @@ function wishVerdict(c: Context, view: ClusterView): Verdict | null {
 const eligible = (peer: PeerFacts) =>
   mayLead(peer.tags) && !peer.watchdogFailed && (peer.state === 'running' || peer.state === 'streaming');
 
+const DIVERGED = 'the data of this node diverged from the cluster’s history; only an operator’s failover to it by name would make it lead';
+
+function hasDiverged(c: Context, view: ClusterView): boolean {
+  const own = ownPosition(c);
+  return own !== null && pastSwitchPoint(own.timeline, own.lsn, view.history);
+}
+
 interface RaceOptions {
   readonly except: readonly string[];
   readonly checkLag: boolean;
@@ -100,6 +109,7 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
   const { dynamic } = c.o.settings;
   const own = ownPosition(c);
   if (own === null) return no('the own WAL position is not known');
+  if (hasDiverged(c, view)) return no(DIVERGED);
   const optime = view.status?.optime ?? null;
   if (options.checkLag && optime !== null && lagBytes(optime, own.lsn) > dynamic.maximumLagOnFailoverBytes) {
     return no(`this node is ${lagBytes(optime, own.lsn)} bytes behind the last leader, more than maximum_lag_on_failover`);
@@ -172,6 +182,7 @@ export function unfit(peer: PeerFacts | undefined, view: ClusterView, dynamic: D
   if (!eligible(peer)) return `is ${peer.state}`;
   if (!peer.inRecovery) return 'is not a standby';
   if (peer.lsn === null) return 'does not tell its WAL position';
+  if (pastSwitchPoint(peer.timeline, peer.lsn, view.history)) return 'has data that diverged from the cluster’s history';
   const lag = view.status === null || view.status.optime === null ? 0 : lagBytes(view.status.optime, peer.lsn);
   if (lag > dynamic.maximumLagOnFailoverBytes) return `is ${lag} bytes behind, more than maximum_lag_on_failover allows`;
   const expected = clusterTimeline(view);

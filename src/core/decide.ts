@@ -35,7 +35,12 @@ export function decide(o: Observation, before: Memory): Decision {
     rule: rule.id,
     because: say(rule, outcome, c),
     effects,
-    memory: announced?.kind === 'run-callback' ? { ...memory, announcedRole: announced.role } : memory,
+    memory: {
+      ...memory,
+      ...(announced?.kind === 'run-callback' ? { announcedRole: announced.role } : {}),
+      // A server that is down in the next round did not crash then.
+      ...(effects.some((effect) => effect.kind === 'demote-now') ? { state: 'stopping' as const } : {}),
+    },
     wakeAtMs: waits.length === 0 ? null : o.nowMs + Math.min(...waits),
     watchMembers: (outcome.watchMembers ?? false) || (work?.watchMembers ?? false),
   };

@@ -72,6 +72,15 @@ function historiesBelow(history: readonly HistoryEntry[], timeline: Timeline): s
     .join(' ');
 }
 
+/**
+ * By the cluster's own /history: a position past the point at which the cluster left its timeline. Needs no leader to compare with, so it holds for a race too.
+ * False where /history does not tell.
+ */
+export function pastSwitchPoint(timeline: Timeline | null, lsn: Lsn | null, history: readonly HistoryEntry[]): boolean {
+  const left = history.find((entry) => entry.timeline === timeline);
+  return left !== undefined && lsn !== null && lsn > left.switchLsn;
+}
+
 export function divergenceFrom(pg: PostgresFacts, source: SourceHistory | null): Divergence {
   if (source === null || source.inRecovery) return 'unknown';
   if (pg.systemIdentifier !== null && pg.systemIdentifier !== source.systemIdentifier) return 'diverged';

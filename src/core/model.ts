@@ -74,8 +74,6 @@ export interface Memory {
   readonly announcedRole: string | null;
   /** The last known leader other than ourselves, for the failover priority rule. */
   readonly lastLeader: string | null;
-  /** pg_rewind was found necessary against the leader of this name. */
-  readonly rewindNeeded: boolean;
 }
 
 export const emptyMemory: Memory = {
@@ -90,7 +88,6 @@ export const emptyMemory: Memory = {
   slotSeenAtMs: {},
   announcedRole: null,
   lastLeader: null,
-  rewindNeeded: false,
 };
 
 export interface Decision {

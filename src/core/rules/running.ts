@@ -123,7 +123,10 @@ export const standbyRules: readonly Rule[] = [
     ask: (c) => {
       const leader = readyLeader(c);
       const source = leader === null ? null : sourceOf(leader);
-      return source === null ? { watchMembers: true } : mendDivergence(c, source);
+      if (source === null) return { watchMembers: true };
+      const outcome = mendDivergence(c, source);
+      // While nothing mends it, it is not to answer readers with rows that the cluster does not have.
+      return { ...outcome, effects: outcome.effects ?? [{ kind: 'demote-now', mode: 'fast' }] };
     },
     because: 'running pg_rewind',
   },

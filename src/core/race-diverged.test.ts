@@ -1,0 +1,65 @@
+/** A node whose data left the cluster's history is no candidate, serves no readers, and leads only when the operator names it for a failover. */
+import { describe, expect, it } from 'vitest';
+import { lsn, member, memory, observation, peer, peers, pg, settings, view } from '../../test/support/build.ts';
+import { possibleSuccessors, raceVerdict } from './candidates.ts';
+import { contextOf } from './context.ts';
+import { decide } from './decide.ts';
+import { pastSwitchPoint } from './divergence.ts';
+
+const history = [{ timeline: 1, switchLsn: lsn(1100), reason: 'x' }];
+const source = { name: 'b', systemIdentifier: '7301234567890123456', timeline: 2, lsn: lsn(2000), inRecovery: false, history };
+const wish = { leader: null, candidate: 'a', scheduledAt: null, scheduledAtMs: null, modRevision: '4' };
+const diverged = pg.standby({ receiveLsn: lsn(1200), timeline: 1 });
+
+describe('the cluster’s history', () => {
+  it.each([
+    ['at the switch', 1, 1100, false],
+    ['past the switch', 1, 1101, true],
+    ['on the present timeline', 2, 9000, false],
+  ] as const)('%s', (_name, timeline, at, expected) => {
+    expect(pastSwitchPoint(timeline, lsn(at), history)).toBe(expected);
+  });
+  it('tells nothing of a position that is not known', () => {
+    expect(pastSwitchPoint(null, lsn(9000), history)).toBe(false);
+    expect(pastSwitchPoint(1, null, history)).toBe(false);
+  });
+});
+
+describe('a standby whose data diverged', () => {
+  const verdict = (over = {}) =>
+    raceVerdict(contextOf(observation({ view: view({ history, ...over }), peers: peers(), pg: diverged }), memory()));
+
+  it('does not race, not even alone', () => {
+    expect(verdict()).toMatchObject({ win: false, because: expect.stringContaining('diverged') });
+    const alike = pg.standby({ receiveLsn: lsn(1100), timeline: 1 });
+    expect(raceVerdict(contextOf(observation({ view: view({ history }), peers: peers(), pg: alike }), memory()))).toMatchObject({
+      win: true,
+    });
+  });
+
+  it('leads when the operator names it for a failover, not for a switchover', () => {
+    expect(verdict({ failover: wish })).toMatchObject({ win: true });
+    expect(verdict({ failover: { ...wish, leader: 'b' } })).toMatchObject({ win: false });
+  });
+
+  it('is nobody a leader hands over to', () => {
+    const seen = view({ leaderName: 'a', history });
+    const c = contextOf(
+      observation({ view: seen, pg: pg.primary({ timeline: 2 }), peers: peers(peer('b', { lsn: lsn(1200), timeline: 1 })) }),
+      memory(),
+    );
+    expect(possibleSuccessors(c, seen, {})).toEqual([]);
+  });
+
+  it('is stopped while nothing may mend it, and is then not called crashed', () => {
+    const fixed = settings('a', { postgresql: { usePgRewind: false } });
+    const leaderB = view({ history, leaderName: 'b', members: [member('a'), member('b', { role: 'primary', timeline: 2 })] });
+    const first = decide(observation({ view: leaderB, settings: fixed, pg: diverged, source }), memory({ state: 'running' }));
+    expect(first).toMatchObject({ rule: 'standby.diverged', effects: [{ kind: 'demote-now', mode: 'fast' }] });
+    expect(first.because).toContain('regentctl reinit');
+    const control = { state: 'shut down in recovery', minRecoveryLsn: lsn(1200), minRecoveryTimeline: 1 };
+    const stopped = pg.stopped(control, { standbySignal: true });
+    const second = decide(observation({ view: leaderB, settings: fixed, pg: stopped, source }), first.memory);
+    expect(second).toMatchObject({ rule: 'stopped.diverged', effects: [], memory: { state: 'stopped' } });
+  });
+});
