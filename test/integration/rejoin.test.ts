@@ -1,0 +1,123 @@
+/** Nodes whose data are no longer a prefix of the leader's, or are not there at all, and how they come back. Replication is asynchronous. */
+import { statSync } from 'node:fs';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { JsonObject } from '../../src/core/json.ts';
+import { type Cluster, startCluster } from './support/cluster.ts';
+import type { ClusterNode } from './support/cluster-node.ts';
+import { commandLines } from './support/command-lines.ts';
+import { changeLocal } from './support/local-config.ts';
+
+let cluster: Cluster;
+beforeAll(async () => {
+  // A crashed primary hands over at once, so that nobody has to wait for its lease.
+  cluster = await startCluster({ dynamic: { synchronous_mode: null, primary_start_timeout: 0 } });
+});
+afterAll(() => cluster?.close());
+afterEach(() => configure({ postgresql: { use_pg_rewind: true, remove_data_directory_on_diverged_timelines: null } }));
+
+async function configure(change: JsonObject): Promise<void> {
+  const leader = cluster.node(await cluster.waitForLeader());
+  expect((await leader.rest('/config', { method: 'PATCH', body: change }))?.status).toBe(200);
+  await cluster.until('every agent has it', 5000, async () => {
+    const configs = await Promise.all(cluster.nodes.map((node) => node.rest('/config')));
+    return new Set(configs.map((config) => JSON.stringify(config?.body))).size === 1;
+  });
+}
+
+/** Tells a data directory from another that took its place; a rewound one stays the same. */
+const birthOf = (node: ClusterNode) => statSync(node.dataDir, { bigint: true }).birthtimeNs;
+
+const rowsOf = async (node: ClusterNode) => new Set((await node.sql<{ id: string }>('select id from writes')).map((row) => Number(row.id)));
+
+let stranded = 0;
+
+/** Lets the leader commit a row that no replica receives, and crashes it: its whole node, or PostgreSQL alone. Resolves to it and the row. */
+async function diverge(what: 'node' | 'postgres'): Promise<{ readonly old: ClusterNode; readonly row: number }> {
+  const old = cluster.node(await cluster.waitHealthy());
+  const senders = await old.sql<{ pid: number }>('select pid from pg_stat_replication');
+  expect(senders).toHaveLength(2);
+  for (const { pid } of senders) process.kill(pid, 'SIGSTOP');
+  const row = ++stranded;
+  await old.sql(`insert into writes values (${row})`);
+  if (what === 'node') await old.killAll();
+  else {
+    await old.killPostmaster();
+    for (const { pid } of senders) process.kill(pid, 'SIGKILL');
+  }
+  return { old, row };
+}
+
+describe('an old primary with WAL that nobody else has', () => {
+  test('is rewound and follows', async () => {
+    const { old, row } = await diverge('node');
+    const birth = birthOf(old);
+    const successor = await cluster.waitForLeader({ not: old.name });
+    await cluster.node(successor).sql('insert into writes values (-1)');
+    old.start();
+    expect(await cluster.waitHealthy()).toBe(successor);
+    expect(old.log()).toContain(`running pg_rewind from ${successor}`);
+    expect(birthOf(old)).toBe(birth);
+    await cluster.until('it replays', 5000, async () => (await rowsOf(old)).has(-1));
+    expect((await rowsOf(old)).has(row)).toBe(false);
+  });
+
+  test('waits for the operator when it may not be rewound, and regentctl reinit heals it', async () => {
+    await configure({ postgresql: { use_pg_rewind: false } });
+    const { old, row } = await diverge('postgres');
+    const successor = await cluster.waitForLeader({ not: old.name });
+    const mend = `run: regentctl reinit ${cluster.scope} ${old.name}`;
+    await cluster.until('it says what to do', 10_000, () => old.log().includes(mend));
+    expect(old.log()).toMatch(/the data of this node diverged from node\d and pg_rewind is not possible/);
+    await cluster.until('nobody can read what nobody else has', 5000, () => old.postmasterPid === null);
+    await cluster.until('load balancers know', 5000, async () => (await old.rest('/replica'))?.status === 503);
+    const birth = birthOf(old);
+    const { code, stdout } = await cluster.ctl(['reinit', cluster.scope, old.name, '--force']);
+    expect(stdout).toContain(`Success: reinitialize for member ${old.name}`);
+    expect(code).toBe(0);
+    expect(await cluster.waitHealthy()).toBe(successor);
+    expect(birthOf(old)).not.toBe(birth);
+    expect((await rowsOf(old)).has(row)).toBe(false);
+  });
+
+  test('is cloned anew by itself when the settings say so', async () => {
+    await configure({ postgresql: { use_pg_rewind: false, remove_data_directory_on_diverged_timelines: true } });
+    const { old, row } = await diverge('postgres');
+    const birth = birthOf(old);
+    const successor = await cluster.waitForLeader({ not: old.name });
+    expect(await cluster.waitHealthy()).toBe(successor);
+    expect(old.log()).toContain('reinitializing due to diverged timelines');
+    expect(birthOf(old)).not.toBe(birth);
+    expect((await rowsOf(old)).has(row)).toBe(false);
+  });
+});
+
+describe('a replica', () => {
+  test('is cloned anew by regentctl reinit', async () => {
+    const leader = await cluster.waitHealthy();
+    const [replica] = cluster.others(leader) as [ClusterNode];
+    const birth = birthOf(replica);
+    const { code, stdout } = await cluster.ctl(['reinit', cluster.scope, replica.name, '--force', '--wait'], 60_000);
+    expect(stdout).toContain(`Reinitialize is completed on: ${replica.name}`);
+    expect(code).toBe(0);
+    expect(await cluster.waitHealthy()).toBe(leader);
+    expect(birthOf(replica)).not.toBe(birth);
+  });
+
+  test('whose clone was interrupted begins again, and never leads before it is whole', async () => {
+    const leader = cluster.node(await cluster.waitHealthy());
+    const [replica, other] = cluster.others(leader.name) as [ClusterNode, ClusterNode];
+    // Slow enough to be met in the middle.
+    changeLocal(replica, { postgresql: { basebackup: ['no-sync', { 'max-rate': '8M' }] } });
+    await cluster.ctl(['reinit', cluster.scope, replica.name, '--force']);
+    const copying = () => commandLines(replica).some((line) => line.includes('pg_basebackup'));
+    await cluster.until('pg_basebackup is at work', 10_000, copying);
+    await replica.killAgent();
+    replica.start();
+    await leader.killAll();
+    expect(await cluster.waitForLeader({ not: leader.name })).toBe(other.name);
+    changeLocal(replica, { postgresql: { basebackup: ['no-sync'] } });
+    leader.start();
+    expect(await cluster.waitHealthy()).toBe(other.name);
+    expect(replica.log()).toContain(`trying to bootstrap from leader '${other.name}'`);
+  });
+});
