@@ -1,12 +1,21 @@
 /** Whole nodes die as if their machines had lost power: agent, guard and PostgreSQL at once, by kill -9. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from './support/cluster.ts';
+import type { ClusterNode } from './support/cluster-node.ts';
 
 let cluster: Cluster;
 beforeAll(async () => {
   cluster = await startCluster({ dynamic: { ttl: 5 } });
 });
 afterAll(() => cluster?.close());
+
+async function setMode(leader: ClusterNode, mode: unknown): Promise<void> {
+  const answer = await leader.rest('/config', { method: 'PATCH', body: { synchronous_mode: mode }, timeoutMs: 5000 });
+  expect(answer?.status).toBe(200);
+  await cluster.until('the leader has read the mode', 10_000, async () => {
+    return (await leader.rest('/config'))?.body?.['synchronous_mode'] === mode;
+  });
+}
 
 describe('a node dies', () => {
   test('the leader’s: another leads, nothing acknowledged is lost, it comes back as a replica', async () => {
@@ -38,6 +47,30 @@ describe('a node dies', () => {
     await writer.stop();
     expect(writer.errors).toEqual([]);
     await cluster.verify(writer);
+  });
+
+  test('the only synchronous replica’s: the other takes its place and confirms what it has already', async () => {
+    const leader = cluster.node(await cluster.waitHealthy());
+    await setMode(leader, true);
+    await cluster.waitHealthy();
+    const sync = JSON.parse((await cluster.key('sync')) ?? '{}') as { sync_standby: string };
+    const writer = cluster.writer({ patienceMs: 30_000 });
+    await writer.next(5000);
+    const sinceMs = performance.now();
+    await cluster.node(sync.sync_standby).killAll();
+    await cluster.until('the other is synchronous', 15_000, async () => {
+      const now = JSON.parse((await cluster.key('sync')) ?? '{}') as { sync_standby?: string };
+      return now.sync_standby !== '' && now.sync_standby !== sync.sync_standby;
+    });
+    await writer.next(30_000);
+    // Without other writers a standby replies once in wal_receiver_status_interval, 10 s: nobody may have waited for that.
+    expect(writer.longestGapMs(sinceMs)).toBeLessThan(6000);
+    cluster.node(sync.sync_standby).start();
+    await setMode(leader, 'quorum');
+    expect(await cluster.waitHealthy()).toBe(leader.name);
+    await cluster.verify(writer);
+    expect(writer.errors).toEqual([]);
+    console.log(`kill -9 of the synchronous replica: ${Math.round(writer.longestGapMs(sinceMs))} ms without a write`);
   });
 
   test('all replicas’: writes go on, since the mode is not strict, and then only the leader may lead', async () => {

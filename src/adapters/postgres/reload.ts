@@ -9,6 +9,7 @@ import type { ControlData } from './control-data.ts';
 import { inspectDataDir } from './data-dir.ts';
 import type { HeldProcess } from './detect.ts';
 import { connectLocal } from './heartbeat.ts';
+import { askStandbysAgain } from './release-waiting.ts';
 import { discard } from './sql.ts';
 
 const LOOK_MS = 5;
@@ -128,7 +129,9 @@ export async function setSynchronousNames(context: Context, value: string | null
     }
     if (changed || before !== value) postmaster.signal('SIGHUP');
     await until(context, deadline, options.signal, async () => (await currentNames(client)).names === value);
-    if (before === '' && value !== '' && !recovery) await untilCheckpointerKnows(context, client, deadline, options.signal);
+    if (recovery || value === '') return;
+    if (before === '') await untilCheckpointerKnows(context, client, deadline, options.signal);
+    if (before !== value) await askStandbysAgain(context, client, value, options.signal);
   } finally {
     discard(client);
   }

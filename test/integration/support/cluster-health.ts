@@ -46,12 +46,15 @@ export async function judgeHealth(
   if (leaders.length > 1) return { missing: `${leaders.map((node) => node.name).join(' and ')} both answer /primary with 200` };
   const [cluster, config] = await Promise.all([leader.rest('/cluster'), leader.rest('/config')]);
   const members = (cluster?.body?.['members'] ?? []) as MemberRow[];
+  const standbys = nodes.length - 1;
+  const confirming = confirmersOf(config?.body ?? {}, standbys);
   const wrong = judgeMembers(nodes, members, leader.name);
   if (wrong !== null) return { missing: wrong };
-  const missing = await judgeServers(nodes, leader, members.find((member) => member.name === leader.name)?.timeline ?? 0);
+  const timeline = members.find((member) => member.name === leader.name)?.timeline ?? 0;
+  const missing = await judgeServers(nodes, leader, timeline, confirming);
   if (missing !== null) return { missing };
   const sync = await readKey('sync');
-  const unsynced = judgeSync(leader.name, sync === null ? null : (JSON.parse(sync) as SyncValue), config?.body ?? {}, nodes.length - 1);
+  const unsynced = judgeSync(leader.name, sync === null ? null : (JSON.parse(sync) as SyncValue), config?.body ?? {}, standbys);
   return unsynced === null ? { leader: leader.name } : { missing: unsynced };
 }
 
@@ -68,7 +71,19 @@ function judgeMembers(nodes: readonly ClusterNode[], members: readonly MemberRow
   return null;
 }
 
-async function judgeServers(nodes: readonly ClusterNode[], leader: ClusterNode, timeline: number): Promise<string | null> {
+/** How many walsenders are to be synchronous. */
+function confirmersOf(config: Record<string, unknown>, standbys: number): number {
+  const mode = String(config['synchronous_mode'] ?? 'off');
+  if (mode === 'quorum') return standbys;
+  return mode === 'true' || mode === 'on' ? Math.min(standbys, Number(config['synchronous_node_count'] ?? 1)) : 0;
+}
+
+async function judgeServers(
+  nodes: readonly ClusterNode[],
+  leader: ClusterNode,
+  timeline: number,
+  confirming: number,
+): Promise<string | null> {
   const rows = await Promise.all(nodes.map((node) => node.sql<ServerRow & Record<string, unknown>>(SERVER_QUERY).catch(() => null)));
   for (const [i, node] of nodes.entries()) {
     const row = rows[i]?.[0];
@@ -76,7 +91,7 @@ async function judgeServers(nodes: readonly ClusterNode[], leader: ClusterNode, 
     if (node === leader) {
       if (row.in_recovery) return `${node.name} leads and is in recovery`;
       if (row.streaming !== nodes.length - 1) return `${row.streaming} standbys stream from ${node.name}`;
-      if (row.sync_names !== '' && row.confirming === 0) return `nobody confirms: synchronous_standby_names = ${row.sync_names}`;
+      if (row.confirming < confirming) return `${row.confirming} of ${confirming} confirm: synchronous_standby_names = ${row.sync_names}`;
       continue;
     }
     if (!row.in_recovery) return `${node.name} is writable and does not lead`;

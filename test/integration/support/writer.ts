@@ -69,11 +69,11 @@ export class Writer {
     return this.acks.filter((ack) => ack.node === node);
   }
 
-  /** The longest time between two acknowledgements after the moment given, in milliseconds; what has passed since the last one counts too. */
-  longestGapMs(sinceMs = 0): number {
-    const times = this.acks.map((ack) => ack.atMs).filter((atMs) => atMs >= sinceMs);
-    const ends = [...times.slice(1), this.#stopped ? (times.at(-1) ?? 0) : performance.now()];
-    return Math.max(0, ...times.map((atMs, i) => (ends[i] ?? atMs) - atMs));
+  /** The longest time without an acknowledgement since that moment (default: the first one), in milliseconds, up to now or the writer's stop. */
+  longestGapMs(sinceMs = this.acks[0]?.atMs ?? 0): number {
+    const times = [sinceMs, ...this.acks.map((ack) => ack.atMs).filter((atMs) => atMs > sinceMs)];
+    if (!this.#stopped) times.push(performance.now());
+    return Math.max(0, ...times.slice(1).map((atMs, i) => atMs - times[i]!));
   }
 
   async stop(): Promise<void> {
