@@ -71,9 +71,25 @@ export class Requests {
     if (running !== null) {
       if (!options.force) return { ok: false, status: 503, message: `${jobLabel(running.job)} already in progress` };
       this.#agent.cancelJob('reinitialize was asked for with force');
+      // Who asked for the work that is cancelled is told now: its outcome must not be taken for that of what begins next.
+      if (this.#waiting?.started === true) this.#dismiss(this.#waiting, 'called off: reinitialize was asked for with force');
     }
     if (this.#waiting !== null) return { ok: false, status: 503, message: `${this.#waiting.kind} already in progress` };
-    this.#waiting = { kind: 'reinitialize', timeoutMs: null, fromLeader: options.fromLeader, started: false, settle: () => undefined };
+    // A wish that cannot be fulfilled soon is dropped: nobody expects data to be removed months later, when this node has led and lost the lead.
+    let giveUp = () => {};
+    const waiting: Waiting = {
+      kind: 'reinitialize',
+      timeoutMs: null,
+      fromLeader: options.fromLeader,
+      started: false,
+      settle: () => giveUp(),
+    };
+    giveUp = this.#agent.parts.clock.timer(PATIENCE_MS, () => {
+      if (waiting.started || this.#waiting !== waiting) return;
+      this.#waiting = null;
+      this.#agent.parts.log.warning('reinitialize was asked for and could not begin; the wish is dropped');
+    });
+    this.#waiting = waiting;
     this.#agent.wake.now();
     return { ok: true, message: 'reinitialize started' };
   }
@@ -107,6 +123,11 @@ export class Requests {
     this.#scheduled = null;
     this.#agent.wake.now();
     return true;
+  }
+
+  #dismiss(waiting: Waiting, message: string): void {
+    this.#waiting = null;
+    waiting.settle({ ok: false, status: 503, message: `${waiting.kind} failed: ${message}` });
   }
 
   #view() {
