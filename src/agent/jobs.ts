@@ -9,6 +9,7 @@ import type { Parts } from './parts.ts';
 
 /** Work whose length depends on the size of the database is bounded only so that nothing waits for ever. */
 const DAY_MS = 24 * 3600 * 1000;
+const SOURCE_TIMEOUT_MS = 5000;
 
 export interface JobDeps {
   readonly parts: Parts;
@@ -87,6 +88,8 @@ async function clone(
 ): Promise<void> {
   const { pg } = deps.parts;
   if (afresh) {
+    // What is removed here may be the last copy of what was acknowledged: it goes only while another is seen to be there.
+    await pg.sourceHistory(job.source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });
     await leaveSync(deps.parts, deps.leaving, signal);
     deps.stopping();
     await pg.stop('immediate', { timeoutMs: 30_000 });
