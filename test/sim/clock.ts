@@ -1,0 +1,252 @@
+/**
+ * Virtual time. One heap of events, ordered by time and then by the order in which they were asked for; between two events every promise that can settle
+ * has settled, so that a run depends on nothing but its seed.
+ */
+import type { Clock } from '../../src/ports/clock.ts';
+import type { Rng } from './rng.ts';
+
+interface Event {
+  readonly at: number;
+  readonly order: number;
+  readonly run: () => void;
+  cancelled: boolean;
+}
+
+/** Resolves once the microtask queue is empty, however long the chains of promises are. */
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+export class Simulation {
+  /** True time, ms since the simulation began. No machine can read it. */
+  now = 0;
+  /** Runs after every event, once all promises have settled: the place for checkers. */
+  readonly afterEvent: Array<() => void> = [];
+  events = 0;
+  #order = 0;
+  #heap: Event[] = [];
+  #unsettled = true;
+
+  after(ms: number, run: () => void): () => void {
+    return this.at(this.now + Math.max(0, ms), run);
+  }
+
+  at(time: number, run: () => void): () => void {
+    const event: Event = { at: Math.max(time, this.now), order: this.#order, run, cancelled: false };
+    this.#order += 1;
+    push(this.#heap, event);
+    return () => {
+      event.cancelled = true;
+    };
+  }
+
+  /** Somebody's promise was settled or an agent's callback was called: promises are to settle before time goes on. */
+  touched(): void {
+    this.#unsettled = true;
+  }
+
+  /** Runs until `done` holds (true) or until `limitMs` of virtual time have passed (false). */
+  async until(done: () => boolean, limitMs: number): Promise<boolean> {
+    const end = this.now + limitMs;
+    await this.#settle();
+    while (!done()) {
+      const next = this.#heap[0];
+      if (next === undefined || next.at > end) {
+        this.now = end;
+        return false;
+      }
+      pop(this.#heap);
+      if (next.cancelled) continue;
+      this.now = next.at;
+      this.events += 1;
+      next.run();
+      await this.#settle();
+      for (const check of this.afterEvent) check();
+    }
+    return true;
+  }
+
+  async run(ms: number): Promise<void> {
+    await this.until(() => false, ms);
+  }
+
+  async #settle(): Promise<void> {
+    if (!this.#unsettled) return;
+    this.#unsettled = false;
+    await settled();
+  }
+}
+
+const before = (a: Event, b: Event): boolean => a.at < b.at || (a.at === b.at && a.order < b.order);
+
+function push(heap: Event[], event: Event): void {
+  let i = heap.length;
+  heap.push(event);
+  while (i > 0) {
+    const parent = (i - 1) >> 1;
+    if (!before(event, heap[parent]!)) break;
+    heap[i] = heap[parent]!;
+    i = parent;
+  }
+  heap[i] = event;
+}
+
+function pop(heap: Event[]): void {
+  const last = heap.pop();
+  if (last === undefined || heap.length === 0) return;
+  let i = 0;
+  for (;;) {
+    let child = 2 * i + 1;
+    if (child >= heap.length) break;
+    if (child + 1 < heap.length && before(heap[child + 1]!, heap[child]!)) child += 1;
+    if (!before(heap[child]!, last)) break;
+    heap[i] = heap[child]!;
+    i = child;
+  }
+  heap[i] = last;
+}
+
+/**
+ * Something that can be stopped from running: a process (SIGSTOP, SIGKILL) or a whole machine. What reaches it while it is frozen waits; timers that are due
+ * come before messages when it goes on, as in Node's event loop.
+ */
+export class Gate {
+  readonly #sim: Simulation;
+  readonly #outer: Gate | null;
+  readonly #timers: Array<() => void> = [];
+  readonly #messages: Array<() => void> = [];
+  #inner: readonly Gate[] = [];
+  #frozen = false;
+  #dead = false;
+
+  constructor(sim: Simulation, outer: Gate | null) {
+    this.#sim = sim;
+    this.#outer = outer;
+    if (outer !== null) outer.#inner = [...outer.#inner, this];
+  }
+
+  get frozen(): boolean {
+    return this.#frozen || this.#outer?.frozen === true;
+  }
+
+  get dead(): boolean {
+    return this.#dead || this.#outer?.dead === true;
+  }
+
+  freeze(): void {
+    this.#frozen = true;
+  }
+
+  thaw(): void {
+    this.#frozen = false;
+    this.#release();
+  }
+
+  /** Nothing runs behind it ever again. */
+  kill(): void {
+    this.#dead = true;
+    this.#timers.length = 0;
+    this.#messages.length = 0;
+    if (this.#outer !== null) this.#outer.#inner = this.#outer.#inner.filter((gate) => gate !== this);
+  }
+
+  deliver(kind: 'timer' | 'message', run: () => void): void {
+    if (this.dead) return;
+    if (this.frozen) (kind === 'timer' ? this.#timers : this.#messages).push(run);
+    else this.#pass(run);
+  }
+
+  #release(): void {
+    if (this.frozen) return;
+    for (const run of [...this.#timers.splice(0), ...this.#messages.splice(0)]) this.#sim.after(0, () => this.deliver('message', run));
+    for (const gate of this.#inner) gate.#release();
+  }
+
+  #pass(run: () => void): void {
+    this.#sim.touched();
+    run();
+  }
+}
+
+/** The clocks of one machine. */
+export class MachineClock {
+  readonly #sim: Simulation;
+  /** Machine milliseconds per true millisecond. */
+  #rate = 1;
+  #bootBase: number;
+  #since = 0;
+  #suspended = 0;
+  #suspendedAt: number | null = null;
+  /** Wall clock minus boot clock; steps when an operator or NTP sets the time. */
+  wallOffsetMs: number;
+
+  constructor(sim: Simulation, options: { readonly bootMs: number; readonly wallMs: number; readonly rate: number }) {
+    this.#sim = sim;
+    this.#bootBase = options.bootMs;
+    this.#since = sim.now;
+    this.#rate = options.rate;
+    this.wallOffsetMs = options.wallMs - options.bootMs;
+  }
+
+  bootMs(): number {
+    return this.#bootBase + (this.#sim.now - this.#since) * this.#rate;
+  }
+
+  monotonicMs(): number {
+    const now = this.bootMs();
+    return now - this.#suspended - (this.#suspendedAt === null ? 0 : now - this.#suspendedAt);
+  }
+
+  wallMs(): number {
+    return this.bootMs() + this.wallOffsetMs;
+  }
+
+  /** True time at which the boot clock will show that moment. */
+  trueTimeOf(bootMs: number): number {
+    return this.#since + (bootMs - this.#bootBase) / this.#rate;
+  }
+
+  /** True milliseconds for so many of this machine's. */
+  trueSpan(ms: number): number {
+    return ms / this.#rate;
+  }
+
+  suspend(): void {
+    this.#suspendedAt ??= this.bootMs();
+  }
+
+  resume(): void {
+    if (this.#suspendedAt === null) return;
+    this.#suspended += this.bootMs() - this.#suspendedAt;
+    this.#suspendedAt = null;
+  }
+}
+
+/** The Clock port of one process on a machine. Its timers stand still while the machine is suspended and fire late when the process was frozen. */
+export function processClock(sim: Simulation, machine: MachineClock, gate: Gate, rng: Rng): Clock {
+  const arm = (dueMs: number, callback: () => void): (() => void) => {
+    let stopped = false;
+    let cancel = () => {};
+    const wait = () => {
+      const leftMs = dueMs - machine.monotonicMs();
+      cancel = sim.after(machine.trueSpan(Math.max(leftMs, 0)), () => gate.deliver('timer', fire));
+    };
+    const fire = () => {
+      if (stopped) return;
+      // A microsecond is less than rounding can lose and more than anybody can notice.
+      if (machine.monotonicMs() < dueMs - 0.001) return wait();
+      stopped = true;
+      callback();
+    };
+    wait();
+    return () => {
+      stopped = true;
+      cancel();
+    };
+  };
+  return {
+    bootMs: () => machine.bootMs(),
+    monotonicMs: () => machine.monotonicMs(),
+    wallMs: () => machine.wallMs(),
+    timer: (ms, callback) => arm(machine.monotonicMs() + Math.max(0, ms), callback),
+    random: () => rng.next(),
+  };
+}

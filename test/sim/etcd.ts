@@ -1,0 +1,144 @@
+/** etcd as its clients may rely on it: one linearizable store, revisions, leases that are looked through every half second, events in order. */
+import type { KeyValue } from '../../src/adapters/etcd/answers.ts';
+import { decodeCluster } from '../../src/adapters/etcd/decode.ts';
+import { encodeText } from '../../src/adapters/etcd/keys.ts';
+import type { ClusterView } from '../../src/core/cluster.ts';
+import { DcsError } from '../../src/support/errors.ts';
+import type { Simulation } from './clock.ts';
+
+export const PREFIX = '/service/sim/';
+
+export interface Stored {
+  readonly value: string;
+  readonly leaseId: string | null;
+  readonly modRevision: bigint;
+  readonly createRevision: bigint;
+}
+
+interface EtcdLease {
+  readonly ttlSeconds: number;
+  expiresAt: number;
+}
+
+export interface KeyEvent {
+  readonly key: string;
+  readonly deleted: boolean;
+}
+
+/** etcd's lessor looks for expired leases this often, so a lease lives up to that much longer than its ttl. */
+const LEASE_SCAN_MS = 500;
+
+export class Etcd {
+  readonly sim: Simulation;
+  /** Seconds of this cluster's clock per true second. */
+  readonly rate: number;
+  readonly keys = new Map<string, Stored>();
+  readonly leases = new Map<string, EtcdLease>();
+  readonly listeners = new Set<(event: KeyEvent) => void>();
+  revision = 1n;
+  #down = false;
+  #nextLease = 7_587_000_000_000_001n;
+  #decoded: ClusterView | null = null;
+
+  constructor(sim: Simulation, rate = 1) {
+    this.sim = sim;
+    this.rate = rate;
+    this.#scan();
+  }
+
+  get down(): boolean {
+    return this.#down;
+  }
+
+  /** No member answers. Nothing expires meanwhile, because nobody can agree on it. */
+  stop(): void {
+    this.#down = true;
+  }
+
+  /** A new leader gives every lease its whole time anew. */
+  start(): void {
+    this.#down = false;
+    this.renewAll();
+  }
+
+  renewAll(): void {
+    for (const lease of this.leases.values()) lease.expiresAt = this.#after(lease.ttlSeconds);
+  }
+
+  view(): ClusterView {
+    if (this.#decoded?.revision !== String(this.revision)) {
+      const kvs = [...this.keys].map(
+        ([key, stored]): KeyValue => ({
+          key: encodeText(PREFIX + key),
+          value: encodeText(stored.value),
+          ...(stored.leaseId === null ? {} : { lease: stored.leaseId }),
+          mod_revision: String(stored.modRevision),
+          create_revision: String(stored.createRevision),
+        }),
+      );
+      this.#decoded = decodeCluster(PREFIX, kvs, String(this.revision));
+    }
+    return this.#decoded;
+  }
+
+  get(key: string): Stored | null {
+    return this.keys.get(key) ?? null;
+  }
+
+  /** Throws DCS_LEASE_GONE. Returns the new revision. */
+  put(key: string, value: string, leaseId: string | null): bigint {
+    if (leaseId !== null && !this.leases.has(leaseId)) throw new DcsError('DCS_LEASE_GONE', 'etcd: requested lease not found');
+    const before = this.keys.get(key);
+    this.revision += 1n;
+    this.keys.set(key, { value, leaseId, modRevision: this.revision, createRevision: before?.createRevision ?? this.revision });
+    this.#tell(key, false);
+    return this.revision;
+  }
+
+  delete(key: string): boolean {
+    if (!this.keys.has(key)) return false;
+    this.revision += 1n;
+    this.keys.delete(key);
+    this.#tell(key, true);
+    return true;
+  }
+
+  grant(ttlSeconds: number): string {
+    const id = String(this.#nextLease);
+    this.#nextLease += 1n;
+    this.leases.set(id, { ttlSeconds, expiresAt: this.#after(ttlSeconds) });
+    return id;
+  }
+
+  /** Seconds granted; 0 when the lease is gone. */
+  keepAlive(leaseId: string): number {
+    const lease = this.leases.get(leaseId);
+    if (lease === undefined) return 0;
+    lease.expiresAt = this.#after(lease.ttlSeconds);
+    return lease.ttlSeconds;
+  }
+
+  revoke(leaseId: string): void {
+    if (!this.leases.delete(leaseId)) return;
+    const held = [...this.keys].filter(([, stored]) => stored.leaseId === leaseId).map(([key]) => key);
+    if (held.length === 0) return;
+    this.revision += 1n;
+    for (const key of held) this.keys.delete(key);
+    for (const key of held) this.#tell(key, true);
+  }
+
+  #after(seconds: number): number {
+    return this.sim.now + (seconds * 1000) / this.rate;
+  }
+
+  #scan(): void {
+    this.sim.after(LEASE_SCAN_MS, () => {
+      if (!this.#down) for (const [id, lease] of [...this.leases]) if (lease.expiresAt <= this.sim.now) this.revoke(id);
+      this.#scan();
+    });
+  }
+
+  #tell(key: string, deleted: boolean): void {
+    for (const listener of [...this.listeners]) listener({ key, deleted });
+  }
+}

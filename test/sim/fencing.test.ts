@@ -1,0 +1,158 @@
+import { describe, expect, test } from 'vitest';
+import { leaseMargins } from '../../src/core/settings.ts';
+import { World } from './world.ts';
+
+const TTL_MS = 10_000;
+const { stepDownMs, guardMs } = leaseMargins(10);
+const seeds = [61, 62, 63, 64, 65];
+
+describe('the leader is cut off from etcd', () => {
+  test.each(seeds)('it steps down in good order, before its guard and before anybody else leads (seed %i)', async (seed) => {
+    const world = await World.ready({ seed });
+    const old = world.primary;
+    world.clients.start(20);
+    await world.run(2500);
+    world.net.cut(old.name, 'etcd');
+    const stoppedAfterMs = await world.expect('it stops taking writes', () => !old.server.writable, TTL_MS);
+    // The last renewal may be up to a round old.
+    expect(stoppedAfterMs).toBeLessThan(stepDownMs + 500);
+    expect(stoppedAfterMs).toBeGreaterThan(stepDownMs - 2000 - 500);
+    await world.expect('a successor', () => world.leader !== null, 2 * TTL_MS);
+    expect(old.guard.fires).toBe(0);
+    expect(old.rules).toContain('fence.lease-ended');
+    world.net.healAll();
+    await world.expect('the old one back as a replica', () => world.healthy(), 30_000);
+  });
+
+  test('from the other nodes as well', async () => {
+    const world = await World.ready({ seed: 71 });
+    const old = world.primary;
+    world.clients.start(20);
+    for (const end of ['etcd', ...world.machines.map((machine) => machine.name)]) if (end !== old.name) world.net.cut(old.name, end);
+    await world.expect('a successor', () => world.leader !== null && world.leader !== old, 2 * TTL_MS);
+    await world.run(5000);
+    world.net.healAll();
+    await world.expect('the old one back as a replica', () => world.healthy(), 30_000);
+  });
+
+  test('only its requests are lost, or only the answers', async () => {
+    for (const [from, to] of [
+      ['here', 'etcd'],
+      ['etcd', 'here'],
+    ] as const) {
+      const world = await World.ready({ seed: 72 });
+      const old = world.primary;
+      world.net.cutOneWay(from === 'here' ? old.name : from, to === 'here' ? old.name : to);
+      await world.expect('it stops taking writes', () => !old.server.writable, TTL_MS);
+      world.net.healAll();
+      await world.expect('healthy again', () => world.healthy(), 30_000);
+    }
+  });
+
+  test('a cut shorter than the lease changes nothing', async () => {
+    const world = await World.ready({ seed: 73 });
+    const old = world.primary;
+    const { process } = old.server;
+    world.net.cut(old.name, 'etcd');
+    await world.run(5000);
+    world.net.healAll();
+    await world.run(20_000);
+    expect(world.primary).toBe(old);
+    expect(old.server.process).toBe(process);
+  });
+});
+
+describe('the leader’s agent is frozen', () => {
+  test.each(seeds)('the guard stops PostgreSQL; thawed, the node becomes a replica (seed %i)', async (seed) => {
+    const world = await World.ready({ seed });
+    const old = world.primary;
+    world.clients.start(20);
+    await world.run(2500);
+    old.freezeAgent();
+    const stoppedAfterMs = await world.expect('its PostgreSQL stops', () => old.server.process === null, TTL_MS);
+    expect(stoppedAfterMs).toBeLessThan(guardMs + 300);
+    expect(old.guard.fires).toBe(1);
+    await world.expect('a successor', () => world.leader !== null, TTL_MS);
+    await world.run(3000);
+    old.thawAgent();
+    await world.expect('the old one back as a replica', () => world.healthy(), 30_000);
+  });
+
+  test('thawed just after the guard has fired, it finds its lease gone and does not open for writes', async () => {
+    const world = await World.ready({ seed: 81 });
+    const old = world.primary;
+    old.freezeAgent();
+    await world.expect('its PostgreSQL stops', () => old.server.process === null, TTL_MS);
+    old.thawAgent();
+    await world.expect('healthy again', () => world.healthy(), 30_000);
+  });
+
+  test('thawed in time, nothing has happened', async () => {
+    const world = await World.ready({ seed: 82 });
+    const old = world.primary;
+    const { process } = old.server;
+    old.freezeAgent();
+    await world.run(4000);
+    old.thawAgent();
+    await world.run(10_000);
+    expect(world.primary).toBe(old);
+    expect(old.server.process).toBe(process);
+  });
+});
+
+describe('the leader’s machine sleeps', () => {
+  test('waking up after the lease, PostgreSQL is stopped at once, and nothing written then is acknowledged in quorum mode', async () => {
+    const world = await World.ready({ seed: 91, config: { ttl: 10, loop_wait: 2, retry_timeout: 3, synchronous_mode: 'quorum' } });
+    const old = world.primary;
+    await world.expect('a synchronous set', () => old.server.live.syncNames.startsWith('ANY 1'), 10_000);
+    old.suspend();
+    await world.expect('a successor', () => world.leader !== null, 30_000);
+    await world.run(5000);
+    world.checkers.noLoss = true;
+    // Between waking up and the guard's first instruction the server is as it was: that is what the quorum is for.
+    world.checkers.onlyHolder = false;
+    world.checkers.fenced = false;
+    old.resume();
+    world.clients.write(old);
+    const exposedMs = await world.expect('its PostgreSQL stops', () => !old.server.writable, 1000);
+    expect(exposedMs).toBeLessThan(300);
+    world.checkers.onlyHolder = true;
+    world.checkers.fenced = true;
+    await world.expect('healthy again', () => world.healthy(), 30_000);
+    world.checkers.checkLoss();
+    world.checkers.assertClean();
+  });
+});
+
+describe('the guard', () => {
+  test('without one nobody is promoted', async () => {
+    const world = await World.ready({ seed: 101, nodes: ['a', 'b'] });
+    const old = world.primary;
+    const heir = world.replicas[0]!;
+    heir.guard.mute = true;
+    old.crash();
+    await world.run(60_000);
+    expect(heir.server.inRecovery).toBe(true);
+    heir.guard.mute = false;
+    await world.expect('promoted once it answers', () => world.leader === heir, 60_000);
+  });
+
+  test('a leader that cannot arm it gives up after three rounds', async () => {
+    const world = await World.ready({ seed: 102 });
+    const old = world.primary;
+    old.guard.mute = true;
+    await world.expect('a successor', () => world.leader !== null && world.leader !== old, 20_000);
+    expect(old.rules).toContain('primary.guard');
+    old.guard.mute = false;
+    await world.expect('healthy again', () => world.healthy(), 30_000);
+  });
+
+  test('killed, it is started again and armed at once', async () => {
+    const world = await World.ready({ seed: 103 });
+    const old = world.primary;
+    old.guard.die();
+    await world.expect('another, armed', () => old.guard.alive && old.guard.deadlineMs !== null, 1000);
+    await world.run(10_000);
+    expect(world.primary).toBe(old);
+  });
+});

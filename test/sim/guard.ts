@@ -1,0 +1,130 @@
+/** The guard of one data directory: a process of its own on the machine, which stops PostgreSQL when its deadline has passed, agent or no agent. */
+
+import { type Clock, sleep } from '../../src/ports/clock.ts';
+import type { Guard, Watchdog } from '../../src/ports/guard.ts';
+import { RegentError } from '../../src/support/errors.ts';
+import type { Gate, MachineClock, Simulation } from './clock.ts';
+import type { SimServer } from './server.ts';
+
+/** From firing until the last process is dead: SIGQUIT, and SIGKILL 250 ms later. */
+export const GUARD_KILL_MS = 250;
+const FIRED_NAP_MS = 75;
+
+export class GuardProcess {
+  readonly #sim: Simulation;
+  #machine: MachineClock;
+  readonly #gate: () => Gate;
+  readonly #server: SimServer;
+  alive = false;
+  deadlineMs: number | null = null;
+  fired = false;
+  fires = 0;
+  /** Fault: it does not answer the agent, but still keeps its deadline. */
+  mute = false;
+  /** Fault: it cannot be started again. */
+  unstartable = false;
+  readonly onDeath = new Set<() => void>();
+  #order = 0;
+
+  constructor(sim: Simulation, machine: MachineClock, gate: () => Gate, server: SimServer) {
+    this.#sim = sim;
+    this.#machine = machine;
+    this.#gate = gate;
+    this.#server = server;
+  }
+
+  /** The machine was off and its boot clock begins again. */
+  rebooted(machine: MachineClock): void {
+    this.#machine = machine;
+  }
+
+  start(): void {
+    if (this.alive) return;
+    this.alive = true;
+    this.deadlineMs = null;
+    this.fired = false;
+  }
+
+  die(): void {
+    this.alive = false;
+    this.#order += 1;
+    this.deadlineMs = null;
+    this.fired = false;
+    for (const listener of [...this.onDeath]) listener();
+  }
+
+  /** False when the moment has passed already: it then fires at once. */
+  arm(deadlineMs: number): boolean {
+    this.deadlineMs = deadlineMs;
+    this.fired = false;
+    this.#order += 1;
+    const order = this.#order;
+    this.#sim.at(this.#machine.trueTimeOf(deadlineMs), () => this.#gate().deliver('timer', () => this.#fire(order)));
+    return this.#machine.bootMs() < deadlineMs;
+  }
+
+  disarm(): void {
+    this.#order += 1;
+    this.deadlineMs = null;
+    this.fired = false;
+  }
+
+  /** What it fired at is not dead yet. */
+  get busy(): boolean {
+    return this.fired && this.#server.process !== null;
+  }
+
+  #fire(order: number): void {
+    if (!this.alive || order !== this.#order) return;
+    if (!this.fired) this.#server.parts.trace(`${this.#server.name} guard fired`);
+    if (!this.fired) this.fires += 1;
+    this.fired = true;
+    this.#server.stopImmediate(GUARD_KILL_MS);
+    this.#sim.after(FIRED_NAP_MS, () => this.#gate().deliver('timer', () => this.#fire(order)));
+  }
+}
+
+const failed = (message: string) => new RegentError('GUARD_FAILED', message, { policy: 'transient' });
+const ANSWER_MS = 1;
+const BUSY_RETRY_MS = 20;
+
+export function simGuard(guard: GuardProcess, sim: Simulation, gate: Gate, clock: Clock): Guard & { detach(): void } {
+  const listeners: Array<() => void> = [];
+  const died = () => void sim.after(ANSWER_MS, () => gate.deliver('message', () => listeners.map((listener) => listener())));
+  guard.onDeath.add(died);
+  const order = async <T>(timeoutMs: number, give: () => T): Promise<T> => {
+    const deadline = clock.monotonicMs() + timeoutMs;
+    for (;;) {
+      await sleep(clock, ANSWER_MS);
+      if (guard.alive && !guard.mute && !guard.busy) return give();
+      if (!guard.alive && !guard.unstartable) guard.start();
+      if (clock.monotonicMs() + BUSY_RETRY_MS >= deadline) throw failed('the guard does not answer');
+      await sleep(clock, BUSY_RETRY_MS);
+    }
+  };
+  return {
+    open: async () => {
+      await sleep(clock, 5);
+      if (guard.unstartable && !guard.alive) throw failed('the guard cannot be started');
+      guard.start();
+    },
+    arm: async (deadlineBootMs, { timeoutMs }) => {
+      if (!(await order(timeoutMs, () => guard.arm(deadlineBootMs)))) throw failed('the deadline given to the guard has passed already');
+    },
+    disarm: ({ timeoutMs }) => order(timeoutMs, () => guard.disarm()),
+    onGone: (listener) => void listeners.push(listener),
+    close: async ({ end }) => {
+      if (end && guard.alive) guard.die();
+    },
+    detach: () => guard.onDeath.delete(died),
+  };
+}
+
+/** A machine without a device. */
+export const noWatchdog: Watchdog = {
+  active: false,
+  healthy: () => true,
+  activate: async () => false,
+  keepAlive: async () => undefined,
+  disable: async () => undefined,
+};

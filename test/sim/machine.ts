@@ -1,0 +1,256 @@
+/** One node: a machine with its clocks, its PostgreSQL, its guard, and the agent that runs now, if one does. */
+import { readPeerBody } from '../../src/adapters/peers/peer-body.ts';
+import { Agent } from '../../src/agent/agent.ts';
+import { deskOf } from '../../src/agent/desk.ts';
+import { statusOf } from '../../src/agent/status.ts';
+import type { Member, Tags } from '../../src/core/cluster.ts';
+import type { JsonObject } from '../../src/core/json.ts';
+import type { PeerFacts } from '../../src/core/peer-facts.ts';
+import { statusBody } from '../../src/core/status-body.ts';
+import type { Clock } from '../../src/ports/clock.ts';
+import type { Dcs } from '../../src/ports/dcs.ts';
+import type { Log } from '../../src/ports/log.ts';
+import type { Desk } from '../../src/ports/operator.ts';
+import type { Peers } from '../../src/ports/peers.ts';
+import { ensureError } from '../../src/support/errors.ts';
+import { Gate, MachineClock, processClock, type Simulation } from './clock.ts';
+import { simDcs } from './dcs.ts';
+import type { Etcd } from './etcd.ts';
+import { GuardProcess, noWatchdog, simGuard } from './guard.ts';
+import type { Network } from './network.ts';
+import { SimPostgres } from './postgres.ts';
+import type { Rng } from './rng.ts';
+import { SimServer } from './server.ts';
+import { simSettings } from './settings.ts';
+
+export interface MachineParts {
+  readonly sim: Simulation;
+  readonly net: Network;
+  readonly etcd: Etcd;
+  readonly rng: Rng;
+  readonly config: JsonObject;
+  readonly find: (name: string) => Machine | null;
+  readonly newSystemId: () => string;
+  readonly trace: (line: string) => void;
+  readonly broken: (what: string) => void;
+}
+
+export interface MachineOptions {
+  readonly name: string;
+  readonly rate: number;
+  readonly tags: Tags;
+}
+
+/** 2026-01-01, the moment every simulation begins. */
+const EPOCH_MS = 1_767_225_600_000;
+
+export class Machine {
+  readonly name: string;
+  readonly server: SimServer;
+  readonly guard: GuardProcess;
+  readonly #parts: MachineParts;
+  readonly #options: MachineOptions;
+  #clock: MachineClock;
+  #gate: Gate;
+  #process: Gate | null = null;
+  #agent: Agent | null = null;
+  #stop: () => void = () => {};
+  /** Of the agents that ended by themselves, the last exit code. */
+  exitCode: number | null = null;
+  /** Ids of the rules that decided, in order, without repetitions. */
+  readonly rules: string[] = [];
+
+  constructor(parts: MachineParts, options: MachineOptions) {
+    const { sim, net, rng, trace } = parts;
+    this.#parts = parts;
+    this.#options = options;
+    this.name = options.name;
+    this.#gate = new Gate(sim, null);
+    this.#clock = this.#newClock();
+    const find = (host: string) => parts.find(host)?.server ?? null;
+    const machine = { gate: () => this.#gate, wallMs: () => this.#clock.wallMs() };
+    this.server = new SimServer(this.name, { sim, net, rng: rng.fork(`postgres ${this.name}`), trace, ...machine }, find);
+    this.guard = new GuardProcess(sim, this.clock, () => this.#gate, this.server);
+  }
+
+  get clock(): MachineClock {
+    return this.#clock;
+  }
+
+  get agent(): Agent | null {
+    return this.#agent;
+  }
+
+  /** The agent, where a test knows that it runs. */
+  get running(): Agent {
+    if (this.#agent === null) throw new Error(`no agent runs on ${this.name}`);
+    return this.#agent;
+  }
+
+  get desk(): Desk {
+    return deskOf(this.running);
+  }
+
+  get up(): boolean {
+    return !this.#gate.dead;
+  }
+
+  /** The agent's process answers its peers. */
+  get answers(): boolean {
+    return this.#agent !== null && this.#process?.frozen === false && this.up;
+  }
+
+  startAgent(): void {
+    if (this.#agent !== null || !this.up) return;
+    const { sim, net, etcd, rng, trace } = this.#parts;
+    const gate = new Gate(sim, this.#gate);
+    const clock = processClock(sim, this.#clock, gate, rng.fork(`agent ${this.name} ${sim.events}`));
+    const guard = simGuard(this.guard, sim, gate, clock);
+    const dcs = simDcs({ sim, net, etcd, machine: this.name, gate, clock });
+    const pg = this.#postgres(gate, clock);
+    const settings = simSettings(this.name, this.#parts.config, this.#options.tags);
+    const peers = this.#peers(gate, clock);
+    const agent = new Agent({ clock, log: this.#log(), dcs, pg, peers, guard, watchdog: noWatchdog, settings });
+    this.#process = gate;
+    this.#agent = agent;
+    this.#stop = () => this.#tearDown(gate, dcs, pg, guard.detach);
+    agent.onRound(() => this.#noteRule(agent));
+    trace(`${this.name} agent starts`);
+    const end = (code: number) => {
+      if (this.#agent !== agent) return;
+      trace(`${this.name} agent ends with ${code}`);
+      this.exitCode = code;
+      if (code === 0) this.guard.die();
+      this.#stop();
+    };
+    sim.touched();
+    agent.run().then(end, (error: unknown) => {
+      this.#parts.broken(`${this.name}: the agent stopped: ${ensureError(error).message}`);
+      end(1);
+    });
+  }
+
+  /** SIGKILL to the agent alone. PostgreSQL and the guard go on. */
+  killAgent(): void {
+    if (this.#agent === null) return;
+    this.#parts.trace(`${this.name} agent killed`);
+    this.#stop();
+  }
+
+  freezeAgent(): void {
+    this.#parts.trace(`${this.name} agent frozen`);
+    this.#process?.freeze();
+  }
+
+  thawAgent(): void {
+    this.#parts.trace(`${this.name} agent thawed`);
+    this.#process?.thaw();
+  }
+
+  /** The whole machine stands still, its boot clock does not. */
+  suspend(): void {
+    this.#parts.trace(`${this.name} suspended`);
+    this.#clock.suspend();
+    this.#gate.freeze();
+  }
+
+  resume(): void {
+    this.#parts.trace(`${this.name} resumed`);
+    this.#clock.resume();
+    this.#gate.thaw();
+  }
+
+  /** Power off. What is on the disk stays. */
+  crash(): void {
+    if (!this.up) return;
+    this.#parts.trace(`${this.name} machine off`);
+    this.#stop();
+    this.#gate.kill();
+    this.server.die('lost power');
+    this.guard.die();
+    this.#parts.net.isolate(this.name);
+  }
+
+  boot(): void {
+    if (this.up) return;
+    this.#parts.trace(`${this.name} machine on`);
+    this.#gate = new Gate(this.#parts.sim, null);
+    this.#clock = this.#newClock();
+    this.guard.rebooted(this.#clock);
+    this.#parts.net.join(this.name);
+    this.startAgent();
+  }
+
+  #newClock(): MachineClock {
+    const { sim, rng } = this.#parts;
+    const bootMs = rng.fork(`boot ${this.name} ${sim.now}`).between(1000, 90_000);
+    return new MachineClock(sim, { bootMs, wallMs: EPOCH_MS + sim.now, rate: this.#options.rate });
+  }
+
+  #tearDown(gate: Gate, dcs: Dcs, pg: SimPostgres, detachGuard: () => unknown): void {
+    gate.kill();
+    dcs.close();
+    void pg.close();
+    detachGuard();
+    this.#agent = null;
+    this.#process = null;
+    this.#stop = () => {};
+  }
+
+  #postgres(gate: Gate, clock: Clock): SimPostgres {
+    const { sim, find, newSystemId, trace } = this.#parts;
+    return new SimPostgres({ sim, server: this.server, clock, gate, find: (host) => find(host)?.server ?? null, newSystemId, trace });
+  }
+
+  /** Asks the other agents as REST would: they answer from their last round, at the moment the request arrives. */
+  #peers(gate: Gate, clock: Clock): Peers {
+    const { sim, net, find } = this.#parts;
+    const ask = (members: readonly Member[], { timeoutMs }: { readonly timeoutMs: number }) =>
+      new Promise<ReadonlyMap<string, PeerFacts>>((resolve) => {
+        const answers = new Map<string, PeerFacts>();
+        let open = members.length;
+        const done = () => {
+          cancel();
+          resolve(answers);
+        };
+        const cancel = clock.timer(timeoutMs, done);
+        const one = () => {
+          open -= 1;
+          if (open === 0) done();
+        };
+        if (open === 0) return done();
+        for (const { name } of members) {
+          if (!net.up(this.name, name)) continue;
+          sim.after(net.delay(), () => {
+            const peer = find(name);
+            if (peer === null || !net.up(name, this.name) || (peer.up && peer.agent !== null && !peer.answers)) return;
+            const facts = peer.answers ? peer.asPeer() : null;
+            sim.after(net.delay(), () => {
+              if (!net.up(name, this.name)) return;
+              gate.deliver('message', () => {
+                if (facts !== null) answers.set(name, facts);
+                one();
+              });
+            });
+          });
+        }
+      });
+    return { ask, close: () => undefined };
+  }
+
+  asPeer(): PeerFacts | null {
+    const agent = this.running;
+    const desk = deskOf(agent);
+    return readPeerBody(this.name, statusBody(statusOf(agent), desk.view(), desk.settings()));
+  }
+
+  #noteRule(agent: Agent): void {
+    const rule = agent.last?.decision.rule;
+    if (rule !== undefined && rule !== this.rules.at(-1)) this.rules.push(rule);
+  }
+
+  #log(): Log {
+    const at = (level: string) => (message: string) => this.#parts.trace(`${this.name} ${level} ${message}`);
+    return { debug: () => undefined, info: at('INFO'), warning: at('WARNING'), error: at('ERROR'), critical: at('CRITICAL') };
+  }
+}

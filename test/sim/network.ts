@@ -1,0 +1,66 @@
+/** Who reaches whom. Directed, so that a cut may be one-way. Ends are machines, `etcd` and `client`. */
+import type { Rng } from './rng.ts';
+
+export class Network {
+  readonly #cuts = new Set<string>();
+  readonly #isolated = new Set<string>();
+  readonly #rng: Rng;
+  readonly #delayMs: { readonly low: number; readonly high: number };
+  /** Replies of etcd to this machine are lost (the request was applied) with this probability. */
+  readonly lostReplies = new Map<string, number>();
+  /** Chance that a request to etcd is held up, and for how long at most: it may then be applied after its sender has given up. */
+  slowRequests = { chance: 0, maxMs: 0 };
+
+  constructor(rng: Rng, delayMs = { low: 0.2, high: 2 }) {
+    this.#rng = rng;
+    this.#delayMs = delayMs;
+  }
+
+  up(from: string, to: string): boolean {
+    return from === to || !(this.#cuts.has(`${from} ${to}`) || this.#isolated.has(from) || this.#isolated.has(to));
+  }
+
+  cut(a: string, b: string): void {
+    this.cutOneWay(a, b);
+    this.cutOneWay(b, a);
+  }
+
+  cutOneWay(from: string, to: string): void {
+    this.#cuts.add(`${from} ${to}`);
+  }
+
+  heal(a: string, b: string): void {
+    this.#cuts.delete(`${a} ${b}`);
+    this.#cuts.delete(`${b} ${a}`);
+  }
+
+  /** From everybody, for as long as the machine is down. */
+  isolate(name: string): void {
+    this.#isolated.add(name);
+  }
+
+  join(name: string): void {
+    this.#isolated.delete(name);
+  }
+
+  healAll(): void {
+    this.#cuts.clear();
+    this.lostReplies.clear();
+    this.slowRequests = { chance: 0, maxMs: 0 };
+  }
+
+  /** One way, ms. */
+  delay(): number {
+    return this.#rng.between(this.#delayMs.low, this.#delayMs.high);
+  }
+
+  requestDelay(): number {
+    const { chance, maxMs } = this.slowRequests;
+    return chance > 0 && this.#rng.chance(chance) ? this.#rng.between(0, maxMs) : this.delay();
+  }
+
+  losesReply(to: string): boolean {
+    const chance = this.lostReplies.get(to);
+    return chance !== undefined && this.#rng.chance(chance);
+  }
+}

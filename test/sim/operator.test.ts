@@ -1,0 +1,228 @@
+import { describe, expect, test } from 'vitest';
+import type { RequestOutcome } from '../../src/ports/operator.ts';
+import type { Machine } from './machine.ts';
+import { World } from './world.ts';
+
+/** Asks over the desk and keeps the answer for when it comes. */
+function asked(outcome: Promise<RequestOutcome>): { answer: RequestOutcome | null } {
+  const kept: { answer: RequestOutcome | null } = { answer: null };
+  void outcome.then((answer) => {
+    kept.answer = answer;
+  });
+  return kept;
+}
+
+const pid = (machine: Machine) => machine.server.process?.pid ?? null;
+
+describe('paused', () => {
+  test('the leader’s PostgreSQL dies: nobody does anything, until the pause ends', async () => {
+    const world = await World.ready({ seed: 301 });
+    const old = world.primary;
+    world.checkers.onlyHolder = false;
+    world.patchConfig({ pause: true });
+    await world.run(3000);
+    old.server.die('was killed');
+    await world.run(60_000);
+    expect(world.leader).toBeNull();
+    expect(world.holder).toBeNull();
+    expect(old.server.process).toBeNull();
+    world.patchConfig({ pause: false });
+    await world.expect('healthy', () => world.healthy(), 30_000);
+  });
+
+  test('etcd away for longer than the lease: the primary goes on, its guard rests', async () => {
+    const world = await World.ready({ seed: 302 });
+    const leader = world.primary;
+    const { process } = leader.server;
+    world.checkers.onlyHolder = false;
+    world.patchConfig({ pause: true });
+    await world.expect('the guard rests', () => leader.guard.deadlineMs === null, 5000);
+    world.etcd.stop();
+    await world.run(60_000);
+    expect(leader.server.process).toBe(process);
+    world.etcd.start();
+    await world.run(10_000);
+    world.patchConfig({ pause: false });
+    await world.expect('the guard is armed again', () => leader.guard.deadlineMs !== null, 5000);
+    expect(world.primary).toBe(leader);
+    expect(leader.server.process).toBe(process);
+  });
+
+  test('SIGTERM leaves PostgreSQL running, and a new agent finds it', async () => {
+    const world = await World.ready({ seed: 303 });
+    const leader = world.primary;
+    const { process } = leader.server;
+    world.checkers.onlyHolder = false;
+    world.patchConfig({ pause: true });
+    await world.run(3000);
+    leader.running.shutdown();
+    await world.expect('the agent gone', () => leader.agent === null, 2000);
+    expect(leader.exitCode).toBe(0);
+    await world.run(30_000);
+    leader.startAgent();
+    await world.run(5000);
+    world.patchConfig({ pause: false });
+    await world.run(20_000);
+    expect(leader.server.process).toBe(process);
+    expect(world.primary).toBe(leader);
+  });
+
+  test('a switchover by name is done all the same', async () => {
+    const world = await World.ready({ seed: 304 });
+    const old = world.primary;
+    const heir = world.replicas[1]!;
+    world.patchConfig({ pause: true });
+    await world.run(3000);
+    world.askFailover({ leader: old.name, member: heir.name });
+    await world.expect('the candidate leads', () => world.leader === heir, 10_000);
+  });
+});
+
+describe('restart at the operator’s wish', () => {
+  test('of the primary: it comes back as the primary, nobody else leads meanwhile', async () => {
+    const world = await World.ready({ seed: 311 });
+    const leader = world.primary;
+    const before = pid(leader);
+    const kept = asked(leader.desk.restart({}));
+    await world.expect('an answer', () => kept.answer !== null, 10_000);
+    expect(kept.answer).toEqual({ ok: true, message: 'restarted successfully' });
+    expect(pid(leader)).not.toBe(before);
+    expect(world.primary).toBe(leader);
+    expect(leader.server.position.branch.timeline).toBe(1);
+  });
+
+  test('of a replica, and one at a time', async () => {
+    const world = await World.ready({ seed: 312 });
+    const replica = world.replicas[0]!;
+    const first = asked(replica.desk.restart({ role: 'replica' }));
+    const second = asked(replica.desk.restart({}));
+    await world.expect('both answers', () => first.answer !== null && second.answer !== null, 10_000);
+    expect(first.answer).toMatchObject({ ok: true });
+    expect(second.answer).toMatchObject({ ok: false, status: 503 });
+    await world.expect('healthy', () => world.healthy(), 5000);
+  });
+
+  test('conditions that do not hold are told at once', async () => {
+    const world = await World.ready({ seed: 313 });
+    const leader = world.primary;
+    const kept = asked(leader.desk.restart({ role: 'replica' }));
+    await world.expect('an answer', () => kept.answer !== null, 100);
+    expect(kept.answer).toEqual({ ok: false, status: 503, message: 'restart conditions are not satisfied' });
+  });
+
+  test('a server that does not come up: the asker is told, and another leads', async () => {
+    const world = await World.ready({ seed: 314 });
+    const leader = world.primary;
+    leader.server.failStarts = 3;
+    const kept = asked(leader.desk.restart({}));
+    await world.expect('an answer', () => kept.answer !== null, 20_000);
+    expect(kept.answer).toMatchObject({ ok: false, status: 503 });
+    await world.expect('healthy in the end', () => world.healthy(), 60_000);
+  });
+
+  test('scheduled: at its time, once, and shown to the others until then', async () => {
+    const world = await World.ready({ seed: 315 });
+    const replica = world.replicas[0]!;
+    const before = pid(replica);
+    const due = replica.clock.wallMs() + 150_000;
+    const data = { schedule: new Date(Math.round(due)).toISOString(), postmaster_start_time: '' };
+    expect(replica.desk.scheduleRestart(data, due)).toBe(true);
+    expect(replica.desk.scheduleRestart(data, due)).toBe(false);
+    await world.run(10_000);
+    expect(world.etcd.view().members.find((member) => member.name === replica.name)?.scheduledRestart).toEqual(data);
+    await world.run(138_000);
+    expect(pid(replica)).toBe(before);
+    await world.expect('restarted', () => pid(replica) !== before && replica.server.running, 5000);
+    const after = pid(replica);
+    await world.run(20_000);
+    expect(pid(replica)).toBe(after);
+    expect(world.etcd.view().members.find((member) => member.name === replica.name)?.scheduledRestart).toBeNull();
+  });
+
+  test('scheduled and taken back', async () => {
+    const world = await World.ready({ seed: 316 });
+    const replica = world.replicas[0]!;
+    const before = pid(replica);
+    replica.desk.scheduleRestart({}, replica.clock.wallMs() + 20_000);
+    expect(replica.desk.deleteScheduledRestart()).toBe(true);
+    expect(replica.desk.deleteScheduledRestart()).toBe(false);
+    await world.run(40_000);
+    expect(pid(replica)).toBe(before);
+  });
+});
+
+describe('reinitialize', () => {
+  test('a replica is cloned anew', async () => {
+    const world = await World.ready({ seed: 321 });
+    const replica = world.replicas[0]!;
+    const kept = asked(replica.desk.reinitialize({ force: false, fromLeader: false }));
+    await world.expect('an answer', () => kept.answer !== null, 1000);
+    expect(kept.answer).toEqual({ ok: true, message: 'reinitialize started' });
+    await world.expect('a clone', () => replica.server.work === 'clone', 5000);
+    await world.expect('healthy', () => world.healthy(), 20_000);
+  });
+
+  test('asked for when the leader has just died: the last copy of the data stays, and leads', async () => {
+    const world = await World.ready({ seed: 324, nodes: ['a', 'b'] });
+    const old = world.primary;
+    const replica = world.replicas[0]!;
+    old.crash();
+    asked(replica.desk.reinitialize({ force: false, fromLeader: false }));
+    await world.expect('it leads', () => world.leader === replica, 60_000);
+    old.boot();
+    await world.expect('healthy', () => world.healthy(), 30_000);
+  });
+
+  test('a wish that cannot be fulfilled is dropped, and does not remove data later', async () => {
+    const world = await World.ready({ seed: 325 });
+    const replica = world.replicas[0]!;
+    world.checkers.onlyHolder = false;
+    world.etcd.put('leader', 'nobody-known', null);
+    await world.run(1000);
+    const kept = asked(replica.desk.reinitialize({ force: false, fromLeader: false }));
+    await world.run(35_000);
+    expect(kept.answer).toMatchObject({ ok: true });
+    world.etcd.delete('leader');
+    await world.expect('healthy', () => world.healthy(), 30_000);
+    await world.run(10_000);
+    expect(replica.rules).not.toContain('wish.reinitialize');
+  });
+
+  test('the leader refuses', async () => {
+    const world = await World.ready({ seed: 322 });
+    const kept = asked(world.primary.desk.reinitialize({ force: true, fromLeader: false }));
+    await world.expect('an answer', () => kept.answer !== null, 1000);
+    expect(kept.answer).toMatchObject({ ok: false, status: 503 });
+  });
+
+  test('while it is being cloned: refused, with force begun again', async () => {
+    const world = await World.ready({ seed: 323 });
+    const replica = world.replicas[0]!;
+    replica.server.durations = { ...replica.server.durations, cloneMs: [30_000, 30_000] };
+    asked(replica.desk.reinitialize({ force: false, fromLeader: false }));
+    await world.expect('a clone', () => replica.server.work === 'clone', 5000);
+    await world.run(3000);
+    const refused = asked(replica.desk.reinitialize({ force: false, fromLeader: false }));
+    await world.expect('an answer', () => refused.answer !== null, 1000);
+    expect(refused.answer).toMatchObject({ ok: false, status: 503 });
+    replica.server.durations = { ...replica.server.durations, cloneMs: [1000, 1000] };
+    const forced = asked(replica.desk.reinitialize({ force: true, fromLeader: false }));
+    await world.expect('healthy', () => world.healthy(), 8000);
+    expect(forced.answer).toMatchObject({ ok: true });
+  });
+});
+
+test('a promotion under way is called off when the key is lost', async () => {
+  const world = await World.ready({ seed: 331 });
+  const old = world.primary;
+  for (const machine of world.replicas) machine.server.durations = { ...machine.server.durations, promoteMs: [5000, 5000] };
+  old.crash();
+  await world.expect('a promotion', () => world.machines.some((machine) => machine.server.process?.promoting === true), 20_000);
+  const heir = world.machines.find((machine) => machine.server.process?.promoting === true)!;
+  const { process } = heir.server;
+  world.etcd.put('leader', 'somebody-else', null);
+  await world.expect('its PostgreSQL is stopped', () => heir.server.process !== process, 2000);
+  await world.run(100);
+  expect(heir.rules).toContain('fence.job-without-lock');
+  expect(heir.server.signal).toBe(true);
+});

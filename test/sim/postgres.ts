@@ -1,0 +1,312 @@
+/** The Postgres port of one agent over the model of its server: the order of steps, the deadlines and the errors of the real adapter. */
+import type { ServerRole, Source } from '../../src/core/effects.ts';
+import type { PostgresFacts, SourceHistory } from '../../src/core/postgres-facts.ts';
+import type { Settings } from '../../src/core/settings.ts';
+import type { Lsn } from '../../src/core/units.ts';
+import { type Clock, sleep } from '../../src/ports/clock.ts';
+import type { ApplyOutcome, Bounded, Postgres } from '../../src/ports/postgres.ts';
+import { RegentError } from '../../src/support/errors.ts';
+import type { Gate, Simulation } from './clock.ts';
+import { factsOf } from './facts.ts';
+import type { SimServer } from './server.ts';
+import { commonAncestor, isPrefix } from './wal.ts';
+
+export interface PostgresParts {
+  readonly sim: Simulation;
+  readonly server: SimServer;
+  readonly clock: Clock;
+  readonly gate: Gate;
+  readonly find: (host: string) => SimServer | null;
+  readonly newSystemId: () => string;
+  readonly trace: (line: string) => void;
+}
+
+const transient = (code: string, message: string) => new RegentError(code, message, { policy: 'transient' });
+const LOOK_MS = 10;
+
+export class SimPostgres implements Postgres {
+  readonly #parts: PostgresParts;
+  readonly #stopListening: () => void;
+  readonly #listeners: Array<() => void> = [];
+  #syncNames: string | null = null;
+
+  constructor(parts: PostgresParts) {
+    this.#parts = parts;
+    const { server, gate, sim } = parts;
+    const gone = () => void sim.after(server.parts.rng.between(0.5, 100), () => gate.deliver('message', () => this.#tellGone()));
+    server.onGone.add(gone);
+    this.#stopListening = () => server.onGone.delete(gone);
+  }
+
+  configure(_settings: Settings): void {}
+
+  observe(options: { readonly timeoutMs: number }): Promise<PostgresFacts> {
+    const { server, sim, gate, clock } = this.#parts;
+    return new Promise((resolve) => {
+      const silent = server.process?.hung === true;
+      const cancel = clock.timer(options.timeoutMs, () => resolve(factsOf(server, 'unresponsive')));
+      if (silent) return;
+      sim.after(server.parts.rng.between(1, 8), () => {
+        const facts = factsOf(server);
+        gate.deliver('message', () => {
+          cancel();
+          resolve(facts);
+        });
+      });
+    });
+  }
+
+  onPostmasterGone(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  async apply(role: ServerRole, options: Bounded): Promise<ApplyOutcome> {
+    const { server } = this.#parts;
+    this.#adopt(role);
+    const before = JSON.stringify(server.file);
+    const source = role.kind === 'standby' ? role.source : null;
+    const address = source === null ? null : { host: source.host, port: source.port };
+    server.file = { source: address, syncNames: this.#syncNames ?? server.file.syncNames };
+    const changed = JSON.stringify(server.file) !== before;
+    if (!changed || server.process === null) return { changed, reloaded: false };
+    await this.#reload(options);
+    return { changed, reloaded: true };
+  }
+
+  async setSyncNames(value: string | null, options: Bounded): Promise<void> {
+    const { server } = this.#parts;
+    this.#syncNames = value;
+    if (server.process === null) return;
+    server.file = { ...server.file, syncNames: value ?? '' };
+    await this.#reload(options);
+  }
+
+  async start(role: ServerRole, options: Bounded): Promise<void> {
+    const { server, clock } = this.#parts;
+    this.#adopt(role);
+    await this.#step(5, options);
+    if (server.process !== null) throw transient('PG_RUNNING', 'PostgreSQL is running already');
+    server.file = { ...server.file, syncNames: this.#syncNames ?? '' };
+    if (!server.start(role)) throw new RegentError('DATA_DIR_UNUSABLE', `no usable data directory (${server.dir})`);
+    const { process } = server;
+    const deadline = clock.monotonicMs() + options.timeoutMs;
+    for (;;) {
+      if (server.process !== process) throw transient('PG_START_FAILED', 'PostgreSQL ended while starting');
+      if (options.signal?.aborted) throw transient('PG_START_ABORTED', 'the start was called off');
+      if (server.running) return;
+      if (clock.monotonicMs() >= deadline) throw transient('PG_START_TIMEOUT', 'PostgreSQL does not accept connections');
+      await sleep(clock, LOOK_MS, options.signal);
+    }
+  }
+
+  async stop(mode: 'fast' | 'immediate', options: Bounded): Promise<void> {
+    const { server, clock } = this.#parts;
+    const { process } = server;
+    if (process === null) return;
+    const deadline = clock.monotonicMs() + options.timeoutMs;
+    const reserveMs = Math.min(1500, options.timeoutMs * 0.3);
+    if (mode === 'fast') {
+      server.stopFast();
+      if (await this.#untilGone(deadline - reserveMs)) return;
+    }
+    if (server.process !== process) return;
+    server.stopImmediate(20);
+    if (await this.#untilGone(Math.max(deadline, clock.monotonicMs() + 500))) return;
+    throw transient('PG_STOP_FAILED', 'processes of PostgreSQL are left');
+  }
+
+  async promote(options: Bounded): Promise<void> {
+    const { server, clock } = this.#parts;
+    const { process } = server;
+    const deadline = clock.monotonicMs() + options.timeoutMs;
+    if (process === null) throw transient('PROMOTE_FAILED', 'PostgreSQL is not running');
+    await this.#step(2, options);
+    server.promote();
+    while (server.inRecovery || server.process !== process) {
+      if (server.process !== process) throw transient('PROMOTE_FAILED', 'PostgreSQL ended while being promoted');
+      if (options.signal?.aborted || clock.monotonicMs() >= deadline)
+        throw transient('PROMOTE_TIMEOUT', 'PostgreSQL is still in recovery after the promotion was asked for');
+      await sleep(clock, LOOK_MS, options.signal);
+    }
+  }
+
+  async checkpoint(options: Bounded): Promise<void> {
+    const { server } = this.#parts;
+    const { process } = server;
+    if (process === null) throw transient('PG_UNREACHABLE', 'PostgreSQL is not running');
+    await this.#step(server.draw(server.durations.checkpointMs), options);
+    if (server.process !== process) throw transient('PG_UNREACHABLE', 'the connection ended');
+    server.checkpointed();
+    this.#parts.trace(`${server.name} checkpoint`);
+  }
+
+  async resumeReplay(options: Bounded): Promise<void> {
+    await this.#step(2, options);
+    const { server } = this.#parts;
+    server.replayPaused = false;
+    server.replayLsn = server.position.lsn;
+  }
+
+  async bootstrap(options: Bounded): Promise<{ readonly systemIdentifier: string }> {
+    const { server } = this.#parts;
+    if (server.dir === 'valid') throw new RegentError('BOOTSTRAP_REFUSED', 'there is data already');
+    const systemIdentifier = this.#parts.newSystemId();
+    server.dir = 'incomplete';
+    server.work = 'bootstrap';
+    await this.#step(server.draw(server.durations.initdbMs), options, 'INITDB_FAILED');
+    server.initialize(systemIdentifier);
+    server.start({ kind: 'primary' }, true);
+    while (!server.running) {
+      if (server.process === null) throw transient('PG_START_FAILED', 'PostgreSQL ended while starting');
+      await this.#step(LOOK_MS, options, 'PG_START_ABORTED');
+    }
+    await this.#step(60, options, 'BOOTSTRAP_ABORTED');
+    if (!server.running) throw transient('PG_UNREACHABLE', 'the connection ended');
+    server.dir = 'valid';
+    server.work = null;
+    return { systemIdentifier };
+  }
+
+  async clone(source: Source, options: Bounded): Promise<void> {
+    const { server } = this.#parts;
+    if (server.dir === 'valid') throw new RegentError('CLONE_REFUSED', 'there is data already');
+    server.dir = 'incomplete';
+    server.work = 'clone';
+    try {
+      const from = await this.#transfer(source, server.draw(server.durations.cloneMs), options, 'CLONE_FAILED');
+      server.copyFrom(from);
+      server.dir = 'valid';
+      server.work = null;
+    } catch (error) {
+      server.wipe();
+      throw error;
+    }
+  }
+
+  async rewind(source: Source, options: Bounded): Promise<void> {
+    const { server } = this.#parts;
+    if (server.process !== null) throw transient('PG_RUNNING', 'PostgreSQL runs');
+    const target = this.#reach(source);
+    if (target === null || target.inRecovery) throw transient('SOURCE_NOT_READY', `${source.name} is not a primary that answers`);
+    if (target.systemId !== server.systemId || commonAncestor(server.position, target.position) === null)
+      throw new RegentError('REWIND_FAILED', 'source and target are from different systems');
+    server.dir = 'incomplete';
+    server.work = 'rewind';
+    server.signal = true;
+    const from = await this.#transfer(source, server.draw(server.durations.rewindMs), options, 'REWIND_FAILED');
+    const slots = new Map(server.slots);
+    server.copyFrom(from);
+    for (const [name, lsn] of slots) server.slots.set(name, lsn);
+    server.dir = 'valid';
+    server.work = null;
+  }
+
+  async removeDataDirectory(options: Bounded): Promise<void> {
+    const { server } = this.#parts;
+    await this.#step(20, options);
+    if (server.process !== null) throw transient('PG_RUNNING', 'PostgreSQL runs');
+    server.wipe();
+  }
+
+  sourceHistory(source: Source, options: Bounded): Promise<SourceHistory> {
+    const { sim, gate, clock, server } = this.#parts;
+    return new Promise((resolve, reject) => {
+      const cancel = clock.timer(options.timeoutMs, () => reject(transient('SOURCE_UNREACHABLE', `${source.name} did not answer`)));
+      sim.after(server.parts.net.delay() * 4, () => {
+        const from = this.#reach(source);
+        if (from === null || from.systemId === null) return;
+        const history: SourceHistory = {
+          name: source.name,
+          systemIdentifier: from.systemId,
+          timeline: from.position.branch.timeline,
+          lsn: from.position.lsn,
+          history: from.position.branch.history,
+          inRecovery: from.inRecovery,
+        };
+        gate.deliver('message', () => {
+          cancel();
+          resolve(history);
+        });
+      });
+    });
+  }
+
+  async syncSlots(
+    plan: { readonly create: readonly string[]; readonly drop: readonly string[]; readonly advance: Readonly<Record<string, Lsn>> },
+    options: Bounded,
+  ): Promise<void> {
+    await this.#step(2, options);
+    const { slots, position } = this.#parts.server;
+    for (const name of plan.create) slots.set(name, position.lsn);
+    for (const name of plan.drop) slots.delete(name);
+    for (const [name, lsn] of Object.entries(plan.advance)) slots.set(name, lsn);
+  }
+
+  runCallback(action: string, role: string): void {
+    this.#parts.trace(`${this.#parts.server.name} callback ${action} ${role}`);
+  }
+
+  async prePromote(): Promise<boolean> {
+    return true;
+  }
+
+  async close(): Promise<void> {
+    this.#stopListening();
+  }
+
+  #adopt(role: ServerRole): void {
+    if (role.kind === 'primary' && role.syncNames !== undefined) this.#syncNames = role.syncNames;
+  }
+
+  #tellGone(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Time passes on this node; then the deadline and the signal are looked at. */
+  async #step(ms: number, options: Bounded, code = 'PG_ABORTED'): Promise<void> {
+    await sleep(this.#parts.clock, Math.min(ms, options.timeoutMs), options.signal);
+    if (options.signal?.aborted || ms > options.timeoutMs) throw transient(code, 'called off');
+  }
+
+  async #reload(options: Bounded): Promise<void> {
+    const { server } = this.#parts;
+    const { process } = server;
+    await this.#step(server.parts.rng.between(3, 15), options, 'PG_RELOAD_TIMEOUT');
+    if (server.process !== process || !server.running) throw transient('PG_RELOAD_TIMEOUT', 'PostgreSQL did not take up its configuration');
+    server.reload();
+  }
+
+  async #untilGone(deadline: number): Promise<boolean> {
+    const { server, clock } = this.#parts;
+    const { process } = server;
+    while (server.process === process && process !== null) {
+      if (clock.monotonicMs() >= deadline) return false;
+      await sleep(clock, LOOK_MS / 2);
+    }
+    return true;
+  }
+
+  /** The other server, if it can be talked to now. */
+  #reach(source: Source): SimServer | null {
+    const { server, find } = this.#parts;
+    const { net } = server.parts;
+    const from = find(source.host);
+    const usable = from?.running && !from.process?.hung && from.dir === 'valid' && !from.parts.gate().frozen;
+    return usable && net.up(server.name, from.name) && net.up(from.name, server.name) ? from : null;
+  }
+
+  /** Reads from the source all the while; its end, a cut or a promotion elsewhere breaks it. */
+  async #transfer(source: Source, durationMs: number, options: Bounded, code: string): Promise<SimServer> {
+    const { clock } = this.#parts;
+    const end = clock.monotonicMs() + durationMs;
+    const from = this.#reach(source);
+    const start = from?.position;
+    for (;;) {
+      const now = this.#reach(source);
+      if (now === null || now !== from || start === undefined || !isPrefix(start, now.position))
+        throw transient(code, `the connection to ${source.name} broke`);
+      if (clock.monotonicMs() >= end) return now;
+      await this.#step(Math.min(200, Math.max(1, end - clock.monotonicMs())), options, code);
+    }
+  }
+}

@@ -1,0 +1,71 @@
+/** Settings of a simulated member. The dynamic ones are read as the real agent reads them. */
+import { resolveDynamic } from '../../src/config/dynamic.ts';
+import type { ConfigKey, Tags } from '../../src/core/cluster.ts';
+import type { JsonObject } from '../../src/core/json.ts';
+import type { DynamicSettings, LocalSettings, PostgresSettings, Settings } from '../../src/core/settings.ts';
+import type { SettingsSource } from '../../src/ports/settings.ts';
+
+const postgresql = (name: string) =>
+  ({
+    listenAddresses: '*',
+    port: 5432,
+    connectHost: name,
+    connectPort: 5432,
+    proxyAddress: null,
+    dataDir: `/data/${name}`,
+    database: 'postgres',
+    usePgRewind: true,
+    removeDataDirectoryOnRewindFailure: true,
+    removeDataDirectoryOnDivergedTimelines: true,
+    pgCtlTimeoutSeconds: 60,
+  }) as unknown as PostgresSettings;
+
+const local = (name: string, tags: Tags, dcs: JsonObject) =>
+  ({
+    scope: 'sim',
+    name,
+    namespace: 'service',
+    tags,
+    restapi: { connectAddress: `${name}:8008`, certfile: null },
+    watchdog: { mode: 'off', device: '/dev/watchdog', safetyMarginSeconds: 5 },
+    bootstrap: { dcs, method: 'initdb', initdb: [], postBootstrap: null, pgHba: [], methodOptions: null },
+    postgresql: postgresql(name),
+  }) as unknown as LocalSettings;
+
+/** Reading the same text gives the same settings, and zod is slow next to everything else here. */
+const resolved = new Map<string, DynamicSettings>();
+
+function dynamicOf(raw: JsonObject): DynamicSettings {
+  const text = JSON.stringify(raw);
+  const known = resolved.get(text);
+  if (known !== undefined) return known;
+  const { dynamic } = resolveDynamic(raw);
+  resolved.set(text, dynamic);
+  return dynamic;
+}
+
+export function simSettings(name: string, bootstrap: JsonObject, tags: Tags): SettingsSource {
+  const mine = local(name, tags, bootstrap);
+  const build = (raw: JsonObject): Settings => ({
+    local: mine,
+    dynamic: dynamicOf(raw),
+    postgresql: mine.postgresql,
+    controlledParameters: {},
+    parameters: {},
+  });
+  let settings = build(bootstrap);
+  let seen: string | null = null;
+  return {
+    current: () => settings,
+    adopt: (key: ConfigKey | null) => {
+      if (key === null || key.modRevision === seen || Object.keys(key.data).length === 0) return false;
+      seen = key.modRevision;
+      settings = build(key.data);
+      return true;
+    },
+    reload: () => false,
+    bootstrapConfig: () => bootstrap,
+    save: () => undefined,
+    local: () => mine,
+  };
+}

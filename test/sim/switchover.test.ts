@@ -1,0 +1,106 @@
+import { describe, expect, test } from 'vitest';
+import { World } from './world.ts';
+
+const quorumConfig = { ttl: 10, loop_wait: 2, retry_timeout: 3, synchronous_mode: 'quorum' };
+const at = (world: World, text: string, from: number) => {
+  const time = world.timeOf(text, from);
+  if (time === null) throw new Error(`'${text}' is not in the trace\n${world.tail()}`);
+  return time;
+};
+
+describe('switchover', () => {
+  test.each([201, 202, 203, 204])(
+    'checkpoint, stop, release, acquire, promote, each after the other and none after a timer (seed %i)',
+    async (seed) => {
+      const world = await World.ready({ seed });
+      const old = world.primary;
+      const heir = world.replicas[1]!;
+      world.clients.start(20);
+      await world.run(3000);
+      const asked = world.sim.now;
+      world.askFailover({ leader: old.name, member: heir.name });
+      const tookMs = await world.expect('the candidate leads', () => world.leader === heir, 10_000);
+      const checkpoint = at(world, `${old.name} checkpoint`, asked);
+      const stopped = at(world, `${old.name} PostgreSQL shut down`, checkpoint);
+      const released = at(world, 'etcd deletes leader', stopped);
+      const acquired = at(world, `etcd puts leader ${heir.name}`, released);
+      const promoted = at(world, `${heir.name} PostgreSQL promoted`, acquired);
+      expect(promoted).toBeGreaterThanOrEqual(acquired);
+      // Of this the checkpoint takes up to 600 ms, with the clients still writing; the rest is what they notice.
+      expect(tookMs).toBeLessThan(1500);
+      const outageMs = promoted - at(world, 'writable: nobody', checkpoint);
+      expect(outageMs).toBeLessThan(700);
+      await world.expect('the wish is cleared and all are healthy', () => world.etcd.view().failover === null && world.healthy(), 10_000);
+      expect(old.rules).not.toContain('stopped.diverged');
+      world.clients.stop();
+      world.checkers.checkLoss();
+      world.checkers.assertClean();
+    },
+  );
+
+  test('without a candidate the best one takes over', async () => {
+    const world = await World.ready({ seed: 211 });
+    const old = world.primary;
+    world.askFailover({ leader: old.name });
+    await world.expect('another leads', () => world.leader !== null && world.leader !== old, 5000);
+    await world.expect('healthy', () => world.healthy() && world.etcd.view().failover === null, 10_000);
+  });
+
+  test('to a member that cannot take over it is dropped, and nothing stops', async () => {
+    const world = await World.ready({ seed: 212 });
+    const old = world.primary;
+    const gone = world.replicas[0]!;
+    const { process } = old.server;
+    gone.crash();
+    world.askFailover({ leader: old.name, member: gone.name });
+    await world.expect('dropped', () => world.etcd.view().failover === null, 10_000);
+    expect(old.server.process).toBe(process);
+  });
+
+  test('scheduled: not before its time', async () => {
+    const world = await World.ready({ seed: 213 });
+    const old = world.primary;
+    const due = old.clock.wallMs() + 15_000;
+    world.askFailover({ leader: old.name, scheduled_at: new Date(Math.round(due)).toISOString() });
+    await world.run(14_500);
+    expect(world.primary).toBe(old);
+    const tookMs = await world.expect('another leads', () => world.leader !== null && world.leader !== old, 5000);
+    expect(tookMs).toBeLessThan(2500);
+  });
+
+  test('the candidate dies while the leader stops: another takes over', async () => {
+    const world = await World.ready({ seed: 214 });
+    const old = world.primary;
+    const heir = world.replicas[0]!;
+    world.askFailover({ leader: old.name, member: heir.name });
+    await world.expect('the leader stops', () => !old.server.writable, 5000);
+    heir.crash();
+    await world.expect('somebody leads', () => world.leader !== null, 15_000);
+  });
+
+  test('in quorum mode under writing clients nothing acknowledged is lost', async () => {
+    const world = await World.ready({ seed: 215, config: quorumConfig });
+    world.checkers.noLoss = true;
+    world.clients.start(10);
+    await world.run(6000);
+    for (let i = 0; i < 6; i += 1) {
+      const old = world.primary;
+      world.askFailover({ leader: old.name });
+      await world.expect('another leads', () => world.leader !== null && world.leader !== old, 10_000);
+      await world.expect('healthy', () => world.healthy() && world.etcd.view().failover === null, 20_000);
+      const before = world.clients.acknowledged.length;
+      await world.expect('commits are acknowledged again', () => world.clients.acknowledged.length > before + 20, 10_000);
+    }
+    expect(world.primary.server.position.branch.timeline).toBe(7);
+  });
+});
+
+test('failover by name, in the absence of a leader', async () => {
+  const world = await World.ready({ seed: 221 });
+  const old = world.primary;
+  const heir = world.replicas[1]!;
+  world.askFailover({ member: heir.name });
+  await world.expect('the candidate leads', () => world.leader === heir, 10_000);
+  await world.expect('healthy', () => world.healthy() && world.etcd.view().failover === null, 10_000);
+  expect(old.server.inRecovery).toBe(true);
+});

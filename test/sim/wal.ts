@@ -1,0 +1,75 @@
+/** WAL as a tree of branches: two nodes that promote on their own get two branches, even under one timeline number. */
+import type { HistoryEntry } from '../../src/core/cluster.ts';
+import { type Lsn, toLsn } from '../../src/core/units.ts';
+
+export interface WalRecord {
+  /** Its end. */
+  readonly lsn: Lsn;
+  readonly id: number;
+}
+
+export class Branch {
+  readonly timeline: number;
+  readonly parent: Branch | null;
+  /** Where the parent was left. */
+  readonly forkLsn: Lsn;
+  readonly reason: string;
+  /** Commits written on this branch, in order. */
+  readonly records: WalRecord[] = [];
+  readonly history: readonly HistoryEntry[];
+
+  constructor(timeline: number, parent: Branch | null, forkLsn: Lsn, reason: string) {
+    this.timeline = timeline;
+    this.parent = parent;
+    this.forkLsn = forkLsn;
+    this.reason = reason;
+    this.history = parent === null ? [] : [...parent.history, { timeline: parent.timeline, switchLsn: forkLsn, reason }];
+  }
+}
+
+export interface Position {
+  readonly branch: Branch;
+  readonly lsn: Lsn;
+}
+
+/** How far `of` goes on that branch: to its end, to the point where it left the branch, or not at all (null). */
+export function reachOn(branch: Branch, of: Position): Lsn | null {
+  let limit = of.lsn;
+  for (let at: Branch | null = of.branch; at !== null; at = at.parent) {
+    if (at === branch) return limit;
+    limit = at.forkLsn;
+  }
+  return null;
+}
+
+/** Everything up to `position` is also in `of`. */
+export function isPrefix(position: Position, of: Position): boolean {
+  const reach = reachOn(position.branch, of);
+  return reach !== null && position.lsn <= reach;
+}
+
+const earlier = (a: Lsn, b: Lsn): Lsn => (a > b ? b : a);
+
+/** The last position both have. Two clusters of their own have none. */
+export function commonAncestor(a: Position, b: Position): Position | null {
+  let limit = a.lsn;
+  for (let at: Branch | null = a.branch; at !== null; at = at.parent) {
+    const reach = reachOn(at, b);
+    if (reach !== null) return { branch: at, lsn: earlier(reach, limit) };
+    limit = at.forkLsn;
+  }
+  return null;
+}
+
+export function commitsIn(position: Position): Set<number> {
+  const ids = new Set<number>();
+  let limit = position.lsn;
+  for (let at: Branch | null = position.branch; at !== null; at = at.parent) {
+    for (const record of at.records) if (record.lsn <= limit) ids.add(record.id);
+    limit = at.forkLsn;
+  }
+  return ids;
+}
+
+export const FIRST_LSN = toLsn(0x300_0000);
+export const plus = (lsn: Lsn, bytes: number): Lsn => toLsn(lsn + BigInt(bytes));

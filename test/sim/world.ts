@@ -1,0 +1,169 @@
+/**
+ * A cluster of real agents on models of everything else, with clients, and checkers that look at it after every event.
+ * Same seed and same orders, same trace.
+ */
+import { createHash } from 'node:crypto';
+import { encodeFailover } from '../../src/adapters/etcd/encode.ts';
+import type { Tags } from '../../src/core/cluster.ts';
+import type { JsonObject } from '../../src/core/json.ts';
+import type { FailoverWish } from '../../src/ports/dcs.ts';
+import { stringifyCompact } from '../../src/support/big-json.ts';
+import { Checkers } from './checkers.ts';
+import { Clients } from './clients.ts';
+import { Simulation } from './clock.ts';
+import { Etcd } from './etcd.ts';
+import { Machine } from './machine.ts';
+import { Network } from './network.ts';
+import { Rng } from './rng.ts';
+
+export interface WorldOptions {
+  readonly seed?: number;
+  readonly nodes?: readonly string[];
+  /** The cluster-wide configuration, as in bootstrap.dcs. */
+  readonly config?: JsonObject;
+  readonly tags?: Readonly<Record<string, Tags>>;
+  /** Machine milliseconds per true millisecond; 1 where not given. */
+  readonly rates?: Readonly<Record<string, number>>;
+  readonly etcdRate?: number;
+}
+
+/** The demo's: short enough for a story to be short. */
+export const demoConfig: JsonObject = { ttl: 10, loop_wait: 2, retry_timeout: 3 };
+const TAIL = 120;
+
+export class World {
+  readonly seed: number;
+  readonly sim = new Simulation();
+  readonly rng: Rng;
+  readonly net: Network;
+  readonly etcd: Etcd;
+  readonly machines: readonly Machine[];
+  readonly clients: Clients;
+  readonly checkers: Checkers;
+  readonly lines: string[] = [];
+  readonly #hash = createHash('sha256');
+  #systemIds = 0;
+
+  constructor(options: WorldOptions = {}) {
+    this.seed = options.seed ?? 1;
+    this.rng = new Rng(this.seed);
+    this.net = new Network(this.rng.fork('network'));
+    this.etcd = new Etcd(this.sim, options.etcdRate ?? 1);
+    const parts = {
+      sim: this.sim,
+      net: this.net,
+      etcd: this.etcd,
+      rng: this.rng,
+      config: options.config ?? demoConfig,
+      find: (name: string) => this.machines.find((machine) => machine.name === name) ?? null,
+      newSystemId: () => {
+        this.#systemIds += 1;
+        return String(7_300_000_000_000_000_000n + BigInt(this.seed) * 1000n + BigInt(this.#systemIds));
+      },
+      trace: (line: string) => this.trace(line),
+      broken: (what: string) => this.checkers.report(what),
+    };
+    this.machines = (options.nodes ?? ['a', 'b', 'c']).map(
+      (name) => new Machine(parts, { name, rate: options.rates?.[name] ?? 1, tags: options.tags?.[name] ?? {} }),
+    );
+    this.checkers = new Checkers(this);
+    this.clients = new Clients(this);
+    this.etcd.listeners.add(({ key, deleted }) => this.#traceKey(key, deleted));
+    this.sim.afterEvent.push(() => this.checkers.afterEvent());
+  }
+
+  /** All agents started, three nodes healthy. */
+  static async ready(options: WorldOptions = {}): Promise<World> {
+    const world = new World(options);
+    world.startAll();
+    await world.expect('a healthy cluster', () => world.healthy(), 60_000);
+    return world;
+  }
+
+  node(name: string): Machine {
+    const machine = this.machines.find((candidate) => candidate.name === name);
+    if (machine === undefined) throw new Error(`no node ${name}`);
+    return machine;
+  }
+
+  startAll(): void {
+    for (const machine of this.machines) machine.startAgent();
+  }
+
+  /** Name of the holder of the leader key. */
+  get holder(): string | null {
+    return this.etcd.get('leader')?.value ?? null;
+  }
+
+  /** The leader's machine, where there is one that takes writes. */
+  get leader(): Machine | null {
+    return this.machines.find((machine) => machine.name === this.holder && machine.server.writable) ?? null;
+  }
+
+  get primary(): Machine {
+    const { leader } = this;
+    if (leader === null) throw new Error(`no leader takes writes now\n${this.tail()}`);
+    return leader;
+  }
+
+  get replicas(): readonly Machine[] {
+    return this.machines.filter((machine) => machine !== this.leader);
+  }
+
+  /** One leader, everybody else that is up streams from it, and everybody who follows has all of it in reach. */
+  healthy(): boolean {
+    const { leader } = this;
+    if (leader === null) return false;
+    return this.machines.every(
+      (machine) => machine === leader || !machine.up || (machine.server.running && machine.server.replication.source === leader.server),
+    );
+  }
+
+  /** Runs until it holds; throws with the end of the trace when it does not within the limit. Returns the virtual ms it took. */
+  async expect(what: string, done: () => boolean, limitMs: number): Promise<number> {
+    const start = this.sim.now;
+    const reached = await this.sim.until(() => done() || this.checkers.violations.length > 0, limitMs);
+    this.checkers.assertClean();
+    if (!reached) throw new Error(`seed ${this.seed}: not within ${limitMs} ms: ${what}\n${this.tail()}`);
+    return this.sim.now - start;
+  }
+
+  async run(ms: number): Promise<void> {
+    await this.sim.until(() => this.checkers.violations.length > 0, ms);
+    this.checkers.assertClean();
+  }
+
+  /** Somebody writes to etcd from outside, at once. */
+  patchConfig(patch: JsonObject): void {
+    this.etcd.put('config', stringifyCompact({ ...this.etcd.view().config?.data, ...patch }), null);
+  }
+
+  askFailover(wish: FailoverWish): void {
+    this.etcd.put('failover', encodeFailover(wish), null);
+  }
+
+  trace(line: string): void {
+    const text = `[${this.sim.now.toFixed(1).padStart(9)}] ${line}`;
+    this.#hash.update(text);
+    this.lines.push(text);
+  }
+
+  tail(lines = TAIL): string {
+    return this.lines.slice(-lines).join('\n');
+  }
+
+  /** Virtual time of the first line at or after `from` that contains the text; null: none. */
+  timeOf(text: string, from = 0): number | null {
+    const line = this.lines.find((candidate) => candidate.includes(text) && Number(candidate.slice(1, 10)) >= from);
+    return line === undefined ? null : Number(line.slice(1, 10));
+  }
+
+  hash(): string {
+    return this.#hash.copy().digest('hex');
+  }
+
+  #traceKey(key: string, deleted: boolean): void {
+    if (key === 'status' || key.startsWith('members/')) return;
+    this.trace(`etcd ${deleted ? 'deletes' : 'puts'} ${key}${deleted ? '' : ` ${this.etcd.get(key)?.value}`}`);
+  }
+}
