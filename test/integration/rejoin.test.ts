@@ -1,18 +1,42 @@
 /** Nodes whose data are no longer a prefix of the leader's, or are not there at all, and how they come back. Replication is asynchronous. */
 import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { JsonObject } from '../../src/core/json.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
-import { commandLines } from './support/command-lines.ts';
-import { changeLocal } from './support/local-config.ts';
+import { CommandLineWatch, commandLines } from './support/command-lines.ts';
+import { changeLocal, configFile, editLocal } from './support/local-config.ts';
+import { allKeys, filesWith, modeOf, SECRETS, TRACES } from './support/secrets.ts';
 
 let cluster: Cluster;
+let watch: CommandLineWatch;
 beforeAll(async () => {
-  // A crashed primary hands over at once, so that nobody has to wait for its lease.
-  cluster = await startCluster({ dynamic: { synchronous_mode: null, primary_start_timeout: 0 } });
+  cluster = await startCluster({
+    start: false,
+    // A crashed primary hands over at once, so that nobody has to wait for its lease.
+    dynamic: { synchronous_mode: null, primary_start_timeout: 0 },
+    local: () => ({
+      postgresql: {
+        authentication: {
+          superuser: { password: SECRETS.superuser },
+          replication: { password: SECRETS.replication },
+          rewind: { password: SECRETS.rewind },
+        },
+      },
+    }),
+  });
+  watch = new CommandLineWatch(cluster.root);
+  for (const node of cluster.nodes) {
+    node.superuserPassword = SECRETS.superuser;
+    node.start();
+  }
+  await cluster.node(await cluster.waitHealthy(90_000, cluster.nodes)).sql('create table writes (id bigint primary key)');
 });
-afterAll(() => cluster?.close());
+afterAll(async () => {
+  watch?.stop();
+  await cluster?.close();
+});
 afterEach(() => configure({ postgresql: { use_pg_rewind: true, remove_data_directory_on_diverged_timelines: null } }));
 
 async function configure(change: JsonObject): Promise<void> {
@@ -109,15 +133,39 @@ describe('a replica', () => {
     // Slow enough to be met in the middle.
     changeLocal(replica, { postgresql: { basebackup: ['no-sync', { 'max-rate': '8M' }] } });
     await cluster.ctl(['reinit', cluster.scope, replica.name, '--force']);
-    const copying = () => commandLines(replica).some((line) => line.includes('pg_basebackup'));
+    const copying = () => commandLines(replica.place.directory).some((line) => line.includes('pg_basebackup'));
     await cluster.until('pg_basebackup is at work', 10_000, copying);
     await replica.killAgent();
+    editLocal(replica, { postgresql: { basebackup: ['no-sync'] } });
     replica.start();
     await leader.killAll();
     expect(await cluster.waitForLeader({ not: leader.name })).toBe(other.name);
-    changeLocal(replica, { postgresql: { basebackup: ['no-sync'] } });
     leader.start();
     expect(await cluster.waitHealthy()).toBe(other.name);
     expect(replica.log()).toContain(`trying to bootstrap from leader '${other.name}'`);
+  });
+});
+
+describe('passwords, after all of this', () => {
+  test('stand in no file but the two of the agent’s user that need them', () => {
+    for (const node of cluster.nodes) {
+      const pgpass = join(node.place.directory, 'pgpass');
+      for (const path of filesWith(node.place.directory, TRACES)) expect([configFile(node), pgpass]).toContain(path);
+      expect(modeOf(configFile(node))).toBe(0o600);
+      expect(modeOf(pgpass)).toBe(0o600);
+    }
+  });
+
+  test('are not in etcd', async () => {
+    const keys = await allKeys(cluster.etcd);
+    expect(keys.map(({ key }) => key)).toContain(`/service/${cluster.scope}/config`);
+    for (const { key, value } of keys) for (const trace of TRACES) expect(value, key).not.toContain(trace);
+  });
+
+  test('never stood on a command line', () => {
+    watch.stop();
+    const seen = [...watch.seen];
+    for (const program of ['initdb', 'pg_basebackup', 'pg_rewind', 'guard']) expect(seen.some((line) => line.includes(program))).toBe(true);
+    for (const line of seen) for (const trace of TRACES) expect(line).not.toContain(trace);
   });
 });

@@ -47,6 +47,8 @@ export class ClusterNode {
   readonly name: string;
   readonly place: NodePlace;
   readonly dataDir: string;
+  /** As the node's YAML file has it. */
+  superuserPassword = 'postgres';
   #agent: ChildProcess | null = null;
   #exited: Promise<number | null> = Promise.resolve(null);
 
@@ -233,7 +235,7 @@ export class ClusterNode {
       host: beside ? directory : host,
       port: postgresPort,
       user: 'postgres',
-      password: 'postgres',
+      password: this.superuserPassword,
       database: 'postgres',
       connectionTimeoutMillis: timeoutMs,
       query_timeout: timeoutMs,

@@ -1,14 +1,35 @@
-/** What everybody on the machine can read of a node's processes. */
-import { readFileSync } from 'node:fs';
-import type { ClusterNode } from './cluster-node.ts';
+/** What everybody on the machine can read of a cluster's processes. */
+import { readdirSync, readFileSync } from 'node:fs';
 
-/** The command line of every living process of the node, words joined by spaces. */
-export function commandLines(node: ClusterNode): string[] {
-  return node.processes().flatMap(({ pid }) => {
+/** The command lines of all living processes that name the directory, words joined by spaces. */
+export function commandLines(directory: string): string[] {
+  const lines: string[] = [];
+  for (const pid of readdirSync('/proc')) {
+    if (!/^\d+$/.test(pid)) continue;
     try {
-      return [readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')];
+      const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+      if (line.includes(directory)) lines.push(line);
     } catch {
-      return [];
+      // It ended meanwhile.
     }
-  });
+  }
+  return lines;
+}
+
+const EVERY_MS = 50;
+
+/** Collects the command lines of all that runs for a cluster, until it is stopped. */
+export class CommandLineWatch {
+  readonly seen = new Set<string>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(directory: string) {
+    this.#timer = setInterval(() => {
+      for (const line of commandLines(directory)) this.seen.add(line);
+    }, EVERY_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
 }

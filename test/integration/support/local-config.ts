@@ -8,10 +8,14 @@ import type { ClusterNode } from './cluster-node.ts';
 
 export const configFile = (node: ClusterNode) => join(node.place.directory, 'patroni.yml');
 
-/** Merged in as a PATCH of /config is: null removes a key. The file keeps its owner and mode. */
-export function changeLocal(node: ClusterNode, change: JsonObject): void {
+/** Merged in as a PATCH of /config is: null removes a key. The file keeps its owner and mode. The agent is not told. */
+export function editLocal(node: ClusterNode, change: JsonObject): void {
   const file = configFile(node);
   writeFileSync(file, stringify(patchMerge(parse(readFileSync(file, 'utf8')) as JsonObject, change)));
+}
+
+export function changeLocal(node: ClusterNode, change: JsonObject): void {
+  editLocal(node, change);
   reload(node);
 }
 
