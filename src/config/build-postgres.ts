@@ -1,5 +1,6 @@
 /** `postgresql:` as read to PostgresSettings. */
 import { dirname, join, resolve } from 'node:path';
+import { CREDENTIAL_KEYWORDS } from '../core/conninfo.ts';
 import { RECOVERY_GUCS } from '../core/guc.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { Callbacks, Credentials, PostgresSettings } from '../core/settings.ts';
@@ -50,19 +51,7 @@ function defaultPgpass(dataDir: string, identity: Identity): string {
 type CredentialsParsed = NonNullable<NonNullable<PostgresParsed['authentication']>['superuser']>;
 
 function credentials(parsed: CredentialsParsed | undefined, fallback: string): Credentials {
-  const names = [
-    'sslmode',
-    'sslcert',
-    'sslkey',
-    'sslpassword',
-    'sslrootcert',
-    'sslcrl',
-    'sslcrldir',
-    'gssencmode',
-    'channel_binding',
-    'sslnegotiation',
-  ] as const;
-  const options = names.flatMap((name): [string, string][] => {
+  const options = CREDENTIAL_KEYWORDS.flatMap((name): [string, string][] => {
     const value = parsed?.[name];
     return value === undefined ? [] : [[name, value]];
   });

@@ -2,6 +2,7 @@
  * PostgreSQL parameters that must be the same on all members and are therefore taken from the dynamic configuration only.
  * Table: patroni-compat 2.7, for PostgreSQL 13 and newer.
  */
+import { CONTROLLED_RANGES } from '../core/guc.ts';
 import type { Finding } from './problems.ts';
 import { parseBool, parseInteger, parseReal } from './values.ts';
 
@@ -16,7 +17,7 @@ interface Rule {
   readonly write: string;
 }
 
-function between(min: number, max: number, fallback: number): Rule {
+function between({ min, max, fallback }: { readonly min: number; readonly max: number; readonly fallback: number }): Rule {
   return {
     fallback: String(fallback),
     check: (value) => {
@@ -39,9 +40,6 @@ const boolean = (fallback: string): Rule => ({
   write: "write 'on' or 'off'",
 });
 
-/** PostgreSQL's own limit. */
-const MAX_BACKENDS = 262_143;
-
 const CONTROLLED: Readonly<Record<string, Rule>> = {
   listen_addresses: neverSet,
   port: neverSet,
@@ -58,13 +56,13 @@ const CONTROLLED: Readonly<Record<string, Rule>> = {
     spell: () => 'on',
     write: "write 'on'",
   },
-  max_connections: between(25, MAX_BACKENDS, 100),
-  max_wal_senders: between(3, MAX_BACKENDS, 10),
-  max_prepared_transactions: between(0, MAX_BACKENDS, 0),
-  max_locks_per_transaction: between(32, 2_147_483_647, 64),
+  max_connections: between(CONTROLLED_RANGES.max_connections),
+  max_wal_senders: between(CONTROLLED_RANGES.max_wal_senders),
+  max_prepared_transactions: between(CONTROLLED_RANGES.max_prepared_transactions),
+  max_locks_per_transaction: between(CONTROLLED_RANGES.max_locks_per_transaction),
   track_commit_timestamp: boolean('off'),
-  max_replication_slots: between(4, MAX_BACKENDS, 10),
-  max_worker_processes: between(2, MAX_BACKENDS, 8),
+  max_replication_slots: between(CONTROLLED_RANGES.max_replication_slots),
+  max_worker_processes: between(CONTROLLED_RANGES.max_worker_processes),
   wal_log_hints: boolean('on'),
 };
 

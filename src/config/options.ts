@@ -6,35 +6,6 @@ import { bad, good, type Read } from './read.ts';
 
 const LIST_HELP = "write a list such as '- data-checksums' and '- encoding: UTF8'";
 
-/** Options Regent sets itself. Sources: patroni-compat 6.1, 6.2, 2.4. */
-export const FORBIDDEN_INITDB = ['pgdata', 'nosync', 'no-sync', 'pwfile', 'sync-only', 'version', 'pwprompt'];
-export const FORBIDDEN_BASEBACKUP = [
-  'pgdata',
-  'format',
-  'wal-method',
-  'xlog-method',
-  'gzip',
-  'version',
-  'dbname',
-  'host',
-  'port',
-  'username',
-  'password',
-  'no-password',
-];
-export const FORBIDDEN_REWIND = [
-  'target-pgdata',
-  'source-pgdata',
-  'source-server',
-  'write-recovery-conf',
-  'dry-run',
-  'restore-target-wal',
-  'config-file',
-  'no-ensure-shutdown',
-  'version',
-  'help',
-];
-
 export function readOptions(value: JsonValue, forbidden: readonly string[]): Read<readonly BinaryOption[]> {
   const items = isMapping(value) ? Object.entries(value).map(([name, item]) => ({ [name]: item })) : value;
   if (!Array.isArray(items)) return bad('neither a list nor a mapping of options', LIST_HELP);

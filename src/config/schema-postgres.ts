@@ -1,6 +1,7 @@
 /** `postgresql:`, `bootstrap:`. Keys and defaults: patroni-compat 2.4, 6.1, 6.2. */
+
+import { BASEBACKUP_FORBIDDEN, INITDB_FORBIDDEN, REWIND_FORBIDDEN } from '../core/program-options.ts';
 import { address, flag, freeMap, gucMap, looseText, programOptions, section, text, textMap, texts, whole } from './leaves.ts';
-import { FORBIDDEN_BASEBACKUP, FORBIDDEN_INITDB, FORBIDDEN_REWIND } from './options.ts';
 
 function credentials(doc: string, fallback: string) {
   return section(
@@ -79,7 +80,7 @@ export const postgresShared = {
     { doc: 'Ways to make a replica, tried in order.', default: ['basebackup'] },
     { commas: true, example: 'basebackup' },
   ),
-  basebackup: programOptions({ doc: 'Further options of pg_basebackup.' }, FORBIDDEN_BASEBACKUP),
+  basebackup: programOptions({ doc: 'Further options of pg_basebackup.' }, BASEBACKUP_FORBIDDEN),
   callbacks: section(
     { doc: 'Commands run after a change, as `COMMAND ACTION ROLE SCOPE`.' },
     {
@@ -97,7 +98,7 @@ export const postgresShared = {
     { min: 1, max: 86_400, unit: 's', example: 60 },
   ),
   use_pg_rewind: flag({ doc: 'Repair a diverged data directory with pg_rewind.', default: false }),
-  rewind: programOptions({ doc: 'Further options of pg_rewind.' }, FORBIDDEN_REWIND),
+  rewind: programOptions({ doc: 'Further options of pg_rewind.' }, REWIND_FORBIDDEN),
   remove_data_directory_on_rewind_failure: flag({ doc: 'Clone anew when pg_rewind fails.', default: false }),
   remove_data_directory_on_diverged_timelines: flag({
     doc: 'Clone anew when timelines diverged and pg_rewind is not used.',
@@ -134,7 +135,7 @@ export const bootstrapSection = section(
   {
     dcs: freeMap({ doc: 'First dynamic configuration, written to etcd once.' }),
     method: text({ doc: 'How the first data directory is made: `initdb` or the name of a section below `bootstrap`.', default: 'initdb' }),
-    initdb: programOptions({ doc: 'Options of initdb.' }, FORBIDDEN_INITDB),
+    initdb: programOptions({ doc: 'Options of initdb.' }, INITDB_FORBIDDEN),
     post_bootstrap: text({ doc: 'Command run once on the new primary, with a connection string.' }),
     pg_hba: texts(
       { doc: 'Lines added to the pg_hba.conf of a new cluster.' },

@@ -32,7 +32,8 @@ const KEYWORD_ORDER = [
 /** First PostgreSQL (and libpq) major that knows the keyword. The rest is older than 13. */
 const KEYWORD_SINCE: Readonly<Record<string, number>> = { sslcrldir: 14, sslnegotiation: 17 };
 
-const CREDENTIAL_KEYWORDS = [
+/** libpq's keywords that belong to a user's credentials: the keys of `postgresql.authentication.*` beside username and password. */
+export const CREDENTIAL_KEYWORDS = [
   'sslmode',
   'sslcert',
   'sslkey',
@@ -43,7 +44,7 @@ const CREDENTIAL_KEYWORDS = [
   'gssencmode',
   'channel_binding',
   'sslnegotiation',
-];
+] as const;
 
 function escapeValue(value: string): string {
   return value === '' ? "''" : value.replace(/[\\' \t\n\v\f\r]/g, '\\$&');

@@ -130,16 +130,14 @@ export function withoutGucs(text: string, names: ReadonlySet<string>): { readonl
 }
 
 /** Lowest value that keeps a cluster working, and PostgreSQL's own highest. */
-const CONTROLLED_RANGES: Readonly<
-  Partial<Record<ControlledGuc, { readonly fallback: number; readonly min: number; readonly max: number }>>
-> = {
+export const CONTROLLED_RANGES = {
   max_connections: { fallback: 100, min: 25, max: 262143 },
   max_wal_senders: { fallback: 10, min: 3, max: 262143 },
   max_prepared_transactions: { fallback: 0, min: 0, max: 262143 },
   max_locks_per_transaction: { fallback: 64, min: 32, max: 2147483647 },
   max_replication_slots: { fallback: 10, min: 4, max: 262143 },
   max_worker_processes: { fallback: 8, min: 2, max: 262143 },
-};
+} satisfies Partial<Record<ControlledGuc, { fallback: number; min: number; max: number }>>;
 
 /** PostgreSQL's boolean words (unique prefixes count); null for anything else. */
 export function parseBoolean(text: string): boolean | null {

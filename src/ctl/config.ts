@@ -11,6 +11,7 @@ import type { Places } from '../config/places.ts';
 import { formatProblem } from '../config/problems.ts';
 import { readSources } from '../config/sources.ts';
 import { parseBool } from '../config/values.ts';
+import { CREDENTIAL_KEYWORDS } from '../core/conninfo.ts';
 import type { JsonObject, JsonValue } from '../core/json.ts';
 import type { Credentials, CtlSettings, EtcdSettings } from '../core/settings.ts';
 import { isJsonObject } from '../support/big-json.ts';
@@ -31,8 +32,6 @@ export interface CtlConfig {
   /** `ctl.haproxy_url`, a setting of Regent's own: where `health` looks. */
   readonly haproxyUrl: string | null;
 }
-
-const SSL_KEYWORDS = ['sslmode', 'sslcert', 'sslkey', 'sslpassword', 'sslrootcert', 'sslcrl', 'sslcrldir', 'gssencmode'];
 
 /** Throws CTL_CONFIG. */
 export function loadCtlConfig(options: GlobalOptions, env: Environment): CtlConfig {
@@ -166,7 +165,7 @@ function superuserOf(settings: Reader): Credentials | null {
   const text = (key: string) => settings.text('postgresql', 'authentication', 'superuser', key);
   const username = text('username');
   if (username === null) return null;
-  const options = SSL_KEYWORDS.flatMap((name) => {
+  const options = CREDENTIAL_KEYWORDS.flatMap((name) => {
     const value = text(name);
     return value === null ? [] : [[name, value] as const];
   });

@@ -1,4 +1,5 @@
 /** Options of PostgreSQL's programs as the configuration gives them, turned into arguments. Always in the long form. */
+import { BASEBACKUP_FORBIDDEN } from '../../core/program-options.ts';
 import type { BinaryOption } from '../../core/settings.ts';
 
 export interface OptionArguments {
@@ -24,38 +25,9 @@ function unquote(value: string): string {
   return match?.[2] ?? value;
 }
 
-export const INITDB_FORBIDDEN = ['pgdata', 'nosync', 'no-sync', 'pwfile', 'sync-only', 'version', 'pwprompt'];
-
 /** 15 and newer can compress on the server's side, which pg_basebackup undoes on arrival. */
-export function basebackupForbidden(options: readonly BinaryOption[], major: number): string[] {
-  const always = [
-    'pgdata',
-    'format',
-    'wal-method',
-    'xlog-method',
-    'gzip',
-    'version',
-    'dbname',
-    'host',
-    'port',
-    'username',
-    'password',
-    'no-password',
-  ];
+export function basebackupForbidden(options: readonly BinaryOption[], major: number): readonly string[] {
   const compress = options.find((option) => option.name.replace(/^-+/, '') === 'compress');
   const usable = compress === undefined || (major >= 15 && (compress.value ?? '').startsWith('server'));
-  return usable ? always : [...always, 'compress'];
+  return usable ? BASEBACKUP_FORBIDDEN : [...BASEBACKUP_FORBIDDEN, 'compress'];
 }
-
-export const REWIND_FORBIDDEN = [
-  'target-pgdata',
-  'source-pgdata',
-  'source-server',
-  'write-recovery-conf',
-  'dry-run',
-  'restore-target-wal',
-  'config-file',
-  'no-ensure-shutdown',
-  'version',
-  'help',
-];

@@ -5,11 +5,12 @@
 import { join } from 'node:path';
 import type { Source } from '../../core/effects.ts';
 import { quoteValue } from '../../core/guc.ts';
+import { REWIND_FORBIDDEN } from '../../core/program-options.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { lastLines, type RunResult } from '../../support/exec.ts';
 import { readText, removeFile, writeFileAtomic } from './atomic-file.ts';
-import { optionArguments, REWIND_FORBIDDEN } from './binary-options.ts';
+import { optionArguments } from './binary-options.ts';
 import { removeSignalFiles } from './conf-writer.ts';
 import { binary } from './context.ts';
 import { ControlDataReader } from './control-data.ts';

@@ -1,0 +1,31 @@
+/** Options of PostgreSQL's programs that Regent sets itself or that would break the operation. Sources: patroni-compat 6.1, 6.2, 2.4. */
+
+export const INITDB_FORBIDDEN: readonly string[] = ['pgdata', 'nosync', 'no-sync', 'pwfile', 'sync-only', 'version', 'pwprompt'];
+
+export const BASEBACKUP_FORBIDDEN: readonly string[] = [
+  'pgdata',
+  'format',
+  'wal-method',
+  'xlog-method',
+  'gzip',
+  'version',
+  'dbname',
+  'host',
+  'port',
+  'username',
+  'password',
+  'no-password',
+];
+
+export const REWIND_FORBIDDEN: readonly string[] = [
+  'target-pgdata',
+  'source-pgdata',
+  'source-server',
+  'write-recovery-conf',
+  'dry-run',
+  'restore-target-wal',
+  'config-file',
+  'no-ensure-shutdown',
+  'version',
+  'help',
+];
