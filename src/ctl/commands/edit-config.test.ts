@@ -51,6 +51,19 @@ Apply these changes? [y/N]: Configuration changed
   });
 });
 
+test('a value that no member would take is refused with where and why, also with --force; an old mistake is no obstacle', async () => {
+  etcd.put('demo', 'config', JSON.stringify({ ttl: 30, loop_wait: 'often' }));
+  const before = stored();
+  const bad = await ctl(['edit-config', '-s', 'ttl=soon', '-p', 'max_connections=many', '--force'], { etcd });
+  expect(bad.code).toBe(1);
+  expect(bad.err).toMatch(/ttl: .*soon/);
+  expect(bad.err).toMatch(/max_connections: .*many/);
+  expect(bad.err).not.toContain('often');
+  expect(stored()).toEqual(before);
+  expect(await ctl(['edit-config', '-s', 'ttl=25', '--force'], { etcd })).toMatchObject({ code: 0 });
+  expect(stored()).toEqual({ ttl: 25, loop_wait: 'often' });
+});
+
 test('no leaves everything as it is', async () => {
   const before = stored();
   expect(await ctl(['edit-config', '-s', 'ttl=20'], { etcd, input: 'n\n' })).toMatchObject({ code: 0, err: '' });

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { validateDynamicPatch } from '../../config/dynamic.ts';
 import { patchMerge } from '../../config/merge.ts';
+import { formatProblem } from '../../config/problems.ts';
 import type { JsonObject } from '../../core/json.ts';
 import { ensureError } from '../../support/errors.ts';
 import { applyPairs, parameterPairs } from '../config-changes.ts';
@@ -32,6 +34,8 @@ export async function run(ctx: Ctx, [name]: readonly string[], options: EditOpti
     return;
   }
   if (!options.quiet) await showDiff(ctx, unifiedDiff(before, text));
+  const wrong = mistakes(after, config.data);
+  if (wrong.length > 0) throw refuse(wrong.join('\n'), 'Nothing was changed.');
   if (!options.force) {
     if (options.apply === STDIN || options.replace === STDIN) {
       ctx.print('Use --force option to apply changes');
@@ -42,6 +46,16 @@ export async function run(ctx: Ctx, [name]: readonly string[], options: EditOpti
   const revision = await (await ctx.dcs(cluster)).writeConfig(after, config, { timeoutMs: DCS_TIMEOUT_MS });
   if (revision === null) throw new CtlError('CTL_CONFLICT', 'Config modification aborted due to concurrent changes');
   ctx.print('Configuration changed');
+}
+
+/** What the change itself breaks, as PATCH /config judges it: an old mistake elsewhere must not stand in the way. Members would take a default instead. */
+function mistakes(after: JsonObject, before: JsonObject): readonly string[] {
+  const errors = (data: JsonObject) =>
+    validateDynamicPatch(data)
+      .filter((problem) => problem.severity === 'error')
+      .map(formatProblem);
+  const known = new Set(errors(before));
+  return errors(after).filter((problem) => !known.has(problem));
 }
 
 /** In this order: replace, apply, -s, -p; the editor when none of them was given. */
