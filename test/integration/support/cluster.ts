@@ -32,6 +32,8 @@ export interface ClusterOptions {
   readonly host?: (name: string) => string;
   /** Put before the agent's command line and run as ourselves, e.g. `['ip', 'netns', 'exec', name]`. It must end in an exec. */
   readonly launcher?: (name: string) => readonly string[];
+  /** The agent's command line for its configuration file; default `regent agent FILE`. Asked at every start of the node. */
+  readonly command?: (name: string, regent: readonly string[], file: string) => readonly string[];
   /** An etcd of the test's own; it is then not closed with the cluster. */
   readonly etcd?: EtcdCluster;
   /** false: the agents are not started; node.start() does. */
@@ -70,6 +72,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const nodes = Array.from({ length: count }, (_, i) => {
     const name = `node${i + 1}`;
     const directory = join(root, name);
+    const file = join(directory, 'patroni.yml');
+    const regent = [process.execPath, program, 'agent', file];
     const node = new ClusterNode({
       name,
       host: options.host?.(name) ?? '127.0.0.1',
@@ -77,7 +81,9 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       restPort: ports[2 * i + 1]!,
       directory,
       owner,
-      command: [process.execPath, program, 'agent', join(directory, 'patroni.yml')],
+      get command() {
+        return options.command?.(name, regent, file) ?? regent;
+      },
       launcher: options.launcher?.(name) ?? [],
     });
     layOut(node, etcd, options);

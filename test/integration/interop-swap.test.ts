@@ -1,0 +1,155 @@
+/** A node changes hands between Patroni and Regent on its own files while PostgreSQL runs on; and the tool of each commands a cluster of the other. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type MixedCluster, type Program, patroniVersion, startMixed, type Tool } from './support/patroni.ts';
+
+const version = patroniVersion();
+
+describe.skipIf(version === null)(`in place of Patroni ${version ?? '(not installed: skipped)'}`, () => {
+  let mixed: MixedCluster;
+  beforeAll(async () => {
+    mixed = await startMixed({ programs: ['regent', 'patroni'] });
+  });
+  afterAll(() => mixed?.close());
+
+  const postmasters = () => mixed.cluster.nodes.map((node) => node.postmasterPid);
+  const read = (name: string, path: string) => readFileSync(join(mixed.node(name).dataDir, path), 'utf8');
+
+  /** Output of a command that must succeed. */
+  async function run(tool: Tool, args: readonly string[], answers = ''): Promise<string> {
+    const { code, stdout, stderr } = await mixed[tool](args, answers);
+    expect(code, `${tool} ${args.join(' ')}: ${stdout}${stderr}`).toBe(0);
+    return stdout;
+  }
+
+  const works = (name: string, leader: string) =>
+    mixed.cluster.eventually(`${name} is taken over`, 15_000, async () => {
+      const [status, primary] = await Promise.all([mixed.node(name).rest('/patroni'), mixed.node(name).rest('/primary')]);
+      const fits = status?.body?.['state'] === 'running' && primary?.status === (name === leader ? 200 : 503);
+      return fits ? { value: true } : { missing: `${primary?.status} ${JSON.stringify(status?.body)}` };
+    });
+
+  /** Where an agent finds the cluster's settings while etcd is away. */
+  const dynamicIsKept = (name: string) =>
+    mixed.cluster.until(`${name} keeps /config in patroni.dynamic.json`, 5000, async () => {
+      return isDeepStrictEqual(JSON.parse(read(name, 'patroni.dynamic.json')), JSON.parse((await mixed.cluster.key('config')) ?? ''));
+    });
+
+  /** The documented way: pause, end the agent, start the other on the same file. */
+  async function handOver(names: readonly string[], to: Program, tool: Tool): Promise<void> {
+    const leader = await mixed.waitHealthy();
+    await run(tool, ['pause', '--wait', 'itest']);
+    for (const name of names) {
+      await mixed.leave(name);
+      expect(mixed.node(name).guardPid).toBe(null);
+      mixed.start(name, to);
+      await works(name, leader);
+    }
+    await run(tool, ['resume', '--wait', 'itest']);
+    expect(await mixed.waitHealthy()).toBe(leader);
+  }
+
+  test('Patroni joins a cluster that Regent began, and hands its node to Regent without a restart', async () => {
+    const before = postmasters();
+    const base = read('node2', 'postgresql.base.conf');
+    await handOver(['node2'], 'regent', 'patronictl');
+    expect(postmasters()).toEqual(before);
+    expect(read('node2', 'postgresql.base.conf')).toBe(base);
+    await dynamicIsKept('node2');
+  });
+
+  test('patronictl commands a cluster of Regent', async () => {
+    await command('patronictl');
+    expect(await run('patronictl', ['version', 'itest'])).toMatch(/node1: Patroni [\d.]+ PostgreSQL/);
+  });
+
+  test('Regent hands both nodes to Patroni without a restart, the leader’s too', async () => {
+    const before = postmasters();
+    await handOver(['node2', 'node1'], 'patroni', 'regentctl');
+    expect(postmasters()).toEqual(before);
+    await dynamicIsKept('node1');
+  });
+
+  test('regentctl commands a cluster of Patroni', async () => {
+    await command('regentctl');
+    expect(await run('regentctl', ['version', 'itest'])).toContain(`node1: Patroni ${version} PostgreSQL`);
+    expect(await run('regentctl', ['health', 'itest'])).toContain('Health: OK');
+  });
+
+  test('Patroni is killed by kill -9 and Regent started in its place: no restart, no failover', async () => {
+    const leader = await mixed.waitHealthy();
+    const before = postmasters();
+    const writer = mixed.cluster.writer();
+    await writer.next(5000);
+    for (const { name } of mixed.cluster.others(leader).concat(mixed.node(leader))) {
+      await mixed.node(name).killAgent();
+      mixed.start(name, 'regent');
+      await works(name, leader);
+    }
+    expect(await mixed.waitHealthy()).toBe(leader);
+    await writer.next(5000);
+    await mixed.cluster.verify(writer);
+    expect(postmasters()).toEqual(before);
+  });
+
+  test('Regent on a replica is killed by kill -9 and Patroni started in its place, without a restart', async () => {
+    const leader = await mixed.waitHealthy();
+    const [replica] = mixed.cluster.others(leader);
+    const before = postmasters();
+    await replica!.killAgent();
+    mixed.start(replica!.name, 'patroni');
+    await works(replica!.name, leader);
+    expect(await mixed.waitHealthy()).toBe(leader);
+    expect(postmasters()).toEqual(before);
+  });
+
+  /** Every command that changes something, against agents of the other program. */
+  async function command(tool: Tool): Promise<void> {
+    const { scope } = mixed.cluster;
+    const old = await mixed.waitHealthy();
+    const leader = old === 'node1' ? 'node2' : 'node1';
+    // The answers: leader, candidate, when, sure.
+    const switched = await run(tool, ['switchover', scope], `${old}\n${leader}\nnow\ny\n`);
+    expect(switched).toContain(`Successfully switched over to "${leader}"`);
+    await mixed.waitHealthy(leader);
+    expect((await run(tool, ['history', scope])).trimEnd().split('\n').at(-2)).toMatch(new RegExp(`\\| ${leader} +\\|$`));
+    const later = '2099-01-01T00:00+00:00';
+    await run(tool, ['switchover', scope, '--candidate', old, '--scheduled', later, '--force']);
+    expect(await run(tool, ['restart', scope, old, '--scheduled', later, '--force'])).toContain(`restart scheduled on member ${old}`);
+    for (const shown of [await run('patronictl', ['list']), await run('regentctl', ['list'])]) {
+      expect(shown).toContain(`at: 2099-01-01T00:00:00+00:00\n                    from: ${leader}\n                      to: ${old}\n`);
+      expect(shown).toContain('| 2099-01-01T00:00:00+00:00 |');
+    }
+    expect(await run(tool, ['flush', scope, 'switchover', '--force'])).toContain('Success: scheduled switchover deleted');
+    expect(await run(tool, ['flush', scope, old, 'restart', '--force'])).toContain(`Success: flush scheduled restart for member ${old}`);
+
+    const connections = String(60 + Math.floor(performance.now() % 1000));
+    const edited = await run(tool, ['edit-config', scope, '-s', `postgresql.parameters.max_connections=${connections}`, '--force']);
+    expect(edited).toContain('Configuration changed');
+    expect(await run(tool, ['show-config', scope])).toContain(`max_connections: ${connections}`);
+    for (const name of ['node1', 'node2'])
+      await mixed.cluster.until(
+        `${name} waits for a restart`,
+        10_000,
+        async () => (await mixed.member(name))?.['pending_restart'] === true,
+      );
+    for (const shown of [await run('patronictl', ['list']), await run('regentctl', ['list'])])
+      expect(shown.match(/\| \* {15}/g)?.length, shown).toBe(2);
+    expect(await run(tool, ['restart', scope, '--pending', '--force'])).toMatch(/(Success: restart on member node[12]\s+){2}/);
+    await mixed.waitHealthy(leader);
+    expect(await mixed.node(leader).sql('show max_connections')).toEqual([{ max_connections: connections }]);
+
+    expect(await run(tool, ['reload', scope, '--force'])).toContain(`Reload request received for member ${leader}`);
+    expect(await run(tool, ['pause', '--wait', scope])).toContain('Success: cluster management is paused');
+    expect(await run(tool, ['list'])).toContain(' Maintenance mode: on');
+    expect(await run(tool, ['resume', '--wait', scope])).toContain('Success: cluster management is resumed');
+    const postmaster = mixed.node(old).postmasterPid;
+    const cloned = await run(tool, ['reinit', scope, old, '--force', '--wait']);
+    expect(cloned).toContain(`Success: reinitialize for member ${old}`);
+    expect(cloned).toContain(`Reinitialize is completed on: ${old}`);
+    await mixed.waitHealthy(leader);
+    expect(mixed.node(old).postmasterPid).not.toBe(postmaster);
+  }
+});

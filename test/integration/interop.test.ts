@@ -1,0 +1,142 @@
+/** Patroni and Regent in one cluster: nodes of either join, hand over, fail over and wait for each other's commits. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type MixedCluster, patroniVersion, startMixed, type Tool, TTL } from './support/patroni.ts';
+
+const version = patroniVersion();
+
+describe.skipIf(version === null)(`beside Patroni ${version ?? '(not installed: skipped)'}`, () => {
+  let mixed: MixedCluster;
+  beforeAll(async () => {
+    mixed = await startMixed({ programs: ['patroni', 'patroni', 'regent'], started: 2 });
+  });
+  afterAll(() => mixed?.close());
+
+  /** Both tools show the same cluster: name, address, role and timeline of everybody. What a streaming replica's state is called differs. */
+  async function expectSameTables(): Promise<string[][]> {
+    const [theirs, ours] = await Promise.all([mixed.rows('patronictl'), mixed.rows('regentctl')]);
+    const common = (row: readonly string[]) => [0, 1, 2, 3, 5].map((column) => row[column]);
+    expect(ours.map(common)).toEqual(theirs.map(common));
+    expect(ours.map((row) => row[4]?.replace('streaming', 'running'))).toEqual(theirs.map((row) => row[4]));
+    return ours;
+  }
+
+  async function switchover(tool: Tool, leader: string, candidate: string): Promise<void> {
+    const { stdout, stderr } = await mixed[tool](['switchover', 'itest', '--leader', leader, '--candidate', candidate, '--force']);
+    expect(stdout, stderr).toContain(`Successfully switched over to "${candidate}"`);
+    expect(await mixed.waitHealthy(candidate)).toBe(candidate);
+  }
+
+  async function setSynchronous(): Promise<void> {
+    const pairs = ['-s', 'synchronous_mode=true', '-s', 'synchronous_node_count=2'];
+    const { stdout, stderr } = await mixed.patronictl(['edit-config', 'itest', ...pairs, '--force']);
+    expect(stdout, stderr).toContain('Configuration changed');
+  }
+
+  const syncIs = (leader: string, standbys: string) =>
+    mixed.cluster.eventually(`/sync is ${leader} and ${standbys}`, 20_000, async () => {
+      const sync = await mixed.sync();
+      const fits = sync?.leader === leader && (sync.sync_standby ?? '') === standbys && (sync.quorum ?? 0) === 0;
+      return fits ? { value: true } : { missing: JSON.stringify(sync) };
+    });
+
+  test('a Regent node clones from a leader that runs Patroni, and streams', async () => {
+    mixed.start('node3');
+    await mixed.waitHealthy('node1');
+    const rows = await expectSameTables();
+    expect(rows.map((row) => row[3])).toEqual(['Leader', 'Replica', 'Replica']);
+    expect(rows[2]?.[4]).toBe('streaming');
+  });
+
+  test('switchover to the Regent node with patronictl, back with regentctl, and everybody follows', async () => {
+    const writer = mixed.cluster.writer();
+    await writer.next(5000);
+    await switchover('patronictl', 'node1', 'node3');
+    await writer.ack('on node3', 5000, (ack) => ack.node === 'node3');
+    await expectSameTables();
+    const sinceMs = performance.now();
+    await switchover('regentctl', 'node3', 'node1');
+    await writer.ack('on node1 again', 5000, (ack) => ack.node === 'node1' && ack.atMs > sinceMs);
+    await mixed.cluster.verify(writer);
+    const [theirs, ours] = await Promise.all([mixed.patronictl(['history', 'itest']), mixed.regentctl(['history', 'itest'])]);
+    expect(ours.stdout).toBe(theirs.stdout);
+    expect(ours.stdout.match(/node[13] +\|/g)?.length).toBe(2);
+    await expectSameTables();
+  });
+
+  /** Who was down while the last row was written is back when the leader dies, and must leave the lead to who has it, whatever either runs. */
+  test.each([
+    { leader: 'node1', behind: 'node3', ahead: 'node2' },
+    { leader: 'node2', behind: 'node1', ahead: 'node3' },
+  ])('kill -9 of the Patroni leader’s node: $behind lags, and $ahead leads', async ({ leader, behind, ahead }) => {
+    expect(await mixed.waitHealthy()).toBe(leader);
+    await mixed.killAll(behind);
+    const id = Number(behind.at(-1));
+    await mixed.node(leader).sql(`insert into writes values (${id})`);
+    const has = async (name: string) =>
+      (
+        await mixed
+          .node(name)
+          .sql(`select from writes where id = ${id}`)
+          .catch(() => [])
+      ).length === 1;
+    await mixed.cluster.until(`${ahead} has the row`, 5000, () => has(ahead));
+    await mixed.killAll(leader);
+    const killedAtMs = performance.now();
+    mixed.start(behind);
+    expect(await mixed.cluster.waitForLeader({ not: leader })).toBe(ahead);
+    console.log(`kill -9 of a Patroni leader’s node, ttl ${TTL}: ${ahead} led after ${Math.round(performance.now() - killedAtMs)} ms`);
+    mixed.start(leader);
+    await mixed.waitHealthy(ahead);
+    expect(await has(behind)).toBe(true);
+  });
+
+  test('synchronous mode: Regent leads, is killed by kill -9, and Patroni takes over without loss', async () => {
+    expect(await mixed.waitHealthy()).toBe('node3');
+    await setSynchronous();
+    await syncIs('node3', 'node1,node2');
+    const rows = await expectSameTables();
+    expect(rows.map((row) => row[3])).toEqual(['Sync Standby', 'Sync Standby', 'Leader']);
+    const writer = mixed.cluster.writer();
+    await writer.next(5000);
+    const killedAtMs = performance.now();
+    await mixed.killAll('node3');
+    const successor = await mixed.cluster.waitForLeader({ not: 'node3' });
+    const first = await writer.ack('on the successor', 10_000, (ack) => ack.node === successor);
+    console.log(`kill -9 of a Regent leader’s node, ttl ${TTL}: ${Math.round(first.atMs - killedAtMs)} ms without a write`);
+    mixed.start('node3');
+    await mixed.waitHealthy(successor);
+    await syncIs(successor, successor === 'node1' ? 'node2,node3' : 'node1,node3');
+    await expectSameTables();
+    expect((await mixed.node('node3').rest('/sync'))?.status).toBe(200);
+    await mixed.cluster.verify(writer);
+  });
+
+  test('a Regent standby is let go by a leader that runs Patroni before it stops', async () => {
+    const leader = await mixed.waitHealthy();
+    const ended = mixed.terminate('node3');
+    await mixed.cluster.eventually('node3 is let go while its PostgreSQL runs', 5000, async () => {
+      const listed = (await mixed.sync())?.sync_standby ?? '';
+      if (mixed.node('node3').postmasterPid === null) throw new Error(`PostgreSQL of node3 has stopped, /sync had ${listed}`);
+      return listed.includes('node3') ? { missing: listed } : { value: true };
+    });
+    await ended;
+    mixed.start('node3');
+    await mixed.waitHealthy(leader);
+  });
+
+  test('synchronous mode: Patroni leads and dies, and only Regent, which its /sync names, takes over, without loss', async () => {
+    const leader = await mixed.waitHealthy();
+    const other = leader === 'node1' ? 'node2' : 'node1';
+    await mixed.killAll(other);
+    await syncIs(leader, 'node3');
+    const writer = mixed.cluster.writer();
+    await writer.next(5000);
+    await mixed.killAll(leader);
+    mixed.start(other);
+    await writer.ack('on node3', 20_000, (ack) => ack.node === 'node3');
+    mixed.start(leader);
+    await mixed.waitHealthy('node3');
+    await syncIs('node3', 'node1,node2');
+    await mixed.cluster.verify(writer);
+  });
+});
