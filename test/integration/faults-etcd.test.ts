@@ -37,7 +37,7 @@ async function dcsLastSeen(): Promise<number> {
 describe('etcd', () => {
   test('loses the member the leader talks to: no role changes, no write fails', async () => {
     const leader = cluster.node(await cluster.waitHealthy());
-    const writer = cluster.writer();
+    const writer = cluster.writer({ patienceMs: 30_000 });
     await writer.next(5000);
     const ports = remotePorts(leader.agentPid!);
     const member = cluster.etcd.members.find(({ endpoint }) => ports.includes(Number(new URL(endpoint).port)));

@@ -1,21 +1,15 @@
 /** Whole nodes die as if their machines had lost power: agent, guard and PostgreSQL at once, by kill -9. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from './support/cluster.ts';
-import type { ClusterNode } from './support/cluster-node.ts';
+
+/** For writers that must not see an error: a stall of a busy machine is none. */
+const PATIENT = { patienceMs: 30_000 };
 
 let cluster: Cluster;
 beforeAll(async () => {
   cluster = await startCluster({ dynamic: { ttl: 5 } });
 });
 afterAll(() => cluster?.close());
-
-async function setMode(leader: ClusterNode, mode: unknown): Promise<void> {
-  const answer = await leader.rest('/config', { method: 'PATCH', body: { synchronous_mode: mode }, timeoutMs: 5000 });
-  expect(answer?.status).toBe(200);
-  await cluster.until('the leader has read the mode', 10_000, async () => {
-    return (await leader.rest('/config'))?.body?.['synchronous_mode'] === mode;
-  });
-}
 
 describe('a node dies', () => {
   test('the leader’s: another leads, nothing acknowledged is lost, it comes back as a replica', async () => {
@@ -35,7 +29,7 @@ describe('a node dies', () => {
   test('a replica’s: writes go on without a pause, and it streams again', async () => {
     const leader = await cluster.waitHealthy();
     const [replica] = cluster.others(leader);
-    const writer = cluster.writer();
+    const writer = cluster.writer(PATIENT);
     await writer.next(5000);
     await replica!.killAll();
     await cluster.until(`${replica!.name} is out of the synchronous set`, 15_000, async () => {
@@ -51,10 +45,10 @@ describe('a node dies', () => {
 
   test('the only synchronous replica’s: the other takes its place and confirms what it has already', async () => {
     const leader = cluster.node(await cluster.waitHealthy());
-    await setMode(leader, true);
+    await cluster.configure({ synchronous_mode: true });
     await cluster.waitHealthy();
     const sync = JSON.parse((await cluster.key('sync')) ?? '{}') as { sync_standby: string };
-    const writer = cluster.writer({ patienceMs: 30_000 });
+    const writer = cluster.writer(PATIENT);
     await writer.next(5000);
     const sinceMs = performance.now();
     await cluster.node(sync.sync_standby).killAll();
@@ -66,7 +60,7 @@ describe('a node dies', () => {
     // Without other writers a standby replies once in wal_receiver_status_interval, 10 s: nobody may have waited for that.
     expect(writer.longestGapMs(sinceMs)).toBeLessThan(6000);
     cluster.node(sync.sync_standby).start();
-    await setMode(leader, 'quorum');
+    await cluster.configure({ synchronous_mode: 'quorum' });
     expect(await cluster.waitHealthy()).toBe(leader.name);
     await cluster.verify(writer);
     expect(writer.errors).toEqual([]);

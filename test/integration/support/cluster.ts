@@ -198,6 +198,21 @@ export class Cluster {
     return null;
   }
 
+  /** PATCH /config; resolves once every agent that answers has read it. null removes a key. */
+  async configure(patch: JsonObject): Promise<void> {
+    const leader = this.node(await this.waitForLeader());
+    const answer = await leader.rest('/config', { method: 'PATCH', body: patch, timeoutMs: 5000 });
+    if (answer?.status !== 200) throw new Error(`PATCH /config was answered with ${answer?.status}: ${JSON.stringify(answer?.body)}`);
+    await this.eventually('every agent has read the configuration', 15_000, async () => {
+      const known = await Promise.all(this.nodes.map((node) => node.rest('/config')));
+      const late = this.nodes.find((_, i) => {
+        const body = known[i]?.body as JsonObject | null | undefined;
+        return body != null && JSON.stringify(patchMerge(body, patch)) !== JSON.stringify(body);
+      });
+      return late === undefined ? { value: undefined } : { missing: `${late.name} has not` };
+    });
+  }
+
   /** One leader, all running, streaming, on one timeline, the synchronous set as configured. Resolves to the leader's name; gives up when an agent of `alive` ends. */
   waitHealthy(timeoutMs = 60_000, alive: readonly ClusterNode[] = []): Promise<string> {
     return this.eventually('a healthy cluster', timeoutMs, async () => {
