@@ -59,9 +59,7 @@ export interface RouterDecision {
 export function routerCommands({ view, haproxy, memory, assertMs, monotonicMs }: RouterInput): RouterDecision {
   const primary = servingPrimary(view);
   if (!primary) {
-    const lost = memory.serving
-      ? `${view.leader ? `${view.leader.name} leads and` : 'nobody leads, nobody'} is not a running primary`
-      : null;
+    const lost = memory.serving ? (view.leader ? `${view.leader.name} leads, but is not a running primary (yet)` : 'nobody leads') : null;
     return { commands: [], memory: { ...memory, serving: false }, because: lost };
   }
   const key = `${primary.name}@${primary.term}`;

@@ -5,7 +5,7 @@
  * is the data directory, which every PostgreSQL process makes so and keeps so. Once found, a process is held by an open descriptor
  * of its /proc file: that one goes dead with the process and never speaks of a successor under the same pid.
  */
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, realpathSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, realpathSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { codeOf } from '../../support/errors.ts';
 
@@ -45,6 +45,39 @@ export function readPidFile(dataDir: string): PidFile | null {
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR' || codeOf(error) === 'EACCES') return null;
     throw error;
+  }
+}
+
+/**
+ * A killed postmaster that its parent has not reaped yet still has its pid, and PostgreSQL takes the owner of postmaster.pid for alive as long as the
+ * pid exists: neither a start nor pg_rewind would get past it. To be called when no process of the server is left, as the file also keeps a second
+ * server away from the first one's orphans.
+ */
+export function forgetUnreaped(dataDir: string): void {
+  const file = readPidFile(dataDir);
+  if (file === null) return;
+  const stat = statOf(file.pid);
+  if (stat === null || !isDead(stat.state)) return;
+  const { port, socketDir } = file;
+  const socketLock = port === null || socketDir === null ? null : join(socketDir, `.s.PGSQL.${port}.lock`);
+  if (socketLock !== null && ownerOfLock(socketLock) === file.pid) rmSync(socketLock, { force: true });
+  rmSync(join(dataDir, 'postmaster.pid'), { force: true });
+}
+
+/** A socket's lock file names the postmaster in its first line, as postmaster.pid does. */
+function ownerOfLock(path: string): number | null {
+  try {
+    return Number(readFileSync(path, 'utf8').split('\n', 1)[0]);
+  } catch {
+    return null;
+  }
+}
+
+function statOf(pid: number): ProcStat | null {
+  try {
+    return parseProcStat(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return null;
   }
 }
 

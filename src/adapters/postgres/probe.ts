@@ -105,7 +105,8 @@ export class Probe {
   }
 
   private async controlData(directory: DataDirFacts, needed: boolean, timeoutMs: number): Promise<ControlData | null> {
-    if (!needed || directory.major === null) return null;
+    const halfMade = directory.state === 'incomplete' && directory.incompleteWork !== 'rewind';
+    if (!needed || directory.major === null || halfMade) return null;
     const { settings, runAs, control } = this.context;
     const program = binary(settings, 'pg_controldata');
     try {

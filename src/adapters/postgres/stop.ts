@@ -7,7 +7,7 @@ import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { shellWords } from '../../support/shell-words.ts';
 import { type Context, runner } from './context.ts';
-import { findServerProcesses, HeldProcess } from './detect.ts';
+import { findServerProcesses, forgetUnreaped, HeldProcess } from './detect.ts';
 
 const LOOK_MS = 5;
 /** SIGKILL takes effect at once unless a process hangs in the kernel; then nobody can do more than wait and say so. */
@@ -62,7 +62,7 @@ export async function endLeftovers(context: Context, deadline: number): Promise<
   const hardDeadline = Math.max(deadline, clock.monotonicMs()) + KILL_WAIT_MS;
   for (;;) {
     const left = findServerProcesses(settings.postgresql.dataDir);
-    if (left.length === 0) return;
+    if (left.length === 0) return forgetUnreaped(settings.postgresql.dataDir);
     for (const process of left) {
       process.signal('SIGKILL');
       process.release();
