@@ -19,6 +19,7 @@ export class Lease {
   #leaseId: string | null = null;
   #confirmedSentAtMs: number | null = null;
   #ttlSeconds: number;
+  #failures = 0;
 
   constructor(dcs: Dcs, clock: Clock, ttlSeconds: number) {
     this.#dcs = dcs;
@@ -30,6 +31,12 @@ export class Lease {
     return { leaseId: this.#leaseId, confirmedSentAtMs: this.#confirmedSentAtMs, ttlSeconds: this.#ttlSeconds };
   }
 
+  /** Counts a failed renewal; true when the one before failed too. */
+  failedBefore(): boolean {
+    this.#failures += 1;
+    return this.#failures > 1;
+  }
+
   /** Renews, or grants a new lease when there is none, it is gone, or the ttl changed. Throws what the Dcs throws. */
   async renew(ttlSeconds: number, timeoutMs: number): Promise<void> {
     const startedAtMs = this.#clock.bootMs();
@@ -39,6 +46,7 @@ export class Lease {
       const remaining = await this.#dcs.keepAlive(leaseId, { timeoutMs });
       if (remaining > 0) {
         if (this.#leaseId === leaseId) this.#confirmedSentAtMs = sentAtMs;
+        this.#failures = 0;
         return;
       }
       this.forget();
@@ -47,6 +55,7 @@ export class Lease {
     const sentAtMs = this.#clock.bootMs();
     const leaseId = await this.#dcs.grantLease(ttlSeconds, { timeoutMs: leftMs });
     this.#leaseId = leaseId;
+    this.#failures = 0;
     this.#ttlSeconds = ttlSeconds;
     this.#confirmedSentAtMs = sentAtMs;
   }

@@ -58,7 +58,9 @@ async function readDcs(parts: Parts, lease: Lease): Promise<DcsFacts> {
   const { dynamic } = parts.settings.current();
   const timeoutMs = lease.patienceMs(dynamic.retryTimeoutSeconds);
   const renewal = lease.renew(dynamic.ttlSeconds, timeoutMs).catch((error: unknown) => {
-    parts.log.warning(`the lease could not be renewed: ${ensureError(error).message}`);
+    // An outage is one event: told once, not at every try.
+    if (lease.failedBefore()) parts.log.debug(`the lease could not be renewed: ${ensureError(error).message}`);
+    else parts.log.warning(`the lease could not be renewed: ${ensureError(error).message}`);
   });
   try {
     const [view] = await Promise.all([parts.dcs.read({ timeoutMs }), renewal]);
