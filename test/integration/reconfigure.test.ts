@@ -1,0 +1,226 @@
+/** Settings changed while the cluster works, good and bad, under a client that writes. */
+import { execFile } from 'node:child_process';
+import { chownSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Cluster, startCluster } from './support/cluster.ts';
+import type { ClusterNode } from './support/cluster-node.ts';
+import { changeLocal, configFile, reload } from './support/local-config.ts';
+import type { Writer } from './support/writer.ts';
+
+let cluster: Cluster;
+beforeAll(async () => {
+  cluster = await startCluster();
+});
+afterAll(() => cluster?.close());
+
+async function writing(): Promise<{ readonly leader: ClusterNode; readonly writer: Writer }> {
+  const leader = cluster.node(await cluster.waitHealthy());
+  const writer = cluster.writer();
+  await writer.next(5000);
+  return { leader, writer };
+}
+
+async function edit(...words: readonly string[]): Promise<void> {
+  const { code, stderr } = await cluster.ctl(['edit-config', cluster.scope, ...words, '--force']);
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+}
+
+const setting = async (node: ClusterNode, name: string) =>
+  (await node.sql<{ value: string }>(`select current_setting('${name}') as value`))[0]!.value;
+
+interface Row {
+  readonly Member: string;
+  readonly 'Pending restart'?: string;
+  readonly 'Pending restart reason'?: string;
+}
+
+async function list(): Promise<readonly Row[]> {
+  const { stdout } = await cluster.ctl(['list', '-f', 'json', '-e']);
+  return JSON.parse(stdout) as Row[];
+}
+
+describe('cluster-wide settings', () => {
+  test('one that needs a restart is shown as pending on every member, and regentctl restart --pending applies it', async () => {
+    const { leader, writer } = await writing();
+    const running = cluster.nodes.map((node) => node.postmasterPid);
+    await edit('-s', 'postgresql.parameters.max_connections=120');
+    await cluster.eventually('every member says so', 10_000, async () => {
+      const pending = (await list()).filter((row) => row['Pending restart'] === '*');
+      return pending.length === 3 ? { value: pending } : { missing: JSON.stringify(pending) };
+    });
+    for (const row of await list()) expect(row['Pending restart reason']).toBe('max_connections: 50->120');
+    expect(cluster.nodes.map((node) => node.postmasterPid)).toEqual(running);
+    const { code, stdout } = await cluster.ctl(['restart', cluster.scope, '--pending', '--force'], 90_000);
+    for (const node of cluster.nodes) expect(stdout).toContain(`Success: restart on member ${node.name}`);
+    expect(code).toBe(0);
+    expect(await cluster.waitHealthy()).toBe(leader.name);
+    for (const node of cluster.nodes) expect(await setting(node, 'max_connections')).toBe('120');
+    await cluster.until('nothing is pending', 10_000, async () => (await list()).every((row) => !row['Pending restart']));
+    await cluster.verify(writer);
+    console.log(`restart of every member: no write acknowledged for ${Math.round(writer.longestGapMs())} ms`);
+  });
+
+  test('ttl takes effect at once, on the lease of the leader too, and costs no leadership', async () => {
+    const { leader, writer } = await writing();
+    const changedAtMs = performance.now();
+    await edit('-s', 'ttl=8', '-s', 'loop_wait=2');
+    await cluster.eventually('the leader key hangs on a lease of 8 s', 10_000, async () => {
+      const seconds = await leaseOfLeader();
+      return seconds === 8 ? { value: seconds } : { missing: `its lease is of ${seconds} s` };
+    });
+    await writer.next(2000);
+    expect(writer.longestGapMs(changedAtMs)).toBeLessThan(1000);
+    await edit('-s', 'ttl=6', '-s', 'loop_wait=1');
+    expect(await cluster.waitHealthy()).toBe(leader.name);
+    await cluster.verify(writer);
+  });
+
+  test('a bad value is refused with a sentence, and changes nothing', async () => {
+    const { leader, writer } = await writing();
+    const before = await cluster.key('config');
+    const patched = await leader.rest('/config', { method: 'PATCH', body: { ttl: 'soon' } });
+    expect(patched?.status).toBe(400);
+    const edited = await cluster.ctl(['edit-config', cluster.scope, '-s', 'ttl=soon', '-s', 'synchronous_mode=perhaps', '--force']);
+    expect(edited.code).toBe(1);
+    expect(edited.stderr).toMatch(/ttl: .*soon/);
+    expect(edited.stderr).toMatch(/synchronous_mode: .*perhaps/);
+    expect(await cluster.key('config')).toBe(before);
+    expect(await cluster.waitHealthy()).toBe(leader.name);
+    await cluster.verify(writer);
+  });
+
+  test('synchronous_mode: from quorum to off, to on, and back to quorum', async () => {
+    const { leader, writer } = await writing();
+    await edit('-s', 'synchronous_mode=off');
+    await cluster.until('nobody has to confirm', 10_000, async () => (await setting(leader, 'synchronous_standby_names')) === '');
+    await cluster.until('nobody counts as synchronous', 10_000, async () => (await cluster.key('sync')) === null);
+    await edit('-s', 'synchronous_mode=on');
+    await cluster.waitHealthy();
+    expect(await setting(leader, 'synchronous_standby_names')).toMatch(/^node\d$/);
+    await edit('-s', 'synchronous_mode=quorum');
+    expect(await cluster.waitHealthy()).toBe(leader.name);
+    expect(await setting(leader, 'synchronous_standby_names')).toMatch(/^ANY 1 \(node\d,node\d\)$/);
+    await cluster.verify(writer);
+    expect(writer.longestGapMs()).toBeLessThan(2000);
+  });
+});
+
+/** Seconds of the lease on which the leader key hangs; null: none. */
+async function leaseOfLeader(): Promise<number | null> {
+  const ask = async (path: string, body: object) => {
+    const init = { method: 'POST', body: JSON.stringify(body), signal: AbortSignal.timeout(2000) };
+    return (await fetch(`${cluster.etcd.endpoints[0]}${path}`, init)).json();
+  };
+  const key = Buffer.from(`/service/${cluster.scope}/leader`).toString('base64');
+  const { kvs } = (await ask('/v3/kv/range', { key })) as { kvs?: ReadonlyArray<{ lease?: string }> };
+  const lease = kvs?.[0]?.lease;
+  if (lease === undefined) return null;
+  const { grantedTTL } = (await ask('/v3/lease/timetolive', { ID: lease })) as { grantedTTL?: string };
+  return grantedTTL === undefined ? null : Number(grantedTTL);
+}
+
+describe('settings of one node', () => {
+  test('synchronous_standby_names among the parameters, as in the tutorial', async () => {
+    const { leader, writer } = await writing();
+    const chosen = cluster.others(leader.name)[0]!;
+    await edit('-s', 'synchronous_mode=off');
+    await cluster.until('nobody counts as synchronous', 10_000, async () => (await cluster.key('sync')) === null);
+    for (const node of cluster.nodes)
+      changeLocal(node, { postgresql: { parameters: { synchronous_commit: 'on', synchronous_standby_names: chosen.name } } });
+    await cluster.eventually(`${chosen.name} confirms`, 10_000, async () => {
+      const rows = await leader.sql<{ application_name: string; sync_state: string }>(
+        'select application_name, sync_state from pg_stat_replication',
+      );
+      const sync = rows.filter((row) => row.sync_state === 'sync').map((row) => row.application_name);
+      return sync.length === 1 && sync[0] === chosen.name ? { value: true } : { missing: JSON.stringify(rows) };
+    });
+    await writer.next(2000);
+    for (const node of cluster.nodes)
+      changeLocal(node, { postgresql: { parameters: { synchronous_commit: null, synchronous_standby_names: null } } });
+    await cluster.until('nobody has to confirm', 10_000, async () => (await setting(leader, 'synchronous_standby_names')) === '');
+    await cluster.verify(writer);
+  });
+
+  test('replicatefrom: a replica streams from a replica, and from the leader while that one is away', async () => {
+    const { leader, writer } = await writing();
+    const [middle, leaf] = cluster.others(leader.name) as [ClusterNode, ClusterNode];
+    const streamsFrom = (source: ClusterNode) =>
+      cluster.eventually(`${leaf.name} streams from ${source.name}`, 20_000, async () => {
+        const [row] = await leaf.sql<{ port: number; status: string }>('select sender_port as port, status from pg_stat_wal_receiver');
+        const there = row?.port === source.place.postgresPort && row.status === 'streaming';
+        return there ? { value: true } : { missing: JSON.stringify(row ?? null) };
+      });
+    const server = leaf.postmasterPid;
+    changeLocal(leaf, { tags: { replicatefrom: middle.name } });
+    await streamsFrom(middle);
+    expect((await cluster.ctl(['topology'])).stdout).toMatch(new RegExp(`\\+ ${middle.name}[^+]*\\| +\\+ ${leaf.name}`));
+    await middle.killAll();
+    await streamsFrom(leader);
+    middle.start();
+    await streamsFrom(middle);
+    changeLocal(leaf, { tags: null });
+    await streamsFrom(leader);
+    expect(leaf.postmasterPid).toBe(server);
+    await edit('-s', 'synchronous_mode=quorum');
+    expect(await cluster.waitHealthy()).toBe(leader.name);
+    await cluster.verify(writer);
+  });
+});
+
+describe('a broken file', () => {
+  /** The file with two values broken and a key misspelt; the lines on which they stand, from 1. */
+  function broken(text: string): { readonly text: string; readonly lines: readonly number[] } {
+    const lines = text.split('\n');
+    const change = (from: RegExp, to: string) => {
+      const at = lines.findIndex((line) => from.test(line));
+      expect(at).toBeGreaterThanOrEqual(0);
+      lines[at] = lines[at]!.replace(from, to);
+      return at + 1;
+    };
+    const places = [
+      change(/^(\s+mode): .*/, '$1: sometimes'),
+      change(/^(\s+use_pg_rewind): .*/, '$1: maybe'),
+      change(/^(\s+listen): 127.0.0.1:\d+/, '$1: 127.0.0.1:99999'),
+    ];
+    return { text: lines.join('\n'), lines: places };
+  }
+
+  test('at the start: every mistake with file, line and column, and exit code 1', async () => {
+    const node = cluster.nodes[0]!;
+    const file = join(node.place.directory, 'broken.yml');
+    const { text, lines } = broken(readFileSync(configFile(node), 'utf8'));
+    writeFileSync(file, text, { mode: 0o600 });
+    chownSync(file, node.place.owner.uid, node.place.owner.gid);
+    const argv = [...node.place.command.slice(1, -1), file];
+    const outcome = await new Promise<{ readonly code: unknown; readonly stderr: string }>((resolve) => {
+      execFile(
+        node.place.command[0]!,
+        argv,
+        { ...node.place.owner, cwd: node.place.directory, timeout: 20_000 },
+        (error, _stdout, stderr) => resolve({ code: error?.code, stderr }),
+      );
+    });
+    expect(outcome.code).toBe(1);
+    for (const line of lines) expect(outcome.stderr).toMatch(new RegExp(`${file}:${line}:\\d+: \\w+`));
+    expect(outcome.stderr).not.toContain('    at ');
+  });
+
+  test('at a reload: the same words in the log, and the old settings stay in force', async () => {
+    const { leader, writer } = await writing();
+    const file = configFile(leader);
+    const before = readFileSync(file, 'utf8');
+    const { text, lines } = broken(before);
+    writeFileSync(file, text);
+    reload(leader);
+    await cluster.until('the log says so', 5000, () => leader.log().includes('the old one stays in force'));
+    for (const line of lines) expect(leader.log()).toMatch(new RegExp(`${file}:${line}:\\d+: \\w+`));
+    await writer.next(1000);
+    writeFileSync(file, before);
+    changeLocal(leader, { postgresql: { parameters: { work_mem: '5MB' } } });
+    await cluster.until('the mended file is taken', 5000, async () => (await setting(leader, 'work_mem')) === '5MB');
+    expect(await cluster.waitHealthy()).toBe(leader.name);
+    await cluster.verify(writer);
+  });
+});
