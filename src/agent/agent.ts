@@ -165,7 +165,7 @@ export class Agent {
 
   #nextRoundAt(startedAtMs: number, wakeAtMs: number | null): number {
     const now = this.parts.clock.bootMs();
-    const regular = startedAtMs + roundIntervalMs(this.parts.settings.current().dynamic);
+    const regular = startedAtMs + roundIntervalMs(this.parts.settings.current().dynamic, this.#memory.role === 'primary');
     const { confirmedSentAtMs, ttlSeconds } = this.lease.facts();
     const stepDown = confirmedSentAtMs === null ? regular : confirmedSentAtMs + leaseMargins(ttlSeconds).stepDownMs;
     return Math.max(now + MIN_GAP_MS, Math.min(regular, wakeAtMs ?? regular, stepDown > now ? stepDown : regular));

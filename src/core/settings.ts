@@ -209,9 +209,13 @@ export function leaseMargins(ttlSeconds: number): LeaseMargins {
   return { stepDownMs: ttlMs - 2 * marginMs, guardMs: ttlMs - marginMs };
 }
 
+/** Nobody tells a primary that a synchronous standby is gone, and every commit waits until it looks. */
+const SYNC_ROUND_MS = 2000;
+
 /** How often the loop runs when nothing happens: often enough to renew three times within a ttl. */
-export function roundIntervalMs(dynamic: DynamicSettings): number {
-  return Math.min(dynamic.loopWaitSeconds * 1000, Math.floor((dynamic.ttlSeconds * 1000) / 3));
+export function roundIntervalMs(dynamic: DynamicSettings, leads: boolean): number {
+  const regularMs = Math.min(dynamic.loopWaitSeconds * 1000, Math.floor((dynamic.ttlSeconds * 1000) / 3));
+  return leads && dynamic.synchronousMode !== 'off' ? Math.min(regularMs, SYNC_ROUND_MS) : regularMs;
 }
 
 /** How long PostgreSQL may take to answer a round: the rounds must come often enough to renew the lease although it hangs. */

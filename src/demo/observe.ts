@@ -55,23 +55,22 @@ export interface NodeView {
   readonly timeline: number | null;
 }
 
-const LEADER_ROLES = ['primary', 'master', 'standby_leader'];
-
-export function parseNode(text: string): NodeView {
+/** `leads`: what /primary answers. The role alone would show a primary that has just lost its lease as a second leader. */
+export function parseNode(text: string, leads: boolean): NodeView {
   const body = jsonOf(text);
-  const { role, timeline } = body;
+  const { timeline } = body;
   const state = body['replication_state'] ?? body['state'];
   return {
     state: typeof state === 'string' ? state : 'starting',
-    isLeader: typeof role === 'string' && LEADER_ROLES.includes(role) && body['state'] === 'running',
+    isLeader: leads,
     timeline: typeof timeline === 'number' ? timeline : null,
   };
 }
 
 /** null while its REST API is not there. */
 export async function viewNode(node: NodePlan): Promise<NodeView | null> {
-  const answer = await httpGet(node.restPort, '/patroni');
-  return answer === null ? null : parseNode(answer.body);
+  const answer = await httpGet(node.restPort, '/primary');
+  return answer === null ? null : parseNode(answer.body, answer.status === 200);
 }
 
 /** Whether the cluster waits for synchronous standbys but has not named any yet, as its leader tells it. */

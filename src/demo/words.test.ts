@@ -74,12 +74,12 @@ describe('the chronicle', () => {
 
 describe('observing', () => {
   it('reads a member’s state', () => {
-    expect(parseNode('{"state":"running","role":"primary","timeline":3}')).toEqual({ state: 'running', isLeader: true, timeline: 3 });
-    expect(parseNode('{"state":"running","role":"replica","replication_state":"streaming"}')).toMatchObject({
+    expect(parseNode('{"state":"running","role":"primary","timeline":3}', true)).toEqual({ state: 'running', isLeader: true, timeline: 3 });
+    expect(parseNode('{"state":"running","role":"primary","replication_state":"streaming"}', false)).toMatchObject({
       state: 'streaming',
       isLeader: false,
     });
-    expect(parseNode('<html>')).toEqual({ state: 'starting', isLeader: false, timeline: null });
+    expect(parseNode('<html>', false)).toEqual({ state: 'starting', isLeader: false, timeline: null });
   });
 
   it('knows when nobody confirms commits yet', () => {
