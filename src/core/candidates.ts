@@ -3,7 +3,16 @@
  * The create-if-absent in etcd settles what is left of the race; these rules make sure that whoever wins it loses no acknowledged commit that
  * the policy in force promises to keep, and as little as possible otherwise.
  */
-import { type ClusterView, clusterTimeline, failoverPriority, type Member, mayLead, memberOf, sameName } from './cluster.ts';
+import {
+  type ClusterView,
+  clusterTimeline,
+  type FailoverKey,
+  failoverPriority,
+  type Member,
+  mayLead,
+  memberOf,
+  sameName,
+} from './cluster.ts';
 import type { Context } from './context.ts';
 import { pastSwitchPoint } from './divergence.ts';
 import type { PeerFacts } from './peer-facts.ts';
@@ -76,17 +85,33 @@ function wishVerdict(c: Context, view: ClusterView): Verdict | null {
       return healthiest(c, view, { except: [], checkLag: false });
     return yes('this node is the candidate the operator named');
   }
-  if (wish.candidate !== null) {
+  if (wish.candidate !== null && standsBack(c)) {
     const peer = c.o.peers?.get(wish.candidate);
     if (peer && eligible(peer) && c.o.peers && memberOf(view, wish.candidate))
       return no(`the operator named ${wish.candidate}, which is healthy`);
   }
-  if (wish.leader === c.me) {
+  if (wish.leader === c.me && standsBack(c)) {
     const others = possibleSuccessors(c, view, { exceptCandidate: wish.candidate });
     return others.length > 0 ? no('this node is being switched away from, and another can take over') : null;
   }
   if (outsideSync) return no('this node is not a synchronous standby');
   return null;
+}
+
+/**
+ * For one ttl a node leaves the key to whom the operator named, or to others when it was told to go. Whether they can take it (votes, synchronous standbys,
+ * etcd within reach) only they know; after that somebody has to lead.
+ */
+function standsBack(c: Context): boolean {
+  const since = c.m.leaderlessSinceMs;
+  return since === null || c.o.nowMs - since < c.o.settings.dynamic.ttlSeconds * 1000;
+}
+
+/** The wish as it stands when this node leads against it, because nobody it was meant for could; null: there is none. Kept, it would end the lead again. */
+export function wishInVain(c: Context): FailoverKey | null {
+  const wish = c.view?.failover ?? null;
+  if (wish === null || (wish.scheduledAtMs !== null && wish.scheduledAtMs > c.o.wallMs)) return null;
+  return wish.leader === c.me || (wish.candidate !== null && wish.candidate !== c.me) ? wish : null;
 }
 
 const eligible = (peer: PeerFacts) =>

@@ -72,6 +72,8 @@ export interface Memory {
   readonly slotSeenAtMs: Readonly<Record<string, number>>;
   /** Role announced by the last callback; null: none fired in this process. */
   readonly announcedRole: string | null;
+  /** Since when etcd has said, round after round, that nobody leads; null: somebody does. */
+  readonly leaderlessSinceMs: number | null;
   /** The last known leader other than ourselves, for the failover priority rule. */
   readonly lastLeader: string | null;
 }
@@ -87,6 +89,7 @@ export const emptyMemory: Memory = {
   syncNamesSet: null,
   slotSeenAtMs: {},
   announcedRole: null,
+  leaderlessSinceMs: null,
   lastLeader: null,
 };
 

@@ -21,6 +21,7 @@ export function remember(o: Observation, before: Memory): Memory {
     checkpointPending: c.isPrimary && ended.checkpointPending,
     syncNamesSet: syncNamesSet(c),
     slotSeenAtMs: seenSlots(c, before.slotSeenAtMs),
+    leaderlessSinceMs: c.view === null ? before.leaderlessSinceMs : c.unlocked ? (before.leaderlessSinceMs ?? o.nowMs) : null,
     lastLeader: c.otherLeader ?? before.lastLeader,
   };
 }

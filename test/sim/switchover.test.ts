@@ -78,6 +78,21 @@ describe('switchover', () => {
     await world.expect('somebody leads', () => world.leader !== null, 15_000);
   });
 
+  test('the candidate cannot reach etcd: the others stand back for a ttl, then one of them leads, and stays', async () => {
+    const world = await World.ready({ seed: 216 });
+    const old = world.primary;
+    const heir = world.replicas[0]!;
+    world.net.cut(heir.name, 'etcd');
+    world.askFailover({ leader: old.name, member: heir.name });
+    await world.expect('the leader stops', () => !old.server.writable, 5000);
+    const tookMs = await world.expect('somebody leads', () => world.leader !== null, 25_000);
+    expect(tookMs).toBeGreaterThan(9000);
+    const { leader } = world;
+    await world.run(30_000);
+    expect(world.primary).toBe(leader);
+    expect(world.etcd.view().failover).toBeNull();
+  });
+
   test('in quorum mode under writing clients nothing acknowledged is lost', async () => {
     const world = await World.ready({ seed: 215, config: quorumConfig });
     world.checkers.noLoss = true;

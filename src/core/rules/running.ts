@@ -1,5 +1,5 @@
 /** PostgreSQL runs and answers. */
-import { raceVerdict, syncVoters } from '../candidates.ts';
+import { raceVerdict, syncVoters, wishInVain } from '../candidates.ts';
 import { clusterTimeline, mayLead } from '../cluster.ts';
 import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
 import { divergenceFrom } from '../divergence.ts';
@@ -112,7 +112,9 @@ export const standbyRules: readonly Rule[] = [
     when: (c) => c.isStandby && c.lockMine && c.mayLeadNow,
     ask: (c) => {
       const { names, effect } = takeover(c);
-      return { effects: [...(effect ? [effect] : []), { kind: 'start-job', job: { kind: 'promote', syncNames: names } }] };
+      const wish = wishInVain(c);
+      const dropped: readonly Effect[] = wish === null ? [] : [{ kind: 'clear-failover', expected: wish }];
+      return { effects: [...dropped, ...(effect ? [effect] : []), { kind: 'start-job', job: { kind: 'promote', syncNames: names } }] };
     },
     because: 'promoted self to leader by acquiring session lock',
   },
