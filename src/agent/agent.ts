@@ -5,9 +5,9 @@ import type { ClusterView } from '../core/cluster.ts';
 import { contextOf } from '../core/context.ts';
 import { decide } from '../core/decide.ts';
 import { type Job, type JobOutcome, jobLabel, type RunningJob } from '../core/effects.ts';
+import { memberComplaints } from '../core/member-complaints.ts';
 import { type Decision, emptyMemory, type Memory, type Observation } from '../core/model.ts';
 import { leaseMargins, roundIntervalMs } from '../core/settings.ts';
-import { slotNameClashes } from '../core/slot-names.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
 import { act, type Hands } from './act.ts';
 import { Fence } from './fence.ts';
@@ -190,7 +190,7 @@ export class Agent {
     this.#noteSettings(observation);
     if (observation.dcs.known) {
       this.#lastDcsReadWallMs = observation.wallMs;
-      this.#warnOfClashes(observation.dcs.view);
+      this.#warnOfMembers(observation.dcs.view);
     }
     await this.fence.follow(contextOf(observation, this.#memory));
     const decision = decide(observation, this.#memory);
@@ -212,20 +212,17 @@ export class Agent {
   }
 
   #lastSettings: unknown = null;
-  #clashes = '';
+  #complaints: readonly string[] = [];
 
   #settingsChanged(): void {
     this.#configVersion += 1;
     this.parts.pg.configure(this.parts.settings.current());
   }
 
-  /** Two members whose names make the same slot name would take each other's slot away. */
-  #warnOfClashes(view: ClusterView): void {
-    const text = slotNameClashes(view.members.map((member) => member.name))
-      .map((names) => names.join(' and '))
-      .join('; ');
-    if (text !== '' && text !== this.#clashes) this.parts.log.error(`members share one replication slot name, rename all but one: ${text}`);
-    this.#clashes = text;
+  #warnOfMembers(view: ClusterView): void {
+    const complaints = memberComplaints(view.members, this.parts.settings.current().dynamic.synchronousMode);
+    for (const complaint of complaints) if (!this.#complaints.includes(complaint)) this.parts.log.error(complaint);
+    this.#complaints = complaints;
   }
 
   /** One line a round, and only when it says something new or a loop_wait has passed: the log is read by people. */

@@ -280,6 +280,14 @@ describe('decide', () => {
     ]);
   });
 
+  it('begins every sentence of a pause with PAUSE, as filters of logs expect', () => {
+    const paused = settings('a', { dynamic: { pause: true } });
+    const following = decide(observation({ view: leaderB, settings: paused }), memory());
+    expect(following.because).toBe('PAUSE: no action. I am (a), a secondary, and following a leader (b)');
+    const leading = decide(observation({ view: mine, pg: pg.primary(), settings: paused }), memory());
+    expect(leading.because).toBe('PAUSE: no action. I am (a), the leader with the lock');
+  });
+
   it('counts a start of a crashed primary that was a standby before as a standby’s', () => {
     const stopped = pg.stopped({ ...control({ state: 'in archive recovery' }) }, { standbySignal: true });
     const decision = decide(observation({ view: mine, pg: stopped }), memory());

@@ -26,7 +26,8 @@ export interface Rule {
 export const nothing: Outcome = {};
 
 export function say(rule: Rule, outcome: Outcome, c: Context): string {
-  return (outcome.because ?? rule.because).replaceAll('{me}', c.me).replaceAll('{leader}', c.otherLeader ?? 'nobody');
+  const sentence = (outcome.because ?? rule.because).replaceAll('{me}', c.me).replaceAll('{leader}', c.otherLeader ?? 'nobody');
+  return c.paused ? `PAUSE: ${sentence}` : sentence;
 }
 
 /** How long to wait after `count` failures in a row: doubling from one second, half a minute at most. */

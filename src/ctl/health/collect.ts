@@ -91,6 +91,7 @@ function memberHealth(view: ClusterView, member: Member, answer: Answer, referen
     lagSeconds: behind === null ? null : behind === 0 ? 0 : ageSeconds(body, nowMs),
     replayBacklogBytes: received === null || replayed === null ? null : lagBytes(received, replayed),
     pendingRestart: member.pendingRestart,
+    version: member.version,
     unreachable: answer.error,
   };
 }

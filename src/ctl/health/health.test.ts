@@ -125,6 +125,15 @@ test.each<[string, 1 | 2, RegExp, () => void]>([
     /\n Maintenance mode: on\n(.*\n)*.*warning: maintenance mode is on/,
     () => etcd.put('demo', 'config', { pause: true }),
   ],
+  [
+    'a member too old for quorum mode',
+    1,
+    /warning: patroni3 runs Patroni 3\.0\.2, which takes synchronous_mode: quorum for off/,
+    () => {
+      etcd.put('demo', 'config', { synchronous_mode: 'quorum' });
+      amend(etcd, 'demo', 'patroni3', { version: '3.0.2' });
+    },
+  ],
   ['no leader', 2, /critical: the cluster has no leader/, () => etcd.remove('demo', 'leader')],
   ['a leader nobody knows', 2, /critical: the leader gone is not among the members/, () => etcd.put('demo', 'leader', 'gone')],
   [

@@ -1,4 +1,5 @@
 /** From what was found to what is wrong. Critical: clients cannot write, or would be lost at the next fault. Warning: somebody should look. */
+import { memberComplaints } from '../../core/member-complaints.ts';
 import type { HealthReport, Limits, MemberHealth, Problem } from './report.ts';
 
 export function judge(report: HealthReport, limits: Limits): Problem[] {
@@ -33,6 +34,7 @@ function judgeCluster(report: HealthReport): Problem[] {
   else if (leader.role === 'leader' && leader.state !== 'running') problems.push(critical(`the leader ${leader.name} is ${leader.state}`));
   if (report.members.every((member) => member.unreachable !== null)) problems.push(critical('no member answers'));
   if (report.paused) problems.push(warning('maintenance mode is on: nothing fails over by itself'));
+  problems.push(...memberComplaints(report.members, report.synchronous).map(warning));
   const replicas = report.members.filter((member) => member !== leader);
   if (report.members.length > 1 && !replicas.some(replicates))
     problems.push(critical('no replica is replicating: the next fault of the leader stops all writes'));

@@ -14,6 +14,8 @@ export interface MemberHealth {
   /** Bytes received and not yet replayed. */
   readonly replayBacklogBytes: number | null;
   readonly pendingRestart: boolean;
+  /** As its member key has it. */
+  readonly version: string | null;
   /** Why its REST API could not be asked; null when it answered. */
   readonly unreachable: string | null;
 }

@@ -1,0 +1,27 @@
+import { describe, expect, it } from 'vitest';
+import { memberComplaints } from './member-complaints.ts';
+
+const of = (name: string, version: string | null = '4.1.4') => ({ name, version });
+
+describe('members that do not go together', () => {
+  it('finds nothing wrong with ordinary ones', () => {
+    expect(memberComplaints([of('a'), of('b', '4.0.0'), of('c', null), of('d', 'unheard of'), of('e', '10.1.0')], 'quorum')).toEqual([]);
+    expect(memberComplaints([], 'quorum')).toEqual([]);
+  });
+
+  it('names who does not know quorum mode, where that is in force', () => {
+    const members = [of('a'), of('b', '3.3.8'), of('c', '3.0.2')];
+    expect(memberComplaints(members, 'on')).toEqual([]);
+    expect(memberComplaints(members, 'off')).toEqual([]);
+    const found = memberComplaints(members, 'quorum');
+    expect(found).toHaveLength(2);
+    expect(found[0]).toMatch(/^b runs Patroni 3\.3\.8, .*synchronous_mode: on/);
+    expect(found[1]).toMatch(/^c runs Patroni 3\.0\.2/);
+  });
+
+  it('names who share a slot, in one line', () => {
+    expect(memberComplaints([of('a-b'), of('a.b'), of('c')], 'off')).toEqual([
+      'members share one replication slot name, rename all but one: a-b and a.b',
+    ]);
+  });
+});
