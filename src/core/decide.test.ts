@@ -186,6 +186,19 @@ const table: readonly Row[] = [
   ['free key, healthiest', { view: view(), peers: peers(peer('b'), peer('c')) }, 'standby.race', ['acquire-leader']],
   ['free key, somebody is ahead', { view: view(), peers: peers(peer('b', { lsn: lsn(1001) })) }, 'standby.race', ['run-callback']],
   [
+    'paused, down after a switchover the operator asked for',
+    { view: leaderB, settings: settings('a', { dynamic: { pause: true } }), pg: pg.stopped(), source: source() },
+    'stopped.start-standby',
+    ['start'],
+    { handedOver: true },
+  ],
+  [
+    'paused, down of itself',
+    { view: leaderB, settings: settings('a', { dynamic: { pause: true } }), pg: pg.stopped(), source: source() },
+    'paused.stopped',
+    [],
+  ],
+  [
     'free key, paused',
     { view: view(), settings: settings('a', { dynamic: { pause: true } }), peers: peers() },
     'paused.standby-unlocked',

@@ -70,6 +70,8 @@ export interface Memory {
   readonly syncNamesSet: { readonly value: string; readonly atMs: number; readonly atLsn: Lsn | null } | null;
   /** Member slots, by slot name: when their member was last seen. */
   readonly slotSeenAtMs: Readonly<Record<string, number>>;
+  /** We stopped PostgreSQL to hand over at the operator's wish, and it has not run since: it is to follow the successor, even while paused. */
+  readonly handedOver: boolean;
   /** Role announced by the last callback; null: none fired in this process. */
   readonly announcedRole: string | null;
   /** Since when etcd has said, round after round, that nobody leads; null: somebody does. */
@@ -88,6 +90,7 @@ export const emptyMemory: Memory = {
   promotedAtMs: null,
   syncNamesSet: null,
   slotSeenAtMs: {},
+  handedOver: false,
   announcedRole: null,
   leaderlessSinceMs: null,
   lastLeader: null,

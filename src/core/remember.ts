@@ -19,6 +19,7 @@ export function remember(o: Observation, before: Memory): Memory {
     notRunningSinceMs: o.pg.state === 'starting' || o.pg.state === 'unresponsive' ? (before.notRunningSinceMs ?? o.nowMs) : null,
     promotedAtMs: c.isPrimary ? ended.promotedAtMs : null,
     checkpointPending: c.isPrimary && ended.checkpointPending,
+    handedOver: ended.handedOver && o.pg.state !== 'running',
     syncNamesSet: syncNamesSet(c),
     slotSeenAtMs: seenSlots(c, before.slotSeenAtMs),
     leaderlessSinceMs: c.view === null ? before.leaderlessSinceMs : c.unlocked ? (before.leaderlessSinceMs ?? o.nowMs) : null,
@@ -45,6 +46,7 @@ function afterJobs(o: Observation, before: Memory): Memory {
         : { ...memory, abstainUntilMs: outcome.endedAtMs + Math.max(ABSTAIN_MS, o.settings.dynamic.ttlSeconds * 1000) };
     }
     if (kind === 'start' && !outcome.ok) memory = { ...memory, abstainUntilMs: outcome.endedAtMs + ABSTAIN_MS };
+    if (outcome.job.kind === 'handover' && outcome.ok) memory = { ...memory, handedOver: outcome.job.action !== 'shutdown' };
     if (kind === 'checkpoint' && outcome.ok) memory = { ...memory, checkpointPending: false };
     if (kind === 'bootstrap' && outcome.ok) memory = { ...memory, promotedAtMs: outcome.endedAtMs };
     if (outcome.ok && (kind === 'clone' || kind === 'reinitialize')) memory = { ...memory, failures: {} };

@@ -13,8 +13,8 @@ export const pausedRules: readonly Rule[] = [
   },
   {
     id: 'paused.stopped',
-    situation: 'paused, PostgreSQL is down',
-    when: (c) => c.paused && c.stopped,
+    situation: 'paused, PostgreSQL is down, and not because the operator asked this node to hand over',
+    when: (c) => c.paused && c.stopped && !c.m.handedOver,
     ask: () => nothing,
     because: 'postgres is not running',
   },
@@ -72,7 +72,7 @@ export const pausedRules: readonly Rule[] = [
   {
     id: 'paused.not-running',
     situation: 'paused, PostgreSQL is starting or does not answer',
-    when: (c) => c.paused && !c.isStandby,
+    when: (c) => c.paused && !c.isStandby && !c.stopped,
     ask: () => nothing,
     because: 'PostgreSQL does not answer; nothing is done about it while paused',
   },
