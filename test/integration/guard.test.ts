@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
@@ -14,6 +14,8 @@ const clock = createSystemClock();
 const quiet = () => undefined;
 const log = { debug: quiet, info: quiet, warning: quiet, error: quiet, critical: quiet };
 const KILL_DELAY_MS = 250;
+/** FIRED_LINGER of guard.pl. */
+const LINGER_MS = 5000;
 const ask = { timeoutMs: 2000 };
 
 let postgres: BarePostgres;
@@ -193,6 +195,25 @@ describe('a guarded PostgreSQL', () => {
     expect((await client.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
     expect(alive(server)).toBe(true);
     await client.end();
+  });
+
+  it('is kept down while the agent hangs, and may be started by others once it is dead', async () => {
+    const { child, guardPid } = await startHolder(100);
+    guardOf(postgres.dataDir);
+    child.kill('SIGSTOP');
+    const firedAt = await ended(server);
+    await until('longer than the guard waits for an agent that is gone', () => clock.bootMs() > firedAt + LINGER_MS + 1000);
+    await ended(keep(postgres.start()));
+    child.kill('SIGKILL');
+    const goneAt = await ended(child);
+    await ended(keep(postgres.start()));
+    await until('the guard has gone', () => !existsSync(`/proc/${guardPid}`));
+    expect(clock.bootMs() - goneAt).toBeGreaterThan(LINGER_MS - 100);
+    const started = keep(postgres.start());
+    const later = await postgres.connect();
+    expect((await later.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+    expect(alive(started)).toBe(true);
+    await later.end();
   });
 
   it('is kept down until the guard is told otherwise', async () => {

@@ -105,6 +105,16 @@ describe.skipIf(version === null)(`in place of Patroni ${version ?? '(not instal
     expect(postmasters()).toEqual(before);
   });
 
+  test('Regent on the leader is killed by kill -9 and Patroni started in its place: its guard strikes once, and leaves the node to Patroni', async () => {
+    const leader = await mixed.waitHealthy();
+    const node = mixed.node(leader);
+    expect(mixed.programOf(leader)).toBe('regent');
+    await node.killAgent();
+    mixed.start(leader, 'patroni');
+    await mixed.cluster.until('the guard has gone', 20_000, () => node.guardPid === null);
+    await mixed.waitHealthy();
+  });
+
   /** Every command that changes something, against agents of the other program. */
   async function command(tool: Tool): Promise<void> {
     const { scope } = mixed.cluster;

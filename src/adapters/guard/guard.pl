@@ -4,7 +4,8 @@
 # Usage: guard.pl <runtime dir> <key> <data dir> <exe name> <kill delay ms>
 #
 # The agent tells it a deadline on the boot clock with every confirmed renewal of its lease. Once that moment has passed, this process stops
-# whatever postmaster runs in the data directory, and every postmaster that appears there later, until it is told otherwise.
+# whatever postmaster runs in the data directory, and every postmaster that appears there later, until it is told otherwise, or until no agent has
+# been connected for a while: what a dead agent had begun to start has appeared by then, and whoever starts PostgreSQL later answers for it himself.
 # It must need nothing that can hang: no heap to speak of, no network, no PostgreSQL connection, no module beyond Socket and Fcntl.
 #
 # One line in, one line out (all times in boot milliseconds):
@@ -29,6 +30,7 @@ use constant {
     HOUSEKEEPING  => 5000,
     FULL_SCAN     => 1000,
     LONELY_EXIT   => 60_000,
+    FIRED_LINGER  => 5000,
     BURST_PATIENT => 2000,
     LOG_LIMIT     => 262_144,
     NOTES_LIMIT   => 1000,
@@ -227,10 +229,17 @@ sub enforce {
         note("nothing of PostgreSQL is left") if defined $burst_at;
         undef $burst_at;
         %quit_sent = ();
+        leave('it has fired, and no agent is left') if $thorough && is_alone($now);
         return FIRED_NAP;
     }
     $burst_at = $now unless defined $burst_at;
     return $now - $burst_at > BURST_PATIENT ? FIRED_NAP : BURST_NAP;
+}
+
+sub is_alone {
+    my ($now) = @_;
+    my $since = $fired_at > $last_company ? $fired_at : $last_company;
+    return !%clients && $now - $since >= FIRED_LINGER;
 }
 
 sub fire {
@@ -280,15 +289,21 @@ sub serve {
     my ($id) = @_;
     my $client = $clients{$id};
     my $got = sysread $client->{handle}, $client->{text}, 512, length $client->{text};
-    if (!defined $got) { return if $!{EAGAIN} || $!{EINTR}; delete $clients{$id}; return }
-    if (!$got) { delete $clients{$id}; return }
+    if (!defined $got) { return if $!{EAGAIN} || $!{EINTR}; farewell($id); return }
+    if (!$got) { farewell($id); return }
     while ($client->{text} =~ s/^([^\n]*)\n//) {
         my $reply = answer($1);
         my $sent = syswrite $client->{handle}, "$reply\n";
         leave('told to') if $reply eq 'ok end';
-        if (!defined $sent) { delete $clients{$id}; return }
+        if (!defined $sent) { farewell($id); return }
     }
-    delete $clients{$id} if length $client->{text} > LINE_LIMIT;
+    farewell($id) if length $client->{text} > LINE_LIMIT;
+}
+
+# An agent's death closes its connection; one that only hangs keeps it.
+sub farewell {
+    delete $clients{$_[0]};
+    $last_company = now_ms();
 }
 
 sub welcome {
@@ -301,7 +316,7 @@ sub welcome {
 sub housekeeping {
     my ($now) = @_;
     keep_place();
-    $last_company = $now if %clients || (defined $deadline && -d $data_dir);
+    $last_company = $now if %clients || (defined $deadline && !defined $fired_at && -d $data_dir);
     leave('nothing to guard and nobody to talk to') if $now - $last_company >= LONELY_EXIT;
     $last_housekeeping = $now;
 }
