@@ -95,7 +95,7 @@ async function inDcs(hands: Hands, effect: DcsEffect): Promise<boolean> {
     case 'attach-leader':
       return hands.lease.carry((leaseId) => dcs.attachLeader(me, leaseId, options));
     case 'release-leader':
-      await dcs.releaseLeader(me, options);
+      await hands.lease.release(me, options);
       return true;
     case 'race-initialize':
       return hands.lease.carry((leaseId) => dcs.raceInitialize(leaseId, options));

@@ -143,7 +143,7 @@ async function promote(deps: JobDeps, syncNames: string | null, signal: AbortSig
  * standbys; then the key, with the position that the successor must have. Nothing waits for a clock.
  */
 async function handover(deps: JobDeps, signal: AbortSignal): Promise<void> {
-  const { pg, dcs, settings, watchdog, log } = deps.parts;
+  const { pg, settings, watchdog, log } = deps.parts;
   const { dynamic, postgresql, local } = settings.current();
   const before = await pg.observe({ timeoutMs: 1000 });
   const isPrimary = before.sql !== null && !before.sql.inRecovery;
@@ -161,7 +161,7 @@ async function handover(deps: JobDeps, signal: AbortSignal): Promise<void> {
   if (isPrimary) {
     await watchdog.disable();
     await deps.fence.disarm();
-    const released = await dcs.releaseLeader(local.name, dcsTimeout(deps));
+    const released = await deps.lease.release(local.name, dcsTimeout(deps));
     if (!released) log.info('the leader key was not ours any more when it was to be released');
   }
   pg.runCallback('on_stop', 'demoted');

@@ -7,7 +7,7 @@
 import type { LeaseFacts } from '../core/model.ts';
 import { leaseMargins } from '../core/settings.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Dcs } from '../ports/dcs.ts';
+import type { CallOptions, Dcs } from '../ports/dcs.ts';
 import { codeOf } from '../support/errors.ts';
 
 /** Even a node that is late asks once more before it gives up. */
@@ -68,7 +68,25 @@ export class Lease {
     return Math.max(MIN_PATIENCE_MS, Math.min(retryMs, untilStepDownMs));
   }
 
-  /** etcd said that the lease does not exist. */
+  /**
+   * Gives the leader key back. False: it was not ours. When it throws, a copy of the request may still be under way and delete the key later: the lease is
+   * forgotten, so that the key has to be put anew, which makes that copy void, before this node may lead again.
+   */
+  async release(name: string, options: CallOptions): Promise<boolean> {
+    try {
+      return await this.#dcs.releaseLeader(name, options);
+    } catch (error) {
+      this.forget();
+      throw error;
+    }
+  }
+
+  /** The moment to step down is past. */
+  get ended(): boolean {
+    return this.#confirmedSentAtMs !== null && this.#clock.bootMs() >= this.#confirmedSentAtMs + leaseMargins(this.#ttlSeconds).stepDownMs;
+  }
+
+  /** Not renewed any more: etcd said that it does not exist, or it must not go on. */
   forget(): void {
     this.#leaseId = null;
     this.#confirmedSentAtMs = null;

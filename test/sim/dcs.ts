@@ -69,6 +69,7 @@ class SimDcs implements Dcs {
     const { etcd } = this.#parts;
     return this.#call(options, (copy) => {
       const stored = etcd.get('leader');
+      if (stored?.value === name && copy.late && stored.modRevision > copy.known) return false;
       if (stored?.value === name) return etcd.delete('leader');
       return copy.repeated && (stored === null || stored.createRevision > copy.known);
     });

@@ -2,9 +2,11 @@
 import type { CallOptions } from '../../ports/dcs.ts';
 import type { Gateway } from './gateway.ts';
 import { memberKey } from './keys.ts';
-import { nestedSuccess, storedIn, type Transactions } from './txn.ts';
+import { nestedSuccess, restless, storedIn, type Transactions } from './txn.ts';
 
 const LEADER = 'leader';
+/** A second one is needed when an answer was lost before; more only if the key changes all the time. */
+const ATTEMPTS = 3;
 
 /**
  * Creates the key if there is none. True also if it already holds our name on our lease: an earlier request whose reply was lost.
@@ -26,15 +28,24 @@ export async function attachLeader(keys: Transactions, name: string, leaseId: st
 /**
  * Deletes the key if it holds `name`. When a copy with an unknown fate was sent and the key is absent now, or somebody's who took it after
  * the call began, that copy has deleted it (or the lease ran out meanwhile, which comes to the same): true.
+ * A copy that takes effect late finds the key unchanged since this call, or does nothing: a holder who has taken or attached it again keeps it.
  */
 export async function releaseLeader(gateway: Gateway, keys: Transactions, name: string, options: CallOptions): Promise<boolean> {
   const left = gateway.countdown(options.timeoutMs);
   // Without a revision from before the call, nobody could tell a successor from a holder who was there all along.
   if (gateway.guard.revision === 0n) await keys.run([], [keys.get(LEADER)], [], { timeoutMs: left() });
-  const known = gateway.guard.revision;
-  const outcome = await keys.run([keys.valueIs(LEADER, name)], [keys.delete(LEADER)], [keys.get(LEADER)], { timeoutMs: left() });
-  if (outcome.succeeded) return true;
-  if (!outcome.maybeApplied) return false;
-  const stored = storedIn(outcome.responses[0]);
-  return stored === null || stored.createRevision > known;
+  const begun = gateway.guard.revision;
+  let known = begun;
+  let maybeApplied = false;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const compare = [keys.valueIs(LEADER, name), keys.unchangedSince(LEADER, known)];
+    const outcome = await keys.run(compare, [keys.delete(LEADER)], [keys.get(LEADER)], { timeoutMs: left() });
+    if (outcome.succeeded) return true;
+    maybeApplied ||= outcome.maybeApplied;
+    const stored = storedIn(outcome.responses[0]);
+    // Ours, put by a request of which no answer came: now its revision is known.
+    if (stored?.value === name && stored.modRevision > known) known = outcome.revision;
+    else return maybeApplied && (stored === null || stored.createRevision > begun);
+  }
+  throw restless();
 }

@@ -59,6 +59,11 @@ export class Transactions {
     return { key: this.#key(key), target: 'MOD', mod_revision: modRevision };
   }
 
+  /** Nobody has put the key since that revision. */
+  unchangedSince(key: string, revision: bigint): Compare {
+    return unchangedSince({ key: this.#key(key) }, revision);
+  }
+
   put(key: string, value: string, leaseId: string | null): Operation {
     return { request_put: { key: this.#key(key), value: encodeText(value), ...(leaseId === null ? {} : { lease: leaseId }) } };
   }
@@ -173,7 +178,7 @@ function unchangedSince(range: Compare, revision: bigint): Compare {
   return { ...range, target: 'MOD', result: 'LESS', mod_revision: String(revision + 1n) };
 }
 
-function restless(): DcsError {
+export function restless(): DcsError {
   return new DcsError('DCS_UNREACHABLE', 'etcd: the key changes faster than it can be written', {
     mend: 'Look for a second member of the same name.',
   });
