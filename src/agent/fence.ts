@@ -48,6 +48,8 @@ export class Fence {
 
   /** After every observation: a leader's deadline moves on, a node that cannot be writable is left alone. */
   async follow(c: Context): Promise<void> {
+    // Renewals may arrive although their answers do not, or come too late to count: they would keep the key, and with it everybody else, waiting for ever.
+    if (!c.mayBeWritable && this.#lease.ended) this.#lease.forget();
     try {
       if (c.attached && c.mayLeadNow && c.mayBeWritable && !c.paused) {
         await this.arm();
