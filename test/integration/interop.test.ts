@@ -107,7 +107,7 @@ describe.skipIf(version === null)(`beside Patroni ${version ?? '(not installed: 
     await mixed.waitHealthy(successor);
     await syncIs(successor, successor === 'node1' ? 'node2,node3' : 'node1,node3');
     await expectSameTables();
-    expect((await mixed.node('node3').rest('/sync'))?.status).toBe(200);
+    await mixed.cluster.until('node3 reads /sync', 5000, async () => (await mixed.node('node3').rest('/sync'))?.status === 200);
     await mixed.cluster.verify(writer);
   });
 
