@@ -132,7 +132,7 @@ export async function runSwarm(options: SwarmOptions): Promise<World> {
     world.sim.after(SUPERVISE_MS, supervise);
   };
   supervise();
-  await world.expect('a healthy cluster after everything was mended', () => world.healthy(), SETTLE_MS);
+  await world.expect('a healthy cluster after everything was mended', () => world.recovered(), SETTLE_MS);
   const before = world.clients.acknowledged.length;
   await world.expect('acknowledged commits', () => world.clients.acknowledged.length > before + 5, 30_000);
   if (options.noLoss) world.checkers.checkLoss();

@@ -73,3 +73,21 @@ export function commitsIn(position: Position): Set<number> {
 
 export const FIRST_LSN = toLsn(0x300_0000);
 export const plus = (lsn: Lsn, bytes: number): Lsn => toLsn(lsn + BigInt(bytes));
+
+/**
+ * Two promotions at the same point by nodes that did not know of each other: PostgreSQL gives both timelines one number and one history, and nothing but the
+ * WAL itself tells them apart (M13).
+ */
+export function areTwins(a: Position, b: Position): boolean {
+  if (isPrefix(a, b) || isPrefix(b, a)) return false;
+  const common = commonAncestor(a, b);
+  if (common === null) return false;
+  const left = childOn(common.branch, a.branch);
+  const right = childOn(common.branch, b.branch);
+  return left !== null && right !== null && left.forkLsn === right.forkLsn && left.timeline === right.timeline;
+}
+
+function childOn(parent: Branch, branch: Branch): Branch | null {
+  for (let at: Branch | null = branch; at !== null; at = at.parent) if (at.parent === parent) return at;
+  return null;
+}

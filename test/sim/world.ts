@@ -15,6 +15,7 @@ import { Etcd } from './etcd.ts';
 import { Machine } from './machine.ts';
 import { Network } from './network.ts';
 import { Rng } from './rng.ts';
+import { areTwins } from './wal.ts';
 
 export interface WorldOptions {
   readonly seed?: number;
@@ -119,12 +120,22 @@ export class World {
     );
   }
 
+  /** The same, but for nodes whose timeline has a twin on the leader: the history of both is one text, so that no agent can tell them apart by it. */
+  recovered(): boolean {
+    const { leader } = this;
+    if (leader === null) return false;
+    const settled = (machine: Machine) =>
+      machine.server.running &&
+      (machine.server.replication.source === leader.server || areTwins(machine.server.position, leader.server.position));
+    return this.machines.every((machine) => machine === leader || settled(machine));
+  }
+
   /** Runs until it holds; throws with the end of the trace when it does not within the limit. Returns the virtual ms it took. */
   async expect(what: string, done: () => boolean, limitMs: number): Promise<number> {
     const start = this.sim.now;
     const reached = await this.sim.until(() => done() || this.checkers.violations.length > 0, limitMs);
     this.checkers.assertClean();
-    if (!reached) throw new Error(`seed ${this.seed}: not within ${limitMs} ms: ${what}\n${this.tail()}`);
+    if (!reached) throw new Error(`seed ${this.seed}: not within ${limitMs} ms: ${what}\n${this.tail()}\n${this.describe()}`);
     return this.sim.now - start;
   }
 
@@ -150,6 +161,19 @@ export class World {
 
   tail(lines = TAIL): string {
     return this.lines.slice(-lines).join('\n');
+  }
+
+  /** How everybody stands now, for whoever reads a failure. */
+  describe(): string {
+    const one = ({ name, server, up, agent }: Machine) => {
+      const { position, process, replication } = server;
+      const state =
+        process === null ? `stopped (${server.controlState})` : `${process.phase}${server.inRecovery ? ' standby' : ' primary'}`;
+      const path = [...position.branch.history.map((entry) => `${entry.timeline}@${entry.switchLsn}`), position.branch.timeline].join(' ');
+      const source = `follows ${server.live.source?.host ?? 'nobody'}, streams from ${replication.source?.name ?? 'nobody'}`;
+      return `${name}: ${up ? '' : 'off, '}${agent === null ? 'no agent, ' : `${agent.last?.decision.rule}, `}${server.dir}, ${state}, WAL ${path}@${position.lsn}, ${source}`;
+    };
+    return this.machines.map(one).join('\n');
   }
 
   /** Virtual time of the first line at or after `from` that contains the text; null: none. */
