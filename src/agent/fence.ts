@@ -36,6 +36,8 @@ export class Fence {
     const deadlineMs = confirmedSentAtMs + leaseMargins(ttlSeconds).guardMs;
     if (deadlineMs <= this.#parts.clock.bootMs())
       throw new RegentError('LEASE_UNCONFIRMED', 'the lease is about to end', { policy: 'transient' });
+    // An order that fails may have been taken all the same (it came too late, its answer was lost): the guard must then be told to rest again.
+    this.#state = 'unknown';
     await this.#parts.guard.arm(deadlineMs, { timeoutMs: GUARD_TIMEOUT_MS });
     this.#state = 'armed';
   }

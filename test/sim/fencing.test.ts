@@ -158,6 +158,29 @@ describe('the guard', () => {
     await world.expect('healthy again', () => world.healthy(), 30_000);
   });
 
+  test('armed too late in a promotion that is called off, it is told to rest before a standby starts', async () => {
+    const world = await World.ready({ seed: 104 });
+    const old = world.primary;
+    old.crash();
+    await world.expect(
+      'a promotion',
+      () => world.machines.some((machine) => machine.rules.at(-1) === 'standby.race' && world.holder === machine.name),
+      20_000,
+    );
+    const heir = world.node(world.holder!);
+    await world.expect('the job has begun', () => world.lines.some((line) => line.includes(`${heir.name} INFO promoted self`)), 1000);
+    heir.freezeAgent();
+    await world.run(12_000);
+    heir.thawAgent();
+    await world.expect(
+      'it follows the one that was promoted instead',
+      () => world.leader !== null && heir.server.replication.source !== null,
+      20_000,
+    );
+    expect(heir.guard.fired).toBe(false);
+    expect(heir.guard.deadlineMs).toBeNull();
+  });
+
   test('killed, it is started again and armed at once', async () => {
     const world = await World.ready({ seed: 103 });
     const old = world.primary;
