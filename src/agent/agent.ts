@@ -21,6 +21,7 @@ import { Wake } from './wake.ts';
 
 /** A round that was asked for again at once must still leave the machine some air. */
 const MIN_GAP_MS = 5;
+const STANDSTILL_MS = 2000;
 
 export interface LastRound {
   readonly observation: Observation;
@@ -161,6 +162,14 @@ export class Agent {
     if (this.#last) this.#last = { ...this.#last, endedAtMs: this.parts.clock.bootMs(), nextAtMs };
     for (const listener of [...this.#roundListeners]) listener();
     await this.wake.until(nextAtMs);
+    this.#noteStandstill(nextAtMs);
+  }
+
+  /** What a frozen process or a suspended machine missed cannot be told from inside; that it was away can, and explains what comes next. */
+  #noteStandstill(dueAtMs: number): void {
+    const lateMs = this.parts.clock.bootMs() - dueAtMs;
+    if (lateMs < STANDSTILL_MS) return;
+    this.parts.log.warning(`this agent stood still for ${Math.round(lateMs / 1000)} s: frozen, suspended, or on an overloaded machine`);
   }
 
   #nextRoundAt(startedAtMs: number, wakeAtMs: number | null): number {

@@ -1,5 +1,5 @@
 /** The agent's side of the REST server (ports/operator.ts). */
-import type { ClusterView } from '../core/cluster.ts';
+import { type ClusterView, memberOf } from '../core/cluster.ts';
 import type { Desk, RestartRequest } from '../ports/operator.ts';
 import type { Agent } from './agent.ts';
 import { statusNow, statusOf } from './status.ts';
@@ -44,7 +44,9 @@ function conditionsOf(data: Readonly<Record<string, unknown>>): RestartRequest {
 
 const mark = (agent: Agent): string => {
   const view = freshView(agent);
-  return `${view?.leader?.name ?? ''} ${view?.leader?.modRevision ?? ''} ${view?.failover?.modRevision ?? ''}`;
+  const leader = view?.leader ?? null;
+  const role = view !== null && leader !== null ? (memberOf(view, leader.name)?.role ?? '') : '';
+  return `${leader?.name ?? ''} ${leader?.modRevision ?? ''} ${role} ${view?.failover?.modRevision ?? ''}`;
 };
 
 function nextChange(agent: Agent, timeoutMs: number): Promise<void> {

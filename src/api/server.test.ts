@@ -3,6 +3,7 @@ import { aMember, aReplicaStatus, restSettings } from '../../test/fixtures/agent
 import { keptLog, MemoryDesk, realClock, somePeers } from '../../test/fixtures/desk.ts';
 import { call, raw } from '../../test/fixtures/http.ts';
 import type { ConfigProblem } from '../config/problems.ts';
+import type { ClusterView } from '../core/cluster.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
 import { toLsn } from '../core/units.ts';
@@ -202,6 +203,13 @@ describe('bodies', () => {
   });
 });
 
+/** The view once `name` leads and its PostgreSQL is out of recovery. */
+const led = (name: string, modRevision: string): Partial<ClusterView> => ({
+  leader: { name, leaseId: '2', modRevision },
+  failover: null,
+  members: (desk.view()?.members ?? []).map((member) => ({ ...member, role: member.name === name ? 'primary' : 'replica' })),
+});
+
 describe('switchover and failover', () => {
   const nobody = 'is not possible: no good candidates have been found';
   test.each<[string, unknown, number, string]>([
@@ -237,7 +245,7 @@ describe('switchover and failover', () => {
     desk.change({ leader: null });
     const asked = post('/failover', { candidate: 'pg-2' });
     await called('writeFailover');
-    desk.change({ leader: { name: 'pg-2', leaseId: '5', modRevision: '9' }, failover: null });
+    desk.change(led('pg-2', '9'));
     expect(await asked).toMatchObject({ status: 200, body: 'Successfully failed over to "pg-2"' });
   });
 
@@ -266,6 +274,9 @@ describe('switchover and failover', () => {
     const started = performance.now();
     desk.change({ leader: null });
     desk.change({ leader: { name: 'pg-2', leaseId: '2', modRevision: '8' }, failover: null });
+    // It holds the key, but takes no writes yet.
+    await expect(Promise.race([answer, new Promise((resolve) => setTimeout(resolve, 100, 'not yet'))])).resolves.toBe('not yet');
+    desk.change(led('pg-2', '8'));
     expect(await answer).toMatchObject({ status: 200, body: 'Successfully switched over to "pg-2"' });
     expect(performance.now() - started).toBeLessThan(900);
     expect(desk.calls[0]).toEqual(['writeFailover', { leader: 'pg-1', member: 'pg-2' }, null]);
@@ -274,7 +285,7 @@ describe('switchover and failover', () => {
   test('another winner, a withdrawn wish', async () => {
     let answer = post('/failover', { candidate: 'pg-2' });
     await called('wake');
-    desk.change({ leader: { name: 'pg-3', leaseId: '2', modRevision: '8' }, failover: null });
+    desk.change(led('pg-3', '8'));
     expect(await answer).toMatchObject({ status: 200, body: 'Failed over to "pg-3" instead of "pg-2"' });
     desk.calls.length = 0;
     desk.change({ leader: { name: 'pg-1', leaseId: '2', modRevision: '9' } });

@@ -1,4 +1,5 @@
 /** POST /switchover and /failover, DELETE /switchover: the wish goes into the failover key, the agents carry it out. */
+import { memberOf } from '../core/cluster.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { FailoverWish } from '../ports/dcs.ts';
 import { DcsError } from '../support/errors.ts';
@@ -64,14 +65,14 @@ async function outcome(context: ApiContext, wish: SwitchWish, before: string | n
       .read({ timeoutMs: Math.min(left, dcsOptions(context).timeoutMs) })
       .catch(onlyOutage);
     const now = view?.leader?.name ?? null;
-    if (now !== null && now !== before) {
+    if (view !== null && now !== null && now !== before && memberOf(view, now)?.role === 'primary') {
       if (wish.candidate !== null && wish.candidate !== now) {
         return plain(200, `${past} over to "${now}" instead of "${wish.candidate}"`);
       }
       return plain(200, `Successfully ${past.toLowerCase()} over to "${now}"`);
     }
     // While nobody leads, the handover may be between its two steps.
-    if (view !== null && now !== null && view.failover === null) return text(503, `${title} failed`);
+    if (view !== null && now !== null && now === before && view.failover === null) return text(503, `${title} failed`);
     await change;
   }
   return text(503, `${title} status unknown after ${seconds} seconds; operation may still be in progress`);

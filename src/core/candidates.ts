@@ -165,7 +165,7 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
   const quorum = view.sync?.quorum ?? 0;
   const wasLeader = view.sync?.leader != null && sameName(view.sync.leader, c.me);
   if (votes >= quorum || (wasLeader && !ahead))
-    return yes(`this node is the healthiest, at ${formatLsn(own.lsn)}, with ${votes + 1} of ${quorum + 1} votes`);
+    return yes(`this node is the healthiest, at ${formatLsn(own.lsn)}, with ${votes + 1} votes, ${quorum + 1} needed`);
   if (receiving.length > 0) {
     return { ...no(`${receiving.join(', ')} still receives WAL from the former primary, and counts only once that has ended`), soon: true };
   }

@@ -72,6 +72,8 @@ export interface Memory {
   readonly slotSeenAtMs: Readonly<Record<string, number>>;
   /** We stopped PostgreSQL to hand over at the operator's wish, and it has not run since: it is to follow the successor, even while paused. */
   readonly handedOver: boolean;
+  /** When that was. */
+  readonly handedOverAtMs: number | null;
   /** Role announced by the last callback; null: none fired in this process. */
   readonly announcedRole: string | null;
   /** Since when etcd has said, round after round, that nobody leads; null: somebody does. */
@@ -91,6 +93,7 @@ export const emptyMemory: Memory = {
   syncNamesSet: null,
   slotSeenAtMs: {},
   handedOver: false,
+  handedOverAtMs: null,
   announcedRole: null,
   leaderlessSinceMs: null,
   lastLeader: null,

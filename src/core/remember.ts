@@ -46,7 +46,8 @@ function afterJobs(o: Observation, before: Memory): Memory {
         : { ...memory, abstainUntilMs: outcome.endedAtMs + Math.max(ABSTAIN_MS, o.settings.dynamic.ttlSeconds * 1000) };
     }
     if (kind === 'start' && !outcome.ok) memory = { ...memory, abstainUntilMs: outcome.endedAtMs + ABSTAIN_MS };
-    if (outcome.job.kind === 'handover' && outcome.ok) memory = { ...memory, handedOver: outcome.job.action !== 'shutdown' };
+    if (outcome.job.kind === 'handover' && outcome.ok)
+      memory = { ...memory, handedOver: outcome.job.action !== 'shutdown', handedOverAtMs: outcome.endedAtMs };
     if (kind === 'checkpoint' && outcome.ok) memory = { ...memory, checkpointPending: false };
     if (kind === 'bootstrap' && outcome.ok) memory = { ...memory, promotedAtMs: outcome.endedAtMs };
     if (outcome.ok && (kind === 'clone' || kind === 'reinitialize')) memory = { ...memory, failures: {} };

@@ -149,6 +149,8 @@ const remembered: fc.Arbitrary<Memory> = fc
     failed: fc.option(fc.constantFrom('start', 'promote', 'rewind', 'clone', 'bootstrap'), { freq: 2 }),
     promotedAtMs: fc.option(fc.constant(9_500)),
     checkpointPending: fc.boolean(),
+    handedOver: fc.boolean(),
+    handedOverAtMs: fc.option(fc.constant(9_500)),
   })
   .map(({ failed, ...rest }) => memory({ ...rest, failures: failed ? { [failed]: { count: 1, lastAtMs: 9_900, message: 'why' } } : {} }));
 

@@ -1,5 +1,5 @@
 /** Rules that keep a node from being writable when it may not be. They come before everything else. */
-import type { Rule } from './table.ts';
+import { holdOffMs, type Rule } from './table.ts';
 
 const lost = (mode: 'fast' | 'immediate') => ({
   effects: [{ kind: 'cancel-job', reason: 'leadership was lost' } as const, { kind: 'demote-now', mode } as const],
@@ -12,6 +12,24 @@ export const fenceRules: readonly Rule[] = [
     when: (c) => !c.paused && (c.view === null || c.attached) && c.mayBeWritable && !c.mayLeadNow,
     ask: () => lost('fast'),
     because: 'demoted self because DCS is not accessible and I was a leader',
+  },
+  {
+    id: 'fence.read-only',
+    situation: 'etcd does not answer, and PostgreSQL is down',
+    when: (c) =>
+      c.view === null &&
+      !c.paused &&
+      c.stopped &&
+      c.o.pg.dataDir === 'valid' &&
+      c.o.job === null &&
+      !c.o.wishes.shutdown &&
+      holdOffMs(c, 'start') === 0,
+    ask: () => ({
+      effects: [
+        { kind: 'start-job', job: { kind: 'start', role: { kind: 'standby', source: null }, why: 'starting read-only without DCS' } },
+      ],
+    }),
+    because: 'DCS is not accessible: starting read-only, so that at least reads go on',
   },
   {
     id: 'fence.wait-for-etcd',

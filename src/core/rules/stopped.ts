@@ -10,6 +10,9 @@ import { holdOffMs } from './table.ts';
 /** Its last life was as a primary: no signal file, and the control file does not say recovery. */
 const wasPrimary = (c: Context) =>
   !c.o.pg.standbySignal && !/recovery$/.test((c.o.pg.control?.state ?? '').replace('in crash recovery', 'crash'));
+/** A successor that takes longer than this may need our position in the race. */
+const SUCCESSOR_MS = 3000;
+const handedOverMs = (c: Context) => (c.m.handedOverAtMs === null ? SUCCESSOR_MS : c.o.nowMs - c.m.handedOverAtMs);
 const startFailures = (c: Context) => c.m.failures.start?.count ?? 0;
 
 function startStandby(source: Source | null, why: string, because: string): Outcome {
@@ -70,6 +73,13 @@ export const stoppedRules: readonly Rule[] = [
     },
     ask: () => ({ effects: [{ kind: 'release-leader', optime: null }], watchMembers: true }),
     because: 'stopped PostgreSQL to fail over after a crash: releasing the leader key',
+  },
+  {
+    id: 'stopped.await-successor',
+    situation: 'this node has just handed over, and the successor is not a primary yet',
+    when: (c) => c.stopped && c.m.handedOver && readyLeader(c) === null && handedOverMs(c) < SUCCESSOR_MS,
+    ask: () => ({ wakeInMs: 100, watchMembers: true }),
+    because: 'handed over; coming back as a standby once the successor takes writes, so that no client is led here meanwhile',
   },
   {
     id: 'stopped.start-failed',
