@@ -164,8 +164,9 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
   if (mode !== 'quorum' || voters === null) return yes(`this node is the healthiest, at ${formatLsn(own.lsn)}`);
   const quorum = view.sync?.quorum ?? 0;
   const wasLeader = view.sync?.leader != null && sameName(view.sync.leader, c.me);
-  if (votes >= quorum || (wasLeader && !ahead))
-    return yes(`this node is the healthiest, at ${formatLsn(own.lsn)}, with ${votes + 1} votes, ${quorum + 1} needed`);
+  const healthy = `this node is the healthiest, at ${formatLsn(own.lsn)}`;
+  if (votes >= quorum) return yes(`${healthy}, with ${votes + 1} votes, ${quorum + 1} needed`);
+  if (wasLeader && !ahead) return yes(`${healthy}: it led last, and nobody is ahead of it`);
   if (receiving.length > 0) {
     return { ...no(`${receiving.join(', ')} still receives WAL from the former primary, and counts only once that has ended`), soon: true };
   }

@@ -8,6 +8,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { readPidFile } from '../adapters/postgres/detect.ts';
 import { ensureError, RegentError } from '../support/errors.ts';
 import { endInOrder, killNode, signal, waitGone } from './kill.ts';
 import { findLeader } from './observe.ts';
@@ -90,9 +91,12 @@ export class Supervisor {
     if (!entry.identity || !isAlive(entry.identity)) return `${name} is not running`;
     signal(entry.identity, 'SIGTERM');
     const inOrder = await waitGone([entry.identity], entry.spec.graceMs);
-    // What the agent did not stop in time must not go on without it.
-    const left = nodeProcesses(marksOf(node, entry.identity));
-    if (!inOrder || left.length > 0) await killNode(marksOf(node, entry.identity));
+    const marks = marksOf(node, entry.identity);
+    // A paused agent leaves its PostgreSQL running; whoever stops the node still wants that stopped, in good order.
+    const postmaster = inOrder ? nodeProcesses(marks).find(({ pid }) => pid === readPidFile(node.dataDir)?.pid) : undefined;
+    if (postmaster && signal(postmaster, 'SIGINT')) await waitGone([postmaster], entry.spec.graceMs);
+    // What was not stopped in time must not go on without its agent.
+    if (!inOrder || nodeProcesses(marks).length > 0) await killNode(marks);
     return inOrder ? `${name} has stopped` : `${name} did not stop within ${entry.spec.graceMs / 1000} s and was killed`;
   }
 
