@@ -2,7 +2,6 @@
 import { readPeerBody } from '../../src/adapters/peers/peer-body.ts';
 import { Agent } from '../../src/agent/agent.ts';
 import { deskOf } from '../../src/agent/desk.ts';
-import { statusOf } from '../../src/agent/status.ts';
 import type { Member, Tags } from '../../src/core/cluster.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import type { PeerFacts } from '../../src/core/peer-facts.ts';
@@ -93,11 +92,6 @@ export class Machine {
 
   get up(): boolean {
     return !this.#gate.dead;
-  }
-
-  /** The agent's process answers its peers. */
-  get answers(): boolean {
-    return this.#agent !== null && this.#process?.frozen === false && this.up;
   }
 
   startAgent(): void {
@@ -202,7 +196,7 @@ export class Machine {
     return new SimPostgres({ sim, server: this.server, clock, gate, find: (host) => find(host)?.server ?? null, newSystemId, trace });
   }
 
-  /** Asks the other agents as REST would: they answer from their last round, at the moment the request arrives. */
+  /** Asks the other agents as REST would: each asks its PostgreSQL anew. */
   #peers(gate: Gate, clock: Clock): Peers {
     const { sim, net, find } = this.#parts;
     const ask = (members: readonly Member[], { timeoutMs }: { readonly timeoutMs: number }) =>
@@ -223,25 +217,33 @@ export class Machine {
           if (!net.up(this.name, name)) continue;
           sim.after(net.delay(), () => {
             const peer = find(name);
-            if (peer === null || !net.up(name, this.name) || (peer.up && peer.agent !== null && !peer.answers)) return;
-            const facts = peer.answers ? peer.asPeer() : null;
-            sim.after(net.delay(), () => {
-              if (!net.up(name, this.name)) return;
-              gate.deliver('message', () => {
-                if (facts !== null) answers.set(name, facts);
-                one();
-              });
-            });
+            if (peer === null || !peer.up) return;
+            peer.askedByPeer((facts) =>
+              sim.after(net.delay(), () => {
+                if (!net.up(name, this.name)) return;
+                gate.deliver('message', () => {
+                  if (facts !== null) answers.set(name, facts);
+                  one();
+                });
+              }),
+            );
           });
         }
       });
     return { ask, close: () => undefined };
   }
 
-  asPeer(): PeerFacts | null {
-    const agent = this.running;
-    const desk = deskOf(agent);
-    return readPeerBody(this.name, statusBody(statusOf(agent), desk.view(), desk.settings()));
+  /** GET /patroni, read by the asker. Without an agent the connection is refused (null); a frozen one answers when it is thawed. */
+  askedByPeer(reply: (facts: PeerFacts | null) => void): void {
+    const agent = this.#agent;
+    if (agent === null || this.#process === null) {
+      reply(null);
+      return;
+    }
+    this.#process.deliver('message', () => {
+      const desk = deskOf(agent);
+      void desk.statusNow().then((status) => reply(readPeerBody(this.name, statusBody(status, desk.view(), desk.settings()))));
+    });
   }
 
   #noteRule(agent: Agent): void {
