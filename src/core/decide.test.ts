@@ -269,7 +269,7 @@ describe('decide', () => {
     expect(good.effects).toEqual([{ kind: 'start-job', job: { kind: 'handover', action: 'switchover', candidate: 'b' } }]);
     const bad = decide(observation({ ...scene, peers: peers(peer('c')) }), memory());
     expect(bad.effects[0]).toEqual({ kind: 'clear-failover', expected: wish });
-    expect(bad.because).toContain('b is not able to take over');
+    expect(bad.because).toContain('switchover is not possible: b does not answer');
   });
 
   it('waits for the hour of a scheduled switchover', () => {

@@ -1,5 +1,5 @@
 /** The operator's wish in `failover`, as the present leader deals with it. */
-import { possibleSuccessors } from '../candidates.ts';
+import { possibleSuccessors, unfit } from '../candidates.ts';
 import type { Context } from '../context.ts';
 import type { Outcome, Rule } from './table.ts';
 import { holdOffMs } from './table.ts';
@@ -28,9 +28,10 @@ export function switchoverAway(c: Context): Outcome {
   if (holdOffMs(c, 'handover') > 0) return drop(`${action} failed: ${c.m.failures.handover?.message ?? ''}`);
   const successors = possibleSuccessors(c, c.view, { only: wish.candidate, manual: action === 'failover' });
   if (successors.length === 0) {
-    return drop(
-      `${action} is not possible: ${wish.candidate ?? 'no member'} ${wish.candidate ? 'is not able to take over' : 'can take over'} (unreachable, lagging, tagged, or not a synchronous standby)`,
-    );
+    const { candidate } = wish;
+    if (candidate === null) return drop(`${action} is not possible: no member can take over, or too few synchronous standbys`);
+    const reason = unfit(c.o.peers?.get(candidate), c.view, c.o.settings.dynamic) ?? 'is not a synchronous standby';
+    return drop(`${action} is not possible: ${candidate} ${reason}`);
   }
   return {
     effects: [{ kind: 'start-job', job: { kind: 'handover', action, candidate: wish.candidate } }],
