@@ -71,6 +71,16 @@ async function diverge(what: 'node' | 'postgres'): Promise<{ readonly old: Clust
   return { old, row };
 }
 
+/** Looks without a pause until there is something, for what lasts no longer than a moment. */
+async function caught<T>(look: () => readonly T[]): Promise<readonly T[]> {
+  for (const end = performance.now() + 15_000; ; ) {
+    const found = look();
+    if (found.length > 0) return found;
+    if (performance.now() > end) throw new Error(`nothing was caught within 15 s\n${await cluster.describe()}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 describe('an old primary with WAL that nobody else has', () => {
   test('is rewound and follows', async () => {
     const { old, row } = await diverge('node');
@@ -82,6 +92,20 @@ describe('an old primary with WAL that nobody else has', () => {
     expect(old.log()).toContain(`running pg_rewind from ${successor}`);
     expect(birthOf(old)).toBe(birth);
     await cluster.until('it replays', 5000, async () => (await rowsOf(old)).has(-1));
+    expect((await rowsOf(old)).has(row)).toBe(false);
+  });
+
+  test('is rewound again when the agent was killed in the middle of it', async () => {
+    const { old, row } = await diverge('postgres');
+    const rewinding = () => commandLines(old.place.directory).filter(({ line }) => /^\S*pg_rewind /.test(line));
+    const [program] = await caught(rewinding);
+    process.kill(program!.pid, 'SIGSTOP');
+    await old.killAgent();
+    const again = old.log().length;
+    old.start();
+    await cluster.waitHealthy();
+    expect(rewinding()).toEqual([]);
+    expect(old.log().slice(again)).toContain('running pg_rewind');
     expect((await rowsOf(old)).has(row)).toBe(false);
   });
 
@@ -133,7 +157,7 @@ describe('a replica', () => {
     // Slow enough to be met in the middle.
     changeLocal(replica, { postgresql: { basebackup: ['no-sync', { 'max-rate': '8M' }] } });
     await cluster.ctl(['reinit', cluster.scope, replica.name, '--force']);
-    const copying = () => commandLines(replica.place.directory).some((line) => line.includes('pg_basebackup'));
+    const copying = () => commandLines(replica.place.directory).some(({ line }) => line.includes('pg_basebackup'));
     await cluster.until('pg_basebackup is at work', 10_000, copying);
     await replica.killAgent();
     editLocal(replica, { postgresql: { basebackup: ['no-sync'] } });

@@ -1,14 +1,20 @@
 /** What everybody on the machine can read of a cluster's processes. */
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** The command lines of all living processes that name the directory, words joined by spaces. */
-export function commandLines(directory: string): string[] {
-  const lines: string[] = [];
+export interface CommandLine {
+  readonly pid: number;
+  /** Its words, joined by spaces. */
+  readonly line: string;
+}
+
+/** The command lines of all living processes that name the directory. */
+export function commandLines(directory: string): CommandLine[] {
+  const lines: CommandLine[] = [];
   for (const pid of readdirSync('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
     try {
       const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-      if (line.includes(directory)) lines.push(line);
+      if (line.includes(directory)) lines.push({ pid: Number(pid), line });
     } catch {
       // It ended meanwhile.
     }
@@ -25,7 +31,7 @@ export class CommandLineWatch {
 
   constructor(directory: string) {
     this.#timer = setInterval(() => {
-      for (const line of commandLines(directory)) this.seen.add(line);
+      for (const { line } of commandLines(directory)) this.seen.add(line);
     }, EVERY_MS);
   }
 
