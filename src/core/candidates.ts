@@ -140,11 +140,16 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
     return no(`this node is ${lagBytes(optime, own.lsn)} bytes behind the last leader, more than maximum_lag_on_failover`);
   }
   const expected = clusterTimeline(view);
-  if (dynamic.checkTimeline && expected !== null && (own.timeline === null || own.timeline < expected)) {
-    return no(`this node is on timeline ${own.timeline ?? 'unknown'}, the cluster is on ${expected}`);
-  }
   const mode = dynamic.synchronousMode;
   const voters = syncVoters(view, mode);
+  // Promoted here, this node's timeline would get the number that the last leader's has: two histories that nothing tells apart, so that the wrong one could
+  // win the race after (M13). Where no acknowledged commit may be lost, that leader, or an operator's failover by name, is waited for.
+  const strict = dynamic.checkTimeline || voters !== null;
+  if (strict && expected !== null && (own.timeline === null || own.timeline < expected)) {
+    return no(
+      `this node is on timeline ${own.timeline ?? 'unknown'}, the cluster is on ${expected}, which ${view.history.at(-1)?.newLeader ?? 'another'} began`,
+    );
+  }
   const inScope = (member: Member) => mode !== 'on' || voters === null || includes(voters, member.name);
   let votes = voters !== null && includes(voters, c.me) ? 0 : -1;
   let ahead = false;

@@ -103,3 +103,25 @@ describe('a promotion that does not succeed', () => {
     expect(world.sim.now - failedAt).toBeGreaterThan(9000);
   });
 });
+
+test('a successor that dies before the others are on its timeline: in quorum mode nobody makes a second timeline of that number', async () => {
+  const world = await World.ready({ seed: 61, config: { ttl: 10, loop_wait: 2, retry_timeout: 3, synchronous_mode: 'quorum' } });
+  world.checkers.noLoss = true;
+  world.clients.start(20);
+  await world.run(6000);
+  const old = world.primary;
+  old.crash();
+  await world.expect('the key taken', () => world.holder !== null && world.holder !== old.name, 30_000);
+  const heir = world.node(world.holder!);
+  const third = world.replicas.find((machine) => machine !== heir && machine !== old)!;
+  world.net.cut(heir.name, third.name);
+  await world.expect('its timeline on record', () => world.etcd.view().history.length === 1, 5000);
+  heir.crash();
+  world.net.healAll();
+  old.boot();
+  await world.run(40_000);
+  expect(world.leader).toBeNull();
+  expect(third.running.last?.decision.because).toContain(`the cluster is on 2, which ${heir.name} began`);
+  heir.boot();
+  await world.expect('it leads again', () => world.leader === heir && world.healthy(), 30_000);
+});
