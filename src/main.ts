@@ -23,7 +23,12 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   agent: {
     summary: 'run the agent of one PostgreSQL: regent agent FILE',
-    load: async () => (await import('./agent/main.ts')).agentMain,
+    load: async () => {
+      // Before the agent itself is loaded, for that is when most would be optimized.
+      const onRound = (await import('./support/runtime.ts')).optimizeOnceBusy();
+      const { agentMain } = await import('./agent/main.ts');
+      return (args) => agentMain(args, onRound);
+    },
   },
   router: {
     summary: 'keep HAProxy pointed at the primary: regent router FILE',

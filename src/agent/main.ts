@@ -29,7 +29,8 @@ regent check-config FILE checks one without starting anything.
 /** The process must not hang on after its work is done, whatever handle was left. */
 const LINGER_MS = 1000;
 
-export async function agentMain(args: readonly string[]): Promise<number> {
+/** `onRound` is called after every round of the loop. */
+export async function agentMain(args: readonly string[], onRound: () => void): Promise<number> {
   if (args.includes('--help') || args.includes('-h')) {
     process.stdout.write(USAGE);
     return 0;
@@ -46,7 +47,7 @@ export async function agentMain(args: readonly string[]): Promise<number> {
     secrets: () => secretsOf(loaded.local),
     publicWords: () => publicWordsOf(loaded.local),
   });
-  const code = await runAgent(path, { ...loaded }, { ...process.env }, log);
+  const code = await runAgent(path, { ...loaded }, { ...process.env }, log, onRound);
   await log.close();
   setTimeout(() => process.exit(code), LINGER_MS).unref();
   return code;
@@ -61,11 +62,18 @@ function refuseRoot(): void {
   }
 }
 
-async function runAgent(path: string | null, loaded: LoadResult, env: NodeJS.ProcessEnv, log: AgentLog): Promise<number> {
+async function runAgent(
+  path: string | null,
+  loaded: LoadResult,
+  env: NodeJS.ProcessEnv,
+  log: AgentLog,
+  onRound: () => void,
+): Promise<number> {
   log.info(`Regent ${REGENT_VERSION}: member ${loaded.local.name} of cluster ${loaded.local.scope}, configured by ${loaded.source}`);
   for (const warning of loaded.warnings) log.warning(formatProblem(warning));
   const parts = await createParts(path, loaded, env, log);
   const agent = new Agent(parts);
+  agent.onRound(onRound);
   stopOnBugs(log);
   let rest: RestServer | null = null;
   try {

@@ -22,7 +22,7 @@ import { readWatchMessage, type WatchEvent } from './watch-message.ts';
 export interface WatchTimings {
   /** From the request to etcd's word that the watch stands. */
   readonly openMs: number;
-  /** Between looks at the checks. */
+  /** Between looks at the checks while there is something to find out; while all is well they are CALM_TICKS times as rare, to let an idle machine sleep. */
   readonly tickMs: number;
   /** How long a change known otherwise may stay untold. */
   readonly behindMs: number;
@@ -39,12 +39,15 @@ export const WATCH_TIMINGS: WatchTimings = {
   openMs: 2000,
   tickMs: 500,
   behindMs: 1000,
-  proofMs: 2000,
+  // A round reads etcd too, so this asks only where rounds are far apart; each question wakes an idle agent up for a millisecond.
+  proofMs: 5000,
   probeTimeoutMs: 1000,
   idleMs: 30_000,
   pauseFirstMs: 50,
   pauseMaxMs: 2000,
 };
+
+const CALM_TICKS = 4;
 
 export interface WatchOptions {
   readonly gateway: Gateway;
@@ -79,24 +82,26 @@ export class PrefixWatch {
   #probing = false;
   #cancelReconnect: () => void = () => {};
   #cancelTick: () => void = () => {};
+  #tickIsFar = false;
   #cancelOpen: () => void = () => {};
-  readonly #unsubscribe: () => void;
+  readonly #unsubscribe: ReadonlyArray<() => void>;
 
   constructor(options: WatchOptions) {
     this.#options = options;
     this.#timings = options.timings ?? WATCH_TIMINGS;
     this.#generation = options.gateway.guard.generation;
-    this.#unsubscribe = options.gateway.pool.onSuspicion((endpoint) => {
+    const unsuspect = options.gateway.pool.onSuspicion((endpoint) => {
       const stream = this.#stream;
       if (stream?.createdAtMs != null && stream.endpoint === endpoint) void this.#probe(stream);
     });
+    this.#unsubscribe = [unsuspect, options.progress.onChange(() => this.#tickIsFar && this.#tick())];
     this.#tick();
     this.#connect();
   }
 
   close(): void {
     this.#closed = true;
-    this.#unsubscribe();
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
     this.#cancelReconnect();
     this.#cancelTick();
     this.#drop();
@@ -249,10 +254,12 @@ export class PrefixWatch {
     this.#cancelReconnect = clock.timer(pause * (0.75 + clock.random() / 2), () => this.#connect());
   }
 
-  #tick(): void {
-    this.#cancelTick = this.#options.clock.timer(this.#timings.tickMs, () => {
+  #tick(isCalm = false): void {
+    this.#cancelTick();
+    this.#tickIsFar = isCalm;
+    this.#cancelTick = this.#options.clock.timer((isCalm ? CALM_TICKS : 1) * this.#timings.tickMs, () => {
       this.#check();
-      if (!this.#closed) this.#tick();
+      if (!this.#closed) this.#tick(this.#stream?.createdAtMs != null && this.#behind === null);
     });
   }
 

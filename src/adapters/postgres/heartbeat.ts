@@ -7,7 +7,7 @@ import { type FactsRow, factsQuery, IDENTITY_QUERY, type IdentityRow } from './f
 import { connect, discard, isTimeout } from './sql.ts';
 
 /** A postmaster that can no longer fork answers on old connections only, so the connection is renewed now and then. */
-const RENEW_AFTER_MS = 30_000;
+const RENEW_AFTER_MS = 60_000;
 /** On the server's side; the client's own deadline is the caller's. */
 const STATEMENT_TIMEOUT_MS = 2000;
 

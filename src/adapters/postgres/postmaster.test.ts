@@ -58,9 +58,9 @@ test('an adopted process is looked after every 100 ms, rarely while a connection
   clock.fire();
   expect(intervals()).toEqual([100]);
   watch.connection(true);
-  expect(intervals()).toEqual([1000]);
+  expect(intervals()).toEqual([3000]);
   clock.fire();
-  expect(intervals()).toEqual([1000]);
+  expect(intervals()).toEqual([3000]);
   await kill();
   expect(gone).toBe(0);
   watch.connection(false);

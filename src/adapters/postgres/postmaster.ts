@@ -9,7 +9,7 @@ import { findPostmaster, findPostmasterByScan, type HeldProcess } from './detect
  * and the end of the connection is an event.
  */
 const LOOK_EVERY_MS = 100;
-const LOOK_WHILE_CONNECTED_MS = 1000;
+const LOOK_WHILE_CONNECTED_MS = 3000;
 
 export class PostmasterWatch {
   private readonly clock: Clock;
