@@ -5,8 +5,6 @@ import { parseStat, procTable } from '../demo/process-table.ts';
 import type { Lab } from './lab.ts';
 import { nowMs } from './now.ts';
 
-/** After the cluster has become whole: the last of what its making set off. */
-const REST_BEFORE_MS = 10_000;
 /** USER_HZ, which is 100 on every Linux that Node runs on (times(2), proc(5)). */
 const TICK_MS = 10;
 const KIB = 1024;
@@ -46,9 +44,9 @@ export function memoryOf(rollup: string): Memory {
 const cpuOf = (pid: number) => cpuMs(readFileSync(`/proc/${pid}/stat`, 'utf8'));
 const memoryOfProcess = (pid: number) => memoryOf(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
 
-/** Nobody else may use the cluster meanwhile, but HAProxy where it runs. */
-export async function measureIdle(lab: Lab, seconds: number, signal: AbortSignal): Promise<IdleCost> {
-  await sleep(REST_BEFORE_MS, undefined, { signal });
+/** Nobody else may use the cluster meanwhile, but HAProxy where it runs. The rest before is for the last of what the cluster's making set off. */
+export async function measureIdle(lab: Lab, restSeconds: number, seconds: number, signal: AbortSignal): Promise<IdleCost> {
+  await sleep(restSeconds * 1000, undefined, { signal });
   const pids = lab.plan.nodes.map((node) => lab.process(node.name)!.identity!.pid);
   const before = pids.map(cpuOf);
   const begun = nowMs();

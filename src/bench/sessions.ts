@@ -12,6 +12,8 @@ import { Writer } from './writer.ts';
 
 const START_WITHIN_MS = 180_000;
 const ROUTED_WITHIN_MS = 60_000;
+/** Before the second of two measurements of idle agents; before the first they rest for as long as is measured. */
+const REST_BETWEEN_SECONDS = 10;
 /** Numbers of the rows of one writer. */
 const ROWS_PER_WRITER = 10_000_000;
 
@@ -127,7 +129,7 @@ class Run {
   async #idle(lab: Lab, withChecks: boolean): Promise<void> {
     this.at = 'idle';
     const { idleSeconds, signal, say } = this.#terms;
-    const cost = await measureIdle(lab, idleSeconds, signal);
+    const cost = await measureIdle(lab, withChecks ? REST_BETWEEN_SECONDS : idleSeconds, idleSeconds, signal);
     this.#figures.idle.push({ system: this.#session.system.id, withChecks, cost });
     const cpu = cost.cpuMsPerSecond.map((one) => one.toFixed(1)).join(', ');
     const rss = cost.agents.map((one) => (one.rssBytes / 1024 ** 2).toFixed(1)).join(', ');
