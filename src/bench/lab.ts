@@ -202,9 +202,10 @@ function haproxyText(plan: DemoPlan): string {
     writePort,
     readPort,
     statsPort,
-    stats: STATS,
+    stats: { ...STATS, openToTools: true },
     log: LOG_TO_STDOUT,
     runtimeSocket,
+    nameserver: null,
     members,
   });
 }

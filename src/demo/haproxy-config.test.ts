@@ -6,9 +6,10 @@ const description = {
   writePort: 5000,
   readPort: 5001,
   statsPort: 7000,
-  stats: { username: 'admin', password: 'admin' },
+  stats: { username: 'admin', password: 'admin', openToTools: false },
   log: LOG_TO_STDOUT,
   runtimeSocket: '/run dir/haproxy.sock',
+  nameserver: null,
   members: [
     { name: 'patroni1', host: '127.0.0.1', postgresPort: 5433, restPort: 8008 },
     { name: 'patroni2', host: '127.0.0.1', postgresPort: 5434, restPort: 8009 },
@@ -44,27 +45,39 @@ describe('haproxyConfig', () => {
 
   it('writes no word that would change the meaning of a line', () => {
     const inject = (overlay: Partial<typeof description>) => () => haproxyConfig({ ...description, ...overlay });
-    expect(inject({ stats: { username: 'a', password: 'b c' } })).toThrow(/statistics password/);
-    expect(inject({ stats: { username: 'a\nstats admin if TRUE', password: 'b' } })).toThrow(/statistics user/);
+    expect(inject({ stats: { ...description.stats, password: 'b c' } })).toThrow(/statistics password/);
+    expect(inject({ stats: { ...description.stats, username: 'a\nstats admin if TRUE' } })).toThrow(/statistics user/);
     expect(inject({ members: [{ ...description.members[0]!, name: 'x backup' }] })).toThrow(/name of a member/);
     expect(text).toContain('stats socket /run\\ dir/haproxy.sock');
   });
 
   it('never repeats a refused password', () => {
-    expect(() => haproxyConfig({ ...description, stats: { username: 'a', password: 'se cret' } })).not.toThrow(/se cret/);
+    expect(() => haproxyConfig({ ...description, stats: { ...description.stats, password: 'se cret' } })).not.toThrow(/se cret/);
   });
 
-  it('is what deploy/ shows', async () => {
-    const example = haproxyConfig({
-      ...description,
-      bindAddress: '*',
-      log: '/dev/log local0 notice',
-      runtimeSocket: '/run/haproxy/admin.sock',
-      members: ['patroni1', 'patroni2', 'patroni3'].map((name) => ({ name, host: name, postgresPort: 5432, restPort: 8008 })),
-    });
+  it('asks everybody for the password of its page, or browsers alone', () => {
+    expect(text).toContain('stats auth admin:admin');
+    const open = haproxyConfig({ ...description, stats: { ...description.stats, openToTools: true } });
+    expect(open).not.toContain('stats auth');
+    expect(open).toContain('user admin insecure-password admin');
+  });
+
+  const members = ['patroni1', 'patroni2', 'patroni3'].map((name) => ({ name, host: name, postgresPort: 5432, restPort: 8008 }));
+  const deployed = { ...description, bindAddress: '*', runtimeSocket: '/run/haproxy/admin.sock', members };
+
+  it('is what deploy/haproxy shows', async () => {
+    const example = haproxyConfig({ ...deployed, log: '/dev/log local0 notice' });
     const heading = '# HAProxy 2.4 or newer in front of three members named patroni1 to patroni3; docs/haproxy.md explains each line.\n';
     await expect(
       `${heading}# Change the password of the statistics page before anybody else can reach it.\n${example}`,
     ).toMatchFileSnapshot('../../deploy/haproxy/haproxy.cfg');
+  });
+
+  it('is what deploy/compose uses', async () => {
+    const variable = (name: string) => `"\${${name}}"`;
+    const stats = { username: variable('STATS_USER'), password: variable('STATS_PASSWORD'), openToTools: true };
+    const stack = haproxyConfig({ ...deployed, stats, nameserver: '127.0.0.11:53' });
+    const heading = '# HAProxy of the Compose stack; docs/haproxy.md explains each line. Docker answers for the names of the containers.\n';
+    await expect(`${heading}${stack}`).toMatchFileSnapshot('../../deploy/compose/haproxy/haproxy.cfg');
   });
 });

@@ -11,11 +11,19 @@ export interface HaproxyDescription {
   readonly writePort: number;
   readonly readPort: number;
   readonly statsPort: number;
-  readonly stats: { readonly username: string; readonly password: string };
+  /** `"${NAME}"` stands for a variable of HAProxy's environment. */
+  readonly stats: {
+    readonly username: string;
+    readonly password: string;
+    /** Browsers are asked for the password, curl is not. Only where nobody but this machine's users reaches the port. */
+    readonly openToTools: boolean;
+  };
   /** Where changes of the servers are told: HAProxy's `log` line without the word. */
   readonly log: string;
   /** A Unix socket's path. */
   readonly runtimeSocket: string;
+  /** DNS server (address:port) to ask again while HAProxy runs, where addresses move; null: names are looked up at the start. */
+  readonly nameserver: string | null;
   readonly members: ReadonlyArray<{
     readonly name: string;
     readonly host: string;
@@ -30,7 +38,7 @@ export const LOG_TO_STDOUT = 'stdout format raw daemon notice';
 export const PRIMARY_BACKEND = 'postgres_primary';
 export const REPLICA_BACKEND = 'postgres_replicas';
 
-const SAFE_WORD = /^[A-Za-z0-9_.:@-]+$/;
+const SAFE_WORD = /^(?:[A-Za-z0-9_.:@-]+|"\$\{[A-Z0-9_]+\}")$/;
 
 /** HAProxy's file has no quoting that all versions agree on; a word that would need it is refused. */
 function word(what: string, value: string): string {
@@ -51,10 +59,48 @@ function serverLines(description: HaproxyDescription): string[] {
   );
 }
 
+/** A server whose name is not known yet, or no longer, is out until it is. */
+function resolverSection(nameserver: string | null): string {
+  if (nameserver === null) return '';
+  return `
+resolvers names
+    nameserver dns ${word('the address of the DNS server', nameserver)}
+    timeout resolve 1s
+    timeout retry 1s
+    hold valid 1s
+    hold nx 1s
+    hold obsolete 1s
+`;
+}
+
+function statsSections({ stats, bindAddress, statsPort }: HaproxyDescription): string {
+  const username = word('the statistics user', stats.username);
+  const password = word('the statistics password', stats.password);
+  const open = `userlist operators
+    user ${username} insecure-password ${password}
+
+`;
+  const closed = `    stats auth ${username}:${password}
+`;
+  const selective = `    # A browser is asked for the password, and so is who sends a wrong one; curl may read without.
+    acl known http_auth(operators)
+    stats http-request auth realm Regent if !known { req.hdr(Accept) -m sub text/html }
+    stats http-request auth realm Regent if !known { req.hdr(Authorization) -m found }
+`;
+  return `${stats.openToTools ? open : ''}frontend stats
+    mode http
+    bind ${bindAddress}:${statsPort}
+    timeout client 30s
+    stats enable
+    stats uri /stats
+    stats refresh 5s
+${stats.openToTools ? selective : closed}`;
+}
+
 export function haproxyConfig(description: HaproxyDescription): string {
-  const { bindAddress, writePort, readPort, statsPort, stats } = description;
+  const { bindAddress, writePort, readPort, nameserver } = description;
   const servers = serverLines(description);
-  const credentials = `${word('the statistics user', stats.username)}:${word('the statistics password', stats.password)}`;
+  const resolvers = nameserver === null ? '' : ' resolvers names init-addr libc,none';
   return `global
     maxconn 1000
     log ${description.log}
@@ -70,8 +116,8 @@ defaults
     timeout server 30m
     timeout check 2s
     # A check runs every 3 s while all is well, and more often while a server is changing or down: that is where the new primary comes from.
-    default-server inter 3s fastinter 500ms downinter 1s fall 3 rise 2
-
+    default-server inter 3s fastinter 500ms downinter 1s fall 3 rise 2${resolvers}
+${resolverSection(nameserver)}
 frontend postgres_write
     bind ${bindAddress}:${writePort}
     default_backend ${PRIMARY_BACKEND}
@@ -99,13 +145,5 @@ backend ${REPLICA_BACKEND}
     http-check expect status 200
 ${servers.join('\n')}
 
-frontend stats
-    mode http
-    bind ${bindAddress}:${statsPort}
-    timeout client 30s
-    stats enable
-    stats uri /stats
-    stats refresh 5s
-    stats auth ${credentials}
-`;
+${statsSections(description)}`;
 }

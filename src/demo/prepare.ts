@@ -123,9 +123,10 @@ async function writeFiles(plan: DemoPlan, settings: DemoSettings, programs: Prog
     writePort,
     readPort,
     statsPort,
-    stats: settings.stats,
+    stats: { ...settings.stats, openToTools: true },
     log: LOG_TO_STDOUT,
     runtimeSocket,
+    nameserver: null,
     members,
   });
   await writePrivately(plan.haproxy.configFile, text);
