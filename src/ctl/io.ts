@@ -6,6 +6,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import type { Log } from '../ports/log.ts';
 import type { CtlConfig } from './config.ts';
+import type { Reach } from './reach.ts';
 
 export interface Output {
   write(text: string): unknown;
@@ -24,4 +25,6 @@ export interface CtlIo {
   readonly signal: AbortSignal;
   /** The etcd of one cluster. */
   openDcs(config: CtlConfig, scope: string, log: Log): Promise<Dcs>;
+  /** Whether anybody listens on a member's address. */
+  readonly reach: Reach;
 }

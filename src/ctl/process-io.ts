@@ -25,5 +25,6 @@ export function processIo(): CtlIo {
       const { createEtcdDcs } = await import('../adapters/etcd/store.ts');
       return createEtcdDcs({ settings, scope, namespace: config.namespace, log, clock });
     },
+    reach: async (address, timeoutMs) => (await import('./reach.ts')).reachTcp(address, timeoutMs),
   };
 }

@@ -62,6 +62,19 @@ async function successorOf(old: ClusterNode, direct: Writer, any: Writer): Promi
   return first.node;
 }
 
+/** What the operator sees of a node that was cut off, while its key lasts and afterwards: `unavailable`, and a warning. */
+async function expectListed(lost: string, why: RegExp): Promise<void> {
+  const beganMs = performance.now();
+  const { stdout } = await cluster.ctl(['list']);
+  console.log(`list, with ${lost} cut off: ${Math.round(performance.now() - beganMs)} ms`);
+  expect(stdout.match(/unavailable \|/g)).toHaveLength(1);
+  expect(stdout).toMatch(new RegExp(`\\| ${lost} .*\\| unavailable \\|`));
+  expect(stdout).toMatch(new RegExp(` ${lost} is unavailable: .*(${why.source})`));
+  const health = await cluster.ctl(['health', '--no-haproxy']);
+  expect(health.code).toBe(1);
+  expect(health.stdout).toMatch(new RegExp(`warning: ${lost} is unavailable: .*(${why.source})`));
+}
+
 async function configure(change: Record<string, unknown>): Promise<void> {
   const leader = cluster.node(await cluster.waitHealthy());
   const answer = await leader.rest('/config', { method: 'PATCH', body: change });
@@ -113,10 +126,12 @@ describe.skipIf(obstacle !== null)('with a quorum that confirms commits', () => 
       await writer.next(5000);
       const cutAtMs = performance.now();
       network.unplug(lost);
+      await expectListed(lost, /does not answer|cannot be reached/);
       await cluster.until(`${lost} is no member any more`, 20_000, async () => {
         const members = (await leader.rest('/cluster'))?.body?.['members'] as ReadonlyArray<{ name: string }> | undefined;
         return members !== undefined && members.length === 2 && members.every((member) => member.name !== lost);
       });
+      await expectListed(lost, /its key in etcd has expired/);
       await cluster.until(
         'it no longer confirms',
         20_000,

@@ -1,4 +1,5 @@
 import { clusterBody } from '../../core/cluster-body.ts';
+import { availability, marked, reasonsOf } from '../availability.ts';
 import type { Format } from '../choices.ts';
 import type { Ctx } from '../context.ts';
 import { renderMembers } from '../render/members.ts';
@@ -23,9 +24,10 @@ export async function run(ctx: Ctx, names: readonly string[], options: ListOptio
     if (options.timestamp) ctx.print(localTime(ctx.io.clock.wallMs(), 0));
     for (const cluster of clusters) {
       const view = await ctx.read(cluster);
-      const { format } = options;
-      const shape = { cluster, initialize: view.initialize, format, extended: options.extended ?? false, lsn: options.lsn ?? false };
-      ctx.print(renderMembers(clusterBody(view, cluster), shape));
+      const there = await availability(ctx, view);
+      const { format, extended = false, lsn = false } = options;
+      const shape = { cluster, initialize: view.initialize, format, extended, lsn, notes: reasonsOf(there) };
+      ctx.print(renderMembers(marked(clusterBody(view, cluster), there), shape));
     }
   });
 }

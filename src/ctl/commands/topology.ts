@@ -1,4 +1,5 @@
 import { clusterBody } from '../../core/cluster-body.ts';
+import { availability, marked, reasonsOf } from '../availability.ts';
 import type { Ctx } from '../context.ts';
 import { renderMembers } from '../render/members.ts';
 import { type WatchOptions, watching } from '../watch.ts';
@@ -10,8 +11,10 @@ export async function run(ctx: Ctx, names: readonly string[], options: WatchOpti
   await watching(ctx, options, true, async () => {
     for (const cluster of clusters) {
       const view = await ctx.read(cluster);
-      const shape = { cluster, initialize: view.initialize, format: 'topology', extended: false, lsn: options.lsn ?? false } as const;
-      ctx.print(renderMembers(clusterBody(view, cluster), shape));
+      const there = await availability(ctx, view);
+      const { lsn = false } = options;
+      const shape = { cluster, initialize: view.initialize, format: 'topology', extended: false, lsn, notes: reasonsOf(there) } as const;
+      ctx.print(renderMembers(marked(clusterBody(view, cluster), there), shape));
     }
   });
 }

@@ -7,6 +7,7 @@ import type { JsonObject, JsonValue } from '../../core/json.ts';
 import { type Lsn, lagBytes, toLsn } from '../../core/units.ts';
 import { isJsonObject, parseJson } from '../../support/big-json.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
+import { type Availability, availability, EXPIRED, UNAVAILABLE } from '../availability.ts';
 import type { Ctx } from '../context.ts';
 import { type HaproxyAccess, readHaproxy } from './haproxy.ts';
 import type { HealthReport, MemberHealth } from './report.ts';
@@ -50,16 +51,40 @@ export async function collect(ctx: Ctx, cluster: string, haproxy: HaproxyAccess 
 
 /** The leader first: a replica asked afterwards that has replayed what the leader had by then is not behind. */
 async function membersHealth(ctx: Ctx, view: ClusterView): Promise<MemberHealth[]> {
+  const knocking = availability(ctx, view);
   const leader = view.leader && memberOf(view, view.leader.name);
   const leaderAnswer = leader && (await ask(ctx, leader));
   const reference = positionOf(leaderAnswer?.body ?? null, 'location') ?? view.status?.optime ?? null;
-  return Promise.all(
+  const answered = await Promise.all(
     view.members.map(async (member) => {
       const answer = member === leader && leaderAnswer ? leaderAnswer : await ask(ctx, member);
       return memberHealth(view, member, answer, reference, ctx.io.clock.wallMs());
     }),
   );
+  return withAvailability(answered, await knocking);
 }
+
+/** A member that has answered after all is there. */
+function withAvailability(members: readonly MemberHealth[], { unreachable, absent }: Availability): MemberHealth[] {
+  const marked = members.map((member) => {
+    const reason = member.unreachable === null ? undefined : unreachable.get(member.name);
+    return reason === undefined ? member : { ...member, state: UNAVAILABLE, unreachable: `${member.name} is ${UNAVAILABLE}: ${reason}` };
+  });
+  const gone = absent.map((name) => ({ ...NOTHING_KNOWN, name, unreachable: `${name} is ${UNAVAILABLE}: ${EXPIRED}` }));
+  return [...marked, ...gone].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+const NOTHING_KNOWN = {
+  host: '',
+  role: 'replica',
+  state: UNAVAILABLE,
+  timeline: null,
+  lagBytes: null,
+  lagSeconds: null,
+  replayBacklogBytes: null,
+  pendingRestart: false,
+  version: null,
+} as const;
 
 async function ask(ctx: Ctx, member: Member): Promise<Answer> {
   try {

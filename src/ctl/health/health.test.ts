@@ -108,9 +108,9 @@ test('lag in bytes and seconds; an idle cluster does not lag, however old its la
 
 test.each<[string, 1 | 2, RegExp, () => void]>([
   [
-    'a member that does not answer',
+    'a member nobody listens at',
     1,
-    /warning: member patroni2 does not answer on http/,
+    /warning: patroni2 is unavailable: 127\.0\.0\.1:1 refuses the connection/,
     () => amend(etcd, 'demo', 'patroni2', { api_url: 'http://127.0.0.1:1/' }),
   ],
   [
@@ -207,6 +207,31 @@ test('another timeline, and a replica that does not replicate', async () => {
   expect(code).toBe(1);
   expect(out).toContain('warning: patroni2 is not replicating: starting\n');
   expect(out).toContain('warning: patroni3 is on timeline 1, the leader on 2\n');
+});
+
+test('a dead leader is critical while its key lasts, a dead replica a warning, before and after its key has expired', async () => {
+  amend(etcd, 'demo', 'patroni1', { api_url: 'http://127.0.0.1:1/' });
+  const led = await ctl(['health', '--no-haproxy'], { etcd, env });
+  expect(led.code).toBe(2);
+  expect(led.out).toContain('critical: the leader patroni1 is unavailable: 127.0.0.1:1 refuses the connection\n');
+  expect(led.out.match(/(warning|critical):/g)).toHaveLength(1);
+
+  etcd = tutorialCluster('demo', members.urlOf);
+  amend(etcd, 'demo', 'patroni3', { api_url: 'http://127.0.0.1:1/' });
+  const cut = await ctl(['health', '--no-haproxy'], { etcd, env });
+  expect(cut.code).toBe(1);
+  expect(cut.out).toContain('| patroni3 | 172.20.0.6:5432 | Replica | unavailable |  1 |      unknown |        unknown |\n');
+  expect(cut.out).toMatch(/Health: WARNING\n {2}warning: patroni3 is unavailable: 127\.0\.0\.1:1 refuses the connection\n$/);
+
+  etcd.remove('demo', 'members/patroni3');
+  etcd.put('demo', 'status', { optime: END, retain_slots: ['patroni1', 'patroni2', 'patroni3'] });
+  const gone = await ctl(['health', '--no-haproxy', '-f', 'json'], { etcd, env });
+  expect(gone.code).toBe(1);
+  const report = JSON.parse(gone.out);
+  expect(report.members[2]).toMatchObject({ name: 'patroni3', host: '', role: 'replica', state: 'unavailable', reachable: false });
+  expect(report.problems).toEqual([
+    { level: 'warning', message: 'patroni3 is unavailable: its key in etcd has expired; its slot is kept for its return' },
+  ]);
 });
 
 test('nobody answers', async () => {

@@ -1,5 +1,6 @@
 /** From what was found to what is wrong. Critical: clients cannot write, or would be lost at the next fault. Warning: somebody should look. */
 import { memberComplaints } from '../../core/member-complaints.ts';
+import { UNAVAILABLE } from '../availability.ts';
 import type { HealthReport, Limits, MemberHealth, Problem } from './report.ts';
 
 export function judge(report: HealthReport, limits: Limits): Problem[] {
@@ -31,6 +32,7 @@ function judgeCluster(report: HealthReport): Problem[] {
   const leader = report.members.find((member) => member.name === report.leader);
   if (report.leader === null) problems.push(critical('the cluster has no leader'));
   else if (!leader) problems.push(critical(`the leader ${report.leader} is not among the members`));
+  else if (leader.state === UNAVAILABLE) problems.push(critical(`the leader ${leader.unreachable ?? `${leader.name} is ${UNAVAILABLE}`}`));
   else if (leader.role === 'leader' && leader.state !== 'running') problems.push(critical(`the leader ${leader.name} is ${leader.state}`));
   if (report.members.every((member) => member.unreachable !== null)) problems.push(critical('no member answers'));
   if (report.paused) problems.push(warning('maintenance mode is on: nothing fails over by itself'));
@@ -45,6 +47,9 @@ function judgeCluster(report: HealthReport): Problem[] {
 }
 
 function judgeMember(report: HealthReport, member: MemberHealth, limits: Limits): Problem[] {
+  // What its key says of better days is no news.
+  if (member.state === UNAVAILABLE)
+    return member.name === report.leader || member.unreachable === null ? [] : [warning(member.unreachable)];
   const problems: Problem[] = [];
   if (member.unreachable !== null) problems.push(warning(member.unreachable));
   if (member.pendingRestart) problems.push(warning(`${member.name} waits for a restart for changed parameters to take effect`));

@@ -16,7 +16,7 @@ export interface MemberHealth {
   readonly pendingRestart: boolean;
   /** As its member key has it. */
   readonly version: string | null;
-  /** Why its REST API could not be asked; null when it answered. */
+  /** Why its REST API could not be asked; null when it answered. `state` is `unavailable` where nobody even listens, or the member's key has expired. */
   readonly unreachable: string | null;
 }
 

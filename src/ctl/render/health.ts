@@ -1,6 +1,7 @@
 /** The answer of `health` for people and for programs. */
 import type { JsonObject } from '../../core/json.ts';
 import { stringifyDefault } from '../../support/big-json.ts';
+import { UNAVAILABLE } from '../availability.ts';
 import { EXIT_CODES, type HealthReport, type Problem, verdictOf } from '../health/report.ts';
 import { titleOf } from './members.ts';
 import { renderTable } from './table.ts';
@@ -67,7 +68,7 @@ function memberBlock(report: HealthReport): string {
     const number = (value: number | null) => (value === null ? (member.name === report.leader ? '' : 'unknown') : String(value));
     const role = member.role.split('_').map((word) => `${word.slice(0, 1).toUpperCase()}${word.slice(1)}`);
     const timeline = member.timeline === null ? '' : String(member.timeline);
-    const state = member.unreachable === null ? member.state : `${member.state} (no answer)`;
+    const state = member.unreachable === null || member.state === UNAVAILABLE ? member.state : `${member.state} (no answer)`;
     return [member.name, member.host, role.join(' '), state, timeline, number(member.lagBytes), number(member.lagSeconds)];
   });
   const table = renderTable(columns, rows, titleOf(report.cluster, report.initialize));

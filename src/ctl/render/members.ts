@@ -18,6 +18,8 @@ export interface MemberTableOptions {
   readonly extended: boolean;
   /** Pretty only: positions and both lags instead of one lag in MB. */
   readonly lsn: boolean;
+  /** Lines below the table, where people read it. */
+  readonly notes?: readonly string[];
 }
 
 const OPTIONAL = ['pending_restart', 'pending_restart_reason', 'scheduled_restart', 'tags'] as const;
@@ -46,8 +48,7 @@ export function renderMembers(body: JsonObject, options: MemberTableOptions): st
   ]);
   const table: Rows = { columns, rows, title: titleOf(options.cluster, options.initialize) };
   if (machine) return renderRows(table, options.format as Format, { dropEmpty: true, oneLine: true });
-  const footer = footerOf(body);
-  return [renderRows(table, 'pretty'), ...(footer ? [footer] : [])].join('\n');
+  return [renderRows(table, 'pretty'), ...footerOf(body), ...(options.notes ?? [])].join('\n');
 }
 
 export function titleOf(cluster: string, initialize: string | null): string {
@@ -172,7 +173,7 @@ function topology(members: readonly JsonObject[]): { member: JsonObject; label: 
   return shown;
 }
 
-function footerOf(body: JsonObject): string {
+function footerOf(body: JsonObject): string[] {
   const lines: string[] = [];
   if (truthy(body['pause'])) lines.push(' Maintenance mode: on');
   const scheduled = body['scheduled_switchover'];
@@ -182,7 +183,7 @@ function footerOf(body: JsonObject): string {
       if (scheduled[name] !== undefined) lines.push(`${name.padStart(24)}: ${textOf(scheduled[name])}`);
     }
   }
-  return lines.join('\n');
+  return lines;
 }
 
 function objectsOf(value: JsonValue | undefined): JsonObject[] {

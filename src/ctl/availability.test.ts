@@ -1,0 +1,156 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { amend, ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../test/fixtures/ctl.ts';
+import { reachTcp } from './reach.ts';
+
+/** Nothing listens on port 1 of loopback. */
+const NOBODY = 'http://127.0.0.1:1/patroni';
+let members: FakeMembers;
+let etcd: MemoryEtcd;
+
+beforeAll(async () => {
+  members = await startMembers(['patroni1', 'patroni2', 'patroni3']);
+});
+afterAll(() => members.stop());
+beforeEach(() => {
+  members.asked.length = 0;
+  etcd = tutorialCluster('demo', members.urlOf);
+});
+
+const forget = (...names: string[]) => {
+  etcd.put('demo', 'status', { optime: 67109864, retain_slots: ['patroni1', 'patroni2', 'patroni3'] });
+  for (const name of names) etcd.remove('demo', `members/${name}`);
+};
+
+test('a member that does not answer is unavailable while its key still says streaming', async () => {
+  amend(etcd, 'demo', 'patroni3', { api_url: NOBODY });
+  expect(`\n${(await ctl(['list'], { etcd })).out}`).toMatchInlineSnapshot(`
+    "
+    + Cluster: demo (7234567890123456789) ----------+----+-----------+
+    | Member   | Host       | Role    | State       | TL | Lag in MB |
+    +----------+------------+---------+-------------+----+-----------+
+    | patroni1 | 172.20.0.4 | Leader  | running     |  1 |           |
+    | patroni2 | 172.20.0.5 | Replica | streaming   |  1 |         0 |
+    | patroni3 | 172.20.0.6 | Replica | unavailable |  1 |   unknown |
+    +----------+------------+---------+-------------+----+-----------+
+     patroni3 is unavailable: 127.0.0.1:1 refuses the connection
+    "
+  `);
+  expect(members.asked).toEqual([]);
+});
+
+test('and when its key has expired, for as long as the leader keeps its slot', async () => {
+  forget('patroni3');
+  const pretty = await ctl(['list'], { etcd });
+  expect(`\n${pretty.out}`).toMatchInlineSnapshot(`
+    "
+    + Cluster: demo (7234567890123456789) ----------+----+-----------+
+    | Member   | Host       | Role    | State       | TL | Lag in MB |
+    +----------+------------+---------+-------------+----+-----------+
+    | patroni1 | 172.20.0.4 | Leader  | running     |  1 |           |
+    | patroni2 | 172.20.0.5 | Replica | streaming   |  1 |         0 |
+    | patroni3 |            | Replica | unavailable |    |   unknown |
+    +----------+------------+---------+-------------+----+-----------+
+     patroni3 is unavailable: its key in etcd has expired; its slot is kept for its return
+    "
+  `);
+  const watched = await ctl(['list', '-W'], { etcd, interruptAfter: { text: '+ Cluster: demo', times: 2 } });
+  expect(watched.out).toBe(pretty.out.repeat(2));
+  expect((await ctl(['topology'], { etcd })).out).toMatch(/^\| \+ patroni3 \| +\| Replica \| unavailable \|/m);
+});
+
+test('machine formats have the state and no remark', async () => {
+  forget('patroni3');
+  amend(etcd, 'demo', 'patroni2', { api_url: NOBODY });
+  const json = JSON.parse((await ctl(['list', '-f', 'json'], { etcd })).out);
+  expect(json.slice(1)).toEqual([
+    {
+      Cluster: 'demo',
+      Member: 'patroni2',
+      Host: '172.20.0.5',
+      Role: 'Replica',
+      State: 'unavailable',
+      TL: 1,
+      'Receive LSN': '0/40003E8',
+      'Replay LSN': '0/40003E8',
+    },
+    { Cluster: 'demo', Member: 'patroni3', Role: 'Replica', State: 'unavailable' },
+  ]);
+  const tsv = await ctl(['list', '-f', 'tsv'], { etcd });
+  expect(tsv.out.split('\n').slice(2, 5)).toEqual([
+    'demo\tpatroni2\t172.20.0.5\tReplica\tunavailable\t1\t0/40003E8\t\t0/40003E8\t',
+    'demo\tpatroni3\t\tReplica\tunavailable\t\t\t\t\t',
+    '',
+  ]);
+  const yaml = await ctl(['list', '-f', 'yaml'], { etcd });
+  expect(yaml.out).toContain('- Cluster: demo\n  Member: patroni3\n  Role: Replica\n  State: unavailable\n');
+});
+
+test('the row has the member’s own name where any key tells it, else that of its slot', async () => {
+  etcd.put('demo', 'status', { optime: 67109864, retain_slots: ['node_4', 'node_5', 'patroni2'] });
+  etcd.put('demo', 'history', [[1, 25624000, 'no recovery target specified', '2026-01-01T00:00:00.123456+00:00', 'Node-4']]);
+  const { out } = await ctl(['list'], { etcd });
+  expect(out.match(/^\| *\S+/gm)?.slice(1)).toEqual(['| Node-4', '| node_5', '| patroni1', '| patroni2', '| patroni3']);
+});
+
+test('where nobody can be reached it is the operator who is cut off: the keys are believed', async () => {
+  for (const name of ['patroni1', 'patroni2', 'patroni3']) amend(etcd, 'demo', name, { api_url: NOBODY });
+  const { out } = await ctl(['list'], { etcd });
+  expect(out).not.toContain('unavailable');
+  expect(out).toContain('| patroni3 | 172.20.0.6 | Replica | streaming |');
+});
+
+test('a member that has said it is stopped is stopped; one without an address is believed', async () => {
+  amend(etcd, 'demo', 'patroni2', { api_url: NOBODY, state: 'stopped', replication_state: null });
+  amend(etcd, 'demo', 'patroni3', { api_url: null });
+  const { out } = await ctl(['list'], { etcd });
+  expect(out).toContain('| patroni2 | 172.20.0.5 | Replica | stopped   |');
+  expect(out).toContain('| patroni3 | 172.20.0.6 | Replica | streaming |');
+});
+
+test('what is retained counts only while somebody maintains it', async () => {
+  forget('patroni1', 'patroni2', 'patroni3');
+  expect((await ctl(['list'], { etcd })).out).not.toContain('patroni');
+});
+
+test('whatever is said on the connection, or nothing, it is there', async () => {
+  const silent = createServer((socket) => void socket.on('error', () => undefined));
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  const { port } = silent.address() as { port: number };
+  for (const protocol of ['http', 'https']) {
+    amend(etcd, 'demo', 'patroni3', { api_url: `${protocol}://127.0.0.1:${port}/patroni` });
+    expect((await ctl(['list'], { etcd })).out).toContain('| patroni3 | 172.20.0.6 | Replica | streaming |');
+  }
+  await new Promise((resolve) => silent.close(resolve));
+});
+
+test('names of hosts are looked up, and a deadline is a deadline', async () => {
+  const { port } = new URL(members.urlOf('patroni1'));
+  expect(await reachTcp({ host: 'localhost', port: Number(port) }, 900)).toBe(null);
+  expect(await reachTcp({ host: 'no-such-host.invalid', port: 8008 }, 900)).toMatch(/^cannot be looked up/);
+});
+
+/** A server that accepts nobody, as its loop never turns. */
+const DEAF = `
+  const server = require('node:net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+    require('node:fs').writeSync(1, String(server.address().port));
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 30_000);
+  });`;
+
+test('a deadline is a deadline', async () => {
+  const deaf = spawn(process.execPath, ['-e', DEAF], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [text] = (await once(deaf.stdout, 'data')) as [Buffer];
+  const address = { host: '127.0.0.1', port: Number(text) };
+  // Its backlog is full with these: the next one gets no answer at all, as from a host that is gone.
+  const waiting = Array.from({ length: 8 }, () => connect(address).on('error', () => undefined));
+  try {
+    const begun = performance.now();
+    expect(await reachTcp(address, 200)).toBe('does not answer');
+    expect(performance.now() - begun).toBeLessThan(5_000);
+  } finally {
+    for (const socket of waiting) socket.destroy();
+    deaf.kill('SIGKILL');
+  }
+});
