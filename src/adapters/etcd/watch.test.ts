@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { Clock } from '../../ports/clock.ts';
 import { Gateway } from './gateway.ts';
 import { encodeText } from './keys.ts';
 import { Progress } from './progress.ts';
@@ -67,9 +68,8 @@ function put(key: string, revision: number, more: Json = {}): Json {
 
 const events = (revision: number, ...list: Json[]): Json => ({ header: headerOf(2, revision), events: list });
 
-function start(members: readonly FakeMember[], timings: Partial<WatchTimings> = {}) {
+function start(members: readonly FakeMember[], timings: Partial<WatchTimings> = {}, clock: Clock = realClock()) {
   const log = recordingLog();
-  const clock = realClock();
   const gateway = new Gateway({ settings: settingsOf(members.map(({ endpoint }) => endpoint)), log, clock });
   const progress = new Progress();
   const heard: Array<string | null> = [];
@@ -173,6 +173,20 @@ describe('PrefixWatch', () => {
     }
     await vi.waitFor(() => expect(heard).toHaveLength(10), WAIT);
     expect(fake.streams).toHaveLength(1);
+  });
+
+  it('looks more rarely while all is well, and soon again when there is something to be told', async () => {
+    const real = realClock();
+    const delaysMs: number[] = [];
+    const timer: Clock['timer'] = (ms, callback) => {
+      delaysMs.push(ms);
+      return real.timer(ms, callback);
+    };
+    const fake = await watched();
+    const { progress } = start([fake], { tickMs: 25 }, { ...real, timer });
+    await vi.waitFor(() => expect(delaysMs.at(-1)).toBe(100), WAIT);
+    progress.changed(11n);
+    expect(delaysMs.at(-1)).toBe(25);
   });
 
   it('asks a member that has not proved itself lately, and leaves it when it is silent', async () => {
