@@ -3,6 +3,7 @@ import type { ClusterView, Member } from '../core/cluster.ts';
 import { memberOf } from '../core/cluster.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import type { Log } from '../ports/log.ts';
+import { shellWord } from '../support/shell-words.ts';
 import type { CtlConfig } from './config.ts';
 import { CtlError, usage } from './errors.ts';
 import type { CtlIo } from './io.ts';
@@ -22,6 +23,8 @@ export class Ctx {
   readonly io: CtlIo;
   /** As the tool was called: regentctl or patronictl. */
   readonly program: string;
+  /** The same with its global options, as the beginning of a command to copy: `patronictl -c /etc/patroni/patroni.yml`. */
+  readonly called: string;
   readonly log: Log;
   readonly prompter: Prompter;
   readonly #load: () => Promise<CtlConfig>;
@@ -30,9 +33,10 @@ export class Ctx {
   #leaves = false;
   readonly #stores = new Map<string, Promise<Dcs>>();
 
-  constructor(io: CtlIo, program: string, log: Log, load: () => Promise<CtlConfig>) {
+  constructor(io: CtlIo, program: string, global: GlobalOptions, log: Log, load: () => Promise<CtlConfig>) {
     this.io = io;
     this.program = program;
+    this.called = callOf(program, global);
     this.log = log;
     this.prompter = new Prompter(io);
     this.#load = load;
@@ -95,6 +99,11 @@ export class Ctx {
       );
     }
   }
+}
+
+/** The URL of etcd is left out: it may hold a password. */
+function callOf(program: string, { configFile, insecure }: GlobalOptions): string {
+  return [program, ...(configFile === undefined ? [] : ['-c', shellWord(configFile)]), ...(insecure ? ['-k'] : [])].join(' ');
 }
 
 /** The member that holds the leader key, as far as it has published itself. */

@@ -30,7 +30,34 @@ test.each(['--leader', '--primary', '--master'])('%s names the leader', async (o
   await ctl(['switchover', option, 'patroni1', '--force'], { etcd });
   expect(members.asked[0]?.body).toBe('{"leader": "patroni1"}');
   const wrong = await ctl(['switchover', option, 'patroni2', '--force'], { etcd });
-  expect(wrong).toMatchObject({ code: 1, err: 'Error: Member patroni2 is not the leader of cluster demo\n' });
+  expect(wrong).toMatchObject({
+    code: 1,
+    err:
+      'Error: Member patroni2 is not the leader of cluster demo; the leader is patroni1\n' +
+      'Use: regentctl switchover demo --leader patroni1 --force\n',
+  });
+  expect(members.asked).toHaveLength(1);
+});
+
+test.each([
+  [
+    ['-k', 'switchover', '--master', 'patroni3', '--candidate', 'patroni2', '--scheduled', '2030-01-01T00:00Z'],
+    'Member patroni3 is not the leader of cluster demo; the leader is patroni1\nUse: patronictl -k switchover demo ' +
+      '--leader patroni1 --candidate patroni2 --scheduled 2030-01-01T00:00Z',
+  ],
+  [
+    ['switchover', '--master', 'patroni3', '--candidate', 'patroni1', '--force'],
+    'Member patroni3 is not the leader of cluster demo; the leader is patroni1\npatroni1, the candidate, leads already: there is nothing to do',
+  ],
+  [
+    ['switchover', '--master', 'patroni9', '--force'],
+    'Member patroni9 is not the leader of cluster demo, nor a member of it; the leader is patroni1\n' +
+      'Use: patronictl switchover demo --leader patroni1 --force',
+  ],
+])('%j is told who leads, and what to type', async (words, message) => {
+  const { code, err } = await ctl(words, { etcd, program: 'patronictl' });
+  expect([code, err]).toEqual([1, `Error: ${message}\n`]);
+  expect(members.asked).toEqual([]);
 });
 
 test('asked for everything, with defaults', async () => {
@@ -71,13 +98,19 @@ test('no, and the end of the input', async () => {
 
 test.each([
   [['switchover', '--candidate', 'patroni1', '--force'], 'Member patroni1 is already the leader of cluster demo'],
-  [['switchover', '--candidate', 'patroni9', '--force'], 'Member patroni9 does not exist in cluster demo or is tagged as nofailover'],
+  [
+    ['switchover', '--candidate', 'patroni9', '--force'],
+    "There is no member 'patroni9' in cluster demo; members: patroni1, patroni2, patroni3",
+  ],
   [
     ['switchover', '--scheduled', 'soon', '--force'],
     'Unable to parse scheduled timestamp (soon). It should be in an unambiguous format (e.g. ISO 8601)',
   ],
   [['failover', '--force'], 'Failover could be performed only to a specific candidate'],
-  [['switchover', 'other', '--force'], 'This cluster has no leader'],
+  [
+    ['switchover', 'other', '--force'],
+    'This cluster has no leader\nWait for the election, or name a successor: regentctl failover other --candidate MEMBER',
+  ],
 ])('%j is refused', async (words, message) => {
   expect(await ctl(words, { etcd })).toMatchObject({ code: 1, err: `Error: ${message}\n` });
   expect(members.asked).toEqual([]);
@@ -91,6 +124,8 @@ test('a paused cluster takes no schedule', async () => {
 
 test('who may not lead is no candidate', async () => {
   amend(etcd, 'demo', 'patroni2', { tags: { nofailover: true } });
+  const { err: refused } = await ctl(['switchover', '--candidate', 'patroni2', '--force'], { etcd });
+  expect(refused).toBe('Error: Member patroni2 of cluster demo is tagged as nofailover and can not be promoted\nCandidates: patroni3\n');
   amend(etcd, 'demo', 'patroni3', { tags: { failover_priority: 0 } });
   const { err } = await ctl(['switchover', '--force'], { etcd });
   expect(err).toBe('Error: No candidates found to switchover to\n');

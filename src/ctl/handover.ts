@@ -5,9 +5,10 @@
 import { type ClusterView, type Member, mayLead, memberOf, sameName } from '../core/cluster.ts';
 import { clusterModes } from '../core/cluster-modes.ts';
 import type { JsonObject } from '../core/json.ts';
+import { shellWord } from '../support/shell-words.ts';
 import { type Ctx, DCS_TIMEOUT_MS, leaderMember, noAnswer } from './context.ts';
-import { refuse } from './errors.ts';
-import { showMembers } from './members.ts';
+import { type CtlError, refuse } from './errors.ts';
+import { noSuchMember, showMembers } from './members.ts';
 import type { RestAnswer } from './rest.ts';
 import { localTime, nextHour, parseScheduled } from './time.ts';
 
@@ -18,6 +19,13 @@ export interface HandoverOptions {
   readonly candidate?: string;
   readonly scheduled?: string;
   readonly force?: boolean;
+}
+
+interface Asked {
+  readonly action: Action;
+  readonly cluster: string;
+  readonly view: ClusterView;
+  readonly options: HandoverOptions;
 }
 
 interface Plan {
@@ -42,9 +50,15 @@ export async function handOver(ctx: Ctx, action: Action, named: string | undefin
 async function planOf(ctx: Ctx, action: Action, cluster: string, view: ClusterView, options: HandoverOptions): Promise<Plan> {
   const force = options.force ?? false;
   const current = view.leader?.name ?? null;
-  if (action === 'switchover' && current === null) throw refuse('This cluster has no leader');
+  if (action === 'switchover' && current === null) {
+    throw refuse(
+      'This cluster has no leader',
+      `Wait for the election, or name a successor: ${ctx.called} failover ${cluster} --candidate MEMBER`,
+    );
+  }
   const leader = action === 'failover' || force ? (options.leader ?? current) : (options.leader ?? (await askLeader(ctx, view)));
-  if (leader !== null && current !== null && leader !== current) throw refuse(`Member ${leader} is not the leader of cluster ${cluster}`);
+  if (leader !== null && current !== null && leader !== current)
+    throw notTheLeader(ctx, { action, cluster, view, options }, leader, current);
 
   const names = view.members.filter((member) => member.name !== leader && mayLead(member.tags)).map((member) => member.name);
   if (names.length === 0) throw refuse(`No candidates found to ${action} to`);
@@ -52,11 +66,27 @@ async function planOf(ctx: Ctx, action: Action, cluster: string, view: ClusterVi
   if (action === 'failover' && candidate === '') throw refuse('Failover could be performed only to a specific candidate');
   if (candidate !== '' && candidate === leader) throw refuse(`Member ${candidate} is already the leader of cluster ${cluster}`);
   if (candidate !== '' && !names.includes(candidate)) {
-    throw refuse(`Member ${candidate} does not exist in cluster ${cluster} or is tagged as nofailover`);
+    if (memberOf(view, candidate) === null) throw noSuchMember(view, cluster, candidate);
+    throw refuse(
+      `Member ${candidate} of cluster ${cluster} is tagged as nofailover and can not be promoted`,
+      `Candidates: ${names.join(', ')}`,
+    );
   }
   if (action === 'failover' && !force && current !== null) await confirmAsynchronous(ctx, view, candidate);
   const at = action === 'failover' ? null : await scheduleOf(ctx, view, options);
   return { leader, candidate: candidate === '' ? null : candidate, at };
+}
+
+/** Scripts name yesterday's leader; so does a tutorial after the failover it has just shown. */
+function notTheLeader(ctx: Ctx, asked: Asked, named: string, current: string): CtlError {
+  const { action, cluster, view, options } = asked;
+  const unknown = memberOf(view, named) === null ? `, nor a member of it` : '';
+  const message = `Member ${named} is not the leader of cluster ${cluster}${unknown}; the leader is ${current}`;
+  if (options.candidate === current) return refuse(message, `${current}, the candidate, leads already: there is nothing to do`);
+  const words = Object.entries({ leader: current, candidate: options.candidate, scheduled: options.scheduled }).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name} ${shellWord(value)}`],
+  );
+  return refuse(message, `Use: ${[ctx.called, action, cluster, ...words, ...(options.force ? ['--force'] : [])].join(' ')}`);
 }
 
 function askLeader(ctx: Ctx, view: ClusterView): Promise<string> {

@@ -33,7 +33,7 @@ export async function main(argv: readonly string[], io: CtlIo): Promise<number> 
 
 async function perform(io: CtlIo, program: string, global: GlobalOptions, invocation: Invocation): Promise<number> {
   const load = async () => (await import('./config.ts')).loadCtlConfig(global, io.env);
-  const ctx = new Ctx(io, program, ctlLog(io), load);
+  const ctx = new Ctx(io, program, global, ctlLog(io), load);
   const interrupt = interrupted(ctx);
   try {
     const { run } = await invocation.load();

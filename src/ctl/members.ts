@@ -3,7 +3,7 @@ import type { ClusterView, Member } from '../core/cluster.ts';
 import { clusterBody } from '../core/cluster-body.ts';
 import type { RoleChoice } from './choices.ts';
 import { type Ctx, leaderMember } from './context.ts';
-import { refuse } from './errors.ts';
+import { type CtlError, refuse } from './errors.ts';
 import { renderMembers } from './render/members.ts';
 
 /** By what etcd says: the lock decides who leads, not what a member says of itself. */
@@ -29,10 +29,21 @@ export function showMembers(ctx: Ctx, view: ClusterView, cluster: string): void 
   ctx.print(renderMembers(clusterBody(view, cluster), options));
 }
 
+/** Whom did the operator mean? Names are few, so all are shown. */
+export function noSuchMember(view: ClusterView, cluster: string, name: string): CtlError {
+  return refuse(`There is no member '${name}' in cluster ${cluster}; ${membersOf(view)}`);
+}
+
+function membersOf(view: ClusterView): string {
+  return view.members.length === 0 ? 'it has no members' : `members: ${view.members.map((member) => member.name).join(', ')}`;
+}
+
 export interface Target {
   readonly cluster: string;
   readonly names: readonly string[];
   readonly view: ClusterView;
+  /** What to say when this cluster turns out not to be. */
+  readonly mend?: string;
 }
 
 /**
@@ -50,6 +61,12 @@ export async function targetOf(ctx: Ctx, words: readonly string[]): Promise<Targ
   if (scope && first !== scope && view.members.length === 0) {
     const own = await ctx.read(scope);
     if (own.members.some((member) => member.name === first)) return { cluster: scope, names: words, view: own };
+    return {
+      cluster: first,
+      names: rest,
+      view,
+      mend: `Nor has cluster ${scope}, the configured one, a member of this name; ${membersOf(own)}`,
+    };
   }
   return { cluster: first, names: rest, view };
 }
@@ -67,14 +84,21 @@ export interface Selection {
 export async function selectMembers(ctx: Ctx, target: Target, selection: Selection): Promise<readonly Member[]> {
   const { view, cluster } = target;
   const candidates = membersByRole(view, selection.role);
-  if (target.names.length === 0 && candidates.length === 0) throw refuse(`${cluster} cluster doesn't have any members`);
+  if (target.names.length === 0 && candidates.length === 0) throw refuse(`${cluster} cluster doesn't have any members`, target.mend);
   showMembers(ctx, view, cluster);
+  const isMember = (name: string) => view.members.some((member) => member.name === name);
+  const named = target.names.find((name) => !isMember(name));
+  if (named !== undefined) throw noSuchMember(view, cluster, named);
   const names = await chosenNames(ctx, target.names, candidates, selection);
   const unknown = names.find((name) => !candidates.some((member) => member.name === name));
-  if (unknown !== undefined) throw refuse(`${unknown} is not a member of cluster`);
+  if (unknown !== undefined) throw isMember(unknown) ? notWithRole(unknown, selection) : noSuchMember(view, cluster, unknown);
   const members = candidates.filter((member) => names.includes(member.name));
   if (selection.confirm) await confirmAction(ctx, members, selection);
   return members;
+}
+
+function notWithRole(name: string, selection: Selection): CtlError {
+  return refuse(`Member ${name} is no ${selection.role}`);
 }
 
 async function chosenNames(ctx: Ctx, given: readonly string[], candidates: readonly Member[], selection: Selection): Promise<string[]> {

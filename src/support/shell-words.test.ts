@@ -1,5 +1,6 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { shellWords } from './shell-words.ts';
+import { shellWord, shellWords } from './shell-words.ts';
 
 test.each([
   ['/bin/a b  c', ['/bin/a', 'b', 'c']],
@@ -11,4 +12,13 @@ test.each([
   [`'open end`, ['open end']],
 ])('%s', (line, words) => {
   expect(shellWords(line)).toEqual(words);
+});
+
+test('a quoted word reads back as itself, and plain ones need no quotes', () => {
+  fc.assert(
+    fc.property(fc.string({ minLength: 1 }), (word) => {
+      expect(shellWords(shellWord(word))).toEqual([word]);
+    }),
+  );
+  expect(['/etc/patroni.yml', 'a b', "it's"].map(shellWord)).toEqual(['/etc/patroni.yml', "'a b'", "'it'\\''s'"]);
 });

@@ -31,3 +31,8 @@ export function shellWords(line: string): string[] {
   if (word !== null) words.push(word);
   return words;
 }
+
+/** A word as it may be typed, in quotes where it needs them. */
+export function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}

@@ -220,7 +220,12 @@ test('dsn', async () => {
   expect((await ctl(['dsn'], { etcd })).out).toBe('host=172.20.0.4 port=5432\n');
   expect((await ctl(['dsn', '-r', 'replica'], { etcd })).out).toBe('host=172.20.0.5 port=5432\n');
   expect((await ctl(['dsn', '-m', 'patroni3'], { etcd })).out).toBe('host=172.20.0.6 port=5432\n');
-  expect(await ctl(['dsn', '-m', 'patroni9'], { etcd })).toEqual({ code: 1, out: '', err: 'Error: Can not find a suitable member\n' });
+  expect(await ctl(['dsn', '-m', 'patroni9'], { etcd })).toEqual({
+    code: 1,
+    out: '',
+    err: "Error: There is no member 'patroni9' in cluster demo; members: patroni1, patroni2, patroni3\n",
+  });
+  expect((await ctl(['dsn', 'other'], { etcd })).err).toBe('Error: Can not find a suitable member\n');
   const both = await ctl(['dsn', '-m', 'patroni3', '-r', 'any'], { etcd });
   expect(both.err).toBe('Error: --role and --member are mutually exclusive options\n');
 });

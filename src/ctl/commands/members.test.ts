@@ -40,10 +40,19 @@ test('the cluster may be left out, and its members named all the same', async ()
 });
 
 test('names that are not there', async () => {
-  expect((await ctl(['reload', 'demo', 'patroni9', '--force'], { etcd })).err).toBe("Error: No 'any' among provided members\n");
+  const unknown = "Error: There is no member 'patroni9' in cluster demo; members: patroni1, patroni2, patroni3\n";
+  expect((await ctl(['reload', 'demo', 'patroni9', '--force'], { etcd })).err).toBe(unknown);
+  expect((await ctl(['reload', 'demo', 'patroni2', 'patroni9', '--force'], { etcd })).err).toBe(unknown);
+  expect((await ctl(['version', 'demo', 'patroni9'], { etcd })).err).toBe(unknown);
+  expect((await ctl(['restart', 'patroni9', '--force'], { etcd })).err).toBe(
+    "Error: patroni9 cluster doesn't have any members\n" +
+      'Nor has cluster demo, the configured one, a member of this name; members: patroni1, patroni2, patroni3\n',
+  );
   expect((await ctl(['reinit', 'demo', 'patroni1', '--force'], { etcd })).err).toBe('Error: No replica among provided members\n');
-  expect((await ctl(['reload', 'nowhere', '--force'], { etcd })).err).toBe("Error: nowhere cluster doesn't have any members\n");
-  expect((await ctl(['reinit', 'demo'], { etcd, input: 'patroni9\n' })).err).toBe('Error: patroni9 is not a member of cluster\n');
+  expect((await ctl(['reload', 'nowhere', '--force'], { etcd })).err).toMatch(/^Error: nowhere cluster doesn't have any members\n/);
+  expect((await ctl(['reinit', 'demo'], { etcd, input: 'patroni9\n' })).err).toBe(unknown);
+  expect((await ctl(['reinit', 'demo'], { etcd, input: 'patroni1\n' })).err).toBe('Error: Member patroni1 is no replica\n');
+  expect(asked()).toEqual([]);
 });
 
 test('one member that does not answer does not keep the others from being asked', async () => {

@@ -1,8 +1,9 @@
-import type { Member } from '../../core/cluster.ts';
+import { type Member, memberOf } from '../../core/cluster.ts';
 import { isJsonObject, parseJson } from '../../support/big-json.ts';
 import { ensureError } from '../../support/errors.ts';
 import { DIALECT_VERSION, REGENT_VERSION } from '../../version.ts';
 import type { Ctx } from '../context.ts';
+import { noSuchMember } from '../members.ts';
 import type { RestClient } from '../rest.ts';
 
 export async function run(ctx: Ctx, [cluster, ...names]: readonly string[]): Promise<void> {
@@ -11,6 +12,8 @@ export async function run(ctx: Ctx, [cluster, ...names]: readonly string[]): Pro
   if (cluster === undefined) return;
   ctx.print('');
   const view = await ctx.read(cluster);
+  const unknown = names.find((name) => memberOf(view, name) === null);
+  if (unknown !== undefined) throw noSuchMember(view, cluster, unknown);
   const rest = await ctx.rest();
   const members = view.members.filter((member) => member.apiUrl !== null && (names.length === 0 || names.includes(member.name)));
   for (const line of await Promise.all(members.map((member) => describe(rest, member)))) ctx.print(line);
