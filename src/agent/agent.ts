@@ -8,8 +8,10 @@ import { type Job, type JobOutcome, jobLabel, type RunningJob } from '../core/ef
 import { memberComplaints } from '../core/member-complaints.ts';
 import { type Decision, emptyMemory, type Memory, type Observation } from '../core/model.ts';
 import { leaseMargins, roundIntervalMs } from '../core/settings.ts';
+import type { DroppedWish } from '../ports/operator.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
 import { act, type Hands } from './act.ts';
+import { droppedWish } from './dropped-wish.ts';
 import { Fence } from './fence.ts';
 import { runJob } from './jobs.ts';
 import { Lease } from './lease.ts';
@@ -39,6 +41,7 @@ export class Agent {
   readonly #memberKey: MemberKey;
   #memory: Memory = emptyMemory;
   #last: LastRound | null = null;
+  #dropped: DroppedWish | null = null;
   #rounds = 0;
   #lastDcsReadWallMs: number | null = null;
   #running: { readonly job: Job; readonly startedAtMs: number; readonly controller: AbortController; readonly done: Promise<void> } | null =
@@ -70,6 +73,10 @@ export class Agent {
 
   get last(): LastRound | null {
     return this.#last;
+  }
+
+  get dropped(): DroppedWish | null {
+    return this.#dropped;
   }
 
   get rounds(): number {
@@ -204,6 +211,7 @@ export class Agent {
     await this.fence.follow(contextOf(observation, this.#memory));
     const decision = decide(observation, this.#memory);
     this.#memory = decision.memory;
+    this.#dropped = droppedWish(decision, observation.nowMs) ?? this.#dropped;
     this.#rounds += 1;
     this.#last = { observation, decision, endedAtMs: observation.nowMs, nextAtMs: observation.nowMs };
     this.wake.watchMembers = decision.watchMembers;

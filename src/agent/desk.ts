@@ -18,6 +18,7 @@ export function deskOf(agent: Agent): Desk {
     deleteScheduledRestart: () => requests.deleteScheduled(),
     reinitialize: (options) => requests.reinitialize(options),
     reload: () => agent.reload(),
+    droppedWish: () => agent.dropped,
     nextChange: (timeoutMs) => nextChange(agent, timeoutMs),
   };
 }

@@ -224,8 +224,8 @@ describe('switchover and failover', () => {
     ],
     ['switchover', { leader: 'pg-1', scheduled_at: '2090-01-01' }, 400, 'Timezone information is mandatory for the scheduled switchover'],
     ['switchover', { leader: 'pg-1', candidate: 'pg-1' }, 400, 'Switchover target and source are the same'],
-    ['switchover', { leader: 'pg-2' }, 412, 'leader name does not match'],
-    ['switchover', { leader: 'pg-1', candidate: 'pg-9' }, 412, 'candidate does not exists'],
+    ['switchover', { leader: 'pg-2' }, 412, 'leader name does not match: pg-1 leads'],
+    ['switchover', { leader: 'pg-1', candidate: 'pg-9' }, 412, 'candidate does not exists: the members are pg-1, pg-2, pg-3'],
     ['switchover', { leader: 'pg-1', candidate: 'pg-3' }, 412, `switchover ${nobody} (pg-3 is tagged nofailover)`],
     ['failover', { candidate: 'pg-3' }, 412, `failover ${nobody} (pg-3 is tagged nofailover)`],
     ['switchover', { leader: 7 }, 400, 'leader should be the name of a member'],
@@ -260,7 +260,10 @@ describe('switchover and failover', () => {
   test('synchronous mode limits the candidates', async () => {
     desk.change({ config: { data: { synchronous_mode: true }, modRevision: '1' } });
     const named = { leader: 'pg-1', candidate: 'pg-2' };
-    expect(await post('/switchover', named)).toMatchObject({ status: 412, body: 'candidate name does not match with sync_standby' });
+    expect(await post('/switchover', named)).toMatchObject({
+      status: 412,
+      body: expect.stringMatching(/^candidate name does not match with sync_standby: /),
+    });
     const any = { leader: 'pg-1' };
     expect(await post('/switchover', any)).toMatchObject({ status: 412, body: 'switchover is not possible: can not find sync_standby' });
     desk.change({ members: [aMember('pg-1')], config: { data: {}, modRevision: '1' } });
@@ -292,8 +295,23 @@ describe('switchover and failover', () => {
     answer = post('/failover', { leader: 'pg-1', member: 'pg-2' });
     await called('wake');
     desk.change({ failover: null });
-    expect(await answer).toMatchObject({ status: 503, body: 'Switchover failed' });
+    // The node that was asked does not lead, or it is the operator who took the wish back.
+    expect(await answer).toMatchObject({ status: 503, body: 'Switchover failed: the log of pg-1 says why' });
     expect(log.lines.join()).toContain('a failover that names the leader is a switchover');
+  });
+
+  test('a wish the leader drops is answered with its reason, and not with that of an earlier one', async () => {
+    desk.dropped = { because: 'pg-2 is tagged nofailover', atMs: realClock.bootMs() - 1 };
+    const drop = async (because: string | null) => {
+      const answer = post('/switchover', { leader: 'pg-1', candidate: 'pg-2' });
+      await called('wake');
+      if (because !== null) desk.dropped = { because, atMs: realClock.bootMs() };
+      desk.change({ failover: null });
+      desk.calls.length = 0;
+      return answer;
+    };
+    expect(await drop(null)).toMatchObject({ status: 503, body: 'Switchover failed: the log of pg-1 says why' });
+    expect(await drop('pg-2 does not answer')).toMatchObject({ status: 503, body: 'Switchover failed: pg-2 does not answer' });
   });
 
   test('a schedule is written, shown and deleted', async () => {
@@ -307,7 +325,10 @@ describe('switchover and failover', () => {
 
   test('a wish that cannot be written is 503', async () => {
     desk.losesRaces = true;
-    expect(await post('/switchover', { leader: 'pg-1' })).toMatchObject({ status: 503, body: 'failed to write failover key into DCS' });
+    expect(await post('/switchover', { leader: 'pg-1' })).toMatchObject({
+      status: 503,
+      body: 'failed to write failover key into DCS: it changed at the same moment; look again',
+    });
   });
 });
 

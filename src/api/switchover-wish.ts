@@ -50,7 +50,7 @@ export function readSwitchWish(context: ApiContext, asked: Action, body: JsonObj
 /** Null: it can be done. */
 export async function switchProblem(context: ApiContext, wish: SwitchWish, view: ClusterView): Promise<string | null> {
   const { action, leader, candidate } = wish;
-  if (leader !== null && view.leader?.name !== leader) return 'leader name does not match';
+  if (leader !== null && view.leader?.name !== leader) return `leader name does not match: ${view.leader?.name ?? 'nobody'} leads`;
   const possible = candidate === null ? anyCandidates(action, view) : namedCandidate(action, candidate, view);
   if (typeof possible === 'string') return possible;
   const answers = await context.peers.ask(possible, { timeoutMs: ASK_TIMEOUT_MS });
@@ -74,9 +74,12 @@ function refusal(answer: PeerFacts | undefined): string | null {
 
 function namedCandidate(action: Action, candidate: string, view: ClusterView): Member[] | string {
   const ordered = action === 'switchover' && clusterModes(view).synchronousMode === 'on';
-  if (ordered && !isInSync(view, candidate)) return 'candidate name does not match with sync_standby';
+  if (ordered && !isInSync(view, candidate)) {
+    const named = view.sync?.standbys.join(', ') || 'nobody';
+    return `candidate name does not match with sync_standby: ${named} ${named.includes(', ') ? 'are' : 'is'} synchronous`;
+  }
   const members = view.members.filter((member) => member.name === candidate);
-  return members.length === 0 ? 'candidate does not exists' : members;
+  return members.length === 0 ? `candidate does not exists: the members are ${view.members.map(({ name }) => name).join(', ')}` : members;
 }
 
 function anyCandidates(action: Action, view: ClusterView): Member[] | string {

@@ -19,10 +19,12 @@ export async function postSwitch(context: ApiContext, asked: Action, body: JsonO
     const problem = await switchProblem(context, wish, view);
     if (problem !== null) return text(412, problem);
   }
-  if (!(await written(context, wish))) return text(503, 'failed to write failover key into DCS');
+  const writtenAtMs = context.clock.bootMs();
+  const failure = await written(context, wish);
+  if (failure !== null) return text(503, `failed to write failover key into DCS: ${failure}`);
   desk.wake(`${wish.action} requested`);
   if (wish.scheduledAt !== null) return text(202, 'Switchover scheduled');
-  return outcome(context, wish, view.leader?.name ?? null);
+  return outcome(context, wish, view.leader?.name ?? null, writtenAtMs);
 }
 
 export async function deleteSwitch(context: ApiContext): Promise<Answer> {
@@ -33,18 +35,20 @@ export async function deleteSwitch(context: ApiContext): Promise<Answer> {
   return cleared ? text(200, 'scheduled switchover deleted') : text(409, 'the switchover changed at the same moment; look again');
 }
 
-async function written(context: ApiContext, wish: SwitchWish): Promise<boolean> {
+/** Null: it is. */
+async function written(context: ApiContext, wish: SwitchWish): Promise<string | null> {
   const value: FailoverWish = {
     ...(wish.leader !== null && { leader: wish.leader }),
     ...(wish.candidate !== null && { member: wish.candidate }),
     ...(wish.scheduledAt !== null && { scheduled_at: wish.scheduledAt }),
   };
   try {
-    return await context.desk.dcs().writeFailover(value, null, dcsOptions(context));
+    const done = await context.desk.dcs().writeFailover(value, null, dcsOptions(context));
+    return done ? null : 'it changed at the same moment; look again';
   } catch (error) {
     if (!(error instanceof DcsError)) throw error;
     context.log.error(`${wish.action}: the failover key could not be written`, { error: error.message });
-    return false;
+    return error.message;
   }
 }
 
@@ -52,7 +56,7 @@ async function written(context: ApiContext, wish: SwitchWish): Promise<boolean> 
  * Waits for events, never for a fixed time. Judged by reads of our own: they come after our write, whereas the agent's last view may come before it
  * and show no wish because there was none yet.
  */
-async function outcome(context: ApiContext, wish: SwitchWish, before: string | null): Promise<Answer> {
+async function outcome(context: ApiContext, wish: SwitchWish, before: string | null, writtenAtMs: number): Promise<Answer> {
   const { desk, clock } = context;
   const seconds = 2 * Math.max(10, desk.settings().dynamic.loopWaitSeconds);
   const deadline = clock.monotonicMs() + seconds * 1000;
@@ -72,10 +76,18 @@ async function outcome(context: ApiContext, wish: SwitchWish, before: string | n
       return plain(200, `Successfully ${past.toLowerCase()} over to "${now}"`);
     }
     // While nobody leads, the handover may be between its two steps.
-    if (view !== null && now !== null && now === before && view.failover === null) return text(503, `${title} failed`);
+    if (view !== null && now !== null && now === before && view.failover === null) {
+      return text(503, `${title} failed: ${reasonSince(context, writtenAtMs) ?? `the log of ${now} says why`}`);
+    }
     await change;
   }
   return text(503, `${title} status unknown after ${seconds} seconds; operation may still be in progress`);
+}
+
+/** Only the leader knows why it dropped the wish, and it may be another node than the one that was asked. */
+function reasonSince({ desk }: ApiContext, writtenAtMs: number): string | null {
+  const dropped = desk.droppedWish();
+  return dropped !== null && dropped.atMs >= writtenAtMs ? dropped.because : null;
 }
 
 /** An outage of etcd in the middle of a switchover is waited out within the deadline. */

@@ -19,6 +19,14 @@ export type RequestOutcome =
   | { readonly ok: true; readonly message: string }
   | { readonly ok: false; readonly status: number; readonly message: string };
 
+/** A wish in the failover key that this agent dropped instead of carrying it out. */
+export interface DroppedWish {
+  /** The end of a sentence: `pg-2 does not answer`. */
+  readonly because: string;
+  /** Clock.bootMs of the round. */
+  readonly atMs: number;
+}
+
 export interface Desk {
   /** The last round, with `now` applied: leadership is reported only while the lease is valid at this very moment. */
   status(): AgentStatus;
@@ -41,6 +49,8 @@ export interface Desk {
   reinitialize(options: { readonly force: boolean; readonly fromLeader: boolean }): Promise<RequestOutcome>;
   /** Re-reads the configuration file at the next round. */
   reload(): void;
+  /** The last one; null: none yet. */
+  droppedWish(): DroppedWish | null;
   /** Resolves on the next round that changes the cluster's leader or failover key, or after timeoutMs. For waiting without polling. */
   nextChange(timeoutMs: number): Promise<void>;
 }

@@ -103,8 +103,14 @@ describe('a switchover that cannot be', () => {
   test('is refused with a sentence, and nothing moves', async () => {
     const { leader, first, writer } = await writing();
     const from = { leader: leader.name };
-    expect(await post(leader, '/switchover', { ...from, candidate: 'node9' })).toEqual({ status: 412, text: 'candidate does not exists' });
-    expect(await post(leader, '/switchover', { leader: first.name })).toEqual({ status: 412, text: 'leader name does not match' });
+    expect(await post(leader, '/switchover', { ...from, candidate: 'node9' })).toEqual({
+      status: 412,
+      text: 'candidate does not exists: the members are node1, node2, node3',
+    });
+    expect(await post(leader, '/switchover', { leader: first.name })).toEqual({
+      status: 412,
+      text: `leader name does not match: ${leader.name} leads`,
+    });
     expect(await post(leader, '/switchover', { ...from, candidate: leader.name })).toEqual({
       status: 400,
       text: 'Switchover target and source are the same',

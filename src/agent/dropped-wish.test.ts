@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest';
+import type { Effect } from '../core/effects.ts';
+import { type Decision, emptyMemory } from '../core/model.ts';
+import { droppedWish } from './dropped-wish.ts';
+
+const wish = { leader: 'a', candidate: 'b', scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
+const clear: Effect = { kind: 'clear-failover', expected: wish };
+const decision = (rule: string, because: string, ...effects: Effect[]): Decision => ({
+  rule,
+  because,
+  effects,
+  memory: emptyMemory,
+  wakeAtMs: null,
+  watchMembers: false,
+});
+
+test.each([
+  ['leader.switchover', 'switchover is not possible: b does not answer', 'b does not answer'],
+  ['leader.switchover', 'failover failed: pg_ctl stop took too long', 'pg_ctl stop took too long'],
+  ['paused.switchover', 'PAUSE: switchover is not possible: b is tagged nofailover', 'b is tagged nofailover'],
+  ['leader.switchover', 'a leads already', 'a leads already'],
+  ['standby.promote', 'promoted self to leader by acquiring session lock', 'no other member took the leader key in time'],
+])('%s: %s', (rule, because, told) => {
+  expect(droppedWish(decision(rule, because, clear), 7)).toEqual({ because: told, atMs: 7 });
+});
+
+test('a round that drops nothing has nothing to tell', () => {
+  expect(droppedWish(decision('leader.switchover', 'switchover: demoting myself'), 7)).toBe(null);
+});
