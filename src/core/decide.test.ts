@@ -280,6 +280,29 @@ describe('decide', () => {
     expect(decision.wakeAtMs).toBe(70_000);
   });
 
+  it('looks again soon while it still receives the timeline before the last switch', () => {
+    const switched = { timeline: 1, switchLsn: lsn(900), reason: '', newLeader: 'b' };
+    const receiver = {
+      status: 'streaming',
+      receivedTimeline: 1,
+      slotName: null,
+      conninfo: '',
+      senderHost: 'b',
+      senderPort: 5432,
+      latestEndLsn: null,
+    };
+    const follows = (timeline: number) =>
+      decide(
+        observation({
+          view: { ...leaderB, history: [switched] },
+          pg: pg.standby({ primaryConninfo: 'host=b port=5432', receiver, timeline: timeline }),
+        }),
+        memory(),
+      );
+    expect(follows(1)).toMatchObject({ rule: 'standby.follow', wakeAtMs: 10_500 });
+    expect(follows(2)).toMatchObject({ rule: 'standby.follow', wakeAtMs: null });
+  });
+
   it('puts /sync on the new leader before the promotion', () => {
     const sync = { leader: 'b', quorum: 1, standbys: ['a', 'c'], modRevision: '8' };
     const o = observation({

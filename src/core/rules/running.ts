@@ -173,7 +173,7 @@ function letGo(c: Context): readonly Effect[] {
 }
 
 function follow(c: Context): Outcome {
-  const source = wantedSource(c);
-  const waiting = !streams(c) && source !== null;
+  // Soon again until the new leader's timeline has arrived, so that nobody is shown the old one for a whole round.
+  const waiting = wantedSource(c) !== null && (!streams(c) || isOutdated(c));
   return waiting ? { wakeInMs: 500, watchMembers: true } : nothing;
 }
