@@ -1,9 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { aMember, aReplicaStatus, restSettings } from '../../test/fixtures/agent.ts';
+import { aReplicaStatus, restSettings } from '../../test/fixtures/agent.ts';
 import { keptLog, MemoryDesk, realClock, somePeers } from '../../test/fixtures/desk.ts';
 import { call, raw } from '../../test/fixtures/http.ts';
 import type { ConfigProblem } from '../config/problems.ts';
-import type { ClusterView } from '../core/cluster.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
 import { toLsn } from '../core/units.ts';
@@ -203,135 +202,6 @@ describe('bodies', () => {
   });
 });
 
-/** The view once `name` leads and its PostgreSQL is out of recovery. */
-const led = (name: string, modRevision: string): Partial<ClusterView> => ({
-  leader: { name, leaseId: '2', modRevision },
-  failover: null,
-  members: (desk.view()?.members ?? []).map((member) => ({ ...member, role: member.name === name ? 'primary' : 'replica' })),
-});
-
-describe('switchover and failover', () => {
-  const nobody = 'is not possible: no good candidates have been found';
-  test.each<[string, unknown, number, string]>([
-    ['failover', { leader: 'pg-1' }, 400, 'Failover could be performed only to a specific candidate'],
-    ['switchover', { candidate: 'pg-2' }, 400, 'Switchover could be performed only from a specific leader'],
-    ['failover', { candidate: 'pg-2', scheduled_at: '2090-01-01T00:00Z' }, 400, "Failover can't be scheduled"],
-    [
-      'switchover',
-      { leader: 'pg-1', scheduled_at: 'soon' },
-      422,
-      'Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601',
-    ],
-    ['switchover', { leader: 'pg-1', scheduled_at: '2090-01-01' }, 400, 'Timezone information is mandatory for the scheduled switchover'],
-    ['switchover', { leader: 'pg-1', candidate: 'pg-1' }, 400, 'Switchover target and source are the same'],
-    ['switchover', { leader: 'pg-2' }, 412, 'leader name does not match: pg-1 leads'],
-    ['switchover', { leader: 'pg-1', candidate: 'pg-9' }, 412, 'candidate does not exists: the members are pg-1, pg-2, pg-3'],
-    ['switchover', { leader: 'pg-1', candidate: 'pg-3' }, 412, `switchover ${nobody} (pg-3 is tagged nofailover)`],
-    ['failover', { candidate: 'pg-3' }, 412, `failover ${nobody} (pg-3 is tagged nofailover)`],
-    ['switchover', { leader: 7 }, 400, 'leader should be the name of a member'],
-  ])('%s %j', async (action, body, status, message) => {
-    expect(await post(`/${action}`, body)).toMatchObject({ status, body: message });
-    expect(desk.calls).toEqual([]);
-  });
-
-  test('a candidate that lags is refused while somebody leads, and the operator’s own choice when nobody does', async () => {
-    peers['pg-2'] = { lsn: toLsn(1) };
-    const lags =
-      /^switchover is not possible: no good candidates have been found \(pg-2 is \d+ bytes behind, more than maximum_lag_on_failover/;
-    expect(await post('/switchover', { leader: 'pg-1', candidate: 'pg-2' })).toMatchObject({
-      status: 412,
-      body: expect.stringMatching(lags),
-    });
-    desk.change({ leader: null });
-    const asked = post('/failover', { candidate: 'pg-2' });
-    await called('writeFailover');
-    desk.change(led('pg-2', '9'));
-    expect(await asked).toMatchObject({ status: 200, body: 'Successfully failed over to "pg-2"' });
-  });
-
-  test('in pause a switchover needs a candidate and no schedule', async () => {
-    desk.change({ config: { data: { pause: true }, modRevision: '1' } });
-    const noCandidate = 'Switchover is possible only to a specific candidate in a paused state';
-    expect(await post('/switchover', { leader: 'pg-1' })).toMatchObject({ status: 400, body: noCandidate });
-    const scheduled = { leader: 'pg-1', candidate: 'pg-2', scheduled_at: '2090-01-01T00:00Z' };
-    expect(await post('/switchover', scheduled)).toMatchObject({ status: 400, body: "Can't schedule switchover in the paused state" });
-  });
-
-  test('synchronous mode limits the candidates', async () => {
-    desk.change({ config: { data: { synchronous_mode: true }, modRevision: '1' } });
-    const named = { leader: 'pg-1', candidate: 'pg-2' };
-    expect(await post('/switchover', named)).toMatchObject({
-      status: 412,
-      body: expect.stringMatching(/^candidate name does not match with sync_standby: /),
-    });
-    const any = { leader: 'pg-1' };
-    expect(await post('/switchover', any)).toMatchObject({ status: 412, body: 'switchover is not possible: can not find sync_standby' });
-    desk.change({ members: [aMember('pg-1')], config: { data: {}, modRevision: '1' } });
-    const alone = 'switchover is not possible: cluster does not have members except leader';
-    expect(await post('/switchover', any)).toMatchObject({ status: 412, body: alone });
-  });
-
-  test('the answer comes with the change, not with a poll', async () => {
-    const answer = post('/switchover', { leader: 'pg-1', candidate: 'pg-2' });
-    await called('wake');
-    const started = performance.now();
-    desk.change({ leader: null });
-    desk.change({ leader: { name: 'pg-2', leaseId: '2', modRevision: '8' }, failover: null });
-    // It holds the key, but takes no writes yet.
-    await expect(Promise.race([answer, new Promise((resolve) => setTimeout(resolve, 100, 'not yet'))])).resolves.toBe('not yet');
-    desk.change(led('pg-2', '8'));
-    expect(await answer).toMatchObject({ status: 200, body: 'Successfully switched over to "pg-2"' });
-    expect(performance.now() - started).toBeLessThan(900);
-    expect(desk.calls[0]).toEqual(['writeFailover', { leader: 'pg-1', member: 'pg-2' }, null]);
-  });
-
-  test('another winner, a withdrawn wish', async () => {
-    let answer = post('/failover', { candidate: 'pg-2' });
-    await called('wake');
-    desk.change(led('pg-3', '8'));
-    expect(await answer).toMatchObject({ status: 200, body: 'Failed over to "pg-3" instead of "pg-2"' });
-    desk.calls.length = 0;
-    desk.change({ leader: { name: 'pg-1', leaseId: '2', modRevision: '9' } });
-    answer = post('/failover', { leader: 'pg-1', member: 'pg-2' });
-    await called('wake');
-    desk.change({ failover: null });
-    // The node that was asked does not lead, or it is the operator who took the wish back.
-    expect(await answer).toMatchObject({ status: 503, body: 'Switchover failed: the log of pg-1 says why' });
-    expect(log.lines.join()).toContain('a failover that names the leader is a switchover');
-  });
-
-  test('a wish the leader drops is answered with its reason, and not with that of an earlier one', async () => {
-    desk.dropped = { because: 'pg-2 is tagged nofailover', atMs: realClock.bootMs() - 1 };
-    const drop = async (because: string | null) => {
-      const answer = post('/switchover', { leader: 'pg-1', candidate: 'pg-2' });
-      await called('wake');
-      if (because !== null) desk.dropped = { because, atMs: realClock.bootMs() };
-      desk.change({ failover: null });
-      desk.calls.length = 0;
-      return answer;
-    };
-    expect(await drop(null)).toMatchObject({ status: 503, body: 'Switchover failed: the log of pg-1 says why' });
-    expect(await drop('pg-2 does not answer')).toMatchObject({ status: 503, body: 'Switchover failed: pg-2 does not answer' });
-  });
-
-  test('a schedule is written, shown and deleted', async () => {
-    expect(await call(`${base}/switchover`, 'DELETE')).toMatchObject({ status: 404, body: 'no switchover is scheduled' });
-    const wish = { leader: 'pg-1', scheduled_at: '2090-01-01 00:00+02' };
-    expect(await post('/switchover', wish)).toMatchObject({ status: 202, body: 'Switchover scheduled' });
-    expect(desk.calls[0]).toEqual(['writeFailover', { leader: 'pg-1', scheduled_at: '2090-01-01T00:00:00+02:00' }, null]);
-    expect(await call(`${base}/switchover`, 'DELETE')).toMatchObject({ status: 200, body: 'scheduled switchover deleted' });
-    expect(desk.cluster.failover).toBeNull();
-  });
-
-  test('a wish that cannot be written is 503', async () => {
-    desk.losesRaces = true;
-    expect(await post('/switchover', { leader: 'pg-1' })).toMatchObject({
-      status: 503,
-      body: 'failed to write failover key into DCS: it changed at the same moment; look again',
-    });
-  });
-});
-
 describe('restart, reload, reinitialize', () => {
   test.each<[JsonObject, number, string]>([
     [{ role: 'boss' }, 400, 'PostgreSQL role should be either primary, standby_leader, or replica'],
@@ -405,7 +275,3 @@ test('a moved listener answers at the new place, an impossible one leaves the ol
   expect(`http://127.0.0.1:${server.port}`).not.toBe(old);
   await expect(call(`${old}/primary`)).rejects.toThrow('ECONNREFUSED');
 });
-
-async function called(name: string): Promise<void> {
-  await expect.poll(() => desk.calls.some(([known]) => known === name), { timeout: 5000, interval: 5 }).toBe(true);
-}
