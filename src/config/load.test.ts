@@ -51,7 +51,9 @@ describe('warnings, with which the file loads all the same', () => {
     [
       "the tutorial's dcs block",
       `${BASE}dcs:\n  ttl: 30\n`,
-      ["w p.yml:12:1: dcs: 'dcs' does not belong here; taken as bootstrap.dcs; write 'dcs:' under 'bootstrap:', indented"],
+      [
+        "w p.yml:12:1: dcs: 'dcs' does not belong here; taken as bootstrap.dcs; write 'dcs:' under 'bootstrap:', indented; in a cluster that runs, use 'regentctl edit-config'",
+      ],
     ],
     [
       "the tutorial's replicatefrom",

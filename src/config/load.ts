@@ -7,6 +7,7 @@ import type { LocalSettings } from '../core/settings.ts';
 import { buildLocal } from './build-local.ts';
 import { checkLocal } from './checks.ts';
 import { parseTolerant, restoreTexts, unknownKeys } from './conform.ts';
+import { type DcsBlock, dcsBlockOf } from './dcs-block.ts';
 import type { Environment } from './env.ts';
 import { isMapping, own } from './merge.ts';
 import { normalizeLocal } from './normalize.ts';
@@ -25,6 +26,8 @@ export interface LoadResult {
   /** Merged from all sources, settings moved where they belong. Holds passwords: `redact()` it before printing. */
   readonly raw: JsonObject;
   readonly warnings: readonly ConfigProblem[];
+  /** The tutorial's `dcs` at the top level, as far as it counts; null: there is none. */
+  readonly dcsBlock: DcsBlock | null;
   /** `patroni.yml, environment` */
   readonly source: string;
   /** Variables to keep from child processes. */
@@ -35,8 +38,8 @@ export interface LoadResult {
 export function loadLocal(options: LoadOptions): LoadResult {
   const examined = examineLocal(options);
   if (examined.local === null) throw new ConfigError(examined.problems);
-  const { local, raw, problems, source, consumed } = examined;
-  return { local, raw, warnings: problems, source, consumed };
+  const { local, raw, problems, dcsBlock, source, consumed } = examined;
+  return { local, raw, warnings: problems, dcsBlock, source, consumed };
 }
 
 export interface Examined {
@@ -44,6 +47,7 @@ export interface Examined {
   readonly local: LocalSettings | null;
   readonly raw: JsonObject;
   readonly problems: readonly ConfigProblem[];
+  readonly dcsBlock: DcsBlock | null;
   readonly source: string;
   readonly consumed: readonly string[];
 }
@@ -53,11 +57,13 @@ export function examineLocal({ path, env }: LoadOptions): Examined {
   const sources = readSources(path, env);
   const { places, description: source, consumed } = sources;
   const problems: ConfigProblem[] = [...sources.problems];
+  const dcsPlace = places.of(['dcs']);
   const add = (findings: readonly Finding[]) => problems.push(...findings.map((finding) => placed(finding, places.of(finding.path))));
   const end = (local: LocalSettings | null, raw: JsonObject): Examined => ({
     local,
     raw,
     problems: sortProblems(problems),
+    dcsBlock: dcsBlockOf(sources.raw, raw, dcsPlace),
     source,
     consumed,
   });

@@ -44,8 +44,15 @@ export function normalizeLocal(raw: JsonObject): Normalized {
     if (value === undefined || value === null) continue;
     const name = move.from.at(-1)!;
     const target = move.to.join('.');
-    const taken = at(result, move.to) !== undefined;
+    const there = at(result, move.to);
     result = removed(result, move.from);
+    if (move.from[0] === 'dcs' && isMapping(value) && isMapping(there)) {
+      result = patchMerge(result, nested(move.to, patchMerge(value, there)));
+      findings.push(sharedBlock(value, there));
+      moves.push(move);
+      continue;
+    }
+    const taken = there !== undefined;
     if (!taken) {
       const placed = patchMerge(result, nested(move.to, value));
       if (at(placed, move.to) === undefined) continue;
@@ -59,6 +66,30 @@ export function normalizeLocal(raw: JsonObject): Normalized {
   return { raw: result, findings, moves };
 }
 
+/** The tutorial's block beside the proper one: what the proper one says counts, and the rest comes from here. */
+function sharedBlock(block: JsonObject, proper: JsonObject): Finding {
+  const overruled = overruledKeys(block, proper);
+  const except = overruled.length === 0 ? '' : `, except for ${overruled.join(', ')}, given there`;
+  return {
+    path: ['dcs'],
+    message: `'dcs' does not belong here; taken as part of bootstrap.dcs${except}`,
+    mend: DCS_MEND,
+    severity: 'warning',
+  };
+}
+
+/** Dotted paths at which both say something, and not the same. */
+function overruledKeys(block: JsonObject, proper: JsonObject): string[] {
+  return Object.entries(block).flatMap(([key, value]) => {
+    const there = own(proper, key);
+    if (there === undefined) return [];
+    if (isMapping(value) && isMapping(there)) return overruledKeys(value, there).map((rest) => `${key}.${rest}`);
+    return patchMerge({ key: value }, { key: there })['key'] === value ? [] : [key];
+  });
+}
+
+const DCS_MEND = "write 'dcs:' under 'bootstrap:', indented; in a cluster that runs, use 'regentctl edit-config'";
+
 /** The same for the cluster-wide `postgresql` map. */
 export function modernPostgres(raw: JsonObject): { readonly raw: JsonObject } {
   const old = own(raw, 'create_replica_method');
@@ -68,7 +99,7 @@ export function modernPostgres(raw: JsonObject): { readonly raw: JsonObject } {
 }
 
 function mendOf(move: Move, value: JsonValue): string {
-  if (move.from[0] === 'dcs') return "write 'dcs:' under 'bootstrap:', indented";
+  if (move.from[0] === 'dcs') return DCS_MEND;
   if (move.to[0] === 'tags') return `write 'tags:' and below it 'replicatefrom: ${typeof value === 'string' ? value : 'MEMBER'}'`;
   return `write it as ${move.to.join('.')}`;
 }

@@ -6,6 +6,7 @@ import type { Log } from '../ports/log.ts';
 import type { SettingsSource } from '../ports/settings.ts';
 import { ensureError } from '../support/errors.ts';
 import { readDynamicCache, writeDynamicCache } from './cache.ts';
+import { blockProblems } from './dcs-block.ts';
 import { resolveDynamic } from './dynamic.ts';
 import type { Environment } from './env.ts';
 import { type LoadResult, loadLocal } from './load.ts';
@@ -88,7 +89,10 @@ class FileAndDcs implements SettingsSource {
   }
 
   #resolve(): Settings {
-    const { dynamic, problems } = resolveDynamic(this.#dynamicRaw);
+    const { dynamic, problems: wrong } = resolveDynamic(this.#dynamicRaw);
+    // Before etcd was read there is nothing to differ from.
+    const block = this.#seenRevision === null ? null : this.#loaded.dcsBlock;
+    const problems = [...wrong, ...(block === null ? [] : blockProblems(block, this.#dynamicRaw))];
     const fresh = problems.filter((problem) => !this.#told.includes(formatProblem(problem)));
     for (const problem of fresh) this.#options.log[problem.severity](formatProblem(problem));
     this.#told = problems.map(formatProblem);
