@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
-import { changeLocal, configFile, reload } from './support/local-config.ts';
+import { changeLocal, configFile, editLocal, reload } from './support/local-config.ts';
 import type { Writer } from './support/writer.ts';
 
 let cluster: Cluster;
@@ -143,7 +143,7 @@ describe('settings of one node', () => {
     await cluster.verify(writer);
   });
 
-  test('replicatefrom: a replica streams from a replica, and from the leader while that one is away', async () => {
+  test('replicatefrom, where the tutorial writes it: a replica streams from a replica, and from the leader while that one is away', async () => {
     const { leader, writer } = await writing();
     const [middle, leaf] = cluster.others(leader.name) as [ClusterNode, ClusterNode];
     const streamsFrom = (source: ClusterNode) =>
@@ -152,15 +152,35 @@ describe('settings of one node', () => {
         const there = row?.port === source.place.postgresPort && row.status === 'streaming';
         return there ? { value: true } : { missing: JSON.stringify(row ?? null) };
       });
+    // Where the slot is, WAL waits for the leaf: with its source, and there alone it is in use.
+    const slotInUse = (source: ClusterNode) =>
+      cluster.until(`the slot of ${leaf.name} is in use on ${source.name}`, 10_000, async () => {
+        const [slot] = await source.sql<{ active: boolean }>(`select active from pg_replication_slots where slot_name = '${leaf.name}'`);
+        return slot?.active === true;
+      });
     const server = leaf.postmasterPid;
-    changeLocal(leaf, { tags: { replicatefrom: middle.name } });
+    editLocal(leaf, { postgresql: { replica: { replicatefrom: middle.name } } });
+    expect((await cluster.ctl(['reload', cluster.scope, leaf.name, '--force'])).stdout).toContain(
+      `Reload request received for member ${leaf.name}`,
+    );
     await streamsFrom(middle);
+    await slotInUse(middle);
     expect((await cluster.ctl(['topology'])).stdout).toMatch(new RegExp(`\\+ ${middle.name}[^+]*\\| +\\+ ${leaf.name}`));
+    expect(await list()).toContainEqual(
+      expect.objectContaining({ Member: leaf.name, State: 'streaming', Tags: { replicatefrom: middle.name } }),
+    );
     await middle.killAll();
     await streamsFrom(leader);
+    await slotInUse(leader);
     middle.start();
     await streamsFrom(middle);
-    changeLocal(leaf, { tags: null });
+    await slotInUse(middle);
+    editLocal(leaf, { postgresql: { replica: null } });
+    expect((await leaf.rest('/reload', { method: 'POST' }))?.status).toBe(202);
+    await streamsFrom(leader);
+    changeLocal(leaf, { postgresql: { replica: { replicatefrom: middle.name } } });
+    await streamsFrom(middle);
+    changeLocal(leaf, { postgresql: { replica: null } });
     await streamsFrom(leader);
     expect(leaf.postmasterPid).toBe(server);
     await edit('-s', 'synchronous_mode=quorum');
