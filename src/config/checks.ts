@@ -10,6 +10,7 @@ import { type Address, isLoopback, isWildcard } from './hostport.ts';
 import { own } from './merge.ts';
 import type { Finding } from './problems.ts';
 import { type LocalParsed, OTHER_DCS } from './schema.ts';
+import { syncNamesFindings } from './sync-names-findings.ts';
 import { parseBool } from './values.ts';
 
 /** `parsed` lacks what could not be read; `raw` still has it, so that a mistake is not reported as an absence too. */
@@ -186,8 +187,8 @@ function tags(parsed: LocalParsed, raw: JsonObject): Finding[] {
 function parameters(parsed: LocalParsed): Finding[] {
   const local = parsed.postgresql?.parameters ?? {};
   const path = ['postgresql', 'parameters'];
-  const dynamic = parsed.bootstrap?.dcs ? readDynamic(parsed.bootstrap.dcs).dynamic.postgresql : {};
-  const clusterWide = own(dynamic, 'parameters');
+  const { postgresql: everywhere, synchronousMode } = readDynamic(parsed.bootstrap?.dcs ?? {}).dynamic;
+  const clusterWide = own(everywhere, 'parameters');
   const texts =
     typeof clusterWide === 'object' && clusterWide !== null
       ? Object.entries(clusterWide).map(([name, value]) => [name, String(value)])
@@ -209,6 +210,7 @@ function parameters(parsed: LocalParsed): Finding[] {
   const recovery = Object.fromEntries(Object.entries(local).filter(([name]) => RECOVERY_GUCS.has(name.toLowerCase())));
   return [
     ...findings,
+    ...syncNamesFindings(local, path, synchronousMode, parsed.name ?? null),
     ...recoveryFindings(recovery, path),
     ...recoveryFindings(parsed.postgresql?.recovery_conf ?? {}, ['postgresql', 'recovery_conf']),
   ];

@@ -11,6 +11,7 @@ import { type ConfigProblem, type Finding, placed } from './problems.ts';
 import { type DynamicParsed, dynamicSchema } from './schema.ts';
 import { DYNAMIC_ALIASES, dynamicShape } from './schema-dynamic.ts';
 import { postgresLocal } from './schema-postgres.ts';
+import { syncNamesFindings } from './sync-names-findings.ts';
 import { fitTiming, TIMING_DEFAULT } from './timing.ts';
 
 /** Name under which problems of the etcd key are reported. */
@@ -170,6 +171,7 @@ function judge(raw: JsonObject, data: DynamicParsed): Finding[] {
     ...recoveryFindings(parameters, ['postgresql', 'parameters']),
     ...recoveryFindings(data.postgresql?.recovery_conf ?? {}, ['postgresql', 'recovery_conf']),
   );
+  findings.push(...syncNamesFindings(parameters, ['postgresql', 'parameters'], data.synchronous_mode ?? 'off', null));
   if (data.failsafe_mode) {
     findings.push({
       path: ['failsafe_mode'],

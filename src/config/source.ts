@@ -1,7 +1,7 @@
 /** The settings in force: the local file, the environment, and the `config` key, laid over each other and kept up to date. */
 import type { ConfigKey } from '../core/cluster.ts';
 import type { JsonObject } from '../core/json.ts';
-import type { LocalSettings, Settings } from '../core/settings.ts';
+import type { DynamicSettings, LocalSettings, Settings } from '../core/settings.ts';
 import type { Log } from '../ports/log.ts';
 import type { SettingsSource } from '../ports/settings.ts';
 import { ensureError } from '../support/errors.ts';
@@ -10,9 +10,10 @@ import { blockProblems } from './dcs-block.ts';
 import { resolveDynamic } from './dynamic.ts';
 import type { Environment } from './env.ts';
 import { type LoadResult, loadLocal } from './load.ts';
-import { formatProblem } from './problems.ts';
+import { type ConfigProblem, formatProblem, placed } from './problems.ts';
 import { describeChanges, diffLocal } from './reload-diff.ts';
 import { resolveSettings } from './resolve.ts';
+import { syncNamesFindings } from './sync-names-findings.ts';
 
 export interface SourceOptions {
   readonly path: string | null;
@@ -88,11 +89,20 @@ class FileAndDcs implements SettingsSource {
     if (writeDynamicCache(this.#settings.postgresql.dataDir, this.#dynamicRaw)) this.#savedText = text;
   }
 
+  /** The file was judged by its own bootstrap.dcs; the running cluster may have another synchronous_mode. */
+  #listOfStandbys(dynamic: DynamicSettings): ConfigProblem[] {
+    const { local, source } = this.#loaded;
+    const atFirst = resolveDynamic(this.bootstrapConfig()).dynamic.synchronousMode;
+    if ((dynamic.synchronousMode === 'off') === (atFirst === 'off')) return [];
+    const findings = syncNamesFindings(local.postgresql.parameters, ['postgresql', 'parameters'], dynamic.synchronousMode, local.name);
+    return findings.map((finding) => placed(finding, { file: source, line: null, column: null }));
+  }
+
   #resolve(): Settings {
     const { dynamic, problems: wrong } = resolveDynamic(this.#dynamicRaw);
     // Before etcd was read there is nothing to differ from.
     const block = this.#seenRevision === null ? null : this.#loaded.dcsBlock;
-    const problems = [...wrong, ...(block === null ? [] : blockProblems(block, this.#dynamicRaw))];
+    const problems = [...wrong, ...(block === null ? [] : blockProblems(block, this.#dynamicRaw)), ...this.#listOfStandbys(dynamic)];
     const fresh = problems.filter((problem) => !this.#told.includes(formatProblem(problem)));
     for (const problem of fresh) this.#options.log[problem.severity](formatProblem(problem));
     this.#told = problems.map(formatProblem);

@@ -141,6 +141,14 @@ describe('synchronous_standby_names', () => {
     expect(synchronousNames(settings(), PRIMARY, null, 'b')).toBeNull();
   });
 
+  test('a node does not wait for itself, whatever role it has: it may be promoted with the files it has', () => {
+    const me = settings().local.name;
+    for (const role of [PRIMARY, STANDBY]) {
+      expect(synchronousNames(settings({ parameters: { synchronous_standby_names: `${me}, other` } }), role, null, null)).toBe('other');
+      expect(synchronousNames(settings({ parameters: { synchronous_standby_names: `"${me}"` } }), role, null, 'b')).toBe('');
+    }
+  });
+
   test('in synchronous mode what was promised stays, and a strict primary waits', () => {
     expect(synchronousNames(sync(false), PRIMARY, null, 'b')).toBe('b');
     expect(synchronousNames(sync(false), PRIMARY, null, null)).toBeNull();

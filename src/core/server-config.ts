@@ -18,6 +18,7 @@ import {
 } from './guc.ts';
 import type { Credentials, Settings } from './settings.ts';
 import { slotNameOf } from './slot-names.ts';
+import { userSyncNames } from './sync-names.ts';
 
 export const FILE_HEADER =
   '# Regent wrote this file and will write it again: changes made here are lost.\n' +
@@ -175,7 +176,10 @@ export const STRICT_PLACEHOLDER = '__patroni_strict_sync_replica_placeholder__';
  */
 export function synchronousNames(settings: Settings, role: ServerRole, owned: string | null, written: string | null): string | null {
   if (owned !== null) return owned;
-  if (settings.dynamic.synchronousMode === 'off') return normaliseGucs(settings.parameters)['synchronous_standby_names'] ?? null;
+  if (settings.dynamic.synchronousMode === 'off') {
+    const user = normaliseGucs(settings.parameters)['synchronous_standby_names'];
+    return user === undefined ? null : userSyncNames(user, settings.local.name);
+  }
   if (written !== null) return written;
   return settings.dynamic.synchronousModeStrict && role.kind === 'primary' ? STRICT_PLACEHOLDER : null;
 }

@@ -137,6 +137,18 @@ describe('settings of one node', () => {
       return sync.length === 1 && sync[0] === chosen.name ? { value: true } : { missing: JSON.stringify(rows) };
     });
     await writer.next(2000);
+    // Once it leads itself it must not wait for itself: every commit would, for ever.
+    expect((await cluster.ctl(['switchover', '--candidate', chosen.name, '--force'])).stdout).toContain('Successfully switched over');
+    await writer.ack(`on ${chosen.name}`, 10_000, (ack) => ack.node === chosen.name);
+    await writer.next(2000);
+    expect(await setting(chosen, 'synchronous_standby_names')).toBe('');
+    expect(chosen.log()).toContain('it names this node alone');
+    await cluster.ctl(['switchover', '--candidate', leader.name, '--force']);
+    await writer.ack(`on ${leader.name}`, 10_000, (ack) => ack.node === leader.name);
+    await edit('-s', 'synchronous_mode=quorum');
+    await cluster.until('the list is void', 10_000, async () => (await setting(leader, 'synchronous_standby_names')).startsWith('ANY 1 ('));
+    expect(leader.log()).toContain('ignored as long as synchronous_mode is quorum');
+    await edit('-s', 'synchronous_mode=off');
     for (const node of cluster.nodes)
       changeLocal(node, { postgresql: { parameters: { synchronous_commit: null, synchronous_standby_names: null } } });
     await cluster.until('nobody has to confirm', 10_000, async () => (await setting(leader, 'synchronous_standby_names')) === '');
