@@ -41,13 +41,15 @@ export async function agentMain(args: readonly string[], onRound: () => void): P
   }
   refuseRoot();
   const path = args[0] ?? null;
-  const loaded = loadLocal({ path, env: process.env });
+  // Children get no variable that configures the agent; a reload reads them again.
+  const env = { ...process.env };
+  const loaded = loadLocal({ path, env });
   for (const name of loaded.consumed) delete process.env[name];
   const log = createLog(loaded.local.log, {
     secrets: () => secretsOf(loaded.local),
     publicWords: () => publicWordsOf(loaded.local),
   });
-  const code = await runAgent(path, { ...loaded }, { ...process.env }, log, onRound);
+  const code = await runAgent(path, { ...loaded }, env, log, onRound);
   await log.close();
   setTimeout(() => process.exit(code), LINGER_MS).unref();
   return code;

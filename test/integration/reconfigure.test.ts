@@ -10,7 +10,11 @@ import type { Writer } from './support/writer.ts';
 
 let cluster: Cluster;
 beforeAll(async () => {
-  cluster = await startCluster();
+  // One password comes from the environment alone, which every reload has to take into account again.
+  cluster = await startCluster({
+    local: () => ({ postgresql: { authentication: { replication: { password: null } } } }),
+    command: (_name, regent) => ['env', 'PATRONI_REPLICATION_PASSWORD=replicator', ...regent],
+  });
 });
 afterAll(() => cluster?.close());
 
