@@ -76,7 +76,8 @@ async function askPeers(parts: Parts, o: Observation, memory: Memory): Promise<R
   if (!o.dcs.known || o.job !== null) return null;
   const { view } = o.dcs;
   const c = contextOf(o, memory);
-  const needed = (c.unlocked && o.pg.state === 'running') || (c.lockMine && (view.failover !== null || o.pg.state !== 'running'));
+  const mayOpen = o.pg.state === 'running' || (c.paused && o.wishes.restart !== null);
+  const needed = (c.unlocked && mayOpen) || (c.lockMine && (view.failover !== null || o.pg.state !== 'running'));
   if (!needed) return null;
   return parts.peers.ask(
     view.members.filter((member) => member.name !== c.me && member.apiUrl !== null),

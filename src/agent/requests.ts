@@ -37,12 +37,12 @@ export class Requests {
   }
 
   jobStarted(job: Job): void {
-    if (this.#waiting !== null && job.kind === this.#waiting.kind) this.#waiting.started = true;
+    if (this.#waiting !== null && fulfils(job, this.#waiting)) this.#waiting.started = true;
   }
 
   jobEnded(outcome: JobOutcome): void {
     const waiting = this.#waiting;
-    if (waiting === null || !waiting.started || outcome.job.kind !== waiting.kind) return;
+    if (waiting === null || !waiting.started || !fulfils(outcome.job, waiting)) return;
     this.#waiting = null;
     waiting.settle(
       outcome.ok
@@ -142,9 +142,11 @@ export class Requests {
     if (running !== null) return { ok: false, status: 503, message: `${jobLabel(running.job)} already in progress` };
     if (this.#waiting !== null) return { ok: false, status: 503, message: `${this.#waiting.kind} already in progress` };
     if (pg?.state === 'starting') return { ok: false, status: 503, message: 'postgres is still starting' };
-    if (pg?.sql == null) return unsatisfied;
-    const role = pg.sql.inRecovery ? 'replica' : 'primary';
+    if (pg === undefined || (pg.sql === null && (pg.state !== 'stopped' || pg.dataDir !== 'valid'))) return unsatisfied;
+    const role = (pg.sql === null ? pg.standbySignal : pg.sql.inRecovery) ? 'replica' : 'primary';
     if (request.role !== undefined && request.role !== role) return unsatisfied;
+    // Of a server that is down neither can be told; a start makes pending settings effective in any case.
+    if (pg.sql === null) return request.restartPending || request.postgresVersion !== undefined ? unsatisfied : null;
     if (request.restartPending && Object.keys(pg.sql.pendingRestart).length === 0) return unsatisfied;
     if (request.postgresVersion !== undefined && pg.sql.serverVersion >= versionNumber(request.postgresVersion)) return unsatisfied;
     return null;
@@ -167,6 +169,11 @@ export class Requests {
       this.#agent.wake.now();
     });
   }
+}
+
+/** A server that is down is not restarted, but started, by whichever rule comes to it first. */
+function fulfils(job: Job, waiting: Waiting): boolean {
+  return job.kind === waiting.kind || (waiting.kind === 'restart' && job.kind === 'start');
 }
 
 /** `15.4` → 150004; `9.6.2` is long out of support and orders below everything that is not. */

@@ -14,6 +14,8 @@ const source = (over = {}) => ({
 });
 const leaderB = view({ leaderName: 'b' });
 const mine = view({ leaderName: 'a' });
+const restart = { shutdown: false, restart: { timeoutMs: null }, reinitialize: null };
+const paused = settings('a', { dynamic: { pause: true } });
 const failures = (kind: string, count: number): Partial<Memory> => ({ failures: { [kind]: { count, lastAtMs: 9_900, message: 'why' } } });
 
 /** situation, facts, expected rule, expected effects (kinds, or job kinds) */
@@ -240,6 +242,41 @@ const table: readonly Row[] = [
     'wish.restart',
     ['restart'],
   ],
+  ['restart wished, crashed leader', { view: mine, pg: pg.stopped(), wishes: restart }, 'wish.start', ['start'], failures('start', 1)],
+  ['restart wished, old standby', { view: leaderB, pg: pg.stopped({}, { standbySignal: true }), wishes: restart }, 'wish.start', ['start']],
+  [
+    'restart wished, old primary, leader not asked yet',
+    { view: leaderB, pg: pg.stopped(), wishes: restart },
+    'stopped.leader-not-ready',
+    [],
+  ],
+  ['restart wished, old primary, prefix', { view: leaderB, pg: pg.stopped(), source: source(), wishes: restart }, 'wish.start', ['start']],
+  [
+    'restart wished, diverged',
+    { view: leaderB, pg: pg.stopped({ state: 'in production' }), source: source(), wishes: restart },
+    'stopped.diverged',
+    ['rewind'],
+  ],
+  ['restart wished, nobody leads', { view: view(), pg: pg.stopped(), wishes: restart }, 'wish.start', ['start']],
+  [
+    'paused, restart wished, nobody leads',
+    { view: view(), pg: pg.stopped(), peers: peers(peer('b')), wishes: restart, settings: paused },
+    'wish.start',
+    ['acquire-leader'],
+  ],
+  [
+    'paused, restart wished, the key taken',
+    { view: mine, pg: pg.stopped(), peers: peers(peer('b')), wishes: restart, settings: paused },
+    'wish.start',
+    ['start'],
+  ],
+  [
+    'paused, restart wished, another primary is alive',
+    { view: view(), pg: pg.stopped(), peers: peers(peer('b', { inRecovery: false })), wishes: restart, settings: paused },
+    'wish.start',
+    ['start'],
+  ],
+  ['paused, restart wished, etcd away', { view: null, pg: pg.stopped(), wishes: restart, settings: paused }, 'fence.wait-for-etcd', []],
   [
     'reinit wished',
     { view: leaderB, pg: pg.standby(), wishes: { shutdown: false, restart: null, reinitialize: { fromLeader: false } } },
@@ -317,7 +354,6 @@ describe('decide', () => {
   });
 
   it('begins every sentence of a pause with PAUSE, as filters of logs expect', () => {
-    const paused = settings('a', { dynamic: { pause: true } });
     const following = decide(observation({ view: leaderB, settings: paused }), memory());
     expect(following.because).toBe('PAUSE: no action. I am (a), a secondary, and following a leader (b)');
     const leading = decide(observation({ view: mine, pg: pg.primary(), settings: paused }), memory());

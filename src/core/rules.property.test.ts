@@ -111,7 +111,7 @@ const scene = fc
     job: fc.option(job, { freq: 2 }),
     wishes: fc.record({
       shutdown: fc.nat(9).map((n) => n === 0),
-      restart: fc.option(fc.constant({ timeoutMs: null })),
+      restart: fc.option(fc.constant({ timeoutMs: null }), { freq: 2 }),
       reinitialize: fc.option(fc.constant({ fromLeader: false })),
     }),
     watchdog: fc.record({ required: fc.boolean(), healthy: fc.boolean(), active: fc.boolean() }),

@@ -94,6 +94,30 @@ describe('while paused', () => {
     await cluster.verify(writer);
   });
 
+  test('restart starts what is down: a replica as a replica, and the primary as the primary it was', async () => {
+    const { leader, writer } = await pausedWithWriter();
+    const replica = cluster.others(leader.name)[0]!;
+    for (const node of [replica, leader]) {
+      await node.killPostmaster();
+      await cluster.until(
+        `${node.name} is known to be down`,
+        10_000,
+        async () => (await node.rest('/patroni'))?.body?.['state'] === 'crashed',
+      );
+      if (node === leader) await cluster.until('the leader key is given up', 10_000, async () => (await cluster.key('leader')) === null);
+      expect(await cluster.ctl(['restart', cluster.scope, node.name, '--force'])).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining(`Success: restart on member ${node.name}`),
+      });
+    }
+    expect(await cluster.waitForLeader()).toBe(leader.name);
+    await writer.next(5000);
+    expect((await cluster.ctl(['list'])).stdout).toContain('Maintenance mode: on');
+    await resume();
+    expect(await cluster.waitHealthy()).toBe(leader.name);
+    await cluster.verify(writer);
+  });
+
   test('a switchover by name is carried out, the old primary follows, and a scheduled one is refused', async () => {
     const { leader, writer } = await pausedWithWriter();
     const candidate = cluster.others(leader.name)[0]!.name;

@@ -8,7 +8,7 @@ import type { Outcome, Rule } from './table.ts';
 import { holdOffMs } from './table.ts';
 
 /** Its last life was as a primary: no signal file, and the control file does not say recovery. */
-const wasPrimary = (c: Context) =>
+export const wasPrimary = (c: Context): boolean =>
   !c.o.pg.standbySignal && !/recovery$/.test((c.o.pg.control?.state ?? '').replace('in crash recovery', 'crash'));
 /** A successor that takes longer than this may need our position in the race. */
 const SUCCESSOR_MS = 3000;
