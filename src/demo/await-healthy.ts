@@ -3,12 +3,14 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RegentError } from '../support/errors.ts';
 import { lastLines } from '../support/exec.ts';
-import { findLeader, haproxyPools, healthyEtcd, viewNode, waitsForStandbys } from './observe.ts';
+import { findLeader, haproxyPools, healthyEtcd, isPaused, viewNode, waitsForStandbys } from './observe.ts';
 import type { DemoPlan } from './plan.ts';
 import type { Progress } from './progress.ts';
 import type { DemoState } from './state.ts';
 
 const POLL_MS = 100;
+/** What a paused cluster does by itself (its primary takes the leader key again) it has done by then. */
+const PAUSE_SHOWS_MS = 3000;
 const LOG_LINES = 15;
 
 /** Tells what is still missing; null when nothing is. */
@@ -124,20 +126,28 @@ async function checkProcesses(watch: HealthWatch): Promise<void> {
   await failStep(watch, 'DEMO_PROCESS_LOST', how, names);
 }
 
-/** Resolves to true when healthy, false when cancelled. Throws DEMO_NOT_HEALTHY, with the ends of the logs, when a step takes too long. */
-export async function awaitHealthy(watch: HealthWatch): Promise<boolean> {
+/** paused: it is up as it was left, and the agents start and promote nothing until somebody resumes it. */
+export type Awaited = 'healthy' | 'paused' | 'cancelled';
+
+/** Throws DEMO_NOT_HEALTHY, with the ends of the logs, when a step takes too long. */
+export async function awaitHealthy(watch: HealthWatch): Promise<Awaited> {
   for (const step of steps(watch.plan)) {
     watch.progress.begin(step.title);
-    const end = Date.now() + step.timeoutMs;
+    const begun = Date.now();
+    const end = begun + step.timeoutMs;
     for (;;) {
       if (watch.isCancelled()) {
         watch.progress.end();
-        return false;
+        return 'cancelled';
       }
       const missing = await step.check();
       if (missing === null) break;
       watch.progress.waitingFor(missing);
       await checkProcesses(watch);
+      if (Date.now() - begun >= PAUSE_SHOWS_MS && (await isPaused(watch.plan))) {
+        watch.progress.end();
+        return 'paused';
+      }
       if (Date.now() >= end) {
         await failStep(watch, 'DEMO_NOT_HEALTHY', `${step.title} not ready after ${step.timeoutMs / 1000} s: ${missing}`, step.culprits());
       }
@@ -145,5 +155,5 @@ export async function awaitHealthy(watch: HealthWatch): Promise<boolean> {
     }
     watch.progress.done(step.result());
   }
-  return true;
+  return 'healthy';
 }

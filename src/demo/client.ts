@@ -19,7 +19,7 @@ function timeoutOf(request: ControlRequest): number {
 
 /** Throws the supervisor's own error when it refuses. */
 export async function ask(plan: DemoPlan, request: ControlRequest): Promise<ControlReply & { ok: true }> {
-  const reply = await askSupervisor(plan.controlSocket, request, timeoutOf(request));
+  const reply = await askSupervisor(plan, request, timeoutOf(request));
   if (!reply.ok) throw new RegentError(reply.code, reply.message, reply.mend === null ? {} : { mend: reply.mend });
   return reply;
 }

@@ -3,6 +3,8 @@ import { rm } from 'node:fs/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import * as z from 'zod';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
+import { demoCommand } from './commands.ts';
+import type { DemoPlan } from './plan.ts';
 import type { DemoState } from './state.ts';
 
 const requestSchema = z.discriminatedUnion('command', [
@@ -64,20 +66,21 @@ export async function listenForControl(path: string, handle: Handler): Promise<S
 }
 
 /** Throws DEMO_NOT_RUNNING when nobody listens, DEMO_DENIED when we may not ask, DEMO_CONTROL when no answer came in time. */
-export function askSupervisor(path: string, request: ControlRequest, timeoutMs: number): Promise<ControlReply> {
+export function askSupervisor(
+  { controlSocket, directory }: Pick<DemoPlan, 'controlSocket' | 'directory'>,
+  request: ControlRequest,
+  timeoutMs: number,
+): Promise<ControlReply> {
+  const itsLog = `its log: ${demoCommand('logs supervisor', directory)}`;
   return new Promise((resolve, reject) => {
-    const socket = createConnection(path);
+    const socket = createConnection(controlSocket);
     let received = '';
     const fail = (code: string, message: string, mend: string) => {
       socket.destroy();
       reject(new RegentError(code, message, { mend }));
     };
     socket.setTimeout(timeoutMs, () =>
-      fail(
-        'DEMO_CONTROL',
-        `the supervisor did not answer within ${timeoutMs / 1000} s`,
-        'ask again, or see its log: ./regent demo logs supervisor',
-      ),
+      fail('DEMO_CONTROL', `the supervisor did not answer within ${timeoutMs / 1000} s`, `ask again, or see ${itsLog}`),
     );
     socket.setEncoding('utf8');
     socket.on('connect', () => socket.write(`${JSON.stringify(request)}\n`));
@@ -88,13 +91,13 @@ export function askSupervisor(path: string, request: ControlRequest, timeoutMs: 
       const code = codeOf(error);
       if (code === 'EACCES' || code === 'EPERM')
         fail('DEMO_DENIED', 'this demo belongs to another user', 'run this as that user, or as root');
-      else fail('DEMO_NOT_RUNNING', 'the demo is not running', 'start it with: ./regent demo');
+      else fail('DEMO_NOT_RUNNING', 'the demo is not running', `start it with: ${demoCommand('', directory)}`);
     });
     socket.on('end', () => {
       try {
         resolve(JSON.parse(received) as ControlReply);
       } catch {
-        fail('DEMO_CONTROL', 'the supervisor ended before it answered', 'see its log: ./regent demo logs supervisor');
+        fail('DEMO_CONTROL', 'the supervisor ended before it answered', `see ${itsLog}`);
       }
     });
   });

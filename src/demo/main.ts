@@ -8,6 +8,7 @@ import { parseYaml } from '../config/yaml.ts';
 import type { JsonObject } from '../core/json.ts';
 import { codeOf, RegentError } from '../support/errors.ts';
 import { ask, showLog, stopEverything } from './client.ts';
+import { demoCommand } from './commands.ts';
 import type { InstallTerms } from './install.ts';
 import { findLeader, haproxyPools } from './observe.ts';
 import { defaultDirectory } from './place.ts';
@@ -103,7 +104,7 @@ async function up(options: UpOptions): Promise<number> {
   write(
     `PostgreSQL ${programs.postgresVersion}, etcd ${programs.etcd.version}, HAProxy ${programs.haproxy.version}; ${prepared.isNew ? 'new' : 'back'} in ${plan.directory}\n`,
   );
-  const terms = { progress, write, directoryOption: options.dir === undefined ? '' : `--dir ${options.dir}` };
+  const terms = { progress, write };
   return options.detach ? runDetached(prepared, terms) : runForeground(prepared, terms);
 }
 
@@ -119,7 +120,7 @@ async function status(options: { readonly dir?: string }): Promise<number> {
     state = (await ask(plan, { command: 'status' })).state;
   } catch (error) {
     if (codeOf(error) !== 'DEMO_NOT_RUNNING') throw error;
-    write(`the demo in ${plan.directory} is not running; start it with: ./regent demo\n`);
+    write(`the demo in ${plan.directory} is not running; start it with: ${demoCommand('', plan.directory)}\n`);
     return EXIT_NOT_RUNNING;
   }
   write(
@@ -143,7 +144,11 @@ async function nodeCommand(command: 'stop' | 'start' | 'kill', node: string, opt
 async function stop(node: string | undefined, options: { readonly dir?: string }): Promise<number> {
   if (node !== undefined) return nodeCommand('stop', node, options);
   const { plan } = await planOf(options);
-  write((await stopEverything(plan)) ? 'everything has stopped; the data stays: ./regent demo brings it back\n' : 'nothing was running\n');
+  write(
+    (await stopEverything(plan))
+      ? `everything has stopped; the data stays: ${demoCommand('', plan.directory)} brings it back\n`
+      : 'nothing was running\n',
+  );
   return 0;
 }
 

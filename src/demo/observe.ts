@@ -86,6 +86,12 @@ export async function waitsForStandbys(leader: NodePlan): Promise<boolean> {
   return cluster === null || config === null || lacksStandbys(cluster.body, config.body);
 }
 
+/** Whether somebody paused the cluster; false while no node can tell. */
+export async function isPaused(plan: DemoPlan): Promise<boolean> {
+  const answers = await Promise.all(plan.nodes.map((node) => httpGet(node.restPort, '/config')));
+  return answers.some((answer) => answer?.status === 200 && jsonOf(answer.body)['pause'] === true);
+}
+
 /** One command to HAProxy's runtime API; '' when it does not answer. */
 export function askHaproxy(socketPath: string, command: string): Promise<string> {
   return new Promise((resolve) => {

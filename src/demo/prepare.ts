@@ -3,6 +3,7 @@ import { chown, lchown, mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { codeOf, RegentError } from '../support/errors.ts';
 import { lastLines, runCommand } from '../support/exec.ts';
+import { demoCommand } from './commands.ts';
 import { makePrivateDirectory, writePrivately } from './files.ts';
 import { haproxyConfig, LOG_TO_STDOUT } from './haproxy-config.ts';
 import { become, chooseUnprivileged, type Identity } from './identity.ts';
@@ -59,14 +60,14 @@ async function settle(
   const { supervisor, processes } = await readState(asked.directory);
   if (supervisor && isAlive(supervisor)) {
     throw new RegentError('DEMO_RUNNING', `a demo is running in ${asked.directory} (supervisor: pid ${supervisor.pid})`, {
-      mend: 'see it with: ./regent demo status; stop it with: ./regent demo stop; or run another with --dir and --base-port',
+      mend: `see it with: ${demoCommand('status', asked.directory)}; stop it with: ${demoCommand('stop', asked.directory)}; or run another with --dir and --base-port`,
     });
   }
   const left = processes.filter((entry) => entry.identity !== null && isAlive(entry.identity));
   if (left.length > 0) {
     const names = left.map((entry) => `${entry.name} (pid ${entry.identity!.pid})`).join(', ');
     throw new RegentError('DEMO_LEFTOVERS', `the demo in ${asked.directory} lost its supervisor, and ${names} still run`, {
-      mend: 'end them first with: ./regent demo stop',
+      mend: `end them first with: ${demoCommand('stop', asked.directory)}`,
     });
   }
   const settings = settingsOf(asked.directory, marker);
@@ -79,7 +80,7 @@ async function settle(
       'DEMO_EXISTS',
       `${asked.directory} holds a demo of ${settings.nodes} nodes at base port ${settings.basePort}, which is kept as it is`,
       {
-        mend: 'start it without --nodes, --base-port and --config, or remove it first with: ./regent demo down',
+        mend: `start it without --nodes, --base-port and --config, or remove it first with: ${demoCommand('down', asked.directory)}`,
       },
     );
   }

@@ -7,6 +7,7 @@ import { ensureError, RegentError } from '../support/errors.ts';
 import { awaitHealthy } from './await-healthy.ts';
 import { Chronicle } from './chronicle.ts';
 import { ask, stopEverything } from './client.ts';
+import { demoCommand } from './commands.ts';
 import { type ControlReply, type ControlRequest, listenForControl } from './control.ts';
 import { findLeader } from './observe.ts';
 import { type DemoPlan, planDemo } from './plan.ts';
@@ -16,7 +17,7 @@ import { formatSeconds, type Progress } from './progress.ts';
 import { processSpecs } from './specs.ts';
 import { requireDemo } from './state.ts';
 import { Supervisor } from './supervisor.ts';
-import { memberTable, welcome } from './words.ts';
+import { memberTable, pausedNote, welcome } from './words.ts';
 
 const SUPERVISOR_START_MS = 10_000;
 
@@ -65,10 +66,6 @@ async function reign(prepared: Pick<Prepared, 'plan' | 'marker' | 'entry'>, repo
   return { supervisor, over, end };
 }
 
-function command(words: string, directoryOption: string): string {
-  return `./regent demo ${words}${directoryOption === '' ? '' : ` ${directoryOption}`}`;
-}
-
 /** Ctrl-C once: stop in order. Twice: stop at once. */
 function onSignals(first: () => void, second: () => void): void {
   let count = 0;
@@ -85,18 +82,17 @@ function onSignals(first: () => void, second: () => void): void {
 export interface RunTerms {
   readonly progress: Progress;
   readonly write: (text: string) => void;
-  /** See ReadyDemo. */
-  readonly directoryOption: string;
 }
 
-async function tellReady(prepared: Prepared, { progress, write, directoryOption }: RunTerms): Promise<void> {
+async function tellReady(prepared: Prepared, { progress, write }: RunTerms, paused: boolean): Promise<void> {
   const took = formatSeconds(progress.elapsedMs());
   const [table, leader] = await Promise.all([memberTable(prepared.plan, prepared.entry), findLeader(prepared.plan)]);
-  write(`\n${table}\n${welcome({ plan: prepared.plan, stats: prepared.marker.stats, leader, directoryOption, took })}\n`);
+  write(`\n${table}\n${welcome({ plan: prepared.plan, stats: prepared.marker.stats, leader, took })}\n`);
+  if (paused) write(`${pausedNote(prepared.plan)}\n`);
 }
 
 export async function runForeground(prepared: Prepared, terms: RunTerms): Promise<number> {
-  const { progress, write, directoryOption } = terms;
+  const { progress, write } = terms;
   const { supervisor, over, end } = await reign(prepared, (text) => progress.note(text));
   const chronicle = new Chronicle(prepared.plan, write);
   let cancelled = false;
@@ -111,15 +107,15 @@ export async function runForeground(prepared: Prepared, terms: RunTerms): Promis
     () => void supervisor.abandon(),
   );
   try {
-    const healthy = await awaitHealthy({
+    const outcome = await awaitHealthy({
       plan: prepared.plan,
       progress,
       state: () => Promise.resolve(supervisor.state()),
       isCancelled: () => cancelled,
     });
-    if (healthy && !cancelled) {
-      await tellReady(prepared, terms);
-      write(`Ctrl-C stops everything; the data stays, until: ${command('down', directoryOption)}\n\n`);
+    if (outcome !== 'cancelled' && !cancelled) {
+      await tellReady(prepared, terms, outcome === 'paused');
+      write(`Ctrl-C stops everything; the data stays, until: ${demoCommand('down', prepared.plan.directory)}\n\n`);
       chronicle.start();
     }
   } catch (error) {
@@ -168,7 +164,7 @@ async function supervisorAnswers(plan: DemoPlan, hasEnded: () => string | null):
 }
 
 export async function runDetached(prepared: Prepared, terms: RunTerms): Promise<number> {
-  const { progress, write, directoryOption } = terms;
+  const { progress, write } = terms;
   const { plan, entry } = prepared;
   const log = openSync(plan.supervisorLog, 'a', 0o600);
   const child = spawn(process.execPath, [entry, 'demo', 'supervise', '--dir', plan.directory], {
@@ -179,6 +175,7 @@ export async function runDetached(prepared: Prepared, terms: RunTerms): Promise<
   closeSync(log);
   let ended: string | null = null;
   let cancelled = false;
+  let paused = false;
   child.on('error', (error) => {
     ended = `could not be started: ${error.message}`;
   });
@@ -193,24 +190,25 @@ export async function runDetached(prepared: Prepared, terms: RunTerms): Promise<
   );
   try {
     await supervisorAnswers(plan, () => ended);
-    const healthy = await awaitHealthy({
+    const outcome = await awaitHealthy({
       plan,
       progress,
       state: async () => (await ask(plan, { command: 'status' })).state,
       isCancelled: () => cancelled,
     });
-    if (!healthy) {
+    if (outcome === 'cancelled') {
       write('\nstopping ...\n');
       await stopEverything(plan);
       return 130;
     }
+    paused = outcome === 'paused';
   } catch (error) {
     progress.end();
     await stopEverything(plan);
     throw error;
   }
   child.unref();
-  await tellReady(prepared, terms);
-  write(`It runs in the background. Stop it: ${command('stop', directoryOption)}   Remove it: ${command('down', directoryOption)}\n`);
+  await tellReady(prepared, terms, paused);
+  write(`It runs in the background. Stop it: ${demoCommand('stop', plan.directory)}   Remove it: ${demoCommand('down', plan.directory)}\n`);
   return 0;
 }

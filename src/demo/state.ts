@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import type { JsonObject } from '../core/json.ts';
 import { codeOf, RegentError } from '../support/errors.ts';
+import { demoCommand } from './commands.ts';
 import { readIfThere, writePrivately } from './files.ts';
 import { type DemoSettings, FILES } from './plan.ts';
 
@@ -115,7 +116,7 @@ export async function requireDemo(directory: string): Promise<{ readonly setting
   const marker = kind === 'ours' ? await readMarker(directory) : null;
   if (marker === null) {
     throw new RegentError('DEMO_ABSENT', `there is no demo in ${directory}`, {
-      mend: 'start one with: ./regent demo (or say where it is with --dir)',
+      mend: `start one with: ${demoCommand('', directory)} (or say where it is with --dir)`,
     });
   }
   return { settings: settingsOf(directory, marker), marker };

@@ -10,6 +10,7 @@ import { closeSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readPidFile } from '../adapters/postgres/detect.ts';
 import { ensureError, RegentError } from '../support/errors.ts';
+import { demoCommand } from './commands.ts';
 import { endInOrder, killNode, signal, waitGone } from './kill.ts';
 import { findLeader } from './observe.ts';
 import type { DemoPlan, NodePlan } from './plan.ts';
@@ -152,7 +153,10 @@ export class Supervisor {
       const known = this.plan.nodes.map((one) => one.name).join(', ');
       throw new RegentError('DEMO_NODE', `there is no node '${name}' in this demo`, { mend: `its nodes are: ${known}` });
     }
-    if (this.closing) throw new RegentError('DEMO_STOPPING', 'the demo is stopping', { mend: 'start it again with: ./regent demo' });
+    if (this.closing)
+      throw new RegentError('DEMO_STOPPING', 'the demo is stopping', {
+        mend: `start it again with: ${demoCommand('', this.plan.directory)}`,
+      });
     return { entry, node };
   }
 
@@ -186,7 +190,7 @@ export class Supervisor {
     // Somebody's kill is an experiment with the node, not a failure of ours to mend.
     if (kind === 'agent' && by !== null) {
       entry.wanted = 'killed';
-      this.report(`${name} ${how}; bring it back with: ./regent demo start ${name}`);
+      this.report(`${name} ${how}; bring it back with: ${demoCommand(`start ${name}`, this.plan.directory)}`);
       return this.save();
     }
     const now = Date.now();

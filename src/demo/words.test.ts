@@ -12,7 +12,7 @@ const plan = planDemo({ directory: '/demo', nodes: 3, basePort: 5000, overrides:
 
 describe('what a newcomer reads', () => {
   it('has the three addresses, a psql line, and commands that fit the cluster at hand', () => {
-    const text = welcome({ plan, stats, leader: 'patroni2', directoryOption: '--dir /demo', took: '4.6 s' });
+    const text = welcome({ plan, stats, leader: 'patroni2', took: '4.6 s' });
     for (const words of [
       'localhost:5000',
       'localhost:5001',
@@ -27,7 +27,7 @@ describe('what a newcomer reads', () => {
 
   it('suggests no switchover where there is one node', () => {
     const lonely = planDemo({ directory: '/demo', nodes: 1, basePort: 5000, overrides: {}, stats });
-    expect(suggestions({ plan: lonely, stats, leader: 'patroni1', directoryOption: '', took: '' }).join()).not.toContain('switchover');
+    expect(suggestions({ plan: lonely, stats, leader: 'patroni1', took: '' }).join()).not.toContain('switchover');
   });
 
   it('shows every process with its ports', () => {

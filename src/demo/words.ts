@@ -1,6 +1,7 @@
 /** What a demo says to its user. */
 import { styleText } from 'node:util';
 import { lastLines, runCommand } from '../support/exec.ts';
+import { ctlCommand, demoCommand } from './commands.ts';
 import { SUPERUSER } from './node-config.ts';
 import type { DemoPlan } from './plan.ts';
 import { isAlive } from './process-table.ts';
@@ -40,20 +41,18 @@ export interface ReadyDemo {
   readonly plan: DemoPlan;
   readonly stats: { readonly username: string; readonly password: string };
   readonly leader: string | null;
-  /** `--dir D`, where the directory is not the one that is looked in anyway; else ''. */
-  readonly directoryOption: string;
   readonly took: string;
 }
 
 /** Commands worth a try, each with what it shows. */
-export function suggestions({ plan, leader, directoryOption }: ReadyDemo): ReadonlyArray<readonly [command: string, shows: string]> {
-  const ctl = directoryOption === '' ? './regentctl' : `./regentctl -c ${plan.ctlFile}`;
+export function suggestions({ plan, leader }: ReadyDemo): ReadonlyArray<readonly [command: string, shows: string]> {
+  const ctl = (words: string) => ctlCommand(words, plan.directory);
   const primary = leader ?? plan.nodes[0]!.name;
   const replica = plan.nodes.find((node) => node.name !== primary)?.name;
-  const demo = (words: string) => `./regent demo ${words}${directoryOption === '' ? '' : ` ${directoryOption}`}`;
+  const demo = (words: string) => demoCommand(words, plan.directory);
   return [
-    [`${ctl} list`, 'who is what'],
-    ...(replica === undefined ? [] : ([[`${ctl} switchover --candidate ${replica} --force`, 'hand over in order']] as const)),
+    [ctl('list'), 'who is what'],
+    ...(replica === undefined ? [] : ([[ctl(`switchover --candidate ${replica} --force`), 'hand over in order']] as const)),
     [demo(`kill ${primary}`), 'kill -9 of a whole node; then list again'],
     [demo(`start ${primary}`), 'bring it back: it rejoins as a replica'],
     [demo(`logs ${primary}`), 'what it did, and why'],
@@ -62,12 +61,14 @@ export function suggestions({ plan, leader, directoryOption }: ReadyDemo): Reado
 }
 
 export function welcome(ready: ReadyDemo): string {
-  const { plan, stats, took } = ready;
+  const { plan, stats, leader, took } = ready;
   const table = suggestions(ready);
   const width = Math.max(...table.map(([command]) => command.length));
   return [
     '',
-    bold(`Ready in ${took}: ${plan.nodes.length} PostgreSQL, ${plan.etcd.length} etcd and HAProxy, all on loopback, in ${plan.directory}`),
+    bold(
+      `${leader === null ? 'Up' : 'Ready'} in ${took}: ${plan.nodes.length} PostgreSQL, ${plan.etcd.length} etcd and HAProxy, all on loopback, in ${plan.directory}`,
+    ),
     '',
     addresses(plan, stats),
     '',
@@ -75,6 +76,15 @@ export function welcome(ready: ReadyDemo): string {
     '',
     'What to try next:',
     ...table.map(([command, shows]) => `  ${command.padEnd(width)}   ${shows}`),
+    '',
+  ].join('\n');
+}
+
+/** For a demo that was paused when it was stopped. */
+export function pausedNote(plan: DemoPlan): string {
+  return [
+    bold('This cluster is paused, as it was when it was stopped: until you resume it, nothing is started and nobody leads.'),
+    `  ${ctlCommand('resume', plan.directory)}`,
     '',
   ].join('\n');
 }

@@ -215,12 +215,18 @@ describe('regent demo', () => {
     });
   });
 
-  it('stops everything when told to, and comes back with its data', async () => {
+  it('stops everything when told to, and comes back with its data, paused if it was', async () => {
+    const ctl = (...words: string[]) =>
+      runCommand(join(REGENT, '..', 'regentctl'), ['-c', plan.ctlFile, ...words], { timeoutMs: 30_000, cwd: '/' });
+    expect((await ctl('pause', '--wait')).code).toBe(0);
     const before = await readState(directory);
     const stopped = await regent('stop', '--dir', directory);
     expect(stopped.out).toContain('everything has stopped');
     expect(processesLeft(before)).toEqual([]);
-    expect((await regent('status', '--dir', directory)).code).toBe(3);
+    expect(await regent('status', '--dir', directory)).toMatchObject({
+      code: 3,
+      out: expect.stringContaining(`start it with: ./regent demo --dir ${directory}\n`),
+    });
 
     const child = spawn(REGENT, ['demo', '--dir', directory], { stdio: ['ignore', 'pipe', 'pipe'], cwd: '/' });
     let said = '';
@@ -229,6 +235,11 @@ describe('regent demo', () => {
     });
     const exited = once(child, 'exit');
     await until('the prompt of a demo in the foreground', 60_000, async () => said.includes('Ctrl-C stops everything'));
+    expect(said).toContain('This cluster is paused');
+    expect(said).toContain(`  ./regentctl -c ${plan.ctlFile} resume\n`);
+    expect(await findLeader(plan)).toBe(null);
+    expect((await ctl('resume')).code).toBe(0);
+    await until('what resume brings back', 60_000, async () => (await haproxyPools(plan)).write.length === 1 && isWhole());
     expect((await query<{ n: string }>(plan.haproxy.writePort, 'SELECT count(DISTINCT id) AS n FROM kept'))[0]).toEqual({ n: '2' });
     const running = await readState(directory);
     const interruptedAt = Date.now();
