@@ -24,10 +24,11 @@ function section(text: string, name: string): string {
 describe('haproxyConfig', () => {
   const text = haproxyConfig(description);
 
-  it('sends writes to the primary alone and cuts its sessions when it is gone', () => {
+  it('sends writes to the primary alone, and notices when its host is gone', () => {
     const primary = section(text, 'backend postgres_primary');
     expect(primary).toContain('option httpchk OPTIONS /primary');
-    expect(primary).toContain('on-marked-down shutdown-sessions');
+    expect(primary).toMatch(/option srvtcpka\n.*\n.*\n.*\n +default-server tcp-ut 6s\n/);
+    expect(text).not.toMatch(/^ .*shutdown-sessions/m);
     expect(primary).toContain('server patroni2 127.0.0.1:5434 check port 8009');
   });
 

@@ -122,16 +122,20 @@ frontend postgres_write
     bind ${bindAddress}:${writePort}
     default_backend ${PRIMARY_BACKEND}
 
-# Only the leader answers 200 to /primary. Sessions with a server that is no longer the primary are cut, so that no client goes on
-# talking to it. A client that comes while the old primary is down and the new one not yet known is held: its connection is tried again
-# every 200 ms, for up to 6 s, with whichever server is up by then.
+# Only the leader answers 200 to /primary. A client that comes while the old primary is down and the new one not yet known is held:
+# its connection is tried again every 200 ms, for up to 6 s, with whichever server is up by then. Sessions end with their server; those whose
+# server has vanished without a word end after 6 s. (No on-marked-down shutdown-sessions: HAProxy 3.0 would leave held clients hanging.)
 backend ${PRIMARY_BACKEND}
     option httpchk OPTIONS /primary
     http-check expect status 200
     retries 30
     option redispatch 1
     timeout connect 200ms
-    default-server on-marked-down shutdown-sessions
+    option srvtcpka
+    srvtcpka-idle 3s
+    srvtcpka-intvl 1s
+    srvtcpka-cnt 3
+    default-server tcp-ut 6s
 ${servers.join('\n')}
 
 frontend postgres_read

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ClusterView, Member } from '../core/cluster.ts';
-import { type HaproxyServer, NEW_ROUTER, type RouterInput, type RouterMemory, routerCommands } from './decide.ts';
+import { CUT_AFTER_MS, type HaproxyServer, NEW_ROUTER, type RouterInput, type RouterMemory, routerCommands } from './decide.ts';
 
 function member(name: string, role: Member['role'], state: Member['state'] = 'running'): Member {
   return {
@@ -64,16 +64,23 @@ describe('with a primary', () => {
     expect(decide({})).toEqual({ commands: [], memory: aServed, because: null });
   });
 
-  it('raises the new one first, then puts the old one down and cuts its sessions', () => {
+  it('raises the new one first, then puts the old one down; its sessions are cut when nobody is being connected to it', () => {
     const haproxy = [server('a', true, { sessions: 3 }), server('b', false)];
     expect(decide({ view: bLeads, haproxy, memory: aLost })).toEqual({
       commands: [
         { kind: 'up', server: 'b' },
         { kind: 'down', server: 'a' },
-        { kind: 'cut', server: 'a' },
       ],
       memory: { routed: 'b@7', serving: true, routedAtMs: 100_000 },
       because: 'b is the primary',
+    });
+    const memory = { routed: 'b@7', serving: true, routedAtMs: 100_000 };
+    const later = { view: bLeads, haproxy: [server('a', false, { sessions: 2 }), server('b', true)], memory };
+    expect(decide({ ...later, monotonicMs: 100_000 + CUT_AFTER_MS - 1 }).commands).toEqual([]);
+    expect(decide({ ...later, monotonicMs: 100_000 + CUT_AFTER_MS })).toEqual({
+      commands: [{ kind: 'cut', server: 'a' }],
+      memory,
+      because: null,
     });
   });
 

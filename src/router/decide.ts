@@ -40,6 +40,9 @@ export interface RouterMemory {
 
 export const NEW_ROUTER: RouterMemory = { routed: null, serving: false, routedAtMs: 0 };
 
+/** More than HAProxy takes to try a connection again: the shorter of `timeout connect` and 1 s. */
+export const CUT_AFTER_MS = 1000;
+
 export interface RouterInput {
   readonly view: ClusterView;
   readonly haproxy: HaproxyState;
@@ -72,9 +75,10 @@ export function routerCommands({ view, haproxy, memory, assertMs, monotonicMs }:
       because: fresh ? `HAProxy has no server named ${primary.name}, which is the primary now` : null,
     };
   }
-  const commands = steer(haproxy, primary.name, monotonicMs - routed.routedAtMs <= assertMs);
+  const inOfficeMs = monotonicMs - routed.routedAtMs;
+  const commands = steer(haproxy, primary.name, { assert: inOfficeMs <= assertMs, cut: inOfficeMs >= CUT_AFTER_MS });
   if (fresh) return { commands, memory: routed, because: `${primary.name} is the primary` };
-  return { commands, memory: routed, because: commands.length > 0 ? `HAProxy disagreed that ${primary.name} is the primary` : null };
+  return { commands, memory: routed, because: overruled(commands) ? `HAProxy disagreed that ${primary.name} is the primary` : null };
 }
 
 /** The leader, once its own record says that it is a running primary: before, its promotion is not finished. */
@@ -84,8 +88,22 @@ function servingPrimary(view: ClusterView): { readonly name: string; readonly te
   return member?.role === 'primary' && member.state === 'running' ? { name: member.name, term: view.leader.modRevision } : null;
 }
 
-/** The primary first: while both look up, a client may still be refused and tried again; with none up it is sent away. */
-function steer(servers: HaproxyState, primary: string, assert: boolean): RouterCommand[] {
+function overruled(commands: readonly RouterCommand[]): boolean {
+  return commands.some(({ kind }) => kind !== 'cut');
+}
+
+/**
+ * The primary first: while both look up, a client may still be refused and tried again; with none up it is sent away.
+ *
+ * Sessions are cut only once the primary has been in office for CUT_AFTER_MS. HAProxy 3.0 forgets the client of a session that is ended while it is
+ * still being connected (seen with 3.0.11: the client gets neither an answer nor an end until `timeout client`). By then whoever was being connected
+ * to the old primary has been tried again on the new one, and what is left there is established.
+ */
+function steer(
+  servers: HaproxyState,
+  primary: string,
+  { assert, cut }: { readonly assert: boolean; readonly cut: boolean },
+): RouterCommand[] {
   const mine = servers.filter(({ ours }) => ours);
   const raise = mine.filter(({ name, up }) => name === primary && !up && assert);
   const others = mine.filter(({ name }) => name !== primary);
@@ -93,7 +111,7 @@ function steer(servers: HaproxyState, primary: string, assert: boolean): RouterC
     ...raise.map(({ name }) => ({ kind: 'up', server: name }) as const),
     ...others.flatMap(({ name, up, sessions }) => [
       ...(up ? [{ kind: 'down', server: name } as const] : []),
-      ...(sessions > 0 ? [{ kind: 'cut', server: name } as const] : []),
+      ...(sessions > 0 && cut ? [{ kind: 'cut', server: name } as const] : []),
     ]),
   ];
 }

@@ -2,10 +2,10 @@ import type { Clock } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import type { Log } from '../ports/log.ts';
 import { ensureError } from '../support/errors.ts';
-import { NEW_ROUTER, type RouterMemory, routerCommands } from './decide.ts';
+import { CUT_AFTER_MS, NEW_ROUTER, type RouterMemory, routerCommands } from './decide.ts';
 import type { Haproxy } from './haproxy-socket.ts';
 
-/** A look after each change, for a check already under way may have overruled it. */
+/** A look after each change, for a check already under way may have overruled it; and looks until the sessions of the old primary may be cut. */
 const LOOK_AGAIN_MS = 500;
 const READ_TIMEOUT_MS = 2000;
 const TROUBLED_MS = 1000;
@@ -93,7 +93,8 @@ class RouterLoop implements Router {
       return Math.min(reconcileMs, LOOK_AGAIN_MS);
     }
     this.#memory = decision.memory;
-    return commands.length > 0 ? Math.min(reconcileMs, LOOK_AGAIN_MS) : reconcileMs;
+    const settling = this.#memory.serving && clock.monotonicMs() - this.#memory.routedAtMs < CUT_AFTER_MS;
+    return commands.length > 0 || settling ? Math.min(reconcileMs, LOOK_AGAIN_MS) : reconcileMs;
   }
 
   /** null on failure. Each kind of trouble is told when it begins, when it changes, and when it is over. */

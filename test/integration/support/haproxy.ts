@@ -92,7 +92,6 @@ frontend postgres_write
 backend postgres_primary
     option httpchk OPTIONS /primary
     http-check expect status 200
-    default-server on-marked-down shutdown-sessions
 ${standIns.map(({ member, port, restPort }) => `    server ${member.name} 127.0.0.1:${port} check port ${restPort}`).join('\n')}
 `,
   );
