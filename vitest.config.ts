@@ -3,7 +3,13 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['src/**/*.test.ts', 'tools/**/*.test.ts', 'test/sim/**/*.test.ts'], testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'unit',
+          include: ['src/**/*.test.ts', 'tools/**/*.test.ts', 'test/sim/**/*.test.ts', 'test/tutorial/support/*.test.ts'],
+          testTimeout: 20_000,
+        },
+      },
       {
         test: {
           name: 'integration',
@@ -14,6 +20,7 @@ export default defineConfig({
           pool: 'forks',
         },
       },
+      { test: { name: 'tutorial', include: ['test/tutorial/*.test.ts'], pool: 'forks' } },
     ],
   },
 });

@@ -5,13 +5,15 @@
  */
 import { styleText } from 'node:util';
 import { checkoutRoot } from '../root.ts';
+import { runTutorial } from './docker/part.ts';
 import { ensureTestPrograms } from './needs.ts';
-import { runLint, runTidy, runTypes, runVitest, type Tally } from './parts.ts';
+import { runLint, runTidy, runTypes, runVitest } from './parts.ts';
+import { type Tally, tallyLine } from './report.ts';
 
 interface Part {
   readonly summary: string;
   readonly needsPrograms?: boolean;
-  readonly run: (root: string, extra: readonly string[]) => Promise<Tally>;
+  readonly run: (root: string, extra: readonly string[], consent: boolean) => Promise<Tally>;
 }
 
 const PARTS: Readonly<Record<string, Part>> = {
@@ -24,6 +26,7 @@ const PARTS: Readonly<Record<string, Part>> = {
     needsPrograms: true,
     run: (root, extra) => runVitest(root, 'integration', extra),
   },
+  tutorial: { summary: 'the tutorial, command by command, on Docker Compose', run: runTutorial },
 };
 
 const EXIT_USAGE = 2;
@@ -43,14 +46,19 @@ async function runPart(name: string, part: Part, root: string, extra: readonly s
   let tally: Tally;
   try {
     if (part.needsPrograms) await ensureTestPrograms(consent);
-    tally = await part.run(root, extra);
+    tally = await part.run(root, extra, consent);
   } catch (error) {
     process.stdout.write(`${error instanceof Error ? error.message : error}\n`);
     if (error instanceof Error && 'mend' in error && error.mend) process.stdout.write(`  mend: ${error.mend}\n`);
-    tally = { passed: 0, failed: 1 };
+    tally = { passed: 0, failed: 1, skipped: 0 };
   }
-  process.stdout.write(`${name}: ${tally.failed === 0 ? 'passed' : 'FAILED'} in ${((Date.now() - begun) / 1000).toFixed(1)} s\n`);
+  process.stdout.write(`${name}: ${verdict(tally)} in ${((Date.now() - begun) / 1000).toFixed(1)} s\n`);
   return tally;
+}
+
+function verdict({ passed, failed, skipped }: Tally): string {
+  if (failed > 0) return 'FAILED';
+  return passed === 0 && skipped > 0 ? 'skipped' : 'passed';
 }
 
 export async function testMain(args: readonly string[]): Promise<number> {
@@ -69,12 +77,13 @@ export async function testMain(args: readonly string[]): Promise<number> {
     return EXIT_USAGE;
   }
   const root = checkoutRoot();
-  const total = { passed: 0, failed: 0 };
+  const total = { passed: 0, failed: 0, skipped: 0 };
   for (const name of chosen.length > 0 ? chosen : Object.keys(PARTS)) {
     const tally = await runPart(name, PARTS[name]!, root, extra, consent);
     total.passed += tally.passed;
     total.failed += tally.failed;
+    total.skipped += tally.skipped;
   }
-  process.stdout.write(`\n${total.passed} passed, ${total.failed} failed\n`);
+  process.stdout.write(`\n${tallyLine(total)}\n`);
   return total.failed === 0 && total.passed > 0 ? 0 : 1;
 }

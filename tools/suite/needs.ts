@@ -24,17 +24,40 @@ async function isThere(name: string, path: string): Promise<boolean> {
   return false;
 }
 
+/** Those of the programs that are not to be found where a daemon or a tool may lie; each name goes with the Debian package that has it. */
+export async function missingTools(
+  tools: Readonly<Record<string, string>>,
+): Promise<ReadonlyArray<readonly [tool: string, debianPackage: string]>> {
+  const { path } = defaultSurvey(process.env);
+  const there = await Promise.all(Object.keys(tools).map((tool) => isThere(tool, path)));
+  return Object.entries(tools).filter((_, index) => !there[index]);
+}
+
+/** Installs what is missing, where it may; throws with the command to run where it may not. */
+export async function ensureTools(tools: Readonly<Record<string, string>>, consent: boolean): Promise<void> {
+  const missing = await missingTools(tools);
+  const packages = [...new Set(missing.map(([, debianPackage]) => debianPackage))];
+  await install(
+    packages,
+    missing.map(([tool]) => `no ${tool} in PATH`),
+    consent,
+  );
+}
+
 /** Installs what the integration tests run against, where it may; throws with the command to run where it may not. */
 export async function ensureTestPrograms(consent: boolean): Promise<void> {
-  const options = defaultSurvey(process.env);
-  const survey = await surveyPrograms(options);
+  const survey = await surveyPrograms(defaultSurvey(process.env));
   const packages = survey.missing.flatMap((program) => program.debianPackages);
   const reasons = survey.missing.map((program) => `${program.what}: ${program.reason}`);
-  for (const [tool, debianPackage] of Object.entries(TEST_TOOLS)) {
-    if (packages.includes(debianPackage) || (await isThere(tool, options.path))) continue;
+  for (const [tool, debianPackage] of await missingTools(TEST_TOOLS)) {
+    if (packages.includes(debianPackage)) continue;
     packages.push(debianPackage);
     reasons.push(`no ${tool} in PATH`);
   }
+  await install(packages, reasons, consent);
+}
+
+async function install(packages: readonly string[], reasons: readonly string[], consent: boolean): Promise<void> {
   if (packages.length === 0) return;
   await installPackages(packages, reasons, {
     consent,

@@ -7,15 +7,31 @@ import { countTests, type Tally } from './report.ts';
 
 export type { Tally } from './report.ts';
 
-const PASSED: Tally = { passed: 1, failed: 0 };
-const FAILED: Tally = { passed: 0, failed: 1 };
+const PASSED: Tally = { passed: 1, failed: 0, skipped: 0 };
+const FAILED: Tally = { passed: 0, failed: 1, skipped: 0 };
+
+/** What a tool is run in. */
+export interface Surroundings {
+  /** Put before its command line. */
+  readonly launcher?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Aborting ends it with SIGTERM. */
+  readonly signal?: AbortSignal;
+}
 
 /** Runs a tool of node_modules on our own terminal. Resolves to its exit code, 1 when a signal ended it. */
-function runTool(root: string, name: string, args: readonly string[]): Promise<number> {
+function runTool(root: string, name: string, args: readonly string[], surroundings: Surroundings = {}): Promise<number> {
+  const { launcher = [], env = {}, signal } = surroundings;
+  const [file, ...rest] = [...launcher, join(root, 'node_modules', '.bin', name), ...args];
   return new Promise((resolve, reject) => {
-    const child = spawn(join(root, 'node_modules', '.bin', name), args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+    const child = spawn(file!, rest, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'inherit', 'inherit'] });
+    const end = () => child.kill('SIGTERM');
+    signal?.addEventListener('abort', end, { once: true });
     child.on('error', reject);
-    child.on('exit', (code) => resolve(code ?? 1));
+    child.on('exit', (code) => {
+      signal?.removeEventListener('abort', end);
+      resolve(code ?? 1);
+    });
   });
 }
 
@@ -33,12 +49,12 @@ export async function runTidy(root: string): Promise<Tally> {
   return problems.length === 0 ? PASSED : FAILED;
 }
 
-export async function runVitest(root: string, project: string, extra: readonly string[]): Promise<Tally> {
+export async function runVitest(root: string, project: string, extra: readonly string[], surroundings?: Surroundings): Promise<Tally> {
   const scratch = await mkdtemp(join(tmpdir(), 'regent-test-'));
   const report = join(scratch, 'report.json');
   try {
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-    const code = await runTool(root, 'vitest', ['run', '--project', project, ...reporters, ...extra]);
+    const code = await runTool(root, 'vitest', ['run', '--project', project, ...reporters, ...extra], surroundings);
     return countTests(await readFile(report, 'utf8').catch(() => null), code);
   } finally {
     await rm(scratch, { recursive: true, force: true });

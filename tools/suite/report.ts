@@ -1,6 +1,8 @@
 export interface Tally {
   readonly passed: number;
   readonly failed: number;
+  /** Could not be run here, and has said why. */
+  readonly skipped: number;
 }
 
 interface FileReport {
@@ -15,13 +17,20 @@ interface FileReport {
 export function countTests(report: string | null, exitCode: number): Tally {
   let passed = 0;
   let failed = 0;
+  let skipped = 0;
   for (const file of readFiles(report)) {
     const statuses = (file.assertionResults ?? []).map((test) => test.status);
     const failures = statuses.filter((status) => status === 'failed').length;
     passed += statuses.filter((status) => status === 'passed').length;
+    skipped += statuses.filter((status) => status === 'skipped' || status === 'pending').length;
     failed += failures === 0 && file.status === 'failed' ? 1 : failures;
   }
-  return { passed, failed: failed === 0 && exitCode !== 0 ? 1 : failed };
+  return { passed, failed: failed === 0 && exitCode !== 0 ? 1 : failed, skipped };
+}
+
+/** The line that closes every run; what was skipped is named only where something was. */
+export function tallyLine({ passed, failed, skipped }: Tally): string {
+  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
 }
 
 function readFiles(report: string | null): readonly FileReport[] {
