@@ -50,6 +50,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     rounds: agent.rounds,
     leaseRemainingMs: leads && c.stepDownAtMs !== null ? Math.max(0, c.stepDownAtMs - nowMs) : null,
     checkpointAfterPromote: !memory.checkpointPending,
+    sourceTrouble: c !== null && c.otherLeader !== null ? (pg?.sourceTrouble ?? null) : null,
   };
 }
 

@@ -25,6 +25,8 @@ export interface PostgresFacts {
   readonly localHistory: readonly HistoryEntry[];
   /** A standby.signal or recovery.signal lies in the data directory. */
   readonly standbySignal: boolean;
+  /** Why WAL does not come, as far as asking the source has told: `not streaming from pg-2: …`, `waiting for pg-2 to answer: …`. Absent: nothing known. */
+  readonly sourceTrouble?: string;
 }
 
 /**

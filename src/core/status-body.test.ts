@@ -60,3 +60,9 @@ test('in a standby cluster a standby shows the part it plays', () => {
   const settings = someSettings({ dynamic: { raw: { standby_cluster: { host: 'elsewhere' } } } });
   expect(statusBody(aReplicaStatus({ role: 'standby_leader' }), aView(), settings)).toHaveProperty('role', 'standby_leader');
 });
+
+test('why a standby does not get its WAL', () => {
+  const body = statusBody(aReplicaStatus({ sourceTrouble: 'not streaming from pg-1: pg-1:5432 does not answer' }), aView(), someSettings());
+  expect(body['source_trouble']).toBe('not streaming from pg-1: pg-1:5432 does not answer');
+  expect(statusBody(aReplicaStatus({ sourceTrouble: null }), aView(), someSettings())).not.toHaveProperty('source_trouble');
+});

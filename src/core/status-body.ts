@@ -23,6 +23,7 @@ export function statusBody(status: AgentStatus, view: ClusterView | null, settin
     if (replication !== null) body['replication_state'] = replication;
     if (sql.replication.length > 0) body['replication'] = walsenders(sql);
   }
+  if (status.sourceTrouble) body['source_trouble'] = status.sourceTrouble;
   if (status.paused) body['pause'] = true;
   if (status.clusterUnlocked) body['cluster_unlocked'] = true;
   body['dcs_last_seen'] = Math.floor(status.dcsLastSeen);

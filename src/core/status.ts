@@ -40,4 +40,6 @@ export interface AgentStatus {
   readonly leaseRemainingMs?: number | null;
   /** false only on a primary whose post-promotion checkpoint is still running. */
   readonly checkpointAfterPromote?: boolean;
+  /** Why a standby does not get its WAL from the leader, where that is known: `not streaming from pg-2: …`. */
+  readonly sourceTrouble?: string | null;
 }

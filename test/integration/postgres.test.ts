@@ -385,6 +385,8 @@ describe('a primary and its standby', () => {
 
   test('an unreachable source is said to be so', async () => {
     await expect(a.sourceHistory(sourceOf(second), { timeoutMs: 2000 })).rejects.toMatchObject({ code: 'SOURCE_UNREACHABLE' });
+    const { name, host, port } = sourceOf(second);
+    expect((await a.observe(QUICK)).sourceTrouble).toBe(`waiting for ${name} to answer: ${host}:${port} refuses the connection`);
   });
 
   test('the old data directory is kept aside, once', async () => {

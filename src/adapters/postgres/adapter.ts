@@ -22,6 +22,7 @@ import { applyConfig, setSynchronousNames } from './reload.ts';
 import { rewind } from './rewind.ts';
 import { type SlotPlan, syncSlots } from './slots.ts';
 import { askSourceHistory } from './source-history.ts';
+import { SourceTrouble } from './source-trouble.ts';
 import { discard } from './sql.ts';
 import { type StartOptions, startServer } from './start.ts';
 import { endLeftovers, type StopOptions, stopServer } from './stop.ts';
@@ -44,6 +45,7 @@ class PostgresAdapter implements Postgres {
   private readonly context: Context;
   private readonly probe: Probe;
   private readonly callbacks: Callbacks;
+  private readonly trouble: SourceTrouble;
 
   constructor(options: PostgresOptions) {
     const { settings, clock, log } = options;
@@ -64,14 +66,17 @@ class PostgresAdapter implements Postgres {
     };
     this.probe = new Probe(this.context);
     this.callbacks = new Callbacks(this.context);
+    this.trouble = new SourceTrouble(clock, log);
   }
 
   configure(settings: Settings): void {
     this.context.settings = settings;
   }
 
-  observe(options: { readonly timeoutMs: number }): Promise<PostgresFacts> {
-    return this.probe.observe(options.timeoutMs);
+  async observe(options: { readonly timeoutMs: number }): Promise<PostgresFacts> {
+    const facts = await this.probe.observe(options.timeoutMs);
+    const { role } = this.context;
+    return this.trouble.complete(facts, role?.kind === 'standby' ? role.source : null);
   }
 
   onPostmasterGone(listener: () => void): void {
@@ -139,8 +144,16 @@ class PostgresAdapter implements Postgres {
     await clearIncomplete(dataDir);
   }
 
-  sourceHistory(source: Source, options: Bounded): Promise<SourceHistory> {
-    return askSourceHistory(this.context.settings, source, options);
+  async sourceHistory(source: Source, options: Bounded): Promise<SourceHistory> {
+    const { settings } = this.context;
+    try {
+      const history = await askSourceHistory(settings, source, options);
+      this.trouble.answered();
+      return history;
+    } catch (error) {
+      if (!options.signal?.aborted) this.trouble.failed(source, error, settings.postgresql.replication.username);
+      throw error;
+    }
   }
 
   runCallback(action: string, role: string): void {

@@ -82,6 +82,8 @@ const NOTHING_KNOWN = {
   lagBytes: null,
   lagSeconds: null,
   replayBacklogBytes: null,
+  streams: null,
+  sourceTrouble: null,
   pendingRestart: false,
   version: null,
 } as const;
@@ -115,6 +117,8 @@ function memberHealth(view: ClusterView, member: Member, answer: Answer, referen
     lagBytes: behind,
     lagSeconds: behind === null ? null : behind === 0 ? 0 : ageSeconds(body, nowMs),
     replayBacklogBytes: received === null || replayed === null ? null : lagBytes(received, replayed),
+    streams: isLeader || body === null ? null : streams(member, body),
+    sourceTrouble: typeof body?.['source_trouble'] === 'string' ? body['source_trouble'] : null,
     pendingRestart: member.pendingRestart,
     version: member.version,
     unreachable: answer.error,
@@ -125,6 +129,15 @@ function memberHealth(view: ClusterView, member: Member, answer: Answer, referen
 function firstHandState(body: JsonObject, role: string): string {
   const replication = body['replication_state'];
   return role !== 'leader' && typeof replication === 'string' ? replication : String(body['state'] ?? 'unknown');
+}
+
+/** Patroni before 4.0 may be too old to tell. */
+const TELLS_STREAMING = 4;
+
+function streams(member: Member, body: JsonObject): boolean | null {
+  if (body['replication_state'] === 'streaming') return true;
+  const tells = Number.parseInt(member.version ?? '', 10) >= TELLS_STREAMING;
+  return tells && member.tags.nostream !== true ? false : null;
 }
 
 function positionOf(body: JsonObject | null, name: string): Lsn | null {

@@ -17,6 +17,7 @@ const STATS = [
   '',
 ].join('\n');
 
+const STREAMS = '{"state":"running","replication_state":"streaming"}';
 const END = 67109864;
 const NOW_MS = Date.UTC(2026, 10, 22, 12, 0, 0);
 let members: FakeMembers;
@@ -117,7 +118,7 @@ test.each<[string, 1 | 2, RegExp, () => void]>([
     'a member that answers nonsense',
     1,
     /warning: member patroni1 answers with something unknown/,
-    () => members.answer(({ member }) => (member === 'patroni1' ? '[]' : '{"state":"running"}')),
+    () => members.answer(({ member }) => (member === 'patroni1' ? '[]' : STREAMS)),
   ],
   [
     'maintenance mode',
@@ -200,13 +201,39 @@ test('another timeline, and a replica that does not replicate', async () => {
     JSON.stringify(
       member === 'patroni1'
         ? { state: 'running', timeline: 2, xlog: { location: END } }
-        : { state: member === 'patroni2' ? 'starting' : 'running', timeline: 1 },
+        : member === 'patroni2'
+          ? { state: 'starting', timeline: 1 }
+          : { state: 'running', timeline: 1, replication_state: 'streaming' },
     ),
   );
   const { code, out } = await ctl(['health'], { etcd, env });
   expect(code).toBe(1);
   expect(out).toContain('warning: patroni2 is not replicating: starting\n');
   expect(out).toContain('warning: patroni3 is on timeline 1, the leader on 2\n');
+});
+
+test('a replica that runs and does not stream, with the reason where its agent knows it', async () => {
+  const replica = (over: object) => JSON.stringify({ state: 'running', timeline: 1, ...over });
+  const answer = (third: object) =>
+    members.answer(({ member }) =>
+      member === 'patroni1'
+        ? JSON.stringify({ state: 'running', timeline: 1, xlog: { location: END } })
+        : replica(member === 'patroni2' ? { replication_state: 'streaming' } : third),
+    );
+  const problems = async () => (await ctl(['health', '--no-haproxy'], { etcd, env })).out.replace(/^[\s\S]* Health: /, '');
+  answer({ source_trouble: 'not streaming from patroni1: patroni1:5433 refuses the connection' });
+  expect(await problems()).toBe('WARNING\n  warning: patroni3 is not streaming from patroni1: patroni1:5433 refuses the connection\n');
+  answer({});
+  expect(await problems()).toBe('WARNING\n  warning: patroni3 is not streaming\n');
+  answer({ replication_state: 'in archive recovery' });
+  expect(await problems()).toBe('WARNING\n  warning: patroni3 is not streaming: in archive recovery\n');
+  answer({ state: 'stopped', source_trouble: 'waiting for patroni1 to answer: patroni1:5433 does not answer' });
+  expect(await problems()).toBe('WARNING\n  warning: patroni3 is waiting for patroni1 to answer: patroni1:5433 does not answer\n');
+  answer({});
+  amend(etcd, 'demo', 'patroni3', { tags: { nostream: true } });
+  expect(await problems()).toBe('OK\n');
+  amend(etcd, 'demo', 'patroni3', { tags: {}, version: '3.0.2' });
+  expect(await problems()).toBe('OK\n');
 });
 
 test('a dead leader is critical while its key lasts, a dead replica a warning, before and after its key has expired', async () => {

@@ -54,8 +54,11 @@ function judgeMember(report: HealthReport, member: MemberHealth, limits: Limits)
   if (member.unreachable !== null) problems.push(warning(member.unreachable));
   if (member.pendingRestart) problems.push(warning(`${member.name} waits for a restart for changed parameters to take effect`));
   if (member.name === report.leader) return problems;
-  if (!replicates(member)) problems.push(warning(`${member.name} is not replicating: ${member.state}`));
   const leader = report.members.find((each) => each.name === report.leader);
+  if (leader?.state === 'running' && member.sourceTrouble !== null) problems.push(warning(`${member.name} is ${member.sourceTrouble}`));
+  else if (leader?.state === 'running' && member.streams === false && UP.has(member.state)) {
+    problems.push(warning(`${member.name} is not streaming${member.state === 'running' ? '' : `: ${member.state}`}`));
+  } else if (!replicates(member)) problems.push(warning(`${member.name} is not replicating: ${member.state}`));
   if (leader?.timeline != null && member.timeline !== null && member.timeline !== leader.timeline) {
     problems.push(warning(`${member.name} is on timeline ${member.timeline}, the leader on ${leader.timeline}`));
   }
@@ -68,8 +71,10 @@ function judgeMember(report: HealthReport, member: MemberHealth, limits: Limits)
   return problems;
 }
 
-function replicates(member: MemberHealth): boolean {
-  return ['streaming', 'in archive recovery', 'running'].includes(member.state);
+const UP: ReadonlySet<string> = new Set(['running', 'in archive recovery']);
+
+function replicates({ state, streams }: MemberHealth): boolean {
+  return state === 'streaming' || state === 'in archive recovery' || (state === 'running' && streams !== false);
 }
 
 /** A server that is down is no fault by itself: only the primary passes the checks of the write pool. A pool without any is. */

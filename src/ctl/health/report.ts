@@ -13,6 +13,10 @@ export interface MemberHealth {
   readonly lagSeconds: number | null;
   /** Bytes received and not yet replayed. */
   readonly replayBacklogBytes: number | null;
+  /** Of a replica that is meant to: whether it streams. Null: it cannot be told, or is not meant to. */
+  readonly streams: boolean | null;
+  /** Why not, in the words of its agent: `not streaming from pg-2: …`. */
+  readonly sourceTrouble: string | null;
   readonly pendingRestart: boolean;
   /** As its member key has it. */
   readonly version: string | null;

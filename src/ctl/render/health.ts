@@ -28,6 +28,7 @@ export function healthJson(report: HealthReport, problems: readonly Problem[]): 
       lag_bytes: member.lagBytes,
       lag_seconds: member.lagSeconds,
       replay_backlog_bytes: member.replayBacklogBytes,
+      source_trouble: member.sourceTrouble,
       pending_restart: member.pendingRestart,
       reachable: member.unreachable === null,
     })),
