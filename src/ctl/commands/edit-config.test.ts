@@ -66,8 +66,27 @@ test('a value that no member would take is refused with where and why, also with
 
 test('no leaves everything as it is', async () => {
   const before = stored();
-  expect(await ctl(['edit-config', '-s', 'ttl=20'], { etcd, input: 'n\n' })).toMatchObject({ code: 0, err: '' });
+  expect(await ctl(['edit-config', '-s', 'ttl=20'], { etcd, input: 'n\n' })).toMatchObject({ code: 0 });
   expect(stored()).toEqual(before);
+});
+
+test('what members would only complain of in their logs is said before it is asked and done', async () => {
+  etcd.put('demo', 'config', { ttl: 30, loop_wait: 10, retry_timeout: 10, old_nonsense: 1 });
+  const asked = await ctl(['edit-config', '-s', 'ttl=20'], { etcd, input: 'n\n' });
+  expect(asked.code).toBe(0);
+  expect(asked.err).toBe(
+    'Warning: dynamic configuration: ttl: loop_wait + 2 * retry_timeout = 30 exceeds ttl = 20; loop_wait 1 and retry_timeout 9 are used; ' +
+      'write a ttl of 30 or more, or smaller values for the other two\n',
+  );
+  expect(stored()).toMatchObject({ ttl: 30 });
+  const misspelt = await ctl(['edit-config', '-s', 'tll=20', '--force', '-q'], { etcd });
+  expect(misspelt).toMatchObject({ code: 0, out: 'Configuration changed\n' });
+  expect(misspelt.err).toBe("Warning: dynamic configuration: tll: unknown key 'tll'; did you mean 'ttl'?\n");
+  const tiny = await ctl(['edit-config', '-s', 'ttl=2', '--force'], { etcd });
+  expect(tiny).toMatchObject({ code: 0, out: expect.stringMatching(/\nConfiguration changed\n$/) });
+  expect(tiny.err).toMatch(/^Warning: dynamic configuration: ttl: 2 is below the least possible; \d+ is used/);
+  const mended = await ctl(['edit-config', '-s', 'ttl=30', '--force'], { etcd });
+  expect(mended).toMatchObject({ code: 0, err: '' });
 });
 
 test('nothing to change', async () => {
@@ -93,7 +112,7 @@ test('standard input cannot answer the question as well', async () => {
 
 test('a change by somebody else in between wins', async () => {
   etcd.beforeWrite = () => etcd.put('demo', 'config', { ttl: 99 });
-  const { code, err } = await ctl(['edit-config', '-s', 'ttl=20', '--force'], { etcd });
+  const { code, err } = await ctl(['edit-config', '-s', 'ttl=40', '--force'], { etcd });
   expect([code, err]).toEqual([1, 'Error: Config modification aborted due to concurrent changes\n']);
   expect(stored()).toEqual({ ttl: 99 });
 });

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { validateDynamicPatch } from '../../config/dynamic.ts';
 import { patchMerge } from '../../config/merge.ts';
-import { formatProblem } from '../../config/problems.ts';
+import { type ConfigProblem, formatProblem } from '../../config/problems.ts';
 import type { JsonObject } from '../../core/json.ts';
 import { ensureError } from '../../support/errors.ts';
 import { applyPairs, parameterPairs } from '../config-changes.ts';
@@ -35,7 +35,9 @@ export async function run(ctx: Ctx, [name]: readonly string[], options: EditOpti
   }
   if (!options.quiet) await showDiff(ctx, unifiedDiff(before, text));
   const wrong = mistakes(after, config.data);
-  if (wrong.length > 0) throw refuse(wrong.join('\n'), 'Nothing was changed.');
+  const errors = wrong.filter((problem) => problem.severity === 'error');
+  if (errors.length > 0) throw refuse(errors.map(formatProblem).join('\n'), 'Nothing was changed.');
+  for (const warning of wrong) ctx.io.stderr.write(`Warning: ${formatProblem(warning)}\n`);
   if (!options.force) {
     if (options.apply === STDIN || options.replace === STDIN) {
       ctx.print('Use --force option to apply changes');
@@ -48,14 +50,13 @@ export async function run(ctx: Ctx, [name]: readonly string[], options: EditOpti
   ctx.print('Configuration changed');
 }
 
-/** What the change itself breaks, as PATCH /config judges it: an old mistake elsewhere must not stand in the way. Members would take a default instead. */
-function mistakes(after: JsonObject, before: JsonObject): readonly string[] {
-  const errors = (data: JsonObject) =>
-    validateDynamicPatch(data)
-      .filter((problem) => problem.severity === 'error')
-      .map(formatProblem);
-  const known = new Set(errors(before));
-  return errors(after).filter((problem) => !known.has(problem));
+/**
+ * What the change itself breaks, as PATCH /config judges it: an old mistake elsewhere must not stand in the way. Members would take a default instead of what
+ * is an error; what is a warning they say in their logs, where whoever made the change does not look.
+ */
+function mistakes(after: JsonObject, before: JsonObject): readonly ConfigProblem[] {
+  const known = new Set(validateDynamicPatch(before).map(formatProblem));
+  return validateDynamicPatch(after).filter((problem) => !known.has(formatProblem(problem)));
 }
 
 /** In this order: replace, apply, -s, -p; the editor when none of them was given. */
