@@ -9,6 +9,7 @@ import { createPostgres } from '../adapters/postgres/adapter.ts';
 import { createWatchdog } from '../adapters/watchdog/device.ts';
 import { type RestServer, startRestServer } from '../api/server.ts';
 import { validateDynamicPatch } from '../config/dynamic.ts';
+import { configKeyNames } from '../config/key-names.ts';
 import { type LoadResult, loadLocal } from '../config/load.ts';
 import { formatProblem } from '../config/problems.ts';
 import { createSettingsSource } from '../config/source.ts';
@@ -48,6 +49,7 @@ export async function agentMain(args: readonly string[], onRound: () => void): P
   const log = createLog(loaded.local.log, {
     secrets: () => secretsOf(loaded.local),
     publicWords: () => publicWordsOf(loaded.local),
+    keyNames: configKeyNames(),
   });
   const code = await runAgent(path, { ...loaded }, env, log, onRound);
   await log.close();

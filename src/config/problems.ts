@@ -68,8 +68,10 @@ export class ConfigError extends RegentError {
 
   constructor(problems: readonly ConfigProblem[]) {
     const sorted = sortProblems(problems);
-    const errors = sorted.filter((problem) => problem.severity === 'error');
-    super('CONFIG_INVALID', errors.map(formatProblem).join('\n'), {
+    // A misspelt key is a warning, and the cause of the error that follows: 'required, but not given'.
+    const warnings = sorted.filter((problem) => problem.severity === 'warning').map((problem) => `warning: ${formatProblem(problem)}`);
+    const errors = sorted.filter((problem) => problem.severity === 'error').map(formatProblem);
+    super('CONFIG_INVALID', [...warnings, ...errors].join('\n'), {
       mend: "correct the configuration; 'regent check-config FILE' checks it without starting anything",
     });
     this.name = 'ConfigError';

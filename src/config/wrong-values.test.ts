@@ -190,3 +190,10 @@ describe('wrong values, each with place and mend', () => {
     expect(() => loadLocal({ path: write(text), env: {} })).toThrow(ConfigError);
   });
 });
+
+it('a refusal holds the warnings as well, first: a misspelt key explains what is missing', () => {
+  const refusal = () => loadLocal({ path: write(BASE.replace('postgresql:', 'postgresq:')), env: {} });
+  expect(refusal).toThrow(
+    /^warning: .*: postgresq: unknown key 'postgresq'; did you mean 'postgresql'\?\n(?!warning)[^\n]*required, but not given/,
+  );
+});

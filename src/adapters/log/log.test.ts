@@ -152,6 +152,28 @@ describe('secrets', () => {
     }
   });
 
+  it('leave the names of settings readable of which they are a part, and are masked beside them', () => {
+    const names = ['postgresql', 'authentication', 'replication', 'password', 'username', 'data_dir', 'pg_hba', 'listen'];
+    const redact = createRedactor(['data', 'replication', 'PATRONI', 'sql', 'pg_hba.0', '2345'], [], names);
+    for (const text of [
+      'PATRONI_REPLICATION_PASSWORD: postgresql.authentication.replication.username: required, but not given',
+      'p.yml:5:1: postgresql.authentication.replication.password: required, but not given',
+      "postgresql.data_dir: write 'data_dir: /srv'",
+      'look at authentication.replication.',
+      'p.yml:9:3: postgresql.pg_hba.0: not a line of pg_hba.conf',
+    ]) {
+      expect(redact(text)).toBe(text);
+    }
+    expect(redact('with data, and data.base, and metadata')).toBe('with ********, and ********.base, and meta********');
+    expect(redact('12345 2345.6')).toBe('1******** ********.6');
+    expect(redact('replication refused; my.replication')).toBe('******** refused; my.********');
+    expect(redact('PATRONI says PATRONI_x')).toBe('******** says ********_x');
+    expect(redact('PATRONI_REPLICATION_PASSWORD=topsecret PGPASSWORD: x1')).toBe(
+      'PATRONI_REPLICATION_PASSWORD=******** PGPASSWORD: ********',
+    );
+    expect(redact('password: topsecret\nhost.password = other')).toBe('password: ********\nhost.password = ********');
+  });
+
   it('leave names readable, except where a password stands', () => {
     const redact = createRedactor(['postgres', 'app'], ['app']);
     expect(redact('user postgres of app')).toBe('user postgres of app');

@@ -13,6 +13,8 @@ export interface LogOptions {
   readonly secrets?: () => Iterable<string>;
   /** Names that stay readable even where they equal a secret (user names, scope, member name). */
   readonly publicWords?: () => Iterable<string>;
+  /** Words that name settings, and stay readable although a secret is a part of them. */
+  readonly keyNames?: Iterable<string>;
   /** Name of the file below `log.dir`. */
   readonly fileName?: string;
   /** Where lines go without `log.dir`; standard error. */
@@ -38,7 +40,7 @@ export function createLog(initial: LogSettings, options: LogOptions = {}): Agent
 
   const apply = (next: LogSettings) => {
     settings = next;
-    redact = createRedactor(options.secrets?.() ?? [], options.publicWords?.() ?? []);
+    redact = createRedactor(options.secrets?.() ?? [], options.publicWords?.() ?? [], options.keyNames);
     const key = JSON.stringify([next.dir, next.fileNum, next.fileSizeBytes, next.mode]);
     if (key === sinkKey) return;
     const previous = sinkKey === '' ? null : sink;
