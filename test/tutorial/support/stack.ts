@@ -63,7 +63,10 @@ export class Stack {
     }
     const copy = realpathSync(mkdtempSync(join(tmpdir(), `regent-tutorial-${process.pid}-`)));
     cpSync(ROOT, copy, { recursive: true, filter: (source) => !NOT_COPIED.has(source.slice(ROOT.length)) });
-    return new Stack(copy);
+    const stack = new Stack(copy);
+    // Images of the name that a user's own stack has stay what they are. Those of the test are kept for the next one.
+    stack.write('.env', stack.file('.env').replace(/^REGENT_TAG=.*/m, 'REGENT_TAG=test'));
+    return stack;
   }
 
   /** What a person types, on a terminal in deploy/compose. */

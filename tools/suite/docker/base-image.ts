@@ -1,8 +1,9 @@
 /** The image that the stack's images are built from: pulled, or made of Debian's packages where no registry of images can be reached. */
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RegentError } from '../../../src/support/errors.ts';
 import { lastLines, type RunResult, runCommand } from '../../../src/support/exec.ts';
+import { deadFolders, makeFolder, removeFolder } from './folders.ts';
 
 /** As BASE_IMAGE has it in deploy/compose/.env. */
 const IMAGE = 'debian:trixie-slim';
@@ -23,13 +24,15 @@ path-exclude /usr/share/lintian/*
 
 export interface BaseImageTerms {
   readonly env: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
   /** Asked for when the image has to be made: installs debootstrap, or throws. */
   readonly ensureDebootstrap: () => Promise<void>;
 }
 
 /** Resolves to how the image came about, in words. Throws BASE_IMAGE_MISSING. */
 export async function ensureBaseImage(terms: BaseImageTerms): Promise<string> {
-  const docker = (args: readonly string[], timeoutMs: number) => runCommand('docker', args, { timeoutMs, env: terms.env });
+  const { env, signal } = terms;
+  const docker = (args: readonly string[], timeoutMs: number) => runCommand('docker', args, { timeoutMs, env, signal });
   if ((await docker(['image', 'inspect', IMAGE], 20_000)).code === 0) return 'was there';
   const pulled = await docker(['pull', '--quiet', IMAGE], PULL_MS);
   if (pulled.code === 0) return 'pulled';
@@ -43,15 +46,16 @@ export async function ensureBaseImage(terms: BaseImageTerms): Promise<string> {
     );
   }
   await terms.ensureDebootstrap();
-  await make(terms.env);
+  await make(env, signal);
   return 'made by debootstrap';
 }
 
-async function make(env: Readonly<Record<string, string>>): Promise<void> {
-  const folder = mkdtempSync('/var/tmp/regent-debian-');
+async function make(env: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void> {
+  for (const folder of deadFolders('debian')) await removeFolder(folder);
+  const folder = makeFolder('debian');
   const root = join(folder, 'root');
   try {
-    demand('debootstrap', await runCommand('debootstrap', ['--variant=minbase', SUITE, root], { timeoutMs: DEBOOTSTRAP_MS }));
+    demand('debootstrap', await runCommand('debootstrap', ['--variant=minbase', SUITE, root], { timeoutMs: DEBOOTSTRAP_MS, signal }));
     writeFileSync(join(root, 'etc/dpkg/dpkg.cfg.d/slim'), DPKG);
     for (const path of ['var/cache/apt/archives', 'var/lib/apt/lists', 'usr/share/man', 'usr/share/locale']) {
       rmSync(join(root, path), { recursive: true, force: true });
@@ -66,9 +70,9 @@ async function make(env: Readonly<Record<string, string>>): Promise<void> {
       changes.push('--change', `ENV NODE_EXTRA_CA_CERTS=${CA_IN_IMAGE}`);
     }
     const pipe = 'set -o pipefail; tar -C "$0" --numeric-owner -c . | docker import "$@"';
-    demand('docker import', await runCommand('bash', ['-c', pipe, root, ...changes, '-', IMAGE], { timeoutMs: 120_000, env }));
+    demand('docker import', await runCommand('bash', ['-c', pipe, root, ...changes, '-', IMAGE], { timeoutMs: 120_000, env, signal }));
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    await removeFolder(folder);
   }
 }
 

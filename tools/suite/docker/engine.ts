@@ -1,10 +1,11 @@
 /** A Docker engine of the suite's own, for machines where none runs. It lives in one folder and one network namespace, and takes both with it. */
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RegentError } from '../../../src/support/errors.ts';
 import { lastLines, runCommand } from '../../../src/support/exec.ts';
+import { deadFolders, makeFolder, removeFolder } from './folders.ts';
 import { openUplink, type Uplink } from './uplink.ts';
 
 export interface Engine {
@@ -14,9 +15,6 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-/** Images and containers take some 2 GB, more than a /tmp in memory may have. */
-const HOME = '/var/tmp';
-const FOLDER = /^regent-docker-(\d+)-/;
 const START_MS = 60_000;
 const STOP_MS = 45_000;
 /** What an engine leaves outside its folders; removed where it was not there before. Each must be empty to be removed, or is a file. */
@@ -24,17 +22,18 @@ const TRACES = ['/etc/docker/key.json', '/etc/docker', '/run/docker/plugins', '/
 
 /** Version of the engine that DOCKER_HOST, or else the usual socket, leads to; null when none answers. */
 export async function runningEngine(env: Readonly<Record<string, string>> = {}): Promise<string | null> {
-  const answer = await runCommand('docker', ['info', '--format', '{{.ServerVersion}}'], { timeoutMs: 15_000, env });
+  const answer = await runCommand('docker', ['info', '--format', '{{.ServerVersion}}'], { timeoutMs: 15_000, env }).catch(() => null);
+  if (answer === null) return null;
   const version = answer.stdout.trim();
   return answer.code === 0 && /^\d/.test(version) ? version : null;
 }
 
 /** Needs root. Throws ENGINE_NOT_STARTED, with the engine's last words. */
 export async function startEngine(): Promise<Engine> {
-  await removeDead();
+  for (const folder of deadFolders('docker')) await stop(folder);
   const before = new Set([...TRACES, ...controlGroups()].filter((path) => existsSync(path)));
   const uplink = openUplink();
-  const folder = mkdtempSync(join(HOME, `regent-docker-${process.pid}-`));
+  const folder = makeFolder('docker');
   const env = { DOCKER_HOST: `unix://${folder}/socket` };
   const close = async () => {
     await stop(folder);
@@ -83,12 +82,7 @@ async function stop(folder: string): Promise<void> {
   if (first !== undefined) process.kill(first, 'SIGTERM');
   for (const deadline = Date.now() + STOP_MS; pids().length > 0 && Date.now() < deadline; ) await delay(50);
   for (const pid of pids()) process.kill(pid, 'SIGKILL');
-  const mounts = readFileSync('/proc/self/mounts', 'utf8')
-    .split('\n')
-    .map((line) => line.split(' ')[1] ?? '')
-    .filter((path) => path.startsWith(`${folder}/`));
-  for (const path of mounts.reverse()) await runCommand('umount', ['-l', path], { timeoutMs: 10_000 });
-  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  await removeFolder(folder);
 }
 
 /** The process that a pid file of the engine names, as long as it lives and is that engine's. */
@@ -98,14 +92,6 @@ function pidIn(folder: string, file: string): number | null {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`${folder}/`) ? pid : null;
   } catch {
     return null;
-  }
-}
-
-/** The engines of suites that were killed. */
-async function removeDead(): Promise<void> {
-  for (const name of readdirSync(HOME)) {
-    const pid = FOLDER.exec(name)?.[1];
-    if (pid !== undefined && !existsSync(`/proc/${pid}`)) await stop(join(HOME, name));
   }
 }
 

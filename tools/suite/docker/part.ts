@@ -27,20 +27,21 @@ export async function runTutorial(root: string, extra: readonly string[], consen
   await ensureClient(consent);
   const scratch = mkdtempSync(join(tmpdir(), 'regent-compose-'));
   const interrupt = new AbortController();
+  const { signal } = interrupt;
   const note = (signal: NodeJS.Signals) => interrupt.abort(signal);
-  for (const signal of SIGNALS) process.on(signal, note);
+  for (const name of SIGNALS) process.on(name, note);
   let engine: Engine | null = null;
   try {
     engine = await timed('Docker engine', () => provideEngine(consent));
     const env = { ...engine.env, ...(await composeCommand(scratch)) };
-    await timed('base image', () => ensureBaseImage({ env, ensureDebootstrap: () => ensureTools(DEBOOTSTRAP, consent) }), String);
-    if (interrupt.signal.aborted) throw new RegentError('INTERRUPTED', `interrupted by ${interrupt.signal.reason}`);
-    return await runVitest(root, 'tutorial', extra, { launcher: engine.launcher, env, signal: interrupt.signal });
+    await timed('base image', () => ensureBaseImage({ env, signal, ensureDebootstrap: () => ensureTools(DEBOOTSTRAP, consent) }), String);
+    if (signal.aborted) throw new RegentError('INTERRUPTED', `interrupted by ${signal.reason}`);
+    return await runVitest(root, 'tutorial', extra, { launcher: engine.launcher, env, signal });
   } finally {
     await engine?.close();
     rmSync(scratch, { recursive: true, force: true });
-    for (const signal of SIGNALS) process.off(signal, note);
-    if (interrupt.signal.aborted) process.kill(process.pid, interrupt.signal.reason as NodeJS.Signals);
+    for (const name of SIGNALS) process.off(name, note);
+    if (signal.aborted) process.kill(process.pid, signal.reason as NodeJS.Signals);
   }
 }
 
