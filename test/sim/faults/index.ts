@@ -1,0 +1,32 @@
+/** All kinds of faults, and the schedule of a run. */
+import type { PlannedFault, PlanOptions } from '../plan.ts';
+import type { Rng } from '../rng.ts';
+import type { World } from '../world.ts';
+import type { Fault } from './fault.ts';
+import { networkFaults } from './network.ts';
+import { nodeFaults } from './nodes.ts';
+import { operatorFaults } from './operator.ts';
+
+export const faults: Readonly<Record<string, Fault>> = { ...nodeFaults, ...networkFaults, ...operatorFaults };
+export const faultKinds: readonly string[] = Object.keys(faults);
+
+export function drawFaults(rng: Rng, options: PlanOptions): readonly PlannedFault[] {
+  const planned: PlannedFault[] = [];
+  if (options.kinds.length === 0) return planned;
+  let at = options.fromMs;
+  for (let i = 0; ; i += 1) {
+    const own = rng.fork(`fault ${i}`);
+    at += Math.round(own.between(0, 2 * options.everyMs));
+    if (at >= options.untilMs) return planned;
+    const kind = own.pick(options.kinds);
+    const args = faults[kind]?.draw(own, options) ?? {};
+    planned.push({ at, kind, args });
+  }
+}
+
+export function applyFault(world: World, { kind, args }: PlannedFault): void {
+  const found = faults[kind];
+  if (found === undefined) throw new RangeError(`no fault ${kind}`);
+  world.trace(`fault ${kind} ${JSON.stringify(args)}`);
+  found.apply(world, args);
+}

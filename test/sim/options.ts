@@ -1,0 +1,90 @@
+/** The drawn circumstances of a run: size, settings, tags, speed of things, and which faults there are. Swarm style: much is off in any one run. */
+import type { Tags } from '../../src/core/cluster.ts';
+import type { JsonObject, JsonValue } from '../../src/core/json.ts';
+import { faultKinds } from './faults/index.ts';
+import type { ClientOptions, PlanOptions } from './plan.ts';
+import type { Rng } from './rng.ts';
+
+const NAMES = ['a', 'b', 'c', 'd', 'e'];
+/** ttl, loop_wait, retry_timeout: the least allowed, the demo's, between, and the defaults. */
+const timings = [
+  [3, 1, 1],
+  [5, 1, 2],
+  [10, 2, 3],
+  [20, 5, 5],
+  [30, 10, 10],
+] as const;
+
+export function drawOptions(rng: Rng): PlanOptions {
+  const nodes = NAMES.slice(0, rng.pick([2, 3, 3, 3, 4, 5]));
+  const [ttl, loop_wait, retry_timeout] = rng.pick(timings);
+  const drift = rng.pick([0, 0.0005, 0.002]);
+  const fromMs = rng.chance(0.15) ? 0 : 8000;
+  const everyMs = rng.between(800, 8000) * (ttl < 20 ? 1 : 2);
+  return {
+    nodes,
+    config: drawConfig(rng, nodes.length, { ttl, loop_wait, retry_timeout }),
+    tags: drawTags(rng, nodes),
+    rates: Object.fromEntries(nodes.map((name) => [name, 1 + rng.between(-drift, drift)])),
+    etcdRate: 1 + rng.between(-drift, drift),
+    delayMs: rng.pick([
+      [0.1, 1],
+      [0.2, 2],
+      [5, 20],
+      [0.2, 60],
+    ] as const),
+    slowness: rng.pick([1, 1, 1, 3]),
+    walKeepBytes: rng.pick([1 << 30, 1 << 30, 20_000]),
+    clients: drawClients(rng, nodes),
+    kinds: faultKinds.filter(() => rng.chance(0.3)),
+    everyMs,
+    fromMs,
+    untilMs: fromMs + rng.pick([20_000, 40_000, 60_000, 120_000]) * (ttl < 20 ? 1 : 2),
+    leftBroken: nodes.length >= 3 && rng.chance(0.2) ? [rng.pick(nodes)] : [],
+  };
+}
+
+function drawConfig(rng: Rng, size: number, timing: JsonObject): JsonObject {
+  const mode = rng.pick<JsonValue>(['off', 'on', 'on', 'quorum', 'quorum']);
+  const config: Record<string, JsonValue> = { ...timing, synchronous_mode: mode };
+  if (mode !== 'off') {
+    if (rng.chance(0.3)) config['synchronous_mode_strict'] = true;
+    if (size > 2 && rng.chance(0.3)) config['synchronous_node_count'] = rng.int(2, size - 1);
+  }
+  if (rng.chance(0.2)) config['maximum_lag_on_failover'] = rng.pick([0, 1000, 20_000]);
+  if (rng.chance(0.3)) config['primary_start_timeout'] = rng.pick([0, 5, 60]);
+  if (rng.chance(0.2)) config['check_timeline'] = true;
+  if (mode !== 'off' && rng.chance(0.1)) config['maximum_lag_on_syncnode'] = rng.pick([500, 5000]);
+  if (rng.chance(0.15)) config['member_slots_ttl'] = rng.pick([0, 20]);
+  if (rng.chance(0.15)) config['postgresql'] = { use_slots: false };
+  if (mode !== 'off' && rng.chance(0.15)) config['primary_stop_timeout'] = rng.pick([1, 5]);
+  return config;
+}
+
+/** One node at least may lead and follows nobody in particular. */
+function drawTags(rng: Rng, nodes: readonly string[]): Record<string, Tags> {
+  const tags: Record<string, Tags> = {};
+  for (const name of nodes.slice(0, -1)) {
+    if (!rng.chance(0.2)) continue;
+    tags[name] = rng.pick<Tags>([
+      { nofailover: true },
+      { nosync: true },
+      { failover_priority: rng.int(0, 3) },
+      { clonefrom: true },
+      { sync_priority: rng.int(0, 2) },
+      ...(nodes.length > 2 ? [{ replicatefrom: rng.pick(nodes.filter((other) => other !== name)) }] : []),
+    ]);
+  }
+  return tags;
+}
+
+function drawClients(rng: Rng, nodes: readonly string[]): ClientOptions {
+  const stubborn = rng.chance(0.5) ? rng.pick(nodes) : null;
+  return {
+    everyMs: rng.pick([15, 40, 150]),
+    routed: stubborn === null || rng.chance(0.9),
+    stubborn,
+    cancels: rng.pick([0, 0, 0, 0.05]),
+    local: rng.pick([0, 0, 0, 0.05]),
+  };
+}

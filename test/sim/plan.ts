@@ -1,0 +1,98 @@
+/**
+ * What a run is made of, as data: drawn from one seed up front, so that it can be printed, kept, shortened and run again.
+ * The same plan gives the same run. A fault carries all that was drawn for it; leaving one out changes none of the others.
+ */
+import type { Tags } from '../../src/core/cluster.ts';
+import type { JsonObject } from '../../src/core/json.ts';
+import { drawFaults } from './faults/index.ts';
+import { drawOptions } from './options.ts';
+import { Rng } from './rng.ts';
+
+export type FaultArguments = Readonly<Record<string, string | number | boolean>>;
+
+export interface PlannedFault {
+  /** True ms since the world began. */
+  readonly at: number;
+  /** A key of the table in faults/index.ts. */
+  readonly kind: string;
+  readonly args: FaultArguments;
+}
+
+/** Fractions and means, from which the models draw while they run. */
+export interface ClientOptions {
+  /** Mean ms between two commits of a client. */
+  readonly everyMs: number;
+  /** A writer that follows the leader key as the router does. */
+  readonly routed: boolean;
+  /** A writer that stays with one node, come what may; null: none. */
+  readonly stubborn: string | null;
+  /** Share of commits of which the wait for confirmation is cancelled after a while (M2). */
+  readonly cancels: number;
+  /** Share of commits with synchronous_commit = local (M4). */
+  readonly local: number;
+}
+
+export interface PlanOptions {
+  readonly nodes: readonly string[];
+  /** The cluster-wide configuration, as in bootstrap.dcs. */
+  readonly config: JsonObject;
+  readonly tags: Readonly<Record<string, Tags>>;
+  /** Machine milliseconds per true millisecond. */
+  readonly rates: Readonly<Record<string, number>>;
+  readonly etcdRate: number;
+  /** One way, ms. */
+  readonly delayMs: readonly [number, number];
+  /** How much longer than usual PostgreSQL's work takes. */
+  readonly slowness: number;
+  /** Segments of WAL a server keeps for nobody in particular, in bytes. */
+  readonly walKeepBytes: number;
+  readonly clients: ClientOptions;
+  /** The kinds of faults that may happen in this run, and how often one does, on average. */
+  readonly kinds: readonly string[];
+  readonly everyMs: number;
+  /** Faults begin and end within these; then everything is mended. */
+  readonly fromMs: number;
+  readonly untilMs: number;
+  /** Nodes that stay broken when everything else is mended: the others have to manage. */
+  readonly leftBroken: readonly string[];
+}
+
+export interface Plan {
+  readonly seed: number;
+  readonly options: PlanOptions;
+  readonly faults: readonly PlannedFault[];
+}
+
+export type Verdict = 'pass' | 'crash' | 'safety' | 'liveness';
+
+export interface Outcome {
+  readonly verdict: Verdict;
+  /** Number in docs/SPEC.md of what was violated, such as S1. */
+  readonly invariant?: string;
+  /** Empty for a pass; for a failure of liveness it says who waits for what, by which rule. */
+  readonly message: string;
+  /** Of the whole trace. */
+  readonly hash: string;
+  readonly virtualMs: number;
+  readonly events: number;
+  /** Commits whose clients were told that they are safe. */
+  readonly acknowledged: number;
+  /** The last lines of the trace. */
+  readonly tail: readonly string[];
+}
+
+export function drawPlan(seed: number): Plan {
+  const rng = new Rng(seed).fork('plan');
+  const options = drawOptions(rng.fork('options'));
+  return { seed, options, faults: drawFaults(rng.fork('faults'), options) };
+}
+
+/** In a few lines: what is special about this run. */
+export function describePlan({ seed, options, faults }: Plan): string {
+  const { nodes, config, tags, clients, kinds, everyMs } = options;
+  return [
+    `seed ${seed}: ${nodes.length} nodes, ${JSON.stringify(config)}`,
+    `tags ${JSON.stringify(tags)}, clients ${JSON.stringify(clients)}`,
+    `${faults.length} faults, one every ${everyMs.toFixed(0)} ms, of: ${kinds.join(', ') || 'none'}`,
+  ].join('\n');
+}
