@@ -2,40 +2,51 @@
  * Virtual time. One heap of events, ordered by time and then by the order in which they were asked for; between two events every promise that can settle
  * has settled, so that a run depends on nothing but its seed.
  */
+import process from 'node:process';
 import type { Clock } from '../../src/ports/clock.ts';
 import type { Rng } from './rng.ts';
+import { TraceHash } from './trace-hash.ts';
 
 interface Event {
   readonly at: number;
   readonly order: number;
   readonly run: () => void;
-  cancelled: boolean;
+  /** Where it is in the heap; -1: not there any more. */
+  index: number;
 }
 
-/** Resolves once the microtask queue is empty, however long the chains of promises are. */
-const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+/**
+ * Runs what promises have ready, until there is nothing left, however long their chains are. Node does the same after each of its own callbacks and offers it
+ * under this name only; a turn of Node's event loop for every event would cost more than all that happens in it.
+ */
+const settle = (process as unknown as { _tickCallback: () => void })._tickCallback;
+
+/** Node's own timers and messages (a test's time limit, a worker's reports) get a turn this often, counted in events. */
+const BREATH_EVENTS = 100_000;
 
 export class Simulation {
   /** True time, ms since the simulation began. No machine can read it. */
   now = 0;
   /** Runs after every event, once all promises have settled: the place for checkers. */
   readonly afterEvent: Array<() => void> = [];
+  /** Over the time of every event, and whatever else is told to it. */
+  readonly hash = new TraceHash();
   events = 0;
   #order = 0;
   #heap: Event[] = [];
   #unsettled = true;
 
+  /** Returns what takes it back. */
   after(ms: number, run: () => void): () => void {
     return this.at(this.now + Math.max(0, ms), run);
   }
 
   at(time: number, run: () => void): () => void {
-    const event: Event = { at: Math.max(time, this.now), order: this.#order, run, cancelled: false };
+    const event: Event = { at: Math.max(time, this.now), order: this.#order, run, index: this.#heap.length };
     this.#order += 1;
-    push(this.#heap, event);
-    return () => {
-      event.cancelled = true;
-    };
+    this.#heap.push(event);
+    up(this.#heap, event);
+    return () => remove(this.#heap, event);
   }
 
   /** Somebody's promise was settled or an agent's callback was called: promises are to settle before time goes on. */
@@ -44,64 +55,97 @@ export class Simulation {
   }
 
   /** Runs until `done` holds (true) or until `limitMs` of virtual time have passed (false). */
-  async until(done: () => boolean, limitMs: number): Promise<boolean> {
+  until(done: () => boolean, limitMs: number): Promise<boolean> {
     const end = this.now + limitMs;
-    await this.#settle();
-    while (!done()) {
-      const next = this.#heap[0];
-      if (next === undefined || next.at > end) {
-        this.now = end;
-        return false;
-      }
-      pop(this.#heap);
-      if (next.cancelled) continue;
-      this.now = next.at;
-      this.events += 1;
-      next.run();
-      await this.#settle();
-      for (const check of this.afterEvent) check();
-    }
-    return true;
+    return new Promise((resolve, reject) => {
+      // In a turn of its own: promises cannot be settled from within one that is just being settled.
+      const turn = () => {
+        try {
+          const outcome = this.#runUntil(done, end);
+          if (outcome === null) setImmediate(turn);
+          else resolve(outcome);
+        } catch (error) {
+          reject(error);
+        }
+      };
+      setImmediate(turn);
+    });
   }
 
   async run(ms: number): Promise<void> {
     await this.until(() => false, ms);
   }
 
-  async #settle(): Promise<void> {
+  /** null: not over yet, but Node is to have its turn. */
+  #runUntil(done: () => boolean, end: number): boolean | null {
+    this.#settle();
+    for (let left = BREATH_EVENTS; !done(); left -= 1) {
+      if (left === 0) return null;
+      const next = this.#heap[0];
+      if (next === undefined || next.at > end) {
+        this.now = end;
+        return false;
+      }
+      remove(this.#heap, next);
+      this.now = next.at;
+      this.events += 1;
+      this.hash.number(next.at);
+      next.run();
+      this.#settle();
+      for (const check of this.afterEvent) check();
+    }
+    return true;
+  }
+
+  #settle(): void {
     if (!this.#unsettled) return;
     this.#unsettled = false;
-    await settled();
+    settle();
   }
 }
 
 const before = (a: Event, b: Event): boolean => a.at < b.at || (a.at === b.at && a.order < b.order);
 
-function push(heap: Event[], event: Event): void {
-  let i = heap.length;
-  heap.push(event);
+/** Towards the front, as far as it belongs. */
+function up(heap: Event[], event: Event): void {
+  let i = event.index;
   while (i > 0) {
-    const parent = (i - 1) >> 1;
-    if (!before(event, heap[parent]!)) break;
-    heap[i] = heap[parent]!;
-    i = parent;
+    const parent = heap[(i - 1) >> 1]!;
+    if (!before(event, parent)) break;
+    heap[i] = parent;
+    parent.index = i;
+    i = (i - 1) >> 1;
   }
   heap[i] = event;
+  event.index = i;
 }
 
-function pop(heap: Event[]): void {
-  const last = heap.pop();
-  if (last === undefined || heap.length === 0) return;
-  let i = 0;
+/** Towards the end. */
+function down(heap: Event[], event: Event): void {
+  let i = event.index;
   for (;;) {
     let child = 2 * i + 1;
     if (child >= heap.length) break;
     if (child + 1 < heap.length && before(heap[child + 1]!, heap[child]!)) child += 1;
-    if (!before(heap[child]!, last)) break;
-    heap[i] = heap[child]!;
+    const smaller = heap[child]!;
+    if (!before(smaller, event)) break;
+    heap[i] = smaller;
+    smaller.index = i;
     i = child;
   }
-  heap[i] = last;
+  heap[i] = event;
+  event.index = i;
+}
+
+function remove(heap: Event[], event: Event): void {
+  const at = event.index;
+  if (at < 0) return;
+  event.index = -1;
+  const last = heap.pop();
+  if (last === undefined || last === event) return;
+  last.index = at;
+  up(heap, last);
+  down(heap, last);
 }
 
 /**

@@ -2,7 +2,6 @@
  * A cluster of real agents on models of everything else, with clients, and checkers that look at it after every event.
  * Same seed and same orders, same trace.
  */
-import { createHash } from 'node:crypto';
 import { encodeFailover } from '../../src/adapters/etcd/encode.ts';
 import type { Tags } from '../../src/core/cluster.ts';
 import type { JsonObject } from '../../src/core/json.ts';
@@ -42,7 +41,6 @@ export class World {
   readonly clients: Clients;
   readonly checkers: Checkers;
   readonly lines: string[] = [];
-  readonly #hash = createHash('sha256');
   #systemIds = 0;
 
   constructor(options: WorldOptions = {}) {
@@ -155,7 +153,7 @@ export class World {
 
   trace(line: string): void {
     const text = `[${this.sim.now.toFixed(1).padStart(9)}] ${line}`;
-    this.#hash.update(text);
+    this.sim.hash.text(line);
     this.lines.push(text);
   }
 
@@ -182,8 +180,9 @@ export class World {
     return line === undefined ? null : Number(line.slice(1, 10));
   }
 
+  /** Of all events and all lines so far. */
   hash(): string {
-    return this.#hash.copy().digest('hex');
+    return this.sim.hash.toString();
   }
 
   #traceKey(key: string, deleted: boolean): void {
