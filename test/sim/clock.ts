@@ -29,6 +29,8 @@ export class Simulation {
   now = 0;
   /** Runs after every event, once all promises have settled: the place for checkers. */
   readonly afterEvent: Array<() => void> = [];
+  /** Called when the circumstances have changed: who reaches whom, who stands still, what hangs. So nobody has to look at them again and again. */
+  readonly onDisturbance = new Set<() => void>();
   /** Over the time of every event, and whatever else is told to it. */
   readonly hash = new TraceHash();
   events = 0;
@@ -52,6 +54,11 @@ export class Simulation {
   /** Somebody's promise was settled or an agent's callback was called: promises are to settle before time goes on. */
   touched(): void {
     this.#unsettled = true;
+  }
+
+  /** Whoever changes such a circumstance says so. */
+  disturbed(): void {
+    for (const listener of [...this.onDisturbance]) listener();
   }
 
   /** Runs until `done` holds (true) or until `limitMs` of virtual time have passed (false). */
@@ -177,11 +184,13 @@ export class Gate {
 
   freeze(): void {
     this.#frozen = true;
+    this.#sim.disturbed();
   }
 
   thaw(): void {
     this.#frozen = false;
     this.#release();
+    this.#sim.disturbed();
   }
 
   /** Nothing runs behind it ever again. */

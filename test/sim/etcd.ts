@@ -39,11 +39,11 @@ export class Etcd {
   #down = false;
   #nextLease = 7_587_000_000_000_001n;
   #decoded: ClusterView | null = null;
+  #scan = { at: Number.POSITIVE_INFINITY, cancel: () => {} };
 
   constructor(sim: Simulation, rate = 1) {
     this.sim = sim;
     this.rate = rate;
-    this.#scan();
   }
 
   get down(): boolean {
@@ -59,6 +59,7 @@ export class Etcd {
   start(): void {
     this.#down = false;
     this.renewAll();
+    this.#awaitExpiry();
   }
 
   renewAll(): void {
@@ -107,6 +108,7 @@ export class Etcd {
     const id = String(this.#nextLease);
     this.#nextLease += 1n;
     this.leases.set(id, { ttlSeconds, expiresAt: this.#after(ttlSeconds) });
+    this.#awaitExpiry();
     return id;
   }
 
@@ -131,11 +133,20 @@ export class Etcd {
     return this.sim.now + (seconds * 1000) / this.rate;
   }
 
-  #scan(): void {
-    this.sim.after(LEASE_SCAN_MS, () => {
+  /** Of all looks at the leases only the one is simulated that may find an expired one. Renewals make it come too early, never too late. */
+  #awaitExpiry(): void {
+    if (this.#down) return;
+    let firstAt = Number.POSITIVE_INFINITY;
+    for (const lease of this.leases.values()) firstAt = Math.min(firstAt, lease.expiresAt);
+    const at = Math.ceil(firstAt / LEASE_SCAN_MS) * LEASE_SCAN_MS;
+    if (at >= this.#scan.at) return;
+    this.#scan.cancel();
+    const cancel = this.sim.at(at, () => {
+      this.#scan = { at: Number.POSITIVE_INFINITY, cancel: () => {} };
       if (!this.#down) for (const [id, lease] of [...this.leases]) if (lease.expiresAt <= this.sim.now) this.revoke(id);
-      this.#scan();
+      this.#awaitExpiry();
     });
+    this.#scan = { at, cancel };
   }
 
   #tell(key: string, deleted: boolean): void {

@@ -25,6 +25,7 @@ export class GuardProcess {
   unstartable = false;
   readonly onDeath = new Set<() => void>();
   #order = 0;
+  #takeBack: () => void = () => {};
 
   constructor(sim: Simulation, machine: MachineClock, gate: () => Gate, server: SimServer) {
     this.#sim = sim;
@@ -59,7 +60,8 @@ export class GuardProcess {
     this.fired = false;
     this.#order += 1;
     const order = this.#order;
-    this.#sim.at(this.#machine.trueTimeOf(deadlineMs), () => this.#gate().deliver('timer', () => this.#fire(order)));
+    this.#takeBack();
+    this.#takeBack = this.#sim.at(this.#machine.trueTimeOf(deadlineMs), () => this.#gate().deliver('timer', () => this.#fire(order)));
     return this.#machine.bootMs() < deadlineMs;
   }
 

@@ -2,6 +2,8 @@
 import type { Rng } from './rng.ts';
 
 export class Network {
+  /** Called after every change of who reaches whom. */
+  onChange: () => void = () => {};
   readonly #cuts = new Set<string>();
   readonly #isolated = new Set<string>();
   readonly #rng: Rng;
@@ -17,6 +19,7 @@ export class Network {
   }
 
   up(from: string, to: string): boolean {
+    if (this.#cuts.size === 0 && this.#isolated.size === 0) return true;
     return from === to || !(this.#cuts.has(`${from} ${to}`) || this.#isolated.has(from) || this.#isolated.has(to));
   }
 
@@ -27,26 +30,31 @@ export class Network {
 
   cutOneWay(from: string, to: string): void {
     this.#cuts.add(`${from} ${to}`);
+    this.onChange();
   }
 
   heal(a: string, b: string): void {
     this.#cuts.delete(`${a} ${b}`);
     this.#cuts.delete(`${b} ${a}`);
+    this.onChange();
   }
 
   /** From everybody, for as long as the machine is down. */
   isolate(name: string): void {
     this.#isolated.add(name);
+    this.onChange();
   }
 
   join(name: string): void {
     this.#isolated.delete(name);
+    this.onChange();
   }
 
   healAll(): void {
     this.#cuts.clear();
     this.lostReplies.clear();
     this.slowRequests = { chance: 0, maxMs: 0 };
+    this.onChange();
   }
 
   /** One way, ms. */

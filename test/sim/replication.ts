@@ -9,7 +9,6 @@ import { isPrefix } from './wal.ts';
 const RETRY_MS = 100;
 /** A silent other end counts as gone after this (wal_sender_timeout, wal_receiver_timeout). */
 const TIMEOUT_MS = 5000;
-const LOOK_MS = 100;
 
 export interface Sender {
   readonly standby: SimServer;
@@ -25,7 +24,9 @@ interface Link {
   open: boolean;
   /** A batch is on its way, or its confirmation. */
   busy: boolean;
-  lastHeardAt: number;
+  /** Takes back its end, which is near because the other end is silent; null: it is heard. */
+  hearAgain: (() => void) | null;
+  stopWatching: () => void;
 }
 
 /** Whether a commit at `lsn` may be acknowledged: PostgreSQL's meaning of synchronous_standby_names. */
@@ -115,24 +116,31 @@ export class Replication {
     if (source === null || source === standby || !source.running || source.process?.hung || source.dir !== 'valid') return;
     if (!linked(standby, source) || source.systemId !== standby.systemId || !isPrefix(standby.position, source.position)) return;
     const sender: Sender = { standby, pid: parts.rng.int(1000, 30_000), flushLsn: standby.position.lsn };
-    const link: Link = { source, standby, sender, open: true, busy: false, lastHeardAt: parts.sim.now };
+    const link: Link = { source, standby, sender, open: true, busy: false, hearAgain: null, stopWatching: () => {} };
     this.#upstream = link;
     source.replication.#links.add(link);
     standby.received({ branch: source.position.branch, lsn: standby.position.lsn });
     this.#watch(link);
-    this.#send(link);
   }
 
   /** Notices the silence of the other end, and goes on after a short one. */
   #watch(link: Link): void {
     const { sim } = link.standby.parts;
-    sim.after(LOOK_MS, () => {
-      if (!link.open) return;
-      if (linked(link.standby, link.source) && !frozen(link)) link.lastHeardAt = sim.now;
-      if (sim.now - link.lastHeardAt >= TIMEOUT_MS) return this.#close(link);
-      this.#send(link);
-      this.#watch(link);
-    });
+    const look = () => {
+      const silent = !linked(link.standby, link.source) || frozen(link);
+      if (silent) link.hearAgain ??= sim.after(TIMEOUT_MS, () => this.#close(link));
+      else {
+        link.hearAgain?.();
+        link.hearAgain = null;
+        this.#send(link);
+      }
+    };
+    sim.onDisturbance.add(look);
+    link.stopWatching = () => {
+      sim.onDisturbance.delete(look);
+      link.hearAgain?.();
+    };
+    look();
   }
 
   #send(link: Link): void {
@@ -168,6 +176,7 @@ export class Replication {
   #close(link: Link): void {
     if (!link.open) return;
     link.open = false;
+    link.stopWatching();
     link.source.replication.#links.delete(link);
     const { standby } = link;
     if (standby.replication.#upstream === link) standby.replication.#upstream = null;
@@ -176,6 +185,6 @@ export class Replication {
   }
 }
 
-/** WAL one way and confirmations the other: without both directions nothing flows. */
+/** What these two ask for has to tell the simulation when it changes (Simulation.disturbed). WAL one way and confirmations the other: without both directions nothing flows. */
 const linked = (a: SimServer, b: SimServer) => a.parts.net.up(a.name, b.name) && b.parts.net.up(b.name, a.name);
 const frozen = (link: Link) => link.source.parts.gate().frozen || link.standby.parts.gate().frozen || link.source.process?.hung === true;

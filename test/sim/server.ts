@@ -162,14 +162,7 @@ export class SimServer {
     this.signal = role.kind === 'standby' ? true : wasPrimary ? false : this.signal;
     this.file = { ...this.file, source: role.kind === 'standby' ? role.source : null };
     const clean = this.controlState.startsWith('shut down');
-    this.process = {
-      pid: this.#nextPid,
-      phase: 'starting',
-      ending: false,
-      promoting: false,
-      hung: false,
-      startedAtWallMs: this.parts.wallMs(),
-    };
+    this.process = this.#postmaster();
     this.#nextPid += 1;
     this.inRecovery = this.signal;
     const fails = this.failStarts > 0;
@@ -187,6 +180,25 @@ export class SimServer {
     });
     this.changed();
     return true;
+  }
+
+  #postmaster(): ServerProcess {
+    const { sim, wallMs } = this.parts;
+    let hung = false;
+    return {
+      pid: this.#nextPid,
+      phase: 'starting',
+      ending: false,
+      promoting: false,
+      startedAtWallMs: wallMs(),
+      get hung() {
+        return hung;
+      },
+      set hung(value) {
+        hung = value;
+        sim.disturbed();
+      },
+    };
   }
 
   /** SIGINT: sessions end at once, the shutdown checkpoint goes to the standbys that are connected, then the processes end. */

@@ -47,6 +47,7 @@ export class World {
     this.seed = options.seed ?? 1;
     this.rng = new Rng(this.seed);
     this.net = new Network(this.rng.fork('network'));
+    this.net.onChange = () => this.sim.disturbed();
     this.etcd = new Etcd(this.sim, options.etcdRate ?? 1);
     const parts = {
       sim: this.sim,
