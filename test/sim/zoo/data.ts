@@ -1,0 +1,155 @@
+/** Broken rules about data directories, histories, operators and the initialize key. */
+import type { Mutant } from './mutant.ts';
+
+const divergence = 'src/core/divergence.ts';
+const dataDir = 'src/core/rules/data-dir.ts';
+
+export const dataMutants: readonly Mutant[] = [
+  {
+    id: 'rewind-skipped-on-equal-numbers',
+    broken: 'Equal timeline numbers are taken for equal history.',
+    offends: ['S9', 'S22', 'M13'],
+    edits: [
+      {
+        file: divergence,
+        find: "  if (local.timeline > source.timeline) return 'diverged';\n",
+        replace: "  if (local.timeline > source.timeline) return 'diverged';\n  if (local.timeline === source.timeline) return 'prefix';\n",
+      },
+    ],
+    verdicts: ['safety', 'liveness'],
+  },
+  {
+    id: 'history-not-compared',
+    broken: 'A node follows the leader without asking whether its own history is a prefix.',
+    offends: ['S9', 'S22', 'M13', 'M15'],
+    edits: [
+      {
+        file: divergence,
+        find: "return within ? 'prefix' : 'diverged';",
+        replace: "return within || local.lsn > 0n ? 'prefix' : 'diverged';",
+      },
+    ],
+    verdicts: ['safety', 'liveness'],
+  },
+  {
+    id: 'reinit-unseen-leader',
+    broken: 'A data directory is removed although the leader it is to be cloned from does not answer.',
+    offends: ['S12', 'M21'],
+    edits: [
+      {
+        file: 'src/agent/jobs.ts',
+        find: '    await pg.sourceHistory(job.source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });\n',
+        replace: '    void SOURCE_TIMEOUT_MS;\n',
+      },
+    ],
+    verdicts: ['safety', 'liveness'],
+  },
+  {
+    id: 'reinit-only-copy',
+    broken: 'The operator’s reinitialize is carried out whoever leads, and be it this node.',
+    offends: ['S12'],
+    edits: [
+      {
+        file: 'src/core/rules/wishes.ts',
+        find: 'when: (c) => c.o.wishes.reinitialize !== null && c.otherLeader !== null && cloneSource(c) !== null,',
+        replace: 'when: (c) => c.o.wishes.reinitialize !== null,',
+      },
+      {
+        file: 'src/core/rules/wishes.ts',
+        find: 'const from = cloneSource(c);',
+        replace: 'const from = cloneSource(c) ?? { source: { name: c.me, host: c.me, port: 5432 }, fromLeader: true };',
+      },
+    ],
+    verdicts: ['safety', 'crash', 'liveness'],
+  },
+  {
+    id: 'incomplete-data-started',
+    broken: 'A rewind that was interrupted half-way is taken for done.',
+    offends: ['S10', 'M21'],
+    edits: [
+      {
+        file: 'test/sim/postgres.ts',
+        find: "    server.dir = 'incomplete';\n    server.work = 'rewind';\n",
+        replace: '',
+      },
+    ],
+    verdicts: ['safety', 'liveness'],
+  },
+  {
+    id: 'bootstrapped-twice',
+    broken: 'A node without data makes a new cluster although one was initialized.',
+    offends: ['S12', 'S17'],
+    edits: [
+      {
+        file: dataDir,
+        find: 'noData(c) && c.unlocked && c.view?.initialize === null && c.o.settings.local.bootstrap !== null',
+        replace: 'noData(c) && c.unlocked && c.view !== null && c.o.settings.local.bootstrap !== null',
+      },
+      {
+        file: 'test/sim/dcs.ts',
+        find: "return this.#call(options, (copy) => this.#create('initialize', '', leaseId, null, copy));",
+        replace: "return this.#call(options, () => this.#parts.etcd.put('initialize', '', leaseId) > 0n);",
+      },
+    ],
+    verdicts: ['safety', 'crash', 'liveness'],
+  },
+  {
+    id: 'initialize-not-compared',
+    broken: 'A data directory of another cluster is used as if it were this one’s.',
+    offends: ['S17', 'M27'],
+    edits: [
+      {
+        file: dataDir,
+        find: "c.o.pg.dataDir === 'valid' && c.view?.initialize !== c.o.pg.systemIdentifier;",
+        replace: "c.o.pg.dataDir === 'foreign' && c.view?.initialize !== c.o.pg.systemIdentifier;",
+      },
+    ],
+    verdicts: ['safety', 'crash', 'liveness'],
+  },
+  {
+    id: 'initialize-cleared-after-all',
+    broken: 'A bootstrap that failed clears the initialize key, whosever it is by then.',
+    offends: ['S17'],
+    edits: [
+      {
+        file: 'src/agent/jobs.ts',
+        find: "(await dcs.read(dcsTimeout(deps))).initialize === '' && dcs.clearInitialize(dcsTimeout(deps)),",
+        replace: 'dcs.clearInitialize(dcsTimeout(deps)),',
+      },
+    ],
+    verdicts: ['safety', 'crash', 'liveness'],
+  },
+  {
+    id: 'pause-ignored',
+    broken: 'A paused cluster is looked after as if it were not.',
+    offends: ['S13'],
+    edits: [{ file: 'src/core/context.ts', find: 'paused: o.settings.dynamic.pause,', replace: 'paused: false,' }],
+    verdicts: ['safety', 'liveness'],
+  },
+  {
+    id: 'slots-dropped-early',
+    broken: 'The slot of a member that is gone is dropped at once.',
+    offends: ['S14', 'S22'],
+    edits: [
+      {
+        file: 'src/core/slots.ts',
+        find: 'const fresh = o.nowMs - at < dynamic.memberSlotsTtlSeconds * 1000;',
+        replace: 'const fresh = o.nowMs - at < 0;',
+      },
+    ],
+    verdicts: ['safety', 'liveness'],
+  },
+  {
+    id: 'leader-not-followed',
+    broken: 'A standby keeps the source it has when another leads.',
+    offends: ['S22'],
+    edits: [
+      {
+        file: 'src/core/housekeeping.ts',
+        find: "return now !== null && now['host'] === source.host && now['port'] === String(source.port);",
+        replace: 'return now !== null;',
+      },
+    ],
+    verdicts: ['safety', 'liveness'],
+  },
+];

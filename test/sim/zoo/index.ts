@@ -1,0 +1,8 @@
+/** The bug zoo: everything a checker must not let pass. */
+import { dataMutants } from './data.ts';
+import { leaseMutants } from './lease.ts';
+import type { Mutant } from './mutant.ts';
+import { raceMutants } from './race.ts';
+import { syncMutants } from './sync.ts';
+
+export const mutants: readonly Mutant[] = [...leaseMutants, ...raceMutants, ...syncMutants, ...dataMutants];

@@ -1,0 +1,221 @@
+/** Broken bookkeeping of the lease, the guard and the leader key. */
+import type { Mutant } from './mutant.ts';
+
+const margins = 'return { stepDownMs: ttlMs - 2 * marginMs, guardMs: ttlMs - marginMs };';
+const settings = 'src/core/settings.ts';
+const lease = 'src/agent/lease.ts';
+const fence = 'src/core/rules/fence.ts';
+const jobs = 'src/agent/jobs.ts';
+const dcs = 'test/sim/dcs.ts';
+
+const keepaliveSent = 'const sentAtMs = this.#clock.bootMs();\n      const leaseId = this.#leaseId;';
+const grantSent = 'const sentAtMs = this.#clock.bootMs();\n    const leaseId = await';
+const leaseFacts = 'confirmedSentAtMs: this.#confirmedSentAtMs, ttlSeconds';
+const patience = 'leaseMargins(this.#ttlSeconds).stepDownMs - this.#clock.bootMs();';
+const ended = '&& this.#clock.bootMs() >=';
+
+/** The lease counted on another clock than the one that goes on while the machine sleeps and is never set. */
+const counted = (clock: 'wallMs' | 'monotonicMs') => [
+  { file: lease, find: keepaliveSent, replace: keepaliveSent.replace('bootMs', clock) },
+  { file: lease, find: grantSent, replace: grantSent.replace('bootMs', clock) },
+  {
+    file: lease,
+    find: leaseFacts,
+    replace: `confirmedSentAtMs: this.#confirmedSentAtMs === null ? null : this.#confirmedSentAtMs - this.#clock.${clock}() + this.#clock.bootMs(), ttlSeconds`,
+  },
+  { file: lease, find: patience, replace: patience.replace('bootMs', clock) },
+  { file: lease, find: ended, replace: ended.replace('bootMs', clock) },
+];
+
+export const leaseMutants: readonly Mutant[] = [
+  {
+    id: 'lease-without-margin',
+    broken: 'The agent and its guard count on the lease to its last millisecond.',
+    offends: ['S2', 'S12', 'M7'],
+    edits: [{ file: settings, find: margins, replace: 'void marginMs; return { stepDownMs: ttlMs, guardMs: ttlMs };' }],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'lease-counted-from-reply',
+    broken: 'A renewal counts from the moment its answer came instead of from when it was sent.',
+    offends: ['S2', 'M7'],
+    edits: [
+      {
+        file: lease,
+        find: 'if (this.#leaseId === leaseId) this.#confirmedSentAtMs = sentAtMs;',
+        replace: 'if (this.#leaseId === leaseId) this.#confirmedSentAtMs = Math.max(sentAtMs, this.#clock.bootMs());',
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'lease-on-wall-clock',
+    broken: 'The lease is counted on the wall clock, which somebody may set.',
+    offends: ['S2', 'M8'],
+    edits: counted('wallMs'),
+    verdicts: ['safety'],
+  },
+  {
+    id: 'lease-on-stopped-clock',
+    broken: 'The lease is counted on a clock that stands still while the machine is suspended.',
+    offends: ['S2', 'M8'],
+    edits: counted('monotonicMs'),
+    verdicts: ['safety'],
+  },
+  {
+    id: 'guard-after-lease',
+    broken: 'The guard’s deadline lies after the end of the lease.',
+    offends: ['S2', 'S12', 'M7'],
+    edits: [{ file: settings, find: margins, replace: 'return { stepDownMs: ttlMs - 2 * marginMs, guardMs: ttlMs + marginMs };' }],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'guard-not-armed',
+    broken: 'A standby is promoted before the guard knows a deadline.',
+    offends: ['S12', 'M7'],
+    edits: [
+      {
+        file: jobs,
+        find: '  await deps.fence.arm();\n  if (!(await deps.fence.activateWatchdog())) {',
+        replace: '  if (!(await deps.fence.activateWatchdog())) {',
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'guard-never-armed',
+    broken: 'The guard’s deadline is not moved on, nor set: the agent relies on itself.',
+    offends: ['S12', 'M7'],
+    edits: [
+      {
+        file: 'src/agent/fence.ts',
+        find: 'await this.#parts.guard.arm(deadlineMs, { timeoutMs: GUARD_TIMEOUT_MS });',
+        replace: 'void GUARD_TIMEOUT_MS;',
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'guard-rests-too-early',
+    broken: 'In a handover the guard is told to rest before PostgreSQL is down.',
+    offends: ['S12', 'M6', 'M7'],
+    edits: [
+      {
+        file: jobs,
+        find: '  deps.stopping();\n  const strictMs =',
+        replace: '  deps.stopping();\n  await deps.fence.disarm();\n  const strictMs =',
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'no-step-down',
+    broken: 'A primary goes on when etcd cannot be reached and its lease has run out.',
+    offends: ['S2', 'S12'],
+    edits: [
+      {
+        file: fence,
+        find: 'when: (c) => !c.paused && (c.view === null || c.attached) && c.mayBeWritable && !c.mayLeadNow,',
+        replace: 'when: () => false,',
+      },
+    ],
+    verdicts: ['safety', 'crash', 'liveness'],
+  },
+  {
+    id: 'other-leader-ignored',
+    broken: 'A primary goes on although another member holds the leader key.',
+    offends: ['S2', 'S3'],
+    edits: [
+      {
+        file: fence,
+        find: "when: (c) => !c.paused && c.mayBeWritable && c.otherLeader !== null && c.o.pg.dataDir === 'valid',",
+        replace: 'when: () => false,',
+      },
+    ],
+    verdicts: ['safety', 'crash', 'liveness'],
+  },
+  {
+    id: 'key-released-while-open',
+    broken: 'A handover gives the leader key back before PostgreSQL is down.',
+    offends: ['S2', 'M6', 'M16'],
+    edits: [
+      {
+        file: jobs,
+        find: '  deps.stopping();\n  const strictMs =',
+        replace: '  deps.stopping();\n  if (isPrimary) await deps.lease.release(local.name, dcsTimeout(deps));\n  const strictMs =',
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'key-deleted-by-anybody',
+    broken: 'The leader key is deleted without comparing who holds it.',
+    offends: ['S3'],
+    edits: [
+      {
+        file: dcs,
+        find: "if (stored?.value === name) return etcd.delete('leader');",
+        replace: "if (stored !== null) return etcd.delete('leader');",
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'key-taken-over',
+    broken: 'The leader key is put, not created: whoever comes last has it.',
+    offends: ['S2', 'S3', 'M26'],
+    edits: [
+      {
+        file: dcs,
+        find: "return this.#call(options, (copy) => this.#create('leader', name, leaseId, memberKey(name), copy));",
+        replace: "return this.#call(options, () => this.#parts.etcd.put('leader', name, leaseId) > 0n);",
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'lost-release-forgiven',
+    broken:
+      'A release of the leader key whose answer is lost leaves the lease as it was, so that a late copy may delete the key taken since.',
+    offends: ['S2', 'S3', 'M19'],
+    edits: [
+      {
+        file: lease,
+        find: '    } catch (error) {\n      this.forget();\n      throw error;',
+        replace: '    } catch (error) {\n      throw error;',
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'late-writes-valid',
+    broken: 'A copy of a write that arrives after its sender gave up is as good as any.',
+    offends: ['S2', 'S3', 'M19'],
+    edits: [
+      {
+        file: dcs,
+        find: 'if (stored?.value === name && copy.late && stored.modRevision > copy.known) return false;\n',
+        replace: '',
+      },
+      {
+        file: dcs,
+        find: 'if (copy.late && fence !== null && (etcd.get(fence)?.modRevision ?? 0n) > copy.known) return false;\n',
+        replace: 'void fence;\n',
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'useless-lease-renewed',
+    broken: 'A lease that ended by the own clock is renewed on and on: the key stays with a node that does not lead.',
+    offends: ['S19'],
+    edits: [
+      {
+        file: 'src/agent/fence.ts',
+        find: '    if (!c.mayBeWritable && this.#lease.ended) this.#lease.forget();\n',
+        replace: '',
+      },
+    ],
+    verdicts: ['liveness'],
+  },
+];

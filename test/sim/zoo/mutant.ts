@@ -1,0 +1,22 @@
+/** An agent that is broken on purpose: the simulator has to notice. */
+import type { Verdict } from '../plan.ts';
+
+/** One change of a source file. */
+export interface Edit {
+  /** From the root of the checkout. */
+  readonly file: string;
+  /** Occurs exactly once in the file. */
+  readonly find: string;
+  readonly replace: string;
+}
+
+export interface Mutant {
+  readonly id: string;
+  /** What it does wrong, in one sentence. */
+  readonly broken: string;
+  /** The promises of docs/SPEC.md it breaks, and the mechanisms (M1 to M27) by which such a thing has happened elsewhere. */
+  readonly offends: readonly string[];
+  readonly edits: readonly Edit[];
+  /** What the simulator may say of it. */
+  readonly verdicts: readonly Verdict[];
+}

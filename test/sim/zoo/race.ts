@@ -1,0 +1,177 @@
+/** Broken rules of who may be promoted. */
+import type { Mutant } from './mutant.ts';
+
+const candidates = 'src/core/candidates.ts';
+
+export const raceMutants: readonly Mutant[] = [
+  {
+    id: 'votes-ignored',
+    broken: 'In quorum mode a standby takes the key without counting votes.',
+    offends: ['S1', 'S8', 'M10'],
+    edits: [{ file: candidates, find: 'if (votes >= quorum) return yes(', replace: 'if (votes >= -1) return yes(' }],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'receiving-votes-count',
+    broken: 'The vote of a standby that still receives from the former primary counts.',
+    offends: ['S1', 'S7', 'M12'],
+    edits: [
+      {
+        file: candidates,
+        find: "if (mode === 'quorum' && peer.receiving) receiving.push(member.name);",
+        replace: 'if (mode === null) receiving.push(member.name);',
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'receiver-kept',
+    broken: 'In quorum mode a standby without a leader goes on receiving from the former primary, and says that it does not.',
+    offends: ['S1', 'S7', 'M12'],
+    edits: [
+      {
+        file: 'src/core/rules/running.ts',
+        find: "if (!quorum || !confirms || (c.o.pg.sql?.primaryConninfo ?? '') === '') return [];",
+        replace: 'if (c.me !== null) return [];',
+      },
+      {
+        file: candidates,
+        find: "if (mode === 'quorum' && peer.receiving) receiving.push(member.name);",
+        replace: 'if (mode === null) receiving.push(member.name);',
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'sync-key-ignored',
+    broken: 'In mode on, a standby that is not in /sync takes the key.',
+    offends: ['S1', 'S8'],
+    edits: [
+      {
+        file: candidates,
+        find: "if (dynamic.synchronousMode === 'on' && voters !== null && !includes(voters, me)) {",
+        replace: "if (dynamic.synchronousMode === 'off' && voters !== null && !includes(voters, me)) {",
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'ahead-ignored',
+    broken: 'A standby takes the key although another is ahead of it.',
+    offends: ['S1', 'S8', 'M10'],
+    edits: [
+      {
+        file: candidates,
+        find: "if (outcome.kind === 'beaten') return no(outcome.because);",
+        replace: "if (outcome.kind === 'beaten' && peer.state !== 'running') return no(outcome.because);",
+      },
+      {
+        file: candidates,
+        find: "if (outcome.kind !== 'behind' || voters === null || !includes(voters, member.name)) continue;",
+        replace: "if (outcome.kind === 'silent' || voters === null || !includes(voters, member.name)) continue;",
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'timelines-not-compared',
+    broken: 'Positions are compared without regard to the timelines they are on.',
+    offends: ['S1', 'S9', 'M17'],
+    edits: [
+      {
+        file: candidates,
+        find: "if (peer.timeline !== null && own.timeline !== null && peer.timeline < own.timeline) return { kind: 'behind' };\n",
+        replace: '',
+      },
+      {
+        file: candidates,
+        find: 'const laterTimeline = peer.timeline !== null && own.timeline !== null && peer.timeline > own.timeline;',
+        replace: 'const laterTimeline = peer.timeline === 0;',
+      },
+      {
+        file: candidates,
+        find: 'const strict = dynamic.checkTimeline || voters !== null;',
+        replace: 'const strict = dynamic.checkTimeline;',
+      },
+      { file: candidates, find: 'if (hasDiverged(c, view)) return no(DIVERGED);\n  const optime', replace: 'const optime' },
+    ],
+    verdicts: ['safety', 'liveness'],
+  },
+  {
+    id: 'second-timeline-of-one-number',
+    broken: 'A node that does not know the last leader’s timeline promotes to a second one of the same number.',
+    offends: ['S1', 'S9', 'M13'],
+    edits: [
+      {
+        file: candidates,
+        find: 'const strict = dynamic.checkTimeline || voters !== null;',
+        replace: 'const strict = dynamic.checkTimeline;',
+      },
+    ],
+    verdicts: ['safety', 'liveness'],
+  },
+  {
+    id: 'diverged-may-lead',
+    broken: 'A node whose WAL left the cluster’s history takes part in the race.',
+    offends: ['S1', 'S9', 'M17'],
+    edits: [
+      {
+        file: 'src/core/divergence.ts',
+        find: 'return left !== undefined && lsn !== null && lsn > left.switchLsn;',
+        replace: 'return left !== undefined && lsn !== null && lsn < 0n;',
+      },
+    ],
+    verdicts: ['safety', 'liveness'],
+  },
+  {
+    id: 'lag-ignored-in-race',
+    broken: 'A standby takes the key however far it is behind the last leader (maximum_lag_on_failover).',
+    offends: ['S1', 'M1'],
+    edits: [
+      {
+        file: candidates,
+        find: 'if (options.checkLag && optime !== null && lagBytes(optime, own.lsn) > dynamic.maximumLagOnFailoverBytes) {',
+        replace: 'if (options.checkLag && optime !== null && lagBytes(optime, own.lsn) < 0n) {',
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'lagging-candidate',
+    broken: 'A switchover goes to a member however far it is behind.',
+    offends: ['S1', 'M16'],
+    edits: [{ file: candidates, find: 'if (lag > dynamic.maximumLagOnFailoverBytes) return', replace: 'if (lag < 0) return' }],
+    verdicts: ['safety', 'liveness'],
+  },
+  {
+    id: 'nofailover-ignored',
+    broken: 'A node tagged nofailover takes the key.',
+    offends: ['S13'],
+    edits: [
+      {
+        file: candidates,
+        find: "if (!mayLead(local.tags)) return no('this node is tagged nofailover');\n",
+        replace: '',
+      },
+      {
+        file: 'src/core/rules/running.ts',
+        find: 'when: (c) => c.isPrimary && c.unlocked && !mayLead(c.o.settings.local.tags),',
+        replace: 'when: (c) => c.isPrimary && c.unlocked && c.me === mayLead.name,',
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'wish-kept',
+    broken: 'A node that leads against the operator’s wish, because nobody else could, keeps the wish and is ended by it again.',
+    offends: ['S19', 'S23'],
+    edits: [
+      {
+        file: candidates,
+        find: 'return wish.leader === c.me || (wish.candidate !== null && wish.candidate !== c.me) ? wish : null;',
+        replace: 'return wish.leader === c.me && c.me === null ? wish : null;',
+      },
+    ],
+    verdicts: ['liveness'],
+  },
+];

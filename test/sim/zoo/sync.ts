@@ -1,0 +1,107 @@
+/** Broken order of steps between /sync and synchronous_standby_names. */
+import type { Mutant } from './mutant.ts';
+
+const sync = 'src/core/sync.ts';
+
+export const syncMutants: readonly Mutant[] = [
+  {
+    id: 'set-changed-before-published',
+    broken: 'PostgreSQL waits for the new synchronous set before /sync covers it.',
+    offends: ['S5', 'S6', 'M9'],
+    edits: [
+      {
+        file: sync,
+        find: "if (!covered) return writeSync(c, safeQuorum, safeVoters, 'making the election careful enough for the old and the new synchronous set');\n",
+        replace: '',
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'set-shrunk-before-published',
+    broken: 'In mode on, PostgreSQL no longer waits for a standby that /sync still lists.',
+    offends: ['S5', 'S6', 'M9'],
+    edits: [
+      {
+        file: sync,
+        find: '  if (kept.length < listed.length)\n    return writeSync(c, 0, kept,',
+        replace:
+          "  if (kept.length < listed.length && picked.join() === realNames(parseSyncNames(c.o.pg.sql?.synchronousStandbyNames ?? '')).join())\n    return writeSync(c, 0, kept,",
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'published-before-caught-up',
+    broken: 'In mode on, /sync lists a standby as soon as PostgreSQL waits for it, caught up or not.',
+    offends: ['S1', 'S5', 'M9'],
+    edits: [
+      {
+        file: sync,
+        find: "  if (caughtUp === null || caughtUp.length === 0)\n    return { effects: [], because: 'waiting for the new synchronous standby to catch up', waiting: true };\n  const now = union(\n    listed,\n    caughtUp.map((standby) => standby.name),\n  );",
+        replace: '  void caughtUp;\n  const now = union(listed, picked);',
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'quorum-relaxed-early',
+    broken:
+      'After a takeover the election counts on the setting in force before those who confirm under it have what was acknowledged before.',
+    offends: ['S1', 'S5', 'M9'],
+    edits: [
+      {
+        file: sync,
+        find: 'const copies = Math.min(inForceHolds ? inForceCount : Math.min(inForceCount, trusted), realCount);',
+        replace: 'const copies = Math.min(inForceHolds || trusted >= 0 ? inForceCount : 0, realCount);',
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'caught-up-ignored',
+    broken: 'In quorum mode /sync is relaxed before the new confirmers have what was acknowledged under the old setting.',
+    offends: ['S1', 'S5', 'M9'],
+    edits: [
+      {
+        file: sync,
+        find: 'if (realCount > 0 && (caughtUp === null || caughtUp.length < realCount)) {',
+        replace: 'if (realCount > 0 && caughtUp !== null && caughtUp.length < 0) {',
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'takeover-not-written',
+    broken: 'A candidate promotes while /sync still names the leader before it.',
+    offends: ['S1', 'S8', 'M9'],
+    edits: [
+      {
+        file: 'src/core/rules/running.ts',
+        find: 'return { effects: [...dropped, ...(effect ? [effect] : []), {',
+        replace: 'return { effects: [...dropped, ...(effect ? [] : []), {',
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'promoted-without-names',
+    broken: 'A candidate opens for writes without the synchronous names that /sync promises.',
+    offends: ['S1', 'S6', 'M9'],
+    edits: [{ file: 'src/agent/jobs.ts', find: '  await pg.setSyncNames(syncNames, bounded);\n', replace: '  void syncNames;\n' }],
+    verdicts: ['safety'],
+  },
+  {
+    id: 'takeover-asks-for-nobody',
+    broken: 'In quorum mode a new leader waits for nobody until its standbys have connected.',
+    offends: ['S1', 'S6', 'M9'],
+    edits: [
+      {
+        file: sync,
+        find: "const names = others.length === 0 ? nobody : formatSyncNames({ method: 'quorum', count, names: others });",
+        replace: "const names = others.length === 0 || count > 0 ? nobody : formatSyncNames({ method: 'quorum', count, names: others });",
+      },
+    ],
+    verdicts: ['safety'],
+  },
+];
