@@ -1,6 +1,6 @@
 /** etcd as its clients may rely on it: one linearizable store, revisions, leases that are looked through every half second, events in order. */
 import type { KeyValue } from '../../src/adapters/etcd/answers.ts';
-import { decodeCluster } from '../../src/adapters/etcd/decode.ts';
+import { ClusterReader } from '../../src/adapters/etcd/decode.ts';
 import { encodeText } from '../../src/adapters/etcd/keys.ts';
 import type { ClusterView } from '../../src/core/cluster.ts';
 import { DcsError } from '../../src/support/errors.ts';
@@ -38,7 +38,9 @@ export class Etcd {
   revision = 1n;
   #down = false;
   #nextLease = 7_587_000_000_000_001n;
-  #decoded: ClusterView | null = null;
+  readonly #reader = new ClusterReader(PREFIX);
+  readonly #onWire = new WeakMap<Stored, KeyValue>();
+  #decoded: { readonly at: bigint; readonly view: ClusterView } | null = null;
   #scan = { at: Number.POSITIVE_INFINITY, cancel: () => {} };
 
   constructor(sim: Simulation, rate = 1) {
@@ -67,19 +69,26 @@ export class Etcd {
   }
 
   view(): ClusterView {
-    if (this.#decoded?.revision !== String(this.revision)) {
-      const kvs = [...this.keys].map(
-        ([key, stored]): KeyValue => ({
-          key: encodeText(PREFIX + key),
-          value: encodeText(stored.value),
-          ...(stored.leaseId === null ? {} : { lease: stored.leaseId }),
-          mod_revision: String(stored.modRevision),
-          create_revision: String(stored.createRevision),
-        }),
-      );
-      this.#decoded = decodeCluster(PREFIX, kvs, String(this.revision));
+    if (this.#decoded?.at !== this.revision) {
+      const kvs = [...this.keys].map(([key, stored]) => this.#wire(key, stored));
+      this.#decoded = { at: this.revision, view: this.#reader.read(kvs, String(this.revision)) };
     }
-    return this.#decoded;
+    return this.#decoded.view;
+  }
+
+  #wire(key: string, stored: Stored): KeyValue {
+    let kv = this.#onWire.get(stored);
+    if (kv === undefined) {
+      kv = {
+        key: encodeText(PREFIX + key),
+        value: encodeText(stored.value),
+        ...(stored.leaseId === null ? {} : { lease: stored.leaseId }),
+        mod_revision: String(stored.modRevision),
+        create_revision: String(stored.createRevision),
+      };
+      this.#onWire.set(stored, kv);
+    }
+    return kv;
   }
 
   get(key: string): Stored | null {

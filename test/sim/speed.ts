@@ -1,7 +1,8 @@
 /** How fast the simulator is: simulated cluster-hours per minute of one core. */
 import process from 'node:process';
 import type { JsonObject } from '../../src/core/json.ts';
-import { runSwarm } from './swarm.ts';
+import { drawPlan } from './plan.ts';
+import { runPlan } from './run.ts';
 import { World } from './world.ts';
 
 export interface Speed {
@@ -42,19 +43,19 @@ async function quiet(name: string, config: JsonObject, clients: boolean, budgetM
   return speedOf(name, world.sim.now - now, world.sim.events - events, cpuMs() - start, world.hash());
 }
 
-/** Seeds from 1 on, each with its own faults, until the time is up. */
-async function swarm(name: string, config: JsonObject, budgetMs: number): Promise<Speed> {
+/** Plans of the seeds from 1 on, each with its own size, settings and faults, until the time is up. */
+async function swarm(budgetMs: number): Promise<Speed> {
   const start = cpuMs();
   let virtualMs = 0;
   let events = 0;
   let hash = '';
   for (let seed = 1; cpuMs() - start < budgetMs; seed += 1) {
-    const world = await runSwarm({ seed, config, faultMs: 30_000, noLoss: config['synchronous_mode'] !== undefined });
-    virtualMs += world.sim.now;
-    events += world.sim.events;
-    hash = world.hash();
+    const outcome = await runPlan(drawPlan(seed));
+    virtualMs += outcome.virtualMs;
+    events += outcome.events;
+    hash = outcome.hash;
   }
-  return speedOf(name, virtualMs, events, cpuMs() - start, hash);
+  return speedOf('drawn plans', virtualMs, events, cpuMs() - start, hash);
 }
 
 /** Every measurement takes about `budgetMs`; the first is for warming up. */
@@ -64,6 +65,6 @@ export async function measureSpeed(budgetMs: number, tell: (speed: Speed) => voi
     await quiet(name, config, false, budgetMs / 4);
     tell(await quiet(`quiet, ${name}`, config, false, budgetMs));
     tell(await quiet(`quiet with clients, ${name}`, config, true, budgetMs));
-    tell(await swarm(`faults, ${name}`, config, budgetMs));
   }
+  if ('drawn plans'.includes(only)) tell(await swarm(budgetMs * 2));
 }

@@ -2,7 +2,7 @@
  * What a range read of a cluster's prefix says. Tolerant, as others write here too: older and newer versions, other programs, people.
  * A value that cannot be read never throws. Formats: docs/wire.md.
  */
-import type { ClusterView, ConfigKey, FailoverKey, HistoryEntry, LeaderKey, Member, StatusKey, SyncKey } from '../../core/cluster.ts';
+import type { ClusterView, ConfigKey, FailoverKey, HistoryEntry, Member, StatusKey, SyncKey } from '../../core/cluster.ts';
 import type { JsonValue } from '../../core/json.ts';
 import type { Lsn } from '../../core/units.ts';
 import { isJsonObject } from '../../support/big-json.ts';
@@ -17,44 +17,100 @@ interface Entry {
   readonly modRevision: string;
 }
 
-/** `prefix`: the cluster's, e.g. `/service/demo/`. Keys that are not below it, or not known, are passed over. */
-export function decodeCluster(prefix: string, kvs: readonly KeyValue[], revision: string): ClusterView {
-  const entries = new Map<string, Entry>();
-  const members: Member[] = [];
-  for (const kv of kvs) {
-    const key = relativeKey(prefix, decodeText(kv.key));
-    if (key === null) continue;
-    const entry = { value: decodeText(kv.value), leaseId: kv.lease ?? '0', modRevision: kv.mod_revision ?? '0' };
-    const member = memberNameOf(key);
-    if (member === null) entries.set(key, entry);
-    else members.push(decodeMember(member, entry.value, entry.leaseId === '0' ? null : entry.leaseId));
+/** What one key says, under its name in ClusterView; of the older `optime/leader` as `optime`. */
+type Part = { readonly member: Member } | (Partial<Omit<ClusterView, 'revision' | 'members'>> & { readonly optime?: StatusKey | null });
+
+interface Known {
+  readonly kv: KeyValue;
+  readonly part: Part;
+}
+
+const nothing: Omit<ClusterView, 'revision' | 'members'> = {
+  initialize: null,
+  config: null,
+  leader: null,
+  failover: null,
+  sync: null,
+  history: [],
+  status: null,
+};
+
+/** Reads the same cluster again and again: what one key said is kept for as long as the key stays as it is. */
+export class ClusterReader {
+  readonly #prefix: string;
+  #known = new Map<string, Known>();
+
+  /** `prefix`: the cluster's, e.g. `/service/demo/`. Keys that are not below it, or not known, are passed over. */
+  constructor(prefix: string) {
+    this.#prefix = prefix;
   }
-  return {
-    revision,
-    initialize: entries.get('initialize')?.value ?? null,
-    config: decodeConfig(entries.get('config')),
-    leader: decodeLeader(entries.get('leader')),
-    members: members.sort((a, b) => compareNames(a.name, b.name)),
-    failover: decodeFailover(entries.get('failover')),
-    sync: decodeSync(entries.get('sync')),
-    history: decodeHistory(entries.get('history')),
-    status: decodeStatus(entries.get('status'), entries.get('optime/leader')),
-  };
+
+  read(kvs: readonly KeyValue[], revision: string): ClusterView {
+    const known = new Map<string, Known>();
+    const members: Member[] = [];
+    let parts: Exclude<Part, { readonly member: Member }> = nothing;
+    for (const kv of kvs) {
+      const before = this.#known.get(kv.key);
+      const now = before !== undefined && unchanged(before.kv, kv) ? before : { kv, part: decodeKey(this.#prefix, kv) };
+      known.set(kv.key, now);
+      if ('member' in now.part) members.push(now.part.member);
+      else parts = { ...parts, ...now.part };
+    }
+    this.#known = known;
+    const { optime, ...view } = { ...nothing, ...parts };
+    return {
+      ...view,
+      revision,
+      members: members.sort((a, b) => compareNames(a.name, b.name)),
+      // `status` goes before the older key.
+      status: parts.status ?? optime ?? null,
+    };
+  }
+}
+
+/** A revision is given once; but a cluster restored from a copy gives it again. */
+const unchanged = (a: KeyValue, b: KeyValue): boolean => a.mod_revision === b.mod_revision && a.lease === b.lease && a.value === b.value;
+
+export function decodeCluster(prefix: string, kvs: readonly KeyValue[], revision: string): ClusterView {
+  return new ClusterReader(prefix).read(kvs, revision);
+}
+
+function decodeKey(prefix: string, kv: KeyValue): Part {
+  const key = relativeKey(prefix, decodeText(kv.key));
+  if (key === null) return {};
+  const entry = { value: decodeText(kv.value), leaseId: kv.lease ?? '0', modRevision: kv.mod_revision ?? '0' };
+  const member = memberNameOf(key);
+  if (member !== null) return { member: decodeMember(member, entry.value, entry.leaseId === '0' ? null : entry.leaseId) };
+  switch (key) {
+    case 'initialize':
+      return { initialize: entry.value };
+    case 'config':
+      return { config: decodeConfig(entry) };
+    case 'leader':
+      return { leader: { name: entry.value, leaseId: entry.leaseId, modRevision: entry.modRevision } };
+    case 'failover':
+      return { failover: decodeFailover(entry) };
+    case 'sync':
+      return { sync: decodeSync(entry) };
+    case 'history':
+      return { history: decodeHistory(entry) };
+    case 'status':
+      return { status: decodeStatus(entry) };
+    case 'optime/leader':
+      return { optime: decodeStatus(entry) };
+    default:
+      return {};
+  }
 }
 
 /** Null as well for what is no object: then the last good configuration stays in force, and the leader writes it anew. */
-function decodeConfig(entry: Entry | undefined): ConfigKey | null {
-  const data = entry ? tryParseObject(entry.value) : null;
-  return entry && data ? { data, modRevision: entry.modRevision } : null;
-}
-
-function decodeLeader(entry: Entry | undefined): LeaderKey | null {
-  return entry ? { name: entry.value, leaseId: entry.leaseId, modRevision: entry.modRevision } : null;
+function decodeConfig(entry: Entry): ConfigKey | null {
+  const data = tryParseObject(entry.value);
+  return data ? { data, modRevision: entry.modRevision } : null;
 }
 
 /** Null when nothing is asked for. A wish whose time cannot be read is none: acting at once is not what was asked. */
-function decodeFailover(entry: Entry | undefined): FailoverKey | null {
-  if (!entry) return null;
+function decodeFailover(entry: Entry): FailoverKey | null {
   const parsed = tryParse(entry.value);
   if (parsed === undefined) return decodeLegacyFailover(entry);
   if (!isJsonObject(parsed)) return null;
@@ -88,8 +144,7 @@ export function parseInstant(text: string): number | null {
 }
 
 /** Kept even when it cannot be read, as whoever mends the key compares with its revision. */
-function decodeSync(entry: Entry | undefined): SyncKey | null {
-  if (!entry) return null;
+function decodeSync(entry: Entry): SyncKey {
   const data = tryParseObject(entry.value) ?? {};
   const leader = textOf(data['leader']);
   const text = data['sync_standby'];
@@ -103,8 +158,8 @@ function decodeSync(entry: Entry | undefined): SyncKey | null {
   };
 }
 
-function decodeHistory(entry: Entry | undefined): HistoryEntry[] {
-  const lines = entry ? tryParse(entry.value) : null;
+function decodeHistory(entry: Entry): HistoryEntry[] {
+  const lines = tryParse(entry.value);
   if (!Array.isArray(lines)) return [];
   return lines.flatMap((line): HistoryEntry[] => {
     if (!Array.isArray(line)) return [];
@@ -125,10 +180,8 @@ function decodeHistory(entry: Entry | undefined): HistoryEntry[] {
   });
 }
 
-/** `status` goes before the older `optime/leader`; a bare integer in either is the leader's position. */
-function decodeStatus(status: Entry | undefined, optime: Entry | undefined): StatusKey | null {
-  const entry = status ?? optime;
-  if (!entry) return null;
+/** A bare integer is the leader's position. */
+function decodeStatus(entry: Entry): StatusKey {
   const value = tryParse(entry.value) ?? null;
   if (!isJsonObject(value)) return { optime: lsnOf(value), slots: {}, retainSlots: [] };
   const slots: Record<string, Lsn> = {};

@@ -8,7 +8,7 @@ import type { CallOptions, Dcs } from '../../ports/dcs.ts';
 import type { Log } from '../../ports/log.ts';
 import { stringifyCompact } from '../../support/big-json.ts';
 import type { KeyValue } from './answers.ts';
-import { decodeCluster } from './decode.ts';
+import { ClusterReader } from './decode.ts';
 import { compareNames } from './decode-values.ts';
 import { encodeFailover, encodeStatus, encodeSync } from './encode.ts';
 import { Gateway } from './gateway.ts';
@@ -42,6 +42,7 @@ export function createEtcdDcs(options: EtcdDcsOptions): Dcs {
   const gateway = new Gateway(options);
   const progress = new Progress();
   const prefix = clusterPrefix(options.namespace, options.scope);
+  const reader = new ClusterReader(prefix);
   const keys = new Transactions(gateway, progress, prefix);
   const watches = new Set<PrefixWatch>();
   return {
@@ -51,7 +52,7 @@ export function createEtcdDcs(options: EtcdDcsOptions): Dcs {
     read: async ({ timeoutMs }) => {
       const kvs = await readRange(gateway, { key: encodeText(prefix), range_end: encodePrefixEnd(prefix) }, timeoutMs);
       for (const kv of kvs.list) progress.changed(BigInt(kv.mod_revision ?? '0'));
-      return decodeCluster(prefix, kvs.list, kvs.revision);
+      return reader.read(kvs.list, kvs.revision);
     },
     watch: (listener) => {
       const { log, clock, watchTimings } = options;
