@@ -16,10 +16,21 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const FIRST_PRINTABLE = 0x20;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?/y;
+/** JSON.parse reads everything else as it is read here, in a tenth of the time. Too short a text cannot be nested too deeply. */
+const UNUSUAL_NUMBER = /[0-9]{16}|[0-9][eE]|-0/;
+/** Printed in double quotes as it stands. */
+const PLAIN_TEXT = /^[ !#-[\]-~]*$/;
 const WORD = /true|false|null/y;
 
 /** Integers beyond 2^53 become bigint. Throws RegentError JSON_INVALID that names line and column. */
 export function parseJson(text: string): JsonValue {
+  if (text.length <= 2 * MAX_DEPTH && !UNUSUAL_NUMBER.test(text)) {
+    try {
+      return JSON.parse(text) as JsonValue;
+    } catch {
+      // Read again, by whoever can say what is wrong with it.
+    }
+  }
   const reader = new Reader(text);
   const value = reader.value(0);
   reader.end();
@@ -172,12 +183,16 @@ function print(value: JsonValue, comma: string, colon: string): string {
   if (typeof value === 'number') return Number.isFinite(value) ? String(value) : 'null';
   if (value === null || typeof value !== 'object') return String(value);
   if (Array.isArray(value)) return `[${value.map((item) => print(item, comma, colon)).join(comma)}]`;
-  return `{${Object.entries(value)
-    .map(([key, item]) => quote(key) + colon + print(item, comma, colon))
-    .join(comma)}}`;
+  let members = '';
+  for (const [key, item] of Object.entries(value)) {
+    if (members !== '') members += comma;
+    members += quote(key) + colon + print(item, comma, colon);
+  }
+  return `{${members}}`;
 }
 
 function quote(text: string): string {
+  if (PLAIN_TEXT.test(text)) return `"${text}"`;
   const quoted = JSON.stringify(text);
   return /^[ -~]*$/.test(quoted) ? quoted : quoted.replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

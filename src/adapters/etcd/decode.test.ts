@@ -1,8 +1,8 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import type { ClusterView } from '../../core/cluster.ts';
 import type { KeyValue } from './answers.ts';
-import { decodeCluster, parseInstant } from './decode.ts';
+import { ClusterReader, decodeCluster, parseInstant } from './decode.ts';
 import { encodeFailover, encodeStatus, encodeSync } from './encode.ts';
 import { encodeText } from './keys.ts';
 
@@ -293,4 +293,42 @@ describe('what is written', () => {
       ),
     );
   });
+});
+
+test('a reader that knows the keys from before sees what one sees that does not', () => {
+  const keys = fc.constantFrom(
+    'initialize',
+    'config',
+    'leader',
+    'failover',
+    'sync',
+    'history',
+    'status',
+    'optime/leader',
+    'members/a',
+    'members/b',
+    'other',
+  );
+  const values = fc.constantFrom(
+    '',
+    '{}',
+    '5',
+    'a',
+    '{"leader":"a","sync_standby":"b"}',
+    '{"optime":7}',
+    '{"role":"primary"}',
+    '[[1,5,"x"]]',
+  );
+  const store = fc.uniqueArray(fc.record({ key: keys, value: values, revision: fc.constantFrom('1', '2') }), {
+    selector: ({ key }) => key,
+  });
+  fc.assert(
+    fc.property(fc.array(store, { minLength: 2, maxLength: 6 }), (states) => {
+      const reader = new ClusterReader(PREFIX);
+      for (const state of states) {
+        const kvs = state.map(({ key, value, revision }) => kv(key, value, { mod_revision: revision }));
+        expect(reader.read(kvs, '9')).toEqual(decodeCluster(PREFIX, kvs, '9'));
+      }
+    }),
+  );
 });

@@ -17,28 +17,18 @@ interface Entry {
   readonly modRevision: string;
 }
 
-/** What one key says, under its name in ClusterView; of the older `optime/leader` as `optime`. */
-type Part = { readonly member: Member } | (Partial<Omit<ClusterView, 'revision' | 'members'>> & { readonly optime?: StatusKey | null });
+type View = { -readonly [K in keyof ClusterView]: ClusterView[K] } & { readonly members: Member[] };
 
 interface Known {
   readonly kv: KeyValue;
-  readonly part: Part;
+  /** Enters what the key says. */
+  readonly enter: (view: View) => void;
 }
-
-const nothing: Omit<ClusterView, 'revision' | 'members'> = {
-  initialize: null,
-  config: null,
-  leader: null,
-  failover: null,
-  sync: null,
-  history: [],
-  status: null,
-};
 
 /** Reads the same cluster again and again: what one key said is kept for as long as the key stays as it is. */
 export class ClusterReader {
   readonly #prefix: string;
-  #known = new Map<string, Known>();
+  readonly #known = new Map<string, Known>();
 
   /** `prefix`: the cluster's, e.g. `/service/demo/`. Keys that are not below it, or not known, are passed over. */
   constructor(prefix: string) {
@@ -46,25 +36,33 @@ export class ClusterReader {
   }
 
   read(kvs: readonly KeyValue[], revision: string): ClusterView {
-    const known = new Map<string, Known>();
-    const members: Member[] = [];
-    let parts: Exclude<Part, { readonly member: Member }> = nothing;
-    for (const kv of kvs) {
-      const before = this.#known.get(kv.key);
-      const now = before !== undefined && unchanged(before.kv, kv) ? before : { kv, part: decodeKey(this.#prefix, kv) };
-      known.set(kv.key, now);
-      if ('member' in now.part) members.push(now.part.member);
-      else parts = { ...parts, ...now.part };
-    }
-    this.#known = known;
-    const { optime, ...view } = { ...nothing, ...parts };
-    return {
-      ...view,
+    const view: View = {
       revision,
-      members: members.sort((a, b) => compareNames(a.name, b.name)),
-      // `status` goes before the older key.
-      status: parts.status ?? optime ?? null,
+      initialize: null,
+      config: null,
+      leader: null,
+      members: [],
+      failover: null,
+      sync: null,
+      history: [],
+      status: null,
     };
+    for (const kv of kvs) this.#know(kv).enter(view);
+    view.members.sort((a, b) => compareNames(a.name, b.name));
+    if (this.#known.size > kvs.length) this.#forget(new Set(kvs.map((kv) => kv.key)));
+    return view;
+  }
+
+  #know(kv: KeyValue): Known {
+    const before = this.#known.get(kv.key);
+    if (before !== undefined && unchanged(before.kv, kv)) return before;
+    const known = { kv, enter: decodeKey(this.#prefix, kv) };
+    this.#known.set(kv.key, known);
+    return known;
+  }
+
+  #forget(present: ReadonlySet<string>): void {
+    for (const key of this.#known.keys()) if (!present.has(key)) this.#known.delete(key);
   }
 }
 
@@ -75,12 +73,22 @@ export function decodeCluster(prefix: string, kvs: readonly KeyValue[], revision
   return new ClusterReader(prefix).read(kvs, revision);
 }
 
-function decodeKey(prefix: string, kv: KeyValue): Part {
+function decodeKey(prefix: string, kv: KeyValue): Known['enter'] {
   const key = relativeKey(prefix, decodeText(kv.key));
-  if (key === null) return {};
+  if (key === null) return () => {};
   const entry = { value: decodeText(kv.value), leaseId: kv.lease ?? '0', modRevision: kv.mod_revision ?? '0' };
-  const member = memberNameOf(key);
-  if (member !== null) return { member: decodeMember(member, entry.value, entry.leaseId === '0' ? null : entry.leaseId) };
+  const name = memberNameOf(key);
+  if (name !== null) {
+    const member = decodeMember(name, entry.value, entry.leaseId === '0' ? null : entry.leaseId);
+    return (view) => view.members.push(member);
+  }
+  const said = decodeTopLevel(key, entry);
+  // `status` goes before the older `optime/leader`, whichever comes first.
+  if (key === 'optime/leader') return (view) => Object.assign(view, { status: view.status ?? said.status });
+  return (view) => Object.assign(view, said);
+}
+
+function decodeTopLevel(key: string, entry: Entry): Partial<ClusterView> {
   switch (key) {
     case 'initialize':
       return { initialize: entry.value };
@@ -95,9 +103,8 @@ function decodeKey(prefix: string, kv: KeyValue): Part {
     case 'history':
       return { history: decodeHistory(entry) };
     case 'status':
-      return { status: decodeStatus(entry) };
     case 'optime/leader':
-      return { optime: decodeStatus(entry) };
+      return { status: decodeStatus(entry) };
     default:
       return {};
   }
