@@ -1,6 +1,8 @@
 /** Clients that write, through a router and, stubbornly, straight to a node; and the record of what they were told. */
 import type { Lsn } from '../../src/core/units.ts';
 import type { Machine } from './machine.ts';
+import type { ServerProcess } from './postgres/process.ts';
+import type { CommitOptions } from './postgres/waiting.ts';
 import type { Rng } from './rng.ts';
 import { type Branch, commitsIn } from './wal.ts';
 import type { World } from './world.ts';
@@ -11,15 +13,33 @@ export interface Acknowledged {
   readonly branch: Branch;
   readonly lsn: Lsn;
   readonly at: number;
-  /** synchronous_standby_names that was in force when the commit was acknowledged. */
+  /** synchronous_standby_names that was obeyed when the commit was acknowledged. */
   readonly rule: string;
 }
 
+export interface ClientStyle {
+  readonly everyMs: number;
+  /** One follows the leader key, as a router leads it. */
+  readonly routed?: boolean;
+  /** One stays with this node, come what may; `any` takes another each time. */
+  readonly stubborn?: string | null;
+  /** Share of commits of which the wait is cancelled (M2), and of those that do not wait at all (M4). */
+  readonly cancels?: number;
+  readonly local?: number;
+}
+
+const CANCEL_AFTER_MS = 300;
+
 export class Clients {
+  /** What was promised: the policy in force was satisfied. */
   readonly acknowledged: Acknowledged[] = [];
+  /** Called at the moment of each acknowledgement. */
+  readonly onAcknowledged = new Set<(commit: Acknowledged) => void>();
   readonly #world: World;
   readonly #rng: Rng;
   attempts = 0;
+  /** Reported as a success without being promised to last: cancelled waits, and sessions that did not ask for more. */
+  unpromised = 0;
   #nextId = 1;
   #writing = false;
 
@@ -28,38 +48,68 @@ export class Clients {
     this.#rng = world.rng.fork('clients');
   }
 
-  /** One commit on that node; `false` when it was refused. Whether it is acknowledged shows later. */
-  write(machine: Machine): boolean {
+  /** One commit on that node over a new connection; `false` when it was refused. Whether it is acknowledged shows later. */
+  write(machine: Machine, options: CommitOptions = {}): boolean {
+    return machine.server.writable && this.#commit(machine, options);
+  }
+
+  #commit(machine: Machine, options: CommitOptions): boolean {
     const { net, sim } = this.#world;
     const { server } = machine;
-    if (!net.up('client', machine.name)) return false;
+    if (!net.up('client', machine.name) || !net.up(machine.name, 'client')) return false;
     const id = this.#nextId;
     this.#nextId += 1;
     this.attempts += 1;
-    const branch = server.position.branch;
-    let at: Lsn | null = null;
-    const acknowledge = () => {
-      const rule = server.live.syncNames;
-      sim.after(0, () => {
-        if (at !== null) this.acknowledged.push({ id, node: machine.name, branch, lsn: at, at: sim.now, rule });
-      });
-    };
-    at = server.commit(id, acknowledge);
-    return at !== null;
+    let at: { readonly branch: Branch; readonly lsn: Lsn } | null = null;
+    return server.commit(
+      id,
+      options,
+      (lsn) => {
+        at = { branch: server.position.branch, lsn };
+      },
+      (how) => {
+        if (at === null) return;
+        if (how !== 'acknowledged') {
+          this.unpromised += 1;
+          return;
+        }
+        const commit: Acknowledged = { id, node: machine.name, ...at, at: sim.now, rule: server.obeyed };
+        this.acknowledged.push(commit);
+        for (const listener of this.onAcknowledged) listener(commit);
+      },
+    );
   }
 
-  /** One writer follows the leader key, one goes to any node at all; until stop(). */
-  start(everyMs: number): void {
+  /** Until stop(). Without a style given, one follows the leader key and one goes to any node at all. */
+  start(style: number | ClientStyle): void {
     if (this.#writing) return;
     this.#writing = true;
-    const next = () => {
-      if (!this.#writing) return;
-      const { leader, machines } = this.#world;
-      if (leader !== null) this.write(leader);
-      this.write(this.#rng.pick(machines));
-      this.#world.sim.after(this.#rng.between(everyMs / 2, everyMs * 1.5), next);
+    const { everyMs, routed = true, stubborn = 'any', cancels = 0, local = 0 } = typeof style === 'number' ? { everyMs: style } : style;
+    const options = (): CommitOptions => ({
+      ...(cancels > 0 && this.#rng.chance(cancels) ? { cancelAfterMs: CANCEL_AFTER_MS } : {}),
+      ...(local > 0 && this.#rng.chance(local) ? { local: true } : {}),
+    });
+    const run = (pick: () => Machine | null) => {
+      let session: { readonly machine: Machine; readonly process: ServerProcess } | null = null;
+      const next = () => {
+        if (!this.#writing) return;
+        const machine = pick();
+        // A connection is kept as long as its server lives: what hangs a postmaster does not end it.
+        if (machine !== null) {
+          const { server } = machine;
+          const kept = session !== null && session.machine === machine && session.process === server.process;
+          if (kept || server.writable) {
+            if (server.process !== null) session = { machine, process: server.process };
+            this.#commit(machine, options());
+          }
+        }
+        this.#world.sim.after(this.#rng.between(everyMs / 2, everyMs * 1.5), next);
+      };
+      next();
     };
-    next();
+    if (routed) run(() => this.#world.machines.find((machine) => machine.name === this.#world.holder) ?? null);
+    if (stubborn === 'any') run(() => this.#rng.pick(this.#world.machines));
+    else if (stubborn !== null) run(() => this.#world.node(stubborn));
   }
 
   stop(): void {

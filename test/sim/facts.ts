@@ -1,16 +1,16 @@
 /** What the real adapter would find out about a server like this. */
-import { sameName } from '../../src/core/cluster.ts';
 import type { ControlFacts, PostgresFacts, ReceiverFacts, SqlFacts, WalsenderFacts } from '../../src/core/postgres-facts.ts';
 import { slotNameOf } from '../../src/core/slot-names.ts';
-import { realNames } from '../../src/core/sync-names.ts';
+import { candidates, priorityOf } from './postgres/syncrep.ts';
 import type { SimServer } from './server.ts';
+import { type Branch, branchAt } from './wal.ts';
 
 export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFacts {
   const { process, dir } = server;
   const state =
     process === null
       ? 'stopped'
-      : process.hung || forced === 'unresponsive'
+      : process.hung || process.postmasterHung || forced === 'unresponsive'
         ? 'unresponsive'
         : process.phase === 'running'
           ? 'running'
@@ -25,20 +25,27 @@ export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFac
     state,
     sql: state === 'running' ? sqlOf(server) : null,
     control: process === null && readable ? controlOf(server) : null,
-    localHistory: readable ? server.position.branch.history : [],
+    localHistory: readable ? knownBranch(server).history : [],
     standbySignal: server.signal,
   };
 }
 
+/** Where PostgreSQL and its files say that this server is: a standby that still replays is where its replay is, a stopped one where its control file is. */
+function knownBranch(server: SimServer): Branch {
+  const { process, position, replayLsn, minRecovery, checkpoint } = server;
+  if (process === null) return minRecovery?.branch ?? checkpoint.branch;
+  return server.inRecovery && process.replaying ? branchAt(position, replayLsn) : position.branch;
+}
+
 function controlOf(server: SimServer): ControlFacts {
-  const recovering = /recovery$/.test(server.controlState);
+  const recovering = /recovery$/.test(server.controlState) ? server.minRecovery : null;
   return {
     systemIdentifier: server.systemId ?? '',
     state: server.controlState,
-    checkpointLsn: server.checkpointLsn,
-    timeline: server.position.branch.timeline,
-    minRecoveryLsn: recovering ? server.replayLsn : null,
-    minRecoveryTimeline: recovering ? server.position.branch.timeline : null,
+    checkpointLsn: server.checkpoint.lsn,
+    timeline: server.checkpoint.branch.timeline,
+    minRecoveryLsn: recovering?.lsn ?? null,
+    minRecoveryTimeline: recovering?.branch.timeline ?? null,
     dataChecksums: false,
     walLogHints: true,
   };
@@ -50,9 +57,9 @@ function sqlOf(server: SimServer): SqlFacts {
   return {
     inRecovery,
     serverVersion: 150_018,
-    timeline: position.branch.timeline,
+    timeline: knownBranch(server).timeline,
     flushLsn: inRecovery ? null : position.lsn,
-    receiveLsn: inRecovery ? position.lsn : null,
+    receiveLsn: inRecovery && server.process?.hasReceived ? position.lsn : null,
     replayLsn: inRecovery ? server.replayLsn : null,
     replayPaused: server.replayPaused,
     replayedTimestamp: null,
@@ -61,7 +68,7 @@ function sqlOf(server: SimServer): SqlFacts {
     slots: [...server.slots].map(([name, restartLsn]) => ({
       name,
       type: 'physical' as const,
-      active: server.replication.senders().some((sender) => slotNameOf(sender.standby.name) === name),
+      active: server.replication.senders().some((sender) => slotNameOf(sender.standby.name) === name && sender.standby.live.slot === name),
       restartLsn,
       confirmedFlushLsn: null,
       xmin: null,
@@ -74,7 +81,7 @@ function sqlOf(server: SimServer): SqlFacts {
     synchronousCommit: 'on',
     primaryConninfo:
       live.source === null ? '' : `user=replicator host=${live.source.host} port=${live.source.port} application_name=${server.name}`,
-    primarySlotName: live.source === null ? '' : slotNameOf(server.name),
+    primarySlotName: live.slot,
     restoreCommand: '',
     postmasterStartTime: `${new Date(Math.round(server.process?.startedAtWallMs ?? 0)).toISOString().replace('T', ' ').replace('Z', '000+00:00')}`,
     pendingRestart: {},
@@ -85,7 +92,7 @@ function receiverOf(server: SimServer, source: SimServer): ReceiverFacts {
   return {
     status: 'streaming',
     receivedTimeline: server.position.branch.timeline,
-    slotName: slotNameOf(server.name),
+    slotName: server.live.slot === '' ? null : server.live.slot,
     conninfo: '',
     senderHost: source.name,
     senderPort: 5432,
@@ -95,23 +102,24 @@ function receiverOf(server: SimServer, source: SimServer): ReceiverFacts {
 
 function sendersOf(server: SimServer): WalsenderFacts[] {
   const names = server.syncNames();
-  const real = realNames(names);
-  const rank = (name: string) => real.findIndex((other) => sameName(other, name)) + 1;
-  const senders = [...server.replication.senders()].sort((a, b) => (rank(a.standby.name) || 99) - (rank(b.standby.name) || 99));
-  return senders.map((sender, i) => {
-    const listed = rank(sender.standby.name) > 0;
-    const standing = names.method === 'quorum' ? 'quorum' : i < names.count ? 'sync' : 'potential';
+  const senders = server.replication.senders();
+  const able = candidates(names, senders);
+  const chosen = names.method === 'quorum' ? 'quorum' : 'sync';
+  return senders.map((sender) => {
+    const place = able.indexOf(sender);
+    const priority = priorityOf(names, sender.standby.name);
+    const potential = names.method === 'quorum' || (place >= 0 && place < names.count) ? chosen : 'potential';
     return {
       pid: sender.pid,
       usename: 'replicator',
       applicationName: sender.standby.name,
       clientAddr: sender.standby.name,
-      state: 'streaming',
-      syncState: listed ? standing : 'async',
-      syncPriority: listed ? (names.method === 'quorum' ? 1 : rank(sender.standby.name)) : 0,
+      state: sender.state,
+      syncState: priority === 0 ? 'async' : potential,
+      syncPriority: priority,
       writeLsn: sender.flushLsn,
       flushLsn: sender.flushLsn,
-      replayLsn: sender.flushLsn,
+      replayLsn: sender.replayLsn,
     };
   });
 }

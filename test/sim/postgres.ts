@@ -2,13 +2,14 @@
 import type { ServerRole, Source } from '../../src/core/effects.ts';
 import type { PostgresFacts, SourceHistory } from '../../src/core/postgres-facts.ts';
 import type { Settings } from '../../src/core/settings.ts';
+import { slotNameOf } from '../../src/core/slot-names.ts';
 import type { Lsn } from '../../src/core/units.ts';
 import { type Clock, sleep } from '../../src/ports/clock.ts';
 import type { ApplyOutcome, Bounded, Postgres } from '../../src/ports/postgres.ts';
 import { RegentError } from '../../src/support/errors.ts';
 import type { Gate, Simulation } from './clock.ts';
 import { factsOf } from './facts.ts';
-import type { SimServer } from './server.ts';
+import type { Configured, SimServer } from './server.ts';
 import { commonAncestor, isPrefix } from './wal.ts';
 
 export interface PostgresParts {
@@ -29,6 +30,7 @@ export class SimPostgres implements Postgres {
   readonly #stopListening: () => void;
   readonly #listeners: Array<() => void> = [];
   #syncNames: string | null = null;
+  #useSlots = true;
 
   constructor(parts: PostgresParts) {
     this.#parts = parts;
@@ -38,12 +40,14 @@ export class SimPostgres implements Postgres {
     this.#stopListening = () => server.onGone.delete(gone);
   }
 
-  configure(_settings: Settings): void {}
+  configure(settings: Settings): void {
+    this.#useSlots = settings.dynamic.useSlots;
+  }
 
   observe(options: { readonly timeoutMs: number }): Promise<PostgresFacts> {
     const { server, sim, gate, clock } = this.#parts;
     return new Promise((resolve) => {
-      const silent = server.process?.hung === true;
+      const silent = server.process?.hung === true || server.process?.postmasterHung === true;
       const cancel = clock.timer(options.timeoutMs, () => resolve(factsOf(server, 'unresponsive')));
       if (silent) return;
       sim.after(server.parts.rng.between(1, 8), () => {
@@ -64,9 +68,7 @@ export class SimPostgres implements Postgres {
     const { server } = this.#parts;
     this.#adopt(role);
     const before = JSON.stringify(server.file);
-    const source = role.kind === 'standby' ? role.source : null;
-    const address = source === null ? null : { host: source.host, port: source.port };
-    server.file = { source: address, syncNames: this.#syncNames ?? server.file.syncNames };
+    server.file = this.#configured(role, this.#syncNames ?? server.file.syncNames);
     const changed = JSON.stringify(server.file) !== before;
     if (!changed || server.process === null) return { changed, reloaded: false };
     await this.#reload(options);
@@ -86,7 +88,7 @@ export class SimPostgres implements Postgres {
     this.#adopt(role);
     await this.#step(5, options);
     if (server.process !== null) throw transient('PG_RUNNING', 'PostgreSQL is running already');
-    server.file = { ...server.file, syncNames: this.#syncNames ?? '' };
+    server.file = this.#configured(role, this.#syncNames ?? '');
     if (!server.start(role)) throw new RegentError('DATA_DIR_UNUSABLE', `no usable data directory (${server.dir})`);
     const { process } = server;
     const deadline = clock.monotonicMs() + options.timeoutMs;
@@ -135,6 +137,7 @@ export class SimPostgres implements Postgres {
     const { process } = server;
     if (process === null) throw transient('PG_UNREACHABLE', 'PostgreSQL is not running');
     await this.#step(server.draw(server.durations.checkpointMs), options);
+    while (server.process === process && server.diskHung) await this.#step(500, options);
     if (server.process !== process) throw transient('PG_UNREACHABLE', 'the connection ended');
     server.checkpointed();
     this.#parts.trace(`${server.name} checkpoint`);
@@ -143,8 +146,7 @@ export class SimPostgres implements Postgres {
   async resumeReplay(options: Bounded): Promise<void> {
     await this.#step(2, options);
     const { server } = this.#parts;
-    server.replayPaused = false;
-    server.replayLsn = server.position.lsn;
+    server.resumeReplay();
   }
 
   async bootstrap(options: Bounded): Promise<{ readonly systemIdentifier: string }> {
@@ -236,10 +238,17 @@ export class SimPostgres implements Postgres {
     options: Bounded,
   ): Promise<void> {
     await this.#step(2, options);
-    const { slots, position } = this.#parts.server;
-    for (const name of plan.create) slots.set(name, position.lsn);
-    for (const name of plan.drop) slots.delete(name);
-    for (const [name, lsn] of Object.entries(plan.advance)) slots.set(name, lsn);
+    const { server } = this.#parts;
+    const { slots, checkpoint, position, replayLsn, inRecovery } = server;
+    const reached = inRecovery ? replayLsn : position.lsn;
+    const active = (name: string) => server.replication.senders().some(({ standby }) => standby.live.slot === name);
+    for (const name of plan.drop) if (!active(name)) slots.delete(name);
+    for (const name of plan.create) if (!slots.has(name)) slots.set(name, checkpoint.lsn);
+    for (const [name, wanted] of Object.entries(plan.advance)) {
+      const before = slots.get(name);
+      const lsn = wanted < reached ? wanted : reached;
+      if (before !== undefined && before < lsn && !active(name)) slots.set(name, lsn);
+    }
   }
 
   runCallback(action: string, role: string): void {
@@ -258,6 +267,13 @@ export class SimPostgres implements Postgres {
     if (role.kind === 'primary' && role.syncNames !== undefined) this.#syncNames = role.syncNames;
   }
 
+  #configured(role: ServerRole, syncNames: string): Configured {
+    const { server } = this.#parts;
+    const source = role.kind === 'standby' ? role.source : null;
+    const address = source === null ? null : { host: source.host, port: source.port };
+    return { source: address, syncNames, slot: source !== null && this.#useSlots ? slotNameOf(server.name) : '' };
+  }
+
   #tellGone(): void {
     for (const listener of this.#listeners) listener();
   }
@@ -272,6 +288,7 @@ export class SimPostgres implements Postgres {
     const { server } = this.#parts;
     const { process } = server;
     await this.#step(server.parts.rng.between(3, 15), options, 'PG_RELOAD_TIMEOUT');
+    if (server.process?.hung || server.process?.postmasterHung) await this.#step(options.timeoutMs + 1, options, 'PG_RELOAD_TIMEOUT');
     if (server.process !== process || !server.running) throw transient('PG_RELOAD_TIMEOUT', 'PostgreSQL did not take up its configuration');
     server.reload();
   }
@@ -291,7 +308,7 @@ export class SimPostgres implements Postgres {
     const { server, find } = this.#parts;
     const { net } = server.parts;
     const from = find(source.host);
-    const usable = from?.running && !from.process?.hung && from.dir === 'valid' && !from.parts.gate().frozen;
+    const usable = from?.accepts && from.dir === 'valid';
     return usable && net.up(server.name, from.name) && net.up(from.name, server.name) ? from : null;
   }
 

@@ -1,27 +1,32 @@
-/** Streaming from one server to another: one link a standby, WAL in order, confirmations on the way back. */
-import { sameName } from '../../src/core/cluster.ts';
-import { realNames, type SyncNames } from '../../src/core/sync-names.ts';
+/** Streaming from one server to another: one walsender and one walreceiver a link, WAL in order, confirmations on the way back. */
+import { slotNameOf } from '../../src/core/slot-names.ts';
 import type { Lsn } from '../../src/core/units.ts';
 import type { SimServer } from './server.ts';
 import { isPrefix } from './wal.ts';
 
-/** A standby asks again for its source this often (wal_retrieve_retry_interval). */
+/** A standby asks again for its source this often (wal_retrieve_retry_interval, as members are configured). */
 const RETRY_MS = 100;
 /** A silent other end counts as gone after this (wal_sender_timeout, wal_receiver_timeout). */
 const TIMEOUT_MS = 5000;
+/** A standby that has nothing new says so every now and then; only that makes the source look again at who waits. */
+const STATUS_MS = 1000;
 
 export interface Sender {
   readonly standby: SimServer;
   readonly pid: number;
-  /** As last confirmed by the standby. */
-  flushLsn: Lsn;
+  state: 'catchup' | 'streaming';
+  /** As last confirmed by the standby; null until its first word. */
+  flushLsn: Lsn | null;
+  replayLsn: Lsn | null;
 }
 
 interface Link {
   readonly source: SimServer;
   readonly standby: SimServer;
   readonly sender: Sender;
-  open: boolean;
+  /** Of the walsender and of the walreceiver: either may outlive the other until it notices. */
+  sending: boolean;
+  receiving: boolean;
   /** A batch is on its way, or its confirmation. */
   busy: boolean;
   /** Takes back its end, which is near because the other end is silent; null: it is heard. */
@@ -29,16 +34,8 @@ interface Link {
   stopWatching: () => void;
 }
 
-/** Whether a commit at `lsn` may be acknowledged: PostgreSQL's meaning of synchronous_standby_names. */
-export function confirms(names: SyncNames, senders: readonly Sender[], lsn: Lsn): boolean {
-  if (names.method === 'off') return true;
-  const real = realNames(names);
-  const listed = senders.filter((sender) => real.some((name) => sameName(name, sender.standby.name)));
-  if (names.method === 'quorum') return listed.filter((sender) => sender.flushLsn >= lsn).length >= names.count;
-  const rank = (sender: Sender) => real.findIndex((name) => sameName(name, sender.standby.name));
-  const first = [...listed].sort((a, b) => rank(a) - rank(b)).slice(0, names.count);
-  return first.length === names.count && first.every((sender) => sender.flushLsn >= lsn);
-}
+/** Why a standby does not stream although it is to. */
+export type Obstacle = 'unreachable' | 'not a prefix' | 'wal removed' | 'no slot' | 'slot in use' | 'not ahead of it' | 'other system';
 
 export class Replication {
   readonly #server: SimServer;
@@ -46,6 +43,8 @@ export class Replication {
   readonly #links = new Set<Link>();
   #upstream: Link | null = null;
   #retrying = false;
+  /** Of the last try to connect. */
+  obstacle: Obstacle | null = null;
 
   constructor(server: SimServer, find: (host: string) => SimServer | null) {
     this.#server = server;
@@ -53,7 +52,9 @@ export class Replication {
   }
 
   senders(): readonly Sender[] {
-    return [...this.#links].filter((link) => link.open).map((link) => link.sender);
+    const senders: Sender[] = [];
+    for (const link of this.#links) if (link.sending) senders.push(link.sender);
+    return senders;
   }
 
   /** Whom this server streams from now. */
@@ -62,7 +63,7 @@ export class Replication {
   }
 
   allHave(lsn: Lsn): boolean {
-    return this.senders().every((sender) => sender.flushLsn >= lsn);
+    return this.senders().every((sender) => sender.flushLsn !== null && sender.flushLsn >= lsn);
   }
 
   /** New WAL to send on. */
@@ -73,118 +74,186 @@ export class Replication {
   /** The settings in force may name another source. */
   configured(): void {
     const { live } = this.#server;
-    if (this.#upstream !== null && this.#upstream.source.name !== live.source?.host) this.#close(this.#upstream);
-    this.#retry();
+    if (this.#upstream !== null && this.#upstream.source.name !== live.source?.host) this.#endReceiver(this.#upstream);
+    this.retry();
   }
 
   stopReceiving(): void {
-    if (this.#upstream !== null) this.#close(this.#upstream);
+    if (this.#upstream !== null) this.#endReceiver(this.#upstream);
   }
 
   /** The server's processes are gone. */
   ended(): void {
     this.stopReceiving();
-    for (const link of [...this.#links]) this.#close(link);
+    for (const link of [...this.#links]) this.#endSender(link);
   }
 
-  #retry(): void {
+  retry(): void {
     const server = this.#server;
-    if (this.#retrying || !server.running || !server.inRecovery || server.live.source === null || this.#upstream !== null) return;
+    if (this.#retrying || !server.seeksSource || this.#upstream !== null) return;
     this.#retrying = true;
     const { process } = server;
     const again = () => {
       this.#retrying = false;
-      if (server.process !== process) return;
+      if (server.process !== process) return this.retry();
       this.#connect();
-      if (this.#upstream === null) this.#retry();
+      if (this.#upstream === null) this.retry();
     };
     const machine = server.parts.gate();
-    server.parts.sim.after(RETRY_MS * server.parts.rng.between(0.5, 1), () =>
-      machine.dead ? this.#forget() : machine.deliver('message', again),
-    );
-  }
-
-  #forget(): void {
-    this.#retrying = false;
+    server.parts.sim.after(RETRY_MS * server.parts.rng.between(0.5, 1), () => {
+      if (machine.dead) this.#retrying = false;
+      else machine.deliver('message', again);
+    });
   }
 
   #connect(): void {
     const standby = this.#server;
     const { live, parts } = standby;
-    if (!standby.running || !standby.inRecovery || standby.process?.promoting || standby.process?.ending || live.source === null) return;
+    if (!standby.seeksSource || live.source === null) return;
     const source = this.#find(live.source.host);
-    if (source === null || source === standby || !source.running || source.process?.hung || source.dir !== 'valid') return;
-    if (!linked(standby, source) || source.systemId !== standby.systemId || !isPrefix(standby.position, source.position)) return;
-    const sender: Sender = { standby, pid: parts.rng.int(1000, 30_000), flushLsn: standby.position.lsn };
-    const link: Link = { source, standby, sender, open: true, busy: false, hearAgain: null, stopWatching: () => {} };
+    this.obstacle = source === null ? 'unreachable' : this.#obstacleTo(source);
+    if (source === null || this.obstacle !== null) return;
+    const sender: Sender = { standby, pid: parts.rng.int(1000, 30_000), state: 'catchup', flushLsn: null, replayLsn: null };
+    const link: Link = {
+      source,
+      standby,
+      sender,
+      sending: true,
+      receiving: true,
+      busy: false,
+      hearAgain: null,
+      stopWatching: () => {},
+    };
     this.#upstream = link;
     source.replication.#links.add(link);
-    standby.received({ branch: source.position.branch, lsn: standby.position.lsn });
+    standby.connected(source);
     this.#watch(link);
+    source.changed();
+  }
+
+  /** What PostgreSQL looks at when a walreceiver asks to stream: timelines and positions by number, the slot, and whether the WAL is still there. */
+  #obstacleTo(source: SimServer): Obstacle | null {
+    const standby = this.#server;
+    if (source === standby || !source.accepts || source.dir !== 'valid' || !linked(standby, source)) return 'unreachable';
+    if (source.systemId !== standby.systemId) return 'other system';
+    if (!isPrefix(standby.position, source.position)) {
+      const ahead = isPrefix(source.position, standby.position);
+      return ahead ? 'not ahead of it' : 'not a prefix';
+    }
+    if (standby.live.slot !== '') {
+      if (!source.slots.has(standby.live.slot)) return 'no slot';
+      for (const link of source.replication.#links) if (link.sending && link.standby === standby) return 'slot in use';
+    }
+    return standby.position.lsn < source.oldestLsn ? 'wal removed' : null;
   }
 
   /** Notices the silence of the other end, and goes on after a short one. */
   #watch(link: Link): void {
     const { sim } = link.standby.parts;
     const look = () => {
-      const silent = !linked(link.standby, link.source) || frozen(link);
-      if (silent) link.hearAgain ??= sim.after(TIMEOUT_MS, () => this.#close(link));
-      else {
-        link.hearAgain?.();
-        link.hearAgain = null;
-        this.#send(link);
+      if (silent(link)) {
+        link.hearAgain ??= sim.after(TIMEOUT_MS, () => {
+          this.#endReceiver(link);
+          link.source.replication.#endSender(link);
+        });
+        return;
       }
+      link.hearAgain?.();
+      link.hearAgain = null;
+      // What one end closed while the other could not hear it.
+      if (!link.receiving) link.source.replication.#endSender(link);
+      else if (!link.sending) this.#endReceiver(link);
+      else this.#send(link);
     };
     sim.onDisturbance.add(look);
     link.stopWatching = () => {
       sim.onDisturbance.delete(look);
       link.hearAgain?.();
+      link.hearAgain = null;
     };
     look();
   }
 
+  /** One batch at a time. What is lost on the way, or its confirmation, is sent again once the two hear each other. */
   #send(link: Link): void {
     const { source, standby, sender } = link;
-    if (!link.open || link.busy || !linked(source, standby)) return;
+    if (!link.sending || link.busy || !canSend(link)) return;
     const { position } = source;
-    if (sender.flushLsn >= position.lsn && standby.position.branch === position.branch) return;
-    if (source.process?.hung || source.parts.gate().frozen) return;
+    if (sender.flushLsn !== null && sender.flushLsn >= position.lsn && standby.position.branch === position.branch) return;
     link.busy = true;
     const { sim, net } = source.parts;
-    const lost = () => {
+    const end = () => {
       link.busy = false;
     };
     sim.after(net.delay(), () => {
-      if (!link.open || !linked(source, standby)) return lost();
+      if (!link.receiving || !net.up(source.name, standby.name)) return end();
       standby.parts.gate().deliver('message', () => {
-        if (!link.open || standby.process?.promoting || !isPrefix(standby.position, position)) return this.#close(link);
-        standby.received(position);
-        sim.after(net.delay(), () => {
-          link.busy = false;
-          if (!link.open || !linked(standby, source)) return;
-          source.parts.gate().deliver('message', () => {
-            if (!link.open) return;
-            sender.flushLsn = position.lsn;
-            source.releaseWaiting();
-            this.#send(link);
+        if (!link.receiving || standby.process?.hung) return end();
+        if (standby.process?.promoting || !isPrefix(standby.position, position)) {
+          end();
+          return this.#endReceiver(link);
+        }
+        standby.write(position, () => {
+          if (!link.receiving) return end();
+          sim.after(net.delay(), () => {
+            link.busy = false;
+            if (net.up(standby.name, source.name)) source.parts.gate().deliver('message', () => this.#confirmed(link, position.lsn));
           });
         });
       });
     });
   }
 
-  #close(link: Link): void {
-    if (!link.open) return;
-    link.open = false;
-    link.stopWatching();
-    link.source.replication.#links.delete(link);
-    const { standby } = link;
+  #confirmed(link: Link, lsn: Lsn): void {
+    const { source, standby, sender } = link;
+    if (!link.sending) return;
+    sender.flushLsn = lsn;
+    sender.replayLsn = standby.replayLsn < lsn ? standby.replayLsn : lsn;
+    if (source.process?.hung) return;
+    const slot = slotNameOf(standby.name);
+    if (standby.live.slot === slot && source.slots.has(slot)) source.slots.set(slot, lsn);
+    if (sender.state === 'catchup' && source.position.lsn <= lsn) {
+      sender.state = 'streaming';
+      source.changed();
+    }
+    source.releaseWaiting();
+    this.#send(link);
+  }
+
+  /** The walreceiver ends; its source learns of it if it can. */
+  #endReceiver(link: Link): void {
+    if (!link.receiving) return;
+    link.receiving = false;
+    const { source, standby } = link;
     if (standby.replication.#upstream === link) standby.replication.#upstream = null;
-    standby.replication.#retry();
-    link.source.releaseWaiting();
+    standby.replication.retry();
+    const { sim, net } = standby.parts;
+    if (net.up(standby.name, source.name))
+      sim.after(net.delay(), () => source.parts.gate().deliver('message', () => source.replication.#endSender(link)));
+    standby.changed();
+  }
+
+  /** The walsender ends, and its standby learns of it if it can. */
+  #endSender(link: Link): void {
+    if (!link.sending) return;
+    link.sending = false;
+    link.stopWatching();
+    this.#links.delete(link);
+    const { source, standby } = link;
+    const { sim, net } = source.parts;
+    if (link.receiving) {
+      if (net.up(source.name, standby.name))
+        sim.after(net.delay(), () => standby.parts.gate().deliver('message', () => this.#endReceiver(link)));
+      else sim.after(TIMEOUT_MS, () => standby.parts.gate().deliver('message', () => this.#endReceiver(link)));
+    }
+    source.changed();
+    // Nobody looks at who waits because somebody left: the next word of a standby does, or a reload.
+    sim.after(source.parts.rng.between(0, STATUS_MS), () => source.parts.gate().deliver('message', () => source.releaseWaiting()));
   }
 }
 
-/** What these two ask for has to tell the simulation when it changes (Simulation.disturbed). WAL one way and confirmations the other: without both directions nothing flows. */
+/** What these ask for has to tell the simulation when it changes (Simulation.disturbed). */
 const linked = (a: SimServer, b: SimServer) => a.parts.net.up(a.name, b.name) && b.parts.net.up(b.name, a.name);
-const frozen = (link: Link) => link.source.parts.gate().frozen || link.standby.parts.gate().frozen || link.source.process?.hung === true;
+const still = (server: SimServer) => server.parts.gate().frozen || server.process?.hung === true;
+const silent = (link: Link) => !linked(link.source, link.standby) || still(link.source) || still(link.standby);
+const canSend = (link: Link) => !still(link.source) && link.source.parts.net.up(link.source.name, link.standby.name);

@@ -1,6 +1,6 @@
 /**
  * One PostgreSQL: what is on its disk and what its processes do. It runs on without its agent, and its disk outlives its processes.
- * WAL is flushed the moment it is written; replay follows reception at once unless it is paused.
+ * `position` is where the WAL on its disk ends, flushed. What a primary has not flushed nobody has seen, so it is not modelled.
  */
 import type { ServerRole } from '../../src/core/effects.ts';
 import type { DataDirState } from '../../src/core/postgres-facts.ts';
@@ -8,50 +8,17 @@ import { parseSyncNames, type SyncNames } from '../../src/core/sync-names.ts';
 import { type Lsn, ZERO_LSN } from '../../src/core/units.ts';
 import type { Gate, Simulation } from './clock.ts';
 import type { Network } from './network.ts';
-import { confirms, Replication } from './replication.ts';
+import { type Durations, newProcess, type ServerProcess, type Span, usualDurations } from './postgres/process.ts';
+import { confirms } from './postgres/syncrep.ts';
+import { type CommitEnd, type CommitOptions, WaitingCommits } from './postgres/waiting.ts';
+import { Replication } from './replication.ts';
 import type { Rng } from './rng.ts';
-import { Branch, FIRST_LSN, type Position, plus } from './wal.ts';
-
-export interface ServerProcess {
-  readonly pid: number;
-  phase: 'starting' | 'running' | 'stopping';
-  /** It was told to end; when it does is settled. */
-  ending: boolean;
-  promoting: boolean;
-  /** Nothing of it answers; it neither commits nor stops in good order. */
-  hung: boolean;
-  readonly startedAtWallMs: number;
-}
-
-export interface Durations {
-  readonly startMs: readonly [number, number];
-  readonly crashRecoveryMs: readonly [number, number];
-  readonly fastStopMs: readonly [number, number];
-  readonly promoteMs: readonly [number, number];
-  readonly initdbMs: readonly [number, number];
-  readonly cloneMs: readonly [number, number];
-  readonly rewindMs: readonly [number, number];
-  readonly checkpointMs: readonly [number, number];
-}
-
-export const usualDurations: Durations = {
-  startMs: [100, 400],
-  crashRecoveryMs: [100, 1500],
-  fastStopMs: [15, 120],
-  promoteMs: [25, 200],
-  initdbMs: [900, 1600],
-  cloneMs: [700, 2000],
-  rewindMs: [400, 1500],
-  checkpointMs: [10, 600],
-};
-
-interface Waiting {
-  readonly lsn: Lsn;
-  readonly acknowledge: () => void;
-}
+import { Branch, branchAt, FIRST_LSN, type Position, plus } from './wal.ts';
 
 const COMMIT_BYTES = 152;
 const CHECKPOINT_BYTES = 120;
+/** Of a promotion: until then a crash leaves the old timeline on disk, after it the new one, on which nothing was written yet. */
+const SWITCH_AT = 0.7;
 
 export interface ServerParts {
   readonly sim: Simulation;
@@ -61,6 +28,20 @@ export interface ServerParts {
   readonly gate: () => Gate;
   readonly wallMs: () => number;
   readonly trace: (line: string) => void;
+}
+
+export interface Configured {
+  readonly source: { readonly host: string; readonly port: number } | null;
+  readonly syncNames: string;
+  /** primary_slot_name. */
+  readonly slot: string;
+}
+
+interface Pending {
+  readonly id: number;
+  readonly options: CommitOptions;
+  readonly end: (how: CommitEnd) => void;
+  readonly written: (lsn: Lsn) => void;
 }
 
 export class SimServer {
@@ -76,22 +57,34 @@ export class SimServer {
   replayPaused = false;
   inRecovery = false;
   signal = false;
-  /** pg_controldata's word while stopped, and the latest checkpoint. */
+  /** pg_controldata's word while stopped, the latest checkpoint, and how far a standby must replay before it opens. */
   controlState = 'shut down';
-  checkpointLsn: Lsn = ZERO_LSN;
+  checkpoint: Position = this.position;
+  minRecovery: Position | null = null;
+  /** WAL before this is gone. */
+  oldestLsn: Lsn = ZERO_LSN;
+  /** How much WAL is kept for nobody in particular. */
+  walKeepBytes = 1 << 30;
   process: ServerProcess | null = null;
   /** In the files. */
-  file: { source: { host: string; port: number } | null; syncNames: string } = { source: null, syncNames: '' };
-  /** In force. */
-  live: { source: { host: string; port: number } | null; syncNames: string } = { source: null, syncNames: '' };
+  file: Configured = { source: null, syncNames: '', slot: '' };
+  /** In force, as SHOW tells; processes take it up a moment later. */
+  live: Configured = this.file;
   readonly slots = new Map<string, Lsn>();
   /** Faults: the next so many starts or promotions fail. */
   failStarts = 0;
   failPromotions = 0;
+  /** No room: for WAL (the server panics), or for data only (writes are refused). */
+  full: 'no' | 'wal' | 'data' = 'no';
   readonly onChange = new Set<() => void>();
   readonly onGone = new Set<() => void>();
-  #waiting: Waiting[] = [];
+  readonly #waiting = new WaitingCommits();
   #names: { text: string; parsed: SyncNames } = { text: '', parsed: parseSyncNames('') };
+  /** synchronous_standby_names as the processes that release commits know it. */
+  #obeyed = '';
+  #diskHung = false;
+  #unflushed: Pending[] = [];
+  #onDiskBack: Array<() => void> = [];
   #nextPid = 100;
 
   constructor(name: string, parts: ServerParts, find: (host: string) => SimServer | null) {
@@ -104,9 +97,41 @@ export class SimServer {
     return this.process?.phase === 'running';
   }
 
+  /** A new connection is let in and answered. */
+  get accepts(): boolean {
+    const { process } = this;
+    return (
+      process !== null &&
+      process.phase === 'running' &&
+      !process.hung &&
+      !process.postmasterHung &&
+      !process.doomed &&
+      !this.parts.gate().frozen
+    );
+  }
+
+  /** Somebody who is connected can commit. */
+  get commits(): boolean {
+    const { process } = this;
+    return (
+      process !== null && process.phase === 'running' && !process.hung && !process.doomed && !this.inRecovery && !this.parts.gate().frozen
+    );
+  }
+
   /** A client that connects now can commit. */
   get writable(): boolean {
-    return this.running && this.process?.hung === false && !this.inRecovery && this.dir === 'valid' && !this.parts.gate().frozen;
+    return !this.inRecovery && this.dir === 'valid' && this.accepts;
+  }
+
+  get diskHung(): boolean {
+    return this.#diskHung;
+  }
+
+  /** A standby that is told to stream, and could. */
+  get seeksSource(): boolean {
+    const { process } = this;
+    if (process === null || process.phase !== 'running' || !this.inRecovery || this.live.source === null) return false;
+    return !(process.promoting || process.ending || process.replaying || process.hung || process.doomed) && this.full !== 'wal';
   }
 
   /** Runs later on this machine, provided the same postmaster is still there. */
@@ -117,42 +142,86 @@ export class SimServer {
     sim.after(ms, () => machine.deliver('message', () => this.process === process && run()));
   }
 
-  draw(range: readonly [number, number]): number {
+  draw(range: Span): number {
     return this.parts.rng.between(range[0], range[1]);
   }
 
-  /** Refused (null), or the commit's position; `acknowledge` is called once the policy in force is satisfied, never if it does not come to that. */
-  commit(id: number, acknowledge: () => void): Lsn | null {
-    if (!this.writable) return null;
+  /** A commit over a connection that exists; false: it is refused. `written` tells its position, `end` the answer; either may never come. */
+  commit(id: number, options: CommitOptions, written: (lsn: Lsn) => void, end: (how: CommitEnd) => void): boolean {
+    if (!this.commits || this.full === 'data') return false;
+    if (this.full === 'wal') {
+      this.panic();
+      return false;
+    }
+    const pending: Pending = { id, options, end, written };
+    if (this.#diskHung) this.#unflushed.push(pending);
+    else this.#flush(pending);
+    return true;
+  }
+
+  #flush({ id, options, end, written }: Pending): void {
     const lsn = plus(this.position.lsn, COMMIT_BYTES);
     this.position.branch.records.push({ lsn, id });
+    written(lsn);
     this.#advance(lsn);
-    this.#waiting.push({ lsn, acknowledge });
+    if (options.local) return end('local');
+    const cancel = this.#waiting.add(lsn, end);
+    if (options.cancelAfterMs !== undefined) this.later(options.cancelAfterMs, cancel);
     this.releaseWaiting();
-    return lsn;
   }
 
   releaseWaiting(): void {
-    if (this.#waiting.length === 0 || !this.writable) return;
-    const still: Waiting[] = [];
-    for (const waiting of this.#waiting) {
-      if (confirms(this.syncNames(), this.replication.senders(), waiting.lsn)) waiting.acknowledge();
-      else still.push(waiting);
-    }
-    this.#waiting = still;
+    if (this.#waiting.size === 0 || !this.commits) return;
+    const names = this.syncNames();
+    const senders = this.replication.senders();
+    this.#waiting.release((lsn) => confirms(names, senders, lsn));
+  }
+
+  /** synchronous_standby_names as obeyed now by the processes that release commits. */
+  get obeyed(): string {
+    return this.#obeyed;
   }
 
   syncNames(): SyncNames {
-    if (this.#names.text !== this.live.syncNames) this.#names = { text: this.live.syncNames, parsed: parseSyncNames(this.live.syncNames) };
+    if (this.#names.text !== this.#obeyed) this.#names = { text: this.#obeyed, parsed: parseSyncNames(this.#obeyed) };
     return this.#names.parsed;
   }
 
-  /** Files written are taken up. */
+  /** Files written are taken up: shown at once, obeyed a moment later. */
   reload(): void {
     this.live = { ...this.file };
-    this.releaseWaiting();
+    const { syncNames } = this.live;
+    const obey = () => {
+      this.#obeyed = syncNames;
+      this.releaseWaiting();
+    };
+    if (syncNames !== this.#obeyed) this.later(this.draw(this.durations.takeUpMs), obey);
     this.replication.configured();
     this.changed();
+  }
+
+  /** fsync does not return any more. Nothing that needs it ends, and no process that waits for it can be killed. */
+  hangDisk(): void {
+    this.#diskHung = true;
+    this.parts.sim.disturbed();
+  }
+
+  freeDisk(): void {
+    this.#diskHung = false;
+    if (this.process?.doomed) this.#gone('was killed once its disk was back');
+    for (const run of this.#onDiskBack.splice(0)) run();
+    for (const pending of this.#unflushed.splice(0)) if (this.commits) this.#flush(pending);
+    this.parts.sim.disturbed();
+  }
+
+  #whenDiskWorks(run: () => void): void {
+    if (!this.#diskHung) return run();
+    const { process } = this;
+    this.#onDiskBack.push(() => this.process === process && run());
+  }
+
+  panic(): void {
+    this.die('panicked: no space left on device');
   }
 
   /** False when it cannot be started at all. A role of primary opens only a directory that was a primary's. */
@@ -160,58 +229,65 @@ export class SimServer {
     if (this.process !== null || (this.dir !== 'valid' && !evenIncomplete)) return false;
     const wasPrimary = !/recovery$/.test(this.controlState.replace('in crash recovery', 'crash'));
     this.signal = role.kind === 'standby' ? true : wasPrimary ? false : this.signal;
-    this.file = { ...this.file, source: role.kind === 'standby' ? role.source : null };
-    const clean = this.controlState.startsWith('shut down');
-    this.process = this.#postmaster();
+    const { sim, wallMs } = this.parts;
+    const process = newProcess(sim, this.#nextPid, wallMs());
+    this.process = process;
     this.#nextPid += 1;
     this.inRecovery = this.signal;
-    const fails = this.failStarts > 0;
-    if (fails) this.failStarts -= 1;
-    this.later(this.draw(this.durations.startMs) + (clean ? 0 : this.draw(this.durations.crashRecoveryMs)), () => {
-      if (this.process?.ending) return;
-      if (fails) return this.#gone('failed to start');
-      if (this.process !== null) this.process.phase = 'running';
-      this.replayLsn = this.position.lsn;
-      this.controlState = this.inRecovery ? 'in archive recovery' : 'in production';
-      this.parts.trace(
-        `${this.name} PostgreSQL runs as ${this.inRecovery ? 'standby' : 'primary'} on timeline ${this.position.branch.timeline}`,
-      );
-      this.reload();
-    });
+    const clean = this.controlState.startsWith('shut down');
+    const fails = this.failStarts > 0 || this.full === 'wal';
+    if (this.failStarts > 0) this.failStarts -= 1;
+    const startMs = this.draw(this.durations.startMs) + (clean ? 0 : this.draw(this.durations.crashRecoveryMs));
+    this.later(startMs, () => this.#whenDiskWorks(() => this.#opened(process, fails)));
     this.changed();
     return true;
   }
 
-  #postmaster(): ServerProcess {
-    const { sim, wallMs } = this.parts;
-    let hung = false;
-    return {
-      pid: this.#nextPid,
-      phase: 'starting',
-      ending: false,
-      promoting: false,
-      startedAtWallMs: wallMs(),
-      get hung() {
-        return hung;
-      },
-      set hung(value) {
-        hung = value;
-        sim.disturbed();
-      },
-    };
+  #opened(process: ServerProcess, fails: boolean): void {
+    if (process.ending) return;
+    if (fails) return this.#gone('failed to start');
+    process.phase = 'running';
+    const { lsn } = this.position;
+    // A standby's directory opens for readers as soon as it is consistent, and goes on replaying what else is on its disk. A crashed primary's does not.
+    this.replayLsn = this.inRecovery && this.minRecovery !== null && this.minRecovery.lsn < lsn ? this.minRecovery.lsn : lsn;
+    process.replaying = this.replayLsn < lsn;
+    this.controlState = this.inRecovery ? 'in archive recovery' : 'in production';
+    if (!this.inRecovery) this.minRecovery = null;
+    this.parts.trace(
+      `${this.name} PostgreSQL runs as ${this.inRecovery ? 'standby' : 'primary'} on timeline ${this.position.branch.timeline}`,
+    );
+    this.#obeyed = this.file.syncNames;
+    if (process.replaying && !this.replayPaused) this.later(this.draw(this.durations.replayMs), () => this.#replayed());
+    this.reload();
+  }
+
+  #replayed(): void {
+    if (this.process === null) return;
+    this.process.replaying = false;
+    this.replayLsn = this.position.lsn;
+    this.replication.retry();
+    this.changed();
+  }
+
+  resumeReplay(): void {
+    this.replayPaused = false;
+    this.#replayed();
   }
 
   /** SIGINT: sessions end at once, the shutdown checkpoint goes to the standbys that are connected, then the processes end. */
   stopFast(): void {
     const { process } = this;
-    if (process === null || process.hung || process.ending) return;
+    if (process === null || process.hung || process.postmasterHung || process.ending) return;
     process.ending = true;
     const opened = process.phase === 'running';
     this.later(this.parts.rng.between(0.5, 4), () => {
       process.phase = 'stopping';
-      this.#waiting = [];
+      this.#waiting.clear();
+      this.#unflushed = [];
       this.changed();
-      this.later(this.draw(this.durations.fastStopMs), () => (opened ? this.#writeShutdown() : this.#gone('stopped while starting')));
+      this.later(this.draw(this.durations.fastStopMs), () =>
+        this.#whenDiskWorks(() => (opened ? this.#writeShutdown() : this.#gone('stopped while starting'))),
+      );
     });
   }
 
@@ -220,7 +296,12 @@ export class SimServer {
     const { process } = this;
     if (process === null) return;
     process.ending = true;
-    this.later(this.parts.rng.between(0.5, withinMs), () => this.#gone('was killed'));
+    this.later(this.parts.rng.between(0.5, withinMs), () => {
+      if (!this.#diskHung) return this.#gone('was killed');
+      process.doomed = true;
+      this.#waiting.clear();
+      this.changed();
+    });
   }
 
   /** At once, as when the machine loses power. */
@@ -228,43 +309,66 @@ export class SimServer {
     if (this.process !== null) this.#gone(why);
   }
 
-  /** Nothing happens when it is not a standby. The walreceiver ends first, so that the position is final. */
+  /** Nothing happens when it is not a standby. The walreceiver ends first and all WAL at hand is replayed, so that the position is final. */
   promote(): void {
     const { process } = this;
     if (process === null || !this.running || !this.inRecovery || process.promoting || process.ending) return;
+    if (process.hung || process.postmasterHung) return;
     if (this.failPromotions > 0) {
       this.failPromotions -= 1;
       return;
     }
     process.promoting = true;
     this.replication.stopReceiving();
-    this.later(this.draw(this.durations.promoteMs), () => {
-      if (process.ending) return;
-      const { branch, lsn } = this.position;
-      const next = new Branch(branch.timeline + 1, branch, lsn, 'no recovery target specified');
-      process.promoting = false;
-      this.inRecovery = false;
-      this.signal = false;
-      this.replayPaused = false;
-      this.controlState = 'in production';
-      this.position = { branch: next, lsn };
-      this.#advance(plus(lsn, CHECKPOINT_BYTES));
-      this.parts.trace(`${this.name} PostgreSQL promoted to timeline ${next.timeline} at ${lsn}`);
-      this.changed();
-    });
+    const takesMs = this.draw(this.durations.promoteMs) + (process.replaying ? this.draw(this.durations.replayMs) : 0);
+    this.later(takesMs * SWITCH_AT, () => this.#whenDiskWorks(() => !process.ending && this.#switchTimeline()));
+    this.later(takesMs, () => this.#whenDiskWorks(() => !process.ending && this.#openForWrites(process)));
+  }
+
+  #switchTimeline(): void {
+    const { branch, lsn } = this.position;
+    this.parts.trace(`${this.name} PostgreSQL ends recovery on timeline ${branch.timeline} at ${lsn}`);
+    // The number is one more than the highest known, the parent the timeline that was replayed last.
+    const next = new Branch(branch.timeline + 1, branchAt(this.position, lsn), lsn, 'no recovery target specified');
+    this.position = { branch: next, lsn: plus(lsn, CHECKPOINT_BYTES) };
+    this.minRecovery = this.position;
+    this.signal = false;
+  }
+
+  #openForWrites(process: ServerProcess): void {
+    if (this.full === 'wal') return this.panic();
+    process.promoting = false;
+    process.replaying = false;
+    this.inRecovery = false;
+    this.replayPaused = false;
+    this.controlState = 'in production';
+    this.minRecovery = null;
+    this.parts.trace(`${this.name} PostgreSQL promoted to timeline ${this.position.branch.timeline} at ${this.position.branch.forkLsn}`);
+    this.#advance(this.position.lsn);
+    this.changed();
   }
 
   checkpointed(): void {
     if (this.inRecovery) return;
-    this.checkpointLsn = this.position.lsn;
+    this.checkpoint = this.position;
     this.#advance(plus(this.position.lsn, CHECKPOINT_BYTES));
+    this.#recycle();
+  }
+
+  /** WAL that no slot holds and that is old enough goes. */
+  #recycle(): void {
+    let keep = this.checkpoint.lsn > BigInt(this.walKeepBytes) ? plus(this.checkpoint.lsn, -this.walKeepBytes) : ZERO_LSN;
+    for (const lsn of this.slots.values()) if (lsn < keep) keep = lsn;
+    if (keep > this.oldestLsn) this.oldestLsn = keep;
   }
 
   /** A new cluster's data directory, with a server to be started on it. */
   initialize(systemId: string): void {
     this.systemId = systemId;
     this.position = { branch: new Branch(1, null, ZERO_LSN, ''), lsn: FIRST_LSN };
-    this.checkpointLsn = FIRST_LSN;
+    this.checkpoint = this.position;
+    this.oldestLsn = ZERO_LSN;
+    this.minRecovery = null;
     this.controlState = 'shut down';
     this.signal = false;
   }
@@ -272,8 +376,11 @@ export class SimServer {
   /** The directory becomes a copy of the source as it is now. */
   copyFrom(source: SimServer): void {
     this.systemId = source.systemId;
+    // A standby that is copied from has what it has replayed; what it has only received does not count for the copy's end.
     this.position = source.position;
-    this.checkpointLsn = source.checkpointLsn;
+    this.checkpoint = source.checkpoint;
+    this.oldestLsn = source.oldestLsn;
+    this.minRecovery = source.position;
     this.controlState = 'in archive recovery';
     this.replayLsn = source.position.lsn;
     this.signal = true;
@@ -285,13 +392,38 @@ export class SimServer {
     this.work = null;
     this.systemId = null;
     this.signal = false;
+    this.minRecovery = null;
     this.slots.clear();
   }
 
-  /** WAL arrived from the source, or was written here. */
-  received(position: Position): void {
+  /** A walreceiver has begun to stream. */
+  connected(source: SimServer): void {
+    if (this.process !== null) this.process.hasReceived = true;
+    this.#received({ branch: source.position.branch, lsn: this.position.lsn });
+    this.changed();
+  }
+
+  /** WAL arrived; `flushed` once it is safe on the disk. Nothing of it is there when the server ends before. */
+  write(position: Position, flushed: () => void): void {
+    if (this.full === 'wal') return this.replication.stopReceiving();
+    this.later(this.draw(this.durations.flushMs), () =>
+      this.#whenDiskWorks(() => {
+        if (this.inRecovery && !this.process?.promoting) this.#received(position);
+        flushed();
+      }),
+    );
+  }
+
+  #received(position: Position): void {
+    const moved = position.branch !== this.position.branch;
     this.position = position;
+    if (moved || this.parts.rng.chance(0.1)) this.#noteRecovery();
     this.#advance(position.lsn);
+  }
+
+  /** How far a standby must replay before it opens again. */
+  #noteRecovery(): void {
+    this.minRecovery = { branch: branchAt(this.position, this.replayLsn), lsn: this.replayLsn };
   }
 
   changed(): void {
@@ -301,7 +433,7 @@ export class SimServer {
 
   #advance(lsn: Lsn): void {
     this.position = { branch: this.position.branch, lsn };
-    if (!this.replayPaused) this.replayLsn = lsn;
+    if (!this.replayPaused && !this.process?.replaying) this.replayLsn = lsn;
     this.replication.advanced();
   }
 
@@ -309,14 +441,15 @@ export class SimServer {
   #writeShutdown(): void {
     const { process } = this;
     if (this.inRecovery || process === null) {
+      this.#noteRecovery();
       this.#gone('shut down', 'shut down in recovery');
       return;
     }
-    this.checkpointLsn = this.position.lsn;
+    this.checkpoint = this.position;
     this.#advance(plus(this.position.lsn, CHECKPOINT_BYTES));
     const wait = () => {
       if (this.replication.allHave(this.position.lsn)) this.#gone('shut down', 'shut down');
-      else this.later(5, wait);
+      else this.later(20, wait);
     };
     wait();
   }
@@ -324,7 +457,9 @@ export class SimServer {
   #gone(why: string, controlState?: string): void {
     if (controlState !== undefined) this.controlState = controlState;
     this.process = null;
-    this.#waiting = [];
+    this.#waiting.clear();
+    this.#unflushed = [];
+    this.#onDiskBack = [];
     this.parts.trace(`${this.name} PostgreSQL ${why}`);
     this.replication.ended();
     this.changed();

@@ -61,6 +61,13 @@ export function commonAncestor(a: Position, b: Position): Position | null {
   return null;
 }
 
+/** The branch of that history on which the position lies: the oldest that reaches it. */
+export function branchAt(history: Position, lsn: Lsn): Branch {
+  let { branch } = history;
+  while (branch.parent !== null && lsn <= branch.forkLsn) branch = branch.parent;
+  return branch;
+}
+
 export function commitsIn(position: Position): Set<number> {
   const ids = new Set<number>();
   let limit = position.lsn;

@@ -1,0 +1,88 @@
+/** The processes of one PostgreSQL, as far as they matter. */
+import type { Simulation } from '../clock.ts';
+
+export interface ServerProcess {
+  readonly pid: number;
+  phase: 'starting' | 'running' | 'stopping';
+  /** It was told to end; when it does is settled. */
+  ending: boolean;
+  promoting: boolean;
+  /** Nothing of it answers; it neither commits nor stops in good order. */
+  hung: boolean;
+  /** The postmaster alone stands still: nobody can connect and nothing is taken up, sessions that exist go on. */
+  postmasterHung: boolean;
+  /** Told to end at once, and stuck in a write that the disk does not finish. */
+  doomed: boolean;
+  /** A standby that still replays what is on its own disk: it answers, and its position is not final. */
+  replaying: boolean;
+  /** A walreceiver has run since the start: only then the server tells a received position. */
+  hasReceived: boolean;
+  readonly startedAtWallMs: number;
+}
+
+export function newProcess(sim: Simulation, pid: number, startedAtWallMs: number): ServerProcess {
+  let hung = false;
+  let postmasterHung = false;
+  return {
+    pid,
+    phase: 'starting',
+    ending: false,
+    promoting: false,
+    doomed: false,
+    replaying: false,
+    hasReceived: false,
+    startedAtWallMs,
+    get hung() {
+      return hung;
+    },
+    set hung(value) {
+      hung = value;
+      sim.disturbed();
+    },
+    get postmasterHung() {
+      return postmasterHung;
+    },
+    set postmasterHung(value) {
+      postmasterHung = value;
+      sim.disturbed();
+    },
+  };
+}
+
+export type Span = readonly [number, number];
+
+export interface Durations {
+  readonly startMs: Span;
+  readonly crashRecoveryMs: Span;
+  /** From opening for readers until all WAL on the own disk is replayed. */
+  readonly replayMs: Span;
+  readonly fastStopMs: Span;
+  readonly promoteMs: Span;
+  readonly initdbMs: Span;
+  readonly cloneMs: Span;
+  readonly rewindMs: Span;
+  readonly checkpointMs: Span;
+  /** A standby's flush of a batch. */
+  readonly flushMs: Span;
+  /** From a reload until a process of the server has taken up what it says. */
+  readonly takeUpMs: Span;
+}
+
+export const usualDurations: Durations = {
+  startMs: [100, 400],
+  crashRecoveryMs: [100, 1500],
+  replayMs: [0, 800],
+  fastStopMs: [15, 120],
+  promoteMs: [25, 200],
+  initdbMs: [900, 1600],
+  cloneMs: [700, 2000],
+  rewindMs: [400, 1500],
+  checkpointMs: [10, 600],
+  flushMs: [0.1, 1.5],
+  takeUpMs: [0, 100],
+};
+
+export function slower(durations: Durations, factor: number): Durations {
+  const stretched = Object.entries(durations).map(([name, [low, high]]) => [name, [low * factor, high * factor]]);
+  return { ...(Object.fromEntries(stretched) as unknown as Durations), takeUpMs: durations.takeUpMs };
+}
