@@ -49,6 +49,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'type check, lint, unit and integration tests',
     load: async () => (await import('../tools/suite/main.ts')).testMain,
   },
+  sim: {
+    summary: 'simulate clusters of real agents under faults: regent sim --minutes 10',
+    load: async () => (await import('../tools/sim/main.ts')).simMain,
+  },
   version: {
     summary: 'print the version',
     load: async () => {

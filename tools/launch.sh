@@ -36,8 +36,8 @@ find_node
 if may_build; then
   need=
   sources_are_newer && need=bundle
-  # The test tools run from node_modules, the bundle does not.
-  [ "$entry" = regent.js ] && [ "${1:-}" = test ] && need=tools
+  # Tests and the simulator are built and run from node_modules, the bundle does not need them.
+  case "$entry ${1:-}" in "regent.js test" | "regent.js sim") need=tools ;; esac
   if [ -n "$need" ] && ! prepare "$need"; then
     [ "${1:-}" = test ] && printf '0 passed, 1 failed\n'
     exit 1

@@ -3,9 +3,10 @@ import { parentPort } from 'node:worker_threads';
 import type { Answer, Request, Result } from '../../tools/sim/protocol.ts';
 import { describePlan, drawPlan } from './plan.ts';
 import { runPlan } from './run.ts';
+import { focusedPlan } from './zoo/focus.ts';
 
 async function simulate({ run, trace }: Request): Promise<Result> {
-  const plan = 'plan' in run ? run.plan : drawPlan(run.seed);
+  const plan = 'plan' in run ? run.plan : run.focus === undefined ? drawPlan(run.seed) : focusedPlan(run.seed, run.focus);
   let lines: readonly string[] = [];
   const arrange = (world: { readonly lines: readonly string[] }) => {
     lines = world.lines;

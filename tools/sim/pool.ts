@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import { RegentError } from '../../src/support/errors.ts';
 import type { Plan } from '../../test/sim/plan.ts';
+import type { Focus } from '../../test/sim/zoo/focus.ts';
 import type { Answer, Request, Result } from './protocol.ts';
 
 /** A run that takes longer than this is in a loop that never ends: it is given up, and its worker with it. */
@@ -41,8 +42,9 @@ export class Pool {
   }
 
   /** Rejects with SIM_HUNG, SIM_WORKER or SIM_CLOSED; what happens inside a run is part of its outcome. */
-  seed(seed: number, options: { readonly trace?: boolean } = {}): Promise<Result> {
-    return this.#add({ seed }, options.trace ?? false);
+  seed(seed: number, options: { readonly trace?: boolean; readonly focus?: Focus } = {}): Promise<Result> {
+    const { trace = false, focus } = options;
+    return this.#add(focus === undefined ? { seed } : { seed, focus }, trace);
   }
 
   plan(plan: Plan, options: { readonly trace?: boolean } = {}): Promise<Result> {

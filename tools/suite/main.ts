@@ -9,6 +9,7 @@ import { runTutorial } from './docker/part.ts';
 import { ensureTestPrograms } from './needs.ts';
 import { runLint, runTidy, runTypes, runVitest } from './parts.ts';
 import { type Tally, tallyLine } from './report.ts';
+import { runSimulations } from './simulate.ts';
 
 interface Part {
   readonly summary: string;
@@ -21,6 +22,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   lint: { summary: 'biome', run: (root) => runLint(root) },
   tidy: { summary: 'house rules: sizes, layers, purity, leftovers', run: (root) => runTidy(root) },
   unit: { summary: 'tests beside the code', run: (root, extra) => runVitest(root, 'unit', extra) },
+  sim: { summary: 'simulated clusters: fixed seeds, and fresh ones for two minutes', run: (root) => runSimulations(root) },
   integration: {
     summary: 'real PostgreSQL, etcd and HAProxy',
     needsPrograms: true,

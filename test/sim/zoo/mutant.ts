@@ -1,5 +1,6 @@
 /** An agent that is broken on purpose: the simulator has to notice. */
 import type { Verdict } from '../plan.ts';
+import type { Focus } from './focus.ts';
 
 /** One change of a source file. */
 export interface Edit {
@@ -19,4 +20,6 @@ export interface Mutant {
   readonly edits: readonly Edit[];
   /** What the simulator may say of it. */
   readonly verdicts: readonly Verdict[];
+  /** Circumstances under which it shows soon, for the test that must be quick; nothing: it shows soon anyway. */
+  readonly focus?: Focus;
 }

@@ -1,0 +1,87 @@
+/** The simulator's part of the suite: seeds that never change, the same ones twice, and as many fresh ones as fit in two minutes. */
+import { createHash } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { runCommand } from '../../src/support/exec.ts';
+import { bundleSimulator } from '../sim/bundle.ts';
+import { hunt } from '../sim/hunt.ts';
+import { count, Meter, pace, terminalOf } from '../sim/meter.ts';
+import { Pool } from '../sim/pool.ts';
+import type { Result } from '../sim/protocol.ts';
+import { failureText } from '../sim/report.ts';
+import { Tally } from '../sim/tally.ts';
+import type { Tally as TestTally } from './report.ts';
+
+const FIXED_SEEDS = 300;
+const TWICE_SEEDS = 20;
+const FRESH_MS = 120_000;
+/** Out of the way of the fixed ones, and of what people try by hand. */
+const FRESH_FROM = 1_000_000;
+const SHOWN = 3;
+
+const say = (text: string) => void process.stdout.write(`${text}\n`);
+
+/** The same for one commit on one day, another for the next. */
+export function freshSeed(commit: string, day: string): number {
+  return FRESH_FROM + (createHash('sha256').update(`${commit} ${day}`).digest().readUInt32BE() % 4_000_000_000);
+}
+
+async function commitOf(root: string): Promise<string> {
+  const { code, stdout } = await runCommand('git', ['-C', root, 'rev-parse', 'HEAD'], { timeoutMs: 10_000 }).catch(() => ({
+    code: 1,
+    stdout: '',
+  }));
+  return code === 0 ? stdout.trim() : '';
+}
+
+interface Stretch {
+  readonly from: number;
+  readonly seeds: number | null;
+  readonly untilMs: number;
+}
+
+async function stretch(
+  pool: Pool,
+  title: string,
+  { from, seeds, untilMs }: Stretch,
+  onResult: (result: Result) => void,
+): Promise<TestTally> {
+  const tally = new Tally();
+  const meter = new Meter(terminalOf(process.stdout));
+  meter.show(() => `${title}: ${count(tally.seeds)} done, ${tally.failures} failed · ${pace(tally, meter.elapsedMs)}`);
+  const note = (result: Result) => {
+    onResult(result);
+    tally.add(result.outcome);
+    if (result.outcome.verdict === 'pass' || tally.failures > SHOWN) return;
+    meter.clear();
+    say(failureText(result));
+  };
+  await hunt(pool, { from, seeds, onResult: note, over: () => Date.now() >= untilMs || tally.failures > 3 * SHOWN });
+  const elapsedMs = meter.elapsedMs;
+  meter.end();
+  say(`${title}: ${count(tally.seeds)} seeds, ${tally.failures === 0 ? 'none' : tally.kinds()} failed; ${pace(tally, elapsedMs)}`);
+  return { passed: tally.seeds - tally.failures, failed: tally.failures };
+}
+
+/** Counts seeds as tests. */
+export async function runSimulations(root: string): Promise<TestTally> {
+  const pool = new Pool(await bundleSimulator(root), availableParallelism());
+  try {
+    const hashes = new Map<number, string>();
+    let differ = 0;
+    const remember = ({ plan, outcome }: Result) => hashes.set(plan.seed, outcome.hash);
+    const compare = ({ plan, outcome }: Result) => {
+      if (hashes.get(plan.seed) === outcome.hash) return;
+      differ += 1;
+      say(`seed ${plan.seed} did not go the same way twice: its traces are ${hashes.get(plan.seed)} and ${outcome.hash}`);
+    };
+    const always = Number.POSITIVE_INFINITY;
+    const fixed = await stretch(pool, `seeds 1 to ${FIXED_SEEDS}`, { from: 1, seeds: FIXED_SEEDS, untilMs: always }, remember);
+    const again = await stretch(pool, `seeds 1 to ${TWICE_SEEDS} again`, { from: 1, seeds: TWICE_SEEDS, untilMs: always }, compare);
+    const from = freshSeed(await commitOf(root), new Date().toISOString().slice(0, 10));
+    const title = `fresh seeds (again: ./regent sim --from ${from} --minutes 2)`;
+    const fresh = await stretch(pool, title, { from, seeds: null, untilMs: Date.now() + FRESH_MS }, () => undefined);
+    return { passed: fixed.passed + again.passed - differ + fresh.passed, failed: fixed.failed + again.failed + differ + fresh.failed };
+  } finally {
+    await pool.close();
+  }
+}
