@@ -66,6 +66,6 @@ export class Checkers {
 
   assertClean(): void {
     if (this.violations.length === 0) return;
-    throw new Error(`seed ${this.#world.seed}: ${this.violations.join('; ')}\n${this.#world.tail()}`);
+    throw new Error(`seed ${this.#world.seed}, trace ${this.#world.hash()}: ${this.violations.join('; ')}\n${this.#world.tail()}`);
   }
 }

@@ -134,7 +134,8 @@ export class World {
     const start = this.sim.now;
     const reached = await this.sim.until(() => done() || this.checkers.violations.length > 0, limitMs);
     this.checkers.assertClean();
-    if (!reached) throw new Error(`seed ${this.seed}: not within ${limitMs} ms: ${what}\n${this.tail()}\n${this.describe()}`);
+    if (!reached)
+      throw new Error(`seed ${this.seed}, trace ${this.hash()}: not within ${limitMs} ms: ${what}\n${this.tail()}\n${this.describe()}`);
     return this.sim.now - start;
   }
 
