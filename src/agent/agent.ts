@@ -166,7 +166,8 @@ export class Agent {
     }
     if (this.#exit !== null) return;
     const nextAtMs = this.#nextRoundAt(startedAtMs, wakeAtMs);
-    if (this.#last) this.#last = { ...this.#last, endedAtMs: this.parts.clock.bootMs(), nextAtMs };
+    if (this.#last)
+      this.#last = { observation: this.#last.observation, decision: this.#last.decision, endedAtMs: this.parts.clock.bootMs(), nextAtMs };
     for (const listener of [...this.#roundListeners]) listener();
     await this.wake.until(nextAtMs);
     this.#noteStandstill(nextAtMs);

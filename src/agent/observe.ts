@@ -29,7 +29,7 @@ export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promi
     parts.pg.observe({ timeoutMs: observeTimeoutMs(settings.current().dynamic) }),
   ]);
   if (dcs.known) settings.adopt(dcs.view.config);
-  const draft: Observation = {
+  const draft: { -readonly [Fact in keyof Observation]: Observation[Fact] } = {
     nowMs: clock.bootMs(),
     wallMs: clock.wallMs(),
     settings: settings.current(),
@@ -50,7 +50,12 @@ export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promi
     configDirty: inputs.configDirty(),
   };
   const [peers, source] = await Promise.all([askPeers(parts, draft, inputs.memory), askSource(parts, draft, inputs.memory)]);
-  return { ...draft, peers, source, nowMs: clock.bootMs(), wallMs: clock.wallMs(), lease: lease.facts() };
+  draft.peers = peers;
+  draft.source = source;
+  draft.nowMs = clock.bootMs();
+  draft.wallMs = clock.wallMs();
+  draft.lease = lease.facts();
+  return draft;
 }
 
 /** Renewal and reading go out together; the time they get ends before the agent would have to step down. */

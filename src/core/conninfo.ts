@@ -58,19 +58,21 @@ export function formatConninfo(pairs: ConninfoPairs): string {
   return [...known, ...others].map((name) => `${name}=${escapeValue(pairs[name] ?? '')}`).join(' ');
 }
 
+const KEYWORD = /[ \t\n\v\f\r]*([^ \t\n\v\f\r=]+)[ \t\n\v\f\r]*=[ \t\n\v\f\r]*/y;
+const BARE = /(?:\\[\s\S]|[^ \t\n\v\f\r\\])*\\?/y;
+const QUOTED = /'((?:\\[\s\S]|[^'\\])*)'/y;
+
 /** Reads the keyword/value form as libpq does; null when libpq would refuse it, and for URIs. Of a keyword given twice the last counts. */
 export function parseConninfo(text: string): ConninfoPairs | null {
   const pairs: Record<string, string> = {};
-  const keyword = /[ \t\n\v\f\r]*([^ \t\n\v\f\r=]+)[ \t\n\v\f\r]*=[ \t\n\v\f\r]*/y;
-  const bare = /(?:\\[\s\S]|[^ \t\n\v\f\r\\])*\\?/y;
-  const quoted = /'((?:\\[\s\S]|[^'\\])*)'/y;
+  const end = text.replace(/[ \t\n\v\f\r]+$/, '').length;
   let at = 0;
-  while (/[^ \t\n\v\f\r]/.test(text.slice(at))) {
-    keyword.lastIndex = at;
-    const name = keyword.exec(text)?.[1];
+  while (at < end) {
+    KEYWORD.lastIndex = at;
+    const name = KEYWORD.exec(text)?.[1];
     if (name === undefined) return null;
-    at = keyword.lastIndex;
-    const pattern = text[at] === "'" ? quoted : bare;
+    at = KEYWORD.lastIndex;
+    const pattern = text[at] === "'" ? QUOTED : BARE;
     pattern.lastIndex = at;
     const match = pattern.exec(text);
     if (!match) return null;
@@ -82,7 +84,7 @@ export function parseConninfo(text: string): ConninfoPairs | null {
 
 /** A backslash stands for the character after it; at the very end it stands for nothing. */
 function unescapeValue(value: string): string {
-  return value.replace(/\\([\s\S]?)/g, '$1');
+  return value.includes('\\') ? value.replace(/\\([\s\S]?)/g, '$1') : value;
 }
 
 export interface ConninfoInput {

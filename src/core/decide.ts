@@ -30,22 +30,27 @@ export function decide(o: Observation, before: Memory): Decision {
   const work = turning ? null : chores(c);
   if (work) effects.push(...work.effects);
   const waits = [outcome.wakeInMs, work?.wakeInMs].filter((ms): ms is number => ms !== undefined && ms !== null);
-  const announced = effects.find((effect) => effect.kind === 'run-callback');
   const decision: Decision = {
     rule: rule.id,
     because: say(rule, outcome, c),
     effects,
-    memory: {
-      ...memory,
-      ...(announced?.kind === 'run-callback' ? { announcedRole: announced.role } : {}),
-      // A server that is down in the next round did not crash then.
-      ...(effects.some((effect) => effect.kind === 'demote-now') ? { state: 'stopping' as const } : {}),
-    },
+    memory: afterwards(memory, effects),
     wakeAtMs: waits.length === 0 ? null : o.nowMs + Math.min(...waits),
     watchMembers: (outcome.watchMembers ?? false) || (work?.watchMembers ?? false),
   };
   checkDecision(c, decision);
   return decision;
+}
+
+/** As the effects leave it. */
+function afterwards(memory: Memory, effects: readonly Effect[]): Memory {
+  let after = memory;
+  for (const effect of effects) {
+    // A server that is down in the next round did not crash then.
+    if (effect.kind === 'demote-now') after = { ...after, state: 'stopping' };
+    if (effect.kind === 'run-callback') after = { ...after, announcedRole: effect.role };
+  }
+  return after;
 }
 
 function describe(o: Observation): string {

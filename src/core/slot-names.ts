@@ -8,8 +8,10 @@ const MAX_LENGTH = 63;
  * see `slotNameClashes`.
  */
 export function slotNameOf(memberName: string): string {
+  const lower = memberName.toLowerCase();
+  if (/^[a-z0-9_]{1,63}$/.test(lower)) return lower;
   let slot = '';
-  for (const character of memberName.toLowerCase()) {
+  for (const character of lower) {
     if (/[a-z0-9_]/.test(character)) slot += character;
     else if (character === '-' || character === '.') slot += '_';
     else slot += `u${String(character.codePointAt(0)).padStart(4, '0')}`;
@@ -19,8 +21,10 @@ export function slotNameOf(memberName: string): string {
 
 /** Groups of members whose slot names are the same: each group would fight over one slot. Sorted; empty when all is well. */
 export function slotNameClashes(memberNames: readonly string[]): string[][] {
+  const names = new Set(memberNames);
+  if (new Set(memberNames.map(slotNameOf)).size === names.size) return [];
   const groups = new Map<string, string[]>();
-  for (const name of [...new Set(memberNames)].sort()) {
+  for (const name of [...names].sort()) {
     const slot = slotNameOf(name);
     groups.set(slot, [...(groups.get(slot) ?? []), name]);
   }

@@ -82,10 +82,10 @@ export class Etcd {
       kv = {
         key: encodeText(PREFIX + key),
         value: encodeText(stored.value),
-        ...(stored.leaseId === null ? {} : { lease: stored.leaseId }),
         mod_revision: String(stored.modRevision),
         create_revision: String(stored.createRevision),
       };
+      if (stored.leaseId !== null) kv = { ...kv, lease: stored.leaseId };
       this.#onWire.set(stored, kv);
     }
     return kv;

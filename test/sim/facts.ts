@@ -1,6 +1,7 @@
 /** What the real adapter would find out about a server like this. */
 import type { ControlFacts, PostgresFacts, ReceiverFacts, SqlFacts, WalsenderFacts } from '../../src/core/postgres-facts.ts';
 import { slotNameOf } from '../../src/core/slot-names.ts';
+import type { ServerProcess } from './postgres/process.ts';
 import { candidates, priorityOf } from './postgres/syncrep.ts';
 import type { SimServer } from './server.ts';
 import { type Branch, branchAt } from './wal.ts';
@@ -16,9 +17,8 @@ export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFac
           ? 'running'
           : 'starting';
   const readable = dir === 'valid' || (dir === 'incomplete' && server.systemId !== null);
-  return {
+  const facts: PostgresFacts = {
     dataDir: dir,
-    ...(dir === 'incomplete' && server.work !== null ? { incompleteWork: server.work } : {}),
     systemIdentifier: readable ? server.systemId : null,
     major: readable ? 15 : null,
     postmaster: process === null ? null : { pid: process.pid },
@@ -28,6 +28,7 @@ export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFac
     localHistory: readable ? knownBranch(server).history : [],
     standbySignal: server.signal,
   };
+  return dir === 'incomplete' && server.work !== null ? { ...facts, incompleteWork: server.work } : facts;
 }
 
 /** Where PostgreSQL and its files say that this server is: a standby that still replays is where its replay is, a stopped one where its control file is. */
@@ -83,9 +84,20 @@ function sqlOf(server: SimServer): SqlFacts {
       live.source === null ? '' : `user=replicator host=${live.source.host} port=${live.source.port} application_name=${server.name}`,
     primarySlotName: live.slot,
     restoreCommand: '',
-    postmasterStartTime: `${new Date(Math.round(server.process?.startedAtWallMs ?? 0)).toISOString().replace('T', ' ').replace('Z', '000+00:00')}`,
+    postmasterStartTime: server.process === null ? '' : startTimeOf(server.process),
     pendingRestart: {},
   };
+}
+
+const startTimes = new WeakMap<ServerProcess, string>();
+
+function startTimeOf(process: ServerProcess): string {
+  let text = startTimes.get(process);
+  if (text === undefined) {
+    text = new Date(Math.round(process.startedAtWallMs)).toISOString().replace('T', ' ').replace('Z', '000+00:00');
+    startTimes.set(process, text);
+  }
+  return text;
 }
 
 function receiverOf(server: SimServer, source: SimServer): ReceiverFacts {
