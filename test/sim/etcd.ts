@@ -39,7 +39,7 @@ export class Etcd {
   #down = false;
   #nextLease = 7_587_000_000_000_001n;
   readonly #reader = new ClusterReader(PREFIX);
-  readonly #onWire = new WeakMap<Stored, KeyValue>();
+  readonly #onWire = new Map<string, { readonly stored: Stored; readonly kv: KeyValue }>();
   #decoded: { readonly at: bigint; readonly view: ClusterView } | null = null;
   #scan = { at: Number.POSITIVE_INFINITY, cancel: () => {} };
 
@@ -77,17 +77,17 @@ export class Etcd {
   }
 
   #wire(key: string, stored: Stored): KeyValue {
-    let kv = this.#onWire.get(stored);
-    if (kv === undefined) {
-      kv = {
-        key: encodeText(PREFIX + key),
-        value: encodeText(stored.value),
-        mod_revision: String(stored.modRevision),
-        create_revision: String(stored.createRevision),
-      };
-      if (stored.leaseId !== null) kv = { ...kv, lease: stored.leaseId };
-      this.#onWire.set(stored, kv);
-    }
+    const known = this.#onWire.get(key);
+    if (known?.stored === stored) return known.kv;
+    const kv: KeyValue = {
+      key: known?.kv.key ?? encodeText(PREFIX + key),
+      value: encodeText(stored.value),
+      // etcd leaves a lease of 0 out; it means the same.
+      lease: stored.leaseId ?? '0',
+      mod_revision: String(stored.modRevision),
+      create_revision: String(stored.createRevision),
+    };
+    this.#onWire.set(key, { stored, kv });
     return kv;
   }
 
