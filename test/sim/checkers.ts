@@ -1,71 +1,102 @@
-/** What must never be seen from outside, whatever the agents believe. Looked at after every event. Numbers as in ../shared/reliability.md. */
-import { GUARD_KILL_MS } from './guard.ts';
+/**
+ * What must never be seen from outside, whatever the agents believe. Each has its number from docs/SPEC.md. They keep a history of their own and look at the
+ * models only: disks, processes, etcd's content, and what clients were told.
+ */
+import { slotNameOf } from '../../src/core/slot-names.ts';
+import { Promises } from './checkers/promise.ts';
+import { Writers } from './checkers/writers.ts';
+import type { ServerEvent, SimServer } from './server.ts';
+import { isPrefix } from './wal.ts';
 import type { World } from './world.ts';
 
-/** From the guard's deadline until the last process is dead. */
-const GUARD_GRACE_MS = GUARD_KILL_MS + 30;
+export interface Violation {
+  /** `S1` …; `crash`: the agent or a model broke. */
+  readonly invariant: string;
+  readonly message: string;
+}
+
+const MOST = 20;
 
 export class Checkers {
-  readonly violations: string[] = [];
+  readonly violations: Violation[] = [];
   readonly #world: World;
-  /** Commits acknowledged so far are in the WAL of every primary that opens; for clusters that promise it. */
-  noLoss = false;
-  /** A server takes writes only while the leader key names it. Not so while paused. */
-  onlyHolder = true;
-  /** No two take writes at once, and none after its guard's deadline. A machine that has slept wakes up as it was: that is beyond any guard. */
-  fenced = true;
-  #lastPrimary = '';
+  readonly promises: Promises;
+  readonly writers: Writers;
+  #holder: string | null = null;
+  /** Times at which somebody else took the leader key. */
+  readonly successions: number[] = [];
 
   constructor(world: World) {
     this.#world = world;
+    const report = (invariant: string, what: string) => this.report(what, invariant);
+    this.promises = new Promises(world, report);
+    this.writers = new Writers(world, report);
+    world.etcd.listeners.add(({ key, deleted }) => this.#onKey(key, deleted));
   }
 
-  report(what: string): void {
-    if (this.violations.length > 20) return;
-    this.#world.trace(`VIOLATION ${what}`);
-    this.violations.push(what);
+  /** Every acknowledged commit counts as promised. */
+  set noLoss(value: boolean) {
+    this.promises.everything = value;
+  }
+
+  set onlyHolder(value: boolean) {
+    this.writers.onlyHolder = value;
+  }
+
+  set fenced(value: boolean) {
+    this.writers.fenced = value;
+  }
+
+  report(what: string, invariant = 'crash'): void {
+    if (this.violations.length > MOST) return;
+    this.#world.trace(`VIOLATION ${invariant} ${what}`);
+    this.violations.push({ invariant, message: what });
   }
 
   afterEvent(): void {
-    const { machines, holder } = this.#world;
-    let writable = '';
-    let count = 0;
-    for (const machine of machines) {
-      if (!machine.server.writable) continue;
-      count += 1;
-      writable += ` ${machine.name}`;
-      const { deadlineMs, alive } = machine.guard;
-      if (this.fenced && alive && deadlineMs !== null && machine.clock.bootMs() > deadlineMs + GUARD_GRACE_MS)
-        this.report(
-          `invariant 12: ${machine.name} takes writes ${Math.round(machine.clock.bootMs() - deadlineMs)} ms after its guard's deadline`,
-        );
-      if (this.onlyHolder && holder !== machine.name && this.#world.etcd.get('initialize')?.value !== '')
-        this.report(`invariant 2: ${machine.name} takes writes, the leader key names ${holder ?? 'nobody'}`);
-    }
-    if (this.fenced && count > 1) this.report(`invariant 2: at once${writable} take writes`);
-    if (writable !== this.#lastPrimary) {
-      this.#lastPrimary = writable;
-      this.#world.trace(`writable:${writable || ' nobody'}`);
-      if (this.noLoss) this.checkLoss();
+    this.writers.look();
+  }
+
+  onServer(server: SimServer, event: ServerEvent): void {
+    if (event === 'removing') this.promises.checkRemoval(server);
+    else if (event === 'slot') this.#checkSlot(server);
+    else {
+      const bootstraps = server.dir === 'incomplete' && server.work === 'bootstrap';
+      if (server.dir !== 'valid' && !bootstraps) this.report(`${server.name} opens a directory for writes that is ${server.dir}`, 'S10');
+      if (event === 'opened') this.promises.checkOpened(server);
+      else this.writers.checkPromotion(server);
     }
   }
 
-  /** Invariant 1, on whoever takes writes now. */
+  /** S14: the WAL that a member still needs is held back for it wherever it may have to come for it. */
+  #checkSlot(server: SimServer): void {
+    const held = server.slots.get(server.advancedSlot);
+    const machine = this.#world.machines.find(({ name }) => slotNameOf(name) === server.advancedSlot);
+    if (held === undefined || machine === undefined || machine.server.dir !== 'valid' || machine.recloned) return;
+    const { position } = machine.server;
+    if (held > position.lsn && isPrefix(position, server.position))
+      this.report(`the slot for ${machine.name} on ${server.name} is advanced to ${held}, ${machine.name} has only ${position.lsn}`, 'S14');
+  }
+
+  #onKey(key: string, deleted: boolean): void {
+    if (key === 'sync') this.promises.syncChanged();
+    if (key !== 'leader') return;
+    const holder = deleted ? null : this.#world.holder;
+    const member = (name: string | null) => this.#world.machines.some((machine) => machine.name === name);
+    if (member(holder) && member(this.#holder) && holder !== this.#holder)
+      this.report(`the leader key goes from ${this.#holder} to ${holder} without having been free`, 'S3');
+    if (holder !== null) this.successions.push(this.#world.sim.now);
+    this.#holder = holder;
+  }
+
+  /** Invariant S1, on whoever takes writes now. */
   checkLoss(): void {
-    for (const machine of this.#world.machines) {
-      if (!machine.server.writable) continue;
-      const missing = this.#world.clients.missingOn(machine);
-      const first = missing[0];
-      if (first === undefined) continue;
-      this.report(
-        `invariant 1: ${machine.name} lacks ${missing.length} acknowledged commits, the first written on ${first.node} at ${first.lsn} ` +
-          `under '${first.rule}' and acknowledged at ${first.at.toFixed(1)}`,
-      );
-    }
+    for (const machine of this.#world.machines) if (machine.server.writable) this.promises.checkOpened(machine.server);
   }
 
   assertClean(): void {
     if (this.violations.length === 0) return;
-    throw new Error(`seed ${this.#world.seed}, trace ${this.#world.hash()}: ${this.violations.join('; ')}\n${this.#world.tail()}`);
+    const told = this.violations.map(({ invariant, message }) => `${invariant}: ${message}`);
+    throw new Error(`seed ${this.#world.seed}, trace ${this.#world.hash()}: ${told.join('; ')}\n${this.#world.tail()}`);
   }
 }

@@ -19,6 +19,8 @@ export interface DcsParts {
   readonly machine: string;
   readonly gate: Gate;
   readonly clock: Clock;
+  /** Told of every configuration that etcd gives this machine. */
+  readonly sawConfig?: (paused: boolean) => void;
 }
 
 interface Copy {
@@ -46,7 +48,11 @@ class SimDcs implements Dcs {
     this.#parts = parts;
   }
 
-  read = (options: CallOptions) => this.#call(options, () => this.#parts.etcd.view());
+  read = async (options: CallOptions) => {
+    const view = await this.#call(options, () => this.#parts.etcd.view());
+    this.#parts.sawConfig?.(view.config?.data['pause'] === true);
+    return view;
+  };
   grantLease = (ttlSeconds: number, options: CallOptions) => this.#call(options, () => this.#parts.etcd.grant(ttlSeconds));
   keepAlive = (leaseId: string, options: CallOptions) => this.#call(options, () => this.#parts.etcd.keepAlive(leaseId));
   revokeLease = (leaseId: string, options: CallOptions) => this.#call(options, () => this.#parts.etcd.revoke(leaseId));

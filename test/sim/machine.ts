@@ -19,7 +19,7 @@ import { GuardProcess, noWatchdog, simGuard } from './guard.ts';
 import type { Network } from './network.ts';
 import { SimPostgres } from './postgres.ts';
 import type { Rng } from './rng.ts';
-import { SimServer } from './server.ts';
+import { type ServerEvent, SimServer } from './server.ts';
 import { simSettings } from './settings.ts';
 
 export interface MachineParts {
@@ -32,6 +32,7 @@ export interface MachineParts {
   readonly newSystemId: () => string;
   readonly trace: (line: string) => void;
   readonly broken: (what: string) => void;
+  readonly tell: (server: SimServer, event: ServerEvent) => void;
 }
 
 export interface MachineOptions {
@@ -42,6 +43,9 @@ export interface MachineOptions {
 
 /** 2026-01-01, the moment every simulation begins. */
 const EPOCH_MS = 1_767_225_600_000;
+
+/** For so long others may hold what is known of the directory it had before. */
+const RECLONED_MS = 120_000;
 
 export class Machine {
   readonly name: string;
@@ -58,9 +62,18 @@ export class Machine {
   exitCode: number | null = null;
   /** Ids of the rules that decided, in order, without repetitions. */
   readonly rules: string[] = [];
+  /** When it last woke up. */
+  awakeAt = Number.NEGATIVE_INFINITY;
+  /** Whether the cluster was paused by the last configuration that etcd gave this machine, and since when it says otherwise. */
+  #pause = { seen: false, until: Number.NEGATIVE_INFINITY };
+  #removedAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: MachineParts, options: MachineOptions) {
     const { sim, net, rng, trace } = parts;
+    const tell = (server: SimServer, event: ServerEvent) => {
+      if (event === 'removing') this.#removedAt = sim.now;
+      parts.tell(server, event);
+    };
     this.#parts = parts;
     this.#options = options;
     this.name = options.name;
@@ -68,7 +81,7 @@ export class Machine {
     this.#clock = this.#newClock();
     const find = (host: string) => parts.find(host)?.server ?? null;
     const machine = { gate: () => this.#gate, wallMs: () => this.#clock.wallMs() };
-    this.server = new SimServer(this.name, { sim, net, rng: rng.fork(`postgres ${this.name}`), trace, ...machine }, find);
+    this.server = new SimServer(this.name, { sim, net, rng: rng.fork(`postgres ${this.name}`), trace, tell, ...machine }, find);
     this.guard = new GuardProcess(sim, this.clock, () => this.#gate, this.server);
   }
 
@@ -100,7 +113,7 @@ export class Machine {
     const gate = new Gate(sim, this.#gate);
     const clock = processClock(sim, this.#clock, gate, rng.fork(`agent ${this.name} ${sim.events}`));
     const guard = simGuard(this.guard, sim, gate, clock);
-    const dcs = simDcs({ sim, net, etcd, machine: this.name, gate, clock });
+    const dcs = simDcs({ sim, net, etcd, machine: this.name, gate, clock, sawConfig: this.#sawConfig });
     const pg = this.#postgres(gate, clock);
     const settings = simSettings(this.name, this.#parts.config, this.#options.tags);
     const peers = this.#peers(gate, clock);
@@ -150,9 +163,25 @@ export class Machine {
 
   resume(): void {
     this.#parts.trace(`${this.name} resumed`);
+    this.awakeAt = this.#parts.sim.now;
     this.#clock.resume();
     this.#gate.thaw();
   }
+
+  /** By the last that etcd told this machine, or less than so long ago. */
+  believesPaused(graceMs: number): boolean {
+    return this.#pause.seen || this.#parts.sim.now - this.#pause.until < graceMs;
+  }
+
+  /** Its data are younger than what others may remember of it. */
+  get recloned(): boolean {
+    return this.#parts.sim.now - this.#removedAt < RECLONED_MS;
+  }
+
+  readonly #sawConfig = (paused: boolean): void => {
+    if (this.#pause.seen && !paused) this.#pause.until = this.#parts.sim.now;
+    this.#pause.seen = paused;
+  };
 
   /** Power off. What is on the disk stays. */
   crash(): void {

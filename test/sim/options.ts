@@ -82,7 +82,7 @@ function drawClients(rng: Rng, nodes: readonly string[]): ClientOptions {
   const stubborn = rng.chance(0.5) ? rng.pick(nodes) : null;
   return {
     everyMs: rng.pick([15, 40, 150]),
-    routed: stubborn === null || rng.chance(0.9),
+    routed: true,
     stubborn,
     cancels: rng.pick([0, 0, 0, 0.05]),
     local: rng.pick([0, 0, 0, 0.05]),

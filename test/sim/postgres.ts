@@ -3,7 +3,7 @@ import type { ServerRole, Source } from '../../src/core/effects.ts';
 import type { PostgresFacts, SourceHistory } from '../../src/core/postgres-facts.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import { slotNameOf } from '../../src/core/slot-names.ts';
-import type { Lsn } from '../../src/core/units.ts';
+import { type Lsn, lagBytes } from '../../src/core/units.ts';
 import { type Clock, sleep } from '../../src/ports/clock.ts';
 import type { ApplyOutcome, Bounded, Postgres } from '../../src/ports/postgres.ts';
 import { RegentError } from '../../src/support/errors.ts';
@@ -246,8 +246,11 @@ export class SimPostgres implements Postgres {
     for (const name of plan.create) if (!slots.has(name)) slots.set(name, checkpoint.lsn);
     for (const [name, wanted] of Object.entries(plan.advance)) {
       const before = slots.get(name);
-      const lsn = wanted < reached ? wanted : reached;
-      if (before !== undefined && before < lsn && !active(name)) slots.set(name, lsn);
+      if (before === undefined || active(name)) continue;
+      if (before >= wanted || before >= reached) continue;
+      slots.set(name, lagBytes(wanted, reached) > 0 ? reached : wanted);
+      server.advancedSlot = name;
+      server.parts.tell(server, 'slot');
     }
   }
 
@@ -290,7 +293,10 @@ export class SimPostgres implements Postgres {
     await this.#step(server.parts.rng.between(3, 15), options, 'PG_RELOAD_TIMEOUT');
     if (server.process?.hung || server.process?.postmasterHung) await this.#step(options.timeoutMs + 1, options, 'PG_RELOAD_TIMEOUT');
     if (server.process !== process || !server.running) throw transient('PG_RELOAD_TIMEOUT', 'PostgreSQL did not take up its configuration');
+    const undefinedBefore = server.obeyed === '';
     server.reload();
+    // The checkpointer tells sessions that there is anything to wait for at all; the adapter waits for that. Walsenders take their time.
+    while (undefinedBefore && server.process === process && server.obeyed !== server.live.syncNames) await this.#step(LOOK_MS, options);
   }
 
   async #untilGone(deadline: number): Promise<boolean> {

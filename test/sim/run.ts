@@ -20,8 +20,7 @@ export interface RunHooks {
 type Failure = Pick<Outcome, 'verdict' | 'message'> & { readonly invariant?: string };
 
 export async function runPlan(plan: Plan, hooks: RunHooks = {}): Promise<Outcome> {
-  const { nodes, config, tags, rates, etcdRate } = plan.options;
-  const world = new World({ seed: plan.seed, nodes, config, tags, rates, etcdRate });
+  const world = new World({ ...plan.options, seed: plan.seed });
   world.trace(describePlan(plan));
   hooks.arrange?.(world);
   let failure: Failure | null = null;
@@ -44,16 +43,15 @@ export async function runPlan(plan: Plan, hooks: RunHooks = {}): Promise<Outcome
 async function carryOut(plan: Plan, world: World): Promise<Failure | null> {
   const { options, faults } = plan;
   const { sim, checkers, clients } = world;
-  checkers.noLoss = options.config['synchronous_mode'] === 'on' || options.config['synchronous_mode'] === 'quorum';
   world.startAll();
-  clients.start(options.clients.everyMs);
+  clients.start(options.clients);
   for (const fault of faults) sim.at(fault.at, () => applyFault(world, fault));
   const violated = () => checkers.violations.length > 0;
   await sim.until(violated, options.untilMs);
   if (violated()) return violationOf(world);
   mend(world);
   supervise(world);
-  const settled = await sim.until(() => violated() || world.recovered(), SETTLE_MS);
+  const settled = await sim.until(() => violated() || world.recovered(options.leftBroken), SETTLE_MS);
   if (violated()) return violationOf(world);
   if (!settled)
     return { verdict: 'liveness', invariant: 'S22', message: `not healthy ${SETTLE_MS} ms after all was mended\n${world.describe()}` };
@@ -61,13 +59,13 @@ async function carryOut(plan: Plan, world: World): Promise<Failure | null> {
   const commits = await sim.until(() => violated() || clients.acknowledged.length > before + COMMITS, COMMITS_MS);
   if (violated()) return violationOf(world);
   if (!commits) return { verdict: 'liveness', invariant: 'S19', message: `no commits are acknowledged\n${world.describe()}` };
-  if (checkers.noLoss) checkers.checkLoss();
+  checkers.checkLoss();
   return violationOf(world);
 }
 
 function violationOf(world: World): Failure | null {
   const first = world.checkers.violations[0];
   if (first === undefined) return null;
-  const invariant = /^invariant (\d+)/.exec(first)?.[1];
-  return invariant === undefined ? { verdict: 'crash', message: first } : { verdict: 'safety', invariant: `S${invariant}`, message: first };
+  const { invariant, message } = first;
+  return invariant === 'crash' ? { verdict: 'crash', message } : { verdict: 'safety', invariant, message };
 }

@@ -28,7 +28,12 @@ export interface ServerParts {
   readonly gate: () => Gate;
   readonly wallMs: () => number;
   readonly trace: (line: string) => void;
+  /** For checkers, before the thing happens. */
+  readonly tell: (server: SimServer, event: ServerEvent) => void;
 }
+
+/** opened: takes writes from now on. removing: what the directory holds goes. slot: one was advanced. */
+export type ServerEvent = 'opened' | 'promoting' | 'removing' | 'slot';
 
 export interface Configured {
   readonly source: { readonly host: string; readonly port: number } | null;
@@ -36,6 +41,8 @@ export interface Configured {
   /** primary_slot_name. */
   readonly slot: string;
 }
+
+const nowhere = (): Position => ({ branch: new Branch(1, null, ZERO_LSN, ''), lsn: ZERO_LSN });
 
 interface Pending {
   readonly id: number;
@@ -52,7 +59,7 @@ export class SimServer {
   dir: DataDirState = 'missing';
   work: 'bootstrap' | 'clone' | 'rewind' | null = null;
   systemId: string | null = null;
-  position: Position = { branch: new Branch(1, null, ZERO_LSN, ''), lsn: ZERO_LSN };
+  position: Position = nowhere();
   replayLsn: Lsn = ZERO_LSN;
   replayPaused = false;
   inRecovery = false;
@@ -71,6 +78,8 @@ export class SimServer {
   /** In force, as SHOW tells; processes take it up a moment later. */
   live: Configured = this.file;
   readonly slots = new Map<string, Lsn>();
+  /** The last one that was advanced by order. */
+  advancedSlot = '';
   /** Faults: the next so many starts or promotions fail. */
   failStarts = 0;
   failPromotions = 0;
@@ -164,7 +173,10 @@ export class SimServer {
     this.position.branch.records.push({ lsn, id });
     written(lsn);
     this.#advance(lsn);
-    if (options.local) return end('local');
+    if (options.local) {
+      end('local');
+      return;
+    }
     const cancel = this.#waiting.add(lsn, end);
     if (options.cancelAfterMs !== undefined) this.later(options.cancelAfterMs, cancel);
     this.releaseWaiting();
@@ -190,12 +202,13 @@ export class SimServer {
   /** Files written are taken up: shown at once, obeyed a moment later. */
   reload(): void {
     this.live = { ...this.file };
-    const { syncNames } = this.live;
     const obey = () => {
-      this.#obeyed = syncNames;
+      if (this.#obeyed === this.live.syncNames) return;
+      this.#obeyed = this.live.syncNames;
+      this.parts.trace(`${this.name} PostgreSQL waits for '${this.#obeyed}'`);
       this.releaseWaiting();
     };
-    if (syncNames !== this.#obeyed) this.later(this.draw(this.durations.takeUpMs), obey);
+    if (this.live.syncNames !== this.#obeyed) this.later(this.draw(this.durations.takeUpMs), obey);
     this.replication.configured();
     this.changed();
   }
@@ -215,7 +228,10 @@ export class SimServer {
   }
 
   #whenDiskWorks(run: () => void): void {
-    if (!this.#diskHung) return run();
+    if (!this.#diskHung) {
+      run();
+      return;
+    }
     const { process } = this;
     this.#onDiskBack.push(() => this.process === process && run());
   }
@@ -245,14 +261,20 @@ export class SimServer {
 
   #opened(process: ServerProcess, fails: boolean): void {
     if (process.ending) return;
-    if (fails) return this.#gone('failed to start');
+    if (fails) {
+      this.#gone('failed to start');
+      return;
+    }
     process.phase = 'running';
     const { lsn } = this.position;
     // A standby's directory opens for readers as soon as it is consistent, and goes on replaying what else is on its disk. A crashed primary's does not.
     this.replayLsn = this.inRecovery && this.minRecovery !== null && this.minRecovery.lsn < lsn ? this.minRecovery.lsn : lsn;
     process.replaying = this.replayLsn < lsn;
     this.controlState = this.inRecovery ? 'in archive recovery' : 'in production';
-    if (!this.inRecovery) this.minRecovery = null;
+    if (!this.inRecovery) {
+      this.minRecovery = null;
+      this.parts.tell(this, 'opened');
+    }
     this.parts.trace(
       `${this.name} PostgreSQL runs as ${this.inRecovery ? 'standby' : 'primary'} on timeline ${this.position.branch.timeline}`,
     );
@@ -297,7 +319,10 @@ export class SimServer {
     if (process === null) return;
     process.ending = true;
     this.later(this.parts.rng.between(0.5, withinMs), () => {
-      if (!this.#diskHung) return this.#gone('was killed');
+      if (!this.#diskHung) {
+        this.#gone('was killed');
+        return;
+      }
       process.doomed = true;
       this.#waiting.clear();
       this.changed();
@@ -319,6 +344,7 @@ export class SimServer {
       return;
     }
     process.promoting = true;
+    this.parts.tell(this, 'promoting');
     this.replication.stopReceiving();
     const takesMs = this.draw(this.durations.promoteMs) + (process.replaying ? this.draw(this.durations.replayMs) : 0);
     this.later(takesMs * SWITCH_AT, () => this.#whenDiskWorks(() => !process.ending && this.#switchTimeline()));
@@ -336,14 +362,20 @@ export class SimServer {
   }
 
   #openForWrites(process: ServerProcess): void {
-    if (this.full === 'wal') return this.panic();
+    if (this.full === 'wal') {
+      this.panic();
+      return;
+    }
     process.promoting = false;
     process.replaying = false;
     this.inRecovery = false;
     this.replayPaused = false;
     this.controlState = 'in production';
     this.minRecovery = null;
+    // Sessions and walsenders begin only now, with what was taken up before.
+    this.#obeyed = this.live.syncNames;
     this.parts.trace(`${this.name} PostgreSQL promoted to timeline ${this.position.branch.timeline} at ${this.position.branch.forkLsn}`);
+    this.parts.tell(this, 'opened');
     this.#advance(this.position.lsn);
     this.changed();
   }
@@ -375,6 +407,7 @@ export class SimServer {
 
   /** The directory becomes a copy of the source as it is now. */
   copyFrom(source: SimServer): void {
+    this.parts.tell(this, 'removing');
     this.systemId = source.systemId;
     // A standby that is copied from has what it has replayed; what it has only received does not count for the copy's end.
     this.position = source.position;
@@ -388,7 +421,9 @@ export class SimServer {
   }
 
   wipe(): void {
+    this.parts.tell(this, 'removing');
     this.dir = 'missing';
+    this.position = nowhere();
     this.work = null;
     this.systemId = null;
     this.signal = false;
@@ -405,7 +440,10 @@ export class SimServer {
 
   /** WAL arrived; `flushed` once it is safe on the disk. Nothing of it is there when the server ends before. */
   write(position: Position, flushed: () => void): void {
-    if (this.full === 'wal') return this.replication.stopReceiving();
+    if (this.full === 'wal') {
+      this.replication.stopReceiving();
+      return;
+    }
     this.later(this.draw(this.durations.flushMs), () =>
       this.#whenDiskWorks(() => {
         if (this.inRecovery && !this.process?.promoting) this.#received(position);

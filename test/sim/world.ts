@@ -13,7 +13,10 @@ import { Simulation } from './clock.ts';
 import { Etcd } from './etcd.ts';
 import { Machine } from './machine.ts';
 import { Network } from './network.ts';
+import { Orders } from './orders.ts';
+import { slower, usualDurations } from './postgres/process.ts';
 import { Rng } from './rng.ts';
+import type { ServerEvent, SimServer } from './server.ts';
 import { areTwins } from './wal.ts';
 
 export interface WorldOptions {
@@ -25,6 +28,11 @@ export interface WorldOptions {
   /** Machine milliseconds per true millisecond; 1 where not given. */
   readonly rates?: Readonly<Record<string, number>>;
   readonly etcdRate?: number;
+  /** One way, ms. */
+  readonly delayMs?: readonly [number, number];
+  /** How much longer than usual PostgreSQL's work takes. */
+  readonly slowness?: number;
+  readonly walKeepBytes?: number;
 }
 
 /** The demo's: short enough for a story to be short. */
@@ -40,13 +48,15 @@ export class World {
   readonly machines: readonly Machine[];
   readonly clients: Clients;
   readonly checkers: Checkers;
+  readonly orders: Orders;
   readonly lines: string[] = [];
   #systemIds = 0;
 
   constructor(options: WorldOptions = {}) {
     this.seed = options.seed ?? 1;
     this.rng = new Rng(this.seed);
-    this.net = new Network(this.rng.fork('network'));
+    const [low, high] = options.delayMs ?? [0.2, 2];
+    this.net = new Network(this.rng.fork('network'), { low, high });
     this.net.onChange = () => this.sim.disturbed();
     this.etcd = new Etcd(this.sim, options.etcdRate ?? 1);
     const parts = {
@@ -62,12 +72,18 @@ export class World {
       },
       trace: (line: string) => this.trace(line),
       broken: (what: string) => this.checkers.report(what),
+      tell: (server: SimServer, event: ServerEvent) => this.checkers.onServer(server, event),
     };
     this.machines = (options.nodes ?? ['a', 'b', 'c']).map(
       (name) => new Machine(parts, { name, rate: options.rates?.[name] ?? 1, tags: options.tags?.[name] ?? {} }),
     );
-    this.checkers = new Checkers(this);
+    for (const { server } of this.machines) {
+      server.durations = slower(usualDurations, options.slowness ?? 1);
+      server.walKeepBytes = options.walKeepBytes ?? server.walKeepBytes;
+    }
     this.clients = new Clients(this);
+    this.orders = new Orders(this);
+    this.checkers = new Checkers(this);
     this.etcd.listeners.add(({ key, deleted }) => this.#traceKey(key, deleted));
     this.sim.afterEvent.push(() => this.checkers.afterEvent());
   }
@@ -110,23 +126,27 @@ export class World {
     return this.machines.filter((machine) => machine !== this.leader);
   }
 
-  /** One leader, everybody else that is up streams from it, and everybody who follows has all of it in reach. */
+  /** One leader, and everybody else that is up streams from it, some from each other. */
   healthy(): boolean {
     const { leader } = this;
     if (leader === null) return false;
-    return this.machines.every(
-      (machine) => machine === leader || !machine.up || (machine.server.running && machine.server.replication.source === leader.server),
-    );
+    return this.machines.every((machine) => machine === leader || !machine.up || streamsFrom(machine.server, leader.server));
   }
 
-  /** The same, but for nodes whose timeline has a twin on the leader: the history of both is one text, so that no agent can tell them apart by it. */
-  recovered(): boolean {
+  /**
+   * The same of those who are not left broken. Where nothing was promised, two timelines may have one number and one history, and no agent can tell them apart
+   * (M13); and who was away for longer than WAL is kept for it can only be cloned anew, which is the operator's to say.
+   */
+  recovered(except: readonly string[] = []): boolean {
     const { leader } = this;
     if (leader === null) return false;
-    const settled = (machine: Machine) =>
-      machine.server.running &&
-      (machine.server.replication.source === leader.server || areTwins(machine.server.position, leader.server.position));
-    return this.machines.every((machine) => machine === leader || settled(machine));
+    return this.machines.every((machine) => machine === leader || except.includes(machine.name) || this.#settled(machine, leader.server));
+  }
+
+  #settled({ server }: Machine, leader: SimServer): boolean {
+    if (!server.running) return false;
+    if (streamsFrom(server, leader) || server.replication.obstacle === 'wal removed') return true;
+    return this.orders.mode === 'off' && areTwins(server.position, leader.position);
   }
 
   /** Runs until it holds; throws with the end of the trace when it does not within the limit. Returns the virtual ms it took. */
@@ -191,4 +211,14 @@ export class World {
     if (key === 'status' || key.startsWith('members/')) return;
     this.trace(`etcd ${deleted ? 'deletes' : 'puts'} ${key}${deleted ? '' : ` ${this.etcd.get(key)?.value}`}`);
   }
+}
+
+function streamsFrom(server: SimServer, leader: SimServer): boolean {
+  let at: SimServer | null = server;
+  for (let hops = 0; at !== null && hops < 10; hops += 1) {
+    if (at === leader) return true;
+    if (!at.running) return false;
+    at = at.replication.source;
+  }
+  return false;
 }

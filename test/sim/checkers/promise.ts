@@ -1,0 +1,132 @@
+/**
+ * What was promised to clients, kept apart from the agents: for every branch of WAL the last commit that was acknowledged while synchronous replication was in
+ * force there. Since WAL is kept as a prefix, that one stands for all before it.
+ */
+import type { SyncKey } from '../../../src/core/cluster.ts';
+import type { Acknowledged } from '../clients.ts';
+import type { Machine } from '../machine.ts';
+import type { ServerProcess } from '../postgres/process.ts';
+import type { SimServer } from '../server.ts';
+import { type Branch, reachOn } from '../wal.ts';
+import type { World } from '../world.ts';
+
+type Report = (invariant: string, what: string) => void;
+
+const has = (server: SimServer, commit: Acknowledged): boolean => {
+  const reach = reachOn(commit.branch, server.position);
+  return reach !== null && reach >= commit.lsn;
+};
+
+export class Promises {
+  readonly #world: World;
+  readonly #report: Report;
+  readonly #last = new Map<Branch, Acknowledged>();
+  /** Servers whose acknowledgements count: /sync has named them as leader since they opened for writes. */
+  readonly #bound = new Map<string, ServerProcess>();
+  /** Every acknowledgement counts, whatever /sync says: for tests without a policy. */
+  everything = false;
+
+  constructor(world: World, report: Report) {
+    this.#world = world;
+    this.#report = report;
+    world.clients.onAcknowledged.add((commit) => this.#acknowledged(commit));
+  }
+
+  /** Copies that the policy asks for are on disks from here on. */
+  #acknowledged(commit: Acknowledged): void {
+    const { server } = this.#world.node(commit.node);
+    const sync = this.#sync();
+    if (sync?.leader === commit.node && server.process !== null) this.#bound.set(commit.node, server.process);
+    if (!this.everything && this.#bound.get(commit.node) !== server.process) return;
+    this.#last.set(commit.branch, commit);
+    const { systemId } = server;
+    const initialize = this.#world.etcd.get('initialize')?.value ?? '';
+    if (/^\d{10,}$/.test(initialize) && initialize !== systemId)
+      this.#report('S17', `${commit.node} acknowledges commits of system ${systemId}, the cluster is ${initialize}`);
+    this.checkTerms();
+    if (sync?.leader === commit.node) this.#checkElectors(sync, commit);
+  }
+
+  /** The published policy changed. */
+  syncChanged(): void {
+    const sync = this.#sync();
+    if (sync === null) {
+      this.#bound.clear();
+      return;
+    }
+    if (sync.leader === null) return;
+    const { server } = this.#world.node(sync.leader);
+    const commit = this.#last.get(server.position.branch);
+    if (commit !== undefined && this.#bound.get(sync.leader) === server.process) this.#checkElectors(sync, commit);
+  }
+
+  /** S8: those who could elect a successor without any of them having the commit are too few. */
+  #checkElectors(sync: SyncKey, commit: Acknowledged): void {
+    const { machines } = this.#world;
+    const voters = [sync.leader, ...sync.standbys];
+    const without = machines.filter(({ name, server }) => voters.includes(name) && server.dir === 'valid' && !has(server, commit));
+    const quorum = this.#world.orders.mode === 'quorum';
+    if (without.length < (quorum ? sync.quorum + 1 : 1)) return;
+    const names = without.map(({ name }) => name).join(', ');
+    this.#report(
+      'S8',
+      `${names} could lead by /sync (leader ${sync.leader}, quorum ${sync.quorum}, ${sync.standbys.join(', ')}) without the commit at ${commit.lsn} that ${commit.node} acknowledged under '${commit.rule}'`,
+    );
+  }
+
+  /** S1: whoever opens for writes has all of it. */
+  checkOpened(server: SimServer): void {
+    for (const [branch, commit] of [...this.#last]) {
+      if (has(server, commit)) continue;
+      // The operator's own doing: what that node lacks is given up.
+      if (this.#world.orders.overrides(server.name)) {
+        this.#last.delete(branch);
+        continue;
+      }
+      const missing = this.#world.clients.missingOn(this.#world.node(server.name));
+      const first = missing.find((other) => other.branch === branch) ?? commit;
+      this.#report(
+        'S1',
+        `${server.name} opens without acknowledged commits (${missing.length}), of which the first was written on ${first.node} at ${first.lsn} ` +
+          `under '${first.rule}' and acknowledged at ${first.at.toFixed(1)}`,
+      );
+    }
+  }
+
+  /** S12: what this node had is somewhere else as well. Called before its directory goes. */
+  checkRemoval(server: SimServer): void {
+    for (const commit of this.#last.values()) {
+      if (server.dir === 'missing' || !has(server, commit) || this.elsewhere(commit, server)) continue;
+      this.#report('S12', `${server.name} gives up the only copy of the commit at ${commit.lsn}, acknowledged by ${commit.node}`);
+    }
+  }
+
+  elsewhere(commit: Acknowledged, not: SimServer): boolean {
+    return this.#world.machines.some(({ server }) => server !== not && server.dir === 'valid' && has(server, commit));
+  }
+
+  /** Whether the cluster could get over the loss of that disk, as far as its policy goes. */
+  canLose(machine: Machine): boolean {
+    for (const commit of this.#last.values()) if (has(machine.server, commit) && !this.elsewhere(commit, machine.server)) return false;
+    const others = this.#world.machines.filter((other) => other !== machine && other.server.dir === 'valid' && other.server.inRecovery);
+    const sync = this.#sync();
+    if (sync === null) return this.#world.orders.mode === 'off' && others.length > 0;
+    const able = others.filter(({ name }) => sync.leader === name || sync.standbys.includes(name));
+    return able.length >= (this.#world.orders.mode === 'quorum' ? sync.quorum + 1 : 1);
+  }
+
+  /** S3: a number stands for one timeline only, where commits on it were promised. */
+  checkTerms(): void {
+    const seen = new Map<number, Branch>();
+    for (const branch of this.#last.keys()) {
+      const other = seen.get(branch.timeline);
+      if (other !== undefined && other !== branch)
+        this.#report('S3', `commits were acknowledged on two timelines of the number ${branch.timeline}`);
+      seen.set(branch.timeline, branch);
+    }
+  }
+
+  #sync(): SyncKey | null {
+    return this.#world.etcd.view().sync;
+  }
+}

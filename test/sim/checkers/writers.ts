@@ -1,0 +1,68 @@
+/** S2 and S13: who may acknowledge, and when. */
+import { GUARD_KILL_MS } from '../guard.ts';
+import type { Machine } from '../machine.ts';
+import type { SimServer } from '../server.ts';
+import type { World } from '../world.ts';
+
+type Report = (invariant: string, what: string) => void;
+
+/** From the guard's deadline until the last process is dead. */
+export const GUARD_GRACE_MS = GUARD_KILL_MS + 30;
+/** After waking up, until the guard's first look and what it kills are over. */
+const WAKE_GRACE_MS = 2 * GUARD_GRACE_MS;
+/** A node that has just read that the pause is over settles who leads within so long. */
+const UNPAUSE_GRACE_MS = 5000;
+const PAUSE_KNOWN_MS = 15_000;
+
+export class Writers {
+  readonly #world: World;
+  readonly #report: Report;
+  /** A server takes writes only while the leader key names it. */
+  onlyHolder = true;
+  /** No two take writes at once, and none after its guard's deadline. */
+  fenced = true;
+  #last = '';
+
+  constructor(world: World, report: Report) {
+    this.#world = world;
+    this.#report = report;
+  }
+
+  /** True when somebody else takes writes now than before. */
+  look(): boolean {
+    const { machines, holder, etcd } = this.#world;
+    let now = '';
+    let judged = 0;
+    for (const machine of machines) {
+      if (!machine.server.commits || machine.server.dir !== 'valid') continue;
+      now += ` ${machine.name}`;
+      if (this.#excused(machine)) continue;
+      judged += 1;
+      const { deadlineMs, alive } = machine.guard;
+      if (this.fenced && alive && deadlineMs !== null && machine.clock.bootMs() > deadlineMs + GUARD_GRACE_MS)
+        this.#report('S2', `${machine.name} takes writes ${Math.round(machine.clock.bootMs() - deadlineMs)} ms after its guard's deadline`);
+      if (this.onlyHolder && holder !== machine.name && etcd.get('initialize')?.value !== '')
+        this.#report('S2', `${machine.name} takes writes, the leader key names ${holder ?? 'nobody'}`);
+    }
+    if (this.fenced && judged > 1) this.#report('S2', `at once${now} take writes`);
+    if (now === this.#last) return false;
+    this.#last = now;
+    this.#world.trace(`writable:${now || ' nobody'}`);
+    return true;
+  }
+
+  /** In pause there are no fences, and what has slept wakes up as it was: docs/SPEC.md, "exceptions". */
+  #excused(machine: Machine): boolean {
+    const { now } = this.#world.sim;
+    return now - machine.awakeAt < WAKE_GRACE_MS || machine.believesPaused(UNPAUSE_GRACE_MS);
+  }
+
+  /** S13: nobody is promoted in pause who was not named, nor by whom its guard has fenced. */
+  checkPromotion(server: SimServer): void {
+    const machine = this.#world.node(server.name);
+    if (machine.guard.fired) this.#report('S13', `${server.name} is promoted although its guard has fenced it`);
+    const { orders, sim } = this.#world;
+    if (orders.pausedSince === null || sim.now - orders.pausedSince < PAUSE_KNOWN_MS || orders.names(server.name)) return;
+    this.#report('S13', `${server.name} is promoted although the cluster is paused and nobody named it`);
+  }
+}

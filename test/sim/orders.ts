@@ -1,0 +1,59 @@
+/** What operators have ordered, as etcd shows it, and when: kept apart from what the agents make of it. */
+import { resolveDynamic } from '../../src/config/dynamic.ts';
+import { sameName } from '../../src/core/cluster.ts';
+import type { World } from './world.ts';
+
+interface Wish {
+  readonly leader: string | null;
+  readonly candidate: string | null;
+  until: number | null;
+}
+
+/** A wish that was taken back may be in work still. */
+const IN_WORK_MS = 60_000;
+
+export class Orders {
+  readonly #world: World;
+  readonly #wishes: Wish[] = [];
+  mode: 'off' | 'on' | 'quorum' = 'off';
+  /** null: not paused. */
+  pausedSince: number | null = null;
+
+  constructor(world: World) {
+    this.#world = world;
+    world.etcd.listeners.add(({ key }) => {
+      if (key === 'failover') this.#onWish();
+      if (key === 'config') this.#onConfig();
+    });
+  }
+
+  /** That node was named in a failover, which may lose commits. */
+  overrides(name: string): boolean {
+    return this.#recent().some((wish) => wish.leader === null && wish.candidate !== null && sameName(wish.candidate, name));
+  }
+
+  /** Somebody asked for that node to lead, or for anybody but the leader. */
+  names(name: string): boolean {
+    return this.#recent().some((wish) => (wish.candidate === null ? wish.leader !== name : sameName(wish.candidate, name)));
+  }
+
+  #recent(): readonly Wish[] {
+    const { now } = this.#world.sim;
+    return this.#wishes.filter((wish) => wish.until === null || now - wish.until < IN_WORK_MS);
+  }
+
+  #onWish(): void {
+    const { now } = this.#world.sim;
+    for (const wish of this.#wishes) wish.until ??= now;
+    const { failover } = this.#world.etcd.view();
+    if (failover !== null) this.#wishes.push({ leader: failover.leader, candidate: failover.candidate, until: null });
+  }
+
+  #onConfig(): void {
+    const { config } = this.#world.etcd.view();
+    if (config === null) return;
+    const { dynamic } = resolveDynamic(config.data);
+    this.mode = dynamic.synchronousMode;
+    this.pausedSince = dynamic.pause ? (this.pausedSince ?? this.#world.sim.now) : null;
+  }
+}
