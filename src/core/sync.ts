@@ -195,10 +195,14 @@ function priorityStep(c: Context, active: readonly Standby[]): SyncStep {
   if (picked.length === 0 && listed.length > 0 && inGrace(c))
     return { ...done, because: 'waiting for standbys to connect after the promotion', waiting: true };
   if (picked.length === 0 && strict) {
-    // Nobody can confirm: commits wait, and whoever is in /sync keeps every acknowledged one.
+    // Nobody can confirm: commits wait, and whoever is in /sync keeps every acknowledged one. So all of them have to come back, or the first to be let go from
+    // /sync, before a commit is acknowledged again.
     const names = listed.length > 0 ? listed : [NOBODY];
     return (
-      setNames(c, { method: 'priority', count: 1, names }, 'strict mode without a standby: commits wait') ?? { ...done, waiting: true }
+      setNames(c, { method: 'priority', count: names.length, names }, 'strict mode without a standby: commits wait') ?? {
+        ...done,
+        waiting: true,
+      }
     );
   }
   const kept = listed.filter((name) => picked.some((other) => sameName(other, name)));

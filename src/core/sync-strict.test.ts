@@ -1,0 +1,16 @@
+import { expect, it } from 'vitest';
+import { memory, observation, pg, settings, sql, view } from '../../test/support/build.ts';
+import { contextOf } from './context.ts';
+import { syncStep } from './sync.ts';
+
+it('in strict mode with no standby left, all who are listed have to confirm: one of them alone would leave the others listed without the commit', () => {
+  const o = observation({
+    view: { ...view({ leaderName: 'a' }), sync: { leader: 'a', quorum: 0, standbys: ['b', 'c'], modRevision: '7' } },
+    pg: { ...pg.primary(), sql: sql({ ...pg.primary().sql, synchronousStandbyNames: '2 (b,c)', replication: [] }) },
+    settings: settings('a', { dynamic: { synchronousMode: 'on', synchronousModeStrict: true, synchronousNodeCount: 2 } }),
+  });
+  // Already so: nothing is to be done.
+  expect(syncStep(contextOf(o, memory()))).toMatchObject({ effects: [], waiting: true });
+  const lost = { ...o, pg: { ...o.pg, sql: sql({ ...o.pg.sql, synchronousStandbyNames: '' }) } };
+  expect(syncStep(contextOf(lost, memory())).effects).toEqual([{ kind: 'set-sync-names', value: '2 (b,c)' }]);
+});
