@@ -53,6 +53,7 @@ async function bootstrap(deps: JobDeps, signal: AbortSignal): Promise<void> {
   const { pg, dcs, settings } = deps.parts;
   const me = settings.local().name;
   try {
+    await pg.stop('immediate', { timeoutMs: 30_000 });
     const { systemIdentifier } = await pg.bootstrap({ timeoutMs: DAY_MS, signal });
     deps.configApplied();
     const leads = await deps.lease.carry((leaseId) => dcs.acquireLeader(me, leaseId, dcsTimeout(deps)));
@@ -94,6 +95,9 @@ async function clone(
     deps.stopping();
     await pg.stop('immediate', { timeoutMs: 30_000 });
     await pg.removeDataDirectory({ timeoutMs: DAY_MS, keepAside: false });
+  } else {
+    // An agent that ended in the middle of a bootstrap left a server running on what it had made, and nobody else would ever stop it.
+    await pg.stop('immediate', { timeoutMs: 30_000 });
   }
   await pg.clone(job.source, { timeoutMs: DAY_MS, signal, fromLeader: job.fromLeader });
   await start(deps, { kind: 'standby', source: job.source }, null, signal);

@@ -35,6 +35,21 @@ describe('three nodes from nothing', () => {
   });
 });
 
+test('an agent killed in the middle of its bootstrap leaves a server that nobody knows: it is stopped, and the node clones from who came first', async () => {
+  const world = new World({ seed: 8, nodes: ['a', 'b'] });
+  world.startAll();
+  await world.expect(
+    'a server on a directory half made',
+    () => world.machines.some(({ server }) => server.work === 'bootstrap' && server.process !== null),
+    5000,
+  );
+  const first = world.machines.find(({ server }) => server.work === 'bootstrap')!;
+  first.killAgent();
+  await world.expect('another leader', () => world.leader !== null && world.leader !== first, 20_000);
+  first.startAgent();
+  await world.expect('both healthy', () => world.healthy(), 20_000);
+});
+
 describe('an agent that comes and goes', () => {
   test('restarted in time it finds PostgreSQL untouched and takes its key over', async () => {
     const world = await World.ready({ seed: 11 });

@@ -151,6 +151,7 @@ export class SimPostgres implements Postgres {
 
   async bootstrap(options: Bounded): Promise<{ readonly systemIdentifier: string }> {
     const { server } = this.#parts;
+    if (server.process !== null) throw transient('PG_RUNNING', 'PostgreSQL runs: its data directory is not to be touched');
     if (server.dir === 'valid') throw new RegentError('BOOTSTRAP_REFUSED', 'there is data already');
     const systemIdentifier = this.#parts.newSystemId();
     server.dir = 'incomplete';
@@ -171,6 +172,7 @@ export class SimPostgres implements Postgres {
 
   async clone(source: Source, options: Bounded): Promise<void> {
     const { server } = this.#parts;
+    if (server.process !== null) throw transient('PG_RUNNING', 'PostgreSQL runs: its data directory is not to be touched');
     if (server.dir === 'valid') throw new RegentError('CLONE_REFUSED', 'there is data already');
     server.dir = 'incomplete';
     server.work = 'clone';

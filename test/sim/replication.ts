@@ -2,7 +2,7 @@
 import { slotNameOf } from '../../src/core/slot-names.ts';
 import type { Lsn } from '../../src/core/units.ts';
 import type { SimServer } from './server.ts';
-import { isPrefix } from './wal.ts';
+import { continues, isPrefix } from './wal.ts';
 
 /** A standby asks again for its source this often (wal_retrieve_retry_interval, as members are configured). */
 const RETRY_MS = 100;
@@ -136,7 +136,7 @@ export class Replication {
     const standby = this.#server;
     if (source === standby || !source.accepts || source.dir !== 'valid' || !linked(standby, source)) return 'unreachable';
     if (source.systemId !== standby.systemId) return 'other system';
-    if (!isPrefix(standby.position, source.position)) {
+    if (!continues(standby.position, source.position)) {
       const ahead = isPrefix(source.position, standby.position);
       return ahead ? 'not ahead of it' : 'not a prefix';
     }

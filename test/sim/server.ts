@@ -13,7 +13,7 @@ import { confirms } from './postgres/syncrep.ts';
 import { type CommitEnd, type CommitOptions, WaitingCommits } from './postgres/waiting.ts';
 import { Replication } from './replication.ts';
 import type { Rng } from './rng.ts';
-import { Branch, branchAt, FIRST_LSN, type Position, plus } from './wal.ts';
+import { Branch, branchAt, FIRST_LSN, type Position, plus, SWITCH_BYTES } from './wal.ts';
 
 const COMMIT_BYTES = 152;
 const CHECKPOINT_BYTES = 120;
@@ -356,7 +356,7 @@ export class SimServer {
     this.parts.trace(`${this.name} PostgreSQL ends recovery on timeline ${branch.timeline} at ${lsn}`);
     // The number is one more than the highest known, the parent the timeline that was replayed last.
     const next = new Branch(branch.timeline + 1, branchAt(this.position, lsn), lsn, 'no recovery target specified');
-    this.position = { branch: next, lsn: plus(lsn, CHECKPOINT_BYTES) };
+    this.position = { branch: next, lsn: plus(lsn, SWITCH_BYTES) };
     this.minRecovery = this.position;
     this.signal = false;
   }

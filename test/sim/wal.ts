@@ -50,6 +50,20 @@ export function isPrefix(position: Position, of: Position): boolean {
 
 const earlier = (a: Lsn, b: Lsn): Lsn => (a > b ? b : a);
 
+/**
+ * Whether PostgreSQL can stream to that position. A promotion that was interrupted leaves one record on its timeline; another node's promotion at the same point
+ * writes the same record under the same number, so the one goes on into the other.
+ */
+export function continues(position: Position, of: Position): boolean {
+  if (isPrefix(position, of)) return true;
+  const { branch, lsn } = position;
+  if (branch.parent === null || branch.records.length > 0) return false;
+  for (let at: Branch | null = of.branch; at !== null; at = at.parent)
+    if (at.parent === branch.parent && at.forkLsn === branch.forkLsn && at.timeline === branch.timeline)
+      return lsn <= plus(at.forkLsn, SWITCH_BYTES);
+  return false;
+}
+
 /** The last position both have. Two clusters of their own have none. */
 export function commonAncestor(a: Position, b: Position): Position | null {
   let limit = a.lsn;
@@ -78,6 +92,8 @@ export function commitsIn(position: Position): Set<number> {
   return ids;
 }
 
+/** Of the record that a promotion writes first. */
+export const SWITCH_BYTES = 120;
 export const FIRST_LSN = toLsn(0x300_0000);
 export const plus = (lsn: Lsn, bytes: number): Lsn => toLsn(lsn + BigInt(bytes));
 
