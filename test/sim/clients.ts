@@ -28,6 +28,10 @@ export interface ClientStyle {
   readonly local?: number;
 }
 
+/** After a start, and after a connection was lost. */
+const RUSH_MS = 10_000;
+/** A tenth of the time that nothing has happened is between two commits, but never more than this. */
+const CALM_MS = 5000;
 const CANCEL_AFTER_MS = 300;
 
 export class Clients {
@@ -42,6 +46,8 @@ export class Clients {
   unpromised = 0;
   #nextId = 1;
   #writing = false;
+  #rushUntil = Number.POSITIVE_INFINITY;
+  #rushing: Array<() => void> = [];
 
   constructor(world: World) {
     this.#world = world;
@@ -80,11 +86,17 @@ export class Clients {
     );
   }
 
-  /** Until stop(). Without a style given, one follows the leader key and one goes to any node at all. */
+  /**
+   * Until stop(). Without a style given, one follows the leader key and one goes to any node at all, at one pace. With a style they write less and less while
+   * nothing happens: an hour of calm is not to cost more than what happens in it.
+   */
   start(style: number | ClientStyle): void {
     if (this.#writing) return;
     this.#writing = true;
     const { everyMs, routed = true, stubborn = 'any', cancels = 0, local = 0 } = typeof style === 'number' ? { everyMs: style } : style;
+    const { sim } = this.#world;
+    this.#rushUntil = typeof style === 'number' ? Number.POSITIVE_INFINITY : sim.now + RUSH_MS;
+    this.#rushing = [];
     const options = (): CommitOptions => ({
       ...(cancels > 0 && this.#rng.chance(cancels) ? { cancelAfterMs: CANCEL_AFTER_MS } : {}),
       ...(local > 0 && this.#rng.chance(local) ? { local: true } : {}),
@@ -98,18 +110,35 @@ export class Clients {
         if (machine !== null) {
           const { server } = machine;
           const kept = session !== null && session.machine === machine && session.process === server.process;
-          if (kept || server.writable) {
-            if (server.process !== null) session = { machine, process: server.process };
-            this.#commit(machine, options());
+          if (!kept && (session !== null || server.writable)) {
+            session = server.writable && server.process !== null ? { machine, process: server.process } : null;
+            this.rush(RUSH_MS);
           }
+          if (session !== null) this.#commit(machine, options());
         }
-        this.#world.sim.after(this.#rng.between(everyMs / 2, everyMs * 1.5), next);
+        again();
       };
+      const again = () => {
+        const gapMs = Math.max(everyMs, Math.min(CALM_MS, (sim.now - this.#rushUntil) / 10));
+        cancel();
+        cancel = sim.after(this.#rng.between(gapMs / 2, gapMs * 1.5), next);
+      };
+      let cancel = () => {};
+      this.#rushing.push(() => {
+        if (this.#writing) again();
+      });
       next();
     };
     if (routed) run(() => this.#world.machines.find((machine) => machine.name === this.#world.holder) ?? null);
     if (stubborn === 'any') run(() => this.#rng.pick(this.#world.machines));
     else if (stubborn !== null) run(() => this.#world.node(stubborn));
+  }
+
+  /** Something is about to happen: for so long they write as often as they can. */
+  rush(ms: number): void {
+    const calm = this.#world.sim.now > this.#rushUntil;
+    this.#rushUntil = Math.max(this.#rushUntil, this.#world.sim.now + ms);
+    if (calm) for (const hurry of this.#rushing) hurry();
   }
 
   stop(): void {

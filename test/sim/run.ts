@@ -10,6 +10,9 @@ const SETTLE_MS = 180_000;
 /** … and until clients have had so many commits acknowledged after that. */
 const COMMITS_MS = 30_000;
 const COMMITS = 5;
+/** Clients are busy around a fault, so that it strikes in the middle of commits and its end is seen at once. */
+const BEFORE_FAULT_MS = 1000;
+const AFTER_FAULT_MS = 10_000;
 const TAIL = 200;
 
 export interface RunHooks {
@@ -45,7 +48,10 @@ async function carryOut(plan: Plan, world: World): Promise<Failure | null> {
   const { sim, checkers, clients } = world;
   world.startAll();
   clients.start(options.clients);
-  for (const fault of faults) sim.at(fault.at, () => applyFault(world, fault));
+  for (const fault of faults) {
+    sim.at(Math.max(0, fault.at - BEFORE_FAULT_MS), () => clients.rush(BEFORE_FAULT_MS + AFTER_FAULT_MS));
+    sim.at(fault.at, () => applyFault(world, fault));
+  }
   const violated = () => checkers.violations.length > 0;
   await sim.until(violated, options.untilMs);
   if (violated()) return violationOf(world);
@@ -55,6 +61,7 @@ async function carryOut(plan: Plan, world: World): Promise<Failure | null> {
   if (violated()) return violationOf(world);
   if (!settled)
     return { verdict: 'liveness', invariant: 'S22', message: `not healthy ${SETTLE_MS} ms after all was mended\n${world.describe()}` };
+  clients.rush(COMMITS_MS);
   const before = clients.acknowledged.length;
   const commits = await sim.until(() => violated() || clients.acknowledged.length > before + COMMITS, COMMITS_MS);
   if (violated()) return violationOf(world);
