@@ -40,14 +40,14 @@ function inMemory(texts: ReadonlyMap<string, string>): Plugin {
 }
 
 /** Runs as a worker's code. Throws MUTANT_STALE, SIM_BUILD. */
-export async function bundleSimulator(root: string, edits: readonly Edit[] = []): Promise<string> {
+export async function bundleSimulator(root: string, edits: readonly Edit[] = [], entry = ENTRY): Promise<string> {
   const texts = await edited(root, edits);
   const { build } = await import('esbuild').catch(() => {
     throw new RegentError('SIM_BUILD', 'the packages of package-lock.json are not installed', { mend: `run npm ci in ${root}` });
   });
   const result = await build({
     absWorkingDir: root,
-    entryPoints: [ENTRY],
+    entryPoints: [entry],
     write: false,
     bundle: true,
     format: 'cjs',

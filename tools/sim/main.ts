@@ -10,6 +10,7 @@ import { Pool } from './pool.ts';
 import type { Result } from './protocol.ts';
 import { failureLine, failureText, shrunkText, verdictText } from './report.ts';
 import { shrink } from './shrink.ts';
+import { speedMain } from './speed.ts';
 import { sameFailure, Tally } from './tally.ts';
 import { zooMain } from './zoo-command.ts';
 
@@ -52,6 +53,7 @@ export async function simMain(args: readonly string[]): Promise<number> {
 
 async function run(root: string, options: SimOptions, signal: AbortSignal): Promise<number> {
   if (options.mode === 'zoo') return zooMain(root, options, signal);
+  if (options.mode === 'speed') return speedMain(root, signal);
   const plan = options.mode === 'plan' ? await readPlan(options.file) : null;
   const pool = new Pool(await bundleSimulator(root), options.jobs);
   const close = () => void pool.close();

@@ -20,6 +20,8 @@ describe('the command line of the simulator', () => {
     expect(parseSimOptions(['--plan', 'p.json'])).toMatchObject({ mode: 'plan', file: 'p.json' });
   });
 
+  it('measures itself', () => expect(parseSimOptions(['--speed'])).toMatchObject({ mode: 'speed' }));
+
   it('shows the zoo, or some of it', () => {
     expect(parseSimOptions(['--zoo'])).toMatchObject({ mode: 'zoo', from: 1, seeds: 1000, only: [] });
     expect(parseSimOptions(['--zoo', 'one', 'two', '--seeds', '5'])).toMatchObject({ mode: 'zoo', seeds: 5, only: ['one', 'two'] });
@@ -36,6 +38,8 @@ describe('the command line of the simulator', () => {
     [['--seed', '1', '--zoo'], '--seed and --zoo'],
     [['--seed', '1', '--minutes', '3'], '--minutes'],
     [['--zoo', '--minutes', '3'], '--minutes'],
+    [['--speed', '--zoo'], '--zoo and --speed'],
+    [['--speed', '--seeds', '3'], '--seeds'],
     [['extra'], 'extra'],
     [['--what'], '--what'],
   ])('refuses %j', (args, word) => {

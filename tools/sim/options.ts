@@ -15,6 +15,7 @@ export type SimOptions =
   | (Common & { readonly mode: 'seeds'; readonly from: number; readonly seeds: number | null; readonly minutes: number | null })
   | (Common & { readonly mode: 'one'; readonly seed: number })
   | (Common & { readonly mode: 'plan'; readonly file: string })
+  | (Common & { readonly mode: 'speed' })
   | (Common & { readonly mode: 'zoo'; readonly from: number; readonly seeds: number; readonly only: readonly string[] });
 
 const SEEDS = 1000;
@@ -26,6 +27,7 @@ export const USAGE = `usage: regent sim [--seeds N] [--from SEED] [--minutes M] 
        regent sim --seed SEED
        regent sim --plan FILE
        regent sim --zoo [MUTANT ...] [--seeds N] [--from SEED]
+       regent sim --speed
 
 Runs the real agents of a cluster in one process, on a virtual clock, over models of etcd, PostgreSQL, the network and the clients, breaks
 what can break, and looks at what clients were promised. A seed draws everything; the same seed is the same run. docs/simulator.md tells more.
@@ -39,6 +41,7 @@ what can break, and looks at what clients were promised. A seed draws everything
   --no-shrink    do not look for the shortest schedule that still fails
   --zoo          break the agent on purpose, in every way of test/sim/zoo/ or in those named, and count the seeds until it is noticed
                  (at most N each, default ${ZOO_SEEDS}); without names the table in docs/simulator.md is drawn anew
+  --speed        measure how fast it is here; takes a minute
 
 exit code: ${EXIT.pass} all held · ${EXIT.crash} an agent or the simulator crashed · ${EXIT.safety} a promise of safety was broken · ${EXIT.liveness} a cluster did not come back ·
            ${EXIT.survived} a broken agent was not noticed · ${EXIT.stopped} stopped by hand before anything failed · ${EXIT.usage} wrong arguments
@@ -64,7 +67,12 @@ function minutesOf(text: string | undefined): number | null {
 export function parseSimOptions(args: readonly string[]): SimOptions | null {
   const { values, positionals } = read(args);
   if (values.help) return null;
-  const modes = [values.seed !== undefined && '--seed', values.plan !== undefined && '--plan', values.zoo && '--zoo'].filter(Boolean);
+  const modes = [
+    values.seed !== undefined && '--seed',
+    values.plan !== undefined && '--plan',
+    values.zoo && '--zoo',
+    values.speed && '--speed',
+  ].filter(Boolean);
   if (modes.length > 1) throw wrong(`${modes.join(' and ')} do not go together`, 'give one of them');
   if (positionals.length > 0 && !values.zoo) throw wrong(`${positionals[0]}: only --zoo takes names`, 'see: regent sim --help');
   const common = { jobs: whole('--jobs', values.jobs, 1, JOBS_MAX) ?? availableParallelism(), shrink: !values['no-shrink'] };
@@ -83,6 +91,10 @@ export function parseSimOptions(args: readonly string[]): SimOptions | null {
   if (values.plan !== undefined) {
     refuse(['--seeds', '--from', '--minutes']);
     return { ...common, mode: 'plan', file: values.plan };
+  }
+  if (values.speed) {
+    refuse(['--seeds', '--from', '--minutes']);
+    return { ...common, mode: 'speed' };
   }
   if (values.zoo) {
     refuse(['--minutes']);
@@ -105,6 +117,7 @@ function read(args: readonly string[]) {
         seed: { type: 'string' },
         plan: { type: 'string' },
         zoo: { type: 'boolean' },
+        speed: { type: 'boolean' },
         'no-shrink': { type: 'boolean' },
       },
     });
