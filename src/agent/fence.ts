@@ -18,6 +18,8 @@ export class Fence {
   /** Unknown after a start: a guard left by the agent before may still have a deadline. */
   #state: 'armed' | 'disarmed' | 'unknown' = 'unknown';
   #failures = 0;
+  /** The lease that the leader key was on when etcd was last read. */
+  #heldBy: string | null = null;
 
   constructor(parts: Parts, lease: Lease) {
     this.#parts = parts;
@@ -52,8 +54,12 @@ export class Fence {
   async follow(c: Context): Promise<void> {
     // Renewals may arrive although their answers do not, or come too late to count: they would keep the key, and with it everybody else, waiting for ever.
     if (!c.mayBeWritable && this.#lease.ended) this.#lease.forget();
+    // A renewal may be confirmed in a round whose reading fails. It keeps this node leading, so it must move the deadline on; a lease that was never seen
+    // to hold the key must not, for the key may end with another.
+    if (c.view !== null) this.#heldBy = c.attached ? c.o.lease.leaseId : null;
+    const holds = this.#heldBy !== null && this.#heldBy === c.o.lease.leaseId;
     try {
-      if (c.attached && c.mayLeadNow && c.mayBeWritable && !c.paused) {
+      if (holds && c.mayLeadNow && c.mayBeWritable && !c.paused) {
         await this.arm();
         if (c.isPrimary) await this.#watchdog(c);
       } else if (c.paused || (!c.mayBeWritable && !this.#opening(c))) {
