@@ -3,6 +3,8 @@
  * models only: disks, processes, etcd's content, and what clients were told.
  */
 import { slotNameOf } from '../../src/core/slot-names.ts';
+import { Elections } from './checkers/elections.ts';
+import { Fences } from './checkers/fences.ts';
 import { Promises } from './checkers/promise.ts';
 import { Writers } from './checkers/writers.ts';
 import type { ServerEvent, SimServer } from './server.ts';
@@ -22,6 +24,8 @@ export class Checkers {
   readonly #world: World;
   readonly promises: Promises;
   readonly writers: Writers;
+  readonly fences: Fences;
+  readonly elections: Elections;
   #holder: string | null = null;
   /** Times at which somebody else took the leader key. */
   readonly successions: number[] = [];
@@ -31,6 +35,8 @@ export class Checkers {
     const report = (invariant: string, what: string) => this.report(what, invariant);
     this.promises = new Promises(world, report);
     this.writers = new Writers(world, report);
+    this.fences = new Fences(world, report);
+    this.elections = new Elections(world, report);
     world.etcd.listeners.add(({ key, deleted }) => this.#onKey(key, deleted));
   }
 
@@ -63,8 +69,13 @@ export class Checkers {
     else {
       const bootstraps = server.dir === 'incomplete' && server.work === 'bootstrap';
       if (server.dir !== 'valid' && !bootstraps) this.report(`${server.name} opens a directory for writes that is ${server.dir}`, 'S10');
-      if (event === 'opened') this.promises.checkOpened(server);
-      else this.writers.checkPromotion(server);
+      if (event === 'opened') {
+        this.promises.checkOpened(server);
+        this.fences.checkOpened(server);
+      } else {
+        this.writers.checkPromotion(server);
+        this.elections.checkPromotion(server);
+      }
     }
   }
 
@@ -84,6 +95,7 @@ export class Checkers {
   #onKey(key: string, deleted: boolean): void {
     if (key === 'sync') this.promises.syncChanged();
     if (key !== 'leader') return;
+    this.elections.keyChanged();
     const holder = deleted ? null : this.#world.holder;
     const member = (name: string | null) => this.#world.machines.some((machine) => machine.name === name);
     if (member(holder) && member(this.#holder) && holder !== this.#holder)

@@ -24,6 +24,10 @@ export class GuardProcess {
   /** Fault: it cannot be started again. */
   unstartable = false;
   readonly onDeath = new Set<() => void>();
+  /** It is told to rest; it stops PostgreSQL. Called before anything comes of it. */
+  readonly onRest = new Set<() => void>();
+  readonly onFire = new Set<() => void>();
+  startedAt = Number.NEGATIVE_INFINITY;
   #order = 0;
   #takeBack: () => void = () => {};
 
@@ -42,6 +46,7 @@ export class GuardProcess {
   start(): void {
     if (this.alive) return;
     this.alive = true;
+    this.startedAt = this.#sim.now;
     this.deadlineMs = null;
     this.fired = false;
   }
@@ -66,6 +71,7 @@ export class GuardProcess {
   }
 
   disarm(): void {
+    for (const listener of this.onRest) listener();
     this.#order += 1;
     this.deadlineMs = null;
     this.fired = false;
@@ -79,6 +85,7 @@ export class GuardProcess {
   #fire(order: number): void {
     if (!this.alive || order !== this.#order) return;
     if (!this.fired) this.#server.parts.trace(`${this.#server.name} guard fired`);
+    if (!this.fired) for (const listener of this.onFire) listener();
     if (!this.fired) this.fires += 1;
     this.fired = true;
     this.#server.stopImmediate(GUARD_KILL_MS);

@@ -64,6 +64,8 @@ export class Machine {
   readonly rules: string[] = [];
   /** When it last woke up. */
   awakeAt = Number.NEGATIVE_INFINITY;
+  /** Since when its agent has been running without a break; in the future: it does not run. */
+  steadySince = Number.POSITIVE_INFINITY;
   /** Whether the cluster was paused by the last configuration that etcd gave this machine, and since when it says otherwise. */
   #pause = { seen: false, until: Number.NEGATIVE_INFINITY };
   #removedAt = Number.NEGATIVE_INFINITY;
@@ -103,6 +105,10 @@ export class Machine {
     return deskOf(this.running);
   }
 
+  get tags(): Tags {
+    return this.#options.tags;
+  }
+
   get up(): boolean {
     return !this.#gate.dead;
   }
@@ -123,6 +129,7 @@ export class Machine {
     this.#stop = () => this.#tearDown(gate, dcs, pg, guard.detach);
     agent.onRound(() => this.#noteRule(agent));
     trace(`${this.name} agent starts`);
+    this.steadySince = sim.now;
     const end = (code: number) => {
       if (this.#agent !== agent) return;
       trace(`${this.name} agent ends with ${code}`);
@@ -146,11 +153,13 @@ export class Machine {
 
   freezeAgent(): void {
     this.#parts.trace(`${this.name} agent frozen`);
+    this.steadySince = Number.POSITIVE_INFINITY;
     this.#process?.freeze();
   }
 
   thawAgent(): void {
     this.#parts.trace(`${this.name} agent thawed`);
+    this.steadySince = this.#parts.sim.now;
     this.#process?.thaw();
   }
 
@@ -164,6 +173,7 @@ export class Machine {
   resume(): void {
     this.#parts.trace(`${this.name} resumed`);
     this.awakeAt = this.#parts.sim.now;
+    this.steadySince = this.#parts.sim.now;
     this.#clock.resume();
     this.#gate.thaw();
   }
@@ -217,6 +227,7 @@ export class Machine {
     detachGuard();
     this.#agent = null;
     this.#process = null;
+    this.steadySince = Number.POSITIVE_INFINITY;
     this.#stop = () => {};
   }
 

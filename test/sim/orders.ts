@@ -16,6 +16,10 @@ export class Orders {
   readonly #world: World;
   readonly #wishes: Wish[] = [];
   mode: 'off' | 'on' | 'quorum' = 'off';
+  ttlMs = 30_000;
+  maximumLagBytes = 1_048_576;
+  /** When the configuration was last written. */
+  configuredAt = Number.NEGATIVE_INFINITY;
   /** null: not paused. */
   pausedSince: number | null = null;
 
@@ -54,6 +58,9 @@ export class Orders {
     if (config === null) return;
     const { dynamic } = resolveDynamic(config.data);
     this.mode = dynamic.synchronousMode;
+    this.ttlMs = dynamic.ttlSeconds * 1000;
+    if (this.maximumLagBytes !== dynamic.maximumLagOnFailoverBytes) this.configuredAt = this.#world.sim.now;
+    this.maximumLagBytes = dynamic.maximumLagOnFailoverBytes;
     this.pausedSince = dynamic.pause ? (this.pausedSince ?? this.#world.sim.now) : null;
   }
 }

@@ -96,6 +96,19 @@ export const leaseMutants: readonly Mutant[] = [
     verdicts: ['safety'],
   },
   {
+    id: 'guard-not-moved-unread',
+    broken: 'A renewal that is confirmed while etcd cannot be read does not move the guard’s deadline.',
+    offends: ['S19', 'S21'],
+    edits: [
+      {
+        file: 'src/agent/fence.ts',
+        find: 'if (holds && c.mayLeadNow && c.mayBeWritable && !c.paused) {',
+        replace: 'if (holds && c.attached && c.mayLeadNow && c.mayBeWritable && !c.paused) {',
+      },
+    ],
+    verdicts: ['safety'],
+  },
+  {
     id: 'guard-rests-too-early',
     broken: 'In a handover the guard is told to rest before PostgreSQL is down.',
     offends: ['S12', 'M6', 'M7'],

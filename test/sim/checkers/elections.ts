@@ -1,0 +1,59 @@
+/** Who may take the leader key, beyond what was promised to clients: nofailover, and how far behind a new leader may be. */
+import type { Tags } from '../../../src/core/cluster.ts';
+import type { Machine } from '../machine.ts';
+import type { SimServer } from '../server.ts';
+import type { World } from '../world.ts';
+
+type Report = (invariant: string, what: string) => void;
+
+/** For so long some agents may go by the configuration before. */
+const CONFIG_KNOWN_MS = 60_000;
+
+const mayNotLead = ({ nofailover, failover_priority }: Tags): boolean => nofailover ?? (failover_priority ?? 1) <= 0;
+
+export class Elections {
+  readonly #world: World;
+  readonly #report: Report;
+  #leaseId: string | null = null;
+  /** What /status said when the key became free, and whether its holder had given it back. */
+  #vacancy: { readonly optime: bigint | null; readonly released: boolean } | null = null;
+
+  constructor(world: World, report: Report) {
+    this.#world = world;
+    this.#report = report;
+  }
+
+  /** The leader key was written or deleted. */
+  keyChanged(): void {
+    const { etcd } = this.#world;
+    const stored = etcd.get('leader');
+    if (stored === null) {
+      const released = this.#leaseId !== null && etcd.leases.has(this.#leaseId);
+      this.#vacancy = { optime: etcd.view().status?.optime ?? null, released };
+      return;
+    }
+    this.#leaseId = stored.leaseId;
+    const taker = this.#world.machines.find((machine) => machine.name === stored.value);
+    if (this.#vacancy !== null && taker !== undefined) this.#checkLag(taker, this.#vacancy);
+    this.#vacancy = null;
+  }
+
+  /** S1, as far as maximum_lag_on_failover goes. What an operator named keeps to it as well, unless its leader died before it could look. */
+  #checkLag({ name, server }: Machine, { optime, released }: { readonly optime: bigint | null; readonly released: boolean }): void {
+    const { orders, sim } = this.#world;
+    if (optime === null || !server.inRecovery || sim.now - orders.configuredAt < CONFIG_KNOWN_MS) return;
+    if (orders.overrides(name) || (!released && orders.names(name))) return;
+    const lag = optime - server.position.lsn;
+    if (lag > BigInt(orders.maximumLagBytes))
+      this.#report(
+        'S1',
+        `${name} takes the leader key ${lag} bytes behind the last leader, more than maximum_lag_on_failover (${orders.maximumLagBytes})`,
+      );
+  }
+
+  checkPromotion(server: SimServer): void {
+    const { orders } = this.#world;
+    if (mayNotLead(this.#world.node(server.name).tags) && !orders.names(server.name))
+      this.#report('S13', `${server.name} is promoted although its tags forbid it to lead`);
+  }
+}
