@@ -29,4 +29,6 @@ export function applyFault(world: World, { kind, args }: PlannedFault): void {
   if (found === undefined) throw new RangeError(`no fault ${kind}`);
   world.trace(`fault ${kind} ${JSON.stringify(args)}`);
   found.apply(world, args);
+  // It may have asked an agent for something directly.
+  world.sim.touched();
 }
