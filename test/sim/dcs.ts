@@ -9,7 +9,7 @@ import type { CallOptions, Dcs } from '../../src/ports/dcs.ts';
 import { stringifyCompact } from '../../src/support/big-json.ts';
 import { DcsError } from '../../src/support/errors.ts';
 import type { Gate, Simulation } from './clock.ts';
-import type { Etcd, KeyEvent } from './etcd.ts';
+import { type Etcd, type EtcdMember, type KeyEvent, MEMBERS, NoSpace } from './etcd.ts';
 import type { Network } from './network.ts';
 
 export interface DcsParts {
@@ -43,6 +43,8 @@ class SimDcs implements Dcs {
   readonly #parts: DcsParts;
   readonly #watches = new Set<{ close(): void }>();
   #known = 0n;
+  /** Asked first: the member that answered last. */
+  #preferred = 0;
 
   constructor(parts: DcsParts) {
     this.#parts = parts;
@@ -146,32 +148,41 @@ class SimDcs implements Dcs {
   watch(listener: (event: { readonly key: string | null; readonly deleted: boolean }) => void): { close(): void } {
     const { sim, net, etcd, machine, gate } = this.#parts;
     let closed = false;
-    let stands = false;
-    const reachable = () => !etcd.down && net.up('etcd', machine) && net.up(machine, 'etcd');
+    let stands: EtcdMember | null = null;
+    let next = this.#preferred;
+    const reachable = (member: EtcdMember) => etcd.stands(member) && net.reaches(member, machine) && net.reaches(machine, member);
     const tell = (event: { readonly key: string | null; readonly deleted: boolean }) =>
-      sim.after(net.delay(), () => gate.deliver('message', () => closed || listener(event)));
+      sim.after(net.delay() + net.watchLagMs, () => gate.deliver('message', () => closed || listener(event)));
     const onEvent = (event: KeyEvent) => {
-      if (!stands) return;
-      if (reachable()) tell(event);
-      else broken();
+      if (stands === null) return;
+      if (!reachable(stands)) broken();
+      else if (etcd.serves(stands)) tell(event);
     };
     const open = () => {
       if (closed || gate.dead) return close();
-      if (!reachable()) return void sim.after(WATCH_RETRY_MS, open);
-      stands = true;
-      tell({ key: null, deleted: false });
+      const member = MEMBERS[next % MEMBERS.length]!;
+      if (!reachable(member)) {
+        next += 1;
+        return void sim.after(WATCH_RETRY_MS, open);
+      }
+      stands = member;
+      // One that is cut off from the others takes the watch, and says nothing.
+      if (etcd.serves(member)) tell({ key: null, deleted: false });
     };
     const broken = () => {
-      stands = false;
+      if (stands === null) return;
+      stands = null;
       sim.after(WATCH_RETRY_MS, open);
     };
     const close = () => {
       closed = true;
       etcd.listeners.delete(onEvent);
+      etcd.onWatchesBroken.delete(broken);
       this.#watches.delete(handle);
     };
     const handle = { close };
     etcd.listeners.add(onEvent);
+    etcd.onWatchesBroken.add(broken);
     this.#watches.add(handle);
     open();
     return handle;
@@ -237,30 +248,34 @@ class SimDcs implements Dcs {
         cancelDeadline();
         end();
       };
-      const answer = (end: () => void) => {
+      const answer = (from: number, end: () => void) => {
         if (net.losesReply(machine)) return;
         const revision = etcd.revision;
         sim.after(net.delay(), () => {
-          if (!net.up('etcd', machine)) return;
+          if (!net.reaches(MEMBERS[from]!, machine)) return;
           gate.deliver('message', () => {
             if (revision > this.#known) this.#known = revision;
+            this.#preferred = from;
             finish(end);
           });
         });
       };
-      const arrive = (repeated: boolean) => {
-        if (etcd.down || !net.up(machine, 'etcd')) return;
+      const arrive = (to: number, repeated: boolean) => {
+        if (!etcd.serves(MEMBERS[to]!) || !net.reaches(machine, MEMBERS[to]!)) return;
         try {
           const value = apply({ repeated, known, late: over });
-          answer(() => resolve(value));
+          answer(to, () => resolve(value));
         } catch (error) {
-          answer(() => reject(error));
+          if (error instanceof NoSpace) return;
+          answer(to, () => reject(error));
         }
       };
+      const first = this.#preferred;
       const send = () => {
         const repeated = copies > 0;
+        const to = (first + copies) % MEMBERS.length;
         copies += 1;
-        if (net.up(machine, 'etcd')) sim.after(net.requestDelay(), () => arrive(repeated));
+        if (net.reaches(machine, MEMBERS[to]!)) sim.after(net.requestDelay(), () => arrive(to, repeated));
         cancelRepeat = clock.timer(Math.min(STAGGER_MAX_MS, timeoutMs / 4), send);
       };
       const cancelDeadline = clock.timer(timeoutMs, () =>

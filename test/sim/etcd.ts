@@ -25,6 +25,13 @@ export interface KeyEvent {
   readonly deleted: boolean;
 }
 
+/** Its members are named so as ends of the network too; `etcd` there is all of them. */
+export const MEMBERS = ['etcd1', 'etcd2', 'etcd3'] as const;
+export type EtcdMember = (typeof MEMBERS)[number];
+
+/** To the client that is no answer to give up on: it goes on asking the other members until its time is up. */
+export class NoSpace extends Error {}
+
 /** etcd's lessor looks for expired leases this often, so a lease lives up to that much longer than its ttl. */
 const LEASE_SCAN_MS = 500;
 
@@ -34,8 +41,13 @@ export class Etcd {
   readonly rate: number;
   readonly keys = new Map<string, Stored>();
   readonly leases = new Map<string, EtcdLease>();
+  readonly onWatchesBroken = new Set<() => void>();
   readonly listeners = new Set<(event: KeyEvent) => void>();
   revision = 1n;
+  /** The database is full: what would make it grow is refused, reading, deleting and renewing leases go on. */
+  full = false;
+  /** Ways in which a member does not serve. cut off: it answers nobody, and its watches hear nothing, while its connections stand. */
+  readonly #unwell = new Map<EtcdMember, 'down' | 'cut off'>();
   #down = false;
   #nextLease = 7_587_000_000_000_001n;
   readonly #reader = new ClusterReader(PREFIX);
@@ -62,6 +74,42 @@ export class Etcd {
     this.#down = false;
     this.renewAll();
     this.#awaitExpiry();
+  }
+
+  /** A majority of the members can agree on anything. */
+  get #agrees(): boolean {
+    return !this.#down && this.#unwell.size < 2;
+  }
+
+  /** Whether that member can answer now. */
+  serves(member: EtcdMember): boolean {
+    return this.#agrees && !this.#unwell.has(member);
+  }
+
+  /** The member's connections stand. */
+  stands(member: EtcdMember): boolean {
+    return !this.#down && this.#unwell.get(member) !== 'down';
+  }
+
+  spoil(member: EtcdMember, how: 'down' | 'cut off'): void {
+    const hadMajority = this.#unwell.size < 2;
+    this.#unwell.set(member, how);
+    // One of the three leads, and another takes over: every lease gets its time anew.
+    if (hadMajority && member === MEMBERS[0]) this.renewAll();
+    if (how === 'down') this.breakWatches();
+  }
+
+  mend(member: EtcdMember): void {
+    const hadMajority = this.#unwell.size < 2;
+    this.#unwell.delete(member);
+    if (!hadMajority && this.#unwell.size < 2) this.renewAll();
+    this.#awaitExpiry();
+    this.breakWatches();
+  }
+
+  /** Compaction, a restart, a connection that broke: whoever watches has to begin anew. */
+  breakWatches(): void {
+    for (const listener of [...this.onWatchesBroken]) listener();
   }
 
   renewAll(): void {
@@ -97,6 +145,7 @@ export class Etcd {
 
   /** Throws DCS_LEASE_GONE. Returns the new revision. */
   put(key: string, value: string, leaseId: string | null): bigint {
+    this.#refuseIfFull();
     if (leaseId !== null && !this.leases.has(leaseId)) throw new DcsError('DCS_LEASE_GONE', 'etcd: requested lease not found');
     const before = this.keys.get(key);
     this.revision += 1n;
@@ -114,6 +163,7 @@ export class Etcd {
   }
 
   grant(ttlSeconds: number): string {
+    this.#refuseIfFull();
     const id = String(this.#nextLease);
     this.#nextLease += 1n;
     this.leases.set(id, { ttlSeconds, expiresAt: this.#after(ttlSeconds) });
@@ -138,13 +188,17 @@ export class Etcd {
     for (const key of held) this.#tell(key, true);
   }
 
+  #refuseIfFull(): void {
+    if (this.full) throw new NoSpace('etcdserver: mvcc: database space exceeded');
+  }
+
   #after(seconds: number): number {
     return this.sim.now + (seconds * 1000) / this.rate;
   }
 
   /** Of all looks at the leases only the one is simulated that may find an expired one. Renewals make it come too early, never too late. */
   #awaitExpiry(): void {
-    if (this.#down) return;
+    if (!this.#agrees) return;
     let firstAt = Number.POSITIVE_INFINITY;
     for (const lease of this.leases.values()) firstAt = Math.min(firstAt, lease.expiresAt);
     const at = Math.ceil(firstAt / LEASE_SCAN_MS) * LEASE_SCAN_MS;
@@ -152,7 +206,8 @@ export class Etcd {
     this.#scan.cancel();
     const cancel = this.sim.at(at, () => {
       this.#scan = { at: Number.POSITIVE_INFINITY, cancel: () => {} };
-      if (!this.#down) for (const [id, lease] of [...this.leases]) if (lease.expiresAt <= this.sim.now) this.revoke(id);
+      if (!this.#down && this.#unwell.size < 2)
+        for (const [id, lease] of [...this.leases]) if (lease.expiresAt <= this.sim.now) this.revoke(id);
       this.#awaitExpiry();
     });
     this.#scan = { at, cancel };

@@ -91,6 +91,10 @@ export class Machine {
     return this.#clock;
   }
 
+  get tags(): Tags {
+    return this.#options.tags;
+  }
+
   get agent(): Agent | null {
     return this.#agent;
   }
@@ -172,10 +176,15 @@ export class Machine {
 
   resume(): void {
     this.#parts.trace(`${this.name} resumed`);
-    this.awakeAt = this.#parts.sim.now;
+    if (this.#gate.frozen) this.awakeAt = this.#parts.sim.now;
     this.steadySince = this.#parts.sim.now;
     this.#clock.resume();
     this.#gate.thaw();
+  }
+
+  /** No agent works here now. */
+  get helpless(): boolean {
+    return this.#process === null || this.#process.frozen;
   }
 
   /** By the last that etcd told this machine, or less than so long ago. */
@@ -202,6 +211,13 @@ export class Machine {
     this.server.die('lost power');
     this.guard.die();
     this.#parts.net.isolate(this.name);
+  }
+
+  /** Off already: its disk is replaced by an empty one. */
+  loseDisk(): void {
+    this.#parts.trace(`${this.name} disk lost`);
+    this.server.replaceDisk();
+    this.#removedAt = this.#parts.sim.now;
   }
 
   boot(): void {

@@ -1,14 +1,29 @@
 /** The end of all faults. */
+import { MEMBERS } from './etcd.ts';
 import type { World } from './world.ts';
 
 const SUPERVISE_MS = 5000;
 
 export function mend(world: World): void {
   world.trace('everything is mended');
+  world.mended = true;
   world.net.healAll();
   world.etcd.start();
+  world.etcd.full = false;
+  for (const member of MEMBERS) world.etcd.mend(member);
+  if (world.orders.pausedSince !== null) world.patchConfig({ pause: false });
   for (const machine of world.machines) {
-    machine.server.failStarts = 0;
+    const { server, guard } = machine;
+    server.failStarts = 0;
+    server.failPromotions = 0;
+    server.full = 'no';
+    if (server.diskHung) server.freeDisk();
+    if (server.process !== null) {
+      server.process.hung = false;
+      server.process.postmasterHung = false;
+    }
+    guard.mute = false;
+    machine.resume();
     machine.boot();
     machine.startAgent();
     machine.thawAgent();
@@ -19,4 +34,21 @@ export function mend(world: World): void {
 export function supervise(world: World): void {
   for (const machine of world.machines) machine.startAgent();
   world.sim.after(SUPERVISE_MS, () => supervise(world));
+}
+
+export interface Bounds {
+  /** From the end of all faults until a primary takes writes. */
+  readonly leaderMs: number;
+  /** … then until everybody follows it, and then until clients have had commits acknowledged. */
+  readonly allMs: number;
+  readonly commitsMs: number;
+}
+
+/**
+ * The lease of who led last has to end (one that abstains waits for another ttl), etcd may have given it its time anew, a wish of an operator is honoured for a
+ * ttl, a failed job is held off for half a minute, and a primary that starts may take primary_start_timeout.
+ */
+export function boundsOf(world: World): Bounds {
+  const { ttlMs, startMs } = world.orders;
+  return { leaderMs: 4 * ttlMs + startMs + 60_000, allMs: 2 * ttlMs + 180_000, commitsMs: ttlMs + 30_000 };
 }

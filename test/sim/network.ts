@@ -12,6 +12,8 @@ export class Network {
   readonly lostReplies = new Map<string, number>();
   /** Chance that a request to etcd is held up, and for how long at most: it may then be applied after its sender has given up. */
   slowRequests = { chance: 0, maxMs: 0 };
+  /** How much later than usual watches hear of changes. */
+  watchLagMs = 0;
 
   constructor(rng: Rng, delayMs = { low: 0.2, high: 2 }) {
     this.#rng = rng;
@@ -21,6 +23,12 @@ export class Network {
   up(from: string, to: string): boolean {
     if (this.#cuts.size === 0 && this.#isolated.size === 0) return true;
     return from === to || !(this.#cuts.has(`${from} ${to}`) || this.#isolated.has(from) || this.#isolated.has(to));
+  }
+
+  /** The same with a member of etcd at one end: a cut from all of etcd is one from each of them. */
+  reaches(from: string, to: string): boolean {
+    if (this.#cuts.size === 0 && this.#isolated.size === 0) return true;
+    return this.up(from, to) && this.up(whole(from), whole(to));
   }
 
   cut(a: string, b: string): void {
@@ -54,6 +62,7 @@ export class Network {
     this.#cuts.clear();
     this.lostReplies.clear();
     this.slowRequests = { chance: 0, maxMs: 0 };
+    this.watchLagMs = 0;
     this.onChange();
   }
 
@@ -72,3 +81,5 @@ export class Network {
     return chance !== undefined && this.#rng.chance(chance);
   }
 }
+
+const whole = (end: string) => (/^etcd\d$/.test(end) ? 'etcd' : end);

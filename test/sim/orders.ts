@@ -22,6 +22,9 @@ export class Orders {
   configuredAt = Number.NEGATIVE_INFINITY;
   /** null: not paused. */
   pausedSince: number | null = null;
+  /** primary_start_timeout. */
+  startMs = 300_000;
+  strict = false;
 
   constructor(world: World) {
     this.#world = world;
@@ -39,6 +42,11 @@ export class Orders {
   /** Somebody asked for that node to lead, or for anybody but the leader. */
   names(name: string): boolean {
     return this.#recent().some((wish) => (wish.candidate === null ? wish.leader !== name : sameName(wish.candidate, name)));
+  }
+
+  /** A wish is open, or was a moment ago. */
+  get asks(): boolean {
+    return this.#recent().length > 0;
   }
 
   #recent(): readonly Wish[] {
@@ -61,6 +69,8 @@ export class Orders {
     this.ttlMs = dynamic.ttlSeconds * 1000;
     if (this.maximumLagBytes !== dynamic.maximumLagOnFailoverBytes) this.configuredAt = this.#world.sim.now;
     this.maximumLagBytes = dynamic.maximumLagOnFailoverBytes;
+    this.startMs = Math.min(dynamic.primaryStartTimeoutSeconds, 60) * 1000;
+    this.strict = dynamic.synchronousModeStrict;
     this.pausedSince = dynamic.pause ? (this.pausedSince ?? this.#world.sim.now) : null;
   }
 }

@@ -29,7 +29,8 @@ export class SimPostgres implements Postgres {
   readonly #parts: PostgresParts;
   readonly #stopListening: () => void;
   readonly #listeners: Array<() => void> = [];
-  #syncNames: string | null = null;
+  /** null: the user's own value, which is empty here; undefined: what a predecessor wrote stands. */
+  #syncNames: string | null | undefined = undefined;
   #useSlots = true;
 
   constructor(parts: PostgresParts) {
@@ -68,7 +69,7 @@ export class SimPostgres implements Postgres {
     const { server } = this.#parts;
     this.#adopt(role);
     const before = JSON.stringify(server.file);
-    server.file = this.#configured(role, this.#syncNames ?? server.file.syncNames);
+    server.file = this.#configured(role);
     const changed = JSON.stringify(server.file) !== before;
     if (!changed || server.process === null) return { changed, reloaded: false };
     await this.#reload(options);
@@ -88,7 +89,7 @@ export class SimPostgres implements Postgres {
     this.#adopt(role);
     await this.#step(5, options);
     if (server.process !== null) throw transient('PG_RUNNING', 'PostgreSQL is running already');
-    server.file = this.#configured(role, this.#syncNames ?? '');
+    server.file = this.#configured(role);
     if (!server.start(role)) throw new RegentError('DATA_DIR_UNUSABLE', `no usable data directory (${server.dir})`);
     const { process } = server;
     const deadline = clock.monotonicMs() + options.timeoutMs;
@@ -272,8 +273,9 @@ export class SimPostgres implements Postgres {
     if (role.kind === 'primary' && role.syncNames !== undefined) this.#syncNames = role.syncNames;
   }
 
-  #configured(role: ServerRole, syncNames: string): Configured {
+  #configured(role: ServerRole): Configured {
     const { server } = this.#parts;
+    const syncNames = this.#syncNames === undefined ? server.file.syncNames : (this.#syncNames ?? '');
     const source = role.kind === 'standby' ? role.source : null;
     const address = source === null ? null : { host: source.host, port: source.port };
     return { source: address, syncNames, slot: source !== null && this.#useSlots ? slotNameOf(server.name) : '' };

@@ -49,6 +49,11 @@ export class Replication {
   constructor(server: SimServer, find: (host: string) => SimServer | null) {
     this.#server = server;
     this.#find = find;
+    // What kept it from asking may be over, and what kept it from hearing confirmations.
+    server.parts.sim.onDisturbance.add(() => {
+      this.retry();
+      server.releaseWaiting();
+    });
   }
 
   senders(): readonly Sender[] {

@@ -1,15 +1,13 @@
 /** Carries a plan out: faults while it lasts, then everything is mended, and the cluster has to come back within a bound. */
 import { ensureError } from '../../src/support/errors.ts';
 import { applyFault } from './faults/index.ts';
-import { mend, supervise } from './mend.ts';
+import { boundsOf, mend, supervise } from './mend.ts';
 import { describePlan, type Outcome, type Plan } from './plan.ts';
 import { World } from './world.ts';
 
-/** From the last fault's mending until the cluster has to be as it should be. */
-const SETTLE_MS = 180_000;
-/** … and until clients have had so many commits acknowledged after that. */
-const COMMITS_MS = 30_000;
 const COMMITS = 5;
+/** So long nothing changes any more. */
+const STABLE_MS = 60_000;
 /** Clients are busy around a fault, so that it strikes in the middle of commits and its end is seen at once. */
 const BEFORE_FAULT_MS = 1000;
 const AFTER_FAULT_MS = 10_000;
@@ -45,29 +43,62 @@ export async function runPlan(plan: Plan, hooks: RunHooks = {}): Promise<Outcome
 
 async function carryOut(plan: Plan, world: World): Promise<Failure | null> {
   const { options, faults } = plan;
-  const { sim, checkers, clients } = world;
   world.startAll();
-  clients.start(options.clients);
+  world.clients.start(options.clients);
   for (const fault of faults) {
-    sim.at(Math.max(0, fault.at - BEFORE_FAULT_MS), () => clients.rush(BEFORE_FAULT_MS + AFTER_FAULT_MS));
-    sim.at(fault.at, () => applyFault(world, fault));
+    world.sim.at(Math.max(0, fault.at - BEFORE_FAULT_MS), () => world.clients.rush(BEFORE_FAULT_MS + AFTER_FAULT_MS));
+    world.sim.at(fault.at, () => applyFault(world, fault));
   }
-  const violated = () => checkers.violations.length > 0;
-  await sim.until(violated, options.untilMs);
-  if (violated()) return violationOf(world);
+  await world.sim.until(() => world.checkers.violations.length > 0, options.untilMs);
+  if (world.checkers.violations.length > 0) return violationOf(world);
   mend(world);
   supervise(world);
-  const settled = await sim.until(() => violated() || world.recovered(options.leftBroken), SETTLE_MS);
-  if (violated()) return violationOf(world);
-  if (!settled)
-    return { verdict: 'liveness', invariant: 'S22', message: `not healthy ${SETTLE_MS} ms after all was mended\n${world.describe()}` };
-  clients.rush(COMMITS_MS);
+  const failure = (await recover(world, [])) ?? (await stay(world));
+  if (failure !== null || options.leftBroken.length === 0) return failure;
+  // Now that all is well, some go for good, and the others have to do without them.
+  const gone = options.leftBroken.filter((name) => world.checkers.promises.canLose(world.node(name)));
+  for (const name of gone) world.node(name).crash();
+  return recover(world, gone);
+}
+
+/** Within the bound there is a writable primary (S19), everybody is back (S22) and clients are served. */
+async function recover(world: World, except: readonly string[]): Promise<Failure | null> {
+  const { sim, checkers, clients } = world;
+  const start = sim.now;
+  const bounds = boundsOf(world);
+  const within = async (ms: number, done: () => boolean) => {
+    const reached = await sim.until(() => checkers.violations.length > 0 || done(), ms);
+    return reached && checkers.violations.length === 0;
+  };
+  const unless = (invariant: string, message: string): Failure =>
+    violationOf(world) ?? {
+      verdict: 'liveness',
+      invariant,
+      message: `${message} ${Math.round(sim.now - start)} ms after all was mended\n${world.describe()}`,
+    };
+  if (!(await within(bounds.leaderMs, () => world.leader !== null))) return unless('S19', 'no primary takes writes');
+  if (!(await within(bounds.allMs, () => world.recovered(except)))) return unless('S22', 'not all nodes are back');
+  clients.rush(bounds.commitsMs);
   const before = clients.acknowledged.length;
-  const commits = await sim.until(() => violated() || clients.acknowledged.length > before + COMMITS, COMMITS_MS);
-  if (violated()) return violationOf(world);
-  if (!commits) return { verdict: 'liveness', invariant: 'S19', message: `no commits are acknowledged\n${world.describe()}` };
+  const served = () => clients.acknowledged.length > before + COMMITS || world.waitsByPolicy();
+  if (!(await within(bounds.commitsMs, served))) return unless('S19', 'no commits are acknowledged');
   checkers.checkLoss();
   return violationOf(world);
+}
+
+/** S23: nobody takes the lead from anybody while nothing happens. */
+async function stay(world: World): Promise<Failure | null> {
+  const { successions } = world.checkers;
+  const leader = world.holder;
+  const before = successions.length;
+  await world.sim.until(() => world.checkers.violations.length > 0 || (successions.length > before && world.holder !== leader), STABLE_MS);
+  const violation = violationOf(world);
+  if (violation !== null || world.holder === leader || world.orders.asks) return violation;
+  return {
+    verdict: 'liveness',
+    invariant: 'S23',
+    message: `the lead went from ${leader} to ${world.holder} although nothing happened\n${world.describe()}`,
+  };
 }
 
 function violationOf(world: World): Failure | null {

@@ -84,7 +84,7 @@ export class SimServer {
   failStarts = 0;
   failPromotions = 0;
   /** No room: for WAL (the server panics), or for data only (writes are refused). */
-  full: 'no' | 'wal' | 'data' = 'no';
+  #full: 'no' | 'wal' | 'data' = 'no';
   readonly onChange = new Set<() => void>();
   readonly onGone = new Set<() => void>();
   readonly #waiting = new WaitingCommits();
@@ -130,6 +130,15 @@ export class SimServer {
   /** A client that connects now can commit. */
   get writable(): boolean {
     return !this.inRecovery && this.dir === 'valid' && this.accepts;
+  }
+
+  get full(): 'no' | 'wal' | 'data' {
+    return this.#full;
+  }
+
+  set full(value) {
+    this.#full = value;
+    this.parts.sim.disturbed();
   }
 
   get diskHung(): boolean {
@@ -422,6 +431,10 @@ export class SimServer {
 
   wipe(): void {
     this.parts.tell(this, 'removing');
+    this.replaceDisk();
+  }
+
+  replaceDisk(): void {
     this.dir = 'missing';
     this.position = nowhere();
     this.work = null;

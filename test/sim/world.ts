@@ -3,7 +3,7 @@
  * Same seed and same orders, same trace.
  */
 import { encodeFailover } from '../../src/adapters/etcd/encode.ts';
-import type { Tags } from '../../src/core/cluster.ts';
+import { syncPriority, type Tags } from '../../src/core/cluster.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import type { FailoverWish } from '../../src/ports/dcs.ts';
 import { stringifyCompact } from '../../src/support/big-json.ts';
@@ -50,6 +50,8 @@ export class World {
   readonly checkers: Checkers;
   readonly orders: Orders;
   readonly lines: string[] = [];
+  /** No fault is to begin any more, not even one that was on its way. */
+  mended = false;
   #systemIds = 0;
 
   constructor(options: WorldOptions = {}) {
@@ -149,6 +151,15 @@ export class World {
     return this.orders.mode === 'off' && areTwins(server.position, leader.position);
   }
 
+  /** Strict mode, and nobody is there who may confirm: commits are to wait. */
+  waitsByPolicy(): boolean {
+    const { leader, orders } = this;
+    if (leader === null || !orders.strict || orders.mode === 'off') return false;
+    return !this.machines.some(
+      ({ tags, server }) => syncPriority(tags) > 0 && server.replication.source === leader.server && server !== leader.server,
+    );
+  }
+
   /** Runs until it holds; throws with the end of the trace when it does not within the limit. Returns the virtual ms it took. */
   async expect(what: string, done: () => boolean, limitMs: number): Promise<number> {
     const start = this.sim.now;
@@ -164,12 +175,14 @@ export class World {
     this.checkers.assertClean();
   }
 
-  /** Somebody writes to etcd from outside, at once. */
+  /** An operator writes to etcd, at once; nothing comes of it while etcd takes nothing. */
   patchConfig(patch: JsonObject): void {
+    if (this.etcd.full) return;
     this.etcd.put('config', stringifyCompact({ ...this.etcd.view().config?.data, ...patch }), null);
   }
 
   askFailover(wish: FailoverWish): void {
+    if (this.etcd.full) return;
     this.etcd.put('failover', encodeFailover(wish), null);
   }
 

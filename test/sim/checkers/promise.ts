@@ -2,7 +2,7 @@
  * What was promised to clients, kept apart from the agents: for every branch of WAL the last commit that was acknowledged while synchronous replication was in
  * force there. Since WAL is kept as a prefix, that one stands for all before it.
  */
-import type { SyncKey } from '../../../src/core/cluster.ts';
+import { mayLead, type SyncKey } from '../../../src/core/cluster.ts';
 import type { Acknowledged } from '../clients.ts';
 import type { Machine } from '../machine.ts';
 import type { ServerProcess } from '../postgres/process.ts';
@@ -108,11 +108,12 @@ export class Promises {
   /** Whether the cluster could get over the loss of that disk, as far as its policy goes. */
   canLose(machine: Machine): boolean {
     for (const commit of this.#last.values()) if (has(machine.server, commit) && !this.elsewhere(commit, machine.server)) return false;
-    const others = this.#world.machines.filter((other) => other !== machine && other.server.dir === 'valid' && other.server.inRecovery);
+    const standbys = this.#world.machines.filter(({ server }) => server !== machine.server && server.dir === 'valid' && server.inRecovery);
+    const others = standbys.some(({ tags }) => mayLead(tags)) ? standbys : [];
     const sync = this.#sync();
     if (sync === null) return this.#world.orders.mode === 'off' && others.length > 0;
     const able = others.filter(({ name }) => sync.leader === name || sync.standbys.includes(name));
-    return able.length >= (this.#world.orders.mode === 'quorum' ? sync.quorum + 1 : 1);
+    return able.some(({ tags }) => mayLead(tags)) && able.length >= (this.#world.orders.mode === 'quorum' ? sync.quorum + 1 : 1);
   }
 
   /** S3: a number stands for one timeline only, where commits on it were promised. */

@@ -12,6 +12,8 @@ export const GUARD_GRACE_MS = GUARD_KILL_MS + 30;
 const WAKE_GRACE_MS = 2 * GUARD_GRACE_MS;
 /** A node that has just read that the pause is over settles who leads within so long. */
 const UNPAUSE_GRACE_MS = 5000;
+/** What an agent that is back takes to see that its lease is over, and to stop PostgreSQL. */
+const HELPLESS_GRACE_MS = 5000;
 const PAUSE_KNOWN_MS = 15_000;
 
 export class Writers {
@@ -21,6 +23,7 @@ export class Writers {
   onlyHolder = true;
   /** No two take writes at once, and none after its guard's deadline. */
   fenced = true;
+  readonly #helpless = new Map<Machine, number>();
   #last = '';
 
   constructor(world: World, report: Report) {
@@ -54,6 +57,9 @@ export class Writers {
   /** In pause there are no fences, and what has slept wakes up as it was: docs/SPEC.md, "exceptions". */
   #excused(machine: Machine): boolean {
     const { now } = this.#world.sim;
+    // Neither guard nor agent: two failures at once, which nothing but a watchdog or a quorum answers.
+    if (!machine.guard.alive && machine.helpless) this.#helpless.set(machine, now);
+    if (now - (this.#helpless.get(machine) ?? Number.NEGATIVE_INFINITY) < HELPLESS_GRACE_MS) return true;
     return now - machine.awakeAt < WAKE_GRACE_MS || machine.believesPaused(UNPAUSE_GRACE_MS);
   }
 

@@ -2,12 +2,20 @@
 import type { PlannedFault, PlanOptions } from '../plan.ts';
 import type { Rng } from '../rng.ts';
 import type { World } from '../world.ts';
+import { etcdFaults } from './etcd.ts';
 import type { Fault } from './fault.ts';
 import { networkFaults } from './network.ts';
 import { nodeFaults } from './nodes.ts';
 import { operatorFaults } from './operator.ts';
+import { postgresFaults } from './postgres.ts';
 
-export const faults: Readonly<Record<string, Fault>> = { ...nodeFaults, ...networkFaults, ...operatorFaults };
+export const faults: Readonly<Record<string, Fault>> = {
+  ...nodeFaults,
+  ...postgresFaults,
+  ...networkFaults,
+  ...etcdFaults,
+  ...operatorFaults,
+};
 export const faultKinds: readonly string[] = Object.keys(faults);
 
 export function drawFaults(rng: Rng, options: PlanOptions): readonly PlannedFault[] {

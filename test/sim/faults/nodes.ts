@@ -26,16 +26,48 @@ export const nodeFaults: Readonly<Record<string, Fault>> = {
       world.sim.after(args.forMs, () => machine.thawAgent());
     },
   }),
-  'kill-postgres': fault({
-    draw: drawTarget,
-    apply: (world, args) => targetOf(world, args).server.die('was killed'),
-  }),
-  'fail-starts': fault({
-    draw: (rng, options) => ({ ...drawTarget(rng, options), times: rng.int(1, 2) }),
+  /** The whole machine stands still and goes on as if nothing had happened: a virtual machine that is paused, or a laptop. */
+  sleep: fault({
+    draw: (rng, options) => ({ ...drawTarget(rng, options), forMs: drawMs(rng, 500, 40_000) }),
     apply: (world, args) => {
-      const { server } = targetOf(world, args);
-      server.failStarts = args.times;
-      server.die('was killed');
+      const machine = targetOf(world, args);
+      if (!machine.up) return;
+      machine.suspend();
+      world.sim.after(args.forMs, () => machine.resume());
+    },
+  }),
+  'lose-disk': fault({
+    draw: (rng, options) => ({ ...drawTarget(rng, options), forMs: drawMs(rng, 500, 20_000) }),
+    apply: (world, args) => {
+      const machine = targetOf(world, args);
+      // What nobody could get over, no policy promises to.
+      if (!machine.up || !world.checkers.promises.canLose(machine)) return;
+      machine.crash();
+      machine.loseDisk();
+      world.sim.after(args.forMs, () => machine.boot());
+    },
+  }),
+  'kill-guard': fault({
+    draw: drawTarget,
+    apply: (world, args) => {
+      const { guard } = targetOf(world, args);
+      if (guard.alive) guard.die();
+    },
+  }),
+  'mute-guard': fault({
+    draw: (rng, options) => ({ ...drawTarget(rng, options), forMs: drawMs(rng, 500, 15_000) }),
+    apply: (world, args) => {
+      const { guard } = targetOf(world, args);
+      guard.mute = true;
+      world.sim.after(args.forMs, () => {
+        guard.mute = false;
+      });
+    },
+  }),
+  'set-clock': fault({
+    draw: (rng, options) => ({ ...drawTarget(rng, options), stepMs: drawMs(rng, -3_600_000, 3_600_000) }),
+    apply: (world, args) => {
+      targetOf(world, args).clock.wallOffsetMs += args.stepMs;
     },
   }),
 };
