@@ -109,10 +109,6 @@ export class Machine {
     return deskOf(this.running);
   }
 
-  get tags(): Tags {
-    return this.#options.tags;
-  }
-
   get up(): boolean {
     return !this.#gate.dead;
   }

@@ -141,6 +141,11 @@ export class SimServer {
     this.parts.sim.disturbed();
   }
 
+  /** Some of it does not move, so that it cannot be stopped in good order. */
+  get hangs(): boolean {
+    return this.#diskHung || this.process?.hung === true || this.process?.postmasterHung === true;
+  }
+
   get diskHung(): boolean {
     return this.#diskHung;
   }

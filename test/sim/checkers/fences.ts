@@ -37,6 +37,8 @@ export class Fences {
 
   #fires(machine: Machine): void {
     const { sim, orders } = this.#world;
+    // What hangs cannot be stopped in good order, and a guard that does not listen keeps to what it heard last.
+    if (machine.guard.mute || machine.server.hangs) return;
     if (!machine.server.commits || this.#young(machine) || sim.now - machine.steadySince < 2 * orders.ttlMs) return;
     this.#report('S2', `the guard of ${machine.name} had to stop PostgreSQL, although the agent was alive all the while`);
   }

@@ -3,6 +3,7 @@
  * force there. Since WAL is kept as a prefix, that one stands for all before it.
  */
 import { mayLead, type SyncKey } from '../../../src/core/cluster.ts';
+import { lagBytes } from '../../../src/core/units.ts';
 import type { Acknowledged } from '../clients.ts';
 import type { Machine } from '../machine.ts';
 import type { ServerProcess } from '../postgres/process.ts';
@@ -109,7 +110,9 @@ export class Promises {
   canLose(machine: Machine): boolean {
     for (const commit of this.#last.values()) if (has(machine.server, commit) && !this.elsewhere(commit, machine.server)) return false;
     const standbys = this.#world.machines.filter(({ server }) => server !== machine.server && server.dir === 'valid' && server.inRecovery);
-    const others = standbys.some(({ tags }) => mayLead(tags)) ? standbys : [];
+    const most = this.#world.orders.maximumLagBytes;
+    const near = standbys.filter(({ server }) => lagBytes(machine.server.position.lsn, server.position.lsn) <= most);
+    const others = near.some(({ tags }) => mayLead(tags)) ? near : [];
     const sync = this.#sync();
     if (sync === null) return this.#world.orders.mode === 'off' && others.length > 0;
     const able = others.filter(({ name }) => sync.leader === name || sync.standbys.includes(name));
