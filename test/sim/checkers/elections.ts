@@ -34,7 +34,10 @@ export class Elections {
     }
     this.#leaseId = stored.leaseId;
     const taker = this.#world.machines.find((machine) => machine.name === stored.value);
-    if (this.#vacancy !== null && taker !== undefined) this.#checkLag(taker, this.#vacancy);
+    if (this.#vacancy !== null && taker !== undefined) {
+      this.#checkLag(taker, this.#vacancy);
+      this.#checkHistory(taker);
+    }
     this.#vacancy = null;
   }
 
@@ -48,6 +51,19 @@ export class Elections {
       this.#report(
         'S1',
         `${name} takes the leader key ${lag} bytes behind the last leader, more than maximum_lag_on_failover (${orders.maximumLagBytes})`,
+      );
+  }
+
+  /** S9: nobody leads of whom /history says that its WAL left the cluster's. */
+  #checkHistory({ name, server }: Machine): void {
+    const { orders, etcd } = this.#world;
+    if (!server.inRecovery || orders.overrides(name)) return;
+    const { branch, lsn } = server.position;
+    const left = etcd.view().history.find((entry) => entry.timeline === branch.timeline);
+    if (left !== undefined && lsn > left.switchLsn)
+      this.#report(
+        'S9',
+        `${name} takes the leader key at ${lsn} of timeline ${branch.timeline}, which the cluster left at ${left.switchLsn}`,
       );
   }
 

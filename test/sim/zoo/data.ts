@@ -1,4 +1,5 @@
 /** Broken rules about data directories, histories, operators and the initialize key. */
+import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
 const divergence = 'src/core/divergence.ts';
@@ -17,6 +18,7 @@ export const dataMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety', 'liveness'],
+    focus: under(['crash', 'isolate', 'cut-nodes', 'kill-postgres'], { synchronous_mode: 'off' }),
   },
   {
     id: 'history-not-compared',
@@ -43,6 +45,7 @@ export const dataMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety', 'liveness'],
+    focus: under(['reinitialize', 'crash', 'isolate', 'lose-disk']),
   },
   {
     id: 'reinit-only-copy',
@@ -61,19 +64,21 @@ export const dataMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety', 'crash', 'liveness'],
+    focus: under(['reinitialize', 'crash', 'kill-postgres']),
   },
   {
-    id: 'incomplete-data-started',
-    broken: 'A rewind that was interrupted half-way is taken for done.',
-    offends: ['S10', 'M21'],
+    id: 'half-a-rewind-kept',
+    broken: 'A rewind that was interrupted half-way is not repeated.',
+    offends: ['S10', 'S22', 'M15', 'M21'],
     edits: [
       {
-        file: 'test/sim/postgres.ts',
-        find: "    server.dir = 'incomplete';\n    server.work = 'rewind';\n",
-        replace: '',
+        file: 'src/core/rules/stopped.ts',
+        find: "when: (c) => c.stopped && c.o.pg.dataDir === 'incomplete',",
+        replace: "when: (c) => c.stopped && c.o.pg.dataDir === 'foreign',",
       },
     ],
     verdicts: ['safety', 'liveness'],
+    focus: under(['crash', 'isolate', 'kill-postgres', 'cut-nodes']),
   },
   {
     id: 'bootstrapped-twice',
@@ -105,19 +110,7 @@ export const dataMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety', 'crash', 'liveness'],
-  },
-  {
-    id: 'initialize-cleared-after-all',
-    broken: 'A bootstrap that failed clears the initialize key, whosever it is by then.',
-    offends: ['S17'],
-    edits: [
-      {
-        file: 'src/agent/jobs.ts',
-        find: "(await dcs.read(dcsTimeout(deps))).initialize === '' && dcs.clearInitialize(dcsTimeout(deps)),",
-        replace: 'dcs.clearInitialize(dcsTimeout(deps)),',
-      },
-    ],
-    verdicts: ['safety', 'crash', 'liveness'],
+    focus: under(['foreign-disk']),
   },
   {
     id: 'pause-ignored',
@@ -125,6 +118,7 @@ export const dataMutants: readonly Mutant[] = [
     offends: ['S13'],
     edits: [{ file: 'src/core/context.ts', find: 'paused: o.settings.dynamic.pause,', replace: 'paused: false,' }],
     verdicts: ['safety', 'liveness'],
+    focus: under(['pause', 'crash', 'kill-postgres']),
   },
   {
     id: 'slots-dropped-early',
@@ -138,6 +132,7 @@ export const dataMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety', 'liveness'],
+    focus: under(['crash'], { postgresql: { use_slots: true } }, { walKeepBytes: 20_000 }),
   },
   {
     id: 'leader-not-followed',

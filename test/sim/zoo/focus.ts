@@ -1,10 +1,18 @@
 /** A seed's plan, drawn under circumstances that are given. */
+import type { JsonObject } from '../../../src/core/json.ts';
 import { drawFaults } from '../faults/index.ts';
 import { drawOptions } from '../options.ts';
 import type { Plan, PlanOptions } from '../plan.ts';
 import { Rng } from '../rng.ts';
 
 export type Focus = Partial<PlanOptions>;
+
+/** These faults alone, one every two seconds for a minute, on nodes that have no tags, with short leases. */
+export function under(kinds: readonly string[], config: JsonObject = {}, more: Focus = {}): Focus {
+  const timing = { ttl: 5, loop_wait: 1, retry_timeout: 2 };
+  const rest = { tags: {}, leftBroken: [], everyMs: 2000, fromMs: 8000, untilMs: 68_000, slowness: 1 };
+  return { kinds, ...rest, config: { ...timing, ...config }, ...more };
+}
 
 export function focusedPlan(seed: number, { config, ...focus }: Focus): Plan {
   const rng = new Rng(seed).fork('plan');

@@ -1,4 +1,5 @@
 /** Broken bookkeeping of the lease, the guard and the leader key. */
+import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
 const margins = 'return { stepDownMs: ttlMs - 2 * marginMs, guardMs: ttlMs - marginMs };';
@@ -27,6 +28,22 @@ const counted = (clock: 'wallMs' | 'monotonicMs') => [
   { file: lease, find: ended, replace: ended.replace('bootMs', clock) },
 ];
 
+const guard = 'test/sim/guard.ts';
+const guardOnStoppedClock = [
+  {
+    file: guard,
+    find: '    const order = this.#order;\n',
+    replace: '    const order = this.#order;\n    this.dueMs = this.#machine.monotonicMs() + deadlineMs - this.#machine.bootMs();\n',
+  },
+  {
+    file: guard,
+    find: '    if (!this.alive || order !== this.#order) return;\n',
+    replace:
+      '    if (!this.alive || order !== this.#order) return;\n    const leftMs = this.dueMs - this.#machine.monotonicMs();\n' +
+      "    if (!this.fired && leftMs > 1) return void this.#sim.after(leftMs, () => this.#gate().deliver('timer', () => this.#fire(order)));\n",
+  },
+];
+
 export const leaseMutants: readonly Mutant[] = [
   {
     id: 'lease-without-margin',
@@ -47,6 +64,7 @@ export const leaseMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
+    focus: under(['slow-replies', 'cut-etcd']),
   },
   {
     id: 'lease-on-wall-clock',
@@ -54,13 +72,15 @@ export const leaseMutants: readonly Mutant[] = [
     offends: ['S2', 'M8'],
     edits: counted('wallMs'),
     verdicts: ['safety'],
+    focus: under(['set-clock', 'cut-etcd', 'stop-etcd']),
   },
   {
     id: 'lease-on-stopped-clock',
-    broken: 'The lease is counted on a clock that stands still while the machine is suspended.',
+    broken: 'Agent and guard count the lease on a clock that stands still while the machine is suspended.',
     offends: ['S2', 'M8'],
-    edits: counted('monotonicMs'),
+    edits: [...counted('monotonicMs'), ...guardOnStoppedClock],
     verdicts: ['safety'],
+    focus: under(['sleep', 'cut-etcd']),
   },
   {
     id: 'guard-after-lease',
@@ -81,6 +101,7 @@ export const leaseMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
+    focus: under(['kill-postgres', 'crash', 'stop-etcd', 'cut-etcd']),
   },
   {
     id: 'guard-never-armed',
@@ -107,6 +128,7 @@ export const leaseMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
+    focus: under(['lose-replies'], { ttl: 3, loop_wait: 1, retry_timeout: 1 }),
   },
   {
     id: 'guard-rests-too-early',
@@ -120,6 +142,7 @@ export const leaseMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
+    focus: under(['switchover', 'sigterm']),
   },
   {
     id: 'no-step-down',
@@ -133,6 +156,7 @@ export const leaseMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety', 'crash', 'liveness'],
+    focus: under(['cut-etcd', 'stop-etcd']),
   },
   {
     id: 'other-leader-ignored',
@@ -146,6 +170,7 @@ export const leaseMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety', 'crash', 'liveness'],
+    focus: under(['pause', 'cut-etcd', 'failover'], { ttl: 3, loop_wait: 1, retry_timeout: 1 }),
   },
   {
     id: 'key-released-while-open',
@@ -172,6 +197,7 @@ export const leaseMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
+    focus: under(['slow-requests', 'lose-replies', 'switchover', 'kill-postgres']),
   },
   {
     id: 'key-taken-over',
@@ -199,6 +225,7 @@ export const leaseMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
+    focus: under(['slow-requests', 'lose-replies', 'switchover', 'kill-postgres']),
   },
   {
     id: 'late-writes-valid',
@@ -217,6 +244,7 @@ export const leaseMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
+    focus: under(['slow-requests', 'lose-replies', 'switchover', 'kill-postgres']),
   },
   {
     id: 'useless-lease-renewed',

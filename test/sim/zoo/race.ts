@@ -1,6 +1,8 @@
 /** Broken rules of who may be promoted. */
+import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
+const quorum = { synchronous_mode: 'quorum' };
 const candidates = 'src/core/candidates.ts';
 
 export const raceMutants: readonly Mutant[] = [
@@ -10,6 +12,7 @@ export const raceMutants: readonly Mutant[] = [
     offends: ['S1', 'S8', 'M10'],
     edits: [{ file: candidates, find: 'if (votes >= quorum) return yes(', replace: 'if (votes >= -1) return yes(' }],
     verdicts: ['safety'],
+    focus: under(['cut-nodes', 'crash', 'isolate'], quorum),
   },
   {
     id: 'receiving-votes-count',
@@ -23,6 +26,7 @@ export const raceMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
+    focus: under(['freeze-both', 'cut-clients'], quorum),
   },
   {
     id: 'receiver-kept',
@@ -41,6 +45,7 @@ export const raceMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
+    focus: under(['freeze-both', 'cut-clients'], quorum),
   },
   {
     id: 'sync-key-ignored',
@@ -54,6 +59,7 @@ export const raceMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
+    focus: under(['cut-nodes', 'crash', 'isolate'], { synchronous_mode: 'on' }),
   },
   {
     id: 'ahead-ignored',
@@ -96,6 +102,7 @@ export const raceMutants: readonly Mutant[] = [
       { file: candidates, find: 'if (hasDiverged(c, view)) return no(DIVERGED);\n  const optime', replace: 'const optime' },
     ],
     verdicts: ['safety', 'liveness'],
+    focus: under(['crash', 'kill-postgres', 'isolate', 'cut-nodes', 'kill-while-promoting'], quorum),
   },
   {
     id: 'second-timeline-of-one-number',
@@ -109,6 +116,7 @@ export const raceMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety', 'liveness'],
+    focus: under(['crash', 'kill-postgres', 'isolate', 'cut-nodes', 'kill-while-promoting'], quorum),
   },
   {
     id: 'diverged-may-lead',
@@ -122,6 +130,7 @@ export const raceMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety', 'liveness'],
+    focus: under(['crash', 'kill-postgres', 'isolate', 'cut-nodes'], { synchronous_mode: 'off' }),
   },
   {
     id: 'lag-ignored-in-race',
@@ -135,13 +144,19 @@ export const raceMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
+    focus: under(['cut-nodes', 'crash', 'freeze-postgres'], { synchronous_mode: 'off', maximum_lag_on_failover: 1000 }),
   },
   {
     id: 'lagging-candidate',
     broken: 'A switchover goes to a member however far it is behind.',
     offends: ['S1', 'M16'],
     edits: [{ file: candidates, find: 'if (lag > dynamic.maximumLagOnFailoverBytes) return', replace: 'if (lag < 0) return' }],
-    verdicts: ['safety', 'liveness'],
+    verdicts: ['safety'],
+    focus: under(
+      ['cut-nodes', 'switchover'],
+      { synchronous_mode: 'off', maximum_lag_on_failover: 1000 },
+      { tags: { c: { replicatefrom: 'b' } } },
+    ),
   },
   {
     id: 'nofailover-ignored',
@@ -160,6 +175,7 @@ export const raceMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
+    focus: under(['crash', 'kill-postgres', 'isolate'], {}, { tags: { b: { nofailover: true }, c: { failover_priority: 0 } } }),
   },
   {
     id: 'wish-kept',
@@ -173,5 +189,6 @@ export const raceMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['liveness'],
+    focus: under(['switchover', 'crash', 'cut-nodes']),
   },
 ];

@@ -1,6 +1,8 @@
 /** Broken order of steps between /sync and synchronous_standby_names. */
+import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
+const quorum = { synchronous_mode: 'quorum' };
 const sync = 'src/core/sync.ts';
 
 export const syncMutants: readonly Mutant[] = [
@@ -43,6 +45,7 @@ export const syncMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
+    focus: under(['crash', 'isolate', 'freeze-postgres'], { synchronous_mode: 'on' }),
   },
   {
     id: 'quorum-relaxed-early',
@@ -57,6 +60,7 @@ export const syncMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
+    focus: under(['crash', 'cut-nodes', 'freeze-postgres', 'configure'], quorum),
   },
   {
     id: 'caught-up-ignored',
@@ -70,6 +74,7 @@ export const syncMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
+    focus: under(['crash', 'cut-nodes', 'freeze-postgres', 'configure'], quorum),
   },
   {
     id: 'takeover-not-written',
@@ -83,6 +88,7 @@ export const syncMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
+    focus: under(['crash', 'kill-postgres', 'isolate'], quorum),
   },
   {
     id: 'promoted-without-names',
