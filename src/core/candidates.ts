@@ -153,7 +153,7 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
   const inScope = (member: Member) => mode !== 'on' || voters === null || includes(voters, member.name);
   let votes = voters !== null && includes(voters, c.me) ? 0 : -1;
   let ahead = false;
-  const receiving: string[] = [];
+  const moving: string[] = [];
   for (const member of view.members) {
     if (member.name === c.me || options.except.includes(member.name) || !inScope(member)) continue;
     const peer = c.o.peers?.get(member.name);
@@ -162,8 +162,9 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
     if (outcome.kind === 'beaten') return no(outcome.because);
     if (outcome.kind === 'ahead-leader') ahead = true;
     if (outcome.kind !== 'behind' || voters === null || !includes(voters, member.name)) continue;
-    // It could confirm one more commit of the former primary after this answer, and that commit would be missing here.
-    if (mode === 'quorum' && peer.receiving) receiving.push(member.name);
+    // It could confirm one more commit of the former primary after this answer, or have confirmed some that its replay has not come to since it was started:
+    // they would be missing here.
+    if (mode === 'quorum' && (peer.receiving || peer.replaying)) moving.push(member.name);
     else votes += 1;
   }
   if (mode !== 'quorum' || voters === null) return yes(`this node is the healthiest, at ${formatLsn(own.lsn)}`);
@@ -172,8 +173,11 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
   const healthy = `this node is the healthiest, at ${formatLsn(own.lsn)}`;
   if (votes >= quorum) return yes(`${healthy}, with ${votes + 1} votes, ${quorum + 1} needed`);
   if (wasLeader && !ahead) return yes(`${healthy}: it led last, and nobody is ahead of it`);
-  if (receiving.length > 0) {
-    return { ...no(`${receiving.join(', ')} still receives WAL from the former primary, and counts only once that has ended`), soon: true };
+  if (moving.length > 0) {
+    return {
+      ...no(`${moving.join(', ')} still receives WAL from the former primary or replays its own, and counts only once that has ended`),
+      soon: true,
+    };
   }
   return no(
     `${votes + 1} of the ${quorum + 1} votes needed: too few synchronous standbys answer to be sure that no acknowledged commit is lost`,

@@ -15,4 +15,6 @@ export interface PeerFacts {
   readonly watchdogFailed: boolean;
   /** true: WAL still streams in, so the position is already outdated, and commits are being confirmed to whoever sends it. */
   readonly receiving?: boolean;
+  /** true: it still replays what is on its own disk, so it has more than its position tells. */
+  readonly replaying?: boolean;
 }

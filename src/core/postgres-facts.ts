@@ -47,6 +47,8 @@ export interface SqlFacts {
   readonly receiveLsn: Lsn | null;
   readonly replayLsn: Lsn | null;
   readonly replayPaused: boolean;
+  /** Standby only, true: it has not come to the end of the WAL on its own disk yet, so it has more than `receiveLsn` and `replayLsn` tell. */
+  readonly replaying?: boolean;
   /** Epoch ms of the last replayed transaction, and PostgreSQL's own text for it. */
   readonly replayedTimestamp: string | null;
   /** The walreceiver, when there is one. */

@@ -21,6 +21,10 @@ describe('a race under quorum', () => {
     expect(raceVerdict(contextOf(scene({}), memory()))).toMatchObject({ win: true });
   });
 
+  it('does not count the vote of one that replays what is on its own disk: it may have confirmed more than its position tells', () => {
+    expect(raceVerdict(contextOf(scene({ replaying: true }), memory()))).toMatchObject({ win: false, soon: true });
+  });
+
   it('counts it where a vote less is enough', () => {
     const o = scene({ receiving: true });
     const enough = { ...o, dcs: { known: true as const, view: { ...view(), sync: { ...sync, quorum: 0 } } } };

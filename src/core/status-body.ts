@@ -61,6 +61,7 @@ function xlog(sql: SqlFacts): JsonObject {
     replayed_location: lsnToJson(sql.replayLsn),
     replayed_timestamp: sql.replayedTimestamp,
     paused: sql.replayPaused,
+    ...(sql.replaying ? { replaying: true } : {}),
   };
 }
 

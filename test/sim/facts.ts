@@ -63,6 +63,7 @@ function sqlOf(server: SimServer): SqlFacts {
     receiveLsn: inRecovery && server.process?.hasReceived ? position.lsn : null,
     replayLsn: inRecovery ? server.replayLsn : null,
     replayPaused: server.replayPaused,
+    ...(server.process?.replaying ? { replaying: true } : {}),
     replayedTimestamp: null,
     receiver: source === null ? null : receiverOf(server, source),
     replication: sendersOf(server),

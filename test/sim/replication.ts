@@ -1,6 +1,7 @@
 /** Streaming from one server to another: one walsender and one walreceiver a link, WAL in order, confirmations on the way back. */
 import { slotNameOf } from '../../src/core/slot-names.ts';
 import type { Lsn } from '../../src/core/units.ts';
+import type { Gate } from './clock.ts';
 import type { SimServer } from './server.ts';
 import { continues, isPrefix } from './wal.ts';
 
@@ -42,7 +43,8 @@ export class Replication {
   readonly #find: (host: string) => SimServer | null;
   readonly #links = new Set<Link>();
   #upstream: Link | null = null;
-  #retrying = false;
+  /** The machine on which it will ask again; off since then, nothing comes of it. */
+  #retrying: Gate | null = null;
   /** Of the last try to connect. */
   obstacle: Obstacle | null = null;
 
@@ -95,20 +97,17 @@ export class Replication {
 
   retry(): void {
     const server = this.#server;
-    if (this.#retrying || !server.seeksSource || this.#upstream !== null) return;
-    this.#retrying = true;
+    if (this.#retrying?.dead === false || !server.seeksSource || this.#upstream !== null) return;
+    const machine = server.parts.gate();
+    this.#retrying = machine;
     const { process } = server;
     const again = () => {
-      this.#retrying = false;
+      this.#retrying = null;
       if (server.process !== process) return this.retry();
       this.#connect();
       if (this.#upstream === null) this.retry();
     };
-    const machine = server.parts.gate();
-    server.parts.sim.after(RETRY_MS * server.parts.rng.between(0.5, 1), () => {
-      if (machine.dead) this.#retrying = false;
-      else machine.deliver('message', again);
-    });
+    server.parts.sim.after(RETRY_MS * server.parts.rng.between(0.5, 1), () => machine.deliver('message', again));
   }
 
   #connect(): void {

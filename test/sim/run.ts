@@ -8,6 +8,7 @@ import { World } from './world.ts';
 const COMMITS = 5;
 /** So long nothing changes any more. */
 const STABLE_MS = 60_000;
+const CALM_MS = 30_000;
 /** Clients are busy around a fault, so that it strikes in the middle of commits and its end is seen at once. */
 const BEFORE_FAULT_MS = 1000;
 const AFTER_FAULT_MS = 10_000;
@@ -53,7 +54,10 @@ async function carryOut(plan: Plan, world: World): Promise<Failure | null> {
   if (world.checkers.violations.length > 0) return violationOf(world);
   mend(world);
   supervise(world);
-  const failure = (await recover(world, [])) ?? (await stay(world));
+  let failure = await recover(world, []);
+  // What the agents have in mind from before the end of all faults may come to pass yet.
+  await world.sim.until(() => world.checkers.violations.length > 0, world.orders.ttlMs + CALM_MS);
+  failure ??= (await recover(world, [])) ?? (await stay(world));
   if (failure !== null || options.leftBroken.length === 0) return failure;
   // Now that all is well, some go for good, and the others have to do without them.
   const gone = options.leftBroken.filter((name) => world.checkers.promises.canLose(world.node(name)));
@@ -76,7 +80,9 @@ async function recover(world: World, except: readonly string[]): Promise<Failure
       invariant,
       message: `${message} ${Math.round(sim.now - start)} ms after all was mended\n${world.describe()}`,
     };
-  if (!(await within(bounds.leaderMs, () => world.leader !== null))) return unless('S19', 'no primary takes writes');
+  if (!(await within(bounds.leaderMs, () => world.leader !== null || world.nobodyMayLead())))
+    return unless('S19', 'no primary takes writes');
+  if (world.leader === null) return violationOf(world);
   if (!(await within(bounds.allMs, () => world.recovered(except)))) return unless('S22', 'not all nodes are back');
   clients.rush(bounds.commitsMs);
   const before = clients.acknowledged.length;

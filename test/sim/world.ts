@@ -3,7 +3,7 @@
  * Same seed and same orders, same trace.
  */
 import { encodeFailover } from '../../src/adapters/etcd/encode.ts';
-import { syncPriority, type Tags } from '../../src/core/cluster.ts';
+import { mayLead, syncPriority, type Tags } from '../../src/core/cluster.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import type { FailoverWish } from '../../src/ports/dcs.ts';
 import { stringifyCompact } from '../../src/support/big-json.ts';
@@ -149,6 +149,11 @@ export class World {
     if (!server.running) return false;
     if (streamsFrom(server, leader) || server.replication.obstacle === 'wal removed') return true;
     return this.orders.mode === 'off' && areTwins(server.position, leader.position);
+  }
+
+  /** Only members that are tagged not to lead have data: that is for the operator to settle. */
+  nobodyMayLead(): boolean {
+    return this.machines.every(({ tags, server }) => server.dir !== 'valid' || !mayLead(tags));
   }
 
   /** Strict mode, and nobody is there who may confirm: commits are to wait. */

@@ -26,6 +26,7 @@ export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
     tags: isJsonObject(tags) ? (tags as Tags) : {},
     watchdogFailed: body['watchdog_failed'] === true,
     ...(inRecovery && body['replication_state'] === 'streaming' ? { receiving: true } : {}),
+    ...(inRecovery && wal['replaying'] === true ? { replaying: true } : {}),
   };
 }
 

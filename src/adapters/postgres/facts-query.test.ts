@@ -109,3 +109,11 @@ test('columns that 17 brought are asked of 17 only', () => {
   expect(factsQuery(160_009)).not.toContain('s.failover');
   expect(factsQuery(170_000)).toContain('s.failover');
 });
+
+test('a standby without walreceiver has a final position only once it waits for more WAL', () => {
+  const row = { ...primary, in_recovery: true, primary_timeline: null, flush_lsn: null, replay_lsn: '2/8' };
+  expect(readFacts({ ...row, waits_for_wal: false }, 150_018).replaying).toBe(true);
+  expect(readFacts({ ...row, waits_for_wal: true }, 150_018).replaying).toBeUndefined();
+  expect(readFacts({ ...row, waits_for_wal: null, receiver }, 150_018).replaying).toBeUndefined();
+  expect(readFacts({ ...primary, waits_for_wal: null }, 150_018).replaying).toBeUndefined();
+});

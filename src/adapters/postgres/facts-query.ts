@@ -31,6 +31,8 @@ SELECT r.rec AS in_recovery,
   CASE WHEN r.rec THEN pg_is_wal_replay_paused() ELSE false END AS replay_paused,
   CASE WHEN r.rec AND w.pid IS NULL THEN (SELECT greatest(c.timeline_id, m.min_recovery_end_timeline)
     FROM pg_control_checkpoint() c, pg_control_recovery() m) END AS control_timeline,
+  CASE WHEN r.rec AND w.pid IS NULL THEN coalesce((SELECT p.wait_event IN ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval')
+    FROM pg_stat_activity p WHERE p.backend_type = 'startup'), false) END AS waits_for_wal,
   to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', ${TIMESTAMP}) AS replayed_timestamp,
   CASE WHEN w.pid IS NOT NULL THEN json_build_object('status', w.status, 'received_tli', w.received_tli, 'slot_name', w.slot_name,
     'conninfo', w.conninfo, 'sender_host', w.sender_host, 'sender_port', w.sender_port, 'latest_end_lsn', w.latest_end_lsn,
@@ -72,6 +74,8 @@ export interface FactsRow {
   readonly replay_lsn: string | null;
   readonly replay_paused: boolean;
   readonly control_timeline: number | null;
+  /** Null on a primary, and while a walreceiver runs: one is started only at the end of the WAL on the own disk. */
+  readonly waits_for_wal?: boolean | null;
   readonly replayed_timestamp: string | null;
   readonly receiver: ReceiverRow | null;
   readonly walsenders: ReadonlyArray<Record<string, string | number | null>> | null;
@@ -101,6 +105,7 @@ export function readFacts(row: FactsRow, serverVersion: number): Omit<SqlFacts, 
     receiveLsn: row.in_recovery ? maxLsn(lsnOf(row.receive_lsn), lsnOf(row.receiver?.written_lsn)) : null,
     replayLsn: lsnOf(row.replay_lsn),
     replayPaused: row.replay_paused,
+    ...(row.in_recovery && row.receiver === null && row.waits_for_wal === false ? { replaying: true } : {}),
     replayedTimestamp: row.replayed_timestamp,
     receiver,
     replication: (row.walsenders ?? []).map(readWalsender),

@@ -66,8 +66,8 @@ export class Promises {
     const { machines } = this.#world;
     const voters = [sync.leader, ...sync.standbys];
     const without = machines.filter(({ name, server }) => voters.includes(name) && server.dir === 'valid' && !has(server, commit));
-    const quorum = this.#world.orders.mode === 'quorum';
-    if (without.length < (quorum ? sync.quorum + 1 : 1)) return;
+    const { mode } = this.#world.orders;
+    if (mode === 'off' || without.length < (mode === 'on' ? 1 : sync.quorum + 1)) return;
     const names = without.map(({ name }) => name).join(', ');
     this.#report(
       'S8',
