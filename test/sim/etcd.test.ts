@@ -1,0 +1,77 @@
+/** etcd with members that go away, a full database, and watches that break. */
+import { expect, test } from 'vitest';
+import { Gate, MachineClock, processClock, Simulation } from './clock.ts';
+import { simDcs } from './dcs.ts';
+import { Etcd, MEMBERS } from './etcd.ts';
+import { Network } from './network.ts';
+import { Rng } from './rng.ts';
+
+function client() {
+  const sim = new Simulation();
+  const gate = new Gate(sim, null);
+  const clock = processClock(sim, new MachineClock(sim, { bootMs: 1000, wallMs: 5000, rate: 1 }), gate, new Rng(1));
+  const etcd = new Etcd(sim);
+  const net = new Network(new Rng(3));
+  net.onChange = () => sim.disturbed();
+  return { sim, etcd, net, dcs: simDcs({ sim, net, etcd, machine: 'a', gate, clock }) };
+}
+
+const answer = async (sim: Simulation, call: Promise<unknown>, ms = 3000): Promise<unknown> => {
+  let told: unknown = 'nothing yet';
+  call.then(
+    (value) => {
+      told = value;
+    },
+    (error: { readonly code?: string }) => {
+      told = error.code;
+    },
+  );
+  await sim.run(ms);
+  return told;
+};
+
+test('one member away or cut off from the client: another answers; two away: none does, and no lease ends', async () => {
+  const { sim, etcd, net, dcs } = client();
+  const lease = etcd.grant(5);
+  etcd.spoil(MEMBERS[0], 'down');
+  net.cut('a', MEMBERS[1]);
+  expect(await answer(sim, dcs.acquireLeader('a', lease, { timeoutMs: 2000 }))).toBe(true);
+  etcd.spoil(MEMBERS[2], 'cut off');
+  expect(await answer(sim, dcs.read({ timeoutMs: 2000 }))).toBe('DCS_UNREACHABLE');
+  await sim.run(20_000);
+  expect(etcd.get('leader')).not.toBeNull();
+  etcd.mend(MEMBERS[2]);
+  await sim.run(4000);
+  // A new leader gave it its whole time anew.
+  expect(etcd.get('leader')).not.toBeNull();
+  await sim.run(2000);
+  expect(etcd.get('leader')).toBeNull();
+});
+
+test('a full database refuses what would make it grow, and goes on with leases, reads and deletes', async () => {
+  const { sim, etcd, dcs } = client();
+  const lease = etcd.grant(10);
+  etcd.put('leader', 'a', lease);
+  etcd.full = true;
+  expect(await answer(sim, dcs.writeStatus({ optime: 1n }, { timeoutMs: 1000 }))).toBe('DCS_UNREACHABLE');
+  expect(await answer(sim, dcs.keepAlive(lease, { timeoutMs: 1000 }))).toBe(10);
+  expect(await answer(sim, dcs.releaseLeader('a', { timeoutMs: 1000 }))).toBe(true);
+});
+
+test('a member that is cut off from the others keeps its watches and tells them nothing; after compaction they begin anew', async () => {
+  const { sim, etcd, dcs } = client();
+  const seen: Array<string | null> = [];
+  const watch = dcs.watch(({ key }) => seen.push(key));
+  await sim.run(100);
+  etcd.spoil(MEMBERS[0], 'cut off');
+  etcd.put('config', '{}', null);
+  await sim.run(2000);
+  expect(seen).toEqual([null]);
+  etcd.mend(MEMBERS[0]);
+  await sim.run(1000);
+  expect(seen).toEqual([null, null]);
+  etcd.breakWatches();
+  await sim.run(1000);
+  expect(seen).toEqual([null, null, null]);
+  watch.close();
+});

@@ -1,0 +1,154 @@
+/** What PostgreSQL does when something breaks, as far as a cluster's safety hangs on it. */
+import { describe, expect, test } from 'vitest';
+import type { Machine } from '../machine.ts';
+import { World } from '../world.ts';
+import type { CommitEnd } from './waiting.ts';
+
+const quorum = { ttl: 10, loop_wait: 2, retry_timeout: 3, synchronous_mode: 'quorum' };
+
+async function synchronous(seed: number): Promise<World> {
+  const world = await World.ready({ seed, config: quorum });
+  await world.expect('a synchronous set of both', () => /ANY 1 \(\w,\w\)/.test(world.primary.server.obeyed), 10_000);
+  return world;
+}
+
+function commit({ server }: Machine, options = {}): { end: CommitEnd | null } {
+  const told: { end: CommitEnd | null } = { end: null };
+  server.commit(
+    900_000,
+    options,
+    () => undefined,
+    (how) => {
+      told.end = how;
+    },
+  );
+  return told;
+}
+
+describe('a commit that waits', () => {
+  test('cancelled, it is reported as done, with a warning, though nobody confirmed it (M2)', async () => {
+    const world = await synchronous(401);
+    const { primary } = world;
+    for (const replica of world.replicas) world.net.cut(primary.name, replica.name);
+    const told = commit(primary, { cancelAfterMs: 200 });
+    await world.run(150);
+    expect(told.end).toBeNull();
+    await world.run(100);
+    expect(told.end).toBe('warned');
+  });
+
+  test('is in the WAL after a crash restart although nobody was told so (M3)', async () => {
+    const world = await synchronous(402);
+    const { server } = world.primary;
+    for (const replica of world.replicas) world.net.cut(server.name, replica.name);
+    const before = server.position.lsn;
+    const told = commit(world.primary);
+    server.die('was killed');
+    expect(server.position.lsn).toBeGreaterThan(before);
+    await world.run(100);
+    expect(told.end).toBeNull();
+  });
+
+  test('does not wait at all where its session does not ask for it (M4)', async () => {
+    const world = await synchronous(403);
+    for (const replica of world.replicas) world.net.cut(world.primary.name, replica.name);
+    expect(commit(world.primary, { local: true }).end).toBe('local');
+  });
+
+  test('is let go when nobody is waited for any more', async () => {
+    const world = await synchronous(404);
+    const { server } = world.primary;
+    for (const replica of world.replicas) world.net.cut(server.name, replica.name);
+    const told = commit(world.primary);
+    server.file = { ...server.file, syncNames: '' };
+    server.reload();
+    await world.run(150);
+    expect(told.end).toBe('acknowledged');
+  });
+});
+
+describe('a standby', () => {
+  test('opens before it has replayed what is on its disk, and only then has a received position', async () => {
+    const world = await synchronous(405);
+    const { server } = world.replicas[0]!;
+    for (let i = 0; i < 20; i += 1) commit(world.primary);
+    await world.run(200);
+    server.minRecovery = { ...server.position, lsn: server.checkpoint.lsn };
+    server.durations = { ...server.durations, replayMs: [300, 300] };
+    server.die('was killed');
+    await world.expect('it opens', () => server.running, 10_000);
+    expect(server.replayLsn).toBeLessThan(server.position.lsn);
+    expect(server.process).toMatchObject({ replaying: true, hasReceived: false });
+    await world.expect('it streams', () => server.replication.source !== null, 5000);
+    expect(server.replayLsn).toBe(server.position.lsn);
+  });
+
+  test('that needs WAL which is gone cannot follow, and a slot is what keeps it', async () => {
+    for (const held of [true, false]) {
+      const world = await World.ready({ seed: 406, config: { ...quorum, postgresql: { use_slots: held } }, walKeepBytes: 1000 });
+      const standby = world.replicas[0]!;
+      standby.crash();
+      for (let i = 0; i < 50; i += 1) commit(world.primary);
+      world.primary.server.checkpointed();
+      standby.boot();
+      await world.run(15_000);
+      expect(standby.server.replication.source === world.primary.server).toBe(held);
+      expect(standby.server.replication.obstacle).toBe(held ? null : 'wal removed');
+    }
+  });
+});
+
+describe('a promotion that a crash interrupts', () => {
+  test.each([
+    ['early, leaves the old timeline', 0.3, 1, true],
+    ['late, leaves the new one without a single commit', 0.85, 2, false],
+  ])('%s', async (_when, share, timeline, signal) => {
+    const world = await World.ready({ seed: 407 });
+    const { server } = world.replicas[0]!;
+    world.checkers.onlyHolder = false;
+    server.durations = { ...server.durations, promoteMs: [1000, 1000] };
+    server.promote();
+    await world.run(1000 * share);
+    server.die('was killed');
+    expect(server.position.branch.timeline).toBe(timeline);
+    expect(server.signal).toBe(signal);
+    expect(server.inRecovery).toBe(true);
+  });
+});
+
+describe('a disk', () => {
+  test('that hangs lets nothing be acknowledged, and no process be killed, until it is back', async () => {
+    const world = await World.ready({ seed: 408 });
+    const { primary } = world;
+    primary.server.hangDisk();
+    const told = commit(primary);
+    await world.run(500);
+    expect(told.end).toBeNull();
+    primary.server.stopImmediate(20);
+    await world.run(100);
+    expect(primary.server.process).toMatchObject({ doomed: true });
+    expect(primary.server.commits).toBe(false);
+    primary.server.freeDisk();
+    expect(primary.server.process).not.toMatchObject({ doomed: true });
+    expect(told.end).toBeNull();
+  });
+
+  test('that is full of WAL brings the server down with the next commit; full of data it refuses commits and serves readers', async () => {
+    const world = await World.ready({ seed: 409 });
+    const { server } = world.primary;
+    server.full = 'data';
+    expect(world.clients.write(world.primary)).toBe(false);
+    expect(server.running).toBe(true);
+    server.full = 'wal';
+    world.clients.write(world.primary);
+    expect(server.process).toBeNull();
+  });
+});
+
+test('a postmaster that stands still lets nobody in, while sessions that exist go on', async () => {
+  const world = await World.ready({ seed: 410 });
+  const { primary } = world;
+  primary.server.process!.postmasterHung = true;
+  expect(world.clients.write(primary)).toBe(false);
+  expect(commit(primary).end).toBe('acknowledged');
+});
