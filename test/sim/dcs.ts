@@ -251,7 +251,7 @@ class SimDcs implements Dcs {
       const answer = (from: number, end: () => void) => {
         if (net.losesReply(machine)) return;
         const revision = etcd.revision;
-        sim.after(net.delay(), () => {
+        sim.after(net.replyDelay(), () => {
           if (!net.reaches(MEMBERS[from]!, machine)) return;
           gate.deliver('message', () => {
             if (revision > this.#known) this.#known = revision;

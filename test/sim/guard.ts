@@ -23,6 +23,8 @@ export class GuardProcess {
   mute = false;
   /** Fault: it cannot be started again. */
   unstartable = false;
+  /** Fault: it stands still, and looks at its deadline only when it goes on. */
+  #frozen = false;
   readonly onDeath = new Set<() => void>();
   /** It is told to rest; it stops PostgreSQL. Called before anything comes of it. */
   readonly onRest = new Set<() => void>();
@@ -77,13 +79,27 @@ export class GuardProcess {
     this.fired = false;
   }
 
+  get frozen(): boolean {
+    return this.#frozen;
+  }
+
+  freeze(): void {
+    this.#frozen = true;
+  }
+
+  thaw(): void {
+    if (!this.#frozen) return;
+    this.#frozen = false;
+    if (this.deadlineMs !== null && this.#machine.bootMs() >= this.deadlineMs) this.#fire(this.#order);
+  }
+
   /** What it fired at is not dead yet. */
   get busy(): boolean {
     return this.fired && this.#server.process !== null;
   }
 
   #fire(order: number): void {
-    if (!this.alive || order !== this.#order) return;
+    if (!this.alive || this.#frozen || order !== this.#order) return;
     if (!this.fired) this.#server.parts.trace(`${this.#server.name} guard fired`);
     if (!this.fired) for (const listener of this.onFire) listener();
     if (!this.fired) this.fires += 1;
@@ -105,7 +121,7 @@ export function simGuard(guard: GuardProcess, sim: Simulation, gate: Gate, clock
     const deadline = clock.monotonicMs() + timeoutMs;
     for (;;) {
       await sleep(clock, ANSWER_MS);
-      if (guard.alive && !guard.mute && !guard.busy) return give();
+      if (guard.alive && !guard.mute && !guard.frozen && !guard.busy) return give();
       if (!guard.alive && !guard.unstartable) guard.start();
       if (clock.monotonicMs() + BUSY_RETRY_MS >= deadline) throw failed('the guard does not answer');
       await sleep(clock, BUSY_RETRY_MS);

@@ -1,5 +1,6 @@
 /** The end of all faults. */
 import { MEMBERS } from './etcd.ts';
+import { emptyForeign } from './faults/nodes.ts';
 import type { World } from './world.ts';
 
 const SUPERVISE_MS = 5000;
@@ -23,6 +24,8 @@ export function mend(world: World): void {
       server.process.postmasterHung = false;
     }
     guard.mute = false;
+    guard.thaw();
+    emptyForeign(machine);
     machine.resume();
     machine.boot();
     machine.startAgent();

@@ -12,6 +12,8 @@ export class Network {
   readonly lostReplies = new Map<string, number>();
   /** Chance that a request to etcd is held up, and for how long at most: it may then be applied after its sender has given up. */
   slowRequests = { chance: 0, maxMs: 0 };
+  /** The same for its answers: what was done long ago is only heard of now. */
+  slowReplies = { chance: 0, maxMs: 0 };
   /** How much later than usual watches hear of changes. */
   watchLagMs = 0;
 
@@ -62,6 +64,7 @@ export class Network {
     this.#cuts.clear();
     this.lostReplies.clear();
     this.slowRequests = { chance: 0, maxMs: 0 };
+    this.slowReplies = { chance: 0, maxMs: 0 };
     this.watchLagMs = 0;
     this.onChange();
   }
@@ -72,7 +75,14 @@ export class Network {
   }
 
   requestDelay(): number {
-    const { chance, maxMs } = this.slowRequests;
+    return this.#heldUp(this.slowRequests);
+  }
+
+  replyDelay(): number {
+    return this.#heldUp(this.slowReplies);
+  }
+
+  #heldUp({ chance, maxMs }: { readonly chance: number; readonly maxMs: number }): number {
     return chance > 0 && this.#rng.chance(chance) ? this.#rng.between(0, maxMs) : this.delay();
   }
 

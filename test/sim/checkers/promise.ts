@@ -109,7 +109,10 @@ export class Promises {
   /** Whether the cluster could get over the loss of that disk, as far as its policy goes. */
   canLose(machine: Machine): boolean {
     for (const commit of this.#last.values()) if (has(machine.server, commit) && !this.elsewhere(commit, machine.server)) return false;
-    const standbys = this.#world.machines.filter(({ server }) => server !== machine.server && server.dir === 'valid' && server.inRecovery);
+    const { systemId } = machine.server;
+    const standbys = this.#world.machines.filter(
+      ({ server }) => server !== machine.server && server.dir === 'valid' && server.systemId === systemId && server.inRecovery,
+    );
     const most = this.#world.orders.maximumLagBytes;
     const near = standbys.filter(({ server }) => lagBytes(machine.server.position.lsn, server.position.lsn) <= most);
     const others = near.some(({ tags }) => mayLead(tags)) ? near : [];

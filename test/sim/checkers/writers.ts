@@ -58,7 +58,7 @@ export class Writers {
   #excused(machine: Machine): boolean {
     const { now } = this.#world.sim;
     // Neither guard nor agent: two failures at once, which nothing but a watchdog or a quorum answers.
-    if (!machine.guard.alive && machine.helpless) this.#helpless.set(machine, now);
+    if ((!machine.guard.alive || machine.guard.frozen) && machine.helpless) this.#helpless.set(machine, now);
     if (now - (this.#helpless.get(machine) ?? Number.NEGATIVE_INFINITY) < HELPLESS_GRACE_MS) return true;
     return now - machine.awakeAt < WAKE_GRACE_MS || machine.believesPaused(UNPAUSE_GRACE_MS);
   }

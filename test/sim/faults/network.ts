@@ -52,6 +52,15 @@ export const networkFaults: Readonly<Record<string, Fault>> = {
       });
     },
   }),
+  'slow-replies': fault({
+    draw: (rng) => ({ chance: rng.between(0.2, 1), maxMs: drawMs(rng, 500, 4000), forMs: drawMs(rng, 1000, 15_000) }),
+    apply: (world, { chance, maxMs, forMs }) => {
+      world.net.slowReplies = { chance, maxMs };
+      world.sim.after(forMs, () => {
+        world.net.slowReplies = { chance: 0, maxMs: 0 };
+      });
+    },
+  }),
   'cut-clients': fault({
     draw: (rng, options) => ({ ...drawTarget(rng, options), forMs: drawMs(rng, 500, 20_000) }),
     apply: (world, args) => {

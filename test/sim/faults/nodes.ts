@@ -1,5 +1,15 @@
 /** Machines, agents and postmasters that stop, freeze or die. */
+import type { Machine } from '../machine.ts';
 import { drawMs, drawTarget, type Fault, fault, targetOf } from './fault.ts';
+
+const FOREIGN_SYSTEM = '7400000000000000001';
+
+export function emptyForeign(machine: Machine): void {
+  if (machine.server.systemId !== FOREIGN_SYSTEM) return;
+  machine.crash();
+  machine.loseDisk();
+  machine.boot();
+}
 
 export const nodeFaults: Readonly<Record<string, Fault>> = {
   crash: fault({
@@ -45,6 +55,33 @@ export const nodeFaults: Readonly<Record<string, Fault>> = {
       machine.crash();
       machine.loseDisk();
       world.sim.after(args.forMs, () => machine.boot());
+    },
+  }),
+  /** The right machine with the wrong disk in it, and later with an empty one. */
+  'foreign-disk': fault({
+    draw: (rng, options) => ({ ...drawTarget(rng, options), forMs: drawMs(rng, 5000, 30_000) }),
+    apply: (world, args) => {
+      const machine = targetOf(world, args);
+      if (!machine.up || !world.checkers.promises.canLose(machine)) return;
+      machine.crash();
+      machine.loseDisk();
+      machine.server.dir = 'valid';
+      machine.server.initialize(FOREIGN_SYSTEM);
+      machine.boot();
+      world.sim.after(args.forMs, () => emptyForeign(machine));
+    },
+  }),
+  /** Agent and guard stand still, PostgreSQL goes on: beyond any fence but a quorum (docs/SPEC.md, "exceptions"). */
+  'freeze-both': fault({
+    draw: (rng, options) => ({ ...drawTarget(rng, options), forMs: drawMs(rng, 5000, 40_000) }),
+    apply: (world, args) => {
+      const machine = targetOf(world, args);
+      machine.freezeAgent();
+      machine.guard.freeze();
+      world.sim.after(args.forMs, () => {
+        machine.guard.thaw();
+        machine.thawAgent();
+      });
     },
   }),
   'kill-guard': fault({

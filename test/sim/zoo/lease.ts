@@ -37,9 +37,9 @@ const guardOnStoppedClock = [
   },
   {
     file: guard,
-    find: '    if (!this.alive || order !== this.#order) return;\n',
+    find: '    if (!this.alive || this.#frozen || order !== this.#order) return;\n',
     replace:
-      '    if (!this.alive || order !== this.#order) return;\n    const leftMs = this.dueMs - this.#machine.monotonicMs();\n' +
+      '    if (!this.alive || this.#frozen || order !== this.#order) return;\n    const leftMs = this.dueMs - this.#machine.monotonicMs();\n' +
       "    if (!this.fired && leftMs > 1) return void this.#sim.after(leftMs, () => this.#gate().deliver('timer', () => this.#fire(order)));\n",
   },
 ];
@@ -64,7 +64,7 @@ export const leaseMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
-    focus: under(['slow-replies', 'cut-etcd']),
+    focus: under(['freeze-agent', 'cut-etcd'], {}, { everyMs: 600, delayMs: [0.2, 60] }),
   },
   {
     id: 'lease-on-wall-clock',
@@ -197,7 +197,7 @@ export const leaseMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
-    focus: under(['slow-requests', 'lose-replies', 'switchover', 'kill-postgres']),
+    focus: under(['slow-requests', 'lose-replies', 'switchover'], {}, { everyMs: 1000 }),
   },
   {
     id: 'key-taken-over',
@@ -225,7 +225,7 @@ export const leaseMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
-    focus: under(['slow-requests', 'lose-replies', 'switchover', 'kill-postgres']),
+    focus: under(['slow-requests', 'lose-replies', 'switchover'], {}, { everyMs: 1000 }),
   },
   {
     id: 'late-writes-valid',
@@ -244,7 +244,7 @@ export const leaseMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
-    focus: under(['slow-requests', 'lose-replies', 'switchover', 'kill-postgres']),
+    focus: under(['slow-requests', 'lose-replies', 'switchover'], {}, { everyMs: 1000 }),
   },
   {
     id: 'useless-lease-renewed',
