@@ -47,6 +47,14 @@ export function syncVoters(view: ClusterView, mode: 'off' | 'on' | 'quorum'): re
   return [view.sync.leader, ...view.sync.standbys];
 }
 
+/**
+ * Whether votes count. /sync decides as long as it asks for any: after a change from quorum to on it still lists standbys of which not every one has everything,
+ * until the leader has written it anew.
+ */
+export function countsVotes(view: ClusterView, mode: 'off' | 'on' | 'quorum'): boolean {
+  return mode === 'quorum' || (mode === 'on' && (view.sync?.quorum ?? 0) > 0);
+}
+
 const includes = (names: readonly string[], name: string) => names.some((other) => sameName(other, name));
 
 /** May this running standby take the free leader key? */
@@ -81,7 +89,7 @@ function wishVerdict(c: Context, view: ClusterView): Verdict | null {
     // A failover (no leader named) is the operator's explicit override; a switchover keeps to the synchronous standbys and to the cluster's history.
     if (wish.leader !== null && hasDiverged(c, view)) return no(DIVERGED);
     if (wish.leader !== null && outsideSync) return no('this node is the candidate, but not a synchronous standby');
-    if (wish.leader !== null && synchronousMode === 'quorum' && voters !== null)
+    if (wish.leader !== null && countsVotes(view, synchronousMode) && voters !== null)
       return healthiest(c, view, { except: [], checkLag: false });
     return yes('this node is the candidate the operator named');
   }
@@ -145,6 +153,7 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
   // Promoted here, this node's timeline would get the number that the last leader's has: two histories that nothing tells apart, so that the wrong one could
   // win the race after (M13). Where no acknowledged commit may be lost, that leader, or an operator's failover by name, is waited for.
   const strict = dynamic.checkTimeline || voters !== null;
+  const byVotes = countsVotes(view, mode);
   if (strict && expected !== null && (own.timeline === null || own.timeline < expected)) {
     return no(
       `this node is on timeline ${own.timeline ?? 'unknown'}, the cluster is on ${expected}, which ${view.history.at(-1)?.newLeader ?? 'another'} began`,
@@ -164,10 +173,10 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
     if (outcome.kind !== 'behind' || voters === null || !includes(voters, member.name)) continue;
     // It could confirm one more commit of the former primary after this answer, or have confirmed some that its replay has not come to since it was started:
     // they would be missing here.
-    if (mode === 'quorum' && (peer.receiving || peer.replaying)) moving.push(member.name);
+    if (byVotes && (peer.receiving || peer.replaying)) moving.push(member.name);
     else votes += 1;
   }
-  if (mode !== 'quorum' || voters === null) return yes(`this node is the healthiest, at ${formatLsn(own.lsn)}`);
+  if (!byVotes || voters === null) return yes(`this node is the healthiest, at ${formatLsn(own.lsn)}`);
   const quorum = view.sync?.quorum ?? 0;
   const wasLeader = view.sync?.leader != null && sameName(view.sync.leader, c.me);
   const healthy = `this node is the healthiest, at ${formatLsn(own.lsn)}`;
@@ -201,7 +210,8 @@ function compareWith(c: Context, own: OwnPosition, peer: PeerFacts, voters: read
   }
   if (peer.lsn === own.lsn && eligible(peer) && failoverPriority(peer.tags) > failoverPriority(c.o.settings.local.tags)) {
     const former = voters?.[0] ?? c.m.lastLeader;
-    const quorumOutsider = c.o.settings.dynamic.synchronousMode === 'quorum' && voters !== null && !includes(voters, peer.name);
+    const quorumOutsider =
+      c.view !== null && countsVotes(c.view, c.o.settings.dynamic.synchronousMode) && voters !== null && !includes(voters, peer.name);
     if (!(former && sameName(former, peer.name)) && !quorumOutsider) {
       return { kind: 'beaten', because: `${peer.name} is at the same position and has a higher failover_priority` };
     }
@@ -240,7 +250,7 @@ export function possibleSuccessors(
     if (dynamic.synchronousMode === 'on' && voters !== null && !options.manual && !includes(voters, member.name)) return false;
     return unfit(c.o.peers?.get(member.name), view, dynamic) === null;
   });
-  if (dynamic.synchronousMode === 'quorum' && voters !== null && options.only == null) {
+  if (countsVotes(view, dynamic.synchronousMode) && voters !== null && options.only == null) {
     const needed = (view.sync?.quorum ?? 0) + 1;
     if (good.filter((member) => includes(voters, member.name)).length < needed) return [];
   }

@@ -25,6 +25,13 @@ describe('a race under quorum', () => {
     expect(raceVerdict(contextOf(scene({ replaying: true }), memory()))).toMatchObject({ win: false, soon: true });
   });
 
+  it('counts votes in mode on as well, as long as /sync still asks for them', () => {
+    const changed = settings('a', { dynamic: { synchronousMode: 'on' } });
+    const o = { ...scene({}), settings: changed, peers: peers() };
+    expect(raceVerdict(contextOf(o, memory()))).toMatchObject({ win: false });
+    expect(raceVerdict(contextOf({ ...o, peers: peers(peer('b')) }, memory()))).toMatchObject({ win: true });
+  });
+
   it('counts it where a vote less is enough', () => {
     const o = scene({ receiving: true });
     const enough = { ...o, dcs: { known: true as const, view: { ...view(), sync: { ...sync, quorum: 0 } } } };

@@ -14,3 +14,12 @@ it('in strict mode with no standby left, all who are listed have to confirm: one
   const lost = { ...o, pg: { ...o.pg, sql: sql({ ...o.pg.sql, synchronousStandbyNames: '' }) } };
   expect(syncStep(contextOf(lost, memory())).effects).toEqual([{ kind: 'set-sync-names', value: '2 (b,c)' }]);
 });
+
+it('coming from quorum mode, /sync first names nobody but the leader: not every standby it listed has everything', () => {
+  const o = observation({
+    view: { ...view({ leaderName: 'a' }), sync: { leader: 'a', quorum: 1, standbys: ['b', 'c'], modRevision: '7' } },
+    pg: { ...pg.primary(), sql: sql({ ...pg.primary().sql, synchronousStandbyNames: 'ANY 1 (b,c)', replication: [] }) },
+    settings: settings('a', { dynamic: { synchronousMode: 'on' } }),
+  });
+  expect(syncStep(contextOf(o, memory())).effects).toMatchObject([{ kind: 'write-sync', leader: 'a', quorum: 0, standbys: [] }]);
+});

@@ -192,6 +192,8 @@ function priorityStep(c: Context, active: readonly Standby[]): SyncStep {
   const picked = active.slice(0, Math.max(1, synchronousNodeCount)).map((standby) => standby.name);
   const listed = isOurs ? sync.standbys : [];
   if (!isOurs) return writeSync(c, 0, [], 'taking the synchronous set over as leader');
+  // Of those whom a quorum was asked of, not every one has everything.
+  if (sync.quorum > 0) return writeSync(c, 0, [], 'leaving quorum mode: nobody but this leader is known to have every acknowledged commit');
   if (picked.length === 0 && listed.length > 0 && inGrace(c))
     return { ...done, because: 'waiting for standbys to connect after the promotion', waiting: true };
   if (picked.length === 0 && strict) {

@@ -1,5 +1,5 @@
 /** PostgreSQL runs and answers. */
-import { raceVerdict, syncVoters, wishInVain } from '../candidates.ts';
+import { countsVotes, raceVerdict, syncVoters, wishInVain } from '../candidates.ts';
 import { clusterTimeline, mayLead } from '../cluster.ts';
 import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
 import { divergenceFrom } from '../divergence.ts';
@@ -167,7 +167,7 @@ export const standbyRules: readonly Rule[] = [
  */
 function letGo(c: Context): readonly Effect[] {
   const confirms = c.view !== null && syncVoters(c.view, c.o.settings.dynamic.synchronousMode) !== null;
-  const quorum = c.o.settings.dynamic.synchronousMode === 'quorum';
+  const quorum = c.view !== null && countsVotes(c.view, c.o.settings.dynamic.synchronousMode);
   if (!quorum || !confirms || (c.o.pg.sql?.primaryConninfo ?? '') === '') return [];
   return [{ kind: 'apply-config', role: { kind: 'standby', source: null } }];
 }
