@@ -24,6 +24,8 @@ import { Wake } from './wake.ts';
 /** A round that was asked for again at once must still leave the machine some air. */
 const MIN_GAP_MS = 5;
 const STANDSTILL_MS = 2000;
+const AFTER_FAILURE_MS = 1000;
+const LATE_GAP_MS = 20;
 
 export interface LastRound {
   readonly observation: Observation;
@@ -162,7 +164,7 @@ export class Agent {
         code: codeOf(error),
         ...(unexpected ? { stack: ensureError(error).stack } : {}),
       });
-      wakeAtMs = this.parts.clock.bootMs() + 1000;
+      wakeAtMs = this.#afterFailure();
     }
     if (this.#exit !== null) return;
     const nextAtMs = this.#nextRoundAt(startedAtMs, wakeAtMs);
@@ -171,6 +173,14 @@ export class Agent {
     for (const listener of [...this.#roundListeners]) listener();
     await this.wake.until(nextAtMs);
     this.#noteStandstill(nextAtMs);
+  }
+
+  /** A leader's next round is not to come after the moment at which it has to take PostgreSQL down: the guard does so soon after, and less gently. */
+  #afterFailure(): number {
+    const now = this.parts.clock.bootMs();
+    const { confirmedSentAtMs, ttlSeconds } = this.lease.facts();
+    if (this.#memory.role !== 'primary' || confirmedSentAtMs === null) return now + AFTER_FAILURE_MS;
+    return Math.max(now + LATE_GAP_MS, Math.min(now + AFTER_FAILURE_MS, confirmedSentAtMs + leaseMargins(ttlSeconds).stepDownMs));
   }
 
   /** What a frozen process or a suspended machine missed cannot be told from inside; that it was away can, and explains what comes next. */

@@ -81,6 +81,8 @@ async function askPeers(parts: Parts, o: Observation, memory: Memory): Promise<R
   if (!o.dcs.known || o.job !== null) return null;
   const { view } = o.dcs;
   const c = contextOf(o, memory);
+  // Whoever has to take PostgreSQL down does not wait for anybody's word first.
+  if (!c.paused && c.mayBeWritable && !c.mayLeadNow) return null;
   const mayOpen = o.pg.state === 'running' || (c.paused && o.wishes.restart !== null);
   const needed = (c.unlocked && mayOpen) || (c.lockMine && (view.failover !== null || o.pg.state !== 'running'));
   if (!needed) return null;
