@@ -21,6 +21,8 @@ export class GuardProcess {
   fires = 0;
   /** Fault: it does not answer the agent, but still keeps its deadline. */
   mute = false;
+  /** When it last began to answer again. */
+  heardAgainAt = Number.NEGATIVE_INFINITY;
   /** Fault: it cannot be started again. */
   unstartable = false;
   /** Fault: it stands still, and looks at its deadline only when it goes on. */

@@ -23,6 +23,7 @@ export function mend(world: World): void {
       server.process.hung = false;
       server.process.postmasterHung = false;
     }
+    if (guard.mute) guard.heardAgainAt = world.sim.now;
     guard.mute = false;
     guard.thaw();
     emptyForeign(machine);

@@ -8,7 +8,7 @@ import type { Acknowledged } from '../clients.ts';
 import type { Machine } from '../machine.ts';
 import type { ServerProcess } from '../postgres/process.ts';
 import type { SimServer } from '../server.ts';
-import { type Branch, reachOn } from '../wal.ts';
+import { type Branch, isPrefix, reachOn } from '../wal.ts';
 import type { World } from '../world.ts';
 
 type Report = (invariant: string, what: string) => void;
@@ -52,6 +52,8 @@ export class Promises {
   syncChanged(): void {
     const sync = this.#sync();
     if (sync === null) {
+      // The operator has switched it off: from here on it is asynchronous, and what was promised before is not kept by anybody any more.
+      if (this.#world.orders.mode === 'off' && !this.everything) this.#last.clear();
       this.#bound.clear();
       return;
     }
@@ -67,7 +69,7 @@ export class Promises {
     const voters = [sync.leader, ...sync.standbys];
     const without = machines.filter(({ name, server }) => voters.includes(name) && server.dir === 'valid' && !has(server, commit));
     const { mode } = this.#world.orders;
-    if (mode === 'off' || without.length < (mode === 'on' ? 1 : sync.quorum + 1)) return;
+    if (mode === 'off' || without.length < sync.quorum + 1) return;
     const names = without.map(({ name }) => name).join(', ');
     this.#report(
       'S8',
@@ -114,12 +116,21 @@ export class Promises {
       ({ server }) => server !== machine.server && server.dir === 'valid' && server.systemId === systemId && server.inRecovery,
     );
     const most = this.#world.orders.maximumLagBytes;
-    const near = standbys.filter(({ server }) => lagBytes(machine.server.position.lsn, server.position.lsn) <= most);
+    const near = standbys.filter(
+      ({ server }) => this.#succeeds(server, machine.server) && lagBytes(machine.server.position.lsn, server.position.lsn) <= most,
+    );
     const others = near.some(({ tags }) => mayLead(tags)) ? near : [];
     const sync = this.#sync();
     if (sync === null) return this.#world.orders.mode === 'off' && others.length > 0;
     const able = others.filter(({ name }) => sync.leader === name || sync.standbys.includes(name));
-    return able.some(({ tags }) => mayLead(tags)) && able.length >= (this.#world.orders.mode === 'quorum' ? sync.quorum + 1 : 1);
+    return able.some(({ tags }) => mayLead(tags)) && able.length >= sync.quorum + 1;
+  }
+
+  /** On the same timeline: agents wait for whoever began a later one, or for an operator's word. Who only follows is not needed for that. */
+  #succeeds(server: SimServer, lost: SimServer): boolean {
+    const leads = this.#world.leader?.server;
+    if (leads !== undefined && leads !== lost) return isPrefix(server.position, leads.position);
+    return server.position.branch === lost.position.branch && isPrefix(server.position, lost.position);
   }
 
   /** S3: a number stands for one timeline only, where commits on it were promised. */

@@ -98,6 +98,7 @@ export const nodeFaults: Readonly<Record<string, Fault>> = {
       guard.mute = true;
       world.sim.after(args.forMs, () => {
         guard.mute = false;
+        guard.heardAgainAt = world.sim.now;
       });
     },
   }),
