@@ -41,6 +41,7 @@ export function drawOptions(rng: Rng): PlanOptions {
     fromMs,
     untilMs: fromMs + rng.pick([20_000, 40_000, 60_000, 120_000]) * (ttl < 20 ? 1 : 2),
     leftBroken: nodes.length >= 3 && rng.chance(0.2) ? [rng.pick(nodes)] : [],
+    leftHow: rng.chance(0.7) ? 'off' : 'deaf',
   };
 }
 

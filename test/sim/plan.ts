@@ -55,6 +55,8 @@ export interface PlanOptions {
   readonly untilMs: number;
   /** Nodes that stay broken when everything else is mended: the others have to manage. */
   readonly leftBroken: readonly string[];
+  /** deaf: all they send arrives, and no answer of etcd reaches them. */
+  readonly leftHow: 'off' | 'deaf';
 }
 
 export interface Plan {

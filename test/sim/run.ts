@@ -61,7 +61,12 @@ async function carryOut(plan: Plan, world: World): Promise<Failure | null> {
   if (failure !== null || options.leftBroken.length === 0) return failure;
   // Now that all is well, some go for good, and the others have to do without them.
   const gone = options.leftBroken.filter((name) => world.checkers.promises.canLose(world.node(name)));
-  for (const name of gone) world.node(name).crash();
+  for (const name of gone) {
+    if (options.leftHow === 'off') world.node(name).crash();
+    else world.net.cutOneWay('etcd', name);
+  }
+  // Who cannot hear leads until its lease is over.
+  if (options.leftHow === 'deaf') await world.sim.until(() => world.checkers.violations.length > 0, 2 * world.orders.ttlMs);
   return recover(world, gone);
 }
 

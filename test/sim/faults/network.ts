@@ -44,7 +44,7 @@ export const networkFaults: Readonly<Record<string, Fault>> = {
     },
   }),
   'slow-requests': fault({
-    draw: (rng) => ({ chance: rng.between(0.05, 0.4), maxMs: drawMs(rng, 500, 12_000), forMs: drawMs(rng, 1000, 15_000) }),
+    draw: (rng) => ({ chance: rng.between(0.05, 0.9), maxMs: drawMs(rng, 500, 12_000), forMs: drawMs(rng, 1000, 15_000) }),
     apply: (world, { chance, maxMs, forMs }) => {
       world.net.slowRequests = { chance, maxMs };
       world.sim.after(forMs, () => {

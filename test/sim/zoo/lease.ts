@@ -197,7 +197,7 @@ export const leaseMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
-    focus: under(['slow-requests', 'lose-replies', 'switchover'], {}, { everyMs: 1000 }),
+    focus: under(['slow-requests', 'switchover'], {}, { nodes: ['a', 'b'], everyMs: 1000 }),
   },
   {
     id: 'key-taken-over',
@@ -225,7 +225,7 @@ export const leaseMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
-    focus: under(['slow-requests', 'lose-replies', 'switchover'], {}, { everyMs: 1000 }),
+    focus: under(['slow-requests', 'switchover'], {}, { nodes: ['a', 'b'], everyMs: 1000 }),
   },
   {
     id: 'late-writes-valid',
@@ -244,7 +244,7 @@ export const leaseMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
-    focus: under(['slow-requests', 'lose-replies', 'switchover'], {}, { everyMs: 1000 }),
+    focus: under(['slow-requests', 'switchover'], {}, { nodes: ['a', 'b'], everyMs: 1000 }),
   },
   {
     id: 'useless-lease-renewed',
@@ -258,5 +258,6 @@ export const leaseMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['liveness'],
+    focus: under([], {}, { nodes: ['a', 'b', 'c'], leftBroken: ['a', 'b'], leftHow: 'deaf' }),
   },
 ];

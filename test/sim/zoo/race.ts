@@ -21,12 +21,30 @@ export const raceMutants: readonly Mutant[] = [
     edits: [
       {
         file: candidates,
-        find: "if (mode === 'quorum' && peer.receiving) receiving.push(member.name);",
-        replace: 'if (mode === null) receiving.push(member.name);',
+        find: "if (mode === 'quorum' && (peer.receiving || peer.replaying)) moving.push(member.name);",
+        replace: "if (mode === 'quorum' && peer.replaying) moving.push(member.name);",
       },
     ],
     verdicts: ['safety'],
-    focus: under(['freeze-both', 'cut-clients'], quorum),
+    focus: under(['freeze-both'], quorum, {
+      nodes: ['a', 'b', 'c'],
+      clients: { everyMs: 15, routed: true, stubborn: 'a', cancels: 0, local: 0 },
+      everyMs: 12_000,
+    }),
+  },
+  {
+    id: 'replaying-votes-count',
+    broken: 'The vote of a standby that has not replayed yet what is on its own disk counts.',
+    offends: ['S1', 'S7', 'M11'],
+    edits: [
+      {
+        file: candidates,
+        find: "if (mode === 'quorum' && (peer.receiving || peer.replaying)) moving.push(member.name);",
+        replace: "if (mode === 'quorum' && peer.receiving) moving.push(member.name);",
+      },
+    ],
+    verdicts: ['safety'],
+    focus: under(['kill-postgres'], { ...quorum, primary_start_timeout: 0 }, { nodes: ['a', 'b', 'c'], everyMs: 800, slowness: 3 }),
   },
   {
     id: 'receiver-kept',
@@ -40,12 +58,16 @@ export const raceMutants: readonly Mutant[] = [
       },
       {
         file: candidates,
-        find: "if (mode === 'quorum' && peer.receiving) receiving.push(member.name);",
-        replace: 'if (mode === null) receiving.push(member.name);',
+        find: "if (mode === 'quorum' && (peer.receiving || peer.replaying)) moving.push(member.name);",
+        replace: "if (mode === 'quorum' && peer.replaying) moving.push(member.name);",
       },
     ],
     verdicts: ['safety'],
-    focus: under(['freeze-both', 'cut-clients'], quorum),
+    focus: under(['freeze-both'], quorum, {
+      nodes: ['a', 'b', 'c'],
+      clients: { everyMs: 15, routed: true, stubborn: 'a', cancels: 0, local: 0 },
+      everyMs: 12_000,
+    }),
   },
   {
     id: 'sync-key-ignored',
@@ -176,19 +198,5 @@ export const raceMutants: readonly Mutant[] = [
     ],
     verdicts: ['safety'],
     focus: under(['crash', 'kill-postgres', 'isolate'], {}, { tags: { b: { nofailover: true }, c: { failover_priority: 0 } } }),
-  },
-  {
-    id: 'wish-kept',
-    broken: 'A node that leads against the operator’s wish, because nobody else could, keeps the wish and is ended by it again.',
-    offends: ['S19', 'S23'],
-    edits: [
-      {
-        file: candidates,
-        find: 'return wish.leader === c.me || (wish.candidate !== null && wish.candidate !== c.me) ? wish : null;',
-        replace: 'return wish.leader === c.me && c.me === null ? wish : null;',
-      },
-    ],
-    verdicts: ['liveness'],
-    focus: under(['switchover', 'crash', 'cut-nodes']),
   },
 ];

@@ -88,7 +88,7 @@ export const syncMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
-    focus: under(['crash', 'kill-postgres', 'isolate'], quorum),
+    focus: under(['crash', 'kill-postgres', 'isolate'], { synchronous_mode: 'on' }),
   },
   {
     id: 'promoted-without-names',
