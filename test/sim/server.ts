@@ -3,83 +3,35 @@
  * `position` is where the WAL on its disk ends, flushed. What a primary has not flushed nobody has seen, so it is not modelled.
  */
 import type { ServerRole } from '../../src/core/effects.ts';
-import type { DataDirState } from '../../src/core/postgres-facts.ts';
-import { parseSyncNames, type SyncNames } from '../../src/core/sync-names.ts';
-import { type Lsn, ZERO_LSN } from '../../src/core/units.ts';
-import type { Gate, Simulation } from './clock.ts';
-import type { Network } from './network.ts';
+import type { SyncNames } from '../../src/core/sync-names.ts';
+import type { Lsn } from '../../src/core/units.ts';
+import { DataDirectory } from './postgres/data-directory.ts';
+import type { Configured, ServerEvent, ServerParts } from './postgres/parts.ts';
 import { type Durations, newProcess, type ServerProcess, type Span, usualDurations } from './postgres/process.ts';
-import { confirms } from './postgres/syncrep.ts';
-import { type CommitEnd, type CommitOptions, WaitingCommits } from './postgres/waiting.ts';
+import { Sessions } from './postgres/sessions.ts';
+import type { CommitEnd, CommitOptions } from './postgres/waiting.ts';
 import { Replication } from './replication.ts';
-import type { Rng } from './rng.ts';
-import { Branch, branchAt, FIRST_LSN, type Position, plus, SWITCH_BYTES } from './wal.ts';
+import { Branch, branchAt, type Position, plus, SWITCH_BYTES } from './wal.ts';
 
-const COMMIT_BYTES = 152;
+/** How often something that stands still is looked at again. */
+const STILL_MS = 100;
+const NO_SPACE = 'panicked: no space left on device';
 const CHECKPOINT_BYTES = 120;
 /** Of a promotion: until then a crash leaves the old timeline on disk, after it the new one, on which nothing was written yet. */
 const SWITCH_AT = 0.7;
 
-export interface ServerParts {
-  readonly sim: Simulation;
-  readonly net: Network;
-  readonly rng: Rng;
-  /** The machine: what happens in the server waits while it is frozen and never happens once it is off. */
-  readonly gate: () => Gate;
-  readonly wallMs: () => number;
-  readonly trace: (line: string) => void;
-  /** For checkers, before the thing happens. */
-  readonly tell: (server: SimServer, event: ServerEvent) => void;
-}
+export type { Configured, ServerEvent, ServerParts };
 
-/** opened: takes writes from now on. removing: what the directory holds goes. slot: one was advanced. */
-export type ServerEvent = 'opened' | 'promoting' | 'removing' | 'slot';
-
-export interface Configured {
-  readonly source: { readonly host: string; readonly port: number } | null;
-  readonly syncNames: string;
-  /** primary_slot_name. */
-  readonly slot: string;
-}
-
-const nowhere = (): Position => ({ branch: new Branch(1, null, ZERO_LSN, ''), lsn: ZERO_LSN });
-
-interface Pending {
-  readonly id: number;
-  readonly options: CommitOptions;
-  readonly end: (how: CommitEnd) => void;
-  readonly written: (lsn: Lsn) => void;
-}
-
-export class SimServer {
+export class SimServer extends DataDirectory {
   readonly name: string;
   readonly parts: ServerParts;
   readonly replication: Replication;
   durations: Durations = usualDurations;
-  dir: DataDirState = 'missing';
-  work: 'bootstrap' | 'clone' | 'rewind' | null = null;
-  systemId: string | null = null;
-  position: Position = nowhere();
-  replayLsn: Lsn = ZERO_LSN;
-  replayPaused = false;
-  inRecovery = false;
-  signal = false;
-  /** pg_controldata's word while stopped, the latest checkpoint, and how far a standby must replay before it opens. */
-  controlState = 'shut down';
-  checkpoint: Position = this.position;
-  minRecovery: Position | null = null;
-  /** WAL before this is gone. */
-  oldestLsn: Lsn = ZERO_LSN;
-  /** How much WAL is kept for nobody in particular. */
-  walKeepBytes = 1 << 30;
   process: ServerProcess | null = null;
   /** In the files. */
   file: Configured = { source: null, syncNames: '', slot: '' };
   /** In force, as SHOW tells; processes take it up a moment later. */
   live: Configured = this.file;
-  readonly slots = new Map<string, Lsn>();
-  /** The last one that was advanced by order. */
-  advancedSlot = '';
   /** Faults: the next so many starts or promotions fail. */
   failStarts = 0;
   failPromotions = 0;
@@ -87,16 +39,13 @@ export class SimServer {
   #full: 'no' | 'wal' | 'data' = 'no';
   readonly onChange = new Set<() => void>();
   readonly onGone = new Set<() => void>();
-  readonly #waiting = new WaitingCommits();
-  #names: { text: string; parsed: SyncNames } = { text: '', parsed: parseSyncNames('') };
-  /** synchronous_standby_names as the processes that release commits know it. */
-  #obeyed = '';
+  readonly #sessions = new Sessions(this);
   #diskHung = false;
-  #unflushed: Pending[] = [];
   #onDiskBack: Array<() => void> = [];
   #nextPid = 100;
 
   constructor(name: string, parts: ServerParts, find: (host: string) => SimServer | null) {
+    super();
     this.name = name;
     this.parts = parts;
     this.replication = new Replication(this, find);
@@ -106,25 +55,19 @@ export class SimServer {
     return this.process?.phase === 'running';
   }
 
+  get #works(): boolean {
+    const { process } = this;
+    return process !== null && process.phase === 'running' && !process.hung && !process.doomed && !this.parts.gate().frozen;
+  }
+
   /** A new connection is let in and answered. */
   get accepts(): boolean {
-    const { process } = this;
-    return (
-      process !== null &&
-      process.phase === 'running' &&
-      !process.hung &&
-      !process.postmasterHung &&
-      !process.doomed &&
-      !this.parts.gate().frozen
-    );
+    return this.#works && this.process?.postmasterHung === false;
   }
 
   /** Somebody who is connected can commit. */
   get commits(): boolean {
-    const { process } = this;
-    return (
-      process !== null && process.phase === 'running' && !process.hung && !process.doomed && !this.inRecovery && !this.parts.gate().frozen
-    );
+    return this.#works && !this.inRecovery;
   }
 
   /** A client that connects now can commit. */
@@ -169,60 +112,34 @@ export class SimServer {
     return this.parts.rng.between(range[0], range[1]);
   }
 
-  /** A commit over a connection that exists; false: it is refused. `written` tells its position, `end` the answer; either may never come. */
+  /** A commit over a connection that exists; false: it is refused. */
   commit(id: number, options: CommitOptions, written: (lsn: Lsn) => void, end: (how: CommitEnd) => void): boolean {
     if (!this.commits || this.full === 'data') return false;
     if (this.full === 'wal') {
-      this.panic();
+      this.die(NO_SPACE);
       return false;
     }
-    const pending: Pending = { id, options, end, written };
-    if (this.#diskHung) this.#unflushed.push(pending);
-    else this.#flush(pending);
+    this.#sessions.add({ id, options, written, end });
     return true;
   }
 
-  #flush({ id, options, end, written }: Pending): void {
-    const lsn = plus(this.position.lsn, COMMIT_BYTES);
-    this.position.branch.records.push({ lsn, id });
-    written(lsn);
-    this.#advance(lsn);
-    if (options.local) {
-      end('local');
-      return;
-    }
-    const cancel = this.#waiting.add(lsn, end);
-    if (options.cancelAfterMs !== undefined) this.later(options.cancelAfterMs, cancel);
-    this.releaseWaiting();
-  }
-
   releaseWaiting(): void {
-    if (this.#waiting.size === 0 || !this.commits) return;
-    const names = this.syncNames();
-    const senders = this.replication.senders();
-    this.#waiting.release((lsn) => confirms(names, senders, lsn));
+    this.#sessions.release();
   }
 
   /** synchronous_standby_names as obeyed now by the processes that release commits. */
   get obeyed(): string {
-    return this.#obeyed;
+    return this.#sessions.obeyed;
   }
 
   syncNames(): SyncNames {
-    if (this.#names.text !== this.#obeyed) this.#names = { text: this.#obeyed, parsed: parseSyncNames(this.#obeyed) };
-    return this.#names.parsed;
+    return this.#sessions.names();
   }
 
   /** Files written are taken up: shown at once, obeyed a moment later. */
   reload(): void {
     this.live = { ...this.file };
-    const obey = () => {
-      if (this.#obeyed === this.live.syncNames) return;
-      this.#obeyed = this.live.syncNames;
-      this.parts.trace(`${this.name} PostgreSQL waits for '${this.#obeyed}'`);
-      this.releaseWaiting();
-    };
-    if (this.live.syncNames !== this.#obeyed) this.later(this.draw(this.durations.takeUpMs), obey);
+    this.#sessions.takeUp();
     this.replication.configured();
     this.changed();
   }
@@ -237,7 +154,7 @@ export class SimServer {
     this.#diskHung = false;
     if (this.process?.doomed) this.#gone('was killed once its disk was back');
     for (const run of this.#onDiskBack.splice(0)) run();
-    for (const pending of this.#unflushed.splice(0)) if (this.commits) this.#flush(pending);
+    this.#sessions.diskIsBack();
     this.parts.sim.disturbed();
   }
 
@@ -248,10 +165,6 @@ export class SimServer {
     }
     const { process } = this;
     this.#onDiskBack.push(() => this.process === process && run());
-  }
-
-  panic(): void {
-    this.die('panicked: no space left on device');
   }
 
   /** False when it cannot be started at all. A role of primary opens only a directory that was a primary's. */
@@ -292,7 +205,7 @@ export class SimServer {
     this.parts.trace(
       `${this.name} PostgreSQL runs as ${this.inRecovery ? 'standby' : 'primary'} on timeline ${this.position.branch.timeline}`,
     );
-    this.#obeyed = this.file.syncNames;
+    this.#sessions.obeyed = this.file.syncNames;
     if (process.replaying && !this.replayPaused) this.later(this.draw(this.durations.replayMs), () => this.#replayed());
     this.reload();
   }
@@ -313,13 +226,17 @@ export class SimServer {
   /** SIGINT: sessions end at once, the shutdown checkpoint goes to the standbys that are connected, then the processes end. */
   stopFast(): void {
     const { process } = this;
-    if (process === null || process.hung || process.postmasterHung || process.ending) return;
+    if (process === null || process.ending) return;
+    // The signal waits until whoever is to take it goes on.
+    if (process.hung || process.postmasterHung) {
+      this.later(STILL_MS, () => this.stopFast());
+      return;
+    }
     process.ending = true;
     const opened = process.phase === 'running';
     this.later(this.parts.rng.between(0.5, 4), () => {
       process.phase = 'stopping';
-      this.#waiting.clear();
-      this.#unflushed = [];
+      this.#sessions.end();
       this.changed();
       this.later(this.draw(this.durations.fastStopMs), () =>
         this.#whenDiskWorks(() => (opened ? this.#writeShutdown() : this.#gone('stopped while starting'))),
@@ -338,7 +255,7 @@ export class SimServer {
         return;
       }
       process.doomed = true;
-      this.#waiting.clear();
+      this.#sessions.end();
       this.changed();
     });
   }
@@ -377,7 +294,7 @@ export class SimServer {
 
   #openForWrites(process: ServerProcess): void {
     if (this.full === 'wal') {
-      this.panic();
+      this.die(NO_SPACE);
       return;
     }
     process.promoting = false;
@@ -387,66 +304,29 @@ export class SimServer {
     this.controlState = 'in production';
     this.minRecovery = null;
     // Sessions and walsenders begin only now, with what was taken up before.
-    this.#obeyed = this.live.syncNames;
+    this.#sessions.obeyed = this.live.syncNames;
     this.parts.trace(`${this.name} PostgreSQL promoted to timeline ${this.position.branch.timeline} at ${this.position.branch.forkLsn}`);
     this.parts.tell(this, 'opened');
-    this.#advance(this.position.lsn);
+    this.advance(this.position.lsn);
     this.changed();
   }
 
   checkpointed(): void {
     if (this.inRecovery) return;
     this.checkpoint = this.position;
-    this.#advance(plus(this.position.lsn, CHECKPOINT_BYTES));
-    this.#recycle();
-  }
-
-  /** WAL that no slot holds and that is old enough goes. */
-  #recycle(): void {
-    let keep = this.checkpoint.lsn > BigInt(this.walKeepBytes) ? plus(this.checkpoint.lsn, -this.walKeepBytes) : ZERO_LSN;
-    for (const lsn of this.slots.values()) if (lsn < keep) keep = lsn;
-    if (keep > this.oldestLsn) this.oldestLsn = keep;
-  }
-
-  /** A new cluster's data directory, with a server to be started on it. */
-  initialize(systemId: string): void {
-    this.systemId = systemId;
-    this.position = { branch: new Branch(1, null, ZERO_LSN, ''), lsn: FIRST_LSN };
-    this.checkpoint = this.position;
-    this.oldestLsn = ZERO_LSN;
-    this.minRecovery = null;
-    this.controlState = 'shut down';
-    this.signal = false;
+    this.advance(plus(this.position.lsn, CHECKPOINT_BYTES));
+    this.recycle();
   }
 
   /** The directory becomes a copy of the source as it is now. */
   copyFrom(source: SimServer): void {
     this.parts.tell(this, 'removing');
-    this.systemId = source.systemId;
-    // A standby that is copied from has what it has replayed; what it has only received does not count for the copy's end.
-    this.position = source.position;
-    this.checkpoint = source.checkpoint;
-    this.oldestLsn = source.oldestLsn;
-    this.minRecovery = source.position;
-    this.controlState = 'in archive recovery';
-    this.replayLsn = source.position.lsn;
-    this.signal = true;
-    this.slots.clear();
+    this.become(source);
   }
 
   wipe(): void {
     this.parts.tell(this, 'removing');
     this.replaceDisk();
-  }
-
-  replaceDisk(): void {
-    this.dir = 'missing';
-    this.position = nowhere();
-    this.work = null;
-    this.systemId = null;
-    this.signal = false;
-    this.minRecovery = null;
-    this.slots.clear();
   }
 
   /** A walreceiver has begun to stream. */
@@ -473,13 +353,8 @@ export class SimServer {
   #received(position: Position): void {
     const moved = position.branch !== this.position.branch;
     this.position = position;
-    if (moved || this.parts.rng.chance(0.1)) this.#noteRecovery();
-    this.#advance(position.lsn);
-  }
-
-  /** How far a standby must replay before it opens again. */
-  #noteRecovery(): void {
-    this.minRecovery = { branch: branchAt(this.position, this.replayLsn), lsn: this.replayLsn };
+    if (moved || this.parts.rng.chance(0.1)) this.noteRecovery();
+    this.advance(position.lsn);
   }
 
   changed(): void {
@@ -487,7 +362,7 @@ export class SimServer {
     for (const listener of [...this.onChange]) listener();
   }
 
-  #advance(lsn: Lsn): void {
+  advance(lsn: Lsn): void {
     this.position = { branch: this.position.branch, lsn };
     if (!this.replayPaused && !this.process?.replaying) this.replayLsn = lsn;
     this.replication.advanced();
@@ -497,12 +372,12 @@ export class SimServer {
   #writeShutdown(): void {
     const { process } = this;
     if (this.inRecovery || process === null) {
-      this.#noteRecovery();
+      this.noteRecovery();
       this.#gone('shut down', 'shut down in recovery');
       return;
     }
     this.checkpoint = this.position;
-    this.#advance(plus(this.position.lsn, CHECKPOINT_BYTES));
+    this.advance(plus(this.position.lsn, CHECKPOINT_BYTES));
     const wait = () => {
       if (this.replication.allHave(this.position.lsn)) this.#gone('shut down', 'shut down');
       else this.later(20, wait);
@@ -513,8 +388,7 @@ export class SimServer {
   #gone(why: string, controlState?: string): void {
     if (controlState !== undefined) this.controlState = controlState;
     this.process = null;
-    this.#waiting.clear();
-    this.#unflushed = [];
+    this.#sessions.end();
     this.#onDiskBack = [];
     this.parts.trace(`${this.name} PostgreSQL ${why}`);
     this.replication.ended();

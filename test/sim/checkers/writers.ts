@@ -42,7 +42,7 @@ export class Writers {
       if (this.#excused(machine)) continue;
       judged += 1;
       const { deadlineMs, alive } = machine.guard;
-      if (this.fenced && alive && deadlineMs !== null && machine.clock.bootMs() > deadlineMs + GUARD_GRACE_MS)
+      if (this.fenced && alive && !machine.guard.frozen && deadlineMs !== null && machine.clock.bootMs() > deadlineMs + GUARD_GRACE_MS)
         this.#report('S2', `${machine.name} takes writes ${Math.round(machine.clock.bootMs() - deadlineMs)} ms after its guard's deadline`);
       if (this.onlyHolder && holder !== machine.name && etcd.get('initialize')?.value !== '')
         this.#report('S2', `${machine.name} takes writes, the leader key names ${holder ?? 'nobody'}`);

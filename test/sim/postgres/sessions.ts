@@ -1,0 +1,81 @@
+/** Clients' sessions on one server, and what its processes know of synchronous_standby_names. */
+import { parseSyncNames, type SyncNames } from '../../../src/core/sync-names.ts';
+import type { Lsn } from '../../../src/core/units.ts';
+import type { SimServer } from '../server.ts';
+import { confirms } from './syncrep.ts';
+import { type CommitEnd, type CommitOptions, WaitingCommits } from './waiting.ts';
+
+export interface Commit {
+  readonly id: number;
+  readonly options: CommitOptions;
+  /** Its position; then the answer to the client. Either may never come. */
+  readonly written: (lsn: Lsn) => void;
+  readonly end: (how: CommitEnd) => void;
+}
+
+export class Sessions {
+  readonly #server: SimServer;
+  readonly #waiting = new WaitingCommits();
+  /** In the hands of a disk that hangs. */
+  #unflushed: Commit[] = [];
+  #names: { text: string; parsed: SyncNames } = { text: '', parsed: parseSyncNames('') };
+  /** synchronous_standby_names as the processes that release commits know it. */
+  obeyed = '';
+
+  constructor(server: SimServer) {
+    this.#server = server;
+  }
+
+  add(commit: Commit): void {
+    if (this.#server.diskHung) this.#unflushed.push(commit);
+    else this.#flush(commit);
+  }
+
+  diskIsBack(): void {
+    for (const commit of this.#unflushed.splice(0)) if (this.#server.commits) this.#flush(commit);
+  }
+
+  #flush({ id, options, written, end }: Commit): void {
+    const lsn = this.#server.append(id);
+    written(lsn);
+    this.#server.advance(lsn);
+    if (options.local) {
+      end('local');
+      return;
+    }
+    const cancel = this.#waiting.add(lsn, end);
+    if (options.cancelAfterMs !== undefined) this.#server.later(options.cancelAfterMs, cancel);
+    this.release();
+  }
+
+  release(): void {
+    if (this.#waiting.size === 0 || !this.#server.commits) return;
+    const names = this.names();
+    const senders = this.#server.replication.senders();
+    this.#waiting.release((lsn) => confirms(names, senders, lsn));
+  }
+
+  /** As obeyed now. */
+  names(): SyncNames {
+    if (this.#names.text !== this.obeyed) this.#names = { text: this.obeyed, parsed: parseSyncNames(this.obeyed) };
+    return this.#names.parsed;
+  }
+
+  /** What a reload has shown at once is obeyed a moment later. */
+  takeUp(): void {
+    const server = this.#server;
+    if (server.live.syncNames === this.obeyed) return;
+    server.later(server.draw(server.durations.takeUpMs), () => {
+      if (this.obeyed === server.live.syncNames) return;
+      this.obeyed = server.live.syncNames;
+      server.parts.trace(`${server.name} PostgreSQL waits for '${this.obeyed}'`);
+      this.release();
+    });
+  }
+
+  /** Nobody is told anything. */
+  end(): void {
+    this.#waiting.clear();
+    this.#unflushed = [];
+  }
+}
