@@ -33,6 +33,8 @@ export interface WorldOptions {
   /** How much longer than usual PostgreSQL's work takes. */
   readonly slowness?: number;
   readonly walKeepBytes?: number;
+  /** What all is drawn from; one made of the seed where not given. */
+  readonly rng?: Rng;
 }
 
 /** The demo's: short enough for a story to be short. */
@@ -56,7 +58,7 @@ export class World {
 
   constructor(options: WorldOptions = {}) {
     this.seed = options.seed ?? 1;
-    this.rng = new Rng(this.seed);
+    this.rng = options.rng ?? new Rng(this.seed);
     const [low, high] = options.delayMs ?? [0.2, 2];
     this.net = new Network(this.rng.fork('network'), { low, high });
     this.net.onChange = () => this.sim.disturbed();

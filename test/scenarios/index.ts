@@ -1,0 +1,54 @@
+/** All stories, in the order of docs/scenarios.md. */
+import { asyncLoss, quorumLosesNothing } from './m01-async-loss.ts';
+import { waitCancelled } from './m02-wait-cancelled.ts';
+import { crashFailsOver, crashShows } from './m03-crash-shows.ts';
+import { sessionDoesNotWait } from './m04-session-does-not-wait.ts';
+import { slowDemotion } from './m06-slow-demotion.ts';
+import { agentKilled, agentWedged } from './m07-agent-gone.ts';
+import { machineSuspended } from './m08-machine-suspended.ts';
+import { quorumShrinks, standbyReplaced } from './m09-sync-set-changes.ts';
+import { tooFewVotes } from './m10-too-few-votes.ts';
+import { stillReplaying } from './m11-position-not-final.ts';
+import { zombiePrimary } from './m12-zombie-primary.ts';
+import { secondTimelineRefused, twinFoundOut } from './m13-one-number-twice.ts';
+import { rewindSource } from './m15-rewind-source.ts';
+import { candidateBehind, switchoverUnderLoad } from './m16-planned-switch.ts';
+import { stalePrimary } from './m17-stale-primary.ts';
+import { etcdMisleads } from './m19-etcd-misleads.ts';
+import { noDeadEnd } from './m20-no-dead-end.ts';
+import { cloneInterrupted } from './m21-clone-interrupted.ts';
+import { fullForData, fullForWal } from './m24-disk-full.ts';
+import { voterRestarts } from './m25-voter-restarts.ts';
+import { twoCandidates } from './m26-two-candidates.ts';
+import type { Scenario } from './story.ts';
+
+export const scenarios: readonly Scenario[] = [
+  asyncLoss,
+  quorumLosesNothing,
+  waitCancelled,
+  crashShows,
+  crashFailsOver,
+  sessionDoesNotWait,
+  slowDemotion,
+  agentKilled,
+  agentWedged,
+  machineSuspended,
+  quorumShrinks,
+  standbyReplaced,
+  tooFewVotes,
+  stillReplaying,
+  zombiePrimary,
+  secondTimelineRefused,
+  twinFoundOut,
+  rewindSource,
+  switchoverUnderLoad,
+  candidateBehind,
+  stalePrimary,
+  etcdMisleads,
+  noDeadEnd,
+  cloneInterrupted,
+  fullForData,
+  fullForWal,
+  voterRestarts,
+  twoCandidates,
+];

@@ -1,0 +1,57 @@
+import { expect } from 'vitest';
+import { commitsIn } from '../sim/wal.ts';
+import { quorum, type Scenario } from './story.ts';
+
+export const crashShows: Scenario = {
+  id: 'm03-crash-shows',
+  mechanism:
+    'A primary that crashes and recovers in place shows commits that nobody had confirmed; a failover a moment later takes them away again.',
+  answer: 'starts PostgreSQL in place, which is quickest. No acknowledged commit is lost by it; what was read was (docs/limits.md).',
+  config: quorum,
+  play: async (story) => {
+    const { world, a } = story;
+    story.fault('no WAL gets from a to b and c any more', () => story.cut('a', 'b', 'c'));
+    story.operator('a commit on a, which waits for a confirmation', () => world.clients.write(a));
+    const id = world.clients.attempts;
+    await story.run(500);
+    story.fault('PostgreSQL on a crashes', () => a.server.die('crashed'));
+    await story.leads(a, 5000);
+    expect(commitsIn(a.server.position).has(id)).toBe(true);
+    expect(world.clients.acknowledged).toEqual([]);
+    story.note('recovery found the commit: it is visible on a, was never acknowledged, and is nowhere else');
+    story.fault('a loses power', () => a.crash());
+    story.heal('a', 'b', 'c');
+    await story.until('a successor', () => world.leader !== null, 20_000);
+    expect(commitsIn(world.primary.server.position).has(id)).toBe(false);
+    story.note('it is not there any more');
+    story.operator('a is switched on again', () => a.boot());
+    await story.back();
+  },
+};
+
+export const crashFailsOver: Scenario = {
+  id: 'm03-crash-fails-over',
+  mechanism: 'The same crash, with primary_start_timeout: 0.',
+  answer:
+    'gives the key up instead of starting PostgreSQL in place: nobody writes on top of what was never confirmed. It can still be read on the old node for the moment ' +
+    'until that is compared with its successor.',
+  config: { ...quorum, primary_start_timeout: 0 },
+  play: async (story) => {
+    const { world, a } = story;
+    story.fault('a commit is written on a, the network blinks, and PostgreSQL on a crashes', () => {
+      story.cut('a', 'b', 'c');
+      world.clients.write(a);
+      a.server.die('crashed');
+    });
+    await story.run(5);
+    story.heal('a', 'b', 'c');
+    const id = world.clients.attempts;
+    await story.until('a successor', () => world.leader !== null, 10_000);
+    expect(world.primary).not.toBe(a);
+    expect(commitsIn(world.primary.server.position).has(id)).toBe(false);
+    await story.back();
+    expect(commitsIn(a.server.position).has(id)).toBe(false);
+    expect(a.rules).toContain('stopped.give-up');
+    expect(a.rules).not.toContain('stopped.restart-primary');
+  },
+};

@@ -1,0 +1,43 @@
+import { expect } from 'vitest';
+import type { Scenario } from './story.ts';
+
+export const switchoverUnderLoad: Scenario = {
+  id: 'm16-switchover-under-load',
+  mechanism: 'A planned switch promotes a position behind the one at which the old leader still writes.',
+  answer:
+    'stops the old primary in good order first, which sends everything to whoever streams, and promotes then: nothing is lost, and nothing is to be rewound.',
+  play: async (story) => {
+    const { world, a, b } = story;
+    story.client.start();
+    story.sessionOn(a);
+    await story.run(3050);
+    story.operator('switchover from a to b', () => world.askFailover({ leader: 'a', member: 'b' }));
+    await story.leads(b, 10_000);
+    expect(story.lost).toBe(0);
+    await story.back();
+    expect(a.rules).not.toContain('stopped.diverged');
+    expect(a.server.position.branch).toBe(b.server.position.branch);
+  },
+};
+
+export const candidateBehind: Scenario = {
+  id: 'm16-candidate-behind',
+  mechanism: 'A planned switch to a candidate that is far behind.',
+  answer: 'refuses it, says how far behind it is, and the leader goes on.',
+  config: { maximum_lag_on_failover: 2000 },
+  play: async (story) => {
+    const { world, a, b } = story;
+    story.client.start();
+    await story.run(1050);
+    story.fault('the disk of b hangs: its agent answers, its WAL stands still', () => b.server.hangDisk());
+    await story.run(5000);
+    story.operator('switchover from a to b', () => world.askFailover({ leader: 'a', member: 'b' }));
+    await story.run(8000);
+    expect(world.primary).toBe(a);
+    expect(b.server.inRecovery).toBe(true);
+    expect(story.client.refused).toBe(0);
+    expect(world.etcd.view().failover).toBeNull();
+    story.operator('the disk of b works again', () => b.server.freeDisk());
+    await story.back();
+  },
+};
