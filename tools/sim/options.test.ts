@@ -40,6 +40,7 @@ describe('the command line of the simulator', () => {
     [['--zoo', '--minutes', '3'], '--minutes'],
     [['--speed', '--zoo'], '--zoo and --speed'],
     [['--speed', '--seeds', '3'], '--seeds'],
+    [['--hints'], '--hints'],
     [['extra'], 'extra'],
     [['--what'], '--what'],
   ])('refuses %j', (args, word) => {

@@ -16,7 +16,13 @@ export type SimOptions =
   | (Common & { readonly mode: 'one'; readonly seed: number })
   | (Common & { readonly mode: 'plan'; readonly file: string })
   | (Common & { readonly mode: 'speed' })
-  | (Common & { readonly mode: 'zoo'; readonly from: number; readonly seeds: number; readonly only: readonly string[] });
+  | (Common & {
+      readonly mode: 'zoo';
+      readonly from: number;
+      readonly seeds: number;
+      readonly only: readonly string[];
+      readonly hints: boolean;
+    });
 
 const SEEDS = 1000;
 const ZOO_SEEDS = 1000;
@@ -26,7 +32,7 @@ const JOBS_MAX = 256;
 export const USAGE = `usage: regent sim [--seeds N] [--from SEED] [--minutes M] [--jobs J] [--no-shrink]
        regent sim --seed SEED
        regent sim --plan FILE
-       regent sim --zoo [MUTANT ...] [--seeds N] [--from SEED]
+       regent sim --zoo [MUTANT ...] [--hints] [--seeds N] [--from SEED]
        regent sim --speed
 
 Runs the real agents of a cluster in one process, on a virtual clock, over models of etcd, PostgreSQL, the network and the clients, breaks
@@ -41,6 +47,7 @@ what can break, and looks at what clients were promised. A seed draws everything
   --no-shrink    do not look for the shortest schedule that still fails
   --zoo          break the agent on purpose, in every way of test/sim/zoo/ or in those named, and count the seeds until it is noticed
                  (at most N each, default ${ZOO_SEEDS}); without names the table in docs/simulator.md is drawn anew
+  --hints        with --zoo: under the circumstances each mutant names, and keep the seed for the test that proves it every time
   --speed        measure how fast it is here; takes a minute
 
 exit code: ${EXIT.pass} all held · ${EXIT.crash} an agent or the simulator crashed · ${EXIT.safety} a promise of safety was broken · ${EXIT.liveness} a cluster did not come back ·
@@ -98,8 +105,9 @@ export function parseSimOptions(args: readonly string[]): SimOptions | null {
   }
   if (values.zoo) {
     refuse(['--minutes']);
-    return { ...common, mode: 'zoo', from, seeds: seeds ?? ZOO_SEEDS, only: positionals };
+    return { ...common, mode: 'zoo', from, seeds: seeds ?? ZOO_SEEDS, only: positionals, hints: values.hints ?? false };
   }
+  if (values.hints) throw wrong('--hints goes with --zoo', 'see: regent sim --help');
   return { ...common, mode: 'seeds', from, minutes, seeds: seeds ?? (minutes === null ? SEEDS : null) };
 }
 
@@ -117,6 +125,7 @@ function read(args: readonly string[]) {
         seed: { type: 'string' },
         plan: { type: 'string' },
         zoo: { type: 'boolean' },
+        hints: { type: 'boolean' },
         speed: { type: 'boolean' },
         'no-shrink': { type: 'boolean' },
       },

@@ -2,12 +2,14 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RegentError } from '../../src/support/errors.ts';
+import type { Mutant } from '../../test/sim/zoo/mutant.ts';
 import { Meter, span, terminalOf } from './meter.ts';
 import { EXIT, type SimOptions } from './options.ts';
 import { Control, loadMutants, type Measure, measure, medianSeeds } from './zoo.ts';
 import { withTable, zooTable } from './zoo-table.ts';
 
 const DOCUMENT = 'docs/simulator.md';
+const HINTS = 'test/sim/zoo/hints.json';
 /** Sightings from which a median is taken. */
 const ENOUGH = 5;
 
@@ -31,7 +33,9 @@ export async function zooMain(root: string, options: Extract<SimOptions, { mode:
       if (signal.aborted) break;
       const begun = meter.elapsedMs;
       meter.show(() => `${measured.length + 1} of ${chosen.length}: ${mutant.id}, for ${span(meter.elapsedMs - begun)}`);
-      const one = await measure(root, mutant, control, { from, seeds, jobs, enough: ENOUGH, over: () => signal.aborted });
+      const over = () => signal.aborted;
+      const search = options.hints ? { enough: 1, ...(mutant.focus === undefined ? {} : { focus: mutant.focus }) } : { enough: ENOUGH };
+      const one = await measure(root, mutant, control, { from, seeds, jobs, over, ...search });
       if (signal.aborted) break;
       measured.push(one);
       meter.clear();
@@ -42,7 +46,8 @@ export async function zooMain(root: string, options: Extract<SimOptions, { mode:
     await control.close();
   }
   const survivors = measured.filter((one) => one.sightings.length === 0);
-  if (options.only.length === 0 && !signal.aborted) await draw(root, measured);
+  if (options.hints) await keepHints(root, all, measured);
+  else if (options.only.length === 0 && !signal.aborted) await draw(root, measured);
   say(
     `${measured.length - survivors.length} of ${measured.length} broken agents were noticed${signal.aborted ? ', then it was stopped by hand' : ''}`,
   );
@@ -54,6 +59,19 @@ function lineOf(one: Measure): string {
   const first = one.sightings[0];
   if (first === undefined) return `NOT NOTICED ${one.mutant.id} in ${one.tried} seeds: ${one.mutant.broken}`;
   return `${one.mutant.id}: ${first.kind}, first after ${first.at} seeds (seed ${first.seed}), median ${medianSeeds(one)}: ${first.message.slice(0, 120)}`;
+}
+
+/** Those of mutants that were not looked at stay. */
+async function keepHints(root: string, all: readonly Mutant[], measured: readonly Measure[]): Promise<void> {
+  const file = join(root, HINTS);
+  const before = JSON.parse(await readFile(file, 'utf8').catch(() => '{}')) as Readonly<Record<string, number>>;
+  const hints: Record<string, number> = {};
+  for (const { id } of all) {
+    const seed = measured.find(({ mutant }) => mutant.id === id)?.sightings[0]?.seed ?? before[id];
+    if (seed !== undefined) hints[id] = seed;
+  }
+  await writeFile(file, `${JSON.stringify(hints, null, 2)}\n`);
+  say(`the seeds are kept in ${HINTS}`);
 }
 
 async function draw(root: string, measured: readonly Measure[]): Promise<void> {

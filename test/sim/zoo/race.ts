@@ -21,8 +21,8 @@ export const raceMutants: readonly Mutant[] = [
     edits: [
       {
         file: candidates,
-        find: "if (mode === 'quorum' && (peer.receiving || peer.replaying)) moving.push(member.name);",
-        replace: "if (mode === 'quorum' && peer.replaying) moving.push(member.name);",
+        find: '(peer.receiving || peer.replaying)',
+        replace: 'peer.replaying',
       },
     ],
     verdicts: ['safety'],
@@ -39,12 +39,12 @@ export const raceMutants: readonly Mutant[] = [
     edits: [
       {
         file: candidates,
-        find: "if (mode === 'quorum' && (peer.receiving || peer.replaying)) moving.push(member.name);",
-        replace: "if (mode === 'quorum' && peer.receiving) moving.push(member.name);",
+        find: '(peer.receiving || peer.replaying)',
+        replace: 'peer.receiving',
       },
     ],
     verdicts: ['safety'],
-    focus: under(['kill-postgres'], { ...quorum, primary_start_timeout: 0 }, { nodes: ['a', 'b', 'c'], everyMs: 800, slowness: 3 }),
+    focus: under(['sigterm', 'kill-postgres', 'switchover'], { ...quorum, ttl: 3, retry_timeout: 1 }, { everyMs: 1000, slowness: 3 }),
   },
   {
     id: 'receiver-kept',
@@ -58,8 +58,8 @@ export const raceMutants: readonly Mutant[] = [
       },
       {
         file: candidates,
-        find: "if (mode === 'quorum' && (peer.receiving || peer.replaying)) moving.push(member.name);",
-        replace: "if (mode === 'quorum' && peer.replaying) moving.push(member.name);",
+        find: '(peer.receiving || peer.replaying)',
+        replace: 'peer.replaying',
       },
     ],
     verdicts: ['safety'],
@@ -138,7 +138,7 @@ export const raceMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety', 'liveness'],
-    focus: under(['crash', 'kill-postgres', 'isolate', 'cut-nodes', 'kill-while-promoting'], quorum),
+    focus: under(['crash', 'kill-while-promoting'], { ...quorum, ttl: 3, retry_timeout: 1 }, { nodes: ['a', 'b', 'c'], everyMs: 3000 }),
   },
   {
     id: 'diverged-may-lead',
