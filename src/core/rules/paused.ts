@@ -1,4 +1,5 @@
 /** Maintenance: the operator has the helm. Nothing is started, stopped, promoted or demoted unless asked for by name. */
+import { raceVerdict } from '../candidates.ts';
 import { switchoverAway } from './switchover.ts';
 import type { Rule } from './table.ts';
 import { nothing } from './table.ts';
@@ -43,7 +44,12 @@ export const pausedRules: readonly Rule[] = [
     id: 'paused.candidate',
     situation: 'paused, nobody leads, and the operator named this node',
     when: (c) => c.paused && c.isStandby && c.unlocked && c.view?.failover?.candidate === c.me,
-    ask: () => ({ effects: [{ kind: 'acquire-leader' }], wakeInMs: 0 }),
+    ask: (c) => {
+      // A failover is the operator's word against all else; a switchover is not meant to lose anything, and the former leader may be alive.
+      const verdict = c.view?.failover?.leader == null ? null : raceVerdict(c);
+      if (verdict?.win === false) return { wakeInMs: 300, watchMembers: true, because: `not taking the leader key: ${verdict.because}` };
+      return { effects: [{ kind: 'acquire-leader' }], wakeInMs: 0 };
+    },
     because: 'taking the leader key as the candidate the operator named',
   },
   {
