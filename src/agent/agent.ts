@@ -175,12 +175,12 @@ export class Agent {
     this.#noteStandstill(nextAtMs);
   }
 
-  /** A leader's next round is not to come after the moment at which it has to take PostgreSQL down: the guard does so soon after, and less gently. */
+  /** A leader's next round leaves time to renew, to look at a slow PostgreSQL and to move the guard's deadline on, or to take PostgreSQL down before the guard does. */
   #afterFailure(): number {
     const now = this.parts.clock.bootMs();
     const { confirmedSentAtMs, ttlSeconds } = this.lease.facts();
     if (this.#memory.role !== 'primary' || confirmedSentAtMs === null) return now + AFTER_FAILURE_MS;
-    return Math.max(now + LATE_GAP_MS, Math.min(now + AFTER_FAILURE_MS, confirmedSentAtMs + leaseMargins(ttlSeconds).stepDownMs));
+    return Math.max(now + LATE_GAP_MS, Math.min(now + AFTER_FAILURE_MS, confirmedSentAtMs + leaseMargins(ttlSeconds).stepDownMs / 2));
   }
 
   /** What a frozen process or a suspended machine missed cannot be told from inside; that it was away can, and explains what comes next. */
