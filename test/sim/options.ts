@@ -55,7 +55,7 @@ function drawConfig(rng: Rng, size: number, timing: JsonObject): JsonObject {
   if (rng.chance(0.2)) config['maximum_lag_on_failover'] = rng.pick([0, 1000, 20_000]);
   if (rng.chance(0.3)) config['primary_start_timeout'] = rng.pick([0, 5, 60]);
   if (rng.chance(0.2)) config['check_timeline'] = true;
-  if (mode !== 'off' && rng.chance(0.1)) config['maximum_lag_on_syncnode'] = rng.pick([500, 5000]);
+  if (mode !== 'off' && rng.chance(0.1)) config['maximum_lag_on_syncnode'] = rng.pick([5000, 50_000]);
   if (rng.chance(0.15)) config['member_slots_ttl'] = rng.pick([0, 20]);
   if (rng.chance(0.15)) config['postgresql'] = { use_slots: false };
   if (mode !== 'off' && rng.chance(0.15)) config['primary_stop_timeout'] = rng.pick([1, 5]);

@@ -22,6 +22,8 @@ export class Promises {
   readonly #world: World;
   readonly #report: Report;
   readonly #last = new Map<Branch, Acknowledged>();
+  /** Branches that an operator's failover left behind, whatever is acknowledged on them after. */
+  readonly #givenUp = new Set<Branch>();
   /** Servers whose acknowledgements count: /sync has named them as leader since they opened for writes. */
   readonly #bound = new Map<string, ServerProcess>();
   /** Every acknowledgement counts, whatever /sync says: for tests without a policy. */
@@ -39,6 +41,7 @@ export class Promises {
     const sync = this.#sync();
     if (sync?.leader === commit.node && server.process !== null) this.#bound.set(commit.node, server.process);
     if (!this.everything && this.#bound.get(commit.node) !== server.process) return;
+    if (this.#givenUp.has(commit.branch)) return;
     this.#last.set(commit.branch, commit);
     const { systemId } = server;
     const initialize = this.#world.etcd.get('initialize')?.value ?? '';
@@ -52,8 +55,7 @@ export class Promises {
   syncChanged(): void {
     const sync = this.#sync();
     if (sync === null) {
-      // The operator has switched it off: from here on it is asynchronous, and what was promised before is not kept by anybody any more.
-      if (this.#world.orders.mode === 'off' && !this.everything) this.#last.clear();
+      this.#lapse();
       this.#bound.clear();
       return;
     }
@@ -79,11 +81,13 @@ export class Promises {
 
   /** S1: whoever opens for writes has all of it. */
   checkOpened(server: SimServer): void {
+    this.#lapse();
     for (const [branch, commit] of [...this.#last]) {
       if (has(server, commit)) continue;
       // The operator's own doing: what that node lacks is given up.
       if (this.#world.orders.overrides(server.name)) {
         this.#last.delete(branch);
+        this.#givenUp.add(branch);
         continue;
       }
       const missing = this.#world.clients.missingOn(this.#world.node(server.name));
@@ -94,6 +98,11 @@ export class Promises {
           `under '${first.rule}' and acknowledged at ${first.at.toFixed(1)}`,
       );
     }
+  }
+
+  /** The operator has switched it off: from here on it is asynchronous, and what was promised before is not kept by anybody any more. */
+  #lapse(): void {
+    if (this.#world.orders.mode === 'off' && !this.everything) this.#last.clear();
   }
 
   /** S12: what this node had is somewhere else as well. Called before its directory goes. */

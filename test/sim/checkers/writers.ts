@@ -37,6 +37,8 @@ export class Writers {
     let now = '';
     let judged = 0;
     for (const machine of machines) {
+      // Neither guard nor agent: two failures at once, which nothing but a watchdog or a quorum answers.
+      if ((!machine.guard.alive || machine.guard.frozen) && machine.helpless) this.#helpless.set(machine, this.#world.sim.now);
       if (!machine.server.commits || machine.server.dir !== 'valid') continue;
       now += ` ${machine.name}`;
       if (this.#excused(machine)) continue;
@@ -57,8 +59,6 @@ export class Writers {
   /** In pause there are no fences, and what has slept wakes up as it was: docs/SPEC.md, "exceptions". */
   #excused(machine: Machine): boolean {
     const { now } = this.#world.sim;
-    // Neither guard nor agent: two failures at once, which nothing but a watchdog or a quorum answers.
-    if ((!machine.guard.alive || machine.guard.frozen) && machine.helpless) this.#helpless.set(machine, now);
     if (now - (this.#helpless.get(machine) ?? Number.NEGATIVE_INFINITY) < HELPLESS_GRACE_MS) return true;
     return now - machine.awakeAt < WAKE_GRACE_MS || machine.believesPaused(UNPAUSE_GRACE_MS);
   }
