@@ -247,6 +247,39 @@ export const leaseMutants: readonly Mutant[] = [
     focus: under(['slow-requests', 'switchover'], {}, { nodes: ['a', 'b'], everyMs: 1000 }),
   },
   {
+    id: 'stale-etcd-believed',
+    broken: 'A member of etcd that is cut off from the others answers what it knew last, and is believed.',
+    offends: ['S1', 'S3', 'M19'],
+    edits: [
+      {
+        file: dcs,
+        find: 'this.#call(options, () => this.#parts.etcd.view());',
+        replace: 'this.#call(options, Object.assign(() => this.#parts.etcd.view(), { reads: true }));',
+      },
+      {
+        file: dcs,
+        find: 'if (!etcd.serves(MEMBERS[to]!) || !net.reaches(machine, MEMBERS[to]!)) return;',
+        replace:
+          'if (!net.reaches(machine, MEMBERS[to]!)) return;\n' +
+          'const old = apply.reads ? etcd.oldViews?.get(MEMBERS[to]!) : undefined;\n' +
+          'if (old !== undefined) return answer(to, () => resolve(old));\n' +
+          'if (!etcd.serves(MEMBERS[to]!)) return;',
+      },
+      {
+        file: 'test/sim/etcd.ts',
+        find: 'this.#unwell.set(member, how);',
+        replace: "if (how === 'cut off') (this.oldViews ??= new Map()).set(member, this.view());\n    this.#unwell.set(member, how);",
+      },
+      {
+        file: 'test/sim/etcd.ts',
+        find: 'this.#unwell.delete(member);',
+        replace: 'this.#unwell.delete(member);\n    this.oldViews?.delete(member);',
+      },
+    ],
+    verdicts: ['safety', 'liveness', 'crash'],
+    focus: under(['etcd-member', 'crash', 'kill-postgres', 'switchover'], { synchronous_mode: 'on' }),
+  },
+  {
     id: 'useless-lease-renewed',
     broken: 'A lease that ended by the own clock is renewed on and on: the key stays with a node that does not lead.',
     offends: ['S19'],
