@@ -205,6 +205,8 @@ function compareWith(c: Context, own: OwnPosition, peer: PeerFacts, voters: read
     // What only the former synchronous leader has, on the same timeline, was never acknowledged.
     if (wasSyncLeader && !laterTimeline) return { kind: 'ahead-leader' };
     if (!eligible(peer)) return { kind: 'silent' };
+    // It may not lead itself: both would wait for each other for ever.
+    if (c.view !== null && pastSwitchPoint(peer.timeline, peer.lsn, c.view.history)) return { kind: 'silent' };
     const where = laterTimeline ? `timeline ${peer.timeline}` : formatLsn(peer.lsn);
     return { kind: 'beaten', because: `${peer.name} is ahead, at ${where}; this node is at ${formatLsn(own.lsn)}` };
   }

@@ -37,6 +37,16 @@ describe('a standby whose data diverged', () => {
     });
   });
 
+  it('does not keep the others from leading, although it is ahead of them', () => {
+    const alike = pg.standby({ receiveLsn: lsn(1000), timeline: 1 });
+    const beside = (at: number) =>
+      raceVerdict(
+        contextOf(observation({ view: view({ history }), peers: peers(peer('b', { lsn: lsn(at), timeline: 1 })), pg: alike }), memory()),
+      );
+    expect(beside(1200)).toMatchObject({ win: true });
+    expect(beside(1100)).toMatchObject({ win: false, because: expect.stringContaining('b is ahead') });
+  });
+
   it('leads when the operator names it for a failover, not for a switchover', () => {
     expect(verdict({ failover: wish })).toMatchObject({ win: true });
     expect(verdict({ failover: { ...wish, leader: 'b' } })).toMatchObject({ win: false });

@@ -15,6 +15,7 @@ import { rewindSource } from './m15-rewind-source.ts';
 import { candidateBehind, switchoverUnderLoad } from './m16-planned-switch.ts';
 import { stalePrimary } from './m17-stale-primary.ts';
 import { etcdMisleads } from './m19-etcd-misleads.ts';
+import { divergedInTheWay } from './m20-diverged-in-the-way.ts';
 import { noDeadEnd } from './m20-no-dead-end.ts';
 import { cloneInterrupted } from './m21-clone-interrupted.ts';
 import { fullForData, fullForWal } from './m24-disk-full.ts';
@@ -45,6 +46,7 @@ export const scenarios: readonly Scenario[] = [
   candidateBehind,
   stalePrimary,
   etcdMisleads,
+  divergedInTheWay,
   noDeadEnd,
   cloneInterrupted,
   fullForData,
