@@ -13,6 +13,10 @@ const source = (over = {}) => ({
   ...over,
 });
 const leaderB = view({ leaderName: 'b' });
+const twin = pg.stopped(
+  { state: 'in production', timeline: 2, checkpointLsn: lsn(1500) },
+  { localHistory: [{ timeline: 1, switchLsn: lsn(1050), reason: 'x' }] },
+);
 const mine = view({ leaderName: 'a' });
 const restart = { shutdown: false, restart: { timeoutMs: null }, reinitialize: null };
 const paused = settings('a', { dynamic: { pause: true } });
@@ -116,6 +120,23 @@ const table: readonly Row[] = [
     { view: leaderB, pg: pg.stopped({ checkpointLsn: lsn(1100) }), source: source() },
     'stopped.diverged',
     ['rewind'],
+  ],
+  [
+    'a timeline of the leader’s number, begun elsewhere (M13): pg_rewind would do nothing, again and again',
+    { view: leaderB, pg: twin, source: source() },
+    'stopped.diverged',
+    [],
+  ],
+  [
+    'the same, may remove',
+    {
+      view: leaderB,
+      pg: twin,
+      source: source(),
+      settings: settings('a', { postgresql: { removeDataDirectoryOnRewindFailure: true } }),
+    },
+    'stopped.diverged',
+    ['reinitialize'],
   ],
   [
     'rewind failed three times, may remove',

@@ -87,3 +87,12 @@ export function divergenceFrom(pg: PostgresFacts, source: SourceHistory | null):
   const local = localPosition(pg);
   return local === null ? 'unknown' : compareHistories(local, pg.localHistory, source);
 }
+
+/**
+ * Both are on a timeline of one number. pg_rewind looks at nothing but the number then: it says "no rewind required", ends with 0 and leaves all as it is
+ * (pg_rewind.c, PostgreSQL 13 to 18), so a node that diverged has to be cloned anew.
+ */
+export function sameNumber(pg: PostgresFacts, source: SourceHistory | null): boolean {
+  const local = localPosition(pg);
+  return local !== null && source !== null && local.timeline === source.timeline;
+}

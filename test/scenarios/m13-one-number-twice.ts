@@ -44,7 +44,9 @@ export const secondTimelineRefused: Scenario = {
 export const twinFoundOut: Scenario = {
   id: 'm13-twin-found-out',
   mechanism: 'The same without a promise (asynchronously): another node does begin a second timeline 2, and the first comes back.',
-  answer: 'compares the points where timelines began, not their numbers, and rewinds the one that does not belong.',
+  answer:
+    'compares the points where timelines began, not their numbers. pg_rewind would compare numbers and find nothing to do, so the one that does not belong is cloned ' +
+    'anew (where removing its data is allowed; otherwise it says so and waits).',
   world: { tags: { b: { failover_priority: 2 } } },
   play: async (story) => {
     const { world, b } = story;
@@ -57,5 +59,6 @@ export const twinFoundOut: Scenario = {
     story.operator('b is switched on again', () => b.boot());
     await story.back();
     expect(b.rules).toContain('stopped.diverged');
+    expect(b.recloned).toBe(true);
   },
 };

@@ -195,9 +195,15 @@ export class SimPostgres implements Postgres {
     if (target === null || target.inRecovery) throw transient('SOURCE_NOT_READY', `${source.name} is not a primary that answers`);
     if (target.systemId !== server.systemId || commonAncestor(server.position, target.position) === null)
       throw new RegentError('REWIND_FAILED', 'source and target are from different systems');
+    server.signal = true;
+    if (target.position.branch.timeline === server.position.branch.timeline) {
+      // "no rewind required": pg_rewind compares numbers only. Crash recovery it has finished all the same.
+      await this.#step(server.draw(server.durations.crashRecoveryMs), options, 'REWIND_FAILED');
+      server.finishRecovery();
+      return;
+    }
     server.dir = 'incomplete';
     server.work = 'rewind';
-    server.signal = true;
     const from = await this.#transfer(source, server.draw(server.durations.rewindMs), options, 'REWIND_FAILED');
     const slots = new Map(server.slots);
     server.copyFrom(from);

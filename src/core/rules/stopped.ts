@@ -1,7 +1,7 @@
 /** PostgreSQL is down, and nobody asked for that. */
 import { possibleSuccessors } from '../candidates.ts';
 import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
-import { divergenceFrom } from '../divergence.ts';
+import { divergenceFrom, sameNumber } from '../divergence.ts';
 import type { Source } from '../effects.ts';
 import { takeover } from '../sync.ts';
 import type { Outcome, Rule } from './table.ts';
@@ -24,14 +24,16 @@ export function mendDivergence(c: Context, leader: Source): Outcome {
   const { postgresql } = c.o.settings;
   const { pg } = c.o;
   const control = pg.control;
-  const able = postgresql.usePgRewind && (control === null || control.walLogHints || control.dataChecksums);
+  const twin = sameNumber(pg, c.o.source);
+  const able = !twin && postgresql.usePgRewind && (control === null || control.walLogHints || control.dataChecksums);
   const failed = c.m.failures.rewind;
   if (able && (failed === undefined || failed.count < 3)) {
     const wait = holdOffMs(c, 'rewind');
     if (wait > 0) return { wakeInMs: wait, because: `pg_rewind failed (${failed?.message ?? ''}); trying again soon` };
     return { effects: [{ kind: 'start-job', job: { kind: 'rewind', source: leader } }], because: `running pg_rewind from ${leader.name}` };
   }
-  const mayRemove = able ? postgresql.removeDataDirectoryOnRewindFailure : postgresql.removeDataDirectoryOnDivergedTimelines;
+  const mayRemove =
+    ((able || twin) && postgresql.removeDataDirectoryOnRewindFailure) || (!able && postgresql.removeDataDirectoryOnDivergedTimelines);
   if (mayRemove) {
     const wait = holdOffMs(c, 'reinitialize');
     if (wait > 0) return { wakeInMs: wait, because: 'cloning failed; trying again soon' };
@@ -42,7 +44,9 @@ export function mendDivergence(c: Context, leader: Source): Outcome {
   }
   const why = able
     ? `pg_rewind failed ${failed?.count} times (${failed?.message ?? ''})`
-    : 'pg_rewind is not possible (it needs use_pg_rewind, and wal_log_hints or data checksums)';
+    : twin
+      ? `pg_rewind does not see it (both are on a timeline ${c.o.source?.timeline}, each on its own)`
+      : 'pg_rewind is not possible (it needs use_pg_rewind, and wal_log_hints or data checksums)';
   return {
     wakeInMs: 10_000,
     because: `the data of this node diverged from ${leader.name} and ${why}; run: regentctl reinit ${c.o.settings.local.scope} ${c.me}`,

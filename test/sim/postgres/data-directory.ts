@@ -39,6 +39,14 @@ export class DataDirectory {
     this.signal = false;
   }
 
+  /** Crash recovery by a server that takes nobody in: what pg_rewind begins with. */
+  finishRecovery(): void {
+    if (this.controlState.startsWith('shut down')) return;
+    this.checkpoint = this.position;
+    this.minRecovery = null;
+    this.controlState = 'shut down';
+  }
+
   /** The directory becomes a copy of the source as it is now. */
   become(source: DataDirectory): void {
     this.systemId = source.systemId;
