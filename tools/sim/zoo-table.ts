@@ -4,27 +4,30 @@ import { type Measure, medianSeeds } from './zoo.ts';
 const BEGIN = '<!-- zoo: drawn by regent sim --zoo -->';
 const END = '<!-- end of the zoo -->';
 
+/** One mutant, measured on seeds as they are drawn for everybody, and under the circumstances it names. */
+export interface Measured {
+  readonly ordinary: Measure;
+  readonly focused: Measure;
+}
+
 const cell = (text: string): string => text.replaceAll('|', '\\|');
 
-function row(measured: Measure): string {
-  const { mutant, sightings, tried } = measured;
-  const kinds = [...new Set(sightings.map((sighting) => sighting.kind))].join(', ');
-  const first = sightings[0]?.at;
-  const cells = [
-    `\`${mutant.id}\``,
-    mutant.broken,
-    mutant.offends.join(' '),
-    kinds === '' ? 'not noticed' : kinds,
-    first === undefined ? `more than ${tried}` : String(first),
-    String(medianSeeds(measured) ?? ''),
-  ];
+const first = ({ sightings, tried }: Measure): string => (sightings[0] === undefined ? `> ${tried}` : String(sightings[0].at));
+
+function row({ ordinary, focused }: Measured): string {
+  const { id, broken, offends } = ordinary.mutant;
+  const kinds = [...new Set([...ordinary.sightings, ...focused.sightings].map((sighting) => sighting.kind))].join(', ');
+  const median = ordinary.sightings.length > 1 ? String(medianSeeds(ordinary)) : '';
+  const cells = [`\`${id}\``, broken, offends.join(' '), kinds === '' ? 'not noticed' : kinds, first(focused), first(ordinary), median];
   return `| ${cells.map(cell).join(' | ')} |`;
 }
 
-export function zooTable(measured: readonly Measure[]): string {
-  return ['| mutant | what is broken | offends | noticed as | first | median |', '|---|---|---|---|--:|--:|', ...measured.map(row)].join(
-    '\n',
-  );
+export function zooTable(measured: readonly Measured[]): string {
+  return [
+    '| mutant | what is broken | offends | noticed as | seeds under its focus | ordinary seeds | median |',
+    '|---|---|---|---|--:|--:|--:|',
+    ...measured.map(row),
+  ].join('\n');
 }
 
 /** The document with the table in the place between its two marks; null: it has no such place. */
