@@ -59,7 +59,7 @@ async function stretch(
   const elapsedMs = meter.elapsedMs;
   meter.end();
   say(`${title}: ${count(tally.seeds)} seeds, ${tally.failures === 0 ? 'none' : tally.kinds()} failed; ${pace(tally, elapsedMs)}`);
-  return { passed: tally.seeds - tally.failures, failed: tally.failures };
+  return { passed: tally.seeds - tally.failures, failed: tally.failures, skipped: 0 };
 }
 
 /** Counts seeds as tests. */
@@ -80,7 +80,11 @@ export async function runSimulations(root: string): Promise<TestTally> {
     const from = freshSeed(await commitOf(root), new Date().toISOString().slice(0, 10));
     const title = `fresh seeds (again: ./regent sim --from ${from} --minutes 2)`;
     const fresh = await stretch(pool, title, { from, seeds: null, untilMs: Date.now() + FRESH_MS }, () => undefined);
-    return { passed: fixed.passed + again.passed - differ + fresh.passed, failed: fixed.failed + again.failed + differ + fresh.failed };
+    return {
+      passed: fixed.passed + again.passed - differ + fresh.passed,
+      failed: fixed.failed + again.failed + differ + fresh.failed,
+      skipped: 0,
+    };
   } finally {
     await pool.close();
   }
