@@ -1,5 +1,5 @@
 /** How each job is done. A job may take long; the rounds go on meanwhile and renew the lease. It ends, fails or is cancelled as a whole. */
-import type { Job, ServerRole } from '../core/effects.ts';
+import type { Job, ServerRole, Source } from '../core/effects.ts';
 import type { Bounded } from '../ports/postgres.ts';
 import { RegentError } from '../support/errors.ts';
 import type { Fence } from './fence.ts';
@@ -48,37 +48,58 @@ export function runJob(deps: JobDeps, job: Job, signal: AbortSignal): Promise<vo
 
 const dcsTimeout = (deps: JobDeps) => ({ timeoutMs: deps.parts.settings.current().dynamic.retryTimeoutSeconds * 1000 });
 
-/** The new cluster becomes visible to others only by the leader key; until then nobody is routed here. */
+/**
+ * The new cluster is published first by its system identifier, for good, and then by the leader key, by which others clone and clients come. From then on it may hold
+ * what was acknowledged: what fails after that is left to the leader's rounds, and nothing is undone.
+ */
 async function bootstrap(deps: JobDeps, signal: AbortSignal): Promise<void> {
   const { pg, dcs, settings } = deps.parts;
   const me = settings.local().name;
+  let made: string | null = null;
   try {
     await pg.stop('immediate', { timeoutMs: 30_000 });
     const { systemIdentifier } = await pg.bootstrap({ timeoutMs: DAY_MS, signal });
     deps.configApplied();
-    const leads = await deps.lease.carry((leaseId) => dcs.acquireLeader(me, leaseId, dcsTimeout(deps)));
-    if (!leads) throw new RegentError('BOOTSTRAP_LOST', 'the leader key could not be taken after initdb', { policy: 'transient' });
-    await deps.fence.arm();
-    await dcs.writeConfig(settings.bootstrapConfig(), null, dcsTimeout(deps));
+    // The mark went with its lease if that ended meanwhile, and whoever made another cluster then has published it.
+    const { initialize } = await dcs.read(dcsTimeout(deps));
+    if (initialize !== '')
+      throw new RegentError('BOOTSTRAP_LOST', 'the right to initialize the cluster was lost during initdb', { policy: 'transient' });
+    made = systemIdentifier;
     await dcs.writeInitialize(systemIdentifier, false, dcsTimeout(deps));
+    // Clients come with the leader key: the guard knows its end before.
+    await deps.fence.arm();
   } catch (error) {
-    await undoBootstrap(deps);
+    await undoBootstrap(deps, made);
     throw error;
   }
+  // A request without an answer may have been carried out.
+  const leads = await deps.lease.carry((leaseId) => dcs.acquireLeader(me, leaseId, dcsTimeout(deps)));
+  if (!leads) {
+    await undoBootstrap(deps, made);
+    throw new RegentError('BOOTSTRAP_LOST', 'the leader key could not be taken after initdb', { policy: 'transient' });
+  }
+  await dcs.writeConfig(settings.bootstrapConfig(), null, dcsTimeout(deps));
 }
 
 /** Nobody could have written to it: it was never published. So it may go, and the next node may try. */
-async function undoBootstrap(deps: JobDeps): Promise<void> {
+async function undoBootstrap(deps: JobDeps, made: string | null): Promise<void> {
   const { pg, dcs, settings, log } = deps.parts;
   const me = settings.local().name;
   const steps: ReadonlyArray<() => Promise<unknown>> = [
     () => pg.stop('immediate', { timeoutMs: 10_000 }),
     () => dcs.releaseLeader(me, dcsTimeout(deps)),
-    // The empty mark is ours or nobody's; a system identifier in it is another member's success.
-    async () => (await dcs.read(dcsTimeout(deps))).initialize === '' && dcs.clearInitialize(dcsTimeout(deps)),
+    // The empty mark is ours or nobody's; a system identifier that is not ours is another member's success.
+    async () => {
+      const { initialize } = await dcs.read(dcsTimeout(deps));
+      if (initialize === '' || (initialize !== null && initialize === made)) await dcs.clearInitialize(dcsTimeout(deps));
+    },
     () => pg.removeDataDirectory({ timeoutMs: DAY_MS, keepAside: true }),
   ];
   for (const step of steps) await step().catch((error: unknown) => log.warning(`cleaning up after a failed bootstrap: ${String(error)}`));
+}
+
+async function seen(deps: JobDeps, source: Source, signal: AbortSignal): Promise<void> {
+  await deps.parts.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });
 }
 
 async function clone(
@@ -90,10 +111,12 @@ async function clone(
   const { pg } = deps.parts;
   if (afresh) {
     // What is removed here may be the last copy of what was acknowledged: it goes only while another is seen to be there.
-    await pg.sourceHistory(job.source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });
+    await seen(deps, job.source, signal);
     await leaveSync(deps.parts, deps.leaving, signal);
     deps.stopping();
     await pg.stop('immediate', { timeoutMs: 30_000 });
+    // That was some time ago.
+    await seen(deps, job.source, signal);
     await pg.removeDataDirectory({ timeoutMs: DAY_MS, keepAside: false });
   } else {
     // An agent that ended in the middle of a bootstrap left a server running on what it had made, and nobody else would ever stop it.

@@ -50,6 +50,20 @@ test('an agent killed in the middle of its bootstrap leaves a server that nobody
   await world.expect('both healthy', () => world.healthy(), 20_000);
 });
 
+test('a bootstrapping agent that freezes just after it was seen to lead: its cluster is the cluster, and goes on when it is back', async () => {
+  const world = new World({ seed: 10, nodes: ['a', 'b', 'c'] });
+  world.startAll();
+  await world.expect('a leader', () => world.holder !== null, 10_000);
+  const first = world.node(world.holder!);
+  first.freezeAgent();
+  world.clients.start(20);
+  await world.expect('the key gone', () => world.holder === null, 20_000);
+  first.thawAgent();
+  await world.expect('all healthy', () => world.healthy(), 30_000);
+  expect(new Set(world.machines.map(({ server }) => server.systemId)).size).toBe(1);
+  expect(world.etcd.get('initialize')?.value).toBe(world.primary.server.systemId);
+});
+
 describe('an agent that comes and goes', () => {
   test('restarted in time it finds PostgreSQL untouched and takes its key over', async () => {
     const world = await World.ready({ seed: 11 });

@@ -82,6 +82,8 @@ export class Promises {
   /** S1: whoever opens for writes has all of it. */
   checkOpened(server: SimServer): void {
     this.#lapse();
+    // One that is being made has nothing yet, and is not this cluster's until it is published.
+    if (server.dir !== 'valid') return;
     for (const [branch, commit] of [...this.#last]) {
       if (has(server, commit)) continue;
       // The operator's own doing: what that node lacks is given up.

@@ -31,9 +31,14 @@ export class Writers {
     this.#report = report;
   }
 
+  /** Clients are led here or there since somebody has led; a cluster that is being made takes writes before that (docs/SPEC.md, "during bootstrap"). */
+  get #published(): boolean {
+    return this.#world.checkers.successions.length > 0 && this.#world.etcd.get('initialize')?.value !== '';
+  }
+
   /** True when somebody else takes writes now than before. */
   look(): boolean {
-    const { machines, holder, etcd } = this.#world;
+    const { machines, holder } = this.#world;
     let now = '';
     let judged = 0;
     for (const machine of machines) {
@@ -41,12 +46,12 @@ export class Writers {
       if ((!machine.guard.alive || machine.guard.frozen) && machine.helpless) this.#helpless.set(machine, this.#world.sim.now);
       if (!machine.server.commits || machine.server.dir !== 'valid') continue;
       now += ` ${machine.name}`;
-      if (this.#excused(machine)) continue;
+      if (this.#excused(machine) || this.#elsewhere(machine)) continue;
       judged += 1;
       const { deadlineMs, alive } = machine.guard;
       if (this.fenced && alive && !machine.guard.frozen && deadlineMs !== null && machine.clock.bootMs() > deadlineMs + GUARD_GRACE_MS)
         this.#report('S2', `${machine.name} takes writes ${Math.round(machine.clock.bootMs() - deadlineMs)} ms after its guard's deadline`);
-      if (this.onlyHolder && holder !== machine.name && etcd.get('initialize')?.value !== '')
+      if (this.onlyHolder && holder !== machine.name && this.#published)
         this.#report('S2', `${machine.name} takes writes, the leader key names ${holder ?? 'nobody'}`);
     }
     if (this.fenced && judged > 1) this.#report('S2', `at once${now} take writes`);
@@ -54,6 +59,12 @@ export class Writers {
     this.#last = now;
     this.#world.trace(`writable:${now || ' nobody'}`);
     return true;
+  }
+
+  /** A cluster that was made while another one was published: it is taken down again, and nobody is led to it (docs/SPEC.md, "during bootstrap"). */
+  #elsewhere({ server }: Machine): boolean {
+    const published = this.#world.etcd.get('initialize')?.value ?? '';
+    return /^\d{10,}$/.test(published) && server.systemId !== published;
   }
 
   /** In pause there are no fences, and what has slept wakes up as it was: docs/SPEC.md, "exceptions". */

@@ -40,8 +40,8 @@ export const dataMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/agent/jobs.ts',
-        find: '    await pg.sourceHistory(job.source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });\n',
-        replace: '    void SOURCE_TIMEOUT_MS;\n',
+        find: '  await deps.parts.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });\n',
+        replace: '  void [deps, source, signal, SOURCE_TIMEOUT_MS];\n',
       },
     ],
     verdicts: ['safety', 'liveness'],

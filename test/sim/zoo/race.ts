@@ -44,7 +44,11 @@ export const raceMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
-    focus: under(['sigterm', 'kill-postgres', 'switchover'], { ...quorum, ttl: 3, retry_timeout: 1 }, { everyMs: 1000, slowness: 3 }),
+    focus: under(
+      ['cut-nodes', 'isolate', 'crash', 'kill-postgres'],
+      { ...quorum, ttl: 3, retry_timeout: 1 },
+      { everyMs: 1000, slowness: 3 },
+    ),
   },
   {
     id: 'receiver-kept',
