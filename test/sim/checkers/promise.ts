@@ -69,7 +69,10 @@ export class Promises {
   #checkElectors(sync: SyncKey, commit: Acknowledged): void {
     const { machines } = this.#world;
     const voters = [sync.leader, ...sync.standbys];
-    const without = machines.filter(({ name, server }) => voters.includes(name) && server.dir === 'valid' && !has(server, commit));
+    const { systemId } = this.#world.node(commit.node).server;
+    const without = machines.filter(
+      ({ name, server }) => voters.includes(name) && server.dir === 'valid' && server.systemId === systemId && !has(server, commit),
+    );
     const { mode } = this.#world.orders;
     if (mode === 'off' || without.length < sync.quorum + 1) return;
     const names = without.map(({ name }) => name).join(', ');
