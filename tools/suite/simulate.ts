@@ -1,4 +1,4 @@
-/** The simulator's part of the suite: seeds that never change, the same ones twice, and as many fresh ones as fit in two minutes. */
+/** The simulator's part of the suite: seeds that never change, some of them twice, and, where asked for, as many fresh ones as fit in two minutes. */
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { runCommand } from '../../src/support/exec.ts';
@@ -62,8 +62,16 @@ async function stretch(
   return { passed: tally.seeds - tally.failures, failed: tally.failures, skipped: 0 };
 }
 
-/** Counts seeds as tests. */
-export async function runSimulations(root: string): Promise<TestTally> {
+const NOTHING: TestTally = { passed: 0, failed: 0, skipped: 0 };
+
+async function freshStretch(root: string, pool: Pool): Promise<TestTally> {
+  const from = freshSeed(await commitOf(root), new Date().toISOString().slice(0, 10));
+  const title = `fresh seeds (again: ./regent sim --from ${from} --minutes 2)`;
+  return stretch(pool, title, { from, seeds: null, untilMs: Date.now() + FRESH_MS }, () => undefined);
+}
+
+/** Counts seeds as tests. `--fresh` among the arguments adds fresh ones. */
+export async function runSimulations(root: string, extra: readonly string[]): Promise<TestTally> {
   const pool = new Pool(await bundleSimulator(root), availableParallelism());
   try {
     const hashes = new Map<number, string>();
@@ -77,9 +85,7 @@ export async function runSimulations(root: string): Promise<TestTally> {
     const always = Number.POSITIVE_INFINITY;
     const fixed = await stretch(pool, `seeds 1 to ${FIXED_SEEDS}`, { from: 1, seeds: FIXED_SEEDS, untilMs: always }, remember);
     const again = await stretch(pool, `seeds 1 to ${TWICE_SEEDS} again`, { from: 1, seeds: TWICE_SEEDS, untilMs: always }, compare);
-    const from = freshSeed(await commitOf(root), new Date().toISOString().slice(0, 10));
-    const title = `fresh seeds (again: ./regent sim --from ${from} --minutes 2)`;
-    const fresh = await stretch(pool, title, { from, seeds: null, untilMs: Date.now() + FRESH_MS }, () => undefined);
+    const fresh = extra.includes('--fresh') ? await freshStretch(root, pool) : NOTHING;
     return {
       passed: fixed.passed + again.passed - differ + fresh.passed,
       failed: fixed.failed + again.failed + differ + fresh.failed,
