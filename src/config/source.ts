@@ -64,22 +64,39 @@ class FileAndDcs implements SettingsSource {
     return true;
   }
 
+  reloadRefusal(): string | null {
+    const read = this.#readAgain();
+    if ('loaded' in read) return null;
+    this.#options.log.error(read.refusal);
+    return read.refusal;
+  }
+
   reload(): boolean {
-    const { path, env, log } = this.#options;
+    const { log } = this.#options;
+    const read = this.#readAgain();
+    if ('refusal' in read) {
+      log.error(read.refusal);
+      return false;
+    }
+    const { loaded } = read;
+    for (const warning of loaded.warnings) log.warning(formatProblem(warning));
+    const same = JSON.stringify(loaded.raw) === JSON.stringify(this.#loaded.raw);
+    log.info(same ? 'No local configuration items changed.' : `configuration read again from ${loaded.source}`);
+    if (same) return false;
+    this.#loaded = loaded;
+    this.#settings = this.#resolve();
+    return true;
+  }
+
+  #readAgain(): { readonly loaded: LoadResult } | { readonly refusal: string } {
+    const { path, env } = this.#options;
     try {
       const loaded = loadLocal({ path, env });
-      for (const warning of loaded.warnings) log.warning(formatProblem(warning));
       const fixed = diffLocal(this.#loaded.local, loaded.local).filter((change) => change.need === 'restart-agent');
-      if (fixed.length > 0) log.error(`not reloaded: ${describeChanges(fixed)} changed, and the agent has to be restarted for that`);
-      const same = JSON.stringify(loaded.raw) === JSON.stringify(this.#loaded.raw);
-      log.info(same ? 'No local configuration items changed.' : `configuration read again from ${loaded.source}`);
-      if (same || fixed.length > 0) return false;
-      this.#loaded = loaded;
-      this.#settings = this.#resolve();
-      return true;
+      if (fixed.length === 0) return { loaded };
+      return { refusal: `not reloaded: ${describeChanges(fixed)} changed, and the agent has to be restarted for that` };
     } catch (error) {
-      log.error(`the configuration was not reloaded, the old one stays in force: ${ensureError(error).message}`);
-      return false;
+      return { refusal: `the configuration was not reloaded, the old one stays in force: ${ensureError(error).message}` };
     }
   }
 

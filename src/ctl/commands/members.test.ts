@@ -32,6 +32,12 @@ test('reload: the default is every member, after a question', async () => {
   expect(await ctl(['reload', 'demo'], { etcd, input: '\n' })).toMatchObject({ code: 1, err: 'Error: Aborted reload\n' });
 });
 
+test('reload: a file that would not be taken over is told at once', async () => {
+  members.answer(() => ({ status: 409, text: 'p.yml:3:1: postgresq: …' }));
+  const { out } = await ctl(['reload', 'demo', 'patroni1', '--force'], { etcd });
+  expect(told(out)).toBe('Failed: reload for member patroni1, status code=409, (p.yml:3:1: postgresq: …)\n');
+});
+
 test('the cluster may be left out, and its members named all the same', async () => {
   await ctl(['reload', 'patroni2', 'patroni3', '--force'], { etcd });
   await ctl(['reload', 'demo', 'patroni1', '--force'], { etcd });
