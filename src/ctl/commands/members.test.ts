@@ -61,6 +61,22 @@ test('names that are not there', async () => {
   expect(asked()).toEqual([]);
 });
 
+test('a member that list shows as unavailable, its key having expired', async () => {
+  etcd.remove('demo', 'members/patroni3');
+  etcd.put('demo', 'status', { optime: 1, retain_slots: ['patroni1', 'patroni2', 'patroni3'] });
+  const gone = 'Error: Member patroni3 of cluster demo is unavailable: its key in etcd has expired; its slot is kept for its return\n';
+  for (const words of [
+    ['reload', 'patroni3', '--force'],
+    ['reload', 'demo', 'patroni3', '--force'],
+    ['restart', 'patroni3', '--force'],
+    ['version', 'demo', 'patroni3'],
+    ['switchover', '--leader', 'patroni1', '--candidate', 'patroni3', '--force'],
+  ]) {
+    expect(await ctl(words, { etcd })).toMatchObject({ code: 1, err: gone });
+  }
+  expect(asked()).toEqual([]);
+});
+
 test('one member that does not answer does not keep the others from being asked', async () => {
   amend(etcd, 'demo', 'patroni1', { api_url: 'http://127.0.0.1:1/patroni' });
   amend(etcd, 'demo', 'patroni2', { api_url: '' });
