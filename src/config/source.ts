@@ -106,20 +106,21 @@ class FileAndDcs implements SettingsSource {
     if (writeDynamicCache(this.#settings.postgresql.dataDir, this.#dynamicRaw)) this.#savedText = text;
   }
 
-  /** The file was judged by its own bootstrap.dcs; the running cluster may have another synchronous_mode. */
-  #listOfStandbys(dynamic: DynamicSettings): ConfigProblem[] {
-    const { local, source } = this.#loaded;
-    const atFirst = resolveDynamic(this.bootstrapConfig()).dynamic.synchronousMode;
-    if ((dynamic.synchronousMode === 'off') === (atFirst === 'off')) return [];
-    const findings = syncNamesFindings(local.postgresql.parameters, ['postgresql', 'parameters'], dynamic.synchronousMode, local.name);
-    return findings.map((finding) => placed(finding, { file: source, line: null, column: null }));
+  /** The file alone does not tell: the cluster's synchronous_mode decides what the list does. */
+  #listOfStandbys(mode: DynamicSettings['synchronousMode']): ConfigProblem[] {
+    const { local, syncNamesPlace } = this.#loaded;
+    if (syncNamesPlace === null) return [];
+    const findings = syncNamesFindings(local.postgresql.parameters, ['postgresql', 'parameters'], mode, local.name);
+    return findings.map((finding) => placed(finding, syncNamesPlace));
   }
 
   #resolve(): Settings {
     const { dynamic, problems: wrong } = resolveDynamic(this.#dynamicRaw);
-    // Before etcd was read there is nothing to differ from.
-    const block = this.#seenRevision === null ? null : this.#loaded.dcsBlock;
-    const problems = [...wrong, ...(block === null ? [] : blockProblems(block, this.#dynamicRaw)), ...this.#listOfStandbys(dynamic)];
+    // Before etcd was read there is nothing to differ from, nor to judge by.
+    const { dcsBlock } = this.#loaded;
+    const known = this.#seenRevision !== null;
+    const block = known && dcsBlock !== null ? blockProblems(dcsBlock, this.#dynamicRaw) : [];
+    const problems = [...wrong, ...block, ...(known ? this.#listOfStandbys(dynamic.synchronousMode) : [])];
     const fresh = problems.filter((problem) => !this.#told.includes(formatProblem(problem)));
     for (const problem of fresh) this.#options.log[problem.severity](formatProblem(problem));
     this.#told = problems.map(formatProblem);
