@@ -44,6 +44,7 @@ export class Agent {
   #dropped: DroppedWish | null = null;
   #rounds = 0;
   #lastDcsReadWallMs: number | null = null;
+  #lastView: ClusterView | null = null;
   #running: { readonly job: Job; readonly startedAtMs: number; readonly controller: AbortController; readonly done: Promise<void> } | null =
     null;
   #checkpointing = false;
@@ -100,6 +101,11 @@ export class Agent {
   /** Epoch ms of the last successful read of etcd; null: none yet. */
   get lastDcsReadWallMs(): number | null {
     return this.#lastDcsReadWallMs;
+  }
+
+  /** What that read found. */
+  get lastView(): ClusterView | null {
+    return this.#lastView;
   }
 
   onRound(listener: () => void): () => void {
@@ -206,6 +212,7 @@ export class Agent {
     this.#noteSettings(observation);
     if (observation.dcs.known) {
       this.#lastDcsReadWallMs = observation.wallMs;
+      this.#lastView = observation.dcs.view;
       this.#warnOfMembers(observation.dcs.view);
     }
     await this.fence.follow(contextOf(observation, this.#memory));

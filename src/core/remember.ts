@@ -61,7 +61,9 @@ function roleOf(c: Context): MemberRole {
   if (c.isPrimary) return 'primary';
   if (c.isStandby) return job?.job.kind === 'promote' ? 'promoted' : 'replica';
   const wasPrimary = c.m.role === 'primary' || c.m.role === 'promoted';
-  if (wasPrimary) return c.lockMine ? c.m.role : 'demoted';
+  // A late answer while etcd cannot be read either: nothing says that the lead is over.
+  const undecided = c.view === null && c.mayLeadNow && c.mayBeWritable;
+  if (wasPrimary) return c.lockMine || undecided ? c.m.role : 'demoted';
   if (c.m.role === 'uninitialized') return 'replica';
   return c.m.role;
 }
