@@ -3,6 +3,7 @@ import type { MemberRole, PostgresState } from './cluster.ts';
 import { type Context, contextOf } from './context.ts';
 import type { JobKind } from './effects.ts';
 import type { Memory, Observation } from './model.ts';
+import { heardReplies } from './replies.ts';
 import { seenSlots } from './slots.ts';
 import { RELOAD_SETTLE_MS } from './sync.ts';
 
@@ -21,6 +22,7 @@ export function remember(o: Observation, before: Memory): Memory {
     checkpointPending: c.isPrimary && ended.checkpointPending,
     handedOver: ended.handedOver && o.pg.state !== 'running',
     syncNamesSet: syncNamesSet(c),
+    replies: heardReplies(o, before.replies),
     slotSeenAtMs: seenSlots(c, before.slotSeenAtMs),
     leaderlessSinceMs: c.view === null ? before.leaderlessSinceMs : c.unlocked ? (before.leaderlessSinceMs ?? o.nowMs) : null,
     lastLeader: c.otherLeader ?? before.lastLeader,

@@ -112,6 +112,7 @@ function sendersOf(server: SimServer): WalsenderFacts[] {
       writeLsn: sender.flushLsn,
       flushLsn: sender.flushLsn,
       replayLsn: sender.flushLsn,
+      replyTime: String(sender.repliedAt),
     };
   });
 }

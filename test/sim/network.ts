@@ -10,6 +10,8 @@ export class Network {
   readonly lostReplies = new Map<string, number>();
   /** Chance that a request to etcd is held up, and for how long at most: it may then be applied after its sender has given up. */
   slowRequests = { chance: 0, maxMs: 0 };
+  /** Connections between servers outlast a silence for as long as PostgreSQL's own settings let them, and then flow again at TCP's next try, not at once. */
+  lastingStreams = false;
 
   constructor(rng: Rng, delayMs = { low: 0.2, high: 2 }) {
     this.#rng = rng;

@@ -9,13 +9,19 @@ import { isPrefix } from './wal.ts';
 const RETRY_MS = 100;
 /** A silent other end counts as gone after this (wal_sender_timeout, wal_receiver_timeout). */
 const TIMEOUT_MS = 5000;
+const LASTING_TIMEOUT_MS = 60_000;
 const LOOK_MS = 100;
+/** TCP tries again after this, and after twice as long each time. */
+const FIRST_TRY_MS = 200;
+/** wal_receiver_status_interval */
+const STATUS_MS = 10_000;
 
 export interface Sender {
   readonly standby: SimServer;
   readonly pid: number;
   /** As last confirmed by the standby. */
   flushLsn: Lsn;
+  repliedAt: number;
 }
 
 interface Link {
@@ -26,6 +32,8 @@ interface Link {
   /** A batch is on its way, or its confirmation. */
   busy: boolean;
   lastHeardAt: number;
+  /** Nothing flows before this. */
+  nextTryAt: number;
 }
 
 /** Whether a commit at `lsn` may be acknowledged: PostgreSQL's meaning of synchronous_standby_names. */
@@ -114,8 +122,8 @@ export class Replication {
     const source = this.#find(live.source.host);
     if (source === null || source === standby || !source.running || source.process?.hung || source.dir !== 'valid') return;
     if (!linked(standby, source) || source.systemId !== standby.systemId || !isPrefix(standby.position, source.position)) return;
-    const sender: Sender = { standby, pid: parts.rng.int(1000, 30_000), flushLsn: standby.position.lsn };
-    const link: Link = { source, standby, sender, open: true, busy: false, lastHeardAt: parts.sim.now };
+    const sender: Sender = { standby, pid: parts.rng.int(1000, 30_000), flushLsn: standby.position.lsn, repliedAt: parts.sim.now };
+    const link: Link = { source, standby, sender, open: true, busy: false, lastHeardAt: parts.sim.now, nextTryAt: 0 };
     this.#upstream = link;
     source.replication.#links.add(link);
     standby.received({ branch: source.position.branch, lsn: standby.position.lsn });
@@ -125,11 +133,16 @@ export class Replication {
 
   /** Notices the silence of the other end, and goes on after a short one. */
   #watch(link: Link): void {
-    const { sim } = link.standby.parts;
+    const { sim, net } = link.standby.parts;
+    const lasting = net.lastingStreams;
     sim.after(LOOK_MS, () => {
       if (!link.open) return;
-      if (linked(link.standby, link.source) && !frozen(link)) link.lastHeardAt = sim.now;
-      if (sim.now - link.lastHeardAt >= TIMEOUT_MS) return this.#close(link);
+      if (!linked(link.standby, link.source) && lasting) link.nextTryAt = nextTry(link.lastHeardAt, sim.now);
+      if (flows(link) && !frozen(link)) {
+        link.lastHeardAt = sim.now;
+        if (sim.now - link.sender.repliedAt >= STATUS_MS) link.sender.repliedAt = sim.now;
+      }
+      if (sim.now - link.lastHeardAt >= (lasting ? LASTING_TIMEOUT_MS : TIMEOUT_MS)) return this.#close(link);
       this.#send(link);
       this.#watch(link);
     });
@@ -137,7 +150,7 @@ export class Replication {
 
   #send(link: Link): void {
     const { source, standby, sender } = link;
-    if (!link.open || link.busy || !linked(source, standby)) return;
+    if (!link.open || link.busy || !flows(link)) return;
     const { position } = source;
     if (sender.flushLsn >= position.lsn && standby.position.branch === position.branch) return;
     if (source.process?.hung || source.parts.gate().frozen) return;
@@ -157,6 +170,7 @@ export class Replication {
           source.parts.gate().deliver('message', () => {
             if (!link.open) return;
             sender.flushLsn = position.lsn;
+            sender.repliedAt = sim.now;
             source.releaseWaiting();
             this.#send(link);
           });
@@ -178,4 +192,12 @@ export class Replication {
 
 /** WAL one way and confirmations the other: without both directions nothing flows. */
 const linked = (a: SimServer, b: SimServer) => a.parts.net.up(a.name, b.name) && b.parts.net.up(b.name, a.name);
+const flows = (link: Link) => linked(link.source, link.standby) && link.source.parts.sim.now >= link.nextTryAt;
+
+function nextTry(silentSince: number, now: number): number {
+  let at = silentSince + FIRST_TRY_MS;
+  for (let wait = 2 * FIRST_TRY_MS; at <= now; wait *= 2) at += wait;
+  return at;
+}
+
 const frozen = (link: Link) => link.source.parts.gate().frozen || link.standby.parts.gate().frozen || link.source.process?.hung === true;
