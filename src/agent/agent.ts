@@ -2,12 +2,13 @@
  * The loop: observe → decide → act, one round at a time. Everything else (watches, the postmaster's end, REST, signals) only wakes it.
  */
 import type { ClusterView } from '../core/cluster.ts';
-import { contextOf } from '../core/context.ts';
+import { type Context, contextOf } from '../core/context.ts';
 import { decide } from '../core/decide.ts';
 import { type Job, type JobOutcome, jobLabel, type RunningJob } from '../core/effects.ts';
 import { memberComplaints } from '../core/member-complaints.ts';
 import { type Decision, emptyMemory, type Memory, type Observation } from '../core/model.ts';
 import { leaseMargins, roundIntervalMs } from '../core/settings.ts';
+import { type Noted, syncNotes } from '../core/sync-notes.ts';
 import type { DroppedWish } from '../ports/operator.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
 import { act, type Hands } from './act.ts';
@@ -223,6 +224,7 @@ export class Agent {
     this.#last = { observation, decision, endedAtMs: observation.nowMs, nextAtMs: observation.nowMs };
     this.wake.watchMembers = decision.watchMembers;
     this.#say(decision);
+    this.#noteSync(contextOf(observation, this.#memory), decision);
     // What this node is now is what routers and followers wait for: it does not stand behind the round's other writes.
     const [done] = await Promise.all([act(this.#hands(), decision.effects), this.#memberKey.publish(this, observation)]);
     return done ? decision.wakeAtMs : this.parts.clock.bootMs() + 200;
@@ -255,6 +257,15 @@ export class Agent {
     if (line === this.#lastLine) this.parts.log.debug(line, { rule: decision.rule });
     else this.parts.log.info(line, { rule: decision.rule });
     this.#lastLine = line;
+  }
+
+  #noted: Noted | null = null;
+
+  /** Commits begin and cease to wait without anybody asking for it; whoever reads the log is to know since when. */
+  #noteSync(c: Context, { effects }: Decision): void {
+    const { noted, notes } = syncNotes(c, effects, this.#noted);
+    this.#noted = noted;
+    for (const { level, text } of notes) this.parts.log[level](text);
   }
 
   #hands(): Hands {

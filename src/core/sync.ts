@@ -110,7 +110,7 @@ function withoutLaggards(c: Context, standbys: readonly Standby[]): readonly Sta
   return best === null ? standbys : standbys.filter((standby) => lagBytes(best, standby.lsn) <= limit);
 }
 
-function inGrace(c: Context): boolean {
+export function inGrace(c: Context): boolean {
   return c.m.promotedAtMs !== null && c.o.nowMs - c.m.promotedAtMs < RECONNECT_GRACE_MS;
 }
 

@@ -17,6 +17,7 @@ test.each([
   await world.expect('a synchronous set', () => modes[mode].test(names()), 10_000);
   world.clients.start(20);
   await world.run(3000);
+  const linesBefore = world.lines.length;
   for (const { name } of replicas) for (const end of ['etcd', primary.name]) world.net.cut(name, end);
   await world.expect('the leader goes on alone', () => names() === '', 15_000);
   await world.run(20_000);
@@ -31,6 +32,11 @@ test.each([
   const waits = moments.map((at, i) => at - (moments[i - 1] ?? healedAt));
   expect(Math.max(...waits)).toBeLessThan(500);
   expect(world.primary).toBe(primary);
+  const said = world.lines
+    .slice(linesBefore)
+    .filter((line) => line.includes('synchronous standby'))
+    .map((line) => /(INFO|WARNING) .*?:/.exec(line)?.[0]);
+  expect(said).toEqual(['WARNING there is no synchronous standby:', 'INFO there is a synchronous standby again:']);
   world.checkers.checkLoss();
   world.checkers.assertClean();
 });
