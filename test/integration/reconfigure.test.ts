@@ -147,7 +147,10 @@ describe('settings of one node', () => {
     await writer.next(2000);
     expect(await setting(chosen, 'synchronous_standby_names')).toBe('');
     expect(chosen.log()).toContain('it names this node alone');
-    await cluster.ctl(['switchover', '--candidate', leader.name, '--force']);
+    // Whoever has just handed over is refused until it is back as a standby.
+    await cluster.until('back to the first leader', 10_000, async () =>
+      (await cluster.ctl(['switchover', '--candidate', leader.name, '--force'])).stdout.includes('Successfully switched over'),
+    );
     await writer.ack(`on ${leader.name}`, 10_000, (ack) => ack.node === leader.name);
     await edit('-s', 'synchronous_mode=quorum');
     await cluster.until('the list is void', 10_000, async () => (await setting(leader, 'synchronous_standby_names')).startsWith('ANY 1 ('));
