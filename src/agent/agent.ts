@@ -2,12 +2,13 @@
  * The loop: observe → decide → act, one round at a time. Everything else (watches, the postmaster's end, REST, signals) only wakes it.
  */
 import type { ClusterView } from '../core/cluster.ts';
-import { contextOf } from '../core/context.ts';
+import { type Context, contextOf } from '../core/context.ts';
 import { decide } from '../core/decide.ts';
 import { type Job, type JobOutcome, jobLabel, type RunningJob } from '../core/effects.ts';
 import { memberComplaints } from '../core/member-complaints.ts';
 import { type Decision, emptyMemory, type Memory, type Observation } from '../core/model.ts';
 import { leaseMargins, roundIntervalMs } from '../core/settings.ts';
+import { type Noted, syncNotes } from '../core/sync-notes.ts';
 import type { DroppedWish } from '../ports/operator.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
 import { act, type Hands } from './act.ts';
@@ -46,6 +47,7 @@ export class Agent {
   #dropped: DroppedWish | null = null;
   #rounds = 0;
   #lastDcsReadWallMs: number | null = null;
+  #lastView: ClusterView | null = null;
   #running: { readonly job: Job; readonly startedAtMs: number; readonly controller: AbortController; readonly done: Promise<void> } | null =
     null;
   #checkpointing = false;
@@ -102,6 +104,11 @@ export class Agent {
   /** Epoch ms of the last successful read of etcd; null: none yet. */
   get lastDcsReadWallMs(): number | null {
     return this.#lastDcsReadWallMs;
+  }
+
+  /** What that read found. */
+  get lastView(): ClusterView | null {
+    return this.#lastView;
   }
 
   onRound(listener: () => void): () => void {
@@ -217,6 +224,7 @@ export class Agent {
     this.#noteSettings(observation);
     if (observation.dcs.known) {
       this.#lastDcsReadWallMs = observation.wallMs;
+      this.#lastView = observation.dcs.view;
       this.#warnOfMembers(observation.dcs.view);
     }
     await this.fence.follow(contextOf(observation, this.#memory));
@@ -227,6 +235,7 @@ export class Agent {
     this.#last = { observation, decision, endedAtMs: observation.nowMs, nextAtMs: observation.nowMs };
     this.wake.watchMembers = decision.watchMembers;
     this.#say(decision);
+    this.#noteSync(contextOf(observation, this.#memory), decision);
     // What this node is now is what routers and followers wait for: it does not stand behind the round's other writes.
     const [done] = await Promise.all([act(this.#hands(), decision.effects), this.#memberKey.publish(this, observation)]);
     return done ? decision.wakeAtMs : this.parts.clock.bootMs() + 200;
@@ -259,6 +268,15 @@ export class Agent {
     if (line === this.#lastLine) this.parts.log.debug(line, { rule: decision.rule });
     else this.parts.log.info(line, { rule: decision.rule });
     this.#lastLine = line;
+  }
+
+  #noted: Noted | null = null;
+
+  /** Commits begin and cease to wait without anybody asking for it; whoever reads the log is to know since when. */
+  #noteSync(c: Context, { effects }: Decision): void {
+    const { noted, notes } = syncNotes(c, effects, this.#noted);
+    this.#noted = noted;
+    for (const { level, text } of notes) this.parts.log[level](text);
   }
 
   #hands(): Hands {

@@ -17,7 +17,11 @@ export function deskOf(agent: Agent): Desk {
     scheduleRestart: (data, atMs) => requests.schedule(data, conditionsOf(data), atMs),
     deleteScheduledRestart: () => requests.deleteScheduled(),
     reinitialize: (options) => requests.reinitialize(options),
-    reload: () => agent.reload(),
+    reload: () => {
+      const refusal = parts.settings.reloadRefusal?.() ?? null;
+      if (refusal === null) agent.reload();
+      return refusal;
+    },
     droppedWish: () => agent.dropped,
     nextChange: (timeoutMs) => nextChange(agent, timeoutMs),
   };

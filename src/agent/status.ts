@@ -1,4 +1,5 @@
 /** The agent as it shows itself, at this very moment: what the last round found, cut short by the end of the lease. */
+import type { ClusterView } from '../core/cluster.ts';
 import { type Context, contextOf } from '../core/context.ts';
 import { jobLabel } from '../core/effects.ts';
 import type { Memory } from '../core/model.ts';
@@ -23,7 +24,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
   const c = last === null || pg === null ? null : contextOf({ ...last.observation, pg, nowMs, lease: agent.lease.facts() }, memory);
   const sql = pg?.state === 'running' ? pg.sql : null;
   const dcsStale = agent.lastDcsReadWallMs === null || clock.wallMs() - agent.lastDcsReadWallMs > dynamic.ttlSeconds * 1000;
-  const leads = c?.lockMine === true && !agent.stopping && (c.mayLeadNow || c.paused) && servesWrites(c, memory);
+  const leads = c !== null && !agent.stopping && servesWrites(c, memory) && (holdsKey(c, agent.lastView) || (c.paused && c.lockMine));
   return {
     name: local.name,
     scope: local.scope,
@@ -52,6 +53,16 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     checkpointAfterPromote: !memory.checkpointPending,
     sourceTrouble: c !== null && c.otherLeader !== null ? (pg?.sourceTrouble ?? null) : null,
   };
+}
+
+/**
+ * The leader key was ours when etcd was last read, and the lease it was on then has not come to the moment to step down. A round that cannot read etcd takes
+ * nothing from that: the key goes with the lease, and nobody else takes it before.
+ */
+function holdsKey(c: Context, lastView: ClusterView | null): boolean {
+  const leader = lastView?.leader ?? null;
+  const sameLease = leader !== null && leader.leaseId === c.o.lease.leaseId;
+  return sameLease && leader.name === c.me && c.stepDownAtMs !== null && c.o.nowMs < c.stepDownAtMs;
 }
 
 /** An answer that is late does not turn clients away; a server that is down, starting or in recovery does. */

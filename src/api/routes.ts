@@ -1,5 +1,5 @@
 /** The requests that change something, by method and first segment of the path. */
-import { text } from './answer.ts';
+import { plain, text } from './answer.ts';
 import { patchConfigKey, putConfigKey } from './config.ts';
 import type { Route } from './context.ts';
 import { postReinitialize } from './reinitialize.ts';
@@ -21,7 +21,8 @@ export const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
     {
       body: 'none',
       handle: ({ desk }) => {
-        desk.reload();
+        const refusal = desk.reload();
+        if (refusal !== null) return plain(409, refusal);
         desk.wake('reload requested');
         return text(202, 'reload scheduled');
       },

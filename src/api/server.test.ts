@@ -240,6 +240,8 @@ describe('restart, reload, reinitialize', () => {
   test('reload', async () => {
     expect(await call(`${base}/reload`, 'POST')).toMatchObject({ status: 202, body: 'reload scheduled' });
     expect(desk.calls[0]).toEqual(['reload']);
+    desk.refusal = 'p.yml:1:1: broken';
+    expect(await call(`${base}/reload`, 'POST')).toMatchObject({ status: 409, body: 'p.yml:1:1: broken' });
   });
 
   test('reinitialize', async () => {

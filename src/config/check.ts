@@ -3,6 +3,7 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { stringify } from 'yaml';
 import type { JsonObject } from '../core/json.ts';
+import { plural } from '../support/plural.ts';
 import type { Environment } from './env.ts';
 import { examineLocal } from './load.ts';
 import { formatProblem } from './problems.ts';
@@ -45,15 +46,11 @@ export async function checkConfig(argv: readonly string[], io: CheckIo): Promise
   for (const problem of problems) io.stderr.write(`${problem.severity}: ${formatProblem(problem)}\n`);
   if (local === null) {
     const errors = problems.filter((problem) => problem.severity === 'error').length;
-    io.stderr.write(`${count(errors, 'error')}, ${count(problems.length - errors, 'warning')}\n`);
+    io.stderr.write(`${plural(errors, 'error')}, ${plural(problems.length - errors, 'warning')}\n`);
     return 1;
   }
-  io.stdout.write(args.print ? printed(raw) : `${source}: ok${problems.length > 0 ? `, ${count(problems.length, 'warning')}` : ''}\n`);
+  io.stdout.write(args.print ? printed(raw) : `${source}: ok${problems.length > 0 ? `, ${plural(problems.length, 'warning')}` : ''}\n`);
   return 0;
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 
 function readArguments(argv: readonly string[]): string | { path: string | null; print: boolean; schema: boolean; help: boolean } {

@@ -11,9 +11,10 @@ import { type DcsBlock, dcsBlockOf } from './dcs-block.ts';
 import type { Environment } from './env.ts';
 import { isMapping, own } from './merge.ts';
 import { normalizeLocal } from './normalize.ts';
-import { ConfigError, type ConfigProblem, type Finding, placed, sortProblems } from './problems.ts';
+import { ConfigError, type ConfigProblem, type Finding, type Place, placed, sortProblems } from './problems.ts';
 import { localSchema, localShape, OTHER_DCS } from './schema.ts';
 import { readSources } from './sources.ts';
+import { isSyncNamesProblem } from './sync-names-findings.ts';
 
 export interface LoadOptions {
   /** A file or a directory; null: PATRONI_CONFIGURATION, or the other PATRONI_* variables alone. */
@@ -25,7 +26,10 @@ export interface LoadResult {
   readonly local: LocalSettings;
   /** Merged from all sources, settings moved where they belong. Holds passwords: `redact()` it before printing. */
   readonly raw: JsonObject;
+  /** Without what the cluster's synchronous_mode decides: see `syncNamesPlace`. */
   readonly warnings: readonly ConfigProblem[];
+  /** Where a list of standbys was written that has to be judged by the synchronous_mode in force; null: none. */
+  readonly syncNamesPlace: Place | null;
   /** The tutorial's `dcs` at the top level, as far as it counts; null: there is none. */
   readonly dcsBlock: DcsBlock | null;
   /** `patroni.yml, environment` */
@@ -39,7 +43,8 @@ export function loadLocal(options: LoadOptions): LoadResult {
   const examined = examineLocal(options);
   if (examined.local === null) throw new ConfigError(examined.problems);
   const { local, raw, problems, dcsBlock, source, consumed } = examined;
-  return { local, raw, warnings: problems, dcsBlock, source, consumed };
+  const warnings = problems.filter((problem) => !isSyncNamesProblem(problem));
+  return { local, raw, warnings, syncNamesPlace: problems.find(isSyncNamesProblem) ?? null, dcsBlock, source, consumed };
 }
 
 export interface Examined {

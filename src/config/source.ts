@@ -64,22 +64,39 @@ class FileAndDcs implements SettingsSource {
     return true;
   }
 
+  reloadRefusal(): string | null {
+    const read = this.#readAgain();
+    if ('loaded' in read) return null;
+    this.#options.log.error(read.refusal);
+    return read.refusal;
+  }
+
   reload(): boolean {
-    const { path, env, log } = this.#options;
+    const { log } = this.#options;
+    const read = this.#readAgain();
+    if ('refusal' in read) {
+      log.error(read.refusal);
+      return false;
+    }
+    const { loaded } = read;
+    for (const warning of loaded.warnings) log.warning(formatProblem(warning));
+    const same = JSON.stringify(loaded.raw) === JSON.stringify(this.#loaded.raw);
+    log.info(same ? 'No local configuration items changed.' : `configuration read again from ${loaded.source}`);
+    if (same) return false;
+    this.#loaded = loaded;
+    this.#settings = this.#resolve();
+    return true;
+  }
+
+  #readAgain(): { readonly loaded: LoadResult } | { readonly refusal: string } {
+    const { path, env } = this.#options;
     try {
       const loaded = loadLocal({ path, env });
-      for (const warning of loaded.warnings) log.warning(formatProblem(warning));
       const fixed = diffLocal(this.#loaded.local, loaded.local).filter((change) => change.need === 'restart-agent');
-      if (fixed.length > 0) log.error(`not reloaded: ${describeChanges(fixed)} changed, and the agent has to be restarted for that`);
-      const same = JSON.stringify(loaded.raw) === JSON.stringify(this.#loaded.raw);
-      log.info(same ? 'No local configuration items changed.' : `configuration read again from ${loaded.source}`);
-      if (same || fixed.length > 0) return false;
-      this.#loaded = loaded;
-      this.#settings = this.#resolve();
-      return true;
+      if (fixed.length === 0) return { loaded };
+      return { refusal: `not reloaded: ${describeChanges(fixed)} changed, and the agent has to be restarted for that` };
     } catch (error) {
-      log.error(`the configuration was not reloaded, the old one stays in force: ${ensureError(error).message}`);
-      return false;
+      return { refusal: `the configuration was not reloaded, the old one stays in force: ${ensureError(error).message}` };
     }
   }
 
@@ -89,20 +106,21 @@ class FileAndDcs implements SettingsSource {
     if (writeDynamicCache(this.#settings.postgresql.dataDir, this.#dynamicRaw)) this.#savedText = text;
   }
 
-  /** The file was judged by its own bootstrap.dcs; the running cluster may have another synchronous_mode. */
-  #listOfStandbys(dynamic: DynamicSettings): ConfigProblem[] {
-    const { local, source } = this.#loaded;
-    const atFirst = resolveDynamic(this.bootstrapConfig()).dynamic.synchronousMode;
-    if ((dynamic.synchronousMode === 'off') === (atFirst === 'off')) return [];
-    const findings = syncNamesFindings(local.postgresql.parameters, ['postgresql', 'parameters'], dynamic.synchronousMode, local.name);
-    return findings.map((finding) => placed(finding, { file: source, line: null, column: null }));
+  /** The file alone does not tell: the cluster's synchronous_mode decides what the list does. */
+  #listOfStandbys(mode: DynamicSettings['synchronousMode']): ConfigProblem[] {
+    const { local, syncNamesPlace } = this.#loaded;
+    if (syncNamesPlace === null) return [];
+    const findings = syncNamesFindings(local.postgresql.parameters, ['postgresql', 'parameters'], mode, local.name);
+    return findings.map((finding) => placed(finding, syncNamesPlace));
   }
 
   #resolve(): Settings {
     const { dynamic, problems: wrong } = resolveDynamic(this.#dynamicRaw);
-    // Before etcd was read there is nothing to differ from.
-    const block = this.#seenRevision === null ? null : this.#loaded.dcsBlock;
-    const problems = [...wrong, ...(block === null ? [] : blockProblems(block, this.#dynamicRaw)), ...this.#listOfStandbys(dynamic)];
+    // Before etcd was read there is nothing to differ from, nor to judge by.
+    const { dcsBlock } = this.#loaded;
+    const known = this.#seenRevision !== null;
+    const block = known && dcsBlock !== null ? blockProblems(dcsBlock, this.#dynamicRaw) : [];
+    const problems = [...wrong, ...block, ...(known ? this.#listOfStandbys(dynamic.synchronousMode) : [])];
     const fresh = problems.filter((problem) => !this.#told.includes(formatProblem(problem)));
     for (const problem of fresh) this.#options.log[problem.severity](formatProblem(problem));
     this.#told = problems.map(formatProblem);

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { BASE, configFiles } from '../../test/fixtures/config-files.ts';
 import { keptLog } from '../../test/fixtures/desk.ts';
@@ -42,24 +43,38 @@ it('in the dynamic configuration', () => {
   );
 });
 
-it('the log says when the cluster has made it void, once', () => {
+/** What the agent says of it, from the start on. */
+function agentOf(text: string) {
+  const path = write(text);
   const log = keptLog();
-  const path = write(withNames('b'));
-  const settings = createSettingsSource({ path, env: {}, loaded: loadLocal({ path, env: {} }), log });
+  const loaded = loadLocal({ path, env: {} });
+  expect(loaded.warnings).toEqual([]);
+  return { path, log, settings: createSettingsSource({ path, env: {}, loaded, log }) };
+}
+const IGNORED = /^warning .*p\.yml:14:32: postgresql\.parameters\.synchronous_standby_names: ignored as long as synchronous_mode is on: /;
+
+it('the log says when the cluster has made it void, once, and nothing to the contrary', () => {
+  const { log, settings } = agentOf(withNames('b'));
   expect(settings.current().parameters['synchronous_standby_names']).toBe('b');
+  expect(log.lines).toEqual([]);
   settings.adopt({ data: { synchronous_mode: 'on' }, modRevision: '1' });
   settings.adopt({ data: { synchronous_mode: 'on', ttl: 40 }, modRevision: '2' });
   expect(settings.current().parameters).not.toHaveProperty('synchronous_standby_names');
-  expect(log.lines).toEqual([
-    expect.stringMatching(
-      /^warning .*p\.yml: postgresql\.parameters\.synchronous_standby_names: ignored as long as synchronous_mode is on: /,
-    ),
-  ]);
+  expect(log.lines).toEqual([expect.stringMatching(IGNORED)]);
 });
 
-it('and that it counts, where the file was written for another mode', () => {
-  const log = keptLog();
-  const path = write(`${withNames('b')}bootstrap: {dcs: {synchronous_mode: true}}\n`);
-  createSettingsSource({ path, env: {}, loaded: loadLocal({ path, env: {} }), log }).adopt({ data: { ttl: 30 }, modRevision: '1' });
-  expect(log.lines).toEqual([expect.stringContaining(COST)]);
+it('and that it counts, where there is no synchronous_mode, or the file was written for one', () => {
+  for (const text of [withNames('b'), `${withNames('b')}bootstrap: {dcs: {synchronous_mode: true}}\n`]) {
+    const { log, settings } = agentOf(text);
+    settings.adopt({ data: { ttl: 30 }, modRevision: '1' });
+    expect(log.lines).toEqual([expect.stringContaining(COST)]);
+  }
+});
+
+it('a reload that brings the list is judged by the mode in force', () => {
+  const { path, log, settings } = agentOf(BASE);
+  settings.adopt({ data: { synchronous_mode: 'on' }, modRevision: '1' });
+  writeFileSync(path, withNames('b'));
+  expect(settings.reload()).toBe(true);
+  expect(log.lines).toEqual([expect.stringMatching(/^info configuration read again/), expect.stringMatching(IGNORED)]);
 });

@@ -1,7 +1,7 @@
 /** What there is to say of synchronous_standby_names among the parameters: it works, and does less than who writes it expects. */
 import type { DynamicSettings } from '../core/settings.ts';
 import { isMalformed, parseSyncNames, userSyncNames } from '../core/sync-names.ts';
-import type { Finding } from './problems.ts';
+import type { ConfigProblem, Finding } from './problems.ts';
 
 const NAME = 'synchronous_standby_names';
 
@@ -23,6 +23,11 @@ export function syncNamesFindings(
     [...remarks(value, me), cost].join('; '),
     "let Regent choose them: 'regentctl edit-config -s synchronous_mode=on', and remove it here",
   );
+}
+
+/** What is said of the list in a node's file. Whether it is true depends on the cluster's synchronous_mode, which the file does not know. */
+export function isSyncNamesProblem({ path, severity }: ConfigProblem): boolean {
+  return severity === 'warning' && path.toLowerCase() === `postgresql.parameters.${NAME}`;
 }
 
 function remarks(value: string, me: string | null): string[] {

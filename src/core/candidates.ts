@@ -3,6 +3,7 @@
  * The create-if-absent in etcd settles what is left of the race; these rules make sure that whoever wins it loses no acknowledged commit that
  * the policy in force promises to keep, and as little as possible otherwise.
  */
+import { plural } from '../support/plural.ts';
 import {
   type ClusterView,
   clusterTimeline,
@@ -180,7 +181,7 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
   const quorum = view.sync?.quorum ?? 0;
   const wasLeader = view.sync?.leader != null && sameName(view.sync.leader, c.me);
   const healthy = `this node is the healthiest, at ${formatLsn(own.lsn)}`;
-  if (votes >= quorum) return yes(`${healthy}, with ${votes + 1} votes, ${quorum + 1} needed`);
+  if (votes >= quorum) return yes(`${healthy}, with ${plural(votes + 1, 'vote')}, ${quorum + 1} needed`);
   if (wasLeader && !ahead) return yes(`${healthy}: it led last, and nobody is ahead of it`);
   if (moving.length > 0) {
     return {
@@ -189,7 +190,7 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
     };
   }
   return no(
-    `${votes + 1} of the ${quorum + 1} votes needed: too few synchronous standbys answer to be sure that no acknowledged commit is lost`,
+    `${votes + 1} of the ${plural(quorum + 1, 'vote')} needed: too few synchronous standbys answer to be sure that no acknowledged commit is lost`,
   );
 }
 

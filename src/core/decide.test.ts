@@ -381,6 +381,11 @@ describe('decide', () => {
     expect(leading.because).toBe('PAUSE: no action. I am (a), the leader with the lock');
   });
 
+  it('names the scope under which etcd knows nothing', () => {
+    const { because } = decide(observation({ view: view({ initialize: null }), pg: pg.standby() }), memory());
+    expect(because).toMatch(/cluster demo is not initialized in etcd.*correct scope/);
+  });
+
   it('counts a start of a crashed primary that was a standby before as a standby’s', () => {
     const stopped = pg.stopped({ ...control({ state: 'in archive recovery' }) }, { standbySignal: true });
     const decision = decide(observation({ view: mine, pg: stopped }), memory());

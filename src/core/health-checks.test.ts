@@ -23,6 +23,8 @@ const situations = {
   quorumReplica: { status: aReplicaStatus(), view: listed, settings: someSettings({ dynamic: { synchronousMode: 'quorum' } }) },
   standbyLeader: { status: aReplicaStatus({ role: 'standby_leader', isLeader: true }), view: aView(), settings: standbyCluster },
   promoting: { status: aReplicaStatus({ role: 'promoted', isLeader: true, jobLabel: 'promote' }), view: aView(), settings: plain },
+  primaryWithoutEtcd: { status: aStatus({ clusterUnlocked: true }), view: null, settings: plain },
+  replicaWithoutEtcd: { status: aReplicaStatus({ clusterUnlocked: true }), view: null, settings: plain },
   withoutLease: { status: aStatus({ isLeader: false }), view: null, settings: plain },
   pausedPrimaryWithoutEtcd: { status: aStatus({ isLeader: false, paused: true }), view: null, settings: plain },
   pausedReplicaWithoutEtcd: { status: aReplicaStatus({ paused: true }), view: null, settings: plain },
@@ -34,9 +36,9 @@ const situations = {
 const names = Object.keys(situations) as (keyof typeof situations)[];
 const everywhere = names.join(' ');
 const serving =
-  'primary replica syncReplica quorumReplica withoutLease pausedPrimaryWithoutEtcd pausedReplicaWithoutEtcd standbyLeader promoting';
-const replicas = 'replica syncReplica quorumReplica pausedReplicaWithoutEtcd';
-const primaries = 'primary pausedPrimaryWithoutEtcd';
+  'primary primaryWithoutEtcd withoutLease pausedPrimaryWithoutEtcd replica syncReplica quorumReplica replicaWithoutEtcd pausedReplicaWithoutEtcd standbyLeader promoting';
+const replicas = 'replica syncReplica quorumReplica replicaWithoutEtcd pausedReplicaWithoutEtcd';
+const primaries = 'primary primaryWithoutEtcd pausedPrimaryWithoutEtcd';
 
 /** Path to the situations in which it answers 200. */
 const table: readonly (readonly [path: string, healthy: string])[] = [
@@ -55,9 +57,9 @@ const table: readonly (readonly [path: string, healthy: string])[] = [
   ['/quorum', 'quorumReplica'],
   ['/async', 'replica promoting'],
   ['/asynchronous', 'replica promoting'],
-  ['/read-only-sync', 'primary syncReplica standbyLeader'],
-  ['/read-only-synchronous', 'primary syncReplica standbyLeader'],
-  ['/read-only-quorum', 'primary quorumReplica standbyLeader'],
+  ['/read-only-sync', `${primaries} syncReplica standbyLeader`],
+  ['/read-only-synchronous', `${primaries} syncReplica standbyLeader`],
+  ['/read-only-quorum', `${primaries} quorumReplica standbyLeader`],
   ['/deep/primary/x', primaries],
   ['/patroni', ''],
   ['/cluster', ''],

@@ -54,6 +54,8 @@ export function readinessCheck(query: Query, status: AgentStatus, view: ClusterV
   return isBehind(ahead, reached, allowed) ? 503 : 200;
 }
 
+const READ_ONLY_OF_THE_SET: ReadonlySet<string> = new Set(['/read-only-quorum', '/read-only-sync', '/read-only-synchronous']);
+
 /** First match decides; the order and the plain substring tests are Patroni's. */
 function isHealthy(path: string, check: Check): boolean {
   const codes = roleCodes(check);
@@ -66,22 +68,22 @@ function isHealthy(path: string, check: Check): boolean {
   const writable = codes.primary || codes.standbyLeader;
   if (has('read-only') && !has('sync', 'quorum')) return writable || codes.replica;
   if (has('health')) return shownPostgresState(check.status) === 'running';
+  if (writable && READ_ONLY_OF_THE_SET.has(path)) return true;
+  // Who is in the synchronous set is etcd's to say.
   if (check.view === null) return false;
   const standing = syncStanding(check.status, check.view, check.settings);
   switch (path) {
     case '/sync':
     case '/synchronous':
+    case '/read-only-sync':
+    case '/read-only-synchronous':
       return codes.replica && standing === 'sync_standby';
     case '/quorum':
+    case '/read-only-quorum':
       return codes.replica && standing === 'quorum_standby';
     case '/async':
     case '/asynchronous':
       return codes.replica && standing === null;
-    case '/read-only-quorum':
-      return writable || (codes.replica && standing === 'quorum_standby');
-    case '/read-only-sync':
-    case '/read-only-synchronous':
-      return writable || (codes.replica && standing === 'sync_standby');
     default:
       return false;
   }

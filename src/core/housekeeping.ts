@@ -10,7 +10,7 @@ import type { Effect, ServerRole } from './effects.ts';
 import type { JsonObject, JsonValue } from './json.ts';
 import { slotNameOf } from './slot-names.ts';
 import { slotPlan } from './slots.ts';
-import { syncStep } from './sync.ts';
+import { awaitsReply, syncStep } from './sync.ts';
 import type { Lsn } from './units.ts';
 
 export interface Chores {
@@ -37,6 +37,7 @@ export function chores(c: Context): Chores {
     const step = syncStep(c);
     effects.push(...step.effects);
     if (step.waiting || step.effects.length > 0) wakeInMs = 100;
+    else if (awaitsReply(c)) wakeInMs = 1000;
     // A commit waits for a standby that has gone, or wants to go, until this leader lets it off: the standby's own word is not to wait for the next round.
     watchMembers = c.o.settings.dynamic.synchronousMode !== 'off';
     if (c.m.checkpointPending) effects.push({ kind: 'checkpoint' });

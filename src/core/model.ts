@@ -10,6 +10,7 @@ import type { ClusterView, MemberRole, PostgresState } from './cluster.ts';
 import type { Effect, JobKind, JobOutcome, RunningJob } from './effects.ts';
 import type { PeerFacts } from './peer-facts.ts';
 import type { PostgresFacts, SourceHistory } from './postgres-facts.ts';
+import type { Replies } from './replies.ts';
 import type { Settings } from './settings.ts';
 import type { Lsn } from './units.ts';
 
@@ -68,6 +69,8 @@ export interface Memory {
   readonly promotedAtMs: number | null;
   /** synchronous_standby_names as set by us: the moment, and the flush position seen once it was in force. */
   readonly syncNamesSet: { readonly value: string; readonly atMs: number; readonly atLsn: Lsn | null } | null;
+  /** When the connected standbys were last heard. */
+  readonly replies: Replies;
   /** Member slots, by slot name: when their member was last seen. */
   readonly slotSeenAtMs: Readonly<Record<string, number>>;
   /** We stopped PostgreSQL to hand over at the operator's wish, and it has not run since: it is to follow the successor, even while paused. */
@@ -91,6 +94,7 @@ export const emptyMemory: Memory = {
   checkpointPending: false,
   promotedAtMs: null,
   syncNamesSet: null,
+  replies: {},
   slotSeenAtMs: {},
   handedOver: false,
   handedOverAtMs: null,

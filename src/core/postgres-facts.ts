@@ -89,6 +89,8 @@ export interface WalsenderFacts {
   readonly writeLsn: Lsn | null;
   readonly flushLsn: Lsn | null;
   readonly replayLsn: Lsn | null;
+  /** When the standby sent its last reply, by its own clock: only a change of it says something here. Null: no reply yet. */
+  readonly replyTime: string | null;
 }
 
 export interface SlotFacts {

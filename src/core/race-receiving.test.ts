@@ -35,7 +35,10 @@ describe('a race under quorum', () => {
   it('counts it where a vote less is enough', () => {
     const o = scene({ receiving: true });
     const enough = { ...o, dcs: { known: true as const, view: { ...view(), sync: { ...sync, quorum: 0 } } } };
-    expect(raceVerdict(contextOf(enough, memory()))).toMatchObject({ win: true });
+    expect(raceVerdict(contextOf(enough, memory()))).toMatchObject({
+      win: true,
+      because: expect.stringContaining('with 1 vote, 1 needed'),
+    });
   });
 
   it('lets go of the former primary while it cannot win, and asks again at once', () => {

@@ -3,6 +3,7 @@ import type { MemberRole, PostgresState } from './cluster.ts';
 import { type Context, contextOf } from './context.ts';
 import type { JobKind } from './effects.ts';
 import type { Memory, Observation } from './model.ts';
+import { heardReplies } from './replies.ts';
 import { seenSlots } from './slots.ts';
 import { RELOAD_SETTLE_MS } from './sync.ts';
 
@@ -22,6 +23,7 @@ export function remember(o: Observation, before: Memory): Memory {
     checkpointPending: c.isPrimary && ended.checkpointPending,
     promotedAtMs: c.isPrimary ? ended.promotedAtMs : null,
     syncNamesSet: syncNamesSet(c),
+    replies: heardReplies(o, before.replies),
     slotSeenAtMs: seenSlots(c, before.slotSeenAtMs),
     handedOver: ended.handedOver && o.pg.state !== 'running',
     handedOverAtMs: ended.handedOverAtMs,
@@ -65,7 +67,9 @@ function roleOf(c: Context): MemberRole {
   if (c.isPrimary) return 'primary';
   if (c.isStandby) return job?.job.kind === 'promote' ? 'promoted' : 'replica';
   const wasPrimary = c.m.role === 'primary' || c.m.role === 'promoted';
-  if (wasPrimary) return c.lockMine ? c.m.role : 'demoted';
+  // A late answer while etcd cannot be read either: nothing says that the lead is over.
+  const undecided = c.view === null && c.mayLeadNow && c.mayBeWritable;
+  if (wasPrimary) return c.lockMine || undecided ? c.m.role : 'demoted';
   if (c.m.role === 'uninitialized') return 'replica';
   return c.m.role;
 }

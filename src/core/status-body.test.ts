@@ -15,6 +15,7 @@ test('a primary with a standby attached, byte for byte', () => {
     writeLsn: null,
     flushLsn: null,
     replayLsn: null,
+    replyTime: null,
   };
   const status = aStatus({ sql: aPrimarySql({ replication: [sender] }) });
   expect(stringifyDefault(statusBody(status, aView(), someSettings()))).toBe(

@@ -12,7 +12,7 @@ export interface AgentStatus {
   /** The last answer of the running server; null when it is not running or did not answer. */
   readonly sql: SqlFacts | null;
   readonly systemIdentifier: string | null;
-  /** We hold the leader key and the lease is valid now. */
+  /** As etcd was last read we hold the leader key, and the lease it is on is valid now. */
   readonly isLeader: boolean;
   readonly paused: boolean;
   /** No view of etcd, or nobody holds the leader key. */

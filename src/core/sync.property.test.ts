@@ -32,6 +32,7 @@ class World {
   memory: Memory = memory();
   readonly connected = new Set<Name>();
   readonly flushed: Record<Name, number> = { b: 1000, c: 1000, d: 1000 };
+  readonly repliedAt: Record<Name, number> = { b: 0, c: 0, d: 0 };
   readonly mode: Mode;
   readonly nodeCount: number;
   readonly strict: boolean;
@@ -81,7 +82,8 @@ class World {
           : named.names.indexOf(name) < named.count
             ? 'sync'
             : 'potential';
-      return walsender(name, { flushLsn: lsn(this.flushed[name]), syncState });
+      const pid = others.indexOf(name) + 1;
+      return walsender(name, { pid, flushLsn: lsn(this.flushed[name]), syncState, replyTime: String(this.repliedAt[name]) });
     });
     const o = observation({
       me: 'a',
@@ -128,18 +130,24 @@ class World {
   }
 }
 
-type Step = { do: 'write'; n: number } | { do: 'flush' | 'connect' | 'lose'; who: Name } | { do: 'round' } | { do: 'wait'; ms: number };
+type Step =
+  | { do: 'write'; n: number }
+  | { do: 'flush' | 'connect' | 'reply' | 'lose'; who: Name }
+  | { do: 'round' }
+  | { do: 'wait'; ms: number };
 const who = fc.constantFrom(...others);
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('write' as const), n: fc.integer({ min: 1, max: 3 }) }) },
   { weight: 5, arbitrary: fc.record({ do: fc.constant('flush' as const), who }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('connect' as const), who }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('reply' as const), who }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('lose' as const), who }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('round' as const) }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.constantFrom(20, 100, 250) }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.constantFrom(20, 100, 250, 4000, 16_000) }) },
 );
 
 function play(world: World, one: Step): void {
+  if (one.do === 'flush' || one.do === 'connect' || one.do === 'reply') world.repliedAt[one.who] = world.now;
   if (one.do === 'write') world.written += one.n;
   else if (one.do === 'flush' && world.connected.has(one.who)) world.flushed[one.who] = world.written;
   else if (one.do === 'connect') world.connected.add(one.who);
@@ -164,7 +172,7 @@ describe.each(['quorum', 'on'] as const)('synchronous_mode %s', (mode) => {
 
   it('settles: with all connected and caught up, the wanted set is in force and nothing more is written', () => {
     const world = new World(mode, 1, false);
-    for (const name of others) world.connected.add(name);
+    for (const name of others) play(world, { do: 'connect', who: name });
     for (let i = 0; i < 20; i++) {
       world.round();
       world.now += 250;
@@ -179,7 +187,7 @@ describe.each(['quorum', 'on'] as const)('synchronous_mode %s', (mode) => {
 
   it('lets the survivor lead when two of three nodes are left', () => {
     const world = new World(mode, 1, false);
-    world.connected.add('b');
+    play(world, { do: 'connect', who: 'b' });
     for (let i = 0; i < 10; i++) {
       world.round();
       world.now += 250;

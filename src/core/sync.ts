@@ -12,6 +12,7 @@ import { sameName, syncPriority } from './cluster.ts';
 import type { Context } from './context.ts';
 import type { Effect } from './effects.ts';
 import type { WalsenderFacts } from './postgres-facts.ts';
+import { isSilent } from './replies.ts';
 import { formatSyncNames, NOBODY, parseSyncNames, realNames, type SyncNames, sameNames } from './sync-names.ts';
 import { type Lsn, lagBytes, maxLsn } from './units.ts';
 
@@ -58,15 +59,32 @@ function position(sender: WalsenderFacts, synchronousCommit: string): Lsn | null
   return synchronousCommit === 'remote_write' ? sender.writeLsn : sender.flushLsn;
 }
 
+/** Commits would wait for it until it is heard again. Whoever is waited for already is kept: it goes with its walsender or its member key. */
+function isUnheard(c: Context, inForce: readonly string[], sender: WalsenderFacts): boolean {
+  if (inForce.some((name) => sameName(name, sender.applicationName))) return false;
+  return isSilent(c.o, c.m.replies, sender);
+}
+
+/** Whether a standby may come into the set as soon as it is heard. */
+export function awaitsReply(c: Context): boolean {
+  const { sql } = c.o.pg;
+  if (sql === null || c.o.settings.dynamic.synchronousMode === 'off') return false;
+  const inForce = realNames(parseSyncNames(sql.synchronousStandbyNames));
+  const mayJoin = (name: string) => c.view?.members.some((member) => sameName(member.name, name) && syncPriority(member.tags) > 0) === true;
+  return sql.replication.some((sender) => sender.state === 'streaming' && mayJoin(sender.applicationName) && isUnheard(c, inForce, sender));
+}
+
 /** Replicas that stream now and may be synchronous, best first. */
 function activeStandbys(c: Context): readonly Standby[] {
   const { view, o } = c;
   if (view === null || o.pg.sql === null) return [];
   const found: Standby[] = [];
+  const inForce = realNames(parseSyncNames(o.pg.sql.synchronousStandbyNames));
   for (const sender of o.pg.sql.replication) {
     const member = view.members.find((candidate) => sameName(candidate.name, sender.applicationName));
     const lsn = position(sender, o.pg.sql.synchronousCommit);
     if (!member || member.name === c.me || sender.state !== 'streaming' || member.state !== 'running' || lsn === null) continue;
+    if (isUnheard(c, inForce, sender)) continue;
     const priority = syncPriority(member.tags);
     if (priority <= 0 || found.some((other) => sameName(other.name, member.name))) continue;
     const nofailover =
@@ -92,7 +110,7 @@ function withoutLaggards(c: Context, standbys: readonly Standby[]): readonly Sta
   return best === null ? standbys : standbys.filter((standby) => lagBytes(best, standby.lsn) <= limit);
 }
 
-function inGrace(c: Context): boolean {
+export function inGrace(c: Context): boolean {
   return c.m.promotedAtMs !== null && c.o.nowMs - c.m.promotedAtMs < RECONNECT_GRACE_MS;
 }
 

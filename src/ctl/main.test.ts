@@ -81,7 +81,7 @@ test('remove asks three times', async () => {
 
 test('Ctrl-C while something is being waited for', async () => {
   const etcd = tutorialCluster();
-  const asked = await ctl(['edit-config', '-s', 'ttl=5'], { etcd, input: 'y\n', interruptAfter: { text: '@@', times: 1 } });
+  const asked = await ctl(['edit-config', '-s', 'ttl=40'], { etcd, input: 'y\n', interruptAfter: { text: '@@', times: 1 } });
   expect(asked).toMatchObject({ code: 1, err: 'Aborted!\n' });
   expect(etcd.get('demo', 'config')).toContain('"ttl":30');
 });

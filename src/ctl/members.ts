@@ -1,6 +1,8 @@
 /** Which members a command is about (patroni-compat 4.2), and the table that is shown first. */
+import { absentMembers } from '../core/absent-members.ts';
 import type { ClusterView, Member } from '../core/cluster.ts';
 import { clusterBody } from '../core/cluster-body.ts';
+import { EXPIRED, UNAVAILABLE } from './availability.ts';
 import type { RoleChoice } from './choices.ts';
 import { type Ctx, leaderMember } from './context.ts';
 import { type CtlError, refuse } from './errors.ts';
@@ -31,6 +33,7 @@ export function showMembers(ctx: Ctx, view: ClusterView, cluster: string): void 
 
 /** Whom did the operator mean? Names are few, so all are shown. */
 export function noSuchMember(view: ClusterView, cluster: string, name: string): CtlError {
+  if (absentMembers(view).includes(name)) return refuse(`Member ${name} of cluster ${cluster} is ${UNAVAILABLE}: ${EXPIRED}`);
   return refuse(`There is no member '${name}' in cluster ${cluster}; ${membersOf(view)}`);
 }
 
@@ -60,7 +63,8 @@ export async function targetOf(ctx: Ctx, words: readonly string[]): Promise<Targ
   const view = await ctx.read(first);
   if (scope && first !== scope && view.members.length === 0) {
     const own = await ctx.read(scope);
-    if (own.members.some((member) => member.name === first)) return { cluster: scope, names: words, view: own };
+    if (own.members.some((member) => member.name === first) || absentMembers(own).includes(first))
+      return { cluster: scope, names: words, view: own };
     return {
       cluster: first,
       names: rest,

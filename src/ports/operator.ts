@@ -47,8 +47,8 @@ export interface Desk {
   scheduleRestart(schedule: JsonObject, atMs: number): boolean;
   deleteScheduledRestart(): boolean;
   reinitialize(options: { readonly force: boolean; readonly fromLeader: boolean }): Promise<RequestOutcome>;
-  /** Re-reads the configuration file at the next round. */
-  reload(): void;
+  /** Re-reads the configuration file at the next round. Returns why it would not be taken over, and then nothing happens; null: all is well so far. */
+  reload(): string | null;
   /** The last one; null: none yet. */
   droppedWish(): DroppedWish | null;
   /** Resolves on the next round that changes the cluster's leader or failover key, or after timeoutMs. For waiting without polling. */

@@ -9,6 +9,8 @@ export interface SettingsSource {
   adopt(key: ConfigKey | null): boolean;
   /** Reads the local configuration again. True when it changed. Never throws: a broken file is reported and the old settings stay. */
   reload(): boolean;
+  /** Why reload() would keep the old settings now; null: it would not. Reported like there; changes nothing, never throws. */
+  reloadRefusal?(): string | null;
   /** What a new cluster's `config` key starts with. */
   bootstrapConfig(): JsonObject;
   /** Remembers the dynamic configuration beside the data, for a start without etcd. Bounded, never throws. */

@@ -320,7 +320,9 @@ describe('a primary and its standby', () => {
     });
     expect(down.systemIdentifier).toBe(up.systemIdentifier);
     expect(down.sql?.receiveLsn).toBe(up.sql?.flushLsn);
-    expect(up.sql?.replication).toMatchObject([{ usename: 'replicator', applicationName: 'second', syncState: 'async' }]);
+    expect(up.sql?.replication).toMatchObject([
+      { usename: 'replicator', applicationName: 'second', syncState: 'async', replyTime: expect.stringMatching(/^\d{4}-/) },
+    ]);
     expect(down.standbySignal).toBe(true);
     expect(await b.sourceHistory(sourceOf(first), QUICK)).toMatchObject({
       name: 'first',

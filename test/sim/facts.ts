@@ -3,6 +3,7 @@ import type { ControlFacts, PostgresFacts, ReceiverFacts, SqlFacts, WalsenderFac
 import { slotNameOf } from '../../src/core/slot-names.ts';
 import type { ServerProcess } from './postgres/process.ts';
 import { candidates, priorityOf } from './postgres/syncrep.ts';
+import { repliedAt } from './replication.ts';
 import type { SimServer } from './server.ts';
 import { type Branch, branchAt } from './wal.ts';
 
@@ -133,6 +134,7 @@ function sendersOf(server: SimServer): WalsenderFacts[] {
       writeLsn: sender.flushLsn,
       flushLsn: sender.flushLsn,
       replayLsn: sender.replayLsn,
+      replyTime: String(repliedAt(sender, server.parts.sim.now)),
     };
   });
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { healthCheck } from '../../src/core/health-checks.ts';
 import { leaseMargins } from '../../src/core/settings.ts';
 import { World } from './world.ts';
 
@@ -22,6 +23,28 @@ describe('the leader is cut off from etcd', () => {
     expect(old.rules).toContain('fence.lease-ended');
     world.net.healAll();
     await world.expect('the old one back as a replica', () => world.healthy(), 30_000);
+  });
+
+  test('until it steps down its health checks say that it takes writes, and then no more', async () => {
+    const world = await World.ready({ seed: 75 });
+    const old = world.primary;
+    world.net.cut(old.name, 'etcd');
+    const codes = new Set<string>();
+    world.sim.afterEvent.push(() => {
+      if (!old.server.writable) return;
+      const { desk, running } = old;
+      const { confirmedSentAtMs } = running.lease.facts();
+      const led = confirmedSentAtMs !== null && running.parts.clock.bootMs() < confirmedSentAtMs + stepDownMs;
+      for (const path of ['/', '/primary', '/leader', '/read-only']) {
+        const code = healthCheck(path, new Map(), desk.status(), desk.view(), desk.settings());
+        codes.add(`${running.last?.observation.dcs.known ? 'etcd known' : 'etcd unknown'}, ${led ? 'leading' : 'lease over'}: ${code}`);
+      }
+    });
+    await world.expect('it stops taking writes', () => !old.server.writable, TTL_MS);
+    expect(codes).toContain('etcd unknown, leading: 200');
+    for (const said of codes) expect(said).toMatch(/leading: 200|over: 503/);
+    const readable = () => healthCheck('/read-only', new Map(), old.desk.status(), old.desk.view(), old.desk.settings()) === 200;
+    await world.expect('it answers readers again', () => old.server.inRecovery && readable(), TTL_MS);
   });
 
   test('from the other nodes as well', async () => {

@@ -16,6 +16,8 @@ export class Network {
   slowReplies = { chance: 0, maxMs: 0 };
   /** How much later than usual watches hear of changes. */
   watchLagMs = 0;
+  /** Connections between servers outlast a silence for as long as PostgreSQL's own settings let them, and then flow again at TCP's next try, not at once. */
+  lastingStreams = false;
 
   constructor(rng: Rng, delayMs = { low: 0.2, high: 2 }) {
     this.#rng = rng;

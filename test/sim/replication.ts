@@ -9,6 +9,12 @@ import { continues, isPrefix } from './wal.ts';
 const RETRY_MS = 100;
 /** A silent other end counts as gone after this (wal_sender_timeout, wal_receiver_timeout). */
 const TIMEOUT_MS = 5000;
+/** The same with PostgreSQL's own settings (Network.lastingStreams). */
+const LASTING_TIMEOUT_MS = 60_000;
+/** TCP tries again after this, and after twice as long each time. */
+const FIRST_TRY_MS = 200;
+/** wal_receiver_status_interval: who has nothing to confirm replies this often. */
+const REPLY_MS = 10_000;
 /** A standby that has nothing new says so every now and then; only that makes the source look again at who waits. */
 const STATUS_MS = 1000;
 
@@ -19,6 +25,11 @@ export interface Sender {
   /** As last confirmed by the standby; null until its first word. */
   flushLsn: Lsn | null;
   replayLsn: Lsn | null;
+  confirmedAt: number;
+  /** When the standby was last within hearing; null: it is. */
+  heardUntil: number | null;
+  /** Nothing flows before this. */
+  quietUntil: number;
 }
 
 interface Link {
@@ -117,7 +128,16 @@ export class Replication {
     const source = this.#find(live.source.host);
     this.obstacle = source === null ? 'unreachable' : this.#obstacleTo(source);
     if (source === null || this.obstacle !== null) return;
-    const sender: Sender = { standby, pid: parts.rng.int(1000, 30_000), state: 'catchup', flushLsn: null, replayLsn: null };
+    const sender: Sender = {
+      standby,
+      pid: parts.rng.int(1000, 30_000),
+      state: 'catchup',
+      flushLsn: null,
+      replayLsn: null,
+      confirmedAt: parts.sim.now,
+      heardUntil: null,
+      quietUntil: 0,
+    };
     const link: Link = {
       source,
       standby,
@@ -153,15 +173,22 @@ export class Replication {
 
   /** Notices the silence of the other end, and goes on after a short one. */
   #watch(link: Link): void {
-    const { sim } = link.standby.parts;
+    const { sim, net } = link.standby.parts;
+    const { sender } = link;
     const look = () => {
       if (silent(link)) {
-        link.hearAgain ??= sim.after(TIMEOUT_MS, () => {
+        sender.heardUntil ??= sim.now;
+        link.hearAgain ??= sim.after(net.lastingStreams ? LASTING_TIMEOUT_MS : TIMEOUT_MS, () => {
           this.#endReceiver(link);
           link.source.replication.#endSender(link);
         });
         return;
       }
+      if (net.lastingStreams && link.hearAgain !== null && sender.heardUntil !== null) {
+        sender.quietUntil = nextTry(sender.heardUntil, sim.now);
+        sim.after(sender.quietUntil - sim.now, () => this.#send(link));
+      }
+      if (sim.now >= sender.quietUntil) sender.heardUntil = null;
       link.hearAgain?.();
       link.hearAgain = null;
       // What one end closed while the other could not hear it.
@@ -212,6 +239,8 @@ export class Replication {
     const { source, standby, sender } = link;
     if (!link.sending) return;
     sender.flushLsn = lsn;
+    sender.confirmedAt = source.parts.sim.now;
+    sender.heardUntil = null;
     sender.replayLsn = standby.replayLsn < lsn ? standby.replayLsn : lsn;
     if (source.process?.hung) return;
     const slot = slotNameOf(standby.name);
@@ -260,4 +289,19 @@ export class Replication {
 const linked = (a: SimServer, b: SimServer) => a.parts.net.up(a.name, b.name) && b.parts.net.up(b.name, a.name);
 const still = (server: SimServer) => server.parts.gate().frozen || server.process?.hung === true;
 const silent = (link: Link) => !linked(link.source, link.standby) || still(link.source) || still(link.standby);
-const canSend = (link: Link) => !still(link.source) && link.source.parts.net.up(link.source.name, link.standby.name);
+const canSend = (link: Link) =>
+  !still(link.source) &&
+  link.source.parts.net.up(link.source.name, link.standby.name) &&
+  link.source.parts.sim.now >= link.sender.quietUntil;
+
+function nextTry(silentSince: number, now: number): number {
+  let at = silentSince + FIRST_TRY_MS;
+  for (let wait = 2 * FIRST_TRY_MS; at <= now; wait *= 2) at += wait;
+  return at;
+}
+
+/** When the source last heard of this standby (reply_time), by true time. */
+export function repliedAt(sender: Sender, now: number): number {
+  const heard = sender.heardUntil ?? now;
+  return Math.max(sender.confirmedAt, heard - ((heard - sender.confirmedAt) % REPLY_MS));
+}

@@ -147,6 +147,7 @@ export function walsender(name: string, over: Partial<WalsenderFacts> = {}): Wal
     writeLsn: lsn(1000),
     flushLsn: lsn(1000),
     replayLsn: lsn(1000),
+    replyTime: '2026-01-01T00:00:00+00:00',
     ...over,
   };
 }

@@ -49,6 +49,7 @@ test('a primary: its walsenders and slots', () => {
           write_lsn: '1/90',
           flush_lsn: '1/80',
           replay_lsn: null,
+          reply_time: '2026-11-22T20:00:00.5+00:00',
         },
       ],
       slots: [
@@ -88,6 +89,7 @@ test('a primary: its walsenders and slots', () => {
       writeLsn: parseLsn('1/90'),
       flushLsn: parseLsn('1/80'),
       replayLsn: null,
+      replyTime: '2026-11-22T20:00:00.5+00:00',
     },
   ]);
   expect(facts.slots).toMatchObject([

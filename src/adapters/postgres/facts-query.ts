@@ -39,7 +39,7 @@ SELECT r.rec AS in_recovery,
     'written_lsn', w.written_lsn) END AS receiver,
   (SELECT json_agg(json_build_object('pid', s.pid, 'usename', pg_get_userbyid(a.usesysid), 'application_name', a.application_name,
     'client_addr', host(a.client_addr), 'state', s.state, 'sync_state', s.sync_state, 'sync_priority', s.sync_priority,
-    'write_lsn', s.write_lsn, 'flush_lsn', s.flush_lsn, 'replay_lsn', s.replay_lsn))
+    'write_lsn', s.write_lsn, 'flush_lsn', s.flush_lsn, 'replay_lsn', s.replay_lsn, 'reply_time', s.reply_time))
     FROM pg_stat_get_wal_senders() s, LATERAL pg_stat_get_activity(s.pid) a) AS walsenders,
   (SELECT json_agg(json_build_object('name', s.slot_name, 'type', s.slot_type, 'active', s.active, 'restart_lsn', s.restart_lsn,
     'confirmed_flush_lsn', s.confirmed_flush_lsn, 'xmin', s.xmin, 'plugin', s.plugin, 'database', d.datname,
@@ -148,6 +148,7 @@ function readWalsender(row: Record<string, string | number | null>): WalsenderFa
     writeLsn: lsnOf(row['write_lsn']),
     flushLsn: lsnOf(row['flush_lsn']),
     replayLsn: lsnOf(row['replay_lsn']),
+    replyTime: textOrNull(row['reply_time']),
   };
 }
 

@@ -111,7 +111,8 @@ export const dataDirRules: readonly Rule[] = [
     situation: 'this node has a standby’s data, and the cluster was never initialized',
     when: (c) => c.view !== null && !initialized(c) && c.unlocked && !c.paused && (c.isStandby || (c.stopped && c.o.pg.standbySignal)),
     ask: () => ({ watchMembers: true }),
-    because: 'this node has a standby’s data and the cluster is not initialized in etcd; start the primary’s agent first',
+    because:
+      'this node has a standby’s data, and cluster {scope} is not initialized in etcd: start the primary’s agent first; or correct scope and namespace, if they are misspelt or were renamed',
   },
   {
     id: 'data.adopt',

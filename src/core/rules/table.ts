@@ -19,14 +19,16 @@ export interface Rule {
   /** What `when` means, for the drawn table. */
   readonly situation: string;
   readonly ask: (c: Context) => Outcome;
-  /** The sentence for the operator; `{me}` and `{leader}` are filled in. */
+  /** The sentence for the operator; `{me}`, `{scope}` and `{leader}` are filled in. */
   readonly because: string;
 }
 
 export const nothing: Outcome = {};
 
 export function say(rule: Rule, outcome: Outcome, c: Context): string {
-  const sentence = (outcome.because ?? rule.because).replaceAll('{me}', c.me).replaceAll('{leader}', c.otherLeader ?? 'nobody');
+  const { scope } = c.o.settings.local;
+  const named = (outcome.because ?? rule.because).replaceAll('{me}', c.me).replaceAll('{scope}', scope);
+  const sentence = named.replaceAll('{leader}', c.otherLeader ?? 'nobody');
   return c.paused ? `PAUSE: ${sentence}` : sentence;
 }
 

@@ -148,13 +148,13 @@ test('topology: the leader, and who streams from whom', async () => {
   amend(etcd, 'demo', 'patroni2', { tags: { replicatefrom: 'patroni3' } });
   expect(`\n${(await ctl(['topology'], { etcd })).out}`).toMatchInlineSnapshot(`
     "
-    + Cluster: demo (7234567890123456789) +-----------+----+-----------+---------------------------+
-    | Member       | Host       | Role    | State     | TL | Lag in MB | Tags                      |
-    +--------------+------------+---------+-----------+----+-----------+---------------------------+
-    | patroni1     | 172.20.0.4 | Leader  | running   |  1 |           |                           |
-    | + patroni3   | 172.20.0.6 | Replica | streaming |  1 |         0 |                           |
-    |   + patroni2 | 172.20.0.5 | Replica | streaming |  1 |         0 | {replicatefrom: patroni3} |
-    +--------------+------------+---------+-----------+----+-----------+---------------------------+
+    + Cluster: demo (7234567890123456789) +-----------+----+-----------+-------------------------+
+    | Member       | Host       | Role    | State     | TL | Lag in MB | Tags                    |
+    +--------------+------------+---------+-----------+----+-----------+-------------------------+
+    | patroni1     | 172.20.0.4 | Leader  | running   |  1 |           |                         |
+    | + patroni3   | 172.20.0.6 | Replica | streaming |  1 |         0 |                         |
+    |   + patroni2 | 172.20.0.5 | Replica | streaming |  1 |         0 | replicatefrom: patroni3 |
+    +--------------+------------+---------+-----------+----+-----------+-------------------------+
     "
   `);
 });

@@ -32,6 +32,12 @@ test('reload: the default is every member, after a question', async () => {
   expect(await ctl(['reload', 'demo'], { etcd, input: '\n' })).toMatchObject({ code: 1, err: 'Error: Aborted reload\n' });
 });
 
+test('reload: a file that would not be taken over is told at once', async () => {
+  members.answer(() => ({ status: 409, text: 'p.yml:3:1: postgresq: …' }));
+  const { out } = await ctl(['reload', 'demo', 'patroni1', '--force'], { etcd });
+  expect(told(out)).toBe('Failed: reload for member patroni1, status code=409, (p.yml:3:1: postgresq: …)\n');
+});
+
 test('the cluster may be left out, and its members named all the same', async () => {
   await ctl(['reload', 'patroni2', 'patroni3', '--force'], { etcd });
   await ctl(['reload', 'demo', 'patroni1', '--force'], { etcd });
@@ -52,6 +58,22 @@ test('names that are not there', async () => {
   expect((await ctl(['reload', 'nowhere', '--force'], { etcd })).err).toMatch(/^Error: nowhere cluster doesn't have any members\n/);
   expect((await ctl(['reinit', 'demo'], { etcd, input: 'patroni9\n' })).err).toBe(unknown);
   expect((await ctl(['reinit', 'demo'], { etcd, input: 'patroni1\n' })).err).toBe('Error: Member patroni1 is no replica\n');
+  expect(asked()).toEqual([]);
+});
+
+test('a member that list shows as unavailable, its key having expired', async () => {
+  etcd.remove('demo', 'members/patroni3');
+  etcd.put('demo', 'status', { optime: 1, retain_slots: ['patroni1', 'patroni2', 'patroni3'] });
+  const gone = 'Error: Member patroni3 of cluster demo is unavailable: its key in etcd has expired; its slot is kept for its return\n';
+  for (const words of [
+    ['reload', 'patroni3', '--force'],
+    ['reload', 'demo', 'patroni3', '--force'],
+    ['restart', 'patroni3', '--force'],
+    ['version', 'demo', 'patroni3'],
+    ['switchover', '--leader', 'patroni1', '--candidate', 'patroni3', '--force'],
+  ]) {
+    expect(await ctl(words, { etcd })).toMatchObject({ code: 1, err: gone });
+  }
   expect(asked()).toEqual([]);
 });
 

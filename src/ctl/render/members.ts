@@ -127,7 +127,7 @@ function optionalCell(member: JsonObject, name: Optional, format: MemberTableOpt
       return isJsonObject(value) ? scheduledText(value) : textOf(value);
     case 'tags':
       if (!isJsonObject(value) || format === 'json' || format === 'yaml' || format === 'yml') return value ?? '';
-      return format === 'pretty' ? toYaml(value).trimEnd() : toFlowYaml(value);
+      return inTerminal ? toYaml(value).trimEnd() : toFlowYaml(value);
   }
 }
 

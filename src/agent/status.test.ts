@@ -1,0 +1,105 @@
+/** What the health checks answer between the moment etcd cannot be read any more and the end of the lease. */
+import { describe, expect, it } from 'vitest';
+import { memory, observation, pg, settings, view } from '../../test/support/build.ts';
+import type { ClusterView } from '../core/cluster.ts';
+import { healthCheck } from '../core/health-checks.ts';
+import type { LeaseFacts, Memory, Observation } from '../core/model.ts';
+import { remember } from '../core/remember.ts';
+import { leaseMargins } from '../core/settings.ts';
+import type { Agent } from './agent.ts';
+import { statusOf } from './status.ts';
+
+const SENT_AT_MS = 9000;
+const { stepDownMs } = leaseMargins(30);
+const ours: ClusterView = view({ leaderName: 'a' });
+
+interface Moment {
+  readonly nowMs?: number;
+  readonly lastView?: ClusterView | null;
+  readonly lease?: Partial<LeaseFacts>;
+  readonly last?: Partial<Observation>;
+  readonly memory?: Partial<Memory>;
+  readonly pause?: boolean;
+}
+
+/** Member `a`, a primary, in whose last round etcd could not be read. */
+function agentAt(moment: Moment): Agent {
+  const own = settings('a', { dynamic: { pause: moment.pause ?? false } });
+  const nowMs = moment.nowMs ?? SENT_AT_MS + 1000;
+  const lease = { leaseId: 'lease-a', confirmedSentAtMs: SENT_AT_MS, ttlSeconds: 30, ...moment.lease };
+  const last = observation({ view: null, pg: pg.primary(), settings: own, nowMs, lease, ...moment.last });
+  return {
+    parts: {
+      clock: { bootMs: () => nowMs, wallMs: () => 1_800_000_000_000 },
+      settings: { current: () => own },
+      watchdog: { healthy: () => true },
+    },
+    memory: memory({ role: 'primary', state: 'running', ...moment.memory }),
+    last: { observation: last, decision: { rule: 'fence.wait-for-etcd', because: '' }, endedAtMs: nowMs, nextAtMs: nowMs },
+    lastView: moment.lastView === undefined ? ours : moment.lastView,
+    lastDcsReadWallMs: 1_800_000_000_000,
+    lease: { facts: () => lease },
+    requests: { scheduledRestart: null },
+    stopping: false,
+    leaving: false,
+    job: null,
+    rounds: 1,
+  } as unknown as Agent;
+}
+
+function codes(moment: Moment, paths: readonly string[] = ['/', '/primary', '/leader', '/read-write', '/read-only', '/read-only-sync']) {
+  const agent = agentAt(moment);
+  return paths.map((path) => healthCheck(path, new Map(), statusOf(agent), null, agent.parts.settings.current()));
+}
+
+const all = (code: number) => Array.from({ length: 6 }, () => code);
+
+describe('a primary that cannot read etcd', () => {
+  it('leads until the moment to step down, and not a moment longer', () => {
+    expect(codes({})).toEqual(all(200));
+    expect(codes({ nowMs: SENT_AT_MS + stepDownMs - 1 })).toEqual(all(200));
+    expect(codes({ nowMs: SENT_AT_MS + stepDownMs })).toEqual(all(503));
+  });
+
+  it('shows how long that is', () => {
+    expect(statusOf(agentAt({ nowMs: SENT_AT_MS + 4000 }))).toMatchObject({ isLeader: true, leaseRemainingMs: stepDownMs - 4000 });
+  });
+
+  it('does not lead when the key was another’s, nobody’s, or never seen', () => {
+    expect(codes({ lastView: view({ leaderName: 'b' }) })).toEqual(all(503));
+    expect(codes({ lastView: view() })).toEqual(all(503));
+    expect(codes({ lastView: null })).toEqual(all(503));
+  });
+
+  it('does not lead on another lease than the key was on: the key may end with that one', () => {
+    expect(codes({ lease: { leaseId: 'a new one' } })).toEqual(all(503));
+    expect(codes({ lastView: view({ leaderName: 'a', leaderLease: 'an old one' }) })).toEqual(all(503));
+    expect(codes({ lease: { leaseId: null, confirmedSentAtMs: null } })).toEqual(all(503));
+  });
+
+  it('does not lead with a server that is down or in recovery', () => {
+    expect(codes({ last: { pg: pg.stopped() } })).toEqual(all(503));
+    expect(codes({ last: { pg: pg.starting() } })).toEqual(all(503));
+    expect(codes({ last: { pg: pg.standby() } }, ['/primary', '/read-write', '/leader'])).toEqual([503, 503, 503]);
+  });
+
+  it('leads although the server’s last answer was late', () => {
+    expect(codes({ last: { pg: { ...pg.primary(), state: 'unresponsive', sql: null } } })).toEqual(all(200));
+  });
+
+  it('keeps its role while such an answer is outstanding, until the lease ends', () => {
+    const late = { ...pg.primary(), state: 'unresponsive' as const, sql: null };
+    const roleAt = (nowMs: number) => remember(observation({ view: null, pg: late, nowMs }), memory({ role: 'primary' })).role;
+    expect([roleAt(SENT_AT_MS + 1000), roleAt(SENT_AT_MS + stepDownMs)]).toEqual(['primary', 'demoted']);
+  });
+
+  it('in pause is what it is after the end of the lease as well', () => {
+    expect(codes({ pause: true, nowMs: SENT_AT_MS + stepDownMs + 1 })).toEqual(all(200));
+  });
+});
+
+it('a standby that cannot read etcd goes on answering readers', () => {
+  const standby: Moment = { last: { pg: pg.standby() }, memory: { role: 'replica' }, lastView: view({ leaderName: 'b' }) };
+  expect(codes(standby, ['/replica', '/read-only', '/health'])).toEqual([200, 200, 200]);
+  expect(codes({ ...standby, nowMs: SENT_AT_MS + 600_000 }, ['/replica', '/read-only', '/health'])).toEqual([200, 200, 200]);
+});

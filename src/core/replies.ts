@@ -1,0 +1,46 @@
+/**
+ * When the connected standbys were last heard. A walsender whose standby was cut off is still 'streaming' until wal_sender_timeout, and the first WAL it sends
+ * once the network is back may have to wait for TCP's next try, as long again as the cut was.
+ *
+ * reply_time is the standby's clock. So nobody's clocks are compared: what counts is when this agent saw it change, and an agent that has just started takes
+ * everybody for heard.
+ */
+import type { Observation } from './model.ts';
+import type { WalsenderFacts } from './postgres-facts.ts';
+
+/** By pid of the walsender. */
+export type Replies = Readonly<Record<number, Heard>>;
+
+interface Heard {
+  readonly replyTime: string | null;
+  /** Clock.bootMs when this reply was first seen. */
+  readonly seenAtMs: number;
+  /** Clock.bootMs when WAL was first seen that this reply does not confirm; null: it confirmed all there was. */
+  readonly owesSinceMs: number | null;
+}
+
+/** An idle standby replies every wal_receiver_status_interval, 10 s by default. Looks that are further apart than that see a new reply each time. */
+const IDLE_MS = 15_000;
+/** One that is sent WAL replies as soon as it has it on disk. */
+const OWING_MS = 3000;
+
+export function heardReplies(o: Observation, before: Replies): Replies {
+  const { sql } = o.pg;
+  if (sql === null) return before;
+  const heard: Record<number, Heard> = {};
+  for (const { pid, replyTime, flushLsn } of sql.replication) {
+    const old = before[pid]?.replyTime === replyTime ? before[pid] : undefined;
+    const owes = sql.flushLsn !== null && (flushLsn === null || flushLsn < sql.flushLsn);
+    heard[pid] = { replyTime, seenAtMs: old?.seenAtMs ?? o.nowMs, owesSinceMs: old?.owesSinceMs ?? (owes ? o.nowMs : null) };
+  }
+  return heard;
+}
+
+/** Nothing has come from this standby for longer than from one that is there. */
+export function isSilent(o: Observation, replies: Replies, sender: WalsenderFacts): boolean {
+  const heard = replies[sender.pid];
+  if (heard === undefined) return false;
+  if (heard.owesSinceMs !== null && o.nowMs - heard.owesSinceMs > OWING_MS) return true;
+  // Where it was told another interval, an idle one may be quiet for longer.
+  return o.nowMs - heard.seenAtMs > IDLE_MS && o.settings.parameters['wal_receiver_status_interval'] === undefined;
+}

@@ -1,0 +1,90 @@
+/** What a leader's log says of the synchronous set: who is waited for and who may succeed, whenever that has changed and is in force. */
+import { plural } from '../support/plural.ts';
+import { sameName } from './cluster.ts';
+import type { Context } from './context.ts';
+import type { Effect } from './effects.ts';
+import { inGrace } from './sync.ts';
+import { parseSyncNames, realNames, type SyncNames, sameNames } from './sync-names.ts';
+
+export interface SyncNote {
+  readonly level: 'info' | 'warning';
+  readonly text: string;
+}
+
+/** What was noted last; null: this node did not lead, or not synchronously. */
+export interface Noted {
+  readonly names: string;
+  readonly lack: 'alone' | 'blocked' | null;
+  /** Quorum and standbys of /sync; null: not settled yet. */
+  readonly listed: string | null;
+}
+
+const SENTENCES = {
+  changed: 'commits wait for {whom} now: synchronous_standby_names is {names}',
+  whole: 'there is a synchronous standby again: commits wait for {whom}, synchronous_standby_names is {names}',
+  alone:
+    'there is no synchronous standby: commits do not wait for any, and what is acknowledged from now on is on this node only (synchronous_mode_strict is off)',
+  blocked: 'there is no synchronous standby: commits wait until there is one (synchronous_mode_strict is on)',
+  elected: '/sync: the next leader needs {votes} of {standbys}',
+  listed: '/sync: only {standbys} may lead next',
+  nobody: '/sync: no standby is known to have every acknowledged commit, so none takes over by itself',
+} as const;
+
+function say(sentence: keyof typeof SENTENCES, words: Readonly<Record<string, string>> = {}): string {
+  return SENTENCES[sentence].replace(/\{(\w+)\}/g, (_all, word: string) => words[word] ?? '');
+}
+
+/** `effects`: this round's, for the set is not judged while it is on the move. */
+export function syncNotes(
+  c: Context,
+  effects: readonly Effect[],
+  before: Noted | null,
+): { readonly noted: Noted | null; readonly notes: readonly SyncNote[] } {
+  const { sql } = c.o.pg;
+  if (c.view === null || (sql === null && c.mayBeWritable)) return { noted: before, notes: [] };
+  if (sql === null || !c.isPrimary || !c.lockMine || c.o.settings.dynamic.synchronousMode === 'off') return { noted: null, notes: [] };
+  const writes = effects.some(({ kind }) => kind === 'write-sync');
+  const names = sql.synchronousStandbyNames;
+  const lack = lackOf(c, parseSyncNames(names));
+  const moving = effects.some(({ kind }) => kind === 'set-sync-names') || (before === null && writes);
+  if (moving || lack === 'unsettled') return { noted: before, notes: [] };
+  const notes: SyncNote[] = [];
+  const words = { whom: whom(c, parseSyncNames(names)), names: `'${names}'` };
+  if (lack !== null && lack !== before?.lack) notes.push({ level: 'warning', text: say(lack) });
+  else if (lack === null && before !== null && before.lack !== null) notes.push({ level: 'info', text: say('whole', words) });
+  else if (lack === null && names !== before?.names) notes.push({ level: 'info', text: say('changed', words) });
+  const succession = writes ? null : successionOf(c, parseSyncNames(names));
+  if (succession !== null && succession !== before?.listed) notes.push({ level: 'info', text: succession });
+  return { noted: { names, lack, listed: succession ?? before?.listed ?? null }, notes };
+}
+
+/** Nobody to wait for: gone on alone, or blocked. Unsettled: the leader has not yet let go of those who went, or they have not had the time to connect. */
+function lackOf(c: Context, inForce: SyncNames): Noted['lack'] | 'unsettled' {
+  const real = realNames(inForce);
+  const connected = (c.o.pg.sql?.replication ?? []).some(
+    (sender) => sender.state === 'streaming' && real.some((name) => sameName(name, sender.applicationName)),
+  );
+  if (connected) return null;
+  if (inGrace(c)) return 'unsettled';
+  if (inForce.names.length === 0) return 'alone';
+  return c.o.settings.dynamic.synchronousModeStrict ? 'blocked' : 'unsettled';
+}
+
+function whom(c: Context, inForce: SyncNames): string {
+  const list = [...realNames(inForce)].sort();
+  const wanted = c.o.settings.dynamic.synchronousNodeCount;
+  const all = inForce.count >= list.length;
+  const some = inForce.method === 'quorum' ? `any ${inForce.count} of ${list.join(', ')}` : `${inForce.count} of ${list.join(', ')}`;
+  return `${all ? list.join(' and ') : some}${inForce.count < wanted ? ` (of ${wanted} that are wanted)` : ''}`;
+}
+
+/** Null while /sync is more careful than what is in force allows. */
+function successionOf(c: Context, inForce: SyncNames): string | null {
+  const sync = c.view?.sync ?? null;
+  const real = realNames(inForce);
+  if (sync?.leader == null || !sameName(sync.leader, c.me) || !sameNames(sync.standbys, real)) return null;
+  if (real.length === 0) return say('nobody');
+  const standbys = [...sync.standbys].sort().join(', ');
+  if (inForce.method !== 'quorum') return say('listed', { standbys });
+  return sync.quorum === real.length - inForce.count ? say('elected', { votes: plural(sync.quorum + 1, 'vote'), standbys }) : null;
+}

@@ -1,0 +1,42 @@
+/** Standbys that come back on connections which still look alive: commits are not to wait for them before they are heard. */
+import { expect, test } from 'vitest';
+import { World } from './world.ts';
+
+const modes = { quorum: /^ANY 1 \(\w,\w\)$/, on: /^\w$/ };
+
+test.each([
+  ['quorum', 'quorum', 81],
+  ['quorum', 'quorum', 82],
+  ['on', true, 83],
+] as const)('synchronous_mode %s: both standbys cut off for 30 s, then back (%s, seed %i)', async (mode, synchronous_mode, seed) => {
+  const world = await World.ready({ seed, config: { ttl: 10, loop_wait: 2, retry_timeout: 3, synchronous_mode } });
+  world.net.lastingStreams = true;
+  world.checkers.noLoss = true;
+  const { primary, replicas } = world;
+  const names = () => primary.server.live.syncNames;
+  await world.expect('a synchronous set', () => modes[mode].test(names()), 10_000);
+  world.clients.start(20);
+  await world.run(3000);
+  const linesBefore = world.lines.length;
+  for (const { name } of replicas) for (const end of ['etcd', primary.name]) world.net.cut(name, end);
+  await world.expect('the leader goes on alone', () => names() === '', 15_000);
+  await world.run(20_000);
+  const senders = primary.server.replication.senders();
+  expect(senders).toHaveLength(2);
+  world.net.healAll();
+  const healedAt = world.sim.now;
+  await world.expect('synchronous again', () => modes[mode].test(names()), 60_000);
+  expect(primary.server.replication.senders(), 'the connections of before').toEqual(senders);
+  await world.run(5000);
+  const moments = [...world.clients.acknowledged.map(({ at }) => at).filter((at) => at >= healedAt), world.sim.now];
+  const waits = moments.map((at, i) => at - (moments[i - 1] ?? healedAt));
+  expect(Math.max(...waits)).toBeLessThan(500);
+  expect(world.primary).toBe(primary);
+  const said = world.lines
+    .slice(linesBefore)
+    .filter((line) => line.includes('synchronous standby'))
+    .map((line) => /(INFO|WARNING) .*?:/.exec(line)?.[0]);
+  expect(said).toEqual(['WARNING there is no synchronous standby:', 'INFO there is a synchronous standby again:']);
+  world.checkers.checkLoss();
+  world.checkers.assertClean();
+});
