@@ -101,11 +101,11 @@ describe('cluster-wide settings', () => {
     await cluster.until('nobody has to confirm', 10_000, async () => (await setting(leader, 'synchronous_standby_names')) === '');
     await cluster.until('nobody counts as synchronous', 10_000, async () => (await cluster.key('sync')) === null);
     await edit('-s', 'synchronous_mode=on');
-    await cluster.waitHealthy();
-    expect(await setting(leader, 'synchronous_standby_names')).toMatch(/^node\d$/);
+    const names = (wanted: RegExp) => async () => wanted.test(await setting(leader, 'synchronous_standby_names'));
+    await cluster.until('one has to confirm', 10_000, names(/^node\d$/));
     await edit('-s', 'synchronous_mode=quorum');
+    await cluster.until('either has to confirm', 10_000, names(/^ANY 1 \(node\d,node\d\)$/));
     expect(await cluster.waitHealthy()).toBe(leader.name);
-    expect(await setting(leader, 'synchronous_standby_names')).toMatch(/^ANY 1 \(node\d,node\d\)$/);
     await cluster.verify(writer);
     expect(writer.longestGapMs()).toBeLessThan(2000);
   });
