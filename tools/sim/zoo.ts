@@ -1,5 +1,6 @@
 /** Broken agents, and how many seeds it takes until one of them is noticed. */
 
+import type { Outcome } from '../../test/sim/plan.ts';
 import type { Focus } from '../../test/sim/zoo/focus.ts';
 import type { Mutant } from '../../test/sim/zoo/mutant.ts';
 import { bundleSimulator } from './bundle.ts';
@@ -99,7 +100,7 @@ export async function measure(root: string, mutant: Mutant, control: Control, se
         if (sightings.length >= search.enough) break;
         tried += 1;
         const { seed } = result.plan;
-        if (!mutant.verdicts.includes(result.outcome.verdict) || !(await control.passes(seed, search.focus))) continue;
+        if (!isItsOwn(mutant, result.outcome) || !(await control.passes(seed, search.focus))) continue;
         sightings.push({ seed, at: tried, kind: kindOf(result.outcome), message: result.outcome.message.split('\n')[0] ?? '' });
       }
     }
@@ -108,6 +109,10 @@ export async function measure(root: string, mutant: Mutant, control: Control, se
   }
   return { mutant, sightings, tried };
 }
+
+/** By a verdict it should be noticed by, and for a promise it breaks: what else fails may have been coming anyway. */
+const isItsOwn = (mutant: Mutant, { verdict, invariant }: Outcome): boolean =>
+  mutant.verdicts.includes(verdict) && (invariant === undefined || mutant.offends.includes(invariant));
 
 /** Of the distances from one sighting to the next; null: there was none. */
 export function medianSeeds({ sightings }: Measure): number | null {

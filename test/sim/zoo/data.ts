@@ -36,7 +36,7 @@ export const dataMutants: readonly Mutant[] = [
   {
     id: 'reinit-unseen-leader',
     broken: 'A data directory is removed although the leader it is to be cloned from does not answer.',
-    offends: ['S12', 'M21'],
+    offends: ['S12', 'S19', 'M21'],
     edits: [
       {
         file: 'src/agent/jobs.ts',
@@ -83,7 +83,7 @@ export const dataMutants: readonly Mutant[] = [
   {
     id: 'bootstrapped-twice',
     broken: 'A node without data makes a new cluster although one was initialized.',
-    offends: ['S12', 'S17'],
+    offends: ['S1', 'S2', 'S12', 'S17'],
     edits: [
       {
         file: dataDir,
@@ -101,7 +101,7 @@ export const dataMutants: readonly Mutant[] = [
   {
     id: 'initialize-not-compared',
     broken: 'A data directory of another cluster is used as if it were this one’s.',
-    offends: ['S17', 'M27'],
+    offends: ['S1', 'S17', 'M27'],
     edits: [
       {
         file: dataDir,

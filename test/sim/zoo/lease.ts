@@ -48,7 +48,7 @@ export const leaseMutants: readonly Mutant[] = [
   {
     id: 'lease-without-margin',
     broken: 'The agent and its guard count on the lease to its last millisecond.',
-    offends: ['S2', 'S12', 'M7'],
+    offends: ['S2', 'M7'],
     edits: [{ file: settings, find: margins, replace: 'void marginMs; return { stepDownMs: ttlMs, guardMs: ttlMs };' }],
     verdicts: ['safety'],
   },
@@ -85,14 +85,14 @@ export const leaseMutants: readonly Mutant[] = [
   {
     id: 'guard-after-lease',
     broken: 'The guard’s deadline lies after the end of the lease.',
-    offends: ['S2', 'S12', 'M7'],
+    offends: ['S2', 'M7'],
     edits: [{ file: settings, find: margins, replace: 'return { stepDownMs: ttlMs - 2 * marginMs, guardMs: ttlMs + marginMs };' }],
     verdicts: ['safety'],
   },
   {
     id: 'guard-not-armed',
     broken: 'A standby is promoted before the guard knows a deadline.',
-    offends: ['S12', 'M7'],
+    offends: ['S2', 'M7'],
     edits: [
       {
         file: jobs,
@@ -106,7 +106,7 @@ export const leaseMutants: readonly Mutant[] = [
   {
     id: 'guard-never-armed',
     broken: 'The guard’s deadline is not moved on, nor set: the agent relies on itself.',
-    offends: ['S12', 'M7'],
+    offends: ['S2', 'M7'],
     edits: [
       {
         file: 'src/agent/fence.ts',
@@ -119,7 +119,7 @@ export const leaseMutants: readonly Mutant[] = [
   {
     id: 'guard-not-moved-unread',
     broken: 'A renewal that is confirmed while etcd cannot be read does not move the guard’s deadline.',
-    offends: ['S19', 'S21'],
+    offends: ['S2', 'S19', 'S21'],
     edits: [
       {
         file: 'src/agent/fence.ts',
@@ -133,7 +133,7 @@ export const leaseMutants: readonly Mutant[] = [
   {
     id: 'guard-rests-too-early',
     broken: 'In a handover the guard is told to rest before PostgreSQL is down.',
-    offends: ['S12', 'M6', 'M7'],
+    offends: ['S2', 'M6', 'M7'],
     edits: [
       {
         file: jobs,
@@ -147,7 +147,7 @@ export const leaseMutants: readonly Mutant[] = [
   {
     id: 'no-step-down',
     broken: 'A primary goes on when etcd cannot be reached and its lease has run out.',
-    offends: ['S2', 'S12'],
+    offends: ['S2'],
     edits: [
       {
         file: fence,
@@ -188,7 +188,7 @@ export const leaseMutants: readonly Mutant[] = [
   {
     id: 'key-deleted-by-anybody',
     broken: 'The leader key is deleted without comparing who holds it.',
-    offends: ['S3'],
+    offends: ['S2', 'S3'],
     edits: [
       {
         file: dcs,
@@ -249,7 +249,7 @@ export const leaseMutants: readonly Mutant[] = [
   {
     id: 'stale-etcd-believed',
     broken: 'A member of etcd that is cut off from the others answers what it knew last, and is believed.',
-    offends: ['S1', 'S3', 'M19'],
+    offends: ['S1', 'S2', 'S3', 'S8', 'S9', 'M19'],
     edits: [
       {
         file: dcs,

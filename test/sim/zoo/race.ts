@@ -108,7 +108,7 @@ export const raceMutants: readonly Mutant[] = [
   {
     id: 'timelines-not-compared',
     broken: 'Positions are compared without regard to the timelines they are on.',
-    offends: ['S1', 'S9', 'M17'],
+    offends: ['S1', 'S3', 'S9', 'M17'],
     edits: [
       {
         file: candidates,
@@ -133,7 +133,7 @@ export const raceMutants: readonly Mutant[] = [
   {
     id: 'second-timeline-of-one-number',
     broken: 'A node that does not know the last leader’s timeline promotes to a second one of the same number.',
-    offends: ['S1', 'S9', 'M13'],
+    offends: ['S1', 'S3', 'S9', 'S22', 'M13'],
     edits: [
       {
         file: candidates,

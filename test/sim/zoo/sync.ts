@@ -9,7 +9,7 @@ export const syncMutants: readonly Mutant[] = [
   {
     id: 'set-changed-before-published',
     broken: 'PostgreSQL waits for the new synchronous set before /sync covers it.',
-    offends: ['S5', 'S6', 'M9'],
+    offends: ['S5', 'S6', 'S8', 'M9'],
     edits: [
       {
         file: sync,
@@ -22,7 +22,7 @@ export const syncMutants: readonly Mutant[] = [
   {
     id: 'set-shrunk-before-published',
     broken: 'In mode on, PostgreSQL no longer waits for a standby that /sync still lists.',
-    offends: ['S5', 'S6', 'M9'],
+    offends: ['S5', 'S6', 'S8', 'M9'],
     edits: [
       {
         file: sync,
@@ -36,7 +36,7 @@ export const syncMutants: readonly Mutant[] = [
   {
     id: 'published-before-caught-up',
     broken: 'In mode on, /sync lists a standby as soon as PostgreSQL waits for it, caught up or not.',
-    offends: ['S1', 'S5', 'M9'],
+    offends: ['S1', 'S5', 'S8', 'M9'],
     edits: [
       {
         file: sync,
@@ -51,7 +51,7 @@ export const syncMutants: readonly Mutant[] = [
     id: 'quorum-relaxed-early',
     broken:
       'After a takeover the election counts on the setting in force before those who confirm under it have what was acknowledged before.',
-    offends: ['S1', 'S5', 'M9'],
+    offends: ['S1', 'S5', 'S8', 'M9'],
     edits: [
       {
         file: sync,
@@ -60,12 +60,12 @@ export const syncMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
-    focus: under(['crash', 'cut-nodes', 'freeze-postgres', 'configure'], quorum),
+    focus: under(['configure', 'kill-postgres', 'cut-nodes'], quorum, { nodes: ['a', 'b', 'c', 'd', 'e'], everyMs: 700 }),
   },
   {
     id: 'caught-up-ignored',
     broken: 'In quorum mode /sync is relaxed before the new confirmers have what was acknowledged under the old setting.',
-    offends: ['S1', 'S5', 'M9'],
+    offends: ['S1', 'S5', 'S8', 'M9'],
     edits: [
       {
         file: sync,
@@ -93,14 +93,14 @@ export const syncMutants: readonly Mutant[] = [
   {
     id: 'promoted-without-names',
     broken: 'A candidate opens for writes without the synchronous names that /sync promises.',
-    offends: ['S1', 'S6', 'M9'],
+    offends: ['S1', 'S6', 'S8', 'M9'],
     edits: [{ file: 'src/agent/jobs.ts', find: '  await pg.setSyncNames(syncNames, bounded);\n', replace: '  void syncNames;\n' }],
     verdicts: ['safety'],
   },
   {
     id: 'takeover-asks-for-nobody',
     broken: 'In quorum mode a new leader waits for nobody until its standbys have connected.',
-    offends: ['S1', 'S6', 'M9'],
+    offends: ['S1', 'S6', 'S8', 'M9'],
     edits: [
       {
         file: sync,
