@@ -80,7 +80,7 @@ describe('etcd', () => {
     expect((await dcs.read(CALL)).leader, 'no longer on the old lease').not.toBeNull();
     expect(await dcs.releaseLeader(winner.name, CALL)).toBe(true);
     expect(await dcs.releaseLeader(winner.name, CALL)).toBe(false);
-    expect(await dcs.attachLeader('pg-b', leaseB, CALL), 'creates an absent key').toBe(true);
+    expect(await dcs.attachLeader(loser.name, loser.lease, CALL), 'creates an absent key').toBe(true);
   });
 
   it('drops the keys of a lease that is not kept, and says when it is gone', async () => {
