@@ -15,12 +15,38 @@ const timings = [
   [30, 10, 10],
 ] as const;
 
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+/** Of the runs, so many take hours with a fault now and then: what only shows after a long calm, or when a fault comes alone. */
+const LONG_SHARE = 0.04;
+
+interface Course {
+  readonly timing: readonly [ttl: number, loopWait: number, retryTimeout: number];
+  readonly everyMs: number;
+  readonly lastsMs: number;
+  /** Of the kinds of faults that there are. */
+  readonly share: number;
+  /** How much longer than usual clients wait between two commits. */
+  readonly leisure: number;
+}
+
+function drawCourse(rng: Rng): Course {
+  if (rng.fork('long').chance(LONG_SHARE)) {
+    const timing = rng.pick(timings.slice(2));
+    return { timing, everyMs: rng.between(3, 20) * MINUTE_MS, lastsMs: rng.between(2, 12) * HOUR_MS, share: 0.6, leisure: 5 };
+  }
+  const timing = rng.pick(timings);
+  const factor = timing[0] < 20 ? 1 : 2;
+  const lastsMs = rng.pick([20_000, 40_000, 60_000, 120_000]) * factor;
+  return { timing, everyMs: rng.between(800, 8000) * factor, lastsMs, share: 0.3, leisure: 1 };
+}
+
 export function drawOptions(rng: Rng): PlanOptions {
   const nodes = NAMES.slice(0, rng.pick([2, 3, 3, 3, 4, 5]));
-  const [ttl, loop_wait, retry_timeout] = rng.pick(timings);
+  const { timing, everyMs, lastsMs, share, leisure } = drawCourse(rng);
+  const [ttl, loop_wait, retry_timeout] = timing;
   const drift = rng.pick([0, 0.0005, 0.002]);
   const fromMs = rng.chance(0.15) ? 0 : 8000;
-  const everyMs = rng.between(800, 8000) * (ttl < 20 ? 1 : 2);
   return {
     nodes,
     config: drawConfig(rng, nodes.length, { ttl, loop_wait, retry_timeout }),
@@ -35,11 +61,11 @@ export function drawOptions(rng: Rng): PlanOptions {
     ] as const),
     slowness: rng.pick([1, 1, 1, 3]),
     walKeepBytes: rng.pick([1 << 30, 1 << 30, 20_000]),
-    clients: drawClients(rng, nodes),
-    kinds: faultKinds.filter(() => rng.chance(0.3)),
+    clients: drawClients(rng, nodes, leisure),
+    kinds: faultKinds.filter(() => rng.chance(share)),
     everyMs,
     fromMs,
-    untilMs: fromMs + rng.pick([20_000, 40_000, 60_000, 120_000]) * (ttl < 20 ? 1 : 2),
+    untilMs: fromMs + lastsMs,
     leftBroken: nodes.length >= 3 && rng.chance(0.2) ? [rng.pick(nodes)] : [],
     leftHow: rng.chance(0.7) ? 'off' : 'deaf',
   };
@@ -79,10 +105,10 @@ function drawTags(rng: Rng, nodes: readonly string[]): Record<string, Tags> {
   return tags;
 }
 
-function drawClients(rng: Rng, nodes: readonly string[]): ClientOptions {
+function drawClients(rng: Rng, nodes: readonly string[], leisure: number): ClientOptions {
   const stubborn = rng.chance(0.5) ? rng.pick(nodes) : null;
   return {
-    everyMs: rng.pick([15, 40, 150]),
+    everyMs: rng.pick([20, 60, 200]) * leisure,
     routed: true,
     stubborn,
     cancels: rng.pick([0, 0, 0, 0.05]),
