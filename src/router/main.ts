@@ -6,11 +6,9 @@ import { createEtcdDcs } from '../adapters/etcd/store.ts';
 import { createLog } from '../adapters/log/log.ts';
 import { loadRouterSettings, type RouterSettings } from './config.ts';
 import { createHaproxy } from './haproxy-socket.ts';
-import { createRouter } from './router.ts';
+import { createRouter, ROUTER_ASSERT_MS } from './router.ts';
 
 const HAPROXY_TIMEOUT_MS = 1000;
-/** How long a new primary is raised against the opinion of HAProxy's checks. */
-const ASSERT_MS = 10_000;
 
 const USAGE = `usage: regent router [FILE | DIRECTORY]
 
@@ -54,7 +52,7 @@ async function run(settings: RouterSettings): Promise<void> {
     haproxy: createHaproxy({ socketPath, backend, clock, timeoutMs: HAPROXY_TIMEOUT_MS }),
     clock,
     log,
-    assertMs: ASSERT_MS,
+    assertMs: ROUTER_ASSERT_MS,
     reconcileMs,
   });
   const stopped = new Promise<string>((resolve) => {

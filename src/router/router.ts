@@ -5,6 +5,8 @@ import { ensureError } from '../support/errors.ts';
 import { CUT_AFTER_MS, NEW_ROUTER, type RouterMemory, routerCommands } from './decide.ts';
 import type { Haproxy } from './haproxy-socket.ts';
 
+/** How long a new primary is raised against the opinion of HAProxy's checks. */
+export const ROUTER_ASSERT_MS = 10_000;
 /** A look after each change, for a check already under way may have overruled it; and looks until the sessions of the old primary may be cut. */
 const LOOK_AGAIN_MS = 500;
 const READ_TIMEOUT_MS = 2000;

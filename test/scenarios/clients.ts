@@ -1,4 +1,4 @@
-/** A client that goes where the leader key points, over a new connection each time, and keeps count of what it is told. */
+/** A client that goes where HAProxy leads or, without one, where the leader key points, over a new connection each time, and keeps count of what it is told. */
 import type { Acknowledged } from '../sim/clients.ts';
 import type { World } from '../sim/world.ts';
 import type { Recorder } from './recorder.ts';
@@ -54,8 +54,7 @@ export class StoryClient {
 
   #write(): void {
     const world = this.#world;
-    const machine = world.machines.find(({ name }) => name === world.holder);
-    if (machine !== undefined && world.clients.write(machine)) {
+    if (this.#sent()) {
       this.#oldestWaitingAt ??= world.sim.now;
       if (world.sim.now - this.#oldestWaitingAt >= SILENCE_MS) this.#trouble('waiting');
       return;
@@ -63,6 +62,18 @@ export class StoryClient {
     this.refused += 1;
     this.#oldestWaitingAt = null;
     this.#trouble('refused');
+  }
+
+  #sent(): boolean {
+    const { machines, holder, clients, routing } = this.#world;
+    if (routing === null) {
+      const machine = machines.find(({ name }) => name === holder);
+      return machine !== undefined && clients.write(machine);
+    }
+    const session = routing.haproxy.connect();
+    if (session === null) return false;
+    routing.haproxy.leave(session);
+    return clients.write(session.machine);
   }
 
   #trouble(state: 'waiting' | 'refused'): void {

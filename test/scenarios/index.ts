@@ -18,6 +18,7 @@ import { etcdMisleads } from './m19-etcd-misleads.ts';
 import { divergedInTheWay } from './m20-diverged-in-the-way.ts';
 import { noDeadEnd } from './m20-no-dead-end.ts';
 import { cloneInterrupted } from './m21-clone-interrupted.ts';
+import { cutOffPrimary, routerKilled } from './m22-routing.ts';
 import { fullForData, fullForWal } from './m24-disk-full.ts';
 import { voterRestarts } from './m25-voter-restarts.ts';
 import { twoCandidates } from './m26-two-candidates.ts';
@@ -49,6 +50,8 @@ export const scenarios: readonly Scenario[] = [
   divergedInTheWay,
   noDeadEnd,
   cloneInterrupted,
+  cutOffPrimary,
+  routerKilled,
   fullForData,
   fullForWal,
   voterRestarts,

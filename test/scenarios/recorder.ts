@@ -73,6 +73,8 @@ export class Recorder {
 
   #onLine(line: string): void {
     if (LEFT_OUT.test(line)) return;
+    const [, before = '', told = ''] = /^(haproxy|router) (.*)$/.exec(line) ?? [];
+    if (before !== '') this.#add(before, told);
     const [, name = '', what = ''] = /^(\w+) (PostgreSQL .*|guard fired|agent ends .*)$/.exec(line) ?? [];
     if (name === '') return;
     const waits = /^PostgreSQL waits for '(.*)'$/.exec(what);

@@ -1,6 +1,7 @@
 /** One mechanism of failure, played on simulated nodes, and told. */
 import type { JsonObject } from '../../src/core/json.ts';
 import type { Machine } from '../sim/machine.ts';
+import { Routing } from '../sim/routing.ts';
 import { demoConfig, World, type WorldOptions } from '../sim/world.ts';
 import { StoryClient } from './clients.ts';
 import { Recorder } from './recorder.ts';
@@ -103,6 +104,17 @@ export class Story {
   sessionOn(machine: Machine): void {
     this.world.clients.start({ everyMs: 100, routed: false, stubborn: machine.name });
     this.world.clients.rush(Number.POSITIVE_INFINITY);
+  }
+
+  /** HAProxy and the router stand before the cluster; besides the client with its new connections there is one that keeps its session. */
+  async routed(): Promise<Routing> {
+    const { world } = this;
+    const routing = new Routing(world);
+    world.routing = routing;
+    await this.until('HAProxy leads to the leader', () => routing.settled, START_MS);
+    world.clients.start({ everyMs: 100, stubborn: null });
+    world.clients.rush(Number.POSITIVE_INFINITY);
+    return routing;
   }
 
   /** How many commits that node has acknowledged. */

@@ -1,7 +1,7 @@
 /** Clients that write, through a router and, stubbornly, straight to a node; and the record of what they were told. */
 import type { Lsn } from '../../src/core/units.ts';
+import type { Session } from './haproxy.ts';
 import type { Machine } from './machine.ts';
-import type { ServerProcess } from './postgres/process.ts';
 import type { CommitOptions } from './postgres/waiting.ts';
 import type { Rng } from './rng.ts';
 import { type Branch, commitsIn } from './wal.ts';
@@ -19,7 +19,7 @@ export interface Acknowledged {
 
 export interface ClientStyle {
   readonly everyMs: number;
-  /** One follows the leader key, as a router leads it. */
+  /** One is led to the leader: by HAProxy, where the world has one, else by the leader key itself. */
   readonly routed?: boolean;
   /** One stays with this node, come what may; `any` takes another each time. */
   readonly stubborn?: string | null;
@@ -101,21 +101,14 @@ export class Clients {
       ...(cancels > 0 && this.#rng.chance(cancels) ? { cancelAfterMs: CANCEL_AFTER_MS } : {}),
       ...(local > 0 && this.#rng.chance(local) ? { local: true } : {}),
     });
-    const run = (pick: () => Machine | null) => {
-      let session: { readonly machine: Machine; readonly process: ServerProcess } | null = null;
+    const run = (connect: (session: Session | null) => Session | null) => {
+      let session: Session | null = null;
       const next = () => {
         if (!this.#writing) return;
-        const machine = pick();
-        // A connection is kept as long as its server lives: what hangs a postmaster does not end it.
-        if (machine !== null) {
-          const { server } = machine;
-          const kept = session !== null && session.machine === machine && session.process === server.process;
-          if (!kept && (session !== null || server.writable)) {
-            session = server.writable && server.process !== null ? { machine, process: server.process } : null;
-            this.rush(RUSH_MS);
-          }
-          if (session !== null) this.#commit(machine, options());
-        }
+        const before = session;
+        session = connect(session);
+        if (session !== before) this.rush(RUSH_MS);
+        if (session !== null) this.#commit(session.machine, options());
         again();
       };
       const again = () => {
@@ -129,9 +122,11 @@ export class Clients {
       });
       next();
     };
-    if (routed) run(() => this.#world.machines.find((machine) => machine.name === this.#world.holder) ?? null);
-    if (stubborn === 'any') run(() => this.#rng.pick(this.#world.machines));
-    else if (stubborn !== null) run(() => this.#world.node(stubborn));
+    const { routing } = this.#world;
+    if (routed && routing !== null) run((session) => (session !== null && lasts(session) ? session : routing.haproxy.connect()));
+    else if (routed) run(straightTo(() => this.#world.machines.find((machine) => machine.name === this.#world.holder) ?? null));
+    if (stubborn === 'any') run(straightTo(() => this.#rng.pick(this.#world.machines)));
+    else if (stubborn !== null) run(straightTo(() => this.#world.node(stubborn)));
   }
 
   /** Something is about to happen: for so long they write as often as they can. */
@@ -150,4 +145,18 @@ export class Clients {
     const there = commitsIn(machine.server.position);
     return this.acknowledged.filter((commit) => !there.has(commit.id));
   }
+}
+
+/** A connection is kept as long as its server lives and nobody ends it: what hangs a postmaster does not end it, nor does a demotion. */
+const lasts = ({ machine, process, cut }: Session): boolean => !cut && machine.server.process === process;
+
+/** A session with the node that is picked, where it takes writes, and for as long as it is picked. */
+function straightTo(pick: () => Machine | null): (session: Session | null) => Session | null {
+  return (session) => {
+    const machine = pick();
+    if (machine === null) return null;
+    if (session !== null && session.machine === machine && lasts(session)) return session;
+    const { writable, process } = machine.server;
+    return writable && process !== null ? { machine, process, cut: false } : null;
+  };
 }

@@ -3,6 +3,7 @@ import { readPeerBody } from '../../src/adapters/peers/peer-body.ts';
 import { Agent } from '../../src/agent/agent.ts';
 import { deskOf } from '../../src/agent/desk.ts';
 import type { Member, Tags } from '../../src/core/cluster.ts';
+import { healthCheck } from '../../src/core/health-checks.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import type { PeerFacts } from '../../src/core/peer-facts.ts';
 import { statusBody } from '../../src/core/status-body.ts';
@@ -297,6 +298,19 @@ export class Machine {
       void desk.statusNow().then((status) => reply(readPeerBody(this.name, statusBody(status, desk.view(), desk.settings()))));
     });
   }
+
+  /** OPTIONS /primary. Without an agent the connection is refused (null); a frozen one answers when it is thawed. */
+  readonly askedByHaproxy = (reply: (code: number | null) => void): void => {
+    const agent = this.#agent;
+    if (agent === null || this.#process === null) {
+      if (this.up) reply(null);
+      return;
+    }
+    this.#process.deliver('message', () => {
+      const desk = deskOf(agent);
+      reply(healthCheck('/primary', new Map(), desk.status(), desk.view(), desk.settings()));
+    });
+  };
 
   #noteRule(agent: Agent): void {
     const rule = agent.last?.decision.rule;

@@ -10,6 +10,7 @@ export function mend(world: World): void {
   world.mended = true;
   world.net.healAll();
   world.etcd.start();
+  world.routing?.start();
   world.etcd.full = false;
   for (const member of MEMBERS) world.etcd.mend(member);
   if (world.orders.pausedSince !== null) world.patchConfig({ pause: false });
@@ -46,6 +47,8 @@ export interface Bounds {
   /** … then until everybody follows it, and then until clients have had commits acknowledged. */
   readonly allMs: number;
   readonly commitsMs: number;
+  /** From then until HAProxy leads to the leader and nowhere else. */
+  readonly routedMs: number;
 }
 
 /**
@@ -54,5 +57,5 @@ export interface Bounds {
  */
 export function boundsOf(world: World): Bounds {
   const { ttlMs, startMs } = world.orders;
-  return { leaderMs: 4 * ttlMs + startMs + 60_000, allMs: 2 * ttlMs + 180_000, commitsMs: ttlMs + 30_000 };
+  return { leaderMs: 4 * ttlMs + startMs + 60_000, allMs: 2 * ttlMs + 180_000, commitsMs: ttlMs + 30_000, routedMs: 15_000 };
 }

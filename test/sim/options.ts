@@ -110,6 +110,7 @@ function drawClients(rng: Rng, nodes: readonly string[], leisure: number): Clien
   return {
     everyMs: rng.pick([20, 60, 200]) * leisure,
     routed: true,
+    haproxy: leisure === 1 && rng.fork('haproxy').chance(0.3),
     stubborn,
     cancels: rng.pick([0, 0, 0, 0.05]),
     local: rng.pick([0, 0, 0, 0.05]),

@@ -22,8 +22,10 @@ export interface PlannedFault {
 export interface ClientOptions {
   /** Mean ms between two commits of a client. */
   readonly everyMs: number;
-  /** A writer that follows the leader key as the router does. */
+  /** A writer that is led to the leader. */
   readonly routed: boolean;
+  /** It is led by HAProxy and the real router, not by the leader key itself. */
+  readonly haproxy: boolean;
   /** A writer that stays with one node, come what may; null: none. */
   readonly stubborn: string | null;
   /** Share of commits of which the wait for confirmation is cancelled after a while (M2). */

@@ -3,6 +3,7 @@ import { ensureError } from '../../src/support/errors.ts';
 import { applyFault } from './faults/index.ts';
 import { boundsOf, mend, supervise } from './mend.ts';
 import { describePlan, type Outcome, type Plan } from './plan.ts';
+import { Routing } from './routing.ts';
 import { World } from './world.ts';
 
 const COMMITS = 5;
@@ -45,6 +46,7 @@ export async function runPlan(plan: Plan, hooks: RunHooks = {}): Promise<Outcome
 async function carryOut(plan: Plan, world: World): Promise<Failure | null> {
   const { options, faults } = plan;
   world.startAll();
+  if (options.clients.haproxy) world.routing = new Routing(world);
   world.clients.start(options.clients);
   for (const fault of faults) {
     world.sim.at(Math.max(0, fault.at - BEFORE_FAULT_MS), () => world.clients.rush(BEFORE_FAULT_MS + AFTER_FAULT_MS));
@@ -93,6 +95,11 @@ async function recover(world: World, except: readonly string[]): Promise<Failure
   const before = clients.acknowledged.length;
   const served = () => clients.acknowledged.length > before + COMMITS || world.waitsByPolicy();
   if (!(await within(bounds.commitsMs, served))) return unless('S19', 'no commits are acknowledged');
+  if (!(await within(bounds.routedMs, () => world.routing === null || world.routing.settled)))
+    return unless(
+      'S16',
+      `HAProxy leads to ${world.routing?.haproxy.up.join(', ') || 'nobody'}, sessions are on ${world.routing?.haproxy.inUse.join(', ')}`,
+    );
   checkers.checkLoss();
   return violationOf(world);
 }

@@ -16,6 +16,7 @@ import { Network } from './network.ts';
 import { Orders } from './orders.ts';
 import { slower, usualDurations } from './postgres/process.ts';
 import { Rng } from './rng.ts';
+import type { Routing } from './routing.ts';
 import type { ServerEvent, SimServer } from './server.ts';
 import { areTwins } from './wal.ts';
 
@@ -51,6 +52,8 @@ export class World {
   readonly clients: Clients;
   readonly checkers: Checkers;
   readonly orders: Orders;
+  /** What leads clients to the leader, where they are led by more than its key. */
+  routing: Routing | null = null;
   readonly lines: string[] = [];
   /** No fault is to begin any more, not even one that was on its way. */
   mended = false;

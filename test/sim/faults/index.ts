@@ -8,6 +8,7 @@ import { networkFaults } from './network.ts';
 import { nodeFaults } from './nodes.ts';
 import { operatorFaults } from './operator.ts';
 import { postgresFaults } from './postgres.ts';
+import { routingFaults } from './routing.ts';
 
 export const faults: Readonly<Record<string, Fault>> = {
   ...nodeFaults,
@@ -15,6 +16,7 @@ export const faults: Readonly<Record<string, Fault>> = {
   ...networkFaults,
   ...etcdFaults,
   ...operatorFaults,
+  ...routingFaults,
 };
 export const faultKinds: readonly string[] = Object.keys(faults);
 

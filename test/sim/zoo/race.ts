@@ -28,7 +28,7 @@ export const raceMutants: readonly Mutant[] = [
     verdicts: ['safety'],
     focus: under(['freeze-both'], quorum, {
       nodes: ['a', 'b', 'c'],
-      clients: { everyMs: 15, routed: true, stubborn: 'a', cancels: 0, local: 0 },
+      clients: { everyMs: 15, routed: true, haproxy: false, stubborn: 'a', cancels: 0, local: 0 },
       everyMs: 12_000,
     }),
   },
@@ -69,7 +69,7 @@ export const raceMutants: readonly Mutant[] = [
     verdicts: ['safety'],
     focus: under(['freeze-both'], quorum, {
       nodes: ['a', 'b', 'c'],
-      clients: { everyMs: 15, routed: true, stubborn: 'a', cancels: 0, local: 0 },
+      clients: { everyMs: 15, routed: true, haproxy: false, stubborn: 'a', cancels: 0, local: 0 },
       everyMs: 12_000,
     }),
   },
