@@ -3,6 +3,7 @@ import { asyncLoss, quorumLosesNothing } from './m01-async-loss.ts';
 import { waitCancelled } from './m02-wait-cancelled.ts';
 import { crashFailsOver, crashShows } from './m03-crash-shows.ts';
 import { sessionDoesNotWait } from './m04-session-does-not-wait.ts';
+import { remoteWrite } from './m05-remote-write.ts';
 import { slowDemotion } from './m06-slow-demotion.ts';
 import { agentKilled, agentWedged } from './m07-agent-gone.ts';
 import { machineSuspended } from './m08-machine-suspended.ts';
@@ -31,6 +32,7 @@ export const scenarios: readonly Scenario[] = [
   crashShows,
   crashFailsOver,
   sessionDoesNotWait,
+  remoteWrite,
   slowDemotion,
   agentKilled,
   agentWedged,

@@ -22,6 +22,8 @@ export interface Sender {
   readonly standby: SimServer;
   readonly pid: number;
   state: 'catchup' | 'streaming';
+  /** Told ahead of the flush, where somebody waits for it; null: nothing is known beyond what is flushed. */
+  writeLsn: Lsn | null;
   /** As last confirmed by the standby; null until its first word. */
   flushLsn: Lsn | null;
   replayLsn: Lsn | null;
@@ -65,7 +67,7 @@ export class Replication {
     // What kept it from asking may be over, and what kept it from hearing confirmations.
     server.parts.sim.onDisturbance.add(() => {
       this.retry();
-      server.releaseWaiting();
+      server.sessions.release();
     });
   }
 
@@ -132,6 +134,7 @@ export class Replication {
       standby,
       pid: parts.rng.int(1000, 30_000),
       state: 'catchup',
+      writeLsn: null,
       flushLsn: null,
       replayLsn: null,
       confirmedAt: parts.sim.now,
@@ -224,6 +227,7 @@ export class Replication {
           end();
           return this.#endReceiver(link);
         }
+        this.#written(link, position.lsn);
         standby.write(position, () => {
           if (!link.receiving) return end();
           sim.after(net.delay(), () => {
@@ -235,10 +239,24 @@ export class Replication {
     });
   }
 
+  /** A walreceiver tells what it has handed to its kernel before it flushes (src/backend/replication/walreceiver.c). */
+  #written({ source, standby, sender }: Link, lsn: Lsn): void {
+    if (!source.sessions.wantsWrites) return;
+    const { sim, net, gate } = source.parts;
+    sim.after(net.delay(), () => {
+      if (!net.up(standby.name, source.name)) return;
+      gate().deliver('message', () => {
+        sender.writeLsn = lsn;
+        source.sessions.release();
+      });
+    });
+  }
+
   #confirmed(link: Link, lsn: Lsn): void {
     const { source, standby, sender } = link;
     if (!link.sending) return;
     sender.flushLsn = lsn;
+    sender.writeLsn = null;
     sender.confirmedAt = source.parts.sim.now;
     sender.heardUntil = null;
     sender.replayLsn = standby.replayLsn < lsn ? standby.replayLsn : lsn;
@@ -249,7 +267,7 @@ export class Replication {
       sender.state = 'streaming';
       source.changed();
     }
-    source.releaseWaiting();
+    source.sessions.release();
     this.#send(link);
   }
 
@@ -281,7 +299,7 @@ export class Replication {
     }
     source.changed();
     // Nobody looks at who waits because somebody left: the next word of a standby does, or a reload.
-    sim.after(source.parts.rng.between(0, STATUS_MS), () => source.parts.gate().deliver('message', () => source.releaseWaiting()));
+    sim.after(source.parts.rng.between(0, STATUS_MS), () => source.parts.gate().deliver('message', () => source.sessions.release()));
   }
 }
 

@@ -39,7 +39,7 @@ export class SimServer extends DataDirectory {
   #full: 'no' | 'wal' | 'data' = 'no';
   readonly onChange = new Set<() => void>();
   readonly onGone = new Set<() => void>();
-  readonly #sessions = new Sessions(this);
+  readonly sessions = new Sessions(this);
   #diskHung = false;
   #onDiskBack: Array<() => void> = [];
   #nextPid = 100;
@@ -119,27 +119,23 @@ export class SimServer extends DataDirectory {
       this.die(NO_SPACE);
       return false;
     }
-    this.#sessions.add({ id, options, written, end });
+    this.sessions.add({ id, options, written, end });
     return true;
-  }
-
-  releaseWaiting(): void {
-    this.#sessions.release();
   }
 
   /** synchronous_standby_names as obeyed now by the processes that release commits. */
   get obeyed(): string {
-    return this.#sessions.obeyed;
+    return this.sessions.obeyed;
   }
 
   syncNames(): SyncNames {
-    return this.#sessions.names();
+    return this.sessions.names();
   }
 
   /** Files written are taken up: shown at once, obeyed a moment later. */
   reload(): void {
     this.live = { ...this.file };
-    this.#sessions.takeUp();
+    this.sessions.takeUp();
     this.replication.configured();
     this.changed();
   }
@@ -154,7 +150,7 @@ export class SimServer extends DataDirectory {
     this.#diskHung = false;
     if (this.process?.doomed) this.#gone('was killed once its disk was back');
     for (const run of this.#onDiskBack.splice(0)) run();
-    this.#sessions.diskIsBack();
+    this.sessions.diskIsBack();
     this.parts.sim.disturbed();
   }
 
@@ -205,7 +201,7 @@ export class SimServer extends DataDirectory {
     this.parts.trace(
       `${this.name} PostgreSQL runs as ${this.inRecovery ? 'standby' : 'primary'} on timeline ${this.position.branch.timeline}`,
     );
-    this.#sessions.obeyed = this.file.syncNames;
+    this.sessions.obeyed = this.file.syncNames;
     if (process.replaying && !this.replayPaused) this.later(this.draw(this.durations.replayMs), () => this.#replayed());
     this.reload();
   }
@@ -236,7 +232,7 @@ export class SimServer extends DataDirectory {
     const opened = process.phase === 'running';
     this.later(this.parts.rng.between(0.5, 4), () => {
       process.phase = 'stopping';
-      this.#sessions.end();
+      this.sessions.end();
       this.changed();
       this.later(this.draw(this.durations.fastStopMs), () =>
         this.#whenDiskWorks(() => (opened ? this.#writeShutdown() : this.#gone('stopped while starting'))),
@@ -255,7 +251,7 @@ export class SimServer extends DataDirectory {
         return;
       }
       process.doomed = true;
-      this.#sessions.end();
+      this.sessions.end();
       this.changed();
     });
   }
@@ -304,7 +300,7 @@ export class SimServer extends DataDirectory {
     this.controlState = 'in production';
     this.minRecovery = null;
     // Sessions and walsenders begin only now, with what was taken up before.
-    this.#sessions.obeyed = this.live.syncNames;
+    this.sessions.obeyed = this.live.syncNames;
     this.parts.trace(`${this.name} PostgreSQL promoted to timeline ${this.position.branch.timeline} at ${this.position.branch.forkLsn}`);
     this.parts.tell(this, 'opened');
     this.advance(this.position.lsn);
@@ -388,7 +384,7 @@ export class SimServer extends DataDirectory {
   #gone(why: string, controlState?: string): void {
     if (controlState !== undefined) this.controlState = controlState;
     this.process = null;
-    this.#sessions.end();
+    this.sessions.end();
     this.#onDiskBack = [];
     this.parts.trace(`${this.name} PostgreSQL ${why}`);
     this.replication.ended();

@@ -55,6 +55,18 @@ describe('a commit that waits', () => {
     expect(commit(world.primary, { local: true }).end).toBe('local');
   });
 
+  test('with remote_write waits for what a standby has written and not flushed, and is gone with its power (M5)', async () => {
+    const world = await synchronous(407);
+    for (const { server } of world.replicas) server.hangDisk();
+    const before = world.replicas.map(({ server }) => server.position.lsn);
+    const [written, ordinary] = [commit(world.primary, { remoteWrite: true }), commit(world.primary)];
+    await world.run(100);
+    expect(ordinary.end).toBeNull();
+    for (const machine of world.replicas) machine.crash();
+    expect(world.replicas.map(({ server }) => server.position.lsn)).toEqual(before);
+    expect(written.end).toBe('remote_write');
+  });
+
   test('is let go when nobody is waited for any more', async () => {
     const world = await synchronous(404);
     const { server } = world.primary;

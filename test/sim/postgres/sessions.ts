@@ -15,7 +15,8 @@ export interface Commit {
 
 export class Sessions {
   readonly #server: SimServer;
-  readonly #waiting = new WaitingCommits();
+  readonly #waiting = new WaitingCommits('acknowledged');
+  readonly #waitingForWrite = new WaitingCommits('remote_write');
   /** In the hands of a disk that hangs. */
   #unflushed: Commit[] = [];
   #names: { text: string; parsed: SyncNames } = { text: '', parsed: parseSyncNames('') };
@@ -43,16 +44,22 @@ export class Sessions {
       end('local');
       return;
     }
-    const cancel = this.#waiting.add(lsn, end);
+    const cancel = (options.remoteWrite ? this.#waitingForWrite : this.#waiting).add(lsn, end);
     if (options.cancelAfterMs !== undefined) this.#server.later(options.cancelAfterMs, cancel);
     this.release();
   }
 
   release(): void {
-    if (this.#waiting.size === 0 || !this.#server.commits) return;
+    if ((this.#waiting.size === 0 && !this.wantsWrites) || !this.#server.commits) return;
     const names = this.names();
     const senders = this.#server.replication.senders();
     this.#waiting.release((lsn) => confirms(names, senders, lsn));
+    this.#waitingForWrite.release((lsn) => confirms(names, senders, lsn, 'writeLsn'));
+  }
+
+  /** Somebody waits for what standbys have written and not flushed. */
+  get wantsWrites(): boolean {
+    return this.#waitingForWrite.size > 0;
   }
 
   /** As obeyed now. */
@@ -76,6 +83,7 @@ export class Sessions {
   /** Nobody is told anything. */
   end(): void {
     this.#waiting.clear();
+    this.#waitingForWrite.clear();
     this.#unflushed = [];
   }
 }

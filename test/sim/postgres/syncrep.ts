@@ -25,11 +25,12 @@ export function candidates(names: SyncNames, senders: readonly Sender[]): readon
   return ranked.sort((a, b) => a.rank - b.rank).map(({ sender }) => sender);
 }
 
-export function confirms(names: SyncNames, senders: readonly Sender[], lsn: Lsn): boolean {
+/** `by`: what a session with synchronous_commit = on waits for, or one with remote_write. */
+export function confirms(names: SyncNames, senders: readonly Sender[], lsn: Lsn, by: 'flushLsn' | 'writeLsn' = 'flushLsn'): boolean {
   if (names.method === 'off') return true;
   const able = candidates(names, senders);
   if (able.length < names.count) return false;
-  const reached = (sender: Sender) => sender.flushLsn !== null && sender.flushLsn >= lsn;
+  const reached = (sender: Sender) => (sender[by] ?? sender.flushLsn ?? -1n) >= lsn;
   if (names.method === 'quorum') return able.filter(reached).length >= names.count;
   return able.slice(0, names.count).every(reached);
 }

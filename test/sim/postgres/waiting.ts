@@ -1,12 +1,14 @@
 /** Commits that are in the WAL of a primary and whose clients wait for an answer. They are lost with its sessions, never with its WAL. */
 import type { Lsn } from '../../../src/core/units.ts';
 
-/** acknowledged: the policy in force was satisfied. warned: the wait was cancelled, and success reported with a warning (M2). local: the session did not ask for more (M4). */
-export type CommitEnd = 'acknowledged' | 'warned' | 'local';
+/** acknowledged: the policy in force was satisfied. warned: the wait was cancelled, and success reported with a warning (M2). local, remote_write: the session did not ask for more (M4, M5). */
+export type CommitEnd = 'acknowledged' | 'warned' | 'local' | 'remote_write';
 
 export interface CommitOptions {
   /** synchronous_commit = local. */
   readonly local?: boolean;
+  /** synchronous_commit = remote_write. */
+  readonly remoteWrite?: boolean;
   /** The wait is cancelled after so long. */
   readonly cancelAfterMs?: number;
 }
@@ -18,7 +20,12 @@ interface Waiting {
 }
 
 export class WaitingCommits {
+  readonly #success: CommitEnd;
   #queue: Waiting[] = [];
+
+  constructor(success: CommitEnd) {
+    this.#success = success;
+  }
 
   get size(): number {
     return this.#queue.length;
@@ -43,7 +50,7 @@ export class WaitingCommits {
       if (!confirmed(first.lsn)) return;
       this.#queue.shift();
       first.over = true;
-      first.end('acknowledged');
+      first.end(this.#success);
     }
   }
 
