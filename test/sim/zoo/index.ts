@@ -3,6 +3,7 @@ import { dataMutants } from './data.ts';
 import { leaseMutants } from './lease.ts';
 import type { Mutant } from './mutant.ts';
 import { raceMutants } from './race.ts';
+import { routingMutants } from './routing.ts';
 import { syncMutants } from './sync.ts';
 
-export const mutants: readonly Mutant[] = [...leaseMutants, ...raceMutants, ...syncMutants, ...dataMutants];
+export const mutants: readonly Mutant[] = [...leaseMutants, ...raceMutants, ...syncMutants, ...dataMutants, ...routingMutants];

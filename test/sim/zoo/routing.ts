@@ -1,0 +1,26 @@
+/** Broken rules of the router. */
+import { under } from './focus.ts';
+import type { Mutant } from './mutant.ts';
+
+export const routingMutants: readonly Mutant[] = [
+  {
+    id: 'sessions-not-cut',
+    broken: 'The router leaves the sessions on a server that is not the primary alone.',
+    offends: ['S16', 'M22'],
+    edits: [
+      {
+        file: 'src/router/decide.ts',
+        find: '(sessions > 0 && cut ?',
+        replace: '(sessions < 0 && cut ?',
+      },
+    ],
+    verdicts: ['liveness'],
+    focus: under(
+      ['isolate', 'cut-etcd', 'kill-router'],
+      {},
+      {
+        clients: { everyMs: 50, routed: true, haproxy: true, stubborn: null, cancels: 0, local: 0 },
+      },
+    ),
+  },
+];
