@@ -18,7 +18,7 @@ let pool: Pool;
 afterEach(() => pool.close());
 
 it('runs everything, whatever becomes of single runs', async () => {
-  pool = new Pool(standIn, 2, 500);
+  pool = new Pool(standIn, 2, 2000);
   const seen: string[] = [];
   const over = () => false;
   await hunt(pool, { from: 10, seeds: 8, over, onResult: ({ plan, outcome }) => void seen.push(`${plan.seed} ${outcome.verdict}`) });

@@ -1,9 +1,13 @@
 /** Broken rules of who may be promoted. */
+import type { ClientOptions } from '../plan.ts';
 import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
 const quorum = { synchronous_mode: 'quorum' };
 const candidates = 'src/core/candidates.ts';
+
+/** A commit is under way at any moment. */
+const busy: ClientOptions = { everyMs: 15, routed: true, haproxy: false, stubborn: 'a', cancels: 0, local: 0 };
 
 export const raceMutants: readonly Mutant[] = [
   {
@@ -28,7 +32,7 @@ export const raceMutants: readonly Mutant[] = [
     verdicts: ['safety'],
     focus: under(['freeze-both'], quorum, {
       nodes: ['a', 'b', 'c'],
-      clients: { everyMs: 15, routed: true, haproxy: false, stubborn: 'a', cancels: 0, local: 0 },
+      clients: busy,
       everyMs: 12_000,
     }),
   },
@@ -47,7 +51,7 @@ export const raceMutants: readonly Mutant[] = [
     focus: under(
       ['cut-nodes', 'isolate', 'crash', 'kill-postgres'],
       { ...quorum, ttl: 3, retry_timeout: 1 },
-      { everyMs: 1000, slowness: 3 },
+      { everyMs: 1000, slowness: 3, clients: busy },
     ),
   },
   {
@@ -69,7 +73,7 @@ export const raceMutants: readonly Mutant[] = [
     verdicts: ['safety'],
     focus: under(['freeze-both'], quorum, {
       nodes: ['a', 'b', 'c'],
-      clients: { everyMs: 15, routed: true, haproxy: false, stubborn: 'a', cancels: 0, local: 0 },
+      clients: busy,
       everyMs: 12_000,
     }),
   },
