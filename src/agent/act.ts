@@ -65,7 +65,7 @@ async function onPostgres(hands: Hands, effect: PostgresEffect): Promise<boolean
     case 'apply-config': {
       const outcome = await pg.apply(effect.role, { timeoutMs: SHORT_MS });
       hands.configApplied();
-      if (outcome.reloaded) pg.runCallback('on_reload', effect.role.kind === 'primary' ? 'primary' : 'replica');
+      if (outcome.changed && outcome.reloaded) pg.runCallback('on_reload', effect.role.kind === 'primary' ? 'primary' : 'replica');
       return true;
     }
     case 'sync-slots':

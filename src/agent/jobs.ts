@@ -85,15 +85,18 @@ async function bootstrap(deps: JobDeps, signal: AbortSignal): Promise<void> {
 async function undoBootstrap(deps: JobDeps, made: string | null): Promise<void> {
   const { pg, dcs, settings, log } = deps.parts;
   const me = settings.local().name;
+  const remove = () => pg.removeDataDirectory({ timeoutMs: DAY_MS, keepAside: true });
   const steps: ReadonlyArray<() => Promise<unknown>> = [
     () => pg.stop('immediate', { timeoutMs: 10_000 }),
+    // What was never published goes before etcd is waited for: an agent that ended meanwhile would leave data of a cluster that nobody else will ever know.
+    ...(made === null ? [remove] : []),
     () => dcs.releaseLeader(me, dcsTimeout(deps)),
     // The empty mark is ours or nobody's; a system identifier that is not ours is another member's success.
     async () => {
       const { initialize } = await dcs.read(dcsTimeout(deps));
       if (initialize === '' || (initialize !== null && initialize === made)) await dcs.clearInitialize(dcsTimeout(deps));
     },
-    () => pg.removeDataDirectory({ timeoutMs: DAY_MS, keepAside: true }),
+    ...(made === null ? [] : [remove]),
   ];
   for (const step of steps) await step().catch((error: unknown) => log.warning(`cleaning up after a failed bootstrap: ${String(error)}`));
 }

@@ -31,7 +31,8 @@ export interface Postgres {
 
   /**
    * Writes postgresql.conf, pg_hba.conf, pg_ident.conf, the passfile and the signal file for the role. `syncNames` is
-   * synchronous_standby_names where Regent owns it, null where the user's value stands. Reloads a running server when something changed.
+   * synchronous_standby_names where Regent owns it, null where the user's value stands. Reloads a running server when something changed, or
+   * when it may not have been told of an earlier change (the process that made it ended, or was interrupted, before it could).
    */
   apply(role: ServerRole, options: Bounded): Promise<ApplyOutcome>;
 

@@ -248,6 +248,18 @@ describe('one server', () => {
     await adapter.start(PRIMARY, START);
   });
 
+  test('a new agent has the server read what its predecessor may have written without telling it, once', async () => {
+    await adapter.apply(PRIMARY, QUICK);
+    const loaded = async () => (await sql(settings, 'SELECT pg_conf_load_time()::text AS at'))[0];
+    const before = await loaded();
+    expect(await adapter.apply(PRIMARY, QUICK)).toEqual({ changed: false, reloaded: false });
+    expect(await loaded()).toEqual(before);
+    const successor = open(settings);
+    expect(await successor.apply(PRIMARY, QUICK)).toEqual({ changed: false, reloaded: true });
+    expect(await loaded()).not.toEqual(before);
+    expect(await successor.apply(PRIMARY, QUICK)).toEqual({ changed: false, reloaded: false });
+  });
+
   test('work that was interrupted makes the directory incomplete', async () => {
     await adapter.stop('fast', QUICK);
     await markIncomplete(settings.postgresql.dataDir, 'rewind');

@@ -35,6 +35,41 @@ describe('three nodes from nothing', () => {
   });
 });
 
+test('an agent killed between writing a standby’s files and telling the server: the next one tells it', async () => {
+  const world = await World.ready({ seed: 9 });
+  const { server } = world.replicas[0]!;
+  const [replica] = world.replicas;
+  const written = server.file;
+  replica!.killAgent();
+  // What is in force is older than what is in the files.
+  server.file = { ...written, source: null };
+  server.reload();
+  server.file = written;
+  await world.expect('nobody to stream from', () => server.replication.source === null, 1000);
+  replica!.startAgent();
+  await world.expect('all three healthy', () => world.healthy(), 10_000);
+});
+
+test('a bootstrap that could not be published is taken away before etcd is waited for', async () => {
+  const world = new World({ seed: 8, nodes: ['a', 'b'] });
+  world.startAll();
+  await world.expect(
+    'a server on a directory half made',
+    () => world.machines.some(({ server }) => server.work === 'bootstrap' && server.running),
+    10_000,
+  );
+  const first = world.machines.find(({ server }) => server.work === 'bootstrap')!;
+  world.net.cut(first.name, 'etcd');
+  await world.expect('a failed bootstrap', () => first.server.dir === 'valid' && first.server.process === null, 20_000);
+  await world.run(200);
+  expect(first.server.dir).toBe('missing');
+  first.killAgent();
+  await world.expect('another leader', () => world.leader !== null && world.leader !== first, 20_000);
+  world.net.heal(first.name, 'etcd');
+  first.startAgent();
+  await world.expect('both healthy', () => world.healthy(), 20_000);
+});
+
 test('an agent killed in the middle of its bootstrap leaves a server that nobody knows: it is stopped, and the node clones from who came first', async () => {
   const world = new World({ seed: 8, nodes: ['a', 'b'] });
   world.startAll();

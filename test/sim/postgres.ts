@@ -24,6 +24,8 @@ export interface PostgresParts {
 
 const transient = (code: string, message: string) => new RegentError(code, message, { policy: 'transient' });
 const LOOK_MS = 10;
+/** How often a signal tries a process that stands still. */
+const STILL_MS = 100;
 
 export class SimPostgres implements Postgres {
   readonly #parts: PostgresParts;
@@ -32,6 +34,8 @@ export class SimPostgres implements Postgres {
   /** null: the user's own value, which is empty here; undefined: what a predecessor wrote stands. */
   #syncNames: string | null | undefined = undefined;
   #useSlots = true;
+  /** The server may not have been told of what is in its files: they changed without a signal since, or a predecessor wrote them. */
+  #owesReload = true;
 
   constructor(parts: PostgresParts) {
     this.#parts = parts;
@@ -71,7 +75,8 @@ export class SimPostgres implements Postgres {
     const before = JSON.stringify(server.file);
     server.file = this.#configured(role);
     const changed = JSON.stringify(server.file) !== before;
-    if (!changed || server.process === null) return { changed, reloaded: false };
+    this.#owesReload ||= changed;
+    if (!this.#owesReload || server.process === null) return { changed, reloaded: false };
     await this.#reload(options);
     return { changed, reloaded: true };
   }
@@ -81,6 +86,7 @@ export class SimPostgres implements Postgres {
     this.#syncNames = value;
     if (server.process === null) return;
     server.file = { ...server.file, syncNames: value ?? '' };
+    if (server.process.hung || server.process.postmasterHung) await this.#step(options.timeoutMs + 1, options, 'PG_UNREACHABLE');
     await this.#reload(options);
   }
 
@@ -92,6 +98,7 @@ export class SimPostgres implements Postgres {
     server.file = this.#configured(role);
     if (!server.start(role)) throw new RegentError('DATA_DIR_UNUSABLE', `no usable data directory (${server.dir})`);
     const { process } = server;
+    this.#owesReload = false;
     const deadline = clock.monotonicMs() + options.timeoutMs;
     for (;;) {
       if (server.process !== process) throw transient('PG_START_FAILED', 'PostgreSQL ended while starting');
@@ -301,12 +308,25 @@ export class SimPostgres implements Postgres {
     const { server } = this.#parts;
     const { process } = server;
     await this.#step(server.parts.rng.between(3, 15), options, 'PG_RELOAD_TIMEOUT');
-    if (server.process?.hung || server.process?.postmasterHung) await this.#step(options.timeoutMs + 1, options, 'PG_RELOAD_TIMEOUT');
+    if (process?.hung || process?.postmasterHung) {
+      // Nobody lets the adapter in, so it signals and leaves it at that. A process that stands still takes the signal up when it goes on.
+      await this.#step(options.timeoutMs, options, 'PG_RELOAD_TIMEOUT');
+      this.#owesReload = false;
+      this.#reloadOnceAwake();
+      return;
+    }
+    this.#owesReload = false;
     if (server.process !== process || !server.running) throw transient('PG_RELOAD_TIMEOUT', 'PostgreSQL did not take up its configuration');
     const undefinedBefore = server.obeyed === '';
     server.reload();
     // The checkpointer tells sessions that there is anything to wait for at all; the adapter waits for that. Walsenders take their time.
     while (undefinedBefore && server.process === process && server.obeyed !== server.live.syncNames) await this.#step(LOOK_MS, options);
+  }
+
+  #reloadOnceAwake(): void {
+    const { server } = this.#parts;
+    if (server.process?.hung || server.process?.postmasterHung) server.later(STILL_MS, () => this.#reloadOnceAwake());
+    else server.reload();
   }
 
   async #untilGone(deadline: number): Promise<boolean> {

@@ -59,6 +59,7 @@ class PostgresAdapter implements Postgres {
       syncNames: null,
       role: null,
       stateDir: options.stateDir ?? null,
+      owesReload: true,
       watch,
       heartbeat: new Heartbeat(clock, (stands) => watch.connection(stands)),
       writer: new ConfWriter({ run: runner(runAs), log, runAs }),

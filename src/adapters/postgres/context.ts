@@ -23,6 +23,11 @@ export interface Context {
   /** What the files were last written for; null before the first time. */
   role: ServerRole | null;
   readonly clock: Clock;
+  /**
+   * The running server may not have been told to read the files as they are: they changed and no signal went out since, or a predecessor of this process, which may
+   * have ended between the two, wrote them.
+   */
+  owesReload: boolean;
   readonly log: Log;
   readonly runAs: RunAs | null;
   /** A directory of the agent's own for the server's early output, where the configuration names none. */

@@ -19,8 +19,12 @@ const CHECKPOINTER_LOOK_MS = 20;
 
 /** True when some file changed. */
 export async function writeFiles(context: Context, role: ServerRole, major: number, control: ControlData | null): Promise<boolean> {
+  const owed = context.owesReload;
+  // Of several files the first may be written and the next not.
+  context.owesReload = true;
   const outcome = await context.writer.writeServerFiles(context.settings, role, context.syncNames, major, control?.limits ?? null);
   context.role = role;
+  context.owesReload = owed || outcome.changed;
   return outcome.changed;
 }
 
@@ -31,7 +35,7 @@ export async function applyConfig(context: Context, role: ServerRole, options: B
   const postmaster = watch.current(settings.postgresql.dataDir);
   const control = await limitsFor(context, role, postmaster, options.timeoutMs);
   const changed = await writeFiles(context, role, major, control);
-  if (!changed || postmaster === null) return { changed, reloaded: false };
+  if (!context.owesReload || postmaster === null) return { changed, reloaded: false };
   await reloadServer(context, postmaster, options);
   return { changed, reloaded: true };
 }
@@ -63,16 +67,23 @@ export async function reloadServer(context: Context, postmaster: HeldProcess, op
   const deadline = context.clock.monotonicMs() + options.timeoutMs;
   const client = await localOrNull(context, options.timeoutMs);
   if (client === null) {
-    postmaster.signal('SIGHUP');
+    signalReload(context, postmaster);
     return;
   }
   try {
-    const before = await loadedAt(client);
-    postmaster.signal('SIGHUP');
+    // One that fell silent just now is signalled nevertheless, and takes the signal up when it goes on.
+    const before = await loadedAt(client).catch(() => null);
+    signalReload(context, postmaster);
+    if (before === null) return;
     await until(context, deadline, options.signal, async () => (await loadedAt(client)) !== before);
   } finally {
     discard(client);
   }
+}
+
+function signalReload(context: Context, postmaster: HeldProcess): void {
+  postmaster.signal('SIGHUP');
+  context.owesReload = false;
 }
 
 async function localOrNull(context: Context, timeoutMs: number): Promise<pg.Client | null> {
@@ -127,7 +138,7 @@ export async function setSynchronousNames(context: Context, value: string | null
       if (changed) await reloadServer(context, postmaster, { ...options, timeoutMs: deadline - clock.monotonicMs() });
       return;
     }
-    if (changed || before !== value) postmaster.signal('SIGHUP');
+    if (changed || before !== value) signalReload(context, postmaster);
     await until(context, deadline, options.signal, async () => (await currentNames(client)).names === value);
     if (recovery || value === '') return;
     if (before === '') await untilCheckpointerKnows(context, client, deadline, options.signal);

@@ -59,6 +59,7 @@ export async function startServer(context: Context, role: ServerRole, options: S
   const spawned = await spawnPostmaster(context, args);
   try {
     watch.hold(spawned.process, spawned.child);
+    context.owesReload = false;
     options.onSpawn?.(spawned.process.pid);
     await untilAccepting(context, spawned, deadline, options);
     await saveConfigBackups(settings, context.runAs);
