@@ -1,5 +1,6 @@
 /** Gathers the facts of one round, in parallel, under one deadline. */
 import { contextOf, readyLeader, sourceOf } from '../core/context.ts';
+import { timelineStart } from '../core/divergence.ts';
 import type { JobOutcome, RunningJob } from '../core/effects.ts';
 import type { DcsFacts, Memory, Observation, OperatorWishes } from '../core/model.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
@@ -99,8 +100,9 @@ async function askSource(parts: Parts, o: Observation, memory: Memory): Promise<
   const leader = readyLeader(c);
   const source = leader === null ? null : sourceOf(leader);
   if (source === null) return null;
+  const own = o.pg.beginning === undefined ? null : timelineStart(o.pg);
   try {
-    return await parts.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS });
+    return await parts.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, ...(own === null ? {} : { own }) });
   } catch (error) {
     parts.log.debug(`the leader's history could not be read: ${ensureError(error).message}`);
     return null;

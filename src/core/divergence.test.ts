@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { control, lsn, pg } from '../../test/support/build.ts';
-import { compareHistories, divergenceFrom, stoppedPosition } from './divergence.ts';
+import { compareHistories, divergenceFrom, rewindIsBlind, stoppedPosition, timelineStart } from './divergence.ts';
 
 const entry = (timeline: number, at: number) => ({ timeline, switchLsn: lsn(at), reason: 'x' });
 const source = (timeline: number, history: ReturnType<typeof entry>[], over = {}) => ({
@@ -61,5 +61,35 @@ describe('divergenceFrom', () => {
   });
   it('counts what a standby received, not only what it replayed', () => {
     expect(divergenceFrom(pg.standby({ receiveLsn: lsn(120), replayLsn: lsn(90) }), source(2, [entry(1, 100)]))).toBe('diverged');
+  });
+});
+
+describe('timelines of one number, begun at one point (M13)', () => {
+  const ours = {
+    ...pg.standby({ timeline: 2, receiveLsn: lsn(500), replayLsn: lsn(500) }),
+    localHistory: [entry(1, 100)],
+    beginning: 'aa',
+  };
+  const same = { beginning: 'aa' };
+  const other = { beginning: 'bb' };
+  const there = [entry(1, 100)];
+  const left = [entry(1, 100), entry(2, 900)];
+
+  it.each([
+    ['its source is on it', source(2, there, other), 'diverged', true],
+    ['its source has left it since, past our position', source(3, left, other), 'diverged', true],
+    ['its source has the same', source(3, left, same), 'prefix', false],
+    ['its source does not know any more', source(3, left), 'prefix', false],
+  ] as const)('%s', (_name, from, verdict, blind) => {
+    expect(divergenceFrom(ours, from)).toBe(verdict);
+    expect(rewindIsBlind(ours, from)).toBe(blind);
+  });
+  it('cannot be told apart while we do not know our own', () => {
+    const { beginning: _unknown, ...without } = ours;
+    expect(divergenceFrom(without, source(3, left, other))).toBe('prefix');
+  });
+  it('asks for the timeline it is on, from where its history says', () => {
+    expect(timelineStart(ours)).toEqual({ timeline: 2, from: lsn(100) });
+    expect(timelineStart(pg.standby())).toBeNull();
   });
 });

@@ -3,10 +3,11 @@
  *
  * A position is (timeline, LSN). Following is safe exactly when the own position is a prefix of the source's history: the own timeline is one of the source's
  * ancestors (or its current one), the histories before it agree entry by entry, and the own position is not past the point where the source left it.
- * Equal timeline numbers prove nothing: two nodes may have picked the same number on their own (M13), which the comparison of entries finds out.
+ * Equal timeline numbers prove nothing: two nodes may have picked the same number on their own (M13). The comparison of entries finds that out where they began it
+ * at different points, and the WAL it begins with where they began it at the same one.
  */
 import type { HistoryEntry } from './cluster.ts';
-import type { ControlFacts, PostgresFacts, SourceHistory } from './postgres-facts.ts';
+import type { ControlFacts, PostgresFacts, SourceHistory, TimelineStart } from './postgres-facts.ts';
 import type { Lsn, Timeline } from './units.ts';
 import { maxLsn } from './units.ts';
 
@@ -85,14 +86,27 @@ export function divergenceFrom(pg: PostgresFacts, source: SourceHistory | null):
   if (source === null || source.inRecovery) return 'unknown';
   if (pg.systemIdentifier !== null && pg.systemIdentifier !== source.systemIdentifier) return 'diverged';
   const local = localPosition(pg);
-  return local === null ? 'unknown' : compareHistories(local, pg.localHistory, source);
+  if (local === null) return 'unknown';
+  return beginsOtherwise(pg, source) ? 'diverged' : compareHistories(local, pg.localHistory, source);
+}
+
+/** Where the timeline this node is on begins, as its history file says; null: on timeline 1, or not known. */
+export function timelineStart(pg: PostgresFacts): TimelineStart | null {
+  const timeline = localPosition(pg)?.timeline ?? null;
+  const parent = timeline === null ? undefined : pg.localHistory.filter((entry) => entry.timeline < timeline).at(-1);
+  return timeline === null || parent === undefined ? null : { timeline, from: parent.switchLsn };
+}
+
+function beginsOtherwise(pg: PostgresFacts, source: SourceHistory): boolean {
+  return pg.beginning !== undefined && source.beginning !== undefined && pg.beginning !== source.beginning;
 }
 
 /**
- * Both are on a timeline of one number. pg_rewind looks at nothing but the number then: it says "no rewind required", ends with 0 and leaves all as it is
- * (pg_rewind.c, PostgreSQL 13 to 18), so a node that diverged has to be cloned anew.
+ * Timelines of one number, each begun on its own. pg_rewind looks at numbers and histories only (findCommonAncestorTimeline in pg_rewind.c, PostgreSQL 13 to 18): on
+ * the source's present timeline it says "no rewind required", ends with 0 and leaves all as it is; on one of its former ones it takes for common what is not. So a
+ * node that diverged in this way has to be cloned anew.
  */
-export function sameNumber(pg: PostgresFacts, source: SourceHistory | null): boolean {
+export function rewindIsBlind(pg: PostgresFacts, source: SourceHistory | null): boolean {
   const local = localPosition(pg);
-  return local !== null && source !== null && local.timeline === source.timeline;
+  return local !== null && source !== null && (local.timeline === source.timeline || beginsOtherwise(pg, source));
 }

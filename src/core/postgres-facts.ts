@@ -23,6 +23,11 @@ export interface PostgresFacts {
   readonly control: ControlFacts | null;
   /** The history file of the timeline this node is on, oldest first; [] on timeline 1. */
   readonly localHistory: readonly HistoryEntry[];
+  /**
+   * What the WAL of the own timeline begins with, in hex. Two promotions at one point give both timelines one number and one history; only this tells them apart
+   * (M13), because the record that a promotion writes first has its moment in it. Absent: timeline 1, not known, or nothing follows that record.
+   */
+  readonly beginning?: string;
   /** A standby.signal or recovery.signal lies in the data directory. */
   readonly standbySignal: boolean;
   /** Why WAL does not come, as far as asking the source has told: `not streaming from pg-2: …`, `waiting for pg-2 to answer: …`. Absent: nothing known. */
@@ -120,6 +125,12 @@ export interface ControlFacts {
   readonly walLogHints: boolean;
 }
 
+/** Where a timeline begins. */
+export interface TimelineStart {
+  readonly timeline: Timeline;
+  readonly from: Lsn;
+}
+
 /** What a peer's PostgreSQL (the leader's) says of its history, asked over a replication connection. */
 export interface SourceHistory {
   readonly name: string;
@@ -128,4 +139,6 @@ export interface SourceHistory {
   readonly lsn: Lsn;
   readonly history: readonly HistoryEntry[];
   readonly inRecovery: boolean;
+  /** PostgresFacts.beginning of the timeline that was asked about, by its own WAL; absent: not asked, or not known there any more. */
+  readonly beginning?: string;
 }

@@ -4,7 +4,7 @@
  */
 
 import type { ServerRole, Source } from '../core/effects.ts';
-import type { PostgresFacts, SourceHistory } from '../core/postgres-facts.ts';
+import type { PostgresFacts, SourceHistory, TimelineStart } from '../core/postgres-facts.ts';
 import type { BinaryOption, Settings } from '../core/settings.ts';
 import type { Lsn } from '../core/units.ts';
 
@@ -62,8 +62,11 @@ export interface Postgres {
    */
   removeDataDirectory(options: Bounded & { readonly keepAside: boolean }): Promise<void>;
 
-  /** Asks a peer's PostgreSQL for its timeline and history over a replication connection. Throws SOURCE_UNREACHABLE. */
-  sourceHistory(source: Source, options: Bounded): Promise<SourceHistory>;
+  /**
+   * Asks a peer's PostgreSQL for its timeline and history over a replication connection; and, where the asker's own timeline is one of them, with what its WAL of
+   * that one begins, as far as it still has it and the rewind user may read it. Throws SOURCE_UNREACHABLE.
+   */
+  sourceHistory(source: Source, options: Bounded & { readonly own?: TimelineStart }): Promise<SourceHistory>;
 
   syncSlots(
     plan: { readonly create: readonly string[]; readonly drop: readonly string[]; readonly advance: Readonly<Record<string, Lsn>> },

@@ -5,7 +5,7 @@ import type { ServerProcess } from './postgres/process.ts';
 import { candidates, priorityOf } from './postgres/syncrep.ts';
 import { repliedAt } from './replication.ts';
 import type { SimServer } from './server.ts';
-import { type Branch, branchAt } from './wal.ts';
+import { type Branch, branchAt, plus, SWITCH_BYTES } from './wal.ts';
 
 export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFacts {
   const { process, dir } = server;
@@ -28,6 +28,7 @@ export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFac
     control: process === null && readable ? controlOf(server) : null,
     localHistory: readable ? knownBranch(server).history : [],
     standbySignal: server.signal,
+    ...(readable ? beginningOf(server) : {}),
   };
   return dir === 'incomplete' && server.work !== null ? { ...facts, incompleteWork: server.work } : facts;
 }
@@ -37,6 +38,13 @@ function knownBranch(server: SimServer): Branch {
   const { process, position, replayLsn, minRecovery, checkpoint } = server;
   if (process === null) return minRecovery?.branch ?? checkpoint.branch;
   return server.inRecovery && process.replaying ? branchAt(position, replayLsn) : position.branch;
+}
+
+/** Known once more than the promotion's own record is there. */
+function beginningOf(server: SimServer): { beginning?: string } {
+  const branch = knownBranch(server);
+  const end = server.process === null ? (server.minRecovery?.lsn ?? server.checkpoint.lsn) : server.position.lsn;
+  return server.hasBeginningOf(branch) && end > plus(branch.forkLsn, SWITCH_BYTES) ? { beginning: branch.beginning } : {};
 }
 
 function controlOf(server: SimServer): ControlFacts {

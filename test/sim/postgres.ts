@@ -1,6 +1,6 @@
 /** The Postgres port of one agent over the model of its server: the order of steps, the deadlines and the errors of the real adapter. */
 import type { ServerRole, Source } from '../../src/core/effects.ts';
-import type { PostgresFacts, SourceHistory } from '../../src/core/postgres-facts.ts';
+import type { PostgresFacts, SourceHistory, TimelineStart } from '../../src/core/postgres-facts.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import { slotNameOf } from '../../src/core/slot-names.ts';
 import { type Lsn, lagBytes } from '../../src/core/units.ts';
@@ -10,7 +10,7 @@ import { RegentError } from '../../src/support/errors.ts';
 import type { Gate, Simulation } from './clock.ts';
 import { factsOf } from './facts.ts';
 import type { Configured, SimServer } from './server.ts';
-import { commonAncestor, isPrefix } from './wal.ts';
+import { type Branch, commonAncestor, isPrefix } from './wal.ts';
 
 export interface PostgresParts {
   readonly sim: Simulation;
@@ -26,6 +26,20 @@ const transient = (code: string, message: string) => new RegentError(code, messa
 const LOOK_MS = 10;
 /** How often a signal tries a process that stands still. */
 const STILL_MS = 100;
+
+function beginningAt(from: SimServer, own: TimelineStart | undefined): { beginning?: string } {
+  for (let at: Branch | null = from.position.branch; at !== null; at = at.parent)
+    if (at.timeline === own?.timeline && at.forkLsn === own.from && from.hasBeginningOf(at)) return { beginning: at.beginning };
+  return {};
+}
+
+/** The one has begun a timeline of a number and at a point at which the other began one too, and both still have the WAL that tells. */
+function twinOf(a: SimServer, b: SimServer): boolean {
+  const own = a.position.branch;
+  if (own.parent === null || !a.hasBeginningOf(own)) return false;
+  const { beginning } = beginningAt(b, { timeline: own.timeline, from: own.forkLsn });
+  return beginning !== undefined && beginning !== own.beginning;
+}
 
 export class SimPostgres implements Postgres {
   readonly #parts: PostgresParts;
@@ -187,6 +201,7 @@ export class SimPostgres implements Postgres {
     try {
       const from = await this.#transfer(source, server.draw(server.durations.cloneMs), options, 'CLONE_FAILED');
       server.copyFrom(from);
+      server.filesFrom = from.checkpoint.lsn;
       server.dir = 'valid';
       server.work = null;
     } catch (error) {
@@ -202,6 +217,8 @@ export class SimPostgres implements Postgres {
     if (target === null || target.inRecovery) throw transient('SOURCE_NOT_READY', `${source.name} is not a primary that answers`);
     if (target.systemId !== server.systemId || commonAncestor(server.position, target.position) === null)
       throw new RegentError('REWIND_FAILED', 'source and target are from different systems');
+    // The adapter looks before pg_rewind does, which would not see it.
+    if (twinOf(server, target)) throw transient('REWIND_BLIND', 'both have a timeline of one number, each its own');
     server.signal = true;
     if (target.position.branch.timeline === server.position.branch.timeline) {
       // "no rewind required": pg_rewind compares numbers only. Crash recovery it has finished all the same.
@@ -226,7 +243,7 @@ export class SimPostgres implements Postgres {
     server.wipe();
   }
 
-  sourceHistory(source: Source, options: Bounded): Promise<SourceHistory> {
+  sourceHistory(source: Source, options: Bounded & { readonly own?: TimelineStart }): Promise<SourceHistory> {
     const { sim, gate, clock, server } = this.#parts;
     return new Promise((resolve, reject) => {
       const cancel = clock.timer(options.timeoutMs, () => reject(transient('SOURCE_UNREACHABLE', `${source.name} did not answer`)));
@@ -240,6 +257,7 @@ export class SimPostgres implements Postgres {
           lsn: from.position.lsn,
           history: from.position.branch.history,
           inRecovery: from.inRecovery,
+          ...beginningAt(from, options.own),
         };
         gate.deliver('message', () => {
           cancel();

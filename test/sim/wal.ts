@@ -8,7 +8,11 @@ export interface WalRecord {
   readonly id: number;
 }
 
+let branches = 0;
+
 export class Branch {
+  /** What tells it from every other: the moment in the record that its promotion wrote first. */
+  readonly beginning = String(branches++);
   readonly timeline: number;
   readonly parent: Branch | null;
   /** Where the parent was left. */
@@ -99,7 +103,7 @@ export const plus = (lsn: Lsn, bytes: number): Lsn => toLsn(lsn + BigInt(bytes))
 
 /**
  * Two promotions at the same point by nodes that did not know of each other: PostgreSQL gives both timelines one number and one history, and nothing but the
- * WAL itself tells them apart (M13).
+ * WAL itself tells them apart (M13). In the model that is Branch.beginning.
  */
 export function areTwins(a: Position, b: Position): boolean {
   if (isPrefix(a, b) || isPrefix(b, a)) return false;

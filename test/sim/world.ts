@@ -18,7 +18,6 @@ import { slower, usualDurations } from './postgres/process.ts';
 import { Rng } from './rng.ts';
 import type { Routing } from './routing.ts';
 import type { ServerEvent, SimServer } from './server.ts';
-import { areTwins } from './wal.ts';
 
 export interface WorldOptions {
   readonly seed?: number;
@@ -141,8 +140,7 @@ export class World {
   }
 
   /**
-   * The same of those who are not left broken. Where nothing was promised, two timelines may have one number and one history, and no agent can tell them apart
-   * (M13); and who was away for longer than WAL is kept for it can only be cloned anew, which is the operator's to say.
+   * The same of those who are not left broken. Who was away for longer than WAL is kept for it can only be cloned anew, which is the operator's to say.
    */
   recovered(except: readonly string[] = []): boolean {
     const { leader } = this;
@@ -152,8 +150,7 @@ export class World {
 
   #settled({ server }: Machine, leader: SimServer): boolean {
     if (!server.running) return false;
-    if (streamsFrom(server, leader) || server.replication.obstacle === 'wal removed') return true;
-    return this.orders.mode === 'off' && areTwins(server.position, leader.position);
+    return streamsFrom(server, leader) || server.replication.obstacle === 'wal removed';
   }
 
   /** Only members that are tagged not to lead have data: that is for the operator to settle. */

@@ -1,12 +1,12 @@
 /** The Postgres port on a real server: settings and shared state are kept here, the work is done by one file a verb. */
 import type { Client } from 'pg';
 import type { ServerRole, Source } from '../../core/effects.ts';
-import type { PostgresFacts, SourceHistory } from '../../core/postgres-facts.ts';
+import type { PostgresFacts, SourceHistory, TimelineStart } from '../../core/postgres-facts.ts';
 import type { Settings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import type { ApplyOutcome, Bounded, Postgres } from '../../ports/postgres.ts';
-import { RegentError } from '../../support/errors.ts';
+import { ensureError, RegentError } from '../../support/errors.ts';
 import { askPrePromote, Callbacks } from './callbacks.ts';
 import { type CloneOptions, clone } from './clone.ts';
 import { ConfWriter } from './conf-writer.ts';
@@ -26,6 +26,7 @@ import { SourceTrouble } from './source-trouble.ts';
 import { discard } from './sql.ts';
 import { type StartOptions, startServer } from './start.ts';
 import { endLeftovers, type StopOptions, stopServer } from './stop.ts';
+import { askBeginning, hasTimeline } from './timeline-beginning.ts';
 
 export interface PostgresOptions {
   readonly settings: Settings;
@@ -58,8 +59,9 @@ class PostgresAdapter implements Postgres {
       runAs,
       syncNames: null,
       role: null,
-      stateDir: options.stateDir ?? null,
       owesReload: true,
+      walSegmentBytes: null,
+      stateDir: options.stateDir ?? null,
       watch,
       heartbeat: new Heartbeat(clock, (stands) => watch.connection(stands)),
       writer: new ConfWriter({ run: runner(runAs), log, runAs }),
@@ -145,12 +147,13 @@ class PostgresAdapter implements Postgres {
     await clearIncomplete(dataDir);
   }
 
-  async sourceHistory(source: Source, options: Bounded): Promise<SourceHistory> {
+  async sourceHistory(source: Source, options: Bounded & { readonly own?: TimelineStart }): Promise<SourceHistory> {
     const { settings } = this.context;
     try {
       const history = await askSourceHistory(settings, source, options);
       this.trouble.answered();
-      return history;
+      const beginning = options.own === undefined ? null : await this.sourceBeginning(source, history, options.own, options);
+      return beginning === null ? history : { ...history, beginning };
     } catch (error) {
       if (!options.signal?.aborted) this.trouble.failed(source, error, settings.postgresql.replication.username);
       throw error;
@@ -168,6 +171,18 @@ class PostgresAdapter implements Postgres {
   async close(): Promise<void> {
     this.context.watch.close();
     this.context.heartbeat.reset();
+  }
+
+  private async sourceBeginning(source: Source, history: SourceHistory, own: TimelineStart, options: Bounded): Promise<string | null> {
+    const { walSegmentBytes, log } = this.context;
+    if (walSegmentBytes === null || !hasTimeline(history, own)) return null;
+    try {
+      return await askBeginning(depsOf(this.context), source, own, walSegmentBytes, options);
+    } catch (error) {
+      // Without it the histories are compared alone, as pg_rewind and PostgreSQL do.
+      log.debug(`${source.name} does not tell with what its timeline ${own.timeline} begins: ${ensureError(error).message}`);
+      return null;
+    }
   }
 
   /** What the decision says about synchronous_standby_names counts; a primary must never open with less than /sync relies on. */
@@ -191,6 +206,7 @@ class PostgresAdapter implements Postgres {
 
   private forgetFiles(): void {
     this.context.history.forget();
+    this.context.beginning.forget();
     this.context.role = null;
   }
 

@@ -13,6 +13,7 @@ import type { Heartbeat } from './heartbeat.ts';
 import { LocalHistory } from './history-file.ts';
 import type { PostmasterWatch } from './postmaster.ts';
 import { connect } from './sql.ts';
+import { LocalBeginning } from './timeline-beginning.ts';
 
 export type RunAs = Owner;
 
@@ -22,12 +23,12 @@ export interface Context {
   syncNames: string | null;
   /** What the files were last written for; null before the first time. */
   role: ServerRole | null;
-  readonly clock: Clock;
   /**
    * The running server may not have been told to read the files as they are: they changed and no signal went out since, or a predecessor of this process, which may
    * have ended between the two, wrote them.
    */
   owesReload: boolean;
+  readonly clock: Clock;
   readonly log: Log;
   readonly runAs: RunAs | null;
   /** A directory of the agent's own for the server's early output, where the configuration names none. */
@@ -36,11 +37,14 @@ export interface Context {
   readonly heartbeat: Heartbeat;
   readonly control: ControlDataReader;
   readonly history: LocalHistory;
+  readonly beginning: LocalBeginning;
+  /** As the server or its control file has told; null: not yet. */
+  walSegmentBytes: number | null;
   readonly writer: ConfWriter;
 }
 
-export function newReaders(): Pick<Context, 'control' | 'history'> {
-  return { control: new ControlDataReader(), history: new LocalHistory() };
+export function newReaders(): Pick<Context, 'control' | 'history' | 'beginning'> {
+  return { control: new ControlDataReader(), history: new LocalHistory(), beginning: new LocalBeginning() };
 }
 
 /** Path of one of PostgreSQL's programs, by bin_dir and bin_name. */

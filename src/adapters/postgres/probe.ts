@@ -1,5 +1,6 @@
 /** observe(): everything that can be learned of the local server within a deadline. What cannot is null; nothing here throws. */
 import type { HistoryEntry } from '../../core/cluster.ts';
+import { localPosition, timelineStart } from '../../core/divergence.ts';
 import type { ControlFacts, PostgresFacts, SqlFacts } from '../../core/postgres-facts.ts';
 import { maxLsn, type Timeline } from '../../core/units.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
@@ -12,6 +13,7 @@ import { readFacts } from './facts-query.ts';
 import { PendingRestartReader } from './pending.ts';
 import { trimOutput } from './spawn.ts';
 import { isTimeout, sqlState, systemCode } from './sql.ts';
+import { goesOn } from './timeline-beginning.ts';
 import { timelineOfWal } from './wal-timeline.ts';
 
 interface Answer {
@@ -56,7 +58,8 @@ export class Probe {
     if (alive === null) this.context.heartbeat.reset();
     const live = alive === null ? null : answer;
     const timeline = live?.sql ? live.sql.timeline : control ? stoppedTimeline(control) : null;
-    return {
+    this.context.walSegmentBytes ??= control?.walSegmentBytes ?? null;
+    const facts: PostgresFacts = {
       dataDir: directory.state,
       ...(directory.incompleteWork === null ? {} : { incompleteWork: directory.incompleteWork }),
       systemIdentifier: live?.systemIdentifier ?? control?.systemIdentifier ?? null,
@@ -68,6 +71,21 @@ export class Probe {
       localHistory: await this.within(this.localHistory(timeline), leftMs(), []),
       standbySignal: directory.standbySignal,
     };
+    const beginning = await this.within(this.beginning(facts), leftMs(), null);
+    return beginning === null ? facts : { ...facts, beginning };
+  }
+
+  private async beginning(facts: PostgresFacts): Promise<string | null> {
+    const { settings, walSegmentBytes } = this.context;
+    const start = timelineStart(facts);
+    const end = localPosition(facts)?.lsn ?? null;
+    if (start === null || end === null || walSegmentBytes === null || !goesOn(start, end)) return null;
+    try {
+      return await this.context.beginning.read(settings.postgresql.dataDir, start, walSegmentBytes);
+    } catch (error) {
+      this.complain(error);
+      return null;
+    }
   }
 
   private async ask(postmaster: HeldProcess, timeoutMs: number): Promise<Answer> {
@@ -91,6 +109,7 @@ export class Probe {
     const deadline = clock.monotonicMs() + timeoutMs;
     const { row, identity } = await heartbeat.facts(settings, timeoutMs);
     const facts = readFacts(row, identity.server_version);
+    this.context.walSegmentBytes = identity.wal_segment_bytes;
     const leftMs = Math.max(1, deadline - clock.monotonicMs());
     const key = `${postmaster.startTicks} ${row.conf_load_time}`;
     const major = Math.floor(identity.server_version / 10_000);

@@ -28,7 +28,7 @@ export function rewindCredentials(deps: Pick<Deps, 'settings'>): Credentials {
 /** Throws SOURCE_UNREACHABLE; SOURCE_NOT_READY when it is in recovery, or its checkpoint does not come in time. */
 export async function settleSource(deps: Deps, source: Source, options: Bounded): Promise<void> {
   const deadline = deps.clock.monotonicMs() + options.timeoutMs;
-  const client = await open(deps, source, options.timeoutMs);
+  const client = await openSource(deps, source, options.timeoutMs);
   const onAbort = () => discard(client);
   options.signal?.addEventListener('abort', onAbort, { once: true });
   try {
@@ -55,7 +55,8 @@ export async function settleSource(deps: Deps, source: Source, options: Bounded)
   }
 }
 
-async function open(deps: Deps, source: Source, timeoutMs: number): Promise<pg.Client> {
+/** As the rewind user. Throws SOURCE_UNREACHABLE. */
+export async function openSource(deps: Deps, source: Source, timeoutMs: number): Promise<pg.Client> {
   const { settings } = deps;
   try {
     return await deps.connect({

@@ -5,7 +5,9 @@
 import { join } from 'node:path';
 import type { Source } from '../../core/effects.ts';
 import { quoteValue } from '../../core/guc.ts';
+import type { TimelineStart } from '../../core/postgres-facts.ts';
 import { REWIND_FORBIDDEN } from '../../core/program-options.ts';
+import type { Timeline } from '../../core/units.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { lastLines, type RunResult } from '../../support/exec.ts';
@@ -16,8 +18,10 @@ import { binary } from './context.ts';
 import { ControlDataReader } from './control-data.ts';
 import { clearIncomplete, inspectDataDir, markIncomplete } from './data-dir.ts';
 import type { Deps } from './deps.ts';
+import { historyFileName, parseHistory } from './history-file.ts';
 import { NO_LIBPQ_ENV, programConnection } from './passfile.ts';
 import { rewindCredentials, settleSource } from './rewind-source.ts';
+import { askBeginning, readBeginning } from './timeline-beginning.ts';
 import { archiveReadySegments, runningValue } from './wal-archive.ts';
 
 /** The source must have reached a checkpoint on its own timeline; most of the time left belongs to pg_rewind. */
@@ -28,7 +32,8 @@ const STATE_MS = 5000;
  * The server must be stopped and stay so. Afterwards the directory is a standby's (standby.signal is in place) and its configuration files are the source's:
  * write them anew before the start.
  *
- * Throws SOURCE_UNREACHABLE or SOURCE_NOT_READY (nothing was touched, try again later), REWIND_REFUSED, and REWIND_FAILED with pg_rewind's words. If it had begun to copy
+ * Throws SOURCE_UNREACHABLE or SOURCE_NOT_READY (nothing was touched, try again later), REWIND_REFUSED, REWIND_BLIND (pg_rewind would take the source's timeline for
+ * ours; nothing was touched), and REWIND_FAILED with pg_rewind's words. If it had begun to copy
  * by then, the marker 'rewind' stays: such a directory is neither the old history nor the new one.
  */
 export async function rewind(deps: Deps, source: Source, options: Bounded): Promise<void> {
@@ -40,6 +45,7 @@ export async function rewind(deps: Deps, source: Source, options: Bounded): Prom
     throw new RegentError('REWIND_REFUSED', `${dataDir} cannot be rewound: it is ${state}`, { mend: 'reinitialize the member' });
   }
   await settleSource(deps, source, { ...options, timeoutMs: options.timeoutMs * SETTLE_SHARE });
+  await refuseTwin(deps, source, { ...options, timeoutMs: left(deps, deadline) });
   await archiveReadySegments(deps, major, { ...options, timeoutMs: left(deps, deadline) });
   // A single-user server, which pg_rewind starts to finish crash recovery, refuses to be a standby.
   await markIncomplete(dataDir, 'rewind');
@@ -57,6 +63,40 @@ export async function rewind(deps: Deps, source: Source, options: Bounded): Prom
       ? 'the data directory is between two histories now: reinitialize the member'
       : 'if it fails again, reinitialize the member',
   });
+}
+
+/**
+ * A primary that crashed before the first checkpoint on its timeline has that timeline's number in its WAL only, so nobody could compare before. pg_rewind finds it
+ * out by recovery, and then goes by numbers.
+ */
+async function refuseTwin(deps: Deps, source: Source, options: Bounded): Promise<void> {
+  const { dataDir } = deps.settings.postgresql;
+  const control = await new ControlDataReader().read(dataDir, binary(deps.settings, 'pg_controldata'), deps.run, STATE_MS);
+  const start = await latestStart(dataDir, Math.max(control.timeline, control.minRecoveryTimeline ?? 0));
+  if (start === null) return;
+  const own = await readBeginning(dataDir, start, control.walSegmentBytes);
+  if (own === null) return;
+  const theirs = await askBeginning(deps, source, start, control.walSegmentBytes, options).catch(() => null);
+  if (theirs === null || theirs === own) return;
+  throw new RegentError(
+    'REWIND_BLIND',
+    `${source.name} has a timeline ${start.timeline} of its own, which pg_rewind would take for the same`,
+    {
+      mend: 'reinitialize the member',
+    },
+  );
+}
+
+async function latestStart(dataDir: string, from: Timeline): Promise<TimelineStart | null> {
+  const history = (timeline: Timeline) => readText(join(dataDir, 'pg_wal', historyFileName(timeline)));
+  let timeline = from;
+  let text = timeline > 1 ? await history(timeline) : null;
+  for (let next = await history(timeline + 1); next !== null; next = await history(timeline + 1)) {
+    timeline += 1;
+    text = next;
+  }
+  const parent = text === null ? undefined : parseHistory(text).at(-1);
+  return parent === undefined ? null : { timeline, from: parent.switchLsn };
 }
 
 async function controlState(deps: Deps, timeoutMs: number): Promise<string> {

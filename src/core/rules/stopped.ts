@@ -1,7 +1,7 @@
 /** PostgreSQL is down, and nobody asked for that. */
 import { possibleSuccessors } from '../candidates.ts';
 import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
-import { divergenceFrom, sameNumber } from '../divergence.ts';
+import { divergenceFrom, localPosition, rewindIsBlind } from '../divergence.ts';
 import type { Source } from '../effects.ts';
 import { takeover } from '../sync.ts';
 import type { Outcome, Rule } from './table.ts';
@@ -24,7 +24,7 @@ export function mendDivergence(c: Context, leader: Source): Outcome {
   const { postgresql } = c.o.settings;
   const { pg } = c.o;
   const control = pg.control;
-  const twin = sameNumber(pg, c.o.source);
+  const twin = rewindIsBlind(pg, c.o.source);
   const able = !twin && postgresql.usePgRewind && (control === null || control.walLogHints || control.dataChecksums);
   const failed = c.m.failures.rewind;
   if (able && (failed === undefined || failed.count < 3)) {
@@ -45,7 +45,7 @@ export function mendDivergence(c: Context, leader: Source): Outcome {
   const why = able
     ? `pg_rewind failed ${failed?.count} times (${failed?.message ?? ''})`
     : twin
-      ? `pg_rewind does not see it (both are on a timeline ${c.o.source?.timeline}, each on its own)`
+      ? `pg_rewind does not see it (both have a timeline ${localPosition(pg)?.timeline}, each its own)`
       : 'pg_rewind is not possible (it needs use_pg_rewind, and wal_log_hints or data checksums)';
   return {
     wakeInMs: 10_000,

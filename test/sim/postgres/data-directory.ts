@@ -22,6 +22,8 @@ export class DataDirectory {
   minRecovery: Position | null = null;
   /** WAL before this is gone. */
   oldestLsn: Lsn = ZERO_LSN;
+  /** Files of WAL that reach back before this were not there when the directory was cloned. */
+  filesFrom: Lsn = ZERO_LSN;
   /** How much WAL is kept for nobody in particular. */
   walKeepBytes = 1 << 30;
   readonly slots = new Map<string, Lsn>();
@@ -34,6 +36,7 @@ export class DataDirectory {
     this.position = { branch: new Branch(1, null, ZERO_LSN, ''), lsn: FIRST_LSN };
     this.checkpoint = this.position;
     this.oldestLsn = ZERO_LSN;
+    this.filesFrom = ZERO_LSN;
     this.minRecovery = null;
     this.controlState = 'shut down';
     this.signal = false;
@@ -54,6 +57,7 @@ export class DataDirectory {
     this.position = source.position;
     this.checkpoint = source.checkpoint;
     this.oldestLsn = source.oldestLsn;
+    this.filesFrom = source.filesFrom;
     this.minRecovery = source.position;
     this.controlState = 'in archive recovery';
     this.replayLsn = source.position.lsn;
@@ -69,6 +73,11 @@ export class DataDirectory {
     this.signal = false;
     this.minRecovery = null;
     this.slots.clear();
+  }
+
+  /** The bytes with which the WAL of that branch begins can be read from a file. */
+  hasBeginningOf(branch: Branch): boolean {
+    return branch.parent !== null && branch.forkLsn >= this.filesFrom && branch.forkLsn >= this.oldestLsn;
   }
 
   /** WAL that no slot holds and that is old enough goes. */

@@ -34,6 +34,18 @@ export const dataMutants: readonly Mutant[] = [
     verdicts: ['safety', 'liveness'],
   },
   {
+    id: 'twins-not-told-apart',
+    broken: 'What the WAL of two timelines of one number begins with is not compared.',
+    offends: ['S9', 'S22', 'M13'],
+    edits: [{ file: divergence, find: '&& pg.beginning !== source.beginning;', replace: '&& pg.beginning === undefined;' }],
+    verdicts: ['safety', 'liveness'],
+    focus: under(
+      ['freeze-both', 'kill-agent', 'crash', 'isolate', 'slow-requests'],
+      { synchronous_mode: 'off', ttl: 3, loop_wait: 1, retry_timeout: 1 },
+      { nodes: ['a', 'b', 'c'], everyMs: 2000 },
+    ),
+  },
+  {
     id: 'reinit-unseen-leader',
     broken: 'A data directory is removed although the leader it is to be cloned from does not answer.',
     offends: ['S12', 'S19', 'M21'],

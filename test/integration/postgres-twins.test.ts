@@ -1,0 +1,99 @@
+/** M13 on real servers: two standbys that have the same are promoted without knowing of each other. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { divergenceFrom, rewindIsBlind, timelineStart } from '../../src/core/divergence.ts';
+import type { Settings } from '../../src/core/settings.ts';
+import type { Postgres } from '../../src/ports/postgres.ts';
+import { adapterFor, eventually, freePort, settingsFor, sourceOf, sql, temporaryHome } from './support/postgres.ts';
+
+const START = { timeoutMs: 30_000 };
+const QUICK = { timeoutMs: 10_000 };
+const LONG = { timeoutMs: 60_000 };
+
+let home: Awaited<ReturnType<typeof temporaryHome>>;
+const settings: Record<string, Settings> = {};
+const nodes: Record<string, Postgres> = {};
+const at = (name: string) => sourceOf(settings[name]!);
+const node = (name: string) => nodes[name]!;
+const write = (name: string, value: number) => sql(settings[name]!, `INSERT INTO t VALUES (${value})`);
+
+const caughtUp = (from: string, to: string) =>
+  eventually(`${to} has all of ${from}`, 20_000, async () => {
+    const [up, down] = await Promise.all([node(from).observe(QUICK), node(to).observe(QUICK)]);
+    return up.sql?.flushLsn != null && down.sql?.replayLsn === up.sql.flushLsn;
+  });
+
+beforeAll(async () => {
+  home = await temporaryHome();
+  for (const name of ['old', 'left', 'right']) {
+    settings[name] = settingsFor({ home: home.path, name, port: await freePort() });
+    nodes[name] = adapterFor(settings[name]);
+  }
+  await node('old').bootstrap(LONG);
+  await sql(settings['old']!, 'CREATE TABLE t (i int)');
+  for (const name of ['left', 'right']) {
+    await node(name).clone(at('old'), { ...LONG, fromLeader: true });
+    await node(name).start({ kind: 'standby', source: at('old') }, START);
+    await caughtUp('old', name);
+  }
+  // In good order: its last record reaches both, so that both end where it ends.
+  await node('old').stop('fast', QUICK);
+  for (const name of ['left', 'right']) await node(name).promote(QUICK);
+  await write('left', 1);
+  for (let i = 0; i < 20; i += 1) await write('right', 100 + i);
+}, 120_000);
+
+afterAll(async () => {
+  for (const adapter of Object.values(nodes)) await adapter.close();
+  await home.remove();
+});
+
+test('number and history are the same, what the WAL begins with is not', async () => {
+  const [left, right] = await Promise.all([node('left').observe(QUICK), node('right').observe(QUICK)]);
+  expect([left.sql?.timeline, right.sql?.timeline]).toEqual([2, 2]);
+  expect(left.localHistory).toEqual(right.localHistory);
+  expect(left.beginning).toMatch(/^[0-9a-f]{96}$/);
+  expect(right.beginning).toMatch(/^[0-9a-f]{96}$/);
+  expect(left.beginning).not.toBe(right.beginning);
+});
+
+test('one who followed begins as its source does, and is a prefix of it', async () => {
+  await node('old').start({ kind: 'standby', source: at('right') }, START);
+  await caughtUp('right', 'old');
+  const follower = await node('old').observe(QUICK);
+  const own = timelineStart(follower);
+  expect(own).toMatchObject({ timeline: 2 });
+  const told = await node('old').sourceHistory(at('right'), { ...QUICK, own: own! });
+  expect(follower.beginning).toBeDefined();
+  expect(told.beginning).toBe(follower.beginning);
+  expect(divergenceFrom(follower, told)).toBe('prefix');
+});
+
+test('the other is told apart, also when its source has left that timeline since', async () => {
+  await node('right').stop('fast', QUICK);
+  await node('right').start({ kind: 'standby', source: null }, START);
+  await node('right').promote(QUICK);
+  await write('right', 200);
+  const left = await node('left').observe(QUICK);
+  const told = await node('left').sourceHistory(at('right'), { ...QUICK, own: timelineStart(left)! });
+  expect(told.timeline).toBe(3);
+  // By numbers and positions it could follow.
+  expect(
+    divergenceFrom(
+      { ...left, sql: { ...left.sql!, inRecovery: true, replayLsn: left.sql!.flushLsn } },
+      { ...told, beginning: left.beginning! },
+    ),
+  ).toBe('prefix');
+  expect(divergenceFrom(left, told)).toBe('diverged');
+  expect(rewindIsBlind(left, told)).toBe(true);
+});
+
+test('pg_rewind is not let near it, even when it crashed before its control file knew the timeline', async () => {
+  await node('left').stop('immediate', QUICK);
+  await node('right').checkpoint(QUICK);
+  await expect(node('left').rewind(at('right'), LONG)).rejects.toMatchObject({ code: 'REWIND_BLIND' });
+  expect(await node('left').observe(QUICK)).toMatchObject({ dataDir: 'valid', state: 'stopped' });
+  // One that is no twin is rewound as ever.
+  await node('old').stop('fast', QUICK);
+  await node('old').rewind(at('right'), LONG);
+  expect(await node('old').observe(QUICK)).toMatchObject({ dataDir: 'valid', state: 'stopped' });
+});
