@@ -17,19 +17,6 @@ const twin = pg.stopped(
   { state: 'in production', timeline: 2, checkpointLsn: lsn(1500) },
   { localHistory: [{ timeline: 1, switchLsn: lsn(1050), reason: 'x' }] },
 );
-const sameSpot = pg.stopped(
-  { state: 'shut down', timeline: 2, checkpointLsn: lsn(1500) },
-  { localHistory: [{ timeline: 1, switchLsn: lsn(1100), reason: 'x' }], beginning: 'aa' },
-);
-const leftIt = source({
-  timeline: 3,
-  history: [
-    { timeline: 1, switchLsn: lsn(1100), reason: 'x' },
-    { timeline: 2, switchLsn: lsn(1900), reason: 'x' },
-  ],
-  beginning: 'bb',
-});
-const mayRemove = settings('a', { postgresql: { removeDataDirectoryOnRewindFailure: true } });
 const mine = view({ leaderName: 'a' });
 const restart = { shutdown: false, restart: { timeoutMs: null }, reinitialize: null };
 const paused = settings('a', { dynamic: { pause: true } });
@@ -149,28 +136,6 @@ const table: readonly Row[] = [
       settings: settings('a', { postgresql: { removeDataDirectoryOnRewindFailure: true } }),
     },
     'stopped.diverged',
-    ['reinitialize'],
-  ],
-  [
-    'a timeline of the leader’s number, begun at the same point (M13), which the leader has left since',
-    { view: leaderB, pg: sameSpot, source: leftIt },
-    'stopped.diverged',
-    [],
-  ],
-  ['the same, may remove', { view: leaderB, pg: sameSpot, source: leftIt, settings: mayRemove }, 'stopped.diverged', ['reinitialize']],
-  [
-    'the same on a standby that runs',
-    {
-      view: leaderB,
-      pg: {
-        ...pg.standby({ timeline: 2, receiveLsn: lsn(1500), replayLsn: lsn(1500), receiver: null }),
-        localHistory: sameSpot.localHistory,
-        beginning: 'aa',
-      },
-      source: leftIt,
-      settings: mayRemove,
-    },
-    'standby.diverged',
     ['reinitialize'],
   ],
   [
