@@ -119,7 +119,6 @@ describe('one server', () => {
     await adapter.close();
     const successor = open(settings);
     const after = await successor.observe(QUICK);
-    // What the predecessor wrote last it may not have told the server.
     for (const reloaded of [true, false]) expect(await successor.apply(PRIMARY, QUICK)).toEqual({ changed: false, reloaded });
     expect(after).toMatchObject({ state: 'running', postmaster: before.postmaster });
     const gone = new Promise<number>((resolve) => successor.onPostmasterGone(() => resolve(performance.now())));

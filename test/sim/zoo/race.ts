@@ -49,7 +49,7 @@ export const raceMutants: readonly Mutant[] = [
     ],
     verdicts: ['safety'],
     focus: under(
-      ['cut-nodes', 'isolate', 'crash', 'kill-postgres'],
+      ['cut-nodes', 'isolate', 'crash', 'kill-postgres', 'pause-replay'],
       { ...quorum, ttl: 3, retry_timeout: 1 },
       { everyMs: 1000, slowness: 3, clients: busy },
     ),
