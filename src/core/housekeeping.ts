@@ -70,7 +70,11 @@ export function statusValue(c: Context): JsonObject {
   const slots: Record<string, JsonValue> = {};
   for (const slot of [...(sql?.slots ?? [])].sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const position = slot.type === 'logical' ? slot.confirmedFlushLsn : slot.restartLsn;
-    if (position !== null) slots[slot.name] = position;
+    const known = c.view?.status?.slots[slot.name];
+    // A slot that was made here while its member was away begins where this node was then. The member needs WAL from where it was last seen, and those who still
+    // have that are to keep it.
+    const asKnown = slot.type === 'physical' && !slot.active && known !== undefined && position !== null && known < position;
+    if (position !== null) slots[slot.name] = asKnown ? known : position;
   }
   if (optime !== null) slots[slotNameOf(c.me)] = optime;
   const value: JsonObject = {};

@@ -85,9 +85,6 @@ export class Checkers {
     const machine = this.#world.machines.find(({ name }) => slotNameOf(name) === server.advancedSlot);
     if (held === undefined || machine === undefined || machine.server.dir !== 'valid' || machine.recloned) return;
     const { position } = machine.server;
-    // A leader that was cloned while the member was away has nothing to offer to it: what it publishes is where its own slot begins.
-    const offered = this.#world.leader?.server.slots.get(server.advancedSlot);
-    if (offered !== undefined && offered > position.lsn) return;
     if (held > position.lsn && isPrefix(position, server.position))
       this.report(`the slot for ${machine.name} on ${server.name} is advanced to ${held}, ${machine.name} has only ${position.lsn}`, 'S14');
   }
