@@ -15,6 +15,8 @@ const IN_WORK_MS = 60_000;
 export class Orders {
   readonly #world: World;
   readonly #wishes: Wish[] = [];
+  /** Who holds the leader key, and whether an operator's failover named it when it took it. */
+  #holder: { readonly name: string; readonly overrides: boolean } | null = null;
   mode: 'off' | 'on' | 'quorum' = 'off';
   ttlMs = 30_000;
   maximumLagBytes = 1_048_576;
@@ -31,11 +33,16 @@ export class Orders {
     world.etcd.listeners.add(({ key }) => {
       if (key === 'failover') this.#onWish();
       if (key === 'config') this.#onConfig();
+      if (key === 'leader') this.#onHolder();
     });
   }
 
-  /** That node was named in a failover, which may lose commits. */
+  /** That node was named in a failover, which may lose commits, or holds the leader key by one: until it opens for writes nobody else can acknowledge anything. */
   overrides(name: string): boolean {
+    return (this.#holder?.name === name && this.#holder.overrides) || this.#named(name);
+  }
+
+  #named(name: string): boolean {
     return this.#recent().some((wish) => wish.leader === null && wish.candidate !== null && sameName(wish.candidate, name));
   }
 
@@ -59,6 +66,11 @@ export class Orders {
     for (const wish of this.#wishes) wish.until ??= now;
     const { failover } = this.#world.etcd.view();
     if (failover !== null) this.#wishes.push({ leader: failover.leader, candidate: failover.candidate, until: null });
+  }
+
+  #onHolder(): void {
+    const name = this.#world.holder;
+    if (this.#holder?.name !== name) this.#holder = name === null ? null : { name, overrides: this.#named(name) };
   }
 
   #onConfig(): void {
