@@ -216,6 +216,7 @@ export class Agent {
         wishes: this.requests.wishes(),
         configDirty: () => this.#configVersion !== this.#appliedVersion,
         guardHealthy: this.fence.healthy,
+        untilLeaderChanges: () => this.wake.untilLeaderChanges(),
       });
     } catch (error) {
       this.#ended.unshift(...ended);

@@ -21,6 +21,7 @@ export interface Inputs {
   readonly wishes: OperatorWishes;
   readonly configDirty: () => boolean;
   readonly guardHealthy: boolean;
+  readonly untilLeaderChanges: () => AbortSignal;
 }
 
 export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promise<Observation> {
@@ -50,7 +51,7 @@ export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promi
     guardHealthy: inputs.guardHealthy,
     configDirty: inputs.configDirty(),
   };
-  const [peers, source] = await Promise.all([askPeers(parts, draft, inputs.memory), askSource(parts, draft, inputs.memory)]);
+  const [peers, source] = await Promise.all([askPeers(parts, draft, inputs.memory), askSource(parts, draft, inputs)]);
   draft.peers = peers;
   draft.source = source;
   draft.nowMs = clock.bootMs();
@@ -94,18 +95,28 @@ async function askPeers(parts: Parts, o: Observation, memory: Memory): Promise<R
 }
 
 /** The leader's history, when this node does not stream from it and may have left it. */
-async function askSource(parts: Parts, o: Observation, memory: Memory): Promise<SourceHistory | null> {
+async function askSource(parts: Parts, o: Observation, inputs: Inputs): Promise<SourceHistory | null> {
   if (o.job !== null || !comparable(o.pg)) return null;
-  const c = contextOf(o, memory);
+  const c = contextOf(o, inputs.memory);
   const leader = readyLeader(c);
   const source = leader === null ? null : sourceOf(leader);
   if (source === null) return null;
   const own = o.pg.beginning === undefined ? null : timelineStart(o.pg);
+  const signal = inputs.untilLeaderChanges();
+  let stop = () => {};
+  // A leader that was cut off or switched off does not answer, and the race for its key does not wait for that.
+  const changed = new Promise<null>((resolve) => {
+    stop = () => resolve(null);
+    signal.addEventListener('abort', stop, { once: true });
+  });
   try {
-    return await parts.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, ...(own === null ? {} : { own }) });
+    const asked = parts.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, signal, ...(own === null ? {} : { own }) });
+    return await Promise.race([asked, changed]);
   } catch (error) {
     parts.log.debug(`the leader's history could not be read: ${ensureError(error).message}`);
     return null;
+  } finally {
+    signal.removeEventListener('abort', stop);
   }
 }
 

@@ -5,6 +5,7 @@ export class Wake {
   readonly #clock: Clock;
   #pending = false;
   #release: (() => void) | null = null;
+  #leadership: AbortController | null = null;
   /** Changes of other members' keys wake too. */
   watchMembers = false;
 
@@ -18,8 +19,18 @@ export class Wake {
     this.#release?.();
   }
 
+  /** Aborted at the next change of the leader key: what is asked of the leader there was may never be answered, and is of no use any more. */
+  untilLeaderChanges(): AbortSignal {
+    this.#leadership ??= new AbortController();
+    return this.#leadership.signal;
+  }
+
   /** Whether a change of this key is worth a round. Own writes of member, status and history keys are not. */
   onKey(key: string | null, me: string): void {
+    if (key === null || key === 'leader') {
+      this.#leadership?.abort();
+      this.#leadership = null;
+    }
     const always = key === null || key === 'leader' || key === 'config' || key === 'failover' || key === 'initialize';
     if (always || (this.watchMembers && key.startsWith('members/') && key !== `members/${me}`)) this.now();
   }
