@@ -35,6 +35,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     systemIdentifier: pg?.systemIdentifier ?? null,
     isLeader: leads,
     paused: dynamic.pause,
+    attached: sql?.inRecovery === true && (sql.primaryConninfo !== '' || (c !== null && c.otherLeader !== null)),
     clusterUnlocked: dcsStale || c === null || c.view === null || c.unlocked,
     dcsLastSeen: agent.lastDcsReadWallMs === null ? 0 : Math.floor(agent.lastDcsReadWallMs / 1000),
     tags: agent.leaving ? { ...local.tags, ...LEAVING } : local.tags,

@@ -126,6 +126,18 @@ export function wishInVain(c: Context): FailoverKey | null {
 const eligible = (peer: PeerFacts) =>
   mayLead(peer.tags) && !peer.watchdogFailed && (peer.state === 'running' || peer.state === 'streaming');
 
+/**
+ * Whom /sync names as leader, when that is not this node: it opened for writes since, or was about to, and what it acknowledged is not here. Null: nobody, or
+ * an operator's failover names this node all the same.
+ */
+export function supersededBy(c: Context): string | null {
+  if (c.view === null) return null;
+  const former = syncVoters(c.view, c.o.settings.dynamic.synchronousMode)?.[0] ?? null;
+  const wish = c.view.failover;
+  const overridden = wish !== null && wish.leader === null && wish.candidate === c.me;
+  return former === null || sameName(former, c.me) || overridden ? null : former;
+}
+
 const DIVERGED = 'the data of this node diverged from the cluster’s history; only an operator’s failover to it by name would make it lead';
 
 function hasDiverged(c: Context, view: ClusterView): boolean {
@@ -172,9 +184,9 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
     if (outcome.kind === 'beaten') return no(outcome.because);
     if (outcome.kind === 'ahead-leader') ahead = true;
     if (outcome.kind !== 'behind' || voters === null || !includes(voters, member.name)) continue;
-    // It could confirm one more commit of the former primary after this answer, or have confirmed some that its replay has not come to since it was started:
-    // they would be missing here.
-    if (byVotes && (peer.receiving || peer.replaying)) moving.push(member.name);
+    // It could confirm one more commit of the former primary after this answer (one that wakes up, or is within reach again, finds its standbys by itself), or
+    // have confirmed some that its replay has not come to since it was started: they would be missing here.
+    if (byVotes && (peer.receiving || peer.attached || peer.replaying)) moving.push(member.name);
     else votes += 1;
   }
   if (!byVotes || voters === null) return yes(`this node is the healthiest, at ${formatLsn(own.lsn)}`);
@@ -185,7 +197,7 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
   if (wasLeader && !ahead) return yes(`${healthy}: it led last, and nobody is ahead of it`);
   if (moving.length > 0) {
     return {
-      ...no(`${moving.join(', ')} still receives WAL from the former primary or replays its own, and counts only once that has ended`),
+      ...no(`${moving.join(', ')} may still be sent WAL by the former primary, or replays its own, and counts only once that has ended`),
       soon: true,
     };
   }

@@ -15,6 +15,11 @@ export interface PeerFacts {
   readonly watchdogFailed: boolean;
   /** true: WAL still streams in, so the position is already outdated, and commits are being confirmed to whoever sends it. */
   readonly receiving?: boolean;
+  /**
+   * true: it is told to stream from somebody, or has not seen yet that nobody leads. Even when it does not receive now, it may at any moment, and then confirms
+   * commits that are not in its position.
+   */
+  readonly attached?: boolean;
   /** true: it still replays what is on its own disk, so it has more than its position tells. */
   readonly replaying?: boolean;
 }

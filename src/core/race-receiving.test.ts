@@ -17,8 +17,12 @@ describe('a race under quorum', () => {
   it('does not count the vote of a standby that still receives', () => {
     const verdict = raceVerdict(contextOf(scene({ receiving: true }), memory()));
     expect(verdict).toMatchObject({ win: false, soon: true });
-    expect(verdict.because).toContain('b still receives WAL');
+    expect(verdict.because).toContain('b may still be sent WAL');
     expect(raceVerdict(contextOf(scene({}), memory()))).toMatchObject({ win: true });
+  });
+
+  it('does not count the vote of one that would receive again as soon as the former primary were within reach', () => {
+    expect(raceVerdict(contextOf(scene({ attached: true }), memory()))).toMatchObject({ win: false, soon: true });
   });
 
   it('does not count the vote of one that replays what is on its own disk: it may have confirmed more than its position tells', () => {

@@ -67,3 +67,10 @@ test('why a standby does not get its WAL', () => {
   expect(body['source_trouble']).toBe('not streaming from pg-1: pg-1:5432 does not answer');
   expect(statusBody(aReplicaStatus({ sourceTrouble: null }), aView(), someSettings())).not.toHaveProperty('source_trouble');
 });
+
+test('whether a standby could still be sent WAL, once nobody leads', () => {
+  const body = (over: Parameters<typeof aReplicaStatus>[0]) => statusBody(aReplicaStatus(over), aView(), someSettings())['xlog'];
+  expect(body({ attached: true, clusterUnlocked: true })).toHaveProperty('attached', true);
+  expect(body({ attached: true })).not.toHaveProperty('attached');
+  expect(body({ attached: false, clusterUnlocked: true })).not.toHaveProperty('attached');
+});

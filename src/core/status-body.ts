@@ -15,7 +15,7 @@ export function statusBody(status: AgentStatus, view: ClusterView | null, settin
   body['role'] = servedRole(status, settings);
   if (sql !== null) {
     body['server_version'] = sql.serverVersion;
-    body['xlog'] = xlog(sql);
+    body['xlog'] = xlog(sql, status);
     const standing = syncStanding(status, view, settings);
     if (standing !== null) body[standing] = true;
     body['timeline'] = sql.timeline;
@@ -54,7 +54,7 @@ export function syncStanding(status: AgentStatus, view: ClusterView | null, sett
   return mode === 'quorum' ? 'quorum_standby' : 'sync_standby';
 }
 
-function xlog(sql: SqlFacts): JsonObject {
+function xlog(sql: SqlFacts, status: AgentStatus): JsonObject {
   if (!sql.inRecovery) return { location: lsnToJson(sql.flushLsn) };
   return {
     received_location: lsnToJson(sql.receiveLsn ?? sql.replayLsn),
@@ -62,6 +62,8 @@ function xlog(sql: SqlFacts): JsonObject {
     replayed_timestamp: sql.replayedTimestamp,
     paused: sql.replayPaused,
     ...(sql.replaying ? { replaying: true } : {}),
+    // While somebody leads that goes without saying.
+    ...(status.attached && status.clusterUnlocked ? { attached: true } : {}),
   };
 }
 

@@ -15,6 +15,8 @@ export interface AgentStatus {
   /** As etcd was last read we hold the leader key, and the lease it is on is valid now. */
   readonly isLeader: boolean;
   readonly paused: boolean;
+  /** A standby that is told to stream from somebody, or of which the last round saw a leader. */
+  readonly attached?: boolean;
   /** No view of etcd, or nobody holds the leader key. */
   readonly clusterUnlocked: boolean;
   /** Epoch seconds of the last successful read of etcd; 0: never. */

@@ -40,6 +40,15 @@ test('a standby that has received nothing counts by what it replayed; zeros are 
   expect(standby({ received_location: 0, replayed_location: 0 })).toMatchObject({ lsn: null, replayLsn: null });
 });
 
+test('a standby could still be sent WAL while it says so, or has not seen that nobody leads', () => {
+  const attached = (wal: object, more: object) =>
+    readPeerBody('x', { role: 'replica', xlog: { replayed_location: 5, ...wal }, ...more })?.attached;
+  expect(attached({}, { cluster_unlocked: true })).toBeUndefined();
+  expect(attached({ attached: true }, { cluster_unlocked: true })).toBe(true);
+  expect(attached({}, {})).toBe(true);
+  expect(readPeerBody('x', { role: 'primary', xlog: { location: 5 } })?.attached).toBeUndefined();
+});
+
 test('a body without WAL is no answer', () => {
   expect(readPeerBody('x', { state: 'stopped', role: 'replica' })).toBeNull();
   expect(readPeerBody('x', [])).toBeNull();

@@ -27,6 +27,7 @@ export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
     watchdogFailed: body['watchdog_failed'] === true,
     ...(inRecovery && body['replication_state'] === 'streaming' ? { receiving: true } : {}),
     ...(inRecovery && wal['replaying'] === true ? { replaying: true } : {}),
+    ...(inRecovery && (wal['attached'] === true || body['cluster_unlocked'] !== true) ? { attached: true } : {}),
   };
 }
 

@@ -1,5 +1,6 @@
 /** Maintenance: the operator has the helm. Nothing is started, stopped, promoted or demoted unless asked for by name. */
-import { raceVerdict } from '../candidates.ts';
+import { raceVerdict, supersededBy } from '../candidates.ts';
+import { letGo } from './running.ts';
 import { switchoverAway } from './switchover.ts';
 import type { Rule } from './table.ts';
 import { nothing } from './table.ts';
@@ -21,8 +22,8 @@ export const pausedRules: readonly Rule[] = [
   },
   {
     id: 'paused.primary-unlocked',
-    situation: 'paused, a primary runs here and nobody holds the leader key',
-    when: (c) => c.paused && c.isPrimary && c.unlocked,
+    situation: 'paused, a primary runs here, nobody holds the leader key, and by /sync nobody has led since',
+    when: (c) => c.paused && c.isPrimary && c.unlocked && supersededBy(c) === null,
     ask: () => ({ effects: [{ kind: 'acquire-leader' }], wakeInMs: 0 }),
     because: 'acquired session lock as a leader',
   },
@@ -47,7 +48,8 @@ export const pausedRules: readonly Rule[] = [
     ask: (c) => {
       // A failover is the operator's word against all else; a switchover is not meant to lose anything, and the former leader may be alive.
       const verdict = c.view?.failover?.leader == null ? null : raceVerdict(c);
-      if (verdict?.win === false) return { wakeInMs: 300, watchMembers: true, because: `not taking the leader key: ${verdict.because}` };
+      if (verdict?.win === false)
+        return { effects: letGo(c), wakeInMs: 300, watchMembers: true, because: `not taking the leader key: ${verdict.because}` };
       return { effects: [{ kind: 'acquire-leader' }], wakeInMs: 0 };
     },
     because: 'taking the leader key as the candidate the operator named',
@@ -72,7 +74,8 @@ export const pausedRules: readonly Rule[] = [
     id: 'paused.standby-unlocked',
     situation: 'paused, a standby runs here and nobody leads',
     when: (c) => c.paused && c.isStandby && c.unlocked,
-    ask: () => nothing,
+    // Whom the operator named counts votes, and this one's is worth nothing before.
+    ask: (c) => (c.view?.failover?.candidate == null ? nothing : { effects: letGo(c) }),
     because: 'no action. I am ({me})',
   },
   {

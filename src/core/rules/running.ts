@@ -1,5 +1,5 @@
 /** PostgreSQL runs and answers. */
-import { countsVotes, raceVerdict, syncVoters, wishInVain } from '../candidates.ts';
+import { countsVotes, raceVerdict, supersededBy, syncVoters, wishInVain } from '../candidates.ts';
 import { clusterTimeline, mayLead } from '../cluster.ts';
 import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
 import { divergenceFrom } from '../divergence.ts';
@@ -55,8 +55,9 @@ export const primaryRules: readonly Rule[] = [
   },
   {
     id: 'primary.outdated',
-    situation: 'a primary runs here without the leader key, and the cluster has moved on to a later timeline or another primary is alive',
-    when: (c) => c.isPrimary && c.unlocked && (isOutdated(c) || anotherPrimary(c)),
+    situation:
+      'a primary runs here without the leader key, and the cluster has moved on (a later timeline, another leader in /sync), or another primary is alive',
+    when: (c) => c.isPrimary && c.unlocked && (isOutdated(c) || supersededBy(c) !== null || anotherPrimary(c)),
     ask: () => ({ effects: [{ kind: 'demote-now', mode: 'immediate' }] }),
     because: 'demoting self because i am not the healthiest node',
   },
@@ -165,7 +166,7 @@ export const standbyRules: readonly Rule[] = [
  * Whoever confirms commits lets go of the former primary before others count on its position: should that one still run (its agent and its guard both
  * hang), it must not be told of one more commit that the next primary does not have.
  */
-function letGo(c: Context): readonly Effect[] {
+export function letGo(c: Context): readonly Effect[] {
   const confirms = c.view !== null && syncVoters(c.view, c.o.settings.dynamic.synchronousMode) !== null;
   const quorum = c.view !== null && countsVotes(c.view, c.o.settings.dynamic.synchronousMode);
   if (!quorum || !confirms || (c.o.pg.sql?.primaryConninfo ?? '') === '') return [];

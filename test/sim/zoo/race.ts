@@ -25,7 +25,7 @@ export const raceMutants: readonly Mutant[] = [
     edits: [
       {
         file: candidates,
-        find: '(peer.receiving || peer.replaying)',
+        find: '(peer.receiving || peer.attached || peer.replaying)',
         replace: 'peer.replaying',
       },
     ],
@@ -43,8 +43,8 @@ export const raceMutants: readonly Mutant[] = [
     edits: [
       {
         file: candidates,
-        find: '(peer.receiving || peer.replaying)',
-        replace: 'peer.receiving',
+        find: '(peer.receiving || peer.attached || peer.replaying)',
+        replace: '(peer.receiving || peer.attached)',
       },
     ],
     verdicts: ['safety'],
@@ -66,7 +66,7 @@ export const raceMutants: readonly Mutant[] = [
       },
       {
         file: candidates,
-        find: '(peer.receiving || peer.replaying)',
+        find: '(peer.receiving || peer.attached || peer.replaying)',
         replace: 'peer.replaying',
       },
     ],
