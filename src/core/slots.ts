@@ -3,7 +3,7 @@ import { memberOf } from './cluster.ts';
 import type { Context } from './context.ts';
 import type { Effect } from './effects.ts';
 import { slotNameOf } from './slot-names.ts';
-import { type Lsn, maxLsn } from './units.ts';
+import type { Lsn } from './units.ts';
 
 /**
  * Every node keeps a slot for every other streaming member, not only the leader: after a failover the new leader still has the WAL the others need.
@@ -48,7 +48,10 @@ function wantedSlots(c: Context, seenAtMs: Readonly<Record<string, number>>): Re
     const streamsFromUs = c.isPrimary ? !parentExists || parent === c.me : parent === c.me;
     if (keepAll ? local.tags.nofailover !== true || streamsFromUs : streamsFromUs) {
       const name = slotNameOf(member.name);
-      wanted.set(name, maxLsn(published[name], member.lsn !== null && parent === c.me ? member.lsn : null));
+      const told = published[name] ?? null;
+      // The member's own word is first-hand: what it has not got yet it may have to come for, to whoever leads then.
+      const own = member.lsn !== null && (parent === c.me || (told !== null && member.lsn < told));
+      wanted.set(name, own ? member.lsn : told);
     }
   }
   if (keepAll) {
@@ -77,7 +80,8 @@ export function seenSlots(c: Context, before: Readonly<Record<string, number>>):
   const ttlMs = c.o.settings.dynamic.memberSlotsTtlSeconds * 1000;
   for (const [slot, at] of Object.entries(before)) if (c.o.nowMs - at < ttlMs) seen[slot] = at;
   for (const member of c.view.members) if (!member.tags.nostream) seen[slotNameOf(member.name)] = c.o.nowMs;
-  // A leader must not renew its own list; a node that may become leader starts every timer anew.
-  if (!c.lockMine) for (const slot of c.view.status?.retainSlots ?? []) seen[slot] = c.o.nowMs;
+  // A leader must not renew its own list, but for an agent that has just begun and knows of nobody yet; a node that may become leader starts every timer anew.
+  const begins = Object.keys(before).length === 0;
+  if (!c.lockMine || begins) for (const slot of c.view.status?.retainSlots ?? []) seen[slot] = c.o.nowMs;
   return seen;
 }

@@ -81,10 +81,13 @@ export class Checkers {
 
   /** S14: the WAL that a member still needs is held back for it wherever it may have to come for it. */
   #checkSlot(server: SimServer): void {
-    const held = server.slots.get(server.advancedSlot);
-    const machine = this.#world.machines.find(({ name }) => slotNameOf(name) === server.advancedSlot);
+    const { name: slot, from } = server.advancedSlot;
+    const held = server.slots.get(slot);
+    const machine = this.#world.machines.find(({ name }) => slotNameOf(name) === slot);
     if (held === undefined || machine === undefined || machine.server.dir !== 'valid' || machine.recloned) return;
     const { position } = machine.server;
+    // One that was made while the member was away, or after it had been given up, held nothing back for it.
+    if (from > position.lsn) return;
     if (held > position.lsn && isPrefix(position, server.position))
       this.report(`the slot for ${machine.name} on ${server.name} is advanced to ${held}, ${machine.name} has only ${position.lsn}`, 'S14');
   }

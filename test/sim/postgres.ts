@@ -283,7 +283,7 @@ export class SimPostgres implements Postgres {
       if (before === undefined || active(name)) continue;
       if (before >= wanted || before >= reached) continue;
       slots.set(name, lagBytes(wanted, reached) > 0 ? reached : wanted);
-      server.advancedSlot = name;
+      server.advancedSlot = { name, from: before };
       server.parts.tell(server, 'slot');
     }
   }

@@ -27,8 +27,8 @@ export class DataDirectory {
   /** How much WAL is kept for nobody in particular. */
   walKeepBytes = 1 << 30;
   readonly slots = new Map<string, Lsn>();
-  /** The last one that was advanced by order. */
-  advancedSlot = '';
+  /** The last one that was advanced by order, and where it was before. */
+  advancedSlot: { readonly name: string; readonly from: Lsn } = { name: '', from: ZERO_LSN };
 
   /** A new cluster's data directory, with a server to be started on it. */
   initialize(systemId: string): void {
