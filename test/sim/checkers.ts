@@ -27,6 +27,9 @@ export class Checkers {
   readonly fences: Fences;
   readonly elections: Elections;
   #holder: string | null = null;
+  /** Since when members have been gone from etcd, and those who were so for longer than member_slots_ttl: nobody is to hold WAL back for them. */
+  readonly #goneAt = new Map<string, number>();
+  readonly #writtenOff = new Set<string>();
   /** Times at which somebody else took the leader key. */
   readonly successions: number[] = [];
 
@@ -87,13 +90,14 @@ export class Checkers {
     if (held === undefined || machine === undefined || machine.server.dir !== 'valid' || machine.recloned) return;
     const { position } = machine.server;
     // One that was made while the member was away, or after it had been given up, held nothing back for it.
-    if (from > position.lsn) return;
+    if (from > position.lsn || this.#isWrittenOff(machine.name)) return;
     if (held > position.lsn && isPrefix(position, server.position))
       this.report(`the slot for ${machine.name} on ${server.name} is advanced to ${held}, ${machine.name} has only ${position.lsn}`, 'S14');
   }
 
   #onKey(key: string, deleted: boolean): void {
     if (key === 'sync') this.promises.syncChanged();
+    if (key.startsWith('members/')) this.#onMember(key.slice('members/'.length), deleted);
     if (key !== 'leader') return;
     this.elections.keyChanged();
     const holder = deleted ? null : this.#world.holder;
@@ -102,6 +106,19 @@ export class Checkers {
       this.report(`the leader key goes from ${this.#holder} to ${holder} without having been free`, 'S3');
     if (holder !== null) this.successions.push(this.#world.sim.now);
     this.#holder = holder;
+  }
+
+  #onMember(name: string, deleted: boolean): void {
+    const { sim, orders } = this.#world;
+    const since = this.#goneAt.get(name);
+    if (deleted) this.#goneAt.set(name, since ?? sim.now);
+    else this.#goneAt.delete(name);
+    if (!deleted && since !== undefined && sim.now - since >= orders.memberSlotsTtlMs) this.#writtenOff.add(name);
+  }
+
+  #isWrittenOff(name: string): boolean {
+    const { sim, orders } = this.#world;
+    return this.#writtenOff.has(name) || sim.now - (this.#goneAt.get(name) ?? sim.now) > orders.memberSlotsTtlMs;
   }
 
   /** Invariant S1, on whoever takes writes now. */

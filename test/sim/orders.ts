@@ -19,6 +19,7 @@ export class Orders {
   #holder: { readonly name: string; readonly overrides: boolean } | null = null;
   mode: 'off' | 'on' | 'quorum' = 'off';
   ttlMs = 30_000;
+  memberSlotsTtlMs = 1_800_000;
   maximumLagBytes = 1_048_576;
   /** When the configuration was last written. */
   configuredAt = Number.NEGATIVE_INFINITY;
@@ -79,6 +80,7 @@ export class Orders {
     const { dynamic } = resolveDynamic(config.data);
     this.mode = dynamic.synchronousMode;
     this.ttlMs = dynamic.ttlSeconds * 1000;
+    this.memberSlotsTtlMs = dynamic.memberSlotsTtlSeconds * 1000;
     if (this.maximumLagBytes !== dynamic.maximumLagOnFailoverBytes) this.configuredAt = this.#world.sim.now;
     this.maximumLagBytes = dynamic.maximumLagOnFailoverBytes;
     this.startMs = Math.min(dynamic.primaryStartTimeoutSeconds, 60) * 1000;
