@@ -65,9 +65,11 @@ class SimDcs implements Dcs {
 
   attachLeader(name: string, leaseId: string, options: CallOptions): Promise<boolean> {
     const { etcd } = this.#parts;
-    return this.#call(options, () => {
+    return this.#call(options, (copy) => {
       const stored = etcd.get('leader');
-      if (stored !== null && stored.value !== name) return false;
+      if (stored === null) return this.#create('leader', name, leaseId, memberKey(name), copy);
+      if (stored.value !== name || stored.leaseId === leaseId) return stored.value === name;
+      if (copy.late && stored.modRevision > copy.known) return false;
       etcd.put('leader', name, leaseId);
       return true;
     });

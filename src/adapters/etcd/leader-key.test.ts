@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Gateway } from './gateway.ts';
 import { encodeText } from './keys.ts';
-import { releaseLeader } from './leader-key.ts';
+import { attachLeader, releaseLeader } from './leader-key.ts';
 import { Progress } from './progress.ts';
 import { Transactions } from './txn.ts';
 
@@ -19,8 +19,35 @@ function scripted(answers: ReadonlyArray<Record<string, unknown>>) {
   return { bodies, gateway, keys: new Transactions(gateway, new Progress(), '/service/sim/') };
 }
 
-const held = (name: string, revision: string) => ({
-  responses: [{ response_range: { kvs: [{ key: '', value: encodeText(name), mod_revision: revision, create_revision: revision }] } }],
+const held = (name: string, revision: string, lease = '1') => ({
+  responses: [
+    { response_range: { kvs: [{ key: '', value: encodeText(name), mod_revision: revision, create_revision: revision, lease }] } },
+  ],
+});
+const absent = { responses: [{ response_range: {} }] };
+
+test('a key is moved to another lease only as it was when that was asked for: a late copy does not move it back', async () => {
+  const { bodies, gateway, keys } = scripted([held('a', '8'), { succeeded: true }]);
+  expect(await attachLeader(gateway, keys, 'a', '2', { timeoutMs: 100 })).toBe(true);
+  expect(bodies.map(({ compare }) => compare)).toEqual(
+    ['8', '10'].map((mod_revision) => [
+      expect.objectContaining({ target: 'VALUE', value: encodeText('a') }),
+      expect.objectContaining({ target: 'MOD', result: 'LESS', mod_revision }),
+    ]),
+  );
+});
+
+test('a key that is on the lease already, absent, another’s, or changed all the time is not moved', async () => {
+  const attach = (answers: ReadonlyArray<Record<string, unknown>>) => {
+    const { bodies, gateway, keys } = scripted(answers);
+    return { bodies, done: attachLeader(gateway, keys, 'a', '2', { timeoutMs: 100 }) };
+  };
+  expect(await attach([held('a', '8', '2')]).done).toBe(true);
+  expect(await attach([held('b', '8', '2')]).done).toBe(false);
+  const created = attach([absent, { succeeded: true }]);
+  expect(await created.done).toBe(true);
+  expect(created.bodies[1]?.compare[0]).toMatchObject({ target: 'CREATE', create_revision: '0' });
+  await expect(attach([held('a', '8'), held('a', '10'), held('a', '12')]).done).rejects.toMatchObject({ code: 'DCS_UNREACHABLE' });
 });
 
 test('a release is bound to the key as it was when the release was asked for', async () => {

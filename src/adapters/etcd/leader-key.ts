@@ -2,7 +2,7 @@
 import type { CallOptions } from '../../ports/dcs.ts';
 import type { Gateway } from './gateway.ts';
 import { memberKey } from './keys.ts';
-import { nestedSuccess, restless, storedIn, type Transactions } from './txn.ts';
+import { restless, storedIn, type Transactions } from './txn.ts';
 
 const LEADER = 'leader';
 /** A second one is needed when an answer was lost before; more only if the key changes all the time. */
@@ -17,12 +17,31 @@ export function acquireLeader(keys: Transactions, name: string, leaseId: string,
   return keys.create(LEADER, name, leaseId, memberKey(name), options);
 }
 
-/** Both branches may be repeated: the second copy finds our name and puts the same again. */
-export async function attachLeader(keys: Transactions, name: string, leaseId: string, options: CallOptions): Promise<boolean> {
-  const put = keys.put(LEADER, name, leaseId);
-  const createIfAbsent = { request_txn: { compare: [keys.absent(LEADER)], success: [put] } };
-  const outcome = await keys.run([keys.valueIs(LEADER, name)], [put], [createIfAbsent], options);
-  return outcome.succeeded || nestedSuccess(outcome.responses[0]);
+/**
+ * Puts the key on this lease if it holds our name; where it is absent, creates it as `acquireLeader` does. True also if it is on our lease already.
+ * A copy that takes effect late finds the key unchanged since this call, or does nothing: a holder who has put it on a newer lease meanwhile would lose it
+ * with the older one, which nobody renews.
+ */
+export async function attachLeader(
+  gateway: Gateway,
+  keys: Transactions,
+  name: string,
+  leaseId: string,
+  options: CallOptions,
+): Promise<boolean> {
+  const left = gateway.countdown(options.timeoutMs);
+  let known = gateway.guard.revision;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const compare = [keys.valueIs(LEADER, name), keys.unchangedSince(LEADER, known)];
+    const outcome = await keys.run(compare, [keys.put(LEADER, name, leaseId)], [keys.get(LEADER)], { timeoutMs: left() });
+    if (outcome.succeeded) return true;
+    const stored = storedIn(outcome.responses[0]);
+    if (stored === null) return acquireLeader(keys, name, leaseId, { timeoutMs: left() });
+    if (stored.value !== name) return false;
+    if (stored.leaseId === leaseId) return true;
+    known = outcome.revision;
+  }
+  throw restless();
 }
 
 /**

@@ -113,7 +113,7 @@ function leaseCalls(gateway: Gateway, keys: Transactions) {
     keepAlive: (leaseId, call) => keepLeaseAlive(gateway, leaseId, call),
     revokeLease: (leaseId, call) => revokeLease(gateway, leaseId, call),
     acquireLeader: (name, leaseId, call) => acquireLeader(keys, name, leaseId, call),
-    attachLeader: (name, leaseId, call) => attachLeader(keys, name, leaseId, call),
+    attachLeader: (name, leaseId, call) => attachLeader(gateway, keys, name, leaseId, call),
     releaseLeader: (name, call) => releaseLeader(gateway, keys, name, call),
   } satisfies Partial<Dcs>;
 }

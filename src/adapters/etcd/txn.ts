@@ -198,12 +198,6 @@ export function storedIn(response: Record<string, unknown> | undefined): Stored 
   };
 }
 
-/** Whether the nested transaction in a response took its success branch. */
-export function nestedSuccess(response: Record<string, unknown> | undefined): boolean {
-  const nested = response?.['response_txn'];
-  return isRecord(nested) && nested['succeeded'] === true;
-}
-
 function changedSomething(responses: readonly Record<string, unknown>[]): boolean {
   return responses.some((response) => {
     if (isRecord(response['response_put'])) return true;
