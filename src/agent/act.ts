@@ -85,7 +85,7 @@ type DcsEffect = Exclude<Effect, PostgresEffect | { kind: 'start-job' | 'cancel-
 async function inDcs(hands: Hands, effect: DcsEffect): Promise<boolean> {
   const { dcs, settings, log } = hands.parts;
   const me = settings.local().name;
-  const options = { timeoutMs: hands.lease.patienceMs(settings.current().dynamic.retryTimeoutSeconds) };
+  const options = { timeoutMs: hands.lease.patienceMs(settings.current().dynamic.retryTimeoutSeconds * 1000) };
   switch (effect.kind) {
     case 'acquire-leader': {
       const won = await hands.lease.carry((leaseId) => dcs.acquireLeader(me, leaseId, options));

@@ -60,12 +60,11 @@ export class Lease {
     this.#confirmedSentAtMs = sentAtMs;
   }
 
-  /** How long a call to etcd may take now: retry_timeout, but never past the moment at which this node would have to step down. */
-  patienceMs(retryTimeoutSeconds: number): number {
-    const retryMs = retryTimeoutSeconds * 1000;
-    if (this.#confirmedSentAtMs === null) return retryMs;
+  /** How long a call may take now that usually may take `mostMs`: never past the moment at which this node would have to step down. */
+  patienceMs(mostMs: number): number {
+    if (this.#confirmedSentAtMs === null) return mostMs;
     const untilStepDownMs = this.#confirmedSentAtMs + leaseMargins(this.#ttlSeconds).stepDownMs - this.#clock.bootMs();
-    return Math.max(MIN_PATIENCE_MS, Math.min(retryMs, untilStepDownMs));
+    return Math.max(MIN_PATIENCE_MS, Math.min(mostMs, untilStepDownMs));
   }
 
   /**

@@ -31,7 +31,9 @@ export class MemberKey {
     const stored = memberOf(observation.dcs.view, me);
     if (this.#written?.text === text && this.#written.leaseId === leaseId && stored?.leaseId === leaseId) return;
     try {
-      await dcs.putMember(me, record, leaseId, { timeoutMs: this.#lease.patienceMs(settings.current().dynamic.retryTimeoutSeconds) });
+      await dcs.putMember(me, record, leaseId, {
+        timeoutMs: this.#lease.patienceMs(settings.current().dynamic.retryTimeoutSeconds * 1000),
+      });
       this.#written = { text, leaseId };
     } catch (error) {
       this.#written = null;

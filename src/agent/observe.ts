@@ -28,7 +28,8 @@ export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promi
   const { clock, settings } = parts;
   const [dcs, pg] = await Promise.all([
     readDcs(parts, lease),
-    parts.pg.observe({ timeoutMs: observeTimeoutMs(settings.current().dynamic) }),
+    // A PostgreSQL that does not answer must not keep its agent from stopping it in time.
+    parts.pg.observe({ timeoutMs: lease.patienceMs(observeTimeoutMs(settings.current().dynamic)) }),
   ]);
   if (dcs.known) settings.adopt(dcs.view.config);
   const draft: { -readonly [Fact in keyof Observation]: Observation[Fact] } = {
@@ -63,7 +64,7 @@ export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promi
 /** Renewal and reading go out together; the time they get ends before the agent would have to step down. */
 async function readDcs(parts: Parts, lease: Lease): Promise<DcsFacts> {
   const { dynamic } = parts.settings.current();
-  const timeoutMs = lease.patienceMs(dynamic.retryTimeoutSeconds);
+  const timeoutMs = lease.patienceMs(dynamic.retryTimeoutSeconds * 1000);
   const renewal = lease.renew(dynamic.ttlSeconds, timeoutMs).catch((error: unknown) => {
     // An outage is one event: told once, not at every try.
     if (lease.failedBefore()) parts.log.debug(`the lease could not be renewed: ${ensureError(error).message}`);

@@ -83,6 +83,22 @@ describe('the leader is cut off from etcd', () => {
     await world.expect('somebody leads', () => world.leader !== null, 3 * TTL_MS);
   });
 
+  test('a PostgreSQL that falls silent just then does not keep its agent from stopping it before the guard', async () => {
+    const world = await World.ready({ seed: 76, config: { ttl: 3, loop_wait: 1, retry_timeout: 1 } });
+    const old = world.primary;
+    const { process } = old.server;
+    world.net.cut(old.name, 'etcd');
+    const { confirmedSentAtMs } = old.running.lease.facts();
+    await world.run((confirmedSentAtMs ?? 0) + leaseMargins(3).stepDownMs - 300 - old.clock.bootMs());
+    process!.hung = true;
+    world.sim.disturbed();
+    await world.run(400);
+    process!.hung = false;
+    world.sim.disturbed();
+    await world.expect('it is stopped', () => old.server.process !== process, 1000);
+    expect(old.guard.fires).toBe(0);
+  });
+
   test('a cut shorter than the lease changes nothing', async () => {
     const world = await World.ready({ seed: 73 });
     const old = world.primary;

@@ -21,7 +21,7 @@ export class GuardProcess {
   fires = 0;
   /** Fault: it does not answer the agent, but still keeps its deadline. */
   mute = false;
-  /** When it last began to answer again. */
+  /** When it last began to answer again, after it was mute or stood still. */
   heardAgainAt = Number.NEGATIVE_INFINITY;
   /** Fault: it cannot be started again. */
   unstartable = false;
@@ -92,6 +92,7 @@ export class GuardProcess {
   thaw(): void {
     if (!this.#frozen) return;
     this.#frozen = false;
+    this.heardAgainAt = this.#sim.now;
     if (this.deadlineMs !== null && this.#machine.bootMs() >= this.deadlineMs) this.#fire(this.#order);
   }
 

@@ -160,8 +160,8 @@ export class Machine {
 
   thawAgent(): void {
     this.#parts.trace(`${this.name} agent thawed`);
-    this.steadySince = this.#parts.sim.now;
     this.#process?.thaw();
+    this.#steadyAgain();
   }
 
   /** The whole machine stands still, its boot clock does not. */
@@ -174,9 +174,14 @@ export class Machine {
   resume(): void {
     this.#parts.trace(`${this.name} resumed`);
     if (this.#gate.frozen) this.awakeAt = this.#parts.sim.now;
-    this.steadySince = this.#parts.sim.now;
     this.#clock.resume();
     this.#gate.thaw();
+    this.#steadyAgain();
+  }
+
+  /** One of two faults that held the agent is over; the other may not be. */
+  #steadyAgain(): void {
+    this.steadySince = this.helpless ? Number.POSITIVE_INFINITY : this.#parts.sim.now;
   }
 
   /** No agent works here now. */
