@@ -88,7 +88,8 @@ async function inDcs(hands: Hands, effect: DcsEffect): Promise<boolean> {
   const options = { timeoutMs: hands.lease.patienceMs(settings.current().dynamic.retryTimeoutSeconds * 1000) };
   switch (effect.kind) {
     case 'acquire-leader': {
-      const won = await hands.lease.carry((leaseId) => dcs.acquireLeader(me, leaseId, options));
+      const timeoutMs = Math.min(options.timeoutMs, effect.withinMs ?? options.timeoutMs);
+      const won = await hands.lease.carry((leaseId) => dcs.acquireLeader(me, leaseId, { timeoutMs }));
       if (!won) log.info('Could not take out TTL lock');
       return won;
     }

@@ -202,7 +202,8 @@ export class Agent {
     const regular = startedAtMs + roundIntervalMs(this.parts.settings.current().dynamic, this.#memory.role === 'primary');
     const { confirmedSentAtMs, ttlSeconds } = this.lease.facts();
     const stepDown = confirmedSentAtMs === null ? regular : confirmedSentAtMs + leaseMargins(ttlSeconds).stepDownMs;
-    return Math.max(now + MIN_GAP_MS, Math.min(regular, wakeAtMs ?? regular, stepDown > now ? stepDown : regular));
+    const dueMs = Math.min(regular, wakeAtMs ?? regular, stepDown > now ? stepDown : regular, this.fence.retryAtMs ?? regular);
+    return Math.max(now + MIN_GAP_MS, dueMs);
   }
 
   async #round(): Promise<number | null> {
@@ -229,6 +230,7 @@ export class Agent {
       this.#warnOfMembers(observation.dcs.view);
     }
     await this.fence.follow(contextOf(observation, this.#memory));
+    if (observation.guardHealthy !== this.fence.healthy) observation = { ...observation, guardHealthy: this.fence.healthy };
     const decision = decide(observation, this.#memory);
     this.#memory = decision.memory;
     this.#dropped = droppedWish(decision, observation.nowMs) ?? this.#dropped;

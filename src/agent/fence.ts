@@ -9,8 +9,11 @@ import type { Lease } from './lease.ts';
 import type { Parts } from './parts.ts';
 
 const GUARD_TIMEOUT_MS = 500;
-/** So many failures in a row and the guard counts as lost. */
+/** So many failures in a row and a guard of which no deadline is known counts as lost. */
 const FAILURES_TOLERATED = 3;
+const MIN_PATIENCE_MS = 50;
+/** A leader whose guard did not answer asks it again so soon. */
+const RETRY_MS = 1000;
 
 export class Fence {
   readonly #parts: Parts;
@@ -18,6 +21,10 @@ export class Fence {
   /** Unknown after a start: a guard left by the agent before may still have a deadline. */
   #state: 'armed' | 'disarmed' | 'unknown' = 'unknown';
   #failures = 0;
+  /** The moment to step down that goes with the deadline the guard confirmed last: it strikes soon after, whether it listens or not. */
+  #reliedUntilMs: number | null = null;
+  /** A leader must ask the guard again by then; null: no need. */
+  retryAtMs: number | null = null;
   /** The lease that the leader key was on when etcd was last read. */
   #heldBy: string | null = null;
 
@@ -26,8 +33,10 @@ export class Fence {
     this.#lease = lease;
   }
 
+  /** While it is not, PostgreSQL must not take writes: the guard cannot be told anything, and would stop it without asking, or not at all. */
   get healthy(): boolean {
-    return this.#failures < FAILURES_TOLERATED;
+    if (this.#failures === 0) return true;
+    return this.#reliedUntilMs === null ? this.#failures < FAILURES_TOLERATED : this.#parts.clock.bootMs() < this.#reliedUntilMs;
   }
 
   /** Throws when the lease is not confirmed or the guard does not confirm its deadline. */
@@ -35,19 +44,27 @@ export class Fence {
     const { confirmedSentAtMs, ttlSeconds } = this.#lease.facts();
     if (confirmedSentAtMs === null)
       throw new RegentError('LEASE_UNCONFIRMED', 'there is no confirmed lease to arm the guard with', { policy: 'transient' });
-    const deadlineMs = confirmedSentAtMs + leaseMargins(ttlSeconds).guardMs;
+    const { guardMs, stepDownMs } = leaseMargins(ttlSeconds);
+    const deadlineMs = confirmedSentAtMs + guardMs;
     if (deadlineMs <= this.#parts.clock.bootMs())
       throw new RegentError('LEASE_UNCONFIRMED', 'the lease is about to end', { policy: 'transient' });
     // An order that fails may have been taken all the same (it came too late, its answer was lost): the guard must then be told to rest again.
     this.#state = 'unknown';
-    await this.#parts.guard.arm(deadlineMs, { timeoutMs: GUARD_TIMEOUT_MS });
+    await this.#parts.guard.arm(deadlineMs, { timeoutMs: this.#patienceMs() });
     this.#state = 'armed';
+    this.#reliedUntilMs = confirmedSentAtMs + stepDownMs;
+  }
+
+  #patienceMs(): number {
+    if (this.#reliedUntilMs === null || this.#failures === 0) return GUARD_TIMEOUT_MS;
+    return Math.max(MIN_PATIENCE_MS, Math.min(GUARD_TIMEOUT_MS, this.#reliedUntilMs - this.#parts.clock.bootMs()));
   }
 
   async disarm(): Promise<void> {
     if (this.#state === 'disarmed') return;
     await this.#parts.guard.disarm({ timeoutMs: GUARD_TIMEOUT_MS });
     this.#state = 'disarmed';
+    this.#reliedUntilMs = null;
   }
 
   /** After every observation: a leader's deadline moves on, a node that cannot be writable is left alone. */
@@ -58,8 +75,12 @@ export class Fence {
     // to hold the key must not, for the key may end with another.
     if (c.view !== null) this.#heldBy = c.attached ? c.o.lease.leaseId : null;
     const holds = this.#heldBy !== null && this.#heldBy === c.o.lease.leaseId;
+    const arms = holds && c.mayLeadNow && c.mayBeWritable && !c.paused;
+    this.retryAtMs = null;
+    // No time to lose with one more try: this round ends the lead.
+    if (arms && c.isPrimary && c.lockMine && !c.o.guardHealthy) return;
     try {
-      if (holds && c.mayLeadNow && c.mayBeWritable && !c.paused) {
+      if (arms) {
         await this.arm();
         if (c.isPrimary) await this.#watchdog(c);
       } else if (c.paused || (!c.mayBeWritable && !this.#opening(c))) {
@@ -71,8 +92,17 @@ export class Fence {
       this.#failures += 1;
       this.#state = 'unknown';
       this.#parts.log.error(`the guard: ${ensureError(error).message}`);
-      await this.reopen();
+      if (arms) this.#retryLater();
+      else await this.reopen();
     }
+  }
+
+  /** Not awaited: the lead may have to end meanwhile. */
+  #retryLater(): void {
+    const now = this.#parts.clock.bootMs();
+    const until = this.#reliedUntilMs ?? now;
+    this.retryAtMs = until > now ? Math.min(now + RETRY_MS, until) : now + RETRY_MS;
+    void this.reopen();
   }
 
   /** Looks for the guard again, or starts a new one. Never throws: the next round tries again, and gives the lead up if that fails too often. */

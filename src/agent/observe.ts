@@ -13,6 +13,8 @@ import type { Parts } from './parts.ts';
 /** A peer that does not answer within this is counted as not answering; the others do not wait for it. */
 const PEER_TIMEOUT_MS = 300;
 const SOURCE_TIMEOUT_MS = 1500;
+/** Of a primary that does not hold the leader key: nothing protects it, so it cannot wait for etcd as long as others. */
+const UNLOCKED_TIMEOUT_MS = 1000;
 
 export interface Inputs {
   readonly memory: Memory;
@@ -27,7 +29,7 @@ export interface Inputs {
 export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promise<Observation> {
   const { clock, settings } = parts;
   const [dcs, pg] = await Promise.all([
-    readDcs(parts, lease),
+    readDcs(parts, lease, inputs.memory),
     // A PostgreSQL that does not answer must not keep its agent from stopping it in time.
     parts.pg.observe({ timeoutMs: lease.patienceMs(observeTimeoutMs(settings.current().dynamic)) }),
   ]);
@@ -62,9 +64,10 @@ export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promi
 }
 
 /** Renewal and reading go out together; the time they get ends before the agent would have to step down. */
-async function readDcs(parts: Parts, lease: Lease): Promise<DcsFacts> {
+async function readDcs(parts: Parts, lease: Lease, { unlockedSinceMs }: Memory): Promise<DcsFacts> {
   const { dynamic } = parts.settings.current();
-  const timeoutMs = lease.patienceMs(dynamic.retryTimeoutSeconds * 1000);
+  const retryMs = dynamic.retryTimeoutSeconds * 1000;
+  const timeoutMs = lease.patienceMs(unlockedSinceMs === null ? retryMs : Math.min(retryMs, UNLOCKED_TIMEOUT_MS));
   const renewal = lease.renew(dynamic.ttlSeconds, timeoutMs).catch((error: unknown) => {
     // An outage is one event: told once, not at every try.
     if (lease.failedBefore()) parts.log.debug(`the lease could not be renewed: ${ensureError(error).message}`);

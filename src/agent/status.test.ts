@@ -89,7 +89,8 @@ describe('a primary that cannot read etcd', () => {
 
   it('keeps its role while such an answer is outstanding, until the lease ends', () => {
     const late = { ...pg.primary(), state: 'unresponsive' as const, sql: null };
-    const roleAt = (nowMs: number) => remember(observation({ view: null, pg: late, nowMs }), memory({ role: 'primary' })).role;
+    const leading = memory({ role: 'primary', held: { leaseId: 'lease-a', ttlSeconds: 30, stepDownAtMs: SENT_AT_MS + stepDownMs } });
+    const roleAt = (nowMs: number) => remember(observation({ view: null, pg: late, nowMs }), leading).role;
     expect([roleAt(SENT_AT_MS + 1000), roleAt(SENT_AT_MS + stepDownMs)]).toEqual(['primary', 'demoted']);
   });
 

@@ -21,8 +21,10 @@ export interface Context {
   readonly unlocked: boolean;
   /** Until when we may lead, by our own clock; null: not at all. */
   readonly stepDownAtMs: number | null;
-  /** The moment is not past, and as far as etcd could be read it agrees. */
+  /** The moment is not past, and the leader key is on this lease, or was when etcd could be read. */
   readonly mayLeadNow: boolean;
+  /** The moment is not past, whoever holds the key. */
+  readonly withinLease: boolean;
   readonly stopped: boolean;
   readonly isPrimary: boolean;
   readonly isStandby: boolean;
@@ -56,12 +58,23 @@ export function contextOf(o: Observation, m: Memory): Context {
     otherLeader: leader !== null && !lockMine ? leader.name : null,
     unlocked: view !== null && leader === null,
     stepDownAtMs,
-    mayLeadNow: withinLease && (view === null || attached),
+    mayLeadNow: view === null ? heldUntilMs(o, m, stepDownAtMs) > o.nowMs : withinLease && attached,
+    withinLease,
     stopped: pg.state === 'stopped',
     isPrimary,
     isStandby,
     mayBeWritable: pg.postmaster !== null && !notWritable,
   };
+}
+
+/**
+ * A lease that never held the key says nothing about who leads. After a change of the ttl the key is on the lease before until it is moved, and that one is
+ * not renewed any more.
+ */
+function heldUntilMs(o: Observation, { held }: Memory, stepDownAtMs: number | null): number {
+  if (held === null || stepDownAtMs === null) return Number.NEGATIVE_INFINITY;
+  if (held.leaseId === o.lease.leaseId) return stepDownAtMs;
+  return held.ttlSeconds === o.lease.ttlSeconds ? Number.NEGATIVE_INFINITY : held.stepDownAtMs;
 }
 
 /** By member, as it was read; etcd's client gives the same one again for as long as its key stays as it is. */

@@ -23,7 +23,8 @@ export type ServerRole =
   | { readonly kind: 'standby'; readonly source: Source | null };
 
 export type Effect =
-  | { readonly kind: 'acquire-leader' }
+  /** `withinMs`: whoever takes writes meanwhile has no more time for it. */
+  | { readonly kind: 'acquire-leader'; readonly withinMs?: number }
   /** Put the leader key, which already names us, on the lease we hold now (after an agent's restart, or a new ttl). */
   | { readonly kind: 'attach-leader' }
   | { readonly kind: 'release-leader'; readonly optime: Lsn | null }

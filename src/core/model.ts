@@ -79,6 +79,10 @@ export interface Memory {
   readonly handedOverAtMs: number | null;
   /** Role announced by the last callback; null: none fired in this process. */
   readonly announcedRole: string | null;
+  /** The lease the leader key was on, and until when it was good, when etcd was last read; null: not ours, or not on the lease we held. */
+  readonly held: { readonly leaseId: string; readonly ttlSeconds: number; readonly stepDownAtMs: number } | null;
+  /** Since when a primary has been running here, outside of a pause, without anybody holding the key. */
+  readonly unlockedSinceMs: number | null;
   /** Since when etcd has said, round after round, that nobody leads; null: somebody does. */
   readonly leaderlessSinceMs: number | null;
   /** The last known leader other than ourselves, for the failover priority rule. */
@@ -99,6 +103,8 @@ export const emptyMemory: Memory = {
   handedOver: false,
   handedOverAtMs: null,
   announcedRole: null,
+  held: null,
+  unlockedSinceMs: null,
   leaderlessSinceMs: null,
   lastLeader: null,
 };

@@ -28,9 +28,22 @@ export function remember(o: Observation, before: Memory): Memory {
     handedOver: ended.handedOver && o.pg.state !== 'running',
     handedOverAtMs: ended.handedOverAtMs,
     announcedRole: ended.announcedRole,
+    held: c.view === null ? before.held : heldNow(c),
+    unlockedSinceMs: unlockedSince(c, before),
     leaderlessSinceMs: c.view === null ? before.leaderlessSinceMs : c.unlocked ? (before.leaderlessSinceMs ?? o.nowMs) : null,
     lastLeader: c.otherLeader ?? before.lastLeader,
   };
+}
+
+function heldNow({ o, attached, stepDownAtMs }: Context): Memory['held'] {
+  const { leaseId, ttlSeconds } = o.lease;
+  return attached && leaseId !== null && stepDownAtMs !== null ? { leaseId, ttlSeconds, stepDownAtMs } : null;
+}
+
+function unlockedSince(c: Context, before: Memory): number | null {
+  if (!c.isPrimary || c.paused) return null;
+  if (c.view === null) return before.unlockedSinceMs;
+  return c.unlocked ? (before.unlockedSinceMs ?? c.o.nowMs) : null;
 }
 
 function afterJobs(o: Observation, before: Memory): Memory {

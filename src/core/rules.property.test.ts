@@ -151,6 +151,12 @@ const remembered: fc.Arbitrary<Memory> = fc
     checkpointPending: fc.boolean(),
     handedOver: fc.boolean(),
     handedOverAtMs: fc.option(fc.constant(9_500)),
+    held: fc.constantFrom(
+      null,
+      { leaseId: 'lease-a', ttlSeconds: 30, stepDownAtMs: 33_000 },
+      { leaseId: 'x', ttlSeconds: 10, stepDownAtMs: 12_000 },
+    ),
+    unlockedSinceMs: fc.option(fc.constant(1000)),
   })
   .map(({ failed, ...rest }) => memory({ ...rest, failures: failed ? { [failed]: { count: 1, lastAtMs: 9_900, message: 'why' } } : {} }));
 

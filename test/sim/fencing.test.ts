@@ -187,13 +187,30 @@ describe('the guard', () => {
     await world.expect('promoted once it answers', () => world.leader === heir, 60_000);
   });
 
-  test('a leader that cannot arm it gives up after three rounds', async () => {
+  test('a leader that cannot tell it anything gives up in good order, before it strikes', async () => {
     const world = await World.ready({ seed: 102 });
     const old = world.primary;
     old.guard.mute = true;
+    await world.run(stepDownMs - 2000 - 500);
+    expect(old.server.writable).toBe(true);
     await world.expect('a successor', () => world.leader !== null && world.leader !== old, 20_000);
     expect(old.rules).toContain('primary.guard');
+    expect(old.guard.fires).toBe(0);
     old.guard.mute = false;
+    await world.expect('healthy again', () => world.healthy(), 30_000);
+  });
+
+  test('frozen under an agent that was started anew, it is not relied on', async () => {
+    const world = await World.ready({ seed: 105 });
+    const old = world.primary;
+    old.freezeAgent();
+    old.guard.freeze();
+    await world.run(3000);
+    old.killAgent();
+    old.startAgent();
+    await world.expect('it stops taking writes', () => !old.server.writable, TTL_MS);
+    await world.expect('a successor', () => world.leader !== null, TTL_MS);
+    old.guard.thaw();
     await world.expect('healthy again', () => world.healthy(), 30_000);
   });
 

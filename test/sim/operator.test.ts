@@ -48,6 +48,23 @@ describe('paused', () => {
     expect(leader.server.process).toBe(process);
   });
 
+  test('the pause ends, and the key, which ended meanwhile, cannot be taken: the primary does not go on without', async () => {
+    const world = await World.ready({ seed: 304 });
+    const old = world.primary;
+    world.checkers.onlyHolder = false;
+    world.patchConfig({ pause: true });
+    await world.run(3000);
+    world.net.cut(old.name, 'etcd');
+    await world.expect('the key free', () => world.holder === null, 20_000);
+    world.patchConfig({ pause: false });
+    world.etcd.full = true;
+    world.net.healAll();
+    await world.expect('it stops taking writes', () => !old.server.writable, 5000);
+    expect(old.guard.fires).toBe(0);
+    world.etcd.full = false;
+    await world.expect('healthy', () => world.healthy(), 30_000);
+  });
+
   test('SIGTERM leaves PostgreSQL running, and a new agent finds it', async () => {
     const world = await World.ready({ seed: 303 });
     const leader = world.primary;

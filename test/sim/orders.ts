@@ -20,6 +20,7 @@ export class Orders {
   mode: 'off' | 'on' | 'quorum' = 'off';
   ttlMs = 30_000;
   memberSlotsTtlMs = 1_800_000;
+  retryMs = 10_000;
   maximumLagBytes = 1_048_576;
   /** When the configuration was last written. */
   configuredAt = Number.NEGATIVE_INFINITY;
@@ -81,6 +82,7 @@ export class Orders {
     this.mode = dynamic.synchronousMode;
     this.ttlMs = dynamic.ttlSeconds * 1000;
     this.memberSlotsTtlMs = dynamic.memberSlotsTtlSeconds * 1000;
+    this.retryMs = dynamic.retryTimeoutSeconds * 1000;
     if (this.maximumLagBytes !== dynamic.maximumLagOnFailoverBytes) this.configuredAt = this.#world.sim.now;
     this.maximumLagBytes = dynamic.maximumLagOnFailoverBytes;
     this.startMs = Math.min(dynamic.primaryStartTimeoutSeconds, 60) * 1000;

@@ -1,15 +1,19 @@
 /** Rules that keep a node from being writable when it may not be. They come before everything else. */
+import type { Context } from '../context.ts';
 import { holdOffMs, type Rule } from './table.ts';
 
 const lost = (mode: 'fast' | 'immediate') => ({
   effects: [{ kind: 'cancel-job', reason: 'leadership was lost' } as const, { kind: 'demote-now', mode } as const],
 });
 
+/** Nobody is led there before it holds the key, and no other cluster is made as long as the lease is good. */
+const makesCluster = (c: Context) => c.o.job?.job.kind === 'bootstrap';
+
 export const fenceRules: readonly Rule[] = [
   {
     id: 'fence.lease-ended',
     situation: 'PostgreSQL may take writes, the lease can no longer be counted on, and etcd does not answer or does not renew it',
-    when: (c) => !c.paused && (c.view === null || c.attached) && c.mayBeWritable && !c.mayLeadNow,
+    when: (c) => !c.paused && (c.view === null || c.attached) && c.mayBeWritable && !c.mayLeadNow && !(c.withinLease && makesCluster(c)),
     ask: () => lost('fast'),
     because: 'demoted self because DCS is not accessible and I was a leader',
   },

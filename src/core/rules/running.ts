@@ -13,6 +13,8 @@ import { holdOffMs, nothing } from './table.ts';
 const RACE_INTERVAL_MS = 300;
 /** What a walreceiver takes to end (measured: 4 to 7 ms), with room for a busy machine. */
 const LET_GO_MS = 30;
+/** As a primary that finds itself without the leader key: after a pause, or when etcd has lost it. */
+const UNLOCKED_MS = 2000;
 
 export const primaryRules: readonly Rule[] = [
   {
@@ -62,13 +64,25 @@ export const primaryRules: readonly Rule[] = [
     because: 'demoting self because i am not the healthiest node',
   },
   {
+    id: 'primary.not-acquired',
+    situation: 'a primary runs here without the leader key, which could not be taken for too long: its guard does not protect it',
+    when: (c) => c.isPrimary && c.unlocked && c.m.unlockedSinceMs !== null && c.o.nowMs - c.m.unlockedSinceMs >= unlockedMs(c),
+    ask: () => ({ effects: [{ kind: 'demote-now', mode: 'fast' }] }),
+    because: 'demoting self because the leader key could not be taken: etcd takes no writes, or no lease is to be had',
+  },
+  {
     id: 'primary.acquire',
     situation: 'a primary runs here and nobody holds the leader key',
     when: (c) => c.isPrimary && c.unlocked,
-    ask: () => ({ effects: [{ kind: 'acquire-leader' }], wakeInMs: 0 }),
+    ask: (c) => ({ effects: [{ kind: 'acquire-leader', withinMs: unlockedMs(c) }], wakeInMs: 0 }),
     because: 'acquired session lock as a leader',
   },
 ];
+
+/** How long a primary may go on taking writes while it tries to take the key. */
+function unlockedMs(c: Context): number {
+  return Math.min(UNLOCKED_MS, c.o.settings.dynamic.ttlSeconds * 250);
+}
 
 function isOutdated(c: Context): boolean {
   const expected = c.view === null ? null : clusterTimeline(c.view);

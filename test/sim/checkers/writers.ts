@@ -12,7 +12,7 @@ export const GUARD_GRACE_MS = GUARD_KILL_MS + 30;
 const WAKE_GRACE_MS = 2 * GUARD_GRACE_MS;
 /** A node that has just read that the pause is over settles who leads within so long. */
 const UNPAUSE_GRACE_MS = 5000;
-/** What an agent that is back takes to see that its lease is over, and to stop PostgreSQL. */
+/** What an agent that is back takes to see that its lease is over, or that its guard does not listen, and to stop PostgreSQL; beside its first try to read etcd. */
 const HELPLESS_GRACE_MS = 5000;
 const PAUSE_KNOWN_MS = 15_000;
 
@@ -48,9 +48,7 @@ export class Writers {
       now += ` ${machine.name}`;
       if (this.#excused(machine) || this.#elsewhere(machine)) continue;
       judged += 1;
-      const { deadlineMs, alive } = machine.guard;
-      if (this.fenced && alive && !machine.guard.frozen && deadlineMs !== null && machine.clock.bootMs() > deadlineMs + GUARD_GRACE_MS)
-        this.#report('S2', `${machine.name} takes writes ${Math.round(machine.clock.bootMs() - deadlineMs)} ms after its guard's deadline`);
+      if (this.fenced && this.#overdue(machine)) this.#report('S2', `${machine.name} takes writes after its guard's deadline`);
       if (this.onlyHolder && holder !== machine.name && this.#published)
         this.#report('S2', `${machine.name} takes writes, the leader key names ${holder ?? 'nobody'}`);
     }
@@ -61,16 +59,26 @@ export class Writers {
     return true;
   }
 
-  /** A cluster that was made while another one was published: it is taken down again, and nobody is led to it (docs/SPEC.md, "during bootstrap"). */
+  /** A guard that stood still looks at its deadline when it goes on. An agent that lives has not relied on it meanwhile. */
+  #overdue({ guard, clock }: Machine): boolean {
+    if (!guard.alive || guard.deadlineMs === null || this.#world.sim.now - guard.heardAgainAt < GUARD_GRACE_MS) return false;
+    return clock.bootMs() > guard.deadlineMs + GUARD_GRACE_MS;
+  }
+
+  /**
+   * Nobody is led there (docs/SPEC.md, "during bootstrap"): a cluster that was made while another one was published, or while another one is being made, by an
+   * agent that died before it could publish its own.
+   */
   #elsewhere({ server }: Machine): boolean {
-    const published = this.#world.etcd.get('initialize')?.value ?? '';
-    return /^\d{10,}$/.test(published) && server.systemId !== published;
+    const published = this.#world.etcd.get('initialize')?.value;
+    if (published === '') return true;
+    return published !== undefined && /^\d{10,}$/.test(published) && server.systemId !== published;
   }
 
   /** In pause there are no fences, and what has slept wakes up as it was: docs/SPEC.md, "exceptions". */
   #excused(machine: Machine): boolean {
     const { now } = this.#world.sim;
-    if (now - (this.#helpless.get(machine) ?? Number.NEGATIVE_INFINITY) < HELPLESS_GRACE_MS) return true;
+    if (now - (this.#helpless.get(machine) ?? Number.NEGATIVE_INFINITY) < HELPLESS_GRACE_MS + this.#world.orders.retryMs) return true;
     return now - machine.awakeAt < WAKE_GRACE_MS || machine.believesPaused(UNPAUSE_GRACE_MS);
   }
 
