@@ -3,7 +3,7 @@ import type { Effect, Job } from '../core/effects.ts';
 import { leaseMargins } from '../core/settings.ts';
 import { assertNever } from '../support/assert.ts';
 import type { Fence } from './fence.ts';
-import type { Lease } from './lease.ts';
+import { type Lease, MIN_WRITE_MS } from './lease.ts';
 import type { Parts } from './parts.ts';
 
 export interface Hands {
@@ -17,8 +17,9 @@ export interface Hands {
   readonly configApplied: () => void;
 }
 
-/** Time for files, a reload and SQL that changes little. */
+/** Time for files, a reload and SQL that changes little; with a short ttl less, for the next round has to renew the lease although PostgreSQL hangs. */
 const SHORT_MS = 5000;
+const shortMs = ({ lease, parts }: Hands) => lease.patienceMs(Math.min(SHORT_MS, (parts.settings.current().dynamic.ttlSeconds * 1000) / 3));
 
 /** Returns false when an effect did not happen and the rest was left out. Throws what the ports throw. */
 export async function act(hands: Hands, effects: readonly Effect[]): Promise<boolean> {
@@ -58,21 +59,22 @@ type PostgresEffect = Extract<Effect, { kind: 'set-sync-names' | 'apply-config' 
 
 async function onPostgres(hands: Hands, effect: PostgresEffect): Promise<boolean> {
   const { pg } = hands.parts;
+  const options = { timeoutMs: shortMs(hands) };
   switch (effect.kind) {
     case 'set-sync-names':
-      await pg.setSyncNames(effect.value, { timeoutMs: SHORT_MS });
+      await pg.setSyncNames(effect.value, options);
       return true;
     case 'apply-config': {
-      const outcome = await pg.apply(effect.role, { timeoutMs: SHORT_MS });
+      const outcome = await pg.apply(effect.role, options);
       hands.configApplied();
       if (outcome.changed && outcome.reloaded) pg.runCallback('on_reload', effect.role.kind === 'primary' ? 'primary' : 'replica');
       return true;
     }
     case 'sync-slots':
-      await pg.syncSlots(effect, { timeoutMs: SHORT_MS });
+      await pg.syncSlots(effect, options);
       return true;
     case 'resume-replay':
-      await pg.resumeReplay({ timeoutMs: SHORT_MS });
+      await pg.resumeReplay(options);
       return true;
     case 'run-callback':
       pg.runCallback(effect.action, effect.role);
@@ -85,7 +87,8 @@ type DcsEffect = Exclude<Effect, PostgresEffect | { kind: 'start-job' | 'cancel-
 async function inDcs(hands: Hands, effect: DcsEffect): Promise<boolean> {
   const { dcs, settings, log } = hands.parts;
   const me = settings.local().name;
-  const options = { timeoutMs: hands.lease.patienceMs(settings.current().dynamic.retryTimeoutSeconds * 1000) };
+  const retryMs = settings.current().dynamic.retryTimeoutSeconds * 1000;
+  const options = { timeoutMs: hands.lease.patienceMs(retryMs, effect.kind === 'release-leader' ? undefined : MIN_WRITE_MS) };
   switch (effect.kind) {
     case 'acquire-leader': {
       const timeoutMs = Math.min(options.timeoutMs, effect.withinMs ?? options.timeoutMs);

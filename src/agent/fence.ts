@@ -78,7 +78,7 @@ export class Fence {
     const arms = holds && c.mayLeadNow && c.mayBeWritable && !c.paused;
     this.retryAtMs = null;
     // No time to lose with one more try: this round ends the lead.
-    if (arms && c.isPrimary && c.lockMine && !c.o.guardHealthy) return;
+    if (arms && c.isPrimary && c.lockMine && c.o.job === null && !c.o.guardHealthy) return;
     try {
       if (arms) {
         await this.arm();

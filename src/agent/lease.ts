@@ -12,6 +12,10 @@ import { codeOf } from '../support/errors.ts';
 
 /** Even a node that is late asks once more before it gives up. */
 const MIN_PATIENCE_MS = 200;
+/** Shortly before the lease ends there are more important things to do than to write: what was not written is written by a later round. */
+export const MIN_WRITE_MS = 20;
+/** A call that takes all the time there is ends when the moment to step down is past, not just before. */
+const PAST_MS = 1;
 
 export class Lease {
   readonly #dcs: Dcs;
@@ -61,10 +65,10 @@ export class Lease {
   }
 
   /** How long a call may take now that usually may take `mostMs`: never past the moment at which this node would have to step down. */
-  patienceMs(mostMs: number): number {
+  patienceMs(mostMs: number, leastMs = MIN_PATIENCE_MS): number {
     if (this.#confirmedSentAtMs === null) return mostMs;
-    const untilStepDownMs = this.#confirmedSentAtMs + leaseMargins(this.#ttlSeconds).stepDownMs - this.#clock.bootMs();
-    return Math.max(MIN_PATIENCE_MS, Math.min(mostMs, untilStepDownMs));
+    const untilStepDownMs = this.#confirmedSentAtMs + leaseMargins(this.#ttlSeconds).stepDownMs - this.#clock.bootMs() + PAST_MS;
+    return Math.max(leastMs, Math.min(mostMs, untilStepDownMs));
   }
 
   /**

@@ -6,7 +6,7 @@ import type { Observation } from '../core/model.ts';
 import { stringifyCompact } from '../support/big-json.ts';
 import { ensureError } from '../support/errors.ts';
 import type { Agent } from './agent.ts';
-import type { Lease } from './lease.ts';
+import { type Lease, MIN_WRITE_MS } from './lease.ts';
 import type { Parts } from './parts.ts';
 import { statusOf } from './status.ts';
 
@@ -32,7 +32,7 @@ export class MemberKey {
     if (this.#written?.text === text && this.#written.leaseId === leaseId && stored?.leaseId === leaseId) return;
     try {
       await dcs.putMember(me, record, leaseId, {
-        timeoutMs: this.#lease.patienceMs(settings.current().dynamic.retryTimeoutSeconds * 1000),
+        timeoutMs: this.#lease.patienceMs(settings.current().dynamic.retryTimeoutSeconds * 1000, MIN_WRITE_MS),
       });
       this.#written = { text, leaseId };
     } catch (error) {

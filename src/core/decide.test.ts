@@ -201,6 +201,19 @@ const table: readonly Row[] = [
   ],
   ['stopped, nobody leads', { view: view(), pg: pg.stopped({ state: 'in production' }) }, 'stopped.start-for-race', ['start']],
   ['primary leads', { view: mine, pg: pg.primary() }, 'primary.leader', ['write-status', 'run-callback']],
+  [
+    'a guard that does not answer, while a switchover is scheduled',
+    {
+      view: view({
+        leaderName: 'a',
+        failover: { leader: 'a', candidate: 'b', scheduledAtMs: 9e12, scheduledAt: '2255-03-14T16:00:00Z', modRevision: '9' },
+      }),
+      pg: pg.primary(),
+      guardHealthy: false,
+    },
+    'primary.guard',
+    ['demote-now', 'release-leader'],
+  ],
   ['primary, key gone', { view: view(), pg: pg.primary() }, 'primary.acquire', ['acquire-leader']],
   ['primary, key gone a moment ago', { view: view(), pg: pg.primary() }, 'primary.acquire', ['acquire-leader'], { unlockedSinceMs: 8001 }],
   [

@@ -84,4 +84,16 @@ export const fenceRules: readonly Rule[] = [
     ask: () => lost('immediate'),
     because: 'stopped PostgreSQL while starting up because leader key was lost',
   },
+  {
+    id: 'primary.guard',
+    situation: 'this primary leads, and its guard cannot be armed any more',
+    when: (c) => !c.paused && c.isPrimary && c.lockMine && !c.o.guardHealthy && c.o.job === null,
+    ask: () => ({
+      effects: [
+        { kind: 'demote-now', mode: 'fast' },
+        { kind: 'release-leader', optime: null },
+      ],
+    }),
+    because: 'demoting self because the guard, which would stop PostgreSQL if this agent hung, does not answer',
+  },
 ];

@@ -30,18 +30,6 @@ export const primaryRules: readonly Rule[] = [
     because: 'Demoting self because watchdog could not be activated',
   },
   {
-    id: 'primary.guard',
-    situation: 'this primary leads, and its guard cannot be armed any more',
-    when: (c) => c.isPrimary && c.lockMine && !c.o.guardHealthy,
-    ask: () => ({
-      effects: [
-        { kind: 'demote-now', mode: 'fast' },
-        { kind: 'release-leader', optime: null },
-      ],
-    }),
-    because: 'demoting self because the guard, which would stop PostgreSQL if this agent hung, does not answer',
-  },
-  {
     id: 'primary.leader',
     situation: 'this primary leads',
     when: (c) => c.isPrimary && c.lockMine,

@@ -16,6 +16,9 @@ const UNPAUSE_GRACE_MS = 5000;
 const HELPLESS_GRACE_MS = 5000;
 const PAUSE_KNOWN_MS = 15_000;
 
+/** Its guard can do nothing, or is not to be told what. */
+const unguarded = ({ guard }: Machine) => !guard.alive || guard.frozen || (guard.mute && guard.deadlineMs === null);
+
 export class Writers {
   readonly #world: World;
   readonly #report: Report;
@@ -43,7 +46,7 @@ export class Writers {
     let judged = 0;
     for (const machine of machines) {
       // Neither guard nor agent: two failures at once, which nothing but a watchdog or a quorum answers.
-      if ((!machine.guard.alive || machine.guard.frozen) && machine.helpless) this.#helpless.set(machine, this.#world.sim.now);
+      if (unguarded(machine) && machine.helpless) this.#helpless.set(machine, this.#world.sim.now);
       if (!machine.server.commits || machine.server.dir !== 'valid') continue;
       now += ` ${machine.name}`;
       if (this.#excused(machine) || this.#elsewhere(machine)) continue;

@@ -110,8 +110,8 @@ export const leaseMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/agent/fence.ts',
-        find: 'await this.#parts.guard.arm(deadlineMs, { timeoutMs: GUARD_TIMEOUT_MS });',
-        replace: 'void GUARD_TIMEOUT_MS;',
+        find: 'await this.#parts.guard.arm(deadlineMs, { timeoutMs: this.#patienceMs() });',
+        replace: 'this.#patienceMs();',
       },
     ],
     verdicts: ['safety'],
@@ -123,8 +123,8 @@ export const leaseMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/agent/fence.ts',
-        find: 'if (holds && c.mayLeadNow && c.mayBeWritable && !c.paused) {',
-        replace: 'if (holds && c.attached && c.mayLeadNow && c.mayBeWritable && !c.paused) {',
+        find: 'const arms = holds && c.mayLeadNow && c.mayBeWritable && !c.paused;',
+        replace: 'const arms = holds && c.attached && c.mayLeadNow && c.mayBeWritable && !c.paused;',
       },
     ],
     verdicts: ['safety'],
@@ -151,7 +151,7 @@ export const leaseMutants: readonly Mutant[] = [
     edits: [
       {
         file: fence,
-        find: 'when: (c) => !c.paused && (c.view === null || c.attached) && c.mayBeWritable && !c.mayLeadNow,',
+        find: 'when: (c) => !c.paused && (c.view === null || c.attached) && c.mayBeWritable && !c.mayLeadNow && !(c.withinLease && makesCluster(c)),',
         replace: 'when: () => false,',
       },
     ],
