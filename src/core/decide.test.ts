@@ -29,39 +29,6 @@ const failures = (kind: string, count: number): Partial<Memory> => ({ failures: 
 type Row = readonly [name: string, scene: Scene, rule: string, effects: readonly string[], remembered?: Partial<Memory>];
 const table: readonly Row[] = [
   ['etcd silent, lease good', { view: null, pg: pg.primary() }, 'fence.wait-for-etcd', [], held('lease-a', 30, 11_000)],
-  [
-    'etcd silent, the lease good, but it was not seen to hold the key',
-    { view: null, pg: pg.primary() },
-    'fence.lease-ended',
-    ['cancel-job', 'demote-now'],
-  ],
-  [
-    'etcd silent, and a lease granted in place of one that was gone',
-    { view: null, pg: pg.primary() },
-    'fence.lease-ended',
-    ['cancel-job', 'demote-now'],
-    held('gone', 30, 11_000),
-  ],
-  [
-    'etcd silent, and the key still on the lease of the ttl before, which is good',
-    { view: null, pg: pg.primary() },
-    'fence.wait-for-etcd',
-    [],
-    held('before', 10, 10_001),
-  ],
-  [
-    'etcd silent, and the key still on the lease of the ttl before, which is over',
-    { view: null, pg: pg.primary() },
-    'fence.lease-ended',
-    ['cancel-job', 'demote-now'],
-    held('before', 10, 10_000),
-  ],
-  [
-    'etcd silent while a cluster is made',
-    { view: null, pg: pg.primary(), job: { job: { kind: 'bootstrap' }, startedAtMs: 1 } },
-    'fence.wait-for-etcd',
-    [],
-  ],
   ['etcd silent, lease over', { view: null, pg: pg.primary(), nowMs: 33_001 }, 'fence.lease-ended', ['cancel-job', 'demote-now']],
   ['etcd silent, standby', { view: null, nowMs: 99_000 }, 'fence.wait-for-etcd', []],
   [
@@ -201,35 +168,7 @@ const table: readonly Row[] = [
   ],
   ['stopped, nobody leads', { view: view(), pg: pg.stopped({ state: 'in production' }) }, 'stopped.start-for-race', ['start']],
   ['primary leads', { view: mine, pg: pg.primary() }, 'primary.leader', ['write-status', 'run-callback']],
-  [
-    'a guard that does not answer, while a switchover is scheduled',
-    {
-      view: view({
-        leaderName: 'a',
-        failover: { leader: 'a', candidate: 'b', scheduledAtMs: 9e12, scheduledAt: '2255-03-14T16:00:00Z', modRevision: '9' },
-      }),
-      pg: pg.primary(),
-      guardHealthy: false,
-    },
-    'primary.guard',
-    ['demote-now', 'release-leader'],
-  ],
   ['primary, key gone', { view: view(), pg: pg.primary() }, 'primary.acquire', ['acquire-leader']],
-  ['primary, key gone a moment ago', { view: view(), pg: pg.primary() }, 'primary.acquire', ['acquire-leader'], { unlockedSinceMs: 8001 }],
-  [
-    'primary, key gone and not to be had',
-    { view: view(), pg: pg.primary() },
-    'primary.not-acquired',
-    ['demote-now'],
-    { unlockedSinceMs: 8000 },
-  ],
-  [
-    'primary, key gone, at the end of a pause',
-    { view: view(), pg: pg.primary(), settings: paused },
-    'paused.primary-unlocked',
-    ['acquire-leader'],
-    { unlockedSinceMs: 8000 },
-  ],
   [
     'primary, key gone, cluster moved on',
     { view: view({ history: [{ timeline: 1, switchLsn: lsn(900), reason: 'x' }] }), pg: pg.primary() },

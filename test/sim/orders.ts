@@ -21,6 +21,7 @@ export class Orders {
   ttlMs = 30_000;
   memberSlotsTtlMs = 1_800_000;
   retryMs = 10_000;
+  #ttlBefore = { ms: Number.POSITIVE_INFINITY, until: 0 };
   maximumLagBytes = 1_048_576;
   /** When the configuration was last written. */
   configuredAt = Number.NEGATIVE_INFINITY;
@@ -40,6 +41,12 @@ export class Orders {
   }
 
   /** That node was named in a failover, which may lose commits, or holds the leader key by one: until it opens for writes nobody else can acknowledge anything. */
+  /** The shortest lease that the leader key may be on: after a change of the ttl it has to be moved first. */
+  get leaseMs(): number {
+    return this.#world.sim.now < this.#ttlBefore.until ? Math.min(this.ttlMs, this.#ttlBefore.ms) : this.ttlMs;
+  }
+
+  /** That node was named in a failover, which may lose commits. */
   overrides(name: string): boolean {
     return (this.#holder?.name === name && this.#holder.overrides) || this.#named(name);
   }
@@ -82,6 +89,9 @@ export class Orders {
     this.mode = dynamic.synchronousMode;
     this.ttlMs = dynamic.ttlSeconds * 1000;
     this.memberSlotsTtlMs = dynamic.memberSlotsTtlSeconds * 1000;
+    const ttlMs = dynamic.ttlSeconds * 1000;
+    if (ttlMs !== this.ttlMs) this.#ttlBefore = { ms: this.ttlMs, until: this.#world.sim.now + this.ttlMs + ttlMs };
+    this.ttlMs = ttlMs;
     this.retryMs = dynamic.retryTimeoutSeconds * 1000;
     if (this.maximumLagBytes !== dynamic.maximumLagOnFailoverBytes) this.configuredAt = this.#world.sim.now;
     this.maximumLagBytes = dynamic.maximumLagOnFailoverBytes;

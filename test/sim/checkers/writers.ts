@@ -69,12 +69,12 @@ export class Writers {
   }
 
   /**
-   * Nobody is led there (docs/SPEC.md, "during bootstrap"): a cluster that was made while another one was published, or while another one is being made, by an
-   * agent that died before it could publish its own.
+   * Nobody is led there (docs/SPEC.md, "during bootstrap"): a cluster that was made while another one was published, or before any was, by an agent that died
+   * or lost its right before it could publish its own.
    */
   #elsewhere({ server }: Machine): boolean {
     const published = this.#world.etcd.get('initialize')?.value;
-    if (published === '') return true;
+    if (published === '' || this.#world.checkers.successions.length === 0) return true;
     return published !== undefined && /^\d{10,}$/.test(published) && server.systemId !== published;
   }
 

@@ -12,7 +12,7 @@ const dcs = 'test/sim/dcs.ts';
 const keepaliveSent = 'const sentAtMs = this.#clock.bootMs();\n      const leaseId = this.#leaseId;';
 const grantSent = 'const sentAtMs = this.#clock.bootMs();\n    const leaseId = await';
 const leaseFacts = 'confirmedSentAtMs: this.#confirmedSentAtMs, ttlSeconds';
-const patience = 'leaseMargins(this.#ttlSeconds).stepDownMs - this.#clock.bootMs();';
+const patience = 'leaseMargins(this.#ttlSeconds).stepDownMs - this.#clock.bootMs() + PAST_MS;';
 const ended = '&& this.#clock.bootMs() >=';
 
 /** The lease counted on another clock than the one that goes on while the machine sleeps and is never set. */
