@@ -40,13 +40,12 @@ export class Orders {
     });
   }
 
-  /** That node was named in a failover, which may lose commits, or holds the leader key by one: until it opens for writes nobody else can acknowledge anything. */
   /** The shortest lease that the leader key may be on: after a change of the ttl it has to be moved first. */
   get leaseMs(): number {
     return this.#world.sim.now < this.#ttlBefore.until ? Math.min(this.ttlMs, this.#ttlBefore.ms) : this.ttlMs;
   }
 
-  /** That node was named in a failover, which may lose commits. */
+  /** That node was named in a failover, which may lose commits, or holds the leader key by one: until it opens for writes nobody else can acknowledge anything. */
   overrides(name: string): boolean {
     return (this.#holder?.name === name && this.#holder.overrides) || this.#named(name);
   }
@@ -87,7 +86,6 @@ export class Orders {
     if (config === null) return;
     const { dynamic } = resolveDynamic(config.data);
     this.mode = dynamic.synchronousMode;
-    this.ttlMs = dynamic.ttlSeconds * 1000;
     this.memberSlotsTtlMs = dynamic.memberSlotsTtlSeconds * 1000;
     const ttlMs = dynamic.ttlSeconds * 1000;
     if (ttlMs !== this.ttlMs) this.#ttlBefore = { ms: this.ttlMs, until: this.#world.sim.now + this.ttlMs + ttlMs };
