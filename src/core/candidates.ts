@@ -145,6 +145,12 @@ function hasDiverged(c: Context, view: ClusterView): boolean {
   return own !== null && pastSwitchPoint(own.timeline, own.lsn, view.history);
 }
 
+/** Its position is not final, and it is on a timeline that the cluster has left: promoted, it would replay the rest of what is on its disk first. */
+function mayProveDiverged(c: Context, view: ClusterView): boolean {
+  const { sql } = c.o.pg;
+  return sql?.replaying === true && view.history.some((entry) => entry.timeline === sql.timeline);
+}
+
 interface RaceOptions {
   readonly except: readonly string[];
   readonly checkLag: boolean;
@@ -156,6 +162,11 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
   const own = ownPosition(c);
   if (own === null) return no('the own WAL position is not known');
   if (hasDiverged(c, view)) return no(DIVERGED);
+  if (mayProveDiverged(c, view))
+    return {
+      ...no('this node still replays what is on its own disk, which may lie past the point where the cluster left its timeline'),
+      soon: true,
+    };
   const optime = view.status?.optime ?? null;
   if (options.checkLag && optime !== null && lagBytes(optime, own.lsn) > dynamic.maximumLagOnFailoverBytes) {
     return no(`this node is ${lagBytes(optime, own.lsn)} bytes behind the last leader, more than maximum_lag_on_failover`);

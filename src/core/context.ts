@@ -108,14 +108,23 @@ export function readyLeader(c: Context): Member | null {
   return member !== null && member.role === 'primary' && member.connUrl !== null ? member : null;
 }
 
-/** Whom this node streams from: `replicatefrom` where that member is up and is not ourselves, else the leader; null: nobody. */
+/** Whom this node streams from: `replicatefrom` where that member is up, has what we need and is not ourselves, else the leader; null: nobody. */
 export function wantedSource(c: Context): Source | null {
   const { tags } = c.o.settings.local;
   if (tags.nostream || c.view === null || c.otherLeader === null) return null;
   const wanted = tags.replicatefrom ? memberOf(c.view, tags.replicatefrom) : null;
-  if (wanted && wanted.name !== c.me && wanted.state === 'running' && !followsUs(c.view, wanted, c.me)) return sourceOf(wanted);
+  const usable = wanted && wanted.name !== c.me && wanted.state === 'running' && !followsUs(c.view, wanted, c.me);
+  if (usable && !isStuckBehind(c, wanted)) return sourceOf(wanted);
   const leader = memberOf(c.view, c.otherLeader);
   return leader ? sourceOf(leader) : null;
+}
+
+/** It gets no WAL itself, and has less than we do: PostgreSQL streams nothing from such a one, and it may stay so for ever. */
+function isStuckBehind(c: Context, wanted: Member): boolean {
+  const { sql } = c.o.pg;
+  const own = sql?.receiveLsn ?? sql?.replayLsn ?? null;
+  const cut = wanted.name !== c.otherLeader && wanted.replicationState !== 'streaming';
+  return cut && own !== null && wanted.lsn !== null && wanted.lsn < own;
 }
 
 /** A chain of replicatefrom tags that comes back to us would leave a ring without a primary. */

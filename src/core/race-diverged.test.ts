@@ -37,6 +37,14 @@ describe('a standby whose data diverged', () => {
     });
   });
 
+  it('does not race as long as it replays what may lie past that point', () => {
+    const on = (timeline: number) => pg.standby({ receiveLsn: lsn(900), timeline, replaying: true });
+    const verdictOn = (timeline: number) =>
+      raceVerdict(contextOf(observation({ view: view({ history }), peers: peers(), pg: on(timeline) }), memory()));
+    expect(verdictOn(1)).toMatchObject({ win: false, soon: true, because: expect.stringContaining('still replays') });
+    expect(verdictOn(2)).toMatchObject({ win: true });
+  });
+
   it('does not keep the others from leading, although it is ahead of them', () => {
     const alike = pg.standby({ receiveLsn: lsn(1000), timeline: 1 });
     const beside = (at: number) =>

@@ -18,7 +18,7 @@ const timings = [
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 /** Of the runs, so many take hours with a fault now and then: what only shows after a long calm, or when a fault comes alone. */
-const LONG_SHARE = 0.04;
+const LONG_SHARE = 0.01;
 
 interface Course {
   readonly timing: readonly [ttl: number, loopWait: number, retryTimeout: number];

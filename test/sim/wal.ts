@@ -114,7 +114,7 @@ export function areTwins(a: Position, b: Position): boolean {
   return left !== null && right !== null && left.forkLsn === right.forkLsn && left.timeline === right.timeline;
 }
 
-function childOn(parent: Branch, branch: Branch): Branch | null {
+export function childOn(parent: Branch, branch: Branch): Branch | null {
   for (let at: Branch | null = branch; at !== null; at = at.parent) if (at.parent === parent) return at;
   return null;
 }

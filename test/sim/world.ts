@@ -18,6 +18,7 @@ import { slower, usualDurations } from './postgres/process.ts';
 import { Rng } from './rng.ts';
 import type { Routing } from './routing.ts';
 import type { ServerEvent, SimServer } from './server.ts';
+import { areTwins, childOn, commonAncestor } from './wal.ts';
 
 export interface WorldOptions {
   readonly seed?: number;
@@ -150,7 +151,7 @@ export class World {
 
   #settled({ server }: Machine, leader: SimServer): boolean {
     if (!server.running) return false;
-    return streamsFrom(server, leader) || server.replication.obstacle === 'wal removed';
+    return streamsFrom(server, leader) || server.replication.obstacle === 'wal removed' || cannotBeTold(server, leader);
   }
 
   /** Only members that are tagged not to lead have data: that is for the operator to settle. */
@@ -241,4 +242,12 @@ function streamsFrom(server: SimServer, leader: SimServer): boolean {
     at = at.replication.source;
   }
   return false;
+}
+
+/** Twins (M13) of which one has no longer the WAL with which its timeline began: docs/limits.md. */
+function cannotBeTold(server: SimServer, leader: SimServer): boolean {
+  if (!areTwins(server.position, leader.position)) return false;
+  const common = commonAncestor(server.position, leader.position);
+  const has = (of: SimServer) => common !== null && of.hasBeginningOf(childOn(common.branch, of.position.branch) ?? common.branch);
+  return !has(server) || !has(leader);
 }

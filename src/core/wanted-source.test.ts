@@ -1,0 +1,27 @@
+/** Whom a cascading standby streams from. */
+import { expect, it } from 'vitest';
+import { lsn, member, memory, observation, pg, settings, view } from '../../test/support/build.ts';
+import type { Member } from './cluster.ts';
+import { contextOf, wantedSource } from './context.ts';
+
+/** a is to stream from c; b leads. */
+function sourceOf(c: Partial<Member>, receivedBytes = 1000): string | undefined {
+  const members = [member('a'), member('b', { role: 'primary' }), member('c', c)];
+  const seen = view({ leaderName: 'b', members });
+  const own = settings('a', { local: { tags: { replicatefrom: 'c' } } });
+  const standby = pg.standby({ receiveLsn: lsn(receivedBytes) });
+  return wantedSource(contextOf(observation({ view: seen, settings: own, pg: standby }), memory()))?.name;
+}
+
+it('is the member that replicatefrom names, while that one is up and is no follower of ours', () => {
+  expect(sourceOf({ replicationState: 'streaming', lsn: lsn(900) })).toBe('c');
+  expect(sourceOf({ state: 'stopped' })).toBe('b');
+  expect(sourceOf({ tags: { replicatefrom: 'a' } })).toBe('b');
+});
+
+it('is the leader while that member gets no WAL and has less than we do: it could send us nothing', () => {
+  expect(sourceOf({ replicationState: null, lsn: lsn(900) })).toBe('b');
+  expect(sourceOf({ replicationState: 'in archive recovery', lsn: lsn(900) })).toBe('b');
+  expect(sourceOf({ replicationState: null, lsn: lsn(1000) })).toBe('c');
+  expect(sourceOf({ replicationState: null, lsn: null })).toBe('c');
+});
