@@ -2,7 +2,7 @@
  * Keeps the guard's deadline in step with the lease. The order that must hold: first the lease is confirmed, then the guard knows its end, then PostgreSQL may
  * be writable. Taking it off goes the other way round: first PostgreSQL is not writable, then the guard is told to rest.
  */
-import type { Context } from '../core/context.ts';
+import { type Context, opensForWrites } from '../core/context.ts';
 import { leaseMargins, watchdogTimeoutSeconds } from '../core/settings.ts';
 import { ensureError, RegentError } from '../support/errors.ts';
 import type { Lease } from './lease.ts';
@@ -83,7 +83,7 @@ export class Fence {
       if (arms) {
         await this.arm();
         if (c.isPrimary) await this.#watchdog(c);
-      } else if (c.paused || (!c.mayBeWritable && !this.#opening(c))) {
+      } else if (c.paused || (!c.mayBeWritable && !opensForWrites(c) && c.o.job?.job.kind !== 'bootstrap')) {
         await this.disarm();
         if (this.#parts.watchdog.active) await this.#parts.watchdog.disable();
       }
@@ -122,11 +122,6 @@ export class Fence {
     const timeoutSeconds = watchdogTimeoutSeconds(dynamic.ttlSeconds, dynamic.loopWaitSeconds, safetyMarginSeconds);
     const counting = timeoutSeconds !== null && (await this.#parts.watchdog.activate(timeoutSeconds));
     return counting || mode !== 'required';
-  }
-
-  #opening(c: Context): boolean {
-    const job = c.o.job?.job;
-    return job?.kind === 'promote' || ((job?.kind === 'start' || job?.kind === 'restart') && job.role.kind === 'primary');
   }
 
   async #watchdog(c: Context): Promise<void> {

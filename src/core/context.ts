@@ -139,6 +139,12 @@ function followsUs(view: ClusterView, member: Member, me: string): boolean {
   return false;
 }
 
+/** A job is about to make PostgreSQL writable, under the leader key. */
+export function opensForWrites(c: Context): boolean {
+  const job = c.o.job?.job;
+  return job?.kind === 'promote' || ((job?.kind === 'start' || job?.kind === 'restart') && job.role.kind === 'primary');
+}
+
 /** A running primary as it is: rewriting its files must not weaken the synchronous set in force, which only syncStep may change. */
 export function primaryRole(c: Context): ServerRole {
   const owned = c.o.settings.dynamic.synchronousMode !== 'off';

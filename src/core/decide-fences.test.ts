@@ -45,6 +45,12 @@ const table: ReadonlyArray<readonly [name: string, scene: Scene, rule: string, e
       [],
     ],
     [
+      'the leader key names us on a lease from before, and the disk is a new one',
+      { view: view({ leaderName: 'a', leaderLease: 'before' }), pg: pg.none },
+      'data.released',
+      ['release-leader'],
+    ],
+    [
       'primary, key gone a moment ago',
       { view: view(), pg: pg.primary() },
       'primary.acquire',

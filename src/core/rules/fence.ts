@@ -1,5 +1,5 @@
 /** Rules that keep a node from being writable when it may not be. They come before everything else. */
-import type { Context } from '../context.ts';
+import { type Context, opensForWrites } from '../context.ts';
 import { holdOffMs, type Rule } from './table.ts';
 
 const lost = (mode: 'fast' | 'immediate') => ({
@@ -47,19 +47,15 @@ export const fenceRules: readonly Rule[] = [
   },
   {
     id: 'fence.attach',
-    situation: 'the leader key names us, but is on a lease from before (an agent that was restarted, a new ttl)',
-    when: (c) => c.lockMine && !c.attached && c.o.lease.leaseId !== null && !c.paused,
+    situation: 'the leader key names us and there are data here, but it is on a lease from before (an agent that was restarted, a new ttl)',
+    when: (c) => c.lockMine && !c.attached && c.o.lease.leaseId !== null && !c.paused && (c.o.pg.dataDir === 'valid' || c.o.job !== null),
     ask: () => ({ effects: [{ kind: 'attach-leader' }], wakeInMs: 0 }),
     because: 'taking over the leader key this node held already',
   },
   {
     id: 'fence.job-without-lock',
     situation: 'a job is about to make PostgreSQL writable, and the leader key is not ours',
-    when: (c) => {
-      const job = c.o.job?.job;
-      const opens = job?.kind === 'promote' || ((job?.kind === 'start' || job?.kind === 'restart') && job.role.kind === 'primary');
-      return !c.paused && opens && !c.lockMine;
-    },
+    when: (c) => !c.paused && opensForWrites(c) && !c.lockMine,
     ask: () => lost('immediate'),
     because: 'lost leader lock during a start or promotion',
   },

@@ -137,7 +137,9 @@ export class Promises {
     const sync = this.#sync();
     if (sync === null) return this.#world.orders.mode === 'off' && others.length > 0;
     const able = others.filter(({ name }) => sync.leader === name || sync.standbys.includes(name));
-    return able.some(({ tags }) => mayLead(tags)) && able.length >= sync.quorum + 1;
+    // The vote of one that is ahead, and may not lead itself, is no vote for the others.
+    const votesFor = (heir: Machine) => able.filter(({ server }) => server.position.lsn <= heir.server.position.lsn).length;
+    return able.some((heir) => mayLead(heir.tags) && votesFor(heir) >= sync.quorum + 1);
   }
 
   /** On the same timeline: agents wait for whoever began a later one, or for an operator's word. Who only follows is not needed for that. */

@@ -1,0 +1,37 @@
+/** The guard is not told to rest while PostgreSQL may be about to take writes. */
+import { expect, it } from 'vitest';
+import { memory, observation, pg, type Scene, view } from '../../test/support/build.ts';
+import { contextOf } from '../core/context.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Dcs } from '../ports/dcs.ts';
+import { Fence } from './fence.ts';
+import { Lease } from './lease.ts';
+import type { Parts } from './parts.ts';
+
+async function ordersAfter(scene: Scene): Promise<readonly string[]> {
+  const orders: string[] = [];
+  const clock = { bootMs: () => 10_000 } as Clock;
+  const guard = { arm: async () => void orders.push('arm'), disarm: async () => void orders.push('rest') };
+  const parts = {
+    clock,
+    guard,
+    watchdog: { active: false },
+    log: { error: (message: string) => orders.push(message) },
+  } as unknown as Parts;
+  await new Fence(parts, new Lease({} as Dcs, clock, 30)).follow(contextOf(observation(scene), memory()));
+  return orders;
+}
+
+const during = (job: NonNullable<Scene['job']>['job']): Scene => ({ view: view(), pg: pg.stopped(), job: { job, startedAtMs: 1 } });
+
+it.each([
+  ['a cluster is made, which is published by then or not', { kind: 'bootstrap' }],
+  ['a primary starts', { kind: 'start', role: { kind: 'primary', syncNames: null }, why: 'x' }],
+] as const)('not while %s: what was seen of PostgreSQL is older than the job', async (_why, job) => {
+  expect(await ordersAfter(during(job))).toEqual([]);
+});
+
+it('but while a standby starts, and where nothing runs', async () => {
+  expect(await ordersAfter(during({ kind: 'start', role: { kind: 'standby', source: null }, why: 'x' }))).toEqual(['rest']);
+  expect(await ordersAfter({ view: view(), pg: pg.stopped() })).toEqual(['rest']);
+});
