@@ -61,7 +61,7 @@ const earlier = (a: Lsn, b: Lsn): Lsn => (a > b ? b : a);
 export function continues(position: Position, of: Position): boolean {
   if (isPrefix(position, of)) return true;
   const { branch, lsn } = position;
-  if (branch.parent === null || branch.records.length > 0) return false;
+  if (branch.parent === null) return false;
   for (let at: Branch | null = of.branch; at !== null; at = at.parent)
     if (at.parent === branch.parent && at.forkLsn === branch.forkLsn && at.timeline === branch.timeline)
       return lsn <= plus(at.forkLsn, SWITCH_BYTES);

@@ -61,6 +61,8 @@ export class Promises {
     }
     if (sync.leader === null) return;
     const { server } = this.#world.node(sync.leader);
+    // Should it not get as far as opening, nobody can tell any more that others had more.
+    this.#giveUpFor(server);
     const commit = this.#last.get(server.position.branch);
     if (commit !== undefined && this.#bound.get(sync.leader) === server.process) this.#checkElectors(sync, commit);
   }
@@ -87,14 +89,9 @@ export class Promises {
     this.#lapse();
     // One that is being made has nothing yet, and is not this cluster's until it is published.
     if (server.dir !== 'valid') return;
-    for (const [branch, commit] of [...this.#last]) {
+    this.#giveUpFor(server);
+    for (const [branch, commit] of this.#last) {
       if (has(server, commit)) continue;
-      // The operator's own doing: what that node lacks is given up.
-      if (this.#world.orders.overrides(server.name)) {
-        this.#last.delete(branch);
-        this.#givenUp.add(branch);
-        continue;
-      }
       const missing = this.#world.clients.missingOn(this.#world.node(server.name));
       const first = missing.find((other) => other.branch === branch) ?? commit;
       this.#report(
@@ -102,6 +99,16 @@ export class Promises {
         `${server.name} opens without acknowledged commits (${missing.length}), of which the first was written on ${first.node} at ${first.lsn} ` +
           `under '${first.rule}' and acknowledged at ${first.at.toFixed(1)}`,
       );
+    }
+  }
+
+  /** What a node lacks that an operator's failover by name makes leader is given up. */
+  #giveUpFor(server: SimServer): void {
+    if (!this.#world.orders.overrides(server.name)) return;
+    for (const [branch, commit] of [...this.#last]) {
+      if (has(server, commit)) continue;
+      this.#last.delete(branch);
+      this.#givenUp.add(branch);
     }
   }
 
