@@ -26,7 +26,7 @@ export interface DcsParts {
 interface Copy {
   /** An earlier copy of this call was sent and its fate is not known. */
   readonly repeated: boolean;
-  /** It arrives after its caller has given up or gone on. */
+  /** It arrives after its caller has given up, gone on or died: nobody there looks at the key again and repeats the call. */
   readonly late: boolean;
   /** The newest revision this client knew when the call began; a late copy must not undo what came after. */
   readonly known: bigint;
@@ -265,7 +265,7 @@ class SimDcs implements Dcs {
       const arrive = (to: number, repeated: boolean) => {
         if (!etcd.serves(MEMBERS[to]!) || !net.reaches(machine, MEMBERS[to]!)) return;
         try {
-          const value = apply({ repeated, known, late: over });
+          const value = apply({ repeated, known, late: over || gate.dead });
           answer(to, () => resolve(value));
         } catch (error) {
           if (error instanceof NoSpace) return;

@@ -13,7 +13,7 @@ function client() {
   const etcd = new Etcd(sim);
   const net = new Network(new Rng(3));
   net.onChange = () => sim.disturbed();
-  return { sim, etcd, net, dcs: simDcs({ sim, net, etcd, machine: 'a', gate, clock }) };
+  return { sim, gate, etcd, net, dcs: simDcs({ sim, net, etcd, machine: 'a', gate, clock }) };
 }
 
 const answer = async (sim: Simulation, call: Promise<unknown>, ms = 3000): Promise<unknown> => {
@@ -46,6 +46,21 @@ test('one member away or cut off from the client: another answers; two away: non
   expect(etcd.get('leader')).not.toBeNull();
   await sim.run(2000);
   expect(etcd.get('leader')).toBeNull();
+});
+
+test('a copy that takes effect after its sender died finds the key as it was, or does nothing', async () => {
+  const { sim, gate, etcd, net, dcs } = client();
+  const [before, after] = [etcd.grant(60), etcd.grant(60)];
+  etcd.put('leader', 'a', before);
+  await answer(sim, dcs.read({ timeoutMs: 1000 }));
+  net.slowRequests = { chance: 1, maxMs: 5000 };
+  void dcs.releaseLeader('a', { timeoutMs: 10_000 });
+  void dcs.attachLeader('a', before, { timeoutMs: 10_000 });
+  gate.kill();
+  // The next agent of that name.
+  etcd.put('leader', 'a', after);
+  await sim.run(10_000);
+  expect(etcd.get('leader')?.leaseId).toBe(after);
 });
 
 test('a full database refuses what would make it grow, and goes on with leases, reads and deletes', async () => {

@@ -129,7 +129,7 @@ export const raceMutants: readonly Mutant[] = [
         find: 'const strict = dynamic.checkTimeline || voters !== null;',
         replace: 'const strict = dynamic.checkTimeline;',
       },
-      { file: candidates, find: 'if (hasDiverged(c, view)) return no(DIVERGED);\n  const optime', replace: 'const optime' },
+      { file: candidates, find: 'if (hasDiverged(c, view)) return no(DIVERGED);\n  if', replace: 'if' },
     ],
     verdicts: ['safety', 'liveness'],
     focus: under(['crash', 'kill-postgres', 'isolate', 'cut-nodes', 'kill-while-promoting'], quorum),
