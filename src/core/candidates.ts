@@ -145,10 +145,16 @@ function hasDiverged(c: Context, view: ClusterView): boolean {
   return own !== null && pastSwitchPoint(own.timeline, own.lsn, view.history);
 }
 
-/** Its position is not final, and it is on a timeline that the cluster has left: promoted, it would replay the rest of what is on its disk first. */
-function mayProveDiverged(c: Context, view: ClusterView): boolean {
+/** It is on a timeline that /history says the cluster has left. */
+export function isLeftBehind(c: Context): boolean {
+  const timeline = c.o.pg.sql?.timeline ?? null;
+  return timeline !== null && (c.view?.history ?? []).some((entry) => entry.timeline === timeline);
+}
+
+/** Its position is not final: it would replay the rest of what is on its disk before it is promoted, or be sent more by who led there. */
+function mayProveDiverged(c: Context): boolean {
   const { sql } = c.o.pg;
-  return sql?.replaying === true && view.history.some((entry) => entry.timeline === sql.timeline);
+  return isLeftBehind(c) && sql !== null && (sql.replaying === true || sql.receiver !== null || sql.primaryConninfo !== '');
 }
 
 interface RaceOptions {
@@ -162,11 +168,6 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
   const own = ownPosition(c);
   if (own === null) return no('the own WAL position is not known');
   if (hasDiverged(c, view)) return no(DIVERGED);
-  if (mayProveDiverged(c, view))
-    return {
-      ...no('this node still replays what is on its own disk, which may lie past the point where the cluster left its timeline'),
-      soon: true,
-    };
   const optime = view.status?.optime ?? null;
   if (options.checkLag && optime !== null && lagBytes(optime, own.lsn) > dynamic.maximumLagOnFailoverBytes) {
     return no(`this node is ${lagBytes(optime, own.lsn)} bytes behind the last leader, more than maximum_lag_on_failover`);
@@ -183,6 +184,13 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
       `this node is on timeline ${own.timeline ?? 'unknown'}, the cluster is on ${expected}, which ${view.history.at(-1)?.newLeader ?? 'another'} began`,
     );
   }
+  if (mayProveDiverged(c))
+    return {
+      ...no(
+        'this node still receives or replays WAL of a timeline that the cluster has left, and may be past that point before it is promoted',
+      ),
+      soon: true,
+    };
   const inScope = (member: Member) => mode !== 'on' || voters === null || includes(voters, member.name);
   let votes = voters !== null && includes(voters, c.me) ? 0 : -1;
   let ahead = false;

@@ -37,13 +37,19 @@ describe('a standby whose data diverged', () => {
     });
   });
 
-  it('does not race as long as it replays what may lie past that point', () => {
-    const on = (timeline: number) => pg.standby({ receiveLsn: lsn(900), timeline, replaying: true });
-    const verdictOn = (timeline: number) =>
-      raceVerdict(contextOf(observation({ view: view({ history }), peers: peers(), pg: on(timeline) }), memory()));
-    expect(verdictOn(1)).toMatchObject({ win: false, soon: true, because: expect.stringContaining('still replays') });
-    expect(verdictOn(2)).toMatchObject({ win: true });
-  });
+  it.each([{ replaying: true }, { primaryConninfo: 'host=b port=5432' }])(
+    'does not race while its position may yet pass that point: %j',
+    (moving) => {
+      const sceneOn = (timeline: number) =>
+        observation({ view: view({ history }), peers: peers(), pg: pg.standby({ receiveLsn: lsn(900), timeline, ...moving }) });
+      const verdictOn = (timeline: number) => raceVerdict(contextOf(sceneOn(timeline), memory()));
+      expect(verdictOn(1)).toMatchObject({ win: false, soon: true, because: expect.stringContaining('receives or replays') });
+      expect(verdictOn(2)).toMatchObject({ win: true });
+      const { rule, effects } = decide(sceneOn(1), memory());
+      expect(rule).toBe('standby.race');
+      expect(effects.some(({ kind }) => kind === 'apply-config')).toBe('primaryConninfo' in moving);
+    },
+  );
 
   it('does not keep the others from leading, although it is ahead of them', () => {
     const alike = pg.standby({ receiveLsn: lsn(1000), timeline: 1 });

@@ -1,5 +1,5 @@
 /** PostgreSQL runs and answers. */
-import { countsVotes, raceVerdict, supersededBy, syncVoters, wishInVain } from '../candidates.ts';
+import { countsVotes, isLeftBehind, raceVerdict, supersededBy, syncVoters, wishInVain } from '../candidates.ts';
 import { clusterTimeline, mayLead } from '../cluster.ts';
 import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
 import { divergenceFrom } from '../divergence.ts';
@@ -166,12 +166,13 @@ export const standbyRules: readonly Rule[] = [
 
 /**
  * Whoever confirms commits lets go of the former primary before others count on its position: should that one still run (its agent and its guard both
- * hang), it must not be told of one more commit that the next primary does not have.
+ * hang), it must not be told of one more commit that the next primary does not have. And whoever is on a timeline that the cluster has left is to get no more of it.
  */
 export function letGo(c: Context): readonly Effect[] {
   const confirms = c.view !== null && syncVoters(c.view, c.o.settings.dynamic.synchronousMode) !== null;
   const quorum = c.view !== null && countsVotes(c.view, c.o.settings.dynamic.synchronousMode);
-  if (!quorum || !confirms || (c.o.pg.sql?.primaryConninfo ?? '') === '') return [];
+  if (!(quorum && confirms) && !isLeftBehind(c)) return [];
+  if ((c.o.pg.sql?.primaryConninfo ?? '') === '') return [];
   return [{ kind: 'apply-config', role: { kind: 'standby', source: null } }];
 }
 
