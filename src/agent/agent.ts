@@ -137,7 +137,7 @@ export class Agent {
     const { parts } = this;
     parts.guard.onGone(() => {
       parts.log.warning('the guard is gone; starting it again');
-      void this.fence.reopen().then(() => this.wake.now());
+      void this.fence.replace().then(() => this.wake.now());
     });
     await parts.guard.open();
     parts.pg.onPostmasterGone(() => this.wake.now());
@@ -217,6 +217,7 @@ export class Agent {
         wishes: this.requests.wishes(),
         configDirty: () => this.#configVersion !== this.#appliedVersion,
         guardHealthy: this.fence.healthy,
+        guardPatienceMs: this.fence.patienceMs,
         untilLeaderChanges: () => this.wake.untilLeaderChanges(),
       });
     } catch (error) {

@@ -31,6 +31,25 @@ it.each([
   expect(await ordersAfter(during(job))).toEqual([]);
 });
 
+it('the guard in place of one that is gone is told the same deadline at once, unless that one rested', async () => {
+  const orders: string[] = [];
+  const clock = { bootMs: () => 10_000 } as Clock;
+  const guard = {
+    open: async () => void orders.push('open'),
+    arm: async (deadlineMs: number) => void orders.push(`until ${deadlineMs}`),
+    disarm: async () => void orders.push('rest'),
+  };
+  const dcs = { grantLease: async () => '7' } as unknown as Dcs;
+  const lease = new Lease(dcs, clock, 30);
+  await lease.renew(30, 1000);
+  const fence = new Fence({ clock, guard, log: { error: (message: string) => orders.push(message) } } as unknown as Parts, lease);
+  await fence.arm();
+  await fence.replace();
+  await fence.disarm();
+  await fence.replace();
+  expect(orders).toEqual(['until 37000', 'open', 'until 37000', 'rest', 'open']);
+});
+
 it('but while a standby starts, and where nothing runs', async () => {
   expect(await ordersAfter(during({ kind: 'start', role: { kind: 'standby', source: null }, why: 'x' }))).toEqual(['rest']);
   expect(await ordersAfter({ view: view(), pg: pg.stopped() })).toEqual(['rest']);

@@ -23,6 +23,8 @@ export class Fence {
   #failures = 0;
   /** The moment to step down that goes with the deadline the guard confirmed last: it strikes soon after, whether it listens or not. */
   #reliedUntilMs: number | null = null;
+  /** The deadline that the guard has; null: it rests, or it is not known what it has. */
+  #deadlineMs: number | null = null;
   /** A leader must ask the guard again by then; null: no need. */
   retryAtMs: number | null = null;
   /** The lease that the leader key was on when etcd was last read. */
@@ -50,14 +52,16 @@ export class Fence {
       throw new RegentError('LEASE_UNCONFIRMED', 'the lease is about to end', { policy: 'transient' });
     // An order that fails may have been taken all the same (it came too late, its answer was lost): the guard must then be told to rest again.
     this.#state = 'unknown';
-    await this.#parts.guard.arm(deadlineMs, { timeoutMs: this.#patienceMs() });
+    await this.#parts.guard.arm(deadlineMs, { timeoutMs: Math.min(GUARD_TIMEOUT_MS, this.patienceMs) });
     this.#state = 'armed';
+    this.#deadlineMs = deadlineMs;
     this.#reliedUntilMs = confirmedSentAtMs + stepDownMs;
   }
 
-  #patienceMs(): number {
-    if (this.#reliedUntilMs === null || this.#failures === 0) return GUARD_TIMEOUT_MS;
-    return Math.max(MIN_PATIENCE_MS, Math.min(GUARD_TIMEOUT_MS, this.#reliedUntilMs - this.#parts.clock.bootMs()));
+  /** How much time is left before this agent has to have stopped PostgreSQL, as the guard will; Infinity while the guard answers. */
+  get patienceMs(): number {
+    if (this.#reliedUntilMs === null || this.#failures === 0) return Number.POSITIVE_INFINITY;
+    return Math.max(MIN_PATIENCE_MS, this.#reliedUntilMs - this.#parts.clock.bootMs());
   }
 
   async disarm(): Promise<void> {
@@ -65,6 +69,7 @@ export class Fence {
     await this.#parts.guard.disarm({ timeoutMs: GUARD_TIMEOUT_MS });
     this.#state = 'disarmed';
     this.#reliedUntilMs = null;
+    this.#deadlineMs = null;
   }
 
   /** After every observation: a leader's deadline moves on, a node that cannot be writable is left alone. */
@@ -78,7 +83,7 @@ export class Fence {
     const arms = holds && c.mayLeadNow && c.mayBeWritable && !c.paused;
     this.retryAtMs = null;
     // No time to lose with one more try: this round ends the lead.
-    if (arms && c.isPrimary && c.lockMine && c.o.job === null && !c.o.guardHealthy) return;
+    if (arms && c.lockMine && c.o.job === null && !c.o.guardHealthy) return;
     try {
       if (arms) {
         await this.arm();
@@ -111,6 +116,18 @@ export class Fence {
       await this.#parts.guard.open();
     } catch (error) {
       this.#parts.log.error(`the guard cannot be started: ${ensureError(error).message}`);
+    }
+  }
+
+  /** The guard is gone. The one in its place is told at once what that one knew: the next round may have to wait for etcd, and this agent may not live to see it. */
+  async replace(): Promise<void> {
+    const deadlineMs = this.#deadlineMs;
+    await this.reopen();
+    if (deadlineMs === null || this.#deadlineMs !== deadlineMs) return;
+    try {
+      await this.#parts.guard.arm(deadlineMs, { timeoutMs: Math.min(GUARD_TIMEOUT_MS, this.patienceMs) });
+    } catch (error) {
+      this.#parts.log.error(`the guard: ${ensureError(error).message}`);
     }
   }
 

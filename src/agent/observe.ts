@@ -23,15 +23,17 @@ export interface Inputs {
   readonly wishes: OperatorWishes;
   readonly configDirty: () => boolean;
   readonly guardHealthy: boolean;
+  /** So much time this round may take before the guard, which did not answer the last time, strikes; Infinity: it answers. */
+  readonly guardPatienceMs: number;
   readonly untilLeaderChanges: () => AbortSignal;
 }
 
 export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promise<Observation> {
   const { clock, settings } = parts;
   const [dcs, pg] = await Promise.all([
-    readDcs(parts, lease, inputs.memory),
-    // A PostgreSQL that does not answer must not keep its agent from stopping it in time.
-    parts.pg.observe({ timeoutMs: lease.patienceMs(observeTimeoutMs(settings.current().dynamic)) }),
+    readDcs(parts, lease, inputs),
+    // A PostgreSQL that does not answer must not keep its agent from stopping it in time, before the lease ends or a guard that does not listen strikes.
+    parts.pg.observe({ timeoutMs: Math.min(inputs.guardPatienceMs, lease.patienceMs(observeTimeoutMs(settings.current().dynamic))) }),
   ]);
   if (dcs.known) settings.adopt(dcs.view.config);
   const draft: { -readonly [Fact in keyof Observation]: Observation[Fact] } = {
@@ -64,10 +66,13 @@ export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promi
 }
 
 /** Renewal and reading go out together; the time they get ends before the agent would have to step down. */
-async function readDcs(parts: Parts, lease: Lease, { unlockedSinceMs }: Memory): Promise<DcsFacts> {
+async function readDcs(parts: Parts, lease: Lease, { memory: { unlockedSinceMs }, guardPatienceMs }: Inputs): Promise<DcsFacts> {
   const { dynamic } = parts.settings.current();
   const retryMs = dynamic.retryTimeoutSeconds * 1000;
-  const timeoutMs = lease.patienceMs(unlockedSinceMs === null ? retryMs : Math.min(retryMs, UNLOCKED_TIMEOUT_MS));
+  const timeoutMs = Math.min(
+    guardPatienceMs,
+    lease.patienceMs(unlockedSinceMs === null ? retryMs : Math.min(retryMs, UNLOCKED_TIMEOUT_MS)),
+  );
   const renewal = lease.renew(dynamic.ttlSeconds, timeoutMs).catch((error: unknown) => {
     // An outage is one event: told once, not at every try.
     if (lease.failedBefore()) parts.log.debug(`the lease could not be renewed: ${ensureError(error).message}`);

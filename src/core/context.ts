@@ -4,6 +4,9 @@ import type { ServerRole, Source } from './effects.ts';
 import type { Memory, Observation } from './model.ts';
 import { leaseMargins } from './settings.ts';
 
+/** As a primary that finds itself without the leader key: after a pause, or when etcd has lost it. */
+const UNLOCKED_MS = 2000;
+
 export interface Context {
   readonly o: Observation;
   readonly m: Memory;
@@ -137,6 +140,16 @@ function followsUs(view: ClusterView, member: Member, me: string): boolean {
     at = memberOf(view, at.tags.replicatefrom);
   }
   return false;
+}
+
+/** How long a primary may go on taking writes while it tries to take the key. */
+export function unlockedMs(c: Context): number {
+  return Math.min(UNLOCKED_MS, c.o.settings.dynamic.ttlSeconds * 250);
+}
+
+/** A primary has been without the leader key, or with it on a lease that is not this agent's, for longer than that: its guard knows nothing of when to stop it. */
+export function isUnprotected(c: Context): boolean {
+  return c.m.unlockedSinceMs !== null && c.o.nowMs - c.m.unlockedSinceMs >= unlockedMs(c);
 }
 
 /** A job is about to make PostgreSQL writable, under the leader key. */

@@ -81,7 +81,7 @@ export interface Memory {
   readonly announcedRole: string | null;
   /** The lease the leader key was on, and until when it was good, when etcd was last read; null: not ours, or not on the lease we held. */
   readonly held: { readonly leaseId: string; readonly ttlSeconds: number; readonly stepDownAtMs: number } | null;
-  /** Since when a primary has been running here, outside of a pause, without anybody holding the key. */
+  /** Since when a primary has been running here, outside of a pause, without the key on a lease of ours. */
   readonly unlockedSinceMs: number | null;
   /** Since when etcd has said, round after round, that nobody leads; null: somebody does. */
   readonly leaderlessSinceMs: number | null;

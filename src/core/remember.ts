@@ -43,7 +43,7 @@ function heldNow({ o, attached, stepDownAtMs }: Context): Memory['held'] {
 function unlockedSince(c: Context, before: Memory): number | null {
   if (!c.isPrimary || c.paused) return null;
   if (c.view === null) return before.unlockedSinceMs;
-  return c.unlocked ? (before.unlockedSinceMs ?? c.o.nowMs) : null;
+  return c.attached ? null : (before.unlockedSinceMs ?? c.o.nowMs);
 }
 
 function afterJobs(o: Observation, before: Memory): Memory {

@@ -115,7 +115,7 @@ const scene = fc
       reinitialize: fc.option(fc.constant({ fromLeader: false })),
     }),
     watchdog: fc.record({ required: fc.boolean(), healthy: fc.boolean(), active: fc.boolean() }),
-    guardHealthy: fc.boolean(),
+    guardHealthy: fc.constantFrom(true, true, true, false),
     configDirty: fc.boolean(),
   })
   .map(

@@ -1,5 +1,5 @@
 /** Rules that keep a node from being writable when it may not be. They come before everything else. */
-import { type Context, opensForWrites } from '../context.ts';
+import { type Context, isUnprotected, opensForWrites } from '../context.ts';
 import { holdOffMs, type Rule } from './table.ts';
 
 const lost = (mode: 'fast' | 'immediate') => ({
@@ -16,6 +16,24 @@ export const fenceRules: readonly Rule[] = [
     when: (c) => !c.paused && (c.view === null || c.attached) && c.mayBeWritable && !c.mayLeadNow && !(c.withinLease && makesCluster(c)),
     ask: () => lost('fast'),
     because: 'demoted self because DCS is not accessible and I was a leader',
+  },
+  {
+    id: 'primary.guard',
+    situation: 'PostgreSQL may take writes, the leader key is ours or etcd does not answer, and the guard cannot be armed any more',
+    when: (c) =>
+      !c.paused &&
+      c.mayBeWritable &&
+      (c.lockMine || c.view === null) &&
+      !c.o.guardHealthy &&
+      c.o.job === null &&
+      c.o.pg.dataDir === 'valid',
+    ask: () => ({
+      effects: [
+        { kind: 'demote-now', mode: 'fast' },
+        { kind: 'release-leader', optime: null },
+      ],
+    }),
+    because: 'demoting self because the guard, which would stop PostgreSQL if this agent hung, does not answer',
   },
   {
     id: 'fence.read-only',
@@ -44,6 +62,15 @@ export const fenceRules: readonly Rule[] = [
         ? { wakeInMs: Math.max(0, Math.min(1000, c.stepDownAtMs - c.o.nowMs)) }
         : { wakeInMs: 1000 },
     because: 'DCS is not accessible',
+  },
+  {
+    id: 'fence.not-attached',
+    situation:
+      'a primary runs here, and the leader key names us, but could not be moved to a lease of ours for too long: its guard does not protect it',
+    when: (c) => c.isPrimary && c.lockMine && !c.attached && !c.paused && isUnprotected(c),
+    ask: () => lost('fast'),
+    because:
+      'demoting self because the leader key is on a lease from before, and could not be taken over: etcd takes no writes, or no lease is to be had',
   },
   {
     id: 'fence.attach',
@@ -79,17 +106,5 @@ export const fenceRules: readonly Rule[] = [
       c.o.job?.job.kind !== 'handover',
     ask: () => lost('immediate'),
     because: 'stopped PostgreSQL while starting up because leader key was lost',
-  },
-  {
-    id: 'primary.guard',
-    situation: 'this primary leads, and its guard cannot be armed any more',
-    when: (c) => !c.paused && c.isPrimary && c.lockMine && !c.o.guardHealthy && c.o.job === null,
-    ask: () => ({
-      effects: [
-        { kind: 'demote-now', mode: 'fast' },
-        { kind: 'release-leader', optime: null },
-      ],
-    }),
-    because: 'demoting self because the guard, which would stop PostgreSQL if this agent hung, does not answer',
   },
 ];

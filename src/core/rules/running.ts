@@ -1,7 +1,7 @@
 /** PostgreSQL runs and answers. */
 import { countsVotes, isLeftBehind, raceVerdict, supersededBy, syncVoters, wishInVain } from '../candidates.ts';
 import { clusterTimeline, mayLead } from '../cluster.ts';
-import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
+import { type Context, isUnprotected, readyLeader, sourceOf, unlockedMs, wantedSource } from '../context.ts';
 import { divergenceFrom } from '../divergence.ts';
 import type { Effect } from '../effects.ts';
 import { takeover } from '../sync.ts';
@@ -13,8 +13,6 @@ import { holdOffMs, nothing } from './table.ts';
 const RACE_INTERVAL_MS = 300;
 /** What a walreceiver takes to end (measured: 4 to 7 ms), with room for a busy machine. */
 const LET_GO_MS = 30;
-/** As a primary that finds itself without the leader key: after a pause, or when etcd has lost it. */
-const UNLOCKED_MS = 2000;
 
 export const primaryRules: readonly Rule[] = [
   {
@@ -54,7 +52,7 @@ export const primaryRules: readonly Rule[] = [
   {
     id: 'primary.not-acquired',
     situation: 'a primary runs here without the leader key, which could not be taken for too long: its guard does not protect it',
-    when: (c) => c.isPrimary && c.unlocked && c.m.unlockedSinceMs !== null && c.o.nowMs - c.m.unlockedSinceMs >= unlockedMs(c),
+    when: (c) => c.isPrimary && c.unlocked && isUnprotected(c),
     ask: () => ({ effects: [{ kind: 'demote-now', mode: 'fast' }] }),
     because: 'demoting self because the leader key could not be taken: etcd takes no writes, or no lease is to be had',
   },
@@ -66,11 +64,6 @@ export const primaryRules: readonly Rule[] = [
     because: 'acquired session lock as a leader',
   },
 ];
-
-/** How long a primary may go on taking writes while it tries to take the key. */
-function unlockedMs(c: Context): number {
-  return Math.min(UNLOCKED_MS, c.o.settings.dynamic.ttlSeconds * 250);
-}
 
 function isOutdated(c: Context): boolean {
   const expected = c.view === null ? null : clusterTimeline(c.view);

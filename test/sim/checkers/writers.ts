@@ -27,6 +27,7 @@ export class Writers {
   /** No two take writes at once, and none after its guard's deadline. */
   fenced = true;
   readonly #helpless = new Map<Machine, number>();
+  readonly #untold = new Set<Machine>();
   #last = '';
 
   constructor(world: World, report: Report) {
@@ -46,7 +47,7 @@ export class Writers {
     let judged = 0;
     for (const machine of machines) {
       // Neither guard nor agent: two failures at once, which nothing but a watchdog or a quorum answers.
-      if (unguarded(machine) && machine.helpless) this.#helpless.set(machine, this.#world.sim.now);
+      if (this.#isHelpless(machine)) this.#helpless.set(machine, this.#world.sim.now);
       if (!machine.server.commits || machine.server.dir !== 'valid') continue;
       now += ` ${machine.name}`;
       if (this.#excused(machine) || this.#elsewhere(machine)) continue;
@@ -60,6 +61,14 @@ export class Writers {
     this.#last = now;
     this.#world.trace(`writable:${now || ' nobody'}`);
     return true;
+  }
+
+  /** A guard that could not be told a deadline while its agent lived has none, although it listens again. */
+  #isHelpless(machine: Machine): boolean {
+    if (!machine.helpless) this.#untold.delete(machine);
+    else if (unguarded(machine)) this.#untold.add(machine);
+    else if (machine.guard.deadlineMs !== null) this.#untold.delete(machine);
+    return this.#untold.has(machine);
   }
 
   /** A guard that stood still looks at its deadline when it goes on. An agent that lives has not relied on it meanwhile. */
