@@ -284,6 +284,7 @@ export class Agent {
   }
 
   #hands(): Hands {
+    const version = this.#configVersion;
     return {
       parts: this.parts,
       lease: this.lease,
@@ -296,7 +297,7 @@ export class Agent {
         if (code === 0) this.parts.log.info(message);
         else this.parts.log.critical(message);
       },
-      configApplied: () => this.#configApplied(),
+      configApplied: () => this.#configApplied(version),
     };
   }
 
@@ -304,18 +305,20 @@ export class Agent {
     this.#running?.controller.abort(new RegentError('JOB_CANCELLED', reason, { policy: 'transient' }));
   }
 
-  #configApplied(): void {
-    this.#appliedVersion = this.#configVersion;
+  /** `version`: of the settings by which it was decided. What has changed since is applied by another round. */
+  #configApplied(version: number): void {
+    this.#appliedVersion = version;
     this.parts.settings.save();
   }
 
   #startJob(job: Job): void {
+    const version = this.#configVersion;
     const controller = new AbortController();
     const deps = {
       parts: this.parts,
       lease: this.lease,
       fence: this.fence,
-      configApplied: () => this.#configApplied(),
+      configApplied: () => this.#configApplied(version),
       stopping: () => {
         this.#stopping = true;
       },

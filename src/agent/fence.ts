@@ -83,7 +83,7 @@ export class Fence {
     const arms = holds && c.mayLeadNow && c.mayBeWritable && !c.paused;
     this.retryAtMs = null;
     // No time to lose with one more try: this round ends the lead.
-    if (arms && c.lockMine && c.o.job === null && !c.o.guardHealthy) return;
+    if (arms && c.lockMine && (c.o.job === null || c.o.job.job.kind === 'handover') && !c.o.guardHealthy) return;
     try {
       if (arms) {
         await this.arm();

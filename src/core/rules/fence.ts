@@ -25,11 +25,13 @@ export const fenceRules: readonly Rule[] = [
       c.mayBeWritable &&
       (c.lockMine || c.view === null) &&
       !c.o.guardHealthy &&
-      c.o.job === null &&
+      (c.o.job === null || c.o.job.job.kind === 'handover') &&
       c.o.pg.dataDir === 'valid',
-    ask: () => ({
+    ask: (c) => ({
       effects: [
-        { kind: 'demote-now', mode: 'fast' },
+        // In a handover PostgreSQL was asked to stop in good order already, and has not got there.
+        ...(c.o.job === null ? [] : [{ kind: 'cancel-job', reason: 'the guard does not answer' } as const]),
+        { kind: 'demote-now', mode: c.o.job === null ? 'fast' : 'immediate' },
         { kind: 'release-leader', optime: null },
       ],
     }),
