@@ -102,13 +102,13 @@ export class Promises {
     }
   }
 
-  /** What a node lacks that an operator's failover by name makes leader is given up. */
+  /** What a node lacks that an operator's failover by name makes leader is given up, and so is what others acknowledge after (in a pause nobody stops them). */
   #giveUpFor(server: SimServer): void {
     if (!this.#world.orders.overrides(server.name)) return;
     for (const [branch, commit] of [...this.#last]) {
-      if (has(server, commit)) continue;
-      this.#last.delete(branch);
-      this.#givenUp.add(branch);
+      const lacks = !has(server, commit);
+      if (lacks || branch !== server.position.branch) this.#givenUp.add(branch);
+      if (lacks) this.#last.delete(branch);
     }
   }
 
