@@ -48,6 +48,7 @@ async function perform(hands: Hands, effect: Effect): Promise<boolean> {
     case 'apply-config':
     case 'sync-slots':
     case 'resume-replay':
+    case 'mark-published':
     case 'run-callback':
       return onPostgres(hands, effect);
     default:
@@ -55,7 +56,10 @@ async function perform(hands: Hands, effect: Effect): Promise<boolean> {
   }
 }
 
-type PostgresEffect = Extract<Effect, { kind: 'set-sync-names' | 'apply-config' | 'sync-slots' | 'resume-replay' | 'run-callback' }>;
+type PostgresEffect = Extract<
+  Effect,
+  { kind: 'set-sync-names' | 'apply-config' | 'sync-slots' | 'resume-replay' | 'mark-published' | 'run-callback' }
+>;
 
 async function onPostgres(hands: Hands, effect: PostgresEffect): Promise<boolean> {
   const { pg } = hands.parts;
@@ -75,6 +79,9 @@ async function onPostgres(hands: Hands, effect: PostgresEffect): Promise<boolean
       return true;
     case 'resume-replay':
       await pg.resumeReplay(options);
+      return true;
+    case 'mark-published':
+      await pg.markPublished();
       return true;
     case 'run-callback':
       pg.runCallback(effect.action, effect.role);

@@ -49,56 +49,68 @@ export function runJob(deps: JobDeps, job: Job, signal: AbortSignal): Promise<vo
 const dcsTimeout = (deps: JobDeps) => ({ timeoutMs: deps.parts.settings.current().dynamic.retryTimeoutSeconds * 1000 });
 
 /**
- * The new cluster is published first by its system identifier, for good, and then by the leader key, by which others clone and clients come. From then on it may hold
- * what was acknowledged: what fails after that is left to the leader's rounds, and nothing is undone.
+ * The new cluster is published first by its system identifier, for good, and then by the leader key, by which others clone and clients come. Last before the
+ * key goes the mark that says that nobody was led to this directory: from then on it may hold what was acknowledged. What fails after that is left to the
+ * rounds, and nothing is undone.
  */
 async function bootstrap(deps: JobDeps, signal: AbortSignal): Promise<void> {
   const { pg, dcs, settings } = deps.parts;
   const me = settings.local().name;
-  let made: string | null = null;
+  const reached: Reached = { made: null, published: false };
   try {
     await pg.stop('immediate', { timeoutMs: 30_000 });
     const { systemIdentifier } = await pg.bootstrap({ timeoutMs: DAY_MS, signal });
+    reached.made = systemIdentifier;
     deps.configApplied();
     // The mark went with its lease if that ended meanwhile, and whoever made another cluster then has published it.
     const { initialize } = await dcs.read(dcsTimeout(deps));
     if (initialize !== '')
       throw new RegentError('BOOTSTRAP_LOST', 'the right to initialize the cluster was lost during initdb', { policy: 'transient' });
-    made = systemIdentifier;
     await dcs.writeInitialize(systemIdentifier, false, dcsTimeout(deps));
+    reached.published = true;
     // Clients come with the leader key: the guard knows its end before.
     await deps.fence.arm();
   } catch (error) {
-    await undoBootstrap(deps, made);
+    await undoBootstrap(deps, reached);
     throw error;
   }
-  // A request without an answer may have been carried out.
+  await pg.markPublished();
   const leads = await deps.lease.carry((leaseId) => dcs.acquireLeader(me, leaseId, dcsTimeout(deps)));
-  if (!leads) {
-    await undoBootstrap(deps, made);
-    throw new RegentError('BOOTSTRAP_LOST', 'the leader key could not be taken after initdb', { policy: 'transient' });
-  }
+  if (!leads) throw new RegentError('BOOTSTRAP_LOST', 'the leader key could not be taken after initdb', { policy: 'transient' });
   await dcs.writeConfig(settings.bootstrapConfig(), null, dcsTimeout(deps));
 }
 
-/** Nobody could have written to it: it was never published. So it may go, and the next node may try. */
-async function undoBootstrap(deps: JobDeps, made: string | null): Promise<void> {
+/** How far a bootstrap has come: the system identifier once the cluster is whole, and whether it is known to be in etcd. */
+interface Reached {
+  made: string | null;
+  published: boolean;
+}
+
+/**
+ * Nobody was led to it. What is half made goes at once. What is whole stays, marked, while it is not known whether it was published: the rounds find out, and an
+ * etcd that does not answer costs nobody a long restore. What was published goes once etcd does not have it any more, and the next node may try.
+ */
+async function undoBootstrap(deps: JobDeps, { made, published }: Reached): Promise<void> {
   const { pg, dcs, settings, log } = deps.parts;
   const me = settings.local().name;
+  const tried = (step: () => Promise<unknown>): Promise<boolean> =>
+    step().then(
+      () => true,
+      (error: unknown) => {
+        log.warning(`cleaning up after a failed bootstrap: ${String(error)}`);
+        return false;
+      },
+    );
   const remove = () => pg.removeDataDirectory({ timeoutMs: DAY_MS, keepAside: true });
-  const steps: ReadonlyArray<() => Promise<unknown>> = [
-    () => pg.stop('immediate', { timeoutMs: 10_000 }),
-    // What was never published goes before etcd is waited for: an agent that ended meanwhile would leave data of a cluster that nobody else will ever know.
-    ...(made === null ? [remove] : []),
-    () => dcs.releaseLeader(me, dcsTimeout(deps)),
+  await tried(() => pg.stop('immediate', { timeoutMs: 10_000 }));
+  if (made === null) await tried(remove);
+  await tried(() => dcs.releaseLeader(me, dcsTimeout(deps)));
+  const cleared = await tried(async () => {
     // The empty mark is ours or nobody's; a system identifier that is not ours is another member's success.
-    async () => {
-      const { initialize } = await dcs.read(dcsTimeout(deps));
-      if (initialize === '' || (initialize !== null && initialize === made)) await dcs.clearInitialize(dcsTimeout(deps));
-    },
-    ...(made === null ? [] : [remove]),
-  ];
-  for (const step of steps) await step().catch((error: unknown) => log.warning(`cleaning up after a failed bootstrap: ${String(error)}`));
+    const { initialize } = await dcs.read(dcsTimeout(deps));
+    if (initialize === '' || (published && initialize === made)) await dcs.clearInitialize(dcsTimeout(deps));
+  });
+  if (published && cleared) await tried(remove);
 }
 
 async function seen(deps: JobDeps, source: Source, signal: AbortSignal): Promise<void> {

@@ -54,6 +54,8 @@ export type Effect =
       readonly advance: Readonly<Record<string, Lsn>>;
     }
   | { readonly kind: 'resume-replay' }
+  /** etcd has the system identifier of what a bootstrap made here: it is a data directory like any other from now on. */
+  | { readonly kind: 'mark-published' }
   /** Beside everything else; asked for again while one is running, it is ignored. */
   | { readonly kind: 'checkpoint' }
   /** Stop PostgreSQL now, inside the round, because every millisecond of writability is a danger. */

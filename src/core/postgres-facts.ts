@@ -2,10 +2,16 @@
 import type { HistoryEntry } from './cluster.ts';
 import type { Lsn, Timeline } from './units.ts';
 
+/**
+ * What was interrupted in a data directory. bootstrap, clone: it is half made. publication: a whole new cluster, of which this node does not know whether etcd has
+ * its system identifier; it has not held the leader key since. rewind: it may hold commits nobody else has.
+ */
+export type IncompleteWork = 'bootstrap' | 'publication' | 'clone' | 'rewind';
+
 export interface PostgresFacts {
   readonly dataDir: DataDirState;
-  /** What was interrupted, when dataDir is 'incomplete'. After a rewind the directory may still hold commits nobody else has. */
-  readonly incompleteWork?: 'bootstrap' | 'clone' | 'rewind';
+  /** Present when dataDir is 'incomplete'. */
+  readonly incompleteWork?: IncompleteWork;
   /** From pg_controldata or the running server; null when there is no readable cluster. */
   readonly systemIdentifier: string | null;
   /** 13 … 18, from PG_VERSION; null when there is no data directory. */

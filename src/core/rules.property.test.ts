@@ -52,8 +52,13 @@ const running = fc.record({
 const postgres = fc.oneof(
   fc.constant(pg.none),
   fc
-    .constantFrom('bootstrap' as const, 'clone' as const, 'rewind' as const)
+    .constantFrom('bootstrap' as const, 'publication' as const, 'clone' as const, 'rewind' as const)
     .map((incompleteWork) => ({ ...pg.stopped(), dataDir: 'incomplete' as const, incompleteWork })),
+  fc.constantFrom(pg.primary(), { ...pg.stopped(), systemIdentifier: null }).map((facts) => ({
+    ...facts,
+    dataDir: 'incomplete' as const,
+    incompleteWork: 'publication' as const,
+  })),
   fc.constantFrom('inaccessible' as const, 'foreign' as const).map((dataDir) => ({ ...pg.none, dataDir })),
   fc
     .record({ flushLsn: position, names: fc.constantFrom('', 'b', 'ANY 1 (b,c)'), senders: fc.subarray(['b', 'c']) })

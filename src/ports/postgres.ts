@@ -50,8 +50,13 @@ export interface Postgres {
   checkpoint(options: Bounded): Promise<void>;
   resumeReplay(options: Bounded): Promise<void>;
 
-  /** initdb (or the custom method), first start, users, post_bootstrap. Leaves a running primary. */
+  /**
+   * initdb (or the custom method), first start, users, post_bootstrap. Leaves a running primary on a directory that is 'incomplete' by 'publication' until
+   * markPublished, so that whoever finds it can tell that it never led.
+   */
   bootstrap(options: Bounded & { readonly onSpawn?: (pid: number) => void }): Promise<{ readonly systemIdentifier: string }>;
+  /** Durable once it returns. To be called when etcd has this directory's system identifier, and before the leader key is taken with it. */
+  markPublished(): Promise<void>;
   /** Makes the data directory anew from the source by the configured methods. Refuses when the directory is 'valid' (see removeDataDirectory). Does not start. */
   clone(source: Source, options: Bounded & { readonly fromLeader: boolean }): Promise<void>;
   /** pg_rewind against a running primary, server stopped. Throws REWIND_FAILED with pg_rewind's own words. */

@@ -1,7 +1,8 @@
 /** bootstrap() with the user's own method: a restored cluster that lets nobody in, one that has to recover first, and one that fails. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { markIncomplete } from '../../src/adapters/postgres/data-dir.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import type { Postgres } from '../../src/ports/postgres.ts';
@@ -33,6 +34,7 @@ describe('a cluster made by a program of the user', () => {
     donor = await member('donor');
     const adapter = adapterFor(donor);
     await adapter.bootstrap({ timeoutMs: 60_000 });
+    await adapter.markPublished();
     await sql(donor, 'CREATE TABLE kept AS SELECT 42 AS i');
     await adapter.stop('fast', QUICK);
     await adapter.close();
@@ -56,6 +58,7 @@ describe('a cluster made by a program of the user', () => {
     const adapter = open(settings);
     const pids: number[] = [];
     const { systemIdentifier } = await adapter.bootstrap({ timeoutMs: 60_000, onSpawn: (pid) => pids.push(pid) });
+    await adapter.markPublished();
     const facts = await adapter.observe(QUICK);
     expect(facts).toMatchObject({ dataDir: 'valid', state: 'running', systemIdentifier, sql: { inRecovery: false, pendingRestart: {} } });
     expect(pids.at(-1)).toBe(facts.postmaster?.pid);
@@ -83,7 +86,61 @@ describe('a cluster made by a program of the user', () => {
     expect(await adapter.observe(QUICK)).toMatchObject({ state: 'stopped', dataDir: 'incomplete', incompleteWork: 'bootstrap' });
     adapter.configure({ ...settings, local: { ...settings.local, bootstrap: { ...settings.local.bootstrap!, postBootstrap: null } } });
     await adapter.bootstrap({ timeoutMs: 60_000 });
-    expect((await adapter.observe(QUICK)).dataDir).toBe('valid');
+    expect(await adapter.observe(QUICK)).toMatchObject({ state: 'running', dataDir: 'incomplete', incompleteWork: 'publication' });
     await adapter.stop('immediate', QUICK);
+  });
+
+  describe('whole, and not known to be published', () => {
+    const unpublished = async (name: string) => {
+      const settings = await member(name);
+      const adapter = open(settings);
+      const { systemIdentifier } = await adapter.bootstrap({ timeoutMs: 60_000 });
+      return { settings, adapter, systemIdentifier, dataDir: settings.postgresql.dataDir };
+    };
+    const MARKED = { dataDir: 'incomplete', incompleteWork: 'publication' };
+
+    test('a crash leaves it marked, with its identity; it does not start, nor is another made over it; published, it is data like any other', async () => {
+      const { settings, adapter, systemIdentifier } = await unpublished('crashed');
+      expect(await adapter.observe(QUICK)).toMatchObject({ ...MARKED, state: 'running', systemIdentifier, sql: { inRecovery: false } });
+      await sql(settings, 'CREATE TABLE kept AS SELECT 7 AS i');
+      await adapter.stop('immediate', QUICK);
+      // Whoever comes next knows what is on disk only.
+      const next = open(settings);
+      expect(await next.observe(QUICK)).toMatchObject({ ...MARKED, state: 'stopped', systemIdentifier, control: { systemIdentifier } });
+      await expect(next.start({ kind: 'primary' }, QUICK)).rejects.toMatchObject({ code: 'DATA_DIR_UNUSABLE' });
+      await expect(next.bootstrap({ timeoutMs: 60_000 })).rejects.toMatchObject({ code: 'BOOTSTRAP_REFUSED' });
+      await next.markPublished();
+      expect(await next.observe(QUICK)).toMatchObject({ dataDir: 'valid', systemIdentifier });
+      await next.start({ kind: 'primary' }, { timeoutMs: 60_000 });
+      expect(await sql(settings, 'SELECT i FROM kept')).toEqual([{ i: 7 }]);
+      // Said twice, it changes nothing.
+      await next.markPublished();
+      await next.stop('immediate', QUICK);
+    });
+
+    test('a clone of the cluster that was published instead keeps it aside', async () => {
+      const source = open(donor);
+      await source.start({ kind: 'primary' }, { timeoutMs: 60_000 });
+      const { adapter, systemIdentifier, dataDir } = await unpublished('late');
+      await adapter.stop('immediate', QUICK);
+      const from = { name: 'donor', host: '127.0.0.1', port: donor.postgresql.port };
+      await adapter.clone(from, { timeoutMs: 60_000, fromLeader: true });
+      const facts = await adapter.observe(QUICK);
+      expect(facts).toMatchObject({ dataDir: 'valid', standbySignal: true });
+      expect(facts.systemIdentifier).not.toBe(systemIdentifier);
+      expect(existsSync(join(`${dataDir}.removed`, 'PG_VERSION'))).toBe(true);
+      await source.stop('immediate', QUICK);
+    });
+
+    test('taken away by hand, it is missing, whatever the mark says; a mark of half-made work stays one', async () => {
+      const { adapter, dataDir } = await unpublished('gone');
+      await adapter.stop('immediate', QUICK);
+      rmSync(dataDir, { recursive: true });
+      expect(await adapter.observe(QUICK)).toMatchObject({ dataDir: 'missing', systemIdentifier: null });
+      await expect(adapter.markPublished()).rejects.toMatchObject({ code: 'DATA_DIR_UNUSABLE' });
+      await markIncomplete(dataDir, 'clone');
+      await expect(adapter.markPublished()).rejects.toMatchObject({ code: 'DATA_DIR_UNUSABLE' });
+      expect(await adapter.observe(QUICK)).toMatchObject({ dataDir: 'incomplete', incompleteWork: 'clone' });
+    });
   });
 });

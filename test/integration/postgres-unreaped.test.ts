@@ -18,6 +18,7 @@ test('a start does not take an unreaped postmaster for a living one', async () =
   const settings = settingsFor({ home: home.path, name: 'unreaped', port: await freePort() });
   const adapter = adapterFor(settings);
   await adapter.bootstrap({ timeoutMs: 60_000 });
+  await adapter.markPublished();
   await adapter.stop('fast', QUICK);
   // The shell becomes a sleep, which inherits the postmaster as its child and never waits for it.
   const { dataDir, configDir } = settings.postgresql;

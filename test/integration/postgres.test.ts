@@ -57,7 +57,9 @@ describe('one server', () => {
   beforeAll(async () => {
     home = await temporaryHome();
     settings = await member('alone');
-    await adapterFor(settings).bootstrap({ timeoutMs: 60_000 });
+    const maker = adapterFor(settings);
+    await maker.bootstrap({ timeoutMs: 60_000 });
+    await maker.markPublished();
   });
   afterAll(() => home.remove());
   beforeEach(async () => {
@@ -293,6 +295,7 @@ describe('a primary and its standby', () => {
     a = adapterFor(first);
     b = adapterFor(second);
     await a.bootstrap({ timeoutMs: 60_000 });
+    await a.markPublished();
   });
   afterAll(async () => {
     await a.close();

@@ -50,7 +50,7 @@ test('an agent killed between writing a standby’s files and telling the server
   await world.expect('all three healthy', () => world.healthy(), 10_000);
 });
 
-test('a bootstrap that could not be published is taken away before etcd is waited for', async () => {
+test('a new cluster that could not be published gives way to the one that another made meanwhile', async () => {
   const world = new World({ seed: 8, nodes: ['a', 'b'] });
   world.startAll();
   await world.expect(
@@ -60,14 +60,40 @@ test('a bootstrap that could not be published is taken away before etcd is waite
   );
   const first = world.machines.find(({ server }) => server.work === 'bootstrap')!;
   world.net.cut(first.name, 'etcd');
-  await world.expect('a failed bootstrap', () => first.server.dir === 'valid' && first.server.process === null, 20_000);
-  await world.run(200);
-  expect(first.server.dir).toBe('missing');
+  await world.expect('a failed bootstrap', () => first.server.work === 'publication' && first.server.process === null, 20_000);
   first.killAgent();
   await world.expect('another leader', () => world.leader !== null && world.leader !== first, 20_000);
   world.net.heal(first.name, 'etcd');
   first.startAgent();
   await world.expect('both healthy', () => world.healthy(), 20_000);
+});
+
+test('a new cluster that could not be published is published later, if nobody made another', async () => {
+  const world = new World({ seed: 8, nodes: ['a'] });
+  world.startAll();
+  const [first] = world.machines;
+  await world.expect('a whole cluster', () => first!.server.work === 'publication', 10_000);
+  const made = first!.server.systemId;
+  first!.crash();
+  await world.run(20_000);
+  expect(world.etcd.get('initialize')).toBe(null);
+  first!.boot();
+  await world.expect('healthy', () => world.healthy(), 30_000);
+  expect(first!.server.systemId).toBe(made);
+});
+
+test('a machine that ends between the publication and its own word of it goes on with what it made', async () => {
+  const world = new World({ seed: 8, nodes: ['a', 'b'] });
+  world.startAll();
+  await world.expect('a publication', () => (world.etcd.get('initialize')?.value ?? '') !== '', 10_000);
+  const first = world.machines.find(({ server }) => server.work === 'publication')!;
+  const made = first.server.systemId;
+  expect(world.etcd.get('initialize')?.value).toBe(made);
+  first.crash();
+  await world.run(20_000);
+  first.boot();
+  await world.expect('both healthy', () => world.healthy(), 30_000);
+  expect(new Set(world.machines.map(({ server }) => server.systemId))).toEqual(new Set([made]));
 });
 
 test('an agent killed in the middle of its bootstrap leaves a server that nobody knows: it is stopped, and the node clones from who came first', async () => {

@@ -174,7 +174,7 @@ export class SimPostgres implements Postgres {
   async bootstrap(options: Bounded): Promise<{ readonly systemIdentifier: string }> {
     const { server } = this.#parts;
     if (server.process !== null) throw transient('PG_RUNNING', 'PostgreSQL runs: its data directory is not to be touched');
-    if (server.dir === 'valid') throw new RegentError('BOOTSTRAP_REFUSED', 'there is data already');
+    if (server.dir === 'valid' || server.work === 'publication') throw new RegentError('BOOTSTRAP_REFUSED', 'there is data already');
     const systemIdentifier = this.#parts.newSystemId();
     server.dir = 'incomplete';
     server.work = 'bootstrap';
@@ -187,9 +187,16 @@ export class SimPostgres implements Postgres {
     }
     await this.#step(60, options, 'BOOTSTRAP_ABORTED');
     if (!server.running) throw transient('PG_UNREACHABLE', 'the connection ended');
+    server.work = 'publication';
+    return { systemIdentifier };
+  }
+
+  async markPublished(): Promise<void> {
+    const { server } = this.#parts;
+    await this.#step(2, { timeoutMs: 1000 });
+    if (server.work !== 'publication') return;
     server.dir = 'valid';
     server.work = null;
-    return { systemIdentifier };
   }
 
   async clone(source: Source, options: Bounded): Promise<void> {

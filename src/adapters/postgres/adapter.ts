@@ -11,7 +11,7 @@ import { askPrePromote, Callbacks } from './callbacks.ts';
 import { type CloneOptions, clone } from './clone.ts';
 import { ConfWriter } from './conf-writer.ts';
 import { type Context, depsOf, newReaders, type RunAs, runner } from './context.ts';
-import { clearIncomplete, removeDataDir } from './data-dir.ts';
+import { clearIncomplete, inspectDataDir, markIncomplete, removeDataDir } from './data-dir.ts';
 import { connectLocal, Heartbeat } from './heartbeat.ts';
 import { endLeftoverTools } from './leftover-tools.ts';
 import { type BootstrapOptions, bootstrapServer } from './new-cluster.ts';
@@ -121,6 +121,14 @@ class PostgresAdapter implements Postgres {
     return bootstrapServer(this.context, options);
   }
 
+  async markPublished(): Promise<void> {
+    const { dataDir } = this.context.settings.postgresql;
+    const { state, incompleteWork } = await inspectDataDir(dataDir);
+    // What any other mark says stays true.
+    if (incompleteWork === 'publication') await clearIncomplete(dataDir);
+    else if (state !== 'valid') throw new RegentError('DATA_DIR_UNUSABLE', `${dataDir} is ${state}: there is nothing to publish`);
+  }
+
   async clone(source: Source, options: CloneOptions): Promise<void> {
     await this.takeDirectory('a clone', options);
     await clone(depsOf(this.context), source, options);
@@ -142,6 +150,8 @@ class PostgresAdapter implements Postgres {
     const { settings, log } = this.context;
     const { dataDir } = settings.postgresql;
     await this.takeDirectory('a removal', options);
+    // Interrupted, it leaves what is not whole any more.
+    if ((await inspectDataDir(dataDir)).incompleteWork === 'publication') await markIncomplete(dataDir, 'bootstrap');
     await removeDataDir(dataDir, { keepAside: options.keepAside, log });
     // What was interrupted in it went with it.
     await clearIncomplete(dataDir);

@@ -1,6 +1,6 @@
 /**
  * A new cluster's data directory: by initdb, or by the user's own program (a restore from a backup, usually). `patroni-compat.md` 6.1 and 6.3.
- * The marker 'bootstrap' is set here and stays: the caller clears it once users exist and post_bootstrap has run.
+ * The marker 'bootstrap' is set here and stays: the caller changes it once users exist and post_bootstrap has run.
  */
 import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -109,7 +109,7 @@ export async function runBootstrapMethod(deps: Deps, options: Bounded): Promise<
 async function prepareDirectory(deps: Deps): Promise<void> {
   const { dataDir } = deps.settings.postgresql;
   const { state, incompleteWork } = await inspectDataDir(dataDir);
-  if (state === 'incomplete' && incompleteWork !== 'rewind') await removeDataDir(dataDir, { keepAside: false, log: deps.log });
+  if (incompleteWork === 'bootstrap' || incompleteWork === 'clone') await removeDataDir(dataDir, { keepAside: false, log: deps.log });
   else if (state !== 'missing') {
     throw new RegentError('BOOTSTRAP_REFUSED', `${dataDir} is ${state}: no new cluster is made in it`, {
       mend: 'move the directory away, or let the member join the existing cluster',

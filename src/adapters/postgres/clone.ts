@@ -31,6 +31,7 @@ export type CloneOptions = Bounded & { readonly fromLeader: boolean };
 export async function clone(deps: Deps, source: Source | null, options: CloneOptions): Promise<void> {
   const { dataDir } = deps.settings.postgresql;
   await refuseUnlessOurs(dataDir);
+  await keepUnpublished(deps);
   const deadline = deps.clock.monotonicMs() + options.timeoutMs;
   const major = await programMajor(deps);
   const methods = methodsFor(deps, source, options.fromLeader);
@@ -63,6 +64,15 @@ async function refuseUnlessOurs(dataDir: string): Promise<void> {
   throw new RegentError('CLONE_REFUSED', `${dataDir} ${what}: it is not overwritten`, {
     mend: 'reinitialize the member (regentctl reinit), or move the directory away',
   });
+}
+
+/** A new cluster that another was published instead of. Nobody was led to it, but whoever connected to it by its address may want to look. */
+async function keepUnpublished(deps: Deps): Promise<void> {
+  const { dataDir } = deps.settings.postgresql;
+  if ((await inspectDataDir(dataDir)).incompleteWork !== 'publication') return;
+  // Interrupted, the removal leaves what is not whole any more.
+  await markIncomplete(dataDir, 'clone');
+  await removeDataDir(dataDir, { keepAside: true, log: deps.log });
 }
 
 function methodsFor(deps: Deps, source: Source | null, fromLeader: boolean): string[] {

@@ -3,13 +3,11 @@
  */
 import { chown, mkdir, open, readdir, readFile, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { DataDirState } from '../../core/postgres-facts.ts';
+import type { DataDirState, IncompleteWork } from '../../core/postgres-facts.ts';
 import type { Log } from '../../ports/log.ts';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 
-export type IncompleteWork = 'bootstrap' | 'clone' | 'rewind';
-
-const WORKS: readonly IncompleteWork[] = ['bootstrap', 'clone', 'rewind'];
+const WORKS: readonly IncompleteWork[] = ['bootstrap', 'publication', 'clone', 'rewind'];
 
 export interface DataDirFacts {
   readonly state: DataDirState;
@@ -76,6 +74,9 @@ export async function inspectDataDir(dataDir: string): Promise<DataDirFacts> {
     ]);
     const major = version === null ? null : parseMajor(version);
     const facts = { incompleteWork, major, standbySignal: signals.includes(true) };
+    // A whole cluster is what 'publication' speaks of: where there is nothing at all, it speaks of one that was taken away.
+    const gone = incompleteWork === 'publication' && major === null && !control && (await emptyOrForeign(dataDir)) === 'missing';
+    if (gone) return { ...nothing, state: 'missing' };
     if (incompleteWork !== null) return { ...facts, state: 'incomplete' };
     if (major !== null && control) return { ...facts, state: 'valid' };
     return { ...facts, state: await emptyOrForeign(dataDir) };

@@ -1,4 +1,4 @@
-/** From nothing to a running primary with its users: the port's bootstrap(). The marker 'bootstrap' stands until the end. */
+/** From nothing to a running primary with its users: the port's bootstrap(). The marker 'bootstrap' stands until the end, and 'publication' then. */
 import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { ensureError, RegentError } from '../../support/errors.ts';
 import { readText, writeFileAtomic } from './atomic-file.ts';
 import { type Bootstrapped, finishBootstrap, makeCluster } from './bootstrap.ts';
 import { type Context, depsOf } from './context.ts';
-import { clearIncomplete } from './data-dir.ts';
+import { markIncomplete } from './data-dir.ts';
 import { connectLocal, localEndpoint } from './heartbeat.ts';
 import { endLeftoverTools } from './leftover-tools.ts';
 import { createSuperuser } from './roles.ts';
@@ -38,10 +38,10 @@ export async function bootstrapServer(context: Context, options: BootstrapOption
     await untilWritable(context, rest());
     const identity = await withClient(context, rest(), async (client) => {
       await finishBootstrap(depsOf(context), client, { ...rest(), ...localEndpoint(settings) });
-      // What the marker's absence promises must be on disk before the marker goes: the roles' commits are, by their own flush.
+      // That it is whole must be on disk before the marker says so: the roles' commits are, by their own flush.
       return (await client.query<{ id: string }>('SELECT system_identifier::text AS id FROM pg_control_system()')).rows[0]!.id;
     });
-    await clearIncomplete(settings.postgresql.dataDir);
+    await markIncomplete(settings.postgresql.dataDir, 'publication');
     return { systemIdentifier: identity };
   } catch (error) {
     await stopServer(context, 'immediate', { timeoutMs: 5000, callbacks: false }).catch((failure) => {

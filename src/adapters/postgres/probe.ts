@@ -124,7 +124,7 @@ export class Probe {
   }
 
   private async controlData(directory: DataDirFacts, needed: boolean, timeoutMs: number): Promise<ControlData | null> {
-    const halfMade = directory.state === 'incomplete' && directory.incompleteWork !== 'rewind';
+    const halfMade = directory.incompleteWork === 'bootstrap' || directory.incompleteWork === 'clone';
     if (!needed || directory.major === null || halfMade) return null;
     const { settings, runAs, control } = this.context;
     const program = binary(settings, 'pg_controldata');

@@ -5,6 +5,8 @@ import type { Source } from '../effects.ts';
 import { holdOffMs, type Rule } from './table.ts';
 
 const noData = (c: Context) => c.o.pg.dataDir === 'missing' || (c.o.pg.dataDir === 'incomplete' && c.o.pg.incompleteWork !== 'rewind');
+/** A whole new cluster, made here. Whoever holds the leader key has lost this mark before: nobody was ever led to it. */
+const unpublished = (c: Context) => c.o.pg.dataDir === 'incomplete' && c.o.pg.incompleteWork === 'publication';
 const initialized = (c: Context) => c.view !== null && c.view.initialize !== null && c.view.initialize !== '';
 
 /** A running replica tagged clonefrom if there is one (the first by name), else the leader. */
@@ -31,6 +33,30 @@ export const dataDirRules: readonly Rule[] = [
     ask: (c) => ({ effects: c.lockMine ? [{ kind: 'release-leader', optime: null }] : [], wakeInMs: 5000 }),
     because:
       'the data directory cannot be used: it is not readable, or not empty and not PostgreSQL; move it away or correct postgresql.data_dir',
+  },
+  {
+    id: 'data.published',
+    situation: 'the bootstrap here ended before it was known to be published, and etcd has its system identifier',
+    when: (c) => unpublished(c) && initialized(c) && c.view?.initialize === c.o.pg.systemIdentifier,
+    ask: () => ({ effects: [{ kind: 'mark-published' }], wakeInMs: 0 }),
+    because: 'the cluster that was made here is the one etcd knows',
+  },
+  {
+    id: 'data.publication-unknown',
+    situation: 'the bootstrap here ended before it was known to be published, and its system identifier cannot be read',
+    when: (c) => unpublished(c) && c.o.pg.systemIdentifier === null,
+    ask: (c) => ({ effects: c.lockMine ? [{ kind: 'release-leader', optime: null }] : [], wakeInMs: 1000 }),
+    because: 'the data directory was made by a bootstrap, and its system identifier cannot be read: it is left as it is',
+  },
+  {
+    id: 'data.publish',
+    situation: 'the bootstrap here was not published, and nobody has initialized the cluster since',
+    when: (c) => unpublished(c) && c.view?.initialize === null && c.unlocked && !c.paused,
+    ask: (c) => ({
+      effects: [{ kind: 'write-initialize', systemIdentifier: c.o.pg.systemIdentifier ?? '', onlyIfAbsent: true }],
+      wakeInMs: 0,
+    }),
+    because: 'publishing the cluster that was made here, as nobody has made another',
   },
   {
     id: 'data.released',

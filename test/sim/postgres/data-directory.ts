@@ -1,5 +1,5 @@
 /** What is on the disk of one PostgreSQL: it outlives its processes, and is all that a crash leaves. */
-import type { DataDirState } from '../../../src/core/postgres-facts.ts';
+import type { DataDirState, IncompleteWork } from '../../../src/core/postgres-facts.ts';
 import { type Lsn, ZERO_LSN } from '../../../src/core/units.ts';
 import { Branch, branchAt, FIRST_LSN, type Position, plus } from '../wal.ts';
 
@@ -9,7 +9,7 @@ const nowhere = (): Position => ({ branch: new Branch(1, null, ZERO_LSN, ''), ls
 
 export class DataDirectory {
   dir: DataDirState = 'missing';
-  work: 'bootstrap' | 'clone' | 'rewind' | null = null;
+  work: IncompleteWork | null = null;
   systemId: string | null = null;
   position: Position = nowhere();
   replayLsn: Lsn = ZERO_LSN;
