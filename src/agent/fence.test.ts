@@ -31,6 +31,13 @@ it.each([
   expect(await ordersAfter(during(job))).toEqual([]);
 });
 
+it('nor where a promotion may go on that an agent before had asked for', async () => {
+  const standby = pg.standby();
+  expect(await ordersAfter({ view: view({ leaderName: 'a', leaderLease: 'before' }), pg: standby })).toEqual([]);
+  expect(await ordersAfter({ view: null, pg: standby })).toEqual([]);
+  expect(await ordersAfter({ view: view({ leaderName: 'b' }), pg: standby })).toEqual(['rest']);
+});
+
 it('the guard in place of one that is gone is told the same deadline at once, unless that one rested', async () => {
   const orders: string[] = [];
   const clock = { bootMs: () => 10_000 } as Clock;

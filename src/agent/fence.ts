@@ -88,7 +88,7 @@ export class Fence {
       if (arms) {
         await this.arm();
         if (c.isPrimary) await this.#watchdog(c);
-      } else if (c.paused || (!c.mayBeWritable && !opensForWrites(c) && c.o.job?.job.kind !== 'bootstrap')) {
+      } else if (c.paused || (!c.mayBeWritable && this.#mayRest(c))) {
         await this.disarm();
         if (this.#parts.watchdog.active) await this.#parts.watchdog.disable();
       }
@@ -139,6 +139,15 @@ export class Fence {
     const timeoutSeconds = watchdogTimeoutSeconds(dynamic.ttlSeconds, dynamic.loopWaitSeconds, safetyMarginSeconds);
     const counting = timeoutSeconds !== null && (await this.#parts.watchdog.activate(timeoutSeconds));
     return counting || mode !== 'required';
+  }
+
+  /**
+   * Nothing is about to make PostgreSQL writable: no job of this agent, nor a promotion that one before it has asked for, which goes on without it. That one
+   * held the leader key, and its guard knows for how long.
+   */
+  #mayRest(c: Context): boolean {
+    if (opensForWrites(c) || c.o.job?.job.kind === 'bootstrap') return false;
+    return this.#state !== 'unknown' || c.stopped || (c.view !== null && !c.lockMine);
   }
 
   async #watchdog(c: Context): Promise<void> {

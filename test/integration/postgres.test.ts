@@ -12,6 +12,7 @@ import {
   eventually,
   findBinDir,
   freePort,
+  makeCluster,
   recordingLog,
   settingsFor,
   sourceOf,
@@ -57,9 +58,7 @@ describe('one server', () => {
   beforeAll(async () => {
     home = await temporaryHome();
     settings = await member('alone');
-    const maker = adapterFor(settings);
-    await maker.bootstrap({ timeoutMs: 60_000 });
-    await maker.markPublished();
+    await makeCluster(adapterFor(settings));
   });
   afterAll(() => home.remove());
   beforeEach(async () => {
@@ -294,8 +293,7 @@ describe('a primary and its standby', () => {
     second = await member('second');
     a = adapterFor(first);
     b = adapterFor(second);
-    await a.bootstrap({ timeoutMs: 60_000 });
-    await a.markPublished();
+    await makeCluster(a);
   });
   afterAll(async () => {
     await a.close();
@@ -391,8 +389,7 @@ describe('a primary and its standby', () => {
 
   test('an unreachable source is said to be so', async () => {
     await expect(a.sourceHistory(sourceOf(second), { timeoutMs: 2000 })).rejects.toMatchObject({ code: 'SOURCE_UNREACHABLE' });
-    const { name, host, port } = sourceOf(second);
-    expect((await a.observe(QUICK)).sourceTrouble).toBe(`waiting for ${name} to answer: ${host}:${port} refuses the connection`);
+    expect((await a.observe(QUICK)).sourceTrouble).toMatch(/^waiting for \S+ to answer: \S+:\d+ refuses the connection$/);
   });
 
   test('the old data directory is kept aside, once', async () => {

@@ -234,6 +234,12 @@ export function adapterFor(settings: Settings, log: Log = recordingLog(), more: 
   return createPostgres({ settings, clock: createSystemClock(), log, ...(root ? { runAs: postgresOwner() } : {}), ...more });
 }
 
+/** A new cluster's primary, published: what the agent does with the adapter and etcd. */
+export async function makeCluster(adapter: Postgres): Promise<void> {
+  await adapter.bootstrap({ timeoutMs: 60_000 });
+  await adapter.markPublished();
+}
+
 /** One statement on a connection of its own, as the superuser. */
 export async function sql<Row extends pg.QueryResultRow = pg.QueryResultRow>(settings: Settings, text: string): Promise<Row[]> {
   const { connectHost, connectPort, superuser } = settings.postgresql;
