@@ -11,6 +11,7 @@ import {
   adapterFor,
   eventually,
   findBinDir,
+  foundCluster,
   freePort,
   recordingLog,
   settingsFor,
@@ -57,9 +58,7 @@ describe('one server', () => {
   beforeAll(async () => {
     home = await temporaryHome();
     settings = await member('alone');
-    const maker = adapterFor(settings);
-    await maker.bootstrap({ timeoutMs: 60_000 });
-    await maker.markPublished();
+    await foundCluster(adapterFor(settings));
   });
   afterAll(() => home.remove());
   beforeEach(async () => {
@@ -292,10 +291,8 @@ describe('a primary and its standby', () => {
     home = await temporaryHome();
     first = await member('first');
     second = await member('second');
-    a = adapterFor(first);
+    a = await foundCluster(adapterFor(first));
     b = adapterFor(second);
-    await a.bootstrap({ timeoutMs: 60_000 });
-    await a.markPublished();
   });
   afterAll(async () => {
     await a.close();

@@ -51,6 +51,13 @@ export async function temporaryHome(): Promise<{ readonly path: string; remove()
   return { path, remove };
 }
 
+/** A new cluster that leads: the directory is as any other's. */
+export async function foundCluster(adapter: Postgres): Promise<Postgres> {
+  await adapter.bootstrap({ timeoutMs: 60_000 });
+  await adapter.markPublished();
+  return adapter;
+}
+
 const role = (username: string): Credentials => ({ username, password: `${username} 'pass`, options: {} });
 
 export interface NodeOptions {
