@@ -6,7 +6,7 @@ import { markIncomplete } from '../../src/adapters/postgres/data-dir.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import type { Postgres } from '../../src/ports/postgres.ts';
-import { adapterFor, freePort, settingsFor, sql, temporaryHome } from './support/postgres.ts';
+import { adapterFor, foundCluster, freePort, settingsFor, sql, temporaryHome } from './support/postgres.ts';
 
 const QUICK = { timeoutMs: 10_000 };
 
@@ -33,8 +33,7 @@ describe('a cluster made by a program of the user', () => {
     home = await temporaryHome();
     donor = await member('donor');
     const adapter = adapterFor(donor);
-    await adapter.bootstrap({ timeoutMs: 60_000 });
-    await adapter.markPublished();
+    await foundCluster(adapter);
     await sql(donor, 'CREATE TABLE kept AS SELECT 42 AS i');
     await adapter.stop('fast', QUICK);
     await adapter.close();

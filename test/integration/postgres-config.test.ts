@@ -18,7 +18,17 @@ import type { Credentials, Settings } from '../../src/core/settings.ts';
 import { toLsn } from '../../src/core/units.ts';
 import type { Postgres } from '../../src/ports/postgres.ts';
 import { postgresOwner } from './support/bare-postgres.ts';
-import { adapterFor, eventually, freePort, recordingLog, settingsFor, sourceOf, sql, temporaryHome } from './support/postgres.ts';
+import {
+  adapterFor,
+  eventually,
+  foundCluster,
+  freePort,
+  recordingLog,
+  settingsFor,
+  sourceOf,
+  sql,
+  temporaryHome,
+} from './support/postgres.ts';
 
 const BOUND = { timeoutMs: 60_000 };
 const owner = process.getuid?.() === 0 ? postgresOwner() : null;
@@ -65,7 +75,7 @@ beforeAll(async () => {
   writeFileSync(join(home.path, 'post.sh'), `#!/bin/sh\necho "$1|$2|$(cat $PGPASSFILE)|$PGOPTIONS" > ${home.path}/post.out\n`);
   chmodSync(join(home.path, 'post.sh'), 0o755);
   leader = adapterFor(primary, log);
-  await leader.bootstrap(BOUND);
+  await foundCluster(leader);
 });
 afterAll(async () => {
   await leader.close();
@@ -281,7 +291,7 @@ describe('a cluster restored from a backup', () => {
     });
     const adapter = adapterFor(settings, log);
     try {
-      await adapter.bootstrap(BOUND);
+      await foundCluster(adapter);
       expect(await sql(settings, 'SELECT n FROM kept')).toEqual([{ n: 1 }]);
       const facts = await adapter.observe({ timeoutMs: 5000 });
       expect(facts).toMatchObject({ dataDir: 'valid', standbySignal: false, sql: { inRecovery: false, timeline: 2 } });
@@ -345,7 +355,7 @@ describe('a rewind', () => {
     const other = await member('other');
     const stranger = adapterFor(other, log);
     try {
-      await stranger.bootstrap(BOUND);
+      await foundCluster(stranger);
       await expect(rewind(depsFor(primary), sourceOf(other), BOUND)).rejects.toMatchObject({
         code: 'REWIND_FAILED',
         message: expect.stringContaining('different systems'),

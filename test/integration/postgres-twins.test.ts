@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { divergenceFrom, rewindIsBlind, timelineStart } from '../../src/core/divergence.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import type { Postgres } from '../../src/ports/postgres.ts';
-import { adapterFor, eventually, freePort, settingsFor, sourceOf, sql, temporaryHome } from './support/postgres.ts';
+import { adapterFor, eventually, foundCluster, freePort, settingsFor, sourceOf, sql, temporaryHome } from './support/postgres.ts';
 
 const START = { timeoutMs: 30_000 };
 const QUICK = { timeoutMs: 10_000 };
@@ -28,7 +28,7 @@ beforeAll(async () => {
     settings[name] = settingsFor({ home: home.path, name, port: await freePort() });
     nodes[name] = adapterFor(settings[name]);
   }
-  await node('old').bootstrap(LONG);
+  await foundCluster(node('old'));
   await sql(settings['old']!, 'CREATE TABLE t (i int)');
   for (const name of ['left', 'right']) {
     await node(name).clone(at('old'), { ...LONG, fromLeader: true });

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { adapterFor, eventually, findBinDir, freePort, settingsFor, temporaryHome } from './support/postgres.ts';
+import { adapterFor, eventually, findBinDir, foundCluster, freePort, settingsFor, temporaryHome } from './support/postgres.ts';
 
 const QUICK = { timeoutMs: 2000 };
 const START = { timeoutMs: 30_000 };
@@ -17,8 +17,7 @@ afterAll(() => home.remove());
 test('a start does not take an unreaped postmaster for a living one', async () => {
   const settings = settingsFor({ home: home.path, name: 'unreaped', port: await freePort() });
   const adapter = adapterFor(settings);
-  await adapter.bootstrap({ timeoutMs: 60_000 });
-  await adapter.markPublished();
+  await foundCluster(adapter);
   await adapter.stop('fast', QUICK);
   // The shell becomes a sleep, which inherits the postmaster as its child and never waits for it.
   const { dataDir, configDir } = settings.postgresql;

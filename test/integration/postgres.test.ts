@@ -11,8 +11,8 @@ import {
   adapterFor,
   eventually,
   findBinDir,
+  foundCluster,
   freePort,
-  makeCluster,
   recordingLog,
   settingsFor,
   sourceOf,
@@ -58,7 +58,7 @@ describe('one server', () => {
   beforeAll(async () => {
     home = await temporaryHome();
     settings = await member('alone');
-    await makeCluster(adapterFor(settings));
+    await foundCluster(adapterFor(settings));
   });
   afterAll(() => home.remove());
   beforeEach(async () => {
@@ -291,9 +291,8 @@ describe('a primary and its standby', () => {
     home = await temporaryHome();
     first = await member('first');
     second = await member('second');
-    a = adapterFor(first);
+    a = await foundCluster(adapterFor(first));
     b = adapterFor(second);
-    await makeCluster(a);
   });
   afterAll(async () => {
     await a.close();
@@ -389,7 +388,8 @@ describe('a primary and its standby', () => {
 
   test('an unreachable source is said to be so', async () => {
     await expect(a.sourceHistory(sourceOf(second), { timeoutMs: 2000 })).rejects.toMatchObject({ code: 'SOURCE_UNREACHABLE' });
-    expect((await a.observe(QUICK)).sourceTrouble).toMatch(/^waiting for \S+ to answer: \S+:\d+ refuses the connection$/);
+    const { name, host, port } = sourceOf(second);
+    expect((await a.observe(QUICK)).sourceTrouble).toBe(`waiting for ${name} to answer: ${host}:${port} refuses the connection`);
   });
 
   test('the old data directory is kept aside, once', async () => {

@@ -51,6 +51,13 @@ export async function temporaryHome(): Promise<{ readonly path: string; remove()
   return { path, remove };
 }
 
+/** A new cluster that leads: the directory is as any other's. */
+export async function foundCluster(adapter: Postgres): Promise<Postgres> {
+  await adapter.bootstrap({ timeoutMs: 60_000 });
+  await adapter.markPublished();
+  return adapter;
+}
+
 const role = (username: string): Credentials => ({ username, password: `${username} 'pass`, options: {} });
 
 export interface NodeOptions {
@@ -232,12 +239,6 @@ export function recordingLog(): Log & { readonly lines: string[] } {
 export function adapterFor(settings: Settings, log: Log = recordingLog(), more: Partial<PostgresOptions> = {}): Postgres {
   const root = process.getuid?.() === 0;
   return createPostgres({ settings, clock: createSystemClock(), log, ...(root ? { runAs: postgresOwner() } : {}), ...more });
-}
-
-/** A new cluster's primary, published: what the agent does with the adapter and etcd. */
-export async function makeCluster(adapter: Postgres): Promise<void> {
-  await adapter.bootstrap({ timeoutMs: 60_000 });
-  await adapter.markPublished();
 }
 
 /** One statement on a connection of its own, as the superuser. */
