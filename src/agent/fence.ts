@@ -25,6 +25,7 @@ export class Fence {
   #reliedUntilMs: number | null = null;
   /** The deadline that the guard has; null: it rests, or it is not known what it has. */
   #deadlineMs: number | null = null;
+  #turn: Promise<void> = Promise.resolve();
   /** A leader must ask the guard again by then; null: no need. */
   retryAtMs: number | null = null;
   /** The lease that the leader key was on when etcd was last read. */
@@ -42,7 +43,11 @@ export class Fence {
   }
 
   /** Throws when the lease is not confirmed or the guard does not confirm its deadline. */
-  async arm(): Promise<void> {
+  arm(): Promise<void> {
+    return this.#inTurn(() => this.#arm());
+  }
+
+  async #arm(): Promise<void> {
     const { confirmedSentAtMs, ttlSeconds } = this.#lease.facts();
     if (confirmedSentAtMs === null)
       throw new RegentError('LEASE_UNCONFIRMED', 'there is no confirmed lease to arm the guard with', { policy: 'transient' });
@@ -64,7 +69,11 @@ export class Fence {
     return Math.max(MIN_PATIENCE_MS, this.#reliedUntilMs - this.#parts.clock.bootMs());
   }
 
-  async disarm(): Promise<void> {
+  disarm(): Promise<void> {
+    return this.#inTurn(() => this.#disarm());
+  }
+
+  async #disarm(): Promise<void> {
     if (this.#state === 'disarmed') return;
     await this.#parts.guard.disarm({ timeoutMs: GUARD_TIMEOUT_MS });
     this.#state = 'disarmed';
@@ -121,14 +130,22 @@ export class Fence {
 
   /** The guard is gone. The one in its place is told at once what that one knew: the next round may have to wait for etcd, and this agent may not live to see it. */
   async replace(): Promise<void> {
-    const deadlineMs = this.#deadlineMs;
     await this.reopen();
-    if (deadlineMs === null || this.#deadlineMs !== deadlineMs) return;
     try {
-      await this.#parts.guard.arm(deadlineMs, { timeoutMs: Math.min(GUARD_TIMEOUT_MS, this.patienceMs) });
+      await this.#inTurn(async () => {
+        if (this.#deadlineMs !== null)
+          await this.#parts.guard.arm(this.#deadlineMs, { timeoutMs: Math.min(GUARD_TIMEOUT_MS, this.patienceMs) });
+      });
     } catch (error) {
       this.#parts.log.error(`the guard: ${ensureError(error).message}`);
     }
+  }
+
+  /** Rounds and jobs give orders at the same time, and what the guard has must be what was noted last. */
+  #inTurn(order: () => Promise<void>): Promise<void> {
+    const done = this.#turn.then(order);
+    this.#turn = done.catch(() => undefined);
+    return done;
   }
 
   /** False when leadership must not be taken without it. */

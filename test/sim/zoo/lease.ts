@@ -110,8 +110,8 @@ export const leaseMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/agent/fence.ts',
-        find: 'await this.#parts.guard.arm(deadlineMs, { timeoutMs: this.#patienceMs() });',
-        replace: 'this.#patienceMs();',
+        find: 'await this.#parts.guard.arm(deadlineMs, { timeoutMs: Math.min(GUARD_TIMEOUT_MS, this.patienceMs) });',
+        replace: 'void this.patienceMs;',
       },
     ],
     verdicts: ['safety'],

@@ -61,7 +61,7 @@ export const raceMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/rules/running.ts',
-        find: "if (!quorum || !confirms || (c.o.pg.sql?.primaryConninfo ?? '') === '') return [];",
+        find: 'if (!(quorum && confirms) && !isLeftBehind(c)) return [];',
         replace: 'if (c.me !== null) return [];',
       },
       {
@@ -129,7 +129,7 @@ export const raceMutants: readonly Mutant[] = [
         find: 'const strict = dynamic.checkTimeline || voters !== null;',
         replace: 'const strict = dynamic.checkTimeline;',
       },
-      { file: candidates, find: 'if (hasDiverged(c, view)) return no(DIVERGED);\n  if', replace: 'if' },
+      { file: candidates, find: 'if (hasDiverged(c, view)) return no(DIVERGED);\n  const optime', replace: 'const optime' },
     ],
     verdicts: ['safety', 'liveness'],
     focus: under(['crash', 'kill-postgres', 'isolate', 'cut-nodes', 'kill-while-promoting'], quorum),
