@@ -34,11 +34,16 @@ export class Elections {
     }
     this.#leaseId = stored.leaseId;
     const taker = this.#world.machines.find((machine) => machine.name === stored.value);
-    if (this.#vacancy !== null && taker !== undefined) {
+    // A request that comes late may give the key to a node that has another disk since, or none: nothing can be opened there.
+    if (this.#vacancy !== null && taker !== undefined && this.#isOurs(taker.server)) {
       this.#checkLag(taker, this.#vacancy);
       this.#checkHistory(taker);
     }
     this.#vacancy = null;
+  }
+
+  #isOurs({ dir, systemId }: SimServer): boolean {
+    return dir === 'valid' && systemId === this.#world.etcd.get('initialize')?.value;
   }
 
   /** S1, as far as maximum_lag_on_failover goes. What an operator named keeps to it as well, unless its leader died before it could look. */

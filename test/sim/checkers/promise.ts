@@ -143,6 +143,8 @@ export class Promises {
     const others = near.some(({ tags }) => mayLead(tags)) ? near : [];
     const sync = this.#sync();
     if (sync === null) return this.#world.orders.mode === 'off' && others.length > 0;
+    // It is about to write that nobody but itself may lead next, or has: the request is on its way.
+    if (this.#world.holder === machine.name && sync.leader !== machine.name) return false;
     const able = others.filter(({ name }) => sync.leader === name || sync.standbys.includes(name));
     // The vote of one that is ahead, and may not lead itself, is no vote for the others.
     const votesFor = (heir: Machine) => able.filter(({ server }) => server.position.lsn <= heir.server.position.lsn).length;
