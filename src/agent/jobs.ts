@@ -114,7 +114,17 @@ async function undoBootstrap(deps: JobDeps, { made, published }: Reached): Promi
 }
 
 async function seen(deps: JobDeps, source: Source, signal: AbortSignal): Promise<void> {
-  await deps.parts.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });
+  const { systemIdentifier } = await deps.parts.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });
+  const { initialize } = await deps.parts.dcs.read(dcsTimeout(deps));
+  if (initialize === null || initialize === '' || initialize === systemIdentifier) return;
+  throw new RegentError(
+    'SOURCE_OTHER_CLUSTER',
+    `${source.name} runs a cluster of another system identifier: ${systemIdentifier} != ${initialize}`,
+    {
+      policy: 'transient',
+      mend: 'see which disk that node has; nothing is removed here before it is of this cluster',
+    },
+  );
 }
 
 async function clone(

@@ -154,9 +154,15 @@ export class World {
     return streamsFrom(server, leader) || server.replication.obstacle === 'wal removed' || cannotBeTold(server, leader);
   }
 
-  /** Only members that are tagged not to lead have data: that is for the operator to settle. */
+  /** Only members have data that are tagged not to lead, whose WAL left the cluster's history, or that /sync does not name: that is for the operator to settle. */
   nobodyMayLead(): boolean {
-    return this.machines.every(({ tags, server }) => server.dir !== 'valid' || !mayLead(tags));
+    const { history, sync } = this.etcd.view();
+    const voters = this.orders.mode === 'on' && sync?.leader != null ? [sync.leader, ...sync.standbys] : null;
+    const hasLeft = ({ position: { branch, lsn } }: SimServer) =>
+      history.some((entry) => entry.timeline === branch.timeline && lsn > entry.switchLsn);
+    return this.machines.every(
+      ({ name, tags, server }) => server.dir !== 'valid' || !mayLead(tags) || hasLeft(server) || voters?.includes(name) === false,
+    );
   }
 
   /** Strict mode, and nobody is there who may confirm: commits are to wait. */

@@ -43,7 +43,8 @@ export class Fences {
     // With the shortest leases there is not room for several calls to an etcd that answers some of them.
     const { net, etcd } = this.#world;
     if (etcd.full) return;
-    if (orders.leaseMs < SHORT_LEASE_MS && (net.lostReplies.has(machine.name) || net.slowRequests.chance > 0)) return;
+    if (orders.leaseMs < SHORT_LEASE_MS && (net.lostReplies.has(machine.name) || net.slowRequests.chance > 0 || net.slowReplies.chance > 0))
+      return;
     if (!machine.server.commits || this.#young(machine) || sim.now - machine.steadySince < 2 * orders.ttlMs) return;
     this.#report('S2', `the guard of ${machine.name} had to stop PostgreSQL, although the agent was alive all the while`);
   }

@@ -41,6 +41,8 @@ export class Promises {
     const sync = this.#sync();
     if (sync?.leader === commit.node && server.process !== null) this.#bound.set(commit.node, server.process);
     if (!this.everything && this.#bound.get(commit.node) !== server.process) return;
+    this.#lapse();
+    if (!this.everything && this.#world.orders.mode === 'off') return;
     if (this.#givenUp.has(commit.branch)) return;
     this.#last.set(commit.branch, commit);
     const { systemId } = server;
@@ -143,6 +145,8 @@ export class Promises {
     const others = near.some(({ tags }) => mayLead(tags)) ? near : [];
     const sync = this.#sync();
     if (sync === null) return this.#world.orders.mode === 'off' && others.length > 0;
+    // A word of its own may be on its way, by which nobody else may lead.
+    if (this.#world.net.slowRequests.chance > 0) return false;
     // It is about to write that nobody but itself may lead next, or has: the request is on its way.
     if (this.#world.holder === machine.name && sync.leader !== machine.name) return false;
     const able = others.filter(({ name }) => sync.leader === name || sync.standbys.includes(name));

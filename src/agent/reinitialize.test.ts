@@ -1,0 +1,44 @@
+/** What is removed to be cloned anew goes only while another copy of this cluster is seen. */
+import { expect, it } from 'vitest';
+import { type JobDeps, runJob } from './jobs.ts';
+
+const ID = '7301234567890123456';
+
+async function run(source: () => Promise<{ systemIdentifier: string }>, initialize: string | null = ID): Promise<readonly string[]> {
+  const calls: string[] = [];
+  const call = (name: string) => async () => void calls.push(name);
+  const deps = {
+    parts: {
+      clock: { bootMs: () => 0 },
+      settings: {
+        current: () => ({
+          dynamic: { retryTimeoutSeconds: 10, primaryStartTimeoutSeconds: 60 },
+          local: { name: 'a', tags: { nosync: true } },
+        }),
+      },
+      log: { warning() {}, info() {} },
+      pg: { sourceHistory: source, stop: call('stop'), removeDataDirectory: call('remove'), clone: call('clone'), start: call('start') },
+      dcs: { read: async () => ({ initialize, sync: null, leader: null, members: [] }) },
+    },
+    fence: { disarm: call('rest') },
+    leaving: () => {},
+    stopping: () => {},
+    configApplied() {},
+  } as unknown as JobDeps;
+  const job = { kind: 'reinitialize', source: { name: 'b', host: 'b', port: 5432 }, fromLeader: true } as const;
+  await runJob(deps, job, new AbortController().signal).catch((error: { code?: string }) => calls.push(error.code ?? String(error)));
+  return calls;
+}
+
+it('is removed and cloned where the source is of the cluster that etcd knows', async () => {
+  expect(await run(async () => ({ systemIdentifier: ID }))).toEqual(['stop', 'remove', 'clone', 'rest', 'start']);
+});
+
+it('stays where the source does not answer', async () => {
+  const silent = () => Promise.reject(Object.assign(new Error('no answer'), { code: 'SOURCE_UNREACHABLE' }));
+  expect(await run(silent)).toEqual(['SOURCE_UNREACHABLE']);
+});
+
+it('stays where the source has the disk of another cluster', async () => {
+  expect(await run(async () => ({ systemIdentifier: '1111111111111111111' }))).toEqual(['SOURCE_OTHER_CLUSTER']);
+});
