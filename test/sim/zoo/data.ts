@@ -52,8 +52,8 @@ export const dataMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/agent/jobs.ts',
-        find: '  await deps.parts.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });\n',
-        replace: '  void [deps, source, signal, SOURCE_TIMEOUT_MS];\n',
+        find: 'const { systemIdentifier } = await deps.parts.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });',
+        replace: 'const { initialize: systemIdentifier } = await deps.parts.dcs.read(dcsTimeout(deps));',
       },
     ],
     verdicts: ['safety', 'liveness'],
