@@ -80,7 +80,7 @@ function sparsePlan(config: JsonObject): (seed: number) => Plan {
     const { options } = drawPlan(seed);
     const nodes = ['a', 'b', 'c'];
     const rates = Object.fromEntries(nodes.map((name) => [name, 1]));
-    const clients = { ...options.clients, stubborn: 'a' };
+    const clients = { ...options.clients, haproxy: false, stubborn: 'a' };
     const sparse = { ...options, ...SPARSE, nodes, rates, config, clients, tags: {}, kinds: faultKinds, leftBroken: [] };
     return { seed, options: sparse, faults: drawFaults(new Rng(seed).fork('sparse'), sparse) };
   };
