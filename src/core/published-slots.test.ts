@@ -1,22 +1,8 @@
 /** S14: what the leader publishes of a slot is how far its member may have come, and the others throw WAL away by it. */
 import { expect, it } from 'vitest';
-import { lsn, memory, observation, pg, settings, view } from '../../test/support/build.ts';
+import { lsn, memory, observation, pg, settings, slot, view } from '../../test/support/build.ts';
 import { contextOf } from './context.ts';
 import { statusValue } from './housekeeping.ts';
-
-const slot = (restart: number, over: object = {}) => ({
-  name: 'e',
-  type: 'physical' as const,
-  active: false,
-  restartLsn: lsn(restart),
-  confirmedFlushLsn: null,
-  xmin: null,
-  plugin: null,
-  database: null,
-  walStatus: 'reserved',
-  failover: false,
-  ...over,
-});
 
 function published(of: ReturnType<typeof slot>, before: number | null): unknown {
   const slots = before === null ? {} : { e: lsn(before) };
@@ -26,11 +12,11 @@ function published(of: ReturnType<typeof slot>, before: number | null): unknown 
 }
 
 it('keeps the position of a member that is away, where the slot was made here after it had left', () => {
-  expect(published(slot(800), 500)).toBe(lsn(500));
+  expect(published(slot('e', 800), 500)).toBe(lsn(500));
 });
 
 it('tells the position of a slot as it is where its member streams, nobody has told of it before, or it lies further back', () => {
-  expect(published(slot(800, { active: true }), 500)).toBe(lsn(800));
-  expect(published(slot(800), null)).toBe(lsn(800));
-  expect(published(slot(400), 500)).toBe(lsn(400));
+  expect(published(slot('e', 800, { active: true }), 500)).toBe(lsn(800));
+  expect(published(slot('e', 800), null)).toBe(lsn(800));
+  expect(published(slot('e', 400), 500)).toBe(lsn(400));
 });

@@ -1,22 +1,10 @@
 /** S14: no node throws away WAL that a member may still come for. */
 import { describe, expect, it } from 'vitest';
-import { lsn, member, observation, pg, settings, view } from '../../test/support/build.ts';
+import { lsn, member, observation, pg, settings, slot, view } from '../../test/support/build.ts';
 import { contextOf } from './context.ts';
 import { emptyMemory } from './model.ts';
 import { seenSlots, slotPlan } from './slots.ts';
 
-const slot = (name: string, restart: number) => ({
-  name,
-  type: 'physical' as const,
-  active: false,
-  restartLsn: lsn(restart),
-  confirmedFlushLsn: null,
-  xmin: null,
-  plugin: null,
-  database: null,
-  walStatus: 'reserved',
-  failover: false,
-});
 const on = settings('a', { dynamic: { useSlots: true } });
 
 function advanced(theirs: ReturnType<typeof member>): unknown {

@@ -2,7 +2,7 @@
 import type { ClusterView, Member } from '../../src/core/cluster.ts';
 import { emptyMemory, type Memory, type Observation } from '../../src/core/model.ts';
 import type { PeerFacts } from '../../src/core/peer-facts.ts';
-import type { ControlFacts, PostgresFacts, SqlFacts, WalsenderFacts } from '../../src/core/postgres-facts.ts';
+import type { ControlFacts, PostgresFacts, SlotFacts, SqlFacts, WalsenderFacts } from '../../src/core/postgres-facts.ts';
 import type { DynamicSettings, LocalSettings, PostgresSettings, Settings } from '../../src/core/settings.ts';
 import { type Lsn, toLsn } from '../../src/core/units.ts';
 
@@ -189,6 +189,23 @@ export const pg = {
   stopped: (over: Partial<ControlFacts> = {}, more: Partial<PostgresFacts> = {}) => facts({ control: control(over), ...more }),
   starting: (more: Partial<PostgresFacts> = {}) => facts({ state: 'starting', postmaster: { pid: 7 }, ...more }),
 };
+
+/** A physical slot that nobody streams from. */
+export function slot(name: string, restart: number, over: Partial<SlotFacts> = {}): SlotFacts {
+  return {
+    name,
+    type: 'physical',
+    active: false,
+    restartLsn: lsn(restart),
+    confirmedFlushLsn: null,
+    xmin: null,
+    plugin: null,
+    database: null,
+    walStatus: 'reserved',
+    failover: false,
+    ...over,
+  };
+}
 
 export function peer(name: string, over: Partial<PeerFacts> = {}): PeerFacts {
   return {

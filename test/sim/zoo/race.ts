@@ -8,6 +8,8 @@ const candidates = 'src/core/candidates.ts';
 
 /** A commit is under way at any moment. */
 const busy: ClientOptions = { everyMs: 15, routed: true, haproxy: false, stubborn: 'a', cancels: 0, local: 0 };
+/** A primary that wakes up under neither agent nor guard, and finds its standbys again. */
+const zombies = under(['freeze-both'], quorum, { nodes: ['a', 'b', 'c'], clients: busy, everyMs: 12_000 });
 
 export const raceMutants: readonly Mutant[] = [
   {
@@ -30,11 +32,7 @@ export const raceMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
-    focus: under(['freeze-both'], quorum, {
-      nodes: ['a', 'b', 'c'],
-      clients: busy,
-      everyMs: 12_000,
-    }),
+    focus: zombies,
   },
   {
     id: 'replaying-votes-count',
@@ -71,11 +69,7 @@ export const raceMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
-    focus: under(['freeze-both'], quorum, {
-      nodes: ['a', 'b', 'c'],
-      clients: busy,
-      everyMs: 12_000,
-    }),
+    focus: zombies,
   },
   {
     id: 'sync-key-ignored',
