@@ -168,9 +168,9 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
   const own = ownPosition(c);
   if (own === null) return no('the own WAL position is not known');
   if (hasDiverged(c, view)) return no(DIVERGED);
-  const optime = view.status?.optime ?? null;
-  if (options.checkLag && optime !== null && lagBytes(optime, own.lsn) > dynamic.maximumLagOnFailoverBytes) {
-    return no(`this node is ${lagBytes(optime, own.lsn)} bytes behind the last leader, more than maximum_lag_on_failover`);
+  const lag = lagBehindLeader(view, own);
+  if (options.checkLag && lag > dynamic.maximumLagOnFailoverBytes) {
+    return no(`this node is ${lag} bytes behind the last leader, more than maximum_lag_on_failover`);
   }
   const expected = clusterTimeline(view);
   const mode = dynamic.synchronousMode;
@@ -225,13 +225,30 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
   );
 }
 
+/**
+ * Bytes between what the last leader wrote of itself into /status and this node's WAL. A timeline that /history does not know yet has had no word in /status either:
+ * what stands there is of another, and says nothing about this one.
+ */
+function lagBehindLeader(view: ClusterView, own: OwnPosition): number {
+  const optime = view.status?.optime ?? null;
+  return optime === null || isUnheardOf(view, own.timeline) ? 0 : lagBytes(optime, own.lsn);
+}
+
+/** A later timeline than /history knows: of a leader that could not write there yet, or of one that the operator's failover to a node behind it has passed over. */
+function isUnheardOf(view: ClusterView, timeline: Timeline | null): boolean {
+  return timeline !== null && timeline > (clusterTimeline(view) ?? 1);
+}
+
 type Comparison = { kind: 'behind' } | { kind: 'silent' } | { kind: 'ahead-leader' } | { kind: 'beaten'; because: string };
 
 function compareWith(c: Context, own: OwnPosition, peer: PeerFacts, voters: readonly string[] | null): Comparison {
   if (!peer.inRecovery && peer.state === 'running') return { kind: 'beaten', because: `${peer.name} still runs as a primary` };
   if (peer.lsn === null) return { kind: 'silent' };
   const wasSyncLeader = voters !== null && voters[0] !== undefined && sameName(voters[0], peer.name);
-  if (peer.timeline !== null && own.timeline !== null && peer.timeline < own.timeline) return { kind: 'behind' };
+  if (peer.timeline !== null && own.timeline !== null && peer.timeline < own.timeline)
+    return { kind: lacks(c, own.timeline, peer.timeline, peer.lsn) ? 'silent' : 'behind' };
+  const byVotes = c.view !== null && countsVotes(c.view, c.o.settings.dynamic.synchronousMode);
+  const outsider = byVotes && voters !== null && !includes(voters, peer.name);
   const laterTimeline = peer.timeline !== null && own.timeline !== null && peer.timeline > own.timeline;
   if (laterTimeline || peer.lsn > own.lsn) {
     // What only the former synchronous leader has, on the same timeline, was never acknowledged.
@@ -239,18 +256,25 @@ function compareWith(c: Context, own: OwnPosition, peer: PeerFacts, voters: read
     if (!eligible(peer)) return { kind: 'silent' };
     // It may not lead itself: both would wait for each other for ever.
     if (c.view !== null && pastSwitchPoint(peer.timeline, peer.lsn, c.view.history)) return { kind: 'silent' };
+    // Whoever confirmed what was acknowledged there has a vote.
+    if (outsider && c.view !== null && isUnheardOf(c.view, peer.timeline)) return { kind: 'silent' };
     const where = laterTimeline ? `timeline ${peer.timeline}` : formatLsn(peer.lsn);
     return { kind: 'beaten', because: `${peer.name} is ahead, at ${where}; this node is at ${formatLsn(own.lsn)}` };
   }
   if (peer.lsn === own.lsn && eligible(peer) && failoverPriority(peer.tags) > failoverPriority(c.o.settings.local.tags)) {
     const former = voters?.[0] ?? c.m.lastLeader;
-    const quorumOutsider =
-      c.view !== null && countsVotes(c.view, c.o.settings.dynamic.synchronousMode) && voters !== null && !includes(voters, peer.name);
-    if (!(former && sameName(former, peer.name)) && !quorumOutsider) {
+    if (!(former && sameName(former, peer.name)) && !outsider) {
       return { kind: 'beaten', because: `${peer.name} is at the same position and has a higher failover_priority` };
     }
   }
   return { kind: 'behind' };
+}
+
+/** This node's timeline, which /history does not know, left the other's before that position: what is there may have been acknowledged since. */
+function lacks(c: Context, timeline: Timeline, theirs: Timeline, lsn: Lsn): boolean {
+  if (c.view === null || !isUnheardOf(c.view, timeline)) return false;
+  const left = c.o.pg.localHistory.find((entry) => entry.timeline === theirs);
+  return left === undefined || lsn > left.switchLsn;
 }
 
 /** Why a leader cannot hand over to this member, to go behind its name in a sentence; null: nothing is in the way. */

@@ -122,12 +122,16 @@ export function wantedSource(c: Context): Source | null {
   return leader ? sourceOf(leader) : null;
 }
 
-/** It gets no WAL itself, and has less than we do: PostgreSQL streams nothing from such a one, and it may stay so for ever. */
+/**
+ * It gets no WAL itself, and has no more than we do: nothing comes from such a one, and it may stay so for ever. A Patroni that does not publish `replay_lsn` yet
+ * may not tell of its replication either, and is believed to be well.
+ */
 function isStuckBehind(c: Context, wanted: Member): boolean {
   const { sql } = c.o.pg;
   const own = sql?.receiveLsn ?? sql?.replayLsn ?? null;
-  const cut = wanted.name !== c.otherLeader && wanted.replicationState !== 'streaming';
-  return cut && own !== null && wanted.lsn !== null && wanted.lsn < own;
+  const tells = wanted.replicationState !== null || wanted.replayLsn !== null;
+  const cut = wanted.name !== c.otherLeader && tells && wanted.replicationState !== 'streaming';
+  return cut && own !== null && wanted.lsn !== null && wanted.lsn <= own;
 }
 
 /** A chain of replicatefrom tags that comes back to us would leave a ring without a primary. */

@@ -56,10 +56,11 @@ function leaderKeys(c: Context): Effect[] {
     effects.push({ kind: 'write-initialize', systemIdentifier, onlyIfAbsent: view.initialize === null });
   }
   if (view.config === null) effects.push({ kind: 'write-config', data: o.settings.dynamic.raw, expected: null });
-  const status = statusValue(c);
-  if (!sameStatus(view.status, status)) effects.push({ kind: 'write-status', value: status });
+  // Before /status: a position there is of a timeline that /history knows, and whoever is on a later one need not measure itself by it.
   const history = historyValue(c);
   if (history !== null) effects.push({ kind: 'write-history', value: history });
+  const status = statusValue(c);
+  if (!sameStatus(view.status, status)) effects.push({ kind: 'write-status', value: status });
   return effects;
 }
 

@@ -19,9 +19,15 @@ it('is the member that replicatefrom names, while that one is up and is no follo
   expect(sourceOf({ tags: { replicatefrom: 'a' } })).toBe('b');
 });
 
-it('is the leader while that member gets no WAL and has less than we do: it could send us nothing', () => {
-  expect(sourceOf({ replicationState: null, lsn: lsn(900) })).toBe('b');
+it('is the leader while that member gets no WAL and has no more than we do: nothing would come from it', () => {
+  const cut = { replicationState: null, replayLsn: lsn(900) };
+  expect(sourceOf({ ...cut, lsn: lsn(900) })).toBe('b');
   expect(sourceOf({ replicationState: 'in archive recovery', lsn: lsn(900) })).toBe('b');
-  expect(sourceOf({ replicationState: null, lsn: lsn(1000) })).toBe('c');
-  expect(sourceOf({ replicationState: null, lsn: null })).toBe('c');
+  expect(sourceOf({ ...cut, lsn: lsn(1000) })).toBe('b');
+  expect(sourceOf({ ...cut, lsn: lsn(1100) })).toBe('c');
+  expect(sourceOf({ ...cut, lsn: null })).toBe('c');
+});
+
+it('is that member when it is a Patroni that does not publish how it replicates, behind as its last word may be', () => {
+  expect(sourceOf({ replicationState: null, replayLsn: null, lsn: lsn(900) })).toBe('c');
 });

@@ -110,8 +110,8 @@ export const raceMutants: readonly Mutant[] = [
     edits: [
       {
         file: candidates,
-        find: "if (peer.timeline !== null && own.timeline !== null && peer.timeline < own.timeline) return { kind: 'behind' };\n",
-        replace: '',
+        find: 'if (peer.timeline !== null && own.timeline !== null && peer.timeline < own.timeline)\n',
+        replace: 'if (c.me === peer.name && own.timeline !== null && peer.timeline !== null)\n',
       },
       {
         file: candidates,
@@ -123,7 +123,7 @@ export const raceMutants: readonly Mutant[] = [
         find: 'const strict = dynamic.checkTimeline || voters !== null;',
         replace: 'const strict = dynamic.checkTimeline;',
       },
-      { file: candidates, find: 'if (hasDiverged(c, view)) return no(DIVERGED);\n  const optime', replace: 'const optime' },
+      { file: candidates, find: 'if (hasDiverged(c, view)) return no(DIVERGED);\n  const lag', replace: 'const lag' },
     ],
     verdicts: ['safety', 'liveness'],
     focus: under(['crash', 'kill-postgres', 'isolate', 'cut-nodes', 'kill-while-promoting'], quorum),
@@ -163,8 +163,8 @@ export const raceMutants: readonly Mutant[] = [
     edits: [
       {
         file: candidates,
-        find: 'if (options.checkLag && optime !== null && lagBytes(optime, own.lsn) > dynamic.maximumLagOnFailoverBytes) {',
-        replace: 'if (options.checkLag && optime !== null && lagBytes(optime, own.lsn) < 0n) {',
+        find: 'if (options.checkLag && lag > dynamic.maximumLagOnFailoverBytes) {',
+        replace: 'if (options.checkLag && lag < 0) {',
       },
     ],
     verdicts: ['safety'],
