@@ -146,11 +146,15 @@ export class SimServer extends DataDirectory {
     this.parts.sim.disturbed();
   }
 
+  /** What waited for it goes on, once the machine does. */
   freeDisk(): void {
     this.#diskHung = false;
-    if (this.process?.doomed) this.#gone('was killed once its disk was back');
-    for (const run of this.#onDiskBack.splice(0)) run();
-    this.sessions.diskIsBack();
+    this.parts.gate().deliver('message', () => {
+      if (this.#diskHung) return;
+      if (this.process?.doomed) this.#gone('was killed once its disk was back');
+      for (const run of this.#onDiskBack.splice(0)) run();
+      this.sessions.diskIsBack();
+    });
     this.parts.sim.disturbed();
   }
 

@@ -91,7 +91,12 @@ export class Writers {
   #excused(machine: Machine): boolean {
     const { now } = this.#world.sim;
     if (now - (this.#helpless.get(machine) ?? Number.NEGATIVE_INFINITY) < HELPLESS_GRACE_MS + this.#world.orders.retryMs) return true;
-    return now - machine.awakeAt < WAKE_GRACE_MS || machine.believesPaused(UNPAUSE_GRACE_MS);
+    return this.wakes(machine) || machine.believesPaused(UNPAUSE_GRACE_MS);
+  }
+
+  /** It goes on where it was when its machine fell asleep, until its guard has looked at the clock. */
+  wakes(machine: Machine): boolean {
+    return this.#world.sim.now - machine.awakeAt < WAKE_GRACE_MS;
   }
 
   /** S13: nobody is promoted in pause who was not named, nor by whom its guard has fenced. */
