@@ -219,6 +219,7 @@ export class Agent {
         guardHealthy: this.fence.healthy,
         guardPatienceMs: this.fence.patienceMs,
         untilLeaderChanges: () => this.wake.untilLeaderChanges(),
+        cover: (c) => this.fence.cover(c),
       });
     } catch (error) {
       this.#ended.unshift(...ended);

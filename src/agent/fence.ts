@@ -2,7 +2,7 @@
  * Keeps the guard's deadline in step with the lease. The order that must hold: first the lease is confirmed, then the guard knows its end, then PostgreSQL may
  * be writable. Taking it off goes the other way round: first PostgreSQL is not writable, then the guard is told to rest.
  */
-import { type Context, opensForWrites } from '../core/context.ts';
+import { type Context, opensForWrites, unlockedMs } from '../core/context.ts';
 import { leaseMargins, watchdogTimeoutSeconds } from '../core/settings.ts';
 import { ensureError, RegentError } from '../support/errors.ts';
 import type { Lease } from './lease.ts';
@@ -14,6 +14,10 @@ const FAILURES_TOLERATED = 3;
 const MIN_PATIENCE_MS = 50;
 /** A leader whose guard did not answer asks it again so soon. */
 const RETRY_MS = 1000;
+/** An etcd that answers renews a lease in far less. */
+const RENEW_TIMEOUT_MS = 1000;
+/** What the agent takes to stop a primary once the time to take the leader key is over. */
+const STOP_MS = 500;
 
 export class Fence {
   readonly #parts: Parts;
@@ -25,7 +29,9 @@ export class Fence {
   #reliedUntilMs: number | null = null;
   /** The deadline that the guard has; null: it rests, or it is not known what it has. */
   #deadlineMs: number | null = null;
-  #turn: Promise<void> = Promise.resolve();
+  /** That deadline is not of a lease of this agent, but of the one the leader key was found on, or of the time there is to take the key. */
+  #lent: 'lease' | 'grace' | null = null;
+  #turn: Promise<unknown> = Promise.resolve();
   /** A leader must ask the guard again by then; null: no need. */
   retryAtMs: number | null = null;
   /** The lease that the leader key was on when etcd was last read. */
@@ -55,12 +61,17 @@ export class Fence {
     const deadlineMs = confirmedSentAtMs + guardMs;
     if (deadlineMs <= this.#parts.clock.bootMs())
       throw new RegentError('LEASE_UNCONFIRMED', 'the lease is about to end', { policy: 'transient' });
+    await this.#armUntil(deadlineMs, confirmedSentAtMs + stepDownMs);
+    this.#lent = null;
+  }
+
+  async #armUntil(deadlineMs: number, reliedUntilMs: number): Promise<void> {
     // An order that fails may have been taken all the same (it came too late, its answer was lost): the guard must then be told to rest again.
     this.#state = 'unknown';
     await this.#parts.guard.arm(deadlineMs, { timeoutMs: Math.min(GUARD_TIMEOUT_MS, this.patienceMs) });
     this.#state = 'armed';
     this.#deadlineMs = deadlineMs;
-    this.#reliedUntilMs = confirmedSentAtMs + stepDownMs;
+    this.#reliedUntilMs = reliedUntilMs;
   }
 
   /** How much time is left before this agent has to have stopped PostgreSQL, as the guard will; Infinity while the guard answers. */
@@ -79,6 +90,64 @@ export class Fence {
     this.#state = 'disarmed';
     this.#reliedUntilMs = null;
     this.#deadlineMs = null;
+    this.#lent = null;
+  }
+
+  /**
+   * A primary may run while its guard rests and nothing is paused: its agent died in a pause that is over. The lease that this agent asked for may be long in
+   * coming (an etcd without room grants none), and this agent too may die before. So the guard gets a deadline first: by the lease that the leader key is on, if
+   * etcd renews it once more for us, whose name the key has; else by the time in which a primary without the key has to take it. A guard that has a deadline,
+   * from the agent before, is left alone: a restart of the agent costs nothing.
+   * Returns how long this round may wait for a lease, in milliseconds.
+   */
+  async cover(c: Context): Promise<number> {
+    const { pg, job } = c.o;
+    const ours = pg.dataDir === 'valid' && pg.systemIdentifier !== null && pg.systemIdentifier === c.view?.initialize;
+    if (c.paused || !c.mayBeWritable || job !== null || !ours) return Number.POSITIVE_INFINITY;
+    try {
+      if (!(await this.#inTurn(() => this.#lacksDeadline()))) return Number.POSITIVE_INFINITY;
+      return await this.#lend(c);
+    } catch (error) {
+      this.#parts.log.error(`the guard: ${ensureError(error).message}`);
+      void this.reopen();
+      return unlockedMs(c) / 2;
+    }
+  }
+
+  /** Of its own accord the guard would not stop PostgreSQL, or not by a lease of this agent. */
+  async #lacksDeadline(): Promise<boolean> {
+    if (this.#deadlineMs !== null) return this.#lent !== null;
+    if (this.#state === 'unknown') this.#deadlineMs = await this.#parts.guard.deadline({ timeoutMs: GUARD_TIMEOUT_MS });
+    return this.#deadlineMs === null;
+  }
+
+  async #lend(c: Context): Promise<number> {
+    const { clock } = this.#parts;
+    if (c.attached) {
+      await this.arm();
+      return Number.POSITIVE_INFINITY;
+    }
+    const sentAtMs = clock.bootMs();
+    const ttlSeconds = c.lockMine ? await this.#renewed(c.view?.leader?.leaseId ?? null) : 0;
+    if (ttlSeconds > 0) {
+      const { guardMs, stepDownMs } = leaseMargins(ttlSeconds);
+      await this.#inTurn(() => this.#armUntil(sentAtMs + guardMs, sentAtMs + stepDownMs));
+      this.#lent = 'lease';
+      return Math.max(0, sentAtMs + stepDownMs - clock.bootMs());
+    }
+    // A key that is gone takes back what its lease had promised; one that only could not be renewed does not.
+    if (this.#lent !== 'grace' && !(c.lockMine && this.#lent === 'lease')) {
+      const untilMs = c.o.nowMs + 2 * unlockedMs(c);
+      await this.#inTurn(() => this.#armUntil(untilMs + STOP_MS, untilMs));
+      this.#lent = 'grace';
+    }
+    return unlockedMs(c) / 2;
+  }
+
+  /** Seconds for which etcd has renewed the lease; 0: it is gone, or etcd does not say. */
+  async #renewed(leaseId: string | null): Promise<number> {
+    if (leaseId === null) return 0;
+    return this.#parts.dcs.keepAlive(leaseId, { timeoutMs: RENEW_TIMEOUT_MS }).catch(() => 0);
   }
 
   /** After every observation: a leader's deadline moves on, a node that cannot be writable is left alone. */
@@ -142,7 +211,7 @@ export class Fence {
   }
 
   /** Rounds and jobs give orders at the same time, and what the guard has must be what was noted last. */
-  #inTurn(order: () => Promise<void>): Promise<void> {
+  #inTurn<T>(order: () => Promise<T>): Promise<T> {
     const done = this.#turn.then(order);
     this.#turn = done.catch(() => undefined);
     return done;

@@ -24,6 +24,8 @@ export class Lease {
   #confirmedSentAtMs: number | null = null;
   #ttlSeconds: number;
   #failures = 0;
+  /** Of a round that did not wait for its lease the answer may still come: another round has asked since, and only its own counts. */
+  #asked = 0;
 
   constructor(dcs: Dcs, clock: Clock, ttlSeconds: number) {
     this.#dcs = dcs;
@@ -44,10 +46,13 @@ export class Lease {
   /** Renews, or grants a new lease when there is none, it is gone, or the ttl changed. Throws what the Dcs throws. */
   async renew(ttlSeconds: number, timeoutMs: number): Promise<void> {
     const startedAtMs = this.#clock.bootMs();
+    this.#asked += 1;
+    const asked = this.#asked;
     if (this.#leaseId !== null && ttlSeconds === this.#ttlSeconds) {
       const sentAtMs = this.#clock.bootMs();
       const leaseId = this.#leaseId;
       const remaining = await this.#dcs.keepAlive(leaseId, { timeoutMs });
+      if (asked !== this.#asked) return;
       if (remaining > 0) {
         if (this.#leaseId === leaseId) this.#confirmedSentAtMs = sentAtMs;
         this.#failures = 0;
@@ -58,6 +63,7 @@ export class Lease {
     const leftMs = Math.max(100, timeoutMs - (this.#clock.bootMs() - startedAtMs));
     const sentAtMs = this.#clock.bootMs();
     const leaseId = await this.#dcs.grantLease(ttlSeconds, { timeoutMs: leftMs });
+    if (asked !== this.#asked) return;
     this.#leaseId = leaseId;
     this.#failures = 0;
     this.#ttlSeconds = ttlSeconds;

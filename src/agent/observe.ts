@@ -1,11 +1,12 @@
 /** Gathers the facts of one round, in parallel, under one deadline. */
-import { contextOf, readyLeader, sourceOf } from '../core/context.ts';
+import { type Context, contextOf, readyLeader, sourceOf } from '../core/context.ts';
 import { timelineStart } from '../core/divergence.ts';
 import type { JobOutcome, RunningJob } from '../core/effects.ts';
 import type { DcsFacts, Memory, Observation, OperatorWishes } from '../core/model.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
 import type { PostgresFacts, SourceHistory } from '../core/postgres-facts.ts';
 import { observeTimeoutMs } from '../core/settings.ts';
+import { type Clock, sleep } from '../ports/clock.ts';
 import { ensureError } from '../support/errors.ts';
 import type { Lease } from './lease.ts';
 import type { Parts } from './parts.ts';
@@ -26,12 +27,15 @@ export interface Inputs {
   /** So much time this round may take before the guard, which did not answer the last time, strikes; Infinity: it answers. */
   readonly guardPatienceMs: number;
   readonly untilLeaderChanges: () => AbortSignal;
+  /** Sees to it that the guard of a primary has a deadline; how long this round may then wait for a lease, in milliseconds. */
+  readonly cover: (c: Context) => Promise<number>;
 }
 
 export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promise<Observation> {
   const { clock, settings } = parts;
+  const { reading, renewal } = askDcs(parts, lease, inputs);
   const [dcs, pg] = await Promise.all([
-    readDcs(parts, lease, inputs),
+    reading,
     // A PostgreSQL that does not answer must not keep its agent from stopping it in time, before the lease ends or a guard that does not listen strikes.
     parts.pg.observe({ timeoutMs: Math.min(inputs.guardPatienceMs, lease.patienceMs(observeTimeoutMs(settings.current().dynamic))) }),
   ]);
@@ -56,6 +60,10 @@ export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promi
     guardHealthy: inputs.guardHealthy,
     configDirty: inputs.configDirty(),
   };
+  const mayWaitMs = dcs.known && pg.postmaster !== null ? await inputs.cover(contextOf(draft, inputs.memory)) : Number.POSITIVE_INFINITY;
+  await within(clock, renewal, mayWaitMs);
+  draft.nowMs = clock.bootMs();
+  draft.lease = lease.facts();
   const [peers, source] = await Promise.all([askPeers(parts, draft, inputs.memory), askSource(parts, draft, inputs)]);
   draft.peers = peers;
   draft.source = source;
@@ -65,12 +73,20 @@ export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promi
   return draft;
 }
 
-/** Renewal and reading go out together; the time they get ends before the agent would have to step down. */
-async function readDcs(parts: Parts, lease: Lease, { memory: { unlockedSinceMs }, guardPatienceMs }: Inputs): Promise<DcsFacts> {
+async function within(clock: Clock, done: Promise<void>, ms: number): Promise<void> {
+  if (ms === Number.POSITIVE_INFINITY) return done;
+  const waiting = new AbortController();
+  await Promise.race([done, sleep(clock, ms, waiting.signal)]);
+  waiting.abort();
+}
+
+/** Renewal and reading go out together; the time they get ends before the agent would have to step down. Neither fails. */
+function askDcs(parts: Parts, lease: Lease, inputs: Inputs): { readonly reading: Promise<DcsFacts>; readonly renewal: Promise<void> } {
+  const { unlockedSinceMs } = inputs.memory;
   const { dynamic } = parts.settings.current();
   const retryMs = dynamic.retryTimeoutSeconds * 1000;
   const timeoutMs = Math.min(
-    guardPatienceMs,
+    inputs.guardPatienceMs,
     lease.patienceMs(unlockedSinceMs === null ? retryMs : Math.min(retryMs, UNLOCKED_TIMEOUT_MS)),
   );
   const renewal = lease.renew(dynamic.ttlSeconds, timeoutMs).catch((error: unknown) => {
@@ -78,13 +94,11 @@ async function readDcs(parts: Parts, lease: Lease, { memory: { unlockedSinceMs }
     if (lease.failedBefore()) parts.log.debug(`the lease could not be renewed: ${ensureError(error).message}`);
     else parts.log.warning(`the lease could not be renewed: ${ensureError(error).message}`);
   });
-  try {
-    const [view] = await Promise.all([parts.dcs.read({ timeoutMs }), renewal]);
-    return { known: true, view };
-  } catch (error) {
-    await renewal;
-    return { known: false, reason: ensureError(error).message };
-  }
+  const reading = parts.dcs.read({ timeoutMs }).then(
+    (view): DcsFacts => ({ known: true, view }),
+    (error: unknown): DcsFacts => ({ known: false, reason: ensureError(error).message }),
+  );
+  return { reading, renewal };
 }
 
 /** The others are asked when it matters who is how far: nobody leads, somebody is to be replaced, or we may have to give up. */

@@ -8,6 +8,8 @@ export interface Guard {
   open(): Promise<void>;
   /** Returns only after the guard has confirmed the deadline. Throws GUARD_FAILED when it did not in time: PostgreSQL must then not become writable. */
   arm(deadlineBootMs: number, options: { readonly timeoutMs: number }): Promise<void>;
+  /** The deadline it has, be it past (Clock.bootMs); null: it rests. Throws GUARD_FAILED. */
+  deadline(options: { readonly timeoutMs: number }): Promise<number | null>;
   /** PostgreSQL may run on as it is (standby, stopped, paused). */
   disarm(options: { readonly timeoutMs: number }): Promise<void>;
   /** Calls back when the guard process is gone unasked. */

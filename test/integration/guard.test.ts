@@ -295,6 +295,7 @@ describe('the guard process', () => {
     await guard.arm(deadline, ask);
     expect(guard.pid()).not.toBe(first);
     expect(await guard.state(ask)).toEqual({ mode: 'armed', atBootMs: deadline });
+    expect(await guard.deadline(ask)).toBe(deadline);
   });
 
   it('confirms in single-digit milliseconds, in a few megabytes', async () => {

@@ -139,6 +139,7 @@ export function simGuard(guard: GuardProcess, sim: Simulation, gate: Gate, clock
     arm: async (deadlineBootMs, { timeoutMs }) => {
       if (!(await order(timeoutMs, () => guard.arm(deadlineBootMs)))) throw failed('the deadline given to the guard has passed already');
     },
+    deadline: ({ timeoutMs }) => order(timeoutMs, () => guard.deadlineMs),
     disarm: ({ timeoutMs }) => order(timeoutMs, () => guard.disarm()),
     onGone: (listener) => void listeners.push(listener),
     close: async ({ end }) => {

@@ -96,6 +96,11 @@ class GuardClient implements PerlGuard {
     return mode === 'armed' || mode === 'fired' ? { mode, atBootMs: Number(moment) } : { mode: 'disarmed' };
   }
 
+  async deadline(options: { readonly timeoutMs: number }): Promise<number | null> {
+    const state = await this.state(options);
+    return state.mode === 'disarmed' ? null : state.atBootMs;
+  }
+
   onGone(listener: () => void): void {
     this.#gone.push(listener);
   }
