@@ -17,8 +17,9 @@ import {
 import type { Context } from './context.ts';
 import { pastSwitchPoint } from './divergence.ts';
 import type { PeerFacts } from './peer-facts.ts';
+import { walPosition } from './postgres-facts.ts';
 import type { DynamicSettings } from './settings.ts';
-import { formatLsn, type Lsn, lagBytes, maxLsn, type Timeline } from './units.ts';
+import { formatLsn, type Lsn, lagBytes, type Timeline } from './units.ts';
 
 export interface Verdict {
   readonly win: boolean;
@@ -38,7 +39,7 @@ export interface OwnPosition {
 export function ownPosition(c: Context): OwnPosition | null {
   const { sql } = c.o.pg;
   if (sql === null) return null;
-  const lsn = sql.inRecovery ? maxLsn(sql.receiveLsn, sql.replayLsn) : sql.flushLsn;
+  const lsn = walPosition(sql);
   return lsn === null ? null : { lsn, timeline: sql.timeline };
 }
 

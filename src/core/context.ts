@@ -2,6 +2,7 @@
 import { type ClusterView, type Member, memberOf } from './cluster.ts';
 import type { ServerRole, Source } from './effects.ts';
 import type { Memory, Observation } from './model.ts';
+import { walPosition } from './postgres-facts.ts';
 import { leaseMargins } from './settings.ts';
 
 /** As a primary that finds itself without the leader key: after a pause, or when etcd has lost it. */
@@ -127,8 +128,7 @@ export function wantedSource(c: Context): Source | null {
  * may not tell of its replication either, and is believed to be well.
  */
 function isStuckBehind(c: Context, wanted: Member): boolean {
-  const { sql } = c.o.pg;
-  const own = sql?.receiveLsn ?? sql?.replayLsn ?? null;
+  const own = c.o.pg.sql === null ? null : walPosition(c.o.pg.sql);
   const tells = wanted.replicationState !== null || wanted.replayLsn !== null;
   const cut = wanted.name !== c.otherLeader && tells && wanted.replicationState !== 'streaming';
   return cut && own !== null && wanted.lsn !== null && wanted.lsn <= own;

@@ -7,9 +7,8 @@
  * at different points, and the WAL it begins with where they began it at the same one.
  */
 import type { HistoryEntry } from './cluster.ts';
-import type { ControlFacts, PostgresFacts, SourceHistory, TimelineStart } from './postgres-facts.ts';
+import { type ControlFacts, type PostgresFacts, type SourceHistory, type TimelineStart, walPosition } from './postgres-facts.ts';
 import type { Lsn, Timeline } from './units.ts';
-import { maxLsn } from './units.ts';
 
 export type Divergence = 'prefix' | 'diverged' | 'unknown';
 
@@ -41,7 +40,7 @@ export function stoppedPosition(control: ControlFacts): Position {
 
 export function localPosition(pg: PostgresFacts): Position | null {
   if (pg.state === 'running' && pg.sql !== null) {
-    const lsn = pg.sql.inRecovery ? maxLsn(pg.sql.receiveLsn, pg.sql.replayLsn) : pg.sql.flushLsn;
+    const lsn = walPosition(pg.sql);
     return lsn === null || pg.sql.timeline === null ? null : { timeline: pg.sql.timeline, lsn, atRecordStart: false, open: false };
   }
   return pg.control === null ? null : stoppedPosition(pg.control);

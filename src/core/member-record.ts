@@ -2,10 +2,10 @@
 import type { PostgresState, Tags } from './cluster.ts';
 import { modesOf } from './cluster-modes.ts';
 import type { JsonObject, JsonValue } from './json.ts';
-import type { SqlFacts } from './postgres-facts.ts';
+import { type SqlFacts, walPosition } from './postgres-facts.ts';
 import type { Settings } from './settings.ts';
 import type { AgentStatus } from './status.ts';
-import { type Lsn, maxLsn, ZERO_LSN } from './units.ts';
+import { type Lsn, ZERO_LSN } from './units.ts';
 
 const BOOLEAN_TAGS: ReadonlySet<string> = new Set(['clonefrom', 'nofailover', 'noloadbalance', 'nosync', 'nostream']);
 const ANSWERING: ReadonlySet<PostgresState> = new Set(['running', 'restarting', 'starting']);
@@ -71,7 +71,7 @@ export function servedRole(status: AgentStatus, settings: Settings): string {
 
 function walFields(sql: SqlFacts): JsonObject {
   const fields: JsonObject = {};
-  const position = sql.inRecovery ? maxLsn(sql.receiveLsn, sql.replayLsn) : sql.flushLsn;
+  const position = walPosition(sql);
   if (position !== null) fields['xlog_location'] = lsnToJson(position);
   if (sql.inRecovery) {
     if (sql.receiveLsn !== null && sql.receiveLsn !== ZERO_LSN) fields['receive_lsn'] = lsnToJson(sql.receiveLsn);

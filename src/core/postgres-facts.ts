@@ -1,6 +1,6 @@
 /** What the local PostgreSQL says, first hand. What could not be learned within the deadline is null, never a guess. */
 import type { HistoryEntry } from './cluster.ts';
-import type { Lsn, Timeline } from './units.ts';
+import { type Lsn, maxLsn, type Timeline } from './units.ts';
 
 /**
  * What was interrupted in a data directory. bootstrap, clone: it is half made. publication: a whole new cluster, of which this node does not know whether etcd has
@@ -147,4 +147,9 @@ export interface SourceHistory {
   readonly inRecovery: boolean;
   /** PostgresFacts.beginning of the timeline that was asked about, by its own WAL; absent: not asked, or not known there any more. */
   readonly beginning?: string;
+}
+
+/** How far its WAL goes: on a primary what is flushed, on a standby the further of what is received and what is replayed. */
+export function walPosition(sql: SqlFacts): Lsn | null {
+  return sql.inRecovery ? maxLsn(sql.receiveLsn, sql.replayLsn) : sql.flushLsn;
 }
