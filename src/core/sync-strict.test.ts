@@ -11,8 +11,20 @@ it('in strict mode with no standby left, all who are listed have to confirm: one
   });
   // Already so: nothing is to be done.
   expect(syncStep(contextOf(o, memory()))).toMatchObject({ effects: [], waiting: true });
-  const lost = { ...o, pg: { ...o.pg, sql: sql({ ...o.pg.sql, synchronousStandbyNames: '' }) } };
-  expect(syncStep(contextOf(lost, memory())).effects).toEqual([{ kind: 'set-sync-names', value: '2 (b,c)' }]);
+  const wider = { ...o, pg: { ...o.pg, sql: sql({ ...o.pg.sql, synchronousStandbyNames: '1 (b,c)' }) } };
+  expect(syncStep(contextOf(wider, memory())).effects).toEqual([{ kind: 'set-sync-names', value: '2 (b,c)' }]);
+});
+
+it('takes those from /sync first whom commits did not wait for: it stands from before synchronous mode was off', () => {
+  const scene = (names: string) =>
+    observation({
+      view: { ...view({ leaderName: 'a' }), sync: { leader: 'a', quorum: 0, standbys: ['b', 'c'], modRevision: '7' } },
+      pg: { ...pg.primary(), sql: sql({ ...pg.primary().sql, synchronousStandbyNames: names, replication: [] }) },
+      settings: settings('a', { dynamic: { synchronousMode: 'on', synchronousModeStrict: true, synchronousNodeCount: 2 } }),
+    });
+  const standbysAfter = (names: string) => syncStep(contextOf(scene(names), memory())).effects;
+  expect(standbysAfter('')).toMatchObject([{ kind: 'write-sync', leader: 'a', quorum: 0, standbys: [] }]);
+  expect(standbysAfter('c')).toMatchObject([{ kind: 'write-sync', leader: 'a', quorum: 0, standbys: ['c'] }]);
 });
 
 it('coming from quorum mode, /sync first names nobody but the leader: not every standby it listed has everything', () => {

@@ -51,7 +51,7 @@ export function syncStep(c: Context): SyncStep {
       : { effects: [{ kind: 'delete-sync', expected: view.sync }], because: 'synchronous mode is off', waiting: false };
   }
   const active = activeStandbys(c);
-  return mode === 'quorum' ? quorumStep(c, current, active) : priorityStep(c, active);
+  return mode === 'quorum' ? quorumStep(c, current, active) : priorityStep(c, current, active);
 }
 
 function position(sender: WalsenderFacts, synchronousCommit: string): Lsn | null {
@@ -203,7 +203,9 @@ function quorumNames(c: Context, active: readonly Standby[]): readonly string[] 
   return names;
 }
 
-function priorityStep(c: Context, active: readonly Standby[]): SyncStep {
+const without = (names: readonly string[], those: readonly string[]) => names.filter((name) => !those.includes(name));
+
+function priorityStep(c: Context, current: SyncNames, active: readonly Standby[]): SyncStep {
   const sync = c.view?.sync ?? null;
   const { synchronousModeStrict: strict, synchronousNodeCount } = c.o.settings.dynamic;
   const isOurs = sync !== null && sync.leader !== null && sameName(sync.leader, c.me);
@@ -212,6 +214,15 @@ function priorityStep(c: Context, active: readonly Standby[]): SyncStep {
   if (!isOurs) return writeSync(c, 0, [], 'taking the synchronous set over as leader');
   // Of those whom a quorum was asked of, not every one has everything.
   if (sync.quorum > 0) return writeSync(c, 0, [], 'leaving quorum mode: nobody but this leader is known to have every acknowledged commit');
+  const waitedFor = realNames(current);
+  const held = listed.filter((name) => waitedFor.some((other) => sameName(other, name)));
+  if (held.length < listed.length)
+    return writeSync(
+      c,
+      0,
+      held,
+      `commits have not waited for ${without(listed, held).join(', ')}: /sync is from before synchronous mode was off`,
+    );
   if (picked.length === 0 && listed.length > 0 && inGrace(c))
     return { ...done, because: 'waiting for standbys to connect after the promotion', waiting: true };
   if (picked.length === 0 && strict) {
@@ -226,8 +237,7 @@ function priorityStep(c: Context, active: readonly Standby[]): SyncStep {
     );
   }
   const kept = listed.filter((name) => picked.some((other) => sameName(other, name)));
-  if (kept.length < listed.length)
-    return writeSync(c, 0, kept, `${listed.filter((name) => !kept.includes(name)).join(', ')} no longer confirms commits`);
+  if (kept.length < listed.length) return writeSync(c, 0, kept, `${without(listed, kept).join(', ')} no longer confirms commits`);
   const target: SyncNames = { method: picked.length === 0 ? 'off' : 'priority', count: picked.length, names: picked };
   const change = setNames(c, target, `asking ${picked.join(', ') || 'nobody'} to confirm every commit`);
   if (change) return change;

@@ -26,6 +26,8 @@ export class Promises {
   readonly #givenUp = new Set<Branch>();
   /** Servers whose acknowledgements count: /sync has named them as leader since they opened for writes. */
   readonly #bound = new Map<string, ServerProcess>();
+  /** The /sync that stood there while the policy was switched off. It is nobody's word until it is written anew, or commits wait again. */
+  #void: string | null = null;
   /** Every acknowledgement counts, whatever /sync says: for tests without a policy. */
   everything = false;
 
@@ -37,6 +39,7 @@ export class Promises {
 
   /** Copies that the policy asks for are on disks from here on. */
   #acknowledged(commit: Acknowledged): void {
+    if (commit.rule !== '' && this.#world.orders.mode !== 'off') this.#void = null;
     const { server } = this.#world.node(commit.node);
     const sync = this.#sync();
     if (sync?.leader === commit.node && server.process !== null) this.#bound.set(commit.node, server.process);
@@ -116,7 +119,10 @@ export class Promises {
 
   /** The operator has switched it off: from here on it is asynchronous, and what was promised before is not kept by anybody any more. */
   #lapse(): void {
-    if (this.#world.orders.mode === 'off' && !this.everything) this.#last.clear();
+    if (this.#world.orders.mode !== 'off' || this.everything) return;
+    this.#last.clear();
+    this.#bound.clear();
+    this.#void = this.#world.etcd.view().sync?.modRevision ?? null;
   }
 
   /** S12: what this node had is somewhere else as well. Called before its directory goes. */
@@ -173,7 +179,9 @@ export class Promises {
     }
   }
 
+  /** The policy as published since it was last switched off. */
   #sync(): SyncKey | null {
-    return this.#world.etcd.view().sync;
+    const { sync } = this.#world.etcd.view();
+    return sync !== null && sync.modRevision === this.#void ? null : sync;
   }
 }

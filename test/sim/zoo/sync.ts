@@ -26,9 +26,8 @@ export const syncMutants: readonly Mutant[] = [
     edits: [
       {
         file: sync,
-        find: '  if (kept.length < listed.length)\n    return writeSync(c, 0, kept,',
-        replace:
-          "  if (kept.length < listed.length && picked.join() === realNames(parseSyncNames(c.o.pg.sql?.synchronousStandbyNames ?? '')).join())\n    return writeSync(c, 0, kept,",
+        find: 'if (kept.length < listed.length) return',
+        replace: 'if (kept.length < listed.length && picked.join() === waitedFor.join()) return',
       },
     ],
     verdicts: ['safety'],
