@@ -2,6 +2,7 @@
 import type { Job, ServerRole, Source } from '../core/effects.ts';
 import type { Bounded } from '../ports/postgres.ts';
 import { RegentError } from '../support/errors.ts';
+import { drainTo, nobodyTakesOver, planFor } from './drain.ts';
 import type { Fence } from './fence.ts';
 import type { Lease } from './lease.ts';
 import { leaveSync } from './leave-sync.ts';
@@ -38,7 +39,7 @@ export function runJob(deps: JobDeps, job: Job, signal: AbortSignal): Promise<vo
     case 'promote':
       return promote(deps, job.syncNames, signal);
     case 'handover':
-      return handover(deps, signal);
+      return handover(deps, job, signal);
     case 'rewind':
       return rewind(deps, job, signal);
     case 'checkpoint':
@@ -168,7 +169,8 @@ async function restart(deps: JobDeps, job: Extract<Job, { kind: 'restart' }>, si
   if (job.role.kind === 'standby') await leaveSync(deps.parts, deps.leaving, signal);
   deps.stopping();
   if (job.role.kind === 'primary') await pg.checkpoint({ timeoutMs: DAY_MS, signal });
-  await pg.stop('fast', { timeoutMs: settings.current().postgresql.pgCtlTimeoutSeconds * 1000 });
+  const drain = job.role.kind === 'primary' ? await drainTo(deps.parts, nobodyTakesOver, signal) : {};
+  await pg.stop('fast', { timeoutMs: settings.current().postgresql.pgCtlTimeoutSeconds * 1000, ...drain });
   await start(deps, job.role, job.timeoutMs, signal);
   pg.runCallback('on_restart', job.role.kind === 'primary' ? 'primary' : 'replica');
 }
@@ -191,10 +193,10 @@ async function promote(deps: JobDeps, syncNames: string | null, signal: AbortSig
 }
 
 /**
- * Checkpoint while the clients still work, so that the shutdown has little to write; then a fast shutdown, which sends every last record to the connected
- * standbys; then the key, with the position that the successor must have. Nothing waits for a clock.
+ * Checkpoint while the clients still work, so that the shutdown has little to write; those who are not there to confirm it are found out, while the clients still
+ * work; then a fast shutdown, which sends every last record to the connected standbys; then the key, with the position that the successor must have.
  */
-async function handover(deps: JobDeps, signal: AbortSignal): Promise<void> {
+async function handover(deps: JobDeps, job: Extract<Job, { kind: 'handover' }>, signal: AbortSignal): Promise<void> {
   const { pg, settings, watchdog, log } = deps.parts;
   const { dynamic, postgresql, local } = settings.current();
   const before = await pg.observe({ timeoutMs: 1000 });
@@ -204,10 +206,11 @@ async function handover(deps: JobDeps, signal: AbortSignal): Promise<void> {
       .checkpoint({ timeoutMs: DAY_MS, signal })
       .catch((error: unknown) => log.warning(`checkpoint before the handover failed: ${String(error)}`));
   } else await leaveSync(deps.parts, deps.leaving, signal);
+  const drain = isPrimary ? await drainTo(deps.parts, planFor(deps.parts, job), signal) : {};
   deps.stopping();
   const strictMs =
     dynamic.synchronousMode !== 'off' && dynamic.primaryStopTimeoutSeconds > 0 ? dynamic.primaryStopTimeoutSeconds * 1000 : null;
-  await pg.stop('fast', { timeoutMs: strictMs ?? postgresql.pgCtlTimeoutSeconds * 1000 });
+  await pg.stop('fast', { timeoutMs: strictMs ?? postgresql.pgCtlTimeoutSeconds * 1000, ...drain });
   const after = await pg.observe({ timeoutMs: 2000 });
   if (after.state !== 'stopped') throw new RegentError('STOP_FAILED', `PostgreSQL is still ${after.state} after a fast stop`);
   if (isPrimary) {

@@ -42,8 +42,16 @@ export interface Postgres {
   /** Starts for the role and returns once connections are accepted. `onSpawn` is called as soon as the postmaster's pid is known. */
   start(role: ServerRole, options: Bounded & { readonly onSpawn?: (pid: number) => void }): Promise<void>;
 
-  /** Stops; escalates fast to immediate to SIGKILL of every process of the server at the deadline. Returns when all are gone. */
-  stop(mode: 'fast' | 'immediate', options: Bounded & { readonly callbacks?: boolean }): Promise<void>;
+  /**
+   * Stops; escalates fast to immediate to SIGKILL of every process of the server at the deadline. Returns when all are gone.
+   *
+   * A fast stop lets every connected standby confirm everything. With `heirs` (of a primary; core/drain.ts) it gives those up that have not done so
+   * DRAIN_PATIENCE_MS after everything was written, provided that one of the heirs has it all, or that there are none. Without it is as patient as PostgreSQL.
+   */
+  stop(mode: 'fast' | 'immediate', options: Bounded & { readonly callbacks?: boolean; readonly heirs?: readonly string[] }): Promise<void>;
+
+  /** Ends these walsenders, of which some may be gone already; whose standby is there connects again. Returns when they are gone, or at the deadline. */
+  endWalsenders(pids: readonly number[], options: Bounded): Promise<void>;
 
   /** Asks for promotion and returns once pg_is_in_recovery() is false. */
   promote(options: Bounded): Promise<void>;

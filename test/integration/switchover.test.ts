@@ -195,6 +195,23 @@ describe('a switchover that meets trouble', () => {
     await cluster.verify(writer);
   });
 
+  test('the third node is gone without a word: nobody waits for wal_sender_timeout, which is a minute', async () => {
+    const { leader, first, second, writer } = await writing();
+    const frozen = [second.childOfPostmaster('walreceiver'), second.childOfPostmaster('startup')];
+    for (const pid of frozen) process.kill(pid, 'SIGSTOP');
+    try {
+      const askedAt = performance.now();
+      const answer = await post(leader, '/switchover', { leader: leader.name, candidate: first.name });
+      expect(answer).toEqual({ status: 200, text: `Successfully switched over to "${first.name}"` });
+      await writer.ack(`on ${first.name}`, 15_000, (ack) => ack.node === first.name);
+      expect(performance.now() - askedAt).toBeLessThan(25_000);
+      expect(leader.log()).toContain(`${second.name}: silent for 3 s, and not to be waited for`);
+    } finally {
+      for (const pid of frozen) process.kill(pid, 'SIGCONT');
+    }
+    await expectLed(first.name, writer, 'switchover while the third node is gone');
+  });
+
   test('failover to a named member while the leader is dead', async () => {
     const { leader, second, writer } = await writing();
     await leader.killAll();

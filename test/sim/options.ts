@@ -61,6 +61,7 @@ export function drawOptions(rng: Rng): PlanOptions {
     ] as const),
     slowness: rng.pick([1, 1, 1, 3]),
     walKeepBytes: rng.pick([1 << 30, 1 << 30, 20_000]),
+    lastingStreams: rng.fork('streams').chance(0.3),
     clients: drawClients(rng, nodes, leisure),
     kinds: faultKinds.filter(() => rng.chance(share)),
     everyMs,

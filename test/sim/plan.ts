@@ -48,6 +48,8 @@ export interface PlanOptions {
   readonly slowness: number;
   /** Segments of WAL a server keeps for nobody in particular, in bytes. */
   readonly walKeepBytes: number;
+  /** PostgreSQL's own wal_sender_timeout and wal_receiver_timeout (Network.lastingStreams), and not much shorter ones. */
+  readonly lastingStreams: boolean;
   readonly clients: ClientOptions;
   /** The kinds of faults that may happen in this run, and how often one does, on average. */
   readonly kinds: readonly string[];

@@ -9,8 +9,10 @@ import type { ApplyOutcome, Bounded, Postgres } from '../../src/ports/postgres.t
 import { RegentError } from '../../src/support/errors.ts';
 import type { Gate, Simulation } from './clock.ts';
 import { factsOf } from './facts.ts';
+import { Drain } from './postgres/drain.ts';
+import { beginningAt, twinOf } from './postgres/twins.ts';
 import type { Configured, SimServer } from './server.ts';
-import { type Branch, commonAncestor, isPrefix } from './wal.ts';
+import { commonAncestor, isPrefix } from './wal.ts';
 
 export interface PostgresParts {
   readonly sim: Simulation;
@@ -26,20 +28,6 @@ const transient = (code: string, message: string) => new RegentError(code, messa
 const LOOK_MS = 10;
 /** How often a signal tries a process that stands still. */
 const STILL_MS = 100;
-
-function beginningAt(from: SimServer, own: TimelineStart | undefined): { beginning?: string } {
-  for (let at: Branch | null = from.position.branch; at !== null; at = at.parent)
-    if (at.timeline === own?.timeline && at.forkLsn === own.from && from.hasBeginningOf(at)) return { beginning: at.beginning };
-  return {};
-}
-
-/** The one has begun a timeline of a number and at a point at which the other began one too, and both still have the WAL that tells. */
-function twinOf(a: SimServer, b: SimServer): boolean {
-  const own = a.position.branch;
-  if (own.parent === null || !a.hasBeginningOf(own)) return false;
-  const { beginning } = beginningAt(b, { timeline: own.timeline, from: own.forkLsn });
-  return beginning !== undefined && beginning !== own.beginning;
-}
 
 export class SimPostgres implements Postgres {
   readonly #parts: PostgresParts;
@@ -123,20 +111,27 @@ export class SimPostgres implements Postgres {
     }
   }
 
-  async stop(mode: 'fast' | 'immediate', options: Bounded): Promise<void> {
+  async stop(mode: 'fast' | 'immediate', options: Bounded & { readonly heirs?: readonly string[] }): Promise<void> {
     const { server, clock } = this.#parts;
     const { process } = server;
     if (process === null) return;
     const deadline = clock.monotonicMs() + options.timeoutMs;
     const reserveMs = Math.min(1500, options.timeoutMs * 0.3);
     if (mode === 'fast') {
+      const drain = options.heirs === undefined ? null : new Drain(server, clock, options.heirs);
       server.stopFast();
-      if (await this.#untilGone(deadline - reserveMs)) return;
+      if (await this.#untilGone(deadline - reserveMs, drain)) return;
     }
     if (server.process !== process) return;
     server.stopImmediate(20);
     if (await this.#untilGone(Math.max(deadline, clock.monotonicMs() + 500))) return;
     throw transient('PG_STOP_FAILED', 'processes of PostgreSQL are left');
+  }
+
+  async endWalsenders(pids: readonly number[], options: Bounded): Promise<void> {
+    await this.#step(3, options);
+    const { server } = this.#parts;
+    if (server.accepts) server.replication.end(pids);
   }
 
   async promote(options: Bounded): Promise<void> {
@@ -354,11 +349,12 @@ export class SimPostgres implements Postgres {
     else server.reload();
   }
 
-  async #untilGone(deadline: number): Promise<boolean> {
+  async #untilGone(deadline: number, drain: Drain | null = null): Promise<boolean> {
     const { server, clock } = this.#parts;
     const { process } = server;
     while (server.process === process && process !== null) {
       if (clock.monotonicMs() >= deadline) return false;
+      drain?.giveUp();
       await sleep(clock, LOOK_MS / 2);
     }
     return true;

@@ -82,8 +82,15 @@ export class Replication {
     return this.#upstream?.source ?? null;
   }
 
-  allHave(lsn: Lsn): boolean {
-    return this.senders().every((sender) => sender.flushLsn !== null && sender.flushLsn >= lsn);
+  /** In a fast shutdown: a walsender ends once its standby has confirmed everything. True when none is left. */
+  drained(lsn: Lsn): boolean {
+    for (const link of [...this.#links]) if (link.sender.flushLsn !== null && link.sender.flushLsn >= lsn) this.#endSender(link);
+    return this.senders().length === 0;
+  }
+
+  /** SIGTERM to these walsenders. */
+  end(pids: readonly number[]): void {
+    for (const link of [...this.#links]) if (pids.includes(link.sender.pid)) this.#endSender(link);
   }
 
   /** New WAL to send on. */

@@ -378,8 +378,10 @@ export class SimServer extends DataDirectory {
     }
     this.checkpoint = this.position;
     this.advance(plus(this.position.lsn, CHECKPOINT_BYTES));
+    // The control file says so from now on, however the rest of it ends.
+    this.controlState = 'shut down';
     const wait = () => {
-      if (this.replication.allHave(this.position.lsn)) this.#gone('shut down', 'shut down');
+      if (this.replication.drained(this.position.lsn)) this.#gone('shut down');
       else this.later(20, wait);
     };
     wait();

@@ -34,6 +34,7 @@ export interface WorldOptions {
   /** How much longer than usual PostgreSQL's work takes. */
   readonly slowness?: number;
   readonly walKeepBytes?: number;
+  readonly lastingStreams?: boolean;
   /** What all is drawn from; one made of the seed where not given. */
   readonly rng?: Rng;
 }
@@ -64,6 +65,7 @@ export class World {
     this.rng = options.rng ?? new Rng(this.seed);
     const [low, high] = options.delayMs ?? [0.2, 2];
     this.net = new Network(this.rng.fork('network'), { low, high });
+    this.net.lastingStreams = options.lastingStreams ?? false;
     this.net.onChange = () => this.sim.disturbed();
     this.etcd = new Etcd(this.sim, options.etcdRate ?? 1);
     const parts = {

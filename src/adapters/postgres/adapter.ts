@@ -12,6 +12,7 @@ import { type CloneOptions, clone } from './clone.ts';
 import { ConfWriter } from './conf-writer.ts';
 import { type Context, depsOf, newReaders, type RunAs, runner } from './context.ts';
 import { clearIncomplete, inspectDataDir, markIncomplete, removeDataDir } from './data-dir.ts';
+import { endWalsenders } from './drain.ts';
 import { connectLocal, Heartbeat } from './heartbeat.ts';
 import { endLeftoverTools } from './leftover-tools.ts';
 import { type BootstrapOptions, bootstrapServer } from './new-cluster.ts';
@@ -102,6 +103,10 @@ class PostgresAdapter implements Postgres {
 
   stop(mode: 'fast' | 'immediate', options: StopOptions): Promise<void> {
     return stopServer(this.context, mode, options);
+  }
+
+  endWalsenders(pids: readonly number[], options: Bounded): Promise<void> {
+    return this.withClient('Regent walsenders', options, (client) => endWalsenders(this.context.clock, client, pids, options));
   }
 
   promote(options: Bounded): Promise<void> {

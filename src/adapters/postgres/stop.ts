@@ -7,17 +7,18 @@ import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { shellWords } from '../../support/shell-words.ts';
 import { type Context, runner } from './context.ts';
-import { findServerProcesses, forgetUnreaped, HeldProcess } from './detect.ts';
+import { findServerProcesses, forgetUnreaped, type HeldProcess } from './detect.ts';
+import { Walsenders } from './drain.ts';
 
 const LOOK_MS = 5;
 /** SIGKILL takes effect at once unless a process hangs in the kernel; then nobody can do more than wait and say so. */
 const KILL_WAIT_MS = 5000;
 /** A postmaster that shuts down is never seen stopped by a signal for this long. */
 const FROZEN_MS = 100;
-const ASK_WALSENDERS_MS = 200;
 
 export interface StopOptions extends Bounded {
   readonly callbacks?: boolean;
+  readonly heirs?: readonly string[];
 }
 
 /** Throws PG_STOP_FAILED when processes are left that even SIGKILL did not end, PG_STOP_ABORTED (it goes on shutting down). */
@@ -31,14 +32,7 @@ export async function stopServer(context: Context, mode: 'fast' | 'immediate', o
   const reserveMs = Math.min(1500, options.timeoutMs * 0.3);
   if (mode === 'fast' && !frozen) {
     if (options.callbacks !== false) await beforeStop(context, (options.timeoutMs - reserveMs) / 2);
-    const consumers = await logicalWalsenders(context);
-    heartbeat.reset();
-    postmaster.signal('SIGINT');
-    const untilMs = deadline - reserveMs;
-    const patienceMs = clock.monotonicMs() + Math.min(1000, (untilMs - clock.monotonicMs()) * 0.3);
-    if (await untilGone(context, postmaster, patienceMs, options.signal)) return endLeftovers(context, deadline);
-    endConsumers(postmaster, consumers);
-    if (await untilGone(context, postmaster, untilMs, options.signal)) return endLeftovers(context, deadline);
+    if (await stopInOrder(context, postmaster, deadline - reserveMs, options)) return endLeftovers(context, deadline);
     log.warning('PostgreSQL did not stop in time and is being stopped without a checkpoint', {
       pid: postmaster.pid,
       timeoutMs: options.timeoutMs,
@@ -54,6 +48,23 @@ export async function stopServer(context: Context, mode: 'fast' | 'immediate', o
   // First, lest it restart what is killed next.
   postmaster.signal('SIGKILL');
   await endLeftovers(context, deadline);
+}
+
+async function stopInOrder(context: Context, postmaster: HeldProcess, untilMs: number, options: StopOptions): Promise<boolean> {
+  const { clock, heartbeat } = context;
+  const { heirs, signal } = options;
+  const walsenders = await Walsenders.of(context, postmaster);
+  const giveUp = heirs === undefined ? async () => undefined : () => walsenders.giveUp(heirs);
+  try {
+    heartbeat.reset();
+    postmaster.signal('SIGINT');
+    const patienceMs = clock.monotonicMs() + Math.min(1000, (untilMs - clock.monotonicMs()) * 0.3);
+    if (await untilGone(context, postmaster, patienceMs, signal, giveUp)) return true;
+    walsenders.endConsumers();
+    return await untilGone(context, postmaster, untilMs, signal, giveUp);
+  } finally {
+    walsenders.release();
+  }
 }
 
 /** Kills every process of a server whose postmaster is gone, and waits until there is none. */
@@ -79,7 +90,13 @@ export async function endLeftovers(context: Context, deadline: number): Promise<
 }
 
 /** False at the deadline, and when the postmaster is found frozen: no signal but SIGKILL reaches it then. */
-async function untilGone(context: Context, postmaster: HeldProcess, deadline: number, signal: AbortSignal | undefined): Promise<boolean> {
+async function untilGone(
+  context: Context,
+  postmaster: HeldProcess,
+  deadline: number,
+  signal: AbortSignal | undefined,
+  meanwhile: () => Promise<void> = async () => undefined,
+): Promise<boolean> {
   const { clock } = context;
   let frozenSinceMs: number | null = null;
   for (;;) {
@@ -89,26 +106,8 @@ async function untilGone(context: Context, postmaster: HeldProcess, deadline: nu
     frozenSinceMs = state === 'stopped' ? (frozenSinceMs ?? now) : null;
     if (now >= deadline || (frozenSinceMs !== null && now - frozenSinceMs >= FROZEN_MS)) return false;
     if (signal?.aborted) throw new RegentError('PG_STOP_ABORTED', 'no longer waiting for PostgreSQL to stop', { policy: 'transient' });
+    await meanwhile();
     await sleep(clock, LOOK_MS, signal);
-  }
-}
-
-/** A fast shutdown waits for consumers of logical slots to confirm everything, however slow they are. Their slots lose nothing when it does not. */
-async function logicalWalsenders(context: Context): Promise<readonly number[]> {
-  const text = `SELECT active_pid FROM pg_replication_slots WHERE slot_type = 'logical' AND active_pid IS NOT NULL`;
-  try {
-    const rows = await context.heartbeat.query<{ active_pid: number }>(text, [], ASK_WALSENDERS_MS);
-    return rows.map((row) => row.active_pid);
-  } catch {
-    return [];
-  }
-}
-
-function endConsumers(postmaster: HeldProcess, pids: readonly number[]): void {
-  for (const pid of pids) {
-    const process = HeldProcess.hold(pid);
-    if (process?.ppid === postmaster.pid) process.signal('SIGTERM');
-    process?.release();
   }
 }
 

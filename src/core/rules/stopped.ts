@@ -1,5 +1,5 @@
 /** PostgreSQL is down, and nobody asked for that. */
-import { possibleSuccessors } from '../candidates.ts';
+import { countsVotes, possibleSuccessors } from '../candidates.ts';
 import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
 import { divergenceFrom, localPosition, rewindIsBlind } from '../divergence.ts';
 import type { Source } from '../effects.ts';
@@ -12,6 +12,9 @@ export const wasPrimary = (c: Context): boolean =>
   !c.o.pg.standbySignal && !/recovery$/.test((c.o.pg.control?.state ?? '').replace('in crash recovery', 'crash'));
 /** A successor that takes longer than this may need our position in the race. */
 const SUCCESSOR_MS = 3000;
+/** Where votes count, one that has not even taken the key by then lacks one: another standby is gone, and this node is the next that has everything. */
+const VOTE_MS = 500;
+const mayLackVote = (c: Context) => c.unlocked && c.view !== null && countsVotes(c.view, c.o.settings.dynamic.synchronousMode);
 const handedOverMs = (c: Context) => (c.m.handedOverAtMs === null ? SUCCESSOR_MS : c.o.nowMs - c.m.handedOverAtMs);
 const startFailures = (c: Context) => c.m.failures.start?.count ?? 0;
 
@@ -81,7 +84,7 @@ export const stoppedRules: readonly Rule[] = [
   {
     id: 'stopped.await-successor',
     situation: 'this node has just handed over, and the successor is not a primary yet',
-    when: (c) => c.stopped && c.m.handedOver && readyLeader(c) === null && handedOverMs(c) < SUCCESSOR_MS,
+    when: (c) => c.stopped && c.m.handedOver && readyLeader(c) === null && handedOverMs(c) < (mayLackVote(c) ? VOTE_MS : SUCCESSOR_MS),
     ask: () => ({ wakeInMs: 100, watchMembers: true }),
     because: 'handed over; coming back as a standby once the successor takes writes, so that no client is led here meanwhile',
   },

@@ -1,0 +1,83 @@
+/**
+ * Before a primary is stopped in good order, while its clients still work: the walsenders of standbys that are not there any more are ended, so that the stop does
+ * not wait for them (core/drain.ts). A standby that was taken for gone, and is there, connects again at once.
+ */
+import type { ClusterView } from '../core/cluster.ts';
+import { heirs, SILENT_MS, type Silence, silenceBetween } from '../core/drain.ts';
+import type { Job } from '../core/effects.ts';
+import { sleep } from '../ports/clock.ts';
+import { ensureError, RegentError } from '../support/errors.ts';
+import type { Parts } from './parts.ts';
+
+const LOOK_EVERY_MS = 50;
+const OBSERVE_MS = 1000;
+const END_MS = 1000;
+/** Whoever waits for the stop may have no etcd. */
+const ETCD_MS = 2000;
+
+type Handover = Extract<Job, { kind: 'handover' }>;
+
+export interface Drain {
+  /** For Postgres.stop; absent: it is to be as patient as PostgreSQL. */
+  readonly heirs?: readonly string[];
+}
+
+export interface Plan {
+  readonly heirs: readonly string[];
+  /** The stop is called off when none of the heirs says anything. */
+  readonly inVain: boolean;
+}
+
+/** An operator's failover by name is meant, whatever its candidate has; and an agent that is told to end has no other choice. */
+export function planFor({ settings }: Parts, { action, candidate }: Handover): (view: ClusterView) => Plan {
+  const { local, dynamic } = settings.current();
+  return (view) => ({ heirs: heirs(view, local.name, candidate, dynamic.synchronousMode), inVain: action === 'switchover' });
+}
+
+/** Of a restart: nobody is to take over. */
+export const nobodyTakesOver = (): Plan => ({ heirs: [], inVain: false });
+
+/**
+ * Takes no time while every standby answers, and SILENT_MS at most otherwise. Throws HEIRS_SILENT, and nothing was done then; nothing else: what cannot be found
+ * out now makes the stop as slow as PostgreSQL is.
+ */
+export async function drainTo(parts: Parts, plan: (view: ClusterView) => Plan, signal: AbortSignal): Promise<Drain> {
+  const { dcs, log, settings } = parts;
+  try {
+    const view = await dcs.read({ timeoutMs: Math.min(ETCD_MS, settings.current().dynamic.retryTimeoutSeconds * 1000) });
+    const { heirs: names, inVain } = plan(view);
+    const { silent, heirsSilent } = await look(parts, view, names, signal);
+    if (heirsSilent && inVain) throw heirsSilentError(names);
+    if (signal.aborted || silent.length === 0 || heirsSilent) return { heirs: names };
+    log.info(`${silent.map(({ name }) => name).join(', ')}: silent for ${SILENT_MS / 1000} s, and not to be waited for`);
+    await parts.pg.endWalsenders(
+      silent.map(({ pid }) => pid),
+      { timeoutMs: END_MS, signal },
+    );
+    return { heirs: names };
+  } catch (error) {
+    if (error instanceof RegentError && error.code === 'HEIRS_SILENT') throw error;
+    log.warning(`who is not to be waited for when PostgreSQL stops could not be found out: ${ensureError(error).message}`);
+    return {};
+  }
+}
+
+function heirsSilentError(names: readonly string[]): RegentError {
+  const who = names.length === 1 ? `${names[0]} has` : `none of ${names.join(', ')} has`;
+  const message = `${who} confirmed no WAL for ${SILENT_MS / 1000} s, and would not get what is still to be written`;
+  return new RegentError('HEIRS_SILENT', message, { policy: 'transient', mend: 'see whether its host and its disk are well' });
+}
+
+const NOBODY: Silence = { silent: [], heirsSilent: false };
+
+async function look({ pg, clock }: Parts, view: ClusterView, names: readonly string[], signal: AbortSignal): Promise<Silence> {
+  const { sql: first } = await pg.observe({ timeoutMs: OBSERVE_MS });
+  if (first === null) return NOBODY;
+  const deadlineMs = clock.bootMs() + SILENT_MS;
+  for (;;) {
+    const { sql } = await pg.observe({ timeoutMs: OBSERVE_MS });
+    const seen = sql === null ? NOBODY : silenceBetween(first, sql, view, names);
+    if (seen.silent.length === 0 || signal.aborted || clock.bootMs() >= deadlineMs) return seen;
+    await sleep(clock, LOOK_EVERY_MS, signal);
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * Whom a primary that is stopped in good order waits for. PostgreSQL ends a walsender of a fast shutdown once its standby has confirmed everything, the shutdown
+ * checkpoint included; and one whose standby's host is gone without a word once wal_sender_timeout (60 s by default) is over. Nobody takes writes meanwhile.
+ *
+ * Nobody is left out who is needed: an heir (a member that may take over from this primary) must have everything before any other is given up. To be given up
+ * is to be cut off: such a standby has a beginning of what the others have, and streams the rest from whoever leads next.
+ */
+import { type ClusterView, mayLead, memberOf, sameName } from './cluster.ts';
+import type { SqlFacts, WalsenderFacts } from './postgres-facts.ts';
+
+/** A standby that is sent WAL says within this time that it has it on disk, or anything else. */
+export const SILENT_MS = 3000;
+/** Once everything is sent, so long for those that nobody waits for. One that is there needs the time of a round trip. */
+export const DRAIN_PATIENCE_MS = 1000;
+
+export interface Connected {
+  /** Of the walsender. */
+  readonly pid: number;
+  /** application_name: a member's name, or whatever a stranger calls itself. */
+  readonly name: string;
+}
+
+const includes = (names: readonly string[], name: string) => names.some((other) => sameName(other, name));
+
+/** Who may lead after `me`: whoever the operator named, or else every member that may. One of them has to get everything. */
+export function heirs(view: ClusterView, me: string, candidate: string | null, mode: 'off' | 'on' | 'quorum'): readonly string[] {
+  if (candidate !== null) return [candidate];
+  const { sync } = view;
+  const listed = mode === 'on' && sync?.leader != null ? sync.standbys : null;
+  return view.members
+    .filter(({ name, tags }) => !sameName(name, me) && mayLead(tags) && (listed === null || includes(listed, name)))
+    .map(({ name }) => name);
+}
+
+export interface Silence {
+  /** Walsenders of members from which nothing has come since the first look, although there was something to confirm. */
+  readonly silent: readonly Connected[];
+  /** Among the connected there is an heir, and none that says anything: whoever took over now would lack what is still written. */
+  readonly heirsSilent: boolean;
+}
+
+/**
+ * What two looks at a primary tell, SILENT_MS apart; or less, as long as nobody is silent. What was flushed at the first is what has to be confirmed. Strangers
+ * (archivers, backups) may be slow to reply in good health, and are not judged.
+ */
+export function silenceBetween(first: SqlFacts, last: SqlFacts, view: ClusterView, heirsOfIt: readonly string[]): Silence {
+  const mark = first.flushLsn;
+  const isSilent = ({ pid, replyTime, flushLsn, state }: WalsenderFacts) =>
+    mark !== null &&
+    (state === 'streaming' || state === 'catchup') &&
+    (flushLsn === null || flushLsn < mark) &&
+    first.replication.some((before) => before.pid === pid && before.replyTime === replyTime);
+  const members = last.replication.filter(({ applicationName }) => memberOf(view, applicationName) !== null);
+  const silent = members.filter(isSilent);
+  const inLine = members.filter(({ applicationName }) => includes(heirsOfIt, applicationName));
+  return {
+    silent: silent.map(({ pid, applicationName }) => ({ pid, name: applicationName })),
+    heirsSilent: inLine.length > 0 && inLine.every((sender) => silent.includes(sender)),
+  };
+}
+
+/**
+ * Of the walsenders that were connected when the stop was ordered, those that need not be waited for any longer, once everything is sent. A walsender that has
+ * ended by itself had its standby's word for everything. Without heirs (a restart) nobody else is to lead, and nobody is waited for.
+ */
+export function dispensable(
+  connected: readonly Connected[],
+  ended: ReadonlySet<number>,
+  heirsOfIt: readonly string[],
+): readonly Connected[] {
+  const served = heirsOfIt.length === 0 || connected.some(({ pid, name }) => ended.has(pid) && includes(heirsOfIt, name));
+  return served ? connected.filter(({ pid }) => !ended.has(pid)) : [];
+}

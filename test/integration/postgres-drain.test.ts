@@ -1,0 +1,131 @@
+/** A real primary is stopped in good order while a standby's host is gone without a word: its walreceiver stands still, and its connection stays open. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { DRAIN_PATIENCE_MS } from '../../src/core/drain.ts';
+import type { Settings } from '../../src/core/settings.ts';
+import type { Postgres } from '../../src/ports/postgres.ts';
+import { adapterFor, eventually, foundCluster, freePort, settingsFor, sourceOf, sql, temporaryHome } from './support/postgres.ts';
+
+const START = { timeoutMs: 30_000 };
+const QUICK = { timeoutMs: 10_000 };
+const LONG = { timeoutMs: 60_000 };
+/** Far less than wal_sender_timeout, which is 60 s here. */
+const SOON_MS = 15_000;
+
+let home: Awaited<ReturnType<typeof temporaryHome>>;
+const settings: Record<string, Settings> = {};
+const nodes: Record<string, Postgres> = {};
+const node = (name: string) => nodes[name]!;
+const of = (name: string) => settings[name]!;
+const frozen = new Set<number>();
+
+async function freeze(name: string): Promise<number> {
+  const [receiver] = await sql<{ pid: number }>(of(name), 'SELECT pid FROM pg_stat_wal_receiver');
+  process.kill(receiver!.pid, 'SIGSTOP');
+  frozen.add(receiver!.pid);
+  return receiver!.pid;
+}
+
+function thaw(): void {
+  for (const pid of frozen) process.kill(pid, 'SIGCONT');
+  frozen.clear();
+}
+
+const senders = async () => (await node('old').observe(QUICK)).sql?.replication ?? [];
+const senderOf = async (name: string) => (await senders()).find(({ applicationName }) => applicationName === name)!;
+
+const bothStream = () =>
+  eventually('both stream', 20_000, async () => {
+    const streaming = (await senders()).filter(({ state, flushLsn }) => state === 'streaming' && flushLsn !== null);
+    return streaming.length === 2;
+  });
+
+/** The shutdown checkpoint of the old primary is on that node's disk. */
+async function hasShutdownOfOld(name: string): Promise<boolean> {
+  const [{ control }, { sql: facts }] = await Promise.all([node('old').observe(QUICK), node(name).observe(QUICK)]);
+  expect(control?.state).toBe('shut down');
+  return facts!.receiveLsn! > control!.checkpointLsn;
+}
+
+beforeAll(async () => {
+  home = await temporaryHome();
+  for (const name of ['old', 'heir', 'other']) {
+    settings[name] = settingsFor({ home: home.path, name, port: await freePort() });
+    nodes[name] = adapterFor(of(name));
+  }
+  await foundCluster(node('old'));
+  for (const name of ['heir', 'other']) {
+    await node(name).clone(sourceOf(of('old')), { ...LONG, fromLeader: true });
+    await node(name).start({ kind: 'standby', source: sourceOf(of('old')) }, START);
+  }
+  await bothStream();
+  expect(await sql(of('old'), 'SHOW wal_sender_timeout')).toEqual([{ wal_sender_timeout: '1min' }]);
+}, 120_000);
+
+afterAll(async () => {
+  thaw();
+  for (const adapter of Object.values(nodes)) await adapter.stop('immediate', QUICK).catch(() => undefined);
+  for (const adapter of Object.values(nodes)) await adapter.close();
+  await home.remove();
+});
+
+test('a standby that is gone is given up once the heir has everything; with it back, it streams what it lacks', async () => {
+  await freeze('other');
+  const askedAt = performance.now();
+  await node('old').stop('fast', { ...LONG, heirs: ['heir'] });
+  expect(performance.now() - askedAt).toBeLessThan(SOON_MS);
+  expect(await hasShutdownOfOld('heir')).toBe(true);
+  expect(await hasShutdownOfOld('other')).toBe(false);
+  thaw();
+  await node('old').start({ kind: 'primary' }, START);
+  await bothStream();
+});
+
+test('an heir that is silent for a while is waited for, however long the others have had everything', async () => {
+  await freeze('heir');
+  let stopped = false;
+  const stop = node('old')
+    .stop('fast', { ...LONG, heirs: ['heir'] })
+    .then(() => {
+      stopped = true;
+    });
+  await eventually('the other has the end of it', SOON_MS, async () => (await node('other').observe(QUICK)).sql?.receiver === null);
+  // Nothing tells that nothing is going to happen but time.
+  await new Promise((resolve) => setTimeout(resolve, 3 * DRAIN_PATIENCE_MS));
+  expect(stopped).toBe(false);
+  thaw();
+  await stop;
+  expect(await hasShutdownOfOld('heir')).toBe(true);
+  await node('old').start({ kind: 'primary' }, START);
+  await bothStream();
+});
+
+test('nobody is waited for where nobody is to take over', async () => {
+  await freeze('heir');
+  await freeze('other');
+  const askedAt = performance.now();
+  await node('old').stop('fast', { ...LONG, heirs: [] });
+  expect(performance.now() - askedAt).toBeLessThan(SOON_MS);
+  expect((await node('old').observe(QUICK)).control?.state).toBe('shut down');
+  thaw();
+  await node('old').start({ kind: 'primary' }, START);
+  await bothStream();
+});
+
+test('a walsender stuck in a full socket is ended while the server runs; it would keep the shutdown checkpoint from being written', async () => {
+  await freeze('other');
+  const before = await senderOf('other');
+  await sql(of('old'), 'CREATE TABLE much AS SELECT repeat(md5(i::text), 40) FROM generate_series(1, 20000) i');
+  await eventually('it sends no more', SOON_MS, async () => {
+    const [row] = await sql<{ stuck: boolean }>(
+      of('old'),
+      `SELECT sent_lsn < pg_current_wal_lsn() - 1000000 AS stuck FROM pg_stat_replication WHERE pid = ${before.pid}`,
+    );
+    return row?.stuck;
+  });
+  await node('old').endWalsenders([before.pid], QUICK);
+  expect((await senders()).map(({ pid }) => pid)).not.toContain(before.pid);
+  const askedAt = performance.now();
+  await node('old').stop('fast', { ...LONG, heirs: ['heir'] });
+  expect(performance.now() - askedAt).toBeLessThan(SOON_MS);
+  expect(await hasShutdownOfOld('heir')).toBe(true);
+});

@@ -1,0 +1,30 @@
+/** What src/adapters/postgres/drain.ts does during a fast shutdown. */
+import { type Connected, DRAIN_PATIENCE_MS, dispensable } from '../../../src/core/drain.ts';
+import type { Clock } from '../../../src/ports/clock.ts';
+import type { SimServer } from '../server.ts';
+
+export class Drain {
+  readonly #server: SimServer;
+  readonly #clock: Clock;
+  readonly #heirs: readonly string[];
+  readonly #connected: readonly Connected[];
+  #writtenAtMs: number | null = null;
+
+  constructor(server: SimServer, clock: Clock, heirs: readonly string[]) {
+    this.#server = server;
+    this.#clock = clock;
+    this.#heirs = heirs;
+    this.#connected = server.replication.senders().map(({ pid, standby }) => ({ pid, name: standby.name }));
+  }
+
+  giveUp(): void {
+    const { replication, controlState } = this.#server;
+    if (controlState !== 'shut down') return;
+    const now = this.#clock.monotonicMs();
+    this.#writtenAtMs ??= now;
+    if (now - this.#writtenAtMs < DRAIN_PATIENCE_MS) return;
+    const left = replication.senders().map(({ pid }) => pid);
+    const ended = new Set(this.#connected.filter(({ pid }) => !left.includes(pid)).map(({ pid }) => pid));
+    replication.end(dispensable(this.#connected, ended, this.#heirs).map(({ pid }) => pid));
+  }
+}
