@@ -13,7 +13,7 @@ import { stillReplaying } from './m11-position-not-final.ts';
 import { zombiePrimary } from './m12-zombie-primary.ts';
 import { secondTimelineRefused, twinFoundOut } from './m13-one-number-twice.ts';
 import { rewindSource } from './m15-rewind-source.ts';
-import { candidateBehind, switchoverUnderLoad } from './m16-planned-switch.ts';
+import { candidateBehind, standbyVanishes, switchoverUnderLoad } from './m16-planned-switch.ts';
 import { stalePrimary } from './m17-stale-primary.ts';
 import { etcdMisleads } from './m19-etcd-misleads.ts';
 import { divergedInTheWay } from './m20-diverged-in-the-way.ts';
@@ -47,6 +47,7 @@ export const scenarios: readonly Scenario[] = [
   rewindSource,
   switchoverUnderLoad,
   candidateBehind,
+  standbyVanishes,
   stalePrimary,
   etcdMisleads,
   divergedInTheWay,

@@ -41,3 +41,27 @@ export const candidateBehind: Scenario = {
     await story.back();
   },
 };
+
+export const standbyVanishes: Scenario = {
+  id: 'm16-standby-vanishes',
+  mechanism:
+    'A planned switch waits for a third node that is gone without a word: PostgreSQL ends when wal_sender_timeout is over, a minute later.',
+  answer:
+    'finds out before, while clients still write, who confirms nothing, and waits for nobody but the candidate; whoever was left out streams the rest later.',
+  world: { lastingStreams: true },
+  play: async (story) => {
+    const { world, a, b, c } = story;
+    story.client.start();
+    await story.run(3050);
+    story.fault('c freezes: its connections look alive', () => c.suspend());
+    await story.run(500);
+    story.operator('switchover from a to b', () => world.askFailover({ leader: 'a', member: 'b' }));
+    await story.leads(b, 10_000);
+    await story.run(2000);
+    expect(story.lost).toBe(0);
+    story.operator('c goes on', () => c.resume());
+    await story.back();
+    expect(a.rules).not.toContain('stopped.diverged');
+    expect(c.rules).not.toContain('stopped.diverged');
+  },
+};

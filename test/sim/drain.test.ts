@@ -77,13 +77,14 @@ test('the candidate is silent: the switchover is called off before anything is s
   const old = world.primary;
   const { process } = old.server;
   const heir = world.replicas[0]!;
-  world.net.cut(old.name, heir.name);
+  heir.server.hangDisk();
   const asked = world.sim.now;
   world.askFailover({ leader: old.name, member: heir.name });
   await world.expect('dropped', () => world.etcd.view().failover === null, 10_000);
   expect(old.server.process).toBe(process);
   expect(outageSince(world, asked)).toBeLessThan(1000);
-  world.net.heal(old.name, heir.name);
+  expect(world.timeOf(`switchover failed: ${heir.name} has confirmed no WAL for 3 s`, asked)).not.toBeNull();
+  heir.server.freeDisk();
   await end(world);
 });
 

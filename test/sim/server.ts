@@ -378,7 +378,6 @@ export class SimServer extends DataDirectory {
     }
     this.checkpoint = this.position;
     this.advance(plus(this.position.lsn, CHECKPOINT_BYTES));
-    // The control file says so from now on, however the rest of it ends.
     this.controlState = 'shut down';
     const wait = () => {
       if (this.replication.drained(this.position.lsn)) this.#gone('shut down');

@@ -1,0 +1,94 @@
+/** Who is found to be gone before a primary is stopped, and what is done about it. */
+import { describe, expect, it } from 'vitest';
+import { lsn, pg, settings, view, walsender } from '../../test/support/build.ts';
+import type { PostgresFacts, WalsenderFacts } from '../core/postgres-facts.ts';
+import type { Bounded } from '../ports/postgres.ts';
+import { drainTo, nobodyTakesOver, planFor } from './drain.ts';
+import type { Parts } from './parts.ts';
+
+const behind = (name: string, pid: number, over: Partial<WalsenderFacts> = {}) => walsender(name, { pid, flushLsn: lsn(900), ...over });
+const primary = (...replication: WalsenderFacts[]) => pg.primary({ replication });
+
+/** What PostgreSQL says at each look, the last of it for good. Timers end at once and move the clock. */
+function scene(looks: readonly PostgresFacts[], etcd = true) {
+  const seen = { nowMs: 1000, looks: 0, ended: [] as number[], said: [] as string[] };
+  const abort = new AbortController();
+  const parts = {
+    settings: { current: () => settings('a') },
+    log: { info: (text: string) => seen.said.push(text), warning: (text: string) => seen.said.push(text) },
+    clock: {
+      bootMs: () => seen.nowMs,
+      timer: (ms: number, callback: () => void) => {
+        seen.nowMs += ms;
+        queueMicrotask(callback);
+        return () => undefined;
+      },
+    },
+    dcs: {
+      read: async () => {
+        if (!etcd) throw new Error('no endpoint answers');
+        return view({ leaderName: 'a' });
+      },
+    },
+    pg: {
+      observe: async () => looks[Math.min(seen.looks++, looks.length - 1)],
+      endWalsenders: async (pids: readonly number[], _options: Bounded) => void seen.ended.push(...pids),
+    },
+  } as unknown as Parts;
+  return { seen, parts, abort };
+}
+
+const handover = (action: 'switchover' | 'failover' | 'shutdown', candidate: string | null = null) =>
+  ({ kind: 'handover', action, candidate }) as const;
+
+describe('before a primary is stopped', () => {
+  it('nobody waits while all confirm', async () => {
+    const { seen, parts, abort } = scene([primary(behind('b', 1), behind('c', 2)), primary(walsender('b'), walsender('c', { pid: 2 }))]);
+    expect(await drainTo(parts, planFor(parts, handover('switchover', 'b')), abort.signal)).toEqual({ heirs: ['b'] });
+    expect(seen).toMatchObject({ nowMs: 1000, ended: [], said: [] });
+  });
+
+  it('whoever is silent for three seconds is cut off, if an heir is not', async () => {
+    const { seen, parts, abort } = scene([primary(behind('b', 1), behind('c', 2)), primary(walsender('b'), behind('c', 2))]);
+    expect(await drainTo(parts, planFor(parts, handover('shutdown')), abort.signal)).toEqual({ heirs: ['b', 'c'] });
+    expect(seen).toMatchObject({ nowMs: 4000, ended: [2], said: ['c: silent for 3 s, and not to be waited for'] });
+  });
+
+  it('a switchover whose candidate is silent is called off', async () => {
+    const { seen, parts, abort } = scene([primary(behind('b', 1), walsender('c', { pid: 2 }))]);
+    const refused = drainTo(parts, planFor(parts, handover('switchover', 'b')), abort.signal);
+    await expect(refused).rejects.toMatchObject({
+      code: 'HEIRS_SILENT',
+      message: expect.stringMatching(/^b has confirmed no WAL for 3 s/),
+    });
+    expect(seen.ended).toEqual([]);
+  });
+
+  it.each(['failover', 'shutdown'] as const)('a %s is not, and then nobody is cut off', async (action) => {
+    const { seen, parts, abort } = scene([primary(behind('b', 1))]);
+    expect(await drainTo(parts, planFor(parts, handover(action, 'b')), abort.signal)).toEqual({ heirs: ['b'] });
+    expect(seen.ended).toEqual([]);
+  });
+
+  it('a restart needs nobody', async () => {
+    const { seen, parts, abort } = scene([primary(behind('b', 1), behind('c', 2))]);
+    expect(await drainTo(parts, nobodyTakesOver, abort.signal)).toEqual({ heirs: [] });
+    expect(seen.ended).toEqual([1, 2]);
+  });
+
+  it('what cannot be found out makes the stop as slow as PostgreSQL, and no slower', async () => {
+    const { seen, parts, abort } = scene([primary(behind('b', 1))], false);
+    expect(await drainTo(parts, nobodyTakesOver, abort.signal)).toEqual({});
+    expect(seen).toMatchObject({ nowMs: 1000, ended: [] });
+    const silent = scene([pg.starting()]);
+    expect(await drainTo(silent.parts, nobodyTakesOver, silent.abort.signal)).toEqual({ heirs: [] });
+    expect(silent.seen).toMatchObject({ nowMs: 1000, ended: [] });
+  });
+
+  it('whoever calls it off does not wait, and cuts nobody off', async () => {
+    const { seen, parts, abort } = scene([primary(behind('b', 1))]);
+    abort.abort();
+    expect(await drainTo(parts, nobodyTakesOver, abort.signal)).toEqual({ heirs: [] });
+    expect(seen).toMatchObject({ nowMs: 1000, ended: [] });
+  });
+});
