@@ -52,3 +52,17 @@ describe('an effect gets', () => {
     expect([timeouts, late.timeouts]).toEqual([[1001], [20, 200]]);
   });
 });
+
+it('a write to /sync may still arrive when nobody knows what became of it, until another is done or refused', async () => {
+  const said: boolean[] = [];
+  const outcomes = [Promise.reject(new Error('etcd did not answer')), Promise.resolve(false), Promise.resolve(true)];
+  const { hands } = await stage(30, 0);
+  const writes = { ...hands.parts.dcs, writeSync: () => outcomes.shift() } as unknown as Dcs;
+  const parts = { ...hands.parts, dcs: writes };
+  const withWrites = { ...hands, parts, syncUnsettled: (unsettled: boolean) => said.push(unsettled) } as unknown as Hands;
+  const write = { kind: 'write-sync', leader: 'a', quorum: 0, standbys: [], expected: null } as const;
+  await expect(act(withWrites, [write])).rejects.toThrow('etcd did not answer');
+  expect(said).toEqual([true]);
+  expect(await act(withWrites, [write, write])).toBe(false);
+  expect(said).toEqual([true, true, false]);
+});

@@ -15,6 +15,8 @@ export interface Hands {
   readonly checkpoint: () => void;
   readonly exit: (code: number, message: string) => void;
   readonly configApplied: () => void;
+  /** Whether a write to /sync may still arrive. */
+  readonly syncUnsettled: (unsettled: boolean) => void;
 }
 
 /** Time for files, a reload and SQL that changes little; with a short ttl less, for the next round has to renew the lease although PostgreSQL hangs. */
@@ -89,6 +91,14 @@ async function onPostgres(hands: Hands, effect: PostgresEffect): Promise<boolean
   }
 }
 
+/** Done or refused, /sync has another revision than the one that every earlier write of ours expects to find. */
+async function settled(hands: Hands, write: Promise<boolean>): Promise<boolean> {
+  hands.syncUnsettled(true);
+  const done = await write;
+  hands.syncUnsettled(false);
+  return done;
+}
+
 type DcsEffect = Exclude<Effect, PostgresEffect | { kind: 'start-job' | 'cancel-job' | 'checkpoint' | 'exit' | 'demote-now' }>;
 
 async function inDcs(hands: Hands, effect: DcsEffect): Promise<boolean> {
@@ -118,9 +128,12 @@ async function inDcs(hands: Hands, effect: DcsEffect): Promise<boolean> {
     case 'write-config':
       return (await dcs.writeConfig(effect.data, effect.expected, options)) !== null;
     case 'write-sync':
-      return dcs.writeSync({ leader: effect.leader, quorum: effect.quorum, standbys: effect.standbys }, effect.expected, options);
+      return settled(
+        hands,
+        dcs.writeSync({ leader: effect.leader, quorum: effect.quorum, standbys: effect.standbys }, effect.expected, options),
+      );
     case 'delete-sync':
-      return dcs.deleteSync(effect.expected, options);
+      return settled(hands, dcs.deleteSync(effect.expected, options));
     case 'write-status':
       await dcs.writeStatus(effect.value, options);
       return true;

@@ -45,6 +45,8 @@ export class Agent {
   #memory: Memory = emptyMemory;
   #last: LastRound | null = null;
   #dropped: DroppedWish | null = null;
+  /** At first, of the agent that ran here before. */
+  #syncUnsettled = true;
   #rounds = 0;
   #lastDcsReadWallMs: number | null = null;
   #lastView: ClusterView | null = null;
@@ -217,6 +219,7 @@ export class Agent {
         wishes: this.requests.wishes(),
         configDirty: () => this.#configVersion !== this.#appliedVersion,
         guardHealthy: this.fence.healthy,
+        syncUnsettled: this.#syncUnsettled,
         guardPatienceMs: this.fence.patienceMs,
         untilLeaderChanges: () => this.wake.untilLeaderChanges(),
         cover: (c) => this.fence.cover(c),
@@ -299,6 +302,9 @@ export class Agent {
         else this.parts.log.critical(message);
       },
       configApplied: () => this.#configApplied(version),
+      syncUnsettled: (unsettled) => {
+        this.#syncUnsettled = unsettled;
+      },
     };
   }
 

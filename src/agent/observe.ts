@@ -24,6 +24,7 @@ export interface Inputs {
   readonly wishes: OperatorWishes;
   readonly configDirty: () => boolean;
   readonly guardHealthy: boolean;
+  readonly syncUnsettled: boolean;
   /** So much time this round may take before the guard, which did not answer the last time, strikes; Infinity: it answers. */
   readonly guardPatienceMs: number;
   readonly untilLeaderChanges: () => AbortSignal;
@@ -58,6 +59,7 @@ export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promi
       active: parts.watchdog.active,
     },
     guardHealthy: inputs.guardHealthy,
+    syncUnsettled: inputs.syncUnsettled,
     configDirty: inputs.configDirty(),
   };
   const mayWaitMs = dcs.known && pg.postmaster !== null ? await inputs.cover(contextOf(draft, inputs.memory)) : Number.POSITIVE_INFINITY;

@@ -51,6 +51,8 @@ export interface Observation {
   readonly watchdog: { readonly required: boolean; readonly healthy: boolean; readonly active: boolean };
   /** The guard could be armed whenever it was asked to; false after several failures in a row. */
   readonly guardHealthy: boolean;
+  /** A write to /sync whose outcome is not known may still arrive: one of this agent, or of its predecessor in another process. */
+  readonly syncUnsettled: boolean;
   /** The configuration PostgreSQL should run with differs from what was last applied. */
   readonly configDirty: boolean;
 }

@@ -121,6 +121,7 @@ const scene = fc
     }),
     watchdog: fc.record({ required: fc.boolean(), healthy: fc.boolean(), active: fc.boolean() }),
     guardHealthy: fc.constantFrom(true, true, true, false),
+    syncUnsettled: fc.boolean(),
     configDirty: fc.boolean(),
   })
   .map(
@@ -143,6 +144,7 @@ const scene = fc
         wishes: d.wishes,
         watchdog: d.watchdog,
         guardHealthy: d.guardHealthy,
+        syncUnsettled: d.syncUnsettled,
         configDirty: d.configDirty,
       }),
   );

@@ -206,6 +206,21 @@ describe('takeover', () => {
       effect: { kind: 'write-sync', leader: 'b', quorum: 1, standbys: ['a', 'c'], expected: sync },
     });
   });
+
+  it.each(['on', 'quorum'] as const)('writes /sync as it stands, mode %s, while a write from before may still arrive', (mode) => {
+    const sync = mode === 'on' ? { quorum: 0, standbys: [] } : { quorum: 1, standbys: ['a', 'c'] };
+    const stands = { leader: 'b', ...sync, modRevision: '3' };
+    const scene = (syncUnsettled: boolean) =>
+      observation({
+        me: 'b',
+        view: { ...view({ leaderName: 'b' }), sync: stands },
+        settings: new World(mode, 1, false).settings('b'),
+        syncUnsettled,
+      });
+    const effect = (unsettled: boolean) => takeover(contextOf(scene(unsettled), memory())).effect;
+    expect(effect(false)).toBe(null);
+    expect(effect(true)).toEqual({ kind: 'write-sync', leader: 'b', ...sync, expected: stands });
+  });
 });
 
 describe('synchronous_standby_names', () => {

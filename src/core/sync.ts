@@ -262,13 +262,14 @@ export interface Takeover {
 
 /**
  * What a candidate that holds the leader key does before it promotes. /sync must name the new leader before the first commit can be acknowledged
- * here: while it named the old one, a third node would take what is ahead on the old leader for unacknowledged.
+ * here: while it named the old one, a third node would take what is ahead on the old leader for unacknowledged. It is written again when a write from before
+ * may still arrive: that one was right for the server that ran then, whose synchronous_standby_names this one need not have.
  */
 export function takeover(c: Context): Takeover {
   const { synchronousMode: mode, synchronousModeStrict: strict, synchronousNodeCount } = c.o.settings.dynamic;
   if (mode === 'off' || c.view === null) return { names: null, effect: null };
   const { sync } = c.view;
-  const isOurs = sync !== null && sync.leader !== null && sameName(sync.leader, c.me);
+  const stands = sync !== null && sync.leader !== null && sameName(sync.leader, c.me) && !c.o.syncUnsettled;
   const others = union(sync?.standbys ?? [], sync?.leader ? [sync.leader] : []).filter((name) => !sameName(name, c.me));
   const write = (quorum: number, standbys: readonly string[]): Effect => ({
     kind: 'write-sync',
@@ -280,11 +281,11 @@ export function takeover(c: Context): Takeover {
   const nobody = strict ? formatSyncNames({ method: mode === 'quorum' ? 'quorum' : 'priority', count: 1, names: [NOBODY] }) : '';
   if (mode === 'on') {
     const names = strict && others.length > 0 ? formatSyncNames({ method: 'priority', count: 1, names: others }) : nobody;
-    return { names, effect: isOurs && sync.standbys.length === 0 ? null : write(0, []) };
+    return { names, effect: stands && sync?.standbys.length === 0 ? null : write(0, []) };
   }
   const count = Math.max(1, Math.min(synchronousNodeCount, others.length));
   const names = others.length === 0 ? nobody : formatSyncNames({ method: 'quorum', count, names: others });
   const quorum = Math.max(0, others.length - count);
-  const same = isOurs && sameNames(sync.standbys, others) && sync.quorum >= quorum;
+  const same = stands && sync !== null && sameNames(sync.standbys, others) && sync.quorum >= quorum;
   return { names, effect: same ? null : write(quorum, others) };
 }

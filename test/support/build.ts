@@ -246,6 +246,7 @@ export function observation(scene: Scene = {}): Observation {
     wishes: { shutdown: false, restart: null, reinitialize: null },
     watchdog: { required: false, healthy: true, active: false },
     guardHealthy: true,
+    syncUnsettled: false,
     configDirty: false,
     ...rest,
     dcs: seen === null ? { known: false, reason: 'test' } : { known: true, view: seen },
