@@ -1,5 +1,6 @@
 /** Carries a plan out: faults while it lasts, then everything is mended, and the cluster has to come back within a bound. */
 import { ensureError } from '../../src/support/errors.ts';
+import { nobodyMayLead } from './electable.ts';
 import { applyFault } from './faults/index.ts';
 import { boundsOf, mend, supervise } from './mend.ts';
 import { describePlan, type Outcome, type Plan } from './plan.ts';
@@ -87,7 +88,7 @@ async function recover(world: World, except: readonly string[]): Promise<Failure
       invariant,
       message: `${message} ${Math.round(sim.now - start)} ms after all was mended\n${world.describe()}`,
     };
-  if (!(await within(bounds.leaderMs, () => world.leader !== null || world.nobodyMayLead())))
+  if (!(await within(bounds.leaderMs, () => world.leader !== null || nobodyMayLead(world))))
     return unless('S19', 'no primary takes writes');
   if (world.leader === null) return violationOf(world);
   if (!(await within(bounds.allMs, () => world.recovered(except)))) return unless('S22', 'not all nodes are back');

@@ -3,7 +3,7 @@
  * Same seed and same orders, same trace.
  */
 import { encodeFailover } from '../../src/adapters/etcd/encode.ts';
-import { mayLead, syncPriority, type Tags } from '../../src/core/cluster.ts';
+import { syncPriority, type Tags } from '../../src/core/cluster.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import type { FailoverWish } from '../../src/ports/dcs.ts';
 import { stringifyCompact } from '../../src/support/big-json.ts';
@@ -18,7 +18,7 @@ import { slower, usualDurations } from './postgres/process.ts';
 import { Rng } from './rng.ts';
 import type { Routing } from './routing.ts';
 import type { ServerEvent, SimServer } from './server.ts';
-import { areTwins, childOn, commonAncestor, isPrefix } from './wal.ts';
+import { areTwins, childOn, commonAncestor } from './wal.ts';
 
 export interface WorldOptions {
   readonly seed?: number;
@@ -154,39 +154,6 @@ export class World {
   #settled({ server }: Machine, leader: SimServer): boolean {
     if (!server.running) return false;
     return streamsFrom(server, leader) || server.replication.obstacle === 'wal removed' || cannotBeTold(server, leader);
-  }
-
-  /**
-   * Only members have data that are tagged not to lead, whose WAL left the cluster's history, that /sync does not name, or that may lack what only one that is
-   * tagged not to lead confirmed: that is for the operator to settle.
-   */
-  nobodyMayLead(): boolean {
-    const { history, sync } = this.etcd.view();
-    const voters = this.orders.mode === 'on' && sync?.leader != null ? [sync.leader, ...sync.standbys] : null;
-    const hasLeft = ({ position: { branch, lsn } }: SimServer) =>
-      history.some((entry) => entry.timeline === branch.timeline && lsn > entry.switchLsn);
-    return this.machines.every(
-      (machine) =>
-        machine.server.dir !== 'valid' ||
-        !mayLead(machine.tags) ||
-        hasLeft(machine.server) ||
-        voters?.includes(machine.name) === false ||
-        this.#lacksVotes(machine),
-    );
-  }
-
-  /** In quorum mode, after data were lost: the votes that are left are too few without one that is ahead and may not lead (docs/limits.md). */
-  #lacksVotes({ name, server }: Machine): boolean {
-    const { sync } = this.etcd.view();
-    if (sync?.leader == null || sync.leader === name || sync.quorum === 0) return false;
-    const voters = this.machines.filter(
-      (other) => other.name !== name && sync.standbys.includes(other.name) && other.server.dir === 'valid',
-    );
-    const behind = voters.filter((other) => isPrefix(other.server.position, server.position));
-    return (
-      behind.length + Number(sync.standbys.includes(name)) <= sync.quorum &&
-      voters.some((other) => !behind.includes(other) && !mayLead(other.tags))
-    );
   }
 
   /** Strict mode, and nobody is there who may confirm: commits are to wait. */

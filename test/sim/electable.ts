@@ -1,0 +1,44 @@
+/** Whether anybody is left whom the settings let lead. If not, that is for the operator to settle, and no leader is waited for. */
+import { type ClusterView, clusterTimeline, mayLead } from '../../src/core/cluster.ts';
+import { lagBytes } from '../../src/core/units.ts';
+import type { Machine } from './machine.ts';
+import type { SimServer } from './server.ts';
+import { isPrefix } from './wal.ts';
+import type { World } from './world.ts';
+
+export function nobodyMayLead(world: World): boolean {
+  const view = world.etcd.view();
+  return world.machines.every(
+    (machine) =>
+      machine.server.dir !== 'valid' ||
+      !mayLead(machine.tags) ||
+      hasLeft(view, machine.server) ||
+      isNotNamed(world, view, machine) ||
+      lacksVotes(world, view, machine) ||
+      isTooFarBehind(world, view, machine.server),
+  );
+}
+
+/** Its WAL goes on where the cluster's history has turned off. */
+function hasLeft({ history }: ClusterView, { position: { branch, lsn } }: SimServer): boolean {
+  return history.some((entry) => entry.timeline === branch.timeline && lsn > entry.switchLsn);
+}
+
+function isNotNamed({ orders }: World, { sync }: ClusterView, { name }: Machine): boolean {
+  return orders.mode === 'on' && sync?.leader != null && ![sync.leader, ...sync.standbys].includes(name);
+}
+
+/** In quorum mode, after data were lost: the votes that are left are too few without one that is ahead and may not lead (docs/limits.md). */
+function lacksVotes({ machines }: World, { sync }: ClusterView, { name, server }: Machine): boolean {
+  if (sync?.leader == null || sync.leader === name || sync.quorum === 0) return false;
+  const voters = machines.filter((other) => other.name !== name && sync.standbys.includes(other.name) && other.server.dir === 'valid');
+  const behind = voters.filter((other) => isPrefix(other.server.position, server.position));
+  const votes = behind.length + Number(sync.standbys.includes(name));
+  return votes <= sync.quorum && voters.some((other) => !behind.includes(other) && !mayLead(other.tags));
+}
+
+/** maximum_lag_on_failover, on the timeline that the last leader was on when it last told its position. */
+function isTooFarBehind({ orders }: World, view: ClusterView, { position: { branch, lsn } }: SimServer): boolean {
+  const optime = view.status?.optime ?? null;
+  return optime !== null && branch.timeline <= (clusterTimeline(view) ?? 1) && lagBytes(optime, lsn) > orders.maximumLagBytes;
+}
