@@ -67,7 +67,7 @@ export class SimServer extends DataDirectory {
 
   /** Somebody who is connected can commit. */
   get commits(): boolean {
-    return this.#works && !this.inRecovery;
+    return !this.inRecovery && this.#works;
   }
 
   /** A client that connects now can commit. */

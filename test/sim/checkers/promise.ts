@@ -5,6 +5,7 @@
 import { mayLead, type SyncKey } from '../../../src/core/cluster.ts';
 import { lagBytes } from '../../../src/core/units.ts';
 import type { Acknowledged } from '../clients.ts';
+import type { Stored } from '../etcd.ts';
 import type { Machine } from '../machine.ts';
 import type { ServerProcess } from '../postgres/process.ts';
 import type { SimServer } from '../server.ts';
@@ -30,6 +31,7 @@ export class Promises {
   #void: string | null = null;
   /** Every acknowledgement counts, whatever /sync says: for tests without a policy. */
   everything = false;
+  #read: { readonly stored: Stored | null; readonly sync: SyncKey | null } | null = null;
 
   constructor(world: World, report: Report) {
     this.#world = world;
@@ -47,12 +49,13 @@ export class Promises {
     this.#lapse();
     if (!this.everything && this.#world.orders.mode === 'off') return;
     if (this.#givenUp.has(commit.branch)) return;
+    const isNew = !this.#last.has(commit.branch);
     this.#last.set(commit.branch, commit);
     const { systemId } = server;
     const initialize = this.#world.etcd.get('initialize')?.value ?? '';
-    if (/^\d{10,}$/.test(initialize) && initialize !== systemId)
+    if (initialize !== systemId && /^\d{10,}$/.test(initialize))
       this.#report('S17', `${commit.node} acknowledges commits of system ${systemId}, the cluster is ${initialize}`);
-    this.checkTerms();
+    if (isNew) this.checkTerms();
     if (sync?.leader === commit.node) this.#checkElectors(sync, commit);
   }
 
@@ -74,14 +77,16 @@ export class Promises {
 
   /** S8: those who could elect a successor without any of them having the commit are too few. */
   #checkElectors(sync: SyncKey, commit: Acknowledged): void {
-    const { machines } = this.#world;
-    const voters = [sync.leader, ...sync.standbys];
+    if (this.#world.orders.mode === 'off') return;
     const { systemId } = this.#world.node(commit.node).server;
-    const without = machines.filter(
-      ({ name, server }) => voters.includes(name) && server.dir === 'valid' && server.systemId === systemId && !has(server, commit),
+    const without = this.#world.machines.filter(
+      ({ name, server }) =>
+        (name === sync.leader || sync.standbys.includes(name)) &&
+        server.dir === 'valid' &&
+        server.systemId === systemId &&
+        !has(server, commit),
     );
-    const { mode } = this.#world.orders;
-    if (mode === 'off' || without.length < sync.quorum + 1) return;
+    if (without.length < sync.quorum + 1) return;
     const names = without.map(({ name }) => name).join(', ');
     this.#report(
       'S8',
@@ -179,9 +184,12 @@ export class Promises {
     }
   }
 
-  /** The policy as published since it was last switched off. */
+  /** The policy as published since it was last switched off. Asked with every acknowledgement, so it is read from etcd only when it was written anew. */
   #sync(): SyncKey | null {
-    const { sync } = this.#world.etcd.view();
+    const { etcd } = this.#world;
+    const stored = etcd.get('sync');
+    if (this.#read?.stored !== stored) this.#read = { stored, sync: etcd.view().sync };
+    const { sync } = this.#read;
     return sync !== null && sync.modRevision === this.#void ? null : sync;
   }
 }

@@ -28,7 +28,8 @@ export class Writers {
   fenced = true;
   readonly #helpless = new Map<Machine, number>();
   readonly #untold = new Set<Machine>();
-  #last = '';
+  /** Names of those who took writes when it was looked last. */
+  #last: readonly string[] = [];
 
   constructor(world: World, report: Report) {
     this.#world = world;
@@ -40,32 +41,40 @@ export class Writers {
     return this.#world.checkers.successions.length > 0 && this.#world.etcd.get('initialize')?.value !== '';
   }
 
-  /** True when somebody else takes writes now than before. */
+  /** True when somebody else takes writes now than before. Runs after every event: where all is as usual it makes nothing anew. */
   look(): boolean {
     const { machines, holder } = this.#world;
-    let now = '';
     let judged = 0;
+    let takers = 0;
+    let same = true;
     for (const machine of machines) {
       // Neither guard nor agent: two failures at once, which nothing but a watchdog or a quorum answers.
       if (this.#isHelpless(machine)) this.#helpless.set(machine, this.#world.sim.now);
-      if (!machine.server.commits || machine.server.dir !== 'valid') continue;
-      now += ` ${machine.name}`;
+      if (machine.server.dir !== 'valid' || !machine.server.commits) continue;
+      same &&= this.#last[takers] === machine.name;
+      takers += 1;
       if (this.#excused(machine) || this.#elsewhere(machine)) continue;
       judged += 1;
       if (this.fenced && this.#overdue(machine)) this.#report('S2', `${machine.name} takes writes after its guard's deadline`);
       if (this.onlyHolder && holder !== machine.name && this.#published)
         this.#report('S2', `${machine.name} takes writes, the leader key names ${holder ?? 'nobody'}`);
     }
-    if (this.fenced && judged > 1) this.#report('S2', `at once${now} take writes`);
-    if (now === this.#last) return false;
-    this.#last = now;
-    this.#world.trace(`writable:${now || ' nobody'}`);
+    if (this.fenced && judged > 1) this.#report('S2', `at once ${this.#takers().join(' ')} take writes`);
+    if (same && takers === this.#last.length) return false;
+    this.#last = this.#takers();
+    this.#world.trace(`writable: ${this.#last.join(' ') || 'nobody'}`);
     return true;
+  }
+
+  #takers(): readonly string[] {
+    return this.#world.machines.filter(({ server }) => server.dir === 'valid' && server.commits).map(({ name }) => name);
   }
 
   /** A guard that could not be told a deadline while its agent lived has none, although it listens again. */
   #isHelpless(machine: Machine): boolean {
-    if (!machine.helpless) this.#untold.delete(machine);
+    const { helpless } = machine;
+    if (!helpless && this.#untold.size === 0) return false;
+    if (!helpless) this.#untold.delete(machine);
     else if (unguarded(machine)) this.#untold.add(machine);
     else if (machine.guard.deadlineMs !== null) this.#untold.delete(machine);
     return this.#untold.has(machine);
@@ -84,7 +93,7 @@ export class Writers {
   #elsewhere({ server }: Machine): boolean {
     const published = this.#world.etcd.get('initialize')?.value;
     if (published === '' || this.#world.checkers.successions.length === 0) return true;
-    return published !== undefined && /^\d{10,}$/.test(published) && server.systemId !== published;
+    return published !== undefined && server.systemId !== published && /^\d{10,}$/.test(published);
   }
 
   /** In pause there are no fences, and what has slept wakes up as it was: docs/SPEC.md, "exceptions". */
