@@ -122,9 +122,6 @@ async function inDcs(hands: Hands, effect: DcsEffect): Promise<boolean> {
       return hands.lease.carry((leaseId) => dcs.raceInitialize(leaseId, options));
     case 'write-initialize':
       return dcs.writeInitialize(effect.systemIdentifier, effect.onlyIfAbsent, options);
-    case 'clear-initialize':
-      await dcs.clearInitialize(options);
-      return true;
     case 'write-config':
       return (await dcs.writeConfig(effect.data, effect.expected, options)) !== null;
     case 'write-sync':

@@ -1,21 +1,29 @@
 /** In which order a new cluster becomes one, and what is left of it when that fails at each of its steps. */
 import { expect, it } from 'vitest';
+import type { InitializeMark } from '../ports/dcs.ts';
+import { codeOf } from '../support/errors.ts';
 import { type JobDeps, runJob } from './jobs.ts';
 
 const ID = '7301234567890123456';
+const REVISION = '17';
 
-/** `fail`: these calls fail. `reads`: what `initialize` is at each reading, the last one again and again. */
+/** `fail`: these calls fail. `initialize`: what stands there after initdb. `published`: what etcd says of the publication. `cleared`: what it says of undoing what was written. */
 async function run({
   fail = [],
-  reads = ['', ID],
+  initialize = '',
+  published = REVISION,
+  cleared = true,
   leads = true,
+  leaseId = 'mark',
 }: {
   fail?: readonly string[];
-  reads?: readonly string[];
+  initialize?: string | null;
+  published?: string | null;
+  cleared?: boolean;
   leads?: boolean;
+  leaseId?: string | null;
 } = {}) {
   const calls: string[] = [];
-  let read = 0;
   const call =
     <T>(name: string, value: T) =>
     async (): Promise<T> => {
@@ -38,59 +46,71 @@ async function run({
         removeDataDirectory: call('remove', undefined),
       },
       dcs: {
-        read: async () => {
-          const initialize = reads[Math.min(read, reads.length - 1)];
-          read += 1;
-          return call('read', { initialize })();
-        },
-        writeInitialize: call('publish', true),
-        clearInitialize: call('clear', undefined),
+        read: call('read', { initialize }),
+        publishInitialize: async (_id: string, leaseId: string) => call(`publish over ${leaseId}`, published)(),
+        clearInitialize: async (own: InitializeMark) => call(`clear ${'leaseId' in own ? own.leaseId : own.modRevision}`, cleared)(),
         releaseLeader: async () => true,
         acquireLeader: call('key', leads),
         writeConfig: async () => '1',
       },
     },
-    lease: { carry: (send: (leaseId: string) => Promise<boolean>) => send('lease') },
+    lease: {
+      facts: () => ({ leaseId: calls.length > 0 ? 'later' : leaseId }),
+      carry: (send: (leaseId: string) => Promise<boolean>) => send('later'),
+    },
     fence: { arm: call('guard', undefined) },
     configApplied() {},
   } as unknown as JobDeps;
   await runJob(deps, { kind: 'bootstrap' }, new AbortController().signal).then(
     () => calls.push('done'),
-    () => {},
+    (error: unknown) => {
+      const code = codeOf(error);
+      if (code !== null && leads) calls.push(code);
+    },
   );
   return calls;
 }
 
-it('is published, guarded, unmarked and only then led', async () => {
-  expect(await run()).toEqual(['bootstrap', 'read', 'publish', 'guard', 'unmark', 'key', 'done']);
+const PUBLISH = 'publish over mark';
+
+it('is published over its own mark, guarded, unmarked and only then led', async () => {
+  expect(await run()).toEqual(['bootstrap', 'read', PUBLISH, 'guard', 'unmark', 'key', 'done']);
 });
 
 it('half made, it goes at once, and with it the right to make one', async () => {
-  expect(await run({ fail: ['bootstrap'] })).toEqual(['bootstrap', 'remove', 'read', 'clear']);
+  expect(await run({ fail: ['bootstrap'] })).toEqual(['bootstrap', 'remove', 'clear mark']);
 });
 
-it('whole and perhaps published, it stays', async () => {
-  expect(await run({ fail: ['read'] })).not.toContain('remove');
-  for (const after of ['', ID, '1111111111111111111']) {
-    const calls = await run({ fail: ['publish'], reads: ['', after] });
-    expect(calls).not.toContain('remove');
-    expect(calls.includes('clear')).toBe(after === '');
-  }
+it('whole and perhaps published, it stays, and of etcd goes its own mark at most', async () => {
+  expect(await run({ fail: [PUBLISH] })).toEqual(['bootstrap', 'read', PUBLISH, 'clear mark']);
 });
 
-it('stays where another was quicker: the rounds clone over it', async () => {
-  expect(await run({ reads: ['1111111111111111111'] })).toEqual(['bootstrap', 'read', 'read']);
+it.each([true, false])(
+  'stays where the mark was lost, for the rounds to clone over; another’s mark stays too (cleared: %s)',
+  async (cleared) => {
+    expect(await run({ published: null, cleared })).toEqual(['bootstrap', 'read', PUBLISH, 'clear mark', 'BOOTSTRAP_LOST']);
+  },
+);
+
+it.each([null, '1111111111111111111'])('nor is it written where the mark is seen to be gone (%s)', async (initialize) => {
+  expect(await run({ initialize, cleared: false })).toEqual(['bootstrap', 'read', 'clear mark', 'BOOTSTRAP_LOST']);
+});
+
+it('is not begun without a lease to have the mark on', async () => {
+  expect(await run({ leaseId: null })).toEqual(['BOOTSTRAP_LOST']);
 });
 
 it('published, without a guard, it goes once etcd does not have it any more', async () => {
-  expect(await run({ fail: ['guard'] })).toEqual(['bootstrap', 'read', 'publish', 'guard', 'read', 'clear', 'remove']);
-  expect(await run({ fail: ['guard', 'clear'] })).not.toContain('remove');
+  const undone = ['bootstrap', 'read', PUBLISH, 'guard', `clear ${REVISION}`];
+  expect(await run({ fail: ['guard'] })).toEqual([...undone, 'remove']);
+  expect(await run({ fail: ['guard'], cleared: false }), 'another has taken it away').toEqual([...undone, 'remove']);
+  expect(await run({ fail: ['guard', `clear ${REVISION}`] })).toEqual(undone);
 });
 
 it('never goes once its mark was to be taken off', async () => {
   for (const calls of [await run({ fail: ['unmark'] }), await run({ fail: ['key'] }), await run({ leads: false })]) {
     expect(calls).not.toContain('remove');
-    expect(calls).not.toContain('clear');
+    expect(calls.join()).not.toContain('clear');
     expect(calls).not.toContain('done');
   }
   expect(await run({ fail: ['unmark'] })).not.toContain('key');

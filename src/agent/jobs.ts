@@ -1,5 +1,6 @@
 /** How each job is done. A job may take long; the rounds go on meanwhile and renew the lease. It ends, fails or is cancelled as a whole. */
 import type { Job, ServerRole, Source } from '../core/effects.ts';
+import type { InitializeMark } from '../ports/dcs.ts';
 import type { Bounded } from '../ports/postgres.ts';
 import { RegentError } from '../support/errors.ts';
 import { drainTo, nobodyTakesOver, planFor } from './drain.ts';
@@ -50,25 +51,27 @@ export function runJob(deps: JobDeps, job: Job, signal: AbortSignal): Promise<vo
 const dcsTimeout = (deps: JobDeps) => ({ timeoutMs: deps.parts.settings.current().dynamic.retryTimeoutSeconds * 1000 });
 
 /**
- * The new cluster is published first by its system identifier, for good, and then by the leader key, by which others clone and clients come. Last before the
+ * The right to make the cluster is the empty mark in etcd, on the lease that this agent has when the job begins. The new cluster is published first by its
+ * system identifier, for good, and only over that mark; then by the leader key, by which others clone and clients come. Last before the
  * key goes the mark that says that nobody was led to this directory: from then on it may hold what was acknowledged. What fails after that is left to the
  * rounds, and nothing is undone.
  */
 async function bootstrap(deps: JobDeps, signal: AbortSignal): Promise<void> {
   const { pg, dcs, settings } = deps.parts;
   const me = settings.local().name;
-  const reached: Reached = { made: null, published: false };
+  const { leaseId } = deps.lease.facts();
+  if (leaseId === null) throw lostRight('before it began');
+  const reached: Reached = { made: false, written: { leaseId } };
   try {
     await pg.stop('immediate', { timeoutMs: 30_000 });
     const { systemIdentifier } = await pg.bootstrap({ timeoutMs: DAY_MS, signal });
-    reached.made = systemIdentifier;
+    reached.made = true;
     deps.configApplied();
-    // The mark went with its lease if that ended meanwhile, and whoever made another cluster then has published it.
+    // The mark went with its lease if that ended meanwhile, and another may have made another cluster since: the log tells which. What counts is the compare.
     const { initialize } = await dcs.read(dcsTimeout(deps));
-    if (initialize !== '')
-      throw new RegentError('BOOTSTRAP_LOST', 'the right to initialize the cluster was lost during initdb', { policy: 'transient' });
-    await dcs.writeInitialize(systemIdentifier, false, dcsTimeout(deps));
-    reached.published = true;
+    const modRevision = initialize === '' ? await dcs.publishInitialize(systemIdentifier, leaseId, dcsTimeout(deps)) : null;
+    if (modRevision === null) throw lostRight(`meanwhile: etcd has ${initialize || 'no identifier'}`);
+    reached.written = { modRevision };
     // Clients come with the leader key: the guard knows its end before.
     await deps.fence.arm();
   } catch (error) {
@@ -81,17 +84,21 @@ async function bootstrap(deps: JobDeps, signal: AbortSignal): Promise<void> {
   await dcs.writeConfig(settings.bootstrapConfig(), null, dcsTimeout(deps));
 }
 
-/** How far a bootstrap has come: the system identifier once the cluster is whole, and whether it is known to be in etcd. */
+const lostRight = (when: string) =>
+  new RegentError('BOOTSTRAP_LOST', `the right to initialize the cluster was lost ${when}`, { policy: 'transient' });
+
+/** How far a bootstrap has come: whether the cluster is whole, and what is known to be of it in etcd, the empty mark or the identifier. */
 interface Reached {
-  made: string | null;
-  published: boolean;
+  made: boolean;
+  written: InitializeMark;
 }
 
 /**
  * Nobody was led to it. What is half made goes at once. What is whole stays, marked, while it is not known whether it was published: the rounds find out, and an
- * etcd that does not answer costs nobody a long restore. What was published goes once etcd does not have it any more, and the next node may try.
+ * etcd that does not answer costs nobody a long restore. What was published goes once etcd does not have it any more, and the next node may try. Of etcd nothing
+ * goes but what this bootstrap wrote there: an empty mark may be another's by now, and a system identifier another's success.
  */
-async function undoBootstrap(deps: JobDeps, { made, published }: Reached): Promise<void> {
+async function undoBootstrap(deps: JobDeps, { made, written }: Reached): Promise<void> {
   const { pg, dcs, settings, log } = deps.parts;
   const me = settings.local().name;
   const tried = (step: () => Promise<unknown>): Promise<boolean> =>
@@ -104,14 +111,10 @@ async function undoBootstrap(deps: JobDeps, { made, published }: Reached): Promi
     );
   const remove = () => pg.removeDataDirectory({ timeoutMs: DAY_MS, keepAside: true });
   await tried(() => pg.stop('immediate', { timeoutMs: 10_000 }));
-  if (made === null) await tried(remove);
+  if (!made) await tried(remove);
   await tried(() => dcs.releaseLeader(me, dcsTimeout(deps)));
-  const cleared = await tried(async () => {
-    // The empty mark is ours or nobody's; a system identifier that is not ours is another member's success.
-    const { initialize } = await dcs.read(dcsTimeout(deps));
-    if (initialize === '' || (published && initialize === made)) await dcs.clearInitialize(dcsTimeout(deps));
-  });
-  if (published && cleared) await tried(remove);
+  const gone = await tried(() => dcs.clearInitialize(written, dcsTimeout(deps)));
+  if ('modRevision' in written && gone) await tried(remove);
 }
 
 async function seen(deps: JobDeps, source: Source, signal: AbortSignal): Promise<void> {

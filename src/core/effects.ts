@@ -31,7 +31,6 @@ export type Effect =
   /** Create `initialize` on our lease: the winner bootstraps in the same round. */
   | { readonly kind: 'race-initialize' }
   | { readonly kind: 'write-initialize'; readonly systemIdentifier: string; readonly onlyIfAbsent: boolean }
-  | { readonly kind: 'clear-initialize' }
   | { readonly kind: 'write-config'; readonly data: JsonObject; readonly expected: ConfigKey | null }
   | {
       readonly kind: 'write-sync';

@@ -20,6 +20,9 @@ export interface FailoverWish {
   readonly scheduled_at?: string;
 }
 
+/** What a bootstrapper knows its own writing by: the lease of the empty mark, or the revision of the identifier. */
+export type InitializeMark = { readonly leaseId: string } | { readonly modRevision: string };
+
 export interface DcsMemberInfo {
   readonly endpoint: string;
   readonly healthy: boolean;
@@ -49,9 +52,12 @@ export interface Dcs {
 
   /** Creates `initialize` with '' on the lease if absent: the winner bootstraps; if it dies, the key goes with its lease. */
   raceInitialize(leaseId: string, options: CallOptions): Promise<boolean>;
-  /** onlyIfAbsent: create. Otherwise unconditional. Never on a lease. */
+  /** Writes the identifier, on no lease, over the empty mark on that lease. Returns the new mod revision; null: the mark is gone, or another's. */
+  publishInitialize(systemIdentifier: string, leaseId: string, options: CallOptions): Promise<string | null>;
+  /** For the holder of the leader key. onlyIfAbsent: create. Otherwise unconditional. Never on a lease. */
   writeInitialize(systemIdentifier: string, onlyIfAbsent: boolean, options: CallOptions): Promise<boolean>;
-  clearInitialize(options: CallOptions): Promise<void>;
+  /** Deletes `initialize` if it is still what its writer made it. False: absent, or another's. */
+  clearInitialize(own: InitializeMark, options: CallOptions): Promise<boolean>;
 
   /** expected null: unconditional put. Returns the new mod revision, null when the compare failed. */
   writeConfig(data: JsonObject, expected: ConfigKey | null, options: CallOptions): Promise<string | null>;

@@ -60,7 +60,11 @@ describe('etcd in trouble', () => {
       expect(await unlucky((dcs) => dcs.releaseLeader('pg-a', CALL))).toBe(true);
       expect((await witness.read(CALL)).leader).toBeNull();
       expect(await unlucky((dcs) => dcs.raceInitialize(lease, CALL))).toBe(true);
-      await witness.clearInitialize(CALL);
+      const published = await unlucky((dcs) => dcs.publishInitialize('7301234567890123456', lease, CALL));
+      expect(published).not.toBeNull();
+      expect(await unlucky((dcs) => dcs.publishInitialize('7301234567890123456', lease, CALL)), 'by another call').toBeNull();
+      expect(await unlucky((dcs) => dcs.clearInitialize({ leaseId: lease }, CALL)), 'not the mark any more').toBe(false);
+      expect(await unlucky((dcs) => dcs.clearInitialize({ modRevision: published! }, CALL))).toBe(true);
       expect(await unlucky((dcs) => dcs.writeInitialize('7301234567890123456', true, CALL))).toBe(true);
 
       await unlucky((dcs) => dcs.putMember('pg-a', { state: 'running' }, lease, CALL));

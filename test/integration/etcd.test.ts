@@ -105,12 +105,48 @@ describe('etcd', () => {
     expect(await dcs.raceInitialize(leaseB, CALL)).toBe(false);
     expect((await dcs.read(CALL)).initialize).toBe('');
     expect(await dcs.writeInitialize('7301234567890123456', true, CALL)).toBe(false);
-    expect(await dcs.writeInitialize('7301234567890123456', false, CALL)).toBe(true);
+    const published = await dcs.publishInitialize('7301234567890123456', leaseA, CALL);
+    expect(published).not.toBeNull();
     await dcs.revokeLease(leaseA, CALL);
     expect((await dcs.read(CALL)).initialize, 'outlives the lease').toBe('7301234567890123456');
-    await dcs.clearInitialize(CALL);
+    expect(await dcs.clearInitialize({ modRevision: published! }, CALL)).toBe(true);
     expect((await dcs.read(CALL)).initialize).toBeNull();
     expect(await dcs.writeInitialize('7301234567890123456', true, CALL)).toBe(true);
+  });
+
+  it('leaves initialize alone to whoever lost the right to it', async () => {
+    const dcs = open(etcd.endpoints);
+    const [leaseA, leaseB] = [await dcs.grantLease(30, CALL), await dcs.grantLease(30, CALL)];
+    const initialize = async () => (await dcs.read(CALL)).initialize;
+    const gives = async (id: string, lease: string) => [await dcs.publishInitialize(id, lease, CALL), await initialize()];
+    expect(await gives('1111111111111111111', leaseA), 'nobody has a mark').toEqual([null, null]);
+    expect(await dcs.raceInitialize(leaseA, CALL)).toBe(true);
+    await dcs.revokeLease(leaseA, CALL);
+    expect(await dcs.raceInitialize(leaseB, CALL)).toBe(true);
+    expect(await gives('1111111111111111111', leaseA), 'the mark is another’s').toEqual([null, '']);
+    expect(await dcs.clearInitialize({ leaseId: leaseA }, CALL)).toBe(false);
+    expect(await initialize(), 'and stays').toBe('');
+    const published = await dcs.publishInitialize('7301234567890123456', leaseB, CALL);
+    expect(await gives('1111111111111111111', leaseA), 'the cluster is another’s').toEqual([null, '7301234567890123456']);
+    expect(await gives('7301234567890123456', leaseB), 'not twice').toEqual([null, '7301234567890123456']);
+    for (const own of [{ leaseId: leaseA }, { leaseId: leaseB }, { modRevision: String(BigInt(published!) - 1n) }])
+      expect(await dcs.clearInitialize(own, CALL)).toBe(false);
+    expect(await initialize()).toBe('7301234567890123456');
+    expect(await dcs.clearInitialize({ modRevision: published! }, CALL)).toBe(true);
+    expect(await dcs.clearInitialize({ modRevision: published! }, CALL), 'absent').toBe(false);
+    expect(await dcs.raceInitialize(leaseB, CALL)).toBe(true);
+    expect(await dcs.clearInitialize({ leaseId: leaseB }, CALL)).toBe(true);
+    expect(await initialize()).toBeNull();
+  });
+
+  it('leaves a mark without a lease to the Patroni that made it', async () => {
+    const dcs = open(etcd.endpoints);
+    const lease = await dcs.grantLease(30, CALL);
+    expect(await dcs.writeInitialize('', true, CALL)).toBe(true);
+    expect(await dcs.raceInitialize(lease, CALL)).toBe(false);
+    expect(await dcs.publishInitialize('7301234567890123456', lease, CALL)).toBeNull();
+    expect(await dcs.clearInitialize({ leaseId: lease }, CALL)).toBe(false);
+    expect((await dcs.read(CALL)).initialize).toBe('');
   });
 
   it('compares before it writes config, failover and sync', async () => {

@@ -5,7 +5,7 @@
 import { encodeFailover, encodeStatus, encodeSync } from '../../src/adapters/etcd/encode.ts';
 import { memberKey } from '../../src/adapters/etcd/keys.ts';
 import type { Clock } from '../../src/ports/clock.ts';
-import type { CallOptions, Dcs } from '../../src/ports/dcs.ts';
+import type { CallOptions, Dcs, InitializeMark } from '../../src/ports/dcs.ts';
 import { stringifyCompact } from '../../src/support/big-json.ts';
 import { DcsError } from '../../src/support/errors.ts';
 import type { Gate, Simulation } from './clock.ts';
@@ -101,7 +101,26 @@ class SimDcs implements Dcs {
     return true;
   }
 
-  clearInitialize = (options: CallOptions) => this.#remove('initialize', options);
+  publishInitialize(systemIdentifier: string, leaseId: string, options: CallOptions): Promise<string | null> {
+    const { etcd } = this.#parts;
+    return this.#call(options, ({ repeated, known }) => {
+      const stored = etcd.get('initialize');
+      if (stored?.value === '' && stored.leaseId === leaseId) return String(etcd.put('initialize', systemIdentifier, null));
+      if (!repeated || stored === null || stored.modRevision <= known) return null;
+      return stored.value === systemIdentifier && stored.leaseId === null ? String(stored.modRevision) : null;
+    });
+  }
+
+  clearInitialize(own: InitializeMark, options: CallOptions): Promise<boolean> {
+    const { etcd } = this.#parts;
+    return this.#call(options, ({ repeated }) => {
+      const stored = etcd.get('initialize');
+      if (stored === null) return repeated;
+      const asLeft =
+        'leaseId' in own ? stored.value === '' && stored.leaseId === own.leaseId : String(stored.modRevision) === own.modRevision;
+      return asLeft && etcd.delete('initialize');
+    });
+  }
 
   async writeConfig(data: Parameters<Dcs['writeConfig']>[0], expected: Parameters<Dcs['writeConfig']>[1], options: CallOptions) {
     const value = stringifyCompact(data);

@@ -13,6 +13,7 @@ import { compareNames } from './decode-values.ts';
 import { encodeFailover, encodeStatus, encodeSync } from './encode.ts';
 import { Gateway } from './gateway.ts';
 import { checkHealth } from './health.ts';
+import { clearInitialize, publishInitialize } from './initialize-key.ts';
 import { clusterPrefix, decodeText, encodePrefixEnd, encodeText, memberKey, namespacePrefix, scopeOf } from './keys.ts';
 import { acquireLeader, attachLeader, releaseLeader } from './leader-key.ts';
 import { grantLease, keepLeaseAlive, revokeLease } from './leases.ts';
@@ -47,7 +48,7 @@ export function createEtcdDcs(options: EtcdDcsOptions): Dcs {
   const watches = new Set<PrefixWatch>();
   return {
     ...leaseCalls(gateway, keys),
-    ...memberCalls(keys),
+    ...memberCalls(gateway, keys),
     ...clusterCalls(keys),
     read: async ({ timeoutMs }) => {
       const kvs = await readRange(gateway, { key: encodeText(prefix), range_end: encodePrefixEnd(prefix) }, timeoutMs);
@@ -118,7 +119,7 @@ function leaseCalls(gateway: Gateway, keys: Transactions) {
   } satisfies Partial<Dcs>;
 }
 
-function memberCalls(keys: Transactions) {
+function memberCalls(gateway: Gateway, keys: Transactions) {
   return {
     putMember: async (name, value, leaseId, call) => {
       await keys.overwrite(memberKey(name), stringifyCompact(value), leaseId, call);
@@ -130,7 +131,8 @@ function memberCalls(keys: Transactions) {
       await keys.overwrite('initialize', systemIdentifier, null, call);
       return true;
     },
-    clearInitialize: (call) => keys.remove('initialize', call),
+    publishInitialize: (systemIdentifier, leaseId, call) => publishInitialize(gateway, keys, systemIdentifier, leaseId, call),
+    clearInitialize: (own, call) => clearInitialize(keys, own, call),
   } satisfies Partial<Dcs>;
 }
 

@@ -59,6 +59,11 @@ export class Transactions {
     return { key: this.#key(key), target: 'MOD', mod_revision: modRevision };
   }
 
+  /** The key exists, and is on that lease. */
+  leaseIs(key: string, leaseId: string): Compare {
+    return { key: this.#key(key), target: 'LEASE', lease: leaseId };
+  }
+
   /** Nobody has put the key since that revision. */
   unchangedSince(key: string, revision: bigint): Compare {
     return unchangedSince({ key: this.#key(key) }, revision);

@@ -111,6 +111,25 @@ export const dataMutants: readonly Mutant[] = [
     verdicts: ['safety', 'crash', 'liveness'],
   },
   {
+    id: 'mark-not-compared',
+    broken: 'Who lost the right to make the cluster during initdb publishes what it made all the same.',
+    offends: ['S1', 'S12', 'S17'],
+    edits: [
+      {
+        file: 'test/sim/dcs.ts',
+        find: "if (stored?.value === '' && stored.leaseId === leaseId) return String(etcd.put('initialize', systemIdentifier, null));",
+        replace: "if (leaseId !== '') return String(etcd.put('initialize', systemIdentifier, null));",
+      },
+      {
+        file: 'src/agent/jobs.ts',
+        find: "const modRevision = initialize === '' ? await",
+        replace: 'const modRevision = initialize !== undefined ? await',
+      },
+    ],
+    verdicts: ['safety', 'crash', 'liveness'],
+    focus: under(['freeze-agent', 'cut-etcd'], { ttl: 3, loop_wait: 1, retry_timeout: 1 }, { fromMs: 0, everyMs: 700, slowness: 3 }),
+  },
+  {
     id: 'initialize-not-compared',
     broken: 'A data directory of another cluster is used as if it were this one’s.',
     offends: ['S1', 'S17', 'M27'],
