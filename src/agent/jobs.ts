@@ -118,8 +118,9 @@ async function undoBootstrap(deps: JobDeps, { made, written }: Reached): Promise
 }
 
 async function seen(deps: JobDeps, source: Source, signal: AbortSignal): Promise<void> {
-  const { systemIdentifier } = await deps.parts.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });
   const { initialize } = await deps.parts.dcs.read(dcsTimeout(deps));
+  // After etcd, which may keep us waiting for long: the source is to live now.
+  const { systemIdentifier } = await deps.parts.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });
   if (initialize === null || initialize === '' || initialize === systemIdentifier) return;
   throw new RegentError(
     'SOURCE_OTHER_CLUSTER',

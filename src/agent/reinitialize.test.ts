@@ -4,7 +4,9 @@ import { type JobDeps, runJob } from './jobs.ts';
 
 const ID = '7301234567890123456';
 
-async function run(source: () => Promise<{ systemIdentifier: string }>, initialize: string | null = ID): Promise<readonly string[]> {
+const etcd = async () => ({ initialize: ID, sync: null, leader: null, members: [] });
+
+async function run(source: () => Promise<{ systemIdentifier: string }>, read: () => Promise<unknown> = etcd): Promise<readonly string[]> {
   const calls: string[] = [];
   const call = (name: string) => async () => void calls.push(name);
   const deps = {
@@ -18,7 +20,7 @@ async function run(source: () => Promise<{ systemIdentifier: string }>, initiali
       },
       log: { warning() {}, info() {} },
       pg: { sourceHistory: source, stop: call('stop'), removeDataDirectory: call('remove'), clone: call('clone'), start: call('start') },
-      dcs: { read: async () => ({ initialize, sync: null, leader: null, members: [] }) },
+      dcs: { read },
     },
     fence: { disarm: call('rest') },
     leaving: () => {},
@@ -41,4 +43,20 @@ it('stays where the source does not answer', async () => {
 
 it('stays where the source has the disk of another cluster', async () => {
   expect(await run(async () => ({ systemIdentifier: '1111111111111111111' }))).toEqual(['SOURCE_OTHER_CLUSTER']);
+});
+
+it('stays where the source died while etcd kept us waiting', async () => {
+  let alive = true;
+  let reads = 0;
+  const source = async () => {
+    if (alive) return { systemIdentifier: ID };
+    throw Object.assign(new Error('no answer'), { code: 'SOURCE_UNREACHABLE' });
+  };
+  const slow = async () => {
+    reads += 1;
+    // The one after the stop.
+    if (reads === 2) alive = false;
+    return etcd();
+  };
+  expect(await run(source, slow)).toEqual(['stop', 'SOURCE_UNREACHABLE']);
 });
