@@ -2,6 +2,7 @@
  * libpq connection strings in keyword/value form: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-KEYWORD-VALUE
  * Passwords are never put into one; libpq finds them in a passfile.
  */
+import { recalled } from '../support/recall.ts';
 import type { Credentials } from './settings.ts';
 
 export type ConninfoPairs = Readonly<Record<string, string>>;
@@ -63,7 +64,7 @@ const BARE = /(?:\\[\s\S]|[^ \t\n\v\f\r\\])*\\?/y;
 const QUOTED = /'((?:\\[\s\S]|[^'\\])*)'/y;
 
 /** Reads the keyword/value form as libpq does; null when libpq would refuse it, and for URIs. Of a keyword given twice the last counts. */
-export function parseConninfo(text: string): ConninfoPairs | null {
+export const parseConninfo = recalled((text: string): ConninfoPairs | null => {
   const pairs: Record<string, string> = {};
   const end = text.replace(/[ \t\n\v\f\r]+$/, '').length;
   let at = 0;
@@ -80,7 +81,7 @@ export function parseConninfo(text: string): ConninfoPairs | null {
     pairs[name] = unescapeValue(match[1] ?? match[0]);
   }
   return pairs;
-}
+});
 
 /** A backslash stands for the character after it; at the very end it stands for nothing. */
 function unescapeValue(value: string): string {

@@ -1,5 +1,7 @@
 /** Names of the physical replication slots that members hold on one another. Same rule as Patroni's (`patroni-compat.md` 1.17): mixed clusters share slots. */
 
+import { recalled } from '../support/recall.ts';
+
 /** PostgreSQL's NAMEDATALEN less its terminator. */
 const MAX_LENGTH = 63;
 
@@ -7,7 +9,7 @@ const MAX_LENGTH = 63;
  * Always a name PostgreSQL accepts (`[a-z0-9_]{1,63}`), unless the member's name is empty. Not injective: `a-b` and `a.b` share a slot,
  * see `slotNameClashes`.
  */
-export function slotNameOf(memberName: string): string {
+export const slotNameOf = recalled((memberName: string): string => {
   const lower = memberName.toLowerCase();
   if (/^[a-z0-9_]{1,63}$/.test(lower)) return lower;
   let slot = '';
@@ -17,7 +19,7 @@ export function slotNameOf(memberName: string): string {
     else slot += `u${String(character.codePointAt(0)).padStart(4, '0')}`;
   }
   return slot.slice(0, MAX_LENGTH);
-}
+});
 
 /** Groups of members whose slot names are the same: each group would fight over one slot. Sorted; empty when all is well. */
 export function slotNameClashes(memberNames: readonly string[]): string[][] {

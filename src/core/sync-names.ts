@@ -1,4 +1,5 @@
 /** synchronous_standby_names: PostgreSQL's grammar as far as Regent writes it, and enough of it to read back. */
+import { recalled } from '../support/recall.ts';
 import { sameName } from './cluster.ts';
 
 export interface SyncNames {
@@ -26,7 +27,7 @@ export function formatSyncNames(value: SyncNames): string {
 
 const LISTED = /^(?:(any|first)\s+)?(\d+)\s*\((.*)\)$/is;
 
-export function parseSyncNames(text: string): SyncNames {
+export const parseSyncNames = recalled((text: string): SyncNames => {
   const body = text.trim();
   if (body === '') return { method: 'off', count: 0, names: [] };
   const listed = LISTED.exec(body);
@@ -34,7 +35,7 @@ export function parseSyncNames(text: string): SyncNames {
   const count = listed ? Number(listed[2]) : 1;
   const method = listed?.[1]?.toLowerCase() === 'any' ? 'quorum' : 'priority';
   return { method, count, names };
-}
+});
 
 function splitNames(list: string): readonly string[] {
   const names: string[] = [];

@@ -184,9 +184,9 @@ function print(value: JsonValue, comma: string, colon: string): string {
   if (value === null || typeof value !== 'object') return String(value);
   if (Array.isArray(value)) return `[${value.map((item) => print(item, comma, colon)).join(comma)}]`;
   let members = '';
-  for (const [key, item] of Object.entries(value)) {
+  for (const key of Object.keys(value)) {
     if (members !== '') members += comma;
-    members += quote(key) + colon + print(item, comma, colon);
+    members += quote(key) + colon + print(value[key]!, comma, colon);
   }
   return `{${members}}`;
 }

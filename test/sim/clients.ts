@@ -97,10 +97,15 @@ export class Clients {
     const { sim } = this.#world;
     this.#rushUntil = typeof style === 'number' ? Number.POSITIVE_INFINITY : sim.now + RUSH_MS;
     this.#rushing = [];
-    const options = (): CommitOptions => ({
-      ...(cancels > 0 && this.#rng.chance(cancels) ? { cancelAfterMs: CANCEL_AFTER_MS } : {}),
-      ...(local > 0 && this.#rng.chance(local) ? { local: true } : {}),
-    });
+    const ordinary: CommitOptions = {};
+    const unusual = cancels > 0 || local > 0;
+    const options = (): CommitOptions =>
+      unusual
+        ? {
+            ...(cancels > 0 && this.#rng.chance(cancels) ? { cancelAfterMs: CANCEL_AFTER_MS } : {}),
+            ...(local > 0 && this.#rng.chance(local) ? { local: true } : {}),
+          }
+        : ordinary;
     const run = (connect: (session: Session | null) => Session | null) => {
       let session: Session | null = null;
       const next = () => {

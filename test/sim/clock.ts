@@ -93,7 +93,7 @@ export class Simulation {
         this.now = end;
         return false;
       }
-      remove(this.#heap, next);
+      takeFirst(this.#heap, next);
       this.now = next.at;
       this.events += 1;
       this.hash.number(next.at);
@@ -142,6 +142,14 @@ function down(heap: Event[], event: Event): void {
   }
   heap[i] = event;
   event.index = i;
+}
+
+function takeFirst(heap: Event[], first: Event): void {
+  first.index = -1;
+  const last = heap.pop();
+  if (last === undefined || last === first) return;
+  last.index = 0;
+  down(heap, last);
 }
 
 function remove(heap: Event[], event: Event): void {

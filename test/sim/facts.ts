@@ -64,6 +64,7 @@ function controlOf(server: SimServer): ControlFacts {
 function sqlOf(server: SimServer): SqlFacts {
   const { inRecovery, position, live } = server;
   const source = server.replication.source;
+  const senders = server.replication.senders();
   return {
     inRecovery,
     serverVersion: 150_018,
@@ -79,7 +80,7 @@ function sqlOf(server: SimServer): SqlFacts {
     slots: [...server.slots].map(([name, restartLsn]) => ({
       name,
       type: 'physical' as const,
-      active: server.replication.senders().some((sender) => slotNameOf(sender.standby.name) === name && sender.standby.live.slot === name),
+      active: senders.some(({ standby }) => standby.live.slot === name && slotNameOf(standby.name) === name),
       restartLsn,
       confirmedFlushLsn: null,
       xmin: null,

@@ -1,4 +1,5 @@
 /** Who reaches whom. Directed, so that a cut may be one-way. Ends are machines, `etcd` and `client`. */
+import { MEMBERS } from './etcd.ts';
 import type { Rng } from './rng.ts';
 
 export class Network {
@@ -94,4 +95,5 @@ export class Network {
   }
 }
 
-const whole = (end: string) => (/^etcd\d$/.test(end) ? 'etcd' : end);
+const whole = (end: string) => (members.has(end) ? 'etcd' : end);
+const members: ReadonlySet<string> = new Set(MEMBERS);
