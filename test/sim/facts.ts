@@ -18,7 +18,7 @@ export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFac
           ? 'running'
           : 'starting';
   const readable = dir === 'valid' || (dir === 'incomplete' && server.systemId !== null);
-  const facts: PostgresFacts = {
+  const facts: { -readonly [Fact in keyof PostgresFacts]: PostgresFacts[Fact] } = {
     dataDir: dir,
     systemIdentifier: readable ? server.systemId : null,
     major: readable ? 15 : null,
@@ -28,9 +28,11 @@ export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFac
     control: process === null && readable ? controlOf(server) : null,
     localHistory: readable ? knownBranch(server).history : [],
     standbySignal: server.signal,
-    ...(readable ? beginningOf(server) : {}),
   };
-  return dir === 'incomplete' && server.work !== null ? { ...facts, incompleteWork: server.work } : facts;
+  if (dir === 'incomplete' && server.work !== null) facts.incompleteWork = server.work;
+  const beginning = readable ? beginningOf(server) : null;
+  if (beginning !== null) facts.beginning = beginning;
+  return facts;
 }
 
 /** Where PostgreSQL and its files say that this server is: a standby that still replays is where its replay is, a stopped one where its control file is. */
@@ -41,10 +43,10 @@ function knownBranch(server: SimServer): Branch {
 }
 
 /** Known once more than the promotion's own record is there. */
-function beginningOf(server: SimServer): { beginning?: string } {
+function beginningOf(server: SimServer): string | null {
   const branch = knownBranch(server);
   const end = server.process === null ? (server.minRecovery?.lsn ?? server.checkpoint.lsn) : server.position.lsn;
-  return server.hasBeginningOf(branch) && end > plus(branch.forkLsn, SWITCH_BYTES) ? { beginning: branch.beginning } : {};
+  return server.hasBeginningOf(branch) && end > plus(branch.forkLsn, SWITCH_BYTES) ? branch.beginning : null;
 }
 
 function controlOf(server: SimServer): ControlFacts {
@@ -65,7 +67,7 @@ function sqlOf(server: SimServer): SqlFacts {
   const { inRecovery, position, live } = server;
   const source = server.replication.source;
   const senders = server.replication.senders();
-  return {
+  const facts: SqlFacts = {
     inRecovery,
     serverVersion: 150_018,
     timeline: knownBranch(server).timeline,
@@ -73,7 +75,6 @@ function sqlOf(server: SimServer): SqlFacts {
     receiveLsn: inRecovery && server.process?.hasReceived ? position.lsn : null,
     replayLsn: inRecovery ? server.replayLsn : null,
     replayPaused: server.replayPaused,
-    ...(server.process?.replaying ? { replaying: true } : {}),
     replayedTimestamp: null,
     receiver: source === null ? null : receiverOf(server, source),
     replication: sendersOf(server),
@@ -98,6 +99,7 @@ function sqlOf(server: SimServer): SqlFacts {
     postmasterStartTime: server.process === null ? '' : startTimeOf(server.process),
     pendingRestart: {},
   };
+  return server.process?.replaying ? { ...facts, replaying: true } : facts;
 }
 
 const startTimes = new WeakMap<ServerProcess, string>();

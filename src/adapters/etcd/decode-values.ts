@@ -46,7 +46,17 @@ export function isTruthy(value: JsonValue | undefined): boolean {
   return Boolean(value);
 }
 
+const FIRST_SURROGATE = 0xd800;
+
 /** By code point, as Python sorts: UTF-16 order differs beyond the basic plane, UTF-8 order does not. */
 export function compareNames(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a, 'utf8'), Buffer.from(b, 'utf8'));
+  const end = Math.min(a.length, b.length);
+  for (let i = 0; i < end; i += 1) {
+    const left = a.charCodeAt(i);
+    const right = b.charCodeAt(i);
+    if (left === right) continue;
+    if (left < FIRST_SURROGATE && right < FIRST_SURROGATE) return left - right;
+    return Buffer.compare(Buffer.from(a, 'utf8'), Buffer.from(b, 'utf8'));
+  }
+  return a.length - b.length;
 }
