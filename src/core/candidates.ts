@@ -247,7 +247,7 @@ function compareWith(c: Context, own: OwnPosition, peer: PeerFacts, voters: read
   if (peer.lsn === null) return { kind: 'silent' };
   const wasSyncLeader = voters !== null && voters[0] !== undefined && sameName(voters[0], peer.name);
   if (peer.timeline !== null && own.timeline !== null && peer.timeline < own.timeline)
-    return { kind: lacks(c, own.timeline, peer.timeline, peer.lsn) ? 'silent' : 'behind' };
+    return { kind: lacks(c, own, peer.timeline, peer.lsn) ? 'silent' : 'behind' };
   const byVotes = c.view !== null && countsVotes(c.view, c.o.settings.dynamic.synchronousMode);
   const outsider = byVotes && voters !== null && !includes(voters, peer.name);
   const laterTimeline = peer.timeline !== null && own.timeline !== null && peer.timeline > own.timeline;
@@ -271,11 +271,15 @@ function compareWith(c: Context, own: OwnPosition, peer: PeerFacts, voters: read
   return { kind: 'behind' };
 }
 
-/** This node's timeline, which /history does not know, left the other's before that position: what is there may have been acknowledged since. */
-function lacks(c: Context, timeline: Timeline, theirs: Timeline, lsn: Lsn): boolean {
-  if (c.view === null || !isUnheardOf(c.view, timeline)) return false;
+/**
+ * There is WAL on the other's earlier timeline that this node does not have: its own has not come to the point where it turned off from that one, or turned off
+ * before the other's end. That end is of no account where /history knows this node's timeline: nothing after that point was acknowledged.
+ */
+function lacks(c: Context, own: OwnPosition, theirs: Timeline, lsn: Lsn): boolean {
+  const unheardOf = c.view !== null && isUnheardOf(c.view, own.timeline);
   const left = c.o.pg.localHistory.find((entry) => entry.timeline === theirs);
-  return left === undefined || lsn > left.switchLsn;
+  if (left === undefined) return unheardOf;
+  return (unheardOf && lsn > left.switchLsn) || (own.lsn < lsn && own.lsn < left.switchLsn);
 }
 
 /** Why a leader cannot hand over to this member, to go behind its name in a sentence; null: nothing is in the way. */

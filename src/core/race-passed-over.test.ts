@@ -47,3 +47,22 @@ it('does not keep those who have votes from leading, unless it has one itself', 
     because: expect.stringContaining('d is ahead'),
   });
 });
+
+it('gets no vote of one that is further on the way to its own timeline: it has not been sent that part yet', () => {
+  const onTheWay = (at: number) => ({ ...pg.standby({ receiveLsn: lsn(at), timeline: 4 }), localHistory: passedOver });
+  const votes = peers(peer('c', { lsn: lsn(1050), timeline: 3 }), peer('d', { lsn: lsn(1050), timeline: 3 }));
+  const known = (at: number) =>
+    raceVerdict(
+      contextOf(
+        observation({
+          view: view({ history: passedOver, sync, members: ['a', 'b', 'c', 'd'].map((name) => member(name)) }),
+          peers: votes,
+          pg: onTheWay(at),
+          settings: own,
+        }),
+        memory(),
+      ),
+    );
+  expect(known(1049)).toMatchObject({ win: false, because: expect.stringContaining('0 of the 2 votes') });
+  expect(known(1050)).toMatchObject({ win: true });
+});

@@ -5,7 +5,7 @@ import type { ServerProcess } from './postgres/process.ts';
 import { candidates, priorityOf } from './postgres/syncrep.ts';
 import { repliedAt } from './replication.ts';
 import type { SimServer } from './server.ts';
-import { type Branch, branchAt, plus, SWITCH_BYTES } from './wal.ts';
+import { type Branch, branchAt, type Position, plus, SWITCH_BYTES } from './wal.ts';
 
 export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFacts {
   const { process, dir } = server;
@@ -35,11 +35,21 @@ export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFac
   return facts;
 }
 
-/** Where PostgreSQL and its files say that this server is: a standby that still replays is where its replay is, a stopped one where its control file is. */
+/**
+ * Where PostgreSQL and its files say that this server is: a standby that still replays is where its replay is, a stopped one where its control file is. One that
+ * follows a later timeline is sent what it lacks of those before first, and is on them until then.
+ */
 function knownBranch(server: SimServer): Branch {
   const { process, position, replayLsn, minRecovery, checkpoint } = server;
   if (process === null) return minRecovery?.branch ?? checkpoint.branch;
-  return server.inRecovery && process.replaying ? branchAt(position, replayLsn) : position.branch;
+  if (!server.inRecovery) return position.branch;
+  return process.replaying ? branchAt(position, replayLsn) : writtenBranch(position);
+}
+
+function writtenBranch({ branch, lsn }: Position): Branch {
+  let at = branch;
+  while (at.parent !== null && lsn < at.forkLsn) at = at.parent;
+  return at;
 }
 
 /** Known once more than the promotion's own record is there. */
@@ -116,7 +126,7 @@ function startTimeOf(process: ServerProcess): string {
 function receiverOf(server: SimServer, source: SimServer): ReceiverFacts {
   return {
     status: 'streaming',
-    receivedTimeline: server.position.branch.timeline,
+    receivedTimeline: writtenBranch(server.position).timeline,
     slotName: server.live.slot === '' ? null : server.live.slot,
     conninfo: '',
     senderHost: source.name,
