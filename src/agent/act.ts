@@ -148,7 +148,9 @@ async function inDcs(hands: Hands, effect: DcsEffect): Promise<boolean> {
 async function demoteNow(hands: Hands, mode: 'fast' | 'immediate'): Promise<void> {
   const { pg, clock, watchdog } = hands.parts;
   const { confirmedSentAtMs, ttlSeconds } = hands.lease.facts();
-  const guardAtMs = confirmedSentAtMs === null ? clock.bootMs() : confirmedSentAtMs + leaseMargins(ttlSeconds).guardMs;
+  const byLeaseMs = confirmedSentAtMs === null ? clock.bootMs() : confirmedSentAtMs + leaseMargins(ttlSeconds).guardMs;
+  // A guard that does not answer has not been told of the renewals since.
+  const guardAtMs = Math.min(byLeaseMs, hands.fence.deadlineMs ?? byLeaseMs);
   const leftMs = Math.max(200, guardAtMs - clock.bootMs() - 100);
   await pg.stop(mode, { timeoutMs: mode === 'fast' ? leftMs : Math.min(leftMs, 2000) });
   if (watchdog.active) await watchdog.disable();

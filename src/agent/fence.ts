@@ -74,6 +74,11 @@ export class Fence {
     this.#reliedUntilMs = reliedUntilMs;
   }
 
+  /** The deadline the guard confirmed last (Clock.bootMs); null: it rests, or it is not known what it has. */
+  get deadlineMs(): number | null {
+    return this.#deadlineMs;
+  }
+
   /** How much time is left before this agent has to have stopped PostgreSQL, as the guard will; Infinity while the guard answers. */
   get patienceMs(): number {
     if (this.#reliedUntilMs === null || this.#failures === 0) return Number.POSITIVE_INFINITY;
