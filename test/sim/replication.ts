@@ -18,6 +18,9 @@ const REPLY_MS = 10_000;
 /** A standby that has nothing new says so every now and then; only that makes the source look again at who waits. */
 const STATUS_MS = 1000;
 
+/** What a walsender sends at once (MAX_SEND_SIZE). It streams when it has sent everything, whatever its standby has confirmed. */
+const SEND_BYTES = 131_072;
+
 export interface Sender {
   readonly standby: SimServer;
   readonly pid: number;
@@ -270,7 +273,7 @@ export class Replication {
     if (source.process?.hung) return;
     const slot = slotNameOf(standby.name);
     if (standby.live.slot === slot && source.slots.has(slot)) source.slots.set(slot, lsn);
-    if (sender.state === 'catchup' && source.position.lsn <= lsn) {
+    if (sender.state === 'catchup' && source.position.lsn - lsn <= SEND_BYTES) {
       sender.state = 'streaming';
       source.changed();
     }
