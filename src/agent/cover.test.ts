@@ -11,6 +11,8 @@ import type { Parts } from './parts.ts';
 
 const NOW_MS = 10_000;
 const { guardMs, stepDownMs } = leaseMargins(30);
+const GRACE = `until ${NOW_MS + 4500}`;
+const BY_LEASE = `until ${NOW_MS + guardMs}`;
 /** What an agent that has just started knows of its lease. */
 const noLease = { leaseId: null, confirmedSentAtMs: null, ttlSeconds: 30 };
 const before = { leaderName: 'a', leaderLease: 'before', initialize: SYSTEM_ID } as const;
@@ -41,11 +43,11 @@ function fenceWith({ renews = [30], has = null }: { renews?: readonly number[]; 
   return { fence, orders, cover };
 }
 
-it('by the lease the key is on, for as long as etcd renews it', async () => {
+it('before etcd is asked for anything, then by the lease the key is on, for as long as etcd renews that', async () => {
   const { orders, cover } = fenceWith({ renews: [30, 30] });
   expect(await cover({})).toBe(stepDownMs);
   expect(await cover({})).toBe(stepDownMs);
-  expect(orders).toEqual(['renew before', `until ${NOW_MS + guardMs}`, 'renew before', `until ${NOW_MS + guardMs}`]);
+  expect(orders).toEqual([GRACE, 'renew before', BY_LEASE, 'renew before', BY_LEASE]);
 });
 
 it.each([
@@ -56,13 +58,13 @@ it.each([
 ] as const)('where %s, by the time there is to take it, which is not given twice', async (_why, renews, seen, asked) => {
   const { orders, cover } = fenceWith({ renews });
   for (let round = 0; round < 2; round++) expect(await cover({ view: view(seen) })).toBe(1000);
-  expect(orders).toEqual([...asked, `until ${NOW_MS + 4500}`, ...asked]);
+  expect(orders).toEqual([GRACE, ...asked, ...asked]);
 });
 
 it('a key that is lost takes back what its lease had promised; one that only could not be renewed does not', async () => {
   const { orders, cover } = fenceWith({ renews: [30] });
   for (const seen of [before, before, { initialize: SYSTEM_ID }]) await cover({ view: view(seen) });
-  expect(orders).toEqual(['renew before', `until ${NOW_MS + guardMs}`, 'renew before', `until ${NOW_MS + 4500}`]);
+  expect(orders).toEqual([GRACE, 'renew before', BY_LEASE, 'renew before', GRACE]);
 });
 
 it.each([

@@ -100,8 +100,8 @@ export class Fence {
 
   /**
    * A primary may run while its guard rests and nothing is paused: its agent died in a pause that is over. The lease that this agent asked for may be long in
-   * coming (an etcd without room grants none), and this agent too may die before. So the guard gets a deadline first: by the lease that the leader key is on, if
-   * etcd renews it once more for us, whose name the key has; else by the time in which a primary without the key has to take it. A guard that has a deadline,
+   * coming (an etcd without room grants none), and this agent too may die before. So the guard gets a deadline first: by the time in which a primary without the
+   * key has to take it; and a later one by the lease that the leader key is on, if etcd renews it once more for us, whose name the key has. A guard that has a deadline,
    * from the agent before, is left alone: a restart of the agent costs nothing.
    * Returns how long this round may wait for a lease, in milliseconds.
    */
@@ -132,21 +132,19 @@ export class Fence {
       await this.arm();
       return Number.POSITIVE_INFINITY;
     }
-    const sentAtMs = clock.bootMs();
-    const ttlSeconds = c.lockMine ? await this.#renewed(c.view?.leader?.leaseId ?? null) : 0;
-    if (ttlSeconds > 0) {
-      const { guardMs, stepDownMs } = leaseMargins(ttlSeconds);
-      await this.#inTurn(() => this.#armUntil(sentAtMs + guardMs, sentAtMs + stepDownMs));
-      this.#lent = 'lease';
-      return Math.max(0, sentAtMs + stepDownMs - clock.bootMs());
-    }
-    // A key that is gone takes back what its lease had promised; one that only could not be renewed does not.
-    if (this.#lent !== 'grace' && !(c.lockMine && this.#lent === 'lease')) {
+    // A key that is gone takes back what its lease had promised; one that only cannot be renewed does not.
+    if (this.#lent === null || (this.#lent === 'lease' && !c.lockMine)) {
       const untilMs = c.o.nowMs + 2 * unlockedMs(c);
       await this.#inTurn(() => this.#armUntil(untilMs + STOP_MS, untilMs));
       this.#lent = 'grace';
     }
-    return unlockedMs(c) / 2;
+    const sentAtMs = clock.bootMs();
+    const ttlSeconds = c.lockMine ? await this.#renewed(c.view?.leader?.leaseId ?? null) : 0;
+    if (ttlSeconds === 0) return unlockedMs(c) / 2;
+    const { guardMs, stepDownMs } = leaseMargins(ttlSeconds);
+    await this.#inTurn(() => this.#armUntil(sentAtMs + guardMs, sentAtMs + stepDownMs));
+    this.#lent = 'lease';
+    return Math.max(0, sentAtMs + stepDownMs - clock.bootMs());
   }
 
   /** Seconds for which etcd has renewed the lease; 0: it is gone, or etcd does not say. */
