@@ -16,6 +16,9 @@ const UNPAUSE_GRACE_MS = 5000;
 const HELPLESS_GRACE_MS = 5000;
 const PAUSE_KNOWN_MS = 15_000;
 
+/** A guard in place of one that died is told its deadline in about so long; an agent that dies before has failed together with its guard. */
+const REPLACED_MS = 50;
+
 /** Its guard can do nothing, or is not to be told what. */
 const unguarded = ({ guard }: Machine) => !guard.alive || guard.frozen || (guard.mute && guard.deadlineMs === null);
 
@@ -75,9 +78,13 @@ export class Writers {
     const { helpless } = machine;
     if (!helpless && this.#untold.size === 0) return false;
     if (!helpless) this.#untold.delete(machine);
-    else if (unguarded(machine)) this.#untold.add(machine);
+    else if (unguarded(machine) || this.#justReplaced(machine)) this.#untold.add(machine);
     else if (machine.guard.deadlineMs !== null) this.#untold.delete(machine);
     return this.#untold.has(machine);
+  }
+
+  #justReplaced({ guard }: Machine): boolean {
+    return guard.deadlineMs === null && this.#world.sim.now - guard.startedAt < REPLACED_MS;
   }
 
   /** A guard that stood still looks at its deadline when it goes on. An agent that lives has not relied on it meanwhile. */
