@@ -90,6 +90,7 @@ function wishVerdict(c: Context, view: ClusterView): Verdict | null {
     if (!mayLead(c.o.settings.local.tags)) return null;
     // A failover (no leader named) is the operator's explicit override; a switchover keeps to the synchronous standbys and to the cluster's history.
     if (wish.leader !== null && hasDiverged(c, view)) return no(DIVERGED);
+    if (wish.leader !== null && mayProveDiverged(c)) return NOT_AT_ITS_END;
     if (wish.leader !== null && outsideSync) return no('this node is the candidate, but not a synchronous standby');
     if (wish.leader !== null && countsVotes(view, synchronousMode) && voters !== null)
       return healthiest(c, view, { except: [], checkLag: false });
@@ -158,6 +159,13 @@ function mayProveDiverged(c: Context): boolean {
   return isLeftBehind(c) && sql !== null && (sql.replaying === true || sql.receiver !== null || sql.primaryConninfo !== '');
 }
 
+const NOT_AT_ITS_END: Verdict = {
+  ...no(
+    'this node still receives or replays WAL of a timeline that the cluster has left, and may be past that point before it is promoted',
+  ),
+  soon: true,
+};
+
 interface RaceOptions {
   readonly except: readonly string[];
   readonly checkLag: boolean;
@@ -185,13 +193,7 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
       `this node is on timeline ${own.timeline ?? 'unknown'}, the cluster is on ${expected}, which ${view.history.at(-1)?.newLeader ?? 'another'} began`,
     );
   }
-  if (mayProveDiverged(c))
-    return {
-      ...no(
-        'this node still receives or replays WAL of a timeline that the cluster has left, and may be past that point before it is promoted',
-      ),
-      soon: true,
-    };
+  if (mayProveDiverged(c)) return NOT_AT_ITS_END;
   const inScope = (member: Member) => mode !== 'on' || voters === null || includes(voters, member.name);
   let votes = voters !== null && includes(voters, c.me) ? 0 : -1;
   let ahead = false;

@@ -66,6 +66,22 @@ describe('a standby whose data diverged', () => {
     expect(verdict({ failover: { ...wish, leader: 'b' } })).toMatchObject({ win: false });
   });
 
+  it('waits, when the operator names it for a switchover, until its position is final', () => {
+    const named = (leader: string | null) =>
+      raceVerdict(
+        contextOf(
+          observation({
+            view: view({ history, failover: { ...wish, leader } }),
+            peers: peers(),
+            pg: pg.standby({ receiveLsn: lsn(900), timeline: 1, replaying: true }),
+          }),
+          memory(),
+        ),
+      );
+    expect(named('b')).toMatchObject({ win: false, soon: true });
+    expect(named(null)).toMatchObject({ win: true });
+  });
+
   it('is nobody a leader hands over to', () => {
     const seen = view({ leaderName: 'a', history });
     const c = contextOf(
