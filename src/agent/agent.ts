@@ -220,7 +220,6 @@ export class Agent {
         configDirty: () => this.#configVersion !== this.#appliedVersion,
         guardHealthy: this.fence.healthy,
         syncUnsettled: this.#syncUnsettled,
-        guardPatienceMs: this.fence.patienceMs,
         untilLeaderChanges: () => this.wake.untilLeaderChanges(),
         cover: (c) => this.fence.cover(c),
       });

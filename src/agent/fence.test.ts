@@ -61,3 +61,42 @@ it('but while a standby starts, and where nothing runs', async () => {
   expect(await ordersAfter(during({ kind: 'start', role: { kind: 'standby', source: null }, why: 'x' }))).toEqual(['rest']);
   expect(await ordersAfter({ view: view(), pg: pg.stopped() })).toEqual(['rest']);
 });
+
+/** A leader whose lease was renewed at 10 s; its guard hears what comes in the first `hears` orders. */
+async function leaderWith(hears: number) {
+  let nowMs = 10_000;
+  let orders = 0;
+  const clock = { bootMs: () => nowMs } as Clock;
+  const arm = async () => {
+    orders += 1;
+    if (orders > hears) throw new Error('the guard does not answer');
+  };
+  const lease = new Lease({ grantLease: async () => '7' } as unknown as Dcs, clock, 30);
+  await lease.renew(30, 1000);
+  const guard = { open: async () => {}, arm };
+  const parts = { clock, guard, watchdog: { active: false }, log: { error() {} } } as unknown as Parts;
+  const fence = new Fence(parts, lease);
+  const o = () => observation({ nowMs, lease: lease.facts(), pg: pg.primary(), view: view({ leaderName: 'a', leaderLease: '7' }) });
+  const follow = () => fence.follow(contextOf(o(), memory()));
+  const later = async () => {
+    nowMs += 12_000;
+    await lease.renew(30, 1000).catch(() => {});
+  };
+  return { fence, lease, follow, later };
+}
+
+it('whose guard stops listening, a leader has no more time for anything than until it steps down by the deadline the guard has', async () => {
+  const { fence, lease, follow, later } = await leaderWith(1);
+  await follow();
+  expect(lease.patienceMs(60_000)).toBeGreaterThan(20_000);
+  await later();
+  await follow();
+  // Stepping down at 34 s goes with a deadline at 37 s.
+  expect([fence.deadlineMs, lease.patienceMs(60_000)]).toEqual([37_000, 12_000]);
+});
+
+it('whose guard never listened, it asks it again within a second, whatever else does not answer', async () => {
+  const { fence, lease, follow } = await leaderWith(0);
+  await follow();
+  expect([fence.deadlineMs, lease.patienceMs(60_000)]).toEqual([null, 1000]);
+});

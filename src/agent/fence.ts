@@ -40,6 +40,7 @@ export class Fence {
   constructor(parts: Parts, lease: Lease) {
     this.#parts = parts;
     this.#lease = lease;
+    lease.limitBy(() => this.patienceMs);
   }
 
   /** While it is not, PostgreSQL must not take writes: the guard cannot be told anything, and would stop it without asking, or not at all. */
@@ -79,9 +80,13 @@ export class Fence {
     return this.#deadlineMs;
   }
 
-  /** How much time is left before this agent has to have stopped PostgreSQL, as the guard will; Infinity while the guard answers. */
+  /**
+   * How much time is left before this agent has to have stopped PostgreSQL, as the guard will; Infinity while the guard answers. Of a guard that was never heard
+   * the deadline is not known: it is asked again soon, whatever else does not answer.
+   */
   get patienceMs(): number {
-    if (this.#reliedUntilMs === null || this.#failures === 0) return Number.POSITIVE_INFINITY;
+    if (this.#failures === 0) return Number.POSITIVE_INFINITY;
+    if (this.#reliedUntilMs === null) return this.retryAtMs === null ? Number.POSITIVE_INFINITY : RETRY_MS;
     return Math.max(MIN_PATIENCE_MS, this.#reliedUntilMs - this.#parts.clock.bootMs());
   }
 

@@ -24,6 +24,7 @@ export class Lease {
   #confirmedSentAtMs: number | null = null;
   #ttlSeconds: number;
   #failures = 0;
+  #limitMs: () => number = () => Number.POSITIVE_INFINITY;
   /** Of a round that did not wait for its lease the answer may still come: another round has asked since, and only its own counts. */
   #asked = 0;
 
@@ -70,11 +71,18 @@ export class Lease {
     this.#confirmedSentAtMs = sentAtMs;
   }
 
+  /** Something else than the lease makes this node step down as well; Infinity while it does not. */
+  limitBy(leftMs: () => number): void {
+    this.#limitMs = leftMs;
+  }
+
   /** How long a call may take now that usually may take `mostMs`: never past the moment at which this node would have to step down. */
   patienceMs(mostMs: number, leastMs = MIN_PATIENCE_MS): number {
-    if (this.#confirmedSentAtMs === null) return mostMs;
-    const untilStepDownMs = this.#confirmedSentAtMs + leaseMargins(this.#ttlSeconds).stepDownMs - this.#clock.bootMs() + PAST_MS;
-    return Math.max(leastMs, Math.min(mostMs, untilStepDownMs));
+    const byLeaseMs =
+      this.#confirmedSentAtMs === null
+        ? mostMs
+        : this.#confirmedSentAtMs + leaseMargins(this.#ttlSeconds).stepDownMs - this.#clock.bootMs() + PAST_MS;
+    return Math.max(Math.min(leastMs, mostMs), Math.min(mostMs, byLeaseMs, this.#limitMs()));
   }
 
   /**

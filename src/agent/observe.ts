@@ -25,8 +25,6 @@ export interface Inputs {
   readonly configDirty: () => boolean;
   readonly guardHealthy: boolean;
   readonly syncUnsettled: boolean;
-  /** So much time this round may take before the guard, which did not answer the last time, strikes; Infinity: it answers. */
-  readonly guardPatienceMs: number;
   readonly untilLeaderChanges: () => AbortSignal;
   /** Sees to it that the guard of a primary has a deadline; how long this round may then wait for a lease, in milliseconds. */
   readonly cover: (c: Context) => Promise<number>;
@@ -38,7 +36,7 @@ export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promi
   const [dcs, pg] = await Promise.all([
     reading,
     // A PostgreSQL that does not answer must not keep its agent from stopping it in time, before the lease ends or a guard that does not listen strikes.
-    parts.pg.observe({ timeoutMs: Math.min(inputs.guardPatienceMs, lease.patienceMs(observeTimeoutMs(settings.current().dynamic))) }),
+    parts.pg.observe({ timeoutMs: lease.patienceMs(observeTimeoutMs(settings.current().dynamic)) }),
   ]);
   if (dcs.known) settings.adopt(dcs.view.config);
   const draft: { -readonly [Fact in keyof Observation]: Observation[Fact] } = {
@@ -87,10 +85,7 @@ function askDcs(parts: Parts, lease: Lease, inputs: Inputs): { readonly reading:
   const { unlockedSinceMs } = inputs.memory;
   const { dynamic } = parts.settings.current();
   const retryMs = dynamic.retryTimeoutSeconds * 1000;
-  const timeoutMs = Math.min(
-    inputs.guardPatienceMs,
-    lease.patienceMs(unlockedSinceMs === null ? retryMs : Math.min(retryMs, UNLOCKED_TIMEOUT_MS)),
-  );
+  const timeoutMs = lease.patienceMs(unlockedSinceMs === null ? retryMs : Math.min(retryMs, UNLOCKED_TIMEOUT_MS));
   const renewal = lease.renew(dynamic.ttlSeconds, timeoutMs).catch((error: unknown) => {
     // An outage is one event: told once, not at every try.
     if (lease.failedBefore()) parts.log.debug(`the lease could not be renewed: ${ensureError(error).message}`);

@@ -245,6 +245,7 @@ function isUnheardOf(view: ClusterView, timeline: Timeline | null): boolean {
 type Comparison = { kind: 'behind' } | { kind: 'silent' } | { kind: 'ahead-leader' } | { kind: 'beaten'; because: string };
 
 function compareWith(c: Context, own: OwnPosition, peer: PeerFacts, voters: readonly string[] | null): Comparison {
+  if (c.view !== null && isForeign(peer, c.view)) return { kind: 'silent' };
   if (!peer.inRecovery && peer.state === 'running') return { kind: 'beaten', because: `${peer.name} still runs as a primary` };
   if (peer.lsn === null) return { kind: 'silent' };
   const wasSyncLeader = voters !== null && voters[0] !== undefined && sameName(voters[0], peer.name);
@@ -284,9 +285,15 @@ function lacks(c: Context, own: OwnPosition, theirs: Timeline, lsn: Lsn): boolea
   return (unheardOf && lsn > left.switchLsn) || (own.lsn < lsn && own.lsn < left.switchLsn);
 }
 
+/** It runs on the data of another cluster (a wrong disk): what it says of its WAL has nothing to do with this one's. */
+function isForeign({ systemIdentifier }: PeerFacts, { initialize }: ClusterView): boolean {
+  return systemIdentifier != null && initialize !== null && initialize !== '' && systemIdentifier !== initialize;
+}
+
 /** Why a leader cannot hand over to this member, to go behind its name in a sentence; null: nothing is in the way. */
 export function unfit(peer: PeerFacts | undefined, view: ClusterView, dynamic: DynamicSettings): string | null {
   if (peer === undefined) return 'does not answer';
+  if (isForeign(peer, view)) return 'has the data of another cluster';
   if (!mayLead(peer.tags)) return peer.tags.nofailover === true ? 'is tagged nofailover' : 'has failover_priority 0';
   if (peer.watchdogFailed) return 'has no working watchdog';
   if (!eligible(peer)) return `is ${peer.state}`;

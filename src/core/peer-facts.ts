@@ -13,6 +13,8 @@ export interface PeerFacts {
   readonly timeline: Timeline | null;
   readonly tags: Tags;
   readonly watchdogFailed: boolean;
+  /** Of the cluster its data belong to; null: it does not tell. */
+  readonly systemIdentifier?: string | null;
   /** true: WAL still streams in, so the position is already outdated, and commits are being confirmed to whoever sends it. */
   readonly receiving?: boolean;
   /**

@@ -1,7 +1,7 @@
 /** Quorum mode: who still receives WAL may be confirming commits to a primary that nobody leads any more, and its position is no vote. */
 import { describe, expect, it } from 'vitest';
 import { lsn, memory, observation, peer, peers, pg, settings, type sql, view } from '../../test/support/build.ts';
-import { raceVerdict } from './candidates.ts';
+import { raceVerdict, unfit } from './candidates.ts';
 import { contextOf } from './context.ts';
 import { decide } from './decide.ts';
 
@@ -27,6 +27,20 @@ describe('a race under quorum', () => {
 
   it('does not count the vote of one that replays what is on its own disk: it may have confirmed more than its position tells', () => {
     expect(raceVerdict(contextOf(scene({ replaying: true }), memory()))).toMatchObject({ win: false, soon: true });
+  });
+
+  it('does not count the vote of one with the disk of another cluster, nor hand over to it', () => {
+    const initialize = '7301234567890123456';
+    const raceWith = (systemIdentifier: string | null) => {
+      const o = scene({ systemIdentifier });
+      return raceVerdict(contextOf({ ...o, dcs: { known: true, view: { ...view(), sync, initialize } } }, memory()));
+    };
+    expect(raceWith('7999999999999999999')).toMatchObject({ win: false, because: expect.stringContaining('1 of the 2 votes') });
+    expect(raceWith(initialize)).toMatchObject({ win: true });
+    expect(raceWith(null)).toMatchObject({ win: true });
+    const leading = { ...view({ leaderName: 'a' }), initialize };
+    const stranger = peer('b', { systemIdentifier: '7999999999999999999' });
+    expect(unfit(stranger, leading, quorum.dynamic)).toBe('has the data of another cluster');
   });
 
   it('counts votes in mode on as well, as long as /sync still asks for them', () => {

@@ -57,5 +57,7 @@ export interface Bounds {
  */
 export function boundsOf(world: World): Bounds {
   const { ttlMs, startMs } = world.orders;
-  return { leaderMs: 4 * ttlMs + startMs + 60_000, allMs: 2 * ttlMs + 180_000, commitsMs: ttlMs + 30_000, routedMs: 15_000 };
+  // A connection that was cut is found dead by wal_receiver_timeout.
+  const streamMs = world.net.lastingStreams ? 60_000 : 5000;
+  return { leaderMs: 4 * ttlMs + startMs + 60_000, allMs: 2 * ttlMs + 180_000, commitsMs: ttlMs + 25_000 + streamMs, routedMs: 15_000 };
 }

@@ -18,6 +18,7 @@ test('what an agent says of itself is what a peer reads', () => {
     timeline: 3,
     tags: {},
     watchdogFailed: false,
+    systemIdentifier: aStatus().systemIdentifier,
   });
   expect(read(aReplicaStatus({ tags: { nofailover: true }, watchdogFailed: true }))).toMatchObject({
     role: 'replica',

@@ -25,6 +25,7 @@ export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
     timeline: typeof timeline === 'number' && Number.isInteger(timeline) && timeline > 0 ? timeline : null,
     tags: isJsonObject(tags) ? (tags as Tags) : {},
     watchdogFailed: body['watchdog_failed'] === true,
+    systemIdentifier: textOf(body['database_system_identifier'], '') || null,
     ...(inRecovery && body['replication_state'] === 'streaming' ? { receiving: true } : {}),
     ...(inRecovery && wal['replaying'] === true ? { replaying: true } : {}),
     ...(inRecovery && (wal['attached'] === true || body['cluster_unlocked'] !== true) ? { attached: true } : {}),
