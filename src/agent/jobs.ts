@@ -1,4 +1,5 @@
 /** How each job is done. A job may take long; the rounds go on meanwhile and renew the lease. It ends, fails or is cancelled as a whole. */
+import { isCountedOn } from '../core/candidates.ts';
 import type { Job, ServerRole, Source } from '../core/effects.ts';
 import type { InitializeMark } from '../ports/dcs.ts';
 import type { Bounded } from '../ports/postgres.ts';
@@ -118,9 +119,21 @@ async function undoBootstrap(deps: JobDeps, { made, written }: Reached): Promise
 }
 
 async function seen(deps: JobDeps, source: Source, signal: AbortSignal): Promise<void> {
-  const { initialize } = await deps.parts.dcs.read(dcsTimeout(deps));
+  const view = await deps.parts.dcs.read(dcsTimeout(deps));
+  const { initialize } = view;
   // After etcd, which may keep us waiting for long: the source is to live now.
-  const { systemIdentifier } = await deps.parts.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });
+  const { systemIdentifier, inRecovery } = await deps.parts.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });
+  const { dynamic, local } = deps.parts.settings.current();
+  if (isCountedOn(view, dynamic.synchronousMode, local.name) && (view.sync?.leader !== source.name || inRecovery)) {
+    throw new RegentError(
+      'MEMBER_COUNTED_ON',
+      `/sync counts on what ${local.name} has confirmed, and ${source.name} need not have all of it`,
+      {
+        policy: 'transient',
+        mend: 'reinitialize with --from-leader, or once a leader has taken this member from /sync',
+      },
+    );
+  }
   if (initialize === null || initialize === '' || initialize === systemIdentifier) return;
   throw new RegentError(
     'SOURCE_OTHER_CLUSTER',

@@ -6,7 +6,10 @@ const ID = '7301234567890123456';
 
 const etcd = async () => ({ initialize: ID, sync: null, leader: null, members: [] });
 
-async function run(source: () => Promise<{ systemIdentifier: string }>, read: () => Promise<unknown> = etcd): Promise<readonly string[]> {
+async function run(
+  source: () => Promise<{ systemIdentifier: string; inRecovery?: boolean }>,
+  read: () => Promise<unknown> = etcd,
+): Promise<readonly string[]> {
   const calls: string[] = [];
   const call = (name: string) => async () => void calls.push(name);
   const deps = {
@@ -14,7 +17,7 @@ async function run(source: () => Promise<{ systemIdentifier: string }>, read: ()
       clock: { bootMs: () => 0 },
       settings: {
         current: () => ({
-          dynamic: { retryTimeoutSeconds: 10, primaryStartTimeoutSeconds: 60 },
+          dynamic: { synchronousMode: 'quorum', retryTimeoutSeconds: 10, primaryStartTimeoutSeconds: 60 },
           local: { name: 'a', tags: { nosync: true } },
         }),
       },
@@ -59,4 +62,13 @@ it('stays where the source died while etcd kept us waiting', async () => {
     return etcd();
   };
   expect(await run(source, slow)).toEqual(['stop', 'SOURCE_UNREACHABLE']);
+});
+
+it.each([
+  ['is cloned from the primary that /sync names', 'b', false, ['stop', 'remove', 'clone', 'rest', 'start']],
+  ['stays where the source only follows that one', 'b', true, ['MEMBER_COUNTED_ON']],
+  ['stays where the source is another', 'c', true, ['MEMBER_COUNTED_ON']],
+] as const)('while /sync counts on what this member has confirmed, it %s', async (_what, leader, inRecovery, expected) => {
+  const counting = async () => ({ ...(await etcd()), sync: { leader, quorum: 1, standbys: ['a', 'c'] } });
+  expect(await run(async () => ({ systemIdentifier: ID, inRecovery }), counting)).toEqual(expected);
 });

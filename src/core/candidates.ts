@@ -49,6 +49,11 @@ export function syncVoters(view: ClusterView, mode: 'off' | 'on' | 'quorum'): re
   return [view.sync.leader, ...view.sync.standbys];
 }
 
+/** Whom /sync counts on, beside its leader, for what he has confirmed: without data he has forgotten that, and votes all the same. */
+export function isCountedOn(view: ClusterView, mode: 'off' | 'on' | 'quorum', name: string): boolean {
+  return includes(syncVoters(view, mode)?.slice(1) ?? [], name);
+}
+
 /**
  * Whether votes count. /sync decides as long as it asks for any: after a change from quorum to on it still lists standbys of which not every one has everything,
  * until the leader has written it anew.

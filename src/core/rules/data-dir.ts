@@ -1,4 +1,5 @@
 /** What to do when there is no usable data directory, or one of another cluster. */
+import { isCountedOn } from '../candidates.ts';
 import { mayLead, memberOf } from '../cluster.ts';
 import { type Context, readyLeader, sourceOf } from '../context.ts';
 import type { Source } from '../effects.ts';
@@ -9,12 +10,19 @@ const noData = (c: Context) => c.o.pg.dataDir === 'missing' || (c.o.pg.dataDir =
 const unpublished = (c: Context) => c.o.pg.dataDir === 'incomplete' && c.o.pg.incompleteWork === 'publication';
 const initialized = (c: Context) => c.view !== null && c.view.initialize !== null && c.view.initialize !== '';
 
-/** A running replica tagged clonefrom if there is one (the first by name), else the leader. */
-export function cloneSource(c: Context): { source: Source; fromLeader: boolean } | null {
+/**
+ * A running replica tagged clonefrom if there is one (the first by name), else the leader. The leader where the operator wants that, and where /sync counts on
+ * what this member has confirmed: nobody else is sure to have all of it.
+ */
+export function cloneSource(c: Context, fromLeader = false): { source: Source; fromLeader: boolean } | null {
   const leader = readyLeader(c);
   if (leader === null || c.view === null) return null;
+  const countedOn = isCountedOn(c.view, c.o.settings.dynamic.synchronousMode, c.me);
+  if (countedOn && c.view.sync?.leader !== leader.name) return null;
   const offered = c.view.members.find(
     (member) =>
+      !fromLeader &&
+      !countedOn &&
       member.tags.clonefrom === true &&
       member.name !== c.me &&
       member.name !== leader.name &&

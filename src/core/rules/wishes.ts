@@ -51,14 +51,8 @@ export const wishRules: readonly Rule[] = [
     situation: 'the operator wants this member cloned anew, and another member leads',
     when: (c) => c.o.wishes.reinitialize !== null && c.otherLeader !== null && cloneSource(c) !== null,
     ask: (c) => {
-      const from = cloneSource(c);
-      const wish = c.o.wishes.reinitialize;
-      if (from === null || wish === null) return {};
-      return {
-        effects: [
-          { kind: 'start-job', job: { kind: 'reinitialize', source: from.source, fromLeader: from.fromLeader || wish.fromLeader } },
-        ],
-      };
+      const from = cloneSource(c, c.o.wishes.reinitialize?.fromLeader);
+      return from === null ? {} : { effects: [{ kind: 'start-job', job: { kind: 'reinitialize', ...from } }] };
     },
     because: 'reinitialize: this member is cloned anew at the operator’s wish',
   },
