@@ -25,6 +25,7 @@ describe('a slot on a standby', () => {
 
   it('goes by the member alone where that streams from this node', () => {
     expect(advanced(member('c', { lsn: lsn(850), tags: { replicatefrom: 'a' } }))).toEqual({ c: lsn(850) });
+    expect(advanced(member('c', { lsn: null, tags: { replicatefrom: 'a' } }))).toBeNull();
   });
 });
 

@@ -49,8 +49,9 @@ function wantedSlots(c: Context, seenAtMs: Readonly<Record<string, number>>): Re
     if (keepAll ? local.tags.nofailover !== true || streamsFromUs : streamsFromUs) {
       const name = slotNameOf(member.name);
       const told = published[name] ?? null;
-      // The member's own word is first-hand: what it has not got yet it may have to come for, to whoever leads then.
-      const own = member.lsn !== null && (parent === c.me || (told !== null && member.lsn < told));
+      // The member's own word is first-hand: what it has not got yet it may have to come for, to whoever leads then. Where it streams from this node nobody else knows
+      // better: while this one was away the leader may have made a slot for the member, which begins where the leader was, and told of that.
+      const own = parent === c.me || (member.lsn !== null && told !== null && member.lsn < told);
       wanted.set(name, own ? member.lsn : told);
     }
   }
