@@ -69,14 +69,14 @@ it('a write to /sync may still arrive when nobody knows what became of it, until
 
 it.each([
   // The lease is good until 27 s after the renewal was sent; that renewal was a second ago.
-  [null, 25_900],
+  [Number.POSITIVE_INFINITY, 25_900],
   [60_000, 8900],
   [90_000, 25_900],
-])('a stop is over before the guard strikes, whose deadline may be of an older renewal: %s', async (deadlineMs, expected) => {
+])('a stop is over before the guard strikes, whose deadline may be of an older renewal: %s', async (strikesAtMs, expected) => {
   const { hands, lease } = await stage(30, 1000);
   const stops: number[] = [];
   const pg = { stop: async (_: string, options: { timeoutMs: number }) => void stops.push(options.timeoutMs), runCallback() {} };
-  const withGuard = { ...hands, parts: { ...hands.parts, pg, watchdog: {}, clock: { bootMs: () => 51_000 } }, fence: { deadlineMs } };
+  const withGuard = { ...hands, parts: { ...hands.parts, pg, watchdog: {}, clock: { bootMs: () => 51_000 } }, fence: { strikesAtMs } };
   await act(withGuard as unknown as Hands, [{ kind: 'demote-now', mode: 'fast' }]);
   expect(lease.facts().confirmedSentAtMs).toBe(50_000);
   expect(stops).toEqual([expected]);

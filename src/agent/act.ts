@@ -150,7 +150,7 @@ async function demoteNow(hands: Hands, mode: 'fast' | 'immediate'): Promise<void
   const { confirmedSentAtMs, ttlSeconds } = hands.lease.facts();
   const byLeaseMs = confirmedSentAtMs === null ? clock.bootMs() : confirmedSentAtMs + leaseMargins(ttlSeconds).guardMs;
   // A guard that does not answer has not been told of the renewals since.
-  const guardAtMs = Math.min(byLeaseMs, hands.fence.deadlineMs ?? byLeaseMs);
+  const guardAtMs = Math.min(byLeaseMs, hands.fence.strikesAtMs);
   const leftMs = Math.max(200, guardAtMs - clock.bootMs() - 100);
   await pg.stop(mode, { timeoutMs: mode === 'fast' ? leftMs : Math.min(leftMs, 2000) });
   if (watchdog.active) await watchdog.disable();

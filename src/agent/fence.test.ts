@@ -92,11 +92,11 @@ it('whose guard stops listening, a leader has no more time for anything than unt
   await later();
   await follow();
   // Stepping down at 34 s goes with a deadline at 37 s.
-  expect([fence.deadlineMs, lease.patienceMs(60_000)]).toEqual([37_000, 12_000]);
+  expect([fence.strikesAtMs, lease.patienceMs(60_000)]).toEqual([37_000, 12_000]);
 });
 
 it('whose guard never listened, it asks it again within a second, whatever else does not answer', async () => {
   const { fence, lease, follow } = await leaderWith(0);
   await follow();
-  expect([fence.deadlineMs, lease.patienceMs(60_000)]).toEqual([null, 1000]);
+  expect([fence.strikesAtMs, lease.patienceMs(60_000)]).toEqual([11_000, 1000]);
 });

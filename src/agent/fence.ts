@@ -75,9 +75,11 @@ export class Fence {
     this.#reliedUntilMs = reliedUntilMs;
   }
 
-  /** The deadline the guard confirmed last (Clock.bootMs); null: it rests, or it is not known what it has. */
-  get deadlineMs(): number | null {
-    return this.#deadlineMs;
+  /** When the guard will stop PostgreSQL, as far as is known (Clock.bootMs); of one that was never heard and does not answer, soon. */
+  get strikesAtMs(): number {
+    if (this.#deadlineMs !== null) return this.#deadlineMs;
+    const unheard = this.#failures > 0 && this.#reliedUntilMs === null;
+    return unheard ? this.#parts.clock.bootMs() + RETRY_MS : Number.POSITIVE_INFINITY;
   }
 
   /**
@@ -118,6 +120,7 @@ export class Fence {
       if (!(await this.#inTurn(() => this.#lacksDeadline()))) return Number.POSITIVE_INFINITY;
       return await this.#lend(c);
     } catch (error) {
+      this.#failures += 1;
       this.#parts.log.error(`the guard: ${ensureError(error).message}`);
       void this.reopen();
       return unlockedMs(c) / 2;

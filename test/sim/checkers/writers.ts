@@ -18,6 +18,8 @@ const PAUSE_KNOWN_MS = 15_000;
 
 /** A guard in place of one that died is told its deadline in about so long; an agent that dies before has failed together with its guard. */
 const REPLACED_MS = 50;
+/** A round of an agent whose etcd answers. */
+const ROUND_MS = 1500;
 
 /** Its guard can do nothing, or is not to be told what. */
 const unguarded = ({ guard }: Machine) => !guard.alive || guard.frozen || (guard.mute && guard.deadlineMs === null);
@@ -73,14 +75,22 @@ export class Writers {
     return this.#world.machines.filter(({ server }) => server.dir === 'valid' && server.commits).map(({ name }) => name);
   }
 
-  /** A guard that could not be told a deadline while its agent lived has none, although it listens again. */
+  /** A guard that could not be told a deadline while its agent lived has none, although it listens again; nor when the next agent died before it had read etcd. */
   #isHelpless(machine: Machine): boolean {
-    const { helpless } = machine;
+    const { helpless, guard } = machine;
     if (!helpless && this.#untold.size === 0) return false;
-    if (!helpless) this.#untold.delete(machine);
-    else if (unguarded(machine) || this.#justReplaced(machine)) this.#untold.add(machine);
-    else if (machine.guard.deadlineMs !== null) this.#untold.delete(machine);
-    return this.#untold.has(machine);
+    if (helpless && (unguarded(machine) || this.#justReplaced(machine) || this.#justResumed(machine))) this.#untold.add(machine);
+    else if (guard.deadlineMs !== null || this.#world.sim.now - machine.steadySince > this.#patienceMs) this.#untold.delete(machine);
+    return helpless && this.#untold.has(machine);
+  }
+
+  get #patienceMs(): number {
+    return HELPLESS_GRACE_MS + this.#world.orders.retryMs;
+  }
+
+  /** Its agent has read that the pause is over, and had not the time for a round since (a PostgreSQL that does not answer takes some of it). */
+  #justResumed(machine: Machine): boolean {
+    return machine.guard.deadlineMs === null && machine.believesPaused(ROUND_MS);
   }
 
   #justReplaced({ guard }: Machine): boolean {
@@ -106,7 +116,7 @@ export class Writers {
   /** In pause there are no fences, and what has slept wakes up as it was: docs/SPEC.md, "exceptions". */
   #excused(machine: Machine): boolean {
     const { now } = this.#world.sim;
-    if (now - (this.#helpless.get(machine) ?? Number.NEGATIVE_INFINITY) < HELPLESS_GRACE_MS + this.#world.orders.retryMs) return true;
+    if (now - (this.#helpless.get(machine) ?? Number.NEGATIVE_INFINITY) < this.#patienceMs) return true;
     return this.wakes(machine) || machine.believesPaused(UNPAUSE_GRACE_MS);
   }
 
