@@ -73,8 +73,8 @@ export class Checkers {
       const bootstraps = server.dir === 'incomplete' && server.work === 'bootstrap';
       if (server.dir !== 'valid' && !bootstraps) this.report(`${server.name} opens a directory for writes that is ${server.dir}`, 'S10');
       if (event === 'opened') {
-        // A promotion may end in a machine that wakes up, whoever leads since: docs/SPEC.md, "exceptions".
-        if (this.#world.holder === server.name || !this.writers.wakes(this.#world.node(server.name))) this.promises.checkOpened(server);
+        // A promotion may end where nobody could stop it, whoever leads since: docs/SPEC.md, "exceptions".
+        if (this.#world.holder === server.name || !this.writers.unfenced(this.#world.node(server.name))) this.promises.checkOpened(server);
         this.fences.checkOpened(server);
       } else {
         this.writers.checkPromotion(server);

@@ -115,14 +115,13 @@ export class Writers {
 
   /** In pause there are no fences, and what has slept wakes up as it was: docs/SPEC.md, "exceptions". */
   #excused(machine: Machine): boolean {
-    const { now } = this.#world.sim;
-    if (now - (this.#helpless.get(machine) ?? Number.NEGATIVE_INFINITY) < this.#patienceMs) return true;
-    return this.wakes(machine) || machine.believesPaused(UNPAUSE_GRACE_MS);
+    return this.unfenced(machine) || machine.believesPaused(UNPAUSE_GRACE_MS);
   }
 
-  /** It goes on where it was when its machine fell asleep, until its guard has looked at the clock. */
-  wakes(machine: Machine): boolean {
-    return this.#world.sim.now - machine.awakeAt < WAKE_GRACE_MS;
+  /** Neither agent nor guard could do anything; or it goes on where it was when its machine fell asleep, until its guard has looked at the clock. */
+  unfenced(machine: Machine): boolean {
+    const { now } = this.#world.sim;
+    return now - (this.#helpless.get(machine) ?? Number.NEGATIVE_INFINITY) < this.#patienceMs || now - machine.awakeAt < WAKE_GRACE_MS;
   }
 
   /** S13: nobody is promoted in pause who was not named, nor by whom its guard has fenced. */
