@@ -1,6 +1,7 @@
 /** How each job is done. A job may take long; the rounds go on meanwhile and renew the lease. It ends, fails or is cancelled as a whole. */
-import { isCountedOn } from '../core/candidates.ts';
+
 import type { Job, ServerRole, Source } from '../core/effects.ts';
+import { isCountedOn } from '../core/voters.ts';
 import type { InitializeMark } from '../ports/dcs.ts';
 import type { Bounded } from '../ports/postgres.ts';
 import { RegentError } from '../support/errors.ts';

@@ -4,22 +4,14 @@
  * the policy in force promises to keep, and as little as possible otherwise.
  */
 import { plural } from '../support/plural.ts';
-import {
-  type ClusterView,
-  clusterTimeline,
-  type FailoverKey,
-  failoverPriority,
-  type Member,
-  mayLead,
-  memberOf,
-  sameName,
-} from './cluster.ts';
+import { type ClusterView, clusterTimeline, type FailoverKey, type Member, mayLead, memberOf, sameName } from './cluster.ts';
+import { compareWith, eligible, isForeign, lagBehindLeader, ownPosition } from './comparison.ts';
 import type { Context } from './context.ts';
 import { pastSwitchPoint } from './divergence.ts';
 import type { PeerFacts } from './peer-facts.ts';
-import { walPosition } from './postgres-facts.ts';
 import type { DynamicSettings } from './settings.ts';
-import { formatLsn, type Lsn, lagBytes, type Timeline } from './units.ts';
+import { formatLsn, lagBytes } from './units.ts';
+import { countsVotes, includes, syncVoters } from './voters.ts';
 
 export interface Verdict {
   readonly win: boolean;
@@ -30,39 +22,6 @@ export interface Verdict {
 
 const no = (because: string): Verdict => ({ win: false, because });
 const yes = (because: string): Verdict => ({ win: true, because });
-
-export interface OwnPosition {
-  readonly lsn: Lsn;
-  readonly timeline: Timeline | null;
-}
-
-export function ownPosition(c: Context): OwnPosition | null {
-  const { sql } = c.o.pg;
-  if (sql === null) return null;
-  const lsn = walPosition(sql);
-  return lsn === null ? null : { lsn, timeline: sql.timeline };
-}
-
-/** The names that, with the leader, may have taken part in acknowledging; null: synchronous mode is off or not in force. */
-export function syncVoters(view: ClusterView, mode: 'off' | 'on' | 'quorum'): readonly string[] | null {
-  if (mode === 'off' || view.sync === null || view.sync.leader === null) return null;
-  return [view.sync.leader, ...view.sync.standbys];
-}
-
-/** Whom /sync counts on, beside its leader, for what he has confirmed: without data he has forgotten that, and votes all the same. */
-export function isCountedOn(view: ClusterView, mode: 'off' | 'on' | 'quorum', name: string): boolean {
-  return includes(syncVoters(view, mode)?.slice(1) ?? [], name);
-}
-
-/**
- * Whether votes count. /sync decides as long as it asks for any: after a change from quorum to on it still lists standbys of which not every one has everything,
- * until the leader has written it anew.
- */
-export function countsVotes(view: ClusterView, mode: 'off' | 'on' | 'quorum'): boolean {
-  return mode === 'quorum' || (mode === 'on' && (view.sync?.quorum ?? 0) > 0);
-}
-
-const includes = (names: readonly string[], name: string) => names.some((other) => sameName(other, name));
 
 /** May this running standby take the free leader key? */
 export function raceVerdict(c: Context): Verdict {
@@ -129,9 +88,6 @@ export function wishInVain(c: Context): FailoverKey | null {
   if (wish === null || (wish.scheduledAtMs !== null && wish.scheduledAtMs > c.o.wallMs)) return null;
   return wish.leader === c.me || (wish.candidate !== null && wish.candidate !== c.me) ? wish : null;
 }
-
-const eligible = (peer: PeerFacts) =>
-  mayLead(peer.tags) && !peer.watchdogFailed && (peer.state === 'running' || peer.state === 'streaming');
 
 /**
  * Whom /sync names as leader, when that is not this node: it opened for writes since, or was about to, and what it acknowledged is not here. Null: nobody, or
@@ -231,68 +187,6 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
   return no(
     `${votes + 1} of the ${plural(quorum + 1, 'vote')} needed: too few synchronous standbys answer to be sure that no acknowledged commit is lost`,
   );
-}
-
-/**
- * Bytes between what the last leader wrote of itself into /status and this node's WAL. A timeline that /history does not know yet has had no word in /status either:
- * what stands there is of another, and says nothing about this one.
- */
-function lagBehindLeader(view: ClusterView, own: OwnPosition): number {
-  const optime = view.status?.optime ?? null;
-  return optime === null || isUnheardOf(view, own.timeline) ? 0 : lagBytes(optime, own.lsn);
-}
-
-/** A later timeline than /history knows: of a leader that could not write there yet, or of one that the operator's failover to a node behind it has passed over. */
-function isUnheardOf(view: ClusterView, timeline: Timeline | null): boolean {
-  return timeline !== null && timeline > (clusterTimeline(view) ?? 1);
-}
-
-type Comparison = { kind: 'behind' } | { kind: 'silent' } | { kind: 'ahead-leader' } | { kind: 'beaten'; because: string };
-
-function compareWith(c: Context, own: OwnPosition, peer: PeerFacts, voters: readonly string[] | null): Comparison {
-  if (c.view !== null && isForeign(peer, c.view)) return { kind: 'silent' };
-  if (!peer.inRecovery && peer.state === 'running') return { kind: 'beaten', because: `${peer.name} still runs as a primary` };
-  if (peer.lsn === null) return { kind: 'silent' };
-  const wasSyncLeader = voters !== null && voters[0] !== undefined && sameName(voters[0], peer.name);
-  if (peer.timeline !== null && own.timeline !== null && peer.timeline < own.timeline)
-    return { kind: lacks(c, own, peer.timeline, peer.lsn) ? 'silent' : 'behind' };
-  const byVotes = c.view !== null && countsVotes(c.view, c.o.settings.dynamic.synchronousMode);
-  const outsider = byVotes && voters !== null && !includes(voters, peer.name);
-  const laterTimeline = peer.timeline !== null && own.timeline !== null && peer.timeline > own.timeline;
-  if (laterTimeline || peer.lsn > own.lsn) {
-    // What only the former synchronous leader has, on the same timeline, was never acknowledged.
-    if (wasSyncLeader && !laterTimeline) return { kind: 'ahead-leader' };
-    if (!eligible(peer)) return { kind: 'silent' };
-    // It may not lead itself: both would wait for each other for ever.
-    if (c.view !== null && pastSwitchPoint(peer.timeline, peer.lsn, c.view.history)) return { kind: 'silent' };
-    // Whoever confirmed what was acknowledged there has a vote.
-    if (outsider && c.view !== null && isUnheardOf(c.view, peer.timeline)) return { kind: 'silent' };
-    const where = laterTimeline ? `timeline ${peer.timeline}` : formatLsn(peer.lsn);
-    return { kind: 'beaten', because: `${peer.name} is ahead, at ${where}; this node is at ${formatLsn(own.lsn)}` };
-  }
-  if (peer.lsn === own.lsn && eligible(peer) && failoverPriority(peer.tags) > failoverPriority(c.o.settings.local.tags)) {
-    const former = voters?.[0] ?? c.m.lastLeader;
-    if (!(former && sameName(former, peer.name)) && !outsider) {
-      return { kind: 'beaten', because: `${peer.name} is at the same position and has a higher failover_priority` };
-    }
-  }
-  return { kind: 'behind' };
-}
-
-/**
- * There is WAL on the other's earlier timeline that this node does not have: its own has not come to the point where it turned off from that one, or turned off
- * before the other's end. That end is of no account where /history knows this node's timeline: nothing after that point was acknowledged.
- */
-function lacks(c: Context, own: OwnPosition, theirs: Timeline, lsn: Lsn): boolean {
-  const unheardOf = c.view !== null && isUnheardOf(c.view, own.timeline);
-  const left = c.o.pg.localHistory.find((entry) => entry.timeline === theirs);
-  if (left === undefined) return unheardOf;
-  return (unheardOf && lsn > left.switchLsn) || (own.lsn < lsn && own.lsn < left.switchLsn);
-}
-
-/** It runs on the data of another cluster (a wrong disk): what it says of its WAL has nothing to do with this one's. */
-function isForeign({ systemIdentifier }: PeerFacts, { initialize }: ClusterView): boolean {
-  return systemIdentifier != null && initialize !== null && initialize !== '' && systemIdentifier !== initialize;
 }
 
 /** Why a leader cannot hand over to this member, to go behind its name in a sentence; null: nothing is in the way. */

@@ -1,8 +1,9 @@
 /** What to do when there is no usable data directory, or one of another cluster. */
-import { isCountedOn } from '../candidates.ts';
+
 import { mayLead, memberOf } from '../cluster.ts';
 import { type Context, readyLeader, sourceOf } from '../context.ts';
 import type { Source } from '../effects.ts';
+import { isCountedOn } from '../voters.ts';
 import { holdOffMs, type Rule } from './table.ts';
 
 const noData = (c: Context) => c.o.pg.dataDir === 'missing' || (c.o.pg.dataDir === 'incomplete' && c.o.pg.incompleteWork !== 'rewind');

@@ -1,10 +1,11 @@
 /** PostgreSQL runs and answers. */
-import { countsVotes, isLeftBehind, raceVerdict, supersededBy, syncVoters, wishInVain } from '../candidates.ts';
+import { isLeftBehind, raceVerdict, supersededBy, wishInVain } from '../candidates.ts';
 import { clusterTimeline, mayLead } from '../cluster.ts';
 import { type Context, isUnprotected, readyLeader, sourceOf, unlockedMs, wantedSource } from '../context.ts';
 import { divergenceFrom } from '../divergence.ts';
 import type { Effect } from '../effects.ts';
 import { takeover } from '../sync.ts';
+import { countsVotes, syncVoters } from '../voters.ts';
 import { mendDivergence } from './stopped.ts';
 import type { Outcome, Rule } from './table.ts';
 import { holdOffMs, nothing } from './table.ts';

@@ -1,9 +1,10 @@
 /** PostgreSQL is down, and nobody asked for that. */
-import { countsVotes, possibleSuccessors } from '../candidates.ts';
+import { possibleSuccessors } from '../candidates.ts';
 import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
 import { divergenceFrom, localPosition, rewindIsBlind } from '../divergence.ts';
 import type { Source } from '../effects.ts';
 import { takeover } from '../sync.ts';
+import { countsVotes } from '../voters.ts';
 import type { Outcome, Rule } from './table.ts';
 import { holdOffMs } from './table.ts';
 

@@ -52,8 +52,9 @@ export const dataMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/agent/jobs.ts',
-        find: 'const { systemIdentifier } = await deps.parts.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });',
-        replace: 'const { initialize: systemIdentifier } = await deps.parts.dcs.read(dcsTimeout(deps));',
+        find: 'const { systemIdentifier, inRecovery } = await deps.parts.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });',
+        replace:
+          'const { systemIdentifier, inRecovery } = { systemIdentifier: initialize, inRecovery: view.sync?.leader !== source.name };',
       },
     ],
     verdicts: ['safety', 'liveness'],
@@ -71,7 +72,7 @@ export const dataMutants: readonly Mutant[] = [
       },
       {
         file: 'src/core/rules/wishes.ts',
-        find: 'const from = cloneSource(c);',
+        find: 'const from = cloneSource(c, c.o.wishes.reinitialize?.fromLeader);',
         replace: 'const from = cloneSource(c) ?? { source: { name: c.me, host: c.me, port: 5432 }, fromLeader: true };',
       },
     ],

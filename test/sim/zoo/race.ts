@@ -5,6 +5,7 @@ import type { Mutant } from './mutant.ts';
 
 const quorum = { synchronous_mode: 'quorum' };
 const candidates = 'src/core/candidates.ts';
+const comparison = 'src/core/comparison.ts';
 
 /** A commit is under way at any moment. */
 const busy: ClientOptions = { everyMs: 15, routed: true, haproxy: false, stubborn: 'a', cancels: 0, local: 0 };
@@ -109,12 +110,12 @@ export const raceMutants: readonly Mutant[] = [
     offends: ['S1', 'S3', 'S9', 'M17'],
     edits: [
       {
-        file: candidates,
+        file: comparison,
         find: 'if (peer.timeline !== null && own.timeline !== null && peer.timeline < own.timeline)\n',
         replace: 'if (c.me === peer.name && own.timeline !== null && peer.timeline !== null)\n',
       },
       {
-        file: candidates,
+        file: comparison,
         find: 'const laterTimeline = peer.timeline !== null && own.timeline !== null && peer.timeline > own.timeline;',
         replace: 'const laterTimeline = peer.timeline === 0;',
       },
