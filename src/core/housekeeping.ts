@@ -77,6 +77,11 @@ export function statusValue(c: Context): JsonObject {
     const asKnown = slot.type === 'physical' && !slot.active && known !== undefined && position !== null && known < position;
     if (position !== null) slots[slot.name] = asKnown ? known : position;
   }
+  // The slot is still to be made here, by a leader that was cloned while its member was away: until then nobody else would know any more where the member was.
+  for (const name of c.o.settings.dynamic.useSlots ? Object.keys(c.m.slotSeenAtMs) : []) {
+    const known = c.view?.status?.slots[name];
+    if (known !== undefined && slots[name] === undefined) slots[name] = known;
+  }
   if (optime !== null) slots[slotNameOf(c.me)] = optime;
   const value: JsonObject = {};
   if (optime !== null) value['optime'] = optime;

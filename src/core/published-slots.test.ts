@@ -4,11 +4,19 @@ import { lsn, memory, observation, pg, settings, slot, view } from '../../test/s
 import { contextOf } from './context.ts';
 import { statusValue } from './housekeeping.ts';
 
-function published(of: ReturnType<typeof slot>, before: number | null): unknown {
+function published(
+  of: ReturnType<typeof slot> | null,
+  before: number | null,
+  slotSeenAtMs: Readonly<Record<string, number>> = {},
+): unknown {
   const slots = before === null ? {} : { e: lsn(before) };
   const seen = view({ leaderName: 'a', status: { optime: lsn(900), slots, retainSlots: [] } });
-  const o = observation({ view: seen, settings: settings('a', { dynamic: { useSlots: true } }), pg: pg.primary({ slots: [of] }) });
-  return (statusValue(contextOf(o, memory()))['slots'] as Record<string, unknown>)['e'];
+  const o = observation({
+    view: seen,
+    settings: settings('a', { dynamic: { useSlots: true } }),
+    pg: pg.primary({ slots: of === null ? [] : [of] }),
+  });
+  return (statusValue(contextOf(o, memory({ slotSeenAtMs })))['slots'] as Record<string, unknown>)['e'];
 }
 
 it('keeps the position of a member that is away, where the slot was made here after it had left', () => {
@@ -19,4 +27,9 @@ it('tells the position of a slot as it is where its member streams, nobody has t
   expect(published(slot('e', 800, { active: true }), 500)).toBe(lsn(800));
   expect(published(slot('e', 800), null)).toBe(lsn(800));
   expect(published(slot('e', 400), 500)).toBe(lsn(400));
+});
+
+it('keeps it as well before the slot is made here, for as long as slots of that member are kept', () => {
+  expect(published(null, 500, { e: 9000 })).toBe(lsn(500));
+  expect(published(null, 500)).toBeUndefined();
 });
