@@ -22,7 +22,10 @@ const PARTS: Readonly<Record<string, Part>> = {
   lint: { summary: 'biome', run: (root) => runLint(root) },
   tidy: { summary: 'house rules: sizes, layers, purity, leftovers', run: (root) => runTidy(root) },
   unit: { summary: 'tests beside the code', run: (root, extra) => runVitest(root, 'unit', extra) },
-  sim: { summary: 'simulated clusters from fixed seeds; with `-- --fresh`, two minutes of others too', run: runSimulations },
+  sim: {
+    summary: 'simulated clusters from fixed seeds, and two minutes of fresh ones; with `-- --fixed` without these',
+    run: runSimulations,
+  },
   integration: {
     summary: 'real PostgreSQL, etcd and HAProxy',
     needsPrograms: true,

@@ -1,7 +1,8 @@
-/** The simulator's part of the suite: seeds that never change, some of them twice, and, where asked for, as many fresh ones as fit in two minutes. */
+/** The simulator's part of the suite: seeds that never change, some of them twice, and as many fresh ones as fit in two minutes. */
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { runCommand } from '../../src/support/exec.ts';
+import { plural } from '../../src/support/plural.ts';
 import { bundleSimulator } from '../sim/bundle.ts';
 import { hunt } from '../sim/hunt.ts';
 import { count, Meter, pace, terminalOf } from '../sim/meter.ts';
@@ -17,6 +18,11 @@ const FRESH_MS = 120_000;
 /** Out of the way of the fixed ones, and of what people try by hand. */
 const FRESH_FROM = 1_000_000;
 const SHOWN = 3;
+/**
+ * So many fresh failures are told and not counted: what one seed in thousands finds was there before, and is no reason to keep a commit from landing. A commit that
+ * breaks something shows in more of them.
+ */
+const FRESH_TOLERATED = 3;
 
 const say = (text: string) => void process.stdout.write(`${text}\n`);
 
@@ -67,10 +73,15 @@ const NOTHING: TestTally = { passed: 0, failed: 0, skipped: 0 };
 async function freshStretch(root: string, pool: Pool): Promise<TestTally> {
   const from = freshSeed(await commitOf(root), new Date().toISOString().slice(0, 10));
   const title = `fresh seeds (again: ./regent sim --from ${from} --minutes 2)`;
-  return stretch(pool, title, { from, seeds: null, untilMs: Date.now() + FRESH_MS }, () => undefined);
+  const { passed, failed, skipped } = await stretch(pool, title, { from, seeds: null, untilMs: Date.now() + FRESH_MS }, () => undefined);
+  if (failed === 0 || failed > FRESH_TOLERATED) return { passed, failed, skipped };
+  say(
+    `${plural(failed, 'fresh seed')} failed: found, not counted (up to ${FRESH_TOLERATED} are not); docs/simulator.md tells what to do with a failure`,
+  );
+  return { passed, failed: 0, skipped };
 }
 
-/** Counts seeds as tests. `--fresh` among the arguments adds fresh ones. */
+/** Counts seeds as tests. `--fixed` among the arguments leaves the fresh ones out. */
 export async function runSimulations(root: string, extra: readonly string[]): Promise<TestTally> {
   const pool = new Pool(await bundleSimulator(root), availableParallelism());
   try {
@@ -85,7 +96,7 @@ export async function runSimulations(root: string, extra: readonly string[]): Pr
     const always = Number.POSITIVE_INFINITY;
     const fixed = await stretch(pool, `seeds 1 to ${FIXED_SEEDS}`, { from: 1, seeds: FIXED_SEEDS, untilMs: always }, remember);
     const again = await stretch(pool, `seeds 1 to ${TWICE_SEEDS} again`, { from: 1, seeds: TWICE_SEEDS, untilMs: always }, compare);
-    const fresh = extra.includes('--fresh') ? await freshStretch(root, pool) : NOTHING;
+    const fresh = extra.includes('--fixed') ? NOTHING : await freshStretch(root, pool);
     return {
       passed: fixed.passed + again.passed - differ + fresh.passed,
       failed: fixed.failed + again.failed + differ + fresh.failed,
