@@ -154,13 +154,18 @@ export const dataMutants: readonly Mutant[] = [
   },
   {
     id: 'slots-dropped-early',
-    broken: 'The slot of a member that is gone is dropped at once.',
+    broken: 'The slot of a member that is gone is dropped at once, and where it was is forgotten.',
     offends: ['S14', 'S22'],
     edits: [
       {
         file: 'src/core/slots.ts',
         find: 'const fresh = o.nowMs - at < dynamic.memberSlotsTtlSeconds * 1000;',
         replace: 'const fresh = o.nowMs - at < 0;',
+      },
+      {
+        file: 'src/core/housekeeping.ts',
+        find: 'for (const name of c.o.settings.dynamic.useSlots ? Object.keys(c.m.slotSeenAtMs) : []) {',
+        replace: 'for (const name of Object.keys(c.m.slotSeenAtMs).slice(0, 0)) {',
       },
     ],
     verdicts: ['safety', 'liveness'],
