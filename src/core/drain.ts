@@ -7,6 +7,7 @@
  */
 import { type ClusterView, mayLead, memberOf, sameName } from './cluster.ts';
 import type { SqlFacts, WalsenderFacts } from './postgres-facts.ts';
+import { includes } from './voters.ts';
 
 /** A standby that is sent WAL says within this time that it has it on disk, or anything else. */
 export const SILENT_MS = 3000;
@@ -19,8 +20,6 @@ export interface Connected {
   /** application_name: a member's name, or whatever a stranger calls itself. */
   readonly name: string;
 }
-
-const includes = (names: readonly string[], name: string) => names.some((other) => sameName(other, name));
 
 /** Who may lead after `me`: whoever the operator named, or else every member that may. One of them has to get everything. */
 export function heirs(view: ClusterView, me: string, candidate: string | null, mode: 'off' | 'on' | 'quorum'): readonly string[] {

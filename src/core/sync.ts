@@ -15,6 +15,7 @@ import type { WalsenderFacts } from './postgres-facts.ts';
 import { isSilent } from './replies.ts';
 import { formatSyncNames, NOBODY, parseSyncNames, realNames, type SyncNames, sameNames } from './sync-names.ts';
 import { type Lsn, lagBytes, maxLsn } from './units.ts';
+import { includes } from './voters.ts';
 
 /** How long PostgreSQL's processes may take to act on a reloaded setting before positions count as acknowledged under it. */
 export const RELOAD_SETTLE_MS = 200;
@@ -137,7 +138,7 @@ function writeSync(c: Context, quorum: number, standbys: readonly string[], beca
 
 const union = (...sets: ReadonlyArray<readonly string[]>): readonly string[] => {
   const all: string[] = [];
-  for (const set of sets) for (const name of set) if (!all.some((other) => sameName(other, name))) all.push(name);
+  for (const set of sets) for (const name of set) if (!includes(all, name)) all.push(name);
   return all;
 };
 
@@ -192,8 +193,7 @@ function quorumStep(c: Context, current: SyncNames, active: readonly Standby[]):
   );
 }
 
-const named = (standbys: readonly Standby[], names: readonly string[]) =>
-  standbys.filter((standby) => names.some((name) => sameName(name, standby.name)));
+const named = (standbys: readonly Standby[], names: readonly string[]) => standbys.filter((standby) => includes(names, standby.name));
 
 /** Everybody who streams; nofailover nodes only to fill up the wanted number. */
 function quorumNames(c: Context, active: readonly Standby[]): readonly string[] {
@@ -215,7 +215,7 @@ function priorityStep(c: Context, current: SyncNames, active: readonly Standby[]
   // Of those whom a quorum was asked of, not every one has everything.
   if (sync.quorum > 0) return writeSync(c, 0, [], 'leaving quorum mode: nobody but this leader is known to have every acknowledged commit');
   const waitedFor = realNames(current);
-  const held = listed.filter((name) => waitedFor.some((other) => sameName(other, name)));
+  const held = listed.filter((name) => includes(waitedFor, name));
   if (held.length < listed.length)
     return writeSync(
       c,
@@ -236,7 +236,7 @@ function priorityStep(c: Context, current: SyncNames, active: readonly Standby[]
       }
     );
   }
-  const kept = listed.filter((name) => picked.some((other) => sameName(other, name)));
+  const kept = listed.filter((name) => includes(picked, name));
   if (kept.length < listed.length) return writeSync(c, 0, kept, `${without(listed, kept).join(', ')} no longer confirms commits`);
   const target: SyncNames = { method: picked.length === 0 ? 'off' : 'priority', count: picked.length, names: picked };
   const change = setNames(c, target, `asking ${picked.join(', ') || 'nobody'} to confirm every commit`);

@@ -1,6 +1,7 @@
 /** Whom /sync counts on, and how. */
 import { type ClusterView, sameName } from './cluster.ts';
 
+/** Names are compared as PostgreSQL and Patroni do: without regard to case. */
 export const includes = (names: readonly string[], name: string) => names.some((other) => sameName(other, name));
 
 /** The names that, with the leader, may have taken part in acknowledging; null: synchronous mode is off or not in force. */
