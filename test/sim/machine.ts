@@ -69,6 +69,8 @@ export class Machine {
   steadySince = Number.POSITIVE_INFINITY;
   /** Whether the cluster was paused by the last configuration that etcd gave this machine, and since when it says otherwise. */
   #pause = { seen: false, until: Number.NEGATIVE_INFINITY };
+  /** When the agent that runs now first read etcd. */
+  #etcdReadAt = Number.POSITIVE_INFINITY;
   #removedAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: MachineParts, options: MachineOptions) {
@@ -130,6 +132,7 @@ export class Machine {
     this.#stop = () => this.#tearDown(gate, dcs, pg, guard.detach);
     agent.onRound(() => this.#noteRule(agent));
     trace(`${this.name} agent starts`);
+    this.#etcdReadAt = Number.POSITIVE_INFINITY;
     this.steadySince = sim.now;
     const end = (code: number) => {
       if (this.#agent !== agent) return;
@@ -194,6 +197,11 @@ export class Machine {
     return this.#pause.seen || this.#parts.sim.now - this.#pause.until < graceMs;
   }
 
+  /** The agent that runs now has read etcd, and so long ago. */
+  knowsSince(ms: number): boolean {
+    return this.#parts.sim.now - this.#etcdReadAt > ms;
+  }
+
   /** Its data are younger than what others may remember of it. */
   get recloned(): boolean {
     return this.#parts.sim.now - this.#removedAt < RECLONED_MS;
@@ -202,6 +210,7 @@ export class Machine {
   readonly #sawConfig = (paused: boolean): void => {
     if (this.#pause.seen && !paused) this.#pause.until = this.#parts.sim.now;
     this.#pause.seen = paused;
+    this.#etcdReadAt = Math.min(this.#etcdReadAt, this.#parts.sim.now);
   };
 
   /** Power off. What is on the disk stays. */

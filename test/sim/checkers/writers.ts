@@ -80,8 +80,13 @@ export class Writers {
     const { helpless, guard } = machine;
     if (!helpless && this.#untold.size === 0) return false;
     if (helpless && (unguarded(machine) || this.#justReplaced(machine) || this.#justResumed(machine))) this.#untold.add(machine);
-    else if (guard.deadlineMs !== null || this.#world.sim.now - machine.steadySince > this.#patienceMs) this.#untold.delete(machine);
+    else if (guard.deadlineMs !== null || this.#hadTime(machine)) this.#untold.delete(machine);
     return helpless && this.#untold.has(machine);
+  }
+
+  /** Time to give its guard a deadline, or to stop PostgreSQL where etcd does not answer. */
+  #hadTime(machine: Machine): boolean {
+    return !machine.helpless && (machine.knowsSince(ROUND_MS) || this.#world.sim.now - machine.steadySince > this.#patienceMs);
   }
 
   get #patienceMs(): number {
