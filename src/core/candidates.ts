@@ -55,6 +55,9 @@ function wishVerdict(c: Context, view: ClusterView): Verdict | null {
     // A failover (no leader named) is the operator's explicit override; a switchover keeps to the synchronous standbys and to the cluster's history.
     if (wish.leader !== null && hasDiverged(c, view)) return no(DIVERGED);
     if (wish.leader !== null && mayProveDiverged(c)) return NOT_AT_ITS_END;
+    // A leader hands over to nobody who is behind; one that died, or never came to lead, has not looked.
+    const tooFar = wish.leader === null ? null : tooFarBehind(c, view);
+    if (tooFar !== null) return tooFar;
     if (wish.leader !== null && outsideSync) return no('this node is the candidate, but not a synchronous standby');
     if (wish.leader !== null && countsVotes(view, synchronousMode) && voters !== null)
       return healthiest(c, view, { except: [], checkLag: false });
@@ -127,6 +130,13 @@ const NOT_AT_ITS_END: Verdict = {
   soon: true,
 };
 
+function tooFarBehind(c: Context, view: ClusterView): Verdict | null {
+  const own = ownPosition(c);
+  const lag = own === null ? 0 : lagBehindLeader(view, own);
+  const tooFar = lag > c.o.settings.dynamic.maximumLagOnFailoverBytes;
+  return tooFar ? no(`this node is ${lag} bytes behind the last leader, more than maximum_lag_on_failover`) : null;
+}
+
 interface RaceOptions {
   readonly except: readonly string[];
   readonly checkLag: boolean;
@@ -138,10 +148,8 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
   const own = ownPosition(c);
   if (own === null) return no('the own WAL position is not known');
   if (hasDiverged(c, view)) return no(DIVERGED);
-  const lag = lagBehindLeader(view, own);
-  if (options.checkLag && lag > dynamic.maximumLagOnFailoverBytes) {
-    return no(`this node is ${lag} bytes behind the last leader, more than maximum_lag_on_failover`);
-  }
+  const tooFar = options.checkLag ? tooFarBehind(c, view) : null;
+  if (tooFar !== null) return tooFar;
   const expected = clusterTimeline(view);
   const mode = dynamic.synchronousMode;
   const voters = syncVoters(view, mode);

@@ -2,15 +2,16 @@
 import { expect, it } from 'vitest';
 import { lsn, memory, observation, peers, pg, settings, view } from '../../test/support/build.ts';
 import { raceVerdict } from './candidates.ts';
+import type { FailoverKey } from './cluster.ts';
 import { contextOf } from './context.ts';
 
 const history = [{ timeline: 1, switchLsn: lsn(1000), reason: 'x' }];
 const status = { optime: lsn(5000), slots: {}, retainSlots: [] };
 const own = settings('a', { dynamic: { maximumLagOnFailoverBytes: 100 } });
 
-function verdict(receivedBytes: number, timeline: number) {
+function verdict(receivedBytes: number, timeline: number, failover: FailoverKey | null = null) {
   const standby = pg.standby({ receiveLsn: lsn(receivedBytes), timeline });
-  const seen = observation({ view: view({ history, status }), peers: peers(), pg: standby, settings: own });
+  const seen = observation({ view: view({ history, status, failover }), peers: peers(), pg: standby, settings: own });
   return raceVerdict(contextOf(seen, memory()));
 }
 
@@ -21,4 +22,11 @@ it('is compared on the timeline that /history says the cluster is on', () => {
 
 it('is not compared with a word of an older timeline: this node led, or followed, one that had no time to write to etcd', () => {
   expect(verdict(1200, 3)).toMatchObject({ win: true });
+});
+
+it('counts for the candidate of a switchover, whose leader may have ended before it looked; not for that of a failover', () => {
+  const wish = { candidate: 'a', scheduledAt: null, scheduledAtMs: null, modRevision: '4' };
+  expect(verdict(4899, 2, { ...wish, leader: 'b' })).toMatchObject({ win: false, because: expect.stringContaining('101 bytes behind') });
+  expect(verdict(4900, 2, { ...wish, leader: 'b' })).toMatchObject({ win: true });
+  expect(verdict(0, 2, { ...wish, leader: null })).toMatchObject({ win: true });
 });

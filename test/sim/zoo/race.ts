@@ -124,7 +124,7 @@ export const raceMutants: readonly Mutant[] = [
         find: 'const strict = dynamic.checkTimeline || voters !== null;',
         replace: 'const strict = dynamic.checkTimeline;',
       },
-      { file: candidates, find: 'if (hasDiverged(c, view)) return no(DIVERGED);\n  const lag', replace: 'const lag' },
+      { file: candidates, find: 'if (hasDiverged(c, view)) return no(DIVERGED);\n  const tooFar', replace: 'const tooFar' },
     ],
     verdicts: ['safety', 'liveness'],
     focus: under(['crash', 'kill-postgres', 'isolate', 'cut-nodes', 'kill-while-promoting'], quorum),
@@ -164,8 +164,8 @@ export const raceMutants: readonly Mutant[] = [
     edits: [
       {
         file: candidates,
-        find: 'if (options.checkLag && lag > dynamic.maximumLagOnFailoverBytes) {',
-        replace: 'if (options.checkLag && lag < 0) {',
+        find: 'const tooFar = lag > c.o.settings.dynamic.maximumLagOnFailoverBytes;',
+        replace: 'const tooFar = lag < 0;',
       },
     ],
     verdicts: ['safety'],
