@@ -173,9 +173,12 @@ export const raceMutants: readonly Mutant[] = [
   },
   {
     id: 'lagging-candidate',
-    broken: 'A switchover goes to a member however far it is behind.',
+    broken: 'A switchover goes to a member however far it is behind: neither the leader looks nor the candidate.',
     offends: ['S1', 'M16'],
-    edits: [{ file: candidates, find: 'if (lag > dynamic.maximumLagOnFailoverBytes) return', replace: 'if (lag < 0) return' }],
+    edits: [
+      { file: candidates, find: 'if (lag > dynamic.maximumLagOnFailoverBytes) return', replace: 'if (lag < 0) return' },
+      { file: candidates, find: 'const tooFar = wish.leader === null ? null : tooFarBehind(c, view);', replace: 'const tooFar = null;' },
+    ],
     verdicts: ['safety'],
     focus: under(
       ['cut-nodes', 'switchover'],
