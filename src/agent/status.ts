@@ -33,6 +33,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     role: memory.role,
     sql,
     systemIdentifier: pg?.systemIdentifier ?? null,
+    ...(pg?.beginning === undefined ? {} : { beginning: pg.beginning }),
     isLeader: leads,
     paused: dynamic.pause,
     attached: sql?.inRecovery === true && (sql.primaryConninfo !== '' || (c !== null && c.otherLeader !== null)),

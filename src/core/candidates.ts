@@ -5,7 +5,7 @@
  */
 import { plural } from '../support/plural.ts';
 import { type ClusterView, clusterTimeline, type FailoverKey, type Member, mayLead, memberOf, sameName } from './cluster.ts';
-import { compareWith, eligible, isForeign, lagBehindLeader, ownPosition } from './comparison.ts';
+import { compareWith, eligible, isForeign, isTwin, lagBehindLeader, ownPosition } from './comparison.ts';
 import type { Context } from './context.ts';
 import { pastSwitchPoint } from './divergence.ts';
 import type { PeerFacts } from './peer-facts.ts';
@@ -108,7 +108,9 @@ const DIVERGED = 'the data of this node diverged from the cluster’s history; o
 
 function hasDiverged(c: Context, view: ClusterView): boolean {
   const own = ownPosition(c);
-  return own !== null && pastSwitchPoint(own.timeline, own.lsn, view.history);
+  if (own === null) return false;
+  const { beginning } = c.o.pg;
+  return pastSwitchPoint(own.timeline, own.lsn, view.history) || isTwin(view, { timeline: own.timeline, ...(beginning && { beginning }) });
 }
 
 /** It is on a timeline that /history says the cluster has left. */

@@ -128,6 +128,8 @@ export interface StatusKey {
   readonly optime: Lsn | null;
   readonly slots: Readonly<Record<string, Lsn>>;
   readonly retainSlots: readonly string[];
+  /** What tells the timeline the leader writes on from another of its number (PostgresFacts.beginning); absent: not told. */
+  readonly writesOn?: { readonly leader: string; readonly timeline: Timeline; readonly beginning: string };
 }
 
 export function memberOf(view: ClusterView, name: string): Member | null {

@@ -43,6 +43,10 @@ export function compareWith(c: Context, own: OwnPosition, peer: PeerFacts, voter
   if (c.view !== null && isForeign(peer, c.view)) return { kind: 'silent' };
   if (!peer.inRecovery && peer.state === 'running') return { kind: 'beaten', because: `${peer.name} still runs as a primary` };
   if (peer.lsn === null) return { kind: 'silent' };
+  if (voters !== null && isOtherThan(c.o.pg.beginning, peer) && peer.timeline === own.timeline) {
+    // Of what the last leader wrote since it confirmed nothing. Where it cannot be told which of the two timelines that was on, neither goes by the other.
+    return { kind: c.view !== null && isTwin(c.view, peer) ? 'behind' : 'silent' };
+  }
   const wasSyncLeader = voters !== null && voters[0] !== undefined && sameName(voters[0], peer.name);
   if (peer.timeline !== null && own.timeline !== null && peer.timeline < own.timeline)
     return { kind: lacks(c, own, peer.timeline, peer.lsn) ? 'silent' : 'behind' };
@@ -67,6 +71,20 @@ export function compareWith(c: Context, own: OwnPosition, peer: PeerFacts, voter
     }
   }
   return { kind: 'behind' };
+}
+
+const isOtherThan = (beginning: string | undefined, peer: PeerFacts) =>
+  beginning !== undefined && peer.beginning !== undefined && peer.beginning !== beginning;
+
+/** Its timeline has the number of the one that the leader /sync names writes, or wrote, on, and is another (M13): what was acknowledged there is not here. */
+export function isTwin(
+  { status, sync }: ClusterView,
+  { timeline, beginning }: { readonly timeline: Timeline | null; readonly beginning?: string },
+): boolean {
+  const told = status?.writesOn;
+  if (told === undefined || beginning === undefined || sync === null || sync.leader === null) return false;
+  // What another leader has told says nothing of the one that followed it.
+  return sameName(told.leader, sync.leader) && told.timeline === timeline && told.beginning !== beginning;
 }
 
 /**

@@ -88,7 +88,19 @@ export function statusValue(c: Context): JsonObject {
   if (Object.keys(slots).length > 0) value['slots'] = slots;
   const retained = Object.keys(c.m.slotSeenAtMs).sort();
   if (c.o.settings.dynamic.memberSlotsTtlSeconds > 0 && retained.length > 0) value['retain_slots'] = retained;
+  const writesOn = writesOnOf(c);
+  if (writesOn !== undefined) value['writes_on'] = { ...writesOn };
   return value;
+}
+
+/** WAL that cannot be read just then, or any more, takes nothing back. */
+function writesOnOf({ me, view, o }: Context): StatusKey['writesOn'] {
+  const { beginning, sql } = o.pg;
+  const timeline = sql?.timeline ?? null;
+  if (timeline === null) return undefined;
+  if (beginning !== undefined) return { leader: me, timeline, beginning };
+  const told = view?.status?.writesOn;
+  return told?.leader === me && told.timeline === timeline ? told : undefined;
 }
 
 function sameStatus(now: StatusKey | null, value: JsonObject): boolean {
@@ -97,6 +109,8 @@ function sameStatus(now: StatusKey | null, value: JsonObject): boolean {
   const slots = Object.entries((value['slots'] ?? {}) as Record<string, Lsn>);
   const retained = (value['retain_slots'] ?? []) as string[];
   if (now.optime !== (value['optime'] ?? null) || slots.length !== Object.keys(before).length) return false;
+  const writesOn = value['writes_on'] as StatusKey['writesOn'];
+  if (writesOn && (now.writesOn?.leader !== writesOn.leader || now.writesOn.beginning !== writesOn.beginning)) return false;
   return slots.every(([name, lsn]) => before[name] === lsn) && retained.join() === now.retainSlots.join();
 }
 

@@ -11,6 +11,8 @@ export interface PeerFacts {
   readonly lsn: Lsn | null;
   readonly replayLsn: Lsn | null;
   readonly timeline: Timeline | null;
+  /** What tells its timeline from another of that number (PostgresFacts.beginning). */
+  readonly beginning?: string;
   readonly tags: Tags;
   readonly watchdogFailed: boolean;
   /** Of the cluster its data belong to; null: it does not tell. */

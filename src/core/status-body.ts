@@ -64,6 +64,8 @@ function xlog(sql: SqlFacts, status: AgentStatus): JsonObject {
     ...(sql.replaying ? { replaying: true } : {}),
     // While somebody leads that goes without saying.
     ...(status.attached && status.clusterUnlocked ? { attached: true } : {}),
+    // Of interest in a race only.
+    ...(status.beginning !== undefined && status.clusterUnlocked ? { timeline_beginning: status.beginning } : {}),
   };
 }
 

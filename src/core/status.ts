@@ -12,6 +12,8 @@ export interface AgentStatus {
   /** The last answer of the running server; null when it is not running or did not answer. */
   readonly sql: SqlFacts | null;
   readonly systemIdentifier: string | null;
+  /** PostgresFacts.beginning. */
+  readonly beginning?: string;
   /** As etcd was last read we hold the leader key, and the lease it is on is valid now. */
   readonly isLeader: boolean;
   readonly paused: boolean;

@@ -209,7 +209,16 @@ function decodeStatus(entry: Entry): StatusKey {
     optime: lsnOf(value['optime']),
     slots,
     retainSlots: Array.isArray(retained) ? retained.filter((slot): slot is string => typeof slot === 'string') : [],
+    ...writesOn(value['writes_on']),
   };
+}
+
+/** Regent's own. */
+function writesOn(value: JsonValue | undefined): Pick<StatusKey, 'writesOn'> {
+  if (!isJsonObject(value)) return {};
+  const { leader, timeline, beginning } = value;
+  if (typeof leader !== 'string' || typeof timeline !== 'number' || typeof beginning !== 'string') return {};
+  return { writesOn: { leader, timeline, beginning } };
 }
 
 /** Some stores hold nested values as JSON in a string. */

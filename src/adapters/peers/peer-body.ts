@@ -14,6 +14,7 @@ export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
   const replayLsn = lsnOf(wal['replayed_location']);
   const inRecovery = location === null && role !== 'primary';
   const timeline = body['timeline'];
+  const beginning = textOf(wal['timeline_beginning'], '');
   const tags = body['tags'];
   return {
     name,
@@ -23,6 +24,7 @@ export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
     lsn: inRecovery ? maxLsn(lsnOf(wal['received_location']), replayLsn) : location,
     replayLsn,
     timeline: typeof timeline === 'number' && Number.isInteger(timeline) && timeline > 0 ? timeline : null,
+    ...(beginning === '' ? {} : { beginning }),
     tags: isJsonObject(tags) ? (tags as Tags) : {},
     watchdogFailed: body['watchdog_failed'] === true,
     systemIdentifier: textOf(body['database_system_identifier'], '') || null,
