@@ -131,13 +131,23 @@ export const raceMutants: readonly Mutant[] = [
   },
   {
     id: 'second-timeline-of-one-number',
-    broken: 'A node that does not know the last leader’s timeline promotes to a second one of the same number.',
+    broken: 'A node that does not know the last leader’s timeline promotes to a second one of its number, and in a race the two are one.',
     offends: ['S1', 'S3', 'S9', 'S22', 'M13'],
     edits: [
       {
         file: candidates,
         find: 'const strict = dynamic.checkTimeline || voters !== null;',
         replace: 'const strict = dynamic.checkTimeline;',
+      },
+      {
+        file: 'src/core/comparison.ts',
+        find: 'peer.beginning !== undefined && peer.beginning !== beginning;',
+        replace: 'peer.beginning !== undefined && beginning.length < 0;',
+      },
+      {
+        file: 'src/core/comparison.ts',
+        find: 'told.timeline === timeline && told.beginning !== beginning;',
+        replace: 'told.timeline === timeline && beginning.length < 0;',
       },
     ],
     verdicts: ['safety', 'liveness'],
