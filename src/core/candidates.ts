@@ -157,7 +157,9 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
   const voters = syncVoters(view, mode);
   // Promoted here, this node's timeline would get the number that the last leader's has: two histories that nothing tells apart, so that the wrong one could
   // win the race after (M13). Where no acknowledged commit may be lost, that leader, or an operator's failover by name, is waited for.
-  const strict = dynamic.checkTimeline || voters !== null;
+  // Where /sync names this node alone, it was about to lead already, and nobody else may.
+  const waits = voters?.some((name) => !sameName(name, c.me)) === true;
+  const strict = dynamic.checkTimeline || waits;
   const byVotes = countsVotes(view, mode);
   if (strict && expected !== null && (own.timeline === null || own.timeline < expected)) {
     return no(

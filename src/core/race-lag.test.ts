@@ -30,3 +30,14 @@ it('counts for the candidate of a switchover, whose leader may have ended before
   expect(verdict(4900, 2, { ...wish, leader: 'b' })).toMatchObject({ win: true });
   expect(verdict(0, 2, { ...wish, leader: null })).toMatchObject({ win: true });
 });
+
+it('an earlier timeline than /history knows is reason to wait where another may lead, not where /sync names this node alone, whose promotion failed', () => {
+  const behind = (standbys: readonly string[]) => {
+    const sync = { leader: 'a', quorum: 0, standbys, modRevision: '9' };
+    const mode = settings('a', { dynamic: { synchronousMode: 'on', checkTimeline: false } });
+    const standby = pg.standby({ receiveLsn: lsn(900), replayLsn: lsn(900), timeline: 1 });
+    return raceVerdict(contextOf(observation({ view: view({ history, sync }), peers: peers(), pg: standby, settings: mode }), memory()));
+  };
+  expect(behind(['c'])).toMatchObject({ win: false, because: expect.stringContaining('the cluster is on 2') });
+  expect(behind([])).toMatchObject({ win: true });
+});

@@ -121,8 +121,8 @@ export const raceMutants: readonly Mutant[] = [
       },
       {
         file: candidates,
-        find: 'const strict = dynamic.checkTimeline || voters !== null;',
-        replace: 'const strict = dynamic.checkTimeline;',
+        find: 'const strict = dynamic.checkTimeline || waits;',
+        replace: 'const strict = dynamic.checkTimeline || (waits && false);',
       },
       { file: candidates, find: 'if (hasDiverged(c, view)) return no(DIVERGED);\n  const tooFar', replace: 'const tooFar' },
     ],
@@ -136,8 +136,8 @@ export const raceMutants: readonly Mutant[] = [
     edits: [
       {
         file: candidates,
-        find: 'const strict = dynamic.checkTimeline || voters !== null;',
-        replace: 'const strict = dynamic.checkTimeline;',
+        find: 'const strict = dynamic.checkTimeline || waits;',
+        replace: 'const strict = dynamic.checkTimeline || (waits && false);',
       },
       {
         file: 'src/core/comparison.ts',
