@@ -207,6 +207,22 @@ describe('takeover', () => {
     });
   });
 
+  it.each([
+    ['a', 2, 2],
+    ['a', 1, 1],
+    ['a', 0, 0],
+    ['b', 2, 2],
+    ['b', 1, 1],
+  ] as const)(
+    'of %s with quorum %i asks for no fewer votes, though more standbys are to confirm from now on',
+    (leader, quorum, expected) => {
+      const sync = { leader, quorum, standbys: leader === 'a' ? ['b', 'c'] : ['a', 'c'], modRevision: '3' };
+      const two = new World('quorum', 2, false).settings('b');
+      const o = observation({ me: 'b', view: { ...view({ leaderName: 'b' }), sync }, settings: two, syncUnsettled: true });
+      expect(takeover(contextOf(o, memory()))).toMatchObject({ names: 'ANY 2 (a,c)', effect: { leader: 'b', quorum: expected } });
+    },
+  );
+
   it.each(['on', 'quorum'] as const)('writes /sync as it stands, mode %s, while a write from before may still arrive', (mode) => {
     const sync = mode === 'on' ? { quorum: 0, standbys: [] } : { quorum: 1, standbys: ['a', 'c'] };
     const stands = { leader: 'b', ...sync, modRevision: '3' };

@@ -285,7 +285,9 @@ export function takeover(c: Context): Takeover {
   }
   const count = Math.max(1, Math.min(synchronousNodeCount, others.length));
   const names = others.length === 0 ? nobody : formatSyncNames({ method: 'quorum', count, names: others });
-  const quorum = Math.max(0, others.length - count);
+  // What was acknowledged before has as many copies among the others as /sync counted on so far: not more, though more will confirm from now on.
+  const copies = sync?.leader == null ? count : Math.min(count, Math.max(0, sync.standbys.length - sync.quorum));
+  const quorum = Math.max(0, others.length - copies);
   const same = stands && sync !== null && sameNames(sync.standbys, others) && sync.quorum >= quorum;
   return { names, effect: same ? null : write(quorum, others) };
 }
