@@ -119,13 +119,13 @@ async function undoBootstrap(deps: JobDeps, { made, written }: Reached): Promise
   if ('modRevision' in written && gone) await tried(remove);
 }
 
-async function seen(deps: JobDeps, source: Source, signal: AbortSignal): Promise<void> {
+async function seen(deps: JobDeps, source: Source, signal: AbortSignal, leavesSync = false): Promise<void> {
   const view = await deps.parts.dcs.read(dcsTimeout(deps));
   const { initialize } = view;
   // After etcd, which may keep us waiting for long: the source is to live now.
   const { systemIdentifier, inRecovery } = await deps.parts.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });
   const { dynamic, local } = deps.parts.settings.current();
-  if (isCountedOn(view, dynamic.synchronousMode, local.name) && (view.sync?.leader !== source.name || inRecovery)) {
+  if (!leavesSync && isCountedOn(view, dynamic.synchronousMode, local.name) && (view.sync?.leader !== source.name || inRecovery)) {
     throw new RegentError(
       'MEMBER_COUNTED_ON',
       `/sync counts on what ${local.name} has confirmed, and ${source.name} need not have all of it`,
@@ -155,7 +155,7 @@ async function clone(
   const { pg } = deps.parts;
   if (afresh) {
     // What is removed here may be the last copy of what was acknowledged: it goes only while another is seen to be there.
-    await seen(deps, job.source, signal);
+    await seen(deps, job.source, signal, true);
     await leaveSync(deps.parts, deps.leaving, signal);
     deps.stopping();
     await pg.stop('immediate', { timeoutMs: 30_000 });

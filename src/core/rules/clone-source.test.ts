@@ -1,32 +1,32 @@
 /** From whom a member without data, or with data that are to go, gets its copy. */
 import { expect, it } from 'vitest';
 import { member, memory, observation, pg, settings, view } from '../../../test/support/build.ts';
-import { contextOf } from '../context.ts';
+import { type Context, contextOf } from '../context.ts';
 import type { DynamicSettings } from '../settings.ts';
-import { cloneSource } from './data-dir.ts';
+import { type CloneSource, cloneSource, sourceWithoutData } from './data-dir.ts';
 
 /** b leads, and c offers itself. */
 function source(
   sync: { leader: string; standbys: readonly string[] } | null,
   synchronousMode: DynamicSettings['synchronousMode'],
-  fromLeader = false,
+  find: (c: Context) => CloneSource | null = cloneSource,
 ) {
   const members = [member('a'), member('b', { role: 'primary' }), member('c', { tags: { clonefrom: true } })];
   const set = sync === null ? null : { ...sync, quorum: 1, modRevision: '3' };
   const seen = { ...view({ leaderName: 'b', members }), sync: set };
   const o = observation({ view: seen, settings: settings('a', { dynamic: { synchronousMode } }), pg: pg.none });
-  const found = cloneSource(contextOf(o, memory()), fromLeader);
+  const found = find(contextOf(o, memory()));
   return found && [found.source.name, found.fromLeader];
 }
 
 it('is a replica tagged clonefrom, unless the operator wants the leader', () => {
   expect(source(null, 'off')).toEqual(['c', false]);
-  expect(source(null, 'off', true)).toEqual(['b', true]);
+  expect(source(null, 'off', (c) => cloneSource(c, true))).toEqual(['b', true]);
 });
 
-it('is the leader, as /sync names it, while /sync counts on what this member has confirmed', () => {
-  expect(source({ leader: 'b', standbys: ['a', 'c'] }, 'quorum')).toEqual(['b', true]);
-  expect(source({ leader: 'b', standbys: ['c'] }, 'quorum')).toEqual(['c', false]);
-  expect(source({ leader: 'b', standbys: ['a', 'c'] }, 'off')).toEqual(['c', false]);
-  expect(source({ leader: 'c', standbys: ['a', 'b'] }, 'on')).toBe(null);
+it('is the leader, as /sync names it, while /sync counts on what a member without data had confirmed', () => {
+  expect(source({ leader: 'b', standbys: ['a', 'c'] }, 'quorum', sourceWithoutData)).toEqual(['b', true]);
+  expect(source({ leader: 'b', standbys: ['c'] }, 'quorum', sourceWithoutData)).toEqual(['c', false]);
+  expect(source({ leader: 'b', standbys: ['a', 'c'] }, 'off', sourceWithoutData)).toEqual(['c', false]);
+  expect(source({ leader: 'c', standbys: ['a', 'b'] }, 'on', sourceWithoutData)).toBe(null);
 });

@@ -11,19 +11,18 @@ const noData = (c: Context) => c.o.pg.dataDir === 'missing' || (c.o.pg.dataDir =
 const unpublished = (c: Context) => c.o.pg.dataDir === 'incomplete' && c.o.pg.incompleteWork === 'publication';
 const initialized = (c: Context) => c.view !== null && c.view.initialize !== null && c.view.initialize !== '';
 
-/**
- * A running replica tagged clonefrom if there is one (the first by name), else the leader. The leader where the operator wants that, and where /sync counts on
- * what this member has confirmed: nobody else is sure to have all of it.
- */
-export function cloneSource(c: Context, fromLeader = false): { source: Source; fromLeader: boolean } | null {
+export interface CloneSource {
+  readonly source: Source;
+  readonly fromLeader: boolean;
+}
+
+/** A running replica tagged clonefrom if there is one (the first by name), else the leader; the leader where the operator wants that. */
+export function cloneSource(c: Context, fromLeader = false): CloneSource | null {
   const leader = readyLeader(c);
   if (leader === null || c.view === null) return null;
-  const countedOn = isCountedOn(c.view, c.o.settings.dynamic.synchronousMode, c.me);
-  if (countedOn && c.view.sync?.leader !== leader.name) return null;
   const offered = c.view.members.find(
     (member) =>
       !fromLeader &&
-      !countedOn &&
       member.tags.clonefrom === true &&
       member.name !== c.me &&
       member.name !== leader.name &&
@@ -32,6 +31,12 @@ export function cloneSource(c: Context, fromLeader = false): { source: Source; f
   );
   const source = sourceOf(offered ?? leader);
   return source === null ? null : { source, fromLeader: offered === undefined };
+}
+
+/** While /sync counts on what this member confirmed before it lost its data, its copy is of the primary that /sync names: nobody else is sure to have all of it. */
+export function sourceWithoutData(c: Context): CloneSource | null {
+  const countedOn = c.view !== null && isCountedOn(c.view, c.o.settings.dynamic.synchronousMode, c.me);
+  return countedOn && c.view?.sync?.leader !== c.otherLeader ? null : cloneSource(c, countedOn);
 }
 
 export const dataDirRules: readonly Rule[] = [
@@ -84,10 +89,10 @@ export const dataDirRules: readonly Rule[] = [
   {
     id: 'data.clone',
     situation: 'no data, and a primary leads',
-    when: (c) => noData(c) && cloneSource(c) !== null,
+    when: (c) => noData(c) && sourceWithoutData(c) !== null,
     ask: (c) => {
       const wait = holdOffMs(c, 'clone');
-      const from = cloneSource(c);
+      const from = sourceWithoutData(c);
       if (wait > 0 || from === null)
         return { wakeInMs: wait, because: `cloning failed (${c.m.failures.clone?.message ?? ''}); trying again soon` };
       return {
