@@ -114,6 +114,7 @@ async function inDcs(hands: Hands, effect: DcsEffect): Promise<boolean> {
       return won;
     }
     case 'attach-leader':
+      await hands.fence.bringForward();
       return hands.lease.carry((leaseId) => dcs.attachLeader(me, leaseId, options));
     case 'release-leader':
       await hands.lease.release(me, options);

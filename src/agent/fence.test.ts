@@ -100,3 +100,14 @@ it('whose guard never listened, it asks it again within a second, whatever else 
   await follow();
   expect([fence.strikesAtMs, lease.patienceMs(60_000)]).toEqual([11_000, 1000]);
 });
+
+it('before the key moves to a lease that ends sooner, the guard is told so; a later end waits until the key is there', async () => {
+  const { fence, lease, follow, later } = await leaderWith(2);
+  await follow();
+  await later();
+  await fence.bringForward();
+  expect(fence.strikesAtMs).toBe(37_000);
+  await lease.renew(10, 1000);
+  await fence.bringForward();
+  expect(fence.strikesAtMs).toBe(22_000 + 9000);
+});

@@ -66,6 +66,16 @@ export class Fence {
     this.#lent = null;
   }
 
+  /**
+   * Before the leader key is moved to the lease that this agent has now: where that one ends sooner (a shorter ttl), the guard must not count on the old one any
+   * longer than the key does. A later deadline waits until the key has moved. Throws what arm() throws.
+   */
+  async bringForward(): Promise<void> {
+    const { confirmedSentAtMs, ttlSeconds } = this.#lease.facts();
+    if (confirmedSentAtMs === null || this.#deadlineMs === null) return;
+    if (confirmedSentAtMs + leaseMargins(ttlSeconds).guardMs < this.#deadlineMs) await this.arm();
+  }
+
   async #armUntil(deadlineMs: number, reliedUntilMs: number): Promise<void> {
     // An order that fails may have been taken all the same (it came too late, its answer was lost): the guard must then be told to rest again.
     this.#state = 'unknown';
