@@ -67,6 +67,8 @@ export class Requests {
     const me = this.#agent.parts.settings.local().name;
     if (view === null || view.leader === null) return { ok: false, status: 503, message: 'Cluster has no leader, can not reinitialize' };
     if (view.leader.name === me) return { ok: false, status: 503, message: 'I am the leader, can not reinitialize' };
+    // Before anything is called off: what was asked for a moment ago begins next, and this would be refused after all.
+    if (this.#waiting?.started === false) return { ok: false, status: 503, message: `${this.#waiting.kind} already in progress` };
     const running = this.#agent.job;
     if (running !== null) {
       if (!options.force) return { ok: false, status: 503, message: `${jobLabel(running.job)} already in progress` };
@@ -171,9 +173,12 @@ export class Requests {
   }
 }
 
-/** A server that is down is not restarted, but started, by whichever rule comes to it first. */
+/**
+ * A server that is down is not restarted, but started, by whichever rule comes to it first. And where the data are gone already (a copy was called off) the copy that
+ * any member without data is given is the one that was asked for: to remove it and begin again would be for nothing.
+ */
 function fulfils(job: Job, waiting: Waiting): boolean {
-  return job.kind === waiting.kind || (waiting.kind === 'restart' && job.kind === 'start');
+  return job.kind === waiting.kind || job.kind === (waiting.kind === 'restart' ? 'start' : 'clone');
 }
 
 /** `15.4` → 150004; `9.6.2` is long out of support and orders below everything that is not. */

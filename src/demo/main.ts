@@ -7,6 +7,7 @@ import { formatProblem } from '../config/problems.ts';
 import { parseYaml } from '../config/yaml.ts';
 import type { JsonObject } from '../core/json.ts';
 import { codeOf, RegentError } from '../support/errors.ts';
+import { alone } from './alone.ts';
 import { ask, showLog, stopEverything } from './client.ts';
 import { demoCommand } from './commands.ts';
 import type { InstallTerms } from './install.ts';
@@ -91,6 +92,10 @@ async function up(options: UpOptions): Promise<number> {
     basePort: options.basePort ?? DEFAULT_BASE_PORT,
     ...splitOverrides(options.config === undefined ? {} : await readOverrides(options.config)),
   };
+  return alone(settings.directory, () => start(options, settings, given));
+}
+
+async function start(options: UpOptions, settings: DemoSettings, given: ReadonlySet<string>): Promise<number> {
   const installTerms: InstallTerms = {
     consent: options.yes === true,
     isRoot: isRoot(),

@@ -226,6 +226,9 @@ describe('reinitialize', () => {
     const forced = asked(replica.desk.reinitialize({ force: true, fromLeader: false }));
     await world.expect('healthy', () => world.healthy(), 8000);
     expect(forced.answer).toMatchObject({ ok: true });
+    // The copy that was begun anew is not removed once it is there.
+    await world.run(20_000);
+    expect(world.lines.filter((line) => line.includes(`${replica.name} PostgreSQL runs as standby`))).toHaveLength(2);
   });
 });
 
