@@ -2,6 +2,7 @@
 import type { ClusterView } from '../core/cluster.ts';
 import { clusterModes } from '../core/cluster-modes.ts';
 import { sleep } from '../ports/clock.ts';
+import { availability } from './availability.ts';
 import { type Ctx, leaderFirst, noAnswer } from './context.ts';
 import { Aborted, refuse } from './errors.ts';
 
@@ -12,6 +13,7 @@ export async function setPause(ctx: Ctx, named: string | undefined, pause: boole
   const cluster = await ctx.cluster(named);
   const view = await ctx.read(cluster);
   if (clusterModes(view).paused === pause) throw refuse(`Cluster is ${pause ? 'already' : 'not'} paused`);
+  if (!pause) await warnOfUnguarded(ctx, view);
   const rest = await ctx.rest();
   for (const member of leaderFirst(view)) {
     try {
@@ -29,6 +31,15 @@ export async function setPause(ctx: Ctx, named: string | undefined, pause: boole
     }
   }
   throw refuse('Can not find accessible cluster member');
+}
+
+/** An agent that died during the pause left its PostgreSQL as it was, and no guard that would stop it. */
+async function warnOfUnguarded(ctx: Ctx, view: ClusterView): Promise<void> {
+  const { unreachable, absent } = await availability(ctx, view);
+  for (const name of [...unreachable.keys(), ...absent])
+    ctx.log.warning(
+      `${name} is unavailable: if its PostgreSQL still runs as a primary, nothing stops it when another is promoted now. Start its agent, or stop that PostgreSQL`,
+    );
 }
 
 async function untilRecognised(ctx: Ctx, cluster: string, before: ClusterView, pause: boolean): Promise<void> {

@@ -205,6 +205,16 @@ test('pause and resume', async () => {
   expect(asked()).toEqual(['patroni1 PATCH /config {"pause": true}', 'patroni1 PATCH /config {"pause": null}']);
 });
 
+test('resume warns of members whose agent is away: their PostgreSQL may run as a primary that nothing stops', async () => {
+  members.answer(({ body }) => body);
+  etcd.put('demo', 'config', { pause: true, loop_wait: 2 });
+  amend(etcd, 'demo', 'patroni3', { api_url: 'http://127.0.0.1:1/' });
+  const { code, out, err } = await ctl(['resume'], { etcd });
+  expect([code, out]).toEqual([0, 'Success: cluster management is resumed\n']);
+  expect(err).toContain('patroni3 is unavailable: if its PostgreSQL still runs as a primary');
+  expect(err).not.toContain('patroni1 is unavailable');
+});
+
 test('pause --wait: until all have seen it, or loop_wait is over', async () => {
   members.answer(({ body }) => {
     for (const name of ['patroni1', 'patroni2', 'patroni3']) amend(etcd, 'demo', name, { pause: true });
