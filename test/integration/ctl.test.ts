@@ -189,6 +189,8 @@ test('query: rows as psycopg prints them, files, roles, mistakes', async () => {
     expect(asked.out).toBe('Password: a\n1\n');
     const wrong = await ctl(['query', '-c', 'SELECT 1 AS a', '--password', '-U', username], { etcd: store, input: 'wrong\n' });
     expect(wrong.out).toMatch(/ERROR, SQLSTATE: 28P01\n$/);
+    const none = await ctl(['query', '-c', 'SELECT 1 AS a', '-U', username], { etcd: store });
+    expect(none.out).toMatch(/SQLSTATE: the server asks for a password: set PGPASSWORD, or use --password\n$/);
 
     await postgres.stop('fast', { timeoutMs: 20_000 });
     expect((await query('-c', 'SELECT 1')).out).toMatch(/\tERROR, SQLSTATE: connect ECONNREFUSED 127\.0\.0\.1:\d+\n$/);

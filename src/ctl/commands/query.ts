@@ -175,6 +175,9 @@ const getTypeParser = ((oid: number) => (text: string) => {
   }
 }) as unknown as NonNullable<pg.CustomTypesConfig['getTypeParser']>;
 
+/** What the driver says when it has none to give. */
+const NO_PASSWORD = /client password must be a string/;
+
 /** Several statements in one text: the last one's rows. */
 function rowsOf(answer: pg.QueryArrayResult<JsonValue[]> | pg.QueryArrayResult<JsonValue[]>[]): Rows {
   const last = Array.isArray(answer) ? answer.at(-1) : answer;
@@ -185,5 +188,6 @@ function failureText(error: unknown): string {
   const known = ensureError(error);
   const code = 'code' in known && typeof known.code === 'string' && /^[0-9A-Z]{5}$/.test(known.code) ? known.code : null;
   const text = known instanceof AggregateError ? known.errors.map((each) => ensureError(each).message).join('; ') : known.message;
-  return `ERROR, SQLSTATE: ${(code ?? text).replaceAll('\n', ' ')}`;
+  const shown = NO_PASSWORD.test(text) ? 'the server asks for a password: set PGPASSWORD, or use --password' : (code ?? text);
+  return `ERROR, SQLSTATE: ${shown.replaceAll('\n', ' ')}`;
 }
