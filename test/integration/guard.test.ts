@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
@@ -296,6 +297,22 @@ describe('the guard process', () => {
     expect(guard.pid()).not.toBe(first);
     expect(await guard.state(ask)).toEqual({ mode: 'armed', atBootMs: deadline });
     expect(await guard.deadline(ask)).toBe(deadline);
+  });
+
+  it('is replaced although its socket still takes a connection while it dies', async () => {
+    const first = guardOf(dataDir);
+    await first.open();
+    const [place] = guardPlaces(dataDir, postgres.owner?.uid ?? process.getuid!(), process.env['XDG_RUNTIME_DIR']);
+    await first.close({ end: true });
+    const dying = createServer((socket) => {
+      socket.destroy();
+      dying.close();
+    });
+    await new Promise<void>((listening) => dying.listen(place!.socket, listening));
+    const next = guardOf(dataDir);
+    const deadline = Math.floor(clock.bootMs() + 30_000);
+    await next.arm(deadline, ask);
+    expect(await next.state(ask)).toEqual({ mode: 'armed', atBootMs: deadline });
   });
 
   it('confirms in single-digit milliseconds, in a few megabytes', async () => {

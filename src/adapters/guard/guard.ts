@@ -200,7 +200,9 @@ class GuardClient implements PerlGuard {
 
   async #tryConnect(place: GuardPlace): Promise<GuardConnection | null> {
     let opened: GuardConnection | null = null;
+    let lost = false;
     const onClosed = () => {
+      lost = true;
       if (this.#connection !== opened || opened === null) return;
       this.#connection = null;
       this.#pid = null;
@@ -213,7 +215,12 @@ class GuardClient implements PerlGuard {
       if (code === 'ENOENT' || code === 'ECONNREFUSED') return null;
       throw error;
     }
-    const answer = await opened.ask('ping', 1000);
+    const answer = await opened.ask('ping', 1000).catch((error: unknown) => {
+      // A guard that was killed a moment ago: its socket is the last thing to go, and takes whoever comes in between with it.
+      if (lost) return null;
+      throw error;
+    });
+    if (answer === null) return null;
     if (answer.startsWith(HELLO)) {
       this.#pid = Number(answer.slice(HELLO.length));
       return opened;
