@@ -1,6 +1,7 @@
 /** Who is found to be gone before a primary is stopped, and what is done about it. */
 import { describe, expect, it } from 'vitest';
 import { lsn, pg, settings, view, walsender } from '../../test/support/build.ts';
+import { instantClock } from '../../test/support/instant-clock.ts';
 import type { PostgresFacts, WalsenderFacts } from '../core/postgres-facts.ts';
 import type { Bounded } from '../ports/postgres.ts';
 import { drainTo, nobodyTakesOver, planFor } from './drain.ts';
@@ -16,14 +17,7 @@ function scene(looks: readonly PostgresFacts[], etcd = true) {
   const parts = {
     settings: { current: () => settings('a') },
     log: { info: (text: string) => seen.said.push(text), warning: (text: string) => seen.said.push(text) },
-    clock: {
-      bootMs: () => seen.nowMs,
-      timer: (ms: number, callback: () => void) => {
-        seen.nowMs += ms;
-        queueMicrotask(callback);
-        return () => undefined;
-      },
-    },
+    clock: instantClock(seen),
     dcs: {
       read: async () => {
         if (!etcd) throw new Error('no endpoint answers');

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { member, memory, observation, pg, settings, view } from '../../test/support/build.ts';
+import { instantClock } from '../../test/support/instant-clock.ts';
 import type { ClusterView } from '../core/cluster.ts';
 import { decide } from '../core/decide.ts';
 import type { Settings } from '../core/settings.ts';
@@ -15,14 +16,7 @@ function scene(looks: ReadonlyArray<ClusterView | null>, own: Settings = setting
   const parts = {
     settings: { current: () => own },
     log: { warning: (message: string) => seen.warnings.push(message) },
-    clock: {
-      bootMs: () => seen.nowMs,
-      timer: (ms: number, callback: () => void) => {
-        seen.nowMs += ms;
-        queueMicrotask(callback);
-        return () => undefined;
-      },
-    },
+    clock: instantClock(seen),
     dcs: {
       read: async () => {
         const said = looks[Math.min(seen.looks++, looks.length - 1)];
