@@ -170,25 +170,42 @@ async function clone(
   await start(deps, { kind: 'standby', source: job.source }, null, signal);
 }
 
-function startTimeoutMs(deps: JobDeps, wantedMs: number | null): number {
-  return wantedMs ?? Math.max(60, deps.parts.settings.current().dynamic.primaryStartTimeoutSeconds) * 1000;
+/** A crashed standby may have hours of WAL to replay, and nobody waits for it; after this the rounds go on beside its start. */
+const STANDBY_START_MS = 60_000;
+
+/**
+ * How long this job waits for the start. No longer than the limit by which the rules judge it, for they judge a start only once its job is over: with
+ * primary_start_timeout 0 nobody else can lead, or it would not be started.
+ */
+function startTimeoutMs(deps: JobDeps, role: ServerRole, wantedMs: number | null): number {
+  const { dynamic, postgresql } = deps.parts.settings.current();
+  if (wantedMs !== null) return wantedMs;
+  const limitMs = dynamic.primaryStartTimeoutSeconds * 1000;
+  return role.kind === 'standby' ? Math.max(STANDBY_START_MS, limitMs) : limitMs || postgresql.pgCtlTimeoutSeconds * 1000;
+}
+
+/** How long a primary may take to stop in good order. */
+function stopTimeoutMs(deps: JobDeps): number {
+  const { dynamic, postgresql } = deps.parts.settings.current();
+  const strict = dynamic.synchronousMode !== 'off' && dynamic.primaryStopTimeoutSeconds > 0;
+  return (strict ? dynamic.primaryStopTimeoutSeconds : postgresql.pgCtlTimeoutSeconds) * 1000;
 }
 
 /** A server that may open for writes is started only under an armed guard, and with no lease-less moment in between. */
 async function start(deps: JobDeps, role: ServerRole, timeoutMs: number | null, signal: AbortSignal): Promise<void> {
   if (role.kind === 'primary') await deps.fence.arm();
   else await deps.fence.disarm();
-  await deps.parts.pg.start(role, { timeoutMs: startTimeoutMs(deps, timeoutMs), signal });
+  await deps.parts.pg.start(role, { timeoutMs: startTimeoutMs(deps, role, timeoutMs), signal });
   deps.configApplied();
 }
 
 async function restart(deps: JobDeps, job: Extract<Job, { kind: 'restart' }>, signal: AbortSignal): Promise<void> {
-  const { pg, settings } = deps.parts;
+  const { pg } = deps.parts;
   if (job.role.kind === 'standby') await leaveSync(deps.parts, deps.leaving, signal);
   deps.stopping();
   if (job.role.kind === 'primary') await pg.checkpoint({ timeoutMs: DAY_MS, signal });
   const drain = job.role.kind === 'primary' ? await drainTo(deps.parts, nobodyTakesOver, signal) : {};
-  await pg.stop('fast', { timeoutMs: settings.current().postgresql.pgCtlTimeoutSeconds * 1000, ...drain });
+  await pg.stop('fast', { timeoutMs: stopTimeoutMs(deps), ...drain });
   await start(deps, job.role, job.timeoutMs, signal);
   pg.runCallback('on_restart', job.role.kind === 'primary' ? 'primary' : 'replica');
 }
@@ -203,8 +220,10 @@ async function promote(deps: JobDeps, syncNames: string | null, signal: AbortSig
       mend: `check ${settings.local().watchdog.device}, its permissions, and that ttl leaves room for loop_wait and safety_margin`,
     });
   }
-  if (!(await pg.prePromote({ timeoutMs: DAY_MS, signal }))) {
-    throw new RegentError('PRE_PROMOTE_FAILED', 'the pre_promote script exited with an error', { mend: 'see the script’s own log' });
+  if (!(await pg.prePromote({ timeoutMs: startTimeoutMs(deps, { kind: 'primary' }, null), signal }))) {
+    throw new RegentError('PRE_PROMOTE_FAILED', 'the pre_promote script exited with an error, or not within primary_start_timeout', {
+      mend: 'see the script’s own log',
+    });
   }
   await pg.setSyncNames(syncNames, bounded);
   await pg.promote({ timeoutMs: Math.max(60_000, bounded.timeoutMs), signal });
@@ -212,11 +231,11 @@ async function promote(deps: JobDeps, syncNames: string | null, signal: AbortSig
 
 /**
  * Checkpoint while the clients still work, so that the shutdown has little to write; those who are not there to confirm it are found out, while the clients still
- * work; then a fast shutdown, which sends every last record to the connected standbys; then the key, with the position that the successor must have.
+ * work; then a fast shutdown, which sends every last record to the connected standbys; then the key, with the position that the successor must have. The key does
+ * not wait for the processes to end once PostgreSQL is closed for writes: an archiver may take as long as it likes.
  */
 async function handover(deps: JobDeps, job: Extract<Job, { kind: 'handover' }>, signal: AbortSignal): Promise<void> {
-  const { pg, settings, watchdog, log } = deps.parts;
-  const { dynamic, postgresql, local } = settings.current();
+  const { pg, log } = deps.parts;
   const before = await pg.observe({ timeoutMs: 1000 });
   const isPrimary = before.sql !== null && !before.sql.inRecovery;
   if (isPrimary) {
@@ -226,18 +245,30 @@ async function handover(deps: JobDeps, job: Extract<Job, { kind: 'handover' }>, 
   } else await leaveSync(deps.parts, deps.leaving, signal);
   const drain = isPrimary ? await drainTo(deps.parts, planFor(deps.parts, job), signal) : {};
   deps.stopping();
-  const strictMs =
-    dynamic.synchronousMode !== 'off' && dynamic.primaryStopTimeoutSeconds > 0 ? dynamic.primaryStopTimeoutSeconds * 1000 : null;
-  await pg.stop('fast', { timeoutMs: strictMs ?? postgresql.pgCtlTimeoutSeconds * 1000, ...drain });
+  const key = { released: Promise.resolve(false) };
+  const onClosed = () => {
+    key.released = releaseKey(deps).then(
+      () => true,
+      (error: unknown) => {
+        log.warning(`the leader key could not be released while PostgreSQL ends, and is released after it: ${String(error)}`);
+        return false;
+      },
+    );
+  };
+  await pg.stop('fast', { timeoutMs: stopTimeoutMs(deps), ...drain, ...(isPrimary && { onClosed }) });
   const after = await pg.observe({ timeoutMs: 2000 });
   if (after.state !== 'stopped') throw new RegentError('STOP_FAILED', `PostgreSQL is still ${after.state} after a fast stop`);
-  if (isPrimary) {
-    await watchdog.disable();
-    await deps.fence.disarm();
-    const released = await deps.lease.release(local.name, dcsTimeout(deps));
-    if (!released) log.info('the leader key was not ours any more when it was to be released');
-  }
+  if (isPrimary && !(await key.released)) await releaseKey(deps);
   pg.runCallback('on_stop', 'demoted');
+}
+
+/** Of a PostgreSQL that does not take writes any more. */
+async function releaseKey(deps: JobDeps): Promise<void> {
+  const { watchdog, settings, log } = deps.parts;
+  await watchdog.disable();
+  await deps.fence.disarm();
+  const released = await deps.lease.release(settings.local().name, dcsTimeout(deps));
+  if (!released) log.info('the leader key was not ours any more when it was to be released');
 }
 
 async function rewind(deps: JobDeps, job: Extract<Job, { kind: 'rewind' }>, signal: AbortSignal): Promise<void> {

@@ -91,7 +91,7 @@ export const postgresShared = {
       on_role_change: text({ doc: 'After a promotion or demotion.' }),
     },
   ),
-  pre_promote: text({ doc: 'Command run before a promotion; a failure gives leadership up.' }),
+  pre_promote: text({ doc: 'Command run before a promotion; a failure, or no end within primary_start_timeout, gives leadership up.' }),
   before_stop: text({ doc: 'Command run before PostgreSQL is stopped.' }),
   pg_ctl_timeout: whole(
     { doc: 'Seconds for PostgreSQL to start, stop or promote.', default: 60 },

@@ -67,7 +67,7 @@ export function contextOf(o: Observation, m: Memory): Context {
     stopped: pg.state === 'stopped',
     isPrimary,
     isStandby,
-    mayBeWritable: pg.postmaster !== null && !notWritable,
+    mayBeWritable: pg.postmaster !== null && !notWritable && pg.closed !== true,
   };
 }
 

@@ -23,6 +23,8 @@ export interface PostgresFacts {
    * running: it answered. unresponsive: a postmaster that did not answer within the deadline.
    */
   readonly state: 'stopped' | 'starting' | 'running' | 'unresponsive';
+  /** Present: the server is shutting down and has written its last WAL (pg_controldata: shut down). It never takes writes again, whatever keeps it from ending. */
+  readonly closed?: true;
   /** Known while running. */
   readonly sql: SqlFacts | null;
   /** Known while stopped. */

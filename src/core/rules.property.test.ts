@@ -79,6 +79,7 @@ const postgres = fc.oneof(
   fc.record({ standbySignal: fc.boolean() }).map((d) => pg.starting(d)),
   fc.record({ standbySignal: fc.boolean() }).map((d) => ({ ...pg.starting(d), state: 'unresponsive' as const })),
   fc.record({ standbySignal: fc.boolean() }).map((d) => ({ ...pg.starting(d), state: 'running' as const })),
+  fc.constant(pg.starting({ closed: true })),
 );
 
 const job: fc.Arbitrary<Job> = fc.constantFrom<Job>(
@@ -195,7 +196,8 @@ describe('the rule table', () => {
   it('never keeps a node writable without a confirmed lease while not paused', () => {
     fc.assert(
       fc.property(scene, remembered, (o, m) => {
-        if (o.settings.dynamic.pause || o.wishes.shutdown || !o.pg.postmaster || o.pg.sql?.inRecovery || o.pg.standbySignal) return;
+        if (o.settings.dynamic.pause || o.wishes.shutdown || !o.pg.postmaster || o.pg.sql?.inRecovery || o.pg.standbySignal || o.pg.closed)
+          return;
         const over = o.lease.confirmedSentAtMs === null || o.nowMs >= o.lease.confirmedSentAtMs + 24_000;
         const others = o.dcs.known && o.dcs.view.leader !== null && o.dcs.view.leader.name !== 'a';
         const ours = o.dcs.known && o.dcs.view.leader?.name === 'a' && o.dcs.view.leader.leaseId === o.lease.leaseId;

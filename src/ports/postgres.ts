@@ -13,6 +13,13 @@ export interface Bounded {
   readonly signal?: AbortSignal;
 }
 
+export interface StopOptions extends Bounded {
+  /** False: without before_stop. */
+  readonly callbacks?: boolean;
+  readonly heirs?: readonly string[];
+  readonly onClosed?: () => void;
+}
+
 export interface ApplyOutcome {
   /** Some file was rewritten. */
   readonly changed: boolean;
@@ -47,8 +54,12 @@ export interface Postgres {
    *
    * A fast stop lets every connected standby confirm everything. With `heirs` (of a primary; core/drain.ts) it gives those up that have not done so
    * DRAIN_PATIENCE_MS after everything was written, provided that one of the heirs has it all, or that there are none. Without it is as patient as PostgreSQL.
+   * Consumers of logical slots and base backups are ended after a second in any case.
+   *
+   * `onClosed` is called once, of a fast stop that takes longer: nothing can be written any more, and no standby is waited for. What is left (the archiver)
+   * keeps only this node waiting. A stop that ends sooner does not call it.
    */
-  stop(mode: 'fast' | 'immediate', options: Bounded & { readonly callbacks?: boolean; readonly heirs?: readonly string[] }): Promise<void>;
+  stop(mode: 'fast' | 'immediate', options: StopOptions): Promise<void>;
 
   /** Ends these walsenders, of which some may be gone already; whose standby is there connects again. Returns when they are gone, or at the deadline. */
   endWalsenders(pids: readonly number[], options: Bounded): Promise<void>;

@@ -1,9 +1,22 @@
 /** A real primary is stopped in good order while a standby's host is gone without a word: its walreceiver stands still, and its connection stays open. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DRAIN_PATIENCE_MS } from '../../src/core/drain.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import type { Postgres } from '../../src/ports/postgres.ts';
-import { adapterFor, eventually, foundCluster, freePort, settingsFor, sourceOf, sql, temporaryHome } from './support/postgres.ts';
+import {
+  adapterFor,
+  eventually,
+  findBinDir,
+  foundCluster,
+  freePort,
+  settingsFor,
+  sourceOf,
+  sql,
+  temporaryHome,
+} from './support/postgres.ts';
 
 const START = { timeoutMs: 30_000 };
 const QUICK = { timeoutMs: 10_000 };
@@ -17,6 +30,34 @@ const nodes: Record<string, Postgres> = {};
 const node = (name: string) => nodes[name]!;
 const of = (name: string) => settings[name]!;
 const frozen = new Set<number>();
+/** While it is there, archive_command does not end. */
+const busyMark = () => join(home.path, 'archiver-is-busy');
+const clients: ChildProcess[] = [];
+
+/** A client of the replication protocol on the old primary, which takes nothing more once it is frozen. */
+function replicationClient(program: 'pg_recvlogical' | 'pg_receivewal', ...args: string[]): ChildProcess {
+  const { superuser, port } = of('old').postgresql;
+  const child = spawn(join(findBinDir(), program), ['-h', '127.0.0.1', '-p', String(port), '-U', superuser.username, ...args], {
+    stdio: 'ignore',
+    env: { ...process.env, PGPASSWORD: superuser.password ?? '' },
+  });
+  clients.push(child);
+  return child;
+}
+
+const isConnected = (name: string) =>
+  eventually(`${name} is connected`, SOON_MS, async () => (await senders()).some((sender) => sender.applicationName === name));
+
+/** Its walsender cannot get rid of what it has to send: a logical one waits for its socket, a physical one is behind. */
+const isStuck = (name: string) =>
+  eventually(`${name} takes no more`, SOON_MS, async () => {
+    const rows = await sql(
+      of('old'),
+      `SELECT FROM pg_stat_replication r JOIN pg_stat_activity a USING (pid) WHERE r.application_name = '${name}'
+      AND (a.wait_event = 'WalSenderWriteData' OR r.sent_lsn < pg_current_wal_flush_lsn() - 1000000)`,
+    );
+    return rows.length === 1;
+  });
 
 async function freeze(name: string): Promise<number> {
   const [receiver] = await sql<{ pid: number }>(of(name), 'SELECT pid FROM pg_stat_wal_receiver');
@@ -41,15 +82,17 @@ const bothStream = () =>
 
 /** The shutdown checkpoint of the old primary is on that node's disk. */
 async function hasShutdownOfOld(name: string): Promise<boolean> {
-  const [{ control }, { sql: facts }] = await Promise.all([node('old').observe(QUICK), node(name).observe(QUICK)]);
+  const { control } = await node('old').observe(QUICK);
   expect(control?.state).toBe('shut down');
-  return facts!.receiveLsn! > control!.checkpointLsn;
+  return (await node(name).observe(QUICK)).sql!.receiveLsn! > control!.checkpointLsn;
 }
 
 beforeAll(async () => {
   home = await temporaryHome();
   for (const name of ['old', 'heir', 'other']) {
-    settings[name] = settingsFor({ home: home.path, name, port: await freePort() });
+    const archive = { archive_mode: 'on', archive_command: `test ! -e ${busyMark()} || sleep 300` };
+    const node = settingsFor({ home: home.path, name, port: await freePort(), parameters: name === 'old' ? archive : {} });
+    settings[name] = { ...node, controlledParameters: { ...node.controlledParameters, wal_level: 'logical' } };
     nodes[name] = adapterFor(of(name));
   }
   await foundCluster(node('old'));
@@ -63,6 +106,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   thaw();
+  for (const client of clients) client.kill('SIGKILL');
   for (const adapter of Object.values(nodes)) await adapter.stop('immediate', QUICK).catch(() => undefined);
   for (const adapter of Object.values(nodes)) await adapter.close();
   await home.remove();
@@ -124,6 +168,49 @@ test('a walsender stuck in a full socket is ended while the server runs; it woul
   });
   await node('old').endWalsenders([before.pid], QUICK);
   expect((await senders()).map(({ pid }) => pid)).not.toContain(before.pid);
+  const askedAt = performance.now();
+  await node('old').stop('fast', { ...LONG, heirs: ['heir'] });
+  expect(performance.now() - askedAt).toBeLessThan(SOON_MS);
+  expect(await hasShutdownOfOld('heir')).toBe(true);
+});
+
+test('an archiver that does not end keeps nobody from leading: the server is closed, says so, and is ended at the deadline', async () => {
+  await node('old').start({ kind: 'primary' }, START);
+  thaw();
+  await bothStream();
+  writeFileSync(busyMark(), '');
+  const askedAt = performance.now();
+  let closedAfterMs = Number.POSITIVE_INFINITY;
+  const stop = node('old').stop('fast', {
+    timeoutMs: 8000,
+    heirs: ['heir'],
+    onClosed: () => {
+      closedAfterMs = performance.now() - askedAt;
+    },
+  });
+  await eventually('closed for writes', SOON_MS, () => Number.isFinite(closedAfterMs));
+  expect(closedAfterMs).toBeLessThan(5000);
+  const { state, closed, postmaster } = await node('old').observe(QUICK);
+  expect({ state, closed }).toEqual({ state: 'starting', closed: true });
+  expect(postmaster).not.toBeNull();
+  await stop;
+  expect(await hasShutdownOfOld('heir')).toBe(true);
+  rmSync(busyMark());
+  await node('old').start({ kind: 'primary' }, START);
+  await bothStream();
+});
+
+test('clients of the replication protocol that take no more, a consumer of a logical slot and a WAL receiver, do not hold up a stop', async () => {
+  await sql(of('old'), `SELECT pg_create_logical_replication_slot('slow', 'test_decoding')`);
+  const consumer = replicationClient('pg_recvlogical', '-d', 'postgres', '--slot=slow', '--start', '-f', '/dev/null');
+  const receiver = replicationClient('pg_receivewal', '-D', home.path);
+  await isConnected('pg_recvlogical');
+  await isConnected('pg_receivewal');
+  consumer.kill('SIGSTOP');
+  receiver.kill('SIGSTOP');
+  await sql(of('old'), 'CREATE TABLE many AS SELECT i, repeat(md5(i::text), 5) AS t FROM generate_series(1, 200000) i');
+  await isStuck('pg_recvlogical');
+  await isStuck('pg_receivewal');
   const askedAt = performance.now();
   await node('old').stop('fast', { ...LONG, heirs: ['heir'] });
   expect(performance.now() - askedAt).toBeLessThan(SOON_MS);

@@ -29,6 +29,7 @@ export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFac
     localHistory: readable ? knownBranch(server).history : [],
     standbySignal: server.signal,
   };
+  if (process?.archiving === true) facts.closed = true;
   if (dir === 'incomplete' && server.work !== null) facts.incompleteWork = server.work;
   const beginning = readable ? beginningOf(server) : null;
   if (beginning !== null) facts.beginning = beginning;

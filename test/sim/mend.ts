@@ -19,6 +19,7 @@ export function mend(world: World): void {
     server.failStarts = 0;
     server.failPromotions = 0;
     server.full = 'no';
+    server.archiverBusyUntilMs = 0;
     if (server.diskHung) server.freeDisk();
     if (server.process !== null) {
       server.process.hung = false;

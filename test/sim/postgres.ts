@@ -5,7 +5,7 @@ import type { Settings } from '../../src/core/settings.ts';
 import { slotNameOf } from '../../src/core/slot-names.ts';
 import { type Lsn, lagBytes } from '../../src/core/units.ts';
 import { type Clock, sleep } from '../../src/ports/clock.ts';
-import type { ApplyOutcome, Bounded, Postgres } from '../../src/ports/postgres.ts';
+import type { ApplyOutcome, Bounded, Postgres, StopOptions } from '../../src/ports/postgres.ts';
 import { RegentError } from '../../src/support/errors.ts';
 import type { Gate, Simulation } from './clock.ts';
 import { factsOf } from './facts.ts';
@@ -111,14 +111,14 @@ export class SimPostgres implements Postgres {
     }
   }
 
-  async stop(mode: 'fast' | 'immediate', options: Bounded & { readonly heirs?: readonly string[] }): Promise<void> {
+  async stop(mode: 'fast' | 'immediate', options: StopOptions): Promise<void> {
     const { server, clock } = this.#parts;
     const { process } = server;
     if (process === null) return;
     const deadline = clock.monotonicMs() + options.timeoutMs;
     const reserveMs = Math.min(1500, options.timeoutMs * 0.3);
     if (mode === 'fast') {
-      const drain = options.heirs === undefined ? null : new Drain(server, clock, options.heirs);
+      const drain = options.heirs === undefined ? null : new Drain(server, clock, options.heirs, () => options.onClosed?.());
       server.stopFast();
       if (await this.#untilGone(deadline - reserveMs, drain)) return;
     }

@@ -6,6 +6,7 @@ import type { ServerRole } from '../../src/core/effects.ts';
 import type { SyncNames } from '../../src/core/sync-names.ts';
 import type { Lsn } from '../../src/core/units.ts';
 import { DataDirectory } from './postgres/data-directory.ts';
+import { HangingDisk } from './postgres/hanging-disk.ts';
 import type { Configured, ServerEvent, ServerParts } from './postgres/parts.ts';
 import { type Durations, newProcess, type ServerProcess, type Span, usualDurations } from './postgres/process.ts';
 import { Sessions } from './postgres/sessions.ts';
@@ -32,16 +33,16 @@ export class SimServer extends DataDirectory {
   file: Configured = { source: null, syncNames: '', slot: '' };
   /** In force, as SHOW tells; processes take it up a moment later. */
   live: Configured = this.file;
-  /** Faults: the next so many starts or promotions fail. */
+  /** Faults: the next so many starts or promotions fail; a shutdown waits for the archiver last of all, until that moment (true ms). */
   failStarts = 0;
   failPromotions = 0;
+  archiverBusyUntilMs = 0;
   /** No room: for WAL (the server panics), or for data only (writes are refused). */
   #full: 'no' | 'wal' | 'data' = 'no';
   readonly onChange = new Set<() => void>();
   readonly onGone = new Set<() => void>();
   readonly sessions = new Sessions(this);
-  #diskHung = false;
-  #onDiskBack: Array<() => void> = [];
+  readonly #disk = new HangingDisk();
   #nextPid = 100;
 
   constructor(name: string, parts: ServerParts, find: (host: string) => SimServer | null) {
@@ -86,11 +87,11 @@ export class SimServer extends DataDirectory {
 
   /** Some of it does not move, so that it cannot be stopped in good order. */
   get hangs(): boolean {
-    return this.#diskHung || this.process?.hung === true || this.process?.postmasterHung === true;
+    return this.diskHung || this.process?.hung === true || this.process?.postmasterHung === true;
   }
 
   get diskHung(): boolean {
-    return this.#diskHung;
+    return this.#disk.hung;
   }
 
   /** A standby that is told to stream, and could. */
@@ -142,29 +143,25 @@ export class SimServer extends DataDirectory {
 
   /** fsync does not return any more. Nothing that needs it ends, and no process that waits for it can be killed. */
   hangDisk(): void {
-    this.#diskHung = true;
+    this.#disk.hung = true;
     this.parts.sim.disturbed();
   }
 
   /** What waited for it goes on, once the machine does. */
   freeDisk(): void {
-    this.#diskHung = false;
+    this.#disk.hung = false;
     this.parts.gate().deliver('message', () => {
-      if (this.#diskHung) return;
+      if (this.diskHung) return;
       if (this.process?.doomed) this.#gone('was killed once its disk was back');
-      for (const run of this.#onDiskBack.splice(0)) run();
+      this.#disk.goOn();
       this.sessions.diskIsBack();
     });
     this.parts.sim.disturbed();
   }
 
   #whenDiskWorks(run: () => void): void {
-    if (!this.#diskHung) {
-      run();
-      return;
-    }
     const { process } = this;
-    this.#onDiskBack.push(() => this.process === process && run());
+    this.#disk.whenItWorks(() => this.process === process && run());
   }
 
   /** False when it cannot be started at all. A role of primary opens only a directory that was a primary's. */
@@ -250,7 +247,7 @@ export class SimServer extends DataDirectory {
     if (process === null) return;
     process.ending = true;
     this.later(this.parts.rng.between(0.5, withinMs), () => {
-      if (!this.#diskHung) {
+      if (!this.diskHung) {
         this.#gone('was killed');
         return;
       }
@@ -380,8 +377,10 @@ export class SimServer extends DataDirectory {
     this.advance(plus(this.position.lsn, CHECKPOINT_BYTES));
     this.controlState = 'shut down';
     const wait = () => {
-      if (this.replication.drained(this.position.lsn)) this.#gone('shut down');
-      else this.later(20, wait);
+      if (!this.replication.drained(this.position.lsn)) return this.later(20, wait);
+      process.archiving = this.parts.sim.now < this.archiverBusyUntilMs;
+      if (process.archiving) this.later(20, wait);
+      else this.#gone('shut down');
     };
     wait();
   }
@@ -390,7 +389,7 @@ export class SimServer extends DataDirectory {
     if (controlState !== undefined) this.controlState = controlState;
     this.process = null;
     this.sessions.end();
-    this.#onDiskBack = [];
+    this.#disk.forget();
     this.parts.trace(`${this.name} PostgreSQL ${why}`);
     this.replication.ended();
     this.changed();

@@ -46,6 +46,43 @@ describe('switchover', () => {
     await world.expect('healthy', () => world.healthy() && world.etcd.view().failover === null, 10_000);
   });
 
+  test('the key does not wait for the archiver of the old primary, which comes back when pg_ctl_timeout has ended it', async () => {
+    const world = await World.ready({ seed: 217 });
+    const old = world.primary;
+    const heir = world.replicas[0]!;
+    world.clients.start(20);
+    await world.run(3000);
+    old.server.archiverBusyUntilMs = world.sim.now + 300_000;
+    const asked = world.sim.now;
+    world.askFailover({ leader: old.name, member: heir.name });
+    await world.expect('the candidate takes writes', () => world.leader === heir && heir.server.writable, 10_000);
+    const outageMs = world.sim.now - at(world, 'writable: nobody', asked);
+    expect(outageMs).toBeLessThan(2000);
+    expect(old.server.process?.archiving).toBe(true);
+    await world.expect('the old primary follows', () => world.healthy(), 90_000);
+    expect(world.primary).toBe(heir);
+    world.clients.stop();
+    world.checkers.checkLoss();
+    world.checkers.assertClean();
+  });
+
+  test('a restarted agent ends the server that its predecessor was closing, and leads on', async () => {
+    const world = await World.ready({ seed: 218 });
+    const old = world.primary;
+    old.server.archiverBusyUntilMs = world.sim.now + 300_000;
+    old.server.onChange.add(function killed() {
+      if (old.server.process?.phase !== 'stopping') return;
+      old.server.onChange.delete(killed);
+      old.killAgent();
+    });
+    world.askFailover({ leader: old.name, member: world.replicas[0]!.name });
+    await world.expect('closed, and nobody to end it', () => old.server.process?.archiving === true, 5000);
+    old.startAgent();
+    await world.expect('somebody leads', () => world.leader?.server.writable === true, 20_000);
+    expect(old.rules).toContain('starting.closed');
+    await world.expect('healthy', () => world.healthy(), 60_000);
+  });
+
   test('to a member that cannot take over it is dropped, and nothing stops', async () => {
     const world = await World.ready({ seed: 212 });
     const old = world.primary;

@@ -5,7 +5,7 @@ import type { PostgresFacts, SourceHistory, TimelineStart } from '../../core/pos
 import type { Settings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
-import type { ApplyOutcome, Bounded, Postgres } from '../../ports/postgres.ts';
+import type { ApplyOutcome, Bounded, Postgres, StopOptions } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { askPrePromote, Callbacks } from './callbacks.ts';
 import { type CloneOptions, clone } from './clone.ts';
@@ -26,7 +26,7 @@ import { askSourceHistory } from './source-history.ts';
 import { SourceTrouble } from './source-trouble.ts';
 import { discard } from './sql.ts';
 import { type StartOptions, startServer } from './start.ts';
-import { endLeftovers, type StopOptions, stopServer } from './stop.ts';
+import { endLeftovers, stopServer } from './stop.ts';
 import { askBeginning, hasTimeline } from './timeline-beginning.ts';
 
 export interface PostgresOptions {

@@ -1,6 +1,7 @@
 /** The walsenders of a server: ended while it runs, and watched while it shuts down. */
 import type pg from 'pg';
 import { type Connected, DRAIN_PATIENCE_MS, dispensable } from '../../core/drain.ts';
+import { includes } from '../../core/voters.ts';
 import { type Clock, sleep } from '../../ports/clock.ts';
 import { binary, type Context, runner } from './context.ts';
 import { HeldProcess } from './detect.ts';
@@ -10,10 +11,15 @@ const ASK_MS = 200;
 /** Most stops are over by then. */
 const FIRST_LOOK_MS = 200;
 const CONTROL_MS = 1000;
+/** Consumers of logical slots and base backups may end by themselves for so long. */
+const CONSUMERS_MS = 700;
+/** By then every walsender that is not stuck has stopped sending, so that the shutdown checkpoint can be written. */
+const STUCK_MS = 1000;
 
-const CONNECTED = `SELECT s.pid, s.application_name AS name, coalesce(r.slot_type = 'logical', false) AS logical
+/** A standby that is only just connecting is left out: it may be the candidate. */
+const CONNECTED = `SELECT s.pid, s.application_name AS name, coalesce(r.slot_type = 'logical', false) OR s.state = 'backup' AS consumes
 FROM pg_stat_replication s LEFT JOIN pg_replication_slots r ON r.active_pid = s.pid
-WHERE s.state IN ('streaming', 'catchup') OR r.slot_type = 'logical'`;
+WHERE s.state IN ('streaming', 'catchup', 'backup') OR r.slot_type = 'logical'`;
 const END = `SELECT pg_terminate_backend(pid) FROM pg_stat_replication WHERE pid = ANY ($1)`;
 
 /** Those that are told to end may be stuck in a socket that takes no more, and get out of there when they are told again. */
@@ -32,61 +38,135 @@ export async function endWalsenders(
 
 interface Walsender extends Connected {
   readonly process: HeldProcess;
+  readonly consumes: boolean;
+}
+
+export interface Patience {
+  /** Members that may lead next; absent: every standby is waited for as long as PostgreSQL waits. */
+  readonly heirs?: readonly string[];
+  /** Called once: nothing can be written any more, and nobody who is waited for lacks anything. */
+  readonly onClosed?: () => void;
+  /** The stop has so much time in all. */
+  readonly timeoutMs: number;
 }
 
 /** Of one stop. Held from before it, because nobody can be asked any more once it is ordered. */
 export class Walsenders {
   readonly #context: Context;
-  readonly #physical: readonly Walsender[];
-  readonly #logical: readonly Walsender[];
+  readonly #standbys: readonly Walsender[];
+  /** Consumers of logical slots and base backups. A consumer's slot loses nothing when it is ended; a base backup would fail in any case. */
+  readonly #consumers: readonly Walsender[];
+  readonly #patience: Patience;
+  readonly #orderedAtMs: number;
   /** When the control file first said that all WAL is written. */
   #writtenAtMs: number | null = null;
+  #closedAtMs: number | null = null;
   #nextLookMs: number;
-  readonly #givenUp = new Set<number>();
+  readonly #said = new Set<string>();
 
-  private constructor(context: Context, physical: readonly Walsender[], logical: readonly Walsender[]) {
+  private constructor(context: Context, connected: readonly Walsender[], patience: Patience) {
     this.#context = context;
-    this.#physical = physical;
-    this.#logical = logical;
-    this.#nextLookMs = context.clock.monotonicMs() + FIRST_LOOK_MS;
+    this.#standbys = connected.filter(({ consumes }) => !consumes);
+    this.#consumers = connected.filter(({ consumes }) => consumes);
+    this.#patience = patience;
+    this.#orderedAtMs = context.clock.monotonicMs();
+    this.#nextLookMs = this.#orderedAtMs + FIRST_LOOK_MS;
   }
 
   /** Never throws: of a server that does not answer none are known, and it is waited for as PostgreSQL does. */
-  static async of(context: Context, postmaster: HeldProcess): Promise<Walsenders> {
-    const rows = await context.heartbeat.query<Connected & { logical: boolean }>(CONNECTED, [], ASK_MS).catch(() => []);
-    const hold = (logical: boolean): Walsender[] =>
-      rows
-        .filter((row) => row.logical === logical)
-        .flatMap(({ pid, name }) => {
-          const process = HeldProcess.hold(pid);
-          if (process?.ppid === postmaster.pid) return [{ pid, name, process }];
-          process?.release();
-          return [];
-        });
-    return new Walsenders(context, hold(false), hold(true));
+  static async of(context: Context, postmaster: HeldProcess, patience: Patience): Promise<Walsenders> {
+    const rows = await context.heartbeat.query<Connected & { consumes: boolean }>(CONNECTED, [], ASK_MS).catch(() => []);
+    const held = rows.flatMap(({ pid, name, consumes }) => {
+      const process = HeldProcess.hold(pid);
+      if (process?.ppid === postmaster.pid) return [{ pid, name, consumes, process }];
+      process?.release();
+      return [];
+    });
+    return new Walsenders(context, held, patience);
   }
 
   release(): void {
-    for (const { process } of [...this.#physical, ...this.#logical]) process.release();
+    for (const { process } of [...this.#standbys, ...this.#consumers]) process.release();
   }
 
-  /** A fast shutdown waits for consumers of logical slots to confirm everything, however slow they are. Their slots lose nothing when it does not. */
-  endConsumers(): void {
-    for (const { process } of this.#logical) process.signal('SIGTERM');
+  /** To be called over and over during a fast shutdown: ends those that need not be waited for, and tells when PostgreSQL is closed for writes. */
+  async look(): Promise<void> {
+    const now = this.#context.clock.monotonicMs();
+    if (now < this.#nextLookMs) return;
+    const sinceMs = now - this.#orderedAtMs;
+    // A fast shutdown waits until they have confirmed everything, however slow they are, and one that is stuck in a socket keeps the checkpoint from being written.
+    if (sinceMs >= this.#scaled(CONSUMERS_MS)) this.#end(alive(this.#consumers), 'has not taken all WAL');
+    if (this.#writtenAtMs === null && (await this.#allIsWritten())) this.#writtenAtMs = now;
+    this.#nextLookMs = this.#context.clock.monotonicMs() + LOOK_MS;
+    const { heirs } = this.#patience;
+    if (this.#writtenAtMs === null) {
+      this.#tellWhatIsAwaited(sinceMs);
+      if (heirs !== undefined && sinceMs >= this.#scaled(STUCK_MS)) this.#endStuck(heirs);
+      return;
+    }
+    if (heirs !== undefined && now - this.#writtenAtMs >= DRAIN_PATIENCE_MS) this.#giveUp(heirs);
+    if (this.#closedAtMs === null && alive(this.#standbys).length === 0) this.#closed(now);
   }
 
-  /** To be called over and over during a fast shutdown: gives those up that need not be waited for. */
-  async giveUp(heirs: readonly string[]): Promise<void> {
-    const { clock, log } = this.#context;
-    if (this.#physical.length === 0 || clock.monotonicMs() < this.#nextLookMs) return;
-    if (this.#writtenAtMs === null && (await this.#allIsWritten())) this.#writtenAtMs = clock.monotonicMs();
-    this.#nextLookMs = clock.monotonicMs() + LOOK_MS;
-    if (this.#writtenAtMs === null || clock.monotonicMs() - this.#writtenAtMs < DRAIN_PATIENCE_MS) return;
-    const ended = new Set(this.#physical.filter(({ process }) => process.state() === 'gone').map(({ pid }) => pid));
-    for (const { pid, name } of dispensable(this.#physical, ended, heirs)) {
-      if (!this.#givenUp.has(pid)) log.warning(`not waiting any longer for ${name}, which has not confirmed the end of the WAL`, { pid });
-      this.#givenUp.add(pid);
-      this.#physical.find((one) => one.pid === pid)?.process.signal('SIGTERM');
+  /** All processes are gone. */
+  ended(): void {
+    const now = this.#context.clock.monotonicMs();
+    if (this.#closedAtMs === null || now - this.#closedAtMs < CONSUMERS_MS) return;
+    this.#context.log.info(`PostgreSQL ended ${seconds(now - this.#closedAtMs)} after it was closed for writes`);
+  }
+
+  get closed(): boolean {
+    return this.#closedAtMs !== null;
+  }
+
+  #closed(now: number): void {
+    this.#closedAtMs = now;
+    const consumers = alive(this.#consumers).map(({ name }) => name);
+    const whom = consumers.length > 0 ? consumers.join(', ') : 'its archiver (archive_command)';
+    this.#context.log.info(
+      `PostgreSQL is closed for writes ${seconds(now - this.#orderedAtMs)} after the stop was ordered, and now waits for ${whom}`,
+    );
+    this.#patience.onClosed?.();
+  }
+
+  /** A stop with little time in all has less for everybody. */
+  #scaled(ms: number): number {
+    return Math.min(ms, this.#patience.timeoutMs * 0.3);
+  }
+
+  #tellWhatIsAwaited(sinceMs: number): void {
+    if (sinceMs < CONSUMERS_MS || this.#said.has('waits')) return;
+    this.#said.add('waits');
+    const names = alive([...this.#standbys, ...this.#consumers]).map(({ name, pid }) => `${name} (pid ${pid})`);
+    const connected = names.length === 0 ? '' : `; connected: ${names.join(', ')}`;
+    this.#context.log.info(
+      `PostgreSQL has not written its last checkpoint ${seconds(sinceMs)} after the stop was ordered: sessions that are still ending, or a standby or consumer that takes no more, keep it waiting${connected}`,
+    );
+  }
+
+  /** A walsender that is stuck in a full socket keeps the last checkpoint from being written. An heir is never cut off. */
+  #endStuck(heirs: readonly string[]): void {
+    this.#end(
+      alive(this.#standbys).filter(({ name }) => !includes(heirs, name)),
+      'may be what keeps the last checkpoint from being written',
+    );
+  }
+
+  #giveUp(heirs: readonly string[]): void {
+    const ended = new Set(this.#standbys.filter(({ process }) => process.state() === 'gone').map(({ pid }) => pid));
+    const pids = dispensable(this.#standbys, ended, heirs).map(({ pid }) => pid);
+    this.#end(
+      this.#standbys.filter(({ pid }) => pids.includes(pid)),
+      'has not confirmed the end of the WAL',
+    );
+  }
+
+  /** Its first words to its standby may fill the same socket: it is told again at every look. */
+  #end(walsenders: readonly Walsender[], why: string): void {
+    for (const { pid, name, process } of walsenders) {
+      if (!this.#said.has(String(pid))) this.#context.log.warning(`not waiting any longer for ${name}, which ${why}`, { pid });
+      this.#said.add(String(pid));
+      process.signal('SIGTERM');
     }
   }
 
@@ -98,3 +178,6 @@ export class Walsenders {
     return (await read.catch(() => null))?.state === 'shut down';
   }
 }
+
+const alive = (walsenders: readonly Walsender[]) => walsenders.filter(({ process }) => process.state() !== 'gone');
+const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;

@@ -8,7 +8,7 @@ import { oneAtATime } from '../../support/one-at-a-time.ts';
 import { binary, type Context, runner } from './context.ts';
 import type { ControlData } from './control-data.ts';
 import { type DataDirFacts, inspectDataDir } from './data-dir.ts';
-import type { HeldProcess } from './detect.ts';
+import { type HeldProcess, readPidFile } from './detect.ts';
 import { readFacts } from './facts-query.ts';
 import { PendingRestartReader } from './pending.ts';
 import { trimOutput } from './spawn.ts';
@@ -54,7 +54,8 @@ export class Probe {
     // A server that went away while it was being asked is stopped, not starting.
     const alive = postmaster !== null && postmaster.state() !== 'gone' ? postmaster : null;
     const directory = await files;
-    const control = await this.controlData(directory, alive === null || answer?.systemIdentifier == null, leftMs());
+    const ending = answer?.state === 'starting' && readPidFile(dataDir)?.status === 'stopping';
+    const control = await this.controlData(directory, alive === null || answer?.systemIdentifier == null || ending, leftMs());
     if (alive === null) this.context.heartbeat.reset();
     const live = alive === null ? null : answer;
     const timeline = live?.sql ? live.sql.timeline : control ? stoppedTimeline(control) : null;
@@ -70,6 +71,8 @@ export class Probe {
       control: alive === null && control !== null ? controlFacts(control) : null,
       localHistory: await this.within(this.localHistory(timeline), leftMs(), []),
       standbySignal: directory.standbySignal,
+      // Only a start writes another word there, and a postmaster that is stopping never starts again.
+      ...(alive !== null && ending && control?.state === 'shut down' ? { closed: true } : {}),
     };
     const beginning = await this.within(this.beginning(facts), leftMs(), null);
     return beginning === null ? facts : { ...facts, beginning };

@@ -3,7 +3,7 @@
  * In good order first; what does not obey in time is killed, which is as safe for the data as a power cut.
  */
 import { sleep } from '../../ports/clock.ts';
-import type { Bounded } from '../../ports/postgres.ts';
+import type { StopOptions } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { shellWords } from '../../support/shell-words.ts';
 import { type Context, runner } from './context.ts';
@@ -15,11 +15,6 @@ const LOOK_MS = 5;
 const KILL_WAIT_MS = 5000;
 /** A postmaster that shuts down is never seen stopped by a signal for this long. */
 const FROZEN_MS = 100;
-
-export interface StopOptions extends Bounded {
-  readonly callbacks?: boolean;
-  readonly heirs?: readonly string[];
-}
 
 /** Throws PG_STOP_FAILED when processes are left that even SIGKILL did not end, PG_STOP_ABORTED (it goes on shutting down). */
 export async function stopServer(context: Context, mode: 'fast' | 'immediate', options: StopOptions): Promise<void> {
@@ -52,16 +47,20 @@ export async function stopServer(context: Context, mode: 'fast' | 'immediate', o
 
 async function stopInOrder(context: Context, postmaster: HeldProcess, untilMs: number, options: StopOptions): Promise<boolean> {
   const { clock, heartbeat } = context;
-  const { heirs, signal } = options;
-  const walsenders = await Walsenders.of(context, postmaster);
-  const giveUp = heirs === undefined ? async () => undefined : () => walsenders.giveUp(heirs);
+  const { heirs, onClosed, signal } = options;
+  const timeoutMs = untilMs - clock.monotonicMs();
+  const walsenders = await Walsenders.of(context, postmaster, {
+    timeoutMs,
+    ...(heirs && { heirs }),
+    ...(onClosed && { onClosed }),
+  });
   try {
     heartbeat.reset();
     postmaster.signal('SIGINT');
-    const patienceMs = clock.monotonicMs() + Math.min(1000, (untilMs - clock.monotonicMs()) * 0.3);
-    if (await untilGone(context, postmaster, patienceMs, signal, giveUp)) return true;
-    walsenders.endConsumers();
-    return await untilGone(context, postmaster, untilMs, signal, giveUp);
+    const gone = await untilGone(context, postmaster, untilMs, signal, () => walsenders.look());
+    if (gone) walsenders.ended();
+    else if (walsenders.closed) context.log.warning('PostgreSQL is closed for writes and does not end; what it waits for is ended with it');
+    return gone;
   } finally {
     walsenders.release();
   }

@@ -24,6 +24,15 @@ export const startingRules: readonly Rule[] = [
       'PostgreSQL runs but does not let the agent in: check the superuser’s password, pg_hba.conf and superuser_reserved_connections',
   },
   {
+    id: 'starting.closed',
+    situation:
+      'PostgreSQL was stopped by an agent that is gone, has written its last WAL and does not end (its archiver), and this node leads or pg_ctl_timeout is over',
+    when: (c) =>
+      c.o.pg.closed === true && c.o.job === null && (c.lockMine || sinceMs(c) >= c.o.settings.postgresql.pgCtlTimeoutSeconds * 1000),
+    ask: () => ({ effects: [{ kind: 'demote-now', mode: 'immediate' }], wakeInMs: 0 }),
+    because: 'ending a PostgreSQL that is closed for writes and waits for its archiver, so that it can be started again',
+  },
+  {
     id: 'starting.timeout',
     situation: 'this leader’s PostgreSQL has been starting or silent for too long, and another can lead',
     when: (c) => silent(c) && c.lockMine && sinceMs(c) >= patienceMs(c) && othersCanLead(c),

@@ -74,6 +74,12 @@ export const postgresFaults: Readonly<Record<string, Fault>> = {
       });
     },
   }),
+  'archiver-hangs': fault({
+    draw: (rng, options) => ({ ...drawTarget(rng, options), forMs: drawMs(rng, 2000, 120_000) }),
+    apply: (world, args) => {
+      targetOf(world, args).server.archiverBusyUntilMs = world.sim.now + args.forMs;
+    },
+  }),
   'pause-replay': fault({
     draw: (rng, { nodes }) => ({ on: rng.pick(nodes), forMs: drawMs(rng, 500, 20_000) }),
     apply: (world, { on, forMs }) => {

@@ -8,12 +8,15 @@ export class Drain {
   readonly #clock: Clock;
   readonly #heirs: readonly string[];
   readonly #connected: readonly Connected[];
+  readonly #onClosed: () => void;
   #writtenAtMs: number | null = null;
+  #closed = false;
 
-  constructor(server: SimServer, clock: Clock, heirs: readonly string[]) {
+  constructor(server: SimServer, clock: Clock, heirs: readonly string[], onClosed: () => void) {
     this.#server = server;
     this.#clock = clock;
     this.#heirs = heirs;
+    this.#onClosed = onClosed;
     this.#connected = server.replication.senders().map(({ pid, standby }) => ({ pid, name: standby.name }));
   }
 
@@ -22,6 +25,10 @@ export class Drain {
     if (controlState !== 'shut down') return;
     const now = this.#clock.monotonicMs();
     this.#writtenAtMs ??= now;
+    if (!this.#closed && this.#server.process?.archiving === true) {
+      this.#closed = true;
+      this.#onClosed();
+    }
     if (now - this.#writtenAtMs < DRAIN_PATIENCE_MS) return;
     const left = replication.senders().map(({ pid }) => pid);
     const ended = new Set(this.#connected.filter(({ pid }) => !left.includes(pid)).map(({ pid }) => pid));

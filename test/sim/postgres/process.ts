@@ -13,6 +13,8 @@ export interface ServerProcess {
   postmasterHung: boolean;
   /** Told to end at once, and stuck in a write that the disk does not finish. */
   doomed: boolean;
+  /** Closed for writes, and nobody lacks anything: the archiver alone keeps it from ending. */
+  archiving: boolean;
   /** A standby that still replays what is on its own disk: it answers, and its position is not final. */
   replaying: boolean;
   /** A walreceiver has run since the start: only then the server tells a received position. */
@@ -29,6 +31,7 @@ export function newProcess(sim: Simulation, pid: number, startedAtWallMs: number
     ending: false,
     promoting: false,
     doomed: false,
+    archiving: false,
     replaying: false,
     hasReceived: false,
     startedAtWallMs,
