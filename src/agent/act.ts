@@ -1,7 +1,14 @@
-/** Carries out the effects of one decision, in order. An effect that could not be done ends the round: what follows was judged on its success. */
-import type { Effect, Job } from '../core/effects.ts';
+/**
+ * Carries out one decision. Its steps go in order, and one that could not be done ends them: what follows was judged on its success. Its chores stand each for
+ * itself: one that fails is a fact of the next round, and stops no other.
+ */
+import type { Chore, ChoreOutcome } from '../core/chores.ts';
+import type { CallbackAction, Effect, Job } from '../core/effects.ts';
+import type { Decision } from '../core/model.ts';
 import { leaseMargins } from '../core/settings.ts';
+import type { Bounded } from '../ports/postgres.ts';
 import { assertNever } from '../support/assert.ts';
+import { codeOf, ensureError, RegentError } from '../support/errors.ts';
 import type { Fence } from './fence.ts';
 import { type Lease, MIN_WRITE_MS } from './lease.ts';
 import type { Parts } from './parts.ts';
@@ -17,19 +24,89 @@ export interface Hands {
   readonly configApplied: () => void;
   /** Whether a write to /sync may still arrive. */
   readonly syncUnsettled: (unsettled: boolean) => void;
+  /** Starts a callback script. Throws when it could not be started. */
+  readonly announce: (action: CallbackAction, role: string) => Promise<void>;
+  readonly choreEnded: (outcome: ChoreOutcome) => void;
 }
 
 /** Time for files, a reload and SQL that changes little; with a short ttl less, for the next round has to renew the lease although PostgreSQL hangs. */
 const SHORT_MS = 5000;
-const shortMs = ({ lease, parts }: Hands) => lease.patienceMs(Math.min(SHORT_MS, (parts.settings.current().dynamic.ttlSeconds * 1000) / 3));
 
-/** Returns false when an effect did not happen and the rest was left out. Throws what the ports throw. */
-export async function act(hands: Hands, effects: readonly Effect[]): Promise<boolean> {
-  for (const effect of effects) if (!(await perform(hands, effect))) return false;
-  return true;
+/** How long something may take now that usually may take `mostMs`. */
+type Patience = (mostMs: number, leastMs?: number) => number;
+const shortMs = ({ parts }: Hands, patience: Patience) =>
+  patience(Math.min(SHORT_MS, (parts.settings.current().dynamic.ttlSeconds * 1000) / 3));
+
+/** Returns false when something did not happen and is to be looked at again soon. Throws what a step throws, after the chores. */
+export async function act(hands: Hands, { steps, chores }: Pick<Decision, 'steps' | 'chores'>): Promise<boolean> {
+  const patience: Patience = (mostMs, leastMs) => hands.lease.patienceMs(mostMs, leastMs);
+  let done = true;
+  let failure: { readonly error: unknown } | null = null;
+  try {
+    for (const effect of steps) {
+      done = await perform(hands, effect, patience);
+      if (!done) break;
+    }
+  } catch (error) {
+    if (isBug(error)) throw error;
+    failure = { error };
+  }
+  if (!(await doChores(hands, chores, failure !== null))) done = false;
+  if (failure !== null) throw failure.error;
+  return done;
 }
 
-async function perform(hands: Hands, effect: Effect): Promise<boolean> {
+const isBug = (error: unknown) => error instanceof RegentError && error.policy === 'bug';
+
+/**
+ * After the first failure, which may have taken all the time it had, the others share what is left until half of the lease is over: the next round is to renew it
+ * in good time. Who gets nothing has its turn then, when the one that failed is held off.
+ */
+async function doChores(hands: Hands, chores: readonly Chore[], failed: boolean): Promise<boolean> {
+  let hurried = failed;
+  let done = true;
+  for (const chore of chores) {
+    const leftMs = hurried ? untilHalfMs(hands) : Number.POSITIVE_INFINITY;
+    if (leftMs < MIN_WRITE_MS) return false;
+    const outcome = await doChore(hands, chore, (mostMs, leastMs) => Math.min(leftMs, hands.lease.patienceMs(mostMs, leastMs)));
+    if (outcome === null) done = false;
+    else if (!outcome.ok) hurried = true;
+    // A checkpoint has only begun.
+    if (outcome !== null && !(outcome.ok && chore.kind === 'checkpoint')) hands.choreEnded(outcome);
+  }
+  return done;
+}
+
+function untilHalfMs({ lease, parts }: Hands): number {
+  const { confirmedSentAtMs, ttlSeconds } = lease.facts();
+  if (confirmedSentAtMs === null) return SHORT_MS;
+  return confirmedSentAtMs + leaseMargins(ttlSeconds).stepDownMs / 2 - parts.clock.bootMs();
+}
+
+/** Null: refused, because what it was judged on has changed meanwhile. That is no failure, and the next round judges anew. */
+async function doChore(hands: Hands, { kind, effects }: Chore, patience: Patience): Promise<ChoreOutcome | null> {
+  const ended = (error: Error | null): ChoreOutcome => ({
+    kind,
+    ok: error === null,
+    code: codeOf(error),
+    message: error?.message ?? null,
+    endedAtMs: hands.parts.clock.bootMs(),
+  });
+  try {
+    for (const effect of effects) if (!(await perform(hands, effect, patience))) return null;
+    return ended(null);
+  } catch (error) {
+    if (isBug(error)) throw error;
+    if (codeOf(error) === null) {
+      hands.parts.log.error(`Unexpected exception raised, please report it as a BUG: ${ensureError(error).message}`, {
+        stack: ensureError(error).stack,
+      });
+    }
+    return ended(ensureError(error));
+  }
+}
+
+async function perform(hands: Hands, effect: Effect, patience: Patience): Promise<boolean> {
   switch (effect.kind) {
     case 'start-job':
       hands.startJob(effect.job);
@@ -52,9 +129,9 @@ async function perform(hands: Hands, effect: Effect): Promise<boolean> {
     case 'resume-replay':
     case 'mark-published':
     case 'run-callback':
-      return onPostgres(hands, effect);
+      return onPostgres(hands, effect, patience);
     default:
-      return inDcs(hands, effect);
+      return inDcs(hands, effect, patience);
   }
 }
 
@@ -63,19 +140,16 @@ type PostgresEffect = Extract<
   { kind: 'set-sync-names' | 'apply-config' | 'sync-slots' | 'resume-replay' | 'mark-published' | 'run-callback' }
 >;
 
-async function onPostgres(hands: Hands, effect: PostgresEffect): Promise<boolean> {
+async function onPostgres(hands: Hands, effect: PostgresEffect, patience: Patience): Promise<boolean> {
   const { pg } = hands.parts;
-  const options = { timeoutMs: shortMs(hands) };
+  const options = { timeoutMs: shortMs(hands, patience) };
   switch (effect.kind) {
     case 'set-sync-names':
       await pg.setSyncNames(effect.value, options);
       return true;
-    case 'apply-config': {
-      const outcome = await pg.apply(effect.role, options);
-      hands.configApplied();
-      if (outcome.changed && outcome.reloaded) pg.runCallback('on_reload', effect.role.kind === 'primary' ? 'primary' : 'replica');
+    case 'apply-config':
+      await applyFiles(hands, effect, options);
       return true;
-    }
     case 'sync-slots':
       await pg.syncSlots(effect, options);
       return true;
@@ -86,9 +160,22 @@ async function onPostgres(hands: Hands, effect: PostgresEffect): Promise<boolean
       await pg.markPublished();
       return true;
     case 'run-callback':
-      pg.runCallback(effect.action, effect.role);
+      await hands.announce(effect.action, effect.role);
       return true;
   }
+}
+
+/** Throws when not every file could be written; what could be is written, and in force. */
+async function applyFiles(hands: Hands, { role, only }: Extract<Effect, { kind: 'apply-config' }>, options: Bounded): Promise<void> {
+  const { parts } = hands;
+  const outcome = await parts.pg.apply(role, { ...options, ...(only && { only }) });
+  if (outcome.changed && outcome.reloaded) {
+    await hands.announce('on_reload', role.kind === 'primary' ? 'primary' : 'replica').catch((error: unknown) => {
+      parts.log.warning(`callback on_reload: ${ensureError(error).message}`);
+    });
+  }
+  if (outcome.notWritten.length > 0) throw new RegentError('FILE_WRITE_FAILED', outcome.notWritten.join('; '), { policy: 'transient' });
+  if (only === undefined) hands.configApplied();
 }
 
 /** Done or refused, /sync has another revision than the one that every earlier write of ours expects to find. */
@@ -101,11 +188,11 @@ async function settled(hands: Hands, write: Promise<boolean>): Promise<boolean> 
 
 type DcsEffect = Exclude<Effect, PostgresEffect | { kind: 'start-job' | 'cancel-job' | 'checkpoint' | 'exit' | 'demote-now' }>;
 
-async function inDcs(hands: Hands, effect: DcsEffect): Promise<boolean> {
+async function inDcs(hands: Hands, effect: DcsEffect, patience: Patience): Promise<boolean> {
   const { dcs, settings, log } = hands.parts;
   const me = settings.local().name;
   const retryMs = settings.current().dynamic.retryTimeoutSeconds * 1000;
-  const options = { timeoutMs: hands.lease.patienceMs(retryMs, effect.kind === 'release-leader' ? undefined : MIN_WRITE_MS) };
+  const options = { timeoutMs: patience(retryMs, effect.kind === 'release-leader' ? undefined : MIN_WRITE_MS) };
   switch (effect.kind) {
     case 'acquire-leader': {
       const timeoutMs = Math.min(options.timeoutMs, effect.withinMs ?? options.timeoutMs);
@@ -147,7 +234,7 @@ async function inDcs(hands: Hands, effect: DcsEffect): Promise<boolean> {
 
 /** A fast stop takes the sessions away at once and may then write its checkpoint, but never past the moment at which the guard would strike. */
 async function demoteNow(hands: Hands, mode: 'fast' | 'immediate'): Promise<void> {
-  const { pg, clock, watchdog } = hands.parts;
+  const { pg, clock, watchdog, log } = hands.parts;
   const { confirmedSentAtMs, ttlSeconds } = hands.lease.facts();
   const byLeaseMs = confirmedSentAtMs === null ? clock.bootMs() : confirmedSentAtMs + leaseMargins(ttlSeconds).guardMs;
   // A guard that does not answer has not been told of the renewals since.
@@ -155,5 +242,5 @@ async function demoteNow(hands: Hands, mode: 'fast' | 'immediate'): Promise<void
   const leftMs = Math.max(200, guardAtMs - clock.bootMs() - 100);
   await pg.stop(mode, { timeoutMs: mode === 'fast' ? leftMs : Math.min(leftMs, 2000) });
   if (watchdog.active) await watchdog.disable();
-  pg.runCallback('on_stop', 'demoted');
+  await hands.announce('on_stop', 'demoted').catch((error: unknown) => log.warning(`callback on_stop: ${ensureError(error).message}`));
 }

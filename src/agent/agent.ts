@@ -1,10 +1,11 @@
 /**
  * The loop: observe → decide → act, one round at a time. Everything else (watches, the postmaster's end, REST, signals) only wakes it.
  */
+import { type ChoreOutcome, choreNotes } from '../core/chores.ts';
 import type { ClusterView } from '../core/cluster.ts';
 import { type Context, contextOf } from '../core/context.ts';
 import { decide } from '../core/decide.ts';
-import { type Job, type JobOutcome, jobLabel, type RunningJob } from '../core/effects.ts';
+import { type CallbackAction, type Job, type JobOutcome, jobLabel, type RunningJob } from '../core/effects.ts';
 import { memberComplaints } from '../core/member-complaints.ts';
 import { type Decision, emptyMemory, type Memory, type Observation } from '../core/model.ts';
 import { leaseMargins, roundIntervalMs } from '../core/settings.ts';
@@ -17,6 +18,7 @@ import { Fence } from './fence.ts';
 import { runJob } from './jobs.ts';
 import { Lease } from './lease.ts';
 import { MemberKey } from './member-key.ts';
+import { News } from './news.ts';
 import { observe } from './observe.ts';
 import type { Parts } from './parts.ts';
 import { Requests } from './requests.ts';
@@ -55,7 +57,7 @@ export class Agent {
   #checkpointing = false;
   #stopping = false;
   #leaving = false;
-  #ended: JobOutcome[] = [];
+  readonly #news = new News();
   #exit: { readonly code: number; readonly message: string } | null = null;
   #reloadWanted = false;
   #reloaded: () => void = () => {};
@@ -209,13 +211,13 @@ export class Agent {
   }
 
   async #round(): Promise<number | null> {
-    const ended = this.#ended.splice(0);
+    const told = this.#news.take();
     let observation: Observation;
     try {
       observation = await observe(this.parts, this.lease, {
         memory: this.#memory,
         job: this.#running,
-        ended,
+        ...told,
         wishes: this.requests.wishes(),
         configDirty: () => this.#configVersion !== this.#appliedVersion,
         guardHealthy: this.fence.healthy,
@@ -224,7 +226,7 @@ export class Agent {
         cover: (c) => this.fence.cover(c),
       });
     } catch (error) {
-      this.#ended.unshift(...ended);
+      this.#news.giveBack(told);
       throw error;
     }
     this.#noteSettings(observation);
@@ -236,6 +238,7 @@ export class Agent {
     await this.fence.follow(contextOf(observation, this.#memory));
     if (observation.guardHealthy !== this.fence.healthy) observation = { ...observation, guardHealthy: this.fence.healthy };
     const decision = decide(observation, this.#memory);
+    for (const { level, text } of choreNotes(this.#memory.chores, decision.memory.chores)) this.parts.log[level](text);
     this.#memory = decision.memory;
     this.#dropped = droppedWish(decision, observation.nowMs) ?? this.#dropped;
     this.#rounds += 1;
@@ -244,7 +247,7 @@ export class Agent {
     this.#say(decision);
     this.#noteSync(contextOf(observation, this.#memory), decision);
     // What this node is now is what routers and followers wait for: it does not stand behind the round's other writes.
-    const [done] = await Promise.all([act(this.#hands(), decision.effects), this.#memberKey.publish(this, observation)]);
+    const [done] = await Promise.all([act(this.#hands(), decision), this.#memberKey.publish(this, observation)]);
     return done ? decision.wakeAtMs : this.parts.clock.bootMs() + 200;
   }
 
@@ -304,7 +307,20 @@ export class Agent {
       syncUnsettled: (unsettled) => {
         this.#syncUnsettled = unsettled;
       },
+      announce: (action, role) => this.#announce(action, role),
+      choreEnded: (outcome) => this.#choreEnded(outcome),
     };
+  }
+
+  /** It counts once the script was started: until then it is asked for again. */
+  async #announce(action: CallbackAction, role: string): Promise<void> {
+    await this.parts.pg.runCallback(action, role);
+    if (action !== 'on_reload') this.#news.announced({ action, role });
+  }
+
+  #choreEnded(outcome: ChoreOutcome): void {
+    // Of one that works every time nothing is to be remembered.
+    if (!outcome.ok || this.#memory.chores[outcome.kind] !== undefined) this.#news.choreEnded(outcome);
   }
 
   cancelJob(reason: string): void {
@@ -332,6 +348,7 @@ export class Agent {
         this.#leaving = true;
         this.wake.now();
       },
+      announce: (action: CallbackAction, role: string) => this.#announce(action, role),
     };
     this.requests.jobStarted(job);
     const done = runJob(deps, job, controller.signal).then(
@@ -354,7 +371,7 @@ export class Agent {
       message: error?.message ?? null,
       endedAtMs: this.parts.clock.bootMs(),
     };
-    this.#ended.push(outcome);
+    this.#news.jobEnded(outcome);
     this.requests.jobEnded(outcome);
     this.wake.now();
   }
@@ -365,13 +382,9 @@ export class Agent {
     const job: Job = { kind: 'checkpoint' };
     const finish = (error: Error | null) => {
       this.#checkpointing = false;
-      this.#ended.push({
-        job,
-        ok: error === null,
-        code: codeOf(error),
-        message: error?.message ?? null,
-        endedAtMs: this.parts.clock.bootMs(),
-      });
+      const outcome = { ok: error === null, code: codeOf(error), message: error?.message ?? null, endedAtMs: this.parts.clock.bootMs() };
+      this.#news.jobEnded({ job, ...outcome });
+      this.#choreEnded({ kind: 'checkpoint', ...outcome });
       this.wake.now();
     };
     this.parts.pg.checkpoint({ timeoutMs: 3600_000 }).then(

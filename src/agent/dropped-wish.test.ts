@@ -9,6 +9,8 @@ const decision = (rule: string, because: string, ...effects: Effect[]): Decision
   rule,
   because,
   effects,
+  steps: effects,
+  chores: [],
   memory: emptyMemory,
   wakeAtMs: null,
   watchMembers: false,

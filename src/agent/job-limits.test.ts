@@ -35,14 +35,13 @@ function scene(dynamic: Partial<DynamicSettings>, stop: (options: StopOptions) =
         prePromote: step('pre_promote', true),
         setSyncNames: step('names', undefined),
         promote: step('promote', undefined),
-        start: step('start', undefined),
+        start: step('start', { notWritten: [] }),
         stop: async (_mode: string, options: StopOptions) => {
           done.push({ what: 'stop', timeoutMs: options.timeoutMs });
           stop(options);
           await new Promise((resolve) => setImmediate(resolve));
           done.push({ what: 'stopped' });
         },
-        runCallback: () => {},
       },
     },
     lease: { release: step('release', true) },
@@ -50,6 +49,7 @@ function scene(dynamic: Partial<DynamicSettings>, stop: (options: StopOptions) =
     configApplied: () => {},
     stopping: () => {},
     leaving: () => {},
+    announce: async () => {},
   } as unknown as JobDeps;
   const run = (job: Job) => runJob(deps, job, new AbortController().signal);
   const limitOf = (what: string) => done.find((one) => one.what === what)?.timeoutMs;

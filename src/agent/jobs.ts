@@ -1,6 +1,6 @@
 /** How each job is done. A job may take long; the rounds go on meanwhile and renew the lease. It ends, fails or is cancelled as a whole. */
 
-import type { Job, ServerRole, Source } from '../core/effects.ts';
+import type { CallbackAction, Job, ServerRole, Source } from '../core/effects.ts';
 import { isCountedOn } from '../core/voters.ts';
 import type { InitializeMark } from '../ports/dcs.ts';
 import type { Bounded } from '../ports/postgres.ts';
@@ -25,6 +25,8 @@ export interface JobDeps {
   readonly stopping: () => void;
   /** The server is about to go down: as a standby it is not to be waited for. */
   readonly leaving: () => void;
+  /** Starts a callback script. Throws when it could not be started. */
+  readonly announce: (action: CallbackAction, role: string) => Promise<void>;
 }
 
 export function runJob(deps: JobDeps, job: Job, signal: AbortSignal): Promise<void> {
@@ -195,8 +197,9 @@ function stopTimeoutMs(deps: JobDeps): number {
 async function start(deps: JobDeps, role: ServerRole, timeoutMs: number | null, signal: AbortSignal): Promise<void> {
   if (role.kind === 'primary') await deps.fence.arm();
   else await deps.fence.disarm();
-  await deps.parts.pg.start(role, { timeoutMs: startTimeoutMs(deps, role, timeoutMs), signal });
-  deps.configApplied();
+  const { notWritten } = await deps.parts.pg.start(role, { timeoutMs: startTimeoutMs(deps, role, timeoutMs), signal });
+  // What could not be written is left to the rounds.
+  if (notWritten.length === 0) deps.configApplied();
 }
 
 async function restart(deps: JobDeps, job: Extract<Job, { kind: 'restart' }>, signal: AbortSignal): Promise<void> {
@@ -207,11 +210,10 @@ async function restart(deps: JobDeps, job: Extract<Job, { kind: 'restart' }>, si
   const drain = job.role.kind === 'primary' ? await drainTo(deps.parts, nobodyTakesOver, signal) : {};
   await pg.stop('fast', { timeoutMs: stopTimeoutMs(deps), ...drain });
   await start(deps, job.role, job.timeoutMs, signal);
-  pg.runCallback('on_restart', job.role.kind === 'primary' ? 'primary' : 'replica');
 }
 
 async function promote(deps: JobDeps, syncNames: string | null, signal: AbortSignal): Promise<void> {
-  const { pg, settings } = deps.parts;
+  const { pg, settings, log } = deps.parts;
   const { dynamic } = settings.current();
   const bounded: Bounded = { timeoutMs: dynamic.ttlSeconds * 1000, signal };
   await deps.fence.arm();
@@ -225,7 +227,11 @@ async function promote(deps: JobDeps, syncNames: string | null, signal: AbortSig
       mend: 'see the script’s own log',
     });
   }
-  await pg.setSyncNames(syncNames, bounded);
+  await pg.setSyncNames(syncNames, bounded).catch((error: unknown) => {
+    // The user's own value is in the file already, or one that waits for more than anybody counts on: neither is worth a cluster without a primary.
+    if (syncNames !== null) throw error;
+    log.warning(`promoted with the files as they are: ${String(error)}`);
+  });
   await pg.promote({ timeoutMs: Math.max(60_000, bounded.timeoutMs), signal });
 }
 
@@ -246,7 +252,14 @@ async function handover(deps: JobDeps, job: Extract<Job, { kind: 'handover' }>, 
   const drain = isPrimary ? await drainTo(deps.parts, planFor(deps.parts, job), signal) : {};
   deps.stopping();
   const key = { released: Promise.resolve(false) };
+  // Told once, and as soon as nobody can write here any more: what the script takes away (an address) the successor is about to need.
+  let told: Promise<void> | null = null;
+  const stopped = () => {
+    told ??= deps.announce('on_stop', 'demoted').catch((error: unknown) => log.warning(`callback on_stop: ${String(error)}`));
+    return told;
+  };
   const onClosed = () => {
+    void stopped();
     key.released = releaseKey(deps).then(
       () => true,
       (error: unknown) => {
@@ -259,7 +272,7 @@ async function handover(deps: JobDeps, job: Extract<Job, { kind: 'handover' }>, 
   const after = await pg.observe({ timeoutMs: 2000 });
   if (after.state !== 'stopped') throw new RegentError('STOP_FAILED', `PostgreSQL is still ${after.state} after a fast stop`);
   if (isPrimary && !(await key.released)) await releaseKey(deps);
-  pg.runCallback('on_stop', 'demoted');
+  await stopped();
 }
 
 /** Of a PostgreSQL that does not take writes any more. */

@@ -1,7 +1,7 @@
 /** Gathers the facts of one round, in parallel, under one deadline. */
 import { type Context, contextOf, readyLeader, sourceOf } from '../core/context.ts';
 import { timelineStart } from '../core/divergence.ts';
-import type { JobOutcome, RunningJob } from '../core/effects.ts';
+import type { RunningJob } from '../core/effects.ts';
 import type { DcsFacts, Memory, Observation, OperatorWishes } from '../core/model.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
 import type { PostgresFacts, SourceHistory } from '../core/postgres-facts.ts';
@@ -9,6 +9,7 @@ import { observeTimeoutMs } from '../core/settings.ts';
 import { type Clock, sleep } from '../ports/clock.ts';
 import { ensureError } from '../support/errors.ts';
 import type { Lease } from './lease.ts';
+import type { Told } from './news.ts';
 import type { Parts } from './parts.ts';
 
 /** A peer that does not answer within this is counted as not answering; the others do not wait for it. */
@@ -17,10 +18,9 @@ const SOURCE_TIMEOUT_MS = 1500;
 /** Of a primary that does not hold the leader key: nothing protects it, so it cannot wait for etcd as long as others. */
 const UNLOCKED_TIMEOUT_MS = 1000;
 
-export interface Inputs {
+export interface Inputs extends Told {
   readonly memory: Memory;
   readonly job: RunningJob | null;
-  readonly ended: readonly JobOutcome[];
   readonly wishes: OperatorWishes;
   readonly configDirty: () => boolean;
   readonly guardHealthy: boolean;
@@ -50,6 +50,8 @@ export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promi
     source: null,
     job: inputs.job,
     ended: inputs.ended,
+    chores: inputs.chores,
+    announced: inputs.announced,
     wishes: inputs.wishes,
     watchdog: {
       required: settings.current().local.watchdog.mode === 'required',

@@ -22,7 +22,16 @@ async function run(
         }),
       },
       log: { warning() {}, info() {} },
-      pg: { sourceHistory: source, stop: call('stop'), removeDataDirectory: call('remove'), clone: call('clone'), start: call('start') },
+      pg: {
+        sourceHistory: source,
+        stop: call('stop'),
+        removeDataDirectory: call('remove'),
+        clone: call('clone'),
+        start: async () => {
+          call('start')();
+          return { notWritten: [] };
+        },
+      },
       dcs: { read },
     },
     fence: { disarm: call('rest') },

@@ -167,7 +167,7 @@ const table: readonly Row[] = [
     ['start'],
   ],
   ['stopped, nobody leads', { view: view(), pg: pg.stopped({ state: 'in production' }) }, 'stopped.start-for-race', ['start']],
-  ['primary leads', { view: mine, pg: pg.primary() }, 'primary.leader', ['write-status', 'run-callback']],
+  ['primary leads', { view: mine, pg: pg.primary() }, 'primary.leader', ['run-callback', 'write-status']],
   ['primary, key gone', { view: view(), pg: pg.primary() }, 'primary.acquire', ['acquire-leader']],
   [
     'primary, key gone, cluster moved on',
@@ -234,7 +234,7 @@ const table: readonly Row[] = [
     'paused primary leads',
     { view: mine, pg: pg.primary(), settings: settings('a', { dynamic: { pause: true } }) },
     'paused.primary',
-    ['write-status', 'run-callback'],
+    ['run-callback', 'write-status'],
   ],
   [
     'ending, primary up',
@@ -311,7 +311,7 @@ const table: readonly Row[] = [
     'reinit wished of the leader',
     { view: mine, pg: pg.primary(), wishes: { shutdown: false, restart: null, reinitialize: { fromLeader: false } } },
     'primary.leader',
-    ['write-status', 'run-callback'],
+    ['run-callback', 'write-status'],
   ],
 ];
 

@@ -1,8 +1,9 @@
 /** One round's decision. Pure: the same observation and memory give the same answer. */
 import { invariant } from '../support/assert.ts';
+import { type Chore, stillWanted } from './chores.ts';
 import { contextOf } from './context.ts';
 import type { Effect } from './effects.ts';
-import { chores } from './housekeeping.ts';
+import { chores, due } from './housekeeping.ts';
 import { checkDecision } from './invariants.ts';
 import type { Decision, Memory, Observation } from './model.ts';
 import { remember } from './remember.ts';
@@ -25,16 +26,20 @@ export function decide(o: Observation, before: Memory): Decision {
   const rule: Rule | undefined = allRules.find((candidate) => candidate.when(c));
   invariant(rule, `no rule for this situation: ${describe(o)}`);
   const outcome = rule.ask(c);
-  const effects = [...(outcome.effects ?? [])];
-  const turning = effects.some((effect) => decisive.has(effect.kind)) || effects.some((effect) => effect.kind === 'start-job');
+  const steps = outcome.effects ?? [];
+  const turning = steps.some((effect) => decisive.has(effect.kind) || effect.kind === 'start-job');
   const work = turning ? null : chores(c);
-  if (work) effects.push(...work.effects);
-  const waits = [outcome.wakeInMs, work?.wakeInMs].filter((ms): ms is number => ms !== undefined && ms !== null);
+  const wanted: readonly Chore[] = [...(outcome.chores ?? []), ...(work?.wanted ?? [])];
+  const { now, wakeInMs } = due(c, wanted);
+  const effects = [...steps, ...now.flatMap((chore) => chore.effects)];
+  const waits = [outcome.wakeInMs, work?.wakeInMs, wakeInMs].filter((ms): ms is number => ms !== undefined && ms !== null);
   const decision: Decision = {
     rule: rule.id,
     because: say(rule, outcome, c),
     effects,
-    memory: afterwards(memory, effects),
+    steps,
+    chores: now,
+    memory: afterwards(work?.wanted == null ? memory : { ...memory, chores: stillWanted(memory.chores, wanted) }, effects),
     wakeAtMs: waits.length === 0 ? null : o.nowMs + Math.min(...waits),
     watchMembers: (outcome.watchMembers ?? false) || (work?.watchMembers ?? false),
   };
@@ -48,7 +53,6 @@ function afterwards(memory: Memory, effects: readonly Effect[]): Memory {
   for (const effect of effects) {
     // A server that is down in the next round did not crash then.
     if (effect.kind === 'demote-now') after = { ...after, state: 'stopping' };
-    if (effect.kind === 'run-callback') after = { ...after, announcedRole: effect.role };
   }
   return after;
 }

@@ -6,6 +6,8 @@ import type { ConfigKey, FailoverKey, SyncKey } from './cluster.ts';
 import type { JsonObject, JsonValue } from './json.ts';
 import type { Lsn } from './units.ts';
 
+export type CallbackAction = 'on_start' | 'on_stop' | 'on_restart' | 'on_reload' | 'on_role_change';
+
 /** Where a standby streams or clones from. */
 export interface Source {
   readonly name: string;
@@ -44,8 +46,11 @@ export type Effect =
   | { readonly kind: 'write-history'; readonly value: JsonValue[] }
   | { readonly kind: 'clear-failover'; readonly expected: FailoverKey }
   | { readonly kind: 'set-sync-names'; readonly value: string }
-  /** Rewrite configuration files for the role and reload where that is enough. */
-  | { readonly kind: 'apply-config'; readonly role: ServerRole }
+  /**
+   * Rewrite configuration files for the role and reload where that is enough. `only: 'role'`: those by which PostgreSQL knows whom to follow and wait for, whatever
+   * becomes of the others.
+   */
+  | { readonly kind: 'apply-config'; readonly role: ServerRole; readonly only?: 'role' }
   | {
       readonly kind: 'sync-slots';
       readonly create: readonly string[];
@@ -63,7 +68,7 @@ export type Effect =
   | { readonly kind: 'cancel-job'; readonly reason: string }
   | {
       readonly kind: 'run-callback';
-      readonly action: 'on_start' | 'on_stop' | 'on_restart' | 'on_reload' | 'on_role_change';
+      readonly action: CallbackAction;
       readonly role: string;
     }
   | { readonly kind: 'exit'; readonly code: number; readonly message: string };

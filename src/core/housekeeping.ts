@@ -1,8 +1,9 @@
 /**
- * What is put in order in every round beside the decision about leadership: keys the leader keeps, the synchronous set, slots,
- * configuration. Each is independent of the others; none may make PostgreSQL writable.
+ * What is put in order in every round beside the decision about leadership: the synchronous set, callbacks, keys the leader keeps, configuration, slots.
+ * Each is independent of the others; none may make PostgreSQL writable. What keeps a promise, or tells others where the lead is, comes first.
  */
 import { isoFromEpochMs } from '../support/iso-time.ts';
+import { type Chore, type ChoreKind, choreHoldOffMs } from './chores.ts';
 import type { HistoryEntry, StatusKey } from './cluster.ts';
 import { parseConninfo } from './conninfo.ts';
 import { type Context, primaryRole, wantedSource } from './context.ts';
@@ -13,55 +14,71 @@ import { slotPlan } from './slots.ts';
 import { awaitsReply, syncStep } from './sync.ts';
 import type { Lsn } from './units.ts';
 
-export interface Chores {
-  readonly effects: readonly Effect[];
+export interface Work {
+  /** Whatever is not as it should be; null: it was not looked at. */
+  readonly wanted: readonly Chore[] | null;
   readonly wakeInMs: number | null;
   readonly watchMembers: boolean;
 }
 
-const none: Chores = { effects: [], wakeInMs: null, watchMembers: false };
+const none: Work = { wanted: null, wakeInMs: null, watchMembers: false };
 
-export function chores(c: Context): Chores {
+export function chores(c: Context): Work {
   if (c.view === null || c.o.wishes.shutdown) return none;
   if (c.o.job !== null || (!c.isPrimary && !c.isStandby)) return none;
-  const effects: Effect[] = [];
+  const wanted: Chore[] = [];
+  const add = (kind: ChoreKind, ...effects: readonly (Effect | null)[]) => {
+    const some = effects.filter((effect) => effect !== null);
+    if (some.length > 0) wanted.push({ kind, effects: some });
+  };
   const leads = c.isPrimary && c.lockMine && c.mayLeadNow;
-  if (leads) effects.push(...leaderKeys(c));
-  const configuration = configure(c);
-  if (configuration !== null) effects.push(configuration);
-  const slots = slotPlan(c, c.m.slotSeenAtMs);
-  if (slots !== null) effects.push(slots);
-  let wakeInMs: number | null = null;
-  let watchMembers = false;
+  const step = leads ? syncStep(c) : null;
+  if (step !== null) add('sync', ...step.effects);
+  if (c.isStandby) add('follow', follow(c));
+  add('callback', announce(c));
   if (leads) {
-    const step = syncStep(c);
-    effects.push(...step.effects);
+    add('initialize', initializeKey(c));
+    add('config', configKey(c));
+    // In this order: a position in /status is of a timeline that /history knows, and whoever is on a later one need not measure itself by it.
+    add('status', historyKey(c), statusKey(c));
+  }
+  add('files', configure(c, step?.effects ?? []));
+  add('slots', slotPlan(c, c.m.slotSeenAtMs));
+  if (leads && c.m.checkpointPending) add('checkpoint', { kind: 'checkpoint' });
+  let wakeInMs: number | null = null;
+  if (step !== null) {
     if (step.waiting || step.effects.length > 0) wakeInMs = 100;
     else if (awaitsReply(c)) wakeInMs = 1000;
-    // A commit waits for a standby that has gone, or wants to go, until this leader lets it off: the standby's own word is not to wait for the next round.
-    watchMembers = c.o.settings.dynamic.synchronousMode !== 'off';
-    if (c.m.checkpointPending) effects.push({ kind: 'checkpoint' });
   }
-  const announced = announce(c);
-  if (announced !== null) effects.push(announced);
-  return { effects, wakeInMs, watchMembers };
+  // A commit waits for a standby that has gone, or wants to go, until this leader lets it off: the standby's own word is not to wait for the next round.
+  return { wanted, wakeInMs, watchMembers: leads && c.o.settings.dynamic.synchronousMode !== 'off' };
 }
 
-function leaderKeys(c: Context): Effect[] {
-  const { view, o } = c;
-  const effects: Effect[] = [];
-  const systemIdentifier = o.pg.systemIdentifier;
-  if (view === null) return effects;
-  if (systemIdentifier !== null && !/^\d{10,}$/.test(view.initialize ?? '')) {
-    effects.push({ kind: 'write-initialize', systemIdentifier, onlyIfAbsent: view.initialize === null });
-  }
-  if (view.config === null) effects.push({ kind: 'write-config', data: o.settings.dynamic.raw, expected: null });
-  // Before /status: a position there is of a timeline that /history knows, and whoever is on a later one need not measure itself by it.
-  const history = historyValue(c);
-  if (history !== null) effects.push({ kind: 'write-history', value: history });
-  const status = statusValue(c);
-  if (!sameStatus(view.status, status)) effects.push({ kind: 'write-status', value: status });
-  return effects;
+/** Those that need not wait after a failure, and in how many milliseconds the first of the others may be tried again. */
+export function due(c: Context, wanted: readonly Chore[]): { readonly now: readonly Chore[]; readonly wakeInMs: number | null } {
+  const waits = wanted.map(({ kind }) => choreHoldOffMs(c.m.chores, kind, c.o.nowMs));
+  const later = waits.filter((ms) => ms > 0);
+  return { now: wanted.filter((_, i) => waits[i] === 0), wakeInMs: later.length === 0 ? null : Math.min(...later) };
+}
+
+function initializeKey({ view, o }: Context): Effect | null {
+  const { systemIdentifier } = o.pg;
+  if (view === null || systemIdentifier === null || /^\d{10,}$/.test(view.initialize ?? '')) return null;
+  return { kind: 'write-initialize', systemIdentifier, onlyIfAbsent: view.initialize === null };
+}
+
+function configKey({ view, o }: Context): Effect | null {
+  return view !== null && view.config === null ? { kind: 'write-config', data: o.settings.dynamic.raw, expected: null } : null;
+}
+
+function historyKey(c: Context): Effect | null {
+  const value = historyValue(c);
+  return value === null ? null : { kind: 'write-history', value };
+}
+
+function statusKey(c: Context): Effect | null {
+  const value = statusValue(c);
+  return sameStatus(c.view?.status ?? null, value) ? null : { kind: 'write-status', value };
 }
 
 /** The `status` key: how far the leader is, how far every slot, and whose slots outlive a change of leader. */
@@ -137,13 +154,20 @@ function historyLine(c: Context, entry: HistoryEntry, recorded: readonly History
   return line;
 }
 
-/** Files for the role this server has now, when the settings changed or a standby should stream from elsewhere. */
-function configure(c: Context): Effect | null {
-  const source = c.isStandby ? wantedSource(c) : null;
-  const role: ServerRole = c.isPrimary ? primaryRole(c) : { kind: 'standby', source };
-  if (c.o.configDirty && !(c.isStandby && c.otherLeader === null)) return { kind: 'apply-config', role };
-  if (!c.isStandby || c.otherLeader === null) return null;
-  return pointsAt(c, source) ? null : { kind: 'apply-config', role };
+/** A standby that should stream from elsewhere, or from nobody while somebody leads. */
+function follow(c: Context): Effect | null {
+  if (c.otherLeader === null) return null;
+  const source = wantedSource(c);
+  return pointsAt(c, source) ? null : { kind: 'apply-config', role: { kind: 'standby', source }, only: 'role' };
+}
+
+/** Files for the role this server has now, when the settings changed. `before`: what is done to the synchronous set in this round, and not to be undone. */
+function configure(c: Context, before: readonly Effect[]): Effect | null {
+  if (!c.o.configDirty || (c.isStandby && c.otherLeader === null)) return null;
+  if (c.isStandby) return { kind: 'apply-config', role: { kind: 'standby', source: wantedSource(c) } };
+  const names = before.find((effect) => effect.kind === 'set-sync-names');
+  const role: ServerRole = names === undefined ? primaryRole(c) : { kind: 'primary', syncNames: names.value };
+  return { kind: 'apply-config', role };
 }
 
 function pointsAt(c: Context, source: ReturnType<typeof wantedSource>): boolean {
@@ -153,9 +177,11 @@ function pointsAt(c: Context, source: ReturnType<typeof wantedSource>): boolean 
   return now !== null && now['host'] === source.host && now['port'] === String(source.port);
 }
 
+/** What the callbacks have not been told yet. A change that is over before it could be told is not told any more: the last word counts. */
 function announce(c: Context): Effect | null {
-  const { role } = c.m;
+  const { role, announcedRole, announcedStop, restartUnannounced } = c.m;
   if (role !== 'primary' && role !== 'replica') return null;
-  if (c.m.announcedRole === role) return null;
-  return { kind: 'run-callback', action: c.m.announcedRole === null ? 'on_start' : 'on_role_change', role };
+  if (announcedRole !== null && announcedRole !== role) return { kind: 'run-callback', action: 'on_role_change', role };
+  if (announcedRole === null || announcedStop) return { kind: 'run-callback', action: 'on_start', role };
+  return restartUnannounced ? { kind: 'run-callback', action: 'on_restart', role } : null;
 }

@@ -6,8 +6,9 @@
  * Observation: facts of this round, each with its origin; what could not be learned is null or `known: false`.
  * Memory: what this agent remembers from round to round, nothing else does. It is lost with the process: every rule must be safe on an empty one.
  */
+import type { Chore, ChoreFailures, ChoreOutcome } from './chores.ts';
 import type { ClusterView, MemberRole, PostgresState } from './cluster.ts';
-import type { Effect, JobKind, JobOutcome, RunningJob } from './effects.ts';
+import type { CallbackAction, Effect, JobKind, JobOutcome, RunningJob } from './effects.ts';
 import type { PeerFacts } from './peer-facts.ts';
 import type { PostgresFacts, SourceHistory } from './postgres-facts.ts';
 import type { Replies } from './replies.ts';
@@ -32,6 +33,12 @@ export interface OperatorWishes {
   readonly reinitialize: { readonly fromLeader: boolean } | null;
 }
 
+/** A callback script that was started: with which of its actions, and the role it was told. */
+export interface Announcement {
+  readonly action: CallbackAction;
+  readonly role: string;
+}
+
 export interface Observation {
   /** Clock.bootMs at the end of observing. */
   readonly nowMs: number;
@@ -47,6 +54,10 @@ export interface Observation {
   readonly job: RunningJob | null;
   /** Outcomes since the last round, oldest first. */
   readonly ended: readonly JobOutcome[];
+  /** The same of chores. */
+  readonly chores: readonly ChoreOutcome[];
+  /** Callbacks that were started since the last round, oldest first. */
+  readonly announced: readonly Announcement[];
   readonly wishes: OperatorWishes;
   readonly watchdog: { readonly required: boolean; readonly healthy: boolean; readonly active: boolean };
   /** The guard could be armed whenever it was asked to; false after several failures in a row. */
@@ -79,8 +90,14 @@ export interface Memory {
   readonly handedOver: boolean;
   /** When that was. */
   readonly handedOverAtMs: number | null;
-  /** Role announced by the last callback; null: none fired in this process. */
+  /** Chores that fail, and have not succeeded since. */
+  readonly chores: ChoreFailures;
+  /** Role that the last callback was told; null: none was started in this process. */
   readonly announcedRole: string | null;
+  /** That callback was on_stop: whatever it took away is to be put back once PostgreSQL runs, in whichever role. */
+  readonly announcedStop: boolean;
+  /** PostgreSQL was restarted at the operator's wish, and on_restart has not been started yet. */
+  readonly restartUnannounced: boolean;
   /** The lease the leader key was on, and until when it was good, when etcd was last read; null: not ours, or not on the lease we held. */
   readonly held: { readonly leaseId: string; readonly ttlSeconds: number; readonly stepDownAtMs: number } | null;
   /** Since when a primary has been running here, outside of a pause, without the key on a lease of ours. */
@@ -104,7 +121,10 @@ export const emptyMemory: Memory = {
   slotSeenAtMs: {},
   handedOver: false,
   handedOverAtMs: null,
+  chores: {},
   announcedRole: null,
+  announcedStop: false,
+  restartUnannounced: false,
   held: null,
   unlockedSinceMs: null,
   leaderlessSinceMs: null,
@@ -116,7 +136,12 @@ export interface Decision {
   readonly rule: string;
   /** Its sentence, filled in: the log line, and the answer to "why". */
   readonly because: string;
+  /** All that is asked for, in order: `steps`, then the effects of `chores`. */
   readonly effects: readonly Effect[];
+  /** Each was judged on the success of those before it. */
+  readonly steps: readonly Effect[];
+  /** Each stands for itself. */
+  readonly chores: readonly Chore[];
   readonly memory: Memory;
   /** Run the next round no later than this (Clock.bootMs), although nothing may happen. */
   readonly wakeAtMs: number | null;

@@ -8,7 +8,7 @@ import { decide } from './decide.ts';
 const sync = { leader: 'c', quorum: 1, standbys: ['a', 'b'], modRevision: '3' };
 const quorum = settings('a', { dynamic: { synchronousMode: 'quorum' } });
 const connected = { primaryConninfo: 'host=127.0.0.1 port=5432' };
-const letGo = { kind: 'apply-config', role: { kind: 'standby', source: null } };
+const letGo = { kind: 'apply-config', role: { kind: 'standby', source: null }, only: 'role' };
 
 const scene = (other: Parameters<typeof peer>[1], own: Parameters<typeof sql>[0] = {}) =>
   observation({ view: { ...view(), sync }, settings: quorum, peers: peers(peer('b', other)), pg: pg.standby(own) });

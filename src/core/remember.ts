@@ -1,4 +1,5 @@
 /** What a round's facts change in memory, before any rule looks at it. */
+import { choreFailures } from './chores.ts';
 import type { MemberRole, PostgresState } from './cluster.ts';
 import { type Context, contextOf } from './context.ts';
 import type { JobKind } from './effects.ts';
@@ -12,7 +13,8 @@ const ABSTAIN_MS = 10_000;
 
 export function remember(o: Observation, before: Memory): Memory {
   const c = contextOf(o, before);
-  const ended = afterJobs(o, before);
+  // What was announced since the last round was asked for before these jobs had ended.
+  const ended = afterJobs(o, o.announced.length === 0 ? before : { ...before, ...announced(o, before) });
   // Every field by its name: a spread that most of the fields override costs V8 more than all that is decided here.
   return {
     role: roleOf(c),
@@ -27,7 +29,10 @@ export function remember(o: Observation, before: Memory): Memory {
     slotSeenAtMs: seenSlots(c, before.slotSeenAtMs),
     handedOver: ended.handedOver && o.pg.state !== 'running',
     handedOverAtMs: ended.handedOverAtMs,
+    chores: choreFailures(o, before),
     announcedRole: ended.announcedRole,
+    announcedStop: ended.announcedStop,
+    restartUnannounced: ended.restartUnannounced,
     held: c.view === null ? before.held : heldNow(c),
     unlockedSinceMs: unlockedSince(c, before),
     leaderlessSinceMs: c.view === null ? before.leaderlessSinceMs : c.unlocked ? (before.leaderlessSinceMs ?? o.nowMs) : null,
@@ -68,10 +73,17 @@ function afterJobs(o: Observation, before: Memory): Memory {
     if (outcome.job.kind === 'handover' && outcome.ok)
       memory = { ...memory, handedOver: outcome.job.action !== 'shutdown', handedOverAtMs: outcome.endedAtMs };
     if (kind === 'checkpoint' && outcome.ok) memory = { ...memory, checkpointPending: false };
+    if (kind === 'restart' && outcome.ok) memory = { ...memory, restartUnannounced: true };
     if (kind === 'bootstrap' && outcome.ok) memory = { ...memory, promotedAtMs: outcome.endedAtMs };
     if (outcome.ok && (kind === 'clone' || kind === 'reinitialize')) memory = { ...memory, failures: {} };
   }
   return memory;
+}
+
+/** A callback counts once it was started, whoever asked for it. A later one replaces what an earlier one was to tell. */
+function announced(o: Observation, before: Memory): Pick<Memory, 'announcedRole' | 'announcedStop' | 'restartUnannounced'> {
+  const role = o.announced.findLast(({ action }) => action !== 'on_stop')?.role ?? before.announcedRole;
+  return { announcedRole: role, announcedStop: o.announced.at(-1)?.action === 'on_stop', restartUnannounced: false };
 }
 
 function roleOf(c: Context): MemberRole {

@@ -3,7 +3,7 @@
  * and leaves either the old state or a state that observe() recognises (see DataDirState 'incomplete').
  */
 
-import type { ServerRole, Source } from '../core/effects.ts';
+import type { CallbackAction, ServerRole, Source } from '../core/effects.ts';
 import type { PostgresFacts, SourceHistory, TimelineStart } from '../core/postgres-facts.ts';
 import type { BinaryOption, Settings } from '../core/settings.ts';
 import type { Lsn } from '../core/units.ts';
@@ -24,6 +24,8 @@ export interface ApplyOutcome {
   /** Some file was rewritten. */
   readonly changed: boolean;
   readonly reloaded: boolean;
+  /** Why some of the files that PostgreSQL can do without for its role were not written; empty: all were. */
+  readonly notWritten: readonly string[];
 }
 
 export interface Postgres {
@@ -39,15 +41,16 @@ export interface Postgres {
   /**
    * Writes postgresql.conf, pg_hba.conf, pg_ident.conf, the passfile and the signal file for the role. `syncNames` is
    * synchronous_standby_names where Regent owns it, null where the user's value stands. Reloads a running server when something changed, or
-   * when it may not have been told of an earlier change (the process that made it ended, or was interrupted, before it could).
+   * when it may not have been told of an earlier change (the process that made it ended, or was interrupted, before it could). First what PostgreSQL needs for its
+   * role; a file that it does not need for that and that cannot be written keeps nothing else from being written, and from being taken up. `only: 'role'`: no other.
    */
-  apply(role: ServerRole, options: Bounded): Promise<ApplyOutcome>;
+  apply(role: ServerRole, options: Bounded & { readonly only?: 'role' }): Promise<ApplyOutcome>;
 
   /** Regent-owned synchronous_standby_names; null: the user's own value. Written by the next apply/start; setSyncNames applies at once. */
   setSyncNames(value: string | null, options: Bounded): Promise<void>;
 
   /** Starts for the role and returns once connections are accepted. `onSpawn` is called as soon as the postmaster's pid is known. */
-  start(role: ServerRole, options: Bounded & { readonly onSpawn?: (pid: number) => void }): Promise<void>;
+  start(role: ServerRole, options: Bounded & { readonly onSpawn?: (pid: number) => void }): Promise<Pick<ApplyOutcome, 'notWritten'>>;
 
   /**
    * Stops; escalates fast to immediate to SIGKILL of every process of the server at the deadline. Returns when all are gone.
@@ -97,8 +100,8 @@ export interface Postgres {
     options: Bounded,
   ): Promise<void>;
 
-  /** Runs the configured callback script, without waiting for its end. */
-  runCallback(action: string, role: string): void;
+  /** Starts the configured callback script, and does not wait for its end. Throws CALLBACK_NOT_STARTED. */
+  runCallback(action: CallbackAction, role: string): Promise<void>;
   /** pre_promote; false when the script exits non-zero. True when there is none. */
   prePromote(options: Bounded): Promise<boolean>;
 

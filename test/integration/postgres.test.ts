@@ -269,10 +269,10 @@ describe('one server', () => {
         prePromote: script('exit 3'),
       },
     });
-    adapter.runCallback('on_role_change', 'replica');
+    await adapter.runCallback('on_role_change', 'replica');
     await eventually('the first callback runs', 5000, () => existsSync(seen) && readFileSync(seen, 'utf8').includes('replica'));
-    adapter.runCallback('on_role_change', 'primary');
-    adapter.runCallback('on_start', 'primary');
+    await adapter.runCallback('on_role_change', 'primary');
+    await adapter.runCallback('on_start', 'primary');
     await eventually('the second callback ends', 5000, () => readFileSync(seen, 'utf8').includes('end primary'));
     expect(readFileSync(seen, 'utf8')).toBe('on_role_change replica test\non_role_change primary test\nend primary\n');
     expect(await adapter.prePromote(QUICK)).toBe(false);

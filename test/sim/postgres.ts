@@ -1,5 +1,5 @@
 /** The Postgres port of one agent over the model of its server: the order of steps, the deadlines and the errors of the real adapter. */
-import type { ServerRole, Source } from '../../src/core/effects.ts';
+import type { CallbackAction, ServerRole, Source } from '../../src/core/effects.ts';
 import type { PostgresFacts, SourceHistory, TimelineStart } from '../../src/core/postgres-facts.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import { slotNameOf } from '../../src/core/slot-names.ts';
@@ -78,9 +78,9 @@ export class SimPostgres implements Postgres {
     server.file = this.#configured(role);
     const changed = JSON.stringify(server.file) !== before;
     this.#owesReload ||= changed;
-    if (!this.#owesReload || server.process === null) return { changed, reloaded: false };
+    if (!this.#owesReload || server.process === null) return { changed, reloaded: false, notWritten: [] };
     await this.#reload(options);
-    return { changed, reloaded: true };
+    return { changed, reloaded: true, notWritten: [] };
   }
 
   async setSyncNames(value: string | null, options: Bounded): Promise<void> {
@@ -92,7 +92,7 @@ export class SimPostgres implements Postgres {
     await this.#reload(options);
   }
 
-  async start(role: ServerRole, options: Bounded): Promise<void> {
+  async start(role: ServerRole, options: Bounded): Promise<Pick<ApplyOutcome, 'notWritten'>> {
     const { server, clock } = this.#parts;
     this.#adopt(role);
     await this.#step(5, options);
@@ -105,7 +105,7 @@ export class SimPostgres implements Postgres {
     for (;;) {
       if (server.process !== process) throw transient('PG_START_FAILED', 'PostgreSQL ended while starting');
       if (options.signal?.aborted) throw transient('PG_START_ABORTED', 'the start was called off');
-      if (server.running) return;
+      if (server.running) return { notWritten: [] };
       if (clock.monotonicMs() >= deadline) throw transient('PG_START_TIMEOUT', 'PostgreSQL does not accept connections');
       await sleep(clock, LOOK_MS, options.signal);
     }
@@ -290,7 +290,7 @@ export class SimPostgres implements Postgres {
     }
   }
 
-  runCallback(action: string, role: string): void {
+  async runCallback(action: CallbackAction, role: string): Promise<void> {
     this.#parts.trace(`${this.#parts.server.name} callback ${action} ${role}`);
   }
 

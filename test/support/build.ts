@@ -243,6 +243,8 @@ export function observation(scene: Scene = {}): Observation {
     source: null,
     job: null,
     ended: [],
+    chores: [],
+    announced: [],
     wishes: { shutdown: false, restart: null, reinitialize: null },
     watchdog: { required: false, healthy: true, active: false },
     guardHealthy: true,

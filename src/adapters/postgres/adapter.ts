@@ -1,6 +1,6 @@
 /** The Postgres port on a real server: settings and shared state are kept here, the work is done by one file a verb. */
 import type { Client } from 'pg';
-import type { ServerRole, Source } from '../../core/effects.ts';
+import type { CallbackAction, ServerRole, Source } from '../../core/effects.ts';
 import type { PostgresFacts, SourceHistory, TimelineStart } from '../../core/postgres-facts.ts';
 import type { Settings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -87,7 +87,7 @@ class PostgresAdapter implements Postgres {
     this.context.watch.onGone(listener);
   }
 
-  apply(role: ServerRole, options: Bounded): Promise<ApplyOutcome> {
+  apply(role: ServerRole, options: Bounded & { readonly only?: 'role' }): Promise<ApplyOutcome> {
     this.adoptNames(role);
     return applyConfig(this.context, role, options);
   }
@@ -96,7 +96,7 @@ class PostgresAdapter implements Postgres {
     return setSynchronousNames(this.context, value, options);
   }
 
-  start(role: ServerRole, options: StartOptions): Promise<void> {
+  start(role: ServerRole, options: StartOptions): Promise<Pick<ApplyOutcome, 'notWritten'>> {
     this.adoptNames(role);
     return startServer(this.context, role, options);
   }
@@ -175,8 +175,8 @@ class PostgresAdapter implements Postgres {
     }
   }
 
-  runCallback(action: string, role: string): void {
-    this.callbacks.run(action, role);
+  runCallback(action: CallbackAction, role: string): Promise<void> {
+    return this.callbacks.run(action, role);
   }
 
   prePromote(options: Bounded): Promise<boolean> {

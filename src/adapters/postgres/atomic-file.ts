@@ -31,11 +31,16 @@ export async function writeFileAtomic(path: string, text: string, options: Write
     await syncDirectory(dirname(target));
     return true;
   } catch (error) {
-    throw new RegentError('FILE_WRITE_FAILED', `could not write ${path}: ${ensureError(error).message}`, {
+    throw new RegentError('FILE_WRITE_FAILED', `could not write ${path}: ${reasonOf(error)}`, {
       mend: `${dirname(path)} must exist, have room and be writable by the user Regent runs as`,
       cause: error,
     });
   }
+}
+
+/** Without the name of the temporary file, which is another at every try. */
+function reasonOf(error: unknown): string {
+  return ensureError(error).message.replace(/, \w+ '.*$/s, '');
 }
 
 async function writeNew(path: string, text: string, options: WriteOptions): Promise<void> {

@@ -1,13 +1,12 @@
 /** The user's scripts. A callback tells of what has happened and is not waited for; pre_promote is asked for permission. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { CallbackAction } from '../../core/effects.ts';
 import type { Bounded } from '../../ports/postgres.ts';
-import { ensureError } from '../../support/errors.ts';
+import { ensureError, RegentError } from '../../support/errors.ts';
 import { cleanEnvironment, lastLines } from '../../support/exec.ts';
 import { shellWords } from '../../support/shell-words.ts';
 import { type Context, runner } from './context.ts';
-
-const ACTIONS = ['on_start', 'on_stop', 'on_restart', 'on_reload', 'on_role_change'] as const;
-type Action = (typeof ACTIONS)[number];
 
 /**
  * One script at a time tells of the role: a newer one kills the older with all it has started, lest a slow 'replica' undo a 'primary' that came after it.
@@ -21,28 +20,36 @@ export class Callbacks {
     this.context = context;
   }
 
-  run(name: string, role: string): void {
-    const action = ACTIONS.find((known) => known === name);
-    const command = action === undefined ? undefined : this.context.settings.postgresql.callbacks[action];
-    const [file, ...args] = shellWords(command ?? '');
-    if (action === undefined || file === undefined) return;
+  /** Once the script runs, and at once where there is none. Throws CALLBACK_NOT_STARTED. */
+  async run(action: CallbackAction, role: string): Promise<void> {
+    const [file, ...args] = shellWords(this.context.settings.postgresql.callbacks[action] ?? '');
+    if (file === undefined) return;
     const lane = action === 'on_reload' ? 'reload' : 'role';
     this.kill(lane);
     const { runAs, settings, log } = this.context;
-    const child = spawn(file, [...args, action, role, settings.local.scope], {
-      detached: true,
-      stdio: ['ignore', 'inherit', 'inherit'],
-      env: cleanEnvironment(),
-      ...(runAs === null ? {} : { uid: runAs.uid, gid: runAs.gid }),
-    });
-    child.on('error', (error) => log.warning(`callback ${action} could not be run: ${error.message}`));
-    child.on('exit', (code, signal) => this.ended(lane, child, action, code, signal));
-    child.unref();
-    this.running.set(lane, child);
-    log.info(`callback ${action} runs for role ${role}`, { pid: child.pid });
+    try {
+      const child = spawn(file, [...args, action, role, settings.local.scope], {
+        detached: true,
+        stdio: ['ignore', 'inherit', 'inherit'],
+        env: cleanEnvironment(),
+        ...(runAs === null ? {} : { uid: runAs.uid, gid: runAs.gid }),
+      });
+      this.running.set(lane, child);
+      child.once('exit', (code, signal) => this.ended(lane, child, action, code, signal));
+      await once(child, 'spawn');
+      child.on('error', (error) => log.warning(`callback ${action}: ${error.message}`));
+      child.unref();
+      log.info(`callback ${action} runs for role ${role}`, { pid: child.pid });
+    } catch (error) {
+      throw new RegentError('CALLBACK_NOT_STARTED', `${action} for role ${role} could not be started: ${ensureError(error).message}`, {
+        policy: 'transient',
+        mend: `${file} must exist and be executable by the user PostgreSQL runs as`,
+        cause: error,
+      });
+    }
   }
 
-  private ended(lane: 'role' | 'reload', child: ChildProcess, action: Action, code: number | null, signal: string | null): void {
+  private ended(lane: 'role' | 'reload', child: ChildProcess, action: CallbackAction, code: number | null, signal: string | null): void {
     const replaced = this.running.get(lane) !== child;
     if (!replaced) this.running.delete(lane);
     if (code !== 0 && !replaced) this.context.log.warning(`callback ${action} failed`, { code, signal });

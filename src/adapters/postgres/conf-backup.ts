@@ -5,12 +5,15 @@ import type { Settings } from '../../core/settings.ts';
 import { fileMode, readText, writeFileAtomic } from './atomic-file.ts';
 import type { Owner } from './deps.ts';
 
-const FILES = ['postgresql.conf', 'postgresql.base.conf', 'pg_hba.conf', 'pg_ident.conf'];
+/** Without these PostgreSQL does not know its role. */
+export const ROLE_FILES = ['postgresql.conf', 'postgresql.base.conf'] as const;
+export const ACCESS_FILES = ['pg_hba.conf', 'pg_ident.conf'] as const;
+type ConfigFile = (typeof ROLE_FILES)[number] | (typeof ACCESS_FILES)[number];
 
 /** After a start: the files are known to be good. Throws FILE_WRITE_FAILED. */
 export async function saveConfigBackups(settings: Settings, owner: Owner | null): Promise<void> {
   const { configDir, dataDir } = settings.postgresql;
-  for (const name of FILES) {
+  for (const name of [...ROLE_FILES, ...ACCESS_FILES]) {
     const text = await readText(join(configDir, name));
     const copy = join(dataDir, `${name}.backup`);
     if (text !== null) await writeFileAtomic(copy, text, { mode: await fileMode(copy, dataDir), owner: owner ?? undefined });
@@ -19,19 +22,25 @@ export async function saveConfigBackups(settings: Settings, owner: Owner | null)
 
 /**
  * Puts back what vanished: from its copy, else, where the files lie elsewhere, what initdb or a base backup has left in the data directory.
- * A missing pg_ident.conf becomes an empty one. Returns the names put back.
+ * A missing pg_ident.conf becomes an empty one. Null: it is there, or nothing can be put in its place; else its full path. Throws FILE_WRITE_FAILED.
  */
-export async function restoreConfigFiles(settings: Settings, owner: Owner | null): Promise<string[]> {
+export async function restoreConfigFile(settings: Settings, owner: Owner | null, name: ConfigFile): Promise<string | null> {
   const { configDir, dataDir } = settings.postgresql;
+  const path = join(configDir, name);
+  if (await exists(path)) return null;
+  const copy = (await readText(join(dataDir, `${name}.backup`))) ?? (await readText(join(dataDir, name)));
+  const text = copy ?? (name === 'pg_ident.conf' ? '' : null);
+  if (text === null) return null;
+  await writeFileAtomic(path, text, { mode: await fileMode(path, dataDir), owner: owner ?? undefined });
+  return path;
+}
+
+/** All of them. Returns the full paths of those put back. Throws FILE_WRITE_FAILED. */
+export async function restoreConfigFiles(settings: Settings, owner: Owner | null): Promise<string[]> {
   const restored: string[] = [];
-  for (const name of FILES) {
-    const path = join(configDir, name);
-    if (await exists(path)) continue;
-    const copy = (await readText(join(dataDir, `${name}.backup`))) ?? (await readText(join(dataDir, name)));
-    const text = copy ?? (name === 'pg_ident.conf' ? '' : null);
-    if (text === null) continue;
-    await writeFileAtomic(path, text, { mode: await fileMode(path, dataDir), owner: owner ?? undefined });
-    restored.push(name);
+  for (const name of [...ROLE_FILES, ...ACCESS_FILES]) {
+    const path = await restoreConfigFile(settings, owner, name);
+    if (path !== null) restored.push(path);
   }
   return restored;
 }

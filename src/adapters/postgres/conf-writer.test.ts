@@ -66,7 +66,7 @@ describe('a standby', () => {
     expect(conf()).toMatchObject({ include: 'postgresql.base.conf', primary_slot_name: 'pg_1', recovery_target_timeline: 'latest' });
     expect(readFileSync(join(home, 'pass', 'pgpass'), 'utf8')).toBe('10.0.0.12:5432:*:postgres:secret\n');
     expect(statSync(join(home, 'pass', 'pgpass')).mode & 0o777).toBe(0o600);
-    expect(await write(STANDBY)).toEqual({ changed: false, changedFiles: [] });
+    expect(await write(STANDBY)).toEqual({ changed: false, changedFiles: [], notWritten: [] });
     expect(asked).toHaveLength(1);
   });
 
@@ -189,7 +189,40 @@ test('files that vanished come back from their copies, and no passfile that is n
   expect(read('pg_hba.conf')).toBe('local all all peer\n');
   expect(readdirSync(path('.')).filter((name) => name.includes('.new'))).toEqual([]);
   mkdirSync(settings.postgresql.pgpass, { recursive: true });
-  await expect(write(STANDBY)).rejects.toMatchObject({ code: 'PASSFILE_NOT_A_FILE' });
+  expect((await write(STANDBY)).notWritten).toEqual([`${settings.postgresql.pgpass} is not a regular file and cannot hold passwords`]);
+});
+
+describe('a file that cannot be written', () => {
+  /** A directory in its place, for whoever runs the tests may be root. */
+  const block = (name: string) => mkdirSync(path(`${name}/in the way`), { recursive: true });
+
+  test('is told of, and keeps nothing from being written that PostgreSQL needs for its role', async () => {
+    settings = { ...settings, postgresql: { ...settings.postgresql, pgHba: ['local all all trust'], pgIdent: ['m a b'] } };
+    await write(STANDBY);
+    rmSync(path('pg_hba.conf'));
+    block('pg_hba.conf');
+    mkdirSync(`${settings.postgresql.pgpass}.d`);
+    rmSync(settings.postgresql.pgpass);
+    mkdirSync(settings.postgresql.pgpass);
+    settings = { ...settings, postgresql: { ...settings.postgresql, pgIdent: ['m a c'] } };
+    const { changedFiles, notWritten } = await write({ kind: 'standby', source: { name: 'pg-3', host: '10.0.0.13', port: 5432 } });
+    expect(changedFiles.map((file) => file.slice(home.length + 1))).toEqual(['data/postgresql.conf', 'data/pg_ident.conf']);
+    expect(conf()['primary_conninfo']).toContain('host=10.0.0.13');
+    expect(notWritten).toEqual([expect.stringContaining('pgpass'), expect.stringMatching(/^could not write .*pg_hba\.conf: EISDIR[^']*$/)]);
+  });
+
+  test('is not looked at where only the role is asked for', async () => {
+    settings = { ...settings, postgresql: { ...settings.postgresql, pgHba: ['local all all trust'] } };
+    block('pg_hba.conf');
+    const letGo = await writer.writeServerFiles(settings, { kind: 'standby', source: null }, null, 15, null, 'role');
+    expect(letGo.notWritten).toEqual([]);
+    expect(conf()['primary_conninfo']).toBe('');
+  });
+
+  test('fails as a whole where it is the one that has the role', async () => {
+    block('postgresql.conf');
+    await expect(write(STANDBY)).rejects.toThrow(/EISDIR/);
+  });
 });
 
 test('socket directories that are missing are made', async () => {

@@ -1,6 +1,7 @@
 /**
  * PostgreSQL's files for a role. Every file is replaced as a whole and durably, and postgresql.conf holds only what this PostgreSQL accepts,
- * so that a server may be started on them, or told to reload, at any moment.
+ * so that a server may be started on them, or told to reload, at any moment. Whom it follows and whom its commits wait for is in postgresql.conf and what goes with
+ * it: none of the others keeps those from being written.
  */
 import { access, chown, mkdir } from 'node:fs/promises';
 import { isAbsolute, join, resolve } from 'node:path';
@@ -20,7 +21,7 @@ import {
 import type { Settings } from '../../core/settings.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { fileMode, readText, removeFile, writeFileAtomic } from './atomic-file.ts';
-import { restoreConfigFiles } from './conf-backup.ts';
+import { ACCESS_FILES, ROLE_FILES, restoreConfigFile } from './conf-backup.ts';
 import type { Deps } from './deps.ts';
 import { checkGucs } from './guc-check.ts';
 import { writePassfile } from './passfile.ts';
@@ -29,7 +30,12 @@ export interface WriteOutcome {
   readonly changed: boolean;
   /** Full paths. */
   readonly changedFiles: string[];
+  /** Why some of the others could not be written. */
+  readonly notWritten: string[];
 }
+
+/** role: what PostgreSQL needs for its role, and the passfile. */
+export type Scope = 'role' | 'all';
 
 type WriterDeps = Pick<Deps, 'run' | 'log' | 'runAs'>;
 
@@ -47,7 +53,7 @@ export class ConfWriter {
   /**
    * Writes whatever differs. `control`: limits of the control file, for the start of a standby; null for a primary and for a running server.
    * For a standby standby.signal is made first; for a primary signal files are left alone (see `removeSignalFiles`).
-   * Throws FILE_WRITE_FAILED, PASSFILE_NOT_A_FILE, CUSTOM_CONF_MISSING.
+   * Throws FILE_WRITE_FAILED and CUSTOM_CONF_MISSING when the role is not in the files.
    */
   async writeServerFiles(
     settings: Settings,
@@ -55,30 +61,44 @@ export class ConfWriter {
     syncNames: string | null,
     major: number,
     control: ControlLimits | null,
+    scope: Scope = 'all',
   ): Promise<WriteOutcome> {
     const { configDir, dataDir } = settings.postgresql;
     const owner = this.deps.runAs ?? null;
-    const changed = (await restoreConfigFiles(settings, owner)).map((name) => join(configDir, name));
+    const changed: string[] = [];
+    const notWritten: string[] = [];
     const put = async (path: string, text: string) => {
       const mode = await fileMode(path, dataDir);
       if (await writeFileAtomic(path, text, { mode, owner: owner ?? undefined })) changed.push(path);
     };
+    const putBack = async (name: Parameters<typeof restoreConfigFile>[2]) => {
+      const path = await restoreConfigFile(settings, owner, name);
+      if (path !== null) changed.push(path);
+    };
+    const tried = (work: () => Promise<void>) => work().catch((error: unknown) => void notWritten.push(ensureError(error).message));
     if (role.kind === 'standby') {
       await put(join(dataDir, 'standby.signal'), '');
-      if (role.source && (await writePassfile(settings, [role.source], owner))) changed.push(settings.postgresql.pgpass);
+      const { source } = role;
+      // Before the file that names it.
+      if (source)
+        await tried(async () => void ((await writePassfile(settings, [source], owner)) && changed.push(settings.postgresql.pgpass)));
     }
+    for (const name of ROLE_FILES) await putBack(name);
     const include = await this.includedFile(settings, put);
-    for (const which of ['hba', 'ident'] as const) {
-      const text = renderAccessFile(settings, which);
-      if (text !== null) await put(join(configDir, `pg_${which}.conf`), text);
-    }
     const { main, recovery } = await this.accepted(settings, role, major);
     const path = join(configDir, 'postgresql.conf');
     const names = synchronousNames(settings, role, syncNames, await writtenNames(path));
     await makeDirectories(settings, main, this.deps);
     await put(path, renderPostgresqlConf({ include, main: mainPart(settings, main, control, names), recovery }));
     await this.cleanAutoConf(settings, names !== null && (syncNames !== null || settings.dynamic.synchronousMode !== 'off'), put);
-    return { changed: changed.length > 0, changedFiles: changed };
+    if (scope === 'all') {
+      for (const name of ACCESS_FILES) await tried(() => putBack(name));
+      for (const which of ['hba', 'ident'] as const) {
+        const text = renderAccessFile(settings, which);
+        if (text !== null) await tried(() => put(join(configDir, `pg_${which}.conf`), text));
+      }
+    }
+    return { changed: changed.length > 0, changedFiles: changed, notWritten };
   }
 
   private async accepted(settings: Settings, role: ServerRole, major: number): Promise<{ main: Gucs; recovery: Gucs }> {

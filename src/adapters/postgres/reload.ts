@@ -4,6 +4,7 @@ import type { ServerRole } from '../../core/effects.ts';
 import { sleep } from '../../ports/clock.ts';
 import type { ApplyOutcome, Bounded } from '../../ports/postgres.ts';
 import { RegentError } from '../../support/errors.ts';
+import type { Scope, WriteOutcome } from './conf-writer.ts';
 import { binary, type Context, runner } from './context.ts';
 import type { ControlData } from './control-data.ts';
 import { inspectDataDir } from './data-dir.ts';
@@ -17,27 +18,37 @@ const LOOK_MS = 5;
 const CHECKPOINTER_LOOKS = 2;
 const CHECKPOINTER_LOOK_MS = 20;
 
-/** True when some file changed. */
-export async function writeFiles(context: Context, role: ServerRole, major: number, control: ControlData | null): Promise<boolean> {
+/** What was written, and what could not be although PostgreSQL can do without it. Throws when the role is not in the files. */
+export async function writeFiles(
+  context: Context,
+  role: ServerRole,
+  major: number,
+  control: ControlData | null,
+  scope: Scope = 'all',
+): Promise<WriteOutcome> {
   const owed = context.owesReload;
   // Of several files the first may be written and the next not.
   context.owesReload = true;
-  const outcome = await context.writer.writeServerFiles(context.settings, role, context.syncNames, major, control?.limits ?? null);
+  const outcome = await context.writer.writeServerFiles(context.settings, role, context.syncNames, major, control?.limits ?? null, scope);
   context.role = role;
   context.owesReload = owed || outcome.changed;
-  return outcome.changed;
+  return outcome;
 }
 
 /** Throws DATA_DIR_UNUSABLE, PG_RELOAD_TIMEOUT, and what a connection throws. */
-export async function applyConfig(context: Context, role: ServerRole, options: Bounded): Promise<ApplyOutcome> {
+export async function applyConfig(
+  context: Context,
+  role: ServerRole,
+  options: Bounded & { readonly only?: 'role' },
+): Promise<ApplyOutcome> {
   const { settings, watch } = context;
   const major = await majorOf(context);
   const postmaster = watch.current(settings.postgresql.dataDir);
   const control = await limitsFor(context, role, postmaster, options.timeoutMs);
-  const changed = await writeFiles(context, role, major, control);
-  if (!context.owesReload || postmaster === null) return { changed, reloaded: false };
+  const { changed, notWritten } = await writeFiles(context, role, major, control, options.only ?? 'all');
+  if (!context.owesReload || postmaster === null) return { changed, reloaded: false, notWritten };
   await reloadServer(context, postmaster, options);
-  return { changed, reloaded: true };
+  return { changed, reloaded: true, notWritten };
 }
 
 async function majorOf(context: Context): Promise<number> {
@@ -133,7 +144,7 @@ export async function setSynchronousNames(context: Context, value: string | null
     const { names: before, recovery } = await currentNames(client);
     const role = context.role ?? (recovery ? null : ({ kind: 'primary' } as const));
     if (role === null) return;
-    const changed = await writeFiles(context, role, await majorOf(context), null);
+    const { changed } = await writeFiles(context, role, await majorOf(context), null, 'role');
     if (value === null) {
       if (changed) await reloadServer(context, postmaster, { ...options, timeoutMs: deadline - clock.monotonicMs() });
       return;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { ServerRole } from '../../core/effects.ts';
 import { commandLineArguments } from '../../core/server-config.ts';
 import { sleep } from '../../ports/clock.ts';
-import type { Bounded } from '../../ports/postgres.ts';
+import type { ApplyOutcome, Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { saveConfigBackups } from './conf-backup.ts';
 import { removeSignalFiles } from './conf-writer.ts';
@@ -36,7 +36,7 @@ export interface StartOptions extends Bounded {
  * Throws PG_START_FAILED (it ended; with its last words), PG_START_TIMEOUT (it goes on starting, as recovery may take long),
  * PG_START_ABORTED, PG_RUNNING, DATA_DIR_UNUSABLE.
  */
-export async function startServer(context: Context, role: ServerRole, options: StartOptions): Promise<void> {
+export async function startServer(context: Context, role: ServerRole, options: StartOptions): Promise<Pick<ApplyOutcome, 'notWritten'>> {
   const { settings, clock, watch, heartbeat } = context;
   const deadline = clock.monotonicMs() + options.timeoutMs;
   const { dataDir } = settings.postgresql;
@@ -49,7 +49,7 @@ export async function startServer(context: Context, role: ServerRole, options: S
   // The shared memory of a crashed server stays in use as long as one of its processes lives.
   await endLeftovers(context, deadline);
   const control = await context.control.read(dataDir, binary(settings, 'pg_controldata'), runner(context.runAs), CONTROL_DATA_MS);
-  await writeFiles(context, role, directory.major, role.kind === 'standby' ? control : null);
+  const { notWritten } = await writeFiles(context, role, directory.major, role.kind === 'standby' ? control : null);
   const recovering = role.kind === 'standby' || options.prepare !== undefined;
   if (options.prepare) await options.prepare();
   else await clearSignals(context, role, control);
@@ -62,7 +62,9 @@ export async function startServer(context: Context, role: ServerRole, options: S
     context.owesReload = false;
     options.onSpawn?.(spawned.process.pid);
     await untilAccepting(context, spawned, deadline, options);
-    await saveConfigBackups(settings, context.runAs);
+    // It runs; copies are for a later start.
+    await saveConfigBackups(settings, context.runAs).catch((error: unknown) => notWritten.push(ensureError(error).message));
+    return { notWritten };
   } finally {
     spawned.output.close();
   }

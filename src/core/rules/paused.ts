@@ -49,7 +49,7 @@ export const pausedRules: readonly Rule[] = [
       // A failover is the operator's word against all else; a switchover is not meant to lose anything, and the former leader may be alive.
       const verdict = c.view?.failover?.leader == null ? null : raceVerdict(c);
       if (verdict?.win === false)
-        return { effects: letGo(c), wakeInMs: 300, watchMembers: true, because: `not taking the leader key: ${verdict.because}` };
+        return { chores: letGo(c), wakeInMs: 300, watchMembers: true, because: `not taking the leader key: ${verdict.because}` };
       return { effects: [{ kind: 'acquire-leader' }], wakeInMs: 0 };
     },
     because: 'taking the leader key as the candidate the operator named',
@@ -75,7 +75,7 @@ export const pausedRules: readonly Rule[] = [
     situation: 'paused, a standby runs here and nobody leads',
     when: (c) => c.paused && c.isStandby && c.unlocked,
     // Whom the operator named counts votes, and this one's is worth nothing before.
-    ask: (c) => (c.view?.failover?.candidate == null ? nothing : { effects: letGo(c) }),
+    ask: (c) => (c.view?.failover?.candidate == null ? nothing : { chores: letGo(c) }),
     because: 'no action. I am ({me})',
   },
   {

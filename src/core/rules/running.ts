@@ -1,5 +1,6 @@
 /** PostgreSQL runs and answers. */
 import { isLeftBehind, raceVerdict, supersededBy, wishInVain } from '../candidates.ts';
+import { type Chore, choreHoldOffMs } from '../chores.ts';
 import { clusterTimeline, mayLead } from '../cluster.ts';
 import { type Context, isUnprotected, readyLeader, sourceOf, unlockedMs, wantedSource } from '../context.ts';
 import { divergenceFrom } from '../divergence.ts';
@@ -143,9 +144,10 @@ export const standbyRules: readonly Rule[] = [
     ask: (c) => {
       const verdict = raceVerdict(c);
       if (verdict.win) return { effects: [{ kind: 'acquire-leader' }], wakeInMs: 0, because: `taking the leader key: ${verdict.because}` };
-      const effects = letGo(c);
-      const wakeInMs = effects.length > 0 || verdict.soon ? LET_GO_MS : RACE_INTERVAL_MS;
-      return { effects, wakeInMs, watchMembers: true, because: `not taking the leader key: ${verdict.because}` };
+      const chores = letGo(c);
+      const lettingGo = chores.length > 0 && choreHoldOffMs(c.m.chores, 'let-go', c.o.nowMs) === 0;
+      const wakeInMs = lettingGo || verdict.soon ? LET_GO_MS : RACE_INTERVAL_MS;
+      return { chores, wakeInMs, watchMembers: true, because: `not taking the leader key: ${verdict.because}` };
     },
     because: 'following a different leader because i am not the healthiest node',
   },
@@ -162,12 +164,12 @@ export const standbyRules: readonly Rule[] = [
  * Whoever confirms commits lets go of the former primary before others count on its position: should that one still run (its agent and its guard both
  * hang), it must not be told of one more commit that the next primary does not have. And whoever is on a timeline that the cluster has left is to get no more of it.
  */
-export function letGo(c: Context): readonly Effect[] {
+export function letGo(c: Context): readonly Chore[] {
   const confirms = c.view !== null && syncVoters(c.view, c.o.settings.dynamic.synchronousMode) !== null;
   const quorum = c.view !== null && countsVotes(c.view, c.o.settings.dynamic.synchronousMode);
   if (!(quorum && confirms) && !isLeftBehind(c)) return [];
   if ((c.o.pg.sql?.primaryConninfo ?? '') === '') return [];
-  return [{ kind: 'apply-config', role: { kind: 'standby', source: null } }];
+  return [{ kind: 'let-go', effects: [{ kind: 'apply-config', role: { kind: 'standby', source: null }, only: 'role' }] }];
 }
 
 function follow(c: Context): Outcome {

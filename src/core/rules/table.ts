@@ -1,9 +1,13 @@
 /** A rule is data: when it applies, what it asks for, and one sentence why. The first that applies wins. */
+import type { Chore } from '../chores.ts';
 import type { Context } from '../context.ts';
 import type { Effect } from '../effects.ts';
 
 export interface Outcome {
+  /** Each judged on the success of those before it. */
   readonly effects?: readonly Effect[];
+  /** What stands for itself, before the other chores. */
+  readonly chores?: readonly Chore[];
   /** Run again no later than this many ms from now. */
   readonly wakeInMs?: number;
   /** Something is expected of other members. */

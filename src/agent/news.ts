@@ -1,0 +1,35 @@
+/** What has come of work since the last round, until a round takes it for its facts. */
+import type { ChoreOutcome } from '../core/chores.ts';
+import type { JobOutcome } from '../core/effects.ts';
+import type { Announcement, Observation } from '../core/model.ts';
+
+export type Told = Pick<Observation, 'ended' | 'chores' | 'announced'>;
+
+export class News {
+  #ended: JobOutcome[] = [];
+  #chores: ChoreOutcome[] = [];
+  #announced: Announcement[] = [];
+
+  jobEnded(outcome: JobOutcome): void {
+    this.#ended.push(outcome);
+  }
+
+  choreEnded(outcome: ChoreOutcome): void {
+    this.#chores.push(outcome);
+  }
+
+  announced(announcement: Announcement): void {
+    this.#announced.push(announcement);
+  }
+
+  take(): Told {
+    return { ended: this.#ended.splice(0), chores: this.#chores.splice(0), announced: this.#announced.splice(0) };
+  }
+
+  /** Of a round that came to no decision. */
+  giveBack({ ended, chores, announced }: Told): void {
+    this.#ended.unshift(...ended);
+    this.#chores.unshift(...chores);
+    this.#announced.unshift(...announced);
+  }
+}

@@ -1,0 +1,108 @@
+/** Chores that fail: what is remembered of them, when they are tried again, and what the log says. */
+import { describe, expect, it } from 'vitest';
+import { lsn, member, memory, observation, pg, settings, view } from '../../test/support/build.ts';
+import { type ChoreFailures, type ChoreOutcome, choreHoldOffMs, choreNotes } from './chores.ts';
+import { decide } from './decide.ts';
+import type { Memory } from './model.ts';
+
+const failed = (kind: ChoreOutcome['kind'], message: string, endedAtMs = 9_900): ChoreOutcome => ({
+  kind,
+  ok: false,
+  code: 'X',
+  message,
+  endedAtMs,
+});
+const slots = { x: { type: 'physical' } };
+/** A leader that wants a slot made. */
+const leading = (over: Parameters<typeof observation>[0] = {}) =>
+  observation({
+    view: view({ leaderName: 'a', members: [member('a', { role: 'primary' })] }),
+    pg: pg.primary(),
+    settings: settings('a', { dynamic: { useSlots: true, slots } }),
+    ...over,
+  });
+const kinds = (decision: ReturnType<typeof decide>) => decision.chores.map(({ kind }) => kind);
+
+describe('a chore that failed', () => {
+  it('is held off, longer and longer, and no other is', () => {
+    let before: Memory = memory();
+    const waits: number[] = [];
+    for (let nowMs = 10_000, tries = 0; tries < 7; tries += 1) {
+      const decision = decide(leading({ nowMs, lease: { leaseId: 'lease-a', confirmedSentAtMs: nowMs, ttlSeconds: 30 } }), before);
+      expect(kinds(decision)).toEqual(expect.arrayContaining(['status', 'slots']));
+      const chores = [failed('slots', 'all replication slots are in use', nowMs)];
+      const after = decide(
+        leading({ nowMs, lease: { leaseId: 'lease-a', confirmedSentAtMs: nowMs, ttlSeconds: 30 }, chores }),
+        decision.memory,
+      );
+      expect(kinds(after)).toContain('status');
+      expect(kinds(after)).not.toContain('slots');
+      waits.push(choreHoldOffMs(after.memory.chores, 'slots', nowMs));
+      before = after.memory;
+      nowMs += waits.at(-1) ?? 0;
+    }
+    expect(waits).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+  });
+
+  it('of the synchronous set is tried again within a second, however often it failed', () => {
+    const failure = { count: 20, sinceMs: 0, lastAtMs: 10_000, message: 'x' };
+    expect(choreHoldOffMs({ sync: failure }, 'sync', 10_000)).toBe(1000);
+    expect(choreHoldOffMs({ 'let-go': failure }, 'let-go', 10_999)).toBe(1);
+  });
+
+  it('wakes the loop when its time has come', () => {
+    const decision = decide(leading({ chores: [failed('slots', 'x', 9_900)] }), memory());
+    expect(decision.wakeAtMs).toBe(10_900);
+  });
+
+  it('is forgotten once it succeeds, and once nobody wants it any more', () => {
+    const chores: ChoreFailures = { slots: { count: 3, sinceMs: 0, lastAtMs: 0, message: 'x' } };
+    const done = decide(
+      leading({ chores: [{ kind: 'slots', ok: true, code: null, message: null, endedAtMs: 9_000 }] }),
+      memory({ chores }),
+    );
+    expect(done.memory.chores).toEqual({});
+    expect(decide(leading(), memory({ chores })).memory.chores).toEqual(chores);
+    const without = leading({ settings: settings('a', { dynamic: { useSlots: true } }) });
+    expect(decide(without, memory({ chores })).memory.chores).toEqual({});
+  });
+
+  it('stays known while nothing is put in order: a job runs, etcd does not answer', () => {
+    const chores: ChoreFailures = { slots: { count: 3, sinceMs: 0, lastAtMs: 0, message: 'x' } };
+    const job = { job: { kind: 'handover', action: 'switchover', candidate: null } as const, startedAtMs: 0 };
+    expect(decide(leading({ job }), memory({ chores })).memory.chores).toEqual(chores);
+    expect(decide(leading({ view: null }), memory({ chores })).memory.chores).toEqual(chores);
+  });
+});
+
+it('the synchronous set comes before every key, file and slot, and is not undone by the files of the same round', () => {
+  const synchronous = settings('a', { dynamic: { synchronousMode: 'on', useSlots: true, slots } });
+  const streaming = { pid: 1, usename: 'r', applicationName: 'b', clientAddr: null, state: 'streaming', syncState: 'async' } as const;
+  const sender = { ...streaming, syncPriority: 0, writeLsn: lsn(1000), flushLsn: lsn(1000), replayLsn: lsn(1000), replyTime: '1' };
+  const sync = { leader: 'a', quorum: 0, standbys: [], modRevision: '8' };
+  const seen = view({ leaderName: 'a', members: [member('a', { role: 'primary' }), member('b')], sync });
+  const o = leading({ view: seen, pg: pg.primary({ replication: [sender] }), settings: synchronous, configDirty: true });
+  const decision = decide(o, memory({ announcedRole: 'primary', role: 'primary' }));
+  expect(kinds(decision)).toEqual(['sync', 'status', 'files', 'slots']);
+  const names = decision.effects.find((effect) => effect.kind === 'set-sync-names');
+  const files = decision.effects.find((effect) => effect.kind === 'apply-config');
+  expect(names?.value).toBe('b');
+  expect(files?.role).toEqual({ kind: 'primary', syncNames: 'b' });
+});
+
+describe('the log tells of a chore', () => {
+  const is = (message: string): ChoreFailures => ({ slots: { count: 1, sinceMs: 0, lastAtMs: 0, message } });
+  it.each([
+    ['when it begins to fail', {}, is('full'), ['warning replication slots: full; everything else goes on, and this is tried again']],
+    ['not again while it fails', is('full at 1/2'), is('full at 1/3'), []],
+    [
+      'when the cause changes',
+      is('full'),
+      is('no answer'),
+      ['warning replication slots: no answer; everything else goes on, and this is tried again'],
+    ],
+    ['when it is in order again', is('full'), {}, ['info replication slots: in order again']],
+  ])('%s', (_, before, after, expected) => {
+    expect(choreNotes(before, after).map(({ level, text }) => `${level} ${text}`)).toEqual(expected);
+  });
+});
