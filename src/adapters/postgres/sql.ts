@@ -92,9 +92,20 @@ export function isTimeout(error: unknown): boolean {
   return sqlState(error) === '57014' || systemCode(error) === 'ETIMEDOUT';
 }
 
+/** What ALTER ROLE, ALTER DATABASE or a parameter may have set for the session that would change what a statement of the agent does or says. */
+const DEFENSES: Readonly<Record<string, string>> = {
+  search_path: 'pg_catalog',
+  'pg_stat_statements.track': 'none',
+  default_transaction_read_only: 'off',
+  default_transaction_isolation: 'read committed',
+  lock_timeout: '0',
+  idle_in_transaction_session_timeout: '0',
+  datestyle: 'ISO',
+};
+
 /** Double-quoted where the words need it: PostgreSQL's own splitting of `options` knows backslashes only. */
 function sessionOptions(options: ConnectOptions): string {
-  const settings = { search_path: 'pg_catalog', 'pg_stat_statements.track': 'none', ...options.settings };
+  const settings = { ...DEFENSES, ...options.settings };
   return Object.entries(settings)
     .map(([name, value]) => `-c ${name}=${value.replace(/[\\ ]/g, '\\$&')}`)
     .join(' ');
