@@ -1,7 +1,10 @@
 /** The agent as it shows itself, at this very moment: what the last round found, cut short by the end of the lease. */
+
+import { type ChoreKind, choreName } from '../core/chores.ts';
 import type { ClusterView } from '../core/cluster.ts';
 import { type Context, contextOf } from '../core/context.ts';
 import { jobLabel } from '../core/effects.ts';
+import { isLetGo } from '../core/let-go.ts';
 import type { Memory } from '../core/model.ts';
 import type { PostgresFacts } from '../core/postgres-facts.ts';
 import { observeTimeoutMs } from '../core/settings.ts';
@@ -36,7 +39,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     ...(pg?.beginning === undefined ? {} : { beginning: pg.beginning }),
     isLeader: leads,
     paused: dynamic.pause,
-    attached: sql?.inRecovery === true && (sql.primaryConninfo !== '' || (c !== null && c.otherLeader !== null)),
+    attached: sql?.inRecovery === true && ((sql.primaryConninfo !== '' && !isLetGo(c)) || (c !== null && c.otherLeader !== null)),
     clusterUnlocked: dcsStale || c === null || c.view === null || c.unlocked,
     dcsLastSeen: agent.lastDcsReadWallMs === null ? 0 : Math.floor(agent.lastDcsReadWallMs / 1000),
     tags: agent.leaving ? { ...local.tags, ...LEAVING } : local.tags,
@@ -53,6 +56,8 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     rounds: agent.rounds,
     leaseRemainingMs: leads && c.stepDownAtMs !== null ? Math.max(0, c.stepDownAtMs - nowMs) : null,
     checkpointAfterPromote: !memory.checkpointPending,
+    promotionTrouble: pg?.promotionTrouble ?? null,
+    failing: Object.fromEntries(Object.entries(memory.chores).map(([kind, { message }]) => [choreName(kind as ChoreKind), message])),
     sourceTrouble: c !== null && c.otherLeader !== null ? (pg?.sourceTrouble ?? null) : null,
   };
 }

@@ -114,6 +114,16 @@ function ownMetrics(status: AgentStatus): Metric[] {
     ),
     gauge('regent_job_running', 'Whether a long job (clone, restart, promotion …) runs.', status.jobLabel !== null),
     gauge('regent_watchdog_failed', 'Whether a required watchdog cannot be used.', status.watchdogFailed),
+    gauge(
+      'regent_promotion_impossible',
+      'Whether the disk of this standby would not let it be promoted.',
+      Boolean(status.promotionTrouble),
+    ),
+    gauge(
+      'regent_chores_failing',
+      'Chores of the agent (slots, files, keys …) that fail; /patroni says why.',
+      Object.keys(status.failing ?? {}).length,
+    ),
     gauge('regent_resident_memory_bytes', 'Memory of the agent.', process.memoryUsage.rss()),
   ];
 }

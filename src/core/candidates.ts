@@ -30,18 +30,44 @@ export function raceVerdict(c: Context): Verdict {
   const { dynamic, local } = o.settings;
   if (c.m.abstainUntilMs !== null && o.nowMs < c.m.abstainUntilMs)
     return no('this node gave the leader key up a moment ago and keeps out of the race');
+  const yielding = yieldsTo(c);
+  if (yielding !== null) return no(`${yielding.why}: it is left to ${yielding.to}`);
   if (view.failover !== null) {
     const wished = wishVerdict(c, view);
     if (wished !== null) return wished;
   }
   if (!mayLead(local.tags)) return no('this node is tagged nofailover');
   if (o.watchdog.required && !o.watchdog.healthy) return no('the watchdog is required and not usable here');
+  if (o.pg.promotionTrouble !== undefined) return no(cannotBePromoted(o.pg.promotionTrouble));
   const voters = syncVoters(view, dynamic.synchronousMode);
   if (dynamic.synchronousMode === 'on' && voters !== null && !includes(voters, me)) {
     return no(`this node is not a synchronous standby; ${voters.join(', ')} may lead`);
   }
   return healthiest(c, view, { except: [], checkLag: true });
 }
+
+const cannotBePromoted = (trouble: string) => `this node cannot be promoted: ${trouble}`;
+
+/** So many failed promotions in a row are counted, each doubling the time in which others come first. */
+const MOST_DOUBLINGS = 3;
+
+/**
+ * Whom a node of which several promotions failed leaves the key to for longer and longer, for what is in the way here may stay. Null: nobody else could lead,
+ * or it has waited long enough.
+ */
+function yieldsTo(c: Context): { readonly why: string; readonly to: string } | null {
+  const failure = c.m.failures.promote;
+  if (failure === undefined || failure.count < 2) return null;
+  const untilMs = failure.lastAtMs + abstainMs(c.o.settings.dynamic) * 2 ** Math.min(MOST_DOUBLINGS, failure.count - 1);
+  if (c.o.nowMs >= untilMs) return null;
+  const able = [...(c.o.peers?.values() ?? [])].find((peer) => peer.inRecovery && eligible(peer));
+  return able === undefined
+    ? null
+    : { why: `${failure.count} promotions of this node failed in a row (${failure.message})`, to: able.name };
+}
+
+/** A node whose promotion failed leaves the race to the others for a while: for one lease at least. */
+export const abstainMs = (dynamic: DynamicSettings): number => Math.max(10_000, dynamic.ttlSeconds * 1000);
 
 /** The operator's wish while nobody leads; null: the wish does not settle it. */
 function wishVerdict(c: Context, view: ClusterView): Verdict | null {
@@ -55,6 +81,7 @@ function wishVerdict(c: Context, view: ClusterView): Verdict | null {
     // A failover (no leader named) is the operator's explicit override; a switchover keeps to the synchronous standbys and to the cluster's history.
     if (wish.leader !== null && hasDiverged(c, view)) return no(DIVERGED);
     if (wish.leader !== null && mayProveDiverged(c)) return NOT_AT_ITS_END;
+    if (wish.leader !== null && c.o.pg.promotionTrouble !== undefined) return no(cannotBePromoted(c.o.pg.promotionTrouble));
     // A leader hands over to nobody who is behind; one that died, or never came to lead, has not looked.
     const tooFar = wish.leader === null ? null : tooFarBehind(c, view);
     if (tooFar !== null) return tooFar;
@@ -207,6 +234,7 @@ export function unfit(peer: PeerFacts | undefined, view: ClusterView, dynamic: D
   if (isForeign(peer, view)) return 'has the data of another cluster';
   if (!mayLead(peer.tags)) return peer.tags.nofailover === true ? 'is tagged nofailover' : 'has failover_priority 0';
   if (peer.watchdogFailed) return 'has no working watchdog';
+  if (peer.promotionTrouble !== undefined) return `cannot be promoted: ${peer.promotionTrouble}`;
   if (!eligible(peer)) return `is ${peer.state}`;
   if (!peer.inRecovery) return 'is not a standby';
   if (peer.lsn === null) return 'does not tell its WAL position';

@@ -21,7 +21,10 @@ export function ownPosition(c: Context): OwnPosition | null {
 
 /** By its own word it could lead. */
 export const eligible = (peer: PeerFacts) =>
-  mayLead(peer.tags) && !peer.watchdogFailed && (peer.state === 'running' || peer.state === 'streaming');
+  mayLead(peer.tags) &&
+  !peer.watchdogFailed &&
+  peer.promotionTrouble === undefined &&
+  (peer.state === 'running' || peer.state === 'streaming');
 
 /**
  * Bytes between what the last leader wrote of itself into /status and this node's WAL. A timeline that /history does not know yet has had no word in /status either:

@@ -104,6 +104,8 @@ export interface Memory {
   readonly unlockedSinceMs: number | null;
   /** Since when etcd has said, round after round, that nobody leads; null: somebody does. */
   readonly leaderlessSinceMs: number | null;
+  /** Since when this standby has been seen, round after round, without a walreceiver; null: it has one, or is no standby. */
+  readonly receiverGoneSinceMs: number | null;
   /** The last known leader other than ourselves, for the failover priority rule. */
   readonly lastLeader: string | null;
 }
@@ -128,6 +130,7 @@ export const emptyMemory: Memory = {
   held: null,
   unlockedSinceMs: null,
   leaderlessSinceMs: null,
+  receiverGoneSinceMs: null,
   lastLeader: null,
 };
 

@@ -15,6 +15,8 @@ export interface PeerFacts {
   readonly beginning?: string;
   readonly tags: Tags;
   readonly watchdogFailed: boolean;
+  /** Why it could not be promoted, by its own word. */
+  readonly promotionTrouble?: string;
   /** Of the cluster its data belong to; null: it does not tell. */
   readonly systemIdentifier?: string | null;
   /** true: WAL still streams in, so the position is already outdated, and commits are being confirmed to whoever sends it. */

@@ -40,6 +40,8 @@ export interface PostgresFacts {
   readonly standbySignal: boolean;
   /** Why WAL does not come, as far as asking the source has told: `not streaming from pg-2: …`, `waiting for pg-2 to answer: …`. Absent: nothing known. */
   readonly sourceTrouble?: string;
+  /** Of a standby: why its disk would not let it be promoted: `the disk of pg_wal is full`. Absent: nothing is known to be in the way. */
+  readonly promotionTrouble?: string;
 }
 
 /**

@@ -1,4 +1,5 @@
 /** What a round's facts change in memory, before any rule looks at it. */
+import { abstainMs } from './candidates.ts';
 import { choreFailures } from './chores.ts';
 import type { MemberRole, PostgresState } from './cluster.ts';
 import { type Context, contextOf } from './context.ts';
@@ -8,7 +9,7 @@ import { heardReplies } from './replies.ts';
 import { seenSlots } from './slots.ts';
 import { RELOAD_SETTLE_MS } from './sync.ts';
 
-/** A node whose promotion or start failed leaves the race to the others for a while. */
+/** A node whose start failed leaves the race to the others for a while. */
 const ABSTAIN_MS = 10_000;
 
 export function remember(o: Observation, before: Memory): Memory {
@@ -36,6 +37,7 @@ export function remember(o: Observation, before: Memory): Memory {
     held: c.view === null ? before.held : heldNow(c),
     unlockedSinceMs: unlockedSince(c, before),
     leaderlessSinceMs: c.view === null ? before.leaderlessSinceMs : c.unlocked ? (before.leaderlessSinceMs ?? o.nowMs) : null,
+    receiverGoneSinceMs: c.isStandby && c.o.pg.sql?.receiver === null ? (before.receiverGoneSinceMs ?? o.nowMs) : null,
     lastLeader: c.otherLeader ?? before.lastLeader,
   };
 }
@@ -67,7 +69,7 @@ function afterJobs(o: Observation, before: Memory): Memory {
     if (kind === 'promote') {
       memory = outcome.ok
         ? { ...memory, promotedAtMs: outcome.endedAtMs, checkpointPending: true }
-        : { ...memory, abstainUntilMs: outcome.endedAtMs + Math.max(ABSTAIN_MS, o.settings.dynamic.ttlSeconds * 1000) };
+        : { ...memory, abstainUntilMs: outcome.endedAtMs + abstainMs(o.settings.dynamic) };
     }
     if (kind === 'start' && !outcome.ok) memory = { ...memory, abstainUntilMs: outcome.endedAtMs + ABSTAIN_MS };
     if (outcome.job.kind === 'handover' && outcome.ok)

@@ -37,6 +37,8 @@ export function statusBody(status: AgentStatus, view: ClusterView | null, settin
   body['patroni'] = { version: status.version, scope: status.scope, name: status.name };
   if (status.scheduledRestart !== null) body['scheduled_restart'] = status.scheduledRestart;
   if (status.watchdogFailed) body['watchdog_failed'] = true;
+  if (status.promotionTrouble) body['promotion_trouble'] = status.promotionTrouble;
+  if (status.failing !== undefined && Object.keys(status.failing).length > 0) body['failing'] = { ...status.failing };
   return body;
 }
 

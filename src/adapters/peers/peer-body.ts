@@ -15,6 +15,7 @@ export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
   const inRecovery = location === null && role !== 'primary';
   const timeline = body['timeline'];
   const beginning = textOf(wal['timeline_beginning'], '');
+  const trouble = textOf(body['promotion_trouble'], '');
   const tags = body['tags'];
   return {
     name,
@@ -27,6 +28,7 @@ export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
     ...(beginning === '' ? {} : { beginning }),
     tags: isJsonObject(tags) ? (tags as Tags) : {},
     watchdogFailed: body['watchdog_failed'] === true,
+    ...(trouble === '' ? {} : { promotionTrouble: trouble }),
     systemIdentifier: textOf(body['database_system_identifier'], '') || null,
     ...(inRecovery && body['replication_state'] === 'streaming' ? { receiving: true } : {}),
     ...(inRecovery && wal['replaying'] === true ? { replaying: true } : {}),

@@ -21,6 +21,7 @@ import { Probe } from './probe.ts';
 import { promoteServer } from './promote.ts';
 import { applyConfig, setSynchronousNames } from './reload.ts';
 import { rewind } from './rewind.ts';
+import { Room } from './room.ts';
 import { type SlotPlan, syncSlots } from './slots.ts';
 import { askSourceHistory } from './source-history.ts';
 import { SourceTrouble } from './source-trouble.ts';
@@ -48,6 +49,7 @@ class PostgresAdapter implements Postgres {
   private readonly probe: Probe;
   private readonly callbacks: Callbacks;
   private readonly trouble: SourceTrouble;
+  private readonly room: Room;
 
   constructor(options: PostgresOptions) {
     const { settings, clock, log } = options;
@@ -71,6 +73,7 @@ class PostgresAdapter implements Postgres {
     this.probe = new Probe(this.context);
     this.callbacks = new Callbacks(this.context);
     this.trouble = new SourceTrouble(clock, log);
+    this.room = new Room(clock);
   }
 
   configure(settings: Settings): void {
@@ -79,8 +82,11 @@ class PostgresAdapter implements Postgres {
 
   async observe(options: { readonly timeoutMs: number }): Promise<PostgresFacts> {
     const facts = await this.probe.observe(options.timeoutMs);
-    const { role } = this.context;
-    return this.trouble.complete(facts, role?.kind === 'standby' ? role.source : null);
+    const { role, settings, walSegmentBytes } = this.context;
+    const complete = this.trouble.complete(facts, role?.kind === 'standby' ? role.source : null);
+    if (facts.sql?.inRecovery !== true) return complete;
+    const promotionTrouble = await this.room.trouble(settings.postgresql.dataDir, walSegmentBytes);
+    return promotionTrouble === null ? complete : { ...complete, promotionTrouble };
   }
 
   onPostmasterGone(listener: () => void): void {

@@ -9,7 +9,7 @@ import { takeover } from '../sync.ts';
 import { countsVotes, syncVoters } from '../voters.ts';
 import { mendDivergence } from './stopped.ts';
 import type { Outcome, Rule } from './table.ts';
-import { holdOffMs, nothing } from './table.ts';
+import { nothing, promotionFailed } from './table.ts';
 
 /** How often a node that may not lead yet looks at the others again. */
 const RACE_INTERVAL_MS = 300;
@@ -77,6 +77,11 @@ function anotherPrimary(c: Context): boolean {
   return [...(c.o.peers?.values() ?? [])].some((peer) => !peer.inRecovery && peer.state === 'running');
 }
 
+/** An operator's failover to this node by name: it is tried, whatever speaks against it. */
+function isForced({ view, me }: Context): boolean {
+  return view?.failover?.leader === null && view.failover.candidate === me;
+}
+
 /** The WAL receiver is connected, to the right place. */
 function streams(c: Context): boolean {
   return c.o.pg.sql?.receiver?.status === 'streaming';
@@ -86,9 +91,20 @@ export const standbyRules: readonly Rule[] = [
   {
     id: 'standby.promotion-failed',
     situation: 'this standby leads, and its promotion failed',
-    when: (c) => c.isStandby && c.lockMine && holdOffMs(c, 'promote') > 0,
+    when: (c) => c.isStandby && c.lockMine && promotionFailed(c),
     ask: () => ({ effects: [{ kind: 'release-leader', optime: null }], watchMembers: true }),
     because: 'Promotion cancelled because the pre-promote script failed, or promotion did not succeed: releasing the leader key',
+  },
+  {
+    id: 'standby.cannot-promote',
+    situation: 'this standby leads, its disk does not let it be promoted, and no operator’s failover names it',
+    when: (c) => c.isStandby && c.lockMine && !c.paused && c.o.pg.promotionTrouble !== undefined && !isForced(c),
+    ask: (c) => ({
+      effects: [{ kind: 'release-leader', optime: null }],
+      watchMembers: true,
+      because: `releasing the leader key: this node cannot be promoted: ${c.o.pg.promotionTrouble}`,
+    }),
+    because: 'releasing the leader key: this node cannot be promoted',
   },
   {
     id: 'standby.watchdog',

@@ -6,7 +6,7 @@ import type { Source } from '../effects.ts';
 import { takeover } from '../sync.ts';
 import { countsVotes } from '../voters.ts';
 import type { Outcome, Rule } from './table.ts';
-import { holdOffMs } from './table.ts';
+import { holdOffMs, promotionFailed } from './table.ts';
 
 /** Its last life was as a primary: no signal file, and the control file does not say recovery. */
 export const wasPrimary = (c: Context): boolean =>
@@ -73,11 +73,11 @@ export const stoppedRules: readonly Rule[] = [
   {
     id: 'stopped.give-up',
     situation:
-      'this leader’s PostgreSQL crashed, and restarting it failed or is not wanted (primary_start_timeout 0) while another can lead',
+      'this leader’s PostgreSQL crashed or could not be promoted, and restarting it failed or is not wanted (primary_start_timeout 0) while another can lead',
     when: (c) => {
       if (!c.stopped || !c.lockMine || c.view === null) return false;
       const impatient = c.o.settings.dynamic.primaryStartTimeoutSeconds === 0 && wasPrimary(c);
-      return (impatient || startFailures(c) > 0) && possibleSuccessors(c, c.view, { manual: false }).length > 0;
+      return (impatient || startFailures(c) > 0 || promotionFailed(c)) && possibleSuccessors(c, c.view, { manual: false }).length > 0;
     },
     ask: () => ({ effects: [{ kind: 'release-leader', optime: null }], watchMembers: true }),
     because: 'stopped PostgreSQL to fail over after a crash: releasing the leader key',

@@ -41,6 +41,12 @@ export function backoffMs(count: number): number {
   return Math.min(30_000, 1000 * 2 ** Math.max(0, count - 1));
 }
 
+/** It did a moment ago, and the others are to have their turn. */
+export function promotionFailed(c: Context): boolean {
+  if (c.m.failures.promote === undefined) return false;
+  return holdOffMs(c, 'promote') > 0 || (c.m.abstainUntilMs !== null && c.o.nowMs < c.m.abstainUntilMs);
+}
+
 /** Milliseconds still to wait before a kind of job that failed may be tried again; 0: now. */
 export function holdOffMs(
   c: Context,

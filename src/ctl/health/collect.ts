@@ -84,6 +84,8 @@ const NOTHING_KNOWN = {
   replayBacklogBytes: null,
   streams: null,
   sourceTrouble: null,
+  promotionTrouble: null,
+  failing: [],
   pendingRestart: false,
   version: null,
 } as const;
@@ -119,6 +121,8 @@ function memberHealth(view: ClusterView, member: Member, answer: Answer, referen
     replayBacklogBytes: received === null || replayed === null ? null : lagBytes(received, replayed),
     streams: isLeader || body === null ? null : streams(member, body),
     sourceTrouble: typeof body?.['source_trouble'] === 'string' ? body['source_trouble'] : null,
+    promotionTrouble: typeof body?.['promotion_trouble'] === 'string' ? body['promotion_trouble'] : null,
+    failing: isJsonObject(body?.['failing']) ? Object.entries(body['failing']).map(([chore, why]) => `${chore}: ${String(why)}`) : [],
     pendingRestart: member.pendingRestart,
     version: member.version,
     unreachable: answer.error,

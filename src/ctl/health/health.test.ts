@@ -261,6 +261,22 @@ test('a dead leader is critical while its key lasts, a dead replica a warning, b
   ]);
 });
 
+test('what a member’s agent tries and cannot do, and who could not be promoted', async () => {
+  members.answer(({ member }) => {
+    const failing = { 'replication slots': 'all replication slots are in use' };
+    if (member === 'patroni1') return JSON.stringify({ state: 'running', role: 'primary', timeline: 1, xlog: { location: END }, failing });
+    const xlog = { received_location: END, replayed_location: END, paused: false };
+    const trouble = member === 'patroni2' ? { promotion_trouble: 'the disk of pg_wal is full' } : {};
+    return JSON.stringify({ state: 'running', role: 'replica', timeline: 1, replication_state: 'streaming', xlog, ...trouble });
+  });
+  const { code, out } = await ctl(['health', '--no-haproxy', '-f', 'json'], { etcd, env });
+  expect(code).toBe(1);
+  expect(JSON.parse(out).problems).toEqual([
+    { level: 'warning', message: 'patroni1: replication slots: all replication slots are in use' },
+    { level: 'warning', message: 'patroni2 cannot be promoted: the disk of pg_wal is full' },
+  ]);
+});
+
 test('nobody answers', async () => {
   for (const name of ['patroni1', 'patroni2', 'patroni3']) amend(etcd, 'demo', name, { api_url: 'http://127.0.0.1:1/' });
   const { code, out } = await ctl(['health'], { etcd, env });

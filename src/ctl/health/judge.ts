@@ -53,7 +53,9 @@ function judgeMember(report: HealthReport, member: MemberHealth, limits: Limits)
   const problems: Problem[] = [];
   if (member.unreachable !== null) problems.push(warning(member.unreachable));
   if (member.pendingRestart) problems.push(warning(`${member.name} waits for a restart for changed parameters to take effect`));
+  problems.push(...member.failing.map((chore) => warning(`${member.name}: ${chore}`)));
   if (member.name === report.leader) return problems;
+  if (member.promotionTrouble !== null) problems.push(warning(`${member.name} cannot be promoted: ${member.promotionTrouble}`));
   const leader = report.members.find((each) => each.name === report.leader);
   if (leader?.state === 'running' && member.sourceTrouble !== null) problems.push(warning(`${member.name} is ${member.sourceTrouble}`));
   else if (leader?.state === 'running' && member.streams === false && UP.has(member.state)) {

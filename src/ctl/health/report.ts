@@ -17,6 +17,10 @@ export interface MemberHealth {
   readonly streams: boolean | null;
   /** Why not, in the words of its agent: `not streaming from pg-2: …`. */
   readonly sourceTrouble: string | null;
+  /** Why it could not be promoted. */
+  readonly promotionTrouble: string | null;
+  /** What its agent tries and cannot do: `replication slots: all replication slots are in use`. */
+  readonly failing: readonly string[];
   readonly pendingRestart: boolean;
   /** As its member key has it. */
   readonly version: string | null;

@@ -29,6 +29,8 @@ export function healthJson(report: HealthReport, problems: readonly Problem[]): 
       lag_seconds: member.lagSeconds,
       replay_backlog_bytes: member.replayBacklogBytes,
       source_trouble: member.sourceTrouble,
+      promotion_trouble: member.promotionTrouble,
+      failing: [...member.failing],
       pending_restart: member.pendingRestart,
       reachable: member.unreachable === null,
     })),

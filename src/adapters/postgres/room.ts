@@ -1,0 +1,89 @@
+/**
+ * Whether a standby's disk lets it be promoted: PostgreSQL then writes a whole segment of the new timeline, its history file and more, and ends where it cannot.
+ * Found out by writing, for a read-only file system and a quota show in no other way, and by what is free for PostgreSQL's user, since root may use more.
+ */
+import { realpath, statfs, unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../../ports/clock.ts';
+import { codeOf } from '../../support/errors.ts';
+
+/** So named, base backups and pg_rewind pass it over: one that an agent run as root made could not be read by PostgreSQL. */
+const TEST_FILE = 'pgsql_tmp.regent-write-test';
+const TEST_BYTES = 16 * 1024;
+const USUAL_SEGMENT_BYTES = 16 * 1024 * 1024;
+/** An answer holds for so long: in a race others ask several times a second. */
+const FRESH_MS = 1000;
+/** Of a disk that does not answer nothing is known. */
+const PATIENCE_MS = 200;
+
+const WORDS: Readonly<Record<string, string>> = {
+  ENOSPC: 'is full',
+  EDQUOT: 'is over its quota',
+  EROFS: 'is read-only',
+};
+/** A directory that is not there, or a test file that another process took away, is another's trouble. */
+const TELLING: ReadonlySet<string> = new Set([...Object.keys(WORDS), 'EACCES', 'EPERM', 'EIO']);
+
+export class Room {
+  readonly #clock: Clock;
+  #last: { readonly atMs: number; readonly trouble: string | null } | null = null;
+  #looking: Promise<string | null> | null = null;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Null: nothing is in the way, as far as is known in time. Never throws. */
+  async trouble(dataDir: string, segmentBytes: number | null): Promise<string | null> {
+    if (this.#last !== null && this.#clock.monotonicMs() - this.#last.atMs < FRESH_MS) return this.#last.trouble;
+    // One look at a time: a disk that hangs keeps the threads that wait for it.
+    this.#looking ??= this.#look(dataDir, segmentBytes ?? USUAL_SEGMENT_BYTES).finally(() => {
+      this.#looking = null;
+    });
+    const known = this.#last?.trouble ?? null;
+    return new Promise((resolve) => {
+      const cancel = this.#clock.timer(PATIENCE_MS, () => resolve(known));
+      void this.#looking?.then((trouble) => {
+        cancel();
+        resolve(trouble);
+      });
+    });
+  }
+
+  async #look(dataDir: string, segmentBytes: number): Promise<string | null> {
+    let trouble: string | null = null;
+    for (const [name, path] of [
+      ['the data directory', dataDir],
+      ['pg_wal', join(dataDir, 'pg_wal')],
+    ] as const) {
+      trouble ??= await writing(name, path);
+    }
+    trouble ??= await roomFor(join(dataDir, 'pg_wal'), segmentBytes);
+    this.#last = { atMs: this.#clock.monotonicMs(), trouble };
+    return trouble;
+  }
+}
+
+async function writing(name: string, directory: string): Promise<string | null> {
+  const path = join(directory, TEST_FILE);
+  try {
+    await writeFile(path, Buffer.alloc(TEST_BYTES), { mode: 0o600 });
+    return null;
+  } catch (error) {
+    const code = codeOf(error) ?? '';
+    return TELLING.has(code) ? `the disk of ${name} ${WORDS[code] ?? `cannot be written (${code})`}` : null;
+  } finally {
+    await unlink(path).catch(() => {});
+  }
+}
+
+async function roomFor(directory: string, bytes: number): Promise<string | null> {
+  try {
+    const { bavail, bsize, blocks } = await statfs(await realpath(directory));
+    // Some file systems do not count.
+    if (blocks === 0 || bavail * bsize >= bytes) return null;
+    return `the disk of pg_wal has no room for the ${Math.round(bytes / 1024 / 1024)} MB that a promotion writes`;
+  } catch {
+    return null;
+  }
+}

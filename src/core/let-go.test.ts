@@ -1,0 +1,56 @@
+/** A standby that cannot write that it lets go of the former primary: when its word counts all the same. */
+import { describe, expect, it } from 'vitest';
+import { memory, observation, pg, settings, view } from '../../test/support/build.ts';
+import { contextOf } from './context.ts';
+import { decide } from './decide.ts';
+import { isLetGo } from './let-go.ts';
+import type { Memory } from './model.ts';
+
+const connected = { primaryConninfo: 'host=c port=5432' };
+const receiver = {
+  status: 'streaming',
+  receivedTimeline: 1,
+  slotName: null,
+  conninfo: '',
+  senderHost: 'c',
+  senderPort: 5432,
+  latestEndLsn: null,
+} as const;
+const stuck = { 'let-go': { count: 2, sinceMs: 0, lastAtMs: 9_000, message: 'could not write postgresql.conf: no space left' } };
+const since: Partial<Memory> = { chores: stuck, receiverGoneSinceMs: 4000, leaderlessSinceMs: 4000 };
+const letGo = (over: Partial<Memory> = {}, scene = observation({ pg: pg.standby(connected) })) =>
+  isLetGo(contextOf(scene, memory({ ...since, ...over })));
+
+describe('the former primary is let go without a file', () => {
+  it('once it has been gone for longer than PostgreSQL waits before it connects again, and etcd says that nobody leads', () => {
+    expect(letGo()).toBe(true);
+  });
+  it.each([
+    ['the file could be written, and has not been', { chores: {} }],
+    ['it was there a moment ago', { receiverGoneSinceMs: 4001 }],
+    ['it is not known since when it is gone', { receiverGoneSinceMs: null }],
+    ['somebody led until just now', { leaderlessSinceMs: null }],
+  ])('not while %s', (_, over) => {
+    expect(letGo(over)).toBe(false);
+  });
+  it('not while it is there, somebody leads, or etcd does not answer', () => {
+    expect(letGo({}, observation({ pg: pg.standby({ ...connected, receiver }) }))).toBe(false);
+    expect(letGo({}, observation({ pg: pg.standby(connected), view: view({ leaderName: 'b' }) }))).toBe(false);
+    expect(letGo({}, observation({ pg: pg.standby(connected), view: null }))).toBe(false);
+    expect(isLetGo(null)).toBe(false);
+  });
+});
+
+it('how long it has been gone is counted from round to round, and anew once it was there', () => {
+  const sync = { leader: 'c', quorum: 1, standbys: ['a', 'b'], modRevision: '3' };
+  const quorum = settings('a', { dynamic: { synchronousMode: 'quorum' } });
+  const round = (nowMs: number, before: Memory, there: boolean) =>
+    decide(
+      observation({ nowMs, view: view({ sync }), settings: quorum, pg: pg.standby(there ? { ...connected, receiver } : connected) }),
+      before,
+    ).memory;
+  const first = round(10_000, memory(), false);
+  const second = round(12_000, first, false);
+  expect([first.receiverGoneSinceMs, second.receiverGoneSinceMs]).toEqual([10_000, 10_000]);
+  expect(round(13_000, second, true).receiverGoneSinceMs).toBeNull();
+});
