@@ -2,7 +2,7 @@
 import { type ClusterView, type Member, memberOf } from './cluster.ts';
 import type { ServerRole, Source } from './effects.ts';
 import type { Memory, Observation } from './model.ts';
-import { walPosition } from './postgres-facts.ts';
+import { type PostgresFacts, walPosition } from './postgres-facts.ts';
 import { leaseMargins } from './settings.ts';
 
 /** As a primary that finds itself without the leader key: after a pause, or when etcd has lost it. */
@@ -32,7 +32,12 @@ export interface Context {
   readonly stopped: boolean;
   readonly isPrimary: boolean;
   readonly isStandby: boolean;
-  /** PostgreSQL takes writes now, or may begin to without anybody asking again. */
+  /**
+   * A server of somebody's that this node has not taken over, and now cannot: it refuses the agent, etcd does not answer, or it is another cluster's. Nobody was
+   * led to it by us, and nobody counts on it being stopped: it goes on as it is.
+   */
+  readonly unadopted: boolean;
+  /** PostgreSQL takes writes now, or may begin to without anybody asking again; and it is for us to stop it. */
   readonly mayBeWritable: boolean;
 }
 
@@ -51,6 +56,7 @@ export function contextOf(o: Observation, m: Memory): Context {
   const promoting = o.job?.job.kind === 'promote';
   // A signal file stays until the end of a promotion; without an answer it is the best evidence there is.
   const notWritable = !promoting && (sql === null ? pg.standbySignal : isStandby);
+  const unadopted = isUnadopted(o, m, lockMine, view);
   return {
     o,
     m,
@@ -67,8 +73,22 @@ export function contextOf(o: Observation, m: Memory): Context {
     stopped: pg.state === 'stopped',
     isPrimary,
     isStandby,
-    mayBeWritable: pg.postmaster !== null && !notWritable && pg.closed !== true,
+    unadopted,
+    mayBeWritable: pg.postmaster !== null && !notWritable && pg.closed !== true && !unadopted,
   };
+}
+
+function isUnadopted({ pg, job }: Observation, { held }: Memory, lockMine: boolean, view: ClusterView | null): boolean {
+  if (pg.unmanaged !== true || pg.postmaster === null || pg.dataDir !== 'valid') return false;
+  // Whoever has led with it, or is at work on it, has adopted it.
+  if (lockMine || held !== null || job !== null) return false;
+  return pg.sql === null || view === null || isOfAnotherCluster(pg, view);
+}
+
+/** etcd names a cluster, and the data are another's. */
+export function isOfAnotherCluster(pg: PostgresFacts, view: ClusterView): boolean {
+  const initialized = view.initialize !== null && view.initialize !== '';
+  return initialized && pg.systemIdentifier !== null && pg.dataDir === 'valid' && view.initialize !== pg.systemIdentifier;
 }
 
 /**

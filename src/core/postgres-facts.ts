@@ -38,6 +38,10 @@ export interface PostgresFacts {
   readonly beginning?: string;
   /** A standby.signal or recovery.signal lies in the data directory. */
   readonly standbySignal: boolean;
+  /** A server runs, and no agent has written its configuration yet: it was somebody's before, and is until it is adopted. Absent: not so. */
+  readonly unmanaged?: true;
+  /** Why the running server refuses the agent at every door, in its own words, and what would let it in. Absent: it does not, or it is not known. */
+  readonly refusal?: string;
   /** Why WAL does not come, as far as asking the source has told: `not streaming from pg-2: …`, `waiting for pg-2 to answer: …`. Absent: nothing known. */
   readonly sourceTrouble?: string;
   /** Of a standby: why its disk would not let it be promoted: `the disk of pg_wal is full`. Absent: nothing is known to be in the way. */

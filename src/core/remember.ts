@@ -91,6 +91,7 @@ function announced(o: Observation, before: Memory): Pick<Memory, 'announcedRole'
 function roleOf(c: Context): MemberRole {
   const { job, pg } = c.o;
   if (pg.dataDir === 'missing' || (pg.dataDir === 'incomplete' && pg.incompleteWork !== 'rewind')) return 'uninitialized';
+  if (c.unadopted) return 'uninitialized';
   if (c.isPrimary) return 'primary';
   if (c.isStandby) return job?.job.kind === 'promote' ? 'promoted' : 'replica';
   const wasPrimary = c.m.role === 'primary' || c.m.role === 'promoted';
@@ -118,7 +119,7 @@ function stateOf(c: Context, memory: Memory): PostgresState {
     default:
       break;
   }
-  if (pg.state === 'running') return 'running';
+  if (pg.state === 'running') return c.unadopted && pg.sql === null ? 'unknown' : 'running';
   if (pg.state === 'starting') return 'starting';
   if (pg.state === 'unresponsive') return c.m.state === 'running' ? 'running' : 'starting';
   if (memory.failures.bootstrap) return 'initdb failed';

@@ -5,9 +5,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { lsn, member, memory, observation, peer, peers, pg, settings, view, walsender } from '../../test/support/build.ts';
+import { contextOf } from './context.ts';
 import { decide } from './decide.ts';
 import type { Job } from './effects.ts';
 import type { Memory, Observation } from './model.ts';
+import { remember } from './remember.ts';
 import { allRules } from './rules/index.ts';
 
 const position = fc.constantFrom(lsn(900), lsn(1000), lsn(1200));
@@ -81,6 +83,10 @@ const postgres = fc.oneof(
   fc.record({ standbySignal: fc.boolean() }).map((d) => ({ ...pg.starting(d), state: 'unresponsive' as const })),
   fc.record({ standbySignal: fc.boolean() }).map((d) => ({ ...pg.starting(d), state: 'running' as const })),
   fc.constant(pg.starting({ closed: true })),
+  fc.constantFrom(pg.primary(), pg.starting(), { ...pg.starting(), state: 'running' as const }).map((facts) => ({
+    ...facts,
+    unmanaged: true as const,
+  })),
 );
 
 const job: fc.Arbitrary<Job> = fc.constantFrom<Job>(
@@ -203,6 +209,7 @@ describe('the rule table', () => {
         const others = o.dcs.known && o.dcs.view.leader !== null && o.dcs.view.leader.name !== 'a';
         const ours = o.dcs.known && o.dcs.view.leader?.name === 'a' && o.dcs.view.leader.leaseId === o.lease.leaseId;
         const silentAndOver = (!o.dcs.known || ours) && over;
+        if (contextOf(o, remember(o, m)).unadopted) return;
         if (!silentAndOver && !(others && o.pg.dataDir === 'valid')) return;
         const decision = decide(o, m);
         expect(decision.effects.map((effect) => effect.kind)).toContain('demote-now');

@@ -177,10 +177,20 @@ describe('controlled settings and the control file', () => {
     expect(args).toContain('--max_worker_processes=8');
   });
 
-  test('the arguments name the file, then every controlled setting once', () => {
+  test('the arguments say where this node’s files lie, whatever a copied file says, then every controlled setting once', () => {
     const args = commandLineArguments(settings({ controlledParameters: { max_connections: '50' } }), 15);
-    expect(args[0]).toBe('--config-file=/etc/pg/postgresql.conf');
-    expect(args.slice(1).map((arg) => /^--(\w+)=/.exec(arg)?.[1])).toEqual([...CONTROLLED_GUCS]);
+    const { dataDir } = settings().postgresql;
+    expect(args.slice(0, 5)).toEqual([
+      '--config-file=/etc/pg/postgresql.conf',
+      `--data_directory=${dataDir}`,
+      '--hba_file=/etc/pg/pg_hba.conf',
+      '--ident_file=/etc/pg/pg_ident.conf',
+      '--external_pid_file=',
+    ]);
+    const own = commandLineArguments(settings({ parameters: { hba_file: 'other.conf' } }), 15, null, '/run/pg.pid');
+    expect(own).toContain('--hba_file=/etc/pg/other.conf');
+    expect(own).toContain('--external_pid_file=/run/pg.pid');
+    expect(args.slice(5).map((arg) => /^--(\w+)=/.exec(arg)?.[1])).toEqual([...CONTROLLED_GUCS]);
     expect(args).toContain('--max_connections=50');
     expect(args).toContain('--cluster_name=demo');
   });

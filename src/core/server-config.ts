@@ -70,11 +70,21 @@ export function effectiveControlled(settings: Settings, limits: ControlLimits | 
   return { ...controlledGucs(settings), ...Object.fromEntries(raised) };
 }
 
-/** The postmaster's arguments after `-D <data_dir>`: the configuration file and the controlled settings. No secrets among them. */
-export function commandLineArguments(settings: Settings, _major: number, limits: ControlLimits | null = null): string[] {
+/**
+ * The postmaster's arguments after `-D <data_dir>`: where its files lie, and the controlled settings. No secrets among them. What an included file or ALTER SYSTEM says
+ * of the places may come from another node, by a copy; a data_directory there would outrank -D. `pidFile`: this node's own external_pid_file, or ''.
+ */
+export function commandLineArguments(settings: Settings, _major: number, limits: ControlLimits | null = null, pidFile = ''): string[] {
   const controlled = effectiveControlled(settings, limits);
+  const { configDir, dataDir } = settings.postgresql;
+  const given = normaliseGucs(settings.parameters);
+  const access = (which: 'hba' | 'ident') => inConfigDir(settings, given[`${which}_file`] ?? `pg_${which}.conf`);
   return [
-    `--config-file=${settings.postgresql.configDir}/postgresql.conf`,
+    `--config-file=${configDir}/postgresql.conf`,
+    `--data_directory=${dataDir}`,
+    `--hba_file=${access('hba')}`,
+    `--ident_file=${access('ident')}`,
+    `--external_pid_file=${given['external_pid_file'] ?? pidFile}`,
     ...CONTROLLED_GUCS.map((name) => `--${name}=${controlled[name]}`),
   ];
 }

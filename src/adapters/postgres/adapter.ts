@@ -16,6 +16,7 @@ import { endWalsenders } from './drain.ts';
 import { connectLocal, Heartbeat } from './heartbeat.ts';
 import { endLeftoverTools } from './leftover-tools.ts';
 import { type BootstrapOptions, bootstrapServer } from './new-cluster.ts';
+import { keepOwnBase } from './own-base.ts';
 import { PostmasterWatch } from './postmaster.ts';
 import { Probe } from './probe.ts';
 import { promoteServer } from './promote.ts';
@@ -161,6 +162,7 @@ class PostgresAdapter implements Postgres {
     const { settings, log } = this.context;
     const { dataDir } = settings.postgresql;
     await this.takeDirectory('a removal', options);
+    await keepOwnBase(settings, this.context.runAs);
     // Interrupted, it leaves what is not whole any more.
     if ((await inspectDataDir(dataDir)).incompleteWork === 'publication') await markIncomplete(dataDir, 'bootstrap');
     await removeDataDir(dataDir, { keepAside: options.keepAside, log });

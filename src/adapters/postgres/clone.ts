@@ -8,11 +8,11 @@ import { ensureError, RegentError } from '../../support/errors.ts';
 import { lastLines } from '../../support/exec.ts';
 import { readText, writeFileAtomic } from './atomic-file.ts';
 import { basebackupForbidden, optionArguments } from './binary-options.ts';
-import { restoreConfigFiles } from './conf-backup.ts';
 import { binary } from './context.ts';
 import { keepsData, runCustomMethod, worksWithoutLeader } from './custom-method.ts';
 import { clearIncomplete, inspectDataDir, markIncomplete, parseMajor, removeDataDir } from './data-dir.ts';
 import type { Deps } from './deps.ts';
+import { forgetKeptBase, settleBase } from './own-base.ts';
 import { NO_LIBPQ_ENV, programConnection } from './passfile.ts';
 
 const BASEBACKUP_ATTEMPTS = 2;
@@ -167,7 +167,7 @@ async function finish(deps: Deps, method: string, timeoutMs: number): Promise<vo
   if (version === null || parseMajor(version) === null || control === null) {
     throw new RegentError('CLONE_FAILED', `${method} left no usable data directory in ${dataDir}`, { policy: 'transient' });
   }
-  await restoreConfigFiles(settings, owner);
+  await settleBase(settings, deps.log, owner);
   await writeFileAtomic(join(dataDir, 'standby.signal'), '', { mode: 0o600, owner: owner ?? undefined });
   if (method !== 'basebackup') {
     const result = await deps.run(binary(settings, 'initdb'), ['--sync-only', `--pgdata=${dataDir}`], { timeoutMs });
@@ -175,6 +175,7 @@ async function finish(deps: Deps, method: string, timeoutMs: number): Promise<vo
       throw new RegentError('CLONE_FAILED', `the new data directory could not be flushed to disk: ${lastLines(result.stderr)}`);
   }
   await clearIncomplete(dataDir);
+  await forgetKeptBase(dataDir);
 }
 
 /** An empty directory, owned by the user PostgreSQL runs as; what an interrupted clone left is removed. The caller has set the marker. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Settings } from '../../core/settings.ts';
 import { fileMode, readText, writeFileAtomic } from './atomic-file.ts';
 import type { Owner } from './deps.ts';
+import { flattened } from './flatten.ts';
 
 /** Without these PostgreSQL does not know its role. */
 export const ROLE_FILES = ['postgresql.conf', 'postgresql.base.conf'] as const;
@@ -14,7 +15,9 @@ type ConfigFile = (typeof ROLE_FILES)[number] | (typeof ACCESS_FILES)[number];
 export async function saveConfigBackups(settings: Settings, owner: Owner | null): Promise<void> {
   const { configDir, dataDir } = settings.postgresql;
   for (const name of [...ROLE_FILES, ...ACCESS_FILES]) {
-    const text = await readText(join(configDir, name));
+    const path = join(configDir, name);
+    // Its includes do not come along with the copy.
+    const text = name === 'postgresql.base.conf' ? await flattened(path).catch(() => readText(path)) : await readText(path);
     const copy = join(dataDir, `${name}.backup`);
     if (text !== null) await writeFileAtomic(copy, text, { mode: await fileMode(copy, dataDir), owner: owner ?? undefined });
   }

@@ -19,9 +19,11 @@ import {
   userRecoveryGucs,
 } from '../../core/server-config.ts';
 import type { Settings } from '../../core/settings.ts';
-import { ensureError, RegentError } from '../../support/errors.ts';
+import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { fileMode, readText, removeFile, writeFileAtomic } from './atomic-file.ts';
+import { keepBefore } from './before.ts';
 import { ACCESS_FILES, ROLE_FILES, restoreConfigFile } from './conf-backup.ts';
+import { inspectDataDir } from './data-dir.ts';
 import type { Deps } from './deps.ts';
 import { checkGucs } from './guc-check.ts';
 import { writePassfile } from './passfile.ts';
@@ -67,8 +69,10 @@ export class ConfWriter {
     const owner = this.deps.runAs ?? null;
     const changed: string[] = [];
     const notWritten: string[] = [];
+    const made = (await inspectDataDir(dataDir)).state === 'incomplete' ? dataDir : null;
     const put = async (path: string, text: string) => {
       const mode = await fileMode(path, dataDir);
+      if (await isForeign(path, text, made)) await keepBefore(path, owner);
       if (await writeFileAtomic(path, text, { mode, owner: owner ?? undefined })) changed.push(path);
     };
     const putBack = async (name: Parameters<typeof restoreConfigFile>[2]) => {
@@ -160,6 +164,24 @@ function split(accepted: Gucs, recovery: Gucs): { main: Gucs; recovery: Gucs } {
     else if (judged !== undefined) kept[name] = judged;
   }
   return { main, recovery: kept };
+}
+
+/** Another wrote it: somebody may want it back. Not so in a directory that is being `made`, where it is what a program of PostgreSQL has just left. */
+async function isForeign(path: string, text: string, made: string | null): Promise<boolean> {
+  if (made !== null && path.startsWith(`${made}/`)) return false;
+  const old = await readText(path).catch((error: unknown) => {
+    // What is no file cannot be written either, and that will be told.
+    if (codeOf(error) === 'EISDIR') return null;
+    throw new RegentError(
+      'FILE_WRITE_FAILED',
+      `${path} is not overwritten, because it cannot be read and copied: ${ensureError(error).message}`,
+      {
+        mend: 'it must be readable by the user Regent runs as',
+        cause: error,
+      },
+    );
+  });
+  return old !== null && old !== text && !isGenerated(old);
 }
 
 const OWN_RECOVERY: ReadonlySet<string> = new Set(['primary_conninfo', 'primary_slot_name']);

@@ -2,25 +2,19 @@
 import type pg from 'pg';
 import type { Settings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
-import { readPidFile } from './detect.ts';
+import { enter, localDoors } from './doors.ts';
 import { type FactsRow, factsQuery, IDENTITY_QUERY, type IdentityRow } from './facts-query.ts';
-import { connect, discard, isTimeout } from './sql.ts';
+import type { Door } from './refusal.ts';
+import { discard, isTimeout } from './sql.ts';
 
 /** A postmaster that can no longer fork answers on old connections only, so the connection is renewed now and then. */
 const RENEW_AFTER_MS = 60_000;
 /** On the server's side; the client's own deadline is the caller's. */
 const STATEMENT_TIMEOUT_MS = 2000;
 
-/** Where the local server is reached. What the running server wrote into its pid file comes before what the settings would have it listen on. */
-export function localEndpoint(settings: Settings): { host: string; port: number } {
-  const { dataDir, useUnixSocket, port, listenAddresses } = settings.postgresql;
-  const file = readPidFile(dataDir);
-  const first = (file ? (file.listenHost ?? '') : listenAddresses).split(',')[0]!.trim();
-  const socketDir = file?.socketDir ?? (settings.parameters['unix_socket_directories'] ?? '').split(',')[0]!.trim();
-  const at = file?.port ?? port;
-  if (socketDir.startsWith('/') && (useUnixSocket || first === '')) return { host: socketDir, port: at };
-  if (first === '' || first === '*' || first === '0.0.0.0') return { host: '127.0.0.1', port: at };
-  return { host: first === '::' ? '::1' : first, port: at };
+/** Where the local server is reached first; see `enter`. */
+export function localEndpoint(settings: Settings): Door {
+  return localDoors(settings)[0];
 }
 
 /** A connection of the superuser to the local server, for one purpose. Commits on it wait for no standby. The caller discards it. */
@@ -28,13 +22,7 @@ export function connectLocal(
   settings: Settings,
   options: { readonly applicationName: string; readonly connectTimeoutMs: number; readonly queryTimeoutMs: number },
 ): Promise<pg.Client> {
-  return connect({
-    ...localEndpoint(settings),
-    ...options,
-    database: settings.postgresql.database,
-    credentials: settings.postgresql.superuser,
-    settings: { synchronous_commit: 'local' },
-  });
+  return enter(settings, { ...options, settings: { synchronous_commit: 'local' } });
 }
 
 interface Line {
@@ -127,10 +115,7 @@ export class Heartbeat {
   }
 
   private async establish(settings: Settings, timeoutMs: number): Promise<void> {
-    const client = await connect({
-      ...localEndpoint(settings),
-      database: settings.postgresql.database,
-      credentials: settings.postgresql.superuser,
+    const client = await enter(settings, {
       applicationName: 'Regent heartbeat',
       connectTimeoutMs: timeoutMs,
       queryTimeoutMs: STATEMENT_TIMEOUT_MS,

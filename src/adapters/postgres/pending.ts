@@ -17,6 +17,9 @@ const REREAD_AFTER_MS = 60_000;
 /** Recovery settings mean nothing to a server that is not recovering; hot_standby is the agent's own affair. */
 const NEVER_PENDING: ReadonlySet<string> = new Set([...RECOVERY_GUCS, 'hot_standby']);
 
+/** That a server has our data directory is known otherwise, and may be said by another path; the pid file is this node's, in whatever file it is named. */
+const NOT_COMPARED: ReadonlySet<string> = new Set(['config-file', 'data_directory', 'external_pid_file']);
+
 const PENDING_QUERY = `
 SELECT s.name, current_setting(s.name) AS running,
   CASE WHEN s.pending_restart THEN (SELECT f.setting FROM pg_file_settings f WHERE lower(f.name) = s.name ORDER BY f.seqno DESC LIMIT 1) END AS filed,
@@ -56,7 +59,7 @@ function wantedOnCommandLine(settings: Settings, major: number): ReadonlyMap<str
   const wanted = new Map<string, string>();
   for (const argument of commandLineArguments(settings, major)) {
     const match = /^--([^=]+)=(.*)$/s.exec(argument);
-    if (match) wanted.set(match[1]!, match[2]!);
+    if (match && !NOT_COMPARED.has(match[1]!)) wanted.set(match[1]!, match[2]!);
   }
   return wanted;
 }

@@ -3,13 +3,14 @@ import type { HistoryEntry } from '../../core/cluster.ts';
 import { localPosition, timelineStart } from '../../core/divergence.ts';
 import type { ControlFacts, PostgresFacts, SqlFacts } from '../../core/postgres-facts.ts';
 import { maxLsn, type Timeline } from '../../core/units.ts';
-import { ensureError, RegentError } from '../../support/errors.ts';
+import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { oneAtATime } from '../../support/one-at-a-time.ts';
 import { binary, type Context, runner } from './context.ts';
 import type { ControlData } from './control-data.ts';
 import { type DataDirFacts, inspectDataDir } from './data-dir.ts';
 import { type HeldProcess, readPidFile } from './detect.ts';
 import { readFacts } from './facts-query.ts';
+import { isManaged } from './origin.ts';
 import { PendingRestartReader } from './pending.ts';
 import { trimOutput } from './spawn.ts';
 import { isTimeout, sqlState, systemCode } from './sql.ts';
@@ -20,6 +21,7 @@ interface Answer {
   readonly state: 'starting' | 'running' | 'unresponsive';
   readonly sql: SqlFacts | null;
   readonly systemIdentifier: string | null;
+  readonly refusal?: string;
 }
 
 /** Left for files and pg_controldata, so that a server that does not answer cannot use up the time for what can be known without it. */
@@ -31,6 +33,7 @@ export class Probe {
   private readonly pending: PendingRestartReader;
   private identity: { readonly startTicks: string; readonly systemIdentifier: string } | null = null;
   private lastComplaint = '';
+  private managed = false;
   private trimmedAtMs = 0;
 
   constructor(context: Context) {
@@ -73,9 +76,19 @@ export class Probe {
       standbySignal: directory.standbySignal,
       // Only a start writes another word there, and a postmaster that is stopping never starts again.
       ...(alive !== null && ending && control?.state === 'shut down' ? { closed: true } : {}),
+      ...(alive !== null && (await this.within(this.unmanaged(), leftMs(), false)) ? { unmanaged: true } : {}),
+      ...(live?.refusal === undefined ? {} : { refusal: live.refusal }),
     };
     const beginning = await this.within(this.beginning(facts), leftMs(), null);
     return beginning === null ? facts : { ...facts, beginning };
+  }
+
+  /** Files that this agent has written are an agent's work from then on. */
+  private async unmanaged(): Promise<boolean> {
+    const { role, settings } = this.context;
+    if (role !== null || this.managed) return false;
+    this.managed = await isManaged(settings);
+    return !this.managed;
   }
 
   private async beginning(facts: PostgresFacts): Promise<string | null> {
@@ -103,7 +116,7 @@ export class Probe {
     } catch (error) {
       const state = stateByError(error);
       if (state !== 'starting') this.complain(error);
-      return without(state);
+      return codeOf(error) === 'PG_REFUSED' ? { ...without(state), refusal: refusalOf(error) } : without(state);
     }
   }
 
@@ -173,12 +186,19 @@ export class Probe {
   }
 }
 
+function refusalOf(error: unknown): string {
+  const mend = error instanceof RegentError ? error.mend : null;
+  return mend === null ? ensureError(error).message : `${ensureError(error).message}; ${mend}`;
+}
+
 /**
  * cannot_connect_now (57P03) and a closed door are what a server does that starts, recovers or shuts down; 57P01 and 57P02 come from one that is about to.
  * Any other answer (a wrong password, too many connections) is an answer nevertheless: the server runs, though its facts stay unknown.
  */
 export function stateByError(error: unknown): Answer['state'] {
   if (isTimeout(error)) return 'unresponsive';
+  // Ours has not opened its door yet, and another server sits at it.
+  if (codeOf(error) === 'PG_ANOTHER_SERVER') return 'starting';
   const state = sqlState(error);
   if (state !== null) return STARTING_STATES.has(state) ? 'starting' : 'running';
   const code = systemCode(error);

@@ -3,7 +3,8 @@ import type pg from 'pg';
 import type { ServerRole } from '../../core/effects.ts';
 import { sleep } from '../../ports/clock.ts';
 import type { ApplyOutcome, Bounded } from '../../ports/postgres.ts';
-import { RegentError } from '../../support/errors.ts';
+import { ensureError, RegentError } from '../../support/errors.ts';
+import { saveConfigBackups } from './conf-backup.ts';
 import type { Scope, WriteOutcome } from './conf-writer.ts';
 import { binary, type Context, runner } from './context.ts';
 import type { ControlData } from './control-data.ts';
@@ -12,6 +13,7 @@ import type { HeldProcess } from './detect.ts';
 import { connectLocal } from './heartbeat.ts';
 import { askStandbysAgain } from './release-waiting.ts';
 import { discard } from './sql.ts';
+import { keepOrigin } from './takeover.ts';
 
 const LOOK_MS = 5;
 /** How often the checkpointer must be seen at a place where it takes up signals, and how far apart. */
@@ -27,12 +29,21 @@ export async function writeFiles(
   scope: Scope = 'all',
 ): Promise<WriteOutcome> {
   const owed = context.owesReload;
+  const { configDir, dataDir } = context.settings.postgresql;
+  const first = context.role === null && configDir !== dataDir && context.watch.current(dataDir) !== null;
+  const kept = await keepOrigin(context);
   // Of several files the first may be written and the next not.
   context.owesReload = true;
   const outcome = await context.writer.writeServerFiles(context.settings, role, context.syncNames, major, control?.limits ?? null, scope);
   context.role = role;
   context.owesReload = owed || outcome.changed;
-  return outcome;
+  // A clone has nothing but the copies in the data directory, and otherwise they are made at the next start.
+  if (!kept && !(first && outcome.changed)) return outcome;
+  const reason = await saveConfigBackups(context.settings, context.runAs).then(
+    () => null,
+    (error: unknown) => ensureError(error).message,
+  );
+  return reason === null ? outcome : { ...outcome, notWritten: [...outcome.notWritten, reason] };
 }
 
 /** Throws DATA_DIR_UNUSABLE, PG_RELOAD_TIMEOUT, and what a connection throws. */

@@ -19,6 +19,7 @@ import { ControlDataReader } from './control-data.ts';
 import { clearIncomplete, inspectDataDir, markIncomplete } from './data-dir.ts';
 import type { Deps } from './deps.ts';
 import { historyFileName, parseHistory } from './history-file.ts';
+import { forgetKeptBase, keepOwnBase, settleBase } from './own-base.ts';
 import { NO_LIBPQ_ENV, programConnection } from './passfile.ts';
 import { rewindCredentials, settleSource } from './rewind-source.ts';
 import { askBeginning, readBeginning } from './timeline-beginning.ts';
@@ -47,13 +48,18 @@ export async function rewind(deps: Deps, source: Source, options: Bounded): Prom
   await settleSource(deps, source, { ...options, timeoutMs: options.timeoutMs * SETTLE_SHARE });
   await refuseTwin(deps, source, { ...options, timeoutMs: left(deps, deadline) });
   await archiveReadySegments(deps, major, { ...options, timeoutMs: left(deps, deadline) });
+  await keepOwnBase(settings, deps.runAs ?? null);
   // A single-user server, which pg_rewind starts to finish crash recovery, refuses to be a standby.
   await markIncomplete(dataDir, 'rewind');
   await removeSignalFiles(settings);
   const before = await controlState(deps, left(deps, deadline));
   const result = await run(deps, source, major, { ...options, timeoutMs: left(deps, deadline) });
   await writeFileAtomic(join(dataDir, 'standby.signal'), '', { mode: 0o600, owner: deps.runAs ?? undefined });
-  if (result.code === 0) return await clearIncomplete(dataDir);
+  if (result.code === 0) {
+    await settleBase(settings, deps.log, deps.runAs ?? null);
+    await clearIncomplete(dataDir);
+    return await forgetKeptBase(dataDir);
+  }
   const touched = incompleteWork === 'rewind' || hasBegunToCopy(result) || endedRecovery(before, await controlState(deps, STATE_MS));
   if (!touched) await clearIncomplete(dataDir);
   const how = result.cause === 'exit' ? '' : ` was stopped (${result.cause})`;

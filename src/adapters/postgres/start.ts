@@ -1,17 +1,21 @@
 /** Starts the server for a role and waits until it lets clients in. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readlinkSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import type { ServerRole } from '../../core/effects.ts';
+import { parseConf } from '../../core/guc.ts';
 import { commandLineArguments } from '../../core/server-config.ts';
+import type { Settings } from '../../core/settings.ts';
 import { sleep } from '../../ports/clock.ts';
 import type { ApplyOutcome, Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
+import { readText } from './atomic-file.ts';
 import { saveConfigBackups } from './conf-backup.ts';
 import { removeSignalFiles } from './conf-writer.ts';
 import { binary, type Context, runner } from './context.ts';
 import type { ControlData } from './control-data.ts';
 import { inspectDataDir } from './data-dir.ts';
-import { readPidFile } from './detect.ts';
+import { type HeldProcess, readPidFile } from './detect.ts';
+import { isSameDirectory } from './doors.ts';
 import { stateByError } from './probe.ts';
 import { writeFiles } from './reload.ts';
 import { type Spawned, spawnPostmaster } from './spawn.ts';
@@ -21,6 +25,9 @@ const LOOK_MS = 10;
 /** Against a pid file that somebody removed: it would never say 'ready'. */
 const TRY_ANYWAY_MS = 250;
 const CONTROL_DATA_MS = 5000;
+/** Where spawnPostmaster() starts it. */
+const SPAWNED_IN = '/';
+const END_MS = 5000;
 
 export interface StartOptions extends Bounded {
   readonly onSpawn?: (pid: number) => void;
@@ -53,7 +60,8 @@ export async function startServer(context: Context, role: ServerRole, options: S
   const recovering = role.kind === 'standby' || options.prepare !== undefined;
   if (options.prepare) await options.prepare();
   else await clearSignals(context, role, control);
-  const args = [...commandLineArguments(settings, directory.major, recovering ? control.limits : null), ...(options.extraArgs ?? [])];
+  const limits = recovering ? control.limits : null;
+  const args = [...commandLineArguments(settings, directory.major, limits, await ownPidFile(settings)), ...(options.extraArgs ?? [])];
   heartbeat.reset();
   if (options.signal?.aborted) throw aborted();
   const spawned = await spawnPostmaster(context, args);
@@ -61,6 +69,7 @@ export async function startServer(context: Context, role: ServerRole, options: S
     watch.hold(spawned.process, spawned.child);
     context.owesReload = false;
     options.onSpawn?.(spawned.process.pid);
+    await untilHome(context, spawned, deadline);
     await untilAccepting(context, spawned, deadline, options);
     // It runs; copies are for a later start.
     await saveConfigBackups(settings, context.runAs).catch((error: unknown) => notWritten.push(ensureError(error).message));
@@ -113,6 +122,53 @@ async function untilAccepting(context: Context, spawned: Spawned, deadline: numb
       }
     }
     await sleep(clock, LOOK_MS, options.signal);
+  }
+}
+
+/** external_pid_file as the included file has it. That one is this node's own: a clone leaves another's places out. */
+async function ownPidFile(settings: Settings): Promise<string> {
+  const { configDir, customConf } = settings.postgresql;
+  const text = await readText(resolve(configDir, customConf ?? 'postgresql.base.conf')).catch(() => null);
+  return text === null ? '' : (parseConf(text)['external_pid_file'] ?? '');
+}
+
+/**
+ * A postmaster enters its data directory before it touches anything in it. One that entered another (a wrapper in the place of the program, that knows better) is
+ * no server of ours: it is asked to end in good order, so that what it opened is closed as it was found.
+ */
+async function untilHome(context: Context, { process, output }: Spawned, deadline: number): Promise<void> {
+  const { clock, settings } = context;
+  const { dataDir } = settings.postgresql;
+  for (;;) {
+    const at = directoryOf(process.pid);
+    if (at === null || isSameDirectory(at, dataDir)) return;
+    if (at !== SPAWNED_IN) {
+      await endElsewhere(context, process);
+      throw new RegentError('PG_STARTED_ELSEWHERE', `PostgreSQL was started on ${dataDir} and went to ${at}; it was ended`, {
+        mend: `check what postgresql.bin_dir and bin_name lead to; its output is in ${output.path}`,
+      });
+    }
+    if (clock.monotonicMs() >= deadline) return;
+    await sleep(clock, LOOK_MS);
+  }
+}
+
+async function endElsewhere({ clock }: Context, process: HeldProcess): Promise<void> {
+  for (const [signal, patienceMs] of [['SIGINT', END_MS] as const, ['SIGQUIT', END_MS] as const, ['SIGKILL', END_MS] as const]) {
+    process.signal(signal);
+    for (const end = clock.monotonicMs() + patienceMs; clock.monotonicMs() < end; ) {
+      if (process.state() === 'gone') return;
+      await sleep(clock, LOOK_MS);
+    }
+  }
+}
+
+/** Null: it is gone, or cannot be seen. */
+function directoryOf(pid: number): string | null {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
+  } catch {
+    return null;
   }
 }
 

@@ -1,7 +1,7 @@
 /** What to do when there is no usable data directory, or one of another cluster. */
 
 import { mayLead, memberOf } from '../cluster.ts';
-import { type Context, readyLeader, sourceOf } from '../context.ts';
+import { type Context, isOfAnotherCluster, readyLeader, sourceOf } from '../context.ts';
 import type { Source } from '../effects.ts';
 import { isCountedOn } from '../voters.ts';
 import { holdOffMs, type Rule } from './table.ts';
@@ -10,6 +10,7 @@ const noData = (c: Context) => c.o.pg.dataDir === 'missing' || (c.o.pg.dataDir =
 /** A whole new cluster, made here. Whoever holds the leader key has lost this mark before: nobody was ever led to it. */
 const unpublished = (c: Context) => c.o.pg.dataDir === 'incomplete' && c.o.pg.incompleteWork === 'publication';
 const initialized = (c: Context) => c.view !== null && c.view.initialize !== null && c.view.initialize !== '';
+const belongsElsewhere = (c: Context) => c.view !== null && isOfAnotherCluster(c.o.pg, c.view);
 
 export interface CloneSource {
   readonly source: Source;
@@ -140,6 +141,21 @@ export const dataDirRules: readonly Rule[] = [
     because: 'system ID mismatch',
   },
   {
+    id: 'data.refused',
+    situation: 'a server that this node has not taken over runs here, and does not let the agent in (yet)',
+    when: (c) => c.unadopted && c.o.pg.sql === null && !(c.o.wishes.reinitialize !== null && c.otherLeader !== null),
+    ask: (c) => {
+      const { postmaster, refusal, state } = c.o.pg;
+      const why = refusal ?? (state === 'running' ? 'it refuses the agent' : 'it is starting up or does not answer');
+      return {
+        // A refusal stays until somebody mends it, and every try leaves a line in PostgreSQL's log.
+        wakeInMs: state === 'running' ? 5000 : 1000,
+        because: `PostgreSQL (pid ${postmaster?.pid}) runs, and has not been taken over; it is left as it is until it lets the agent in: ${why}`,
+      };
+    },
+    because: 'PostgreSQL runs, and has not been taken over; it is left as it is until it lets the agent in',
+  },
+  {
     id: 'data.bootstrap-elsewhere',
     situation: 'this node has data, and another is initializing the cluster right now',
     when: (c) => c.view?.initialize === '' && !c.lockMine,
@@ -156,8 +172,10 @@ export const dataDirRules: readonly Rule[] = [
   },
   {
     id: 'data.adopt',
-    situation: 'this node has a primary’s data, and the cluster was never initialized',
-    when: (c) => c.view !== null && !initialized(c) && c.unlocked && !c.paused && c.o.pg.systemIdentifier !== null,
+    situation: 'this node has a primary’s data, its PostgreSQL answers or is down, and the cluster was never initialized',
+    // Whether a server that does not answer is a primary, and would let this agent lead, is not known.
+    when: (c) =>
+      c.view !== null && !initialized(c) && c.unlocked && !c.paused && c.o.pg.systemIdentifier !== null && (c.stopped || c.isPrimary),
     ask: (c) => ({
       effects: [{ kind: 'write-initialize', systemIdentifier: c.o.pg.systemIdentifier ?? '', onlyIfAbsent: true }],
       wakeInMs: 0,
@@ -165,10 +183,6 @@ export const dataDirRules: readonly Rule[] = [
     because: 'adopting the existing PostgreSQL as the cluster’s first member',
   },
 ];
-
-function belongsElsewhere(c: Context): boolean {
-  return initialized(c) && c.o.pg.systemIdentifier !== null && c.o.pg.dataDir === 'valid' && c.view?.initialize !== c.o.pg.systemIdentifier;
-}
 
 export function leaderMember(c: Context) {
   return c.view !== null && c.otherLeader !== null ? memberOf(c.view, c.otherLeader) : null;

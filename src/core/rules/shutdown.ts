@@ -28,6 +28,13 @@ export const shutdownRules: readonly Rule[] = [
     because: 'ending: waiting for the running job',
   },
   {
+    id: 'shutdown.not-ours',
+    situation: 'asked to end, and the server that runs here has not been taken over',
+    when: (c) => c.o.wishes.shutdown && c.unadopted,
+    ask: () => ({ effects: [{ kind: 'exit', code: 0, message: 'PostgreSQL, which was not taken over, goes on without the agent' }] }),
+    because: 'ending; PostgreSQL is left as it is because it was not taken over',
+  },
+  {
     id: 'shutdown.stop',
     situation: 'asked to end, PostgreSQL is up',
     when: (c) => c.o.wishes.shutdown && c.o.pg.postmaster !== null,

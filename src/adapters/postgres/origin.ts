@@ -1,0 +1,37 @@
+/** Where a server's configuration comes from: an agent that wrote it, or somebody who keeps it elsewhere (Debian: /etc/postgresql/15/main). */
+import { isAbsolute, join } from 'node:path';
+import { isGenerated } from '../../core/server-config.ts';
+import type { Settings } from '../../core/settings.ts';
+import { readText } from './atomic-file.ts';
+
+const CONF = 'postgresql.conf';
+
+/** An agent (Regent or Patroni) has written the configuration this server runs with, or will be started with. */
+export async function isManaged(settings: Settings): Promise<boolean> {
+  const { configDir, dataDir } = settings.postgresql;
+  const usual = [join(configDir, CONF), join(dataDir, CONF), join(dataDir, `${CONF}.backup`)];
+  const started = await lastConfigFile(dataDir);
+  for (const path of started === null ? usual : [...usual, started]) {
+    const text = await readText(path).catch(() => null);
+    if (text !== null && isGenerated(text)) return true;
+  }
+  return false;
+}
+
+/** postgresql.conf of the last start, by postmaster.opts, which outlives the server and is not part of a base backup; null: not told. */
+export async function lastConfigFile(dataDir: string): Promise<string | null> {
+  const words = optionWords((await readText(join(dataDir, 'postmaster.opts')).catch(() => null)) ?? '');
+  let directory: string | null = null;
+  for (const [i, word] of words.entries()) {
+    const given = /^(?:-c|--)?config[_-]file=(.+)$/s.exec(word)?.[1];
+    if (given !== undefined) return isAbsolute(given) ? given : null;
+    if (word === '-D') directory = words[i + 1] ?? null;
+    else if (/^-D./.test(word)) directory = word.slice(2);
+  }
+  return directory !== null && isAbsolute(directory) ? join(directory, CONF) : null;
+}
+
+/** The program, and each argument in double quotes (CreateOptsFile() of PostgreSQL, which escapes nothing). */
+function optionWords(text: string): string[] {
+  return [...text.matchAll(/"([^"]*)"/g)].map((match) => match[1]!);
+}

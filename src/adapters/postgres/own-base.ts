@@ -1,0 +1,81 @@
+/**
+ * postgresql.base.conf is the node's own: what fits this machine. A clone brings another node's along, with the places of that one's files in it; so this node's is
+ * kept beside the data directory while that is made anew, and where there is none, the other's is rid of what is true of the other only.
+ */
+import { access } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
+import { isGenerated } from '../../core/server-config.ts';
+import type { Settings } from '../../core/settings.ts';
+import type { Log } from '../../ports/log.ts';
+import { fileMode, readText, removeFile, writeFileAtomic } from './atomic-file.ts';
+import { restoreConfigFiles } from './conf-backup.ts';
+import { inspectDataDir, parseMajor } from './data-dir.ts';
+import type { Owner } from './deps.ts';
+import { disowned, flattened } from './flatten.ts';
+
+const BASE_CONF = 'postgresql.base.conf';
+const VERSION_LINE = /^# kept from PostgreSQL (\d+)\n/;
+
+export function keptBasePath(dataDir: string): string {
+  return `${dataDir.replace(/\/+$/, '')}.regent-base.conf`;
+}
+
+/** Before the data directory is removed or rewound. Durable once it returns. Throws FILE_WRITE_FAILED. */
+export async function keepOwnBase(settings: Settings, owner: Owner | null): Promise<void> {
+  const { configDir, dataDir } = settings.postgresql;
+  if (!isWithin(configDir, dataDir)) return;
+  const { state, major } = await inspectDataDir(dataDir);
+  // A half made copy has its source's; before a rewind began, this node's was kept.
+  if (major === null || state !== 'valid') return;
+  const path = join(configDir, BASE_CONF);
+  const text = await flattened(path).catch(() => readText(path));
+  if (text === null) return;
+  await writeFileAtomic(keptBasePath(dataDir), `# kept from PostgreSQL ${major}\n${text}`, { mode: 0o600, owner: owner ?? undefined });
+}
+
+/** After a copy was made, before it counts as whole. Throws FILE_WRITE_FAILED. */
+export async function settleBase(settings: Settings, log: Log, owner: Owner | null): Promise<void> {
+  const { configDir, dataDir } = settings.postgresql;
+  const inside = isWithin(configDir, dataDir);
+  const restored = await restoreConfigFiles(settings, owner);
+  const put = async (path: string, text: string) => {
+    await writeFileAtomic(path, text, { mode: await fileMode(path, dataDir), owner: owner ?? undefined });
+  };
+  const base = join(configDir, BASE_CONF);
+  const kept = inside ? await keptBase(dataDir) : null;
+  if (kept !== null) return put(base, kept);
+  for (const name of [BASE_CONF, 'postgresql.conf']) {
+    const path = join(configDir, name);
+    if (!inside && !restored.includes(path)) continue;
+    const text = await readText(path);
+    if (text === null || isGenerated(text)) continue;
+    const own = await disowned(text, (included) => isThere(isAbsolute(included) ? included : join(configDir, included)));
+    if (own.removed.length === 0) continue;
+    await put(path, own.text);
+    log.info(`${path} came with the copy; what is true of its node only was taken out`, { settings: own.removed });
+  }
+}
+
+/** Once the copy is whole. */
+export async function forgetKeptBase(dataDir: string): Promise<void> {
+  await removeFile(keptBasePath(dataDir));
+}
+
+/** Null: none, or of another major version, which may not know its settings. */
+async function keptBase(dataDir: string): Promise<string | null> {
+  const text = await readText(keptBasePath(dataDir));
+  const version = VERSION_LINE.exec(text ?? '');
+  const major = parseMajor((await readText(join(dataDir, 'PG_VERSION'))) ?? '');
+  return text === null || version === null || Number(version[1]) !== major ? null : text.slice(version[0].length);
+}
+
+function isWithin(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(`${directory.replace(/\/+$/, '')}/`);
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,97 @@
+/** A PostgreSQL as a distribution sets it up: its configuration in a directory of its own, the superuser let in by the operating system only, no agent. */
+import { execFileSync, spawn } from 'node:child_process';
+import { chownSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
+import type { ClusterNode } from './cluster-node.ts';
+import { eventually, findBinDir } from './postgres.ts';
+
+/** Known to the tests alone: as good as none to an agent. */
+const SECRET = 'nobody-was-told';
+
+export class DebianServer {
+  readonly node: ClusterNode;
+  /** As /etc/postgresql/15/main. */
+  readonly etc: string;
+  /** Where its files name the data directory; another one for a layout that is copied. */
+  readonly pidFile: string;
+
+  constructor(node: ClusterNode) {
+    this.node = node;
+    this.etc = join(node.place.directory, 'etc', '15', 'main');
+    this.pidFile = join(node.place.directory, '15-main.pid');
+  }
+
+  /** initdb, files moved away, conf.d. */
+  create(): void {
+    const { node, etc } = this;
+    const { owner, directory, postgresPort } = node.place;
+    const initdb = join(findBinDir(), 'initdb');
+    const password = join(directory, 'initdb-password');
+    writeFileSync(password, SECRET);
+    chownSync(password, owner.uid, owner.gid);
+    const args = ['-D', node.dataDir, '-U', 'postgres', '-A', 'scram-sha-256', `--pwfile=${password}`, '-k', '-N', '--locale=C'];
+    execFileSync(initdb, args, { ...owner, cwd: directory, stdio: 'ignore' });
+    mkdirSync(join(etc, 'conf.d'), { recursive: true });
+    for (const name of ['postgresql.conf', 'pg_hba.conf', 'pg_ident.conf']) renameSync(join(node.dataDir, name), join(etc, name));
+    writeFileSync(
+      join(etc, 'postgresql.conf'),
+      [
+        `data_directory = '${node.dataDir}'`,
+        `hba_file = '${etc}/pg_hba.conf'`,
+        `ident_file = '${etc}/pg_ident.conf'`,
+        `external_pid_file = '${this.pidFile}'`,
+        `unix_socket_directories = '${directory}'`,
+        `listen_addresses = '127.0.0.1'`,
+        `port = ${postgresPort}`,
+        `shared_buffers = 20MB`,
+        `dynamic_shared_memory_type = mmap`,
+        `include_dir = 'conf.d'`,
+        '',
+      ].join('\n'),
+    );
+    writeFileSync(join(etc, 'conf.d', 'memory.conf'), 'work_mem = 3MB\n');
+    this.letIn('local all all scram-sha-256', 'host all all 127.0.0.1/32 scram-sha-256');
+    for (const path of [join(directory, 'etc'), join(directory, 'etc', '15'), etc, join(etc, 'conf.d')])
+      chownSync(path, owner.uid, owner.gid);
+    for (const directoryOf of [etc, join(etc, 'conf.d')])
+      for (const name of readdirSync(directoryOf)) chownSync(join(directoryOf, name), owner.uid, owner.gid);
+  }
+
+  letIn(...lines: readonly string[]): void {
+    writeFileSync(join(this.etc, 'pg_hba.conf'), lines.map((line) => `${line}\n`).join(''));
+  }
+
+  /** As pg_ctlcluster does. */
+  async start(): Promise<void> {
+    const { owner, directory } = this.node.place;
+    const args = ['-D', this.node.dataDir, '-c', `config_file=${this.etc}/postgresql.conf`, '-c', 'maintenance_work_mem=17MB'];
+    spawn(join(findBinDir(), 'postgres'), args, { ...owner, cwd: directory, stdio: 'ignore', detached: true }).unref();
+    await eventually('the server to let its own in', 20_000, () =>
+      this.sql('SELECT 1').then(
+        () => true,
+        () => false,
+      ),
+    );
+  }
+
+  /** As somebody who knows the password. */
+  async sql<Row extends pg.QueryResultRow>(text: string): Promise<Row[]> {
+    const { host, postgresPort } = this.node.place;
+    const client = new pg.Client({
+      host,
+      port: postgresPort,
+      user: 'postgres',
+      password: SECRET,
+      database: 'postgres',
+      query_timeout: 5000,
+    });
+    client.on('error', () => undefined);
+    await client.connect();
+    try {
+      return (await client.query<Row>(text)).rows;
+    } finally {
+      await client.end();
+    }
+  }
+}
