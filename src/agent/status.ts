@@ -1,5 +1,6 @@
 /** The agent as it shows itself, at this very moment: what the last round found, cut short by the end of the lease. */
 
+import { promotionsFailing } from '../core/candidates.ts';
 import { type ChoreKind, choreName } from '../core/chores.ts';
 import type { ClusterView } from '../core/cluster.ts';
 import { type Context, contextOf } from '../core/context.ts';
@@ -56,7 +57,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     rounds: agent.rounds,
     leaseRemainingMs: leads && c.stepDownAtMs !== null ? Math.max(0, c.stepDownAtMs - nowMs) : null,
     checkpointAfterPromote: !memory.checkpointPending,
-    promotionTrouble: pg?.promotionTrouble ?? null,
+    promotionTrouble: pg?.promotionTrouble ?? (c?.isStandby ? promotionsFailing(c) : null),
     failing: Object.fromEntries(Object.entries(memory.chores).map(([kind, { message }]) => [choreName(kind as ChoreKind), message])),
     sourceTrouble: c !== null && c.otherLeader !== null ? (pg?.sourceTrouble ?? null) : null,
   };

@@ -30,8 +30,9 @@ export function raceVerdict(c: Context): Verdict {
   const { dynamic, local } = o.settings;
   if (c.m.abstainUntilMs !== null && o.nowMs < c.m.abstainUntilMs)
     return no('this node gave the leader key up a moment ago and keeps out of the race');
-  const yielding = yieldsTo(c);
-  if (yielding !== null) return no(`${yielding.why}: it is left to ${yielding.to}`);
+  const failing = promotionsFailing(c);
+  const able = failing === null ? undefined : [...o.peers.values()].find((peer) => peer.inRecovery && eligible(peer));
+  if (able !== undefined) return no(`${failing}: the leader key is left to ${able.name}`);
   if (view.failover !== null) {
     const wished = wishVerdict(c, view);
     if (wished !== null) return wished;
@@ -48,22 +49,18 @@ export function raceVerdict(c: Context): Verdict {
 
 const cannotBePromoted = (trouble: string) => `this node cannot be promoted: ${trouble}`;
 
-/** So many failed promotions in a row are counted, each doubling the time in which others come first. */
-const MOST_DOUBLINGS = 3;
+/** So often the time in which others come first doubles. */
+const MOST_DOUBLINGS = 2;
 
 /**
- * Whom a node of which several promotions failed leaves the key to for longer and longer, for what is in the way here may stay. Null: nobody else could lead,
- * or it has waited long enough.
+ * What is in the way here may stay. So a node of which several promotions failed in a row tells the others, which then do not wait for it however far ahead it is,
+ * and leaves them the key for longer and longer. Null: it is not so, or it has waited long enough.
  */
-function yieldsTo(c: Context): { readonly why: string; readonly to: string } | null {
+export function promotionsFailing(c: Context): string | null {
   const failure = c.m.failures.promote;
   if (failure === undefined || failure.count < 2) return null;
   const untilMs = failure.lastAtMs + abstainMs(c.o.settings.dynamic) * 2 ** Math.min(MOST_DOUBLINGS, failure.count - 1);
-  if (c.o.nowMs >= untilMs) return null;
-  const able = [...(c.o.peers?.values() ?? [])].find((peer) => peer.inRecovery && eligible(peer));
-  return able === undefined
-    ? null
-    : { why: `${failure.count} promotions of this node failed in a row (${failure.message})`, to: able.name };
+  return c.o.nowMs < untilMs ? `${failure.count} promotions of this node failed in a row (${failure.message})` : null;
 }
 
 /** A node whose promotion failed leaves the race to the others for a while: for one lease at least. */

@@ -46,7 +46,7 @@ export interface AgentStatus {
   readonly checkpointAfterPromote?: boolean;
   /** Why a standby does not get its WAL from the leader, where that is known: `not streaming from pg-2: …`. */
   readonly sourceTrouble?: string | null;
-  /** Why this standby could not be promoted. */
+  /** Why this standby could not be promoted, or leaves that to others for now. */
   readonly promotionTrouble?: string | null;
   /** Chores that fail, by what they are called, and why. */
   readonly failing?: Readonly<Record<string, string>>;

@@ -3,6 +3,7 @@
  * models only: disks, processes, etcd's content, and what clients were told.
  */
 import { slotNameOf } from '../../src/core/slot-names.ts';
+import { Callbacks } from './checkers/callbacks.ts';
 import { Elections } from './checkers/elections.ts';
 import { Fences } from './checkers/fences.ts';
 import { Promises } from './checkers/promise.ts';
@@ -26,6 +27,7 @@ export class Checkers {
   readonly writers: Writers;
   readonly fences: Fences;
   readonly elections: Elections;
+  readonly callbacks: Callbacks;
   #holder: string | null = null;
   /** Since when members have been gone from etcd, and those who were so for longer than member_slots_ttl: nobody is to hold WAL back for them. */
   readonly #goneAt = new Map<string, number>();
@@ -40,6 +42,7 @@ export class Checkers {
     this.writers = new Writers(world, report);
     this.fences = new Fences(world, report);
     this.elections = new Elections(world, report);
+    this.callbacks = new Callbacks(world, report);
     world.etcd.listeners.add(({ key, deleted }) => this.#onKey(key, deleted));
   }
 

@@ -31,6 +31,7 @@ export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFac
   };
   if (process?.archiving === true) facts.closed = true;
   if (dir === 'incomplete' && server.work !== null) facts.incompleteWork = server.work;
+  if (server.inRecovery && server.full === 'wal') facts.promotionTrouble = 'the disk of pg_wal is full';
   const beginning = readable ? beginningOf(server) : null;
   if (beginning !== null) facts.beginning = beginning;
   return facts;

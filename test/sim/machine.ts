@@ -13,6 +13,7 @@ import type { Log } from '../../src/ports/log.ts';
 import type { Desk } from '../../src/ports/operator.ts';
 import type { Peers } from '../../src/ports/peers.ts';
 import { ensureError } from '../../src/support/errors.ts';
+import type { Callbacks } from './checkers/callbacks.ts';
 import { Gate, MachineClock, processClock, type Simulation } from './clock.ts';
 import { simDcs } from './dcs.ts';
 import type { Etcd } from './etcd.ts';
@@ -34,6 +35,7 @@ export interface MachineParts {
   readonly trace: (line: string) => void;
   readonly broken: (what: string) => void;
   readonly tell: (server: SimServer, event: ServerEvent) => void;
+  readonly callbacks: () => Callbacks;
 }
 
 export interface MachineOptions {
@@ -132,6 +134,7 @@ export class Machine {
     this.#stop = () => this.#tearDown(gate, dcs, pg, guard.detach);
     agent.onRound(() => this.#noteRule(agent));
     trace(`${this.name} agent starts`);
+    this.#parts.callbacks().agentStarted(this.name);
     this.#etcdReadAt = Number.POSITIVE_INFINITY;
     this.steadySince = sim.now;
     const end = (code: number) => {
@@ -259,8 +262,9 @@ export class Machine {
   }
 
   #postgres(gate: Gate, clock: Clock): SimPostgres {
-    const { sim, find, newSystemId, trace } = this.#parts;
-    return new SimPostgres({ sim, server: this.server, clock, gate, find: (host) => find(host)?.server ?? null, newSystemId, trace });
+    const { sim, find, newSystemId, trace, callbacks } = this.#parts;
+    const told = (action: string, role: string) => callbacks().started(this.name, action, role);
+    return new SimPostgres({ sim, server: this.server, clock, gate, find: (host) => find(host)?.server ?? null, newSystemId, trace, told });
   }
 
   /** Asks the other agents as REST would: each asks its PostgreSQL anew. */

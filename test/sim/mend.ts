@@ -19,6 +19,9 @@ export function mend(world: World): void {
     server.failStarts = 0;
     server.failPromotions = 0;
     server.full = 'no';
+    server.stuckFiles = 'none';
+    server.slotsTaken = false;
+    server.scriptsGone = false;
     server.archiverBusyUntilMs = 0;
     if (server.diskHung) server.freeDisk();
     if (server.process !== null) {
@@ -50,6 +53,8 @@ export interface Bounds {
   readonly commitsMs: number;
   /** From then until HAProxy leads to the leader and nowhere else. */
   readonly routedMs: number;
+  /** Until every node's callbacks have been told its role: a script that could not be started is held off. */
+  readonly toldMs: number;
 }
 
 /**
@@ -60,5 +65,11 @@ export function boundsOf(world: World): Bounds {
   const { ttlMs, startMs } = world.orders;
   // A connection that was cut is found dead by wal_receiver_timeout.
   const streamMs = world.net.lastingStreams ? 60_000 : 5000;
-  return { leaderMs: 4 * ttlMs + startMs + 60_000, allMs: 2 * ttlMs + 180_000, commitsMs: ttlMs + 25_000 + streamMs, routedMs: 15_000 };
+  return {
+    leaderMs: 4 * ttlMs + startMs + 60_000,
+    allMs: 2 * ttlMs + 180_000,
+    commitsMs: ttlMs + 25_000 + streamMs,
+    routedMs: 15_000,
+    toldMs: 40_000,
+  };
 }

@@ -1,7 +1,7 @@
 /** The drawn circumstances of a run: size, settings, tags, speed of things, and which faults there are. Swarm style: much is off in any one run. */
 import type { Tags } from '../../src/core/cluster.ts';
 import type { JsonObject, JsonValue } from '../../src/core/json.ts';
-import { faultKinds } from './faults/index.ts';
+import { drawKinds } from './faults/index.ts';
 import type { ClientOptions, PlanOptions } from './plan.ts';
 import type { Rng } from './rng.ts';
 
@@ -63,7 +63,7 @@ export function drawOptions(rng: Rng): PlanOptions {
     walKeepBytes: rng.pick([1 << 30, 1 << 30, 20_000]),
     lastingStreams: rng.fork('streams').chance(0.3),
     clients: drawClients(rng, nodes, leisure),
-    kinds: faultKinds.filter(() => rng.chance(share)),
+    kinds: drawKinds(rng, share),
     everyMs,
     fromMs,
     untilMs: fromMs + lastsMs,

@@ -10,6 +10,7 @@ import { RegentError } from '../../src/support/errors.ts';
 import type { Gate, Simulation } from './clock.ts';
 import { factsOf } from './facts.ts';
 import { Drain } from './postgres/drain.ts';
+import { accessFiles, writeFiles } from './postgres/files.ts';
 import { beginningAt, twinOf } from './postgres/twins.ts';
 import type { Configured, SimServer } from './server.ts';
 import { commonAncestor, isPrefix } from './wal.ts';
@@ -22,6 +23,7 @@ export interface PostgresParts {
   readonly find: (host: string) => SimServer | null;
   readonly newSystemId: () => string;
   readonly trace: (line: string) => void;
+  readonly told: (action: CallbackAction, role: string) => void;
 }
 
 const transient = (code: string, message: string) => new RegentError(code, message, { policy: 'transient' });
@@ -71,23 +73,22 @@ export class SimPostgres implements Postgres {
     this.#listeners.push(listener);
   }
 
-  async apply(role: ServerRole, options: Bounded): Promise<ApplyOutcome> {
+  async apply(role: ServerRole, options: Bounded & { readonly only?: 'role' }): Promise<ApplyOutcome> {
     const { server } = this.#parts;
     this.#adopt(role);
-    const before = JSON.stringify(server.file);
-    server.file = this.#configured(role);
-    const changed = JSON.stringify(server.file) !== before;
+    const changed = writeFiles(server, this.#configured(role));
     this.#owesReload ||= changed;
-    if (!this.#owesReload || server.process === null) return { changed, reloaded: false, notWritten: [] };
+    const notWritten = options.only === 'role' ? [] : accessFiles(server);
+    if (!this.#owesReload || server.process === null) return { changed, reloaded: false, notWritten };
     await this.#reload(options);
-    return { changed, reloaded: true, notWritten: [] };
+    return { changed, reloaded: true, notWritten };
   }
 
   async setSyncNames(value: string | null, options: Bounded): Promise<void> {
     const { server } = this.#parts;
     this.#syncNames = value;
     if (server.process === null) return;
-    server.file = { ...server.file, syncNames: value ?? '' };
+    writeFiles(server, { ...server.file, syncNames: value ?? '' });
     if (server.process.hung || server.process.postmasterHung) await this.#step(options.timeoutMs + 1, options, 'PG_UNREACHABLE');
     await this.#reload(options);
   }
@@ -97,7 +98,7 @@ export class SimPostgres implements Postgres {
     this.#adopt(role);
     await this.#step(5, options);
     if (server.process !== null) throw transient('PG_RUNNING', 'PostgreSQL is running already');
-    server.file = this.#configured(role);
+    writeFiles(server, this.#configured(role));
     if (!server.start(role)) throw new RegentError('DATA_DIR_UNUSABLE', `no usable data directory (${server.dir})`);
     const { process } = server;
     this.#owesReload = false;
@@ -105,7 +106,7 @@ export class SimPostgres implements Postgres {
     for (;;) {
       if (server.process !== process) throw transient('PG_START_FAILED', 'PostgreSQL ended while starting');
       if (options.signal?.aborted) throw transient('PG_START_ABORTED', 'the start was called off');
-      if (server.running) return { notWritten: [] };
+      if (server.running) return { notWritten: accessFiles(server) };
       if (clock.monotonicMs() >= deadline) throw transient('PG_START_TIMEOUT', 'PostgreSQL does not accept connections');
       await sleep(clock, LOOK_MS, options.signal);
     }
@@ -279,7 +280,8 @@ export class SimPostgres implements Postgres {
     const reached = inRecovery ? replayLsn : position.lsn;
     const active = (name: string) => server.replication.senders().some(({ standby }) => standby.live.slot === name);
     for (const name of plan.drop) if (!active(name)) slots.delete(name);
-    for (const name of plan.create) if (!slots.has(name)) slots.set(name, checkpoint.lsn);
+    const missing = plan.create.filter((name) => !slots.has(name));
+    if (!server.slotsTaken) for (const name of missing) slots.set(name, checkpoint.lsn);
     for (const [name, wanted] of Object.entries(plan.advance)) {
       const before = slots.get(name);
       if (before === undefined || active(name)) continue;
@@ -288,10 +290,14 @@ export class SimPostgres implements Postgres {
       server.advancedSlot = { name, from: before };
       server.parts.tell(server, 'slot');
     }
+    if (server.slotsTaken && missing.length > 0) throw transient('SLOTS_FAILED', 'all replication slots are in use');
   }
 
   async runCallback(action: CallbackAction, role: string): Promise<void> {
-    this.#parts.trace(`${this.#parts.server.name} callback ${action} ${role}`);
+    const { server, trace, told } = this.#parts;
+    if (server.scriptsGone) throw transient('CALLBACK_NOT_STARTED', `${action} could not be started`);
+    trace(`${server.name} callback ${action} ${role}`);
+    told(action, role);
   }
 
   async prePromote(): Promise<boolean> {

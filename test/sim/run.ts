@@ -101,6 +101,8 @@ async function recover(world: World, except: readonly string[]): Promise<Failure
       'S16',
       `HAProxy leads to ${world.routing?.haproxy.up.join(', ') || 'nobody'}, sessions are on ${world.routing?.haproxy.inUse.join(', ')}`,
     );
+  if (!(await within(bounds.toldMs, () => checkers.callbacks.misled(except).length === 0)))
+    return unless('S25', `callbacks have not been told the role of ${checkers.callbacks.misled(except).join(', ')}`);
   checkers.checkLoss();
   return violationOf(world);
 }

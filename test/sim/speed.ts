@@ -2,7 +2,7 @@
 import process from 'node:process';
 import { parentPort } from 'node:worker_threads';
 import type { JsonObject } from '../../src/core/json.ts';
-import { drawFaults, faultKinds } from './faults/index.ts';
+import { drawFaults, faults } from './faults/index.ts';
 import { drawPlan, type Plan } from './plan.ts';
 import { Rng } from './rng.ts';
 import { runPlan } from './run.ts';
@@ -81,7 +81,7 @@ function sparsePlan(config: JsonObject): (seed: number) => Plan {
     const nodes = ['a', 'b', 'c'];
     const rates = Object.fromEntries(nodes.map((name) => [name, 1]));
     const clients = { ...options.clients, haproxy: false, stubborn: 'a' };
-    const sparse = { ...options, ...SPARSE, nodes, rates, config, clients, tags: {}, kinds: faultKinds, leftBroken: [] };
+    const sparse = { ...options, ...SPARSE, nodes, rates, config, clients, tags: {}, kinds: Object.keys(faults), leftBroken: [] };
     return { seed, options: sparse, faults: drawFaults(new Rng(seed).fork('sparse'), sparse) };
   };
 }

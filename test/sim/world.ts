@@ -82,6 +82,7 @@ export class World {
       trace: (line: string) => this.trace(line),
       broken: (what: string) => this.checkers.report(what),
       tell: (server: SimServer, event: ServerEvent) => this.checkers.onServer(server, event),
+      callbacks: () => this.checkers.callbacks,
     };
     this.machines = (options.nodes ?? ['a', 'b', 'c']).map(
       (name) => new Machine(parts, { name, rate: options.rates?.[name] ?? 1, tags: options.tags?.[name] ?? {} }),

@@ -2,6 +2,7 @@
 import type { PlannedFault, PlanOptions } from '../plan.ts';
 import type { Rng } from '../rng.ts';
 import type { World } from '../world.ts';
+import { choreFaults } from './chores.ts';
 import { etcdFaults } from './etcd.ts';
 import type { Fault } from './fault.ts';
 import { networkFaults } from './network.ts';
@@ -10,7 +11,10 @@ import { operatorFaults } from './operator.ts';
 import { postgresFaults } from './postgres.ts';
 import { routingFaults } from './routing.ts';
 
-export const faults: Readonly<Record<string, Fault>> = {
+/** Each of these is drawn by itself, so that a kind that is new leaves the runs without it as they were: add new kinds here. */
+const later: Readonly<Record<string, Fault>> = { ...choreFaults };
+
+const first: Readonly<Record<string, Fault>> = {
   ...nodeFaults,
   ...postgresFaults,
   ...networkFaults,
@@ -18,7 +22,14 @@ export const faults: Readonly<Record<string, Fault>> = {
   ...operatorFaults,
   ...routingFaults,
 };
-export const faultKinds: readonly string[] = Object.keys(faults);
+
+export const faults: Readonly<Record<string, Fault>> = { ...first, ...later };
+
+/** Every kind is in a run or is not. */
+export function drawKinds(rng: Rng, share: number): readonly string[] {
+  const early = Object.keys(first).filter(() => rng.chance(share));
+  return [...early, ...Object.keys(later).filter((kind) => rng.fork(`kind ${kind}`).chance(share))];
+}
 
 export function drawFaults(rng: Rng, options: PlanOptions): readonly PlannedFault[] {
   const planned: PlannedFault[] = [];

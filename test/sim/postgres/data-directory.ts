@@ -26,6 +26,12 @@ export class DataDirectory {
   filesFrom: Lsn = ZERO_LSN;
   /** How much WAL is kept for nobody in particular. */
   walKeepBytes = 1 << 30;
+  /** Files that cannot be written: pg_hba.conf and its like, or postgresql.conf as well. */
+  stuckFiles: 'none' | 'access' | 'all' = 'none';
+  /** All replication slots are in use: none can be made. */
+  slotsTaken = false;
+  /** Callback scripts cannot be started. */
+  scriptsGone = false;
   readonly slots = new Map<string, Lsn>();
   /** The last one that was advanced by order, and where it was before. */
   advancedSlot: { readonly name: string; readonly from: Lsn } = { name: '', from: ZERO_LSN };
