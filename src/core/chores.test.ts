@@ -101,7 +101,7 @@ describe('the log tells of a chore', () => {
       is('no answer'),
       ['warning replication slots: no answer; everything else goes on, and this is tried again'],
     ],
-    ['when it is in order again', is('full'), {}, ['info replication slots: in order again']],
+    ['when it does not fail any more', is('full'), {}, ['info replication slots: no longer failing']],
   ])('%s', (_, before, after, expected) => {
     expect(choreNotes(before, after).map(({ level, text }) => `${level} ${text}`)).toEqual(expected);
   });

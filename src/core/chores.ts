@@ -95,7 +95,7 @@ export interface ChoreNote {
 /** Numbers in a message (positions, pids, times) change from try to try; the cause does not. */
 const causeOf = (message: string) => message.replace(/\d+/g, '#');
 
-/** What is new for whoever reads the log: a chore begins to fail, fails for another reason, or is in order again. */
+/** What is new for whoever reads the log: a chore begins to fail, fails for another reason, or does not any more. */
 export function choreNotes(before: ChoreFailures, after: ChoreFailures): readonly ChoreNote[] {
   const notes: ChoreNote[] = [];
   for (const kind of Object.keys(after) as ChoreKind[]) {
@@ -104,7 +104,7 @@ export function choreNotes(before: ChoreFailures, after: ChoreFailures): readonl
     notes.push({ level: 'warning', text: `${choreName(kind)}: ${is.message}; everything else goes on, and this is tried again` });
   }
   for (const kind of Object.keys(before) as ChoreKind[]) {
-    if (after[kind] === undefined) notes.push({ level: 'info', text: `${choreName(kind)}: in order again` });
+    if (after[kind] === undefined) notes.push({ level: 'info', text: `${choreName(kind)}: no longer failing` });
   }
   return notes;
 }

@@ -68,8 +68,13 @@ export function drawOptions(rng: Rng): PlanOptions {
     fromMs,
     untilMs: fromMs + lastsMs,
     leftBroken: nodes.length >= 3 && rng.chance(0.2) ? [rng.pick(nodes)] : [],
-    leftHow: rng.chance(0.7) ? 'off' : 'deaf',
+    leftHow: drawLeftHow(rng),
   };
+}
+
+function drawLeftHow(rng: Rng): PlanOptions['leftHow'] {
+  const how = rng.chance(0.7) ? 'off' : 'deaf';
+  return rng.fork('hindered').chance(0.3) ? 'hindered' : how;
 }
 
 function drawConfig(rng: Rng, size: number, timing: JsonObject): JsonObject {

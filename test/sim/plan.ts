@@ -59,8 +59,8 @@ export interface PlanOptions {
   readonly untilMs: number;
   /** Nodes that stay broken when everything else is mended: the others have to manage. */
   readonly leftBroken: readonly string[];
-  /** deaf: all they send arrives, and no answer of etcd reaches them. */
-  readonly leftHow: 'off' | 'deaf';
+  /** deaf: all they send arrives, and no answer of etcd reaches them. hindered: they are off, and chores of the others fail for good. */
+  readonly leftHow: 'off' | 'deaf' | 'hindered';
 }
 
 export interface Plan {

@@ -64,13 +64,23 @@ async function carryOut(plan: Plan, world: World): Promise<Failure | null> {
   if (failure !== null || options.leftBroken.length === 0) return failure;
   // Now that all is well, some go for good, and the others have to do without them.
   const gone = options.leftBroken.filter((name) => world.checkers.promises.canLose(world.node(name)));
+  if (options.leftHow === 'hindered') hinder(world);
   for (const name of gone) {
-    if (options.leftHow === 'off') world.node(name).crash();
-    else world.net.cutOneWay('etcd', name);
+    if (options.leftHow === 'deaf') world.net.cutOneWay('etcd', name);
+    else world.node(name).crash();
   }
   // Who cannot hear leads until its lease is over.
   if (options.leftHow === 'deaf') await world.sim.until(() => world.checkers.violations.length > 0, 2 * world.orders.ttlMs);
   return recover(world, gone);
+}
+
+/** There is something to do everywhere that cannot be done: a slot to make, a file to write. Nothing else may depend on it. */
+function hinder(world: World): void {
+  for (const { server } of world.machines) {
+    server.slotsTaken = true;
+    server.stuckFiles = 'access';
+  }
+  world.patchConfig({ slots: { wanted: { type: 'physical' } } });
 }
 
 /** Within the bound there is a writable primary (S19), everybody is back (S22) and clients are served. */

@@ -13,6 +13,8 @@ import { nothing, promotionFailed } from './table.ts';
 
 /** How often a node that may not lead yet looks at the others again. */
 const RACE_INTERVAL_MS = 300;
+/** What was expected within milliseconds and has not come by then is not looked for every few of them any more. */
+const SOON_MS = 3000;
 /** What a walreceiver takes to end (measured: 4 to 7 ms), with room for a busy machine. */
 const LET_GO_MS = 30;
 
@@ -162,7 +164,8 @@ export const standbyRules: readonly Rule[] = [
       if (verdict.win) return { effects: [{ kind: 'acquire-leader' }], wakeInMs: 0, because: `taking the leader key: ${verdict.because}` };
       const chores = letGo(c);
       const lettingGo = chores.length > 0 && choreHoldOffMs(c.m.chores, 'let-go', c.o.nowMs) === 0;
-      const wakeInMs = lettingGo || verdict.soon ? LET_GO_MS : RACE_INTERVAL_MS;
+      const fresh = c.m.leaderlessSinceMs === null || c.o.nowMs - c.m.leaderlessSinceMs < SOON_MS;
+      const wakeInMs = fresh && (lettingGo || verdict.soon) ? LET_GO_MS : RACE_INTERVAL_MS;
       return { chores, wakeInMs, watchMembers: true, because: `not taking the leader key: ${verdict.because}` };
     },
     because: 'following a different leader because i am not the healthiest node',

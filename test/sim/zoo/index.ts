@@ -1,4 +1,5 @@
 /** The bug zoo: everything a checker must not let pass. */
+import { choreMutants } from './chores.ts';
 import { dataMutants } from './data.ts';
 import { leaseMutants } from './lease.ts';
 import type { Mutant } from './mutant.ts';
@@ -6,4 +7,11 @@ import { raceMutants } from './race.ts';
 import { routingMutants } from './routing.ts';
 import { syncMutants } from './sync.ts';
 
-export const mutants: readonly Mutant[] = [...leaseMutants, ...raceMutants, ...syncMutants, ...dataMutants, ...routingMutants];
+export const mutants: readonly Mutant[] = [
+  ...leaseMutants,
+  ...raceMutants,
+  ...syncMutants,
+  ...dataMutants,
+  ...routingMutants,
+  ...choreMutants,
+];

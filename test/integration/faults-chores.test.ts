@@ -1,0 +1,151 @@
+/** Files that cannot be replaced, slots that cannot be made, disks that are full: what fails stops nothing else. */
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { codeOf } from '../../src/support/errors.ts';
+import { type Cluster, startCluster } from './support/cluster.ts';
+import type { ClusterNode } from './support/cluster-node.ts';
+import { Mounts, whyNoMounts } from './support/mounts.ts';
+
+const obstacle = whyNoMounts();
+const PG_HBA = [
+  'local all all scram-sha-256',
+  'host all all 127.0.0.1/16 scram-sha-256',
+  'host replication replicator 127.0.0.1/16 scram-sha-256',
+];
+
+let cluster: Cluster | null = null;
+let mounts = new Mounts();
+const scratch: string[] = [];
+afterEach(async () => {
+  const nodes = cluster?.nodes ?? [];
+  await Promise.all(nodes.map((node) => node.killAll()));
+  mounts.remove();
+  mounts = new Mounts();
+  await cluster?.close();
+  cluster = null;
+  for (const path of scratch.splice(0)) rmSync(path, { recursive: true, force: true });
+});
+
+const problems = async (of: Cluster) => {
+  const { stdout } = await of.ctl(['health', '--no-haproxy', '-f', 'json']);
+  return (JSON.parse(stdout).problems as Array<{ message: string }>).map(({ message }) => message).join('\n');
+};
+const standbys = async (of: Cluster) => (JSON.parse((await of.key('sync')) ?? '{}') as { sync_standby?: string }).sync_standby ?? '';
+
+describe.skipIf(obstacle !== null)('chores that fail', () => {
+  test('slots that are all in use and a mounted pg_hba.conf stop neither the synchronous set, a failover nor callbacks', async () => {
+    const scripts = mkdtempSync(join(tmpdir(), 'regent-scripts-'));
+    chmodSync(scripts, 0o777);
+    scratch.push(scripts);
+    const told = (name: string) => (existsSync(join(scripts, name)) ? readFileSync(join(scripts, name), 'utf8') : '');
+    cluster = await startCluster({
+      dynamic: {
+        ttl: 5,
+        ignore_slots: [{ name: 'mine_1' }, { name: 'mine_2' }],
+        postgresql: { pg_hba: PG_HBA, parameters: { max_replication_slots: 4 } },
+      },
+      local: (name) => ({ postgresql: { pg_hba: null, callbacks: { on_role_change: `${join(scripts, 'tell')} ${join(scripts, name)}` } } }),
+    });
+    const old = cluster.node(await cluster.waitHealthy());
+    await old.sql("select pg_create_physical_replication_slot(n) from unnest('{mine_1,mine_2}'::text[]) n");
+    for (const node of cluster.nodes) mounts.nail(join(node.dataDir, 'pg_hba.conf'));
+    await cluster.configure({ slots: { extra: { type: 'physical' } }, postgresql: { pg_hba: ['# changed', ...PG_HBA] } });
+    await cluster.until('health tells of the slots and the file', 20_000, async () => {
+      const said = await problems(cluster!);
+      return said.includes(`${old.name}: replication slots: `) && said.includes('could not write') && said.includes('configuration files');
+    });
+
+    const lost = cluster.others(old.name)[0]!;
+    const writer = cluster.writer({ patienceMs: 30_000 });
+    await writer.next(5000);
+    const sinceMs = performance.now();
+    await lost.killAll();
+    await cluster.until('the set has moved', 15_000, async () => !(await standbys(cluster!)).includes(lost.name));
+    await writer.next(15_000);
+    expect(writer.longestGapMs(sinceMs)).toBeLessThan(8000);
+    lost.start();
+    await cluster.until('it is back in the set', 30_000, async () => (await standbys(cluster!)).includes(lost.name));
+
+    await old.killAll();
+    const leader = cluster.node(await cluster.waitForLeader({ not: old.name, timeoutMs: 20_000 }));
+    await writer.ack('on the successor', 15_000, (ack) => ack.node === leader.name);
+    // Its script is not there yet: the callback is asked for until it has started, and once.
+    await cluster.until('the log tells of the callback', 10_000, () =>
+      /on_role_change for role primary could not be started/.test(leader.log()),
+    );
+    writeFileSync(join(scripts, 'tell'), '#!/bin/sh\necho "$2 $3" >> "$1"\n', { mode: 0o755 });
+    await cluster.until('the callback was told', 35_000, () => told(leader.name).includes('on_role_change primary'));
+    await cluster.verify(writer);
+    expect(told(leader.name)).toBe('on_role_change primary\n');
+    expect(leader.log().match(/configuration files: could not write/g)?.length ?? 0).toBeLessThan(3);
+  });
+
+  test('a standby with a full disk votes, does not take the key, says why, and comes back once there is room', async () => {
+    cluster = await startCluster({ start: false, dynamic: { ttl: 5 } });
+    for (const node of cluster.nodes.slice(1)) {
+      const { directory, owner } = node.place;
+      const file = join(directory, 'patroni.yml');
+      const text = readFileSync(file);
+      mounts.smallDisk(directory, 320 * 1024 * 1024, owner);
+      writeFileSync(file, text, { mode: 0o600 });
+      chownSync(file, owner.uid, owner.gid);
+    }
+    // Where there is room is the leader: the first to start makes the cluster.
+    const [old, ...others] = cluster.nodes as [ClusterNode, ClusterNode, ClusterNode];
+    old.start();
+    await cluster.until('the first leads', 60_000, async () => (await cluster!.leader()) === old.name);
+    for (const node of others) node.start();
+    await cluster.waitHealthy(90_000);
+    await old.sql('create table writes (id bigint primary key)');
+    const writer = cluster.writer();
+    await writer.next(5000);
+    await writer.stop();
+    const [full, heir] = others;
+    const heap = join(full.place.directory, 'heap');
+    fill(heap);
+    await cluster.until('health tells of the disk', 10_000, async () =>
+      (await problems(cluster!)).includes(`${full.name} cannot be promoted: `),
+    );
+    const before = full.log().length;
+
+    const killedAtMs = performance.now();
+    await old.killAll();
+    expect(await cluster.waitForLeader({ not: old.name, timeoutMs: 30_000 })).toBe(heir.name);
+    console.log(`leader killed, the other voter's disk full, ttl 5: ${Math.round(performance.now() - killedAtMs)} ms without a leader`);
+    expect(full.log().slice(before)).not.toContain('INFO: taking the leader key');
+    rmSync(heap);
+    old.start();
+    expect(await cluster.waitHealthy(60_000)).toBe(heir.name);
+    await writer.verifyOn(heir);
+    expect(await problems(cluster)).not.toContain('cannot be promoted');
+  });
+});
+
+/** Until there is no byte left. */
+function fill(path: string): void {
+  const file = openSync(path, 'w');
+  try {
+    for (let size = 1 << 20; size >= 1; size >>= 2) {
+      try {
+        for (;;) writeSync(file, Buffer.alloc(size));
+      } catch (error) {
+        if (codeOf(error) !== 'ENOSPC') throw error;
+      }
+    }
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,50 @@
+/** File systems of a test's own, and files that cannot be replaced, by mounts over the test's own folders. */
+import { execFileSync } from 'node:child_process';
+import { chownSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const run = (program: string, ...args: readonly string[]) =>
+  execFileSync(program, args, { stdio: ['ignore', 'ignore', 'pipe'], timeout: 10_000 });
+
+/** null: mounts can be made here; otherwise why not, in words for a skipped test. */
+export function whyNoMounts(): string | null {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'mounts need Linux and root';
+  const probe = mkdtempSync(join(tmpdir(), 'regent-mount-'));
+  try {
+    run('mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', probe);
+    run('umount', probe);
+    return null;
+  } catch (error) {
+    return `mounts cannot be made here: ${error instanceof Error ? error.message.trim() : String(error)}`;
+  } finally {
+    rmSync(probe, { recursive: true, force: true });
+  }
+}
+
+export class Mounts {
+  readonly #paths: string[] = [];
+
+  /** An empty file system of that size over a folder, which is its owner's alone. */
+  smallDisk(path: string, bytes: number, owner: { readonly uid: number; readonly gid: number }): void {
+    mkdirSync(path, { recursive: true });
+    run('mount', '-t', 'tmpfs', '-o', `size=${bytes},mode=0700,uid=${owner.uid},gid=${owner.gid}`, 'none', path);
+    this.#paths.push(path);
+  }
+
+  /** The file as it is, readable, and in a place where nothing can be put over it. */
+  nail(path: string): void {
+    const copy = `${path}.nailed`;
+    const { uid, gid } = statSync(path);
+    copyFileSync(path, copy);
+    chownSync(copy, uid, gid);
+    run('mount', '--bind', copy, path);
+    this.#paths.push(path);
+  }
+
+  /** Mounts that were made are gone afterwards, whoever still uses them. */
+  remove(path?: string): void {
+    const gone = path === undefined ? this.#paths.splice(0).reverse() : this.#paths.splice(this.#paths.indexOf(path), 1);
+    for (const one of gone) run('umount', '-l', one);
+  }
+}

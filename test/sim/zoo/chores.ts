@@ -1,0 +1,59 @@
+/** Agents whose chores stand in each other's way, that lose callbacks, or run for what they cannot do. */
+import { under } from './focus.ts';
+import type { Mutant } from './mutant.ts';
+
+const act = 'src/agent/act.ts';
+const agent = 'src/agent/agent.ts';
+const housekeeping = 'src/core/housekeeping.ts';
+const three = { nodes: ['a', 'b', 'c'] };
+
+export const choreMutants: readonly Mutant[] = [
+  {
+    id: 'failed-chore-ends-round',
+    broken: 'A chore that fails ends the round, and the synchronous set comes after slots and files.',
+    offends: ['S19'],
+    edits: [
+      { file: act, find: 'else if (!outcome.ok) hurried = true;', replace: 'else if (!outcome.ok) return false;' },
+      { file: housekeeping, find: "  if (step !== null) add('sync', ...step.effects);\n", replace: '' },
+      {
+        file: housekeeping,
+        find: '  let wakeInMs: number | null = null;\n',
+        replace: "  if (step !== null) add('sync', ...step.effects);\n  let wakeInMs: number | null = null;\n",
+      },
+    ],
+    verdicts: ['liveness'],
+    focus: under(['kill-agent'], { synchronous_mode: 'on' }, { ...three, leftBroken: ['c'], leftHow: 'hindered' }),
+  },
+  {
+    id: 'callback-planned-is-told',
+    broken: 'A callback counts as told although its script could not be started.',
+    offends: ['S25'],
+    edits: [
+      {
+        file: agent,
+        find: 'await this.parts.pg.runCallback(action, role);',
+        replace: 'await this.parts.pg.runCallback(action, role).catch(() => {});',
+      },
+    ],
+    verdicts: ['liveness'],
+    focus: under(['lose-scripts', 'crash', 'switchover'], {}, three),
+  },
+  {
+    id: 'callback-forgotten',
+    broken: 'That a callback has started is not remembered.',
+    offends: ['S25'],
+    edits: [{ file: agent, find: "if (action !== 'on_reload') this.#news.announced({ action, role });", replace: '' }],
+    verdicts: ['safety'],
+    focus: under(['switchover'], {}, three),
+  },
+  {
+    id: 'stop-not-made-good',
+    broken: 'What on_stop took away is not put back when PostgreSQL comes back in the same role.',
+    offends: ['S25'],
+    edits: [
+      { file: 'src/core/remember.ts', find: "announcedStop: o.announced.at(-1)?.action === 'on_stop'", replace: 'announcedStop: false' },
+    ],
+    verdicts: ['liveness'],
+    focus: under(['cut-etcd', 'stop-etcd', 'switchover'], {}, three),
+  },
+];
