@@ -108,7 +108,8 @@ async function askPeers(parts: Parts, o: Observation, memory: Memory): Promise<R
   // Whoever has to take PostgreSQL down does not wait for anybody's word first.
   if (!c.paused && c.mayBeWritable && !c.mayLeadNow) return null;
   const mayOpen = o.pg.state === 'running' || (c.paused && o.wishes.restart !== null);
-  const needed = (c.unlocked && mayOpen) || (c.lockMine && (view.failover !== null || o.pg.state !== 'running'));
+  const inherited = !memory.keyTaken && !c.isPrimary;
+  const needed = (c.unlocked && mayOpen) || (c.lockMine && (view.failover !== null || o.pg.state !== 'running' || inherited));
   if (!needed) return null;
   return parts.peers.ask(
     view.members.filter((member) => member.name !== c.me && member.apiUrl !== null),

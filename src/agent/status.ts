@@ -4,6 +4,7 @@ import { promotionsFailing } from '../core/candidates.ts';
 import { type ChoreKind, choreName } from '../core/chores.ts';
 import type { ClusterView } from '../core/cluster.ts';
 import { type Context, contextOf } from '../core/context.ts';
+import { localPosition } from '../core/divergence.ts';
 import { jobLabel } from '../core/effects.ts';
 import { isLetGo } from '../core/let-go.ts';
 import type { Memory } from '../core/model.ts';
@@ -38,6 +39,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     sql,
     systemIdentifier: pg?.systemIdentifier ?? null,
     ...(pg?.beginning === undefined ? {} : { beginning: pg.beginning }),
+    ...(pg?.state === 'stopped' ? { onDisk: endOnDisk(pg, memory) } : {}),
     isLeader: leads,
     paused: dynamic.pause,
     attached: sql?.inRecovery === true && ((sql.primaryConninfo !== '' && !isLetGo(c)) || (c !== null && c.otherLeader !== null)),
@@ -61,6 +63,11 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     failing: Object.fromEntries(Object.entries(memory.chores).map(([kind, { message }]) => [choreName(kind as ChoreKind), message])),
     sourceTrouble: c !== null && c.otherLeader !== null ? (pg?.sourceTrouble ?? null) : null,
   };
+}
+
+function endOnDisk(pg: PostgresFacts, memory: Memory): NonNullable<AgentStatus['onDisk']> | null {
+  const end = pg.dataDir === 'valid' && !memory.openedByHand ? localPosition(pg) : null;
+  return end === null ? null : { timeline: end.timeline, lsn: end.lsn };
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 import { plural } from '../support/plural.ts';
 import { type ClusterView, clusterTimeline, type FailoverKey, type Member, mayLead, memberOf, sameName } from './cluster.ts';
-import { compareWith, eligible, isForeign, isTwin, lagBehindLeader, ownPosition } from './comparison.ts';
+import { comesUpAhead, compareWith, eligible, isForeign, isTwin, lagBehindLeader, ownPosition } from './comparison.ts';
 import type { Context } from './context.ts';
 import { pastSwitchPoint } from './divergence.ts';
 import type { PeerFacts } from './peer-facts.ts';
@@ -199,6 +199,8 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
     if (member.name === c.me || options.except.includes(member.name) || !inScope(member)) continue;
     const peer = c.o.peers?.get(member.name);
     if (peer === undefined) continue;
+    const coming = comesUpAhead(c, own, peer, voters);
+    if (coming !== null) return no(coming);
     const outcome = compareWith(c, own, peer, voters);
     if (outcome.kind === 'beaten') return no(outcome.because);
     if (outcome.kind === 'ahead-leader') ahead = true;

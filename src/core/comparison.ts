@@ -76,6 +76,27 @@ export function compareWith(c: Context, own: OwnPosition, peer: PeerFacts, voter
   return { kind: 'behind' };
 }
 
+/** How long whoever is not up yet, and has more, is waited for: a start takes a few seconds, and who then cannot come is no reason to have no leader. */
+const COMING_UP_MS = 10_000;
+
+/**
+ * Where the WAL of a member that is not up yet ends, when that is beyond this node's. Of the last leader that counts only on a later timeline: what it alone has on
+ * this one is what its standbys were not sent.
+ */
+export function comesUpAhead(c: Context, own: OwnPosition, peer: PeerFacts, voters: readonly string[] | null): string | null {
+  const { onDisk } = peer;
+  const since = c.m.leaderlessSinceMs;
+  if (onDisk === undefined || own.timeline === null || c.view === null || since === null || c.o.nowMs - since >= COMING_UP_MS) return null;
+  if (isForeign(peer, c.view) || !mayLead(peer.tags) || peer.watchdogFailed || peer.state === 'start failed') return null;
+  if (pastSwitchPoint(onDisk.timeline, onDisk.lsn, c.view.history)) return null;
+  const byVotes = countsVotes(c.view, c.o.settings.dynamic.synchronousMode);
+  if (byVotes && voters !== null && !includes(voters, peer.name)) return null;
+  const led = [voters?.[0], c.m.lastLeader].some((name) => name != null && sameName(name, peer.name));
+  const later = onDisk.timeline > own.timeline;
+  if (!later && (led || onDisk.timeline < own.timeline || onDisk.lsn <= own.lsn)) return null;
+  return `${peer.name} is coming up and has more, at ${formatLsn(onDisk.lsn)} on timeline ${onDisk.timeline}`;
+}
+
 const isOtherThan = (beginning: string | undefined, peer: PeerFacts) =>
   beginning !== undefined && peer.beginning !== undefined && peer.beginning !== beginning;
 

@@ -1,5 +1,6 @@
 /** One round's decision. Pure: the same observation and memory give the same answer. */
 import { invariant } from '../support/assert.ts';
+import { abstainMs } from './candidates.ts';
 import { type Chore, stillWanted } from './chores.ts';
 import { contextOf } from './context.ts';
 import type { Effect } from './effects.ts';
@@ -8,7 +9,7 @@ import { checkDecision } from './invariants.ts';
 import type { Decision, Memory, Observation } from './model.ts';
 import { remember } from './remember.ts';
 import { allRules } from './rules/index.ts';
-import { type Rule, say } from './rules/table.ts';
+import { type Outcome, type Rule, say } from './rules/table.ts';
 
 /** After one of these the node's role is about to change, and nothing else is to be touched in the same round. */
 const decisive: ReadonlySet<Effect['kind']> = new Set([
@@ -39,7 +40,7 @@ export function decide(o: Observation, before: Memory): Decision {
     effects,
     steps,
     chores: now,
-    memory: afterwards(work?.wanted == null ? memory : { ...memory, chores: stillWanted(memory.chores, wanted) }, effects),
+    memory: afterwards(o, outcome, work?.wanted == null ? memory : { ...memory, chores: stillWanted(memory.chores, wanted) }, effects),
     wakeAtMs: waits.length === 0 ? null : o.nowMs + Math.min(...waits),
     watchMembers: (outcome.watchMembers ?? false) || (work?.watchMembers ?? false),
   };
@@ -48,11 +49,13 @@ export function decide(o: Observation, before: Memory): Decision {
 }
 
 /** As the effects leave it. */
-function afterwards(memory: Memory, effects: readonly Effect[]): Memory {
-  let after = memory;
+function afterwards(o: Observation, { abstain }: Outcome, memory: Memory, effects: readonly Effect[]): Memory {
+  let after = abstain ? { ...memory, abstainUntilMs: o.nowMs + abstainMs(o.settings.dynamic) } : memory;
   for (const effect of effects) {
     // A server that is down in the next round did not crash then.
     if (effect.kind === 'demote-now') after = { ...after, state: 'stopping' };
+    // The answer may be lost; whether it was taken the next reading of etcd tells.
+    if (effect.kind === 'acquire-leader') after = { ...after, keyTaken: true };
   }
   return after;
 }

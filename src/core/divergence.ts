@@ -7,6 +7,7 @@
  * at different points, and the WAL it begins with where they began it at the same one.
  */
 import type { HistoryEntry } from './cluster.ts';
+import type { Context } from './context.ts';
 import { type ControlFacts, type PostgresFacts, type SourceHistory, type TimelineStart, walPosition } from './postgres-facts.ts';
 import type { Lsn, Timeline } from './units.ts';
 
@@ -44,6 +45,18 @@ export function localPosition(pg: PostgresFacts): Position | null {
     return lsn === null || pg.sql.timeline === null ? null : { timeline: pg.sql.timeline, lsn, atRecordStart: false, open: false };
   }
   return pg.control === null ? null : stoppedPosition(pg.control);
+}
+
+/**
+ * The node it is to follow has less than this one: its timeline is an earlier one. Whoever led on the later timeline was followed by somebody, or acknowledged by
+ * itself; a leader that does not know of it has its key from an etcd that was restored from an older backup, or from an operator. A promotion that this agent saw to
+ * be nobody's order is no such timeline.
+ */
+export function leaderHasLess({ o, m }: Pick<Context, 'o' | 'm'>): boolean {
+  const { pg, source } = o;
+  if (source === null || source.inRecovery || m.openedByHand || pg.systemIdentifier !== source.systemIdentifier) return false;
+  const local = localPosition(pg);
+  return local !== null && local.timeline > source.timeline;
 }
 
 export function compareHistories(local: Position, localHistory: readonly HistoryEntry[], source: SourceHistory): Divergence {

@@ -106,6 +106,12 @@ export interface Memory {
   readonly leaderlessSinceMs: number | null;
   /** Since when this standby has been seen, round after round, without a walreceiver; null: it has one, or is no standby. */
   readonly receiverGoneSinceMs: number | null;
+  /** The leader key names us because this process took it, or leads by it. False: it was there when this process looked, or came back with an older etcd. */
+  readonly keyTaken: boolean;
+  /** Since when the leader key names us without that; null: it does not. */
+  readonly keyInheritedSinceMs: number | null;
+  /** This node was made a primary by somebody else while another member led: what it wrote then was never acknowledged by a leader. */
+  readonly openedByHand: boolean;
   /** The last known leader other than ourselves, for the failover priority rule. */
   readonly lastLeader: string | null;
 }
@@ -131,6 +137,9 @@ export const emptyMemory: Memory = {
   unlockedSinceMs: null,
   leaderlessSinceMs: null,
   receiverGoneSinceMs: null,
+  keyTaken: false,
+  keyInheritedSinceMs: null,
+  openedByHand: false,
   lastLeader: null,
 };
 

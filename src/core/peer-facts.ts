@@ -11,6 +11,8 @@ export interface PeerFacts {
   readonly lsn: Lsn | null;
   readonly replayLsn: Lsn | null;
   readonly timeline: Timeline | null;
+  /** Where the WAL on its disk ends at least, while its PostgreSQL is down. It says nothing of what it has confirmed, and `lsn` is null then. */
+  readonly onDisk?: { readonly timeline: Timeline; readonly lsn: Lsn };
   /** What tells its timeline from another of that number (PostgresFacts.beginning). */
   readonly beginning?: string;
   readonly tags: Tags;

@@ -38,8 +38,24 @@ export function remember(o: Observation, before: Memory): Memory {
     unlockedSinceMs: unlockedSince(c, before),
     leaderlessSinceMs: c.view === null ? before.leaderlessSinceMs : c.unlocked ? (before.leaderlessSinceMs ?? o.nowMs) : null,
     receiverGoneSinceMs: c.isStandby && c.o.pg.sql?.receiver === null ? (before.receiverGoneSinceMs ?? o.nowMs) : null,
+    ...keyOf(c, before),
+    openedByHand: openedByHand(c, ended),
     lastLeader: c.otherLeader ?? before.lastLeader,
   };
+}
+
+/** A primary that runs under the key has led already. While etcd cannot be read the key is as it was. */
+function keyOf(c: Context, before: Memory): Pick<Memory, 'keyTaken' | 'keyInheritedSinceMs'> {
+  if (c.view === null) return { keyTaken: before.keyTaken, keyInheritedSinceMs: before.keyInheritedSinceMs };
+  const keyTaken = c.lockMine && (before.keyTaken || c.isPrimary);
+  return { keyTaken, keyInheritedSinceMs: c.lockMine && !keyTaken ? (before.keyInheritedSinceMs ?? c.o.nowMs) : null };
+}
+
+/** It was this agent's standby, and runs as a primary beside the leader. Whoever led before has been one for longer. */
+function openedByHand(c: Context, before: Memory): boolean {
+  if (c.isPrimary) return c.otherLeader !== null && (before.openedByHand || before.role === 'replica');
+  const mended = c.o.ended.some(({ ok, job }) => ok && (job.kind === 'rewind' || job.kind === 'reinitialize' || job.kind === 'clone'));
+  return before.openedByHand && !mended;
 }
 
 function heldNow({ o, attached, stepDownAtMs }: Context): Memory['held'] {

@@ -72,13 +72,15 @@ const postgres = fc.oneof(
       state: fc.constantFrom('in production', 'shut down', 'shut down in recovery', 'in archive recovery'),
       lsn: position,
       signal: fc.boolean(),
+      timeline: fc.constantFrom(1, 1, 2),
     })
     .map((d) =>
       pg.stopped(
-        { state: d.state, checkpointLsn: d.lsn, minRecoveryLsn: d.state.endsWith('recovery') ? d.lsn : null },
+        { state: d.state, timeline: d.timeline, checkpointLsn: d.lsn, minRecoveryLsn: d.state.endsWith('recovery') ? d.lsn : null },
         { standbySignal: d.signal },
       ),
     ),
+  fc.constant(pg.stopped({ state: 'in production' })),
   fc.record({ standbySignal: fc.boolean() }).map((d) => pg.starting(d)),
   fc.record({ standbySignal: fc.boolean() }).map((d) => ({ ...pg.starting(d), state: 'unresponsive' as const })),
   fc.record({ standbySignal: fc.boolean() }).map((d) => ({ ...pg.starting(d), state: 'running' as const })),
@@ -116,9 +118,18 @@ const scene = fc
     nowMs: fc.constantFrom(10_000, 10_000, 10_000, 60_000),
     lease: fc.boolean(),
     peers: fc.option(
-      fc.array(fc.record({ name: fc.constantFrom('b', 'c'), lsn: position, primary: fc.boolean(), timeline: fc.constantFrom(1, 2) }), {
-        maxLength: 2,
-      }),
+      fc.array(
+        fc.record({
+          name: fc.constantFrom('b', 'c'),
+          lsn: position,
+          primary: fc.boolean(),
+          timeline: fc.constantFrom(1, 2),
+          down: fc.nat(7).map((n) => n === 0),
+        }),
+        {
+          maxLength: 2,
+        },
+      ),
     ),
     source: fc.option(fc.record({ timeline: fc.constantFrom(1, 2), inRecovery: fc.boolean() })),
     job: fc.option(job, { freq: 2 }),
@@ -140,7 +151,9 @@ const scene = fc
         nowMs: d.nowMs,
         settings: settings('a', { dynamic: { ...d.dynamic, pause: d.dynamic.pause && d.pausedRarely === 0 }, local: { tags: d.tags } }),
         lease: { leaseId: d.lease ? 'lease-a' : null, confirmedSentAtMs: d.lease ? 9000 : null, ttlSeconds: 30 },
-        peers: d.peers && peers(...d.peers.map((p) => peer(p.name, { lsn: p.lsn, inRecovery: !p.primary, timeline: p.timeline }))),
+        peers:
+          d.peers &&
+          peers(...d.peers.map((p) => peer(p.name, { lsn: p.lsn, inRecovery: !p.primary, timeline: p.timeline, ...(p.down && DOWN) }))),
         source: d.source && {
           name: 'b',
           systemIdentifier: '7301234567890123456',
@@ -157,6 +170,8 @@ const scene = fc
       }),
   );
 
+const DOWN = { state: 'stopped', lsn: null, onDisk: { timeline: 2, lsn: lsn(1200) } };
+
 const remembered: fc.Arbitrary<Memory> = fc
   .record({
     notRunningSinceMs: fc.option(fc.constant(-400_000)),
@@ -172,6 +187,8 @@ const remembered: fc.Arbitrary<Memory> = fc
       { leaseId: 'x', ttlSeconds: 10, stepDownAtMs: 12_000 },
     ),
     unlockedSinceMs: fc.constantFrom(null, null, null, 1000),
+    keyTaken: fc.constantFrom(true, true, true, false),
+    openedByHand: fc.constantFrom(false, false, false, true),
   })
   .map(({ failed, ...rest }) => memory({ ...rest, failures: failed ? { [failed]: { count: 1, lastAtMs: 9_900, message: 'why' } } : {} }));
 
@@ -195,7 +212,7 @@ describe('the rule table', () => {
         expect(decide(o, m)).toEqual(decision);
         expect(decision.because).not.toMatch(/[{}]|undefined|null/);
       }),
-      { numRuns: 30_000, seed: 20261122 },
+      { numRuns: 40_000, seed: 20261122 },
     );
     expect(allRules.map((rule) => rule.id).filter((id) => !reached.has(id))).toEqual([]);
   });

@@ -5,6 +5,7 @@ import { lsnToJson, publishedTags, replicationState, servedRole } from './member
 import type { SqlFacts } from './postgres-facts.ts';
 import type { Settings } from './settings.ts';
 import type { AgentStatus } from './status.ts';
+import type { Lsn } from './units.ts';
 
 export type SyncStanding = 'sync_standby' | 'quorum_standby' | null;
 
@@ -22,7 +23,7 @@ export function statusBody(status: AgentStatus, view: ClusterView | null, settin
     const replication = replicationState(sql);
     if (replication !== null) body['replication_state'] = replication;
     if (sql.replication.length > 0) body['replication'] = walsenders(sql);
-  }
+  } else if (status.onDisk !== undefined) body['on_disk'] = onDisk(status.onDisk);
   if (status.sourceTrouble) body['source_trouble'] = status.sourceTrouble;
   if (status.paused) body['pause'] = true;
   if (status.clusterUnlocked) body['cluster_unlocked'] = true;
@@ -41,6 +42,9 @@ export function statusBody(status: AgentStatus, view: ClusterView | null, settin
   if (status.failing !== undefined && Object.keys(status.failing).length > 0) body['failing'] = { ...status.failing };
   return body;
 }
+
+const onDisk = (end: { readonly timeline: number; readonly lsn: Lsn } | null): JsonObject =>
+  end === null ? {} : { timeline: end.timeline, location: lsnToJson(end.lsn) };
 
 /** A server that should be running but does not answer is not called running. */
 export function shownPostgresState(status: AgentStatus): PostgresState {

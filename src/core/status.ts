@@ -2,6 +2,7 @@
 import type { MemberRole, PostgresState, Tags } from './cluster.ts';
 import type { JsonObject } from './json.ts';
 import type { SqlFacts } from './postgres-facts.ts';
+import type { Lsn, Timeline } from './units.ts';
 
 export interface AgentStatus {
   readonly name: string;
@@ -14,6 +15,8 @@ export interface AgentStatus {
   readonly systemIdentifier: string | null;
   /** PostgresFacts.beginning. */
   readonly beginning?: string;
+  /** Where the WAL on disk ends at least, of a server that is down; null: nothing there could lead. Absent: not known. */
+  readonly onDisk?: { readonly timeline: Timeline; readonly lsn: Lsn } | null;
   /** As etcd was last read we hold the leader key, and the lease it is on is valid now. */
   readonly isLeader: boolean;
   readonly paused: boolean;

@@ -255,4 +255,5 @@ export function observation(scene: Scene = {}): Observation {
   };
 }
 
-export const memory = (over: Partial<Memory> = {}): Memory => ({ ...emptyMemory, ...over });
+/** Of an agent that took the leader key itself, where it holds it. */
+export const memory = (over: Partial<Memory> = {}): Memory => ({ ...emptyMemory, keyTaken: true, ...over });

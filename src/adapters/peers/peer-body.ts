@@ -1,18 +1,21 @@
-/** Reading GET /patroni of a peer, Regent or Patroni of any age. A body that says nothing of WAL is no answer at all. */
+/** Reading GET /patroni of a peer, Regent or Patroni of any age. A body that says nothing of WAL is no answer at all, one that says that its server is down is. */
 import type { Tags } from '../../core/cluster.ts';
-import type { JsonValue } from '../../core/json.ts';
+import type { JsonObject, JsonValue } from '../../core/json.ts';
 import type { PeerFacts } from '../../core/peer-facts.ts';
-import { type Lsn, maxLsn, toLsn } from '../../core/units.ts';
+import { type Lsn, maxLsn, type Timeline, toLsn } from '../../core/units.ts';
 import { isJsonObject } from '../../support/big-json.ts';
 
 export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
   if (!isJsonObject(body)) return null;
-  const wal = body['wal'] ?? body['xlog'];
-  if (!isJsonObject(wal)) return null;
+  const told = body['wal'] ?? body['xlog'];
+  const disk = body['on_disk'];
+  if (!isJsonObject(told) && !isJsonObject(disk)) return null;
+  const wal = isJsonObject(told) ? told : {};
   const role = body['role'] === 'master' ? 'primary' : textOf(body['role'], 'unknown');
   const location = lsnOf(wal['location']);
   const replayLsn = lsnOf(wal['replayed_location']);
-  const inRecovery = location === null && role !== 'primary';
+  const down = !isJsonObject(told);
+  const inRecovery = down || (location === null && role !== 'primary');
   const timeline = body['timeline'];
   const beginning = textOf(wal['timeline_beginning'], '');
   const trouble = textOf(body['promotion_trouble'], '');
@@ -24,7 +27,8 @@ export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
     inRecovery,
     lsn: inRecovery ? maxLsn(lsnOf(wal['received_location']), replayLsn) : location,
     replayLsn,
-    timeline: typeof timeline === 'number' && Number.isInteger(timeline) && timeline > 0 ? timeline : null,
+    timeline: timelineOf(timeline),
+    ...(down && isJsonObject(disk) ? onDisk(disk) : {}),
     ...(beginning === '' ? {} : { beginning }),
     tags: isJsonObject(tags) ? (tags as Tags) : {},
     watchdogFailed: body['watchdog_failed'] === true,
@@ -35,6 +39,15 @@ export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
     ...(inRecovery && (wal['attached'] === true || body['cluster_unlocked'] !== true) ? { attached: true } : {}),
   };
 }
+
+function onDisk(disk: JsonObject): Pick<PeerFacts, 'onDisk'> {
+  const lsn = lsnOf(disk['location']);
+  const timeline = timelineOf(disk['timeline']);
+  return lsn === null || timeline === null ? {} : { onDisk: { timeline, lsn } };
+}
+
+const timelineOf = (value: JsonValue | undefined): Timeline | null =>
+  typeof value === 'number' && Number.isInteger(value) && value > 0 ? value : null;
 
 function textOf(value: JsonValue | undefined, otherwise: string): string {
   return typeof value === 'string' ? value : otherwise;

@@ -3,10 +3,12 @@ import { isLeftBehind, raceVerdict, supersededBy, wishInVain } from '../candidat
 import { type Chore, choreHoldOffMs } from '../chores.ts';
 import { clusterTimeline, mayLead } from '../cluster.ts';
 import { type Context, isUnprotected, readyLeader, sourceOf, unlockedMs, wantedSource } from '../context.ts';
-import { divergenceFrom } from '../divergence.ts';
+import { divergenceFrom, leaderHasLess } from '../divergence.ts';
 import type { Effect } from '../effects.ts';
+import { inheritedVerdict } from '../inherited-key.ts';
 import { takeover } from '../sync.ts';
 import { countsVotes, syncVoters } from '../voters.ts';
+import { leaderHasLessText, withInheritedKey } from './lesser-leader.ts';
 import { mendDivergence } from './stopped.ts';
 import type { Outcome, Rule } from './table.ts';
 import { nothing, promotionFailed } from './table.ts';
@@ -116,6 +118,13 @@ export const standbyRules: readonly Rule[] = [
     because: 'Not promoting self because watchdog could not be activated',
   },
   {
+    id: 'standby.key-from-before',
+    situation: 'this standby holds a leader key that this process did not take, and somebody is further, or has not answered yet',
+    when: (c) => c.isStandby && c.lockMine && inheritedVerdict(c).kind !== 'lead',
+    ask: withInheritedKey,
+    because: 'not promoting by a leader key from before',
+  },
+  {
     id: 'standby.replay-paused',
     situation: 'this standby leads, and its replay is paused',
     when: (c) => c.isStandby && c.lockMine && c.mayLeadNow && c.o.pg.sql?.replayPaused === true && !c.paused,
@@ -133,6 +142,13 @@ export const standbyRules: readonly Rule[] = [
       return { effects: [...dropped, ...(effect ? [effect] : []), { kind: 'start-job', job: { kind: 'promote', syncNames: names } }] };
     },
     because: 'promoted self to leader by acquiring session lock',
+  },
+  {
+    id: 'standby.leader-has-less',
+    situation: 'this standby is on a later timeline than the leader',
+    when: (c) => c.isStandby && c.otherLeader !== null && !c.paused && !streams(c) && leaderHasLess(c),
+    ask: (c) => ({ wakeInMs: 5000, watchMembers: true, because: leaderHasLessText(c) }),
+    because: 'not rewinding: the leader {leader} has less than this node',
   },
   {
     id: 'standby.diverged',

@@ -1,10 +1,12 @@
 /** PostgreSQL is down, and nobody asked for that. */
 import { possibleSuccessors } from '../candidates.ts';
 import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
-import { divergenceFrom, localPosition, rewindIsBlind } from '../divergence.ts';
+import { divergenceFrom, leaderHasLess, localPosition, rewindIsBlind } from '../divergence.ts';
 import type { Source } from '../effects.ts';
+import { inheritedVerdict } from '../inherited-key.ts';
 import { takeover } from '../sync.ts';
 import { countsVotes } from '../voters.ts';
+import { leaderHasLessText, withInheritedKey } from './lesser-leader.ts';
 import type { Outcome, Rule } from './table.ts';
 import { holdOffMs, promotionFailed } from './table.ts';
 
@@ -100,6 +102,14 @@ export const stoppedRules: readonly Rule[] = [
     because: 'failed to start postgres',
   },
   {
+    id: 'stopped.key-from-before',
+    situation:
+      'this leader’s PostgreSQL was a primary and is down, the key was not taken by this process, and somebody is further, or has not answered yet',
+    when: (c) => c.stopped && c.lockMine && wasPrimary(c) && inheritedVerdict(c).kind !== 'lead',
+    ask: withInheritedKey,
+    because: 'not starting as a primary by a leader key from before',
+  },
+  {
     id: 'stopped.restart-primary',
     situation: 'this leader’s PostgreSQL was a primary and is down',
     when: (c) => c.stopped && c.lockMine && c.mayLeadNow && wasPrimary(c),
@@ -127,6 +137,13 @@ export const stoppedRules: readonly Rule[] = [
       c.stopped && c.otherLeader !== null && (readyLeader(c) === null || divergenceFrom(c.o.pg, c.o.source) === 'unknown') && wasPrimary(c),
     ask: () => ({ watchMembers: true, wakeInMs: 500 }),
     because: 'waiting until {leader} can be compared with: this node was a primary and may have to be rewound',
+  },
+  {
+    id: 'stopped.leader-has-less',
+    situation: 'PostgreSQL is down, and this node is on a later timeline than the leader',
+    when: (c) => c.stopped && c.otherLeader !== null && leaderHasLess(c),
+    ask: (c) => startStandby(null, 'starting read-only, following nobody', `starting read-only, following nobody: ${leaderHasLessText(c)}`),
+    because: 'starting read-only, following nobody: the leader {leader} has less than this node',
   },
   {
     id: 'stopped.diverged',

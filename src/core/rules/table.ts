@@ -12,6 +12,8 @@ export interface Outcome {
   readonly wakeInMs?: number;
   /** Something is expected of other members. */
   readonly watchMembers?: boolean;
+  /** The key is left to the others for a while. */
+  readonly abstain?: boolean;
   /** Replaces the rule's sentence where the reason has details. */
   readonly because?: string;
 }

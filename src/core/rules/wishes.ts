@@ -1,8 +1,9 @@
 /** What the operator asked of this node over REST. */
 import { clusterTimeline, mayLead, sameName } from '../cluster.ts';
 import { type Context, primaryRole, readyLeader, wantedSource } from '../context.ts';
-import { divergenceFrom } from '../divergence.ts';
+import { divergenceFrom, leaderHasLess } from '../divergence.ts';
 import type { Effect, ServerRole } from '../effects.ts';
+import { inheritedVerdict } from '../inherited-key.ts';
 import { takeover } from '../sync.ts';
 import { cloneSource } from './data-dir.ts';
 import { wasPrimary } from './stopped.ts';
@@ -29,12 +30,13 @@ function startAs(c: Context): Outcome | null {
   });
   if (c.m.handedOver && readyLeader(c) === null) return null;
   if (c.lockMine) {
-    if (!c.mayLeadNow) return null;
+    if (!c.mayLeadNow || (wasPrimary(c) && inheritedVerdict(c).kind !== 'lead')) return null;
     if (!wasPrimary(c)) return start({ kind: 'standby', source: null });
     const { names, effect } = takeover(c);
     return start({ kind: 'primary', syncNames: names }, ...(effect ? [effect] : []));
   }
   if (c.otherLeader !== null) {
+    if (leaderHasLess(c)) return null;
     const divergence = divergenceFrom(c.o.pg, c.o.source);
     const unclear = wasPrimary(c) && (readyLeader(c) === null || divergence === 'unknown');
     return unclear || divergence === 'diverged' ? null : start({ kind: 'standby', source: wantedSource(c) });
