@@ -10,6 +10,7 @@ const NAMES = {
   sync: 'synchronous standbys',
   'let-go': 'letting go of the former primary',
   follow: 'following the leader',
+  replay: 'resuming WAL replay',
   callback: 'callback',
   initialize: 'the key initialize',
   config: 'the key config',
@@ -50,7 +51,7 @@ export type ChoreFailures = Readonly<Partial<Record<ChoreKind, ChoreFailure>>>;
 export const choreName = (kind: ChoreKind): string => NAMES[kind];
 
 /** What commits and elections wait for is tried again soon, however often it failed. */
-const KEEPS_A_PROMISE: ReadonlySet<ChoreKind> = new Set(['sync', 'let-go', 'follow']);
+const KEEPS_A_PROMISE: ReadonlySet<ChoreKind> = new Set(['sync', 'let-go', 'follow', 'replay']);
 const FIRST_HOLD_OFF_MS = 1000;
 const MOST_HOLD_OFF_MS = 30_000;
 

@@ -108,7 +108,7 @@ export function readFacts(row: FactsRow, serverVersion: number): Omit<SqlFacts, 
     receiveLsn: row.in_recovery ? maxLsn(lsnOf(row.receive_lsn), lsnOf(row.receiver?.written_lsn)) : null,
     replayLsn: lsnOf(row.replay_lsn),
     replayPaused: row.replay_paused,
-    ...(row.in_recovery && row.receiver === null && row.waits_for_wal === false ? { replaying: true } : {}),
+    ...(isReplaying(row) ? { replaying: true } : {}),
     replayedTimestamp: row.replayed_timestamp,
     receiver,
     replication: (row.walsenders ?? []).map(readWalsender),
@@ -120,6 +120,14 @@ export function readFacts(row: FactsRow, serverVersion: number): Omit<SqlFacts, 
     restoreCommand: row.restore_command,
     postmasterStartTime: row.postmaster_start_time,
   };
+}
+
+/**
+ * It has more on its own disk than it tells. A startup process that is paused (by an operator, or by PostgreSQL where a limit is lower than the primary's) has not come
+ * to the end either; but once a walreceiver has run in this life everything on the disk was replayed or is in `receive_lsn`.
+ */
+function isReplaying({ in_recovery, receiver, waits_for_wal, replay_paused, receive_lsn }: FactsRow): boolean {
+  return in_recovery && receiver === null && waits_for_wal === false && !(replay_paused && receive_lsn !== null);
 }
 
 /** Until the source has sent its first message, received_tli is only the timeline asked for. */

@@ -178,7 +178,7 @@ export const standbyRules: readonly Rule[] = [
     ask: (c) => {
       const verdict = raceVerdict(c);
       if (verdict.win) return { effects: [{ kind: 'acquire-leader' }], wakeInMs: 0, because: `taking the leader key: ${verdict.because}` };
-      const chores = letGo(c);
+      const chores = [...letGo(c), ...resumed(c)];
       const lettingGo = chores.length > 0 && choreHoldOffMs(c.m.chores, 'let-go', c.o.nowMs) === 0;
       const fresh = c.m.leaderlessSinceMs === null || c.o.nowMs - c.m.leaderlessSinceMs < SOON_MS;
       const wakeInMs = fresh && (lettingGo || verdict.soon) ? LET_GO_MS : RACE_INTERVAL_MS;
@@ -205,6 +205,19 @@ export function letGo(c: Context): readonly Chore[] {
   if (!(quorum && confirms) && !isLeftBehind(c)) return [];
   if ((c.o.pg.sql?.primaryConninfo ?? '') === '') return [];
   return [{ kind: 'let-go', effects: [{ kind: 'apply-config', role: { kind: 'standby', source: null }, only: 'role' }] }];
+}
+
+/** Others have had their turn by then, and whoever paused one of several standbys finds it as it was. */
+const PAUSED_FOR_MS = 500;
+
+/**
+ * A standby whose replay is paused does not let go of the former primary, and what it has not replayed is not known to be whole. So a candidate goes on with it. Where
+ * PostgreSQL paused it because a limit is lower than the primary's was, it ends instead, and is started with the limits that its control file then asks for.
+ */
+function resumed(c: Context): readonly Chore[] {
+  const since = c.m.leaderlessSinceMs;
+  if (c.o.pg.sql?.replayPaused !== true || since === null || c.o.nowMs - since < PAUSED_FOR_MS) return [];
+  return mayLead(c.o.settings.local.tags) ? [{ kind: 'replay', effects: [{ kind: 'resume-replay' }] }] : [];
 }
 
 function follow(c: Context): Outcome {
