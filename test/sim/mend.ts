@@ -39,9 +39,13 @@ export function mend(world: World): void {
   }
 }
 
-/** An agent that was just ending needs somebody to start it again. */
+/** An agent that was just ending needs somebody to start it again, and one that asks what is to stay an operator who wants the leader he has. */
 export function supervise(world: World): void {
-  for (const machine of world.machines) machine.startAgent();
+  for (const machine of world.machines) {
+    machine.startAgent();
+    if (machine.agent?.last?.decision.rule === 'standby.leader-has-less')
+      void machine.desk.reinitialize({ force: false, fromLeader: true });
+  }
   world.sim.after(SUPERVISE_MS, () => supervise(world));
 }
 
