@@ -363,7 +363,10 @@ export class Agent {
     this.#running = null;
     this.#stopping = false;
     this.#leaving = false;
-    if (error !== null) this.parts.log.error(`${jobLabel(job)} failed: ${error.message}`, { code: codeOf(error) });
+    if (error !== null) {
+      const mend = error instanceof RegentError && error.mend !== null ? { mend: error.mend } : {};
+      this.parts.log.error(`${jobLabel(job)} failed: ${error.message}`, { code: codeOf(error), ...mend });
+    }
     const outcome: JobOutcome = {
       job,
       ok: error === null,

@@ -1,10 +1,13 @@
 /** Taking over what already runs: a server in a distribution's layout, whose superuser the agent cannot log in as, and whose configuration lies elsewhere. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connectLocal } from '../../src/adapters/postgres/heartbeat.ts';
+import { postgresOwner } from './support/bare-postgres.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
 import { DebianServer } from './support/debian.ts';
+import { adapterFor, freePort, recordingLog, settingsFor, temporaryHome } from './support/postgres.ts';
 
 let cluster: Cluster;
 let node: ClusterNode;
@@ -14,7 +17,7 @@ let pid: number | null;
 beforeAll(async () => {
   cluster = await startCluster({ nodes: 2, start: false, dynamic: { postgresql: { parameters: { max_connections: 100 } } } });
   node = cluster.node('node1');
-  server = new DebianServer(node);
+  server = new DebianServer({ directory: node.place.directory, dataDir: node.dataDir, port: node.place.postgresPort });
   server.create();
   await server.start();
   pid = node.postmasterPid;
@@ -47,6 +50,15 @@ test('a server that refuses the agent is left as it is, writable, and the agent 
   expect(node.postmasterPid).toBe(pid);
 });
 
+/** Whom the agent runs as. */
+function agentUser(): string {
+  const { uid } = postgresOwner();
+  const entry = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .find((line) => line.split(':')[2] === String(uid));
+  return entry!.split(':')[0]!;
+}
+
 async function endAgent(): Promise<void> {
   const agent = node.agentPid!;
   process.kill(agent, 'SIGTERM');
@@ -58,13 +70,18 @@ test('let in by the socket, as the user it runs as, it takes the server over whe
   await server.sql(`CREATE ROLE rewinder LOGIN PASSWORD 'rewinder'`);
   node.start();
   await cluster.until('the agent to be refused again', 20_000, () => node.log().split('has not been taken over').length > 2);
-  server.letIn('local all postgres peer', 'host all postgres 127.0.0.1/32 scram-sha-256');
+  writeFileSync(join(server.etc, 'pg_ident.conf'), `agents ${agentUser()} postgres\n`);
+  server.letIn('local all postgres peer map=agents', 'host all postgres 127.0.0.1/32 scram-sha-256');
   await server.sql('SELECT pg_reload_conf()');
   expect(await cluster.waitForLeader()).toBe('node1');
   await cluster.until('the configuration to be taken over', 10_000, () => existsSync(join(node.dataDir, 'postgresql.conf')));
   expect(node.postmasterPid).toBe(pid);
+  const reason = async () => JSON.stringify((await node.rest('/patroni'))?.body?.['pending_restart_reason'] ?? {});
+  await cluster.until('a restart to be asked for, as it reads the old files', 10_000, async () => (await reason()).includes('config_file'));
   expect((await server.sql<{ n: string }>('SELECT count(*) AS n FROM theirs'))[0]?.n).toBe('2');
   expect(readFileSync(join(server.etc, 'pg_hba.conf'), 'utf8')).toContain('peer');
+  // Regent was given no lines for it.
+  expect(readFileSync(join(node.dataDir, 'pg_ident.conf'), 'utf8')).toContain('agents');
 });
 
 test('its own configuration outlives a restart, though nobody said where it lies', async () => {
@@ -106,4 +123,91 @@ test('the base configuration of the clone is its own from then on, and outlives 
   await cluster.waitHealthy();
   const [row] = await other.sql<{ work_mem: string }>('SHOW work_mem');
   expect(row?.work_mem).toBe('5MB');
+});
+
+describe('one server and its files', () => {
+  const PRIMARY = { kind: 'primary' } as const;
+  const BOUND = { timeoutMs: 30_000 };
+  const SECRET = { username: 'postgres', password: 'nobody-was-told', options: {} };
+  let home: Awaited<ReturnType<typeof temporaryHome>>;
+  let alone: DebianServer;
+
+  beforeAll(async () => {
+    home = await temporaryHome();
+    alone = new DebianServer({ directory: home.path, dataDir: join(home.path, 'data'), port: await freePort() });
+    alone.create();
+    await alone.start();
+  });
+  afterAll(() => home.remove());
+
+  const settingsOf = (more: Parameters<typeof settingsFor>[0]['postgresql'] = {}) =>
+    settingsFor({ home: home.path, name: 'data', port: alone.place.port, postgresql: { superuser: SECRET, ...more } });
+
+  test('in a directory that is named are copied before they are overwritten, and count on', async () => {
+    const adapter = adapterFor(settingsOf({ configDir: alone.etc }));
+    const fileOf = (name: string) => readFileSync(join(alone.etc, name), 'utf8');
+    const [hba, conf] = [fileOf('pg_hba.conf'), fileOf('postgresql.conf')];
+    expect(await adapter.observe({ timeoutMs: 5000 })).toMatchObject({ unmanaged: true, sql: { inRecovery: false } });
+    await adapter.apply(PRIMARY, BOUND);
+    expect(await adapter.observe({ timeoutMs: 5000 })).not.toHaveProperty('unmanaged');
+    expect([fileOf('pg_hba.conf.before-regent'), fileOf('postgresql.conf.before-regent')]).toEqual([hba, conf]);
+    expect(fileOf('pg_hba.conf')).not.toBe(hba);
+    await adapter.stop('fast', BOUND);
+    await adapter.start(PRIMARY, BOUND);
+    const rows = await alone.sql<{ value: string }>(
+      `SELECT current_setting(unnest('{shared_buffers,work_mem,maintenance_work_mem}'::text[])) AS value`,
+    );
+    expect(rows.map(({ value }) => value)).toEqual(['20MB', '3MB', '17MB']);
+    await adapter.stop('fast', BOUND);
+    await adapter.close();
+  });
+
+  test('of a server that is down and was started on others are not passed over: the line to write is said', async () => {
+    const down = new DebianServer({ directory: join(home.path, 'down'), dataDir: join(home.path, 'down', 'data'), port: await freePort() });
+    down.create();
+    await down.start();
+    const settings = settingsFor({ home: join(home.path, 'down'), name: 'data', port: down.place.port });
+    const adapter = adapterFor(settings);
+    await adapter.observe({ timeoutMs: 5000 });
+    await adapter.stop('fast', BOUND);
+    await expect(adapter.start({ kind: 'standby', source: null }, BOUND)).rejects.toMatchObject({
+      code: 'CONFIG_ELSEWHERE',
+      mend: expect.stringContaining(`postgresql.config_dir: ${down.etc}`),
+    });
+    expect(existsSync(join(down.place.dataDir, 'postgresql.conf'))).toBe(false);
+    await adapter.close();
+  });
+
+  test('a program that goes to another directory is ended, and what it opened is closed in good order', async () => {
+    const wrapper = join(home.path, 'bin');
+    mkdirSync(wrapper);
+    const real = settingsOf().postgresql.binDir;
+    writeFileSync(
+      join(wrapper, 'postgres'),
+      `#!/bin/sh\ncase "$*" in *data_directory*) exec ${real}/postgres -D ${home.path}/down/data -c config_file=${home.path}/down/etc/15/main/postgresql.conf;; *) exec ${real}/postgres "$@";; esac\n`,
+    );
+    chmodSync(join(wrapper, 'postgres'), 0o755);
+    symlinkSync(join(real, 'pg_controldata'), join(wrapper, 'pg_controldata'));
+    const adapter = adapterFor(settingsOf({ configDir: alone.etc, binDir: wrapper }));
+    await expect(adapter.start(PRIMARY, BOUND)).rejects.toMatchObject({ code: 'PG_STARTED_ELSEWHERE' });
+    expect(existsSync(join(home.path, 'down', 'data', 'postmaster.pid'))).toBe(false);
+    await adapter.close();
+    const other = adapterFor(settingsFor({ home: join(home.path, 'down'), name: 'data', port: alone.place.port }));
+    expect(await other.observe({ timeoutMs: 5000 })).toMatchObject({ state: 'stopped', control: { state: 'shut down' } });
+    await other.close();
+  });
+
+  test('another server where ours is expected is not taken for it', async () => {
+    const log = recordingLog();
+    const adapter = adapterFor(settingsOf({ configDir: alone.etc }), log);
+    await adapter.start(PRIMARY, BOUND);
+    await adapter.close();
+    // Its pid file says where it listens; that of the other node names this one's port.
+    const { port } = alone.place;
+    const other = settingsFor({ home: join(home.path, 'down'), name: 'data', port, postgresql: { superuser: SECRET, pgHba: null } });
+    await expect(connectLocal(other, { applicationName: 'test', connectTimeoutMs: 5000, queryTimeoutMs: 5000 })).rejects.toMatchObject({
+      code: 'PG_ANOTHER_SERVER',
+      message: expect.stringContaining(alone.place.dataDir),
+    });
+  });
 });

@@ -55,6 +55,7 @@ export class ConfWriter {
   /**
    * Writes whatever differs. `control`: limits of the control file, for the start of a standby; null for a primary and for a running server.
    * For a standby standby.signal is made first; for a primary signal files are left alone (see `removeSignalFiles`).
+   * `autoConf`: what a server that reads none of these files yet has in postgresql.auto.conf is all it goes by.
    * Throws FILE_WRITE_FAILED and CUSTOM_CONF_MISSING when the role is not in the files.
    */
   async writeServerFiles(
@@ -64,6 +65,7 @@ export class ConfWriter {
     major: number,
     control: ControlLimits | null,
     scope: Scope = 'all',
+    autoConf: 'clean' | 'leave' = 'clean',
   ): Promise<WriteOutcome> {
     const { configDir, dataDir } = settings.postgresql;
     const owner = this.deps.runAs ?? null;
@@ -94,7 +96,8 @@ export class ConfWriter {
     const names = synchronousNames(settings, role, syncNames, await writtenNames(path));
     await makeDirectories(settings, main, this.deps);
     await put(path, renderPostgresqlConf({ include, main: mainPart(settings, main, control, names), recovery }));
-    await this.cleanAutoConf(settings, names !== null && (syncNames !== null || settings.dynamic.synchronousMode !== 'off'), put);
+    if (autoConf === 'clean')
+      await this.cleanAutoConf(settings, names !== null && (syncNames !== null || settings.dynamic.synchronousMode !== 'off'), put);
     if (scope === 'all') {
       for (const name of ACCESS_FILES) await tried(() => putBack(name));
       for (const which of ['hba', 'ident'] as const) {

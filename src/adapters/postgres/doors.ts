@@ -80,7 +80,7 @@ async function refuseAnother(client: pg.Client, settings: Settings, door: Door, 
     const text = `SELECT setting FROM pg_settings WHERE name = 'data_directory'`;
     const { rows } = await client.query<{ setting: string | null }>({ text, query_timeout: timeoutMs } as pg.QueryConfig);
     const theirs = rows[0]?.setting ?? null;
-    if (theirs === null || isSameDirectory(theirs, settings.postgresql.dataDir)) return;
+    if (theirs === null || isSamePath(theirs, settings.postgresql.dataDir)) return;
     throw new RegentError(
       'PG_ANOTHER_SERVER',
       `what answers at ${door.host}:${door.port} is another PostgreSQL, of the data directory ${theirs}`,
@@ -92,11 +92,11 @@ async function refuseAnother(client: pg.Client, settings: Settings, door: Door, 
   }
 }
 
-export function isSameDirectory(one: string, other: string): boolean {
+export function isSamePath(one: string, other: string): boolean {
   return realOrSame(one) === realOrSame(other);
 }
 
-function realOrSame(path: string): string {
+export function realOrSame(path: string): string {
   try {
     return realpathSync(path);
   } catch {

@@ -10,6 +10,9 @@ const INCLUDES: ReadonlySet<string> = new Set(['include', 'include_if_exists', '
 /** Where one server's files lie. Regent says it on the command line. */
 const PLACES: ReadonlySet<string> = new Set(['config_file', 'data_directory', 'hba_file', 'ident_file']);
 
+/** Where one server leaves what it has while it runs: a second one on this machine would use the same. */
+const RUN_PLACES: ReadonlySet<string> = new Set(['external_pid_file', 'stats_temp_directory']);
+
 /** The text of a configuration file with its includes, places commented out. Throws CONFIG_UNREADABLE. */
 export async function flattened(path: string): Promise<string> {
   return (await linesOf(path, 0)).join('\n');
@@ -69,7 +72,7 @@ export async function disowned(
   const lines: string[] = [];
   for (const line of text.split('\n')) {
     const guc = parseConfLine(line);
-    const place = guc !== null && (PLACES.has(guc.name) || guc.name === 'external_pid_file');
+    const place = guc !== null && (PLACES.has(guc.name) || RUN_PLACES.has(guc.name));
     const lost = guc !== null && INCLUDES.has(guc.name) && !(await exists(guc.value));
     if (guc !== null && (place || lost)) {
       removed.push(guc.name);

@@ -3,6 +3,7 @@ import { isAbsolute, join } from 'node:path';
 import { isGenerated } from '../../core/server-config.ts';
 import type { Settings } from '../../core/settings.ts';
 import { readText } from './atomic-file.ts';
+import { isSamePath } from './doors.ts';
 
 const CONF = 'postgresql.conf';
 
@@ -29,6 +30,16 @@ export async function lastConfigFile(dataDir: string): Promise<string | null> {
     else if (/^-D./.test(word)) directory = word.slice(2);
   }
   return directory !== null && isAbsolute(directory) ? join(directory, CONF) : null;
+}
+
+/** The running server was started on a file that is not in our place: until it is restarted, it reads none of what is written there. */
+export async function readsElsewhere(settings: Settings): Promise<boolean> {
+  const file = await lastConfigFile(settings.postgresql.dataDir);
+  return file !== null && !isUsual(settings, file);
+}
+
+export function isUsual(settings: Settings, file: string): boolean {
+  return isSamePath(file, join(settings.postgresql.configDir, CONF));
 }
 
 /** The program, and each argument in double quotes (CreateOptsFile() of PostgreSQL, which escapes nothing). */

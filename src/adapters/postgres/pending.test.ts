@@ -20,6 +20,15 @@ test('the same value in other words is no change', () => {
   expect(judgePending(rows, wanted)).toEqual({});
 });
 
+test('a file by another path is no change; another file is, as a restart reads that', () => {
+  const files = new Map([
+    ['config_file', '/proc/self/../version'],
+    ['hba_file', '/d/pg_hba.conf'],
+  ]);
+  const rows = [row('config_file', '/proc/version'), row('hba_file', '/etc/pg_hba.conf')];
+  expect(judgePending(rows, files)).toEqual({ hba_file: { old_value: '/etc/pg_hba.conf', new_value: '/d/pg_hba.conf' } });
+});
+
 test('command line and files', () => {
   const rows = [
     row('max_connections', '100'),

@@ -7,6 +7,7 @@ import { RECOVERY_GUCS } from '../../core/guc.ts';
 import { commandLineArguments } from '../../core/server-config.ts';
 import type { Settings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
+import { realOrSame } from './doors.ts';
 import type { Heartbeat } from './heartbeat.ts';
 
 export type PendingRestart = Readonly<Record<string, { old_value: string; new_value: string }>>;
@@ -18,7 +19,7 @@ const REREAD_AFTER_MS = 60_000;
 const NEVER_PENDING: ReadonlySet<string> = new Set([...RECOVERY_GUCS, 'hot_standby']);
 
 /** That a server has our data directory is known otherwise, and may be said by another path; the pid file is this node's, in whatever file it is named. */
-const NOT_COMPARED: ReadonlySet<string> = new Set(['config-file', 'data_directory', 'external_pid_file']);
+const NOT_COMPARED: ReadonlySet<string> = new Set(['data_directory', 'external_pid_file']);
 
 const PENDING_QUERY = `
 SELECT s.name, current_setting(s.name) AS running,
@@ -59,7 +60,8 @@ function wantedOnCommandLine(settings: Settings, major: number): ReadonlyMap<str
   const wanted = new Map<string, string>();
   for (const argument of commandLineArguments(settings, major)) {
     const match = /^--([^=]+)=(.*)$/s.exec(argument);
-    if (match && !NOT_COMPARED.has(match[1]!)) wanted.set(match[1]!, match[2]!);
+    const name = (match?.[1] ?? '').replaceAll('-', '_');
+    if (match && !NOT_COMPARED.has(name)) wanted.set(name, match[2]!);
   }
   return wanted;
 }
@@ -82,7 +84,10 @@ const TRUE_WORDS = new Set(['on', 'true', 'yes', '1']);
 const FALSE_WORDS = new Set(['off', 'false', 'no', '0']);
 const BOOLEANS = new Set(['track_commit_timestamp', 'wal_log_hints', 'hot_standby']);
 
+const FILES = new Set(['config_file', 'hba_file', 'ident_file']);
+
 function canonical(name: string, value: string): string {
+  if (FILES.has(name)) return realOrSame(value);
   const word = value.trim().toLowerCase();
   if (BOOLEANS.has(name)) return TRUE_WORDS.has(word) ? 'on' : FALSE_WORDS.has(word) ? 'off' : word;
   if (name === 'wal_level') return word === 'hot_standby' || word === 'archive' ? 'replica' : word;

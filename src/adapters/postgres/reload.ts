@@ -11,6 +11,7 @@ import type { ControlData } from './control-data.ts';
 import { inspectDataDir } from './data-dir.ts';
 import type { HeldProcess } from './detect.ts';
 import { connectLocal } from './heartbeat.ts';
+import { readsElsewhere } from './origin.ts';
 import { askStandbysAgain } from './release-waiting.ts';
 import { discard } from './sql.ts';
 import { keepOrigin } from './takeover.ts';
@@ -30,11 +31,15 @@ export async function writeFiles(
 ): Promise<WriteOutcome> {
   const owed = context.owesReload;
   const { configDir, dataDir } = context.settings.postgresql;
-  const first = context.role === null && configDir !== dataDir && context.watch.current(dataDir) !== null;
+  const running = context.watch.current(dataDir) !== null;
+  const first = context.role === null && configDir !== dataDir && running;
+  // A standby that somebody else set up has its source nowhere else.
+  const autoConf = running && (await readsElsewhere(context.settings)) ? 'leave' : 'clean';
   const kept = await keepOrigin(context);
   // Of several files the first may be written and the next not.
   context.owesReload = true;
-  const outcome = await context.writer.writeServerFiles(context.settings, role, context.syncNames, major, control?.limits ?? null, scope);
+  const limits = control?.limits ?? null;
+  const outcome = await context.writer.writeServerFiles(context.settings, role, context.syncNames, major, limits, scope, autoConf);
   context.role = role;
   context.owesReload = owed || outcome.changed;
   // A clone has nothing but the copies in the data directory, and otherwise they are made at the next start.

@@ -15,7 +15,7 @@ import { binary, type Context, runner } from './context.ts';
 import type { ControlData } from './control-data.ts';
 import { inspectDataDir } from './data-dir.ts';
 import { type HeldProcess, readPidFile } from './detect.ts';
-import { isSameDirectory } from './doors.ts';
+import { isSamePath } from './doors.ts';
 import { stateByError } from './probe.ts';
 import { writeFiles } from './reload.ts';
 import { type Spawned, spawnPostmaster } from './spawn.ts';
@@ -141,7 +141,7 @@ async function untilHome(context: Context, { process, output }: Spawned, deadlin
   const { dataDir } = settings.postgresql;
   for (;;) {
     const at = directoryOf(process.pid);
-    if (at === null || isSameDirectory(at, dataDir)) return;
+    if (at === null || isSamePath(at, dataDir)) return;
     if (at !== SPAWNED_IN) {
       await endElsewhere(context, process);
       throw new RegentError('PG_STARTED_ELSEWHERE', `PostgreSQL was started on ${dataDir} and went to ${at}; it was ended`, {

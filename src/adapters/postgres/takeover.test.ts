@@ -10,6 +10,7 @@ import { FILE_HEADER } from '../../core/server-config.ts';
 import type { Settings } from '../../core/settings.ts';
 import { keepBefore } from './before.ts';
 import type { Context } from './context.ts';
+import { localDoors } from './doors.ts';
 import { flattened, movedAccessFile } from './flatten.ts';
 import { isManaged, lastConfigFile } from './origin.ts';
 import { forgetKeptBase, keepOwnBase, keptBasePath, settleBase } from './own-base.ts';
@@ -180,4 +181,18 @@ test('a refusal at both doors names both ways', () => {
     { door: { host: '/run/postgresql', port: 5432 }, error: new Error('Peer authentication failed for user "postgres"') },
   ]);
   expect(mend).toContain('host postgres postgres ::1/128 scram-sha-256; or run the agent as the operating-system user postgres');
+});
+
+test('the doors are where the running server says, the socket as the second, and a socket that has no path is none', () => {
+  const pidFile = (host: string, socket: string) =>
+    write(data, { 'postmaster.pid': `${process.pid}\n${data}\n1\n6543\n${socket}\n${host}\n` });
+  const socket = { host: '/run/pg', port: 6543 };
+  pidFile('*', '/run/pg');
+  expect(localDoors(settings)).toEqual([{ host: '127.0.0.1', port: 6543 }, socket]);
+  const first = someSettings({ postgresql: { dataDir: data, configDir: data, useUnixSocket: true } });
+  expect(localDoors(first)).toEqual([socket, { host: '127.0.0.1', port: 6543 }]);
+  pidFile('', '/run/pg');
+  expect(localDoors(settings)).toEqual([socket]);
+  pidFile('::', '@abstract');
+  expect(localDoors(first)).toEqual([{ host: '::1', port: 6543 }]);
 });

@@ -11,9 +11,9 @@ import { fileMode, readText, writeFileAtomic } from './atomic-file.ts';
 import { keepBefore } from './before.ts';
 import type { Context } from './context.ts';
 import { inspectDataDir } from './data-dir.ts';
-import { isSameDirectory as isSame } from './doors.ts';
+import { isSamePath } from './doors.ts';
 import { flattened, movedAccessFile } from './flatten.ts';
-import { isManaged, lastConfigFile } from './origin.ts';
+import { isManaged, isUsual, lastConfigFile } from './origin.ts';
 
 const BASE_CONF = 'postgresql.base.conf';
 const ASK_MS = 5000;
@@ -42,10 +42,6 @@ export async function keepOrigin(context: Context): Promise<boolean> {
   const file = await lastConfigFile(dataDir);
   if (file !== null && !isUsual(settings, file) && (await readText(file).catch(() => '')) !== null) throw elsewhere(settings, file);
   return false;
-}
-
-function isUsual(settings: Settings, file: string): boolean {
-  return isSame(file, join(settings.postgresql.configDir, 'postgresql.conf'));
 }
 
 async function keepRunning(context: Context): Promise<boolean> {
@@ -80,6 +76,14 @@ async function keepRunning(context: Context): Promise<boolean> {
     await put(BASE_CONF, [`# Taken over by Regent from ${file}`, text, ...commandLine(given)].join('\n'));
     kept = true;
   }
+  if (!isUsual(settings, file)) {
+    log.warning(
+      `until it is restarted, the server that was taken over goes on reading ${file}: what is set by Regent (synchronous_mode, too) takes effect then`,
+      {
+        mend: `regentctl restart ${settings.local.scope} ${settings.local.name}; or write postgresql.config_dir: ${dirname(file)}, and no restart is needed`,
+      },
+    );
+  }
   warnOfControlled(context, rows);
   return kept;
 }
@@ -94,7 +98,7 @@ function commandLine(given: readonly OriginRow[]): string[] {
 async function accessFile(settings: Settings, which: 'hba' | 'ident', file: string | null): Promise<string | null> {
   const { configDir, pgHba, pgIdent } = settings.postgresql;
   const owned = (which === 'hba' ? pgHba : pgIdent) !== null || normaliseGucs(settings.parameters)[`${which}_file`] !== undefined;
-  if (owned || file === null || isSame(file, join(configDir, `pg_${which}.conf`))) return null;
+  if (owned || file === null || isSamePath(file, join(configDir, `pg_${which}.conf`))) return null;
   try {
     const text = await readText(file);
     return text === null ? null : movedAccessFile(text, dirname(file));

@@ -3,47 +3,56 @@ import { execFileSync, spawn } from 'node:child_process';
 import { chownSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
-import type { ClusterNode } from './cluster-node.ts';
+import { postgresOwner } from './bare-postgres.ts';
 import { eventually, findBinDir } from './postgres.ts';
 
 /** Known to the tests alone: as good as none to an agent. */
 const SECRET = 'nobody-was-told';
 
+interface Place {
+  /** Everything of it lies there, its socket too; it is made if it is missing. */
+  readonly directory: string;
+  readonly dataDir: string;
+  readonly port: number;
+}
+
 export class DebianServer {
-  readonly node: ClusterNode;
+  readonly place: Place;
   /** As /etc/postgresql/15/main. */
   readonly etc: string;
-  /** Where its files name the data directory; another one for a layout that is copied. */
   readonly pidFile: string;
 
-  constructor(node: ClusterNode) {
-    this.node = node;
-    this.etc = join(node.place.directory, 'etc', '15', 'main');
-    this.pidFile = join(node.place.directory, '15-main.pid');
+  constructor(place: Place) {
+    this.place = place;
+    this.etc = join(place.directory, 'etc', '15', 'main');
+    this.pidFile = join(place.directory, '15-main.pid');
   }
 
   /** initdb, files moved away, conf.d. */
   create(): void {
-    const { node, etc } = this;
-    const { owner, directory, postgresPort } = node.place;
+    const { etc } = this;
+    const { directory, dataDir, port } = this.place;
+    const owner = postgresOwner();
+    mkdirSync(directory, { recursive: true });
+    chownSync(directory, owner.uid, owner.gid);
     const initdb = join(findBinDir(), 'initdb');
     const password = join(directory, 'initdb-password');
     writeFileSync(password, SECRET);
     chownSync(password, owner.uid, owner.gid);
-    const args = ['-D', node.dataDir, '-U', 'postgres', '-A', 'scram-sha-256', `--pwfile=${password}`, '-k', '-N', '--locale=C'];
+    const args = ['-D', dataDir, '-U', 'postgres', '-A', 'scram-sha-256', `--pwfile=${password}`, '-k', '-N', '--locale=C'];
     execFileSync(initdb, args, { ...owner, cwd: directory, stdio: 'ignore' });
     mkdirSync(join(etc, 'conf.d'), { recursive: true });
-    for (const name of ['postgresql.conf', 'pg_hba.conf', 'pg_ident.conf']) renameSync(join(node.dataDir, name), join(etc, name));
+    for (const name of ['postgresql.conf', 'pg_hba.conf', 'pg_ident.conf']) renameSync(join(dataDir, name), join(etc, name));
     writeFileSync(
       join(etc, 'postgresql.conf'),
       [
-        `data_directory = '${node.dataDir}'`,
+        `data_directory = '${dataDir}'`,
         `hba_file = '${etc}/pg_hba.conf'`,
         `ident_file = '${etc}/pg_ident.conf'`,
         `external_pid_file = '${this.pidFile}'`,
         `unix_socket_directories = '${directory}'`,
         `listen_addresses = '127.0.0.1'`,
-        `port = ${postgresPort}`,
+        `port = ${port}`,
         `shared_buffers = 20MB`,
         `dynamic_shared_memory_type = mmap`,
         `include_dir = 'conf.d'`,
@@ -64,9 +73,9 @@ export class DebianServer {
 
   /** As pg_ctlcluster does. */
   async start(): Promise<void> {
-    const { owner, directory } = this.node.place;
-    const args = ['-D', this.node.dataDir, '-c', `config_file=${this.etc}/postgresql.conf`, '-c', 'maintenance_work_mem=17MB'];
-    spawn(join(findBinDir(), 'postgres'), args, { ...owner, cwd: directory, stdio: 'ignore', detached: true }).unref();
+    const { directory, dataDir } = this.place;
+    const args = ['-D', dataDir, '-c', `config_file=${this.etc}/postgresql.conf`, '-c', 'maintenance_work_mem=17MB'];
+    spawn(join(findBinDir(), 'postgres'), args, { ...postgresOwner(), cwd: directory, stdio: 'ignore', detached: true }).unref();
     await eventually('the server to let its own in', 20_000, () =>
       this.sql('SELECT 1').then(
         () => true,
@@ -77,10 +86,9 @@ export class DebianServer {
 
   /** As somebody who knows the password. */
   async sql<Row extends pg.QueryResultRow>(text: string): Promise<Row[]> {
-    const { host, postgresPort } = this.node.place;
     const client = new pg.Client({
-      host,
-      port: postgresPort,
+      host: '127.0.0.1',
+      port: this.place.port,
       user: 'postgres',
       password: SECRET,
       database: 'postgres',
