@@ -41,6 +41,13 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
       return (args) => checkConfig(args, process);
     },
   },
+  'etcd-replaced': {
+    summary: 'confirm on a node that its etcd was made again or restored: regent etcd-replaced FILE',
+    load: async () => {
+      const { etcdReplaced } = await import('./etcd-replaced/main.ts');
+      return (args) => etcdReplaced(args, process.stdout);
+    },
+  },
   bench: {
     summary: 'what a client sees of a failover, beside Patroni: regent bench failover',
     load: async () => (await import('./bench/main.ts')).benchMain,

@@ -14,6 +14,7 @@ import type { DroppedWish } from '../ports/operator.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
 import { act, type Hands } from './act.ts';
 import { droppedWish } from './dropped-wish.ts';
+import { FailureLog } from './failure-log.ts';
 import { Fence } from './fence.ts';
 import { runJob } from './jobs.ts';
 import { Lease } from './lease.ts';
@@ -44,6 +45,7 @@ export class Agent {
   readonly fence: Fence;
   readonly requests: Requests;
   readonly #memberKey: MemberKey;
+  readonly #failures: FailureLog;
   #memory: Memory = emptyMemory;
   #last: LastRound | null = null;
   #dropped: DroppedWish | null = null;
@@ -73,6 +75,7 @@ export class Agent {
     this.fence = new Fence(parts, this.lease);
     this.requests = new Requests(this);
     this.#memberKey = new MemberKey(parts, this.lease);
+    this.#failures = new FailureLog(parts.log);
   }
 
   get memory(): Memory {
@@ -168,13 +171,10 @@ export class Agent {
     let wakeAtMs: number | null = null;
     try {
       wakeAtMs = await this.#round();
+      this.#failures.passed();
     } catch (error) {
       if (error instanceof RegentError && error.policy === 'bug') throw error;
-      const unexpected = codeOf(error) === null;
-      this.parts.log.error(`${unexpected ? 'Unexpected exception raised, please report it as a BUG: ' : ''}${ensureError(error).message}`, {
-        code: codeOf(error),
-        ...(unexpected ? { stack: ensureError(error).stack } : {}),
-      });
+      this.#failures.failed(error);
       wakeAtMs = this.#afterFailure();
     }
     if (this.#exit !== null) return;

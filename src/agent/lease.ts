@@ -63,12 +63,33 @@ export class Lease {
     }
     const leftMs = Math.max(100, timeoutMs - (this.#clock.bootMs() - startedAtMs));
     const sentAtMs = this.#clock.bootMs();
-    const leaseId = await this.#dcs.grantLease(ttlSeconds, { timeoutMs: leftMs });
+    const leaseId = await this.#dcs.grantLease(ttlSeconds, { timeoutMs: leftMs }).catch(async (error: unknown) => {
+      // Only the ttl has changed: the lease that there is goes on as it is.
+      if (this.#leaseId === null || !refuses(error) || !(await this.keep(this.#leaseId, leftMs))) throw error;
+      return null;
+    });
+    if (leaseId === null) return;
     if (asked !== this.#asked) return;
     this.#leaseId = leaseId;
     this.#failures = 0;
     this.#ttlSeconds = ttlSeconds;
     this.#confirmedSentAtMs = sentAtMs;
+  }
+
+  /**
+   * For an etcd that grants no lease, but renews (no room, a quota): this lease is ours from now on, if etcd renews it once more. It is that of the leader key,
+   * which an agent before this one has put there, or our own of another ttl. False: it is gone, or another round has asked since. Throws what the Dcs throws.
+   */
+  async keep(leaseId: string, timeoutMs: number): Promise<boolean> {
+    const asked = this.#asked;
+    const askedAtMs = this.#clock.bootMs();
+    const grantedSeconds = await this.#dcs.keepAlive(leaseId, { timeoutMs });
+    if (asked !== this.#asked || grantedSeconds <= 0) return false;
+    this.#leaseId = leaseId;
+    this.#ttlSeconds = grantedSeconds;
+    this.#confirmedSentAtMs = askedAtMs;
+    this.#failures = 0;
+    return true;
   }
 
   /** Something else than the lease makes this node step down as well; Infinity while it does not. */
@@ -120,4 +141,9 @@ export class Lease {
       return false;
     }
   }
+}
+
+/** etcd answers, and will not do it however often it is asked. */
+export function refuses(error: unknown): boolean {
+  return codeOf(error) === 'DCS_REFUSED';
 }

@@ -1,6 +1,7 @@
 /** `regent agent [FILE]`: reads the configuration, puts the parts together, runs until told to end. */
 import process from 'node:process';
 import { createSystemClock } from '../adapters/clock/system.ts';
+import { identityFile } from '../adapters/etcd/identity-file.ts';
 import { createEtcdDcs } from '../adapters/etcd/store.ts';
 import { createGuard } from '../adapters/guard/guard.ts';
 import { type AgentLog, createLog } from '../adapters/log/log.ts';
@@ -29,6 +30,8 @@ regent check-config FILE checks one without starting anything.
 
 /** The process must not hang on after its work is done, whatever handle was left. */
 const LINGER_MS = 1000;
+/** Passwords of so many readings of the configuration are kept out of the log. */
+const KNOWN_SETTINGS = 10;
 
 /** `onRound` is called after every round of the loop. */
 export async function agentMain(args: readonly string[], onRound: () => void): Promise<number> {
@@ -46,12 +49,17 @@ export async function agentMain(args: readonly string[], onRound: () => void): P
   const env = { ...process.env };
   const loaded = loadLocal({ path, env });
   for (const name of loaded.consumed) delete process.env[name];
+  // A reload may bring other passwords; those from before may still be in use, or in a message.
+  const known = [loaded.local];
   const log = createLog(loaded.local.log, {
-    secrets: () => secretsOf(loaded.local),
-    publicWords: () => publicWordsOf(loaded.local),
+    secrets: () => known.flatMap(secretsOf),
+    publicWords: () => known.flatMap(publicWordsOf),
     keyNames: configKeyNames(),
   });
-  const code = await runAgent(path, { ...loaded }, env, log, onRound);
+  const code = await runAgent(path, { ...loaded }, env, log, onRound, (local) => {
+    known.push(local);
+    known.splice(0, Math.max(0, known.length - KNOWN_SETTINGS));
+  });
   await log.close();
   setTimeout(() => process.exit(code), LINGER_MS).unref();
   return code;
@@ -72,6 +80,7 @@ async function runAgent(
   env: NodeJS.ProcessEnv,
   log: AgentLog,
   onRound: () => void,
+  onLocal: (local: LocalSettings) => void,
 ): Promise<number> {
   log.info(`Regent ${REGENT_VERSION}: member ${loaded.local.name} of cluster ${loaded.local.scope}, configured by ${loaded.source}`);
   for (const warning of loaded.warnings) log.warning(formatProblem(warning));
@@ -82,7 +91,7 @@ async function runAgent(
   let rest: RestServer | null = null;
   try {
     await refuseDuplicate(parts);
-    rest = await serveRest(agent, log);
+    rest = await serveRest(agent, log, onLocal);
     process.on('SIGTERM', () => agent.shutdown());
     process.on('SIGINT', () => agent.shutdown());
     process.on('SIGHUP', () => agent.reload());
@@ -103,7 +112,7 @@ async function runAgent(
   }
 }
 
-async function serveRest(agent: Agent, log: AgentLog): Promise<RestServer> {
+async function serveRest(agent: Agent, log: AgentLog, onLocal: (local: LocalSettings) => void): Promise<RestServer> {
   const { clock, peers, settings } = agent.parts;
   const rest = await startRestServer({
     desk: deskOf(agent),
@@ -114,6 +123,7 @@ async function serveRest(agent: Agent, log: AgentLog): Promise<RestServer> {
     validateConfig: (raw) => validateDynamicPatch(raw),
   });
   agent.onReload(() => {
+    onLocal(settings.local());
     void rest.reconfigure(settings.local().restapi);
     log.reconfigure(settings.local().log);
   });
@@ -128,7 +138,15 @@ async function createParts(path: string | null, loaded: LoadResult, env: NodeJS.
     clock,
     log,
     settings,
-    dcs: createEtcdDcs({ settings: local.etcd, scope: local.scope, namespace: local.namespace, log, clock }),
+    dcs: createEtcdDcs({
+      settings: local.etcd,
+      scope: local.scope,
+      namespace: local.namespace,
+      log,
+      clock,
+      identity: identityFile(local.postgresql.dataDir, `regent etcd-replaced${path === null ? '' : ` ${path}`}`),
+      login: () => settings.local().etcd,
+    }),
     pg: createPostgres({ settings: settings.current(), clock, log }),
     peers: createPeers({ ctl: local.ctl, rest: local.restapi, log, clock }),
     guard: createGuard({ dataDir: local.postgresql.dataDir, clock, log, exeName: local.postgresql.binNames['postgres'] ?? 'postgres' }),

@@ -13,6 +13,8 @@ import { statusOf } from './status.ts';
 export class MemberKey {
   readonly #parts: Parts;
   readonly #lease: Lease;
+  /** Why it could not be written last time. */
+  #failure = '';
   #written: { readonly text: string; readonly leaseId: string } | null = null;
 
   constructor(parts: Parts, lease: Lease) {
@@ -35,9 +37,12 @@ export class MemberKey {
         timeoutMs: this.#lease.patienceMs(settings.current().dynamic.retryTimeoutSeconds * 1000, MIN_WRITE_MS),
       });
       this.#written = { text, leaseId };
+      this.#failure = '';
     } catch (error) {
       this.#written = null;
-      log.warning(`the member key could not be written: ${ensureError(error).message}`);
+      const { message } = ensureError(error);
+      log[message === this.#failure ? 'debug' : 'warning'](`the member key could not be written: ${message}`);
+      this.#failure = message;
     }
   }
 }

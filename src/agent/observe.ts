@@ -8,7 +8,7 @@ import type { PostgresFacts, SourceHistory } from '../core/postgres-facts.ts';
 import { observeTimeoutMs } from '../core/settings.ts';
 import { type Clock, sleep } from '../ports/clock.ts';
 import { ensureError } from '../support/errors.ts';
-import type { Lease } from './lease.ts';
+import { type Lease, refuses } from './lease.ts';
 import type { Told } from './news.ts';
 import type { Parts } from './parts.ts';
 
@@ -17,6 +17,8 @@ const PEER_TIMEOUT_MS = 300;
 const SOURCE_TIMEOUT_MS = 1500;
 /** Of a primary that does not hold the leader key: nothing protects it, so it cannot wait for etcd as long as others. */
 const UNLOCKED_TIMEOUT_MS = 1000;
+/** An etcd that answers renews a lease in far less. */
+const OLD_LEASE_TIMEOUT_MS = 1000;
 
 export interface Inputs extends Told {
   readonly memory: Memory;
@@ -39,6 +41,7 @@ export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promi
     parts.pg.observe({ timeoutMs: lease.patienceMs(observeTimeoutMs(settings.current().dynamic)) }),
   ]);
   if (dcs.known) settings.adopt(dcs.view.config);
+  if (isOfCluster(pg, dcs)) parts.dcs.bind();
   const draft: { -readonly [Fact in keyof Observation]: Observation[Fact] } = {
     nowMs: clock.bootMs(),
     wallMs: clock.wallMs(),
@@ -63,7 +66,8 @@ export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promi
     configDirty: inputs.configDirty(),
   };
   const mayWaitMs = dcs.known && pg.postmaster !== null ? await inputs.cover(contextOf(draft, inputs.memory)) : Number.POSITIVE_INFINITY;
-  await within(clock, renewal, mayWaitMs);
+  const refusal = await within(clock, renewal, mayWaitMs);
+  if (refusal !== null) await keepOldLease(parts, lease, contextOf({ ...draft, lease: lease.facts() }, inputs.memory), refusal);
   draft.nowMs = clock.bootMs();
   draft.lease = lease.facts();
   const [peers, source] = await Promise.all([askPeers(parts, draft, inputs.memory), askSource(parts, draft, inputs)]);
@@ -75,24 +79,58 @@ export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promi
   return draft;
 }
 
-async function within(clock: Clock, done: Promise<void>, ms: number): Promise<void> {
-  if (ms === Number.POSITIVE_INFINITY) return done;
-  const waiting = new AbortController();
-  await Promise.race([done, sleep(clock, ms, waiting.signal)]);
-  waiting.abort();
+/** The data here are of the cluster that etcd holds. */
+function isOfCluster(pg: PostgresFacts, dcs: DcsFacts): boolean {
+  return dcs.known && pg.dataDir === 'valid' && pg.systemIdentifier !== null && pg.systemIdentifier === dcs.view.initialize;
 }
 
-/** Renewal and reading go out together; the time they get ends before the agent would have to step down. Neither fails. */
-function askDcs(parts: Parts, lease: Lease, inputs: Inputs): { readonly reading: Promise<DcsFacts>; readonly renewal: Promise<void> } {
+/** Null: what was waited for has not come. */
+async function within<T>(clock: Clock, done: Promise<T>, ms: number): Promise<T | null> {
+  if (ms === Number.POSITIVE_INFINITY) return done;
+  const waiting = new AbortController();
+  const result = await Promise.race([done, sleep(clock, ms, waiting.signal).then(() => null)]);
+  waiting.abort();
+  return result;
+}
+
+/**
+ * etcd takes no writes, so it grants no lease, but it renews those there are; and the leader key of this node's cluster names this node, on the lease of the agent
+ * that ran here before. This agent leads on by that lease: nobody else could take the key.
+ */
+async function keepOldLease(parts: Parts, lease: Lease, c: Context, refusal: string): Promise<void> {
+  const leaseId = c.lockMine ? (c.view?.leader?.leaseId ?? null) : null;
+  if (leaseId === null || !isOfCluster(c.o.pg, c.o.dcs) || c.o.lease.leaseId !== null) return;
+  const kept = await lease.keep(leaseId, OLD_LEASE_TIMEOUT_MS).catch(() => false);
+  if (kept) {
+    parts.log.error(
+      `etcd takes no writes (${refusal}): this agent leads on by the lease that the leader key is on; no failover is possible until etcd has room: etcdctl alarm list`,
+    );
+  }
+}
+
+/**
+ * Renewal and reading go out together; the time they get ends before the agent would have to step down. Neither fails. The renewal tells why etcd refuses a lease;
+ * null: it does not, or did not say.
+ */
+function askDcs(
+  parts: Parts,
+  lease: Lease,
+  inputs: Inputs,
+): { readonly reading: Promise<DcsFacts>; readonly renewal: Promise<string | null> } {
   const { unlockedSinceMs } = inputs.memory;
   const { dynamic } = parts.settings.current();
   const retryMs = dynamic.retryTimeoutSeconds * 1000;
   const timeoutMs = lease.patienceMs(unlockedSinceMs === null ? retryMs : Math.min(retryMs, UNLOCKED_TIMEOUT_MS));
-  const renewal = lease.renew(dynamic.ttlSeconds, timeoutMs).catch((error: unknown) => {
-    // An outage is one event: told once, not at every try.
-    if (lease.failedBefore()) parts.log.debug(`the lease could not be renewed: ${ensureError(error).message}`);
-    else parts.log.warning(`the lease could not be renewed: ${ensureError(error).message}`);
-  });
+  const renewal = lease.renew(dynamic.ttlSeconds, timeoutMs).then(
+    () => null,
+    (error: unknown) => {
+      const { message } = ensureError(error);
+      // An outage is one event: told once, not at every try.
+      if (lease.failedBefore()) parts.log.debug(`the lease could not be renewed: ${message}`);
+      else parts.log.warning(`the lease could not be renewed: ${message}`);
+      return refuses(error) ? message : null;
+    },
+  );
   const reading = parts.dcs.read({ timeoutMs }).then(
     (view): DcsFacts => ({ known: true, view }),
     (error: unknown): DcsFacts => ({ known: false, reason: ensureError(error).message }),

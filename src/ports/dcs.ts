@@ -5,6 +5,8 @@
  *  - DCS_LEASE_GONE: the lease given does not exist (any more).
  * A compare that fails is not an error: it returns false (or null for a revision).
  * All reads are linearizable.
+ * Every answer, renewal and event is from one etcd cluster, the one that this node's cluster lives in: another etcd counts as one that does not answer, whatever its
+ * address, until an operator has confirmed that it stands for the first.
  */
 import type { ClusterView, ConfigKey, FailoverKey, SyncKey } from '../core/cluster.ts';
 import type { JsonObject, JsonValue } from '../core/json.ts';
@@ -29,6 +31,8 @@ export interface DcsMemberInfo {
   readonly version: string | null;
   readonly isLeader: boolean | null;
   readonly error: string | null;
+  /** The alarm it reports, e.g. `NOSPACE`: etcd refuses writes as long as one stands; null or missing: none. */
+  readonly alarm?: string | null;
 }
 
 export interface Dcs {
@@ -80,6 +84,9 @@ export interface Dcs {
    * and something may have been missed. Reconnects by itself until close().
    */
   watch(listener: (event: { readonly key: string | null; readonly deleted: boolean }) => void): { close(): void };
+
+  /** The data of this node are of the cluster that was read: no run of this agent may take another etcd for it. Cheap when nothing is new. Never throws. */
+  bind(): void;
 
   /** Health of every known etcd member. Never throws. */
   health(options: CallOptions): Promise<readonly DcsMemberInfo[]>;

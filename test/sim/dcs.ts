@@ -50,6 +50,8 @@ class SimDcs implements Dcs {
     this.#parts = parts;
   }
 
+  bind(): void {}
+
   read = async (options: CallOptions) => {
     const view = await this.#call(options, () => this.#parts.etcd.view());
     this.#parts.sawConfig?.(view.config?.data['pause'] === true);
@@ -287,8 +289,7 @@ class SimDcs implements Dcs {
           const value = apply({ repeated, known, late: over || gate.dead });
           answer(to, () => resolve(value));
         } catch (error) {
-          if (error instanceof NoSpace) return;
-          answer(to, () => reject(error));
+          answer(to, () => reject(error instanceof NoSpace ? new DcsError('DCS_REFUSED', `etcd refused: ${error.message}`) : error));
         }
       };
       const first = this.#preferred;

@@ -68,7 +68,7 @@ test('a full database refuses what would make it grow, and goes on with leases, 
   const lease = etcd.grant(10);
   etcd.put('leader', 'a', lease);
   etcd.full = true;
-  expect(await answer(sim, dcs.writeStatus({ optime: 1n }, { timeoutMs: 1000 }))).toBe('DCS_UNREACHABLE');
+  expect(await answer(sim, dcs.writeStatus({ optime: 1n }, { timeoutMs: 1000 }))).toBe('DCS_REFUSED');
   expect(await answer(sim, dcs.keepAlive(lease, { timeoutMs: 1000 }))).toBe(10);
   expect(await answer(sim, dcs.releaseLeader('a', { timeoutMs: 1000 }))).toBe(true);
 });

@@ -28,7 +28,7 @@ export interface KeyEvent {
 export const MEMBERS = ['etcd1', 'etcd2', 'etcd3'] as const;
 export type EtcdMember = (typeof MEMBERS)[number];
 
-/** To the client that is no answer to give up on: it goes on asking the other members until its time is up. */
+/** The client gives up at once: no other member has room either. */
 export class NoSpace extends Error {}
 
 /** etcd's lessor looks for expired leases this often, so a lease lives up to that much longer than its ttl. */
@@ -189,7 +189,7 @@ export class Etcd {
   }
 
   #refuseIfFull(): void {
-    if (this.full) throw new NoSpace('etcdserver: mvcc: database space exceeded');
+    if (this.full) throw new NoSpace('mvcc: database space exceeded');
   }
 
   #after(seconds: number): number {

@@ -70,13 +70,22 @@ describe('the agent comes back when the pause is over, and etcd grants no lease'
   });
 });
 
-test('an agent that is started anew outside of a pause leaves the deadline of its predecessor alone', async () => {
+test('an agent that is restarted outside of a pause leads on by the lease of its predecessor, as long as etcd renews that', async () => {
   const world = await World.ready({ seed: 305 });
   const old = world.primary;
-  const { deadlineMs } = old.guard;
+  const { process } = old.server;
+  const lease = world.etcd.get('leader')?.leaseId;
   old.killAgent();
   world.etcd.full = true;
   old.startAgent();
-  await world.run(500);
-  expect(old.guard.deadlineMs).toBe(deadlineMs);
+  await world.run(60_000);
+  expect([world.primary, world.holder, old.server.process]).toEqual([old, old.name, process]);
+  expect(world.etcd.get('leader')?.leaseId).toBe(lease);
+  expect(old.guard.fires).toBe(0);
+  expect(old.guard.deadlineMs! - old.clock.bootMs(), 'the deadline moves on').toBeGreaterThan(0);
+  expect(world.tail()).toContain('this agent leads on by the lease that the leader key is on');
+  world.etcd.full = false;
+  await world.run(5000);
+  expect(world.primary).toBe(old);
+  world.checkers.assertClean();
 });

@@ -43,6 +43,8 @@ export type Verdict =
   | { readonly kind: 'auth-off'; readonly message: string }
   | { readonly kind: 'unavailable'; readonly applied: 'no' | 'maybe'; readonly message: string };
 
+const NO_SPACE_MEND = 'etcdctl alarm list shows NOSPACE: compact and defragment etcd or raise its quota, then etcdctl alarm disarm.';
+
 export interface GatewayFault {
   readonly code: number;
   readonly message: string;
@@ -84,6 +86,10 @@ export function judgeFault({ code, message }: GatewayFault): Verdict {
   }
   if (text.includes('request is too large')) {
     return { kind: 'refused', message: text, mend: 'Shorten the value, or raise --max-request-bytes of etcd.' };
+  }
+  // Until somebody makes room; asking again, or another member, changes nothing.
+  if (text.includes('database space exceeded')) {
+    return { kind: 'refused', message: text, mend: NO_SPACE_MEND };
   }
   // Said before a proposal is made, so nothing was applied.
   if (text.includes('no leader') || code === CODE_RESOURCE_EXHAUSTED) return { kind: 'unavailable', applied: 'no', message: text };

@@ -39,10 +39,14 @@ export class Discovery {
   #lastMs: number | null = null;
   #running: Promise<void> | null = null;
   #bySrv: readonly string[] = [];
+  /** Peers name what their cluster advertises; the records of clients are an operator's own. */
+  #srvKind: 'configured' | 'advertised' = 'configured';
+  #forgiveAtMs: number;
 
   constructor(options: DiscoveryOptions) {
     this.#options = options;
     this.#refreshAtMs = options.clock.monotonicMs() + FIRST_REFRESH_MS;
+    this.#forgiveAtMs = options.clock.monotonicMs() + REFRESH_MS;
   }
 
   /** Starts a refresh if one is due. Waits for it only while there is nobody to ask. */
@@ -65,6 +69,10 @@ export class Discovery {
   #start(): Promise<void> {
     this.#lastMs = this.#options.clock.monotonicMs();
     this.#refreshAtMs = this.#lastMs + REFRESH_MS;
+    if (this.#lastMs >= this.#forgiveAtMs) {
+      this.#forgiveAtMs = this.#lastMs + REFRESH_MS;
+      this.#options.pool.forgive();
+    }
     return this.#refresh()
       .catch((error) => this.#options.log.debug('etcd discovery failed', { error: String(error) }))
       .finally(() => {
@@ -78,12 +86,12 @@ export class Discovery {
     if (settings.srv !== null) {
       const found = await this.#lookUpSrv(settings.srv, settings.srvSuffix);
       if (found.length > 0) this.#bySrv = found;
-      pool.add(this.#bySrv);
+      pool.add(this.#bySrv, this.#srvKind);
     }
     if (!settings.discover || pool.list().length === 0) return;
     const advertised = await this.#memberList();
     if (advertised.length === 0) return;
-    pool.add(advertised);
+    pool.add(advertised, 'advertised');
     pool.retain([...settings.endpoints, ...this.#bySrv, ...advertised]);
   }
 
@@ -102,7 +110,9 @@ export class Discovery {
       const records = await resolve(`${label}._tcp.${domain}`).catch(() => []);
       const scheme = service.endsWith('-ssl') ? 'https' : 'http';
       const hosts = records.map((record) => `${scheme}://${record.name.replace(/\.$/, '')}:${record.port}`);
-      const found = service.includes('-server') ? await this.#askPeers(hosts) : hosts;
+      const byPeers = service.includes('-server');
+      const found = byPeers ? await this.#askPeers(hosts) : hosts;
+      this.#srvKind = byPeers ? 'advertised' : 'configured';
       if (found.length > 0) return found;
     }
     return [];

@@ -40,6 +40,30 @@ describe('EndpointPool', () => {
     expect(pool.list()).toEqual([A, C]);
   });
 
+  it('puts no advertised address before a configured one, whichever answered or failed last', () => {
+    const pool = new EndpointPool([A]);
+    pool.add([B, C], 'advertised');
+    pool.answered(C, 10);
+    pool.failed(A);
+    expect(pool.list()).toEqual([A, C, B]);
+    expect([A, B, C].map((endpoint) => [pool.isConfigured(endpoint), pool.isDoubtful(endpoint)])).toEqual([
+      [true, true],
+      [false, false],
+      [false, false],
+    ]);
+  });
+
+  it('leaves an advertised address of another etcd out until it may be looked at again, and never a configured one', () => {
+    const pool = new EndpointPool([A]);
+    pool.add([A, B], 'advertised');
+    for (const endpoint of [A, B]) pool.refused(endpoint);
+    pool.add([B], 'advertised');
+    expect(pool.list()).toEqual([A]);
+    pool.forgive();
+    pool.add([B], 'advertised');
+    expect(pool.list()).toEqual([A, B]);
+  });
+
   it('ignores answers and failures of endpoints it has forgotten', () => {
     const pool = new EndpointPool([A]);
     pool.answered(B, 1);

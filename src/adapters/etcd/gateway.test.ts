@@ -130,6 +130,13 @@ describe('the etcd client', () => {
     expect(fake.seen).toHaveLength(1);
   });
 
+  it('stops at once where etcd has no room, and says how to make some', async () => {
+    const fake = await member(fault(429, 8, 'etcdserver: mvcc: database space exceeded'));
+    const grant = open([fake]).grantLease(30, { timeoutMs: 5000 });
+    await expect(grant).rejects.toMatchObject({ code: 'DCS_REFUSED', mend: expect.stringContaining('etcdctl alarm list') });
+    expect(fake.seen).toHaveLength(1);
+  });
+
   it('logs in once for calls at the same time, and again when the token has lost its value', async () => {
     let token = 1;
     const script: Script = (path, body, response, request) => {
@@ -223,5 +230,17 @@ describe('the etcd client', () => {
     expect(of(well)).toMatchObject({ healthy: true, version: '3.5.1', isLeader: true, error: null });
     expect(of(bad)).toMatchObject({ healthy: false, version: null, isLeader: null, error: expect.stringContaining('oops') });
     expect(of(mute)).toMatchObject({ healthy: false, error: expect.any(String) });
+    expect(of(well)?.alarm).toBeNull();
+  });
+
+  it('tells of an alarm', async () => {
+    const full: Script = (path, body, response, request) =>
+      answering(2, 9, path === '/maintenance/status' ? { leader: '2', errors: ['memberID:8211 alarm:NOSPACE '] } : {})(
+        path,
+        body,
+        response,
+        request,
+      );
+    expect((await open([await member(full)]).health({ timeoutMs: 500 }))[0]).toMatchObject({ healthy: true, alarm: 'NOSPACE' });
   });
 });

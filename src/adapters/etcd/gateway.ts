@@ -6,15 +6,21 @@ import { DcsError, ensureError } from '../../support/errors.ts';
 import { type Answer, type CallSpec, judge, refusal, type Verdict } from './answers.ts';
 import { Discovery } from './discover.ts';
 import { EndpointPool } from './endpoints.ts';
+import { ClusterIdentity } from './identity.ts';
+import type { IdentityFile } from './identity-file.ts';
 import { type Attempt, type RaceResult, race } from './race.ts';
 import { TermGuard } from './term-guard.ts';
-import { Token } from './token.ts';
+import { type Login, Token } from './token.ts';
 import { type StreamHandlers, Transport, TransportError } from './transport.ts';
 
 export interface GatewayOptions {
   readonly settings: EtcdSettings;
   readonly log: Log;
   readonly clock: Clock;
+  /** Where the id of this node's etcd is kept; nothing: in memory alone. */
+  readonly identity?: IdentityFile;
+  /** Who logs in now, where that may change while the process runs. */
+  readonly login?: () => Login;
 }
 
 export interface Reply {
@@ -27,6 +33,9 @@ export const API_PREFIX = '/v3';
 
 /** Asks a member that has no leader to say so at once instead of letting the call hang, and to end watches it can no longer feed. */
 const REQUIRE_LEADER = { 'grpc-metadata-hasleader': 'true' };
+/** An endpoint that has answered within this time, and not failed since, is taken to be the same etcd still. */
+const PROOF_MS = 15_000;
+const STATUS_PATH = '/maintenance/status';
 /** Logins a call may ask for after its first attempt. Permission is looked up at each use, so one try is enough to rule an old login out. */
 const TOKEN_RETRIES = 2;
 const PERMISSION_RETRIES = 1;
@@ -34,6 +43,9 @@ const PERMISSION_RETRIES = 1;
 export class Gateway {
   readonly pool: EndpointPool;
   readonly guard: TermGuard;
+  readonly identity: ClusterIdentity;
+  /** When an endpoint last showed that it is of this node's etcd. */
+  readonly #provenAtMs = new Map<string, number>();
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #transport: Transport;
@@ -41,13 +53,15 @@ export class Gateway {
   readonly #discovery: Discovery;
   readonly #closing = new AbortController();
 
-  constructor({ settings, log, clock }: GatewayOptions) {
+  constructor({ settings, log, clock, identity, login }: GatewayOptions) {
     this.#clock = clock;
     this.#log = log;
     this.pool = new EndpointPool(settings.endpoints);
     this.guard = new TermGuard(clock, log);
+    this.identity = new ClusterIdentity(clock, log, identity);
+    this.pool.onSuspicion((endpoint) => this.#provenAtMs.delete(endpoint));
     this.#transport = new Transport(settings, clock);
-    this.#token = new Token(settings, (spec) => this.#race(spec, null));
+    this.#token = new Token(login ?? (() => settings), (spec) => this.#race(spec, null), log);
     this.#discovery = new Discovery({
       settings,
       clock,
@@ -102,6 +116,7 @@ export class Gateway {
   /** Opens a stream at one endpoint. The caller judges what arrives. */
   async stream(endpoint: string, path: string, body: Record<string, unknown>, timeoutMs: number, handlers: StreamHandlers) {
     await this.#token.ensure(timeoutMs);
+    await this.#proveWithin(endpoint, timeoutMs);
     const used = this.#token.value;
     const stream = this.#transport.stream(endpoint + API_PREFIX + path, JSON.stringify(body), this.#headers(used), handlers);
     return { close: () => stream.close(), dropToken: (verdict: Verdict) => this.#token.drop(used, verdict) };
@@ -127,6 +142,7 @@ export class Gateway {
       clock: this.#clock,
       timeoutMs: spec.timeoutMs,
       endpoints: () => this.pool.list(),
+      isDoubtful: (endpoint) => this.pool.isDoubtful(endpoint),
       attempt: (endpoint, signal) => this.#attempt(endpoint, spec, token, signal),
       abandon: this.#closing.signal,
       onFailed: (endpoint, reason) => {
@@ -139,6 +155,8 @@ export class Gateway {
   }
 
   async #attempt(endpoint: string, spec: CallSpec, token: string | null, signal: AbortSignal): Promise<Attempt<Verdict>> {
+    const foreign = spec.path === STATUS_PATH ? null : await this.#prove(endpoint, signal);
+    if (foreign !== null) return { kind: 'failed', applied: 'no', reason: foreign };
     const askedAtMs = this.#clock.monotonicMs();
     const sentRevision = this.guard.revision;
     let verdict: Verdict;
@@ -151,12 +169,50 @@ export class Gateway {
     }
     if (verdict.kind === 'unavailable') return { kind: 'failed', applied: verdict.applied, reason: verdict.message };
     if (verdict.kind === 'ok') {
+      const other = this.#refusal(endpoint, verdict.answer.header, spec.consensus);
+      if (other !== null) return { kind: 'failed', applied: 'no', reason: other };
       if (!this.guard.admit(verdict.answer.header, spec.consensus, sentRevision)) {
         return { kind: 'failed', applied: 'maybe', reason: `stale answer of raft term ${verdict.answer.header.raft_term}` };
       }
       if (spec.consensus) this.pool.answered(endpoint, askedAtMs);
     }
     return { kind: 'answer', value: verdict };
+  }
+
+  /**
+   * Nothing is sent to an address before it has shown that it is of this node's etcd: a write, or the password, would have arrived before the answer tells.
+   * What says nothing about itself is believed where the address is configured. Null: go on; otherwise why not.
+   */
+  async #prove(endpoint: string, signal: AbortSignal): Promise<string | null> {
+    const configured = this.pool.isConfigured(endpoint);
+    if (this.identity.clusterId === null && configured) return null;
+    const provenAtMs = this.#provenAtMs.get(endpoint);
+    if (provenAtMs !== undefined && this.#clock.monotonicMs() - provenAtMs < PROOF_MS) return null;
+    try {
+      const verdict = judge(await this.#transport.exchange(endpoint + API_PREFIX + STATUS_PATH, '{}', REQUIRE_LEADER, signal));
+      if (verdict.kind === 'ok') return this.#refusal(endpoint, verdict.answer.header, false);
+      return configured && verdict.kind !== 'unavailable' ? null : `it does not tell its cluster id: ${verdict.message}`;
+    } catch (error) {
+      return ensureError(error).message;
+    }
+  }
+
+  async #proveWithin(endpoint: string, timeoutMs: number): Promise<void> {
+    const controller = new AbortController();
+    const cancel = this.#clock.timer(timeoutMs, () => controller.abort());
+    const reason = await this.#prove(endpoint, controller.signal).finally(cancel);
+    if (reason !== null) throw new DcsError('DCS_UNREACHABLE', `etcd ${endpoint}: ${reason}`);
+  }
+
+  #refusal(endpoint: string, { cluster_id: clusterId }: Answer['header'], consensus: boolean): string | null {
+    const refusal = this.identity.refusal({ endpoint, clusterId, consensus, configured: this.pool.isConfigured(endpoint) });
+    if (refusal === null) {
+      if (clusterId === this.identity.clusterId) this.#provenAtMs.set(endpoint, this.#clock.monotonicMs());
+    } else {
+      this.#provenAtMs.delete(endpoint);
+      if (this.identity.clusterId !== null) this.pool.refused(endpoint);
+    }
+    return refusal;
   }
 
   #headers(token: string | null): Record<string, string> {

@@ -22,8 +22,17 @@ async function checkEndpoint(gateway: Gateway, endpoint: string, prefix: string,
     const body = { key: encodeText(`${prefix}leader`), keys_only: true };
     await gateway.callOn(endpoint, { path: '/kv/range', body, timeoutMs: left(), consensus: true });
     if (leader === null) return { endpoint, healthy: false, version, isLeader, error: 'knows no leader' };
-    return { endpoint, healthy: true, version, isLeader, error: null };
+    return { endpoint, healthy: true, version, isLeader, error: null, alarm: alarmOf(status['errors']) };
   } catch (error) {
     return { endpoint, healthy: false, version, isLeader, error: ensureError(error).message };
   }
+}
+
+/** A member's status lists what is wrong in words, e.g. `memberID:8211 alarm:NOSPACE `. */
+function alarmOf(errors: unknown): string | null {
+  for (const error of Array.isArray(errors) ? errors : []) {
+    const alarm = /alarm:(\w+)/.exec(String(error))?.[1];
+    if (alarm !== undefined) return alarm;
+  }
+  return null;
 }

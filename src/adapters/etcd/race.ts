@@ -21,6 +21,8 @@ export interface RaceOptions<T> {
   readonly timeoutMs: number;
   /** Best first; asked again for every launch, as the list may change meanwhile. */
   readonly endpoints: () => readonly string[];
+  /** It failed when it was asked last: the next one does not wait for it long. */
+  readonly isDoubtful?: (endpoint: string) => boolean;
   /** Must settle soon after the signal aborts. A rejection counts as failed with an unknown effect. */
   readonly attempt: (endpoint: string, signal: AbortSignal) => Promise<Attempt<T>>;
   readonly onFailed: (endpoint: string, reason: string) => void;
@@ -33,6 +35,7 @@ export type RaceResult<T> =
   | { readonly kind: 'timeout'; readonly reasons: ReadonlyMap<string, string>; readonly maybeApplied: boolean };
 
 const STAGGER_MAX_MS = 400;
+const STAGGER_DOUBTFUL_MS = 50;
 const PAUSE_FIRST_MS = 25;
 const PAUSE_MAX_MS = 400;
 
@@ -74,7 +77,7 @@ class Race<T> {
       this.#tried.add(next);
       void this.#run(next);
     }
-    if (this.#untried().length > 0) this.#plan(this.#staggerMs(), () => this.#step());
+    if (this.#untried().length > 0) this.#plan(this.#staggerMs(next), () => this.#step());
     else this.#plan(this.#pauseMs(), () => this.#newRound());
   }
 
@@ -96,8 +99,10 @@ class Race<T> {
     this.#cancelPlan = this.#options.clock.timer(ms, then);
   }
 
-  #staggerMs(): number {
-    return Math.min(STAGGER_MAX_MS, this.#options.timeoutMs / (this.#options.endpoints().length + 1));
+  #staggerMs(asked: string | undefined): number {
+    const isDoubtful = this.#options.isDoubtful ?? (() => false);
+    const quick = asked !== undefined && isDoubtful(asked) && this.#untried().some((other) => !isDoubtful(other));
+    return Math.min(quick ? STAGGER_DOUBTFUL_MS : STAGGER_MAX_MS, this.#options.timeoutMs / (this.#options.endpoints().length + 1));
   }
 
   #pauseMs(): number {

@@ -7,17 +7,20 @@ import type { Clock } from '../../ports/clock.ts';
 import type { CallOptions, Dcs } from '../../ports/dcs.ts';
 import type { Log } from '../../ports/log.ts';
 import { stringifyCompact } from '../../support/big-json.ts';
+import { ensureError } from '../../support/errors.ts';
 import type { KeyValue } from './answers.ts';
 import { ClusterReader } from './decode.ts';
 import { compareNames } from './decode-values.ts';
 import { encodeFailover, encodeStatus, encodeSync } from './encode.ts';
 import { Gateway } from './gateway.ts';
 import { checkHealth } from './health.ts';
+import type { IdentityFile } from './identity-file.ts';
 import { clearInitialize, publishInitialize } from './initialize-key.ts';
 import { clusterPrefix, decodeText, encodePrefixEnd, encodeText, memberKey, namespacePrefix, scopeOf } from './keys.ts';
 import { acquireLeader, attachLeader, releaseLeader } from './leader-key.ts';
 import { grantLease, keepLeaseAlive, revokeLease } from './leases.ts';
 import { Progress } from './progress.ts';
+import type { Login } from './token.ts';
 import { Transactions } from './txn.ts';
 import { PrefixWatch, type WatchTimings } from './watch.ts';
 
@@ -27,6 +30,10 @@ export interface EtcdDcsOptions {
   readonly namespace: string;
   readonly log: Log;
   readonly clock: Clock;
+  /** Where the id of this node's etcd is kept; nothing: in memory alone, for whoever has no data. */
+  readonly identity?: IdentityFile;
+  /** Who logs in now, where that may change; nothing: as `settings` say. */
+  readonly login?: () => Login;
   /** For tests; the defaults suit everything else. */
   readonly watchTimings?: WatchTimings;
 }
@@ -74,6 +81,7 @@ export function createEtcdDcs(options: EtcdDcsOptions): Dcs {
         },
       };
     },
+    bind: () => gateway.identity.bind(),
     health: (call) => checkHealth(gateway, prefix, call),
     close: () => {
       for (const watch of watches) watch.close();
@@ -92,6 +100,40 @@ export async function listScopes(options: ListScopesOptions): Promise<readonly s
     const { list } = await readRange(gateway, range, options.timeoutMs);
     const scopes = list.map((kv) => scopeOf(prefix, decodeText(kv.key))).filter((scope) => scope !== null);
     return [...new Set(scopes)].sort(compareNames);
+  } finally {
+    gateway.close();
+  }
+}
+
+export interface Asked {
+  readonly endpoint: string;
+  /** Null: it gave no answer that needs a majority. */
+  readonly clusterId: string | null;
+  readonly error: string | null;
+}
+
+/** Which etcd each configured address, or each that SRV records name, belongs to. Never throws. */
+export async function askClusterIds({ settings, ...options }: Omit<ListScopesOptions, 'namespace'>): Promise<readonly Asked[]> {
+  const known = new Gateway({ settings, ...options });
+  // Where there are only SRV records, the first call looks them up.
+  if (known.pool.list().length === 0) await readRange(known, { key: encodeText('/') }, options.timeoutMs).catch(() => undefined);
+  const endpoints = [...known.pool.list()];
+  known.close();
+  return Promise.all(
+    endpoints.map((endpoint) => askClusterId({ settings: { ...settings, endpoints: [endpoint], discover: false, srv: null }, ...options })),
+  );
+}
+
+async function askClusterId(options: Omit<ListScopesOptions, 'namespace'>): Promise<Asked> {
+  const [endpoint = ''] = options.settings.endpoints;
+  const gateway = new Gateway(options);
+  try {
+    const spec = { path: '/maintenance/status', body: {}, timeoutMs: options.timeoutMs, consensus: false };
+    const { header, leader } = await gateway.callOn(endpoint, spec);
+    if (typeof leader !== 'string' || leader === '0') return { endpoint, clusterId: null, error: 'knows no leader' };
+    return { endpoint, clusterId: header.cluster_id, error: null };
+  } catch (error) {
+    return { endpoint, clusterId: null, error: ensureError(error).message };
   } finally {
     gateway.close();
   }

@@ -168,7 +168,7 @@ export const dataDirRules: readonly Rule[] = [
     when: (c) => c.view !== null && !initialized(c) && c.unlocked && !c.paused && (c.isStandby || (c.stopped && c.o.pg.standbySignal)),
     ask: () => ({ watchMembers: true }),
     because:
-      'this node has a standby’s data, and cluster {scope} is not initialized in etcd: start the primary’s agent first; or correct scope and namespace, if they are misspelt or were renamed',
+      'this node has a standby’s data, and cluster {scope} is not initialized in etcd: start the primary’s agent first; or correct scope and namespace, if they are misspelt or were renamed; or, if etcd was emptied, run regent etcd-replaced --initialize FILE on the node that led last',
   },
   {
     id: 'data.adopt',

@@ -72,7 +72,7 @@ export const fenceRules: readonly Rule[] = [
     when: (c) => c.isPrimary && c.lockMine && !c.attached && !c.paused && isUnprotected(c),
     ask: () => lost('fast'),
     because:
-      'demoting self because the leader key is on a lease from before, and could not be taken over: etcd takes no writes, or no lease is to be had',
+      'demoting self because the leader key is on a lease from before, and could not be taken over: etcd takes no writes, and does not renew that lease either',
   },
   {
     id: 'fence.attach',

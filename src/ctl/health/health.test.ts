@@ -172,6 +172,14 @@ test.each<[string, 1 | 2, RegExp, () => void]>([
     },
   ],
   [
+    'an etcd without room',
+    2,
+    /critical: etcd takes no writes \(alarm NOSPACE\): no failover, switchover or change of settings is possible; etcdctl alarm list/,
+    () => {
+      etcd.members = etcdMembers(3).map((member) => ({ ...member, alarm: 'NOSPACE' }));
+    },
+  ],
+  [
     'no etcd at all',
     2,
     /critical: etcd did not answer Start it\./,

@@ -22,6 +22,15 @@ function judgeEtcd({ dcsError, etcd }: HealthReport): Problem[] {
   else if (etcd.length > 0 && (etcd.length - sick.length) * 2 <= etcd.length) {
     problems.unshift(critical(`only ${etcd.length - sick.length} of ${etcd.length} etcd members are healthy: no majority`));
   }
+  const alarms = [...new Set(etcd.flatMap(({ alarm }) => alarm ?? []))];
+  if (alarms.length > 0) {
+    problems.unshift(
+      critical(
+        `etcd takes no writes (alarm ${alarms.join(', ')}): no failover, switchover or change of settings is possible; etcdctl alarm list tells where, ` +
+          'then compact, defragment and etcdctl alarm disarm',
+      ),
+    );
+  }
   return problems;
 }
 
