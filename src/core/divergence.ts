@@ -32,7 +32,8 @@ export function stoppedPosition(control: ControlFacts): Position {
     return { timeline: control.minRecoveryTimeline ?? control.timeline, lsn: control.minRecoveryLsn, atRecordStart: false, open: false };
   }
   return {
-    timeline: control.timeline,
+    // A promotion writes its timeline here at once, and the checkpoint that tells it as well follows later.
+    timeline: Math.max(control.timeline, control.minRecoveryTimeline ?? 0),
     lsn: control.checkpointLsn,
     atRecordStart: true,
     open: control.state !== 'shut down' && !inRecovery,
@@ -44,6 +45,9 @@ export function localPosition(pg: PostgresFacts): Position | null {
     const lsn = walPosition(pg.sql);
     return lsn === null || pg.sql.timeline === null ? null : { timeline: pg.sql.timeline, lsn, atRecordStart: false, open: false };
   }
+  // Where its WAL ends only recovery can tell; what it begins with is all that it can be compared by.
+  if (pg.baseBackup !== undefined)
+    return { timeline: pg.baseBackup.timeline, lsn: pg.baseBackup.checkpointLsn, atRecordStart: true, open: false };
   return pg.control === null ? null : stoppedPosition(pg.control);
 }
 

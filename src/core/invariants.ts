@@ -20,6 +20,10 @@ export function checkDecision(c: Context, decision: Decision): void {
   if (effects.some(opensForWrites) && !c.paused) {
     invariant(c.lockMine && c.mayLeadNow, `S2: ${decision.rule} would open for writes without a confirmed lease`);
     invariant(c.o.pg.dataDir === 'valid', `S10: ${decision.rule} would open an incomplete data directory for writes`);
+    invariant(
+      c.o.pg.baseBackup === undefined,
+      `S10: ${decision.rule} would open a base backup for writes that was not recovered to its end`,
+    );
   }
   if (has('acquire-leader')) {
     invariant(c.unlocked, `S3: ${decision.rule} would take a leader key that another holds`);

@@ -68,11 +68,24 @@ export interface Observation {
   readonly configDirty: boolean;
 }
 
+export interface Failure {
+  readonly count: number;
+  readonly lastAtMs: number;
+  readonly message: string;
+  /** Stable code of the error; null: it had none. */
+  readonly code?: string | null;
+  /** Of a rewind: whom it was from. What one source made of it says nothing about another. */
+  readonly source?: string;
+}
+
 export interface Memory {
   readonly role: MemberRole;
   readonly state: PostgresState;
-  /** Consecutive failures by kind of job, with the moment of the last. A success clears its kind. */
-  readonly failures: Readonly<Partial<Record<JobKind, { readonly count: number; readonly lastAtMs: number; readonly message: string }>>>;
+  /**
+   * Consecutive failures by kind of job, with the last of them. A success clears its kind; a rewind has succeeded only once this node streams, and until then
+   * stands here as one that was in vain.
+   */
+  readonly failures: Readonly<Partial<Record<JobKind, Failure>>>;
   /** We gave the key up of our own will (failed promotion or start): keep out of the race until this moment. */
   readonly abstainUntilMs: number | null;
   /** Since when PostgreSQL has been starting, or has not answered. */

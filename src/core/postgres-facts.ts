@@ -42,6 +42,11 @@ export interface PostgresFacts {
   readonly unmanaged?: true;
   /** Why the running server refuses the agent at every door, in its own words, and what would let it in. Absent: it does not, or it is not known. */
   readonly refusal?: string;
+  /**
+   * The directory is a base backup that recovery has not brought to its end yet: somebody restored it, or a clone or a rewind was not started. Until then it is
+   * consistent for nobody, and what the control file says of it is what the server that was copied said of itself. Absent: it is none.
+   */
+  readonly baseBackup?: BaseBackup;
   /** Why WAL does not come, as far as asking the source has told: `not streaming from pg-2: …`, `waiting for pg-2 to answer: …`. Absent: nothing known. */
   readonly sourceTrouble?: string;
   /** Of a standby: why its disk would not let it be promoted: `the disk of pg_wal is full`. Absent: nothing is known to be in the way. */
@@ -126,6 +131,12 @@ export interface SlotFacts {
   readonly failover: boolean;
 }
 
+/** The checkpoint that recovery of a base backup begins with. */
+export interface BaseBackup {
+  readonly timeline: Timeline;
+  readonly checkpointLsn: Lsn;
+}
+
 export interface ControlFacts {
   readonly systemIdentifier: string;
   /** pg_controldata's words: 'in production', 'shut down', 'shut down in recovery', 'in archive recovery', 'in crash recovery', 'shutting down'. */
@@ -137,6 +148,8 @@ export interface ControlFacts {
   readonly minRecoveryTimeline: Timeline | null;
   readonly dataChecksums: boolean;
   readonly walLogHints: boolean;
+  /** true: recovery of a base backup has begun and has not come to the backup's end. */
+  readonly backupUnfinished?: boolean;
 }
 
 /** Where a timeline begins. */

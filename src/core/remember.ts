@@ -3,9 +3,10 @@ import { abstainMs } from './candidates.ts';
 import { choreFailures } from './chores.ts';
 import type { MemberRole, PostgresState } from './cluster.ts';
 import { type Context, contextOf } from './context.ts';
-import type { JobKind } from './effects.ts';
-import type { Memory, Observation } from './model.ts';
+import type { JobKind, JobOutcome } from './effects.ts';
+import type { Failure, Memory, Observation } from './model.ts';
 import { heardReplies } from './replies.ts';
+import { REWIND_IN_VAIN } from './rewind-prospects.ts';
 import { seenSlots } from './slots.ts';
 import { RELOAD_SETTLE_MS } from './sync.ts';
 
@@ -20,7 +21,7 @@ export function remember(o: Observation, before: Memory): Memory {
   return {
     role: roleOf(c),
     state: stateOf(c, ended),
-    failures: ended.failures,
+    failures: proven(c, ended.failures),
     abstainUntilMs: ended.abstainUntilMs,
     notRunningSinceMs: o.pg.state === 'starting' || o.pg.state === 'unresponsive' ? (before.notRunningSinceMs ?? o.nowMs) : null,
     checkpointPending: c.isPrimary && ended.checkpointPending,
@@ -73,14 +74,10 @@ function afterJobs(o: Observation, before: Memory): Memory {
   let memory = before;
   for (const outcome of o.ended) {
     const { kind } = outcome.job;
-    const failures: Partial<Record<JobKind, { count: number; lastAtMs: number; message: string }>> = { ...memory.failures };
-    if (outcome.ok) delete failures[kind];
-    else
-      failures[kind] = {
-        count: (failures[kind]?.count ?? 0) + 1,
-        lastAtMs: outcome.endedAtMs,
-        message: outcome.message ?? outcome.code ?? 'unknown cause',
-      };
+    const failures: Partial<Record<JobKind, Failure>> = { ...memory.failures };
+    const failure = failureBy(outcome, failures[kind]);
+    if (failure === null) delete failures[kind];
+    else failures[kind] = failure;
     memory = { ...memory, failures };
     if (kind === 'promote') {
       memory = outcome.ok
@@ -102,6 +99,27 @@ function afterJobs(o: Observation, before: Memory): Memory {
 function announced(o: Observation, before: Memory): Pick<Memory, 'announcedRole' | 'announcedStop' | 'restartUnannounced'> {
   const role = o.announced.findLast(({ action }) => action !== 'on_stop')?.role ?? before.announcedRole;
   return { announcedRole: role, announcedStop: o.announced.at(-1)?.action === 'on_stop', restartUnannounced: false };
+}
+
+/** Null: the job succeeded. */
+function failureBy({ job, ok, code, message, endedAtMs }: JobOutcome, before: Failure | undefined): Failure | null {
+  if (job.kind === 'rewind') {
+    const count = before?.source === job.source.name ? before.count + 1 : 1;
+    const entry = { count, lastAtMs: endedAtMs, source: job.source.name };
+    // pg_rewind goes by what it takes for the histories; whether it was right shows when WAL comes.
+    if (ok) return { ...entry, code: REWIND_IN_VAIN, message: 'it ended well, and this node could not stream after it' };
+    return { ...entry, code, message: message ?? code ?? 'unknown cause' };
+  }
+  if (ok) return null;
+  return { count: (before?.count ?? 0) + 1, lastAtMs: endedAtMs, code, message: message ?? code ?? 'unknown cause' };
+}
+
+/** A node that streams, or leads, has been mended. */
+function proven(c: Context, failures: Memory['failures']): Memory['failures'] {
+  const streams = c.o.pg.sql?.receiver?.status === 'streaming';
+  if (failures.rewind === undefined || (!streams && !c.isPrimary)) return failures;
+  const { rewind: _mended, ...others } = failures;
+  return others;
 }
 
 function roleOf(c: Context): MemberRole {

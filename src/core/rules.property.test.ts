@@ -73,11 +73,12 @@ const postgres = fc.oneof(
       lsn: position,
       signal: fc.boolean(),
       timeline: fc.constantFrom(1, 1, 2),
+      backup: fc.constantFrom(false, false, false, true),
     })
     .map((d) =>
       pg.stopped(
         { state: d.state, timeline: d.timeline, checkpointLsn: d.lsn, minRecoveryLsn: d.state.endsWith('recovery') ? d.lsn : null },
-        { standbySignal: d.signal },
+        { standbySignal: d.signal, ...(d.backup ? { baseBackup: { timeline: 1, checkpointLsn: d.lsn } } : {}) },
       ),
     ),
   fc.constant(pg.stopped({ state: 'in production' })),
@@ -114,6 +115,7 @@ const scene = fc
     pg: postgres,
     dynamic: dynamicSettings,
     pausedRarely: fc.nat(3),
+    mayRemove: fc.boolean(),
     tags: fc.constantFrom({}, {}, {}, { nofailover: true }, { replicatefrom: 'c' }),
     nowMs: fc.constantFrom(10_000, 10_000, 10_000, 60_000),
     lease: fc.boolean(),
@@ -149,7 +151,11 @@ const scene = fc
         view: d.view,
         pg: d.pg,
         nowMs: d.nowMs,
-        settings: settings('a', { dynamic: { ...d.dynamic, pause: d.dynamic.pause && d.pausedRarely === 0 }, local: { tags: d.tags } }),
+        settings: settings('a', {
+          dynamic: { ...d.dynamic, pause: d.dynamic.pause && d.pausedRarely === 0 },
+          local: { tags: d.tags },
+          postgresql: { removeDataDirectoryOnRewindFailure: d.mayRemove },
+        }),
         lease: { leaseId: d.lease ? 'lease-a' : null, confirmedSentAtMs: d.lease ? 9000 : null, ttlSeconds: 30 },
         peers:
           d.peers &&
@@ -176,7 +182,8 @@ const remembered: fc.Arbitrary<Memory> = fc
   .record({
     notRunningSinceMs: fc.option(fc.constant(-400_000)),
     abstainUntilMs: fc.option(fc.constant(11_000)),
-    failed: fc.option(fc.constantFrom('start', 'promote', 'rewind', 'clone', 'bootstrap'), { freq: 2 }),
+    failed: fc.option(fc.constantFrom('start', 'start', 'promote', 'rewind', 'clone', 'bootstrap'), { freq: 2 }),
+    code: fc.constantFrom('REWIND_BLIND', 'PG_START_UNRECOVERABLE'),
     promotedAtMs: fc.option(fc.constant(9_500)),
     checkpointPending: fc.boolean(),
     handedOver: fc.boolean(),
@@ -190,7 +197,9 @@ const remembered: fc.Arbitrary<Memory> = fc
     keyTaken: fc.constantFrom(true, true, true, false),
     openedByHand: fc.constantFrom(false, false, false, true),
   })
-  .map(({ failed, ...rest }) => memory({ ...rest, failures: failed ? { [failed]: { count: 1, lastAtMs: 9_900, message: 'why' } } : {} }));
+  .map(({ failed, code, ...rest }) =>
+    memory({ ...rest, failures: failed ? { [failed]: { count: 1, lastAtMs: 9_900, message: 'why', code } } : {} }),
+  );
 
 describe('the rule table', () => {
   it('has unique ids and a sentence for each', () => {

@@ -357,7 +357,7 @@ describe('a rewind', () => {
     try {
       await foundCluster(stranger);
       await expect(rewind(depsFor(primary), sourceOf(other), BOUND)).rejects.toMatchObject({
-        code: 'REWIND_FAILED',
+        code: 'REWIND_NOTHING_IN_COMMON',
         message: expect.stringContaining('different systems'),
       });
       expect(await inspectDataDir(primary.postgresql.dataDir)).toMatchObject({ state: 'valid', incompleteWork: null });
@@ -365,7 +365,7 @@ describe('a rewind', () => {
       await leader.start({ kind: 'standby', source: null }, BOUND);
       await leader.stop('immediate', BOUND);
       for (let attempt = 0; attempt < 2; attempt += 1) {
-        await expect(rewind(depsFor(primary), sourceOf(other), BOUND)).rejects.toMatchObject({ code: 'REWIND_FAILED' });
+        await expect(rewind(depsFor(primary), sourceOf(other), BOUND)).rejects.toMatchObject({ code: 'REWIND_NOTHING_IN_COMMON' });
       }
       expect(await inspectDataDir(primary.postgresql.dataDir)).toMatchObject({ state: 'incomplete', incompleteWork: 'rewind' });
     } finally {

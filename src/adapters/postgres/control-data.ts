@@ -51,6 +51,8 @@ export function parseControlData(text: string): ControlData {
   };
   const minRecoveryLsn = lsn('Minimum recovery ending location');
   const minRecoveryTimeline = integer("Min recovery ending loc's timeline");
+  const backupUnfinished =
+    values.get('End-of-backup record required') === 'yes' || !/^(0\/0+)?$/.test(values.get('Backup start location') ?? '');
   return {
     systemIdentifier: value('Database system identifier'),
     state: value('Database cluster state'),
@@ -60,6 +62,7 @@ export function parseControlData(text: string): ControlData {
     minRecoveryTimeline: minRecoveryTimeline === 0 ? null : minRecoveryTimeline,
     dataChecksums: integer('Data page checksum version') !== 0,
     walLogHints: value('wal_log_hints setting') === 'on',
+    ...(backupUnfinished ? { backupUnfinished } : {}),
     limits: Object.fromEntries(Object.entries(LIMIT_LABELS).map(([name, label]) => [name, integer(label)])),
     walSegmentBytes: integer('Bytes per WAL segment'),
   };

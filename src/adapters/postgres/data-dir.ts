@@ -14,6 +14,8 @@ export interface DataDirFacts {
   readonly incompleteWork: IncompleteWork | null;
   readonly major: number | null;
   readonly standbySignal: boolean;
+  /** Text of backup_label, where there is one. */
+  readonly backupLabel?: string;
 }
 
 /** Beside the directory, because initdb and pg_basebackup want it empty and pg_rewind removes what its source does not have. */
@@ -66,14 +68,15 @@ async function syncDirectory(path: string): Promise<void> {
 export async function inspectDataDir(dataDir: string): Promise<DataDirFacts> {
   const nothing = { incompleteWork: null, major: null, standbySignal: false };
   try {
-    const [incompleteWork, version, control, signals] = await Promise.all([
+    const [incompleteWork, version, control, signals, label] = await Promise.all([
       readMarker(dataDir),
       readOrNull(join(dataDir, 'PG_VERSION')),
       exists(join(dataDir, 'global', 'pg_control')),
       Promise.all([exists(join(dataDir, 'standby.signal')), exists(join(dataDir, 'recovery.signal'))]),
+      readOrNull(join(dataDir, 'backup_label')),
     ]);
     const major = version === null ? null : parseMajor(version);
-    const facts = { incompleteWork, major, standbySignal: signals.includes(true) };
+    const facts = { incompleteWork, major, standbySignal: signals.includes(true), ...(label === null ? {} : { backupLabel: label }) };
     // A whole cluster is what 'publication' speaks of: where there is nothing at all, it speaks of one that was taken away.
     const gone = incompleteWork === 'publication' && major === null && !control && (await emptyOrForeign(dataDir)) === 'missing';
     if (gone) return { ...nothing, state: 'missing' };

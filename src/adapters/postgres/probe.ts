@@ -5,6 +5,7 @@ import type { ControlFacts, PostgresFacts, SqlFacts } from '../../core/postgres-
 import { maxLsn, type Timeline } from '../../core/units.ts';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { oneAtATime } from '../../support/one-at-a-time.ts';
+import { parseBackupLabel } from './backup-label.ts';
 import { binary, type Context, runner } from './context.ts';
 import type { ControlData } from './control-data.ts';
 import { type DataDirFacts, inspectDataDir } from './data-dir.ts';
@@ -78,6 +79,7 @@ export class Probe {
       ...(alive !== null && ending && control?.state === 'shut down' ? { closed: true } : {}),
       ...(alive !== null && (await this.within(this.unmanaged(), leftMs(), false)) ? { unmanaged: true } : {}),
       ...(live?.refusal === undefined ? {} : { refusal: live.refusal }),
+      ...baseBackupOf(directory, control),
     };
     const beginning = await this.within(this.beginning(facts), leftMs(), null);
     return beginning === null ? facts : { ...facts, beginning };
@@ -207,6 +209,18 @@ export function stateByError(error: unknown): Answer['state'] {
 
 const STARTING_STATES = new Set(['57P03', '57P01', '57P02']);
 const CLOSED_DOOR = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE']);
+
+function baseBackupOf(
+  { backupLabel, state, incompleteWork }: DataDirFacts,
+  control: ControlData | null,
+): Pick<PostgresFacts, 'baseBackup'> {
+  // What is half made says so itself.
+  if (control === null || (state !== 'valid' && incompleteWork !== 'rewind')) return {};
+  const label = backupLabel === undefined ? null : parseBackupLabel(backupLabel);
+  if (label !== null) return { baseBackup: { timeline: label.timeline, checkpointLsn: label.checkpointLsn } };
+  if (backupLabel === undefined && control.backupUnfinished !== true) return {};
+  return { baseBackup: { timeline: control.timeline, checkpointLsn: control.checkpointLsn } };
+}
 
 function stoppedTimeline(control: ControlData): Timeline {
   return Math.max(control.timeline, control.minRecoveryTimeline ?? 0);

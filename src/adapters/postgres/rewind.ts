@@ -5,23 +5,28 @@
 import { join } from 'node:path';
 import type { Source } from '../../core/effects.ts';
 import { quoteValue } from '../../core/guc.ts';
-import type { TimelineStart } from '../../core/postgres-facts.ts';
+import type { SourceHistory, TimelineStart } from '../../core/postgres-facts.ts';
 import { REWIND_FORBIDDEN } from '../../core/program-options.ts';
 import type { Timeline } from '../../core/units.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { lastLines, type RunResult } from '../../support/exec.ts';
+import { removeAbandoned } from './abandoned-timelines.ts';
 import { readText, removeFile, writeFileAtomic } from './atomic-file.ts';
+import { parseBackupLabel } from './backup-label.ts';
 import { optionArguments } from './binary-options.ts';
 import { removeSignalFiles } from './conf-writer.ts';
+import { isContained } from './contained.ts';
 import { binary } from './context.ts';
-import { ControlDataReader } from './control-data.ts';
-import { clearIncomplete, inspectDataDir, markIncomplete } from './data-dir.ts';
+import { type ControlData, ControlDataReader } from './control-data.ts';
+import { clearIncomplete, type DataDirFacts, inspectDataDir, markIncomplete } from './data-dir.ts';
 import type { Deps } from './deps.ts';
 import { historyFileName, parseHistory } from './history-file.ts';
 import { forgetKeptBase, keepOwnBase, settleBase } from './own-base.ts';
 import { NO_LIBPQ_ENV, programConnection } from './passfile.ts';
+import { rewindFailure } from './rewind-failure.ts';
 import { rewindCredentials, settleSource } from './rewind-source.ts';
+import { askSourceHistory } from './source-history.ts';
 import { askBeginning, readBeginning } from './timeline-beginning.ts';
 import { archiveReadySegments, runningValue } from './wal-archive.ts';
 
@@ -33,42 +38,94 @@ const STATE_MS = 5000;
  * The server must be stopped and stay so. Afterwards the directory is a standby's (standby.signal is in place) and its configuration files are the source's:
  * write them anew before the start.
  *
+ * A directory that needs no rewind, because its WAL ends within the source's history, is left as it is.
+ *
  * Throws SOURCE_UNREACHABLE or SOURCE_NOT_READY (nothing was touched, try again later), REWIND_REFUSED, REWIND_BLIND (pg_rewind would take the source's timeline for
- * ours; nothing was touched), and REWIND_FAILED with pg_rewind's words. If it had begun to copy
+ * ours; nothing was touched), and with pg_rewind's words one of the codes of rewind-failure.ts. If it had begun to copy
  * by then, the marker 'rewind' stays: such a directory is neither the old history nor the new one.
  */
 export async function rewind(deps: Deps, source: Source, options: Bounded): Promise<void> {
   const { settings } = deps;
   const { dataDir } = settings.postgresql;
   const deadline = deps.clock.monotonicMs() + options.timeoutMs;
-  const { major, state, incompleteWork } = await inspectDataDir(dataDir);
+  const timed = () => ({ ...options, timeoutMs: left(deps, deadline) });
+  const directory = await inspectDataDir(dataDir);
+  const { major, state, incompleteWork } = directory;
   if (major === null || (state !== 'valid' && incompleteWork !== 'rewind')) {
     throw new RegentError('REWIND_REFUSED', `${dataDir} cannot be rewound: it is ${state}`, { mend: 'reinitialize the member' });
   }
   await settleSource(deps, source, { ...options, timeoutMs: options.timeoutMs * SETTLE_SHARE });
-  await refuseTwin(deps, source, { ...options, timeoutMs: left(deps, deadline) });
-  await archiveReadySegments(deps, major, { ...options, timeoutMs: left(deps, deadline) });
+  const history = await askSourceHistory(settings, source, timed());
+  if (directory.backupLabel !== undefined && (await settleLabel(deps, directory, timed()))) return await finish(deps, history);
+  await refuseTwin(deps, source, timed());
+  const before = await controlData(deps, left(deps, deadline));
+  if (incompleteWork === null && (await isContained(deps, source, before, history, timed()))) return void (await beStandby(deps));
+  await archiveReadySegments(deps, major, timed());
   await keepOwnBase(settings, deps.runAs ?? null);
-  // A single-user server, which pg_rewind starts to finish crash recovery, refuses to be a standby.
+  // A single-user server, which finishes crash recovery, refuses to be a standby.
   await markIncomplete(dataDir, 'rewind');
   await removeSignalFiles(settings);
-  const before = await controlState(deps, left(deps, deadline));
-  const result = await run(deps, source, major, { ...options, timeoutMs: left(deps, deadline) });
-  await writeFileAtomic(join(dataDir, 'standby.signal'), '', { mode: 0o600, owner: deps.runAs ?? undefined });
-  if (result.code === 0) {
-    await settleBase(settings, deps.log, deps.runAs ?? null);
-    await clearIncomplete(dataDir);
-    return await forgetKeptBase(dataDir);
-  }
-  const touched = incompleteWork === 'rewind' || hasBegunToCopy(result) || endedRecovery(before, await controlState(deps, STATE_MS));
+  // pg_rewind (up to 15) reads the timeline of the last checkpoint, and a standby that followed a promotion may have had none since.
+  if (before.state === 'shut down in recovery' && (before.minRecoveryTimeline ?? 0) > before.timeline) await finishRecovery(deps, timed());
+  const { result, archive } = await run(deps, source, major, timed());
+  if (result.code === 0) return await finish(deps, history);
+  await beStandby(deps);
+  const touched =
+    incompleteWork === 'rewind' || hasBegunToCopy(result) || endedRecovery(before.state, (await controlData(deps, STATE_MS)).state);
   if (!touched) await clearIncomplete(dataDir);
   const how = result.cause === 'exit' ? '' : ` was stopped (${result.cause})`;
   const words = lastLines(`${result.stdout}\n${result.stderr}`.replace(/\r/g, '\n')) || 'it said nothing';
-  throw new RegentError('REWIND_FAILED', `pg_rewind from ${source.name}${how}: ${words}`, {
-    mend: touched
-      ? 'the data directory is between two histories now: reinitialize the member'
-      : 'if it fails again, reinitialize the member',
-  });
+  const { code, mend } = rewindFailure(result, archive);
+  throw new RegentError(code, `pg_rewind from ${source.name}${how}: ${words}`, { mend });
+}
+
+const beStandby = (deps: Deps): Promise<unknown> =>
+  writeFileAtomic(join(deps.settings.postgresql.dataDir, 'standby.signal'), '', { mode: 0o600, owner: deps.runAs ?? undefined });
+
+/** What was given up must not lead the standby back to it. */
+async function finish(deps: Deps, history: SourceHistory): Promise<void> {
+  const { settings, log } = deps;
+  const { dataDir } = settings.postgresql;
+  const removed = await removeAbandoned(dataDir, history);
+  if (removed.length > 0) log.info('WAL and history of timelines that were given up have been removed', { files: removed });
+  await beStandby(deps);
+  await settleBase(settings, log, deps.runAs ?? null);
+  await clearIncomplete(dataDir);
+  await forgetKeptBase(dataDir);
+}
+
+/**
+ * pg_rewind writes a backup_label when everything is copied, and the control file after it. Interrupted between the two, it is done again without the label, by
+ * which crash recovery would begin at a wrong place; after both only the sync to disk is missing. Any other label is that of a base backup. True: nothing is left to do.
+ */
+async function settleLabel(deps: Deps, { backupLabel, incompleteWork }: DataDirFacts, options: Bounded): Promise<boolean> {
+  const { settings } = deps;
+  const { dataDir } = settings.postgresql;
+  const label = parseBackupLabel(backupLabel ?? '');
+  if (incompleteWork !== 'rewind' || label?.byRewind !== true)
+    throw new RegentError('REWIND_REFUSED', `${dataDir} is a base backup that was not recovered to its end: pg_rewind would spoil it`, {
+      mend: 'start it as a standby first',
+      policy: 'transient',
+    });
+  const control = await controlData(deps, options.timeoutMs);
+  if (control.state !== 'in archive recovery' || control.checkpointLsn !== label.checkpointLsn) {
+    await removeFile(join(dataDir, 'backup_label'));
+    return false;
+  }
+  const synced = await deps.run(binary(settings, 'initdb'), ['--sync-only', `--pgdata=${dataDir}`], { ...options, env: { LC_ALL: 'C' } });
+  if (synced.code !== 0) throw new RegentError('REWIND_FAILED', `initdb --sync-only: ${lastLines(synced.stderr) || synced.cause}`);
+  return true;
+}
+
+/** As pg_rewind does it for a server that crashed: a server for one user, which is given nothing to do. */
+async function finishRecovery(deps: Deps, options: Bounded): Promise<void> {
+  const { settings } = deps;
+  const { dataDir, configDir } = settings.postgresql;
+  const args = ['--single', '-D', dataDir, '-c', `config_file=${join(configDir, 'postgresql.conf')}`, 'template1'];
+  const result = await deps.run(binary(settings, 'postgres'), args, { ...options, env: { LC_ALL: 'C' } });
+  if (result.code === 0) return;
+  const { code, mend } = rewindFailure(result, false);
+  throw new RegentError(code, `recovery before pg_rewind: ${lastLines(result.stderr) || result.cause}`, { mend });
 }
 
 /**
@@ -77,7 +134,7 @@ export async function rewind(deps: Deps, source: Source, options: Bounded): Prom
  */
 async function refuseTwin(deps: Deps, source: Source, options: Bounded): Promise<void> {
   const { dataDir } = deps.settings.postgresql;
-  const control = await new ControlDataReader().read(dataDir, binary(deps.settings, 'pg_controldata'), deps.run, STATE_MS);
+  const control = await controlData(deps, STATE_MS);
   const start = await latestStart(dataDir, Math.max(control.timeline, control.minRecoveryTimeline ?? 0));
   if (start === null) return;
   const own = await readBeginning(dataDir, start, control.walSegmentBytes);
@@ -105,10 +162,8 @@ async function latestStart(dataDir: string, from: Timeline): Promise<TimelineSta
   return parent === undefined ? null : { timeline, from: parent.switchLsn };
 }
 
-async function controlState(deps: Deps, timeoutMs: number): Promise<string> {
-  const { settings, run } = deps;
-  const { state } = await new ControlDataReader().read(settings.postgresql.dataDir, binary(settings, 'pg_controldata'), run, timeoutMs);
-  return state;
+function controlData({ settings, run }: Deps, timeoutMs: number): Promise<ControlData> {
+  return new ControlDataReader().read(settings.postgresql.dataDir, binary(settings, 'pg_controldata'), run, timeoutMs);
 }
 
 /**
@@ -128,7 +183,7 @@ export function hasBegunToCopy(result: Pick<RunResult, 'stdout' | 'stderr' | 'tr
   return result.truncated || /need to copy \d+/.test(`${result.stdout}\n${result.stderr}`);
 }
 
-async function run(deps: Deps, source: Source, major: number, options: Bounded): Promise<RunResult> {
+async function run(deps: Deps, source: Source, major: number, options: Bounded): Promise<{ result: RunResult; archive: boolean }> {
   const { settings, log } = deps;
   const { dataDir, configDir } = settings.postgresql;
   const { args, refused } = optionArguments(settings.postgresql.rewindOptions, REWIND_FORBIDDEN);
@@ -138,23 +193,24 @@ async function run(deps: Deps, source: Source, major: number, options: Bounded):
   const elsewhere = configDir !== dataDir;
   const removeStandIn = elsewhere && major < 15 ? await standInConf(deps) : null;
   try {
-    const restores = (await runningValue(deps, 'restore_command', options.timeoutMs)) !== '';
-    return await deps.run(
+    const archive = (await runningValue(deps, 'restore_command', options.timeoutMs)) !== '';
+    const result = await deps.run(
       binary(settings, 'pg_rewind'),
       [
         `--target-pgdata=${dataDir}`,
         `--source-server=${connection.conninfo}`,
         '--progress',
-        ...(restores ? ['--restore-target-wal'] : []),
+        ...(archive ? ['--restore-target-wal'] : []),
         ...(elsewhere && major >= 15 ? [`--config-file=${join(configDir, 'postgresql.conf')}`] : []),
         ...args,
       ],
       {
         timeoutMs: options.timeoutMs,
         ...(options.signal ? { signal: options.signal } : {}),
-        env: { ...NO_LIBPQ_ENV, ...connection.env, PGOPTIONS: '-c statement_timeout=0' },
+        env: { ...NO_LIBPQ_ENV, ...connection.env, LC_ALL: 'C', PGOPTIONS: '-c statement_timeout=0' },
       },
     );
+    return { result, archive };
   } catch (error) {
     throw new RegentError('REWIND_FAILED', `pg_rewind could not be run: ${ensureError(error).message}`, { cause: error });
   } finally {

@@ -19,6 +19,7 @@ import { isSamePath } from './doors.ts';
 import { stateByError } from './probe.ts';
 import { writeFiles } from './reload.ts';
 import { type Spawned, spawnPostmaster } from './spawn.ts';
+import { startFailure } from './start-failure.ts';
 import { endLeftovers } from './stop.ts';
 
 const LOOK_MS = 10;
@@ -173,7 +174,7 @@ function directoryOf(pid: number): string | null {
 }
 
 function failed(words: string, path: string): RegentError {
-  return new RegentError('PG_START_FAILED', `PostgreSQL ended while starting: ${words || 'it said nothing'}`, {
+  return new RegentError(startFailure(words), `PostgreSQL ended while starting: ${words || 'it said nothing'}`, {
     mend: `its output is in ${path}; where logging_collector is on, the rest is in its log directory`,
   });
 }

@@ -9,7 +9,7 @@ import { inheritedVerdict } from '../inherited-key.ts';
 import { takeover } from '../sync.ts';
 import { countsVotes, syncVoters } from '../voters.ts';
 import { leaderHasLessText, withInheritedKey } from './lesser-leader.ts';
-import { mendDivergence } from './stopped.ts';
+import { mendDivergence } from './mend.ts';
 import type { Outcome, Rule } from './table.ts';
 import { nothing, promotionFailed } from './table.ts';
 

@@ -1,7 +1,9 @@
 /** A postmaster is there and does not answer: recovering, or hung. */
 import { possibleSuccessors } from '../candidates.ts';
-import type { Context } from '../context.ts';
-import type { Rule } from './table.ts';
+import { type Context, wantedSource } from '../context.ts';
+import { divergenceFrom } from '../divergence.ts';
+import { reinitCommand } from './mend.ts';
+import type { Outcome, Rule } from './table.ts';
 
 const sinceMs = (c: Context) => (c.m.notRunningSinceMs === null ? 0 : c.o.nowMs - c.m.notRunningSinceMs);
 const silent = (c: Context) => c.o.pg.state === 'starting' || c.o.pg.state === 'unresponsive';
@@ -13,6 +15,17 @@ function patienceMs(c: Context): number {
 }
 
 const othersCanLead = (c: Context) => c.view !== null && possibleSuccessors(c, c.view, {}).length > 0;
+
+/** It lets nobody in before it has all WAL that was written while the backup was made, and may have been started before anybody led. */
+function recoveringBackup(c: Context): Outcome {
+  const source = divergenceFrom(c.o.pg, c.o.source) === 'diverged' ? null : wantedSource(c);
+  return {
+    effects: source === null || c.paused ? [] : [{ kind: 'apply-config', role: { kind: 'standby', source } }],
+    wakeInMs: 1000,
+    watchMembers: true,
+    because: `PostgreSQL recovers a base backup, and needs the WAL up to the backup’s end, from ${source?.name ?? 'a leader'} or an archive (restore_command); if nobody has it any more, ${reinitCommand(c)}`,
+  };
+}
 
 export const startingRules: readonly Rule[] = [
   {
@@ -62,7 +75,7 @@ export const startingRules: readonly Rule[] = [
     id: 'starting.standby',
     situation: 'this standby’s PostgreSQL is starting or silent',
     when: silent,
-    ask: () => ({ wakeInMs: 500, watchMembers: true }),
+    ask: (c) => (c.o.pg.baseBackup === undefined ? { wakeInMs: 500, watchMembers: true } : recoveringBackup(c)),
     because: 'PostgreSQL is starting up or does not answer',
   },
 ];

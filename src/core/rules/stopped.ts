@@ -1,18 +1,22 @@
 /** PostgreSQL is down, and nobody asked for that. */
 import { possibleSuccessors } from '../candidates.ts';
 import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
-import { divergenceFrom, leaderHasLess, localPosition, rewindIsBlind } from '../divergence.ts';
+import { divergenceFrom, leaderHasLess } from '../divergence.ts';
 import type { Source } from '../effects.ts';
 import { inheritedVerdict } from '../inherited-key.ts';
+import { START_UNRECOVERABLE } from '../rewind-prospects.ts';
 import { takeover } from '../sync.ts';
 import { countsVotes } from '../voters.ts';
 import { leaderHasLessText, withInheritedKey } from './lesser-leader.ts';
+import { mendDivergence, reinitCommand, reinitialize } from './mend.ts';
 import type { Outcome, Rule } from './table.ts';
 import { holdOffMs, promotionFailed } from './table.ts';
 
 /** Its last life was as a primary: no signal file, and the control file does not say recovery. */
 export const wasPrimary = (c: Context): boolean =>
-  !c.o.pg.standbySignal && !/recovery$/.test((c.o.pg.control?.state ?? '').replace('in crash recovery', 'crash'));
+  c.o.pg.baseBackup === undefined &&
+  !c.o.pg.standbySignal &&
+  !/recovery$/.test((c.o.pg.control?.state ?? '').replace('in crash recovery', 'crash'));
 /** A successor that takes longer than this may need our position in the race. */
 const SUCCESSOR_MS = 3000;
 /** Where votes count, one that has not even taken the key by then lacks one: another standby is gone, and this node is the next that has everything. */
@@ -25,38 +29,12 @@ function startStandby(source: Source | null, why: string, because: string): Outc
   return { effects: [{ kind: 'start-job', job: { kind: 'start', role: { kind: 'standby', source }, why } }], because };
 }
 
-/** What to do about a stopped node whose history left the leader's. */
-export function mendDivergence(c: Context, leader: Source): Outcome {
-  const { postgresql } = c.o.settings;
-  const { pg } = c.o;
-  const control = pg.control;
-  const twin = rewindIsBlind(pg, c.o.source);
-  const able = !twin && postgresql.usePgRewind && (control === null || control.walLogHints || control.dataChecksums);
-  const failed = c.m.failures.rewind;
-  if (able && (failed === undefined || failed.count < 3)) {
-    const wait = holdOffMs(c, 'rewind');
-    if (wait > 0) return { wakeInMs: wait, because: `pg_rewind failed (${failed?.message ?? ''}); trying again soon` };
-    return { effects: [{ kind: 'start-job', job: { kind: 'rewind', source: leader } }], because: `running pg_rewind from ${leader.name}` };
-  }
-  const mayRemove =
-    ((able || twin) && postgresql.removeDataDirectoryOnRewindFailure) || (!able && postgresql.removeDataDirectoryOnDivergedTimelines);
-  if (mayRemove) {
-    const wait = holdOffMs(c, 'reinitialize');
-    if (wait > 0) return { wakeInMs: wait, because: 'cloning failed; trying again soon' };
-    return {
-      effects: [{ kind: 'start-job', job: { kind: 'reinitialize', source: leader, fromLeader: true } }],
-      because: 'reinitializing due to diverged timelines',
-    };
-  }
-  const why = able
-    ? `pg_rewind failed ${failed?.count} times (${failed?.message ?? ''})`
-    : twin
-      ? `pg_rewind does not see it (both have a timeline ${localPosition(pg)?.timeline}, each its own)`
-      : 'pg_rewind is not possible (it needs use_pg_rewind, and wal_log_hints or data checksums)';
-  return {
-    wakeInMs: 10_000,
-    because: `the data of this node diverged from ${leader.name} and ${why}; run: regentctl reinit ${c.o.settings.local.scope} ${c.me}`,
-  };
+/** PostgreSQL itself says that it cannot come up on these data, unless somebody brings the WAL. */
+const cannotRecover = (c: Context) => c.m.failures.start?.code === START_UNRECOVERABLE && !c.lockMine;
+
+function copyInstead(c: Context): Source | null {
+  const leader = cannotRecover(c) && c.o.settings.postgresql.removeDataDirectoryOnRewindFailure ? readyLeader(c) : null;
+  return leader === null ? null : sourceOf(leader);
 }
 
 export const stoppedRules: readonly Rule[] = [
@@ -71,6 +49,13 @@ export const stoppedRules: readonly Rule[] = [
       return source === null ? { watchMembers: true } : mendDivergence(c, source);
     },
     because: 'an interrupted pg_rewind has to be repeated, and needs a primary to read from',
+  },
+  {
+    id: 'stopped.backup-leads',
+    situation: 'this node holds the leader key, PostgreSQL is down, and its data directory is a restored base backup',
+    when: (c) => c.stopped && c.lockMine && c.o.pg.baseBackup !== undefined,
+    ask: () => ({ effects: [{ kind: 'release-leader', optime: null }], wakeInMs: 0, watchMembers: true }),
+    because: 'releasing the leader key: the data directory is a restored base backup, which does not have what this node wrote as leader',
   },
   {
     id: 'stopped.give-up',
@@ -93,13 +78,30 @@ export const stoppedRules: readonly Rule[] = [
   },
   {
     id: 'stopped.start-failed',
-    situation: 'PostgreSQL does not start; waiting before the next try',
-    when: (c) => c.stopped && holdOffMs(c, 'start') > 0,
-    ask: (c) => ({
-      wakeInMs: holdOffMs(c, 'start'),
-      because: `failed to start postgres (${c.m.failures.start?.message ?? ''}); trying again soon`,
-    }),
+    situation:
+      'PostgreSQL does not start: waiting before the next try; or cloning, where it cannot recover its data and the settings allow it',
+    when: (c) => c.stopped && (holdOffMs(c, 'start') > 0 || copyInstead(c) !== null),
+    ask: (c) => {
+      const leader = copyInstead(c);
+      if (leader !== null) return reinitialize(c, leader, 'reinitializing: PostgreSQL cannot recover the data directory');
+      const because = `failed to start postgres (${c.m.failures.start?.message ?? ''}); trying again soon`;
+      return {
+        wakeInMs: holdOffMs(c, 'start'),
+        because: cannotRecover(c) ? `${because}; if that WAL is nowhere, ${reinitCommand(c)}` : because,
+      };
+    },
     because: 'failed to start postgres',
+  },
+  {
+    id: 'stopped.base-backup',
+    situation: 'PostgreSQL is down, and its data directory is a base backup that was not recovered to its end yet',
+    when: (c) => c.stopped && c.o.pg.baseBackup !== undefined,
+    ask: (c) => {
+      // Once it is consistent it can be compared with the leader, and rewound: until then it is not sent what does not fit.
+      const source = divergenceFrom(c.o.pg, c.o.source) === 'diverged' ? null : wantedSource(c);
+      return startStandby(source, 'recovering a base backup', 'starting the base backup in the data directory as a standby');
+    },
+    because: 'starting the base backup in the data directory as a standby',
   },
   {
     id: 'stopped.key-from-before',

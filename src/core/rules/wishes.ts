@@ -30,7 +30,7 @@ function startAs(c: Context): Outcome | null {
   });
   if (c.m.handedOver && readyLeader(c) === null) return null;
   if (c.lockMine) {
-    if (!c.mayLeadNow || (wasPrimary(c) && inheritedVerdict(c).kind !== 'lead')) return null;
+    if (!c.mayLeadNow || c.o.pg.baseBackup !== undefined || (wasPrimary(c) && inheritedVerdict(c).kind !== 'lead')) return null;
     if (!wasPrimary(c)) return start({ kind: 'standby', source: null });
     const { names, effect } = takeover(c);
     return start({ kind: 'primary', syncNames: names }, ...(effect ? [effect] : []));

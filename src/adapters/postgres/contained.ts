@@ -1,0 +1,51 @@
+/** Whether everything that a crashed primary's directory has is in the history of another, so that it can follow as it is. */
+import { compareHistories, stoppedPosition } from '../../core/divergence.ts';
+import type { Source } from '../../core/effects.ts';
+import type { SourceHistory, TimelineStart } from '../../core/postgres-facts.ts';
+import { formatLsn } from '../../core/units.ts';
+import type { Bounded } from '../../ports/postgres.ts';
+import { RegentError } from '../../support/errors.ts';
+import type { ControlData } from './control-data.ts';
+import type { Deps } from './deps.ts';
+import { LocalHistory } from './history-file.ts';
+import { askBeginning, readBeginning } from './timeline-beginning.ts';
+import { lastRecord } from './wal-end.ts';
+
+/**
+ * A primary that crashed, or a copy of one's disk: pg_controldata does not tell where its WAL ends. When its last record lies in the source's history there is
+ * nothing to rewind; it starts as a standby as it is. Throws REWIND_BLIND when the source has other records there.
+ */
+export async function isContained(
+  deps: Deps,
+  source: Source,
+  control: ControlData,
+  history: SourceHistory,
+  options: Bounded,
+): Promise<boolean> {
+  const position = stoppedPosition(control);
+  const { timeline } = position;
+  if (!position.open || timeline !== control.timeline || timeline >= history.timeline) return false;
+  if (control.systemIdentifier !== history.systemIdentifier) return false;
+  const last = await lastRecord(deps, timeline, control.checkpointLsn, options);
+  if (last === null) return false;
+  const own = await new LocalHistory().read(deps.settings.postgresql.dataDir, timeline);
+  if (compareHistories({ ...position, lsn: last, open: false }, own, history) !== 'prefix') return false;
+  // The last record may be one of those that two servers write alike; a checkpoint has its moment in it.
+  for (const from of new Set([control.checkpointLsn, last])) {
+    if (await isTheSame(deps, source, { timeline, from }, control.walSegmentBytes, options)) continue;
+    const message = `${source.name} has other WAL at ${formatLsn(from)}, before the point up to which pg_rewind takes both for the same`;
+    throw new RegentError('REWIND_BLIND', message, { mend: 'reinitialize the member' });
+  }
+  deps.log.info(`no rewind is needed: the WAL here ends at ${formatLsn(last)}, within the history of ${source.name}`);
+  return true;
+}
+
+/** Also where the source does not have that WAL any more, or does not let it be read: numbers are all there is to go by then. */
+async function isTheSame(deps: Deps, source: Source, place: TimelineStart, segmentBytes: number, options: Bounded): Promise<boolean> {
+  const here = await readBeginning(deps.settings.postgresql.dataDir, place, segmentBytes);
+  const there = await askBeginning(deps, source, place, segmentBytes, options).catch(() => null);
+  return here === null || there === null || headerOf(here) === headerOf(there);
+}
+
+/** Of a record, in hex: its length, where the one before it begins, and a checksum over all of it. What follows may be another's record already. */
+const headerOf = (hex: string) => hex.slice(0, 48);

@@ -1,0 +1,161 @@
+/** Data directories that are copies: a restored base backup, a copied disk; and one that was promoted by hand. What pg_control tells of them is true of another server. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { divergenceFrom } from '../../src/core/divergence.ts';
+import type { Settings } from '../../src/core/settings.ts';
+import type { Postgres } from '../../src/ports/postgres.ts';
+import {
+  adapterFor,
+  eventually,
+  findBinDir,
+  foundCluster,
+  freePort,
+  settingsFor,
+  sourceOf,
+  sql,
+  temporaryHome,
+} from './support/postgres.ts';
+
+const START = { timeoutMs: 30_000 };
+const QUICK = { timeoutMs: 10_000 };
+const LONG = { timeoutMs: 60_000 };
+
+let home: Awaited<ReturnType<typeof temporaryHome>>;
+const settings: Record<string, Settings> = {};
+const nodes: Record<string, Postgres> = {};
+const at = (name: string) => sourceOf(settings[name]!);
+const node = (name: string) => nodes[name]!;
+const dirOf = (name: string) => settings[name]!.postgresql.dataDir;
+const backup = () => join(home.path, 'backup');
+const copy = () => join(home.path, 'copy');
+
+const follows = (from: string, to: string) =>
+  eventually(`${to} has all of ${from}, and streams`, 20_000, async () => {
+    const [up, down] = await Promise.all([node(from).observe(QUICK), node(to).observe(QUICK)]);
+    const level = down.sql?.replayLsn === up.sql?.flushLsn && down.sql?.timeline === up.sql?.timeline;
+    return level && down.sql?.receiver?.status === 'streaming';
+  });
+
+function copyTo(from: string, to: string): void {
+  rmSync(to, { recursive: true, force: true });
+  execFileSync('cp', ['-a', from, to]);
+  rmSync(join(to, 'postmaster.pid'), { force: true });
+}
+
+/** The leader is stopped in good order, the other promoted, and the former leader follows. */
+async function switchover(from: string, to: string): Promise<void> {
+  await follows(from, to);
+  await node(from).stop('fast', QUICK);
+  await node(to).promote(QUICK);
+  await node(to).checkpoint(QUICK);
+  await node(from).start({ kind: 'standby', source: at(to) }, START);
+  await follows(to, from);
+}
+
+async function replaceData(with_: string): Promise<void> {
+  await node('c').stop('immediate', QUICK);
+  await node('c').removeDataDirectory({ ...QUICK, keepAside: false });
+  copyTo(with_, dirOf('c'));
+}
+
+beforeAll(async () => {
+  home = await temporaryHome();
+  for (const name of ['a', 'b', 'c']) {
+    settings[name] = settingsFor({
+      home: home.path,
+      name,
+      port: await freePort(),
+      parameters: { wal_keep_size: '256MB', max_wal_size: '256MB' },
+    });
+    nodes[name] = adapterFor(settings[name]);
+  }
+  await foundCluster(node('a'));
+  await sql(settings['a']!, 'CREATE TABLE t AS SELECT generate_series(1, 1000) AS i');
+  for (const name of ['b', 'c']) {
+    await node(name).clone(at('a'), { ...LONG, fromLeader: true });
+    await node(name).start({ kind: 'standby', source: at('a') }, START);
+  }
+  const { host, port } = at('a');
+  const dsn = `host=${host} port=${port} user=replicator password='replicator \\'pass'`;
+  execFileSync(join(findBinDir(), 'pg_basebackup'), ['-D', backup(), '-d', dsn, '-c', 'fast', '--no-sync'], { stdio: 'pipe' });
+  execFileSync('chown', ['-R', '--reference', dirOf('a'), backup()]);
+  await sql(settings['a']!, 'INSERT INTO t SELECT generate_series(1, 1000)');
+  await node('a').stop('immediate', QUICK);
+  copyTo(dirOf('a'), copy());
+  await node('a').start({ kind: 'primary' }, START);
+  await sql(settings['a']!, 'INSERT INTO t SELECT generate_series(1, 1000)');
+  await switchover('a', 'b');
+  await switchover('b', 'a');
+}, 120_000);
+
+afterAll(async () => {
+  for (const adapter of Object.values(nodes)) await adapter.close();
+  await home.remove();
+});
+
+test.each([
+  ['without', false],
+  ['with', true],
+])('a base backup of two timelines ago, %s standby.signal, is known as one, not rewound, and follows', async (_which, signal) => {
+  await replaceData(backup());
+  if (signal) execFileSync('install', ['-o', 'postgres', '-m', '600', '/dev/null', join(dirOf('c'), 'standby.signal')]);
+  const found = await node('c').observe(QUICK);
+  expect(found).toMatchObject({
+    dataDir: 'valid',
+    standbySignal: signal,
+    baseBackup: { timeline: 1 },
+    control: { state: 'in production' },
+  });
+  expect(divergenceFrom(found, await node('c').sourceHistory(at('a'), QUICK))).toBe('prefix');
+  await expect(node('c').rewind(at('a'), LONG)).rejects.toMatchObject({ code: 'REWIND_REFUSED' });
+  await node('c').start({ kind: 'standby', source: at('a') }, START);
+  await follows('a', 'c');
+  expect((await node('c').observe(QUICK)).baseBackup).toBeUndefined();
+});
+
+test('the disk of another, copied at an earlier moment, is not spoilt by a crash recovery of its own', async () => {
+  await replaceData(copy());
+  const found = await node('c').observe(QUICK);
+  expect(found).toMatchObject({ dataDir: 'valid', standbySignal: false, control: { state: 'in production', timeline: 1 } });
+  expect(divergenceFrom(found, await node('c').sourceHistory(at('a'), QUICK))).toBe('diverged');
+  await node('c').rewind(at('a'), LONG);
+  expect(await node('c').observe(QUICK)).toMatchObject({ dataDir: 'valid', standbySignal: true, control: { state: 'in production' } });
+  await node('c').start({ kind: 'standby', source: at('a') }, START);
+  await follows('a', 'c');
+});
+
+test('a disk on which a crash recovery ended before is told of, as pg_rewind would not see it', async () => {
+  await replaceData(copy());
+  // As pg_rewind does it; what follows is a server that crashed right after.
+  await node('c').start({ kind: 'primary' }, START);
+  await node('c').stop('immediate', QUICK);
+  await expect(node('c').rewind(at('a'), LONG)).rejects.toMatchObject({ code: 'REWIND_BLIND' });
+});
+
+test('a replica that was promoted by hand gives its timeline up, even when its control file does not tell of it', async () => {
+  await replaceData(backup());
+  await node('c').start({ kind: 'standby', source: at('a') }, START);
+  // Much to write: the checkpoint after the promotion takes its time.
+  await sql(settings['a']!, `CREATE TABLE big AS SELECT g, repeat('x', 500) AS x FROM generate_series(1, 20000) AS g`);
+  await follows('a', 'c');
+  await sql(settings['c']!, 'SELECT pg_promote()');
+  await sql(settings['c']!, 'CREATE TABLE mine (i int)');
+  await node('c').stop('immediate', QUICK);
+  const crashed = await node('c').observe(QUICK);
+  expect(crashed.control).toMatchObject({ state: 'in production', minRecoveryTimeline: 4 });
+  expect(crashed.control?.timeline).toBeLessThan(4);
+  expect(divergenceFrom(crashed, await node('c').sourceHistory(at('a'), QUICK))).toBe('diverged');
+  // As an agent does that does not know: its recovery follows the timeline it finds a history file of.
+  await node('c').start({ kind: 'standby', source: at('a') }, START);
+  await node('c').stop('fast', QUICK);
+  const stopped = await node('c').observe(QUICK);
+  expect(stopped.control).toMatchObject({ state: 'shut down in recovery', minRecoveryTimeline: 4 });
+  expect(stopped.control?.timeline).toBeLessThan(4);
+  await node('c').rewind(at('a'), LONG);
+  expect(existsSync(join(dirOf('c'), 'pg_wal', '00000004.history'))).toBe(false);
+  await node('c').start({ kind: 'standby', source: at('a') }, START);
+  await follows('a', 'c');
+  expect((await node('c').observe(QUICK)).sql?.timeline).toBe(3);
+});
