@@ -66,7 +66,7 @@ describe('a standby', () => {
     expect(conf()).toMatchObject({ include: 'postgresql.base.conf', primary_slot_name: 'pg_1', recovery_target_timeline: 'latest' });
     expect(readFileSync(join(home, 'pass', 'pgpass'), 'utf8')).toBe('10.0.0.12:5432:*:postgres:secret\n');
     expect(statSync(join(home, 'pass', 'pgpass')).mode & 0o777).toBe(0o600);
-    expect(await write(STANDBY)).toEqual({ changed: false, changedFiles: [], notWritten: [] });
+    expect(await write(STANDBY)).toEqual({ changed: false, changedFiles: [], notWritten: [], ofRole: null });
     expect(asked).toHaveLength(1);
   });
 
@@ -105,7 +105,7 @@ describe('the base file', () => {
 
   test('gives way to custom_conf, which must exist', async () => {
     settings = someSettings({ postgresql: { ...settings.postgresql, customConf: 'mine.conf' } });
-    await expect(write(PRIMARY)).rejects.toMatchObject({ code: 'CUSTOM_CONF_MISSING' });
+    expect((await write(PRIMARY)).ofRole).toMatchObject({ code: 'CUSTOM_CONF_MISSING' });
     writeFileSync(path('mine.conf'), '');
     await write(PRIMARY);
     expect(conf()['include']).toBe('mine.conf');
@@ -219,9 +219,11 @@ describe('a file that cannot be written', () => {
     expect(conf()['primary_conninfo']).toBe('');
   });
 
-  test('fails as a whole where it is the one that has the role', async () => {
+  test('keeps the others from nothing where it is the one that has the role, and is told apart', async () => {
+    settings = { ...settings, postgresql: { ...settings.postgresql, pgHba: ['local all all trust'] } };
     block('postgresql.conf');
-    await expect(write(STANDBY)).rejects.toThrow(/EISDIR/);
+    expect(await write(STANDBY)).toMatchObject({ changed: true, notWritten: [], ofRole: { message: expect.stringContaining('EISDIR') } });
+    expect(read('pg_hba.conf')).toContain('local all all trust');
   });
 });
 

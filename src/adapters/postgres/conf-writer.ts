@@ -32,8 +32,27 @@ export interface WriteOutcome {
   readonly changed: boolean;
   /** Full paths. */
   readonly changedFiles: string[];
-  /** Why some of the others could not be written. */
+  /** Why some of those that PostgreSQL can do without for its role could not be written. */
   readonly notWritten: string[];
+  /** Why the role is not in the files (FILE_WRITE_FAILED, CUSTOM_CONF_MISSING); null: it is. */
+  readonly ofRole: Error | null;
+}
+
+interface Wanted {
+  readonly settings: Settings;
+  readonly role: ServerRole;
+  readonly syncNames: string | null;
+  readonly major: number;
+  readonly control: ControlLimits | null;
+  readonly autoConf: 'clean' | 'leave';
+}
+
+/** How this call writes, and notes what it has written. */
+interface Hand {
+  readonly put: (path: string, text: string) => Promise<void>;
+  readonly putBack: (name: Parameters<typeof restoreConfigFile>[2]) => Promise<void>;
+  readonly tried: (work: () => Promise<void>) => Promise<void>;
+  readonly changed: string[];
 }
 
 /** role: what PostgreSQL needs for its role, and the passfile. */
@@ -56,7 +75,7 @@ export class ConfWriter {
    * Writes whatever differs. `control`: limits of the control file, for the start of a standby; null for a primary and for a running server.
    * For a standby standby.signal is made first; for a primary signal files are left alone (see `removeSignalFiles`).
    * `autoConf`: what a server that reads none of these files yet has in postgresql.auto.conf is all it goes by.
-   * Throws FILE_WRITE_FAILED and CUSTOM_CONF_MISSING when the role is not in the files.
+   * One file that cannot be written keeps no other from being written.
    */
   async writeServerFiles(
     settings: Settings,
@@ -82,12 +101,32 @@ export class ConfWriter {
       if (path !== null) changed.push(path);
     };
     const tried = (work: () => Promise<void>) => work().catch((error: unknown) => void notWritten.push(ensureError(error).message));
+    const ofRole = await this.writeRole({ settings, role, syncNames, major, control, autoConf }, { put, putBack, tried, changed }).then(
+      () => null,
+      (error: unknown) => ensureError(error),
+    );
+    if (scope === 'all') {
+      for (const name of ACCESS_FILES) await tried(() => putBack(name));
+      for (const which of ['hba', 'ident'] as const) {
+        const text = renderAccessFile(settings, which);
+        if (text !== null) await tried(() => put(join(configDir, `pg_${which}.conf`), text));
+      }
+    }
+    return { changed: changed.length > 0, changedFiles: changed, notWritten, ofRole };
+  }
+
+  /** Throws FILE_WRITE_FAILED, CUSTOM_CONF_MISSING. */
+  private async writeRole(
+    { settings, role, syncNames, major, control, autoConf }: Wanted,
+    { put, putBack, tried, changed }: Hand,
+  ): Promise<void> {
+    const { configDir, dataDir, pgpass } = settings.postgresql;
+    const owner = this.deps.runAs ?? null;
     if (role.kind === 'standby') {
       await put(join(dataDir, 'standby.signal'), '');
       const { source } = role;
       // Before the file that names it.
-      if (source)
-        await tried(async () => void ((await writePassfile(settings, [source], owner)) && changed.push(settings.postgresql.pgpass)));
+      if (source) await tried(async () => void ((await writePassfile(settings, [source], owner)) && changed.push(pgpass)));
     }
     for (const name of ROLE_FILES) await putBack(name);
     const include = await this.includedFile(settings, put);
@@ -98,14 +137,6 @@ export class ConfWriter {
     await put(path, renderPostgresqlConf({ include, main: mainPart(settings, main, control, names), recovery }));
     if (autoConf === 'clean')
       await this.cleanAutoConf(settings, names !== null && (syncNames !== null || settings.dynamic.synchronousMode !== 'off'), put);
-    if (scope === 'all') {
-      for (const name of ACCESS_FILES) await tried(() => putBack(name));
-      for (const which of ['hba', 'ident'] as const) {
-        const text = renderAccessFile(settings, which);
-        if (text !== null) await tried(() => put(join(configDir, `pg_${which}.conf`), text));
-      }
-    }
-    return { changed: changed.length > 0, changedFiles: changed, notWritten };
   }
 
   private async accepted(settings: Settings, role: ServerRole, major: number): Promise<{ main: Gucs; recovery: Gucs }> {

@@ -21,7 +21,7 @@ const LOOK_MS = 5;
 const CHECKPOINTER_LOOKS = 2;
 const CHECKPOINTER_LOOK_MS = 20;
 
-/** What was written, and what could not be although PostgreSQL can do without it. Throws when the role is not in the files. */
+/** One file that cannot be written keeps no other from being written: what became of each is in the outcome. */
 export async function writeFiles(
   context: Context,
   role: ServerRole,
@@ -40,8 +40,9 @@ export async function writeFiles(
   context.owesReload = true;
   const limits = control?.limits ?? null;
   const outcome = await context.writer.writeServerFiles(context.settings, role, context.syncNames, major, limits, scope, autoConf);
-  context.role = role;
-  context.owesReload = owed || outcome.changed;
+  // Whoever signals next signals too much, rather than too little.
+  context.owesReload = owed || outcome.changed || outcome.ofRole !== null;
+  if (outcome.ofRole === null) context.role = role;
   // A clone has nothing but the copies in the data directory, and otherwise they are made at the next start.
   if (!kept && !(first && outcome.changed)) return outcome;
   const reason = await saveConfigBackups(context.settings, context.runAs).then(
@@ -51,7 +52,7 @@ export async function writeFiles(
   return reason === null ? outcome : { ...outcome, notWritten: [...outcome.notWritten, reason] };
 }
 
-/** Throws DATA_DIR_UNUSABLE, PG_RELOAD_TIMEOUT, and what a connection throws. */
+/** Throws DATA_DIR_UNUSABLE, PG_RELOAD_TIMEOUT, what a connection throws; and where the role is not in the files, after what is in them was taken up. */
 export async function applyConfig(
   context: Context,
   role: ServerRole,
@@ -61,10 +62,11 @@ export async function applyConfig(
   const major = await majorOf(context);
   const postmaster = watch.current(settings.postgresql.dataDir);
   const control = await limitsFor(context, role, postmaster, options.timeoutMs);
-  const { changed, notWritten } = await writeFiles(context, role, major, control, options.only ?? 'all');
-  if (!context.owesReload || postmaster === null) return { changed, reloaded: false, notWritten };
-  await reloadServer(context, postmaster, options);
-  return { changed, reloaded: true, notWritten };
+  const { changed, notWritten, ofRole } = await writeFiles(context, role, major, control, options.only ?? 'all');
+  const reloaded = context.owesReload && postmaster !== null && (ofRole === null || changed);
+  if (reloaded) await reloadServer(context, postmaster, options);
+  if (ofRole !== null) throw ofRole;
+  return { changed, reloaded, notWritten };
 }
 
 async function majorOf(context: Context): Promise<number> {
@@ -160,7 +162,8 @@ export async function setSynchronousNames(context: Context, value: string | null
     const { names: before, recovery } = await currentNames(client);
     const role = context.role ?? (recovery ? null : ({ kind: 'primary' } as const));
     if (role === null) return;
-    const { changed } = await writeFiles(context, role, await majorOf(context), null, 'role');
+    const { changed, ofRole } = await writeFiles(context, role, await majorOf(context), null, 'role');
+    if (ofRole !== null) throw ofRole;
     if (value === null) {
       if (changed) await reloadServer(context, postmaster, { ...options, timeoutMs: deadline - clock.monotonicMs() });
       return;

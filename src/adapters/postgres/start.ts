@@ -57,7 +57,8 @@ export async function startServer(context: Context, role: ServerRole, options: S
   // The shared memory of a crashed server stays in use as long as one of its processes lives.
   await endLeftovers(context, deadline);
   const control = await context.control.read(dataDir, binary(settings, 'pg_controldata'), runner(context.runAs), CONTROL_DATA_MS);
-  const { notWritten } = await writeFiles(context, role, directory.major, role.kind === 'standby' ? control : null);
+  const { notWritten, ofRole } = await writeFiles(context, role, directory.major, role.kind === 'standby' ? control : null);
+  if (ofRole !== null) throw ofRole;
   const recovering = role.kind === 'standby' || options.prepare !== undefined;
   if (options.prepare) await options.prepare();
   else await clearSignals(context, role, control);
