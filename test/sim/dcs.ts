@@ -9,16 +9,18 @@ import type { CallOptions, Dcs, InitializeMark } from '../../src/ports/dcs.ts';
 import { stringifyCompact } from '../../src/support/big-json.ts';
 import { DcsError } from '../../src/support/errors.ts';
 import type { Gate, Simulation } from './clock.ts';
-import { type Etcd, type EtcdMember, type KeyEvent, MEMBERS, NoSpace } from './etcd.ts';
+import { type Etcd, type EtcdMember, type KeyEvent, MEMBERS, NoSpace, OWN_CLUSTER } from './etcd.ts';
 import type { Network } from './network.ts';
 
 export interface DcsParts {
   readonly sim: Simulation;
-  readonly net: Network;
+  readonly net: Pick<Network, 'reaches' | 'requestDelay' | 'replyDelay' | 'delay' | 'losesReply' | 'watchLagMs'>;
   readonly etcd: Etcd;
   readonly machine: string;
   readonly gate: Gate;
   readonly clock: Clock;
+  /** Another etcd that answers at an address which etcd advertises, on this machine itself; null: nobody does. */
+  readonly stranger?: () => Etcd | null;
   /** Told of every configuration that etcd gives this machine. */
   readonly sawConfig?: (paused: boolean) => void;
 }
@@ -36,8 +38,36 @@ const STAGGER_MAX_MS = 400;
 const WATCH_RETRY_MS = 300;
 
 export function simDcs(parts: DcsParts): Dcs {
-  return new SimDcs(parts);
+  const own = new SimDcs(parts);
+  let other: { readonly etcd: Etcd; readonly dcs: SimDcs } | null = null;
+  const spokenTo = (): SimDcs => {
+    const stranger = parts.stranger?.() ?? null;
+    if (stranger === null || !isOurs(stranger)) return own;
+    if (other?.etcd !== stranger) other = { etcd: stranger, dcs: new SimDcs({ ...parts, etcd: stranger, net: loopback }) };
+    return other.dcs;
+  };
+  return new Proxy<Dcs>(own, {
+    get: (_own, name) => {
+      const dcs = spokenTo();
+      const value: unknown = Reflect.get(dcs, name, dcs);
+      return typeof value === 'function' ? value.bind(dcs) : value;
+    },
+  });
 }
+
+/** The promise of the port: an etcd of another cluster id does not answer. The real client keeps it by identity.ts. */
+function isOurs({ clusterId }: Etcd): boolean {
+  return clusterId === OWN_CLUSTER;
+}
+
+const loopback: DcsParts['net'] = {
+  reaches: () => true,
+  requestDelay: () => 1,
+  replyDelay: () => 1,
+  delay: () => 1,
+  losesReply: () => false,
+  watchLagMs: 0,
+};
 
 class SimDcs implements Dcs {
   readonly #parts: DcsParts;

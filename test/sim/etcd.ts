@@ -5,6 +5,8 @@ import type { ClusterView } from '../../src/core/cluster.ts';
 import { DcsError } from '../../src/support/errors.ts';
 import type { Simulation } from './clock.ts';
 
+/** The id of the etcd that the simulated cluster lives in. */
+export const OWN_CLUSTER = 'own';
 export const PREFIX = '/service/sim/';
 
 export interface Stored {
@@ -38,6 +40,8 @@ export class Etcd {
   readonly sim: Simulation;
   /** Seconds of this cluster's clock per true second. */
   readonly rate: number;
+  /** Two etcd have two of them; every answer carries it. */
+  readonly clusterId: string;
   readonly keys = new Map<string, Stored>();
   readonly leases = new Map<string, EtcdLease>();
   readonly onWatchesBroken = new Set<() => void>();
@@ -55,8 +59,9 @@ export class Etcd {
   #decoded: { readonly at: bigint; readonly view: ClusterView } | null = null;
   #scan = { at: Number.POSITIVE_INFINITY, cancel: () => {} };
 
-  constructor(sim: Simulation, rate = 1) {
+  constructor(sim: Simulation, rate = 1, clusterId = OWN_CLUSTER) {
     this.sim = sim;
+    this.clusterId = clusterId;
     this.rate = rate;
   }
 

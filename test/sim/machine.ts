@@ -61,6 +61,8 @@ export class Machine {
   #process: Gate | null = null;
   #agent: Agent | null = null;
   #stop: () => void = () => {};
+  /** Another etcd that listens here, at the address that the cluster's own advertises (localhost is its default). */
+  stranger: Etcd | null = null;
   /** Of the agents that ended by themselves, the last exit code. */
   exitCode: number | null = null;
   /** Ids of the rules that decided, in order, without repetitions. */
@@ -124,7 +126,8 @@ export class Machine {
     const gate = new Gate(sim, this.#gate);
     const clock = processClock(sim, this.#clock, gate, rng.fork(`agent ${this.name} ${sim.events}`));
     const guard = simGuard(this.guard, sim, gate, clock);
-    const dcs = simDcs({ sim, net, etcd, machine: this.name, gate, clock, sawConfig: this.#sawConfig });
+    const stranger = () => this.stranger;
+    const dcs = simDcs({ sim, net, etcd, stranger, machine: this.name, gate, clock, sawConfig: this.#sawConfig });
     const pg = this.#postgres(gate, clock);
     const settings = simSettings(this.name, this.#parts.config, this.#options.tags);
     const peers = this.#peers(gate, clock);

@@ -16,6 +16,7 @@ export function mend(world: World): void {
   if (world.orders.pausedSince !== null) world.patchConfig({ pause: false });
   for (const machine of world.machines) {
     const { server, guard } = machine;
+    machine.stranger = null;
     server.failStarts = 0;
     server.failPromotions = 0;
     server.full = 'no';

@@ -59,8 +59,9 @@ export interface PlanOptions {
   readonly untilMs: number;
   /** Nodes that stay broken when everything else is mended: the others have to manage. */
   readonly leftBroken: readonly string[];
-  /** deaf: all they send arrives, and no answer of etcd reaches them. hindered: they are off, and chores of the others fail for good. */
-  readonly leftHow: 'off' | 'deaf' | 'hindered';
+  /** deaf: all they send arrives, and no answer of etcd reaches them. hindered: they are off, and chores of the others fail for good. full: they are
+   * well, but etcd has no room any more, and the leader's agent is restarted. */
+  readonly leftHow: 'off' | 'deaf' | 'hindered' | 'full';
 }
 
 export interface Plan {

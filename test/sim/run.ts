@@ -63,6 +63,7 @@ async function carryOut(plan: Plan, world: World): Promise<Failure | null> {
   failure ??= (await recover(world, [])) ?? (await stay(world));
   if (failure !== null || options.leftBroken.length === 0) return failure;
   // Now that all is well, some go for good, and the others have to do without them.
+  if (options.leftHow === 'full') return recover(await withoutRoom(world), options.leftBroken);
   const gone = options.leftBroken.filter((name) => world.checkers.promises.canLose(world.node(name)));
   if (options.leftHow === 'hindered') hinder(world);
   for (const name of gone) {
@@ -81,6 +82,16 @@ function hinder(world: World): void {
     server.stuckFiles = 'access';
   }
   world.patchConfig({ slots: { wanted: { type: 'physical' } } });
+}
+
+/** Nobody could take the lead now: who has it must keep it, also as an agent that was just started. */
+async function withoutRoom(world: World): Promise<World> {
+  world.etcd.full = true;
+  const leader = world.leader;
+  leader?.killAgent();
+  leader?.startAgent();
+  await world.sim.until(() => world.checkers.violations.length > 0, 2 * world.orders.ttlMs);
+  return world;
 }
 
 /** Within the bound there is a writable primary (S19), everybody is back (S22) and clients are served. */

@@ -1,5 +1,5 @@
 /** etcd and its members. */
-import { type EtcdMember, MEMBERS } from '../etcd.ts';
+import { Etcd, type EtcdMember, MEMBERS } from '../etcd.ts';
 import { drawMs, drawTarget, type Fault, fault, targetOf } from './fault.ts';
 
 const memberOf = (index: number): EtcdMember => MEMBERS[index % MEMBERS.length]!;
@@ -53,6 +53,23 @@ export const etcdFaults: Readonly<Record<string, Fault>> = {
       world.net.watchLagMs = lagMs;
       world.sim.after(forMs, () => {
         world.net.watchLagMs = 0;
+      });
+    },
+  }),
+};
+
+/** Newer kinds: see index.ts. */
+export const laterEtcdFaults: Readonly<Record<string, Fault>> = {
+  /** etcd advertises an address at which, on this node, another etcd listens; and the cluster's own is away. */
+  'stranger-etcd': fault({
+    draw: (rng, options) => ({ ...drawTarget(rng, options), forMs: drawMs(rng, 1000, 20_000) }),
+    apply: (world, args) => {
+      const machine = targetOf(world, args);
+      machine.stranger = new Etcd(world.sim, 1, 'stranger');
+      world.net.cut(machine.name, 'etcd');
+      world.sim.after(args.forMs, () => {
+        machine.stranger = null;
+        world.net.heal(machine.name, 'etcd');
       });
     },
   }),

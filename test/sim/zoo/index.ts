@@ -1,6 +1,7 @@
 /** The bug zoo: everything a checker must not let pass. */
 import { choreMutants } from './chores.ts';
 import { dataMutants } from './data.ts';
+import { etcdMutants } from './etcd.ts';
 import { leaseMutants } from './lease.ts';
 import type { Mutant } from './mutant.ts';
 import { raceMutants } from './race.ts';
@@ -14,4 +15,5 @@ export const mutants: readonly Mutant[] = [
   ...dataMutants,
   ...routingMutants,
   ...choreMutants,
+  ...etcdMutants,
 ];
