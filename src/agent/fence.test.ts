@@ -11,7 +11,7 @@ import type { Parts } from './parts.ts';
 async function ordersAfter(scene: Scene): Promise<readonly string[]> {
   const orders: string[] = [];
   const clock = { bootMs: () => 10_000 } as Clock;
-  const guard = { arm: async () => void orders.push('arm'), disarm: async () => void orders.push('rest') };
+  const guard = { arm: async () => void orders.push('arm'), disarm: async () => void orders.push('rest'), deadline: async () => null };
   const parts = {
     clock,
     guard,
@@ -55,6 +55,24 @@ it('the guard in place of one that is gone is told the same deadline at once, un
   await fence.disarm();
   await fence.replace();
   expect(orders).toEqual(['until 37000', 'open', 'until 37000', 'rest', 'open']);
+});
+
+it('nor while a process in postmaster.pid is not explained: a server that takes writes may be behind it', async () => {
+  expect(await ordersAfter({ view: view({ leaderName: 'b' }), pg: pg.unexplained() })).toEqual([]);
+  expect(await ordersAfter({ view: view(), pg: pg.unexplained() })).toEqual([]);
+});
+
+it('a key that is ours then ends with its lease: it is not renewed any more, and the guard keeps its deadline', async () => {
+  const clock = { bootMs: () => 10_000 } as Clock;
+  const lease = new Lease({ grantLease: async () => 'lease-a' } as unknown as Dcs, clock, 30);
+  await lease.renew(30, 1000);
+  const orders: string[] = [];
+  const guard = { arm: async () => void orders.push('arm'), disarm: async () => void orders.push('rest'), deadline: async () => null };
+  const fence = new Fence({ clock, guard, watchdog: { active: false } } as unknown as Parts, lease);
+  const scene: Scene = { view: view({ leaderName: 'a' }), pg: pg.unexplained(), lease: lease.facts(), nowMs: 10_000 };
+  await fence.follow(contextOf(observation(scene), memory()));
+  expect(lease.facts().leaseId).toBeNull();
+  expect(orders).toEqual([]);
 });
 
 it('but while a standby starts, and where nothing runs', async () => {

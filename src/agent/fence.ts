@@ -175,6 +175,8 @@ export class Fence {
   async follow(c: Context): Promise<void> {
     // Renewals may arrive although their answers do not, or come too late to count: they would keep the key, and with it everybody else, waiting for ever.
     if (!c.mayBeWritable && this.#lease.ended) this.#lease.forget();
+    // What may take writes behind it is not known to have stopped: the key ends with its lease, and the guard strikes before.
+    if (c.o.pg.unexplained !== undefined && c.attached && !c.paused) this.#lease.forget();
     // A renewal may be confirmed in a round whose reading fails. It keeps this node leading, so it must move the deadline on; a lease that was never seen
     // to hold the key must not, for the key may end with another.
     if (c.view !== null) this.#heldBy = c.attached ? c.o.lease.leaseId : null;
@@ -187,6 +189,9 @@ export class Fence {
       if (arms) {
         await this.arm();
         if (c.isPrimary) await this.#watchdog(c);
+      } else if (c.o.pg.unexplained !== undefined) {
+        // The deadline that it has stands, in a pause as well; one that takes its place is to know it.
+        if (this.#state === 'unknown') await this.#lacksDeadline();
       } else if (c.paused || (!c.mayBeWritable && this.#mayRest(c))) {
         await this.disarm();
         if (this.#parts.watchdog.active) await this.#parts.watchdog.disable();

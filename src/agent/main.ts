@@ -7,6 +7,7 @@ import { createGuard } from '../adapters/guard/guard.ts';
 import { type AgentLog, createLog } from '../adapters/log/log.ts';
 import { createPeers } from '../adapters/peers/http-peers.ts';
 import { createPostgres } from '../adapters/postgres/adapter.ts';
+import { serverPrograms } from '../adapters/postgres/context.ts';
 import { createWatchdog } from '../adapters/watchdog/device.ts';
 import { type RestServer, startRestServer } from '../api/server.ts';
 import { validateDynamicPatch } from '../config/dynamic.ts';
@@ -149,7 +150,7 @@ async function createParts(path: string | null, loaded: LoadResult, env: NodeJS.
     }),
     pg: createPostgres({ settings: settings.current(), clock, log }),
     peers: createPeers({ ctl: local.ctl, rest: local.restapi, log, clock }),
-    guard: createGuard({ dataDir: local.postgresql.dataDir, clock, log, exeName: local.postgresql.binNames['postgres'] ?? 'postgres' }),
+    guard: createGuard({ dataDir: local.postgresql.dataDir, clock, log, exeNames: serverPrograms(settings.current()) }),
     watchdog: createWatchdog({ settings: () => settings.local().watchdog, clock, log }),
   };
 }

@@ -11,6 +11,9 @@ const opensForWrites = (effect: Effect): boolean =>
   effect.kind === 'start-job' &&
   (effect.job.kind === 'promote' || ((effect.job.kind === 'start' || effect.job.kind === 'restart') && effect.job.role.kind === 'primary'));
 
+/** What another PostgreSQL in the same directory must never meet, and what would tell others that none takes writes here. */
+const AT_WORK: ReadonlySet<Effect['kind']> = new Set(['start-job', 'acquire-leader', 'attach-leader', 'release-leader']);
+
 const removesData = (effect: Effect): boolean =>
   effect.kind === 'start-job' && (effect.job.kind === 'clone' || effect.job.kind === 'reinitialize');
 
@@ -37,6 +40,12 @@ export function checkDecision(c: Context, decision: Decision): void {
   if (has('write-sync') || has('set-sync-names')) {
     invariant(c.lockMine && c.mayLeadNow, `S6: ${decision.rule} would change the synchronous set without leading`);
     invariant(!(has('write-sync') && has('set-sync-names')), `S6: ${decision.rule} would change /sync and PostgreSQL in one step`);
+  }
+  if (c.o.pg.unexplained !== undefined && c.o.job === null) {
+    invariant(
+      !effects.some(({ kind }) => AT_WORK.has(kind)),
+      `S2: ${decision.rule} would act as if nothing ran under an unexplained process`,
+    );
   }
   const jobs = effects.filter((effect) => effect.kind === 'start-job').length;
   invariant(jobs <= 1 && (jobs === 0 || c.o.job === null), `${decision.rule} would start a job beside a running one`);

@@ -19,6 +19,11 @@ export interface PostgresFacts {
   /** The live postmaster of this data directory, ours or adopted. */
   readonly postmaster: { readonly pid: number } | null;
   /**
+   * postmaster.pid names this live process, which is not known as our server and not proven to be unrelated to it either: a PostgreSQL that takes writes may be
+   * behind it. The state is 'unresponsive' then. Absent: no such process.
+   */
+  readonly unexplained?: UnexplainedProcess;
+  /**
    * stopped: no postmaster. starting: a postmaster that refuses connections (recovery, shutting down).
    * running: it answered. unresponsive: a postmaster that did not answer within the deadline.
    */
@@ -51,6 +56,12 @@ export interface PostgresFacts {
   readonly sourceTrouble?: string;
   /** Of a standby: why its disk would not let it be promoted: `the disk of pg_wal is full`. Absent: nothing is known to be in the way. */
   readonly promotionTrouble?: string;
+}
+
+export interface UnexplainedProcess {
+  readonly pid: number;
+  /** As it calls itself. */
+  readonly program: string;
 }
 
 /**

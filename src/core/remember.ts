@@ -126,6 +126,7 @@ function roleOf(c: Context): MemberRole {
   const { job, pg } = c.o;
   if (pg.dataDir === 'missing' || (pg.dataDir === 'incomplete' && pg.incompleteWork !== 'rewind')) return 'uninitialized';
   if (c.unadopted) return 'uninitialized';
+  if (pg.unexplained !== undefined) return c.m.role === 'uninitialized' || c.m.role === 'replica' ? 'replica' : 'demoted';
   if (c.isPrimary) return 'primary';
   if (c.isStandby) return job?.job.kind === 'promote' ? 'promoted' : 'replica';
   const wasPrimary = c.m.role === 'primary' || c.m.role === 'promoted';
@@ -154,6 +155,7 @@ function stateOf(c: Context, memory: Memory): PostgresState {
       break;
   }
   if (pg.state === 'running') return c.unadopted && pg.sql === null ? 'unknown' : 'running';
+  if (pg.unexplained !== undefined) return 'unknown';
   if (pg.state === 'starting') return 'starting';
   if (pg.state === 'unresponsive') return c.m.state === 'running' ? 'running' : 'starting';
   if (memory.failures.bootstrap) return 'initdb failed';

@@ -90,6 +90,7 @@ const postgres = fc.oneof(
     ...facts,
     unmanaged: true as const,
   })),
+  fc.record({ standbySignal: fc.boolean() }).map((d) => pg.unexplained(d)),
 );
 
 const job: fc.Arbitrary<Job> = fc.constantFrom<Job>(

@@ -4,7 +4,10 @@
  * told otherwise. It outlives the agent; a new agent finds it again.
  */
 export interface Guard {
-  /** Starts the guard or finds the one that is running. Throws GUARD_FAILED. */
+  /**
+   * Starts the guard or finds the one that is running, and holds the data directory from then on. Throws GUARD_FAILED, and DATA_DIR_HELD when the process of another
+   * agent that holds it lives.
+   */
   open(): Promise<void>;
   /** Returns only after the guard has confirmed the deadline. Throws GUARD_FAILED when it did not in time: PostgreSQL must then not become writable. */
   arm(deadlineBootMs: number, options: { readonly timeoutMs: number }): Promise<void>;

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -95,10 +95,17 @@ beforeAll(() => {
     format: 'esm',
     outfile: holderProgram,
   });
-  cpSync(join(import.meta.dirname, '../../src/adapters/guard/guard.pl'), join(scratch, 'guard.pl'));
+  for (const part of ['guard.pl', 'guard-server.pl'])
+    cpSync(join(import.meta.dirname, '../../src/adapters/guard', part), join(scratch, part));
 });
 
 afterEach(async () => {
+  // A holder that lives keeps everybody else from the guard.
+  for (const child of children.splice(0)) {
+    if (!alive(child)) continue;
+    child.kill('SIGKILL');
+    await ended(child);
+  }
   for (const guard of guards.splice(0)) {
     await guard.open();
     await guard.close({ end: true });
@@ -107,11 +114,6 @@ afterEach(async () => {
   for (const dataDir of guarded.splice(0)) {
     for (const place of guardPlaces(dataDir, postgres.owner.uid, process.env['XDG_RUNTIME_DIR']))
       rmSync(join(place.directory, `${place.key}.log`), { force: true });
-  }
-  for (const child of children.splice(0)) {
-    if (!alive(child)) continue;
-    child.kill('SIGKILL');
-    await ended(child);
   }
 });
 
@@ -304,6 +306,9 @@ describe('the guard process', () => {
     await first.open();
     const [place] = guardPlaces(dataDir, postgres.owner?.uid ?? process.getuid!(), process.env['XDG_RUNTIME_DIR']);
     await first.close({ end: true });
+    // The guard has taken its directory along, where it was the only one in it.
+    mkdirSync(place!.directory, { recursive: true, mode: 0o700 });
+    chownSync(place!.directory, postgres.owner.uid, postgres.owner.gid);
     const dying = createServer((socket) => {
       socket.destroy();
       dying.close();

@@ -1,5 +1,12 @@
 /** What the real adapter would find out about a server like this. */
-import type { ControlFacts, PostgresFacts, ReceiverFacts, SqlFacts, WalsenderFacts } from '../../src/core/postgres-facts.ts';
+import type {
+  ControlFacts,
+  PostgresFacts,
+  ReceiverFacts,
+  SqlFacts,
+  UnexplainedProcess,
+  WalsenderFacts,
+} from '../../src/core/postgres-facts.ts';
 import { slotNameOf } from '../../src/core/slot-names.ts';
 import type { ServerProcess } from './postgres/process.ts';
 import { candidates, priorityOf } from './postgres/syncrep.ts';
@@ -8,15 +15,19 @@ import type { SimServer } from './server.ts';
 import { type Branch, branchAt, type Position, plus, SWITCH_BYTES } from './wal.ts';
 
 export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFacts {
-  const { process, dir } = server;
+  const { dir } = server;
+  const stranger = strangerOf(server);
+  const process = stranger === null ? server.process : null;
   const state =
-    process === null
-      ? 'stopped'
-      : process.hung || process.postmasterHung || forced === 'unresponsive'
-        ? 'unresponsive'
-        : process.phase === 'running'
-          ? 'running'
-          : 'starting';
+    stranger !== null
+      ? 'unresponsive'
+      : process === null
+        ? 'stopped'
+        : process.hung || process.postmasterHung || forced === 'unresponsive'
+          ? 'unresponsive'
+          : process.phase === 'running'
+            ? 'running'
+            : 'starting';
   const readable = dir === 'valid' || (dir === 'incomplete' && server.systemId !== null);
   const facts: { -readonly [Fact in keyof PostgresFacts]: PostgresFacts[Fact] } = {
     dataDir: dir,
@@ -25,16 +36,23 @@ export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFac
     postmaster: process === null ? null : { pid: process.pid },
     state,
     sql: state === 'running' ? sqlOf(server) : null,
-    control: process === null && readable ? controlOf(server) : null,
+    control: process === null && stranger === null && readable ? controlOf(server) : null,
     localHistory: readable ? knownBranch(server).history : [],
     standbySignal: server.signal,
   };
+  if (stranger !== null) facts.unexplained = stranger;
   if (process?.archiving === true) facts.closed = true;
   if (dir === 'incomplete' && server.work !== null) facts.incompleteWork = server.work;
   if (server.inRecovery && server.full === 'wal') facts.promotionTrouble = 'the disk of pg_wal is full';
   const beginning = readable ? beginningOf(server) : null;
   if (beginning !== null) facts.beginning = beginning;
   return facts;
+}
+
+/** Who lives under the pid in postmaster.pid and is not known: the server itself, or whoever got the pid of one that is gone. */
+function strangerOf({ process, unseen, pidTaken }: SimServer): UnexplainedProcess | null {
+  if (process !== null) return process === unseen ? { pid: process.pid, program: 'wrapped' } : null;
+  return pidTaken ? { pid: 99, program: 'sleep' } : null;
 }
 
 /**

@@ -24,6 +24,8 @@ export function mend(world: World): void {
     server.slotsTaken = false;
     server.scriptsGone = false;
     server.archiverBusyUntilMs = 0;
+    server.unseen = null;
+    server.pidTaken = false;
     if (server.diskHung) server.freeDisk();
     if (server.process !== null) {
       server.process.hung = false;

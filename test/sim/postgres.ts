@@ -97,7 +97,7 @@ export class SimPostgres implements Postgres {
     const { server, clock } = this.#parts;
     this.#adopt(role);
     await this.#step(5, options);
-    if (server.process !== null) throw transient('PG_RUNNING', 'PostgreSQL is running already');
+    if (server.process !== null || server.pidTaken) throw transient('PG_RUNNING', 'PostgreSQL is running already');
     writeFiles(server, this.#configured(role));
     if (!server.start(role)) throw new RegentError('DATA_DIR_UNUSABLE', `no usable data directory (${server.dir})`);
     const { process } = server;
@@ -115,7 +115,7 @@ export class SimPostgres implements Postgres {
   async stop(mode: 'fast' | 'immediate', options: StopOptions): Promise<void> {
     const { server, clock } = this.#parts;
     const { process } = server;
-    if (process === null) return;
+    if (process === null || process === server.unseen) return;
     const deadline = clock.monotonicMs() + options.timeoutMs;
     const reserveMs = Math.min(1500, options.timeoutMs * 0.3);
     if (mode === 'fast') {
@@ -169,7 +169,8 @@ export class SimPostgres implements Postgres {
 
   async bootstrap(options: Bounded): Promise<{ readonly systemIdentifier: string }> {
     const { server } = this.#parts;
-    if (server.process !== null) throw transient('PG_RUNNING', 'PostgreSQL runs: its data directory is not to be touched');
+    if (server.process !== null || server.pidTaken)
+      throw transient('PG_RUNNING', 'PostgreSQL runs: its data directory is not to be touched');
     if (server.dir === 'valid' || server.work === 'publication') throw new RegentError('BOOTSTRAP_REFUSED', 'there is data already');
     const systemIdentifier = this.#parts.newSystemId();
     server.dir = 'incomplete';
@@ -197,7 +198,8 @@ export class SimPostgres implements Postgres {
 
   async clone(source: Source, options: Bounded): Promise<void> {
     const { server } = this.#parts;
-    if (server.process !== null) throw transient('PG_RUNNING', 'PostgreSQL runs: its data directory is not to be touched');
+    if (server.process !== null || server.pidTaken)
+      throw transient('PG_RUNNING', 'PostgreSQL runs: its data directory is not to be touched');
     if (server.dir === 'valid') throw new RegentError('CLONE_REFUSED', 'there is data already');
     server.dir = 'incomplete';
     server.work = 'clone';
@@ -215,7 +217,7 @@ export class SimPostgres implements Postgres {
 
   async rewind(source: Source, options: Bounded): Promise<void> {
     const { server } = this.#parts;
-    if (server.process !== null) throw transient('PG_RUNNING', 'PostgreSQL runs');
+    if (server.process !== null || server.pidTaken) throw transient('PG_RUNNING', 'PostgreSQL runs');
     const target = this.#reach(source);
     if (target === null || target.inRecovery) throw transient('SOURCE_NOT_READY', `${source.name} is not a primary that answers`);
     if (target.systemId !== server.systemId || commonAncestor(server.position, target.position) === null)
@@ -242,7 +244,7 @@ export class SimPostgres implements Postgres {
   async removeDataDirectory(options: Bounded): Promise<void> {
     const { server } = this.#parts;
     await this.#step(20, options);
-    if (server.process !== null) throw transient('PG_RUNNING', 'PostgreSQL runs');
+    if (server.process !== null || server.pidTaken) throw transient('PG_RUNNING', 'PostgreSQL runs');
     server.wipe();
   }
 

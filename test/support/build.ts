@@ -188,6 +188,8 @@ export const pg = {
   standby: (over: Partial<SqlFacts> = {}) => facts({ state: 'running', postmaster: { pid: 7 }, standbySignal: true, sql: sql(over) }),
   stopped: (over: Partial<ControlFacts> = {}, more: Partial<PostgresFacts> = {}) => facts({ control: control(over), ...more }),
   starting: (more: Partial<PostgresFacts> = {}) => facts({ state: 'starting', postmaster: { pid: 7 }, ...more }),
+  unexplained: (more: Partial<PostgresFacts> = {}) =>
+    facts({ state: 'unresponsive', unexplained: { pid: 77, program: 'sleep 60' }, ...more }),
 };
 
 /** A physical slot that nobody streams from. */

@@ -1,15 +1,17 @@
 #!/usr/bin/perl
 # Regent's guard: the kill switch of one PostgreSQL data directory.
 #
-# Usage: guard.pl <runtime dir> <key> <data dir> <exe name> <kill delay ms>
+# Usage: guard.pl <runtime dir> <key> <data dir> <names of the server's program, with slashes between> <kill delay ms>
 #
 # The agent tells it a deadline on the boot clock with every confirmed renewal of its lease. Once that moment has passed, this process stops
 # whatever postmaster runs in the data directory, and every postmaster that appears there later, until it is told otherwise, or until no agent has
 # been connected for a while: what a dead agent had begun to start has appeared by then, and whoever starts PostgreSQL later answers for it himself.
+# guard-server.pl, which is read after it, knows the server's processes.
 # It must need nothing that can hang: no heap to speak of, no network, no PostgreSQL connection, no module beyond Socket and Fcntl.
 #
 # One line in, one line out (all times in boot milliseconds):
 #   ping          -> ok regent-guard 1 <pid>
+#   hold <pid>    -> ok hold | held <pid> (another agent's process, which lives, holds the data directory)
 #   status        -> disarmed | armed <deadline> | fired <when>
 #   arm <ms>      -> ok armed <ms> | late <now> (it fires at once) | busy (what it fired at is not dead yet: ask again)
 #   disarm        -> ok disarmed | busy
@@ -35,19 +37,22 @@ use constant {
     LOG_LIMIT     => 262_144,
     NOTES_LIMIT   => 1000,
     LINE_LIMIT    => 200,
+    START_SLACK   => 3,       # seconds
     CLOCK_BOOTTIME => 7,
     PIDFD_SEND_SIGNAL => 424, # the same number on every architecture
     KILL => 9, QUIT => 3,
 };
 
-my ($runtime, $key, $data_dir, $exe_name, $kill_delay) = @ARGV;
-die_with("usage: guard.pl <runtime dir> <key> <data dir> <exe name> <kill delay ms>") unless defined $kill_delay && $kill_delay =~ /^\d+$/;
+my ($runtime, $key, $data_dir, $exe_names, $kill_delay) = @ARGV;
+die_with("usage: guard.pl <runtime dir> <key> <data dir> <exe names> <kill delay ms>") unless defined $kill_delay && $kill_delay =~ /^\d+$/;
+my %exe_names = map { $_ => 1 } split m{/}, $exe_names;
 my ($socket_path, $lock_path, $log_path) = map { "$runtime/$key.$_" } qw(sock lock log);
 
 my ($deadline, $fired_at, $has_fired); # undef, undef: disarmed
 my ($burst_at, %quit_sent);            # a burst: from the first process seen after firing until none is left
 my ($uptime, $alarm, $alarm_settime, $listener, $lock, $runtime_handle, $socket_inode);
 my (%clients, %foreign_logged, @notes);
+my ($holder, $holder_start);           # the process of the agent that holds the data directory, and when it started
 my ($last_company, $last_full_scan, $last_housekeeping) = (0, 0, 0);
 
 sub die_with { syswrite STDOUT, "failed $_[0]\n"; exit 1 }
@@ -109,10 +114,18 @@ sub take_place {
     my @held = stat $handle;
     my @named = stat $lock_path;
     return 0 unless @named && $held[1] == $named[1];
-    truncate $handle, 0;
-    syswrite $handle, "$$\n";
+    # A guard that was killed has left the name of its agent.
+    sysread $handle, my $left, 100;
+    ($holder, $holder_start) = ($1, $2) if !defined $holder && defined $left && $left =~ /^held (\d+) (\d+)$/m;
     $lock = $handle;
+    sign_lock();
     return 1;
+}
+
+sub sign_lock {
+    sysseek $lock, 0, 0;
+    truncate $lock, 0;
+    syswrite $lock, "$$\n" . (defined $holder ? "held $holder $holder_start\n" : '');
 }
 
 sub listen_here {
@@ -151,48 +164,10 @@ sub leave {
 
 # ---- the processes ----
 
-# A handle on the process if it is a postgres whose working directory is the data directory (every postmaster and backend goes there),
-# undef otherwise. The handle names this very process: a recycled pid cannot be hit through it.
-sub ours {
-    my ($pid) = @_;
-    sysopen my $process, "/proc/$pid", O_RDONLY | O_DIRECTORY or return undef;
-    my $base = '/proc/self/fd/' . fileno $process;
-    my $exe = readlink "$base/exe";
-    return undef unless defined $exe && $exe =~ m{(?:^|/)\Q$exe_name\E(?: \(deleted\))?$};
-    my @cwd = stat "$base/cwd" or return undef;
-    my @home = stat $data_dir or return undef;
-    return $cwd[0] == $home[0] && $cwd[1] == $home[1] ? $process : undef;
-}
-
 sub signal_process {
     my ($pid, $process, $signal) = @_;
     return if syscall(PIDFD_SEND_SIGNAL, fileno $process, $signal, 0, 0) == 0;
     kill $signal, $pid if $!{ENOSYS}; # Linux before 5.1
-}
-
-# The postmaster named by postmaster.pid (single-user mode writes the pid with a minus sign), verified.
-sub postmaster {
-    sysopen my $file, "$data_dir/postmaster.pid", O_RDONLY or return;
-    sysread $file, my $text, 32;
-    my ($pid) = $text =~ /^-?(\d+)/ or return;
-    return if $pid <= 1 || $pid == $$;
-    my $process = ours($pid);
-    return [$pid, $process] if $process;
-    note("postmaster.pid names $pid, which is not a postgres of $data_dir: left alone") if -d "/proc/$pid" && !$foreign_logged{$pid}++;
-    return;
-}
-
-sub children_of {
-    my ($pid) = @_;
-    sysopen my $file, "/proc/$pid/task/$pid/children", O_RDONLY or return;
-    my $text = '';
-    1 while sysread $file, $text, 16_384, length $text;
-    return map { my $process = ours($_); $process ? [$_, $process] : () } split ' ', $text;
-}
-
-sub everybody {
-    opendir my $proc, '/proc' or return;
-    return map { my $process = /^\d+$/ && ours($_); $process ? [$_, $process] : () } readdir $proc;
 }
 
 # Signals the processes given and returns how many there were. SIGQUIT goes out once to each, SIGKILL every time.
@@ -265,6 +240,7 @@ sub settled {
 sub answer {
     my ($line) = @_;
     if ($line eq 'ping') { return "ok regent-guard 1 $$" }
+    if ($line =~ /^hold (\d{1,10})$/) { return hold($1) }
     if ($line eq 'status') { return defined $fired_at ? "fired $fired_at" : defined $deadline ? "armed $deadline" : 'disarmed' }
     if ($line =~ /^arm (\d{1,15})$/) {
         my $moment = $1;
@@ -283,6 +259,19 @@ sub answer {
         return $line eq 'end' ? 'ok end' : 'ok disarmed';
     }
     return 'error unknown command';
+}
+
+# One agent holds the data directory for as long as its process lives, connected or not, frozen or not; the next one takes it over when it is gone.
+sub hold {
+    my ($pid) = @_;
+    my $start = life_of($pid);
+    if (defined $holder && $holder != $pid) {
+        my $alive = life_of($holder);
+        return "held $holder" if defined $alive && $alive eq $holder_start;
+    }
+    ($holder, $holder_start) = defined $start ? ($pid, $start) : ();
+    sign_lock() if defined $lock;
+    return 'ok hold';
 }
 
 sub serve {

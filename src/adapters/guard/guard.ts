@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { type Clock, sleep } from '../../ports/clock.ts';
 import type { Guard } from '../../ports/guard.ts';
 import type { Log } from '../../ports/log.ts';
-import { codeOf } from '../../support/errors.ts';
+import { codeOf, RegentError } from '../../support/errors.ts';
 import { connectGuard, type GuardConnection, guardFailed } from './connection.ts';
 import { findGuardScript, type GuardPlace, guardPlaces, verifyPlace } from './place.ts';
 import { type GuardProgram, spawnGuard } from './spawn.ts';
@@ -21,8 +21,8 @@ export interface GuardOptions {
   /** guard.pl, when it is not beside this module. */
   readonly script?: string;
   readonly perl?: string;
-  /** Name of the server's program file (bin_name.postgres). */
-  readonly exeName?: string;
+  /** Names by which the server's program file may show itself (programNames). */
+  readonly exeNames?: ReadonlySet<string>;
   /** From SIGQUIT to SIGKILL, in milliseconds. */
   readonly killDelayMs?: number;
 }
@@ -49,6 +49,8 @@ class GuardClient implements PerlGuard {
   #pid: number | null = null;
   #leaving = false;
   #closed = false;
+  /** An agent's, that holds the data directory; whoever only asks does not. */
+  #holds = false;
 
   constructor(options: GuardOptions) {
     this.#options = options;
@@ -57,6 +59,12 @@ class GuardClient implements PerlGuard {
   async open(): Promise<void> {
     this.#leaving = false;
     this.#closed = false;
+    if (!this.#holds) {
+      // A conversation that began without is begun again.
+      this.#connection?.close();
+      this.#connection = null;
+    }
+    this.#holds = true;
     await this.#connected();
     const state = await this.state({ timeoutMs: OPEN_TIMEOUT_MS });
     const { log, clock } = this.#options;
@@ -222,6 +230,7 @@ class GuardClient implements PerlGuard {
     });
     if (answer === null) return null;
     if (answer.startsWith(HELLO)) {
+      if (this.#holds) await this.#hold(opened);
       this.#pid = Number(answer.slice(HELLO.length));
       return opened;
     }
@@ -230,6 +239,18 @@ class GuardClient implements PerlGuard {
       `${place.socket} answered '${answer}', not as a guard of this version`,
       'end the regent-guard process of this data directory',
     );
+  }
+
+  /** Throws DATA_DIR_HELD when another agent, alive or frozen, has this data directory. A guard of an earlier version does not know who does. */
+  async #hold(connection: GuardConnection): Promise<void> {
+    const answer = await connection.ask(`hold ${process.pid}`, 1000);
+    if (!answer.startsWith('held ')) return;
+    connection.close();
+    if (this.#connection === connection) this.#connection = null;
+    const { dataDir } = this.#options;
+    throw new RegentError('DATA_DIR_HELD', `another agent (pid ${answer.slice('held '.length)}) holds the data directory ${dataDir}`, {
+      mend: 'one agent looks after one data directory: correct postgresql.data_dir in the file of this one, or end the other agent first',
+    });
   }
 
   #places(): readonly GuardPlace[] {
@@ -241,12 +262,12 @@ class GuardClient implements PerlGuard {
   }
 
   #program(): GuardProgram {
-    const { dataDir, script, perl, exeName, killDelayMs, runAs } = this.#options;
+    const { dataDir, script, perl, exeNames, killDelayMs, runAs } = this.#options;
     return {
       perl: perl ?? '/usr/bin/perl',
       script: script ?? findGuardScript(import.meta.url),
       dataDir: resolve(dataDir),
-      exeName: exeName ?? 'postgres',
+      exeNames: [...(exeNames ?? ['postgres', 'postmaster'])],
       killDelayMs: killDelayMs ?? 250,
       runAs: runAs ?? null,
     };

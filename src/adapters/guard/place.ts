@@ -16,12 +16,14 @@ export interface GuardPlace {
 
 /**
  * The places a guard of this user and data directory may be found, best first. XDG_RUNTIME_DIR counts only when it belongs to that user. An agent
- * that is started with another environment than its predecessor still looks in /tmp.
+ * that is started with another environment than its predecessor still looks in the others.
  */
 export function guardPlaces(dataDir: string, uid: number, xdgRuntimeDir: string | undefined): readonly GuardPlace[] {
   const key = createHash('sha256').update(realPath(dataDir)).digest('hex').slice(0, 16);
-  const bases = xdgRuntimeDir !== undefined && ownedBy(xdgRuntimeDir, uid) ? [xdgRuntimeDir, '/tmp'] : ['/tmp'];
-  return bases
+  const usual = `/run/user/${uid}`;
+  const given = xdgRuntimeDir !== undefined && ownedBy(xdgRuntimeDir, uid) ? [xdgRuntimeDir] : [];
+  const bases = new Set([...given, '/tmp', ...(ownedBy(usual, uid) ? [usual] : [])]);
+  return [...bases]
     .map((base) => join(base, `regent-${uid}`))
     .map((directory) => ({ directory, key, socket: join(directory, `${key}.sock`) }))
     .filter((place) => Buffer.byteLength(place.socket) <= LONGEST_SOCKET_PATH);

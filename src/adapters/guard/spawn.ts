@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
+import { dirname, join } from 'node:path';
 import type { Clock } from '../../ports/clock.ts';
 import { guardFailed } from './connection.ts';
 import type { GuardPlace } from './place.ts';
@@ -9,8 +10,8 @@ export interface GuardProgram {
   readonly perl: string;
   readonly script: string;
   readonly dataDir: string;
-  /** Name of the server's program file. */
-  readonly exeName: string;
+  /** Names of the server's program file. */
+  readonly exeNames: readonly string[];
   /** From SIGQUIT to SIGKILL. */
   readonly killDelayMs: number;
   readonly runAs: { readonly uid: number; readonly gid: number } | null;
@@ -37,19 +38,23 @@ export async function spawnGuard(program: GuardProgram, place: GuardPlace, clock
 }
 
 function launch(program: GuardProgram, place: GuardPlace): ChildProcess {
-  // The program is handed over as an open file: the guard's user need not be able to read the folder it is installed in.
-  const source = openSync(program.script, 'r');
-  try {
-    return spawn(program.perl, ['-', place.directory, place.key, program.dataDir, program.exeName, String(program.killDelayMs)], {
+  // The program is handed over as text: the guard's user need not be able to read the folder it is installed in.
+  const parts = [program.script, join(dirname(program.script), 'guard-server.pl')];
+  const text = parts.map((part) => readFileSync(part, 'utf8')).join('\n');
+  const child = spawn(
+    program.perl,
+    ['-', place.directory, place.key, program.dataDir, program.exeNames.join('/'), String(program.killDelayMs)],
+    {
       cwd: '/',
       detached: true,
-      stdio: [source, 'pipe', 'ignore'],
+      stdio: ['pipe', 'pipe', 'ignore'],
       env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' },
       ...(program.runAs ?? {}),
-    });
-  } finally {
-    closeSync(source);
-  }
+    },
+  );
+  // Where it ends before it has read, its first word says why.
+  child.stdin.on('error', () => undefined).end(text);
+  return child;
 }
 
 /** What the process says first: a line of its standard output, or why there is none. */

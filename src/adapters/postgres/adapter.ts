@@ -10,7 +10,7 @@ import { ensureError, RegentError } from '../../support/errors.ts';
 import { askPrePromote, Callbacks } from './callbacks.ts';
 import { type CloneOptions, clone } from './clone.ts';
 import { ConfWriter } from './conf-writer.ts';
-import { type Context, depsOf, newReaders, type RunAs, runner } from './context.ts';
+import { type Context, depsOf, newReaders, type RunAs, runner, serverPrograms } from './context.ts';
 import { clearIncomplete, inspectDataDir, markIncomplete, removeDataDir } from './data-dir.ts';
 import { endWalsenders } from './drain.ts';
 import { connectLocal, Heartbeat } from './heartbeat.ts';
@@ -30,6 +30,7 @@ import { discard } from './sql.ts';
 import { type StartOptions, startServer } from './start.ts';
 import { endLeftovers, stopServer } from './stop.ts';
 import { askBeginning, hasTimeline } from './timeline-beginning.ts';
+import { refuseUnexplained } from './unexplained.ts';
 
 export interface PostgresOptions {
   readonly settings: Settings;
@@ -55,7 +56,7 @@ class PostgresAdapter implements Postgres {
   constructor(options: PostgresOptions) {
     const { settings, clock, log } = options;
     const runAs = options.runAs ?? null;
-    const watch = new PostmasterWatch(clock);
+    const watch = new PostmasterWatch(clock, () => serverPrograms(this.context.settings));
     this.context = {
       settings,
       clock,
@@ -223,6 +224,7 @@ class PostgresAdapter implements Postgres {
       throw new RegentError('PG_RUNNING', message, { policy: 'transient', mend: 'stop it first' });
     }
     await endLeftovers(this.context, clock.monotonicMs() + options.timeoutMs);
+    refuseUnexplained(this.context, what);
     await endLeftoverTools(clock, dataDir, options.timeoutMs);
     this.forgetFiles();
   }

@@ -12,6 +12,7 @@ import type { Deps, Owner } from './deps.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import { LocalHistory } from './history-file.ts';
 import type { PostmasterWatch } from './postmaster.ts';
+import { programNames } from './server-process.ts';
 import { connect } from './sql.ts';
 import { LocalBeginning } from './timeline-beginning.ts';
 
@@ -51,6 +52,11 @@ export function newReaders(): Pick<Context, 'control' | 'history' | 'beginning'>
 export function binary(settings: Settings, name: string): string {
   const file = settings.postgresql.binNames[name] ?? name;
   return settings.postgresql.binDir === '' ? file : join(settings.postgresql.binDir, file);
+}
+
+/** By what names the program of the configured server may show itself. */
+export function serverPrograms(settings: Settings): ReadonlySet<string> {
+  return programNames(binary(settings, 'postgres'));
 }
 
 /** runCommand under the user PostgreSQL runs as. Such a user may not be able to enter the agent's working directory. */

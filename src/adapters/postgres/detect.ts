@@ -1,13 +1,13 @@
 /**
  * Finds the server of a data directory among the machine's processes (Linux: /proc).
  *
- * A pid alone proves nothing, because pids are recycled. A process belongs to a server when it runs the server's program and its working directory
- * is the data directory, which every PostgreSQL process makes so and keeps so. Once found, a process is held by an open descriptor
+ * A pid alone proves nothing, because pids are recycled; server-process.ts tells what does. Once found, a process is held by an open descriptor
  * of its /proc file: that one goes dead with the process and never speaks of a successor under the same pid.
  */
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, realpathSync, rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { closeSync, openSync, readdirSync, readFileSync, readSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { codeOf } from '../../support/errors.ts';
+import { describeProgram, type Home, isServerProcess, judgeOwner, usualPrograms } from './server-process.ts';
 
 export interface PidFile {
   readonly pid: number;
@@ -17,6 +17,8 @@ export interface PidFile {
   readonly socketDir: string | null;
   /** First listen address; null when none. */
   readonly listenHost: string | null;
+  /** Id of the shared memory segment that the postmaster and all who work for it are attached to. */
+  readonly shmemId: number | null;
   readonly status: 'starting' | 'stopping' | 'ready' | 'standby' | null;
 }
 
@@ -34,6 +36,7 @@ export function parsePidFile(text: string): PidFile | null {
     port: number(lines[3]),
     socketDir: lines[4] || null,
     listenHost: lines[5] || null,
+    shmemId: number(lines[6]?.split(/\s+/)[1]),
     status: status === 'starting' || status === 'stopping' || status === 'ready' || status === 'standby' ? status : null,
   };
 }
@@ -172,74 +175,66 @@ function readStat(fd: number, buffer: Buffer): ProcStat | null {
   }
 }
 
-const SERVER_PROGRAMS = new Set(['postgres', 'postmaster']);
-
-function linkOrNull(path: string): string | null {
-  try {
-    // The kernel says so when the program or the directory was replaced or removed under a running process.
-    return readlinkSync(path).replace(/ \(deleted\)$/, '');
-  } catch {
-    return null;
-  }
-}
-
-function realOrSame(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return path;
-  }
-}
-
-function belongsTo(pid: number, realDataDir: string): boolean {
-  if (linkOrNull(`/proc/${pid}/cwd`) !== realDataDir) return false;
-  const program = linkOrNull(`/proc/${pid}/exe`);
-  return program !== null && SERVER_PROGRAMS.has(basename(program));
+/** `programs`: names of the server's program file (programNames). */
+function homeOf(dataDir: string, programs: ReadonlySet<string>): Home {
+  return { dataDir, programs, pidFile: readPidFile(dataDir) };
 }
 
 /** Every process of the server of this data directory, orphans of a dead postmaster included. The caller releases them. */
-export function findServerProcesses(dataDir: string): HeldProcess[] {
-  const real = realOrSame(dataDir);
+export function findServerProcesses(dataDir: string, programs: ReadonlySet<string> = usualPrograms): HeldProcess[] {
+  const home = homeOf(dataDir, programs);
   const found: HeldProcess[] = [];
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
     const pid = Number(entry);
-    if (pid === process.pid || !belongsTo(pid, real)) continue;
+    if (pid === process.pid || !isServerProcess(pid, home)) continue;
     const held = HeldProcess.hold(pid);
     // Looked at again once held: between the two looks the pid may have changed hands.
-    if (held && belongsTo(pid, real)) found.push(held);
+    if (held && isServerProcess(pid, home)) found.push(held);
     else held?.release();
   }
   return found;
 }
 
 /** The postmaster that postmaster.pid names, if it is one. */
-export function findPostmaster(dataDir: string): HeldProcess | null {
-  const file = readPidFile(dataDir);
-  if (file === null || file.pid === process.pid) return null;
-  const real = realOrSame(dataDir);
-  const held = HeldProcess.hold(file.pid);
+export function findPostmaster(dataDir: string, programs: ReadonlySet<string> = usualPrograms): HeldProcess | null {
+  const home = homeOf(dataDir, programs);
+  if (home.pidFile === null || home.pidFile.pid === process.pid) return null;
+  const held = HeldProcess.hold(home.pidFile.pid);
   if (held === null) return null;
   // A child of a server process of this directory is a backend under a recycled pid.
-  if (belongsTo(held.pid, real) && !belongsTo(held.ppid, real)) return held;
+  if (isServerProcess(held.pid, home) && !isServerProcess(held.ppid, home)) return held;
   held.release();
   return null;
 }
 
 /** The postmaster by its processes alone, for when somebody removed postmaster.pid. Orphans of a dead postmaster do not count: they have no children. */
-export function findPostmasterByScan(dataDir: string): HeldProcess | null {
-  const all = findServerProcesses(dataDir);
+export function findPostmasterByScan(dataDir: string, programs: ReadonlySet<string> = usualPrograms): HeldProcess | null {
+  const all = findServerProcesses(dataDir, programs);
   const parents = new Set(all.map((process) => process.ppid));
   const postmaster = all.find((process) => parents.has(process.pid)) ?? null;
   for (const process of all) if (process !== postmaster) process.release();
   return postmaster;
 }
 
-/** A pid file that names a living process of another kind makes PostgreSQL refuse to start. */
-export function foreignPidInPidFile(dataDir: string): number | null {
-  const file = readPidFile(dataDir);
-  if (file === null) return null;
-  const held = HeldProcess.hold(file.pid);
-  held?.release();
-  return held !== null && !belongsTo(file.pid, realOrSame(dataDir)) ? file.pid : null;
+export interface PidFileOwner {
+  readonly pid: number;
+  readonly program: string;
+  readonly verdict: 'server' | 'unrelated' | 'unexplained';
+}
+
+/** Who lives under the pid that postmaster.pid names; PostgreSQL would refuse to start. Null: nobody. */
+export function pidFileOwner(dataDir: string, programs: ReadonlySet<string> = usualPrograms): PidFileOwner | null {
+  const home = homeOf(dataDir, programs);
+  if (home.pidFile === null) return null;
+  const { pid } = home.pidFile;
+  const held = HeldProcess.hold(pid);
+  if (held === null) return null;
+  try {
+    const verdict = pid === process.pid ? 'unrelated' : judgeOwner(pid, home);
+    const program = describeProgram(pid);
+    return held.state() === 'gone' ? null : { pid, program, verdict };
+  } finally {
+    held.release();
+  }
 }

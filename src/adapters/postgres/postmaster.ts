@@ -2,6 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import type { Clock } from '../../ports/clock.ts';
 import { findPostmaster, findPostmasterByScan, type HeldProcess } from './detect.ts';
+import { usualPrograms } from './server-process.ts';
 
 /**
  * An adopted postmaster's death raises no event of its own, so it is looked for. A look is cheap, but waking up for it is not: ten times a second cost
@@ -13,6 +14,7 @@ const LOOK_WHILE_CONNECTED_MS = 3000;
 
 export class PostmasterWatch {
   private readonly clock: Clock;
+  private readonly programs: () => ReadonlySet<string>;
   private readonly listeners: Array<() => void> = [];
   private held: HeldProcess | null = null;
   private cancelLook: (() => void) | null = null;
@@ -20,8 +22,9 @@ export class PostmasterWatch {
   private scanned = false;
   private closed = false;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, programs: () => ReadonlySet<string> = () => usualPrograms) {
     this.clock = clock;
+    this.programs = programs;
   }
 
   onGone(listener: () => void): void {
@@ -32,8 +35,9 @@ export class PostmasterWatch {
   current(dataDir: string): HeldProcess | null {
     if (this.held && this.held.state() !== 'gone') return this.held;
     if (this.held) this.lost(this.held);
-    let found = findPostmaster(dataDir);
-    if (found === null && !this.scanned) found = findPostmasterByScan(dataDir);
+    const programs = this.programs();
+    let found = findPostmaster(dataDir, programs);
+    if (found === null && !this.scanned) found = findPostmasterByScan(dataDir, programs);
     // Without a pid file there is something to find only if it was there before us: a scan costs milliseconds.
     this.scanned = true;
     if (found) this.hold(found, null);

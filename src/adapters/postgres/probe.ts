@@ -16,6 +16,7 @@ import { PendingRestartReader } from './pending.ts';
 import { trimOutput } from './spawn.ts';
 import { isTimeout, sqlState, systemCode } from './sql.ts';
 import { goesOn } from './timeline-beginning.ts';
+import { findUnexplained, UnexplainedLog } from './unexplained.ts';
 import { timelineOfWal } from './wal-timeline.ts';
 
 interface Answer {
@@ -35,6 +36,7 @@ export class Probe {
   private identity: { readonly startTicks: string; readonly systemIdentifier: string } | null = null;
   private lastComplaint = '';
   private managed = false;
+  private readonly unexplained = new UnexplainedLog();
   private trimmedAtMs = 0;
 
   constructor(context: Context) {
@@ -57,6 +59,8 @@ export class Probe {
     const answer = postmaster ? await this.ask(postmaster, Math.max(1, leftMs() - FILES_RESERVE_MS)) : null;
     // A server that went away while it was being asked is stopped, not starting.
     const alive = postmaster !== null && postmaster.state() !== 'gone' ? postmaster : null;
+    const unexplained = alive === null ? findUnexplained(this.context) : null;
+    this.unexplained.note(this.context, unexplained);
     const directory = await files;
     const ending = answer?.state === 'starting' && readPidFile(dataDir)?.status === 'stopping';
     const control = await this.controlData(directory, alive === null || answer?.systemIdentifier == null || ending, leftMs());
@@ -70,9 +74,10 @@ export class Probe {
       systemIdentifier: live?.systemIdentifier ?? control?.systemIdentifier ?? null,
       major: directory.major,
       postmaster: alive === null ? null : { pid: alive.pid },
-      state: live?.state ?? 'stopped',
+      state: live?.state ?? (unexplained === null ? 'stopped' : 'unresponsive'),
+      ...(unexplained === null ? {} : { unexplained }),
       sql: live?.sql ?? null,
-      control: alive === null && control !== null ? controlFacts(control) : null,
+      control: alive === null && unexplained === null && control !== null ? controlFacts(control) : null,
       localHistory: await this.within(this.localHistory(timeline), leftMs(), []),
       standbySignal: directory.standbySignal,
       // Only a start writes another word there, and a postmaster that is stopping never starts again.

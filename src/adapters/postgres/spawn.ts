@@ -9,8 +9,8 @@ import { copyFile, stat, truncate } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { cleanEnvironment, lastLines } from '../../support/exec.ts';
-import { binary, type Context } from './context.ts';
-import { foreignPidInPidFile, HeldProcess } from './detect.ts';
+import { binary, type Context, serverPrograms } from './context.ts';
+import { HeldProcess, pidFileOwner } from './detect.ts';
 
 /** Where logging_collector is off the file takes everything PostgreSQL ever says. */
 const KEEP_OUTPUT_BYTES = 32 * 1024 * 1024;
@@ -30,7 +30,7 @@ export async function spawnPostmaster(context: Context, args: readonly string[])
   const child = spawn(program, ['-D', dataDir, ...args], {
     detached: true,
     stdio: ['ignore', output.fd, output.fd],
-    env: serverEnvironment(dataDir),
+    env: serverEnvironment(context),
     cwd: '/',
     ...(runAs === null ? {} : { uid: runAs.uid, gid: runAs.gid }),
   });
@@ -48,13 +48,16 @@ export async function spawnPostmaster(context: Context, args: readonly string[])
   return { child, process, output };
 }
 
-/** PG_GRANDPARENT_PID: CreateLockFile() of PostgreSQL takes a pid file that names this pid for a stale one. */
-function serverEnvironment(dataDir: string): Record<string, string> {
-  const foreign = foreignPidInPidFile(dataDir);
+/**
+ * PG_GRANDPARENT_PID: CreateLockFile() of PostgreSQL takes a pid file that names this pid for a stale one. That is for a process that is proven to have the
+ * pid by chance: PostgreSQL's own word keeps a second server away from any other.
+ */
+function serverEnvironment({ settings }: Context): Record<string, string> {
+  const owner = pidFileOwner(settings.postgresql.dataDir, serverPrograms(settings));
   const arenas = process.env['PG_MALLOC_ARENA_MAX'];
   return cleanEnvironment(process.env, {
     ...(arenas === undefined ? {} : { MALLOC_ARENA_MAX: arenas, PG_MALLOC_ARENA_MAX: undefined }),
-    ...(foreign === null ? {} : { PG_GRANDPARENT_PID: String(foreign) }),
+    ...(owner?.verdict === 'unrelated' ? { PG_GRANDPARENT_PID: String(owner.pid) } : {}),
   });
 }
 

@@ -21,6 +21,7 @@ import { writeFiles } from './reload.ts';
 import { type Spawned, spawnPostmaster } from './spawn.ts';
 import { startFailure } from './start-failure.ts';
 import { endLeftovers } from './stop.ts';
+import { refuseUnexplained } from './unexplained.ts';
 
 const LOOK_MS = 10;
 /** Against a pid file that somebody removed: it would never say 'ready'. */
@@ -42,7 +43,7 @@ export interface StartOptions extends Bounded {
 
 /**
  * Throws PG_START_FAILED (it ended; with its last words), PG_START_TIMEOUT (it goes on starting, as recovery may take long),
- * PG_START_ABORTED, PG_RUNNING, DATA_DIR_UNUSABLE.
+ * PG_START_ABORTED, PG_RUNNING, PG_PID_UNEXPLAINED, DATA_DIR_UNUSABLE.
  */
 export async function startServer(context: Context, role: ServerRole, options: StartOptions): Promise<Pick<ApplyOutcome, 'notWritten'>> {
   const { settings, clock, watch, heartbeat } = context;
@@ -56,6 +57,7 @@ export async function startServer(context: Context, role: ServerRole, options: S
   }
   // The shared memory of a crashed server stays in use as long as one of its processes lives.
   await endLeftovers(context, deadline);
+  refuseUnexplained(context, 'a server started here');
   const control = await context.control.read(dataDir, binary(settings, 'pg_controldata'), runner(context.runAs), CONTROL_DATA_MS);
   const { notWritten, ofRole } = await writeFiles(context, role, directory.major, role.kind === 'standby' ? control : null);
   if (ofRole !== null) throw ofRole;

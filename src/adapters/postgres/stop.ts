@@ -6,7 +6,7 @@ import { sleep } from '../../ports/clock.ts';
 import type { StopOptions } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { shellWords } from '../../support/shell-words.ts';
-import { type Context, runner } from './context.ts';
+import { type Context, runner, serverPrograms } from './context.ts';
 import { findServerProcesses, forgetUnreaped, type HeldProcess } from './detect.ts';
 import { Walsenders } from './drain.ts';
 
@@ -71,7 +71,7 @@ export async function endLeftovers(context: Context, deadline: number): Promise<
   const { clock, settings } = context;
   const hardDeadline = Math.max(deadline, clock.monotonicMs()) + KILL_WAIT_MS;
   for (;;) {
-    const left = findServerProcesses(settings.postgresql.dataDir);
+    const left = findServerProcesses(settings.postgresql.dataDir, serverPrograms(settings));
     if (left.length === 0) return forgetUnreaped(settings.postgresql.dataDir);
     for (const process of left) {
       process.signal('SIGKILL');

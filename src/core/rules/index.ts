@@ -8,9 +8,11 @@ import { startingRules } from './starting.ts';
 import { stoppedRules } from './stopped.ts';
 import { switchoverRules } from './switchover.ts';
 import type { Rule } from './table.ts';
+import { unexplainedRules } from './unexplained.ts';
 import { wishRules } from './wishes.ts';
 
 export const sections: ReadonlyArray<{ readonly title: string; readonly rules: readonly Rule[] }> = [
+  { title: 'A process that is not explained', rules: unexplainedRules },
   { title: 'Fence', rules: fenceRules },
   { title: 'Ending', rules: shutdownRules },
   { title: 'A job is running', rules: jobRules },

@@ -39,7 +39,8 @@ export class Fences {
   #fires(machine: Machine): void {
     const { sim, orders } = this.#world;
     // What hangs cannot be stopped in good order, and a guard that does not listen keeps to what it heard last.
-    if (machine.guard.mute || sim.now - machine.guard.heardAgainAt < orders.ttlMs || machine.server.hangs) return;
+    if (machine.guard.mute || sim.now - machine.guard.heardAgainAt < orders.ttlMs || machine.server.hangs || machine.server.unseen !== null)
+      return;
     // With the shortest leases there is not room for several calls to an etcd that answers some of them.
     const { net, etcd } = this.#world;
     if (etcd.full) return;

@@ -5,6 +5,7 @@ import type { World } from '../world.ts';
 import { choreFaults } from './chores.ts';
 import { etcdFaults, laterEtcdFaults } from './etcd.ts';
 import type { Fault } from './fault.ts';
+import { identityFaults } from './identity.ts';
 import { networkFaults } from './network.ts';
 import { nodeFaults } from './nodes.ts';
 import { operatorFaults } from './operator.ts';
@@ -12,7 +13,7 @@ import { postgresFaults } from './postgres.ts';
 import { routingFaults } from './routing.ts';
 
 /** Each of these is drawn by itself, so that a kind that is new leaves the runs without it as they were: add new kinds here. */
-const later: Readonly<Record<string, Fault>> = { ...choreFaults, ...laterEtcdFaults };
+const later: Readonly<Record<string, Fault>> = { ...choreFaults, ...laterEtcdFaults, ...identityFaults };
 
 const first: Readonly<Record<string, Fault>> = {
   ...nodeFaults,

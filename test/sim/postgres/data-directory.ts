@@ -2,6 +2,7 @@
 import type { DataDirState, IncompleteWork } from '../../../src/core/postgres-facts.ts';
 import { type Lsn, ZERO_LSN } from '../../../src/core/units.ts';
 import { Branch, branchAt, FIRST_LSN, type Position, plus } from '../wal.ts';
+import type { ServerProcess } from './process.ts';
 
 const COMMIT_BYTES = 152;
 
@@ -32,6 +33,9 @@ export class DataDirectory {
   slotsTaken = false;
   /** Callback scripts cannot be started. */
   scriptsGone = false;
+  /** What the agent does not know under the pid in postmaster.pid: the server that runs, or whoever got the pid of one that is gone. */
+  unseen: ServerProcess | null = null;
+  pidTaken = false;
   readonly slots = new Map<string, Lsn>();
   /** The last one that was advanced by order, and where it was before. */
   advancedSlot: { readonly name: string; readonly from: Lsn } = { name: '', from: ZERO_LSN };

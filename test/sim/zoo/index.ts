@@ -2,6 +2,7 @@
 import { choreMutants } from './chores.ts';
 import { dataMutants } from './data.ts';
 import { etcdMutants } from './etcd.ts';
+import { identityMutants } from './identity.ts';
 import { leaseMutants } from './lease.ts';
 import type { Mutant } from './mutant.ts';
 import { raceMutants } from './race.ts';
@@ -16,4 +17,5 @@ export const mutants: readonly Mutant[] = [
   ...routingMutants,
   ...choreMutants,
   ...etcdMutants,
+  ...identityMutants,
 ];

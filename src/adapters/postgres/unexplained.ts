@@ -1,0 +1,36 @@
+/** A live process in postmaster.pid that is not known as our server, and may be it all the same: nothing is begun in its directory. */
+import type { UnexplainedProcess } from '../../core/postgres-facts.ts';
+import { RegentError } from '../../support/errors.ts';
+import { type Context, serverPrograms } from './context.ts';
+import { pidFileOwner } from './detect.ts';
+
+export const UNEXPLAINED_MEND =
+  'if it is this PostgreSQL, correct postgresql.bin_dir and bin_name or stop it; if it has nothing to do with it, end it, or remove postmaster.pid once you are sure that no process of this PostgreSQL is left';
+
+export function findUnexplained({ settings }: Context): UnexplainedProcess | null {
+  const owner = pidFileOwner(settings.postgresql.dataDir, serverPrograms(settings));
+  return owner?.verdict === 'unexplained' ? { pid: owner.pid, program: owner.program } : null;
+}
+
+/** Throws PG_PID_UNEXPLAINED. */
+export function refuseUnexplained(context: Context, what: string): void {
+  const found = findUnexplained(context);
+  if (found === null) return;
+  const { dataDir } = context.settings.postgresql;
+  const message = `${dataDir}/postmaster.pid names process ${found.pid} (${found.program}), which may be a PostgreSQL of this directory: ${what} would meet it`;
+  throw new RegentError('PG_PID_UNEXPLAINED', message, { policy: 'transient', mend: UNEXPLAINED_MEND });
+}
+
+/** A line when it begins, when it is another process, and when it is over. */
+export class UnexplainedLog {
+  private last: number | null = null;
+
+  note({ log, settings }: Context, found: UnexplainedProcess | null): void {
+    if (found?.pid === this.last || (found === null && this.last === null)) return;
+    const file = `${settings.postgresql.dataDir}/postmaster.pid`;
+    if (found === null) log.info(`process ${this.last}, which ${file} named, is gone or explained`);
+    else
+      log.error(`${file} names process ${found.pid} (${found.program}), which is not known as this PostgreSQL`, { mend: UNEXPLAINED_MEND });
+    this.last = found?.pid ?? null;
+  }
+}

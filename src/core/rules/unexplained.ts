@@ -1,0 +1,36 @@
+/**
+ * A live process in postmaster.pid that nobody can explain. PostgreSQL may be behind it, so it is not taken for stopped: nothing is started, led, replaced or given
+ * back. The leader key, if we have it, ends with its lease (agent/fence.ts), after the guard has stopped what it knows of.
+ */
+import type { Context } from '../context.ts';
+import type { Rule } from './table.ts';
+
+const unexplained = (c: Context) => c.o.pg.unexplained !== undefined && c.o.job === null;
+
+function process(c: Context): string {
+  const { pid, program } = c.o.pg.unexplained ?? { pid: 0, program: '' };
+  return `process ${pid} (${program}) is named in postmaster.pid and is not known as this node’s PostgreSQL`;
+}
+
+export const unexplainedRules: readonly Rule[] = [
+  {
+    id: 'unexplained.end',
+    situation: 'asked to end while postmaster.pid names a live process that is not known as our PostgreSQL',
+    when: (c) => unexplained(c) && c.o.wishes.shutdown,
+    ask: (c) => ({
+      // The guard stays where a lease may still be counted on: it has a deadline.
+      effects: [{ kind: 'exit', code: c.lockMine && !c.paused ? 1 : 0, message: `ending; ${process(c)}: it is left as it is` }],
+    }),
+    because: 'ending; a process that is not known is left as it is',
+  },
+  {
+    id: 'unexplained.wait',
+    situation: 'postmaster.pid names a live process that is not known as our PostgreSQL, and not proven to be unrelated to it',
+    when: unexplained,
+    ask: (c) => ({
+      wakeInMs: 1000,
+      because: `nothing is started, led or replaced here: ${process(c)}. Stop it, or correct postgresql.bin_dir and bin_name; if it has nothing to do with PostgreSQL, end it, or remove postmaster.pid`,
+    }),
+    because: 'nothing is started, led or replaced here, because of a process in postmaster.pid that is not known',
+  },
+];

@@ -1,0 +1,177 @@
+/**
+ * A server is known whatever its program is called: node1 runs a copy under another name, node2 what `postgres` links to, node3 what a script runs in its place.
+ * What postmaster.pid names and nobody knows is not taken for a server that is down. One agent looks after one directory.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parse, stringify } from 'yaml';
+import { type Cluster, startCluster } from './support/cluster.ts';
+import type { ClusterNode } from './support/cluster-node.ts';
+import { freePorts } from './support/etcd.ts';
+import { findBinDir } from './support/postgres.ts';
+
+const TTL_SECONDS = 5;
+let cluster: Cluster;
+let programs: string;
+
+/** PostgreSQL's programs, with another server in the place of `postgres`. */
+function binDirOf(name: string): { readonly bin_dir: string; readonly bin_name?: { readonly postgres: string } } {
+  const from = findBinDir();
+  const bin_dir = join(programs, name);
+  mkdirSync(bin_dir, { mode: 0o755 });
+  for (const program of readdirSync(from)) if (program !== 'postgres') symlinkSync(join(from, program), join(bin_dir, program));
+  const copy = (as: string) => copyFileSync(join(from, 'postgres'), join(bin_dir, as));
+  if (name === 'node1') {
+    copy('edb-postgres');
+    return { bin_dir, bin_name: { postgres: 'edb-postgres' } };
+  }
+  copy('server.bin');
+  if (name === 'node2') symlinkSync('server.bin', join(bin_dir, 'postgres'));
+  else writeFileSync(join(bin_dir, 'postgres'), `#!/bin/sh\nexec ${join(bin_dir, 'server.bin')} "$@"\n`, { mode: 0o755 });
+  return { bin_dir };
+}
+
+beforeAll(async () => {
+  programs = mkdtempSync(join(tmpdir(), 'regent-programs-'));
+  chmodSync(programs, 0o755);
+  cluster = await startCluster({
+    dynamic: { ttl: TTL_SECONDS, synchronous_mode: null },
+    local: (name) => ({ postgresql: binDirOf(name) }),
+  });
+});
+afterAll(async () => {
+  await cluster?.close();
+  rmSync(programs, { recursive: true, force: true });
+});
+
+async function lead(name: string): Promise<ClusterNode> {
+  const leader = await cluster.waitHealthy();
+  if (leader !== name) {
+    const { code, stdout, stderr } = await cluster.ctl(['switchover', cluster.scope, '--leader', leader, '--candidate', name, '--force']);
+    if (code !== 0) throw new Error(`${stdout}${stderr}`);
+  }
+  expect(await cluster.waitHealthy()).toBe(name);
+  return cluster.node(name);
+}
+
+test('a copy under another name, agent killed and started again: the server is known, goes on and stays the only one', async () => {
+  const leader = await lead('node1');
+  const pid = leader.postmasterPid;
+  const writer = cluster.writer({ only: leader.name, patienceMs: 30_000 });
+  await writer.next(5000);
+  const killedAtMs = performance.now();
+  await leader.killAgent();
+  leader.start();
+  await writer.ack('past the old lease', 15_000, (ack) => ack.atMs > killedAtMs + (TTL_SECONDS + 1) * 1000);
+  expect(await cluster.waitHealthy()).toBe(leader.name);
+  expect(leader.postmasterPid).toBe(pid);
+  await writer.stop();
+  expect(writer.errors).toEqual([]);
+});
+
+test.each(['node2', 'node3'])(
+  'a link and a script (%s), agent frozen beyond its lease: the guard stops the server before another is primary',
+  async (name) => {
+    const old = await lead(name);
+    const writers = cluster.nodes.map((node) => cluster.writer({ only: node.name }));
+    await writers[cluster.nodes.indexOf(old)]!.next(5000);
+    await old.freezeAgent();
+    try {
+      const successors = writers.filter((_, i) => cluster.nodes[i] !== old);
+      await Promise.race(successors.map((writer) => writer.ack('on a successor', 20_000, () => true)));
+      expect(old.postmasterPid).toBeNull();
+    } finally {
+      old.thawAgent();
+    }
+    await Promise.all(writers.map((writer) => writer.stop()));
+    const acks = writers.flatMap((writer) => writer.acks);
+    const lastOld = Math.max(...acks.filter((ack) => ack.node === name).map((ack) => ack.atMs));
+    const firstNew = Math.min(...acks.filter((ack) => ack.node !== name).map((ack) => ack.atMs));
+    expect(lastOld).toBeLessThan(firstNew);
+  },
+);
+
+/** The same file with another name and other ports, as its owner. */
+async function secondAgent(node: ClusterNode): Promise<{ readonly code: number | null; readonly said: string }> {
+  const { command, directory, owner } = node.place;
+  const file = join(directory, 'second.yml');
+  const [rest, port] = await freePorts(2);
+  const settings = parse(readFileSync(join(directory, 'patroni.yml'), 'utf8'));
+  settings.name = 'second';
+  Object.assign(settings.restapi, { listen: `127.0.0.1:${rest}`, connect_address: `127.0.0.1:${rest}` });
+  Object.assign(settings.postgresql, { listen: `127.0.0.1:${port}`, connect_address: `127.0.0.1:${port}` });
+  writeFileSync(file, stringify(settings), { mode: 0o600 });
+  chownSync(file, owner.uid, owner.gid);
+  const child: ChildProcess = spawn(command[0]!, [...command.slice(1, -1), file], {
+    cwd: directory,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...owner,
+  });
+  let said = '';
+  for (const stream of [child.stdout!, child.stderr!]) stream.setEncoding('utf8').on('data', (text: string) => (said += text));
+  const late = setTimeout(() => child.kill('SIGKILL'), 15_000);
+  const [code] = (await once(child, 'close')) as [number | null];
+  clearTimeout(late);
+  rmSync(file);
+  return { code, said };
+}
+
+test('a second agent on the directory of another is refused, while that one runs and while it is frozen, and touches nothing', async () => {
+  // A frozen agent is to be there for as long as a second one takes to start on a busy machine.
+  await cluster.configure({ ttl: 60 });
+  const leader = cluster.node(await cluster.waitHealthy());
+  const pid = leader.postmasterPid;
+  const writer = cluster.writer({ only: leader.name, patienceMs: 30_000 });
+  await writer.next(5000);
+  const first = await secondAgent(leader);
+  expect(first.code).toBe(1);
+  expect(first.said).toContain(`another agent (pid ${leader.agentPid}) holds the data directory ${leader.dataDir}`);
+  await leader.freezeAgent();
+  const second = await secondAgent(leader).finally(() => leader.thawAgent());
+  expect(second.said).toContain('holds the data directory');
+  expect(second.code).toBe(1);
+  expect(leader.postmasterPid).toBe(pid);
+  await writer.next(5000);
+  await writer.stop();
+  expect(writer.errors).toEqual([]);
+  expect(await cluster.waitHealthy()).toBe(leader.name);
+});
+
+test('a process in postmaster.pid that nobody knows: the node does not start, says why, and comes back once it is gone', async () => {
+  const leader = await cluster.waitHealthy();
+  const [node] = cluster.others(leader);
+  await node!.terminate();
+  const unknown = spawn('sleep', ['300'], { cwd: node!.dataDir, stdio: 'ignore', ...node!.place.owner });
+  await once(unknown, 'spawn');
+  const file = join(node!.dataDir, 'postmaster.pid');
+  const text = `${unknown.pid}\n${node!.dataDir}\n1\n${node!.place.postgresPort}\n`;
+  try {
+    writeFileSync(file, text, { mode: 0o600 });
+    chownSync(file, node!.place.owner.uid, node!.place.owner.gid);
+    node!.start();
+    const why = `process ${unknown.pid} (sleep 300) is named in postmaster.pid and is not known`;
+    await cluster.until('it says why', 15_000, () => node!.log().includes(why));
+    expect((await node!.rest('/patroni'))?.body).toMatchObject({ state: 'unknown' });
+    expect(readFileSync(file, 'utf8')).toBe(text);
+    expect(unknown.exitCode ?? unknown.signalCode).toBeNull();
+  } finally {
+    unknown.kill('SIGKILL');
+    await once(unknown, 'exit');
+  }
+  expect(await cluster.waitHealthy()).toBe(leader);
+});
