@@ -45,7 +45,7 @@ export interface PostgresFacts {
   readonly standbySignal: boolean;
   /** A server runs, and no agent has written its configuration yet: it was somebody's before, and is until it is adopted. Absent: not so. */
   readonly unmanaged?: true;
-  /** Why the running server refuses the agent at every door, in its own words, and what would let it in. Absent: it does not, or it is not known. */
+  /** Why the server, which runs, has not answered what it was asked: it refuses the agent at every door, mostly. In its own words, with what would mend it, if known. */
   readonly refusal?: string;
   /**
    * The directory is a base backup that recovery has not brought to its end yet: somebody restored it, or a clone or a rewind was not started. Until then it is

@@ -1,5 +1,5 @@
 /** Taking over what already runs: a server in a distribution's layout, whose superuser the agent cannot log in as, and whose configuration lies elsewhere. */
-import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectLocal } from '../../src/adapters/postgres/heartbeat.ts';
@@ -7,7 +7,7 @@ import { postgresOwner } from './support/bare-postgres.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
 import { DebianServer } from './support/debian.ts';
-import { adapterFor, freePort, recordingLog, settingsFor, temporaryHome } from './support/postgres.ts';
+import { adapterFor, freePort, settingsFor, temporaryHome } from './support/postgres.ts';
 
 let cluster: Cluster;
 let node: ClusterNode;
@@ -130,15 +130,20 @@ describe('one server and its files', () => {
   const BOUND = { timeoutMs: 30_000 };
   const SECRET = { username: 'postgres', password: 'nobody-was-told', options: {} };
   let home: Awaited<ReturnType<typeof temporaryHome>>;
+  let second: Awaited<ReturnType<typeof temporaryHome>>;
   let alone: DebianServer;
 
   beforeAll(async () => {
     home = await temporaryHome();
+    second = await temporaryHome();
     alone = new DebianServer({ directory: home.path, dataDir: join(home.path, 'data'), port: await freePort() });
     alone.create();
     await alone.start();
   });
-  afterAll(() => home.remove());
+  afterAll(async () => {
+    await home.remove();
+    await second.remove();
+  });
 
   const settingsOf = (more: Parameters<typeof settingsFor>[0]['postgresql'] = {}) =>
     settingsFor({ home: home.path, name: 'data', port: alone.place.port, postgresql: { superuser: SECRET, ...more } });
@@ -163,10 +168,10 @@ describe('one server and its files', () => {
   });
 
   test('of a server that is down and was started on others are not passed over: the line to write is said', async () => {
-    const down = new DebianServer({ directory: join(home.path, 'down'), dataDir: join(home.path, 'down', 'data'), port: await freePort() });
+    const down = new DebianServer({ directory: second.path, dataDir: join(second.path, 'data'), port: await freePort() });
     down.create();
     await down.start();
-    const settings = settingsFor({ home: join(home.path, 'down'), name: 'data', port: down.place.port });
+    const settings = settingsFor({ home: second.path, name: 'data', port: down.place.port });
     const adapter = adapterFor(settings);
     await adapter.observe({ timeoutMs: 5000 });
     await adapter.stop('fast', BOUND);
@@ -184,27 +189,29 @@ describe('one server and its files', () => {
     const real = settingsOf().postgresql.binDir;
     writeFileSync(
       join(wrapper, 'postgres'),
-      `#!/bin/sh\ncase "$*" in *data_directory*) exec ${real}/postgres -D ${home.path}/down/data -c config_file=${home.path}/down/etc/15/main/postgresql.conf;; *) exec ${real}/postgres "$@";; esac\n`,
+      `#!/bin/sh\ncase "$*" in *data_directory*) exec ${real}/postgres -D ${second.path}/data -c config_file=${second.path}/etc/15/main/postgresql.conf;; *) exec ${real}/postgres "$@";; esac\n`,
     );
     chmodSync(join(wrapper, 'postgres'), 0o755);
     symlinkSync(join(real, 'pg_controldata'), join(wrapper, 'pg_controldata'));
     const adapter = adapterFor(settingsOf({ configDir: alone.etc, binDir: wrapper }));
     await expect(adapter.start(PRIMARY, BOUND)).rejects.toMatchObject({ code: 'PG_STARTED_ELSEWHERE' });
-    expect(existsSync(join(home.path, 'down', 'data', 'postmaster.pid'))).toBe(false);
+    expect(existsSync(join(second.path, 'data', 'postmaster.pid'))).toBe(false);
     await adapter.close();
-    const other = adapterFor(settingsFor({ home: join(home.path, 'down'), name: 'data', port: alone.place.port }));
+    const other = adapterFor(settingsFor({ home: second.path, name: 'data', port: alone.place.port }));
     expect(await other.observe({ timeoutMs: 5000 })).toMatchObject({ state: 'stopped', control: { state: 'shut down' } });
     await other.close();
   });
 
-  test('another server where ours is expected is not taken for it', async () => {
-    const log = recordingLog();
-    const adapter = adapterFor(settingsOf({ configDir: alone.etc }), log);
+  test('whatever a file says, ours has our data directory; another where it is expected is not taken for it', async () => {
+    const adapter = adapterFor(settingsOf({ configDir: alone.etc }));
+    // As a clone of a node in this layout once had it: it outranks -D.
+    appendFileSync(join(alone.etc, 'postgresql.base.conf'), `\ndata_directory = '${join(second.path, 'data')}'\n`);
     await adapter.start(PRIMARY, BOUND);
     await adapter.close();
+    expect(await alone.sql('SHOW data_directory')).toEqual([{ data_directory: alone.place.dataDir }]);
     // Its pid file says where it listens; that of the other node names this one's port.
     const { port } = alone.place;
-    const other = settingsFor({ home: join(home.path, 'down'), name: 'data', port, postgresql: { superuser: SECRET, pgHba: null } });
+    const other = settingsFor({ home: second.path, name: 'data', port, postgresql: { superuser: SECRET, pgHba: null } });
     await expect(connectLocal(other, { applicationName: 'test', connectTimeoutMs: 5000, queryTimeoutMs: 5000 })).rejects.toMatchObject({
       code: 'PG_ANOTHER_SERVER',
       message: expect.stringContaining(alone.place.dataDir),

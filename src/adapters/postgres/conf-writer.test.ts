@@ -10,6 +10,7 @@ import { parseConf } from '../../core/guc.ts';
 import type { Settings } from '../../core/settings.ts';
 import type { RunResult } from '../../support/exec.ts';
 import { ConfWriter, removeSignalFiles } from './conf-writer.ts';
+import { markerPath } from './data-dir.ts';
 
 const PRIMARY: ServerRole = { kind: 'primary' };
 const STANDBY: ServerRole = { kind: 'standby', source: { name: 'pg-2', host: '10.0.0.12', port: 5432 } };
@@ -180,7 +181,28 @@ describe('synchronous_standby_names', () => {
     expect(read('postgresql.auto.conf')).toBe("# keep\nwork_mem = '1MB'\nsynchronous_standby_names = ''\n");
     await write(PRIMARY, '"pg-2"');
     expect(read('postgresql.auto.conf')).toBe("# keep\nwork_mem = '1MB'\n");
+    expect(read('postgresql.auto.conf.before-regent')).toBe(auto);
   });
+});
+
+test('what another wrote is copied before it is overwritten; what is being made is not', async () => {
+  settings = { ...settings, postgresql: { ...settings.postgresql, pgHba: ['local all all peer'] } };
+  const copies = () => readdirSync(path('.')).filter((name) => name.endsWith('.before-regent'));
+  const theirs = () => {
+    for (const name of ['pg_hba.conf', 'postgresql.conf']) writeFileSync(path(name), '# theirs\n');
+  };
+  theirs();
+  writeFileSync(markerPath(settings.postgresql.dataDir), 'bootstrap\n');
+  await write(PRIMARY);
+  expect(copies()).toEqual([]);
+  rmSync(markerPath(settings.postgresql.dataDir));
+  theirs();
+  await write(PRIMARY);
+  expect(copies().sort()).toEqual(['pg_hba.conf.before-regent', 'postgresql.conf.before-regent']);
+  expect(read('pg_hba.conf.before-regent')).toBe('# theirs\n');
+  settings = { ...settings, postgresql: { ...settings.postgresql, pgHba: ['local all all trust'] } };
+  await write(PRIMARY);
+  expect(read('pg_hba.conf.before-regent')).toBe('# theirs\n');
 });
 
 test('files that vanished come back from their copies, and no passfile that is not a file is touched', async () => {

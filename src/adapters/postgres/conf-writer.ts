@@ -215,7 +215,9 @@ async function isForeign(path: string, text: string, made: string | null): Promi
       },
     );
   });
-  return old !== null && old !== text && !isGenerated(old);
+  // PostgreSQL's first line there says that nobody is to edit it, as an agent's does; what is in it is the operator's.
+  const ofAgent = old !== null && isGenerated(old) && !path.endsWith('/postgresql.auto.conf');
+  return old !== null && old !== text && !ofAgent;
 }
 
 const OWN_RECOVERY: ReadonlySet<string> = new Set(['primary_conninfo', 'primary_slot_name']);

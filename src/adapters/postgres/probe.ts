@@ -123,7 +123,7 @@ export class Probe {
     } catch (error) {
       const state = stateByError(error);
       if (state !== 'starting') this.complain(error);
-      return codeOf(error) === 'PG_REFUSED' ? { ...without(state), refusal: refusalOf(error) } : without(state);
+      return state === 'running' ? { ...without(state), refusal: refusalOf(error) } : without(state);
     }
   }
 

@@ -52,6 +52,15 @@ describe('one that does not let the agent in', () => {
     }
   });
 
+  it('initializes no cluster, and a standby of ours does not before it answers: whether it may is not known', () => {
+    for (const facts of [
+      { ...pg.starting(), standbySignal: true },
+      { ...pg.starting(), standbySignal: true, state: 'running' as const },
+      refused,
+    ])
+      expect(decided({ initialize: null }, facts).effects).toEqual([]);
+  });
+
   it('is ours where an agent wrote its files, or holds the leader key: then it is fenced as ever', () => {
     const { unmanaged: _, ...ours } = refused;
     expect(decided({}, ours).rule).toBe('fence.opening-unlocked');
