@@ -16,8 +16,7 @@ const receiver = {
   senderPort: 5432,
   latestEndLsn: null,
 } as const;
-const stuck = { 'let-go': { count: 2, sinceMs: 0, lastAtMs: 9_000, message: 'could not write postgresql.conf: no space left' } };
-const since: Partial<Memory> = { chores: stuck, receiverGoneSinceMs: 4000, leaderlessSinceMs: 4000 };
+const since: Partial<Memory> = { receiverGoneSinceMs: 4000, leaderlessSinceMs: 8500 };
 const letGo = (over: Partial<Memory> = {}, scene = observation({ pg: pg.standby(connected) })) =>
   isLetGo(contextOf(scene, memory({ ...since, ...over })));
 
@@ -26,7 +25,7 @@ describe('the former primary is let go without a file', () => {
     expect(letGo()).toBe(true);
   });
   it.each([
-    ['the file could be written, and has not been', { chores: {} }],
+    ['the file may still be written', { leaderlessSinceMs: 8501 }],
     ['it was there a moment ago', { receiverGoneSinceMs: 4001 }],
     ['it is not known since when it is gone', { receiverGoneSinceMs: null }],
     ['somebody led until just now', { leaderlessSinceMs: null }],
@@ -44,13 +43,14 @@ describe('the former primary is let go without a file', () => {
 it('how long it has been gone is counted from round to round, and anew once it was there', () => {
   const sync = { leader: 'c', quorum: 1, standbys: ['a', 'b'], modRevision: '3' };
   const quorum = settings('a', { dynamic: { synchronousMode: 'quorum' } });
-  const round = (nowMs: number, before: Memory, there: boolean) =>
-    decide(
-      observation({ nowMs, view: view({ sync }), settings: quorum, pg: pg.standby(there ? { ...connected, receiver } : connected) }),
-      before,
-    ).memory;
+  const round = (nowMs: number, before: Memory, there: boolean | 'unknown') => {
+    const running = pg.standby(there === true ? { ...connected, receiver } : connected);
+    const facts = there === 'unknown' ? { ...running, state: 'unresponsive' as const, sql: null } : running;
+    return decide(observation({ nowMs, view: view({ sync }), settings: quorum, pg: facts }), before).memory;
+  };
   const first = round(10_000, memory(), false);
   const second = round(12_000, first, false);
   expect([first.receiverGoneSinceMs, second.receiverGoneSinceMs]).toEqual([10_000, 10_000]);
+  expect(round(12_500, second, 'unknown').receiverGoneSinceMs).toBe(10_000);
   expect(round(13_000, second, true).receiverGoneSinceMs).toBeNull();
 });

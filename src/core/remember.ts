@@ -38,7 +38,7 @@ export function remember(o: Observation, before: Memory): Memory {
     held: c.view === null ? before.held : heldNow(c),
     unlockedSinceMs: unlockedSince(c, before),
     leaderlessSinceMs: c.view === null ? before.leaderlessSinceMs : c.unlocked ? (before.leaderlessSinceMs ?? o.nowMs) : null,
-    receiverGoneSinceMs: c.isStandby && c.o.pg.sql?.receiver === null ? (before.receiverGoneSinceMs ?? o.nowMs) : null,
+    receiverGoneSinceMs: receiverGone(c, before),
     ...keyOf(c, before),
     openedByHand: openedByHand(c, ended),
     lastLeader: c.otherLeader ?? before.lastLeader,
@@ -120,6 +120,13 @@ function proven(c: Context, failures: Memory['failures']): Memory['failures'] {
   if (failures.rewind === undefined || (!streams && !c.isPrimary)) return failures;
   const { rewind: _mended, ...others } = failures;
   return others;
+}
+
+/** A server that did not answer in time says nothing of it. */
+function receiverGone(c: Context, before: Memory): number | null {
+  const { sql, state } = c.o.pg;
+  if (state === 'unresponsive' || (state === 'running' && sql === null)) return before.receiverGoneSinceMs;
+  return c.isStandby && sql?.receiver === null ? (before.receiverGoneSinceMs ?? c.o.nowMs) : null;
 }
 
 function roleOf(c: Context): MemberRole {
