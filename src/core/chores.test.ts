@@ -75,6 +75,14 @@ describe('a chore that failed', () => {
   });
 });
 
+it('files that cannot be written are not said to be in order while nobody leads and they have to wait', () => {
+  const chores: ChoreFailures = { files: { count: 1, sinceMs: 0, lastAtMs: 0, message: 'x' } };
+  const leaderless = decide(observation({ configDirty: true }), memory({ chores }));
+  expect(leaderless.memory.chores).toEqual(chores);
+  expect(kinds(leaderless)).not.toContain('files');
+  expect(leaderless.effects.some(({ kind }) => kind === 'apply-config')).toBe(false);
+});
+
 it('the synchronous set comes before every key, file and slot, and is not undone by the files of the same round', () => {
   const synchronous = settings('a', { dynamic: { synchronousMode: 'on', useSlots: true, slots } });
   const streaming = { pid: 1, usename: 'r', applicationName: 'b', clientAddr: null, state: 'streaming', syncState: 'async' } as const;

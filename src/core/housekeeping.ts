@@ -42,7 +42,9 @@ export function chores(c: Context): Work {
     // In this order: a position in /status is of a timeline that /history knows, and whoever is on a later one need not measure itself by it.
     add('status', historyKey(c), statusKey(c));
   }
-  add('files', configure(c, step?.effects ?? []));
+  // While nobody leads it is not known whom the files are to name: they wait, and what was in the way of them still is.
+  if (c.o.configDirty && c.isStandby && c.otherLeader === null) wanted.push({ kind: 'files', effects: [] });
+  else add('files', configure(c, step?.effects ?? []));
   add('slots', slotPlan(c, c.m.slotSeenAtMs));
   if (leads && c.m.checkpointPending) add('checkpoint', { kind: 'checkpoint' });
   let wakeInMs: number | null = null;
@@ -56,9 +58,12 @@ export function chores(c: Context): Work {
 
 /** Those that need not wait after a failure, and in how many milliseconds the first of the others may be tried again. */
 export function due(c: Context, wanted: readonly Chore[]): { readonly now: readonly Chore[]; readonly wakeInMs: number | null } {
-  const waits = wanted.map(({ kind }) => choreHoldOffMs(c.m.chores, kind, c.o.nowMs));
+  const waits = wanted.map(({ kind, effects }) => (effects.length === 0 ? 0 : choreHoldOffMs(c.m.chores, kind, c.o.nowMs)));
   const later = waits.filter((ms) => ms > 0);
-  return { now: wanted.filter((_, i) => waits[i] === 0), wakeInMs: later.length === 0 ? null : Math.min(...later) };
+  return {
+    now: wanted.filter(({ effects }, i) => waits[i] === 0 && effects.length > 0),
+    wakeInMs: later.length === 0 ? null : Math.min(...later),
+  };
 }
 
 function initializeKey({ view, o }: Context): Effect | null {
@@ -163,7 +168,7 @@ function follow(c: Context): Effect | null {
 
 /** Files for the role this server has now, when the settings changed. `before`: what is done to the synchronous set in this round, and not to be undone. */
 function configure(c: Context, before: readonly Effect[]): Effect | null {
-  if (!c.o.configDirty || (c.isStandby && c.otherLeader === null)) return null;
+  if (!c.o.configDirty) return null;
   if (c.isStandby) return { kind: 'apply-config', role: { kind: 'standby', source: wantedSource(c) } };
   const names = before.find((effect) => effect.kind === 'set-sync-names');
   const role: ServerRole = names === undefined ? primaryRole(c) : { kind: 'primary', syncNames: names.value };

@@ -90,7 +90,8 @@ describe.skipIf(obstacle !== null)('chores that fail', () => {
     await cluster.until('the callback was told', 35_000, () => told(leader.name).includes('on_role_change primary'));
     await cluster.verify(writer);
     expect(told(leader.name)).toBe('on_role_change primary\n');
-    expect(leader.log().match(/configuration files: could not write/g)?.length ?? 0).toBeLessThan(3);
+    // When it begins, and not in every one of dozens of rounds.
+    expect(leader.log().match(/configuration files: could not write/g)?.length ?? 0).toBeLessThan(4);
   });
 
   test('a standby with a full disk votes, does not take the key, says why, and comes back once there is room', async () => {
