@@ -126,6 +126,7 @@ async function perform(hands: Hands, effect: Effect, patience: Patience): Promis
     case 'set-sync-names':
     case 'apply-config':
     case 'sync-slots':
+    case 'end-walsender':
     case 'resume-replay':
     case 'mark-published':
     case 'run-callback':
@@ -137,7 +138,7 @@ async function perform(hands: Hands, effect: Effect, patience: Patience): Promis
 
 type PostgresEffect = Extract<
   Effect,
-  { kind: 'set-sync-names' | 'apply-config' | 'sync-slots' | 'resume-replay' | 'mark-published' | 'run-callback' }
+  { kind: 'set-sync-names' | 'apply-config' | 'sync-slots' | 'end-walsender' | 'resume-replay' | 'mark-published' | 'run-callback' }
 >;
 
 async function onPostgres(hands: Hands, effect: PostgresEffect, patience: Patience): Promise<boolean> {
@@ -152,6 +153,9 @@ async function onPostgres(hands: Hands, effect: PostgresEffect, patience: Patien
       return true;
     case 'sync-slots':
       await pg.syncSlots(effect, options);
+      return true;
+    case 'end-walsender':
+      await pg.endWalsender(effect.pid, effect.name, options);
       return true;
     case 'resume-replay':
       await pg.resumeReplay(options);

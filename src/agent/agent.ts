@@ -9,6 +9,7 @@ import { type CallbackAction, type Job, type JobOutcome, jobLabel, type RunningJ
 import { memberComplaints } from '../core/member-complaints.ts';
 import { type Decision, emptyMemory, type Memory, type Observation } from '../core/model.ts';
 import { leaseMargins, roundIntervalMs } from '../core/settings.ts';
+import { noStrangers, type StrangerMemory, strangerNotes } from '../core/strangers.ts';
 import { type Noted, syncNotes } from '../core/sync-notes.ts';
 import type { DroppedWish } from '../ports/operator.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
@@ -281,11 +282,14 @@ export class Agent {
   }
 
   #noted: Noted | null = null;
+  #strangers: StrangerMemory = noStrangers;
 
   /** Commits begin and cease to wait without anybody asking for it; whoever reads the log is to know since when. */
   #noteSync(c: Context, { effects }: Decision): void {
     const { noted, notes } = syncNotes(c, effects, this.#noted);
     this.#noted = noted;
+    for (const { level, text } of strangerNotes(this.#strangers, c.m.strangers)) this.parts.log[level](text);
+    this.#strangers = c.m.strangers;
     for (const { level, text } of notes) this.parts.log[level](text);
   }
 

@@ -11,6 +11,7 @@ import type { Memory } from '../core/model.ts';
 import type { PostgresFacts } from '../core/postgres-facts.ts';
 import { observeTimeoutMs } from '../core/settings.ts';
 import type { AgentStatus } from '../core/status.ts';
+import { describeStranger } from '../core/strangers.ts';
 import { DIALECT_VERSION } from '../version.ts';
 import type { Agent } from './agent.ts';
 import { LEAVING } from './leave-sync.ts';
@@ -60,6 +61,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     leaseRemainingMs: leads && c.stepDownAtMs !== null ? Math.max(0, c.stepDownAtMs - nowMs) : null,
     checkpointAfterPromote: !memory.checkpointPending,
     promotionTrouble: pg?.promotionTrouble ?? (c?.isStandby ? promotionsFailing(c) : null),
+    strangers: memory.strangers.present.map(describeStranger),
     failing: Object.fromEntries(Object.entries(memory.chores).map(([kind, { message }]) => [choreName(kind as ChoreKind), message])),
     sourceTrouble: c !== null && c.otherLeader !== null ? (pg?.sourceTrouble ?? null) : null,
   };

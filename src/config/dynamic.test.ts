@@ -26,6 +26,7 @@ it('has defaults for everything', () => {
       failsafeMode: false,
       pause: false,
       memberSlotsTtlSeconds: 1800,
+      terminateStrangers: false,
       slots: {},
       ignoreSlots: [],
       useSlots: true,

@@ -100,6 +100,7 @@ function plainValues(data: DynamicParsed) {
     failsafeMode: data.failsafe_mode ?? false,
     pause: data.pause ?? false,
     memberSlotsTtlSeconds: data.member_slots_ttl ?? 1800,
+    terminateStrangers: data.terminate_strangers ?? false,
     useSlots: data.postgresql?.use_slots ?? true,
   } as const;
 }

@@ -17,6 +17,7 @@ const NAMES = {
   status: 'the keys history and status',
   files: 'configuration files',
   slots: 'replication slots',
+  strangers: 'ending walsenders of strangers',
   checkpoint: 'checkpoint after the promotion',
 } as const;
 

@@ -57,6 +57,8 @@ export type Effect =
       readonly drop: readonly string[];
       readonly advance: Readonly<Record<string, Lsn>>;
     }
+  /** End a walsender, if it is still that of this name. */
+  | { readonly kind: 'end-walsender'; readonly pid: number; readonly name: string }
   | { readonly kind: 'resume-replay' }
   /** etcd has the system identifier of what a bootstrap made here: it is a data directory like any other from now on. */
   | { readonly kind: 'mark-published' }

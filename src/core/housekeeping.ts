@@ -11,6 +11,7 @@ import type { Effect, ServerRole } from './effects.ts';
 import type { JsonObject, JsonValue } from './json.ts';
 import { slotNameOf } from './slot-names.ts';
 import { slotPlan } from './slots.ts';
+import { expel } from './strangers.ts';
 import { awaitsReply, syncStep } from './sync.ts';
 import type { Lsn } from './units.ts';
 
@@ -35,6 +36,7 @@ export function chores(c: Context): Work {
   const step = leads ? syncStep(c) : null;
   if (step !== null) add('sync', ...step.effects);
   if (c.isStandby) add('follow', follow(c));
+  if (leads) add('strangers', ...expel(c));
   add('callback', announce(c));
   if (leads) {
     add('initialize', initializeKey(c));

@@ -32,6 +32,7 @@ export function memberRecord(status: AgentStatus, settings: Settings): JsonObjec
   const idle = status.jobLabel === null || status.jobLabel === 'promote';
   if (status.sql !== null && idle && ANSWERING.has(status.state)) Object.assign(record, walFields(status.sql));
   if (status.scheduledRestart !== null) record['scheduled_restart'] = status.scheduledRestart;
+  if (status.strangers !== undefined && status.strangers.length > 0) record['strangers'] = [...status.strangers];
   if (status.paused) record['pause'] = true;
   return record;
 }

@@ -13,6 +13,7 @@ import type { PeerFacts } from './peer-facts.ts';
 import type { PostgresFacts, SourceHistory } from './postgres-facts.ts';
 import type { Replies } from './replies.ts';
 import type { Settings } from './settings.ts';
+import { noStrangers, type StrangerMemory } from './strangers.ts';
 import type { Lsn } from './units.ts';
 
 export type DcsFacts = { readonly known: true; readonly view: ClusterView } | { readonly known: false; readonly reason: string };
@@ -97,6 +98,8 @@ export interface Memory {
   readonly syncNamesSet: { readonly value: string; readonly atMs: number; readonly atLsn: Lsn | null } | null;
   /** When the connected standbys were last heard. */
   readonly replies: Replies;
+  /** Servers that stream from this primary under the names of members. */
+  readonly strangers: StrangerMemory;
   /** Member slots, by slot name: when their member was last seen. */
   readonly slotSeenAtMs: Readonly<Record<string, number>>;
   /** We stopped PostgreSQL to hand over at the operator's wish, and it has not run since: it is to follow the successor, even while paused. */
@@ -139,6 +142,7 @@ export const emptyMemory: Memory = {
   promotedAtMs: null,
   syncNamesSet: null,
   replies: {},
+  strangers: noStrangers,
   slotSeenAtMs: {},
   handedOver: false,
   handedOverAtMs: null,

@@ -132,6 +132,8 @@ export interface SlotFacts {
   readonly name: string;
   readonly type: 'physical' | 'logical';
   readonly active: boolean;
+  /** Process that uses it; null or absent: none, or not known. */
+  readonly activePid?: number | null;
   readonly restartLsn: Lsn | null;
   readonly confirmedFlushLsn: Lsn | null;
   readonly xmin: string | null;

@@ -8,6 +8,7 @@ import type { Failure, Memory, Observation } from './model.ts';
 import { heardReplies } from './replies.ts';
 import { REWIND_IN_VAIN } from './rewind-prospects.ts';
 import { seenSlots } from './slots.ts';
+import { rememberStrangers } from './strangers.ts';
 import { RELOAD_SETTLE_MS } from './sync.ts';
 
 /** A node whose start failed leaves the race to the others for a while. */
@@ -17,6 +18,7 @@ export function remember(o: Observation, before: Memory): Memory {
   const c = contextOf(o, before);
   // What was announced since the last round was asked for before these jobs had ended.
   const ended = afterJobs(o, o.announced.length === 0 ? before : { ...before, ...announced(o, before) });
+  const replies = heardReplies(o, before.replies);
   // Every field by its name: a spread that most of the fields override costs V8 more than all that is decided here.
   return {
     role: roleOf(c),
@@ -27,7 +29,8 @@ export function remember(o: Observation, before: Memory): Memory {
     checkpointPending: c.isPrimary && ended.checkpointPending,
     promotedAtMs: c.isPrimary ? ended.promotedAtMs : null,
     syncNamesSet: syncNamesSet(c),
-    replies: heardReplies(o, before.replies),
+    replies,
+    strangers: rememberStrangers(contextOf(o, { ...before, replies }), before.strangers),
     slotSeenAtMs: seenSlots(c, before.slotSeenAtMs),
     handedOver: ended.handedOver && o.pg.state !== 'running',
     handedOverAtMs: ended.handedOverAtMs,

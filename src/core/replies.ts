@@ -13,6 +13,8 @@ export type Replies = Readonly<Record<number, Heard>>;
 
 interface Heard {
   readonly replyTime: string | null;
+  /** Clock.bootMs when this walsender was first seen. */
+  readonly sinceMs: number;
   /** Clock.bootMs when this reply was first seen. */
   readonly seenAtMs: number;
   /** Clock.bootMs when WAL was first seen that this reply does not confirm; null: it confirmed all there was. */
@@ -31,7 +33,12 @@ export function heardReplies(o: Observation, before: Replies): Replies {
   for (const { pid, replyTime, flushLsn } of sql.replication) {
     const old = before[pid]?.replyTime === replyTime ? before[pid] : undefined;
     const owes = sql.flushLsn !== null && (flushLsn === null || flushLsn < sql.flushLsn);
-    heard[pid] = { replyTime, seenAtMs: old?.seenAtMs ?? o.nowMs, owesSinceMs: old?.owesSinceMs ?? (owes ? o.nowMs : null) };
+    heard[pid] = {
+      replyTime,
+      sinceMs: before[pid]?.sinceMs ?? o.nowMs,
+      seenAtMs: old?.seenAtMs ?? o.nowMs,
+      owesSinceMs: old?.owesSinceMs ?? (owes ? o.nowMs : null),
+    };
   }
   return heard;
 }

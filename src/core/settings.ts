@@ -165,6 +165,8 @@ export interface DynamicSettings {
   readonly failsafeMode: boolean;
   readonly pause: boolean;
   readonly memberSlotsTtlSeconds: number;
+  /** End the walsenders of servers that stream under a member's name without being it. */
+  readonly terminateStrangers: boolean;
   /** Permanent slots by name. */
   readonly slots: Readonly<Record<string, JsonObject>>;
   readonly ignoreSlots: readonly JsonObject[];

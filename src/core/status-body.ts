@@ -39,6 +39,7 @@ export function statusBody(status: AgentStatus, view: ClusterView | null, settin
   if (status.scheduledRestart !== null) body['scheduled_restart'] = status.scheduledRestart;
   if (status.watchdogFailed) body['watchdog_failed'] = true;
   if (status.promotionTrouble) body['promotion_trouble'] = status.promotionTrouble;
+  if (status.strangers !== undefined && status.strangers.length > 0) body['strangers'] = [...status.strangers];
   if (status.failing !== undefined && Object.keys(status.failing).length > 0) body['failing'] = { ...status.failing };
   return body;
 }

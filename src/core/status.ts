@@ -51,6 +51,8 @@ export interface AgentStatus {
   readonly sourceTrouble?: string | null;
   /** Why this standby could not be promoted, or leaves that to others for now. */
   readonly promotionTrouble?: string | null;
+  /** Servers that stream from this primary under the name of a member, in words. */
+  readonly strangers?: readonly string[];
   /** Chores that fail, by what they are called, and why. */
   readonly failing?: Readonly<Record<string, string>>;
 }

@@ -13,6 +13,7 @@ import type { Context } from './context.ts';
 import type { Effect } from './effects.ts';
 import type { WalsenderFacts } from './postgres-facts.ts';
 import { isSilent } from './replies.ts';
+import { isSuspect, strangersUnder } from './strangers.ts';
 import { formatSyncNames, NOBODY, parseSyncNames, realNames, type SyncNames, sameNames } from './sync-names.ts';
 import { type Lsn, lagBytes, maxLsn } from './units.ts';
 import { includes } from './voters.ts';
@@ -85,7 +86,7 @@ function activeStandbys(c: Context): readonly Standby[] {
     const member = view.members.find((candidate) => sameName(candidate.name, sender.applicationName));
     const lsn = position(sender, o.pg.sql.synchronousCommit);
     if (!member || member.name === c.me || sender.state !== 'streaming' || member.state !== 'running' || lsn === null) continue;
-    if (isUnheard(c, inForce, sender)) continue;
+    if (isUnheard(c, inForce, sender) || isSuspect(c, member.name)) continue;
     const priority = syncPriority(member.tags);
     if (priority <= 0 || found.some((other) => sameName(other.name, member.name))) continue;
     const nofailover =
@@ -156,7 +157,9 @@ function quorumStep(c: Context, current: SyncNames, active: readonly Standby[]):
   const formerLeader = sync !== null && !isOurs && sync.leader !== null ? [sync.leader] : [];
   const voters = (sync?.standbys ?? []).filter((name) => !sameName(name, c.me));
   const strict = c.o.settings.dynamic.synchronousModeStrict;
-  if (wantedNames.length === 0 && inForce.length > 0 && (inGrace(c) || strict)) {
+  // Of those who confirm under the setting in force, so many may be strangers: what they confirmed has that many copies fewer, and their names are not held on to.
+  const doubtful = strangersUnder(c, inForce);
+  if (wantedNames.length === 0 && inForce.length > 0 && doubtful === 0 && (inGrace(c) || strict)) {
     const because = strict ? 'strict mode: commits wait for a synchronous standby' : 'waiting for standbys to connect after the promotion';
     const held = union(voters, formerLeader, inForce);
     return isOurs ? { effects: [], because, waiting: inGrace(c) } : writeSync(c, Math.max(0, held.length - inForceCount), held, because);
@@ -171,7 +174,7 @@ function quorumStep(c: Context, current: SyncNames, active: readonly Standby[]):
   // caught up with what was acknowledged before it, no more than /sync counted on so far.
   const trusted = isOurs ? sync.standbys.length - sync.quorum : 0;
   const inForceHolds = (confirmed(c, named(active, inForce))?.length ?? 0) >= inForceCount;
-  const copies = Math.min(inForceHolds ? inForceCount : Math.min(inForceCount, trusted), realCount);
+  const copies = Math.min(Math.max(0, (inForceHolds ? inForceCount : Math.min(inForceCount, trusted)) - doubtful), realCount);
   const safeQuorum = Math.max(0, safeVoters.length - copies);
   const covered = isOurs && safeVoters.length === sync.standbys.length && sync.quorum >= safeQuorum;
   if (!settled) {
@@ -223,6 +226,9 @@ function priorityStep(c: Context, current: SyncNames, active: readonly Standby[]
       held,
       `commits have not waited for ${without(listed, held).join(', ')}: /sync is from before synchronous mode was off`,
     );
+  // PostgreSQL may have waited for a stranger in the place of any of them.
+  if (listed.length > 0 && strangersUnder(c, waitedFor) > 0)
+    return writeSync(c, 0, [], 'another server streams under a name that commits wait for: no standby is known to have every commit');
   if (picked.length === 0 && listed.length > 0 && inGrace(c))
     return { ...done, because: 'waiting for standbys to connect after the promotion', waiting: true };
   if (picked.length === 0 && strict) {

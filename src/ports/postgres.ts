@@ -72,6 +72,9 @@ export interface Postgres {
   checkpoint(options: Bounded): Promise<void>;
   resumeReplay(options: Bounded): Promise<void>;
 
+  /** Ends a walsender, if the process is still one of that application_name. */
+  endWalsender(pid: number, name: string, options: Bounded): Promise<void>;
+
   /**
    * initdb (or the custom method), first start, users, post_bootstrap. Leaves a running primary on a directory that is 'incomplete' by 'publication' until
    * markPublished, so that whoever finds it can tell that it never led.

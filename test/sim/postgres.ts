@@ -272,6 +272,10 @@ export class SimPostgres implements Postgres {
     });
   }
 
+  async endWalsender(): Promise<void> {
+    // Nobody streams under another's name here unless a fault says so.
+  }
+
   async syncSlots(
     plan: { readonly create: readonly string[]; readonly drop: readonly string[]; readonly advance: Readonly<Record<string, Lsn>> },
     options: Bounded,

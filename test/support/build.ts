@@ -26,6 +26,7 @@ export function dynamic(over: Partial<DynamicSettings> = {}): DynamicSettings {
     failsafeMode: false,
     pause: false,
     memberSlotsTtlSeconds: 1800,
+    terminateStrangers: false,
     slots: {},
     ignoreSlots: [],
     useSlots: false,

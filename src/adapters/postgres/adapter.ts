@@ -23,7 +23,7 @@ import { promoteServer } from './promote.ts';
 import { applyConfig, setSynchronousNames } from './reload.ts';
 import { rewind } from './rewind.ts';
 import { Room } from './room.ts';
-import { type SlotPlan, syncSlots } from './slots.ts';
+import { endWalsender, type SlotPlan, syncSlots } from './slots.ts';
 import { askSourceHistory } from './source-history.ts';
 import { SourceTrouble } from './source-trouble.ts';
 import { discard } from './sql.ts';
@@ -150,6 +150,10 @@ class PostgresAdapter implements Postgres {
   async rewind(source: Source, options: Bounded): Promise<void> {
     await this.takeDirectory('pg_rewind', options);
     await rewind(depsOf(this.context), source, options);
+  }
+
+  async endWalsender(pid: number, name: string, options: Bounded): Promise<void> {
+    await this.withClient('Regent walsender', options, (client) => endWalsender(client, pid, name));
   }
 
   async syncSlots(plan: SlotPlan, options: Bounded): Promise<void> {

@@ -44,7 +44,7 @@ SELECT r.rec AS in_recovery,
     'client_addr', host(a.client_addr), 'state', s.state, 'sync_state', s.sync_state, 'sync_priority', s.sync_priority,
     'write_lsn', s.write_lsn, 'flush_lsn', s.flush_lsn, 'replay_lsn', s.replay_lsn, 'reply_time', s.reply_time))
     FROM pg_stat_get_wal_senders() s, LATERAL pg_stat_get_activity(s.pid) a) AS walsenders,
-  (SELECT json_agg(json_build_object('name', s.slot_name, 'type', s.slot_type, 'active', s.active, 'restart_lsn', s.restart_lsn,
+  (SELECT json_agg(json_build_object('name', s.slot_name, 'type', s.slot_type, 'active', s.active, 'active_pid', s.active_pid, 'restart_lsn', s.restart_lsn,
     'confirmed_flush_lsn', s.confirmed_flush_lsn, 'xmin', s.xmin, 'plugin', s.plugin, 'database', d.datname,
     'wal_status', s.wal_status, 'failover', ${failover}))
     FROM pg_get_replication_slots() s LEFT JOIN pg_database d ON d.oid = s.datoid WHERE NOT s.temporary) AS slots,
@@ -168,6 +168,7 @@ function readSlot(row: Record<string, string | number | boolean | null>): SlotFa
     name: textOf(row['name']),
     type: row['type'] === 'logical' ? 'logical' : 'physical',
     active: row['active'] === true,
+    activePid: typeof row['active_pid'] === 'number' ? row['active_pid'] : null,
     restartLsn: lsnOf(row['restart_lsn']),
     confirmedFlushLsn: lsnOf(row['confirmed_flush_lsn']),
     xmin: textOrNull(row['xmin']),

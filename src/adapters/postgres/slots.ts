@@ -41,3 +41,11 @@ export async function syncSlots(client: pg.Client, plan: SlotPlan): Promise<Slot
   for (const [slot, lsn] of Object.entries(plan.advance)) await attempt(slot, 'advance', ADVANCE, [slot, formatLsn(lsn)]);
   return failures;
 }
+
+/** A pid may have become another process since it was seen. */
+export async function endWalsender(client: pg.Client, pid: number, name: string): Promise<void> {
+  await client.query(
+    `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_replication WHERE pid = $1 AND lower(application_name) = lower($2)`,
+    [pid, name],
+  );
+}

@@ -1,3 +1,4 @@
+import type { ClusterView } from '../../core/cluster.ts';
 import { clusterBody } from '../../core/cluster-body.ts';
 import { availability, marked, reasonsOf } from '../availability.ts';
 import type { Format } from '../choices.ts';
@@ -26,8 +27,15 @@ export async function run(ctx: Ctx, names: readonly string[], options: ListOptio
       const view = await ctx.read(cluster);
       const there = await availability(ctx, view);
       const { format, extended = false, lsn = false } = options;
-      const shape = { cluster, initialize: view.initialize, format, extended, lsn, notes: reasonsOf(there) };
+      const shape = { cluster, initialize: view.initialize, format, extended, lsn, notes: [...reasonsOf(there), ...strangersOf(view)] };
       ctx.print(renderMembers(marked(clusterBody(view, cluster), there), shape));
     }
   });
+}
+
+/** What a leader has written into its key about servers that stream from it under the names of members. */
+function strangersOf(view: ClusterView): readonly string[] {
+  return view.members.flatMap(({ name, raw: { strangers } }) =>
+    Array.isArray(strangers) ? strangers.map((text) => `${name}: ${text}`) : [],
+  );
 }

@@ -62,6 +62,7 @@ function judgeMember(report: HealthReport, member: MemberHealth, limits: Limits)
   const problems: Problem[] = [];
   if (member.unreachable !== null) problems.push(warning(member.unreachable));
   if (member.pendingRestart) problems.push(warning(`${member.name} waits for a restart for changed parameters to take effect`));
+  problems.push(...member.strangers.map((stranger) => critical(`${member.name}: ${stranger}`)));
   problems.push(...member.failing.map((chore) => warning(`${member.name}: ${chore}`)));
   if (member.name === report.leader) return problems;
   if (member.promotionTrouble !== null) problems.push(warning(`${member.name} cannot be promoted: ${member.promotionTrouble}`));

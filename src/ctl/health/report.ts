@@ -19,6 +19,8 @@ export interface MemberHealth {
   readonly sourceTrouble: string | null;
   /** Why it could not be promoted. */
   readonly promotionTrouble: string | null;
+  /** Servers that stream from it under the names of members. */
+  readonly strangers: readonly string[];
   /** What its agent tries and cannot do: `replication slots: all replication slots are in use`. */
   readonly failing: readonly string[];
   readonly pendingRestart: boolean;

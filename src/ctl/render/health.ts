@@ -30,6 +30,7 @@ export function healthJson(report: HealthReport, problems: readonly Problem[]): 
       replay_backlog_bytes: member.replayBacklogBytes,
       source_trouble: member.sourceTrouble,
       promotion_trouble: member.promotionTrouble,
+      strangers: [...member.strangers],
       failing: [...member.failing],
       pending_restart: member.pendingRestart,
       reachable: member.unreachable === null,

@@ -211,6 +211,7 @@ function dynamicFor(node: NodeOptions): Settings['dynamic'] {
     failsafeMode: false,
     pause: false,
     memberSlotsTtlSeconds: 1800,
+    terminateStrangers: false,
     slots: {},
     ignoreSlots: [],
     useSlots: false,

@@ -1,0 +1,185 @@
+/**
+ * Strangers: servers that stream from this primary under the name of a member without being it. PostgreSQL knows standbys by application_name alone, and counts what
+ * a stranger has flushed for the member; commits that only a stranger confirmed are lost with this primary.
+ *
+ * What tells them apart, the surest first:
+ *   slot       the member's slot is in use by another walsender. A slot has one user, so this is certain, at once, whatever the network does to addresses.
+ *   twins      two walsenders of one name, and both go on replying. The old one of a member that has reconnected never replies again.
+ *   position   it has confirmed what the member, by its own word in etcd, has not received, for longer than that word can be old.
+ * Addresses prove nothing (proxies, NAT, several networks on a host); they are told to the operator.
+ */
+import { type Member, sameName } from './cluster.ts';
+import type { Context } from './context.ts';
+import type { Effect } from './effects.ts';
+import type { WalsenderFacts } from './postgres-facts.ts';
+import { slotNameOf } from './slot-names.ts';
+import { parseSyncNames, realNames } from './sync-names.ts';
+import { type Lsn, ZERO_LSN } from './units.ts';
+import { includes } from './voters.ts';
+
+export interface Stranger {
+  /** The member whose name it bears. */
+  readonly name: string;
+  readonly pid: number;
+  readonly address: string | null;
+  readonly user: string;
+  /** What gives it away. */
+  readonly because: string;
+  /** It is this walsender and no other: it may be ended without ending the member's. */
+  readonly certain: boolean;
+}
+
+/** What a walsender has confirmed, and since when the member's own word has been short of it. */
+interface Claim {
+  readonly lsn: Lsn;
+  readonly sinceMs: number;
+}
+
+export interface StrangerMemory {
+  /** By pid of the walsender. */
+  readonly claims: Readonly<Record<number, Claim>>;
+  /** By name of the member: when a stranger was last seen under it, and how many there were at most. */
+  readonly suspects: Readonly<Record<string, { readonly seenAtMs: number; readonly count: number }>>;
+  /** Those of this round. */
+  readonly present: readonly Stranger[];
+}
+
+export const noStrangers: StrangerMemory = { claims: {}, suspects: {}, present: [] };
+
+/** A stranger that is gone may be back: a standby that lost its connection tries again every few seconds. */
+const SUSPECT_MS = 30_000;
+/** A standby replies at least every 10 s, unless it was told otherwise. */
+const REPLY_MS = 15_000;
+/** Beside two rounds of the member, or the life of its key where nothing else speaks against the walsender: for writing that key and reading it. */
+const WORD_SLACK_MS = 5000;
+const NO_WAL: ReadonlySet<string> = new Set(['stopped', 'start failed', 'crashed', 'stop failed', 'creating replica']);
+
+/** PostgreSQL counts its confirmations, or is about to. A base backup confirms nothing. */
+const confirms = ({ state, flushLsn }: WalsenderFacts) => (state === 'streaming' || state === 'catchup') && flushLsn !== null;
+
+export function rememberStrangers(c: Context, before: StrangerMemory): StrangerMemory {
+  const { sql } = c.o.pg;
+  if (!c.isPrimary || sql === null) return noStrangers;
+  if (c.view === null) return before;
+  const claims = claimsNow(c, before.claims);
+  const present = strangersAmong(c, claims);
+  const suspects: Record<string, { seenAtMs: number; count: number }> = {};
+  const listed = [...realNames(parseSyncNames(sql.synchronousStandbyNames)), ...(c.view.sync?.standbys ?? [])];
+  for (const [name, known] of Object.entries(before.suspects))
+    if (includes(listed, name) || c.o.nowMs - known.seenAtMs < SUSPECT_MS) suspects[name] = known;
+  for (const { name } of present) {
+    const count = present.filter((other) => other.name === name).length;
+    suspects[name] = { seenAtMs: c.o.nowMs, count: Math.max(count, suspects[name]?.count ?? 0) };
+  }
+  return { claims, suspects, present };
+}
+
+/** A name that PostgreSQL may have counted a stranger under, since it was waited for last. */
+export function isSuspect(c: Context, name: string): boolean {
+  return Object.keys(c.m.strangers.suspects).some((other) => sameName(other, name));
+}
+
+/** How many confirmations of a commit may have come from strangers, under these names. */
+export function strangersUnder(c: Context, names: readonly string[]): number {
+  let count = 0;
+  for (const [name, suspect] of Object.entries(c.m.strangers.suspects)) if (includes(names, name)) count += suspect.count;
+  return count;
+}
+
+/** Ends the walsenders of strangers, where the settings ask for that. One that may be the member's own is left alone. */
+export function expel(c: Context): readonly Effect[] {
+  if (!c.o.settings.dynamic.terminateStrangers || c.paused) return [];
+  const certain = c.m.strangers.present.filter((stranger) => stranger.certain);
+  return certain.map(({ pid, name }) => ({ kind: 'end-walsender', pid, name }));
+}
+
+export function describeStranger({ name, pid, address, user, because }: Stranger): string {
+  return `another server streams under the name of ${name}: walsender ${pid}, from ${address ?? 'a local socket'}, as ${user}: ${because}`;
+}
+
+/** For the log: who has appeared, and whose names are free again. */
+export function strangerNotes(before: StrangerMemory, after: StrangerMemory): readonly { level: 'warning' | 'info'; text: string }[] {
+  const fresh = after.present.filter(({ pid }) => !before.present.some((known) => known.pid === pid));
+  const cleared = Object.keys(before.suspects).filter((name) => after.suspects[name] === undefined);
+  return [
+    ...fresh.map((stranger) => ({
+      level: 'warning' as const,
+      text: `${describeStranger(stranger)}. ${stranger.name} does not confirm commits until that server is stopped or given another application_name`,
+    })),
+    ...cleared.map((name) => ({ level: 'info' as const, text: `no other server streams under the name of ${name} any more` })),
+  ];
+}
+
+/** How far the member is by its own word; null: it says nothing. */
+function ownWord(member: Member): Lsn | null {
+  return member.lsn ?? (NO_WAL.has(member.state) ? ZERO_LSN : null);
+}
+
+function claimsNow(c: Context, before: StrangerMemory['claims']): StrangerMemory['claims'] {
+  const claims: Record<number, Claim> = {};
+  for (const sender of c.o.pg.sql?.replication ?? []) {
+    const member = memberUnder(c, sender);
+    const word = member === null ? null : ownWord(member);
+    if (word === null || sender.flushLsn === null || !confirms(sender)) continue;
+    const known = before[sender.pid];
+    if (known !== undefined && word < known.lsn) claims[sender.pid] = known;
+    else if (word < sender.flushLsn) claims[sender.pid] = { lsn: sender.flushLsn, sinceMs: c.o.nowMs };
+  }
+  return claims;
+}
+
+function memberUnder(c: Context, sender: WalsenderFacts): Member | null {
+  return c.view?.members.find(({ name }) => name !== c.me && sameName(name, sender.applicationName)) ?? null;
+}
+
+function strangersAmong(c: Context, claims: StrangerMemory['claims']): readonly Stranger[] {
+  const { sql } = c.o.pg;
+  if (sql === null || c.view === null) return [];
+  const names = new Map<string, string>();
+  const listed = [...realNames(parseSyncNames(sql.synchronousStandbyNames)), ...(c.view.sync?.standbys ?? [])];
+  for (const name of [...c.view.members.map((member) => member.name), ...listed])
+    if (!sameName(name, c.me) && !names.has(name.toLowerCase())) names.set(name.toLowerCase(), name);
+  const found: Stranger[] = [];
+  for (const [lower, name] of names) {
+    const senders = sql.replication.filter((sender) => sender.applicationName.toLowerCase() === lower && confirms(sender));
+    if (senders.length > 0) found.push(...strangersOf(c, name, senders, claims));
+  }
+  return found;
+}
+
+function strangersOf(c: Context, name: string, senders: readonly WalsenderFacts[], claims: StrangerMemory['claims']): readonly Stranger[] {
+  const slot = c.o.pg.sql?.slots.find((candidate) => candidate.name === slotNameOf(name));
+  const owner = slot?.active ? (slot.activePid ?? null) : null;
+  const as = (because: string, certain: boolean) => (sender: WalsenderFacts) => ({
+    name,
+    pid: sender.pid,
+    address: sender.clientAddr,
+    user: sender.usename,
+    because,
+    certain,
+  });
+  if (owner !== null) {
+    // A slot that somebody else uses under another name says nothing of who these are.
+    const proves = c.o.pg.sql?.replication.some((sender) => sender.pid === owner && sameName(sender.applicationName, name)) === true;
+    if (proves)
+      return senders
+        .filter(({ pid }) => pid !== owner)
+        .map(as(`the slot ${slotNameOf(name)} of ${name} is in use by walsender ${owner}`, true));
+  }
+  const live = senders.filter(({ pid }) => repliesOn(c, pid, senders));
+  if (live.length > 1) return live.map(as('two walsenders of this name go on replying, and nothing tells which is the member', false));
+  // etcd that takes no writes takes nobody's word either.
+  if (c.m.chores.status !== undefined) return [];
+  const { loopWaitSeconds, ttlSeconds } = c.o.settings.dynamic;
+  const unused = c.o.settings.dynamic.useSlots && slot?.active === false;
+  const patienceMs = (unused ? 2 * loopWaitSeconds : Math.max(ttlSeconds, 2 * loopWaitSeconds)) * 1000 + WORD_SLACK_MS;
+  const ahead = senders.filter(({ pid }) => c.o.nowMs - (claims[pid]?.sinceMs ?? c.o.nowMs) > patienceMs);
+  return ahead.map(as(`it has confirmed WAL that ${name}, by its own word, has not received`, false));
+}
+
+/** It has replied since all of them have been there, and lately. */
+function repliesOn(c: Context, pid: number, all: readonly WalsenderFacts[]): boolean {
+  const heard = c.m.replies[pid];
+  const since = Math.max(...all.map((sender) => c.m.replies[sender.pid]?.sinceMs ?? Number.POSITIVE_INFINITY));
+  return heard !== undefined && heard.seenAtMs > since && c.o.nowMs - heard.seenAtMs < REPLY_MS;
+}
