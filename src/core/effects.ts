@@ -56,6 +56,8 @@ export type Effect =
       readonly create: readonly string[];
       readonly drop: readonly string[];
       readonly advance: Readonly<Record<string, Lsn>>;
+      /** Dropped and made again: they keep nothing, or an xmin that nobody advances. Absent: none. */
+      readonly renew?: readonly string[];
     }
   /** End a walsender, if it is still that of this name. */
   | { readonly kind: 'end-walsender'; readonly pid: number; readonly name: string }

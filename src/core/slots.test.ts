@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { lsn, member, observation, pg, settings, slot, view } from '../../test/support/build.ts';
 import { contextOf } from './context.ts';
 import { emptyMemory } from './model.ts';
+import type { SlotFacts } from './postgres-facts.ts';
+import type { Settings } from './settings.ts';
 import { seenSlots, slotPlan } from './slots.ts';
 
 const on = settings('a', { dynamic: { useSlots: true } });
@@ -41,5 +43,48 @@ describe('slots of members that are away', () => {
 
   it('are not kept for ever by a leader that reads its own list', () => {
     expect(seen('a', { a: 9000 })).not.toHaveProperty('e');
+  });
+});
+
+describe('slots that keep what nobody wants, or nothing', () => {
+  const seen = view({ leaderName: 'b', members: [member('a'), member('b', { role: 'primary' }), member('c', { lsn: null })] });
+  const plan = (given: readonly SlotFacts[], over: Partial<Settings['dynamic']> = {}, primary = false) => {
+    const mine = settings('a', { dynamic: { useSlots: true, ...over } });
+    const slots = given.some(({ name }) => name === 'c') ? given : [slot('c', 500), ...given];
+    const facts = { slots: [slot('b', 1, { active: true }), ...slots] };
+    const cluster = primary ? { ...seen, leader: view({ leaderName: 'a' }).leader } : seen;
+    const o = observation({ view: cluster, settings: mine, pg: primary ? pg.primary(facts) : pg.standby(facts) });
+    return slotPlan(contextOf(o, emptyMemory), {});
+  };
+  const logical = (over: Partial<SlotFacts> = {}) => slot('app', 1, { type: 'logical', plugin: 'pgoutput', database: 'shop', ...over });
+
+  it('are made again where a standby would feed an xmin back that nobody advances', () => {
+    expect(plan([slot('c', 500, { xmin: '725' })])).toMatchObject({ renew: ['c'], drop: [] });
+    expect(plan([slot('c', 500, { xmin: '725', active: true })])).toBeNull();
+    expect(plan([slot('c', 500)])).toBeNull();
+  });
+
+  it('keep the xmin of a member that is away on the primary, for as long as its slot is kept', () => {
+    expect(plan([slot('c', 500, { xmin: '725' })], {}, true)).toBeNull();
+  });
+
+  it.each([true, false])('are made again when their WAL is lost, or none was reserved (primary: %s)', (primary) => {
+    const lost = slot('c', 1, { restartLsn: null, walStatus: 'lost' });
+    expect(plan([lost], {}, primary)).toMatchObject({ renew: ['c'] });
+    expect(plan([slot('c', 1, { restartLsn: null, walStatus: null })], {}, primary)).toMatchObject({ renew: ['c'] });
+  });
+
+  it('are dropped on a standby when somebody made them for logical replication on the former primary', () => {
+    expect(plan([logical()])).toMatchObject({ drop: ['app'] });
+    expect(plan([logical()], {}, true)).toBeNull();
+    expect(plan([logical({ active: true })])).toBeNull();
+    expect(plan([logical({ failover: true })])).toBeNull();
+    expect(plan([logical()], { pause: true })).toBeNull();
+    expect(plan([logical()], { slots: { app: { type: 'logical', database: 'shop', plugin: 'pgoutput' } } })).toBeNull();
+  });
+
+  it('are left alone where ignore_slots matches, by any of its keys', () => {
+    expect(plan([logical()], { ignoreSlots: [{ plugin: 'pgoutput', database: 'shop' }] })).toBeNull();
+    expect(plan([logical()], { ignoreSlots: [{ plugin: 'wal2json' }] })).toMatchObject({ drop: ['app'] });
   });
 });

@@ -2,6 +2,7 @@
 import { memberOf } from './cluster.ts';
 import type { Context } from './context.ts';
 import type { Effect } from './effects.ts';
+import type { SlotFacts } from './postgres-facts.ts';
 import { slotNameOf } from './slot-names.ts';
 import type { Lsn } from './units.ts';
 
@@ -19,18 +20,25 @@ export function slotPlan(c: Context, seenAtMs: Readonly<Record<string, number>>)
   const create = [...wanted.keys()].filter((name) => !existing.has(name));
   const drop: string[] = [];
   const advance: Record<string, Lsn> = {};
+  const renew: string[] = [];
   for (const slot of sql.slots) {
-    if (slot.type !== 'physical' || isIgnored(c, slot.name, slot.type)) continue;
+    if (isIgnored(c, slot)) continue;
+    if (slot.type === 'logical') {
+      if (isLeftBehind(c, slot)) drop.push(slot.name);
+      continue;
+    }
     const target = wanted.get(slot.name);
     if (target === undefined || slot.name === ownSlot) {
       // A connected consumer, and anything an operator may be about to use while paused, stays.
       if (!slot.active && !c.paused) drop.push(slot.name);
-    } else if (!slot.active && target !== null && c.isStandby && slot.restartLsn !== null && target > slot.restartLsn) {
-      advance[slot.name] = target;
+    } else {
+      if (keepsNothing(slot) || holdsXmin(c, slot)) renew.push(slot.name);
+      if (!slot.active && target !== null && c.isStandby && slot.restartLsn !== null && target > slot.restartLsn)
+        advance[slot.name] = target;
     }
   }
-  if (create.length + drop.length + Object.keys(advance).length === 0) return null;
-  return { kind: 'sync-slots', create, drop, advance };
+  if (create.length + drop.length + renew.length + Object.keys(advance).length === 0) return null;
+  return { kind: 'sync-slots', create, drop, advance, ...(renew.length > 0 && { renew }) };
 }
 
 /** Slot name to the position it may be advanced to on a standby (null: leave). */
@@ -69,8 +77,25 @@ function wantedSlots(c: Context, seenAtMs: Readonly<Record<string, number>>): Re
   return wanted;
 }
 
-function isIgnored(c: Context, name: string, type: string): boolean {
-  const facts: Record<string, unknown> = { name, type };
+/**
+ * A logical slot on a standby that the configuration does not ask for: somebody made it while this node was the primary. Nobody can consume it here, so it would hold
+ * WAL and the catalog's dead rows for ever. Those that PostgreSQL carries over itself are its own.
+ */
+function isLeftBehind(c: Context, { name, active, failover }: SlotFacts): boolean {
+  return c.isStandby && !active && !failover && !c.paused && c.o.settings.dynamic.slots[name] === undefined;
+}
+
+/** Its WAL is gone, or was never reserved: whoever comes for it finds nothing that was kept for it. */
+const keepsNothing = ({ active, walStatus, restartLsn }: SlotFacts) => !active && (walStatus === 'lost' || restartLsn === null);
+
+/**
+ * A slot that nobody streams from on a standby keeps the xmin of whoever streamed from it while this node was the primary. Nobody advances it, this node feeds it back
+ * to its own primary, and vacuum there removes nothing any more. Advancing a slot leaves its xmin as it is; a new one has none.
+ */
+const holdsXmin = (c: Context, { active, xmin }: SlotFacts) => c.isStandby && !active && xmin !== null;
+
+function isIgnored(c: Context, { name, type, plugin, database }: SlotFacts): boolean {
+  const facts: Record<string, unknown> = { name, type, plugin, database };
   return c.o.settings.dynamic.ignoreSlots.some((matcher) => Object.entries(matcher).every(([key, value]) => facts[key] === value));
 }
 

@@ -99,7 +99,12 @@ export interface Postgres {
   sourceHistory(source: Source, options: Bounded & { readonly own?: TimelineStart }): Promise<SourceHistory>;
 
   syncSlots(
-    plan: { readonly create: readonly string[]; readonly drop: readonly string[]; readonly advance: Readonly<Record<string, Lsn>> },
+    plan: {
+      readonly create: readonly string[];
+      readonly drop: readonly string[];
+      readonly advance: Readonly<Record<string, Lsn>>;
+      readonly renew?: readonly string[];
+    },
     options: Bounded,
   ): Promise<void>;
 

@@ -277,7 +277,12 @@ export class SimPostgres implements Postgres {
   }
 
   async syncSlots(
-    plan: { readonly create: readonly string[]; readonly drop: readonly string[]; readonly advance: Readonly<Record<string, Lsn>> },
+    plan: {
+      readonly create: readonly string[];
+      readonly drop: readonly string[];
+      readonly advance: Readonly<Record<string, Lsn>>;
+      readonly renew?: readonly string[];
+    },
     options: Bounded,
   ): Promise<void> {
     await this.#step(2, options);
