@@ -287,10 +287,8 @@ export class Agent {
   /** Commits begin and cease to wait without anybody asking for it; whoever reads the log is to know since when. */
   #noteSync(c: Context, { effects }: Decision): void {
     const { noted, notes } = syncNotes(c, effects, this.#noted);
-    this.#noted = noted;
-    for (const { level, text } of strangerNotes(this.#strangers, c.m.strangers)) this.parts.log[level](text);
-    this.#strangers = c.m.strangers;
-    for (const { level, text } of notes) this.parts.log[level](text);
+    for (const { level, text } of [...strangerNotes(this.#strangers, c.m.strangers), ...notes]) this.parts.log[level](text);
+    [this.#noted, this.#strangers] = [noted, c.m.strangers];
   }
 
   #hands(): Hands {

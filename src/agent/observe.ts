@@ -5,6 +5,7 @@ import type { RunningJob } from '../core/effects.ts';
 import type { DcsFacts, Memory, Observation, OperatorWishes } from '../core/model.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
 import type { PostgresFacts, SourceHistory } from '../core/postgres-facts.ts';
+import { withMemberNames } from '../core/server-names.ts';
 import { observeTimeoutMs } from '../core/settings.ts';
 import { type Clock, sleep } from '../ports/clock.ts';
 import { ensureError } from '../support/errors.ts';
@@ -35,11 +36,13 @@ export interface Inputs extends Told {
 export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promise<Observation> {
   const { clock, settings } = parts;
   const { reading, renewal } = askDcs(parts, lease, inputs);
-  const [dcs, pg] = await Promise.all([
+  const [dcs, told] = await Promise.all([
     reading,
     // A PostgreSQL that does not answer must not keep its agent from stopping it in time, before the lease ends or a guard that does not listen strikes.
     parts.pg.observe({ timeoutMs: lease.patienceMs(observeTimeoutMs(settings.current().dynamic)) }),
   ]);
+  // PostgreSQL knows members by what it makes of their names.
+  const pg = dcs.known && told.sql !== null ? { ...told, sql: withMemberNames(told.sql, dcs.view) } : told;
   if (dcs.known) settings.adopt(dcs.view.config);
   if (isOfCluster(pg, dcs)) parts.dcs.bind();
   const draft: { -readonly [Fact in keyof Observation]: Observation[Fact] } = {

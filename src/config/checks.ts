@@ -2,6 +2,7 @@
 
 import { RECOVERY_GUCS } from '../core/guc.ts';
 import type { JsonObject } from '../core/json.ts';
+import { carriedName } from '../core/server-names.ts';
 import { type EtcdParsed, endpointTexts, etcdSectionName, readEndpoint } from './build-etcd.ts';
 import { valueAt } from './conform.ts';
 import { readDynamic, recoveryFindings } from './dynamic.ts';
@@ -22,6 +23,7 @@ export function checkLocal(parsed: LocalParsed, raw: JsonObject): Finding[] {
     ...directories(parsed),
     ...logins(parsed),
     ...bootstrap(parsed, raw),
+    ...memberName(parsed),
     ...tags(parsed, raw),
     ...parameters(parsed),
   ];
@@ -162,6 +164,16 @@ function bootstrap(parsed: LocalParsed, raw: JsonObject): Finding[] {
     );
   }
   return findings;
+}
+
+/** PostgreSQL carries it as application_name, and knows standbys by that alone. */
+function memberName(parsed: LocalParsed): Finding[] {
+  const { name } = parsed;
+  if (name === undefined) return [];
+  const carried = carriedName(name, 0);
+  if (carried === name) return [];
+  const mend = 'choose a name of at most 63 letters, digits, - . and _ before this node joins, unless no other member becomes the same';
+  return [warning(['name'], `PostgreSQL carries this name as '${carried}'`, mend)];
 }
 
 function tags(parsed: LocalParsed, raw: JsonObject): Finding[] {

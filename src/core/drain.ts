@@ -7,6 +7,7 @@
  */
 import { type ClusterView, mayLead, memberOf, sameName } from './cluster.ts';
 import type { SqlFacts, WalsenderFacts } from './postgres-facts.ts';
+import { withMemberNames } from './server-names.ts';
 import { includes } from './voters.ts';
 
 /** A standby that is sent WAL says within this time that it has it on disk, or anything else. */
@@ -49,7 +50,7 @@ export function silenceBetween(first: SqlFacts, last: SqlFacts, view: ClusterVie
     (state === 'streaming' || state === 'catchup') &&
     (flushLsn === null || flushLsn < mark) &&
     first.replication.some((before) => before.pid === pid && before.replyTime === replyTime);
-  const members = last.replication.filter(({ applicationName }) => memberOf(view, applicationName) !== null);
+  const members = withMemberNames(last, view).replication.filter(({ applicationName }) => memberOf(view, applicationName) !== null);
   const silent = members.filter(isSilent);
   const inLine = members.filter(({ applicationName }) => includes(heirsOfIt, applicationName));
   return {

@@ -1,5 +1,6 @@
 /** What is wrong with the members of a cluster taken together, in words for the operator. */
 import type { Member } from './cluster.ts';
+import { carriedClashes } from './server-names.ts';
 import { slotNameClashes } from './slot-names.ts';
 
 type Named = Pick<Member, 'name' | 'version'>;
@@ -9,6 +10,11 @@ export function memberComplaints(members: readonly Named[], synchronousMode: 'of
   // Two members whose names make the same slot name would take each other's slot away.
   const clashes = slotNameClashes(members.map((member) => member.name)).map((names) => names.join(' and '));
   const shared = clashes.length === 0 ? [] : [`members share one replication slot name, rename all but one: ${clashes.join('; ')}`];
+  const carried = carriedClashes(members.map((member) => member.name)).map((names) => names.join(' and '));
+  if (carried.length > 0)
+    shared.push(
+      `PostgreSQL cannot tell members apart, whose names it cuts to 63 bytes of ASCII, and waits for none of them, rename all but one: ${carried.join('; ')}`,
+    );
   return [...shared, ...(synchronousMode === 'quorum' ? members.flatMap(quorumComplaint) : [])];
 }
 

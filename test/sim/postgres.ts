@@ -3,7 +3,7 @@ import type { CallbackAction, ServerRole, Source } from '../../src/core/effects.
 import type { PostgresFacts, SourceHistory, TimelineStart } from '../../src/core/postgres-facts.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import { slotNameOf } from '../../src/core/slot-names.ts';
-import { type Lsn, lagBytes } from '../../src/core/units.ts';
+import { lagBytes } from '../../src/core/units.ts';
 import { type Clock, sleep } from '../../src/ports/clock.ts';
 import type { ApplyOutcome, Bounded, Postgres, StopOptions } from '../../src/ports/postgres.ts';
 import { RegentError } from '../../src/support/errors.ts';
@@ -276,15 +276,7 @@ export class SimPostgres implements Postgres {
     // Nobody streams under another's name here unless a fault says so.
   }
 
-  async syncSlots(
-    plan: {
-      readonly create: readonly string[];
-      readonly drop: readonly string[];
-      readonly advance: Readonly<Record<string, Lsn>>;
-      readonly renew?: readonly string[];
-    },
-    options: Bounded,
-  ): Promise<void> {
+  async syncSlots(plan: Parameters<Postgres['syncSlots']>[0], options: Bounded): Promise<void> {
     await this.#step(2, options);
     const { server } = this.#parts;
     const { slots, checkpoint, position, replayLsn, inRecovery } = server;

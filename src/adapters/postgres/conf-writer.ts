@@ -3,6 +3,7 @@
  * so that a server may be started on them, or told to reload, at any moment. Whom it follows and whom its commits wait for is in postgresql.conf and what goes with
  * it: none of the others keeps those from being written.
  */
+
 import { access, chown, mkdir } from 'node:fs/promises';
 import { isAbsolute, join, resolve } from 'node:path';
 import type { ServerRole } from '../../core/effects.ts';
@@ -18,6 +19,7 @@ import {
   synchronousNames,
   userRecoveryGucs,
 } from '../../core/server-config.ts';
+import { carriedSyncNames } from '../../core/server-names.ts';
 import type { Settings } from '../../core/settings.ts';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { fileMode, readText, removeFile, writeFileAtomic } from './atomic-file.ts';
@@ -132,7 +134,8 @@ export class ConfWriter {
     const include = await this.includedFile(settings, put);
     const { main, recovery } = await this.accepted(settings, role, major);
     const path = join(configDir, 'postgresql.conf');
-    const names = synchronousNames(settings, role, syncNames, await writtenNames(path));
+    const wanted = synchronousNames(settings, role, syncNames, await writtenNames(path));
+    const names = wanted === null || settings.dynamic.synchronousMode === 'off' ? wanted : carriedSyncNames(wanted, major * 10_000);
     await makeDirectories(settings, main, this.deps);
     await put(path, renderPostgresqlConf({ include, main: mainPart(settings, main, control, names), recovery }));
     if (autoConf === 'clean')

@@ -1,6 +1,8 @@
 /** Writes the configuration files and has the running server take them up. */
+
 import type pg from 'pg';
 import type { ServerRole } from '../../core/effects.ts';
+import { carriedSyncNames } from '../../core/server-names.ts';
 import { sleep } from '../../ports/clock.ts';
 import type { ApplyOutcome, Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
@@ -147,12 +149,14 @@ async function until(context: Context, deadline: number, signal: AbortSignal | u
  * Writes synchronous_standby_names and returns once commits obey it. On a server whose role the agent does not know yet (adopted, and in recovery)
  * and on a stopped one the value is kept for the next apply or start.
  */
-export async function setSynchronousNames(context: Context, value: string | null, options: Bounded): Promise<void> {
+export async function setSynchronousNames(context: Context, names: string | null, options: Bounded): Promise<void> {
   const { settings, watch, clock } = context;
   const deadline = clock.monotonicMs() + options.timeoutMs;
-  context.syncNames = value;
+  context.syncNames = names;
   const postmaster = watch.current(settings.postgresql.dataDir);
   if (postmaster === null) return;
+  const major = await majorOf(context);
+  const value = names === null ? null : carriedSyncNames(names, major * 10_000);
   const client = await connectLocal(settings, {
     applicationName: 'Regent sync names',
     connectTimeoutMs: options.timeoutMs,
@@ -162,7 +166,7 @@ export async function setSynchronousNames(context: Context, value: string | null
     const { names: before, recovery } = await currentNames(client);
     const role = context.role ?? (recovery ? null : ({ kind: 'primary' } as const));
     if (role === null) return;
-    const { changed, ofRole } = await writeFiles(context, role, await majorOf(context), null, 'role');
+    const { changed, ofRole } = await writeFiles(context, role, major, null, 'role');
     if (ofRole !== null) throw ofRole;
     if (value === null) {
       if (changed) await reloadServer(context, postmaster, { ...options, timeoutMs: deadline - clock.monotonicMs() });

@@ -2,6 +2,7 @@
  * Stops the server and does not return before the last of its processes is gone: as long as one lives, it may write.
  * In good order first; what does not obey in time is killed, which is as safe for the data as a power cut.
  */
+import { carriedForms } from '../../core/server-names.ts';
 import { sleep } from '../../ports/clock.ts';
 import type { StopOptions } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
@@ -51,7 +52,7 @@ async function stopInOrder(context: Context, postmaster: HeldProcess, untilMs: n
   const timeoutMs = untilMs - clock.monotonicMs();
   const walsenders = await Walsenders.of(context, postmaster, {
     timeoutMs,
-    ...(heirs && { heirs }),
+    ...(heirs && { heirs: heirs.flatMap(carriedForms) }),
     ...(onClosed && { onClosed }),
   });
   try {
