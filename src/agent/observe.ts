@@ -1,6 +1,6 @@
 /** Gathers the facts of one round, in parallel, under one deadline. */
 import { type Context, contextOf, readyLeader, sourceOf } from '../core/context.ts';
-import { timelineStart } from '../core/divergence.ts';
+import { seemsAhead, timelineStart, writtenEnd } from '../core/divergence.ts';
 import type { RunningJob } from '../core/effects.ts';
 import type { DcsFacts, Memory, Observation, OperatorWishes } from '../core/model.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
@@ -166,6 +166,7 @@ async function askSource(parts: Parts, o: Observation, inputs: Inputs): Promise<
   const source = leader === null ? null : sourceOf(leader);
   if (source === null) return null;
   const own = o.pg.beginning === undefined ? null : timelineStart(o.pg);
+  const end = writtenEnd(o.pg);
   const signal = inputs.untilLeaderChanges();
   let stop = () => {};
   // A leader that was cut off or switched off does not answer, and the race for its key does not wait for that.
@@ -174,7 +175,12 @@ async function askSource(parts: Parts, o: Observation, inputs: Inputs): Promise<
     signal.addEventListener('abort', stop, { once: true });
   });
   try {
-    const asked = parts.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, signal, ...(own === null ? {} : { own }) });
+    const asked = parts.pg.sourceHistory(source, {
+      timeoutMs: SOURCE_TIMEOUT_MS,
+      signal,
+      ...(own === null ? {} : { own }),
+      ...(end && { end }),
+    });
     return await Promise.race([asked, changed]);
   } catch (error) {
     parts.log.debug(`the leader's history could not be read: ${ensureError(error).message}`);
@@ -186,5 +192,5 @@ async function askSource(parts: Parts, o: Observation, inputs: Inputs): Promise<
 
 function comparable(pg: PostgresFacts): boolean {
   if (pg.state === 'stopped') return pg.dataDir === 'valid';
-  return pg.state === 'running' && pg.sql?.inRecovery === true && pg.sql.receiver?.status !== 'streaming';
+  return pg.state === 'running' && pg.sql?.inRecovery === true && (pg.sql.receiver?.status !== 'streaming' || seemsAhead(pg));
 }

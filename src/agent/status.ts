@@ -68,7 +68,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
 }
 
 function endOnDisk(pg: PostgresFacts, memory: Memory): NonNullable<AgentStatus['onDisk']> | null {
-  const end = pg.dataDir === 'valid' && !memory.openedByHand ? localPosition(pg) : null;
+  const end = pg.dataDir === 'valid' && !memory.openedByHand && !memory.strayed ? localPosition(pg) : null;
   return end === null ? null : { timeline: end.timeline, lsn: end.lsn };
 }
 

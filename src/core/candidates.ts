@@ -10,6 +10,7 @@ import type { Context } from './context.ts';
 import { pastSwitchPoint } from './divergence.ts';
 import type { PeerFacts } from './peer-facts.ts';
 import type { DynamicSettings } from './settings.ts';
+import { strays } from './strays.ts';
 import { formatLsn, lagBytes } from './units.ts';
 import { countsVotes, includes, syncVoters } from './voters.ts';
 
@@ -131,6 +132,7 @@ export function supersededBy(c: Context): string | null {
 const DIVERGED = 'the data of this node diverged from the cluster’s history; only an operator’s failover to it by name would make it lead';
 
 function hasDiverged(c: Context, view: ClusterView): boolean {
+  if (c.m.strayed) return true;
   const own = ownPosition(c);
   if (own === null) return false;
   const { beginning } = c.o.pg;
@@ -258,7 +260,7 @@ export function possibleSuccessors(
     if (member.name === c.me || member.name === options.exceptCandidate || (options.only != null && member.name !== options.only))
       return false;
     if (dynamic.synchronousMode === 'on' && voters !== null && !options.manual && !includes(voters, member.name)) return false;
-    return unfit(c.o.peers?.get(member.name), view, dynamic) === null;
+    return unfit(c.o.peers?.get(member.name), view, dynamic) === null && !strays(c, member.name);
   });
   if (countsVotes(view, dynamic.synchronousMode) && voters !== null && options.only == null) {
     const needed = (view.sync?.quorum ?? 0) + 1;

@@ -46,7 +46,7 @@ describe('stoppedPosition', () => {
   });
   it('takes the checkpoint of a primary, and says when more may follow', () => {
     expect(stoppedPosition(control({ state: 'in production', checkpointLsn: lsn(5) }))).toEqual(
-      at(1, 5, { atRecordStart: true, open: true }),
+      at(1, 5, { atRecordStart: true, open: true, written: true }),
     );
   });
 });

@@ -8,7 +8,14 @@
  */
 import type { HistoryEntry } from './cluster.ts';
 import type { Context } from './context.ts';
-import { type ControlFacts, type PostgresFacts, type SourceHistory, type TimelineStart, walPosition } from './postgres-facts.ts';
+import {
+  type ControlFacts,
+  type PostgresFacts,
+  type SourceHistory,
+  type TimelineStart,
+  type WalEnd,
+  walPosition,
+} from './postgres-facts.ts';
 import type { Lsn, Timeline } from './units.ts';
 
 export type Divergence = 'prefix' | 'diverged' | 'unknown';
@@ -23,6 +30,8 @@ export interface Position {
   readonly atRecordStart: boolean;
   /** WAL may exist past `lsn` that nobody can tell of without crash recovery. */
   readonly open: boolean;
+  /** The server wrote WAL of its own in its last life, as a primary does. */
+  readonly written?: true;
 }
 
 /** Where a stopped node's WAL ends, by pg_controldata. */
@@ -37,6 +46,7 @@ export function stoppedPosition(control: ControlFacts): Position {
     lsn: control.checkpointLsn,
     atRecordStart: true,
     open: control.state !== 'shut down' && !inRecovery,
+    ...(inRecovery ? {} : { written: true as const }),
   };
 }
 
@@ -72,7 +82,7 @@ export function compareHistories(local: Position, localHistory: readonly History
   }
   if (local.timeline === source.timeline) {
     if (historiesBelow(localHistory, local.timeline) !== historiesBelow(source.history, local.timeline)) return 'diverged';
-    return 'prefix';
+    return compareEnds(local, source);
   }
   const left = source.history.find((entry) => entry.timeline === local.timeline);
   if (left === undefined) return 'diverged';
@@ -80,6 +90,35 @@ export function compareHistories(local: Position, localHistory: readonly History
   if (local.open) return 'diverged';
   const within = local.atRecordStart ? local.lsn < left.switchLsn : local.lsn <= left.switchLsn;
   return within ? 'prefix' : 'diverged';
+}
+
+/**
+ * On one timeline. Nobody is sent what its source has not flushed, so whoever is further than the source, which was asked after the own position was read, has WAL
+ * of its own. And a server that ended as a primary wrote at least a checkpoint: a replica that was opened for writes by hand has that where the leader has something
+ * else. Only a cold copy of the leader has the same.
+ */
+function compareEnds(local: Position, source: SourceHistory): Divergence {
+  if (local.atRecordStart ? local.lsn >= source.lsn : local.lsn > source.lsn) return 'diverged';
+  if (local.written !== true) return 'prefix';
+  if (source.hasOurEnd === undefined) return 'unknown';
+  return source.hasOurEnd ? 'prefix' : 'diverged';
+}
+
+/** What is to be looked for in the WAL of the source; null: this server did not write its own. */
+export function writtenEnd(pg: PostgresFacts): WalEnd | null {
+  const local = pg.state === 'stopped' ? localPosition(pg) : null;
+  return local?.written === true ? { timeline: local.timeline, checkpointLsn: local.lsn, open: local.open } : null;
+}
+
+/** It replayed more than its walreceiver has flushed in this life: that is so for a moment after the start, and for good where it has WAL that its source has not. */
+export function seemsAhead({ sql }: PostgresFacts): boolean {
+  return sql?.receiver?.status === 'streaming' && sql.replayLsn !== null && sql.receiveLsn !== null && sql.replayLsn > sql.receiveLsn;
+}
+
+/** This standby has WAL on its source's timeline that its source has not. */
+export function isAhead(pg: PostgresFacts, source: SourceHistory | null): boolean {
+  const local = localPosition(pg);
+  return local !== null && source?.inRecovery === false && local.timeline === source.timeline && local.lsn > source.lsn;
 }
 
 function historiesBelow(history: readonly HistoryEntry[], timeline: Timeline): string {

@@ -128,6 +128,8 @@ export interface Memory {
   readonly keyInheritedSinceMs: number | null;
   /** This node was made a primary by somebody else while another member led: what it wrote then was never acknowledged by a leader. */
   readonly openedByHand: boolean;
+  /** This node wrote WAL of its own on the timeline of its leader, and pg_rewind would not see it. Neither its position nor its timeline tells, so it is out of the race. */
+  readonly strayed: boolean;
   /** The last known leader other than ourselves, for the failover priority rule. */
   readonly lastLeader: string | null;
 }
@@ -157,6 +159,7 @@ export const emptyMemory: Memory = {
   keyTaken: false,
   keyInheritedSinceMs: null,
   openedByHand: false,
+  strayed: false,
   lastLeader: null,
 };
 

@@ -171,6 +171,14 @@ export interface TimelineStart {
   readonly from: Lsn;
 }
 
+/** The records in which the WAL of a server that wrote its own ended: its latest checkpoint, and, where it did not end in good order, whatever followed. */
+export interface WalEnd {
+  readonly timeline: Timeline;
+  readonly checkpointLsn: Lsn;
+  /** More may follow. */
+  readonly open: boolean;
+}
+
 /** What a peer's PostgreSQL (the leader's) says of its history, asked over a replication connection. */
 export interface SourceHistory {
   readonly name: string;
@@ -179,6 +187,8 @@ export interface SourceHistory {
   readonly lsn: Lsn;
   readonly history: readonly HistoryEntry[];
   readonly inRecovery: boolean;
+  /** Whether its WAL has the asker's last records where the asker has them; absent: not asked, or it cannot be told. */
+  readonly hasOurEnd?: boolean;
   /** PostgresFacts.beginning of the timeline that was asked about, by its own WAL; absent: not asked, or not known there any more. */
   readonly beginning?: string;
 }

@@ -3,6 +3,7 @@ import { abstainMs } from './candidates.ts';
 import { choreFailures } from './chores.ts';
 import type { MemberRole, PostgresState } from './cluster.ts';
 import { type Context, contextOf } from './context.ts';
+import { divergenceFrom, rewindIsBlind, seemsAhead } from './divergence.ts';
 import type { JobKind, JobOutcome } from './effects.ts';
 import type { Failure, Memory, Observation } from './model.ts';
 import { heardReplies } from './replies.ts';
@@ -44,6 +45,7 @@ export function remember(o: Observation, before: Memory): Memory {
     receiverGoneSinceMs: receiverGone(c, before),
     ...keyOf(c, before),
     openedByHand: openedByHand(c, ended),
+    strayed: strayed(c, before),
     lastLeader: c.otherLeader ?? before.lastLeader,
   };
 }
@@ -60,6 +62,14 @@ function openedByHand(c: Context, before: Memory): boolean {
   if (c.isPrimary) return c.otherLeader !== null && (before.openedByHand || before.role === 'replica');
   const mended = c.o.ended.some(({ ok, job }) => ok && (job.kind === 'rewind' || job.kind === 'reinitialize' || job.kind === 'clone'));
   return before.openedByHand && !mended;
+}
+
+function strayed(c: Context, before: Memory): boolean {
+  const { pg, source, ended } = c.o;
+  const cloned = ended.some(({ ok, job }) => ok && (job.kind === 'reinitialize' || job.kind === 'clone'));
+  if (cloned || (c.isPrimary && c.lockMine)) return false;
+  if (c.otherLeader !== null && rewindIsBlind(pg, source) && divergenceFrom(pg, source) === 'diverged') return true;
+  return before.strayed && !(pg.sql?.receiver?.status === 'streaming' && !seemsAhead(pg));
 }
 
 function heldNow({ o, attached, stepDownAtMs }: Context): Memory['held'] {

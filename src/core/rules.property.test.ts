@@ -134,7 +134,9 @@ const scene = fc
         },
       ),
     ),
-    source: fc.option(fc.record({ timeline: fc.constantFrom(1, 2), inRecovery: fc.boolean() })),
+    source: fc.option(
+      fc.record({ timeline: fc.constantFrom(1, 2), inRecovery: fc.boolean(), hasOurEnd: fc.constantFrom(true, true, false) }),
+    ),
     job: fc.option(job, { freq: 2 }),
     wishes: fc.record({
       shutdown: fc.nat(9).map((n) => n === 0),
@@ -197,6 +199,7 @@ const remembered: fc.Arbitrary<Memory> = fc
     unlockedSinceMs: fc.constantFrom(null, null, null, 1000),
     keyTaken: fc.constantFrom(true, true, true, false),
     openedByHand: fc.constantFrom(false, false, false, true),
+    strayed: fc.constantFrom(false, false, false, true),
   })
   .map(({ failed, code, ...rest }) =>
     memory({ ...rest, failures: failed ? { [failed]: { count: 1, lastAtMs: 9_900, message: 'why', code } } : {} }),

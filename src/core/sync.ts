@@ -14,6 +14,7 @@ import type { Effect } from './effects.ts';
 import type { WalsenderFacts } from './postgres-facts.ts';
 import { isSilent } from './replies.ts';
 import { isSuspect, strangersUnder } from './strangers.ts';
+import { isAheadOfLeader } from './strays.ts';
 import { formatSyncNames, NOBODY, parseSyncNames, realNames, type SyncNames, sameNames } from './sync-names.ts';
 import { type Lsn, lagBytes, maxLsn } from './units.ts';
 import { includes } from './voters.ts';
@@ -86,7 +87,7 @@ function activeStandbys(c: Context): readonly Standby[] {
     const member = view.members.find((candidate) => sameName(candidate.name, sender.applicationName));
     const lsn = position(sender, o.pg.sql.synchronousCommit);
     if (!member || member.name === c.me || sender.state !== 'streaming' || member.state !== 'running' || lsn === null) continue;
-    if (isUnheard(c, inForce, sender) || isSuspect(c, member.name)) continue;
+    if (isUnheard(c, inForce, sender) || isSuspect(c, member.name) || isAheadOfLeader(c, sender)) continue;
     const priority = syncPriority(member.tags);
     if (priority <= 0 || found.some((other) => sameName(other.name, member.name))) continue;
     const nofailover =

@@ -4,7 +4,7 @@
  */
 
 import type { CallbackAction, ServerRole, Source } from '../core/effects.ts';
-import type { PostgresFacts, SourceHistory, TimelineStart } from '../core/postgres-facts.ts';
+import type { PostgresFacts, SourceHistory, TimelineStart, WalEnd } from '../core/postgres-facts.ts';
 import type { BinaryOption, Settings } from '../core/settings.ts';
 import type { Lsn } from '../core/units.ts';
 
@@ -94,9 +94,10 @@ export interface Postgres {
 
   /**
    * Asks a peer's PostgreSQL for its timeline and history over a replication connection; and, where the asker's own timeline is one of them, with what its WAL of
-   * that one begins, as far as it still has it and the rewind user may read it. Throws SOURCE_UNREACHABLE.
+   * that one begins, as far as it still has it and the rewind user may read it; and whether it has the
+   * records in which the asker's WAL ends, where both are on one timeline. Throws SOURCE_UNREACHABLE.
    */
-  sourceHistory(source: Source, options: Bounded & { readonly own?: TimelineStart }): Promise<SourceHistory>;
+  sourceHistory(source: Source, options: Bounded & { readonly own?: TimelineStart; readonly end?: WalEnd }): Promise<SourceHistory>;
 
   syncSlots(
     plan: {

@@ -1,7 +1,7 @@
 /** The Postgres port on a real server: settings and shared state are kept here, the work is done by one file a verb. */
 import type { Client } from 'pg';
 import type { CallbackAction, ServerRole, Source } from '../../core/effects.ts';
-import type { PostgresFacts, SourceHistory, TimelineStart } from '../../core/postgres-facts.ts';
+import type { PostgresFacts, SourceHistory, TimelineStart, WalEnd } from '../../core/postgres-facts.ts';
 import type { Settings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
@@ -23,7 +23,8 @@ import { promoteServer } from './promote.ts';
 import { applyConfig, setSynchronousNames } from './reload.ts';
 import { rewind } from './rewind.ts';
 import { Room } from './room.ts';
-import { endWalsender, type SlotPlan, syncSlots } from './slots.ts';
+import { endWalsender, syncSlots, type SlotPlan } from './slots.ts';
+import { hasEnd } from './source-end.ts';
 import { askSourceHistory } from './source-history.ts';
 import { SourceTrouble } from './source-trouble.ts';
 import { discard } from './sql.ts';
@@ -175,13 +176,14 @@ class PostgresAdapter implements Postgres {
     await clearIncomplete(dataDir);
   }
 
-  async sourceHistory(source: Source, options: Bounded & { readonly own?: TimelineStart }): Promise<SourceHistory> {
+  async sourceHistory(source: Source, options: Bounded & { readonly own?: TimelineStart; readonly end?: WalEnd }): Promise<SourceHistory> {
     const { settings } = this.context;
     try {
       const history = await askSourceHistory(settings, source, options);
       this.trouble.answered();
       const beginning = options.own === undefined ? null : await this.sourceBeginning(source, history, options.own, options);
-      return beginning === null ? history : { ...history, beginning };
+      const hasOurEnd = options.end === undefined ? null : await hasEnd(this.context, source, history, options.end, options);
+      return { ...history, ...(beginning === null ? {} : { beginning }), ...(hasOurEnd === null ? {} : { hasOurEnd }) };
     } catch (error) {
       if (!options.signal?.aborted) this.trouble.failed(source, error, settings.postgresql.replication.username);
       throw error;

@@ -42,9 +42,20 @@ export async function isContained(
 
 /** Also where the source does not have that WAL any more, or does not let it be read: numbers are all there is to go by then. */
 async function isTheSame(deps: Deps, source: Source, place: TimelineStart, segmentBytes: number, options: Bounded): Promise<boolean> {
+  return (await sameRecord(deps, source, place, segmentBytes, options).catch(() => null)) !== false;
+}
+
+/** Null: one of the two does not have that WAL any more. Throws what askBeginning throws. */
+export async function sameRecord(
+  deps: Deps,
+  source: Source,
+  place: TimelineStart,
+  segmentBytes: number,
+  options: Bounded,
+): Promise<boolean | null> {
   const here = await readBeginning(deps.settings.postgresql.dataDir, place, segmentBytes);
-  const there = await askBeginning(deps, source, place, segmentBytes, options).catch(() => null);
-  return here === null || there === null || headerOf(here) === headerOf(there);
+  const there = await askBeginning(deps, source, place, segmentBytes, options);
+  return here === null || there === null ? null : headerOf(here) === headerOf(there);
 }
 
 /** Of a record, in hex: its length, where the one before it begins, and a checksum over all of it. What follows may be another's record already. */

@@ -21,6 +21,7 @@ const TIMESTAMP = `'YYYY-MM-DD HH24:MI:SS.US"+00:00"'`;
 
 /**
  * pg_is_in_recovery() is asked once and fenced (OFFSET 0): the WAL functions of a primary raise an error in recovery, and a promotion may come in between.
+ * A primary's own end is asked after what its walsenders tell: no standby can have more by then.
  * The walsender and walreceiver functions are called themselves, because the views join the whole of pg_stat_activity.
  */
 export function factsQuery(serverVersion: number): string {
@@ -28,7 +29,6 @@ export function factsQuery(serverVersion: number): string {
   return `
 SELECT r.rec AS in_recovery,
   CASE WHEN NOT r.rec THEN ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END AS primary_timeline,
-  CASE WHEN NOT r.rec THEN pg_current_wal_flush_lsn()::text END AS flush_lsn,
   CASE WHEN r.rec THEN pg_last_wal_receive_lsn()::text END AS receive_lsn,
   CASE WHEN r.rec THEN pg_last_wal_replay_lsn()::text END AS replay_lsn,
   CASE WHEN r.rec THEN pg_is_wal_replay_paused() ELSE false END AS replay_paused,
@@ -48,6 +48,7 @@ SELECT r.rec AS in_recovery,
     'confirmed_flush_lsn', s.confirmed_flush_lsn, 'xmin', s.xmin, 'plugin', s.plugin, 'database', d.datname,
     'wal_status', s.wal_status, 'failover', ${failover}))
     FROM pg_get_replication_slots() s LEFT JOIN pg_database d ON d.oid = s.datoid WHERE NOT s.temporary) AS slots,
+  CASE WHEN NOT r.rec THEN pg_current_wal_flush_lsn()::text END AS flush_lsn,
   current_setting('synchronous_standby_names') AS synchronous_standby_names,
   current_setting('synchronous_commit') AS synchronous_commit,
   current_setting('primary_conninfo') AS primary_conninfo,

@@ -29,7 +29,7 @@ export function leaderHasLessText(c: Context): string {
   const { scope } = c.o.settings.local;
   return (
     `this node is on timeline ${localPosition(c.o.pg)?.timeline}, and the leader ${c.otherLeader} on ${c.o.source?.timeline}, which has less ` +
-    `(was etcd restored from an older backup?). Nothing is rewound. To keep what this node has: regentctl failover ${scope} --candidate ${c.me}; ` +
+    `(was etcd restored from an older backup, or this node promoted by hand while its agent was away?). Nothing is rewound. To keep what this node has: regentctl failover ${scope} --candidate ${c.me}; ` +
     `to throw it away: regentctl reinit ${scope} ${c.me}`
   );
 }

@@ -3,7 +3,7 @@ import { isLeftBehind, raceVerdict, supersededBy, wishInVain } from '../candidat
 import { type Chore, choreHoldOffMs } from '../chores.ts';
 import { clusterTimeline, mayLead } from '../cluster.ts';
 import { type Context, isUnprotected, readyLeader, sourceOf, unlockedMs, wantedSource } from '../context.ts';
-import { divergenceFrom, leaderHasLess } from '../divergence.ts';
+import { divergenceFrom, isAhead, leaderHasLess } from '../divergence.ts';
 import type { Effect } from '../effects.ts';
 import { inheritedVerdict } from '../inherited-key.ts';
 import { takeover } from '../sync.ts';
@@ -82,8 +82,13 @@ function anotherPrimary(c: Context): boolean {
 }
 
 /** An operator's failover to this node by name: it is tried, whatever speaks against it. */
-function isForced({ view, me }: Context): boolean {
+export function isForced({ view, me }: Context): boolean {
   return view?.failover?.leader === null && view.failover.candidate === me;
+}
+
+function divergedFromLeader(c: Context): boolean {
+  if (streams(c) && !isAhead(c.o.pg, c.o.source)) return false;
+  return divergenceFrom(c.o.pg, c.o.source) === 'diverged';
 }
 
 /** The WAL receiver is connected, to the right place. */
@@ -152,8 +157,8 @@ export const standbyRules: readonly Rule[] = [
   },
   {
     id: 'standby.diverged',
-    situation: 'this standby does not stream, and its WAL is not a prefix of the leader’s',
-    when: (c) => c.isStandby && c.otherLeader !== null && !c.paused && !streams(c) && divergenceFrom(c.o.pg, c.o.source) === 'diverged',
+    situation: 'this standby does not stream, or is ahead of the leader, and its WAL is not a prefix of the leader’s',
+    when: (c) => c.isStandby && c.otherLeader !== null && !c.paused && divergedFromLeader(c),
     ask: (c) => {
       const leader = readyLeader(c);
       const source = leader === null ? null : sourceOf(leader);

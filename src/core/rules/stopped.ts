@@ -1,7 +1,7 @@
 /** PostgreSQL is down, and nobody asked for that. */
 import { possibleSuccessors } from '../candidates.ts';
 import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
-import { divergenceFrom, leaderHasLess } from '../divergence.ts';
+import { divergenceFrom, leaderHasLess, writtenEnd } from '../divergence.ts';
 import type { Source } from '../effects.ts';
 import { inheritedVerdict } from '../inherited-key.ts';
 import { START_UNRECOVERABLE } from '../rewind-prospects.ts';
@@ -9,6 +9,7 @@ import { takeover } from '../sync.ts';
 import { countsVotes } from '../voters.ts';
 import { leaderHasLessText, withInheritedKey } from './lesser-leader.ts';
 import { mendDivergence, reinitCommand, reinitialize } from './mend.ts';
+import { isForced } from './running.ts';
 import type { Outcome, Rule } from './table.ts';
 import { holdOffMs, promotionFailed } from './table.ts';
 
@@ -17,6 +18,8 @@ export const wasPrimary = (c: Context): boolean =>
   c.o.pg.baseBackup === undefined &&
   !c.o.pg.standbySignal &&
   !/recovery$/.test((c.o.pg.control?.state ?? '').replace('in crash recovery', 'crash'));
+/** Also where a start as a standby put the signal file there already, and did not come far enough to leave a mark in the control file. */
+const wroteItsOwn = (c: Context): boolean => wasPrimary(c) || writtenEnd(c.o.pg) !== null;
 /** A successor that takes longer than this may need our position in the race. */
 const SUCCESSOR_MS = 3000;
 /** Where votes count, one that has not even taken the key by then lacks one: another standby is gone, and this node is the next that has everything. */
@@ -136,7 +139,10 @@ export const stoppedRules: readonly Rule[] = [
     id: 'stopped.leader-not-ready',
     situation: 'PostgreSQL is down, and the leader is still being promoted or cannot be asked about its history',
     when: (c) =>
-      c.stopped && c.otherLeader !== null && (readyLeader(c) === null || divergenceFrom(c.o.pg, c.o.source) === 'unknown') && wasPrimary(c),
+      c.stopped &&
+      c.otherLeader !== null &&
+      (readyLeader(c) === null || divergenceFrom(c.o.pg, c.o.source) === 'unknown') &&
+      wroteItsOwn(c),
     ask: () => ({ watchMembers: true, wakeInMs: 500 }),
     because: 'waiting until {leader} can be compared with: this node was a primary and may have to be rewound',
   },
@@ -164,6 +170,14 @@ export const stoppedRules: readonly Rule[] = [
     when: (c) => c.stopped && c.otherLeader !== null,
     ask: (c) => startStandby(wantedSource(c), 'restarting after failure', 'starting as a secondary'),
     because: 'starting as a secondary',
+  },
+  {
+    id: 'stopped.strayed',
+    situation: 'PostgreSQL is down, nobody leads, and this node has WAL of its own on the timeline of the last leader',
+    when: (c) => c.stopped && c.m.strayed && !isForced(c),
+    ask: () => ({ wakeInMs: 5000, watchMembers: true }),
+    because:
+      'waiting for a leader to be cloned from: this node wrote WAL of its own on the timeline of the last leader; only a failover to it by name would make it lead',
   },
   {
     id: 'stopped.start-for-race',

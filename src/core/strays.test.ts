@@ -1,0 +1,104 @@
+/** A replica that was opened for writes by hand has WAL of its own on its leader's timeline: numbers and histories are equal. */
+import { describe, expect, it } from 'vitest';
+import { lsn, memory, observation, peer, peers, pg, type Scene, settings, view, walsender } from '../../test/support/build.ts';
+import { possibleSuccessors } from './candidates.ts';
+import { contextOf } from './context.ts';
+import { decide } from './decide.ts';
+import type { Memory } from './model.ts';
+
+const led = view({ leaderName: 'b' });
+const source = { name: 'b', systemIdentifier: '7301234567890123456', timeline: 1, lsn: lsn(2000), history: [], inRecovery: false };
+/** Demoted by its agent at once: its last checkpoint ended the recovery with which it was opened. */
+const opened = pg.stopped({ state: 'in production', checkpointLsn: lsn(1000) });
+const decided = (scene: Scene, before: Partial<Memory> = {}) => decide(observation({ view: led, ...scene }), memory(before));
+
+describe('a node that wrote on the timeline of its leader', () => {
+  it.each([
+    ['has other records than the leader', { ...source, hasOurEnd: false }],
+    ['is as far as the leader, with a record more', { ...source, lsn: lsn(1000) }],
+    ['is further than the leader', { ...source, lsn: lsn(990), hasOurEnd: true }],
+  ])('has diverged where it %s', (_, leader) => {
+    const decision = decided({ pg: opened, source: leader });
+    expect(decision).toMatchObject({ rule: 'stopped.diverged', steps: [], memory: { strayed: true } });
+    expect(decision.because).toContain('regentctl reinit demo a');
+  });
+
+  it('is cloned where the settings allow it', () => {
+    const may = settings('a', { postgresql: { removeDataDirectoryOnRewindFailure: true } });
+    const { steps } = decided({ pg: opened, source: { ...source, hasOurEnd: false }, settings: may });
+    expect(steps).toMatchObject([{ kind: 'start-job', job: { kind: 'reinitialize' } }]);
+  });
+
+  it('follows where the leader has the same records (a cold copy of it)', () => {
+    expect(decided({ pg: opened, source: { ...source, hasOurEnd: true } }).rule).toBe('stopped.start-standby');
+  });
+
+  it('waits where that cannot be told, and also when a start has put the signal file there already', () => {
+    expect(decided({ pg: opened, source }).rule).toBe('stopped.leader-not-ready');
+    expect(decided({ pg: { ...opened, standbySignal: true }, source }).rule).toBe('stopped.leader-not-ready');
+    // Of a standby nothing else is to be known than where it ends.
+    const stopped = pg.stopped({ state: 'shut down in recovery', minRecoveryLsn: lsn(1000) }, { standbySignal: true });
+    expect(decided({ pg: stopped, source }).rule).toBe('stopped.start-standby');
+    expect(decided({ pg: stopped, source: { ...source, lsn: lsn(999) } }).rule).toBe('stopped.diverged');
+  });
+
+  it('is found out while it streams, by a position that its leader has not reached', () => {
+    const receiver = {
+      status: 'streaming',
+      receivedTimeline: 1,
+      slotName: null,
+      conninfo: '',
+      senderHost: 'b',
+      senderPort: 5432,
+      latestEndLsn: lsn(900),
+    };
+    const streams = pg.standby({ receiver, receiveLsn: lsn(900), replayLsn: lsn(1000) });
+    expect(decided({ pg: streams, source: { ...source, lsn: lsn(999) } })).toMatchObject({
+      rule: 'standby.diverged',
+      steps: [{ kind: 'demote-now' }],
+    });
+    // After a start the walreceiver is behind the replay for a moment.
+    expect(decided({ pg: streams, source: { ...source, lsn: lsn(1000) } }).rule).toBe('standby.follow');
+  });
+
+  it('stays out of the race when the leader is gone, until it was cloned or an operator names it', () => {
+    const alone = { view: view(), peers: peers(peer('b', { lsn: lsn(900) }), peer('c', { lsn: lsn(900) })) };
+    expect(decided({ ...alone, pg: opened }, { strayed: true })).toMatchObject({ rule: 'stopped.strayed', steps: [] });
+    expect(decided({ ...alone, pg: pg.standby() }, { strayed: true })).toMatchObject({ rule: 'standby.race', steps: [] });
+    const failover = { leader: null, candidate: 'a', scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
+    const named = { ...alone, view: view({ failover }) };
+    expect(decided({ ...named, pg: opened }, { strayed: true }).rule).toBe('stopped.start-for-race');
+    expect(decided({ ...named, pg: pg.standby() }, { strayed: true }).steps).toEqual([{ kind: 'acquire-leader' }]);
+    const job = { kind: 'reinitialize' as const, source: { name: 'b', host: 'b', port: 5432 }, fromLeader: true };
+    const ended = [{ job, ok: true, code: null, message: null, endedAtMs: 9000 }];
+    expect(decided({ ...alone, pg: pg.standby(), ended }, { strayed: true }).steps).toEqual([{ kind: 'acquire-leader' }]);
+  });
+});
+
+describe('a walsender whose standby says that it has more than this leader', () => {
+  const mode = settings('a', { dynamic: { synchronousMode: 'quorum' } });
+  const leading = (b: Parameters<typeof walsender>[1]) => ({
+    view: view({ leaderName: 'a', sync: { leader: 'a', quorum: 0, standbys: ['c'], modRevision: '8' } }),
+    settings: mode,
+    pg: pg.primary({ flushLsn: lsn(1000), synchronousStandbyNames: 'ANY 1 (c)', replication: [walsender('b', b), walsender('c')] }),
+    peers: peers(peer('b'), peer('c')),
+  });
+  const stepsOf = (b: Parameters<typeof walsender>[1]) =>
+    decided(leading(b), { role: 'primary', announcedRole: 'primary' })
+      .chores.filter(({ kind }) => kind === 'sync')
+      .flatMap(({ effects }) => effects);
+
+  it.each(['flushLsn', 'writeLsn', 'replayLsn'])('does not come into the synchronous set by its %s', (what) => {
+    expect(stepsOf({})).toMatchObject([{ kind: 'write-sync', standbys: ['b', 'c'] }]);
+    expect(stepsOf({ [what]: lsn(1001) })).toEqual([]);
+  });
+
+  it('is nobody to hand over to', () => {
+    const successors = (b: Parameters<typeof walsender>[1]) => {
+      const o = observation({ ...leading(b), settings: settings('a') });
+      return possibleSuccessors(contextOf(o, memory()), view({ leaderName: 'a' }), {});
+    };
+    expect(successors({})).toEqual(['b', 'c']);
+    expect(successors({ replayLsn: lsn(1001) })).toEqual(['c']);
+  });
+});

@@ -1,0 +1,15 @@
+/** Standbys that say they have more than the leader they stream from: what they confirm is WAL of their own. */
+import { sameName } from './cluster.ts';
+import type { Context } from './context.ts';
+import type { WalsenderFacts } from './postgres-facts.ts';
+
+/** The leader's end was asked after what its walsenders tell, and nobody is sent what is not flushed. */
+export function isAheadOfLeader({ o }: Context, sender: WalsenderFacts): boolean {
+  const end = o.pg.sql?.flushLsn ?? null;
+  return end !== null && [sender.writeLsn, sender.flushLsn, sender.replayLsn].some((lsn) => lsn !== null && lsn > end);
+}
+
+export function strays(c: Context, name: string): boolean {
+  const senders = c.isPrimary ? (c.o.pg.sql?.replication ?? []) : [];
+  return senders.some((sender) => sameName(sender.applicationName, name) && isAheadOfLeader(c, sender));
+}
