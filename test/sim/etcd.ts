@@ -21,6 +21,12 @@ interface EtcdLease {
   expiresAt: number;
 }
 
+export interface EtcdCopy {
+  readonly keys: ReadonlyMap<string, Stored>;
+  /** Seconds by id. */
+  readonly leases: ReadonlyMap<string, number>;
+}
+
 export interface KeyEvent {
   readonly key: string;
   readonly deleted: boolean;
@@ -108,6 +114,21 @@ export class Etcd {
     const hadMajority = this.#unwell.size < 2;
     this.#unwell.delete(member);
     if (!hadMajority && this.#unwell.size < 2) this.renewAll();
+    this.#awaitExpiry();
+    this.breakWatches();
+  }
+
+  copy(): EtcdCopy {
+    return { keys: new Map(this.keys), leases: new Map([...this.leases].map(([id, { ttlSeconds }]) => [id, ttlSeconds])) };
+  }
+
+  /** From a snapshot: the keys of then, and leases with their whole time. Revisions go on (`etcdutl snapshot restore --bump-revision`). */
+  restore({ keys, leases }: EtcdCopy): void {
+    this.keys.clear();
+    for (const [key, stored] of keys) this.keys.set(key, stored);
+    this.leases.clear();
+    for (const [id, ttlSeconds] of leases) this.leases.set(id, { ttlSeconds, expiresAt: this.#after(ttlSeconds) });
+    this.revision += 1n;
     this.#awaitExpiry();
     this.breakWatches();
   }

@@ -1,6 +1,6 @@
 /** The Postgres port of one agent over the model of its server: the order of steps, the deadlines and the errors of the real adapter. */
 import type { CallbackAction, ServerRole, Source } from '../../src/core/effects.ts';
-import type { PostgresFacts, SourceHistory, TimelineStart } from '../../src/core/postgres-facts.ts';
+import type { PostgresFacts, SourceHistory, TimelineStart, WalEnd } from '../../src/core/postgres-facts.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import { slotNameOf } from '../../src/core/slot-names.ts';
 import { lagBytes } from '../../src/core/units.ts';
@@ -11,7 +11,7 @@ import type { Gate, Simulation } from './clock.ts';
 import { factsOf } from './facts.ts';
 import { Drain } from './postgres/drain.ts';
 import { accessFiles, writeFiles } from './postgres/files.ts';
-import { beginningAt, twinOf } from './postgres/twins.ts';
+import { beginningAt, hasOurEnd, twinOf } from './postgres/twins.ts';
 import type { Configured, SimServer } from './server.ts';
 import { commonAncestor, isPrefix } from './wal.ts';
 
@@ -248,7 +248,7 @@ export class SimPostgres implements Postgres {
     server.wipe();
   }
 
-  sourceHistory(source: Source, options: Bounded & { readonly own?: TimelineStart }): Promise<SourceHistory> {
+  sourceHistory(source: Source, options: Bounded & { readonly own?: TimelineStart; readonly end?: WalEnd }): Promise<SourceHistory> {
     const { sim, gate, clock, server } = this.#parts;
     return new Promise((resolve, reject) => {
       const cancel = clock.timer(options.timeoutMs, () => reject(transient('SOURCE_UNREACHABLE', `${source.name} did not answer`)));
@@ -263,6 +263,7 @@ export class SimPostgres implements Postgres {
           history: from.position.branch.history,
           inRecovery: from.inRecovery,
           ...beginningAt(from, options.own),
+          ...hasOurEnd(server, from, options.end),
         };
         gate.deliver('message', () => {
           cancel();

@@ -12,7 +12,7 @@ let branches = 0;
 
 export class Branch {
   /** What tells it from every other: the moment in the record that its promotion wrote first. */
-  readonly beginning = String(branches++);
+  readonly beginning: string;
   readonly timeline: number;
   readonly parent: Branch | null;
   /** Where the parent was left. */
@@ -22,12 +22,24 @@ export class Branch {
   readonly records: WalRecord[] = [];
   readonly history: readonly HistoryEntry[];
 
-  constructor(timeline: number, parent: Branch | null, forkLsn: Lsn, reason: string) {
+  constructor(
+    timeline: number,
+    parent: Branch | null,
+    forkLsn: Lsn,
+    reason: string,
+    as: Pick<Branch, 'beginning' | 'history'> | null = null,
+  ) {
+    this.beginning = as?.beginning ?? String(branches++);
     this.timeline = timeline;
     this.parent = parent;
     this.forkLsn = forkLsn;
     this.reason = reason;
-    this.history = parent === null ? [] : [...parent.history, { timeline: parent.timeline, switchLsn: forkLsn, reason }];
+    this.history = as?.history ?? (parent === null ? [] : [...parent.history, { timeline: parent.timeline, switchLsn: forkLsn, reason }]);
+  }
+
+  /** What a server writes that was opened without a promotion: nothing but the records themselves tells it from its parent. */
+  static byHand(parent: Branch, forkLsn: Lsn): Branch {
+    return new Branch(parent.timeline, parent, forkLsn, 'opened by hand', parent);
   }
 }
 

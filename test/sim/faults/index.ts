@@ -6,6 +6,7 @@ import { choreFaults } from './chores.ts';
 import { etcdFaults, laterEtcdFaults } from './etcd.ts';
 import type { Fault } from './fault.ts';
 import { identityFaults } from './identity.ts';
+import { historyFaults, rareFaults } from './history.ts';
 import { networkFaults } from './network.ts';
 import { nodeFaults } from './nodes.ts';
 import { operatorFaults } from './operator.ts';
@@ -13,7 +14,7 @@ import { postgresFaults } from './postgres.ts';
 import { routingFaults } from './routing.ts';
 
 /** Each of these is drawn by itself, so that a kind that is new leaves the runs without it as they were: add new kinds here. */
-const later: Readonly<Record<string, Fault>> = { ...choreFaults, ...laterEtcdFaults, ...identityFaults };
+const later: Readonly<Record<string, Fault>> = { ...choreFaults, ...laterEtcdFaults, ...identityFaults, ...historyFaults };
 
 const first: Readonly<Record<string, Fault>> = {
   ...nodeFaults,
@@ -24,7 +25,7 @@ const first: Readonly<Record<string, Fault>> = {
   ...routingFaults,
 };
 
-export const faults: Readonly<Record<string, Fault>> = { ...first, ...later };
+export const faults: Readonly<Record<string, Fault>> = { ...first, ...later, ...rareFaults };
 
 /** Every kind is in a run or is not. */
 export function drawKinds(rng: Rng, share: number): readonly string[] {

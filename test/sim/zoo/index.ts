@@ -3,6 +3,7 @@ import { choreMutants } from './chores.ts';
 import { dataMutants } from './data.ts';
 import { etcdMutants } from './etcd.ts';
 import { identityMutants } from './identity.ts';
+import { historyMutants } from './history.ts';
 import { leaseMutants } from './lease.ts';
 import type { Mutant } from './mutant.ts';
 import { raceMutants } from './race.ts';
@@ -18,4 +19,5 @@ export const mutants: readonly Mutant[] = [
   ...choreMutants,
   ...etcdMutants,
   ...identityMutants,
+  ...historyMutants,
 ];

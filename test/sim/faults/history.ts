@@ -1,0 +1,63 @@
+/** Data and keys that are not what the agents take them for. */
+import type { Machine } from '../machine.ts';
+import { Branch, plus } from '../wal.ts';
+import type { World } from '../world.ts';
+import { drawMs, drawTarget, type Fault, fault, targetOf } from './fault.ts';
+
+const BY_HAND_BYTES = 300;
+
+export const historyFaults: Readonly<Record<string, Fault>> = {
+  /** Somebody takes the signal file away, starts the replica, writes a row and stops it again. */
+  'open-by-hand': fault({
+    draw: (rng, { nodes }) => ({ on: rng.pick(nodes) }),
+    apply: (world, { on }) => {
+      const machine = world.node(on);
+      const { server } = machine;
+      if (!machine.up || !server.running || !server.inRecovery || server.process?.promoting || world.holder === on) return;
+      if (server.diskHung || !world.checkers.promises.canLose(machine)) return;
+      server.die('was opened for writes by hand, and stopped');
+      const { branch, lsn } = server.position;
+      server.position = { branch: Branch.byHand(branch, lsn), lsn: plus(lsn, BY_HAND_BYTES) };
+      server.checkpoint = server.position;
+      server.minRecovery = null;
+      server.controlState = 'shut down';
+      server.signal = false;
+    },
+  }),
+  /** Every standby meets a limit that is higher than its own: it pauses, and a start with the same limits comes no further. */
+  'pause-all-replay': fault({
+    draw: drawTarget,
+    apply: (world, args) => {
+      const spared = targetOf(world, args);
+      for (const machine of world.machines) if (machine !== spared) pauseForGood(machine);
+    },
+  }),
+};
+
+function pauseForGood({ server }: Machine): void {
+  if (!server.inRecovery || !server.running || server.process?.promoting) return;
+  server.replayPaused = true;
+  if (server.process !== null) server.process.replaying = true;
+}
+
+/** Only where a focus asks for them: what they do no policy promises to get over in every case. */
+export const rareFaults: Readonly<Record<string, Fault>> = {
+  /** etcd as it was some time ago, under machines that were switched off. */
+  'restore-etcd': fault({
+    draw: (rng) => ({ agoMs: drawMs(rng, 5000, 30_000), forMs: drawMs(rng, 500, 3000) }),
+    apply: (world, { agoMs, forMs }) => restore(world, agoMs, forMs),
+  }),
+};
+
+function restore(world: World, agoMs: number, forMs: number): void {
+  const copy = world.etcd.copy();
+  world.sim.after(agoMs, () => {
+    if (world.mended) return;
+    world.trace('etcd is restored from an older backup');
+    for (const machine of world.machines) machine.crash();
+    world.etcd.restore(copy);
+    world.sim.after(forMs, () => {
+      for (const machine of world.machines) machine.boot();
+    });
+  });
+}
