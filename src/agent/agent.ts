@@ -52,7 +52,7 @@ export class Agent {
   #dropped: DroppedWish | null = null;
   /** At first, of the agent that ran here before. */
   #syncUnsettled = true;
-  #rounds = 0;
+  rounds = 0;
   #lastDcsReadWallMs: number | null = null;
   #lastView: ClusterView | null = null;
   #running: { readonly job: Job; readonly startedAtMs: number; readonly controller: AbortController; readonly done: Promise<void> } | null =
@@ -66,6 +66,8 @@ export class Agent {
   #reloaded: () => void = () => {};
   #configVersion = 1;
   #appliedVersion = 0;
+  /** Of the dynamic configuration by which PostgreSQL was looked at last, with nothing of it left to apply; null: there was none yet. */
+  configRevision: string | null = null;
   #lastLine = '';
   readonly #roundListeners = new Set<() => void>();
 
@@ -89,10 +91,6 @@ export class Agent {
 
   get dropped(): DroppedWish | null {
     return this.#dropped;
-  }
-
-  get rounds(): number {
-    return this.#rounds;
   }
 
   get job(): RunningJob | null {
@@ -213,6 +211,7 @@ export class Agent {
 
   async #round(): Promise<number | null> {
     const told = this.#news.take();
+    const known = this.#configVersion === this.#appliedVersion ? this.#lastSettings : null;
     let observation: Observation;
     try {
       observation = await observe(this.parts, this.lease, {
@@ -234,6 +233,7 @@ export class Agent {
     if (observation.dcs.known) {
       this.#lastDcsReadWallMs = observation.wallMs;
       this.#lastView = observation.dcs.view;
+      if (observation.settings === known) this.configRevision = observation.dcs.view.config?.modRevision ?? null;
       this.#warnOfMembers(observation.dcs.view);
     }
     await this.fence.follow(contextOf(observation, this.#memory));
@@ -242,7 +242,7 @@ export class Agent {
     for (const { level, text } of choreNotes(this.#memory.chores, decision.memory.chores)) this.parts.log[level](text);
     this.#memory = decision.memory;
     this.#dropped = droppedWish(decision, observation.nowMs) ?? this.#dropped;
-    this.#rounds += 1;
+    this.rounds += 1;
     this.#last = { observation, decision, endedAtMs: observation.nowMs, nextAtMs: observation.nowMs };
     this.wake.watchMembers = decision.watchMembers;
     this.#say(decision);
@@ -254,6 +254,7 @@ export class Agent {
 
   #noteSettings(observation: Observation): void {
     if (observation.settings !== this.#lastSettings) {
+      if (this.#lastSettings !== null) this.wake.now();
       this.#lastSettings = observation.settings;
       this.#settingsChanged();
     }
@@ -331,6 +332,7 @@ export class Agent {
 
   /** `version`: of the settings by which it was decided. What has changed since is applied by another round. */
   #configApplied(version: number): void {
+    if (this.#appliedVersion !== version && this.#appliedVersion > 0) this.wake.now();
     this.#appliedVersion = version;
     this.parts.settings.save();
   }

@@ -50,6 +50,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     pendingRestart: sql !== null && Object.keys(sql.pendingRestart).length > 0,
     pendingRestartReason: sql?.pendingRestart ?? {},
     scheduledRestart: agent.requests.scheduledRestart,
+    configRevision: agent.configRevision,
     watchdogFailed: local.watchdog.mode === 'required' && !watchdog.healthy(),
     jobLabel: agent.job === null ? null : jobLabel(agent.job.job),
     lastRoundAtMs: last?.endedAtMs ?? 0,

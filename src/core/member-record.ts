@@ -29,6 +29,7 @@ export function memberRecord(status: AgentStatus, settings: Settings): JsonObjec
     record['pending_restart'] = true;
     record['pending_restart_reason'] = { ...status.pendingRestartReason };
   }
+  if (status.configRevision) record['config_revision'] = status.configRevision;
   const idle = status.jobLabel === null || status.jobLabel === 'promote';
   if (status.sql !== null && idle && ANSWERING.has(status.state)) Object.assign(record, walFields(status.sql));
   if (status.scheduledRestart !== null) record['scheduled_restart'] = status.scheduledRestart;

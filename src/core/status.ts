@@ -30,6 +30,8 @@ export interface AgentStatus {
   readonly pendingRestart: boolean;
   readonly pendingRestartReason: Readonly<Record<string, { old_value: string; new_value: string }>>;
   readonly scheduledRestart: JsonObject | null;
+  /** etcd's revision of the dynamic configuration that pendingRestart was judged by; null: none has been applied yet. */
+  readonly configRevision?: string | null;
   readonly watchdogFailed: boolean;
   /** Label of the running job, e.g. `reinitialize`. */
   readonly jobLabel: string | null;

@@ -46,6 +46,8 @@ export function mend(world: World): void {
 export function supervise(world: World): void {
   for (const machine of world.machines) {
     machine.startAgent();
+    // Nobody restarts a replica that follows a leader but him.
+    if (world.leader !== null && machine.server.replayPaused && machine.server.running) machine.server.resumeReplay();
     if (machine.agent?.last?.decision.rule === 'standby.leader-has-less')
       void machine.desk.reinitialize({ force: false, fromLeader: true });
   }

@@ -5,6 +5,7 @@ import { type ConfigProblem, formatProblem } from '../../config/problems.ts';
 import type { JsonObject } from '../../core/json.ts';
 import { ensureError } from '../../support/errors.ts';
 import { applyPairs, parameterPairs } from '../config-changes.ts';
+import { untilConfigIsRead } from '../config-read.ts';
 import { type Ctx, DCS_TIMEOUT_MS } from '../context.ts';
 import { unifiedDiff } from '../diff.ts';
 import { editText, pageText } from '../editor.ts';
@@ -48,6 +49,7 @@ export async function run(ctx: Ctx, [name]: readonly string[], options: EditOpti
   const revision = await (await ctx.dcs(cluster)).writeConfig(after, config, { timeoutMs: DCS_TIMEOUT_MS });
   if (revision === null) throw new CtlError('CTL_CONFLICT', 'Config modification aborted due to concurrent changes');
   ctx.print('Configuration changed');
+  await untilConfigIsRead(ctx, cluster);
 }
 
 /**

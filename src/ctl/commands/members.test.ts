@@ -251,3 +251,47 @@ test('version of the tool and of the members', async () => {
   expect((await ctl(['version'])).out).toMatch(/^regentctl version \d+\.\d+\.\d+\n$/);
   expect((await ctl(['version'], { program: 'patronictl' })).out).toMatch(/^patronictl version 4\.1\.4 \(Regent \d+\.\d+\.\d+\)\n$/);
 });
+
+const RAISED = { pending_restart: true, pending_restart_reason: { max_connections: { old_value: '100', new_value: '200' } } };
+
+test('restart --pending waits until every member has taken the configuration over, and restarts the replicas first', async () => {
+  etcd.put('demo', 'config', { postgresql: { parameters: { max_connections: 200 } } });
+  let reads = 0;
+  const open = etcd.open.bind(etcd);
+  etcd.open = (scope) => {
+    const dcs = open(scope);
+    return new Proxy(dcs, {
+      get: (target, name, receiver) => {
+        // The members of whom it is known by which configuration they go take this one over one after the other.
+        if (name === 'read' && ++reads > 2)
+          for (const member of ['patroni1', 'patroni2']) amend(etcd, 'demo', member, { ...RAISED, config_revision: '1000' });
+        return Reflect.get(target, name, receiver);
+      },
+    });
+  };
+  for (const member of ['patroni1', 'patroni2']) amend(etcd, 'demo', member, { config_revision: '1' });
+  amend(etcd, 'demo', 'patroni3', RAISED);
+  const { err } = await ctl(['restart', 'demo', '--pending', '--force'], { etcd });
+  expect(err).toBe('');
+  expect(asked().map((line) => line.split(' ')[0])).toEqual(['patroni2', 'patroni3', 'patroni1']);
+});
+
+test('a member that does not take the configuration over is named, and not waited for for ever', async () => {
+  etcd.put('demo', 'config', { ttl: 20 });
+  amend(etcd, 'demo', 'patroni2', { config_revision: '1' });
+  amend(etcd, 'demo', 'patroni3', { config_revision: '1', state: 'stopped' });
+  const { err } = await ctl(['restart', 'demo', 'patroni1', '--force'], { etcd });
+  expect(err).toBe('Warning: not taken over yet by patroni2: whether it needs a restart is not known\n');
+});
+
+test('restart of a leader with a higher limit than its replicas have warns', async () => {
+  for (const member of ['patroni1', 'patroni2', 'patroni3']) amend(etcd, 'demo', member, RAISED);
+  const { err } = await ctl(['restart', 'demo', 'patroni1', '--force'], { etcd });
+  expect(err).toBe(
+    'Warning: patroni1 leads and will have a higher max_connections than patroni2, patroni3: replay pauses there until a restart. Restart the replicas first.\n',
+  );
+  expect((await ctl(['restart', 'demo', 'patroni2', '--force'], { etcd })).err).toBe('');
+  const lowered = { pending_restart_reason: { max_connections: { old_value: '200', new_value: '100' } } };
+  for (const member of ['patroni1', 'patroni2', 'patroni3']) amend(etcd, 'demo', member, lowered);
+  expect((await ctl(['restart', 'demo', 'patroni1', '--force'], { etcd })).err).toBe('');
+});

@@ -1,7 +1,8 @@
-import type { Member } from '../../core/cluster.ts';
+import type { ClusterView, Member } from '../../core/cluster.ts';
 import { clusterModes } from '../../core/cluster-modes.ts';
 import type { JsonObject } from '../../core/json.ts';
 import type { RoleChoice } from '../choices.ts';
+import { untilConfigIsRead } from '../config-read.ts';
 import type { Ctx } from '../context.ts';
 import { refuse } from '../errors.ts';
 import { failureLine, memberRequests } from '../member-requests.ts';
@@ -22,15 +23,17 @@ export interface RestartOptions {
 const RESTART_MS = 900_000;
 
 export async function run(ctx: Ctx, words: readonly string[], options: RestartOptions): Promise<number> {
-  const target = await targetOf(ctx, words);
+  const named = await targetOf(ctx, words);
+  const target = { ...named, view: await untilConfigIsRead(ctx, named.cluster, named.view) };
   const force = options.force ?? false;
   const selected = await selectMembers(ctx, target, { role: options.role, force, action: 'restart', confirm: false });
   const at = parseScheduled(options.scheduled ?? (force ? null : await askWhen(ctx)));
   // Without a schedule, who needs the restart is known now; with one, it is judged when the time has come.
   const pending = options.pending ? selected.filter((member) => member.pendingRestart) : selected;
-  const members = at === null ? pending : selected;
+  const members = inOrder(target.view, at === null ? pending : selected);
   if (options.pending && at !== null) await confirmPending(ctx, members, force, at);
   else await confirmAction(ctx, members, { force, action: 'restart' }, at?.iso ?? null);
+  if (at === null) warnOfLimits(ctx, target.view, members);
   const content = await contentOf(ctx, target, options, at);
   const rest = await ctx.rest();
   return memberRequests(ctx, options.any ? pickOne(ctx, members) : members, 'restart', async (member) => {
@@ -45,6 +48,37 @@ export async function run(ctx: Ctx, words: readonly string[], options: RestartOp
     return answer;
   });
 }
+
+/** A standby with less of one of these than its primary pauses its replay. */
+const LIMITS = ['max_connections', 'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions', 'max_locks_per_transaction'];
+
+/** The leader would run with more than replicas that wait for a restart themselves, and are not among those to be restarted. */
+function warnOfLimits(ctx: Ctx, view: ClusterView, members: readonly Member[]): void {
+  const leader = members.find((member) => member.name === view.leader?.name);
+  const raised = raisedBy(leader);
+  if (leader === undefined || raised.length === 0) return;
+  const chosen = new Set(members.map((member) => member.name));
+  const left = view.members.filter(({ name, pendingRestartReason }) => {
+    return !chosen.has(name) && raised.some((limit) => isRaised(pendingRestartReason?.[limit]));
+  });
+  if (left.length === 0) return;
+  const names = left.map((member) => member.name).join(', ');
+  ctx.io.stderr.write(
+    `Warning: ${leader.name} leads and will have a higher ${raised.join(', ')} than ${names}: replay pauses there until a restart. Restart the replicas first.\n`,
+  );
+}
+
+/** The leader last where it gets more than its replicas have. */
+function inOrder(view: ClusterView, members: readonly Member[]): readonly Member[] {
+  const leader = members.find((member) => member.name === view.leader?.name);
+  if (leader === undefined || raisedBy(leader).length === 0) return members;
+  return [...members.filter((member) => member !== leader), leader];
+}
+
+const raisedBy = (member: Member | undefined) => LIMITS.filter((limit) => isRaised(member?.pendingRestartReason?.[limit]));
+
+const isRaised = (reason: { readonly old_value: string; readonly new_value: string } | undefined) =>
+  reason !== undefined && Number(reason.new_value) > Number(reason.old_value);
 
 function askWhen(ctx: Ctx): Promise<string> {
   const example = nextHour(ctx.io.clock.wallMs());
