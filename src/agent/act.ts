@@ -129,6 +129,7 @@ async function perform(hands: Hands, effect: Effect, patience: Patience): Promis
     case 'end-walsender':
     case 'resume-replay':
     case 'mark-published':
+    case 'mark-caught-up':
     case 'run-callback':
       return onPostgres(hands, effect, patience);
     default:
@@ -138,7 +139,17 @@ async function perform(hands: Hands, effect: Effect, patience: Patience): Promis
 
 type PostgresEffect = Extract<
   Effect,
-  { kind: 'set-sync-names' | 'apply-config' | 'sync-slots' | 'end-walsender' | 'resume-replay' | 'mark-published' | 'run-callback' }
+  {
+    kind:
+      | 'set-sync-names'
+      | 'apply-config'
+      | 'sync-slots'
+      | 'end-walsender'
+      | 'resume-replay'
+      | 'mark-published'
+      | 'mark-caught-up'
+      | 'run-callback';
+  }
 >;
 
 async function onPostgres(hands: Hands, effect: PostgresEffect, patience: Patience): Promise<boolean> {
@@ -159,6 +170,9 @@ async function onPostgres(hands: Hands, effect: PostgresEffect, patience: Patien
       return true;
     case 'resume-replay':
       await pg.resumeReplay(options);
+      return true;
+    case 'mark-caught-up':
+      await pg.markCaughtUp();
       return true;
     case 'mark-published':
       await pg.markPublished();

@@ -169,7 +169,7 @@ async function clone(
     await pg.stop('immediate', { timeoutMs: 30_000 });
   }
   await pg.clone(job.source, { timeoutMs: DAY_MS, signal, fromLeader: job.fromLeader });
-  await start(deps, { kind: 'standby', source: job.source }, null, signal);
+  await start(deps, { kind: 'standby', source: job.source }, null, signal, true);
 }
 
 /** A crashed standby may have hours of WAL to replay, and nobody waits for it; after this the rounds go on beside its start. */
@@ -194,10 +194,10 @@ function stopTimeoutMs(deps: JobDeps): number {
 }
 
 /** A server that may open for writes is started only under an armed guard, and with no lease-less moment in between. */
-async function start(deps: JobDeps, role: ServerRole, timeoutMs: number | null, signal: AbortSignal): Promise<void> {
+async function start(deps: JobDeps, role: ServerRole, timeoutMs: number | null, signal: AbortSignal, freshCopy = false): Promise<void> {
   if (role.kind === 'primary') await deps.fence.arm();
   else await deps.fence.disarm();
-  const { notWritten } = await deps.parts.pg.start(role, { timeoutMs: startTimeoutMs(deps, role, timeoutMs), signal });
+  const { notWritten } = await deps.parts.pg.start(role, { timeoutMs: startTimeoutMs(deps, role, timeoutMs), signal, freshCopy });
   // What could not be written is left to the rounds.
   if (notWritten.length === 0) deps.configApplied();
 }

@@ -41,6 +41,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     systemIdentifier: pg?.systemIdentifier ?? null,
     ...(pg?.beginning === undefined ? {} : { beginning: pg.beginning }),
     ...(pg?.state === 'stopped' ? { onDisk: endOnDisk(pg, memory) } : {}),
+    ...(pg?.restored === true ? { restored: true } : {}),
     isLeader: leads,
     paused: dynamic.pause,
     attached: sql?.inRecovery === true && ((sql.primaryConninfo !== '' && !isLetGo(c)) || (c !== null && c.otherLeader !== null)),

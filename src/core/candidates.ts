@@ -45,8 +45,18 @@ export function raceVerdict(c: Context): Verdict {
   if (dynamic.synchronousMode === 'on' && voters !== null && !includes(voters, me)) {
     return no(`this node is not a synchronous standby; ${voters.join(', ')} may lead`);
   }
+  if (hasForgotten(c, view)) return no(FORGOTTEN);
   return healthiest(c, view, { except: [], checkLag: true });
 }
+
+/** /sync counts on what this node has confirmed, and its data were replaced by a base backup since: neither its own vote nor its having led last means anything. */
+function hasForgotten(c: Context, view: ClusterView): boolean {
+  const voters = syncVoters(view, c.o.settings.dynamic.synchronousMode);
+  return c.o.pg.restored === true && voters !== null && includes(voters, c.me);
+}
+
+const FORGOTTEN =
+  'a base backup was restored on this node, which may lack what it had confirmed; only an operator’s failover to it by name would make it lead';
 
 const cannotBePromoted = (trouble: string) => `this node cannot be promoted: ${trouble}`;
 
@@ -79,6 +89,7 @@ function wishVerdict(c: Context, view: ClusterView): Verdict | null {
     // A failover (no leader named) is the operator's explicit override; a switchover keeps to the synchronous standbys and to the cluster's history.
     if (wish.leader !== null && hasDiverged(c, view)) return no(DIVERGED);
     if (wish.leader !== null && mayProveDiverged(c)) return NOT_AT_ITS_END;
+    if (wish.leader !== null && hasForgotten(c, view)) return no(FORGOTTEN);
     if (wish.leader !== null && c.o.pg.promotionTrouble !== undefined) return no(cannotBePromoted(c.o.pg.promotionTrouble));
     // A leader hands over to nobody who is behind; one that died, or never came to lead, has not looked.
     const tooFar = wish.leader === null ? null : tooFarBehind(c, view);
@@ -206,7 +217,7 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
     const outcome = compareWith(c, own, peer, voters);
     if (outcome.kind === 'beaten') return no(outcome.because);
     if (outcome.kind === 'ahead-leader') ahead = true;
-    if (outcome.kind !== 'behind' || voters === null || !includes(voters, member.name)) continue;
+    if (outcome.kind !== 'behind' || voters === null || !includes(voters, member.name) || peer.restored === true) continue;
     // It could confirm one more commit of the former primary after this answer (one that wakes up, or is within reach again, finds its standbys by itself), or
     // have confirmed some that its replay has not come to since it was started: they would be missing here.
     if (byVotes && (peer.receiving || peer.attached || peer.replaying)) moving.push(member.name);
@@ -239,6 +250,7 @@ export function unfit(peer: PeerFacts | undefined, view: ClusterView, dynamic: D
   if (!eligible(peer)) return `is ${peer.state}`;
   if (!peer.inRecovery) return 'is not a standby';
   if (peer.lsn === null) return 'does not tell its WAL position';
+  if (peer.restored === true) return 'was restored from a base backup and has not caught up yet';
   if (pastSwitchPoint(peer.timeline, peer.lsn, view.history)) return 'has data that diverged from the cluster’s history';
   const lag = view.status === null || view.status.optime === null ? 0 : lagBytes(view.status.optime, peer.lsn);
   if (lag > dynamic.maximumLagOnFailoverBytes) return `is ${lag} bytes behind, more than maximum_lag_on_failover allows`;

@@ -19,6 +19,7 @@ const NAMES = {
   slots: 'replication slots',
   strangers: 'ending walsenders of strangers',
   checkpoint: 'checkpoint after the promotion',
+  'caught-up': 'mark of a restored base backup',
 } as const;
 
 export type ChoreKind = keyof typeof NAMES;

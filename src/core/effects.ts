@@ -64,6 +64,8 @@ export type Effect =
   | { readonly kind: 'resume-replay' }
   /** etcd has the system identifier of what a bootstrap made here: it is a data directory like any other from now on. */
   | { readonly kind: 'mark-published' }
+  /** What this node may lack after a base backup was restored on it has come from the leader. */
+  | { readonly kind: 'mark-caught-up' }
   /** Beside everything else; asked for again while one is running, it is ignored. */
   | { readonly kind: 'checkpoint' }
   /** Stop PostgreSQL now, inside the round, because every millisecond of writability is a danger. */

@@ -6,7 +6,7 @@ import { isoFromEpochMs } from '../support/iso-time.ts';
 import { type Chore, type ChoreKind, choreHoldOffMs } from './chores.ts';
 import type { HistoryEntry, StatusKey } from './cluster.ts';
 import { parseConninfo } from './conninfo.ts';
-import { type Context, primaryRole, wantedSource } from './context.ts';
+import { type Context, primaryRole, readyLeader, sourceOf, wantedSource } from './context.ts';
 import type { Effect, ServerRole } from './effects.ts';
 import type { JsonObject, JsonValue } from './json.ts';
 import { slotNameOf } from './slot-names.ts';
@@ -47,6 +47,7 @@ export function chores(c: Context): Work {
   // While nobody leads it is not known whom the files are to name: they wait, and what was in the way of them still is.
   if (c.o.configDirty && c.isStandby && c.otherLeader === null) wanted.push({ kind: 'files', effects: [] });
   else add('files', configure(c, step?.effects ?? []));
+  if (c.o.pg.restored === true && hasCaughtUp(c)) add('caught-up', { kind: 'mark-caught-up' });
   add('slots', slotPlan(c, c.m.slotSeenAtMs));
   if (leads && c.m.checkpointPending) add('checkpoint', { kind: 'checkpoint' });
   let wakeInMs: number | null = null;
@@ -56,6 +57,16 @@ export function chores(c: Context): Work {
   }
   // A commit waits for a standby that has gone, or wants to go, until this leader lets it off: the standby's own word is not to wait for the next round.
   return { wanted, wakeInMs, watchMembers: leads && c.o.settings.dynamic.synchronousMode !== 'off' };
+}
+
+/** It leads; or it has, on the leader's word of this connection and on that in etcd, all that the leader had. */
+function hasCaughtUp(c: Context): boolean {
+  if (c.isPrimary) return c.lockMine;
+  const receiver = c.o.pg.sql?.receiver ?? null;
+  const leader = readyLeader(c);
+  const own = c.o.pg.sql?.receiveLsn ?? null;
+  if (leader === null || own === null || receiver?.status !== 'streaming' || receiver.latestEndLsn === null) return false;
+  return pointsAt(c, sourceOf(leader)) && own >= receiver.latestEndLsn && own >= (c.view?.status?.optime ?? own);
 }
 
 /** Those that need not wait after a failure, and in how many milliseconds the first of the others may be tried again. */

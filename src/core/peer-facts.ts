@@ -30,4 +30,6 @@ export interface PeerFacts {
   readonly attached?: boolean;
   /** true: it still replays what is on its own disk, so it has more than its position tells. */
   readonly replaying?: boolean;
+  /** true: its data were replaced by a base backup, and need not have what it has confirmed (PostgresFacts.restored). */
+  readonly restored?: boolean;
 }

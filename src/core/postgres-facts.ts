@@ -52,6 +52,8 @@ export interface PostgresFacts {
    * consistent for nobody, and what the control file says of it is what the server that was copied said of itself. Absent: it is none.
    */
   readonly baseBackup?: BaseBackup;
+  /** true: somebody replaced the data by a base backup, and this node has not caught up with a leader since: what it confirmed before need not be here. */
+  readonly restored?: boolean;
   /** Why WAL does not come, as far as asking the source has told: `not streaming from pg-2: …`, `waiting for pg-2 to answer: …`. Absent: nothing known. */
   readonly sourceTrouble?: string;
   /** Of a standby: why its disk would not let it be promoted: `the disk of pg_wal is full`. Absent: nothing is known to be in the way. */

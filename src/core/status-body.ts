@@ -69,6 +69,7 @@ function xlog(sql: SqlFacts, status: AgentStatus): JsonObject {
     replayed_timestamp: sql.replayedTimestamp,
     paused: sql.replayPaused,
     ...(sql.replaying ? { replaying: true } : {}),
+    ...(status.restored ? { restored: true } : {}),
     // While somebody leads that goes without saying.
     ...(status.attached && status.clusterUnlocked ? { attached: true } : {}),
     // Of interest in a race only.

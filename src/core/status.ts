@@ -17,6 +17,8 @@ export interface AgentStatus {
   readonly beginning?: string;
   /** Where the WAL on disk ends at least, of a server that is down; null: nothing there could lead. Absent: not known. */
   readonly onDisk?: { readonly timeline: Timeline; readonly lsn: Lsn } | null;
+  /** PostgresFacts.restored. */
+  readonly restored?: boolean;
   /** As etcd was last read we hold the leader key, and the lease it is on is valid now. */
   readonly isLeader: boolean;
   readonly paused: boolean;

@@ -50,7 +50,10 @@ export interface Postgres {
   setSyncNames(value: string | null, options: Bounded): Promise<void>;
 
   /** Starts for the role and returns once connections are accepted. `onSpawn` is called as soon as the postmaster's pid is known. */
-  start(role: ServerRole, options: Bounded & { readonly onSpawn?: (pid: number) => void }): Promise<Pick<ApplyOutcome, 'notWritten'>>;
+  start(
+    role: ServerRole,
+    options: Bounded & { readonly onSpawn?: (pid: number) => void; readonly freshCopy?: boolean },
+  ): Promise<Pick<ApplyOutcome, 'notWritten'>>;
 
   /**
    * Stops; escalates fast to immediate to SIGKILL of every process of the server at the deadline. Returns when all are gone.
@@ -82,6 +85,8 @@ export interface Postgres {
   bootstrap(options: Bounded & { readonly onSpawn?: (pid: number) => void }): Promise<{ readonly systemIdentifier: string }>;
   /** Durable once it returns. To be called when etcd has this directory's system identifier, and before the leader key is taken with it. */
   markPublished(): Promise<void>;
+  /** A node whose data were replaced by a base backup (PostgresFacts.restored) has caught up with a leader. */
+  markCaughtUp(): Promise<void>;
   /** Makes the data directory anew from the source by the configured methods. Refuses when the directory is 'valid' (see removeDataDirectory). Does not start. */
   clone(source: Source, options: Bounded & { readonly fromLeader: boolean }): Promise<void>;
   /** pg_rewind against a running primary, server stopped. Throws REWIND_FAILED with pg_rewind's own words. */

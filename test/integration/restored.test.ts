@@ -1,6 +1,6 @@
 /** Members whose data directory somebody replaced by a base backup, or opened by hand; and rewinds that fail for a while. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Cluster, startCluster } from './support/cluster.ts';
@@ -51,6 +51,8 @@ test('a replica on which a backup of two timelines ago was restored follows, wit
   expect(told).toContain('starting the base backup in the data directory as a standby');
   expect(told).not.toContain('pg_rewind');
   expect(await rowsOn(replica)).toBe(20);
+  await cluster.until('it counts again', 10_000, () => !existsSync(`${replica.dataDir}.regent-restored`));
+  expect((await replica.rest('/patroni'))?.body?.['xlog']).not.toHaveProperty('restored');
 });
 
 test('a leader on which it was restored does not lead by the key it held', async () => {

@@ -11,6 +11,7 @@ export function nobodyMayLead(world: World): boolean {
   return world.machines.every(
     (machine) =>
       machine.server.dir !== 'valid' ||
+      hasForgotten(world, view, machine) ||
       !mayLead(machine.tags) ||
       hasLeft(view, machine.server) ||
       isNotNamed(world, view, machine) ||
@@ -22,6 +23,11 @@ export function nobodyMayLead(world: World): boolean {
 /** Its WAL goes on where the cluster's history has turned off. */
 function hasLeft({ history }: ClusterView, { position: { branch, lsn } }: SimServer): boolean {
   return history.some((entry) => entry.timeline === branch.timeline && lsn > entry.switchLsn);
+}
+
+/** A backup was restored on one whose word counts. */
+function hasForgotten({ orders }: World, { sync }: ClusterView, { name, server }: Machine): boolean {
+  return orders.mode !== 'off' && server.forgetful && sync?.leader != null && [sync.leader, ...sync.standbys].includes(name);
 }
 
 function isNotNamed({ orders }: World, { sync }: ClusterView, { name }: Machine): boolean {

@@ -41,6 +41,9 @@ export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFac
     standbySignal: server.signal,
   };
   if (stranger !== null) facts.unexplained = stranger;
+  if (server.restored) facts.restored = true;
+  if (process === null && readable && server.backup !== null)
+    facts.baseBackup = { timeline: server.backup.branch.timeline, checkpointLsn: server.backup.lsn };
   if (process?.archiving === true) facts.closed = true;
   if (dir === 'incomplete' && server.work !== null) facts.incompleteWork = server.work;
   if (server.inRecovery && server.full === 'wal') facts.promotionTrouble = 'the disk of pg_wal is full';
@@ -74,13 +77,16 @@ function writtenBranch({ branch, lsn }: Position): Branch {
 
 /** Known once more than the promotion's own record is there. */
 function beginningOf(server: SimServer): string | null {
-  const branch = knownBranch(server);
+  let branch = knownBranch(server);
+  // Where a crash recovery wrote a record of its own the WAL parts, and the timeline's number stays.
+  while (branch.parent?.timeline === branch.timeline) branch = branch.parent;
   const end = server.process === null ? (server.minRecovery?.lsn ?? server.checkpoint.lsn) : server.position.lsn;
   return server.hasBeginningOf(branch) && end > plus(branch.forkLsn, SWITCH_BYTES) ? branch.beginning : null;
 }
 
 function controlOf(server: SimServer): ControlFacts {
-  const recovering = /recovery$/.test(server.controlState) ? server.minRecovery : null;
+  // A promotion writes its timeline there before the first checkpoint on it.
+  const recovering = /recovery$|^in production$/.test(server.controlState) ? server.minRecovery : null;
   return {
     systemIdentifier: server.systemId ?? '',
     state: server.controlState,
@@ -151,7 +157,7 @@ function receiverOf(server: SimServer, source: SimServer): ReceiverFacts {
     conninfo: '',
     senderHost: source.name,
     senderPort: 5432,
-    latestEndLsn: server.position.lsn,
+    latestEndLsn: source.position.lsn,
   };
 }
 

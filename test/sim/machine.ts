@@ -22,7 +22,9 @@ import type { Network } from './network.ts';
 import { SimPostgres } from './postgres.ts';
 import type { Rng } from './rng.ts';
 import { type ServerEvent, SimServer } from './server.ts';
+
 import { simSettings } from './settings.ts';
+import type { Position } from './wal.ts';
 
 export interface MachineParts {
   readonly sim: Simulation;
@@ -234,6 +236,14 @@ export class Machine {
   loseDisk(): void {
     this.#parts.trace(`${this.name} disk lost`);
     this.server.replaceDisk();
+    this.#removedAt = this.#parts.sim.now;
+  }
+
+  /** Off already: its data are replaced by a copy of that server's at an earlier moment, with a backup's label or without. */
+  replaceData(by: SimServer, at: Position, how: { readonly label: boolean; readonly signal: boolean }): void {
+    this.#parts.trace(`${this.name} data replaced by ${by.name}'s at ${at.lsn}`);
+    if (how.label) this.server.restore(by, at, how.signal);
+    else this.server.copyDisk(by, at);
     this.#removedAt = this.#parts.sim.now;
   }
 

@@ -11,9 +11,10 @@ import type { Gate, Simulation } from './clock.ts';
 import { factsOf } from './facts.ts';
 import { Drain } from './postgres/drain.ts';
 import { accessFiles, writeFiles } from './postgres/files.ts';
+import { hidesTimeline, isContained, needsRewind, refuse } from './postgres/rewind.ts';
 import { beginningAt, hasOurEnd, twinOf } from './postgres/twins.ts';
 import type { Configured, SimServer } from './server.ts';
-import { commonAncestor, isPrefix } from './wal.ts';
+import { isPrefix } from './wal.ts';
 
 export interface PostgresParts {
   readonly sim: Simulation;
@@ -196,6 +197,11 @@ export class SimPostgres implements Postgres {
     server.work = null;
   }
 
+  async markCaughtUp(): Promise<void> {
+    await this.#step(2, { timeoutMs: 1000 });
+    this.#parts.server.restored = false;
+  }
+
   async clone(source: Source, options: Bounded): Promise<void> {
     const { server } = this.#parts;
     if (server.process !== null || server.pidTaken)
@@ -220,17 +226,19 @@ export class SimPostgres implements Postgres {
     if (server.process !== null || server.pidTaken) throw transient('PG_RUNNING', 'PostgreSQL runs');
     const target = this.#reach(source);
     if (target === null || target.inRecovery) throw transient('SOURCE_NOT_READY', `${source.name} is not a primary that answers`);
-    if (target.systemId !== server.systemId || commonAncestor(server.position, target.position) === null)
-      throw new RegentError('REWIND_FAILED', 'source and target are from different systems');
-    // The adapter looks before pg_rewind does, which would not see it.
-    if (twinOf(server, target)) throw transient('REWIND_BLIND', 'both have a timeline of one number, each its own');
-    server.signal = true;
-    if (target.position.branch.timeline === server.position.branch.timeline) {
-      // "no rewind required": pg_rewind compares numbers only. Crash recovery it has finished all the same.
-      await this.#step(server.draw(server.durations.crashRecoveryMs), options, 'REWIND_FAILED');
-      server.finishRecovery();
+    refuse(server, target);
+    if (isContained(server, target)) {
+      server.signal = true;
       return;
     }
+    if (hidesTimeline(server)) server.finishRecovery();
+    if (!server.controlState.startsWith('shut down')) {
+      await this.#step(server.draw(server.durations.crashRecoveryMs), options, 'REWIND_FAILED');
+      server.finishRecovery();
+    }
+    server.signal = true;
+    // "no rewind required": pg_rewind compares numbers only.
+    if (!needsRewind(server, target)) return;
     server.dir = 'incomplete';
     server.work = 'rewind';
     const from = await this.#transfer(source, server.draw(server.durations.rewindMs), options, 'REWIND_FAILED');

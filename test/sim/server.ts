@@ -68,12 +68,12 @@ export class SimServer extends DataDirectory {
 
   /** Somebody who is connected can commit. */
   get commits(): boolean {
-    return !this.inRecovery && this.#works;
+    return !this.inRecovery && this.process?.byHand !== true && this.#works;
   }
 
   /** A client that connects now can commit. */
   get writable(): boolean {
-    return !this.inRecovery && this.dir === 'valid' && this.accepts;
+    return this.commits && this.dir === 'valid' && this.accepts;
   }
 
   get full(): 'no' | 'wal' | 'data' {
@@ -169,6 +169,7 @@ export class SimServer extends DataDirectory {
     if (this.process !== null || (this.dir !== 'valid' && !evenIncomplete)) return false;
     const wasPrimary = !/recovery$/.test(this.controlState.replace('in crash recovery', 'crash'));
     this.signal = role.kind === 'standby' ? true : wasPrimary ? false : this.signal;
+    if (role.kind === 'standby') this.noteCopy(role.source !== null);
     const { sim, wallMs } = this.parts;
     const process = newProcess(sim, this.#nextPid, wallMs());
     this.process = process;
@@ -194,6 +195,7 @@ export class SimServer extends DataDirectory {
     // A standby's directory opens for readers as soon as it is consistent, and goes on replaying what else is on its disk. A crashed primary's does not.
     this.replayLsn = this.inRecovery && this.minRecovery !== null && this.minRecovery.lsn < lsn ? this.minRecovery.lsn : lsn;
     process.replaying = this.replayLsn < lsn;
+    this.backup = null;
     this.controlState = this.inRecovery ? 'in archive recovery' : 'in production';
     if (!this.inRecovery) {
       this.minRecovery = null;

@@ -34,7 +34,10 @@ export class Branch {
     this.parent = parent;
     this.forkLsn = forkLsn;
     this.reason = reason;
-    this.history = as?.history ?? (parent === null ? [] : [...parent.history, { timeline: parent.timeline, switchLsn: forkLsn, reason }]);
+    const turnsOff = parent !== null && parent.timeline !== timeline;
+    this.history = turnsOff
+      ? [...parent.history, { timeline: parent.timeline, switchLsn: forkLsn, reason }]
+      : (as?.history ?? parent?.history ?? []);
   }
 
   /** What a server writes that was opened without a promotion: nothing but the records themselves tells it from its parent. */

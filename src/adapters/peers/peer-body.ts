@@ -36,6 +36,7 @@ export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
     systemIdentifier: textOf(body['database_system_identifier'], '') || null,
     ...(inRecovery && body['replication_state'] === 'streaming' ? { receiving: true } : {}),
     ...(inRecovery && wal['replaying'] === true ? { replaying: true } : {}),
+    ...(wal['restored'] === true ? { restored: true } : {}),
     ...(inRecovery && (wal['attached'] === true || body['cluster_unlocked'] !== true) ? { attached: true } : {}),
   };
 }

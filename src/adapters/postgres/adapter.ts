@@ -21,6 +21,7 @@ import { PostmasterWatch } from './postmaster.ts';
 import { Probe } from './probe.ts';
 import { promoteServer } from './promote.ts';
 import { applyConfig, setSynchronousNames } from './reload.ts';
+import { clearRestored } from './restored-mark.ts';
 import { rewind } from './rewind.ts';
 import { Room } from './room.ts';
 import { endWalsender, syncSlots, type SlotPlan } from './slots.ts';
@@ -143,9 +144,14 @@ class PostgresAdapter implements Postgres {
     else if (state !== 'valid') throw new RegentError('DATA_DIR_UNUSABLE', `${dataDir} is ${state}: there is nothing to publish`);
   }
 
+  markCaughtUp(): Promise<void> {
+    return clearRestored(this.context.settings.postgresql.dataDir);
+  }
+
   async clone(source: Source, options: CloneOptions): Promise<void> {
     await this.takeDirectory('a clone', options);
     await clone(depsOf(this.context), source, options);
+    await clearRestored(this.context.settings.postgresql.dataDir);
   }
 
   async rewind(source: Source, options: Bounded): Promise<void> {
@@ -174,6 +180,7 @@ class PostgresAdapter implements Postgres {
     await removeDataDir(dataDir, { keepAside: options.keepAside, log });
     // What was interrupted in it went with it.
     await clearIncomplete(dataDir);
+    await clearRestored(dataDir);
   }
 
   async sourceHistory(source: Source, options: Bounded & { readonly own?: TimelineStart; readonly end?: WalEnd }): Promise<SourceHistory> {

@@ -13,6 +13,7 @@ import { type HeldProcess, readPidFile } from './detect.ts';
 import { readFacts } from './facts-query.ts';
 import { isManaged } from './origin.ts';
 import { PendingRestartReader } from './pending.ts';
+import { isRestored } from './restored-mark.ts';
 import { trimOutput } from './spawn.ts';
 import { isTimeout, sqlState, systemCode } from './sql.ts';
 import { goesOn } from './timeline-beginning.ts';
@@ -85,6 +86,7 @@ export class Probe {
       ...(alive !== null && (await this.within(this.unmanaged(), leftMs(), false)) ? { unmanaged: true } : {}),
       ...(live?.refusal === undefined ? {} : { refusal: live.refusal }),
       ...baseBackupOf(directory, control),
+      ...((await this.within(isRestored(dataDir), leftMs(), true)) ? { restored: true } : {}),
     };
     const beginning = await this.within(this.beginning(facts), leftMs(), null);
     return beginning === null ? facts : { ...facts, beginning };

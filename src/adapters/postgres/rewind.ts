@@ -68,6 +68,9 @@ export async function rewind(deps: Deps, source: Source, options: Bounded): Prom
   // pg_rewind (up to 15) reads the timeline of the last checkpoint, and a standby that followed a promotion may have had none since.
   if (before.state === 'shut down in recovery' && (before.minRecoveryTimeline ?? 0) > before.timeline) await finishRecovery(deps, timed());
   const { result, archive } = await run(deps, source, major, timed());
+  // What another run had begun to copy stays half copied, when this one takes both histories for the same.
+  const unseen = incompleteWork === 'rewind' && /no rewind required/.test(`${result.stdout}\n${result.stderr}`);
+  if (unseen) throw halfRewound(source);
   if (result.code === 0) return await finish(deps, history);
   await beStandby(deps);
   const touched =
@@ -78,6 +81,15 @@ export async function rewind(deps: Deps, source: Source, options: Bounded): Prom
   const { code, mend } = rewindFailure(result, archive);
   throw new RegentError(code, `pg_rewind from ${source.name}${how}: ${words}`, { mend });
 }
+
+const halfRewound = (source: Source) =>
+  new RegentError(
+    'REWIND_BLIND',
+    `a rewind was interrupted half-way, and now pg_rewind takes the histories of this node and ${source.name} for the same`,
+    {
+      mend: 'reinitialize the member',
+    },
+  );
 
 const beStandby = (deps: Deps): Promise<unknown> =>
   writeFileAtomic(join(deps.settings.postgresql.dataDir, 'standby.signal'), '', { mode: 0o600, owner: deps.runAs ?? undefined });

@@ -18,6 +18,7 @@ import { type HeldProcess, readPidFile } from './detect.ts';
 import { isSamePath } from './doors.ts';
 import { stateByError } from './probe.ts';
 import { writeFiles } from './reload.ts';
+import { isSomebodysCopy, markRestored } from './restored-mark.ts';
 import { type Spawned, spawnPostmaster } from './spawn.ts';
 import { startFailure } from './start-failure.ts';
 import { endLeftovers } from './stop.ts';
@@ -32,6 +33,8 @@ const SPAWNED_IN = '/';
 const END_MS = 5000;
 
 export interface StartOptions extends Bounded {
+  /** A base backup in the directory was made by this agent just now, from a member of the cluster. Any other is marked as restored. */
+  readonly freshCopy?: boolean;
   readonly onSpawn?: (pid: number) => void;
   /** For whoever is at work in the directory. Everybody else must not start what is half made. */
   readonly evenIncomplete?: boolean;
@@ -59,6 +62,7 @@ export async function startServer(context: Context, role: ServerRole, options: S
   await endLeftovers(context, deadline);
   refuseUnexplained(context, 'a server started here');
   const control = await context.control.read(dataDir, binary(settings, 'pg_controldata'), runner(context.runAs), CONTROL_DATA_MS);
+  if (options.freshCopy !== true && isSomebodysCopy(role, directory, control)) await markRestored(dataDir);
   const { notWritten, ofRole } = await writeFiles(context, role, directory.major, role.kind === 'standby' ? control : null);
   if (ofRole !== null) throw ofRole;
   const recovering = role.kind === 'standby' || options.prepare !== undefined;

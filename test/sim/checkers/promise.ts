@@ -83,6 +83,7 @@ export class Promises {
       ({ name, server }) =>
         (name === sync.leader || sync.standbys.includes(name)) &&
         server.dir === 'valid' &&
+        !server.forgetful &&
         server.systemId === systemId &&
         !has(server, commit),
     );
@@ -147,7 +148,8 @@ export class Promises {
     for (const commit of this.#last.values()) if (has(machine.server, commit) && !this.elsewhere(commit, machine.server)) return false;
     const { systemId } = machine.server;
     const standbys = this.#world.machines.filter(
-      ({ server }) => server !== machine.server && server.dir === 'valid' && server.systemId === systemId && server.inRecovery,
+      ({ server }) =>
+        server !== machine.server && server.dir === 'valid' && !server.forgetful && server.systemId === systemId && server.inRecovery,
     );
     const most = this.#world.orders.maximumLagBytes;
     const near = standbys.filter(

@@ -3,6 +3,7 @@ import type { PlannedFault, PlanOptions } from '../plan.ts';
 import type { Rng } from '../rng.ts';
 import type { World } from '../world.ts';
 import { choreFaults } from './chores.ts';
+import { copyFaults } from './copies.ts';
 import { etcdFaults, laterEtcdFaults } from './etcd.ts';
 import type { Fault } from './fault.ts';
 import { identityFaults } from './identity.ts';
@@ -14,7 +15,7 @@ import { postgresFaults } from './postgres.ts';
 import { routingFaults } from './routing.ts';
 
 /** Each of these is drawn by itself, so that a kind that is new leaves the runs without it as they were: add new kinds here. */
-const later: Readonly<Record<string, Fault>> = { ...choreFaults, ...laterEtcdFaults, ...identityFaults, ...historyFaults };
+const later: Readonly<Record<string, Fault>> = { ...choreFaults, ...laterEtcdFaults, ...identityFaults, ...historyFaults, ...copyFaults };
 
 const first: Readonly<Record<string, Fault>> = {
   ...nodeFaults,

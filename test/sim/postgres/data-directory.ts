@@ -5,6 +5,7 @@ import { Branch, branchAt, FIRST_LSN, type Position, plus } from '../wal.ts';
 import type { ServerProcess } from './process.ts';
 
 const COMMIT_BYTES = 152;
+const OWN_RECORD_BYTES = 120;
 
 const nowhere = (): Position => ({ branch: new Branch(1, null, ZERO_LSN, ''), lsn: ZERO_LSN });
 
@@ -21,6 +22,10 @@ export class DataDirectory {
   controlState = 'shut down';
   checkpoint: Position = this.position;
   minRecovery: Position | null = null;
+  /** A base backup somebody put there, until a server has recovered it: where recovery begins. */
+  backup: Position | null = null;
+  /** It was put there, and has not been seen to catch up since. */
+  restored = false;
   /** WAL before this is gone. */
   oldestLsn: Lsn = ZERO_LSN;
   /** Files of WAL that reach back before this were not there when the directory was cloned. */
@@ -40,6 +45,11 @@ export class DataDirectory {
   /** The last one that was advanced by order, and where it was before. */
   advancedSlot: { readonly name: string; readonly from: Lsn } = { name: '', from: ZERO_LSN };
 
+  /** It need not have what it has confirmed, and knows. */
+  get forgetful(): boolean {
+    return this.restored || this.backup !== null;
+  }
+
   /** A new cluster's data directory, with a server to be started on it. */
   initialize(systemId: string): void {
     this.systemId = systemId;
@@ -52,12 +62,52 @@ export class DataDirectory {
     this.signal = false;
   }
 
-  /** Crash recovery by a server that takes nobody in: what pg_rewind begins with. */
+  /** Crash recovery by a server that takes nobody in, which pg_rewind begins with. It writes a record of its own, on the timeline it finds. */
   finishRecovery(): void {
-    if (this.controlState.startsWith('shut down')) return;
-    this.checkpoint = this.position;
+    if (this.controlState === 'shut down') return;
+    const { branch, lsn } = this.position;
+    const own = new Branch(branch.timeline, branch, lsn, 'crash recovery');
+    this.checkpoint = { branch: own, lsn };
+    this.position = { branch: own, lsn: plus(lsn, OWN_RECORD_BYTES) };
     this.minRecovery = null;
+    this.backup = null;
     this.controlState = 'shut down';
+  }
+
+  /** As the adapter notes beside the directory before it starts somebody's copy as a standby. */
+  noteCopy(follows: boolean): void {
+    if (this.backup !== null || (follows && this.controlState === 'in production')) this.restored = true;
+  }
+
+  /** Somebody removes what is there, and puts a base backup in its place that was made when the WAL ended there. */
+  restore(source: DataDirectory, at: Position, signal: boolean): void {
+    this.become(source);
+    this.dir = 'valid';
+    this.work = null;
+    this.position = at;
+    this.checkpoint = at;
+    this.backup = at;
+    this.minRecovery = null;
+    this.controlState = 'in production';
+    this.replayLsn = at.lsn;
+    this.filesFrom = at.lsn;
+    this.signal = signal;
+  }
+
+  /** The disk of a server that crashed as a primary when its WAL ended there. */
+  copyDisk(source: DataDirectory, at: Position): void {
+    this.restore(source, at, false);
+    this.backup = null;
+  }
+
+  /** pg_promote() by hand, and a crash before the first checkpoint: nothing was acknowledged there. */
+  promoteByHand(): void {
+    const { branch, lsn } = this.position;
+    const own = new Branch(branch.timeline + 1, branchAt(this.position, lsn), lsn, 'no recovery target specified');
+    this.position = { branch: own, lsn: plus(lsn, OWN_RECORD_BYTES) };
+    this.minRecovery = this.position;
+    this.controlState = 'in production';
+    this.signal = false;
   }
 
   /** The directory becomes a copy of the source as it is now. */
@@ -69,6 +119,8 @@ export class DataDirectory {
     this.oldestLsn = source.oldestLsn;
     this.filesFrom = source.filesFrom;
     this.minRecovery = source.position;
+    this.backup = null;
+    this.restored = false;
     this.controlState = 'in archive recovery';
     this.replayLsn = source.position.lsn;
     this.signal = true;
@@ -82,6 +134,8 @@ export class DataDirectory {
     this.systemId = null;
     this.signal = false;
     this.minRecovery = null;
+    this.backup = null;
+    this.restored = false;
     this.slots.clear();
   }
 

@@ -7,6 +7,8 @@ export interface ServerProcess {
   /** It was told to end; when it does is settled. */
   ending: boolean;
   promoting: boolean;
+  /** Opened by hand, for nobody: clients are not led there, and it is not written to. */
+  byHand: boolean;
   /** Nothing of it answers; it neither commits nor stops in good order. */
   hung: boolean;
   /** The postmaster alone stands still: nobody can connect and nothing is taken up, sessions that exist go on. */
@@ -30,6 +32,7 @@ export function newProcess(sim: Simulation, pid: number, startedAtWallMs: number
     phase: 'starting',
     ending: false,
     promoting: false,
+    byHand: false,
     doomed: false,
     archiving: false,
     replaying: false,

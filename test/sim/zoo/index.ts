@@ -1,5 +1,6 @@
 /** The bug zoo: everything a checker must not let pass. */
 import { choreMutants } from './chores.ts';
+import { copyMutants } from './copies.ts';
 import { dataMutants } from './data.ts';
 import { etcdMutants } from './etcd.ts';
 import { identityMutants } from './identity.ts';
@@ -20,4 +21,5 @@ export const mutants: readonly Mutant[] = [
   ...etcdMutants,
   ...identityMutants,
   ...historyMutants,
+  ...copyMutants,
 ];

@@ -1,0 +1,33 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { clearRestored, isRestored, isSomebodysCopy, markRestored } from './restored-mark.ts';
+
+test('the mark lies beside the directory and stays until it is cleared', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'regent-mark-'));
+  const dataDir = join(root, 'data');
+  expect(await isRestored(dataDir)).toBe(false);
+  await markRestored(`${dataDir}/`);
+  await markRestored(dataDir);
+  expect(await isRestored(dataDir)).toBe(true);
+  await clearRestored(dataDir);
+  await clearRestored(dataDir);
+  expect(await isRestored(dataDir)).toBe(false);
+  expect(readdirSync(root)).toEqual([]);
+  rmSync(root, { recursive: true });
+});
+
+test('a label tells a copy, and so does a crashed primary that starts as a standby of another', () => {
+  const plain = { state: 'valid', incompleteWork: null, major: 15, standbySignal: false } as const;
+  const label = 'CHECKPOINT LOCATION: 0/2000060\nBACKUP METHOD: streamed\nSTART TIMELINE: 1\n';
+  const follow = { kind: 'standby', source: { name: 'b', host: 'b', port: 5432 } } as const;
+  const alone = { kind: 'standby', source: null } as const;
+  const shut = { state: 'shut down in recovery' };
+  expect(isSomebodysCopy(alone, { ...plain, backupLabel: label }, shut)).toBe(true);
+  expect(isSomebodysCopy(alone, { ...plain, backupLabel: label.replace('streamed', 'pg_rewind') }, shut)).toBe(false);
+  expect(isSomebodysCopy(alone, { ...plain, backupLabel: label, incompleteWork: 'bootstrap' }, shut)).toBe(false);
+  expect(isSomebodysCopy(follow, plain, { state: 'in production' })).toBe(true);
+  expect(isSomebodysCopy(alone, plain, { state: 'in production' })).toBe(false);
+  expect(isSomebodysCopy(follow, plain, shut)).toBe(false);
+});

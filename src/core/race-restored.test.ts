@@ -1,0 +1,70 @@
+/** A member on which a base backup was restored: what it confirmed before need not be there any more. */
+import { describe, expect, it } from 'vitest';
+import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../test/support/build.ts';
+import { possibleSuccessors } from './candidates.ts';
+import { contextOf } from './context.ts';
+import { decide } from './decide.ts';
+
+const sync = { leader: 'b', quorum: 1, standbys: ['a', 'c'], modRevision: '8' };
+const quorum = settings('a', { dynamic: { synchronousMode: 'quorum' } });
+const free = { ...view(), sync, members: ['a', 'b', 'c'].map((name) => member(name)) };
+const standby = pg.standby({ primaryConninfo: '', receiver: null });
+const asked = (scene: Scene) => {
+  const { because, effects } = decide(observation({ view: free, settings: quorum, ...scene }), memory());
+  return { because, kinds: effects.map(({ kind }) => kind) };
+};
+
+describe('while nobody leads', () => {
+  it('its vote counts for nobody', () => {
+    expect(asked({ pg: standby, peers: peers(peer('c')) }).kinds).toContain('acquire-leader');
+    const without = asked({ pg: standby, peers: peers(peer('c', { restored: true })) });
+    expect(without.kinds).not.toContain('acquire-leader');
+    expect(without.because).toContain('1 of the 2 votes needed');
+  });
+  it('it does not lead, whoever votes for it, nor for having led last', () => {
+    const own = asked({ pg: { ...standby, restored: true }, peers: peers(peer('c')) });
+    expect(own.kinds).not.toContain('acquire-leader');
+    expect(own.because).toContain('a base backup was restored on this node');
+    const led = { ...free, sync: { ...sync, leader: 'a', standbys: ['b', 'c'] } };
+    expect(asked({ view: led, pg: standby, peers: peers(peer('c')) }).kinds).toContain('acquire-leader');
+    expect(asked({ view: led, pg: { ...standby, restored: true }, peers: peers(peer('c')) }).kinds).not.toContain('acquire-leader');
+  });
+  it('it leads where nothing was promised, or an operator names it', () => {
+    const off = settings('a', { dynamic: { synchronousMode: 'off' } });
+    expect(asked({ settings: off, pg: { ...standby, restored: true }, peers: peers(peer('c')) }).kinds).toContain('acquire-leader');
+    const wish = { leader: null, candidate: 'a', scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
+    expect(asked({ view: { ...free, failover: wish }, pg: { ...standby, restored: true }, peers: peers() }).kinds).toContain(
+      'acquire-leader',
+    );
+  });
+});
+
+it('no switchover goes to it', () => {
+  const mine = { ...free, ...view({ leaderName: 'a' }), sync: null };
+  const c = (restored: boolean) =>
+    contextOf(observation({ view: mine, pg: pg.primary(), peers: peers(peer('b', restored ? { restored } : {})) }), memory());
+  expect(possibleSuccessors(c(false), mine, {})).toEqual(['b']);
+  expect(possibleSuccessors(c(true), mine, {})).toEqual([]);
+});
+
+describe('the mark', () => {
+  const receiver = (latestEnd: number) => ({
+    status: 'streaming',
+    receivedTimeline: 1,
+    slotName: null,
+    conninfo: '',
+    senderHost: 'b',
+    senderPort: 5432,
+    latestEndLsn: lsn(latestEnd),
+  });
+  const follower = (received: number, latestEnd: number) => ({
+    ...pg.standby({ receiveLsn: lsn(received), primaryConninfo: 'host=b port=5432', receiver: receiver(latestEnd) }),
+    restored: true,
+  });
+  it('goes once it has all that its leader had, and not before', () => {
+    const led = view({ leaderName: 'b' });
+    expect(asked({ view: led, pg: follower(900, 1000) }).kinds).not.toContain('mark-caught-up');
+    expect(asked({ view: led, pg: follower(1000, 1000) }).kinds).toContain('mark-caught-up');
+    expect(asked({ view: led, pg: { ...follower(1000, 1000), restored: false } }).kinds).not.toContain('mark-caught-up');
+  });
+});

@@ -1,0 +1,55 @@
+/** What pg_rewind makes of two servers, and what the adapter makes of them before. */
+import type { Lsn } from '../../../src/core/units.ts';
+import { RegentError } from '../../../src/support/errors.ts';
+import type { SimServer } from '../server.ts';
+import { type Branch, commonAncestor, isPrefix } from '../wal.ts';
+import { twinOf } from './twins.ts';
+
+/** What comes to light before anything is changed, as errors of the adapter. */
+export function refuse(server: SimServer, target: SimServer): void {
+  const transient = (code: string, message: string) => new RegentError(code, message, { policy: 'transient' });
+  if (target.systemId !== server.systemId || commonAncestor(server.position, target.position) === null)
+    throw new RegentError('REWIND_NOTHING_IN_COMMON', 'source and target are from different systems');
+  // The adapter looks before pg_rewind does, which would not see it.
+  if (twinOf(server, target)) throw transient('REWIND_BLIND', 'both have a timeline of one number, each its own');
+  if (server.backup !== null) throw transient('REWIND_REFUSED', 'a base backup that was not recovered to its end');
+  if (server.work === 'rewind' && !needsRewind(server, target)) throw transient('REWIND_BLIND', 'half rewound, and taken for the same');
+  if (server.full !== 'no' && !isContained(server, target)) throw transient('REWIND_NO_ROOM', 'no space left on device');
+}
+
+/** Found out before pg_rewind is let near a crashed primary's directory. */
+export function isContained(server: SimServer, target: SimServer): boolean {
+  const { branch } = server.position;
+  const older = branch.timeline < target.position.branch.timeline;
+  return server.work === null && server.controlState === 'in production' && older && isPrefix(server.position, target.position);
+}
+
+/** The adapter sees to it that the control file tells of the timeline that was replayed last. */
+export function hidesTimeline({ controlState, minRecovery, checkpoint }: SimServer): boolean {
+  return controlState === 'shut down in recovery' && minRecovery?.branch !== checkpoint.branch;
+}
+
+interface Stretch {
+  readonly timeline: number;
+  /** null: it has not been left. */
+  readonly end: Lsn | null;
+}
+
+const stretchesOf = ({ history, timeline }: Branch): readonly Stretch[] => [
+  ...history.map((entry) => ({ timeline: entry.timeline, end: entry.switchLsn })),
+  { timeline, end: null },
+];
+
+/** As pg_rewind judges: by numbers and by the points where timelines were left; the WAL itself it does not compare. */
+export function needsRewind(server: SimServer, target: SimServer): boolean {
+  if (server.checkpoint.branch.timeline === target.position.branch.timeline) return false;
+  const ours = stretchesOf(server.checkpoint.branch);
+  const theirs = stretchesOf(target.position.branch);
+  let parted: Lsn | null = null;
+  for (const [i, own] of ours.entries()) {
+    const other = theirs[i];
+    if (other === undefined || other.timeline !== own.timeline || (i > 0 && ours[i - 1]?.end !== theirs[i - 1]?.end)) break;
+    parted = own.end === null || (other.end !== null && other.end < own.end) ? other.end : own.end;
+  }
+  return parted === null || server.position.lsn > parted;
+}
