@@ -12,7 +12,7 @@ import { factsOf } from './facts.ts';
 import { Drain } from './postgres/drain.ts';
 import { accessFiles, writeFiles } from './postgres/files.ts';
 import { hidesTimeline, isContained, needsRewind, refuse } from './postgres/rewind.ts';
-import { beginningAt, hasOurEnd, twinOf } from './postgres/twins.ts';
+import { beginningAt, hasOurEnd } from './postgres/twins.ts';
 import type { Configured, SimServer } from './server.ts';
 import { isPrefix } from './wal.ts';
 
