@@ -6,6 +6,7 @@ import type { ClusterView } from '../core/cluster.ts';
 import { type Context, contextOf } from '../core/context.ts';
 import { decide } from '../core/decide.ts';
 import { type CallbackAction, type Job, type JobOutcome, jobLabel, type RunningJob } from '../core/effects.ts';
+import { lockNotes } from '../core/locked-out.ts';
 import { memberComplaints } from '../core/member-complaints.ts';
 import { type Decision, emptyMemory, type Memory, type Observation } from '../core/model.ts';
 import { leaseMargins, roundIntervalMs } from '../core/settings.ts';
@@ -240,6 +241,7 @@ export class Agent {
     if (observation.guardHealthy !== this.fence.healthy) observation = { ...observation, guardHealthy: this.fence.healthy };
     const decision = decide(observation, this.#memory);
     for (const { level, text } of choreNotes(this.#memory.chores, decision.memory.chores)) this.parts.log[level](text);
+    for (const { level, text } of lockNotes(this.#memory.lockedOut, decision.memory.lockedOut)) this.parts.log[level](text);
     this.#memory = decision.memory;
     this.#dropped = droppedWish(decision, observation.nowMs) ?? this.#dropped;
     this.rounds += 1;

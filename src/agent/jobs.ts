@@ -206,7 +206,12 @@ async function restart(deps: JobDeps, job: Extract<Job, { kind: 'restart' }>, si
   const { pg } = deps.parts;
   if (job.role.kind === 'standby') await leaveSync(deps.parts, deps.leaving, signal);
   deps.stopping();
-  if (job.role.kind === 'primary') await pg.checkpoint({ timeoutMs: DAY_MS, signal });
+  if (job.role.kind === 'primary') {
+    // Without it the stop takes longer. A server that does not let the agent in is to be restarted nevertheless.
+    await pg
+      .checkpoint({ timeoutMs: DAY_MS, signal })
+      .catch((error: unknown) => deps.parts.log.warning(`checkpoint before the restart failed: ${String(error)}`));
+  }
   const drain = job.role.kind === 'primary' ? await drainTo(deps.parts, nobodyTakesOver, signal) : {};
   await pg.stop('fast', { timeoutMs: stopTimeoutMs(deps), ...drain });
   await start(deps, job.role, job.timeoutMs, signal);
@@ -248,6 +253,7 @@ async function handover(deps: JobDeps, job: Extract<Job, { kind: 'handover' }>, 
     await pg
       .checkpoint({ timeoutMs: DAY_MS, signal })
       .catch((error: unknown) => log.warning(`checkpoint before the handover failed: ${String(error)}`));
+    await refuseLockedOut(deps);
   } else await leaveSync(deps.parts, deps.leaving, signal);
   const drain = isPrimary ? await drainTo(deps.parts, planFor(deps.parts, job), signal) : {};
   deps.stopping();
@@ -273,6 +279,19 @@ async function handover(deps: JobDeps, job: Extract<Job, { kind: 'handover' }>, 
   if (after.state !== 'stopped') throw new RegentError('STOP_FAILED', `PostgreSQL is still ${after.state} after a fast stop`);
   if (isPrimary && !(await key.released)) await releaseKey(deps);
   await stopped();
+}
+
+/** The checkpoint was asked for on a new connection. Who does not get one would not get in after the handover either: it is called off before anything stops. */
+async function refuseLockedOut({ parts }: JobDeps): Promise<void> {
+  const { lockedOut } = await parts.pg.observe({ timeoutMs: 1000 });
+  if (lockedOut === undefined) return;
+  throw new RegentError(
+    'HANDOVER_LOCKED_OUT',
+    `called off before anything was stopped: the agent is locked out of PostgreSQL: ${lockedOut}`,
+    {
+      policy: 'transient',
+    },
+  );
 }
 
 /** Of a PostgreSQL that does not take writes any more. */

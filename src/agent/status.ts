@@ -64,6 +64,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     checkpointAfterPromote: !memory.checkpointPending,
     promotionTrouble: pg?.promotionTrouble ?? (c?.isStandby ? promotionsFailing(c) : null),
     strangers: memory.strangers.present.map(describeStranger),
+    lockedOut: memory.lockedOut && { reason: memory.lockedOut.reason, since: Math.floor(memory.lockedOut.sinceWallMs / 1000) },
     failing: Object.fromEntries(Object.entries(memory.chores).map(([kind, { message }]) => [choreName(kind as ChoreKind), message])),
     sourceTrouble: c !== null && c.otherLeader !== null ? (pg?.sourceTrouble ?? null) : null,
   };

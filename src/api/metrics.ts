@@ -120,6 +120,11 @@ function ownMetrics(status: AgentStatus): Metric[] {
       Boolean(status.promotionTrouble),
     ),
     gauge(
+      'regent_locked_out',
+      'Whether PostgreSQL does not let the agent in when it tries a new connection; /patroni says why.',
+      Boolean(status.lockedOut),
+    ),
+    gauge(
       'regent_chores_failing',
       'Chores of the agent (slots, files, keys …) that fail; /patroni says why.',
       Object.keys(status.failing ?? {}).length,

@@ -34,6 +34,7 @@ export function memberRecord(status: AgentStatus, settings: Settings): JsonObjec
   if (status.sql !== null && idle && ANSWERING.has(status.state)) Object.assign(record, walFields(status.sql));
   if (status.scheduledRestart !== null) record['scheduled_restart'] = status.scheduledRestart;
   if (status.strangers !== undefined && status.strangers.length > 0) record['strangers'] = [...status.strangers];
+  if (status.lockedOut) record['locked_out'] = status.lockedOut.reason;
   if (status.paused) record['pause'] = true;
   return record;
 }

@@ -108,6 +108,8 @@ export interface Memory {
   readonly handedOverAtMs: number | null;
   /** Chores that fail, and have not succeeded since. */
   readonly chores: ChoreFailures;
+  /** Why the running server does not let the agent in, and since when; null: it does. */
+  readonly lockedOut: { readonly reason: string; readonly sinceMs: number; readonly sinceWallMs: number } | null;
   /** Role that the last callback was told; null: none was started in this process. */
   readonly announcedRole: string | null;
   /** That callback was on_stop: whatever it took away is to be put back once PostgreSQL runs, in whichever role. */
@@ -149,6 +151,7 @@ export const emptyMemory: Memory = {
   handedOver: false,
   handedOverAtMs: null,
   chores: {},
+  lockedOut: null,
   announcedRole: null,
   announcedStop: false,
   restartUnannounced: false,

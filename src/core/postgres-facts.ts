@@ -48,6 +48,11 @@ export interface PostgresFacts {
   /** Why the server, which runs, has not answered what it was asked: it refuses the agent at every door, mostly. In its own words, with what would mend it, if known. */
   readonly refusal?: string;
   /**
+   * Why the running server does not let the agent in when a new connection is tried, and what would. Facts may still come over a connection from before (`sql`).
+   * Absent: it does, or it is not known.
+   */
+  readonly lockedOut?: string;
+  /**
    * The directory is a base backup that recovery has not brought to its end yet: somebody restored it, or a clone or a rewind was not started. Until then it is
    * consistent for nobody, and what the control file says of it is what the server that was copied said of itself. Absent: it is none.
    */

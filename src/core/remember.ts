@@ -5,6 +5,7 @@ import type { MemberRole, PostgresState } from './cluster.ts';
 import { type Context, contextOf } from './context.ts';
 import { divergenceFrom, rewindIsBlind, seemsAhead } from './divergence.ts';
 import type { JobKind, JobOutcome } from './effects.ts';
+import { isBlind, lockedOut } from './locked-out.ts';
 import type { Failure, Memory, Observation } from './model.ts';
 import { heardReplies } from './replies.ts';
 import { REWIND_IN_VAIN } from './rewind-prospects.ts';
@@ -36,6 +37,7 @@ export function remember(o: Observation, before: Memory): Memory {
     handedOver: ended.handedOver && o.pg.state !== 'running',
     handedOverAtMs: ended.handedOverAtMs,
     chores: choreFailures(o, before),
+    lockedOut: lockedOut(c, before),
     announcedRole: ended.announcedRole,
     announcedStop: ended.announcedStop,
     restartUnannounced: ended.restartUnannounced,
@@ -149,6 +151,7 @@ function roleOf(c: Context): MemberRole {
   if (pg.unexplained !== undefined) return c.m.role === 'uninitialized' || c.m.role === 'replica' ? 'replica' : 'demoted';
   if (c.isPrimary) return 'primary';
   if (c.isStandby) return job?.job.kind === 'promote' ? 'promoted' : 'replica';
+  if (job === null && isBlind(c)) return pg.standbySignal ? 'replica' : c.lockMine ? 'primary' : c.m.role;
   const wasPrimary = c.m.role === 'primary' || c.m.role === 'promoted';
   // A late answer while etcd cannot be read either: nothing says that the lead is over.
   const undecided = c.view === null && c.mayLeadNow && c.mayBeWritable;

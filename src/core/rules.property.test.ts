@@ -85,6 +85,9 @@ const postgres = fc.oneof(
   fc.record({ standbySignal: fc.boolean() }).map((d) => pg.starting(d)),
   fc.record({ standbySignal: fc.boolean() }).map((d) => ({ ...pg.starting(d), state: 'unresponsive' as const })),
   fc.record({ standbySignal: fc.boolean() }).map((d) => ({ ...pg.starting(d), state: 'running' as const })),
+  fc
+    .record({ standbySignal: fc.boolean() })
+    .map((d) => ({ ...pg.starting(d), state: 'running' as const, lockedOut: 'password authentication failed' })),
   fc.constant(pg.starting({ closed: true })),
   fc.constantFrom(pg.primary(), pg.starting(), { ...pg.starting(), state: 'running' as const }).map((facts) => ({
     ...facts,

@@ -57,6 +57,8 @@ export interface AgentStatus {
   readonly promotionTrouble?: string | null;
   /** Servers that stream from this primary under the name of a member, in words. */
   readonly strangers?: readonly string[];
+  /** Why its PostgreSQL does not let the agent in, and since when (epoch seconds). */
+  readonly lockedOut?: { readonly reason: string; readonly since: number } | null;
   /** Chores that fail, by what they are called, and why. */
   readonly failing?: Readonly<Record<string, string>>;
 }

@@ -33,12 +33,18 @@ export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
     tags: isJsonObject(tags) ? (tags as Tags) : {},
     watchdogFailed: body['watchdog_failed'] === true,
     ...(trouble === '' ? {} : { promotionTrouble: trouble }),
+    ...lockedOut(body['locked_out']),
     systemIdentifier: textOf(body['database_system_identifier'], '') || null,
     ...(inRecovery && body['replication_state'] === 'streaming' ? { receiving: true } : {}),
     ...(inRecovery && wal['replaying'] === true ? { replaying: true } : {}),
     ...(wal['restored'] === true ? { restored: true } : {}),
     ...(inRecovery && (wal['attached'] === true || body['cluster_unlocked'] !== true) ? { attached: true } : {}),
   };
+}
+
+function lockedOut(told: JsonValue | undefined): Pick<PeerFacts, 'lockedOut'> {
+  const reason = isJsonObject(told) ? textOf(told['reason'], '') : '';
+  return reason === '' ? {} : { lockedOut: reason };
 }
 
 function onDisk(disk: JsonObject): Pick<PeerFacts, 'onDisk'> {

@@ -13,9 +13,10 @@ import { ConfWriter } from './conf-writer.ts';
 import { type Context, depsOf, newReaders, type RunAs, runner, serverPrograms } from './context.ts';
 import { clearIncomplete, inspectDataDir, markIncomplete, removeDataDir } from './data-dir.ts';
 import { endWalsenders } from './drain.ts';
-import { connectLocal, Heartbeat } from './heartbeat.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { endLeftoverTools } from './leftover-tools.ts';
 import { type BootstrapOptions, bootstrapServer } from './new-cluster.ts';
+import { namesInFiles } from './origin.ts';
 import { keepOwnBase } from './own-base.ts';
 import { PostmasterWatch } from './postmaster.ts';
 import { Probe } from './probe.ts';
@@ -24,11 +25,10 @@ import { applyConfig, setSynchronousNames } from './reload.ts';
 import { clearRestored } from './restored-mark.ts';
 import { rewind } from './rewind.ts';
 import { Room } from './room.ts';
-import { endWalsender, syncSlots, type SlotPlan } from './slots.ts';
+import { endWalsender, type SlotPlan, syncSlots } from './slots.ts';
 import { hasEnd } from './source-end.ts';
 import { askSourceHistory } from './source-history.ts';
 import { SourceTrouble } from './source-trouble.ts';
-import { discard } from './sql.ts';
 import { type StartOptions, startServer } from './start.ts';
 import { endLeftovers, stopServer } from './stop.ts';
 import { askBeginning, hasTimeline } from './timeline-beginning.ts';
@@ -97,8 +97,8 @@ class PostgresAdapter implements Postgres {
     this.context.watch.onGone(listener);
   }
 
-  apply(role: ServerRole, options: Bounded & { readonly only?: 'role' }): Promise<ApplyOutcome> {
-    this.adoptNames(role);
+  async apply(role: ServerRole, options: Bounded & { readonly only?: 'role' }): Promise<ApplyOutcome> {
+    await this.adoptNames(role);
     return applyConfig(this.context, role, options);
   }
 
@@ -106,8 +106,8 @@ class PostgresAdapter implements Postgres {
     return setSynchronousNames(this.context, value, options);
   }
 
-  start(role: ServerRole, options: StartOptions): Promise<Pick<ApplyOutcome, 'notWritten'>> {
-    this.adoptNames(role);
+  async start(role: ServerRole, options: StartOptions): Promise<Pick<ApplyOutcome, 'notWritten'>> {
+    await this.adoptNames(role);
     return startServer(this.context, role, options);
   }
 
@@ -124,7 +124,8 @@ class PostgresAdapter implements Postgres {
   }
 
   async checkpoint(options: Bounded): Promise<void> {
-    await this.statement('CHECKPOINT', 'Regent checkpoint', options);
+    const { heartbeat, settings } = this.context;
+    await heartbeat.use(settings, { ...options, applicationName: 'Regent checkpoint', long: true }, (client) => client.query('CHECKPOINT'));
   }
 
   async resumeReplay(options: Bounded): Promise<void> {
@@ -223,8 +224,11 @@ class PostgresAdapter implements Postgres {
   }
 
   /** What the decision says about synchronous_standby_names counts; a primary must never open with less than /sync relies on. */
-  private adoptNames(role: ServerRole): void {
-    if (role.kind === 'primary' && role.syncNames !== undefined) this.context.syncNames = role.syncNames;
+  private async adoptNames(role: ServerRole): Promise<void> {
+    if (role.kind !== 'primary') return;
+    if (role.syncNames !== undefined) this.context.syncNames = role.syncNames;
+    // Of a primary that does not let the agent in: what is in force is what its files say.
+    else this.context.syncNames ??= await namesInFiles(this.context.settings);
   }
 
   /** Nobody else at work in it, and what was known of its files forgotten. */
@@ -252,17 +256,7 @@ class PostgresAdapter implements Postgres {
     return this.withClient(applicationName, options, (client) => client.query(text));
   }
 
-  private async withClient<T>(applicationName: string, options: Bounded, work: (client: Client) => Promise<T>): Promise<T> {
-    const { timeoutMs, signal } = options;
-    const client = await connectLocal(this.context.settings, { applicationName, connectTimeoutMs: timeoutMs, queryTimeoutMs: timeoutMs });
-    const onAbort = () => discard(client);
-    signal?.addEventListener('abort', onAbort, { once: true });
-    try {
-      if (signal?.aborted) throw new RegentError('PG_ABORTED', `${applicationName} was called off`, { policy: 'transient' });
-      return await work(client);
-    } finally {
-      signal?.removeEventListener('abort', onAbort);
-      discard(client);
-    }
+  private withClient<T>(applicationName: string, options: Bounded, work: (client: Client) => Promise<T>): Promise<T> {
+    return this.context.heartbeat.use(this.context.settings, { ...options, applicationName }, work);
   }
 }

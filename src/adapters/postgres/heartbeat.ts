@@ -1,14 +1,24 @@
-/** The one persistent connection to the local server, through which its facts are read. */
+/**
+ * The persistent connections to the local server: one through which its facts are read, and a spare one for what needs SQL beside them. What keeps a promise
+ * must not need a new connection, which a changed password, pg_hba.conf or a lack of free connections would refuse.
+ */
 import type pg from 'pg';
 import type { Settings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
+import type { Bounded } from '../../ports/postgres.ts';
+import { RegentError } from '../../support/errors.ts';
 import { enter, localDoors } from './doors.ts';
 import { type FactsRow, factsQuery, IDENTITY_QUERY, type IdentityRow } from './facts-query.ts';
-import type { Door } from './refusal.ts';
-import { discard, isTimeout } from './sql.ts';
+import { type Door, refusalText } from './refusal.ts';
+import { discard, isTimeout, isTurnedAway, sqlState } from './sql.ts';
 
-/** A postmaster that can no longer fork answers on old connections only, so the connection is renewed now and then. */
-const RENEW_AFTER_MS = 60_000;
+/**
+ * An open connection proves that the server answers, not that it lets the agent in again, and a postmaster that can no longer fork answers on old connections
+ * only. So a new one is tried this often, and at once when the server has read its files again.
+ */
+const RENEW_AFTER_MS = 15_000;
+/** While it is refused: the end of that is to be seen soon. */
+const TRY_AGAIN_MS = 5000;
 /** On the server's side; the client's own deadline is the caller's. */
 const STATEMENT_TIMEOUT_MS = 2000;
 
@@ -31,11 +41,24 @@ interface Line {
   readonly sinceMs: number;
 }
 
+export interface Use extends Bounded {
+  readonly applicationName: string;
+  /** It may keep its connection busy for long (a checkpoint), so the spare one is taken only when no other can be opened. */
+  readonly long?: boolean;
+}
+
 export class Heartbeat {
   private readonly clock: Clock;
   private readonly onConnection: (stands: boolean) => void;
   private line: Line | null = null;
   private dead = false;
+  private spare: Line | null = null;
+  private spareTaken = false;
+  private triedAtMs = Number.NEGATIVE_INFINITY;
+  /** conf_load_time when a new connection was last tried. */
+  private triedUnder: string | null = null;
+  private loadedAt: string | null = null;
+  private turnedAway: string | null = null;
 
   constructor(clock: Clock, onConnection: (stands: boolean) => void) {
     this.clock = clock;
@@ -44,6 +67,11 @@ export class Heartbeat {
 
   get connected(): boolean {
     return this.line !== null && !this.dead;
+  }
+
+  /** Why the server did not let the agent in when a new connection was last tried, and what would; null: it did. */
+  get lockedOut(): string | null {
+    return this.turnedAway;
   }
 
   /**
@@ -56,20 +84,20 @@ export class Heartbeat {
     try {
       return await this.ask(settings, deadline);
     } catch (error) {
-      this.reset();
+      this.drop();
       if (!hadLine || isTimeout(error)) throw error;
     }
     try {
       return await this.ask(settings, deadline);
     } catch (error) {
-      this.reset();
+      this.drop();
       throw error;
     }
   }
 
   /** Connects if need be. Throws as `facts`. */
   async open(settings: Settings, timeoutMs: number): Promise<void> {
-    if (!this.connected) await this.establish(settings, timeoutMs);
+    if (!this.connected) await this.connect(settings, timeoutMs);
   }
 
   /** Runs a statement on the open connection; for what is asked beside the facts. */
@@ -78,12 +106,49 @@ export class Heartbeat {
     try {
       return (await this.line.client.query<Row>({ text, values, query_timeout: timeoutMs } as pg.QueryConfig)).rows;
     } catch (error) {
-      this.reset();
+      this.drop();
       throw error;
     }
   }
 
+  /**
+   * Runs statements on a connection that is open, on a new one where none is free, and on the facts' own where none can be opened. Throws what `enter` throws, what
+   * the work throws, SQL_TIMEOUT, PG_ABORTED.
+   */
+  async use<T>(settings: Settings, options: Use, work: (client: pg.Client) => Promise<T>): Promise<T> {
+    if (options.signal?.aborted) throw calledOff(options);
+    const spare = options.long ? null : this.takeSpare();
+    if (spare !== null) return this.onSpare(spare, options, work);
+    const { applicationName, timeoutMs } = options;
+    let client: pg.Client;
+    try {
+      client = await connectLocal(settings, { applicationName, connectTimeoutMs: timeoutMs, queryTimeoutMs: timeoutMs });
+    } catch (error) {
+      if (!isTurnedAway(error)) throw error;
+      this.tried(error);
+      const open = this.takeSpare();
+      if (open !== null) return this.onSpare(open, options, work);
+      if (options.long || this.line === null || this.dead) throw error;
+      return work(this.line.client);
+    }
+    this.turnedAway = null;
+    try {
+      return await this.within(client, options, () => work(client));
+    } finally {
+      discard(client);
+    }
+  }
+
+  /** The server ends, or is another one now. */
   reset(): void {
+    this.drop();
+    discard(this.spare?.client ?? null);
+    this.spare = null;
+    this.turnedAway = null;
+    this.triedAtMs = Number.NEGATIVE_INFINITY;
+  }
+
+  private drop(): void {
     if (this.line === null) return;
     discard(this.line.client);
     this.line = null;
@@ -93,48 +158,150 @@ export class Heartbeat {
 
   private async ask(settings: Settings, deadline: number): Promise<{ row: FactsRow; identity: IdentityRow }> {
     const leftMs = () => Math.max(1, deadline - this.clock.monotonicMs());
-    if (this.dead) this.reset();
-    if (this.line === null) await this.establish(settings, leftMs());
-    else if (this.clock.monotonicMs() - this.line.sinceMs > RENEW_AFTER_MS) await this.renew(settings, leftMs());
+    if (this.dead) this.drop();
+    if (this.line === null) await this.connect(settings, leftMs());
+    else if (this.isToRenew()) await this.renew(settings, leftMs());
     const { client, identity } = this.line!;
     const text = factsQuery(identity.server_version);
     const result = await client.query<FactsRow>({ name: 'facts', text, query_timeout: leftMs() } as pg.QueryConfig);
-    return { row: result.rows[0]!, identity };
+    const row = result.rows[0]!;
+    this.loadedAt = row.conf_load_time;
+    this.triedUnder ??= this.loadedAt;
+    return { row, identity };
   }
 
-  private async renew(settings: Settings, timeoutMs: number): Promise<void> {
-    const old = this.line;
+  private isToRenew(): boolean {
+    const sinceMs = this.clock.monotonicMs() - this.triedAtMs;
+    if (this.loadedAt !== this.triedUnder) return true;
+    if (this.turnedAway !== null) return sinceMs > TRY_AGAIN_MS;
+    return this.spare === null ? sinceMs > TRY_AGAIN_MS || this.triedAtMs === this.line?.sinceMs : sinceMs > RENEW_AFTER_MS;
+  }
+
+  /** A connection for the facts: a new one, or the spare one where the server lets nobody in. */
+  private async connect(settings: Settings, timeoutMs: number): Promise<void> {
     try {
-      await this.establish(settings, timeoutMs);
-      discard(old?.client ?? null);
+      this.stand(await this.establish(settings, timeoutMs));
     } catch (error) {
-      // Refused for a reason of its own (too many connections, a password changed): the old one still serves.
-      if (isTimeout(error) || old === null) throw error;
-      this.line = { ...old, sinceMs: this.clock.monotonicMs() };
+      const spare = isTurnedAway(error) ? this.takeSpare() : null;
+      if (spare === null) throw error;
+      this.spareTaken = false;
+      this.spare = null;
+      await spare.client.query({ text: 'RESET statement_timeout', query_timeout: timeoutMs } as pg.QueryConfig);
+      this.stand(spare);
     }
   }
 
-  private async establish(settings: Settings, timeoutMs: number): Promise<void> {
-    const client = await enter(settings, {
-      applicationName: 'Regent heartbeat',
-      connectTimeoutMs: timeoutMs,
-      queryTimeoutMs: STATEMENT_TIMEOUT_MS,
-    });
+  /** The one before becomes the spare. Refused for a reason of its own (too many connections, a password changed), the old one still serves. */
+  private async renew(settings: Settings, timeoutMs: number): Promise<void> {
+    const old = this.line;
+    try {
+      this.stand(await this.establish(settings, timeoutMs));
+    } catch (error) {
+      if (isTimeout(error) || old === null) throw error;
+      return;
+    }
+    if (this.spareTaken) discard(old?.client ?? null);
+    else {
+      discard(this.spare?.client ?? null);
+      this.spare = old;
+    }
+  }
+
+  private stand(line: Line): void {
+    this.line = line;
+    this.dead = false;
+    this.onConnection(true);
+  }
+
+  private tried(error: unknown): void {
+    this.triedAtMs = this.clock.monotonicMs();
+    this.triedUnder = this.loadedAt;
+    this.turnedAway = isTurnedAway(error) ? refusalText(error) : null;
+  }
+
+  private async establish(settings: Settings, timeoutMs: number): Promise<Line> {
+    let client: pg.Client;
+    try {
+      client = await enter(settings, {
+        applicationName: 'Regent heartbeat',
+        connectTimeoutMs: timeoutMs,
+        // Each statement has its own; a spare connection's may be long.
+        queryTimeoutMs: 0,
+        statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+      });
+    } catch (error) {
+      this.tried(error);
+      throw error;
+    }
     try {
       const answer = await client.query<IdentityRow>({ text: IDENTITY_QUERY, query_timeout: timeoutMs } as pg.QueryConfig);
-      this.line = { client, identity: answer.rows[0]!, sinceMs: this.clock.monotonicMs() };
-      this.dead = false;
-      const lost = () => {
-        if (this.line?.client !== client || this.dead) return;
-        this.dead = true;
-        this.onConnection(false);
-      };
+      const lost = () => this.lost(client);
       client.on('error', lost);
       client.on('end', lost);
-      this.onConnection(true);
+      this.tried(null);
+      return { client, identity: answer.rows[0]!, sinceMs: this.triedAtMs };
     } catch (error) {
       discard(client);
       throw error;
     }
   }
+
+  private lost(client: pg.Client): void {
+    if (this.spare?.client === client) this.spare = null;
+    if (this.line?.client !== client || this.dead) return;
+    this.dead = true;
+    this.onConnection(false);
+  }
+
+  private takeSpare(): Line | null {
+    if (this.spare === null || this.spareTaken) return null;
+    this.spareTaken = true;
+    return this.spare;
+  }
+
+  private async onSpare<T>(line: Line, options: Use, work: (client: pg.Client) => Promise<T>): Promise<T> {
+    const { client } = line;
+    try {
+      return await this.within(client, options, async () => {
+        await client.query(`SELECT set_config('statement_timeout', $1, false)`, [String(Math.ceil(options.timeoutMs))]);
+        return await work(client);
+      });
+    } catch (error) {
+      // What state it is in is known only where the server has said what was wrong.
+      if (sqlState(error) === null) {
+        discard(client);
+        if (this.spare === line) this.spare = null;
+      }
+      throw error;
+    } finally {
+      this.spareTaken = false;
+    }
+  }
+
+  /** The connection ends with its time, and when the work is called off. */
+  private async within<T>(client: pg.Client, options: Use, work: () => Promise<T>): Promise<T> {
+    const { applicationName, timeoutMs, signal } = options;
+    let late = false;
+    const onAbort = () => discard(client);
+    const cancel = this.clock.timer(timeoutMs, () => {
+      late = true;
+      discard(client);
+    });
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      if (signal?.aborted) throw calledOff(options);
+      return await work();
+    } catch (error) {
+      if (!late) throw error;
+      throw new RegentError('SQL_TIMEOUT', `${applicationName}: PostgreSQL did not answer within ${timeoutMs} ms`, {
+        policy: 'transient',
+        cause: error,
+      });
+    } finally {
+      cancel();
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
 }
+
+const calledOff = ({ applicationName }: Use) => new RegentError('PG_ABORTED', `${applicationName} was called off`, { policy: 'transient' });

@@ -1,5 +1,6 @@
 /** Where a server's configuration comes from: an agent that wrote it, or somebody who keeps it elsewhere (Debian: /etc/postgresql/15/main). */
 import { isAbsolute, join } from 'node:path';
+import { parseConf } from '../../core/guc.ts';
 import { isGenerated } from '../../core/server-config.ts';
 import type { Settings } from '../../core/settings.ts';
 import { readText } from './atomic-file.ts';
@@ -30,6 +31,12 @@ export async function lastConfigFile(dataDir: string): Promise<string | null> {
     else if (/^-D./.test(word)) directory = word.slice(2);
   }
   return directory !== null && isAbsolute(directory) ? join(directory, CONF) : null;
+}
+
+/** synchronous_standby_names as an agent has written it; null: none has, or the file cannot be read. */
+export async function namesInFiles({ postgresql: { configDir } }: Settings): Promise<string | null> {
+  const text = await readText(join(configDir, CONF)).catch(() => null);
+  return text !== null && isGenerated(text) ? (parseConf(text)['synchronous_standby_names'] ?? null) : null;
 }
 
 /** The running server was started on a file that is not in our place: until it is restarted, it reads none of what is written there. */

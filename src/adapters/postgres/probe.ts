@@ -13,9 +13,10 @@ import { type HeldProcess, readPidFile } from './detect.ts';
 import { readFacts } from './facts-query.ts';
 import { isManaged } from './origin.ts';
 import { PendingRestartReader } from './pending.ts';
+import { refusalText } from './refusal.ts';
 import { isRestored } from './restored-mark.ts';
 import { trimOutput } from './spawn.ts';
-import { isTimeout, sqlState, systemCode } from './sql.ts';
+import { isTimeout, isTurnedAway, STARTING_STATES, sqlState, systemCode } from './sql.ts';
 import { goesOn } from './timeline-beginning.ts';
 import { findUnexplained, UnexplainedLog } from './unexplained.ts';
 import { timelineOfWal } from './wal-timeline.ts';
@@ -25,6 +26,7 @@ interface Answer {
   readonly sql: SqlFacts | null;
   readonly systemIdentifier: string | null;
   readonly refusal?: string;
+  readonly lockedOut?: string;
 }
 
 /** Left for files and pg_controldata, so that a server that does not answer cannot use up the time for what can be known without it. */
@@ -85,6 +87,7 @@ export class Probe {
       ...(alive !== null && ending && control?.state === 'shut down' ? { closed: true } : {}),
       ...(alive !== null && (await this.within(this.unmanaged(), leftMs(), false)) ? { unmanaged: true } : {}),
       ...(live?.refusal === undefined ? {} : { refusal: live.refusal }),
+      ...(live?.lockedOut === undefined ? {} : { lockedOut: live.lockedOut }),
       ...baseBackupOf(directory, control),
       ...((await this.within(isRestored(dataDir), leftMs(), true)) ? { restored: true } : {}),
     };
@@ -121,11 +124,16 @@ export class Probe {
       const { sql, systemIdentifier } = await this.sqlFacts(postmaster, timeoutMs);
       this.identity = { startTicks: postmaster.startTicks, systemIdentifier };
       this.lastComplaint = '';
-      return { state: 'running', sql, systemIdentifier };
+      const { lockedOut } = this.context.heartbeat;
+      return { state: 'running', sql, systemIdentifier, ...(lockedOut !== null && { lockedOut }) };
     } catch (error) {
       const state = stateByError(error);
+      if (state === 'running' && isTurnedAway(error)) {
+        const lockedOut = refusalText(error);
+        return { ...without(state), lockedOut, refusal: lockedOut };
+      }
       if (state !== 'starting') this.complain(error);
-      return state === 'running' ? { ...without(state), refusal: refusalOf(error) } : without(state);
+      return state === 'running' ? { ...without(state), refusal: refusalText(error) } : without(state);
     }
   }
 
@@ -195,11 +203,6 @@ export class Probe {
   }
 }
 
-function refusalOf(error: unknown): string {
-  const mend = error instanceof RegentError ? error.mend : null;
-  return mend === null ? ensureError(error).message : `${ensureError(error).message}; ${mend}`;
-}
-
 /**
  * cannot_connect_now (57P03) and a closed door are what a server does that starts, recovers or shuts down; 57P01 and 57P02 come from one that is about to.
  * Any other answer (a wrong password, too many connections) is an answer nevertheless: the server runs, though its facts stay unknown.
@@ -214,7 +217,6 @@ export function stateByError(error: unknown): Answer['state'] {
   return (code !== null && CLOSED_DOOR.has(code)) || /Connection terminated/.test(ensureError(error).message) ? 'starting' : 'running';
 }
 
-const STARTING_STATES = new Set(['57P03', '57P01', '57P02']);
 const CLOSED_DOOR = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE']);
 
 function baseBackupOf(

@@ -1,13 +1,13 @@
-/** Promotion, the way pg_ctl asks for it, and its end watched closely. */
+/**
+ * Promotion by the file and the signal that pg_ctl uses, and its end watched closely. It needs no new connection: whether the server has left recovery is asked on one
+ * that is open, and where there is none the control file tells.
+ */
 import { unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type pg from 'pg';
 import { sleep } from '../../ports/clock.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { RegentError } from '../../support/errors.ts';
-import type { Context } from './context.ts';
-import { connectLocal } from './heartbeat.ts';
-import { discard } from './sql.ts';
+import { binary, type Context, runner } from './context.ts';
 
 const LOOK_MS = 10;
 /**
@@ -15,6 +15,7 @@ const LOOK_MS = 10;
  * Asking again wakes it.
  */
 const ASK_AGAIN_MS = 50;
+const ANSWER_MS = 1000;
 
 /** Throws PROMOTE_TIMEOUT (it may still happen), PROMOTE_FAILED when the server is not running or goes away. */
 export async function promoteServer(context: Context, options: Bounded): Promise<void> {
@@ -22,15 +23,10 @@ export async function promoteServer(context: Context, options: Bounded): Promise
   const deadline = clock.monotonicMs() + options.timeoutMs;
   const postmaster = watch.current(settings.postgresql.dataDir);
   if (postmaster === null) throw failed('PostgreSQL is not running');
-  const client = await connectLocal(settings, {
-    applicationName: 'Regent promote',
-    connectTimeoutMs: options.timeoutMs,
-    queryTimeoutMs: options.timeoutMs,
-  });
   const request = join(settings.postgresql.dataDir, 'promote');
   try {
     let askAt = 0;
-    while (await inRecovery(client)) {
+    while (await inRecovery(context)) {
       const now = clock.monotonicMs();
       if (postmaster.state() === 'gone') throw failed('PostgreSQL ended while being promoted');
       if (now >= deadline || options.signal?.aborted) {
@@ -50,15 +46,20 @@ export async function promoteServer(context: Context, options: Bounded): Promise
       await sleep(clock, LOOK_MS, options.signal);
     }
   } finally {
-    discard(client);
     // The last one asked for may have come too late to be read.
     await unlink(request).catch(() => {});
   }
   if (context.role?.kind === 'standby') context.role = { kind: 'primary' };
 }
 
-async function inRecovery(client: pg.Client): Promise<boolean> {
-  return (await client.query<{ recovery: boolean }>('SELECT pg_is_in_recovery() AS recovery')).rows[0]!.recovery;
+/** The control file says "in production" just before the server takes writes (StartupXLOG). */
+async function inRecovery(context: Context): Promise<boolean> {
+  const { control, heartbeat, settings, runAs } = context;
+  const answer = await heartbeat.query<{ recovery: boolean }>('SELECT pg_is_in_recovery() AS recovery', [], ANSWER_MS).catch(() => []);
+  const [row] = answer;
+  if (row !== undefined) return row.recovery;
+  const read = control.read(settings.postgresql.dataDir, binary(settings, 'pg_controldata'), runner(runAs), ANSWER_MS);
+  return (await read.catch(() => null))?.state !== 'in production';
 }
 
 function failed(message: string): RegentError {

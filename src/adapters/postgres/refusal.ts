@@ -2,6 +2,8 @@
 import { isIPv6 } from 'node:net';
 import { userInfo } from 'node:os';
 import type { Settings } from '../../core/settings.ts';
+import { ensureError, RegentError } from '../../support/errors.ts';
+import { sqlState } from './sql.ts';
 
 /** Where the local server is reached; `host` is a socket directory when it starts with '/'. */
 export interface Door {
@@ -37,6 +39,17 @@ function waysIn(settings: Settings, door: Door, words: string): string[] {
   if (/password authentication failed/.test(words))
     return [`make the password of ${role} and ${place}.password the same (ALTER ROLE ${role} PASSWORD '…', and not past VALID UNTIL)`];
   return [`let ${role} in by a line of its pg_hba.conf (SHOW hba_file): ${line('scram-sha-256')}`];
+}
+
+/** An error of a server that does not let the agent in, with what would: one line. */
+export function refusalText(error: unknown): string {
+  const mend = error instanceof RegentError && error.mend !== null ? error.mend : freeOne(error);
+  return mend === null ? ensureError(error).message : `${ensureError(error).message}; ${mend}`;
+}
+
+function freeOne(error: unknown): string | null {
+  const full = sqlState(error) === '53300';
+  return full ? 'end some sessions, or set superuser_reserved_connections higher and keep superusers from taking all of them' : null;
 }
 
 const word = (text: string) => (/^[a-z_][a-z0-9_]*$/.test(text) ? text : `"${text.replaceAll('"', '""')}"`);

@@ -27,8 +27,8 @@ export async function askStandbysAgain(context: Context, client: pg.Client, name
       if ((await client.query<{ deaf: number }>(DEAF, [wanted])).rows[0]?.deaf === 0) break;
       await sleep(clock, LOOK_MS, signal);
     }
-    // Has an id, so it leaves a commit record; this connection waits for no standby itself.
-    await client.query('SELECT txid_current()');
+    // Has an id, so it leaves a commit record; it must wait for no standby itself.
+    await client.query('BEGIN; SET LOCAL synchronous_commit = local; SELECT txid_current(); COMMIT');
   } catch (error) {
     log.warning(`the standbys could not be asked to confirm again: ${ensureError(error).message}`);
   }

@@ -12,10 +12,8 @@ import { binary, type Context, runner } from './context.ts';
 import type { ControlData } from './control-data.ts';
 import { inspectDataDir } from './data-dir.ts';
 import type { HeldProcess } from './detect.ts';
-import { connectLocal } from './heartbeat.ts';
 import { readsElsewhere } from './origin.ts';
 import { askStandbysAgain } from './release-waiting.ts';
-import { discard } from './sql.ts';
 import { keepOrigin } from './takeover.ts';
 
 const LOOK_MS = 5;
@@ -96,37 +94,29 @@ async function limitsFor(
  */
 export async function reloadServer(context: Context, postmaster: HeldProcess, options: Bounded): Promise<void> {
   const deadline = context.clock.monotonicMs() + options.timeoutMs;
-  const client = await localOrNull(context, options.timeoutMs);
-  if (client === null) {
+  const { heartbeat, settings } = context;
+  let signalled = false;
+  const signal = () => {
+    signalled = true;
     signalReload(context, postmaster);
-    return;
-  }
+  };
   try {
-    // One that fell silent just now is signalled nevertheless, and takes the signal up when it goes on.
-    const before = await loadedAt(client).catch(() => null);
-    signalReload(context, postmaster);
-    if (before === null) return;
-    await until(context, deadline, options.signal, async () => (await loadedAt(client)) !== before);
-  } finally {
-    discard(client);
+    await heartbeat.use(settings, { ...options, applicationName: 'Regent reload' }, async (client) => {
+      // One that fell silent just now is signalled nevertheless, and takes the signal up when it goes on.
+      const before = await loadedAt(client).catch(() => null);
+      signal();
+      if (before === null) return;
+      await until(context, deadline, options.signal, async () => (await loadedAt(client)) !== before);
+    });
+  } catch (error) {
+    if (signalled) throw error;
+    signal();
   }
 }
 
 function signalReload(context: Context, postmaster: HeldProcess): void {
   postmaster.signal('SIGHUP');
   context.owesReload = false;
-}
-
-async function localOrNull(context: Context, timeoutMs: number): Promise<pg.Client | null> {
-  try {
-    return await connectLocal(context.settings, {
-      applicationName: 'Regent reload',
-      connectTimeoutMs: timeoutMs,
-      queryTimeoutMs: timeoutMs,
-    });
-  } catch {
-    return null;
-  }
 }
 
 async function loadedAt(client: pg.Client): Promise<string> {
@@ -157,12 +147,8 @@ export async function setSynchronousNames(context: Context, names: string | null
   if (postmaster === null) return;
   const major = await majorOf(context);
   const value = names === null ? null : carriedSyncNames(names, major * 10_000);
-  const client = await connectLocal(settings, {
-    applicationName: 'Regent sync names',
-    connectTimeoutMs: options.timeoutMs,
-    queryTimeoutMs: options.timeoutMs,
-  });
-  try {
+  const asked = { ...options, applicationName: 'Regent sync names' };
+  await context.heartbeat.use(settings, asked, async (client) => {
     const { names: before, recovery } = await currentNames(client);
     const role = context.role ?? (recovery ? null : ({ kind: 'primary' } as const));
     if (role === null) return;
@@ -177,9 +163,7 @@ export async function setSynchronousNames(context: Context, names: string | null
     if (recovery || value === '') return;
     if (before === '') await untilCheckpointerKnows(context, client, deadline, options.signal);
     if (before !== value) await askStandbysAgain(context, client, value, options.signal);
-  } finally {
-    discard(client);
-  }
+  });
 }
 
 async function currentNames(client: pg.Client): Promise<{ names: string; recovery: boolean }> {

@@ -20,6 +20,8 @@ export interface ConnectOptions {
   readonly connectTimeoutMs: number;
   /** For every statement, on both sides of the wire. */
   readonly queryTimeoutMs: number;
+  /** On the server's side, where that is another one. */
+  readonly statementTimeoutMs?: number;
   /** `name=value` settings of the session. search_path is pg_catalog unless given. */
   readonly settings?: Readonly<Record<string, string>>;
   /** A physical replication connection: it understands replication commands only, and `database` is not used. */
@@ -92,6 +94,16 @@ export function isTimeout(error: unknown): boolean {
   return sqlState(error) === '57014' || systemCode(error) === 'ETIMEDOUT';
 }
 
+/** cannot_connect_now is what a server says that starts, recovers or shuts down; the others come from one that is about to. */
+export const STARTING_STATES: ReadonlySet<string> = new Set(['57P03', '57P01', '57P02']);
+
+/** The server runs, and does not let the agent in: a wrong password, no line in pg_hba.conf, no connection free. */
+export function isTurnedAway(error: unknown): boolean {
+  if (codeOf(error) === 'PG_REFUSED') return true;
+  const state = sqlState(error);
+  return state !== null && !STARTING_STATES.has(state) && !isTimeout(error);
+}
+
 /** What ALTER ROLE, ALTER DATABASE or a parameter may have set for the session that would change what a statement of the agent does or says. */
 const DEFENSES: Readonly<Record<string, string>> = {
   search_path: 'pg_catalog',
@@ -127,7 +139,7 @@ async function attempt(options: ConnectOptions, ssl: TlsOptions | false, timeout
     ...(password === null ? {} : { password }),
     ...(options.replication
       ? { replication: 'true', types: { getTypeParser: () => (value: string) => value } as unknown as pg.CustomTypesConfig }
-      : { options: sessionOptions(options), statement_timeout: options.queryTimeoutMs }),
+      : { options: sessionOptions(options), statement_timeout: options.statementTimeoutMs ?? options.queryTimeoutMs }),
     ...(options.credentials.options['sslnegotiation'] === 'direct' && ssl ? { sslnegotiation: 'direct' as const } : {}),
   };
   const client = new pg.Client(config);

@@ -1,7 +1,9 @@
 /** A postmaster is there and does not answer: recovering, or hung. */
 import { possibleSuccessors } from '../candidates.ts';
+import type { Chore } from '../chores.ts';
 import { type Context, wantedSource } from '../context.ts';
 import { divergenceFrom } from '../divergence.ts';
+import { blindRole, isBlind } from '../locked-out.ts';
 import { reinitCommand } from './mend.ts';
 import type { Outcome, Rule } from './table.ts';
 
@@ -27,12 +29,37 @@ function recoveringBackup(c: Context): Outcome {
   };
 }
 
+/** Files and signals need no connection: what is wrong in pg_hba.conf may be what keeps the agent out. A wish that nobody can carry out now is not to wait for better days. */
+function blind(c: Context): Outcome {
+  const role = blindRole(c, { kind: 'standby', source: wantedSource(c) });
+  const known = role !== null && (role.kind === 'primary' || c.otherLeader !== null);
+  const chores: readonly Chore[] =
+    known && c.o.configDirty && c.o.job === null ? [{ kind: 'files', effects: [{ kind: 'apply-config', role }] }] : [];
+  const wish = c.lockMine ? (c.view?.failover ?? null) : null;
+  const due = wish !== null && (wish.scheduledAtMs === null || wish.scheduledAtMs <= c.o.wallMs);
+  const outcome: Outcome = { chores, wakeInMs: 1000 };
+  if (!due || c.o.pg.lockedOut === undefined) return outcome;
+  const action = wish.leader === null ? 'failover' : 'switchover';
+  return {
+    ...outcome,
+    effects: [{ kind: 'clear-failover', expected: wish }],
+    because: `${action} is not possible: the agent is locked out of ${c.me}: ${c.o.pg.lockedOut}`,
+  };
+}
+
 export const startingRules: readonly Rule[] = [
+  {
+    id: 'starting.blind-candidate',
+    situation: 'a standby runs here that refuses the agent, which cannot promote it in the dark, and the leader key is ours',
+    when: (c) => isBlind(c) && c.lockMine && c.o.pg.standbySignal && !c.paused,
+    ask: () => ({ effects: [{ kind: 'release-leader', optime: null }], watchMembers: true }),
+    because: 'releasing the leader key: PostgreSQL is a standby that does not let the agent in',
+  },
   {
     id: 'starting.refused',
     situation: 'PostgreSQL answers, but refuses the agent (wrong password, no connection left)',
     when: (c) => c.o.pg.state === 'running' && c.o.pg.sql === null,
-    ask: () => ({ wakeInMs: 1000 }),
+    ask: blind,
     because:
       'PostgreSQL runs but does not let the agent in: check the superuser’s password, pg_hba.conf and superuser_reserved_connections',
   },

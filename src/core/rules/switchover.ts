@@ -25,8 +25,16 @@ export function switchoverAway(c: Context): Outcome {
     return drop(`the switchover away from ${wish.leader} is done or no longer applies: ${c.me} leads`);
   if (wish.candidate === c.me) return drop(`${c.me} leads already`);
   const action = wish.leader === null ? 'failover' : 'switchover';
+  const { lockedOut } = c.o.pg;
+  // What is stopped here would come up as a member that its agent cannot see.
+  if (lockedOut !== undefined) return drop(`${action} is not possible: the agent is locked out of ${c.me}: ${lockedOut}`);
   if (holdOffMs(c, 'handover') > 0) return drop(`${action} failed: ${c.m.failures.handover?.message ?? ''}`);
   const successors = possibleSuccessors(c, c.view, { only: wish.candidate, manual: action === 'failover' });
+  const blocked = successors.map((name) => c.o.peers?.get(name)).filter((peer) => peer?.lockedOut !== undefined);
+  if (blocked.length > 0 && blocked.length === successors.length)
+    return drop(
+      `${action} is not possible: ${blocked.map((peer) => `${peer!.name} cannot be logged in to: ${peer!.lockedOut}`).join('; ')}`,
+    );
   if (successors.length === 0) {
     const { candidate } = wish;
     if (candidate === null) return drop(`${action} is not possible: no member can take over, or too few synchronous standbys`);

@@ -4,6 +4,7 @@ import { type Context, primaryRole, readyLeader, wantedSource } from '../context
 import { divergenceFrom, leaderHasLess } from '../divergence.ts';
 import type { Effect, ServerRole } from '../effects.ts';
 import { inheritedVerdict } from '../inherited-key.ts';
+import { blindRole } from '../locked-out.ts';
 import { takeover } from '../sync.ts';
 import { cloneSource } from './data-dir.ts';
 import { wasPrimary } from './stopped.ts';
@@ -61,9 +62,14 @@ export const wishRules: readonly Rule[] = [
   {
     id: 'wish.restart',
     situation: 'the operator wants PostgreSQL restarted, and its role here is clear',
-    when: (c) => c.o.wishes.restart !== null && (c.isStandby || (c.isPrimary && (c.paused || (c.lockMine && c.mayLeadNow)))),
+    when: (c) =>
+      c.o.wishes.restart !== null &&
+      (c.isStandby ||
+        blindRole(c, { kind: 'standby', source: null }) !== null ||
+        (c.isPrimary && (c.paused || (c.lockMine && c.mayLeadNow)))),
     ask: (c) => {
-      const role: ServerRole = c.isPrimary ? primaryRole(c) : { kind: 'standby', source: wantedSource(c) };
+      const standby = { kind: 'standby', source: wantedSource(c) } as const;
+      const role: ServerRole = c.isPrimary ? primaryRole(c) : (blindRole(c, standby) ?? standby);
       return {
         effects: [{ kind: 'start-job', job: { kind: 'restart', role, why: 'restart', timeoutMs: c.o.wishes.restart?.timeoutMs ?? null } }],
       };

@@ -64,6 +64,8 @@ function judgeMember(report: HealthReport, member: MemberHealth, limits: Limits)
   if (member.pendingRestart) problems.push(warning(`${member.name} waits for a restart for changed parameters to take effect`));
   problems.push(...member.strangers.map((stranger) => critical(`${member.name}: ${stranger}`)));
   problems.push(...member.failing.map((chore) => warning(`${member.name}: ${chore}`)));
+  if (member.lockedOut !== null)
+    problems.push(critical(`the agent of ${member.name} is locked out of its PostgreSQL: ${member.lockedOut}`));
   if (member.name === report.leader) return problems;
   if (member.promotionTrouble !== null) problems.push(warning(`${member.name} cannot be promoted: ${member.promotionTrouble}`));
   const leader = report.members.find((each) => each.name === report.leader);

@@ -21,6 +21,8 @@ export interface MemberHealth {
   readonly promotionTrouble: string | null;
   /** Servers that stream from it under the names of members. */
   readonly strangers: readonly string[];
+  /** Why its PostgreSQL does not let its agent in. */
+  readonly lockedOut: string | null;
   /** What its agent tries and cannot do: `replication slots: all replication slots are in use`. */
   readonly failing: readonly string[];
   readonly pendingRestart: boolean;

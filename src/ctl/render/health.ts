@@ -31,6 +31,7 @@ export function healthJson(report: HealthReport, problems: readonly Problem[]): 
       source_trouble: member.sourceTrouble,
       promotion_trouble: member.promotionTrouble,
       strangers: [...member.strangers],
+      locked_out: member.lockedOut,
       failing: [...member.failing],
       pending_restart: member.pendingRestart,
       reachable: member.unreachable === null,

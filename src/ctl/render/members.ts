@@ -48,7 +48,13 @@ export function renderMembers(body: JsonObject, options: MemberTableOptions): st
   ]);
   const table: Rows = { columns, rows, title: titleOf(options.cluster, options.initialize) };
   if (machine) return renderRows(table, options.format as Format, { dropEmpty: true, oneLine: true });
-  return [renderRows(table, 'pretty'), ...footerOf(body), ...(options.notes ?? [])].join('\n');
+  return [renderRows(table, 'pretty'), ...footerOf(body), ...lockedOut(members), ...(options.notes ?? [])].join('\n');
+}
+
+/** A member looks well while its agent still has a connection from before. */
+function lockedOut(members: readonly JsonObject[]): string[] {
+  const out = members.filter((member) => truthy(member['locked_out']));
+  return out.map((member) => ` The agent of ${textOf(member['name'])} is locked out of its PostgreSQL: ${textOf(member['locked_out'])}`);
 }
 
 export function titleOf(cluster: string, initialize: string | null): string {

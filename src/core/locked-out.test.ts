@@ -1,0 +1,75 @@
+/** A server that does not let its agent in: it goes on as it is, gets its files, keeps no wish for later, and the log tells once. */
+import { describe, expect, it } from 'vitest';
+import { memory, observation, peer, peers, pg, settings, view } from '../../test/support/build.ts';
+import { decide } from './decide.ts';
+import { lockNotes } from './locked-out.ts';
+
+const lockedOut = 'password authentication failed for user "postgres"';
+const blind = (standbySignal: boolean) => ({ ...pg.starting({ standbySignal }), state: 'running' as const, lockedOut });
+const wish = { leader: 'a', candidate: 'b', scheduledAtMs: null, scheduledAt: null, modRevision: '7' };
+const mine = view({ leaderName: 'a', failover: wish });
+const other = view({ leaderName: 'b' });
+
+describe('a switchover', () => {
+  it('is dropped, and nothing stops, when the leader’s agent is locked out', () => {
+    const o = observation({ view: mine, pg: { ...pg.primary(), lockedOut }, peers: peers(peer('b')) });
+    expect(decide(o, memory())).toMatchObject({ steps: [{ kind: 'clear-failover' }], because: expect.stringContaining(lockedOut) });
+    expect(decide({ ...o, pg: pg.primary() }, memory()).steps).toMatchObject([{ kind: 'start-job', job: { kind: 'handover' } }]);
+  });
+
+  it('is dropped when the candidate cannot be logged in to', () => {
+    const o = observation({ view: mine, pg: pg.primary(), peers: peers(peer('b', { lockedOut })) });
+    expect(decide(o, memory()).because).toContain(`b cannot be logged in to: ${lockedOut}`);
+  });
+
+  it('asked of a leader that is blind is dropped, so that it does not fire later', () => {
+    const o = observation({ view: mine, pg: blind(false) });
+    expect(decide(o, memory())).toMatchObject({
+      rule: 'starting.refused',
+      steps: [{ kind: 'clear-failover' }],
+      because: expect.stringContaining('is not possible'),
+    });
+    const later = { ...wish, scheduledAtMs: o.wallMs + 60_000, scheduledAt: 'x' };
+    const scheduled = observation({ view: view({ leaderName: 'a', failover: later }), pg: blind(false) });
+    expect(decide(scheduled, memory()).steps).toEqual([]);
+  });
+});
+
+describe('a server that is blind', () => {
+  it('leads on, as the primary its files say it is', () => {
+    const decision = decide(observation({ view: view({ leaderName: 'a' }), pg: blind(false) }), memory());
+    expect(decision).toMatchObject({ rule: 'starting.refused', steps: [], memory: { role: 'primary' } });
+  });
+
+  it('gets its files, in the role they tell, and none in doubt', () => {
+    const asked = (standby: boolean, over: ReturnType<typeof view>) =>
+      decide(observation({ view: over, pg: blind(standby), configDirty: true }), memory()).chores;
+    expect(asked(true, other)).toMatchObject([{ kind: 'files', effects: [{ kind: 'apply-config', role: { kind: 'standby' } }] }]);
+    expect(asked(false, view({ leaderName: 'a' }))).toMatchObject([{ effects: [{ role: { kind: 'primary' } }] }]);
+    expect(asked(true, view())).toEqual([]);
+  });
+
+  it('is restarted at the operator’s wish', () => {
+    const wishes = { shutdown: false, restart: { timeoutMs: null }, reinitialize: null };
+    const o = observation({ view: other, pg: blind(true), wishes });
+    expect(decide(o, memory())).toMatchObject({ rule: 'wish.restart', steps: [{ job: { kind: 'restart', role: { kind: 'standby' } } }] });
+  });
+
+  it('as a standby keeps no leader key', () => {
+    const o = observation({ view: view({ leaderName: 'a' }), pg: blind(true) });
+    expect(decide(o, memory())).toMatchObject({ rule: 'starting.blind-candidate', effects: [{ kind: 'release-leader' }] });
+  });
+
+  it('that nobody has taken over is left alone', () => {
+    const o = observation({ view: view(), pg: { ...blind(false), unmanaged: true as const }, configDirty: true, settings: settings('a') });
+    expect(decide(o, memory()).effects).toEqual([]);
+  });
+});
+
+it('the log tells when it begins, has another cause, and ends', () => {
+  const since = (reason: string) => ({ reason, sinceMs: 1, sinceWallMs: 1 });
+  expect(lockNotes(null, since('full (pid 1)'))).toMatchObject([{ level: 'warning' }]);
+  expect(lockNotes(since('full (pid 1)'), since('full (pid 2)'))).toEqual([]);
+  expect(lockNotes(since('full'), since('wrong password'))).toMatchObject([{ level: 'warning' }]);
+  expect(lockNotes(since('full'), null)).toMatchObject([{ level: 'info' }]);
+});
