@@ -1,17 +1,13 @@
 /**
  * The loop: observe → decide → act, one round at a time. Everything else (watches, the postmaster's end, REST, signals) only wakes it.
  */
-import { type ChoreOutcome, choreNotes } from '../core/chores.ts';
+import type { ChoreOutcome } from '../core/chores.ts';
 import type { ClusterView } from '../core/cluster.ts';
-import { type Context, contextOf } from '../core/context.ts';
+import { contextOf } from '../core/context.ts';
 import { decide } from '../core/decide.ts';
 import { type CallbackAction, type Job, type JobOutcome, jobLabel, type RunningJob } from '../core/effects.ts';
-import { lockNotes } from '../core/locked-out.ts';
-import { memberComplaints } from '../core/member-complaints.ts';
 import { type Decision, emptyMemory, type Memory, type Observation } from '../core/model.ts';
 import { leaseMargins, roundIntervalMs } from '../core/settings.ts';
-import { noStrangers, type StrangerMemory, strangerNotes } from '../core/strangers.ts';
-import { type Noted, syncNotes } from '../core/sync-notes.ts';
 import type { DroppedWish } from '../ports/operator.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
 import { act, type Hands } from './act.ts';
@@ -25,6 +21,7 @@ import { News } from './news.ts';
 import { observe } from './observe.ts';
 import type { Parts } from './parts.ts';
 import { Requests } from './requests.ts';
+import { RoundLog } from './round-log.ts';
 import { Wake } from './wake.ts';
 
 /** A round that was asked for again at once must still leave the machine some air. */
@@ -47,6 +44,7 @@ export class Agent {
   readonly fence: Fence;
   readonly requests: Requests;
   readonly #memberKey: MemberKey;
+  readonly #log: RoundLog;
   readonly #failures: FailureLog;
   #memory: Memory = emptyMemory;
   #last: LastRound | null = null;
@@ -69,7 +67,6 @@ export class Agent {
   #appliedVersion = 0;
   /** Of the dynamic configuration by which PostgreSQL was looked at last, with nothing of it left to apply; null: there was none yet. */
   configRevision: string | null = null;
-  #lastLine = '';
   readonly #roundListeners = new Set<() => void>();
 
   constructor(parts: Parts) {
@@ -79,6 +76,7 @@ export class Agent {
     this.fence = new Fence(parts, this.lease);
     this.requests = new Requests(this);
     this.#memberKey = new MemberKey(parts, this.lease);
+    this.#log = new RoundLog(parts);
     this.#failures = new FailureLog(parts.log);
   }
 
@@ -235,20 +233,19 @@ export class Agent {
       this.#lastDcsReadWallMs = observation.wallMs;
       this.#lastView = observation.dcs.view;
       if (observation.settings === known) this.configRevision = observation.dcs.view.config?.modRevision ?? null;
-      this.#warnOfMembers(observation.dcs.view);
+      this.#log.warnOfMembers(observation.dcs.view);
     }
     await this.fence.follow(contextOf(observation, this.#memory));
     if (observation.guardHealthy !== this.fence.healthy) observation = { ...observation, guardHealthy: this.fence.healthy };
     const decision = decide(observation, this.#memory);
-    for (const { level, text } of choreNotes(this.#memory.chores, decision.memory.chores)) this.parts.log[level](text);
-    for (const { level, text } of lockNotes(this.#memory.lockedOut, decision.memory.lockedOut)) this.parts.log[level](text);
+    this.#log.noteMemory(this.#memory, decision.memory);
     this.#memory = decision.memory;
     this.#dropped = droppedWish(decision, observation.nowMs) ?? this.#dropped;
     this.rounds += 1;
     this.#last = { observation, decision, endedAtMs: observation.nowMs, nextAtMs: observation.nowMs };
     this.wake.watchMembers = decision.watchMembers;
-    this.#say(decision);
-    this.#noteSync(contextOf(observation, this.#memory), decision);
+    this.#log.say(decision);
+    this.#log.noteSync(contextOf(observation, this.#memory), decision);
     // What this node is now is what routers and followers wait for: it does not stand behind the round's other writes.
     const [done] = await Promise.all([act(this.#hands(), decision), this.#memberKey.publish(this, observation)]);
     return done ? decision.wakeAtMs : this.parts.clock.bootMs() + 200;
@@ -263,35 +260,10 @@ export class Agent {
   }
 
   #lastSettings: unknown = null;
-  #complaints: readonly string[] = [];
 
   #settingsChanged(): void {
     this.#configVersion += 1;
     this.parts.pg.configure(this.parts.settings.current());
-  }
-
-  #warnOfMembers(view: ClusterView): void {
-    const complaints = memberComplaints(view.members, this.parts.settings.current().dynamic.synchronousMode);
-    for (const complaint of complaints) if (!this.#complaints.includes(complaint)) this.parts.log.error(complaint);
-    this.#complaints = complaints;
-  }
-
-  /** One line a round, and only when it says something new or a loop_wait has passed: the log is read by people. */
-  #say(decision: Decision): void {
-    const line = decision.because;
-    if (line === this.#lastLine) this.parts.log.debug(line, { rule: decision.rule });
-    else this.parts.log.info(line, { rule: decision.rule });
-    this.#lastLine = line;
-  }
-
-  #noted: Noted | null = null;
-  #strangers: StrangerMemory = noStrangers;
-
-  /** Commits begin and cease to wait without anybody asking for it; whoever reads the log is to know since when. */
-  #noteSync(c: Context, { effects }: Decision): void {
-    const { noted, notes } = syncNotes(c, effects, this.#noted);
-    for (const { level, text } of [...strangerNotes(this.#strangers, c.m.strangers), ...notes]) this.parts.log[level](text);
-    [this.#noted, this.#strangers] = [noted, c.m.strangers];
   }
 
   #hands(): Hands {

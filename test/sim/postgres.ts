@@ -12,9 +12,9 @@ import { factsOf } from './facts.ts';
 import { Drain } from './postgres/drain.ts';
 import { accessFiles, writeFiles } from './postgres/files.ts';
 import { hidesTimeline, isContained, needsRewind, refuse } from './postgres/rewind.ts';
+import { reach, step, transfer, transient } from './postgres/transfer.ts';
 import { beginningAt, hasOurEnd } from './postgres/twins.ts';
 import type { Configured, SimServer } from './server.ts';
-import { isPrefix } from './wal.ts';
 
 export interface PostgresParts {
   readonly sim: Simulation;
@@ -27,7 +27,6 @@ export interface PostgresParts {
   readonly told: (action: CallbackAction, role: string) => void;
 }
 
-const transient = (code: string, message: string) => new RegentError(code, message, { policy: 'transient' });
 const LOOK_MS = 10;
 /** How often a signal tries a process that stands still. */
 const STILL_MS = 100;
@@ -90,14 +89,14 @@ export class SimPostgres implements Postgres {
     this.#syncNames = value;
     if (server.process === null) return;
     writeFiles(server, { ...server.file, syncNames: value ?? '' });
-    if (server.process.hung || server.process.postmasterHung) await this.#step(options.timeoutMs + 1, options, 'PG_UNREACHABLE');
+    if (server.process.hung || server.process.postmasterHung) await step(this.#parts, options.timeoutMs + 1, options, 'PG_UNREACHABLE');
     await this.#reload(options);
   }
 
   async start(role: ServerRole, options: Bounded): Promise<Pick<ApplyOutcome, 'notWritten'>> {
     const { server, clock } = this.#parts;
     this.#adopt(role);
-    await this.#step(5, options);
+    await step(this.#parts, 5, options);
     if (server.process !== null || server.pidTaken) throw transient('PG_RUNNING', 'PostgreSQL is running already');
     writeFiles(server, this.#configured(role));
     if (!server.start(role)) throw new RegentError('DATA_DIR_UNUSABLE', `no usable data directory (${server.dir})`);
@@ -131,7 +130,7 @@ export class SimPostgres implements Postgres {
   }
 
   async endWalsenders(pids: readonly number[], options: Bounded): Promise<void> {
-    await this.#step(3, options);
+    await step(this.#parts, 3, options);
     const { server } = this.#parts;
     if (server.accepts) server.replication.end(pids);
   }
@@ -141,7 +140,7 @@ export class SimPostgres implements Postgres {
     const { process } = server;
     const deadline = clock.monotonicMs() + options.timeoutMs;
     if (process === null) throw transient('PROMOTE_FAILED', 'PostgreSQL is not running');
-    await this.#step(2, options);
+    await step(this.#parts, 2, options);
     server.promote();
     while (server.inRecovery || server.process !== process) {
       if (server.process !== process) throw transient('PROMOTE_FAILED', 'PostgreSQL ended while being promoted');
@@ -155,15 +154,15 @@ export class SimPostgres implements Postgres {
     const { server } = this.#parts;
     const { process } = server;
     if (process === null) throw transient('PG_UNREACHABLE', 'PostgreSQL is not running');
-    await this.#step(server.draw(server.durations.checkpointMs), options);
-    while (server.process === process && server.diskHung) await this.#step(500, options);
+    await step(this.#parts, server.draw(server.durations.checkpointMs), options);
+    while (server.process === process && server.diskHung) await step(this.#parts, 500, options);
     if (server.process !== process) throw transient('PG_UNREACHABLE', 'the connection ended');
     server.checkpointed();
     this.#parts.trace(`${server.name} checkpoint`);
   }
 
   async resumeReplay(options: Bounded): Promise<void> {
-    await this.#step(2, options);
+    await step(this.#parts, 2, options);
     const { server } = this.#parts;
     server.resumeReplay();
   }
@@ -176,14 +175,14 @@ export class SimPostgres implements Postgres {
     const systemIdentifier = this.#parts.newSystemId();
     server.dir = 'incomplete';
     server.work = 'bootstrap';
-    await this.#step(server.draw(server.durations.initdbMs), options, 'INITDB_FAILED');
+    await step(this.#parts, server.draw(server.durations.initdbMs), options, 'INITDB_FAILED');
     server.initialize(systemIdentifier);
     server.start({ kind: 'primary' }, true);
     while (!server.running) {
       if (server.process === null) throw transient('PG_START_FAILED', 'PostgreSQL ended while starting');
-      await this.#step(LOOK_MS, options, 'PG_START_ABORTED');
+      await step(this.#parts, LOOK_MS, options, 'PG_START_ABORTED');
     }
-    await this.#step(60, options, 'BOOTSTRAP_ABORTED');
+    await step(this.#parts, 60, options, 'BOOTSTRAP_ABORTED');
     if (!server.running) throw transient('PG_UNREACHABLE', 'the connection ended');
     server.work = 'publication';
     return { systemIdentifier };
@@ -191,14 +190,14 @@ export class SimPostgres implements Postgres {
 
   async markPublished(): Promise<void> {
     const { server } = this.#parts;
-    await this.#step(2, { timeoutMs: 1000 });
+    await step(this.#parts, 2, { timeoutMs: 1000 });
     if (server.work !== 'publication') return;
     server.dir = 'valid';
     server.work = null;
   }
 
   async markCaughtUp(): Promise<void> {
-    await this.#step(2, { timeoutMs: 1000 });
+    await step(this.#parts, 2, { timeoutMs: 1000 });
     this.#parts.server.restored = false;
   }
 
@@ -210,7 +209,7 @@ export class SimPostgres implements Postgres {
     server.dir = 'incomplete';
     server.work = 'clone';
     try {
-      const from = await this.#transfer(source, server.draw(server.durations.cloneMs), options, 'CLONE_FAILED');
+      const from = await transfer(this.#parts, source, server.draw(server.durations.cloneMs), options, 'CLONE_FAILED');
       server.copyFrom(from);
       server.filesFrom = from.checkpoint.lsn;
       server.dir = 'valid';
@@ -224,7 +223,7 @@ export class SimPostgres implements Postgres {
   async rewind(source: Source, options: Bounded): Promise<void> {
     const { server } = this.#parts;
     if (server.process !== null || server.pidTaken) throw transient('PG_RUNNING', 'PostgreSQL runs');
-    const target = this.#reach(source);
+    const target = reach(this.#parts, source);
     if (target === null || target.inRecovery) throw transient('SOURCE_NOT_READY', `${source.name} is not a primary that answers`);
     refuse(server, target);
     if (isContained(server, target)) {
@@ -233,7 +232,7 @@ export class SimPostgres implements Postgres {
     }
     if (hidesTimeline(server)) server.finishRecovery();
     if (!server.controlState.startsWith('shut down')) {
-      await this.#step(server.draw(server.durations.crashRecoveryMs), options, 'REWIND_FAILED');
+      await step(this.#parts, server.draw(server.durations.crashRecoveryMs), options, 'REWIND_FAILED');
       server.finishRecovery();
     }
     server.signal = true;
@@ -241,7 +240,7 @@ export class SimPostgres implements Postgres {
     if (!needsRewind(server, target)) return;
     server.dir = 'incomplete';
     server.work = 'rewind';
-    const from = await this.#transfer(source, server.draw(server.durations.rewindMs), options, 'REWIND_FAILED');
+    const from = await transfer(this.#parts, source, server.draw(server.durations.rewindMs), options, 'REWIND_FAILED');
     const slots = new Map(server.slots);
     server.copyFrom(from);
     for (const [name, lsn] of slots) server.slots.set(name, lsn);
@@ -251,7 +250,7 @@ export class SimPostgres implements Postgres {
 
   async removeDataDirectory(options: Bounded): Promise<void> {
     const { server } = this.#parts;
-    await this.#step(20, options);
+    await step(this.#parts, 20, options);
     if (server.process !== null || server.pidTaken) throw transient('PG_RUNNING', 'PostgreSQL runs');
     server.wipe();
   }
@@ -261,7 +260,7 @@ export class SimPostgres implements Postgres {
     return new Promise((resolve, reject) => {
       const cancel = clock.timer(options.timeoutMs, () => reject(transient('SOURCE_UNREACHABLE', `${source.name} did not answer`)));
       sim.after(server.parts.net.delay() * 4, () => {
-        const from = this.#reach(source);
+        const from = reach(this.#parts, source);
         if (from === null || from.systemId === null) return;
         const history: SourceHistory = {
           name: source.name,
@@ -286,7 +285,7 @@ export class SimPostgres implements Postgres {
   }
 
   async syncSlots(plan: Parameters<Postgres['syncSlots']>[0], options: Bounded): Promise<void> {
-    await this.#step(2, options);
+    await step(this.#parts, 2, options);
     const { server } = this.#parts;
     const { slots, checkpoint, position, replayLsn, inRecovery } = server;
     const reached = inRecovery ? replayLsn : position.lsn;
@@ -336,19 +335,13 @@ export class SimPostgres implements Postgres {
     for (const listener of this.#listeners) listener();
   }
 
-  /** Time passes on this node; then the deadline and the signal are looked at. */
-  async #step(ms: number, options: Bounded, code = 'PG_ABORTED'): Promise<void> {
-    await sleep(this.#parts.clock, Math.min(ms, options.timeoutMs), options.signal);
-    if (options.signal?.aborted || ms > options.timeoutMs) throw transient(code, 'called off');
-  }
-
   async #reload(options: Bounded): Promise<void> {
     const { server } = this.#parts;
     const { process } = server;
-    await this.#step(server.parts.rng.between(3, 15), options, 'PG_RELOAD_TIMEOUT');
+    await step(this.#parts, server.parts.rng.between(3, 15), options, 'PG_RELOAD_TIMEOUT');
     if (process?.hung || process?.postmasterHung) {
       // Nobody lets the adapter in, so it signals and leaves it at that. A process that stands still takes the signal up when it goes on.
-      await this.#step(options.timeoutMs, options, 'PG_RELOAD_TIMEOUT');
+      await step(this.#parts, options.timeoutMs, options, 'PG_RELOAD_TIMEOUT');
       this.#owesReload = false;
       this.#reloadOnceAwake();
       return;
@@ -358,7 +351,8 @@ export class SimPostgres implements Postgres {
     const undefinedBefore = server.obeyed === '';
     server.reload();
     // The checkpointer tells sessions that there is anything to wait for at all; the adapter waits for that. Walsenders take their time.
-    while (undefinedBefore && server.process === process && server.obeyed !== server.live.syncNames) await this.#step(LOOK_MS, options);
+    while (undefinedBefore && server.process === process && server.obeyed !== server.live.syncNames)
+      await step(this.#parts, LOOK_MS, options);
   }
 
   #reloadOnceAwake(): void {
@@ -376,29 +370,5 @@ export class SimPostgres implements Postgres {
       await sleep(clock, LOOK_MS / 2);
     }
     return true;
-  }
-
-  /** The other server, if it can be talked to now. */
-  #reach(source: Source): SimServer | null {
-    const { server, find } = this.#parts;
-    const { net } = server.parts;
-    const from = find(source.host);
-    const usable = from?.accepts && from.dir === 'valid';
-    return usable && net.up(server.name, from.name) && net.up(from.name, server.name) ? from : null;
-  }
-
-  /** Reads from the source all the while; its end, a cut or a promotion elsewhere breaks it. */
-  async #transfer(source: Source, durationMs: number, options: Bounded, code: string): Promise<SimServer> {
-    const { clock } = this.#parts;
-    const end = clock.monotonicMs() + durationMs;
-    const from = this.#reach(source);
-    const start = from?.position;
-    for (;;) {
-      const now = this.#reach(source);
-      if (now === null || now !== from || start === undefined || !isPrefix(start, now.position))
-        throw transient(code, `the connection to ${source.name} broke`);
-      if (clock.monotonicMs() >= end) return now;
-      await this.#step(Math.min(200, Math.max(1, end - clock.monotonicMs())), options, code);
-    }
   }
 }

@@ -1,0 +1,49 @@
+/** What a round says in the log: each thing when it begins, changes or ends, and not every round. */
+import { choreNotes } from '../core/chores.ts';
+import type { ClusterView } from '../core/cluster.ts';
+import type { Context } from '../core/context.ts';
+import { lockNotes } from '../core/locked-out.ts';
+import { memberComplaints } from '../core/member-complaints.ts';
+import type { Decision, Memory } from '../core/model.ts';
+import { noStrangers, type StrangerMemory, strangerNotes } from '../core/strangers.ts';
+import { type Noted, syncNotes } from '../core/sync-notes.ts';
+import type { Parts } from './parts.ts';
+
+export class RoundLog {
+  readonly #parts: Parts;
+  #lastLine = '';
+  #complaints: readonly string[] = [];
+  #noted: Noted | null = null;
+  #strangers: StrangerMemory = noStrangers;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  warnOfMembers(view: ClusterView): void {
+    const complaints = memberComplaints(view.members, this.#parts.settings.current().dynamic.synchronousMode);
+    for (const complaint of complaints) if (!this.#complaints.includes(complaint)) this.#parts.log.error(complaint);
+    this.#complaints = complaints;
+  }
+
+  /** What the decision remembers anew, before anything is done about it. */
+  noteMemory(before: Memory, after: Memory): void {
+    const notes = [...choreNotes(before.chores, after.chores), ...lockNotes(before.lockedOut, after.lockedOut)];
+    for (const { level, text } of notes) this.#parts.log[level](text);
+  }
+
+  /** One line a round, and only when it says something new: the log is read by people. */
+  say(decision: Decision): void {
+    const line = decision.because;
+    if (line === this.#lastLine) this.#parts.log.debug(line, { rule: decision.rule });
+    else this.#parts.log.info(line, { rule: decision.rule });
+    this.#lastLine = line;
+  }
+
+  /** Commits begin and cease to wait without anybody asking for it; whoever reads the log is to know since when. */
+  noteSync(c: Context, { effects }: Decision): void {
+    const { noted, notes } = syncNotes(c, effects, this.#noted);
+    for (const { level, text } of [...strangerNotes(this.#strangers, c.m.strangers), ...notes]) this.#parts.log[level](text);
+    [this.#noted, this.#strangers] = [noted, c.m.strangers];
+  }
+}
