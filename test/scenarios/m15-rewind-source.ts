@@ -12,7 +12,12 @@ export const rewindSource: Scenario = {
     for (const { server } of world.replicas) server.durations = { ...server.durations, promoteMs: [3000, 3000] };
     a.server.durations = { ...a.server.durations, rewindMs: [4000, 4000] };
     await story.run(1050);
-    story.fault('a loses power', () => a.crash());
+    story.fault('a is cut off from b and c, while a client goes on writing to it', () => story.cut('a', 'b', 'c'));
+    await story.run(500);
+    story.fault('a loses power, with commits that nobody else has; its links are mended', () => {
+      a.crash();
+      story.heal('a', 'b', 'c');
+    });
     await story.until('the key is taken', () => world.holder !== 'a' && world.holder !== null, 20_000);
     story.operator('a is switched on again, while its successor is still being promoted', () => a.boot());
     await story.until('a rewind', () => a.server.work === 'rewind', 20_000);
