@@ -109,6 +109,34 @@ describe('a stranger under a member’s name', () => {
     expect(next).toMatchObject({ kind: 'set-sync-names', value: expect.stringContaining('placeholder') });
   });
 
+  it.each([
+    ['on', 'b', 0, []],
+    ['quorum', 'ANY 1 (b)', 1, ['b']],
+  ] as const)('not strict (%s), under the only name: the names stay in force and prove nothing', (mode, names, quorum, standbys) => {
+    const leader = new Leader();
+    const scene = { mode, names, senders: [stranger, real], slots: [held], sync: { quorum: 0, standbys: ['b'] } };
+    expect(leader.round(scene)).toMatchObject([{ kind: 'write-sync', quorum, standbys }]);
+    const careful = { ...scene, sync: { quorum, standbys } };
+    for (let i = 0; i < 60; i++) expect(leader.round(careful)).toEqual([]);
+
+    // It has gone: the name comes back as of a position that it has not confirmed.
+    const alone = (i: number) => ({ ...careful, senders: [{ ...real, replyTime: String(i) }] });
+    for (let i = 1; i < 30; i++) expect(leader.round(alone(i))).toEqual([]);
+    expect(leader.round(alone(30))).toMatchObject([{ kind: 'set-sync-names', value: '' }]);
+    const free = (i: number) => ({ ...alone(i), names: '', sync: { quorum: 0, standbys: [] } });
+    if (mode === 'quorum') {
+      expect(leader.round({ ...alone(31), names: '' })).toMatchObject([{ kind: 'write-sync', quorum: 0, standbys: [] }]);
+      expect(leader.round(free(32))).toMatchObject([{ kind: 'write-sync', quorum: 1, standbys: ['b'] }]);
+    } else expect(leader.round(free(31))).toMatchObject([{ kind: 'set-sync-names', value: 'b' }]);
+  });
+
+  it('is not waited for when nobody streams under that name any more', () => {
+    const leader = new Leader();
+    const scene = { names: 'ANY 1 (b)', slots: [held], sync: { quorum: 1, standbys: ['b'] } };
+    leader.round({ ...scene, senders: [stranger, real] });
+    expect(leader.round({ ...scene, senders: [] })).toMatchObject([{ kind: 'set-sync-names', value: '' }]);
+  });
+
   it('is ended only where the settings ask for it, and never the member’s own walsender', () => {
     const scene = { senders: [stranger, real, other], slots: [held] };
     const ended = (terminate: boolean) => new Leader().round({ ...scene, terminate }).filter(({ kind }) => kind === 'end-walsender');

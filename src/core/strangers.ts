@@ -86,6 +86,18 @@ export function strangersUnder(c: Context, names: readonly string[]): number {
   return count;
 }
 
+/**
+ * Nobody but a stranger's member may confirm, and somebody streams under one of these names: waiting for them goes on. It proves no copy, but going on alone would wait
+ * for nobody. It ends with the suspicion, so that the names come back as of a position that no stranger has confirmed.
+ */
+export function keepsWaiting(c: Context, names: readonly string[]): boolean {
+  const isRecent = Object.entries(c.m.strangers.suspects).some(
+    ([name, { seenAtMs }]) => includes(names, name) && c.o.nowMs - seenAtMs < SUSPECT_MS,
+  );
+  const streams = ({ state, applicationName }: WalsenderFacts) => state === 'streaming' && includes(names, applicationName);
+  return isRecent && c.o.pg.sql?.replication.some(streams) === true;
+}
+
 /** Ends the walsenders of strangers, where the settings ask for that. One that may be the member's own is left alone. */
 export function expel(c: Context): readonly Effect[] {
   if (!c.o.settings.dynamic.terminateStrangers || c.paused) return [];

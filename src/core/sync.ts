@@ -13,7 +13,7 @@ import type { Context } from './context.ts';
 import type { Effect } from './effects.ts';
 import type { WalsenderFacts } from './postgres-facts.ts';
 import { isSilent } from './replies.ts';
-import { isSuspect, strangersUnder } from './strangers.ts';
+import { isSuspect, keepsWaiting, strangersUnder } from './strangers.ts';
 import { isAheadOfLeader } from './strays.ts';
 import { formatSyncNames, NOBODY, parseSyncNames, realNames, type SyncNames, sameNames } from './sync-names.ts';
 import { type Lsn, lagBytes, maxLsn } from './units.ts';
@@ -165,6 +165,7 @@ function quorumStep(c: Context, current: SyncNames, active: readonly Standby[]):
     const held = union(voters, formerLeader, inForce);
     return isOurs ? { effects: [], because, waiting: inGrace(c) } : writeSync(c, Math.max(0, held.length - inForceCount), held, because);
   }
+  if (wantedNames.length === 0 && !strict && keepsWaiting(c, inForce)) return besiegedStep(c, union(voters, formerLeader, inForce));
   const count = wantedCount(c, wantedNames.length);
   const realCount = Math.min(count, wantedNames.length);
   const names = wantedNames.length > 0 ? wantedNames : count > 0 ? [NOBODY] : [];
@@ -195,6 +196,17 @@ function quorumStep(c: Context, current: SyncNames, active: readonly Standby[]):
     wantedNames,
     `any ${realCount} of ${wantedNames.join(', ') || 'nobody'} now hold every acknowledged commit`,
   );
+}
+
+const BESIEGED =
+  'another server streams under the name of every standby that could confirm: commits wait for these names, which proves nothing';
+
+/** The names stay as they are, and the election counts on nobody who confirmed under them. */
+function besiegedStep(c: Context, held: readonly string[]): SyncStep {
+  const sync = c.view?.sync ?? null;
+  const stands = sync !== null && sync.leader !== null && sameName(sync.leader, c.me);
+  if (stands && sameNames(sync.standbys, held) && sync.quorum >= held.length) return { ...done, because: BESIEGED };
+  return writeSync(c, held.length, held, BESIEGED);
 }
 
 const named = (standbys: readonly Standby[], names: readonly string[]) => standbys.filter((standby) => includes(names, standby.name));
@@ -232,6 +244,7 @@ function priorityStep(c: Context, current: SyncNames, active: readonly Standby[]
     return writeSync(c, 0, [], 'another server streams under a name that commits wait for: no standby is known to have every commit');
   if (picked.length === 0 && listed.length > 0 && inGrace(c))
     return { ...done, because: 'waiting for standbys to connect after the promotion', waiting: true };
+  if (picked.length === 0 && !strict && keepsWaiting(c, waitedFor)) return { ...done, because: BESIEGED };
   if (picked.length === 0 && strict) {
     // Nobody can confirm: commits wait, and whoever is in /sync keeps every acknowledged one. So all of them have to come back, or the first to be let go from
     // /sync, before a commit is acknowledged again.
