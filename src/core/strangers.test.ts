@@ -56,6 +56,17 @@ class Leader {
     return decision.effects.filter(({ kind }) => kind === 'write-sync' || kind === 'set-sync-names' || kind === 'end-walsender');
   }
 
+  /** A round in which PostgreSQL does not answer. */
+  silence() {
+    const o = observation({
+      me: 'a',
+      nowMs: this.now + 1000,
+      view: view({ leaderName: 'a' }),
+      pg: { ...pg.primary({}), state: 'unresponsive', sql: null },
+    });
+    this.memory = decide(o, this.memory).memory;
+  }
+
   get present() {
     return this.memory.strangers.present;
   }
@@ -142,6 +153,19 @@ describe('a stranger under a member’s name', () => {
     const ended = (terminate: boolean) => new Leader().round({ ...scene, terminate }).filter(({ kind }) => kind === 'end-walsender');
     expect(ended(false)).toEqual([]);
     expect(ended(true)).toEqual([{ kind: 'end-walsender', pid: 66, name: 'b' }]);
+  });
+
+  it('is known by its walsender while the member is away, and after a time in which PostgreSQL did not answer', () => {
+    const leader = new Leader();
+    const free = { names: 'ANY 1 (c)', sync: { quorum: 0, standbys: ['c'] } };
+    leader.round({ ...free, senders: [stranger, real, other], slots: [held] });
+    const away = slot('b', 1000, { active: false, activePid: null });
+    leader.silence();
+    for (let i = 0; i < 50; i++) {
+      const senders = [stranger, other].map((sender) => ({ ...sender, replyTime: String(i) }));
+      expect(leader.round({ ...free, senders, slots: [away] })).toEqual([]);
+      expect(leader.present.map(({ pid }) => pid)).toEqual([66]);
+    }
   });
 
   it('without slots is one of two that both go on replying', () => {

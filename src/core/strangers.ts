@@ -59,10 +59,12 @@ const confirms = ({ state, flushLsn }: WalsenderFacts) => (state === 'streaming'
 
 export function rememberStrangers(c: Context, before: StrangerMemory): StrangerMemory {
   const { sql } = c.o.pg;
-  if (!c.isPrimary || sql === null) return noStrangers;
+  // While the server does not answer its walsenders may go on as they were.
+  if (sql === null) return c.o.pg.postmaster === null ? noStrangers : before;
+  if (!c.isPrimary) return noStrangers;
   if (c.view === null) return before;
   const claims = claimsNow(c, before.claims);
-  const present = strangersAmong(c, claims);
+  const present = strangersAmong(c, claims, before.present);
   const suspects: Record<string, { seenAtMs: number; count: number }> = {};
   const listed = [...realNames(parseSyncNames(sql.synchronousStandbyNames)), ...(c.view.sync?.standbys ?? [])];
   for (const [name, known] of Object.entries(before.suspects))
@@ -144,7 +146,7 @@ function memberUnder(c: Context, sender: WalsenderFacts): Member | null {
   return c.view?.members.find(({ name }) => name !== c.me && sameName(name, sender.applicationName)) ?? null;
 }
 
-function strangersAmong(c: Context, claims: StrangerMemory['claims']): readonly Stranger[] {
+function strangersAmong(c: Context, claims: StrangerMemory['claims'], before: StrangerMemory['present']): readonly Stranger[] {
   const { sql } = c.o.pg;
   if (sql === null || c.view === null) return [];
   const names = new Map<string, string>();
@@ -154,12 +156,18 @@ function strangersAmong(c: Context, claims: StrangerMemory['claims']): readonly 
   const found: Stranger[] = [];
   for (const [lower, name] of names) {
     const senders = sql.replication.filter((sender) => sender.applicationName.toLowerCase() === lower && confirms(sender));
-    if (senders.length > 0) found.push(...strangersOf(c, name, senders, claims));
+    if (senders.length > 0) found.push(...strangersOf(c, name, senders, claims, before));
   }
   return found;
 }
 
-function strangersOf(c: Context, name: string, senders: readonly WalsenderFacts[], claims: StrangerMemory['claims']): readonly Stranger[] {
+function strangersOf(
+  c: Context,
+  name: string,
+  senders: readonly WalsenderFacts[],
+  claims: StrangerMemory['claims'],
+  before: StrangerMemory['present'],
+): readonly Stranger[] {
   const slot = c.o.pg.sql?.slots.find((candidate) => candidate.name === slotNameOf(name));
   const owner = slot?.active ? (slot.activePid ?? null) : null;
   const as = (because: string, certain: boolean) => (sender: WalsenderFacts) => ({
@@ -178,6 +186,9 @@ function strangersOf(c: Context, name: string, senders: readonly WalsenderFacts[
         .filter(({ pid }) => pid !== owner)
         .map(as(`the slot ${slotNameOf(name)} of ${name} is in use by walsender ${owner}`, true));
   }
+  // While the member is away nothing contradicts it, but it is who it was.
+  const known = before.filter((one) => one.certain && one.name === name && senders.some(({ pid }) => pid === one.pid));
+  if (known.length > 0) return known;
   const live = senders.filter(({ pid }) => repliesOn(c, pid, senders));
   if (live.length > 1) return live.map(as('two walsenders of this name go on replying, and nothing tells which is the member', false));
   // etcd that takes no writes takes nobody's word either.
