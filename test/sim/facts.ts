@@ -3,6 +3,7 @@ import type {
   ControlFacts,
   PostgresFacts,
   ReceiverFacts,
+  SlotFacts,
   SqlFacts,
   UnexplainedProcess,
   WalsenderFacts,
@@ -10,7 +11,7 @@ import type {
 import { slotNameOf } from '../../src/core/slot-names.ts';
 import type { ServerProcess } from './postgres/process.ts';
 import { candidates, priorityOf } from './postgres/syncrep.ts';
-import { repliedAt } from './replication.ts';
+import { repliedAt, type Sender } from './replication.ts';
 import type { SimServer } from './server.ts';
 import { type Branch, branchAt, type Position, plus, SWITCH_BYTES } from './wal.ts';
 
@@ -117,7 +118,7 @@ function sqlOf(server: SimServer): SqlFacts {
     slots: [...server.slots].map(([name, restartLsn]) => ({
       name,
       type: 'physical' as const,
-      active: senders.some(({ standby }) => standby.live.slot === name && slotNameOf(standby.name) === name),
+      ...userOf(senders, name),
       restartLsn,
       confirmedFlushLsn: null,
       xmin: null,
@@ -136,6 +137,12 @@ function sqlOf(server: SimServer): SqlFacts {
     pendingRestart: {},
   };
   return server.process?.replaying ? { ...facts, replaying: true } : facts;
+}
+
+function userOf(senders: readonly Sender[], slot: string): Pick<SlotFacts, 'active' | 'activePid'> {
+  const uses = ({ standby, stranger }: Sender) => stranger !== true && standby.live.slot === slot && slotNameOf(standby.name) === slot;
+  const user = senders.find(uses);
+  return { active: user !== undefined, activePid: user?.pid ?? null };
 }
 
 const startTimes = new WeakMap<ServerProcess, string>();
@@ -174,7 +181,7 @@ function sendersOf(server: SimServer): WalsenderFacts[] {
       pid: sender.pid,
       usename: 'replicator',
       applicationName: sender.standby.name,
-      clientAddr: sender.standby.name,
+      clientAddr: sender.stranger === true ? 'elsewhere' : sender.standby.name,
       state: sender.state,
       syncState: priority === 0 ? 'async' : potential,
       syncPriority: priority,

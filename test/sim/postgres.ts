@@ -280,8 +280,8 @@ export class SimPostgres implements Postgres {
     });
   }
 
-  async endWalsender(): Promise<void> {
-    // Nobody streams under another's name here unless a fault says so.
+  async endWalsender(pid: number, _name: string, options: Bounded): Promise<void> {
+    await this.endWalsenders([pid], options);
   }
 
   async syncSlots(plan: Parameters<Postgres['syncSlots']>[0], options: Bounded): Promise<void> {
@@ -289,7 +289,8 @@ export class SimPostgres implements Postgres {
     const { server } = this.#parts;
     const { slots, checkpoint, position, replayLsn, inRecovery } = server;
     const reached = inRecovery ? replayLsn : position.lsn;
-    const active = (name: string) => server.replication.senders().some(({ standby }) => standby.live.slot === name);
+    const active = (name: string) =>
+      server.replication.senders().some(({ standby, stranger }) => stranger !== true && standby.live.slot === name);
     for (const name of plan.drop) if (!active(name)) slots.delete(name);
     const missing = plan.create.filter((name) => !slots.has(name));
     if (!server.slotsTaken) for (const name of missing) slots.set(name, checkpoint.lsn);

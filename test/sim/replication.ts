@@ -35,6 +35,8 @@ export interface Sender {
   heardUntil: number | null;
   /** Nothing flows before this. */
   quietUntil: number;
+  /** A server that is no member's, and only bears that name. It confirms what it is sent without a slot. */
+  readonly stranger?: true;
 }
 
 interface Link {
@@ -58,6 +60,7 @@ export class Replication {
   readonly #server: SimServer;
   readonly #find: (host: string) => SimServer | null;
   readonly #links = new Set<Link>();
+  readonly #strangers = new Set<Sender>();
   #upstream: Link | null = null;
   /** The machine on which it will ask again; off since then, nothing comes of it. */
   #retrying: Gate | null = null;
@@ -77,7 +80,50 @@ export class Replication {
   senders(): readonly Sender[] {
     const senders: Sender[] = [];
     for (const link of this.#links) if (link.sending) senders.push(link.sender);
+    senders.push(...this.#strangers);
     return senders;
+  }
+
+  /** A server that is no member's connects under the name of that one, and has all but the latest WAL. */
+  admitStranger(bears: SimServer): Sender {
+    const { parts, position } = this.#server;
+    const lsn = position.lsn;
+    const sender: Sender = {
+      standby: bears,
+      pid: parts.rng.int(30_001, 60_000),
+      state: 'catchup',
+      writeLsn: null,
+      flushLsn: lsn,
+      replayLsn: lsn,
+      confirmedAt: parts.sim.now,
+      heardUntil: null,
+      quietUntil: 0,
+      stranger: true,
+    };
+    this.#strangers.add(sender);
+    this.#server.changed();
+    return sender;
+  }
+
+  dismissStranger(sender: Sender): void {
+    if (!this.#strangers.delete(sender)) return;
+    this.#server.changed();
+    this.#server.sessions.release();
+  }
+
+  has(sender: Sender): boolean {
+    return this.#strangers.has(sender);
+  }
+
+  #feed(sender: Sender): void {
+    const { parts, position } = this.#server;
+    parts.sim.after(parts.net.delay() * 2, () => {
+      if (!this.#strangers.has(sender)) return;
+      sender.flushLsn = position.lsn;
+      sender.replayLsn = position.lsn;
+      sender.confirmedAt = parts.sim.now;
+      parts.gate().deliver('message', () => this.#server.sessions.release());
+    });
   }
 
   /** Whom this server streams from now. */
@@ -88,17 +134,20 @@ export class Replication {
   /** In a fast shutdown: a walsender ends once its standby has confirmed everything. True when none is left. */
   drained(lsn: Lsn): boolean {
     for (const link of [...this.#links]) if (link.sender.flushLsn !== null && link.sender.flushLsn >= lsn) this.#endSender(link);
+    for (const sender of [...this.#strangers]) if (sender.flushLsn !== null && sender.flushLsn >= lsn) this.dismissStranger(sender);
     return this.senders().length === 0;
   }
 
   /** SIGTERM to these walsenders. */
   end(pids: readonly number[]): void {
     for (const link of [...this.#links]) if (pids.includes(link.sender.pid)) this.#endSender(link);
+    for (const sender of [...this.#strangers]) if (pids.includes(sender.pid)) this.dismissStranger(sender);
   }
 
   /** New WAL to send on. */
   advanced(): void {
     for (const link of this.#links) this.#send(link);
+    for (const sender of this.#strangers) this.#feed(sender);
   }
 
   /** The settings in force may name another source. */
@@ -116,6 +165,7 @@ export class Replication {
   ended(): void {
     this.stopReceiving();
     for (const link of [...this.#links]) this.#endSender(link);
+    this.#strangers.clear();
   }
 
   retry(): void {

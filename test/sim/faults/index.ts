@@ -13,9 +13,17 @@ import { nodeFaults } from './nodes.ts';
 import { operatorFaults } from './operator.ts';
 import { postgresFaults } from './postgres.ts';
 import { routingFaults } from './routing.ts';
+import { strangerFaults } from './strangers.ts';
 
 /** Each of these is drawn by itself, so that a kind that is new leaves the runs without it as they were: add new kinds here. */
-const later: Readonly<Record<string, Fault>> = { ...choreFaults, ...laterEtcdFaults, ...identityFaults, ...historyFaults, ...copyFaults };
+const later: Readonly<Record<string, Fault>> = {
+  ...choreFaults,
+  ...laterEtcdFaults,
+  ...identityFaults,
+  ...historyFaults,
+  ...copyFaults,
+  ...strangerFaults,
+};
 
 const first: Readonly<Record<string, Fault>> = {
   ...nodeFaults,

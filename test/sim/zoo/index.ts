@@ -9,6 +9,7 @@ import { leaseMutants } from './lease.ts';
 import type { Mutant } from './mutant.ts';
 import { raceMutants } from './race.ts';
 import { routingMutants } from './routing.ts';
+import { strangerMutants } from './strangers.ts';
 import { syncMutants } from './sync.ts';
 
 export const mutants: readonly Mutant[] = [
@@ -22,4 +23,5 @@ export const mutants: readonly Mutant[] = [
   ...identityMutants,
   ...historyMutants,
   ...copyMutants,
+  ...strangerMutants,
 ];

@@ -54,8 +54,8 @@ export const syncMutants: readonly Mutant[] = [
     edits: [
       {
         file: sync,
-        find: 'const copies = Math.min(inForceHolds ? inForceCount : Math.min(inForceCount, trusted), realCount);',
-        replace: 'const copies = Math.min(inForceHolds || trusted >= 0 ? inForceCount : 0, realCount);',
+        find: '(inForceHolds ? inForceCount : Math.min(inForceCount, trusted)) - doubtful',
+        replace: '(inForceHolds || trusted >= 0 ? inForceCount : 0) - doubtful',
       },
     ],
     verdicts: ['safety'],

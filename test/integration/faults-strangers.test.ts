@@ -1,0 +1,176 @@
+/** A server that streams under a member's name without being it, names that PostgreSQL cannot carry, and slots that hold what nobody advances. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, expect, test } from 'vitest';
+import { type Cluster, startCluster } from './support/cluster.ts';
+import type { ClusterNode } from './support/cluster-node.ts';
+import { findBinDir, freePort } from './support/postgres.ts';
+
+let cluster: Cluster | null = null;
+let stranger: ChildProcess | null = null;
+const frozen = new Set<number>();
+
+afterEach(async () => {
+  for (const pid of frozen) process.kill(pid, 'SIGCONT');
+  frozen.clear();
+  await endStranger();
+  await cluster?.close();
+  cluster = null;
+});
+
+async function endStranger(): Promise<void> {
+  const server = stranger;
+  stranger = null;
+  if (server === null || server.exitCode !== null || server.signalCode !== null) return;
+  const gone = new Promise((resolve) => server.once('exit', resolve));
+  server.kill('SIGQUIT');
+  await gone;
+}
+
+/** A base backup of the leader, started by hand as a standby that calls itself like a member. No agent, no slot. */
+async function startStranger(of: Cluster, leader: ClusterNode, name: string): Promise<void> {
+  const { owner, host, postgresPort } = leader.place;
+  const dir = join(of.root, 'stranger');
+  const login = ['-h', host, '-p', String(postgresPort), '-U', 'replicator'];
+  const env = { PATH: process.env['PATH'], LANG: 'C.UTF-8', PGPASSWORD: 'replicator' };
+  execFileSync(join(findBinDir(), 'pg_basebackup'), [...login, '-D', dir, '-c', 'fast', '-N'], { ...owner, env, cwd: of.root });
+  const source = `host=${host} port=${postgresPort} user=replicator password=replicator application_name=${name}`;
+  const settings = [
+    `primary_conninfo = '${source}'`,
+    `port = ${await freePort()}`,
+    `unix_socket_directories = '${of.root}'`,
+    "listen_addresses = ''",
+    'wal_receiver_status_interval = 1s',
+    'wal_retrieve_retry_interval = 200ms',
+    'max_connections = 100',
+    'max_wal_senders = 20',
+    'max_worker_processes = 20',
+  ];
+  writeFileSync(join(dir, 'own.conf'), settings.join('\n'));
+  writeFileSync(join(dir, 'standby.signal'), '');
+  stranger = spawn(join(findBinDir(), 'postgres'), ['-D', dir, '-c', `config_file=${join(dir, 'own.conf')}`], {
+    ...owner,
+    env,
+    cwd: of.root,
+    stdio: 'ignore',
+  });
+}
+
+interface SenderRow extends Record<string, unknown> {
+  readonly pid: number;
+  readonly address: string | null;
+  readonly flushed: boolean;
+}
+
+/** Walsenders of that name, but those that stream for the member's own slot. */
+const strangersOn = (leader: ClusterNode, name: string) =>
+  leader.sql<SenderRow>(`select pid, host(client_addr) as address, flush_lsn >= pg_current_wal_flush_lsn() as flushed
+    from pg_stat_replication where application_name = '${name}' and state = 'streaming'
+    and pid not in (select active_pid from pg_replication_slots where active_pid is not null)`);
+
+const syncNames = async (leader: ClusterNode) => {
+  const [row] = await leader.sql<{ names: string }>("select current_setting('synchronous_standby_names') as names");
+  return row?.names ?? '';
+};
+
+test('a stand-alone standby under a member’s name is noticed, named, not counted on, and ended where the settings say so', async () => {
+  cluster = await startCluster();
+  const of = cluster;
+  const leader = of.node(await of.waitHealthy());
+  const [victim, other] = of.others(leader.name) as [ClusterNode, ClusterNode];
+  await startStranger(of, leader, victim.name);
+  const { pid, address } = await of.eventually('the stranger streams', 20_000, async () => {
+    const [row] = await strangersOn(leader, victim.name);
+    return row === undefined ? { missing: 'it does not' } : { value: row };
+  });
+
+  await of.until('its name has left the synchronous set', 5000, async () => (await syncNames(leader)) === `ANY 1 (${other.name})`);
+  const body = (await leader.rest('/patroni'))?.body?.['strangers'] as string[];
+  expect(body).toHaveLength(1);
+  expect(body[0]).toContain(`under the name of ${victim.name}: walsender ${pid}, from ${address}`);
+  const health = await of.ctl(['health', '--no-haproxy']);
+  expect(health.code).toBe(2);
+  expect(health.stdout).toContain(`walsender ${pid}, from ${address}`);
+  expect(leader.log().split(`walsender ${pid}, from`)).toHaveLength(2);
+
+  // Only the stranger confirms from now on.
+  for (const node of [victim, other]) {
+    const receiver = node.childOfPostmaster('walreceiver');
+    process.kill(receiver, 'SIGSTOP');
+    frozen.add(receiver);
+  }
+  const client = await leader.connect(20_000);
+  let isAcknowledged = false;
+  const insert = client.query('insert into writes values (1)').then(() => {
+    isAcknowledged = true;
+  });
+  await of.until('the stranger has the row', 5000, async () => (await strangersOn(leader, victim.name)).some(({ flushed }) => flushed));
+  await delay(1500);
+  expect(isAcknowledged).toBe(false);
+  for (const receiver of frozen) process.kill(receiver, 'SIGCONT');
+  frozen.clear();
+  await insert;
+  await client.end();
+
+  await of.configure({ terminate_strangers: true });
+  await of.until('its walsender is ended', 10_000, async () => (await strangersOn(leader, victim.name)).every((row) => row.pid !== pid));
+  const own = await leader.sql('select 1 from pg_replication_slots where active');
+  expect(own).toHaveLength(2);
+});
+
+test('names that PostgreSQL cuts or replaces become synchronous; slots that hold an xmin, are lost or left behind do not stay', async () => {
+  const names: Readonly<Record<string, string>> = { node1: 'db1', node2: 'n'.repeat(66).concat('-two'), node3: 'größe-drei' };
+  cluster = await startCluster({
+    start: false,
+    local: (name) => ({ name: names[name]! }),
+    dynamic: {
+      postgresql: {
+        parameters: { wal_level: 'logical', hot_standby_feedback: 'on', wal_keep_size: '16MB', wal_receiver_status_interval: '1s' },
+      },
+    },
+  });
+  const of = cluster;
+  for (const node of of.nodes) node.start();
+  const old = of.node(await of.waitForLeader({ timeoutMs: 40_000 }));
+  const standbys = of.others(old.name);
+  const called = (nodes: readonly ClusterNode[]) => nodes.map(({ name }) => names[name]!).sort();
+  const isSynchronous = (leader: ClusterNode, nodes: readonly ClusterNode[]) =>
+    of.until(`${called(nodes).join(', ')} confirm commits`, 40_000, async () => {
+      const sync = JSON.parse((await of.key('sync')) ?? '{}') as { sync_standby?: string };
+      const rows = await leader.sql("select 1 from pg_stat_replication where sync_state = 'quorum'");
+      return rows.length === nodes.length && (sync.sync_standby ?? '').split(',').sort().join() === called(nodes).join();
+    });
+  await isSynchronous(old, standbys);
+  await old.sql('create table things (id int)');
+
+  const slots = (node: ClusterNode, where: string) =>
+    node.sql<{ name: string }>(`select slot_name as name from pg_replication_slots where ${where}`);
+  await of.until('feedback holds an xmin in both slots', 15_000, async () => (await slots(old, 'xmin is not null')).length === 2);
+  await old.sql("select pg_create_logical_replication_slot('by_hand', 'pgoutput')");
+  await of.eventually('the lead is handed over', 40_000, async () => {
+    const asked = await old.rest('/switchover', { method: 'POST', body: { leader: names[old.name] }, timeoutMs: 30_000 });
+    return asked?.status === 200 ? { value: true } : { missing: `the answer was ${asked?.status}` };
+  });
+  const heir = of.node(await of.waitForLeader({ not: old.name }));
+  await of.until('no slot on the former primary holds what nobody advances', 20_000, async () => {
+    const all = await slots(old, 'true').catch(() => []);
+    const held = await slots(old, "xmin is not null or slot_type = 'logical'").catch(() => null);
+    return held?.length === 0 && all.length === 2;
+  });
+  await isSynchronous(heir, of.others(heir.name));
+
+  const lost = of.others(heir.name, old.name)[0]!;
+  await of.configure({ postgresql: { parameters: { max_slot_wal_keep_size: '16MB' } } });
+  await lost.killAll();
+  await of.until('its slot is free', 20_000, async () => (await slots(heir, 'not active')).length === 1);
+  const [slot] = await slots(heir, 'not active');
+  const [before] = await heir.sql<{ lsn: string }>('select pg_current_wal_lsn() as lsn');
+  for (let i = 0; i < 6; i++) await heir.sql('insert into things values (1); select pg_switch_wal()', 10_000);
+  await heir.sql('checkpoint', 10_000);
+  await of.until('the slot that was lost is made again, and keeps WAL', 15_000, async () => {
+    const where = `slot_name = '${slot!.name}' and wal_status <> 'lost' and restart_lsn > '${before!.lsn}'`;
+    return (await slots(heir, where)).length === 1;
+  });
+});
