@@ -6,7 +6,7 @@ import type { Settings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import type { ApplyOutcome, Bounded, Postgres, StopOptions } from '../../ports/postgres.ts';
-import { ensureError, RegentError } from '../../support/errors.ts';
+import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { askPrePromote, Callbacks } from './callbacks.ts';
 import { type CloneOptions, clone } from './clone.ts';
 import { ConfWriter } from './conf-writer.ts';
@@ -129,7 +129,14 @@ class PostgresAdapter implements Postgres {
   }
 
   async resumeReplay(options: Bounded): Promise<void> {
-    await this.statement('SELECT pg_wal_replay_resume()', 'Regent resume', options);
+    try {
+      await this.statement('SELECT pg_wal_replay_resume()', 'Regent resume', options);
+    } catch (error) {
+      if (codeOf(error) !== null) throw error;
+      // Where a limit is too low for the WAL it ends at that, before it has answered.
+      const message = `PostgreSQL ended when its replay was to go on: ${ensureError(error).message}`;
+      throw new RegentError('PG_UNREACHABLE', message, { policy: 'transient', cause: error });
+    }
   }
 
   bootstrap(options: BootstrapOptions): Promise<{ readonly systemIdentifier: string }> {

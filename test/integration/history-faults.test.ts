@@ -1,0 +1,138 @@
+/** What etcd and the numbers say is not what the disks have: a restored etcd, a replica that was opened for writes by hand, a replay that is paused. */
+import { spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Cluster, startCluster } from './support/cluster.ts';
+import type { ClusterNode } from './support/cluster-node.ts';
+import { etcdctl } from './support/etcd-client.ts';
+import { findBinDir } from './support/postgres.ts';
+
+let cluster: Cluster;
+beforeAll(async () => {
+  cluster = await startCluster();
+}, 120_000);
+afterAll(() => cluster?.close());
+
+const healthy = async () => cluster.node(await cluster.waitHealthy(90_000));
+const idsOn = async (node: ClusterNode, from: number) =>
+  (await node.sql<{ id: string }>(`select id from writes where id >= ${from} order by id`)).map(({ id }) => Number(id));
+const insert = (node: ClusterNode, from: number, count: number) =>
+  node.sql(`insert into writes select generate_series(${from}, ${from + count - 1})`);
+const range = (from: number, count: number) => Array.from({ length: count }, (_, i) => from + i);
+
+const synced = (quorum: number, standbys: number) =>
+  cluster.until('/sync is settled', 20_000, async () => {
+    const sync = JSON.parse((await cluster.key('sync')) ?? '{}') as { quorum?: number; sync_standby?: string };
+    return sync.quorum === quorum && sync.sync_standby?.split(',').length === standbys;
+  });
+
+/** All of its processes are gone, and another leads with everything. */
+async function loseLeader(leader: ClusterNode, from: number, count: number): Promise<ClusterNode> {
+  // Of three, the two that stay are enough for an election.
+  await synced(1, 2);
+  await leader.killAll();
+  const next = cluster.node(await cluster.waitForLeader({ not: leader.name, timeoutMs: 40_000 }));
+  expect(await idsOn(next, from)).toEqual(range(from, count));
+  leader.start();
+  return next;
+}
+
+test('a replay that an operator paused on every replica does not keep them from leading', async () => {
+  const leader = await healthy();
+  for (const node of cluster.others(leader.name)) await node.sql('select pg_wal_replay_pause()');
+  await insert(leader, 1_000, 5);
+  const next = await loseLeader(leader, 1_000, 5);
+  // The other is as its operator left it.
+  for (const node of cluster.others(leader.name, next.name)) await node.sql('select pg_wal_replay_resume()');
+}, 120_000);
+
+test('a limit that only the leader was restarted with does not either; restart --pending finds every member', async () => {
+  const leader = await healthy();
+  const edit = await cluster.ctl(['edit-config', '--pg', 'max_connections=60', '--force', '--quiet']);
+  expect(edit).toMatchObject({ code: 0 });
+  for (const node of cluster.nodes)
+    expect(JSON.parse((await cluster.key(`members/${node.name}`)) ?? '{}')).toMatchObject({ pending_restart: true });
+  const restart = await cluster.ctl(['restart', cluster.scope, leader.name, '--force']);
+  expect(restart.stderr).toContain('replay pauses there until a restart');
+  for (const node of cluster.others(leader.name))
+    await cluster.until(`replay pauses on ${node.name}`, 20_000, async () => {
+      const [row] = await node.sql<{ paused: boolean }>('select pg_is_wal_replay_paused() as paused');
+      return row?.paused === true;
+    });
+  await insert(leader, 2_000, 5);
+  await loseLeader(leader, 2_000, 5);
+  // The third still has the old limit, and says so.
+  expect((await cluster.ctl(['restart', cluster.scope, '--pending', '--force'])).code).toBe(0);
+}, 120_000);
+
+test('a replica that was opened for writes by hand never leads with what it wrote', async () => {
+  const leader = await healthy();
+  const [replica, other] = cluster.others(leader.name) as [ClusterNode, ClusterNode];
+  await replica.freezeAgent();
+  await replica.killPostmaster();
+  rmSync(join(replica.dataDir, 'standby.signal'));
+  // Its parent, which stands still, has not heard yet that it is gone.
+  const { directory, postgresPort } = replica.place;
+  for (const lock of [join(replica.dataDir, 'postmaster.pid'), join(directory, `.s.PGSQL.${postgresPort}.lock`)])
+    rmSync(lock, { force: true });
+  const options = `-p ${replica.place.postgresPort} -h ${replica.place.host} -k ${replica.place.directory} -c max_connections=60`;
+  const { owner } = replica.place;
+  const pgCtl = [
+    join(findBinDir(), 'pg_ctl'),
+    '-D',
+    replica.dataDir,
+    '-w',
+    '-l',
+    join(replica.place.directory, 'by-hand.log'),
+    '-o',
+    options,
+    'start',
+  ];
+  // Children of the one that was killed hold its shared memory for a moment longer.
+  await cluster.until('it starts by hand', 10_000, () => {
+    const asOwner = [`--reuid=${owner.uid}`, `--regid=${owner.gid}`, '--clear-groups', '--', ...pgCtl];
+    return spawnSync('setpriv', asOwner, { stdio: 'ignore', cwd: directory }).status === 0;
+  });
+  await replica.sql('set synchronous_commit = local; insert into writes values (3999)');
+  replica.thawAgent();
+  await cluster.until('it says that it diverged', 30_000, () =>
+    replica.log().includes(`regentctl reinit ${cluster.scope} ${replica.name}`),
+  );
+  expect((await replica.rest('/replica'))?.status).toBe(503);
+  await synced(0, 1);
+  await insert(leader, 3_000, 5);
+  await leader.killAll();
+  expect(await cluster.waitForLeader({ not: leader.name, timeoutMs: 40_000 })).toBe(other.name);
+  expect(await idsOn(other, 3_000)).toEqual(range(3_000, 5));
+  leader.start();
+  expect((await cluster.ctl(['reinit', cluster.scope, replica.name, '--force'])).code).toBe(0);
+  await healthy();
+  expect(await idsOn(replica, 3_000)).toEqual(range(3_000, 5));
+}, 180_000);
+
+test('an etcd restored from an older backup gives the lead to nobody who has less', async () => {
+  const first = await healthy();
+  const KEYS = ['sync', 'history', 'status'] as const;
+  const before = await Promise.all(KEYS.map(async (key) => [key, await cluster.key(key)] as const));
+  const [second, third] = cluster.others(first.name) as [ClusterNode, ClusterNode];
+  for (const [from, to] of [
+    [first, second],
+    [second, third],
+  ] as const) {
+    expect((await cluster.ctl(['switchover', cluster.scope, '--leader', from.name, '--candidate', to.name, '--force'])).code).toBe(0);
+    await cluster.waitHealthy(60_000);
+  }
+  await first.terminate();
+  await insert(third, 4_000, 20);
+  await second.terminate();
+  await third.terminate();
+  const path = (key: string) => `/service/${cluster.scope}/${key}`;
+  for (const [key, value] of before) if (value !== null) etcdctl(cluster.etcd, 'put', path(key), value);
+  const lease = /lease (\w+) granted/.exec(etcdctl(cluster.etcd, 'lease', 'grant', '6'))?.[1] ?? '';
+  etcdctl(cluster.etcd, 'put', path('leader'), first.name, `--lease=${lease}`);
+  for (const node of [first, second, third]) node.start();
+  const leader = await healthy();
+  expect(leader.name).not.toBe(first.name);
+  for (const node of cluster.nodes) expect(await idsOn(node, 4_000)).toEqual(range(4_000, 20));
+}, 180_000);
