@@ -53,7 +53,8 @@ export class Heartbeat {
   private line: Line | null = null;
   private dead = false;
   private spare: Line | null = null;
-  private spareTaken = false;
+  /** The spare one that somebody works on. */
+  private busy: Line | null = null;
   private triedAtMs = Number.NEGATIVE_INFINITY;
   /** conf_load_time when a new connection was last tried. */
   private triedUnder: string | null = null;
@@ -129,7 +130,7 @@ export class Heartbeat {
       const open = this.takeSpare();
       if (open !== null) return this.onSpare(open, options, work);
       if (options.long || this.line === null || this.dead) throw error;
-      return work(this.line.client);
+      return this.onFacts(this.line.client, options, work);
     }
     this.turnedAway = null;
     try {
@@ -184,9 +185,14 @@ export class Heartbeat {
     } catch (error) {
       const spare = isTurnedAway(error) ? this.takeSpare() : null;
       if (spare === null) throw error;
-      this.spareTaken = false;
+      this.busy = null;
       this.spare = null;
-      await spare.client.query({ text: 'RESET statement_timeout', query_timeout: timeoutMs } as pg.QueryConfig);
+      try {
+        await spare.client.query({ text: 'RESET statement_timeout', query_timeout: timeoutMs } as pg.QueryConfig);
+      } catch (failure) {
+        discard(spare.client);
+        throw failure;
+      }
       this.stand(spare);
     }
   }
@@ -194,17 +200,22 @@ export class Heartbeat {
   /** The one before becomes the spare. Refused for a reason of its own (too many connections, a password changed), the old one still serves. */
   private async renew(settings: Settings, timeoutMs: number): Promise<void> {
     const old = this.line;
+    let line: Line;
     try {
-      this.stand(await this.establish(settings, timeoutMs));
+      line = await this.establish(settings, timeoutMs);
     } catch (error) {
       if (isTimeout(error) || old === null) throw error;
       return;
     }
-    if (this.spareTaken) discard(old?.client ?? null);
-    else {
-      discard(this.spare?.client ?? null);
-      this.spare = old;
+    // It may have ended in the meantime, and then the spare one is the better of the two.
+    const oldServes = old !== null && this.line === old && !this.dead;
+    this.stand(line);
+    if (!oldServes || (this.spare !== null && this.spare === this.busy)) {
+      discard(old?.client ?? null);
+      return;
     }
+    discard(this.spare?.client ?? null);
+    this.spare = old;
   }
 
   private stand(line: Line): void {
@@ -254,8 +265,8 @@ export class Heartbeat {
   }
 
   private takeSpare(): Line | null {
-    if (this.spare === null || this.spareTaken) return null;
-    this.spareTaken = true;
+    if (this.spare === null || this.spare === this.busy) return null;
+    this.busy = this.spare;
     return this.spare;
   }
 
@@ -267,24 +278,52 @@ export class Heartbeat {
         return await work(client);
       });
     } catch (error) {
-      // What state it is in is known only where the server has said what was wrong.
-      if (sqlState(error) === null) {
+      // What state it is in is known only where the server, or the work itself, has said what was wrong.
+      if (options.signal?.aborted || (sqlState(error) === null && !isOwnWord(error))) {
         discard(client);
         if (this.spare === line) this.spare = null;
       }
       throw error;
     } finally {
-      this.spareTaken = false;
+      if (this.busy === line) this.busy = null;
+    }
+  }
+
+  /**
+   * The last connection there is must outlive work that is late or called off: the server ends the statement by the connection's own limit, and nothing
+   * more is asked on it for that work.
+   */
+  private async onFacts<T>(client: pg.Client, options: Use, work: (client: pg.Client) => Promise<T>): Promise<T> {
+    let over: RegentError | null = null;
+    const lent: pg.Client = Object.create(client);
+    const ask = client.query.bind(client) as (...given: readonly unknown[]) => Promise<unknown>;
+    lent.query = ((...given: readonly unknown[]) => (over === null ? ask(...given) : Promise.reject(over))) as pg.Client['query'];
+    const { timeoutMs, signal } = options;
+    let cut: (why: RegentError) => void = () => {};
+    const isCut = new Promise<never>((_, reject) => {
+      cut = (why) => {
+        over = why;
+        reject(why);
+      };
+    });
+    const onAbort = () => cut(calledOff(options));
+    const cancel = this.clock.timer(timeoutMs, () => cut(late(options)));
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      return await Promise.race([work(lent), isCut]);
+    } finally {
+      cancel();
+      signal?.removeEventListener('abort', onAbort);
     }
   }
 
   /** The connection ends with its time, and when the work is called off. */
   private async within<T>(client: pg.Client, options: Use, work: () => Promise<T>): Promise<T> {
-    const { applicationName, timeoutMs, signal } = options;
-    let late = false;
+    const { timeoutMs, signal } = options;
+    let isLate = false;
     const onAbort = () => discard(client);
     const cancel = this.clock.timer(timeoutMs, () => {
-      late = true;
+      isLate = true;
       discard(client);
     });
     signal?.addEventListener('abort', onAbort, { once: true });
@@ -292,16 +331,20 @@ export class Heartbeat {
       if (signal?.aborted) throw calledOff(options);
       return await work();
     } catch (error) {
-      if (!late) throw error;
-      throw new RegentError('SQL_TIMEOUT', `${applicationName}: PostgreSQL did not answer within ${timeoutMs} ms`, {
-        policy: 'transient',
-        cause: error,
-      });
+      throw isLate ? late(options, error) : error;
     } finally {
       cancel();
       signal?.removeEventListener('abort', onAbort);
     }
   }
 }
+
+/** What the connection was ended for. */
+const CUT_OFF: ReadonlySet<string> = new Set(['SQL_TIMEOUT', 'PG_ABORTED']);
+
+const isOwnWord = (error: unknown) => error instanceof RegentError && !CUT_OFF.has(error.code);
+
+const late = ({ applicationName, timeoutMs }: Use, cause?: unknown) =>
+  new RegentError('SQL_TIMEOUT', `${applicationName}: PostgreSQL did not answer within ${timeoutMs} ms`, { policy: 'transient', cause });
 
 const calledOff = ({ applicationName }: Use) => new RegentError('PG_ABORTED', `${applicationName} was called off`, { policy: 'transient' });
