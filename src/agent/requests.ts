@@ -144,10 +144,12 @@ export class Requests {
     if (running !== null) return { ok: false, status: 503, message: `${jobLabel(running.job)} already in progress` };
     if (this.#waiting !== null) return { ok: false, status: 503, message: `${this.#waiting.kind} already in progress` };
     if (pg?.state === 'starting') return { ok: false, status: 503, message: 'postgres is still starting' };
-    if (pg === undefined || (pg.sql === null && (pg.state !== 'stopped' || pg.dataDir !== 'valid'))) return unsatisfied;
+    // One that refuses the agent is known by its files, and a restart needs no more.
+    const known = pg?.state === 'stopped' || (pg?.state === 'running' && pg.lockedOut !== undefined);
+    if (pg === undefined || (pg.sql === null && (!known || pg.dataDir !== 'valid'))) return unsatisfied;
     const role = (pg.sql === null ? pg.standbySignal : pg.sql.inRecovery) ? 'replica' : 'primary';
     if (request.role !== undefined && request.role !== role) return unsatisfied;
-    // Of a server that is down neither can be told; a start makes pending settings effective in any case.
+    // Of a server that is down or refuses the agent neither can be told; a start makes pending settings effective in any case.
     if (pg.sql === null) return request.restartPending || request.postgresVersion !== undefined ? unsatisfied : null;
     if (request.restartPending && Object.keys(pg.sql.pendingRestart).length === 0) return unsatisfied;
     if (request.postgresVersion !== undefined && pg.sql.serverVersion >= versionNumber(request.postgresVersion)) return unsatisfied;

@@ -1,43 +1,135 @@
 /** Servers that do not let their agents in any more: what is promised is kept over connections from before, by files and by signals. */
-import { afterEach, expect, test } from 'vitest';
+import type pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Cluster, startCluster } from './support/cluster.ts';
+import type { ClusterNode } from './support/cluster-node.ts';
 
-let cluster: Cluster | null = null;
-afterEach(async () => {
-  await cluster?.close();
-  cluster = null;
-});
+const TTL_S = 5;
+/** From a leader's death to the next one: its lease, and five seconds. */
+const LEADER_MS = (TTL_S + 5) * 1000;
+/** Without an event that makes an agent try a new connection, it tries one every 15 s. */
+const NOTICED_MS = 25_000;
+const WITHOUT_AGENTS = ['host replication replicator 127.0.0.0/8 scram-sha-256', 'host all rewinder 127.0.0.0/8 scram-sha-256'];
+const WITH_AGENTS = ['local all all scram-sha-256', 'host all all 127.0.0.0/8 scram-sha-256', ...WITHOUT_AGENTS];
 
-const health = async (of: Cluster) => (await of.ctl(['health', '--no-haproxy', '-f', 'json'])).stdout;
+let cluster: Cluster;
+beforeAll(async () => {
+  cluster = await startCluster({
+    dynamic: { ttl: TTL_S, postgresql: { pg_hba: WITH_AGENTS, parameters: { max_connections: 25 } } },
+    local: () => ({ postgresql: { pg_hba: null } }),
+  });
+}, 120_000);
+afterAll(() => cluster?.close());
 
-test('a changed password keeps neither a switchover from being refused, nor a dead standby from being let go, nor a successor from leading', async () => {
-  cluster = await startCluster({ dynamic: { ttl: 5 } });
+const lockedOut = async (node: ClusterNode) =>
+  ((await node.rest('/patroni'))?.body?.['locked_out'] as { reason?: string } | undefined)?.reason ?? '';
+const count = (text: string, what: string) => text.split(what).length - 1;
+
+/** The password that clients and this test use; the agents keep theirs. */
+async function rotate(leader: ClusterNode, password: string): Promise<void> {
+  await leader.sql(`alter role postgres password '${password}'`);
+  for (const node of cluster.nodes) node.superuserPassword = password;
+}
+
+async function expectCritical(node: ClusterNode, reason: RegExp): Promise<void> {
+  await cluster.until(`${node.name} tells of it`, NOTICED_MS, async () => reason.test(await lockedOut(node)));
+  const health = await cluster.ctl(['health', '--no-haproxy']);
+  expect(health.code).toBe(2);
+  const line = health.stdout
+    .split('\n')
+    .find((one) => one.includes(`critical: the agent of ${node.name} is locked out of its PostgreSQL: `));
+  expect(line).toMatch(reason);
+}
+
+async function expectSound(leader: string): Promise<void> {
+  expect(await cluster.waitHealthy()).toBe(leader);
+  await cluster.eventually('health finds nothing', NOTICED_MS, async () => {
+    const health = await cluster.ctl(['health', '--no-haproxy']);
+    return health.code === 0 ? { value: null } : { missing: health.stdout };
+  });
+}
+
+test('a password changed before the files follow: the leader dies, another leads within ttl + 5 s, and a planned switchover stops nothing', async () => {
   const old = cluster.node(await cluster.waitHealthy());
-  const writer = cluster.writer({ patienceMs: 30_000 });
+  const writer = cluster.writer();
   await writer.next(5000);
-  await old.sql("alter role postgres password 'rotated'");
-  for (const node of cluster.nodes) node.superuserPassword = 'rotated';
-  await cluster.until('health tells of every agent', 40_000, async () => (await health(cluster!)).split('is locked out of').length > 3);
-  expect((await cluster.ctl(['list'])).stdout).toContain(`The agent of ${old.name} is locked out of its PostgreSQL`);
-  const [lost, heir] = cluster.others(old.name);
-  await cluster.ctl(['switchover', '--leader', old.name, '--candidate', heir!.name, '--force']);
-  await cluster.until('the switchover is dropped', 10_000, async () => !((await cluster!.key('failover')) ?? '').includes('leader'));
-  expect(await cluster.leader()).toBe(old.name);
-
-  await lost!.killAll();
-  await cluster.until('it is let go', 15_000, async () => !((await cluster!.key('sync')) ?? '').includes(lost!.name));
-  await writer.next(10_000);
-  lost!.start();
-  await writer.next(10_000);
-  const before = old.log().match(/is locked out of PostgreSQL/g)?.length;
-  expect(before).toBe(1);
-  await cluster
-    .until('it is back in the set', 30_000, async () => ((await cluster!.key('sync')) ?? '').includes(lost!.name))
-    .catch(() => null);
-
+  await rotate(old, 'rotated');
   const killedAtMs = performance.now();
   await old.killAll();
-  const leader = await cluster.waitForLeader({ not: old.name, timeoutMs: 12_000 });
-  console.log(`leader killed, every agent locked out, ttl 5: ${Math.round(performance.now() - killedAtMs)} ms without a leader`);
-  await writer.ack('on the successor', 15_000, (ack) => ack.node === leader);
-});
+  const { node, atMs } = await writer.ack('on a successor', LEADER_MS, (ack) => ack.node !== old.name);
+  console.log(`password changed, leader killed: the next acknowledged row after ${Math.round(atMs - killedAtMs)} ms`);
+  const leader = cluster.node(node);
+  await expectCritical(leader, /password authentication failed/);
+  expect((await cluster.ctl(['list'])).stdout).toContain(` The agent of ${node} is locked out of its PostgreSQL: `);
+  expect(count(leader.log(), 'the agent is locked out of PostgreSQL')).toBe(1);
+
+  const [heir] = cluster.others(old.name, node);
+  const before = [leader.postmasterPid, heir!.postmasterPid];
+  const asked = await cluster.ctl(['switchover', '--leader', node, '--candidate', heir!.name, '--force']);
+  expect(asked.stdout + asked.stderr).toMatch(/switchover is not possible: the agent is locked out|Switchover failed.*locked out/is);
+  await cluster.until('no wish is left', 5000, async () => !((await cluster.key('failover')) ?? '').includes(node));
+  expect(await cluster.leader()).toBe(node);
+  expect([leader.postmasterPid, heir!.postmasterPid]).toEqual(before);
+
+  await rotate(leader, 'postgres');
+  old.start();
+  await expectSound(node);
+  expect(leader.log()).toContain('PostgreSQL lets the agent in again');
+  await cluster.verify(writer);
+}, 150_000);
+
+test('superusers have every connection: standbys that die are let go', async () => {
+  const leader = cluster.node(await cluster.waitHealthy());
+  const writer = cluster.writer({ only: leader.name, patienceMs: 30_000 });
+  await writer.next(5000);
+  const taken: pg.Client[] = [];
+  try {
+    for (let free = true; free; ) {
+      const client = await leader.connect().catch(() => null);
+      if (client === null) free = false;
+      else taken.push(client);
+    }
+    const killedAtMs = performance.now();
+    for (const other of cluster.others(leader.name)) await other.killAll();
+    const left = performance.now();
+    const { atMs } = await writer.ack('without standbys', LEADER_MS, (ack) => ack.atMs > left + 100);
+    console.log(`no connection free, both standbys killed: the next acknowledged row after ${Math.round(atMs - killedAtMs)} ms`);
+    expect(await cluster.leader()).toBe(leader.name);
+    await expectCritical(leader, /too many clients/);
+  } finally {
+    for (const client of taken) await client.end();
+  }
+  for (const other of cluster.others(leader.name)) other.start();
+  await expectSound(leader.name);
+  await cluster.verify(writer);
+}, 150_000);
+
+test('a pg_hba.conf without a line for the agent: another leads within ttl + 5 s, and the former leader, started under it, gets the corrected one', async () => {
+  const old = cluster.node(await cluster.waitHealthy());
+  const writer = cluster.writer();
+  await writer.next(5000);
+  await cluster.configure({ postgresql: { pg_hba: WITHOUT_AGENTS } });
+  for (const node of cluster.nodes)
+    await cluster.until(`${node.name} lets no superuser in`, 15_000, () =>
+      node.sql('select 1').then(
+        () => false,
+        () => true,
+      ),
+    );
+  const killedAtMs = performance.now();
+  await old.killAll();
+  const successor = await cluster.waitForLeader({ not: old.name, timeoutMs: LEADER_MS });
+  console.log(`pg_hba.conf without the agent, leader killed: another leads after ${Math.round(performance.now() - killedAtMs)} ms`);
+  await expectCritical(cluster.node(successor), /pg_hba/);
+  old.start();
+  await expectCritical(old, /pg_hba/);
+  const pid = old.postmasterPid;
+  expect(await cluster.ctl(['restart', cluster.scope, old.name, '--force'])).toMatchObject({
+    stdout: expect.stringContaining('Success: restart on member'),
+  });
+  await cluster.until('it was restarted', 20_000, () => old.postmasterPid !== null && old.postmasterPid !== pid);
+  await cluster.configure({ postgresql: { pg_hba: WITH_AGENTS } });
+  await expectSound(successor);
+  await writer.ack('on the successor', 15_000, (ack) => ack.node === successor);
+  await cluster.verify(writer);
+}, 150_000);
