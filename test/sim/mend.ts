@@ -23,6 +23,7 @@ export function mend(world: World): void {
     server.stuckFiles = 'none';
     server.slotsTaken = false;
     server.scriptsGone = false;
+    server.lockedOut = false;
     server.archiverBusyUntilMs = 0;
     server.unseen = null;
     server.pidTaken = false;

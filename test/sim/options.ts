@@ -74,6 +74,7 @@ export function drawOptions(rng: Rng): PlanOptions {
 
 function drawLeftHow(rng: Rng): PlanOptions['leftHow'] {
   const how = rng.chance(0.7) ? 'off' : 'deaf';
+  if (rng.fork('locked out').chance(0.1)) return 'locked-out';
   return rng.fork('hindered').chance(0.3) ? 'hindered' : how;
 }
 

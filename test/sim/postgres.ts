@@ -9,6 +9,7 @@ import type { ApplyOutcome, Bounded, Postgres, StopOptions } from '../../src/por
 import { RegentError } from '../../src/support/errors.ts';
 import type { Gate, Simulation } from './clock.ts';
 import { factsOf } from './facts.ts';
+import { Connection } from './postgres/connection.ts';
 import { Drain } from './postgres/drain.ts';
 import { accessFiles, writeFiles } from './postgres/files.ts';
 import { hidesTimeline, isContained, needsRewind, refuse } from './postgres/rewind.ts';
@@ -35,6 +36,7 @@ export class SimPostgres implements Postgres {
   readonly #parts: PostgresParts;
   readonly #stopListening: () => void;
   readonly #listeners: Array<() => void> = [];
+  readonly #connection: Connection;
   /** null: the user's own value, which is empty here; undefined: what a predecessor wrote stands. */
   #syncNames: string | null | undefined = undefined;
   #useSlots = true;
@@ -44,6 +46,7 @@ export class SimPostgres implements Postgres {
   constructor(parts: PostgresParts) {
     this.#parts = parts;
     const { server, gate, sim } = parts;
+    this.#connection = new Connection(server, parts.clock);
     const gone = () => void sim.after(server.parts.rng.between(0.5, 100), () => gate.deliver('message', () => this.#tellGone()));
     server.onGone.add(gone);
     this.#stopListening = () => server.onGone.delete(gone);
@@ -60,7 +63,7 @@ export class SimPostgres implements Postgres {
       const cancel = clock.timer(options.timeoutMs, () => resolve(factsOf(server, 'unresponsive')));
       if (silent) return;
       sim.after(server.parts.rng.between(1, 8), () => {
-        const facts = factsOf(server);
+        const facts = this.#connection.through(factsOf(server));
         gate.deliver('message', () => {
           cancel();
           resolve(facts);
@@ -88,6 +91,7 @@ export class SimPostgres implements Postgres {
     const { server } = this.#parts;
     this.#syncNames = value;
     if (server.process === null) return;
+    this.#connection.need();
     writeFiles(server, { ...server.file, syncNames: value ?? '' });
     if (server.process.hung || server.process.postmasterHung) await step(this.#parts, options.timeoutMs + 1, options, 'PG_UNREACHABLE');
     await this.#reload(options);
@@ -106,7 +110,10 @@ export class SimPostgres implements Postgres {
     for (;;) {
       if (server.process !== process) throw transient('PG_START_FAILED', 'PostgreSQL ended while starting');
       if (options.signal?.aborted) throw transient('PG_START_ABORTED', 'the start was called off');
-      if (server.running) return { notWritten: accessFiles(server) };
+      if (server.running) {
+        this.#connection.renew();
+        return { notWritten: accessFiles(server) };
+      }
       if (clock.monotonicMs() >= deadline) throw transient('PG_START_TIMEOUT', 'PostgreSQL does not accept connections');
       await sleep(clock, LOOK_MS, options.signal);
     }
@@ -132,6 +139,7 @@ export class SimPostgres implements Postgres {
   async endWalsenders(pids: readonly number[], options: Bounded): Promise<void> {
     await step(this.#parts, 3, options);
     const { server } = this.#parts;
+    this.#connection.need();
     if (server.accepts) server.replication.end(pids);
   }
 
@@ -154,6 +162,8 @@ export class SimPostgres implements Postgres {
     const { server } = this.#parts;
     const { process } = server;
     if (process === null) throw transient('PG_UNREACHABLE', 'PostgreSQL is not running');
+    this.#connection.renew();
+    this.#connection.need();
     await step(this.#parts, server.draw(server.durations.checkpointMs), options);
     while (server.process === process && server.diskHung) await step(this.#parts, 500, options);
     if (server.process !== process) throw transient('PG_UNREACHABLE', 'the connection ended');
@@ -164,6 +174,7 @@ export class SimPostgres implements Postgres {
   async resumeReplay(options: Bounded): Promise<void> {
     await step(this.#parts, 2, options);
     const { server } = this.#parts;
+    this.#connection.need();
     server.resumeReplay();
   }
 
@@ -287,6 +298,7 @@ export class SimPostgres implements Postgres {
   async syncSlots(plan: Parameters<Postgres['syncSlots']>[0], options: Bounded): Promise<void> {
     await step(this.#parts, 2, options);
     const { server } = this.#parts;
+    this.#connection.need();
     const { slots, checkpoint, position, replayLsn, inRecovery } = server;
     const reached = inRecovery ? replayLsn : position.lsn;
     const active = (name: string) =>
@@ -351,6 +363,8 @@ export class SimPostgres implements Postgres {
     if (server.process !== process || !server.running) throw transient('PG_RELOAD_TIMEOUT', 'PostgreSQL did not take up its configuration');
     const undefinedBefore = server.obeyed === '';
     server.reload();
+    this.#connection.filesRead();
+    if (this.#connection.blind) return;
     // The checkpointer tells sessions that there is anything to wait for at all; the adapter waits for that. Walsenders take their time.
     while (undefinedBefore && server.process === process && server.obeyed !== server.live.syncNames)
       await step(this.#parts, LOOK_MS, options);

@@ -66,6 +66,7 @@ async function carryOut(plan: Plan, world: World): Promise<Failure | null> {
   if (options.leftHow === 'full') return recover(await withoutRoom(world), options.leftBroken);
   const gone = options.leftBroken.filter((name) => world.checkers.promises.canLose(world.node(name)));
   if (options.leftHow === 'hindered') hinder(world);
+  if (options.leftHow === 'locked-out') for (const { server } of world.machines) server.lockedOut = true;
   for (const name of gone) {
     if (options.leftHow === 'deaf') world.net.cutOneWay('etcd', name);
     else world.node(name).crash();

@@ -8,6 +8,7 @@ import { etcdFaults, laterEtcdFaults } from './etcd.ts';
 import type { Fault } from './fault.ts';
 import { historyFaults, rareFaults } from './history.ts';
 import { identityFaults } from './identity.ts';
+import { lockOutFaults } from './locked-out.ts';
 import { networkFaults } from './network.ts';
 import { nodeFaults } from './nodes.ts';
 import { operatorFaults } from './operator.ts';
@@ -23,6 +24,7 @@ const later: Readonly<Record<string, Fault>> = {
   ...historyFaults,
   ...copyFaults,
   ...strangerFaults,
+  ...lockOutFaults,
 };
 
 const first: Readonly<Record<string, Fault>> = {

@@ -36,6 +36,8 @@ export class DataDirectory {
   stuckFiles: 'none' | 'access' | 'all' = 'none';
   /** All replication slots are in use: none can be made. */
   slotsTaken = false;
+  /** The agent's new connections are refused; what is connected goes on. */
+  lockedOut = false;
   /** Callback scripts cannot be started. */
   scriptsGone = false;
   /** What the agent does not know under the pid in postmaster.pid: the server that runs, or whoever got the pid of one that is gone. */

@@ -6,6 +6,7 @@ import { etcdMutants } from './etcd.ts';
 import { historyMutants } from './history.ts';
 import { identityMutants } from './identity.ts';
 import { leaseMutants } from './lease.ts';
+import { lockedOutMutants } from './locked-out.ts';
 import type { Mutant } from './mutant.ts';
 import { raceMutants } from './race.ts';
 import { routingMutants } from './routing.ts';
@@ -24,4 +25,5 @@ export const mutants: readonly Mutant[] = [
   ...historyMutants,
   ...copyMutants,
   ...strangerMutants,
+  ...lockedOutMutants,
 ];

@@ -1,0 +1,37 @@
+/** Agents for which a new SQL connection is a condition of what they have promised. */
+import { under } from './focus.ts';
+import type { Mutant } from './mutant.ts';
+
+const three = { nodes: ['a', 'b', 'c'] };
+
+export const lockedOutMutants: readonly Mutant[] = [
+  {
+    id: 'promotion-needs-login',
+    broken: 'A node whose agent cannot log in anew does not promote itself, although it holds the leader key and sees its server.',
+    offends: ['S19'],
+    edits: [
+      {
+        file: 'src/agent/jobs.ts',
+        find: '  await pg.promote({',
+        replace: '  await refuseLockedOut(deps);\n  await pg.promote({',
+      },
+    ],
+    verdicts: ['liveness'],
+    focus: under([], {}, { ...three, leftBroken: ['c'], leftHow: 'locked-out' }),
+  },
+  {
+    id: 'blind-leader-gives-up',
+    broken: 'A leader that cannot be logged in to after a restart of its agent gives the leader key up while its PostgreSQL takes writes.',
+    offends: ['S2'],
+    edits: [
+      {
+        file: 'src/core/rules/starting.ts',
+        find: 'const outcome: Outcome = { chores, wakeInMs: 1000 };',
+        replace:
+          "const outcome: Outcome = { chores, wakeInMs: 1000, effects: c.lockMine ? [{ kind: 'release-leader', optime: null }] : [] };",
+      },
+    ],
+    verdicts: ['safety'],
+    focus: under(['lock-out'], {}, three),
+  },
+];
