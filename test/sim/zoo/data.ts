@@ -136,9 +136,9 @@ export const dataMutants: readonly Mutant[] = [
     offends: ['S1', 'S17', 'M27'],
     edits: [
       {
-        file: dataDir,
-        find: "c.o.pg.dataDir === 'valid' && c.view?.initialize !== c.o.pg.systemIdentifier;",
-        replace: "c.o.pg.dataDir === 'foreign' && c.view?.initialize !== c.o.pg.systemIdentifier;",
+        file: 'src/core/context.ts',
+        find: "pg.dataDir === 'valid' && view.initialize !== pg.systemIdentifier;",
+        replace: "pg.dataDir === 'foreign' && view.initialize !== pg.systemIdentifier;",
       },
     ],
     verdicts: ['safety', 'crash', 'liveness'],

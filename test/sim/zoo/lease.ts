@@ -131,28 +131,14 @@ export const leaseMutants: readonly Mutant[] = [
     focus: under(['lose-replies'], { ttl: 3, loop_wait: 1, retry_timeout: 1 }),
   },
   {
-    id: 'guard-left-at-rest',
-    broken: 'An agent that finds its guard at rest under a primary waits for a lease first.',
-    offends: ['S2', 'M7'],
-    edits: [
-      {
-        file: 'src/agent/fence.ts',
-        find: '    if (c.paused || !c.mayBeWritable || job !== null || !ours) return Number.POSITIVE_INFINITY;\n',
-        replace: '    void job;\n    if (Number.isFinite(unlockedMs(c)) || ours) return Number.POSITIVE_INFINITY;\n',
-      },
-    ],
-    verdicts: ['safety'],
-    focus: under(['pause', 'kill-agent', 'etcd-full'], { ttl: 5, loop_wait: 1, retry_timeout: 5 }),
-  },
-  {
     id: 'guard-rests-too-early',
     broken: 'In a handover the guard is told to rest before PostgreSQL is down.',
     offends: ['S2', 'M6', 'M7'],
     edits: [
       {
         file: jobs,
-        find: '  deps.stopping();\n  const strictMs =',
-        replace: '  deps.stopping();\n  await deps.fence.disarm();\n  const strictMs =',
+        find: '  deps.stopping();\n  const key = {',
+        replace: '  deps.stopping();\n  await deps.fence.disarm();\n  const key = {',
       },
     ],
     verdicts: ['safety'],
@@ -193,8 +179,8 @@ export const leaseMutants: readonly Mutant[] = [
     edits: [
       {
         file: jobs,
-        find: '  deps.stopping();\n  const strictMs =',
-        replace: '  deps.stopping();\n  if (isPrimary) await deps.lease.release(local.name, dcsTimeout(deps));\n  const strictMs =',
+        find: '  deps.stopping();\n  const key = {',
+        replace: '  deps.stopping();\n  if (isPrimary) await deps.lease.release(deps.parts.settings.local().name, dcsTimeout(deps));\n  const key = {',
       },
     ],
     verdicts: ['safety'],
