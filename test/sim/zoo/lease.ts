@@ -180,7 +180,8 @@ export const leaseMutants: readonly Mutant[] = [
       {
         file: jobs,
         find: '  deps.stopping();\n  const key = {',
-        replace: '  deps.stopping();\n  if (isPrimary) await deps.lease.release(deps.parts.settings.local().name, dcsTimeout(deps));\n  const key = {',
+        replace:
+          '  deps.stopping();\n  if (isPrimary) await deps.lease.release(deps.parts.settings.local().name, dcsTimeout(deps));\n  const key = {',
       },
     ],
     verdicts: ['safety'],
