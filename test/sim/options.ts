@@ -47,9 +47,10 @@ export function drawOptions(rng: Rng): PlanOptions {
   const [ttl, loop_wait, retry_timeout] = timing;
   const drift = rng.pick([0, 0.0005, 0.002]);
   const fromMs = rng.chance(0.15) ? 0 : 8000;
+  const config = drawConfig(rng, nodes.length, { ttl, loop_wait, retry_timeout });
   return {
     nodes,
-    config: drawConfig(rng, nodes.length, { ttl, loop_wait, retry_timeout }),
+    config,
     tags: drawTags(rng, nodes),
     rates: Object.fromEntries(nodes.map((name) => [name, 1 + rng.between(-drift, drift)])),
     etcdRate: 1 + rng.between(-drift, drift),
@@ -68,13 +69,15 @@ export function drawOptions(rng: Rng): PlanOptions {
     fromMs,
     untilMs: fromMs + lastsMs,
     leftBroken: nodes.length >= 3 && rng.chance(0.2) ? [rng.pick(nodes)] : [],
-    leftHow: drawLeftHow(rng),
+    leftHow: drawLeftHow(rng, config),
   };
 }
 
-function drawLeftHow(rng: Rng): PlanOptions['leftHow'] {
+function drawLeftHow(rng: Rng, config: JsonObject): PlanOptions['leftHow'] {
   const how = rng.chance(0.7) ? 'off' : 'deaf';
   if (rng.fork('locked out').chance(0.1)) return 'locked-out';
+  // Slots that are not kept beforehand, and cannot be made any more, leave a member without one for good: that is an operator's to mend.
+  if (config['member_slots_ttl'] === 0) return how;
   return rng.fork('hindered').chance(0.3) ? 'hindered' : how;
 }
 

@@ -7,23 +7,6 @@ import { drawMs, drawTarget, type Fault, fault, targetOf } from './fault.ts';
 const BY_HAND_BYTES = 300;
 
 export const historyFaults: Readonly<Record<string, Fault>> = {
-  /** Somebody takes the signal file away, starts the replica, writes a row and stops it again. */
-  'open-by-hand': fault({
-    draw: (rng, { nodes }) => ({ on: rng.pick(nodes) }),
-    apply: (world, { on }) => {
-      const machine = world.node(on);
-      const { server } = machine;
-      if (!machine.up || !server.running || !server.inRecovery || server.process?.promoting || world.holder === on) return;
-      if (server.diskHung || !world.checkers.promises.canLose(machine)) return;
-      server.die('was opened for writes by hand, and stopped');
-      const { branch, lsn } = server.position;
-      server.position = { branch: Branch.byHand(branch, lsn), lsn: plus(lsn, BY_HAND_BYTES) };
-      server.checkpoint = server.position;
-      server.minRecovery = null;
-      server.controlState = 'shut down';
-      server.signal = false;
-    },
-  }),
   /** Every standby meets a limit that is higher than its own: it pauses, and a start with the same limits comes no further. */
   'pause-all-replay': fault({
     draw: drawTarget,
@@ -42,6 +25,23 @@ function pauseForGood({ server }: Machine): void {
 
 /** Only where a focus asks for them: what they do no policy promises to get over in every case. */
 export const rareFaults: Readonly<Record<string, Fault>> = {
+  /** Somebody takes the signal file away, starts the replica, writes a row and stops it again. What its agent found out is lost with it (docs/limits.md). */
+  'open-by-hand': fault({
+    draw: (rng, { nodes }) => ({ on: rng.pick(nodes) }),
+    apply: (world, { on }) => {
+      const machine = world.node(on);
+      const { server } = machine;
+      if (!machine.up || !server.running || !server.inRecovery || server.process?.promoting || world.holder === on) return;
+      if (server.diskHung || !world.checkers.promises.canLose(machine)) return;
+      server.die('was opened for writes by hand, and stopped');
+      const { branch, lsn } = server.position;
+      server.position = { branch: Branch.byHand(branch, lsn), lsn: plus(lsn, BY_HAND_BYTES) };
+      server.checkpoint = server.position;
+      server.minRecovery = null;
+      server.controlState = 'shut down';
+      server.signal = false;
+    },
+  }),
   /** etcd as it was some time ago, under machines that were switched off. */
   'restore-etcd': fault({
     draw: (rng) => ({ agoMs: drawMs(rng, 5000, 30_000), forMs: drawMs(rng, 500, 3000) }),
