@@ -120,7 +120,7 @@ describe('one server', () => {
     await adapter.close();
     const successor = open(settings);
     const after = await successor.observe(QUICK);
-    for (const reloaded of [true, false]) expect(await successor.apply(PRIMARY, QUICK)).toEqual({ changed: false, reloaded });
+    for (const reloaded of [true, false]) expect(await successor.apply(PRIMARY, QUICK)).toEqual({ changed: false, reloaded, notWritten: [] });
     expect(after).toMatchObject({ state: 'running', postmaster: before.postmaster });
     const gone = new Promise<number>((resolve) => successor.onPostmasterGone(() => resolve(performance.now())));
     const killedAt = performance.now();
@@ -229,13 +229,13 @@ describe('one server', () => {
 
   test('apply reloads what may be reloaded and shows what waits for a restart', async () => {
     await adapter.apply(PRIMARY, QUICK);
-    expect(await adapter.apply(PRIMARY, QUICK)).toEqual({ changed: false, reloaded: false });
+    expect(await adapter.apply(PRIMARY, QUICK)).toEqual({ changed: false, reloaded: false, notWritten: [] });
     adapter.configure({
       ...settings,
       parameters: { ...settings.parameters, work_mem: '5MB', shared_buffers: '24MB' },
       controlledParameters: { ...settings.controlledParameters, max_connections: '31' },
     });
-    expect(await adapter.apply(PRIMARY, QUICK)).toEqual({ changed: true, reloaded: true });
+    expect(await adapter.apply(PRIMARY, QUICK)).toEqual({ changed: true, reloaded: true, notWritten: [] });
     expect((await sql(settings, 'SHOW work_mem'))[0]).toEqual({ work_mem: '5MB' });
     const facts = await adapter.observe(QUICK);
     expect(facts.sql?.pendingRestart).toEqual({
