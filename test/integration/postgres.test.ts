@@ -22,8 +22,8 @@ import {
 
 const START = { timeoutMs: 30_000 };
 const QUICK = { timeoutMs: 10_000 };
+const UNCHANGED = { changed: false, notWritten: [] };
 const PRIMARY = { kind: 'primary' } as const;
-
 type Home = Awaited<ReturnType<typeof temporaryHome>>;
 
 let home: Home;
@@ -120,7 +120,7 @@ describe('one server', () => {
     await adapter.close();
     const successor = open(settings);
     const after = await successor.observe(QUICK);
-    for (const reloaded of [true, false]) expect(await successor.apply(PRIMARY, QUICK)).toEqual({ changed: false, reloaded, notWritten: [] });
+    for (const reloaded of [true, false]) expect(await successor.apply(PRIMARY, QUICK)).toEqual({ ...UNCHANGED, reloaded });
     expect(after).toMatchObject({ state: 'running', postmaster: before.postmaster });
     const gone = new Promise<number>((resolve) => successor.onPostmasterGone(() => resolve(performance.now())));
     const killedAt = performance.now();
@@ -229,7 +229,7 @@ describe('one server', () => {
 
   test('apply reloads what may be reloaded and shows what waits for a restart', async () => {
     await adapter.apply(PRIMARY, QUICK);
-    expect(await adapter.apply(PRIMARY, QUICK)).toEqual({ changed: false, reloaded: false, notWritten: [] });
+    expect(await adapter.apply(PRIMARY, QUICK)).toEqual({ ...UNCHANGED, reloaded: false });
     adapter.configure({
       ...settings,
       parameters: { ...settings.parameters, work_mem: '5MB', shared_buffers: '24MB' },
