@@ -130,6 +130,7 @@ async function perform(hands: Hands, effect: Effect, patience: Patience): Promis
     case 'resume-replay':
     case 'mark-published':
     case 'mark-caught-up':
+    case 'mark-strayed':
     case 'run-callback':
       return onPostgres(hands, effect, patience);
     default:
@@ -148,6 +149,7 @@ type PostgresEffect = Extract<
       | 'resume-replay'
       | 'mark-published'
       | 'mark-caught-up'
+      | 'mark-strayed'
       | 'run-callback';
   }
 >;
@@ -173,6 +175,9 @@ async function onPostgres(hands: Hands, effect: PostgresEffect, patience: Patien
       return true;
     case 'mark-caught-up':
       await pg.markCaughtUp();
+      return true;
+    case 'mark-strayed':
+      await pg.markStrayed(effect.strayed);
       return true;
     case 'mark-published':
       await pg.markPublished();

@@ -42,6 +42,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     ...(pg?.beginning === undefined ? {} : { beginning: pg.beginning }),
     ...(pg?.state === 'stopped' ? { onDisk: endOnDisk(pg, memory) } : {}),
     ...(pg?.restored === true ? { restored: true } : {}),
+    ...(memory.strayed ? { strayed: true } : {}),
     isLeader: leads,
     paused: dynamic.pause,
     attached: sql?.inRecovery === true && ((sql.primaryConninfo !== '' && !isLetGo(c)) || (c !== null && c.otherLeader !== null)),

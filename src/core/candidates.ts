@@ -251,6 +251,7 @@ export function unfit(peer: PeerFacts | undefined, view: ClusterView, dynamic: D
   if (!peer.inRecovery) return 'is not a standby';
   if (peer.lsn === null) return 'does not tell its WAL position';
   if (peer.restored === true) return 'was restored from a base backup and has not caught up yet';
+  if (peer.strayed === true) return 'has WAL of its own that was written by hand';
   if (pastSwitchPoint(peer.timeline, peer.lsn, view.history)) return 'has data that diverged from the cluster’s history';
   const lag = view.status === null || view.status.optime === null ? 0 : lagBytes(view.status.optime, peer.lsn);
   if (lag > dynamic.maximumLagOnFailoverBytes) return `is ${lag} bytes behind, more than maximum_lag_on_failover allows`;

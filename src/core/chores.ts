@@ -20,6 +20,7 @@ const NAMES = {
   strangers: 'ending walsenders of strangers',
   checkpoint: 'checkpoint after the promotion',
   'caught-up': 'mark of a restored base backup',
+  strayed: 'mark of WAL that was written by hand',
 } as const;
 
 export type ChoreKind = keyof typeof NAMES;

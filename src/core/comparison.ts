@@ -45,7 +45,7 @@ export type Comparison = { kind: 'behind' } | { kind: 'silent' } | { kind: 'ahea
 export function compareWith(c: Context, own: OwnPosition, peer: PeerFacts, voters: readonly string[] | null): Comparison {
   if (c.view !== null && isForeign(peer, c.view)) return { kind: 'silent' };
   if (!peer.inRecovery && peer.state === 'running') return { kind: 'beaten', because: `${peer.name} still runs as a primary` };
-  if (peer.lsn === null) return { kind: 'silent' };
+  if (peer.lsn === null || peer.strayed === true) return { kind: 'silent' };
   if (voters !== null && isOtherThan(c.o.pg.beginning, peer) && peer.timeline === own.timeline) {
     // Of what the last leader wrote since it confirmed nothing. Where it cannot be told which of the two timelines that was on, neither goes by the other.
     return { kind: c.view !== null && isTwin(c.view, peer) ? 'behind' : 'silent' };

@@ -128,7 +128,7 @@ const table: readonly Row[] = [
     'a timeline of the leader’s number, begun elsewhere (M13): pg_rewind would do nothing, again and again',
     { view: leaderB, pg: twin, source: source() },
     'stopped.diverged',
-    [],
+    ['mark-strayed'],
   ],
   [
     'the same, may remove',

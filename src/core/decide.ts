@@ -10,6 +10,7 @@ import type { Decision, Memory, Observation } from './model.ts';
 import { remember } from './remember.ts';
 import { allRules } from './rules/index.ts';
 import { type Outcome, type Rule, say } from './rules/table.ts';
+import { strayMark } from './strays.ts';
 
 /** After one of these the node's role is about to change, and nothing else is to be touched in the same round. */
 const decisive: ReadonlySet<Effect['kind']> = new Set([
@@ -30,7 +31,7 @@ export function decide(o: Observation, before: Memory): Decision {
   const steps = outcome.effects ?? [];
   const turning = steps.some((effect) => decisive.has(effect.kind) || effect.kind === 'start-job');
   const work = turning ? null : chores(c);
-  const wanted: readonly Chore[] = [...(outcome.chores ?? []), ...(work?.wanted ?? [])];
+  const wanted: readonly Chore[] = [...(outcome.chores ?? []), ...(turning ? [] : strayMark(c)), ...(work?.wanted ?? [])];
   const { now, wakeInMs } = due(c, wanted);
   const effects = [...steps, ...now.flatMap((chore) => chore.effects)];
   const waits = [outcome.wakeInMs, work?.wakeInMs, wakeInMs].filter((ms): ms is number => ms !== undefined && ms !== null);

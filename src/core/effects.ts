@@ -66,6 +66,8 @@ export type Effect =
   | { readonly kind: 'mark-published' }
   /** What this node may lack after a base backup was restored on it has come from the leader. */
   | { readonly kind: 'mark-caught-up' }
+  /** Whether this node has WAL of its own that neither its position nor its timeline tells, so that an agent that starts while nobody leads knows it. */
+  | { readonly kind: 'mark-strayed'; readonly strayed: boolean }
   /** Beside everything else; asked for again while one is running, it is ignored. */
   | { readonly kind: 'checkpoint' }
   /** Stop PostgreSQL now, inside the round, because every millisecond of writability is a danger. */

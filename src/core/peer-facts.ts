@@ -34,4 +34,6 @@ export interface PeerFacts {
   readonly replaying?: boolean;
   /** true: its data were replaced by a base backup, and need not have what it has confirmed (PostgresFacts.restored). */
   readonly restored?: boolean;
+  /** true: it has WAL of its own on its leader's timeline, so its position proves nothing (PostgresFacts.strayed). */
+  readonly strayed?: boolean;
 }

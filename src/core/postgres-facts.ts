@@ -59,6 +59,8 @@ export interface PostgresFacts {
   readonly baseBackup?: BaseBackup;
   /** true: somebody replaced the data by a base backup, and this node has not caught up with a leader since: what it confirmed before need not be here. */
   readonly restored?: boolean;
+  /** true: this node wrote WAL of its own on its leader's timeline, as a mark beside the directory says, and neither streamed nor was cloned since. */
+  readonly strayed?: boolean;
   /** Why WAL does not come, as far as asking the source has told: `not streaming from pg-2: …`, `waiting for pg-2 to answer: …`. Absent: nothing known. */
   readonly sourceTrouble?: string;
   /** Of a standby: why its disk would not let it be promoted: `the disk of pg_wal is full`. Absent: nothing is known to be in the way. */

@@ -69,9 +69,18 @@ function openedByHand(c: Context, before: Memory): boolean {
 function strayed(c: Context, before: Memory): boolean {
   const { pg, source, ended } = c.o;
   const cloned = ended.some(({ ok, job }) => ok && (job.kind === 'reinitialize' || job.kind === 'clone'));
-  if (cloned || (c.isPrimary && c.lockMine)) return false;
+  if (cloned || pg.dataDir !== 'valid' || (c.isPrimary && c.lockMine)) return false;
   if (c.otherLeader !== null && rewindIsBlind(pg, source) && divergenceFrom(pg, source) === 'diverged') return true;
-  return before.strayed && !(pg.sql?.receiver?.status === 'streaming' && !seemsAhead(pg));
+  if (wasOpened(c, before)) return true;
+  return (before.strayed || pg.strayed === true) && !(pg.sql?.receiver?.status === 'streaming' && !seemsAhead(pg));
+}
+
+/** It ran as this agent's standby a round ago, and its control file says that it has been a primary since, which nobody was told to make it. */
+function wasOpened({ o }: Context, before: Memory): boolean {
+  const { pg, job, ended } = o;
+  if (before.role !== 'replica' || before.state !== 'running' || job !== null || ended.length > 0) return false;
+  if (pg.state !== 'stopped' || pg.control === null || pg.baseBackup !== undefined) return false;
+  return pg.control.state === 'shut down' || pg.control.state === 'in production';
 }
 
 function heldNow({ o, attached, stepDownAtMs }: Context): Memory['held'] {

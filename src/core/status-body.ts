@@ -71,6 +71,7 @@ function xlog(sql: SqlFacts, status: AgentStatus): JsonObject {
     paused: sql.replayPaused,
     ...(sql.replaying ? { replaying: true } : {}),
     ...(status.restored ? { restored: true } : {}),
+    ...(status.strayed ? { strayed: true } : {}),
     // While somebody leads that goes without saying.
     ...(status.attached && status.clusterUnlocked ? { attached: true } : {}),
     // Of interest in a race only.

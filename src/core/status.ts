@@ -19,6 +19,8 @@ export interface AgentStatus {
   readonly onDisk?: { readonly timeline: Timeline; readonly lsn: Lsn } | null;
   /** PostgresFacts.restored. */
   readonly restored?: boolean;
+  /** Memory.strayed. */
+  readonly strayed?: boolean;
   /** As etcd was last read we hold the leader key, and the lease it is on is valid now. */
   readonly isLeader: boolean;
   readonly paused: boolean;

@@ -75,6 +75,61 @@ describe('a node that wrote on the timeline of its leader', () => {
   });
 });
 
+describe('what its agent found out', () => {
+  const alone = { view: view(), peers: peers(peer('b', { lsn: lsn(900) }), peer('c', { lsn: lsn(900) })) };
+  const receiver = (status: string) => ({
+    status,
+    receivedTimeline: 1,
+    slotName: null,
+    conninfo: '',
+    senderHost: 'b',
+    senderPort: 5432,
+    latestEndLsn: lsn(900),
+  });
+
+  it('is noted beside the directory, and outlives the agent', () => {
+    const found = decided({ pg: opened, source: { ...source, hasOurEnd: false } });
+    expect(found.chores).toEqual([{ kind: 'strayed', effects: [{ kind: 'mark-strayed', strayed: true }] }]);
+    const after = decided({ ...alone, pg: { ...opened, strayed: true } });
+    expect(after).toMatchObject({ rule: 'stopped.strayed', chores: [], memory: { strayed: true } });
+    expect(decided({ ...alone, pg: { ...pg.standby(), strayed: true } })).toMatchObject({ rule: 'standby.race', steps: [] });
+  });
+
+  it('holds until it streams what its leader has', () => {
+    const streaming = {
+      ...pg.standby({ receiver: receiver('streaming'), receiveLsn: lsn(900), replayLsn: lsn(900) }),
+      strayed: true,
+    };
+    expect(decided({ pg: streaming, source }).chores).toContainEqual({
+      kind: 'strayed',
+      effects: [{ kind: 'mark-strayed', strayed: false }],
+    });
+  });
+
+  it('is also what its control file says of it while nobody leads: it was a standby a moment ago, and wrote as a primary since', () => {
+    const ran = { role: 'replica', state: 'running' } as const;
+    const shut = (state: string) => pg.stopped({ state, checkpointLsn: lsn(1000) });
+    expect(decided({ ...alone, pg: shut('shut down') }, ran)).toMatchObject({ rule: 'stopped.strayed', memory: { strayed: true } });
+    expect(decided({ ...alone, pg: shut('in production') }, ran)).toMatchObject({ rule: 'stopped.strayed' });
+    expect(decided({ ...alone, pg: shut('shut down in recovery') }, ran)).toMatchObject({ memory: { strayed: false } });
+    for (const role of ['primary', 'promoted', 'demoted', 'uninitialized'] as const)
+      expect(decided({ ...alone, pg: shut('shut down') }, { ...ran, role }).memory.strayed).toBe(false);
+    // A promotion of its own that went wrong.
+    const ended = [{ job: { kind: 'promote' as const, syncNames: null }, ok: false, code: null, message: null, endedAtMs: 9000 }];
+    expect(decided({ ...alone, pg: shut('in production'), ended }, ran).memory.strayed).toBe(false);
+  });
+
+  it('keeps nobody else from leading, and makes it nobody to hand over to', () => {
+    const c = (strayed: boolean) => peers(peer('b', { lsn: lsn(900) }), peer('c', { lsn: lsn(9000), strayed }));
+    const own = pg.standby({ receiveLsn: lsn(950), replayLsn: lsn(950) });
+    expect(decided({ view: view(), peers: c(false), pg: own }).steps).toEqual([]);
+    expect(decided({ view: view(), peers: c(true), pg: own }).steps).toEqual([{ kind: 'acquire-leader' }]);
+    const seen = view({ leaderName: 'a' });
+    const leader = contextOf(observation({ view: seen, pg: pg.primary(), peers: c(true) }), memory());
+    expect(possibleSuccessors(leader, seen, {})).not.toContain('c');
+  });
+});
+
 describe('a walsender whose standby says that it has more than this leader', () => {
   const mode = settings('a', { dynamic: { synchronousMode: 'quorum' } });
   const leading = (b: Parameters<typeof walsender>[1]) => ({

@@ -1,4 +1,5 @@
 /** Standbys that say they have more than the leader they stream from: what they confirm is WAL of their own. */
+import type { Chore } from './chores.ts';
 import { sameName } from './cluster.ts';
 import type { Context } from './context.ts';
 import type { WalsenderFacts } from './postgres-facts.ts';
@@ -7,6 +8,12 @@ import type { WalsenderFacts } from './postgres-facts.ts';
 export function isAheadOfLeader({ o }: Context, sender: WalsenderFacts): boolean {
   const end = o.pg.sql?.flushLsn ?? null;
   return end !== null && [sender.writeLsn, sender.flushLsn, sender.replayLsn].some((lsn) => lsn !== null && lsn > end);
+}
+
+/** A server that is down has no other chores: so this one stands by itself. */
+export function strayMark({ o, m }: Context): readonly Chore[] {
+  if (o.job !== null || o.pg.dataDir !== 'valid' || m.strayed === (o.pg.strayed === true)) return [];
+  return [{ kind: 'strayed', effects: [{ kind: 'mark-strayed', strayed: m.strayed }] }];
 }
 
 export function strays(c: Context, name: string): boolean {

@@ -87,6 +87,8 @@ export interface Postgres {
   markPublished(): Promise<void>;
   /** A node whose data were replaced by a base backup (PostgresFacts.restored) has caught up with a leader. */
   markCaughtUp(): Promise<void>;
+  /** Whether the node has WAL of its own that nothing else tells (PostgresFacts.strayed). Durable once it returns. */
+  markStrayed(strayed: boolean): Promise<void>;
   /** Makes the data directory anew from the source by the configured methods. Refuses when the directory is 'valid' (see removeDataDirectory). Does not start. */
   clone(source: Source, options: Bounded & { readonly fromLeader: boolean }): Promise<void>;
   /** pg_rewind against a running primary, server stopped. Throws REWIND_FAILED with pg_rewind's own words. */

@@ -4,32 +4,15 @@ import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { divergenceFrom } from '../../src/core/divergence.ts';
-import type { Settings } from '../../src/core/settings.ts';
-import type { Postgres } from '../../src/ports/postgres.ts';
-import {
-  adapterFor,
-  eventually,
-  findBinDir,
-  foundCluster,
-  freePort,
-  settingsFor,
-  sourceOf,
-  sql,
-  temporaryHome,
-} from './support/postgres.ts';
+import { type BareNodes, bareNodes, LONG, QUICK, START } from './support/bare-nodes.ts';
+import { eventually, findBinDir, sql } from './support/postgres.ts';
 
-const START = { timeoutMs: 30_000 };
-const QUICK = { timeoutMs: 10_000 };
-const LONG = { timeoutMs: 60_000 };
-
-let home: Awaited<ReturnType<typeof temporaryHome>>;
-const settings: Record<string, Settings> = {};
-const nodes: Record<string, Postgres> = {};
-const at = (name: string) => sourceOf(settings[name]!);
-const node = (name: string) => nodes[name]!;
-const dirOf = (name: string) => settings[name]!.postgresql.dataDir;
-const backup = () => join(home.path, 'backup');
-const copy = () => join(home.path, 'copy');
+let nodes: BareNodes;
+const at = (name: string) => nodes.at(name);
+const node = (name: string) => nodes.node(name);
+const dirOf = (name: string) => nodes.settings(name).postgresql.dataDir;
+const backup = () => join(nodes.home, 'backup');
+const copy = () => join(nodes.home, 'copy');
 
 const follows = (from: string, to: string) =>
   eventually(`${to} has all of ${from}, and streams`, 20_000, async () => {
@@ -61,39 +44,22 @@ async function replaceData(with_: string): Promise<void> {
 }
 
 beforeAll(async () => {
-  home = await temporaryHome();
-  for (const name of ['a', 'b', 'c']) {
-    settings[name] = settingsFor({
-      home: home.path,
-      name,
-      port: await freePort(),
-      parameters: { wal_keep_size: '256MB', max_wal_size: '256MB' },
-    });
-    nodes[name] = adapterFor(settings[name]);
-  }
-  await foundCluster(node('a'));
-  await sql(settings['a']!, 'CREATE TABLE t AS SELECT generate_series(1, 1000) AS i');
-  for (const name of ['b', 'c']) {
-    await node(name).clone(at('a'), { ...LONG, fromLeader: true });
-    await node(name).start({ kind: 'standby', source: at('a') }, START);
-  }
+  nodes = await bareNodes(['a', 'b', 'c'], () => ({ wal_keep_size: '256MB', max_wal_size: '256MB' }));
+  await nodes.start(() => sql(nodes.settings('a'), 'CREATE TABLE t AS SELECT generate_series(1, 1000) AS i'));
   const { host, port } = at('a');
   const dsn = `host=${host} port=${port} user=replicator password='replicator \\'pass'`;
   execFileSync(join(findBinDir(), 'pg_basebackup'), ['-D', backup(), '-d', dsn, '-c', 'fast', '--no-sync'], { stdio: 'pipe' });
   execFileSync('chown', ['-R', '--reference', dirOf('a'), backup()]);
-  await sql(settings['a']!, 'INSERT INTO t SELECT generate_series(1, 1000)');
+  await sql(nodes.settings('a'), 'INSERT INTO t SELECT generate_series(1, 1000)');
   await node('a').stop('immediate', QUICK);
   copyTo(dirOf('a'), copy());
   await node('a').start({ kind: 'primary' }, START);
-  await sql(settings['a']!, 'INSERT INTO t SELECT generate_series(1, 1000)');
+  await sql(nodes.settings('a'), 'INSERT INTO t SELECT generate_series(1, 1000)');
   await switchover('a', 'b');
   await switchover('b', 'a');
 }, 120_000);
 
-afterAll(async () => {
-  for (const adapter of Object.values(nodes)) await adapter.close();
-  await home.remove();
-});
+afterAll(() => nodes?.close());
 
 test.each([
   ['without', false],
@@ -143,10 +109,10 @@ test('a replica that was promoted by hand gives its timeline up, even when its c
   await replaceData(backup());
   await node('c').start({ kind: 'standby', source: at('a') }, START);
   // Much to write: the checkpoint after the promotion takes its time.
-  await sql(settings['a']!, `CREATE TABLE big AS SELECT g, repeat('x', 500) AS x FROM generate_series(1, 20000) AS g`);
+  await sql(nodes.settings('a'), `CREATE TABLE big AS SELECT g, repeat('x', 500) AS x FROM generate_series(1, 20000) AS g`);
   await follows('a', 'c');
-  await sql(settings['c']!, 'SELECT pg_promote()');
-  await sql(settings['c']!, 'CREATE TABLE mine (i int)');
+  await sql(nodes.settings('c'), 'SELECT pg_promote()');
+  await sql(nodes.settings('c'), 'CREATE TABLE mine (i int)');
   await node('c').stop('immediate', QUICK);
   const crashed = await node('c').observe(QUICK);
   expect(crashed.control).toMatchObject({ state: 'in production', minRecoveryTimeline: 4 });

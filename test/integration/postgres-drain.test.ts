@@ -4,34 +4,18 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DRAIN_PATIENCE_MS } from '../../src/core/drain.ts';
-import type { Settings } from '../../src/core/settings.ts';
-import type { Postgres } from '../../src/ports/postgres.ts';
-import {
-  adapterFor,
-  eventually,
-  findBinDir,
-  foundCluster,
-  freePort,
-  settingsFor,
-  sourceOf,
-  sql,
-  temporaryHome,
-} from './support/postgres.ts';
+import { type BareNodes, bareNodes, LONG, QUICK, START } from './support/bare-nodes.ts';
+import { eventually, findBinDir, sql } from './support/postgres.ts';
 
-const START = { timeoutMs: 30_000 };
-const QUICK = { timeoutMs: 10_000 };
-const LONG = { timeoutMs: 60_000 };
 /** Far less than wal_sender_timeout, which is 60 s here. */
 const SOON_MS = 15_000;
 
-let home: Awaited<ReturnType<typeof temporaryHome>>;
-const settings: Record<string, Settings> = {};
-const nodes: Record<string, Postgres> = {};
-const node = (name: string) => nodes[name]!;
-const of = (name: string) => settings[name]!;
+let nodes: BareNodes;
+const node = (name: string) => nodes.node(name);
+const of = (name: string) => nodes.settings(name);
 const frozen = new Set<number>();
 /** While it is there, archive_command does not end. */
-const busyMark = () => join(home.path, 'archiver-is-busy');
+const busyMark = (home = nodes.home) => join(home, 'archiver-is-busy');
 const clients: ChildProcess[] = [];
 
 /** A client of the replication protocol on the old primary, which takes nothing more once it is frozen. */
@@ -88,18 +72,13 @@ async function hasShutdownOfOld(name: string): Promise<boolean> {
 }
 
 beforeAll(async () => {
-  home = await temporaryHome();
-  for (const name of ['old', 'heir', 'other']) {
-    const archive = { archive_mode: 'on', archive_command: `test ! -e ${busyMark()} || sleep 300` };
-    const node = settingsFor({ home: home.path, name, port: await freePort(), parameters: name === 'old' ? archive : {} });
-    settings[name] = { ...node, controlledParameters: { ...node.controlledParameters, wal_level: 'logical' } };
-    nodes[name] = adapterFor(of(name));
-  }
-  await foundCluster(node('old'));
-  for (const name of ['heir', 'other']) {
-    await node(name).clone(sourceOf(of('old')), { ...LONG, fromLeader: true });
-    await node(name).start({ kind: 'standby', source: sourceOf(of('old')) }, START);
-  }
+  const archive = (home: string) => ({ archive_mode: 'on', archive_command: `test ! -e ${busyMark(home)} || sleep 300` });
+  nodes = await bareNodes(
+    ['old', 'heir', 'other'],
+    (name, home) => (name === 'old' ? archive(home) : {}),
+    (settings) => ({ ...settings, controlledParameters: { ...settings.controlledParameters, wal_level: 'logical' } }),
+  );
+  await nodes.start();
   await bothStream();
   expect(await sql(of('old'), 'SHOW wal_sender_timeout')).toEqual([{ wal_sender_timeout: '1min' }]);
 }, 120_000);
@@ -107,9 +86,7 @@ beforeAll(async () => {
 afterAll(async () => {
   thaw();
   for (const client of clients) client.kill('SIGKILL');
-  for (const adapter of Object.values(nodes)) await adapter.stop('immediate', QUICK).catch(() => undefined);
-  for (const adapter of Object.values(nodes)) await adapter.close();
-  await home.remove();
+  await nodes?.close();
 });
 
 test('a standby that is gone is given up once the heir has everything; with it back, it streams what it lacks', async () => {
@@ -203,7 +180,7 @@ test('an archiver that does not end keeps nobody from leading: the server is clo
 test('clients of the replication protocol that take no more, a consumer of a logical slot and a WAL receiver, do not hold up a stop', async () => {
   await sql(of('old'), `SELECT pg_create_logical_replication_slot('slow', 'test_decoding')`);
   const consumer = replicationClient('pg_recvlogical', '-d', 'postgres', '--slot=slow', '--start', '-f', '/dev/null');
-  const receiver = replicationClient('pg_receivewal', '-D', home.path);
+  const receiver = replicationClient('pg_receivewal', '-D', nodes.home);
   await isConnected('pg_recvlogical');
   await isConnected('pg_receivewal');
   consumer.kill('SIGSTOP');

@@ -1,20 +1,13 @@
 /** M13 on real servers: two standbys that have the same are promoted without knowing of each other. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { divergenceFrom, rewindIsBlind, timelineStart } from '../../src/core/divergence.ts';
-import type { Settings } from '../../src/core/settings.ts';
-import type { Postgres } from '../../src/ports/postgres.ts';
-import { adapterFor, eventually, foundCluster, freePort, settingsFor, sourceOf, sql, temporaryHome } from './support/postgres.ts';
+import { type BareNodes, bareNodes, LONG, QUICK, START } from './support/bare-nodes.ts';
+import { eventually, sql } from './support/postgres.ts';
 
-const START = { timeoutMs: 30_000 };
-const QUICK = { timeoutMs: 10_000 };
-const LONG = { timeoutMs: 60_000 };
-
-let home: Awaited<ReturnType<typeof temporaryHome>>;
-const settings: Record<string, Settings> = {};
-const nodes: Record<string, Postgres> = {};
-const at = (name: string) => sourceOf(settings[name]!);
-const node = (name: string) => nodes[name]!;
-const write = (name: string, value: number) => sql(settings[name]!, `INSERT INTO t VALUES (${value})`);
+let nodes: BareNodes;
+const at = (name: string) => nodes.at(name);
+const node = (name: string) => nodes.node(name);
+const write = (name: string, value: number) => sql(nodes.settings(name), `INSERT INTO t VALUES (${value})`);
 
 const caughtUp = (from: string, to: string) =>
   eventually(`${to} has all of ${from}`, 20_000, async () => {
@@ -23,18 +16,9 @@ const caughtUp = (from: string, to: string) =>
   });
 
 beforeAll(async () => {
-  home = await temporaryHome();
-  for (const name of ['old', 'left', 'right']) {
-    settings[name] = settingsFor({ home: home.path, name, port: await freePort() });
-    nodes[name] = adapterFor(settings[name]);
-  }
-  await foundCluster(node('old'));
-  await sql(settings['old']!, 'CREATE TABLE t (i int)');
-  for (const name of ['left', 'right']) {
-    await node(name).clone(at('old'), { ...LONG, fromLeader: true });
-    await node(name).start({ kind: 'standby', source: at('old') }, START);
-    await caughtUp('old', name);
-  }
+  nodes = await bareNodes(['old', 'left', 'right']);
+  await nodes.start(() => sql(nodes.settings('old'), 'CREATE TABLE t (i int)'));
+  for (const name of ['left', 'right']) await caughtUp('old', name);
   // In good order: its last record reaches both, so that both end where it ends.
   await node('old').stop('fast', QUICK);
   for (const name of ['left', 'right']) await node(name).promote(QUICK);
@@ -42,10 +26,7 @@ beforeAll(async () => {
   for (let i = 0; i < 20; i += 1) await write('right', 100 + i);
 }, 120_000);
 
-afterAll(async () => {
-  for (const adapter of Object.values(nodes)) await adapter.close();
-  await home.remove();
-});
+afterAll(() => nodes?.close());
 
 test('number and history are the same, what the WAL begins with is not', async () => {
   const [left, right] = await Promise.all([node('left').observe(QUICK), node('right').observe(QUICK)]);

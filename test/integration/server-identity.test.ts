@@ -24,6 +24,7 @@ import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
 import { freePorts } from './support/etcd.ts';
 import { findBinDir } from './support/postgres.ts';
+import { agentRestartsUnnoticed, besiege } from './support/siege.ts';
 
 const TTL_SECONDS = 5;
 let cluster: Cluster;
@@ -71,38 +72,23 @@ async function lead(name: string): Promise<ClusterNode> {
 
 test('a copy under another name, agent killed and started again: the server is known, goes on and stays the only one', async () => {
   const leader = await lead('node1');
-  const pid = leader.postmasterPid;
-  const writer = cluster.writer({ only: leader.name, patienceMs: 30_000 });
-  await writer.next(5000);
-  const killedAtMs = performance.now();
-  await leader.killAgent();
-  leader.start();
-  await writer.ack('past the old lease', 15_000, (ack) => ack.atMs > killedAtMs + (TTL_SECONDS + 1) * 1000);
-  expect(await cluster.waitHealthy()).toBe(leader.name);
-  expect(leader.postmasterPid).toBe(pid);
-  await writer.stop();
-  expect(writer.errors).toEqual([]);
+  await agentRestartsUnnoticed(cluster, leader, TTL_SECONDS);
 });
 
 test.each(['node2', 'node3'])(
   'a link and a script (%s), agent frozen beyond its lease: the guard stops the server before another is primary',
   async (name) => {
-    const old = await lead(name);
-    const writers = cluster.nodes.map((node) => cluster.writer({ only: node.name }));
-    await writers[cluster.nodes.indexOf(old)]!.next(5000);
+    await lead(name);
+    const siege = await besiege(cluster);
+    const { old } = siege;
     await old.freezeAgent();
     try {
-      const successors = writers.filter((_, i) => cluster.nodes[i] !== old);
-      await Promise.race(successors.map((writer) => writer.ack('on a successor', 20_000, () => true)));
+      await siege.successor();
       expect(old.postmasterPid).toBeNull();
     } finally {
       old.thawAgent();
     }
-    await Promise.all(writers.map((writer) => writer.stop()));
-    const acks = writers.flatMap((writer) => writer.acks);
-    const lastOld = Math.max(...acks.filter((ack) => ack.node === name).map((ack) => ack.atMs));
-    const firstNew = Math.min(...acks.filter((ack) => ack.node !== name).map((ack) => ack.atMs));
-    expect(lastOld).toBeLessThan(firstNew);
+    await siege.noOverlap();
   },
 );
 

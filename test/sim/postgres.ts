@@ -212,6 +212,11 @@ export class SimPostgres implements Postgres {
     this.#parts.server.restored = false;
   }
 
+  async markStrayed(strayed: boolean): Promise<void> {
+    await step(this.#parts, 2, { timeoutMs: 1000 });
+    this.#parts.server.strayed = strayed;
+  }
+
   async clone(source: Source, options: Bounded): Promise<void> {
     const { server } = this.#parts;
     if (server.process !== null || server.pidTaken)

@@ -38,6 +38,7 @@ export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
     ...(inRecovery && body['replication_state'] === 'streaming' ? { receiving: true } : {}),
     ...(inRecovery && wal['replaying'] === true ? { replaying: true } : {}),
     ...(wal['restored'] === true ? { restored: true } : {}),
+    ...(wal['strayed'] === true ? { strayed: true } : {}),
     ...(inRecovery && (wal['attached'] === true || body['cluster_unlocked'] !== true) ? { attached: true } : {}),
   };
 }

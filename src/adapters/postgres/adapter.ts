@@ -12,6 +12,7 @@ import { type CloneOptions, clone } from './clone.ts';
 import { ConfWriter } from './conf-writer.ts';
 import { type Context, depsOf, newReaders, type RunAs, runner, serverPrograms } from './context.ts';
 import { clearIncomplete, inspectDataDir, markIncomplete, removeDataDir } from './data-dir.ts';
+import { clearMark, clearMarks, setMark } from './directory-mark.ts';
 import { endWalsenders } from './drain.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { endLeftoverTools } from './leftover-tools.ts';
@@ -22,7 +23,6 @@ import { PostmasterWatch } from './postmaster.ts';
 import { Probe } from './probe.ts';
 import { promoteServer } from './promote.ts';
 import { applyConfig, setSynchronousNames } from './reload.ts';
-import { clearRestored } from './restored-mark.ts';
 import { rewind } from './rewind.ts';
 import { Room } from './room.ts';
 import { endWalsender, type SlotPlan, syncSlots } from './slots.ts';
@@ -153,13 +153,18 @@ class PostgresAdapter implements Postgres {
   }
 
   markCaughtUp(): Promise<void> {
-    return clearRestored(this.context.settings.postgresql.dataDir);
+    return clearMark(this.context.settings.postgresql.dataDir, 'restored');
+  }
+
+  markStrayed(strayed: boolean): Promise<void> {
+    const { dataDir } = this.context.settings.postgresql;
+    return strayed ? setMark(dataDir, 'strayed') : clearMark(dataDir, 'strayed');
   }
 
   async clone(source: Source, options: CloneOptions): Promise<void> {
     await this.takeDirectory('a clone', options);
     await clone(depsOf(this.context), source, options);
-    await clearRestored(this.context.settings.postgresql.dataDir);
+    await clearMarks(this.context.settings.postgresql.dataDir);
   }
 
   async rewind(source: Source, options: Bounded): Promise<void> {
@@ -188,7 +193,7 @@ class PostgresAdapter implements Postgres {
     await removeDataDir(dataDir, { keepAside: options.keepAside, log });
     // What was interrupted in it went with it.
     await clearIncomplete(dataDir);
-    await clearRestored(dataDir);
+    await clearMarks(dataDir);
   }
 
   async sourceHistory(source: Source, options: Bounded & { readonly own?: TimelineStart; readonly end?: WalEnd }): Promise<SourceHistory> {

@@ -10,11 +10,11 @@ import { binary, type Context, runner } from './context.ts';
 import type { ControlData } from './control-data.ts';
 import { type DataDirFacts, inspectDataDir } from './data-dir.ts';
 import { type HeldProcess, readPidFile } from './detect.ts';
+import { isMarked } from './directory-mark.ts';
 import { readFacts } from './facts-query.ts';
 import { isManaged } from './origin.ts';
 import { PendingRestartReader } from './pending.ts';
 import { refusalText } from './refusal.ts';
-import { isRestored } from './restored-mark.ts';
 import { trimOutput } from './spawn.ts';
 import { isTimeout, isTurnedAway, STARTING_STATES, sqlState, systemCode } from './sql.ts';
 import { goesOn } from './timeline-beginning.ts';
@@ -89,7 +89,8 @@ export class Probe {
       ...(live?.refusal === undefined ? {} : { refusal: live.refusal }),
       ...(live?.lockedOut === undefined ? {} : { lockedOut: live.lockedOut }),
       ...baseBackupOf(directory, control),
-      ...((await this.within(isRestored(dataDir), leftMs(), true)) ? { restored: true } : {}),
+      ...((await this.within(isMarked(dataDir, 'restored'), leftMs(), true)) ? { restored: true } : {}),
+      ...((await this.within(isMarked(dataDir, 'strayed'), leftMs(), true)) ? { strayed: true } : {}),
     };
     const beginning = await this.within(this.beginning(facts), leftMs(), null);
     return beginning === null ? facts : { ...facts, beginning };

@@ -15,17 +15,7 @@ export const historyFaults: Readonly<Record<string, Fault>> = {
       for (const machine of world.machines) if (machine !== spared) pauseForGood(machine);
     },
   }),
-};
-
-function pauseForGood({ server }: Machine): void {
-  if (!server.inRecovery || !server.running || server.process?.promoting) return;
-  server.replayPaused = true;
-  if (server.process !== null) server.process.replaying = true;
-}
-
-/** Only where a focus asks for them: what they do no policy promises to get over in every case. */
-export const rareFaults: Readonly<Record<string, Fault>> = {
-  /** Somebody takes the signal file away, starts the replica, writes a row and stops it again. What its agent found out is lost with it (docs/limits.md). */
+  /** Somebody takes the signal file away, starts the replica, writes a row and stops it again. */
   'open-by-hand': fault({
     draw: (rng, { nodes }) => ({ on: rng.pick(nodes) }),
     apply: (world, { on }) => {
@@ -42,6 +32,16 @@ export const rareFaults: Readonly<Record<string, Fault>> = {
       server.signal = false;
     },
   }),
+};
+
+function pauseForGood({ server }: Machine): void {
+  if (!server.inRecovery || !server.running || server.process?.promoting) return;
+  server.replayPaused = true;
+  if (server.process !== null) server.process.replaying = true;
+}
+
+/** Only where a focus asks for them: what they do no policy promises to get over in every case. */
+export const rareFaults: Readonly<Record<string, Fault>> = {
   /** etcd as it was some time ago, under machines that were switched off. */
   'restore-etcd': fault({
     draw: (rng) => ({ agoMs: drawMs(rng, 5000, 30_000), forMs: drawMs(rng, 500, 3000) }),

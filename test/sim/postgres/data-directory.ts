@@ -26,6 +26,8 @@ export class DataDirectory {
   backup: Position | null = null;
   /** It was put there, and has not been seen to catch up since. */
   restored = false;
+  /** The agent found that it was opened by hand beside the leader, and noted it. */
+  strayed = false;
   /** WAL before this is gone. */
   oldestLsn: Lsn = ZERO_LSN;
   /** Files of WAL that reach back before this were not there when the directory was cloned. */
@@ -123,6 +125,7 @@ export class DataDirectory {
     this.minRecovery = source.position;
     this.backup = null;
     this.restored = false;
+    this.strayed = false;
     this.controlState = 'in archive recovery';
     this.replayLsn = source.position.lsn;
     this.signal = true;
@@ -138,6 +141,7 @@ export class DataDirectory {
     this.minRecovery = null;
     this.backup = null;
     this.restored = false;
+    this.strayed = false;
     this.slots.clear();
   }
 

@@ -1,6 +1,8 @@
 /**
- * Beside a data directory that somebody replaced by a base backup: what this node has confirmed before need not be in it, so it is not to be counted on until it has
- * caught up with a leader. Durable, because the label that tells of the backup goes with the first start.
+ * What is to be known of a data directory after the agent has ended, and nothing in it tells. The marks lie beside it:
+ * - `restored`: somebody replaced it by a base backup, so what this node has confirmed before need not be in it, until it has caught up with a leader. The label that
+ *   tells of the backup goes with the first start.
+ * - `strayed`: somebody opened it for writes beside the leader, so its position proves nothing, until it streams or was cloned.
  */
 import { open, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -10,8 +12,12 @@ import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { parseBackupLabel } from './backup-label.ts';
 import type { DataDirFacts } from './data-dir.ts';
 
-export function restoredMarkPath(dataDir: string): string {
-  return `${dataDir.replace(/\/+$/, '')}.regent-restored`;
+export type DirectoryMark = 'restored' | 'strayed';
+
+const MARKS: readonly DirectoryMark[] = ['restored', 'strayed'];
+
+export function markPath(dataDir: string, mark: DirectoryMark): string {
+  return `${dataDir.replace(/\/+$/, '')}.regent-${mark}`;
 }
 
 /**
@@ -28,8 +34,8 @@ export function isSomebodysCopy(
   return role.source !== null && state === 'in production';
 }
 
-export async function markRestored(dataDir: string): Promise<void> {
-  const path = restoredMarkPath(dataDir);
+export async function setMark(dataDir: string, mark: DirectoryMark): Promise<void> {
+  const path = markPath(dataDir, mark);
   try {
     const file = await open(path, 'w', 0o600);
     try {
@@ -46,8 +52,13 @@ export async function markRestored(dataDir: string): Promise<void> {
   }
 }
 
-export async function clearRestored(dataDir: string): Promise<void> {
-  const path = restoredMarkPath(dataDir);
+/** Of a directory that was made new. */
+export async function clearMarks(dataDir: string): Promise<void> {
+  for (const mark of MARKS) await clearMark(dataDir, mark);
+}
+
+export async function clearMark(dataDir: string, mark: DirectoryMark): Promise<void> {
+  const path = markPath(dataDir, mark);
   try {
     await unlink(path);
     await syncParent(path);
@@ -57,9 +68,9 @@ export async function clearRestored(dataDir: string): Promise<void> {
 }
 
 /** What cannot be looked at counts as marked: the reading that counts on less. */
-export async function isRestored(dataDir: string): Promise<boolean> {
+export async function isMarked(dataDir: string, mark: DirectoryMark): Promise<boolean> {
   try {
-    await stat(restoredMarkPath(dataDir));
+    await stat(markPath(dataDir, mark));
     return true;
   } catch (error) {
     return codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ENOTDIR';

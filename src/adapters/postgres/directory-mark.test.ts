@@ -2,18 +2,21 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { clearRestored, isRestored, isSomebodysCopy, markRestored } from './restored-mark.ts';
+import { clearMark, clearMarks, isMarked, isSomebodysCopy, setMark } from './directory-mark.ts';
 
-test('the mark lies beside the directory and stays until it is cleared', async () => {
+test('a mark lies beside the directory and stays until it is cleared', async () => {
   const root = mkdtempSync(join(tmpdir(), 'regent-mark-'));
   const dataDir = join(root, 'data');
-  expect(await isRestored(dataDir)).toBe(false);
-  await markRestored(`${dataDir}/`);
-  await markRestored(dataDir);
-  expect(await isRestored(dataDir)).toBe(true);
-  await clearRestored(dataDir);
-  await clearRestored(dataDir);
-  expect(await isRestored(dataDir)).toBe(false);
+  expect(await isMarked(dataDir, 'restored')).toBe(false);
+  await setMark(`${dataDir}/`, 'restored');
+  await setMark(dataDir, 'restored');
+  await setMark(dataDir, 'strayed');
+  expect(await isMarked(dataDir, 'restored')).toBe(true);
+  await clearMark(dataDir, 'restored');
+  await clearMark(dataDir, 'restored');
+  expect(await isMarked(dataDir, 'restored')).toBe(false);
+  expect(await isMarked(dataDir, 'strayed')).toBe(true);
+  await clearMarks(dataDir);
   expect(readdirSync(root)).toEqual([]);
   rmSync(root, { recursive: true });
 });
