@@ -8,7 +8,7 @@ import { localPosition } from '../core/divergence.ts';
 import { jobLabel } from '../core/effects.ts';
 import { isLetGo } from '../core/let-go.ts';
 import type { Memory } from '../core/model.ts';
-import type { PostgresFacts } from '../core/postgres-facts.ts';
+import { describeUnexplained, type PostgresFacts } from '../core/postgres-facts.ts';
 import { observeTimeoutMs } from '../core/settings.ts';
 import type { AgentStatus } from '../core/status.ts';
 import { describeStranger } from '../core/strangers.ts';
@@ -66,6 +66,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     promotionTrouble: pg?.promotionTrouble ?? (c?.isStandby ? promotionsFailing(c) : null),
     strangers: memory.strangers.present.map(describeStranger),
     lockedOut: memory.lockedOut && { reason: memory.lockedOut.reason, since: Math.floor(memory.lockedOut.sinceWallMs / 1000) },
+    unexplained: pg?.unexplained === undefined ? null : describeUnexplained(pg.unexplained),
     failing: Object.fromEntries(Object.entries(memory.chores).map(([kind, { message }]) => [choreName(kind as ChoreKind), message])),
     sourceTrouble: c !== null && c.otherLeader !== null ? (pg?.sourceTrouble ?? null) : null,
   };

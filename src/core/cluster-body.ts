@@ -49,7 +49,7 @@ function memberBody(view: ClusterView, member: Member): JsonObject {
     body['host'] = source.host;
     body['port'] = source.port;
   }
-  for (const key of ['timeline', 'pending_restart', 'pending_restart_reason', 'scheduled_restart', 'tags', 'locked_out']) {
+  for (const key of ['timeline', 'pending_restart', 'pending_restart_reason', 'scheduled_restart', 'tags', 'locked_out', 'unexplained']) {
     const value = member.raw[key];
     if (value !== undefined) body[key] = value;
   }

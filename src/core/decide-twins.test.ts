@@ -38,7 +38,7 @@ it('a node that is down is cloned anew where that is allowed, and not rewound', 
 
 it('where it is not allowed, the log says what to type', () => {
   const { rule, because, kinds } = asked({ pg: stopped, source: source('bb') });
-  expect([rule, kinds]).toEqual(['stopped.diverged', []]);
+  expect([rule, kinds]).toEqual(['stopped.diverged', ['mark-strayed']]);
   expect(because).toMatch(/both have a timeline 2, each its own\); run: regentctl reinit/);
 });
 

@@ -35,6 +35,7 @@ export function memberRecord(status: AgentStatus, settings: Settings): JsonObjec
   if (status.scheduledRestart !== null) record['scheduled_restart'] = status.scheduledRestart;
   if (status.strangers !== undefined && status.strangers.length > 0) record['strangers'] = [...status.strangers];
   if (status.lockedOut) record['locked_out'] = status.lockedOut.reason;
+  if (status.unexplained) record['unexplained'] = status.unexplained;
   if (status.paused) record['pause'] = true;
   return record;
 }

@@ -73,6 +73,10 @@ export interface UnexplainedProcess {
   readonly program: string;
 }
 
+export function describeUnexplained({ pid, program }: UnexplainedProcess): string {
+  return `process ${pid} (${program}) is named in postmaster.pid and is not known as this node’s PostgreSQL`;
+}
+
 /**
  * missing: no directory, or an empty one. incomplete: a bootstrap, clone or rewind of ours was interrupted in it; it must never lead.
  * valid: PG_VERSION and a control file. foreign: not empty, and not a PostgreSQL data directory. inaccessible: cannot be read.

@@ -41,6 +41,7 @@ export function statusBody(status: AgentStatus, view: ClusterView | null, settin
   if (status.promotionTrouble) body['promotion_trouble'] = status.promotionTrouble;
   if (status.strangers !== undefined && status.strangers.length > 0) body['strangers'] = [...status.strangers];
   if (status.lockedOut) body['locked_out'] = { ...status.lockedOut };
+  if (status.unexplained) body['unexplained'] = status.unexplained;
   if (status.failing !== undefined && Object.keys(status.failing).length > 0) body['failing'] = { ...status.failing };
   return body;
 }

@@ -61,6 +61,8 @@ export interface AgentStatus {
   readonly strangers?: readonly string[];
   /** Why its PostgreSQL does not let the agent in, and since when (epoch seconds). */
   readonly lockedOut?: { readonly reason: string; readonly since: number } | null;
+  /** What postmaster.pid names and nobody knows, in words: nothing is started, led or replaced meanwhile. */
+  readonly unexplained?: string | null;
   /** Chores that fail, by what they are called, and why. */
   readonly failing?: Readonly<Record<string, string>>;
 }

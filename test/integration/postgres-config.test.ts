@@ -190,6 +190,7 @@ describe('a replica', () => {
       incompleteWork: null,
       major: expect.any(Number),
       standbySignal: true,
+      backupLabel: expect.stringContaining('START TIMELINE: 1'),
     });
     expect(existsSync(join(settings.postgresql.dataDir, 'half'))).toBe(false);
     expect(statSync(settings.postgresql.dataDir).mode & 0o777).toBe(0o700);

@@ -152,7 +152,12 @@ test('a process in postmaster.pid that nobody knows: the node does not start, sa
     node!.start();
     const why = `process ${unknown.pid} (sleep 300) is named in postmaster.pid and is not known`;
     await cluster.until('it says why', 15_000, () => node!.log().includes(why));
-    expect((await node!.rest('/patroni'))?.body).toMatchObject({ state: 'unknown' });
+    expect((await node!.rest('/patroni'))?.body).toMatchObject({ state: 'unknown', unexplained: expect.stringContaining(why) });
+    await cluster.until('list says so', 10_000, async () =>
+      (await cluster.ctl(['list'])).stdout.includes(`${node!.name} is left as it is: ${why}`),
+    );
+    const health = await cluster.ctl(['health', '--no-haproxy']);
+    expect(health).toMatchObject({ code: 2, stdout: expect.stringContaining(`critical: ${node!.name} is left as it is: ${why}`) });
     expect(readFileSync(file, 'utf8')).toBe(text);
     expect(unknown.exitCode ?? unknown.signalCode).toBeNull();
   } finally {

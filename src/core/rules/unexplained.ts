@@ -3,14 +3,12 @@
  * back. The leader key, if we have it, ends with its lease (agent/fence.ts), after the guard has stopped what it knows of.
  */
 import type { Context } from '../context.ts';
+import { describeUnexplained } from '../postgres-facts.ts';
 import type { Rule } from './table.ts';
 
 const unexplained = (c: Context) => c.o.pg.unexplained !== undefined && c.o.job === null;
 
-function process(c: Context): string {
-  const { pid, program } = c.o.pg.unexplained ?? { pid: 0, program: '' };
-  return `process ${pid} (${program}) is named in postmaster.pid and is not known as this node’s PostgreSQL`;
-}
+const process = ({ o }: Context) => (o.pg.unexplained === undefined ? '' : describeUnexplained(o.pg.unexplained));
 
 export const unexplainedRules: readonly Rule[] = [
   {

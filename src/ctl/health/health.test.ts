@@ -285,6 +285,17 @@ test('what a member’s agent tries and cannot do, and who could not be promoted
   ]);
 });
 
+test('a process in postmaster.pid that an agent does not know is critical', async () => {
+  const unexplained = 'process 7 (sleep) is named in postmaster.pid and is not known as this node’s PostgreSQL';
+  members.answer(({ member }) => {
+    if (member === 'patroni2') return JSON.stringify({ state: 'unknown', role: 'replica', unexplained });
+    return JSON.stringify({ state: 'running', role: 'primary', timeline: 1, xlog: { location: END } });
+  });
+  const { code, out } = await ctl(['health', '--no-haproxy', '-f', 'json'], { etcd, env });
+  expect(code).toBe(2);
+  expect(JSON.parse(out).problems).toContainEqual({ level: 'critical', message: `patroni2 is left as it is: ${unexplained}` });
+});
+
 test('nobody answers', async () => {
   for (const name of ['patroni1', 'patroni2', 'patroni3']) amend(etcd, 'demo', name, { api_url: 'http://127.0.0.1:1/' });
   const { code, out } = await ctl(['health'], { etcd, env });

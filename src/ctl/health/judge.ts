@@ -66,6 +66,7 @@ function judgeMember(report: HealthReport, member: MemberHealth, limits: Limits)
   problems.push(...member.failing.map((chore) => warning(`${member.name}: ${chore}`)));
   if (member.lockedOut !== null)
     problems.push(critical(`the agent of ${member.name} is locked out of its PostgreSQL: ${member.lockedOut}`));
+  if (member.unexplained !== null) problems.push(critical(`${member.name} is left as it is: ${member.unexplained}`));
   if (member.name === report.leader) return problems;
   if (member.promotionTrouble !== null) problems.push(warning(`${member.name} cannot be promoted: ${member.promotionTrouble}`));
   const leader = report.members.find((each) => each.name === report.leader);

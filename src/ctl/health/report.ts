@@ -23,6 +23,8 @@ export interface MemberHealth {
   readonly strangers: readonly string[];
   /** Why its PostgreSQL does not let its agent in. */
   readonly lockedOut: string | null;
+  /** The process in its postmaster.pid that nobody knows. */
+  readonly unexplained: string | null;
   /** What its agent tries and cannot do: `replication slots: all replication slots are in use`. */
   readonly failing: readonly string[];
   readonly pendingRestart: boolean;

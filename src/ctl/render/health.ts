@@ -32,6 +32,7 @@ export function healthJson(report: HealthReport, problems: readonly Problem[]): 
       promotion_trouble: member.promotionTrouble,
       strangers: [...member.strangers],
       locked_out: member.lockedOut,
+      unexplained: member.unexplained,
       failing: [...member.failing],
       pending_restart: member.pendingRestart,
       reachable: member.unreachable === null,

@@ -48,13 +48,17 @@ export function renderMembers(body: JsonObject, options: MemberTableOptions): st
   ]);
   const table: Rows = { columns, rows, title: titleOf(options.cluster, options.initialize) };
   if (machine) return renderRows(table, options.format as Format, { dropEmpty: true, oneLine: true });
-  return [renderRows(table, 'pretty'), ...footerOf(body), ...lockedOut(members), ...(options.notes ?? [])].join('\n');
+  return [renderRows(table, 'pretty'), ...footerOf(body), ...troubles(members), ...(options.notes ?? [])].join('\n');
 }
 
-/** A member looks well while its agent still has a connection from before. */
-function lockedOut(members: readonly JsonObject[]): string[] {
+/** What the columns do not show: a member looks well while its agent still has a connection from before. */
+function troubles(members: readonly JsonObject[]): string[] {
   const out = members.filter((member) => truthy(member['locked_out']));
-  return out.map((member) => ` The agent of ${textOf(member['name'])} is locked out of its PostgreSQL: ${textOf(member['locked_out'])}`);
+  const unknown = members.filter((member) => truthy(member['unexplained']));
+  return [
+    ...out.map((member) => ` The agent of ${textOf(member['name'])} is locked out of its PostgreSQL: ${textOf(member['locked_out'])}`),
+    ...unknown.map((member) => ` ${textOf(member['name'])} is left as it is: ${textOf(member['unexplained'])}`),
+  ];
 }
 
 export function titleOf(cluster: string, initialize: string | null): string {
