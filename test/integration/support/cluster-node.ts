@@ -63,6 +63,11 @@ export class ClusterNode {
     return `regent-guard ${this.dataDir}`;
   }
 
+  /** Without the brackets of an IPv6 address. */
+  get #address(): string {
+    return this.place.host.replace(/^\[|\]$/g, '');
+  }
+
   get logFile(): string {
     return join(this.place.directory, 'agent.log');
   }
@@ -202,7 +207,8 @@ export class ClusterNode {
     path: string,
     options: { readonly method?: string; readonly body?: unknown; readonly timeoutMs?: number } = {},
   ): Promise<RestAnswer | null> {
-    const { host, restPort } = this.place;
+    const { restPort } = this.place;
+    const host = this.#address;
     const text = options.body === undefined ? undefined : JSON.stringify(options.body);
     return new Promise((resolve) => {
       const sent = request(
@@ -230,7 +236,8 @@ export class ClusterNode {
 
   /** A connection straight to this node's server, as the superuser; `beside` over its Unix socket, past every network. The caller ends it. */
   async connect(timeoutMs = 2000, beside = false): Promise<pg.Client> {
-    const { host, directory, postgresPort } = this.place;
+    const { directory, postgresPort } = this.place;
+    const host = this.#address;
     const client = new pg.Client({
       host: beside ? directory : host,
       port: postgresPort,

@@ -2,7 +2,7 @@
  * A real etcd cluster on loopback for tests: ephemeral ports, data in a temporary folder, nothing left behind.
  * A member may be killed, stopped, frozen (SIGSTOP), thawed and restarted on the same data and ports.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
@@ -58,6 +58,10 @@ export interface EtcdCluster {
   readonly members: readonly EtcdMember[];
   /** Index of the member that leads by its own account; waits up to 15 s for one. */
   leader(): Promise<number>;
+  /** Path of a snapshot of what the first member has now. */
+  snapshot(): string;
+  /** Every member is stopped and made new from the snapshot, as `etcdctl snapshot restore` does it: under the same token the cluster id stays. */
+  restore(snapshot: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -104,12 +108,33 @@ async function layOut(options: StartEtcdOptions): Promise<EtcdCluster> {
     endpoints: members.map((member) => member.endpoint),
     members,
     leader: () => findLeader(members),
+    snapshot: () => {
+      const file = join(folder, 'snapshot.db');
+      etcdctlOn(['--endpoints', members[0]!.endpoint, 'snapshot', 'save', file]);
+      return file;
+    },
+    restore: async (snapshot) => {
+      await Promise.all(members.map((member) => member.stop()));
+      for (const [i, { name }] of members.entries()) {
+        rmSync(join(folder, name), { recursive: true, force: true });
+        etcdctlOn([
+          ...['snapshot', 'restore', snapshot, '--name', name, '--data-dir', join(folder, name)],
+          ...['--initial-cluster', peers, '--initial-cluster-token', folder],
+          ...['--initial-advertise-peer-urls', `http://${host(i)}:${ports[count + i]}`],
+        ]);
+      }
+      await Promise.all(members.map((member) => member.restart()));
+    },
     close: async () => {
       await Promise.all(members.map((member) => member.kill()));
       rmSync(folder, { recursive: true, force: true });
     },
   };
   return cluster;
+}
+
+function etcdctlOn(argv: readonly string[]): void {
+  execFileSync('etcdctl', argv, { stdio: 'pipe', env: { ...process.env, ETCDCTL_API: '3' }, timeout: 20_000 });
 }
 
 function tlsArguments(tls: EtcdTls | undefined): string[] {
