@@ -104,3 +104,19 @@ it('a standby that cannot read etcd goes on answering readers', () => {
   expect(codes(standby, ['/replica', '/read-only', '/health'])).toEqual([200, 200, 200]);
   expect(codes({ ...standby, nowMs: SENT_AT_MS + 600_000 }, ['/replica', '/read-only', '/health'])).toEqual([200, 200, 200]);
 });
+
+describe('what is tried again and again', () => {
+  const told = (failures: Memory['failures']) => statusOf(agentAt({ memory: { failures } })).failing;
+  const failure = (code: string, count: number) => ({ count, lastAtMs: 0, code, message: 'no room' });
+
+  it('is told with its cause, jobs as well as chores', () => {
+    const files = { count: 1, sinceMs: 0, lastAtMs: 0, message: 'read-only' };
+    const failing = statusOf(agentAt({ memory: { failures: { rewind: failure('REWIND_NO_ROOM', 1) }, chores: { files } } })).failing;
+    expect(failing).toEqual({ pg_rewind: 'no room', 'configuration files': 'read-only' });
+  });
+
+  it('a rewind that has just ended well is not called a failure', () => {
+    expect(told({ rewind: failure('REWIND_IN_VAIN', 1) })).toEqual({});
+    expect(told({ rewind: failure('REWIND_IN_VAIN', 2) })).toEqual({ pg_rewind: 'no room' });
+  });
+});

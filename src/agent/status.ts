@@ -5,10 +5,11 @@ import { type ChoreKind, choreName } from '../core/chores.ts';
 import type { ClusterView } from '../core/cluster.ts';
 import { type Context, contextOf } from '../core/context.ts';
 import { localPosition } from '../core/divergence.ts';
-import { jobLabel } from '../core/effects.ts';
+import { type JobKind, jobLabel } from '../core/effects.ts';
 import { isLetGo } from '../core/let-go.ts';
 import type { Memory } from '../core/model.ts';
 import { describeUnexplained, type PostgresFacts } from '../core/postgres-facts.ts';
+import { REWIND_IN_VAIN } from '../core/rewind-prospects.ts';
 import { observeTimeoutMs } from '../core/settings.ts';
 import type { AgentStatus } from '../core/status.ts';
 import { describeStranger } from '../core/strangers.ts';
@@ -67,9 +68,29 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     strangers: memory.strangers.present.map(describeStranger),
     lockedOut: memory.lockedOut && { reason: memory.lockedOut.reason, since: Math.floor(memory.lockedOut.sinceWallMs / 1000) },
     unexplained: pg?.unexplained === undefined ? null : describeUnexplained(pg.unexplained),
-    failing: Object.fromEntries(Object.entries(memory.chores).map(([kind, { message }]) => [choreName(kind as ChoreKind), message])),
+    failing: failing(memory),
     sourceTrouble: c !== null && c.otherLeader !== null ? (pg?.sourceTrouble ?? null) : null,
   };
+}
+
+const JOBS_THAT_FAIL: Readonly<Partial<Record<JobKind, string>>> = {
+  start: 'start of PostgreSQL',
+  rewind: 'pg_rewind',
+  clone: 'clone',
+  reinitialize: 'clone',
+  bootstrap: 'bootstrap',
+};
+
+/** Chores and jobs that are tried again and again, and why they fail. */
+function failing({ chores, failures }: Memory): NonNullable<AgentStatus['failing']> {
+  const jobs = Object.entries(JOBS_THAT_FAIL).flatMap(([kind, name]) => {
+    const failure = failures[kind as JobKind];
+    // That a rewind was of no use shows only when it is to be done again.
+    const told = failure !== undefined && (failure.code !== REWIND_IN_VAIN || failure.count > 1);
+    return told ? [[name, failure.message] as const] : [];
+  });
+  const others = Object.entries(chores).map(([kind, { message }]) => [choreName(kind as ChoreKind), message] as const);
+  return Object.fromEntries([...jobs, ...others]);
 }
 
 function endOnDisk(pg: PostgresFacts, memory: Memory): NonNullable<AgentStatus['onDisk']> | null {

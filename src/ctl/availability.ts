@@ -2,6 +2,7 @@
  * Which members are not there, whatever their keys in etcd say: the key of a node that was cut off lasts for up to ttl and tells of better days, and then it
  * is gone and tells nothing. So the tool knocks at every member's REST API, and remembers with the leader whose slots are still kept.
  */
+import { bracketed } from '../config/hostport.ts';
 import { absentMembers } from '../core/absent-members.ts';
 import type { ClusterView, Member } from '../core/cluster.ts';
 import type { JsonObject } from '../core/json.ts';
@@ -55,7 +56,7 @@ function restAddress(member: Member): Address | null {
 }
 
 function shown({ host, port }: Address): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return `${bracketed(host)}:${port}`;
 }
 
 /** The body of `/cluster` with what availability() found: the state of who is not there, and a row for who has no key any more. */

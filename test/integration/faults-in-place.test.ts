@@ -35,6 +35,22 @@ describe('the postmaster is killed', () => {
     console.log(`postmaster killed, restarted in place: ${Math.round(first.atMs - killedAtMs)} ms without a write`);
   });
 
+  test('a backend is killed (by the kernel, for want of memory): PostgreSQL restarts by itself, and the leader stays', async () => {
+    const leader = cluster.node(await cluster.waitHealthy());
+    const timeline = await timelineOf(leader);
+    const writer = cluster.writer();
+    await writer.next(5000);
+    const victim = await leader.connect();
+    const { rows } = await victim.query<{ pid: number }>('select pg_backend_pid() as pid');
+    const killedAtMs = performance.now();
+    process.kill(rows[0]!.pid, 'SIGKILL');
+    await victim.end().catch(() => undefined);
+    await writer.ack('after the crash', AT_ONCE_MS, (ack) => ack.atMs > killedAtMs + 20 && writer.errors.length > 0);
+    expect(await cluster.waitHealthy()).toBe(leader.name);
+    expect(await timelineOf(leader)).toBe(timeline);
+    await cluster.verify(writer);
+  });
+
   test('with primary_start_timeout 0 another leads at once', async () => {
     const old = cluster.node(await cluster.waitHealthy());
     await cluster.configure({ primary_start_timeout: 0 });
@@ -46,6 +62,23 @@ describe('the postmaster is killed', () => {
     expect(await cluster.waitHealthy()).toBe(first.node);
     await cluster.verify(writer);
     console.log(`postmaster killed, primary_start_timeout 0: ${Math.round(first.atMs - killedAtMs)} ms without a write`);
+  });
+});
+
+describe('ALTER SYSTEM of what Regent decides on', () => {
+  test('whom commits wait for, and whom a replica follows: undone, and said', async () => {
+    const leader = cluster.node(await cluster.waitHealthy());
+    const [replica] = cluster.others(leader.name);
+    const names = async () => (await leader.sql('show synchronous_standby_names'))[0];
+    const before = await names();
+    await leader.sql("alter system set synchronous_standby_names = ''");
+    await leader.sql('select pg_reload_conf()');
+    await replica!.sql("alter system set primary_conninfo = 'host=127.0.0.1 port=1'");
+    await replica!.sql('select pg_reload_conf()');
+    for (const node of [leader, replica!])
+      await cluster.until(`${node.name} says so`, AT_ONCE_MS, () => node.log().includes('were taken out of postgresql.auto.conf'));
+    expect(await cluster.waitHealthy()).toBe(leader.name);
+    expect(await names()).toEqual(before);
   });
 });
 

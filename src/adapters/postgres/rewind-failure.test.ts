@@ -46,6 +46,16 @@ describe('what pg_rewind said', () => {
     expect(prospectOf(code)).toBe(prospect);
   });
 
+  it('is told in its one line that says why, without the moment and the process', () => {
+    const server = '2026-11-28 16:22:16.411 UTC [2651] ';
+    const full = `${server}LOG:  redo done at 0/6FFFCB8\n${server}FATAL:  could not write to file "pg_wal/xlogtemp.2651": No space left on device`;
+    const stderr = `${full}\npg_rewind: error: postgres single-user mode in target cluster failed\n`;
+    const { words } = rewindFailure({ cause: 'exit', stdout: '', stderr }, false);
+    expect(words).toBe('FATAL:  could not write to file "pg_wal/xlogtemp.2651": No space left on device');
+    expect(rewindFailure({ cause: 'exit', stdout: 'one\n', stderr: '10/20 kB\rtwo\n' }, false).words).toBe('one; 10/20 kB; two');
+    expect(rewindFailure({ cause: 'exit', stdout: '', stderr: '' }, false).words).toBe('it said nothing');
+  });
+
   it('WAL that is missing may be in an archive that is out of reach just now', () => {
     expect(prospectOf(failed('pg_rewind: error: could not find previous WAL record at 0/3000060', true))).toBe('unclear');
   });

@@ -7,11 +7,13 @@ import type { RunResult } from '../../support/exec.ts';
 export interface RewindFailure {
   readonly code: string;
   readonly mend: string;
+  /** The line that tells, without moment and process; where none is known to, the last lines in one. */
+  readonly words: string;
 }
 
 const REINIT = 'reinitialize the member';
 
-const CAUSES: ReadonlyArray<readonly [pattern: RegExp, failure: RewindFailure]> = [
+const CAUSES: ReadonlyArray<readonly [pattern: RegExp, failure: Omit<RewindFailure, 'words'>]> = [
   [
     /No space left on device|Disk quota exceeded|Read-only file system/i,
     { code: 'REWIND_NO_ROOM', mend: 'make room on the disk of the data directory; Regent tries again by itself' },
@@ -40,11 +42,25 @@ const CAUSES: ReadonlyArray<readonly [pattern: RegExp, failure: RewindFailure]> 
 
 /** `archive`: a restore_command may bring missing WAL at another time. */
 export function rewindFailure({ cause, stdout, stderr }: Pick<RunResult, 'cause' | 'stdout' | 'stderr'>, archive: boolean): RewindFailure {
-  if (cause !== 'exit') return { code: 'REWIND_CALLED_OFF', mend: 'Regent tries again by itself' };
-  const words = `${stdout}\n${stderr}`;
-  const found = CAUSES.find(([pattern]) => pattern.test(words))?.[1];
-  if (found === undefined) return { code: 'REWIND_FAILED', mend: `if it fails again and again, ${REINIT}` };
-  if (found.code === 'REWIND_WAL_GONE' && archive)
-    return { code: 'REWIND_WAL_NOT_RESTORED', mend: `look at restore_command and the archive; if the WAL is not there, ${REINIT}` };
-  return found;
+  const lines = `${stdout}\n${stderr}`
+    .split(/[\r\n]+/)
+    .map(plain)
+    .filter((line) => line !== '');
+  const last = lines.slice(-3).join('; ') || 'it said nothing';
+  if (cause !== 'exit') return { code: 'REWIND_CALLED_OFF', mend: 'Regent tries again by itself', words: last };
+  for (const [pattern, failure] of CAUSES) {
+    const words = lines.find((line) => pattern.test(line));
+    if (words === undefined) continue;
+    if (failure.code === 'REWIND_WAL_GONE' && archive)
+      return {
+        code: 'REWIND_WAL_NOT_RESTORED',
+        mend: `look at restore_command and the archive; if the WAL is not there, ${REINIT}`,
+        words,
+      };
+    return { ...failure, words };
+  }
+  return { code: 'REWIND_FAILED', mend: `if it fails again and again, ${REINIT}`, words: last };
 }
+
+/** A server that pg_rewind started says when and which process before what. */
+const plain = (line: string) => line.replace(/^\d{4}-\d\d-\d\d [\d:.]+ \S+ (\[\d+\] )?/, '').trim();

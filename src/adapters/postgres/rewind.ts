@@ -77,8 +77,7 @@ export async function rewind(deps: Deps, source: Source, options: Bounded): Prom
     incompleteWork === 'rewind' || hasBegunToCopy(result) || endedRecovery(before.state, (await controlData(deps, STATE_MS)).state);
   if (!touched) await clearIncomplete(dataDir);
   const how = result.cause === 'exit' ? '' : ` was stopped (${result.cause})`;
-  const words = lastLines(`${result.stdout}\n${result.stderr}`.replace(/\r/g, '\n')) || 'it said nothing';
-  const { code, mend } = rewindFailure(result, archive);
+  const { code, mend, words } = rewindFailure(result, archive);
   throw new RegentError(code, `pg_rewind from ${source.name}${how}: ${words}`, { mend });
 }
 
@@ -136,8 +135,8 @@ async function finishRecovery(deps: Deps, options: Bounded): Promise<void> {
   const args = ['--single', '-D', dataDir, '-c', `config_file=${join(configDir, 'postgresql.conf')}`, 'template1'];
   const result = await deps.run(binary(settings, 'postgres'), args, { ...options, env: { LC_ALL: 'C' } });
   if (result.code === 0) return;
-  const { code, mend } = rewindFailure(result, false);
-  throw new RegentError(code, `recovery before pg_rewind: ${lastLines(result.stderr) || result.cause}`, { mend });
+  const { code, mend, words } = rewindFailure(result, false);
+  throw new RegentError(code, `recovery before pg_rewind: ${words}`, { mend });
 }
 
 /**

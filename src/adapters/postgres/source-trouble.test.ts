@@ -84,6 +84,8 @@ test('a source that answers, while nothing is replayed: the reason is in the oth
   expect(trouble.complete(replaying[2]!, source).sourceTrouble).toMatch(
     /^not streaming from pg-3: it is not out of reach; PostgreSQL's own log/,
   );
+  // A delayed replica whose connection ended has that to replay first.
+  expect(trouble.complete(standby({ replayLsn: lsn(3), replaying: true }), source).sourceTrouble).toContain('recovery_min_apply_delay');
   const alone = standby({ primaryConninfo: '' });
   trouble.complete(alone, null);
   nowMs += 60_000;

@@ -50,7 +50,8 @@ export class SourceTrouble {
     const meantToStream = sql !== null && sql.primaryConninfo !== '' && !sql.replayPaused;
     const stalled = meantToStream && this.#standsStill(sql.replayLsn);
     if (!meantToStream) this.#stands = null;
-    if (this.#trouble === null && stalled && follows !== null) return this.#tell(facts, streaming(follows, UNKNOWN));
+    if (this.#trouble === null && stalled && follows !== null)
+      return this.#tell(facts, streaming(follows, sql.replaying === true ? REPLAYS_FIRST : UNKNOWN));
     if (this.#trouble === null) return facts;
     const { source, reason } = this.#trouble;
     const isSource = meantToStream && (follows === null || follows.name === source.name);
@@ -77,6 +78,9 @@ export class SourceTrouble {
 }
 
 const UNKNOWN = "it is not out of reach; PostgreSQL's own log on this node tells why";
+/** A standby asks for WAL once there is nothing left to replay on its disk. */
+const REPLAYS_FIRST =
+  'it replays what it has first, and does not get on with that: recovery_min_apply_delay, a lock or a query may hold it up';
 const streaming = (source: Source, reason: string) => `not streaming from ${source.name}: ${reason}`;
 
 /** In words for the operator, with what to look at. SQLSTATEs: https://www.postgresql.org/docs/current/errcodes-appendix.html */

@@ -1,4 +1,5 @@
 /** Asks etcd, every member and HAProxy, each under its own deadline, and never fails: what cannot be learned is said in the report. */
+import { bracketed } from '../../config/hostport.ts';
 import { type ClusterView, type Member, memberOf } from '../../core/cluster.ts';
 import { shownRole, shownState } from '../../core/cluster-body.ts';
 import { clusterModes } from '../../core/cluster-modes.ts';
@@ -115,7 +116,7 @@ function memberHealth(view: ClusterView, member: Member, answer: Answer, referen
   const timeline = body?.['timeline'] ?? member.timeline;
   return {
     name: member.name,
-    host: address ? `${address.host}:${address.port}` : '',
+    host: address ? `${bracketed(address.host)}:${address.port}` : '',
     role,
     state: body ? firstHandState(body, role) : shownState(member, role),
     timeline: typeof timeline === 'number' ? timeline : null,

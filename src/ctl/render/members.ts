@@ -2,6 +2,7 @@
  * The member table of `list` and `topology`, made from the body of `/cluster` (one computation of role, state and lag for everybody).
  * Pretty tables keep the short form that the tutorial and patronictl 3 show; `lsn` and the machine formats have 4.1's columns.
  */
+import { bracketed } from '../../config/hostport.ts';
 import { roundHalfEven } from '../../config/values.ts';
 import type { JsonObject, JsonValue } from '../../core/json.ts';
 import { isJsonObject } from '../../support/big-json.ts';
@@ -89,7 +90,7 @@ function needsPort(members: readonly JsonObject[]): boolean {
 
 function hostOf(member: JsonObject, withPort: boolean): string {
   const host = textOf(member['host']);
-  return withPort && host !== '' && truthy(member['port']) ? `${host}:${textOf(member['port'])}` : host;
+  return withPort && host !== '' && truthy(member['port']) ? `${bracketed(host)}:${textOf(member['port'])}` : host;
 }
 
 function roleText(role: string): string {
