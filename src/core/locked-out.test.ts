@@ -1,8 +1,10 @@
 /** A server that does not let its agent in: it goes on as it is, gets its files, keeps no wish for later, and the log tells once. */
 import { describe, expect, it } from 'vitest';
-import { memory, observation, peer, peers, pg, settings, view } from '../../test/support/build.ts';
+import { member, memory, observation, peer, peers, pg, settings, sql, view, walsender } from '../../test/support/build.ts';
+import { contextOf } from './context.ts';
 import { decide } from './decide.ts';
 import { lockNotes } from './locked-out.ts';
+import { syncStep } from './sync.ts';
 
 const lockedOut = 'password authentication failed for user "postgres"';
 const blind = (standbySignal: boolean) => ({ ...pg.starting({ standbySignal }), state: 'running' as const, lockedOut });
@@ -72,4 +74,31 @@ it('the log tells when it begins, has another cause, and ends', () => {
   expect(lockNotes(since('full (pid 1)'), since('full (pid 2)'))).toEqual([]);
   expect(lockNotes(since('full'), since('wrong password'))).toMatchObject([{ level: 'warning' }]);
   expect(lockNotes(since('full'), null)).toMatchObject([{ level: 'info' }]);
+});
+
+describe('a standby whose agent sees nothing', () => {
+  const blindMember = (name: string) => member(name, { lsn: null, raw: { locked_out: lockedOut } });
+  const led = (b: ReturnType<typeof member>, c: ReturnType<typeof member>) =>
+    observation({
+      view: {
+        ...view({ leaderName: 'a', members: [member('a', { role: 'primary' }), b, c] }),
+        sync: { leader: 'a', quorum: 1, standbys: ['b', 'c'], modRevision: '7' },
+      },
+      pg: {
+        ...pg.primary(),
+        sql: sql({ ...pg.primary().sql, synchronousStandbyNames: 'ANY 1 (b,c)', replication: [walsender('b'), walsender('c')] }),
+      },
+      settings: settings('a', { dynamic: { synchronousMode: 'quorum' } }),
+    });
+  const step = (b: ReturnType<typeof member>, c: ReturnType<typeof member>) => syncStep(contextOf(led(b, c), memory())).effects;
+
+  it('has no vote: commits wait for another, where there is one', () => {
+    expect(step(blindMember('b'), member('c'))).toEqual([{ kind: 'set-sync-names', value: 'ANY 1 (c)' }]);
+    // Over a connection from before it sees its position, and votes.
+    expect(step(member('b', { raw: { locked_out: lockedOut } }), member('c'))).toEqual([]);
+  });
+
+  it('is waited for where there is nobody else: what it has confirmed is there', () => {
+    expect(step(blindMember('b'), blindMember('c'))).toEqual([]);
+  });
 });

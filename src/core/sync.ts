@@ -103,7 +103,7 @@ function activeStandbys(c: Context): readonly Standby[] {
       (b.lsn > a.lsn ? 1 : b.lsn < a.lsn ? -1 : 0) ||
       (a.name < b.name ? -1 : 1),
   );
-  return withoutLaggards(c, found);
+  return withoutMute(c, withoutLaggards(c, found));
 }
 
 function withoutLaggards(c: Context, standbys: readonly Standby[]): readonly Standby[] {
@@ -111,6 +111,16 @@ function withoutLaggards(c: Context, standbys: readonly Standby[]): readonly Sta
   if (limit <= 0 || standbys.length === 0) return standbys;
   const best = standbys.length === 1 ? (c.o.pg.sql?.flushLsn ?? null) : maxLsn(...standbys.map((standby) => standby.lsn));
   return best === null ? standbys : standbys.filter((standby) => lagBytes(best, standby.lsn) <= limit);
+}
+
+/** One whose agent is locked out and sees nothing confirms commits, and has no vote in a race (core/locked-out.ts): where another can do both, it does not count. */
+function withoutMute(c: Context, standbys: readonly Standby[]): readonly Standby[] {
+  const mute = (name: string) => {
+    const member = c.view?.members.find((one) => one.name === name);
+    return member?.raw['locked_out'] !== undefined && member.lsn === null;
+  };
+  const heard = standbys.filter((standby) => !mute(standby.name));
+  return heard.length > 0 ? heard : standbys;
 }
 
 export function inGrace(c: Context): boolean {
