@@ -41,8 +41,10 @@ function drawCourse(rng: Rng): Course {
   return { timing, everyMs: rng.between(800, 8000) * factor, lastsMs, share: 0.3, leisure: 1 };
 }
 
-export function drawOptions(rng: Rng): PlanOptions {
-  const nodes = NAMES.slice(0, rng.pick([2, 3, 3, 3, 4, 5]));
+/** `given`: nodes that are not drawn; all that names a node names one of those. */
+export function drawOptions(rng: Rng, given?: readonly string[]): PlanOptions {
+  const drawn = NAMES.slice(0, rng.pick([2, 3, 3, 3, 4, 5]));
+  const nodes = given ?? drawn;
   const { timing, everyMs, lastsMs, share, leisure } = drawCourse(rng);
   const [ttl, loop_wait, retry_timeout] = timing;
   const drift = rng.pick([0, 0.0005, 0.002]);

@@ -16,7 +16,7 @@ export function under(kinds: readonly string[], config: JsonObject = {}, more: F
 
 export function focusedPlan(seed: number, { config, ...focus }: Focus): Plan {
   const rng = new Rng(seed).fork('plan');
-  const drawn = drawOptions(rng.fork('options'));
+  const drawn = drawOptions(rng.fork('options'), focus.nodes);
   const options: PlanOptions = { ...drawn, ...focus, config: { ...drawn.config, ...config } };
   return { seed, options, faults: drawFaults(rng.fork('faults'), options) };
 }
