@@ -1,8 +1,7 @@
 /** Data and keys that are not what the agents take them for. */
 import type { Machine } from '../machine.ts';
 import { Branch, plus } from '../wal.ts';
-import type { World } from '../world.ts';
-import { drawMs, drawTarget, type Fault, fault, targetOf } from './fault.ts';
+import { drawTarget, type Fault, fault, targetOf } from './fault.ts';
 
 const BY_HAND_BYTES = 300;
 
@@ -38,26 +37,4 @@ function pauseForGood({ server }: Machine): void {
   if (!server.inRecovery || !server.running || server.process?.promoting) return;
   server.replayPaused = true;
   if (server.process !== null) server.process.replaying = true;
-}
-
-/** Only where a focus asks for them: what they do no policy promises to get over in every case. */
-export const rareFaults: Readonly<Record<string, Fault>> = {
-  /** etcd as it was some time ago, under machines that were switched off. */
-  'restore-etcd': fault({
-    draw: (rng) => ({ agoMs: drawMs(rng, 5000, 30_000), forMs: drawMs(rng, 500, 3000) }),
-    apply: (world, { agoMs, forMs }) => restore(world, agoMs, forMs),
-  }),
-};
-
-function restore(world: World, agoMs: number, forMs: number): void {
-  const copy = world.etcd.copy();
-  world.sim.after(agoMs, () => {
-    if (world.mended) return;
-    world.trace('etcd is restored from an older backup');
-    for (const machine of world.machines) machine.crash();
-    world.etcd.restore(copy);
-    world.sim.after(forMs, () => {
-      for (const machine of world.machines) machine.boot();
-    });
-  });
 }

@@ -6,7 +6,7 @@ import { choreFaults } from './chores.ts';
 import { copyFaults } from './copies.ts';
 import { etcdFaults, laterEtcdFaults } from './etcd.ts';
 import type { Fault } from './fault.ts';
-import { historyFaults, rareFaults } from './history.ts';
+import { historyFaults } from './history.ts';
 import { identityFaults } from './identity.ts';
 import { lockOutFaults } from './locked-out.ts';
 import { networkFaults } from './network.ts';
@@ -14,6 +14,7 @@ import { nodeFaults } from './nodes.ts';
 import { operatorFaults } from './operator.ts';
 import { postgresFaults } from './postgres.ts';
 import { routingFaults } from './routing.ts';
+import { stagedFaults } from './staged.ts';
 import { strangerFaults } from './strangers.ts';
 
 /** Each of these is drawn by itself, so that a kind that is new leaves the runs without it as they were: add new kinds here. */
@@ -36,7 +37,7 @@ const first: Readonly<Record<string, Fault>> = {
   ...routingFaults,
 };
 
-export const faults: Readonly<Record<string, Fault>> = { ...first, ...later, ...rareFaults };
+export const faults: Readonly<Record<string, Fault>> = { ...first, ...later, ...stagedFaults };
 
 /** Every kind is in a run or is not. */
 export function drawKinds(rng: Rng, share: number): readonly string[] {

@@ -9,8 +9,8 @@ const comparison = 'src/core/comparison.ts';
 
 /** A commit is under way at any moment. */
 const busy: ClientOptions = { everyMs: 15, routed: true, haproxy: false, stubborn: 'a', cancels: 0, local: 0 };
-/** A primary that wakes up under neither agent nor guard, and finds its standbys again. */
-const zombies = under(['freeze-both'], quorum, { nodes: ['a', 'b', 'c'], clients: busy, everyMs: 12_000 });
+/** A primary that goes on under neither agent nor guard, while a standby of it does not hear from etcd that another leads. */
+const zombies = under(['zombie-leader'], quorum, { nodes: ['a', 'b', 'c'], clients: busy, everyMs: 12_000 });
 
 export const raceMutants: readonly Mutant[] = [
   {
@@ -47,11 +47,7 @@ export const raceMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
-    focus: under(
-      ['cut-nodes', 'isolate', 'crash', 'kill-postgres', 'pause-replay'],
-      { ...quorum, ttl: 3, retry_timeout: 1 },
-      { everyMs: 1000, slowness: 3, clients: busy },
-    ),
+    focus: under(['lose-witness'], quorum, { nodes: ['a', 'b', 'c'], clients: busy, everyMs: 20_000, slowness: 3 }),
   },
   {
     id: 'receiver-kept',
@@ -151,7 +147,7 @@ export const raceMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety', 'liveness'],
-    focus: under(['crash', 'kill-while-promoting'], { ...quorum, ttl: 3, retry_timeout: 1 }, { nodes: ['a', 'b', 'c'], everyMs: 3000 }),
+    focus: under(['leave-twin'], { ...quorum, ttl: 3, retry_timeout: 1 }, { nodes: ['a', 'b', 'c'], clients: busy, everyMs: 20_000 }),
   },
   {
     id: 'diverged-may-lead',

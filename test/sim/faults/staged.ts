@@ -1,0 +1,119 @@
+/** Several things that go wrong in an order that chance seldom brings about. Only where a focus asks for them. */
+import type { Machine } from '../machine.ts';
+import type { PlanOptions } from '../plan.ts';
+import type { Rng } from '../rng.ts';
+import type { World } from '../world.ts';
+import { drawMs, type Fault, fault } from './fault.ts';
+
+/** `of` says which of the others it befalls, whoever leads then. */
+const drawOther = (rng: Rng, { nodes }: PlanOptions) => ({ of: rng.int(0, nodes.length - 2) });
+
+/** Who leads, and the others, the one it befalls first; null: nobody leads, or nobody else is there. */
+function cast(world: World, of: number): { readonly leader: Machine; readonly others: readonly Machine[] } | null {
+  const { leader, machines } = world;
+  if (leader === null || machines.length < 2) return null;
+  const others = machines.filter((machine) => machine !== leader);
+  return { leader, others: [...others.slice(of), ...others.slice(0, of)] };
+}
+
+export const stagedFaults: Readonly<Record<string, Fault>> = {
+  /** etcd as it was some time ago, under machines that were switched off. */
+  'restore-etcd': fault({
+    draw: (rng) => ({ agoMs: drawMs(rng, 5000, 30_000), forMs: drawMs(rng, 500, 3000) }),
+    apply: (world, { agoMs, forMs }) => restore(world, agoMs, forMs),
+  }),
+  /** The leader goes on under neither agent nor guard, and about when its lease is over a standby hears no more of etcd. */
+  'zombie-leader': fault({
+    draw: (rng, options) => ({ ...drawOther(rng, options), lateMs: drawMs(rng, -1500, 2500), forMs: drawMs(rng, 3000, 10_000) }),
+    apply: (world, { of, lateMs, forMs }) => {
+      const found = cast(world, of);
+      if (found === null) return;
+      const { leader, others } = found;
+      const deaf = others[0]?.name ?? '';
+      const overMs = world.orders.ttlMs;
+      leader.freezeAgent();
+      leader.guard.freeze();
+      world.sim.after(Math.max(0, overMs + lateMs), () => world.net.cut(deaf, 'etcd'));
+      world.sim.after(overMs + lateMs + forMs, () => {
+        world.net.heal(deaf, 'etcd');
+        leader.guard.thaw();
+        leader.thawAgent();
+      });
+    },
+  }),
+  /** A standby is cut off from the leader, and another confirms alone. Then the leader loses power and that one too, which comes back when the lease is over. */
+  'lose-witness': fault({
+    draw: (rng, options) => ({ ...drawOther(rng, options), aloneMs: drawMs(rng, 20, 300), lateMs: drawMs(rng, -2000, 500) }),
+    apply: (world, { of, aloneMs, lateMs }) => {
+      const found = cast(world, of);
+      if (found === null) return;
+      const { leader, others } = found;
+      const behind = others[0]?.name ?? '';
+      const backMs = aloneMs + world.orders.ttlMs + lateMs;
+      world.net.cut(leader.name, behind);
+      world.sim.after(aloneMs, () => {
+        leader.crash();
+        for (const witness of others.slice(1)) witness.crash();
+        world.net.heal(leader.name, behind);
+      });
+      world.sim.after(backMs, () => {
+        for (const witness of others.slice(1)) witness.boot();
+      });
+      world.sim.after(backMs + 10_000, () => leader.boot());
+    },
+  }),
+  /**
+   * The leader loses power. Whoever is promoted after it is cut off at once, and writes what nobody is sent; the next one's timeline has the same number. That one loses
+   * power soon, and the other is back.
+   */
+  'leave-twin': fault({
+    draw: (rng) => ({ lateMs: drawMs(rng, 500, 3000), soonMs: drawMs(rng, 50, 1500) }),
+    apply: (world, { lateMs, soonMs }) => {
+      const { leader, machines, net, sim } = world;
+      if (leader === null) return;
+      leader.crash();
+      sim.after(world.orders.ttlMs + lateMs, () => leader.boot());
+      onceLed(world, machines, (first) => {
+        const ends = ['etcd', ...machines.map(({ name }) => name)].filter((end) => end !== first.name);
+        for (const end of ends) net.cut(first.name, end);
+        const rest = machines.filter((machine) => machine !== first);
+        onceLed(world, rest, (second) => {
+          sim.after(soonMs, () => {
+            second.crash();
+            for (const end of ends) net.heal(first.name, end);
+          });
+          sim.after(soonMs + 15_000, () => second.boot());
+        });
+      });
+    },
+  }),
+};
+
+const PROMOTED_WITHIN_MS = 30_000;
+
+/** When one of these opens for writes under the leader key. */
+function onceLed(world: World, machines: readonly Machine[], then: (machine: Machine) => void): void {
+  const endMs = world.sim.now + PROMOTED_WITHIN_MS;
+  const looks = machines.map((machine) => {
+    const look = () => {
+      if (!world.mended && world.sim.now < endMs && !(machine.server.writable && world.holder === machine.name)) return;
+      for (const [index, other] of machines.entries()) other.server.onChange.delete(looks[index] ?? look);
+      if (!world.mended && world.sim.now < endMs) then(machine);
+    };
+    return look;
+  });
+  for (const [index, machine] of machines.entries()) machine.server.onChange.add(looks[index] ?? (() => {}));
+}
+
+function restore(world: World, agoMs: number, forMs: number): void {
+  const copy = world.etcd.copy();
+  world.sim.after(agoMs, () => {
+    if (world.mended) return;
+    world.trace('etcd is restored from an older backup');
+    for (const machine of world.machines) machine.crash();
+    world.etcd.restore(copy);
+    world.sim.after(forMs, () => {
+      for (const machine of world.machines) machine.boot();
+    });
+  });
+}
