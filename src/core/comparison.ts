@@ -40,6 +40,17 @@ function isUnheardOf(view: ClusterView, timeline: Timeline | null): boolean {
   return timeline !== null && timeline > (clusterTimeline(view) ?? 1);
 }
 
+/**
+ * It says that it is up, and has data by which it may not lead, however far ahead it is (candidates.ts asks the same of this node): whoever waited for it would wait for
+ * ever. What was acknowledged is not left to it. Where /sync counts on its members, the others have what was acknowledged by their votes, or by being in the set, and
+ * where it does not nothing was promised.
+ */
+function willNotLead(c: Context, peer: PeerFacts, voters: readonly string[] | null): boolean {
+  if (!eligible(peer) || peer.strayed === true) return true;
+  if (peer.restored === true && voters !== null && includes(voters, peer.name)) return true;
+  return c.view !== null && (pastSwitchPoint(peer.timeline, peer.lsn, c.view.history) || isTwin(c.view, peer));
+}
+
 export type Comparison = { kind: 'behind' } | { kind: 'silent' } | { kind: 'ahead-leader' } | { kind: 'beaten'; because: string };
 
 export function compareWith(c: Context, own: OwnPosition, peer: PeerFacts, voters: readonly string[] | null): Comparison {
@@ -59,15 +70,13 @@ export function compareWith(c: Context, own: OwnPosition, peer: PeerFacts, voter
   if (laterTimeline || peer.lsn > own.lsn) {
     // What only the former synchronous leader has, on the same timeline, was never acknowledged.
     if (wasSyncLeader && !laterTimeline) return { kind: 'ahead-leader' };
-    if (!eligible(peer)) return { kind: 'silent' };
-    // It may not lead itself: both would wait for each other for ever.
-    if (c.view !== null && pastSwitchPoint(peer.timeline, peer.lsn, c.view.history)) return { kind: 'silent' };
+    if (willNotLead(c, peer, voters)) return { kind: 'silent' };
     // Whoever confirmed what was acknowledged there has a vote.
     if (outsider && c.view !== null && isUnheardOf(c.view, peer.timeline)) return { kind: 'silent' };
     const where = laterTimeline ? `timeline ${peer.timeline}` : formatLsn(peer.lsn);
     return { kind: 'beaten', because: `${peer.name} is ahead, at ${where}; this node is at ${formatLsn(own.lsn)}` };
   }
-  if (peer.lsn === own.lsn && eligible(peer) && failoverPriority(peer.tags) > failoverPriority(c.o.settings.local.tags)) {
+  if (peer.lsn === own.lsn && !willNotLead(c, peer, voters) && failoverPriority(peer.tags) > failoverPriority(c.o.settings.local.tags)) {
     const former = voters?.[0] ?? c.m.lastLeader;
     if (!(former && sameName(former, peer.name)) && !outsider) {
       return { kind: 'beaten', because: `${peer.name} is at the same position and has a higher failover_priority` };

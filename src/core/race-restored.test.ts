@@ -29,6 +29,23 @@ describe('while nobody leads', () => {
     expect(asked({ view: led, pg: standby, peers: peers(peer('c')) }).kinds).toContain('acquire-leader');
     expect(asked({ view: led, pg: { ...standby, restored: true }, peers: peers(peer('c')) }).kinds).not.toContain('acquire-leader');
   });
+  it('nobody waits for it, however far ahead it is or whatever its priority: the votes say who has what was acknowledged', () => {
+    const led = { ...free, sync: { leader: 'a', quorum: 0, standbys: ['b'], modRevision: '8' } };
+    const beside = (over: Parameters<typeof peer>[1]) => asked({ view: led, pg: standby, peers: peers(peer('b', over)) });
+    for (const ahead of [{ timeline: 2 }, { lsn: lsn(9000) }, { tags: { failover_priority: 2 } }]) {
+      expect(beside({ ...ahead, restored: true }).kinds).toContain('acquire-leader');
+      expect(beside(ahead).kinds).not.toContain('acquire-leader');
+    }
+    // c led last and is gone: what b confirmed to it is on b alone, or nowhere.
+    const others = { ...free, sync: { leader: 'c', quorum: 1, standbys: ['a', 'b'], modRevision: '8' } };
+    const alone = asked({ view: others, pg: standby, peers: peers(peer('b', { lsn: lsn(9000), restored: true })) });
+    expect(alone.because).toContain('1 of the 2 votes needed');
+    // Outside /sync it may have the votes of others.
+    const outside = { ...others, sync: { ...others.sync, quorum: 0, standbys: ['a'] } };
+    expect(asked({ view: outside, pg: standby, peers: peers(peer('b', { lsn: lsn(9000), restored: true })) }).because).toContain(
+      'b is ahead',
+    );
+  });
   it('it leads where nothing was promised, or an operator names it', () => {
     const off = settings('a', { dynamic: { synchronousMode: 'off' } });
     expect(asked({ settings: off, pg: { ...standby, restored: true }, peers: peers(peer('c')) }).kinds).toContain('acquire-leader');

@@ -40,6 +40,18 @@ it('its vote counts for the others, and it is nobody to yield to: it confirmed n
   expect(race({ at: 900, beginning: 'aa' }, 'aa', told('b', 'aa')).because).toMatch(/c is ahead/);
 });
 
+it('one that is on a later timeline than this node is nobody to wait for either', () => {
+  const standby = { ...pg.standby({ receiveLsn: lsn(900), replayLsn: lsn(900), timeline: 2 }), localHistory: history };
+  const beside = (beginning: string) => {
+    const status = { optime: lsn(900), slots: {}, retainSlots: [], writesOn: { leader: 'b', timeline: 3, beginning: 'aa' } };
+    const seen = view({ history, sync: { ...sync, quorum: 0 }, members, status });
+    const others = peers(peer('c', { lsn: lsn(1000), timeline: 3, beginning }));
+    return raceVerdict(contextOf(observation({ view: seen, peers: others, pg: standby, settings: quorum }), memory()));
+  };
+  expect(beside('bb')).toMatchObject({ win: true });
+  expect(beside('aa').because).toMatch(/c is ahead/);
+});
+
 it('where it is not known which of the two the last leader was on, they have no votes for each other', () => {
   for (const writesOn of [undefined, told('x', 'aa')])
     expect(race({ at: 2000, beginning: 'aa' }, 'bb', writesOn).because).toMatch(/1 of the 2 votes/);
