@@ -4,6 +4,7 @@ import type { ServerRole, Source } from './effects.ts';
 import type { Memory, Observation } from './model.ts';
 import { type PostgresFacts, walPosition } from './postgres-facts.ts';
 import { leaseMargins } from './settings.ts';
+import { upstreamOf } from './upstream.ts';
 
 /** As a primary that finds itself without the leader key: after a pause, or when etcd has lost it. */
 const UNLOCKED_MS = 2000;
@@ -132,38 +133,13 @@ export function readyLeader(c: Context): Member | null {
   return member !== null && member.role === 'primary' && member.connUrl !== null ? member : null;
 }
 
-/** Whom this node streams from: `replicatefrom` where that member is up, has what we need and is not ourselves, else the leader; null: nobody. */
+/** Whom this node streams from; null: nobody. */
 export function wantedSource(c: Context): Source | null {
   const { tags } = c.o.settings.local;
   if (tags.nostream || c.view === null || c.otherLeader === null) return null;
-  const wanted = tags.replicatefrom ? memberOf(c.view, tags.replicatefrom) : null;
-  const usable = wanted && wanted.name !== c.me && wanted.state === 'running' && !followsUs(c.view, wanted, c.me);
-  if (usable && !isStuckBehind(c, wanted)) return sourceOf(wanted);
-  const leader = memberOf(c.view, c.otherLeader);
-  return leader ? sourceOf(leader) : null;
-}
-
-/**
- * It gets no WAL itself, and has no more than we do: nothing comes from such a one, and it may stay so for ever. A Patroni that does not publish `replay_lsn` yet
- * may not tell of its replication either, and is believed to be well.
- */
-function isStuckBehind(c: Context, wanted: Member): boolean {
   const own = c.o.pg.sql === null ? null : walPosition(c.o.pg.sql);
-  const tells = wanted.replicationState !== null || wanted.replayLsn !== null;
-  const cut = wanted.name !== c.otherLeader && tells && wanted.replicationState !== 'streaming';
-  return cut && own !== null && wanted.lsn !== null && wanted.lsn <= own;
-}
-
-/** A chain of replicatefrom tags that comes back to us would leave a ring without a primary. */
-function followsUs(view: ClusterView, member: Member, me: string): boolean {
-  const seen = new Set<string>();
-  let at: Member | null = member;
-  while (at?.tags.replicatefrom && at.name !== view.leader?.name && !seen.has(at.name)) {
-    if (at.tags.replicatefrom === me) return true;
-    seen.add(at.name);
-    at = memberOf(view, at.tags.replicatefrom);
-  }
-  return false;
+  const source = memberOf(c.view, upstreamOf(c.view, c.otherLeader, { name: c.me, tags, lsn: own }));
+  return source === null ? null : sourceOf(source);
 }
 
 /** How long a primary may go on taking writes while it tries to take the key. */

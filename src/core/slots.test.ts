@@ -31,6 +31,24 @@ describe('a slot on a standby', () => {
   });
 });
 
+describe('without slots for members that are away, the leader', () => {
+  /** a leads; c is to stream from b. */
+  const wanted = (b: Parameters<typeof member>[1]) => {
+    const members = [member('a', { role: 'primary' }), member('b', b), member('c', { lsn: lsn(500), tags: { replicatefrom: 'b' } })];
+    const mine = settings('a', { dynamic: { useSlots: true, memberSlotsTtlSeconds: 0 } });
+    const o = observation({ view: view({ leaderName: 'a', members }), settings: mine, pg: pg.primary({ slots: [] }) });
+    const plan = slotPlan(contextOf(o, emptyMemory), {});
+    return plan?.kind === 'sync-slots' ? plan.create : [];
+  };
+
+  it('has one for whoever streams from it, also in the place of a member that gets no WAL, is down or would follow in a ring', () => {
+    expect(wanted({ replicationState: 'streaming', lsn: lsn(500) })).toEqual(['b']);
+    expect(wanted({ replicationState: null, replayLsn: lsn(400), lsn: lsn(400) })).toEqual(['b', 'c']);
+    expect(wanted({ state: 'stopped' })).toEqual(['b', 'c']);
+    expect(wanted({ tags: { replicatefrom: 'c' } })).toContain('c');
+  });
+});
+
 describe('slots of members that are away', () => {
   const status = { optime: lsn(900), slots: {}, retainSlots: ['e'] };
   const seen = (leaderName: string, before: Readonly<Record<string, number>>) =>

@@ -1,10 +1,10 @@
 /** Physical replication slots: which this node should have, and how far they should be. */
-import { memberOf } from './cluster.ts';
 import type { Context } from './context.ts';
 import type { Effect } from './effects.ts';
 import type { SlotFacts } from './postgres-facts.ts';
 import { slotNameOf } from './slot-names.ts';
 import type { Lsn } from './units.ts';
+import { upstreamOf } from './upstream.ts';
 
 /**
  * Every node keeps a slot for every other streaming member, not only the leader: after a failover the new leader still has the WAL the others need.
@@ -52,8 +52,7 @@ function wantedSlots(c: Context, seenAtMs: Readonly<Record<string, number>>): Re
   for (const member of view.members) {
     if (member.name === c.me || member.tags.nostream) continue;
     const parent = member.tags.replicatefrom;
-    const parentExists = parent !== undefined && memberOf(view, parent) !== null;
-    const streamsFromUs = c.isPrimary ? !parentExists || parent === c.me : parent === c.me;
+    const streamsFromUs = parent === c.me || (c.isPrimary && upstreamOf(view, c.me, member) === c.me);
     if (keepAll ? local.tags.nofailover !== true || streamsFromUs : streamsFromUs) {
       const name = slotNameOf(member.name);
       const told = published[name] ?? null;

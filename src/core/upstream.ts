@@ -1,0 +1,40 @@
+/** Whom a member streams from. The member goes by it, and the leader, which has to have a slot for whoever comes to it. */
+import { type ClusterView, type Member, memberOf } from './cluster.ts';
+import type { Lsn } from './units.ts';
+
+/** What is known of the member; null: not where its WAL ends. */
+export interface Follower {
+  readonly name: string;
+  readonly tags: Pick<Member['tags'], 'replicatefrom'>;
+  readonly lsn: Lsn | null;
+}
+
+/** The member that `replicatefrom` names where that one is up, has what is needed and does not follow this one, else the leader. */
+export function upstreamOf(view: ClusterView, leader: string, follower: Follower): string {
+  const { replicatefrom } = follower.tags;
+  const wanted = replicatefrom ? memberOf(view, replicatefrom) : null;
+  if (wanted === null || wanted.name === follower.name || wanted.state !== 'running') return leader;
+  return follows(view, wanted, follower.name) || isStuckBehind(wanted, leader, follower) ? leader : wanted.name;
+}
+
+/**
+ * It gets no WAL itself, and has no more than its follower: nothing comes from such a one, and it may stay so for ever. A Patroni that does not publish `replay_lsn`
+ * yet may not tell of its replication either, and is believed to be well.
+ */
+function isStuckBehind(wanted: Member, leader: string, { lsn }: Follower): boolean {
+  const tells = wanted.replicationState !== null || wanted.replayLsn !== null;
+  const cut = wanted.name !== leader && tells && wanted.replicationState !== 'streaming';
+  return cut && lsn !== null && wanted.lsn !== null && wanted.lsn <= lsn;
+}
+
+/** A chain of replicatefrom tags that comes back to the follower would leave a ring without a primary. */
+function follows(view: ClusterView, member: Member, follower: string): boolean {
+  const seen = new Set<string>();
+  let at: Member | null = member;
+  while (at?.tags.replicatefrom && at.name !== view.leader?.name && !seen.has(at.name)) {
+    if (at.tags.replicatefrom === follower) return true;
+    seen.add(at.name);
+    at = memberOf(view, at.tags.replicatefrom);
+  }
+  return false;
+}
