@@ -61,14 +61,20 @@ function strangerOf({ process, unseen, pidTaken }: SimServer): UnexplainedProces
 }
 
 /**
- * Where PostgreSQL and its files say that this server is: a standby that still replays is where its replay is, a stopped one where its control file is. One that
- * follows a later timeline is sent what it lacks of those before first, and is on them until then.
+ * Where PostgreSQL and its files say that this server is: a standby that still replays what it was started with is where its replay is, a stopped one where its control
+ * file is. One that follows a later timeline is sent what it lacks of those before first, and is on them until then. Once a walreceiver has run, what it received is
+ * all there is, and the segments it lies in tell the timeline (src/adapters/postgres/probe.ts), wherever a paused replay stands.
  */
 function knownBranch(server: SimServer): Branch {
   const { process, position, replayLsn, minRecovery, checkpoint } = server;
   if (process === null) return minRecovery?.branch ?? checkpoint.branch;
   if (!server.inRecovery) return position.branch;
-  return process.replaying ? branchAt(position, replayLsn) : writtenBranch(position);
+  return process.replaying && !process.hasReceived ? branchAt(position, replayLsn) : writtenBranch(position);
+}
+
+/** As src/adapters/postgres/facts-query.ts tells it: not of one that streams, or has since it was started and is paused. */
+function tellsReplaying({ process, replayPaused, replication }: SimServer): boolean {
+  return process?.replaying === true && replication.source === null && !(replayPaused && process.hasReceived);
 }
 
 function writtenBranch({ branch, lsn }: Position): Branch {
@@ -137,7 +143,7 @@ function sqlOf(server: SimServer): SqlFacts {
     postmasterStartTime: server.process === null ? '' : startTimeOf(server.process),
     pendingRestart: {},
   };
-  return server.process?.replaying ? { ...facts, replaying: true } : facts;
+  return tellsReplaying(server) ? { ...facts, replaying: true } : facts;
 }
 
 function userOf(senders: readonly Sender[], slot: string): Pick<SlotFacts, 'active' | 'activePid'> {

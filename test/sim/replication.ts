@@ -3,7 +3,7 @@ import { slotNameOf } from '../../src/core/slot-names.ts';
 import type { Lsn } from '../../src/core/units.ts';
 import type { Gate } from './clock.ts';
 import type { SimServer } from './server.ts';
-import { continues, isPrefix } from './wal.ts';
+import { continues, isPrefix, type Position } from './wal.ts';
 
 /** A standby asks again for its source this often (wal_retrieve_retry_interval, as members are configured). */
 const RETRY_MS = 100;
@@ -283,7 +283,7 @@ export class Replication {
       if (!link.receiving || !net.up(source.name, standby.name)) return end();
       standby.parts.gate().deliver('message', () => {
         if (!link.receiving || standby.process?.hung) return end();
-        if (standby.process?.promoting || !isPrefix(standby.position, position)) {
+        if (standby.process?.promoting || !isPrefix(standby.position, position) || endsHere(standby, position)) {
           end();
           return this.#endReceiver(link);
         }
@@ -367,6 +367,8 @@ export class Replication {
 const linked = (a: SimServer, b: SimServer) => a.parts.net.up(a.name, b.name) && b.parts.net.up(b.name, a.name);
 const still = (server: SimServer) => server.parts.gate().frozen || server.process?.hung === true;
 const silent = (link: Link) => !linked(link.source, link.standby) || still(link.source) || still(link.standby);
+/** At the end of a timeline a walreceiver waits to be told of the next one by the startup process (WALRCV_WAITING), which a pause keeps from that. */
+const endsHere = ({ position, process }: SimServer, sent: Position) => process?.replaying === true && sent.branch !== position.branch;
 const canSend = (link: Link) =>
   !still(link.source) &&
   link.source.parts.net.up(link.source.name, link.standby.name) &&

@@ -1,7 +1,7 @@
 /** What is on the disk of one PostgreSQL: it outlives its processes, and is all that a crash leaves. */
 import type { DataDirState, IncompleteWork } from '../../../src/core/postgres-facts.ts';
 import { type Lsn, ZERO_LSN } from '../../../src/core/units.ts';
-import { Branch, branchAt, FIRST_LSN, type Position, plus } from '../wal.ts';
+import { Branch, branchAt, FIRST_LSN, type Position, plus, reachOn } from '../wal.ts';
 import type { ServerProcess } from './process.ts';
 
 const COMMIT_BYTES = 152;
@@ -66,10 +66,15 @@ export class DataDirectory {
     this.signal = false;
   }
 
-  /** Crash recovery by a server that takes nobody in, which pg_rewind begins with. It writes a record of its own, on the timeline it finds. */
+  /**
+   * Crash recovery by a server that takes nobody in, which pg_rewind begins with. It writes a record of its own, on the timeline it finds: the later of the latest
+   * checkpoint's and of the one up to which was replayed (InitWalRecovery in xlogrecovery.c). What was received of a later one, and never replayed, it does not read.
+   */
   finishRecovery(): void {
     if (this.controlState === 'shut down') return;
-    const { branch, lsn } = this.position;
+    const found = this.minRecovery?.branch ?? this.position.branch;
+    const end = reachOn(found, this.position);
+    const { branch, lsn } = end === null ? this.position : { branch: found, lsn: end };
     const own = new Branch(branch.timeline, branch, lsn, 'crash recovery');
     this.checkpoint = { branch: own, lsn };
     this.position = { branch: own, lsn: plus(lsn, OWN_RECORD_BYTES) };

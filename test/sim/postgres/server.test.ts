@@ -1,7 +1,11 @@
 /** What PostgreSQL does when something breaks, as far as a cluster's safety hangs on it. */
 import { describe, expect, test } from 'vitest';
+import { factsOf } from '../facts.ts';
 import type { Machine } from '../machine.ts';
+import type { SimServer } from '../server.ts';
+import { Branch, FIRST_LSN, plus } from '../wal.ts';
 import { World } from '../world.ts';
+import { DataDirectory } from './data-directory.ts';
 import type { CommitEnd } from './waiting.ts';
 
 const quorum = { ttl: 10, loop_wait: 2, retry_timeout: 3, synchronous_mode: 'quorum' };
@@ -93,6 +97,39 @@ describe('a standby', () => {
     expect(server.process).toMatchObject({ replaying: true, hasReceived: false });
     await world.expect('it streams', () => server.replication.source !== null, 5000);
     expect(server.replayLsn).toBe(server.position.lsn);
+  });
+
+  test('whose replay is paused is where it receives, follows no switch of its source, and recovers along what it replayed', async () => {
+    const world = await World.ready({ seed: 408 });
+    const [source, paused] = world.replicas.map(({ server }) => server) as [SimServer, SimServer];
+    for (const machine of world.machines) machine.killAgent();
+    world.checkers.onlyHolder = false;
+    paused.file = { ...paused.file, source: { host: source.name, port: 5432 }, slot: '' };
+    paused.reload();
+    await world.expect('it streams from the other replica', () => paused.replication.source === source, 5000);
+    paused.replayPaused = true;
+    paused.process!.replaying = true;
+    const replayed = paused.replayLsn;
+    commit(world.primary);
+    await world.expect('it receives more', () => paused.position.lsn > replayed, 5000);
+    expect(factsOf(paused).sql).toMatchObject({ receiveLsn: paused.position.lsn, replayLsn: replayed });
+    world.primary.crash();
+    source.promote();
+    await world.expect('the other is promoted', () => source.commits, 10_000);
+    await world.expect('it does not stream any more', () => paused.replication.source === null, 10_000);
+    expect(factsOf(paused).sql).toMatchObject({ timeline: 1, replayPaused: true });
+    expect(factsOf(paused).sql).not.toHaveProperty('replaying');
+  });
+
+  test('recovers by itself along the timeline it has replayed last', () => {
+    const parent = new Branch(1, null, FIRST_LSN, '');
+    const disk = new DataDirectory();
+    disk.controlState = 'shut down in recovery';
+    disk.minRecovery = { branch: parent, lsn: plus(FIRST_LSN, 100) };
+    disk.position = { branch: new Branch(2, parent, plus(FIRST_LSN, 200), ''), lsn: plus(FIRST_LSN, 900) };
+    disk.finishRecovery();
+    expect(disk.position.branch.timeline).toBe(1);
+    expect(disk.checkpoint.lsn).toBe(plus(FIRST_LSN, 200));
   });
 
   test('that needs WAL which is gone cannot follow, and a slot is what keeps it', async () => {
