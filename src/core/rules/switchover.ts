@@ -1,6 +1,8 @@
 /** The operator's wish in `failover`, as the present leader deals with it. */
 import { possibleSuccessors, unfit } from '../candidates.ts';
 import type { Context } from '../context.ts';
+import { strays } from '../strays.ts';
+import { syncStep } from '../sync.ts';
 import type { Outcome, Rule } from './table.ts';
 import { holdOffMs } from './table.ts';
 
@@ -36,16 +38,34 @@ export function switchoverAway(c: Context): Outcome {
       `${action} is not possible: ${blocked.map((peer) => `${peer!.name} cannot be logged in to: ${peer!.lockedOut}`).join('; ')}`,
     );
   if (successors.length === 0) {
+    if (isSettling(c)) return { wakeInMs: 100, because: `${action} waits for a moment: ${syncStep(c).because}` };
     const { candidate } = wish;
-    if (candidate === null) return drop(`${action} is not possible: no member can take over, or too few synchronous standbys`);
-    const reason = unfit(c.o.peers?.get(candidate), c.view, c.o.settings.dynamic) ?? 'is not a synchronous standby';
-    return drop(`${action} is not possible: ${candidate} ${reason}`);
+    const reasonOf = (name: string) => unfit(c.o.peers?.get(name), c.view!, c.o.settings.dynamic) ?? otherwiseUnfit(c, name);
+    if (candidate !== null) return drop(`${action} is not possible: ${candidate} ${reasonOf(candidate) ?? 'is not a synchronous standby'}`);
+    const reasons = c.view.members.filter(({ name }) => name !== c.me).map(({ name }) => ({ name, reason: reasonOf(name) }));
+    const told = reasons.flatMap(({ name, reason }) => (reason === null ? [] : [`${name} ${reason}`]));
+    const why = told.length === 0 ? '' : `: ${told.join('; ')}`;
+    return drop(`${action} is not possible: no member can take over, or too few synchronous standbys${why}`);
   }
   return {
     effects: [{ kind: 'start-job', job: { kind: 'handover', action, candidate: wish.candidate } }],
     because: action === 'failover' ? 'manual failover: demoting myself' : 'switchover: demoting myself',
   };
 }
+
+/** Longer than a standby takes to catch up that streams; who takes longer is no reason to keep the operator waiting, nor to begin when he no longer expects it. */
+const SETTLING_MS = 3000;
+
+/** The synchronous set is being changed: until the new one holds everything /sync asks for more votes than there will be need for. */
+function isSettling(c: Context): boolean {
+  const set = c.m.syncNamesSet;
+  if (c.o.settings.dynamic.synchronousMode === 'off' || set === null || c.o.nowMs - set.atMs >= SETTLING_MS) return false;
+  const { effects, waiting } = syncStep(c);
+  return effects.length > 0 || waiting;
+}
+
+/** What only this leader sees of a member. */
+const otherwiseUnfit = (c: Context, name: string) => (strays(c, name) ? 'has WAL that this leader does not have' : null);
 
 export const switchoverRules: readonly Rule[] = [
   {
