@@ -1,4 +1,4 @@
-/** Nodes whose data are no longer a prefix of the leader's, or are not there at all, and how they come back. Replication is asynchronous. */
+/** Nodes whose data are no longer a prefix of the leader’s, or are not there at all, and how they come back: on IPv6 addresses, over TLS. Replication is asynchronous. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -8,21 +8,26 @@ import type { ClusterNode } from './support/cluster-node.ts';
 import { CommandLineWatch, commandLines } from './support/command-lines.ts';
 import { changeLocal, configFile, editLocal } from './support/local-config.ts';
 import { allKeys, filesWith, modeOf, SECRETS, TRACES } from './support/secrets.ts';
+import { type ServerTls, serverTls } from './support/tls.ts';
 
 let cluster: Cluster;
 let watch: CommandLineWatch;
+let tls: ServerTls;
 beforeAll(async () => {
+  tls = serverTls('::1');
   cluster = await startCluster({
     start: false,
+    host: () => '[::1]',
     // A crashed primary hands over at once, so that nobody has to wait for its lease.
-    dynamic: { synchronous_mode: null, primary_start_timeout: 0 },
+    dynamic: { synchronous_mode: null, primary_start_timeout: 0, postgresql: { parameters: tls.parameters } },
     local: () => ({
       postgresql: {
         authentication: {
-          superuser: { password: SECRETS.superuser },
-          replication: { password: SECRETS.replication },
-          rewind: { password: SECRETS.rewind },
+          superuser: { password: SECRETS.superuser, ...tls.client },
+          replication: { password: SECRETS.replication, ...tls.client },
+          rewind: { password: SECRETS.rewind, ...tls.client },
         },
+        pg_hba: [...tls.pgHba],
       },
     }),
   });
@@ -36,6 +41,7 @@ beforeAll(async () => {
 afterAll(async () => {
   watch?.stop();
   await cluster?.close();
+  tls?.remove();
 });
 afterEach(() => configure({ postgresql: { use_pg_rewind: true, remove_data_directory_on_diverged_timelines: null } }));
 

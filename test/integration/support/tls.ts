@@ -1,0 +1,41 @@
+/** A server certificate of a test's own, which its clients verify, and access by TLS only for what Regent does over a network. */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, chownSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { JsonObject } from '../../../src/core/json.ts';
+import { postgresOwner } from './bare-postgres.ts';
+
+export interface ServerTls {
+  /** For `postgresql.parameters`. */
+  readonly parameters: JsonObject;
+  /** For each of `postgresql.authentication`. */
+  readonly client: JsonObject;
+  /** For `postgresql.pg_hba`; the superuser, as whom the tests look, may also come without. */
+  readonly pgHba: readonly string[];
+  remove(): void;
+}
+
+/** @param address an IP address, for which the certificate is made out. */
+export function serverTls(address: string): ServerTls {
+  const directory = mkdtempSync(join(tmpdir(), 'regent-tls-'));
+  const [key, certificate] = [join(directory, 'server.key'), join(directory, 'server.crt')];
+  const subject = ['-subj', '/CN=regent-test', '-addext', `subjectAltName=IP:${address}`];
+  const made = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', key, '-out', certificate, ...subject];
+  execFileSync('openssl', made, { stdio: 'pipe' });
+  const { uid, gid } = postgresOwner();
+  for (const path of [directory, key, certificate]) chownSync(path, uid, gid);
+  chmodSync(key, 0o600);
+  const range = address.includes(':') ? `${address}/128` : `${address}/32`;
+  return {
+    parameters: { ssl: 'on', ssl_cert_file: certificate, ssl_key_file: key },
+    client: { sslmode: 'verify-full', sslrootcert: certificate },
+    pgHba: [
+      'local all all scram-sha-256',
+      `hostssl replication replicator ${range} scram-sha-256`,
+      `hostssl all rewinder ${range} scram-sha-256`,
+      `host all postgres ${range} scram-sha-256`,
+    ],
+    remove: () => rmSync(directory, { recursive: true, force: true }),
+  };
+}
