@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { control, lsn, pg } from '../../test/support/build.ts';
-import { compareHistories, divergenceFrom, rewindIsBlind, stoppedPosition, timelineStart } from './divergence.ts';
+import { compareHistories, divergenceFrom, rewindIsBlind, sharesPlace, stoppedPosition, timelineStart } from './divergence.ts';
 
 const entry = (timeline: number, at: number) => ({ timeline, switchLsn: lsn(at), reason: 'x' });
 const source = (timeline: number, history: ReturnType<typeof entry>[], over = {}) => ({
@@ -30,12 +30,32 @@ describe('compareHistories', () => {
     ['on a timeline the source never had', at(2, 150), [entry(1, 120)], source(3, [entry(1, 100), entry(2, 300)]), 'diverged'],
     ['ahead of the source', at(3, 150), [entry(1, 100), entry(2, 120)], source(2, [entry(1, 100)]), 'diverged'],
     ['shutdown checkpoint before the switch', at(1, 99, { atRecordStart: true }), [], source(2, [entry(1, 100)]), 'prefix'],
+    [
+      'older timeline, and the source has the last record',
+      at(1, 99, { written: true }),
+      [],
+      source(2, [entry(1, 100)], { hasOurEnd: true }),
+      'prefix',
+    ],
+    [
+      'older timeline, with a record of its own',
+      at(1, 99, { written: true }),
+      [],
+      source(2, [entry(1, 100)], { hasOurEnd: false }),
+      'diverged',
+    ],
     ['a record that starts at the switch', at(1, 100, { atRecordStart: true }), [], source(2, [entry(1, 100)]), 'diverged'],
     ['crashed: nobody knows where its WAL ends', at(1, 50, { open: true }), [], source(2, [entry(1, 100)]), 'diverged'],
     ['crashed, nothing happened since', at(2, 50, { open: true }), [entry(1, 10)], source(2, [entry(1, 10)]), 'prefix'],
   ] as const)('%s', (_name, local, history, from, expected) => {
     expect(compareHistories(local, history, from)).toBe(expected);
   });
+});
+
+it('a source is to have the WAL of its own timeline, and of former ones before it left them', () => {
+  const from = source(3, [entry(1, 100), entry(2, 300)]);
+  expect([sharesPlace(from, 3, lsn(9999)), sharesPlace(from, 2, lsn(299)), sharesPlace(from, 1, lsn(99))]).toEqual([true, true, true]);
+  expect([sharesPlace(from, 2, lsn(300)), sharesPlace(from, 1, lsn(200)), sharesPlace(from, 4, lsn(1))]).toEqual([false, false, false]);
 });
 
 describe('stoppedPosition', () => {

@@ -89,13 +89,21 @@ export function compareHistories(local: Position, localHistory: readonly History
   // A crashed primary's WAL end is unknown; only a rewind (which finds out by itself) may decide it.
   if (local.open) return 'diverged';
   const within = local.atRecordStart ? local.lsn < left.switchLsn : local.lsn <= left.switchLsn;
-  return within ? 'prefix' : 'diverged';
+  // Where that WAL is gone the numbers are all there is to go by.
+  return within && source.hasOurEnd !== false ? 'prefix' : 'diverged';
+}
+
+/** Whether the source is to have the same WAL at that place: on the timeline of both, or on an earlier one, before the source left it. */
+export function sharesPlace(source: Pick<SourceHistory, 'timeline' | 'history'>, timeline: Timeline, lsn: Lsn): boolean {
+  if (timeline === source.timeline) return true;
+  const left = source.history.find((entry) => entry.timeline === timeline);
+  return left !== undefined && lsn < left.switchLsn;
 }
 
 /**
  * On one timeline. Nobody is sent what its source has not flushed, so whoever is further than the source, which was asked after the own position was read, has WAL
  * of its own. And a server that ended as a primary wrote at least a checkpoint: a replica that was opened for writes by hand has that where the leader has something
- * else. Only a cold copy of the leader has the same.
+ * else, also where the leader has gone on to a later timeline since. Only a cold copy of the leader has the same.
  */
 function compareEnds(local: Position, source: SourceHistory): Divergence {
   if (local.atRecordStart ? local.lsn >= source.lsn : local.lsn > source.lsn) return 'diverged';
@@ -158,10 +166,11 @@ function beginsOtherwise(pg: PostgresFacts, source: SourceHistory): boolean {
 
 /**
  * Timelines of one number, each begun on its own. pg_rewind looks at numbers and histories only (findCommonAncestorTimeline in pg_rewind.c, PostgreSQL 13 to 18): on
- * the source's present timeline it says "no rewind required", ends with 0 and leaves all as it is; on one of its former ones it takes for common what is not. So a
- * node that diverged in this way has to be cloned anew.
+ * the source's present timeline it says "no rewind required", ends with 0 and leaves all as it is; on one of its former ones it takes for common what is not, as it
+ * does with what a node wrote there before the point where the source left it. A node that diverged in this way has to be cloned.
  */
 export function rewindIsBlind(pg: PostgresFacts, source: SourceHistory | null): boolean {
   const local = localPosition(pg);
-  return local !== null && source !== null && (local.timeline === source.timeline || beginsOtherwise(pg, source));
+  if (local === null || source === null) return false;
+  return local.timeline === source.timeline || beginsOtherwise(pg, source) || source.hasOurEnd === false;
 }

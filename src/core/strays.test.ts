@@ -23,6 +23,19 @@ describe('a node that wrote on the timeline of its leader', () => {
     expect(decision.because).toContain('regentctl reinit demo a');
   });
 
+  it('has diverged also where the leader has gone on to a later timeline since, and pg_rewind would see nothing to do', () => {
+    const later = { ...source, timeline: 2, lsn: lsn(3000), history: [{ timeline: 1, switchLsn: lsn(1500), reason: 'x' }] };
+    const may = settings('a', { postgresql: { removeDataDirectoryOnRewindFailure: true } });
+    for (const state of ['shut down', 'in production']) {
+      const scene = { pg: pg.stopped({ state, checkpointLsn: lsn(1000) }), source: { ...later, hasOurEnd: false } };
+      expect(decided(scene)).toMatchObject({ rule: 'stopped.diverged', steps: [], memory: { strayed: true } });
+      expect(decided({ ...scene, settings: may }).steps).toMatchObject([{ kind: 'start-job', job: { kind: 'reinitialize' } }]);
+    }
+    const demoted = pg.stopped({ state: 'shut down', checkpointLsn: lsn(1000) });
+    for (const told of [{ hasOurEnd: true }, {}])
+      expect(decided({ pg: demoted, source: { ...later, ...told } }).rule).toBe('stopped.start-standby');
+  });
+
   it('is cloned where the settings allow it', () => {
     const may = settings('a', { postgresql: { removeDataDirectoryOnRewindFailure: true } });
     const { steps } = decided({ pg: opened, source: { ...source, hasOurEnd: false }, settings: may });

@@ -17,11 +17,17 @@ export function refuse(server: SimServer, target: SimServer): void {
   if (server.full !== 'no' && !isContained(server, target)) throw transient('REWIND_NO_ROOM', 'no space left on device');
 }
 
-/** Found out before pg_rewind is let near a crashed primary's directory. */
+/** Found out before pg_rewind is let near a crashed primary's directory; also that it has WAL of its own where pg_rewind would take both for the same. */
 export function isContained(server: SimServer, target: SimServer): boolean {
   const { branch } = server.position;
   const older = branch.timeline < target.position.branch.timeline;
-  return server.work === null && server.controlState === 'in production' && older && isPrefix(server.position, target.position);
+  if (server.work !== null || server.controlState !== 'in production' || !older) return false;
+  if (isPrefix(server.position, target.position)) return true;
+  if (!needsRewind(server, target))
+    throw new RegentError('REWIND_BLIND', 'other WAL before the point up to which pg_rewind takes both for the same', {
+      policy: 'transient',
+    });
+  return false;
 }
 
 /** The adapter sees to it that the control file tells of the timeline that was replayed last. */

@@ -1,7 +1,8 @@
 /** Two timelines of one number, as far as their WAL tells (M13). */
+import { sharesPlace } from '../../../src/core/divergence.ts';
 import type { TimelineStart, WalEnd } from '../../../src/core/postgres-facts.ts';
 import type { SimServer } from '../server.ts';
-import { type Branch, isPrefix } from '../wal.ts';
+import { type Branch, isPrefix, plus } from '../wal.ts';
 
 export function beginningAt(from: SimServer, own: TimelineStart | undefined): { beginning?: string } {
   for (let at: Branch | null = from.position.branch; at !== null; at = at.parent)
@@ -17,8 +18,13 @@ export function twinOf(a: SimServer, b: SimServer): boolean {
   return beginning !== undefined && beginning !== own.beginning;
 }
 
-/** The source has the last records of a server that was a primary on its timeline. */
+/** The source has the last records of a server that was a primary on its timeline, or on one that it left after them, if it has WAL of that place at all. */
 export function hasOurEnd(server: SimServer, from: SimServer, end: WalEnd | undefined): { hasOurEnd?: boolean } {
-  if (end === undefined || from.inRecovery || end.timeline !== from.position.branch.timeline) return {};
-  return { hasOurEnd: isPrefix(server.position, from.position) };
+  const { branch } = from.position;
+  if (end === undefined || from.inRecovery || !sharesPlace(branch, end.timeline, end.checkpointLsn)) return {};
+  if (end.timeline === branch.timeline) return { hasOurEnd: isPrefix(server.position, from.position) };
+  if (end.checkpointLsn < from.filesFrom || end.checkpointLsn < from.oldestLsn) return {};
+  const whole = end.open && sharesPlace(branch, end.timeline, server.position.lsn);
+  const { checkpoint } = server;
+  return { hasOurEnd: isPrefix(whole ? server.position : { branch: checkpoint.branch, lsn: plus(checkpoint.lsn, 1) }, from.position) };
 }

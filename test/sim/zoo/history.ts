@@ -17,4 +17,18 @@ export const historyMutants: readonly Mutant[] = [
     verdicts: ['safety', 'liveness'],
     focus: under(['open-by-hand']),
   },
+  {
+    id: 'former-ends-not-compared',
+    broken: 'What a node wrote by itself on a timeline that its leader has left since is not looked for in the leader’s WAL.',
+    offends: ['S9', 'S22'],
+    edits: [
+      {
+        file: 'src/core/divergence.ts',
+        find: "  return within && source.hasOurEnd !== false ? 'prefix' : 'diverged';\n",
+        replace: "  return within ? 'prefix' : 'diverged';\n",
+      },
+    ],
+    verdicts: ['liveness'],
+    focus: under(['pause', 'open-by-hand', 'failover']),
+  },
 ];
