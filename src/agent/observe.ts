@@ -166,7 +166,7 @@ async function askSource(parts: Parts, o: Observation, inputs: Inputs): Promise<
   const source = leader === null ? null : sourceOf(leader);
   if (source === null) return null;
   const own = o.pg.beginning === undefined ? null : timelineStart(o.pg);
-  const end = writtenEnd(o.pg);
+  const end = writtenEnd(o.pg) ?? inputs.memory.endedAt;
   const signal = inputs.untilLeaderChanges();
   let stop = () => {};
   // A leader that was cut off or switched off does not answer, and the race for its key does not wait for that.

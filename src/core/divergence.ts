@@ -107,9 +107,8 @@ export function sharesPlace(source: Pick<SourceHistory, 'timeline' | 'history'>,
  */
 function compareEnds(local: Position, source: SourceHistory): Divergence {
   if (local.atRecordStart ? local.lsn >= source.lsn : local.lsn > source.lsn) return 'diverged';
-  if (local.written !== true) return 'prefix';
-  if (source.hasOurEnd === undefined) return 'unknown';
-  return source.hasOurEnd ? 'prefix' : 'diverged';
+  if (source.hasOurEnd === false) return 'diverged';
+  return local.written === true && source.hasOurEnd === undefined ? 'unknown' : 'prefix';
 }
 
 /** What is to be looked for in the WAL of the source; null: this server did not write its own. */

@@ -10,7 +10,7 @@ import type { Chore, ChoreFailures, ChoreOutcome } from './chores.ts';
 import type { ClusterView, MemberRole, PostgresState } from './cluster.ts';
 import type { CallbackAction, Effect, JobKind, JobOutcome, RunningJob } from './effects.ts';
 import type { PeerFacts } from './peer-facts.ts';
-import type { PostgresFacts, SourceHistory } from './postgres-facts.ts';
+import type { PostgresFacts, SourceHistory, WalEnd } from './postgres-facts.ts';
 import type { Replies } from './replies.ts';
 import type { Settings } from './settings.ts';
 import { noStrangers, type StrangerMemory } from './strangers.ts';
@@ -132,6 +132,8 @@ export interface Memory {
   readonly openedByHand: boolean;
   /** This node wrote WAL of its own on the timeline of its leader, and pg_rewind would not see it. Neither its position nor its timeline tells, so it is out of the race. */
   readonly strayed: boolean;
+  /** Where this node ended as a primary, though it runs as a standby since, with nobody to compare with before: its control file does not tell any more. Null: nowhere. */
+  readonly endedAt: WalEnd | null;
   /** The last known leader other than ourselves, for the failover priority rule. */
   readonly lastLeader: string | null;
 }
@@ -163,6 +165,7 @@ export const emptyMemory: Memory = {
   keyInheritedSinceMs: null,
   openedByHand: false,
   strayed: false,
+  endedAt: null,
   lastLeader: null,
 };
 

@@ -11,6 +11,7 @@ import { heardReplies } from './replies.ts';
 import { REWIND_IN_VAIN } from './rewind-prospects.ts';
 import { seenSlots } from './slots.ts';
 import { rememberStrangers } from './strangers.ts';
+import { endedAt } from './strays.ts';
 import { RELOAD_SETTLE_MS } from './sync.ts';
 
 /** A node whose start failed leaves the race to the others for a while. */
@@ -48,6 +49,7 @@ export function remember(o: Observation, before: Memory): Memory {
     ...keyOf(c, before),
     openedByHand: openedByHand(c, ended),
     strayed: strayed(c, before),
+    endedAt: endedAt(c, before.endedAt),
     lastLeader: c.otherLeader ?? before.lastLeader,
   };
 }

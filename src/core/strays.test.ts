@@ -36,6 +36,22 @@ describe('a node that wrote on the timeline of its leader', () => {
       expect(decided({ pg: demoted, source: { ...later, ...told } }).rule).toBe('stopped.start-standby');
   });
 
+  it('is known by where it ended also when it runs as a standby since, because nobody was there to compare with', () => {
+    const end = { timeline: 1, checkpointLsn: lsn(1000), open: false };
+    const started = decided({ pg: opened, view: null }).memory;
+    expect(started.endedAt).toEqual(end);
+    // Of a standby pg_controldata says nothing of the kind; it stays known.
+    expect(decided({ pg: pg.stopped({ state: 'shut down in recovery' }), source }, started).memory.endedAt).toEqual(end);
+    const runs = pg.standby({ receiver: null, receiveLsn: null, replayLsn: lsn(1100) });
+    const told = (hasOurEnd: boolean) => decided({ pg: runs, source: { ...source, hasOurEnd } }, started);
+    expect(told(false)).toMatchObject({ rule: 'standby.diverged', memory: { strayed: true, endedAt: end } });
+    expect(told(true)).toMatchObject({ rule: 'standby.follow', memory: { endedAt: end } });
+    const receiver = { status: 'streaming', receivedTimeline: 1, slotName: null, conninfo: '', senderHost: 'b', senderPort: 5432 };
+    const streams = pg.standby({ receiver: { ...receiver, latestEndLsn: lsn(1100) }, receiveLsn: lsn(1100), replayLsn: lsn(1100) });
+    expect(decided({ pg: streams }, started).memory.endedAt).toBeNull();
+    expect(decided({ pg: pg.primary() }, started).memory.endedAt).toBeNull();
+  });
+
   it('is cloned where the settings allow it', () => {
     const may = settings('a', { postgresql: { removeDataDirectoryOnRewindFailure: true } });
     const { steps } = decided({ pg: opened, source: { ...source, hasOurEnd: false }, settings: may });

@@ -2,7 +2,8 @@
 import type { Chore } from './chores.ts';
 import { sameName } from './cluster.ts';
 import type { Context } from './context.ts';
-import type { WalsenderFacts } from './postgres-facts.ts';
+import { seemsAhead, writtenEnd } from './divergence.ts';
+import type { WalEnd, WalsenderFacts } from './postgres-facts.ts';
 
 /** The leader's end was asked after what its walsenders tell, and nobody is sent what is not flushed. */
 export function isAheadOfLeader({ o }: Context, sender: WalsenderFacts): boolean {
@@ -14,6 +15,16 @@ export function isAheadOfLeader({ o }: Context, sender: WalsenderFacts): boolean
 export function strayMark({ o, m }: Context): readonly Chore[] {
   if (o.job !== null || o.pg.dataDir !== 'valid' || m.strayed === (o.pg.strayed === true)) return [];
   return [{ kind: 'strayed', effects: [{ kind: 'mark-strayed', strayed: m.strayed }] }];
+}
+
+/** Until it streams, or its data came from another. What else it writes as a standby no comparison needs. */
+export function endedAt({ o, isPrimary }: Context, before: WalEnd | null): WalEnd | null {
+  const { pg, ended } = o;
+  const mended = ended.some(({ ok, job }) => ok && (job.kind === 'rewind' || job.kind === 'reinitialize' || job.kind === 'clone'));
+  if (mended || isPrimary || pg.dataDir !== 'valid') return null;
+  if (pg.sql?.receiver?.status === 'streaming' && !seemsAhead(pg)) return null;
+  const now = writtenEnd(pg);
+  return now === null ? before : { ...now, open: false };
 }
 
 export function strays(c: Context, name: string): boolean {
