@@ -28,7 +28,7 @@ export class RoundLog {
 
   /** What the decision remembers anew, before anything is done about it. */
   noteMemory(before: Memory, after: Memory): void {
-    const notes = [...choreNotes(before.chores, after.chores), ...lockNotes(before.lockedOut, after.lockedOut)];
+    const notes = [...choreNotes(before.chores, after.chores), ...lockNotes(before.lockedOut, after)];
     for (const { level, text } of notes) this.#parts.log[level](text);
   }
 

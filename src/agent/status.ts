@@ -12,7 +12,7 @@ import { describeUnexplained, type PostgresFacts } from '../core/postgres-facts.
 import { REWIND_IN_VAIN } from '../core/rewind-prospects.ts';
 import { observeTimeoutMs } from '../core/settings.ts';
 import type { AgentStatus } from '../core/status.ts';
-import { describeStranger } from '../core/strangers.ts';
+import { describeStrangers } from '../core/strangers.ts';
 import { DIALECT_VERSION } from '../version.ts';
 import type { Agent } from './agent.ts';
 import { LEAVING } from './leave-sync.ts';
@@ -65,7 +65,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     leaseRemainingMs: leads && c.stepDownAtMs !== null ? Math.max(0, c.stepDownAtMs - nowMs) : null,
     checkpointAfterPromote: !memory.checkpointPending,
     promotionTrouble: pg?.promotionTrouble ?? (c?.isStandby ? promotionsFailing(c) : null),
-    strangers: memory.strangers.present.map(describeStranger),
+    strangers: describeStrangers(memory.strangers),
     lockedOut: memory.lockedOut && { reason: memory.lockedOut.reason, since: Math.floor(memory.lockedOut.sinceWallMs / 1000) },
     unexplained: pg?.unexplained === undefined ? null : describeUnexplained(pg.unexplained),
     failing: failing(memory),

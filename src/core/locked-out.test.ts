@@ -4,6 +4,7 @@ import { member, memory, observation, peer, peers, pg, settings, sql, view, wals
 import { contextOf } from './context.ts';
 import { decide } from './decide.ts';
 import { lockNotes } from './locked-out.ts';
+import type { Memory } from './model.ts';
 import { syncStep } from './sync.ts';
 
 const lockedOut = 'password authentication failed for user "postgres"';
@@ -70,10 +71,13 @@ describe('a server that is blind', () => {
 
 it('the log tells when it begins, has another cause, and ends', () => {
   const since = (reason: string) => ({ reason, sinceMs: 1, sinceWallMs: 1 });
-  expect(lockNotes(null, since('full (pid 1)'))).toMatchObject([{ level: 'warning' }]);
-  expect(lockNotes(since('full (pid 1)'), since('full (pid 2)'))).toEqual([]);
-  expect(lockNotes(since('full'), since('wrong password'))).toMatchObject([{ level: 'warning' }]);
-  expect(lockNotes(since('full'), null)).toMatchObject([{ level: 'info' }]);
+  const now = (lockedOut: Memory['lockedOut'], state: Memory['state'] = 'running') => ({ lockedOut, state });
+  expect(lockNotes(null, now(since('full (pid 1)')))).toMatchObject([{ level: 'warning' }]);
+  expect(lockNotes(since('full (pid 1)'), now(since('full (pid 2)')))).toEqual([]);
+  expect(lockNotes(since('full'), now(since('wrong password')))).toMatchObject([{ level: 'warning' }]);
+  expect(lockNotes(since('full'), now(null))).toMatchObject([{ level: 'info' }]);
+  // It was killed a moment ago.
+  expect(lockNotes(since('full'), now(null, 'crashed'))).toEqual([]);
 });
 
 describe('a standby whose agent sees nothing', () => {

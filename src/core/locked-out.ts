@@ -32,10 +32,13 @@ export interface LockNote {
 
 const causeOf = (reason: string) => reason.replace(/\d+/g, '#');
 
-/** What is new for whoever reads the log: it begins, has another cause, or is over. */
-export function lockNotes(before: Memory['lockedOut'], after: Memory['lockedOut']): readonly LockNote[] {
+/** What is new for whoever reads the log: it begins, has another cause, or is over. A server that is down lets nobody in. */
+export function lockNotes(
+  before: Memory['lockedOut'],
+  { lockedOut: after, state }: Pick<Memory, 'lockedOut' | 'state'>,
+): readonly LockNote[] {
   if (after === null) {
-    return before === null ? [] : [{ level: 'info', text: 'PostgreSQL lets the agent in again' }];
+    return before === null || state !== 'running' ? [] : [{ level: 'info', text: 'PostgreSQL lets the agent in again' }];
   }
   if (before !== null && causeOf(before.reason) === causeOf(after.reason)) return [];
   return [{ level: 'warning', text: `the agent is locked out of PostgreSQL: ${after.reason}` }];

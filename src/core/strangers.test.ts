@@ -3,7 +3,7 @@ import { lsn, member, memory, observation, pg, settings, slot, view, walsender }
 import { decide } from './decide.ts';
 import type { Memory } from './model.ts';
 import type { SlotFacts, WalsenderFacts } from './postgres-facts.ts';
-import { describeStranger, strangerNotes } from './strangers.ts';
+import { describeStranger, describeStrangers, noStrangers, strangerNotes } from './strangers.ts';
 
 type Mode = 'on' | 'quorum';
 
@@ -235,4 +235,10 @@ describe('no stranger', () => {
     leader.round({ senders: [backup, real, other], slots: [held] });
     expect(leader.present).toEqual([]);
   });
+});
+
+it('whose name does not count yet, although nobody else is there any more, is told', () => {
+  const gone = { ...noStrangers, suspects: { b: { seenAtMs: 0, count: 1 } } };
+  expect(describeStrangers(gone)).toEqual(['another server streamed under the name of b a moment ago; b counts again 30 s after that']);
+  expect(describeStrangers(noStrangers)).toEqual([]);
 });

@@ -111,6 +111,17 @@ export function describeStranger({ name, pid, address, user, because }: Stranger
   return `another server streams under the name of ${name}: walsender ${pid}, from ${address ?? 'a local socket'}, as ${user}: ${because}`;
 }
 
+/** For whoever asks: those who are there, and whose names do not count yet because one was. */
+export function describeStrangers({ present, suspects }: StrangerMemory): readonly string[] {
+  const gone = Object.keys(suspects).filter((name) => !present.some((stranger) => stranger.name === name));
+  return [
+    ...present.map(describeStranger),
+    ...gone.map(
+      (name) => `another server streamed under the name of ${name} a moment ago; ${name} counts again ${SUSPECT_MS / 1000} s after that`,
+    ),
+  ];
+}
+
 /** For the log: who has appeared, and whose names are free again. */
 export function strangerNotes(before: StrangerMemory, after: StrangerMemory): readonly { level: 'warning' | 'info'; text: string }[] {
   const fresh = after.present.filter(({ pid }) => !before.present.some((known) => known.pid === pid));
