@@ -27,7 +27,7 @@ export const dataMutants: readonly Mutant[] = [
     edits: [
       {
         file: divergence,
-        find: "return within ? 'prefix' : 'diverged';",
+        find: "return within && source.hasOurEnd !== false ? 'prefix' : 'diverged';",
         replace: "return within || local.lsn > 0n ? 'prefix' : 'diverged';",
       },
     ],
