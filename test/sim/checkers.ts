@@ -112,6 +112,12 @@ export class Checkers {
     this.#holder = holder;
   }
 
+  /** etcd has other keys all at once: nobody has written them, and what they say is nobody's deed. */
+  keysRestored(): void {
+    this.#holder = this.#world.holder;
+    this.elections.keysRestored();
+  }
+
   #onMember(name: string, deleted: boolean): void {
     const { sim, orders } = this.#world;
     const since = this.#goneAt.get(name);

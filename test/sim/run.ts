@@ -1,6 +1,7 @@
 /** Carries a plan out: faults while it lasts, then everything is mended, and the cluster has to come back within a bound. */
 import { ensureError } from '../../src/support/errors.ts';
 import { nobodyMayLead } from './electable.ts';
+import { pauseForGood } from './faults/history.ts';
 import { applyFault } from './faults/index.ts';
 import { boundsOf, mend, supervise } from './mend.ts';
 import { describePlan, type Outcome, type Plan } from './plan.ts';
@@ -67,13 +68,15 @@ async function carryOut(plan: Plan, world: World): Promise<Failure | null> {
   const gone = options.leftBroken.filter((name) => world.checkers.promises.canLose(world.node(name)));
   if (options.leftHow === 'hindered') hinder(world);
   if (options.leftHow === 'locked-out') for (const { server } of world.machines) server.lockedOut = true;
+  if (options.leftHow === 'paused') for (const machine of world.machines) pauseForGood(machine);
+  const stuck = options.leftHow === 'read-only' ? withFullDisk(world, gone) : [];
   for (const name of gone) {
     if (options.leftHow === 'deaf') world.net.cutOneWay('etcd', name);
     else world.node(name).crash();
   }
   // Who cannot hear leads until its lease is over.
   if (options.leftHow === 'deaf') await world.sim.until(() => world.checkers.violations.length > 0, 2 * world.orders.ttlMs);
-  return recover(world, gone);
+  return recover(world, [...gone, ...stuck]);
 }
 
 /** There is something to do everywhere that cannot be done: a slot to make, a file to write. Nothing else may depend on it. */
@@ -83,6 +86,15 @@ function hinder(world: World): void {
     server.stuckFiles = 'access';
   }
   world.patchConfig({ slots: { wanted: { type: 'physical' } } });
+}
+
+/** A standby that answers, and whose disk takes nothing: it cannot follow anybody else, and nobody is to wait for it. */
+function withFullDisk(world: World, gone: readonly string[]): readonly string[] {
+  const stuck = world.machines.find(({ name, server }) => !gone.includes(name) && server.inRecovery);
+  if (stuck === undefined) return [];
+  stuck.server.full = 'wal';
+  stuck.server.stuckFiles = 'all';
+  return [stuck.name];
 }
 
 /** Nobody could take the lead now: who has it must keep it, also as an agent that was just started. */

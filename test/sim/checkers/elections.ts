@@ -42,6 +42,11 @@ export class Elections {
     this.#vacancy = null;
   }
 
+  keysRestored(): void {
+    this.#leaseId = this.#world.etcd.get('leader')?.leaseId ?? null;
+    this.#vacancy = null;
+  }
+
   #isOurs({ dir, systemId }: SimServer): boolean {
     return dir === 'valid' && systemId === this.#world.etcd.get('initialize')?.value;
   }

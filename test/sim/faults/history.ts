@@ -1,6 +1,7 @@
 /** Data and keys that are not what the agents take them for. */
 import type { Machine } from '../machine.ts';
 import { Branch, plus } from '../wal.ts';
+import type { World } from '../world.ts';
 import { drawTarget, type Fault, fault, targetOf } from './fault.ts';
 
 const BY_HAND_BYTES = 300;
@@ -18,22 +19,26 @@ export const historyFaults: Readonly<Record<string, Fault>> = {
   'open-by-hand': fault({
     draw: (rng, { nodes }) => ({ on: rng.pick(nodes) }),
     apply: (world, { on }) => {
-      const machine = world.node(on);
-      const { server } = machine;
-      if (!machine.up || !server.running || !server.inRecovery || server.process?.promoting || world.holder === on) return;
-      if (server.diskHung || !world.checkers.promises.canLose(machine)) return;
-      server.die('was opened for writes by hand, and stopped');
-      const { branch, lsn } = server.position;
-      server.position = { branch: Branch.byHand(branch, lsn), lsn: plus(lsn, BY_HAND_BYTES) };
-      server.checkpoint = server.position;
-      server.minRecovery = null;
-      server.controlState = 'shut down';
-      server.signal = false;
+      if (world.checkers.promises.canLose(world.node(on))) openByHand(world, on);
     },
   }),
 };
 
-function pauseForGood({ server }: Machine): void {
+export function openByHand(world: World, on: string): void {
+  const machine = world.node(on);
+  const { server } = machine;
+  if (!machine.up || !server.running || !server.inRecovery || server.process?.promoting || world.holder === on) return;
+  if (server.diskHung) return;
+  server.die('was opened for writes by hand, and stopped');
+  const { branch, lsn } = server.position;
+  server.position = { branch: Branch.byHand(branch, lsn), lsn: plus(lsn, BY_HAND_BYTES) };
+  server.checkpoint = server.position;
+  server.minRecovery = null;
+  server.controlState = 'shut down';
+  server.signal = false;
+}
+
+export function pauseForGood({ server }: Machine): void {
   if (!server.inRecovery || !server.running || server.process?.promoting) return;
   server.replayPaused = true;
   if (server.process !== null) server.process.replaying = true;

@@ -1,9 +1,11 @@
 /** Several things that go wrong in an order that chance seldom brings about. Only where a focus asks for them. */
+import type { EtcdCopy } from '../etcd.ts';
 import type { Machine } from '../machine.ts';
 import type { PlanOptions } from '../plan.ts';
 import type { Rng } from '../rng.ts';
 import type { World } from '../world.ts';
 import { drawMs, type Fault, fault } from './fault.ts';
+import { openByHand } from './history.ts';
 
 /** `of` says which of the others it befalls, whoever leads then. */
 const drawOther = (rng: Rng, { nodes }: PlanOptions) => ({ of: rng.int(0, nodes.length - 2) });
@@ -17,10 +19,18 @@ function cast(world: World, of: number): { readonly leader: Machine; readonly ot
 }
 
 export const stagedFaults: Readonly<Record<string, Fault>> = {
-  /** etcd as it was some time ago, under machines that were switched off. */
+  /** The leader loses power, and is back as a standby. It is off again for a moment, and then etcd is restored as it was when that one led, under machines that were switched off. */
   'restore-etcd': fault({
-    draw: (rng) => ({ agoMs: drawMs(rng, 5000, 30_000), forMs: drawMs(rng, 500, 3000) }),
-    apply: (world, { agoMs, forMs }) => restore(world, agoMs, forMs),
+    draw: (rng) => ({ agoMs: drawMs(rng, 15_000, 20_000), awayMs: drawMs(rng, 300, 3000), forMs: drawMs(rng, 500, 3000) }),
+    apply: (world, { agoMs, awayMs, forMs }) => {
+      const { leader, orders, sim } = world;
+      if (leader === null) return;
+      const copy = world.etcd.copy();
+      leader.crash();
+      sim.after(orders.ttlMs + 2000, () => leader.boot());
+      sim.after(agoMs - awayMs, () => !world.mended && leader.crash());
+      sim.after(agoMs, () => restore(world, copy, forMs));
+    },
   }),
   /** The leader goes on under neither agent nor guard, and about when its lease is over a standby hears no more of etcd. */
   'zombie-leader': fault({
@@ -33,7 +43,7 @@ export const stagedFaults: Readonly<Record<string, Fault>> = {
       const overMs = world.orders.ttlMs;
       leader.freezeAgent();
       leader.guard.freeze();
-      world.sim.after(Math.max(0, overMs + lateMs), () => world.net.cut(deaf, 'etcd'));
+      world.sim.after(Math.max(0, overMs + lateMs), () => !world.mended && world.net.cut(deaf, 'etcd'));
       world.sim.after(overMs + lateMs + forMs, () => {
         world.net.heal(deaf, 'etcd');
         leader.guard.thaw();
@@ -60,6 +70,26 @@ export const stagedFaults: Readonly<Record<string, Fault>> = {
         for (const witness of others.slice(1)) witness.boot();
       });
       world.sim.after(backMs + 10_000, () => leader.boot());
+    },
+  }),
+  /** A standby is opened for writes by hand, the leader loses power, and then the standby's agent, which has seen both, is started again. */
+  'stray-and-restart': fault({
+    draw: (rng, options) => ({
+      ...drawOther(rng, options),
+      leaderMs: drawMs(rng, 0, 40),
+      agentMs: drawMs(rng, 3000, 4500),
+      forMs: drawMs(rng, 8000, 15_000),
+    }),
+    apply: (world, { of, leaderMs, agentMs, forMs }) => {
+      const found = cast(world, of);
+      if (found === null) return;
+      const { leader, others } = found;
+      const strayed = others[0] ?? leader;
+      openByHand(world, strayed.name);
+      world.sim.after(leaderMs, () => leader.crash());
+      world.sim.after(leaderMs + forMs, () => leader.boot());
+      world.sim.after(agentMs, () => strayed.killAgent());
+      world.sim.after(agentMs + 300, () => strayed.startAgent());
     },
   }),
   /**
@@ -105,15 +135,13 @@ function onceLed(world: World, machines: readonly Machine[], then: (machine: Mac
   for (const [index, machine] of machines.entries()) machine.server.onChange.add(looks[index] ?? (() => {}));
 }
 
-function restore(world: World, agoMs: number, forMs: number): void {
-  const copy = world.etcd.copy();
-  world.sim.after(agoMs, () => {
-    if (world.mended) return;
-    world.trace('etcd is restored from an older backup');
-    for (const machine of world.machines) machine.crash();
-    world.etcd.restore(copy);
-    world.sim.after(forMs, () => {
-      for (const machine of world.machines) machine.boot();
-    });
+function restore(world: World, copy: EtcdCopy, forMs: number): void {
+  if (world.mended) return;
+  world.trace('etcd is restored from an older backup');
+  for (const machine of world.machines) machine.crash();
+  world.etcd.restore(copy);
+  world.checkers.keysRestored();
+  world.sim.after(forMs, () => {
+    for (const machine of world.machines) machine.boot();
   });
 }

@@ -3,6 +3,7 @@ import { choreMutants } from './chores.ts';
 import { copyMutants } from './copies.ts';
 import { dataMutants } from './data.ts';
 import { etcdMutants } from './etcd.ts';
+import { fieldMutants } from './field.ts';
 import { historyMutants } from './history.ts';
 import { identityMutants } from './identity.ts';
 import { leaseMutants } from './lease.ts';
@@ -26,4 +27,5 @@ export const mutants: readonly Mutant[] = [
   ...copyMutants,
   ...strangerMutants,
   ...lockedOutMutants,
+  ...fieldMutants,
 ];
