@@ -99,6 +99,7 @@ export const raceMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
+    focus: under(['crash', 'kill-postgres', 'isolate', 'cut-nodes'], quorum, { nodes: ['a', 'b', 'c', 'd', 'e'] }),
   },
   {
     id: 'timelines-not-compared',

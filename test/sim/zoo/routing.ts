@@ -6,7 +6,8 @@ export const routingMutants: readonly Mutant[] = [
   {
     id: 'sessions-not-cut',
     broken: 'The router leaves the sessions on a server that is not the primary alone.',
-    offends: ['S16', 'M22'],
+    // Clients that are left on such a server have nothing acknowledged any more.
+    offends: ['S16', 'S19', 'M22'],
     edits: [
       {
         file: 'src/router/decide.ts',
@@ -16,9 +17,11 @@ export const routingMutants: readonly Mutant[] = [
     ],
     verdicts: ['liveness'],
     focus: under(
-      ['isolate', 'cut-etcd', 'kill-router'],
+      ['isolate', 'cut-etcd', 'freeze-both', 'kill-router'],
       {},
       {
+        nodes: ['a', 'b', 'c'],
+        untilMs: 30_000,
         clients: { everyMs: 50, routed: true, haproxy: true, stubborn: null, cancels: 0, local: 0 },
       },
     ),

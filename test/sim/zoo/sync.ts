@@ -73,7 +73,12 @@ export const syncMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
-    focus: under(['crash', 'cut-nodes', 'freeze-postgres', 'configure'], quorum),
+    focus: under(['crash', 'cut-nodes', 'freeze-postgres'], quorum, {
+      nodes: ['a', 'b', 'c', 'd'],
+      everyMs: 1000,
+      clients: { everyMs: 15, routed: true, haproxy: false, stubborn: null, cancels: 0, local: 0 },
+      lastingStreams: true,
+    }),
   },
   {
     id: 'takeover-not-written',
@@ -95,6 +100,7 @@ export const syncMutants: readonly Mutant[] = [
     offends: ['S1', 'S6', 'S8', 'M9'],
     edits: [{ file: 'src/agent/jobs.ts', find: 'await pg.setSyncNames(syncNames, bounded)', replace: 'await Promise.resolve()' }],
     verdicts: ['safety'],
+    focus: under(['crash', 'kill-postgres', 'isolate'], quorum),
   },
   {
     id: 'takeover-asks-for-nobody',
