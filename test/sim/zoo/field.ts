@@ -24,13 +24,18 @@ export const fieldMutants: readonly Mutant[] = [
   },
   {
     id: 'paused-replay-left',
-    broken: 'A candidate whose replay is paused waits for somebody to resume it.',
+    broken: 'A paused replay counts as one that has more to come, and no candidate goes on with its own.',
     offends: ['S19'],
     edits: [
       {
         file: 'src/core/rules/running.ts',
         find: 'if (c.o.pg.sql?.replayPaused !== true || since === null ||',
         replace: 'if (c.o.pg.sql?.replayPaused !== undefined || since === null ||',
+      },
+      {
+        file: 'test/sim/facts.ts',
+        find: 'replication.source === null && !(replayPaused && process.hasReceived);',
+        replace: 'replication.source === null && (replayPaused || process !== null);',
       },
     ],
     verdicts: ['liveness'],
