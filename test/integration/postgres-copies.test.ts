@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { divergenceFrom } from '../../src/core/divergence.ts';
+import { divergenceFrom, rewindIsBlind, writtenEnd } from '../../src/core/divergence.ts';
 import { type BareNodes, bareNodes, LONG, QUICK, START } from './support/bare-nodes.ts';
 import { eventually, findBinDir, sql } from './support/postgres.ts';
 
@@ -129,4 +129,38 @@ test('a replica that was promoted by hand gives its timeline up, even when its c
   await node('c').start({ kind: 'standby', source: at('a') }, START);
   await follows('a', 'c');
   expect((await node('c').observe(QUICK)).sql?.timeline).toBe(3);
+});
+
+test('what a replica wrote by hand is found also on a timeline that the leader has left; a leader that handed over has nothing of its own', async () => {
+  const comparedWith = async (name: string, leader: string) => {
+    const found = await node(name).observe(QUICK);
+    const end = writtenEnd(found);
+    const history = await node(name).sourceHistory(at(leader), { ...QUICK, ...(end && { end }) });
+    return {
+      control: found.control,
+      hasOurEnd: history.hasOurEnd,
+      divergence: divergenceFrom(found, history),
+      blind: rewindIsBlind(found, history),
+    };
+  };
+  await node('a').checkpoint(QUICK);
+  await follows('a', 'c');
+  await node('c').checkpoint(QUICK);
+  await node('c').stop('fast', QUICK);
+  rmSync(join(dirOf('c'), 'standby.signal'));
+  await node('c').start({ kind: 'primary' }, START);
+  await sql(nodes.settings('c'), 'INSERT INTO t VALUES (4001)');
+  await node('c').stop('fast', QUICK);
+  await sql(nodes.settings('a'), 'INSERT INTO t SELECT generate_series(1, 10000)');
+  await switchover('a', 'b');
+  const opened = await comparedWith('c', 'b');
+  expect(opened).toMatchObject({ control: { state: 'shut down', timeline: 3 }, hasOurEnd: false, divergence: 'diverged', blind: true });
+
+  await node('b').stop('fast', QUICK);
+  await node('a').promote(QUICK);
+  expect(await comparedWith('b', 'a')).toMatchObject({
+    control: { state: 'shut down', timeline: 4 },
+    hasOurEnd: true,
+    divergence: 'prefix',
+  });
 });
