@@ -40,11 +40,7 @@ export const dataMutants: readonly Mutant[] = [
     offends: ['S9', 'S22', 'M13'],
     edits: [{ file: divergence, find: '&& pg.beginning !== source.beginning;', replace: '&& pg.beginning === undefined;' }],
     verdicts: ['safety', 'liveness'],
-    focus: under(
-      ['freeze-both', 'kill-agent', 'crash', 'isolate', 'slow-requests'],
-      { synchronous_mode: 'off', ttl: 3, loop_wait: 1, retry_timeout: 1 },
-      { nodes: ['a', 'b', 'c'], everyMs: 2000 },
-    ),
+    focus: under(['leave-twin'], { synchronous_mode: 'off', ttl: 3, retry_timeout: 1 }, { nodes: ['a', 'b', 'c'], everyMs: 15_000 }),
   },
   {
     id: 'reinit-unseen-leader',

@@ -226,7 +226,7 @@ export const leaseMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
-    focus: under(['slow-requests', 'switchover'], {}, { nodes: ['a', 'b'], everyMs: 1000 }),
+    focus: under(['slow-requests', 'switchover', 'lose-replies'], { ttl: 3, retry_timeout: 1 }, { nodes: ['a', 'b'], everyMs: 500 }),
   },
   {
     id: 'late-writes-valid',

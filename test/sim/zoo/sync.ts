@@ -1,8 +1,11 @@
 /** Broken order of steps between /sync and synchronous_standby_names. */
+import type { ClientOptions } from '../plan.ts';
 import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
 const quorum = { synchronous_mode: 'quorum' };
+/** A commit is under way at any moment. */
+const busy: ClientOptions = { everyMs: 15, routed: true, haproxy: false, stubborn: null, cancels: 0, local: 0 };
 const sync = 'src/core/sync.ts';
 
 export const syncMutants: readonly Mutant[] = [
@@ -59,7 +62,12 @@ export const syncMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
-    focus: under(['configure', 'kill-postgres', 'cut-nodes'], quorum, { nodes: ['a', 'b', 'c', 'd', 'e'], everyMs: 700 }),
+    focus: under(['configure', 'freeze-postgres', 'kill-postgres'], quorum, {
+      nodes: ['a', 'b', 'c', 'd'],
+      everyMs: 800,
+      clients: busy,
+      lastingStreams: true,
+    }),
   },
   {
     id: 'caught-up-ignored',
@@ -76,7 +84,7 @@ export const syncMutants: readonly Mutant[] = [
     focus: under(['crash', 'cut-nodes', 'freeze-postgres'], quorum, {
       nodes: ['a', 'b', 'c', 'd'],
       everyMs: 1000,
-      clients: { everyMs: 15, routed: true, haproxy: false, stubborn: null, cancels: 0, local: 0 },
+      clients: busy,
       lastingStreams: true,
     }),
   },
