@@ -198,6 +198,14 @@ describe.each(['quorum', 'on'] as const)('synchronous_mode %s', (mode) => {
 });
 
 describe('takeover', () => {
+  it('with the mode off takes a /sync away first that stands from before: it may be on again before the next round', () => {
+    const sync = { leader: 'b', quorum: 0, standbys: ['c'], modRevision: '7' };
+    const off = settings('b', { dynamic: { synchronousMode: 'off' } });
+    const at = (stands: typeof sync | null) => contextOf(observation({ me: 'b', view: view({ sync: stands }), settings: off }), memory());
+    expect(takeover(at(sync))).toEqual({ names: null, effect: { kind: 'delete-sync', expected: sync } });
+    expect(takeover(at(null))).toEqual({ names: null, effect: null });
+  });
+
   it('names the new leader, and keeps as many confirmations as the policy wants', () => {
     const sync = { leader: 'a', quorum: 1, standbys: ['b', 'c'], modRevision: '3' };
     const o = observation({ me: 'b', view: { ...view({ leaderName: 'b' }), sync }, settings: new World('quorum', 1, false).settings('b') });

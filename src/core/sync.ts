@@ -297,8 +297,10 @@ export interface Takeover {
  */
 export function takeover(c: Context): Takeover {
   const { synchronousMode: mode, synchronousModeStrict: strict, synchronousNodeCount } = c.o.settings.dynamic;
-  if (mode === 'off' || c.view === null) return { names: null, effect: null };
+  if (c.view === null) return { names: null, effect: null };
   const { sync } = c.view;
+  // Commits will wait for nobody: no standby that it lists may lead for having confirmed them, should the mode be on again before it is deleted.
+  if (mode === 'off') return { names: null, effect: sync === null ? null : { kind: 'delete-sync', expected: sync } };
   const stands = sync !== null && sync.leader !== null && sameName(sync.leader, c.me) && !c.o.syncUnsettled;
   const others = union(sync?.standbys ?? [], sync?.leader ? [sync.leader] : []).filter((name) => !sameName(name, c.me));
   const write = (quorum: number, standbys: readonly string[]): Effect => ({

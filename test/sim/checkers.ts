@@ -101,6 +101,7 @@ export class Checkers {
 
   #onKey(key: string, deleted: boolean): void {
     if (key === 'sync') this.promises.syncChanged();
+    if (key === 'config') this.promises.policyChanged();
     if (key.startsWith('members/')) this.#onMember(key.slice('members/'.length), deleted);
     if (key !== 'leader') return;
     this.elections.keyChanged();

@@ -59,6 +59,11 @@ export class Promises {
     if (sync?.leader === commit.node) this.#checkElectors(sync, commit);
   }
 
+  /** Synchronous mode may be off for a moment in which nothing is acknowledged: what was promised before is not kept after it either. */
+  policyChanged(): void {
+    this.#lapse();
+  }
+
   /** The published policy changed. */
   syncChanged(): void {
     const sync = this.#sync();
