@@ -148,6 +148,15 @@ describe('what its agent found out', () => {
     expect(decided({ ...alone, pg: shut('in production'), ended }, ran).memory.strayed).toBe(false);
   });
 
+  it('gives back a leader key that it took by what it looked like before', () => {
+    const mine = { view: view({ leaderName: 'a' }), peers: alone.peers };
+    const decision = decided({ ...mine, pg: pg.stopped({ state: 'shut down' }) }, { role: 'replica', state: 'running', keyTaken: true });
+    expect(decision).toMatchObject({ rule: 'stopped.stray-leads', steps: [{ kind: 'release-leader' }], memory: { strayed: true } });
+    const failover = { leader: null, candidate: 'a', scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
+    const forced = { ...mine, view: view({ leaderName: 'a', failover }) };
+    expect(decided({ ...forced, pg: pg.stopped({ state: 'shut down' }) }, { strayed: true }).rule).not.toBe('stopped.stray-leads');
+  });
+
   it('keeps nobody else from leading, and makes it nobody to hand over to', () => {
     const c = (strayed: boolean) => peers(peer('b', { lsn: lsn(900) }), peer('c', { lsn: lsn(9000), strayed }));
     const own = pg.standby({ receiveLsn: lsn(950), replayLsn: lsn(950) });

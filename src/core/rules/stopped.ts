@@ -61,6 +61,14 @@ export const stoppedRules: readonly Rule[] = [
     because: 'releasing the leader key: the data directory is a restored base backup, which does not have what this node wrote as leader',
   },
   {
+    id: 'stopped.stray-leads',
+    situation:
+      'this node holds the leader key, PostgreSQL is down, and somebody opened it for writes by hand since it was looked at for the race',
+    when: (c) => c.stopped && c.lockMine && c.m.strayed && !isForced(c),
+    ask: () => ({ effects: [{ kind: 'release-leader', optime: null }], wakeInMs: 0, watchMembers: true }),
+    because: 'releasing the leader key: this node wrote WAL of its own on the timeline of the last leader',
+  },
+  {
     id: 'stopped.give-up',
     situation:
       'this leader’s PostgreSQL crashed or could not be promoted, and restarting it failed or is not wanted (primary_start_timeout 0) while another can lead',
