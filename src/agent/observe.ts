@@ -1,6 +1,6 @@
 /** Gathers the facts of one round, in parallel, under one deadline. */
 import { type Context, contextOf, readyLeader, sourceOf } from '../core/context.ts';
-import { seemsAhead, timelineStart, writtenEnd } from '../core/divergence.ts';
+import { streamsInOrder, timelineStart, writtenEnd } from '../core/divergence.ts';
 import type { RunningJob } from '../core/effects.ts';
 import type { DcsFacts, Memory, Observation, OperatorWishes } from '../core/model.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
@@ -192,5 +192,5 @@ async function askSource(parts: Parts, o: Observation, inputs: Inputs): Promise<
 
 function comparable(pg: PostgresFacts): boolean {
   if (pg.state === 'stopped') return pg.dataDir === 'valid';
-  return pg.state === 'running' && pg.sql?.inRecovery === true && (pg.sql.receiver?.status !== 'streaming' || seemsAhead(pg));
+  return pg.state === 'running' && pg.sql?.inRecovery === true && !streamsInOrder(pg);
 }

@@ -133,7 +133,7 @@ export function readyLeader(c: Context): Member | null {
   return member !== null && member.role === 'primary' && member.connUrl !== null ? member : null;
 }
 
-/** Whom this node streams from; null: nobody. */
+/** The member this node streams from; null: none. */
 export function wantedSource(c: Context): Source | null {
   const { tags } = c.o.settings.local;
   if (tags.nostream || c.view === null || c.otherLeader === null) return null;

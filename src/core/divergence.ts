@@ -118,8 +118,13 @@ export function writtenEnd(pg: PostgresFacts): WalEnd | null {
 }
 
 /** It replayed more than its walreceiver has flushed in this life: that is so for a moment after the start, and for good where it has WAL that its source has not. */
-export function seemsAhead({ sql }: PostgresFacts): boolean {
+function seemsAhead({ sql }: PostgresFacts): boolean {
   return sql?.receiver?.status === 'streaming' && sql.replayLsn !== null && sql.receiveLsn !== null && sql.replayLsn > sql.receiveLsn;
+}
+
+/** WAL comes from its source, and what it has replayed came from there as well. */
+export function streamsInOrder(pg: PostgresFacts): boolean {
+  return pg.sql?.receiver?.status === 'streaming' && !seemsAhead(pg);
 }
 
 /** This standby has WAL on its source's timeline that its source has not. */

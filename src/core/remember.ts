@@ -3,7 +3,7 @@ import { abstainMs } from './candidates.ts';
 import { choreFailures } from './chores.ts';
 import type { MemberRole, PostgresState } from './cluster.ts';
 import { type Context, contextOf } from './context.ts';
-import { divergenceFrom, rewindIsBlind, seemsAhead } from './divergence.ts';
+import { divergenceFrom, rewindIsBlind, streamsInOrder } from './divergence.ts';
 import type { JobKind, JobOutcome } from './effects.ts';
 import { isBlind, lockedOut } from './locked-out.ts';
 import type { Failure, Memory, Observation } from './model.ts';
@@ -11,7 +11,7 @@ import { heardReplies } from './replies.ts';
 import { REWIND_IN_VAIN } from './rewind-prospects.ts';
 import { seenSlots } from './slots.ts';
 import { rememberStrangers } from './strangers.ts';
-import { endedAt } from './strays.ts';
+import { endedAt, hasOthersData } from './strays.ts';
 import { RELOAD_SETTLE_MS } from './sync.ts';
 
 /** A node whose start failed leaves the race to the others for a while. */
@@ -64,8 +64,7 @@ function keyOf(c: Context, before: Memory): Pick<Memory, 'keyTaken' | 'keyInheri
 /** It was this agent's standby, and runs as a primary beside the leader. Whoever led before has been one for longer. */
 function openedByHand(c: Context, before: Memory): boolean {
   if (c.isPrimary) return c.otherLeader !== null && (before.openedByHand || before.role === 'replica');
-  const mended = c.o.ended.some(({ ok, job }) => ok && (job.kind === 'rewind' || job.kind === 'reinitialize' || job.kind === 'clone'));
-  return before.openedByHand && !mended;
+  return before.openedByHand && !hasOthersData(c);
 }
 
 function strayed(c: Context, before: Memory): boolean {
@@ -74,7 +73,7 @@ function strayed(c: Context, before: Memory): boolean {
   if (cloned || pg.dataDir !== 'valid' || (c.isPrimary && c.lockMine)) return false;
   if (c.otherLeader !== null && rewindIsBlind(pg, source) && divergenceFrom(pg, source) === 'diverged') return true;
   if (wasOpened(c, before)) return true;
-  return (before.strayed || pg.strayed === true) && !(pg.sql?.receiver?.status === 'streaming' && !seemsAhead(pg));
+  return (before.strayed || pg.strayed === true) && !streamsInOrder(pg);
 }
 
 /** It ran as this agent's standby a round ago, and its control file says that it has been a primary since, which nobody was told to make it. */

@@ -10,6 +10,15 @@ const led = view({ leaderName: 'b' });
 const source = { name: 'b', systemIdentifier: '7301234567890123456', timeline: 1, lsn: lsn(2000), history: [], inRecovery: false };
 /** Demoted by its agent at once: its last checkpoint ended the recovery with which it was opened. */
 const opened = pg.stopped({ state: 'in production', checkpointLsn: lsn(1000) });
+const streaming = {
+  status: 'streaming',
+  receivedTimeline: 1,
+  slotName: null,
+  conninfo: '',
+  senderHost: 'b',
+  senderPort: 5432,
+  latestEndLsn: lsn(900),
+};
 const decided = (scene: Scene, before: Partial<Memory> = {}) => decide(observation({ view: led, ...scene }), memory(before));
 
 describe('a node that wrote on the timeline of its leader', () => {
@@ -72,16 +81,7 @@ describe('a node that wrote on the timeline of its leader', () => {
   });
 
   it('is found out while it streams, by a position that its leader has not reached', () => {
-    const receiver = {
-      status: 'streaming',
-      receivedTimeline: 1,
-      slotName: null,
-      conninfo: '',
-      senderHost: 'b',
-      senderPort: 5432,
-      latestEndLsn: lsn(900),
-    };
-    const streams = pg.standby({ receiver, receiveLsn: lsn(900), replayLsn: lsn(1000) });
+    const streams = pg.standby({ receiver: streaming, receiveLsn: lsn(900), replayLsn: lsn(1000) });
     expect(decided({ pg: streams, source: { ...source, lsn: lsn(999) } })).toMatchObject({
       rule: 'standby.diverged',
       steps: [{ kind: 'demote-now' }],
@@ -106,16 +106,6 @@ describe('a node that wrote on the timeline of its leader', () => {
 
 describe('what its agent found out', () => {
   const alone = { view: view(), peers: peers(peer('b', { lsn: lsn(900) }), peer('c', { lsn: lsn(900) })) };
-  const receiver = (status: string) => ({
-    status,
-    receivedTimeline: 1,
-    slotName: null,
-    conninfo: '',
-    senderHost: 'b',
-    senderPort: 5432,
-    latestEndLsn: lsn(900),
-  });
-
   it('is noted beside the directory, and outlives the agent', () => {
     const found = decided({ pg: opened, source: { ...source, hasOurEnd: false } });
     expect(found.chores).toEqual([{ kind: 'strayed', effects: [{ kind: 'mark-strayed', strayed: true }] }]);
@@ -125,11 +115,11 @@ describe('what its agent found out', () => {
   });
 
   it('holds until it streams what its leader has', () => {
-    const streaming = {
-      ...pg.standby({ receiver: receiver('streaming'), receiveLsn: lsn(900), replayLsn: lsn(900) }),
+    const caughtUp = {
+      ...pg.standby({ receiver: streaming, receiveLsn: lsn(900), replayLsn: lsn(900) }),
       strayed: true,
     };
-    expect(decided({ pg: streaming, source }).chores).toContainEqual({
+    expect(decided({ pg: caughtUp, source }).chores).toContainEqual({
       kind: 'strayed',
       effects: [{ kind: 'mark-strayed', strayed: false }],
     });

@@ -2,7 +2,7 @@
 import type { Chore } from './chores.ts';
 import { sameName } from './cluster.ts';
 import type { Context } from './context.ts';
-import { seemsAhead, writtenEnd } from './divergence.ts';
+import { streamsInOrder, writtenEnd } from './divergence.ts';
 import type { WalEnd, WalsenderFacts } from './postgres-facts.ts';
 
 /** The leader's end was asked after what its walsenders tell, and nobody is sent what is not flushed. */
@@ -17,12 +17,15 @@ export function strayMark({ o, m }: Context): readonly Chore[] {
   return [{ kind: 'strayed', effects: [{ kind: 'mark-strayed', strayed: m.strayed }] }];
 }
 
+/** A rewind or a copy has ended well since the last round: what this node wrote by itself is gone. */
+export function hasOthersData({ o }: Context): boolean {
+  return o.ended.some(({ ok, job }) => ok && (job.kind === 'rewind' || job.kind === 'reinitialize' || job.kind === 'clone'));
+}
+
 /** Until it streams, or its data came from another. What else it writes as a standby no comparison needs. */
-export function endedAt({ o, isPrimary }: Context, before: WalEnd | null): WalEnd | null {
-  const { pg, ended } = o;
-  const mended = ended.some(({ ok, job }) => ok && (job.kind === 'rewind' || job.kind === 'reinitialize' || job.kind === 'clone'));
-  if (mended || isPrimary || pg.dataDir !== 'valid') return null;
-  if (pg.sql?.receiver?.status === 'streaming' && !seemsAhead(pg)) return null;
+export function endedAt(c: Context, before: WalEnd | null): WalEnd | null {
+  const { pg } = c.o;
+  if (hasOthersData(c) || c.isPrimary || pg.dataDir !== 'valid' || streamsInOrder(pg)) return null;
   const now = writtenEnd(pg);
   return now === null ? before : { ...now, open: false };
 }

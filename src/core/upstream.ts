@@ -1,4 +1,4 @@
-/** Whom a member streams from. The member goes by it, and the leader, which has to have a slot for whoever comes to it. */
+/** The member that another one streams from. That one goes by it, and so does the leader, which must have a slot for every member that comes to it. */
 import { type ClusterView, type Member, memberOf } from './cluster.ts';
 import type { Lsn } from './units.ts';
 

@@ -11,7 +11,7 @@ export interface ServerTls {
   readonly parameters: JsonObject;
   /** For each of `postgresql.authentication`. */
   readonly client: JsonObject;
-  /** For `postgresql.pg_hba`; the superuser, as whom the tests look, may also come without. */
+  /** For `postgresql.pg_hba`; the tests look as the superuser, who may also come without TLS. */
   readonly pgHba: readonly string[];
   remove(): void;
 }

@@ -1,11 +1,9 @@
 /** Agents without one of the mends of issue 9 (docs/decisions/2026-11-28-*.md) that have no place among the others. */
-import type { ClientOptions } from '../plan.ts';
-import { under } from './focus.ts';
+import { busy, under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
 const three = { nodes: ['a', 'b', 'c'] };
 const quorum = { synchronous_mode: 'quorum' };
-const busy: ClientOptions = { everyMs: 15, routed: true, haproxy: false, stubborn: null, cancels: 0, local: 0 };
 
 export const fieldMutants: readonly Mutant[] = [
   {

@@ -2,10 +2,13 @@
 import type { JsonObject } from '../../../src/core/json.ts';
 import { drawFaults } from '../faults/index.ts';
 import { drawOptions } from '../options.ts';
-import type { Plan, PlanOptions } from '../plan.ts';
+import type { ClientOptions, Plan, PlanOptions } from '../plan.ts';
 import { Rng } from '../rng.ts';
 
 export type Focus = Partial<PlanOptions>;
+
+/** A commit is under way at any moment. */
+export const busy: ClientOptions = { everyMs: 15, routed: true, haproxy: false, stubborn: null, cancels: 0, local: 0 };
 
 /** These faults alone, one every two seconds for a minute, on nodes that have no tags, with short leases. */
 export function under(kinds: readonly string[], config: JsonObject = {}, more: Focus = {}): Focus {

@@ -7,7 +7,8 @@ const three = { nodes: ['a', 'b', 'c'] };
 export const lockedOutMutants: readonly Mutant[] = [
   {
     id: 'promotion-needs-login',
-    broken: 'A node whose agent cannot log in anew does not promote itself, although it holds the leader key and sees its server.',
+    broken:
+      'A node whose agent cannot open a new connection does not promote itself, although it holds the leader key and sees its server.',
     offends: ['S19'],
     edits: [
       {

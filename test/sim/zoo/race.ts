@@ -1,16 +1,16 @@
 /** Broken rules of who may be promoted. */
 import type { ClientOptions } from '../plan.ts';
-import { under } from './focus.ts';
+import { busy, under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
 const quorum = { synchronous_mode: 'quorum' };
 const candidates = 'src/core/candidates.ts';
 const comparison = 'src/core/comparison.ts';
 
-/** A commit is under way at any moment. */
-const busy: ClientOptions = { everyMs: 15, routed: true, haproxy: false, stubborn: 'a', cancels: 0, local: 0 };
+/** And one client keeps its session with a. */
+const stubborn: ClientOptions = { ...busy, stubborn: 'a' };
 /** A primary that goes on under neither agent nor guard, while a standby of it does not hear from etcd that another leads. */
-const zombies = under(['zombie-leader'], quorum, { nodes: ['a', 'b', 'c'], clients: busy, everyMs: 12_000 });
+const zombies = under(['zombie-leader'], quorum, { nodes: ['a', 'b', 'c'], clients: stubborn, everyMs: 12_000 });
 
 export const raceMutants: readonly Mutant[] = [
   {
@@ -47,7 +47,7 @@ export const raceMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety'],
-    focus: under(['lose-witness'], quorum, { nodes: ['a', 'b', 'c'], clients: busy, everyMs: 20_000, slowness: 3 }),
+    focus: under(['lose-witness'], quorum, { nodes: ['a', 'b', 'c'], clients: stubborn, everyMs: 20_000, slowness: 3 }),
   },
   {
     id: 'receiver-kept',
@@ -148,7 +148,7 @@ export const raceMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety', 'liveness'],
-    focus: under(['leave-twin'], { ...quorum, ttl: 3, retry_timeout: 1 }, { nodes: ['a', 'b', 'c'], clients: busy, everyMs: 20_000 }),
+    focus: under(['leave-twin'], { ...quorum, ttl: 3, retry_timeout: 1 }, { nodes: ['a', 'b', 'c'], clients: stubborn, everyMs: 20_000 }),
   },
   {
     id: 'diverged-may-lead',

@@ -1,11 +1,8 @@
 /** Broken order of steps between /sync and synchronous_standby_names. */
-import type { ClientOptions } from '../plan.ts';
-import { under } from './focus.ts';
+import { busy, under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
 const quorum = { synchronous_mode: 'quorum' };
-/** A commit is under way at any moment. */
-const busy: ClientOptions = { everyMs: 15, routed: true, haproxy: false, stubborn: null, cancels: 0, local: 0 };
 const sync = 'src/core/sync.ts';
 
 export const syncMutants: readonly Mutant[] = [
