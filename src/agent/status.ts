@@ -13,7 +13,7 @@ import { REWIND_IN_VAIN } from '../core/rewind-prospects.ts';
 import { observeTimeoutMs } from '../core/settings.ts';
 import type { AgentStatus } from '../core/status.ts';
 import { describeStrangers } from '../core/strangers.ts';
-import { DIALECT_VERSION } from '../version.ts';
+import { DIALECT_VERSION, REGENT_VERSION } from '../version.ts';
 import type { Agent } from './agent.ts';
 import { LEAVING } from './leave-sync.ts';
 
@@ -36,6 +36,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     name: local.name,
     scope: local.scope,
     version: DIALECT_VERSION,
+    build: REGENT_VERSION,
     state: memory.state,
     role: memory.role,
     sql,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { aPrimarySql, aReplicaStatus, aStatus, aView, someSettings } from '../../test/fixtures/agent.ts';
+import { aPrimarySql, aReplicaStatus, aStandbySql, aStatus, aView, someSettings } from '../../test/fixtures/agent.ts';
 import { stringifyDefault } from '../support/big-json.ts';
 import { statusBody } from './status-body.ts';
 
@@ -22,7 +22,8 @@ test('a primary with a standby attached, byte for byte', () => {
     '{"state": "running", "postmaster_start_time": "2026-11-22 20:00:00.123456+00:00", "role": "primary", "server_version": 150018, ' +
       '"xlog": {"location": 83886176}, "timeline": 3, "replication": [{"usename": "replicator", "application_name": "pg-2", ' +
       '"client_addr": "10.0.0.12", "state": "streaming", "sync_state": "async", "sync_priority": 0}], "dcs_last_seen": 1795378000, ' +
-      '"database_system_identifier": "7277694203142172922", "patroni": {"version": "4.1.4", "scope": "demo", "name": "pg-1"}}',
+      '"database_system_identifier": "7277694203142172922", "patroni": {"version": "4.1.4", "scope": "demo", "name": "pg-1"}, ' +
+      '"regent": {"rule": "leader-holds", "because": "I am the leader with the lock."}}',
   );
 });
 
@@ -36,6 +37,7 @@ test('a synchronous replica with everything to tell, byte for byte', () => {
     pendingRestartReason: {},
     scheduledRestart: { schedule: 'x' },
     watchdogFailed: true,
+    build: '0.1.0+7.g1234567',
   });
   expect(stringifyDefault(statusBody(status, aView({ sync }), someSettings({ dynamic: { synchronousMode: 'on' } })))).toBe(
     '{"state": "running", "postmaster_start_time": "2026-11-22 20:00:00.123456+00:00", "role": "replica", "server_version": 150018, ' +
@@ -43,7 +45,8 @@ test('a synchronous replica with everything to tell, byte for byte', () => {
       '"paused": false}, "sync_standby": true, "timeline": 3, "replication_state": "streaming", "pause": true, "cluster_unlocked": true, ' +
       '"dcs_last_seen": 1795378000, "tags": {"nofailover": true}, "database_system_identifier": "7277694203142172922", ' +
       '"pending_restart": true, "pending_restart_reason": {}, "patroni": {"version": "4.1.4", "scope": "demo", "name": "pg-2"}, ' +
-      '"scheduled_restart": {"schedule": "x"}, "watchdog_failed": true}',
+      '"scheduled_restart": {"schedule": "x"}, "watchdog_failed": true, "regent": {"version": "0.1.0+7.g1234567", "rule": "leader-holds", ' +
+      '"because": "I am the leader with the lock."}}',
   );
 });
 
@@ -69,8 +72,102 @@ test('why a standby does not get its WAL', () => {
 });
 
 test('whether a standby could still be sent WAL, once nobody leads', () => {
-  const body = (over: Parameters<typeof aReplicaStatus>[0]) => statusBody(aReplicaStatus(over), aView(), someSettings())['xlog'];
-  expect(body({ attached: true, clusterUnlocked: true })).toHaveProperty('attached', true);
-  expect(body({ attached: true })).not.toHaveProperty('attached');
-  expect(body({ attached: false, clusterUnlocked: true })).not.toHaveProperty('attached');
+  const body = (over: Parameters<typeof aReplicaStatus>[0]) => statusBody(aReplicaStatus(over), aView(), someSettings());
+  expect(body({ attached: true, clusterUnlocked: true })['wal']).toHaveProperty('attached', true);
+  expect(body({ attached: true })).not.toHaveProperty('wal');
+  expect(body({ attached: false, clusterUnlocked: true })).not.toHaveProperty('wal');
+});
+
+const PATRONI_POSITIONS: Readonly<Record<string, (value: unknown) => boolean>> = {
+  location: (value) => typeof value === 'number' || typeof value === 'bigint',
+  received_location: (value) => typeof value === 'number' || typeof value === 'bigint',
+  replayed_location: (value) => typeof value === 'number' || typeof value === 'bigint',
+  replayed_timestamp: (value) => value === null || typeof value === 'string',
+  paused: (value) => typeof value === 'boolean',
+};
+
+test('xlog has what Patroni has there, of the same type, in every state', () => {
+  const own = { restored: true, strayed: true, attached: true, beginning: 'a1b2c3' };
+  const sqls = [
+    aPrimarySql(),
+    aPrimarySql({ flushLsn: null }),
+    aPrimarySql({ timeline: null }),
+    aStandbySql(),
+    aStandbySql({ receiveLsn: null, receiver: null, replaying: true, replayPaused: true, replayedTimestamp: null, timeline: null }),
+    aStandbySql({ receiveLsn: null, replayLsn: null, receiver: null }),
+  ];
+  for (const sql of sqls) {
+    for (const clusterUnlocked of [false, true]) {
+      for (const over of [{}, own]) {
+        const body = statusBody(aStatus({ sql, clusterUnlocked, ...over }), aView(), someSettings());
+        const xlog = body['xlog'] as Record<string, unknown>;
+        const names = sql.inRecovery ? ['received_location', 'replayed_location', 'replayed_timestamp', 'paused'] : ['location'];
+        expect(Object.keys(xlog)).toEqual(names);
+        for (const name of names) expect([name, xlog[name], PATRONI_POSITIONS[name]!(xlog[name])]).toEqual([name, xlog[name], true]);
+      }
+    }
+  }
+});
+
+test('what Regent alone knows of its WAL stands in wal, with the same positions', () => {
+  const own = { restored: true, strayed: true, attached: true, clusterUnlocked: true, beginning: 'a1b2c3' };
+  const body = statusBody(aReplicaStatus({ sql: aStandbySql({ replaying: true }), ...own }), aView(), someSettings());
+  expect(body['wal']).toEqual({
+    ...(body['xlog'] as object),
+    replaying: true,
+    restored: true,
+    strayed: true,
+    attached: true,
+    timeline_beginning: 'a1b2c3',
+  });
+});
+
+const TYPES: Readonly<Record<string, string>> = {
+  state: 'string',
+  postmaster_start_time: 'string',
+  role: 'string',
+  server_version: 'number',
+  xlog: 'object',
+  sync_standby: 'boolean',
+  quorum_standby: 'boolean',
+  timeline: 'number',
+  replication_state: 'string',
+  replication: 'object',
+  pause: 'boolean',
+  cluster_unlocked: 'boolean',
+  dcs_last_seen: 'number',
+  tags: 'object',
+  database_system_identifier: 'string',
+  pending_restart: 'boolean',
+  pending_restart_reason: 'object',
+  patroni: 'object',
+  scheduled_restart: 'object',
+  watchdog_failed: 'boolean',
+};
+const OWN = new Set([
+  'on_disk',
+  'source_trouble',
+  'promotion_trouble',
+  'strangers',
+  'locked_out',
+  'unexplained',
+  'failing',
+  'wal',
+  'regent',
+]);
+
+test.each<[string, Parameters<typeof aStatus>[0]]>([
+  ['leads', {}],
+  ['nobody leads', { isLeader: false, clusterUnlocked: true, sql: aStandbySql(), role: 'replica', attached: true, beginning: 'ff' }],
+  ['starts', { state: 'starting', sql: null, role: 'replica', isLeader: false }],
+  ['is stopped', { state: 'stopped', sql: null, role: 'demoted', isLeader: false, onDisk: null, systemIdentifier: null }],
+  ['is locked out', { sql: null, lockedOut: { reason: 'no pg_hba.conf entry', since: 5 }, failing: { files: 'x' } }],
+  ['leads a standby cluster', { role: 'standby_leader', sql: aStandbySql() }],
+  ['has never seen etcd', { clusterUnlocked: true, dcsLastSeen: 0, isLeader: false }],
+  ['has everything to tell', { paused: true, pendingRestart: true, scheduledRestart: {}, watchdogFailed: true, unexplained: 'x' }],
+])('fields of a member that %s: Patroni’s have its names and types, ours no name of its', (_, over) => {
+  const settings = someSettings({ dynamic: { raw: over?.role === 'standby_leader' ? { standby_cluster: { host: 'x' } } : {} } });
+  for (const [name, value] of Object.entries(statusBody(aStatus(over), aView(), settings))) {
+    if (!OWN.has(name)) expect([name, typeof value]).toEqual([name, TYPES[name]]);
+  }
 });

@@ -5,7 +5,7 @@ import { lsnToJson, publishedTags, replicationState, servedRole } from './member
 import type { SqlFacts } from './postgres-facts.ts';
 import type { Settings } from './settings.ts';
 import type { AgentStatus } from './status.ts';
-import type { Lsn } from './units.ts';
+import { type Lsn, ZERO_LSN } from './units.ts';
 
 export type SyncStanding = 'sync_standby' | 'quorum_standby' | null;
 
@@ -16,7 +16,7 @@ export function statusBody(status: AgentStatus, view: ClusterView | null, settin
   body['role'] = servedRole(status, settings);
   if (sql !== null) {
     body['server_version'] = sql.serverVersion;
-    body['xlog'] = xlog(sql, status);
+    body['xlog'] = xlog(sql);
     const standing = syncStanding(status, view, settings);
     if (standing !== null) body[standing] = true;
     body['timeline'] = sql.timeline;
@@ -43,6 +43,8 @@ export function statusBody(status: AgentStatus, view: ClusterView | null, settin
   if (status.lockedOut) body['locked_out'] = { ...status.lockedOut };
   if (status.unexplained) body['unexplained'] = status.unexplained;
   if (status.failing !== undefined && Object.keys(status.failing).length > 0) body['failing'] = { ...status.failing };
+  if (sql !== null) Object.assign(body, walFacts(sql, status));
+  body['regent'] = { ...(status.build === undefined ? {} : { version: status.build }), rule: status.rule, because: status.because };
   return body;
 }
 
@@ -63,13 +65,24 @@ export function syncStanding(status: AgentStatus, view: ClusterView | null, sett
   return mode === 'quorum' ? 'quorum_standby' : 'sync_standby';
 }
 
-function xlog(sql: SqlFacts, status: AgentStatus): JsonObject {
-  if (!sql.inRecovery) return { location: lsnToJson(sql.flushLsn) };
+/** Nothing but what Patroni has there: exporters read the numbers without looking at what else there is. */
+function xlog(sql: SqlFacts): JsonObject {
+  if (!sql.inRecovery) return { location: lsnToJson(sql.flushLsn ?? ZERO_LSN) };
   return {
-    received_location: lsnToJson(sql.receiveLsn ?? sql.replayLsn),
-    replayed_location: lsnToJson(sql.replayLsn),
+    received_location: lsnToJson(sql.receiveLsn ?? sql.replayLsn ?? ZERO_LSN),
+    replayed_location: lsnToJson(sql.replayLsn ?? ZERO_LSN),
     replayed_timestamp: sql.replayedTimestamp,
     paused: sql.replayPaused,
+  };
+}
+
+/**
+ * Regent's own facts about the WAL of a standby, beside the positions they are about. Agents of earlier versions look into `wal` before `xlog`, so that they find
+ * them here too. Absent: there is nothing to add to the positions.
+ */
+function walFacts(sql: SqlFacts, status: AgentStatus): JsonObject {
+  if (!sql.inRecovery) return {};
+  const facts: JsonObject = {
     ...(sql.replaying ? { replaying: true } : {}),
     ...(status.restored ? { restored: true } : {}),
     ...(status.strayed ? { strayed: true } : {}),
@@ -78,6 +91,7 @@ function xlog(sql: SqlFacts, status: AgentStatus): JsonObject {
     // Of interest in a race only.
     ...(status.beginning !== undefined && status.clusterUnlocked ? { timeline_beginning: status.beginning } : {}),
   };
+  return Object.keys(facts).length === 0 ? {} : { wal: { ...xlog(sql), ...facts } };
 }
 
 function walsenders(sql: SqlFacts): JsonObject[] {

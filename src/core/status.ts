@@ -7,7 +7,10 @@ import type { Lsn, Timeline } from './units.ts';
 export interface AgentStatus {
   readonly name: string;
   readonly scope: string;
+  /** Of the dialect, as Patroni's members compare it. */
   readonly version: string;
+  /** Regent's own, with the commit it was built from. */
+  readonly build?: string;
   readonly state: PostgresState;
   readonly role: MemberRole;
   /** The last answer of the running server; null when it is not running or did not answer. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { aReplicaStatus, aStatus, aView, someSettings } from '../../../test/fixtures/agent.ts';
+import { aReplicaStatus, aStandbySql, aStatus, aView, someSettings } from '../../../test/fixtures/agent.ts';
 import { statusBody } from '../../core/status-body.ts';
 import { parseJson, stringifyDefault } from '../../support/big-json.ts';
 import { readPeerBody } from './peer-body.ts';
@@ -48,6 +48,23 @@ test('a standby could still be sent WAL while it says so, or has not seen that n
   expect(attached({ attached: true }, { cluster_unlocked: true })).toBe(true);
   expect(attached({}, {})).toBe(true);
   expect(readPeerBody('x', { role: 'primary', xlog: { location: 5 } })?.attached).toBeUndefined();
+});
+
+test('what an agent knows of its WAL is understood where it stands now, where it stood before, and by an agent of before', () => {
+  const own = { attached: true, clusterUnlocked: true, restored: true, strayed: true, beginning: 'a1b2' };
+  const wanted = {
+    attached: true,
+    restored: true,
+    strayed: true,
+    replaying: true,
+    beginning: 'a1b2',
+    lsn: 83886176n,
+    replayLsn: 83886080n,
+  };
+  const told = statusBody(aReplicaStatus({ sql: aStandbySql({ replaying: true }), ...own }), aView(), someSettings());
+  expect(readPeerBody('x', told)).toMatchObject(wanted);
+  const { wal, ...body } = told;
+  expect(readPeerBody('x', { ...body, xlog: wal! })).toMatchObject(wanted);
 });
 
 test('a body without WAL is no answer', () => {

@@ -7,6 +7,7 @@ import { isJsonObject } from '../../support/big-json.ts';
 
 export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
   if (!isJsonObject(body)) return null;
+  // `xlog` is Patroni's. Regent's `wal` has the same and more; Regent of before had its own facts in `xlog`, and an old Patroni its positions in `wal`.
   const told = body['wal'] ?? body['xlog'];
   const disk = body['on_disk'];
   if (!isJsonObject(told) && !isJsonObject(disk)) return null;

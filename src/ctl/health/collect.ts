@@ -90,6 +90,7 @@ const NOTHING_KNOWN = {
   lockedOut: null,
   unexplained: null,
   failing: [],
+  because: null,
   pendingRestart: false,
   version: null,
 } as const;
@@ -130,10 +131,16 @@ function memberHealth(view: ClusterView, member: Member, answer: Answer, referen
     lockedOut: isJsonObject(body?.['locked_out']) ? String(body['locked_out']['reason']) : null,
     unexplained: typeof body?.['unexplained'] === 'string' ? body['unexplained'] : null,
     failing: isJsonObject(body?.['failing']) ? Object.entries(body['failing']).map(([chore, why]) => `${chore}: ${String(why)}`) : [],
+    because: becauseOf(body),
     pendingRestart: member.pendingRestart,
     version: member.version,
     unreachable: answer.error,
   };
+}
+
+function becauseOf(body: JsonObject | null): string | null {
+  const regent = body?.['regent'];
+  return isJsonObject(regent) && typeof regent['because'] === 'string' ? regent['because'] : null;
 }
 
 /** As shownState, from the member's own mouth: the key in etcd may be a loop_wait old. */

@@ -285,6 +285,29 @@ test('what a member’s agent tries and cannot do, and who could not be promoted
   ]);
 });
 
+test('a member that is not well says what its agent waits for, as its log does', async () => {
+  const waits = (state: string, because: string) =>
+    JSON.stringify({ state, role: 'replica', timeline: 1, regent: { version: '0.1.0', because } });
+  const lacks = 'not taking the leader key: 1 of 2 votes: patroni3 does not answer';
+  const needs = 'pg_rewind failed 3 times; regentctl reinit demo patroni3';
+  members.answer(({ member }) => {
+    if (member === 'patroni1')
+      return JSON.stringify({ state: 'running', timeline: 1, xlog: { location: END }, regent: { because: 'fine' } });
+    return member === 'patroni2' ? waits('starting', lacks) : waits('stopped', needs);
+  });
+  const problems = async () => JSON.parse((await ctl(['health', '--no-haproxy', '-f', 'json'], { etcd, env })).out).problems;
+  const says = (name: string, because: string) => ({ level: 'warning', message: `${name} says: ${because}` });
+  expect(await problems()).toEqual([
+    { level: 'critical', message: 'no replica is replicating: the next fault of the leader stops all writes' },
+    { level: 'warning', message: 'patroni2 is not replicating: starting' },
+    says('patroni2', lacks),
+    { level: 'warning', message: 'patroni3 is not replicating: stopped' },
+    says('patroni3', needs),
+  ]);
+  etcd.remove('demo', 'leader');
+  expect(await problems()).toEqual(expect.arrayContaining([says('patroni1', 'fine'), says('patroni2', lacks), says('patroni3', needs)]));
+});
+
 test('a process in postmaster.pid that an agent does not know is critical', async () => {
   const unexplained = 'process 7 (sleep) is named in postmaster.pid and is not known as this node’s PostgreSQL';
   members.answer(({ member }) => {

@@ -55,7 +55,20 @@ function judgeCluster(report: HealthReport): Problem[] {
   return problems;
 }
 
+/** What is wrong with it, and what its agent says that it waits for. */
 function judgeMember(report: HealthReport, member: MemberHealth, limits: Limits): Problem[] {
+  const problems = findings(report, member, limits);
+  const { because } = member;
+  const told = because === null || problems.some(({ message }) => message.includes(because));
+  return isWell(report, member) || told ? problems : [...problems, warning(`${member.name} says: ${because}`)];
+}
+
+function isWell(report: HealthReport, member: MemberHealth): boolean {
+  if (report.leader === null || member.unexplained !== null || member.lockedOut !== null) return false;
+  return member.name === report.leader ? member.state === 'running' : replicates(member) && member.streams !== false;
+}
+
+function findings(report: HealthReport, member: MemberHealth, limits: Limits): Problem[] {
   // What its key says of better days is no news.
   if (member.state === UNAVAILABLE)
     return member.name === report.leader || member.unreachable === null ? [] : [warning(member.unreachable)];

@@ -27,6 +27,8 @@ export interface MemberHealth {
   readonly unexplained: string | null;
   /** What its agent tries and cannot do: `replication slots: all replication slots are in use`. */
   readonly failing: readonly string[];
+  /** What its agent does or waits for, in the words of its log. Null: it does not tell (Patroni). */
+  readonly because: string | null;
   readonly pendingRestart: boolean;
   /** As its member key has it. */
   readonly version: string | null;

@@ -34,6 +34,7 @@ export function healthJson(report: HealthReport, problems: readonly Problem[]): 
       locked_out: member.lockedOut,
       unexplained: member.unexplained,
       failing: [...member.failing],
+      because: member.because,
       pending_restart: member.pendingRestart,
       reachable: member.unreachable === null,
     })),
