@@ -2,6 +2,7 @@
 import { type Job, type JobOutcome, jobLabel } from '../core/effects.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { OperatorWishes } from '../core/model.ts';
+import type { Reinitialization } from '../core/status.ts';
 import type { RequestOutcome, RestartRequest } from '../ports/operator.ts';
 import type { Agent } from './agent.ts';
 
@@ -13,6 +14,7 @@ interface Waiting {
   readonly timeoutMs: number | null;
   readonly fromLeader: boolean;
   started: boolean;
+  readonly begun?: () => void;
   readonly settle: (outcome: RequestOutcome) => void;
 }
 
@@ -20,6 +22,8 @@ export class Requests {
   readonly #agent: Agent;
   shutdown = false;
   #waiting: Waiting | null = null;
+  #reinitialization: Reinitialization | null = null;
+  #jobs = 0;
   #scheduled: { readonly data: JsonObject; readonly request: RestartRequest; readonly atMs: number; readonly cancel: () => void } | null =
     null;
 
@@ -37,7 +41,9 @@ export class Requests {
   }
 
   jobStarted(job: Job): void {
-    if (this.#waiting !== null && fulfils(job, this.#waiting)) this.#waiting.started = true;
+    if (this.#waiting === null || !fulfils(job, this.#waiting)) return;
+    this.#waiting.started = true;
+    this.#waiting.begun?.();
   }
 
   jobEnded(outcome: JobOutcome): void {
@@ -47,7 +53,7 @@ export class Requests {
     waiting.settle(
       outcome.ok
         ? { ok: true, message: 'restarted successfully' }
-        : { ok: false, status: 503, message: `restart failed: ${outcome.message ?? ''}` },
+        : { ok: false, status: 503, message: `${waiting.kind} failed: ${outcome.message ?? ''}` },
     );
   }
 
@@ -78,22 +84,43 @@ export class Requests {
     }
     if (this.#waiting !== null) return { ok: false, status: 503, message: `${this.#waiting.kind} already in progress` };
     // A wish that cannot be fulfilled soon is dropped: nobody expects data to be removed months later, when this node has led and lost the lead.
+    const job = this.#newJob();
+    const tell = (state: Reinitialization['state'], reason: string | null = null) => {
+      this.#reinitialization = { job, state, reason };
+    };
     let giveUp = () => {};
     const waiting: Waiting = {
       kind: 'reinitialize',
       timeoutMs: null,
       fromLeader: options.fromLeader,
       started: false,
-      settle: () => giveUp(),
+      begun: () => tell('running'),
+      settle: (outcome) => {
+        giveUp();
+        tell(outcome.ok ? 'done' : 'failed', outcome.ok ? null : outcome.message);
+      },
     };
     giveUp = this.#agent.parts.clock.timer(PATIENCE_MS, () => {
       if (waiting.started || this.#waiting !== waiting) return;
-      this.#waiting = null;
+      const last = this.#agent.last?.decision.because;
+      this.#dismiss(waiting, `it could not begin within ${PATIENCE_MS / 1000} seconds, and is not tried later${last ? ` (${last})` : ''}`);
       this.#agent.parts.log.warning('reinitialize was asked for and could not begin; the wish is dropped');
     });
+    tell('waiting');
     this.#waiting = waiting;
     this.#agent.wake.now();
-    return { ok: true, message: 'reinitialize started' };
+    return { ok: true, message: 'reinitialize started', job };
+  }
+
+  /** The last one that was asked for: `--wait` answers for it, whatever else happens to the member. */
+  get reinitialization(): Reinitialization | null {
+    return this.#reinitialization;
+  }
+
+  /** By the time as well: a request to an agent before this one must not be taken for one to this. */
+  #newJob(): string {
+    this.#jobs += 1;
+    return `${this.#agent.parts.clock.wallMs().toString(36)}-${this.#jobs}`;
   }
 
   get scheduledRestart(): JsonObject | null {

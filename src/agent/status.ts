@@ -56,6 +56,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     scheduledRestart: agent.requests.scheduledRestart,
     configRevision: agent.configRevision,
     watchdogFailed: local.watchdog.mode === 'required' && !watchdog.healthy(),
+    reinitialization: agent.requests.reinitialization,
     jobLabel: agent.job === null ? null : jobLabel(agent.job.job),
     lastRoundAtMs: last?.endedAtMs ?? 0,
     nextRoundAtMs: last?.nextAtMs ?? 0,

@@ -4,6 +4,9 @@ import type { JsonObject } from '../core/json.ts';
 import { type Answer, plain, text } from './answer.ts';
 import type { ApiContext } from './context.ts';
 
+/** Patroni's answer is a fixed sentence, which scripts compare; so the name of the job travels beside it. */
+export const JOB_HEADER = 'Regent-Job';
+
 export async function postReinitialize({ desk }: ApiContext, body: JsonObject): Promise<Answer> {
   const wish = { force: false, from_leader: false };
   for (const [key, value] of Object.entries(body)) {
@@ -17,5 +20,6 @@ export async function postReinitialize({ desk }: ApiContext, body: JsonObject): 
   if (leader === null) return text(503, 'Cluster has no leader, can not reinitialize');
   if (isLeader || leader.name === name) return text(503, 'I am the leader, can not reinitialize');
   const outcome = await desk.reinitialize({ force: wish.force, fromLeader: wish.from_leader });
-  return outcome.ok ? text(200, 'reinitialize started') : text(outcome.status, outcome.message);
+  if (!outcome.ok) return text(outcome.status, outcome.message);
+  return { ...text(200, 'reinitialize started'), ...(outcome.job === undefined ? {} : { headers: { [JOB_HEADER]: outcome.job } }) };
 }

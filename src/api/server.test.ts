@@ -250,6 +250,11 @@ describe('restart, reload, reinitialize', () => {
     expect(await post('/reinitialize', { force: 'maybe' })).toMatchObject({ status: 400 });
     expect(await post('/reinitialize', { force: true, from_leader: 'on' })).toMatchObject({ status: 200, body: 'reinitialize started' });
     expect(desk.calls).toEqual([['reinitialize', { force: true, fromLeader: true }]]);
+    desk.outcome = { ok: true, message: 'reinitialize started', job: 'm1-1' };
+    expect(await call(`${base}/reinitialize`, 'POST')).toMatchObject({ body: 'reinitialize started', headers: { 'regent-job': 'm1-1' } });
+    const reinitialization = { job: 'm1-1', state: 'failed', reason: 'reinitialize failed: no answer' } as const;
+    desk.now = { ...desk.now, reinitialization };
+    expect(JSON.parse((await call(`${base}/patroni`)).body)).toMatchObject({ reinitialize: reinitialization });
     desk.change({ leader: null });
     expect(await call(`${base}/reinitialize`, 'POST')).toMatchObject({ status: 503, body: 'Cluster has no leader, can not reinitialize' });
   });

@@ -37,6 +37,10 @@ export function statusBody(status: AgentStatus, view: ClusterView | null, settin
   }
   body['patroni'] = { version: status.version, scope: status.scope, name: status.name };
   if (status.scheduledRestart !== null) body['scheduled_restart'] = status.scheduledRestart;
+  if (status.reinitialization) {
+    const { job, state, reason } = status.reinitialization;
+    body['reinitialize'] = { job, state, ...(reason === null ? {} : { reason }) };
+  }
   if (status.watchdogFailed) body['watchdog_failed'] = true;
   if (status.promotionTrouble) body['promotion_trouble'] = status.promotionTrouble;
   if (status.strangers !== undefined && status.strangers.length > 0) body['strangers'] = [...status.strangers];

@@ -4,6 +4,15 @@ import type { JsonObject } from './json.ts';
 import type { SqlFacts } from './postgres-facts.ts';
 import type { Lsn, Timeline } from './units.ts';
 
+/** A reinitialization that was asked for over REST, and what came of it. */
+export interface Reinitialization {
+  /** No other request to this member has the same one, before or after a restart of its agent. */
+  readonly job: string;
+  readonly state: 'waiting' | 'running' | 'done' | 'failed';
+  /** Of one that failed: why. */
+  readonly reason: string | null;
+}
+
 export interface AgentStatus {
   readonly name: string;
   readonly scope: string;
@@ -40,6 +49,8 @@ export interface AgentStatus {
   /** etcd's revision of the dynamic configuration that pendingRestart was judged by; null: none has been applied yet. */
   readonly configRevision?: string | null;
   readonly watchdogFailed: boolean;
+  /** The last one that this agent was asked for since it started. */
+  readonly reinitialization?: Reinitialization | null;
   /** Label of the running job, e.g. `reinitialize`. */
   readonly jobLabel: string | null;
   /** Clock.bootMs of the last finished round, and when the next is due. For /liveness. */

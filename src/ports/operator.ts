@@ -16,7 +16,8 @@ export interface RestartRequest {
 }
 
 export type RequestOutcome =
-  | { readonly ok: true; readonly message: string }
+  /** `job`: of work that goes on after the answer, the name under which AgentStatus.reinitialization tells what came of it. */
+  | { readonly ok: true; readonly message: string; readonly job?: string }
   | { readonly ok: false; readonly status: number; readonly message: string };
 
 /** A wish in the failover key that this agent dropped instead of carrying it out. */

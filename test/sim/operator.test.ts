@@ -12,6 +12,7 @@ function asked(outcome: Promise<RequestOutcome>): { answer: RequestOutcome | nul
   return kept;
 }
 
+const jobOf = ({ answer }: { answer: RequestOutcome | null }) => (answer?.ok ? (answer.job ?? null) : null);
 const pid = (machine: Machine) => machine.server.process?.pid ?? null;
 
 describe('paused', () => {
@@ -174,9 +175,12 @@ describe('reinitialize', () => {
     const replica = world.replicas[0]!;
     const kept = asked(replica.desk.reinitialize({ force: false, fromLeader: false }));
     await world.expect('an answer', () => kept.answer !== null, 1000);
-    expect(kept.answer).toEqual({ ok: true, message: 'reinitialize started' });
+    expect(kept.answer).toMatchObject({ ok: true, message: 'reinitialize started' });
     await world.expect('a clone', () => replica.server.work === 'clone', 5000);
+    const told = () => ({ ...replica.desk.status().reinitialization });
+    expect(told()).toEqual({ job: jobOf(kept), state: 'running', reason: null });
     await world.expect('healthy', () => world.healthy(), 20_000);
+    expect(told()).toEqual({ job: jobOf(kept), state: 'done', reason: null });
   });
 
   test('asked for when the leader has just died: the last copy of the data stays, and leads', async () => {
@@ -199,6 +203,8 @@ describe('reinitialize', () => {
     const kept = asked(replica.desk.reinitialize({ force: false, fromLeader: false }));
     await world.run(35_000);
     expect(kept.answer).toMatchObject({ ok: true });
+    expect(replica.desk.status().reinitialization).toMatchObject({ job: jobOf(kept), state: 'failed' });
+    expect(replica.desk.status().reinitialization?.reason).toContain('could not begin within 30 seconds');
     world.etcd.delete('leader');
     await world.expect('healthy', () => world.healthy(), 30_000);
     await world.run(10_000);
@@ -216,7 +222,7 @@ describe('reinitialize', () => {
     const world = await World.ready({ seed: 323 });
     const replica = world.replicas[0]!;
     replica.server.durations = { ...replica.server.durations, cloneMs: [30_000, 30_000] };
-    asked(replica.desk.reinitialize({ force: false, fromLeader: false }));
+    const first = asked(replica.desk.reinitialize({ force: false, fromLeader: false }));
     await world.expect('a clone', () => replica.server.work === 'clone', 5000);
     await world.run(3000);
     const refused = asked(replica.desk.reinitialize({ force: false, fromLeader: false }));
@@ -226,6 +232,8 @@ describe('reinitialize', () => {
     const forced = asked(replica.desk.reinitialize({ force: true, fromLeader: false }));
     await world.expect('healthy', () => world.healthy(), 8000);
     expect(forced.answer).toMatchObject({ ok: true });
+    expect(jobOf(forced)).not.toBe(jobOf(first));
+    expect(replica.desk.status().reinitialization).toEqual({ job: jobOf(forced), state: 'done', reason: null });
     // The copy that was begun anew is not removed once it is there.
     await world.run(20_000);
     expect(world.lines.filter((line) => line.includes(`${replica.name} PostgreSQL runs as standby`))).toHaveLength(2);
