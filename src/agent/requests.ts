@@ -165,7 +165,10 @@ export class Requests {
   }
 
   #refusal(request: RestartRequest): RequestOutcome | null {
-    const unsatisfied: RequestOutcome = { ok: false, status: 503, message: 'restart conditions are not satisfied' };
+    const refused = (message: string): RequestOutcome => ({ ok: false, status: 503, message });
+    const unsatisfied = refused('restart conditions are not satisfied');
+    // Not the same: tools take the above for "there is no need".
+    const unknown = refused('restart conditions are not satisfied: PostgreSQL does not answer, so they are not known');
     const pg = this.#agent.last?.observation.pg;
     const running = this.#agent.job;
     if (running !== null) return { ok: false, status: 503, message: `${jobLabel(running.job)} already in progress` };
@@ -173,11 +176,11 @@ export class Requests {
     if (pg?.state === 'starting') return { ok: false, status: 503, message: 'postgres is still starting' };
     // One that refuses the agent is known by its files, and a restart needs no more.
     const known = pg?.state === 'stopped' || (pg?.state === 'running' && pg.lockedOut !== undefined);
-    if (pg === undefined || (pg.sql === null && (!known || pg.dataDir !== 'valid'))) return unsatisfied;
+    if (pg === undefined || (pg.sql === null && (!known || pg.dataDir !== 'valid'))) return unknown;
     const role = (pg.sql === null ? pg.standbySignal : pg.sql.inRecovery) ? 'replica' : 'primary';
     if (request.role !== undefined && request.role !== role) return unsatisfied;
     // Of a server that is down or refuses the agent neither can be told; a start makes pending settings effective in any case.
-    if (pg.sql === null) return request.restartPending || request.postgresVersion !== undefined ? unsatisfied : null;
+    if (pg.sql === null) return request.restartPending || request.postgresVersion !== undefined ? unknown : null;
     if (request.restartPending && Object.keys(pg.sql.pendingRestart).length === 0) return unsatisfied;
     if (request.postgresVersion !== undefined && pg.sql.serverVersion >= versionNumber(request.postgresVersion)) return unsatisfied;
     return null;

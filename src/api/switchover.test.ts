@@ -108,6 +108,17 @@ describe('switchover and failover', () => {
     expect(desk.calls[0]).toEqual(['writeFailover', { leader: 'pg-1', member: 'pg-2' }, null]);
   });
 
+  test('a standby cluster is led by a standby leader', async () => {
+    const answer = post('/switchover', { leader: 'pg-1', candidate: 'pg-2' });
+    await called('wake');
+    const members = (desk.view()?.members ?? []).map((member) => ({
+      ...member,
+      role: member.name === 'pg-2' ? ('standby_leader' as const) : ('replica' as const),
+    }));
+    desk.change({ ...led('pg-2', '8'), members });
+    expect(await answer).toMatchObject({ status: 200, body: 'Successfully switched over to "pg-2"' });
+  });
+
   test('another winner, a withdrawn wish', async () => {
     let answer = post('/failover', { candidate: 'pg-2' });
     await called('wake');

@@ -1,5 +1,5 @@
 /** POST /switchover and /failover, DELETE /switchover: the wish goes into the failover key, the agents carry it out. */
-import { memberOf } from '../core/cluster.ts';
+import { type MemberRole, memberOf } from '../core/cluster.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { FailoverWish } from '../ports/dcs.ts';
 import { DcsError } from '../support/errors.ts';
@@ -9,6 +9,9 @@ import { type Action, readSwitchWish, type SwitchWish, switchProblem } from './s
 
 /** Between two changes the key is read again this often, in case the agent's own watch is what is broken. */
 const RECHECK_MS = 2000;
+
+/** What the member that holds the leader key calls itself once it serves as one. */
+const LEADING: ReadonlySet<string> = new Set<MemberRole>(['primary', 'standby_leader']);
 
 export async function postSwitch(context: ApiContext, asked: Action, body: JsonObject): Promise<Answer> {
   const { desk } = context;
@@ -69,7 +72,7 @@ async function outcome(context: ApiContext, wish: SwitchWish, before: string | n
       .read({ timeoutMs: Math.min(left, dcsOptions(context).timeoutMs) })
       .catch(onlyOutage);
     const now = view?.leader?.name ?? null;
-    if (view !== null && now !== null && now !== before && memberOf(view, now)?.role === 'primary') {
+    if (view !== null && now !== null && now !== before && LEADING.has(memberOf(view, now)?.role ?? '')) {
       if (wish.candidate !== null && wish.candidate !== now) {
         return plain(200, `${past} over to "${now}" instead of "${wish.candidate}"`);
       }

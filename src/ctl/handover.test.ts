@@ -109,7 +109,8 @@ test.each([
   [['failover', '--force'], 'Failover could be performed only to a specific candidate'],
   [
     ['switchover', 'other', '--force'],
-    'This cluster has no leader\nWait for the election, or name a successor: regentctl failover other --candidate MEMBER',
+    "There is no cluster 'other': etcd has nothing below /service/other/\n" +
+      'The configured cluster is demo; members: patroni1, patroni2, patroni3',
   ],
 ])('%j is refused', async (words, message) => {
   expect(await ctl(words, { etcd })).toMatchObject({ code: 1, err: `Error: ${message}\n` });
@@ -157,10 +158,26 @@ test('without a leader the candidate itself is asked', async () => {
 test('a refusal is shown, without a table after it', async () => {
   members.answer(() => ({ status: 412, text: 'leader name does not match' }));
   const failed = await ctl(['switchover', '--force'], { etcd });
-  expect(failed.code).toBe(0);
+  expect(failed.code).toBe(1);
   expect(lastLine(failed.out)).toBe('Switchover failed, details: 412, leader name does not match');
   members.answer(() => ({ status: 503, text: 'Switchover status unknown after 20 seconds; operation may still be in progress' }));
-  expect(lastLine((await ctl(['switchover', '--force'], { etcd })).out)).toMatch(/^Switchover result unknown, details: 503, /);
+  const unknown = await ctl(['switchover', '--force'], { etcd, program: 'patronictl' });
+  expect([unknown.code, lastLine(unknown.out)]).toEqual([1, expect.stringMatching(/^Switchover result unknown, details: 503, /)]);
+});
+
+test('another leader than the one that was asked for is no success', async () => {
+  members.answer(() => 'Switched over to "patroni3" instead of "patroni2"');
+  const { code, out } = await ctl(['switchover', '--candidate', 'patroni2', '--force'], { etcd });
+  expect([code, out]).toEqual([1, expect.stringContaining('instead of "patroni2"\n+ Cluster')]);
+});
+
+test('a cluster without a leader is told from one that does not exist', async () => {
+  etcd.remove('demo', 'leader');
+  const { code, err } = await ctl(['switchover', '--force'], { etcd });
+  expect([code, err]).toEqual([
+    1,
+    'Error: This cluster has no leader\nWait for the election, or name a successor: regentctl failover demo --candidate MEMBER\n',
+  ]);
 });
 
 test('a member too old for /switchover is asked for /failover', async () => {
@@ -176,6 +193,52 @@ test('when the leader cannot be asked, the wish goes into etcd', async () => {
   expect(out).toMatch(/\n[-\d]{10} [:.\d]{14} Could not switchover using Patroni api, falling back to DCS\n\+ Cluster/);
   expect(err).toContain('WARNING - member patroni1 does not answer on http://127.0.0.1:1: ');
   expect(etcd.get('demo', 'failover')).toBe('{"leader":"patroni1","member":"patroni2","scheduled_at":"2030-01-01T00:00:00+00:00"}');
+});
+
+/** What the other agents do after so many looks at etcd. */
+function meanwhile(looks: number, change: () => void): void {
+  const open = etcd.open.bind(etcd);
+  let reads = 0;
+  etcd.open = (scope) =>
+    new Proxy(open(scope), {
+      get: (target, name, receiver) => {
+        if (name === 'read' && ++reads === looks) change();
+        return Reflect.get(target, name, receiver);
+      },
+    });
+}
+
+test.each<[string, () => void, number, RegExp]>([
+  [
+    'carried out',
+    () => {
+      amend(etcd, 'demo', 'patroni2', { role: 'primary' });
+      etcd.put('demo', 'leader', 'patroni2').put('demo', 'failover', {});
+    },
+    0,
+    / Successfully switched over to "patroni2"\n\+ Cluster/,
+  ],
+  [
+    'carried out by another',
+    () => {
+      amend(etcd, 'demo', 'patroni3', { role: 'primary' });
+      etcd.put('demo', 'leader', 'patroni3').put('demo', 'failover', {});
+    },
+    1,
+    / Switchover failed: "patroni3" leads now, not "patroni2"\n/,
+  ],
+  ['dropped', () => etcd.remove('demo', 'failover'), 1, / Switchover failed: the log of patroni1 says why\n/],
+  [
+    'left as it is',
+    () => undefined,
+    1,
+    / Switchover result unknown after 20 seconds; the request is still in etcd and may be carried out later\n/,
+  ],
+])('a wish that went into etcd is %s', async (_what, change, exitCode, said) => {
+  amend(etcd, 'demo', 'patroni1', { api_url: 'http://127.0.0.1:1/patroni' });
+  meanwhile(4, change);
+  const { code, out } = await ctl(['switchover', '--candidate', 'patroni2', '--force'], { etcd });
+  expect([code, out]).toEqual([exitCode, expect.stringMatching(said)]);
 });
 
 test('credentials go along', async () => {

@@ -8,7 +8,8 @@ import type { JsonObject } from '../core/json.ts';
 import { shellWord } from '../support/shell-words.ts';
 import { type Ctx, DCS_TIMEOUT_MS, leaderMember, noAnswer } from './context.ts';
 import { type CtlError, refuse } from './errors.ts';
-import { noSuchMember, showMembers } from './members.ts';
+import { awaitWish, outcomeMs } from './handover-wait.ts';
+import { existing, noSuchMember, showMembers } from './members.ts';
 import type { RestAnswer } from './rest.ts';
 import { localTime, nextHour, parseScheduled } from './time.ts';
 
@@ -35,16 +36,14 @@ interface Plan {
   readonly at: string | null;
 }
 
-const DEFAULT_LOOP_WAIT = 10;
-
-export async function handOver(ctx: Ctx, action: Action, named: string | undefined, options: HandoverOptions): Promise<void> {
+export async function handOver(ctx: Ctx, action: Action, named: string | undefined, options: HandoverOptions): Promise<number> {
   const cluster = await ctx.cluster(named);
-  const view = await ctx.read(cluster);
+  const view = await existing(ctx, cluster);
   ctx.print('Current cluster topology');
   showMembers(ctx, view, cluster);
   const plan = await planOf(ctx, action, cluster, view, options);
   if (!options.force) await confirmed(ctx, action, cluster, view, plan);
-  await request(ctx, action, cluster, view, plan);
+  return request(ctx, action, cluster, view, plan);
 }
 
 async function planOf(ctx: Ctx, action: Action, cluster: string, view: ClusterView, options: HandoverOptions): Promise<Plan> {
@@ -123,21 +122,29 @@ async function confirmed(ctx: Ctx, action: Action, cluster: string, view: Cluste
   if (!(await ctx.prompter.confirm(question))) throw refuse(`Aborting ${plan.at === null ? '' : 'scheduled '}${action}`);
 }
 
-async function request(ctx: Ctx, action: Action, cluster: string, view: ClusterView, plan: Plan): Promise<void> {
+/** Exit code 0: what was asked for has happened, or is scheduled. Patronictl's is 0 whatever came of it. */
+async function request(ctx: Ctx, action: Action, cluster: string, view: ClusterView, plan: Plan): Promise<number> {
   const asked = leaderMember(view) ?? (plan.candidate === null ? null : memberOf(view, plan.candidate));
   const stamp = () => localTime(ctx.io.clock.wallMs(), 5);
   const answer = asked && (await post(ctx, action, asked, view, plan));
+  let exitCode = 0;
   if (!answer) {
     ctx.print(`${stamp()} Could not ${action} using Patroni api, falling back to DCS`);
     await writeWish(ctx, action, cluster, plan);
+    const told = plan.at === null ? await awaitWish(ctx, { action, cluster, before: view, candidate: plan.candidate }) : null;
+    if (told !== null) ctx.print(`${stamp()} ${told.line}`);
+    exitCode = told === null || told.ok ? 0 : 1;
   } else if (answer.status === 200 || answer.status === 202) {
     ctx.print(`${stamp()} ${answer.text}`);
+    // Somebody else leads now, which is not what was asked for.
+    exitCode = / instead of "/.test(answer.text) ? 1 : 0;
   } else {
     const what = answer.text.includes('status unknown') ? 'result unknown' : 'failed';
     ctx.print(`${action === 'switchover' ? 'Switchover' : 'Failover'} ${what}, details: ${answer.status}, ${answer.text}`);
-    return;
+    return 1;
   }
   showMembers(ctx, await ctx.read(cluster), cluster);
+  return exitCode;
 }
 
 /** null: the member could not be asked. */
@@ -147,9 +154,8 @@ async function post(ctx: Ctx, action: Action, member: Member, view: ClusterView,
     ...(plan.candidate === null ? {} : { candidate: plan.candidate }),
     ...(plan.at === null ? {} : { scheduled_at: plan.at }),
   };
-  const loopWait = Number(view.config?.data['loop_wait'] ?? DEFAULT_LOOP_WAIT);
-  // The member waits for the outcome for twice the longer of ten seconds and loop_wait (3.9, step 8).
-  const timeoutMs = 2000 * Math.max(10, Number.isFinite(loopWait) ? loopWait : DEFAULT_LOOP_WAIT) + 10_000;
+  // The member waits for the outcome that long (3.9, step 8).
+  const timeoutMs = outcomeMs(view) + 10_000;
   const rest = await ctx.rest();
   try {
     const answer = await rest.call(member, 'POST', action, { body, timeoutMs });

@@ -1,11 +1,12 @@
 /** One HTTP exchange with a deadline and a bound on the answer. */
-import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
+import { type ClientRequest, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
 import { ensureError } from '../support/errors.ts';
 
 export interface HttpAnswer {
   readonly status: number;
   readonly text: string;
+  readonly headers: IncomingHttpHeaders;
 }
 
 const CONNECT_MS = 4_000;
@@ -40,7 +41,7 @@ export function exchange(
     request.on('response', (response) => {
       readBody(response).then((text) => {
         stop();
-        resolve({ status: response.statusCode ?? 0, text });
+        resolve({ status: response.statusCode ?? 0, text, headers: response.headers });
       }, failed);
     });
     request.end(body ?? undefined);

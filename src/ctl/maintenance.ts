@@ -9,7 +9,7 @@ import { Aborted, refuse } from './errors.ts';
 const POLL_MS = 1_000;
 const DEFAULT_LOOP_WAIT = 10;
 
-export async function setPause(ctx: Ctx, named: string | undefined, pause: boolean, wait: boolean): Promise<void> {
+export async function setPause(ctx: Ctx, named: string | undefined, pause: boolean, wait: boolean): Promise<number> {
   const cluster = await ctx.cluster(named);
   const view = await ctx.read(cluster);
   if (clusterModes(view).paused === pause) throw refuse(`Cluster is ${pause ? 'already' : 'not'} paused`);
@@ -20,11 +20,11 @@ export async function setPause(ctx: Ctx, named: string | undefined, pause: boole
       const answer = await rest.call(member, 'PATCH', 'config', { body: { pause: pause || null } });
       if (answer.status !== 200) {
         ctx.print(`Failed: ${pause ? 'pause' : 'resume'} cluster management status code=${answer.status}, (${answer.text})`);
-        return;
+        return 1;
       }
-      if (wait) await untilRecognised(ctx, cluster, view, pause);
-      else ctx.print(success(pause));
-      return;
+      if (wait) return (await recognised(ctx, cluster, view, pause)) ? 0 : 1;
+      ctx.print(success(pause));
+      return 0;
     } catch (error) {
       if (!noAnswer(error)) throw error;
       ctx.log.warning(error.message);
@@ -42,7 +42,8 @@ async function warnOfUnguarded(ctx: Ctx, view: ClusterView): Promise<void> {
     );
 }
 
-async function untilRecognised(ctx: Ctx, cluster: string, before: ClusterView, pause: boolean): Promise<void> {
+/** Waits for it. */
+async function recognised(ctx: Ctx, cluster: string, before: ClusterView, pause: boolean): Promise<boolean> {
   ctx.print(`'${pause ? 'pause' : 'resume'}' request sent, waiting until it is recognized by all nodes`);
   const loopWait = Number(before.config?.data['loop_wait'] ?? DEFAULT_LOOP_WAIT);
   const asked = new Set(before.members.filter((member) => member.apiUrl !== null).map((member) => member.name));
@@ -53,12 +54,13 @@ async function untilRecognised(ctx: Ctx, cluster: string, before: ClusterView, p
     if (behind.length === 0) break;
     if (ctx.io.clock.monotonicMs() >= deadline) {
       ctx.print(`${behind.join(', ')} members didn't recognized pause state after ${loopWait} seconds`);
-      return;
+      return false;
     }
     await sleep(ctx.io.clock, POLL_MS, ctx.io.signal);
     if (ctx.io.signal.aborted) throw new Aborted();
   }
   ctx.print(success(pause));
+  return true;
 }
 
 function success(pause: boolean): string {

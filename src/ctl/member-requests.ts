@@ -1,30 +1,50 @@
-/** The same request to several members, one after the other: one that fails or does not answer does not keep the others from being asked. */
+/** The same request to several members, one after the other, and whether all of them did what they were asked for. */
 import type { Member } from '../core/cluster.ts';
 import { type Ctx, noAnswer } from './context.ts';
 import type { RestAnswer } from './rest.ts';
 
-/**
- * `ask` returns the line to print, or an answer that means failure.
- * Exit code 0 even when a member refused, as patronictl's; 1 when one could not be asked at all.
- */
-export async function memberRequests(
-  ctx: Ctx,
-  members: readonly Member[],
-  action: string,
-  ask: (member: Member) => Promise<string | RestAnswer>,
-): Promise<number> {
+/** What came of one request, in a line. */
+export interface Told {
+  readonly ok: boolean;
+  readonly line: string;
+}
+
+export const succeeded = (line: string): Told => ({ ok: true, line });
+export const failed = (line: string): Told => ({ ok: false, line });
+
+export interface MemberRequest {
+  /** As the lines name it: `reload`. */
+  readonly action: string;
+  /** An answer that is returned as it came means failure. */
+  readonly ask: (member: Member) => Promise<Told | RestAnswer>;
+  /** With it nobody is asked after the first failure; the line that is then printed. Without it the others are asked all the same. */
+  readonly brake?: (left: readonly Member[]) => string;
+}
+
+/** Exit code 0: all of them did it; 1: one did not. Patronictl's is 0 as long as there was an answer, which scripts take for success. */
+export async function memberRequests(ctx: Ctx, members: readonly Member[], { action, ask, brake }: MemberRequest): Promise<number> {
   let exitCode = 0;
-  for (const member of members) {
-    try {
-      const outcome = await ask(member);
-      ctx.print(typeof outcome === 'string' ? outcome : failureLine(action, member, outcome));
-    } catch (error) {
-      if (!noAnswer(error)) throw error;
-      ctx.print(`Failed: ${action} for member ${member.name}, ${error.message}`);
-      exitCode = 1;
-    }
+  for (const [index, member] of members.entries()) {
+    const { ok, line } = await toldBy(member, action, ask);
+    ctx.print(line);
+    if (ok) continue;
+    exitCode = 1;
+    const left = members.slice(index + 1);
+    if (brake === undefined || left.length === 0) continue;
+    ctx.print(brake(left));
+    break;
   }
   return exitCode;
+}
+
+async function toldBy(member: Member, action: string, ask: MemberRequest['ask']): Promise<Told> {
+  try {
+    const outcome = await ask(member);
+    return 'ok' in outcome ? outcome : failed(failureLine(action, member, outcome));
+  } catch (error) {
+    if (!noAnswer(error)) throw error;
+    return failed(`Failed: ${action} for member ${member.name}, ${error.message}`);
+  }
 }
 
 export function failureLine(action: string, member: Member, answer: RestAnswer): string {

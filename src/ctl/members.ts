@@ -41,6 +41,17 @@ function membersOf(view: ClusterView): string {
   return view.members.length === 0 ? 'it has no members' : `members: ${view.members.map((member) => member.name).join(', ')}`;
 }
 
+/** For a command about what a cluster has: a name with a typing error is no empty cluster. Throws CTL_REFUSED. */
+export async function existing(ctx: Ctx, cluster: string): Promise<ClusterView> {
+  const view = await ctx.read(cluster);
+  const { initialize, leader, config, members, history } = view;
+  if (initialize !== null || leader !== null || config !== null || members.length > 0 || history.length > 0) return view;
+  const { namespace, scope } = await ctx.config();
+  const message = `There is no cluster '${cluster}': etcd has nothing below /${namespace.replace(/^\/+/, '')}/${cluster}/`;
+  if (scope === null || scope === cluster) throw refuse(message, 'Check scope, namespace and the address of etcd (-c FILE, -d URL).');
+  throw refuse(message, `The configured cluster is ${scope}; ${membersOf(await ctx.read(scope))}`);
+}
+
 export interface Target {
   readonly cluster: string;
   readonly names: readonly string[];

@@ -119,6 +119,7 @@ const COMMANDS: readonly CommandSpec[] = [
       option('--pg-version <version>', 'Restart if the PostgreSQL version is less than provided (e.g. 9.5.2)'),
       option('--pending', 'Restart if pending'),
       option('--timeout <time>', 'Time the restart may take before the leader is failed over'),
+      option('--keep-going', 'Restart the other members although one failed'),
       force,
     ],
     load: () => import('./commands/restart.ts'),

@@ -181,14 +181,23 @@ test('query: rows as psycopg prints them, files, roles, mistakes', async () => {
     writeFileSync(file, 'SELECT 1 AS a; SELECT 9223372036854775807 AS b');
     expect((await query('-f', file)).out).toBe('b\n9223372036854775807\n');
 
-    expect((await query('-c', 'SELECT 1/0')).out).toMatch(/^[-\d]{10} [:\d]{8}\tERROR, SQLSTATE: 22012\n$/);
+    const failed = await query('-c', 'SELECT 1/0');
+    expect([failed.code, failed.out]).toEqual([
+      1,
+      expect.stringMatching(/^[-\d]{10} [:\d]{8}\tERROR, SQLSTATE: 22012, division by zero\n$/),
+    ]);
+    const stranger = await ctl(['query', '-c', 'SELECT 1'], { etcd: store, env: { PGUSER: 'nobody', PGPASSWORD: 'x' } });
+    expect([stranger.code, stranger.out]).toEqual([
+      1,
+      expect.stringMatching(/SQLSTATE: 28.*"nobody".*, as user nobody: name another with -U, or set PGUSER\n$/),
+    ]);
     expect((await query('-c', 'SELECT 1', '-r', 'primary')).out).toBe('?column?\n1\n');
     amend(store, 'demo', 'patroni2', { conn_url: `postgres://127.0.0.1:${settings.postgresql.port}/postgres` });
     expect((await query('-c', 'SELECT 1', '-r', 'replica')).out).toMatch(/\tNo connection to role 'replica' is available\n$/);
     const asked = await ctl(['query', '-c', 'SELECT 1 AS a', '--password', '-U', username], { etcd: store, input: `${password}\n` });
     expect(asked.out).toBe('Password: a\n1\n');
     const wrong = await ctl(['query', '-c', 'SELECT 1 AS a', '--password', '-U', username], { etcd: store, input: 'wrong\n' });
-    expect(wrong.out).toMatch(/ERROR, SQLSTATE: 28P01\n$/);
+    expect(wrong.out).toMatch(/ERROR, SQLSTATE: 28P01, password authentication failed for user .*: name another with -U, or set PGUSER\n$/);
     const none = await ctl(['query', '-c', 'SELECT 1 AS a', '-U', username], { etcd: store });
     expect(none.out).toMatch(/SQLSTATE: the server asks for a password: set PGPASSWORD, or use --password\n$/);
 

@@ -153,6 +153,7 @@ describe('a replica', () => {
     const { code, stdout } = await cluster.ctl(['reinit', cluster.scope, replica.name, '--force', '--wait'], 60_000);
     expect(stdout).toContain(`Reinitialize is completed on: ${replica.name}`);
     expect(code).toBe(0);
+    expect((await replica.rest('/patroni'))?.body).toMatchObject({ reinitialize: { job: expect.any(String), state: 'done' } });
     expect(await cluster.waitHealthy()).toBe(leader);
     expect(birthOf(replica)).not.toBe(birth);
   });
@@ -162,7 +163,7 @@ describe('a replica', () => {
     const [replica, other] = cluster.others(leader.name) as [ClusterNode, ClusterNode];
     // Slow enough to be met in the middle.
     changeLocal(replica, { postgresql: { basebackup: ['no-sync', { 'max-rate': '8M' }] } });
-    await cluster.ctl(['reinit', cluster.scope, replica.name, '--force']);
+    const waiting = cluster.ctl(['reinit', cluster.scope, replica.name, '--force', '--wait'], 60_000);
     const copying = () => commandLines(replica.place.directory).some(({ line }) => line.includes('pg_basebackup'));
     await cluster.until('pg_basebackup is at work', 10_000, copying);
     await replica.killAgent();
@@ -173,6 +174,12 @@ describe('a replica', () => {
     leader.start();
     expect(await cluster.waitHealthy()).toBe(other.name);
     expect(replica.log()).toContain(`trying to bootstrap from leader '${other.name}'`);
+    // Whole again, but nobody knows whether by the job that was asked for.
+    const { code, stdout } = await waiting;
+    expect([code, stdout]).toEqual([
+      1,
+      expect.stringContaining(`Reinitialize result unknown on: ${replica.name} (its agent was started again`),
+    ]);
   });
 });
 

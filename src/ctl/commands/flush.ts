@@ -1,7 +1,8 @@
+import type { Member } from '../../core/cluster.ts';
 import type { RoleChoice } from '../choices.ts';
 import { type Ctx, DCS_TIMEOUT_MS, leaderFirst, noAnswer } from '../context.ts';
-import { usage } from '../errors.ts';
-import { memberRequests } from '../member-requests.ts';
+import { CtlError, usage } from '../errors.ts';
+import { memberRequests, succeeded } from '../member-requests.ts';
 import { selectMembers, type Target, targetOf } from '../members.ts';
 import { localTime } from '../time.ts';
 
@@ -20,11 +21,12 @@ async function flushRestart(ctx: Ctx, target: Target, options: { role: RoleChoic
   const selection = { role: options.role, force: options.force ?? false, action: 'flush', confirm: true };
   const members = await selectMembers(ctx, target, selection);
   const rest = await ctx.rest();
-  return memberRequests(ctx, members, 'flush scheduled restart', async (member) => {
-    if (!member.scheduledRestart) return `No scheduled restart for member ${member.name}`;
+  const ask = async (member: Member) => {
+    if (!member.scheduledRestart) return succeeded(`No scheduled restart for member ${member.name}`);
     const answer = await rest.call(member, 'DELETE', 'restart');
-    return answer.status === 200 ? `Success: flush scheduled restart for member ${member.name}` : answer;
-  });
+    return answer.status === 200 ? succeeded(`Success: flush scheduled restart for member ${member.name}`) : answer;
+  };
+  return memberRequests(ctx, members, { action: 'flush scheduled restart', ask });
 }
 
 async function flushSwitchover(ctx: Ctx, { view, cluster }: Target): Promise<number> {
@@ -38,7 +40,7 @@ async function flushSwitchover(ctx: Ctx, { view, cluster }: Target): Promise<num
       const answer = await rest.call(member, 'DELETE', 'switchover');
       if (answer.status === 200 || answer.status === 404) {
         ctx.print(`${answer.status === 200 ? 'Success' : 'Failed'}: ${answer.text}`);
-        return 0;
+        return answer.status === 200 ? 0 : 1;
       }
       ctx.print(`Failed: member=${member.name}, status_code=${answer.status}, (${answer.text})`);
     } catch (error) {
@@ -47,6 +49,6 @@ async function flushSwitchover(ctx: Ctx, { view, cluster }: Target): Promise<num
     }
   }
   ctx.print(`${localTime(ctx.io.clock.wallMs(), 5)} Could not find any accessible member of cluster ${cluster}`);
-  await (await ctx.dcs(cluster)).writeFailover(null, view.failover, { timeoutMs: DCS_TIMEOUT_MS });
-  return 0;
+  if (await (await ctx.dcs(cluster)).writeFailover(null, view.failover, { timeoutMs: DCS_TIMEOUT_MS })) return 0;
+  throw new CtlError('CTL_CONFLICT', 'the switchover changed at the same moment', 'Look at it again with list.');
 }

@@ -34,7 +34,8 @@ test('reload: the default is every member, after a question', async () => {
 
 test('reload: a file that would not be taken over is told at once', async () => {
   members.answer(() => ({ status: 409, text: 'p.yml:3:1: postgresq: …' }));
-  const { out } = await ctl(['reload', 'demo', 'patroni1', '--force'], { etcd });
+  const { code, out } = await ctl(['reload', 'demo', 'patroni1', '--force'], { etcd });
+  expect(code).toBe(1);
   expect(told(out)).toBe('Failed: reload for member patroni1, status code=409, (p.yml:3:1: postgresq: …)\n');
 });
 
@@ -77,10 +78,10 @@ test('a member that list shows as unavailable, its key having expired', async ()
   expect(asked()).toEqual([]);
 });
 
-test('one member that does not answer does not keep the others from being asked', async () => {
+test('one member that does not answer does not keep the others from being asked, if told so', async () => {
   amend(etcd, 'demo', 'patroni1', { api_url: 'http://127.0.0.1:1/patroni' });
   amend(etcd, 'demo', 'patroni2', { api_url: '' });
-  const { code, out, err } = await ctl(['restart', 'demo', '--force'], { etcd });
+  const { code, out, err } = await ctl(['restart', 'demo', '--keep-going', '--force'], { etcd });
   expect([code, err]).toEqual([1, '']);
   expect(told(out)).toMatch(
     /^Failed: restart for member patroni1, member patroni1 does not answer on http:\/\/127\.0\.0\.1:1: .*\nFailed: restart for member patroni2, member patroni2 publishes no usable REST address \(api_url\)\nSuccess: restart on member patroni3\n$/,
@@ -91,8 +92,8 @@ test('restart: every answer has its line', async () => {
   members.answer(({ member }) =>
     member === 'patroni1' ? { status: 503, text: 'restart failed' } : member === 'patroni2' ? { status: 409, text: '' } : 'ok',
   );
-  const { code, out } = await ctl(['restart', 'demo'], { etcd, input: '\ny\n\n' });
-  expect(code).toBe(0);
+  const { code, out } = await ctl(['restart', 'demo', '--keep-going'], { etcd, input: '\ny\n\n' });
+  expect(code).toBe(1);
   expect(told(out).replace(/e\.g\. \d{4}-\d\d-\d\dT\d\d:\d\d/, 'e.g. TIME')).toBe(
     'When should the restart take place (e.g. TIME)  [now]: ' +
       'Are you sure you want to restart members patroni1, patroni2, patroni3? [y/N]: ' +
@@ -226,12 +227,16 @@ test('pause --wait: until all have seen it, or loop_wait is over', async () => {
   members.answer(({ body }) => body);
   amend(etcd, 'demo', 'patroni1', { pause: false });
   const late = await ctl(['resume', '--wait'], { etcd });
+  expect([seen.code, late.code]).toEqual([0, 1]);
   expect(late.out.split('\n')[1]).toBe("patroni2, patroni3 members didn't recognized pause state after 2 seconds");
 });
 
 test('pause: a refusal, and nobody to ask', async () => {
   members.answer(() => ({ status: 401, text: 'no auth header received' }));
-  expect((await ctl(['pause'], { etcd })).out).toBe('Failed: pause cluster management status code=401, (no auth header received)\n');
+  expect(await ctl(['pause'], { etcd })).toMatchObject({
+    code: 1,
+    out: 'Failed: pause cluster management status code=401, (no auth header received)\n',
+  });
   for (const name of ['patroni1', 'patroni2', 'patroni3']) amend(etcd, 'demo', name, { api_url: 'http://127.0.0.1:1/' });
   const { code, err } = await ctl(['pause'], { etcd });
   expect([code, err.split('\n').at(-2)]).toEqual([1, 'Error: Can not find accessible cluster member']);

@@ -1,6 +1,6 @@
 import type { Ctx } from '../context.ts';
 import { setPause } from '../maintenance.ts';
 
-export function run(ctx: Ctx, [name]: readonly string[], options: { readonly wait?: boolean }): Promise<void> {
+export function run(ctx: Ctx, [name]: readonly string[], options: { readonly wait?: boolean }): Promise<number> {
   return setPause(ctx, name, true, options.wait ?? false);
 }

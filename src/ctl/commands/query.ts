@@ -30,13 +30,14 @@ const CONNECT_MS = 5_000;
 const KEEPALIVE_MS = 5_000;
 const HEADLESS = { columns: null, title: null } as const;
 
-export async function run(ctx: Ctx, [name]: readonly string[], options: QueryOptions): Promise<void> {
+export async function run(ctx: Ctx, [name]: readonly string[], options: QueryOptions): Promise<number> {
   if (options.member !== undefined && options.role !== undefined) throw refuse('--role and --member are mutually exclusive options');
   if (options.file !== undefined && options.command !== undefined) throw refuse('--file and --command are mutually exclusive options');
   const sql = options.command ?? (options.file === undefined ? null : await readSql(ctx, options.file));
   if (sql === null) throw refuse('You need to specify either --command or --file');
   const password = options.password ? await ctx.prompter.text('Password', { hidden: true }) : null;
   const cluster = await ctx.cluster(name);
+  let exitCode = 0;
   const session = new Session(await ctx.config(), options, password, ctx.io.env);
   try {
     await watching(ctx, options, false, async () => {
@@ -46,10 +47,12 @@ export async function run(ctx: Ctx, [name]: readonly string[], options: QueryOpt
         () => localTime(ctx.io.clock.wallMs(), 0),
       );
       ctx.print(renderRows(result, options.format, { delimiter: options.delimiter }));
+      exitCode = result.columns === null ? 1 : 0;
     });
   } finally {
     await session.close();
   }
+  return exitCode;
 }
 
 async function readSql(ctx: Ctx, path: string): Promise<string> {
@@ -87,7 +90,7 @@ class Session {
       return rowsOf(await client.query({ text: sql, rowMode: 'array', types: { getTypeParser } }));
     } catch (error) {
       await this.close();
-      return { ...HEADLESS, rows: [[now(), failureText(error)]] };
+      return { ...HEADLESS, rows: [[now(), failureText(error, null)]] };
     }
   }
 
@@ -114,7 +117,7 @@ class Session {
       return none;
     } catch (error) {
       await client.end().catch(() => undefined);
-      return { ...HEADLESS, rows: [[now(), failureText(error)]] };
+      return { ...HEADLESS, rows: [[now(), failureText(error, client)]] };
     }
   }
 
@@ -184,10 +187,16 @@ function rowsOf(answer: pg.QueryArrayResult<JsonValue[]> | pg.QueryArrayResult<J
   return { columns: last?.fields.map((field) => ({ name: field.name })) ?? [], rows: last?.rows ?? [], title: null };
 }
 
-function failureText(error: unknown): string {
+/** A wrong name or password. */
+const WHO = /^28/;
+
+/** Patronictl gives the code alone. `client`: that could not connect. */
+function failureText(error: unknown, client: pg.Client | null): string {
   const known = ensureError(error);
   const code = 'code' in known && typeof known.code === 'string' && /^[0-9A-Z]{5}$/.test(known.code) ? known.code : null;
   const text = known instanceof AggregateError ? known.errors.map((each) => ensureError(each).message).join('; ') : known.message;
-  const shown = NO_PASSWORD.test(text) ? 'the server asks for a password: set PGPASSWORD, or use --password' : (code ?? text);
+  const asWhom = client !== null && code !== null && WHO.test(code) ? `, as user ${client.user}: name another with -U, or set PGUSER` : '';
+  const said = code === null ? text : `${code}, ${text}${asWhom}`;
+  const shown = NO_PASSWORD.test(text) ? 'the server asks for a password: set PGPASSWORD, or use --password' : said;
   return `ERROR, SQLSTATE: ${shown.replaceAll('\n', ' ')}`;
 }

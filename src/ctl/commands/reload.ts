@@ -1,6 +1,7 @@
+import type { Member } from '../../core/cluster.ts';
 import type { RoleChoice } from '../choices.ts';
 import type { Ctx } from '../context.ts';
-import { memberRequests } from '../member-requests.ts';
+import { memberRequests, succeeded } from '../member-requests.ts';
 import { selectMembers, targetOf } from '../members.ts';
 
 const DEFAULT_LOOP_WAIT = 10;
@@ -11,10 +12,12 @@ export async function run(ctx: Ctx, words: readonly string[], options: { role: R
   const members = await selectMembers(ctx, target, selection);
   const loopWait = target.view.config?.data['loop_wait'] ?? DEFAULT_LOOP_WAIT;
   const rest = await ctx.rest();
-  return memberRequests(ctx, members, 'reload', async (member) => {
+  const ask = async (member: Member) => {
     const answer = await rest.call(member, 'POST', 'reload');
-    if (answer.status === 200) return `No changes to apply on member ${member.name}`;
-    if (answer.status === 202) return `Reload request received for member ${member.name} and will be processed within ${loopWait} seconds`;
+    if (answer.status === 200) return succeeded(`No changes to apply on member ${member.name}`);
+    if (answer.status === 202)
+      return succeeded(`Reload request received for member ${member.name} and will be processed within ${loopWait} seconds`);
     return answer;
-  });
+  };
+  return memberRequests(ctx, members, { action: 'reload', ask });
 }

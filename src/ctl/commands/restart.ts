@@ -1,11 +1,12 @@
 import type { ClusterView, Member } from '../../core/cluster.ts';
 import { clusterModes } from '../../core/cluster-modes.ts';
 import type { JsonObject } from '../../core/json.ts';
+import { shellWord } from '../../support/shell-words.ts';
 import type { RoleChoice } from '../choices.ts';
 import { untilConfigIsRead } from '../config-read.ts';
 import type { Ctx } from '../context.ts';
 import { refuse } from '../errors.ts';
-import { failureLine, memberRequests } from '../member-requests.ts';
+import { failed, failureLine, memberRequests, succeeded } from '../member-requests.ts';
 import { confirmAction, selectMembers, type Target, targetOf } from '../members.ts';
 import { nextHour, parseScheduled, type ScheduledTime } from '../time.ts';
 
@@ -16,6 +17,8 @@ export interface RestartOptions {
   readonly pgVersion?: string;
   readonly pending?: boolean;
   readonly timeout?: string;
+  /** Restart the others although one failed. */
+  readonly keepGoing?: boolean;
   readonly force?: boolean;
 }
 
@@ -36,17 +39,45 @@ export async function run(ctx: Ctx, words: readonly string[], options: RestartOp
   if (at === null) warnOfLimits(ctx, target.view, members);
   const content = await contentOf(ctx, target, options, at);
   const rest = await ctx.rest();
-  return memberRequests(ctx, options.any ? pickOne(ctx, members) : members, 'restart', async (member) => {
+  const conditional = options.pending === true || content['postgres_version'] !== undefined;
+  const ask = async (member: Member) => {
     if (at !== null && force && member.scheduledRestart) {
       const flushed = await rest.call(member, 'DELETE', 'restart');
       if (flushed.status >= 400) ctx.print(failureLine('flush scheduled restart', member, flushed));
     }
     const answer = await rest.call(member, 'POST', 'restart', { body: content, timeoutMs: RESTART_MS });
-    if (answer.status === 200) return `Success: restart on member ${member.name}`;
-    if (answer.status === 202) return `Success: restart scheduled on member ${member.name}`;
-    if (answer.status === 409) return `Failed: another restart is already scheduled on member ${member.name}`;
+    if (answer.status === 200) return succeeded(`Success: restart on member ${member.name}`);
+    if (answer.status === 202) return succeeded(`Success: restart scheduled on member ${member.name}`);
+    if (answer.status === 409) return failed(`Failed: another restart is already scheduled on member ${member.name}`);
+    if (conditional && answer.text === NOT_NEEDED) return succeeded(`Skipped: restart on member ${member.name}, ${NOT_NEEDED}`);
     return answer;
+  };
+  const brake = (left: readonly Member[]) => stopped(ctx, target.cluster, left, options);
+  return memberRequests(ctx, options.any ? pickOne(ctx, members) : members, {
+    action: 'restart',
+    ask,
+    ...(at !== null || options.keepGoing ? {} : { brake }),
   });
+}
+
+/** The answer of a member to which the conditions do not apply. */
+const NOT_NEEDED = 'restart conditions are not satisfied';
+
+/** What kept one from coming up again (a setting, a full disk) may keep the next from it as well. */
+function stopped(ctx: Ctx, cluster: string, left: readonly Member[], { pending, pgVersion, timeout }: RestartOptions): string {
+  const names = left.map((member) => member.name);
+  const again = [
+    ctx.called,
+    'restart',
+    ...[cluster, ...names].map(shellWord),
+    ...(pending ? ['--pending'] : []),
+    ...(pgVersion === undefined ? [] : ['--pg-version', shellWord(pgVersion)]),
+    ...(timeout === undefined ? [] : ['--timeout', shellWord(timeout)]),
+  ];
+  return (
+    `Not restarted: ${names.join(', ')}, because a restart failed. Find out why (list, that member's log), then go on: ${again.join(' ')}\n` +
+    'Next time --keep-going restarts the others whatever comes of one.'
+  );
 }
 
 /** A standby with less of one of these than its primary pauses its replay. */

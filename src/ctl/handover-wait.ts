@@ -1,0 +1,53 @@
+/** What came of a wish that was written into etcd, because no member could be asked. */
+import { type ClusterView, type MemberRole, memberOf } from '../core/cluster.ts';
+import { sleep } from '../ports/clock.ts';
+import { DcsError } from '../support/errors.ts';
+import type { Ctx } from './context.ts';
+import { Aborted } from './errors.ts';
+import { failed, succeeded, type Told } from './member-requests.ts';
+
+const DEFAULT_LOOP_WAIT = 10;
+const POLL_MS = 500;
+const LEADING: ReadonlySet<string> = new Set<MemberRole>(['primary', 'standby_leader']);
+
+/** How long a switchover is waited for: twice the longer of ten seconds and loop_wait. */
+export function outcomeMs(view: ClusterView): number {
+  const loopWait = Number(view.config?.data['loop_wait'] ?? DEFAULT_LOOP_WAIT);
+  return 2000 * Math.max(10, Number.isFinite(loopWait) ? loopWait : DEFAULT_LOOP_WAIT);
+}
+
+export interface AskedWish {
+  readonly action: 'switchover' | 'failover';
+  readonly cluster: string;
+  /** As it was before the wish. */
+  readonly before: ClusterView;
+  readonly candidate: string | null;
+}
+
+export async function awaitWish(ctx: Ctx, { action, cluster, before, candidate }: AskedWish): Promise<Told> {
+  const [title, past] = action === 'switchover' ? ['Switchover', 'switched'] : ['Failover', 'failed'];
+  const { clock, signal } = ctx.io;
+  const waitMs = outcomeMs(before);
+  const deadlineMs = clock.monotonicMs() + waitMs;
+  const old = before.leader?.name ?? null;
+  while (clock.monotonicMs() < deadlineMs) {
+    await sleep(clock, POLL_MS, signal);
+    if (signal.aborted) throw new Aborted();
+    const view = await ctx.read(cluster).catch(onlyOutage);
+    const now = view?.leader?.name ?? null;
+    if (view === null || now === null) continue;
+    if (now !== old && LEADING.has(memberOf(view, now)?.role ?? '')) {
+      return candidate === null || candidate === now
+        ? succeeded(`Successfully ${past} over to "${now}"`)
+        : failed(`${title} failed: "${now}" leads now, not "${candidate}"`);
+    }
+    if (now === old && view.failover === null) return failed(`${title} failed: the log of ${now} says why`);
+  }
+  return failed(`${title} result unknown after ${waitMs / 1000} seconds; the request is still in etcd and may be carried out later`);
+}
+
+/** An outage of etcd in between is waited out within the deadline. */
+function onlyOutage(error: unknown): null {
+  if (error instanceof DcsError) return null;
+  throw error;
+}

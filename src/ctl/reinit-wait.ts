@@ -1,0 +1,87 @@
+/** `reinit --wait`: until the jobs that were asked for have ended, each with what came of it. */
+import type { Member } from '../core/cluster.ts';
+import type { JsonObject } from '../core/json.ts';
+import { sleep } from '../ports/clock.ts';
+import { isJsonObject, parseJson } from '../support/big-json.ts';
+import { type Ctx, noAnswer } from './context.ts';
+import { Aborted } from './errors.ts';
+import { failed, succeeded, type Told } from './member-requests.ts';
+import type { RestClient } from './rest.ts';
+
+export interface Started {
+  readonly member: Member;
+  /** As the member named it; null: it is no Regent, and only its state tells. */
+  readonly job: string | null;
+}
+
+const POLL_MS = 2_000;
+/** A copy of terabytes takes a day; a member that has not said anything for this long has something else. */
+const SILENT_MS = 600_000;
+/** On the way to a copy, and where somebody has stopped it for good. */
+const DOWN: ReadonlySet<string> = new Set(['stopping', 'stopped']);
+
+/** False: one of them did not succeed, or nobody can tell. */
+export async function awaitReinitialized(ctx: Ctx, rest: RestClient, started: readonly Started[]): Promise<boolean> {
+  let waiting = [...started];
+  let allDone = true;
+  let shown = '';
+  const { clock, signal } = ctx.io;
+  const heardAtMs = new Map(started.map(({ member }) => [member.name, clock.monotonicMs()]));
+  while (waiting.length > 0) {
+    const names = waiting.map(({ member }) => member.name).join(', ');
+    if (names !== shown) ctx.print(`Waiting for reinitialize to complete on: ${names}`);
+    shown = names;
+    await sleep(clock, POLL_MS, signal);
+    if (signal.aborted) throw new Aborted();
+    const bodies = await Promise.all(waiting.map(({ member }) => statusOf(rest, member)));
+    const nowMs = clock.monotonicMs();
+    waiting = waiting.filter((one, index) => {
+      const body = bodies[index] ?? null;
+      const { name } = one.member;
+      if (body !== null && !DOWN.has(String(body['state']))) heardAtMs.set(name, nowMs);
+      const told = (body && outcomeOf(one, body)) ?? silence(name, nowMs - (heardAtMs.get(name) ?? nowMs));
+      if (told === null) return true;
+      ctx.print(told.line);
+      allDone &&= told.ok;
+      return false;
+    });
+  }
+  return allDone;
+}
+
+function silence(name: string, silentMs: number): Told | null {
+  if (silentMs <= SILENT_MS) return null;
+  return failed(`Reinitialize result unknown on: ${name} (for ${SILENT_MS / 60_000} minutes it has not answered, or been down)`);
+}
+
+/** Null: it goes on. */
+function outcomeOf({ member: { name }, job }: Started, body: JsonObject): Told | null {
+  if (job === null) return byState(name, String(body['state']));
+  const told = body['reinitialize'];
+  const now = isJsonObject(told) ? told : {};
+  if (now['job'] === job) {
+    if (now['state'] === 'done') return succeeded(`Reinitialize is completed on: ${name}`);
+    if (now['state'] !== 'failed') return null;
+    return failed(`Reinitialize failed on: ${name} (${String(now['reason'] ?? 'its log says why')})`);
+  }
+  const why = now['job'] === undefined ? 'its agent was started again meanwhile' : 'it was asked to reinitialize again meanwhile';
+  return failed(`Reinitialize result unknown on: ${name} (${why}; list shows how it is now)`);
+}
+
+/** Patroni tells no more than the state of its PostgreSQL. */
+function byState(name: string, state: string): Told | null {
+  if (state === 'creating replica' || DOWN.has(state)) return null;
+  if (state === 'running' || state === 'starting') return succeeded(`Reinitialize is completed on: ${name}`);
+  return failed(`Reinitialize failed on: ${name} (its PostgreSQL is ${state})`);
+}
+
+/** null: no answer, which during a new start is nothing unusual. */
+async function statusOf(rest: RestClient, member: Member): Promise<JsonObject | null> {
+  try {
+    const body = parseJson((await rest.call(member, 'GET', 'patroni')).text);
+    return isJsonObject(body) ? body : null;
+  } catch (error) {
+    if (noAnswer(error) || (error instanceof Error && 'code' in error && error.code === 'JSON_INVALID')) return null;
+    throw error;
+  }
+}
