@@ -8,6 +8,7 @@ import type { RestSettings } from '../core/settings.ts';
 import { type Clock, sleep } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
+import { answerRefused, type CheckAnswer, MAX_HEADER_BYTES } from './refused-request.ts';
 
 /** An agent that takes over from one just killed may find the port still held for a moment. */
 const BIND_ATTEMPTS = 10;
@@ -27,10 +28,23 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+export interface Handlers {
+  readonly onRequest: RequestListener;
+  /** For requests that are not HTTP as it should be. */
+  readonly checkAnswer: CheckAnswer;
+}
+
+/** Old recipes of HAProxy and F5 check with HTTP/1.1 and no Host: nothing here depends on one. */
+const HTTP: ServerOptions = { requireHostHeader: false, maxHeaderSize: MAX_HEADER_BYTES };
+
 /** Throws REST_TLS or REST_LISTEN. */
-export async function openListener(settings: RestSettings, onRequest: RequestListener, clock: Clock, log: Log): Promise<Listener> {
+export async function openListener(settings: RestSettings, handlers: Handlers, clock: Clock, log: Log): Promise<Listener> {
+  const { onRequest, checkAnswer } = handlers;
   const tls = await tlsOptions(settings);
-  const server = tls === null ? createServer(onRequest) : createTlsServer(tls, onRequest);
+  const server = tls === null ? createServer(HTTP, onRequest) : createTlsServer({ ...HTTP, ...tls }, onRequest);
+  server.on('clientError', (error, socket) => answerRefused(checkAnswer, error, socket));
+  // An expectation that nobody knows is no reason to answer 417.
+  server.on('checkExpectation', onRequest);
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   server.keepAliveTimeout = KEEP_ALIVE_MS;

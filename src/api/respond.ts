@@ -4,7 +4,7 @@ import { healthCheck, livenessCheck, type Query, readinessCheck } from '../core/
 import { statusBody } from '../core/status-body.ts';
 import { DcsError, ensureError, RegentError } from '../support/errors.ts';
 import type { AccessRules } from './access.ts';
-import { type Answer, json, plain, RequestProblem } from './answer.ts';
+import { type Answer, json, plain, RequestProblem, text } from './answer.ts';
 import { readBody } from './body.ts';
 import type { ApiContext } from './context.ts';
 import { readers } from './readers.ts';
@@ -52,8 +52,7 @@ export function respond(
   }
   const reader = readers.get(target.segment);
   if (method === 'GET' && reader === undefined) {
-    const { desk } = context;
-    send(response, json(healthCode(context, target), statusBody(desk.status(), desk.view(), desk.settings())), headers);
+    send(response, healthAnswer(context, target), headers);
     return;
   }
   const answering = method === 'GET' && reader !== undefined ? read(reader, context) : change(context, rules, method, target, request);
@@ -64,6 +63,19 @@ export function respond(
       context.log.error('an answer could not be sent', { error: ensureError(error).message });
       response.destroy();
     });
+}
+
+/** The same of a health check of which only the first line could be read; null: it is none. Never throws. */
+export function answerOfCheck(context: ApiContext, method: string, url: string): Answer | null {
+  const target = targetOf(url);
+  const code = codeOnly(context, method, target);
+  if (code !== null) return text(code, '');
+  return method === 'GET' && !readers.has(target.segment) ? healthAnswer(context, target) : null;
+}
+
+function healthAnswer(context: ApiContext, target: Target): Answer {
+  const { desk } = context;
+  return json(healthCode(context, target), statusBody(desk.status(), desk.view(), desk.settings()));
 }
 
 /** Probes that do not look at a body get none, nor extra headers; null: this is not one of them. */

@@ -7,7 +7,7 @@ import { REGENT_VERSION } from '../version.ts';
 import { type AccessRules, accessRules } from './access.ts';
 import type { ApiContext } from './context.ts';
 import { type Listener, openListener } from './listener.ts';
-import { respond } from './respond.ts';
+import { answerOfCheck, respond } from './respond.ts';
 
 export interface RestServerOptions extends ApiContext {
   readonly settings: RestSettings;
@@ -29,7 +29,15 @@ export async function startRestServer(options: RestServerOptions): Promise<RestS
   let current = options.settings;
   let closed = false;
   const open = (settings: RestSettings) =>
-    openListener(settings, (request, response) => respond(options, rules, headers, request, response), clock, log);
+    openListener(
+      settings,
+      {
+        onRequest: (request, response) => respond(options, rules, headers, request, response),
+        checkAnswer: (method, url) => answerOfCheck(options, method, url),
+      },
+      clock,
+      log,
+    );
   let listener: Listener = await open(current);
   log.info(`REST API listens on ${current.listenHost || '*'}:${listener.port}`);
 
