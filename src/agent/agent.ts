@@ -127,7 +127,7 @@ export class Agent {
     this.wake.now();
   }
 
-  /** Called when the local configuration was read again and has changed. */
+  /** Called when the operator asked for a reload and the local configuration could be read, changed or not. */
   onReload(listener: () => void): void {
     this.#reloaded = listener;
   }
@@ -161,7 +161,9 @@ export class Agent {
     const startedAtMs = this.parts.clock.bootMs();
     if (this.#reloadWanted) {
       this.#reloadWanted = false;
-      if (this.parts.settings.reload()) {
+      // Unchanged settings may name files that have changed: certificates, what postgresql.conf includes, host names of the allowlist.
+      if (this.parts.settings.reload() !== 'refused') {
+        this.parts.pg.reloadAsked();
         this.#settingsChanged();
         this.#reloaded();
       }

@@ -5,7 +5,7 @@ import { identityFile } from '../adapters/etcd/identity-file.ts';
 import { createEtcdDcs } from '../adapters/etcd/store.ts';
 import { createGuard } from '../adapters/guard/guard.ts';
 import { type AgentLog, createLog } from '../adapters/log/log.ts';
-import { createPeers } from '../adapters/peers/http-peers.ts';
+import { createPeers, type HttpPeers } from '../adapters/peers/http-peers.ts';
 import { createPostgres } from '../adapters/postgres/adapter.ts';
 import { serverPrograms } from '../adapters/postgres/context.ts';
 import { createWatchdog } from '../adapters/watchdog/device.ts';
@@ -31,6 +31,8 @@ regent check-config FILE checks one without starting anything.
 
 /** The process must not hang on after its work is done, whatever handle was left. */
 const LINGER_MS = 1000;
+/** Whoever renews certificates need not know of the agent: files that have changed are found so soon. As for etcd's. */
+const RENEW_CERTIFICATES_MS = 300_000;
 /** Passwords of so many readings of the configuration are kept out of the log. */
 const KNOWN_SETTINGS = 10;
 
@@ -90,9 +92,11 @@ async function runAgent(
   agent.onRound(onRound);
   stopOnBugs(log);
   let rest: RestServer | null = null;
+  let stopRenewing = () => {};
   try {
     await refuseDuplicate(parts);
-    rest = await serveRest(agent, log, onLocal);
+    rest = await serveRest(parts, agent, log, onLocal);
+    stopRenewing = keepCertificates(parts, rest);
     process.on('SIGTERM', () => agent.shutdown());
     process.on('SIGINT', () => agent.shutdown());
     process.on('SIGHUP', () => agent.reload());
@@ -106,6 +110,7 @@ async function runAgent(
     await parts.guard.close({ end: false }).catch(() => undefined);
     return 1;
   } finally {
+    stopRenewing();
     await rest?.close();
     parts.peers.close();
     parts.dcs.close();
@@ -113,8 +118,8 @@ async function runAgent(
   }
 }
 
-async function serveRest(agent: Agent, log: AgentLog, onLocal: (local: LocalSettings) => void): Promise<RestServer> {
-  const { clock, peers, settings } = agent.parts;
+async function serveRest(parts: RealParts, agent: Agent, log: AgentLog, onLocal: (local: LocalSettings) => void): Promise<RestServer> {
+  const { clock, peers, settings } = parts;
   const rest = await startRestServer({
     desk: deskOf(agent),
     settings: settings.local().restapi,
@@ -126,12 +131,29 @@ async function serveRest(agent: Agent, log: AgentLog, onLocal: (local: LocalSett
   agent.onReload(() => {
     onLocal(settings.local());
     void rest.reconfigure(settings.local().restapi);
+    peers.renew();
     log.reconfigure(settings.local().log);
   });
   return rest;
 }
 
-async function createParts(path: string | null, loaded: LoadResult, env: NodeJS.ProcessEnv, log: AgentLog): Promise<Parts> {
+/** Returns what ends it. */
+function keepCertificates({ clock, peers }: RealParts, rest: RestServer): () => void {
+  let cancel = () => {};
+  const again = () => {
+    cancel = clock.timer(RENEW_CERTIFICATES_MS, () => {
+      void rest.renewCertificates();
+      peers.renew();
+      again();
+    });
+  };
+  again();
+  return () => cancel();
+}
+
+type RealParts = Parts & { readonly peers: HttpPeers };
+
+async function createParts(path: string | null, loaded: LoadResult, env: NodeJS.ProcessEnv, log: AgentLog): Promise<RealParts> {
   const { local } = loaded;
   const clock = createSystemClock();
   const settings = createSettingsSource({ path, env, loaded, log });
@@ -149,7 +171,7 @@ async function createParts(path: string | null, loaded: LoadResult, env: NodeJS.
       login: () => settings.local().etcd,
     }),
     pg: createPostgres({ settings: settings.current(), clock, log }),
-    peers: createPeers({ ctl: local.ctl, rest: local.restapi, log, clock }),
+    peers: createPeers({ settings: () => settings.local(), log, clock }),
     guard: createGuard({ dataDir: local.postgresql.dataDir, clock, log, exeNames: serverPrograms(settings.current()) }),
     watchdog: createWatchdog({ settings: () => settings.local().watchdog, clock, log }),
   };

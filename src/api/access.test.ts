@@ -168,7 +168,7 @@ describe('TLS', () => {
     const renewed = workshop.issue('renewed', 'IP:127.0.0.1');
     copyFileSync(renewed.cert, cert);
     copyFileSync(renewed.key, key);
-    await server!.reconfigure(restSettings(settings));
+    await server!.renewCertificates();
     expect(server!.port).toBe(port);
     const second = await serialNumber(port);
     expect(second).not.toBe(first);

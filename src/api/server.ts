@@ -18,6 +18,8 @@ export interface RestServer {
   readonly port: number;
   /** Never throws: what cannot be applied is logged, and the server goes on as it was. */
   reconfigure(settings: RestSettings): Promise<void>;
+  /** Reads the certificate files again, and nothing else. Never throws, like reconfigure(). */
+  renewCertificates(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -72,6 +74,10 @@ export async function startRestServer(options: RestServerOptions): Promise<RestS
     },
     reconfigure(settings) {
       queue = queue.then(() => apply(settings)).catch((error: unknown) => report(log, error));
+      return queue;
+    },
+    renewCertificates() {
+      queue = queue.then(() => (closed ? undefined : listener.renewCertificates(current))).catch((error: unknown) => report(log, error));
       return queue;
     },
     async close() {

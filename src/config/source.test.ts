@@ -24,8 +24,8 @@ test('a sound change is taken over', () => {
   const settings = sourceThen(`${BASE}  parameters: {work_mem: 5MB}\n`);
   expect(settings.reloadRefusal?.()).toBe(null);
   expect(log.lines).toEqual([]);
-  expect(settings.reload()).toBe(true);
-  expect(settings.reload()).toBe(false);
+  expect(settings.reload()).toBe('changed');
+  expect(settings.reload()).toBe('same');
   expect(log.lines).toEqual([
     expect.stringMatching(/^info configuration read again from .*p\.yml$/),
     'info No local configuration items changed.',
@@ -47,7 +47,7 @@ test.each([
   const settings = sourceThen(text);
   const refusal = settings.reloadRefusal?.();
   expect(refusal).toMatch(words);
-  expect(settings.reload()).toBe(false);
+  expect(settings.reload()).toBe('refused');
   expect(log.lines).toEqual([`error ${refusal}`, `error ${refusal}`]);
   expect(settings.local().scope).toBe('demo');
 });

@@ -71,21 +71,21 @@ class FileAndDcs implements SettingsSource {
     return read.refusal;
   }
 
-  reload(): boolean {
+  reload(): 'changed' | 'same' | 'refused' {
     const { log } = this.#options;
     const read = this.#readAgain();
     if ('refusal' in read) {
       log.error(read.refusal);
-      return false;
+      return 'refused';
     }
     const { loaded } = read;
     for (const warning of loaded.warnings) log.warning(formatProblem(warning));
     const same = JSON.stringify(loaded.raw) === JSON.stringify(this.#loaded.raw);
     log.info(same ? 'No local configuration items changed.' : `configuration read again from ${loaded.source}`);
-    if (same) return false;
+    if (same) return 'same';
     this.#loaded = loaded;
     this.#settings = this.#resolve();
-    return true;
+    return 'changed';
   }
 
   #readAgain(): { readonly loaded: LoadResult } | { readonly refusal: string } {

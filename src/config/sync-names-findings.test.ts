@@ -75,6 +75,6 @@ it('a reload that brings the list is judged by the mode in force', () => {
   const { path, log, settings } = agentOf(BASE);
   settings.adopt({ data: { synchronous_mode: 'on' }, modRevision: '1' });
   writeFileSync(path, withNames('b'));
-  expect(settings.reload()).toBe(true);
+  expect(settings.reload()).toBe('changed');
   expect(log.lines).toEqual([expect.stringMatching(/^info configuration read again/), expect.stringMatching(IGNORED)]);
 });

@@ -21,7 +21,7 @@ export interface StopOptions extends Bounded {
 }
 
 export interface ApplyOutcome {
-  /** Some file was rewritten. */
+  /** Some file was rewritten, or the operator has asked for a reload: others may have been. */
   readonly changed: boolean;
   readonly reloaded: boolean;
   /** Why some of the files that PostgreSQL can do without for its role were not written; empty: all were. */
@@ -31,6 +31,9 @@ export interface ApplyOutcome {
 export interface Postgres {
   /** New settings (start, reload, dynamic change). Takes effect at the next apply, start or restart. */
   configure(settings: Settings): void;
+
+  /** The operator asks for a reload: at the next apply the server reads all its files again, those that Regent does not write as well (certificates, what is included). */
+  reloadAsked(): void;
 
   /** Facts, all of them gathered after the call, within the time given; or twice the time, when it has to wait for one under way. Never throws. */
   observe(options: { readonly timeoutMs: number }): Promise<PostgresFacts>;

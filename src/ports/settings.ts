@@ -7,8 +7,8 @@ export interface SettingsSource {
   current(): Settings;
   /** The `config` key as last read; null: absent. True when the settings changed by it. */
   adopt(key: ConfigKey | null): boolean;
-  /** Reads the local configuration again. True when it changed. Never throws: a broken file is reported and the old settings stay. */
-  reload(): boolean;
+  /** Reads the local configuration again. Never throws: a broken file is reported and the old settings stay (refused). */
+  reload(): 'changed' | 'same' | 'refused';
   /** Why reload() would keep the old settings now; null: it would not. Reported like there; changes nothing, never throws. */
   reloadRefusal?(): string | null;
   /** What a new cluster's `config` key starts with. */

@@ -183,6 +183,16 @@ describe('a replica', () => {
   });
 });
 
+test('a reload makes PostgreSQL read its certificate again, although the agent’s file is the same', async () => {
+  const node = cluster.node(await cluster.waitHealthy());
+  expect(await tls.shown(node.place.postgresPort)).toBe(tls.current());
+  tls.renew();
+  expect(await tls.shown(node.place.postgresPort)).not.toBe(tls.current());
+  await cluster.ctl(['reload', cluster.scope, '--force']);
+  await cluster.until('the new certificate is shown', 10_000, async () => (await tls.shown(node.place.postgresPort)) === tls.current());
+  expect(node.log()).toContain('No local configuration items changed.');
+});
+
 describe('passwords, after all of this', () => {
   test('stand in no file but the two of the agent’s user that need them', () => {
     for (const node of cluster.nodes) {

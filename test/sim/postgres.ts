@@ -56,6 +56,8 @@ export class SimPostgres implements Postgres {
     this.#useSlots = settings.dynamic.useSlots;
   }
 
+  reloadAsked(): void {}
+
   observe(options: { readonly timeoutMs: number }): Promise<PostgresFacts> {
     const { server, sim, gate, clock } = this.#parts;
     return new Promise((resolve) => {

@@ -63,7 +63,7 @@ export function simSettings(name: string, bootstrap: JsonObject, tags: Tags): Se
       settings = build(key.data);
       return true;
     },
-    reload: () => false,
+    reload: () => 'same' as const,
     bootstrapConfig: () => bootstrap,
     save: () => undefined,
     local: () => mine,

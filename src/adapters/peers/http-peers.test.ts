@@ -1,17 +1,19 @@
-import { readFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { aMember, restSettings } from '../../../test/fixtures/agent.ts';
 import { type Certificate, CertificateWorkshop } from '../../../test/fixtures/certificates.ts';
 import { keptLog, realClock } from '../../../test/fixtures/desk.ts';
 import type { CtlSettings } from '../../core/settings.ts';
-import type { Peers } from '../../ports/peers.ts';
-import { createPeers } from './http-peers.ts';
+import { createPeers, type HttpPeers } from './http-peers.ts';
 
 const servers: (Server | TcpServer)[] = [];
-let peers: Peers | null = null;
+let peers: HttpPeers | null = null;
 const ctl: CtlSettings = { insecure: false, cacert: null, certfile: null, keyfile: null, keyfilePassword: null, authentication: null };
 const BODY =
   '{"state": "running", "role": "replica", "xlog": {"received_location": 9007199254740993, "replayed_location": 5}, "timeline": 2}';
@@ -38,7 +40,7 @@ async function listen(server: Server | TcpServer): Promise<number> {
 const serve = (listener: RequestListener) => listen(createServer(listener));
 const memberAt = (name: string, port: number, scheme = 'http') => aMember(name, { apiUrl: `${scheme}://127.0.0.1:${port}/patroni` });
 const make = (wish: Partial<CtlSettings> = {}) => {
-  peers = createPeers({ ctl: { ...ctl, ...wish }, rest: restSettings(), log: keptLog(), clock: realClock });
+  peers = createPeers({ settings: () => ({ ctl: { ...ctl, ...wish }, restapi: restSettings() }), log: keptLog(), clock: realClock });
   return peers;
 };
 
@@ -141,4 +143,37 @@ test('TLS: any certificate without one of our own; one of our authority, whateve
 
 test('a certificate that cannot be read is named', () => {
   expect(() => make({ certfile: 'absent.crt' })).toThrow('ctl.certfile');
+});
+
+test('a client certificate that was renewed is used from renew() on; one that cannot be read leaves the one before', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'regent-peers-'));
+  const own = { certfile: join(dir, 'own.crt'), keyfile: join(dir, 'own.key'), cacert: workshop.ca.cert };
+  const put = (pair: Certificate) => {
+    copyFileSync(pair.cert, own.certfile);
+    copyFileSync(pair.key, own.keyfile);
+  };
+  try {
+    put(node);
+    const serving = { cert: readFileSync(node.cert), key: readFileSync(node.key), ca: readFileSync(workshop.ca.cert) };
+    const seen: unknown[] = [];
+    const port = await listen(
+      createTlsServer({ ...serving, requestCert: true, rejectUnauthorized: true }, (request, response) => {
+        seen.push((request.socket as TLSSocket).getPeerCertificate().subject.CN);
+        response.end(BODY);
+      }),
+    );
+    make(own);
+    const ask = () => peers!.ask([memberAt('a', port, 'https')], { timeoutMs: 2000 });
+    await ask();
+    put(workshop.issue('renewed'));
+    await ask();
+    peers!.renew();
+    await ask();
+    rmSync(own.certfile);
+    peers!.renew();
+    await ask();
+    expect(seen).toEqual(['elsewhere', 'elsewhere', 'renewed', 'renewed']);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
 });

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Agent, get as httpGet, type IncomingMessage } from 'node:http';
 import { type AgentOptions, get as httpsGet, Agent as TlsAgent } from 'node:https';
+import { isDeepStrictEqual } from 'node:util';
 import type { Member } from '../../core/cluster.ts';
 import type { CtlSettings, RestSettings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -13,10 +14,18 @@ import { DIALECT_VERSION } from '../../version.ts';
 import { readPeerBody } from './peer-body.ts';
 
 export interface PeersOptions {
-  readonly ctl: CtlSettings;
-  readonly rest: RestSettings;
+  /** Those in force; asked for again at every renew(). */
+  readonly settings: () => { readonly ctl: CtlSettings; readonly restapi: RestSettings };
   readonly log: Log;
   readonly clock: Clock;
+}
+
+export interface HttpPeers extends Peers {
+  /**
+   * Reads the settings and the certificate files again; connections made from now on use them. Never throws: what cannot be read is logged, and the
+   * certificates from before stay.
+   */
+  renew(): void;
 }
 
 interface Connections {
@@ -26,11 +35,11 @@ interface Connections {
 
 const MAX_BODY_BYTES = 1024 * 1024;
 
-/** Settings are read once: make a new one after a reload. Throws PEERS_TLS when a configured certificate cannot be read. */
-export function createPeers(options: PeersOptions): Peers {
-  const tls = tlsOptions(options);
+/** Throws PEERS_TLS when a configured certificate cannot be read. */
+export function createPeers(options: PeersOptions): HttpPeers {
   const plain: Connections = { kept: new Agent({ keepAlive: true }), fresh: () => new Agent() };
-  const secure: Connections = { kept: new TlsAgent({ ...tls, keepAlive: true }), fresh: () => new TlsAgent(tls) };
+  let tls = tlsOptions(options.settings());
+  let secure = secureConnections(tls);
   const ask = async (member: Member, timeoutMs: number): Promise<PeerStatus | null> => {
     try {
       const url = new URL(member.apiUrl ?? '');
@@ -50,6 +59,17 @@ export function createPeers(options: PeersOptions): Peers {
       const answers = await Promise.all(members.map((member) => ask(member, timeoutMs)));
       return new Map(answers.filter((answer) => answer !== null).map((answer) => [answer.name, answer]));
     },
+    renew() {
+      try {
+        const renewed = tlsOptions(options.settings());
+        if (isDeepStrictEqual(renewed, tls)) return;
+        tls = renewed;
+        // Requests under way keep the connections of before; a peer closes those that nobody uses.
+        secure = secureConnections(tls);
+      } catch (error) {
+        options.log.error(`the other members are asked with the certificates from before: ${ensureError(error).message}`);
+      }
+    },
     close() {
       plain.kept.destroy();
       secure.kept.destroy();
@@ -57,19 +77,25 @@ export function createPeers(options: PeersOptions): Peers {
   };
 }
 
+function secureConnections(tls: AgentOptions): Connections {
+  return { kept: new TlsAgent({ ...tls, keepAlive: true }), fresh: () => new TlsAgent(tls) };
+}
+
 /** Patroni's rule between daemons: with a client certificate the peer must have one of our authority, whatever host it names; without, any will do. */
-function tlsOptions({ ctl, rest }: PeersOptions): AgentOptions {
+function tlsOptions({ ctl, restapi }: ReturnType<PeersOptions['settings']>): AgentOptions {
   if (ctl.certfile === null) return { rejectUnauthorized: false };
-  const cafile = ctl.cacert ?? rest.cafile;
+  const cafile = ctl.cacert ?? restapi.cafile;
   return {
     cert: pem('ctl.certfile', ctl.certfile),
     key: pem('ctl.keyfile', ctl.keyfile ?? ctl.certfile),
     ...(ctl.keyfilePassword !== null && { passphrase: ctl.keyfilePassword }),
     ...(cafile !== null && { ca: pem('ctl.cacert', cafile) }),
     rejectUnauthorized: true,
-    checkServerIdentity: () => undefined,
+    checkServerIdentity: anyHost,
   };
 }
+
+const anyHost = () => undefined;
 
 function pem(setting: string, path: string): Buffer {
   try {

@@ -67,6 +67,7 @@ class PostgresAdapter implements Postgres {
       syncNames: null,
       role: null,
       owesReload: true,
+      reloadAsked: false,
       walSegmentBytes: null,
       stateDir: options.stateDir ?? null,
       watch,
@@ -82,6 +83,10 @@ class PostgresAdapter implements Postgres {
 
   configure(settings: Settings): void {
     this.context.settings = settings;
+  }
+
+  reloadAsked(): void {
+    this.context.reloadAsked = true;
   }
 
   async observe(options: { readonly timeoutMs: number }): Promise<PostgresFacts> {

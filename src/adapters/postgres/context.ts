@@ -29,6 +29,8 @@ export interface Context {
    * have ended between the two, wrote them.
    */
   owesReload: boolean;
+  /** The operator wants the server to read its files again, whether or not one of ours changes; until the next signal. */
+  reloadAsked: boolean;
   readonly clock: Clock;
   readonly log: Log;
   readonly runAs: RunAs | null;

@@ -63,10 +63,11 @@ export async function applyConfig(
   const postmaster = watch.current(settings.postgresql.dataDir);
   const control = await limitsFor(context, role, postmaster, options.timeoutMs);
   const { changed, notWritten, ofRole } = await writeFiles(context, role, major, control, options.only ?? 'all');
-  const reloaded = context.owesReload && postmaster !== null && (ofRole === null || changed);
+  const asked = context.reloadAsked;
+  const reloaded = (context.owesReload || asked) && postmaster !== null && (ofRole === null || changed);
   if (reloaded) await reloadServer(context, postmaster, options);
   if (ofRole !== null) throw ofRole;
-  return { changed, reloaded, notWritten };
+  return { changed: changed || (asked && reloaded), reloaded, notWritten };
 }
 
 async function majorOf(context: Context): Promise<number> {
@@ -117,6 +118,7 @@ export async function reloadServer(context: Context, postmaster: HeldProcess, op
 function signalReload(context: Context, postmaster: HeldProcess): void {
   postmaster.signal('SIGHUP');
   context.owesReload = false;
+  context.reloadAsked = false;
 }
 
 async function loadedAt(client: pg.Client): Promise<string> {

@@ -76,6 +76,7 @@ export async function startServer(context: Context, role: ServerRole, options: S
   try {
     watch.hold(spawned.process, spawned.child);
     context.owesReload = false;
+    context.reloadAsked = false;
     options.onSpawn?.(spawned.process.pid);
     await untilHome(context, spawned, deadline);
     await untilAccepting(context, spawned, deadline, options);
