@@ -221,6 +221,7 @@ export class Agent {
         ...told,
         wishes: this.requests.wishes(),
         configDirty: () => this.#configVersion !== this.#appliedVersion,
+        configVersion: () => this.#configVersion,
         guardHealthy: this.fence.healthy,
         syncUnsettled: this.#syncUnsettled,
         untilLeaderChanges: () => this.wake.untilLeaderChanges(),
@@ -287,7 +288,7 @@ export class Agent {
         this.#syncUnsettled = unsettled;
       },
       announce: (action, role) => this.#announce(action, role),
-      choreEnded: (outcome) => this.#choreEnded(outcome),
+      choreEnded: (outcome) => this.#choreEnded({ ...outcome, configVersion: version }),
     };
   }
 
@@ -332,14 +333,14 @@ export class Agent {
     };
     this.requests.jobStarted(job);
     const done = runJob(deps, job, controller.signal).then(
-      () => this.#jobEnded(job, null),
-      (error: unknown) => this.#jobEnded(job, ensureError(error)),
+      () => this.#jobEnded(job, version, null),
+      (error: unknown) => this.#jobEnded(job, version, ensureError(error)),
     );
     this.#running = { job, startedAtMs: this.parts.clock.bootMs(), controller, done };
     this.wake.now();
   }
 
-  #jobEnded(job: Job, error: Error | null): void {
+  #jobEnded(job: Job, configVersion: number, error: Error | null): void {
     this.#running = null;
     this.#stopping = false;
     this.#leaving = false;
@@ -353,6 +354,7 @@ export class Agent {
       code: codeOf(error),
       message: error?.message ?? null,
       endedAtMs: this.parts.clock.bootMs(),
+      configVersion,
     };
     this.#news.jobEnded(outcome);
     this.requests.jobEnded(outcome);

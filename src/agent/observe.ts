@@ -26,6 +26,7 @@ export interface Inputs extends Told {
   readonly job: RunningJob | null;
   readonly wishes: OperatorWishes;
   readonly configDirty: () => boolean;
+  readonly configVersion: () => number;
   readonly guardHealthy: boolean;
   readonly syncUnsettled: boolean;
   readonly untilLeaderChanges: () => AbortSignal;
@@ -67,6 +68,7 @@ export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promi
     guardHealthy: inputs.guardHealthy,
     syncUnsettled: inputs.syncUnsettled,
     configDirty: inputs.configDirty(),
+    configVersion: inputs.configVersion(),
   };
   const mayWaitMs = dcs.known && pg.postmaster !== null ? await inputs.cover(contextOf(draft, inputs.memory)) : Number.POSITIVE_INFINITY;
   const refusal = await within(clock, renewal, mayWaitMs);

@@ -37,7 +37,7 @@ describe('a chore that failed', () => {
       );
       expect(kinds(after)).toContain('status');
       expect(kinds(after)).not.toContain('slots');
-      waits.push(choreHoldOffMs(after.memory.chores, 'slots', nowMs));
+      waits.push(choreHoldOffMs(after.memory.chores, 'slots', { nowMs }));
       before = after.memory;
       nowMs += waits.at(-1) ?? 0;
     }
@@ -46,8 +46,18 @@ describe('a chore that failed', () => {
 
   it('of the synchronous set is tried again within a second, however often it failed', () => {
     const failure = { count: 20, sinceMs: 0, lastAtMs: 10_000, message: 'x' };
-    expect(choreHoldOffMs({ sync: failure }, 'sync', 10_000)).toBe(1000);
-    expect(choreHoldOffMs({ 'let-go': failure }, 'let-go', 10_999)).toBe(1);
+    expect(choreHoldOffMs({ sync: failure }, 'sync', { nowMs: 10_000 })).toBe(1000);
+    expect(choreHoldOffMs({ 'let-go': failure }, 'let-go', { nowMs: 10_999 })).toBe(1);
+  });
+
+  it('is tried at once with other settings than those it failed with, and held off with them in its turn', () => {
+    const chores = [{ ...failed('slots', 'x', 9_900), configVersion: 3 }];
+    const held = decide(leading({ chores, configVersion: 3 }), memory());
+    expect(kinds(held)).not.toContain('slots');
+    expect(kinds(decide(leading({ configVersion: 4 }), held.memory))).toContain('slots');
+    const again = decide(leading({ chores: [{ ...failed('slots', 'x', 9_950), configVersion: 4 }], configVersion: 4 }), held.memory);
+    expect(kinds(again)).not.toContain('slots');
+    expect(again.memory.chores.slots).toMatchObject({ count: 2 });
   });
 
   it('wakes the loop when its time has come', () => {

@@ -39,6 +39,8 @@ export interface ChoreOutcome {
   readonly message: string | null;
   /** Loop clock, ms. */
   readonly endedAtMs: number;
+  /** Observation.configVersion of the round it was done in. */
+  readonly configVersion?: number;
 }
 
 export interface ChoreFailure {
@@ -47,6 +49,7 @@ export interface ChoreFailure {
   readonly sinceMs: number;
   readonly lastAtMs: number;
   readonly message: string;
+  readonly configVersion?: number;
 }
 
 export type ChoreFailures = Readonly<Partial<Record<ChoreKind, ChoreFailure>>>;
@@ -58,10 +61,14 @@ const KEEPS_A_PROMISE: ReadonlySet<ChoreKind> = new Set(['sync', 'let-go', 'foll
 const FIRST_HOLD_OFF_MS = 1000;
 const MOST_HOLD_OFF_MS = 30_000;
 
-/** Milliseconds still to wait before a chore that failed may be tried again; 0: now. */
-export function choreHoldOffMs(failures: ChoreFailures, kind: ChoreKind, nowMs: number): number {
+/** Milliseconds still to wait before a chore that failed may be tried again; 0: now. Settings that have changed since may be the mend. */
+export function choreHoldOffMs(
+  failures: ChoreFailures,
+  kind: ChoreKind,
+  { nowMs, configVersion }: Pick<Observation, 'nowMs' | 'configVersion'>,
+): number {
   const failure = failures[kind];
-  if (failure === undefined) return 0;
+  if (failure === undefined || (failure.configVersion !== undefined && failure.configVersion !== configVersion)) return 0;
   const wait = KEEPS_A_PROMISE.has(kind) ? FIRST_HOLD_OFF_MS : FIRST_HOLD_OFF_MS * 2 ** Math.min(10, failure.count - 1);
   return Math.max(0, failure.lastAtMs + Math.min(MOST_HOLD_OFF_MS, wait) - nowMs);
 }
@@ -70,7 +77,7 @@ export function choreHoldOffMs(failures: ChoreFailures, kind: ChoreKind, nowMs: 
 export function choreFailures(o: Observation, before: Memory): ChoreFailures {
   if (o.chores.length === 0) return before.chores;
   const failures: Partial<Record<ChoreKind, ChoreFailure>> = { ...before.chores };
-  for (const { kind, ok, code, message, endedAtMs } of o.chores) {
+  for (const { kind, ok, code, message, endedAtMs, configVersion } of o.chores) {
     const known = failures[kind];
     if (ok) delete failures[kind];
     else
@@ -79,6 +86,7 @@ export function choreFailures(o: Observation, before: Memory): ChoreFailures {
         sinceMs: known?.sinceMs ?? endedAtMs,
         lastAtMs: endedAtMs,
         message: message ?? code ?? 'unknown cause',
+        ...(configVersion === undefined ? {} : { configVersion }),
       };
   }
   return failures;

@@ -105,6 +105,8 @@ export interface JobOutcome {
   readonly message: string | null;
   /** Loop clock, ms. */
   readonly endedAtMs: number;
+  /** Observation.configVersion when it began. */
+  readonly configVersion?: number;
 }
 
 export interface RunningJob {

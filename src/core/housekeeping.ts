@@ -71,7 +71,7 @@ function hasCaughtUp(c: Context): boolean {
 
 /** Those that need not wait after a failure, and in how many milliseconds the first of the others may be tried again. */
 export function due(c: Context, wanted: readonly Chore[]): { readonly now: readonly Chore[]; readonly wakeInMs: number | null } {
-  const waits = wanted.map(({ kind, effects }) => (effects.length === 0 ? 0 : choreHoldOffMs(c.m.chores, kind, c.o.nowMs)));
+  const waits = wanted.map(({ kind, effects }) => (effects.length === 0 ? 0 : choreHoldOffMs(c.m.chores, kind, c.o)));
   const later = waits.filter((ms) => ms > 0);
   return {
     now: wanted.filter(({ effects }, i) => waits[i] === 0 && effects.length > 0),

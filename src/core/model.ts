@@ -67,6 +67,8 @@ export interface Observation {
   readonly syncUnsettled: boolean;
   /** The configuration PostgreSQL should run with differs from what was last applied. */
   readonly configDirty: boolean;
+  /** Grows with every change of the settings. Absent: not told. */
+  readonly configVersion?: number;
 }
 
 export interface Failure {
@@ -77,6 +79,8 @@ export interface Failure {
   readonly code?: string | null;
   /** Of a rewind: whom it was from. What one source made of it says nothing about another. */
   readonly source?: string;
+  /** Observation.configVersion when the job began: with other settings it may succeed. */
+  readonly configVersion?: number;
 }
 
 export interface Memory {

@@ -127,16 +127,17 @@ function announced(o: Observation, before: Memory): Pick<Memory, 'announcedRole'
 }
 
 /** Null: the job succeeded. */
-function failureBy({ job, ok, code, message, endedAtMs }: JobOutcome, before: Failure | undefined): Failure | null {
+function failureBy({ job, ok, code, message, endedAtMs, configVersion }: JobOutcome, before: Failure | undefined): Failure | null {
+  const judgedBy = configVersion === undefined ? {} : { configVersion };
   if (job.kind === 'rewind') {
     const count = before?.source === job.source.name ? before.count + 1 : 1;
-    const entry = { count, lastAtMs: endedAtMs, source: job.source.name };
+    const entry = { count, lastAtMs: endedAtMs, source: job.source.name, ...judgedBy };
     // pg_rewind goes by what it takes for the histories; whether it was right shows when WAL comes.
     if (ok) return { ...entry, code: REWIND_IN_VAIN, message: 'it ended well, and this node could not stream after it' };
     return { ...entry, code, message: message ?? code ?? 'unknown cause' };
   }
   if (ok) return null;
-  return { count: (before?.count ?? 0) + 1, lastAtMs: endedAtMs, code, message: message ?? code ?? 'unknown cause' };
+  return { count: (before?.count ?? 0) + 1, lastAtMs: endedAtMs, code, message: message ?? code ?? 'unknown cause', ...judgedBy };
 }
 
 /** A node that streams, or leads, has been mended. */

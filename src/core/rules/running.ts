@@ -184,7 +184,7 @@ export const standbyRules: readonly Rule[] = [
       const verdict = raceVerdict(c);
       if (verdict.win) return { effects: [{ kind: 'acquire-leader' }], wakeInMs: 0, because: `taking the leader key: ${verdict.because}` };
       const chores = [...letGo(c), ...resumed(c)];
-      const lettingGo = chores.length > 0 && choreHoldOffMs(c.m.chores, 'let-go', c.o.nowMs) === 0;
+      const lettingGo = chores.length > 0 && choreHoldOffMs(c.m.chores, 'let-go', c.o) === 0;
       const fresh = c.m.leaderlessSinceMs === null || c.o.nowMs - c.m.leaderlessSinceMs < SOON_MS;
       const wakeInMs = fresh && (lettingGo || verdict.soon) ? LET_GO_MS : RACE_INTERVAL_MS;
       return { chores, wakeInMs, watchMembers: true, because: `not taking the leader key: ${verdict.because}` };

@@ -1,7 +1,7 @@
 /** A rule is data: when it applies, what it asks for, and one sentence why. The first that applies wins. */
 import type { Chore } from '../chores.ts';
 import type { Context } from '../context.ts';
-import type { Effect } from '../effects.ts';
+import type { Effect, JobKind } from '../effects.ts';
 
 export interface Outcome {
   /** Each judged on the success of those before it. */
@@ -49,11 +49,19 @@ export function promotionFailed(c: Context): boolean {
   return holdOffMs(c, 'promote') > 0 || (c.m.abstainUntilMs !== null && c.o.nowMs < c.m.abstainUntilMs);
 }
 
+/** It failed with other settings than those in force now, and these may be the mend. A promotion and a handover are about other members' turn as well. */
+function settingsChanged(c: Context, kind: JobKind): boolean {
+  if (kind === 'promote' || kind === 'handover') return false;
+  const [then, now] = [c.m.failures[kind]?.configVersion, c.o.configVersion];
+  return then !== undefined && now !== undefined && then !== now;
+}
+
 /** Milliseconds still to wait before a kind of job that failed may be tried again; 0: now. */
 export function holdOffMs(
   c: Context,
   kind: 'start' | 'clone' | 'bootstrap' | 'rewind' | 'promote' | 'restart' | 'reinitialize' | 'handover',
 ): number {
   const failure = c.m.failures[kind];
-  return failure === undefined ? 0 : Math.max(0, failure.lastAtMs + backoffMs(failure.count) - c.o.nowMs);
+  if (failure === undefined || settingsChanged(c, kind)) return 0;
+  return Math.max(0, failure.lastAtMs + backoffMs(failure.count) - c.o.nowMs);
 }
