@@ -34,9 +34,8 @@ export function runJob(deps: JobDeps, job: Job, signal: AbortSignal): Promise<vo
     case 'bootstrap':
       return bootstrap(deps, signal);
     case 'clone':
-      return clone(deps, job, signal, false);
     case 'reinitialize':
-      return clone(deps, job, signal, true);
+      return clone(deps, job, signal);
     case 'start':
       return start(deps, job.role, null, signal);
     case 'restart':
@@ -148,14 +147,9 @@ async function seen(deps: JobDeps, source: Source, signal: AbortSignal, leavesSy
   );
 }
 
-async function clone(
-  deps: JobDeps,
-  job: Extract<Job, { kind: 'clone' | 'reinitialize' }>,
-  signal: AbortSignal,
-  afresh: boolean,
-): Promise<void> {
+async function clone(deps: JobDeps, job: Extract<Job, { kind: 'clone' | 'reinitialize' }>, signal: AbortSignal): Promise<void> {
   const { pg } = deps.parts;
-  if (afresh) {
+  if (job.kind === 'reinitialize') {
     // What is removed here may be the last copy of what was acknowledged: it goes only while another is seen to be there.
     await seen(deps, job.source, signal, true);
     await leaveSync(deps.parts, deps.leaving, signal);

@@ -84,7 +84,8 @@ export type Effect =
 /** Long work, one at a time. Its end wakes the loop and its outcome is a fact of the next round. */
 export type Job =
   | { readonly kind: 'bootstrap' }
-  | { readonly kind: 'clone'; readonly source: Source; readonly fromLeader: boolean }
+  /** `source` null: nobody leads, and a method of the user's needs nobody. `fromLeader`: the operator asked for that, so pg_basebackup is the only method. */
+  | { readonly kind: 'clone'; readonly source: Source | null; readonly sourceRole?: 'leader' | 'replica'; readonly fromLeader: boolean }
   /** Reinitialize at the operator's wish: stop, remove, clone. */
   | { readonly kind: 'reinitialize'; readonly source: Source; readonly fromLeader: boolean }
   | { readonly kind: 'start'; readonly role: ServerRole; readonly why: string }
@@ -120,7 +121,7 @@ export function jobLabel(job: Job): string {
     case 'bootstrap':
       return 'bootstrap';
     case 'clone':
-      return `bootstrap from ${job.fromLeader ? 'leader' : 'replica'} '${job.source.name}'`;
+      return job.source === null ? 'bootstrap (without leader)' : `bootstrap from ${job.sourceRole ?? 'leader'} '${job.source.name}'`;
     case 'reinitialize':
       return 'reinitialize';
     case 'start':

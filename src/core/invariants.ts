@@ -33,9 +33,12 @@ export function checkDecision(c: Context, decision: Decision): void {
     invariant(c.o.pg.dataDir === 'valid', `S10: ${decision.rule} would lead with an incomplete data directory`);
   }
   if (effects.some(removesData)) {
-    invariant(c.otherLeader !== null && !c.lockMine, `S12: ${decision.rule} would replace data while no other member leads`);
-    const clone = effects.some((effect) => effect.kind === 'start-job' && effect.job.kind === 'clone');
-    invariant(!clone || c.o.pg.dataDir !== 'valid', `S12: ${decision.rule} would clone over a valid data directory`);
+    const clones = effects.flatMap((effect) => (effect.kind === 'start-job' && effect.job.kind === 'clone' ? [effect.job] : []));
+    const nothingHere = c.o.pg.dataDir !== 'valid' && c.o.pg.incompleteWork !== 'rewind';
+    const elsewhere = c.otherLeader !== null && !c.lockMine;
+    const fromBackup = clones.some(({ source }) => source === null) && c.unlocked;
+    invariant(elsewhere || fromBackup, `S12: ${decision.rule} would replace data while no other member leads`);
+    invariant(clones.length === 0 || nothingHere, `S12: ${decision.rule} would clone over a valid data directory`);
   }
   if (has('write-sync') || has('set-sync-names')) {
     invariant(c.lockMine && c.mayLeadNow, `S6: ${decision.rule} would change the synchronous set without leading`);

@@ -120,6 +120,7 @@ const scene = fc
     dynamic: dynamicSettings,
     pausedRarely: fc.nat(3),
     mayRemove: fc.boolean(),
+    noLeader: fc.boolean(),
     tags: fc.constantFrom({}, {}, {}, { nofailover: true }, { replicatefrom: 'c' }),
     nowMs: fc.constantFrom(10_000, 10_000, 10_000, 60_000),
     lease: fc.boolean(),
@@ -160,7 +161,7 @@ const scene = fc
         settings: settings('a', {
           dynamic: { ...d.dynamic, pause: d.dynamic.pause && d.pausedRarely === 0 },
           local: { tags: d.tags },
-          postgresql: { removeDataDirectoryOnRewindFailure: d.mayRemove },
+          postgresql: { removeDataDirectoryOnRewindFailure: d.mayRemove, ...(d.noLeader && WITHOUT_LEADER) },
         }),
         lease: { leaseId: d.lease ? 'lease-a' : null, confirmedSentAtMs: d.lease ? 9000 : null, ttlSeconds: 30 },
         peers:
@@ -182,6 +183,7 @@ const scene = fc
       }),
   );
 
+const WITHOUT_LEADER = { createReplicaMethods: ['restore'], methodOptions: { restore: { no_leader: true } } };
 const DOWN = { state: 'stopped', lsn: null, onDisk: { timeline: 2, lsn: lsn(1200) } };
 
 const remembered: fc.Arbitrary<Memory> = fc
@@ -203,6 +205,7 @@ const remembered: fc.Arbitrary<Memory> = fc
     keyTaken: fc.constantFrom(true, true, true, false),
     openedByHand: fc.constantFrom(false, false, false, true),
     strayed: fc.constantFrom(false, false, false, true),
+    leaderlessSinceMs: fc.constantFrom(null, null, -400_000),
   })
   .map(({ failed, code, ...rest }) =>
     memory({ ...rest, failures: failed ? { [failed]: { count: 1, lastAtMs: 9_900, message: 'why', code } } : {} }),

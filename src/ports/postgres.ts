@@ -92,8 +92,12 @@ export interface Postgres {
   markCaughtUp(): Promise<void>;
   /** Whether the node has WAL of its own that nothing else tells (PostgresFacts.strayed). Durable once it returns. */
   markStrayed(strayed: boolean): Promise<void>;
-  /** Makes the data directory anew from the source by the configured methods. Refuses when the directory is 'valid' (see removeDataDirectory). Does not start. */
-  clone(source: Source, options: Bounded & { readonly fromLeader: boolean }): Promise<void>;
+  /**
+   * Makes the data directory anew from the source by the configured methods, in their order; `fromLeader`: by pg_basebackup only. Source null: by those that work
+   * without a leader. Refuses when the directory is 'valid' (see removeDataDirectory). Does not start. What a method of the user's made counts as restored
+   * (PostgresFacts.restored).
+   */
+  clone(source: Source | null, options: Bounded & { readonly fromLeader: boolean }): Promise<void>;
   /** pg_rewind against a running primary, server stopped. Throws REWIND_FAILED with pg_rewind's own words. */
   rewind(source: Source, options: Bounded): Promise<void>;
   /**

@@ -219,8 +219,9 @@ export class SimPostgres implements Postgres {
     this.#parts.server.strayed = strayed;
   }
 
-  async clone(source: Source, options: Bounded): Promise<void> {
+  async clone(source: Source | null, options: Bounded): Promise<void> {
     const { server } = this.#parts;
+    if (source === null) throw new RegentError('CLONE_FAILED', 'no method of the simulator works without a leader');
     if (server.process !== null || server.pidTaken)
       throw transient('PG_RUNNING', 'PostgreSQL runs: its data directory is not to be touched');
     if (server.dir === 'valid') throw new RegentError('CLONE_REFUSED', 'there is data already');

@@ -18,6 +18,8 @@ const postgresql = (name: string) =>
     removeDataDirectoryOnRewindFailure: true,
     removeDataDirectoryOnDivergedTimelines: true,
     pgCtlTimeoutSeconds: 60,
+    createReplicaMethods: ['basebackup'],
+    methodOptions: {},
   }) as unknown as PostgresSettings;
 
 const local = (name: string, tags: Tags, dcs: JsonObject) =>

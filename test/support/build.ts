@@ -47,6 +47,8 @@ const postgresql = {
   removeDataDirectoryOnRewindFailure: false,
   removeDataDirectoryOnDivergedTimelines: false,
   pgCtlTimeoutSeconds: 60,
+  createReplicaMethods: ['basebackup'],
+  methodOptions: {},
 } as unknown as PostgresSettings;
 
 export function settings(

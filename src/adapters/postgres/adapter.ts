@@ -166,10 +166,9 @@ class PostgresAdapter implements Postgres {
     return strayed ? setMark(dataDir, 'strayed') : clearMark(dataDir, 'strayed');
   }
 
-  async clone(source: Source, options: CloneOptions): Promise<void> {
+  async clone(source: Source | null, options: CloneOptions): Promise<void> {
     await this.takeDirectory('a clone', options);
     await clone(depsOf(this.context), source, options);
-    await clearMarks(this.context.settings.postgresql.dataDir);
   }
 
   async rewind(source: Source, options: Bounded): Promise<void> {

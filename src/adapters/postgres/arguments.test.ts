@@ -59,8 +59,11 @@ describe("the user's programs", () => {
   });
 
   test('get nothing added where they want nothing, and are found by the name of the method', () => {
-    expect(methodArguments('make', { command: 'run me', no_params: true, no_leader: 1 }, added)).toEqual(['run', 'me']);
+    const quiet = { command: 'run me', no_params: true, no_leader: 1, keep_data: true };
+    expect(methodArguments('make', quiet, added)).toEqual(['run', 'me']);
+    expect(methodArguments('make', { ...quiet, delta: true, repo: 2 }, added)).toEqual(['run', 'me', '--delta=True', '--repo=2']);
     expect(methodArguments('make_replica', {}, { scope: 'x' })).toEqual(['make_replica', '--scope=x']);
+    expect(methodArguments('make', { scope: 'mine' }, { scope: 'x' })).toEqual(['make', '--scope=x']);
   });
 });
 

@@ -2,6 +2,7 @@
 import { chown, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Source } from '../../core/effects.ts';
+import { BASEBACKUP, keepsData, replicaMethods } from '../../core/replica-methods.ts';
 import { sleep } from '../../ports/clock.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
@@ -9,9 +10,10 @@ import { lastLines } from '../../support/exec.ts';
 import { readText, writeFileAtomic } from './atomic-file.ts';
 import { basebackupForbidden, optionArguments } from './binary-options.ts';
 import { binary } from './context.ts';
-import { keepsData, runCustomMethod, worksWithoutLeader } from './custom-method.ts';
+import { runCustomMethod } from './custom-method.ts';
 import { clearIncomplete, inspectDataDir, markIncomplete, parseMajor, removeDataDir } from './data-dir.ts';
 import type { Deps } from './deps.ts';
+import { clearMark, setMark } from './directory-mark.ts';
 import { forgetKeptBase, settleBase } from './own-base.ts';
 import { NO_LIBPQ_ENV, programConnection } from './passfile.ts';
 
@@ -26,7 +28,7 @@ export type CloneOptions = Bounded & { readonly fromLeader: boolean };
  * standby.signal is in place, so that whoever starts it starts a standby.
  *
  * Throws CLONE_REFUSED when the directory holds something that a clone of ours did not leave; CLONE_FAILED with the last method's words, and then the directory
- * is empty (or what a method with keep_data left, still marked).
+ * is empty (or what a method with keep_data left, still marked). What a method of the user's made is marked as restored: nobody knows how old it is.
  */
 export async function clone(deps: Deps, source: Source | null, options: CloneOptions): Promise<void> {
   const { dataDir } = deps.settings.postgresql;
@@ -34,13 +36,17 @@ export async function clone(deps: Deps, source: Source | null, options: CloneOpt
   await keepUnpublished(deps);
   const deadline = deps.clock.monotonicMs() + options.timeoutMs;
   const major = await programMajor(deps);
-  const methods = methodsFor(deps, source, options.fromLeader);
+  const { methods, because } = replicaMethods(deps.settings.postgresql, source !== null, options.fromLeader);
+  const from = source === null ? 'without a leader' : `from ${source.name}`;
   let failure: Error | null = null;
-  for (const method of methods) {
-    const leftMs = deadline - deps.clock.monotonicMs();
+  for (const [i, method] of methods.entries()) {
+    const startedMs = deps.clock.monotonicMs();
+    const leftMs = deadline - startedMs;
     if (options.signal?.aborted || leftMs <= 0) break;
+    deps.log.info(`making a replica ${from} by ${method}`, { method, of: `${i + 1}/${methods.length}`, because });
     try {
       await attempt(deps, method, source, { ...options, timeoutMs: leftMs, major });
+      deps.log.info(`${method} made a replica`, { method, seconds: Math.round((deps.clock.monotonicMs() - startedMs) / 1000) });
       return;
     } catch (error) {
       failure = ensureError(error);
@@ -75,12 +81,6 @@ async function keepUnpublished(deps: Deps): Promise<void> {
   await removeDataDir(dataDir, { keepAside: true, log: deps.log });
 }
 
-function methodsFor(deps: Deps, source: Source | null, fromLeader: boolean): string[] {
-  const configured = deps.settings.postgresql.createReplicaMethods;
-  const methods = fromLeader || configured.length === 0 ? ['basebackup'] : [...configured];
-  return source ? methods : methods.filter((method) => worksWithoutLeader(deps.settings, method));
-}
-
 async function attempt(
   deps: Deps,
   method: string,
@@ -88,10 +88,10 @@ async function attempt(
   options: CloneOptions & { readonly major: number },
 ): Promise<void> {
   const { dataDir } = deps.settings.postgresql;
-  const keep = method !== 'basebackup' && keepsData(deps.settings, method);
+  const keep = keepsData(deps.settings.postgresql, method);
   await markIncomplete(dataDir, 'clone');
   try {
-    if (method === 'basebackup') {
+    if (method === BASEBACKUP) {
       if (source) await basebackup(deps, source, options);
     } else {
       if (!keep) await emptyDirectory(deps);
@@ -169,11 +169,15 @@ async function finish(deps: Deps, method: string, timeoutMs: number): Promise<vo
   }
   await settleBase(settings, deps.log, owner);
   await writeFileAtomic(join(dataDir, 'standby.signal'), '', { mode: 0o600, owner: owner ?? undefined });
-  if (method !== 'basebackup') {
+  if (method !== BASEBACKUP) {
     const result = await deps.run(binary(settings, 'initdb'), ['--sync-only', `--pgdata=${dataDir}`], { timeoutMs });
     if (result.code !== 0)
       throw new RegentError('CLONE_FAILED', `the new data directory could not be flushed to disk: ${lastLines(result.stderr)}`);
   }
+  // Before it counts as whole, so that nobody takes it for more than it is.
+  if (method === BASEBACKUP) await clearMark(dataDir, 'restored');
+  else await setMark(dataDir, 'restored');
+  await clearMark(dataDir, 'strayed');
   await clearIncomplete(dataDir);
   await forgetKeptBase(dataDir);
 }

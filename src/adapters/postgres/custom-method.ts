@@ -1,7 +1,7 @@
 /** Replica creation by a program of the user's (pgBackRest, WAL-G, a snapshot …), with Patroni's arguments: `patroni-compat.md` 6.2. */
 import type { Source } from '../../core/effects.ts';
 import type { JsonObject, JsonValue } from '../../core/json.ts';
-import type { Settings } from '../../core/settings.ts';
+import { isTrue } from '../../core/replica-methods.ts';
 import { RegentError } from '../../support/errors.ts';
 import { lastLines } from '../../support/exec.ts';
 import { shellWords } from '../../support/shell-words.ts';
@@ -14,32 +14,22 @@ export interface MethodOptions {
   readonly major: number;
 }
 
-/** The user wants what is in the data directory kept for the program to build on. */
-export function keepsData(settings: Settings, method: string): boolean {
-  return isTrue(settings.postgresql.methodOptions[method]?.['keep_data']);
-}
-
-export function worksWithoutLeader(settings: Settings, method: string): boolean {
-  return method !== 'basebackup' && isTrue(settings.postgresql.methodOptions[method]?.['no_leader']);
-}
-
-function isTrue(value: JsonValue | undefined): boolean {
-  return value === true || /^(true|yes|on|1)$/i.test(String(value ?? ''));
-}
-
 /** As Python prints it: existing scripts compare with `True`. */
 function argument(value: JsonValue): string {
   if (typeof value === 'boolean') return value ? 'True' : 'False';
   return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value ?? 'None');
 }
 
-/** The command's words with what is added to them. Exported for its tests. */
+/**
+ * The command's words, the user's own keys, and what is `added`, which overrules them. `no_params` is for a program that does not know what would be added: it gets the
+ * user's own keys only, without those that are meant for the agent. Exported for its tests.
+ */
 export function methodArguments(method: string, options: JsonObject, added: Readonly<Record<string, string>>): string[] {
   const { command, no_params, ...rest } = options;
   const words = shellWords(typeof command === 'string' && command !== '' ? command : method);
-  if (isTrue(no_params)) return words;
-  const params = Object.entries(rest).map(([name, value]) => `--${name}=${argument(value)}`);
-  return [...words, ...params, ...Object.entries(added).map(([name, value]) => `--${name}=${value}`)];
+  const { no_leader: _leader, keep_data: _data, ...own } = rest;
+  const params = isTrue(no_params) ? own : { ...rest, ...added };
+  return [...words, ...Object.entries(params).map(([name, value]) => `--${name}=${argument(value)}`)];
 }
 
 /** Throws CLONE_FAILED with the program's last words. source null: only for methods that work without a leader. */

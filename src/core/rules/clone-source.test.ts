@@ -16,17 +16,17 @@ function source(
   const seen = { ...view({ leaderName: 'b', members }), sync: set };
   const o = observation({ view: seen, settings: settings('a', { dynamic: { synchronousMode } }), pg: pg.none });
   const found = find(contextOf(o, memory()));
-  return found && [found.source.name, found.fromLeader];
+  return found && [found.source.name, found.sourceRole, found.fromLeader];
 }
 
 it('is a replica tagged clonefrom, unless the operator wants the leader', () => {
-  expect(source(null, 'off')).toEqual(['c', false]);
-  expect(source(null, 'off', (c) => cloneSource(c, true))).toEqual(['b', true]);
+  expect(source(null, 'off')).toEqual(['c', 'replica', false]);
+  expect(source(null, 'off', (c) => cloneSource(c, true))).toEqual(['b', 'leader', true]);
 });
 
 it('is the leader, as /sync names it, while /sync counts on what a member without data had confirmed', () => {
-  expect(source({ leader: 'b', standbys: ['a', 'c'] }, 'quorum', sourceWithoutData)).toEqual(['b', true]);
-  expect(source({ leader: 'b', standbys: ['c'] }, 'quorum', sourceWithoutData)).toEqual(['c', false]);
-  expect(source({ leader: 'b', standbys: ['a', 'c'] }, 'off', sourceWithoutData)).toEqual(['c', false]);
+  expect(source({ leader: 'b', standbys: ['a', 'c'] }, 'quorum', sourceWithoutData)).toEqual(['b', 'leader', false]);
+  expect(source({ leader: 'b', standbys: ['c'] }, 'quorum', sourceWithoutData)).toEqual(['c', 'replica', false]);
+  expect(source({ leader: 'b', standbys: ['a', 'c'] }, 'off', sourceWithoutData)).toEqual(['c', 'replica', false]);
   expect(source({ leader: 'c', standbys: ['a', 'b'] }, 'on', sourceWithoutData)).toBe(null);
 });

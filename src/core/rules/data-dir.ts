@@ -3,6 +3,7 @@
 import { mayLead, memberOf } from '../cluster.ts';
 import { type Context, isOfAnotherCluster, readyLeader, sourceOf } from '../context.ts';
 import type { Source } from '../effects.ts';
+import { methodsWithoutLeader } from '../replica-methods.ts';
 import { isCountedOn } from '../voters.ts';
 import { holdOffMs, type Rule } from './table.ts';
 
@@ -14,16 +15,22 @@ const belongsElsewhere = (c: Context) => c.view !== null && isOfAnotherCluster(c
 
 export interface CloneSource {
   readonly source: Source;
+  readonly sourceRole: 'leader' | 'replica';
+  /** The operator asked for a copy from the leader. Where the leader is the source for another reason, the configured methods count. */
   readonly fromLeader: boolean;
 }
 
 /** A running replica tagged clonefrom if there is one (the first by name), else the leader; the leader where the operator wants that. */
 export function cloneSource(c: Context, fromLeader = false): CloneSource | null {
+  return sourceFor(c, fromLeader, fromLeader);
+}
+
+function sourceFor(c: Context, mustBeLeader: boolean, fromLeader: boolean): CloneSource | null {
   const leader = readyLeader(c);
   if (leader === null || c.view === null) return null;
   const offered = c.view.members.find(
     (member) =>
-      !fromLeader &&
+      !mustBeLeader &&
       member.tags.clonefrom === true &&
       member.name !== c.me &&
       member.name !== leader.name &&
@@ -31,13 +38,22 @@ export function cloneSource(c: Context, fromLeader = false): CloneSource | null 
       member.connUrl !== null,
   );
   const source = sourceOf(offered ?? leader);
-  return source === null ? null : { source, fromLeader: offered === undefined };
+  return source === null ? null : { source, sourceRole: offered === undefined ? 'leader' : 'replica', fromLeader };
 }
 
-/** While /sync counts on what this member confirmed before it lost its data, its copy is of the primary that /sync names: nobody else is sure to have all of it. */
+/**
+ * While /sync counts on what this member confirmed before it lost its data, its copy is of the primary that /sync names: nobody else is sure to have all of it. What a
+ * method of the user's restored is marked as that, and counts for nothing until it has caught up with that primary.
+ */
 export function sourceWithoutData(c: Context): CloneSource | null {
   const countedOn = c.view !== null && isCountedOn(c.view, c.o.settings.dynamic.synchronousMode, c.me);
-  return countedOn && c.view?.sync?.leader !== c.otherLeader ? null : cloneSource(c, countedOn);
+  return countedOn && c.view?.sync?.leader !== c.otherLeader ? null : sourceFor(c, countedOn, false);
+}
+
+/** While others are there a leader is likely within a ttl, and what has to be restored may take hours. */
+function staysLeaderless({ m, me, o, view }: Context): boolean {
+  const alone = view?.members.every((member) => member.name === me) === true;
+  return alone || (m.leaderlessSinceMs !== null && o.nowMs - m.leaderlessSinceMs >= o.settings.dynamic.ttlSeconds * 1000);
 }
 
 export const dataDirRules: readonly Rule[] = [
@@ -98,7 +114,7 @@ export const dataDirRules: readonly Rule[] = [
         return { wakeInMs: wait, because: `cloning failed (${c.m.failures.clone?.message ?? ''}); trying again soon` };
       return {
         effects: [{ kind: 'start-job', job: { kind: 'clone', ...from } }],
-        because: `trying to bootstrap from ${from.fromLeader ? 'leader' : 'replica'} '${from.source.name}'`,
+        because: `trying to bootstrap from ${from.sourceRole} '${from.source.name}'`,
       };
     },
     because: 'trying to bootstrap from the leader',
@@ -114,6 +130,23 @@ export const dataDirRules: readonly Rule[] = [
       return { effects: [{ kind: 'race-initialize' }, { kind: 'start-job', job: { kind: 'bootstrap' } }], watchMembers: true };
     },
     because: 'trying to bootstrap a new cluster',
+  },
+  {
+    id: 'data.clone-without-leader',
+    situation: 'no data, nobody leads the initialized cluster or is about to, and a configured method makes a replica without a leader',
+    when: (c) =>
+      noData(c) && c.unlocked && initialized(c) && staysLeaderless(c) && methodsWithoutLeader(c.o.settings.postgresql).length > 0,
+    ask: (c) => {
+      const wait = holdOffMs(c, 'clone');
+      if (wait > 0)
+        return {
+          wakeInMs: wait,
+          watchMembers: true,
+          because: `cloning failed (${c.m.failures.clone?.message ?? ''}); trying again soon`,
+        };
+      return { effects: [{ kind: 'start-job', job: { kind: 'clone', source: null, fromLeader: false } }] };
+    },
+    because: 'trying to bootstrap (without leader)',
   },
   {
     id: 'data.wait',

@@ -49,5 +49,5 @@ function waiting(c: Context, failed: Failure, worn: boolean): string {
 export function reinitialize(c: Context, leader: Source, because: string): Outcome {
   const wait = holdOffMs(c, 'reinitialize');
   if (wait > 0) return { wakeInMs: wait, because: `cloning failed (${c.m.failures.reinitialize?.message ?? ''}); trying again soon` };
-  return { effects: [{ kind: 'start-job', job: { kind: 'reinitialize', source: leader, fromLeader: true } }], because };
+  return { effects: [{ kind: 'start-job', job: { kind: 'reinitialize', source: leader, fromLeader: false } }], because };
 }

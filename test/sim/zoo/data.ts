@@ -70,7 +70,8 @@ export const dataMutants: readonly Mutant[] = [
       {
         file: 'src/core/rules/wishes.ts',
         find: 'const from = cloneSource(c, c.o.wishes.reinitialize?.fromLeader);',
-        replace: 'const from = cloneSource(c) ?? { source: { name: c.me, host: c.me, port: 5432 }, fromLeader: true };',
+        replace:
+          'const from = cloneSource(c) ?? { source: { name: c.me, host: c.me, port: 5432 }, sourceRole: "leader", fromLeader: true };',
       },
     ],
     verdicts: ['safety', 'crash', 'liveness'],
