@@ -167,7 +167,10 @@ export const dataDirRules: readonly Rule[] = [
     situation: 'the data belongs to another cluster',
     when: belongsElsewhere,
     ask: (c) => {
-      const message = `system ID mismatch, node ${c.me} belongs to a different cluster: ${c.view?.initialize} != ${c.o.pg.systemIdentifier}`;
+      const message =
+        `system ID mismatch, node ${c.me} belongs to a different cluster: ${c.view?.initialize} != ${c.o.pg.systemIdentifier}. ` +
+        `The first is what etcd has of '${c.o.settings.local.scope}', the second that of the data in ${c.o.settings.postgresql.dataDir}. If these data are of another cluster, ` +
+        'correct scope, namespace or data_dir; if they are not needed, move them away, and this node is cloned from the leader';
       const release = c.lockMine ? [{ kind: 'release-leader', optime: null } as const] : [];
       return { effects: [...release, { kind: 'exit', code: 1, message }], because: message };
     },

@@ -8,6 +8,7 @@ import { reinitCommand } from './mend.ts';
 import type { Outcome, Rule } from './table.ts';
 
 const sinceMs = (c: Context) => (c.m.notRunningSinceMs === null ? 0 : c.o.nowMs - c.m.notRunningSinceMs);
+const silentSeconds = (c: Context) => Math.round(sinceMs(c) / 1000);
 const silent = (c: Context) => c.o.pg.state === 'starting' || c.o.pg.state === 'unresponsive';
 
 /** A start may take primary_start_timeout; a server that ran and fell silent gets one ttl. */
@@ -76,12 +77,13 @@ export const startingRules: readonly Rule[] = [
     id: 'starting.timeout',
     situation: 'this leader’s PostgreSQL has been starting or silent for too long, and another can lead',
     when: (c) => silent(c) && c.lockMine && sinceMs(c) >= patienceMs(c) && othersCanLead(c),
-    ask: () => ({
+    ask: (c) => ({
       effects: [
         { kind: 'demote-now', mode: 'immediate' },
         { kind: 'release-leader', optime: null },
       ],
       watchMembers: true,
+      ...(c.o.pg.state === 'starting' ? {} : { because: `stopped PostgreSQL because it has not answered for ${silentSeconds(c)} seconds` }),
     }),
     because: 'stopped PostgreSQL because of startup timeout',
   },
@@ -91,9 +93,10 @@ export const startingRules: readonly Rule[] = [
     when: (c) => silent(c) && c.lockMine,
     ask: (c) => {
       const leftMs = patienceMs(c) - sinceMs(c);
-      if (leftMs <= 0)
-        return { wakeInMs: 1000, because: 'primary start has timed out, but continuing to wait because failover is not possible' };
-      const what = c.o.pg.state === 'starting' ? 'PostgreSQL is still starting up' : 'PostgreSQL does not answer';
+      const isStarting = c.o.pg.state === 'starting';
+      const late = isStarting ? 'primary start has timed out' : 'PostgreSQL has not answered for longer than ttl';
+      if (leftMs <= 0) return { wakeInMs: 1000, because: `${late}, but continuing to wait because failover is not possible` };
+      const what = isStarting ? 'PostgreSQL is still starting up' : 'PostgreSQL does not answer';
       return { wakeInMs: Math.min(leftMs, 1000), because: `${what}, ${Math.ceil(leftMs / 1000)} seconds until timeout` };
     },
     because: 'PostgreSQL is still starting up',

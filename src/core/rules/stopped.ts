@@ -32,6 +32,12 @@ function startStandby(source: Source | null, why: string, because: string): Outc
   return { effects: [{ kind: 'start-job', job: { kind: 'start', role: { kind: 'standby', source }, why } }], because };
 }
 
+/** What the start is called while it is in progress: after a switchover, or when the machine was started, nothing has failed. */
+function startLabel({ m }: Context): string {
+  if (m.role === 'demoted') return 'starting after demotion';
+  return m.state === 'crashed' || m.failures.start !== undefined ? 'restarting after failure' : 'starting as a secondary';
+}
+
 /** PostgreSQL itself says that it cannot come up on these data, unless somebody brings the WAL. */
 const cannotRecover = (c: Context) => c.m.failures.start?.code === START_UNRECOVERABLE && !c.lockMine;
 
@@ -176,7 +182,7 @@ export const stoppedRules: readonly Rule[] = [
     id: 'stopped.start-standby',
     situation: 'PostgreSQL is down, and a leader exists whose history contains ours',
     when: (c) => c.stopped && c.otherLeader !== null,
-    ask: (c) => startStandby(wantedSource(c), 'restarting after failure', 'starting as a secondary'),
+    ask: (c) => startStandby(wantedSource(c), startLabel(c), 'starting as a secondary'),
     because: 'starting as a secondary',
   },
   {
@@ -191,7 +197,7 @@ export const stoppedRules: readonly Rule[] = [
     id: 'stopped.start-for-race',
     situation: 'PostgreSQL is down and nobody leads',
     when: (c) => c.stopped,
-    ask: () => startStandby(null, 'restarting after failure', 'starting as a secondary, so that the members can compare their positions'),
+    ask: (c) => startStandby(null, startLabel(c), 'starting as a secondary, so that the members can compare their positions'),
     because: 'starting as a secondary',
   },
 ];

@@ -40,7 +40,11 @@ export function switchoverAway(c: Context): Outcome {
   if (successors.length === 0) {
     if (isSettling(c)) return { wakeInMs: 100, because: `${action} waits for a moment: ${syncStep(c).because}` };
     const { candidate } = wish;
-    const reasonOf = (name: string) => unfit(c.o.peers?.get(name), c.view!, c.o.settings.dynamic) ?? otherwiseUnfit(c, name);
+    const isMember = (name: string) => c.view!.members.some((member) => member.name === name);
+    const reasonOf = (name: string) =>
+      !isMember(name)
+        ? 'is not a member of this cluster'
+        : (unfit(c.o.peers?.get(name), c.view!, c.o.settings.dynamic) ?? otherwiseUnfit(c, name));
     if (candidate !== null) return drop(`${action} is not possible: ${candidate} ${reasonOf(candidate) ?? 'is not a synchronous standby'}`);
     const reasons = c.view.members.filter(({ name }) => name !== c.me).map(({ name }) => ({ name, reason: reasonOf(name) }));
     const told = reasons.flatMap(({ name, reason }) => (reason === null ? [] : [`${name} ${reason}`]));
