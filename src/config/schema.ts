@@ -140,6 +140,11 @@ export const localShape = {
       cacert: text({ doc: 'CA, PEM.', default: 'restapi.cafile' }),
       ...tls,
       authentication: authentication('Credentials; without them those of restapi.'),
+      haproxy_url: text({ doc: "HAProxy's statistics, for `regentctl health`." }, (value) =>
+        /^https?:\/\//.test(value) && URL.canParse(value)
+          ? good(value)
+          : bad('not a URL', "write it as in 'http://127.0.0.1:7000/stats;csv'"),
+      ),
     },
   ),
   etcd3: section({ doc: 'The etcd cluster, version 3 API.' }, etcdKeys),

@@ -13,7 +13,8 @@ import { demoCommand } from './commands.ts';
 import type { InstallTerms } from './install.ts';
 import { findLeader, haproxyPools } from './observe.ts';
 import { defaultDirectory } from './place.ts';
-import { DEFAULT_BASE_PORT, DEFAULT_NODES, type DemoPlan, type DemoSettings, NODES_MAX, planDemo } from './plan.ts';
+import { DEFAULT_BASE_PORT, DEFAULT_NODES, type DemoPlan, type DemoSettings, NODES_MAX, planDemo, portsOf } from './plan.ts';
+import { ephemeralPorts, ephemeralWarning } from './ports.ts';
 import { prepareDemo } from './prepare.ts';
 import { runningEntry } from './program.ts';
 import { Progress } from './progress.ts';
@@ -106,6 +107,12 @@ async function start(options: UpOptions, settings: DemoSettings, given: Readonly
   progress.waitingFor('programs, ports, directory');
   const prepared = await prepareDemo(settings, given, installTerms).finally(() => progress.end());
   const { programs, plan } = prepared;
+  const warning = ephemeralWarning(
+    portsOf(plan).map(({ port }) => port),
+    prepared.marker.basePort,
+    ephemeralPorts(),
+  );
+  if (warning !== null) write(`${warning}\n`);
   write(
     `PostgreSQL ${programs.postgresVersion}, etcd ${programs.etcd.version}, HAProxy ${programs.haproxy.version}; ${prepared.isNew ? 'new' : 'back'} in ${plan.directory}\n`,
   );
@@ -180,6 +187,14 @@ async function logs(name: string, options: { readonly dir?: string; readonly fol
   return 0;
 }
 
+function unknownCommand(program: Command, word: string): never {
+  const names = program.commands.map((command) => command.name()).filter((name) => name !== 'supervise');
+  program.error(`error: unknown command '${word}'. There are: ${names.join(', ')}; without one a demo is started.`, {
+    code: 'commander.unknownCommand',
+    exitCode: EXIT_USAGE,
+  });
+}
+
 function buildProgram(finish: (code: number) => void): Command {
   const program = new Command('regent demo')
     .description(
@@ -193,9 +208,19 @@ function buildProgram(finish: (code: number) => void): Command {
     .option('--config <file>', 'YAML merged into every node’s patroni.yml; demo.stats.username and .password are for HAProxy’s page')
     .option('--detach', 'leave it running in the background')
     .option('--yes', 'install what is missing with sudo apt-get without asking')
-    .action(async (options: UpOptions) => finish(await up(options)));
+    .allowExcessArguments()
+    .action(async (options: UpOptions, { args }: Command) => {
+      const [stray] = args;
+      if (stray !== undefined) unknownCommand(program, stray);
+      finish(await up(options));
+    });
   const command = (usage: string, summary: string, hidden = false) =>
-    program.command(usage, { hidden }).description(summary).option('--dir <directory>', 'which demo').exitOverride();
+    program
+      .command(usage, { hidden })
+      .description(summary)
+      .option('--dir <directory>', 'which demo')
+      .exitOverride()
+      .allowExcessArguments(false);
   // Options before the subcommand's name belong to it too: `regent demo --dir D status`.
   const dirOf = (options: { readonly dir?: string }): { readonly dir?: string } => {
     const dir = options.dir ?? program.opts<{ dir?: string }>().dir;

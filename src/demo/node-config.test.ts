@@ -20,6 +20,7 @@ describe('the files of a demo', () => {
       name: 'patroni2',
       etcd3: { hosts: ['127.0.0.1:12379', '127.0.0.1:12381', '127.0.0.1:12383'] },
       restapi: { listen: '127.0.0.1:8009', connect_address: '127.0.0.1:8009' },
+      ctl: { haproxy_url: 'http://127.0.0.1:7000/stats;csv' },
       bootstrap: { dcs: { ttl: 10, loop_wait: 2, retry_timeout: 3, synchronous_mode: 'quorum' } },
       postgresql: {
         listen: '127.0.0.1:5434',
@@ -51,6 +52,13 @@ describe('the files of a demo', () => {
     const lines = plan.etcd.map((member) => etcdArguments(plan, member));
     expect(new Set(lines.map((line) => line.find((argument) => argument.startsWith('--initial-cluster='))))).toHaveProperty('size', 1);
     for (const argument of lines.flat().filter((one) => one.includes('://'))) expect(argument).not.toMatch(/:\/\/(?!127\.0\.0\.1:)/);
+  });
+
+  it('tell regentctl where HAProxy is, whatever the ports', () => {
+    const shifted = planDemo({ ...settings, basePort: 15_000 });
+    const ctl = { haproxy_url: 'http://127.0.0.1:17000/stats;csv' };
+    expect(parse(ctlFile(shifted))).toMatchObject({ ctl });
+    expect(nodeConfig(shifted, shifted.nodes[0]!, settings, '/pg/bin')).toMatchObject({ ctl });
   });
 
   it('hold no password where none is needed', () => {

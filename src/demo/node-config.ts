@@ -35,6 +35,7 @@ function baseConfig(plan: DemoPlan, node: NodePlan, postgresBin: string): JsonOb
     scope: plan.cluster,
     name: node.name,
     etcd3: { hosts: etcdEndpoints(plan) },
+    ctl: ctlSection(plan),
     restapi: { listen: `127.0.0.1:${node.restPort}`, connect_address: `127.0.0.1:${node.restPort}` },
     bootstrap: { dcs: DYNAMIC, initdb: [{ encoding: 'UTF8' }, { locale: 'C.UTF-8' }, 'data-checksums'] },
     postgresql: {
@@ -82,8 +83,11 @@ export function nodeFile(plan: DemoPlan, node: NodePlan, settings: DemoSettings,
 }
 
 export function ctlFile(plan: DemoPlan): string {
-  return stringify({ scope: plan.cluster, etcd3: { hosts: etcdEndpoints(plan) } });
+  return stringify({ scope: plan.cluster, etcd3: { hosts: etcdEndpoints(plan) }, ctl: ctlSection(plan) });
 }
+
+/** `health` needs no credentials here: the page is open to what is no browser. */
+const ctlSection = (plan: DemoPlan): JsonObject => ({ haproxy_url: `http://127.0.0.1:${plan.haproxy.statsPort}/stats;csv` });
 
 export function routerFile(plan: DemoPlan): string {
   return stringify({

@@ -49,6 +49,46 @@ function holderOf(port: number): string | null {
   return null;
 }
 
+/** First and last port that the kernel gives to outgoing connections, and those of them it is told to leave alone. */
+export interface EphemeralPorts {
+  readonly first: number;
+  readonly last: number;
+  readonly reserved: (port: number) => boolean;
+}
+
+const SYSCTLS = '/proc/sys/net/ipv4';
+
+/** As ip(7) and the kernel's ip-sysctl.rst have them: `32768<TAB>60999`; `8080,9148-9150`. Null where they cannot be read. */
+export function ephemeralPorts(directory: string = SYSCTLS): EphemeralPorts | null {
+  const [first, last] = quietly(() => readFileSync(`${directory}/ip_local_port_range`, 'utf8'), '')
+    .trim()
+    .split(/\s+/)
+    .map(Number);
+  if (!first || !last) return null;
+  const reserved = quietly(() => readFileSync(`${directory}/ip_local_reserved_ports`, 'utf8'), '')
+    .trim()
+    .split(',')
+    .map((range) => range.split('-').map(Number));
+  return {
+    first,
+    last,
+    reserved: (port) => reserved.some(([from, to = from]) => from !== undefined && to !== undefined && from <= port && port <= to),
+  };
+}
+
+/** What to say before anything is started; null: no outgoing connection can hold a port of the demo. */
+export function ephemeralWarning(ports: readonly number[], basePort: number, range: EphemeralPorts | null): string | null {
+  const within = range === null ? [] : ports.filter((port) => range.first <= port && port <= range.last && !range.reserved(port));
+  if (range === null || within.length === 0) return null;
+  const highest = range.first - 1 - (Math.max(...ports) - basePort);
+  const mend =
+    highest >= 1024 ? `--base-port ${highest} or lower avoids it` : `list them in ${SYSCTLS}/ip_local_reserved_ports to avoid it`;
+  return (
+    `warning: ${within.length} of the demo's ${ports.length} ports (${within.slice(0, 3).join(', ')}${within.length > 3 ? ', ...' : ''}) are among those that ` +
+    `the kernel gives to outgoing connections (${range.first} to ${range.last}). While a connection holds one, the process that needs it cannot start; ${mend}.`
+  );
+}
+
 export async function takenPorts(wanted: ReadonlyArray<{ readonly port: number; readonly use: string }>): Promise<TakenPort[]> {
   const free = await Promise.all(wanted.map(({ port }) => isFree(port, '127.0.0.1')));
   return wanted.filter((_, index) => !free[index]).map(({ port, use }) => ({ port, use, holder: holderOf(port) }));

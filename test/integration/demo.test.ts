@@ -27,9 +27,9 @@ const segments = new Set<string>();
 
 const planAt = (basePort: number) => planDemo({ directory, nodes: 3, basePort, overrides: {}, stats: STATS });
 
-/** A base with all its ports free; another test may be looking for one, so the start is drawn by process id. */
+/** A base with all its ports free, below those of outgoing connections; another test may be looking for one, so the start is drawn by process id. */
 async function freeBasePort(): Promise<number> {
-  for (let base = 20_000 + (process.pid % 300) * 40; base < 50_000; base += 40) {
+  for (let base = 10_000 + (process.pid % 300) * 40; base < 25_000; base += 40) {
     if ((await takenPorts(portsOf(planAt(base)))).length === 0) return base;
   }
   throw new Error('no free ports');
@@ -131,6 +131,11 @@ describe('regent demo', () => {
     expect(bad.code).toBe(1);
     expect(bad.err).toMatch(/patroni\.yml.*ttl/s);
     expect((await regent('--nodes', 'many')).code).toBe(2);
+    const frob = await regent('frob');
+    expect([frob.code, frob.err]).toEqual([
+      2,
+      "error: unknown command 'frob'. There are: status, stop, start, kill, logs, down; without one a demo is started.\n",
+    ]);
     expect((await regent('status', '--dir', directory)).err).toContain('there is no demo');
     expect(existsSync(directory)).toBe(false);
   });

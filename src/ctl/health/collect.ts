@@ -25,11 +25,9 @@ export interface Collected {
 
 export async function collect(ctx: Ctx, cluster: string, haproxy: HaproxyAccess | null): Promise<Collected> {
   const dcs = await ctx.dcs(cluster);
-  const [read, etcd, proxies] = await Promise.all([
-    dcs.read({ timeoutMs: ETCD_MS }).catch((error: unknown) => ensureError(error)),
-    dcs.health({ timeoutMs: ETCD_MS }),
-    haproxy && readHaproxy(haproxy),
-  ]);
+  const reading = dcs.read({ timeoutMs: ETCD_MS }).catch((error: unknown) => ensureError(error));
+  const names = reading.then((view) => (view instanceof Error ? [] : view.members.map(({ name }) => name)));
+  const [read, etcd, proxies] = await Promise.all([reading, dcs.health({ timeoutMs: ETCD_MS }), haproxy && readHaproxy(haproxy, names)]);
   if (read instanceof Error) {
     const mend = read instanceof RegentError && read.mend !== null ? ` ${read.mend}` : '';
     const unknown = { initialize: null, leader: null, paused: false, synchronous: 'off', members: [] } as const;

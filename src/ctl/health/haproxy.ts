@@ -8,6 +8,8 @@ export interface HaproxyAccess {
   readonly url: string;
   readonly username: string;
   readonly password: string;
+  /** Nobody has named it: where the tutorial and the demo have it. */
+  readonly isGuess: boolean;
 }
 
 const TIMEOUT_MS = 3_000;
@@ -19,15 +21,25 @@ export function haproxyAccess(
   configured: string | null,
   env: Readonly<Record<string, string | undefined>>,
 ): HaproxyAccess {
+  const named = option ?? (env['REGENT_HAPROXY_URL'] || configured);
   return {
-    url: option ?? (env['REGENT_HAPROXY_URL'] || configured || DEFAULT_HAPROXY_URL),
+    url: named ?? DEFAULT_HAPROXY_URL,
+    isGuess: named === null,
     username: env['REGENT_HAPROXY_USERNAME'] || 'admin',
     password: env['REGENT_HAPROXY_PASSWORD'] || 'admin',
   };
 }
 
-/** Never throws: HAProxy may well run elsewhere. */
-export async function readHaproxy(access: HaproxyAccess): Promise<HaproxyHealth> {
+/** Never throws: HAProxy may well run elsewhere. `members`: by their names, a HAProxy that was found by chance is known for this cluster's. */
+export async function readHaproxy(access: HaproxyAccess, members: Promise<readonly string[]>): Promise<HaproxyHealth> {
+  const found = { ...(await readStats(access)), isGuess: access.isGuess };
+  if (!access.isGuess || found.proxies.length === 0) return found;
+  const names = new Set(await members);
+  const isOurs = found.proxies.some(({ serversUp, serversDown }) => [...serversUp, ...serversDown].some((name) => names.has(name)));
+  return isOurs ? found : { ...found, proxies: [], skipped: 'the HAProxy there has none of the members among its servers' };
+}
+
+async function readStats(access: HaproxyAccess): Promise<Omit<HaproxyHealth, 'isGuess'>> {
   if (!URL.canParse(access.url)) return { url: access.url, proxies: [], skipped: 'not a URL' };
   const url = new URL(access.url);
   const username = decodeURIComponent(url.username) || access.username;

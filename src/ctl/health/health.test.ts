@@ -3,7 +3,9 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { amend, ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../../test/fixtures/ctl.ts';
 import { DcsError } from '../../support/errors.ts';
-import { haproxyAccess, parseStats } from './haproxy.ts';
+import { healthPretty } from '../render/health.ts';
+import { haproxyAccess, parseStats, readHaproxy } from './haproxy.ts';
+import { judge } from './judge.ts';
 
 const STATS = [
   '# pxname,svname,qcur,qmax,scur,smax,slim,stot,bin,bout,dreq,dresp,ereq,econ,eresp,wretr,wredis,status,weight,',
@@ -326,10 +328,39 @@ test('nobody answers', async () => {
   expect(out).toContain('critical: no member answers\n');
 });
 
+test('a HAProxy that nobody has named: what was not looked at is said, and another cluster’s is left alone', async () => {
+  const view = Promise.resolve(['patroni1', 'patroni2', 'patroni3']);
+  const guess = { url: env['REGENT_HAPROXY_URL']!, username: 'admin', password: 'admin', isGuess: true };
+  expect(await readHaproxy(guess, view)).toMatchObject({ skipped: null, proxies: [{ name: 'postgres_primary' }, {}] });
+  const other = await readHaproxy(guess, Promise.resolve(['pg-1', 'pg-2']));
+  expect(other).toMatchObject({ proxies: [], skipped: 'the HAProxy there has none of the members among its servers' });
+  const report = {
+    cluster: 'demo',
+    initialize: null,
+    dcsError: null,
+    leader: null,
+    paused: false,
+    synchronous: 'off',
+    members: [],
+    etcd: [],
+  } as const;
+  const shown = healthPretty({ ...report, haproxy: other }, []);
+  expect(shown).toContain(' HAProxy: not looked at. No address is configured, and there is nothing to see at http://127.0.0.1:');
+  expect(shown).toContain(' Say where its statistics are: --haproxy-url, REGENT_HAPROXY_URL, or ctl.haproxy_url in the configuration');
+  const named = { ...report, leader: 'a', haproxy: { ...other, isGuess: false } };
+  const complaint = /HAProxy could not be asked/;
+  const limits = { maxLagBytes: 1, maxLagSeconds: 1 };
+  const complains = (isGuess: boolean) =>
+    judge({ ...named, haproxy: { ...other, isGuess } }, limits).some(({ message }) => complaint.test(message));
+  expect([complains(true), complains(false)]).toEqual([false, true]);
+});
+
 test('HAProxy is skipped with a word where it cannot be seen, and without one when not wanted', async () => {
   const away = await ctl(['health', '--haproxy-url', 'http://127.0.0.1:1/stats;csv'], { etcd });
-  expect(away.code).toBe(0);
-  expect(away.out).toMatch(/ HAProxy: skipped, nothing to see at http:\/\/127\.0\.0\.1:1\/stats;csv \(.*ECONNREFUSED/);
+  // Somebody has named it, so it is meant to be there.
+  expect(away.code).toBe(1);
+  expect(away.out).toMatch(/\n HAProxy: nothing to see at http:\/\/127\.0\.0\.1:1\/stats;csv \(.*ECONNREFUSED/);
+  expect(away.out).toMatch(/ {2}warning: HAProxy could not be asked at http:\/\/127\.0\.0\.1:1\/stats;csv: .*ECONNREFUSED/);
   const locked = await ctl(['health'], { etcd, env: { ...env, REGENT_HAPROXY_PASSWORD: 'other' } });
   expect(locked.out).toContain('(it refuses user and password)');
   expect((await ctl(['health', '--no-haproxy'], { etcd, env })).out).not.toContain('HAProxy');
@@ -345,10 +376,10 @@ test('credentials in the address are used and not shown', async () => {
 
 test('where HAProxy is: the option, the environment, the file, the tutorial', () => {
   const set = { REGENT_HAPROXY_URL: 'http://b', REGENT_HAPROXY_USERNAME: 'u', REGENT_HAPROXY_PASSWORD: 'p' };
-  expect(haproxyAccess('http://a', 'http://c', set)).toEqual({ url: 'http://a', username: 'u', password: 'p' });
+  expect(haproxyAccess('http://a', 'http://c', set)).toEqual({ url: 'http://a', username: 'u', password: 'p', isGuess: false });
   expect(haproxyAccess(undefined, 'http://c', set).url).toBe('http://b');
-  expect(haproxyAccess(undefined, 'http://c', {})).toEqual({ url: 'http://c', username: 'admin', password: 'admin' });
-  expect(haproxyAccess(undefined, null, {}).url).toBe('http://127.0.0.1:7000/stats;csv');
+  expect(haproxyAccess(undefined, 'http://c', {})).toEqual({ url: 'http://c', username: 'admin', password: 'admin', isGuess: false });
+  expect(haproxyAccess(undefined, null, {})).toMatchObject({ url: 'http://127.0.0.1:7000/stats;csv', isGuess: true });
 });
 
 test("HAProxy's statistics are read by the names of their columns", () => {

@@ -107,6 +107,8 @@ function replicates({ state, streams }: MemberHealth): boolean {
 
 /** A server that is down is no fault by itself: only the primary passes the checks of the write pool. A pool without any is. */
 function judgeHaproxy({ haproxy }: HealthReport): Problem[] {
+  if (haproxy !== null && haproxy.skipped !== null && !haproxy.isGuess)
+    return [warning(`HAProxy could not be asked at ${haproxy.url}: ${haproxy.skipped}`)];
   const empty = haproxy?.proxies.filter((proxy) => !/^(UP|OPEN)/.test(proxy.status) || proxy.serversUp.length === 0) ?? [];
   return empty.map((proxy) => critical(`HAProxy sends nobody anywhere for ${proxy.name}: no server is up`));
 }

@@ -49,6 +49,8 @@ export interface HaproxyHealth {
   readonly proxies: readonly ProxyHealth[];
   /** Why there is nothing to see. */
   readonly skipped: string | null;
+  /** Nobody has named it, so that there is nothing to see says nothing. */
+  readonly isGuess: boolean;
 }
 
 export interface HealthReport {

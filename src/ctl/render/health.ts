@@ -60,6 +60,9 @@ export function healthJson(report: HealthReport, problems: readonly Problem[]): 
   return stringifyDefault(body);
 }
 
+const HAPROXY_SETTINGS =
+  ' Say where its statistics are: --haproxy-url, REGENT_HAPROXY_URL, or ctl.haproxy_url in the configuration; --no-haproxy if there is none.';
+
 function memberBlock(report: HealthReport): string {
   const right = 'right' as const;
   const columns = [
@@ -96,7 +99,12 @@ function etcdBlock(report: HealthReport): string {
 
 function haproxyBlock({ haproxy }: HealthReport): string {
   if (haproxy === null) return '';
-  if (haproxy.skipped !== null) return ` HAProxy: skipped, nothing to see at ${haproxy.url} (${haproxy.skipped})`;
+  if (haproxy.skipped !== null) {
+    const what = `nothing to see at ${haproxy.url} (${haproxy.skipped})`;
+    return haproxy.isGuess
+      ? ` HAProxy: not looked at. No address is configured, and there is ${what}.\n${HAPROXY_SETTINGS}`
+      : ` HAProxy: ${what}`;
+  }
   const rows = haproxy.proxies.map((proxy) => [proxy.name, proxy.status, proxy.serversUp.join(', '), proxy.serversDown.join(', ')]);
   return renderTable([{ name: 'Proxy' }, { name: 'Status' }, { name: 'Up' }, { name: 'Down' }], rows, ' HAProxy ');
 }
