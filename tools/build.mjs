@@ -22,6 +22,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
+import { buildLabel } from './version.mjs';
 
 /** Chunks of earlier builds stay this long for the programs that were started from them. */
 const KEEP_OLD_MS = 24 * 3600 * 1000;
@@ -79,7 +80,7 @@ export async function build(root) {
     minifyWhitespace: true,
     minifySyntax: true,
     // pg makes a Response to find out whether it runs on Cloudflare, which brings Node's fetch, HTTP/2 and zlib into every process: 4 MB resident.
-    define: { Response: 'undefined' },
+    define: { Response: 'undefined', __REGENT_BUILD__: JSON.stringify(buildLabel(root)) },
     logLevel: 'error',
   });
   // Built by root for somebody else's checkout: that user must be able to rebuild.

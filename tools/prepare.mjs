@@ -54,6 +54,8 @@ function installModules() {
 
 /** Newest change below a path, directories included, in milliseconds since the epoch. */
 function newest(path) {
+  // In a worktree .git is a file, and what would lie below it is no missing entry to statSync.
+  if (!existsSync(path)) return 0;
   const stat = statSync(path, { throwIfNoEntry: false });
   if (!stat) return 0;
   if (!stat.isDirectory()) return stat.mtimeMs;
@@ -64,7 +66,7 @@ function newest(path) {
 function bundleIsCurrent() {
   const stamp = statSync(join(root, 'dist', 'stamp'), { throwIfNoEntry: false });
   if (!stamp) return false;
-  return ['src', 'tools', 'package.json', 'package-lock.json'].every((path) => newest(join(root, path)) <= stamp.mtimeMs);
+  return ['src', 'tools', 'package.json', 'package-lock.json', '.git/logs/HEAD'].every((path) => newest(join(root, path)) <= stamp.mtimeMs);
 }
 
 checkNode();

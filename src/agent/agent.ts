@@ -22,6 +22,7 @@ import { observe } from './observe.ts';
 import type { Parts } from './parts.ts';
 import { Requests } from './requests.ts';
 import { RoundLog } from './round-log.ts';
+import { Tally } from './tally.ts';
 import { Wake } from './wake.ts';
 
 /** A round that was asked for again at once must still leave the machine some air. */
@@ -43,6 +44,7 @@ export class Agent {
   readonly lease: Lease;
   readonly fence: Fence;
   readonly requests: Requests;
+  readonly tally = new Tally();
   readonly #memberKey: MemberKey;
   readonly #log: RoundLog;
   readonly #failures: FailureLog;
@@ -142,6 +144,7 @@ export class Agent {
     const { parts } = this;
     parts.guard.onGone(() => {
       parts.log.warning('the guard is gone; starting it again');
+      this.tally.add('guardLosses');
       void this.fence.replace().then(() => this.wake.now());
     });
     await parts.guard.open();
@@ -175,6 +178,7 @@ export class Agent {
     } catch (error) {
       if (error instanceof RegentError && error.policy === 'bug') throw error;
       this.#failures.failed(error);
+      this.tally.add('roundFailures');
       wakeAtMs = this.#afterFailure();
     }
     if (this.#exit !== null) return;
@@ -242,6 +246,7 @@ export class Agent {
     if (observation.guardHealthy !== this.fence.healthy) observation = { ...observation, guardHealthy: this.fence.healthy };
     const decision = decide(observation, this.#memory);
     this.#log.noteMemory(this.#memory, decision.memory);
+    this.tally.note(this.#memory, decision.memory, observation);
     this.#memory = decision.memory;
     this.#dropped = droppedWish(decision, observation.nowMs) ?? this.#dropped;
     this.rounds += 1;

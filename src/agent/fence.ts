@@ -4,6 +4,7 @@
  */
 import { type Context, opensForWrites, unlockedMs } from '../core/context.ts';
 import { leaseMargins, watchdogTimeoutSeconds } from '../core/settings.ts';
+import type { GuardStatus } from '../core/status.ts';
 import { ensureError, RegentError } from '../support/errors.ts';
 import type { Lease } from './lease.ts';
 import type { Parts } from './parts.ts';
@@ -83,6 +84,12 @@ export class Fence {
     this.#state = 'armed';
     this.#deadlineMs = deadlineMs;
     this.#reliedUntilMs = reliedUntilMs;
+  }
+
+  /** As it shows itself to monitoring. */
+  status(): GuardStatus {
+    const strikesInMs = this.#deadlineMs === null ? null : Math.max(0, this.#deadlineMs - this.#parts.clock.bootMs());
+    return { healthy: this.healthy, state: this.#state, strikesInMs };
   }
 
   /** When the guard will stop PostgreSQL, as far as is known (Clock.bootMs); of one that was never heard and does not answer, soon. */

@@ -6,6 +6,7 @@ import { healthCheck } from '../core/health-checks.ts';
 import type { LeaseFacts, Memory, Observation } from '../core/model.ts';
 import { remember } from '../core/remember.ts';
 import { leaseMargins } from '../core/settings.ts';
+import { noCounts } from '../core/status.ts';
 import type { Agent } from './agent.ts';
 import { statusOf } from './status.ts';
 
@@ -40,6 +41,8 @@ function agentAt(moment: Moment): Agent {
     lastDcsReadWallMs: 1_800_000_000_000,
     lease: { facts: () => lease },
     requests: { scheduledRestart: null },
+    tally: { counts: noCounts },
+    fence: { status: () => ({ healthy: true, state: 'disarmed', strikesInMs: null }) },
     stopping: false,
     leaving: false,
     job: null,

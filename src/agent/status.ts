@@ -64,6 +64,8 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     rule: last?.decision.rule ?? 'none',
     because: last?.decision.because ?? 'the first round has not ended yet',
     rounds: agent.rounds,
+    counts: agent.tally.counts,
+    guard: agent.fence.status(),
     leaseRemainingMs: leads && c.stepDownAtMs !== null ? Math.max(0, c.stepDownAtMs - nowMs) : null,
     checkpointAfterPromote: !memory.checkpointPending,
     promotionTrouble: pg?.promotionTrouble ?? (c?.isStandby ? promotionsFailing(c) : null),

@@ -2,7 +2,7 @@
 import { type ClusterView, failoverPriority, type PostgresState } from '../core/cluster.ts';
 import { replicationState, servedRole } from '../core/member-record.ts';
 import type { Settings } from '../core/settings.ts';
-import type { AgentStatus } from '../core/status.ts';
+import { type AgentStatus, type Counts, noCounts } from '../core/status.ts';
 import { shownPostgresState, syncStanding } from '../core/status-body.ts';
 import { parseZonedTime } from './schedule.ts';
 
@@ -129,7 +129,41 @@ function ownMetrics(status: AgentStatus): Metric[] {
       'Chores of the agent (slots, files, keys …) that fail; /patroni says why.',
       Object.keys(status.failing ?? {}).length,
     ),
+    ...countMetrics(status.counts ?? noCounts),
+    ...guardMetrics(status),
     gauge('regent_resident_memory_bytes', 'Memory of the agent.', process.memoryUsage.rss()),
+  ];
+}
+
+function countMetrics(counts: Counts): Metric[] {
+  return [
+    counter('regent_role_changes_total', 'Changes of this node’s role.', counts.roleChanges),
+    counter('regent_promotions_total', 'Promotions of this node.', counts.promotions),
+    counter('regent_promotion_failures_total', 'Promotions of this node that failed.', counts.promotionFailures),
+    counter('regent_demotions_total', 'Times this node ceased to be the primary.', counts.demotions),
+    counter('regent_leader_changes_total', 'Changes of the leader that this node has seen.', counts.leaderChanges),
+    counter('regent_failovers_total', 'Those changes of the leader that no operator had asked for.', counts.failovers),
+    counter('regent_etcd_failures_total', 'Rounds in which etcd could not be read.', counts.etcdFailures),
+    counter('regent_round_failures_total', 'Rounds that ended with an error.', counts.roundFailures),
+    counter('regent_rewinds_total', 'Runs of pg_rewind that succeeded.', counts.rewinds),
+    counter('regent_rewind_failures_total', 'Runs of pg_rewind that failed.', counts.rewindFailures),
+    counter('regent_clones_total', 'Times this node was cloned.', counts.clones),
+    counter('regent_clone_failures_total', 'Clones of this node that failed.', counts.cloneFailures),
+    counter('regent_start_failures_total', 'Starts and restarts of PostgreSQL that failed.', counts.startFailures),
+    counter('regent_guard_losses_total', 'Times the guard was gone and was started again.', counts.guardLosses),
+  ];
+}
+
+function guardMetrics({ guard, build, version }: AgentStatus): Metric[] {
+  return [
+    gauge('regent_guard_healthy', 'Whether the guard confirms what it is told; a leader without it steps down.', guard?.healthy ?? false),
+    gauge('regent_guard_armed', 'Whether the guard has a deadline at which it stops PostgreSQL.', guard?.state === 'armed'),
+    gauge(
+      'regent_guard_strikes_in_seconds',
+      'Time until the guard stops PostgreSQL unless the lease is renewed; 0 without a deadline.',
+      (guard?.strikesInMs ?? 0) / 1000,
+    ),
+    { ...gauge('regent_build_info', 'Version with the commit it was built from, as a label.', 1), labels: { version: build ?? version } },
   ];
 }
 

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { aReplicaStatus, restSettings } from '../../test/fixtures/agent.ts';
 import { keptLog, MemoryDesk, realClock, somePeers } from '../../test/fixtures/desk.ts';
@@ -5,6 +7,7 @@ import { call, raw } from '../../test/fixtures/http.ts';
 import type { ConfigProblem } from '../config/problems.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
+import { noCounts } from '../core/status.ts';
 import { toLsn } from '../core/units.ts';
 import { type RestServer, startRestServer } from './server.ts';
 
@@ -121,6 +124,41 @@ describe('reading', () => {
     expect(value('patroni_postgres_state')).toBe('5');
     expect(value('regent_lease_remaining_seconds')).toBe('12.5');
     expect(body).toContain('rule="say \\"so\\""} 1');
+  });
+
+  test('metrics count what has happened, and tell the state of the guard and the version', async () => {
+    const counts = {
+      ...noCounts,
+      roleChanges: 3,
+      promotions: 1,
+      demotions: 2,
+      failovers: 4,
+      etcdFailures: 5,
+      rewinds: 6,
+      cloneFailures: 7,
+    };
+    const guard = { healthy: true, state: 'armed', strikesInMs: 25_500 } as const;
+    desk.now = { ...desk.now, counts, guard, build: '0.1.0+7.g1234567' };
+    const { body } = await call(`${base}/metrics`);
+    const own = Object.fromEntries([...body.matchAll(/^(regent_\w+)\{.*\} (.*)$/gm)].map(([, name, value]) => [name, value]));
+    expect(own).toMatchObject({
+      regent_role_changes_total: '3',
+      regent_promotions_total: '1',
+      regent_demotions_total: '2',
+      regent_failovers_total: '4',
+      regent_etcd_failures_total: '5',
+      regent_rewinds_total: '6',
+      regent_clone_failures_total: '7',
+      regent_guard_healthy: '1',
+      regent_guard_armed: '1',
+      regent_guard_strikes_in_seconds: '25.5',
+      regent_build_info: '1',
+    });
+    expect(body).toContain('name="pg-1",version="0.1.0+7.g1234567"} 1');
+    const types = [...body.matchAll(/^# TYPE (regent_\w+) (\w+)$/gm)];
+    for (const [, name, type] of types) expect([name, type === 'counter']).toEqual([name, name!.endsWith('_total')]);
+    const documented = readFileSync(join(import.meta.dirname, '../../docs/wire.md'), 'utf8');
+    expect(types.map(([, name]) => name).filter((name) => !documented.includes(`\`${name}\``))).toEqual([]);
   });
 });
 

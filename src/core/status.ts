@@ -13,6 +13,56 @@ export interface Reinitialization {
   readonly reason: string | null;
 }
 
+/** Since the agent began. */
+export interface Counts {
+  readonly roleChanges: number;
+  readonly promotions: number;
+  readonly promotionFailures: number;
+  /** This node was a primary, and is none any more. */
+  readonly demotions: number;
+  /** Another member than before was seen to lead. */
+  readonly leaderChanges: number;
+  /** Those of them that no operator had asked for. */
+  readonly failovers: number;
+  /** Rounds in which etcd could not be read. */
+  readonly etcdFailures: number;
+  readonly rewinds: number;
+  readonly rewindFailures: number;
+  readonly clones: number;
+  readonly cloneFailures: number;
+  readonly startFailures: number;
+  /** Rounds that ended with an error. */
+  readonly roundFailures: number;
+  /** The guard was gone, and was started again. */
+  readonly guardLosses: number;
+}
+
+export const noCounts: Counts = {
+  roleChanges: 0,
+  promotions: 0,
+  promotionFailures: 0,
+  demotions: 0,
+  leaderChanges: 0,
+  failovers: 0,
+  etcdFailures: 0,
+  rewinds: 0,
+  rewindFailures: 0,
+  clones: 0,
+  cloneFailures: 0,
+  startFailures: 0,
+  roundFailures: 0,
+  guardLosses: 0,
+};
+
+export interface GuardStatus {
+  /** It can be told a deadline, as far as is known. */
+  readonly healthy: boolean;
+  /** `unknown`: an order to it has not been confirmed. */
+  readonly state: 'armed' | 'disarmed' | 'unknown';
+  /** Until it stops PostgreSQL unless it is told otherwise; null: it will not, or it is not known. */
+  readonly strikesInMs: number | null;
+}
+
 export interface AgentStatus {
   readonly name: string;
   readonly scope: string;
@@ -63,6 +113,8 @@ export interface AgentStatus {
   readonly because: string;
   /** Agent's own figures. */
   readonly rounds: number;
+  readonly counts?: Counts;
+  readonly guard?: GuardStatus;
   /** Leader only: how long the lease still lets us lead, ms. */
   readonly leaseRemainingMs?: number | null;
   /** false only on a primary whose post-promotion checkpoint is still running. */

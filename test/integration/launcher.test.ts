@@ -47,6 +47,7 @@ describe('the launcher', () => {
       'tools/launch.sh',
       'tools/prepare.mjs',
       'tools/build.mjs',
+      'tools/version.mjs',
     ]) {
       copyFileSync(join(ROOT, file), join(tree, file));
     }
@@ -65,6 +66,35 @@ describe('the launcher', () => {
     writeMain('second');
     expect((await run()).stdout).toBe('second ');
     expect(statSync(join(tree, 'dist', 'stamp')).ctimeMs).not.toBe(built);
+  });
+
+  it('tells what it was built from: the sources, a commit, or a commit with changes on top', async () => {
+    const git = async (...words: readonly string[]) => {
+      const identity = ['-c', 'user.name=x', '-c', 'user.email=x@x', '-c', 'init.defaultBranch=main'];
+      const { code, stderr } = await runCommand('git', [...identity, ...words], { timeoutMs: 30_000, cwd: tree });
+      expect([code, code === 0 ? '' : stderr]).toEqual([0, '']);
+    };
+    const writeVersion = (comment: string) =>
+      writeFileSync(join(tree, 'src', 'main.ts'), `process.stdout.write(__REGENT_BUILD__); // ${comment}\n`);
+    const told = async () => (await run()).stdout;
+    writeVersion('one');
+    const one = await told();
+    expect(one).toMatch(/^src\.[0-9a-f]{8}$/);
+    // As in a worktree, whose repository is elsewhere and gone.
+    writeFileSync(join(tree, '.git'), 'gitdir: /nowhere\n');
+    writeVersion('two');
+    const two = await told();
+    rmSync(join(tree, '.git'));
+    expect(two).toMatch(/^src\.[0-9a-f]{8}$/);
+    expect(two).not.toBe(one);
+    await git('init', '--quiet');
+    await git('add', 'src', 'tools', 'package.json', 'package-lock.json');
+    await git('commit', '--quiet', '--message', 'one');
+    expect(await told()).toMatch(/^1\.g[0-9a-f]{10}$/);
+    writeVersion('three');
+    expect(await told()).toMatch(/^1\.g[0-9a-f]{10}\.dirty\.[0-9a-f]{8}$/);
+    await git('commit', '--quiet', '--all', '--message', 'two');
+    expect(await told()).toMatch(/^2\.g[0-9a-f]{10}$/);
   });
 
   it('works through a chain of links', async () => {

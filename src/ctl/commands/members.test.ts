@@ -245,13 +245,17 @@ test('pause: a refusal, and nobody to ask', async () => {
 test('version of the tool and of the members', async () => {
   members.answer(({ member }) =>
     member === 'patroni1'
-      ? '{"server_version": 150004, "patroni": {"version": "4.1.4"}}'
+      ? '{"server_version": 150004, "patroni": {"version": "4.1.4"}, "regent": {"version": "0.1.0+7.g1234567890"}}'
       : member === 'patroni2'
         ? '{"patroni": {"version": "3.0.2"}}'
         : 'hm',
   );
   const { out } = await ctl(['version', 'demo'], { etcd });
-  expect(out.split('\n').slice(1, 4)).toEqual(['', 'patroni1: Patroni 4.1.4 PostgreSQL 15.4', 'patroni2: Patroni 3.0.2']);
+  expect(out.split('\n').slice(1, 4)).toEqual([
+    '',
+    'patroni1: Patroni 4.1.4 PostgreSQL 15.4 (Regent 0.1.0+7.g1234567890)',
+    'patroni2: Patroni 3.0.2',
+  ]);
   expect(out.split('\n')[4]).toMatch(/^patroni3: failed to get version: not JSON/);
   expect((await ctl(['version'])).out).toMatch(/^regentctl version \d+\.\d+\.\d+\n$/);
   expect((await ctl(['version'], { program: 'patronictl' })).out).toMatch(/^patronictl version 4\.1\.4 \(Regent \d+\.\d+\.\d+\)\n$/);

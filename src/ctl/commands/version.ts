@@ -24,8 +24,10 @@ async function describe(rest: RestClient, member: Member): Promise<string> {
     const answer = parseJson((await rest.call(member, 'GET', 'patroni')).text);
     const body = isJsonObject(answer) ? answer : {};
     const patroni = isJsonObject(body['patroni']) ? body['patroni'] : {};
+    const regent = isJsonObject(body['regent']) ? body['regent']['version'] : undefined;
     const server = body['server_version'];
-    return `${member.name}: Patroni ${patroni['version']}${typeof server === 'number' ? ` PostgreSQL ${serverVersion(server)}` : ''}`;
+    const postgres = typeof server === 'number' ? ` PostgreSQL ${serverVersion(server)}` : '';
+    return `${member.name}: Patroni ${patroni['version']}${postgres}${typeof regent === 'string' ? ` (Regent ${regent})` : ''}`;
   } catch (error) {
     return `${member.name}: failed to get version: ${ensureError(error).message}`;
   }
