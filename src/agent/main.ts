@@ -8,6 +8,7 @@ import { type AgentLog, createLog } from '../adapters/log/log.ts';
 import { createPeers, type HttpPeers } from '../adapters/peers/http-peers.ts';
 import { createPostgres } from '../adapters/postgres/adapter.ts';
 import { serverPrograms } from '../adapters/postgres/context.ts';
+import { removeLeftScratch } from '../adapters/postgres/scratch.ts';
 import { createWatchdog } from '../adapters/watchdog/device.ts';
 import { type RestServer, startRestServer } from '../api/server.ts';
 import { validateDynamicPatch } from '../config/dynamic.ts';
@@ -88,6 +89,8 @@ async function runAgent(
   log.info(`Regent ${REGENT_VERSION}: member ${loaded.local.name} of cluster ${loaded.local.scope}, configured by ${loaded.source}`);
   for (const warning of loaded.warnings) log.warning(formatProblem(warning));
   const parts = await createParts(path, loaded, env, log);
+  const left = await removeLeftScratch(parts.clock.wallMs());
+  if (left > 0) log.info(`directories of temporary files that killed agents had left: ${left} removed`);
   const agent = new Agent(parts);
   agent.onRound(onRound);
   stopOnBugs(log);
@@ -172,7 +175,13 @@ async function createParts(path: string | null, loaded: LoadResult, env: NodeJS.
     }),
     pg: createPostgres({ settings: settings.current(), clock, log }),
     peers: createPeers({ settings: () => settings.local(), log, clock }),
-    guard: createGuard({ dataDir: local.postgresql.dataDir, clock, log, exeNames: serverPrograms(settings.current()) }),
+    guard: createGuard({
+      dataDir: local.postgresql.dataDir,
+      label: `${local.scope}-${local.name}`,
+      clock,
+      log,
+      exeNames: serverPrograms(settings.current()),
+    }),
     watchdog: createWatchdog({ settings: () => settings.local().watchdog, clock, log }),
   };
 }

@@ -273,6 +273,26 @@ describe('the guard process', () => {
     expect(commands).toContain(dataDir);
   });
 
+  it('names its log after cluster and member, and goes on with that of an earlier version', async () => {
+    const [place] = guardPlaces(dataDir, postgres.owner.uid, process.env['XDG_RUNTIME_DIR']);
+    const [old, named] = [place!.key, `my_demo-pg-1-${place!.key}`].map((name) => join(place!.directory, `${name}.log`));
+    const earlier = guardOf(dataDir);
+    await earlier.open();
+    await until('it has written its log', () => existsSync(old!));
+    process.kill(earlier.pid()!, 'SIGKILL');
+    const guard = guardOf(dataDir, { label: 'my demo-pg-1' });
+    await until('another is there', () =>
+      guard.open().then(
+        () => true,
+        () => false,
+      ),
+    );
+    await until('two have written', () => existsSync(named!) && readFileSync(named!, 'utf8').match(/started, pid/g)?.length === 2);
+    expect(existsSync(old!)).toBe(false);
+    await guard.close({ end: true });
+    expect(existsSync(named!)).toBe(false);
+  });
+
   it('ignores SIGTERM, SIGINT and SIGHUP while armed, and goes at SIGTERM when disarmed', async () => {
     const guard = guardOf(dataDir);
     await guard.open();

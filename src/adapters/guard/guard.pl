@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # Regent's guard: the kill switch of one PostgreSQL data directory.
 #
-# Usage: guard.pl <runtime dir> <key> <data dir> <names of the server's program, with slashes between> <kill delay ms>
+# Usage: guard.pl <runtime dir> <key> <data dir> <names of the server's program, with slashes between> <kill delay ms> [<name of its log, without .log>]
 #
 # The agent tells it a deadline on the boot clock with every confirmed renewal of its lease. Once that moment has passed, this process stops
 # whatever postmaster runs in the data directory, and every postmaster that appears there later, until it is told otherwise, or until no agent has
@@ -43,10 +43,11 @@ use constant {
     KILL => 9, QUIT => 3,
 };
 
-my ($runtime, $key, $data_dir, $exe_names, $kill_delay) = @ARGV;
+my ($runtime, $key, $data_dir, $exe_names, $kill_delay, $log_name) = @ARGV;
 die_with("usage: guard.pl <runtime dir> <key> <data dir> <exe names> <kill delay ms>") unless defined $kill_delay && $kill_delay =~ /^\d+$/;
 my %exe_names = map { $_ => 1 } split m{/}, $exe_names;
-my ($socket_path, $lock_path, $log_path) = map { "$runtime/$key.$_" } qw(sock lock log);
+my ($socket_path, $lock_path, $old_log_path) = map { "$runtime/$key.$_" } qw(sock lock log);
+my $log_path = defined $log_name && $log_name =~ /^[A-Za-z0-9._-]+$/ ? "$runtime/$log_name.log" : $old_log_path;
 
 my ($deadline, $fired_at, $has_fired); # undef, undef: disarmed
 my ($burst_at, %quit_sent);            # a burst: from the first process seen after firing until none is left
@@ -155,7 +156,7 @@ sub leave {
     my ($inode) = (lstat $socket_path)[1];
     unlink $socket_path if defined $inode && defined $socket_inode && $inode == $socket_inode;
     if (defined $lock) {
-        unlink $log_path, "$log_path.1" unless $has_fired;
+        unlink $log_path, "$log_path.1", $old_log_path unless $has_fired;
         unlink $lock_path;
         rmdir $runtime;
     }
@@ -346,6 +347,8 @@ sub start {
     }
     if (!take_place()) { syswrite STDOUT, "taken\n"; exit 75 }
     listen_here() or die_with("cannot listen on $socket_path: $!");
+    # A guard of an earlier version called its log by the key alone.
+    rename $old_log_path, $log_path if -e $old_log_path && !-e $log_path;
     eval { setpriority 0, 0, -10 };
     if (open my $score, '>', '/proc/self/oom_score_adj') { syswrite $score, "-900\n" }
     $last_company = $last_housekeeping = now_ms();

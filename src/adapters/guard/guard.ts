@@ -4,7 +4,7 @@ import type { Guard } from '../../ports/guard.ts';
 import type { Log } from '../../ports/log.ts';
 import { codeOf, RegentError } from '../../support/errors.ts';
 import { connectGuard, type GuardConnection, guardFailed } from './connection.ts';
-import { findGuardScript, type GuardPlace, guardPlaces, verifyPlace } from './place.ts';
+import { findGuardScript, type GuardPlace, guardPlaces, logName, verifyPlace } from './place.ts';
 import { type GuardProgram, spawnGuard } from './spawn.ts';
 
 const OPEN_TIMEOUT_MS = 5000;
@@ -14,6 +14,8 @@ const HELLO = 'ok regent-guard 1 ';
 
 export interface GuardOptions {
   readonly dataDir: string;
+  /** Cluster and member, for the name of its log. */
+  readonly label?: string;
   readonly clock: Clock;
   readonly log: Log;
   /** The user PostgreSQL runs as, when it is not the agent's own. */
@@ -185,7 +187,10 @@ class GuardClient implements PerlGuard {
       }
       const left = end - clock.monotonicMs();
       if (left <= 0)
-        throw guardFailed(`no guard could be reached within ${OPEN_TIMEOUT_MS} ms`, `see ${places[0]?.directory}/${places[0]?.key}.log`);
+        throw guardFailed(
+          `no guard could be reached within ${OPEN_TIMEOUT_MS} ms`,
+          `see ${places[0]!.directory}/${logName(places[0]!, this.#options.label ?? '')}.log`,
+        );
       const pid = await spawnGuard(this.#program(), places[0]!, clock, left);
       if (pid === null) await sleep(clock, RETRY_MS);
     }
@@ -267,6 +272,7 @@ class GuardClient implements PerlGuard {
       perl: perl ?? '/usr/bin/perl',
       script: script ?? findGuardScript(import.meta.url),
       dataDir: resolve(dataDir),
+      label: this.#options.label ?? '',
       exeNames: [...(exeNames ?? ['postgres', 'postmaster'])],
       killDelayMs: killDelayMs ?? 250,
       runAs: runAs ?? null,

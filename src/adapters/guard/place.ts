@@ -7,11 +7,19 @@ import { guardFailed } from './connection.ts';
 /** sun_path holds 108 bytes with its closing zero (Linux, unix(7)). */
 const LONGEST_SOCKET_PATH = 107;
 
-/** Where the guard of one data directory lives: `<directory>/<key>.sock|lock|log`. */
+/** Where the guard of one data directory lives: `<directory>/<key>.sock|lock`. */
 export interface GuardPlace {
   readonly directory: string;
   readonly key: string;
   readonly socket: string;
+}
+
+const LONGEST_LABEL = 100;
+
+/** The log is what people look for: `<cluster>-<member>-<key>.log`. The socket keeps to the key, by which every version of the agent finds it. */
+export function logName({ key }: GuardPlace, label: string): string {
+  const readable = label.replace(/[^A-Za-z0-9._-]/g, '_').slice(0, LONGEST_LABEL);
+  return readable === '' ? key : `${readable}-${key}`;
 }
 
 /**

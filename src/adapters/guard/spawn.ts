@@ -4,12 +4,14 @@ import { setPriority } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../../ports/clock.ts';
 import { guardFailed } from './connection.ts';
-import type { GuardPlace } from './place.ts';
+import { type GuardPlace, logName } from './place.ts';
 
 export interface GuardProgram {
   readonly perl: string;
   readonly script: string;
   readonly dataDir: string;
+  /** Cluster and member, for the name of its log. */
+  readonly label: string;
   /** Names of the server's program file. */
   readonly exeNames: readonly string[];
   /** From SIGQUIT to SIGKILL. */
@@ -43,7 +45,15 @@ function launch(program: GuardProgram, place: GuardPlace): ChildProcess {
   const text = parts.map((part) => readFileSync(part, 'utf8')).join('\n');
   const child = spawn(
     program.perl,
-    ['-', place.directory, place.key, program.dataDir, program.exeNames.join('/'), String(program.killDelayMs)],
+    [
+      '-',
+      place.directory,
+      place.key,
+      program.dataDir,
+      program.exeNames.join('/'),
+      String(program.killDelayMs),
+      logName(place, program.label),
+    ],
     {
       cwd: '/',
       detached: true,

@@ -2,8 +2,7 @@
  * A new cluster's data directory: by initdb, or by the user's own program (a restore from a backup, usually). `patroni-compat.md` 6.1 and 6.3.
  * The marker 'bootstrap' is set here and stays: the caller changes it once users exist and post_bootstrap has run.
  */
-import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chown, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
 import { connectionPairs, formatConninfo } from '../../core/conninfo.ts';
@@ -26,6 +25,7 @@ import { inspectDataDir, markIncomplete, removeDataDir } from './data-dir.ts';
 import type { Deps } from './deps.ts';
 import { NO_LIBPQ_ENV } from './passfile.ts';
 import { createReplicationRoles, createSuperuser } from './roles.ts';
+import { scratchDirectory } from './scratch.ts';
 
 /** Restoring to a point in time: PostgreSQL has to be started on these, and leaves recovery by itself. */
 export interface PreparedRecovery {
@@ -59,7 +59,7 @@ export async function runInitdb(deps: Deps, options: Bounded): Promise<void> {
     });
   }
   await prepareDirectory(deps);
-  const secret = await mkdtemp(join(tmpdir(), 'regent-initdb-'));
+  const secret = await scratchDirectory('initdb');
   try {
     const pwfile = join(secret, 'password');
     if (superuser.password !== null) {
@@ -155,7 +155,7 @@ async function runPostBootstrap(deps: Deps, options: Bounded & { readonly host: 
   const [file, ...args] = shellWords(settings.local.bootstrap?.postBootstrap ?? '');
   if (file === undefined) return;
   const { superuser, database } = settings.postgresql;
-  const directory = await mkdtemp(join(tmpdir(), 'regent-pass-'));
+  const directory = await scratchDirectory('pass');
   try {
     const passfile = join(directory, 'passfile');
     const lines = passfileLines(superuser, options.host, options.port);

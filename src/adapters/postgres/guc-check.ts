@@ -1,6 +1,5 @@
 /** Has PostgreSQL judge settings before they reach a file that a server reads: one refused value would keep it from starting. About 15 ms. */
-import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chown, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatGuc, type Gucs } from '../../core/guc.ts';
 import { type Complaint, heed, parseComplaints } from '../../core/guc-complaints.ts';
@@ -8,6 +7,7 @@ import type { Settings } from '../../core/settings.ts';
 import { lastLines } from '../../support/exec.ts';
 import { binary } from './context.ts';
 import type { Deps } from './deps.ts';
+import { scratchDirectory } from './scratch.ts';
 
 type CheckDeps = Pick<Deps, 'run' | 'log' | 'runAs'>;
 
@@ -47,7 +47,7 @@ export async function checkGucs(deps: CheckDeps, settings: Settings, gucs: Gucs)
 
 /** PostgreSQL's words, null when it takes them all. */
 async function ask(deps: CheckDeps, settings: Settings, gucs: Gucs): Promise<string | null> {
-  const directory = await mkdtemp(join(tmpdir(), 'regent-check-'));
+  const directory = await scratchDirectory('check');
   try {
     const path = join(directory, 'postgresql.conf');
     const lines = Object.entries(gucs).map(([name, value]) => `${formatGuc(name, value)}\n`);

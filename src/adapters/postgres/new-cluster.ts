@@ -1,6 +1,5 @@
 /** From nothing to a running primary with its users: the port's bootstrap(). The marker 'bootstrap' stands until the end, and 'publication' then. */
-import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chown, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatGuc } from '../../core/guc.ts';
 import { sleep } from '../../ports/clock.ts';
@@ -13,6 +12,7 @@ import { markIncomplete } from './data-dir.ts';
 import { connectLocal, localEndpoint } from './heartbeat.ts';
 import { endLeftoverTools } from './leftover-tools.ts';
 import { createSuperuser } from './roles.ts';
+import { scratchDirectory } from './scratch.ts';
 import { discard } from './sql.ts';
 import { startServer } from './start.ts';
 import { stopServer } from './stop.ts';
@@ -57,7 +57,7 @@ export async function bootstrapServer(context: Context, options: BootstrapOption
  */
 async function recoverInPrivate(context: Context, made: Bootstrapped, rest: () => BootstrapOptions): Promise<void> {
   const { settings, runAs } = context;
-  const directory = await mkdtemp(join(tmpdir(), 'regent-private-'));
+  const directory = await scratchDirectory('private');
   try {
     const access = join(directory, 'pg_hba.conf');
     await writeFile(access, 'local all all trust\n', { mode: 0o600 });

@@ -1,6 +1,5 @@
 /** Passfiles: https://www.postgresql.org/docs/current/libpq-pgpass.html. libpq ignores one that others may read. */
-import { chown, lstat, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chown, lstat, mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { connectionPairs } from '../../core/conninfo.ts';
 import { passfileLines, programConninfo, renderPassfile } from '../../core/server-config.ts';
@@ -8,6 +7,7 @@ import type { Credentials, Settings } from '../../core/settings.ts';
 import { codeOf, RegentError } from '../../support/errors.ts';
 import { writeFileAtomic } from './atomic-file.ts';
 import type { Deps, Owner } from './deps.ts';
+import { scratchDirectory } from './scratch.ts';
 
 export interface Host {
   readonly host: string;
@@ -68,7 +68,7 @@ export async function programConnection(
     readWrite: target.readWrite ?? false,
   });
   const { text, secrets } = programConninfo({ ...pairs, ...KEEPALIVES });
-  const directory = await mkdtemp(join(tmpdir(), 'regent-pass-'));
+  const directory = await scratchDirectory('pass');
   const remove = () => rm(directory, { recursive: true, force: true });
   try {
     const passfile = join(directory, 'passfile');
