@@ -1,10 +1,12 @@
 /** `postgresql:` as read to PostgresSettings. */
+import { constants, existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { CREDENTIAL_KEYWORDS } from '../core/conninfo.ts';
 import { RECOVERY_GUCS } from '../core/guc.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { Callbacks, Credentials, PostgresSettings } from '../core/settings.ts';
 import { isControlled, isUserRecoveryGuc } from './gucs.ts';
+import { isWritable } from './home.ts';
 import { bracketed } from './hostport.ts';
 import { isMapping, own } from './merge.ts';
 import type { LocalParsed, SharedParsed } from './schema.ts';
@@ -15,7 +17,7 @@ type Shared = Omit<PostgresSettings, keyof ReturnType<typeof localPart>>;
 /** What only this node can say. */
 export interface Identity {
   readonly name: string;
-  /** HOME, or null. */
+  /** Where the default passfile may be written; null: nowhere there. */
   readonly home: string | null;
 }
 
@@ -43,9 +45,16 @@ function localPart(parsed: PostgresParsed, identity: Identity) {
   } as const;
 }
 
-/** Patroni's place where there is a home; several nodes of one machine without one must not share a file. */
+/**
+ * Patroni's place where there is a home; several nodes of one machine without one must not share a file. In a parent that takes no file it lies within, under a name
+ * that base backups leave out.
+ */
 function defaultPgpass(dataDir: string, identity: Identity): string {
-  return identity.home === null ? join(dirname(dataDir), `.pgpass-${identity.name}`) : join(identity.home, 'pgpass');
+  if (identity.home !== null) return join(identity.home, 'pgpass');
+  const parent = dirname(dataDir);
+  const beside = join(parent, `.pgpass-${identity.name}`);
+  const fits = !existsSync(parent) || isWritable(existsSync(beside) ? beside : parent, constants.W_OK);
+  return fits ? beside : join(dataDir, 'pgsql_tmp.pgpass');
 }
 
 type CredentialsParsed = NonNullable<NonNullable<PostgresParsed['authentication']>['superuser']>;

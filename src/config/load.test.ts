@@ -1,4 +1,5 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -347,8 +348,13 @@ it.each([
 });
 
 it('finds pgpass without a HOME beside the data directory', () => {
-  expect(loaded(BASE).local.postgresql.pgpass).toBe('/data/.pgpass-a');
-  expect(loaded(BASE, { HOME: '/home/x' }).local.postgresql.pgpass).toBe('/home/x/pgpass');
+  const home = mkdtempSync(join(tmpdir(), 'regent-home-'));
+  try {
+    expect(loaded(BASE).local.postgresql.pgpass).toBe('/data/.pgpass-a');
+    expect(loaded(BASE, { HOME: home }).local.postgresql.pgpass).toBe(`${home}/pgpass`);
+  } finally {
+    rmSync(home, { recursive: true });
+  }
 });
 
 it('takes old places for credentials', () => {

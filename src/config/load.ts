@@ -9,6 +9,7 @@ import { checkLocal } from './checks.ts';
 import { parseTolerant, restoreTexts, unknownKeys } from './conform.ts';
 import { type DcsBlock, dcsBlockOf } from './dcs-block.ts';
 import type { Environment } from './env.ts';
+import { homeForPassfile } from './home.ts';
 import { isMapping, own } from './merge.ts';
 import { normalizeLocal } from './normalize.ts';
 import { ConfigError, type ConfigProblem, type Finding, type Place, placed, sortProblems } from './problems.ts';
@@ -90,7 +91,7 @@ export function examineLocal({ path, env }: LoadOptions): Examined {
   add(unknownKeys(localShape, raw, (parent, key) => isExtra(raw, parent, key)));
   add(checkLocal(parsed.data, raw));
   const broken = problems.some((problem) => problem.severity === 'error');
-  return end(broken ? null : buildLocal(parsed.data, raw, env['HOME'] || null), raw);
+  return end(broken ? null : buildLocal(parsed.data, raw, homeForPassfile(env['HOME'])), raw);
 }
 
 /** Keys that name something of the user's own. */

@@ -41,7 +41,7 @@ export const postgresLocal = {
   config_dir: text({ doc: 'Directory of the configuration files.', default: 'data_dir' }),
   pgpass: text({
     doc: 'Password file that Regent writes (0600).',
-    default: '~/pgpass; without a HOME: .pgpass-NAME beside the data directory',
+    default: '~/pgpass; without a HOME that the user may write to: .pgpass-NAME beside the data directory',
   }),
   authentication: section(
     { doc: 'Roles Regent uses.' },

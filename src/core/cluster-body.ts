@@ -41,6 +41,17 @@ export function publishedLag(view: ClusterView, lsn: Lsn | null): number | null 
   return lagBytes(view.status?.optime ?? ZERO_LSN, lsn);
 }
 
+const SHOWN_AS_PUBLISHED = [
+  'timeline',
+  'pending_restart',
+  'pending_restart_reason',
+  'scheduled_restart',
+  'tags',
+  'locked_out',
+  'unexplained',
+  'files_outdated',
+];
+
 function memberBody(view: ClusterView, member: Member): JsonObject {
   const role = shownRole(view, member);
   const body: JsonObject = { name: member.name, role, state: shownState(member, role), api_url: member.apiUrl };
@@ -49,7 +60,7 @@ function memberBody(view: ClusterView, member: Member): JsonObject {
     body['host'] = source.host;
     body['port'] = source.port;
   }
-  for (const key of ['timeline', 'pending_restart', 'pending_restart_reason', 'scheduled_restart', 'tags', 'locked_out', 'unexplained']) {
+  for (const key of SHOWN_AS_PUBLISHED) {
     const value = member.raw[key];
     if (value !== undefined) body[key] = value;
   }

@@ -41,6 +41,12 @@ test('the checkpoint after promotion is told only by a primary that still runs i
   expect(memberRecord(aReplicaStatus({ checkpointAfterPromote: false }), someSettings())).not.toHaveProperty('checkpoint_after_promote');
 });
 
+test('configuration files that could not be brought up to date are told to everybody, other chores are not', () => {
+  const failing = { 'configuration files': 'pg_hba.conf: line 3: invalid connection type "hots"', 'replication slots': 'all are in use' };
+  expect(memberRecord(aStatus({ failing }), someSettings())).toMatchObject({ files_outdated: failing['configuration files'] });
+  expect(memberRecord(aStatus({ failing: { 'replication slots': 'x' } }), someSettings())).not.toHaveProperty('files_outdated');
+});
+
 test('a position beyond 2^53 stays exact', () => {
   const sql = aStandbySql({ receiveLsn: toLsn(0xffff_ffff_ffff_fff0n), replayLsn: null });
   expect(memberRecord(aReplicaStatus({ sql }), someSettings())).toMatchObject({ xlog_location: 18446744073709551600n });

@@ -1,4 +1,5 @@
 /** The value of the members/<name> key, from which the other members and the tools know this one. */
+import { choreName } from './chores.ts';
 import type { PostgresState, Tags } from './cluster.ts';
 import { modesOf } from './cluster-modes.ts';
 import type { JsonObject, JsonValue } from './json.ts';
@@ -36,6 +37,8 @@ export function memberRecord(status: AgentStatus, settings: Settings): JsonObjec
   if (status.strangers !== undefined && status.strangers.length > 0) record['strangers'] = [...status.strangers];
   if (status.lockedOut) record['locked_out'] = status.lockedOut.reason;
   if (status.unexplained) record['unexplained'] = status.unexplained;
+  const outdated = status.failing?.[choreName('files')];
+  if (outdated !== undefined) record['files_outdated'] = outdated;
   if (status.paused) record['pause'] = true;
   return record;
 }

@@ -18,6 +18,7 @@ import type { Credentials, Settings } from '../../src/core/settings.ts';
 import { toLsn } from '../../src/core/units.ts';
 import type { Postgres } from '../../src/ports/postgres.ts';
 import { postgresOwner } from './support/bare-postgres.ts';
+import { Mounts, whyNoMounts } from './support/mounts.ts';
 import {
   adapterFor,
   eventually,
@@ -32,6 +33,8 @@ import {
 
 const BOUND = { timeoutMs: 60_000 };
 const owner = process.getuid?.() === 0 ? postgresOwner() : null;
+const mountable = whyNoMounts() === null;
+const mounts = new Mounts();
 
 let home: Awaited<ReturnType<typeof temporaryHome>>;
 let primary: Settings;
@@ -78,6 +81,7 @@ beforeAll(async () => {
   await foundCluster(leader);
 });
 afterAll(async () => {
+  mounts.remove();
   await leader.close();
   process.env['TMPDIR'] = systemTmp;
   await home.remove();
@@ -223,6 +227,10 @@ describe('a replica', () => {
       expect(await syncSlots(client, { create: ['pg_2', 'Not Valid', 'gone'], drop: [], advance: {} })).toMatchObject([
         { slot: 'Not Valid', action: 'create' },
       ]);
+      // As a container mounts it: the passfile is written in place.
+      writeFileSync(settings.postgresql.pgpass, '', { mode: 0o600 });
+      await own(settings.postgresql.pgpass);
+      if (mountable) mounts.bind(settings.postgresql.pgpass);
       await replica.start(following(primary), BOUND);
       const active = async () => (await sql(primary, `SELECT FROM pg_replication_slots WHERE slot_name = 'pg_2' AND active`)).length === 1;
       await eventually('the standby to use its slot', 10_000, active);
@@ -244,6 +252,8 @@ describe('a replica', () => {
       expect(readFileSync(join(settings.postgresql.dataDir, name), 'utf8')).not.toContain("'pass");
     }
     expect(statSync(settings.postgresql.pgpass).mode & 0o777).toBe(0o600);
+    expect(readFileSync(settings.postgresql.pgpass, 'utf8')).toContain(`127.0.0.1:${primary.postgresql.port}:`);
+    if (mountable) expect(log.lines.join('\n')).toContain(`${settings.postgresql.pgpass} cannot be replaced`);
   });
 
   test('is not rewound from a server that is in recovery, nor from one that is not there', async () => {

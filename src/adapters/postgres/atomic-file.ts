@@ -1,35 +1,28 @@
 /** Files that others read while they are written: whoever opens one sees the old text or the new, also after a power cut. */
 import { randomUUID } from 'node:crypto';
-import { open, readFile, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
+import { readFile, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
-import type { Owner } from './deps.ts';
+import { exists, syncDirectory, type WriteOptions, writeNew } from './file-steps.ts';
+import { cannotReplace, writeInPlace } from './in-place.ts';
 
-export interface WriteOptions {
-  /** Permission bits of the new file. */
-  readonly mode: number;
-  /** undefined: the agent's own user. */
-  readonly owner?: Owner | undefined;
-}
+export type { WriteOptions } from './file-steps.ts';
 
 /**
- * False: the file held this text, with these permissions, already. A symbolic link stays one; what it leads to is replaced.
- * Throws FILE_WRITE_FAILED, and then the old file is untouched.
+ * False: the file held this text, with these permissions, already. A symbolic link stays one; what it leads to is replaced. A file that cannot be replaced is written
+ * in place, after its text was kept (see in-place.ts). Throws FILE_WRITE_FAILED, and then the old file is untouched.
  */
 export async function writeFileAtomic(path: string, text: string, options: WriteOptions): Promise<boolean> {
   try {
     const target = await realOrSame(path);
     if (await holds(target, text, options)) return false;
-    const temporary = join(dirname(target), `.${basename(target)}.${randomUUID().slice(0, 8)}.new`);
     try {
-      await writeNew(temporary, text, options);
-      await rename(temporary, target);
+      await replace(target, text, options);
+      return true;
     } catch (error) {
-      await rm(temporary, { force: true });
-      throw error;
+      if (!cannotReplace(error) || !(await exists(target))) throw error;
+      return await writeInPlace(target, text, options, error);
     }
-    await syncDirectory(dirname(target));
-    return true;
   } catch (error) {
     throw new RegentError('FILE_WRITE_FAILED', `could not write ${path}: ${reasonOf(error)}`, {
       mend: `${dirname(path)} must exist, have room and be writable by the user Regent runs as`,
@@ -38,22 +31,22 @@ export async function writeFileAtomic(path: string, text: string, options: Write
   }
 }
 
-/** Without the name of the temporary file, which is another at every try. */
-function reasonOf(error: unknown): string {
-  return ensureError(error).message.replace(/, \w+ '.*$/s, '');
+async function replace(target: string, text: string, options: WriteOptions): Promise<void> {
+  const temporary = join(dirname(target), `.${basename(target)}.${randomUUID().slice(0, 8)}.new`);
+  try {
+    await writeNew(temporary, text, options);
+    await rename(temporary, target);
+  } catch (error) {
+    // In a directory that is not ours there is none.
+    await rm(temporary, { force: true }).catch(() => {});
+    throw error;
+  }
+  await syncDirectory(dirname(target));
 }
 
-async function writeNew(path: string, text: string, options: WriteOptions): Promise<void> {
-  const file = await open(path, 'wx', options.mode);
-  try {
-    // The umask may have taken bits away that a reader in the group needs.
-    await file.chmod(options.mode);
-    if (options.owner) await file.chown(options.owner.uid, options.owner.gid);
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+/** Without the name of the temporary file, which is another at every try. */
+export function reasonOf(error: unknown): string {
+  return ensureError(error).message.replace(/, \w+ '.*$/s, '');
 }
 
 async function holds(path: string, text: string, options: WriteOptions): Promise<boolean> {
@@ -92,15 +85,6 @@ export async function removeFile(path: string): Promise<boolean> {
   }
   await syncDirectory(dirname(path));
   return true;
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 /** Permission bits for a file PostgreSQL reads: those of the file it replaces, else as open to the group as the data directory is. */

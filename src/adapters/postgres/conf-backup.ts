@@ -1,9 +1,10 @@
 /** Copies of the configuration files in the data directory, for nodes whose files lie elsewhere: a base backup brings the copies along. */
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Settings } from '../../core/settings.ts';
 import { fileMode, readText, writeFileAtomic } from './atomic-file.ts';
+import { configPath } from './base-place.ts';
 import type { Owner } from './deps.ts';
+import { exists } from './file-steps.ts';
 import { flattened } from './flatten.ts';
 
 /** Without these PostgreSQL does not know its role. */
@@ -13,9 +14,9 @@ type ConfigFile = (typeof ROLE_FILES)[number] | (typeof ACCESS_FILES)[number];
 
 /** After a start: the files are known to be good. Throws FILE_WRITE_FAILED. */
 export async function saveConfigBackups(settings: Settings, owner: Owner | null): Promise<void> {
-  const { configDir, dataDir } = settings.postgresql;
+  const { dataDir } = settings.postgresql;
   for (const name of [...ROLE_FILES, ...ACCESS_FILES]) {
-    const path = join(configDir, name);
+    const path = await configPath(settings, name);
     // Its includes do not come along with the copy.
     const text = name === 'postgresql.base.conf' ? await flattened(path).catch(() => readText(path)) : await readText(path);
     const copy = join(dataDir, `${name}.backup`);
@@ -28,8 +29,8 @@ export async function saveConfigBackups(settings: Settings, owner: Owner | null)
  * A missing pg_ident.conf becomes an empty one. Null: it is there, or nothing can be put in its place; else its full path. Throws FILE_WRITE_FAILED.
  */
 export async function restoreConfigFile(settings: Settings, owner: Owner | null, name: ConfigFile): Promise<string | null> {
-  const { configDir, dataDir } = settings.postgresql;
-  const path = join(configDir, name);
+  const { dataDir } = settings.postgresql;
+  const path = await configPath(settings, name);
   if (await exists(path)) return null;
   const copy = (await readText(join(dataDir, `${name}.backup`))) ?? (await readText(join(dataDir, name)));
   const text = copy ?? (name === 'pg_ident.conf' ? '' : null);
@@ -46,11 +47,4 @@ export async function restoreConfigFiles(settings: Settings, owner: Owner | null
     if (path !== null) restored.push(path);
   }
   return restored;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -4,8 +4,8 @@
  * it: none of the others keeps those from being written.
  */
 
-import { access, chown, mkdir } from 'node:fs/promises';
-import { isAbsolute, join, resolve } from 'node:path';
+import { chown, mkdir } from 'node:fs/promises';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { ServerRole } from '../../core/effects.ts';
 import { type Gucs, parseConf, RECOVERY_GUCS, withoutGucs } from '../../core/guc.ts';
 import {
@@ -14,7 +14,6 @@ import {
   mainGucs,
   mainPart,
   recoveryGucs,
-  renderAccessFile,
   renderPostgresqlConf,
   synchronousNames,
   userRecoveryGucs,
@@ -22,11 +21,15 @@ import {
 import { carriedSyncNames } from '../../core/server-names.ts';
 import type { Settings } from '../../core/settings.ts';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
-import { fileMode, readText, removeFile, writeFileAtomic } from './atomic-file.ts';
+import { AccessFiles, type Judge, writeBack } from './access-files.ts';
+import { fileMode, readText, reasonOf, removeFile, writeFileAtomic } from './atomic-file.ts';
+import { BASE_CONF, basePath } from './base-place.ts';
 import { keepBefore } from './before.ts';
 import { ACCESS_FILES, ROLE_FILES, restoreConfigFile } from './conf-backup.ts';
 import { inspectDataDir } from './data-dir.ts';
 import type { Deps } from './deps.ts';
+import { exists, type InPlaceNote, type WriteOptions } from './file-steps.ts';
+import { flattened } from './flatten.ts';
 import { checkGucs } from './guc-check.ts';
 import { writePassfile } from './passfile.ts';
 
@@ -62,12 +65,13 @@ export type Scope = 'role' | 'all';
 
 type WriterDeps = Pick<Deps, 'run' | 'log' | 'runAs'>;
 
-const BASE_CONF = 'postgresql.base.conf';
-
 export class ConfWriter {
   private readonly deps: WriterDeps;
   /** The last judgement: PostgreSQL is asked again only when settings or version have changed. */
   private judged: { readonly key: string; readonly accepted: Gucs } | null = null;
+  private readonly access = new AccessFiles();
+  /** Files that cannot be replaced: told once. */
+  private readonly inPlace = new Set<string>();
 
   constructor(deps: WriterDeps) {
     this.deps = deps;
@@ -77,7 +81,7 @@ export class ConfWriter {
    * Writes whatever differs. `control`: limits of the control file, for the start of a standby; null for a primary and for a running server.
    * For a standby standby.signal is made first; for a primary signal files are left alone (see `removeSignalFiles`).
    * `autoConf`: what a server that reads none of these files yet has in postgresql.auto.conf is all it goes by.
-   * One file that cannot be written keeps no other from being written.
+   * `judge`: asks the running server about the access files. One file that cannot be written keeps no other from being written.
    */
   async writeServerFiles(
     settings: Settings,
@@ -87,16 +91,17 @@ export class ConfWriter {
     control: ControlLimits | null,
     scope: Scope = 'all',
     autoConf: 'clean' | 'leave' = 'clean',
+    judge: Judge | null = null,
   ): Promise<WriteOutcome> {
-    const { configDir, dataDir } = settings.postgresql;
+    const { dataDir } = settings.postgresql;
     const owner = this.deps.runAs ?? null;
     const changed: string[] = [];
     const notWritten: string[] = [];
     const made = (await inspectDataDir(dataDir)).state === 'incomplete' ? dataDir : null;
     const put = async (path: string, text: string) => {
       const mode = await fileMode(path, dataDir);
-      if (await isForeign(path, text, made)) await keepBefore(path, owner);
-      if (await writeFileAtomic(path, text, { mode, owner: owner ?? undefined })) changed.push(path);
+      if (await isForeign(path, text, made)) await keepBefore(path, owner, dataDir);
+      if (await writeFileAtomic(path, text, { mode, ...this.ways(dataDir) })) changed.push(path);
     };
     const putBack = async (name: Parameters<typeof restoreConfigFile>[2]) => {
       const path = await restoreConfigFile(settings, owner, name);
@@ -109,10 +114,11 @@ export class ConfWriter {
     );
     if (scope === 'all') {
       for (const name of ACCESS_FILES) await tried(() => putBack(name));
-      for (const which of ['hba', 'ident'] as const) {
-        const text = renderAccessFile(settings, which);
-        if (text !== null) await tried(() => put(join(configDir, `pg_${which}.conf`), text));
-      }
+      const undone = async (path: string, text: string) => {
+        await writeBack(path, text, dataDir, this.ways(dataDir));
+        if (changed.includes(path)) changed.splice(changed.indexOf(path), 1);
+      };
+      for (const which of ['hba', 'ident'] as const) await tried(() => this.access.bring(which, { settings, put, putBack: undone }, judge));
     }
     return { changed: changed.length > 0, changedFiles: changed, notWritten, ofRole };
   }
@@ -123,12 +129,11 @@ export class ConfWriter {
     { put, putBack, tried, changed }: Hand,
   ): Promise<void> {
     const { configDir, dataDir, pgpass } = settings.postgresql;
-    const owner = this.deps.runAs ?? null;
     if (role.kind === 'standby') {
       await put(join(dataDir, 'standby.signal'), '');
       const { source } = role;
       // Before the file that names it.
-      if (source) await tried(async () => void ((await writePassfile(settings, [source], owner)) && changed.push(pgpass)));
+      if (source) await tried(async () => void ((await writePassfile(settings, [source], this.ways(dataDir))) && changed.push(pgpass)));
     }
     for (const name of ROLE_FILES) await putBack(name);
     const include = await this.includedFile(settings, put);
@@ -167,13 +172,40 @@ export class ConfWriter {
         mend: 'create the file or take custom_conf out of the configuration',
       });
     }
-    const base = join(configDir, BASE_CONF);
+    const base = await basePath(settings);
+    const beside = dirname(base) === configDir;
     if (!(await exists(base))) {
-      const original = await readText(join(configDir, 'postgresql.conf'));
+      const conf = join(configDir, 'postgresql.conf');
+      const original = await readText(conf);
       // A generated file as base would include itself, or bring another node's settings back.
-      await put(base, original === null || isGenerated(original) ? '' : original);
+      if (original === null || isGenerated(original)) await put(base, '');
+      // Its includes are relative to where it lies.
+      else await put(base, beside ? original : await flattened(conf));
     }
-    return BASE_CONF;
+    return beside ? BASE_CONF : base;
+  }
+
+  /** See AccessFiles. */
+  async fallBackFrom(settings: Settings, words: string): ReturnType<AccessFiles['fallBack']> {
+    const { dataDir } = settings.postgresql;
+    return await this.access.fallBack(
+      settings,
+      words,
+      async (path, text) => void (await writeBack(path, text, dataDir, this.ways(dataDir))),
+    );
+  }
+
+  /** How files are written that may be mounts, or lie where no other file can be made. */
+  private ways(dataDir: string): Omit<WriteOptions, 'mode'> {
+    return { owner: this.deps.runAs ?? undefined, spare: dataDir, inPlace: (note) => this.tellInPlace(note) };
+  }
+
+  private tellInPlace({ path, reason, kept }: InPlaceNote): void {
+    if (this.inPlace.has(path)) return;
+    this.inPlace.add(path);
+    this.deps.log.warning(`${path} cannot be replaced and was written in place; its former text is in ${kept}`, {
+      reason: reasonOf(reason),
+    });
   }
 
   private async cleanAutoConf(settings: Settings, ownsNames: boolean, put: (path: string, text: string) => Promise<void>): Promise<void> {
@@ -245,13 +277,6 @@ async function makeDirectories(settings: Settings, main: Gucs, deps: WriterDeps)
       deps.log.warning(`${path} is missing and could not be created`, { reason: ensureError(error).message });
     }
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await access(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 /**

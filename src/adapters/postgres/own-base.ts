@@ -8,12 +8,12 @@ import { isGenerated } from '../../core/server-config.ts';
 import type { Settings } from '../../core/settings.ts';
 import type { Log } from '../../ports/log.ts';
 import { fileMode, readText, removeFile, writeFileAtomic } from './atomic-file.ts';
+import { BASE_CONF, basePath, configPath } from './base-place.ts';
 import { restoreConfigFiles } from './conf-backup.ts';
 import { inspectDataDir, parseMajor } from './data-dir.ts';
 import type { Owner } from './deps.ts';
 import { disowned, flattened } from './flatten.ts';
 
-const BASE_CONF = 'postgresql.base.conf';
 const VERSION_LINE = /^# kept from PostgreSQL (\d+)\n/;
 
 export function keptBasePath(dataDir: string): string {
@@ -22,12 +22,12 @@ export function keptBasePath(dataDir: string): string {
 
 /** Before the data directory is removed or rewound. Durable once it returns. Throws FILE_WRITE_FAILED. */
 export async function keepOwnBase(settings: Settings, owner: Owner | null): Promise<void> {
-  const { configDir, dataDir } = settings.postgresql;
-  if (!isWithin(configDir, dataDir)) return;
+  const { dataDir } = settings.postgresql;
+  const path = await basePath(settings);
+  if (!isWithin(path, dataDir)) return;
   const { state, major } = await inspectDataDir(dataDir);
   // A half made copy has its source's; before a rewind began, this node's was kept.
   if (major === null || state !== 'valid') return;
-  const path = join(configDir, BASE_CONF);
   const text = await flattened(path).catch(() => readText(path));
   if (text === null) return;
   await writeFileAtomic(keptBasePath(dataDir), `# kept from PostgreSQL ${major}\n${text}`, { mode: 0o600, owner: owner ?? undefined });
@@ -36,17 +36,16 @@ export async function keepOwnBase(settings: Settings, owner: Owner | null): Prom
 /** After a copy was made, before it counts as whole. Throws FILE_WRITE_FAILED. */
 export async function settleBase(settings: Settings, log: Log, owner: Owner | null): Promise<void> {
   const { configDir, dataDir } = settings.postgresql;
-  const inside = isWithin(configDir, dataDir);
   const restored = await restoreConfigFiles(settings, owner);
   const put = async (path: string, text: string) => {
     await writeFileAtomic(path, text, { mode: await fileMode(path, dataDir), owner: owner ?? undefined });
   };
-  const base = join(configDir, BASE_CONF);
-  const kept = inside ? await keptBase(dataDir) : null;
+  const base = await basePath(settings);
+  const kept = isWithin(base, dataDir) ? await keptBase(dataDir) : null;
   if (kept !== null) return put(base, kept);
   for (const name of [BASE_CONF, 'postgresql.conf']) {
-    const path = join(configDir, name);
-    if (!inside && !restored.includes(path)) continue;
+    const path = await configPath(settings, name);
+    if (!isWithin(path, dataDir) && !restored.includes(path)) continue;
     const text = await readText(path);
     if (text === null || isGenerated(text)) continue;
     const own = await disowned(text, (included) => isThere(isAbsolute(included) ? included : join(configDir, included)));

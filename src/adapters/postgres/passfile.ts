@@ -1,12 +1,12 @@
 /** Passfiles: https://www.postgresql.org/docs/current/libpq-pgpass.html. libpq ignores one that others may read. */
-import { chown, lstat, mkdir, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { connectionPairs } from '../../core/conninfo.ts';
 import { passfileLines, programConninfo, renderPassfile } from '../../core/server-config.ts';
 import type { Credentials, Settings } from '../../core/settings.ts';
 import { codeOf, RegentError } from '../../support/errors.ts';
-import { writeFileAtomic } from './atomic-file.ts';
-import type { Deps, Owner } from './deps.ts';
+import { type WriteOptions, writeFileAtomic } from './atomic-file.ts';
+import type { Deps } from './deps.ts';
 import { scratchDirectory } from './scratch.ts';
 
 export interface Host {
@@ -18,17 +18,17 @@ export interface Host {
  * The passfile that primary_conninfo names, with an entry for every user Regent connects as, against each host. False: it was so already.
  * Throws PASSFILE_NOT_A_FILE, FILE_WRITE_FAILED.
  */
-export async function writePassfile(settings: Settings, hosts: readonly Host[], owner: Owner | null): Promise<boolean> {
+export async function writePassfile(settings: Settings, hosts: readonly Host[], ways: Omit<WriteOptions, 'mode'>): Promise<boolean> {
   const path = settings.postgresql.pgpass;
   // Writing will tell what is wrong with the directory.
   await mkdir(dirname(path), { recursive: true }).catch(() => {});
   await refuseOthersPath(path);
-  return await writeFileAtomic(path, renderPassfile(settings, hosts), { mode: 0o600, owner: owner ?? undefined });
+  return await writeFileAtomic(path, renderPassfile(settings, hosts), { ...ways, mode: 0o600 });
 }
 
 async function refuseOthersPath(path: string): Promise<void> {
   try {
-    if ((await lstat(path)).isFile()) return;
+    if ((await stat(path)).isFile()) return;
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return;
     throw error;

@@ -6,6 +6,7 @@ import { carriedSyncNames } from '../../core/server-names.ts';
 import { sleep } from '../../ports/clock.ts';
 import type { ApplyOutcome, Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
+import { accessJudge } from './access-judge.ts';
 import { saveConfigBackups } from './conf-backup.ts';
 import type { Scope, WriteOutcome } from './conf-writer.ts';
 import { binary, type Context, runner } from './context.ts';
@@ -39,7 +40,8 @@ export async function writeFiles(
   // Of several files the first may be written and the next not.
   context.owesReload = true;
   const limits = control?.limits ?? null;
-  const outcome = await context.writer.writeServerFiles(context.settings, role, context.syncNames, major, limits, scope, autoConf);
+  const judge = accessJudge(context);
+  const outcome = await context.writer.writeServerFiles(context.settings, role, context.syncNames, major, limits, scope, autoConf, judge);
   // Whoever signals next signals too much, rather than too little.
   context.owesReload = owed || outcome.changed || outcome.ofRole !== null;
   if (outcome.ofRole === null) context.role = role;

@@ -9,6 +9,7 @@ import { sleep } from '../../ports/clock.ts';
 import type { ApplyOutcome, Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { readText } from './atomic-file.ts';
+import { basePath } from './base-place.ts';
 import { saveConfigBackups } from './conf-backup.ts';
 import { removeSignalFiles } from './conf-writer.ts';
 import { binary, type Context, runner } from './context.ts';
@@ -49,7 +50,7 @@ export interface StartOptions extends Bounded {
  * PG_START_ABORTED, PG_RUNNING, PG_PID_UNEXPLAINED, DATA_DIR_UNUSABLE.
  */
 export async function startServer(context: Context, role: ServerRole, options: StartOptions): Promise<Pick<ApplyOutcome, 'notWritten'>> {
-  const { settings, clock, watch, heartbeat } = context;
+  const { settings, clock, watch } = context;
   const deadline = clock.monotonicMs() + options.timeoutMs;
   const { dataDir } = settings.postgresql;
   const running = watch.current(dataDir);
@@ -70,19 +71,51 @@ export async function startServer(context: Context, role: ServerRole, options: S
   else await clearSignals(context, role, control);
   const limits = recovering ? control.limits : null;
   const args = [...commandLineArguments(settings, directory.major, limits, await ownPidFile(settings)), ...(options.extraArgs ?? [])];
-  heartbeat.reset();
+  const complaint = await launchOnGoodRules(context, args, deadline, options);
+  if (complaint !== null) notWritten.push(complaint);
+  // It runs; copies are for a later start.
+  await saveConfigBackups(settings, context.runAs).catch((error: unknown) => notWritten.push(ensureError(error).message));
+  return { notWritten };
+}
+
+/** Once more on the access rules of the last start, where this one may have failed on the new ones. Returns what is wrong with those. */
+async function launchOnGoodRules(
+  context: Context,
+  args: readonly string[],
+  deadline: number,
+  options: StartOptions,
+): Promise<string | null> {
+  const { settings, writer, log } = context;
+  try {
+    await launch(context, args, deadline, options);
+    return null;
+  } catch (error) {
+    const { code, message } = ensureError(error) as RegentError;
+    const rules = code === 'PG_START_FAILED' ? await writer.fallBackFrom(settings, message) : null;
+    if (rules === null) throw error;
+    try {
+      await launch(context, args, deadline, options);
+    } catch {
+      // The rules were not the reason, or not the only one.
+      await rules.undo();
+      throw error;
+    }
+    log.warning(rules.complaint);
+    return rules.complaint;
+  }
+}
+
+async function launch(context: Context, args: readonly string[], deadline: number, options: StartOptions): Promise<void> {
+  context.heartbeat.reset();
   if (options.signal?.aborted) throw aborted();
   const spawned = await spawnPostmaster(context, args);
   try {
-    watch.hold(spawned.process, spawned.child);
+    context.watch.hold(spawned.process, spawned.child);
     context.owesReload = false;
     context.reloadAsked = false;
     options.onSpawn?.(spawned.process.pid);
     await untilHome(context, spawned, deadline);
     await untilAccepting(context, spawned, deadline, options);
-    // It runs; copies are for a later start.
-    await saveConfigBackups(settings, context.runAs).catch((error: unknown) => notWritten.push(ensureError(error).message));
-    return { notWritten };
   } finally {
     spawned.output.close();
   }
@@ -137,7 +170,8 @@ async function untilAccepting(context: Context, spawned: Spawned, deadline: numb
 /** external_pid_file as the included file has it. That one is this node's own: a clone leaves another's places out. */
 async function ownPidFile(settings: Settings): Promise<string> {
   const { configDir, customConf } = settings.postgresql;
-  const text = await readText(resolve(configDir, customConf ?? 'postgresql.base.conf')).catch(() => null);
+  const path = customConf === null ? await basePath(settings) : resolve(configDir, customConf);
+  const text = await readText(path).catch(() => null);
   return text === null ? '' : (parseConf(text)['external_pid_file'] ?? '');
 }
 

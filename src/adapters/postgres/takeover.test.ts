@@ -107,11 +107,11 @@ describe('the configuration of a server that is taken over', () => {
   test('is copied before it is overwritten, once', async () => {
     writeFileSync(join(etc, 'pg_hba.conf'), 'first', { mode: 0o640 });
     const copy = join(etc, 'pg_hba.conf.before-regent');
-    expect(await keepBefore(join(etc, 'pg_hba.conf'), null)).toBe(true);
+    expect(await keepBefore(join(etc, 'pg_hba.conf'), null, etc)).toBe(true);
     write(etc, { 'pg_hba.conf': 'second' });
-    expect(await keepBefore(join(etc, 'pg_hba.conf'), null)).toBe(false);
+    expect(await keepBefore(join(etc, 'pg_hba.conf'), null, etc)).toBe(false);
     expect([read(copy), statSync(copy).mode & 0o777]).toEqual(['first', 0o640]);
-    expect(await keepBefore(join(etc, 'missing'), null)).toBe(false);
+    expect(await keepBefore(join(etc, 'missing'), null, etc)).toBe(false);
   });
 });
 

@@ -8,6 +8,7 @@ import { CONTROLLED_GUCS, controlledGucs, formatGuc, isControlled, normaliseGucs
 import type { Settings } from '../../core/settings.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { fileMode, readText, writeFileAtomic } from './atomic-file.ts';
+import { BASE_CONF, basePath, configPath } from './base-place.ts';
 import { keepBefore } from './before.ts';
 import type { Context } from './context.ts';
 import { inspectDataDir } from './data-dir.ts';
@@ -15,7 +16,6 @@ import { isSamePath } from './doors.ts';
 import { flattened, movedAccessFile } from './flatten.ts';
 import { isManaged, isUsual, lastConfigFile } from './origin.ts';
 
-const BASE_CONF = 'postgresql.base.conf';
 const ASK_MS = 5000;
 
 const ORIGIN_QUERY = `
@@ -54,9 +54,9 @@ async function keepRunning(context: Context): Promise<boolean> {
   if (file === null)
     throw new RegentError('CONFIG_UNKNOWN', 'PostgreSQL does not tell where its configuration lies', { policy: 'transient' });
   const put = async (name: string, text: string) => {
-    const path = join(configDir, name);
-    await keepBefore(path, runAs);
-    await writeFileAtomic(path, text, { mode: await fileMode(path, dataDir), owner: runAs ?? undefined });
+    const path = await configPath(settings, name);
+    await keepBefore(path, runAs, dataDir);
+    await writeFileAtomic(path, text, { mode: await fileMode(path, dataDir), owner: runAs ?? undefined, spare: dataDir });
     log.info(`${path} was taken over from the running server`, {
       from: name === BASE_CONF ? file : settingOf(`${name.slice(3, -5)}_file`),
     });
@@ -71,8 +71,10 @@ async function keepRunning(context: Context): Promise<boolean> {
   const given = rows.filter((row) => row.given && !isControlled(row.name) && !PLACES.has(row.name));
   const lost = customConf === null && (!isUsual(settings, file) || given.length > 0);
   // Last, because with it everything is kept.
-  if (lost && (await readText(join(configDir, BASE_CONF))) === null) {
-    const text = isUsual(settings, file) ? await readFile(file, 'utf8') : await flattenedOrElsewhere(settings, file);
+  const base = await basePath(settings);
+  if (lost && (await readText(base)) === null) {
+    const text =
+      isUsual(settings, file) && dirname(base) === configDir ? await readFile(file, 'utf8') : await flattenedOrElsewhere(settings, file);
     await put(BASE_CONF, [`# Taken over by Regent from ${file}`, text, ...commandLine(given)].join('\n'));
     kept = true;
   }

@@ -54,6 +54,13 @@ test('4.1: positions and both lags', async () => {
   `);
 });
 
+test('a member whose files are not up to date is named below the table', async () => {
+  const etcd = tutorialCluster();
+  amend(etcd, 'demo', 'patroni2', { files_outdated: '/d/pg_hba.conf: line 3: invalid connection type "hots"' });
+  const { out } = await ctl(['list'], { etcd });
+  expect(out).toContain('\n patroni2 runs without its newest settings: /d/pg_hba.conf: line 3: invalid connection type "hots"\n');
+});
+
 test('ports once a port is unusual, tags and pending restarts once there are any', async () => {
   const etcd = tutorialCluster();
   amend(etcd, 'demo', 'patroni3', {

@@ -56,9 +56,11 @@ export function renderMembers(body: JsonObject, options: MemberTableOptions): st
 function troubles(members: readonly JsonObject[]): string[] {
   const out = members.filter((member) => truthy(member['locked_out']));
   const unknown = members.filter((member) => truthy(member['unexplained']));
+  const outdated = members.filter((member) => truthy(member['files_outdated']));
   return [
     ...out.map((member) => ` The agent of ${textOf(member['name'])} is locked out of its PostgreSQL: ${textOf(member['locked_out'])}`),
     ...unknown.map((member) => ` ${textOf(member['name'])} is left as it is: ${textOf(member['unexplained'])}`),
+    ...outdated.map((member) => ` ${textOf(member['name'])} runs without its newest settings: ${textOf(member['files_outdated'])}`),
   ];
 }
 

@@ -32,14 +32,20 @@ export class Mounts {
     this.#paths.push(path);
   }
 
-  /** The file as it is, readable, and in a place where nothing can be put over it. */
-  nail(path: string): void {
-    const copy = `${path}.nailed`;
+  /** The file as it is, as containers mount single files: it can be written, and nothing can be put in its place. */
+  bind(path: string): void {
+    const copy = `${path}.mounted`;
     const { uid, gid } = statSync(path);
     copyFileSync(path, copy);
     chownSync(copy, uid, gid);
     run('mount', '--bind', copy, path);
     this.#paths.push(path);
+  }
+
+  /** The file as it is, readable, and neither to be written nor replaced. */
+  nail(path: string): void {
+    this.bind(path);
+    run('mount', '-o', 'remount,bind,ro', path);
   }
 
   /** Mounts that were made are gone afterwards, whoever still uses them. */

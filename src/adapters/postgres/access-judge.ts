@@ -1,0 +1,45 @@
+/** What the running server says of an access file on disk. Its views read the file anew, whatever rules are in force. */
+import { plural } from '../../support/plural.ts';
+import type { AccessFile, Judge, Verdict } from './access-files.ts';
+import type { Context } from './context.ts';
+import { isSamePath } from './doors.ts';
+
+const ASK_MS = 3000;
+const MOST_LINES = 3;
+
+/** pg_ident_file_mappings: since PostgreSQL 15. */
+const VIEWS: Readonly<Record<AccessFile, string>> = { hba: 'pg_hba_file_rules', ident: 'pg_ident_file_mappings' };
+
+interface Mistake {
+  readonly line: number | null;
+  readonly error: string | null;
+  readonly file: string;
+}
+
+/** Null while no server runs. */
+export function accessJudge(context: Context): Judge | null {
+  if (context.watch.current(context.settings.postgresql.dataDir) === null) return null;
+  return async (which, path) => {
+    try {
+      return await ask(context, which, path);
+    } catch {
+      // It starts, lets the agent not in, or has no such view: its next start tells.
+      return 'unknown';
+    }
+  };
+}
+
+async function ask({ heartbeat, settings }: Context, which: AccessFile, path: string): Promise<Verdict> {
+  const text =
+    `SELECT current_setting('${which}_file') AS file, v.line_number AS line, v.error FROM (VALUES (1)) AS one(n) ` +
+    `LEFT JOIN ${VIEWS[which]} v ON v.error IS NOT NULL ORDER BY v.line_number`;
+  const options = { timeoutMs: ASK_MS, applicationName: 'Regent access files' };
+  const rows = await heartbeat.use(settings, options, async (client) => (await client.query<Mistake>(text)).rows);
+  // A server that was taken over reads its own file until it is restarted.
+  if (rows[0] === undefined || !isSamePath(rows[0].file, path)) return 'unknown';
+  const mistakes = rows.filter(({ error }) => error !== null);
+  if (mistakes.length === 0) return 'good';
+  const told = mistakes.slice(0, MOST_LINES).map(({ line, error }) => `line ${line}: ${error}`);
+  const more = mistakes.length - told.length;
+  return { refused: `${told.join('; ')}${more > 0 ? `; and ${plural(more, 'more line')}` : ''}` };
+}

@@ -1,0 +1,29 @@
+/** Where this node's own settings lie: beside postgresql.conf, or in the data directory where that one's directory takes no new file. */
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Settings } from '../../core/settings.ts';
+import { exists } from './file-steps.ts';
+import { cannotReplace } from './in-place.ts';
+
+export const BASE_CONF = 'postgresql.base.conf';
+
+export async function basePath(settings: Settings): Promise<string> {
+  const { configDir, dataDir } = settings.postgresql;
+  const usual = join(configDir, BASE_CONF);
+  if (configDir === dataDir || (await exists(usual)) || (await takesFiles(configDir))) return usual;
+  return join(dataDir, BASE_CONF);
+}
+
+/** The full path of a configuration file. */
+export async function configPath(settings: Settings, name: string): Promise<string> {
+  return name === BASE_CONF ? await basePath(settings) : join(settings.postgresql.configDir, name);
+}
+
+/** One that does not exist yet will. */
+async function takesFiles(directory: string): Promise<boolean> {
+  return await access(directory, constants.W_OK | constants.X_OK).then(
+    () => true,
+    (error: unknown) => !cannotReplace(error),
+  );
+}
