@@ -4,6 +4,8 @@ import type { Desk, RestartRequest } from '../ports/operator.ts';
 import type { Agent } from './agent.ts';
 import { statusNow, statusOf } from './status.ts';
 
+const JUDGE_MS = 5000;
+
 export function deskOf(agent: Agent): Desk {
   const { parts, requests } = agent;
   return {
@@ -22,6 +24,7 @@ export function deskOf(agent: Agent): Desk {
       if (refusal === null) agent.reload();
       return refusal;
     },
+    judgeParameters: (parameters) => parts.pg.judgeParameters(parameters, { timeoutMs: JUDGE_MS }),
     droppedWish: () => agent.dropped,
     nextChange: (timeoutMs) => nextChange(agent, timeoutMs),
   };

@@ -1,7 +1,9 @@
-/** PATCH and PUT /config: the cluster-wide settings, checked before they are written. */
+/** PATCH and PUT /config: the cluster-wide settings, checked before they are written; POST /parameters: the check alone, for whoever writes them elsewhere. */
 import { isDeepStrictEqual } from 'node:util';
+import { changedParameters } from '../config/changed-parameters.ts';
 import { patchMerge } from '../config/merge.ts';
 import { formatProblem } from '../config/problems.ts';
+import { complaintText } from '../core/guc-complaints.ts';
 import type { JsonObject } from '../core/json.ts';
 import { type Answer, json, plain, text } from './answer.ts';
 import { type ApiContext, dcsOptions } from './context.ts';
@@ -12,7 +14,7 @@ export async function patchConfigKey(context: ApiContext, patch: JsonObject): Pr
   if (config === null || Object.keys(config.data).length === 0) return text(503, 'the cluster has no configuration to change yet');
   const data = patchMerge(config.data, patch);
   if (data !== config.data) {
-    const refusal = refuse(context, data, config.data);
+    const refusal = await refuse(context, data, config.data);
     if (refusal !== null) return refusal;
     const revision = await context.desk.dcs().writeConfig(data, config, dcsOptions(context));
     if (revision === null) return text(409, 'somebody else changed the configuration at the same moment; try again');
@@ -24,14 +26,22 @@ export async function patchConfigKey(context: ApiContext, patch: JsonObject): Pr
 export async function putConfigKey(context: ApiContext, data: JsonObject): Promise<Answer> {
   const { config } = await context.desk.dcs().read(dcsOptions(context));
   if (config !== null && isDeepStrictEqual(config.data, data)) return json(200, data);
-  const refusal = refuse(context, data, config?.data ?? {});
+  const refusal = await refuse(context, data, config?.data ?? {});
   if (refusal !== null) return refusal;
   const revision = await context.desk.dcs().writeConfig(data, null, dcsOptions(context));
   return revision === null ? text(502, 'the configuration could not be written') : json(200, data);
 }
 
+/** Which of the parameters in the body this member's PostgreSQL refuses, and why. Nothing is written. */
+export async function postParameters({ desk }: ApiContext, body: JsonObject): Promise<Answer> {
+  const given = changedParameters({ postgresql: { parameters: body } }, {});
+  const complaints = await desk.judgeParameters(given);
+  if (complaints === null) return plain(503, 'PostgreSQL could not be asked');
+  return json(200, { refused: Object.fromEntries(complaints.map((complaint) => [complaint.name, complaintText(complaint)])) });
+}
+
 /** Only what the change itself breaks is refused: an old mistake elsewhere must not stand in the way of, say, a pause. */
-function refuse(context: ApiContext, data: JsonObject, before: JsonObject): Answer | null {
+async function refuse(context: ApiContext, data: JsonObject, before: JsonObject): Promise<Answer | null> {
   const errors = (config: JsonObject): string[] =>
     context
       .validateConfig(config)
@@ -39,5 +49,9 @@ function refuse(context: ApiContext, data: JsonObject, before: JsonObject): Answ
       .map(formatProblem);
   const known = new Set(errors(before));
   const fresh = errors(data).filter((problem) => !known.has(problem));
-  return fresh.length === 0 ? null : plain(400, fresh.join('\n'));
+  const parameters = changedParameters(data, before);
+  // Where PostgreSQL cannot be asked, members find out, and leave out what it refuses.
+  const complaints = Object.keys(parameters).length === 0 ? [] : ((await context.desk.judgeParameters(parameters)) ?? []);
+  const refused = complaints.map((one) => `postgresql.parameters.${one.name}: PostgreSQL refuses it: ${complaintText(one)}`);
+  return fresh.length + refused.length === 0 ? null : plain(400, [...fresh, ...refused].join('\n'));
 }

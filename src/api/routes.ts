@@ -1,6 +1,6 @@
 /** The requests that change something, by method and first segment of the path. */
 import { plain, text } from './answer.ts';
-import { patchConfigKey, putConfigKey } from './config.ts';
+import { patchConfigKey, postParameters, putConfigKey } from './config.ts';
 import type { Route } from './context.ts';
 import { postReinitialize } from './reinitialize.ts';
 import { deleteRestart, postRestart } from './restart.ts';
@@ -9,6 +9,7 @@ import { deleteSwitch, postSwitch } from './switchover.ts';
 export const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['PATCH config', { body: 'mandatory', handle: patchConfigKey }],
   ['PUT config', { body: 'mandatory', handle: putConfigKey }],
+  ['POST parameters', { body: 'mandatory', handle: postParameters }],
   ['POST switchover', { body: 'mandatory', handle: (context, body) => postSwitch(context, 'switchover', body) }],
   ['POST failover', { body: 'mandatory', handle: (context, body) => postSwitch(context, 'failover', body) }],
   ['DELETE switchover', { body: 'none', handle: deleteSwitch }],

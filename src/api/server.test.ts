@@ -170,7 +170,8 @@ describe('configuration', () => {
       '{"ttl": 20, "loop_wait": null, "postgresql": {"parameters": {"work_mem": "8MB"}}}',
     );
     expect(reply).toMatchObject({ status: 200, body: '{"ttl": 20, "postgresql": {"parameters": {"work_mem": "8MB"}}}' });
-    expect(desk.calls[0]).toEqual(['writeConfig', expect.objectContaining({ ttl: 20 }), '1']);
+    expect(desk.calls[0]).toEqual(['judgeParameters', { work_mem: '8MB' }]);
+    expect(desk.calls[1]).toEqual(['writeConfig', expect.objectContaining({ ttl: 20 }), '1']);
   });
 
   test('PATCH that changes nothing writes nothing', async () => {
@@ -185,6 +186,36 @@ describe('configuration', () => {
     });
     desk.change({ config: { data: { ttl: 'broken' }, modRevision: '9' } });
     expect((await call(`${base}/config`, 'PATCH', '{"pause": true}')).status).toBe(200);
+  });
+
+  test('what PostgreSQL refuses is answered with its words and not written; where it cannot be asked it is written', async () => {
+    const change = '{"postgresql": {"parameters": {"work_mem": "8XB"}}}';
+    desk.complaints = [
+      { name: 'work_mem', message: 'invalid value for parameter "work_mem": "8XB"', instead: null, hint: 'Valid units are…' },
+    ];
+    const body = 'postgresql.parameters.work_mem: PostgreSQL refuses it: invalid value for parameter "work_mem": "8XB" (Valid units are…)';
+    expect(await call(`${base}/config`, 'PATCH', change)).toMatchObject({ status: 400, body });
+    expect(await call(`${base}/config`, 'PUT', change)).toMatchObject({ status: 400, body });
+    expect(desk.calls.map(([name]) => name)).not.toContain('writeConfig');
+    desk.complaints = null;
+    expect((await call(`${base}/config`, 'PATCH', change)).status).toBe(200);
+  });
+
+  test('parameters that the change does not touch, or that Regent judges by itself, are not asked about', async () => {
+    desk.change({ config: { data: { postgresql: { parameters: { work_mem: '8XB', max_connections: 100 } } }, modRevision: '9' } });
+    expect((await call(`${base}/config`, 'PATCH', '{"postgresql": {"parameters": {"max_connections": 200}}}')).status).toBe(200);
+    expect(desk.calls.map(([name]) => name)).not.toContain('judgeParameters');
+  });
+
+  test('POST /parameters tells what PostgreSQL refuses, and writes nothing', async () => {
+    desk.complaints = [{ name: 'work_mem', message: 'bad', instead: null }];
+    expect(await post('/parameters', { work_mem: '8XB', autovacuum: true })).toMatchObject({
+      status: 200,
+      body: '{"refused": {"work_mem": "bad"}}',
+    });
+    expect(desk.calls).toEqual([['judgeParameters', { work_mem: '8XB', autovacuum: 'on' }]]);
+    desk.complaints = null;
+    expect((await post('/parameters', { work_mem: '8MB' })).status).toBe(503);
   });
 
   test('a lost race is 409, an absent configuration 503, etcd down 503', async () => {

@@ -12,7 +12,7 @@ import { type DynamicParsed, dynamicSchema } from './schema.ts';
 import { DYNAMIC_ALIASES, dynamicShape } from './schema-dynamic.ts';
 import { postgresLocal } from './schema-postgres.ts';
 import { syncNamesFindings } from './sync-names-findings.ts';
-import { fitTiming, TIMING_DEFAULT } from './timing.ts';
+import { fitTiming, outOfRange, TIMING_DEFAULT } from './timing.ts';
 
 /** Name under which problems of the etcd key are reported. */
 export const DYNAMIC_SOURCE = 'dynamic configuration';
@@ -38,6 +38,11 @@ export function validateDynamicPatch(patch: JsonObject, current: JsonObject = {}
       (finding) => touches(named, finding.path) || touches(patch, finding.path) || (timed && timings.includes(finding.path[0]!)),
     )
     .map((finding) => placed(finding, PLACE));
+}
+
+/** What an operator's change would bring that is out of range and would be raised to what is possible. Errors. */
+export function outOfRangeProblems(after: JsonObject): readonly ConfigProblem[] {
+  return outOfRange(after).map((finding) => placed(finding, PLACE));
 }
 
 function touches(patch: JsonObject, path: readonly string[]): boolean {

@@ -2,9 +2,12 @@
 import { choice, flag, freeMap, mapList, section, whole } from './leaves.ts';
 import { postgresDynamicOnly, postgresShared } from './schema-postgres.ts';
 
+/** A year. */
+export const TIMING_MAX = 31_536_000;
+
 /** No unit may be written, as Patroni would not read one. Without a minimum: too small a value is raised (see timing.ts), not refused. */
 const seconds = (doc: string, fallback: number, min?: number) =>
-  whole({ doc, default: fallback }, { ...(min === undefined ? {} : { min }), max: 31_536_000, example: fallback });
+  whole({ doc, default: fallback }, { ...(min === undefined ? {} : { min }), max: TIMING_MAX, example: fallback });
 const bytes = (doc: string, fallback: number, min: number) => whole({ doc, default: fallback }, { min, example: 1_048_576 });
 
 /** Least values Regent works with; Patroni raises ttl below 20 and retry_timeout below 3. */

@@ -1,6 +1,8 @@
 /** ttl, loop_wait and retry_timeout must leave the holder time to renew before the lease ends. Rule: patroni-compat 2.2. */
+import type { JsonObject } from '../core/json.ts';
+import { own } from './merge.ts';
 import type { Finding } from './problems.ts';
-import { TIMING_MIN, TIMING_PATRONI_MIN } from './schema-dynamic.ts';
+import { TIMING_MAX, TIMING_MIN, TIMING_PATRONI_MIN } from './schema-dynamic.ts';
 
 export interface Timing {
   readonly ttl: number;
@@ -44,6 +46,21 @@ export function fitTiming(wanted: Timing): { readonly timing: Timing; readonly f
     );
   }
   return { timing, findings };
+}
+
+/**
+ * Problems of values that somebody is about to store by hand and nobody would use. What is stored already is raised instead (see fitTiming), as Patroni does, and so
+ * it is for scripts that send it to the REST API.
+ */
+export function outOfRange(raw: JsonObject): readonly Finding[] {
+  return (['ttl', 'loop_wait', 'retry_timeout'] as const).flatMap((key): Finding[] => {
+    const given = own(raw, key);
+    // What is no number is another mistake.
+    const value = typeof given === 'string' && given.trim() !== '' ? Number(given) : given;
+    if (typeof value !== 'number' || !(value < TIMING_MIN[key])) return [];
+    const range = `from ${TIMING_MIN[key]} to ${TIMING_MAX} (${TIMING_PATRONI_MIN[key]} or more where members run Patroni)`;
+    return [{ path: [key], message: `${value} is out of range`, mend: `write a number of seconds ${range}`, severity: 'error' }];
+  });
 }
 
 function fitted(timing: Timing): Timing {

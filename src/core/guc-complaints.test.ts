@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { heed, parseComplaints } from './guc-complaints.ts';
+import { complaintByRow, complaintText, heed, parseComplaints, type SettingRow } from './guc-complaints.ts';
 
 const PREFIX = '2026-11-22 21:12:39.119 GMT [7883] ';
 const said = (...lines: string[]) =>
@@ -56,5 +56,45 @@ describe('heeding', () => {
 
   test('a bound that is refused itself is dropped, so that asking again comes to an end', () => {
     expect(heed({ a: '64' }, [{ name: 'a', message: '', instead: '64' }])).toEqual({});
+  });
+});
+
+test('the words for whoever made the change hold the units that would do', () => {
+  const lines = said('LOG:  invalid value for parameter "work_mem": "8XB"', 'HINT:  Valid units for this parameter are "B", "kB", "MB".');
+  expect(parseComplaints(lines, { work_mem: '8XB' }).map(complaintText)).toEqual([
+    'invalid value for parameter "work_mem": "8XB" (Valid units for this parameter are "B", "kB", "MB".)',
+  ]);
+});
+
+describe("an extension's setting, by its row in pg_settings", () => {
+  const row = (vartype: string, more: Partial<SettingRow> = {}): SettingRow => ({
+    name: 'ext.setting',
+    vartype,
+    unit: null,
+    min_val: null,
+    max_val: null,
+    enumvals: null,
+    ...more,
+  });
+  const number = (vartype: string, unit: string | null = null) => row(vartype, { unit, min_val: '100', max_val: '1000' });
+  test.each([
+    [row('bool'), 'on', null],
+    [row('bool'), 'perhaps', 'requires a Boolean value'],
+    [row('enum', { enumvals: ['top', 'all'] }), 'ALL', null],
+    [row('enum', { enumvals: ['top', 'all'] }), 'some', 'takes one of: top, all'],
+    [number('integer'), '500', null],
+    [number('integer'), ' 0x1F4 ', null],
+    [number('integer'), '5', '5 is outside the valid range (100 .. 1000)'],
+    [number('integer'), '1e4', '1e4 is outside the valid range (100 .. 1000)'],
+    [number('integer'), 'many', 'is not a whole number'],
+    [number('integer'), '500MB', 'is not a whole number'],
+    [number('integer', 'ms'), '5', '5 is outside the valid range (100ms .. 1000ms)'],
+    [number('integer', 'ms'), '1min', null],
+    [number('integer', 'ms'), '1 fortnight', 'is not a whole number'],
+    [number('real'), '0.5', '0.5 is outside the valid range (100 .. 1000)'],
+    [number('real'), 'x', 'is not a number'],
+    [row('string'), 'anything', null],
+  ])('%o takes %j: %j', (setting, value, expected) => {
+    expect(complaintByRow(setting, value)).toBe(expected);
   });
 });

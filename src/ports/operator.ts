@@ -2,6 +2,8 @@
  * What the REST server may ask of the agent. Reading is synchronous, from the last round, but for statusNow; asking wakes the loop and never acts by itself.
  */
 import type { ClusterView } from '../core/cluster.ts';
+import type { Gucs } from '../core/guc.ts';
+import type { Complaint } from '../core/guc-complaints.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { Settings } from '../core/settings.ts';
 import type { AgentStatus } from '../core/status.ts';
@@ -50,6 +52,8 @@ export interface Desk {
   reinitialize(options: { readonly force: boolean; readonly fromLeader: boolean }): Promise<RequestOutcome>;
   /** Re-reads the configuration file at the next round. Returns why it would not be taken over, and then nothing happens; null: all is well so far. */
   reload(): string | null;
+  /** What this member's PostgreSQL objects to in parameters that nobody has stored yet; null: it cannot be asked. Never throws. */
+  judgeParameters(parameters: Gucs): Promise<readonly Complaint[] | null>;
   /** The last one; null: none yet. */
   droppedWish(): DroppedWish | null;
   /** Resolves on the next round that changes the cluster's leader or failover key, or after timeoutMs. For waiting without polling. */

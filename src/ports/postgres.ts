@@ -4,6 +4,8 @@
  */
 
 import type { CallbackAction, ServerRole, Source } from '../core/effects.ts';
+import type { Gucs } from '../core/guc.ts';
+import type { Complaint } from '../core/guc-complaints.ts';
 import type { PostgresFacts, SourceHistory, TimelineStart, WalEnd } from '../core/postgres-facts.ts';
 import type { BinaryOption, Settings } from '../core/settings.ts';
 import type { Lsn } from '../core/units.ts';
@@ -122,6 +124,9 @@ export interface Postgres {
     },
     options: Bounded,
   ): Promise<void>;
+
+  /** What PostgreSQL objects to in parameters that nobody has stored yet; changes nothing. Null: it cannot be asked. Never throws. */
+  judgeParameters(parameters: Gucs, options: Bounded): Promise<readonly Complaint[] | null>;
 
   /** Starts the configured callback script, and does not wait for its end. Throws CALLBACK_NOT_STARTED. */
   runCallback(action: CallbackAction, role: string): Promise<void>;

@@ -90,7 +90,24 @@ describe('cluster-wide settings', () => {
     expect(edited.code).toBe(1);
     expect(edited.stderr).toMatch(/ttl: .*soon/);
     expect(edited.stderr).toMatch(/synchronous_mode: .*perhaps/);
+    const zero = await cluster.ctl(['edit-config', cluster.scope, '-s', 'ttl=0', '-s', 'loop_wait=-5', '--force']);
+    expect([zero.code, zero.stderr]).toEqual([1, expect.stringMatching(/ttl: 0 is out of range.*\n.*loop_wait: -5 is out of range/)]);
+    // What PostgreSQL alone can tell: its units, ranges and words, a name that nothing has, a check function's view of time zones.
+    const wrong = ['work_mem=8XB', 'checkpoint_timeout=2d', 'log_destination=moon', 'wrok_mem=8MB', 'TimeZone=Mars/Base'];
+    const refused = await cluster.ctl(['edit-config', cluster.scope, ...wrong.flatMap((pair) => ['--pg', pair])]);
+    expect(refused.code).toBe(1);
+    for (const pair of wrong) expect(refused.stderr).toContain(`postgresql.parameters.${pair.split('=')[0]}: PostgreSQL refuses it: `);
+    expect(refused.stderr).toContain('invalid value for parameter "work_mem": "8XB" (Valid units for this parameter are');
+    const parameters = { work_mem: '8XB' };
+    const byRest = await leader.rest('/config', { method: 'PATCH', body: { postgresql: { parameters } }, timeoutMs: 5000 });
+    expect(byRest?.status).toBe(400);
     expect(await cluster.key('config')).toBe(before);
+    const good = await leader.rest('/parameters', {
+      method: 'POST',
+      body: { work_mem: '8MB', 'any.thing': 'x', TimeZone: 'Europe/Bern' },
+      timeoutMs: 5000,
+    });
+    expect(Object.keys(good?.body?.['refused'] ?? {})).toEqual(['TimeZone']);
     expect(await cluster.waitHealthy()).toBe(leader.name);
     await cluster.verify(writer);
   });

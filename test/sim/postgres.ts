@@ -58,6 +58,8 @@ export class SimPostgres implements Postgres {
 
   reloadAsked(): void {}
 
+  judgeParameters = async (): Promise<null> => null;
+
   observe(options: { readonly timeoutMs: number }): Promise<PostgresFacts> {
     const { server, sim, gate, clock } = this.#parts;
     return new Promise((resolve) => {

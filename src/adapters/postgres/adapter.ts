@@ -1,6 +1,8 @@
 /** The Postgres port on a real server: settings and shared state are kept here, the work is done by one file a verb. */
 import type { Client } from 'pg';
 import type { CallbackAction, ServerRole, Source } from '../../core/effects.ts';
+import type { Gucs } from '../../core/guc.ts';
+import type { Complaint } from '../../core/guc-complaints.ts';
 import type { PostgresFacts, SourceHistory, TimelineStart, WalEnd } from '../../core/postgres-facts.ts';
 import type { Settings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -19,6 +21,7 @@ import { endLeftoverTools } from './leftover-tools.ts';
 import { type BootstrapOptions, bootstrapServer } from './new-cluster.ts';
 import { namesInFiles } from './origin.ts';
 import { keepOwnBase } from './own-base.ts';
+import { judgeParameters } from './parameter-judge.ts';
 import { PostmasterWatch } from './postmaster.ts';
 import { Probe } from './probe.ts';
 import { promoteServer } from './promote.ts';
@@ -105,6 +108,10 @@ class PostgresAdapter implements Postgres {
   async apply(role: ServerRole, options: Bounded & { readonly only?: 'role' }): Promise<ApplyOutcome> {
     await this.adoptNames(role);
     return applyConfig(this.context, role, options);
+  }
+
+  judgeParameters(parameters: Gucs, options: Bounded): Promise<readonly Complaint[] | null> {
+    return judgeParameters(this.context, parameters, options);
   }
 
   setSyncNames(value: string | null, options: Bounded): Promise<void> {

@@ -1,8 +1,8 @@
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { ctl, type MemoryEtcd, tutorialCluster } from '../../../test/fixtures/ctl.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../../test/fixtures/ctl.ts';
 
 let directory: string;
 let etcd: MemoryEtcd;
@@ -82,11 +82,80 @@ test('what members would only complain of in their logs is said before it is ask
   const misspelt = await ctl(['edit-config', '-s', 'tll=20', '--force', '-q'], { etcd });
   expect(misspelt).toMatchObject({ code: 0, out: 'Configuration changed\n' });
   expect(misspelt.err).toBe("Warning: dynamic configuration: tll: unknown key 'tll'; did you mean 'ttl'?\n");
-  const tiny = await ctl(['edit-config', '-s', 'ttl=2', '--force'], { etcd });
-  expect(tiny).toMatchObject({ code: 0, out: expect.stringMatching(/\nConfiguration changed\n$/) });
-  expect(tiny.err).toMatch(/^Warning: dynamic configuration: ttl: 2 is below the least possible; \d+ is used/);
   const mended = await ctl(['edit-config', '-s', 'ttl=30', '--force'], { etcd });
   expect(mended).toMatchObject({ code: 0, err: '' });
+});
+
+test.each([
+  ['ttl=0', 'ttl: 0 is out of range; write a number of seconds from 3 to 31536000 (20 or more where members run Patroni)'],
+  ['ttl=2', 'ttl: 2 is out of range; write a number of seconds from 3'],
+  ['loop_wait=-5', 'loop_wait: -5 is out of range; write a number of seconds from 1'],
+  ["loop_wait='0'", 'loop_wait: 0 is out of range'],
+  ['retry_timeout=0', 'retry_timeout: 0 is out of range; write a number of seconds from 1'],
+  ['ttl=99999999999', 'ttl: '],
+  ['maximum_lag_on_failover=-1', 'maximum_lag_on_failover: '],
+])('%s is refused with the range, also with --force', async (pair, words) => {
+  const before = stored();
+  const { code, err } = await ctl(['edit-config', '-s', pair, '--force'], { etcd });
+  expect(code).toBe(1);
+  expect(err).toContain(`Error: dynamic configuration: ${words}`);
+  expect(err.match(/dynamic configuration/g)).toHaveLength(1);
+  expect(stored()).toEqual(before);
+});
+
+describe('what PostgreSQL refuses', () => {
+  let members: FakeMembers;
+  beforeEach(async () => {
+    members = await startMembers(['patroni1', 'patroni2', 'patroni3']);
+    etcd = tutorialCluster('demo', members.urlOf);
+  });
+  afterEach(() => members.stop());
+  const words = 'postgresql.parameters.work_mem: PostgreSQL refuses it: invalid value for parameter "work_mem": "8XB"';
+  const answer = '{"refused": {"work_mem": "invalid value for parameter \\"work_mem\\": \\"8XB\\""}}';
+
+  test('is told by the leader before it is stored, and not stored', async () => {
+    members.answer(() => answer);
+    const before = stored();
+    const { code, out, err } = await ctl(['edit-config', '--pg', 'work_mem=8XB'], { etcd, input: 'y\n' });
+    expect([code, err]).toEqual([1, `Error: ${words}\nNothing was changed. With --force it is stored all the same.\n`]);
+    expect(out).not.toContain('Apply these changes?');
+    expect(stored()).toEqual(before);
+    expect(members.asked.map(({ member, what, body }) => [member, what, body])).toEqual([
+      ['patroni1', 'POST /parameters', '{"work_mem": "8XB"}'],
+    ]);
+  });
+
+  test('is stored with --force, with a warning', async () => {
+    members.answer(() => answer);
+    const { code, err } = await ctl(['edit-config', '--pg', 'work_mem=8XB', '--force'], { etcd });
+    expect([code, err]).toEqual([0, `Warning: ${words}; it is stored all the same, and members leave it out or use the nearest value\n`]);
+    expect(stored()).toMatchObject({ postgresql: { parameters: { work_mem: '8XB' } } });
+  });
+
+  test('is asked of the next member where the leader cannot tell: Patroni, or PostgreSQL is down', async () => {
+    members.answer(({ member }) => {
+      if (member === 'patroni1') return { status: 501, text: 'Unsupported method' };
+      return member === 'patroni2' ? { status: 503, text: 'PostgreSQL could not be asked' } : answer;
+    });
+    expect((await ctl(['edit-config', '--pg', 'work_mem=8XB', '--force'], { etcd })).err).toContain(words);
+  });
+
+  test('and nobody can be asked about is stored, and it is said that nobody was asked', async () => {
+    members.answer(() => ({ status: 501, text: 'Unsupported method' }));
+    const { code, err } = await ctl(['edit-config', '--pg', 'work_mem=8XB', '--force'], { etcd });
+    expect([code, err]).toEqual([
+      0,
+      'Warning: no PostgreSQL could be asked whether it takes the parameters: patroni1: does not know how; patroni2: does not know how; patroni3: does not know how\n',
+    ]);
+    expect(stored()).toMatchObject({ postgresql: { parameters: { work_mem: '8XB' } } });
+  });
+
+  test('is not asked about where no parameter changes, or one is taken away', async () => {
+    etcd.put('demo', 'config', { ttl: 30, postgresql: { parameters: { work_mem: '8XB' } } });
+    expect(await ctl(['edit-config', '-s', 'ttl=40', '--force'], { etcd })).toMatchObject({ code: 0, err: '' });
+    expect(await ctl(['edit-config', '--pg', 'work_mem=null', '--force'], { etcd })).toMatchObject({ code: 0, err: '' });
+    expect(members.asked).toEqual([]);
+  });
 });
 
 test('nothing to change', async () => {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { validateDynamicPatch } from '../../config/dynamic.ts';
+import { changedParameters } from '../../config/changed-parameters.ts';
+import { outOfRangeProblems, validateDynamicPatch } from '../../config/dynamic.ts';
 import { patchMerge } from '../../config/merge.ts';
 import { type ConfigProblem, formatProblem } from '../../config/problems.ts';
 import type { JsonObject } from '../../core/json.ts';
@@ -10,6 +11,7 @@ import { type Ctx, DCS_TIMEOUT_MS } from '../context.ts';
 import { unifiedDiff } from '../diff.ts';
 import { editText, pageText } from '../editor.ts';
 import { CtlError, refuse } from '../errors.ts';
+import { refusedParameters } from '../refused-parameters.ts';
 import { toYaml, yamlMapping } from '../yaml.ts';
 
 export interface EditOptions {
@@ -25,7 +27,8 @@ const STDIN = '-';
 
 export async function run(ctx: Ctx, [name]: readonly string[], options: EditOptions): Promise<void> {
   const cluster = await ctx.cluster(name);
-  const { config } = await ctx.read(cluster);
+  const view = await ctx.read(cluster);
+  const { config } = view;
   if (!config) throw refuse(`The config key does not exist in the cluster ${cluster}`);
   const before = toYaml(config.data);
   const after = await changed(ctx, cluster, config.data, before, options);
@@ -38,7 +41,13 @@ export async function run(ctx: Ctx, [name]: readonly string[], options: EditOpti
   const wrong = mistakes(after, config.data);
   const errors = wrong.filter((problem) => problem.severity === 'error');
   if (errors.length > 0) throw refuse(errors.map(formatProblem).join('\n'), 'Nothing was changed.');
-  for (const warning of wrong) ctx.io.stderr.write(`Warning: ${formatProblem(warning)}\n`);
+  const warn = (text: string) => void ctx.io.stderr.write(`Warning: ${text}\n`);
+  for (const warning of wrong) warn(formatProblem(warning));
+  const { refused, unasked } = await refusedParameters(ctx, view, changedParameters(after, config.data));
+  if (refused.length > 0 && !options.force)
+    throw refuse(refused.join('\n'), 'Nothing was changed. With --force it is stored all the same.');
+  for (const line of refused) warn(`${line}; it is stored all the same, and members leave it out or use the nearest value`);
+  if (unasked !== null) warn(`no PostgreSQL could be asked whether it takes the parameters: ${unasked}`);
   if (!options.force) {
     if (options.apply === STDIN || options.replace === STDIN) {
       ctx.print('Use --force option to apply changes');
@@ -57,8 +66,14 @@ export async function run(ctx: Ctx, [name]: readonly string[], options: EditOpti
  * is an error; what is a warning they say in their logs, where whoever made the change does not look.
  */
 function mistakes(after: JsonObject, before: JsonObject): readonly ConfigProblem[] {
-  const known = new Set(validateDynamicPatch(before).map(formatProblem));
-  return validateDynamicPatch(after).filter((problem) => !known.has(formatProblem(problem)));
+  const all = (config: JsonObject) => {
+    const outOfRange = outOfRangeProblems(config);
+    // Of what is refused it need not be said what would be used instead.
+    const others = validateDynamicPatch(config).filter(({ path }) => !outOfRange.some((one) => one.path === path));
+    return [...outOfRange, ...others];
+  };
+  const known = new Set(all(before).map(formatProblem));
+  return all(after).filter((problem) => !known.has(formatProblem(problem)));
 }
 
 /** In this order: replace, apply, -s, -p; the editor when none of them was given. */

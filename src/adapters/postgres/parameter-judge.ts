@@ -1,0 +1,34 @@
+/** What this server says of parameters before they are stored for the whole cluster. Nothing is changed. */
+import { type Gucs, isWritableName } from '../../core/guc.ts';
+import { type Complaint, complaintByRow, type SettingRow } from '../../core/guc-complaints.ts';
+import type { Bounded } from '../../ports/postgres.ts';
+import { type Context, runner } from './context.ts';
+import { checkGucs } from './guc-check.ts';
+
+/** Null: PostgreSQL could not be asked. */
+export async function judgeParameters(context: Context, gucs: Gucs, options: Bounded): Promise<readonly Complaint[] | null> {
+  const names = Object.keys(gucs);
+  const bad = names.filter((name) => !isWritableName(name));
+  const writable = Object.fromEntries(Object.entries(gucs).filter(([name]) => !bad.includes(name)));
+  const { settings, log, runAs } = context;
+  const { complaints, judged } = await checkGucs({ run: runner(runAs), log, runAs }, settings, writable);
+  if (!judged) return null;
+  const unknown = bad.map((name) => ({ name, message: `"${name}" is not the name of a parameter`, instead: null }));
+  const said = new Set(complaints.map(({ name }) => name));
+  const byServer = await ofExtensions(context, writable, options).catch(() => []);
+  return [...unknown, ...complaints, ...byServer.filter(({ name }) => !said.has(name))];
+}
+
+/** Their names are good for anything where their library is not loaded, as it is not for a check of the file. */
+async function ofExtensions({ heartbeat, settings }: Context, gucs: Gucs, options: Bounded): Promise<Complaint[]> {
+  const named = new Map(Object.keys(gucs).flatMap((name) => (name.includes('.') ? [[name.toLowerCase(), name] as const] : [])));
+  if (named.size === 0) return [];
+  const text = 'SELECT name, vartype, unit, min_val, max_val, enumvals FROM pg_settings WHERE lower(name) = ANY($1)';
+  const asked = { ...options, applicationName: 'Regent parameters' };
+  const rows = await heartbeat.use(settings, asked, async (client) => (await client.query<SettingRow>(text, [[...named.keys()]])).rows);
+  return rows.flatMap((row) => {
+    const name = named.get(row.name.toLowerCase())!;
+    const wrong = complaintByRow(row, gucs[name] ?? '');
+    return wrong === null ? [] : [{ name, message: `parameter "${name}": ${wrong}`, instead: null }];
+  });
+}

@@ -1,0 +1,20 @@
+/** The PostgreSQL parameters that a change of the dynamic configuration brings, as text; not those that Regent judges by rules of its own, or ignores. */
+import { RECOVERY_GUCS } from '../core/guc.ts';
+import type { JsonObject } from '../core/json.ts';
+import { parseTolerant } from './conform.ts';
+import { isControlled } from './gucs.ts';
+import { patchMerge } from './merge.ts';
+import { dynamicSchema } from './schema.ts';
+
+export function changedParameters(after: JsonObject, before: JsonObject): Readonly<Record<string, string>> {
+  const old = parametersOf(before);
+  return Object.fromEntries(
+    Object.entries(parametersOf(after)).filter(
+      ([name, value]) => old[name] !== value && !isControlled(name) && !RECOVERY_GUCS.has(name.toLowerCase()),
+    ),
+  );
+}
+
+function parametersOf(raw: JsonObject): Readonly<Record<string, string>> {
+  return parseTolerant(dynamicSchema, patchMerge({}, raw)).data.postgresql?.parameters ?? {};
+}
