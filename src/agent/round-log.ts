@@ -9,6 +9,11 @@ import { noStrangers, type StrangerMemory, strangerNotes } from '../core/strange
 import { type Noted, syncNotes } from '../core/sync-notes.ts';
 import type { Parts } from './parts.ts';
 
+/** Clients lose their primary, or the cluster its leader, and no operator has asked for it here. */
+function losesLead({ rule, steps }: Decision): boolean {
+  return steps.some(({ kind }) => kind === 'demote-now' || kind === 'release-leader') && !rule.startsWith('shutdown.');
+}
+
 export class RoundLog {
   readonly #parts: Parts;
   #lastLine = '';
@@ -36,7 +41,7 @@ export class RoundLog {
   say(decision: Decision): void {
     const line = decision.because;
     if (line === this.#lastLine) this.#parts.log.debug(line, { rule: decision.rule });
-    else this.#parts.log.info(line, { rule: decision.rule });
+    else this.#parts.log[losesLead(decision) ? 'warning' : 'info'](line, { rule: decision.rule });
     this.#lastLine = line;
   }
 

@@ -69,6 +69,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     leaseRemainingMs: leads && c.stepDownAtMs !== null ? Math.max(0, c.stepDownAtMs - nowMs) : null,
     checkpointAfterPromote: !memory.checkpointPending,
     promotionTrouble: pg?.promotionTrouble ?? (c?.isStandby ? promotionsFailing(c) : null),
+    steppedDown: memory.steppedDown,
     strangers: describeStrangers(memory.strangers),
     lockedOut: memory.lockedOut && { reason: memory.lockedOut.reason, since: Math.floor(memory.lockedOut.sinceWallMs / 1000) },
     unexplained: pg?.unexplained === undefined ? null : describeUnexplained(pg.unexplained),

@@ -21,7 +21,8 @@ export interface ApiContext {
 /** A request that changes something, let in and read. */
 export interface Route {
   readonly body: BodyKind;
-  readonly handle: (context: ApiContext, body: JsonObject) => Promise<Answer> | Answer;
+  /** `by`: who asks, in words. */
+  readonly handle: (context: ApiContext, body: JsonObject, by: string) => Promise<Answer> | Answer;
 }
 
 /** A call to etcd on behalf of a caller waits as long as the agent's own would. */

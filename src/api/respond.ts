@@ -101,10 +101,22 @@ async function change(context: ApiContext, rules: AccessRules, method: string, t
   if (route === undefined) return plain(501, `Unsupported method ('${method}') for /${target.segment}`);
   // Failsafe is a talk between members of a fixed map: being a member by name is not enough.
   const refusal = await rules.check(request, context.desk.view(), target.segment !== 'failsafe');
-  const answer = refusal ?? (await route.handle(context, await readBody(request, route.body, context.clock)));
+  const answer = refusal ?? (await route.handle(context, await readBody(request, route.body, context.clock), requester(request)));
   const from = request.socket.remoteAddress ?? 'a client that has gone';
   context.log.info(`REST: ${method} /${target.segment} from ${from}: ${answer.status}`);
   return answer;
+}
+
+const LONGEST_NAME = 100;
+
+/** `alice@bastion (10.0.0.7)`: whom the caller says it asks for (HTTP's From), and its address. */
+function requester(request: IncomingMessage): string {
+  const address = (request.socket.remoteAddress ?? '').replace(/^::ffff:/i, '');
+  const from = (request.headers.from ?? '')
+    .replace(/[^ -~]/g, '')
+    .trim()
+    .slice(0, LONGEST_NAME);
+  return from === '' ? address : `${from} (${address})`;
 }
 
 function failure({ log }: ApiContext, what: string, error: unknown): Answer {

@@ -33,6 +33,16 @@ const led = (name: string, modRevision: string): Partial<ClusterView> => ({
   members: (desk.view()?.members ?? []).map((member) => ({ ...member, role: member.name === name ? 'primary' : 'replica' })),
 });
 
+const byUs = { requested_by: '127.0.0.1', requested_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+\+00:00$/) };
+
+test('who asked is written with the wish: the address, and the name that the caller gives', async () => {
+  const wish = JSON.stringify({ leader: 'pg-1', scheduled_at: '2090-01-01 00:00+02' });
+  await call(`${base}/switchover`, 'POST', wish, { headers: { From: 'alice@bastion' } });
+  await call(`${base}/switchover`, 'POST', wish, { headers: { From: 'x'.repeat(500) } });
+  const names = desk.calls.flatMap(([name, value]) => (name === 'writeFailover' ? [(value as { requested_by: string }).requested_by] : []));
+  expect(names).toEqual(['alice@bastion (127.0.0.1)', `${'x'.repeat(100)} (127.0.0.1)`]);
+});
+
 describe('switchover and failover', () => {
   const nobody = 'is not possible: no good candidates have been found';
   test.each<[string, unknown, number, string]>([
@@ -105,7 +115,7 @@ describe('switchover and failover', () => {
     desk.change(led('pg-2', '8'));
     expect(await answer).toMatchObject({ status: 200, body: 'Successfully switched over to "pg-2"' });
     expect(performance.now() - started).toBeLessThan(900);
-    expect(desk.calls[0]).toEqual(['writeFailover', { leader: 'pg-1', member: 'pg-2' }, null]);
+    expect(desk.calls[0]).toEqual(['writeFailover', { leader: 'pg-1', member: 'pg-2', ...byUs }, null]);
   });
 
   test('a standby cluster is led by a standby leader', async () => {
@@ -152,7 +162,7 @@ describe('switchover and failover', () => {
     expect(await call(`${base}/switchover`, 'DELETE')).toMatchObject({ status: 404, body: 'no switchover is scheduled' });
     const wish = { leader: 'pg-1', scheduled_at: '2090-01-01 00:00+02' };
     expect(await post('/switchover', wish)).toMatchObject({ status: 202, body: 'Switchover scheduled' });
-    expect(desk.calls[0]).toEqual(['writeFailover', { leader: 'pg-1', scheduled_at: '2090-01-01T00:00:00+02:00' }, null]);
+    expect(desk.calls[0]).toEqual(['writeFailover', { leader: 'pg-1', scheduled_at: '2090-01-01T00:00:00+02:00', ...byUs }, null]);
     expect(await call(`${base}/switchover`, 'DELETE')).toMatchObject({ status: 200, body: 'scheduled switchover deleted' });
     expect(desk.cluster.failover).toBeNull();
   });

@@ -3,6 +3,7 @@ import { type MemberRole, memberOf } from '../core/cluster.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { FailoverWish } from '../ports/dcs.ts';
 import { DcsError } from '../support/errors.ts';
+import { isoFromEpochMs } from '../support/iso-time.ts';
 import { type Answer, plain, text } from './answer.ts';
 import { type ApiContext, dcsOptions } from './context.ts';
 import { type Action, readSwitchWish, type SwitchWish, switchProblem } from './switchover-wish.ts';
@@ -13,7 +14,7 @@ const RECHECK_MS = 2000;
 /** What the member that holds the leader key calls itself once it serves as one. */
 const LEADING: ReadonlySet<string> = new Set<MemberRole>(['primary', 'standby_leader']);
 
-export async function postSwitch(context: ApiContext, asked: Action, body: JsonObject): Promise<Answer> {
+export async function postSwitch(context: ApiContext, asked: Action, body: JsonObject, by: string): Promise<Answer> {
   const { desk } = context;
   const view = await desk.dcs().read(dcsOptions(context));
   const wish = readSwitchWish(context, asked, body, view);
@@ -23,7 +24,7 @@ export async function postSwitch(context: ApiContext, asked: Action, body: JsonO
     if (problem !== null) return text(412, problem);
   }
   const writtenAtMs = context.clock.bootMs();
-  const failure = await written(context, wish);
+  const failure = await written(context, wish, by);
   if (failure !== null) return text(503, `failed to write failover key into DCS: ${failure}`);
   desk.wake(`${wish.action} requested`);
   if (wish.scheduledAt !== null) return text(202, 'Switchover scheduled');
@@ -39,11 +40,13 @@ export async function deleteSwitch(context: ApiContext): Promise<Answer> {
 }
 
 /** Null: it is. */
-async function written(context: ApiContext, wish: SwitchWish): Promise<string | null> {
+async function written(context: ApiContext, wish: SwitchWish, by: string): Promise<string | null> {
   const value: FailoverWish = {
     ...(wish.leader !== null && { leader: wish.leader }),
     ...(wish.candidate !== null && { member: wish.candidate }),
     ...(wish.scheduledAt !== null && { scheduled_at: wish.scheduledAt }),
+    ...(by !== '' && { requested_by: by }),
+    requested_at: isoFromEpochMs(context.clock.wallMs()),
   };
   try {
     const done = await context.desk.dcs().writeFailover(value, null, dcsOptions(context));

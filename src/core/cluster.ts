@@ -101,6 +101,9 @@ export interface FailoverKey {
   readonly scheduledAtMs: number | null;
   /** As written, for display. */
   readonly scheduledAt: string | null;
+  /** Who asked, and when, where whoever wrote it tells: `alice@bastion (10.0.0.7)`. */
+  readonly requestedBy?: string;
+  readonly requestedAt?: string;
   readonly modRevision: string;
 }
 

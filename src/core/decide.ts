@@ -2,10 +2,11 @@
 import { invariant } from '../support/assert.ts';
 import { abstainMs } from './candidates.ts';
 import { type Chore, stillWanted } from './chores.ts';
-import { contextOf } from './context.ts';
+import { type Context, contextOf } from './context.ts';
 import type { Effect } from './effects.ts';
 import { chores, due } from './housekeeping.ts';
 import { checkDecision } from './invariants.ts';
+import { leadAfter } from './lead-change.ts';
 import type { Decision, Memory, Observation } from './model.ts';
 import { remember } from './remember.ts';
 import { allRules } from './rules/index.ts';
@@ -35,13 +36,20 @@ export function decide(o: Observation, before: Memory): Decision {
   const { now, wakeInMs } = due(c, wanted);
   const effects = [...steps, ...now.flatMap((chore) => chore.effects)];
   const waits = [outcome.wakeInMs, work?.wakeInMs, wakeInMs].filter((ms): ms is number => ms !== undefined && ms !== null);
+  const because = say(rule, outcome, c);
   const decision: Decision = {
     rule: rule.id,
-    because: say(rule, outcome, c),
+    because,
     effects,
     steps,
     chores: now,
-    memory: afterwards(o, outcome, work?.wanted == null ? memory : { ...memory, chores: stillWanted(memory.chores, wanted) }, effects),
+    memory: afterwards(
+      c,
+      outcome,
+      work?.wanted == null ? memory : { ...memory, chores: stillWanted(memory.chores, wanted) },
+      effects,
+      because,
+    ),
     wakeAtMs: waits.length === 0 ? null : o.nowMs + Math.min(...waits),
     watchMembers: (outcome.watchMembers ?? false) || (work?.watchMembers ?? false),
   };
@@ -50,8 +58,11 @@ export function decide(o: Observation, before: Memory): Decision {
 }
 
 /** As the effects leave it. */
-function afterwards(o: Observation, { abstain }: Outcome, memory: Memory, effects: readonly Effect[]): Memory {
+function afterwards(c: Context, { abstain }: Outcome, memory: Memory, effects: readonly Effect[], because: string): Memory {
+  const { o } = c;
   let after = abstain ? { ...memory, abstainUntilMs: o.nowMs + abstainMs(o.settings.dynamic) } : memory;
+  const { leadReason, steppedDown } = leadAfter(c, because, effects);
+  if (leadReason !== memory.leadReason || steppedDown !== memory.steppedDown) after = { ...after, leadReason, steppedDown };
   for (const effect of effects) {
     // A server that is down in the next round did not crash then.
     if (effect.kind === 'demote-now') after = { ...after, state: 'stopping' };

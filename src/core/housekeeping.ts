@@ -165,8 +165,9 @@ export function historyValue(c: Context): JsonValue[] | null {
 }
 
 function historyLine(c: Context, entry: HistoryEntry, recorded: readonly HistoryEntry[], isLast: boolean): JsonValue[] {
-  const line: JsonValue[] = [entry.timeline, entry.switchLsn, entry.reason];
-  const known = recorded.find((old) => old.timeline === entry.timeline && old.switchLsn === entry.switchLsn && old.reason === entry.reason);
+  // By place alone: a leader may have put its own reason into it.
+  const known = recorded.find((old) => old.timeline === entry.timeline && old.switchLsn === entry.switchLsn);
+  const line: JsonValue[] = [entry.timeline, entry.switchLsn, known?.reason ?? (isLast ? c.m.leadReason : null) ?? entry.reason];
   if (known?.timestamp !== undefined) line.push(known.timestamp, ...(known.newLeader === undefined ? [] : [known.newLeader]));
   else if (isLast) line.push(entry.timestamp ?? isoFromEpochMs(c.o.wallMs), c.me);
   return line;

@@ -39,6 +39,7 @@ export function memberRecord(status: AgentStatus, settings: Settings): JsonObjec
   if (status.unexplained) record['unexplained'] = status.unexplained;
   const outdated = status.failing?.[choreName('files')];
   if (outdated !== undefined) record['files_outdated'] = outdated;
+  if (status.steppedDown) record['stepped_down'] = status.steppedDown;
   if (status.paused) record['pause'] = true;
   return record;
 }

@@ -140,6 +140,12 @@ export interface Memory {
   readonly endedAt: WalEnd | null;
   /** The last known leader other than ourselves, for the failover priority rule. */
   readonly lastLeader: string | null;
+  /** Who held the leader key last, ourselves included. */
+  readonly formerLeader: string | null;
+  /** Why this node took the leader key as a standby; null: it did not, or `history` has it. */
+  readonly leadReason: string | null;
+  /** Why this node gave up the lead; null: it did not, or somebody has led since. */
+  readonly steppedDown: string | null;
 }
 
 export const emptyMemory: Memory = {
@@ -171,6 +177,9 @@ export const emptyMemory: Memory = {
   strayed: false,
   endedAt: null,
   lastLeader: null,
+  formerLeader: null,
+  leadReason: null,
+  steppedDown: null,
 };
 
 export interface Decision {

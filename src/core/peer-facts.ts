@@ -19,6 +19,8 @@ export interface PeerFacts {
   readonly watchdogFailed: boolean;
   /** Why it could not be promoted, by its own word. */
   readonly promotionTrouble?: string;
+  /** Why it gave up the lead, while nobody has led since. */
+  readonly steppedDown?: string;
   /** Why its PostgreSQL does not let its agent in. Over connections from before the agent still does what it must. */
   readonly lockedOut?: string;
   /** Of the cluster its data belong to; null: it does not tell. */

@@ -51,6 +51,9 @@ export function remember(o: Observation, before: Memory): Memory {
     strayed: strayed(c, before),
     endedAt: endedAt(c, before.endedAt),
     lastLeader: c.otherLeader ?? before.lastLeader,
+    formerLeader: c.view?.leader?.name ?? before.formerLeader,
+    leadReason: c.view === null || (c.lockMine && !hasRecorded(c)) ? before.leadReason : null,
+    steppedDown: c.otherLeader !== null || leadsOn(c) ? null : before.steppedDown,
   };
 }
 
@@ -82,6 +85,17 @@ function wasOpened({ o }: Context, before: Memory): boolean {
   if (before.role !== 'replica' || before.state !== 'running' || job !== null || ended.length > 0) return false;
   if (pg.state !== 'stopped' || pg.control === null || pg.baseBackup !== undefined) return false;
   return pg.control.state === 'shut down' || pg.control.state === 'in production';
+}
+
+/** `history` tells of the timeline it is on. */
+function hasRecorded(c: Context): boolean {
+  const timeline = c.o.pg.sql?.timeline ?? null;
+  return c.isPrimary && timeline !== null && c.view?.history.at(-1)?.timeline === timeline - 1;
+}
+
+/** It leads, and is not about to hand over. */
+function leadsOn(c: Context): boolean {
+  return c.isPrimary && c.lockMine && c.o.job?.job.kind !== 'handover';
 }
 
 function heldNow({ o, attached, stepDownAtMs }: Context): Memory['held'] {

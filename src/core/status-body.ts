@@ -48,7 +48,12 @@ export function statusBody(status: AgentStatus, view: ClusterView | null, settin
   if (status.unexplained) body['unexplained'] = status.unexplained;
   if (status.failing !== undefined && Object.keys(status.failing).length > 0) body['failing'] = { ...status.failing };
   if (sql !== null) Object.assign(body, walFacts(sql, status));
-  body['regent'] = { ...(status.build === undefined ? {} : { version: status.build }), rule: status.rule, because: status.because };
+  body['regent'] = {
+    ...(status.build === undefined ? {} : { version: status.build }),
+    rule: status.rule,
+    because: status.because,
+    ...(status.steppedDown ? { stepped_down: status.steppedDown } : {}),
+  };
   return body;
 }
 

@@ -123,6 +123,8 @@ export interface AgentStatus {
   readonly sourceTrouble?: string | null;
   /** Why this standby could not be promoted, or leaves that to others for now. */
   readonly promotionTrouble?: string | null;
+  /** Why this node gave up the lead, while nobody has led since. */
+  readonly steppedDown?: string | null;
   /** Servers that stream from this primary under the name of a member, in words. */
   readonly strangers?: readonly string[];
   /** Why its PostgreSQL does not let the agent in, and since when (epoch seconds). */

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { amend, ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../test/fixtures/ctl.ts';
+import { operatorName } from './operator-name.ts';
 
 let members: FakeMembers;
 let etcd: MemoryEtcd;
@@ -192,7 +193,9 @@ test('when the leader cannot be asked, the wish goes into etcd', async () => {
   expect(code).toBe(0);
   expect(out).toMatch(/\n[-\d]{10} [:.\d]{14} Could not switchover using Patroni api, falling back to DCS\n\+ Cluster/);
   expect(err).toContain('WARNING - member patroni1 does not answer on http://127.0.0.1:1: ');
-  expect(etcd.get('demo', 'failover')).toBe('{"leader":"patroni1","member":"patroni2","scheduled_at":"2030-01-01T00:00:00+00:00"}');
+  const { requested_by, requested_at, ...wish } = JSON.parse(etcd.get('demo', 'failover')!);
+  expect(wish).toEqual({ leader: 'patroni1', member: 'patroni2', scheduled_at: '2030-01-01T00:00:00+00:00' });
+  expect([requested_by, requested_at]).toEqual([operatorName(), expect.stringMatching(/T.*\+00:00$/)]);
 });
 
 /** What the other agents do after so many looks at etcd. */

@@ -5,11 +5,13 @@
 import { type ClusterView, type Member, mayLead, memberOf, sameName } from '../core/cluster.ts';
 import { clusterModes } from '../core/cluster-modes.ts';
 import type { JsonObject } from '../core/json.ts';
+import { isoFromEpochMs } from '../support/iso-time.ts';
 import { shellWord } from '../support/shell-words.ts';
 import { type Ctx, DCS_TIMEOUT_MS, leaderMember, noAnswer } from './context.ts';
 import { type CtlError, refuse } from './errors.ts';
 import { awaitWish, outcomeMs } from './handover-wait.ts';
 import { existing, noSuchMember, showMembers } from './members.ts';
+import { operatorName } from './operator-name.ts';
 import type { RestAnswer } from './rest.ts';
 import { localTime, nextHour, parseScheduled } from './time.ts';
 
@@ -173,6 +175,8 @@ async function writeWish(ctx: Ctx, action: Action, cluster: string, plan: Plan):
     ...(action === 'switchover' && plan.leader !== null ? { leader: plan.leader } : {}),
     ...(plan.candidate === null ? {} : { member: plan.candidate }),
     ...(plan.at === null ? {} : { scheduled_at: plan.at }),
+    requested_by: operatorName(),
+    requested_at: isoFromEpochMs(ctx.io.clock.wallMs()),
   };
   await (await ctx.dcs(cluster)).writeFailover(wish, null, { timeoutMs: DCS_TIMEOUT_MS });
 }

@@ -9,6 +9,7 @@ import { ensureError } from '../support/errors.ts';
 import type { RestAccess } from './config.ts';
 import { CtlError } from './errors.ts';
 import { exchange, type HttpAnswer } from './http.ts';
+import { operatorName } from './operator-name.ts';
 
 export type RestAnswer = HttpAnswer;
 
@@ -57,6 +58,7 @@ export class RestClient {
     const headers = {
       'User-Agent': 'regentctl',
       ...(method === 'GET' ? {} : { 'Content-Length': Buffer.byteLength(body ?? '') }),
+      ...(method === 'GET' ? {} : { From: operatorName() }),
       ...(authentication ? { Authorization: basicAuth(authentication.username, authentication.password) } : {}),
     };
     if (url.protocol !== 'https:') return { method, headers };

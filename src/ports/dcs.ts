@@ -20,6 +20,9 @@ export interface FailoverWish {
   readonly leader?: string;
   readonly member?: string;
   readonly scheduled_at?: string;
+  /** Regent's own: who asked, and when. */
+  readonly requested_by?: string;
+  readonly requested_at?: string;
 }
 
 /** What a bootstrapper knows its own writing by: the lease of the empty mark, or the revision of the identifier. */

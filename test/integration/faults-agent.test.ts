@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from './support/cluster.ts';
+import { reasonOfLead } from './support/history.ts';
 import { agentRestartsUnnoticed, besiege } from './support/siege.ts';
 
 const TTL_SECONDS = 5;
@@ -25,6 +26,7 @@ describe('the leader’s agent is killed', () => {
     await old.killAgent();
     const successor = await siege.successor();
     expect(old.postmasterPid).toBe(null);
+    expect(await reasonOfLead(cluster, successor)).toBe(`failover: the leader key of ${old.name} expired, and it does not answer`);
     old.start();
     expect(await cluster.waitHealthy()).toBe(successor);
     await siege.noOverlap();

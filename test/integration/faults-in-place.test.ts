@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
+import { reasonOfLead } from './support/history.ts';
 
 /** Far below the ttl, far above what a busy machine takes. */
 const AT_ONCE_MS = 8000;
@@ -131,6 +132,7 @@ describe('SIGTERM of the leader', () => {
     const gapMs = writer.longestGapMs(sinceMs);
     old.start();
     expect(await cluster.waitHealthy()).toBe(first.node);
+    expect(await reasonOfLead(cluster, first.node)).toBe(`failover: ${old.name} gave up the lead: its agent was told to end`);
     await cluster.verify(writer);
     console.log(`SIGTERM of the leader: ${Math.round(gapMs)} ms without a write`);
   });

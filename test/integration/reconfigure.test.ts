@@ -225,6 +225,35 @@ describe('settings of one node', () => {
   });
 });
 
+test('a setting with which PostgreSQL does not start is mended: it starts at once, not only when the hold-off is over', async () => {
+  const { leader, writer } = await writing();
+  const replica = cluster.others(leader.name)[0]!;
+  const told = async () => String(((await replica.rest('/patroni'))?.body?.['regent'] as { because?: string } | undefined)?.because);
+  const failures = (from: number) =>
+    replica
+      .log()
+      .slice(from)
+      .match(/restarting after failure failed/g)?.length ?? 0;
+  const before = replica.log().length;
+  editLocal(replica, { postgresql: { parameters: { shared_buffers: '8TB' } } });
+  reload(replica);
+  await cluster.until(
+    'it is known to wait for a restart',
+    5000,
+    async () => 'pending_restart' in ((await replica.rest('/patroni'))?.body ?? {}),
+  );
+  expect((await cluster.ctl(['restart', cluster.scope, replica.name, '--force'], 60_000)).stdout).toContain('Failed: restart');
+  // By the third failure it is held off for four seconds.
+  await cluster.until('it has failed three times', 20_000, () => failures(before) >= 3);
+  await cluster.until('it says so', 2000, async () => (await told()).includes('failed to start postgres'));
+  changeLocal(replica, { postgresql: { parameters: { shared_buffers: null } } });
+  const mendedAtMs = performance.now();
+  await cluster.until('it runs', 3500, async () => (await replica.rest('/patroni'))?.body?.['state'] === 'running');
+  console.log(`a mended setting: PostgreSQL runs after ${Math.round(performance.now() - mendedAtMs)} ms`);
+  expect(await cluster.waitHealthy()).toBe(leader.name);
+  await cluster.verify(writer);
+});
+
 describe('a broken file', () => {
   /** The file with two values broken and a key misspelt; the lines on which they stand, from 1. */
   function broken(text: string): { readonly text: string; readonly lines: readonly number[] } {

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
+import { reasonOfLead } from './support/history.ts';
 import { changeLocal } from './support/local-config.ts';
 import type { Writer } from './support/writer.ts';
 
@@ -53,6 +54,11 @@ describe('switchover', () => {
     expect(successor).toBeDefined();
     expect(successor).not.toBe(leader.name);
     await expectLed(successor!, writer, 'switchover to the best candidate');
+    const asked = new RegExp(`^switchover from ${leader.name} to ${successor}, asked for by \\S+@\\S+ \\([\\d.]+\\) at 20[-\\dT:.+]+$`);
+    expect(await reasonOfLead(cluster, successor!)).toMatch(asked);
+    expect((await cluster.ctl(['history', '-f', 'json'])).stdout).toContain(
+      `"switchover from ${leader.name} to ${successor}, asked for by `,
+    );
   });
 
   test('to a named candidate, by REST; the third node follows without a restart', async () => {
@@ -61,6 +67,7 @@ describe('switchover', () => {
     const answer = await post(leader, '/switchover', { leader: leader.name, candidate: second.name });
     expect(answer).toEqual({ status: 200, text: `Successfully switched over to "${second.name}"` });
     await expectLed(second.name, writer, 'switchover to a named candidate');
+    expect(await reasonOfLead(cluster, second.name)).toMatch(/asked for by 127\.[\d.]+ at /);
     expect(first.postmasterPid).toBe(postmaster);
   });
 

@@ -52,7 +52,7 @@ describe('the agent comes back when the pause is over, and etcd grants no lease'
     const { world, old } = await pauseOver(303, 15_000);
     old.startAgent();
     await world.expect('it stops taking writes', () => !old.server.writable, 4000);
-    expect(world.tail()).toContain(`${old.name} INFO demoting self because the leader key could not be taken`);
+    expect(world.tail()).toContain(`${old.name} WARNING demoting self because the leader key could not be taken`);
     expect(old.guard.fires).toBe(0);
     world.checkers.assertClean();
   });

@@ -134,7 +134,16 @@ function decodeFailover(entry: Entry): FailoverKey | null {
   const scheduledAt = isTruthy(parsed['scheduled_at']) ? String(parsed['scheduled_at']) : null;
   const scheduledAtMs = scheduledAt === null ? null : parseInstant(scheduledAt);
   if (scheduledAt !== null && scheduledAtMs === null) return null;
-  return { leader, candidate, scheduledAtMs, scheduledAt, modRevision: entry.modRevision };
+  const [by, at] = [textOf(parsed['requested_by']), textOf(parsed['requested_at'])];
+  return {
+    leader,
+    candidate,
+    scheduledAtMs,
+    scheduledAt,
+    ...(by === null ? {} : { requestedBy: by }),
+    ...(at === null ? {} : { requestedAt: at }),
+    modRevision: entry.modRevision,
+  };
 }
 
 /** `leader:candidate`, either of them possibly missing. */

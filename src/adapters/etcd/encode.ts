@@ -10,6 +10,8 @@ export function encodeFailover(wish: FailoverWish | null): string {
   if (wish?.leader) value['leader'] = wish.leader;
   if (wish?.member) value['member'] = wish.member;
   if (wish?.scheduled_at) value['scheduled_at'] = wish.scheduled_at;
+  if (wish?.requested_by) value['requested_by'] = wish.requested_by;
+  if (wish?.requested_at) value['requested_at'] = wish.requested_at;
   return stringifyCompact(value);
 }
 

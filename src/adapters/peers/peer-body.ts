@@ -34,6 +34,7 @@ export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
     tags: isJsonObject(tags) ? (tags as Tags) : {},
     watchdogFailed: body['watchdog_failed'] === true,
     ...(trouble === '' ? {} : { promotionTrouble: trouble }),
+    ...steppedDown(body['regent']),
     ...lockedOut(body['locked_out']),
     systemIdentifier: textOf(body['database_system_identifier'], '') || null,
     ...(inRecovery && body['replication_state'] === 'streaming' ? { receiving: true } : {}),
@@ -42,6 +43,11 @@ export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
     ...(wal['strayed'] === true ? { strayed: true } : {}),
     ...(inRecovery && (wal['attached'] === true || body['cluster_unlocked'] !== true) ? { attached: true } : {}),
   };
+}
+
+function steppedDown(told: JsonValue | undefined): Pick<PeerFacts, 'steppedDown'> {
+  const reason = isJsonObject(told) ? textOf(told['stepped_down'], '') : '';
+  return reason === '' ? {} : { steppedDown: reason };
 }
 
 function lockedOut(told: JsonValue | undefined): Pick<PeerFacts, 'lockedOut'> {

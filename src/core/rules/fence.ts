@@ -14,7 +14,12 @@ export const fenceRules: readonly Rule[] = [
     id: 'fence.lease-ended',
     situation: 'PostgreSQL may take writes, the lease can no longer be counted on, and etcd does not answer or does not renew it',
     when: (c) => !c.paused && (c.view === null || c.attached) && c.mayBeWritable && !c.mayLeadNow && !(c.withinLease && makesCluster(c)),
-    ask: () => lost('fast'),
+    ask: (c) => ({
+      ...lost('fast'),
+      because: `demoted self because DCS is not accessible and I was a leader: ${
+        c.o.dcs.known ? 'etcd answers, and has not renewed the lease in time' : c.o.dcs.reason
+      }`,
+    }),
     because: 'demoted self because DCS is not accessible and I was a leader',
   },
   {
@@ -85,7 +90,10 @@ export const fenceRules: readonly Rule[] = [
     id: 'fence.job-without-lock',
     situation: 'a job is about to make PostgreSQL writable, and the leader key is not ours',
     when: (c) => !c.paused && opensForWrites(c) && !c.lockMine,
-    ask: () => lost('immediate'),
+    ask: (c) => ({
+      ...lost('immediate'),
+      because: `lost leader lock during a start or promotion: ${c.otherLeader === null ? 'it is gone from etcd' : `${c.otherLeader} has it`}`,
+    }),
     because: 'lost leader lock during a start or promotion',
   },
   {
@@ -93,7 +101,7 @@ export const fenceRules: readonly Rule[] = [
     situation: 'PostgreSQL may take writes, and another member holds the leader key',
     when: (c) => !c.paused && c.mayBeWritable && c.otherLeader !== null && c.o.pg.dataDir === 'valid',
     ask: () => lost('immediate'),
-    because: 'demoting self because I do not have the lock and I was a leader',
+    because: 'demoting self because I do not have the lock and I was a leader: {leader} has it',
   },
   {
     id: 'fence.opening-unlocked',

@@ -51,8 +51,11 @@ export const primaryRules: readonly Rule[] = [
     id: 'primary.outdated',
     situation:
       'a primary runs here without the leader key, and the cluster has moved on (a later timeline, another leader in /sync), or another primary is alive',
-    when: (c) => c.isPrimary && c.unlocked && (isOutdated(c) || supersededBy(c) !== null || anotherPrimary(c)),
-    ask: () => ({ effects: [{ kind: 'demote-now', mode: 'immediate' }] }),
+    when: (c) => c.isPrimary && c.unlocked && (isOutdated(c) || supersededBy(c) !== null || anotherPrimary(c) !== null),
+    ask: (c) => ({
+      effects: [{ kind: 'demote-now', mode: 'immediate' }],
+      because: `demoting self because i am not the healthiest node: ${movedOn(c)}`,
+    }),
     because: 'demoting self because i am not the healthiest node',
   },
   {
@@ -77,8 +80,15 @@ function isOutdated(c: Context): boolean {
   return expected !== null && own !== null && own < expected;
 }
 
-function anotherPrimary(c: Context): boolean {
-  return [...(c.o.peers?.values() ?? [])].some((peer) => !peer.inRecovery && peer.state === 'running');
+function anotherPrimary(c: Context): string | null {
+  return [...(c.o.peers?.values() ?? [])].find((peer) => !peer.inRecovery && peer.state === 'running')?.name ?? null;
+}
+
+function movedOn(c: Context): string {
+  if (isOutdated(c))
+    return `the cluster is on timeline ${c.view === null ? null : clusterTimeline(c.view)}, this node on ${c.o.pg.sql?.timeline}`;
+  const [former, other] = [supersededBy(c), anotherPrimary(c)];
+  return former === null ? `${other} is a primary too` : `by /sync ${former} has led since`;
 }
 
 /** An operator's failover to this node by name: it is tried, whatever speaks against it. */

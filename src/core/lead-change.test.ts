@@ -1,0 +1,212 @@
+/** What `history` says of a change of the lead: whoever takes the key writes why, and PostgreSQL's own text stays where nobody knows better. */
+import { describe, expect, it } from 'vitest';
+import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../test/support/build.ts';
+import { ClusterReader } from '../adapters/etcd/decode.ts';
+import { encodeFailover } from '../adapters/etcd/encode.ts';
+import { readPeerBody } from '../adapters/peers/peer-body.ts';
+import type { FailoverKey } from './cluster.ts';
+import { contextOf } from './context.ts';
+import { decide } from './decide.ts';
+import { leadReason } from './lead-change.ts';
+import type { Memory } from './model.ts';
+
+const wish: FailoverKey = { leader: 'b', candidate: null, scheduledAtMs: null, scheduledAt: null, modRevision: '7' };
+const asked = { requestedBy: 'alice@bastion (10.0.0.7)', requestedAt: '2026-11-28T19:00:00.000000+00:00' };
+const gone = view({ members: [member('a'), member('c')] });
+const reason = (scene: Scene, over: Partial<Memory> = {}) =>
+  leadReason(contextOf(observation({ view: gone, ...scene }), memory({ formerLeader: 'b', ...over })));
+const withKey = (raw: object) => view({ members: [member('a'), member('b', { raw: raw as never }), member('c')] });
+
+describe('why this node takes the lead', () => {
+  it.each<[string, Scene, Partial<Memory>, string]>([
+    [
+      'an operator’s switchover',
+      { view: view({ failover: { ...wish, ...asked } }) },
+      {},
+      'switchover from b to a, asked for by alice@bastion (10.0.0.7) at 2026-11-28T19:00:00.000000+00:00',
+    ],
+    [
+      'one that somebody wrote who does not tell',
+      { view: view({ failover: wish }) },
+      {},
+      'switchover from b to a, asked for by an operator',
+    ],
+    [
+      'one to another, who could not',
+      { view: view({ failover: { ...wish, candidate: 'c' } }) },
+      {},
+      'switchover from b to a (meant for c), asked for by an operator',
+    ],
+    [
+      'a scheduled one',
+      { view: view({ failover: { ...wish, scheduledAt: '2026-11-28T20:00:00+00:00', scheduledAtMs: 1 } }) },
+      {},
+      'switchover from b to a, asked for by an operator, scheduled for 2026-11-28T20:00:00+00:00',
+    ],
+    [
+      'a failover by name',
+      { view: view({ failover: { ...wish, leader: null, candidate: 'a' } }) },
+      {},
+      'failover to a, asked for by an operator',
+    ],
+    ['the key ran out, and nobody answers', {}, {}, 'failover: the leader key of b expired, and it does not answer'],
+    ['the key ran out on one that answers', { peers: peers(peer('b')) }, {}, 'failover: the leader key of b expired'],
+    [
+      'it ran out before a switchover was due',
+      { view: { ...gone, failover: { ...wish, scheduledAtMs: 1_900_000_000_000, scheduledAt: 'x' } } },
+      {},
+      'failover: the leader key of b expired, and it does not answer',
+    ],
+    ['the key was taken away', { view: view() }, {}, 'failover: the leader key of b was released or removed'],
+    [
+      'the former leader says why itself',
+      { peers: peers(peer('b', { steppedDown: 'demoted self because DCS is not accessible and I was a leader: no answer' })) },
+      {},
+      'failover: b gave up the lead: demoted self because DCS is not accessible and I was a leader: no answer',
+    ],
+    [
+      'its member key says why',
+      { view: withKey({ stepped_down: 'its agent was told to end' }) },
+      {},
+      'failover: b gave up the lead: its agent was told to end',
+    ],
+    [
+      'it was this node itself',
+      {},
+      { formerLeader: 'a', steppedDown: 'PostgreSQL crashed' },
+      'a leads again: it had given up the lead: PostgreSQL crashed',
+    ],
+    [
+      'a switchover away from it came to nothing',
+      { view: view({ failover: { ...wish, leader: 'a' } }) },
+      { formerLeader: 'a' },
+      'a leads again',
+    ],
+    ['nobody has been seen to lead', {}, { formerLeader: null }, 'nobody had led since the agent of this node began'],
+  ])('%s', (_, scene, over, text) => {
+    expect(reason(scene, over)).toBe(text);
+  });
+
+  it('is short enough for a table', () => {
+    expect(reason({ peers: peers(peer('b', { steppedDown: 'x'.repeat(1000) })) })).toHaveLength(250);
+  });
+});
+
+describe('why this node gives up the lead', () => {
+  const leads = { view: view({ leaderName: 'a' }), pg: pg.primary() };
+  const toldAfter = (scene: Scene, over: Partial<Memory> = {}) =>
+    decide(observation(scene), memory({ role: 'primary', ...over })).memory.steppedDown;
+  const held = { held: { leaseId: 'lease-a', ttlSeconds: 30, stepDownAtMs: 11_000 } };
+
+  it.each<[string, Scene, Partial<Memory>, string]>([
+    [
+      'etcd is away: with what etcd’s client says',
+      { view: null, pg: pg.primary(), nowMs: 33_001 },
+      held,
+      'demoted self because DCS is not accessible and I was a leader: test',
+    ],
+    [
+      'etcd answers, and does not renew',
+      { ...leads, nowMs: 33_001 },
+      held,
+      'demoted self because DCS is not accessible and I was a leader: etcd answers, and has not renewed the lease in time',
+    ],
+    [
+      'the agent is told to end',
+      { ...leads, wishes: { shutdown: true, restart: null, reinitialize: null } },
+      {},
+      'its agent was told to end',
+    ],
+    [
+      'PostgreSQL crashed, and another is to lead',
+      {
+        view: view({ leaderName: 'a', status: { optime: lsn(1000), slots: {}, retainSlots: [] } }),
+        pg: pg.stopped(),
+        peers: peers(peer('b'), peer('c')),
+        settings: settings('a', { dynamic: { primaryStartTimeoutSeconds: 0 } }),
+      },
+      {},
+      'stopped PostgreSQL to fail over after a crash: releasing the leader key',
+    ],
+    [
+      'somebody else holds the key',
+      { view: view({ leaderName: 'b' }), pg: pg.primary() },
+      {},
+      'demoting self because I do not have the lock and I was a leader: b has it',
+    ],
+  ])('%s', (_, scene, over, text) => {
+    expect(toldAfter(scene, over)).toBe(text);
+  });
+
+  it('is remembered until somebody leads', () => {
+    const idle = { view: view(), pg: pg.stopped({ state: 'shut down in recovery' }, { standbySignal: true }) };
+    expect(toldAfter(idle, { steppedDown: 'x' })).toBe('x');
+    expect(toldAfter({ ...idle, view: view({ leaderName: 'b' }) }, { steppedDown: 'x' })).toBeNull();
+    expect(toldAfter(leads, { steppedDown: 'x' })).toBeNull();
+    const job = { job: { kind: 'handover', action: 'switchover', candidate: null }, startedAtMs: 1 } as const;
+    expect(toldAfter({ ...leads, job }, { steppedDown: 'x' })).toBe('x');
+  });
+
+  it('is no matter of a standby that follows', () => {
+    expect(toldAfter({ view: view({ leaderName: 'b' }) })).toBeNull();
+  });
+
+  it('reaches the others over REST', () => {
+    expect(readPeerBody('b', { state: 'stopped', on_disk: {}, regent: { stepped_down: 'why' } })?.steppedDown).toBe('why');
+  });
+});
+
+describe('history', () => {
+  const PG_SAYS = 'no recovery target specified';
+  const own = [
+    { timeline: 1, switchLsn: lsn(500), reason: PG_SAYS },
+    { timeline: 2, switchLsn: lsn(900), reason: PG_SAYS },
+  ];
+  const first = { timeline: 1, switchLsn: lsn(500), reason: 'switchover from c to b, asked for by x', timestamp: 't1', newLeader: 'b' };
+  const promoted = { ...pg.primary({ timeline: 3 }), localHistory: own };
+  const written = (over: Partial<Memory>, history: readonly object[] = [first]) => {
+    const scene = observation({ view: view({ leaderName: 'a', history: history as never }), pg: promoted });
+    const decision = decide(scene, memory({ role: 'primary', ...over }));
+    return { value: decision.effects.flatMap((effect) => (effect.kind === 'write-history' ? [effect.value] : []))[0], decision };
+  };
+
+  it('has this node’s reason for the last change, and keeps those of leaders before', () => {
+    const { value } = written({ leadReason: 'failover: the leader key of b expired' });
+    expect(value).toEqual([
+      [1, lsn(500), first.reason, 't1', 'b'],
+      [2, lsn(900), 'failover: the leader key of b expired', expect.any(String), 'a'],
+    ]);
+  });
+
+  it('has PostgreSQL’s text where nobody knows why', () => {
+    expect(written({}).value?.[1]).toEqual([2, lsn(900), PG_SAYS, expect.any(String), 'a']);
+    expect(written({ leadReason: 'x' }, []).value?.[0]).toEqual([1, lsn(500), PG_SAYS]);
+  });
+
+  it('once it is written, the reason is not used for another change', () => {
+    const recorded = { timeline: 2, switchLsn: lsn(900), reason: 'x', timestamp: 't2', newLeader: 'a' };
+    const { value, decision } = written({ leadReason: 'x' }, [first, recorded]);
+    expect([value, decision.memory.leadReason]).toEqual([undefined, null]);
+    expect(written({ leadReason: 'x' }).decision.memory.leadReason).toBe('x');
+  });
+
+  it('from the race to the key: the reason is known when the key is taken, and kept while the node is promoted', () => {
+    const race = observation({ view: view({ failover: { ...wish, candidate: 'a' } }), peers: peers(peer('b'), peer('c')) });
+    const taken = decide(race, memory({ formerLeader: 'b' }));
+    expect(taken.effects.map(({ kind }) => kind)).toContain('acquire-leader');
+    expect(taken.memory.leadReason).toBe('switchover from b to a, asked for by an operator');
+    const promoting = decide(observation({ view: view({ leaderName: 'a' }) }), taken.memory);
+    expect(promoting.memory.leadReason).toBe('switchover from b to a, asked for by an operator');
+    const lost = decide(observation({ view: view({ leaderName: 'c' }) }), taken.memory);
+    expect(lost.memory.leadReason).toBeNull();
+  });
+});
+
+it('who asked travels through etcd, beside what Patroni reads', () => {
+  const text = encodeFailover({ leader: 'b', requested_by: asked.requestedBy, requested_at: asked.requestedAt });
+  expect(JSON.parse(text)).toEqual({ leader: 'b', requested_by: asked.requestedBy, requested_at: asked.requestedAt });
+  const encoded = (value: string) => Buffer.from(value).toString('base64');
+  const kv = { key: encoded('/service/demo/failover'), value: encoded(text), mod_revision: '7' };
+  const read = new ClusterReader('/service/demo/').read([kv as never], '9');
+  expect(read.failover).toEqual({ ...wish, ...asked });
+});

@@ -1,0 +1,67 @@
+/**
+ * Why the lead changes, in words for `history`. Whoever takes the key knows best: what an operator asked for stands in etcd, and the former leader tells what made it
+ * give up, in its member key and to whoever asks it. PostgreSQL's own history files have "no recovery target specified" for all of that.
+ */
+import { type FailoverKey, memberOf } from './cluster.ts';
+import type { Context } from './context.ts';
+import type { Effect } from './effects.ts';
+import type { Memory } from './model.ts';
+
+/** A column of a table that people read. */
+const LONGEST = 250;
+
+/** What the effects of a decision leave to be remembered of a change of the lead. `because`: the decision's sentence. */
+export function leadAfter(c: Context, because: string, effects: readonly Effect[]): Pick<Memory, 'leadReason' | 'steppedDown'> {
+  return { leadReason: reasonAfter(c, effects), steppedDown: steppedDownAfter(c, because, effects) };
+}
+
+function reasonAfter(c: Context, effects: readonly Effect[]): string | null {
+  if (!c.isStandby) return c.m.leadReason;
+  if (effects.some(({ kind }) => kind === 'acquire-leader')) return leadReason(c);
+  const promotes = effects.some((effect) => effect.kind === 'start-job' && effect.job.kind === 'promote');
+  return promotes && c.m.leadReason === null ? `${c.me} held the leader key already, and its PostgreSQL was a standby` : c.m.leadReason;
+}
+
+function steppedDownAfter(c: Context, because: string, effects: readonly Effect[]): string | null {
+  if (c.m.steppedDown !== null) return c.m.steppedDown;
+  for (const effect of effects) {
+    if (effect.kind === 'start-job' && effect.job.kind === 'handover' && (c.isPrimary || c.lockMine)) {
+      return effect.job.action === 'shutdown' ? 'its agent was told to end' : because;
+    }
+    if (effect.kind === 'release-leader' && c.lockMine) return because;
+    if (effect.kind === 'demote-now' && (c.lockMine || c.mayBeWritable)) return because;
+  }
+  return null;
+}
+
+/** As far as this node, which is about to take the key, can tell. */
+export function leadReason(c: Context): string {
+  const wish = c.view?.failover ?? null;
+  const due = wish !== null && (wish.scheduledAtMs === null || wish.scheduledAtMs <= c.o.wallMs);
+  return shortened(due && wish.leader !== c.me ? wishReason(c, wish) : failoverReason(c));
+}
+
+function wishReason(c: Context, wish: FailoverKey): string {
+  const meant = wish.candidate !== null && wish.candidate !== c.me ? ` (meant for ${wish.candidate})` : '';
+  const what = wish.leader === null ? `failover to ${c.me}` : `switchover from ${wish.leader} to ${c.me}`;
+  const asked = [wish.requestedBy && `by ${wish.requestedBy}`, wish.requestedAt && `at ${wish.requestedAt}`].filter(Boolean);
+  const scheduled = wish.scheduledAt === null ? '' : `, scheduled for ${wish.scheduledAt}`;
+  return `${what}${meant}${asked.length === 0 ? ', asked for by an operator' : `, asked for ${asked.join(' ')}`}${scheduled}`;
+}
+
+function failoverReason(c: Context): string {
+  const former = c.m.formerLeader;
+  if (former === null) return 'nobody had led since the agent of this node began';
+  if (former === c.me) return `${c.me} leads again${c.m.steppedDown === null ? '' : `: it had given up the lead: ${c.m.steppedDown}`}`;
+  const answer = c.o.peers?.get(former);
+  const key = c.view === null ? null : memberOf(c.view, former);
+  const told = answer?.steppedDown ?? toldByKey(key?.raw['stepped_down']);
+  if (told !== null) return `failover: ${former} gave up the lead: ${told}`;
+  // The keys of a member hang on one lease: what is left of them tells whether that ran out.
+  if (key !== null) return `failover: the leader key of ${former} was released or removed`;
+  return `failover: the leader key of ${former} expired${answer === undefined ? ', and it does not answer' : ''}`;
+}
+
+const toldByKey = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null);
+
+const shortened = (text: string): string => (text.length <= LONGEST ? text : `${text.slice(0, LONGEST - 1)}…`);
