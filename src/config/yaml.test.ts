@@ -13,7 +13,7 @@ describe('parseYaml', () => {
       b: false,
       c: 0o640,
       d: 'y',
-      e: '12:30',
+      e: 750,
       f: '2026-11-22',
       g: 16,
       h: null,
@@ -21,7 +21,7 @@ describe('parseYaml', () => {
       on: 1,
       '0640': 'k',
       j: 'on',
-      k: 'Infinity',
+      k: 'inf',
     });
   });
 

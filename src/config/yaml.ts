@@ -1,5 +1,5 @@
 /**
- * Reads a YAML text as Patroni does (YAML 1.1: `on` is true, 0640 is octal), remembering where everything stood.
+ * Reads a YAML text as Patroni does (YAML 1.1: `on` is true, 0640 is octal; see yaml-scalars.ts), remembering where everything stood.
  * Error texts are our own: the library's quote the offending line, which may hold a password.
  */
 import {
@@ -11,7 +11,6 @@ import {
   LineCounter,
   type Node,
   parseDocument,
-  type ScalarTag,
   type Tags,
   visit,
   type YAMLParseError,
@@ -20,6 +19,7 @@ import type { JsonObject, JsonValue } from '../core/json.ts';
 import { isMapping } from './merge.ts';
 import { Places } from './places.ts';
 import { type ConfigProblem, placed, type Severity } from './problems.ts';
+import { SCALAR_TAGS } from './yaml-scalars.ts';
 
 export interface YamlText {
   /** Empty when the text is empty or broken. */
@@ -211,29 +211,10 @@ const SYNTAX: Readonly<Record<string, readonly [string, string]>> = {
   UNEXPECTED_TOKEN: ['something that does not belong here', 'check indentation, quotes and brackets of this line and the one before'],
 };
 
-const booleanTag = (value: boolean, test: RegExp): ScalarTag => ({
-  identify: (item) => item === value,
-  default: true,
-  tag: 'tag:yaml.org,2002:bool',
-  test,
-  resolve: () => value,
-});
-
-/** What Python's YAML reader takes for a boolean: `y` and `n`, which YAML 1.1 lists as well, stay text there. */
-const BOOLEANS = [
-  booleanTag(true, /^(?:yes|Yes|YES|true|True|TRUE|on|On|ON)$/),
-  booleanTag(false, /^(?:no|No|NO|false|False|FALSE|off|Off|OFF)$/),
-];
-
-/** Dates, sexagesimal numbers (12:30), sets and binaries have no meaning here: such texts stay text. */
+/** Sets, binaries and ordered maps have no meaning here. */
 function tagsOf(tags: Tags): Tags {
-  const kept = tags.filter((tag) => {
-    if (typeof tag === 'string') return true;
-    const name = tag.tag.replace('tag:yaml.org,2002:', '');
-    if (['bool', 'binary', 'omap', 'pairs', 'set', 'timestamp'].includes(name)) return false;
-    return !('format' in tag && tag.format === 'TIME');
-  });
-  return [...kept, ...BOOLEANS];
+  const kept = tags.filter((tag) => typeof tag !== 'string' && ['map', 'seq', 'str', 'merge'].includes(tag.tag.replace('tag:yaml.org,2002:', '')));
+  return [...kept, ...SCALAR_TAGS];
 }
 
 const OPTIONS = {
