@@ -44,8 +44,8 @@ describe('parseYaml', () => {
 
   it.each([
     ['a tab', 'a: 1\nb:\n\tc: 2\n', ['f.yml:3:1: a tab is used for indentation; use blanks']],
-    ['a duplicate key', 'a: 1\nb: 2\na: 3\n', ["f.yml:3:1: duplicate key 'a', already given in line 1; keep one of the two"]],
-    ['a nested duplicate', 'm:\n  k: 1\n  k: 2\n', ["f.yml:3:3: duplicate key 'k', already given in line 2; keep one of the two"]],
+    ['a duplicate key', 'a: 1\nb: 2\na: 3\n', ["f.yml:3:1: duplicate key 'a', already given in line 1; this one, the last, counts; keep one of the two"]],
+    ['a nested duplicate', 'm:\n  k: 1\n  k: 2\n', ["f.yml:3:3: duplicate key 'k', already given in line 2; this one, the last, counts; keep one of the two"]],
     [
       'a wrong indentation',
       'a:\n  b: 1\n c: 2\n',
@@ -100,6 +100,29 @@ describe('parseYaml', () => {
     ],
   ])('tells %s', (_, text, expected) => {
     expect(problems(text)).toEqual(expected);
+  });
+
+  it.each<[string, string, unknown]>([
+    ['a quoted text that goes on in column 1', 'a: "x\ny"\nb: 1\n', { a: 'x y', b: 1 }],
+    ['one that looks like a key there', "a:\n  b: 'x\nk: y'\n  c: 2\n", { a: { b: 'x k: y', c: 2 } }],
+    ['one that ends there', "a:\n  b: 'x\n'\n  c: 2\n", { a: { b: 'x ', c: 2 } }],
+    ['one in a list', "a:\n  - 'x\ny'\n  - z\n", { a: ['x y', 'z'] }],
+    ['one with a blank line in it', 'a: "x\n\ny"\n', { a: 'x\ny' }],
+    ['brackets that go on in column 1', 'a:\n  b: [1,\n# c\n2]\n  c: 1\n', { a: { b: [1, 2], c: 1 } }],
+    ['brackets that are closed there', 'a:\n  b: {\n    x: 1\n}\n  c: 1\n', { a: { b: { x: 1 }, c: 1 } }],
+    ['a comment directly after a quote or bracket', "a: 'x'#c\nb: [1]#d\n", { a: 'x', b: [1] }],
+    ['other line breaks', 'a: 1\rb: 2\u0085c: 3\r\nd: 4\n', { a: 1, b: 2, c: 3, d: 4 }],
+    ['the later of two merges', 'b: &b {x: 1}\nd: &d {x: 2}\nc:\n  <<: *b\n  <<: *d\n', { b: { x: 1 }, d: { x: 2 }, c: { x: 2 } }],
+    ['the earlier of two in one list', 'b: &b {x: 1}\nd: &d {x: 2}\nc: {<<: [*b, *d]}\n', { b: { x: 1 }, d: { x: 2 }, c: { x: 1 } }],
+  ])('takes what PyYAML takes: %s', (_, text, expected) => {
+    expect(parseYaml(text, 'f')).toMatchObject({ raw: expected, problems: [] });
+  });
+
+  it('lets the last of two equal keys count, with a warning', () => {
+    const { raw, places, problems: found } = parseYaml('m:\n  k: 1\n  k: 2\nm: {j: 3}\n', 'f.yml');
+    expect(raw).toEqual({ m: { j: 3 } });
+    expect(places.of(['m', 'j']).line).toBe(4);
+    expect(found.map((problem) => problem.severity)).toEqual(['warning', 'warning']);
   });
 
   it('tells endless nesting once', () => {

@@ -10,8 +10,6 @@ import {
   isSeq,
   LineCounter,
   type Node,
-  parseDocument,
-  type Tags,
   visit,
   type YAMLParseError,
 } from 'yaml';
@@ -19,7 +17,7 @@ import type { JsonObject, JsonValue } from '../core/json.ts';
 import { isMapping } from './merge.ts';
 import { Places } from './places.ts';
 import { type ConfigProblem, placed, type Severity } from './problems.ts';
-import { SCALAR_TAGS } from './yaml-scalars.ts';
+import { lastMergeFirst, readDocument } from './yaml-document.ts';
 
 export interface YamlText {
   /** Empty when the text is empty or broken. */
@@ -53,8 +51,8 @@ export function parseYaml(text: string, file: string): YamlText {
 /** The value of an environment variable that holds a list or a mapping; undefined when it is not YAML. */
 export function parseYamlValue(text: string): JsonValue | undefined {
   try {
-    const document = parseDocument(text, OPTIONS);
-    if (document.errors.length > 0) return undefined;
+    const { document, secondAt } = readDocument(text);
+    if (document.errors.length > 0 || secondAt !== null) return undefined;
     return plain(document.toJS({ maxAliasCount: MAX_ALIASES }), 0);
   } catch {
     return undefined;
@@ -64,7 +62,7 @@ export function parseYamlValue(text: string): JsonValue | undefined {
 class YamlReader {
   readonly #text: string;
   readonly #file: string;
-  readonly #lines = new LineCounter();
+  #lines = new LineCounter();
   readonly #problems: ConfigProblem[] = [];
   readonly #places: Places;
 
@@ -75,9 +73,13 @@ class YamlReader {
   }
 
   read(): YamlText {
-    const document = parseDocument(this.#text, { ...OPTIONS, lineCounter: this.#lines });
+    const { document, lines, secondAt } = readDocument(this.#text);
+    this.#lines = lines;
+    if (secondAt !== null) this.#report('MULTIPLE_DOCS', secondAt, 'error');
     for (const error of firstOfEachLine(document.errors, this.#lines)) this.#report(error.code, error.pos[0], 'error');
     for (const warning of document.warnings) {
+      // Where a bracket is closed is a matter of taste.
+      if (warning.code === 'BAD_INDENT') continue;
       // A text that begins with ! would be lost, were this a warning only.
       this.#report(warning.code, warning.pos[0], warning.code === 'TAG_RESOLVE_FAILED' ? 'error' : 'warning');
     }
@@ -100,7 +102,7 @@ class YamlReader {
     return { raw, places: this.#places, problems: this.#problems, empty };
   }
 
-  /** Keys must be unique words, aliases must lead somewhere. */
+  /** Keys must be words, aliases must lead somewhere. Of two equal keys the last counts, as it does for Patroni. */
   #checkNodes(root: Node, document: Document): void {
     visit(root, {
       Alias: (_, alias) => {
@@ -109,6 +111,7 @@ class YamlReader {
       },
       Map: (_, map) => {
         const seen = new Map<string, number>();
+        lastMergeFirst(map);
         for (const { key } of map.items) {
           if (!isScalar(key)) {
             this.#add(
@@ -129,7 +132,8 @@ class YamlReader {
             continue;
           }
           const line = this.#lines.linePos(first).line;
-          this.#add(at, `duplicate key '${name}', already given in line ${line}`, 'keep one of the two', 'error');
+          const message = `duplicate key '${name}', already given in line ${line}; this one, the last, counts`;
+          this.#add(at, message, 'keep one of the two', 'warning');
         }
       },
     });
@@ -210,22 +214,6 @@ const SYNTAX: Readonly<Record<string, readonly [string, string]>> = {
   TAG_RESOLVE_FAILED: ['an unknown tag (!…)', `remove it; if a text begins with !, ${QUOTE}`],
   UNEXPECTED_TOKEN: ['something that does not belong here', 'check indentation, quotes and brackets of this line and the one before'],
 };
-
-/** Sets, binaries and ordered maps have no meaning here. */
-function tagsOf(tags: Tags): Tags {
-  const kept = tags.filter((tag) => typeof tag !== 'string' && ['map', 'seq', 'str', 'merge'].includes(tag.tag.replace('tag:yaml.org,2002:', '')));
-  return [...kept, ...SCALAR_TAGS];
-}
-
-const OPTIONS = {
-  version: '1.1',
-  prettyErrors: false,
-  logLevel: 'error',
-  // Duplicates are reported by #checkNodes, with both lines.
-  uniqueKeys: false,
-  resolveKnownTags: false,
-  customTags: tagsOf,
-} as const;
 
 /** The first mistake in a line explains the rest, and the first few explain the file. */
 function firstOfEachLine(errors: readonly YAMLParseError[], lines: LineCounter): YAMLParseError[] {

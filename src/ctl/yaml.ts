@@ -36,8 +36,8 @@ export function yamlValue(text: string): JsonValue {
 /** A whole document; null when it is empty. `name` is what the message calls it. Throws CTL_REFUSED with line and column. */
 export function yamlMapping(text: string, name: string): JsonObject | null {
   const { raw, problems, empty } = parseYaml(text, name);
-  const errors = problems.filter((problem) => problem.severity === 'error');
-  if (errors.length > 0) throw refuse(errors.map(formatProblem).join('\n'));
+  // Whoever typed it is there to mend it: a duplicate key, which a node's file may have, is refused as well.
+  if (problems.length > 0) throw refuse(problems.map(formatProblem).join('\n'));
   return empty ? null : raw;
 }
 
