@@ -1,4 +1,6 @@
 /** `regent agent [FILE]`: reads the configuration, puts the parts together, runs until told to end. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import process from 'node:process';
 import { createSystemClock } from '../adapters/clock/system.ts';
 import { identityFile } from '../adapters/etcd/identity-file.ts';
@@ -88,6 +90,7 @@ async function runAgent(
 ): Promise<number> {
   log.info(`Regent ${REGENT_VERSION}: member ${loaded.local.name} of cluster ${loaded.local.scope}, configured by ${loaded.source}`);
   for (const warning of loaded.warnings) log.warning(formatProblem(warning));
+  warnOfNoBootstrap(loaded.local, log);
   const parts = await createParts(path, loaded, env, log);
   const left = await removeLeftScratch(parts.clock.wallMs());
   if (left > 0) log.info(`directories of temporary files that killed agents had left: ${left} removed`);
@@ -119,6 +122,12 @@ async function runAgent(
     parts.dcs.close();
     await parts.pg.close();
   }
+}
+
+/** Where there is data it does not matter; where there is none, and no cluster either, this member waits for another one to make it. */
+function warnOfNoBootstrap({ postgresql, bootstrapRefusal }: LocalSettings, log: AgentLog): void {
+  if (typeof bootstrapRefusal !== 'string' || existsSync(join(postgresql.dataDir, 'PG_VERSION'))) return;
+  log.warning(`this member joins a cluster and makes no new one: ${bootstrapRefusal}`);
 }
 
 async function serveRest(parts: RealParts, agent: Agent, log: AgentLog, onLocal: (local: LocalSettings) => void): Promise<RestServer> {

@@ -8,7 +8,11 @@ import { isMapping, own } from './merge.ts';
 import type { LocalParsed } from './schema.ts';
 
 /** `parsed` must be free of errors, required settings included; `raw` is what it was read from. */
-export function buildLocal(parsed: LocalParsed, raw: JsonObject, home: string | null): LocalSettings {
+export function buildLocal(
+  parsed: LocalParsed,
+  raw: JsonObject,
+  { home, bootstrapRefusal }: { readonly home: string | null; readonly bootstrapRefusal: string | null },
+): LocalSettings {
   const name = parsed.name!;
   const identity: Identity = { name, home };
   const postgresql = own(raw, 'postgresql');
@@ -20,7 +24,8 @@ export function buildLocal(parsed: LocalParsed, raw: JsonObject, home: string | 
     restapi: buildRest(parsed.restapi!),
     ctl: buildCtl(parsed),
     postgresql: buildPostgres(parsed.postgresql!, isMapping(postgresql) ? postgresql : {}, identity),
-    bootstrap: buildBootstrap(parsed.bootstrap, raw),
+    bootstrap: bootstrapRefusal === null ? buildBootstrap(parsed.bootstrap, raw) : null,
+    bootstrapRefusal,
     watchdog: buildWatchdog(parsed.watchdog),
     tags: buildTags(parsed.tags),
     log: buildLog(parsed.log),
@@ -47,7 +52,7 @@ function buildRest(parsed: RestParsed): RestSettings {
     keyfilePassword: parsed.keyfile_password ?? null,
     cafile: parsed.cafile ?? null,
     ciphers: parsed.ciphers ?? null,
-    verifyClient: parsed.verify_client ?? 'none',
+    verifyClient: parsed.certfile === undefined ? 'none' : (parsed.verify_client ?? 'none'),
     allowlist: parsed.allowlist ?? [],
     allowlistIncludeMembers: parsed.allowlist_include_members ?? false,
     httpExtraHeaders: parsed.http_extra_headers ?? {},

@@ -37,7 +37,10 @@ function localPart(parsed: PostgresParsed, identity: Identity) {
     proxyAddress: parsed.proxy_address ? `${bracketed(parsed.proxy_address.hosts[0]!)}:${parsed.proxy_address.port}` : null,
     dataDir,
     configDir: parsed.config_dir === undefined ? dataDir : resolve(parsed.config_dir),
-    pgpass: parsed.pgpass === undefined ? defaultPgpass(dataDir, identity) : resolve(parsed.pgpass),
+    pgpass:
+      parsed.pgpass === undefined
+        ? defaultPgpass(dataDir, identity)
+        : resolve(atHome(parsed.pgpass, identity) ?? defaultPgpass(dataDir, identity)),
     superuser,
     replication: credentials(parsed.authentication?.replication, ''),
     // Without a user of its own, pg_rewind works as the superuser.
@@ -55,6 +58,12 @@ function defaultPgpass(dataDir: string, identity: Identity): string {
   const beside = join(parent, `.pgpass-${identity.name}`);
   const fits = !existsSync(parent) || isWritable(existsSync(beside) ? beside : parent, constants.W_OK);
   return fits ? beside : join(dataDir, 'pgsql_tmp.pgpass');
+}
+
+/** Null where it is to lie in a home that this user does not have. */
+function atHome(path: string, { home }: Identity): string | null {
+  if (!path.startsWith('~/')) return path;
+  return home === null ? null : join(home, path.slice(2));
 }
 
 type CredentialsParsed = NonNullable<NonNullable<PostgresParsed['authentication']>['superuser']>;

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { BASE } from '../../test/fixtures/config-files.ts';
 import { checkConfig } from './check.ts';
 
 const GOOD = 'test/fixtures/patroni.yml';
@@ -33,6 +34,17 @@ describe('regent check-config', () => {
     expect(result.err).toBe(
       "warning: PATRONI_CONSUL_HOST: consul: 'consul' is not supported by this release, ignored; etcd3 is used; remove 'consul'\n",
     );
+  });
+
+  it('notes that a member makes no cluster, and what to write', async () => {
+    const path = join(dir, 'least.yml');
+    writeFileSync(path, BASE);
+    const { out } = await run([path]);
+    expect(out).toBe(
+      `${path}: ok\nnote: this member joins a cluster and makes no new one: its configuration has no section 'bootstrap'; to let it, write 'bootstrap:' and below it, indented, 'method: initdb'\n`,
+    );
+    writeFileSync(path, `${BASE}bootstrap:\n  method: initdb\n`);
+    expect((await run([path])).out).toBe(`${path}: ok\n`);
   });
 
   it('exits 1 with errors, and prints them all', async () => {

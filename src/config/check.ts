@@ -50,6 +50,9 @@ export async function checkConfig(argv: readonly string[], io: CheckIo): Promise
     return 1;
   }
   io.stdout.write(args.print ? printed(raw) : `${source}: ok${problems.length > 0 ? `, ${plural(problems.length, 'warning')}` : ''}\n`);
+  // Where the cluster exists it does not matter, so it is no warning.
+  if (!args.print && typeof local.bootstrapRefusal === 'string')
+    io.stdout.write(`note: this member joins a cluster and makes no new one: ${local.bootstrapRefusal}\n`);
   return 0;
 }
 

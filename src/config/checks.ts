@@ -3,12 +3,12 @@
 import { RECOVERY_GUCS } from '../core/guc.ts';
 import type { JsonObject } from '../core/json.ts';
 import { carriedName } from '../core/server-names.ts';
-import { type EtcdParsed, endpointTexts, etcdSectionName, readEndpoint } from './build-etcd.ts';
+import { type EtcdParsed, endpointTexts, etcdSectionName, readEndpoint, unusedPort } from './build-etcd.ts';
 import { valueAt } from './conform.ts';
 import { readDynamic, recoveryFindings } from './dynamic.ts';
 import { controlledValues, isControlled } from './gucs.ts';
 import { type Address, isLoopback, isWildcard } from './hostport.ts';
-import { own } from './merge.ts';
+import { isMapping, own } from './merge.ts';
 import type { Finding } from './problems.ts';
 import { type LocalParsed, OTHER_DCS } from './schema.ts';
 import { syncNamesFindings } from './sync-names-findings.ts';
@@ -18,6 +18,7 @@ import { parseBool } from './values.ts';
 export function checkLocal(parsed: LocalParsed, raw: JsonObject): Finding[] {
   return [
     ...required(raw),
+    ...superuser(raw),
     ...dcs(parsed, raw),
     ...addresses(parsed),
     ...directories(parsed),
@@ -41,7 +42,6 @@ const REQUIRED: readonly (readonly [string, string])[] = [
   ['postgresql.listen', '0.0.0.0:5432'],
   ['postgresql.connect_address', '10.0.0.1:5432'],
   ['postgresql.data_dir', '/var/lib/postgresql/data'],
-  ['postgresql.authentication.superuser.username', 'postgres'],
   ['postgresql.authentication.replication.username', 'replicator'],
 ];
 
@@ -53,10 +53,21 @@ function required(raw: JsonObject): Finding[] {
       const above = valueAt(raw, path.slice(0, length));
       if (above !== undefined && (typeof above !== 'object' || Array.isArray(above))) return [];
     }
-    if (valueAt(raw, path) !== undefined) return [];
+    const value = valueAt(raw, path);
+    if (value !== undefined && value !== '') return [];
     const where = path.length > 1 ? ` under '${path.slice(0, -1).join('.')}'` : '';
-    return [error(path, 'required, but not given', `write '${path.at(-1)}: ${example}'${where}`)];
+    return [error(path, `required, but ${value === '' ? 'empty' : 'not given'}`, `write '${path.at(-1)}: ${example}'${where}`)];
   });
+}
+
+/** Who administers PostgreSQL: the documented default, where Patroni would take the user it runs as. */
+function superuser(raw: JsonObject): Finding[] {
+  const path = ['postgresql', 'authentication', 'superuser', 'username'];
+  const above = valueAt(raw, path.slice(0, -1));
+  if (valueAt(raw, path) !== undefined || (above !== undefined && !isMapping(above))) return [];
+  // Without the sections around it more is missing than this.
+  if (valueAt(raw, ['postgresql', 'authentication']) === undefined) return [];
+  return [warning(path, "not given; 'postgres' is used", "write 'username: postgres' under 'postgresql.authentication.superuser'")];
 }
 
 function dcs(parsed: LocalParsed, raw: JsonObject): Finding[] {
@@ -89,26 +100,28 @@ function endpoints(name: string, section: EtcdParsed, raw: JsonObject): Finding[
   const findings: Finding[] = [];
   const texts = endpointTexts(section);
   for (const { path, text } of texts) {
-    const endpoint = readEndpoint(text, section.protocol ?? 'http');
-    if (endpoint.ok) continue;
+    const endpoint = readEndpoint(text, section);
     // Hosts in one text have one place.
     const place = path[0] === 'hosts' && !Array.isArray(valueAt(raw, [name, 'hosts'])) ? ['hosts'] : path;
-    findings.push(error([name, ...place], endpoint.wrongs[0].message, endpoint.wrongs[0].mend));
+    if (!endpoint.ok) findings.push(error([name, ...place], endpoint.wrongs[0].message, endpoint.wrongs[0].mend));
+    else if (endpoint.value.remark) findings.push(warning([name, ...place], endpoint.value.remark.message, endpoint.value.remark.mend));
   }
+  const unused = unusedPort(section);
+  if (unused !== null) findings.push(warning([name, ...unused.path], unused.message, 'keep one of the two'));
   const attempted = ['hosts', 'host', 'url', 'proxy', 'srv'].some((key) => valueAt(raw, [name, key]) !== undefined);
   if ((texts.length === 0 && section.srv === undefined && !attempted) || (section.hosts?.length === 0 && section.host === undefined)) {
     findings.push(error([name], 'names no endpoint', "write 'hosts: 10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379' below it"));
   }
   if ((section.username === undefined) !== (section.password === undefined)) {
     const [given, missing] = section.username === undefined ? ['password', 'username'] : ['username', 'password'];
-    findings.push(error([name, given], `given without ${missing}`, `write '${missing}: …' beside it`));
+    findings.push(warning([name, given], `given without ${missing}; etcd is spoken to without a login`, `write '${missing}: …' beside it`));
   }
   return findings;
 }
 
 function addresses(parsed: LocalParsed): Finding[] {
   const section = parsed[etcdSectionName(parsed) ?? 'etcd3'];
-  const peers = (section ? endpointTexts(section) : []).map(({ text }) => readEndpoint(text, 'http'));
+  const peers = (section ? endpointTexts(section) : []).map(({ text }) => readEndpoint(text, section ?? {}));
   const remote = peers.some((peer) => peer.ok && !isLoopback(peer.value.host));
   const given: readonly (readonly [readonly string[], Address | undefined])[] = [
     [['restapi', 'connect_address'], parsed.restapi?.connect_address],
@@ -130,6 +143,10 @@ function directories(parsed: LocalParsed): Finding[] {
     const path = ['postgresql', key];
     if (value === undefined) return [];
     if (/^\/+$/.test(value)) return [error(path, 'the root directory', "write a directory of its own, such as '/var/lib/postgresql/data'")];
+    // The agent writes pgpass itself, in the home directory.
+    if (key === 'pgpass' && value.startsWith('~/')) {
+      return [warning(path, "'~' is the home directory of the user the agent runs as", 'write the whole path')];
+    }
     if (value.startsWith('~')) return [error(path, "'~' is not expanded here", 'write the whole path')];
     return value.startsWith('/') ? [] : [warning(path, 'a relative path depends on where the agent is started', 'write the whole path')];
   });
@@ -146,25 +163,37 @@ function logins(parsed: LocalParsed): Finding[] {
   const rest = parsed.restapi;
   const verify = rest?.verify_client ?? 'none';
   if (verify !== 'none' && rest?.certfile === undefined) {
-    findings.push(error(['restapi', 'verify_client'], `'${verify}' needs TLS`, "write 'certfile' and 'keyfile' beside it"));
+    const message = `'${verify}' has no effect without TLS: no client is asked for a certificate`;
+    findings.push(warning(['restapi', 'verify_client'], message, "write 'certfile' and 'keyfile' beside it"));
   } else if (verify !== 'none' && rest?.cafile === undefined) {
     findings.push(error(['restapi', 'verify_client'], `'${verify}' needs a CA to check clients against`, "write 'cafile' beside it"));
   }
   return findings;
 }
 
+/**
+ * Once the cluster exists none of it counts, so none of it keeps a node from joining. A new cluster is made with the defaults in place of what is wrong,
+ * as Patroni makes it, unless that would be another cluster than the one that was asked for.
+ */
 function bootstrap(parsed: LocalParsed, raw: JsonObject): Finding[] {
   const { dcs: dynamic, method } = parsed.bootstrap ?? {};
-  const findings: Finding[] = dynamic
-    ? readDynamic(dynamic).findings.map((finding) => ({ ...finding, path: ['bootstrap', 'dcs', ...finding.path] }))
-    : [];
+  const findings = (dynamic ? readDynamic(dynamic).findings : []).map((finding): Finding => {
+    const [setting] = finding.path;
+    const path = ['bootstrap', 'dcs', ...finding.path];
+    // It may well be in force: a node of a cluster that follows another one must not stand for election.
+    if (setting === 'standby_cluster') return { ...finding, path };
+    const decisive = finding.severity === 'error' && DECISIVE.includes(setting!);
+    return { ...finding, path, severity: 'warning', ...(decisive ? { noBootstrap: true } : {}) };
+  });
   if (method !== undefined && method !== 'initdb' && typeof valueAt(raw, ['bootstrap', method, 'command']) !== 'string') {
-    findings.push(
-      error(['bootstrap', 'method'], `'${method}' has no command`, `write '${method}:' under 'bootstrap' and below it 'command: …'`),
-    );
+    const mend = `write '${method}:' under 'bootstrap' and below it 'command: …'`;
+    findings.push({ ...warning(['bootstrap', 'method'], `'${method}' has no command`, mend), noBootstrap: true });
   }
   return findings;
 }
+
+/** Settings without which a new cluster would promise less than its file says. */
+const DECISIVE = ['synchronous_mode', 'synchronous_mode_strict', 'synchronous_node_count'];
 
 /** PostgreSQL carries it as application_name, and knows standbys by that alone. */
 function memberName(parsed: LocalParsed): Finding[] {

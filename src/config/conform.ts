@@ -1,7 +1,7 @@
 /** Lays a raw configuration against a schema: what is read, what is wrong, what is unknown. */
 import * as z from 'zod';
 import type { JsonObject, JsonValue } from '../core/json.ts';
-import { about } from './leaves.ts';
+import { about, echoOf, type Registered } from './leaves.ts';
 import { isMapping, own } from './merge.ts';
 import type { Places } from './places.ts';
 import { type Finding, kindOf } from './problems.ts';
@@ -66,6 +66,77 @@ export function without(raw: JsonObject, paths: readonly (readonly string[])[]):
 function withoutBelow(value: JsonValue, paths: readonly (readonly string[])[]): JsonValue {
   if (isMapping(value)) return without(value, paths);
   return Array.isArray(value) ? value.filter((_, index) => !paths.some((path) => path[0] === String(index))) : value;
+}
+
+/**
+ * What nothing dangerous hangs on counts as not given when it cannot be read, and what a new cluster would be made with keeps this node from making one:
+ * Patroni starts with either. `dropped`: the paths to leave out.
+ */
+export function tolerate(shape: Shape, findings: readonly Finding[]): { findings: Finding[]; dropped: readonly (readonly string[])[] } {
+  const dropped: (readonly string[])[] = [];
+  const judged = findings.map((finding): Finding => {
+    const info = infoAt(shape, finding.path);
+    if (info?.unreadable === undefined) return finding;
+    dropped.push(finding.path);
+    const part = finding.path.length > info.depth;
+    const instead =
+      info.default === undefined || info.default === '' ? 'it counts as not given' : `the default (${shown(info.default)}) is used`;
+    const message = `${finding.message}; ${part ? 'it is left out' : instead}`;
+    return { ...finding, message, severity: 'warning', ...(info.unreadable === 'no-bootstrap' ? { noBootstrap: true } : {}) };
+  });
+  return { findings: judged, dropped };
+}
+
+const shown = (value: JsonValue) => (Array.isArray(value) ? value.join(', ') : String(value));
+
+/** The leaf at or above a path. */
+function infoAt(shape: Shape, path: readonly string[]): (Registered & { readonly depth: number }) | null {
+  let level = shape;
+  for (const [index, key] of path.entries()) {
+    const schema = Object.hasOwn(level, key) ? level[key] : undefined;
+    const info = schema && about.get(schema);
+    if (!schema || !info) return null;
+    if (info.kind !== 'section') return { ...info, depth: index + 1 };
+    level = shapeOf(schema);
+  }
+  return null;
+}
+
+/** Sections that are written and hold nothing (`tags: ''`, `watchdog: []`) count as not given, as a null does. */
+export function dropEmptySections(shape: Shape, raw: JsonObject): { raw: JsonObject; findings: Finding[] } {
+  const findings: Finding[] = [];
+  const walk = (level: Shape, map: JsonObject, path: readonly string[]): JsonObject =>
+    Object.fromEntries(
+      Object.entries(map).flatMap(([key, value]): [string, JsonValue][] => {
+        const schema = Object.hasOwn(level, key) ? level[key] : undefined;
+        if (!schema || about.get(schema)?.kind !== 'section') return [[key, value]];
+        const here = [...path, key];
+        if (isMapping(value)) return [[key, walk(shapeOf(schema), value, here)]];
+        if (value !== '' && !(Array.isArray(value) && value.length === 0)) return [[key, value]];
+        const message = `${value === '' ? 'an empty text' : 'an empty list'} where a mapping is meant; it counts as not given`;
+        findings.push({ path: here, message, mend: `remove '${key}', or write its settings below, indented`, severity: 'warning' });
+        return [];
+      }),
+    );
+  return { raw: walk(shape, raw, []), findings };
+}
+
+/** What there is to say of values that can be read. */
+export function remarksOn(shape: Shape, raw: JsonObject): Finding[] {
+  const findings: Finding[] = [];
+  const walk = (level: Shape, map: JsonObject, path: readonly string[]): void => {
+    for (const [key, value] of Object.entries(map)) {
+      const schema = Object.hasOwn(level, key) ? level[key] : undefined;
+      const info = schema && about.get(schema);
+      if (!schema || !info) continue;
+      if (info.kind === 'section' && isMapping(value)) walk(shapeOf(schema), value, [...path, key]);
+      for (const { message, mend, at } of info.remarks?.(value, echoOf(info)) ?? []) {
+        findings.push({ path: at === undefined ? [...path, key] : [...path, key, at], message, mend, severity: 'warning' });
+      }
+    }
+  };
+  walk(shape, raw, []);
+  return findings;
 }
 
 /** Texts as they were written: YAML makes 83 of the password 0123, and true of the name on. */

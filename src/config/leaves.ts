@@ -17,12 +17,19 @@ export interface About {
   readonly default?: JsonValue;
   /** The value is never echoed. */
   readonly secret?: true;
+  /**
+   * What becomes of a value in a node's file that cannot be read. `default`: it counts as not given, with a warning, as nothing dangerous hangs on it.
+   * `no-bootstrap`: the same, and this node makes no new cluster. Else the file is refused.
+   */
+  readonly unreadable?: 'default' | 'no-bootstrap';
 }
 
 export interface Registered extends About {
   /** text: a scalar counts as written, not as YAML understood it. section: known keys below. */
   readonly kind: 'text' | 'value' | 'section';
   readonly json: JsonObject;
+  /** What there is to say of a value that can be read: that it is written in an unusual way, and what it is read as. */
+  readonly remarks?: (value: JsonValue, show: Show) => readonly Wrong[];
 }
 
 export const about = z.registry<Registered>();
@@ -30,8 +37,13 @@ export const about = z.registry<Registered>();
 type Show = (value: JsonValue) => string;
 type Reader<T> = (value: JsonValue, show: Show) => Read<T>;
 
-function leaf<T>(kind: Registered['kind'], json: JsonObject, info: About, read: Reader<T>) {
-  const echo: Show = (value) => show(value, info.secret ? ['password'] : []);
+/** A value as messages may show it. */
+export function echoOf(info: About): Show {
+  return (value) => show(value, info.secret ? ['password'] : []);
+}
+
+function leaf<T>(kind: Registered['kind'], json: JsonObject, info: About, read: Reader<T>, remarks?: Registered['remarks']) {
+  const echo = echoOf(info);
   return z
     .any()
     .transform((value: JsonValue, context): T => {
@@ -43,7 +55,7 @@ function leaf<T>(kind: Registered['kind'], json: JsonObject, info: About, read: 
       return z.NEVER;
     })
     .optional()
-    .register(about, { ...info, kind, json });
+    .register(about, { ...info, kind, json, ...(remarks === undefined ? {} : { remarks }) });
 }
 
 /** A mapping with known keys. Unknown ones pass; `unknown keys` reports them. */
@@ -58,15 +70,17 @@ function scalarText(value: JsonValue): string | null {
   return typeof value === 'string' ? value : gucText(value);
 }
 
-/** Not empty. `valid` narrows further. */
+/** An empty one counts as not given. `valid` narrows further. */
 export function text(info: About, valid?: (value: string, show: Show) => Read<string>) {
-  return leaf('text', { type: 'string' }, info, (value, echo) => {
+  const read: Reader<string | undefined> = (value, echo) => {
     const found = scalarText(value);
     if (found === null) return bad(`${echo(value)} where text is meant`, 'write one word or quoted text');
-    if (found === '') return bad('an empty text', 'write a value, or remove the line for the default');
+    if (found === '') return good(undefined);
     if (found.includes('\0')) return bad('the text holds a zero byte', 'remove it');
     return valid ? valid(found, echo) : good(found);
-  });
+  };
+  const empty: Wrong = { message: 'an empty text, which counts as not given', mend: 'write a value, or remove the line' };
+  return leaf('text', { type: 'string' }, info, read, (value) => (value === '' ? [empty] : []));
 }
 
 /** May be empty, for which undefined is not the same. */
@@ -82,6 +96,22 @@ export function flag(info: About) {
     const found = typeof value === 'object' ? null : parseBool(value);
     return found === null ? bad(`${echo(value)} is neither true nor false`, "write 'true' or 'false'") : good(found);
   });
+}
+
+/** As Patroni judges a tag: what is no boolean counts as true, unless it is empty or 0. A text that says no means no, and checks.ts tells. */
+export function tagFlag(info: About) {
+  const truth = (value: JsonValue): boolean | null => (typeof value === 'object' ? null : parseBool(value));
+  const read: Reader<boolean> = (value) => good(truth(value) ?? isTruthy(value));
+  return leaf('value', { type: ['boolean', 'string', 'integer'] }, info, read, (value, echo) =>
+    truth(value) !== null || value === null
+      ? []
+      : [{ message: `${echo(value)} is neither true nor false; it counts as ${isTruthy(value)}`, mend: "write 'true' or 'false'" }],
+  );
+}
+
+function isTruthy(value: JsonValue): boolean {
+  if (typeof value === 'object' && value !== null) return Object.keys(value).length > 0;
+  return value !== null && value !== '' && value !== 0 && value !== false;
 }
 
 export interface Range {
@@ -128,35 +158,64 @@ export function choice<T>(info: About, words: Readonly<Record<string, T>>) {
   });
 }
 
-/** A list of texts. `commas`: one text with commas will do. */
-export function texts(info: About, options: { readonly commas: boolean; readonly example: string }) {
+export interface TextsOptions {
+  /** One text with commas will do. */
+  readonly commas: boolean;
+  /** Each is a line of a file, and one of several lines is as many. */
+  readonly lines?: boolean;
+  /** Of a mapping the keys count, as they do for Patroni, which goes through them. */
+  readonly keys?: boolean;
+  readonly example: string;
+}
+
+/** A list of texts. */
+export function texts(info: About, options: TextsOptions) {
   const list: JsonObject = { type: 'array', items: { type: 'string' } };
-  return leaf('value', options.commas ? { anyOf: [list, { type: 'string' }] } : list, info, (value) => {
-    const write = `write a list: '- ${options.example}'`;
-    const items = options.commas && typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value;
+  const write = `write a list: '- ${options.example}'`;
+  const read: Reader<readonly string[]> = (value) => {
+    const named = options.keys && isMapping(value) ? Object.keys(value) : value;
+    const items = options.commas && typeof named === 'string' ? named.split(',').map((item) => item.trim()) : named;
     if (!Array.isArray(items)) return bad(`${kindOf(value)} where a list is meant`, write);
     const result: string[] = [];
     const wrongs: Wrong[] = [];
     for (const [index, item] of items.entries()) {
-      const found = scalarText(item);
+      const found = item === null ? '' : scalarText(item);
       const at = String(index);
       if (found === null) wrongs.push({ message: `${kindOf(item)} where text is meant`, mend: 'put the line in quotes', at });
+      else if (options.lines && !found.includes('\0')) result.push(...found.split(/[\r\n]+/).filter((line) => line.trim() !== ''));
       else if (/[\0\n\r]/.test(found)) wrongs.push({ message: 'an element of several lines', mend: "begin each line with '- '", at });
       else if (found !== '') result.push(found);
     }
     return unlessWrong<readonly string[]>(result, wrongs);
+  };
+  return leaf('value', options.commas ? { anyOf: [list, { type: 'string' }] } : list, info, read, (value) =>
+    textsRemarks(value, options, write),
+  );
+}
+
+function textsRemarks(value: JsonValue, options: TextsOptions, write: string): Wrong[] {
+  if (isMapping(value)) {
+    const keys = Object.keys(value).join(', ');
+    return options.keys ? [{ message: `a mapping where a list is meant; its keys count: ${keys}`, mend: write }] : [];
+  }
+  return (Array.isArray(value) ? value : []).flatMap((item, index): Wrong[] => {
+    const at = String(index);
+    if (item === null) return [{ message: 'an empty element, which is left out', mend: 'remove it', at }];
+    const several = options.lines && typeof item === 'string' && /[\r\n]./.test(item);
+    return several ? [{ message: 'an element of several lines, each of which counts', mend: "begin each line with '- '", at }] : [];
   });
 }
 
 /** Any keys, each with one scalar, as text. */
 export function textMap(info: About, example: string, validName?: RegExp) {
-  return leaf('value', { type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } }, info, (value) => {
+  const read: Reader<Readonly<Record<string, string>>> = (value) => {
     if (!isMapping(value)) return bad(`${kindOf(value)} where a mapping is meant`, `write '${example}' on a line of its own below`);
     const result: [string, string][] = [];
     const wrongs: Wrong[] = [];
     for (const [at, item] of Object.entries(value)) {
       if (item === null) continue;
-      const found = scalarText(item);
+      // What a block of YAML (`|`, `>`) ends in.
+      const found = scalarText(item)?.replace(/[\r\n]+$/, '') ?? null;
       if (validName && !validName.test(at)) {
         wrongs.push({ message: `'${at.slice(0, 80)}' cannot be the name of a parameter`, mend: 'correct or remove it', at });
       } else if (found === null) {
@@ -172,7 +231,15 @@ export function textMap(info: About, example: string, validName?: RegExp) {
       }
     }
     return unlessWrong<Readonly<Record<string, string>>>(Object.fromEntries(result), wrongs);
-  });
+  };
+  const json = { type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } };
+  return leaf('value', json, info, read, (value) =>
+    Object.entries(isMapping(value) ? value : {}).flatMap(([at, item]) =>
+      typeof item === 'string' && /[\r\n]$/.test(item)
+        ? [{ message: 'a value that ends in a line break, which is left out', mend: "write '|-' or '>-' instead of '|' or '>'", at }]
+        : [],
+    ),
+  );
 }
 
 /** Names and values for postgresql.conf. */
@@ -197,16 +264,30 @@ export function programOptions(info: About, forbidden: readonly string[]) {
   );
 }
 
-/** single: exactly one host. */
-export function address(info: About, options: { readonly defaultPort: number | null; readonly example: string; readonly single: boolean }) {
-  return leaf('text', { type: 'string' }, info, (value, echo): Read<Address> => {
+export interface AddressOptions {
+  readonly defaultPort: number | null;
+  readonly example: string;
+  /** Exactly one host. */
+  readonly single: boolean;
+  /** Without a host every address is meant. */
+  readonly anyHost?: boolean;
+}
+
+export function address(info: About, options: AddressOptions) {
+  const parse = (found: string) => parseAddress(found, options.defaultPort, options.example, options.anyHost);
+  const read: Reader<Address> = (value, echo): Read<Address> => {
     const found = scalarText(value);
     if (found === null) return bad(`${echo(value)} where an address is meant`, `write host:port, such as '${options.example}'`);
-    const read = parseAddress(found, options.defaultPort, options.example);
-    if (!read.ok) return bad(`${echo(value)}: ${read.wrongs[0].message}`, read.wrongs[0].mend);
-    if (options.single && read.value.hosts.length > 1)
+    const parsed = parse(found);
+    if (!parsed.ok) return bad(`${echo(value)}: ${parsed.wrongs[0].message}`, parsed.wrongs[0].mend);
+    if (options.single && parsed.value.hosts.length > 1)
       return bad(`${echo(value)} names several hosts`, `write one, such as '${options.example}'`);
-    return read;
+    return parsed;
+  };
+  return leaf('text', { type: 'string' }, info, read, (value, echo) => {
+    const parsed = parse(scalarText(value) ?? '');
+    const remark = parsed.ok ? parsed.value.remark : null;
+    return remark === null ? [] : [{ ...remark, message: `${echo(value)}: ${remark.message}` }];
   });
 }
 

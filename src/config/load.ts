@@ -6,13 +6,13 @@ import type { JsonObject } from '../core/json.ts';
 import type { LocalSettings } from '../core/settings.ts';
 import { buildLocal } from './build-local.ts';
 import { checkLocal } from './checks.ts';
-import { parseTolerant, restoreTexts, unknownKeys } from './conform.ts';
+import { dropEmptySections, parseTolerant, remarksOn, restoreTexts, tolerate, unknownKeys, without } from './conform.ts';
 import { type DcsBlock, dcsBlockOf } from './dcs-block.ts';
 import type { Environment } from './env.ts';
 import { homeForPassfile } from './home.ts';
 import { isMapping, own } from './merge.ts';
-import { normalizeLocal } from './normalize.ts';
-import { ConfigError, type ConfigProblem, type Finding, type Place, placed, sortProblems } from './problems.ts';
+import { deriveAddresses, normalizeLocal } from './normalize.ts';
+import { ConfigError, type ConfigProblem, type Finding, formatProblem, type Place, placed, sortProblems } from './problems.ts';
 import { localSchema, localShape, OTHER_DCS } from './schema.ts';
 import { readSources } from './sources.ts';
 import { isSyncNamesProblem } from './sync-names-findings.ts';
@@ -84,15 +84,41 @@ export function examineLocal({ path, env }: LoadOptions): Examined {
   const normalized = normalizeLocal(sources.raw);
   add(normalized.findings);
   for (const { from, to } of normalized.moves) places.move(from, to);
-  const { raw, findings } = restoreTexts(localShape, normalized.raw, places);
-  add(findings);
-  const parsed = parseTolerant(localSchema, raw);
-  add(parsed.findings);
+  const filled = dropEmptySections(localShape, normalized.raw);
+  add(filled.findings);
+  const derived = deriveAddresses(filled.raw);
+  add(derived.findings);
+  const restored = restoreTexts(localShape, derived.raw, places);
+  add(restored.findings);
+  const parsed = parseTolerant(localSchema, restored.raw);
+  const { findings, dropped } = tolerate(localShape, parsed.findings);
+  const raw = without(restored.raw, dropped);
+  const checked = checkLocal(parsed.data, restored.raw);
+  add(findings.map(withConsequence));
+  add(checked.map(withConsequence));
+  add(remarksOn(localShape, raw).filter(({ path }) => !checked.some((other) => other.path.join('.') === path.join('.'))));
   add(unknownKeys(localShape, raw, (parent, key) => isExtra(raw, parent, key)));
-  add(checkLocal(parsed.data, raw));
   const broken = problems.some((problem) => problem.severity === 'error');
-  return end(broken ? null : buildLocal(parsed.data, raw, homeForPassfile(env['HOME'])), raw);
+  const obstacle = [...findings, ...checked].find((finding) => finding.noBootstrap) ?? null;
+  return end(
+    broken ? null : buildLocal(parsed.data, raw, { home: homeForPassfile(env['HOME']), bootstrapRefusal: refusalOf(raw, obstacle) }),
+    raw,
+  );
 }
+
+function withConsequence(finding: Finding): Finding {
+  return finding.noBootstrap ? { ...finding, message: `${finding.message}; this node makes no new cluster as long as it stands` } : finding;
+}
+
+/** Why this node makes no new cluster; null: it does where there is none. */
+function refusalOf(raw: JsonObject, obstacle: Finding | null): string | null {
+  if (own(raw, 'bootstrap') === undefined) {
+    return "its configuration has no section 'bootstrap'; to let it, write 'bootstrap:' and below it, indented, 'method: initdb'";
+  }
+  return obstacle === null ? null : formatProblem({ ...placed(obstacle, NOWHERE) });
+}
+
+const NOWHERE: Place = { file: '', line: null, column: null };
 
 /** Keys that name something of the user's own. */
 function isExtra(raw: JsonObject, parent: readonly string[], key: string): boolean {
@@ -103,6 +129,7 @@ function isExtra(raw: JsonObject, parent: readonly string[], key: string): boole
   if (parent[0] === 'bootstrap') return isMapping(section) && own(section, 'method') === key;
   if (parent[0] !== 'postgresql' || !isMapping(section)) return false;
   const methods = own(section, 'create_replica_methods');
-  const names = typeof methods === 'string' ? methods.split(',').map((name) => name.trim()) : methods;
+  const names =
+    typeof methods === 'string' ? methods.split(',').map((name) => name.trim()) : isMapping(methods) ? Object.keys(methods) : methods;
   return Array.isArray(names) && names.includes(key);
 }

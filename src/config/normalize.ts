@@ -2,6 +2,7 @@
  * Puts settings written in old or unusual places where they belong, and says so. Nothing is lost: the proper place wins where both are given.
  */
 import type { JsonObject, JsonValue } from '../core/json.ts';
+import { bracketed, isWildcard, parseAddress } from './hostport.ts';
 import { isMapping, own, patchMerge } from './merge.ts';
 import type { Finding } from './problems.ts';
 
@@ -20,6 +21,8 @@ export interface Normalized {
 /** Places, old to new. Sources: patroni-compat 2.1 (4), 2.4; the tutorial's steps 8 and 10. */
 const MOVES: readonly Move[] = [
   { from: ['dcs'], to: ['bootstrap', 'dcs'] },
+  { from: ['postgresql', 'name'], to: ['name'] },
+  { from: ['postgresql', 'scope'], to: ['scope'] },
   { from: ['postgresql', 'replica', 'replicatefrom'], to: ['tags', 'replicatefrom'] },
   { from: ['postgresql', 'superuser'], to: ['postgresql', 'authentication', 'superuser'] },
   { from: ['postgresql', 'replication'], to: ['postgresql', 'authentication', 'replication'] },
@@ -89,6 +92,42 @@ function overruledKeys(block: JsonObject, proper: JsonObject): string[] {
 }
 
 const DCS_MEND = "write 'dcs:' under 'bootstrap:', indented; in a cluster that runs, use 'regentctl edit-config'";
+
+/** A mapping of replica methods to a list of its keys. Before files are merged, which drops keys that hold nothing. */
+export function methodsAsList(raw: JsonObject): { readonly raw: JsonObject; readonly findings: readonly Finding[] } {
+  const postgresql = own(raw, 'postgresql');
+  const methods = isMapping(postgresql) ? own(postgresql, METHODS) : undefined;
+  if (!isMapping(postgresql) || !isMapping(methods)) return { raw, findings: [] };
+  const names = Object.keys(methods);
+  const message = `a mapping where a list is meant; its keys count: ${names.join(', ')}`;
+  const mend = `write '${METHODS}: [${names.join(', ')}]', and the settings of a method below 'postgresql', under its name`;
+  return {
+    raw: { ...raw, postgresql: { ...postgresql, [METHODS]: names } },
+    findings: [{ path: ['postgresql', METHODS], message, mend, severity: 'warning' }],
+  };
+}
+
+const METHODS = 'create_replica_methods';
+
+/** Without a connect_address the address listened on is published, as by Patroni, where others can reach it. */
+export function deriveAddresses(raw: JsonObject): { readonly raw: JsonObject; readonly findings: readonly Finding[] } {
+  const findings: Finding[] = [];
+  let result = raw;
+  for (const [section, defaultPort] of [
+    ['restapi', null],
+    ['postgresql', 5432],
+  ] as const) {
+    const [given, listen] = ['connect_address', 'listen'].map((key) => at(raw, [section, key]));
+    if ((given !== undefined && given !== null && given !== '') || typeof listen !== 'string') continue;
+    const read = parseAddress(listen, defaultPort, '');
+    if (!read.ok || read.value.hosts.length > 1 || isWildcard(read.value.hosts[0]!)) continue;
+    const text = `${bracketed(read.value.hosts[0]!)}:${read.value.port}`;
+    result = patchMerge(result, { [section]: { connect_address: text } });
+    const mend = 'write the address by which other hosts reach this one';
+    findings.push({ path: [section, 'connect_address'], message: `not given; ${text} is used, as of 'listen'`, mend, severity: 'warning' });
+  }
+  return { raw: result, findings };
+}
 
 /** The same for the cluster-wide `postgresql` map. */
 export function modernPostgres(raw: JsonObject): { readonly raw: JsonObject } {

@@ -27,6 +27,8 @@ export interface Finding {
   readonly message: string;
   readonly mend: string | null;
   readonly severity: Severity;
+  /** Because of it this node makes no new cluster. */
+  readonly noBootstrap?: true;
 }
 
 export interface Place {

@@ -29,7 +29,9 @@ const RESTART_POSTGRES: ReadonlySet<string> = new Set(['listenAddresses', 'port'
 
 /** In the order of LocalSettings. Empty: nothing changed. */
 export function diffLocal(before: LocalSettings, after: LocalSettings): readonly SettingChange[] {
-  const sections = [...new Set([...Object.keys(before), ...Object.keys(after)])] as (keyof LocalSettings)[];
+  // Why there is no bootstrap is told where there is none.
+  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
+  const sections = [...names].filter((name) => name !== 'bootstrapRefusal') as (keyof LocalSettings)[];
   return sections.flatMap((section) =>
     changedKeys(before[section], after[section]).map((key) => ({ section, key, need: needOf(section, key) })),
   );

@@ -1,7 +1,7 @@
 /** `postgresql:`, `bootstrap:`. Keys and defaults: patroni-compat 2.4, 6.1, 6.2. */
 
 import { BASEBACKUP_FORBIDDEN, INITDB_FORBIDDEN, REWIND_FORBIDDEN } from '../core/program-options.ts';
-import { address, flag, freeMap, gucMap, looseText, programOptions, section, text, textMap, texts, whole } from './leaves.ts';
+import { address, flag, freeMap, gucMap, looseText, programOptions, section, tagFlag, text, textMap, texts, whole } from './leaves.ts';
 
 function credentials(doc: string, fallback: string) {
   return section(
@@ -72,15 +72,15 @@ export const postgresShared = {
   ),
   database: text({ doc: 'Database Regent connects to.', default: 'postgres' }),
   parameters: gucMap({ doc: 'PostgreSQL parameters. The cluster-wide ones (see below) count only in the dynamic configuration.' }),
-  pg_hba: texts({ doc: 'Lines of pg_hba.conf.' }, { commas: false, example: "'host all all 10.0.0.0/8 scram-sha-256'" }),
-  pg_ident: texts({ doc: 'Lines of pg_ident.conf.' }, { commas: false, example: "'mymap root postgres'" }),
+  pg_hba: texts({ doc: 'Lines of pg_hba.conf.' }, { commas: false, lines: true, example: "'host all all 10.0.0.0/8 scram-sha-256'" }),
+  pg_ident: texts({ doc: 'Lines of pg_ident.conf.' }, { commas: false, lines: true, example: "'mymap root postgres'" }),
   custom_conf: text({ doc: 'File that postgresql.conf includes instead of postgresql.base.conf.' }),
   recovery_conf: gucMap({ doc: 'Recovery parameters of a standby, such as restore_command.' }),
   create_replica_methods: texts(
     { doc: 'Ways to make a replica, tried in order.', default: ['basebackup'] },
-    { commas: true, example: 'basebackup' },
+    { commas: true, keys: true, example: 'basebackup' },
   ),
-  basebackup: programOptions({ doc: 'Further options of pg_basebackup.' }, BASEBACKUP_FORBIDDEN),
+  basebackup: programOptions({ doc: 'Further options of pg_basebackup.', unreadable: 'default' }, BASEBACKUP_FORBIDDEN),
   callbacks: section(
     { doc: 'Commands run after a change, as `COMMAND ACTION ROLE SCOPE`.' },
     {
@@ -94,18 +94,19 @@ export const postgresShared = {
   pre_promote: text({ doc: 'Command run before a promotion; a failure, or no end within primary_start_timeout, gives leadership up.' }),
   before_stop: text({ doc: 'Command run before PostgreSQL is stopped.' }),
   pg_ctl_timeout: whole(
-    { doc: 'Seconds for PostgreSQL to start, stop or promote.', default: 60 },
+    { doc: 'Seconds for PostgreSQL to start, stop or promote.', default: 60, unreadable: 'default' },
     { min: 1, max: 86_400, unit: 's', example: 60 },
   ),
-  use_pg_rewind: flag({ doc: 'Repair a diverged data directory with pg_rewind.', default: false }),
-  rewind: programOptions({ doc: 'Further options of pg_rewind.' }, REWIND_FORBIDDEN),
-  remove_data_directory_on_rewind_failure: flag({ doc: 'Clone anew when pg_rewind fails.', default: false }),
+  use_pg_rewind: flag({ doc: 'Repair a diverged data directory with pg_rewind.', default: false, unreadable: 'default' }),
+  rewind: programOptions({ doc: 'Further options of pg_rewind.', unreadable: 'default' }, REWIND_FORBIDDEN),
+  remove_data_directory_on_rewind_failure: flag({ doc: 'Clone anew when pg_rewind fails.', default: false, unreadable: 'default' }),
   remove_data_directory_on_diverged_timelines: flag({
     doc: 'Clone anew when timelines diverged and pg_rewind is not used.',
     default: false,
+    unreadable: 'default',
   }),
-  use_unix_socket: flag({ doc: 'Connect through the Unix socket.', default: false }),
-  use_unix_socket_repl: flag({ doc: 'The same for replication connections.', default: false }),
+  use_unix_socket: flag({ doc: 'Connect through the Unix socket.', default: false, unreadable: 'default' }),
+  use_unix_socket_repl: flag({ doc: 'The same for replication connections.', default: false, unreadable: 'default' }),
 };
 
 /** Only in the cluster-wide `postgresql`. */
@@ -133,13 +134,17 @@ export const postgresSection = section({ doc: 'PostgreSQL on this node.' }, { ..
 export const bootstrapSection = section(
   { doc: 'How a new cluster is made. Without effect once it exists.' },
   {
-    dcs: freeMap({ doc: 'First dynamic configuration, written to etcd once.' }),
-    method: text({ doc: 'How the first data directory is made: `initdb` or the name of a section below `bootstrap`.', default: 'initdb' }),
-    initdb: programOptions({ doc: 'Options of initdb.' }, INITDB_FORBIDDEN),
-    post_bootstrap: text({ doc: 'Command run once on the new primary, with a connection string.' }),
+    dcs: freeMap({ doc: 'First dynamic configuration, written to etcd once.', unreadable: 'no-bootstrap' }),
+    method: text({
+      doc: 'How the first data directory is made: `initdb` or the name of a section below `bootstrap`.',
+      default: 'initdb',
+      unreadable: 'no-bootstrap',
+    }),
+    initdb: programOptions({ doc: 'Options of initdb.', unreadable: 'no-bootstrap' }, INITDB_FORBIDDEN),
+    post_bootstrap: text({ doc: 'Command run once on the new primary, with a connection string.', unreadable: 'no-bootstrap' }),
     pg_hba: texts(
-      { doc: 'Lines added to the pg_hba.conf of a new cluster.' },
-      { commas: false, example: "'host all all all scram-sha-256'" },
+      { doc: 'Lines added to the pg_hba.conf of a new cluster.', unreadable: 'no-bootstrap' },
+      { commas: false, lines: true, example: "'host all all all scram-sha-256'" },
     ),
   },
 );
@@ -147,15 +152,18 @@ export const bootstrapSection = section(
 export const tagsSection = section(
   { doc: 'What the other members and load balancers should know of this one. Other keys are published as they are.' },
   {
-    nofailover: flag({ doc: 'Never lead.', default: false }),
-    failover_priority: whole({ doc: 'Higher leads first at equal positions; 0: never.', default: 1 }, { example: 1 }),
-    noloadbalance: flag({ doc: 'Not offered for reading.', default: false }),
-    clonefrom: flag({ doc: 'Preferred source of clones.', default: false }),
+    nofailover: tagFlag({ doc: 'Never lead.', default: false }),
+    failover_priority: whole(
+      { doc: 'Higher leads first at equal positions; 0: never.', default: 1, unreadable: 'default' },
+      { example: 1 },
+    ),
+    noloadbalance: tagFlag({ doc: 'Not offered for reading.', default: false }),
+    clonefrom: tagFlag({ doc: 'Preferred source of clones.', default: false }),
     replicatefrom: text({ doc: 'Name of the member to stream from, instead of the leader.' }),
-    nosync: flag({ doc: 'Never a synchronous standby.', default: false }),
-    sync_priority: whole({ doc: 'Higher becomes synchronous first; 0: never.', default: 1 }, { example: 1 }),
-    nostream: flag({ doc: 'No streaming replication.', default: false }),
+    nosync: tagFlag({ doc: 'Never a synchronous standby.', default: false }),
+    sync_priority: whole({ doc: 'Higher becomes synchronous first; 0: never.', default: 1, unreadable: 'default' }, { example: 1 }),
+    nostream: tagFlag({ doc: 'No streaming replication.', default: false }),
   },
 );
 
-export const headers = (doc: string) => textMap({ doc }, 'X-Frame-Options: DENY');
+export const headers = (doc: string) => textMap({ doc, unreadable: 'default' }, 'X-Frame-Options: DENY');

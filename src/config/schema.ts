@@ -16,15 +16,15 @@ const tls = {
 };
 
 const etcdKeys = {
-  hosts: texts({ doc: 'Endpoints, host:port; the port defaults to 2379.' }, { commas: true, example: '10.0.0.1:2379' }),
+  hosts: texts({ doc: 'Endpoints, host:port; the port defaults to port, or 2379.' }, { commas: true, example: '10.0.0.1:2379' }),
   host: text({ doc: 'One endpoint, where there is one.' }),
-  port: whole({ doc: 'Its port, if not written with the host.', default: 2379 }, { min: 1, max: 65_535, example: 2379 }),
+  port: whole({ doc: 'Port of the hosts that are written without one.', default: 2379 }, { min: 1, max: 65_535, example: 2379 }),
   url: text({ doc: 'One endpoint as a URL, with user and password if need be.', secret: true }),
   proxy: text({ doc: 'URL of a proxy before etcd; members are not discovered then.', secret: true }),
   srv: text({ doc: 'DNS domain whose SRV records name the endpoints.' }),
   srv_suffix: text({ doc: 'Suffix of the SRV service name.' }),
   protocol: choice({ doc: 'For hosts without a scheme.', default: 'http' }, { http: 'http', https: 'https' } as const),
-  use_proxies: flag({ doc: 'Keep to the endpoints given, without discovering members.', default: false }),
+  use_proxies: flag({ doc: 'Keep to the endpoints given, without discovering members.', default: false, unreadable: 'default' }),
   username: text({ doc: 'User, where etcd has authentication.' }),
   password: looseText({ doc: 'Password of the user. Never shown.', secret: true }),
   cacert: text({ doc: 'CA certificates, PEM.' }),
@@ -45,19 +45,25 @@ const LEVELS = {
 const logSection = section(
   { doc: 'Log of the agent.' },
   {
-    type: choice({ doc: 'plain or json.', default: 'plain' }, { plain: 'plain', json: 'json' } as const),
-    level: choice({ doc: 'Least severe level that is written.', default: 'INFO' }, LEVELS),
+    type: choice({ doc: 'plain or json.', default: 'plain', unreadable: 'default' }, { plain: 'plain', json: 'json' } as const),
+    level: choice({ doc: 'Least severe level that is written.', default: 'INFO', unreadable: 'default' }, LEVELS),
     format: freeFormat(),
-    dateformat: text({ doc: 'strftime format of %(asctime)s.' }),
-    dir: text({ doc: 'Directory of the log files; without it: standard error.' }),
-    file_num: whole({ doc: 'Rotated files kept.', default: 4 }, { min: 0, max: 10_000, example: 4 }),
-    file_size: whole({ doc: 'Bytes at which a file is rotated.', default: 25_000_000 }, { min: 1, unit: 'B', example: 25_000_000 }),
-    mode: whole({ doc: 'Permissions of the files, octal.', default: 'by umask' }, { min: 0, max: 0o777, example: '0640' }),
-    static_fields: textMap({ doc: 'Fields added to every JSON record.' }, 'app: regent'),
-    deduplicate_heartbeat_logs: flag({ doc: 'Write a repeated round message once.', default: false }),
-    traceback_level: choice({ doc: "Accepted for Patroni's sake; no effect." }, { ERROR: 'ERROR', DEBUG: 'DEBUG' }),
-    max_queue_size: whole({ doc: "Accepted for Patroni's sake; no effect." }, { min: 0, example: 1000 }),
-    loggers: textMap({ doc: "Accepted for Patroni's sake; no effect." }, 'patroni.ha: DEBUG'),
+    dateformat: text({ doc: 'strftime format of %(asctime)s.', unreadable: 'default' }),
+    dir: text({ doc: 'Directory of the log files; without it: standard error.', unreadable: 'default' }),
+    file_num: whole({ doc: 'Rotated files kept.', default: 4, unreadable: 'default' }, { min: 0, max: 10_000, example: 4 }),
+    file_size: whole(
+      { doc: 'Bytes at which a file is rotated.', default: 25_000_000, unreadable: 'default' },
+      { min: 1, unit: 'B', example: 25_000_000 },
+    ),
+    mode: whole(
+      { doc: 'Permissions of the files, octal.', default: 'by umask', unreadable: 'default' },
+      { min: 0, max: 0o777, example: '0640' },
+    ),
+    static_fields: textMap({ doc: 'Fields added to every JSON record.', unreadable: 'default' }, 'app: regent'),
+    deduplicate_heartbeat_logs: flag({ doc: 'Write a repeated round message once.', default: false, unreadable: 'default' }),
+    traceback_level: choice({ doc: "Accepted for Patroni's sake; no effect.", unreadable: 'default' }, { ERROR: 'ERROR', DEBUG: 'DEBUG' }),
+    max_queue_size: whole({ doc: "Accepted for Patroni's sake; no effect.", unreadable: 'default' }, { min: 0, example: 1000 }),
+    loggers: textMap({ doc: "Accepted for Patroni's sake; no effect.", unreadable: 'default' }, 'patroni.ha: DEBUG'),
   },
 );
 
@@ -80,6 +86,7 @@ function freeFormat() {
     .register(about, {
       doc: 'Format of a line; for json a list of fields.',
       default: '%(asctime)s %(levelname)s: %(message)s',
+      unreadable: 'default',
       kind: 'value',
       json,
     });
@@ -88,7 +95,10 @@ function freeFormat() {
 const restapiSection = section(
   { doc: 'HTTP server of the agent.' },
   {
-    listen: address({ doc: 'Address and port it listens on.' }, { defaultPort: null, example: '0.0.0.0:8008', single: true }),
+    listen: address(
+      { doc: 'Address and port it listens on.' },
+      { defaultPort: null, example: '0.0.0.0:8008', single: true, anyHost: true },
+    ),
     connect_address: address(
       { doc: 'host:port by which the other members reach it.' },
       { defaultPort: null, example: '10.0.0.1:8008', single: true },
@@ -108,13 +118,13 @@ const restapiSection = section(
     allowlist_include_members: flag({ doc: 'Let the other members in as well.', default: false }),
     http_extra_headers: headers('Headers added to every answer.'),
     https_extra_headers: headers('The same with TLS, instead of http_extra_headers of the same name.'),
-    server_tokens: choice({ doc: 'What the Server header tells.', default: 'Original' }, {
+    server_tokens: choice({ doc: 'What the Server header tells.', default: 'Original', unreadable: 'default' }, {
       Original: 'original',
       Minimal: 'minimal',
       ProductOnly: 'productonly',
     } as const),
-    request_queue_size: whole({ doc: "Accepted for Patroni's sake; no effect." }, { min: 0, max: 4096, example: 5 }),
-    thread_pool_size: whole({ doc: "Accepted for Patroni's sake; no effect." }, { min: 1, example: 5 }),
+    request_queue_size: whole({ doc: "Accepted for Patroni's sake; no effect.", unreadable: 'default' }, { min: 0, max: 4096, example: 5 }),
+    thread_pool_size: whole({ doc: "Accepted for Patroni's sake; no effect.", unreadable: 'default' }, { min: 1, example: 5 }),
   },
 );
 
@@ -130,13 +140,13 @@ const pathWord = (doc: string, fallback?: string) =>
 export const localShape = {
   scope: pathWord('Name of the cluster: the same on all members.'),
   name: pathWord('Name of this member, unique in the cluster.'),
-  namespace: text({ doc: 'First part of the keys in etcd.', default: 'service' }),
+  namespace: looseText({ doc: 'First part of the keys in etcd; empty: none.', default: 'service' }),
   log: logSection,
   restapi: restapiSection,
   ctl: section(
     { doc: 'How regentctl and the other members talk to agents.' },
     {
-      insecure: flag({ doc: 'Do not verify certificates.', default: false }),
+      insecure: flag({ doc: 'Do not verify certificates.', default: false, unreadable: 'default' }),
       cacert: text({ doc: 'CA, PEM.', default: 'restapi.cafile' }),
       ...tls,
       authentication: authentication('Credentials; without them those of restapi.'),
@@ -169,13 +179,16 @@ export const localShape = {
         { doc: 'Seconds by which the watchdog fires before ttl ends; -1: half of ttl.', default: 5 },
         { min: -1, max: 86_400, unit: 's', example: 5 },
       ),
-      driver: text({ doc: "Accepted for Patroni's sake; no effect." }),
+      driver: text({ doc: "Accepted for Patroni's sake; no effect.", unreadable: 'default' }),
     },
   ),
   tags: tagsSection,
   router: freeMap({ doc: 'Settings of `regent router`; agents pass over them.' }),
-  thread_pool_size: whole({ doc: "Accepted for Patroni's sake; no effect." }, { min: 1, example: 5 }),
-  thread_stack_size: whole({ doc: "Accepted for Patroni's sake; no effect." }, { min: 1, unit: 'B', example: 524_288 }),
+  thread_pool_size: whole({ doc: "Accepted for Patroni's sake; no effect.", unreadable: 'default' }, { min: 1, example: 5 }),
+  thread_stack_size: whole(
+    { doc: "Accepted for Patroni's sake; no effect.", unreadable: 'default' },
+    { min: 1, unit: 'B', example: 524_288 },
+  ),
 };
 
 export const localSchema = z.looseObject(localShape);

@@ -18,8 +18,10 @@ describe('parseAddress', () => {
     ['[::1]', 7, ['::1'], 7],
     ['[::1],10.0.0.1:5432', null, ['::1', '10.0.0.1'], 5432],
     [' 10.0.0.1 , localhost:9 ', null, ['10.0.0.1', 'localhost'], 9],
+    ['h: 9', null, ['h'], 9],
+    ['[fe80::1%eth0]:9', null, ['fe80::1%eth0'], 9],
   ])('%s', (text, fallback, hosts, port) => {
-    expect(parseAddress(text, fallback, 'x:1')).toEqual({ ok: true, value: { hosts, port } });
+    expect(parseAddress(text, fallback, 'x:1')).toEqual({ ok: true, value: { hosts, port, remark: null } });
   });
 
   it.each([
@@ -31,7 +33,6 @@ describe('parseAddress', () => {
     'host:65536',
     'host:5e3',
     'a,,b:1',
-    '::1:5432',
     '[::1',
     '[x]:1',
     'a b:1',
@@ -40,6 +41,36 @@ describe('parseAddress', () => {
     '-h:1',
   ])('refuses %j', (text) => {
     expect(parseAddress(text, null, 'x:1').ok).toBe(false);
+  });
+
+  it.each<[string, number | null, string[], number, string]>([
+    ['::1:8008', null, ['::1'], 8008, '[::1]:8008'],
+    [':::8008', null, ['::'], 8008, '[::]:8008'],
+    ['fd00::10:5432', 5432, ['fd00::10'], 5432, '[fd00::10]:5432'],
+    ['::1', 5432, ['::1'], 5432, '[::1]:5432'],
+    ['2001:db8::7', 5432, ['2001:db8::7'], 5432, '[2001:db8::7]:5432'],
+    ['2001:db8:0:0:0:0:0:7', 5432, ['2001:db8:0:0:0:0:0:7'], 5432, '[2001:db8:0:0:0:0:0:7]:5432'],
+    ['::1,127.0.0.1:5433', 5432, ['::1', '127.0.0.1'], 5433, '[::1],127.0.0.1:5433'],
+    ['127.0.0.1,::1', 5432, ['127.0.0.1', '::1'], 5432, '127.0.0.1,[::1]:5432'],
+  ])('reads %s, which lacks brackets', (text, fallback, hosts, port, write) => {
+    const read = parseAddress(text, fallback, '0.0.0.0:8008');
+    expect(read).toMatchObject({ ok: true, value: { hosts, port, remark: { mend: `write '${write}'` } } });
+    // What is told to be written is read without a remark, and as the same.
+    expect(parseAddress(write, null, '')).toEqual({ ok: true, value: { hosts, port, remark: null } });
+  });
+
+  it.each([
+    ['::1', "write '[::1]:8008'"],
+    ['[::1]', "write host:port, such as '0.0.0.0:8008'"],
+    ['2001:db8::7:0', "write '[2001:db8::7:0]:8008'"],
+  ])('tells the port that %s lacks', (text, mend) => {
+    expect(parseAddress(text, null, '0.0.0.0:8008')).toMatchObject({ ok: false, wrongs: [{ message: 'the port is missing', mend }] });
+  });
+
+  it('takes every address where a host may be left out', () => {
+    expect(parseAddress(':8008', null, '', true)).toMatchObject({
+      value: { hosts: ['*'], port: 8008, remark: { mend: "write '*:8008'" } },
+    });
   });
 
   it('never throws', () => {
@@ -67,15 +98,15 @@ describe('readEndpoint', () => {
     ['https://h:443/', 'https://h:443'],
     ['http://u:p%40@h:5', 'http://h:5'],
   ])('%s', (text, url) => {
-    expect(readEndpoint(text, 'http')).toMatchObject({ ok: true, value: { url } });
+    expect(readEndpoint(text, {})).toMatchObject({ ok: true, value: { url } });
   });
 
   it('takes user and password out of the URL', () => {
-    expect(readEndpoint('http://u:p%40@h:5', 'http')).toMatchObject({ value: { username: 'u', password: 'p@' } });
+    expect(readEndpoint('http://u:p%40@h:5', {})).toMatchObject({ value: { username: 'u', password: 'p@' } });
   });
 
   it.each(['ftp://h', 'http://', 'http://u:%zz@h', '*:1', 'a,b:1', ''])('refuses %j', (text) => {
-    expect(readEndpoint(text, 'http').ok).toBe(false);
+    expect(readEndpoint(text, {}).ok).toBe(false);
   });
 });
 

@@ -5,6 +5,7 @@ import type { JsonObject } from '../core/json.ts';
 import { codeOf } from '../support/errors.ts';
 import { type Environment, readEnvironment, WHOLE_CONFIGURATION } from './env.ts';
 import { patchMerge } from './merge.ts';
+import { methodsAsList } from './normalize.ts';
 import { Places } from './places.ts';
 import { type ConfigProblem, type Place, placed, type Severity } from './problems.ts';
 import { parseYaml, type YamlText } from './yaml.ts';
@@ -27,7 +28,7 @@ export function readSources(path: string | null, env: Environment): Sources {
   const whole = env[WHOLE_CONFIGURATION];
   const consumed = whole === undefined ? environment.consumed : [...environment.consumed, WHOLE_CONFIGURATION];
   if (path === null && whole !== undefined && whole !== '') {
-    const text = parseYaml(whole, WHOLE_CONFIGURATION);
+    const text = withLists(parseYaml(whole, WHOLE_CONFIGURATION));
     return { raw: text.raw, places: text.places, problems: text.problems, description: WHOLE_CONFIGURATION, consumed };
   }
   const fromEnvironment = Object.keys(environment.raw).length > 0;
@@ -84,7 +85,7 @@ function joined(place: Place, names: readonly string[]): Files {
   const problems: ConfigProblem[] = [];
   let raw: JsonObject = {};
   for (const name of names) {
-    const text = readText(name);
+    const text = withLists(readText(name));
     problems.push(...text.problems);
     if (text.empty) {
       const finding = {
@@ -100,6 +101,12 @@ function joined(place: Place, names: readonly string[]): Files {
     raw = patchMerge(raw, text.raw);
   }
   return { raw, places, problems, names };
+}
+
+function withLists(text: YamlText): YamlText {
+  const { raw, findings } = methodsAsList(text.raw);
+  const told = findings.map((finding) => placed(finding, text.places.of(finding.path)));
+  return { ...text, raw, problems: [...text.problems, ...told] };
 }
 
 function readText(name: string): YamlText {

@@ -60,6 +60,12 @@ describe('parseInteger', () => {
     ['1GB', '16MB', 64],
     ['1.1GB', 'MB', 1126],
     ['1.5GB', 'MB', 1536],
+    ['12.5GB', 'MB', 12800],
+    ['17900.0MB', 'MB', 17900],
+    ['17900.0', null, 17900],
+    ['010.5', null, 10],
+    ['12e1kB', 'kB', 120],
+    ['128EB', 'MB', null],
     ['0.5TB', 'GB', 512],
     ['1parsec', 's', null],
   ])('reads %j in %j as %j', (value, unit, expected) => {

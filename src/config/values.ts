@@ -47,14 +47,15 @@ export function parseReal(value: unknown, baseUnit: string | null = null): numbe
   return convertUnit(number.value, unit, baseUnit);
 }
 
-/** C's strtol (base 0), or strtod where a fraction or an exponent follows. */
+/** C's strtol (base 0); strtod where a fraction or an exponent follows. No digit is given back: `17900.0MB` does not begin with 1790. */
 function leadingNumber(text: string): { value: number; rest: string } | null {
-  const integer = /^\s*([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)(?![.eE])/.exec(text);
-  if (integer) {
+  const integer = /^\s*([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)/.exec(text);
+  const after = integer === null ? '' : text.slice(integer[0].length);
+  if (integer !== null && !/^[.eE]/.test(after)) {
     const digits = integer[2]!;
     const radix = /^0x/i.test(digits) ? 16 : digits.length > 1 && digits.startsWith('0') ? 8 : 10;
     const magnitude = Number.parseInt(radix === 16 ? digits.slice(2) : digits, radix);
-    return { value: integer[1] === '-' ? -magnitude : magnitude, rest: text.slice(integer[0].length) };
+    return { value: integer[1] === '-' ? -magnitude : magnitude, rest: after };
   }
   const real = /^\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?/.exec(text);
   if (!real) return null;

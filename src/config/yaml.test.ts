@@ -44,8 +44,16 @@ describe('parseYaml', () => {
 
   it.each([
     ['a tab', 'a: 1\nb:\n\tc: 2\n', ['f.yml:3:1: a tab is used for indentation; use blanks']],
-    ['a duplicate key', 'a: 1\nb: 2\na: 3\n', ["f.yml:3:1: duplicate key 'a', already given in line 1; this one, the last, counts; keep one of the two"]],
-    ['a nested duplicate', 'm:\n  k: 1\n  k: 2\n', ["f.yml:3:3: duplicate key 'k', already given in line 2; this one, the last, counts; keep one of the two"]],
+    [
+      'a duplicate key',
+      'a: 1\nb: 2\na: 3\n',
+      ["f.yml:3:1: duplicate key 'a', already given in line 1; this one, the last, counts; keep one of the two"],
+    ],
+    [
+      'a nested duplicate',
+      'm:\n  k: 1\n  k: 2\n',
+      ["f.yml:3:3: duplicate key 'k', already given in line 2; this one, the last, counts; keep one of the two"],
+    ],
     [
       'a wrong indentation',
       'a:\n  b: 1\n c: 2\n',

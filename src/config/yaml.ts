@@ -2,17 +2,7 @@
  * Reads a YAML text as Patroni does (YAML 1.1: `on` is true, 0640 is octal; see yaml-scalars.ts), remembering where everything stood.
  * Error texts are our own: the library's quote the offending line, which may hold a password.
  */
-import {
-  type Document,
-  isAlias,
-  isMap,
-  isScalar,
-  isSeq,
-  LineCounter,
-  type Node,
-  visit,
-  type YAMLParseError,
-} from 'yaml';
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, visit, type YAMLParseError } from 'yaml';
 import type { JsonObject, JsonValue } from '../core/json.ts';
 import { isMapping } from './merge.ts';
 import { Places } from './places.ts';

@@ -143,7 +143,10 @@ export interface LocalSettings {
   readonly restapi: RestSettings;
   readonly ctl: CtlSettings;
   readonly postgresql: PostgresSettings;
+  /** Null: this node makes no new cluster. */
   readonly bootstrap: BootstrapSettings | null;
+  /** Why it makes none, and what to write so that it does; null or missing: nothing to say. */
+  readonly bootstrapRefusal?: string | null;
   readonly watchdog: WatchdogSettings;
   readonly tags: Tags;
   readonly log: LogSettings;

@@ -5,12 +5,12 @@
 import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { buildEtcd, type EtcdParsed, readEndpoint } from '../config/build-etcd.ts';
+import { buildEtcd, type EtcdParsed, endpointTexts, readEndpoint } from '../config/build-etcd.ts';
 import type { Environment } from '../config/env.ts';
 import type { Places } from '../config/places.ts';
 import { formatProblem } from '../config/problems.ts';
 import { readSources } from '../config/sources.ts';
-import { parseBool } from '../config/values.ts';
+import { parseBool, parseInteger } from '../config/values.ts';
 import { CREDENTIAL_KEYWORDS } from '../core/conninfo.ts';
 import type { JsonObject, JsonValue } from '../core/json.ts';
 import type { Credentials, CtlSettings, EtcdSettings } from '../core/settings.ts';
@@ -42,8 +42,8 @@ export function loadCtlConfig(options: GlobalOptions, env: Environment): CtlConf
   const url = options.dcs ?? env['DCS_URL'];
   const given = url ? dcsFromUrl(url) : null;
   return {
-    scope: settings.text('scope'),
-    namespace: given?.namespace ?? settings.text('namespace') ?? 'service',
+    scope: settings.text('scope') ?? settings.text('postgresql', 'scope'),
+    namespace: given?.namespace ?? (settings.at('namespace') === '' ? '' : (settings.text('namespace') ?? 'service')),
     etcd: given?.etcd ?? etcdOf(settings),
     rest: restAccess(settings, options.insecure ?? false),
     superuser: superuserOf(settings),
@@ -124,17 +124,20 @@ function etcdOf(settings: Reader): EtcdSettings {
   const texts = { url: text('url'), proxy: text('proxy'), srv: text('srv'), srv_suffix: text('srv_suffix') };
   const login = { username: text('username'), password: text('password') };
   const files = { cacert: text('cacert'), cert: text('cert'), key: text('key') };
-  const hosts = [...hostList(settings.at(name, 'hosts')), ...hostList(settings.at(name, 'host'))];
+  const [hosts, [host]] = [hostList(settings.at(name, 'hosts')), hostList(settings.at(name, 'host'))];
+  const port = parseInteger(settings.at(name, 'port')) ?? undefined;
   const protocol = text('protocol')?.toLowerCase() === 'https' ? ('https' as const) : ('http' as const);
-  return checkedEtcd({ ...texts, ...login, ...files, hosts, protocol, use_proxies: settings.flag(name, 'use_proxies') });
+  return checkedEtcd({ ...texts, ...login, ...files, hosts, host, port, protocol, use_proxies: settings.flag(name, 'use_proxies') });
 }
 
 function checkedEtcd(section: EtcdParsed): EtcdSettings {
-  for (const host of section.hosts ?? []) {
-    const read = readEndpoint(host, 'http');
+  for (const { path, text } of endpointTexts(section)) {
+    // A URL may hold a password.
+    const shown = ['url', 'proxy'].includes(path[0]!) ? path[0] : text;
+    const read = readEndpoint(text, section);
     if (!read.ok) {
       const [wrong] = read.wrongs;
-      throw new CtlError('CTL_CONFIG', `etcd address '${host}': ${wrong.message}`, wrong.mend);
+      throw new CtlError('CTL_CONFIG', `etcd address '${shown}': ${wrong.message}`, wrong.mend);
     }
   }
   return buildEtcd({ etcd3: section });
@@ -163,7 +166,8 @@ function authenticationOf(settings: Reader, section: string): { username: string
 
 function superuserOf(settings: Reader): Credentials | null {
   const text = (key: string) => settings.text('postgresql', 'authentication', 'superuser', key);
-  const username = text('username');
+  // As for the agent: `postgres`, where the file names nobody.
+  const username = text('username') ?? (text('password') === null ? null : 'postgres');
   if (username === null) return null;
   const options = CREDENTIAL_KEYWORDS.flatMap((name) => {
     const value = text(name);

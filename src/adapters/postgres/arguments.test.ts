@@ -15,9 +15,10 @@ describe('options of programs', () => {
       option('encoding', 'UTF8'),
       option('--locale', "'de_DE.UTF-8'"),
       option('waldir', '"/w al"'),
+      option('compatibility_mode', 'oracle'),
     ];
     expect(optionArguments(options, INITDB_FORBIDDEN)).toEqual({
-      args: ['--data-checksums', '--encoding=UTF8', '--locale=de_DE.UTF-8', '--waldir=/w al'],
+      args: ['--data-checksums', '--encoding=UTF8', '--locale=de_DE.UTF-8', '--waldir=/w al', '--compatibility_mode=oracle'],
       refused: [],
     });
   });

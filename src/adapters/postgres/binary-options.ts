@@ -1,5 +1,5 @@
 /** Options of PostgreSQL's programs as the configuration gives them, turned into arguments. Always in the long form. */
-import { BASEBACKUP_FORBIDDEN } from '../../core/program-options.ts';
+import { BASEBACKUP_FORBIDDEN, isOptionName } from '../../core/program-options.ts';
 import type { BinaryOption } from '../../core/settings.ts';
 
 export interface OptionArguments {
@@ -14,7 +14,7 @@ export function optionArguments(options: readonly BinaryOption[], forbidden: rea
   const refused: string[] = [];
   for (const option of options) {
     const name = option.name.replace(/^-+/, '');
-    if (forbidden.includes(name) || !/^[A-Za-z0-9][A-Za-z0-9-]*$/.test(name)) refused.push(name);
+    if (forbidden.includes(name) || !isOptionName(name)) refused.push(name);
     else args.push(option.value === null ? `--${name}` : `--${name}=${unquote(option.value)}`);
   }
   return { args, refused };

@@ -152,7 +152,15 @@ export const dataDirRules: readonly Rule[] = [
     id: 'data.wait',
     situation: 'no data, and nobody to take it from yet',
     when: noData,
-    ask: () => ({ watchMembers: true }),
+    ask: (c) => {
+      // Nobody makes the cluster, and this node never will: without this word three such nodes wait for each other for ever.
+      const { bootstrapRefusal } = c.o.settings.local;
+      const nobody = c.unlocked && c.view?.initialize === null && typeof bootstrapRefusal === 'string';
+      return {
+        watchMembers: true,
+        ...(nobody ? { because: `waiting for leader to bootstrap; this member makes no new cluster: ${bootstrapRefusal}` } : {}),
+      };
+    },
     because: 'waiting for leader to bootstrap',
   },
   {
