@@ -31,12 +31,18 @@ function agentAt(moment: Moment): Agent {
   const last = observation({ view: null, pg: pg.primary(), settings: own, nowMs, lease, ...moment.last });
   return {
     parts: {
+      log: { masked: (text: string) => text.replaceAll('s3cret', '********') },
       clock: { bootMs: () => nowMs, wallMs: () => 1_800_000_000_000 },
       settings: { current: () => own },
       watchdog: { healthy: () => true },
     },
     memory: memory({ role: 'primary', state: 'running', ...moment.memory }),
-    last: { observation: last, decision: { rule: 'fence.wait-for-etcd', because: '' }, endedAtMs: nowMs, nextAtMs: nowMs },
+    last: {
+      observation: last,
+      decision: { rule: 'fence.wait-for-etcd', because: 'DCS is not accessible: s3cret' },
+      endedAtMs: nowMs,
+      nextAtMs: nowMs,
+    },
     lastView: moment.lastView === undefined ? ours : moment.lastView,
     lastDcsReadWallMs: 1_800_000_000_000,
     lease: { facts: () => lease },
@@ -116,6 +122,20 @@ describe('what is tried again and again', () => {
     const files = { count: 1, sinceMs: 0, lastAtMs: 0, message: 'read-only' };
     const failing = statusOf(agentAt({ memory: { failures: { rewind: failure('REWIND_NO_ROOM', 1) }, chores: { files } } })).failing;
     expect(failing).toEqual({ pg_rewind: 'no room', 'configuration files': 'read-only' });
+  });
+
+  it('is told without the passwords that the log would not have either', () => {
+    const message = 'FATAL: password s3cret is wrong';
+    const lockedOut = { reason: message, sinceMs: 0, sinceWallMs: 0 };
+    const failures = { start: { count: 1, lastAtMs: 0, message } };
+    const server = { ...pg.standby(), sourceTrouble: message, promotionTrouble: message };
+    const last = { pg: server, view: view({ leaderName: 'b' }) } as Partial<Observation>;
+    const status = statusOf(agentAt({ last, memory: { failures, lockedOut, steppedDown: message } }));
+    const { failing, steppedDown, sourceTrouble, promotionTrouble } = status;
+    expect([failing?.['start of PostgreSQL'], status.lockedOut?.reason, steppedDown, sourceTrouble, promotionTrouble]).toEqual(
+      Array.from({ length: 5 }, () => 'FATAL: password ******** is wrong'),
+    );
+    expect(JSON.stringify(status, (_, value) => (typeof value === 'bigint' ? String(value) : value))).not.toContain('s3cret');
   });
 
   it('a rewind that has just ended well is not called a failure', () => {

@@ -32,7 +32,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
   const sql = pg?.state === 'running' ? pg.sql : null;
   const dcsStale = agent.lastDcsReadWallMs === null || clock.wallMs() - agent.lastDcsReadWallMs > dynamic.ttlSeconds * 1000;
   const leads = c !== null && !agent.stopping && servesWrites(c, memory) && (holdsKey(c, agent.lastView) || (c.paused && c.lockMine));
-  return {
+  const status: AgentStatus = {
     name: local.name,
     scope: local.scope,
     version: DIALECT_VERSION,
@@ -75,6 +75,23 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     unexplained: pg?.unexplained === undefined ? null : describeUnexplained(pg.unexplained),
     failing: failing(memory),
     sourceTrouble: c !== null && c.otherLeader !== null ? (pg?.sourceTrouble ?? null) : null,
+  };
+  return parts.log.masked === undefined ? status : withoutSecrets(status, parts.log.masked);
+}
+
+/** Everybody may read what an agent shows of itself, and these are words of programs, PostgreSQL among them. */
+function withoutSecrets(status: AgentStatus, masked: (text: string) => string): AgentStatus {
+  const maybe = (text: string | null | undefined) => (typeof text === 'string' ? masked(text) : null);
+  const { lockedOut, reinitialization, failing: failed } = status;
+  return {
+    ...status,
+    because: masked(status.because),
+    steppedDown: maybe(status.steppedDown),
+    promotionTrouble: maybe(status.promotionTrouble),
+    sourceTrouble: maybe(status.sourceTrouble),
+    failing: Object.fromEntries(Object.entries(failed ?? {}).map(([name, why]) => [name, masked(why)])),
+    ...(lockedOut ? { lockedOut: { ...lockedOut, reason: masked(lockedOut.reason) } } : {}),
+    ...(reinitialization ? { reinitialization: { ...reinitialization, reason: maybe(reinitialization.reason) } } : {}),
   };
 }
 

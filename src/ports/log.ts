@@ -7,4 +7,6 @@ export interface Log {
   warning(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
   critical(message: string, fields?: LogFields): void;
+  /** The text as it would be logged, for other places where passwords must not stand. Absent: as it is. */
+  masked?(text: string): string;
 }

@@ -149,6 +149,7 @@ describe('secrets', () => {
       log.error('could not connect with s3"cret', { dsn: 'x other y' });
       expect(lines[0]).not.toMatch(/s3|other/);
       expect(lines[0]).toContain('could not connect with');
+      expect(log.masked?.('x other y')).toBe('x ******** y');
     }
   });
 

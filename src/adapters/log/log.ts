@@ -65,6 +65,7 @@ export function createLog(initial: LogSettings, options: LogOptions = {}): Agent
     warning: (message, fields) => log('WARNING', message, fields),
     error: (message, fields) => log('ERROR', message, fields),
     critical: (message, fields) => log('CRITICAL', message, fields),
+    masked: (text) => redact(text),
     reconfigure: apply,
     close: async () => {
       for (const record of heartbeats.drain()) put(record);
