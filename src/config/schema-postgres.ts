@@ -38,7 +38,10 @@ export const postgresLocal = {
     { defaultPort: 5432, example: '10.0.0.1:6432', single: true },
   ),
   data_dir: text({ doc: 'Data directory. Created if missing.' }),
-  config_dir: text({ doc: 'Directory of the configuration files.', default: 'data_dir' }),
+  config_dir: text({
+    doc: 'Directory of the configuration files. Made, where it is missing, for a new data directory.',
+    default: 'data_dir',
+  }),
   pgpass: text({
     doc: 'Password file that Regent writes (0600).',
     default: '~/pgpass; without a HOME that the user may write to: .pgpass-NAME beside the data directory',

@@ -212,6 +212,7 @@ synchronous_standby_names = '"pg-2"'
 wal_keep_size = '128MB'
 wal_retrieve_retry_interval = '100ms'
 work_mem = '8MB'
+data_directory = 'data'
 hba_file = '/etc/pg/pg_hba.conf'
 ident_file = '/etc/pg/pg_ident.conf'
 

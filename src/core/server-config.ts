@@ -203,7 +203,7 @@ export interface ConfParts {
 
 /** The whole of postgresql.conf. Same parts, same bytes. */
 export function renderPostgresqlConf(parts: ConfParts): string {
-  const files = ['hba_file', 'ident_file'];
+  const files = ['data_directory', 'hba_file', 'ident_file'];
   const sorted = (gucs: Gucs, keep: (name: string) => boolean) =>
     Object.keys(gucs)
       .filter(keep)
@@ -216,15 +216,19 @@ export function renderPostgresqlConf(parts: ConfParts): string {
   return `${FILE_HEADER}${include}${main}${recovery === '' ? '' : `\n# recovery.conf\n${recovery}`}`;
 }
 
-/** Everything in the main part. `parameters`: mainGucs after PostgreSQL has judged them. */
+/**
+ * Everything in the main part. `parameters`: mainGucs after PostgreSQL has judged them. Of a directory of its own the file says where the data are: whoever
+ * starts from there finds them (Debian's pg_lsclusters and pg_ctlcluster, which know nothing of this node's command line).
+ */
 export function mainPart(
   settings: Settings,
   parameters: Gucs,
   limits: ControlLimits | null,
   syncNames: string | null,
 ): Record<string, string> {
-  const { configDir } = settings.postgresql;
+  const { configDir, dataDir } = settings.postgresql;
   return {
+    ...(configDir === dataDir ? {} : { data_directory: dataDir }),
     hba_file: `${configDir}/pg_hba.conf`,
     ident_file: `${configDir}/pg_ident.conf`,
     ...parameters,

@@ -19,6 +19,7 @@ import { optionArguments } from './binary-options.ts';
 import { makeDataDirectory, programMajor } from './clone.ts';
 import { restoreConfigFiles } from './conf-backup.ts';
 import { removeSignalFiles } from './conf-writer.ts';
+import { provideConfigDir } from './config-dir.ts';
 import { binary } from './context.ts';
 import { methodArguments } from './custom-method.ts';
 import { inspectDataDir, markIncomplete, removeDataDir } from './data-dir.ts';
@@ -39,10 +40,11 @@ export interface Bootstrapped {
   readonly pending: PreparedRecovery | null;
 }
 
-/** Makes the data directory by the configured method. Throws BOOTSTRAP_REFUSED, INITDB_FAILED, CUSTOM_BOOTSTRAP_FAILED; the marker then stays. */
+/** Makes the data directory by the configured method. Throws BOOTSTRAP_REFUSED, CONFIG_DIR_UNUSABLE, INITDB_FAILED, CUSTOM_BOOTSTRAP_FAILED; the marker then stays. */
 export async function makeCluster(deps: Deps, options: Bounded): Promise<Bootstrapped> {
   const { bootstrap } = deps.settings.local;
   const command = bootstrap?.methodOptions?.['command'];
+  await provideConfigDir(deps.settings, deps);
   if (bootstrap && bootstrap.method !== 'initdb' && typeof command === 'string' && command !== '')
     return await runBootstrapMethod(deps, options);
   await runInitdb(deps, options);

@@ -9,6 +9,7 @@ import { ensureError, RegentError } from '../../support/errors.ts';
 import { lastLines } from '../../support/exec.ts';
 import { readText, writeFileAtomic } from './atomic-file.ts';
 import { basebackupForbidden, optionArguments } from './binary-options.ts';
+import { provideConfigDir } from './config-dir.ts';
 import { binary } from './context.ts';
 import { runCustomMethod } from './custom-method.ts';
 import { clearIncomplete, inspectDataDir, markIncomplete, parseMajor, removeDataDir } from './data-dir.ts';
@@ -36,6 +37,7 @@ export async function clone(deps: Deps, source: Source | null, options: CloneOpt
   await keepUnpublished(deps);
   const deadline = deps.clock.monotonicMs() + options.timeoutMs;
   const major = await programMajor(deps);
+  await provideConfigDir(deps.settings, deps);
   const { methods, because } = replicaMethods(deps.settings.postgresql, source !== null, options.fromLeader);
   const from = source === null ? 'without a leader' : `from ${source.name}`;
   let failure: Error | null = null;
@@ -56,7 +58,9 @@ export async function clone(deps: Deps, source: Source | null, options: CloneOpt
   const ended = options.signal?.aborted ? 'the clone was called off' : (failure?.message ?? 'the time for it was up');
   throw new RegentError('CLONE_FAILED', `no replica could be made from ${source?.name ?? 'any method without a leader'}: ${ended}`, {
     policy: 'transient',
-    mend: "check that the source's pg_hba.conf lets the replication user in and that max_wal_senders leaves room",
+    mend:
+      (failure instanceof RegentError ? failure.mend : null) ??
+      "check that the source's pg_hba.conf lets the replication user in and that max_wal_senders leaves room",
     cause: failure,
   });
 }

@@ -1,0 +1,32 @@
+/** A configuration directory apart from the data directory: there before anything is copied or made that could not be used without it. */
+import { access, chown, constants, mkdir, stat } from 'node:fs/promises';
+import type { Settings } from '../../core/settings.ts';
+import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
+import type { Deps } from './deps.ts';
+
+/** As Debian makes them; what is in it has modes of its own. */
+const MODE = 0o755;
+
+/**
+ * Makes it where it is missing, for a data directory that is about to be made: somebody else's server has its files somewhere already. Throws CONFIG_DIR_UNUSABLE.
+ */
+export async function provideConfigDir(
+  { postgresql: { configDir, dataDir } }: Settings,
+  { runAs, log }: Pick<Deps, 'runAs' | 'log'>,
+): Promise<void> {
+  if (configDir === dataDir || configDir.startsWith(`${dataDir}/`)) return;
+  try {
+    const first = await mkdir(configDir, { recursive: true, mode: MODE });
+    if (first !== undefined) {
+      if (runAs) await chown(configDir, runAs.uid, runAs.gid);
+      log.info(`made ${configDir}, which postgresql.config_dir names`);
+    } else if (!(await stat(configDir)).isDirectory()) throw new Error('it is not a directory');
+    await access(configDir, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const reason = codeOf(error) === 'EEXIST' ? 'it is not a directory' : ensureError(error).message;
+    throw new RegentError('CONFIG_DIR_UNUSABLE', `postgresql.config_dir ${configDir} cannot be used: ${reason}`, {
+      mend: `make it, owned by the user PostgreSQL runs as: install -d -o postgres -g postgres ${configDir}`,
+      cause: error,
+    });
+  }
+}
