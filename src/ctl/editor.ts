@@ -1,26 +1,17 @@
 /** The operator's editor and pager: programs that take over the terminal for a while. */
 import { spawn } from 'node:child_process';
-import { accessSync, constants, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { CtlError } from './errors.ts';
 import type { CtlIo } from './io.ts';
 
-/** Returns the text as the editor left it. The file is readable by its owner alone and gone afterwards. */
-export async function editText(io: CtlIo, text: string, name: string): Promise<string> {
+/** Throws CTL_EDITOR. */
+export async function runEditor(io: CtlIo, file: string): Promise<void> {
   const command = io.env['EDITOR'] || ['editor', 'vi'].find((each) => onPath(io, each));
   if (!command) throw new CtlError('CTL_EDITOR', 'EDITOR environment variable is not set. editor or vi are not available');
-  const directory = mkdtempSync(join(tmpdir(), 'regentctl-'));
-  try {
-    const file = join(directory, `${name.replace(/[^\w.-]/g, '_')}-config.yaml`);
-    writeFileSync(file, text, { mode: 0o600 });
-    // EDITOR may carry arguments ("code --wait"), which are the shell's to split; the file comes in as its parameter.
-    const code = await inTerminal('/bin/sh', ['-c', `${command} "$1"`, 'sh', file], io, null);
-    if (code !== 0) throw new CtlError('CTL_EDITOR', `Editor exited with return code ${code}`);
-    return readFileSync(file, 'utf8');
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  // EDITOR may carry arguments ("code --wait"), which are the shell's to split; the file comes in as its parameter.
+  const code = await inTerminal('/bin/sh', ['-c', `${command} "$1"`, 'sh', file], io, null);
+  if (code !== 0) throw new CtlError('CTL_EDITOR', `Editor exited with return code ${code}`);
 }
 
 /** Through $PAGER, less or more; straight to the terminal when there is none. */

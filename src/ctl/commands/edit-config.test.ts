@@ -203,10 +203,10 @@ test('the editor: EDITOR with arguments, on a file nobody else can read that is 
 test('an editor that fails, or leaves nonsense, changes nothing', async () => {
   const before = stored();
   expect((await ctl(['edit-config'], { etcd, env: { EDITOR: 'false' } })).err).toBe('Error: Editor exited with return code 1\n');
-  const nonsense = await ctl(['edit-config'], { etcd, env: { EDITOR: 'echo "a: [" >' } });
+  const nonsense = await ctl(['edit-config'], { etcd, env: { EDITOR: 'echo "a: [" >', TMPDIR: directory } });
   expect(nonsense.code).toBe(1);
   expect(nonsense.err).toMatch(/^Error: the edited configuration:\d+:\d+/);
-  const emptied = await ctl(['edit-config'], { etcd, env: { EDITOR: 'truncate -s 0' } });
+  const emptied = await ctl(['edit-config'], { etcd, env: { EDITOR: 'truncate -s 0', TMPDIR: directory } });
   expect(emptied.err).toMatch(/^Error: the edited configuration is empty/);
   expect((await ctl(['edit-config'], { etcd, env: { PATH: '/nonexistent' } })).err).toMatch(
     /^Error: EDITOR environment variable is not set/,

@@ -9,7 +9,8 @@ import { applyPairs, parameterPairs } from '../config-changes.ts';
 import { untilConfigIsRead } from '../config-read.ts';
 import { type Ctx, DCS_TIMEOUT_MS } from '../context.ts';
 import { unifiedDiff } from '../diff.ts';
-import { editText, pageText } from '../editor.ts';
+import { type Draft, withDraft } from '../draft.ts';
+import { pageText } from '../editor.ts';
 import { CtlError, refuse } from '../errors.ts';
 import { refusedParameters } from '../refused-parameters.ts';
 import { toYaml, yamlMapping } from '../yaml.ts';
@@ -27,11 +28,17 @@ const STDIN = '-';
 
 export async function run(ctx: Ctx, [name]: readonly string[], options: EditOptions): Promise<void> {
   const cluster = await ctx.cluster(name);
+  if (pairsOf(options).length > 0 || options.replace !== undefined || options.apply !== undefined)
+    return change(ctx, cluster, options, null);
+  return withDraft(ctx, cluster, (draft) => change(ctx, cluster, options, draft));
+}
+
+async function change(ctx: Ctx, cluster: string, options: EditOptions, draft: Draft | null): Promise<void> {
   const view = await ctx.read(cluster);
   const { config } = view;
   if (!config) throw refuse(`The config key does not exist in the cluster ${cluster}`);
   const before = toYaml(config.data);
-  const after = await changed(ctx, cluster, config.data, before, options);
+  const after = await changed(ctx, config.data, options, draft === null ? null : () => draft.edit(before));
   const text = toYaml(after);
   if (text === before) {
     if (!options.quiet) ctx.print('Not changed');
@@ -77,16 +84,15 @@ function mistakes(after: JsonObject, before: JsonObject): readonly ConfigProblem
 }
 
 /** In this order: replace, apply, -s, -p; the editor when none of them was given. */
-async function changed(ctx: Ctx, cluster: string, data: JsonObject, text: string, options: EditOptions): Promise<JsonObject> {
-  const pairs = [...(options.set ?? []), ...parameterPairs(options.pg ?? [])];
-  if (options.replace === undefined && options.apply === undefined && pairs.length === 0) {
-    return mapping(await editText(ctx.io, text, cluster), 'the edited configuration');
-  }
+async function changed(ctx: Ctx, data: JsonObject, options: EditOptions, edit: (() => Promise<string>) | null): Promise<JsonObject> {
+  if (edit !== null) return mapping(await edit(), 'the edited configuration');
   let result = data;
   if (options.replace !== undefined) result = patchMerge({}, await readMapping(ctx, options.replace));
   if (options.apply !== undefined) result = patchMerge(result, await readMapping(ctx, options.apply));
-  return applyPairs(result, pairs);
+  return applyPairs(result, pairsOf(options));
 }
+
+const pairsOf = (options: EditOptions) => [...(options.set ?? []), ...parameterPairs(options.pg ?? [])];
 
 async function readMapping(ctx: Ctx, path: string): Promise<JsonObject> {
   if (path === STDIN) {
@@ -110,9 +116,12 @@ function mapping(text: string, name: string): JsonObject {
 }
 
 async function showDiff(ctx: Ctx, lines: readonly string[]): Promise<void> {
-  if (ctx.io.stdout.isTTY) await pageText(ctx.io, `${lines.map(coloured).join('\n')}\n`);
+  if (ctx.io.stdout.isTTY) await pageText(ctx.io, `${(wantsColour(ctx) ? lines.map(coloured) : lines).join('\n')}\n`);
   else for (const line of lines) ctx.print(line);
 }
+
+/** https://no-color.org: whatever its value, if there is one. */
+const wantsColour = ({ io }: Ctx) => !io.env['NO_COLOR'] && io.env['TERM'] !== 'dumb';
 
 const COLOURS: Readonly<Record<string, number>> = { '-': 31, '+': 32, '@': 36 };
 

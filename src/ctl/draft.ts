@@ -1,0 +1,84 @@
+/** A text in the operator's editor that is not lost to a typing error: it can be edited again, and else its file stays and is named. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ensureError, RegentError } from '../support/errors.ts';
+import { shellWord } from '../support/shell-words.ts';
+import type { Ctx } from './context.ts';
+import { runEditor } from './editor.ts';
+import { Aborted, CtlError, refuse } from './errors.ts';
+
+export class Draft {
+  readonly #ctx: Ctx;
+  readonly #directory: string;
+  readonly path: string;
+  #original: string | null = null;
+
+  constructor(ctx: Ctx, name: string) {
+    this.#ctx = ctx;
+    this.#directory = mkdtempSync(join(ctx.io.env['TMPDIR'] || tmpdir(), 'regentctl-'));
+    this.path = join(this.#directory, `${name.replace(/[^\w.-]/g, '_')}-config.yaml`);
+  }
+
+  /** Returns the text as the editor left it. The second time the editor begins with what it left the first time. */
+  async edit(text: string): Promise<string> {
+    if (this.#original === null) {
+      // Readable by its owner alone.
+      writeFileSync(this.path, text, { mode: 0o600 });
+      this.#original = text;
+    }
+    await runEditor(this.#ctx.io, this.path);
+    return readFileSync(this.path, 'utf8');
+  }
+
+  get isChanged(): boolean {
+    return this.#original !== null && readFileSync(this.path, 'utf8') !== this.#original;
+  }
+
+  remove(): void {
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
+
+/** `change` edits the draft and does something with it. After a refusal it is done again, if the operator wants to edit again. */
+export async function withDraft(ctx: Ctx, cluster: string, change: (draft: Draft) => Promise<void>): Promise<void> {
+  const draft = new Draft(ctx, cluster);
+  let kept = false;
+  try {
+    for (;;) {
+      kept = false;
+      try {
+        return await change(draft);
+      } catch (error) {
+        kept = draft.isChanged && !(error instanceof Aborted);
+        if (!kept) throw error;
+        const where = `Your edit is kept in ${draft.path}; later: ${ctx.called} edit-config ${shellWord(cluster)} --replace ${draft.path}`;
+        if (!canBeMended(error)) throw withMend(error, where);
+        // First, since the editor takes the screen.
+        ctx.io.stderr.write(`Error: ${error.message}\n${error.mend === null ? '' : `${error.mend}\n`}`);
+        if (!(await again(ctx))) throw refuse('Nothing was changed', where);
+      }
+    }
+  } finally {
+    if (!kept) draft.remove();
+  }
+}
+
+/** Another edit can. */
+const canBeMended = (error: unknown): error is CtlError => error instanceof CtlError && error.code === 'CTL_REFUSED';
+
+function withMend(cause: unknown, mend: string): RegentError {
+  const error = ensureError(cause);
+  if (!(error instanceof RegentError)) return new RegentError('CTL_EDITOR', error.message, { mend, cause });
+  return new RegentError(error.code, error.message, { mend: error.mend === null ? mend : `${error.mend}\n${mend}`, cause });
+}
+
+/** False too where nobody is there to answer. */
+async function again(ctx: Ctx): Promise<boolean> {
+  try {
+    return await ctx.prompter.confirm('Edit it again?');
+  } catch (ended) {
+    if (ended instanceof Aborted) return false;
+    throw ended;
+  }
+}
