@@ -22,6 +22,8 @@ import { CtlError } from './errors.ts';
 export type RestAccess = CtlSettings;
 
 export interface CtlConfig {
+  /** The file that was read; null: none. */
+  readonly path: string | null;
   /** null: the command line has to name the cluster. */
   readonly scope: string | null;
   readonly namespace: string;
@@ -35,13 +37,15 @@ export interface CtlConfig {
 
 /** Throws CTL_CONFIG. */
 export function loadCtlConfig(options: GlobalOptions, env: Environment): CtlConfig {
-  const { raw, places, problems } = readSources(pathOf(options, env), env);
+  const path = pathOf(options, env);
+  const { raw, places, problems } = readSources(path, env);
   const syntax = problems.filter((problem) => problem.severity === 'error');
   if (syntax.length > 0) throw new CtlError('CTL_CONFIG', syntax.map(formatProblem).join('\n'));
   const settings = new Reader(raw, places);
   const url = options.dcs ?? env['DCS_URL'];
   const given = url ? dcsFromUrl(url) : null;
   return {
+    path,
     scope: settings.text('scope') ?? settings.text('postgresql', 'scope'),
     namespace: given?.namespace ?? (settings.at('namespace') === '' ? '' : (settings.text('namespace') ?? 'service')),
     etcd: given?.etcd ?? etcdOf(settings),
@@ -56,7 +60,7 @@ export function requireEtcd(config: CtlConfig): EtcdSettings {
   if (config.etcd.endpoints.length > 0 || config.etcd.srv !== null) return config.etcd;
   throw new CtlError(
     'CTL_CONFIG',
-    'Can not find where etcd is: no etcd3 section in the configuration',
+    `Can not find where etcd is: ${config.path === null ? 'no configuration was given' : `no etcd3 section in ${config.path}`}`,
     'Give the configuration file of a node (-c FILE), set PATRONI_ETCD3_HOSTS, or name a member (-d etcd3://host:2379).',
   );
 }

@@ -60,6 +60,35 @@ test('a cluster has to be named somewhere', async () => {
   expect([code, err.split('\n').at(-2)]).toEqual([2, "Error: Missing argument 'CLUSTER_NAME'."]);
 });
 
+test.each([
+  ['list'],
+  ['list', 'demo'],
+  ['topology'],
+  ['health'],
+  ['history'],
+  ['switchover'],
+  ['failover'],
+  ['restart'],
+  ['reload'],
+  ['reinit'],
+  ['pause'],
+  ['resume'],
+  ['show-config'],
+  ['edit-config'],
+  ['query', '-c', 'SELECT 1'],
+  ['dsn'],
+  ['remove', 'demo'],
+  ['flush', 'restart'],
+  ['version', 'demo'],
+])('without a configuration %s says so, and what to give', async (...words) => {
+  const { code, err } = await ctl(words, { env: { PATRONI_SCOPE: '', PATRONI_ETCD3_HOSTS: '' } });
+  expect(code).toBe(1);
+  expect(err).toBe(
+    'Error: Can not find where etcd is: no configuration was given\n' +
+      'Give the configuration file of a node (-c FILE), set PATRONI_ETCD3_HOSTS, or name a member (-d etcd3://host:2379).\n',
+  );
+});
+
 test('remove asks three times', async () => {
   const etcd = tutorialCluster();
   const words = ['remove', 'demo'];
@@ -160,5 +189,5 @@ test('what is missing is named', async () => {
     'Error: Provided config file /nonexistent/x.yml not existing or no read rights. Check the -c/--config-file parameter\n',
   );
   expect((await ctl(['-d', 'consul://x', 'list'])).err).toContain('Error: Unknown dcs scheme: consul\n');
-  expect(() => requireEtcd(load('scope: a\n'))).toThrow('Can not find where etcd is');
+  expect(() => requireEtcd(load('scope: a\n'))).toThrow(/Can not find where etcd is: no etcd3 section in .*c\.yml/);
 });

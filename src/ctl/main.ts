@@ -32,7 +32,13 @@ export async function main(argv: readonly string[], io: CtlIo): Promise<number> 
 }
 
 async function perform(io: CtlIo, program: string, global: GlobalOptions, invocation: Invocation): Promise<number> {
-  const load = async () => (await import('./config.ts')).loadCtlConfig(global, io.env);
+  const load = async () => {
+    const { loadCtlConfig, requireEtcd } = await import('./config.ts');
+    const config = loadCtlConfig(global, io.env);
+    // Before anything else is missed: whatever the command, without it there is nothing to look at.
+    requireEtcd(config);
+    return config;
+  };
   const ctx = new Ctx(io, program, global, ctlLog(io), load);
   const interrupt = interrupted(ctx);
   try {

@@ -1,6 +1,8 @@
 /** `-w SECONDS` and `-W`: the same answer again and again, on a clean screen, until Ctrl-C. */
 import { sleep } from '../ports/clock.ts';
+import { DcsError } from '../support/errors.ts';
 import type { Ctx } from './context.ts';
+import { localTime } from './time.ts';
 
 export interface WatchOptions {
   /** `-w`, in seconds. */
@@ -12,14 +14,55 @@ export interface WatchOptions {
 const DEFAULT_SECONDS = 2;
 const CLEAR = '\u001b[2J\u001b[1;1H';
 
-export async function watching(ctx: Ctx, options: WatchOptions, clear: boolean, show: () => Promise<void>): Promise<void> {
+/** Prints what `look` returns. Whoever watches wants to see the end of an outage too: one of etcd ends nothing but a single look. */
+export async function watching(ctx: Ctx, options: WatchOptions, clear: boolean, look: () => Promise<string>): Promise<void> {
   const seconds = options.watch ?? (options.W ? DEFAULT_SECONDS : null);
-  if (seconds === null || seconds === 0) return show();
+  if (seconds === null || seconds === 0) return ctx.print(await look());
   ctx.leaveOnInterrupt();
+  const screen = new Screen(ctx, clear);
   while (!ctx.io.signal.aborted) {
-    // A file or a pipe gets no control sequences.
-    if (clear && ctx.io.stdout.isTTY) ctx.io.stdout.write(CLEAR);
-    await show();
+    try {
+      screen.show(await look());
+    } catch (error) {
+      if (!(error instanceof DcsError)) throw error;
+      screen.stale(error);
+    }
     await sleep(ctx.io.clock, seconds * 1000, ctx.io.signal);
+  }
+}
+
+class Screen {
+  readonly #ctx: Ctx;
+  /** A file or a pipe gets no control sequences, and nothing between two answers. */
+  readonly #clears: boolean;
+  #last: { readonly text: string; readonly atMs: number } | null = null;
+  #failing: { readonly message: string; readonly sinceMs: number } | null = null;
+
+  constructor(ctx: Ctx, clear: boolean) {
+    this.#ctx = ctx;
+    this.#clears = clear && ctx.io.stdout.isTTY === true;
+  }
+
+  show(text: string): void {
+    if (this.#failing !== null && !this.#clears) this.#ctx.io.stderr.write('etcd can be read again\n');
+    this.#failing = null;
+    this.#last = { text, atMs: this.#ctx.io.clock.wallMs() };
+    this.#draw(text);
+  }
+
+  /** On a terminal the last answer stays, with its age; else the beginning of the failure, and another cause, are told beside the answers. */
+  stale({ message }: DcsError): void {
+    const nowMs = this.#ctx.io.clock.wallMs();
+    const isNews = this.#failing?.message !== message;
+    this.#failing = { message, sinceMs: this.#failing?.sinceMs ?? nowMs };
+    const age = this.#last === null ? '' : `Not current: as of ${localTime(this.#last.atMs, 0)}. `;
+    const line = `${age}etcd cannot be read since ${localTime(this.#failing.sinceMs, 0)}: ${message}`;
+    if (this.#clears) this.#draw(`${this.#last === null ? '' : `${this.#last.text}\n`} ${line}`);
+    else if (isNews) this.#ctx.io.stderr.write(`${line}\n`);
+  }
+
+  #draw(text: string): void {
+    if (this.#clears) this.#ctx.io.stdout.write(CLEAR);
+    this.#ctx.print(text);
   }
 }

@@ -142,7 +142,18 @@ test('health: a cluster whose members do not answer', async () => {
   expect(out).toContain('critical: no member answers\n');
 });
 
-test('an etcd that is gone: where, and what to do, within seconds', async () => {
+test('an etcd that is gone: where, and what to do, within seconds; -W outlasts it', async () => {
+  const watch = start('list', '-W');
+  let told = '';
+  const heard = (text: string) => expect.poll(() => told, { timeout: 20_000, interval: 50 }).toContain(text);
+  watch.stdout?.once('data', (chunk) => {
+    told += String(chunk);
+  });
+  watch.stderr?.on('data', (chunk) => {
+    told += String(chunk);
+  });
+  const watched = finished(watch);
+  await heard('| pg2 ');
   await etcd.members[0]!.kill();
   try {
     const started = performance.now();
@@ -151,9 +162,13 @@ test('an etcd that is gone: where, and what to do, within seconds', async () => 
     expect(err).toMatch(/^Error: .*127\.0\.0\.1:\d+.*\n.*\n$/);
     expect(err).not.toMatch(/\n\s+at /);
     expect(performance.now() - started).toBeLessThan(20_000);
+    await heard('etcd cannot be read since ');
   } finally {
     await etcd.members[0]!.restart();
   }
+  await heard('etcd can be read again');
+  watch.kill('SIGINT');
+  expect((await watched).code).toBe(0);
 });
 
 test('query: rows as psycopg prints them, files, roles, mistakes', async () => {

@@ -28,8 +28,8 @@ export async function run(ctx: Ctx, [name]: readonly string[], options: HealthOp
   await watching(ctx, options, true, async () => {
     const { report, view } = await collect(ctx, cluster, access);
     const problems = judge(report, { maxLagBytes: options.maxLagBytes ?? configuredLag(view), maxLagSeconds: options.maxLagSeconds });
-    ctx.print(options.format === 'json' ? healthJson(report, problems) : healthPretty(report, problems));
     exitCode = EXIT_CODES[verdictOf(problems)];
+    return options.format === 'json' ? healthJson(report, problems) : healthPretty(report, problems);
   });
   return exitCode;
 }

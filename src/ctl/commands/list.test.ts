@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { amend, ctl, MemoryEtcd, tutorialCluster } from '../../../test/fixtures/ctl.ts';
 import { DcsError } from '../../support/errors.ts';
 
@@ -185,6 +185,59 @@ test('-W shows it again and again and ends quietly on Ctrl-C', async () => {
     interruptAfter: { text: '+ Cluster: demo', times: 2 },
   });
   expect(onTerminal.out.startsWith('\u001b[2J\u001b[1;1H+ Cluster: demo')).toBe(true);
+});
+
+describe('-W when etcd fails', () => {
+  const failure = new DcsError('DCS_UNREACHABLE', 'etcd did not answer (http://10.0.0.1:2379: ECONNREFUSED)');
+  /** Reads that fail, by number. */
+  function failing(...reads: number[]): MemoryEtcd {
+    const etcd = tutorialCluster();
+    const open = etcd.open.bind(etcd);
+    let count = 0;
+    etcd.open = (scope) =>
+      new Proxy(open(scope), {
+        get: (target, name, receiver) => {
+          if (name === 'read') etcd.failure = reads.includes(++count) ? failure : null;
+          return Reflect.get(target, name, receiver);
+        },
+      });
+    return etcd;
+  }
+
+  test('goes on, and says since when what is shown is old', async () => {
+    const run = { etcd: failing(2, 3), tty: true, interruptAfter: { text: '\u001b[2J', times: 4 } };
+    const { code, out, err } = await ctl(['list', '-W'], run);
+    expect([code, err]).toEqual([0, '']);
+    const [first, second, third, fourth] = out.split('\u001b[2J\u001b[1;1H').slice(1);
+    const stamp = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`;
+    expect(second!.startsWith(first!)).toBe(true);
+    expect(second!.slice(first!.length)).toMatch(
+      new RegExp(`^ Not current: as of ${stamp}\\. etcd cannot be read since ${stamp}: etcd did not answer .*ECONNREFUSED\\)\\n$`),
+    );
+    // Since the first of them.
+    expect(third).toBe(second);
+    expect(fourth).not.toContain('Not current');
+  });
+
+  test('begins where etcd cannot be read yet', async () => {
+    const { out } = await ctl(['topology', '-W'], { etcd: failing(1), tty: true, interruptAfter: { text: '+ patroni2', times: 1 } });
+    expect(out.startsWith('\u001b[2J\u001b[1;1H etcd cannot be read since ')).toBe(true);
+    expect(out).toContain('+ patroni2');
+  });
+
+  test('a pipe gets answers only; that etcd fails and is back is told once beside it', async () => {
+    const run = { etcd: failing(2, 3), interruptAfter: { text: '"Member": "patroni1"', times: 2 } };
+    const { code, out, err } = await ctl(['list', '-W', '-f', 'json'], run);
+    expect(code).toBe(0);
+    for (const line of out.trimEnd().split('\n')) expect(JSON.parse(line)).toHaveLength(3);
+    expect(err).toMatch(/^Not current: .*ECONNREFUSED\)\netcd can be read again\n$/);
+  });
+
+  test('nothing but etcd is gone on after', async () => {
+    const etcd = tutorialCluster();
+    etcd.failure = new Error('a bug');
+    expect(await ctl(['list', '-W'], { etcd })).toMatchObject({ code: 1, err: 'Error: a bug\n' });
+  });
 });
 
 test('an etcd that does not answer is an error with its mend, not a trace', async () => {

@@ -22,14 +22,15 @@ export async function run(ctx: Ctx, names: readonly string[], options: ListOptio
     return;
   }
   await watching(ctx, options, true, async () => {
-    if (options.timestamp) ctx.print(localTime(ctx.io.clock.wallMs(), 0));
+    const shown = options.timestamp ? [localTime(ctx.io.clock.wallMs(), 0)] : [];
     for (const cluster of clusters) {
       const view = await ctx.read(cluster);
       const there = await availability(ctx, view);
       const { format, extended = false, lsn = false } = options;
       const shape = { cluster, initialize: view.initialize, format, extended, lsn, notes: [...reasonsOf(there), ...strangersOf(view)] };
-      ctx.print(renderMembers(marked(clusterBody(view, cluster), there), shape));
+      shown.push(renderMembers(marked(clusterBody(view, cluster), there), shape));
     }
+    return shown.join('\n');
   });
 }
 

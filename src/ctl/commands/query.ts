@@ -46,8 +46,8 @@ export async function run(ctx: Ctx, [name]: readonly string[], options: QueryOpt
         sql,
         () => localTime(ctx.io.clock.wallMs(), 0),
       );
-      ctx.print(renderRows(result, options.format, { delimiter: options.delimiter }));
       exitCode = result.columns === null ? 1 : 0;
+      return renderRows(result, options.format, { delimiter: options.delimiter });
     });
   } finally {
     await session.close();
