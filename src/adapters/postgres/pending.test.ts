@@ -8,7 +8,13 @@ const wanted = new Map([
   ['listen_addresses', '127.0.0.1, ::1'],
   ['hot_standby', 'on'],
 ]);
-const row = (name: string, running: string, filed: string | null = null, pending = false) => ({ name, running, filed, pending });
+const row = (name: string, running: string, filed: string | null = null, pending = false, unfiled = false) => ({
+  name,
+  running,
+  filed,
+  pending,
+  unfiled,
+});
 
 test('the same value in other words is no change', () => {
   const rows = [
@@ -27,6 +33,18 @@ test('a file by another path is no change; another file is, as a restart reads t
   ]);
   const rows = [row('config_file', '/proc/version'), row('hba_file', '/etc/pg_hba.conf')];
   expect(judgePending(rows, files)).toEqual({ hba_file: { old_value: '/etc/pg_hba.conf', new_value: '/d/pg_hba.conf' } });
+});
+
+test('a line that was taken out again before it took effect is not pending; one that had taken effect is', () => {
+  const rows = [
+    row('shared_buffers', '128MB', null, true, true),
+    row('wal_buffers', '4MB', null, true, false),
+    row('max_files_per_process', '1000', '2000', true, true),
+  ];
+  expect(judgePending(rows, new Map())).toEqual({
+    wal_buffers: { old_value: '4MB', new_value: '?' },
+    max_files_per_process: { old_value: '1000', new_value: '2000' },
+  });
 });
 
 test('command line and files', () => {

@@ -24,7 +24,8 @@ const NOT_COMPARED: ReadonlySet<string> = new Set(['data_directory', 'external_p
 const PENDING_QUERY = `
 SELECT s.name, current_setting(s.name) AS running,
   CASE WHEN s.pending_restart THEN (SELECT f.setting FROM pg_file_settings f WHERE lower(f.name) = s.name ORDER BY f.seqno DESC LIMIT 1) END AS filed,
-  s.pending_restart AS pending
+  s.pending_restart AS pending,
+  s.source <> 'configuration file' OR s.setting IS NOT DISTINCT FROM s.boot_val AS unfiled
 FROM pg_settings s WHERE s.pending_restart OR s.name = ANY($1)`;
 
 interface PendingRow {
@@ -32,6 +33,8 @@ interface PendingRow {
   readonly running: string;
   readonly filed: string | null;
   readonly pending: boolean;
+  /** What runs is what a start without a line in any file would give. */
+  readonly unfiled: boolean;
 }
 
 export class PendingRestartReader {
@@ -73,7 +76,8 @@ export function judgePending(rows: readonly PendingRow[], wanted: ReadonlyMap<st
     const value = wanted.get(row.name);
     if (value !== undefined) {
       if (canonical(row.name, value) !== canonical(row.name, row.running)) pending[row.name] = { old_value: row.running, new_value: value };
-    } else if (row.pending) {
+    } else if (row.pending && !(row.filed === null && row.unfiled)) {
+      // PostgreSQL keeps the mark of a line that was taken out again before it took effect, until it is restarted for another reason.
       pending[row.name] = { old_value: row.running, new_value: row.filed ?? '?' };
     }
   }
