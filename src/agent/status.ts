@@ -72,6 +72,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     steppedDown: memory.steppedDown,
     strangers: describeStrangers(memory.strangers),
     lockedOut: memory.lockedOut && { reason: memory.lockedOut.reason, since: Math.floor(memory.lockedOut.sinceWallMs / 1000) },
+    unresponsive: pg?.state === 'unresponsive' && pg.unexplained === undefined,
     unexplained: pg?.unexplained === undefined ? null : describeUnexplained(pg.unexplained),
     failing: failing(memory),
     sourceTrouble: c !== null && c.otherLeader !== null ? (pg?.sourceTrouble ?? null) : null,

@@ -48,6 +48,7 @@ const SHOWN_AS_PUBLISHED = [
   'scheduled_restart',
   'tags',
   'locked_out',
+  'unresponsive',
   'unexplained',
   'files_outdated',
 ];

@@ -36,6 +36,7 @@ export function memberRecord(status: AgentStatus, settings: Settings): JsonObjec
   if (status.scheduledRestart !== null) record['scheduled_restart'] = status.scheduledRestart;
   if (status.strangers !== undefined && status.strangers.length > 0) record['strangers'] = [...status.strangers];
   if (status.lockedOut) record['locked_out'] = status.lockedOut.reason;
+  if (status.unresponsive) record['unresponsive'] = true;
   if (status.unexplained) record['unexplained'] = status.unexplained;
   const outdated = status.failing?.[choreName('files')];
   if (outdated !== undefined) record['files_outdated'] = outdated;

@@ -129,6 +129,8 @@ export interface AgentStatus {
   readonly strangers?: readonly string[];
   /** Why its PostgreSQL does not let the agent in, and since when (epoch seconds). */
   readonly lockedOut?: { readonly reason: string; readonly since: number } | null;
+  /** The server's processes are there, and it did not answer in time. */
+  readonly unresponsive?: boolean;
   /** What postmaster.pid names and nobody knows, in words: nothing is started, led or replaced meanwhile. */
   readonly unexplained?: string | null;
   /** Chores that fail, by what they are called, and why. */

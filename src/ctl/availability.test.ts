@@ -41,6 +41,44 @@ test('a member that does not answer is unavailable while its key still says stre
   expect(members.asked).toEqual([]);
 });
 
+test('a member whose agent is stopped takes connections, and is unavailable all the same', async () => {
+  members.freeze('patroni1');
+  try {
+    const { out } = await ctl(['list'], { etcd });
+    expect(out).toMatch(/\n\| patroni1 \| 172\.20\.0\.4 \| Leader {2}\| unavailable \|/);
+    expect(out).toMatch(
+      /\n patroni1 is unavailable: 127\.0\.0\.1:\d+ takes the connection and says nothing for 2 seconds: its agent hangs or is stopped\n$/,
+    );
+    const health = await ctl(['health', '--no-haproxy'], { etcd });
+    expect([health.code, health.out]).toEqual([2, expect.stringMatching(/critical: the leader patroni1 is unavailable: .* says nothing/)]);
+    // Where all of them do, it is not the operator who is cut off.
+    members.freeze('patroni2');
+    members.freeze('patroni3');
+    expect((await ctl(['list'], { etcd })).out.match(/\| unavailable \|/g)).toHaveLength(3);
+  } finally {
+    members.thaw();
+  }
+});
+
+test('a PostgreSQL that does not answer its agent is not called running', async () => {
+  amend(etcd, 'demo', 'patroni1', { unresponsive: true });
+  const { out } = await ctl(['list'], { etcd });
+  expect(out).toMatch(/\n\| patroni1 \| 172\.20\.0\.4 \| Leader {2}\| unknown {3}\|/);
+  expect(out).toContain('\n The PostgreSQL of patroni1 does not answer its agent: it hangs or is stopped\n');
+  expect(JSON.parse((await ctl(['list', '-f', 'json'], { etcd })).out)[0]).toMatchObject({ State: 'unknown' });
+});
+
+test('why an agent is locked out takes one line; what to do about it is for health', async () => {
+  const cause = 'no pg_hba.conf entry for host "10.0.0.1", user "postgres", database "postgres", no encryption';
+  amend(etcd, 'demo', 'patroni1', {
+    locked_out: `${cause}; the agent needs a superuser: ${'put this line into its pg_hba.conf, '.repeat(9)}`,
+  });
+  amend(etcd, 'demo', 'patroni2', { locked_out: 'too many clients already' });
+  const { out } = await ctl(['list'], { etcd });
+  expect(out).toContain(` The agent of patroni1 is locked out of its PostgreSQL: ${cause} (what to do: health)\n`);
+  expect(out).toContain(' The agent of patroni2 is locked out of its PostgreSQL: too many clients already\n');
+});
+
 test('and when its key has expired, for as long as the leader keeps its slot', async () => {
   forget('patroni3');
   const pretty = await ctl(['list'], { etcd });
@@ -115,15 +153,23 @@ test('what is retained counts only while somebody maintains it', async () => {
   expect((await ctl(['list'], { etcd })).out).not.toContain('patroni');
 });
 
-test('whatever is said on the connection, or nothing, it is there', async () => {
-  const silent = createServer((socket) => void socket.on('error', () => undefined));
-  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
-  const { port } = silent.address() as { port: number };
+test.each([
+  ['is there, whatever it says: neither credentials nor certificates matter', 'what?\n', 'streaming'],
+  ['is not there if it says nothing', null, 'unavailable'],
+])('who takes the connection %s', async (_what, words, state) => {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    if (words === null) socket.resume();
+    else socket.once('data', () => socket.end(words));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
   for (const protocol of ['http', 'https']) {
     amend(etcd, 'demo', 'patroni3', { api_url: `${protocol}://127.0.0.1:${port}/patroni` });
-    expect((await ctl(['list'], { etcd })).out).toContain('| patroni3 | 172.20.0.6 | Replica | streaming |');
+    const { out } = await ctl(['list'], { etcd });
+    expect(out).toContain(`| patroni3 | 172.20.0.6 | Replica | ${state}`);
   }
-  await new Promise((resolve) => silent.close(resolve));
+  await new Promise((resolve) => server.close(resolve));
 });
 
 test('names of hosts are looked up, and a deadline is a deadline', async () => {

@@ -13,6 +13,9 @@ import type { Address } from './reach.ts';
 export const UNAVAILABLE = 'unavailable';
 /** For all members together, names included. A member that needs longer to say hello is no good member. */
 const REACH_MS = 900;
+/** An agent answers this from memory. One that is stopped, or hangs, never does, and its kernel takes the connection all the same. */
+const MUTE_MS = 2_000;
+const MUTE = `takes the connection and says nothing for ${MUTE_MS / 1000} seconds: its agent hangs or is stopped`;
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
 
 export interface Availability {
@@ -24,23 +27,33 @@ export interface Availability {
 
 export const EXPIRED = 'its key in etcd has expired; its slot is kept for its return';
 
-/** Takes as long as the members take to answer, REACH_MS at most. Never rejects. */
+/** Takes as long as the members take to answer, REACH_MS at most, and MUTE_MS more where one is mute. Never rejects. */
 export async function availability(ctx: Ctx, view: ClusterView): Promise<Availability> {
+  const rest = await ctx.rest();
   const knocks = await Promise.all(
-    view.members.map(async (member): Promise<readonly [Member, string | null] | null> => {
+    view.members.map(async (member): Promise<Knock | null> => {
       const address = restAddress(member);
       if (address === null) return null;
       const reason = await ctx.io.reach(address, REACH_MS);
-      return [member, reason === null ? null : `${shown(address)} ${reason}`];
+      if (reason !== null) return { member, isReached: false, reason: `${shown(address)} ${reason}` };
+      const isMute = await rest.isMute(member, MUTE_MS);
+      return { member, isReached: true, reason: isMute ? `${shown(address)} ${MUTE}` : null };
     }),
   );
   const answers = knocks.filter((knock) => knock !== null);
   // Where nobody can be reached, it is the operator who is cut off.
-  const someoneThere = answers.some(([, reason]) => reason === null);
+  const someoneThere = answers.some(({ isReached }) => isReached);
   const gone = someoneThere
-    ? answers.flatMap(([member, reason]) => (reason === null || isDown(member) ? [] : [[member.name, reason] as const]))
+    ? answers.flatMap(({ member, reason }) => (reason === null || isDown(member) ? [] : [[member.name, reason] as const]))
     : [];
   return { unreachable: new Map(gone), absent: absentMembers(view) };
+}
+
+interface Knock {
+  readonly member: Member;
+  readonly isReached: boolean;
+  /** Null: it answers. */
+  readonly reason: string | null;
 }
 
 /** Said by the member itself before it went, and more exact. */
@@ -62,7 +75,10 @@ function shown({ host, port }: Address): string {
 /** The body of `/cluster` with what availability() found: the state of who is not there, and a row for who has no key any more. */
 export function marked(body: JsonObject, { unreachable, absent }: Availability): JsonObject {
   const members = Array.isArray(body['members']) ? body['members'].filter(isJsonObject) : [];
-  const present = members.map((member) => (unreachable.has(String(member['name'])) ? unavailable(member) : member));
+  const present = members.map((member) => {
+    if (unreachable.has(String(member['name']))) return unavailable(member);
+    return member['unresponsive'] === true ? { ...member, state: 'unknown' } : member;
+  });
   const gone = absent.map((name) => unavailable({ name, role: 'replica', lag: 'unknown' }));
   const all = [...present, ...gone].sort((a, b) => (String(a['name']) < String(b['name']) ? -1 : 1));
   return { ...body, members: all };

@@ -12,6 +12,9 @@ export interface HttpAnswer {
 const CONNECT_MS = 4_000;
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
 
+/** The connection was made, and nothing came back in time. */
+export class Silence extends Error {}
+
 /** Any status is an answer. Rejects with a plain Error whose message says what went wrong. `onOpen` may keep the request to destroy it. */
 export function exchange(
   url: URL,
@@ -30,9 +33,9 @@ export function exchange(
     const failed = (error: unknown) => {
       stop();
       request.destroy();
-      reject(new Error(reasonOf(error)));
+      reject(error instanceof Silence ? error : new Error(reasonOf(error)));
     };
-    const deadline = setTimeout(() => failed(new Error(`no answer within ${timeoutMs / 1000} seconds`)), timeoutMs);
+    const deadline = setTimeout(() => failed(new Silence(`no answer within ${timeoutMs / 1000} seconds`)), timeoutMs);
     const connectMs = Math.min(CONNECT_MS, timeoutMs);
     const connecting = setTimeout(() => failed(new Error(`no connection within ${connectMs / 1000} seconds`)), connectMs);
     onOpen(request);

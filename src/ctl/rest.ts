@@ -8,7 +8,7 @@ import { stringifyDefault } from '../support/big-json.ts';
 import { ensureError } from '../support/errors.ts';
 import type { RestAccess } from './config.ts';
 import { CtlError } from './errors.ts';
-import { exchange, type HttpAnswer } from './http.ts';
+import { exchange, type HttpAnswer, Silence } from './http.ts';
 import { operatorName } from './operator-name.ts';
 
 export type RestAnswer = HttpAnswer;
@@ -39,18 +39,33 @@ export class RestClient {
     const body = call.body === undefined ? null : stringifyDefault(call.body);
     const options = this.#options(url, method, body);
     try {
-      return await exchange(url, options, body, call.timeoutMs ?? QUICK_MS, (request) => {
-        this.#open.add(request);
-        request.on('close', () => this.#open.delete(request));
-      });
+      return await this.#exchange(url, options, body, call.timeoutMs ?? QUICK_MS);
     } catch (error) {
       const message = `member ${member.name} does not answer on ${url.origin}: ${ensureError(error).message}`;
       throw new CtlError('CTL_MEMBER_UNREACHABLE', message);
     }
   }
 
+  /** Whether it lets somebody connect and then says nothing at all: its kernel does the first even while the process is stopped. Never rejects. */
+  async isMute(member: Addressed, timeoutMs: number): Promise<boolean> {
+    try {
+      const url = urlOf(member, 'liveness');
+      await this.#exchange(url, this.#options(url, 'GET', null), null, timeoutMs);
+      return false;
+    } catch (error) {
+      return error instanceof Silence;
+    }
+  }
+
   close(): void {
     for (const request of this.#open) request.destroy();
+  }
+
+  #exchange(url: URL, options: RequestOptions, body: string | null, timeoutMs: number): Promise<RestAnswer> {
+    return exchange(url, options, body, timeoutMs, (request) => {
+      this.#open.add(request);
+      request.on('close', () => this.#open.delete(request));
+    });
   }
 
   #options(url: URL, method: Method, body: string | null): RequestOptions {

@@ -26,6 +26,7 @@ export interface MemberTableOptions {
 const OPTIONAL = ['pending_restart', 'pending_restart_reason', 'scheduled_restart', 'tags'] as const;
 type Optional = (typeof OPTIONAL)[number];
 const REASON_LIMIT = 50;
+const CAUSE_LIMIT = 120;
 const BYTES_PER_MB = 1024 * 1024;
 
 /** The whole answer for one cluster, footer included, without the closing newline. */
@@ -57,11 +58,22 @@ function troubles(members: readonly JsonObject[]): string[] {
   const out = members.filter((member) => truthy(member['locked_out']));
   const unknown = members.filter((member) => truthy(member['unexplained']));
   const outdated = members.filter((member) => truthy(member['files_outdated']));
+  const mute = members.filter((member) => truthy(member['unresponsive']));
   return [
-    ...out.map((member) => ` The agent of ${textOf(member['name'])} is locked out of its PostgreSQL: ${textOf(member['locked_out'])}`),
+    ...out.map(
+      (member) => ` The agent of ${textOf(member['name'])} is locked out of its PostgreSQL: ${shortened(textOf(member['locked_out']))}`,
+    ),
+    ...mute.map((member) => ` The PostgreSQL of ${textOf(member['name'])} does not answer its agent: it hangs or is stopped`),
     ...unknown.map((member) => ` ${textOf(member['name'])} is left as it is: ${textOf(member['unexplained'])}`),
     ...outdated.map((member) => ` ${textOf(member['name'])} runs without its newest settings: ${textOf(member['files_outdated'])}`),
   ];
+}
+
+/** The cause without the ways out of it, which `health` has. */
+function shortened(reason: string): string {
+  const [cause = ''] = reason.split('; ');
+  const text = cause.length > CAUSE_LIMIT ? `${cause.slice(0, CAUSE_LIMIT)}…` : cause;
+  return text === reason ? text : `${text} (what to do: health)`;
 }
 
 export function titleOf(cluster: string, initialize: string | null): string {
