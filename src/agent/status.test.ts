@@ -1,8 +1,10 @@
 /** What the health checks answer between the moment etcd cannot be read any more and the end of the lease. */
 import { describe, expect, it } from 'vitest';
+import { someSettings } from '../../test/fixtures/agent.ts';
 import { memory, observation, pg, settings, view } from '../../test/support/build.ts';
 import type { ClusterView } from '../core/cluster.ts';
 import { healthCheck } from '../core/health-checks.ts';
+import { memberRecord } from '../core/member-record.ts';
 import type { LeaseFacts, Memory, Observation } from '../core/model.ts';
 import { remember } from '../core/remember.ts';
 import { leaseMargins } from '../core/settings.ts';
@@ -141,5 +143,21 @@ describe('what is tried again and again', () => {
   it('a rewind that has just ended well is not called a failure', () => {
     expect(told({ rewind: failure('REWIND_IN_VAIN', 1) })).toEqual({});
     expect(told({ rewind: failure('REWIND_IN_VAIN', 2) })).toEqual({ pg_rewind: 'no room' });
+  });
+});
+
+describe('a server that is there and does not answer', () => {
+  const record = (facts: Parameters<typeof pg.unexplained>[0]) => {
+    const agent = agentAt({ last: { pg: { ...pg.primary(), state: 'unresponsive', sql: null, ...facts } } });
+    return memberRecord(statusOf(agent), someSettings());
+  };
+
+  it('is told of in the member key, whose state is the last known', () => {
+    expect(record({})).toMatchObject({ state: 'running', unresponsive: true });
+    expect(record({ state: 'running', sql: pg.primary().sql! })).not.toHaveProperty('unresponsive');
+  });
+
+  it('is not one that nobody knows', () => {
+    expect(record({ unexplained: { pid: 77, program: 'sleep 60' } })).not.toHaveProperty('unresponsive');
   });
 });

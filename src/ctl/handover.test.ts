@@ -172,6 +172,25 @@ test('another leader than the one that was asked for is no success', async () =>
   expect([code, out]).toEqual([1, expect.stringContaining('instead of "patroni2"\n+ Cluster')]);
 });
 
+test.each([
+  ['switchover', '--force'],
+  ['failover', '--candidate', 'patroni2', '--force'],
+  ['pause'],
+  ['history'],
+  ['show-config'],
+  ['dsn'],
+  ['query', '-c', 'SELECT 1'],
+  ['version'],
+  ['edit-config', '-s', 'ttl=20'],
+])('%s of a name that no cluster has', async (command, ...words) => {
+  const { code, err } = await ctl([command, 'misspelt', ...words], { etcd });
+  expect([code, err]).toEqual([
+    1,
+    "Error: There is no cluster 'misspelt': etcd has nothing below /service/misspelt/\n" +
+      'The configured cluster is demo; members: patroni1, patroni2, patroni3\n',
+  ]);
+});
+
 test('a cluster without a leader is told from one that does not exist', async () => {
   etcd.remove('demo', 'leader');
   const { code, err } = await ctl(['switchover', '--force'], { etcd });

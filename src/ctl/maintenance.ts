@@ -5,13 +5,14 @@ import { sleep } from '../ports/clock.ts';
 import { availability } from './availability.ts';
 import { type Ctx, leaderFirst, noAnswer } from './context.ts';
 import { Aborted, refuse } from './errors.ts';
+import { existing } from './members.ts';
 
 const POLL_MS = 1_000;
 const DEFAULT_LOOP_WAIT = 10;
 
 export async function setPause(ctx: Ctx, named: string | undefined, pause: boolean, wait: boolean): Promise<number> {
   const cluster = await ctx.cluster(named);
-  const view = await ctx.read(cluster);
+  const view = await existing(ctx, cluster);
   if (clusterModes(view).paused === pause) throw refuse(`Cluster is ${pause ? 'already' : 'not'} paused`);
   if (!pause) await warnOfUnguarded(ctx, view);
   const rest = await ctx.rest();

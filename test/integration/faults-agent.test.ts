@@ -39,8 +39,12 @@ describe('the leader’s agent is frozen', () => {
     const { old } = siege;
     const pid = old.agentPid;
     await old.freezeAgent();
+    const listed = cluster.ctl(['list']);
     const successor = await siege.successor();
     expect(old.postmasterPid).toBe(null);
+    expect((await listed).stdout).toMatch(
+      new RegExp(` ${old.name} is unavailable: .* takes the connection and says nothing for 2 seconds`),
+    );
     old.thawAgent();
     expect(await cluster.waitHealthy()).toBe(successor);
     expect(old.agentPid).toBe(pid);

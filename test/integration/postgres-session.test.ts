@@ -1,11 +1,13 @@
-/** What ALTER ROLE has set for the superuser's sessions is meant for people and applications, and must not reach the agent's own. */
+/** What the agent's own session sees: not what ALTER ROLE has set for the superuser's, and not a mark that PostgreSQL keeps for too long. */
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ServerRole } from '../../src/core/effects.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import type { Postgres } from '../../src/ports/postgres.ts';
 import { adapterFor, eventually, foundCluster, freePort, settingsFor, sql, temporaryHome } from './support/postgres.ts';
 
 const QUICK = { timeoutMs: 10_000 };
+const PRIMARY: ServerRole = { kind: 'primary', syncNames: '' };
 const LIMITS = {
   idle_session_timeout: '300ms',
   default_transaction_read_only: 'on',
@@ -37,6 +39,19 @@ afterAll(async () => {
   await adapter.stop('immediate', QUICK).catch(() => undefined);
   await adapter.close();
   await home.remove();
+});
+
+test('a setting that was taken back before it took effect is not pending, although PostgreSQL goes on saying so', async () => {
+  const pending = async () => (await adapter.observe(QUICK)).sql?.pendingRestart;
+  await adapter.apply(PRIMARY, QUICK);
+  adapter.configure({ ...settings, parameters: { ...settings.parameters, max_files_per_process: '900' } });
+  await adapter.apply(PRIMARY, QUICK);
+  expect(await pending()).toEqual({ max_files_per_process: { old_value: '1000', new_value: '900' } });
+  adapter.configure(settings);
+  await adapter.apply(PRIMARY, QUICK);
+  expect(await pending()).toEqual({});
+  const marked = await sql(settings, "SELECT pending_restart FROM pg_settings WHERE name = 'max_files_per_process'");
+  expect(marked).toEqual([{ pending_restart: true }]);
 });
 
 test('limits and formats of the superuser’s role neither end nor change the connection of the agent', async () => {

@@ -230,15 +230,6 @@ describe('one server', () => {
   test('apply reloads what may be reloaded and shows what waits for a restart', async () => {
     await adapter.apply(PRIMARY, QUICK);
     expect(await adapter.apply(PRIMARY, QUICK)).toEqual({ ...UNCHANGED, reloaded: false });
-    // Set, and taken back: PostgreSQL 15 itself goes on calling it pending.
-    adapter.configure({ ...settings, parameters: { ...settings.parameters, max_files_per_process: '900' } });
-    await adapter.apply(PRIMARY, QUICK);
-    expect((await adapter.observe(QUICK)).sql?.pendingRestart).toEqual({ max_files_per_process: { old_value: '1000', new_value: '900' } });
-    adapter.configure(settings);
-    await adapter.apply(PRIMARY, QUICK);
-    expect((await adapter.observe(QUICK)).sql?.pendingRestart).toEqual({});
-    const marked = await sql(settings, "SELECT pending_restart FROM pg_settings WHERE name = 'max_files_per_process'");
-    expect(marked).toEqual([{ pending_restart: true }]);
     adapter.configure({
       ...settings,
       parameters: { ...settings.parameters, work_mem: '5MB', shared_buffers: '24MB' },

@@ -224,6 +224,7 @@ describe('a switchover that meets trouble', () => {
     await leader.killAll();
     const { code, stdout } = await cluster.ctl(['failover', '--candidate', second.name, '--force']);
     expect(stdout).toContain('falling back to DCS');
+    expect(stdout).toContain(`Successfully failed over to "${second.name}"`);
     expect(code).toBe(0);
     expect(await cluster.waitForLeader({ not: leader.name })).toBe(second.name);
     leader.start();

@@ -215,6 +215,7 @@ test('an editor that fails, or leaves nonsense, changes nothing', async () => {
 });
 
 test('mistakes', async () => {
+  etcd.put('other', 'leader', 'pg-1');
   expect((await ctl(['edit-config', 'other', '-s', 'a=1'], { etcd })).err).toBe(
     'Error: The config key does not exist in the cluster other\n',
   );

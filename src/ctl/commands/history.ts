@@ -1,9 +1,10 @@
 import type { Format } from '../choices.ts';
 import type { Ctx } from '../context.ts';
+import { existing } from '../members.ts';
 import { type Rows, renderRows } from '../render/output.ts';
 
 export async function run(ctx: Ctx, [name]: readonly string[], options: { readonly format: Format }): Promise<void> {
-  const view = await ctx.read(await ctx.cluster(name));
+  const view = await existing(ctx, await ctx.cluster(name));
   const table: Rows = {
     columns: [
       { name: 'TL', align: 'right' },

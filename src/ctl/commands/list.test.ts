@@ -285,6 +285,7 @@ test('dsn', async () => {
     out: '',
     err: "Error: There is no member 'patroni9' in cluster demo; members: patroni1, patroni2, patroni3\n",
   });
+  etcd.put('other', 'config', {});
   expect((await ctl(['dsn', 'other'], { etcd })).err).toBe('Error: Can not find a suitable member\n');
   const both = await ctl(['dsn', '-m', 'patroni3', '-r', 'any'], { etcd });
   expect(both.err).toBe('Error: --role and --member are mutually exclusive options\n');

@@ -8,7 +8,7 @@ import type { Format, RoleChoice } from '../choices.ts';
 import type { CtlConfig } from '../config.ts';
 import type { Ctx } from '../context.ts';
 import { refuse } from '../errors.ts';
-import { membersByRole } from '../members.ts';
+import { existing, membersByRole } from '../members.ts';
 import { type Rows, renderRows } from '../render/output.ts';
 import { localTime } from '../time.ts';
 import { type WatchOptions, watching } from '../watch.ts';
@@ -42,7 +42,7 @@ export async function run(ctx: Ctx, [name]: readonly string[], options: QueryOpt
   try {
     await watching(ctx, options, false, async () => {
       const result = await session.ask(
-        () => ctx.read(cluster),
+        () => existing(ctx, cluster),
         sql,
         () => localTime(ctx.io.clock.wallMs(), 0),
       );

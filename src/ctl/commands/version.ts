@@ -3,7 +3,7 @@ import { isJsonObject, parseJson } from '../../support/big-json.ts';
 import { ensureError } from '../../support/errors.ts';
 import { DIALECT_VERSION, REGENT_VERSION } from '../../version.ts';
 import type { Ctx } from '../context.ts';
-import { noSuchMember } from '../members.ts';
+import { existing, noSuchMember } from '../members.ts';
 import type { RestClient } from '../rest.ts';
 
 export async function run(ctx: Ctx, [cluster, ...names]: readonly string[]): Promise<void> {
@@ -11,7 +11,7 @@ export async function run(ctx: Ctx, [cluster, ...names]: readonly string[]): Pro
   ctx.print(`${ctx.program} version ${own}`);
   if (cluster === undefined) return;
   ctx.print('');
-  const view = await ctx.read(cluster);
+  const view = await existing(ctx, cluster);
   const unknown = names.find((name) => memberOf(view, name) === null);
   if (unknown !== undefined) throw noSuchMember(view, cluster, unknown);
   const rest = await ctx.rest();
