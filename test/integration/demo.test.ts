@@ -223,6 +223,8 @@ describe('regent demo', () => {
   it('stops everything when told to, and comes back with its data, paused if it was', async () => {
     const ctl = (...words: string[]) =>
       runCommand(join(REGENT, '..', 'regentctl'), ['-c', plan.ctlFile, ...words], { timeoutMs: 30_000, cwd: '/' });
+    const { haproxy } = JSON.parse((await ctl('health', '-f', 'json')).stdout);
+    expect(haproxy).toMatchObject({ url: `http://127.0.0.1:${plan.haproxy.statsPort}/stats;csv`, skipped: null });
     expect((await ctl('pause', '--wait')).code).toBe(0);
     const before = await readState(directory);
     const stopped = await regent('stop', '--dir', directory);
