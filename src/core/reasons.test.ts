@@ -1,6 +1,6 @@
 /** The sentences of rules in situations of which another sentence was told: what an operator reads is what has happened. */
 import { describe, expect, it } from 'vitest';
-import { memory, observation, peer, peers, pg, type Scene, view } from '../../test/support/build.ts';
+import { memory, observation, peer, peers, pg, type Scene, settings, view } from '../../test/support/build.ts';
 import { decide } from './decide.ts';
 import type { Memory } from './model.ts';
 
@@ -44,8 +44,13 @@ it('a candidate that is no member is not said to be silent', () => {
   expect(said).toBe('switchover is not possible: nobody is not a member of this cluster');
 });
 
-it('data of another cluster: which two, and what to do', () => {
-  const said = because({ view: view({ leaderName: 'b', initialize: '9999999999999' }), pg: pg.standby() });
+it.each([false, true])('data of another cluster: which two, and what to do (paused: %s)', (pause) => {
+  const scene = {
+    view: view({ leaderName: 'b', initialize: '9999999999999' }),
+    pg: pg.standby(),
+    settings: settings('a', { dynamic: { pause } }),
+  };
+  const said = because(scene);
   expect(said).toContain('system ID mismatch, node a belongs to a different cluster: 9999999999999 != 7301234567890123456. ');
   expect(said).toMatch(
     /correct scope, namespace or data_dir; if they are not needed, move them away, and this node is cloned from the leader$/,

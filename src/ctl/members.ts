@@ -47,7 +47,7 @@ export async function existing(ctx: Ctx, cluster: string): Promise<ClusterView> 
   const { initialize, leader, config, members, history } = view;
   if (initialize !== null || leader !== null || config !== null || members.length > 0 || history.length > 0) return view;
   const { namespace, scope } = await ctx.config();
-  const message = `There is no cluster '${cluster}': etcd has nothing below /${namespace.replace(/^\/+/, '')}/${cluster}/`;
+  const message = `There is no cluster '${cluster}': etcd has nothing below ${['', namespace.replace(/^\/+|\/+$/g, ''), cluster, ''].join('/').replace('//', '/')}`;
   if (scope === null || scope === cluster) throw refuse(message, 'Check scope, namespace and the address of etcd (-c FILE, -d URL).');
   throw refuse(message, `The configured cluster is ${scope}; ${membersOf(await ctx.read(scope))}`);
 }

@@ -56,6 +56,15 @@ function staysLeaderless({ m, me, o, view }: Context): boolean {
   return alone || (m.leaderlessSinceMs !== null && o.nowMs - m.leaderlessSinceMs >= o.settings.dynamic.ttlSeconds * 1000);
 }
 
+function otherCluster({ me, view, o }: Context): string {
+  const { scope } = o.settings.local;
+  return (
+    `system ID mismatch, node ${me} belongs to a different cluster: ${view?.initialize} != ${o.pg.systemIdentifier}. ` +
+    `The first is what etcd has of '${scope}', the second that of the data in ${o.settings.postgresql.dataDir}. If these data are of another cluster, ` +
+    'correct scope, namespace or data_dir; if they are not needed, move them away, and this node is cloned from the leader'
+  );
+}
+
 export const dataDirRules: readonly Rule[] = [
   {
     id: 'data.inaccessible',
@@ -167,7 +176,7 @@ export const dataDirRules: readonly Rule[] = [
     id: 'data.other-cluster-paused',
     situation: 'the data belongs to another cluster, and this one is paused',
     when: (c) => c.paused && belongsElsewhere(c),
-    ask: (c) => ({ effects: c.lockMine ? [{ kind: 'release-leader', optime: null }] : [] }),
+    ask: (c) => ({ effects: c.lockMine ? [{ kind: 'release-leader', optime: null }] : [], because: otherCluster(c) }),
     because: 'the data directory belongs to a different cluster (system identifier mismatch)',
   },
   {
@@ -175,10 +184,7 @@ export const dataDirRules: readonly Rule[] = [
     situation: 'the data belongs to another cluster',
     when: belongsElsewhere,
     ask: (c) => {
-      const message =
-        `system ID mismatch, node ${c.me} belongs to a different cluster: ${c.view?.initialize} != ${c.o.pg.systemIdentifier}. ` +
-        `The first is what etcd has of '${c.o.settings.local.scope}', the second that of the data in ${c.o.settings.postgresql.dataDir}. If these data are of another cluster, ` +
-        'correct scope, namespace or data_dir; if they are not needed, move them away, and this node is cloned from the leader';
+      const message = otherCluster(c);
       const release = c.lockMine ? [{ kind: 'release-leader', optime: null } as const] : [];
       return { effects: [...release, { kind: 'exit', code: 1, message }], because: message };
     },

@@ -3,9 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { amend, ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../../test/fixtures/ctl.ts';
 import { DcsError } from '../../support/errors.ts';
-import { healthPretty } from '../render/health.ts';
-import { haproxyAccess, parseStats, readHaproxy } from './haproxy.ts';
-import { judge } from './judge.ts';
+import { haproxyAccess, parseStats } from './haproxy.ts';
 
 const STATS = [
   '# pxname,svname,qcur,qmax,scur,smax,slim,stot,bin,bout,dreq,dresp,ereq,econ,eresp,wretr,wredis,status,weight,',
@@ -321,38 +319,18 @@ test('a process in postmaster.pid that an agent does not know is critical', asyn
   expect(JSON.parse(out).problems).toContainEqual({ level: 'critical', message: `patroni2 is left as it is: ${unexplained}` });
 });
 
+test('a leader whose PostgreSQL hangs', async () => {
+  const body = { state: 'unknown', role: 'primary' };
+  members.answer(({ member }) => (member === 'patroni1' ? JSON.stringify(body) : STREAMS));
+  const { code, out } = await ctl(['health', '--no-haproxy'], { etcd, env });
+  expect([code, out]).toEqual([2, expect.stringContaining('critical: the PostgreSQL of the leader patroni1 does not answer its agent\n')]);
+});
+
 test('nobody answers', async () => {
   for (const name of ['patroni1', 'patroni2', 'patroni3']) amend(etcd, 'demo', name, { api_url: 'http://127.0.0.1:1/' });
   const { code, out } = await ctl(['health'], { etcd, env });
   expect(code).toBe(2);
   expect(out).toContain('critical: no member answers\n');
-});
-
-test('a HAProxy that nobody has named: what was not looked at is said, and another cluster’s is left alone', async () => {
-  const view = Promise.resolve(['patroni1', 'patroni2', 'patroni3']);
-  const guess = { url: env['REGENT_HAPROXY_URL']!, username: 'admin', password: 'admin', isGuess: true };
-  expect(await readHaproxy(guess, view)).toMatchObject({ skipped: null, proxies: [{ name: 'postgres_primary' }, {}] });
-  const other = await readHaproxy(guess, Promise.resolve(['pg-1', 'pg-2']));
-  expect(other).toMatchObject({ proxies: [], skipped: 'the HAProxy there has none of the members among its servers' });
-  const report = {
-    cluster: 'demo',
-    initialize: null,
-    dcsError: null,
-    leader: null,
-    paused: false,
-    synchronous: 'off',
-    members: [],
-    etcd: [],
-  } as const;
-  const shown = healthPretty({ ...report, haproxy: other }, []);
-  expect(shown).toContain(' HAProxy: not looked at. No address is configured, and there is nothing to see at http://127.0.0.1:');
-  expect(shown).toContain(' Say where its statistics are: --haproxy-url, REGENT_HAPROXY_URL, or ctl.haproxy_url in the configuration');
-  const named = { ...report, leader: 'a', haproxy: { ...other, isGuess: false } };
-  const complaint = /HAProxy could not be asked/;
-  const limits = { maxLagBytes: 1, maxLagSeconds: 1 };
-  const complains = (isGuess: boolean) =>
-    judge({ ...named, haproxy: { ...other, isGuess } }, limits).some(({ message }) => complaint.test(message));
-  expect([complains(true), complains(false)]).toEqual([false, true]);
 });
 
 test('HAProxy is skipped with a word where it cannot be seen, and without one when not wanted', async () => {

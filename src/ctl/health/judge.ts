@@ -42,7 +42,14 @@ function judgeCluster(report: HealthReport): Problem[] {
   if (report.leader === null) problems.push(critical('the cluster has no leader'));
   else if (!leader) problems.push(critical(`the leader ${report.leader} is not among the members`));
   else if (leader.state === UNAVAILABLE) problems.push(critical(`the leader ${leader.unreachable ?? `${leader.name} is ${UNAVAILABLE}`}`));
-  else if (leader.role === 'leader' && leader.state !== 'running') problems.push(critical(`the leader ${leader.name} is ${leader.state}`));
+  else if (leader.role === 'leader' && leader.state !== 'running')
+    problems.push(
+      critical(
+        leader.state === 'unknown'
+          ? `the PostgreSQL of the leader ${leader.name} does not answer its agent`
+          : `the leader ${leader.name} is ${leader.state}`,
+      ),
+    );
   if (report.members.every((member) => member.unreachable !== null)) problems.push(critical('no member answers'));
   if (report.paused) problems.push(warning('maintenance mode is on: nothing fails over by itself'));
   problems.push(...memberComplaints(report.members, report.synchronous).map(warning));

@@ -1,0 +1,39 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { healthPretty } from '../render/health.ts';
+import { readHaproxy } from './haproxy.ts';
+import { judge } from './judge.ts';
+
+const STATS = '# pxname,svname,status\npostgres_primary,patroni1,UP\npostgres_primary,BACKEND,UP\n';
+const proxy = createServer((_request, response) => response.end(STATS));
+beforeAll(() => new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve)));
+afterAll(() => new Promise((resolve) => proxy.close(resolve)));
+
+test('a HAProxy that nobody has named: what was not looked at is said, and another cluster’s is left alone', async () => {
+  const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/stats;csv`;
+  const view = Promise.resolve(['patroni1', 'patroni2', 'patroni3']);
+  const guess = { url, username: 'admin', password: 'admin', isGuess: true };
+  expect(await readHaproxy(guess, view)).toMatchObject({ skipped: null, proxies: [{ name: 'postgres_primary' }] });
+  const other = await readHaproxy(guess, Promise.resolve(['pg-1', 'pg-2']));
+  expect(other).toMatchObject({ proxies: [], skipped: 'the HAProxy there has none of the members among its servers' });
+  const report = {
+    cluster: 'demo',
+    initialize: null,
+    dcsError: null,
+    leader: null,
+    paused: false,
+    synchronous: 'off',
+    members: [],
+    etcd: [],
+  } as const;
+  const shown = healthPretty({ ...report, haproxy: other }, []);
+  expect(shown).toContain(' HAProxy: not looked at. No address is configured, and there is nothing to see at http://127.0.0.1:');
+  expect(shown).toContain(' Say where its statistics are: --haproxy-url, REGENT_HAPROXY_URL, or ctl.haproxy_url in the configuration');
+  const named = { ...report, leader: 'a', haproxy: { ...other, isGuess: false } };
+  const complaint = /HAProxy could not be asked/;
+  const limits = { maxLagBytes: 1, maxLagSeconds: 1 };
+  const complains = (isGuess: boolean) =>
+    judge({ ...named, haproxy: { ...other, isGuess } }, limits).some(({ message }) => complaint.test(message));
+  expect([complains(true), complains(false)]).toEqual([false, true]);
+});
