@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createSystemClock } from '../../src/adapters/clock/system.ts';
 import { clone } from '../../src/adapters/postgres/clone.ts';
 import { type Context, depsOf } from '../../src/adapters/postgres/context.ts';
-import { inspectDataDir, markerPath, markIncomplete } from '../../src/adapters/postgres/data-dir.ts';
+import { clearIncomplete, inspectDataDir, markIncomplete } from '../../src/adapters/postgres/data-dir.ts';
 import type { Deps } from '../../src/adapters/postgres/deps.ts';
 import { rewind } from '../../src/adapters/postgres/rewind.ts';
 import { syncSlots } from '../../src/adapters/postgres/slots.ts';
@@ -205,7 +205,7 @@ describe('a replica', () => {
     await expect(clone(depsFor(settings), sourceOf(primary), options)).rejects.toMatchObject({ code: 'CLONE_REFUSED' });
     await markIncomplete(settings.postgresql.dataDir, 'rewind');
     await expect(clone(depsFor(settings), sourceOf(primary), options)).rejects.toMatchObject({ code: 'CLONE_REFUSED' });
-    rmSync(markerPath(settings.postgresql.dataDir));
+    await clearIncomplete(settings.postgresql.dataDir);
     const foreign = await member('foreign');
     mkdirSync(foreign.postgresql.dataDir);
     writeFileSync(join(foreign.postgresql.dataDir, 'thesis.txt'), 'x');

@@ -27,6 +27,7 @@ import type { Deps } from './deps.ts';
 import { NO_LIBPQ_ENV } from './passfile.ts';
 import { createReplicationRoles, createSuperuser } from './roles.ts';
 import { scratchDirectory } from './scratch.ts';
+import { lendDirectory, settleWork, workDirectory } from './staging.ts';
 
 /** Restoring to a point in time: PostgreSQL has to be started on these, and leaves recovery by itself. */
 export interface PreparedRecovery {
@@ -61,6 +62,7 @@ export async function runInitdb(deps: Deps, options: Bounded): Promise<void> {
     });
   }
   await prepareDirectory(deps);
+  const target = await workDirectory(dataDir, deps.runAs ?? null);
   const secret = await scratchDirectory('initdb');
   try {
     const pwfile = join(secret, 'password');
@@ -70,7 +72,7 @@ export async function runInitdb(deps: Deps, options: Bounded): Promise<void> {
       args.push(`--pwfile=${pwfile}`);
     }
     if (superuser.username !== '') args.push(`--username=${superuser.username}`);
-    const result = await deps.run(binary(settings, 'initdb'), [...args, `--pgdata=${dataDir}`], {
+    const result = await deps.run(binary(settings, 'initdb'), [...args, `--pgdata=${target}`], {
       timeoutMs: options.timeoutMs,
       ...(options.signal ? { signal: options.signal } : {}),
     });
@@ -78,6 +80,7 @@ export async function runInitdb(deps: Deps, options: Bounded): Promise<void> {
   } finally {
     await rm(secret, { recursive: true, force: true });
   }
+  await settleWork(dataDir);
   await restoreConfigFiles(settings, deps.runAs ?? null);
   await appendAccessLines(deps);
 }
@@ -90,7 +93,8 @@ export async function runBootstrapMethod(deps: Deps, options: Bounded): Promise<
   const { keep_existing_recovery_conf, recovery_conf, ...given } = bootstrap?.methodOptions ?? {};
   await prepareDirectory(deps);
   const [file, ...args] = methodArguments(bootstrap?.method ?? '', given, { scope: settings.local.scope, datadir: dataDir });
-  const result = await deps.run(file ?? '', args, { timeoutMs: options.timeoutMs, ...(options.signal ? { signal: options.signal } : {}) });
+  const run = () => deps.run(file ?? '', args, { timeoutMs: options.timeoutMs, ...(options.signal ? { signal: options.signal } : {}) });
+  const result = await lendDirectory(dataDir, 'bootstrap', deps.clock, run);
   refuse('CUSTOM_BOOTSTRAP_FAILED', `bootstrap method ${bootstrap?.method}`, result);
   if ((await readText(join(dataDir, 'PG_VERSION'))) === null) {
     throw new RegentError('CUSTOM_BOOTSTRAP_FAILED', `bootstrap method ${bootstrap?.method} left no data directory in ${dataDir}`);
@@ -111,13 +115,15 @@ export async function runBootstrapMethod(deps: Deps, options: Bounded): Promise<
 async function prepareDirectory(deps: Deps): Promise<void> {
   const { dataDir } = deps.settings.postgresql;
   const { state, incompleteWork } = await inspectDataDir(dataDir);
-  if (incompleteWork === 'bootstrap' || incompleteWork === 'clone') await removeDataDir(dataDir, { keepAside: false, log: deps.log });
-  else if (state !== 'missing') {
+  const ours = incompleteWork === 'bootstrap' || incompleteWork === 'clone';
+  if (!ours && state !== 'missing') {
     throw new RegentError('BOOTSTRAP_REFUSED', `${dataDir} is ${state}: no new cluster is made in it`, {
       mend: 'move the directory away, or let the member join the existing cluster',
     });
   }
-  await markIncomplete(dataDir, 'bootstrap');
+  await markIncomplete(dataDir, 'bootstrap', deps.runAs ?? null);
+  // Where there is no cluster, what this agent has put there for itself may lie there.
+  await removeDataDir(dataDir, { keepAside: false, log: deps.log });
   await makeDataDirectory(dataDir, deps.runAs ?? null);
 }
 

@@ -1,4 +1,4 @@
-/** Makes the data directory as a copy of another member's. Until the copy is whole a marker beside it keeps everybody from starting it. */
+/** Makes the data directory as a copy of another member's. Until the copy is whole a mark keeps everybody from starting it. */
 import { chown, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Source } from '../../core/effects.ts';
@@ -17,6 +17,7 @@ import type { Deps } from './deps.ts';
 import { clearMark, setMark } from './directory-mark.ts';
 import { forgetKeptBase, settleBase } from './own-base.ts';
 import { NO_LIBPQ_ENV, programConnection } from './passfile.ts';
+import { lendDirectory, settleWork, workDirectory } from './staging.ts';
 
 const BASEBACKUP_ATTEMPTS = 2;
 const RETRY_MS = 1000;
@@ -93,14 +94,16 @@ async function attempt(
 ): Promise<void> {
   const { dataDir } = deps.settings.postgresql;
   const keep = keepsData(deps.settings.postgresql, method);
-  await markIncomplete(dataDir, 'clone');
+  await markIncomplete(dataDir, 'clone', deps.runAs ?? null);
   try {
     if (method === BASEBACKUP) {
       if (source) await basebackup(deps, source, options);
     } else {
       if (!keep) await emptyDirectory(deps);
-      await runCustomMethod(deps, method, source, options);
+      const run = () => runCustomMethod(deps, method, source, options);
+      await (keep ? run() : lendDirectory(dataDir, 'clone', deps.clock, run));
     }
+    await settleWork(dataDir);
     await finish(deps, method, options.timeoutMs);
   } catch (error) {
     if (!keep) {
@@ -133,11 +136,12 @@ async function basebackupOnce(deps: Deps, source: Source, options: CloneOptions 
   const { args, refused } = optionArguments(given, basebackupForbidden(given, options.major));
   if (refused.length > 0) log.error('options of postgresql.basebackup that Regent decides on are ignored', { options: refused });
   const connection = await programConnection(deps, { ...source, credentials: settings.postgresql.replication, major: options.major });
+  const target = await workDirectory(settings.postgresql.dataDir, deps.runAs ?? null);
   try {
     const result = await deps.run(
       binary(settings, 'pg_basebackup'),
       [
-        `--pgdata=${settings.postgresql.dataDir}`,
+        `--pgdata=${target}`,
         '--wal-method=stream',
         `--dbname=${connection.conninfo}`,
         '--no-password',

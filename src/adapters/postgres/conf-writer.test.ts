@@ -10,7 +10,7 @@ import { parseConf } from '../../core/guc.ts';
 import type { Settings } from '../../core/settings.ts';
 import type { RunResult } from '../../support/exec.ts';
 import { ConfWriter, removeSignalFiles } from './conf-writer.ts';
-import { markerPath } from './data-dir.ts';
+import { besidePath } from './marks.ts';
 
 const PRIMARY: ServerRole = { kind: 'primary' };
 const STANDBY: ServerRole = { kind: 'standby', source: { name: 'pg-2', host: '10.0.0.12', port: 5432 } };
@@ -192,10 +192,10 @@ test('what another wrote is copied before it is overwritten; what is being made 
     for (const name of ['pg_hba.conf', 'postgresql.conf']) writeFileSync(path(name), '# theirs\n');
   };
   theirs();
-  writeFileSync(markerPath(settings.postgresql.dataDir), 'bootstrap\n');
+  writeFileSync(besidePath(settings.postgresql.dataDir, 'incomplete'), 'bootstrap\n');
   await write(PRIMARY);
   expect(copies()).toEqual([]);
-  rmSync(markerPath(settings.postgresql.dataDir));
+  rmSync(besidePath(settings.postgresql.dataDir, 'incomplete'));
   theirs();
   await write(PRIMARY);
   expect(copies().sort()).toEqual(['pg_hba.conf.before-regent', 'postgresql.conf.before-regent']);

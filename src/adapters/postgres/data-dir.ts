@@ -1,12 +1,16 @@
 /**
  * The data directory as a whole: what it is, whether work of ours was interrupted in it, and how it is put out of the way.
  */
-import { chown, mkdir, open, readdir, readFile, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { chown, mkdir, readdir, readFile, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { DataDirState, IncompleteWork } from '../../core/postgres-facts.ts';
 import type { Log } from '../../ports/log.ts';
-import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
+import { codeOf, ensureError } from '../../support/errors.ts';
+import type { Owner } from './deps.ts';
+import { isMarkEntry, markThroughRewind, readMark, removeMark, unpipe, writeMark } from './marks.ts';
 
+/** What this agent puts into the directory for itself; see marks.ts. */
+const OWN_PREFIX = 'pgsql_tmp.regent-';
 const WORKS: readonly IncompleteWork[] = ['bootstrap', 'publication', 'clone', 'rewind'];
 
 export interface DataDirFacts {
@@ -16,52 +20,21 @@ export interface DataDirFacts {
   readonly standbySignal: boolean;
   /** Text of backup_label, where there is one. */
   readonly backupLabel?: string;
+  /** Of a foreign one: what lies in it, but what this agent put there. */
+  readonly entries?: readonly string[];
+  /** Why it is inaccessible. */
+  readonly reason?: string;
 }
 
-/** Beside the directory, because initdb and pg_basebackup want it empty and pg_rewind removes what its source does not have. */
-export function markerPath(dataDir: string): string {
-  return `${dataDir.replace(/\/+$/, '')}.regent-incomplete`;
-}
-
-/** Must be durable before the work begins: after a crash it is all that tells a half-made directory from a whole one. */
-export async function markIncomplete(dataDir: string, work: IncompleteWork): Promise<void> {
-  const path = markerPath(dataDir);
-  try {
-    const file = await open(`${path}.new`, 'w', 0o600);
-    try {
-      await file.writeFile(`${work}\n`);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(`${path}.new`, path);
-    await syncDirectory(dirname(path));
-  } catch (error) {
-    throw new RegentError('DATA_DIR_MARK_FAILED', `could not write ${path}: ${ensureError(error).message}`, {
-      mend: `the directory that holds postgresql.data_dir must be writable; put data_dir one level below the mount point`,
-      cause: error,
-    });
-  }
+/** Must be durable before the work begins: after a crash it is all that tells a half-made directory from a whole one. Throws DATA_DIR_MARK_FAILED. */
+export function markIncomplete(dataDir: string, work: IncompleteWork, owner: Owner | null = null): Promise<void> {
+  return work === 'rewind' ? markThroughRewind(dataDir) : writeMark(dataDir, 'incomplete', `${work}\n`, owner);
 }
 
 /** To be called once everything written is durable. */
 export async function clearIncomplete(dataDir: string): Promise<void> {
-  const path = markerPath(dataDir);
-  try {
-    await unlink(path);
-    await syncDirectory(dirname(path));
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw error;
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await unpipe(dataDir);
+  await removeMark(dataDir, 'incomplete');
 }
 
 /** Never throws: what cannot be read is 'inaccessible'. */
@@ -78,32 +51,33 @@ export async function inspectDataDir(dataDir: string): Promise<DataDirFacts> {
     const major = version === null ? null : parseMajor(version);
     const facts = { incompleteWork, major, standbySignal: signals.includes(true), ...(label === null ? {} : { backupLabel: label }) };
     // A whole cluster is what 'publication' speaks of: where there is nothing at all, it speaks of one that was taken away.
-    const gone = incompleteWork === 'publication' && major === null && !control && (await emptyOrForeign(dataDir)) === 'missing';
+    const gone = incompleteWork === 'publication' && major === null && !control && (await emptyOrForeign(dataDir)).state === 'missing';
     if (gone) return { ...nothing, state: 'missing' };
     if (incompleteWork !== null) return { ...facts, state: 'incomplete' };
     if (major !== null && control) return { ...facts, state: 'valid' };
-    return { ...facts, state: await emptyOrForeign(dataDir) };
-  } catch {
-    return { ...nothing, state: 'inaccessible' };
+    return { ...facts, ...(await emptyOrForeign(dataDir)) };
+  } catch (error) {
+    return { ...nothing, state: 'inaccessible', reason: ensureError(error).message };
   }
 }
 
-async function emptyOrForeign(dataDir: string): Promise<DataDirState> {
+/** What of the directory is neither ours nor may be missing. Throws what the system says. */
+async function emptyOrForeign(dataDir: string): Promise<Pick<DataDirFacts, 'state' | 'entries'>> {
   try {
-    const entries = await readdir(dataDir);
-    // lost+found alone makes it foreign: initdb and pg_basebackup refuse a bare mount point as well.
-    return entries.length === 0 ? 'missing' : 'foreign';
+    const entries = (await readdir(dataDir)).filter((entry) => !entry.startsWith(OWN_PREFIX)).sort();
+    return entries.length === 0 ? { state: 'missing' } : { state: 'foreign', entries };
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return 'missing';
+    if (codeOf(error) === 'ENOENT') return { state: 'missing' };
     throw error;
   }
 }
 
 async function readMarker(dataDir: string): Promise<IncompleteWork | null> {
-  const text = await readOrNull(markerPath(dataDir));
-  if (text === null) return null;
-  // Written by somebody else, then. After a rewind the directory may hold commits nobody else has: the reading that destroys least.
-  return WORKS.find((work) => work === text.trim()) ?? 'rewind';
+  const { texts, pipe } = await readMark(dataDir, 'incomplete');
+  if (pipe) return 'rewind';
+  const [work, ...others] = new Set(texts.map((text) => WORKS.find((known) => known === text.trim()) ?? 'rewind'));
+  // Written by somebody else, or twice. After a rewind the directory may hold commits nobody else has: the reading that destroys least.
+  return others.length > 0 ? 'rewind' : (work ?? null);
 }
 
 async function readOrNull(path: string): Promise<string | null> {
@@ -133,7 +107,7 @@ export function parseMajor(text: string): number | null {
 
 /**
  * Empties the data directory, its external WAL directory and its tablespaces: moved to `<dir>.removed` (an older one is replaced), or deleted.
- * What lies on a mount point cannot be moved aside and is deleted, with a warning.
+ * What lies on a mount point or below a directory of another's cannot be moved aside and is deleted, with a warning. The marks stay.
  * The caller has made sure that no server runs on it and that nobody needs what it holds.
  */
 export async function removeDataDir(dataDir: string, options: { readonly keepAside: boolean; readonly log: Log }): Promise<void> {
@@ -141,7 +115,7 @@ export async function removeDataDir(dataDir: string, options: { readonly keepAsi
   for (const place of places) await putAway(place, options);
 }
 
-interface Place {
+export interface Place {
   readonly directory: string;
   readonly aside: string;
   /** The directory itself stays, empty: a link leads to it, or its parent may not be ours to create it in. */
@@ -160,7 +134,9 @@ async function putAway(place: Place, options: { readonly keepAside: boolean; rea
     if (options.keepAside) {
       options.log.warning(`${directory} cannot be moved aside and is being emptied`, { reason: ensureError(error).message });
     }
-    for (const entry of await readdir(directory)) await rm(join(directory, entry), { recursive: true, force: true });
+    await emptyInPlace(directory);
+    // pg_basebackup wants nothing at all in the directory of a tablespace.
+    if (!place.stays) await rmdir(directory);
     return;
   }
   if (place.stays) {
@@ -172,8 +148,25 @@ async function putAway(place: Place, options: { readonly keepAside: boolean; rea
   if (!options.keepAside) await rm(aside, { recursive: true, force: true });
 }
 
+/** All but the marks. */
+export async function emptyInPlace(directory: string): Promise<void> {
+  for (const entry of await readdir(directory)) {
+    if (!isMarkEntry(entry)) await removeEntry(join(directory, entry));
+  }
+}
+
+/** A directory that may not be entered (lost+found) goes nevertheless, if it is empty. */
+async function removeEntry(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true });
+  } catch (error) {
+    if (codeOf(error) !== 'EACCES') throw error;
+    await rmdir(path);
+  }
+}
+
 /** The data directory and the targets of the links PostgreSQL keeps in it: pg_wal, and the version directory within each tablespace. */
-async function placesOf(dataDir: string): Promise<Place[]> {
+export async function placesOf(dataDir: string): Promise<Place[]> {
   const main = await realOrNull(dataDir);
   if (main === null) return [];
   const places: Place[] = [{ directory: main, aside: `${main}.removed`, stays: true }];

@@ -7,6 +7,7 @@ import { basename } from 'node:path';
 import { type Clock, sleep } from '../../ports/clock.ts';
 import { RegentError } from '../../support/errors.ts';
 import { HeldProcess } from './detect.ts';
+import { stagingPath } from './staging.ts';
 
 const TOOLS = new Set(['initdb', 'pg_basebackup', 'pg_rewind']);
 const LOOK_MS = 10;
@@ -16,7 +17,7 @@ function worksOn(pid: number, dataDir: string): boolean {
   try {
     if (!TOOLS.has(basename(readlinkSync(`/proc/${pid}/exe`)))) return false;
     const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-    return args.some((arg) => arg === dataDir || arg.endsWith(`=${dataDir}`));
+    return args.some((arg) => arg === dataDir || arg.endsWith(`=${dataDir}`) || arg.endsWith(`=${stagingPath(dataDir)}`));
   } catch {
     return false;
   }

@@ -1,26 +1,23 @@
 /**
  * postgresql.base.conf is the node's own: what fits this machine. A clone brings another node's along, with the places of that one's files in it; so this node's is
- * kept beside the data directory while that is made anew, and where there is none, the other's is rid of what is true of the other only.
+ * kept as a mark (marks.ts) while the data directory is made again, and where there is none, the other's is rid of what is true of the other only.
  */
 import { access } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { isGenerated } from '../../core/server-config.ts';
 import type { Settings } from '../../core/settings.ts';
 import type { Log } from '../../ports/log.ts';
-import { fileMode, readText, removeFile, writeFileAtomic } from './atomic-file.ts';
+import { fileMode, readText, writeFileAtomic } from './atomic-file.ts';
 import { BASE_CONF, basePath, configPath } from './base-place.ts';
 import { restoreConfigFiles } from './conf-backup.ts';
 import { inspectDataDir, parseMajor } from './data-dir.ts';
 import type { Owner } from './deps.ts';
 import { disowned, flattened } from './flatten.ts';
+import { readMark, removeMark, writeMark } from './marks.ts';
 
 const VERSION_LINE = /^# kept from PostgreSQL (\d+)\n/;
 
-export function keptBasePath(dataDir: string): string {
-  return `${dataDir.replace(/\/+$/, '')}.regent-base.conf`;
-}
-
-/** Before the data directory is removed or rewound. Durable once it returns. Throws FILE_WRITE_FAILED. */
+/** Before the data directory is removed or rewound. Durable once it returns. Throws DATA_DIR_MARK_FAILED. */
 export async function keepOwnBase(settings: Settings, owner: Owner | null): Promise<void> {
   const { dataDir } = settings.postgresql;
   const path = await basePath(settings);
@@ -30,7 +27,7 @@ export async function keepOwnBase(settings: Settings, owner: Owner | null): Prom
   if (major === null || state !== 'valid') return;
   const text = await flattened(path).catch(() => readText(path));
   if (text === null) return;
-  await writeFileAtomic(keptBasePath(dataDir), `# kept from PostgreSQL ${major}\n${text}`, { mode: 0o600, owner: owner ?? undefined });
+  await writeMark(dataDir, 'base.conf', `# kept from PostgreSQL ${major}\n${text}`, owner);
 }
 
 /** After a copy was made, before it counts as whole. Throws FILE_WRITE_FAILED. */
@@ -57,12 +54,12 @@ export async function settleBase(settings: Settings, log: Log, owner: Owner | nu
 
 /** Once the copy is whole. */
 export async function forgetKeptBase(dataDir: string): Promise<void> {
-  await removeFile(keptBasePath(dataDir));
+  await removeMark(dataDir, 'base.conf');
 }
 
 /** Null: none, or of another major version, which may not know its settings. */
 async function keptBase(dataDir: string): Promise<string | null> {
-  const text = await readText(keptBasePath(dataDir));
+  const text = (await readMark(dataDir, 'base.conf')).texts[0] ?? null;
   const version = VERSION_LINE.exec(text ?? '');
   const major = parseMajor((await readText(join(dataDir, 'PG_VERSION'))) ?? '');
   return text === null || version === null || Number(version[1]) !== major ? null : text.slice(version[0].length);

@@ -22,6 +22,7 @@ import { type ControlData, ControlDataReader } from './control-data.ts';
 import { clearIncomplete, type DataDirFacts, inspectDataDir, markIncomplete } from './data-dir.ts';
 import type { Deps } from './deps.ts';
 import { historyFileName, parseHistory } from './history-file.ts';
+import { keepingTexts } from './marks.ts';
 import { forgetKeptBase, keepOwnBase, settleBase } from './own-base.ts';
 import { NO_LIBPQ_ENV, programConnection } from './passfile.ts';
 import { rewindFailure } from './rewind-failure.ts';
@@ -67,7 +68,7 @@ export async function rewind(deps: Deps, source: Source, options: Bounded): Prom
   await removeSignalFiles(settings);
   // pg_rewind (up to 15) reads the timeline of the last checkpoint, and a standby that followed a promotion may have had none since.
   if (before.state === 'shut down in recovery' && (before.minRecoveryTimeline ?? 0) > before.timeline) await finishRecovery(deps, timed());
-  const { result, archive } = await run(deps, source, major, timed());
+  const { result, archive } = await keepingTexts(dataDir, () => run(deps, source, major, timed()));
   // What another run had begun to copy stays half copied, when this one takes both histories for the same.
   const unseen = incompleteWork === 'rewind' && /no rewind required/.test(`${result.stdout}\n${result.stderr}`);
   if (unseen) throw halfRewound(source);

@@ -12,8 +12,9 @@ import { keepBefore } from './before.ts';
 import type { Context } from './context.ts';
 import { localDoors } from './doors.ts';
 import { flattened, movedAccessFile } from './flatten.ts';
+import { besidePath } from './marks.ts';
 import { isManaged, lastConfigFile } from './origin.ts';
-import { forgetKeptBase, keepOwnBase, keptBasePath, settleBase } from './own-base.ts';
+import { forgetKeptBase, keepOwnBase, settleBase } from './own-base.ts';
 import { refusalMend } from './refusal.ts';
 import { keepOrigin } from './takeover.ts';
 
@@ -145,7 +146,7 @@ describe('the base configuration in a clone', () => {
       await settleBase(settings, log, null);
       expect(parseConf(read(base()))['work_mem']).toBe(memory);
       await forgetKeptBase(data);
-      expect(existsSync(keptBasePath(data))).toBe(false);
+      expect(existsSync(besidePath(data, 'base.conf'))).toBe(false);
     }
   });
 
@@ -161,7 +162,7 @@ describe('the base configuration in a clone', () => {
     await keepOwnBase(apart, null);
     await settleBase(apart, log, null);
     expect(read(join(etc, 'postgresql.base.conf'))).toBe(`data_directory = '${data}'\n`);
-    expect(existsSync(keptBasePath(data))).toBe(false);
+    expect(existsSync(besidePath(data, 'base.conf'))).toBe(false);
   });
 });
 
