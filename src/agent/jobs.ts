@@ -120,7 +120,8 @@ async function undoBootstrap(deps: JobDeps, { made, written }: Reached): Promise
   if ('modRevision' in written && gone) await tried(remove);
 }
 
-async function seen(deps: JobDeps, source: Source, signal: AbortSignal, leavesSync = false): Promise<void> {
+/** Resolves to the system identifier that etcd has. */
+async function seen(deps: JobDeps, source: Source, signal: AbortSignal, leavesSync = false): Promise<string | null> {
   const view = await deps.parts.dcs.read(dcsTimeout(deps));
   const { initialize } = view;
   // After etcd, which may keep us waiting for long: the source is to live now.
@@ -136,7 +137,8 @@ async function seen(deps: JobDeps, source: Source, signal: AbortSignal, leavesSy
       },
     );
   }
-  if (initialize === null || initialize === '' || initialize === systemIdentifier) return;
+  if (initialize === null || initialize === '') return null;
+  if (initialize === systemIdentifier) return initialize;
   throw new RegentError(
     'SOURCE_OTHER_CLUSTER',
     `${source.name} runs a cluster of another system identifier: ${systemIdentifier} != ${initialize}`,
@@ -151,7 +153,8 @@ async function clone(deps: JobDeps, job: Extract<Job, { kind: 'clone' | 'reiniti
   const { pg } = deps.parts;
   if (job.kind === 'reinitialize') {
     // What is removed here may be the last copy of what was acknowledged: it goes only while another is seen to be there.
-    await seen(deps, job.source, signal, true);
+    // And only while a copy can be made in its place.
+    await pg.checkRemake(await seen(deps, job.source, signal, true));
     await leaveSync(deps.parts, deps.leaving, signal);
     deps.stopping();
     await pg.stop('immediate', { timeoutMs: 30_000 });

@@ -9,6 +9,7 @@ const etcd = async () => ({ initialize: ID, sync: null, leader: null, members: [
 async function run(
   source: () => Promise<{ systemIdentifier: string; inRecovery?: boolean }>,
   read: () => Promise<unknown> = etcd,
+  refusal: string | null = null,
 ): Promise<readonly string[]> {
   const calls: string[] = [];
   const call = (name: string) => async () => void calls.push(name);
@@ -25,6 +26,11 @@ async function run(
       pg: {
         sourceHistory: source,
         stop: call('stop'),
+        checkRemake: async (cluster: string | null) => {
+          calls.push('check');
+          expect(cluster).toBe(ID);
+          if (refusal !== null) throw Object.assign(new Error('in the way'), { code: refusal });
+        },
         removeDataDirectory: call('remove'),
         clone: call('clone'),
         start: async () => {
@@ -45,7 +51,7 @@ async function run(
 }
 
 it('is removed and cloned where the source is of the cluster that etcd knows', async () => {
-  expect(await run(async () => ({ systemIdentifier: ID }))).toEqual(['stop', 'remove', 'clone', 'rest', 'start']);
+  expect(await run(async () => ({ systemIdentifier: ID }))).toEqual(['check', 'stop', 'remove', 'clone', 'rest', 'start']);
 });
 
 it('stays where the source does not answer', async () => {
@@ -70,14 +76,18 @@ it('stays where the source died while etcd kept us waiting', async () => {
     if (reads === 2) alive = false;
     return etcd();
   };
-  expect(await run(source, slow)).toEqual(['stop', 'SOURCE_UNREACHABLE']);
+  expect(await run(source, slow)).toEqual(['check', 'stop', 'SOURCE_UNREACHABLE']);
 });
 
 it.each([
-  ['is cloned from the primary that /sync names', 'b', false, ['stop', 'remove', 'clone', 'rest', 'start']],
-  ['stays where the source only follows that one', 'b', true, ['stop', 'MEMBER_COUNTED_ON']],
-  ['stays where the source is another', 'c', true, ['stop', 'MEMBER_COUNTED_ON']],
+  ['is cloned from the primary that /sync names', 'b', false, ['check', 'stop', 'remove', 'clone', 'rest', 'start']],
+  ['stays where the source only follows that one', 'b', true, ['check', 'stop', 'MEMBER_COUNTED_ON']],
+  ['stays where the source is another', 'c', true, ['check', 'stop', 'MEMBER_COUNTED_ON']],
 ] as const)('while /sync counts on what this member has confirmed, it %s', async (_what, leader, inRecovery, expected) => {
   const counting = async () => ({ ...(await etcd()), sync: { leader, quorum: 1, standbys: ['a', 'c'] } });
   expect(await run(async () => ({ systemIdentifier: ID, inRecovery }), counting)).toEqual(expected);
+});
+
+it('neither stops nor removes anything where no copy could be made in its place', async () => {
+  expect(await run(async () => ({ systemIdentifier: ID }), etcd, 'DATA_DIR_IN_THE_WAY')).toEqual(['check', 'DATA_DIR_IN_THE_WAY']);
 });

@@ -12,6 +12,8 @@ export interface PostgresFacts {
   readonly dataDir: DataDirState;
   /** Present when dataDir is 'incomplete'. */
   readonly incompleteWork?: IncompleteWork;
+  /** Present when dataDir is 'foreign' or 'inaccessible': what lies in it, or why it cannot be read. */
+  readonly dataDirTrouble?: string;
   /** From pg_controldata or the running server; null when there is no readable cluster. */
   readonly systemIdentifier: string | null;
   /** 13 … 18, from PG_VERSION; null when there is no data directory. */

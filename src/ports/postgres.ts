@@ -103,8 +103,13 @@ export interface Postgres {
   /** pg_rewind against a running primary, server stopped. Throws REWIND_FAILED with pg_rewind's own words. */
   rewind(source: Source, options: Bounded): Promise<void>;
   /**
+   * Throws unless the data directory can be removed and made again, of the cluster of that system identifier; the error names what is in the way. Changes nothing but
+   * that an empty directory of another's (lost+found) may be gone. To be asked before anything is stopped.
+   */
+  checkRemake(cluster: string | null): Promise<void>;
+  /**
    * Moves the data directory aside (`<dir>.removed`, replacing an older one) or deletes it. The caller has made sure that it does not hold the only copy
-   * of an acknowledged commit.
+   * of an acknowledged commit. What is no PostgreSQL's is moved aside in any case, where that can be done.
    */
   removeDataDirectory(options: Bounded & { readonly keepAside: boolean }): Promise<void>;
 

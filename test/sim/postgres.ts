@@ -269,6 +269,7 @@ export class SimPostgres implements Postgres {
     server.work = null;
   }
 
+  async checkRemake(): Promise<void> {}
   async removeDataDirectory(options: Bounded): Promise<void> {
     const { server } = this.#parts;
     await step(this.#parts, 20, options);

@@ -10,7 +10,7 @@ import type { Log } from '../../ports/log.ts';
 import type { ApplyOutcome, Bounded, Postgres, StopOptions } from '../../ports/postgres.ts';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { askPrePromote, Callbacks } from './callbacks.ts';
-import { type CloneOptions, clone } from './clone.ts';
+import { type CloneOptions, clone, programMajor } from './clone.ts';
 import { ConfWriter } from './conf-writer.ts';
 import { type Context, depsOf, newReaders, type RunAs, runner, serverPrograms } from './context.ts';
 import { clearIncomplete, inspectDataDir, markIncomplete, removeDataDir } from './data-dir.ts';
@@ -18,10 +18,12 @@ import { clearMark, clearMarks, setMark } from './directory-mark.ts';
 import { endWalsenders } from './drain.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { endLeftoverTools } from './leftover-tools.ts';
+import { removeMade } from './made-elsewhere.ts';
 import { type BootstrapOptions, bootstrapServer } from './new-cluster.ts';
 import { namesInFiles } from './origin.ts';
 import { keepOwnBase } from './own-base.ts';
 import { judgeParameters } from './parameter-judge.ts';
+import { checkRemake, isRemains, sayTroubles } from './place-check.ts';
 import { PostmasterWatch } from './postmaster.ts';
 import { Probe } from './probe.ts';
 import { promoteServer } from './promote.ts';
@@ -29,6 +31,7 @@ import { applyConfig, setSynchronousNames } from './reload.ts';
 import { rewind } from './rewind.ts';
 import { Room } from './room.ts';
 import { endWalsender, type SlotPlan, syncSlots } from './slots.ts';
+import { socketTrouble } from './sockets.ts';
 import { hasEnd } from './source-end.ts';
 import { askSourceHistory } from './source-history.ts';
 import { SourceTrouble } from './source-trouble.ts';
@@ -57,6 +60,7 @@ class PostgresAdapter implements Postgres {
   private readonly callbacks: Callbacks;
   private readonly trouble: SourceTrouble;
   private readonly room: Room;
+  private placeSaid = false;
 
   constructor(options: PostgresOptions) {
     const { settings, clock, log } = options;
@@ -93,6 +97,7 @@ class PostgresAdapter implements Postgres {
   }
 
   async observe(options: { readonly timeoutMs: number }): Promise<PostgresFacts> {
+    this.sayPlace();
     const facts = await this.probe.observe(options.timeoutMs);
     const { role, settings, walSegmentBytes } = this.context;
     const complete = this.trouble.complete(facts, role?.kind === 'standby' ? role.source : null);
@@ -194,14 +199,22 @@ class PostgresAdapter implements Postgres {
     throw new RegentError('SLOTS_FAILED', `not all replication slots could be brought in order: ${list}`, { policy: 'transient' });
   }
 
+  checkRemake(cluster: string | null): Promise<void> {
+    return checkRemake(depsOf(this.context), cluster);
+  }
+
   async removeDataDirectory(options: Bounded & { readonly keepAside: boolean }): Promise<void> {
-    const { settings, log } = this.context;
+    const { settings, log, runAs } = this.context;
     const { dataDir } = settings.postgresql;
     await this.takeDirectory('a removal', options);
-    await keepOwnBase(settings, this.context.runAs);
-    // Interrupted, it leaves what is not whole any more.
-    if ((await inspectDataDir(dataDir)).incompleteWork === 'publication') await markIncomplete(dataDir, 'bootstrap');
-    await removeDataDir(dataDir, { keepAside: options.keepAside, log });
+    const { state, incompleteWork, entries, ...directory } = await inspectDataDir(dataDir);
+    const major = directory.major ?? (await programMajor(depsOf(this.context)).catch(() => null));
+    await keepOwnBase(settings, runAs);
+    // Before anything goes: where that cannot be written nothing could be made here either. Interrupted, the removal leaves what is not whole any more.
+    if (state !== 'missing') await markIncomplete(dataDir, 'clone', runAs);
+    const strange = state === 'foreign' && !isRemains(entries ?? []);
+    await removeDataDir(dataDir, { keepAside: options.keepAside || strange || incompleteWork === 'publication', log, major });
+    if (major !== null) await removeMade({ settings, log }, major);
     // What was interrupted in it went with it.
     await clearIncomplete(dataDir);
     await clearMarks(dataDir);
@@ -267,6 +280,14 @@ class PostgresAdapter implements Postgres {
     refuseUnexplained(this.context, what);
     await endLeftoverTools(clock, dataDir, options.timeoutMs);
     this.forgetFiles();
+  }
+
+  /** What is wrong with the places in the configuration, once. */
+  private sayPlace(): void {
+    if (this.placeSaid) return;
+    this.placeSaid = true;
+    const { settings, log, runAs } = this.context;
+    void sayTroubles({ settings, log, owner: runAs, socket: socketTrouble(settings) });
   }
 
   private forgetFiles(): void {

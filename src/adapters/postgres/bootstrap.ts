@@ -24,6 +24,7 @@ import { binary } from './context.ts';
 import { methodArguments } from './custom-method.ts';
 import { inspectDataDir, markIncomplete, removeDataDir } from './data-dir.ts';
 import type { Deps } from './deps.ts';
+import { removeOldWal } from './made-elsewhere.ts';
 import { NO_LIBPQ_ENV } from './passfile.ts';
 import { createReplicationRoles, createSuperuser } from './roles.ts';
 import { scratchDirectory } from './scratch.ts';
@@ -123,7 +124,8 @@ async function prepareDirectory(deps: Deps): Promise<void> {
   }
   await markIncomplete(dataDir, 'bootstrap', deps.runAs ?? null);
   // Where there is no cluster, what this agent has put there for itself may lie there.
-  await removeDataDir(dataDir, { keepAside: false, log: deps.log });
+  await removeDataDir(dataDir, { keepAside: false, log: deps.log, major: await programMajor(deps) });
+  await removeOldWal(deps, deps.settings.local.bootstrap?.initdb ?? []);
   await makeDataDirectory(dataDir, deps.runAs ?? null);
 }
 

@@ -15,13 +15,16 @@ import { runCustomMethod } from './custom-method.ts';
 import { clearIncomplete, inspectDataDir, markIncomplete, parseMajor, removeDataDir } from './data-dir.ts';
 import type { Deps } from './deps.ts';
 import { clearMark, setMark } from './directory-mark.ts';
+import { keepMade, noteMade, removeMade, removeOldWal } from './made-elsewhere.ts';
 import { forgetKeptBase, settleBase } from './own-base.ts';
 import { NO_LIBPQ_ENV, programConnection } from './passfile.ts';
+import { removeSocketFiles } from './sockets.ts';
 import { lendDirectory, settleWork, workDirectory } from './staging.ts';
 
 const BASEBACKUP_ATTEMPTS = 2;
 const RETRY_MS = 1000;
 const VERSION_TIMEOUT_MS = 5000;
+const SOURCE_TIMEOUT_MS = 5000;
 
 export type CloneOptions = Bounded & { readonly fromLeader: boolean };
 
@@ -99,7 +102,7 @@ async function attempt(
     if (method === BASEBACKUP) {
       if (source) await basebackup(deps, source, options);
     } else {
-      if (!keep) await emptyDirectory(deps);
+      if (!keep) await emptyDirectory(deps, options.major);
       const run = () => runCustomMethod(deps, method, source, options);
       await (keep ? run() : lendDirectory(dataDir, 'clone', deps.clock, run));
     }
@@ -107,7 +110,8 @@ async function attempt(
     await finish(deps, method, options.timeoutMs);
   } catch (error) {
     if (!keep) {
-      await removeDataDir(dataDir, { keepAside: false, log: deps.log });
+      await removeDataDir(dataDir, { keepAside: false, log: deps.log, major: options.major });
+      await removeMade(deps, options.major);
       await clearIncomplete(dataDir);
     }
     throw error;
@@ -117,7 +121,10 @@ async function attempt(
 async function basebackup(deps: Deps, source: Source, options: CloneOptions & { readonly major: number }): Promise<void> {
   const deadline = deps.clock.monotonicMs() + options.timeoutMs;
   for (let round = 1; ; round += 1) {
-    await emptyDirectory(deps);
+    await emptyDirectory(deps, options.major);
+    await removeMade(deps, options.major);
+    await removeOldWal(deps, deps.settings.postgresql.basebackup);
+    await noteMade(deps, source, { ...options, timeoutMs: Math.min(SOURCE_TIMEOUT_MS, deadline - deps.clock.monotonicMs()) });
     const leftMs = deadline - deps.clock.monotonicMs();
     try {
       return await basebackupOnce(deps, source, { ...options, timeoutMs: leftMs });
@@ -176,6 +183,7 @@ async function finish(deps: Deps, method: string, timeoutMs: number): Promise<vo
     throw new RegentError('CLONE_FAILED', `${method} left no usable data directory in ${dataDir}`, { policy: 'transient' });
   }
   await settleBase(settings, deps.log, owner);
+  await removeSocketFiles(dataDir);
   await writeFileAtomic(join(dataDir, 'standby.signal'), '', { mode: 0o600, owner: owner ?? undefined });
   if (method !== BASEBACKUP) {
     const result = await deps.run(binary(settings, 'initdb'), ['--sync-only', `--pgdata=${dataDir}`], { timeoutMs });
@@ -186,14 +194,15 @@ async function finish(deps: Deps, method: string, timeoutMs: number): Promise<vo
   if (method === BASEBACKUP) await clearMark(dataDir, 'restored');
   else await setMark(dataDir, 'restored');
   await clearMark(dataDir, 'strayed');
+  await keepMade(dataDir);
   await clearIncomplete(dataDir);
   await forgetKeptBase(dataDir);
 }
 
 /** An empty directory, owned by the user PostgreSQL runs as; what an interrupted clone left is removed. The caller has set the marker. */
-async function emptyDirectory(deps: Deps): Promise<void> {
+async function emptyDirectory(deps: Deps, major: number): Promise<void> {
   const { dataDir } = deps.settings.postgresql;
-  await removeDataDir(dataDir, { keepAside: false, log: deps.log });
+  await removeDataDir(dataDir, { keepAside: false, log: deps.log, major });
   await makeDataDirectory(dataDir, deps.runAs ?? null);
 }
 

@@ -80,6 +80,15 @@ test.each([true, false])('put away (keepAside %s), with WAL and a tablespace els
   }
 });
 
+test('of a half-emptied directory, without PG_VERSION, what its links lead to goes as well', async () => {
+  const space = join(root, 'space');
+  for (const version of ['PG_15_202209061', 'PG_14_202107181']) mkdirSync(join(space, version), { recursive: true });
+  mkdirSync(join(dataDir, 'pg_tblspc'), { recursive: true });
+  symlinkSync(space, join(dataDir, 'pg_tblspc', '16384'));
+  await removeDataDir(dataDir, { keepAside: false, log, major: 15 });
+  expect(readdirSync(space)).toEqual(['PG_14_202107181']);
+});
+
 test('nothing there is nothing to remove', async () => {
   await removeDataDir(dataDir, { keepAside: true, log });
   expect(readdirSync(root)).toEqual([]);

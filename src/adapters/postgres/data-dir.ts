@@ -7,10 +7,10 @@ import type { DataDirState, IncompleteWork } from '../../core/postgres-facts.ts'
 import type { Log } from '../../ports/log.ts';
 import { codeOf, ensureError } from '../../support/errors.ts';
 import type { Owner } from './deps.ts';
-import { isMarkEntry, markThroughRewind, readMark, removeMark, unpipe, writeMark } from './marks.ts';
+import { isMarkEntry, markThroughRewind, readMark, removeMark, stagingPath, unpipe, writeMark } from './marks.ts';
 
 /** What this agent puts into the directory for itself; see marks.ts. */
-const OWN_PREFIX = 'pgsql_tmp.regent-';
+const OWN_PREFIX = 'pgsql_tmp.';
 const WORKS: readonly IncompleteWork[] = ['bootstrap', 'publication', 'clone', 'rewind'];
 
 export interface DataDirFacts {
@@ -72,6 +72,16 @@ async function emptyOrForeign(dataDir: string): Promise<Pick<DataDirFacts, 'stat
   }
 }
 
+const NAMED = 3;
+
+/** For PostgresFacts, in words for the log. */
+export function dataDirTrouble({ entries, reason }: DataDirFacts): { readonly dataDirTrouble?: string } {
+  if (reason !== undefined) return { dataDirTrouble: reason };
+  if (entries === undefined) return {};
+  const more = entries.length > NAMED ? ` and ${entries.length - NAMED} more` : '';
+  return { dataDirTrouble: `it has ${entries.slice(0, NAMED).join(', ')}${more} in it` };
+}
+
 async function readMarker(dataDir: string): Promise<IncompleteWork | null> {
   const { texts, pipe } = await readMark(dataDir, 'incomplete');
   if (pipe) return 'rewind';
@@ -110,9 +120,16 @@ export function parseMajor(text: string): number | null {
  * What lies on a mount point or below a directory of another's cannot be moved aside and is deleted, with a warning. The marks stay.
  * The caller has made sure that no server runs on it and that nobody needs what it holds.
  */
-export async function removeDataDir(dataDir: string, options: { readonly keepAside: boolean; readonly log: Log }): Promise<void> {
-  const places = await placesOf(dataDir);
+export async function removeDataDir(dataDir: string, options: RemovalOptions): Promise<void> {
+  const places = await placesOf(dataDir, options.major ?? null);
   for (const place of places) await putAway(place, options);
+}
+
+export interface RemovalOptions {
+  readonly keepAside: boolean;
+  readonly log: Log;
+  /** Of the installed programs: where PG_VERSION is gone, it tells which directories of the tablespaces are this cluster's. */
+  readonly major?: number | null;
 }
 
 export interface Place {
@@ -122,7 +139,7 @@ export interface Place {
   readonly stays: boolean;
 }
 
-async function putAway(place: Place, options: { readonly keepAside: boolean; readonly log: Log }): Promise<void> {
+async function putAway(place: Place, options: RemovalOptions): Promise<void> {
   const { directory } = place;
   // What is only deleted must not replace a copy that was kept on purpose.
   const aside = options.keepAside ? place.aside : `${place.aside}.deleting`;
@@ -166,13 +183,19 @@ async function removeEntry(path: string): Promise<void> {
 }
 
 /** The data directory and the targets of the links PostgreSQL keeps in it: pg_wal, and the version directory within each tablespace. */
-export async function placesOf(dataDir: string): Promise<Place[]> {
+export async function placesOf(dataDir: string, otherwise: number | null): Promise<Place[]> {
   const main = await realOrNull(dataDir);
   if (main === null) return [];
   const places: Place[] = [{ directory: main, aside: `${main}.removed`, stays: true }];
+  for (const at of [main, stagingPath(main)]) places.push(...(await linkedFrom(at, otherwise)));
+  return places;
+}
+
+async function linkedFrom(main: string, otherwise: number | null): Promise<Place[]> {
+  const places: Place[] = [];
   const wal = await realOrNull(join(main, 'pg_wal'));
   if (wal !== null && wal !== join(main, 'pg_wal')) places.push({ directory: wal, aside: `${wal}.removed`, stays: true });
-  const major = parseMajor((await readOrNull(join(main, 'PG_VERSION')).catch(() => null)) ?? '');
+  const major = parseMajor((await readOrNull(join(main, 'PG_VERSION')).catch(() => null)) ?? '') ?? otherwise;
   const links = await readdir(join(main, 'pg_tblspc')).catch(() => []);
   for (const link of links) {
     const target = await realOrNull(join(main, 'pg_tblspc', link));

@@ -7,7 +7,7 @@ import { basename } from 'node:path';
 import { type Clock, sleep } from '../../ports/clock.ts';
 import { RegentError } from '../../support/errors.ts';
 import { HeldProcess } from './detect.ts';
-import { stagingPath } from './staging.ts';
+import { stagingPath } from './marks.ts';
 
 const TOOLS = new Set(['initdb', 'pg_basebackup', 'pg_rewind']);
 const LOOK_MS = 10;

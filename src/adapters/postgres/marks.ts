@@ -34,6 +34,9 @@ const bare = (dataDir: string) => dataDir.replace(/(?<=.)\/+$/, '');
 /** Entries of the data directory that outlive its emptying. */
 const MARK_ENTRIES: ReadonlySet<string> = new Set(NAMES.flatMap((name) => [insidePath('', name), pipePath('', name)]));
 
+/** Where a program that makes a data directory is at work, while marks lie in that itself; see staging.ts. */
+export const stagingPath = (dataDir: string): string => join(dataDir, 'pgsql_tmp.regent-new');
+
 export const isMarkEntry = (entry: string): boolean => MARK_ENTRIES.has(entry);
 
 /** Inside: then the directory itself cannot be moved either. */
@@ -140,7 +143,7 @@ async function besidePlace(dataDir: string): Promise<string | null> {
 }
 
 /** By writing: what permissions say is not the whole truth (a read-only mount, a server's own rules). A full disk is another trouble, for whoever writes next. */
-async function canWrite(directory: string): Promise<boolean> {
+export async function canWrite(directory: string): Promise<boolean> {
   const probe = join(directory, `.regent-${process.pid}.probe`);
   try {
     await (await open(probe, 'w', 0o600)).close();

@@ -8,7 +8,7 @@ import { oneAtATime } from '../../support/one-at-a-time.ts';
 import { parseBackupLabel } from './backup-label.ts';
 import { binary, type Context, runner } from './context.ts';
 import type { ControlData } from './control-data.ts';
-import { type DataDirFacts, inspectDataDir } from './data-dir.ts';
+import { type DataDirFacts, dataDirTrouble, inspectDataDir } from './data-dir.ts';
 import { type HeldProcess, readPidFile } from './detect.ts';
 import { isMarked } from './directory-mark.ts';
 import { readFacts } from './facts-query.ts';
@@ -74,6 +74,7 @@ export class Probe {
     const facts: PostgresFacts = {
       dataDir: directory.state,
       ...(directory.incompleteWork === null ? {} : { incompleteWork: directory.incompleteWork }),
+      ...dataDirTrouble(directory),
       systemIdentifier: live?.systemIdentifier ?? control?.systemIdentifier ?? null,
       major: directory.major,
       postmaster: alive === null ? null : { pid: alive.pid },

@@ -18,6 +18,13 @@ const CAUSES: ReadonlyArray<readonly [pattern: RegExp, failure: Omit<RewindFailu
     /No space left on device|Disk quota exceeded|Read-only file system/i,
     { code: 'REWIND_NO_ROOM', mend: 'make room on the disk of the data directory; Regent tries again by itself' },
   ],
+  [
+    /could not open file "[^"]*\.s\.PGSQL\.\d+"/,
+    {
+      code: 'REWIND_SOURCE_SOCKET',
+      mend: `set unix_socket_directories of the source to a directory outside of its data directory, or ${REINIT}`,
+    },
+  ],
   [/are from different systems|could not find common ancestor/, { code: 'REWIND_NOTHING_IN_COMMON', mend: REINIT }],
   [
     /needs to use either data checksums or "?wal_log_hints/,

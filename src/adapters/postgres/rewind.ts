@@ -27,6 +27,7 @@ import { forgetKeptBase, keepOwnBase, settleBase } from './own-base.ts';
 import { NO_LIBPQ_ENV, programConnection } from './passfile.ts';
 import { rewindFailure } from './rewind-failure.ts';
 import { rewindCredentials, settleSource } from './rewind-source.ts';
+import { refuseSocketInSource, removeSocketFiles } from './sockets.ts';
 import { askSourceHistory } from './source-history.ts';
 import { askBeginning, readBeginning } from './timeline-beginning.ts';
 import { archiveReadySegments, runningValue } from './wal-archive.ts';
@@ -59,6 +60,7 @@ export async function rewind(deps: Deps, source: Source, options: Bounded): Prom
   const history = await askSourceHistory(settings, source, timed());
   if (directory.backupLabel !== undefined && (await settleLabel(deps, directory, timed()))) return await finish(deps, history);
   await refuseTwin(deps, source, timed());
+  await refuseSocketInSource(deps, source, major, timed());
   const before = await controlData(deps, left(deps, deadline));
   if (incompleteWork === null && (await isContained(deps, source, before, history, timed()))) return void (await beStandby(deps));
   await archiveReadySegments(deps, major, timed());
@@ -66,6 +68,7 @@ export async function rewind(deps: Deps, source: Source, options: Bounded): Prom
   // A single-user server, which finishes crash recovery, refuses to be a standby.
   await markIncomplete(dataDir, 'rewind');
   await removeSignalFiles(settings);
+  await removeSocketFiles(dataDir);
   // pg_rewind (up to 15) reads the timeline of the last checkpoint, and a standby that followed a promotion may have had none since.
   if (before.state === 'shut down in recovery' && (before.minRecoveryTimeline ?? 0) > before.timeline) await finishRecovery(deps, timed());
   const { result, archive } = await keepingTexts(dataDir, () => run(deps, source, major, timed()));
@@ -100,6 +103,7 @@ async function finish(deps: Deps, history: SourceHistory): Promise<void> {
   const { dataDir } = settings.postgresql;
   const removed = await removeAbandoned(dataDir, history);
   if (removed.length > 0) log.info('WAL and history of timelines that were given up have been removed', { files: removed });
+  await removeSocketFiles(dataDir);
   await beStandby(deps);
   await settleBase(settings, log, deps.runAs ?? null);
   await clearIncomplete(dataDir);

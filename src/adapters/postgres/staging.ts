@@ -9,15 +9,11 @@ import type { Clock } from '../../ports/clock.ts';
 import { makeDataDirectory } from './clone.ts';
 import { markIncomplete } from './data-dir.ts';
 import type { Owner } from './deps.ts';
-import { isMarkEntry, keepingTexts, marksLieInside, syncDirectory } from './marks.ts';
+import { isMarkEntry, keepingTexts, marksLieInside, stagingPath, syncDirectory } from './marks.ts';
 
-const STAGING = 'pgsql_tmp.regent-new';
 const LOOK_MS = 100;
 /** PostgreSQL refuses a data directory that lets others in further. */
 const OTHERS_BITS = 0o027;
-
-/** Where a program that makes a data directory may be at work. */
-export const stagingPath = (dataDir: string): string => join(dataDir, STAGING);
 
 /** The data directory is there and empty but for marks. The answer is empty as well. */
 export async function workDirectory(dataDir: string, owner: Owner | null): Promise<string> {

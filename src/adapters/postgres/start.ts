@@ -18,6 +18,7 @@ import { inspectDataDir } from './data-dir.ts';
 import { type HeldProcess, readPidFile } from './detect.ts';
 import { isSomebodysCopy, setMark } from './directory-mark.ts';
 import { isSamePath } from './doors.ts';
+import { noteWalOwner } from './made-elsewhere.ts';
 import { stateByError } from './probe.ts';
 import { writeFiles } from './reload.ts';
 import { type Spawned, spawnPostmaster } from './spawn.ts';
@@ -64,6 +65,7 @@ export async function startServer(context: Context, role: ServerRole, options: S
   refuseUnexplained(context, 'a server started here');
   const control = await context.control.read(dataDir, binary(settings, 'pg_controldata'), runner(context.runAs), CONTROL_DATA_MS);
   if (options.freshCopy !== true && isSomebodysCopy(role, directory, control)) await setMark(dataDir, 'restored');
+  await noteWalOwner(settings);
   const { notWritten, ofRole } = await writeFiles(context, role, directory.major, role.kind === 'standby' ? control : null);
   if (ofRole !== null) throw ofRole;
   const recovering = role.kind === 'standby' || options.prepare !== undefined;

@@ -5,6 +5,7 @@ import { type Context, isOfAnotherCluster, readyLeader, sourceOf } from '../cont
 import type { Source } from '../effects.ts';
 import { methodsWithoutLeader } from '../replica-methods.ts';
 import { isCountedOn } from '../voters.ts';
+import { reinitCommand } from './mend.ts';
 import { holdOffMs, type Rule } from './table.ts';
 
 const noData = (c: Context) => c.o.pg.dataDir === 'missing' || (c.o.pg.dataDir === 'incomplete' && c.o.pg.incompleteWork !== 'rewind');
@@ -67,12 +68,43 @@ function otherCluster({ me, view, o }: Context): string {
 
 export const dataDirRules: readonly Rule[] = [
   {
+    id: 'wish.reinitialize',
+    situation: 'the operator wants this member cloned anew, another member leads, and the data here are not another cluster’s',
+    // Before all that is said of a directory without usable data: it is what an operator would mend by this.
+    when: (c) =>
+      c.o.wishes.reinitialize !== null &&
+      c.otherLeader !== null &&
+      cloneSource(c) !== null &&
+      c.o.pg.dataDir !== 'inaccessible' &&
+      !belongsElsewhere(c),
+    ask: (c) => {
+      const from = cloneSource(c, c.o.wishes.reinitialize?.fromLeader);
+      return from === null ? {} : { effects: [{ kind: 'start-job', job: { kind: 'reinitialize', ...from } }] };
+    },
+    because: 'reinitialize: this member is cloned anew at the operator’s wish',
+  },
+  {
     id: 'data.inaccessible',
-    situation: 'the data directory cannot be read, or holds something else',
-    when: (c) => c.o.pg.dataDir === 'inaccessible' || c.o.pg.dataDir === 'foreign',
-    ask: (c) => ({ effects: c.lockMine ? [{ kind: 'release-leader', optime: null }] : [], wakeInMs: 5000 }),
+    situation: 'the data directory cannot be read',
+    when: (c) => c.o.pg.dataDir === 'inaccessible',
+    ask: (c) => ({
+      effects: c.lockMine ? [{ kind: 'release-leader', optime: null }] : [],
+      wakeInMs: 5000,
+      because: `data directory ${c.o.settings.postgresql.dataDir} cannot be used: ${c.o.pg.dataDirTrouble ?? 'it cannot be read in time'}`,
+    }),
+    because: 'the data directory cannot be used: it cannot be read',
+  },
+  {
+    id: 'data.foreign',
+    situation: 'the data directory holds something else than PostgreSQL’s data, or what is left of them',
+    when: (c) => c.o.pg.dataDir === 'foreign',
+    ask: (c) => ({
+      effects: c.lockMine ? [{ kind: 'release-leader', optime: null }] : [],
+      wakeInMs: 5000,
+      because: `data directory ${c.o.settings.postgresql.dataDir} is not empty and no cluster: ${c.o.pg.dataDirTrouble ?? 'what it holds is not known'}; correct postgresql.data_dir, move that away, or ${reinitCommand(c)}`,
+    }),
     because:
-      'the data directory cannot be used: it is not readable, or not empty and not PostgreSQL; move it away or correct postgresql.data_dir',
+      'the data directory is not empty and no cluster: correct postgresql.data_dir, move away what it holds, or reinitialize the member',
   },
   {
     id: 'data.published',
@@ -193,7 +225,7 @@ export const dataDirRules: readonly Rule[] = [
   {
     id: 'data.refused',
     situation: 'a server that this node has not taken over runs here, and does not let the agent in (yet)',
-    when: (c) => c.unadopted && c.o.pg.sql === null && !(c.o.wishes.reinitialize !== null && c.otherLeader !== null),
+    when: (c) => c.unadopted && c.o.pg.sql === null,
     ask: (c) => {
       const { postmaster, refusal, state } = c.o.pg;
       const why = refusal ?? (state === 'running' ? 'it refuses the agent' : 'it is starting up or does not answer');

@@ -6,7 +6,6 @@ import type { Effect, ServerRole } from '../effects.ts';
 import { inheritedVerdict } from '../inherited-key.ts';
 import { blindRole } from '../locked-out.ts';
 import { takeover } from '../sync.ts';
-import { cloneSource } from './data-dir.ts';
 import { wasPrimary } from './stopped.ts';
 import type { Outcome, Rule } from './table.ts';
 
@@ -49,16 +48,6 @@ function startAs(c: Context): Outcome | null {
 }
 
 export const wishRules: readonly Rule[] = [
-  {
-    id: 'wish.reinitialize',
-    situation: 'the operator wants this member cloned anew, and another member leads',
-    when: (c) => c.o.wishes.reinitialize !== null && c.otherLeader !== null && cloneSource(c) !== null,
-    ask: (c) => {
-      const from = cloneSource(c, c.o.wishes.reinitialize?.fromLeader);
-      return from === null ? {} : { effects: [{ kind: 'start-job', job: { kind: 'reinitialize', ...from } }] };
-    },
-    because: 'reinitialize: this member is cloned anew at the operator’s wish',
-  },
   {
     id: 'wish.restart',
     situation: 'the operator wants PostgreSQL restarted, and its role here is clear',

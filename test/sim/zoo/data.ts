@@ -63,12 +63,12 @@ export const dataMutants: readonly Mutant[] = [
     offends: ['S12'],
     edits: [
       {
-        file: 'src/core/rules/wishes.ts',
-        find: 'when: (c) => c.o.wishes.reinitialize !== null && c.otherLeader !== null && cloneSource(c) !== null,',
-        replace: 'when: (c) => c.o.wishes.reinitialize !== null,',
+        file: dataDir,
+        find: "      c.otherLeader !== null &&\n      cloneSource(c) !== null &&\n      c.o.pg.dataDir !== 'inaccessible' &&\n",
+        replace: '',
       },
       {
-        file: 'src/core/rules/wishes.ts',
+        file: dataDir,
         find: 'const from = cloneSource(c, c.o.wishes.reinitialize?.fromLeader);',
         replace:
           'const from = cloneSource(c) ?? { source: { name: c.me, host: c.me, port: 5432 }, sourceRole: "leader", fromLeader: true };',

@@ -1,0 +1,58 @@
+/** Reinitialize at the operator's wish: on whatever lies there, unless it is another cluster's; and what is said while nobody asks for it. */
+import { describe, expect, it, test } from 'vitest';
+import { memory, observation, pg, settings, view } from '../../../test/support/build.ts';
+import { decide } from '../decide.ts';
+import type { PostgresFacts } from '../postgres-facts.ts';
+
+const wishes = { shutdown: false, restart: null, reinitialize: { fromLeader: false } };
+const foreign: PostgresFacts = { ...pg.none, dataDir: 'foreign', dataDirTrouble: 'it has lost+found in it' };
+const half: PostgresFacts = { ...foreign, dataDirTrouble: 'it has base, global, pg_wal and 12 more in it' };
+const led = view({ leaderName: 'b' });
+const paused = settings('a', { dynamic: { pause: true } });
+
+const kinds = (scene: Parameters<typeof observation>[0]) => {
+  const { rule, effects } = decide(observation(scene), memory());
+  return [rule, ...effects.map((effect) => (effect.kind === 'start-job' ? effect.job.kind : effect.kind))];
+};
+
+describe('a wish to reinitialize is heard', () => {
+  test.each<[string, PostgresFacts]>([
+    ['over a half-emptied directory', half],
+    ['over lost+found and .snapshot', foreign],
+    ['over an interrupted clone', { ...pg.none, dataDir: 'incomplete', incompleteWork: 'clone' }],
+    ['over an interrupted rewind', { ...pg.stopped(), dataDir: 'incomplete', incompleteWork: 'rewind' }],
+    ['where there is nothing', pg.none],
+    ['over good data', pg.standby()],
+  ])('%s, in a pause as well', (_what, facts) => {
+    expect(kinds({ view: led, pg: facts, wishes })).toEqual(['wish.reinitialize', 'reinitialize']);
+    expect(kinds({ view: led, pg: facts, wishes, settings: paused })).toEqual(['wish.reinitialize', 'reinitialize']);
+  });
+});
+
+describe('a wish to reinitialize does nothing', () => {
+  it('over the data of another cluster', () => {
+    const theirs = { ...pg.stopped(), systemIdentifier: '1111111111111111111' };
+    expect(kinds({ view: led, pg: theirs, wishes })).toEqual(['data.other-cluster', 'exit']);
+  });
+
+  it('while nobody else leads', () => {
+    expect(kinds({ view: view(), pg: foreign, wishes })).toEqual(['data.foreign']);
+  });
+
+  it('over a directory that cannot be read; the reason is said', () => {
+    const unread: PostgresFacts = {
+      ...pg.none,
+      dataDir: 'inaccessible',
+      dataDirTrouble: "EACCES: permission denied, open '/data/PG_VERSION'",
+    };
+    const decision = decide(observation({ view: led, pg: unread, wishes }), memory());
+    expect(decision.rule).toBe('data.inaccessible');
+    expect(decision.because).toContain('data directory /data cannot be used: EACCES: permission denied');
+  });
+});
+
+it('names what is in the way, and the command, while nobody asks', () => {
+  const { because } = decide(observation({ view: led, pg: half }), memory());
+  expect(because).toContain('data directory /data is not empty and no cluster: it has base, global, pg_wal and 12 more in it');
+  expect(because).toContain('run: regentctl reinit demo a');
+});
