@@ -20,6 +20,11 @@ describe('a start as a standby', () => {
     ['after a switchover', { role: 'primary', state: 'stopped' }, 'starting after demotion'],
     ['of a replica whose server has died', { role: 'replica', state: 'crashed' }, 'restarting after failure'],
     ['that was tried in vain', { role: 'replica', state: 'stopped', failures: failure }, 'restarting after failure'],
+    [
+      'after a restart that failed',
+      { role: 'replica', state: 'stopped', failures: { restart: failure.start } },
+      'restarting after failure',
+    ],
     ['when the machine has started', { role: 'replica', state: 'stopped' }, 'starting as a secondary'],
   ])('%s is called what it is', (_what, remembered, expected) => {
     expect(label(remembered)).toBe(expected);

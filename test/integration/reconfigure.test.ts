@@ -242,7 +242,10 @@ test('a setting with which PostgreSQL does not start is mended: it starts at onc
     5000,
     async () => 'pending_restart' in ((await replica.rest('/patroni'))?.body ?? {}),
   );
-  expect((await cluster.ctl(['restart', cluster.scope, replica.name, '--force'], 60_000)).stdout).toContain('Failed: restart');
+  expect(await cluster.ctl(['restart', cluster.scope, replica.name, '--force'], 60_000)).toMatchObject({
+    code: 1,
+    stdout: expect.stringContaining('Failed: restart'),
+  });
   // By the third failure it is held off for four seconds.
   await cluster.until('it has failed three times', 20_000, () => failures(before) >= 3);
   await cluster.until('it says so', 2000, async () => (await told()).includes('failed to start postgres'));

@@ -35,7 +35,8 @@ function startStandby(source: Source | null, why: string, because: string): Outc
 /** What the start is called while it is in progress: after a switchover, or when the machine was started, nothing has failed. */
 function startLabel({ m }: Context): string {
   if (m.role === 'demoted') return 'starting after demotion';
-  return m.state === 'crashed' || m.failures.start !== undefined ? 'restarting after failure' : 'starting as a secondary';
+  const failed = m.state === 'crashed' || m.failures.start !== undefined || m.failures.restart !== undefined;
+  return failed ? 'restarting after failure' : 'starting as a secondary';
 }
 
 /** PostgreSQL itself says that it cannot come up on these data, unless somebody brings the WAL. */
