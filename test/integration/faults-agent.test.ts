@@ -33,6 +33,21 @@ describe('the leader’s agent is killed', () => {
   });
 });
 
+test('a replica whose PostgreSQL is frozen is not shown as running', async () => {
+  const leader = await cluster.waitHealthy();
+  const replica = cluster.others(leader)[0]!;
+  const pid = replica.postmasterPid!;
+  const row = new RegExp(`\\| ${replica.name} +\\|[^|]+\\| Replica +\\| unknown +\\|`);
+  process.kill(pid, 'SIGSTOP');
+  try {
+    await cluster.until('list shows it', 15_000, async () => row.test((await cluster.ctl(['list'])).stdout));
+    expect((await cluster.ctl(['list'])).stdout).toContain(` The PostgreSQL of ${replica.name} does not answer its agent`);
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  expect(await cluster.waitHealthy()).toBe(leader);
+});
+
 describe('the leader’s agent is frozen', () => {
   test('the guard stops PostgreSQL before another node is primary; thawed, the node joins as a replica', async () => {
     const siege = await besiege(cluster);
