@@ -1,5 +1,6 @@
 /** Members the cluster still counts on although their keys in etcd have expired: their slots are retained for `member_slots_ttl`. */
 import { type ClusterView, sameName } from './cluster.ts';
+import { forgottenSlots } from './forgotten.ts';
 import { slotNameOf } from './slot-names.ts';
 
 /**
@@ -10,8 +11,9 @@ export function absentMembers(view: ClusterView): readonly string[] {
   if (view.members.length === 0 || view.status === null) return [];
   const present = new Set(view.members.map((member) => slotNameOf(member.name)));
   const names = namesKnown(view);
+  const forgotten = forgottenSlots(view);
   const absent = view.status.retainSlots
-    .filter((slot) => !present.has(slot))
+    .filter((slot) => !present.has(slot) && !forgotten.has(slot))
     .map((slot) => names.find((name) => slotNameOf(name) === slot) ?? slot);
   return [...new Set(absent)].sort();
 }

@@ -133,6 +133,8 @@ export interface StatusKey {
   readonly retainSlots: readonly string[];
   /** What tells the timeline the leader writes on from another of its number (PostgresFacts.beginning); absent: not told. */
   readonly writesOn?: { readonly leader: string; readonly timeline: Timeline; readonly beginning: string };
+  /** Slots of members that an operator gave up for good, and when (epoch seconds): see core/forgotten.ts. Absent: none. */
+  readonly forgotten?: Readonly<Record<string, number>>;
 }
 
 export function memberOf(view: ClusterView, name: string): Member | null {

@@ -8,6 +8,7 @@ import type { HistoryEntry, StatusKey } from './cluster.ts';
 import { parseConninfo } from './conninfo.ts';
 import { type Context, primaryRole, readyLeader, sourceOf, wantedSource } from './context.ts';
 import type { Effect, ServerRole } from './effects.ts';
+import { carriedForgotten } from './forgotten.ts';
 import type { JsonObject, JsonValue } from './json.ts';
 import { slotNameOf } from './slot-names.ts';
 import { slotPlan } from './slots.ts';
@@ -125,6 +126,8 @@ export function statusValue(c: Context): JsonObject {
   if (c.o.settings.dynamic.memberSlotsTtlSeconds > 0 && retained.length > 0) value['retain_slots'] = retained;
   const writesOn = writesOnOf(c);
   if (writesOn !== undefined) value['writes_on'] = { ...writesOn };
+  const forgotten = c.view === null ? {} : carriedForgotten(c.view, c.o.settings.dynamic.memberSlotsTtlSeconds, c.o.wallMs);
+  if (Object.keys(forgotten).length > 0) value['forgotten'] = { ...forgotten };
   return value;
 }
 
@@ -146,6 +149,14 @@ function sameStatus(now: StatusKey | null, value: JsonObject): boolean {
   if (now.optime !== (value['optime'] ?? null) || slots.length !== Object.keys(before).length) return false;
   const writesOn = value['writes_on'] as StatusKey['writesOn'];
   if (writesOn && (now.writesOn?.leader !== writesOn.leader || now.writesOn.beginning !== writesOn.beginning)) return false;
+  const forgotten = Object.keys((value['forgotten'] ?? {}) as JsonObject);
+  if (
+    forgotten.sort().join() !==
+    Object.keys(now.forgotten ?? {})
+      .sort()
+      .join()
+  )
+    return false;
   return slots.every(([name, lsn]) => before[name] === lsn) && retained.join() === now.retainSlots.join();
 }
 

@@ -1,6 +1,6 @@
 /** The value of the members/<name> key, from which the other members and the tools know this one. */
 import { choreName } from './chores.ts';
-import type { PostgresState, Tags } from './cluster.ts';
+import type { Member, PostgresState, Tags } from './cluster.ts';
 import { modesOf } from './cluster-modes.ts';
 import type { JsonObject, JsonValue } from './json.ts';
 import { type SqlFacts, walPosition } from './postgres-facts.ts';
@@ -10,6 +10,9 @@ import { type Lsn, ZERO_LSN } from './units.ts';
 
 const BOOLEAN_TAGS: ReadonlySet<string> = new Set(['clonefrom', 'nofailover', 'noloadbalance', 'nosync', 'nostream']);
 const ANSWERING: ReadonlySet<PostgresState> = new Set(['running', 'restarting', 'starting']);
+
+/** What any agent publishes, Patroni's of old too. A key without it is nobody's: somebody wrote it by hand, or something else uses the name. */
+export const isMemberRecord = ({ connUrl }: Pick<Member, 'connUrl'>): boolean => connUrl !== null;
 
 /** Fields appear in Patroni's order; those that do not apply are left out, never null. */
 export function memberRecord(status: AgentStatus, settings: Settings): JsonObject {

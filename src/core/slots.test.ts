@@ -64,6 +64,67 @@ describe('slots of members that are away', () => {
   });
 });
 
+describe('the slot of a member that was forgotten', () => {
+  const status = { optime: lsn(900), slots: {}, retainSlots: ['e'], forgotten: { e: 1000 } };
+  const scene = (leaderName: string, members = ['a', 'b'], more: Partial<Parameters<typeof observation>[0]> = {}) =>
+    contextOf(
+      observation({
+        view: view({ leaderName, members: members.map((name) => member(name)), status }),
+        settings: on,
+        pg:
+          leaderName === 'a'
+            ? pg.primary({ slots: [slot('b', 1, { active: true }), slot('e', 1)] })
+            : pg.standby({ slots: [slot('b', 1), slot('e', 1)] }),
+        ...more,
+      }),
+      emptyMemory,
+    );
+  const dropped = (c: ReturnType<typeof scene>) => {
+    const plan = slotPlan(c, seenSlots(c, { b: 1, e: 9000 }));
+    return plan?.kind === 'sync-slots' ? plan.drop : [];
+  };
+
+  it.each(['a', 'b'])('is dropped and remembered no longer, whatever the node remembers and the list says (leader: %s)', (leader) => {
+    expect(seenSlots(scene(leader), { e: 9000 })).not.toHaveProperty('e');
+    expect(seenSlots(scene(leader), {})).not.toHaveProperty('e');
+    expect(dropped(scene(leader))).toEqual(['e']);
+  });
+
+  it('is dropped in a pause too, where others are left for the operator', () => {
+    const paused = { settings: settings('a', { dynamic: { useSlots: true, pause: true } }) };
+    const withOther = { ...paused, pg: pg.primary({ slots: [slot('b', 1, { active: true }), slot('e', 1), slot('f', 1)] }) };
+    expect(dropped(scene('a', ['a', 'b'], withOther))).toEqual(['e']);
+  });
+
+  it('stays while something streams through it', () => {
+    const busy = pg.primary({ slots: [slot('b', 1, { active: true }), slot('e', 1, { active: true })] });
+    expect(dropped(scene('a', ['a', 'b'], { pg: busy }))).toEqual([]);
+  });
+
+  it('is kept for a member that is back', () => {
+    expect(seenSlots(scene('a', ['a', 'b', 'e']), { e: 9000 })).toHaveProperty('e');
+    expect(dropped(scene('a', ['a', 'b', 'e']))).toEqual([]);
+  });
+});
+
+describe('a key among the members that is no member’s record', () => {
+  const bogus = member('bogus', { connUrl: null, apiUrl: null, role: null, state: 'unknown', raw: {} });
+  const c = contextOf(
+    observation({
+      view: view({ leaderName: 'a', members: [member('a'), member('b'), bogus] }),
+      settings: on,
+      pg: pg.primary({ slots: [] }),
+    }),
+    emptyMemory,
+  );
+
+  it('gets no slot, and is not remembered', () => {
+    const seen = seenSlots(c, {});
+    expect(Object.keys(seen).sort()).toEqual(['a', 'b']);
+    expect(slotPlan(c, seen)).toMatchObject({ create: ['b'] });
+  });
+});
+
 describe('slots that keep what nobody wants, or nothing', () => {
   const seen = view({ leaderName: 'b', members: [member('a'), member('b', { role: 'primary' }), member('c', { lsn: null })] });
   const plan = (given: readonly SlotFacts[], over: Partial<Settings['dynamic']> = {}, primary = false) => {

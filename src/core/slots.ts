@@ -1,6 +1,8 @@
 /** Physical replication slots: which this node should have, and how far they should be. */
 import type { Context } from './context.ts';
 import type { Effect } from './effects.ts';
+import { forgottenSlots } from './forgotten.ts';
+import { isMemberRecord } from './member-record.ts';
 import type { SlotFacts } from './postgres-facts.ts';
 import { slotNameOf } from './slot-names.ts';
 import type { Lsn } from './units.ts';
@@ -17,6 +19,7 @@ export function slotPlan(c: Context, seenAtMs: Readonly<Record<string, number>>)
   const wanted = wantedSlots(c, seenAtMs);
   const existing = new Map(sql.slots.map((slot) => [slot.name, slot]));
   const ownSlot = slotNameOf(c.me);
+  const forgotten = forgottenSlots(view);
   const create = [...wanted.keys()].filter((name) => !existing.has(name));
   const drop: string[] = [];
   const advance: Record<string, Lsn> = {};
@@ -30,7 +33,8 @@ export function slotPlan(c: Context, seenAtMs: Readonly<Record<string, number>>)
     const target = wanted.get(slot.name);
     if (target === undefined || slot.name === ownSlot) {
       // A connected consumer, and anything an operator may be about to use while paused, stays.
-      if (!slot.active && !c.paused) drop.push(slot.name);
+      // One that an operator has given up goes in a pause, too.
+      if (!slot.active && (!c.paused || forgotten.has(slot.name))) drop.push(slot.name);
     } else {
       if (keepsNothing(slot) || holdsXmin(c, slot)) renew.push(slot.name);
       if (!slot.active && target !== null && c.isStandby && slot.restartLsn !== null && target > slot.restartLsn)
@@ -50,7 +54,7 @@ function wantedSlots(c: Context, seenAtMs: Readonly<Record<string, number>>): Re
   const published = view.status?.slots ?? {};
   const keepAll = dynamic.memberSlotsTtlSeconds > 0;
   for (const member of view.members) {
-    if (member.name === c.me || member.tags.nostream) continue;
+    if (member.name === c.me || member.tags.nostream || !isMemberRecord(member)) continue;
     const parent = member.tags.replicatefrom;
     const streamsFromUs = parent === c.me || (c.isPrimary && upstreamOf(view, c.me, member) === c.me);
     if (keepAll ? local.tags.nofailover !== true || streamsFromUs : streamsFromUs) {
@@ -104,9 +108,10 @@ export function seenSlots(c: Context, before: Readonly<Record<string, number>>):
   const seen: Record<string, number> = {};
   const ttlMs = c.o.settings.dynamic.memberSlotsTtlSeconds * 1000;
   for (const [slot, at] of Object.entries(before)) if (c.o.nowMs - at < ttlMs) seen[slot] = at;
-  for (const member of c.view.members) if (!member.tags.nostream) seen[slotNameOf(member.name)] = c.o.nowMs;
+  for (const member of c.view.members) if (!member.tags.nostream && isMemberRecord(member)) seen[slotNameOf(member.name)] = c.o.nowMs;
   // A leader must not renew its own list, but for an agent that has just begun and knows of nobody yet; a node that may become leader starts every timer anew.
   const begins = Object.keys(before).length === 0;
   if (!c.lockMine || begins) for (const slot of c.view.status?.retainSlots ?? []) seen[slot] = c.o.nowMs;
+  for (const slot of forgottenSlots(c.view)) delete seen[slot];
   return seen;
 }

@@ -61,7 +61,7 @@ function isDown(member: Member): boolean {
   return member.state === 'stopped';
 }
 
-function restAddress(member: Member): Address | null {
+export function restAddress(member: Member): Address | null {
   if (member.apiUrl === null || !URL.canParse(member.apiUrl)) return null;
   const url = new URL(member.apiUrl);
   const port = url.port === '' ? DEFAULT_PORTS[url.protocol] : Number(url.port);

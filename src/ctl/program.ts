@@ -205,6 +205,13 @@ const COMMANDS: readonly CommandSpec[] = [
     load: () => import('./commands/remove.ts'),
   },
   {
+    name: 'forget',
+    summary: 'Forget a member that does not come back: [CLUSTER_NAME] MEMBER; its slot is dropped on every node',
+    words: ['<words...>'],
+    options: [force],
+    load: () => import('./commands/forget.ts'),
+  },
+  {
     name: 'flush',
     summary: 'Discard scheduled events: [CLUSTER_NAME] [MEMBER_NAMES]... {restart|switchover}',
     words: ['<words...>'],

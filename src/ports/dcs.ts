@@ -78,6 +78,8 @@ export interface Dcs {
   ): Promise<boolean>;
   deleteSync(expected: SyncKey, options: CallOptions): Promise<boolean>;
   writeStatus(value: JsonObject, options: CallOptions): Promise<void>;
+  /** Reads the key, changes it, and writes it if nobody has meanwhile. False: somebody has. For tools: the leader overwrites. */
+  amendStatus(change: (value: JsonObject) => JsonObject, options: CallOptions): Promise<boolean>;
   writeHistory(value: JsonValue[], options: CallOptions): Promise<void>;
   /** Deletes every key of the cluster. */
   removeCluster(options: CallOptions): Promise<void>;

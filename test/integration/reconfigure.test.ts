@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
+import { CALL, closeOpened, open } from './support/etcd-client.ts';
 import { changeLocal, configFile, editLocal, reload } from './support/local-config.ts';
 import type { Writer } from './support/writer.ts';
 
@@ -254,6 +255,42 @@ test('a setting with which PostgreSQL does not start is mended: it starts at onc
   await cluster.until('it runs', 3500, async () => (await replica.rest('/patroni'))?.body?.['state'] === 'running');
   console.log(`a mended setting: PostgreSQL runs after ${Math.round(performance.now() - mendedAtMs)} ms`);
   expect(await cluster.waitHealthy()).toBe(leader.name);
+  await cluster.verify(writer);
+});
+
+test('a member that is removed for good is forgotten with its slot, and a key that is no member gets none', async () => {
+  const { leader, writer } = await writing();
+  const [stays, goes] = cluster.others(leader.name) as [ClusterNode, ClusterNode];
+  const slots = async (node: ClusterNode) =>
+    (await node.sql<{ slot_name: string }>('select slot_name from pg_replication_slots')).map((row) => row.slot_name);
+  const forget = (name: string) => cluster.ctl(['forget', cluster.scope, name, '--force'], 60_000);
+  await open(cluster.etcd.endpoints, {}, cluster.scope).putMember('rubbish', { no: 'record' }, null, CALL);
+  closeOpened();
+
+  const alive = await forget(goes.name);
+  expect([alive.code, alive.stderr]).toEqual([1, expect.stringMatching(`${goes.name} is alive: it answers on .*\nIf .*stop its agent`)]);
+  await goes.killAll();
+  const { code, stdout, stderr } = await forget(goes.name);
+  expect([code, stderr]).toEqual([0, '']);
+  expect(stdout).toContain(`Success: ${goes.name} is forgotten`);
+  for (const node of [leader, stays])
+    await cluster.until(`${node.name} has dropped the slot`, 10_000, async () => !(await slots(node)).includes(goes.name));
+  expect((await forget('rubbish')).stdout).toContain('Success: rubbish is forgotten');
+
+  // Several rounds of the leader and the others, in which each would make again what it remembers.
+  const position = async () => (JSON.parse((await cluster.key('status')) ?? '{}') as { optime?: number }).optime;
+  for (let round = 0; round < 3; round += 1) {
+    const before = await position();
+    await cluster.until('the leader has written /status again', 10_000, async () => (await position()) !== before);
+    for (const node of [leader, stays]) expect(await slots(node)).not.toEqual(expect.arrayContaining([goes.name]));
+    for (const node of [leader, stays]) expect(await slots(node)).not.toContain('rubbish');
+  }
+  const health = await cluster.ctl(['health', cluster.scope, '--no-haproxy', '-f', 'json']);
+  expect([health.code, health.stdout.includes(goes.name)]).toEqual([0, false]);
+
+  goes.start();
+  expect(await cluster.waitHealthy(60_000)).toBe(leader.name);
+  await cluster.until('its slot is there again', 10_000, async () => (await slots(leader)).includes(goes.name));
   await cluster.verify(writer);
 });
 

@@ -2,7 +2,7 @@
  * The Dcs port of one agent over the model of etcd. Like the real client it repeats a request whose answer does not come, so a write may be applied twice,
  * or after its caller gave up; and like the real one each write is made so that its copies can tell.
  */
-import { encodeFailover, encodeStatus, encodeSync } from '../../src/adapters/etcd/encode.ts';
+import { encodeFailover, encodeStatus, encodeSync, statusObject } from '../../src/adapters/etcd/encode.ts';
 import { memberKey } from '../../src/adapters/etcd/keys.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 import type { CallOptions, Dcs, InitializeMark } from '../../src/ports/dcs.ts';
@@ -185,6 +185,13 @@ class SimDcs implements Dcs {
 
   async writeStatus(value: Parameters<Dcs['writeStatus']>[0], options: CallOptions): Promise<void> {
     await this.#overwrite('status', encodeStatus(value), null, options);
+  }
+
+  async amendStatus(change: Parameters<Dcs['amendStatus']>[0], options: CallOptions): Promise<boolean> {
+    const stored = this.#parts.etcd.get('status');
+    const value = encodeStatus(change(statusObject(stored?.value ?? '{}')));
+    if (stored === null) return this.#call(options, (copy) => this.#create('status', value, null, null, copy));
+    return (await this.#replace('status', value, String(stored.modRevision), options)) !== null;
   }
 
   async writeHistory(value: Parameters<Dcs['writeHistory']>[0], options: CallOptions): Promise<void> {

@@ -219,6 +219,7 @@ function decodeStatus(entry: Entry): StatusKey {
     slots,
     retainSlots: Array.isArray(retained) ? retained.filter((slot): slot is string => typeof slot === 'string') : [],
     ...writesOn(value['writes_on']),
+    ...forgotten(value['forgotten']),
   };
 }
 
@@ -228,6 +229,15 @@ function writesOn(value: JsonValue | undefined): Pick<StatusKey, 'writesOn'> {
   const { leader, timeline, beginning } = value;
   if (typeof leader !== 'string' || typeof timeline !== 'number' || typeof beginning !== 'string') return {};
   return { writesOn: { leader, timeline, beginning } };
+}
+
+/** Regent's own. */
+function forgotten(value: JsonValue | undefined): Pick<StatusKey, 'forgotten'> {
+  if (!isJsonObject(value)) return {};
+  const slots = Object.entries(value).flatMap(([slot, at]) =>
+    typeof at === 'number' && slot !== '__proto__' ? [[slot, at] as const] : [],
+  );
+  return slots.length === 0 ? {} : { forgotten: Object.fromEntries(slots) };
 }
 
 /** Some stores hold nested values as JSON in a string. */

@@ -1,8 +1,8 @@
 /** Values as Patroni writes them: compact JSON in its order of keys. Readers of both kinds compare the texts. */
 import type { JsonObject } from '../../core/json.ts';
 import type { FailoverWish } from '../../ports/dcs.ts';
-import { stringifyCompact } from '../../support/big-json.ts';
-import { compareNames } from './decode-values.ts';
+import { isJsonObject, stringifyCompact } from '../../support/big-json.ts';
+import { compareNames, lsnOf, tryParse } from './decode-values.ts';
 
 /** `{}` for no wish; each part only when there is one. */
 export function encodeFailover(wish: FailoverWish | null): string {
@@ -32,6 +32,12 @@ export function encodeStatus(value: JsonObject): string {
   const status: JsonObject = {};
   for (const key of order) if (!isEmpty(value[key])) status[key] = value[key]!;
   return stringifyCompact(status);
+}
+
+/** A status as it was written: of old, the leader's position alone. */
+export function statusObject(text: string): JsonObject {
+  const value = tryParse(text) ?? null;
+  return isJsonObject(value) ? value : { optime: lsnOf(value) };
 }
 
 function isEmpty(value: unknown): boolean {

@@ -11,7 +11,7 @@ import { ensureError } from '../../support/errors.ts';
 import type { KeyValue } from './answers.ts';
 import { ClusterReader } from './decode.ts';
 import { compareNames } from './decode-values.ts';
-import { encodeFailover, encodeStatus, encodeSync } from './encode.ts';
+import { encodeFailover, encodeStatus, encodeSync, statusObject } from './encode.ts';
 import { Gateway } from './gateway.ts';
 import { checkHealth } from './health.ts';
 import type { IdentityFile } from './identity-file.ts';
@@ -21,7 +21,7 @@ import { acquireLeader, attachLeader, releaseLeader } from './leader-key.ts';
 import { grantLease, keepLeaseAlive, revokeLease } from './leases.ts';
 import { Progress } from './progress.ts';
 import type { Login } from './token.ts';
-import { Transactions } from './txn.ts';
+import { storedIn, Transactions } from './txn.ts';
 import { PrefixWatch, type WatchTimings } from './watch.ts';
 
 export interface EtcdDcsOptions {
@@ -201,6 +201,12 @@ function clusterCalls(keys: Transactions) {
     deleteSync: (expected, call) => keys.removeRevision('sync', expected.modRevision, call),
     writeStatus: async (value, call) => {
       await keys.overwrite('status', encodeStatus(value), null, call);
+    },
+    amendStatus: async (change, call) => {
+      const stored = storedIn((await keys.run([], [keys.get('status')], [], call)).responses[0]);
+      const value = encodeStatus(change(statusObject(stored?.value ?? '{}')));
+      if (stored === null) return keys.create('status', value, null, null, call);
+      return (await keys.replace('status', value, String(stored.modRevision), call)) !== null;
     },
     writeHistory: async (value, call) => {
       await keys.overwrite('history', stringifyCompact(value), null, call);

@@ -60,16 +60,20 @@ async function membersHealth(ctx: Ctx, view: ClusterView): Promise<MemberHealth[
       return memberHealth(view, member, answer, reference, ctx.io.clock.wallMs());
     }),
   );
-  return withAvailability(answered, await knocking);
+  return withAvailability(ctx, answered, await knocking);
 }
 
 /** A member that has answered after all is there. */
-function withAvailability(members: readonly MemberHealth[], { unreachable, absent }: Availability): MemberHealth[] {
+function withAvailability(ctx: Ctx, members: readonly MemberHealth[], { unreachable, absent }: Availability): MemberHealth[] {
   const marked = members.map((member) => {
     const reason = member.unreachable === null ? undefined : unreachable.get(member.name);
     return reason === undefined ? member : { ...member, state: UNAVAILABLE, unreachable: `${member.name} is ${UNAVAILABLE}: ${reason}` };
   });
-  const gone = absent.map((name) => ({ ...NOTHING_KNOWN, name, unreachable: `${name} is ${UNAVAILABLE}: ${EXPIRED}` }));
+  const gone = absent.map((name) => ({
+    ...NOTHING_KNOWN,
+    name,
+    unreachable: `${name} is ${UNAVAILABLE}: ${EXPIRED}; if it does not come back: ${ctx.program} forget ${name}`,
+  }));
   return [...marked, ...gone].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 

@@ -265,7 +265,11 @@ test('a dead leader is critical while its key lasts, a dead replica a warning, b
   const report = JSON.parse(gone.out);
   expect(report.members[2]).toMatchObject({ name: 'patroni3', host: '', role: 'replica', state: 'unavailable', reachable: false });
   expect(report.problems).toEqual([
-    { level: 'warning', message: 'patroni3 is unavailable: its key in etcd has expired; its slot is kept for its return' },
+    {
+      level: 'warning',
+      message:
+        'patroni3 is unavailable: its key in etcd has expired; its slot is kept for its return; if it does not come back: regentctl forget patroni3',
+    },
   ]);
 });
 
