@@ -187,7 +187,8 @@ async function untilHome(context: Context, { process, output }: Spawned, deadlin
   for (;;) {
     const at = directoryOf(process.pid);
     if (at === null || isSamePath(at, dataDir)) return;
-    if (at !== SPAWNED_IN) {
+    // On its way it looks for its own program, and stands in the directories that lead there (find_my_exec() before PostgreSQL 16).
+    if (at !== SPAWNED_IN && existsSync(join(at, 'PG_VERSION'))) {
       await endElsewhere(context, process);
       throw new RegentError('PG_STARTED_ELSEWHERE', `PostgreSQL was started on ${dataDir} and went to ${at}; it was ended`, {
         mend: `check what postgresql.bin_dir and bin_name lead to; its output is in ${output.path}`,
