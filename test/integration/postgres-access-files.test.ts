@@ -1,5 +1,5 @@
 /** Access rules with mistakes, and files that are mounted, on a real server whose configuration lies in a directory of its own. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { chown } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -74,6 +74,18 @@ test('rules that reach the disk while nobody can judge them do not keep the serv
   // The running server tells the line, as for any other change.
   expect(await apply(withRules('hots all late 10.0.0.0/8 reject'))).toEqual([expect.stringContaining('PostgreSQL cannot read')]);
   expect(await inForce('early')).toBe(true);
+});
+
+test('a file of the operator’s own with a mistake is told of by the running server, and does not keep it down', async () => {
+  const file = join(primary.postgresql.configDir, 'pg_hba.conf');
+  const own = { ...primary, postgresql: { ...primary.postgresql, pgHba: null } };
+  expect(await apply(own)).toEqual([]);
+  writeFileSync(file, `${readFileSync(file, 'utf8')}hots all by-hand 10.0.0.0/8 reject\n`);
+  expect(await apply(own)).toEqual([expect.stringMatching(/pg_hba\.conf has a mistake, .*: line \d+: invalid connection type "hots"/)]);
+  expect(await restart()).toEqual([expect.stringMatching(/invalid connection type "hots"; the file is kept as .*pg_hba\.conf\.refused/)]);
+  expect(await inForce('early')).toBe(true);
+  expect(readFileSync(`${file}.refused`, 'utf8')).toContain('hots all by-hand');
+  expect(await apply(own)).toEqual([expect.stringContaining('pg_hba.conf.refused')]);
 });
 
 test.skipIf(!mountable)('rules and settings in files that are mounted are written in place, and taken up', async () => {

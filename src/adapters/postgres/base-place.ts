@@ -8,10 +8,10 @@ import { cannotReplace } from './in-place.ts';
 
 export const BASE_CONF = 'postgresql.base.conf';
 
-export async function basePath(settings: Settings): Promise<string> {
+export async function basePath(settings: Settings, open: (directory: string) => Promise<boolean> = takesFiles): Promise<string> {
   const { configDir, dataDir } = settings.postgresql;
   const usual = join(configDir, BASE_CONF);
-  if (configDir === dataDir || (await exists(usual)) || (await takesFiles(configDir))) return usual;
+  if (configDir === dataDir || (await exists(usual)) || (await open(configDir))) return usual;
   return join(dataDir, BASE_CONF);
 }
 

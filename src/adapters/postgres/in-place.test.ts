@@ -17,7 +17,10 @@ beforeEach(() => {
   path = join(home, 'etc', 'pg_hba.conf');
   notes = [];
 });
-afterEach(() => rmSync(home, { recursive: true, force: true }));
+afterEach(() => {
+  chmodSync(join(home, 'etc'), 0o700);
+  rmSync(home, { recursive: true, force: true });
+});
 
 const REASON = Object.assign(new Error('EBUSY: resource busy or locked, rename'), { code: 'EBUSY' });
 const options = (mode = 0o600) => ({ mode, spare: join(home, 'data'), inPlace: (note: InPlaceNote) => void notes.push(note) });
