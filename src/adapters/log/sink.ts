@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, fstatSync, mkdirSync, openSync, renameSync, write } from 'node:fs';
+import { chmodSync, closeSync, copyFileSync, fstatSync, mkdirSync, openSync, renameSync, truncateSync, write } from 'node:fs';
 import { dirname } from 'node:path';
 import { codeOf } from '../../support/errors.ts';
 
@@ -97,6 +97,7 @@ export function createStderrSink(fd = 2): Sink {
 export function createFileSink(path: string, rotation: Rotation): Sink {
   let fd: number | null = null;
   let size = 0;
+  let rotates = rotation.keep > 0 && rotation.sizeBytes > 0;
   const close = () => {
     if (fd !== null) closeSync(fd);
     fd = null;
@@ -110,12 +111,25 @@ export function createFileSink(path: string, rotation: Rotation): Sink {
   };
   const rotate = () => {
     close();
-    for (let index = rotation.keep - 1; index >= 1; index--) renameIfThere(`${path}.${index}`, `${path}.${index + 1}`);
-    renameIfThere(path, `${path}.1`);
+    try {
+      for (let index = rotation.keep - 1; index >= 1; index--) renameIfThere(`${path}.${index}`, `${path}.${index + 1}`);
+      renameIfThere(path, `${path}.1`);
+    } catch {
+      empty();
+    }
+  };
+  // A file that is mounted, or lies in a directory that takes no other, cannot be put aside. Its text is copied where that is possible; else it just grows, and loses nothing.
+  const empty = () => {
+    try {
+      copyFileSync(path, `${path}.1`);
+      truncateSync(path);
+    } catch {
+      rotates = false;
+    }
   };
   const prepare = (bytes: number) => {
     let target = fd ?? open();
-    if (rotation.keep > 0 && rotation.sizeBytes > 0 && size > 0 && size + bytes > rotation.sizeBytes) {
+    if (rotates && size > 0 && size + bytes > rotation.sizeBytes) {
       rotate();
       target = open();
     }
