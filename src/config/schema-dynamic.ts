@@ -47,7 +47,10 @@ export const dynamicShape = {
   standby_cluster: freeMap({ doc: 'Not supported yet.' }),
   slots: freeMap({ doc: 'Replication slots that are kept, by name.' }),
   ignore_slots: mapList({ doc: 'Slots that are left alone.' }),
-  member_slots_ttl: whole({ doc: 'Seconds the slot of an absent member is kept (`regentctl forget`: no longer).', default: 1800 }, { min: 0, unit: 's', example: '30min' }),
+  member_slots_ttl: whole(
+    { doc: 'Seconds the slot of an absent member is kept (`regentctl forget`: no longer).', default: 1800 },
+    { min: 0, unit: 's', example: '30min' },
+  ),
   terminate_strangers: flag({
     doc: 'End the walsender of a server that streams under a member’s name without being it, where the member’s slot proves that.',
     default: false,
