@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Log } from '../../ports/log.ts';
-import { clearIncomplete, inspectDataDir, markIncomplete, removeDataDir } from './data-dir.ts';
+import { clearIncomplete, dataDirTrouble, inspectDataDir, markIncomplete, removeDataDir } from './data-dir.ts';
 import { besidePath } from './marks.ts';
 
 let root: string;
@@ -87,6 +87,15 @@ test('of a half-emptied directory, without PG_VERSION, what its links lead to go
   symlinkSync(space, join(dataDir, 'pg_tblspc', '16384'));
   await removeDataDir(dataDir, { keepAside: false, log, major: 15 });
   expect(readdirSync(space)).toEqual(['PG_14_202107181']);
+});
+
+test('what is in the way is named, what a cluster never has first', async () => {
+  makeCluster();
+  rmSync(join(dataDir, 'PG_VERSION'));
+  for (const name of ['lost+found', '.snapshot']) mkdirSync(join(dataDir, name));
+  expect(dataDirTrouble(await inspectDataDir(dataDir))).toEqual({
+    dataDirTrouble: 'it has .snapshot, lost+found, global and 2 more in it',
+  });
 });
 
 test('nothing there is nothing to remove', async () => {

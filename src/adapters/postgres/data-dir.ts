@@ -11,6 +11,9 @@ import { isMarkEntry, markThroughRewind, readMark, removeMark, stagingPath, unpi
 
 /** What this agent puts into the directory for itself; see marks.ts. */
 const OWN_PREFIX = 'pgsql_tmp.';
+/** What PostgreSQL and the agent put into a data directory; of these nobody else's are lost. */
+export const OF_POSTGRES =
+  /^(base|global|pg_\w+|PG_VERSION|current_logfiles|log|postgresql(\.\w+)?\.conf(\.backup|\.before-regent)?|pg_(hba|ident)\.conf(\.backup|\.before-regent)?|postmaster\.(pid|opts)|(standby|recovery)\.signal|backup_(label|manifest)(\.old)?|tablespace_map(\.old)?|patroni\.dynamic\.json|\.s\.PGSQL\..*|.*\.postgres\.log(\.1)?|pgsql_tmp.*)$/;
 const WORKS: readonly IncompleteWork[] = ['bootstrap', 'publication', 'clone', 'rewind'];
 
 export interface DataDirFacts {
@@ -79,7 +82,9 @@ export function dataDirTrouble({ entries, reason }: DataDirFacts): { readonly da
   if (reason !== undefined) return { dataDirTrouble: reason };
   if (entries === undefined) return {};
   const more = entries.length > NAMED ? ` and ${entries.length - NAMED} more` : '';
-  return { dataDirTrouble: `it has ${entries.slice(0, NAMED).join(', ')}${more} in it` };
+  // What a cluster never has is the likelier cause.
+  const named = [...entries].sort((a, b) => Number(OF_POSTGRES.test(a)) - Number(OF_POSTGRES.test(b)));
+  return { dataDirTrouble: `it has ${named.slice(0, NAMED).join(', ')}${more} in it` };
 }
 
 async function readMarker(dataDir: string): Promise<IncompleteWork | null> {

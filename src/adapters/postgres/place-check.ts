@@ -6,7 +6,7 @@ import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { programMajor } from './clone.ts';
 import { binary } from './context.ts';
 import { ControlDataReader } from './control-data.ts';
-import { inspectDataDir, placesOf } from './data-dir.ts';
+import { inspectDataDir, OF_POSTGRES, placesOf } from './data-dir.ts';
 import type { Deps, Owner } from './deps.ts';
 import { canWrite, isMarkEntry, marksLieInside } from './marks.ts';
 
@@ -14,9 +14,6 @@ const CONTROL_MS = 5000;
 /** How deep another cluster is looked for: data_dir: /var/lib/postgresql has 15/main in it. */
 const DEPTH = 3;
 const MOST_DIRECTORIES = 5000;
-/** What PostgreSQL and the agent put into a data directory; of these nobody else's are lost. */
-const OF_POSTGRES =
-  /^(base|global|pg_\w+|PG_VERSION|current_logfiles|log|postgresql(\.\w+)?\.conf(\.backup|\.before-regent)?|pg_(hba|ident)\.conf(\.backup|\.before-regent)?|postmaster\.(pid|opts)|(standby|recovery)\.signal|backup_(label|manifest)(\.old)?|tablespace_map(\.old)?|patroni\.dynamic\.json|\.s\.PGSQL\..*|.*\.postgres\.log(\.1)?|pgsql_tmp.*|lost\+found)$/;
 
 /**
  * Throws unless the directory can be removed and a copy be made in its place, so that nothing is gone before what follows can be done. `cluster`: the system identifier
@@ -40,7 +37,7 @@ export async function checkRemake(deps: Deps, cluster: string | null): Promise<v
 
 /** Whether all that lies in a directory that is no cluster is a cluster's remains. */
 export function isRemains(entries: readonly string[]): boolean {
-  return entries.every((entry) => OF_POSTGRES.test(entry));
+  return entries.every((entry) => OF_POSTGRES.test(entry) || entry === 'lost+found');
 }
 
 async function refuseOthers(deps: Deps, cluster: string | null): Promise<void> {
