@@ -7,7 +7,7 @@ import type { DataDirState, IncompleteWork } from '../../core/postgres-facts.ts'
 import type { Log } from '../../ports/log.ts';
 import { codeOf, ensureError } from '../../support/errors.ts';
 import type { Owner } from './deps.ts';
-import { isMarkEntry, markThroughRewind, readMark, removeMark, stagingPath, unpipe, writeMark } from './marks.ts';
+import { isMarkEntry, marksLieInside, markThroughRewind, readMark, removeMark, stagingPath, unpipe, writeMark } from './marks.ts';
 
 /** What this agent puts into the directory for itself; see marks.ts. */
 const OWN_PREFIX = 'pgsql_tmp.';
@@ -127,7 +127,9 @@ export function parseMajor(text: string): number | null {
  */
 export async function removeDataDir(dataDir: string, options: RemovalOptions): Promise<void> {
   const places = await placesOf(dataDir, options.major ?? null);
-  for (const place of places) await putAway(place, options);
+  // Marks within must stay where they are, also where the directory could be moved (a subvolume).
+  const inPlace = places.length > 0 && (await marksLieInside(dataDir));
+  for (const [i, place] of places.entries()) await putAway(place, options, i === 0 && inPlace);
 }
 
 export interface RemovalOptions {
@@ -144,18 +146,15 @@ export interface Place {
   readonly stays: boolean;
 }
 
-async function putAway(place: Place, options: RemovalOptions): Promise<void> {
+async function putAway(place: Place, options: RemovalOptions, inPlace: boolean): Promise<void> {
   const { directory } = place;
   // What is only deleted must not replace a copy that was kept on purpose.
   const aside = options.keepAside ? place.aside : `${place.aside}.deleting`;
   const owner = await stat(directory);
   await rm(aside, { recursive: true, force: true });
-  try {
-    await rename(directory, aside);
-  } catch (error) {
-    if (options.keepAside) {
-      options.log.warning(`${directory} cannot be moved aside and is being emptied`, { reason: ensureError(error).message });
-    }
+  const refused = inPlace ? 'it is another file system, or the directory above is not writable' : await movedTo(directory, aside);
+  if (refused !== null) {
+    if (options.keepAside) options.log.warning(`${directory} cannot be moved aside and is being emptied`, { reason: refused });
     await emptyInPlace(directory);
     // pg_basebackup wants nothing at all in the directory of a tablespace.
     if (!place.stays) await rmdir(directory);
@@ -168,6 +167,14 @@ async function putAway(place: Place, options: RemovalOptions): Promise<void> {
     if (now.uid !== owner.uid || now.gid !== owner.gid) await chown(directory, owner.uid, owner.gid);
   }
   if (!options.keepAside) await rm(aside, { recursive: true, force: true });
+}
+
+/** Null: it is there now. */
+function movedTo(directory: string, aside: string): Promise<string | null> {
+  return rename(directory, aside).then(
+    () => null,
+    (error: unknown) => ensureError(error).message,
+  );
 }
 
 /** All but the marks. */

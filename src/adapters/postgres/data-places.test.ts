@@ -26,7 +26,7 @@ import { inspectDataDir, markIncomplete, removeDataDir } from './data-dir.ts';
 import type { Deps } from './deps.ts';
 import { noteWalOwner } from './made-elsewhere.ts';
 import { isMarkEntry } from './marks.ts';
-import { checkRemake, isRemains, placeTrouble } from './place-check.ts';
+import { checkRemake, isRemains, placeTrouble, sayTroubles } from './place-check.ts';
 import { refuseSocketInSource, removeSocketFiles, socketTrouble } from './sockets.ts';
 
 const LEADER = { name: 'pg-2', host: '10.0.0.12', port: 5432 };
@@ -257,6 +257,14 @@ describe.runIf(canBeOtherUser)('below a directory of another user’s', () => {
     expect(await asOtherUser(() => placeTrouble(dataDir, null))).toMatchObject({
       message: expect.stringContaining('does not exist and cannot be made'),
     });
+    const settings = someSettings({ postgresql: { dataDir } });
+    await asOtherUser(() =>
+      sayTroubles({ settings, log, owner: null, socket: socketTrouble({ ...settings, parameters: { unix_socket_directories: '.' } }) }),
+    );
+    expect(log.lines).toEqual([
+      expect.stringMatching(/^error .*cannot be made.*; create /),
+      expect.stringMatching(/^warning unix_socket_directories has/),
+    ]);
     mkdirSync(dataDir);
     expect(await asOtherUser(() => placeTrouble(dataDir, null))).toMatchObject({ message: expect.stringContaining('belongs to user 0') });
     expect(await locked(() => placeTrouble(dataDir, null))).toBeNull();
