@@ -1,53 +1,105 @@
 const MASK = '********';
 
-/** Words of everyday use here. A password of that kind guards nothing, and masking it would make the log unreadable. */
-const EVERYDAY = new Set(['postgres', 'postgresql', 'replicator', 'replica', 'primary', 'admin', 'leader', 'regent', 'patroni']);
+/** Words the log itself is made of. A password of that kind guards little, and masking it wherever it stands would make the log unreadable. */
+const EVERYDAY = [
+  'postgres postgresql replicator replica primary admin leader regent patroni password secret database connection cluster standby timeline',
+  'streaming synchronous promoted promoting demoted demoting following starting started stopping stopped restarting running waiting failover',
+  'switchover bootstrap candidate checkpoint configuration postmaster watchdog endpoint recovery received secondary heartbeat member etcd',
+]
+  .join(' ')
+  .split(' ');
 
 /**
- * Returns a function that masks the secrets given, wherever they stand and however JSON or a URL would write them, and besides everything that looks
- * like a password in a connection string or URL. `publicWords` (user names, scope, member names) stay readable, except where a password belongs.
- * `keyNames` (words that name settings) stay readable where a secret is only a part of such a word, of a path of them, or of the name of a variable.
+ * Where a secret is masked that stands in a text without anything that marks it as one. `anywhere`: also inside words. `apart`: where no letter or digit is next to it.
+ * `values`: only where it is the whole of a JSON value or the last field of a line of pgpass.
+ */
+type Reach = 'anywhere' | 'apart' | 'values';
+
+/** A word, a number, a date, an address, or `node1`: what a log is full of. */
+const ORDINARY = /^(?:\p{L}+(?:[._-]\p{L}+)*\d{0,3}|[\d.:/-]+)$/u;
+const SHORT = 6;
+const LONG_WORD = 8;
+
+function reachOf(secret: string, ordinary: ReadonlySet<string>): Reach {
+  if (ordinary.has(secret.toLowerCase())) return 'values';
+  if (ORDINARY.test(secret)) return secret.length < LONG_WORD ? 'values' : 'apart';
+  if (secret.length >= SHORT) return 'anywhere';
+  return secret.length >= 4 && /[^\p{L}\p{N}\s._-]/u.test(secret) ? 'apart' : 'values';
+}
+
+/**
+ * Returns a function that masks everything that stands where a password belongs (`password=…`, `PASSWORD '…'`, the login of a URL, an authorization), and
+ * besides the secrets given, however JSON or a URL would write them. A secret that could be an ordinary word is masked only where a secret can stand: of a
+ * log in which every `a` or `test` is masked nothing is left. `publicWords` (user names, scope, member names) stay readable, except where a password
+ * belongs; so do `keyNames`, the words that name settings.
  */
 export function createRedactor(
   secrets: Iterable<string>,
   publicWords: Iterable<string> = [],
   keyNames: Iterable<string> = [],
 ): (text: string) => string {
-  const names = new Set(keyNames);
-  const open = new Set([...publicWords, ...EVERYDAY]);
-  const forms = new Set<string>();
+  const open = new Set(publicWords);
+  const ordinary = new Set([
+    ...EVERYDAY,
+    ...[...open, ...keyNames].flatMap((word) => [word.toLowerCase(), ...word.toLowerCase().split('_')]),
+  ]);
+  const forms: Record<Reach, Set<string>> = { anywhere: new Set(), apart: new Set(), values: new Set() };
   for (const secret of secrets) {
     if (secret === '' || open.has(secret)) continue;
-    for (const form of [
-      secret,
-      encodeURIComponent(Buffer.from(secret).toString()),
-      JSON.stringify(secret).slice(1, -1),
-      secret.replaceAll('\\', '\\\\').replaceAll("'", "\\'"),
-    ]) {
-      forms.add(form);
-    }
+    const reach = reachOf(secret, ordinary);
+    for (const form of formsOf(secret)) forms[reach].add(form);
   }
-  // The longest first: a secret that contains another must not leave its rest behind.
-  const ordered = [...forms].sort((a, b) => b.length - a.length).map((form) => form.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
-  const exact = ordered.length === 0 ? null : new RegExp(ordered.join('|'), 'g');
-  // 'some.path.password: required' of a message about the configuration names a setting, and tells no value.
-  return (text) =>
-    (exact ? text.replace(exact, (found: string, at: number) => (isPartOfName(text, at, found.length, names) ? found : MASK)) : text)
-      .replace(
-        /(?!(?<=PATRONI_\w*|\w\.\w*)passw(?:or)?d: )(passw(?:or)?d\\?["']?\s*[=:]\s*)(\\?'(?:[^'\\]|\\.)*'|\\?"(?:[^"\\]|\\.)*"|[^\s;,"'}]+)/gi,
-        (_whole, head: string, value: string) => head + maskValue(value),
-      )
-      .replace(/(\/\/[^/@\s:"']*:)[^/@\s"']*@/g, `$1${MASK}@`);
+  const anywhere = patternOf(forms.anywhere, (choices) => choices);
+  const apart = patternOf(forms.apart, (choices) => `(?<![\\p{L}\\p{N}_])(?:${choices})(?![\\p{L}\\p{N}_])`);
+  const values = patternOf(
+    new Set([...forms.values, ...forms.apart]),
+    (choices) => `(?<=[:,[]\\s*\\\\?")(?:${choices})(?=\\\\?")|(?<=${PGPASS})(?:${choices})(?=\\s|$)`,
+  );
+  return (text) => {
+    let masked = text;
+    for (const pattern of [anywhere, apart, values]) if (pattern !== null) masked = masked.replace(pattern, MASK);
+    return maskPlaces(masked);
+  };
 }
 
-/** The word, dots included, that reaches beyond what was found names a setting: masked in the middle, nobody could tell which. */
-function isPartOfName(text: string, at: number, length: number, names: ReadonlySet<string>): boolean {
-  const before = /[\w.]*$/.exec(text.slice(Math.max(0, at - 200), at))?.[0] ?? '';
-  const after = /^\w*(?:\.\w+)*/.exec(text.slice(at + length, at + length + 200))?.[0] ?? '';
-  if (before === '' && after === '') return false;
-  const word = `${before}${text.slice(at, at + length)}${after}`;
-  const isIndex = (part: string, place: number) => place > 0 && /^\d+$/.test(part);
-  return /^PATRONI_[A-Z0-9_]+$/.test(word) || word.split('.').every((part, place) => names.has(part) || isIndex(part, place));
+/** host:port:database:user: of a line of pgpass. */
+const PGPASS = '(?:^|\\s)[^\\s:]+:(?:\\d+|\\*):[^\\s:]+:[^\\s:]+:';
+
+/** As it is, and as JSON, a URL and postgresql.conf write it. */
+function formsOf(secret: string): readonly string[] {
+  return [
+    secret,
+    encodeURIComponent(Buffer.from(secret).toString()),
+    JSON.stringify(secret).slice(1, -1),
+    secret.replaceAll('\\', '\\\\').replaceAll("'", "\\'"),
+  ];
+}
+
+/** The longest first: a secret that contains another must not leave its rest behind. */
+function patternOf(forms: ReadonlySet<string>, around: (choices: string) => string): RegExp | null {
+  if (forms.size === 0) return null;
+  const escaped = [...forms]
+    .sort((a, b) => b.length - a.length)
+    .map((form) => form.replace(/[.*+?^${}()|[\]\\/]/g, (found) => `\\${found}`));
+  return new RegExp(around(escaped.join('|')), 'gmu');
+}
+
+const QUOTED = String.raw`\\?'(?:[^'\\]|\\.)*'|\\?"(?:[^"\\]|\\.)*"`;
+/** 'some.path.password: required' of a message about the configuration names a setting, and tells no value. */
+const AFTER_KEY = new RegExp(
+  String.raw`(?!(?<=PATRONI_\w*|\w\.\w*)passw(?:or)?d: )((?:passw(?:or)?d|passphrase)\\?["']?\s*[=:]\s*)(${QUOTED}|[^\s;,"'}]+)`,
+  'gi',
+);
+const IN_SQL = /(\bpassword\s+)('(?:[^']|'')*')/gi;
+const IN_HEADER = /(\bauthorization\\?["']?\s*[=:]\s*\\?["']?(?:(?:basic|bearer)\s+)?)[^\s;,"'}]+/gi;
+const IN_URL = /(\/\/[^/@\s:"']*:)[^/@\s"']*@/g;
+
+function maskPlaces(text: string): string {
+  return text
+    .replace(AFTER_KEY, (_whole, head: string, value: string) => head + maskValue(value))
+    .replace(IN_SQL, (_whole, head: string, value: string) => head + maskValue(value))
+    .replace(IN_HEADER, `$1${MASK}`)
+    .replace(IN_URL, `$1${MASK}@`);
 }
 
 /** Keeps the quotes, so that JSON stays JSON. */
