@@ -20,9 +20,9 @@ export function deskOf(agent: Agent): Desk {
     deleteScheduledRestart: () => requests.deleteScheduled(),
     reinitialize: (options) => requests.reinitialize(options),
     reload: () => {
-      const refusal = parts.settings.reloadRefusal?.() ?? null;
-      if (refusal === null) agent.reload();
-      return refusal;
+      const preview = parts.settings.previewReload?.() ?? { refusal: null, waiting: [] };
+      if (preview.refusal === null) agent.reload();
+      return preview;
     },
     judgeParameters: (parameters) => parts.pg.judgeParameters(parameters, { timeoutMs: JUDGE_MS }),
     droppedWish: () => agent.dropped,

@@ -22,10 +22,11 @@ export const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
     {
       body: 'none',
       handle: ({ desk }) => {
-        const refusal = desk.reload();
+        const { refusal, waiting } = desk.reload();
         if (refusal !== null) return plain(409, refusal);
         desk.wake('reload requested');
-        return text(202, 'reload scheduled');
+        const rest = waiting.length === 0 ? '' : `; not in force before the agent is restarted: ${waiting.join(', ')}`;
+        return text(202, `reload scheduled${rest}`);
       },
     },
   ],

@@ -309,6 +309,11 @@ describe('restart, reload, reinitialize', () => {
   test('reload', async () => {
     expect(await call(`${base}/reload`, 'POST')).toMatchObject({ status: 202, body: 'reload scheduled' });
     expect(desk.calls[0]).toEqual(['reload']);
+    desk.waiting = ['etcd3.hosts', 'restapi.listen'];
+    expect(await call(`${base}/reload`, 'POST')).toMatchObject({
+      status: 202,
+      body: 'reload scheduled; not in force before the agent is restarted: etcd3.hosts, restapi.listen',
+    });
     desk.refusal = 'p.yml:1:1: broken';
     expect(await call(`${base}/reload`, 'POST')).toMatchObject({ status: 409, body: 'p.yml:1:1: broken' });
   });

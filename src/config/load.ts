@@ -48,6 +48,15 @@ export function loadLocal(options: LoadOptions): LoadResult {
   return { local, raw, warnings, syncNamesPlace: problems.find(isSyncNamesProblem) ?? null, dcsBlock, source, consumed };
 }
 
+/** Settings of a configuration that was read and put right before (LoadResult.raw); null when they contradict each other. */
+export function settingsOf(raw: JsonObject, env: Environment): LocalSettings | null {
+  const { data, findings } = parseTolerant(localSchema, raw);
+  const checked = checkLocal(data, raw);
+  if ([...findings, ...checked].some((finding) => finding.severity === 'error')) return null;
+  const obstacle = checked.find((finding) => finding.noBootstrap) ?? null;
+  return buildLocal(data, raw, { home: homeForPassfile(env['HOME']), bootstrapRefusal: refusalOf(raw, obstacle) });
+}
+
 export interface Examined {
   /** Null when there are errors. */
   readonly local: LocalSettings | null;

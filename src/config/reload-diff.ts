@@ -37,16 +37,6 @@ export function diffLocal(before: LocalSettings, after: LocalSettings): readonly
   );
 }
 
-/** True when the running agent cannot take all of it. */
-export function needsAgentRestart(changes: readonly SettingChange[]): boolean {
-  return changes.some((change) => change.need === 'restart-agent');
-}
-
-/** `scope, etcd.endpoints` */
-export function describeChanges(changes: readonly SettingChange[]): string {
-  return changes.map(({ section, key }) => (key === '' ? section : `${section}.${key}`)).join(', ');
-}
-
 function needOf(section: keyof LocalSettings, key: string): Need {
   if (section === 'bootstrap') return 'bootstrap';
   if (ALWAYS_RESTART.has(section) || RESTART_AGENT[section]?.has(key)) return 'restart-agent';

@@ -3,15 +3,15 @@ import type { ConfigKey } from '../core/cluster.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { DynamicSettings, LocalSettings, Settings } from '../core/settings.ts';
 import type { Log } from '../ports/log.ts';
-import type { SettingsSource } from '../ports/settings.ts';
+import type { ReloadPreview, SettingsSource } from '../ports/settings.ts';
 import { ensureError } from '../support/errors.ts';
 import { readDynamicCache, writeDynamicCache } from './cache.ts';
 import { blockProblems } from './dcs-block.ts';
 import { resolveDynamic } from './dynamic.ts';
 import type { Environment } from './env.ts';
-import { type LoadResult, loadLocal } from './load.ts';
+import { type LoadResult, loadLocal, settingsOf } from './load.ts';
 import { type ConfigProblem, formatProblem, placed } from './problems.ts';
-import { describeChanges, diffLocal } from './reload-diff.ts';
+import { changedKeys, type Part, partOf } from './reload-part.ts';
 import { resolveSettings } from './resolve.ts';
 import { syncNamesFindings } from './sync-names-findings.ts';
 
@@ -64,11 +64,13 @@ class FileAndDcs implements SettingsSource {
     return true;
   }
 
-  reloadRefusal(): string | null {
+  previewReload(): ReloadPreview {
     const read = this.#readAgain();
-    if ('loaded' in read) return null;
-    this.#options.log.error(read.refusal);
-    return read.refusal;
+    if ('refusal' in read) {
+      this.#options.log.error(read.refusal);
+      return { refusal: read.refusal, waiting: [] };
+    }
+    return { refusal: null, waiting: read.part.waiting };
   }
 
   reload(): 'changed' | 'same' | 'refused' {
@@ -78,23 +80,25 @@ class FileAndDcs implements SettingsSource {
       log.error(read.refusal);
       return 'refused';
     }
-    const { loaded } = read;
+    const { loaded, part } = read;
     for (const warning of loaded.warnings) log.warning(formatProblem(warning));
-    const same = JSON.stringify(loaded.raw) === JSON.stringify(this.#loaded.raw);
-    log.info(same ? 'No local configuration items changed.' : `configuration read again from ${loaded.source}`);
-    if (same) return 'same';
-    this.#loaded = loaded;
+    const changed = changedKeys(this.#loaded.raw, part.raw);
+    const what = changed.length === 0 ? '' : `: ${changed.join(', ')} changed`;
+    log.info(what === '' ? 'No local configuration items changed.' : `configuration read again from ${loaded.source}${what}`);
+    if (part.waiting.length > 0) log.warning(`not in force before the agent is restarted: ${part.waiting.join(', ')}`);
+    if (changed.length === 0) return 'same';
+    this.#loaded = { ...loaded, local: part.local, raw: part.raw };
     this.#settings = this.#resolve();
     return 'changed';
   }
 
-  #readAgain(): { readonly loaded: LoadResult } | { readonly refusal: string } {
+  #readAgain(): { readonly loaded: LoadResult; readonly part: Part } | { readonly refusal: string } {
     const { path, env } = this.#options;
     try {
       const loaded = loadLocal({ path, env });
-      const fixed = diffLocal(this.#loaded.local, loaded.local).filter((change) => change.need === 'restart-agent');
-      if (fixed.length === 0) return { loaded };
-      return { refusal: `not reloaded: ${describeChanges(fixed)} changed, and the agent has to be restarted for that` };
+      const part = partOf(this.#loaded, loaded, (raw) => settingsOf(raw, env));
+      if ('waiting' in part) return { loaded, part };
+      return { refusal: `not reloaded: ${part.fixed.join(', ')} changed, and the agent has to be restarted for that` };
     } catch (error) {
       return { refusal: `the configuration was not reloaded, the old one stays in force: ${ensureError(error).message}` };
     }

@@ -8,6 +8,7 @@ import type { JsonObject } from '../core/json.ts';
 import type { Settings } from '../core/settings.ts';
 import type { AgentStatus } from '../core/status.ts';
 import type { Dcs } from './dcs.ts';
+import type { ReloadPreview } from './settings.ts';
 
 export interface RestartRequest {
   /** Conditions, as Patroni's: absent means any. */
@@ -50,8 +51,8 @@ export interface Desk {
   scheduleRestart(schedule: JsonObject, atMs: number): boolean;
   deleteScheduledRestart(): boolean;
   reinitialize(options: { readonly force: boolean; readonly fromLeader: boolean }): Promise<RequestOutcome>;
-  /** Re-reads the configuration file at the next round. Returns why it would not be taken over, and then nothing happens; null: all is well so far. */
-  reload(): string | null;
+  /** Re-reads the configuration file at the next round. Returns what will come of it; after a refusal nothing happens. */
+  reload(): ReloadPreview;
   /** What this member's PostgreSQL objects to in parameters that nobody has stored yet; null: it cannot be asked. Never throws. */
   judgeParameters(parameters: Gucs): Promise<readonly Complaint[] | null>;
   /** The last one; null: none yet. */

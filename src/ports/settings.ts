@@ -2,15 +2,25 @@ import type { ConfigKey } from '../core/cluster.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { LocalSettings, Settings } from '../core/settings.ts';
 
+export interface ReloadPreview {
+  /** Why nothing would be taken over; null: something would. */
+  readonly refusal: string | null;
+  /** Keys that would wait for a restart of the agent, as the file has them. */
+  readonly waiting: readonly string[];
+}
+
 /** The settings in force, whatever they were read from. */
 export interface SettingsSource {
   current(): Settings;
   /** The `config` key as last read; null: absent. True when the settings changed by it. */
   adopt(key: ConfigKey | null): boolean;
-  /** Reads the local configuration again. Never throws: a broken file is reported and the old settings stay (refused). */
+  /**
+   * Reads the local configuration again. Never throws: a broken file is reported and the old settings stay (refused). What needs a restart of the agent
+   * stays as it is and is reported; the rest is taken over.
+   */
   reload(): 'changed' | 'same' | 'refused';
-  /** Why reload() would keep the old settings now; null: it would not. Reported like there; changes nothing, never throws. */
-  reloadRefusal?(): string | null;
+  /** What reload() would say now. A refusal is reported like there; changes nothing, never throws. */
+  previewReload?(): ReloadPreview;
   /** What a new cluster's `config` key starts with. */
   bootstrapConfig(): JsonObject;
   /** Remembers the dynamic configuration beside the data, for a start without etcd. Bounded, never throws. */

@@ -349,6 +349,15 @@ describe('a broken file', () => {
     changeLocal(leader, { postgresql: { parameters: { work_mem: '5MB' } } });
     await cluster.until('the mended file is taken', 5000, async () => (await setting(leader, 'work_mem')) === '5MB');
     expect(await cluster.waitHealthy()).toBe(leader.name);
+    // What needs a restart of the agent waits, and the rest of the same file does not wait for it.
+    editLocal(leader, { etcd3: { hosts: '127.0.0.1:1' }, postgresql: { parameters: { work_mem: '6MB' } } });
+    const partly = (await cluster.ctl(['reload', cluster.scope, leader.name, '--force'])).stdout;
+    expect(partly).toContain(`Reload request received for member ${leader.name}`);
+    expect(partly).toContain(`Member ${leader.name}: not in force before the agent is restarted: etcd3.hosts\n`);
+    await cluster.until('the rest is taken', 5000, async () => (await setting(leader, 'work_mem')) === '6MB');
+    expect(leader.log()).toContain('not in force before the agent is restarted: etcd3.hosts');
+    writeFileSync(file, before);
+    expect(await cluster.waitHealthy()).toBe(leader.name);
     await cluster.verify(writer);
   });
 });

@@ -32,6 +32,16 @@ test('reload: the default is every member, after a question', async () => {
   expect(await ctl(['reload', 'demo'], { etcd, input: '\n' })).toMatchObject({ code: 1, err: 'Error: Aborted reload\n' });
 });
 
+test('reload: what waits for a restart of the agent is told', async () => {
+  members.answer(() => ({ status: 202, text: 'reload scheduled; not in force before the agent is restarted: etcd3.hosts' }));
+  const { code, out } = await ctl(['reload', 'demo', 'patroni1', '--force'], { etcd });
+  expect(code).toBe(0);
+  expect(told(out)).toBe(
+    'Reload request received for member patroni1 and will be processed within 10 seconds\n' +
+      'Member patroni1: not in force before the agent is restarted: etcd3.hosts\n',
+  );
+});
+
 test('reload: a file that would not be taken over is told at once', async () => {
   members.answer(() => ({ status: 409, text: 'p.yml:3:1: postgresq: …' }));
   const { code, out } = await ctl(['reload', 'demo', 'patroni1', '--force'], { etcd });

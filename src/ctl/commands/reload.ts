@@ -15,8 +15,12 @@ export async function run(ctx: Ctx, words: readonly string[], options: { role: R
   const ask = async (member: Member) => {
     const answer = await rest.call(member, 'POST', 'reload');
     if (answer.status === 200) return succeeded(`No changes to apply on member ${member.name}`);
-    if (answer.status === 202)
-      return succeeded(`Reload request received for member ${member.name} and will be processed within ${loopWait} seconds`);
+    if (answer.status === 202) {
+      const received = `Reload request received for member ${member.name} and will be processed within ${loopWait} seconds`;
+      // A Regent agent says what its file has that a reload does not bring about.
+      const rest = /^reload scheduled; (.+)$/s.exec(answer.text)?.[1];
+      return succeeded(rest === undefined ? received : `${received}\nMember ${member.name}: ${rest}`);
+    }
     return answer;
   };
   return memberRequests(ctx, members, { action: 'reload', ask });

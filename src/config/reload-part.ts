@@ -1,0 +1,114 @@
+/**
+ * What of a changed file the running agent takes over. What it stands on (its names, etcd, the data directory, the address it listens on) stays until it
+ * is restarted, together with what would be wrong without it; the rest is taken.
+ */
+import type { JsonObject, JsonValue } from '../core/json.ts';
+import type { LocalSettings } from '../core/settings.ts';
+import { valueAt } from './conform.ts';
+import { isMapping, own, patchMerge } from './merge.ts';
+import { diffLocal, type SettingChange } from './reload-diff.ts';
+
+interface Reading {
+  readonly local: LocalSettings;
+  /** As in LoadResult. */
+  readonly raw: JsonObject;
+}
+
+export interface Part extends Reading {
+  /** Keys that wait for a restart of the agent, as the file has them: `etcd3.hosts`. */
+  readonly waiting: readonly string[];
+}
+
+/** Keys of the file from which a setting is made. `etcd` stands for the section that is used. */
+const KEYS: Readonly<Record<string, readonly string[]>> = {
+  scope: ['scope'],
+  name: ['name'],
+  namespace: ['namespace'],
+  'etcd.endpoints': ['hosts', 'host', 'port', 'url', 'proxy', 'protocol'].map((key) => `etcd.${key}`),
+  'etcd.discover': ['etcd.proxy', 'etcd.use_proxies'],
+  'etcd.cacert': ['etcd.cacert'],
+  'etcd.cert': ['etcd.cert'],
+  'etcd.key': ['etcd.key', 'etcd.cert'],
+  'etcd.srv': ['etcd.srv'],
+  'etcd.srvSuffix': ['etcd.srv_suffix'],
+  'restapi.listenHost': ['restapi.listen'],
+  'restapi.listenPort': ['restapi.listen'],
+  'postgresql.dataDir': ['postgresql.data_dir'],
+  'postgresql.configDir': ['postgresql.config_dir', 'postgresql.data_dir'],
+  'postgresql.pgpass': ['postgresql.pgpass', 'name'],
+  'watchdog.device': ['watchdog.device'],
+};
+
+/**
+ * What waits with a setting: the login of an etcd that is not spoken to yet would end the lease at the one that is, the programs of another version
+ * would not start the data at hand, and nobody answers at an address that is not listened on.
+ */
+const COMPANIONS: Readonly<Record<string, string>> = {
+  'etcd.endpoints': 'etcd',
+  'etcd.srv': 'etcd',
+  'postgresql.dataDir': 'postgresql',
+  'postgresql.configDir': 'postgresql',
+  'restapi.listenHost': 'restapi.connect_address',
+  'restapi.listenPort': 'restapi.connect_address',
+  'watchdog.device': 'watchdog',
+};
+
+/** `build` makes settings of what is left; null: it cannot. Null: nothing can be taken over, `fixed` says why. */
+export function partOf(
+  before: Reading,
+  after: Reading,
+  build: (raw: JsonObject) => LocalSettings | null,
+): Part | { readonly fixed: readonly string[] } {
+  const fixed = fixedOf(diffLocal(before.local, after.local));
+  if (fixed.length === 0) return { ...after, waiting: [] };
+  const section = own(after.raw, 'etcd3') === undefined && own(before.raw, 'etcd3') === undefined ? 'etcd' : 'etcd3';
+  const inFile = (path: string) => path.replace(/^etcd(?=\.|$)/, section);
+  const changed = (path: string) => !same(valueAt(before.raw, path.split('.')), valueAt(after.raw, path.split('.')));
+  const waiting = unique(fixed.flatMap((setting) => KEYS[setting] ?? []).map(inFile)).filter(changed);
+  const companions = unique(fixed.flatMap((setting) => COMPANIONS[setting] ?? []).map(inFile)).filter(changed);
+  // A file that goes from one of the two sections for etcd to the other.
+  const renamed = (own(before.raw, 'etcd3') === undefined) !== (own(after.raw, 'etcd3') === undefined);
+  const other = renamed && fixed.some((setting) => setting.startsWith('etcd.')) ? ['etcd', 'etcd3'] : [];
+  const kept = [...companions, ...waiting, ...other].reduce((raw, path) => restored(raw, path.split('.'), before.raw), after.raw);
+  const local = build(kept);
+  const left = local === null ? fixed : fixedOf(diffLocal(before.local, local));
+  const held = changedKeys(kept, after.raw);
+  return local === null || left.length > 0 ? { fixed: held.length > 0 ? held : left } : { local, raw: kept, waiting: held };
+}
+
+const unique = (texts: readonly string[]) => [...new Set(texts)];
+
+/** `etcd.endpoints`, `scope` */
+function fixedOf(changes: readonly SettingChange[]): string[] {
+  return changes.filter(({ need }) => need === 'restart-agent').map(({ section, key }) => (key === '' ? section : `${section}.${key}`));
+}
+
+/** With the value, or the absence of one, that `from` has there. */
+function restored(raw: JsonObject, path: readonly string[], from: JsonObject): JsonObject {
+  const patch = (value: JsonValue) => path.reduceRight<JsonValue>((inner, key) => ({ [key]: inner }), value) as JsonObject;
+  if (same(valueAt(raw, path), valueAt(from, path))) return raw;
+  // Emptied first: mappings are laid over each other.
+  return patchMerge(patchMerge(raw, patch(null)), patch(valueAt(from, path) ?? null));
+}
+
+/** The first two levels at which two readings of the file differ: `postgresql.parameters`. */
+export function changedKeys(before: JsonObject, after: JsonObject): string[] {
+  return unique([...Object.keys(before), ...Object.keys(after)]).flatMap((key) => {
+    const [old, now] = [own(before, key), own(after, key)];
+    if (same(old, now)) return [];
+    // A section that appears or goes is told of key by key, as one that changes.
+    const [was, is] = [old ?? {}, now ?? {}];
+    if (!isMapping(was) || !isMapping(is)) return [key];
+    return unique([...Object.keys(was), ...Object.keys(is)]).flatMap((below) =>
+      same(own(was, below), own(is, below)) ? [] : [`${key}.${below}`],
+    );
+  });
+}
+
+function same(a: JsonValue | undefined, b: JsonValue | undefined): boolean {
+  return text(a) === text(b);
+}
+
+function text(value: JsonValue | undefined): string {
+  return JSON.stringify(value ?? null, (_, item) => (typeof item === 'bigint' ? `${item}` : item));
+}
