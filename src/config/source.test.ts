@@ -2,7 +2,10 @@ import { writeFileSync } from 'node:fs';
 import { beforeEach, describe, expect, it, test } from 'vitest';
 import { BASE, configFiles } from '../../test/fixtures/config-files.ts';
 import { keptLog } from '../../test/fixtures/desk.ts';
+import type { ConfigKey } from '../core/cluster.ts';
+import type { JsonObject } from '../core/json.ts';
 import { loadLocal } from './load.ts';
+import { formatProblem } from './problems.ts';
 import { createSettingsSource } from './source.ts';
 
 const { write } = configFiles();
@@ -99,5 +102,46 @@ describe('a file of which a part needs a restart of the agent', () => {
     expect(settings.reload()).toBe('same');
     expect(settings.current().parameters).not.toHaveProperty('work_mem');
     expect(settings.current().postgresql.dataDir).toBe('/data/a');
+  });
+});
+
+describe('what is said of the dynamic configuration', () => {
+  const key = (data: JsonObject, modRevision: string): ConfigKey => ({ data, modRevision });
+  const sourceOf = (text: string) => {
+    const path = write(text);
+    const loaded = loadLocal({ path, env: {} });
+    for (const warning of loaded.warnings) log.warning(formatProblem(warning));
+    return createSettingsSource({ path, env: {}, loaded, log });
+  };
+
+  it('is said once per start, of bootstrap.dcs or of the key that is made of it', () => {
+    const settings = sourceOf(`${BASE}bootstrap: {dcs: {ttl: 10, loop_wait: 1, retry_timeout: 3}}\n`);
+    settings.adopt(key({ ttl: 10, loop_wait: 1, retry_timeout: 3 }, '1'));
+    expect(log.lines).toEqual([expect.stringMatching(/^warning .*bootstrap\.dcs\.ttl: 10 s: leadership ends/)]);
+    settings.adopt(key({ ttl: 9, loop_wait: 1, retry_timeout: 3 }, '2'));
+    expect(log.lines.at(-1)).toMatch(/^warning dynamic configuration: ttl: 9 s: leadership ends/);
+  });
+
+  it('names what a member has otherwise, once', () => {
+    const settings = sourceOf(
+      `${BASE}  use_pg_rewind: false\n  parameters: {work_mem: 5MB, Shared_Buffers: 1GB, max_connections: 50, log_lock_waits: on}\n`,
+    );
+    log.lines.length = 0;
+    const everywhere = { work_mem: '9MB', shared_buffers: '2GB', max_connections: 100, log_lock_waits: true };
+    settings.adopt(key({ postgresql: { use_pg_rewind: true, parameters: everywhere } }, '1'));
+    const said = (name: string, mine: string, theirs: string) =>
+      expect.stringMatching(
+        new RegExp(
+          `^warning postgresql\\.${name}: '${mine}' of this member's own configuration counts, and not '${theirs}' of the cluster's; remove it from .*p\\.yml`,
+        ),
+      );
+    expect(log.lines).toEqual([
+      said('use_pg_rewind', 'false', 'true'),
+      said('parameters\\.work_mem', '5MB', '9MB'),
+      said('parameters\\.shared_buffers', '1GB', '2GB'),
+    ]);
+    settings.adopt(key({ ttl: 31, postgresql: { use_pg_rewind: true, parameters: everywhere } }, '2'));
+    expect(log.lines).toHaveLength(3);
+    expect(settings.current().parameters).toMatchObject({ work_mem: '5MB', shared_buffers: '1GB' });
   });
 });

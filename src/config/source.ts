@@ -7,9 +7,10 @@ import type { ReloadPreview, SettingsSource } from '../ports/settings.ts';
 import { ensureError } from '../support/errors.ts';
 import { readDynamicCache, writeDynamicCache } from './cache.ts';
 import { blockProblems } from './dcs-block.ts';
-import { resolveDynamic } from './dynamic.ts';
+import { DYNAMIC_SOURCE, resolveDynamic } from './dynamic.ts';
 import type { Environment } from './env.ts';
 import { type LoadResult, loadLocal, settingsOf } from './load.ts';
+import { localWins } from './local-wins.ts';
 import { type ConfigProblem, formatProblem, placed } from './problems.ts';
 import { changedKeys, type Part, partOf } from './reload-part.ts';
 import { resolveSettings } from './resolve.ts';
@@ -40,6 +41,11 @@ class FileAndDcs implements SettingsSource {
     this.#options = options;
     this.#loaded = options.loaded;
     // Without etcd the last configuration the cluster had is a better guess than the one it began with.
+    // What was just said of bootstrap.dcs is not said once more of the configuration that is made of it.
+    this.#told = this.#loaded.warnings
+      .filter(({ path }) => path.startsWith(BOOTSTRAP))
+      .map(ofDynamic)
+      .map(toldAs);
     this.#dynamicRaw = readDynamicCache(this.#loaded.local.postgresql.dataDir) ?? this.bootstrapConfig();
     this.#settings = this.#resolve();
   }
@@ -124,10 +130,21 @@ class FileAndDcs implements SettingsSource {
     const { dcsBlock } = this.#loaded;
     const known = this.#seenRevision !== null;
     const block = known && dcsBlock !== null ? blockProblems(dcsBlock, this.#dynamicRaw) : [];
-    const problems = [...wrong, ...block, ...(known ? this.#listOfStandbys(dynamic.synchronousMode) : [])];
-    const fresh = problems.filter((problem) => !this.#told.includes(formatProblem(problem)));
+    const overruled = known ? localWins(this.#loaded.raw, this.#dynamicRaw, this.#loaded.source) : [];
+    const problems = [...wrong, ...block, ...overruled, ...(known ? this.#listOfStandbys(dynamic.synchronousMode) : [])];
+    const fresh = problems.filter((problem) => !this.#told.includes(toldAs(problem)));
     for (const problem of fresh) this.#options.log[problem.severity](formatProblem(problem));
-    this.#told = problems.map(formatProblem);
+    this.#told = problems.map(toldAs);
     return resolveSettings(this.#loaded.local, this.#loaded.raw, dynamic);
   }
+}
+
+const BOOTSTRAP = 'bootstrap.dcs.';
+
+function ofDynamic(problem: ConfigProblem): ConfigProblem {
+  return { ...problem, file: DYNAMIC_SOURCE, line: null, column: null, path: problem.path.slice(BOOTSTRAP.length) };
+}
+
+function toldAs(problem: ConfigProblem): string {
+  return `${problem.severity} ${formatProblem(problem)}`;
 }

@@ -185,7 +185,7 @@ describe('controlled settings and the control file', () => {
       `--data_directory=${dataDir}`,
       '--hba_file=/etc/pg/pg_hba.conf',
       '--ident_file=/etc/pg/pg_ident.conf',
-      '--external_pid_file=',
+      '--external_pid_file=pgsql_tmp.regent.pid',
     ]);
     const own = commandLineArguments(settings({ parameters: { hba_file: 'other.conf' } }), 15, null, '/run/pg.pid');
     expect(own).toContain('--hba_file=/etc/pg/other.conf');

@@ -70,6 +70,9 @@ export function effectiveControlled(settings: Settings, limits: ControlLimits | 
   return { ...controlledGucs(settings), ...Object.fromEntries(raised) };
 }
 
+/** In the data directory, under a name that base backups and pg_rewind pass over. With none given PostgreSQL complains at each start that it cannot write "". */
+const NO_PID_FILE = 'pgsql_tmp.regent.pid';
+
 /**
  * The postmaster's arguments after `-D <data_dir>`: where its files lie, and the controlled settings. No secrets among them. What an included file or ALTER SYSTEM says
  * of the places may come from another node, by a copy; a data_directory there would outrank -D. `pidFile`: this node's own external_pid_file, or ''.
@@ -84,7 +87,7 @@ export function commandLineArguments(settings: Settings, _major: number, limits:
     `--data_directory=${dataDir}`,
     `--hba_file=${access('hba')}`,
     `--ident_file=${access('ident')}`,
-    `--external_pid_file=${given['external_pid_file'] ?? pidFile}`,
+    `--external_pid_file=${given['external_pid_file'] || pidFile || NO_PID_FILE}`,
     ...CONTROLLED_GUCS.map((name) => `--${name}=${controlled[name]}`),
   ];
 }

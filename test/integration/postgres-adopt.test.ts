@@ -109,7 +109,7 @@ test('a clone has places of its own, and none of what its source includes', asyn
     data_directory: other.dataDir,
     hba_file: join(other.dataDir, 'pg_hba.conf'),
     ident_file: join(other.dataDir, 'pg_ident.conf'),
-    external_pid_file: '',
+    external_pid_file: 'pgsql_tmp.regent.pid',
     work_mem: '3072',
   });
 });
