@@ -32,12 +32,20 @@ export async function putConfigKey(context: ApiContext, data: JsonObject): Promi
   return revision === null ? text(502, 'the configuration could not be written') : json(200, data);
 }
 
-/** Which of the parameters in the body this member's PostgreSQL refuses, and why. Nothing is written. */
+/** Which of the parameters in the body this member's PostgreSQL refuses, and why; and which this member's own file has otherwise, which counts here. Nothing is written. */
 export async function postParameters({ desk }: ApiContext, body: JsonObject): Promise<Answer> {
   const given = changedParameters({ postgresql: { parameters: body } }, {});
   const complaints = await desk.judgeParameters(given);
   if (complaints === null) return plain(503, 'PostgreSQL could not be asked');
-  return json(200, { refused: Object.fromEntries(complaints.map((complaint) => [complaint.name, complaintText(complaint)])) });
+  const own = desk.settings().local.postgresql.parameters;
+  const overruled = Object.entries(given).flatMap(([name, value]) => {
+    const here = own[name.toLowerCase()];
+    return here === undefined || here === value ? [] : [[name, here] as const];
+  });
+  return json(200, {
+    refused: Object.fromEntries(complaints.map((complaint) => [complaint.name, complaintText(complaint)])),
+    ...(overruled.length === 0 ? {} : { overruled: Object.fromEntries(overruled) }),
+  });
 }
 
 /** Only what the change itself breaks is refused: an old mistake elsewhere must not stand in the way of, say, a pause. */

@@ -218,6 +218,16 @@ describe('configuration', () => {
     expect((await post('/parameters', { work_mem: '8MB' })).status).toBe(503);
   });
 
+  test('POST /parameters tells what this member has otherwise in its own file', async () => {
+    const { local } = desk.inForce;
+    const parameters = { work_mem: '5MB', autovacuum: 'on' };
+    desk.inForce = { ...desk.inForce, local: { ...local, postgresql: { ...local.postgresql, parameters } } };
+    expect(await post('/parameters', { Work_Mem: '8MB', autovacuum: true, jit: false })).toMatchObject({
+      status: 200,
+      body: '{"refused": {}, "overruled": {"Work_Mem": "5MB"}}',
+    });
+  });
+
   test('a lost race is 409, an absent configuration 503, etcd down 503', async () => {
     desk.losesRaces = true;
     expect((await call(`${base}/config`, 'PATCH', '{"ttl": 20}')).status).toBe(409);

@@ -132,6 +132,15 @@ describe('what PostgreSQL refuses', () => {
     expect(stored()).toMatchObject({ postgresql: { parameters: { work_mem: '8XB' } } });
   });
 
+  test('and what a member has otherwise in its own file is told: there the file counts', async () => {
+    members.answer(() => '{"refused": {}, "overruled": {"work_mem": "5MB"}}');
+    const { code, err } = await ctl(['edit-config', '--pg', 'work_mem=8MB', '--force'], { etcd });
+    expect([code, err]).toEqual([
+      0,
+      "Warning: postgresql.parameters.work_mem: patroni1 has '5MB' in its own configuration, which counts there; remove it from that file\n",
+    ]);
+  });
+
   test('is asked of the next member where the leader cannot tell: Patroni, or PostgreSQL is down', async () => {
     members.answer(({ member }) => {
       if (member === 'patroni1') return { status: 501, text: 'Unsupported method' };

@@ -51,10 +51,11 @@ async function change(ctx: Ctx, cluster: string, options: EditOptions, draft: Dr
   if (errors.length > 0) throw refuse(errors.map(formatProblem).join('\n'), 'Nothing was changed.');
   const warn = (text: string) => void ctx.io.stderr.write(`Warning: ${text}\n`);
   for (const warning of wrong) warn(formatProblem(warning));
-  const { refused, unasked } = await refusedParameters(ctx, view, changedParameters(after, config.data));
+  const { refused, overruled, unasked } = await refusedParameters(ctx, view, changedParameters(after, config.data));
   if (refused.length > 0 && !options.force)
     throw refuse(refused.join('\n'), 'Nothing was changed. With --force it is stored all the same.');
   for (const line of refused) warn(`${line}; it is stored all the same, and members leave it out or use the nearest value`);
+  for (const line of overruled) warn(line);
   if (unasked !== null) warn(`no PostgreSQL could be asked whether it takes the parameters: ${unasked}`);
   if (!options.force) {
     if (options.apply === STDIN || options.replace === STDIN) {
