@@ -80,6 +80,13 @@ const ROWS: readonly MeaningRow[] = [
     [/postgresql\.connect_address: not given; 127\.0\.0\.1:5432 is used, as of 'listen'/],
   ],
   [
+    'no connect_address beside several',
+    replaced(/ {2}connect_address: 127.0.0.1:5432\n/, '').replace('listen: 127.0.0.1:5432', "listen: '127.0.0.1,10.0.0.7:5432'"),
+    (l) => pg(l).connectHost,
+    '10.0.0.7',
+    [/postgresql\.connect_address: not given; 10\.0\.0\.7:5432 is used/],
+  ],
+  [
     'the same for the REST server',
     replaced(", connect_address: '127.0.0.1:8008'", ''),
     (l) => l.restapi.connectAddress,

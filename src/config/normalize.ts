@@ -2,7 +2,7 @@
  * Puts settings written in old or unusual places where they belong, and says so. Nothing is lost: the proper place wins where both are given.
  */
 import type { JsonObject, JsonValue } from '../core/json.ts';
-import { bracketed, isWildcard, parseAddress } from './hostport.ts';
+import { bracketed, isLoopback, isWildcard, parseAddress } from './hostport.ts';
 import { isMapping, own, patchMerge } from './merge.ts';
 import type { Finding } from './problems.ts';
 
@@ -120,8 +120,10 @@ export function deriveAddresses(raw: JsonObject): { readonly raw: JsonObject; re
     const [given, listen] = ['connect_address', 'listen'].map((key) => at(raw, [section, key]));
     if ((given !== undefined && given !== null && given !== '') || typeof listen !== 'string') continue;
     const read = parseAddress(listen, defaultPort, '');
-    if (!read.ok || read.value.hosts.length > 1 || isWildcard(read.value.hosts[0]!)) continue;
-    const text = `${bracketed(read.value.hosts[0]!)}:${read.value.port}`;
+    const named = read.ok ? read.value.hosts.filter((host) => !isWildcard(host)) : [];
+    const host = named.find((one) => !isLoopback(one)) ?? named[0];
+    if (!read.ok || host === undefined) continue;
+    const text = `${bracketed(host)}:${read.value.port}`;
     result = patchMerge(result, { [section]: { connect_address: text } });
     const mend = 'write the address by which other hosts reach this one';
     findings.push({ path: [section, 'connect_address'], message: `not given; ${text} is used, as of 'listen'`, mend, severity: 'warning' });
