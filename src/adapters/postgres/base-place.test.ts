@@ -7,6 +7,7 @@ import { keptLog } from '../../../test/fixtures/desk.ts';
 import type { Settings } from '../../core/settings.ts';
 import { basePath } from './base-place.ts';
 import { ConfWriter } from './conf-writer.ts';
+import { provideConfigDir } from './config-dir.ts';
 import { flattened } from './flatten.ts';
 
 let home: string;
@@ -59,6 +60,7 @@ test.skipIf(process.getuid?.() === 0)(
     const run = async () => ({ code: 0, signal: null, stdout: '', stderr: '', cause: 'exit' as const, timedOut: false, truncated: false });
     const writer = new ConfWriter({ run, log });
     const write = () => writer.writeServerFiles(settings, { kind: 'primary' }, null, 15, null);
+    await provideConfigDir(settings, { log });
     expect(await write()).toMatchObject({ notWritten: [], ofRole: null, changed: true });
     const conf = readFileSync(join(etc, 'postgresql.conf'), 'utf8');
     expect(conf).toContain(`include '${home}/data/postgresql.base.conf'`);

@@ -1,7 +1,9 @@
 /** A configuration directory apart from the data directory: there before anything is copied or made that could not be used without it. */
 import { access, chown, constants, mkdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Settings } from '../../core/settings.ts';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
+import { ACCESS_FILES } from './conf-backup.ts';
 import type { Deps } from './deps.ts';
 
 /** As Debian makes them; what is in it has modes of its own. */
@@ -21,12 +23,25 @@ export async function provideConfigDir(
       if (runAs) await chown(configDir, runAs.uid, runAs.gid);
       log.info(`made ${configDir}, which postgresql.config_dir names`);
     } else if (!(await stat(configDir)).isDirectory()) throw new Error('it is not a directory');
-    await access(configDir, constants.W_OK | constants.X_OK);
+    await writable(configDir);
   } catch (error) {
     const reason = codeOf(error) === 'EEXIST' ? 'it is not a directory' : ensureError(error).message;
     throw new RegentError('CONFIG_DIR_UNUSABLE', `postgresql.config_dir ${configDir} cannot be used: ${reason}`, {
       mend: `make it, owned by the user PostgreSQL runs as: install -d -o postgres -g postgres ${configDir}`,
       cause: error,
     });
+  }
+}
+
+/** Or the files in it are: those are written in place (see in-place.ts), and the base file lies in the data directory. */
+async function writable(configDir: string): Promise<void> {
+  try {
+    await access(configDir, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    for (const name of ['postgresql.conf', ...ACCESS_FILES]) {
+      await access(join(configDir, name), constants.R_OK | constants.W_OK).catch(() => {
+        throw error;
+      });
+    }
   }
 }
