@@ -201,7 +201,7 @@ function unknownKey(key: string, path: readonly string[], siblings: readonly str
     near !== null && near.toLowerCase() === key.toLowerCase()
       ? `did you mean '${near}'?`
       : home !== undefined
-        ? `'${key}' belongs under ${home === '' ? 'no section' : home}`
+        ? `'${key}' belongs ${home === '' ? 'at the top level of the file, without indentation' : `under ${home}`}`
         : near !== null
           ? `did you mean '${near}'?`
           : 'remove it; docs/configuration.md lists all keys';

@@ -28,6 +28,16 @@ describe('warnings, with which the file loads all the same', () => {
     ['a misspelt section', `${BASE}watchdgo: {mode: off}\n`, ["w p.yml:12:1: watchdgo: unknown key 'watchdgo'; did you mean 'watchdog'?"]],
     ['a key in the wrong section', `${BASE}ttl: 20\n`, ["w p.yml:12:6: ttl: unknown key 'ttl'; 'ttl' belongs under bootstrap.dcs"]],
     [
+      'a section inside another',
+      `${BASE}  watchdog: {mode: off}\n`,
+      ["w p.yml:12:3: postgresql.watchdog: unknown key 'watchdog'; 'watchdog' belongs at the top level of the file, without indentation"],
+    ],
+    [
+      'a section inside another',
+      `${BASE.replace(/\n$/, '')}\n  watchdog: {mode: off}\n`,
+      ["w p.yml:12:3: postgresql.watchdog: unknown key 'watchdog'; 'watchdog' belongs at the top level of the file, without indentation"],
+    ],
+    [
       'a key like no other',
       `${BASE}qwertyuiop: 1\n`,
       ["w p.yml:12:13: qwertyuiop: unknown key 'qwertyuiop'; remove it; docs/configuration.md lists all keys"],
