@@ -2,7 +2,7 @@
  * A new cluster's data directory: by initdb, or by the user's own program (a restore from a backup, usually). `patroni-compat.md` 6.1 and 6.3.
  * The marker 'bootstrap' is set here and stays: the caller changes it once users exist and post_bootstrap has run.
  */
-import { chown, rm, writeFile } from 'node:fs/promises';
+import { chown, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
 import { connectionPairs, formatConninfo } from '../../core/conninfo.ts';
@@ -16,7 +16,7 @@ import { lastLines, type RunResult } from '../../support/exec.ts';
 import { shellWords } from '../../support/shell-words.ts';
 import { fileMode, readText, removeFile, writeFileAtomic } from './atomic-file.ts';
 import { optionArguments } from './binary-options.ts';
-import { makeDataDirectory, programMajor } from './clone.ts';
+import { makeDataDirectory, programMajor, removeIfEmpty } from './clone.ts';
 import { restoreConfigFiles } from './conf-backup.ts';
 import { removeSignalFiles } from './conf-writer.ts';
 import { provideConfigDir } from './config-dir.ts';
@@ -25,6 +25,7 @@ import { methodArguments } from './custom-method.ts';
 import { inspectDataDir, markIncomplete, removeDataDir } from './data-dir.ts';
 import type { Deps } from './deps.ts';
 import { removeOldWal } from './made-elsewhere.ts';
+import { isMarkEntry } from './marks.ts';
 import { NO_LIBPQ_ENV } from './passfile.ts';
 import { createReplicationRoles, createSuperuser } from './roles.ts';
 import { scratchDirectory } from './scratch.ts';
@@ -92,7 +93,10 @@ export async function runBootstrapMethod(deps: Deps, options: Bounded): Promise<
   const { dataDir } = settings.postgresql;
   const bootstrap = settings.local.bootstrap;
   const { keep_existing_recovery_conf, recovery_conf, ...given } = bootstrap?.methodOptions ?? {};
-  await prepareDirectory(deps);
+  const found = await entriesOf(dataDir);
+  await prepareDirectory(deps, (found ?? []).length > 0);
+  // One that is there and empty was made for this: a mount, or a directory whose mode is meant.
+  if (found === null || found.length > 0) await removeIfEmpty(dataDir);
   const [file, ...args] = methodArguments(bootstrap?.method ?? '', given, { scope: settings.local.scope, datadir: dataDir });
   const run = () => deps.run(file ?? '', args, { timeoutMs: options.timeoutMs, ...(options.signal ? { signal: options.signal } : {}) });
   const result = await lendDirectory(dataDir, 'bootstrap', deps.clock, run);
@@ -100,6 +104,7 @@ export async function runBootstrapMethod(deps: Deps, options: Bounded): Promise<
   if ((await readText(join(dataDir, 'PG_VERSION'))) === null) {
     throw new RegentError('CUSTOM_BOOTSTRAP_FAILED', `bootstrap method ${bootstrap?.method} left no data directory in ${dataDir}`);
   }
+  await settleWork(dataDir);
   await restoreConfigFiles(settings, deps.runAs ?? null);
   await removeFile(join(dataDir, 'promote'));
   await appendAccessLines(deps);
@@ -113,7 +118,16 @@ export async function runBootstrapMethod(deps: Deps, options: Bounded): Promise<
   return { method: 'custom', pending: null };
 }
 
-async function prepareDirectory(deps: Deps): Promise<void> {
+/** All but the agent's marks; null: there is no such directory. */
+async function entriesOf(dataDir: string): Promise<readonly string[] | null> {
+  return await readdir(dataDir).then(
+    (entries) => entries.filter((entry) => !isMarkEntry(entry)),
+    () => null,
+  );
+}
+
+/** `keepAside`: what an attempt before this one left is moved to `<data directory>.removed`: a program of the user's may have put its only copy there. */
+async function prepareDirectory(deps: Deps, keepAside = false): Promise<void> {
   const { dataDir } = deps.settings.postgresql;
   const { state, incompleteWork } = await inspectDataDir(dataDir);
   const ours = incompleteWork === 'bootstrap' || incompleteWork === 'clone';
@@ -124,7 +138,7 @@ async function prepareDirectory(deps: Deps): Promise<void> {
   }
   await markIncomplete(dataDir, 'bootstrap', deps.runAs ?? null);
   // Where there is no cluster, what this agent has put there for itself may lie there.
-  await removeDataDir(dataDir, { keepAside: false, log: deps.log, major: await programMajor(deps) });
+  await removeDataDir(dataDir, { keepAside, log: deps.log, major: await programMajor(deps) });
   await removeOldWal(deps, deps.settings.local.bootstrap?.initdb ?? []);
   await makeDataDirectory(dataDir, deps.runAs ?? null);
 }

@@ -1,5 +1,5 @@
 /** Makes the data directory as a copy of another member's. Until the copy is whole a mark keeps everybody from starting it. */
-import { chown, mkdir, stat } from 'node:fs/promises';
+import { chown, mkdir, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Source } from '../../core/effects.ts';
 import { BASEBACKUP, keepsData, replicaMethods } from '../../core/replica-methods.ts';
@@ -102,7 +102,10 @@ async function attempt(
     if (method === BASEBACKUP) {
       if (source) await basebackup(deps, source, options);
     } else {
-      if (!keep) await emptyDirectory(deps, options.major);
+      if (!keep) {
+        await emptyDirectory(deps, options.major);
+        await removeIfEmpty(dataDir);
+      }
       const run = () => runCustomMethod(deps, method, source, options);
       await (keep ? run() : lendDirectory(dataDir, 'clone', deps.clock, run));
     }
@@ -204,6 +207,14 @@ async function emptyDirectory(deps: Deps, major: number): Promise<void> {
   const { dataDir } = deps.settings.postgresql;
   await removeDataDir(dataDir, { keepAside: false, log: deps.log, major });
   await makeDataDirectory(dataDir, deps.runAs ?? null);
+}
+
+/**
+ * A program of the user's makes the data directory itself, as with Patroni: `mv BACKUP DATA_DIR` would put the backup into one that is there. What cannot be removed
+ * (a mount, the target of a link, below a parent of another's) stays, empty.
+ */
+export async function removeIfEmpty(dataDir: string): Promise<void> {
+  await rmdir(dataDir).catch(() => {});
 }
 
 /** Creates it if it is missing. Throws DATA_DIR_NOT_CREATED. */

@@ -33,7 +33,7 @@ export async function settleWork(dataDir: string): Promise<void> {
     return await syncDirectory(dataDir);
   }
   // A directory that somebody made beforehand is open to the world mostly.
-  const { mode } = await stat(dataDir);
+  const { mode } = (await stat(dataDir).catch(() => null)) ?? { mode: 0o700 };
   if ((mode & OTHERS_BITS) !== 0 && (mode & 0o777) !== 0o750) await chmod(dataDir, 0o700);
 }
 
