@@ -49,6 +49,22 @@ test('synchronous standbys are named after the mode, and only while there is one
   expect(roleOf({})).toBe('replica');
 });
 
+test('a member that is a primary and does not lead is shown as one, without a lag, whoever leads', () => {
+  const other = member('pg-0', { role: 'primary', lsn: toLsn(0x6000000), timeline: 3, raw: { timeline: 3 } });
+  for (const over of [{}, { leader: null }]) {
+    const shown = clusterBody(view({ members: [other], ...over }), 'demo')['members'] as JsonObject[];
+    expect(shown).toEqual([expect.objectContaining({ name: 'pg-0', role: 'primary', state: 'running' })]);
+    expect(JSON.stringify(shown)).not.toContain('lag');
+  }
+});
+
+test('why a replica gets no WAL is told', () => {
+  const cut = member('pg-0', { raw: { source_trouble: 'not streaming from pg-1: refused' } });
+  expect((clusterBody(view({ members: [cut] }), 'demo')['members'] as JsonObject[])[0]).toMatchObject({
+    source_trouble: 'not streaming from pg-1: refused',
+  });
+});
+
 test('a standby cluster has a standby leader, shown by how it replicates', () => {
   const shown = member('pg-1', { role: 'standby_leader', replicationState: 'in archive recovery' });
   const body = clusterBody(view({ members: [shown], ...config({ standby_cluster: { host: 'other' } }) }), 'demo');

@@ -5,7 +5,8 @@ import { sourceOf } from './context.ts';
 import type { JsonObject } from './json.ts';
 import { formatLsn, type Lsn, lagBytes, ZERO_LSN } from './units.ts';
 
-export type ShownRole = 'leader' | 'standby_leader' | 'sync_standby' | 'quorum_standby' | 'replica';
+/** primary: it says that it is one, and another member leads, or nobody. Patroni shows such a member as a replica. */
+export type ShownRole = 'leader' | 'standby_leader' | 'sync_standby' | 'quorum_standby' | 'replica' | 'primary';
 
 export function clusterBody(view: ClusterView, scope: string): JsonObject {
   const members = [...view.members].sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -25,6 +26,7 @@ export function clusterBody(view: ClusterView, scope: string): JsonObject {
 export function shownRole(view: ClusterView, member: Member): ShownRole {
   const { synchronousMode, standbyCluster } = clusterModes(view);
   if (member.name === view.leader?.name) return standbyCluster ? 'standby_leader' : 'leader';
+  if (member.role === 'primary') return 'primary';
   const inSync = view.sync?.standbys.some((name) => sameName(name, member.name)) ?? false;
   if (synchronousMode !== 'off' && inSync) return synchronousMode === 'quorum' ? 'quorum_standby' : 'sync_standby';
   return 'replica';
@@ -51,6 +53,7 @@ const SHOWN_AS_PUBLISHED = [
   'unresponsive',
   'unexplained',
   'files_outdated',
+  'source_trouble',
 ];
 
 function memberBody(view: ClusterView, member: Member): JsonObject {
@@ -65,7 +68,8 @@ function memberBody(view: ClusterView, member: Member): JsonObject {
     const value = member.raw[key];
     if (value !== undefined) body[key] = value;
   }
-  if (member.name === view.leader?.name) return body;
+  // What a primary writes is no measure of how far it is behind another.
+  if (member.name === view.leader?.name || role === 'primary') return body;
   const positions = { receive_: member.receiveLsn, replay_: member.replayLsn, '': member.lsn };
   for (const [prefix, lsn] of Object.entries(positions)) Object.assign(body, positionFields(view, prefix, lsn));
   return body;

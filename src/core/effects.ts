@@ -22,7 +22,8 @@ export interface Source {
  */
 export type ServerRole =
   | { readonly kind: 'primary'; readonly syncNames?: string | null }
-  | { readonly kind: 'standby'; readonly source: Source | null };
+  /** `patient`: where the source sends nothing, PostgreSQL tries again after seconds, not at once. */
+  | { readonly kind: 'standby'; readonly source: Source | null; readonly patient?: boolean };
 
 export type Effect =
   /** `withinMs`: whoever takes writes meanwhile has no more time for it. */

@@ -187,14 +187,22 @@ function historyLine(c: Context, entry: HistoryEntry, recorded: readonly History
 /** A standby that should stream from elsewhere, or from nobody while somebody leads. */
 function follow(c: Context): Effect | null {
   if (c.otherLeader === null) return null;
+  const role = standbyRole(c);
+  const asItIs = pointsAt(c, role.source) && (role.patient === true) === (c.o.pg.retriesPatiently === true);
+  return asItIs ? null : { kind: 'apply-config', role, only: 'role' };
+}
+
+/** Whoever is about to follow another tries at once. */
+function standbyRole(c: Context): ServerRole & { kind: 'standby' } {
   const source = wantedSource(c);
-  return pointsAt(c, source) ? null : { kind: 'apply-config', role: { kind: 'standby', source }, only: 'role' };
+  const patient = c.otherLeader !== null && c.o.pg.retriesInVain === true && pointsAt(c, source);
+  return { kind: 'standby', source, ...(patient && { patient }) };
 }
 
 /** Files for the role this server has now, when the settings changed. `before`: what is done to the synchronous set in this round, and not to be undone. */
 function configure(c: Context, before: readonly Effect[]): Effect | null {
   if (!c.o.configDirty) return null;
-  if (c.isStandby) return { kind: 'apply-config', role: { kind: 'standby', source: wantedSource(c) } };
+  if (c.isStandby) return { kind: 'apply-config', role: standbyRole(c) };
   const names = before.find((effect) => effect.kind === 'set-sync-names');
   const role: ServerRole = names === undefined ? primaryRole(c) : { kind: 'primary', syncNames: names.value };
   return { kind: 'apply-config', role };

@@ -62,6 +62,12 @@ test('a tag that is off is published only when it decides over its number', () =
   });
 });
 
+test('why a standby gets no WAL is published, and nothing where it does', () => {
+  const trouble = 'not streaming from pg-1: pg-1:5432 does not answer';
+  expect(memberRecord(aReplicaStatus({ sourceTrouble: trouble }), someSettings())).toHaveProperty('source_trouble', trouble);
+  expect(memberRecord(aReplicaStatus({ sourceTrouble: null }), someSettings())).not.toHaveProperty('source_trouble');
+});
+
 test('how a standby replicates', () => {
   const receiver = { ...aStandbySql().receiver!, status: 'waiting' };
   expect(replicationState(aStandbySql())).toBe('streaming');

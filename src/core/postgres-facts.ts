@@ -65,6 +65,12 @@ export interface PostgresFacts {
   readonly strayed?: boolean;
   /** Why WAL does not come, as far as asking the source has told: `not streaming from pg-2: …`, `waiting for pg-2 to answer: …`. Absent: nothing known. */
   readonly sourceTrouble?: string;
+  /** true: the source does not have the WAL any more that this standby needs, and nothing else brings it. Only a new copy helps. */
+  readonly walGone?: true;
+  /** true: its walreceiver has been failing for the same reason for a while, so that trying again at once is of no use. */
+  readonly retriesInVain?: true;
+  /** true: its files tell it to try again in seconds only (ServerRole.patient). */
+  readonly retriesPatiently?: true;
   /** Of a standby: why its disk would not let it be promoted: `the disk of pg_wal is full`. Absent: nothing is known to be in the way. */
   readonly promotionTrouble?: string;
 }
@@ -77,6 +83,11 @@ export interface UnexplainedProcess {
 
 export function describeUnexplained({ pid, program }: UnexplainedProcess): string {
   return `process ${pid} (${program}) is named in postmaster.pid and is not known as this node’s PostgreSQL`;
+}
+
+/** Part of `sourceTrouble` where `walGone` is true. */
+export function describeWalGone({ scope, name }: { readonly scope: string; readonly name: string }): string {
+  return `the WAL it needs is gone; reinit: regentctl reinit ${scope} ${name}`;
 }
 
 /**
@@ -119,6 +130,7 @@ export interface SqlFacts {
 }
 
 export interface ReceiverFacts {
+  readonly pid?: number;
   readonly status: string;
   readonly receivedTimeline: Timeline | null;
   readonly slotName: string | null;

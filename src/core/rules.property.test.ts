@@ -66,7 +66,11 @@ const postgres = fc.oneof(
     .record({ flushLsn: position, names: fc.constantFrom('', 'b', 'ANY 1 (b,c)'), senders: fc.subarray(['b', 'c']) })
     .map((d) => pg.primary({ flushLsn: d.flushLsn, synchronousStandbyNames: d.names, replication: d.senders.map((n) => walsender(n)) })),
   running.map((d) => pg.standby(d)),
-  running.map((d) => ({ ...pg.standby(d), promotionTrouble: 'the disk of pg_wal is full' })),
+  running.map((d) => ({
+    ...pg.standby(d),
+    promotionTrouble: 'the disk of pg_wal is full',
+    ...(d.replayPaused && { walGone: true as const }),
+  })),
   fc
     .record({
       state: fc.constantFrom('in production', 'shut down', 'shut down in recovery', 'in archive recovery'),

@@ -9,6 +9,7 @@ import {
   isGenerated,
   mainGucs,
   mainPart,
+  patienceGucs,
   programConninfo,
   raisedByControl,
   recoveryGucs,
@@ -47,6 +48,14 @@ describe('the main part', () => {
     expect(mainGucs(settings(), PRIMARY)).toEqual({ wal_retrieve_retry_interval: '100ms', wal_keep_size: '128MB' });
     const given = { Wal_Retrieve_Retry_Interval: '1s', wal_keep_size: '1GB' };
     expect(mainGucs(settings({ parameters: given }), PRIMARY)).toEqual({ wal_retrieve_retry_interval: '1s', wal_keep_size: '1GB' });
+  });
+
+  test('tells a standby that tries in vain to be patient, unless the user says how often', () => {
+    const patient = { ...STANDBY, patient: true } as const;
+    expect(patienceGucs(settings(), patient)).toEqual({ wal_retrieve_retry_interval: '5s' });
+    expect(patienceGucs(settings(), STANDBY)).toEqual({});
+    expect(patienceGucs(settings({ parameters: { wal_retrieve_retry_interval: '1s' } }), patient)).toEqual({});
+    expect(patienceGucs(settings(), PRIMARY)).toEqual({});
   });
 
   test('wal_keep_segments of older configurations becomes a size', () => {

@@ -102,7 +102,7 @@ const WAL_KEEP_DEFAULT = '128MB';
  * (a promotion asked for during it would wait the 5 s of PostgreSQL's default), and feedback where logical slots must survive on standbys.
  */
 export function mainGucs(settings: Settings, role: ServerRole): Record<string, string> {
-  const result: Record<string, string> = { wal_retrieve_retry_interval: '100ms', wal_keep_size: walKeepSize(settings) };
+  const result: Record<string, string> = { [RETRY_INTERVAL]: '100ms', wal_keep_size: walKeepSize(settings) };
   for (const [name, value] of Object.entries(normaliseGucs(settings.parameters))) {
     if (isControlled(name) || RECOVERY_GUCS.has(name) || !isWritableName(name)) continue;
     if (name === 'wal_keep_segments' || name === 'wal_keep_size' || name === 'synchronous_standby_names') continue;
@@ -110,6 +110,17 @@ export function mainGucs(settings: Settings, role: ServerRole): Record<string, s
   }
   if (role.kind === 'standby' && hasPermanentLogicalSlots(settings)) result['hot_standby_feedback'] = 'on';
   return result;
+}
+
+const RETRY_INTERVAL = 'wal_retrieve_retry_interval';
+
+/**
+ * Where a source turns this standby away for a reason that stays, each try leaves lines in two logs: PostgreSQL's own pace is quick enough then. The agent asks the source
+ * beside it, and goes back to the short nap when that answers otherwise. Not among what PostgreSQL judges, so that the change costs a reload only.
+ */
+export function patienceGucs(settings: Settings, role: ServerRole): Record<string, string> {
+  const own = normaliseGucs(settings.parameters)[RETRY_INTERVAL] !== undefined;
+  return role.kind === 'standby' && role.patient === true && !own ? { [RETRY_INTERVAL]: '5s' } : {};
 }
 
 function walKeepSize(settings: Settings): string {

@@ -87,7 +87,9 @@ export function marked(body: JsonObject, { unreachable, absent }: Availability):
 /** The last position is kept as published; how far behind it is by now, nobody knows. */
 function unavailable(member: JsonObject): JsonObject {
   const lags = Object.keys(member).filter((key) => key === 'lag' || key.endsWith('_lag'));
-  return { ...member, state: UNAVAILABLE, ...Object.fromEntries(lags.map((key) => [key, 'unknown'])) };
+  // Nor which role it has: what its key says may be of before it was replaced.
+  const role = member['role'] === 'primary' ? { role: 'replica' } : {};
+  return { ...member, ...role, state: UNAVAILABLE, ...Object.fromEntries(lags.map((key) => [key, 'unknown'])) };
 }
 
 /** One line a member, for below the table. */

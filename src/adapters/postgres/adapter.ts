@@ -30,11 +30,13 @@ import { promoteServer } from './promote.ts';
 import { applyConfig, setSynchronousNames } from './reload.ts';
 import { rewind } from './rewind.ts';
 import { Room } from './room.ts';
+import { ServerLog } from './server-log.ts';
 import { endWalsender, type SlotPlan, syncSlots } from './slots.ts';
 import { socketTrouble } from './sockets.ts';
 import { hasEnd } from './source-end.ts';
-import { askSourceHistory } from './source-history.ts';
+import { askSource } from './source-history.ts';
 import { SourceTrouble } from './source-trouble.ts';
+import type { WalPlace } from './source-wal.ts';
 import { type StartOptions, startServer } from './start.ts';
 import { endLeftovers, stopServer } from './stop.ts';
 import { askBeginning, hasTimeline } from './timeline-beginning.ts';
@@ -59,6 +61,7 @@ class PostgresAdapter implements Postgres {
   private readonly probe: Probe;
   private readonly callbacks: Callbacks;
   private readonly trouble: SourceTrouble;
+  private readonly serverLog: ServerLog;
   private readonly room: Room;
   private placeSaid = false;
 
@@ -84,7 +87,8 @@ class PostgresAdapter implements Postgres {
     };
     this.probe = new Probe(this.context);
     this.callbacks = new Callbacks(this.context);
-    this.trouble = new SourceTrouble(clock, log);
+    this.trouble = new SourceTrouble(clock, log, () => this.context.settings.local);
+    this.serverLog = new ServerLog(this.context);
     this.room = new Room(clock);
   }
 
@@ -99,8 +103,14 @@ class PostgresAdapter implements Postgres {
   async observe(options: { readonly timeoutMs: number }): Promise<PostgresFacts> {
     this.sayPlace();
     const facts = await this.probe.observe(options.timeoutMs);
-    const { role, settings, walSegmentBytes } = this.context;
-    const complete = this.trouble.complete(facts, role?.kind === 'standby' ? role.source : null);
+    const { settings, walSegmentBytes } = this.context;
+    const phase = this.trouble.phase(facts);
+    if (phase === 'begins') await this.serverLog.begin();
+    const words = phase === 'stalls' ? await this.serverLog.words() : null;
+    const { role } = this.context;
+    const standby = role?.kind === 'standby' ? role : null;
+    const told = this.trouble.complete(facts, standby?.source ?? null, words);
+    const complete = standby?.patient === true ? { ...told, retriesPatiently: true as const } : told;
     if (facts.sql?.inRecovery !== true) return complete;
     const promotionTrouble = await this.room.trouble(settings.postgresql.dataDir, walSegmentBytes);
     return promotionTrouble === null ? complete : { ...complete, promotionTrouble };
@@ -223,8 +233,8 @@ class PostgresAdapter implements Postgres {
   async sourceHistory(source: Source, options: Bounded & { readonly own?: TimelineStart; readonly end?: WalEnd }): Promise<SourceHistory> {
     const { settings } = this.context;
     try {
-      const history = await askSourceHistory(settings, source, options);
-      this.trouble.answered();
+      const { history, missing } = await askSource(settings, source, { ...options, wants: this.wantedFrom(source) });
+      this.trouble.answered(source, missing);
       const beginning = options.own === undefined ? null : await this.sourceBeginning(source, history, options.own, options);
       const hasOurEnd = options.end === undefined ? null : await hasEnd(this.context, source, history, options.end, options);
       return { ...history, ...(beginning === null ? {} : { beginning }), ...(hasOurEnd === null ? {} : { hasOurEnd }) };
@@ -245,6 +255,14 @@ class PostgresAdapter implements Postgres {
   async close(): Promise<void> {
     this.context.watch.close();
     this.context.heartbeat.reset();
+  }
+
+  /** Only whom this standby is told to follow is asked as a walreceiver asks. */
+  private wantedFrom(source: Source): WalPlace | null {
+    const { role, walSegmentBytes } = this.context;
+    const follows = role?.kind === 'standby' && role.source?.name === source.name;
+    const place = follows && walSegmentBytes !== null ? this.trouble.wants() : null;
+    return place === null || walSegmentBytes === null ? null : { ...place, segmentBytes: walSegmentBytes };
   }
 
   private async sourceBeginning(source: Source, history: SourceHistory, own: TimelineStart, options: Bounded): Promise<string | null> {

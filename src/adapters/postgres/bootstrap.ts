@@ -24,9 +24,9 @@ import { binary } from './context.ts';
 import { methodArguments } from './custom-method.ts';
 import { inspectDataDir, markIncomplete, removeDataDir } from './data-dir.ts';
 import type { Deps } from './deps.ts';
+import { NO_OVERRULING_ENV } from './libpq-environment.ts';
 import { removeOldWal } from './made-elsewhere.ts';
 import { isMarkEntry } from './marks.ts';
-import { NO_LIBPQ_ENV } from './passfile.ts';
 import { createReplicationRoles, createSuperuser } from './roles.ts';
 import { scratchDirectory } from './scratch.ts';
 import { lendDirectory, settleWork, workDirectory } from './staging.ts';
@@ -189,7 +189,7 @@ async function runPostBootstrap(deps: Deps, options: Bounded & { readonly host: 
       timeoutMs: options.timeoutMs,
       ...(options.signal ? { signal: options.signal } : {}),
       // Nobody is there yet to acknowledge a synchronous commit.
-      env: { ...NO_LIBPQ_ENV, PGPASSFILE: passfile, PGOPTIONS: '-c synchronous_commit=local -c statement_timeout=0' },
+      env: { ...NO_OVERRULING_ENV, PGPASSFILE: passfile, PGOPTIONS: '-c synchronous_commit=local -c statement_timeout=0' },
     });
     refuse('POST_BOOTSTRAP_FAILED', 'post_bootstrap', result);
   } finally {

@@ -15,9 +15,10 @@ import { runCustomMethod } from './custom-method.ts';
 import { clearIncomplete, inspectDataDir, markIncomplete, parseMajor, removeDataDir } from './data-dir.ts';
 import type { Deps } from './deps.ts';
 import { clearMark, setMark } from './directory-mark.ts';
+import { NO_LIBPQ_ENV } from './libpq-environment.ts';
 import { keepMade, noteMade, removeMade, removeOldWal } from './made-elsewhere.ts';
 import { forgetKeptBase, settleBase } from './own-base.ts';
-import { NO_LIBPQ_ENV, programConnection } from './passfile.ts';
+import { programConnection } from './passfile.ts';
 import { removeSocketFiles } from './sockets.ts';
 import { lendDirectory, settleWork, workDirectory } from './staging.ts';
 

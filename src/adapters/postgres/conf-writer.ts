@@ -13,6 +13,7 @@ import {
   isGenerated,
   mainGucs,
   mainPart,
+  patienceGucs,
   recoveryGucs,
   renderPostgresqlConf,
   synchronousNames,
@@ -142,7 +143,8 @@ export class ConfWriter {
     const wanted = synchronousNames(settings, role, syncNames, await writtenNames(path));
     const names = wanted === null || settings.dynamic.synchronousMode === 'off' ? wanted : carriedSyncNames(wanted, major * 10_000);
     await makeDirectories(settings, main, this.deps);
-    await put(path, renderPostgresqlConf({ include, main: mainPart(settings, main, control, names), recovery }));
+    const ours = { ...mainPart(settings, main, control, names), ...patienceGucs(settings, role) };
+    await put(path, renderPostgresqlConf({ include, main: ours, recovery }));
     if (autoConf === 'clean')
       await this.cleanAutoConf(settings, names !== null && (syncNames !== null || settings.dynamic.synchronousMode !== 'off'), put);
   }

@@ -6,7 +6,8 @@ import { RegentError } from '../../support/errors.ts';
 import { lastLines } from '../../support/exec.ts';
 import { shellWords } from '../../support/shell-words.ts';
 import type { Deps } from './deps.ts';
-import { NO_LIBPQ_ENV, programConnection } from './passfile.ts';
+import { NO_OVERRULING_ENV } from './libpq-environment.ts';
+import { programConnection } from './passfile.ts';
 
 export interface MethodOptions {
   readonly timeoutMs: number;
@@ -53,7 +54,7 @@ export async function runCustomMethod(deps: Deps, method: string, source: Source
     const result = await deps.run(file, args, {
       timeoutMs: options.timeoutMs,
       ...(options.signal ? { signal: options.signal } : {}),
-      env: { ...NO_LIBPQ_ENV, ...passwordEnv(connection?.env) },
+      env: { ...NO_OVERRULING_ENV, ...passwordEnv(connection?.env) },
     });
     if (result.code === 0) return;
     const words = lastLines(result.stderr || result.stdout) || 'it said nothing';

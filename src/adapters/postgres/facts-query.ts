@@ -37,7 +37,7 @@ SELECT r.rec AS in_recovery,
   CASE WHEN r.rec AND w.pid IS NULL THEN coalesce((SELECT p.wait_event IN ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval')
     FROM pg_stat_activity p WHERE p.backend_type = 'startup'), false) END AS waits_for_wal,
   to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', ${TIMESTAMP}) AS replayed_timestamp,
-  CASE WHEN w.pid IS NOT NULL THEN json_build_object('status', w.status, 'received_tli', w.received_tli, 'slot_name', w.slot_name,
+  CASE WHEN w.pid IS NOT NULL THEN json_build_object('pid', w.pid, 'status', w.status, 'received_tli', w.received_tli, 'slot_name', w.slot_name,
     'conninfo', w.conninfo, 'sender_host', w.sender_host, 'sender_port', w.sender_port, 'latest_end_lsn', w.latest_end_lsn,
     'written_lsn', w.written_lsn) END AS receiver,
   (SELECT json_agg(json_build_object('pid', s.pid, 'usename', pg_get_userbyid(a.usesysid), 'application_name', a.application_name,
@@ -60,6 +60,7 @@ FROM (SELECT pg_is_in_recovery() AS rec OFFSET 0) r, pg_stat_get_wal_receiver() 
 }
 
 interface ReceiverRow {
+  readonly pid?: number;
   readonly status: string | null;
   readonly received_tli: number | null;
   readonly slot_name: string | null;
@@ -138,6 +139,7 @@ export function receivedTimeline(receiver: ReceiverFacts | null): Timeline | nul
 
 function readReceiver(row: ReceiverRow): ReceiverFacts {
   return {
+    ...(row.pid === undefined ? {} : { pid: row.pid }),
     status: row.status ?? '',
     receivedTimeline: row.received_tli,
     slotName: row.slot_name,

@@ -90,6 +90,3 @@ export async function programConnection(
     throw error;
   }
 }
-
-/** Variables of libpq's that would overrule a connection string's silence. For the environment of a program; undefined removes one. */
-export const NO_LIBPQ_ENV: Readonly<Record<string, undefined>> = { PGPASSWORD: undefined, PGSERVICE: undefined, PGHOSTADDR: undefined };

@@ -7,10 +7,26 @@ import { parseLsn } from '../../core/units.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { parseHistory } from './history-file.ts';
+import { missingWal, type WalPlace } from './source-wal.ts';
 import { connect, discard } from './sql.ts';
+
+export interface SourceAnswer {
+  readonly history: SourceHistory;
+  /** That it does not have the WAL any more that was asked for, in its words; null: it has. Absent: it was not asked. */
+  readonly missing?: string | null;
+}
 
 /** Throws SOURCE_UNREACHABLE. */
 export async function askSourceHistory(settings: Settings, source: Source, options: Bounded): Promise<SourceHistory> {
+  return (await askSource(settings, source, options)).history;
+}
+
+/** Throws SOURCE_UNREACHABLE. `wants`: WAL that is asked for in addition. */
+export async function askSource(
+  settings: Settings,
+  source: Source,
+  options: Bounded & { readonly wants?: WalPlace | null },
+): Promise<SourceAnswer> {
   let client: pg.Client | null = null;
   const onAbort = () => discard(client);
   options.signal?.addEventListener('abort', onAbort, { once: true });
@@ -25,7 +41,8 @@ export async function askSourceHistory(settings: Settings, source: Source, optio
       queryTimeoutMs: options.timeoutMs,
       replication: true,
     });
-    return await ask(client, source.name);
+    const history = await ask(client, source.name);
+    return options.wants ? { history, missing: await missingWal(client, options.wants) } : { history };
   } catch (error) {
     throw new RegentError('SOURCE_UNREACHABLE', `${source.name} did not tell its timeline history: ${ensureError(error).message}`, {
       policy: 'transient',

@@ -14,7 +14,7 @@ let trouble: SourceTrouble;
 beforeEach(() => {
   nowMs = 0;
   log = keptLog();
-  trouble = new SourceTrouble({ ...realClock, monotonicMs: () => nowMs }, log);
+  trouble = new SourceTrouble({ ...realClock, monotonicMs: () => nowMs }, log, () => ({ scope: 'demo', name: 'pg-1' }));
 });
 
 const wrapped = (fields: object) => {
@@ -76,7 +76,7 @@ test('a server that is down, or follows another, waits for the leader; a primary
 test('a source that answers, while nothing is replayed: the reason is in the other log', () => {
   const replaying = [1, 2, 3].map((position) => standby({ replayLsn: lsn(position) }));
   for (const facts of replaying) {
-    trouble.answered();
+    trouble.answered(source);
     expect(trouble.complete(facts, source).sourceTrouble).toBeUndefined();
     nowMs += 29_000;
   }
@@ -90,4 +90,90 @@ test('a source that answers, while nothing is replayed: the reason is in the oth
   trouble.complete(alone, null);
   nowMs += 60_000;
   expect(trouble.complete(alone, null).sourceTrouble).toBeUndefined();
+});
+
+const receiver = (pid: number, status = 'streaming') => ({ ...aStandbySql().receiver!, pid, status });
+const at = (ms: number, facts: PostgresFacts, words: string | null = null) => {
+  nowMs = ms;
+  return trouble.complete(facts, source, words);
+};
+const GONE = 'requested WAL segment 000000010000000000000003 has already been removed';
+const goneText = `not streaming from pg-3: the WAL it needs is gone; reinit: regentctl reinit demo pg-1 (${GONE})`;
+
+test('WAL that is gone: the source is asked after a second, told once, and asked again in half a minute', () => {
+  at(0, standby({ timeline: 1, receiveLsn: lsn(900), replayLsn: lsn(1000) }));
+  expect(trouble.wants()).toBe(null);
+  at(1500, standby({ timeline: 1, receiveLsn: lsn(900), replayLsn: lsn(1000) }));
+  expect(trouble.wants()).toEqual({ timeline: 1, lsn: lsn(1000) });
+  trouble.answered(source, GONE);
+  for (let ms = 2000; ms < 30_000; ms += 500) {
+    expect(at(ms, standby({ timeline: 1, replayLsn: lsn(1000) }))).toMatchObject({ walGone: true, sourceTrouble: goneText });
+    expect(trouble.wants()).toBe(null);
+    trouble.answered(source);
+  }
+  expect(log.lines).toEqual([`warning ${goneText}`]);
+  nowMs = 32_000;
+  expect(trouble.wants()).not.toBe(null);
+  trouble.answered(source, null);
+  expect(at(32_500, standby({ replayLsn: lsn(1000) }))).not.toHaveProperty('walGone');
+});
+
+test('WAL that is gone at the source may come from an archive, and is not gone elsewhere', () => {
+  const archive = standby({ replayLsn: lsn(1000), restoreCommand: 'cp /a/%f %p' });
+  at(0, archive);
+  trouble.answered(source, GONE);
+  expect(at(5000, archive)).not.toHaveProperty('walGone');
+  expect(at(10_000, archive)).toMatchObject({ walGone: true });
+  expect(at(10_500, standby({ replayLsn: lsn(2000), restoreCommand: 'cp /a/%f %p' }))).not.toHaveProperty('walGone');
+  expect(trouble.complete(archive, { ...source, name: 'pg-2' })).not.toHaveProperty('walGone');
+});
+
+test("PostgreSQL's own reason is told within seconds, and that WAL is gone where it streams from a replica", () => {
+  at(0, standby());
+  expect(trouble.phase(standby())).toBe('other');
+  nowMs = 2000;
+  expect(trouble.phase(standby())).toBe('stalls');
+  expect(at(2000, standby(), 'could not start WAL streaming: ERROR: replication slot "n2" does not exist').sourceTrouble).toBe(
+    'not streaming from pg-3: PostgreSQL says: could not start WAL streaming: ERROR: replication slot "n2" does not exist',
+  );
+  expect(at(2500, standby(), `could not receive data from WAL stream: ERROR: ${GONE}`)).toMatchObject({
+    walGone: true,
+    sourceTrouble: goneText,
+  });
+});
+
+test('phases: the log is read from where the trouble began', () => {
+  expect(trouble.phase(standby({ receiver: receiver(7) }))).toBe('other');
+  expect(trouble.phase(standby())).toBe('begins');
+  expect(trouble.phase(standby({ primaryConninfo: '' }))).toBe('other');
+  expect(trouble.phase(pg.stopped())).toBe('other');
+});
+
+test('in trouble a walreceiver is believed once it stays', () => {
+  at(0, standby());
+  trouble.answered(source, GONE);
+  at(500, standby());
+  // A new one each time: each was sent away at once.
+  for (const pid of [11, 12, 13]) {
+    const facts = at(500 + 500 * pid, standby({ receiver: receiver(pid) }));
+    expect(facts.walGone).toBe(true);
+    expect(facts.sql?.receiver?.status).toBe('starting');
+  }
+  at(8000, standby({ receiver: receiver(14) }));
+  expect(log.lines).toHaveLength(1);
+  expect(at(8400, standby({ receiver: receiver(14) }))).not.toHaveProperty('walGone');
+  expect(log.lines.at(-1)).toBe('info streaming again');
+});
+
+test('one reason for ten seconds: trying again at once is in vain; another reason begins anew', () => {
+  const failing = (ms: number) => {
+    trouble.failed(source, refused, 'rep');
+    return at(ms, standby()).retriesInVain;
+  };
+  expect([failing(0), failing(9900), failing(10_000)]).toEqual([undefined, undefined, true]);
+  trouble.answered(source);
+  expect(at(10_500, standby()).retriesInVain).toBeUndefined();
+  expect(failing(11_000)).toBeUndefined();
+  expect(failing(21_000)).toBe(true);
+  expect(at(22_000, standby({ replaying: true })).retriesInVain).toBeUndefined();
 });

@@ -5,12 +5,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { copyFile, stat, truncate } from 'node:fs/promises';
+import { copyFile, readlink, stat, truncate, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { cleanEnvironment, lastLines } from '../../support/exec.ts';
 import { binary, type Context, serverPrograms } from './context.ts';
 import { HeldProcess, pidFileOwner } from './detect.ts';
+import { NO_LIBPQ_ENV } from './libpq-environment.ts';
 
 /** Where logging_collector is off the file takes everything PostgreSQL ever says. */
 const KEEP_OUTPUT_BYTES = 32 * 1024 * 1024;
@@ -50,12 +51,13 @@ export async function spawnPostmaster(context: Context, args: readonly string[])
 
 /**
  * PG_GRANDPARENT_PID: CreateLockFile() of PostgreSQL takes a pid file that names this pid for a stale one. That is for a process that is proven to have the
- * pid by chance: PostgreSQL's own word keeps a second server away from any other.
+ * pid by chance: PostgreSQL's own word keeps a second server away from any other. Exported for its tests.
  */
-function serverEnvironment({ settings }: Context): Record<string, string> {
+export function serverEnvironment({ settings }: Context): Record<string, string> {
   const owner = pidFileOwner(settings.postgresql.dataDir, serverPrograms(settings));
   const arenas = process.env['PG_MALLOC_ARENA_MAX'];
   return cleanEnvironment(process.env, {
+    ...NO_LIBPQ_ENV,
     ...(arenas === undefined ? {} : { MALLOC_ARENA_MAX: arenas, PG_MALLOC_ARENA_MAX: undefined }),
     ...(owner?.verdict === 'unrelated' ? { PG_GRANDPARENT_PID: String(owner.pid) } : {}),
   });
@@ -109,18 +111,36 @@ export class OutputFile {
 }
 
 /** In order of preference. */
-function outputPaths(context: Context): string[] {
+export function outputPaths(context: Context): string[] {
   const { postgresql, local } = context.settings;
   const places = [local.log.dir, context.stateDir, dirname(postgresql.dataDir), postgresql.dataDir];
-  return places.filter((place) => place !== null).map((place) => join(place, `${basename(postgresql.dataDir)}.postgres.log`));
+  return places.filter((place) => place !== null).map((place) => join(place, outputName(postgresql.dataDir)));
 }
 
-/** Keeps one older part. The server appends to the open file, so the file itself stays and is cut to nothing. */
+const outputName = (dataDir: string) => `${basename(dataDir)}.postgres.log`;
+
+/**
+ * Keeps one older part. The server appends to the open file, so the file itself stays and is cut to nothing, also where there is no room for the older part: a disk
+ * that is full of this would stop PostgreSQL.
+ */
 export async function trimOutput(context: Context): Promise<void> {
-  for (const path of outputPaths(context)) {
+  for (const path of new Set([...outputPaths(context), ...(await outputInUse(context))])) {
     const size = (await stat(path).catch(() => null))?.size ?? 0;
     if (size <= KEEP_OUTPUT_BYTES) continue;
-    await copyFile(path, `${path}.1`);
+    const copied = await copyFile(path, `${path}.1`).then(
+      () => null,
+      (error: unknown) => error,
+    );
+    if (copied !== null) await unlink(`${path}.1`).catch(() => {});
     await truncate(path, 0);
+    if (copied !== null) throw copied;
   }
+}
+
+/** log.dir may be another one since the server was started. */
+async function outputInUse({ settings, watch }: Context): Promise<string[]> {
+  const { dataDir } = settings.postgresql;
+  const pid = watch.current(dataDir)?.pid;
+  const path = pid === undefined ? '' : await readlink(`/proc/${pid}/fd/1`).catch(() => '');
+  return basename(path) === outputName(dataDir) ? [path] : [];
 }

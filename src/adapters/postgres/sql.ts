@@ -138,7 +138,12 @@ async function attempt(options: ConnectOptions, ssl: TlsOptions | false, timeout
     stream: () => socket,
     ...(password === null ? {} : { password }),
     ...(options.replication
-      ? { replication: 'true', types: { getTypeParser: () => (value: string) => value } as unknown as pg.CustomTypesConfig }
+      ? // Without options of its own it would take PGOPTIONS from the environment.
+        {
+          replication: 'true',
+          options: '-c lock_timeout=0',
+          types: { getTypeParser: () => (value: string) => value } as unknown as pg.CustomTypesConfig,
+        }
       : { options: sessionOptions(options), statement_timeout: options.statementTimeoutMs ?? options.queryTimeoutMs }),
     ...(options.credentials.options['sslnegotiation'] === 'direct' && ssl ? { sslnegotiation: 'direct' as const } : {}),
   };

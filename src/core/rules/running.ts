@@ -6,6 +6,7 @@ import { type Context, isUnprotected, readyLeader, sourceOf, unlockedMs, wantedS
 import { divergenceFrom, isAhead, leaderHasLess } from '../divergence.ts';
 import type { Effect } from '../effects.ts';
 import { inheritedVerdict } from '../inherited-key.ts';
+import { describeWalGone } from '../postgres-facts.ts';
 import { takeover } from '../sync.ts';
 import { countsVotes, syncVoters } from '../voters.ts';
 import { leaderHasLessText, withInheritedKey } from './lesser-leader.ts';
@@ -17,6 +18,8 @@ import { nothing, promotionFailed } from './table.ts';
 const RACE_INTERVAL_MS = 300;
 /** What was expected within milliseconds and has not come by then is not looked for every few of them any more. */
 const SOON_MS = 3000;
+/** Every round asks the source, which may log that. */
+const IN_VAIN_MS = 3000;
 /** What a walreceiver takes to end (measured: 4 to 7 ms), with room for a busy machine. */
 const LET_GO_MS = 30;
 
@@ -180,6 +183,13 @@ export const standbyRules: readonly Rule[] = [
     because: 'running pg_rewind',
   },
   {
+    id: 'standby.wal-gone',
+    situation: 'this standby has a leader to follow, and the WAL that it needs is gone there',
+    when: (c) => c.isStandby && c.otherLeader !== null && c.o.pg.walGone === true,
+    ask: () => ({ wakeInMs: IN_VAIN_MS, watchMembers: true }),
+    because: describeWalGone({ scope: '{scope}', name: '{me}' }),
+  },
+  {
     id: 'standby.follow',
     situation: 'this standby has a leader to follow',
     when: (c) => c.isStandby && c.otherLeader !== null,
@@ -238,5 +248,5 @@ function resumed(c: Context): readonly Chore[] {
 function follow(c: Context): Outcome {
   // Soon again until the new leader's timeline has arrived, so that nobody is shown the old one for a whole round.
   const waiting = wantedSource(c) !== null && (!streams(c) || isOutdated(c));
-  return waiting ? { wakeInMs: 500, watchMembers: true } : nothing;
+  return waiting ? { wakeInMs: c.o.pg.retriesInVain ? IN_VAIN_MS : 500, watchMembers: true } : nothing;
 }

@@ -296,3 +296,17 @@ test('show-config', async () => {
   expect(out).toBe('loop_wait: 10\npostgresql:\n  parameters:\n    max_connections: 100\nretry_timeout: 10\nttl: 30\n\n');
   expect((await ctl(['show-config', 'other'], { etcd: tutorialCluster() })).out).toBe('');
 });
+
+test('a primary beside the leader, and a replica that gets no WAL, are shown as what they are', async () => {
+  const etcd = tutorialCluster();
+  amend(etcd, 'demo', 'patroni2', { role: 'primary', replication_state: null });
+  const trouble = 'not streaming from patroni1: the WAL it needs is gone; reinit: regentctl reinit demo patroni3';
+  amend(etcd, 'demo', 'patroni3', { replication_state: null, source_trouble: trouble });
+  const { out } = await ctl(['list'], { etcd });
+  expect(out).toContain('| patroni1 | 172.20.0.4 | Leader  | running |');
+  expect(out).toContain('| patroni2 | 172.20.0.5 | Primary | running |');
+  expect(out).toContain('| patroni3 | 172.20.0.6 | Replica | running |');
+  expect(out.split('\n').filter((line) => line.includes('the WAL it needs is gone'))).toEqual([` patroni3 is ${trouble}`]);
+  const { out: json } = await ctl(['list', '-f', 'json'], { etcd });
+  expect((JSON.parse(json) as { Role: string }[]).map(({ Role }) => Role)).toEqual(['Leader', 'Primary', 'Replica']);
+});

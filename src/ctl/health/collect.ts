@@ -1,7 +1,7 @@
 /** Asks etcd, every member and HAProxy, each under its own deadline, and never fails: what cannot be learned is said in the report. */
 import { bracketed } from '../../config/hostport.ts';
 import { type ClusterView, type Member, memberOf } from '../../core/cluster.ts';
-import { shownRole, shownState } from '../../core/cluster-body.ts';
+import { type ShownRole, shownRole, shownState } from '../../core/cluster-body.ts';
 import { clusterModes } from '../../core/cluster-modes.ts';
 import { sourceOf } from '../../core/context.ts';
 import type { JsonObject, JsonValue } from '../../core/json.ts';
@@ -109,7 +109,7 @@ async function ask(ctx: Ctx, member: Member): Promise<Answer> {
 }
 
 function memberHealth(view: ClusterView, member: Member, answer: Answer, reference: Lsn | null, nowMs: number): MemberHealth {
-  const role = shownRole(view, member);
+  const role = firstHandRole(answer.body, member.name === view.leader?.name, shownRole(view, member));
   const address = sourceOf(member);
   const isLeader = member.name === view.leader?.name;
   const { body } = answer;
@@ -144,6 +144,16 @@ function becauseOf(body: JsonObject | null): string | null {
   const regent = body?.['regent'];
   return isJsonObject(regent) && typeof regent['because'] === 'string' ? regent['because'] : null;
 }
+
+/** Of one that does not hold the leader key: whether it runs as a primary all the same, it knows best. Its key may be of before it was replaced. */
+function firstHandRole(body: JsonObject | null, isLeader: boolean, shown: ShownRole): ShownRole {
+  if (isLeader) return shown;
+  if (body !== null && PRIMARY_ROLES.has(String(body['role']))) return 'primary';
+  return shown === 'primary' ? 'replica' : shown;
+}
+
+/** The former name is Patroni's before 4.0. */
+const PRIMARY_ROLES: ReadonlySet<string> = new Set(['primary', 'master']);
 
 /** As shownState, from the member's own mouth: the key in etcd may be a loop_wait old. */
 function firstHandState(body: JsonObject, role: string): string {

@@ -51,6 +51,7 @@ function judgeCluster(report: HealthReport): Problem[] {
       ),
     );
   if (report.members.every((member) => member.unreachable !== null)) problems.push(critical('no member answers'));
+  problems.push(...judgePrimaries(report));
   if (report.paused) problems.push(warning('maintenance mode is on: nothing fails over by itself'));
   problems.push(...memberComplaints(report.members, report.synchronous).map(warning));
   const replicas = report.members.filter((member) => member !== leader);
@@ -60,6 +61,17 @@ function judgeCluster(report: HealthReport): Problem[] {
     problems.push(warning('synchronous mode is on, and no standby is synchronous'));
   }
   return problems;
+}
+
+/** Clients that reach one of two primaries write what the other does not have. */
+function judgePrimaries({ leader, members }: HealthReport): Problem[] {
+  const others = members.filter(({ role }) => role === 'primary').map(({ name }) => name);
+  if (leader === null) return others.length > 1 ? [critical(`${others.join(', ')} all run as primaries, and none of them leads`)] : [];
+  return others.map((name) =>
+    critical(
+      `${name} runs as a primary beside the leader ${leader}: what is written there is not in the cluster; keep clients away from it`,
+    ),
+  );
 }
 
 /** What is wrong with it, and what its agent says that it waits for. */
@@ -88,6 +100,7 @@ function findings(report: HealthReport, member: MemberHealth, limits: Limits): P
     problems.push(critical(`the agent of ${member.name} is locked out of its PostgreSQL: ${member.lockedOut}`));
   if (member.unexplained !== null) problems.push(critical(`${member.name} is left as it is: ${member.unexplained}`));
   if (member.name === report.leader) return problems;
+  if (member.role === 'primary') return problems;
   if (member.promotionTrouble !== null) problems.push(warning(`${member.name} cannot be promoted: ${member.promotionTrouble}`));
   const leader = report.members.find((each) => each.name === report.leader);
   if (leader?.state === 'running' && member.sourceTrouble !== null) problems.push(warning(`${member.name} is ${member.sourceTrouble}`));
@@ -108,7 +121,8 @@ function findings(report: HealthReport, member: MemberHealth, limits: Limits): P
 
 const UP: ReadonlySet<string> = new Set(['running', 'in archive recovery']);
 
-function replicates({ state, streams }: MemberHealth): boolean {
+function replicates({ role, state, streams }: MemberHealth): boolean {
+  if (role === 'primary') return false;
   return state === 'streaming' || state === 'in archive recovery' || (state === 'running' && streams !== false);
 }
 

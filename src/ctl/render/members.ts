@@ -6,6 +6,7 @@ import { bracketed } from '../../config/hostport.ts';
 import { roundHalfEven } from '../../config/values.ts';
 import type { JsonObject, JsonValue } from '../../core/json.ts';
 import { isJsonObject } from '../../support/big-json.ts';
+import { UNAVAILABLE } from '../availability.ts';
 import type { Format } from '../choices.ts';
 import { toFlowYaml, toYaml } from '../yaml.ts';
 import { type Rows, renderRows } from './output.ts';
@@ -59,6 +60,7 @@ function troubles(members: readonly JsonObject[]): string[] {
   const unknown = members.filter((member) => truthy(member['unexplained']));
   const outdated = members.filter((member) => truthy(member['files_outdated']));
   const mute = members.filter((member) => truthy(member['unresponsive']));
+  const cut = members.filter((member) => truthy(member['source_trouble']) && member['state'] !== UNAVAILABLE);
   return [
     ...out.map(
       (member) => ` The agent of ${textOf(member['name'])} is locked out of its PostgreSQL: ${shortened(textOf(member['locked_out']))}`,
@@ -66,6 +68,7 @@ function troubles(members: readonly JsonObject[]): string[] {
     ...mute.map((member) => ` The PostgreSQL of ${textOf(member['name'])} does not answer its agent: it hangs or is stopped`),
     ...unknown.map((member) => ` ${textOf(member['name'])} is left as it is: ${textOf(member['unexplained'])}`),
     ...outdated.map((member) => ` ${textOf(member['name'])} runs without its newest settings: ${textOf(member['files_outdated'])}`),
+    ...cut.map((member) => ` ${textOf(member['name'])} is ${textOf(member['source_trouble'])}`),
   ];
 }
 

@@ -1,0 +1,95 @@
+/** What a postmaster gets from the agent, and what becomes of the file that takes its output. */
+import { spawn } from 'node:child_process';
+import { appendFileSync, closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { someSettings } from '../../../test/fixtures/agent.ts';
+import type { Context } from './context.ts';
+import { serverEnvironment, trimOutput } from './spawn.ts';
+
+let home: string;
+let before: NodeJS.ProcessEnv;
+let running: { readonly pid: number } | null;
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), 'regent-spawn-'));
+  before = { ...process.env };
+  running = null;
+});
+afterEach(() => {
+  process.env = before;
+  rmSync(home, { recursive: true, force: true });
+});
+
+function context(dir: string | null = null): Context {
+  const settings = someSettings({ postgresql: { dataDir: join(home, 'data') } });
+  return {
+    settings: { ...settings, local: { ...settings.local, log: { ...settings.local.log, dir } } },
+    stateDir: null,
+    watch: { current: () => running },
+  } as unknown as Context;
+}
+
+test.each([
+  'PGPASSWORD',
+  'PGSERVICE',
+  'PGOPTIONS',
+  'PGSSLMODE',
+  'PGHOSTADDR',
+  'PGPASSFILE',
+  'PGPORT',
+  'PGUSER',
+  'PGTARGETSESSIONATTRS',
+  'PATRONI_SUPERUSER_PASSWORD',
+])('%s of the agent is not inherited', (name) => {
+  process.env[name] = 'x';
+  expect(serverEnvironment(context())).not.toHaveProperty(name);
+});
+
+test.each(['PGDATA', 'PGBACKREST_STANZA', 'WALG_S3_PREFIX', 'PG_OOM_ADJUST_FILE', 'PATH', 'TZ'])(
+  '%s is: archive_command and the like need it',
+  (name) => {
+    process.env[name] = 'x';
+    expect(serverEnvironment(context())[name]).toBe('x');
+  },
+);
+
+test('the file of its output is cut at 32 MiB while the server writes on, and one older part is kept', async () => {
+  const path = join(home, 'data.postgres.log');
+  const server = openSync(path, 'a');
+  try {
+    writeFileSync(path, Buffer.alloc(32 * 1024 * 1024 + 1, 'x'));
+    await trimOutput(context());
+    expect(statSync(path).size).toBe(0);
+    expect(statSync(`${path}.1`).size).toBe(32 * 1024 * 1024 + 1);
+    appendFileSync(server, 'goes on\n');
+    expect(readFileSync(path, 'utf8')).toBe('goes on\n');
+    await trimOutput(context());
+    expect(readFileSync(path, 'utf8')).toBe('goes on\n');
+  } finally {
+    closeSync(server);
+  }
+});
+
+test('the file is cut where there is no room for the older part, and where log.dir is another one since', async () => {
+  const path = join(home, 'data.postgres.log');
+  writeFileSync(path, Buffer.alloc(32 * 1024 * 1024 + 1, 'x'));
+  // Nothing can be copied to a directory.
+  mkdirSync(`${path}.1`);
+  await expect(trimOutput(context())).rejects.toThrow();
+  expect(statSync(path).size).toBe(0);
+
+  const former = join(home, 'former');
+  mkdirSync(former);
+  const output = openSync(join(former, 'data.postgres.log'), 'a');
+  const server = spawn('sleep', ['60'], { stdio: ['ignore', output, output] });
+  try {
+    writeFileSync(output, Buffer.alloc(32 * 1024 * 1024 + 1, 'x'));
+    running = { pid: server.pid ?? 0 };
+    await trimOutput(context(home));
+    expect(statSync(join(former, 'data.postgres.log')).size).toBe(0);
+  } finally {
+    server.kill('SIGKILL');
+    closeSync(output);
+  }
+});

@@ -1,0 +1,69 @@
+/** What health says of a second primary, and of a replica whose WAL is gone. */
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { amend, ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../../test/fixtures/ctl.ts';
+
+const END = 67109864;
+const env = {};
+let members: FakeMembers;
+let etcd: MemoryEtcd;
+
+beforeAll(async () => {
+  members = await startMembers(['patroni1', 'patroni2', 'patroni3']);
+});
+afterAll(() => members.stop());
+beforeEach(() => {
+  etcd = tutorialCluster('demo', members.urlOf);
+  members.answer(({ member }) =>
+    JSON.stringify(
+      member === 'patroni1'
+        ? { state: 'running', role: 'primary', timeline: 1, xlog: { location: END } }
+        : { state: 'running', role: 'replica', timeline: 1, replication_state: 'streaming' },
+    ),
+  );
+});
+
+test('two primaries are critical, in a pause too, and told once', async () => {
+  etcd.put('demo', 'config', { pause: true });
+  members.answer(({ member }) =>
+    member === 'patroni3'
+      ? JSON.stringify({ state: 'running', role: 'replica', timeline: 1, replication_state: 'streaming' })
+      : JSON.stringify({ state: 'running', role: 'primary', timeline: member === 'patroni1' ? 1 : 2, xlog: { location: END } }),
+  );
+  const { code, out } = await ctl(['health', '--no-haproxy'], { etcd, env });
+  expect(code).toBe(2);
+  expect(out).toMatch(/\| patroni2 \| 172\.20\.0\.5:5432 \| Primary \| running {3}\|/);
+  expect(out).toContain('critical: patroni2 runs as a primary beside the leader patroni1: ');
+  expect(out.match(/patroni2 /g)).toHaveLength(2);
+});
+
+test('two primaries are critical while nobody leads', async () => {
+  etcd.remove('demo', 'leader');
+  members.answer(() => JSON.stringify({ state: 'running', role: 'primary', timeline: 1, xlog: { location: END } }));
+  const { out } = await ctl(['health', '--no-haproxy'], { etcd, env });
+  expect(out).toContain('critical: patroni1, patroni2, patroni3 all run as primaries, and none of them leads\n');
+});
+
+test('a key that is of before a change of leader makes no second primary of a member that says otherwise', async () => {
+  amend(etcd, 'demo', 'patroni2', { role: 'primary' });
+  expect((await ctl(['health', '--no-haproxy'], { etcd, env })).code).toBe(0);
+});
+
+test('WAL that is gone is told once, with what to do', async () => {
+  const because = 'the WAL it needs is gone; reinit: regentctl reinit demo patroni3';
+  members.answer(({ member }) =>
+    member === 'patroni3'
+      ? JSON.stringify({
+          state: 'running',
+          role: 'replica',
+          timeline: 1,
+          source_trouble: `not streaming from patroni1: ${because}`,
+          regent: { because },
+        })
+      : member === 'patroni1'
+        ? JSON.stringify({ state: 'running', role: 'primary', timeline: 1, xlog: { location: END } })
+        : JSON.stringify({ state: 'running', role: 'replica', timeline: 1, replication_state: 'streaming' }),
+  );
+  const { code, out } = await ctl(['health', '--no-haproxy'], { etcd, env });
+  expect(code).toBe(1);
+  expect(out.match(/(warning|critical):.*/g)).toEqual([`warning: patroni3 is not streaming from patroni1: ${because}`]);
+});
