@@ -68,8 +68,10 @@ describe('a clone', () => {
       BOUND,
     );
     expect(ran).toEqual(['pgbackrest restore --delta=True']);
-    expect(told()).toEqual(['making a replica from pg-2 by pgbackrest', 'pgbackrest made a replica']);
-    expect(log.lines[0]).toContain('"of":"1/2","because":"the order of postgresql.create_replica_methods"');
+    expect(told()).toEqual([
+      'making a replica from pg-2 by pgbackrest (1 of 2; the order of postgresql.create_replica_methods)',
+      'pgbackrest made a replica in 0 s',
+    ]);
     expect(await inspectDataDir(dataDir)).toMatchObject({ state: 'valid', standbySignal: true });
   });
 
@@ -78,7 +80,7 @@ describe('a clone', () => {
     await setMark(dataDir, 'restored');
     await clone(deps(['pgbackrest', 'basebackup'], { pgbackrest: { no_params: true } }), LEADER, BOUND);
     expect(ran).toEqual(['pgbackrest', 'pg_basebackup']);
-    expect(told()).toContain('making a replica from pg-2 by basebackup');
+    expect(told()).toContain('making a replica from pg-2 by basebackup (2 of 2; the order of postgresql.create_replica_methods)');
     expect(await isMarked(dataDir, 'restored')).toBe(false);
   });
 

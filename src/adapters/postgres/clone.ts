@@ -50,10 +50,10 @@ export async function clone(deps: Deps, source: Source | null, options: CloneOpt
     const startedMs = deps.clock.monotonicMs();
     const leftMs = deadline - startedMs;
     if (options.signal?.aborted || leftMs <= 0) break;
-    deps.log.info(`making a replica ${from} by ${method}`, { method, of: `${i + 1}/${methods.length}`, because });
+    deps.log.info(`making a replica ${from} by ${method} (${i + 1} of ${methods.length}; ${because})`);
     try {
       await attempt(deps, method, source, { ...options, timeoutMs: leftMs, major });
-      deps.log.info(`${method} made a replica`, { method, seconds: Math.round((deps.clock.monotonicMs() - startedMs) / 1000) });
+      deps.log.info(`${method} made a replica in ${Math.round((deps.clock.monotonicMs() - startedMs) / 1000)} s`);
       return;
     } catch (error) {
       failure = ensureError(error);
