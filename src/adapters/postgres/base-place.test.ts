@@ -1,9 +1,10 @@
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
 import { keptLog } from '../../../test/fixtures/desk.ts';
+import { asOtherUser, canBeOtherUser, otherUser } from '../../../test/support/other-user.ts';
 import type { Settings } from '../../core/settings.ts';
 import { basePath } from './base-place.ts';
 import { ConfWriter } from './conf-writer.ts';
@@ -47,15 +48,27 @@ test('a directory that does not exist yet will take files', async () => {
 });
 
 /** For root no directory is closed. */
-test.skipIf(process.getuid?.() === 0)(
-  'files that are ours in a directory that is not are written, and what was in them stays in force',
-  async () => {
-    const etc = join(home, 'etc');
-    writeFileSync(join(etc, 'more.conf'), 'work_mem = 5MB\n');
-    writeFileSync(join(etc, 'postgresql.conf'), "include 'more.conf'\nlog_timezone = 'UTC'\n", { mode: 0o600 });
-    writeFileSync(join(etc, 'pg_hba.conf'), '# theirs\n', { mode: 0o600 });
-    writeFileSync(join(etc, 'pg_ident.conf'), '', { mode: 0o600 });
-    chmodSync(etc, 0o555);
+const asWhomItIsClosedTo = async (work: () => Promise<void>) => {
+  if (!canBeOtherUser) return work();
+  const ours = (path: string) => chownSync(path, otherUser.uid, otherUser.gid);
+  for (const path of [
+    home,
+    join(home, 'data'),
+    join(home, 'data/PG_VERSION'),
+    ...readdirSync(join(home, 'etc')).map((name) => join(home, 'etc', name)),
+  ])
+    ours(path);
+  return asOtherUser(work);
+};
+
+test('files that are ours in a directory that is not are written, and what was in them stays in force', async () => {
+  const etc = join(home, 'etc');
+  writeFileSync(join(etc, 'more.conf'), 'work_mem = 5MB\n');
+  writeFileSync(join(etc, 'postgresql.conf'), "include 'more.conf'\nlog_timezone = 'UTC'\n", { mode: 0o600 });
+  writeFileSync(join(etc, 'pg_hba.conf'), '# theirs\n', { mode: 0o600 });
+  writeFileSync(join(etc, 'pg_ident.conf'), '', { mode: 0o600 });
+  chmodSync(etc, 0o555);
+  await asWhomItIsClosedTo(async () => {
     const log = keptLog();
     const run = async () => ({ code: 0, signal: null, stdout: '', stderr: '', cause: 'exit' as const, timedOut: false, truncated: false });
     const writer = new ConfWriter({ run, log });
@@ -68,5 +81,5 @@ test.skipIf(process.getuid?.() === 0)(
     expect(readFileSync(join(etc, 'pg_hba.conf'), 'utf8')).toContain('local all all trust');
     expect(readFileSync(join(home, 'data', 'pgsql_tmp.pg_hba.conf.before-regent'), 'utf8')).toBe('# theirs\n');
     expect(await write()).toMatchObject({ changed: false, notWritten: [], ofRole: null });
-  },
-);
+  });
+});

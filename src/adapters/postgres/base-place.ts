@@ -1,10 +1,8 @@
 /** Where this node's own settings lie: beside postgresql.conf, or in the data directory where that one's directory takes no new file. */
-import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Settings } from '../../core/settings.ts';
 import { exists } from './file-steps.ts';
-import { cannotReplace } from './in-place.ts';
+import { canWrite } from './marks.ts';
 
 export const BASE_CONF = 'postgresql.base.conf';
 
@@ -22,8 +20,5 @@ export async function configPath(settings: Settings, name: string): Promise<stri
 
 /** One that does not exist yet will. */
 async function takesFiles(directory: string): Promise<boolean> {
-  return await access(directory, constants.W_OK | constants.X_OK).then(
-    () => true,
-    (error: unknown) => !cannotReplace(error),
-  );
+  return !(await exists(directory)) || (await canWrite(directory));
 }
