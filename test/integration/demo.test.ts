@@ -126,10 +126,10 @@ describe('regent demo', () => {
     expect(readdirSync(foreign)).toEqual(['thesis.txt']);
 
     const overrides = join(home, 'bad.yml');
-    writeFileSync(overrides, 'bootstrap:\n  dcs:\n    ttl: soon\n');
+    writeFileSync(overrides, 'watchdog:\n  mode: sometimes\n');
     const bad = await regent('--dir', directory, '--base-port', base, '--config', overrides, '--detach');
     expect(bad.code).toBe(1);
-    expect(bad.err).toMatch(/patroni\.yml.*ttl/s);
+    expect(bad.err).toMatch(/patroni\.yml.*watchdog\.mode/s);
     expect((await regent('--nodes', 'many')).code).toBe(2);
     const frob = await regent('frob');
     expect([frob.code, frob.err]).toEqual([

@@ -48,7 +48,7 @@ describe('a cluster made by a program of the user', () => {
       bootstrap: {
         method: 'restore',
         methodOptions: {
-          command: `sh -c 'cp -a ${donor.postgresql.dataDir} ${home.path}/${name}.tmp && rmdir ${home.path}/${name} && mv ${home.path}/${name}.tmp ${home.path}/${name} && echo > ${home.path}/${name}/pg_hba.conf'`,
+          command: `sh -c 'cp -a ${donor.postgresql.dataDir} ${home.path}/${name}.tmp && mv ${home.path}/${name}.tmp ${home.path}/${name} && echo > ${home.path}/${name}/pg_hba.conf'`,
           ...more,
         },
         postBootstrap: `sh -c 'echo "$1" > ${home.path}/${name}.post' post`,
