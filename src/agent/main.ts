@@ -1,6 +1,4 @@
 /** `regent agent [FILE]`: reads the configuration, puts the parts together, runs until told to end. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import process from 'node:process';
 import { createSystemClock } from '../adapters/clock/system.ts';
 import { identityFile } from '../adapters/etcd/identity-file.ts';
@@ -10,6 +8,7 @@ import { type AgentLog, createLog } from '../adapters/log/log.ts';
 import { createPeers, type HttpPeers } from '../adapters/peers/http-peers.ts';
 import { createPostgres } from '../adapters/postgres/adapter.ts';
 import { serverPrograms } from '../adapters/postgres/context.ts';
+import { inspectDataDir } from '../adapters/postgres/data-dir.ts';
 import { removeLeftScratch } from '../adapters/postgres/scratch.ts';
 import { createWatchdog } from '../adapters/watchdog/device.ts';
 import { type RestServer, startRestServer } from '../api/server.ts';
@@ -90,7 +89,7 @@ async function runAgent(
 ): Promise<number> {
   log.info(`Regent ${REGENT_VERSION}: member ${loaded.local.name} of cluster ${loaded.local.scope}, configured by ${loaded.source}`);
   for (const warning of loaded.warnings) log.warning(formatProblem(warning));
-  warnOfNoBootstrap(loaded.local, log);
+  await warnOfNoBootstrap(loaded.local, log);
   const parts = await createParts(path, loaded, env, log);
   const left = await removeLeftScratch(parts.clock.wallMs());
   if (left > 0) log.info(`directories of temporary files that killed agents had left: ${left} removed`);
@@ -125,8 +124,8 @@ async function runAgent(
 }
 
 /** Where there is data it does not matter; where there is none, and no cluster either, this member waits for another one to make it. */
-function warnOfNoBootstrap({ postgresql, bootstrapRefusal }: LocalSettings, log: AgentLog): void {
-  if (typeof bootstrapRefusal !== 'string' || existsSync(join(postgresql.dataDir, 'PG_VERSION'))) return;
+async function warnOfNoBootstrap({ postgresql, bootstrapRefusal }: LocalSettings, log: AgentLog): Promise<void> {
+  if (typeof bootstrapRefusal !== 'string' || (await inspectDataDir(postgresql.dataDir)).major !== null) return;
   log.warning(`this member joins a cluster and makes no new one: ${bootstrapRefusal}`);
 }
 

@@ -109,7 +109,7 @@ async function change(context: ApiContext, rules: AccessRules, method: string, t
 
 const LONGEST_NAME = 100;
 
-/** `alice@bastion (10.0.0.7)`: whom the caller says it asks for (HTTP's From), and its address. */
+/** `alice@bastion (10.0.0.7)`: who the caller says is asking (HTTP's From), and its address. */
 function requester(request: IncomingMessage): string {
   const address = (request.socket.remoteAddress ?? '').replace(/^::ffff:/i, '');
   const from = (request.headers.from ?? '')

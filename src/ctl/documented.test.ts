@@ -1,6 +1,6 @@
 /** Every command line of the operator's tool that the documents show is one that it takes. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { shellWords } from '../support/shell-words.ts';
 import { parseCommandLine } from './program.ts';
@@ -30,8 +30,7 @@ test.each(FILES.map((file) => [file, commandLines(file)] as const).filter(([, li
       (error: Error & { code?: string }) => {
         // In a sentence a command may stand for itself.
         const named = error.code === 'commander.missingArgument' && !line.includes(' ');
-        if (error.code !== 'commander.helpDisplayed' && !named)
-          refused.push(`${relative(ROOT, join(ROOT, file))}: ${line}: ${error.message}`);
+        if (error.code !== 'commander.helpDisplayed' && !named) refused.push(`${file}: ${line}: ${error.message}`);
       },
     );
   }

@@ -1,6 +1,6 @@
 /**
  * pg_hba.conf and pg_ident.conf. A running server that is told to reload a file with a mistake keeps its old rules and says so in its own log only; at its next start it
- * reads the file anew and, for pg_hba.conf, does not start. So what PostgreSQL cannot read does not stay in its place: the running server is asked about the file as soon
+ * reads the file again and, for pg_hba.conf, does not start. So what PostgreSQL cannot read does not stay in its place: the running server is asked about the file as soon
  * as it is written, and what was there before is put back where it objects.
  */
 import { join } from 'node:path';

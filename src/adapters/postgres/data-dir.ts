@@ -1,11 +1,12 @@
 /**
  * The data directory as a whole: what it is, whether work of ours was interrupted in it, and how it is put out of the way.
  */
-import { chown, mkdir, readdir, readFile, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { chown, mkdir, readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DataDirState, IncompleteWork } from '../../core/postgres-facts.ts';
 import type { Log } from '../../ports/log.ts';
 import { codeOf, ensureError } from '../../support/errors.ts';
+import { readText } from './atomic-file.ts';
 import type { Owner } from './deps.ts';
 import { isMarkEntry, marksLieInside, markThroughRewind, readMark, removeMark, stagingPath, unpipe, writeMark } from './marks.ts';
 
@@ -46,10 +47,10 @@ export async function inspectDataDir(dataDir: string): Promise<DataDirFacts> {
   try {
     const [incompleteWork, version, control, signals, label] = await Promise.all([
       readMarker(dataDir),
-      readOrNull(join(dataDir, 'PG_VERSION')),
+      readText(join(dataDir, 'PG_VERSION')),
       exists(join(dataDir, 'global', 'pg_control')),
       Promise.all([exists(join(dataDir, 'standby.signal')), exists(join(dataDir, 'recovery.signal'))]),
-      readOrNull(join(dataDir, 'backup_label')),
+      readText(join(dataDir, 'backup_label')),
     ]);
     const major = version === null ? null : parseMajor(version);
     const facts = { incompleteWork, major, standbySignal: signals.includes(true), ...(label === null ? {} : { backupLabel: label }) };
@@ -93,15 +94,6 @@ async function readMarker(dataDir: string): Promise<IncompleteWork | null> {
   const [work, ...others] = new Set(texts.map((text) => WORKS.find((known) => known === text.trim()) ?? 'rewind'));
   // Written by somebody else, or twice. After a rewind the directory may hold commits nobody else has: the reading that destroys least.
   return others.length > 0 ? 'rewind' : (work ?? null);
-}
-
-async function readOrNull(path: string): Promise<string | null> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return null;
-    throw error;
-  }
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -207,7 +199,7 @@ async function linkedFrom(main: string, otherwise: number | null): Promise<Place
   const places: Place[] = [];
   const wal = await realOrNull(join(main, 'pg_wal'));
   if (wal !== null && wal !== join(main, 'pg_wal')) places.push({ directory: wal, aside: `${wal}.removed`, stays: true });
-  const major = parseMajor((await readOrNull(join(main, 'PG_VERSION')).catch(() => null)) ?? '') ?? otherwise;
+  const major = parseMajor((await readText(join(main, 'PG_VERSION')).catch(() => null)) ?? '') ?? otherwise;
   const links = await readdir(join(main, 'pg_tblspc')).catch(() => []);
   for (const link of links) {
     const target = await realOrNull(join(main, 'pg_tblspc', link));

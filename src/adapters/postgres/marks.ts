@@ -5,11 +5,13 @@
  * its source does not have. It passes over what is neither file, directory nor link, so a mark goes through a rewind as a named pipe. Nobody ever opens the pipe, and
  * no server runs while one lies there.
  */
-import { lstat, mkdir, open, readFile, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
+import { lstat, mkdir, open, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { lastLines, runCommand } from '../../support/exec.ts';
+import { readText } from './atomic-file.ts';
 import type { Owner } from './deps.ts';
+import { syncDirectory } from './file-steps.ts';
 
 /** incomplete, restored, strayed: data-dir.ts, directory-mark.ts. base.conf: own-base.ts. made: made-elsewhere.ts. */
 export type MarkName = 'incomplete' | 'restored' | 'strayed' | 'base.conf' | 'made';
@@ -64,7 +66,7 @@ export async function writeMark(dataDir: string, name: MarkName, text: string, o
 /** What the mark says, in each place where one lies. A pipe says nothing. */
 export async function readMark(dataDir: string, name: MarkName): Promise<{ readonly texts: readonly string[]; readonly pipe: boolean }> {
   const paths = [...(await bases(dataDir)).map((base) => besidePath(base, name)), insidePath(dataDir, name)];
-  const texts = await Promise.all(paths.map(readOrNull));
+  const texts = await Promise.all(paths.map(readText));
   return { texts: texts.filter((text) => text !== null), pipe: await isThere(pipePath(dataDir, name)) };
 }
 
@@ -100,7 +102,7 @@ export async function unpipe(dataDir: string): Promise<void> {
 export async function keepingTexts<T>(dataDir: string, run: () => Promise<T>): Promise<T> {
   const texts = new Map<MarkName, string>();
   for (const name of TEXTS) {
-    const text = await readOrNull(insidePath(dataDir, name));
+    const text = await readText(insidePath(dataDir, name));
     if (text !== null) texts.set(name, text);
   }
   try {
@@ -184,24 +186,6 @@ async function removeOthers(dataDir: string, name: MarkName, kept: string | null
     if (path === kept || !(await isThere(path))) continue;
     await rm(path);
     await syncDirectory(dirname(path));
-  }
-}
-
-export async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-async function readOrNull(path: string): Promise<string | null> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return null;
-    throw error;
   }
 }
 

@@ -2,7 +2,6 @@
  * postgresql.base.conf is the node's own: what fits this machine. A clone brings another node's along, with the places of that one's files in it; so this node's is
  * kept as a mark (marks.ts) while the data directory is made again, and where there is none, the other's is rid of what is true of the other only.
  */
-import { access } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { isGenerated } from '../../core/server-config.ts';
 import type { Settings } from '../../core/settings.ts';
@@ -12,6 +11,7 @@ import { BASE_CONF, basePath, configPath } from './base-place.ts';
 import { restoreConfigFiles } from './conf-backup.ts';
 import { inspectDataDir, parseMajor } from './data-dir.ts';
 import type { Owner } from './deps.ts';
+import { exists } from './file-steps.ts';
 import { disowned, flattened } from './flatten.ts';
 import { readMark, removeMark, writeMark } from './marks.ts';
 
@@ -45,7 +45,7 @@ export async function settleBase(settings: Settings, log: Log, owner: Owner | nu
     if (!isWithin(path, dataDir) && !restored.includes(path)) continue;
     const text = await readText(path);
     if (text === null || isGenerated(text)) continue;
-    const own = await disowned(text, (included) => isThere(isAbsolute(included) ? included : join(configDir, included)));
+    const own = await disowned(text, (included) => exists(isAbsolute(included) ? included : join(configDir, included)));
     if (own.removed.length === 0) continue;
     await put(path, own.text);
     log.info(`${path} came with the copy; what is true of its node only was taken out`, { settings: own.removed });
@@ -67,11 +67,4 @@ async function keptBase(dataDir: string): Promise<string | null> {
 
 function isWithin(path: string, directory: string): boolean {
   return path === directory || path.startsWith(`${directory.replace(/\/+$/, '')}/`);
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return await access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -8,6 +8,7 @@ import { binary } from './context.ts';
 import { ControlDataReader } from './control-data.ts';
 import { inspectDataDir, OF_POSTGRES, placesOf } from './data-dir.ts';
 import type { Deps, Owner } from './deps.ts';
+import { exists } from './file-steps.ts';
 import { canWrite, isMarkEntry, marksLieInside } from './marks.ts';
 
 const CONTROL_MS = 5000;
@@ -67,7 +68,7 @@ async function clusterWithin(dataDir: string): Promise<string | null> {
         if (seen > MOST_DIRECTORIES) return null;
         if (!entry.isDirectory()) continue;
         const path = join(parent, entry.name);
-        if (await isThere(join(dataDir, path, 'global', 'pg_control'))) return path;
+        if (await exists(join(dataDir, path, 'global', 'pg_control'))) return path;
         next.push(path);
       }
     }
@@ -140,7 +141,7 @@ export async function placeTrouble(dataDir: string, owner: Owner | null): Promis
     if (codeOf(error) !== 'ENOENT') return { message: `${dataDir} cannot be used: ${ensureError(error).message}`, mend };
   }
   let path = dirname(dataDir);
-  while (!(await isThere(path)) && path !== dirname(path)) path = dirname(path);
+  while (!(await exists(path)) && path !== dirname(path)) path = dirname(path);
   return (await canWrite(path)) ? null : { message: `${dataDir} does not exist and cannot be made: ${path} is not writable`, mend };
 }
 
@@ -159,11 +160,4 @@ export async function sayTroubles({
   const trouble = await placeTrouble(settings.postgresql.dataDir, owner);
   if (trouble !== null) log.error(`${trouble.message}; ${trouble.mend}`);
   if (socket !== null) log.warning(socket);
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return await stat(path).then(
-    () => true,
-    () => false,
-  );
 }

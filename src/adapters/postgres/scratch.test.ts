@@ -42,7 +42,7 @@ it('removes that of a former process with the same id: in a container every agen
   expect(existsSync(own)).toBe(false);
 });
 
-it('of whom it does not know, it removes what is a day old', async () => {
+it('removes what is a day old where it does not know the owner', async () => {
   const paths = ['regent-check-aB3dE6', 'regent-pass-1-999999999-aB3dE6', 'regent-initdb-aB3dE7'].map((name) => join(home, name));
   for (const path of paths) mkdirSync(path);
   expect(await removeLeftScratch(Date.now())).toBe(0);

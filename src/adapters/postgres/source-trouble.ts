@@ -89,7 +89,7 @@ export class SourceTrouble {
     return sql.replaying !== true && this.#trouble === null && this.#isStalledFor(TELL_AFTER_MS) ? 'stalls' : 'other';
   }
 
-  /** `follows`: whom the files were last written to follow; null: not known, or nobody. `words`: why PostgreSQL fails, as its log has it. */
+  /** `follows`: the source that the files were last written to follow; null: not known, or nobody. `words`: why PostgreSQL fails, as its log has it. */
   complete(facts: PostgresFacts, follows: Source | null, words: string | null = null): PostgresFacts {
     const sql = facts.state === 'running' ? facts.sql : null;
     this.#see(sql);

@@ -9,7 +9,8 @@ import type { Clock } from '../../ports/clock.ts';
 import { makeDataDirectory } from './clone.ts';
 import { markIncomplete } from './data-dir.ts';
 import type { Owner } from './deps.ts';
-import { isMarkEntry, keepingTexts, marksLieInside, stagingPath, syncDirectory } from './marks.ts';
+import { syncDirectory } from './file-steps.ts';
+import { isMarkEntry, keepingTexts, marksLieInside, stagingPath } from './marks.ts';
 
 const LOOK_MS = 100;
 /** PostgreSQL refuses a data directory that lets others in further. */
