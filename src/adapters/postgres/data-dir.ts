@@ -14,7 +14,7 @@ import { isMarkEntry, marksLieInside, markThroughRewind, readMark, removeMark, s
 const OWN_PREFIX = 'pgsql_tmp.';
 /** What PostgreSQL and the agent put into a data directory; of these nobody else's are lost. */
 export const OF_POSTGRES =
-  /^(base|global|pg_\w+|PG_VERSION|current_logfiles|log|postgresql(\.\w+)?\.conf(\.backup|\.before-regent)?|pg_(hba|ident)\.conf(\.backup|\.before-regent)?|postmaster\.(pid|opts)|(standby|recovery)\.signal|backup_(label|manifest)(\.old)?|tablespace_map(\.old)?|patroni\.dynamic\.json|\.s\.PGSQL\..*|.*\.postgres\.log(\.1)?|pgsql_tmp.*)$/;
+  /^(base|global|pg_\w+|PG_VERSION|current_logfiles|log|postgresql(\.\w+)?\.conf(\.backup|\.before-regent)?|pg_(hba|ident)\.conf(\.backup|\.before-regent)?|postmaster\.(pid|opts)|(standby|recovery)\.signal|backup_(label|manifest)(\.old)?|tablespace_map(\.old)?|patroni\.dynamic\.json|\.s\.PGSQL\..*|.*\.postgres\.log(\.1)?|pgsql_tmp.*|\..+\.[0-9a-f]{8}\.new)$/;
 const WORKS: readonly IncompleteWork[] = ['bootstrap', 'publication', 'clone', 'rewind'];
 
 export interface DataDirFacts {

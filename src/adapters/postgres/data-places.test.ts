@@ -317,6 +317,8 @@ describe('what lies in a directory that is no cluster', () => {
   test('is a cluster’s remains, or somebody’s files, which are moved aside', () => {
     expect(isRemains(['base', 'global', 'pg_wal', 'postgresql.conf', 'lost+found', 'pg_hba.conf.before-regent'])).toBe(true);
     expect(isRemains(['base', 'thesis.txt'])).toBe(false);
+    // What an agent that was killed had not yet put into its place.
+    expect(isRemains(['base', '.postgresql.conf.0a1b2c3d.new'])).toBe(true);
   });
 
   test('keeps nobody from a copy', async () => {
