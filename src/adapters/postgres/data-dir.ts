@@ -15,6 +15,8 @@ const OWN_PREFIX = 'pgsql_tmp.';
 /** What PostgreSQL and the agent put into a data directory; of these nobody else's are lost. */
 export const OF_POSTGRES =
   /^(base|global|pg_\w+|PG_VERSION|current_logfiles|log|postgresql(\.\w+)?\.conf(\.backup|\.before-regent)?|pg_(hba|ident)\.conf(\.backup|\.before-regent)?|postmaster\.(pid|opts)|(standby|recovery)\.signal|backup_(label|manifest)(\.old)?|tablespace_map(\.old)?|patroni\.dynamic\.json|\.s\.PGSQL\..*|.*\.postgres\.log(\.1)?|pgsql_tmp.*|\..+\.[0-9a-f]{8}\.new)$/;
+/** Of canWrite(), there for a moment. */
+const PROBE = /^\.regent-\d+\.probe$/;
 const WORKS: readonly IncompleteWork[] = ['bootstrap', 'publication', 'clone', 'rewind'];
 
 export interface DataDirFacts {
@@ -68,7 +70,7 @@ export async function inspectDataDir(dataDir: string): Promise<DataDirFacts> {
 /** What of the directory is neither ours nor may be missing. Throws what the system says. */
 async function emptyOrForeign(dataDir: string): Promise<Pick<DataDirFacts, 'state' | 'entries'>> {
   try {
-    const entries = (await readdir(dataDir)).filter((entry) => !entry.startsWith(OWN_PREFIX)).sort();
+    const entries = (await readdir(dataDir)).filter((entry) => !entry.startsWith(OWN_PREFIX) && !PROBE.test(entry)).sort();
     return entries.length === 0 ? { state: 'missing' } : { state: 'foreign', entries };
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return { state: 'missing' };
