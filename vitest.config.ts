@@ -6,7 +6,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'tools/**/*.test.ts', 'test/{sim,scenarios}/**/*.test.ts', 'test/tutorial/support/*.test.ts'],
+          include: ['{src,tools,bench}/**/*.test.ts', 'test/{sim,scenarios}/**/*.test.ts', 'test/tutorial/support/*.test.ts'],
           testTimeout: 20_000,
         },
       },

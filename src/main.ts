@@ -1,7 +1,8 @@
 /**
  * `regent COMMAND ...`: finds the command and loads only what it needs.
  *
- * Nothing is imported statically beyond what an old Node can read, so that the version check below is what its user sees.
+ * Nothing is imported statically beyond what an old Node can read, so that the version check below
+ * is what its user sees.
  */
 import process from 'node:process';
 
@@ -50,7 +51,7 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   bench: {
     summary: 'what a client sees of a failover, beside Patroni: regent bench failover',
-    load: async () => (await import('./bench/main.ts')).benchMain,
+    load: async () => (await import('../bench/main.ts')).benchMain,
   },
   test: {
     summary: 'type check, lint, unit and integration tests',

@@ -1,4 +1,7 @@
-/** docs/rules.md from the rule table: what an operator reads, checked against the code by src/core/rules/rules.test.ts. */
+/**
+ * docs/rules.md from the rule table: what an operator reads, checked against the code by
+ * src/core/rules/rules.test.ts.
+ */
 import { sections } from '../src/core/rules/index.ts';
 
 const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('{me}', 'ME').replaceAll('{leader}', 'LEADER');

@@ -1,4 +1,7 @@
-/** What a round asks for is given only as much time as leaves the next round enough to renew the lease, or to step down in good order. */
+/**
+ * What a round asks for is given only as much time as leaves the next round enough to renew the
+ * lease, or to step down in good order.
+ */
 import { describe, expect, it } from 'vitest';
 import { keptLog } from '../../test/fixtures/desk.ts';
 import { settings } from '../../test/support/build.ts';

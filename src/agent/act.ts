@@ -1,6 +1,7 @@
 /**
- * Carries out one decision. Its steps go in order, and one that could not be done ends them: what follows was judged on its success. Its chores stand each for
- * itself: one that fails is a fact of the next round, and stops no other.
+ * Carries out one decision. Its steps go in order, and one that could not be done ends them: what
+ * follows was judged on its success. Its chores stand each for itself: one that fails is a fact of
+ * the next round, and stops no other.
  */
 import type { Chore, ChoreOutcome } from '../core/chores.ts';
 import type { CallbackAction, Effect, Job } from '../core/effects.ts';
@@ -29,7 +30,10 @@ export interface Hands {
   readonly choreEnded: (outcome: ChoreOutcome) => void;
 }
 
-/** Time for files, a reload and SQL that changes little; with a short ttl less, for the next round has to renew the lease although PostgreSQL hangs. */
+/**
+ * Time for files, a reload and SQL that changes little; with a short ttl less, for the next round
+ * has to renew the lease although PostgreSQL hangs.
+ */
 const SHORT_MS = 5000;
 
 /** How long something may take now that usually may take `mostMs`. */
@@ -37,7 +41,10 @@ type Patience = (mostMs: number, leastMs?: number) => number;
 const shortMs = ({ parts }: Hands, patience: Patience) =>
   patience(Math.min(SHORT_MS, (parts.settings.current().dynamic.ttlSeconds * 1000) / 3));
 
-/** Returns false when something did not happen and is to be looked at again soon. Throws what a step throws, after the chores. */
+/**
+ * Returns false when something did not happen and is to be looked at again soon. Throws what a step
+ * throws, after the chores.
+ */
 export async function act(hands: Hands, { steps, chores }: Pick<Decision, 'steps' | 'chores'>): Promise<boolean> {
   const patience: Patience = (mostMs, leastMs) => hands.lease.patienceMs(mostMs, leastMs);
   let done = true;
@@ -59,8 +66,9 @@ export async function act(hands: Hands, { steps, chores }: Pick<Decision, 'steps
 const isBug = (error: unknown) => error instanceof RegentError && error.policy === 'bug';
 
 /**
- * After the first failure, which may have taken all the time it had, the others share what is left until half of the lease is over: the next round is to renew it
- * in good time. Who gets nothing has its turn then, when the one that failed is held off.
+ * After the first failure, which may have taken all the time it had, the others share what is left
+ * until half of the lease is over: the next round is to renew it in good time. Who gets nothing has
+ * its turn then, when the one that failed is held off.
  */
 async function doChores(hands: Hands, chores: readonly Chore[], failed: boolean): Promise<boolean> {
   let hurried = failed;
@@ -83,7 +91,10 @@ function untilHalfMs({ lease, parts }: Hands): number {
   return confirmedSentAtMs + leaseMargins(ttlSeconds).stepDownMs / 2 - parts.clock.bootMs();
 }
 
-/** Null: refused, because what it was judged on has changed meanwhile. That is no failure, and the next round judges anew. */
+/**
+ * Null: refused, because what it was judged on has changed meanwhile. That is no failure, and the
+ * next round judges anew.
+ */
 async function doChore(hands: Hands, { kind, effects }: Chore, patience: Patience): Promise<ChoreOutcome | null> {
   const ended = (error: Error | null): ChoreOutcome => ({
     kind,
@@ -201,7 +212,10 @@ async function applyFiles(hands: Hands, { role, only }: Extract<Effect, { kind: 
   if (only === undefined) hands.configApplied();
 }
 
-/** Done or refused, /sync has another revision than the one that every earlier write of ours expects to find. */
+/**
+ * Done or refused, /sync has another revision than the one that every earlier write of ours expects
+ * to find.
+ */
 async function settled(hands: Hands, write: Promise<boolean>): Promise<boolean> {
   hands.syncUnsettled(true);
   const done = await write;
@@ -255,7 +269,10 @@ async function inDcs(hands: Hands, effect: DcsEffect, patience: Patience): Promi
   }
 }
 
-/** A fast stop takes the sessions away at once and may then write its checkpoint, but never past the moment at which the guard would strike. */
+/**
+ * A fast stop takes the sessions away at once and may then write its checkpoint, but never past the
+ * moment at which the guard would strike.
+ */
 async function demoteNow(hands: Hands, mode: 'fast' | 'immediate'): Promise<void> {
   const { pg, clock, watchdog, log } = hands.parts;
   const { confirmedSentAtMs, ttlSeconds } = hands.lease.facts();

@@ -1,5 +1,6 @@
 /**
- * The loop: observe → decide → act, one round at a time. Everything else (watches, the postmaster's end, REST, signals) only wakes it.
+ * The loop: observe → decide → act, one round at a time. Everything else (watches, the postmaster's
+ * end, REST, signals) only wakes it.
  */
 import type { ChoreOutcome } from '../core/chores.ts';
 import type { ClusterView } from '../core/cluster.ts';
@@ -67,7 +68,10 @@ export class Agent {
   #reloaded: () => void = () => {};
   #configVersion = 1;
   #appliedVersion = 0;
-  /** Of the dynamic configuration by which PostgreSQL was looked at last, with nothing of it left to apply; null: there was none yet. */
+  /**
+   * Of the dynamic configuration by which PostgreSQL was looked at last, with nothing of it left to
+   * apply; null: there was none yet.
+   */
   configRevision: string | null = null;
   readonly #roundListeners = new Set<() => void>();
 
@@ -129,7 +133,10 @@ export class Agent {
     this.wake.now();
   }
 
-  /** Called when the operator asked for a reload and the local configuration could be read, changed or not. */
+  /**
+   * Called when the operator asked for a reload and the local configuration could be read, changed
+   * or not.
+   */
   onReload(listener: () => void): void {
     this.#reloaded = listener;
   }
@@ -164,7 +171,8 @@ export class Agent {
     const startedAtMs = this.parts.clock.bootMs();
     if (this.#reloadWanted) {
       this.#reloadWanted = false;
-      // Unchanged settings may name files that have changed: certificates, what postgresql.conf includes, host names of the allowlist.
+      // Unchanged settings may name files that have changed: certificates, what postgresql.conf
+      // includes, host names of the allowlist.
       if (this.parts.settings.reload() !== 'refused') {
         this.parts.pg.reloadAsked();
         this.#settingsChanged();
@@ -190,7 +198,10 @@ export class Agent {
     this.#noteStandstill(nextAtMs);
   }
 
-  /** A leader's next round leaves time to renew, to look at a slow PostgreSQL and to move the guard's deadline on, or to take PostgreSQL down before the guard does. */
+  /**
+   * A leader's next round leaves time to renew, to look at a slow PostgreSQL and to move the
+   * guard's deadline on, or to take PostgreSQL down before the guard does.
+   */
   #afterFailure(): number {
     const now = this.parts.clock.bootMs();
     const { confirmedSentAtMs, ttlSeconds } = this.lease.facts();
@@ -198,7 +209,10 @@ export class Agent {
     return Math.max(now + LATE_GAP_MS, Math.min(now + AFTER_FAILURE_MS, confirmedSentAtMs + leaseMargins(ttlSeconds).stepDownMs / 2));
   }
 
-  /** What a frozen process or a suspended machine missed cannot be told from inside; that it was away can, and explains what comes next. */
+  /**
+   * What a frozen process or a suspended machine missed cannot be told from inside; that it was
+   * away can, and explains what comes next.
+   */
   #noteStandstill(dueAtMs: number): void {
     const lateMs = this.parts.clock.bootMs() - dueAtMs;
     if (lateMs < STANDSTILL_MS) return;
@@ -254,7 +268,8 @@ export class Agent {
     this.wake.watchMembers = decision.watchMembers;
     this.#log.say(decision);
     this.#log.noteSync(contextOf(observation, this.#memory), decision);
-    // What this node is now is what routers and followers wait for: it does not stand behind the round's other writes.
+    // What this node is now is what routers and followers wait for: it does not stand behind the
+    // round's other writes.
     const [done] = await Promise.all([act(this.#hands(), decision), this.#memberKey.publish(this, observation)]);
     return done ? decision.wakeAtMs : this.parts.clock.bootMs() + 200;
   }
@@ -312,7 +327,10 @@ export class Agent {
     this.#running?.controller.abort(new RegentError('JOB_CANCELLED', reason, { policy: 'transient' }));
   }
 
-  /** `version`: of the settings by which it was decided. What has changed since is applied by another round. */
+  /**
+   * `version`: of the settings by which it was decided. What has changed since is applied by
+   * another round.
+   */
   #configApplied(version: number): void {
     if (this.#appliedVersion !== version && this.#appliedVersion > 0) this.wake.now();
     this.#appliedVersion = version;

@@ -1,4 +1,7 @@
-/** In which order a new cluster becomes one, and what is left of it when that fails at each of its steps. */
+/**
+ * In which order a new cluster becomes one, and what is left of it when that fails at each of its
+ * steps.
+ */
 import { expect, it } from 'vitest';
 import type { InitializeMark } from '../ports/dcs.ts';
 import { codeOf } from '../support/errors.ts';
@@ -7,7 +10,11 @@ import { type JobDeps, runJob } from './jobs.ts';
 const ID = '7301234567890123456';
 const REVISION = '17';
 
-/** `fail`: these calls fail. `initialize`: what stands there after initdb. `published`: what etcd says of the publication. `cleared`: what it says of undoing what was written. */
+/**
+ * `fail`: these calls fail. `initialize`: what stands there after initdb.
+ * `published`: what etcd says of the publication. `cleared`: what it says of undoing what was
+ * written.
+ */
 async function run({
   fail = [],
   initialize = '',

@@ -1,4 +1,6 @@
-/** A primary whose guard rests, out of a pause, gets a deadline before anybody waits for a lease. */
+/**
+ * A primary whose guard rests, out of a pause, gets a deadline before anybody waits for a lease.
+ */
 import { expect, it } from 'vitest';
 import { memory, observation, pg, type Scene, SYSTEM_ID, settings, view } from '../../test/support/build.ts';
 import { contextOf } from '../core/context.ts';
@@ -17,7 +19,10 @@ const BY_LEASE = `until ${NOW_MS + guardMs}`;
 const noLease = { leaseId: null, confirmedSentAtMs: null, ttlSeconds: 30 };
 const before = { leaderName: 'a', leaderLease: 'before', initialize: SYSTEM_ID } as const;
 
-/** `renews`: seconds that etcd gives a lease, at one try after the other; `has`: the guard's deadline. */
+/**
+ * `renews`: seconds that etcd gives a lease, at one try after the other; `has`: the guard's
+ * deadline.
+ */
 function fenceWith({ renews = [30], has = null }: { renews?: readonly number[]; has?: number | null } = {}) {
   const orders: string[] = [];
   let tries = 0;

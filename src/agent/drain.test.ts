@@ -10,7 +10,10 @@ import type { Parts } from './parts.ts';
 const behind = (name: string, pid: number, over: Partial<WalsenderFacts> = {}) => walsender(name, { pid, flushLsn: lsn(900), ...over });
 const primary = (...replication: WalsenderFacts[]) => pg.primary({ replication });
 
-/** What PostgreSQL says at each look, the last of it for good. Timers end at once and move the clock. */
+/**
+ * What PostgreSQL says at each look, the last of it for good. Timers end at once and move the
+ * clock.
+ */
 function scene(looks: readonly PostgresFacts[], etcd = true) {
   const seen = { nowMs: 1000, looks: 0, ended: [] as number[], said: [] as string[] };
   const abort = new AbortController();

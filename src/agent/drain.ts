@@ -1,6 +1,7 @@
 /**
- * Before a primary is stopped in good order, while its clients still work: the walsenders of standbys that are not there any more are ended, so that the stop does
- * not wait for them (core/drain.ts). A standby that was taken for gone, and is there, connects again at once.
+ * Before a primary is stopped in good order, while its clients still work: the walsenders of
+ * standbys that are not there any more are ended, so that the stop does not wait for them
+ * (core/drain.ts). A standby that was taken for gone, and is there, connects again at once.
  */
 import type { ClusterView } from '../core/cluster.ts';
 import { heirs, SILENT_MS, type Silence, silenceBetween } from '../core/drain.ts';
@@ -28,7 +29,10 @@ export interface Plan {
   readonly inVain: boolean;
 }
 
-/** An operator's failover by name is meant, whatever its candidate has; and an agent that is told to end has no other choice. */
+/**
+ * An operator's failover by name is meant, whatever its candidate has; and an agent that is told to
+ * end has no other choice.
+ */
 export function planFor({ settings }: Parts, { action, candidate }: Handover): (view: ClusterView) => Plan {
   const { local, dynamic } = settings.current();
   return (view) => ({ heirs: heirs(view, local.name, candidate, dynamic.synchronousMode), inVain: action === 'switchover' });
@@ -38,8 +42,9 @@ export function planFor({ settings }: Parts, { action, candidate }: Handover): (
 export const nobodyTakesOver = (): Plan => ({ heirs: [], inVain: false });
 
 /**
- * Takes no time while every standby answers, and SILENT_MS at most otherwise. Throws HEIRS_SILENT, and nothing was done then; nothing else: what cannot be found
- * out now makes the stop as slow as PostgreSQL is.
+ * Takes no time while every standby answers, and SILENT_MS at most otherwise. Throws HEIRS_SILENT,
+ * and nothing was done then; nothing else: what cannot be found out now makes the stop as slow as
+ * PostgreSQL is.
  */
 export async function drainTo(parts: Parts, plan: (view: ClusterView) => Plan, signal: AbortSignal): Promise<Drain> {
   const { dcs, log, settings } = parts;

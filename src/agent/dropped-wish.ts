@@ -1,4 +1,7 @@
-/** Why the last wish of an operator (the failover key) was dropped by this agent: who asked over REST waits for the reason. */
+/**
+ * Why the last wish of an operator (the failover key) was dropped by this agent: who asked over
+ * REST waits for the reason.
+ */
 import type { Decision } from '../core/model.ts';
 import type { DroppedWish } from '../ports/operator.ts';
 

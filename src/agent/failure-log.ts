@@ -1,4 +1,7 @@
-/** A round that fails as the one before did says nothing new: an etcd without room refuses the same write in every round. */
+/**
+ * A round that fails as the one before did says nothing new: an etcd without room refuses the same
+ * write in every round.
+ */
 import type { Log } from '../ports/log.ts';
 import { codeOf, ensureError } from '../support/errors.ts';
 

@@ -80,7 +80,9 @@ it('but while a standby starts, and where nothing runs', async () => {
   expect(await ordersAfter({ view: view(), pg: pg.stopped() })).toEqual(['rest']);
 });
 
-/** A leader whose lease was renewed at 10 s; its guard hears what comes in the first `hears` orders. */
+/**
+ * A leader whose lease was renewed at 10 s; its guard hears what comes in the first `hears` orders.
+ */
 async function leaderWith(hears: number) {
   let nowMs = 10_000;
   let orders = 0;

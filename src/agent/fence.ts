@@ -1,10 +1,11 @@
 /**
- * Keeps the guard's deadline in step with the lease. The order that must hold: first the lease is confirmed, then the guard knows its end, then PostgreSQL may
- * be writable. Taking it off goes the other way round: first PostgreSQL is not writable, then the guard is told to rest.
+ * Keeps the guard's deadline in step with the lease. The order that must hold: first the lease is
+ * confirmed, then the guard knows its end, then PostgreSQL may be writable. Taking it off goes the
+ * other way round: first PostgreSQL is not writable, then the guard is told to rest.
  */
 import { type Context, opensForWrites, unlockedMs } from '../core/context.ts';
 import { leaseMargins, watchdogTimeoutSeconds } from '../core/settings.ts';
-import type { GuardStatus } from '../core/status.ts';
+import type { GuardStatus } from '../ports/agent-status.ts';
 import { ensureError, RegentError } from '../support/errors.ts';
 import type { Lease } from './lease.ts';
 import type { Parts } from './parts.ts';
@@ -26,11 +27,17 @@ export class Fence {
   /** Unknown after a start: a guard left by the agent before may still have a deadline. */
   #state: 'armed' | 'disarmed' | 'unknown' = 'unknown';
   #failures = 0;
-  /** The moment to step down that goes with the deadline the guard confirmed last: it strikes soon after, whether it listens or not. */
+  /**
+   * The moment to step down that goes with the deadline the guard confirmed last: it strikes soon
+   * after, whether it listens or not.
+   */
   #reliedUntilMs: number | null = null;
   /** The deadline that the guard has; null: it rests, or it is not known what it has. */
   #deadlineMs: number | null = null;
-  /** That deadline is not of a lease of this agent, but of the one the leader key was found on, or of the time there is to take the key. */
+  /**
+   * That deadline is not of a lease of this agent, but of the one the leader key was found on, or
+   * of the time there is to take the key.
+   */
   #lent: 'lease' | 'grace' | null = null;
   #turn: Promise<unknown> = Promise.resolve();
   /** A leader must ask the guard again by then; null: no need. */
@@ -44,7 +51,10 @@ export class Fence {
     lease.limitBy(() => this.patienceMs);
   }
 
-  /** While it is not, PostgreSQL must not take writes: the guard cannot be told anything, and would stop it without asking, or not at all. */
+  /**
+   * While it is not, PostgreSQL must not take writes: the guard cannot be told anything, and would
+   * stop it without asking, or not at all.
+   */
   get healthy(): boolean {
     if (this.#failures === 0) return true;
     return this.#reliedUntilMs === null ? this.#failures < FAILURES_TOLERATED : this.#parts.clock.bootMs() < this.#reliedUntilMs;
@@ -68,8 +78,9 @@ export class Fence {
   }
 
   /**
-   * Before the leader key is moved to the lease that this agent has now: where that one ends sooner (a shorter ttl), the guard must not count on the old one any
-   * longer than the key does. A later deadline waits until the key has moved. Throws what arm() throws.
+   * Before the leader key is moved to the lease that this agent has now: where that one ends sooner
+   * (a shorter ttl), the guard must not count on the old one any longer than the key does. A later
+   * deadline waits until the key has moved. Throws what arm() throws.
    */
   async bringForward(): Promise<void> {
     const { confirmedSentAtMs, ttlSeconds } = this.#lease.facts();
@@ -78,7 +89,8 @@ export class Fence {
   }
 
   async #armUntil(deadlineMs: number, reliedUntilMs: number): Promise<void> {
-    // An order that fails may have been taken all the same (it came too late, its answer was lost): the guard must then be told to rest again.
+    // An order that fails may have been taken all the same (it came too late, its answer was lost):
+    // the guard must then be told to rest again.
     this.#state = 'unknown';
     await this.#parts.guard.arm(deadlineMs, { timeoutMs: Math.min(GUARD_TIMEOUT_MS, this.patienceMs) });
     this.#state = 'armed';
@@ -92,7 +104,10 @@ export class Fence {
     return { healthy: this.healthy, state: this.#state, strikesInMs };
   }
 
-  /** When the guard will stop PostgreSQL, as far as is known (Clock.bootMs); of one that was never heard and does not answer, soon. */
+  /**
+   * When the guard will stop PostgreSQL, as far as is known (Clock.bootMs); of one that was never
+   * heard and does not answer, soon.
+   */
   get strikesAtMs(): number {
     if (this.#deadlineMs !== null) return this.#deadlineMs;
     const unheard = this.#failures > 0 && this.#reliedUntilMs === null;
@@ -100,8 +115,9 @@ export class Fence {
   }
 
   /**
-   * How much time is left before this agent has to have stopped PostgreSQL, as the guard will; Infinity while the guard answers. Of a guard that was never heard
-   * the deadline is not known: it is asked again soon, whatever else does not answer.
+   * How much time is left before this agent has to have stopped PostgreSQL, as the guard will;
+   * Infinity while the guard answers. Of a guard that was never heard the deadline is not known: it
+   * is asked again soon, whatever else does not answer.
    */
   get patienceMs(): number {
     if (this.#failures === 0) return Number.POSITIVE_INFINITY;
@@ -123,11 +139,13 @@ export class Fence {
   }
 
   /**
-   * A primary may run while its guard rests and nothing is paused: its agent died in a pause that is over. The lease that this agent asked for may be long in
-   * coming (an etcd without room grants none), and this agent too may die before. So the guard gets a deadline first: by the time in which a primary without the
-   * key has to take it; and a later one by the lease that the leader key is on, if etcd renews it once more for us, whose name the key has. A guard that has a deadline,
-   * from the agent before, is left alone: a restart of the agent costs nothing.
-   * Returns how long this round may wait for a lease, in milliseconds.
+   * A primary may run while its guard rests and nothing is paused: its agent died in a pause that
+   * is over. The lease that this agent asked for may be long in coming (an etcd without room grants
+   * none), and this agent too may die before. So the guard gets a deadline first: by the time in
+   * which a primary without the key has to take it; and a later one by the lease that the leader
+   * key is on, if etcd renews it once more for us, whose name the key has. A guard that has a
+   * deadline, from the agent before, is left alone: a restart of the agent costs nothing. Returns
+   * how long this round may wait for a lease, in milliseconds.
    */
   async cover(c: Context): Promise<number> {
     const { pg, job } = c.o;
@@ -157,7 +175,8 @@ export class Fence {
       await this.arm();
       return Number.POSITIVE_INFINITY;
     }
-    // A key that is gone takes back what its lease had promised; one that only cannot be renewed does not.
+    // A key that is gone takes back what its lease had promised; one that only cannot be renewed
+    // does not.
     if (this.#lent === null || (this.#lent === 'lease' && !c.lockMine)) {
       const untilMs = c.o.nowMs + 2 * unlockedMs(c);
       await this.#inTurn(() => this.#armUntil(untilMs + STOP_MS, untilMs));
@@ -178,14 +197,20 @@ export class Fence {
     return this.#parts.dcs.keepAlive(leaseId, { timeoutMs: RENEW_TIMEOUT_MS }).catch(() => 0);
   }
 
-  /** After every observation: a leader's deadline moves on, a node that cannot be writable is left alone. */
+  /**
+   * After every observation: a leader's deadline moves on, a node that cannot be writable is left
+   * alone.
+   */
   async follow(c: Context): Promise<void> {
-    // Renewals may arrive although their answers do not, or come too late to count: they would keep the key, and with it everybody else, waiting for ever.
+    // Renewals may arrive although their answers do not, or come too late to count: they would keep
+    // the key, and with it everybody else, waiting for ever.
     if (!c.mayBeWritable && this.#lease.ended) this.#lease.forget();
-    // What may take writes behind it is not known to have stopped: the key ends with its lease, and the guard strikes before.
+    // What may take writes behind it is not known to have stopped: the key ends with its lease, and
+    // the guard strikes before.
     if (c.o.pg.unexplained !== undefined && c.attached && !c.paused) this.#lease.forget();
-    // A renewal may be confirmed in a round whose reading fails. It keeps this node leading, so it must move the deadline on; a lease that was never seen
-    // to hold the key must not, for the key may end with another.
+    // A renewal may be confirmed in a round whose reading fails. It keeps this node leading, so it
+    // must move the deadline on; a lease that was never seen to hold the key must not, for the key
+    // may end with another.
     if (c.view !== null) this.#heldBy = c.attached ? c.o.lease.leaseId : null;
     const holds = this.#heldBy !== null && this.#heldBy === c.o.lease.leaseId;
     const arms = holds && c.mayLeadNow && c.mayBeWritable && !c.paused;
@@ -197,7 +222,8 @@ export class Fence {
         await this.arm();
         if (c.isPrimary) await this.#watchdog(c);
       } else if (c.o.pg.unexplained !== undefined) {
-        // The deadline that it has stands, in a pause as well; one that takes its place is to know it.
+        // The deadline that it has stands, in a pause as well; one that takes its place is to know
+        // it.
         if (this.#state === 'unknown') await this.#lacksDeadline();
       } else if (c.paused || (!c.mayBeWritable && this.#mayRest(c))) {
         await this.disarm();
@@ -221,7 +247,10 @@ export class Fence {
     void this.reopen();
   }
 
-  /** Looks for the guard again, or starts a new one. Never throws: the next round tries again, and gives the lead up if that fails too often. */
+  /**
+   * Looks for the guard again, or starts a new one. Never throws: the next round tries again, and
+   * gives the lead up if that fails too often.
+   */
   async reopen(): Promise<void> {
     try {
       await this.#parts.guard.open();
@@ -230,7 +259,10 @@ export class Fence {
     }
   }
 
-  /** The guard is gone. The one in its place is told at once what that one knew: the next round may have to wait for etcd, and this agent may not live to see it. */
+  /**
+   * The guard is gone. The one in its place is told at once what that one knew: the next round may
+   * have to wait for etcd, and this agent may not live to see it.
+   */
   async replace(): Promise<void> {
     await this.reopen();
     try {
@@ -243,7 +275,10 @@ export class Fence {
     }
   }
 
-  /** Rounds and jobs give orders at the same time, and what the guard has must be what was noted last. */
+  /**
+   * Rounds and jobs give orders at the same time, and what the guard has must be what was noted
+   * last.
+   */
   #inTurn<T>(order: () => Promise<T>): Promise<T> {
     const done = this.#turn.then(order);
     this.#turn = done.catch(() => undefined);
@@ -261,8 +296,9 @@ export class Fence {
   }
 
   /**
-   * Nothing is about to make PostgreSQL writable: no job of this agent, nor a promotion that one before it has asked for, which goes on without it. That one
-   * held the leader key, and its guard knows for how long.
+   * Nothing is about to make PostgreSQL writable: no job of this agent, nor a promotion that one
+   * before it has asked for, which goes on without it. That one held the leader key, and its guard
+   * knows for how long.
    */
   #mayRest(c: Context): boolean {
     if (opensForWrites(c) || c.o.job?.job.kind === 'bootstrap') return false;

@@ -1,4 +1,7 @@
-/** How each job is done. A job may take long; the rounds go on meanwhile and renew the lease. It ends, fails or is cancelled as a whole. */
+/**
+ * How each job is done. A job may take long; the rounds go on meanwhile and renew the lease. It
+ * ends, fails or is cancelled as a whole.
+ */
 
 import type { CallbackAction, Job, ServerRole, Source } from '../core/effects.ts';
 import { isCountedOn } from '../core/voters.ts';
@@ -11,7 +14,10 @@ import type { Lease } from './lease.ts';
 import { leaveSync } from './leave-sync.ts';
 import type { Parts } from './parts.ts';
 
-/** Work whose length depends on the size of the database is bounded only so that nothing waits for ever. */
+/**
+ * Work whose length depends on the size of the database is bounded only so that nothing waits for
+ * ever.
+ */
 const DAY_MS = 24 * 3600 * 1000;
 const SOURCE_TIMEOUT_MS = 5000;
 
@@ -54,10 +60,11 @@ export function runJob(deps: JobDeps, job: Job, signal: AbortSignal): Promise<vo
 const dcsTimeout = (deps: JobDeps) => ({ timeoutMs: deps.parts.settings.current().dynamic.retryTimeoutSeconds * 1000 });
 
 /**
- * The right to make the cluster is the empty mark in etcd, on the lease that this agent has when the job begins. The new cluster is published first by its
- * system identifier, for good, and only over that mark; then by the leader key, by which others clone and clients come. Last before the
- * key goes the mark that says that nobody was led to this directory: from then on it may hold what was acknowledged. What fails after that is left to the
- * rounds, and nothing is undone.
+ * The right to make the cluster is the empty mark in etcd, on the lease that this agent has when
+ * the job begins. The new cluster is published first by its system identifier, for good, and only
+ * over that mark; then by the leader key, by which others clone and clients come. Last before the
+ * key goes the mark that says that nobody was led to this directory: from then on it may hold what
+ * was acknowledged. What fails after that is left to the rounds, and nothing is undone.
  */
 async function bootstrap(deps: JobDeps, signal: AbortSignal): Promise<void> {
   const { pg, dcs, settings } = deps.parts;
@@ -70,7 +77,8 @@ async function bootstrap(deps: JobDeps, signal: AbortSignal): Promise<void> {
     const { systemIdentifier } = await pg.bootstrap({ timeoutMs: DAY_MS, signal });
     reached.made = true;
     deps.configApplied();
-    // The mark went with its lease if that ended meanwhile, and another may have made another cluster since: the log tells which. What counts is the compare.
+    // The mark went with its lease if that ended meanwhile, and another may have made another
+    // cluster since: the log tells which. What counts is the compare.
     const { initialize } = await dcs.read(dcsTimeout(deps));
     const modRevision = initialize === '' ? await dcs.publishInitialize(systemIdentifier, leaseId, dcsTimeout(deps)) : null;
     if (modRevision === null) throw lostRight(`meanwhile: etcd has ${initialize || 'no identifier'}`);
@@ -90,16 +98,21 @@ async function bootstrap(deps: JobDeps, signal: AbortSignal): Promise<void> {
 const lostRight = (when: string) =>
   new RegentError('BOOTSTRAP_LOST', `the right to initialize the cluster was lost ${when}`, { policy: 'transient' });
 
-/** How far a bootstrap has come: whether the cluster is whole, and what is known to be of it in etcd, the empty mark or the identifier. */
+/**
+ * How far a bootstrap has come: whether the cluster is whole, and what is known to be of it in
+ * etcd, the empty mark or the identifier.
+ */
 interface Reached {
   made: boolean;
   written: InitializeMark;
 }
 
 /**
- * Nobody was led to it. What is half made goes at once. What is whole stays, marked, while it is not known whether it was published: the rounds find out, and an
- * etcd that does not answer costs nobody a long restore. What was published goes once etcd does not have it any more, and the next node may try. Of etcd nothing
- * goes but what this bootstrap wrote there: an empty mark may be another's by now, and a system identifier another's success.
+ * Nobody was led to it. What is half made goes at once. What is whole stays, marked, while it is
+ * not known whether it was published: the rounds find out, and an etcd that does not answer costs
+ * nobody a long restore. What was published goes once etcd does not have it any more, and the next
+ * node may try. Of etcd nothing goes but what this bootstrap wrote there: an empty mark may be
+ * another's by now, and a system identifier another's success.
  */
 async function undoBootstrap(deps: JobDeps, { made, written }: Reached): Promise<void> {
   const { pg, dcs, settings, log } = deps.parts;
@@ -152,8 +165,8 @@ async function seen(deps: JobDeps, source: Source, signal: AbortSignal, leavesSy
 async function clone(deps: JobDeps, job: Extract<Job, { kind: 'clone' | 'reinitialize' }>, signal: AbortSignal): Promise<void> {
   const { pg } = deps.parts;
   if (job.kind === 'reinitialize') {
-    // What is removed here may be the last copy of what was acknowledged: it goes only while another is seen to be there.
-    // And only while a copy can be made in its place.
+    // What is removed here may be the last copy of what was acknowledged: it goes only while
+    // another is seen to be there. And only while a copy can be made in its place.
     await pg.checkRemake(await seen(deps, job.source, signal, true));
     await leaveSync(deps.parts, deps.leaving, signal);
     deps.stopping();
@@ -162,19 +175,24 @@ async function clone(deps: JobDeps, job: Extract<Job, { kind: 'clone' | 'reiniti
     await seen(deps, job.source, signal);
     await pg.removeDataDirectory({ timeoutMs: DAY_MS, keepAside: false });
   } else {
-    // An agent that ended in the middle of a bootstrap left a server running on what it had made, and nobody else would ever stop it.
+    // An agent that ended in the middle of a bootstrap left a server running on what it had made,
+    // and nobody else would ever stop it.
     await pg.stop('immediate', { timeoutMs: 30_000 });
   }
   await pg.clone(job.source, { timeoutMs: DAY_MS, signal, fromLeader: job.fromLeader });
   await start(deps, { kind: 'standby', source: job.source }, null, signal, true);
 }
 
-/** A crashed standby may have hours of WAL to replay, and nobody waits for it; after this the rounds go on beside its start. */
+/**
+ * A crashed standby may have hours of WAL to replay, and nobody waits for it; after this the rounds
+ * go on beside its start.
+ */
 const STANDBY_START_MS = 60_000;
 
 /**
- * How long this job waits for the start. No longer than the limit by which the rules judge it, for they judge a start only once its job is over: with
- * primary_start_timeout 0 nobody else can lead, or it would not be started.
+ * How long this job waits for the start. No longer than the limit by which the rules judge it, for
+ * they judge a start only once its job is over: with primary_start_timeout 0 nobody else can lead,
+ * or it would not be started.
  */
 function startTimeoutMs(deps: JobDeps, role: ServerRole, wantedMs: number | null): number {
   const { dynamic, postgresql } = deps.parts.settings.current();
@@ -190,7 +208,10 @@ function stopTimeoutMs(deps: JobDeps): number {
   return (strict ? dynamic.primaryStopTimeoutSeconds : postgresql.pgCtlTimeoutSeconds) * 1000;
 }
 
-/** A server that may open for writes is started only under an armed guard, and with no lease-less moment in between. */
+/**
+ * A server that may open for writes is started only under an armed guard, and with no lease-less
+ * moment in between.
+ */
 async function start(deps: JobDeps, role: ServerRole, timeoutMs: number | null, signal: AbortSignal, freshCopy = false): Promise<void> {
   if (role.kind === 'primary') await deps.fence.arm();
   else await deps.fence.disarm();
@@ -204,7 +225,8 @@ async function restart(deps: JobDeps, job: Extract<Job, { kind: 'restart' }>, si
   if (job.role.kind === 'standby') await leaveSync(deps.parts, deps.leaving, signal);
   deps.stopping();
   if (job.role.kind === 'primary') {
-    // Without it the stop takes longer. A server that does not let the agent in is to be restarted nevertheless.
+    // Without it the stop takes longer. A server that does not let the agent in is to be restarted
+    // nevertheless.
     await pg
       .checkpoint({ timeoutMs: DAY_MS, signal })
       .catch((error: unknown) => deps.parts.log.warning(`checkpoint before the restart failed: ${String(error)}`));
@@ -230,7 +252,8 @@ async function promote(deps: JobDeps, syncNames: string | null, signal: AbortSig
     });
   }
   await pg.setSyncNames(syncNames, bounded).catch((error: unknown) => {
-    // The user's own value is in the file already, or one that waits for more than anybody counts on: neither is worth a cluster without a primary.
+    // The user's own value is in the file already, or one that waits for more than anybody counts
+    // on: neither is worth a cluster without a primary.
     if (syncNames !== null) throw error;
     log.warning(`promoted with the files as they are: ${String(error)}`);
   });
@@ -238,9 +261,11 @@ async function promote(deps: JobDeps, syncNames: string | null, signal: AbortSig
 }
 
 /**
- * Checkpoint while the clients still work, so that the shutdown has little to write; those who are not there to confirm it are found out, while the clients still
- * work; then a fast shutdown, which sends every last record to the connected standbys; then the key, with the position that the successor must have. The key does
- * not wait for the processes to end once PostgreSQL is closed for writes: an archiver may take as long as it likes.
+ * Checkpoint while the clients still work, so that the shutdown has little to write; those who are
+ * not there to confirm it are found out, while the clients still work; then a fast shutdown, which
+ * sends every last record to the connected standbys; then the key, with the position that the
+ * successor must have. The key does not wait for the processes to end once PostgreSQL is closed for
+ * writes: an archiver may take as long as it likes.
  */
 async function handover(deps: JobDeps, job: Extract<Job, { kind: 'handover' }>, signal: AbortSignal): Promise<void> {
   const { pg, log } = deps.parts;
@@ -255,7 +280,8 @@ async function handover(deps: JobDeps, job: Extract<Job, { kind: 'handover' }>, 
   const drain = isPrimary ? await drainTo(deps.parts, planFor(deps.parts, job), signal) : {};
   deps.stopping();
   const key = { released: Promise.resolve(false) };
-  // Told once, and as soon as nobody can write here any more: what the script takes away (an address) the successor is about to need.
+  // Told once, and as soon as nobody can write here any more: what the script takes away (an
+  // address) the successor is about to need.
   let told: Promise<void> | null = null;
   const stopped = () => {
     told ??= deps.announce('on_stop', 'demoted').catch((error: unknown) => log.warning(`callback on_stop: ${String(error)}`));
@@ -278,7 +304,10 @@ async function handover(deps: JobDeps, job: Extract<Job, { kind: 'handover' }>, 
   await stopped();
 }
 
-/** The checkpoint was asked for on a new connection. Who does not get one would not get in after the handover either: it is called off before anything stops. */
+/**
+ * The checkpoint was asked for on a new connection. Who does not get one would not get in after the
+ * handover either: it is called off before anything stops.
+ */
 async function refuseLockedOut({ parts }: JobDeps): Promise<void> {
   const { lockedOut } = await parts.pg.observe({ timeoutMs: 1000 });
   if (lockedOut === undefined) return;

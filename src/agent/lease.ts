@@ -1,8 +1,9 @@
 /**
  * The lease and what is known of it for certain.
  *
- * A lease is good from the moment the request that granted or renewed it was SENT, for its ttl: etcd counts from a later moment.
- * A reply that is lost leaves the older moment standing, which is the safe side.
+ * A lease is good from the moment the request that granted or renewed it was SENT, for its ttl:
+ * etcd counts from a later moment. A reply that is lost leaves the older moment standing, which is
+ * the safe side.
  */
 import type { LeaseFacts } from '../core/model.ts';
 import { leaseMargins } from '../core/settings.ts';
@@ -12,9 +13,15 @@ import { codeOf } from '../support/errors.ts';
 
 /** Even a node that is late asks once more before it gives up. */
 const MIN_PATIENCE_MS = 200;
-/** Shortly before the lease ends there are more important things to do than to write: what was not written is written by a later round. */
+/**
+ * Shortly before the lease ends there are more important things to do than to write: what was not
+ * written is written by a later round.
+ */
 export const MIN_WRITE_MS = 20;
-/** A call that takes all the time there is ends when the moment to step down is past, not just before. */
+/**
+ * A call that takes all the time there is ends when the moment to step down is past, not just
+ * before.
+ */
 const PAST_MS = 1;
 
 export class Lease {
@@ -25,7 +32,10 @@ export class Lease {
   #ttlSeconds: number;
   #failures = 0;
   #limitMs: () => number = () => Number.POSITIVE_INFINITY;
-  /** Of a round that did not wait for its lease the answer may still come: another round has asked since, and only its own counts. */
+  /**
+   * Of a round that did not wait for its lease the answer may still come: another round has asked
+   * since, and only its own counts.
+   */
   #asked = 0;
 
   constructor(dcs: Dcs, clock: Clock, ttlSeconds: number) {
@@ -44,7 +54,10 @@ export class Lease {
     return this.#failures > 1;
   }
 
-  /** Renews, or grants a new lease when there is none, it is gone, or the ttl changed. Throws what the Dcs throws. */
+  /**
+   * Renews, or grants a new lease when there is none, it is gone, or the ttl changed. Throws what
+   * the Dcs throws.
+   */
   async renew(ttlSeconds: number, timeoutMs: number): Promise<void> {
     const startedAtMs = this.#clock.bootMs();
     this.#asked += 1;
@@ -77,8 +90,10 @@ export class Lease {
   }
 
   /**
-   * For an etcd that grants no lease, but renews (no room, a quota): this lease is ours from now on, if etcd renews it once more. It is that of the leader key,
-   * which an agent before this one has put there, or our own of another ttl. False: it is gone, or another round has asked since. Throws what the Dcs throws.
+   * For an etcd that grants no lease, but renews (no room, a quota): this lease is ours from now
+   * on, if etcd renews it once more. It is that of the leader key, which an agent before this one
+   * has put there, or our own of another ttl. False: it is gone, or another round has asked since.
+   * Throws what the Dcs throws.
    */
   async keep(leaseId: string, timeoutMs: number): Promise<boolean> {
     const asked = this.#asked;
@@ -92,12 +107,17 @@ export class Lease {
     return true;
   }
 
-  /** Something else than the lease makes this node step down as well; Infinity while it does not. */
+  /**
+   * Something else than the lease makes this node step down as well; Infinity while it does not.
+   */
   limitBy(leftMs: () => number): void {
     this.#limitMs = leftMs;
   }
 
-  /** How long a call may take now that usually may take `mostMs`: never past the moment at which this node would have to step down. */
+  /**
+   * How long a call may take now that usually may take `mostMs`: never past the moment at which
+   * this node would have to step down.
+   */
   patienceMs(mostMs: number, leastMs = MIN_PATIENCE_MS): number {
     const byLeaseMs =
       this.#confirmedSentAtMs === null
@@ -107,8 +127,9 @@ export class Lease {
   }
 
   /**
-   * Gives the leader key back. False: it was not ours. When it throws, a copy of the request may still be under way and delete the key later: the lease is
-   * forgotten, so that the key has to be put anew, which makes that copy void, before this node may lead again.
+   * Gives the leader key back. False: it was not ours. When it throws, a copy of the request may
+   * still be under way and delete the key later: the lease is forgotten, so that the key has to be
+   * put anew, which makes that copy void, before this node may lead again.
    */
   async release(name: string, options: CallOptions): Promise<boolean> {
     try {
@@ -130,7 +151,10 @@ export class Lease {
     this.#confirmedSentAtMs = null;
   }
 
-  /** Runs a write that carries the lease; a lease that turns out to be gone is forgotten, and the write reported as not done. */
+  /**
+   * Runs a write that carries the lease; a lease that turns out to be gone is forgotten, and the
+   * write reported as not done.
+   */
   async carry(write: (leaseId: string) => Promise<boolean>): Promise<boolean> {
     if (this.#leaseId === null) return false;
     try {

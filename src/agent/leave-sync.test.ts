@@ -9,7 +9,10 @@ import type { Parts } from './parts.ts';
 
 const LOOP_WAIT_MS = 10_000;
 
-/** What etcd says at each look, the last of it for good; null: no answer. Timers end at once and move the clock. */
+/**
+ * What etcd says at each look, the last of it for good; null: no answer. Timers end at once and
+ * move the clock.
+ */
 function scene(looks: ReadonlyArray<ClusterView | null>, own: Settings = settings('b', { dynamic: { synchronousMode: 'on' } })) {
   const seen = { looks: 0, announcedAt: [] as number[], warnings: [] as string[], nowMs: 1000 };
   const abort = new AbortController();

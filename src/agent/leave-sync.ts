@@ -1,6 +1,8 @@
 /**
- * A synchronous standby that is about to stop asks to be let go first: its leader would go on waiting for its word, and every client with it, until
- * the next round at which the leader notices. The wish is a pair of tags in the member key, which a leader that runs Patroni understands as well.
+ * A synchronous standby that is about to stop asks to be let go first: its leader would go on
+ * waiting for its word, and every client with it, until the next round at which the leader notices.
+ * The wish is a pair of tags in the member key, which a leader that runs Patroni understands as
+ * well.
  */
 import { type ClusterView, memberOf, sameName, syncPriority, type Tags } from '../core/cluster.ts';
 import { sleep } from '../ports/clock.ts';
@@ -14,8 +16,9 @@ const ETCD_PATIENCE_MS = 2000;
 export const LEAVING: Tags = { nosync: true, sync_priority: 0 };
 
 /**
- * Resolves once nobody waits for this node's confirmation, as far as etcd tells, or when it is no use to wait on. `announce` publishes LEAVING. Never
- * throws: leaving late is better than not at all.
+ * Resolves once nobody waits for this node's confirmation, as far as etcd tells, or when it is no
+ * use to wait on. `announce` publishes LEAVING. Never throws: leaving late is better than not at
+ * all.
  */
 export async function leaveSync(parts: Parts, announce: () => void, signal: AbortSignal): Promise<void> {
   const { clock, dcs, log, settings } = parts;
@@ -25,7 +28,8 @@ export async function leaveSync(parts: Parts, announce: () => void, signal: Abor
   // The leader looks once in a loop_wait.
   const deadlineMs = clock.bootMs() + 2 * dynamic.loopWaitSeconds * 1000;
   let announced = false;
-  // First /sync changes, then PostgreSQL's setting: what counts is to be absent at two looks in a row.
+  // First /sync changes, then PostgreSQL's setting: what counts is to be absent at two looks in a
+  // row.
   for (let absent = 0; !signal.aborted; await sleep(clock, LOOK_EVERY_MS, signal)) {
     const view = await dcs.read(options).catch(() => null);
     absent = view !== null && isCountedOn(view, local.name) ? 0 : absent + 1;

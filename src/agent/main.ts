@@ -1,4 +1,6 @@
-/** `regent agent [FILE]`: reads the configuration, puts the parts together, runs until told to end. */
+/**
+ * `regent agent [FILE]`: reads the configuration, puts the parts together, runs until told to end.
+ */
 import process from 'node:process';
 import { createSystemClock } from '../adapters/clock/system.ts';
 import { identityFile } from '../adapters/etcd/identity-file.ts';
@@ -33,7 +35,10 @@ regent check-config FILE checks one without starting anything.
 
 /** The process must not hang on after its work is done, whatever handle was left. */
 const LINGER_MS = 1000;
-/** Whoever renews certificates need not know of the agent: files that have changed are found so soon. As for etcd's. */
+/**
+ * Whoever renews certificates need not know of the agent: files that have changed are found so
+ * soon. As for etcd's.
+ */
 const RENEW_CERTIFICATES_MS = 300_000;
 /** Passwords of so many readings of the configuration are kept out of the log. */
 const KNOWN_SETTINGS = 10;
@@ -70,7 +75,9 @@ export async function agentMain(args: readonly string[], onRound: () => void): P
   return code;
 }
 
-/** PostgreSQL would refuse to start, but only after its directory had been made by the wrong user. */
+/**
+ * PostgreSQL would refuse to start, but only after its directory had been made by the wrong user.
+ */
 function refuseRoot(): void {
   if (process.getuid?.() === 0) {
     throw new RegentError('RUN_AS_ROOT', 'the agent must not run as root, because PostgreSQL refuses to', {
@@ -106,7 +113,8 @@ async function runAgent(
     process.on('SIGINT', () => agent.shutdown());
     process.on('SIGHUP', () => agent.reload());
     const code = await agent.run();
-    // A guard that still has a deadline is not sent away: PostgreSQL may be running without anybody to renew the lease.
+    // A guard that still has a deadline is not sent away: PostgreSQL may be running without anybody
+    // to renew the lease.
     await parts.guard.close({ end: code === 0 });
     return code;
   } catch (error) {
@@ -123,7 +131,10 @@ async function runAgent(
   }
 }
 
-/** Where there is data it does not matter; where there is none, and no cluster either, this member waits for another one to make it. */
+/**
+ * Where there is data it does not matter; where there is none, and no cluster either, this member
+ * waits for another one to make it.
+ */
 async function warnOfNoBootstrap({ postgresql, bootstrapRefusal }: LocalSettings, log: AgentLog): Promise<void> {
   if (typeof bootstrapRefusal !== 'string' || (await inspectDataDir(postgresql.dataDir)).major !== null) return;
   log.warning(`this member joins a cluster and makes no new one: ${bootstrapRefusal}`);
@@ -194,7 +205,10 @@ async function createParts(path: string | null, loaded: LoadResult, env: NodeJS.
   };
 }
 
-/** Two agents of one name would both take themselves for the holder of one key. An answer of any kind at our own published address is another process's. */
+/**
+ * Two agents of one name would both take themselves for the holder of one key. An answer of any
+ * kind at our own published address is another process's.
+ */
 async function refuseDuplicate(parts: Parts): Promise<void> {
   const me = parts.settings.local().name;
   const { retryTimeoutSeconds } = parts.settings.current().dynamic;
@@ -230,7 +244,10 @@ function publicWordsOf({ scope, name, namespace, postgresql }: LocalSettings): r
   return [scope, name, namespace, postgresql.database, postgresql.superuser.username, postgresql.replication.username];
 }
 
-/** A state nobody thought of is not one to lead in: end at once; the lease runs out, and the guard has the last word. */
+/**
+ * A state nobody thought of is not one to lead in: end at once; the lease runs out, and the guard
+ * has the last word.
+ */
 function stopOnBugs(log: AgentLog): void {
   const end = (error: unknown) => {
     log.critical(`ending because of a bug: ${ensureError(error).stack ?? String(error)}`);

@@ -1,10 +1,13 @@
-/** Keeps `members/<name>` true: written when it differs from what was written last, or hangs on another lease. */
+/**
+ * Keeps `members/<name>` true: written when it differs from what was written last, or hangs on
+ * another lease.
+ */
 import { memberOf } from '../core/cluster.ts';
-import type { JsonObject } from '../core/json.ts';
-import { memberRecord } from '../core/member-record.ts';
 import type { Observation } from '../core/model.ts';
+import { memberRecord } from '../dialect/member-record.ts';
 import { stringifyCompact } from '../support/big-json.ts';
 import { ensureError } from '../support/errors.ts';
+import type { JsonObject } from '../support/json.ts';
 import type { Agent } from './agent.ts';
 import { type Lease, MIN_WRITE_MS } from './lease.ts';
 import type { Parts } from './parts.ts';

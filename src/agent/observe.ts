@@ -13,10 +13,16 @@ import { type Lease, refuses } from './lease.ts';
 import type { Told } from './news.ts';
 import type { Parts } from './parts.ts';
 
-/** A peer that does not answer within this is counted as not answering; the others do not wait for it. */
+/**
+ * A peer that does not answer within this is counted as not answering; the others do not wait for
+ * it.
+ */
 const PEER_TIMEOUT_MS = 300;
 const SOURCE_TIMEOUT_MS = 1500;
-/** Of a primary that does not hold the leader key: nothing protects it, so it cannot wait for etcd as long as others. */
+/**
+ * Of a primary that does not hold the leader key: nothing protects it, so it cannot wait for etcd
+ * as long as others.
+ */
 const UNLOCKED_TIMEOUT_MS = 1000;
 /** An etcd that answers renews a lease in far less. */
 const OLD_LEASE_TIMEOUT_MS = 1000;
@@ -30,7 +36,10 @@ export interface Inputs extends Told {
   readonly guardHealthy: boolean;
   readonly syncUnsettled: boolean;
   readonly untilLeaderChanges: () => AbortSignal;
-  /** Sees to it that the guard of a primary has a deadline; how long this round may then wait for a lease, in milliseconds. */
+  /**
+   * Sees to it that the guard of a primary has a deadline; how long this round may then wait for a
+   * lease, in milliseconds.
+   */
   readonly cover: (c: Context) => Promise<number>;
 }
 
@@ -39,7 +48,8 @@ export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promi
   const { reading, renewal } = askDcs(parts, lease, inputs);
   const [dcs, told] = await Promise.all([
     reading,
-    // A PostgreSQL that does not answer must not keep its agent from stopping it in time, before the lease ends or a guard that does not listen strikes.
+    // A PostgreSQL that does not answer must not keep its agent from stopping it in time, before
+    // the lease ends or a guard that does not listen strikes.
     parts.pg.observe({ timeoutMs: lease.patienceMs(observeTimeoutMs(settings.current().dynamic)) }),
   ]);
   // PostgreSQL knows members by what it makes of their names.
@@ -99,8 +109,9 @@ async function within<T>(clock: Clock, done: Promise<T>, ms: number): Promise<T 
 }
 
 /**
- * etcd takes no writes, so it grants no lease, but it renews those there are; and the leader key of this node's cluster names this node, on the lease of the agent
- * that ran here before. This agent leads on by that lease: nobody else could take the key.
+ * etcd takes no writes, so it grants no lease, but it renews those there are; and the leader key of
+ * this node's cluster names this node, on the lease of the agent that ran here before. This agent
+ * leads on by that lease: nobody else could take the key.
  */
 async function keepOldLease(parts: Parts, lease: Lease, c: Context, refusal: string): Promise<void> {
   const leaseId = c.lockMine ? (c.view?.leader?.leaseId ?? null) : null;
@@ -114,8 +125,9 @@ async function keepOldLease(parts: Parts, lease: Lease, c: Context, refusal: str
 }
 
 /**
- * Renewal and reading go out together; the time they get ends before the agent would have to step down. Neither fails. The renewal tells why etcd refuses a lease;
- * null: it does not, or did not say.
+ * Renewal and reading go out together; the time they get ends before the agent would have to step
+ * down. Neither fails. The renewal tells why etcd refuses a lease; null: it does not, or did not
+ * say.
  */
 function askDcs(
   parts: Parts,
@@ -143,7 +155,10 @@ function askDcs(
   return { reading, renewal };
 }
 
-/** The others are asked when it matters who is how far: nobody leads, somebody is to be replaced, or we may have to give up. */
+/**
+ * The others are asked when it matters who is how far: nobody leads, somebody is to be replaced, or
+ * we may have to give up.
+ */
 async function askPeers(parts: Parts, o: Observation, memory: Memory): Promise<ReadonlyMap<string, PeerFacts> | null> {
   if (!o.dcs.known || o.job !== null) return null;
   const { view } = o.dcs;
@@ -171,7 +186,8 @@ async function askSource(parts: Parts, o: Observation, inputs: Inputs): Promise<
   const end = writtenEnd(o.pg) ?? inputs.memory.endedAt;
   const signal = inputs.untilLeaderChanges();
   let stop = () => {};
-  // A leader that was cut off or switched off does not answer, and the race for its key does not wait for that.
+  // A leader that was cut off or switched off does not answer, and the race for its key does not
+  // wait for that.
   const changed = new Promise<null>((resolve) => {
     stop = () => resolve(null);
     signal.addEventListener('abort', stop, { once: true });

@@ -1,4 +1,6 @@
-/** What an agent is made of. The real parts come from adapters/, the simulator's from its models. */
+/**
+ * What an agent is made of. The real parts come from adapters/, the simulator's from its models.
+ */
 
 import type { Clock } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';

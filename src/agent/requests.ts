@@ -1,9 +1,12 @@
-/** What was asked of this node and has not been done yet: the loop reads it as facts, the askers wait for the outcome. */
+/**
+ * What was asked of this node and has not been done yet: the loop reads it as facts, the askers
+ * wait for the outcome.
+ */
 import { type Job, type JobOutcome, jobLabel } from '../core/effects.ts';
-import type { JsonObject } from '../core/json.ts';
 import type { OperatorWishes } from '../core/model.ts';
-import type { Reinitialization } from '../core/status.ts';
+import type { Reinitialization } from '../ports/agent-status.ts';
 import type { RequestOutcome, RestartRequest } from '../ports/operator.ts';
+import type { JsonObject } from '../support/json.ts';
 import type { Agent } from './agent.ts';
 
 /** A wish nobody could fulfil by then is answered with a refusal. */
@@ -73,17 +76,20 @@ export class Requests {
     const me = this.#agent.parts.settings.local().name;
     if (view === null || view.leader === null) return { ok: false, status: 503, message: 'Cluster has no leader, can not reinitialize' };
     if (view.leader.name === me) return { ok: false, status: 503, message: 'I am the leader, can not reinitialize' };
-    // Before anything is called off: what was asked for a moment ago begins next, and this would be refused after all.
+    // Before anything is called off: what was asked for a moment ago begins next, and this would be
+    // refused after all.
     if (this.#waiting?.started === false) return { ok: false, status: 503, message: `${this.#waiting.kind} already in progress` };
     const running = this.#agent.job;
     if (running !== null) {
       if (!options.force) return { ok: false, status: 503, message: `${jobLabel(running.job)} already in progress` };
       this.#agent.cancelJob('reinitialize was asked for with force');
-      // Who asked for the work that is cancelled is told now: its outcome must not be taken for that of what begins next.
+      // Who asked for the work that is cancelled is told now: its outcome must not be taken for
+      // that of what begins next.
       if (this.#waiting?.started === true) this.#dismiss(this.#waiting, 'called off: reinitialize was asked for with force');
     }
     if (this.#waiting !== null) return { ok: false, status: 503, message: `${this.#waiting.kind} already in progress` };
-    // A wish that cannot be fulfilled soon is dropped: nobody expects data to be removed months later, when this node has led and lost the lead.
+    // A wish that cannot be fulfilled soon is dropped: nobody expects data to be removed months
+    // later, when this node has led and lost the lead.
     const job = this.#newJob();
     const tell = (state: Reinitialization['state'], reason: string | null = null) => {
       this.#reinitialization = { job, state, reason };
@@ -112,12 +118,16 @@ export class Requests {
     return { ok: true, message: 'reinitialize started', job };
   }
 
-  /** The last one that was asked for: `--wait` answers for it, whatever else happens to the member. */
+  /**
+   * The last one that was asked for: `--wait` answers for it, whatever else happens to the member.
+   */
   get reinitialization(): Reinitialization | null {
     return this.#reinitialization;
   }
 
-  /** By the time as well: a request to an agent before this one must not be taken for one to this. */
+  /**
+   * By the time as well: a request to an agent before this one must not be taken for one to this.
+   */
   #newJob(): string {
     this.#jobs += 1;
     return `${this.#agent.parts.clock.wallMs().toString(36)}-${this.#jobs}`;
@@ -131,7 +141,8 @@ export class Requests {
   schedule(data: JsonObject, request: RestartRequest, atWallMs: number): boolean {
     if (this.#scheduled !== null) return false;
     const { clock } = this.#agent.parts;
-    // Timers count short spans only, and the wall clock may be set: look again every minute at the latest.
+    // Timers count short spans only, and the wall clock may be set: look again every minute at the
+    // latest.
     let cancel: () => void = () => {};
     const arm = () => {
       cancel = clock.timer(Math.max(0, Math.min(60_000, atWallMs - clock.wallMs())), () => {
@@ -179,7 +190,8 @@ export class Requests {
     if (pg === undefined || (pg.sql === null && (!known || pg.dataDir !== 'valid'))) return unknown;
     const role = (pg.sql === null ? pg.standbySignal : pg.sql.inRecovery) ? 'replica' : 'primary';
     if (request.role !== undefined && request.role !== role) return unsatisfied;
-    // Of a server that is down or refuses the agent neither can be told; a start makes pending settings effective in any case.
+    // Of a server that is down or refuses the agent neither can be told; a start makes pending
+    // settings effective in any case.
     if (pg.sql === null) return request.restartPending || request.postgresVersion !== undefined ? unknown : null;
     if (request.restartPending && Object.keys(pg.sql.pendingRestart).length === 0) return unsatisfied;
     if (request.postgresVersion !== undefined && pg.sql.serverVersion >= versionNumber(request.postgresVersion)) return unsatisfied;
@@ -206,8 +218,9 @@ export class Requests {
 }
 
 /**
- * A server that is down is not restarted, but started, by whichever rule comes to it first. And where the data are gone already (a copy was called off) the copy that
- * any member without data is given is the one that was asked for: to remove it and begin again would be for nothing.
+ * A server that is down is not restarted, but started, by whichever rule comes to it first. And
+ * where the data are gone already (a copy was called off) the copy that any member without data is
+ * given is the one that was asked for: to remove it and begin again would be for nothing.
  */
 function fulfils(job: Job, waiting: Waiting): boolean {
   return job.kind === waiting.kind || job.kind === (waiting.kind === 'restart' ? 'start' : 'clone');

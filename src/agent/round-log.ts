@@ -1,4 +1,6 @@
-/** What a round says in the log: each thing when it begins, changes or ends, and not every round. */
+/**
+ * What a round says in the log: each thing when it begins, changes or ends, and not every round.
+ */
 import { choreNotes } from '../core/chores.ts';
 import type { ClusterView } from '../core/cluster.ts';
 import type { Context } from '../core/context.ts';
@@ -45,7 +47,10 @@ export class RoundLog {
     this.#lastLine = line;
   }
 
-  /** Commits begin and cease to wait without anybody asking for it; whoever reads the log is to know since when. */
+  /**
+   * Commits begin and cease to wait without anybody asking for it; whoever reads the log is to know
+   * since when.
+   */
   noteSync(c: Context, { effects }: Decision): void {
     const { noted, notes } = syncNotes(c, effects, this.#noted);
     for (const { level, text } of [...strangerNotes(this.#strangers, c.m.strangers), ...notes]) this.#parts.log[level](text);

@@ -1,14 +1,17 @@
-/** What the health checks answer between the moment etcd cannot be read any more and the end of the lease. */
+/**
+ * What the health checks answer between the moment etcd cannot be read any more and the end of the
+ * lease.
+ */
 import { describe, expect, it } from 'vitest';
 import { someSettings } from '../../test/fixtures/agent.ts';
 import { memory, observation, pg, settings, view } from '../../test/support/build.ts';
 import type { ClusterView } from '../core/cluster.ts';
-import { healthCheck } from '../core/health-checks.ts';
-import { memberRecord } from '../core/member-record.ts';
 import type { LeaseFacts, Memory, Observation } from '../core/model.ts';
 import { remember } from '../core/remember.ts';
 import { leaseMargins } from '../core/settings.ts';
-import { noCounts } from '../core/status.ts';
+import { healthCheck } from '../dialect/health-checks.ts';
+import { memberRecord } from '../dialect/member-record.ts';
+import { noCounts } from '../ports/agent-status.ts';
 import type { Agent } from './agent.ts';
 import { statusOf } from './status.ts';
 

@@ -1,4 +1,7 @@
-/** The agent as it shows itself, at this very moment: what the last round found, cut short by the end of the lease. */
+/**
+ * The agent as it shows itself, at this very moment: what the last round found, cut short by the
+ * end of the lease.
+ */
 
 import { promotionsFailing } from '../core/candidates.ts';
 import { type ChoreKind, choreName } from '../core/chores.ts';
@@ -11,8 +14,8 @@ import type { Memory } from '../core/model.ts';
 import { describeUnexplained, type PostgresFacts } from '../core/postgres-facts.ts';
 import { REWIND_IN_VAIN } from '../core/rewind-prospects.ts';
 import { observeTimeoutMs } from '../core/settings.ts';
-import type { AgentStatus } from '../core/status.ts';
 import { describeStrangers } from '../core/strangers.ts';
+import type { AgentStatus } from '../ports/agent-status.ts';
 import { DIALECT_VERSION, REGENT_VERSION } from '../version.ts';
 import type { Agent } from './agent.ts';
 import { LEAVING } from './leave-sync.ts';
@@ -80,7 +83,10 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
   return parts.log.masked === undefined ? status : withoutSecrets(status, parts.log.masked);
 }
 
-/** Everybody may read what an agent shows of itself, and these are words of programs, PostgreSQL among them. */
+/**
+ * Everybody may read what an agent shows of itself, and these are words of programs, PostgreSQL
+ * among them.
+ */
 function withoutSecrets(status: AgentStatus, masked: (text: string) => string): AgentStatus {
   const maybe = (text: string | null | undefined) => (typeof text === 'string' ? masked(text) : null);
   const { lockedOut, reinitialization, failing: failed } = status;
@@ -122,8 +128,9 @@ function endOnDisk(pg: PostgresFacts, memory: Memory): NonNullable<AgentStatus['
 }
 
 /**
- * The leader key was ours when etcd was last read, and the lease it was on then has not come to the moment to step down. A round that cannot read etcd takes
- * nothing from that: the key goes with the lease, and nobody else takes it before.
+ * The leader key was ours when etcd was last read, and the lease it was on then has not come to the
+ * moment to step down. A round that cannot read etcd takes nothing from that: the key goes with the
+ * lease, and nobody else takes it before.
  */
 function holdsKey(c: Context, lastView: ClusterView | null): boolean {
   const leader = lastView?.leader ?? null;
@@ -131,7 +138,10 @@ function holdsKey(c: Context, lastView: ClusterView | null): boolean {
   return sameLease && leader.name === c.me && c.stepDownAtMs !== null && c.o.nowMs < c.stepDownAtMs;
 }
 
-/** An answer that is late does not turn clients away; a server that is down, starting or in recovery does. */
+/**
+ * An answer that is late does not turn clients away; a server that is down, starting or in recovery
+ * does.
+ */
 function servesWrites(c: Context, memory: Memory): boolean {
   const { pg } = c.o;
   return c.isPrimary || (memory.role === 'primary' && pg.sql === null && (pg.state === 'unresponsive' || pg.state === 'running'));

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { memory, observation, pg, view } from '../../test/support/build.ts';
 import type { FailoverKey } from '../core/cluster.ts';
 import type { Job } from '../core/effects.ts';
-import { noCounts } from '../core/status.ts';
+import { noCounts } from '../ports/agent-status.ts';
 import { Tally } from './tally.ts';
 
 const calm = memory({ role: 'replica' });

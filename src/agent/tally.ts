@@ -2,7 +2,7 @@
 import type { ClusterView, FailoverKey } from '../core/cluster.ts';
 import type { JobKind } from '../core/effects.ts';
 import type { Memory, Observation } from '../core/model.ts';
-import { type Counts, noCounts } from '../core/status.ts';
+import { type Counts, noCounts } from '../ports/agent-status.ts';
 
 type Count = keyof Counts;
 

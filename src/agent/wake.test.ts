@@ -1,4 +1,7 @@
-/** What is asked of a leader that is gone is of no use, and the race for its key does not wait for the answer. */
+/**
+ * What is asked of a leader that is gone is of no use, and the race for its key does not wait for
+ * the answer.
+ */
 import { expect, test } from 'vitest';
 import type { Clock } from '../ports/clock.ts';
 import { Wake } from './wake.ts';

@@ -1,4 +1,6 @@
-/** Events only wake the loop: they are counted here, and the loop takes notice between two rounds. */
+/**
+ * Events only wake the loop: they are counted here, and the loop takes notice between two rounds.
+ */
 import type { Clock } from '../ports/clock.ts';
 
 export class Wake {
@@ -19,13 +21,19 @@ export class Wake {
     this.#release?.();
   }
 
-  /** Aborted at the next change of the leader key: what is asked of the leader there was may never be answered, and is of no use any more. */
+  /**
+   * Aborted at the next change of the leader key: what is asked of the leader there was may never
+   * be answered, and is of no use any more.
+   */
   untilLeaderChanges(): AbortSignal {
     this.#leadership ??= new AbortController();
     return this.#leadership.signal;
   }
 
-  /** Whether a change of this key is worth a round. Own writes of member, status and history keys are not. */
+  /**
+   * Whether a change of this key is worth a round. Own writes of member, status and history keys
+   * are not.
+   */
   onKey(key: string | null, me: string): void {
     if (key === null || key === 'leader') {
       this.#leadership?.abort();

@@ -1,4 +1,7 @@
-/** Who may change something: the allowlist, then the client certificate, then the password; the first refusal answers. */
+/**
+ * Who may change something: the allowlist, then the client certificate, then the password; the
+ * first refusal answers.
+ */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP } from 'node:net';
@@ -11,7 +14,10 @@ import { type Answer, text } from './answer.ts';
 import { resolveAll } from './resolve.ts';
 
 export interface AccessRules {
-  /** Null: allowed. membersCount: an address of a member's REST API is as good as a listed one, where the settings say so. */
+  /**
+   * Null: allowed. membersCount: an address of a member's REST API is as good as a listed one,
+   * where the settings say so.
+   */
   check(request: IncomingMessage, view: ClusterView | null, membersCount: boolean): Promise<Answer | null>;
 }
 
@@ -93,7 +99,10 @@ async function isMember(address: string, view: ClusterView | null, clock: Clock)
   return addresses.includes(address);
 }
 
-/** An IPv4 client of a dual-stack listener shows as ::ffff:a.b.c.d, a link-local one carries its interface. */
+/**
+ * An IPv4 client of a dual-stack listener shows as ::ffff:a.b.c.d, a link-local one carries its
+ * interface.
+ */
 function clientAddress(request: IncomingMessage): string {
   const address = (request.socket.remoteAddress ?? '').replace(/%.*$/, '');
   return /^::ffff:\d+\./i.test(address) ? address.slice('::ffff:'.length) : address;

@@ -1,7 +1,8 @@
 /** What a request is answered with, and the errors that are answers. */
-import type { JsonValue } from '../core/json.ts';
+
 import { stringifyDefault } from '../support/big-json.ts';
 import { RegentError } from '../support/errors.ts';
+import type { JsonValue } from '../support/json.ts';
 
 export interface Answer {
   readonly status: number;

@@ -1,9 +1,9 @@
 /** Request bodies: bounded in size and time, JSON objects only. */
 import type { IncomingMessage } from 'node:http';
-import type { JsonObject } from '../core/json.ts';
 import type { Clock } from '../ports/clock.ts';
 import { isJsonObject, parseJson } from '../support/big-json.ts';
 import { RegentError } from '../support/errors.ts';
+import type { JsonObject } from '../support/json.ts';
 import { RequestProblem } from './answer.ts';
 
 export const MAX_BODY_BYTES = 1024 * 1024;

@@ -1,10 +1,13 @@
-/** PATCH and PUT /config: the cluster-wide settings, checked before they are written; POST /parameters: the check alone, for whoever writes them elsewhere. */
+/**
+ * PATCH and PUT /config: the cluster-wide settings, checked before they are written; POST
+ * /parameters: the check alone, for whoever writes them elsewhere.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import { changedParameters } from '../config/changed-parameters.ts';
 import { patchMerge } from '../config/merge.ts';
 import { formatProblem } from '../config/problems.ts';
-import { complaintText } from '../core/guc-complaints.ts';
-import type { JsonObject } from '../core/json.ts';
+import { complaintText } from '../pgconf/guc-complaints.ts';
+import type { JsonObject } from '../support/json.ts';
 import { type Answer, json, plain, text } from './answer.ts';
 import { type ApiContext, dcsOptions } from './context.ts';
 
@@ -32,7 +35,10 @@ export async function putConfigKey(context: ApiContext, data: JsonObject): Promi
   return revision === null ? text(502, 'the configuration could not be written') : json(200, data);
 }
 
-/** Which of the parameters in the body this member's PostgreSQL refuses, and why; and which this member's own file has otherwise, which counts here. Nothing is written. */
+/**
+ * Which of the parameters in the body this member's PostgreSQL refuses, and why; and which this
+ * member's own file has otherwise, which counts here. Nothing is written.
+ */
 export async function postParameters({ desk }: ApiContext, body: JsonObject): Promise<Answer> {
   const given = changedParameters({ postgresql: { parameters: body } }, {});
   const complaints = await desk.judgeParameters(given);
@@ -48,7 +54,10 @@ export async function postParameters({ desk }: ApiContext, body: JsonObject): Pr
   });
 }
 
-/** Only what the change itself breaks is refused: an old mistake elsewhere must not stand in the way of, say, a pause. */
+/**
+ * Only what the change itself breaks is refused: an old mistake elsewhere must not stand in the way
+ * of, say, a pause.
+ */
 async function refuse(context: ApiContext, data: JsonObject, before: JsonObject): Promise<Answer | null> {
   const errors = (config: JsonObject): string[] =>
     context

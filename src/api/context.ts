@@ -1,10 +1,10 @@
 import type { ConfigProblem } from '../config/problems.ts';
-import type { JsonObject } from '../core/json.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { CallOptions } from '../ports/dcs.ts';
 import type { Log } from '../ports/log.ts';
 import type { Desk } from '../ports/operator.ts';
 import type { Peers } from '../ports/peers.ts';
+import type { JsonObject } from '../support/json.ts';
 import type { Answer } from './answer.ts';
 import type { BodyKind } from './body.ts';
 

@@ -1,4 +1,7 @@
-/** The listening socket: plain or TLS, replaceable and with certificates that can be renewed while it listens. */
+/**
+ * The listening socket: plain or TLS, replaceable and with certificates that can be renewed while
+ * it listens.
+ */
 import { readFile } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer, type ServerOptions, Server as TlsServer } from 'node:https';
@@ -23,7 +26,10 @@ export interface Listener {
   readonly port: number;
   /** Whether these settings need a listener of their own. */
   fits(settings: RestSettings): boolean;
-  /** Reads the certificate files again. Throws REST_TLS and goes on with the old ones when they cannot be used. */
+  /**
+   * Reads the certificate files again. Throws REST_TLS and goes on with the old ones when they
+   * cannot be used.
+   */
   renewCertificates(settings: RestSettings): Promise<void>;
   close(): Promise<void>;
 }

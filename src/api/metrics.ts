@@ -1,9 +1,12 @@
-/** GET /metrics in Prometheus' text format: Patroni's names, so that its dashboards and alerts go on working, then our own. */
+/**
+ * GET /metrics in Prometheus' text format: Patroni's names, so that its dashboards and alerts go on
+ * working, then our own.
+ */
 import { type ClusterView, failoverPriority, type PostgresState } from '../core/cluster.ts';
-import { replicationState, servedRole } from '../core/member-record.ts';
 import type { Settings } from '../core/settings.ts';
-import { type AgentStatus, type Counts, noCounts } from '../core/status.ts';
-import { shownPostgresState, syncStanding } from '../core/status-body.ts';
+import { replicationState, servedRole } from '../dialect/member-record.ts';
+import { shownPostgresState, syncStanding } from '../dialect/status-body.ts';
+import { type AgentStatus, type Counts, noCounts } from '../ports/agent-status.ts';
 import { parseZonedTime } from './schedule.ts';
 
 type Value = number | bigint | boolean | string | null;

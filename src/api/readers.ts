@@ -1,10 +1,10 @@
 /** The GETs that are not health checks. */
 
 import type { HistoryEntry } from '../core/cluster.ts';
-import { clusterBody } from '../core/cluster-body.ts';
-import type { JsonValue } from '../core/json.ts';
-import { lsnToJson } from '../core/member-record.ts';
-import { statusBody } from '../core/status-body.ts';
+import { clusterBody } from '../dialect/cluster-body.ts';
+import { lsnToJson } from '../dialect/member-record.ts';
+import { statusBody } from '../dialect/status-body.ts';
+import type { JsonValue } from '../support/json.ts';
 import { type Answer, json, text } from './answer.ts';
 import { type ApiContext, dcsOptions } from './context.ts';
 import { metricsText } from './metrics.ts';

@@ -23,7 +23,10 @@ afterAll(() => workshop.remove());
 const status = (answer: string) => Number(/^HTTP\/1\.1 (\d{3}) /.exec(answer)?.[1]);
 const many = Array.from({ length: 90 }, (_, i) => `X-${i}: ${'y'.repeat(400)}\r\n`).join('');
 
-/** Each as a balancer or an operator writes it by hand; Patroni's server answers all of them with the code of the check. */
+/**
+ * Each as a balancer or an operator writes it by hand; Patroni's server answers all of them with
+ * the code of the check.
+ */
 const CHECKS: readonly (readonly [string, (path: string) => string])[] = [
   ['HTTP/1.1 without Host', (path) => `GET ${path} HTTP/1.1\r\n\r\n`],
   ['HTTP/1.1 with an empty Host', (path) => `GET ${path} HTTP/1.1\r\nHost:\r\n\r\n`],

@@ -1,7 +1,9 @@
 /**
- * Requests that Node's parser refuses: lines that end in a bare line feed, HTTP/1.2, a header without a colon, a path without a slash. Checks of load balancers are
- * written by hand and have looked like that for decades; Patroni's server reads them, and a 400 takes a whole backend down. So a health check is answered all the
- * same, by its first line alone, and the connection is closed. Everything else is refused as Node does.
+ * Requests that Node's parser refuses: lines that end in a bare line feed, HTTP/1.2, a header
+ * without a colon, a path without a slash. Checks of load balancers are written by hand and have
+ * looked like that for decades; Patroni's server reads them, and a 400 takes a whole backend down.
+ * So a health check is answered all the same, by its first line alone, and the connection is
+ * closed. Everything else is refused as Node does.
  */
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -11,7 +13,9 @@ import type { Answer } from './answer.ts';
 /** What the check of this method and target is answered with; null: it is no health check. */
 export type CheckAnswer = (method: string, url: string) => Answer | null;
 
-/** Beyond this length a request is refused whatever it asks for; Patroni's limit for the first line. */
+/**
+ * Beyond this length a request is refused whatever it asks for; Patroni's limit for the first line.
+ */
 export const MAX_HEADER_BYTES = 65_536;
 
 const FIRST_LINE = /^(GET|HEAD|OPTIONS) (\S+)(?: HTTP\/\d+(?:\.\d+)?)?$/;

@@ -1,10 +1,13 @@
 /** POST /reinitialize: clone this replica anew. */
 import { parseBool } from '../config/values.ts';
-import type { JsonObject } from '../core/json.ts';
+import type { JsonObject } from '../support/json.ts';
 import { type Answer, plain, text } from './answer.ts';
 import type { ApiContext } from './context.ts';
 
-/** Patroni's answer is a fixed sentence, which scripts compare; so the name of the job travels beside it. */
+/**
+ * Patroni's answer is a fixed sentence, which scripts compare; so the name of the job travels
+ * beside it.
+ */
 export const JOB_HEADER = 'Regent-Job';
 
 export async function postReinitialize({ desk }: ApiContext, body: JsonObject): Promise<Answer> {

@@ -1,7 +1,10 @@
-/** From a request to an answer. Health checks never wait: they are computed from the agent's last round in the same turn of the event loop. */
+/**
+ * From a request to an answer. Health checks never wait: they are computed from the agent's last
+ * round in the same turn of the event loop.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { healthCheck, livenessCheck, type Query, readinessCheck } from '../core/health-checks.ts';
-import { statusBody } from '../core/status-body.ts';
+import { healthCheck, livenessCheck, type Query, readinessCheck } from '../dialect/health-checks.ts';
+import { statusBody } from '../dialect/status-body.ts';
 import { DcsError, ensureError, RegentError } from '../support/errors.ts';
 import type { AccessRules } from './access.ts';
 import { type Answer, json, plain, RequestProblem, text } from './answer.ts';
@@ -65,7 +68,10 @@ export function respond(
     });
 }
 
-/** The same of a health check of which only the first line could be read; null: it is none. Never throws. */
+/**
+ * The same of a health check of which only the first line could be read; null: it is none. Never
+ * throws.
+ */
 export function answerOfCheck(context: ApiContext, method: string, url: string): Answer | null {
   const target = targetOf(url);
   const code = codeOnly(context, method, target);

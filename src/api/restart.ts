@@ -1,7 +1,7 @@
 /** POST and DELETE /restart. */
 import { parseInteger } from '../config/values.ts';
-import type { JsonObject, JsonValue } from '../core/json.ts';
 import type { RestartRequest } from '../ports/operator.ts';
+import type { JsonObject, JsonValue } from '../support/json.ts';
 import { type Answer, plain, text } from './answer.ts';
 import type { ApiContext } from './context.ts';
 import { parseSchedule, type Schedule } from './schedule.ts';

@@ -1,4 +1,7 @@
-/** Moments an operator names: ISO 8601 and its usual variants. A moment without a zone means different things on different nodes, and is refused. */
+/**
+ * Moments an operator names: ISO 8601 and its usual variants. A moment without a zone means
+ * different things on different nodes, and is refused.
+ */
 
 export type Schedule =
   | { readonly ok: true; readonly atMs: number; readonly iso: string }

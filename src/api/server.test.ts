@@ -5,10 +5,10 @@ import { aReplicaStatus, restSettings } from '../../test/fixtures/agent.ts';
 import { keptLog, MemoryDesk, realClock, somePeers } from '../../test/fixtures/desk.ts';
 import { call, raw } from '../../test/fixtures/http.ts';
 import type { ConfigProblem } from '../config/problems.ts';
-import type { JsonObject } from '../core/json.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
-import { noCounts } from '../core/status.ts';
 import { toLsn } from '../core/units.ts';
+import { noCounts } from '../ports/agent-status.ts';
+import type { JsonObject } from '../support/json.ts';
 import { type RestServer, startRestServer } from './server.ts';
 
 let desk: MemoryDesk;

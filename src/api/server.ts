@@ -1,4 +1,6 @@
-/** The REST server: what load balancers, operators, monitoring and the other agents see of this one. */
+/**
+ * The REST server: what load balancers, operators, monitoring and the other agents see of this one.
+ */
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import type { RestSettings } from '../core/settings.ts';
 import type { Log } from '../ports/log.ts';
@@ -43,7 +45,10 @@ export async function startRestServer(options: RestServerOptions): Promise<RestS
   let listener: Listener = await open(current);
   log.info(`REST API listens on ${current.listenHost || '*'}:${listener.port}`);
 
-  /** The new listener opens first where both can be open at once, so that a bad address leaves the old one in service. */
+  /**
+   * The new listener opens first where both can be open at once, so that a bad address leaves the
+   * old one in service.
+   */
   const replace = async (settings: RestSettings): Promise<void> => {
     const old = listener;
     if (settings.listenPort !== old.port) {

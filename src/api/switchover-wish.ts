@@ -1,9 +1,12 @@
-/** Reading POST /switchover and /failover, and whether what they ask for can be done. Texts and order of the checks are Patroni's: tools look for them. */
+/**
+ * Reading POST /switchover and /failover, and whether what they ask for can be done. Texts and
+ * order of the checks are Patroni's: tools look for them.
+ */
 import { unfit } from '../core/candidates.ts';
 import { type ClusterView, type Member, mayLead, sameName } from '../core/cluster.ts';
 import { clusterModes } from '../core/cluster-modes.ts';
-import type { JsonObject } from '../core/json.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
+import type { JsonObject } from '../support/json.ts';
 import { type Answer, plain, text } from './answer.ts';
 import type { ApiContext } from './context.ts';
 import { parseSchedule } from './schedule.ts';
@@ -58,7 +61,8 @@ export async function switchProblem(context: ApiContext, wish: SwitchWish, view:
   const reasons: string[] = [];
   for (const { name } of possible) {
     const answer = answers.get(name);
-    // Without a leader the operator's word overrides positions; with one, it would find the same as this and drop the wish.
+    // Without a leader the operator's word overrides positions; with one, it would find the same as
+    // this and drop the wish.
     const reason = view.leader === null ? refusal(answer) : unfit(answer, view, dynamic);
     if (reason === null) return null;
     reasons.push(`${name} ${reason}`);

@@ -1,14 +1,20 @@
-/** POST /switchover and /failover, DELETE /switchover: the wish goes into the failover key, the agents carry it out. */
+/**
+ * POST /switchover and /failover, DELETE /switchover: the wish goes into the failover key, the
+ * agents carry it out.
+ */
 import { type MemberRole, memberOf } from '../core/cluster.ts';
-import type { JsonObject } from '../core/json.ts';
 import type { FailoverWish } from '../ports/dcs.ts';
 import { DcsError } from '../support/errors.ts';
 import { isoFromEpochMs } from '../support/iso-time.ts';
+import type { JsonObject } from '../support/json.ts';
 import { type Answer, plain, text } from './answer.ts';
 import { type ApiContext, dcsOptions } from './context.ts';
 import { type Action, readSwitchWish, type SwitchWish, switchProblem } from './switchover-wish.ts';
 
-/** Between two changes the key is read again this often, in case the agent's own watch is what is broken. */
+/**
+ * Between two changes the key is read again this often, in case the agent's own watch is what is
+ * broken.
+ */
 const RECHECK_MS = 2000;
 
 /** What the member that holds the leader key calls itself once it serves as one. */
@@ -59,8 +65,8 @@ async function written(context: ApiContext, wish: SwitchWish, by: string): Promi
 }
 
 /**
- * Waits for events, never for a fixed time. Judged by reads of our own: they come after our write, whereas the agent's last view may come before it
- * and show no wish because there was none yet.
+ * Waits for events, never for a fixed time. Judged by reads of our own: they come after our write,
+ * whereas the agent's last view may come before it and show no wish because there was none yet.
  */
 async function outcome(context: ApiContext, wish: SwitchWish, before: string | null, writtenAtMs: number): Promise<Answer> {
   const { desk, clock } = context;
@@ -90,7 +96,10 @@ async function outcome(context: ApiContext, wish: SwitchWish, before: string | n
   return text(503, `${title} status unknown after ${seconds} seconds; operation may still be in progress`);
 }
 
-/** Only the leader knows why it dropped the wish, and it may be another node than the one that was asked. */
+/**
+ * Only the leader knows why it dropped the wish, and it may be another node than the one that was
+ * asked.
+ */
 function reasonSince({ desk }: ApiContext, writtenAtMs: number): string | null {
   const dropped = desk.droppedWish();
   return dropped !== null && dropped.atMs >= writtenAtMs ? dropped.because : null;

@@ -1,4 +1,7 @@
-/** Where etcd is, and who makes a cluster: as Patroni reads it; and what is refused, because it would be unsafe. */
+/**
+ * Where etcd is, and who makes a cluster: as Patroni reads it; and what is refused, because it
+ * would be unsafe.
+ */
 import { describe, expect, it } from 'vitest';
 import { added, BASE, checkMeanings, configFiles, etcd, type MeaningRow, postgres, replaced } from '../../test/fixtures/config-files.ts';
 import type { LocalSettings } from '../core/settings.ts';

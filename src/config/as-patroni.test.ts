@@ -1,4 +1,7 @@
-/** What Patroni starts with starts Regent, with Patroni's meaning, and with a warning where somebody may have meant something else. */
+/**
+ * What Patroni starts with starts Regent, with Patroni's meaning, and with a warning where somebody
+ * may have meant something else.
+ */
 import { tmpdir } from 'node:os';
 import { describe } from 'vitest';
 import { added, BASE, checkMeanings, configFiles, etcd, type MeaningRow, postgres, replaced } from '../../test/fixtures/config-files.ts';

@@ -26,7 +26,8 @@ export interface Endpoint {
 /** `host`, `host:port` or a URL. */
 export function readEndpoint(text: string, section: EtcdParsed): Read<Endpoint> {
   const defaultPort = section.port ?? DEFAULT_PORT;
-  // A URL of its own (`url`, `proxy`) comes with its port, as for Patroni; one among the hosts is a host.
+  // A URL of its own (`url`, `proxy`) comes with its port, as for Patroni; one among the hosts is a
+  // host.
   if (text.includes('://')) return readUrl(text, text === section.url || text === section.proxy ? DEFAULT_PORT : defaultPort);
   const address = parseAddress(text, defaultPort, '10.0.0.1:2379');
   if (!address.ok) return address;
@@ -69,13 +70,19 @@ export function endpointTexts(section: EtcdParsed): readonly { readonly path: re
   return [{ path: ['host'], text: hostAtPort(section.host, section.port) }];
 }
 
-/** Of a port beside the host and one behind it the first counts, as for Patroni; for `hosts` it is the other way round. */
+/**
+ * Of a port beside the host and one behind it the first counts, as for Patroni; for `hosts` it is
+ * the other way round.
+ */
 function hostAtPort(host: string, port: number | undefined): string {
   const read = port === undefined || host.includes('://') ? null : parseAddress(host, port, '10.0.0.1:2379');
   return read?.ok && read.value.port !== port ? `${read.value.hosts.map(bracketed).join(',')}:${port}` : host;
 }
 
-/** A port that is written and not used: beside a URL, or behind the host where `port` is given as well. */
+/**
+ * A port that is written and not used: beside a URL, or behind the host where `port` is given as
+ * well.
+ */
 export function unusedPort(section: EtcdParsed): { readonly path: readonly string[]; readonly message: string } | null {
   const { port, host } = section;
   if (port === undefined) return null;

@@ -1,6 +1,7 @@
 /** Checked sections to LocalSettings. Defaults: patroni-compat 2.4. */
-import type { JsonObject } from '../core/json.ts';
+
 import type { BootstrapSettings, CtlSettings, LocalSettings, LogSettings, RestSettings, WatchdogSettings } from '../core/settings.ts';
+import type { JsonObject } from '../support/json.ts';
 import { buildEtcd } from './build-etcd.ts';
 import { buildPostgres, type Identity } from './build-postgres.ts';
 import { bracketed } from './hostport.ts';
@@ -65,7 +66,10 @@ function login(parsed: RestParsed['authentication']): { readonly username: strin
   return parsed?.username === undefined ? null : { username: parsed.username, password: parsed.password ?? '' };
 }
 
-/** Credentials and CA fall back to those of the REST server; certificates do not (patroni-compat 2.11). */
+/**
+ * Credentials and CA fall back to those of the REST server; certificates do not (patroni-compat
+ * 2.11).
+ */
 function buildCtl(parsed: LocalParsed): CtlSettings {
   const { ctl, restapi } = parsed;
   return {

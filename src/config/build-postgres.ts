@@ -1,10 +1,10 @@
 /** `postgresql:` as read to PostgresSettings. */
 import { constants, existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { CREDENTIAL_KEYWORDS } from '../core/conninfo.ts';
-import { RECOVERY_GUCS } from '../core/guc.ts';
-import type { JsonObject } from '../core/json.ts';
 import type { Callbacks, Credentials, PostgresSettings } from '../core/settings.ts';
+import { CREDENTIAL_KEYWORDS } from '../pgconf/conninfo.ts';
+import { RECOVERY_GUCS } from '../pgconf/guc.ts';
+import type { JsonObject } from '../support/json.ts';
 import { isControlled, isUserRecoveryGuc } from './gucs.ts';
 import { isWritable } from './home.ts';
 import { bracketed } from './hostport.ts';
@@ -49,8 +49,8 @@ function localPart(parsed: PostgresParsed, identity: Identity) {
 }
 
 /**
- * Patroni's place where there is a home; several nodes of one machine without one must not share a file. In a parent that takes no file it lies within, under a name
- * that base backups leave out.
+ * Patroni's place where there is a home; several nodes of one machine without one must not share a
+ * file. In a parent that takes no file it lies within, under a name that base backups leave out.
  */
 function defaultPgpass(dataDir: string, identity: Identity): string {
   if (identity.home !== null) return join(identity.home, 'pgpass');

@@ -1,15 +1,19 @@
 /**
- * `patroni.dynamic.json` in the data directory: the dynamic configuration as last seen, for a start while etcd is away.
- * Format: patroni-compat 2.9 (default JSON). Shared with Patroni, should the node go back to it.
+ * `patroni.dynamic.json` in the data directory: the dynamic configuration as last seen, for a start
+ * while etcd is away. Format: patroni-compat 2.9 (default JSON). Shared with Patroni, should the
+ * node go back to it.
  */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import type { JsonObject } from '../core/json.ts';
 import { isJsonObject, parseJson, stringifyDefault } from '../support/big-json.ts';
+import type { JsonObject } from '../support/json.ts';
 
 export const DYNAMIC_CACHE = 'patroni.dynamic.json';
 
-/** Null when there is none, or none that can be read: it is a convenience, and never a reason not to start. */
+/**
+ * Null when there is none, or none that can be read: it is a convenience, and never a reason not to
+ * start.
+ */
 export function readDynamicCache(dataDir: string): JsonObject | null {
   try {
     const value = parseJson(readFileSync(join(dataDir, DYNAMIC_CACHE), 'utf8'));
@@ -20,8 +24,9 @@ export function readDynamicCache(dataDir: string): JsonObject | null {
 }
 
 /**
- * Replaces the file as a whole or not at all. True when the file holds `raw` now; false when it does not, for want of a data directory, of space
- * or of permission. Never throws: the next change tries again.
+ * Replaces the file as a whole or not at all. True when the file holds `raw` now; false when it
+ * does not, for want of a data directory, of space or of permission. Never throws: the next change
+ * tries again.
  */
 export function writeDynamicCache(dataDir: string, raw: JsonObject): boolean {
   const target = join(dataDir, DYNAMIC_CACHE);

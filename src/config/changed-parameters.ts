@@ -1,6 +1,9 @@
-/** The PostgreSQL parameters that a change of the dynamic configuration brings, as text; not those that Regent judges by rules of its own, or ignores. */
-import { RECOVERY_GUCS } from '../core/guc.ts';
-import type { JsonObject } from '../core/json.ts';
+/**
+ * The PostgreSQL parameters that a change of the dynamic configuration brings, as text; not those
+ * that Regent judges by rules of its own, or ignores.
+ */
+import { RECOVERY_GUCS } from '../pgconf/guc.ts';
+import type { JsonObject } from '../support/json.ts';
 import { parseTolerant } from './conform.ts';
 import { isControlled } from './gucs.ts';
 import { patchMerge } from './merge.ts';

@@ -1,8 +1,11 @@
-/** `regent check-config`: tells everything that is wrong with a configuration, without starting anything. */
+/**
+ * `regent check-config`: tells everything that is wrong with a configuration, without starting
+ * anything.
+ */
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { stringify } from 'yaml';
-import type { JsonObject } from '../core/json.ts';
+import type { JsonObject } from '../support/json.ts';
 import { plural } from '../support/plural.ts';
 import type { Environment } from './env.ts';
 import { examineLocal } from './load.ts';

@@ -1,8 +1,11 @@
-/** What a local configuration must have, and relations between its settings. Each check returns findings; order does not matter. */
+/**
+ * What a local configuration must have, and relations between its settings. Each check returns
+ * findings; order does not matter.
+ */
 
-import { RECOVERY_GUCS } from '../core/guc.ts';
-import type { JsonObject } from '../core/json.ts';
 import { carriedName } from '../core/server-names.ts';
+import { RECOVERY_GUCS } from '../pgconf/guc.ts';
+import type { JsonObject } from '../support/json.ts';
 import { type EtcdParsed, endpointTexts, etcdSectionName, readEndpoint, unusedPort } from './build-etcd.ts';
 import { valueAt } from './conform.ts';
 import { readDynamic, recoveryFindings } from './dynamic.ts';
@@ -14,7 +17,10 @@ import { type LocalParsed, OTHER_DCS } from './schema.ts';
 import { syncNamesFindings } from './sync-names-findings.ts';
 import { parseBool } from './values.ts';
 
-/** `parsed` lacks what could not be read; `raw` still has it, so that a mistake is not reported as an absence too. */
+/**
+ * `parsed` lacks what could not be read; `raw` still has it, so that a mistake is not reported as
+ * an absence too.
+ */
 export function checkLocal(parsed: LocalParsed, raw: JsonObject): Finding[] {
   return [
     ...required(raw),
@@ -60,7 +66,9 @@ function required(raw: JsonObject): Finding[] {
   });
 }
 
-/** Who administers PostgreSQL: the documented default, where Patroni would take the user it runs as. */
+/**
+ * Who administers PostgreSQL: the documented default, where Patroni would take the user it runs as.
+ */
 function superuser(raw: JsonObject): Finding[] {
   const path = ['postgresql', 'authentication', 'superuser', 'username'];
   const above = valueAt(raw, path.slice(0, -1));
@@ -172,15 +180,17 @@ function logins(parsed: LocalParsed): Finding[] {
 }
 
 /**
- * Once the cluster exists none of it counts, so none of it keeps a node from joining. A new cluster is made with the defaults in place of what is wrong,
- * as Patroni makes it, unless that would be another cluster than the one that was asked for.
+ * Once the cluster exists none of it counts, so none of it keeps a node from joining. A new cluster
+ * is made with the defaults in place of what is wrong, as Patroni makes it, unless that would be
+ * another cluster than the one that was asked for.
  */
 function bootstrap(parsed: LocalParsed, raw: JsonObject): Finding[] {
   const { dcs: dynamic, method } = parsed.bootstrap ?? {};
   const findings = (dynamic ? readDynamic(dynamic).findings : []).map((finding): Finding => {
     const [setting] = finding.path;
     const path = ['bootstrap', 'dcs', ...finding.path];
-    // It may well be in force: a node of a cluster that follows another one must not stand for election.
+    // It may well be in force: a node of a cluster that follows another one must not stand for
+    // election.
     if (setting === 'standby_cluster') return { ...finding, path };
     const decisive = finding.severity === 'error' && DECISIVE.includes(setting!);
     return { ...finding, path, severity: 'warning', ...(decisive ? { noBootstrap: true } : {}) };

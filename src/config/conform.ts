@@ -1,6 +1,6 @@
 /** Lays a raw configuration against a schema: what is read, what is wrong, what is unknown. */
 import * as z from 'zod';
-import type { JsonObject, JsonValue } from '../core/json.ts';
+import type { JsonObject, JsonValue } from '../support/json.ts';
 import { about, echoOf, type Registered } from './leaves.ts';
 import { isMapping, own } from './merge.ts';
 import type { Places } from './places.ts';
@@ -69,8 +69,9 @@ function withoutBelow(value: JsonValue, paths: readonly (readonly string[])[]): 
 }
 
 /**
- * What nothing dangerous hangs on counts as not given when it cannot be read, and what a new cluster would be made with keeps this node from making one:
- * Patroni starts with either. `dropped`: the paths to leave out.
+ * What nothing dangerous hangs on counts as not given when it cannot be read, and what a new
+ * cluster would be made with keeps this node from making one: Patroni starts with either.
+ * `dropped`: the paths to leave out.
  */
 export function tolerate(shape: Shape, findings: readonly Finding[]): { findings: Finding[]; dropped: readonly (readonly string[])[] } {
   const dropped: (readonly string[])[] = [];
@@ -102,7 +103,10 @@ function infoAt(shape: Shape, path: readonly string[]): (Registered & { readonly
   return null;
 }
 
-/** Sections that are written and hold nothing (`tags: ''`, `watchdog: []`) count as not given, as a null does. */
+/**
+ * Sections that are written and hold nothing (`tags: ''`, `watchdog: []`) count as not given, as a
+ * null does.
+ */
 export function dropEmptySections(shape: Shape, raw: JsonObject): { raw: JsonObject; findings: Finding[] } {
   const findings: Finding[] = [];
   const walk = (level: Shape, map: JsonObject, path: readonly string[]): JsonObject =>

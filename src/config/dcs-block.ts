@@ -1,8 +1,9 @@
 /**
- * The tutorial's `dcs` at the top level of a node's file. It counts as bootstrap.dcs does, when the cluster is made and never again; but who reads it there
- * believes it to be in force. So the agent says where the running cluster differs, and how to change that.
+ * The tutorial's `dcs` at the top level of a node's file. It counts as bootstrap.dcs does, when the
+ * cluster is made and never again; but who reads it there believes it to be in force. So the agent
+ * says where the running cluster differs, and how to change that.
  */
-import type { JsonObject, JsonValue } from '../core/json.ts';
+import type { JsonObject, JsonValue } from '../support/json.ts';
 import { shellWord } from '../support/shell-words.ts';
 import { valueAt } from './conform.ts';
 import { readDynamic } from './dynamic.ts';
@@ -21,7 +22,10 @@ interface Leaf {
   readonly value: JsonValue;
 }
 
-/** `written`: the configuration as it was read; `normalized`: after the block went to bootstrap.dcs. null: there is no block. */
+/**
+ * `written`: the configuration as it was read; `normalized`: after the block went to bootstrap.dcs.
+ * null: there is no block.
+ */
 export function dcsBlockOf(written: JsonObject, normalized: JsonObject, place: Place): DcsBlock | null {
   const block = own(written, 'dcs');
   const bootstrap = own(normalized, 'bootstrap');

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { JsonObject } from '../core/json.ts';
+import type { JsonObject } from '../support/json.ts';
 import { resolveDynamic, validateDynamicPatch } from './dynamic.ts';
 import { formatProblem } from './problems.ts';
 import { fitTiming } from './timing.ts';

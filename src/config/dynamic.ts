@@ -1,8 +1,11 @@
-/** The cluster-wide configuration (`config` key in etcd, `bootstrap.dcs` before there is one) to DynamicSettings. */
+/**
+ * The cluster-wide configuration (`config` key in etcd, `bootstrap.dcs` before there is one) to
+ * DynamicSettings.
+ */
 
-import { RECOVERY_GUCS } from '../core/guc.ts';
-import type { JsonObject, JsonValue } from '../core/json.ts';
 import type { DynamicSettings } from '../core/settings.ts';
+import { RECOVERY_GUCS } from '../pgconf/guc.ts';
+import type { JsonObject, JsonValue } from '../support/json.ts';
 import { parseTolerant, unknownKeys, without } from './conform.ts';
 import { controlledValues, isUserRecoveryGuc } from './gucs.ts';
 import { isMapping, own, patchMerge } from './merge.ts';
@@ -26,8 +29,9 @@ export function resolveDynamic(raw: JsonObject): { readonly dynamic: DynamicSett
 }
 
 /**
- * Problems of a PATCH (nulls delete) or, with `current` {}, of a whole new configuration. Only what the patch touches is reported:
- * an old mistake must not stand in the way of a new value. Errors mean that the patch should be refused.
+ * Problems of a PATCH (nulls delete) or, with `current` {}, of a whole new configuration. Only what
+ * the patch touches is reported: an old mistake must not stand in the way of a new value. Errors
+ * mean that the patch should be refused.
  */
 export function validateDynamicPatch(patch: JsonObject, current: JsonObject = {}): readonly ConfigProblem[] {
   const { raw: named } = renameAliases(patch);
@@ -40,7 +44,10 @@ export function validateDynamicPatch(patch: JsonObject, current: JsonObject = {}
     .map((finding) => placed(finding, PLACE));
 }
 
-/** What an operator's change would bring that is out of range and would be raised to what is possible. Errors. */
+/**
+ * What an operator's change would bring that is out of range and would be raised to what is
+ * possible. Errors.
+ */
 export function outOfRangeProblems(after: JsonObject): readonly ConfigProblem[] {
   return outOfRange(after).map((finding) => placed(finding, PLACE));
 }

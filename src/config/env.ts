@@ -1,5 +1,5 @@
 /** PATRONI_* variables to a raw configuration. Names: patroni-compat 2.6. */
-import type { JsonObject, JsonValue } from '../core/json.ts';
+import type { JsonObject, JsonValue } from '../support/json.ts';
 import { isMapping, own, patchMerge } from './merge.ts';
 import { Places } from './places.ts';
 import { type ConfigProblem, placed } from './problems.ts';
@@ -13,7 +13,10 @@ export interface EnvironmentConfig {
   readonly raw: JsonObject;
   readonly places: Places;
   readonly problems: readonly ConfigProblem[];
-  /** Variables that were understood. Take them out of the environment of child processes: they may hold passwords. */
+  /**
+   * Variables that were understood. Take them out of the environment of child processes: they may
+   * hold passwords.
+   */
   readonly consumed: readonly string[];
 }
 
@@ -109,7 +112,8 @@ const BY_NAME = new Map(VARIABLES.map((variable) => [variable.name, variable]));
 export function readEnvironment(env: Environment): EnvironmentConfig {
   const reader = new Reader();
   const names = Object.keys(env).filter((name) => name.startsWith(PREFIX) && name !== WHOLE_CONFIGURATION);
-  // The old names of the log settings stand before the new ones in VARIABLES, so that the new ones win.
+  // The old names of the log settings stand before the new ones in VARIABLES, so that the new ones
+  // win.
   const order = (name: string) => VARIABLES.findIndex((variable) => variable.name === name);
   const unknown: string[] = [];
   for (const name of names.sort((a, b) => order(a) - order(b) || (a < b ? -1 : 1))) {

@@ -1,8 +1,8 @@
 /**
- * PostgreSQL parameters that must be the same on all members and are therefore taken from the dynamic configuration only.
- * Table: patroni-compat 2.7, for PostgreSQL 13 and newer.
+ * PostgreSQL parameters that must be the same on all members and are therefore taken from the
+ * dynamic configuration only. Table: patroni-compat 2.7, for PostgreSQL 13 and newer.
  */
-import { CONTROLLED_RANGES } from '../core/guc.ts';
+import { CONTROLLED_RANGES } from '../pgconf/guc.ts';
 import type { Finding } from './problems.ts';
 import { parseBool, parseInteger, parseReal } from './values.ts';
 
@@ -69,7 +69,10 @@ const CONTROLLED: Readonly<Record<string, Rule>> = {
 const WAL_KEEP_DEFAULT = '128MB';
 const SEGMENT_MB = 16;
 
-/** True for what only the dynamic configuration may set; the two wal_keep_* count as well, though they stand in postgresql.conf. */
+/**
+ * True for what only the dynamic configuration may set; the two wal_keep_* count as well, though
+ * they stand in postgresql.conf.
+ */
 export function isControlled(name: string): boolean {
   const lower = name.toLowerCase();
   return Object.hasOwn(CONTROLLED, lower) || lower === 'wal_keep_size' || lower === 'wal_keep_segments';
@@ -82,7 +85,10 @@ export interface ControlledValues {
   readonly findings: readonly Finding[];
 }
 
-/** From the dynamic `postgresql.parameters`; what is missing or wrong takes its default. Names in any case. */
+/**
+ * From the dynamic `postgresql.parameters`; what is missing or wrong takes its default. Names in
+ * any case.
+ */
 export function controlledValues(parameters: Readonly<Record<string, string>>): ControlledValues {
   const given = new Map(Object.entries(parameters).map(([name, value]) => [name.toLowerCase(), { name, value }]));
   const findings: Finding[] = [];
@@ -131,7 +137,10 @@ function walKeep(size: Given | undefined, segments: Given | undefined, findings:
   return WAL_KEEP_DEFAULT;
 }
 
-/** Recovery parameters a user may set; the rest is Regent's own, or unknown to PostgreSQL 13 or a later one. */
+/**
+ * Recovery parameters a user may set; the rest is Regent's own, or unknown to PostgreSQL 13 or a
+ * later one.
+ */
 export function isUserRecoveryGuc(name: string): boolean {
   const lower = name.toLowerCase();
   return !lower.startsWith('recovery_target') && !NOT_THE_USERS.includes(lower);

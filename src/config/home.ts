@@ -1,9 +1,15 @@
-/** The home directory for the default `pgpass`: `runuser` and `su` without `-` keep the HOME of the user they were called by. */
+/**
+ * The home directory for the default `pgpass`: `runuser` and `su` without `-` keep the HOME of the
+ * user they were called by.
+ */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 
-/** HOME where the agent may write its passfile, else the home that the user database tells; null: neither, or there is no HOME. */
+/**
+ * HOME where the agent may write its passfile, else the home that the user database tells; null:
+ * neither, or there is no HOME.
+ */
 export function homeForPassfile(
   given: string | undefined,
   real: () => string | null = realHome,

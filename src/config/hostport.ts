@@ -10,7 +10,10 @@ export interface Address {
   readonly remark: Wrong | null;
 }
 
-/** defaultPort null: the port must be written. `example` is what the mend shows. `anyHost`: without a host, every address is meant. */
+/**
+ * defaultPort null: the port must be written. `example` is what the mend shows. `anyHost`: without
+ * a host, every address is meant.
+ */
 export function parseAddress(text: string, defaultPort: number | null, example: string, anyHost = false): Read<Address> {
   const write = `write host:port, such as '${example}'`;
   const trimmed = text.trim();

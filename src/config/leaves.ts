@@ -1,10 +1,11 @@
 /**
- * The kinds of setting a schema is made of. Each knows how to read a lenient value, what to say when it cannot, and its JSON schema.
- * Every leaf and section is registered with its description, which the JSON schema and the check for unknown keys share.
+ * The kinds of setting a schema is made of. Each knows how to read a lenient value, what to say
+ * when it cannot, and its JSON schema. Every leaf and section is registered with its description,
+ * which the JSON schema and the check for unknown keys share.
  */
 import * as z from 'zod';
-import type { JsonObject, JsonValue } from '../core/json.ts';
 import type { BinaryOption } from '../core/settings.ts';
+import type { JsonObject, JsonValue } from '../support/json.ts';
 import { type Address, parseAddress } from './hostport.ts';
 import { isMapping } from './merge.ts';
 import { readOptions } from './options.ts';
@@ -18,8 +19,9 @@ export interface About {
   /** The value is never echoed. */
   readonly secret?: true;
   /**
-   * What becomes of a value in a node's file that cannot be read. `default`: it counts as not given, with a warning, as nothing dangerous hangs on it.
-   * `no-bootstrap`: the same, and this node makes no new cluster. Else the file is refused.
+   * What becomes of a value in a node's file that cannot be read. `default`: it counts as not
+   * given, with a warning, as nothing dangerous hangs on it. `no-bootstrap`: the same, and this
+   * node makes no new cluster. Else the file is refused.
    */
   readonly unreadable?: 'default' | 'no-bootstrap';
 }
@@ -28,7 +30,10 @@ export interface Registered extends About {
   /** text: a scalar counts as written, not as YAML understood it. section: known keys below. */
   readonly kind: 'text' | 'value' | 'section';
   readonly json: JsonObject;
-  /** What there is to say of a value that can be read: that it is written in an unusual way, and what it is read as. */
+  /**
+   * What there is to say of a value that can be read: that it is written in an unusual way, and
+   * what it is read as.
+   */
   readonly remarks?: (value: JsonValue, show: Show) => readonly Wrong[];
 }
 
@@ -98,7 +103,10 @@ export function flag(info: About) {
   });
 }
 
-/** As Patroni judges a tag: what is no boolean counts as true, unless it is empty or 0. A text that says no means no, and checks.ts tells. */
+/**
+ * As Patroni judges a tag: what is no boolean counts as true, unless it is empty or 0. A text that
+ * says no means no, and checks.ts tells.
+ */
 export function tagFlag(info: About) {
   const truth = (value: JsonValue): boolean | null => (typeof value === 'object' ? null : parseBool(value));
   const read: Reader<boolean> = (value) => good(truth(value) ?? isTruthy(value));
@@ -146,7 +154,10 @@ function readWhole(value: JsonValue, range: Range, echo: Show, write: string): R
   return good(found);
 }
 
-/** One of a few words, in any case. `words` maps what may be written to what is meant; the first spelling of each meaning is shown. */
+/**
+ * One of a few words, in any case. `words` maps what may be written to what is meant; the first
+ * spelling of each meaning is shown.
+ */
 export function choice<T>(info: About, words: Readonly<Record<string, T>>) {
   const spelt = Object.keys(words).filter((word) => !/^\d+$/.test(word));
   const shown = spelt.filter((word, index, all) => all.findIndex((other) => words[other] === words[word]) === index);

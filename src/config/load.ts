@@ -2,8 +2,9 @@
  * The local configuration, from wherever it comes, checked and ready.
  * Everything that is wrong is reported at once, each with its place and mend.
  */
-import type { JsonObject } from '../core/json.ts';
+
 import type { LocalSettings } from '../core/settings.ts';
+import type { JsonObject } from '../support/json.ts';
 import { buildLocal } from './build-local.ts';
 import { checkLocal } from './checks.ts';
 import { dropEmptySections, parseTolerant, remarksOn, restoreTexts, tolerate, unknownKeys, without } from './conform.ts';
@@ -25,11 +26,17 @@ export interface LoadOptions {
 
 export interface LoadResult {
   readonly local: LocalSettings;
-  /** Merged from all sources, settings moved where they belong. Holds passwords: `redact()` it before printing. */
+  /**
+   * Merged from all sources, settings moved where they belong. Holds passwords: `redact()` it
+   * before printing.
+   */
   readonly raw: JsonObject;
   /** Without what the cluster's synchronous_mode decides: see `syncNamesPlace`. */
   readonly warnings: readonly ConfigProblem[];
-  /** Where a list of standbys was written that has to be judged by the synchronous_mode in force; null: none. */
+  /**
+   * Where a list of standbys was written that has to be judged by the synchronous_mode in force;
+   * null: none.
+   */
   readonly syncNamesPlace: Place | null;
   /** The tutorial's `dcs` at the top level, as far as it counts; null: there is none. */
   readonly dcsBlock: DcsBlock | null;
@@ -48,7 +55,10 @@ export function loadLocal(options: LoadOptions): LoadResult {
   return { local, raw, warnings, syncNamesPlace: problems.find(isSyncNamesProblem) ?? null, dcsBlock, source, consumed };
 }
 
-/** Settings of a configuration that was read and put right before (LoadResult.raw); null when they contradict each other. */
+/**
+ * Settings of a configuration that was read and put right before (LoadResult.raw); null when they
+ * contradict each other.
+ */
 export function settingsOf(raw: JsonObject, env: Environment): LocalSettings | null {
   const { data, findings } = parseTolerant(localSchema, raw);
   const checked = checkLocal(data, raw);

@@ -1,12 +1,18 @@
-/** Where a member's own file has what the cluster's configuration says otherwise: the file counts, and whoever edits the cluster's does not see it. */
-import type { JsonObject } from '../core/json.ts';
+/**
+ * Where a member's own file has what the cluster's configuration says otherwise: the file counts,
+ * and whoever edits the cluster's does not see it.
+ */
+import type { JsonObject } from '../support/json.ts';
 import { isControlled } from './gucs.ts';
 import { isMapping, own } from './merge.ts';
 import { type ConfigProblem, placed, show } from './problems.ts';
 import { postgresDynamicOnly, postgresLocal } from './schema-postgres.ts';
 import { gucText } from './values.ts';
 
-/** `source`: the file as the log names it. `raw`: as in LoadResult. `everywhere`: the cluster's configuration. */
+/**
+ * `source`: the file as the log names it. `raw`: as in LoadResult. `everywhere`: the cluster's
+ * configuration.
+ */
 export function localWins(raw: JsonObject, everywhere: JsonObject, source: string): ConfigProblem[] {
   const [here, there] = [own(raw, 'postgresql'), own(everywhere, 'postgresql')];
   if (!isMapping(here) || !isMapping(there)) return [];

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { JsonObject, JsonValue } from '../core/json.ts';
+import type { JsonObject, JsonValue } from '../support/json.ts';
 import { patchMerge } from './merge.ts';
 
 describe('patchMerge', () => {

@@ -1,5 +1,8 @@
-/** The one way in which configurations are laid over each other: files of a directory, the environment, PATCH /config, edit-config. */
-import type { JsonObject, JsonValue } from '../core/json.ts';
+/**
+ * The one way in which configurations are laid over each other: files of a directory, the
+ * environment, PATCH /config, edit-config.
+ */
+import type { JsonObject, JsonValue } from '../support/json.ts';
 
 export function isMapping(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -11,8 +14,9 @@ export function own(map: JsonObject | undefined, key: string): JsonValue | undef
 }
 
 /**
- * `patch` over `target`, which stays as it is: maps merge key by key, null deletes, anything else replaces, unless both have the same text.
- * Returns `target` itself when nothing changes. Nulls inside a newly added map are dropped, so that patching twice is patching once.
+ * `patch` over `target`, which stays as it is: maps merge key by key, null deletes, anything else
+ * replaces, unless both have the same text. Returns `target` itself when nothing changes. Nulls
+ * inside a newly added map are dropped, so that patching twice is patching once.
  */
 export function patchMerge(target: JsonObject, patch: JsonObject): JsonObject {
   const result = new Map(Object.entries(target));

@@ -1,7 +1,8 @@
 /**
- * Puts settings written in old or unusual places where they belong, and says so. Nothing is lost: the proper place wins where both are given.
+ * Puts settings written in old or unusual places where they belong, and says so. Nothing is lost:
+ * the proper place wins where both are given.
  */
-import type { JsonObject, JsonValue } from '../core/json.ts';
+import type { JsonObject, JsonValue } from '../support/json.ts';
 import { bracketed, isLoopback, isWildcard, parseAddress } from './hostport.ts';
 import { isMapping, own, patchMerge } from './merge.ts';
 import type { Finding } from './problems.ts';
@@ -69,7 +70,10 @@ export function normalizeLocal(raw: JsonObject): Normalized {
   return { raw: result, findings, moves };
 }
 
-/** The tutorial's block beside the proper one: what the proper one says counts, and the rest comes from here. */
+/**
+ * The tutorial's block beside the proper one: what the proper one says counts, and the rest comes
+ * from here.
+ */
 function sharedBlock(block: JsonObject, proper: JsonObject): Finding {
   const overruled = overruledKeys(block, proper);
   const except = overruled.length === 0 ? '' : `, except for ${overruled.join(', ')}, given there`;
@@ -93,7 +97,10 @@ function overruledKeys(block: JsonObject, proper: JsonObject): string[] {
 
 const DCS_MEND = "write 'dcs:' under 'bootstrap:', indented; in a cluster that runs, use 'regentctl edit-config'";
 
-/** A mapping of replica methods to a list of its keys. Before files are merged, which drops keys that hold nothing. */
+/**
+ * A mapping of replica methods to a list of its keys. Before files are merged, which drops keys
+ * that hold nothing.
+ */
 export function methodsAsList(raw: JsonObject): { readonly raw: JsonObject; readonly findings: readonly Finding[] } {
   const postgresql = own(raw, 'postgresql');
   const methods = isMapping(postgresql) ? own(postgresql, METHODS) : undefined;
@@ -109,7 +116,10 @@ export function methodsAsList(raw: JsonObject): { readonly raw: JsonObject; read
 
 const METHODS = 'create_replica_methods';
 
-/** Without a connect_address the address listened on is published, as by Patroni, where others can reach it. */
+/**
+ * Without a connect_address the address listened on is published, as by Patroni, where others can
+ * reach it.
+ */
 export function deriveAddresses(raw: JsonObject): { readonly raw: JsonObject; readonly findings: readonly Finding[] } {
   const findings: Finding[] = [];
   let result = raw;

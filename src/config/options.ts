@@ -1,7 +1,11 @@
-/** Options for PostgreSQL's programs, as Patroni writes them: a list of `name` and `name: value`, or one mapping. */
-import type { JsonValue } from '../core/json.ts';
-import { isOptionName } from '../core/program-options.ts';
+/**
+ * Options for PostgreSQL's programs, as Patroni writes them: a list of `name` and `name: value`, or
+ * one mapping.
+ */
+
 import type { BinaryOption } from '../core/settings.ts';
+import { isOptionName } from '../pgconf/program-options.ts';
+import type { JsonValue } from '../support/json.ts';
 import { isMapping } from './merge.ts';
 import { bad, good, type Read, unlessWrong, type Wrong } from './read.ts';
 

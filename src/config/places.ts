@@ -2,7 +2,9 @@
 import type { Place } from './problems.ts';
 
 export interface Origin extends Place {
-  /** The scalar as written, before YAML made a number or a boolean of it; null for anything else. */
+  /**
+   * The scalar as written, before YAML made a number or a boolean of it; null for anything else.
+   */
   readonly source: string | null;
   /** The place stands for something around the value, and gives way to a place of its own. */
   readonly around?: true;

@@ -1,6 +1,6 @@
 /**
- * What is wrong with a configuration, and what to write instead.
- * No text in here may ever hold the value of a password: values are echoed by `show()` only, which knows the secret paths.
+ * What is wrong with a configuration, and what to write instead. No text in here may ever hold the
+ * value of a password: values are echoed by `show()` only, which knows the secret paths.
  */
 import { RegentError } from '../support/errors.ts';
 import { isSecretPath, maskText } from './redact.ts';
@@ -8,7 +8,10 @@ import { isSecretPath, maskText } from './redact.ts';
 export type Severity = 'error' | 'warning';
 
 export interface ConfigProblem {
-  /** File as the user named it, or the name of the environment variable, or `/config` for the key in etcd; '' when there is none. */
+  /**
+   * File as the user named it, or the name of the environment variable, or `/config` for the key in
+   * etcd; '' when there is none.
+   */
   readonly file: string;
   /** From 1; null where lines mean nothing. */
   readonly line: number | null;
@@ -70,7 +73,8 @@ export class ConfigError extends RegentError {
 
   constructor(problems: readonly ConfigProblem[]) {
     const sorted = sortProblems(problems);
-    // A misspelt key is a warning, and the cause of the error that follows: 'required, but not given'.
+    // A misspelt key is a warning, and the cause of the error that follows: 'required, but not
+    // given'.
     const warnings = sorted.filter((problem) => problem.severity === 'warning').map((problem) => `warning: ${formatProblem(problem)}`);
     const errors = sorted.filter((problem) => problem.severity === 'error').map(formatProblem);
     super('CONFIG_INVALID', [...warnings, ...errors].join('\n'), {
@@ -81,7 +85,10 @@ export class ConfigError extends RegentError {
   }
 }
 
-/** What sort of thing was found. For places where a structure is meant: a login squeezed into one text must not be echoed. */
+/**
+ * What sort of thing was found. For places where a structure is meant: a login squeezed into one
+ * text must not be echoed.
+ */
 export function kindOf(value: unknown): string {
   if (value === null || value === undefined) return 'nothing';
   if (Array.isArray(value)) return 'a list';

@@ -1,10 +1,16 @@
-/** Keeps secrets out of everything that is printed: by the name of the key, and by the shape of the text. */
-import type { JsonObject, JsonValue } from '../core/json.ts';
+/**
+ * Keeps secrets out of everything that is printed: by the name of the key, and by the shape of the
+ * text.
+ */
+import type { JsonObject, JsonValue } from '../support/json.ts';
 
 const SECRET_KEY = /passw(or)?d|passphrase|secret|^token$|^auth$|^auth_data$/i;
 const MASK = '********';
 
-/** Below such a key everything is secret. `password_encryption` and the like name a method, not a secret. */
+/**
+ * Below such a key everything is secret. `password_encryption` and the like name a method, not a
+ * secret.
+ */
 export function isSecretPath(path: readonly string[]): boolean {
   return path.some((key) => SECRET_KEY.test(key) && !/password_encryption$|_command$/i.test(key));
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { JsonObject } from '../core/json.ts';
+import type { JsonObject } from '../support/json.ts';
 import { examineLocal, loadLocal } from './load.ts';
 import { patchMerge } from './merge.ts';
 import { diffLocal } from './reload-diff.ts';

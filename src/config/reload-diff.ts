@@ -2,14 +2,18 @@
 import type { LocalSettings } from '../core/settings.ts';
 
 /**
- * reload: in force at once. restart-postgres: in force when PostgreSQL restarts (pending until then).
- * restart-agent: the running agent keeps the old value. bootstrap: matters for a new cluster only.
+ * reload: in force at once. restart-postgres: in force when PostgreSQL restarts (pending until
+ * then). restart-agent: the running agent keeps the old value. bootstrap: matters for a new cluster
+ * only.
  */
 export type Need = 'reload' | 'restart-postgres' | 'restart-agent' | 'bootstrap';
 
 export interface SettingChange {
   readonly section: keyof LocalSettings;
-  /** Name in the settings, '' when the section is a single value. Values are not told: they may be secret. */
+  /**
+   * Name in the settings, '' when the section is a single value. Values are not told: they may be
+   * secret.
+   */
   readonly key: string;
   readonly need: Need;
 }
@@ -18,7 +22,8 @@ const ALWAYS_RESTART: ReadonlySet<string> = new Set(['scope', 'name', 'namespace
 
 /** Connections and directories the agent stands on. */
 const RESTART_AGENT: Readonly<Record<string, ReadonlySet<string>>> = {
-  // Endpoints and certificates belong to the running client; who logs in is read anew (patroni-compat 1.13).
+  // Endpoints and certificates belong to the running client; who logs in is read anew
+  // (patroni-compat 1.13).
   etcd: new Set(['endpoints', 'cacert', 'cert', 'key', 'discover', 'srv', 'srvSuffix']),
   restapi: new Set(['listenHost', 'listenPort']),
   postgresql: new Set(['dataDir', 'configDir', 'pgpass']),

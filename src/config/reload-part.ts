@@ -1,9 +1,11 @@
 /**
- * What of a changed file the running agent takes over. What it stands on (its names, etcd, the data directory, the address it listens on) stays until it
- * is restarted, together with what would be wrong without it; the rest is taken.
+ * What of a changed file the running agent takes over. What it stands on (its names, etcd, the data
+ * directory, the address it listens on) stays until it is restarted, together with what would be
+ * wrong without it; the rest is taken.
  */
-import type { JsonObject, JsonValue } from '../core/json.ts';
+
 import type { LocalSettings } from '../core/settings.ts';
+import type { JsonObject, JsonValue } from '../support/json.ts';
 import { valueAt } from './conform.ts';
 import { isMapping, own, patchMerge } from './merge.ts';
 import { diffLocal, type SettingChange } from './reload-diff.ts';
@@ -40,8 +42,9 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * What waits with a setting: the login of an etcd that is not spoken to yet would end the lease at the one that is, the programs of another version
- * would not start the data at hand, and nobody answers at an address that is not listened on.
+ * What waits with a setting: the login of an etcd that is not spoken to yet would end the lease at
+ * the one that is, the programs of another version would not start the data at hand, and nobody
+ * answers at an address that is not listened on.
  */
 const COMPANIONS: Readonly<Record<string, string>> = {
   'etcd.endpoints': 'etcd',
@@ -53,7 +56,10 @@ const COMPANIONS: Readonly<Record<string, string>> = {
   'watchdog.device': 'watchdog',
 };
 
-/** `build` makes settings of what is left; null: it cannot. Null: nothing can be taken over, `fixed` says why. */
+/**
+ * `build` makes settings of what is left; null: it cannot. Null: nothing can be taken over, `fixed`
+ * says why.
+ */
 export function partOf(
   before: Reading,
   after: Reading,

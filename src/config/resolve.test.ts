@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { JsonObject } from '../core/json.ts';
 import type { Settings } from '../core/settings.ts';
+import type { JsonObject } from '../support/json.ts';
 import { resolveDynamic } from './dynamic.ts';
 import { loadLocal } from './load.ts';
 import { patchMerge } from './merge.ts';

@@ -1,6 +1,10 @@
-/** Local and dynamic settings laid over each other: what the agent and PostgreSQL are to run with. Rules: patroni-compat 2.1, 2.7. */
-import type { JsonObject } from '../core/json.ts';
+/**
+ * Local and dynamic settings laid over each other: what the agent and PostgreSQL are to run with.
+ * Rules: patroni-compat 2.1, 2.7.
+ */
+
 import type { DynamicSettings, LocalSettings, Settings } from '../core/settings.ts';
+import type { JsonObject } from '../support/json.ts';
 import { sharedPart } from './build-postgres.ts';
 import { parseTolerant, without } from './conform.ts';
 import { controlledValues } from './gucs.ts';
@@ -9,8 +13,9 @@ import { sharedSchema } from './schema.ts';
 import { postgresLocal } from './schema-postgres.ts';
 
 /**
- * Local keys win one by one, `parameters` name by name; cluster-wide parameters and use_slots count in the dynamic configuration only.
- * `rawLocal` is LoadResult.raw. Never throws: what the dynamic configuration has wrong is left out (resolveDynamic reports it).
+ * Local keys win one by one, `parameters` name by name; cluster-wide parameters and use_slots count
+ * in the dynamic configuration only. `rawLocal` is LoadResult.raw. Never throws: what the dynamic
+ * configuration has wrong is left out (resolveDynamic reports it).
  */
 export function resolveSettings(local: LocalSettings, rawLocal: JsonObject, dynamic: DynamicSettings): Settings {
   const here = mapping(own(rawLocal, 'postgresql'));
@@ -25,7 +30,8 @@ export function resolveSettings(local: LocalSettings, rawLocal: JsonObject, dyna
     ...fromCluster.parameters,
     ...local.postgresql.parameters,
   };
-  // Under synchronous mode the list of standbys is Regent's: the user's own would acknowledge what nobody vouches for.
+  // Under synchronous mode the list of standbys is Regent's: the user's own would acknowledge what
+  // nobody vouches for.
   if (dynamic.synchronousMode !== 'off') delete parameters['synchronous_standby_names'];
   const ownPart = sharedPart(shared.data, shared.valid);
   const postgresql = {

@@ -5,7 +5,10 @@ import { postgresDynamicOnly, postgresShared } from './schema-postgres.ts';
 /** A year. */
 export const TIMING_MAX = 31_536_000;
 
-/** No unit may be written, as Patroni would not read one. Without a minimum: too small a value is raised (see timing.ts), not refused. */
+/**
+ * No unit may be written, as Patroni would not read one. Without a minimum: too small a value is
+ * raised (see timing.ts), not refused.
+ */
 const seconds = (doc: string, fallback: number, min?: number) =>
   whole({ doc, default: fallback }, { ...(min === undefined ? {} : { min }), max: TIMING_MAX, example: fallback });
 const bytes = (doc: string, fallback: number, min: number) => whole({ doc, default: fallback }, { min, example: 1_048_576 });

@@ -1,6 +1,6 @@
 /** `postgresql:`, `bootstrap:`. Keys and defaults: patroni-compat 2.4, 6.1, 6.2. */
 
-import { BASEBACKUP_FORBIDDEN, INITDB_FORBIDDEN, REWIND_FORBIDDEN } from '../core/program-options.ts';
+import { BASEBACKUP_FORBIDDEN, INITDB_FORBIDDEN, REWIND_FORBIDDEN } from '../pgconf/program-options.ts';
 import { address, flag, freeMap, gucMap, looseText, programOptions, section, tagFlag, text, textMap, texts, whole } from './leaves.ts';
 
 function credentials(doc: string, fallback: string) {

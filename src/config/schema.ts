@@ -1,6 +1,6 @@
 /** The whole local file. Keys and defaults: patroni-compat 2.4; etcd: 1.13. */
 import * as z from 'zod';
-import type { JsonObject } from '../core/json.ts';
+import type { JsonObject } from '../support/json.ts';
 import { about, address, choice, flag, freeMap, looseText, section, text, textMap, texts, whole } from './leaves.ts';
 import { bad, good } from './read.ts';
 import { dynamicShape } from './schema-dynamic.ts';

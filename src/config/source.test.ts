@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it, test } from 'vitest';
 import { BASE, configFiles } from '../../test/fixtures/config-files.ts';
 import { keptLog } from '../../test/fixtures/desk.ts';
 import type { ConfigKey } from '../core/cluster.ts';
-import type { JsonObject } from '../core/json.ts';
+import type { JsonObject } from '../support/json.ts';
 import { loadLocal } from './load.ts';
 import { formatProblem } from './problems.ts';
 import { createSettingsSource } from './source.ts';

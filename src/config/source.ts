@@ -1,10 +1,13 @@
-/** The settings in force: the local file, the environment, and the `config` key, laid over each other and kept up to date. */
+/**
+ * The settings in force: the local file, the environment, and the `config` key, laid over each
+ * other and kept up to date.
+ */
 import type { ConfigKey } from '../core/cluster.ts';
-import type { JsonObject } from '../core/json.ts';
 import type { DynamicSettings, LocalSettings, Settings } from '../core/settings.ts';
 import type { Log } from '../ports/log.ts';
 import type { ReloadPreview, SettingsSource } from '../ports/settings.ts';
 import { ensureError } from '../support/errors.ts';
+import type { JsonObject } from '../support/json.ts';
 import { readDynamicCache, writeDynamicCache } from './cache.ts';
 import { blockProblems } from './dcs-block.ts';
 import { DYNAMIC_SOURCE, resolveDynamic } from './dynamic.ts';
@@ -34,14 +37,18 @@ class FileAndDcs implements SettingsSource {
   #seenRevision: string | null = null;
   #settings: Settings;
   #savedText = '';
-  /** Problems of the dynamic configuration already logged: each is told once, and again after it was mended and came back. */
+  /**
+   * Problems of the dynamic configuration already logged: each is told once, and again after it was
+   * mended and came back.
+   */
   #told: readonly string[] = [];
 
   constructor(options: SourceOptions) {
     this.#options = options;
     this.#loaded = options.loaded;
-    // Without etcd the last configuration the cluster had is a better guess than the one it began with.
-    // What was just said of bootstrap.dcs is not said once more of the configuration that is made of it.
+    // Without etcd the last configuration the cluster had is a better guess than the one it began
+    // with. What was just said of bootstrap.dcs is not said once more of the configuration that is
+    // made of it.
     this.#told = this.#loaded.warnings
       .filter(({ path }) => path.startsWith(BOOTSTRAP))
       .map(ofDynamic)

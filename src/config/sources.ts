@@ -1,8 +1,11 @@
-/** Finds and reads the local configuration: a file, a directory, PATRONI_CONFIGURATION, the environment. Precedence: patroni-compat 2.1. */
+/**
+ * Finds and reads the local configuration: a file, a directory, PATRONI_CONFIGURATION, the
+ * environment. Precedence: patroni-compat 2.1.
+ */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { JsonObject } from '../core/json.ts';
 import { codeOf } from '../support/errors.ts';
+import type { JsonObject } from '../support/json.ts';
 import { type Environment, readEnvironment, WHOLE_CONFIGURATION } from './env.ts';
 import { patchMerge } from './merge.ts';
 import { methodsAsList } from './normalize.ts';

@@ -18,7 +18,10 @@ export function editDistance(a: string, b: string): number {
   return previous[b.length]!;
 }
 
-/** Null when nothing is near enough to be meant: at most one edit for every three letters. Long words are not worth the time. */
+/**
+ * Null when nothing is near enough to be meant: at most one edit for every three letters. Long
+ * words are not worth the time.
+ */
 export function nearest(word: string, known: readonly string[]): string | null {
   if (word.length > 80) return null;
   const lower = word.toLowerCase().replaceAll('-', '_');

@@ -1,4 +1,7 @@
-/** What there is to say of synchronous_standby_names among the parameters: it works, and does less than who writes it expects. */
+/**
+ * What there is to say of synchronous_standby_names among the parameters: it works, and does less
+ * than who writes it expects.
+ */
 import type { DynamicSettings } from '../core/settings.ts';
 import { isMalformed, parseSyncNames, userSyncNames } from '../core/sync-names.ts';
 import type { ConfigProblem, Finding } from './problems.ts';
@@ -25,7 +28,10 @@ export function syncNamesFindings(
   );
 }
 
-/** What is said of the list in a node's file. Whether it is true depends on the cluster's synchronous_mode, which the file does not know. */
+/**
+ * What is said of the list in a node's file. Whether it is true depends on the cluster's
+ * synchronous_mode, which the file does not know.
+ */
 export function isSyncNamesProblem({ path, severity }: ConfigProblem): boolean {
   return severity === 'warning' && path.toLowerCase() === `postgresql.parameters.${NAME}`;
 }

@@ -1,5 +1,8 @@
-/** ttl, loop_wait and retry_timeout must leave the holder time to renew before the lease ends. Rule: patroni-compat 2.2. */
-import type { JsonObject } from '../core/json.ts';
+/**
+ * ttl, loop_wait and retry_timeout must leave the holder time to renew before the lease ends. Rule:
+ * patroni-compat 2.2.
+ */
+import type { JsonObject } from '../support/json.ts';
 import { own } from './merge.ts';
 import type { Finding } from './problems.ts';
 import { TIMING_MAX, TIMING_MIN, TIMING_PATRONI_MIN } from './schema-dynamic.ts';
@@ -49,8 +52,9 @@ export function fitTiming(wanted: Timing): { readonly timing: Timing; readonly f
 }
 
 /**
- * Problems of values that somebody is about to store by hand and nobody would use. What is stored already is raised instead (see fitTiming), as Patroni does, and so
- * it is for scripts that send it to the REST API.
+ * Problems of values that somebody is about to store by hand and nobody would use. What is stored
+ * already is raised instead (see fitTiming), as Patroni does, and so it is for scripts that send it
+ * to the REST API.
  */
 export function outOfRange(raw: JsonObject): readonly Finding[] {
   return (['ttl', 'loop_wait', 'retry_timeout'] as const).flatMap((key): Finding[] => {

@@ -1,6 +1,7 @@
 /**
- * Lenient readers of scalars: what Patroni takes for a boolean or a number with a unit, PostgreSQL's rules for units included.
- * Rules: patroni-compat 2.3; PostgreSQL's guc.c (convert_to_base_unit).
+ * Lenient readers of scalars: what Patroni takes for a boolean or a number with a unit,
+ * PostgreSQL's rules for units included. Rules: patroni-compat 2.3; PostgreSQL's guc.c
+ * (convert_to_base_unit).
  */
 
 /** `on/true/yes/1` and `off/false/no/0` in any case; null for anything else. */
@@ -29,7 +30,10 @@ const TIME: readonly (readonly [string, number])[] = [
   ['us', 1],
 ];
 
-/** A whole number, rounded half to even. `baseUnit` (`kB`, `8kB`, `16MB`, `ms`, `s`, `min` …) is the unit of the result; null when unreadable. */
+/**
+ * A whole number, rounded half to even. `baseUnit` (`kB`, `8kB`, `16MB`, `ms`, `s`, `min` …) is the
+ * unit of the result; null when unreadable.
+ */
 export function parseInteger(value: unknown, baseUnit: string | null = null): number | null {
   const real = parseReal(value, baseUnit);
   if (real === null) return null;
@@ -47,7 +51,10 @@ export function parseReal(value: unknown, baseUnit: string | null = null): numbe
   return convertUnit(number.value, unit, baseUnit);
 }
 
-/** C's strtol (base 0); strtod where a fraction or an exponent follows. No digit is given back: `17900.0MB` does not begin with 1790. */
+/**
+ * C's strtol (base 0); strtod where a fraction or an exponent follows. No digit is given back:
+ * `17900.0MB` does not begin with 1790.
+ */
 function leadingNumber(text: string): { value: number; rest: string } | null {
   const integer = /^\s*([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)/.exec(text);
   const after = integer === null ? '' : text.slice(integer[0].length);
@@ -73,7 +80,8 @@ function convertUnit(value: number, unit: string, baseUnit: string): number | nu
     const baseSize = to[1] * (base[1] === '' ? 1 : Number(base[1]));
     const converted = (value * table[from]![1]) / baseSize;
     const smaller = table[from + 1];
-    // PostgreSQL rounds a fraction to whole units of the next smaller kind: 1.1GB is 1126MB, not 1153433kB.
+    // PostgreSQL rounds a fraction to whole units of the next smaller kind: 1.1GB is 1126MB, not
+    // 1153433kB.
     if (Number.isInteger(value) || smaller === undefined) return converted;
     const step = smaller[1] / baseSize;
     return roundHalfEven(converted / step) * step;

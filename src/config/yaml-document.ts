@@ -1,4 +1,7 @@
-/** The YAML library's document, read as leniently as PyYAML reads where the two differ: what Patroni's reader takes, ours takes. */
+/**
+ * The YAML library's document, read as leniently as PyYAML reads where the two differ: what
+ * Patroni's reader takes, ours takes.
+ */
 import { Composer, type Document, isScalar, Lexer, LineCounter, Parser, type Tags, type YAMLMap } from 'yaml';
 import { SCALAR_TAGS } from './yaml-scalars.ts';
 
@@ -24,12 +27,16 @@ const OPTIONS = {
   // Duplicates are the caller's to report, with both lines.
   uniqueKeys: false,
   resolveKnownTags: false,
-  // A comment directly after a quote or a bracket, and keys of several lines, are no mistakes to PyYAML.
+  // A comment directly after a quote or a bracket, and keys of several lines, are no mistakes to
+  // PyYAML.
   strict: false,
   customTags: tagsOf,
 } as const;
 
-/** The line breaks of YAML 1.1 that the library does not know. Each is one character, so that places stay what they are. */
+/**
+ * The line breaks of YAML 1.1 that the library does not know. Each is one character, so that places
+ * stay what they are.
+ */
 const OTHER_BREAKS = /\r(?!\n)|\u0085/g;
 
 /** Throws only RangeError, for what is nested too deeply. */
@@ -54,7 +61,10 @@ interface LexerInside {
   parseFlowCollection(): Generator<string, unknown>;
 }
 
-/** Inside quotes and brackets PyYAML asks for no indentation: `- 'a` may go on in column 1, and a bracket may be closed there. */
+/**
+ * Inside quotes and brackets PyYAML asks for no indentation: `- 'a` may go on in column 1, and a
+ * bracket may be closed there.
+ */
 function lenientLexer(): Lexer {
   const lexer = new Lexer();
   const inside = lexer as unknown as LexerInside;
@@ -71,7 +81,10 @@ function lenientLexer(): Lexer {
   return lexer;
 }
 
-/** Of several `<<` in one mapping the last wins, of several in one list the first. The library lets the first win in both. */
+/**
+ * Of several `<<` in one mapping the last wins, of several in one list the first. The library lets
+ * the first win in both.
+ */
 export function lastMergeFirst(map: YAMLMap): void {
   const isMerge = ({ key }: { readonly key: unknown }) => isScalar(key) && typeof key.value === 'symbol';
   const merges = map.items.filter(isMerge).reverse();

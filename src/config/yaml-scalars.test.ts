@@ -4,8 +4,9 @@ import { parseYaml } from './yaml.ts';
 import { kindOfScalar } from './yaml-scalars.ts';
 
 /**
- * What PyYAML 6.0.3 made of each text as `k: TEXT` (`yaml.safe_load`), asked once and kept as data: [text, kind, value]. Numbers and dates are as Python
- * prints them (repr of a float, str of the rest). `refused`: its resolver names a kind that its constructor does not make, and breaks off.
+ * What PyYAML 6.0.3 made of each text as `k: TEXT` (`yaml.safe_load`), asked once and kept as data:
+ * [text, kind, value]. Numbers and dates are as Python prints them (repr of a float, str of the
+ * rest). `refused`: its resolver names a kind that its constructor does not make, and breaks off.
  * `syntax`: no scalar to it.
  */
 const TABLE = JSON.parse(readFileSync('test/fixtures/pyyaml-scalars.json', 'utf8')) as [string, string, string | boolean | null][];
@@ -21,7 +22,8 @@ describe('plain scalars are what PyYAML makes of them', () => {
     expect(problems).toEqual([]);
     const found = raw['k'];
     expect(kindOfScalar(text.trim())).toBe(kind);
-    // Python makes a date of a timestamp. Here it stays as it was written: PostgreSQL reads both, and JSON has no dates.
+    // Python makes a date of a timestamp. Here it stays as it was written: PostgreSQL reads both,
+    // and JSON has no dates.
     if (kind === 'timestamp') expect(found).toBe(text);
     else if (kind === 'float') expect(found).toBe(/[a-z]/.test(String(value).replace(/e[-+]/, '')) ? value : Number(value));
     else if (kind === 'int') expect(String(found)).toBe(value);

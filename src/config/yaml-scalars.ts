@@ -1,9 +1,10 @@
 /**
- * What a plain (unquoted) scalar is: a number, a boolean, nothing, or text, exactly as PyYAML's SafeLoader decides, which reads Patroni's files.
- * It knows YAML 1.1 with rules of its own: `1e3`, `._1` and `.` are texts, `1:30` is ninety, `0o17` is text and 017 is fifteen.
+ * What a plain (unquoted) scalar is: a number, a boolean, nothing, or text, exactly as PyYAML's
+ * SafeLoader decides, which reads Patroni's files. It knows YAML 1.1 with rules of its own:
+ * `1e3`, `._1` and `.` are texts, `1:30` is ninety, `0o17` is text and 017 is fifteen.
  */
 import type { ScalarTag } from 'yaml';
-import type { JsonValue } from '../core/json.ts';
+import type { JsonValue } from '../support/json.ts';
 
 export type ScalarKind = 'null' | 'bool' | 'int' | 'float' | 'timestamp' | 'text';
 
@@ -53,7 +54,10 @@ export function kindOfScalar(text: string): ScalarKind {
   return KINDS.find((kind) => PATTERNS[kind].test(text)) ?? 'text';
 }
 
-/** A date stays as it was written, which PostgreSQL reads as it reads Python's form of it. The numbers JSON lacks are named as Python prints them. */
+/**
+ * A date stays as it was written, which PostgreSQL reads as it reads Python's form of it. The
+ * numbers JSON lacks are named as Python prints them.
+ */
 export function scalarValue(text: string): JsonValue {
   switch (kindOfScalar(text)) {
     case 'null':
@@ -94,7 +98,10 @@ function signed(text: string): { readonly negative: boolean; readonly body: stri
   return { negative: digits.startsWith('-'), body: digits.replace(/^[-+]/, '') };
 }
 
-/** For the YAML library: by its looks, and (the second of each kind) by an explicit tag such as `!!float 1`. */
+/**
+ * For the YAML library: by its looks, and (the second of each kind) by an explicit tag such as
+ * `!!float 1`.
+ */
 export const SCALAR_TAGS: readonly ScalarTag[] = KINDS.flatMap((kind) => {
   const common = { tag: `tag:yaml.org,2002:${kind}`, resolve: scalarValue };
   return [

@@ -1,9 +1,10 @@
 /**
- * Reads a YAML text as Patroni does (YAML 1.1: `on` is true, 0640 is octal; see yaml-scalars.ts), remembering where everything stood.
- * Error texts are our own: the library's quote the offending line, which may hold a password.
+ * Reads a YAML text as Patroni does (YAML 1.1: `on` is true, 0640 is octal; see yaml-scalars.ts),
+ * remembering where everything stood. Error texts are our own: the library's quote the offending
+ * line, which may hold a password.
  */
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, visit, type YAMLParseError } from 'yaml';
-import type { JsonObject, JsonValue } from '../core/json.ts';
+import type { JsonObject, JsonValue } from '../support/json.ts';
 import { isMapping } from './merge.ts';
 import { Places } from './places.ts';
 import { type ConfigProblem, placed, type Severity } from './problems.ts';
@@ -38,7 +39,10 @@ export function parseYaml(text: string, file: string): YamlText {
   }
 }
 
-/** The value of an environment variable that holds a list or a mapping; undefined when it is not YAML. */
+/**
+ * The value of an environment variable that holds a list or a mapping; undefined when it is not
+ * YAML.
+ */
 export function parseYamlValue(text: string): JsonValue | undefined {
   try {
     const { document, secondAt } = readDocument(text);
@@ -92,7 +96,10 @@ class YamlReader {
     return { raw, places: this.#places, problems: this.#problems, empty };
   }
 
-  /** Keys must be words, aliases must lead somewhere. Of two equal keys the last counts, as it does for Patroni. */
+  /**
+   * Keys must be words, aliases must lead somewhere. Of two equal keys the last counts, as it does
+   * for Patroni.
+   */
   #checkNodes(root: Node, document: Document): void {
     visit(root, {
       Alias: (_, alias) => {
@@ -223,7 +230,10 @@ function offsetOf(node: unknown): number {
   return (isScalar(node) || isMap(node) || isSeq(node) || isAlias(node)) && node.range ? node.range[0] : 0;
 }
 
-/** JSON values only; anything else a YAML tag may yield becomes text. Throws RangeError beyond MAX_DEPTH. */
+/**
+ * JSON values only; anything else a YAML tag may yield becomes text. Throws RangeError beyond
+ * MAX_DEPTH.
+ */
 function plain(value: unknown, depth: number): JsonValue {
   if (depth > MAX_DEPTH) throw new RangeError('nested too deeply');
   if (value === null || value === undefined) return null;

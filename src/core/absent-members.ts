@@ -1,11 +1,15 @@
-/** Members the cluster still counts on although their keys in etcd have expired: their slots are retained for `member_slots_ttl`. */
+/**
+ * Members the cluster still counts on although their keys in etcd have expired: their slots are
+ * retained for `member_slots_ttl`.
+ */
 import { type ClusterView, sameName } from './cluster.ts';
 import { forgottenSlots } from './forgotten.ts';
 import { slotNameOf } from './slot-names.ts';
 
 /**
- * Sorted names. Where a name's slot is spelled differently (`node-1` → `node_1`) and no key tells the name, the slot's name stands for it.
- * Empty when nobody is there: without an agent nothing prunes the list, and it may be as old as the cluster.
+ * Sorted names. Where a name's slot is spelled differently (`node-1` → `node_1`) and no key tells
+ * the name, the slot's name stands for it. Empty when nobody is there: without an agent nothing
+ * prunes the list, and it may be as old as the cluster.
  */
 export function absentMembers(view: ClusterView): readonly string[] {
   if (view.members.length === 0 || view.status === null) return [];

@@ -1,4 +1,7 @@
-/** What callbacks are told: every role that lasts, once its script was started, in order and not twice. */
+/**
+ * What callbacks are told: every role that lasts, once its script was started, in order and not
+ * twice.
+ */
 import { describe, expect, it } from 'vitest';
 import { member, memory, observation, pg, view } from '../../test/support/build.ts';
 import { decide } from './decide.ts';

@@ -1,7 +1,8 @@
 /**
- * Who may be promoted when nobody leads, and why each other is not. Every agent decides for itself only: "may I take the key?".
- * The create-if-absent in etcd settles what is left of the race; these rules make sure that whoever wins it loses no acknowledged commit that
- * the policy in force promises to keep, and as little as possible otherwise.
+ * Who may be promoted when nobody leads, and why each other is not. Every agent decides for itself
+ * only: "may I take the key?". The create-if-absent in etcd settles what is left of the race; these
+ * rules make sure that whoever wins it loses no acknowledged commit that the policy in force
+ * promises to keep, and as little as possible otherwise.
  */
 import { plural } from '../support/plural.ts';
 import { type ClusterView, clusterTimeline, type FailoverKey, type Member, mayLead, memberOf, sameName } from './cluster.ts';
@@ -49,7 +50,10 @@ export function raceVerdict(c: Context): Verdict {
   return healthiest(c, view, { except: [], checkLag: true });
 }
 
-/** /sync counts on what this node has confirmed, and its data were replaced by a base backup since: neither its own vote nor its having led last means anything. */
+/**
+ * /sync counts on what this node has confirmed, and its data were replaced by a base backup since:
+ * neither its own vote nor its having led last means anything.
+ */
 function hasForgotten(c: Context, view: ClusterView): boolean {
   const voters = syncVoters(view, c.o.settings.dynamic.synchronousMode);
   return c.o.pg.restored === true && voters !== null && includes(voters, c.me);
@@ -64,8 +68,9 @@ const cannotBePromoted = (trouble: string) => `this node cannot be promoted: ${t
 const MOST_DOUBLINGS = 2;
 
 /**
- * What is in the way here may stay. So a node of which several promotions failed in a row tells the others, which then do not wait for it however far ahead it is,
- * and leaves them the key for longer and longer. Null: it is not so, or it has waited long enough.
+ * What is in the way here may stay. So a node of which several promotions failed in a row tells the
+ * others, which then do not wait for it however far ahead it is, and leaves them the key for longer
+ * and longer. Null: it is not so, or it has waited long enough.
  */
 export function promotionsFailing(c: Context): string | null {
   const failure = c.m.failures.promote;
@@ -74,7 +79,9 @@ export function promotionsFailing(c: Context): string | null {
   return c.o.nowMs < untilMs ? `${failure.count} promotions of this node failed in a row (${failure.message})` : null;
 }
 
-/** A node whose promotion failed leaves the race to the others for a while: for one lease at least. */
+/**
+ * A node whose promotion failed leaves the race to the others for a while: for one lease at least.
+ */
 export const abstainMs = (dynamic: DynamicSettings): number => Math.max(10_000, dynamic.ttlSeconds * 1000);
 
 /** The operator's wish while nobody leads; null: the wish does not settle it. */
@@ -86,12 +93,14 @@ function wishVerdict(c: Context, view: ClusterView): Verdict | null {
   const outsideSync = synchronousMode === 'on' && voters !== null && !includes(voters, c.me);
   if (wish.candidate === c.me) {
     if (!mayLead(c.o.settings.local.tags)) return null;
-    // A failover (no leader named) is the operator's explicit override; a switchover keeps to the synchronous standbys and to the cluster's history.
+    // A failover (no leader named) is the operator's explicit override; a switchover keeps to the
+    // synchronous standbys and to the cluster's history.
     if (wish.leader !== null && hasDiverged(c, view)) return no(DIVERGED);
     if (wish.leader !== null && mayProveDiverged(c)) return NOT_AT_ITS_END;
     if (wish.leader !== null && hasForgotten(c, view)) return no(FORGOTTEN);
     if (wish.leader !== null && c.o.pg.promotionTrouble !== undefined) return no(cannotBePromoted(c.o.pg.promotionTrouble));
-    // A leader hands over to nobody who is behind; one that died, or never came to lead, has not looked.
+    // A leader hands over to nobody who is behind; one that died, or never came to lead, has not
+    // looked.
     const tooFar = wish.leader === null ? null : tooFarBehind(c, view);
     if (tooFar !== null) return tooFar;
     if (wish.leader !== null && outsideSync) return no('this node is the candidate, but not a synchronous standby');
@@ -113,15 +122,19 @@ function wishVerdict(c: Context, view: ClusterView): Verdict | null {
 }
 
 /**
- * For one ttl a node leaves the key to whom the operator named, or to others when it was told to go. Whether they can take it (votes, synchronous standbys,
- * etcd within reach) only they know; after that somebody has to lead.
+ * For one ttl a node leaves the key to whom the operator named, or to others when it was told to
+ * go. Whether they can take it (votes, synchronous standbys, etcd within reach) only they know;
+ * after that somebody has to lead.
  */
 function standsBack(c: Context): boolean {
   const since = c.m.leaderlessSinceMs;
   return since === null || c.o.nowMs - since < c.o.settings.dynamic.ttlSeconds * 1000;
 }
 
-/** The wish as it stands when this node leads against it, because nobody it was meant for could; null: there is none. Kept, it would end the lead again. */
+/**
+ * The wish as it stands when this node leads against it, because nobody it was meant for could;
+ * null: there is none. Kept, it would end the lead again.
+ */
 export function wishInVain(c: Context): FailoverKey | null {
   const wish = c.view?.failover ?? null;
   if (wish === null || (wish.scheduledAtMs !== null && wish.scheduledAtMs > c.o.wallMs)) return null;
@@ -129,8 +142,9 @@ export function wishInVain(c: Context): FailoverKey | null {
 }
 
 /**
- * Whom /sync names as leader, when that is not this node: it opened for writes since, or was about to, and what it acknowledged is not here. Null: nobody, or
- * an operator's failover names this node all the same.
+ * Whom /sync names as leader, when that is not this node: it opened for writes since, or was about
+ * to, and what it acknowledged is not here. Null: nobody, or an operator's failover names this node
+ * all the same.
  */
 export function supersededBy(c: Context): string | null {
   if (c.view === null) return null;
@@ -156,7 +170,10 @@ export function isLeftBehind(c: Context): boolean {
   return timeline !== null && (c.view?.history ?? []).some((entry) => entry.timeline === timeline);
 }
 
-/** Its position is not final: it would replay the rest of what is on its disk before it is promoted, or be sent more by who led there. */
+/**
+ * Its position is not final: it would replay the rest of what is on its disk before it is promoted,
+ * or be sent more by who led there.
+ */
 function mayProveDiverged(c: Context): boolean {
   const { sql } = c.o.pg;
   return isLeftBehind(c) && sql !== null && (sql.replaying === true || sql.receiver !== null || sql.primaryConninfo !== '');
@@ -181,7 +198,10 @@ interface RaceOptions {
   readonly checkLag: boolean;
 }
 
-/** Compares this node with everybody reachable: timeline first, then position, then priority; in quorum mode it also counts votes. */
+/**
+ * Compares this node with everybody reachable: timeline first, then position, then priority; in
+ * quorum mode it also counts votes.
+ */
 function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdict {
   const { dynamic } = c.o.settings;
   const own = ownPosition(c);
@@ -192,9 +212,10 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
   const expected = clusterTimeline(view);
   const mode = dynamic.synchronousMode;
   const voters = syncVoters(view, mode);
-  // Promoted here, this node's timeline would get the number that the last leader's has: two histories that nothing tells apart, so that the wrong one could
-  // win the race after (M13). Where no acknowledged commit may be lost, that leader, or an operator's failover by name, is waited for.
-  // Where /sync names this node alone, it was about to lead already, and nobody else may.
+  // Promoted here, this node's timeline would get the number that the last leader's has: two
+  // histories that nothing tells apart, so that the wrong one could win the race after (M13). Where
+  // no acknowledged commit may be lost, that leader, or an operator's failover by name, is waited
+  // for. Where /sync names this node alone, it was about to lead already, and nobody else may.
   const waits = voters?.some((name) => !sameName(name, c.me)) === true;
   const strict = dynamic.checkTimeline || waits;
   const byVotes = countsVotes(view, mode);
@@ -218,8 +239,9 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
     if (outcome.kind === 'beaten') return no(outcome.because);
     if (outcome.kind === 'ahead-leader') ahead = true;
     if (outcome.kind !== 'behind' || voters === null || !includes(voters, member.name) || peer.restored === true) continue;
-    // It could confirm one more commit of the former primary after this answer (one that wakes up, or is within reach again, finds its standbys by itself), or
-    // have confirmed some that its replay has not come to since it was started: they would be missing here.
+    // It could confirm one more commit of the former primary after this answer (one that wakes up,
+    // or is within reach again, finds its standbys by itself), or have confirmed some that its
+    // replay has not come to since it was started: they would be missing here.
     if (byVotes && (peer.receiving || peer.attached || peer.replaying)) moving.push(member.name);
     else votes += 1;
   }
@@ -240,7 +262,10 @@ function healthiest(c: Context, view: ClusterView, options: RaceOptions): Verdic
   );
 }
 
-/** Why a leader cannot hand over to this member, to go behind its name in a sentence; null: nothing is in the way. */
+/**
+ * Why a leader cannot hand over to this member, to go behind its name in a sentence; null: nothing
+ * is in the way.
+ */
 export function unfit(peer: PeerFacts | undefined, view: ClusterView, dynamic: DynamicSettings): string | null {
   if (peer === undefined) return 'does not answer';
   if (isForeign(peer, view)) return 'has the data of another cluster';

@@ -1,4 +1,6 @@
-/** Chores that fail: what is remembered of them, when they are tried again, and what the log says. */
+/**
+ * Chores that fail: what is remembered of them, when they are tried again, and what the log says.
+ */
 import { describe, expect, it } from 'vitest';
 import { lsn, member, memory, observation, pg, settings, view } from '../../test/support/build.ts';
 import { type ChoreFailures, type ChoreOutcome, choreHoldOffMs, choreNotes } from './chores.ts';

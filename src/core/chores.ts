@@ -1,11 +1,15 @@
 /**
- * A chore is what a round puts in order beside the decision about leadership. Each has its own outcome: one that fails stops no other, is tried again after a
- * hold-off of its own, and is told of once, not in every round.
+ * A chore is what a round puts in order beside the decision about leadership. Each has its own
+ * outcome: one that fails stops no other, is tried again after a hold-off of its own, and is told
+ * of once, not in every round.
  */
 import type { Effect } from './effects.ts';
 import type { Memory, Observation } from './model.ts';
 
-/** What a failing chore is called in the log, in `health` and in metrics: "slots: not all replication slots could …". */
+/**
+ * What a failing chore is called in the log, in `health` and in metrics: "slots: not all
+ * replication slots could …".
+ */
 const NAMES = {
   sync: 'synchronous standbys',
   'let-go': 'letting go of the former primary',
@@ -61,7 +65,10 @@ const KEEPS_A_PROMISE: ReadonlySet<ChoreKind> = new Set(['sync', 'let-go', 'foll
 const FIRST_HOLD_OFF_MS = 1000;
 const MOST_HOLD_OFF_MS = 30_000;
 
-/** Milliseconds still to wait before a chore that failed may be tried again; 0: now. Settings that have changed since may be the mend. */
+/**
+ * Milliseconds still to wait before a chore that failed may be tried again; 0: now. Settings that
+ * have changed since may be the mend.
+ */
 export function choreHoldOffMs(
   failures: ChoreFailures,
   kind: ChoreKind,
@@ -107,7 +114,10 @@ export interface ChoreNote {
 /** Numbers in a message (positions, pids, times) change from try to try; the cause does not. */
 const causeOf = (message: string) => message.replace(/\d+/g, '#');
 
-/** What is new for whoever reads the log: a chore begins to fail, fails for another reason, or does not any more. */
+/**
+ * What is new for whoever reads the log: a chore begins to fail, fails for another reason, or does
+ * not any more.
+ */
 export function choreNotes(before: ChoreFailures, after: ChoreFailures): readonly ChoreNote[] {
   const notes: ChoreNote[] = [];
   for (const kind of Object.keys(after) as ChoreKind[]) {

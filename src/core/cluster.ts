@@ -1,8 +1,8 @@
 /**
- * What etcd says: the cluster as every member sees it.
- * Formats of the keys: docs/wire.md (Patroni's layout). Written by the members, read by everybody; the only shared truth.
+ * What etcd says: the cluster as every member sees it. Formats of the keys: docs/wire.md (Patroni's
+ * layout). Written by the members, read by everybody; the only shared truth.
  */
-import type { JsonObject } from './json.ts';
+import type { JsonObject } from '../support/json.ts';
 import type { Lsn, Timeline } from './units.ts';
 
 /** One linearizable read of the whole prefix. */
@@ -131,9 +131,15 @@ export interface StatusKey {
   readonly optime: Lsn | null;
   readonly slots: Readonly<Record<string, Lsn>>;
   readonly retainSlots: readonly string[];
-  /** What tells the timeline the leader writes on from another of its number (PostgresFacts.beginning); absent: not told. */
+  /**
+   * What tells the timeline the leader writes on from another of its number
+   * (PostgresFacts.beginning); absent: not told.
+   */
   readonly writesOn?: { readonly leader: string; readonly timeline: Timeline; readonly beginning: string };
-  /** Slots of members that an operator gave up for good, and when (epoch seconds): see core/forgotten.ts. Absent: none. */
+  /**
+   * Slots of members that an operator gave up for good, and when (epoch seconds): see
+   * core/forgotten.ts. Absent: none.
+   */
   readonly forgotten?: Readonly<Record<string, number>>;
 }
 
@@ -145,13 +151,18 @@ export function sameName(a: string, b: string): boolean {
   return a.toLowerCase() === b.toLowerCase();
 }
 
-/** Timeline the cluster is on by its recorded history: the last switch plus one; null when nothing was recorded. */
+/**
+ * Timeline the cluster is on by its recorded history: the last switch plus one; null when nothing
+ * was recorded.
+ */
 export function clusterTimeline(view: ClusterView): Timeline | null {
   const last = view.history.at(-1);
   return last ? last.timeline + 1 : null;
 }
 
-/** `nofailover` wins over `failover_priority`; a priority of 0 or less forbids leadership as well. */
+/**
+ * `nofailover` wins over `failover_priority`; a priority of 0 or less forbids leadership as well.
+ */
 export function mayLead(tags: Tags): boolean {
   if (tags.nofailover !== undefined) return !tags.nofailover;
   return (tags.failover_priority ?? 1) > 0;
@@ -167,3 +178,9 @@ export function syncPriority(tags: Tags): number {
   if (tags.nosync !== undefined) return tags.nosync ? 0 : 1;
   return tags.sync_priority ?? 1;
 }
+
+/**
+ * Every agent publishes a `conn_url`, old Patroni versions too. A member key without one was
+ * written by hand, or by something else.
+ */
+export const isMemberRecord = ({ connUrl }: Pick<Member, 'connUrl'>): boolean => connUrl !== null;

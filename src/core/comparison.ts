@@ -1,4 +1,7 @@
-/** How the WAL of two nodes compares when nobody leads: timeline first, then position, then priority. */
+/**
+ * How the WAL of two nodes compares when nobody leads: timeline first, then position, then
+ * priority.
+ */
 import { type ClusterView, clusterTimeline, failoverPriority, mayLead, sameName } from './cluster.ts';
 import type { Context } from './context.ts';
 import { pastSwitchPoint } from './divergence.ts';
@@ -27,23 +30,28 @@ export const eligible = (peer: PeerFacts) =>
   (peer.state === 'running' || peer.state === 'streaming');
 
 /**
- * Bytes between what the last leader wrote of itself into /status and this node's WAL. A timeline that /history does not know yet has had no word in /status either:
- * what stands there is of another, and says nothing about this one.
+ * Bytes between what the last leader wrote of itself into /status and this node's WAL. A timeline
+ * that /history does not know yet has had no word in /status either: what stands there is of
+ * another, and says nothing about this one.
  */
 export function lagBehindLeader(view: ClusterView, own: OwnPosition): number {
   const optime = view.status?.optime ?? null;
   return optime === null || isUnheardOf(view, own.timeline) ? 0 : lagBytes(optime, own.lsn);
 }
 
-/** A later timeline than /history knows: of a leader that could not write there yet, or of one that the operator's failover to a node behind it has passed over. */
+/**
+ * A later timeline than /history knows: of a leader that could not write there yet, or of one that
+ * the operator's failover to a node behind it has passed over.
+ */
 function isUnheardOf(view: ClusterView, timeline: Timeline | null): boolean {
   return timeline !== null && timeline > (clusterTimeline(view) ?? 1);
 }
 
 /**
- * It says that it is up, and has data by which it may not lead, however far ahead it is (candidates.ts asks the same of this node): whoever waited for it would wait for
- * ever. What was acknowledged is not left to it. Where /sync counts on its members, the others have what was acknowledged by their votes, or by being in the set, and
- * where it does not nothing was promised.
+ * It says that it is up, and has data by which it may not lead, however far ahead it is
+ * (candidates.ts asks the same of this node): whoever waited for it would wait for ever. What was
+ * acknowledged is not left to it. Where /sync counts on its members, the others have what was
+ * acknowledged by their votes, or by being in the set, and where it does not nothing was promised.
  */
 function willNotLead(c: Context, peer: PeerFacts, voters: readonly string[] | null): boolean {
   if (!eligible(peer) || peer.strayed === true) return true;
@@ -58,7 +66,8 @@ export function compareWith(c: Context, own: OwnPosition, peer: PeerFacts, voter
   if (!peer.inRecovery && peer.state === 'running') return { kind: 'beaten', because: `${peer.name} still runs as a primary` };
   if (peer.lsn === null || peer.strayed === true) return { kind: 'silent' };
   if (voters !== null && isOtherThan(c.o.pg.beginning, peer) && peer.timeline === own.timeline) {
-    // Of what the last leader wrote since it confirmed nothing. Where it cannot be told which of the two timelines that was on, neither goes by the other.
+    // Of what the last leader wrote since it confirmed nothing. Where it cannot be told which of
+    // the two timelines that was on, neither goes by the other.
     return { kind: c.view !== null && isTwin(c.view, peer) ? 'behind' : 'silent' };
   }
   const wasSyncLeader = voters !== null && voters[0] !== undefined && sameName(voters[0], peer.name);
@@ -85,12 +94,16 @@ export function compareWith(c: Context, own: OwnPosition, peer: PeerFacts, voter
   return { kind: 'behind' };
 }
 
-/** How long whoever is not up yet, and has more, is waited for: a start takes a few seconds, and who then cannot come is no reason to have no leader. */
+/**
+ * How long whoever is not up yet, and has more, is waited for: a start takes a few seconds, and who
+ * then cannot come is no reason to have no leader.
+ */
 const COMING_UP_MS = 10_000;
 
 /**
- * Where the WAL of a member that is not up yet ends, when that is beyond this node's. Of the last leader that counts only on a later timeline: what it alone has on
- * this one is what its standbys were not sent.
+ * Where the WAL of a member that is not up yet ends, when that is beyond this node's. Of the last
+ * leader that counts only on a later timeline: what it alone has on this one is what its standbys
+ * were not sent.
  */
 export function comesUpAhead(c: Context, own: OwnPosition, peer: PeerFacts, voters: readonly string[] | null): string | null {
   const { onDisk } = peer;
@@ -109,7 +122,10 @@ export function comesUpAhead(c: Context, own: OwnPosition, peer: PeerFacts, vote
 const isOtherThan = (beginning: string | undefined, peer: PeerFacts) =>
   beginning !== undefined && peer.beginning !== undefined && peer.beginning !== beginning;
 
-/** Its timeline has the number of the one that the leader /sync names writes, or wrote, on, and is another (M13): what was acknowledged there is not here. */
+/**
+ * Its timeline has the number of the one that the leader /sync names writes, or wrote, on, and is
+ * another (M13): what was acknowledged there is not here.
+ */
 export function isTwin(
   { status, sync }: ClusterView,
   { timeline, beginning }: { readonly timeline: Timeline | null; readonly beginning?: string },
@@ -121,8 +137,10 @@ export function isTwin(
 }
 
 /**
- * There is WAL on the other's earlier timeline that this node does not have: its own has not come to the point where it turned off from that one, or turned off
- * before the other's end. That end is of no account where /history knows this node's timeline: nothing after that point was acknowledged.
+ * There is WAL on the other's earlier timeline that this node does not have: its own has not come
+ * to the point where it turned off from that one, or turned off before the other's end. That end is
+ * of no account where /history knows this node's timeline: nothing after that point was
+ * acknowledged.
  */
 function lacks(c: Context, own: OwnPosition, theirs: Timeline, lsn: Lsn): boolean {
   const unheardOf = c.view !== null && isUnheardOf(c.view, own.timeline);
@@ -131,7 +149,10 @@ function lacks(c: Context, own: OwnPosition, theirs: Timeline, lsn: Lsn): boolea
   return (unheardOf && lsn > left.switchLsn) || (own.lsn < lsn && own.lsn < left.switchLsn);
 }
 
-/** It runs on the data of another cluster (a wrong disk): what it says of its WAL has nothing to do with this one's. */
+/**
+ * It runs on the data of another cluster (a wrong disk): what it says of its WAL has nothing to do
+ * with this one's.
+ */
 export function isForeign({ systemIdentifier }: PeerFacts, { initialize }: ClusterView): boolean {
   return systemIdentifier != null && initialize !== null && initialize !== '' && systemIdentifier !== initialize;
 }

@@ -1,69 +1,20 @@
 /**
- * libpq connection strings in keyword/value form: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-KEYWORD-VALUE
- * Passwords are never put into one; libpq finds them in a passfile.
+ * Reads libpq connection strings in keyword/value form:
+ * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-KEYWORD-VALUE
+ * `pgconf/conninfo.ts` writes them.
  */
 import { recalled } from '../support/recall.ts';
-import type { Credentials } from './settings.ts';
 
 export type ConninfoPairs = Readonly<Record<string, string>>;
-
-/** The order in which Patroni writes them, so that both agents write the same text and neither reloads for nothing. */
-const KEYWORD_ORDER = [
-  'dbname',
-  'user',
-  'passfile',
-  'host',
-  'port',
-  'sslmode',
-  'sslcompression',
-  'sslcert',
-  'sslkey',
-  'sslpassword',
-  'sslrootcert',
-  'sslcrl',
-  'sslcrldir',
-  'application_name',
-  'krbsrvname',
-  'gssencmode',
-  'channel_binding',
-  'target_session_attrs',
-  'sslnegotiation',
-];
-
-/** First PostgreSQL (and libpq) major that knows the keyword. The rest is older than 13. */
-const KEYWORD_SINCE: Readonly<Record<string, number>> = { sslcrldir: 14, sslnegotiation: 17 };
-
-/** libpq's keywords that belong to a user's credentials: the keys of `postgresql.authentication.*` beside username and password. */
-export const CREDENTIAL_KEYWORDS = [
-  'sslmode',
-  'sslcert',
-  'sslkey',
-  'sslpassword',
-  'sslrootcert',
-  'sslcrl',
-  'sslcrldir',
-  'gssencmode',
-  'channel_binding',
-  'sslnegotiation',
-] as const;
-
-function escapeValue(value: string): string {
-  return value === '' ? "''" : value.replace(/[\\' \t\n\v\f\r]/g, '\\$&');
-}
-
-/** Known keywords first, in a fixed order, then the others by name. */
-export function formatConninfo(pairs: ConninfoPairs): string {
-  const names = Object.keys(pairs);
-  const known = KEYWORD_ORDER.filter((name) => Object.hasOwn(pairs, name));
-  const others = names.filter((name) => !KEYWORD_ORDER.includes(name)).sort();
-  return [...known, ...others].map((name) => `${name}=${escapeValue(pairs[name] ?? '')}`).join(' ');
-}
 
 const KEYWORD = /[ \t\n\v\f\r]*([^ \t\n\v\f\r=]+)[ \t\n\v\f\r]*=[ \t\n\v\f\r]*/y;
 const BARE = /(?:\\[\s\S]|[^ \t\n\v\f\r\\])*\\?/y;
 const QUOTED = /'((?:\\[\s\S]|[^'\\])*)'/y;
 
-/** Reads the keyword/value form as libpq does; null when libpq would refuse it, and for URIs. Of a keyword given twice the last counts. */
+/**
+ * Reads the keyword/value form as libpq does; null when libpq would refuse it, and for URIs. Of a
+ * keyword given twice the last counts.
+ */
 export const parseConninfo = recalled((text: string): ConninfoPairs | null => {
   const pairs: Record<string, string> = {};
   const end = text.replace(/[ \t\n\v\f\r]+$/, '').length;
@@ -86,48 +37,4 @@ export const parseConninfo = recalled((text: string): ConninfoPairs | null => {
 /** A backslash stands for the character after it; at the very end it stands for nothing. */
 function unescapeValue(value: string): string {
   return value.includes('\\') ? value.replace(/\\([\s\S]?)/g, '$1') : value;
-}
-
-export interface ConninfoInput {
-  readonly host: string;
-  readonly port: number;
-  readonly credentials: Credentials;
-  readonly database: string;
-  readonly applicationName: string;
-  /** PostgreSQL major on whose libpq the string is read. */
-  readonly major: number;
-  readonly passfile: string | null;
-  readonly readWrite?: boolean;
-}
-
-/** For programs and for primary_conninfo. Keywords that this libpq does not know are left out: it would refuse the whole string. */
-export function connectionPairs(input: ConninfoInput): ConninfoPairs {
-  const pairs: Record<string, string> = { dbname: input.database };
-  if (input.credentials.username !== '') pairs['user'] = input.credentials.username;
-  if (input.passfile !== null) pairs['passfile'] = input.passfile;
-  pairs['host'] = input.host;
-  pairs['port'] = String(input.port);
-  pairs['sslmode'] = 'prefer';
-  pairs['application_name'] = input.applicationName;
-  pairs['gssencmode'] = 'prefer';
-  pairs['channel_binding'] = 'prefer';
-  if (input.major >= 17) pairs['sslnegotiation'] = 'postgres';
-  if (input.readWrite) pairs['target_session_attrs'] = 'read-write';
-  for (const name of CREDENTIAL_KEYWORDS) {
-    const value = input.credentials.options[name];
-    if (value !== undefined && value !== '' && input.major >= (KEYWORD_SINCE[name] ?? 0)) pairs[name] = value;
-  }
-  return pairs;
-}
-
-/** The standby's primary_conninfo. It names the passfile and holds no password (of an encrypted client key, libpq has no other way). */
-export function primaryConninfo(input: ConninfoInput): string {
-  return formatConninfo(connectionPairs(input));
-}
-
-/** One line of a passfile: https://www.postgresql.org/docs/current/libpq-pgpass.html. Null when the file's format cannot hold the values. */
-export function passfileLine(host: string, port: number | '*', user: string, password: string): string | null {
-  if (/[\n\r\0]/.test(`${host}${user}${password}`)) return null;
-  const field = (value: string) => value.replace(/[\\:]/g, '\\$&');
-  return `${field(host)}:${port}:*:${field(user)}:${field(password)}`;
 }

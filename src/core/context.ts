@@ -6,7 +6,9 @@ import { type PostgresFacts, walPosition } from './postgres-facts.ts';
 import { leaseMargins } from './settings.ts';
 import { upstreamOf } from './upstream.ts';
 
-/** As a primary that finds itself without the leader key: after a pause, or when etcd has lost it. */
+/**
+ * As a primary that finds itself without the leader key: after a pause, or when etcd has lost it.
+ */
 const UNLOCKED_MS = 2000;
 
 export interface Context {
@@ -26,7 +28,9 @@ export interface Context {
   readonly unlocked: boolean;
   /** Until when we may lead, by our own clock; null: not at all. */
   readonly stepDownAtMs: number | null;
-  /** The moment is not past, and the leader key is on this lease, or was when etcd could be read. */
+  /**
+   * The moment is not past, and the leader key is on this lease, or was when etcd could be read.
+   */
   readonly mayLeadNow: boolean;
   /** The moment is not past, whoever holds the key. */
   readonly withinLease: boolean;
@@ -34,11 +38,15 @@ export interface Context {
   readonly isPrimary: boolean;
   readonly isStandby: boolean;
   /**
-   * A server of somebody's that this node has not taken over, and now cannot: it refuses the agent, etcd does not answer, or it is another cluster's. Nobody was
-   * led to it by us, and nobody counts on it being stopped: it goes on as it is.
+   * A server of somebody's that this node has not taken over, and now cannot: it refuses the agent,
+   * etcd does not answer, or it is another cluster's. Nobody was led to it by us, and nobody counts
+   * on it being stopped: it goes on as it is.
    */
   readonly unadopted: boolean;
-  /** PostgreSQL takes writes now, or may begin to without anybody asking again; and it is for us to stop it. */
+  /**
+   * PostgreSQL takes writes now, or may begin to without anybody asking again; and it is for us to
+   * stop it.
+   */
   readonly mayBeWritable: boolean;
 }
 
@@ -55,7 +63,8 @@ export function contextOf(o: Observation, m: Memory): Context {
   const isPrimary = sql !== null && !sql.inRecovery;
   const isStandby = sql?.inRecovery === true;
   const promoting = o.job?.job.kind === 'promote';
-  // A signal file stays until the end of a promotion; without an answer it is the best evidence there is.
+  // A signal file stays until the end of a promotion; without an answer it is the best evidence
+  // there is.
   const notWritable = !promoting && (sql === null ? pg.standbySignal : isStandby);
   const unadopted = isUnadopted(o, m, lockMine, view);
   return {
@@ -93,8 +102,8 @@ export function isOfAnotherCluster(pg: PostgresFacts, view: ClusterView): boolea
 }
 
 /**
- * A lease that never held the key says nothing about who leads. After a change of the ttl the key is on the lease before until it is moved, and that one is
- * not renewed any more.
+ * A lease that never held the key says nothing about who leads. After a change of the ttl the key
+ * is on the lease before until it is moved, and that one is not renewed any more.
  */
 function heldUntilMs(o: Observation, { held }: Memory, stepDownAtMs: number | null): number {
   if (held === null || stepDownAtMs === null) return Number.NEGATIVE_INFINITY;
@@ -102,7 +111,10 @@ function heldUntilMs(o: Observation, { held }: Memory, stepDownAtMs: number | nu
   return held.ttlSeconds === o.lease.ttlSeconds ? Number.NEGATIVE_INFINITY : held.stepDownAtMs;
 }
 
-/** By member, as it was read; etcd's client gives the same one again for as long as its key stays as it is. */
+/**
+ * By member, as it was read; etcd's client gives the same one again for as long as its key stays as
+ * it is.
+ */
 const sources = new WeakMap<Member, Source | null>();
 
 /** host and port of a member's conn_url; null when it has none or a broken one. */
@@ -126,7 +138,10 @@ function readSource(member: Member): Source | null {
   }
 }
 
-/** The leader's member key, once its PostgreSQL is out of recovery: only then may anybody follow, clone or rewind from it. */
+/**
+ * The leader's member key, once its PostgreSQL is out of recovery: only then may anybody follow,
+ * clone or rewind from it.
+ */
 export function readyLeader(c: Context): Member | null {
   if (c.view === null || c.otherLeader === null) return null;
   const member = memberOf(c.view, c.otherLeader);
@@ -147,7 +162,10 @@ export function unlockedMs(c: Context): number {
   return Math.min(UNLOCKED_MS, c.o.settings.dynamic.ttlSeconds * 250);
 }
 
-/** A primary has been without the leader key, or with it on a lease that is not this agent's, for longer than that: its guard knows nothing of when to stop it. */
+/**
+ * A primary has been without the leader key, or with it on a lease that is not this agent's, for
+ * longer than that: its guard knows nothing of when to stop it.
+ */
 export function isUnprotected(c: Context): boolean {
   return c.m.unlockedSinceMs !== null && c.o.nowMs - c.m.unlockedSinceMs >= unlockedMs(c);
 }
@@ -158,7 +176,10 @@ export function opensForWrites(c: Context): boolean {
   return job?.kind === 'promote' || ((job?.kind === 'start' || job?.kind === 'restart') && job.role.kind === 'primary');
 }
 
-/** A running primary as it is: rewriting its files must not weaken the synchronous set in force, which only syncStep may change. */
+/**
+ * A running primary as it is: rewriting its files must not weaken the synchronous set in force,
+ * which only syncStep may change.
+ */
 export function primaryRole(c: Context): ServerRole {
   const owned = c.o.settings.dynamic.synchronousMode !== 'off';
   return { kind: 'primary', syncNames: owned ? (c.o.pg.sql?.synchronousStandbyNames ?? '') : null };

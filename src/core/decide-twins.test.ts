@@ -1,4 +1,7 @@
-/** Timelines of one number, one history and one beginning (M13): what is done about a node that is on the wrong one. */
+/**
+ * Timelines of one number, one history and one beginning (M13): what is done about a node that is
+ * on the wrong one.
+ */
 import { expect, it } from 'vitest';
 import { lsn, memory, observation, pg, type Scene, settings, view } from '../../test/support/build.ts';
 import { decide } from './decide.ts';
@@ -7,7 +10,10 @@ const history = [{ timeline: 1, switchLsn: lsn(1100), reason: 'x' }];
 const ours = { localHistory: history, beginning: 'aa' };
 const stopped = pg.stopped({ state: 'shut down', timeline: 2, checkpointLsn: lsn(1500) }, ours);
 const standby = { ...pg.standby({ timeline: 2, receiveLsn: lsn(1500), replayLsn: lsn(1500), receiver: null }), ...ours };
-/** The leader has left timeline 2 since, past our position: by numbers and positions we could follow. */
+/**
+ * The leader has left timeline 2 since, past our position: by numbers and positions we could
+ * follow.
+ */
 const source = (beginning: string) => ({
   name: 'b',
   systemIdentifier: '7301234567890123456',

@@ -13,7 +13,10 @@ import { allRules } from './rules/index.ts';
 import { type Outcome, type Rule, say } from './rules/table.ts';
 import { strayMark } from './strays.ts';
 
-/** After one of these the node's role is about to change, and nothing else is to be touched in the same round. */
+/**
+ * After one of these the node's role is about to change, and nothing else is to be touched in the
+ * same round.
+ */
 const decisive: ReadonlySet<Effect['kind']> = new Set([
   'demote-now',
   'exit',

@@ -1,10 +1,12 @@
 /**
  * Does this node's WAL contain anything that is not in the history of the node it is to follow?
  *
- * A position is (timeline, LSN). Following is safe exactly when the own position is a prefix of the source's history: the own timeline is one of the source's
- * ancestors (or its current one), the histories before it agree entry by entry, and the own position is not past the point where the source left it.
- * Equal timeline numbers prove nothing: two nodes may have picked the same number on their own (M13). The comparison of entries finds that out where they began it
- * at different points, and the WAL it begins with where they began it at the same one.
+ * A position is (timeline, LSN). Following is safe exactly when the own position is a prefix of the
+ * source's history: the own timeline is one of the source's ancestors (or its current one), the
+ * histories before it agree entry by entry, and the own position is not past the point where the
+ * source left it. Equal timeline numbers prove nothing: two nodes may have picked the same number
+ * on their own (M13). The comparison of entries finds that out where they began it at different
+ * points, and the WAL it begins with where they began it at the same one.
  */
 import type { HistoryEntry } from './cluster.ts';
 import type { Context } from './context.ts';
@@ -24,8 +26,9 @@ export interface Position {
   readonly timeline: Timeline;
   readonly lsn: Lsn;
   /**
-   * The LSN is the START of the last record (the shutdown checkpoint of an orderly stopped primary), so it must lie strictly before a switch point.
-   * Otherwise it is the end of the WAL known here.
+   * The LSN is the START of the last record (the shutdown checkpoint of an orderly stopped
+   * primary), so it must lie strictly before a switch point. Otherwise it is the end of the WAL
+   * known here.
    */
   readonly atRecordStart: boolean;
   /** WAL may exist past `lsn` that nobody can tell of without crash recovery. */
@@ -41,7 +44,8 @@ export function stoppedPosition(control: ControlFacts): Position {
     return { timeline: control.minRecoveryTimeline ?? control.timeline, lsn: control.minRecoveryLsn, atRecordStart: false, open: false };
   }
   return {
-    // A promotion writes its timeline here at once, and the checkpoint that tells it as well follows later.
+    // A promotion writes its timeline here at once, and the checkpoint that tells it as well
+    // follows later.
     timeline: Math.max(control.timeline, control.minRecoveryTimeline ?? 0),
     lsn: control.checkpointLsn,
     atRecordStart: true,
@@ -55,16 +59,18 @@ export function localPosition(pg: PostgresFacts): Position | null {
     const lsn = walPosition(pg.sql);
     return lsn === null || pg.sql.timeline === null ? null : { timeline: pg.sql.timeline, lsn, atRecordStart: false, open: false };
   }
-  // Where its WAL ends only recovery can tell; what it begins with is all that it can be compared by.
+  // Where its WAL ends only recovery can tell; what it begins with is all that it can be compared
+  // by.
   if (pg.baseBackup !== undefined)
     return { timeline: pg.baseBackup.timeline, lsn: pg.baseBackup.checkpointLsn, atRecordStart: true, open: false };
   return pg.control === null ? null : stoppedPosition(pg.control);
 }
 
 /**
- * The node it is to follow has less than this one: its timeline is an earlier one. Whoever led on the later timeline was followed by somebody, or acknowledged by
- * itself; a leader that does not know of it has its key from an etcd that was restored from an older backup, or from an operator. A promotion that this agent saw to
- * be nobody's order is no such timeline.
+ * The node it is to follow has less than this one: its timeline is an earlier one. Whoever led on
+ * the later timeline was followed by somebody, or acknowledged by itself; a leader that does not
+ * know of it has its key from an etcd that was restored from an older backup, or from an operator.
+ * A promotion that this agent saw to be nobody's order is no such timeline.
  */
 export function leaderHasLess({ o, m }: Pick<Context, 'o' | 'm'>): boolean {
   const { pg, source } = o;
@@ -86,14 +92,18 @@ export function compareHistories(local: Position, localHistory: readonly History
   }
   const left = source.history.find((entry) => entry.timeline === local.timeline);
   if (left === undefined) return 'diverged';
-  // A crashed primary's WAL end is unknown; only a rewind (which finds out by itself) may decide it.
+  // A crashed primary's WAL end is unknown; only a rewind (which finds out by itself) may decide
+  // it.
   if (local.open) return 'diverged';
   const within = local.atRecordStart ? local.lsn < left.switchLsn : local.lsn <= left.switchLsn;
   // Where that WAL is gone the numbers are all there is to go by.
   return within && source.hasOurEnd !== false ? 'prefix' : 'diverged';
 }
 
-/** Whether the source is to have the same WAL at that place: on the timeline of both, or on an earlier one, before the source left it. */
+/**
+ * Whether the source is to have the same WAL at that place: on the timeline of both, or on an
+ * earlier one, before the source left it.
+ */
 export function sharesPlace(source: Pick<SourceHistory, 'timeline' | 'history'>, timeline: Timeline, lsn: Lsn): boolean {
   if (timeline === source.timeline) return true;
   const left = source.history.find((entry) => entry.timeline === timeline);
@@ -101,9 +111,11 @@ export function sharesPlace(source: Pick<SourceHistory, 'timeline' | 'history'>,
 }
 
 /**
- * On one timeline. Nobody is sent what its source has not flushed, so whoever is further than the source, which was asked after the own position was read, has WAL
- * of its own. And a server that ended as a primary wrote at least a checkpoint: a replica that was opened for writes by hand has that where the leader has something
- * else, also where the leader has gone on to a later timeline since. Only a cold copy of the leader has the same.
+ * On one timeline. Nobody is sent what its source has not flushed, so whoever is further than the
+ * source, which was asked after the own position was read, has WAL of its own. And a server that
+ * ended as a primary wrote at least a checkpoint: a replica that was opened for writes by hand has
+ * that where the leader has something else, also where the leader has gone on to a later timeline
+ * since. Only a cold copy of the leader has the same.
  */
 function compareEnds(local: Position, source: SourceHistory): Divergence {
   if (local.atRecordStart ? local.lsn >= source.lsn : local.lsn > source.lsn) return 'diverged';
@@ -117,7 +129,10 @@ export function writtenEnd(pg: PostgresFacts): WalEnd | null {
   return local?.written === true ? { timeline: local.timeline, checkpointLsn: local.lsn, open: local.open } : null;
 }
 
-/** It replayed more than its walreceiver has flushed in this life: that is so for a moment after the start, and for good where it has WAL that its source has not. */
+/**
+ * It replayed more than its walreceiver has flushed in this life: that is so for a moment after the
+ * start, and for good where it has WAL that its source has not.
+ */
 function seemsAhead({ sql }: PostgresFacts): boolean {
   return sql?.receiver?.status === 'streaming' && sql.replayLsn !== null && sql.receiveLsn !== null && sql.replayLsn > sql.receiveLsn;
 }
@@ -141,8 +156,8 @@ function historiesBelow(history: readonly HistoryEntry[], timeline: Timeline): s
 }
 
 /**
- * By the cluster's own /history: a position past the point at which the cluster left its timeline. Needs no leader to compare with, so it holds for a race too.
- * False where /history does not tell.
+ * By the cluster's own /history: a position past the point at which the cluster left its timeline.
+ * Needs no leader to compare with, so it holds for a race too. False where /history does not tell.
  */
 export function pastSwitchPoint(timeline: Timeline | null, lsn: Lsn | null, history: readonly HistoryEntry[]): boolean {
   const left = history.find((entry) => entry.timeline === timeline);
@@ -157,7 +172,10 @@ export function divergenceFrom(pg: PostgresFacts, source: SourceHistory | null):
   return beginsOtherwise(pg, source) ? 'diverged' : compareHistories(local, pg.localHistory, source);
 }
 
-/** Where the timeline this node is on begins, as its history file says; null: on timeline 1, or not known. */
+/**
+ * Where the timeline this node is on begins, as its history file says; null: on timeline 1, or not
+ * known.
+ */
 export function timelineStart(pg: PostgresFacts): TimelineStart | null {
   const timeline = localPosition(pg)?.timeline ?? null;
   const parent = timeline === null ? undefined : pg.localHistory.filter((entry) => entry.timeline < timeline).at(-1);
@@ -169,9 +187,11 @@ function beginsOtherwise(pg: PostgresFacts, source: SourceHistory): boolean {
 }
 
 /**
- * Timelines of one number, each begun on its own. pg_rewind looks at numbers and histories only (findCommonAncestorTimeline in pg_rewind.c, PostgreSQL 13 to 18): on
- * the source's present timeline it says "no rewind required", ends with 0 and leaves all as it is; on one of its former ones it takes for common what is not, as it
- * does with what a node wrote there before the point where the source left it. A node that diverged in this way has to be cloned.
+ * Timelines of one number, each begun on its own. pg_rewind looks at numbers and histories only
+ * (findCommonAncestorTimeline in pg_rewind.c, PostgreSQL 13 to 18): on the source's present
+ * timeline it says "no rewind required", ends with 0 and leaves all as it is; on one of its former
+ * ones it takes for common what is not, as it does with what a node wrote there before the point
+ * where the source left it. A node that diverged in this way has to be cloned.
  */
 export function rewindIsBlind(pg: PostgresFacts, source: SourceHistory | null): boolean {
   const local = localPosition(pg);

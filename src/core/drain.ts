@@ -1,9 +1,12 @@
 /**
- * Whom a primary that is stopped in good order waits for. PostgreSQL ends a walsender of a fast shutdown once its standby has confirmed everything, the shutdown
- * checkpoint included; and one whose standby's host is gone without a word once wal_sender_timeout (60 s by default) is over. Nobody takes writes meanwhile.
+ * Whom a primary that is stopped in good order waits for. PostgreSQL ends a walsender of a fast
+ * shutdown once its standby has confirmed everything, the shutdown checkpoint included; and one
+ * whose standby's host is gone without a word once wal_sender_timeout (60 s by default) is over.
+ * Nobody takes writes meanwhile.
  *
- * Nobody is left out who is needed: an heir (a member that may take over from this primary) must have everything before any other is given up. To be given up
- * is to be cut off: such a standby has a beginning of what the others have, and streams the rest from whoever leads next.
+ * Nobody is left out who is needed: an heir (a member that may take over from this primary) must
+ * have everything before any other is given up. To be given up is to be cut off: such a standby has
+ * a beginning of what the others have, and streams the rest from whoever leads next.
  */
 import { type ClusterView, mayLead, memberOf, sameName } from './cluster.ts';
 import type { SqlFacts, WalsenderFacts } from './postgres-facts.ts';
@@ -12,7 +15,10 @@ import { includes } from './voters.ts';
 
 /** A standby that is sent WAL says within this time that it has it on disk, or anything else. */
 export const SILENT_MS = 3000;
-/** Once everything is sent, so long for those that nobody waits for. One that is there needs the time of a round trip. */
+/**
+ * Once everything is sent, so long for those that nobody waits for. One that is there needs the
+ * time of a round trip.
+ */
 export const DRAIN_PATIENCE_MS = 1000;
 
 export interface Connected {
@@ -22,7 +28,10 @@ export interface Connected {
   readonly name: string;
 }
 
-/** Who may lead after `me`: whoever the operator named, or else every member that may. One of them has to get everything. */
+/**
+ * Who may lead after `me`: whoever the operator named, or else every member that may. One of them
+ * has to get everything.
+ */
 export function heirs(view: ClusterView, me: string, candidate: string | null, mode: 'off' | 'on' | 'quorum'): readonly string[] {
   if (candidate !== null) return [candidate];
   const { sync } = view;
@@ -33,15 +42,22 @@ export function heirs(view: ClusterView, me: string, candidate: string | null, m
 }
 
 export interface Silence {
-  /** Walsenders of members from which nothing has come since the first look, although there was something to confirm. */
+  /**
+   * Walsenders of members from which nothing has come since the first look, although there was
+   * something to confirm.
+   */
   readonly silent: readonly Connected[];
-  /** Among the connected there is an heir, and none that says anything: whoever took over now would lack what is still written. */
+  /**
+   * Among the connected there is an heir, and none that says anything: whoever took over now would
+   * lack what is still written.
+   */
   readonly heirsSilent: boolean;
 }
 
 /**
- * What two looks at a primary tell, SILENT_MS apart; or less, as long as nobody is silent. What was flushed at the first is what has to be confirmed. Strangers
- * (archivers, backups) may be slow to reply in good health, and are not judged.
+ * What two looks at a primary tell, SILENT_MS apart; or less, as long as nobody is silent. What was
+ * flushed at the first is what has to be confirmed. Strangers (archivers, backups) may be slow to
+ * reply in good health, and are not judged.
  */
 export function silenceBetween(first: SqlFacts, last: SqlFacts, view: ClusterView, heirsOfIt: readonly string[]): Silence {
   const mark = first.flushLsn;
@@ -60,8 +76,9 @@ export function silenceBetween(first: SqlFacts, last: SqlFacts, view: ClusterVie
 }
 
 /**
- * Of the walsenders that were connected when the stop was ordered, those that need not be waited for any longer, once everything is sent. A walsender that has
- * ended by itself had its standby's word for everything. Without heirs (a restart) nobody else is to lead, and nobody is waited for.
+ * Of the walsenders that were connected when the stop was ordered, those that need not be waited
+ * for any longer, once everything is sent. A walsender that has ended by itself had its standby's
+ * word for everything. Without heirs (a restart) nobody else is to lead, and nobody is waited for.
  */
 export function dispensable(
   connected: readonly Connected[],

@@ -1,9 +1,11 @@
 /**
- * What a decision may ask for. Short effects run in order, inside the round; at most one job runs beside the rounds.
- * Each effect carries the facts it was judged on (revisions, names), so that acting re-checks them.
+ * What a decision may ask for. Short effects run in order, inside the round; at most one job runs
+ * beside the rounds. Each effect carries the facts it was judged on (revisions, names), so that
+ * acting re-checks them.
  */
+
+import type { JsonObject, JsonValue } from '../support/json.ts';
 import type { ConfigKey, FailoverKey, SyncKey } from './cluster.ts';
-import type { JsonObject, JsonValue } from './json.ts';
 import type { Lsn } from './units.ts';
 
 export type CallbackAction = 'on_start' | 'on_stop' | 'on_restart' | 'on_reload' | 'on_role_change';
@@ -17,18 +19,24 @@ export interface Source {
 
 /** Role the server configuration is written for. */
 /**
- * `syncNames` is the synchronous_standby_names a primary opens with where Regent owns it; null: the user's own value; absent: as it was set last.
- * It is part of the role because a primary that opens with less than /sync counts on would lose acknowledged commits at the next failover.
+ * `syncNames` is the synchronous_standby_names a primary opens with where Regent owns it; null: the
+ * user's own value; absent: as it was set last. It is part of the role because a primary that opens
+ * with less than /sync counts on would lose acknowledged commits at the next failover.
  */
 export type ServerRole =
   | { readonly kind: 'primary'; readonly syncNames?: string | null }
-  /** `patient`: where the source sends nothing, PostgreSQL tries again after seconds, not at once. */
+  /**
+   * `patient`: where the source sends nothing, PostgreSQL tries again after seconds, not at once.
+   */
   | { readonly kind: 'standby'; readonly source: Source | null; readonly patient?: boolean };
 
 export type Effect =
   /** `withinMs`: whoever takes writes meanwhile has no more time for it. */
   | { readonly kind: 'acquire-leader'; readonly withinMs?: number }
-  /** Put the leader key, which already names us, on the lease we hold now (after an agent's restart, or a new ttl). */
+  /**
+   * Put the leader key, which already names us, on the lease we hold now (after an agent's restart,
+   * or a new ttl).
+   */
   | { readonly kind: 'attach-leader' }
   | { readonly kind: 'release-leader'; readonly optime: Lsn | null }
   /** Create `initialize` on our lease: the winner bootstraps in the same round. */
@@ -48,8 +56,8 @@ export type Effect =
   | { readonly kind: 'clear-failover'; readonly expected: FailoverKey }
   | { readonly kind: 'set-sync-names'; readonly value: string }
   /**
-   * Rewrite configuration files for the role and reload where that is enough. `only: 'role'`: those by which PostgreSQL knows whom to follow and wait for, whatever
-   * becomes of the others.
+   * Rewrite configuration files for the role and reload where that is enough. `only: 'role'`: those
+   * by which PostgreSQL knows whom to follow and wait for, whatever becomes of the others.
    */
   | { readonly kind: 'apply-config'; readonly role: ServerRole; readonly only?: 'role' }
   | {
@@ -57,21 +65,31 @@ export type Effect =
       readonly create: readonly string[];
       readonly drop: readonly string[];
       readonly advance: Readonly<Record<string, Lsn>>;
-      /** Dropped and made again: they keep nothing, or an xmin that nobody advances. Absent: none. */
+      /**
+       * Dropped and made again: they keep nothing, or an xmin that nobody advances. Absent: none.
+       */
       readonly renew?: readonly string[];
     }
   /** End a walsender, if it is still that of this name. */
   | { readonly kind: 'end-walsender'; readonly pid: number; readonly name: string }
   | { readonly kind: 'resume-replay' }
-  /** etcd has the system identifier of what a bootstrap made here: it is a data directory like any other from now on. */
+  /**
+   * etcd has the system identifier of what a bootstrap made here: it is a data directory like any
+   * other from now on.
+   */
   | { readonly kind: 'mark-published' }
   /** What this node may lack after a base backup was restored on it has come from the leader. */
   | { readonly kind: 'mark-caught-up' }
-  /** Whether this node has WAL of its own that neither its position nor its timeline tells, so that an agent that starts while nobody leads knows it. */
+  /**
+   * Whether this node has WAL of its own that neither its position nor its timeline tells, so that
+   * an agent that starts while nobody leads knows it.
+   */
   | { readonly kind: 'mark-strayed'; readonly strayed: boolean }
   /** Beside everything else; asked for again while one is running, it is ignored. */
   | { readonly kind: 'checkpoint' }
-  /** Stop PostgreSQL now, inside the round, because every millisecond of writability is a danger. */
+  /**
+   * Stop PostgreSQL now, inside the round, because every millisecond of writability is a danger.
+   */
   | { readonly kind: 'demote-now'; readonly mode: 'fast' | 'immediate' }
   | { readonly kind: 'start-job'; readonly job: Job }
   | { readonly kind: 'cancel-job'; readonly reason: string }
@@ -85,7 +103,10 @@ export type Effect =
 /** Long work, one at a time. Its end wakes the loop and its outcome is a fact of the next round. */
 export type Job =
   | { readonly kind: 'bootstrap' }
-  /** `source` null: nobody leads, and a method of the user's needs nobody. `fromLeader`: the operator asked for that, so pg_basebackup is the only method. */
+  /**
+   * `source` null: nobody leads, and a method of the user's needs nobody. `fromLeader`: the
+   * operator asked for that, so pg_basebackup is the only method.
+   */
   | { readonly kind: 'clone'; readonly source: Source | null; readonly sourceRole?: 'leader' | 'replica'; readonly fromLeader: boolean }
   /** Reinitialize at the operator's wish: stop, remove, clone. */
   | { readonly kind: 'reinitialize'; readonly source: Source; readonly fromLeader: boolean }

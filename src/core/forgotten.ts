@@ -1,12 +1,13 @@
 /**
- * Members that an operator gave up for good (`regentctl forget`). Every node keeps a slot for a member that is away, and its own memory of it, for `member_slots_ttl`;
- * so it is not enough to drop the slot, or to take it from one list. The names stand in /status beside the slots that are retained: the leader carries them on until nobody
- * can remember the member any more, and takes off a member that has come back.
+ * Members that an operator gave up for good (`regentctl forget`). Every node keeps a slot for a
+ * member that is away, and its own memory of it, for `member_slots_ttl`; so it is not enough to
+ * drop the slot, or to take it from one list. The names stand in /status beside the slots that are
+ * retained: the leader carries them on until nobody can remember the member any more, and takes off
+ * a member that has come back.
  */
 import { isJsonObject } from '../support/big-json.ts';
-import type { ClusterView } from './cluster.ts';
-import type { JsonObject } from './json.ts';
-import { isMemberRecord } from './member-record.ts';
+import type { JsonObject } from '../support/json.ts';
+import { type ClusterView, isMemberRecord } from './cluster.ts';
 import { slotNameOf } from './slot-names.ts';
 
 /** Slots that are kept for nobody, whoever remembers them. */
@@ -19,7 +20,10 @@ export function forgottenSlots(view: ClusterView): ReadonlySet<string> {
 
 const NONE: ReadonlySet<string> = new Set();
 
-/** Twice: whoever saw the member last may have done so as long after it was forgotten as clocks differ. */
+/**
+ * Twice: whoever saw the member last may have done so as long after it was forgotten as clocks
+ * differ.
+ */
 const LIFETIMES = 2;
 
 /** What the leader writes. `ttlSeconds`: member_slots_ttl. */
@@ -31,7 +35,10 @@ export function carriedForgotten(view: ClusterView, ttlSeconds: number, wallMs: 
   );
 }
 
-/** /status as it stands with the slot given up, for the operator's tool. Where the slot is stays in it until the leader has dropped it. */
+/**
+ * /status as it stands with the slot given up, for the operator's tool. Where the slot is stays in
+ * it until the leader has dropped it.
+ */
 export function withForgotten(status: JsonObject, slot: string, wallMs: number): JsonObject {
   const { retain_slots: retained, forgotten } = status;
   return {

@@ -1,15 +1,17 @@
 /**
- * What is put in order in every round beside the decision about leadership: the synchronous set, callbacks, keys the leader keeps, configuration, slots.
- * Each is independent of the others; none may make PostgreSQL writable. What keeps a promise, or tells others where the lead is, comes first.
+ * What is put in order in every round beside the decision about leadership: the synchronous set,
+ * callbacks, keys the leader keeps, configuration, slots. Each is independent of the others; none
+ * may make PostgreSQL writable. What keeps a promise, or tells others where the lead is, comes
+ * first.
  */
 import { isoFromEpochMs } from '../support/iso-time.ts';
+import type { JsonObject, JsonValue } from '../support/json.ts';
 import { type Chore, type ChoreKind, choreHoldOffMs } from './chores.ts';
 import type { HistoryEntry, StatusKey } from './cluster.ts';
 import { parseConninfo } from './conninfo.ts';
 import { type Context, primaryRole, readyLeader, sourceOf, wantedSource } from './context.ts';
 import type { Effect, ServerRole } from './effects.ts';
 import { carriedForgotten } from './forgotten.ts';
-import type { JsonObject, JsonValue } from './json.ts';
 import { slotNameOf } from './slot-names.ts';
 import { slotPlan } from './slots.ts';
 import { expel } from './strangers.ts';
@@ -42,10 +44,12 @@ export function chores(c: Context): Work {
   if (leads) {
     add('initialize', initializeKey(c));
     add('config', configKey(c));
-    // In this order: a position in /status is of a timeline that /history knows, and whoever is on a later one need not measure itself by it.
+    // In this order: a position in /status is of a timeline that /history knows, and whoever is on
+    // a later one need not measure itself by it.
     add('status', historyKey(c), statusKey(c));
   }
-  // While nobody leads it is not known whom the files are to name: they wait, and what was in the way of them still is.
+  // While nobody leads it is not known whom the files are to name: they wait, and what was in the
+  // way of them still is.
   if (c.o.configDirty && c.isStandby && c.otherLeader === null) wanted.push({ kind: 'files', effects: [] });
   else add('files', configure(c, step?.effects ?? []));
   if (c.o.pg.restored === true && hasCaughtUp(c)) add('caught-up', { kind: 'mark-caught-up' });
@@ -56,11 +60,15 @@ export function chores(c: Context): Work {
     if (step.waiting || step.effects.length > 0) wakeInMs = 100;
     else if (awaitsReply(c)) wakeInMs = 1000;
   }
-  // A commit waits for a standby that has gone, or wants to go, until this leader lets it off: the standby's own word is not to wait for the next round.
+  // A commit waits for a standby that has gone, or wants to go, until this leader lets it off: the
+  // standby's own word is not to wait for the next round.
   return { wanted, wakeInMs, watchMembers: leads && c.o.settings.dynamic.synchronousMode !== 'off' };
 }
 
-/** It leads; or it has, on the leader's word of this connection and on that in etcd, all that the leader had. */
+/**
+ * It leads; or it has, on the leader's word of this connection and on that in etcd, all that the
+ * leader had.
+ */
 function hasCaughtUp(c: Context): boolean {
   if (c.isPrimary) return c.lockMine;
   const receiver = c.o.pg.sql?.receiver ?? null;
@@ -70,7 +78,10 @@ function hasCaughtUp(c: Context): boolean {
   return pointsAt(c, sourceOf(leader)) && own >= receiver.latestEndLsn && own >= (c.view?.status?.optime ?? own);
 }
 
-/** Those that need not wait after a failure, and in how many milliseconds the first of the others may be tried again. */
+/**
+ * Those that need not wait after a failure, and in how many milliseconds the first of the others
+ * may be tried again.
+ */
 export function due(c: Context, wanted: readonly Chore[]): { readonly now: readonly Chore[]; readonly wakeInMs: number | null } {
   const waits = wanted.map(({ kind, effects }) => (effects.length === 0 ? 0 : choreHoldOffMs(c.m.chores, kind, c.o)));
   const later = waits.filter((ms) => ms > 0);
@@ -100,7 +111,10 @@ function statusKey(c: Context): Effect | null {
   return sameStatus(c.view?.status ?? null, value) ? null : { kind: 'write-status', value };
 }
 
-/** The `status` key: how far the leader is, how far every slot, and whose slots outlive a change of leader. */
+/**
+ * The `status` key: how far the leader is, how far every slot, and whose slots outlive a change of
+ * leader.
+ */
 export function statusValue(c: Context): JsonObject {
   const { sql } = c.o.pg;
   const optime = sql?.flushLsn ?? null;
@@ -108,12 +122,13 @@ export function statusValue(c: Context): JsonObject {
   for (const slot of [...(sql?.slots ?? [])].sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const position = slot.type === 'logical' ? slot.confirmedFlushLsn : slot.restartLsn;
     const known = c.view?.status?.slots[slot.name];
-    // A slot that was made here while its member was away begins where this node was then. The member needs WAL from where it was last seen, and those who still
-    // have that are to keep it.
+    // A slot that was made here while its member was away begins where this node was then. The
+    // member needs WAL from where it was last seen, and those who still have that are to keep it.
     const asKnown = slot.type === 'physical' && !slot.active && known !== undefined && position !== null && known < position;
     if (position !== null) slots[slot.name] = asKnown ? known : position;
   }
-  // The slot is still to be made here, by a leader that was cloned while its member was away: until then nobody else would know any more where the member was.
+  // The slot is still to be made here, by a leader that was cloned while its member was away: until
+  // then nobody else would know any more where the member was.
   for (const name of c.o.settings.dynamic.useSlots ? Object.keys(c.m.slotSeenAtMs) : []) {
     const known = c.view?.status?.slots[name];
     if (known !== undefined && slots[name] === undefined) slots[name] = known;
@@ -199,7 +214,10 @@ function standbyRole(c: Context): ServerRole & { kind: 'standby' } {
   return { kind: 'standby', source, ...(patient && { patient }) };
 }
 
-/** Files for the role this server has now, when the settings changed. `before`: what is done to the synchronous set in this round, and not to be undone. */
+/**
+ * Files for the role this server has now, when the settings changed. `before`: what is done to the
+ * synchronous set in this round, and not to be undone.
+ */
 function configure(c: Context, before: readonly Effect[]): Effect | null {
   if (!c.o.configDirty) return null;
   if (c.isStandby) return { kind: 'apply-config', role: standbyRole(c) };
@@ -215,7 +233,10 @@ function pointsAt(c: Context, source: ReturnType<typeof wantedSource>): boolean 
   return now !== null && now['host'] === source.host && now['port'] === String(source.port);
 }
 
-/** What the callbacks have not been told yet. A change that is over before it could be told is not told any more: the last word counts. */
+/**
+ * What the callbacks have not been told yet. A change that is over before it could be told is not
+ * told any more: the last word counts.
+ */
 function announce(c: Context): Effect | null {
   const { role, announcedRole, announcedStop, restartUnannounced } = c.m;
   if (role !== 'primary' && role !== 'replica') return null;

@@ -1,7 +1,8 @@
 /**
- * A leader key that this process did not take itself. It may be its own of a moment ago (the agent was restarted), or one that etcd has brought back: restored from an
- * older backup, it names whoever led then, and its /sync, /status and /history are of then too. So nothing that stands in etcd counts here: the node asks everybody,
- * and goes by what lies on the disks.
+ * A leader key that this process did not take itself. It may be its own of a moment ago (the agent
+ * was restarted), or one that etcd has brought back: restored from an older backup, it names
+ * whoever led then, and its /sync, /status and /history are of then too. So nothing that stands in
+ * etcd counts here: the node asks everybody, and goes by what lies on the disks.
  */
 import { mayLead } from './cluster.ts';
 import { isForeign } from './comparison.ts';
@@ -43,7 +44,8 @@ function whatIsAhead(c: Context, own: Position, peer: PeerFacts): string | null 
   const theirs = peer.onDisk ?? (peer.lsn === null ? null : { timeline: peer.timeline, lsn: peer.lsn });
   if (theirs === null || theirs.timeline === null) return null;
   if (theirs.timeline > own.timeline) return `${peer.name} is on timeline ${theirs.timeline}, this node on ${own.timeline}`;
-  // Where the WAL of a primary that crashed ends is not known, and on its timeline nobody else has more.
+  // Where the WAL of a primary that crashed ends is not known, and on its timeline nobody else has
+  // more.
   if (own.atRecordStart || theirs.timeline < own.timeline || theirs.lsn <= own.lsn) return null;
   return `${peer.name} is ahead, at ${formatLsn(theirs.lsn)}; this node is at ${formatLsn(own.lsn)}`;
 }

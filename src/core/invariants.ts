@@ -1,6 +1,6 @@
 /**
- * What no decision may contain, whatever the rules say. A violation is a bug: the agent stops, the lease runs out, the guard stops PostgreSQL.
- * Numbers refer to docs/SPEC.md.
+ * What no decision may contain, whatever the rules say. A violation is a bug: the agent stops, the
+ * lease runs out, the guard stops PostgreSQL. Numbers refer to docs/SPEC.md.
  */
 import { invariant } from '../support/assert.ts';
 import type { Context } from './context.ts';
@@ -11,7 +11,10 @@ const opensForWrites = (effect: Effect): boolean =>
   effect.kind === 'start-job' &&
   (effect.job.kind === 'promote' || ((effect.job.kind === 'start' || effect.job.kind === 'restart') && effect.job.role.kind === 'primary'));
 
-/** What another PostgreSQL in the same directory must never meet, and what would tell others that none takes writes here. */
+/**
+ * What another PostgreSQL in the same directory must never meet, and what would tell others that
+ * none takes writes here.
+ */
 const AT_WORK: ReadonlySet<Effect['kind']> = new Set(['start-job', 'acquire-leader', 'attach-leader', 'release-leader']);
 
 const removesData = (effect: Effect): boolean =>

@@ -1,4 +1,7 @@
-/** What `history` says of a change of the lead: whoever takes the key writes why, and PostgreSQL's own text stays where nobody knows better. */
+/**
+ * What `history` says of a change of the lead: whoever takes the key writes why, and PostgreSQL's
+ * own text stays where nobody knows better.
+ */
 import { describe, expect, it } from 'vitest';
 import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../test/support/build.ts';
 import { ClusterReader } from '../adapters/etcd/decode.ts';

@@ -1,6 +1,8 @@
 /**
- * Why the lead changes, in words for `history`. Whoever takes the key knows best: what an operator asked for stands in etcd, and the former leader tells what made it
- * give up, in its member key and to whoever asks it. PostgreSQL's own history files have "no recovery target specified" for all of that.
+ * Why the lead changes, in words for `history`. Whoever takes the key knows best: what an operator
+ * asked for stands in etcd, and the former leader tells what made it give up, in its member key and
+ * to whoever asks it. PostgreSQL's own history files have "no recovery target specified" for all of
+ * that.
  */
 import { type FailoverKey, memberOf } from './cluster.ts';
 import type { Context } from './context.ts';
@@ -10,7 +12,10 @@ import type { Memory } from './model.ts';
 /** A column of a table that people read. */
 const LONGEST = 250;
 
-/** What the effects of a decision leave to be remembered of a change of the lead. `because`: the decision's sentence. */
+/**
+ * What the effects of a decision leave to be remembered of a change of the lead. `because`: the
+ * decision's sentence.
+ */
 export function leadAfter(c: Context, because: string, effects: readonly Effect[]): Pick<Memory, 'leadReason' | 'steppedDown'> {
   return { leadReason: reasonAfter(c, effects), steppedDown: steppedDownAfter(c, because, effects) };
 }

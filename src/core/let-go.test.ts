@@ -1,4 +1,7 @@
-/** A standby that cannot write that it lets go of the former primary: when its word counts all the same. */
+/**
+ * A standby that cannot write that it lets go of the former primary: when its word counts all the
+ * same.
+ */
 import { describe, expect, it } from 'vitest';
 import { memory, observation, pg, settings, view } from '../../test/support/build.ts';
 import { contextOf } from './context.ts';

@@ -1,4 +1,7 @@
-/** A server that does not let its agent in: it goes on as it is, gets its files, keeps no wish for later, and the log tells once. */
+/**
+ * A server that does not let its agent in: it goes on as it is, gets its files, keeps no wish for
+ * later, and the log tells once.
+ */
 import { describe, expect, it } from 'vitest';
 import { member, memory, observation, peer, peers, pg, settings, sql, view, walsender } from '../../test/support/build.ts';
 import { contextOf } from './context.ts';

@@ -1,6 +1,7 @@
 /**
- * A server that runs and does not let its agent in: a changed password, a pg_hba.conf without a line for the agent, no connection free. Over connections from before the
- * agent still sees and does all it must; an agent that was started since is blind, and has only files and signals.
+ * A server that runs and does not let its agent in: a changed password, a pg_hba.conf without a
+ * line for the agent, no connection free. Over connections from before the agent still sees and
+ * does all it must; an agent that was started since is blind, and has only files and signals.
  */
 import type { Context } from './context.ts';
 import type { ServerRole } from './effects.ts';
@@ -18,7 +19,10 @@ export function lockedOut({ o }: Context, before: Memory): Memory['lockedOut'] {
   return { reason, sinceMs: before.lockedOut?.sinceMs ?? o.nowMs, sinceWallMs: before.lockedOut?.sinceWallMs ?? o.wallMs };
 }
 
-/** The role by its files, and by the leader key; null: they do not tell enough to write files for it. */
+/**
+ * The role by its files, and by the leader key; null: they do not tell enough to write files for
+ * it.
+ */
 export function blindRole(c: Context, source: ServerRole & { kind: 'standby' }): ServerRole | null {
   if (!isBlind(c)) return null;
   if (c.o.pg.standbySignal) return source;
@@ -32,7 +36,10 @@ export interface LockNote {
 
 const causeOf = (reason: string) => reason.replace(/\d+/g, '#');
 
-/** What is new for whoever reads the log: it begins, has another cause, or is over. A server that is down lets nobody in. */
+/**
+ * What is new for whoever reads the log: it begins, has another cause, or is over. A server that is
+ * down lets nobody in.
+ */
 export function lockNotes(
   before: Memory['lockedOut'],
   { lockedOut: after, state }: Pick<Memory, 'lockedOut' | 'state'>,

@@ -18,7 +18,9 @@ export function memberComplaints(members: readonly Named[], synchronousMode: 'of
   return [...shared, ...(synchronousMode === 'quorum' ? members.flatMap(quorumComplaint) : [])];
 }
 
-/** Releases of Patroni before 4.0 (its release notes) read any other value than a boolean as off. */
+/**
+ * Releases of Patroni before 4.0 (its release notes) read any other value than a boolean as off.
+ */
 const KNOWS_QUORUM = 4;
 
 function quorumComplaint({ name, version }: Named): string[] {

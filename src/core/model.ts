@@ -3,8 +3,9 @@
  *
  *   decide(observation, memory) → { effects, memory, rule }
  *
- * Observation: facts of this round, each with its origin; what could not be learned is null or `known: false`.
- * Memory: what this agent remembers from round to round, nothing else does. It is lost with the process: every rule must be safe on an empty one.
+ * Observation: facts of this round, each with its origin; what could not be learned is null or
+ * `known: false`. Memory: what this agent remembers from round to round, nothing else does. It is
+ * lost with the process: every rule must be safe on an empty one.
  */
 import type { Chore, ChoreFailures, ChoreOutcome } from './chores.ts';
 import type { ClusterView, MemberRole, PostgresState } from './cluster.ts';
@@ -48,7 +49,10 @@ export interface Observation {
   readonly dcs: DcsFacts;
   readonly lease: LeaseFacts;
   readonly pg: PostgresFacts;
-  /** Answers of the other agents by name; null: not asked in this round. Who did not answer is absent. */
+  /**
+   * Answers of the other agents by name; null: not asked in this round. Who did not answer is
+   * absent.
+   */
   readonly peers: ReadonlyMap<string, PeerFacts> | null;
   /** History of the leader's PostgreSQL; null: not asked, or it did not answer. */
   readonly source: SourceHistory | null;
@@ -63,7 +67,10 @@ export interface Observation {
   readonly watchdog: { readonly required: boolean; readonly healthy: boolean; readonly active: boolean };
   /** The guard could be armed whenever it was asked to; false after several failures in a row. */
   readonly guardHealthy: boolean;
-  /** A write to /sync whose outcome is not known may still arrive: one of this agent, or of its predecessor in another process. */
+  /**
+   * A write to /sync whose outcome is not known may still arrive: one of this agent, or of its
+   * predecessor in another process.
+   */
   readonly syncUnsettled: boolean;
   /** The configuration PostgreSQL should run with differs from what was last applied. */
   readonly configDirty: boolean;
@@ -87,18 +94,24 @@ export interface Memory {
   readonly role: MemberRole;
   readonly state: PostgresState;
   /**
-   * Consecutive failures by kind of job, with the last of them. A success clears its kind; a rewind has succeeded only once this node streams, and until then
-   * stands here as one that was in vain.
+   * Consecutive failures by kind of job, with the last of them. A success clears its kind; a rewind
+   * has succeeded only once this node streams, and until then stands here as one that was in vain.
    */
   readonly failures: Readonly<Partial<Record<JobKind, Failure>>>;
-  /** We gave the key up of our own will (failed promotion or start): keep out of the race until this moment. */
+  /**
+   * We gave the key up of our own will (failed promotion or start): keep out of the race until this
+   * moment.
+   */
   readonly abstainUntilMs: number | null;
   /** Since when PostgreSQL has been starting, or has not answered. */
   readonly notRunningSinceMs: number | null;
   /** The post-promotion checkpoint is outstanding. */
   readonly checkpointPending: boolean;
   readonly promotedAtMs: number | null;
-  /** synchronous_standby_names as set by us: the moment, and the flush position seen once it was in force. */
+  /**
+   * synchronous_standby_names as set by us: the moment, and the flush position seen once it was in
+   * force.
+   */
   readonly syncNamesSet: { readonly value: string; readonly atMs: number; readonly atLsn: Lsn | null } | null;
   /** When the connected standbys were last heard. */
   readonly replies: Replies;
@@ -106,7 +119,10 @@ export interface Memory {
   readonly strangers: StrangerMemory;
   /** Member slots, by slot name: when their member was last seen. */
   readonly slotSeenAtMs: Readonly<Record<string, number>>;
-  /** We stopped PostgreSQL to hand over at the operator's wish, and it has not run since: it is to follow the successor, even while paused. */
+  /**
+   * We stopped PostgreSQL to hand over at the operator's wish, and it has not run since: it is to
+   * follow the successor, even while paused.
+   */
   readonly handedOver: boolean;
   /** When that was. */
   readonly handedOverAtMs: number | null;
@@ -116,27 +132,51 @@ export interface Memory {
   readonly lockedOut: { readonly reason: string; readonly sinceMs: number; readonly sinceWallMs: number } | null;
   /** Role that the last callback was told; null: none was started in this process. */
   readonly announcedRole: string | null;
-  /** That callback was on_stop: whatever it took away is to be put back once PostgreSQL runs, in whichever role. */
+  /**
+   * That callback was on_stop: whatever it took away is to be put back once PostgreSQL runs, in
+   * whichever role.
+   */
   readonly announcedStop: boolean;
   /** PostgreSQL was restarted at the operator's wish, and on_restart has not been started yet. */
   readonly restartUnannounced: boolean;
-  /** The lease the leader key was on, and until when it was good, when etcd was last read; null: not ours, or not on the lease we held. */
+  /**
+   * The lease the leader key was on, and until when it was good, when etcd was last read; null: not
+   * ours, or not on the lease we held.
+   */
   readonly held: { readonly leaseId: string; readonly ttlSeconds: number; readonly stepDownAtMs: number } | null;
-  /** Since when a primary has been running here, outside of a pause, without the key on a lease of ours. */
+  /**
+   * Since when a primary has been running here, outside of a pause, without the key on a lease of
+   * ours.
+   */
   readonly unlockedSinceMs: number | null;
   /** Since when etcd has said, round after round, that nobody leads; null: somebody does. */
   readonly leaderlessSinceMs: number | null;
-  /** Since when this standby has been seen, round after round, without a walreceiver; null: it has one, or is no standby. */
+  /**
+   * Since when this standby has been seen, round after round, without a walreceiver; null: it has
+   * one, or is no standby.
+   */
   readonly receiverGoneSinceMs: number | null;
-  /** The leader key names us because this process took it, or leads by it. False: it was there when this process looked, or came back with an older etcd. */
+  /**
+   * The leader key names us because this process took it, or leads by it. False: it was there when
+   * this process looked, or came back with an older etcd.
+   */
   readonly keyTaken: boolean;
   /** Since when the leader key names us without that; null: it does not. */
   readonly keyInheritedSinceMs: number | null;
-  /** This node was made a primary by somebody else while another member led: what it wrote then was never acknowledged by a leader. */
+  /**
+   * This node was made a primary by somebody else while another member led: what it wrote then was
+   * never acknowledged by a leader.
+   */
   readonly openedByHand: boolean;
-  /** This node wrote WAL of its own on the timeline of its leader, and pg_rewind would not see it. Neither its position nor its timeline tells, so it is out of the race. */
+  /**
+   * This node wrote WAL of its own on the timeline of its leader, and pg_rewind would not see it.
+   * Neither its position nor its timeline tells, so it is out of the race.
+   */
   readonly strayed: boolean;
-  /** Where this node ended as a primary, though it runs as a standby since, with nobody to compare with before: its control file does not tell any more. Null: nowhere. */
+  /**
+   * Where this node ended as a primary, though it runs as a standby since, with nobody to compare
+   * with before: its control file does not tell any more. Null: nowhere.
+   */
   readonly endedAt: WalEnd | null;
   /** The last known leader other than ourselves, for the failover priority rule. */
   readonly lastLeader: string | null;

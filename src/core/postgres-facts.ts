@@ -1,10 +1,14 @@
-/** What the local PostgreSQL says, first hand. What could not be learned within the deadline is null, never a guess. */
+/**
+ * What the local PostgreSQL says, first hand. What could not be learned within the deadline is
+ * null, never a guess.
+ */
 import type { HistoryEntry } from './cluster.ts';
 import { type Lsn, maxLsn, type Timeline } from './units.ts';
 
 /**
- * What was interrupted in a data directory. bootstrap, clone: it is half made. publication: a whole new cluster, of which this node does not know whether etcd has
- * its system identifier; it has not held the leader key since. rewind: it may hold commits nobody else has.
+ * What was interrupted in a data directory. bootstrap, clone: it is half made. publication: a whole
+ * new cluster, of which this node does not know whether etcd has its system identifier; it has not
+ * held the leader key since. rewind: it may hold commits nobody else has.
  */
 export type IncompleteWork = 'bootstrap' | 'publication' | 'clone' | 'rewind';
 
@@ -12,7 +16,9 @@ export interface PostgresFacts {
   readonly dataDir: DataDirState;
   /** Present when dataDir is 'incomplete'. */
   readonly incompleteWork?: IncompleteWork;
-  /** Present when dataDir is 'foreign' or 'inaccessible': what lies in it, or why it cannot be read. */
+  /**
+   * Present when dataDir is 'foreign' or 'inaccessible': what lies in it, or why it cannot be read.
+   */
   readonly dataDirTrouble?: string;
   /** From pg_controldata or the running server; null when there is no readable cluster. */
   readonly systemIdentifier: string | null;
@@ -21,16 +27,21 @@ export interface PostgresFacts {
   /** The live postmaster of this data directory, ours or adopted. */
   readonly postmaster: { readonly pid: number } | null;
   /**
-   * postmaster.pid names this live process, which is not known as our server and not proven to be unrelated to it either: a PostgreSQL that takes writes may be
-   * behind it. The state is 'unresponsive' then. Absent: no such process.
+   * postmaster.pid names this live process, which is not known as our server and not proven to be
+   * unrelated to it either: a PostgreSQL that takes writes may be behind it. The state is
+   * 'unresponsive' then. Absent: no such process.
    */
   readonly unexplained?: UnexplainedProcess;
   /**
-   * stopped: no postmaster. starting: a postmaster that refuses connections (recovery, shutting down).
-   * running: it answered. unresponsive: a postmaster that did not answer within the deadline.
+   * stopped: no postmaster. starting: a postmaster that refuses connections (recovery, shutting
+   * down). running: it answered. unresponsive: a postmaster that did not answer within the
+   * deadline.
    */
   readonly state: 'stopped' | 'starting' | 'running' | 'unresponsive';
-  /** Present: the server is shutting down and has written its last WAL (pg_controldata: shut down). It never takes writes again, whatever keeps it from ending. */
+  /**
+   * Present: the server is shutting down and has written its last WAL (pg_controldata: shut down).
+   * It never takes writes again, whatever keeps it from ending.
+   */
   readonly closed?: true;
   /** Known while running. */
   readonly sql: SqlFacts | null;
@@ -39,39 +50,68 @@ export interface PostgresFacts {
   /** The history file of the timeline this node is on, oldest first; [] on timeline 1. */
   readonly localHistory: readonly HistoryEntry[];
   /**
-   * What the WAL of the own timeline begins with, in hex. Two promotions at one point give both timelines one number and one history; only this tells them apart
-   * (M13), because the record that a promotion writes first has its moment in it. Absent: timeline 1, not known, or nothing follows that record.
+   * What the WAL of the own timeline begins with, in hex. Two promotions at one point give both
+   * timelines one number and one history; only this tells them apart (M13), because the record that
+   * a promotion writes first has its moment in it. Absent: timeline 1, not known, or nothing
+   * follows that record.
    */
   readonly beginning?: string;
   /** A standby.signal or recovery.signal lies in the data directory. */
   readonly standbySignal: boolean;
-  /** A server runs, and no agent has written its configuration yet: it was somebody's before, and is until it is adopted. Absent: not so. */
+  /**
+   * A server runs, and no agent has written its configuration yet: it was somebody's before, and is
+   * until it is adopted. Absent: not so.
+   */
   readonly unmanaged?: true;
-  /** Why the server, which runs, has not answered what it was asked: it refuses the agent at every door, mostly. In its own words, with what would mend it, if known. */
+  /**
+   * Why the server, which runs, has not answered what it was asked: it refuses the agent at every
+   * door, mostly. In its own words, with what would mend it, if known.
+   */
   readonly refusal?: string;
   /**
-   * Why the running server does not let the agent in when a new connection is tried, and what would. Facts may still come over a connection from before (`sql`).
-   * Absent: it does, or it is not known.
+   * Why the running server does not let the agent in when a new connection is tried, and what
+   * would. Facts may still come over a connection from before (`sql`). Absent: it does, or it is
+   * not known.
    */
   readonly lockedOut?: string;
   /**
-   * The directory is a base backup that recovery has not brought to its end yet: somebody restored it, or a clone or a rewind was not started. Until then it is
-   * consistent for nobody, and what the control file says of it is what the server that was copied said of itself. Absent: it is none.
+   * The directory is a base backup that recovery has not brought to its end yet: somebody restored
+   * it, or a clone or a rewind was not started. Until then it is consistent for nobody, and what
+   * the control file says of it is what the server that was copied said of itself. Absent: it is
+   * none.
    */
   readonly baseBackup?: BaseBackup;
-  /** true: somebody replaced the data by a base backup, and this node has not caught up with a leader since: what it confirmed before need not be here. */
+  /**
+   * true: somebody replaced the data by a base backup, and this node has not caught up with a
+   * leader since: what it confirmed before need not be here.
+   */
   readonly restored?: boolean;
-  /** true: this node wrote WAL of its own on its leader's timeline, as a mark beside the directory says, and neither streamed nor was cloned since. */
+  /**
+   * true: this node wrote WAL of its own on its leader's timeline, as a mark beside the directory
+   * says, and neither streamed nor was cloned since.
+   */
   readonly strayed?: boolean;
-  /** Why WAL does not come, as far as asking the source has told: `not streaming from pg-2: …`, `waiting for pg-2 to answer: …`. Absent: nothing known. */
+  /**
+   * Why WAL does not come, as far as asking the source has told: `not streaming from pg-2: …`,
+   * `waiting for pg-2 to answer: …`. Absent: nothing known.
+   */
   readonly sourceTrouble?: string;
-  /** true: the source does not have the WAL any more that this standby needs, and nothing else brings it. Only a new copy helps. */
+  /**
+   * true: the source does not have the WAL any more that this standby needs, and nothing else
+   * brings it. Only a new copy helps.
+   */
   readonly walGone?: true;
-  /** true: its walreceiver has been failing for the same reason for a while, so that trying again at once is of no use. */
+  /**
+   * true: its walreceiver has been failing for the same reason for a while, so that trying again at
+   * once is of no use.
+   */
   readonly retriesInVain?: true;
   /** true: its files tell it to try again in seconds only (ServerRole.patient). */
   readonly retriesPatiently?: true;
-  /** Of a standby: why its disk would not let it be promoted: `the disk of pg_wal is full`. Absent: nothing is known to be in the way. */
+  /**
+   * Of a standby: why its disk would not let it be promoted: `the disk of pg_wal is full`. Absent:
+   * nothing is known to be in the way.
+   */
   readonly promotionTrouble?: string;
 }
 
@@ -91,8 +131,9 @@ export function describeWalGone({ scope, name }: { readonly scope: string; reado
 }
 
 /**
- * missing: no directory, or an empty one. incomplete: a bootstrap, clone or rewind of ours was interrupted in it; it must never lead.
- * valid: PG_VERSION and a control file. foreign: not empty, and not a PostgreSQL data directory. inaccessible: cannot be read.
+ * missing: no directory, or an empty one. incomplete: a bootstrap, clone or rewind of ours was
+ * interrupted in it; it must never lead. valid: PG_VERSION and a control file. foreign: not empty,
+ * and not a PostgreSQL data directory. inaccessible: cannot be read.
  */
 export type DataDirState = 'missing' | 'incomplete' | 'valid' | 'foreign' | 'inaccessible';
 
@@ -100,7 +141,10 @@ export interface SqlFacts {
   readonly inRecovery: boolean;
   /** e.g. 150018 */
   readonly serverVersion: number;
-  /** Primary: its timeline. Standby: the timeline being received or replayed. Null when it cannot be told. */
+  /**
+   * Primary: its timeline. Standby: the timeline being received or replayed. Null when it cannot be
+   * told.
+   */
   readonly timeline: Timeline | null;
   /** Primary only: pg_current_wal_flush_lsn(). */
   readonly flushLsn: Lsn | null;
@@ -108,7 +152,10 @@ export interface SqlFacts {
   readonly receiveLsn: Lsn | null;
   readonly replayLsn: Lsn | null;
   readonly replayPaused: boolean;
-  /** Standby only, true: it has not come to the end of the WAL on its own disk yet, so it has more than `receiveLsn` and `replayLsn` tell. */
+  /**
+   * Standby only, true: it has not come to the end of the WAL on its own disk yet, so it has more
+   * than `receiveLsn` and `replayLsn` tell.
+   */
   readonly replaying?: boolean;
   /** Epoch ms of the last replayed transaction, and PostgreSQL's own text for it. */
   readonly replayedTimestamp: string | null;
@@ -151,7 +198,10 @@ export interface WalsenderFacts {
   readonly writeLsn: Lsn | null;
   readonly flushLsn: Lsn | null;
   readonly replayLsn: Lsn | null;
-  /** When the standby sent its last reply, by its own clock: only a change of it says something here. Null: no reply yet. */
+  /**
+   * When the standby sent its last reply, by its own clock: only a change of it says something
+   * here. Null: no reply yet.
+   */
   readonly replyTime: string | null;
 }
 
@@ -179,7 +229,10 @@ export interface BaseBackup {
 
 export interface ControlFacts {
   readonly systemIdentifier: string;
-  /** pg_controldata's words: 'in production', 'shut down', 'shut down in recovery', 'in archive recovery', 'in crash recovery', 'shutting down'. */
+  /**
+   * pg_controldata's words: 'in production', 'shut down', 'shut down in recovery', 'in archive
+   * recovery', 'in crash recovery', 'shutting down'.
+   */
   readonly state: string;
   readonly checkpointLsn: Lsn;
   /** Timeline of the latest checkpoint. */
@@ -198,7 +251,10 @@ export interface TimelineStart {
   readonly from: Lsn;
 }
 
-/** The records in which the WAL of a server that wrote its own ended: its latest checkpoint, and, where it did not end in good order, whatever followed. */
+/**
+ * The records in which the WAL of a server that wrote its own ended: its latest checkpoint, and,
+ * where it did not end in good order, whatever followed.
+ */
 export interface WalEnd {
   readonly timeline: Timeline;
   readonly checkpointLsn: Lsn;
@@ -206,7 +262,9 @@ export interface WalEnd {
   readonly open: boolean;
 }
 
-/** What a peer's PostgreSQL (the leader's) says of its history, asked over a replication connection. */
+/**
+ * What a peer's PostgreSQL (the leader's) says of its history, asked over a replication connection.
+ */
 export interface SourceHistory {
   readonly name: string;
   readonly systemIdentifier: string;
@@ -214,13 +272,22 @@ export interface SourceHistory {
   readonly lsn: Lsn;
   readonly history: readonly HistoryEntry[];
   readonly inRecovery: boolean;
-  /** Whether its WAL has the asker's last records where the asker has them; absent: not asked, or it cannot be told. */
+  /**
+   * Whether its WAL has the asker's last records where the asker has them; absent: not asked, or it
+   * cannot be told.
+   */
   readonly hasOurEnd?: boolean;
-  /** PostgresFacts.beginning of the timeline that was asked about, by its own WAL; absent: not asked, or not known there any more. */
+  /**
+   * PostgresFacts.beginning of the timeline that was asked about, by its own WAL; absent: not
+   * asked, or not known there any more.
+   */
   readonly beginning?: string;
 }
 
-/** How far its WAL goes: on a primary what is flushed, on a standby the further of what is received and what is replayed. */
+/**
+ * How far its WAL goes: on a primary what is flushed, on a standby the further of what is received
+ * and what is replayed.
+ */
 export function walPosition(sql: SqlFacts): Lsn | null {
   return sql.inRecovery ? maxLsn(sql.receiveLsn, sql.replayLsn) : sql.flushLsn;
 }

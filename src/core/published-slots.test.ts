@@ -1,4 +1,7 @@
-/** S14: what the leader publishes of a slot is how far its member may have come, and the others throw WAL away by it. */
+/**
+ * S14: what the leader publishes of a slot is how far its member may have come, and the others
+ * throw WAL away by it.
+ */
 import { expect, it } from 'vitest';
 import { lsn, memory, observation, pg, settings, slot, view } from '../../test/support/build.ts';
 import { contextOf } from './context.ts';

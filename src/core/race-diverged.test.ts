@@ -1,4 +1,7 @@
-/** A node whose data left the cluster's history is no candidate, serves no readers, and leads only when the operator names it for a failover. */
+/**
+ * A node whose data left the cluster's history is no candidate, serves no readers, and leads only
+ * when the operator names it for a failover.
+ */
 import { describe, expect, it } from 'vitest';
 import { lsn, member, memory, observation, peer, peers, pg, settings, view } from '../../test/support/build.ts';
 import { possibleSuccessors, raceVerdict } from './candidates.ts';

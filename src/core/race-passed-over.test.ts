@@ -1,10 +1,16 @@
-/** A node on a timeline that an operator's failover passed over: its number is the highest, and what was acknowledged since is not on it. */
+/**
+ * A node on a timeline that an operator's failover passed over: its number is the highest, and what
+ * was acknowledged since is not on it.
+ */
 import { expect, it } from 'vitest';
 import { lsn, member, memory, observation, peer, peers, pg, settings, view } from '../../test/support/build.ts';
 import { raceVerdict } from './candidates.ts';
 import { contextOf } from './context.ts';
 
-/** b was made leader by name on timeline 3, which it began anew at 1000; a left another timeline 3 at 1100 for timeline 4, before that. c follows b. */
+/**
+ * b was made leader by name on timeline 3, which it began anew at 1000; a left another timeline 3
+ * at 1100 for timeline 4, before that. c follows b.
+ */
 const cluster = [
   { timeline: 1, switchLsn: lsn(500), reason: 'x' },
   { timeline: 2, switchLsn: lsn(1000), reason: 'x' },

@@ -1,4 +1,7 @@
-/** Standbys whose replay is paused: by an operator, or by PostgreSQL where a limit is lower than the primary's. */
+/**
+ * Standbys whose replay is paused: by an operator, or by PostgreSQL where a limit is lower than the
+ * primary's.
+ */
 import { describe, expect, it } from 'vitest';
 import { lsn, memory, observation, peer, peers, pg, settings, view } from '../../test/support/build.ts';
 import { decide } from './decide.ts';

@@ -1,4 +1,7 @@
-/** Quorum mode: who still receives WAL may be confirming commits to a primary that nobody leads any more, and its position is no vote. */
+/**
+ * Quorum mode: who still receives WAL may be confirming commits to a primary that nobody leads any
+ * more, and its position is no vote.
+ */
 import { describe, expect, it } from 'vitest';
 import { lsn, memory, observation, peer, peers, pg, settings, type sql, view } from '../../test/support/build.ts';
 import { raceVerdict, unfit } from './candidates.ts';

@@ -1,4 +1,7 @@
-/** A member on which a base backup was restored: what it confirmed before need not be there any more. */
+/**
+ * A member on which a base backup was restored: what it confirmed before need not be there any
+ * more.
+ */
 import { describe, expect, it } from 'vitest';
 import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../test/support/build.ts';
 import { possibleSuccessors } from './candidates.ts';

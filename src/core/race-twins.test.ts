@@ -1,4 +1,7 @@
-/** Two timelines of one number (M13) in a race: an operator's failover to a node that had not seen its predecessor's made the second. */
+/**
+ * Two timelines of one number (M13) in a race: an operator's failover to a node that had not seen
+ * its predecessor's made the second.
+ */
 import { expect, it } from 'vitest';
 import { lsn, member, memory, observation, peer, peers, pg, settings, view } from '../../test/support/build.ts';
 import { raceVerdict } from './candidates.ts';
@@ -12,7 +15,10 @@ const quorum = settings('a', { dynamic: { synchronousMode: 'quorum' } });
 const members = ['a', 'b', 'c'].map((name) => member(name));
 const told = (leader: string, beginning: string) => ({ leader, timeline: 2, beginning }) as NonNullable<StatusKey['writesOn']>;
 
-/** b led last, on a timeline 2, and is gone. This node and c were to confirm for it, and each has a timeline 2; c is at 1000. */
+/**
+ * b led last, on a timeline 2, and is gone. This node and c were to confirm for it, and each has a
+ * timeline 2; c is at 1000.
+ */
 function race(own: { at: number; beginning?: string }, theirs: string | undefined, writesOn?: StatusKey['writesOn']) {
   const { at, beginning } = own;
   const standby = {

@@ -1,4 +1,7 @@
-/** The sentences of rules in situations of which another sentence was told: what an operator reads is what has happened. */
+/**
+ * The sentences of rules in situations of which another sentence was told: what an operator reads
+ * is what has happened.
+ */
 import { describe, expect, it } from 'vitest';
 import { memory, observation, peer, peers, pg, type Scene, settings, view } from '../../test/support/build.ts';
 import { decide } from './decide.ts';

@@ -22,7 +22,8 @@ export function remember(o: Observation, before: Memory): Memory {
   // What was announced since the last round was asked for before these jobs had ended.
   const ended = afterJobs(o, o.announced.length === 0 ? before : { ...before, ...announced(o, before) });
   const replies = heardReplies(o, before.replies);
-  // Every field by its name: a spread that most of the fields override costs V8 more than all that is decided here.
+  // Every field by its name: a spread that most of the fields override costs V8 more than all that
+  // is decided here.
   return {
     role: roleOf(c),
     state: stateOf(c, ended),
@@ -57,14 +58,20 @@ export function remember(o: Observation, before: Memory): Memory {
   };
 }
 
-/** A primary that runs under the key has led already. While etcd cannot be read the key is as it was. */
+/**
+ * A primary that runs under the key has led already. While etcd cannot be read the key is as it
+ * was.
+ */
 function keyOf(c: Context, before: Memory): Pick<Memory, 'keyTaken' | 'keyInheritedSinceMs'> {
   if (c.view === null) return { keyTaken: before.keyTaken, keyInheritedSinceMs: before.keyInheritedSinceMs };
   const keyTaken = c.lockMine && (before.keyTaken || c.isPrimary);
   return { keyTaken, keyInheritedSinceMs: c.lockMine && !keyTaken ? (before.keyInheritedSinceMs ?? c.o.nowMs) : null };
 }
 
-/** It was this agent's standby, and runs as a primary beside the leader. Whoever led before has been one for longer. */
+/**
+ * It was this agent's standby, and runs as a primary beside the leader. Whoever led before has been
+ * one for longer.
+ */
 function openedByHand(c: Context, before: Memory): boolean {
   if (c.isPrimary) return c.otherLeader !== null && (before.openedByHand || before.role === 'replica');
   return before.openedByHand && !hasOthersData(c);
@@ -79,7 +86,10 @@ function strayed(c: Context, before: Memory): boolean {
   return (before.strayed || pg.strayed === true) && !streamsInOrder(pg);
 }
 
-/** It ran as this agent's standby a round ago, and its control file says that it has been a primary since, which nobody was told to make it. */
+/**
+ * It ran as this agent's standby a round ago, and its control file says that it has been a primary
+ * since, which nobody was told to make it.
+ */
 function wasOpened({ o }: Context, before: Memory): boolean {
   const { pg, job, ended } = o;
   if (before.role !== 'replica' || before.state !== 'running' || job !== null || ended.length > 0) return false;
@@ -134,7 +144,10 @@ function afterJobs(o: Observation, before: Memory): Memory {
   return memory;
 }
 
-/** A callback counts once it was started, whoever asked for it. A later one replaces what an earlier one was to tell. */
+/**
+ * A callback counts once it was started, whoever asked for it. A later one replaces what an earlier
+ * one was to tell.
+ */
 function announced(o: Observation, before: Memory): Pick<Memory, 'announcedRole' | 'announcedStop' | 'restartUnannounced'> {
   const role = o.announced.findLast(({ action }) => action !== 'on_stop')?.role ?? before.announcedRole;
   return { announcedRole: role, announcedStop: o.announced.at(-1)?.action === 'on_stop', restartUnannounced: false };
@@ -211,7 +224,10 @@ function stateOf(c: Context, memory: Memory): PostgresState {
   return c.m.state === 'running' || c.m.state === 'crashed' ? 'crashed' : 'stopped';
 }
 
-/** Positions count as acknowledged under a setting only once every process of the server had time to take it over. */
+/**
+ * Positions count as acknowledged under a setting only once every process of the server had time to
+ * take it over.
+ */
 function syncNamesSet(c: Context): Memory['syncNamesSet'] {
   if (!c.isPrimary || c.o.pg.sql === null) return null;
   const value = c.o.pg.sql.synchronousStandbyNames;

@@ -1,5 +1,5 @@
 /** Which ways to make a replica are tried, and in what order. */
-import type { JsonValue } from './json.ts';
+import type { JsonValue } from '../support/json.ts';
 import type { PostgresSettings } from './settings.ts';
 
 type Configured = Pick<PostgresSettings, 'createReplicaMethods' | 'methodOptions'>;
@@ -12,7 +12,10 @@ export function keepsData(configured: Configured, method: string): boolean {
   return method !== BASEBACKUP && isTrue(configured.methodOptions[method]?.['keep_data']);
 }
 
-/** They take their copy from elsewhere (a backup, a snapshot), so they can be run while nobody leads. */
+/**
+ * They take their copy from elsewhere (a backup, a snapshot), so they can be run while nobody
+ * leads.
+ */
 export function methodsWithoutLeader(configured: Configured): readonly string[] {
   return configured.createReplicaMethods.filter(
     (method) => method !== BASEBACKUP && isTrue(configured.methodOptions[method]?.['no_leader']),

@@ -1,9 +1,10 @@
 /**
- * When the connected standbys were last heard. A walsender whose standby was cut off is still 'streaming' until wal_sender_timeout, and the first WAL it sends
- * once the network is back may have to wait for TCP's next try, as long again as the cut was.
+ * When the connected standbys were last heard. A walsender whose standby was cut off is still
+ * 'streaming' until wal_sender_timeout, and the first WAL it sends once the network is back may
+ * have to wait for TCP's next try, as long again as the cut was.
  *
- * reply_time is the standby's clock. So nobody's clocks are compared: what counts is when this agent saw it change, and an agent that has just started takes
- * everybody for heard.
+ * reply_time is the standby's clock. So nobody's clocks are compared: what counts is when this
+ * agent saw it change, and an agent that has just started takes everybody for heard.
  */
 import type { Observation } from './model.ts';
 import type { WalsenderFacts } from './postgres-facts.ts';
@@ -17,11 +18,17 @@ interface Heard {
   readonly sinceMs: number;
   /** Clock.bootMs when this reply was first seen. */
   readonly seenAtMs: number;
-  /** Clock.bootMs when WAL was first seen that this reply does not confirm; null: it confirmed all there was. */
+  /**
+   * Clock.bootMs when WAL was first seen that this reply does not confirm; null: it confirmed all
+   * there was.
+   */
   readonly owesSinceMs: number | null;
 }
 
-/** An idle standby replies every wal_receiver_status_interval, 10 s by default. Looks that are further apart than that see a new reply each time. */
+/**
+ * An idle standby replies every wal_receiver_status_interval, 10 s by default. Looks that are
+ * further apart than that see a new reply each time.
+ */
 const IDLE_MS = 15_000;
 /** One that is sent WAL replies as soon as it has it on disk. */
 const OWING_MS = 3000;

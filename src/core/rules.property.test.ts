@@ -1,6 +1,7 @@
 /**
- * Over random observations: every situation has a rule, no decision breaks an invariant (checkDecision throws), every rule of the table is
- * reachable, and the decision is a function of its input.
+ * Over random observations: every situation has a rule, no decision breaks an invariant
+ * (checkDecision throws), every rule of the table is reachable, and the decision is a function of
+ * its input.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

@@ -1,6 +1,8 @@
 /**
- * A member's name as PostgreSQL carries it in application_name, by which alone it knows standbys: printable ASCII, at most 63 bytes. What does not fit is replaced and cut
- * off without a word, on the standby's side and not in synchronous_standby_names. So names are written there as they will arrive, and what arrives is read back.
+ * A member's name as PostgreSQL carries it in application_name, by which alone it knows standbys:
+ * printable ASCII, at most 63 bytes. What does not fit is replaced and cut off without a word, on
+ * the standby's side and not in synchronous_standby_names. So names are written there as they will
+ * arrive, and what arrives is read back.
  */
 import { recalled } from '../support/recall.ts';
 import { type ClusterView, sameName } from './cluster.ts';
@@ -51,7 +53,10 @@ export function carriedClashes(names: readonly string[]): string[][] {
   return [...groups.values()].filter((group) => group.length > 1);
 }
 
-/** What PostgreSQL says, with the members' own names. A name that two members share is nobody's: neither is waited for. */
+/**
+ * What PostgreSQL says, with the members' own names. A name that two members share is nobody's:
+ * neither is waited for.
+ */
 export function withMemberNames(sql: SqlFacts, view: ClusterView): SqlFacts {
   const names = [...view.members.map(({ name }) => name), ...(view.sync?.standbys ?? []), ...(view.sync?.leader ? [view.sync.leader] : [])];
   if (names.every((name) => PLAIN.test(name))) return sql;

@@ -3,15 +3,20 @@
  * Sources, precedence and parsing belong to config/; meaning and relations belong here.
  *
  * `LocalSettings` come from the YAML file and the environment and change by reload only.
- * `DynamicSettings` come from the `config` key in etcd (first value: bootstrap.dcs) and change for the whole cluster at once.
+ * `DynamicSettings` come from the `config` key in etcd (first value: bootstrap.dcs) and change for
+ * the whole cluster at once.
  */
+
+import type { JsonObject } from '../support/json.ts';
 import type { Tags } from './cluster.ts';
-import type { JsonObject } from './json.ts';
 
 export interface Credentials {
   readonly username: string;
   readonly password: string | null;
-  /** libpq's own keywords: sslmode, sslcert, sslkey, sslpassword, sslrootcert, sslcrl, sslcrldir, gssencmode, channel_binding, sslnegotiation. */
+  /**
+   * libpq's own keywords: sslmode, sslcert, sslkey, sslpassword, sslrootcert, sslcrl, sslcrldir,
+   * gssencmode, channel_binding, sslnegotiation.
+   */
   readonly options: Readonly<Record<string, string>>;
 }
 
@@ -184,11 +189,15 @@ export interface DynamicSettings {
 export interface Settings {
   readonly local: LocalSettings;
   readonly dynamic: DynamicSettings;
-  /** `local.postgresql` overlaid on the dynamic `postgresql` map (local wins, except for what is cluster-wide). */
+  /**
+   * `local.postgresql` overlaid on the dynamic `postgresql` map (local wins, except for what is
+   * cluster-wide).
+   */
   readonly postgresql: PostgresSettings;
   /**
-   * Cluster-wide GUCs, passed on the postmaster's command line and changed in etcd only: cluster_name, wal_level, hot_standby,
-   * max_connections, max_wal_senders, max_prepared_transactions, max_locks_per_transaction, track_commit_timestamp,
+   * Cluster-wide GUCs, passed on the postmaster's command line and changed in etcd only:
+   * cluster_name, wal_level, hot_standby, max_connections, max_wal_senders,
+   * max_prepared_transactions, max_locks_per_transaction, track_commit_timestamp,
    * max_replication_slots, max_worker_processes, wal_log_hints, listen_addresses, port.
    */
   readonly controlledParameters: Readonly<Record<string, string>>;
@@ -200,13 +209,16 @@ export interface Settings {
 export interface LeaseMargins {
   /** From the moment a confirmed renewal was sent until the agent itself steps down. */
   readonly stepDownMs: number;
-  /** … until the guard stops PostgreSQL without asking. Later than stepDownMs, earlier than the lease's end. */
+  /**
+   * … until the guard stops PostgreSQL without asking. Later than stepDownMs, earlier than the
+   * lease's end.
+   */
   readonly guardMs: number;
 }
 
 /**
- * The lease ends no earlier than ttl after the renewal was sent. The guard needs time to kill before that, the agent time to stop
- * PostgreSQL in good order before the guard.
+ * The lease ends no earlier than ttl after the renewal was sent. The guard needs time to kill
+ * before that, the agent time to stop PostgreSQL in good order before the guard.
  */
 export function leaseMargins(ttlSeconds: number): LeaseMargins {
   const ttlMs = ttlSeconds * 1000;
@@ -214,7 +226,9 @@ export function leaseMargins(ttlSeconds: number): LeaseMargins {
   return { stepDownMs: ttlMs - 2 * marginMs, guardMs: ttlMs - marginMs };
 }
 
-/** Nobody tells a primary that a synchronous standby is gone, and every commit waits until it looks. */
+/**
+ * Nobody tells a primary that a synchronous standby is gone, and every commit waits until it looks.
+ */
 const SYNC_ROUND_MS = 2000;
 
 /** How often the loop runs when nothing happens: often enough to renew three times within a ttl. */
@@ -223,14 +237,18 @@ export function roundIntervalMs(dynamic: DynamicSettings, leads: boolean): numbe
   return leads && dynamic.synchronousMode !== 'off' ? Math.min(regularMs, SYNC_ROUND_MS) : regularMs;
 }
 
-/** How long PostgreSQL may take to answer a round: the rounds must come often enough to renew the lease although it hangs. */
+/**
+ * How long PostgreSQL may take to answer a round: the rounds must come often enough to renew the
+ * lease although it hangs.
+ */
 export function observeTimeoutMs(dynamic: DynamicSettings): number {
   return Math.max(300, Math.min(2000, dynamic.ttlSeconds * 200));
 }
 
 /**
- * The device's timeout that follows from the settings: ttl less the safety margin, or half the ttl for a margin of -1. Null when it would leave no room
- * for a whole round of the loop: the watchdog then cannot be used.
+ * The device's timeout that follows from the settings: ttl less the safety margin, or half the ttl
+ * for a margin of -1. Null when it would leave no room for a whole round of the loop: the watchdog
+ * then cannot be used.
  */
 export function watchdogTimeoutSeconds(ttlSeconds: number, loopWaitSeconds: number, safetyMarginSeconds: number): number | null {
   const timeout = safetyMarginSeconds === -1 ? Math.floor(ttlSeconds / 2) : ttlSeconds - safetyMarginSeconds;

@@ -1,4 +1,7 @@
-/** Names of the physical replication slots that members hold on one another. Same rule as Patroni's (`patroni-compat.md` 1.17): mixed clusters share slots. */
+/**
+ * Names of the physical replication slots that members hold on one another. Same rule as Patroni's
+ * (`patroni-compat.md` 1.17): mixed clusters share slots.
+ */
 
 import { recalled } from '../support/recall.ts';
 
@@ -6,8 +9,9 @@ import { recalled } from '../support/recall.ts';
 const MAX_LENGTH = 63;
 
 /**
- * Always a name PostgreSQL accepts (`[a-z0-9_]{1,63}`), unless the member's name is empty. Not injective: `a-b` and `a.b` share a slot,
- * see `slotNameClashes`.
+ * Always a name PostgreSQL accepts
+ * (`[a-z0-9_]{1,63}`), unless the member's name is empty. Not injective: `a-b` and
+ * `a.b` share a slot, see `slotNameClashes`.
  */
 export const slotNameOf = recalled((memberName: string): string => {
   const lower = memberName.toLowerCase();
@@ -21,7 +25,10 @@ export const slotNameOf = recalled((memberName: string): string => {
   return slot.slice(0, MAX_LENGTH);
 });
 
-/** Groups of members whose slot names are the same: each group would fight over one slot. Sorted; empty when all is well. */
+/**
+ * Groups of members whose slot names are the same: each group would fight over one slot. Sorted;
+ * empty when all is well.
+ */
 export function slotNameClashes(memberNames: readonly string[]): string[][] {
   const names = new Set(memberNames);
   if (new Set(memberNames.map(slotNameOf)).size === names.size) return [];

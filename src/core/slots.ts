@@ -1,16 +1,17 @@
 /** Physical replication slots: which this node should have, and how far they should be. */
+import { isMemberRecord } from './cluster.ts';
 import type { Context } from './context.ts';
 import type { Effect } from './effects.ts';
 import { forgottenSlots } from './forgotten.ts';
-import { isMemberRecord } from './member-record.ts';
 import type { SlotFacts } from './postgres-facts.ts';
 import { slotNameOf } from './slot-names.ts';
 import type { Lsn } from './units.ts';
 import { upstreamOf } from './upstream.ts';
 
 /**
- * Every node keeps a slot for every other streaming member, not only the leader: after a failover the new leader still has the WAL the others need.
- * A member that is gone keeps its slot for member_slots_ttl. Returns null when nothing has to change.
+ * Every node keeps a slot for every other streaming member, not only the leader: after a failover
+ * the new leader still has the WAL the others need. A member that is gone keeps its slot for
+ * member_slots_ttl. Returns null when nothing has to change.
  */
 export function slotPlan(c: Context, seenAtMs: Readonly<Record<string, number>>): Effect | null {
   const { view, o } = c;
@@ -60,8 +61,10 @@ function wantedSlots(c: Context, seenAtMs: Readonly<Record<string, number>>): Re
     if (keepAll ? local.tags.nofailover !== true || streamsFromUs : streamsFromUs) {
       const name = slotNameOf(member.name);
       const told = published[name] ?? null;
-      // The member's own word is first-hand: what it has not got yet it may have to come for, to whoever leads then. Where it streams from this node nobody else knows
-      // better: while this one was away the leader may have made a slot for the member, which begins where the leader was, and told of that.
+      // The member's own word is first-hand: what it has not got yet it may have to come for, to
+      // whoever leads then. Where it streams from this node nobody else knows better: while this
+      // one was away the leader may have made a slot for the member, which begins where the leader
+      // was, and told of that.
       const own = parent === c.me || (member.lsn !== null && told !== null && member.lsn < told);
       wanted.set(name, own ? member.lsn : told);
     }
@@ -81,19 +84,24 @@ function wantedSlots(c: Context, seenAtMs: Readonly<Record<string, number>>): Re
 }
 
 /**
- * A logical slot on a standby that the configuration does not ask for: somebody made it while this node was the primary. Nobody can consume it here, so it would hold
- * WAL and the catalog's dead rows for ever. Those that PostgreSQL carries over itself are its own.
+ * A logical slot on a standby that the configuration does not ask for: somebody made it while this
+ * node was the primary. Nobody can consume it here, so it would hold WAL and the catalog's dead
+ * rows for ever. Those that PostgreSQL carries over itself are its own.
  */
 function isLeftBehind(c: Context, { name, active, failover }: SlotFacts): boolean {
   return c.isStandby && !active && !failover && !c.paused && c.o.settings.dynamic.slots[name] === undefined;
 }
 
-/** Its WAL is gone, or was never reserved: whoever comes for it finds nothing that was kept for it. */
+/**
+ * Its WAL is gone, or was never reserved: whoever comes for it finds nothing that was kept for it.
+ */
 const keepsNothing = ({ active, walStatus, restartLsn }: SlotFacts) => !active && (walStatus === 'lost' || restartLsn === null);
 
 /**
- * A slot that nobody streams from on a standby keeps the xmin of whoever streamed from it while this node was the primary. Nobody advances it, this node feeds it back
- * to its own primary, and vacuum there removes nothing any more. Advancing a slot leaves its xmin as it is; a new one has none.
+ * A slot that nobody streams from on a standby keeps the xmin of whoever streamed from it while
+ * this node was the primary. Nobody advances it, this node feeds it back to its own primary, and
+ * vacuum there removes nothing any more. Advancing a slot leaves its xmin as it is; a new one has
+ * none.
  */
 const holdsXmin = (c: Context, { active, xmin }: SlotFacts) => c.isStandby && !active && xmin !== null;
 
@@ -102,14 +110,18 @@ function isIgnored(c: Context, { name, type, plugin, database }: SlotFacts): boo
   return c.o.settings.dynamic.ignoreSlots.some((matcher) => Object.entries(matcher).every(([key, value]) => facts[key] === value));
 }
 
-/** Slots of members in the view, and what the leader says it retains, with the moment they were last seen. Keyed by slot name. */
+/**
+ * Slots of members in the view, and what the leader says it retains, with the moment they were last
+ * seen. Keyed by slot name.
+ */
 export function seenSlots(c: Context, before: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
   if (c.view === null) return before;
   const seen: Record<string, number> = {};
   const ttlMs = c.o.settings.dynamic.memberSlotsTtlSeconds * 1000;
   for (const [slot, at] of Object.entries(before)) if (c.o.nowMs - at < ttlMs) seen[slot] = at;
   for (const member of c.view.members) if (!member.tags.nostream && isMemberRecord(member)) seen[slotNameOf(member.name)] = c.o.nowMs;
-  // A leader must not renew its own list, but for an agent that has just begun and knows of nobody yet; a node that may become leader starts every timer anew.
+  // A leader must not renew its own list, but for an agent that has just begun and knows of nobody
+  // yet; a node that may become leader starts every timer anew.
   const begins = Object.keys(before).length === 0;
   if (!c.lockMine || begins) for (const slot of c.view.status?.retainSlots ?? []) seen[slot] = c.o.nowMs;
   for (const slot of forgottenSlots(c.view)) delete seen[slot];

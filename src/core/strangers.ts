@@ -1,12 +1,14 @@
 /**
- * Strangers: servers that stream from this primary under the name of a member without being it. PostgreSQL knows standbys by application_name alone, and counts what
- * a stranger has flushed for the member; commits that only a stranger confirmed are lost with this primary.
+ * Strangers: servers that stream from this primary under the name of a member without being it.
+ * PostgreSQL knows standbys by application_name alone, and counts what a stranger has flushed for
+ * the member; commits that only a stranger confirmed are lost with this primary.
  *
  * What tells them apart, the surest first:
  *   slot       the member's slot is in use by another walsender. A slot has one user, so this is certain, at once, whatever the network does to addresses.
  *   twins      two walsenders of one name, and both go on replying. The old one of a member that has reconnected never replies again.
  *   position   it has confirmed what the member, by its own word in etcd, has not received, for longer than that word can be old.
- * Addresses prove nothing (proxies, NAT, several networks on a host); they are told to the operator.
+ * Addresses prove nothing (proxies, NAT, several networks on a host); they are told to the
+ * operator.
  */
 import { type Member, sameName } from './cluster.ts';
 import type { Context } from './context.ts';
@@ -38,7 +40,9 @@ interface Claim {
 export interface StrangerMemory {
   /** By pid of the walsender. */
   readonly claims: Readonly<Record<number, Claim>>;
-  /** By name of the member: when a stranger was last seen under it, and how many there were at most. */
+  /**
+   * By name of the member: when a stranger was last seen under it, and how many there were at most.
+   */
   readonly suspects: Readonly<Record<string, { readonly seenAtMs: number; readonly count: number }>>;
   /** Those of this round. */
   readonly present: readonly Stranger[];
@@ -46,11 +50,17 @@ export interface StrangerMemory {
 
 export const noStrangers: StrangerMemory = { claims: {}, suspects: {}, present: [] };
 
-/** A stranger that is gone may be back: a standby that lost its connection tries again every few seconds. */
+/**
+ * A stranger that is gone may be back: a standby that lost its connection tries again every few
+ * seconds.
+ */
 const SUSPECT_MS = 30_000;
 /** A standby replies at least every 10 s, unless it was told otherwise. */
 const REPLY_MS = 15_000;
-/** Beside two rounds of the member, or the life of its key where nothing else speaks against the walsender: for writing that key and reading it. */
+/**
+ * Beside two rounds of the member, or the life of its key where nothing else speaks against the
+ * walsender: for writing that key and reading it.
+ */
 const WORD_SLACK_MS = 5000;
 const NO_WAL: ReadonlySet<string> = new Set(['stopped', 'start failed', 'crashed', 'stop failed', 'creating replica']);
 
@@ -89,8 +99,9 @@ export function strangersUnder(c: Context, names: readonly string[]): number {
 }
 
 /**
- * Nobody but a stranger's member may confirm, and somebody streams under one of these names: waiting for them goes on. It proves no copy, but going on alone would wait
- * for nobody. It ends with the suspicion, so that the names come back as of a position that no stranger has confirmed.
+ * Nobody but a stranger's member may confirm, and somebody streams under one of these names:
+ * waiting for them goes on. It proves no copy, but going on alone would wait for nobody. It ends
+ * with the suspicion, so that the names come back as of a position that no stranger has confirmed.
  */
 export function keepsWaiting(c: Context, names: readonly string[]): boolean {
   const isRecent = Object.entries(c.m.strangers.suspects).some(
@@ -100,7 +111,10 @@ export function keepsWaiting(c: Context, names: readonly string[]): boolean {
   return isRecent && c.o.pg.sql?.replication.some(streams) === true;
 }
 
-/** Ends the walsenders of strangers, where the settings ask for that. One that may be the member's own is left alone. */
+/**
+ * Ends the walsenders of strangers, where the settings ask for that. One that may be the member's
+ * own is left alone.
+ */
 export function expel(c: Context): readonly Effect[] {
   if (!c.o.settings.dynamic.terminateStrangers || c.paused) return [];
   const certain = c.m.strangers.present.filter((stranger) => stranger.certain);

@@ -1,4 +1,7 @@
-/** A replica that was opened for writes by hand has WAL of its own on its leader's timeline: numbers and histories are equal. */
+/**
+ * A replica that was opened for writes by hand has WAL of its own on its leader's timeline: numbers
+ * and histories are equal.
+ */
 import { describe, expect, it } from 'vitest';
 import { lsn, memory, observation, peer, peers, pg, type Scene, settings, view, walsender } from '../../test/support/build.ts';
 import { possibleSuccessors } from './candidates.ts';
@@ -8,7 +11,9 @@ import type { Memory } from './model.ts';
 
 const led = view({ leaderName: 'b' });
 const source = { name: 'b', systemIdentifier: '7301234567890123456', timeline: 1, lsn: lsn(2000), history: [], inRecovery: false };
-/** Demoted by its agent at once: its last checkpoint ended the recovery with which it was opened. */
+/**
+ * Demoted by its agent at once: its last checkpoint ended the recovery with which it was opened.
+ */
 const opened = pg.stopped({ state: 'in production', checkpointLsn: lsn(1000) });
 const streaming = {
   status: 'streaming',

@@ -1,11 +1,17 @@
-/** Standbys that say they have more than the leader they stream from: what they confirm is WAL of their own. */
+/**
+ * Standbys that say they have more than the leader they stream from: what they confirm is WAL of
+ * their own.
+ */
 import type { Chore } from './chores.ts';
 import { sameName } from './cluster.ts';
 import type { Context } from './context.ts';
 import { streamsInOrder, writtenEnd } from './divergence.ts';
 import type { WalEnd, WalsenderFacts } from './postgres-facts.ts';
 
-/** The leader's end was asked after what its walsenders tell, and nobody is sent what is not flushed. */
+/**
+ * The leader's end was asked after what its walsenders tell, and nobody is sent what is not
+ * flushed.
+ */
 export function isAheadOfLeader({ o }: Context, sender: WalsenderFacts): boolean {
   const end = o.pg.sql?.flushLsn ?? null;
   return end !== null && [sender.writeLsn, sender.flushLsn, sender.replayLsn].some((lsn) => lsn !== null && lsn > end);
@@ -17,12 +23,17 @@ export function strayMark({ o, m }: Context): readonly Chore[] {
   return [{ kind: 'strayed', effects: [{ kind: 'mark-strayed', strayed: m.strayed }] }];
 }
 
-/** A rewind or a copy has ended well since the last round: what this node wrote by itself is gone. */
+/**
+ * A rewind or a copy has ended well since the last round: what this node wrote by itself is gone.
+ */
 export function hasOthersData({ o }: Context): boolean {
   return o.ended.some(({ ok, job }) => ok && (job.kind === 'rewind' || job.kind === 'reinitialize' || job.kind === 'clone'));
 }
 
-/** Until it streams, or its data came from another. What else it writes as a standby no comparison needs. */
+/**
+ * Until it streams, or its data came from another. What else it writes as a standby no comparison
+ * needs.
+ */
 export function endedAt(c: Context, before: WalEnd | null): WalEnd | null {
   const { pg } = c.o;
   if (hasOthersData(c) || c.isPrimary || pg.dataDir !== 'valid' || streamsInOrder(pg)) return null;

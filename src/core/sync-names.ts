@@ -1,4 +1,7 @@
-/** synchronous_standby_names: PostgreSQL's grammar as far as Regent writes it, and enough of it to read back. */
+/**
+ * synchronous_standby_names: PostgreSQL's grammar as far as Regent writes it, and enough of it to
+ * read back.
+ */
 import { recalled } from '../support/recall.ts';
 import { sameName } from './cluster.ts';
 
@@ -57,9 +60,11 @@ const LIST = `\\s*${NAME}(?:\\s*,\\s*${NAME})*\\s*`;
 const VALID = new RegExp(`^(?:${LIST}|(?:(?:any|first)\\s+)?\\d+\\s*\\(${LIST}\\))$`, 'i');
 
 /**
- * A value of the user's as the node `me` may have it. Its own name is left out: it never connects to itself, and every commit would wait for it. Names that
- * want quotes (`node-2`) get them: PostgreSQL would not start with them bare. The rest keeps its order, which is its priority, and its count as far as
- * there are names for it. '' when nothing is left, or nothing can be made of it.
+ * A value of the user's as the node `me` may have it. Its own name is left out: it never connects
+ * to itself, and every commit would wait for it. Names that want quotes (`node-2`) get them:
+ * PostgreSQL would not start with them bare. The rest keeps its order, which is its priority, and
+ * its count as far as there are names for it. '' when nothing is left, or nothing can be made of
+ * it.
  */
 export function userSyncNames(text: string, me: string): string {
   const body = text.trim();
@@ -75,7 +80,10 @@ export function userSyncNames(text: string, me: string): string {
   return `${listed[1]?.toUpperCase() ?? 'FIRST'} ${count} (${list})`;
 }
 
-/** Brackets that enclose no list: quotes would make names of them, for which every commit would wait. */
+/**
+ * Brackets that enclose no list: quotes would make names of them, for which every commit would
+ * wait.
+ */
 export function isMalformed(text: string): boolean {
   const body = text.trim();
   const list = LISTED.exec(body)?.[3] ?? body;

@@ -1,4 +1,7 @@
-/** What a leader's log says of the synchronous set: who is waited for and who may succeed, whenever that has changed and is in force. */
+/**
+ * What a leader's log says of the synchronous set: who is waited for and who may succeed, whenever
+ * that has changed and is in force.
+ */
 import { plural } from '../support/plural.ts';
 import { sameName } from './cluster.ts';
 import type { Context } from './context.ts';
@@ -58,7 +61,10 @@ export function syncNotes(
   return { noted: { names, lack, listed: succession ?? before?.listed ?? null }, notes };
 }
 
-/** Nobody to wait for: gone on alone, or blocked. Unsettled: the leader has not yet let go of those who went, or they have not had the time to connect. */
+/**
+ * Nobody to wait for: gone on alone, or blocked. Unsettled: the leader has not yet let go of those
+ * who went, or they have not had the time to connect.
+ */
 function lackOf(c: Context, inForce: SyncNames): Noted['lack'] | 'unsettled' {
   const real = realNames(inForce);
   const connected = (c.o.pg.sql?.replication ?? []).some(

@@ -1,6 +1,7 @@
 /**
- * The synchronous set and the election, together: a primary `a` with three standbys, random commits, connects, losses and rounds.
- * After every step the primary is imagined dead, for every set of survivors: whoever raceVerdict lets lead must hold every acknowledged commit.
+ * The synchronous set and the election, together: a primary `a` with three standbys, random
+ * commits, connects, losses and rounds. After every step the primary is imagined dead, for every
+ * set of survivors: whoever raceVerdict lets lead must hold every acknowledged commit.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -106,7 +107,9 @@ class World {
     }
   }
 
-  /** The primary is gone; exactly these survive. Nobody who may lead misses anything acknowledged. */
+  /**
+   * The primary is gone; exactly these survive. Nobody who may lead misses anything acknowledged.
+   */
   check(): void {
     for (let set = 1; set < 8; set++) {
       const alive = others.filter((_, i) => set & (1 << i));

@@ -1,12 +1,14 @@
 /**
- * The synchronous set: who must confirm a commit (synchronous_standby_names on the primary) and who may be promoted (/sync in etcd).
+ * The synchronous set: who must confirm a commit (synchronous_standby_names on the primary) and who
+ * may be promoted (/sync in etcd).
  *
  * What must hold at every moment, crashes between any two steps included:
  *   quorum mode:  |voters ∪ names| <= quorum + count   — any `quorum + 1`-th set of voters that elects overlaps any `count` names that confirmed
  *   on:           every node in /sync has confirmed every acknowledged commit
- * So a change goes through a state that satisfies both the old and the new: first /sync is made careful enough for both, then
- * PostgreSQL's setting changes, and only when the new confirmers have caught up with all that was acknowledged under the old one is /sync relaxed.
- * One step a round; the facts of the next round say whether it took.
+ * So a change goes through a state that satisfies both the old and the new: first /sync is made
+ * careful enough for both, then PostgreSQL's setting changes, and only when the new confirmers have
+ * caught up with all that was acknowledged under the old one is /sync relaxed. One step a round;
+ * the facts of the next round say whether it took.
  */
 import { sameName, syncPriority } from './cluster.ts';
 import type { Context } from './context.ts';
@@ -19,7 +21,10 @@ import { formatSyncNames, NOBODY, parseSyncNames, realNames, type SyncNames, sam
 import { type Lsn, lagBytes, maxLsn } from './units.ts';
 import { includes } from './voters.ts';
 
-/** How long PostgreSQL's processes may take to act on a reloaded setting before positions count as acknowledged under it. */
+/**
+ * How long PostgreSQL's processes may take to act on a reloaded setting before positions count as
+ * acknowledged under it.
+ */
 export const RELOAD_SETTLE_MS = 200;
 /** After a promotion the others need a moment to connect; until then the set is not emptied. */
 export const RECONNECT_GRACE_MS = 5000;
@@ -62,7 +67,10 @@ function position(sender: WalsenderFacts, synchronousCommit: string): Lsn | null
   return synchronousCommit === 'remote_write' ? sender.writeLsn : sender.flushLsn;
 }
 
-/** Commits would wait for it until it is heard again. Whoever is waited for already is kept: it goes with its walsender or its member key. */
+/**
+ * Commits would wait for it until it is heard again. Whoever is waited for already is kept: it goes
+ * with its walsender or its member key.
+ */
 function isUnheard(c: Context, inForce: readonly string[], sender: WalsenderFacts): boolean {
   if (inForce.some((name) => sameName(name, sender.applicationName))) return false;
   return isSilent(c.o, c.m.replies, sender);
@@ -113,7 +121,10 @@ function withoutLaggards(c: Context, standbys: readonly Standby[]): readonly Sta
   return best === null ? standbys : standbys.filter((standby) => lagBytes(best, standby.lsn) <= limit);
 }
 
-/** One whose agent is locked out and sees nothing confirms commits, and has no vote in a race (core/locked-out.ts): where another can do both, it does not count. */
+/**
+ * One whose agent is locked out and sees nothing confirms commits, and has no vote in a race
+ * (core/locked-out.ts): where another can do both, it does not count.
+ */
 function withoutMute(c: Context, standbys: readonly Standby[]): readonly Standby[] {
   const mute = (name: string) => {
     const member = c.view?.members.find((one) => one.name === name);
@@ -168,7 +179,8 @@ function quorumStep(c: Context, current: SyncNames, active: readonly Standby[]):
   const formerLeader = sync !== null && !isOurs && sync.leader !== null ? [sync.leader] : [];
   const voters = (sync?.standbys ?? []).filter((name) => !sameName(name, c.me));
   const strict = c.o.settings.dynamic.synchronousModeStrict;
-  // Of those who confirm under the setting in force, so many may be strangers: what they confirmed has that many copies fewer, and their names are not held on to.
+  // Of those who confirm under the setting in force, so many may be strangers: what they confirmed
+  // has that many copies fewer, and their names are not held on to.
   const doubtful = strangersUnder(c, inForce);
   if (wantedNames.length === 0 && inForce.length > 0 && doubtful === 0 && (inGrace(c) || strict)) {
     const because = strict ? 'strict mode: commits wait for a synchronous standby' : 'waiting for standbys to connect after the promotion';
@@ -182,8 +194,9 @@ function quorumStep(c: Context, current: SyncNames, active: readonly Standby[]):
   const target: SyncNames = { method: 'quorum', count: Math.max(count, 1), names };
   const settled = formatSyncNames(target) === c.o.pg.sql?.synchronousStandbyNames;
   const safeVoters = union(voters, formerLeader, inForce, wantedNames);
-  // How many copies of a commit the election may count on: no more than the setting in force asks for, and, until those who confirm under it have
-  // caught up with what was acknowledged before it, no more than /sync counted on so far.
+  // How many copies of a commit the election may count on: no more than the setting in force asks
+  // for, and, until those who confirm under it have caught up with what was acknowledged before it,
+  // no more than /sync counted on so far.
   const trusted = isOurs ? sync.standbys.length - sync.quorum : 0;
   const inForceHolds = (confirmed(c, named(active, inForce))?.length ?? 0) >= inForceCount;
   const copies = Math.min(Math.max(0, (inForceHolds ? inForceCount : Math.min(inForceCount, trusted)) - doubtful), realCount);
@@ -256,8 +269,9 @@ function priorityStep(c: Context, current: SyncNames, active: readonly Standby[]
     return { ...done, because: 'waiting for standbys to connect after the promotion', waiting: true };
   if (picked.length === 0 && !strict && keepsWaiting(c, waitedFor)) return { ...done, because: BESIEGED };
   if (picked.length === 0 && strict) {
-    // Nobody can confirm: commits wait, and whoever is in /sync keeps every acknowledged one. So all of them have to come back, or the first to be let go from
-    // /sync, before a commit is acknowledged again.
+    // Nobody can confirm: commits wait, and whoever is in /sync keeps every acknowledged one. So
+    // all of them have to come back, or the first to be let go from /sync, before a commit is
+    // acknowledged again.
     const names = listed.length > 0 ? listed : [NOBODY];
     return (
       setNames(c, { method: 'priority', count: names.length, names }, 'strict mode without a standby: commits wait') ?? {
@@ -284,22 +298,28 @@ function priorityStep(c: Context, current: SyncNames, active: readonly Standby[]
 }
 
 export interface Takeover {
-  /** synchronous_standby_names to be in force before this node opens for writes; null: Regent does not own the setting. */
+  /**
+   * synchronous_standby_names to be in force before this node opens for writes; null: Regent does
+   * not own the setting.
+   */
   readonly names: string | null;
   /** /sync as it must stand before that; null: nothing to write. */
   readonly effect: Effect | null;
 }
 
 /**
- * What a candidate that holds the leader key does before it promotes. /sync must name the new leader before the first commit can be acknowledged
- * here: while it named the old one, a third node would take what is ahead on the old leader for unacknowledged. It is written again when a write from before
- * may still arrive: that one was right for the server that ran then, whose synchronous_standby_names this one need not have.
+ * What a candidate that holds the leader key does before it promotes. /sync must name the new
+ * leader before the first commit can be acknowledged here: while it named the old one, a third node
+ * would take what is ahead on the old leader for unacknowledged. It is written again when a write
+ * from before may still arrive: that one was right for the server that ran then, whose
+ * synchronous_standby_names this one need not have.
  */
 export function takeover(c: Context): Takeover {
   const { synchronousMode: mode, synchronousModeStrict: strict, synchronousNodeCount } = c.o.settings.dynamic;
   if (c.view === null) return { names: null, effect: null };
   const { sync } = c.view;
-  // Commits will wait for nobody: no standby that it lists may lead for having confirmed them, should the mode be on again before it is deleted.
+  // Commits will wait for nobody: no standby that it lists may lead for having confirmed them,
+  // should the mode be on again before it is deleted.
   if (mode === 'off') return { names: null, effect: sync === null ? null : { kind: 'delete-sync', expected: sync } };
   const stands = sync !== null && sync.leader !== null && sameName(sync.leader, c.me) && !c.o.syncUnsettled;
   const others = union(sync?.standbys ?? [], sync?.leader ? [sync.leader] : []).filter((name) => !sameName(name, c.me));
@@ -317,7 +337,8 @@ export function takeover(c: Context): Takeover {
   }
   const count = Math.max(1, Math.min(synchronousNodeCount, others.length));
   const names = others.length === 0 ? nobody : formatSyncNames({ method: 'quorum', count, names: others });
-  // What was acknowledged before has as many copies among the others as /sync counted on so far: not more, though more will confirm from now on.
+  // What was acknowledged before has as many copies among the others as /sync counted on so far:
+  // not more, though more will confirm from now on.
   const copies = sync?.leader == null ? count : Math.min(count, Math.max(0, sync.standbys.length - sync.quorum));
   const quorum = Math.max(0, others.length - copies);
   const same = stands && sync !== null && sameNames(sync.standbys, others) && sync.quorum >= quorum;

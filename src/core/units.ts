@@ -1,6 +1,7 @@
 /**
- * Branded scalars. A bare number or bigint never says whether it is bytes, milliseconds or a WAL position; these do.
- * Names of plain numbers carry their unit (`timeoutMs`, `lagBytes`, `ttlSeconds`).
+ * Branded scalars. A bare number or bigint never says whether it is bytes, milliseconds or a WAL
+ * position; these do. Names of plain numbers carry their unit (`timeoutMs`, `lagBytes`,
+ * `ttlSeconds`).
  */
 
 declare const lsnBrand: unique symbol;

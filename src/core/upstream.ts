@@ -1,4 +1,7 @@
-/** The member that another one streams from. That one goes by it, and so does the leader, which must have a slot for every member that comes to it. */
+/**
+ * The member that another one streams from. That one goes by it, and so does the leader, which must
+ * have a slot for every member that comes to it.
+ */
 import { type ClusterView, type Member, memberOf } from './cluster.ts';
 import type { Lsn } from './units.ts';
 
@@ -9,7 +12,10 @@ export interface Follower {
   readonly lsn: Lsn | null;
 }
 
-/** The member that `replicatefrom` names where that one is up, has what is needed and does not follow this one, else the leader. */
+/**
+ * The member that `replicatefrom` names where that one is up, has what is needed and does not
+ * follow this one, else the leader.
+ */
 export function upstreamOf(view: ClusterView, leader: string, follower: Follower): string {
   const { replicatefrom } = follower.tags;
   const wanted = replicatefrom ? memberOf(view, replicatefrom) : null;
@@ -18,8 +24,9 @@ export function upstreamOf(view: ClusterView, leader: string, follower: Follower
 }
 
 /**
- * It gets no WAL itself, and has no more than its follower: nothing comes from such a one, and it may stay so for ever. A Patroni that does not publish `replay_lsn`
- * yet may not tell of its replication either, and is believed to be well.
+ * It gets no WAL itself, and has no more than its follower: nothing comes from such a one, and it
+ * may stay so for ever. A Patroni that does not publish `replay_lsn` yet may not tell of its
+ * replication either, and is believed to be well.
  */
 function isStuckBehind(wanted: Member, leader: string, { lsn }: Follower): boolean {
   const tells = wanted.replicationState !== null || wanted.replayLsn !== null;
@@ -27,7 +34,10 @@ function isStuckBehind(wanted: Member, leader: string, { lsn }: Follower): boole
   return cut && lsn !== null && wanted.lsn !== null && wanted.lsn <= lsn;
 }
 
-/** A chain of replicatefrom tags that comes back to the follower would leave a ring without a primary. */
+/**
+ * A chain of replicatefrom tags that comes back to the follower would leave a ring without a
+ * primary.
+ */
 function follows(view: ClusterView, member: Member, follower: string): boolean {
   const seen = new Set<string>();
   let at: Member | null = member;

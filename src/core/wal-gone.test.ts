@@ -1,4 +1,6 @@
-/** A standby that gets no WAL: what it is told to do about it, and how soon PostgreSQL tries again. */
+/**
+ * A standby that gets no WAL: what it is told to do about it, and how soon PostgreSQL tries again.
+ */
 import { describe, expect, it } from 'vitest';
 import { member, memory, observation, pg, settings, view } from '../../test/support/build.ts';
 import { decide } from './decide.ts';

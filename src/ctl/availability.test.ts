@@ -189,7 +189,8 @@ test('a deadline is a deadline', async () => {
   const deaf = spawn(process.execPath, ['-e', DEAF], { stdio: ['ignore', 'pipe', 'inherit'] });
   const [text] = (await once(deaf.stdout, 'data')) as [Buffer];
   const address = { host: '127.0.0.1', port: Number(text) };
-  // Its backlog is full with these: the next one gets no answer at all, as from a host that is gone.
+  // Its backlog is full with these: the next one gets no answer at all, as from a host that is
+  // gone.
   const waiting = Array.from({ length: 8 }, () => connect(address).on('error', () => undefined));
   try {
     const begun = performance.now();

@@ -1,19 +1,26 @@
 /**
- * Which members are not there, whatever their keys in etcd say: the key of a node that was cut off lasts for up to ttl and tells of better days, and then it
- * is gone and tells nothing. So the tool knocks at every member's REST API, and remembers with the leader whose slots are still kept.
+ * Which members are not there, whatever their keys in etcd say: the key of a node that was cut off
+ * lasts for up to ttl and tells of better days, and then it is gone and tells nothing. So the tool
+ * knocks at every member's REST API, and remembers with the leader whose slots are still kept.
  */
 import { bracketed } from '../config/hostport.ts';
 import { absentMembers } from '../core/absent-members.ts';
 import type { ClusterView, Member } from '../core/cluster.ts';
-import type { JsonObject } from '../core/json.ts';
 import { isJsonObject } from '../support/big-json.ts';
+import type { JsonObject } from '../support/json.ts';
 import type { Ctx } from './context.ts';
 import type { Address } from './reach.ts';
 
 export const UNAVAILABLE = 'unavailable';
-/** For all members together, names included. A member that needs longer to say hello is no good member. */
+/**
+ * For all members together, names included. A member that needs longer to say hello is no good
+ * member.
+ */
 const REACH_MS = 900;
-/** An agent answers this from memory. One that is stopped, or hangs, never does, and its kernel takes the connection all the same. */
+/**
+ * An agent answers this from memory. One that is stopped, or hangs, never does, and its kernel
+ * takes the connection all the same.
+ */
 const MUTE_MS = 2_000;
 const MUTE = `takes the connection and says nothing for ${MUTE_MS / 1000} seconds: its agent hangs or is stopped`;
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
@@ -27,7 +34,10 @@ export interface Availability {
 
 export const EXPIRED = 'its key in etcd has expired; its slot is kept for its return';
 
-/** Takes as long as the members take to answer, REACH_MS at most, and MUTE_MS more where one is mute. Never rejects. */
+/**
+ * Takes as long as the members take to answer, REACH_MS at most, and MUTE_MS more where one is
+ * mute. Never rejects.
+ */
 export async function availability(ctx: Ctx, view: ClusterView): Promise<Availability> {
   const rest = await ctx.rest();
   const knocks = await Promise.all(
@@ -72,7 +82,10 @@ function shown({ host, port }: Address): string {
   return `${bracketed(host)}:${port}`;
 }
 
-/** The body of `/cluster` with what availability() found: the state of who is not there, and a row for who has no key any more. */
+/**
+ * The body of `/cluster` with what availability() found: the state of who is not there, and a row
+ * for who has no key any more.
+ */
 export function marked(body: JsonObject, { unreachable, absent }: Availability): JsonObject {
   const members = Array.isArray(body['members']) ? body['members'].filter(isJsonObject) : [];
   const present = members.map((member) => {

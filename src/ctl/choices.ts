@@ -1,4 +1,7 @@
-/** Words an option accepts. Apart from their code, so that the command line can be read without loading it. */
+/**
+ * Words an option accepts. Apart from their code, so that the command line can be read without
+ * loading it.
+ */
 export const ROLES = ['leader', 'primary', 'standby-leader', 'replica', 'standby', 'any'] as const;
 export type RoleChoice = (typeof ROLES)[number];
 

@@ -1,12 +1,19 @@
-/** Changes to the dynamic configuration as typed: `a.b.c=V`, with the path below `postgresql.parameters` being one GUC's name, dots and all. */
-import type { JsonObject, JsonValue } from '../core/json.ts';
+/**
+ * Changes to the dynamic configuration as typed:
+ * `a.b.c=V`, with the path below `postgresql.parameters` being one GUC's name, dots and all.
+ */
+
 import { isJsonObject } from '../support/big-json.ts';
+import type { JsonObject, JsonValue } from '../support/json.ts';
 import { refuse } from './errors.ts';
 import { yamlValue } from './yaml.ts';
 
 const GUCS = 'postgresql.parameters.';
 
-/** V is YAML; null takes the key away, and the maps it leaves empty. Returns a new object. Throws CTL_REFUSED. */
+/**
+ * V is YAML; null takes the key away, and the maps it leaves empty. Returns a new object. Throws
+ * CTL_REFUSED.
+ */
 export function applyPairs(config: JsonObject, pairs: readonly string[]): JsonObject {
   return pairs.reduce((current, pair) => {
     const at = pair.indexOf('=');

@@ -1,4 +1,7 @@
-/** Waiting until the members go by the configuration that etcd has: only then does their "pending restart" say something about it. */
+/**
+ * Waiting until the members go by the configuration that etcd has: only then does their "pending
+ * restart" say something about it.
+ */
 import type { ClusterView, Member } from '../core/cluster.ts';
 import { sleep } from '../ports/clock.ts';
 import type { Ctx } from './context.ts';

@@ -1,6 +1,7 @@
 /**
- * What the operator's tool needs of the configuration: a full agent file, or one that names scope and etcd only. Nothing else is checked, so that a
- * file with a mistake elsewhere still lets its owner look at the cluster. Sources and precedence: patroni-compat 2.1, 4.1.
+ * What the operator's tool needs of the configuration: a full agent file, or one that names scope
+ * and etcd only. Nothing else is checked, so that a file with a mistake elsewhere still lets its
+ * owner look at the cluster. Sources and precedence: patroni-compat 2.1, 4.1.
  */
 import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';
@@ -11,11 +12,11 @@ import type { Places } from '../config/places.ts';
 import { formatProblem } from '../config/problems.ts';
 import { readSources } from '../config/sources.ts';
 import { parseBool, parseInteger } from '../config/values.ts';
-import { CREDENTIAL_KEYWORDS } from '../core/conninfo.ts';
-import type { JsonObject, JsonValue } from '../core/json.ts';
 import type { Credentials, CtlSettings, EtcdSettings } from '../core/settings.ts';
+import { CREDENTIAL_KEYWORDS } from '../pgconf/conninfo.ts';
 import { isJsonObject } from '../support/big-json.ts';
 import { ensureError } from '../support/errors.ts';
+import type { JsonObject, JsonValue } from '../support/json.ts';
 import type { GlobalOptions } from './context.ts';
 import { CtlError } from './errors.ts';
 
@@ -79,7 +80,9 @@ function pathOf(options: GlobalOptions, env: Environment): string | null {
   }
 }
 
-/** Scalars of the raw configuration as they were written: YAML would make 83 of the password 0123. */
+/**
+ * Scalars of the raw configuration as they were written: YAML would make 83 of the password 0123.
+ */
 class Reader {
   readonly #raw: JsonObject;
   readonly #places: Places;

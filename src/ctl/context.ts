@@ -1,4 +1,7 @@
-/** What every command works with: the terminal, the configuration, etcd and the members, opened when first used and closed by main(). */
+/**
+ * What every command works with: the terminal, the configuration, etcd and the members, opened when
+ * first used and closed by main().
+ */
 import type { ClusterView, Member } from '../core/cluster.ts';
 import { memberOf } from '../core/cluster.ts';
 import type { Dcs } from '../ports/dcs.ts';
@@ -10,7 +13,10 @@ import type { CtlIo } from './io.ts';
 import { Prompter } from './prompt.ts';
 import type { RestClient } from './rest.ts';
 
-/** For one call to etcd: long enough for an election among its members, short enough for someone who waits at a terminal. */
+/**
+ * For one call to etcd: long enough for an election among its members, short enough for someone who
+ * waits at a terminal.
+ */
 export const DCS_TIMEOUT_MS = 4_000;
 
 export interface GlobalOptions {
@@ -23,7 +29,10 @@ export class Ctx {
   readonly io: CtlIo;
   /** As the tool was called: regentctl or patronictl. */
   readonly program: string;
-  /** The same with its global options, as the beginning of a command to copy: `patronictl -c /etc/patroni/patroni.yml`. */
+  /**
+   * The same with its global options, as the beginning of a command to copy:
+   * `patronictl -c /etc/patroni/patroni.yml`.
+   */
   readonly called: string;
   readonly log: Log;
   readonly prompter: Prompter;

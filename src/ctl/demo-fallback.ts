@@ -1,4 +1,7 @@
-/** `./regentctl list` right after `./regent demo`: where nothing says which cluster is meant, a demo on this machine is. */
+/**
+ * `./regentctl list` right after `./regent demo`: where nothing says which cluster is meant, a demo
+ * on this machine is.
+ */
 import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +17,10 @@ function readable(path: string): boolean {
   }
 }
 
-/** The environment with PATRONICTL_CONFIG_FILE naming the demo's file, if neither the environment nor the user's own file says anything. */
+/**
+ * The environment with PATRONICTL_CONFIG_FILE naming the demo's file, if neither the environment
+ * nor the user's own file says anything.
+ */
 export function withDemo(env: Environment, uid: number): Environment {
   const told = Object.keys(env).some((name) => name.startsWith('PATRONI') || name === 'DCS_URL');
   if (told || readable(join(env['HOME'] || homedir(), '.config', 'patroni', 'patronictl.yaml'))) return env;

@@ -15,7 +15,10 @@ function linesOf(text: string): string[] {
   return text.replace(/\n+$/, '').split('\n');
 }
 
-/** By the table of longest common subsequences, after the equal ends are cut off: configurations are a few hundred lines. */
+/**
+ * By the table of longest common subsequences, after the equal ends are cut off: configurations are
+ * a few hundred lines.
+ */
 function editsBetween(a: readonly string[], b: readonly string[]): Edit[] {
   let head = 0;
   while (head < a.length && head < b.length && a[head] === b[head]) head++;

@@ -1,4 +1,7 @@
-/** A text in the operator's editor that is not lost to a typing error: it can be edited again, and else its file stays and is named. */
+/**
+ * A text in the operator's editor that is not lost to a typing error: it can be edited again, and
+ * else its file stays and is named.
+ */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +23,10 @@ export class Draft {
     this.path = join(this.#directory, `${name.replace(/[^\w.-]/g, '_')}-config.yaml`);
   }
 
-  /** Returns the text as the editor left it. The second time the editor begins with what it left the first time. */
+  /**
+   * Returns the text as the editor left it. The second time the editor begins with what it left the
+   * first time.
+   */
   async edit(text: string): Promise<string> {
     if (this.#original === null) {
       // Readable by its owner alone.
@@ -40,7 +46,10 @@ export class Draft {
   }
 }
 
-/** `change` edits the draft and does something with it. After a refusal it is done again, if the operator wants to edit again. */
+/**
+ * `change` edits the draft and does something with it. After a refusal it is done again, if the
+ * operator wants to edit again.
+ */
 export async function withDraft(ctx: Ctx, cluster: string, change: (draft: Draft) => Promise<void>): Promise<void> {
   const draft = new Draft(ctx, cluster);
   let kept = false;

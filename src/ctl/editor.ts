@@ -9,7 +9,8 @@ import type { CtlIo } from './io.ts';
 export async function runEditor(io: CtlIo, file: string): Promise<void> {
   const command = io.env['EDITOR'] || ['editor', 'vi'].find((each) => onPath(io, each));
   if (!command) throw new CtlError('CTL_EDITOR', 'EDITOR environment variable is not set. editor or vi are not available');
-  // EDITOR may carry arguments ("code --wait"), which are the shell's to split; the file comes in as its parameter.
+  // EDITOR may carry arguments ("code --wait"), which are the shell's to split; the file comes in
+  // as its parameter.
   const code = await inTerminal('/bin/sh', ['-c', `${command} "$1"`, 'sh', file], io, null);
   if (code !== 0) throw new CtlError('CTL_EDITOR', `Editor exited with return code ${code}`);
 }

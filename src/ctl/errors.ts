@@ -1,4 +1,7 @@
-/** How a command ends other than well. Exit 1: the cluster or the answer said no. Exit 2: the command line was wrong. */
+/**
+ * How a command ends other than well. Exit 1: the cluster or the answer said no. Exit 2: the
+ * command line was wrong.
+ */
 import { RegentError } from '../support/errors.ts';
 
 export type CtlErrorCode =
@@ -17,7 +20,10 @@ export class CtlError extends RegentError {
   }
 }
 
-/** The cluster is not in the state the command needs, or the operator's answer does not fit. The wording is patronictl's. */
+/**
+ * The cluster is not in the state the command needs, or the operator's answer does not fit. The
+ * wording is patronictl's.
+ */
 export function refuse(message: string, mend?: string): CtlError {
   return new CtlError('CTL_REFUSED', message, mend);
 }

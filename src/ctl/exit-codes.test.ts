@@ -1,4 +1,7 @@
-/** What did not succeed ends with a code that is not 0 and says what came of it, under the name of patronictl too. */
+/**
+ * What did not succeed ends with a code that is not 0 and says what came of it, under the name of
+ * patronictl too.
+ */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ctl, type FakeAnswer, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../test/fixtures/ctl.ts';
 

@@ -1,11 +1,11 @@
 /**
- * switchover and failover by hand (patroni-compat 4.5): the questions, the request to the leader, and the wish written into etcd when no member
- * can be asked.
+ * switchover and failover by hand (patroni-compat 4.5): the questions, the request to the leader,
+ * and the wish written into etcd when no member can be asked.
  */
 import { type ClusterView, type Member, mayLead, memberOf, sameName } from '../core/cluster.ts';
 import { clusterModes } from '../core/cluster-modes.ts';
-import type { JsonObject } from '../core/json.ts';
 import { isoFromEpochMs } from '../support/iso-time.ts';
+import type { JsonObject } from '../support/json.ts';
 import { shellWord } from '../support/shell-words.ts';
 import { type Ctx, DCS_TIMEOUT_MS, leaderMember, noAnswer } from './context.ts';
 import { type CtlError, refuse } from './errors.ts';
@@ -124,7 +124,10 @@ async function confirmed(ctx: Ctx, action: Action, cluster: string, view: Cluste
   if (!(await ctx.prompter.confirm(question))) throw refuse(`Aborting ${plan.at === null ? '' : 'scheduled '}${action}`);
 }
 
-/** Exit code 0: what was asked for has happened, or is scheduled. Patronictl's is 0 whatever came of it. */
+/**
+ * Exit code 0: what was asked for has happened, or is scheduled. Patronictl's is 0 whatever came of
+ * it.
+ */
 async function request(ctx: Ctx, action: Action, cluster: string, view: ClusterView, plan: Plan): Promise<number> {
   const asked = leaderMember(view) ?? (plan.candidate === null ? null : memberOf(view, plan.candidate));
   const stamp = () => localTime(ctx.io.clock.wallMs(), 5);

@@ -15,7 +15,10 @@ const MAX_BODY_BYTES = 16 * 1024 * 1024;
 /** The connection was made, and nothing came back in time. */
 export class Silence extends Error {}
 
-/** Any status is an answer. Rejects with a plain Error whose message says what went wrong. `onOpen` may keep the request to destroy it. */
+/**
+ * Any status is an answer. Rejects with a plain Error whose message says what went wrong. `onOpen`
+ * may keep the request to destroy it.
+ */
 export function exchange(
   url: URL,
   options: RequestOptions,
@@ -24,7 +27,8 @@ export function exchange(
   onOpen: (request: ClientRequest) => void = () => undefined,
 ): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
-    // One call, one connection: the tool ends when its work is done, not when a pool of sockets does.
+    // One call, one connection: the tool ends when its work is done, not when a pool of sockets
+    // does.
     const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, { ...options, agent: false });
     const stop = () => {
       clearTimeout(deadline);

@@ -1,4 +1,7 @@
-/** The tool's own log: standard error, one line a message, in patronictl's form. Silent below WARNING unless the environment asks for more. */
+/**
+ * The tool's own log: standard error, one line a message, in patronictl's form. Silent below
+ * WARNING unless the environment asks for more.
+ */
 import type { Log, LogFields } from '../ports/log.ts';
 import type { CtlIo } from './io.ts';
 import { localTime } from './time.ts';

@@ -1,4 +1,7 @@
-/** The operator's tool, `regentctl`, which also answers to the name `patronictl`: one call of main() is one run. */
+/**
+ * The operator's tool, `regentctl`, which also answers to the name `patronictl`: one call of main()
+ * is one run.
+ */
 import { realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,8 +14,9 @@ import { ctlLog } from './log.ts';
 import { type Invocation, parseCommandLine } from './program.ts';
 
 /**
- * argv as process.argv has it. Returns the exit code: 0 done, 1 an error or an abort, 2 a wrong command line; `health` has its own.
- * Never throws, and never prints a stack trace unless LOGLEVEL=DEBUG.
+ * argv as process.argv has it. Returns the exit code: 0 done, 1 an error or an abort, 2 a wrong
+ * command line; `health` has its own. Never throws, and never prints a stack trace unless
+ * LOGLEVEL=DEBUG.
  */
 export async function main(argv: readonly string[], io: CtlIo): Promise<number> {
   const program = programName(argv, io.env);
@@ -51,7 +55,10 @@ async function perform(io: CtlIo, program: string, global: GlobalOptions, invoca
   }
 }
 
-/** Ctrl-C ends whatever is being waited for. What a watch shows has no end of its own, so there it is no failure. */
+/**
+ * Ctrl-C ends whatever is being waited for. What a watch shows has no end of its own, so there it
+ * is no failure.
+ */
 function interrupted(ctx: Ctx): { promise: Promise<number>; stop: () => void } {
   const { signal } = ctx.io;
   let onAbort = (): void => undefined;

@@ -34,7 +34,10 @@ export async function setPause(ctx: Ctx, named: string | undefined, pause: boole
   throw refuse('Can not find accessible cluster member');
 }
 
-/** An agent that died during the pause left its PostgreSQL as it was, and no guard that would stop it. */
+/**
+ * An agent that died during the pause left its PostgreSQL as it was, and no guard that would stop
+ * it.
+ */
 async function warnOfUnguarded(ctx: Ctx, view: ClusterView): Promise<void> {
   const { unreachable, absent } = await availability(ctx, view);
   for (const name of [...unreachable.keys(), ...absent])

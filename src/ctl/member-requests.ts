@@ -1,4 +1,7 @@
-/** The same request to several members, one after the other, and whether all of them did what they were asked for. */
+/**
+ * The same request to several members, one after the other, and whether all of them did what they
+ * were asked for.
+ */
 import type { Member } from '../core/cluster.ts';
 import { type Ctx, noAnswer } from './context.ts';
 import type { RestAnswer } from './rest.ts';
@@ -17,11 +20,17 @@ export interface MemberRequest {
   readonly action: string;
   /** An answer that is returned as it came means failure. */
   readonly ask: (member: Member) => Promise<Told | RestAnswer>;
-  /** With it nobody is asked after the first failure; the line that is then printed. Without it the others are asked all the same. */
+  /**
+   * With it nobody is asked after the first failure; the line that is then printed. Without it the
+   * others are asked all the same.
+   */
   readonly brake?: (left: readonly Member[]) => string;
 }
 
-/** Exit code 0: all of them did it; 1: one did not. Patronictl's is 0 as long as there was an answer, which scripts take for success. */
+/**
+ * Exit code 0: all of them did it; 1: one did not. Patronictl's is 0 as long as there was an
+ * answer, which scripts take for success.
+ */
 export async function memberRequests(ctx: Ctx, members: readonly Member[], { action, ask, brake }: MemberRequest): Promise<number> {
   let exitCode = 0;
   for (const [index, member] of members.entries()) {

@@ -1,7 +1,7 @@
 /** Which members a command is about (patroni-compat 4.2), and the table that is shown first. */
 import { absentMembers } from '../core/absent-members.ts';
 import type { ClusterView, Member } from '../core/cluster.ts';
-import { clusterBody } from '../core/cluster-body.ts';
+import { clusterBody } from '../dialect/cluster-body.ts';
 import { EXPIRED, UNAVAILABLE } from './availability.ts';
 import type { RoleChoice } from './choices.ts';
 import { type Ctx, leaderMember } from './context.ts';
@@ -41,7 +41,10 @@ function membersOf(view: ClusterView): string {
   return view.members.length === 0 ? 'it has no members' : `members: ${view.members.map((member) => member.name).join(', ')}`;
 }
 
-/** For a command about what a cluster has: a name with a typing error is no empty cluster. Throws CTL_REFUSED. */
+/**
+ * For a command about what a cluster has: a name with a typing error is no empty cluster. Throws
+ * CTL_REFUSED.
+ */
 export async function existing(ctx: Ctx, cluster: string): Promise<ClusterView> {
   const view = await ctx.read(cluster);
   const { initialize, leader, config, members, history } = view;
@@ -61,8 +64,9 @@ export interface Target {
 }
 
 /**
- * `CLUSTER MEMBER...`, where the cluster may be left out if the configuration names one: the tutorial's `restart patroni1` means the member.
- * A first word that is a cluster is always the cluster.
+ * `CLUSTER MEMBER...`, where the cluster may be left out if the configuration names one: the
+ * tutorial's `restart patroni1` means the member. A first word that is a cluster is always the
+ * cluster.
  */
 export async function targetOf(ctx: Ctx, words: readonly string[]): Promise<Target> {
   const { scope } = await ctx.config();
@@ -95,7 +99,9 @@ export interface Selection {
   readonly confirm: boolean;
 }
 
-/** Shows the table, picks, asks. In the order of the members' names. Throws CTL_REFUSED, Aborted. */
+/**
+ * Shows the table, picks, asks. In the order of the members' names. Throws CTL_REFUSED, Aborted.
+ */
 export async function selectMembers(ctx: Ctx, target: Target, selection: Selection): Promise<readonly Member[]> {
   const { view, cluster } = target;
   const candidates = membersByRole(view, selection.role);

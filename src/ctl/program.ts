@@ -1,4 +1,7 @@
-/** The command line: every command with its arguments and options, and where its code is. Nothing of a command is loaded before it runs. */
+/**
+ * The command line: every command with its arguments and options, and where its code is. Nothing of
+ * a command is loaded before it runs.
+ */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { FORMATS, ROLES } from './choices.ts';
 import type { Ctx, GlobalOptions } from './context.ts';

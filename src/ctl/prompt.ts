@@ -1,6 +1,6 @@
 /**
- * Questions to the operator, worded and answered as patronictl's: `<text> [<default>]: ` and `<text> [y/N]: `.
- * The end of the input, and Ctrl-C, mean no to everything: Aborted.
+ * Questions to the operator, worded and answered as patronictl's: `<text> [<default>]: ` and
+ * `<text> [y/N]: `. The end of the input, and Ctrl-C, mean no to everything: Aborted.
  */
 import { createInterface, type Interface } from 'node:readline';
 import { Writable } from 'node:stream';
@@ -9,7 +9,10 @@ import type { CtlIo } from './io.ts';
 
 export class Prompter {
   readonly #io: CtlIo;
-  /** Input that is not a terminal is read ahead: lines that came together must not be lost between two questions. */
+  /**
+   * Input that is not a terminal is read ahead: lines that came together must not be lost between
+   * two questions.
+   */
   #piped: { readonly reader: Interface; readonly lines: AsyncIterator<string> } | null = null;
 
   constructor(io: CtlIo) {

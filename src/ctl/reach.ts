@@ -1,8 +1,10 @@
 /**
- * Whether anybody listens on an address: a TCP connection and nothing more, so that neither credentials nor certificates matter.
+ * Whether anybody listens on an address: a TCP connection and nothing more, so that neither
+ * credentials nor certificates matter.
  *
- * Names are asked for at the DNS servers first, under a deadline: the C library's resolver cannot be interrupted, and a process that ends waits for it
- * (10 s where a server swallows the question), which is just what a host cut off from the network looks like.
+ * Names are asked for at the DNS servers first, under a deadline: the C library's resolver cannot
+ * be interrupted, and a process that ends waits for it (10 s where a server swallows the question),
+ * which is just what a host cut off from the network looks like.
  */
 import { lookup, Resolver } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
@@ -14,7 +16,10 @@ export interface Address {
   readonly port: number;
 }
 
-/** Null: somebody listens. Else what came instead, as the end of a sentence that begins with the address. Never rejects. */
+/**
+ * Null: somebody listens. Else what came instead, as the end of a sentence that begins with the
+ * address. Never rejects.
+ */
 export type Reach = (address: Address, timeoutMs: number) => Promise<string | null>;
 
 /** DNS servers that are asked again would exceed any deadline of ours. */
@@ -39,7 +44,8 @@ class Silence extends Error {}
 async function addressesOf(host: string, timeoutMs: number): Promise<readonly string[]> {
   if (isIP(host) !== 0) return [host];
   const served = (await inHostsFile(host)) ? null : await fromServers(host, timeoutMs);
-  // What the servers do not know may still be known to the machine (search domains, other sources); they have answered, so it is quick.
+  // What the servers do not know may still be known to the machine (search domains, other sources);
+  // they have answered, so it is quick.
   return served ?? (await lookup(host, { all: true })).map(({ address }) => address);
 }
 

@@ -11,7 +11,9 @@ export interface Refusals {
   readonly unasked: string | null;
 }
 
-/** The leader is asked first; a member that runs Patroni, or whose PostgreSQL is down, cannot tell. */
+/**
+ * The leader is asked first; a member that runs Patroni, or whose PostgreSQL is down, cannot tell.
+ */
 export async function refusedParameters(ctx: Ctx, view: ClusterView, parameters: Readonly<Record<string, string>>): Promise<Refusals> {
   if (Object.keys(parameters).length === 0) return { refused: [], overruled: [], unasked: null };
   const rest = await ctx.rest();

@@ -1,8 +1,8 @@
 /** `reinit --wait`: until the jobs that were asked for have ended, each with what came of it. */
 import type { Member } from '../core/cluster.ts';
-import type { JsonObject } from '../core/json.ts';
 import { sleep } from '../ports/clock.ts';
 import { isJsonObject, parseJson } from '../support/big-json.ts';
+import type { JsonObject } from '../support/json.ts';
 import { type Ctx, noAnswer } from './context.ts';
 import { Aborted } from './errors.ts';
 import { failed, succeeded, type Told } from './member-requests.ts';
@@ -15,7 +15,10 @@ export interface Started {
 }
 
 const POLL_MS = 2_000;
-/** A copy of terabytes takes a day; a member that has not said anything for this long has something else. */
+/**
+ * A copy of terabytes takes a day; a member that has not said anything for this long has something
+ * else.
+ */
 const SILENT_MS = 600_000;
 /** On the way to a copy, and where somebody has stopped it for good. */
 const DOWN: ReadonlySet<string> = new Set(['stopping', 'stopped']);

@@ -1,11 +1,14 @@
-/** Calls to the members' REST API, with the operator's credentials and certificates (patroni-compat 2.11). */
+/**
+ * Calls to the members' REST API, with the operator's credentials and certificates (patroni-compat
+ * 2.11).
+ */
 import { readFileSync } from 'node:fs';
 import type { ClientRequest } from 'node:http';
 import type { RequestOptions } from 'node:https';
 import type { Member } from '../core/cluster.ts';
-import type { JsonObject } from '../core/json.ts';
 import { stringifyDefault } from '../support/big-json.ts';
 import { ensureError } from '../support/errors.ts';
+import type { JsonObject } from '../support/json.ts';
 import type { RestAccess } from './config.ts';
 import { CtlError } from './errors.ts';
 import { exchange, type HttpAnswer, Silence } from './http.ts';
@@ -33,7 +36,10 @@ export class RestClient {
     this.#access = access;
   }
 
-  /** Any HTTP status is an answer. Throws CTL_MEMBER_UNREACHABLE, CTL_MEMBER_NO_API, CTL_CONFIG (a certificate that cannot be read). */
+  /**
+   * Any HTTP status is an answer. Throws CTL_MEMBER_UNREACHABLE, CTL_MEMBER_NO_API, CTL_CONFIG (a
+   * certificate that cannot be read).
+   */
   async call(member: Addressed, method: Method, endpoint: string, call: RestCall = {}): Promise<RestAnswer> {
     const url = urlOf(member, endpoint);
     const body = call.body === undefined ? null : stringifyDefault(call.body);
@@ -46,7 +52,10 @@ export class RestClient {
     }
   }
 
-  /** Whether it lets somebody connect and then says nothing at all: its kernel does the first even while the process is stopped. Never rejects. */
+  /**
+   * Whether it lets somebody connect and then says nothing at all: its kernel does the first even
+   * while the process is stopped. Never rejects.
+   */
   async isMute(member: Addressed, timeoutMs: number): Promise<boolean> {
     try {
       const url = urlOf(member, 'liveness');
@@ -93,8 +102,8 @@ function urlOf(member: Addressed, endpoint: string): URL {
 }
 
 /**
- * Insecure with a client certificate still checks the server's certificate against the CA, only not its name: Patroni's rule, which clusters with
- * certificates for other names rely on.
+ * Insecure with a client certificate still checks the server's certificate against the CA, only not
+ * its name: Patroni's rule, which clusters with certificates for other names rely on.
  */
 function tlsOptions(access: RestAccess): RequestOptions {
   return {

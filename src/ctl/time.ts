@@ -1,4 +1,7 @@
-/** Times as patronictl prints and reads them: local wall-clock stamps, ISO 8601 with the zone that was typed. */
+/**
+ * Times as patronictl prints and reads them: local wall-clock stamps, ISO 8601 with the zone that
+ * was typed.
+ */
 import { refuse } from './errors.ts';
 
 /** `YYYY-MM-DD HH:MM:SS` of the machine's zone, with up to 6 digits of the second's fraction. */
@@ -19,7 +22,10 @@ export function nextHour(epochMs: number): string {
 
 export interface ScheduledTime {
   readonly epochMs: number;
-  /** `2030-01-01T00:00:00+00:00`, in the zone that was typed; a time without one is the machine's own. */
+  /**
+   * `2030-01-01T00:00:00+00:00`, in the zone that was typed; a time without one is the machine's
+   * own.
+   */
   readonly iso: string;
 }
 
@@ -41,7 +47,8 @@ function scheduledOf(match: RegExpExecArray): ScheduledTime | null {
   const parts = [number(1), number(2) - 1, number(3), number(4), number(5), number(6)] as const;
   const asUtc = Date.UTC(...parts, Math.floor(Number(micros) / 1000));
   const check = new Date(asUtc);
-  // Date.UTC carries an impossible day, hour or minute over into the next; such a text is a typing error.
+  // Date.UTC carries an impossible day, hour or minute over into the next; such a text is a typing
+  // error.
   if (check.getUTCMonth() !== parts[1] || check.getUTCDate() !== parts[2] || check.getUTCHours() !== parts[3]) return null;
   if (check.getUTCMinutes() !== parts[4] || check.getUTCSeconds() !== parts[5]) return null;
   const local = new Date(parts[0], parts[1], parts[2], parts[3], parts[4], parts[5]);

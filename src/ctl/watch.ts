@@ -14,7 +14,10 @@ export interface WatchOptions {
 const DEFAULT_SECONDS = 2;
 const CLEAR = '\u001b[2J\u001b[1;1H';
 
-/** Prints what `look` returns. Whoever watches wants to see the end of an outage too: one of etcd ends nothing but a single look. */
+/**
+ * Prints what `look` returns. Whoever watches wants to see the end of an outage too: one of etcd
+ * ends nothing but a single look.
+ */
 export async function watching(ctx: Ctx, options: WatchOptions, clear: boolean, look: () => Promise<string>): Promise<void> {
   const seconds = options.watch ?? (options.W ? DEFAULT_SECONDS : null);
   if (seconds === null || seconds === 0) return ctx.print(await look());
@@ -50,7 +53,10 @@ class Screen {
     this.#draw(text);
   }
 
-  /** On a terminal the last answer stays, with its age; else the beginning of the failure, and another cause, are told beside the answers. */
+  /**
+   * On a terminal the last answer stays, with its age; else the beginning of the failure, and
+   * another cause, are told beside the answers.
+   */
   stale({ message }: DcsError): void {
     const nowMs = this.#ctx.io.clock.wallMs();
     const isNews = this.#failing?.message !== message;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { parseYaml } from '../config/yaml.ts';
-import type { JsonObject } from '../core/json.ts';
+import type { JsonObject } from '../support/json.ts';
 import { CtlError } from './errors.ts';
 import { toFlowYaml, toYaml, yamlMapping, yamlValue } from './yaml.ts';
 

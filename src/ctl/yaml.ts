@@ -1,11 +1,12 @@
 /**
- * YAML as patronictl shows it: block style, sorted keys, 200 columns, lists at the parent's indent, single quotes where quotes are needed.
- * Rules of YAML 1.1 decide what needs quotes (`on`, `no`, times), since that is what Patroni reads with.
+ * YAML as patronictl shows it: block style, sorted keys, 200 columns, lists at the parent's indent,
+ * single quotes where quotes are needed. Rules of YAML 1.1 decide what needs quotes (`on`, `no`,
+ * times), since that is what Patroni reads with.
  */
 import { stringify } from 'yaml';
 import { formatProblem } from '../config/problems.ts';
 import { parseYaml, parseYamlValue } from '../config/yaml.ts';
-import type { JsonObject, JsonValue } from '../core/json.ts';
+import type { JsonObject, JsonValue } from '../support/json.ts';
 import { refuse } from './errors.ts';
 
 const SHAPE = {
@@ -33,10 +34,14 @@ export function yamlValue(text: string): JsonValue {
   return value;
 }
 
-/** A whole document; null when it is empty. `name` is what the message calls it. Throws CTL_REFUSED with line and column. */
+/**
+ * A whole document; null when it is empty. `name` is what the message calls it. Throws CTL_REFUSED
+ * with line and column.
+ */
 export function yamlMapping(text: string, name: string): JsonObject | null {
   const { raw, problems, empty } = parseYaml(text, name);
-  // Whoever typed it is there to mend it: a duplicate key, which a node's file may have, is refused as well.
+  // Whoever typed it is there to mend it: a duplicate key, which a node's file may have, is refused
+  // as well.
   if (problems.length > 0) throw refuse(problems.map(formatProblem).join('\n'));
   return empty ? null : raw;
 }

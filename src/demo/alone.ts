@@ -1,10 +1,15 @@
-/** One start of a demo in a directory at a time: two at once would give each other's members away. */
+/**
+ * One start of a demo in a directory at a time: two at once would give each other's members away.
+ */
 import { createHash } from 'node:crypto';
 import { createServer, type Server } from 'node:net';
 import { codeOf, RegentError } from '../support/errors.ts';
 import { demoCommand } from './commands.ts';
 
-/** An address without a file (unix(7), abstract): it goes with the process that has it, however that ends. */
+/**
+ * An address without a file (unix(7), abstract): it goes with the process that has it, however that
+ * ends.
+ */
 const addressOf = (directory: string) => `\0regent-demo-${createHash('sha256').update(directory).digest('hex')}`;
 
 function claim(directory: string): Promise<Server> {

@@ -1,4 +1,7 @@
-/** Waits, step by step and bounded in time, until a demo is what it should be, and says meanwhile what is missing. */
+/**
+ * Waits, step by step and bounded in time, until a demo is what it should be, and says meanwhile
+ * what is missing.
+ */
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RegentError } from '../support/errors.ts';
@@ -9,7 +12,10 @@ import type { Progress } from './progress.ts';
 import type { DemoState } from './state.ts';
 
 const POLL_MS = 100;
-/** What a paused cluster does by itself (its primary takes the leader key again) it has done by then. */
+/**
+ * What a paused cluster does by itself (its primary takes the leader key again) it has done by
+ * then.
+ */
 const PAUSE_SHOWS_MS = 3000;
 const LOG_LINES = 15;
 
@@ -79,7 +85,8 @@ function steps(plan: DemoPlan): Step[] {
         late = waiting.map(([name]) => name);
         if (waiting.length > 0) return inWords(waiting);
         const leading = plan.nodes.find((node) => node.name === leader);
-        // Until then a commit is acknowledged by the leader alone, and a failover could not be without loss.
+        // Until then a commit is acknowledged by the leader alone, and a failover could not be
+        // without loss.
         const unsafe = nodeNames.length > 1 && (leading === undefined || (await waitsForStandbys(leading)));
         return unsafe ? 'streaming; waiting for synchronous replication' : null;
       },
@@ -116,7 +123,9 @@ async function failStep(watch: HealthWatch, code: string, message: string, names
   throw new RegentError(code, tails === '' ? message : `${message}\n${tails}`, { mend: `the whole logs are in ${watch.plan.logDir}` });
 }
 
-/** A process that nobody will start again stops the wait; so does one whose program cannot be run. */
+/**
+ * A process that nobody will start again stops the wait; so does one whose program cannot be run.
+ */
 async function checkProcesses(watch: HealthWatch): Promise<void> {
   const state = await watch.state();
   const lost = state.processes.filter((entry) => entry.identity === null && entry.wanted !== 'running');
@@ -126,7 +135,10 @@ async function checkProcesses(watch: HealthWatch): Promise<void> {
   await failStep(watch, 'DEMO_PROCESS_LOST', how, names);
 }
 
-/** paused: it is up as it was left, and the agents start and promote nothing until somebody resumes it. */
+/**
+ * paused: it is up as it was left, and the agents start and promote nothing until somebody resumes
+ * it.
+ */
 export type Awaited = 'healthy' | 'paused' | 'cancelled';
 
 /** Throws DEMO_NOT_HEALTHY, with the ends of the logs, when a step takes too long. */

@@ -1,4 +1,7 @@
-/** Tells in the foreground what happens to the nodes, as anybody could see it from outside: one line a change. */
+/**
+ * Tells in the foreground what happens to the nodes, as anybody could see it from outside: one line
+ * a change.
+ */
 import { type NodeView, viewNode } from './observe.ts';
 import type { DemoPlan } from './plan.ts';
 
@@ -11,7 +14,10 @@ function leaderOf(views: Views): string | null {
   return null;
 }
 
-/** What a newcomer should know of the step from one picture to the next. Two leaders are never waited out: both are named. */
+/**
+ * What a newcomer should know of the step from one picture to the next. Two leaders are never
+ * waited out: both are named.
+ */
 export function changes(before: Views, after: Views, leaderBefore: string | null): string[] {
   const lines: string[] = [];
   for (const [name, now] of after) {

@@ -25,8 +25,9 @@ export async function ask(plan: DemoPlan, request: ControlRequest): Promise<Cont
 }
 
 /**
- * Stops everything: through the supervisor, or without it when it has died. Resolves to whether anything ran. Processes are ended only if
- * they are, by start time, the ones that were recorded, or carry the mark of one of the nodes.
+ * Stops everything: through the supervisor, or without it when it has died. Resolves to whether
+ * anything ran. Processes are ended only if they are, by start time, the ones that were recorded,
+ * or carry the mark of one of the nodes.
  */
 export async function stopEverything(plan: DemoPlan): Promise<boolean> {
   const state = await readState(plan.directory);

@@ -1,4 +1,7 @@
-/** Command lines for people to copy: they name the demo's directory where it is not the one that is looked in anyway. */
+/**
+ * Command lines for people to copy: they name the demo's directory where it is not the one that is
+ * looked in anyway.
+ */
 import { shellWord } from '../support/shell-words.ts';
 import { CTL_FILE, defaultDirectory } from './place.ts';
 

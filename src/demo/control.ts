@@ -1,4 +1,7 @@
-/** The supervisor's Unix socket: one JSON line asks, one JSON line answers. Whoever may open the socket (its owner, root) may ask. */
+/**
+ * The supervisor's Unix socket: one JSON line asks, one JSON line answers. Whoever may open the
+ * socket (its owner, root) may ask.
+ */
 import { rm } from 'node:fs/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import * as z from 'zod';
@@ -65,7 +68,10 @@ export async function listenForControl(path: string, handle: Handler): Promise<S
   return server;
 }
 
-/** Throws DEMO_NOT_RUNNING when nobody listens, DEMO_DENIED when we may not ask, DEMO_CONTROL when no answer came in time. */
+/**
+ * Throws DEMO_NOT_RUNNING when nobody listens, DEMO_DENIED when we may not ask, DEMO_CONTROL when
+ * no answer came in time.
+ */
 export function askSupervisor(
   { controlSocket, directory }: Pick<DemoPlan, 'controlSocket' | 'directory'>,
   request: ControlRequest,

@@ -1,8 +1,9 @@
 /**
- * The configuration of HAProxy (2.4 or newer) in front of a cluster: pure, from a description to text.
+ * The configuration of HAProxy (2.4 or newer) in front of a cluster: pure, from a description to
+ * text.
  *
- * Backend and server names are what `regent router` addresses over the runtime socket: postgres_primary, postgres_replicas, and the
- * members' names.
+ * Backend and server names are what `regent router` addresses over the runtime socket:
+ * postgres_primary, postgres_replicas, and the members' names.
  */
 import { RegentError } from '../support/errors.ts';
 
@@ -15,14 +16,20 @@ export interface HaproxyDescription {
   readonly stats: {
     readonly username: string;
     readonly password: string;
-    /** Browsers are asked for the password, curl is not. Only where nobody but this machine's users reaches the port. */
+    /**
+     * Browsers are asked for the password, curl is not. Only where nobody but this machine's users
+     * reaches the port.
+     */
     readonly openToTools: boolean;
   };
   /** Where changes of the servers are told: HAProxy's `log` line without the word. */
   readonly log: string;
   /** A Unix socket's path. */
   readonly runtimeSocket: string;
-  /** DNS server (address:port) to ask again while HAProxy runs, where addresses move; null: names are looked up at the start. */
+  /**
+   * DNS server (address:port) to ask again while HAProxy runs, where addresses move; null: names
+   * are looked up at the start.
+   */
   readonly nameserver: string | null;
   readonly members: ReadonlyArray<{
     readonly name: string;
@@ -40,7 +47,9 @@ export const REPLICA_BACKEND = 'postgres_replicas';
 
 const SAFE_WORD = /^(?:[A-Za-z0-9_.:@-]+|"\$\{[A-Z0-9_]+\}")$/;
 
-/** HAProxy's file has no quoting that all versions agree on; a word that would need it is refused. */
+/**
+ * HAProxy's file has no quoting that all versions agree on; a word that would need it is refused.
+ */
 function word(what: string, value: string): string {
   if (SAFE_WORD.test(value)) return value;
   throw new RegentError('HAPROXY_WORD', `${what} cannot be written into HAProxy's configuration`, {

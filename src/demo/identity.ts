@@ -1,4 +1,7 @@
-/** PostgreSQL refuses to run as root: chooses whom a root-started demo runs as, and becomes that user. */
+/**
+ * PostgreSQL refuses to run as root: chooses whom a root-started demo runs as, and becomes that
+ * user.
+ */
 import { RegentError } from '../support/errors.ts';
 import { runCommand } from '../support/exec.ts';
 
@@ -24,7 +27,10 @@ async function lookUp(key: string): Promise<Identity | null> {
   return result?.code === 0 ? parsePasswd(result.stdout) : null;
 }
 
-/** Through sudo: the user who typed it, who can then use and remove the demo without sudo. As root: `postgres`. */
+/**
+ * Through sudo: the user who typed it, who can then use and remove the demo without sudo. As root:
+ * `postgres`.
+ */
 export async function chooseUnprivileged(environment: Readonly<Record<string, string | undefined>>): Promise<Identity> {
   const candidates = [environment['SUDO_UID'], ...CANDIDATES].filter((key) => key !== undefined && key !== '' && key !== '0');
   for (const candidate of candidates) {

@@ -1,4 +1,7 @@
-/** Installs Debian packages, as root or with sudo and the user's consent; otherwise names the command that would. */
+/**
+ * Installs Debian packages, as root or with sudo and the user's consent; otherwise names the
+ * command that would.
+ */
 import { spawn } from 'node:child_process';
 import { access } from 'node:fs/promises';
 import { createInterface } from 'node:readline/promises';
@@ -40,7 +43,10 @@ async function isAgreed(packages: readonly string[], terms: InstallTerms): Promi
   }
 }
 
-/** Output goes straight to the terminal, so that apt's own progress is seen. Resolves to the exit code. */
+/**
+ * Output goes straight to the terminal, so that apt's own progress is seen. Resolves to the exit
+ * code.
+ */
 function runVisibly(command: readonly string[], output: 'inherit' | 'stderr'): Promise<number> {
   return new Promise((resolve, reject) => {
     const child = spawn(command[0]!, command.slice(1), {
@@ -53,7 +59,10 @@ function runVisibly(command: readonly string[], output: 'inherit' | 'stderr'): P
   });
 }
 
-/** Throws PROGRAMS_MISSING, with the command to run, when it may not install; INSTALL_FAILED when apt-get does. */
+/**
+ * Throws PROGRAMS_MISSING, with the command to run, when it may not install; INSTALL_FAILED when
+ * apt-get does.
+ */
 export async function installPackages(packages: readonly string[], reasons: readonly string[], terms: InstallTerms): Promise<void> {
   const refuse = (why: string): never => {
     throw new RegentError('PROGRAMS_MISSING', `${reasons.join('; ')}${why}`, { mend: `run: ${installCommand(packages, terms.isRoot)}` });

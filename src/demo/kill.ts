@@ -25,7 +25,10 @@ export async function waitGone(identities: readonly ProcessIdentity[], timeoutMs
   return true;
 }
 
-/** SIGTERM, and SIGKILL for what has not ended after the grace. Resolves when they are gone, or after two more seconds. */
+/**
+ * SIGTERM, and SIGKILL for what has not ended after the grace. Resolves when they are gone, or
+ * after two more seconds.
+ */
 export async function endInOrder(identities: readonly ProcessIdentity[], graceMs: number): Promise<void> {
   for (const identity of identities) signal(identity, 'SIGTERM');
   if (await waitGone(identities, graceMs)) return;
@@ -34,8 +37,9 @@ export async function endInOrder(identities: readonly ProcessIdentity[], graceMs
 }
 
 /**
- * kill -9 of a node's whole process tree, as if its machine had lost power. Repeats until nothing new appears: what is being forked while the
- * list is made shows up in the next one. Resolves to how many processes were killed.
+ * kill -9 of a node's whole process tree, as if its machine had lost power. Repeats until nothing
+ * new appears: what is being forked while the list is made shows up in the next one. Resolves to
+ * how many processes were killed.
  */
 export async function killNode(marks: NodeMarks): Promise<number> {
   const killed = new Set<string>();

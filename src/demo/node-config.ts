@@ -1,14 +1,20 @@
-/** The files of a demo, as values: a normal Patroni file a node, and what etcd, the router and regentctl are told. */
+/**
+ * The files of a demo, as values: a normal Patroni file a node, and what etcd, the router and
+ * regentctl are told.
+ */
 import { stringify } from 'yaml';
 import { isMapping, patchMerge } from '../config/merge.ts';
-import type { JsonObject } from '../core/json.ts';
 import { RegentError } from '../support/errors.ts';
+import type { JsonObject } from '../support/json.ts';
 import { type DemoPlan, type DemoSettings, type EtcdPlan, etcdEndpoints, type NodePlan } from './plan.ts';
 
 export const SUPERUSER = { username: 'postgres', password: 'postgres' } as const;
 const REPLICATION = { username: 'replicator', password: 'replicator' } as const;
 
-/** What the demo decides by itself; a `--config` file that names one of them would be silently wrong. */
+/**
+ * What the demo decides by itself; a `--config` file that names one of them would be silently
+ * wrong.
+ */
 const OURS = [
   'name',
   'etcd',
@@ -20,7 +26,10 @@ const OURS = [
   'postgresql.data_dir',
 ];
 
-/** Loses nothing and fails over quickly, where an agent's own defaults are Patroni's (30 / 10 / 10, asynchronous). */
+/**
+ * Loses nothing and fails over quickly, where an agent's own defaults are Patroni's (30 / 10 / 10,
+ * asynchronous).
+ */
 const DYNAMIC: JsonObject = {
   ttl: 10,
   loop_wait: 2,
@@ -48,7 +57,8 @@ function baseConfig(plan: DemoPlan, node: NodePlan, postgresBin: string): JsonOb
       parameters: {
         unix_socket_directories: plan.runDir,
         shared_buffers: '64MB',
-        // Files in the data directory rather than in /dev/shm: a node killed with -9 then leaves nothing outside it.
+        // Files in the data directory rather than in /dev/shm: a node killed with -9 then leaves
+        // nothing outside it.
         dynamic_shared_memory_type: 'mmap',
       },
       pg_hba: [

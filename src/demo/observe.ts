@@ -1,4 +1,7 @@
-/** What a demo looks like from outside: etcd's health, the members' REST API, HAProxy's servers. Short questions; no answer is an answer. */
+/**
+ * What a demo looks like from outside: etcd's health, the members' REST API, HAProxy's servers.
+ * Short questions; no answer is an answer.
+ */
 import { request } from 'node:http';
 import { createConnection } from 'node:net';
 import { PRIMARY_BACKEND, REPLICA_BACKEND } from './haproxy-config.ts';
@@ -55,7 +58,10 @@ export interface NodeView {
   readonly timeline: number | null;
 }
 
-/** `leads`: what /primary answers. The role alone would show a primary that has just lost its lease as a second leader. */
+/**
+ * `leads`: what /primary answers. The role alone would show a primary that has just lost its lease
+ * as a second leader.
+ */
 export function parseNode(text: string, leads: boolean): NodeView {
   const body = jsonOf(text);
   const { timeline } = body;
@@ -73,7 +79,10 @@ export async function viewNode(node: NodePlan): Promise<NodeView | null> {
   return answer === null ? null : parseNode(answer.body, answer.status === 200);
 }
 
-/** Whether the cluster waits for synchronous standbys but has not named any yet, as its leader tells it. */
+/**
+ * Whether the cluster waits for synchronous standbys but has not named any yet, as its leader tells
+ * it.
+ */
 export function lacksStandbys(cluster: string, config: string): boolean {
   const mode = jsonOf(config)['synchronous_mode'];
   if (mode === undefined || mode === false || mode === 'off' || mode === null) return false;
@@ -113,7 +122,10 @@ export interface Pools {
   readonly read: readonly string[];
 }
 
-/** The servers that are UP in `show stat` (CSV; management guide, section 9.1: pxname, svname, status). */
+/**
+ * The servers that are UP in `show stat` (CSV; management guide, section 9.1: pxname, svname,
+ * status).
+ */
 export function parsePools(csv: string): Pools {
   const [header = '', ...lines] = csv.split('\n');
   const columns = header.replace(/^# /, '').split(',');

@@ -9,7 +9,10 @@ function ownerOf(path: string): number | null {
   return statSync(path, { throwIfNoEntry: false })?.uid ?? null;
 }
 
-/** Where a demo lies unless `--dir` says otherwise. One that was started through sudo belongs to who typed it, and is found without sudo. */
+/**
+ * Where a demo lies unless `--dir` says otherwise. One that was started through sudo belongs to who
+ * typed it, and is found without sudo.
+ */
 export function defaultDirectory(
   environment: Readonly<Record<string, string | undefined>>,
   uid: number,

@@ -1,7 +1,10 @@
-/** Where everything of one demo lies: directories, ports and names, all derived from a few settings. Nothing is read or written here. */
+/**
+ * Where everything of one demo lies: directories, ports and names, all derived from a few settings.
+ * Nothing is read or written here.
+ */
 import { join } from 'node:path';
-import type { JsonObject } from '../core/json.ts';
 import { RegentError } from '../support/errors.ts';
+import type { JsonObject } from '../support/json.ts';
 import { CTL_FILE } from './place.ts';
 
 /** What is kept in the directory, so that later commands mean the same demo. */
@@ -62,8 +65,8 @@ export const DEFAULT_BASE_PORT = 5000;
 const ETCD_MEMBERS = 3;
 
 /**
- * Ports as distances from the base: with the default base of 5000 they are the tutorial's, save for those that a system's own PostgreSQL
- * (5432) and etcd (2379, 2380) may hold.
+ * Ports as distances from the base: with the default base of 5000 they are the tutorial's, save for
+ * those that a system's own PostgreSQL (5432) and etcd (2379, 2380) may hold.
  */
 const OFFSET = { write: 0, read: 1, postgres: 433, stats: 2000, rest: 3008, etcd: 7379 } as const;
 const OFFSET_MAX = OFFSET.etcd + 2 * ETCD_MEMBERS;

@@ -25,7 +25,10 @@ function quietly<T>(read: () => T, otherwise: T): T {
   }
 }
 
-/** Inodes of the sockets listening on a port; columns as in proc_net_tcp: local address 1, state 3 (0A is LISTEN), inode 9. */
+/**
+ * Inodes of the sockets listening on a port; columns as in proc_net_tcp: local address 1, state 3
+ * (0A is LISTEN), inode 9.
+ */
 export function listeningInodes(tcp: string, port: number): string[] {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   return tcp
@@ -49,7 +52,10 @@ function holderOf(port: number): string | null {
   return null;
 }
 
-/** First and last port that the kernel gives to outgoing connections, and those of them it is told to leave alone. */
+/**
+ * First and last port that the kernel gives to outgoing connections, and those of them it is told
+ * to leave alone.
+ */
 export interface EphemeralPorts {
   readonly first: number;
   readonly last: number;
@@ -58,7 +64,10 @@ export interface EphemeralPorts {
 
 const SYSCTLS = '/proc/sys/net/ipv4';
 
-/** As ip(7) and the kernel's ip-sysctl.rst have them: `32768<TAB>60999`; `8080,9148-9150`. Null where they cannot be read. */
+/**
+ * As ip(7) and the kernel's ip-sysctl.rst have them: `32768<TAB>60999`; `8080,9148-9150`. Null
+ * where they cannot be read.
+ */
 export function ephemeralPorts(directory: string = SYSCTLS): EphemeralPorts | null {
   const [first, last] = quietly(() => readFileSync(`${directory}/ip_local_port_range`, 'utf8'), '')
     .trim()
@@ -76,7 +85,9 @@ export function ephemeralPorts(directory: string = SYSCTLS): EphemeralPorts | nu
   };
 }
 
-/** What to say before anything is started; null: no outgoing connection can hold a port of the demo. */
+/**
+ * What to say before anything is started; null: no outgoing connection can hold a port of the demo.
+ */
 export function ephemeralWarning(ports: readonly number[], basePort: number, range: EphemeralPorts | null): string | null {
   const within = range === null ? [] : ports.filter((port) => range.first <= port && port <= range.last && !range.reserved(port));
   if (range === null || within.length === 0) return null;

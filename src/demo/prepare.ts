@@ -1,4 +1,7 @@
-/** Everything that is checked before anything is started, and the files that are then written. Fails without having changed anything. */
+/**
+ * Everything that is checked before anything is started, and the files that are then written. Fails
+ * without having changed anything.
+ */
 import { chown, lchown, mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { codeOf, RegentError } from '../support/errors.ts';
@@ -162,8 +165,9 @@ async function handOver(plan: DemoPlan, identity: Identity): Promise<void> {
 }
 
 /**
- * Checks all there is to check, then writes the files. After it, this process is no longer root. `given` names the options the user
- * typed. Throws RegentErrors only; after one nothing is started and nothing new is left behind, save for packages that were installed.
+ * Checks all there is to check, then writes the files. After it, this process is no longer root.
+ * `given` names the options the user typed. Throws RegentErrors only; after one nothing is started
+ * and nothing new is left behind, save for packages that were installed.
  */
 export async function prepareDemo(asked: DemoSettings, given: ReadonlySet<string>, terms: InstallTerms): Promise<Prepared> {
   checkSettings(asked);

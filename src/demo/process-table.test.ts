@@ -65,7 +65,8 @@ describe('nodeProcesses', () => {
     const strangers = fakeTable(
       [
         row(1, 0),
-        // A shell that stands in the directory, another node's PostgreSQL, a mark that only begins alike, a pid that was used again.
+        // A shell that stands in the directory, another node's PostgreSQL, a mark that only begins
+        // alike, a pid that was used again.
         row(50, 1, { name: 'bash' }),
         row(51, 1, { name: 'postgres' }),
         row(52, 1),

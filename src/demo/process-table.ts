@@ -1,6 +1,7 @@
 /**
- * Reads Linux's /proc: who is whose child, where a process works, whether a recorded process is still the same one.
- * A process that ends while being read is simply not there; a process that may not be read shows only what is public.
+ * Reads Linux's /proc: who is whose child, where a process works, whether a recorded process is
+ * still the same one. A process that ends while being read is simply not there; a process that may
+ * not be read shows only what is public.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
@@ -32,7 +33,9 @@ export interface ProcessTable {
   bootId(): string;
 }
 
-/** Field numbers are those of proc_pid_stat(5); the name in field 2 may hold blanks and parentheses. */
+/**
+ * Field numbers are those of proc_pid_stat(5); the name in field 2 may hold blanks and parentheses.
+ */
 export function parseStat(text: string): ProcessRow | null {
   const close = text.lastIndexOf(')');
   const pid = Number.parseInt(text, 10);
@@ -87,7 +90,10 @@ export interface NodeMarks {
   readonly agent: ProcessIdentity | null;
 }
 
-/** A postmaster works in its data directory and so do its children; it writes its title over its environment. A shell that stands there is none. */
+/**
+ * A postmaster works in its data directory and so do its children; it writes its title over its
+ * environment. A shell that stands there is none.
+ */
 function servesDirectory(row: ProcessRow, dataDir: string, table: ProcessTable): boolean {
   if (row.name !== 'postgres') return false;
   const cwd = table.cwd(row.pid);
@@ -95,8 +101,9 @@ function servesDirectory(row: ProcessRow, dataDir: string, table: ProcessTable):
 }
 
 /**
- * Every living process of a node: the agent, the PostgreSQL of its data directory, whatever carries its mark, and all their descendants.
- * Agents and orphans come first, so that nobody is left to restart what is killed next.
+ * Every living process of a node: the agent, the PostgreSQL of its data directory, whatever carries
+ * its mark, and all their descendants. Agents and orphans come first, so that nobody is left to
+ * restart what is killed next.
  */
 export function nodeProcesses(marks: NodeMarks, table: ProcessTable = procTable): ProcessIdentity[] {
   const rows = table.rows().filter((row) => row.state !== 'Z' && row.pid !== process.pid);

@@ -1,7 +1,8 @@
 /**
  * Which of the real programs this machine has, and whether they are new enough.
  *
- * Versions: PostgreSQL 13 to 18, etcd 3.4 and HAProxy 2.4 or newer (docs/ARCHITECTURE.md). Package names are Debian's.
+ * Versions: PostgreSQL 13 to 18, etcd 3.4 and HAProxy 2.4 or newer (docs/ARCHITECTURE.md). Package
+ * names are Debian's.
  */
 import { constants } from 'node:fs';
 import { access, readdir } from 'node:fs/promises';

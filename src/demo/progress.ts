@@ -1,4 +1,7 @@
-/** Says what is being waited for and for how long: on a terminal by rewriting one line, elsewhere by plain lines now and then. */
+/**
+ * Says what is being waited for and for how long: on a terminal by rewriting one line, elsewhere by
+ * plain lines now and then.
+ */
 import { styleText } from 'node:util';
 
 export interface ProgressOutput {

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { runCommand } from '../support/exec.ts';
 import { type DemoPlan, FILES } from './plan.ts';
 
-/** Everything a demo puts into its directory; the marker comes last, for with it goes the right to remove. */
+/**
+ * Everything a demo puts into its directory; the marker comes last, for with it goes the right to
+ * remove.
+ */
 export function entriesOf(plan: DemoPlan): string[] {
   return [
     ...plan.nodes.map((node) => node.directory),
@@ -23,7 +26,10 @@ export function sharedMemoryId(postmasterPid: string): string | null {
   return /^\s*\d+\s+(\d+)\s*$/.exec(postmasterPid.split('\n')[6] ?? '')?.[1] ?? null;
 }
 
-/** Whether nobody is attached; columns of /proc/sysvipc/shm are key, shmid, perms, size, cpid, lpid, nattch. */
+/**
+ * Whether nobody is attached; columns of /proc/sysvipc/shm are key, shmid, perms, size, cpid, lpid,
+ * nattch.
+ */
 export function isUnattached(table: string, id: string): boolean {
   const row = table
     .split('\n')
@@ -32,7 +38,10 @@ export function isUnattached(table: string, id: string): boolean {
   return row?.[6] === '0';
 }
 
-/** A postmaster killed with -9 leaves its segment; the next start would take it away, but there will be none. */
+/**
+ * A postmaster killed with -9 leaves its segment; the next start would take it away, but there will
+ * be none.
+ */
 async function freeSharedMemory(dataDir: string): Promise<void> {
   const noted = sharedMemoryId(await readFile(join(dataDir, 'postmaster.pid'), 'utf8').catch(() => ''));
   const table = await readFile('/proc/sysvipc/shm', 'utf8').catch(() => '');
@@ -40,7 +49,10 @@ async function freeSharedMemory(dataDir: string): Promise<void> {
   await runCommand('ipcrm', ['-m', noted], { timeoutMs: 5000 }).catch(() => null);
 }
 
-/** Nothing of the demo may run any more. Resolves to what others left in the directory, which then stays. */
+/**
+ * Nothing of the demo may run any more. Resolves to what others left in the directory, which then
+ * stays.
+ */
 export async function removeFiles(plan: DemoPlan, removeDirectory: boolean): Promise<string[]> {
   for (const node of plan.nodes) await freeSharedMemory(node.dataDir);
   for (const path of entriesOf(plan)) await rm(path, { recursive: true, force: true });

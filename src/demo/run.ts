@@ -1,4 +1,7 @@
-/** `regent demo` itself: prepare, supervise (here or in the background), wait until healthy, tell what there is. */
+/**
+ * `regent demo` itself: prepare, supervise (here or in the background), wait until healthy, tell
+ * what there is.
+ */
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import type { Server } from 'node:net';
@@ -128,7 +131,10 @@ export async function runForeground(prepared: Prepared, terms: RunTerms): Promis
   return 0;
 }
 
-/** The background half of `--detach`: runs until told to stop. Its standard output is the supervisor's log. */
+/**
+ * The background half of `--detach`: runs until told to stop. Its standard output is the
+ * supervisor's log.
+ */
 export async function superviseMain(directory: string): Promise<number> {
   process.umask(0o077);
   const { settings, marker } = await requireDemo(directory);

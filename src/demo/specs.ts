@@ -24,7 +24,10 @@ export function marksOf(node: NodePlan, agent: ProcessIdentity | null): NodeMark
   return { dataDir: node.dataDir, environmentEntry: `${MARK_VARIABLE}=${node.directory}`, agent };
 }
 
-/** The architectures etcd's older releases call unsupported work all the same once named; elsewhere the variable is ignored. */
+/**
+ * The architectures etcd's older releases call unsupported work all the same once named; elsewhere
+ * the variable is ignored.
+ */
 const ETCD_ARCHITECTURES: Readonly<Record<string, string>> = { arm64: 'arm64', arm: 'arm', ia32: '386', riscv64: 'riscv64' };
 
 export function processSpecs(plan: DemoPlan, marker: Marker, entry: string): ProcessSpec[] {

@@ -1,14 +1,16 @@
 /**
- * What a demo directory remembers: the marker (whose it is, with which settings) and the state (which processes run).
+ * What a demo directory remembers: the marker (whose it is, with which settings) and the state
+ * (which processes run).
  *
- * The marker makes a directory ours; without it nothing below is ever removed. The state is rewritten by the supervisor at every change, so that
- * whatever is left of one that was killed can be found by identity.
+ * The marker makes a directory ours; without it nothing below is ever removed. The state is
+ * rewritten by the supervisor at every change, so that whatever is left of one that was killed can
+ * be found by identity.
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
-import type { JsonObject } from '../core/json.ts';
 import { codeOf, RegentError } from '../support/errors.ts';
+import type { JsonObject } from '../support/json.ts';
 import { demoCommand } from './commands.ts';
 import { readIfThere, writePrivately } from './files.ts';
 import { type DemoSettings, FILES } from './plan.ts';

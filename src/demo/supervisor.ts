@@ -1,9 +1,10 @@
 /**
- * Keeps the processes of a demo: starts them, restarts what dies by itself (a bounded number of times), leaves alone what its user stopped or
- * killed, and stops everything in an order in which nobody has to fail over.
+ * Keeps the processes of a demo: starts them, restarts what dies by itself (a bounded number of
+ * times), leaves alone what its user stopped or killed, and stops everything in an order in which
+ * nobody has to fail over.
  *
- * Children lead sessions of their own, so that Ctrl-C at the terminal reaches the supervisor alone. Every change is written to the state file first
- * and reported second.
+ * Children lead sessions of their own, so that Ctrl-C at the terminal reaches the supervisor alone.
+ * Every change is written to the state file first and reported second.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
@@ -93,7 +94,8 @@ export class Supervisor {
     signal(entry.identity, 'SIGTERM');
     const inOrder = await waitGone([entry.identity], entry.spec.graceMs);
     const marks = marksOf(node, entry.identity);
-    // A paused agent leaves its PostgreSQL running; whoever stops the node still wants that stopped, in good order.
+    // A paused agent leaves its PostgreSQL running; whoever stops the node still wants that
+    // stopped, in good order.
     const postmaster = inOrder ? nodeProcesses(marks).find(({ pid }) => pid === readPidFile(node.dataDir)?.pid) : undefined;
     if (postmaster && signal(postmaster, 'SIGINT')) await waitGone([postmaster], entry.spec.graceMs);
     // What was not stopped in time must not go on without its agent.
@@ -208,7 +210,10 @@ export class Supervisor {
     await this.save();
   }
 
-  /** Writes are queued, so that the last state is what stays. A full disk must not take the demo down. */
+  /**
+   * Writes are queued, so that the last state is what stays. A full disk must not take the demo
+   * down.
+   */
   private save(): Promise<void> {
     this.writing = this.writing
       .then(() => writeState(this.plan.directory, this.state()))

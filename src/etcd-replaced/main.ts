@@ -1,6 +1,7 @@
 /**
- * `regent etcd-replaced [FILE]`: an operator confirms, on one node, that the etcd which answers now stands for the one that this node's data belong to.
- * A running agent sees it within a second; one that is down reads it when it starts.
+ * `regent etcd-replaced [FILE]`: an operator confirms, on one node, that the etcd which answers now
+ * stands for the one that this node's data belong to. A running agent sees it within a second; one
+ * that is down reads it when it starts.
  */
 import { readFileSync } from 'node:fs';
 import { endianness } from 'node:os';

@@ -1,15 +1,17 @@
 /**
  * The distributed configuration store (etcd). Every call takes a deadline and throws a DcsError:
- *  - DCS_UNREACHABLE: no endpoint answered in time, or an answer nobody understands. A write may or may not have been applied.
- *  - DCS_REFUSED: etcd said no for a reason that repeating will not change (permission, bad credentials).
+ *  - DCS_UNREACHABLE: no endpoint answered in time, or an answer nobody understands. A write may or
+ *    may not have been applied.
+ *  - DCS_REFUSED: etcd said no for a reason that repeating will not change (permission, bad
+ *    credentials).
  *  - DCS_LEASE_GONE: the lease given does not exist (any more).
- * A compare that fails is not an error: it returns false (or null for a revision).
- * All reads are linearizable.
- * Every answer, renewal and event is from one etcd cluster, the one that this node's cluster lives in: another etcd counts as one that does not answer, whatever its
- * address, until an operator has confirmed that it stands for the first.
+ * A compare that fails is not an error: it returns false (or null for a revision). All reads are
+ * linearizable. Every answer, renewal and event is from one etcd cluster, the one that this node's
+ * cluster lives in: another etcd counts as one that does not answer, whatever its address, until an
+ * operator has confirmed that it stands for the first.
  */
 import type { ClusterView, ConfigKey, FailoverKey, SyncKey } from '../core/cluster.ts';
-import type { JsonObject, JsonValue } from '../core/json.ts';
+import type { JsonObject, JsonValue } from '../support/json.ts';
 
 export interface CallOptions {
   /** Total time for the call, over all endpoints. */
@@ -25,7 +27,10 @@ export interface FailoverWish {
   readonly requested_at?: string;
 }
 
-/** What a bootstrapper knows its own writing by: the lease of the empty mark, or the revision of the identifier. */
+/**
+ * What a bootstrapper knows its own writing by: the lease of the empty mark, or the revision of the
+ * identifier.
+ */
 export type InitializeMark = { readonly leaseId: string } | { readonly modRevision: string };
 
 export interface DcsMemberInfo {
@@ -34,7 +39,10 @@ export interface DcsMemberInfo {
   readonly version: string | null;
   readonly isLeader: boolean | null;
   readonly error: string | null;
-  /** The alarm it reports, e.g. `NOSPACE`: etcd refuses writes as long as one stands; null or missing: none. */
+  /**
+   * The alarm it reports, e.g. `NOSPACE`: etcd refuses writes as long as one stands; null or
+   * missing: none.
+   */
   readonly alarm?: string | null;
 }
 
@@ -49,7 +57,9 @@ export interface Dcs {
 
   /** Creates the leader key if there is none. False: somebody holds it. */
   acquireLeader(name: string, leaseId: string, options: CallOptions): Promise<boolean>;
-  /** Puts the leader key on this lease if its value is `name`, or if it is absent. False: another's. */
+  /**
+   * Puts the leader key on this lease if its value is `name`, or if it is absent. False: another's.
+   */
   attachLeader(name: string, leaseId: string, options: CallOptions): Promise<boolean>;
   /** Deletes the leader key if its value is `name`. False: another's, or absent. */
   releaseLeader(name: string, options: CallOptions): Promise<boolean>;
@@ -57,16 +67,27 @@ export interface Dcs {
   putMember(name: string, value: JsonObject, leaseId: string | null, options: CallOptions): Promise<void>;
   deleteMember(name: string, options: CallOptions): Promise<void>;
 
-  /** Creates `initialize` with '' on the lease if absent: the winner bootstraps; if it dies, the key goes with its lease. */
+  /**
+   * Creates `initialize` with '' on the lease if absent: the winner bootstraps; if it dies, the key
+   * goes with its lease.
+   */
   raceInitialize(leaseId: string, options: CallOptions): Promise<boolean>;
-  /** Writes the identifier, on no lease, over the empty mark on that lease. Returns the new mod revision; null: the mark is gone, or another's. */
+  /**
+   * Writes the identifier, on no lease, over the empty mark on that lease. Returns the new mod
+   * revision; null: the mark is gone, or another's.
+   */
   publishInitialize(systemIdentifier: string, leaseId: string, options: CallOptions): Promise<string | null>;
-  /** For the holder of the leader key. onlyIfAbsent: create. Otherwise unconditional. Never on a lease. */
+  /**
+   * For the holder of the leader key. onlyIfAbsent: create. Otherwise unconditional. Never on a
+   * lease.
+   */
   writeInitialize(systemIdentifier: string, onlyIfAbsent: boolean, options: CallOptions): Promise<boolean>;
   /** Deletes `initialize` if it is still what its writer made it. False: absent, or another's. */
   clearInitialize(own: InitializeMark, options: CallOptions): Promise<boolean>;
 
-  /** expected null: unconditional put. Returns the new mod revision, null when the compare failed. */
+  /**
+   * expected null: unconditional put. Returns the new mod revision, null when the compare failed.
+   */
   writeConfig(data: JsonObject, expected: ConfigKey | null, options: CallOptions): Promise<string | null>;
   /** wish null writes `{}`. expected null: unconditional put. */
   writeFailover(wish: FailoverWish | null, expected: FailoverKey | null, options: CallOptions): Promise<boolean>;
@@ -78,19 +99,26 @@ export interface Dcs {
   ): Promise<boolean>;
   deleteSync(expected: SyncKey, options: CallOptions): Promise<boolean>;
   writeStatus(value: JsonObject, options: CallOptions): Promise<void>;
-  /** Reads the key, changes it, and writes it if nobody has meanwhile. False: somebody has. For tools: the leader overwrites. */
+  /**
+   * Reads the key, changes it, and writes it if nobody has meanwhile. False: somebody has. For
+   * tools: the leader overwrites.
+   */
   amendStatus(change: (value: JsonObject) => JsonObject, options: CallOptions): Promise<boolean>;
   writeHistory(value: JsonValue[], options: CallOptions): Promise<void>;
   /** Deletes every key of the cluster. */
   removeCluster(options: CallOptions): Promise<void>;
 
   /**
-   * Calls back after any change of the cluster's keys by anybody (own writes included), and with `key: null` when the stream was lost
-   * and something may have been missed. Reconnects by itself until close().
+   * Calls back after any change of the cluster's keys by anybody (own writes included), and with
+   * `key: null` when the stream was lost and something may have been missed. Reconnects by itself
+   * until close().
    */
   watch(listener: (event: { readonly key: string | null; readonly deleted: boolean }) => void): { close(): void };
 
-  /** The data of this node are of the cluster that was read: no run of this agent may take another etcd for it. Cheap when nothing is new. Never throws. */
+  /**
+   * The data of this node are of the cluster that was read: no run of this agent may take another
+   * etcd for it. Cheap when nothing is new. Never throws.
+   */
   bind(): void;
 
   /** Health of every known etcd member. Never throws. */

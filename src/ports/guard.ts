@@ -1,15 +1,19 @@
 /**
  * The guard: a small process beside the agent that holds the kill switch of one data directory.
- * Told a deadline, it stops whatever postmaster runs in the data directory once that moment (Clock.bootMs) has passed, and goes on doing so until
- * told otherwise. It outlives the agent; a new agent finds it again.
+ * Told a deadline, it stops whatever postmaster runs in the data directory once that moment
+ * (Clock.bootMs) has passed, and goes on doing so until told otherwise. It outlives the agent; a
+ * new agent finds it again.
  */
 export interface Guard {
   /**
-   * Starts the guard or finds the one that is running, and holds the data directory from then on. Throws GUARD_FAILED, and DATA_DIR_HELD when the process of another
-   * agent that holds it lives.
+   * Starts the guard or finds the one that is running, and holds the data directory from then on.
+   * Throws GUARD_FAILED, and DATA_DIR_HELD when the process of another agent that holds it lives.
    */
   open(): Promise<void>;
-  /** Returns only after the guard has confirmed the deadline. Throws GUARD_FAILED when it did not in time: PostgreSQL must then not become writable. */
+  /**
+   * Returns only after the guard has confirmed the deadline. Throws GUARD_FAILED when it did not in
+   * time: PostgreSQL must then not become writable.
+   */
   arm(deadlineBootMs: number, options: { readonly timeoutMs: number }): Promise<void>;
   /** The deadline it has, be it past (Clock.bootMs); null: it rests. Throws GUARD_FAILED. */
   deadline(options: { readonly timeoutMs: number }): Promise<number | null>;

@@ -1,12 +1,13 @@
 /**
- * What the REST server may ask of the agent. Reading is synchronous, from the last round, but for statusNow; asking wakes the loop and never acts by itself.
+ * What the REST server may ask of the agent. Reading is synchronous, from the last round, but for
+ * statusNow; asking wakes the loop and never acts by itself.
  */
 import type { ClusterView } from '../core/cluster.ts';
-import type { Gucs } from '../core/guc.ts';
-import type { Complaint } from '../core/guc-complaints.ts';
-import type { JsonObject } from '../core/json.ts';
 import type { Settings } from '../core/settings.ts';
-import type { AgentStatus } from '../core/status.ts';
+import type { Gucs } from '../pgconf/guc.ts';
+import type { Complaint } from '../pgconf/guc-complaints.ts';
+import type { JsonObject } from '../support/json.ts';
+import type { AgentStatus } from './agent-status.ts';
 import type { Dcs } from './dcs.ts';
 import type { ReloadPreview } from './settings.ts';
 
@@ -19,7 +20,10 @@ export interface RestartRequest {
 }
 
 export type RequestOutcome =
-  /** `job`: of work that goes on after the answer, the name under which AgentStatus.reinitialization tells what came of it. */
+  /**
+   * `job`: of work that goes on after the answer, the name under which AgentStatus.reinitialization
+   * tells what came of it.
+   */
   | { readonly ok: true; readonly message: string; readonly job?: string }
   | { readonly ok: false; readonly status: number; readonly message: string };
 
@@ -32,11 +36,14 @@ export interface DroppedWish {
 }
 
 export interface Desk {
-  /** The last round, with `now` applied: leadership is reported only while the lease is valid at this very moment. */
+  /**
+   * The last round, with `now` applied: leadership is reported only while the lease is valid at
+   * this very moment.
+   */
   status(): AgentStatus;
   /**
-   * The same with PostgreSQL asked anew: what others judge candidates by must not be older than their question. Takes two deadlines of a round at most;
-   * never throws.
+   * The same with PostgreSQL asked anew: what others judge candidates by must not be older than
+   * their question. Takes two deadlines of a round at most; never throws.
    */
   statusNow(): Promise<AgentStatus>;
   settings(): Settings;
@@ -47,16 +54,28 @@ export interface Desk {
   wake(reason: string): void;
   /** Resolves when the restart is done or refused. */
   restart(request: RestartRequest): Promise<RequestOutcome>;
-  /** schedule: `{...filters, schedule: ISO, postmaster_start_time}`; false when one is scheduled already. */
+  /**
+   * schedule: `{...filters, schedule: ISO, postmaster_start_time}`; false when one is scheduled
+   * already.
+   */
   scheduleRestart(schedule: JsonObject, atMs: number): boolean;
   deleteScheduledRestart(): boolean;
   reinitialize(options: { readonly force: boolean; readonly fromLeader: boolean }): Promise<RequestOutcome>;
-  /** Re-reads the configuration file at the next round. Returns what will come of it; after a refusal nothing happens. */
+  /**
+   * Re-reads the configuration file at the next round. Returns what will come of it; after a
+   * refusal nothing happens.
+   */
   reload(): ReloadPreview;
-  /** What this member's PostgreSQL objects to in parameters that nobody has stored yet; null: it cannot be asked. Never throws. */
+  /**
+   * What this member's PostgreSQL objects to in parameters that nobody has stored yet; null: it
+   * cannot be asked. Never throws.
+   */
   judgeParameters(parameters: Gucs): Promise<readonly Complaint[] | null>;
   /** The last one; null: none yet. */
   droppedWish(): DroppedWish | null;
-  /** Resolves on the next round that changes the cluster's leader or failover key, or after timeoutMs. For waiting without polling. */
+  /**
+   * Resolves on the next round that changes the cluster's leader or failover key, or after
+   * timeoutMs. For waiting without polling.
+   */
   nextChange(timeoutMs: number): Promise<void>;
 }

@@ -5,7 +5,10 @@ import type { PeerFacts } from '../core/peer-facts.ts';
 export type PeerStatus = PeerFacts;
 
 export interface Peers {
-  /** Asks all in parallel; whoever has not answered within the time is absent from the result. Never throws. */
+  /**
+   * Asks all in parallel; whoever has not answered within the time is absent from the result. Never
+   * throws.
+   */
   ask(members: readonly Member[], options: { readonly timeoutMs: number }): Promise<ReadonlyMap<string, PeerStatus>>;
   close(): void;
 }

@@ -1,14 +1,15 @@
 /**
- * The local PostgreSQL: its processes, files and answers. Every operation has a deadline, throws a RegentError with a stable code,
- * and leaves either the old state or a state that observe() recognises (see DataDirState 'incomplete').
+ * The local PostgreSQL: its processes, files and answers. Every operation has a deadline, throws a
+ * RegentError with a stable code, and leaves either the old state or a state that observe()
+ * recognises (see DataDirState 'incomplete').
  */
 
 import type { CallbackAction, ServerRole, Source } from '../core/effects.ts';
-import type { Gucs } from '../core/guc.ts';
-import type { Complaint } from '../core/guc-complaints.ts';
 import type { PostgresFacts, SourceHistory, TimelineStart, WalEnd } from '../core/postgres-facts.ts';
 import type { BinaryOption, Settings } from '../core/settings.ts';
 import type { Lsn } from '../core/units.ts';
+import type { Gucs } from '../pgconf/guc.ts';
+import type { Complaint } from '../pgconf/guc-complaints.ts';
 
 export interface Bounded {
   readonly timeoutMs: number;
@@ -26,53 +27,83 @@ export interface ApplyOutcome {
   /** Some file was rewritten, or the operator has asked for a reload: others may have been. */
   readonly changed: boolean;
   readonly reloaded: boolean;
-  /** Why some of the files that PostgreSQL can do without for its role were not written; empty: all were. */
+  /**
+   * Why some of the files that PostgreSQL can do without for its role were not written; empty: all
+   * were.
+   */
   readonly notWritten: readonly string[];
 }
 
 export interface Postgres {
-  /** New settings (start, reload, dynamic change). Takes effect at the next apply, start or restart. */
+  /**
+   * New settings (start, reload, dynamic change). Takes effect at the next apply, start or restart.
+   */
   configure(settings: Settings): void;
 
-  /** The operator asks for a reload: at the next apply the server reads all its files again, those that Regent does not write as well (certificates, what is included). */
+  /**
+   * The operator asks for a reload: at the next apply the server reads all its files again, those
+   * that Regent does not write as well (certificates, what is included).
+   */
   reloadAsked(): void;
 
-  /** Facts, all of them gathered after the call, within the time given; or twice the time, when it has to wait for one under way. Never throws. */
+  /**
+   * Facts, all of them gathered after the call, within the time given; or twice the time, when it
+   * has to wait for one under way. Never throws.
+   */
   observe(options: { readonly timeoutMs: number }): Promise<PostgresFacts>;
 
-  /** Calls back when the postmaster this node runs on is gone (exit event, or an existence check every 100 ms on an adopted one). */
+  /**
+   * Calls back when the postmaster this node runs on is gone (exit event, or an existence check
+   * every 100 ms on an adopted one).
+   */
   onPostmasterGone(listener: () => void): void;
 
   /**
-   * Writes postgresql.conf, pg_hba.conf, pg_ident.conf, the passfile and the signal file for the role. `syncNames` is
-   * synchronous_standby_names where Regent owns it, null where the user's value stands. Reloads a running server when something changed, or
-   * when it may not have been told of an earlier change (the process that made it ended, or was interrupted, before it could). First what PostgreSQL needs for its
-   * role; a file that it does not need for that and that cannot be written keeps nothing else from being written, and from being taken up. `only: 'role'`: no other.
+   * Writes postgresql.conf, pg_hba.conf, pg_ident.conf, the passfile and the signal file for the
+   * role. `syncNames` is synchronous_standby_names where Regent owns it, null where the user's
+   * value stands. Reloads a running server when something changed, or when it may not have been
+   * told of an earlier change (the process that made it ended, or was interrupted, before it
+   * could). First what PostgreSQL needs for its role; a file that it does not need for that and
+   * that cannot be written keeps nothing else from being written, and from being taken up.
+   * `only: 'role'`: no other.
    */
   apply(role: ServerRole, options: Bounded & { readonly only?: 'role' }): Promise<ApplyOutcome>;
 
-  /** Regent-owned synchronous_standby_names; null: the user's own value. Written by the next apply/start; setSyncNames applies at once. */
+  /**
+   * Regent-owned synchronous_standby_names; null: the user's own value. Written by the next
+   * apply/start; setSyncNames applies at once.
+   */
   setSyncNames(value: string | null, options: Bounded): Promise<void>;
 
-  /** Starts for the role and returns once connections are accepted. `onSpawn` is called as soon as the postmaster's pid is known. */
+  /**
+   * Starts for the role and returns once connections are accepted. `onSpawn` is called as soon as
+   * the postmaster's pid is known.
+   */
   start(
     role: ServerRole,
     options: Bounded & { readonly onSpawn?: (pid: number) => void; readonly freshCopy?: boolean },
   ): Promise<Pick<ApplyOutcome, 'notWritten'>>;
 
   /**
-   * Stops; escalates fast to immediate to SIGKILL of every process of the server at the deadline. Returns when all are gone.
+   * Stops; escalates fast to immediate to SIGKILL of every process of the server at the deadline.
+   * Returns when all are gone.
    *
-   * A fast stop lets every connected standby confirm everything. With `heirs` (of a primary; core/drain.ts) it gives those up that have not done so
-   * DRAIN_PATIENCE_MS after everything was written, provided that one of the heirs has it all, or that there are none. Without it is as patient as PostgreSQL.
-   * Consumers of logical slots and base backups are ended after a second in any case.
+   * A fast stop lets every connected standby confirm everything. With `heirs` (of a primary;
+   * core/drain.ts) it gives those up that have not done so DRAIN_PATIENCE_MS after everything was
+   * written, provided that one of the heirs has it all, or that there are none. Without it is as
+   * patient as PostgreSQL. Consumers of logical slots and base backups are ended after a second in
+   * any case.
    *
-   * `onClosed` is called once, of a fast stop that takes longer: nothing can be written any more, and no standby is waited for. What is left (the archiver)
-   * keeps only this node waiting. A stop that ends sooner does not call it.
+   * `onClosed` is called once, of a fast stop that takes longer: nothing can be written any more,
+   * and no standby is waited for. What is left (the archiver) keeps only this node waiting. A stop
+   * that ends sooner does not call it.
    */
   stop(mode: 'fast' | 'immediate', options: StopOptions): Promise<void>;
 
-  /** Ends these walsenders, of which some may be gone already; whose standby is there connects again. Returns when they are gone, or at the deadline. */
+  /**
+   * Ends these walsenders, of which some may be gone already; whose standby is there connects
+   * again. Returns when they are gone, or at the deadline.
+   */
   endWalsenders(pids: readonly number[], options: Bounded): Promise<void>;
 
   /** Asks for promotion and returns once pg_is_in_recovery() is false. */
@@ -84,39 +115,56 @@ export interface Postgres {
   endWalsender(pid: number, name: string, options: Bounded): Promise<void>;
 
   /**
-   * initdb (or the custom method), first start, users, post_bootstrap. Leaves a running primary on a directory that is 'incomplete' by 'publication' until
-   * markPublished, so that whoever finds it can tell that it never led.
+   * initdb (or the custom method), first start, users, post_bootstrap. Leaves a running primary on
+   * a directory that is 'incomplete' by 'publication' until markPublished, so that whoever finds it
+   * can tell that it never led.
    */
   bootstrap(options: Bounded & { readonly onSpawn?: (pid: number) => void }): Promise<{ readonly systemIdentifier: string }>;
-  /** Durable once it returns. To be called when etcd has this directory's system identifier, and before the leader key is taken with it. */
+  /**
+   * Durable once it returns. To be called when etcd has this directory's system identifier, and
+   * before the leader key is taken with it.
+   */
   markPublished(): Promise<void>;
-  /** A node whose data were replaced by a base backup (PostgresFacts.restored) has caught up with a leader. */
+  /**
+   * A node whose data were replaced by a base backup (PostgresFacts.restored) has caught up with a
+   * leader.
+   */
   markCaughtUp(): Promise<void>;
-  /** Whether the node has WAL of its own that nothing else tells (PostgresFacts.strayed). Durable once it returns. */
+  /**
+   * Whether the node has WAL of its own that nothing else tells (PostgresFacts.strayed). Durable
+   * once it returns.
+   */
   markStrayed(strayed: boolean): Promise<void>;
   /**
-   * Makes the data directory anew from the source by the configured methods, in their order; `fromLeader`: by pg_basebackup only. Source null: by those that work
-   * without a leader. Refuses when the directory is 'valid' (see removeDataDirectory). Does not start. What a method of the user's made counts as restored
-   * (PostgresFacts.restored).
+   * Makes the data directory anew from the source by the configured methods, in their order;
+   * `fromLeader`: by pg_basebackup only. Source null: by those that work without a leader. Refuses
+   * when the directory is 'valid' (see removeDataDirectory). Does not start. What a method of the
+   * user's made counts as restored (PostgresFacts.restored).
    */
   clone(source: Source | null, options: Bounded & { readonly fromLeader: boolean }): Promise<void>;
-  /** pg_rewind against a running primary, server stopped. Throws REWIND_FAILED with pg_rewind's own words. */
+  /**
+   * pg_rewind against a running primary, server stopped. Throws REWIND_FAILED with pg_rewind's own
+   * words.
+   */
   rewind(source: Source, options: Bounded): Promise<void>;
   /**
-   * Throws unless the data directory can be removed and made again, of the cluster of that system identifier; the error names what is in the way. Changes nothing but
-   * that an empty directory of another's (lost+found) may be gone. To be asked before anything is stopped.
+   * Throws unless the data directory can be removed and made again, of the cluster of that system
+   * identifier; the error names what is in the way. Changes nothing but that an empty directory of
+   * another's (lost+found) may be gone. To be asked before anything is stopped.
    */
   checkRemake(cluster: string | null): Promise<void>;
   /**
-   * Moves the data directory aside (`<dir>.removed`, replacing an older one) or deletes it. The caller has made sure that it does not hold the only copy
-   * of an acknowledged commit. What is no PostgreSQL's is moved aside in any case, where that can be done.
+   * Moves the data directory aside (`<dir>.removed`, replacing an older one) or deletes it. The
+   * caller has made sure that it does not hold the only copy of an acknowledged commit. What is no
+   * PostgreSQL's is moved aside in any case, where that can be done.
    */
   removeDataDirectory(options: Bounded & { readonly keepAside: boolean }): Promise<void>;
 
   /**
-   * Asks a peer's PostgreSQL for its timeline and history over a replication connection; and, where the asker's own timeline is one of them, with what its WAL of
-   * that one begins, as far as it still has it and the rewind user may read it; and whether it has the
-   * records in which the asker's WAL ends, where both are on one timeline. Throws SOURCE_UNREACHABLE.
+   * Asks a peer's PostgreSQL for its timeline and history over a replication connection; and, where
+   * the asker's own timeline is one of them, with what its WAL of that one begins, as far as it
+   * still has it and the rewind user may read it; and whether it has the records in which the
+   * asker's WAL ends, where both are on one timeline. Throws SOURCE_UNREACHABLE.
    */
   sourceHistory(source: Source, options: Bounded & { readonly own?: TimelineStart; readonly end?: WalEnd }): Promise<SourceHistory>;
 
@@ -130,10 +178,16 @@ export interface Postgres {
     options: Bounded,
   ): Promise<void>;
 
-  /** What PostgreSQL objects to in parameters that nobody has stored yet; changes nothing. Null: it cannot be asked. Never throws. */
+  /**
+   * What PostgreSQL objects to in parameters that nobody has stored yet; changes nothing. Null: it
+   * cannot be asked. Never throws.
+   */
   judgeParameters(parameters: Gucs, options: Bounded): Promise<readonly Complaint[] | null>;
 
-  /** Starts the configured callback script, and does not wait for its end. Throws CALLBACK_NOT_STARTED. */
+  /**
+   * Starts the configured callback script, and does not wait for its end. Throws
+   * CALLBACK_NOT_STARTED.
+   */
   runCallback(action: CallbackAction, role: string): Promise<void>;
   /** pre_promote; false when the script exits non-zero. True when there is none. */
   prePromote(options: Bounded): Promise<boolean>;

@@ -1,6 +1,6 @@
 import type { ConfigKey } from '../core/cluster.ts';
-import type { JsonObject } from '../core/json.ts';
 import type { LocalSettings, Settings } from '../core/settings.ts';
+import type { JsonObject } from '../support/json.ts';
 
 export interface ReloadPreview {
   /** Why nothing would be taken over; null: something would. */
@@ -15,15 +15,21 @@ export interface SettingsSource {
   /** The `config` key as last read; null: absent. True when the settings changed by it. */
   adopt(key: ConfigKey | null): boolean;
   /**
-   * Reads the local configuration again. Never throws: a broken file is reported and the old settings stay (refused). What needs a restart of the agent
-   * stays as it is and is reported; the rest is taken over.
+   * Reads the local configuration again. Never throws: a broken file is reported and the old
+   * settings stay (refused). What needs a restart of the agent stays as it is and is reported; the
+   * rest is taken over.
    */
   reload(): 'changed' | 'same' | 'refused';
-  /** What reload() would say now. A refusal is reported like there; changes nothing, never throws. */
+  /**
+   * What reload() would say now. A refusal is reported like there; changes nothing, never throws.
+   */
   previewReload?(): ReloadPreview;
   /** What a new cluster's `config` key starts with. */
   bootstrapConfig(): JsonObject;
-  /** Remembers the dynamic configuration beside the data, for a start without etcd. Bounded, never throws. */
+  /**
+   * Remembers the dynamic configuration beside the data, for a start without etcd. Bounded, never
+   * throws.
+   */
   save(): void;
   local(): LocalSettings;
 }

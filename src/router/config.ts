@@ -1,4 +1,7 @@
-/** What `regent router` takes from the cluster's file: where etcd is, and its own section. The sections of an agent may be missing or wrong. */
+/**
+ * What `regent router` takes from the cluster's file: where etcd is, and its own section. The
+ * sections of an agent may be missing or wrong.
+ */
 import * as z from 'zod';
 import { buildEtcd } from '../config/build-etcd.ts';
 import { parseTolerant } from '../config/conform.ts';
@@ -6,9 +9,9 @@ import type { Environment } from '../config/env.ts';
 import { examineLocal } from '../config/load.ts';
 import { ConfigError } from '../config/problems.ts';
 import { localSchema } from '../config/schema.ts';
-import type { JsonValue } from '../core/json.ts';
 import type { EtcdSettings, LogSettings } from '../core/settings.ts';
 import { RegentError } from '../support/errors.ts';
+import type { JsonValue } from '../support/json.ts';
 
 export interface RouterSettings {
   readonly scope: string;

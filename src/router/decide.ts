@@ -1,22 +1,28 @@
 /**
  * What HAProxy should be told, decided without telling it.
  *
- * HAProxy's own health checks go on all the time. `health up` and `health down` are verdicts that hold until `fall` checks have failed or `rise` checks
- * have passed; the agents' REST answers will say the same as etcd does, so the checks confirm what was said here a few seconds earlier. When the two
- * disagree for long, the checks are right about what HAProxy can reach: the primary is raised only for a while after it took office. A server that is
- * not the primary is put down whenever it looks up: etcd knows better who leads.
+ * HAProxy's own health checks go on all the time. `health up` and `health down` are verdicts that
+ * hold until `fall` checks have failed or `rise` checks have passed; the agents' REST answers will
+ * say the same as etcd does, so the checks confirm what was said here a few seconds earlier. When
+ * the two disagree for long, the checks are right about what HAProxy can reach: the primary is
+ * raised only for a while after it took office. A server that is not the primary is put down
+ * whenever it looks up: etcd knows better who leads.
  *
- * Between two primaries nothing is said. With no server up HAProxy closes a new connection at once; while the old one still counts as up, a refused
- * connection is tried again (`retries`, each after the shorter of `timeout connect` and 1 s, on another server with `option redispatch 1`), and so
- * reaches the new primary without an error. Holding clients by the frontend's maxconn would be quicker, but raising it from 0 again with clients
- * waiting deadlocks HAProxy (haproxy/haproxy#2726, seen with 2.6.12: its own watchdog kills it).
+ * Between two primaries nothing is said. With no server up HAProxy closes a new connection at once;
+ * while the old one still counts as up, a refused connection is tried again
+ * (`retries`, each after the shorter of `timeout connect` and 1 s, on another server with `option
+ * redispatch 1`), and so reaches the new primary without an error. Holding clients by the
+ * frontend's maxconn would be quicker, but raising it from 0 again with clients waiting deadlocks
+ * HAProxy (haproxy/haproxy#2726, seen with 2.6.12: its own watchdog kills it).
  */
 import { type ClusterView, memberOf } from '../core/cluster.ts';
 
 export interface HaproxyServer {
   readonly name: string;
   readonly up: boolean;
-  /** False while an operator has it in maintenance or drain, or it has no health checks: left alone. */
+  /**
+   * False while an operator has it in maintenance or drain, or it has no health checks: left alone.
+   */
   readonly ours: boolean;
   readonly sessions: number;
 }
@@ -81,7 +87,10 @@ export function routerCommands({ view, haproxy, memory, assertMs, monotonicMs }:
   return { commands, memory: routed, because: overruled(commands) ? `HAProxy disagreed that ${primary.name} is the primary` : null };
 }
 
-/** The leader, once its own record says that it is a running primary: before, its promotion is not finished. */
+/**
+ * The leader, once its own record says that it is a running primary: before, its promotion is not
+ * finished.
+ */
 function servingPrimary(view: ClusterView): { readonly name: string; readonly term: string } | null {
   if (!view.leader) return null;
   const member = memberOf(view, view.leader.name);
@@ -93,11 +102,14 @@ function overruled(commands: readonly RouterCommand[]): boolean {
 }
 
 /**
- * The primary first: while both look up, a client may still be refused and tried again; with none up it is sent away.
+ * The primary first: while both look up, a client may still be refused and tried again; with none
+ * up it is sent away.
  *
- * Sessions are cut only once the primary has been in office for CUT_AFTER_MS. HAProxy 3.0 forgets the client of a session that is ended while it is
- * still being connected (seen with 3.0.11: the client gets neither an answer nor an end until `timeout client`). By then whoever was being connected
- * to the old primary has been tried again on the new one, and what is left there is established.
+ * Sessions are cut only once the primary has been in office for CUT_AFTER_MS. HAProxy 3.0 forgets
+ * the client of a session that is ended while it is still being connected (seen with 3.0.11: the
+ * client gets neither an answer nor an end until `timeout client`). By then whoever was being
+ * connected to the old primary has been tried again on the new one, and what is left there is
+ * established.
  */
 function steer(
   servers: HaproxyState,

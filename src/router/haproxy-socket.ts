@@ -10,7 +10,10 @@ const SERVER_ROWS = 4;
 export interface Haproxy {
   /** The servers of the backend. Throws HAPROXY_UNREACHABLE, HAPROXY_NO_BACKEND. */
   state(): Promise<HaproxyState>;
-  /** All of them in one line, so that nothing comes in between. Throws HAPROXY_UNREACHABLE, HAPROXY_REFUSED with HAProxy's words. */
+  /**
+   * All of them in one line, so that nothing comes in between. Throws HAPROXY_UNREACHABLE,
+   * HAPROXY_REFUSED with HAProxy's words.
+   */
   run(commands: readonly RouterCommand[]): Promise<void>;
 }
 
@@ -21,7 +24,10 @@ export interface HaproxyOptions {
   readonly timeoutMs: number;
 }
 
-/** HAProxy's runtime API over its Unix socket (`stats socket … level admin`), one connection a command line. */
+/**
+ * HAProxy's runtime API over its Unix socket (`stats socket … level admin`), one connection a
+ * command line.
+ */
 export function createHaproxy({ socketPath, backend, clock, timeoutMs }: HaproxyOptions): Haproxy {
   return {
     state: async () => {
@@ -46,7 +52,9 @@ function toLine(backend: string, { kind, server }: RouterCommand): string {
   return kind === 'cut' ? `shutdown sessions server ${backend}/${server}` : `set server ${backend}/${server} health ${kind}`;
 }
 
-/** Sends one line and returns everything HAProxy says until it hangs up. Throws HAPROXY_UNREACHABLE. */
+/**
+ * Sends one line and returns everything HAProxy says until it hangs up. Throws HAPROXY_UNREACHABLE.
+ */
 export function askHaproxy(socketPath: string, line: string, clock: Clock, timeoutMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -74,7 +82,10 @@ export function askHaproxy(socketPath: string, line: string, clock: Clock, timeo
   });
 }
 
-/** The rows of `show stat` (CSV with a header line that starts with `# `), by column name. Anything else has no rows. */
+/**
+ * The rows of `show stat` (CSV with a header line that starts with `# `), by column name. Anything
+ * else has no rows.
+ */
 export function parseStat(text: string): ReadonlyArray<Readonly<Record<string, string>>> {
   const lines = text.split('\n').filter((line) => line !== '');
   const header = lines[0]?.startsWith('# ') ? splitCsv(lines[0].slice(2)) : null;
@@ -94,7 +105,8 @@ function toServer(row: Readonly<Record<string, string>>): HaproxyServer {
   return {
     name: row['svname'] ?? '',
     up: status.startsWith('UP'),
-    // `UP`, `UP 1/3`, `DOWN`, `DOWN 1/2` are verdicts of health checks; MAINT, DRAIN, NOLB and `no check` are not.
+    // `UP`, `UP 1/3`, `DOWN`, `DOWN 1/2` are verdicts of health checks; MAINT, DRAIN, NOLB and
+    // `no check` are not.
     ours: status.startsWith('UP') || status.startsWith('DOWN'),
     sessions: Number(row['scur'] ?? 0),
   };

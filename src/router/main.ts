@@ -23,7 +23,10 @@ Reads scope, namespace, etcd3 and log of the cluster's file (or the PATRONI_* va
     reconcile_interval: 5                     # seconds
 `;
 
-/** Runs until SIGTERM or SIGINT. Resolves to the exit code: 0 stopped, 2 wrong usage. Throws ConfigError, ROUTER_CONFIG. */
+/**
+ * Runs until SIGTERM or SIGINT. Resolves to the exit code: 0 stopped, 2 wrong usage. Throws
+ * ConfigError, ROUTER_CONFIG.
+ */
 export async function routerMain(argv: readonly string[]): Promise<number> {
   const path = readArguments(argv);
   if (path === undefined) {

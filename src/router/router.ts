@@ -7,7 +7,10 @@ import type { Haproxy } from './haproxy-socket.ts';
 
 /** How long a new primary is raised against the opinion of HAProxy's checks. */
 export const ROUTER_ASSERT_MS = 10_000;
-/** A look after each change, for a check already under way may have overruled it; and looks until the sessions of the old primary may be cut. */
+/**
+ * A look after each change, for a check already under way may have overruled it; and looks until
+ * the sessions of the old primary may be cut.
+ */
 const LOOK_AGAIN_MS = 500;
 const READ_TIMEOUT_MS = 2000;
 const TROUBLED_MS = 1000;
@@ -30,7 +33,10 @@ export interface Router {
   stop(): Promise<void>;
 }
 
-/** One pass after the other: read etcd and HAProxy, decide, tell HAProxy. A change in etcd starts a pass at once, else one comes every reconcileMs. */
+/**
+ * One pass after the other: read etcd and HAProxy, decide, tell HAProxy. A change in etcd starts a
+ * pass at once, else one comes every reconcileMs.
+ */
 export function createRouter(options: RouterOptions): Router {
   return new RouterLoop(options);
 }
@@ -80,7 +86,10 @@ class RouterLoop implements Router {
     }
   }
 
-  /** Returns when to look again, in milliseconds. Without a fresh view of etcd nothing is said: the checks decide. */
+  /**
+   * Returns when to look again, in milliseconds. Without a fresh view of etcd nothing is said: the
+   * checks decide.
+   */
   async #pass(): Promise<number> {
     const { haproxy, dcs, clock, log, assertMs, reconcileMs } = this.#options;
     const [view, state] = await Promise.all([
@@ -99,7 +108,10 @@ class RouterLoop implements Router {
     return commands.length > 0 || settling ? Math.min(reconcileMs, LOOK_AGAIN_MS) : reconcileMs;
   }
 
-  /** null on failure. Each kind of trouble is told when it begins, when it changes, and when it is over. */
+  /**
+   * null on failure. Each kind of trouble is told when it begins, when it changes, and when it is
+   * over.
+   */
   async #attempt<T>(about: string, action: () => Promise<T>): Promise<T | null> {
     try {
       const value = await action();

@@ -1,14 +1,17 @@
 /**
- * JSON without loss of 64-bit integers, and as Python prints it.
- * Members of both kinds compare and rewrite each other's texts, so what is written here must equal Python's `json.dumps` byte for byte:
- * everything outside printable ASCII as \uXXXX, keys in insertion order.
+ * JSON without loss of 64-bit integers, and as Python prints it. Members of both kinds compare and
+ * rewrite each other's texts, so what is written here must equal Python's `json.dumps` byte for
+ * byte: everything outside printable ASCII as \uXXXX, keys in insertion order.
  */
-import type { JsonObject, JsonValue } from '../core/json.ts';
+
 import { RegentError } from './errors.ts';
+import type { JsonObject, JsonValue } from './json.ts';
 
 /** Deeper texts are refused, so that neither reading nor printing can exhaust the stack. */
 const MAX_DEPTH = 256;
-/** Converting digits to bigint takes time quadratic in their number; nothing real has more than 20. */
+/**
+ * Converting digits to bigint takes time quadratic in their number; nothing real has more than 20.
+ */
 const MAX_DIGITS = 64;
 
 const BLANK = /[ \t\r\n]*/y;
@@ -16,13 +19,18 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const FIRST_PRINTABLE = 0x20;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?/y;
-/** JSON.parse reads everything else as it is read here, in a tenth of the time. Too short a text cannot be nested too deeply. */
+/**
+ * JSON.parse reads everything else as it is read here, in a tenth of the time. Too short a text
+ * cannot be nested too deeply.
+ */
 const UNUSUAL_NUMBER = /[0-9]{16}|[0-9][eE]|-0/;
 /** Printed in double quotes as it stands. */
 const PLAIN_TEXT = /^[ !#-[\]-~]*$/;
 const WORD = /true|false|null/y;
 
-/** Integers beyond 2^53 become bigint. Throws RegentError JSON_INVALID that names line and column. */
+/**
+ * Integers beyond 2^53 become bigint. Throws RegentError JSON_INVALID that names line and column.
+ */
 export function parseJson(text: string): JsonValue {
   if (text.length <= 2 * MAX_DEPTH && !UNUSUAL_NUMBER.test(text)) {
     try {

@@ -1,8 +1,8 @@
 /**
  * Runs one program to its end, bounded in time and in output.
  *
- * The program leads a process group of its own, so that a deadline or an abort reaches whatever it has forked. Nothing here knows what is run:
- * callers judge exit codes themselves.
+ * The program leads a process group of its own, so that a deadline or an abort reaches whatever it
+ * has forked. Nothing here knows what is run: callers judge exit codes themselves.
  */
 import { spawn } from 'node:child_process';
 import { RegentError } from './errors.ts';
@@ -12,7 +12,10 @@ export interface RunOptions {
   readonly timeoutMs: number;
   /** Aborting ends the program as the deadline does. */
   readonly signal?: AbortSignal;
-  /** Laid over the agent's own environment (without its private variables, see `cleanEnvironment`); undefined removes one. */
+  /**
+   * Laid over the agent's own environment (without its private variables, see `cleanEnvironment`);
+   * undefined removes one.
+   */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
   readonly uid?: number;
@@ -31,7 +34,10 @@ export interface RunResult {
   readonly signal: NodeJS.Signals | null;
   readonly stdout: string;
   readonly stderr: string;
-  /** What ended it. The first cause stands: a program that exits while being killed for its deadline has timed out. */
+  /**
+   * What ended it. The first cause stands: a program that exits while being killed for its deadline
+   * has timed out.
+   */
   readonly cause: 'exit' | 'timeout' | 'aborted';
   readonly timedOut: boolean;
   /** Older output was dropped. */
@@ -41,10 +47,16 @@ export interface RunResult {
 const PRIVATE_PREFIXES = ['PATRONI_', 'REGENT_'];
 const PRIVATE_NAMES = new Set(['NOTIFY_SOCKET']);
 const DEFAULT_OUTPUT_BYTES = 1024 * 1024;
-/** A descendant that left the group may keep our end of the pipes open for ever; its words after the exit are not waited for longer than this. */
+/**
+ * A descendant that left the group may keep our end of the pipes open for ever; its words after the
+ * exit are not waited for longer than this.
+ */
 const PIPE_DRAIN_MS = 250;
 
-/** The environment children get: ours without the variables that configure the agent (they may hold passwords). */
+/**
+ * The environment children get: ours without the variables that configure the agent (they may hold
+ * passwords).
+ */
 export function cleanEnvironment(
   source: Readonly<Record<string, string | undefined>> = process.env,
   overlay: Readonly<Record<string, string | undefined>> = {},
@@ -93,13 +105,15 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal);
   } catch {
-    // ESRCH: nobody is left. EPERM cannot be mended here, and the deadline below still ends the wait.
+    // ESRCH: nobody is left. EPERM cannot be mended here, and the deadline below still ends the
+    // wait.
   }
 }
 
 /**
- * Never rejects for how the program ended. Throws RegentError COMMAND_NOT_STARTED when it could not be started at all, and resolves
- * at the latest `timeoutMs + killGraceMs` plus a drain of 250 ms after the call, unless the kernel cannot kill the process (state D).
+ * Never rejects for how the program ended. Throws RegentError COMMAND_NOT_STARTED when it could not
+ * be started at all, and resolves at the latest `timeoutMs + killGraceMs` plus a drain of 250 ms
+ * after the call, unless the kernel cannot kill the process (state D).
  */
 export function runCommand(file: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
   return new Promise((resolve, reject) => {

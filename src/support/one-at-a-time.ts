@@ -1,6 +1,7 @@
 /**
- * Calls of one piece of work that must not run beside itself. Who comes while it runs shares the next run with all others who came meanwhile, so
- * that nobody is given a result of before they asked, and a crowd costs two runs at most.
+ * Calls of one piece of work that must not run beside itself. Who comes while it runs shares the
+ * next run with all others who came meanwhile, so that nobody is given a result of before they
+ * asked, and a crowd costs two runs at most.
  */
 export function oneAtATime<A, T>(work: (argument: A) => Promise<T>): (argument: A) => Promise<T> {
   let running: Promise<T> | null = null;
@@ -17,7 +18,8 @@ export function oneAtATime<A, T>(work: (argument: A) => Promise<T>): (argument: 
     if (next !== null) return next;
     const follow = (): Promise<T> => {
       next = null;
-      // Begun between the end of the run waited for and now: late enough for everybody who waits here.
+      // Begun between the end of the run waited for and now: late enough for everybody who waits
+      // here.
       return running ?? begin(argument);
     };
     next = running.then(follow, follow);

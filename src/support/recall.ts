@@ -3,7 +3,10 @@
 /** More than that many different texts are not asked for by turns. */
 const MOST = 64;
 
-/** The same function of one text, which must be pure; its answers are shared, so nobody may change them. */
+/**
+ * The same function of one text, which must be pure; its answers are shared, so nobody may change
+ * them.
+ */
 export function recalled<T>(compute: (text: string) => T): (text: string) => T {
   const known = new Map<string, T>();
   return (text) => {

@@ -1,6 +1,9 @@
 import { setFlagsFromString } from 'node:v8';
 
-/** Share of one core, over at least so long, from which on a process is busy. An idle agent takes 0.002. */
+/**
+ * Share of one core, over at least so long, from which on a process is busy. An idle agent takes
+ * 0.002.
+ */
 const BUSY_SHARE = 0.1;
 const BUSY_FOR_MS = 10_000;
 
@@ -19,8 +22,9 @@ const ownLoad: Load = {
 };
 
 /**
- * For a process that mostly waits: V8's optimizing compiler stays off until there is work enough for it to pay. What is merely repeated all day
- * would get optimized too, and make an idle agent 5 MB larger by the compiler, its machine code and the type feedback. To be called before the rest
+ * For a process that mostly waits: V8's optimizing compiler stays off until there is work enough
+ * for it to pay. What is merely repeated all day would get optimized too, and make an idle agent 5
+ * MB larger by the compiler, its machine code and the type feedback. To be called before the rest
  * is loaded. Returns what is to be called now and then.
  */
 export function optimizeOnceBusy(load: Load = ownLoad, setFlag: (flag: string) => void = setFlagsFromString): () => void {

@@ -1,6 +1,6 @@
 /**
- * Splits a command line into words as a POSIX shell does: blanks separate, quotes and backslashes keep together. Nothing is expanded and no shell runs.
- * An unclosed quote ends with the text.
+ * Splits a command line into words as a POSIX shell does: blanks separate, quotes and backslashes
+ * keep together. Nothing is expanded and no shell runs. An unclosed quote ends with the text.
  */
 export function shellWords(line: string): string[] {
   const words: string[] = [];

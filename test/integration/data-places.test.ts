@@ -1,4 +1,7 @@
-/** Data directories as people have them: below a directory that is root's, open to the world, with tablespaces, half emptied, with foreign things in them. */
+/**
+ * Data directories as people have them: below a directory that is root's, open to the world, with
+ * tablespaces, half emptied, with foreign things in them.
+ */
 import { chmodSync, chownSync, mkdirSync, readdirSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';

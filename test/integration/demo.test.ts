@@ -27,7 +27,10 @@ const segments = new Set<string>();
 
 const planAt = (basePort: number) => planDemo({ directory, nodes: 3, basePort, overrides: {}, stats: STATS });
 
-/** A base with all its ports free, below those of outgoing connections; another test may be looking for one, so the start is drawn by process id. */
+/**
+ * A base with all its ports free, below those of outgoing connections; another test may be looking
+ * for one, so the start is drawn by process id.
+ */
 async function freeBasePort(): Promise<number> {
   for (let base = 10_000 + (process.pid % 300) * 40; base < 25_000; base += 40) {
     if ((await takenPorts(portsOf(planAt(base)))).length === 0) return base;

@@ -1,4 +1,7 @@
-/** The etcd adapter while members of a real etcd die, freeze, lose each other and come back, and while the network loses and delays. */
+/**
+ * The etcd adapter while members of a real etcd die, freeze, lose each other and come back, and
+ * while the network loses and delays.
+ */
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Dcs } from '../../src/ports/dcs.ts';
 import { type EtcdCluster, startEtcd } from './support/etcd.ts';
@@ -108,7 +111,8 @@ describe('etcd in trouble', () => {
       for (const write of late) expect(write).toMatchObject({ status: 'rejected', reason: { code: 'DCS_UNREACHABLE' } });
       await direct.putMember('pg-a', { state: 'running' }, null, CALL);
       await relay.mend();
-      // Through the same member and after the late ones, which hold their connections until they are answered.
+      // Through the same member and after the late ones, which hold their connections until they
+      // are answered.
       await vi.waitFor(() => expect(relay.answeredLate()).toBeGreaterThanOrEqual(2), WAIT);
       const view = await direct.read(CALL);
       expect(view.members[0]!.state).toBe('running');

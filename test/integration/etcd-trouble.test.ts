@@ -1,4 +1,7 @@
-/** etcd in ways that take no member away: without room, with other credentials, another one at an address, another one for good. */
+/**
+ * etcd in ways that take no member away: without room, with other credentials, another one at an
+ * address, another one for good.
+ */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

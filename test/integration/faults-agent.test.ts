@@ -1,6 +1,7 @@
 /**
- * The agent is gone or stands still while its PostgreSQL goes on, and clients write straight to it. Replication is asynchronous at first, so that
- * nothing but the lease and the guard keeps the old primary from acknowledging.
+ * The agent is gone or stands still while its PostgreSQL goes on, and clients write straight to it.
+ * Replication is asynchronous at first, so that nothing but the lease and the guard keeps the old
+ * primary from acknowledging.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from './support/cluster.ts';
@@ -73,7 +74,8 @@ describe('the leader’s agent is frozen', () => {
     const offsets = new Map(cluster.nodes.map((node) => [node, node.log().length]));
     await old.freezeGuard();
     await old.freezeAgent();
-    // The old primary runs on without anybody to stop it. The replica that stays one is frozen as soon as the other has the key: both may have wanted it.
+    // The old primary runs on without anybody to stop it. The replica that stays one is frozen as
+    // soon as the other has the key: both may have wanted it.
     const winner = await cluster.eventually(
       'a replica has the lead',
       15_000,

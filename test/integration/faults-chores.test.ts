@@ -1,4 +1,7 @@
-/** Files that cannot be replaced, slots that cannot be made, disks that are full: what fails stops nothing else. */
+/**
+ * Files that cannot be replaced, slots that cannot be made, disks that are full: what fails stops
+ * nothing else.
+ */
 import {
   chmodSync,
   chownSync,

@@ -1,4 +1,7 @@
-/** Faults that must not cost a ttl. It is 20 s here, so that nothing in this file can have waited for it. */
+/**
+ * Faults that must not cost a ttl. It is 20 s here, so that nothing in this file can have waited
+ * for it.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';

@@ -1,4 +1,7 @@
-/** Servers that do not let their agents in any more: what is promised is kept over connections from before, by files and by signals. */
+/**
+ * Servers that do not let their agents in any more: what is promised is kept over connections from
+ * before, by files and by signals.
+ */
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Cluster, startCluster } from './support/cluster.ts';

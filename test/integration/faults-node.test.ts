@@ -1,4 +1,6 @@
-/** Whole nodes die as if their machines had lost power: agent, guard and PostgreSQL at once, by kill -9. */
+/**
+ * Whole nodes die as if their machines had lost power: agent, guard and PostgreSQL at once, by kill -9.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from './support/cluster.ts';
 
@@ -57,7 +59,8 @@ describe('a node dies', () => {
       return now.sync_standby !== '' && now.sync_standby !== sync.sync_standby;
     });
     await writer.next(30_000);
-    // Without other writers a standby replies once in wal_receiver_status_interval, 10 s: nobody may have waited for that.
+    // Without other writers a standby replies once in wal_receiver_status_interval, 10 s: nobody
+    // may have waited for that.
     expect(writer.longestGapMs(sinceMs)).toBeLessThan(6000);
     cluster.node(sync.sync_standby).start();
     await cluster.configure({ synchronous_mode: 'quorum' });
@@ -74,7 +77,8 @@ describe('a node dies', () => {
     await writer.next(5000);
     await Promise.all(replicas.map((replica) => replica.killAll()));
     const killedAtMs = performance.now();
-    // Whatever was sent before the kill is answered within this second; later ones can only be confirmed by the leader alone.
+    // Whatever was sent before the kill is answered within this second; later ones can only be
+    // confirmed by the leader alone.
     await writer.ack('with no replica left', 15_000, (ack) => ack.atMs > killedAtMs + 1000);
     await leader.killAll();
     const before = new Map(replicas.map((replica) => [replica, replica.log().length]));

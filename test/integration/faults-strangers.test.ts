@@ -1,4 +1,7 @@
-/** A server that streams under a member's name without being it, names that PostgreSQL cannot carry, and slots that hold what nobody advances. */
+/**
+ * A server that streams under a member's name without being it, names that PostgreSQL cannot carry,
+ * and slots that hold what nobody advances.
+ */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,7 +32,10 @@ async function endStranger(): Promise<void> {
   await gone;
 }
 
-/** A base backup of the leader, started by hand as a standby that calls itself like a member. No agent, no slot. */
+/**
+ * A base backup of the leader, started by hand as a standby that calls itself like a member. No
+ * agent, no slot.
+ */
 async function startStranger(of: Cluster, leader: ClusterNode, name: string): Promise<void> {
   const { owner, host, postgresPort } = leader.place;
   const dir = join(of.root, 'stranger');

@@ -110,7 +110,8 @@ it('keeps a second agent away for as long as the first lives, frozen or cut off,
   await expect(second.open()).rejects.toMatchObject({ code: 'DATA_DIR_HELD', message: expect.stringContaining(`pid ${first.pid}`) });
   first.kill('SIGSTOP');
   await expect(second.open()).rejects.toMatchObject({ code: 'DATA_DIR_HELD' });
-  // Whoever only asks does not want to hold it; and a guard that was killed has left word of who does.
+  // Whoever only asks does not want to hold it; and a guard that was killed has left word of who
+  // does.
   expect(await guardOf(dataDir).state(ask)).toMatchObject({ mode: 'armed' });
   await killGuard();
   await expect(second.open()).rejects.toMatchObject({ code: 'DATA_DIR_HELD' });

@@ -1,4 +1,7 @@
-/** What etcd and the numbers say is not what the disks have: a restored etcd, a replica that was opened for writes by hand, a replay that is paused. */
+/**
+ * What etcd and the numbers say is not what the disks have: a restored etcd, a replica that was
+ * opened for writes by hand, a replay that is paused.
+ */
 import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -68,7 +71,8 @@ test('a limit that only the leader was restarted with does not either; restart -
 test('a replica that was opened for writes by hand never leads with what it wrote', async () => {
   const leader = await healthy();
   const [replica, other] = cluster.others(leader.name) as [ClusterNode, ClusterNode];
-  // Before its first restartpoint on the leader's timeline it would be opened on the one before, which pg_rewind sees and mends.
+  // Before its first restartpoint on the leader's timeline it would be opened on the one before,
+  // which pg_rewind sees and mends.
   await leader.sql('checkpoint');
   await cluster.until('the replica’s control file is on the leader’s timeline', 20_000, async () => {
     await replica.sql('checkpoint');

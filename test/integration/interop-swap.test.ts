@@ -1,4 +1,7 @@
-/** A node changes hands between Patroni and Regent on its own files while PostgreSQL runs on; and the tool of each commands a cluster of the other. */
+/**
+ * A node changes hands between Patroni and Regent on its own files while PostgreSQL runs on; and
+ * the tool of each commands a cluster of the other.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';

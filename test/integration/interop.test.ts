@@ -1,4 +1,7 @@
-/** Patroni and Regent in one cluster: nodes of either join, hand over, fail over and wait for each other's commits. */
+/**
+ * Patroni and Regent in one cluster: nodes of either join, hand over, fail over and wait for each
+ * other's commits.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type MixedCluster, patroniVersion, startMixed, type Tool, TTL } from './support/patroni.ts';
 
@@ -11,8 +14,14 @@ describe.skipIf(version === null)(`beside Patroni ${version ?? '(not installed: 
   });
   afterAll(() => mixed?.close());
 
-  /** Both tools show the same cluster: name, address, role and timeline of everybody. What a streaming replica's state is called differs. */
-  /** The two tools read one after the other while members publish: they have to agree, not in the same instant. */
+  /**
+   * Both tools show the same cluster: name, address, role and timeline of everybody. What a
+   * streaming replica's state is called differs.
+   */
+  /**
+   * The two tools read one after the other while members publish: they have to agree, not in the
+   * same instant.
+   */
   function expectSameTables(settled: (rows: string[][]) => boolean = () => true): Promise<string[][]> {
     const common = (row: readonly string[]) => [0, 1, 2, 3, 5].map((column) => row[column]);
     return mixed.cluster.eventually('both tools show the same cluster', 15_000, async () => {
@@ -66,7 +75,10 @@ describe.skipIf(version === null)(`beside Patroni ${version ?? '(not installed: 
     await expectSameTables();
   });
 
-  /** Who was down while the last row was written is back when the leader dies, and must leave the lead to who has it, whatever either runs. */
+  /**
+   * Who was down while the last row was written is back when the leader dies, and must leave the
+   * lead to who has it, whatever either runs.
+   */
   test.each([
     { leader: 'node1', behind: 'node3', ahead: 'node2' },
     { leader: 'node2', behind: 'node1', ahead: 'node3' },

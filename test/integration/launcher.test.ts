@@ -1,4 +1,7 @@
-/** `regent` and `regentctl` as files to run: a checkout of a few lines stands for ours, so that its sources may be changed. */
+/**
+ * `regent` and `regentctl` as files to run: a checkout of a few lines stands for ours, so that its
+ * sources may be changed.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {

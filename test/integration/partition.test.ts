@@ -41,7 +41,10 @@ afterAll(async () => {
 
 const others = (node: ClusterNode) => cluster.others(node.name).map((other) => other.name);
 
-/** Breaks the network, and heals it; throws unless the cluster is healthy again and no two nodes ever took writes at once. */
+/**
+ * Breaks the network, and heals it; throws unless the cluster is healthy again and no two nodes
+ * ever took writes at once.
+ */
 async function breaking(scenario: (leader: ClusterNode) => Promise<void>): Promise<string> {
   const leader = cluster.node(await cluster.waitHealthy());
   witness = new Witness(cluster.nodes);
@@ -52,7 +55,9 @@ async function breaking(scenario: (leader: ClusterNode) => Promise<void>): Promi
   return last;
 }
 
-/** Waits until another node takes writes; throws unless `old` had acknowledged its last one before. */
+/**
+ * Waits until another node takes writes; throws unless `old` had acknowledged its last one before.
+ */
 async function successorOf(old: ClusterNode, direct: Writer, any: Writer): Promise<string> {
   const first = await any.ack('on a successor', 20_000, (ack) => ack.node !== old.name);
   const lastOldMs = Math.max(...[...direct.acks, ...any.on(old.name)].map((ack) => ack.atMs));
@@ -62,7 +67,10 @@ async function successorOf(old: ClusterNode, direct: Writer, any: Writer): Promi
   return first.node;
 }
 
-/** What the operator sees of a node that was cut off, while its key lasts and afterwards: `unavailable`, and a warning. */
+/**
+ * What the operator sees of a node that was cut off, while its key lasts and afterwards:
+ * `unavailable`, and a warning.
+ */
 async function expectListed(lost: string, why: RegExp): Promise<void> {
   const beganMs = performance.now();
   const { stdout } = await cluster.ctl(['list']);

@@ -1,4 +1,7 @@
-/** Maintenance: automatic failover is off, and nothing is started, stopped or promoted that nobody asked for. */
+/**
+ * Maintenance: automatic failover is off, and nothing is started, stopped or promoted that nobody
+ * asked for.
+ */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';

@@ -1,4 +1,7 @@
-/** Access rules with mistakes, and files that are mounted, on a real server whose configuration lies in a directory of its own. */
+/**
+ * Access rules with mistakes, and files that are mounted, on a real server whose configuration lies
+ * in a directory of its own.
+ */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { chown } from 'node:fs/promises';
 import { join } from 'node:path';

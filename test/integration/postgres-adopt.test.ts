@@ -1,4 +1,7 @@
-/** Taking over what already runs: a server in a distribution's layout, whose superuser the agent cannot log in as, and whose configuration lies elsewhere. */
+/**
+ * Taking over what already runs: a server in a distribution's layout, whose superuser the agent
+ * cannot log in as, and whose configuration lies elsewhere.
+ */
 import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

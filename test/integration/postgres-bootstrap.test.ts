@@ -1,11 +1,14 @@
-/** bootstrap() with the user's own method: a restored cluster that lets nobody in, one that has to recover first, and one that fails. */
+/**
+ * bootstrap() with the user's own method: a restored cluster that lets nobody in, one that has to
+ * recover first, and one that fails.
+ */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { markIncomplete } from '../../src/adapters/postgres/data-dir.ts';
-import type { JsonObject } from '../../src/core/json.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import type { Postgres } from '../../src/ports/postgres.ts';
+import type { JsonObject } from '../../src/support/json.ts';
 import { adapterFor, foundCluster, freePort, settingsFor, sql, temporaryHome } from './support/postgres.ts';
 
 const QUICK = { timeoutMs: 10_000 };

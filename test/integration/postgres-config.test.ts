@@ -1,4 +1,7 @@
-/** The files Regent writes, replicas and rewinds, on real servers: what PostgreSQL and its programs make of them, above all when something goes wrong. */
+/**
+ * The files Regent writes, replicas and rewinds, on real servers: what PostgreSQL and its programs
+ * make of them, above all when something goes wrong.
+ */
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { chown } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,9 +16,9 @@ import { rewind } from '../../src/adapters/postgres/rewind.ts';
 import { syncSlots } from '../../src/adapters/postgres/slots.ts';
 import { connect, discard } from '../../src/adapters/postgres/sql.ts';
 import type { ServerRole } from '../../src/core/effects.ts';
-import { parseConf } from '../../src/core/guc.ts';
 import type { Credentials, Settings } from '../../src/core/settings.ts';
 import { toLsn } from '../../src/core/units.ts';
+import { parseConf } from '../../src/pgconf/guc.ts';
 import type { Postgres } from '../../src/ports/postgres.ts';
 import { postgresOwner } from './support/bare-postgres.ts';
 import { Mounts, whyNoMounts } from './support/mounts.ts';
@@ -339,7 +342,8 @@ describe('a rewind', () => {
       await replica.start({ kind: 'standby', source: null }, BOUND);
       await replica.promote(BOUND);
       await sql(successor, `SELECT pg_create_physical_replication_slot('pg_1', true)`);
-      // Committed by the old primary alone; its archiver is out of order, so that a finished segment waits.
+      // Committed by the old primary alone; its archiver is out of order, so that a finished
+      // segment waits.
       writeFileSync(join(home.path, 'archive-off'), '');
       await sql(primary, 'INSERT INTO t SELECT generate_series(1, 50)');
       await sql(primary, 'SELECT pg_switch_wal()');
@@ -372,7 +376,8 @@ describe('a rewind', () => {
         message: expect.stringContaining('different systems'),
       });
       expect(await inspectDataDir(primary.postgresql.dataDir)).toMatchObject({ state: 'valid', incompleteWork: null });
-      // A standby that crashes: pg_rewind ends its recovery before it finds out that the source is another cluster's.
+      // A standby that crashes: pg_rewind ends its recovery before it finds out that the source is
+      // another cluster's.
       await leader.start({ kind: 'standby', source: null }, BOUND);
       await leader.stop('immediate', BOUND);
       for (let attempt = 0; attempt < 2; attempt += 1) {

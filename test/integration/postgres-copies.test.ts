@@ -1,4 +1,7 @@
-/** Data directories that are copies: a restored base backup, a copied disk; and one that was promoted by hand. What pg_control tells of them is true of another server. */
+/**
+ * Data directories that are copies: a restored base backup, a copied disk; and one that was
+ * promoted by hand. What pg_control tells of them is true of another server.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -118,7 +121,8 @@ test('a replica that was promoted by hand gives its timeline up, even when its c
   expect(crashed.control).toMatchObject({ state: 'in production', minRecoveryTimeline: 4 });
   expect(crashed.control?.timeline).toBeLessThan(4);
   expect(divergenceFrom(crashed, await node('c').sourceHistory(at('a'), QUICK))).toBe('diverged');
-  // As an agent does that does not know: its recovery follows the timeline it finds a history file of.
+  // As an agent does that does not know: its recovery follows the timeline it finds a history file
+  // of.
   await node('c').start({ kind: 'standby', source: at('a') }, START);
   await node('c').stop('fast', QUICK);
   const stopped = await node('c').observe(QUICK);

@@ -1,4 +1,7 @@
-/** A real primary is stopped in good order while a standby's host is gone without a word: its walreceiver stands still, and its connection stays open. */
+/**
+ * A real primary is stopped in good order while a standby's host is gone without a word: its
+ * walreceiver stands still, and its connection stays open.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +21,10 @@ const frozen = new Set<number>();
 const busyMark = (home = nodes.home) => join(home, 'archiver-is-busy');
 const clients: ChildProcess[] = [];
 
-/** A client of the replication protocol on the old primary, which takes nothing more once it is frozen. */
+/**
+ * A client of the replication protocol on the old primary, which takes nothing more once it is
+ * frozen.
+ */
 function replicationClient(program: 'pg_recvlogical' | 'pg_receivewal', ...args: string[]): ChildProcess {
   const { superuser, port } = of('old').postgresql;
   const child = spawn(join(findBinDir(), program), ['-h', '127.0.0.1', '-p', String(port), '-U', superuser.username, ...args], {
@@ -32,7 +38,10 @@ function replicationClient(program: 'pg_recvlogical' | 'pg_receivewal', ...args:
 const isConnected = (name: string) =>
   eventually(`${name} is connected`, SOON_MS, async () => (await senders()).some((sender) => sender.applicationName === name));
 
-/** Its walsender cannot get rid of what it has to send: a logical one waits for its socket, a physical one is behind. */
+/**
+ * Its walsender cannot get rid of what it has to send: a logical one waits for its socket, a
+ * physical one is behind.
+ */
 const isStuck = (name: string) =>
   eventually(`${name} takes no more`, SOON_MS, async () => {
     const rows = await sql(

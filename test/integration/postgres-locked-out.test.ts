@@ -1,4 +1,7 @@
-/** The adapter against servers that let nobody in any more: everything a promise needs goes on over connections from before. */
+/**
+ * The adapter against servers that let nobody in any more: everything a promise needs goes on over
+ * connections from before.
+ */
 import { afterAll, expect, test } from 'vitest';
 import { createSystemClock } from '../../src/adapters/clock/system.ts';
 import { readPidFile } from '../../src/adapters/postgres/detect.ts';

@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ConfWriter } from '../../src/adapters/postgres/conf-writer.ts';
 import { runner } from '../../src/adapters/postgres/context.ts';
 import type { ServerRole } from '../../src/core/effects.ts';
-import { commandLineArguments } from '../../src/core/server-config.ts';
 import type { Settings } from '../../src/core/settings.ts';
+import { commandLineArguments } from '../../src/pgconf/server-config.ts';
 import { postgresOwner } from './support/bare-postgres.ts';
 import { recordingLog, settingsFor, temporaryHome } from './support/postgres.ts';
 

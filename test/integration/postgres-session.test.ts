@@ -1,4 +1,7 @@
-/** What the agent's own session sees: not what ALTER ROLE has set for the superuser's, and not a mark that PostgreSQL keeps for too long. */
+/**
+ * What the agent's own session sees: not what ALTER ROLE has set for the superuser's, and not a
+ * mark that PostgreSQL keeps for too long.
+ */
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ServerRole } from '../../src/core/effects.ts';

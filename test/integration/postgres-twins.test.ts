@@ -1,4 +1,6 @@
-/** M13 on real servers: two standbys that have the same are promoted without knowing of each other. */
+/**
+ * M13 on real servers: two standbys that have the same are promoted without knowing of each other.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { divergenceFrom, rewindIsBlind, timelineStart } from '../../src/core/divergence.ts';
 import { type BareNodes, bareNodes, LONG, QUICK, START } from './support/bare-nodes.ts';

@@ -1,4 +1,7 @@
-/** A postmaster that was killed and that nobody reaps: in a container whose first process is not an init, and right after a kill anywhere. */
+/**
+ * A postmaster that was killed and that nobody reaps: in a container whose first process is not an
+ * init, and right after a kill anywhere.
+ */
 import { spawn } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';

@@ -11,7 +11,8 @@ import type { Writer } from './support/writer.ts';
 
 let cluster: Cluster;
 beforeAll(async () => {
-  // One password comes from the environment alone, which every reload has to take into account again.
+  // One password comes from the environment alone, which every reload has to take into account
+  // again.
   cluster = await startCluster({
     local: () => ({ postgresql: { authentication: { replication: { password: null } } } }),
     command: (_name, regent) => ['env', 'PATRONI_REPLICATION_PASSWORD=replicator', ...regent],
@@ -93,7 +94,8 @@ describe('cluster-wide settings', () => {
     expect(edited.stderr).toMatch(/synchronous_mode: .*perhaps/);
     const zero = await cluster.ctl(['edit-config', cluster.scope, '-s', 'ttl=0', '-s', 'loop_wait=-5', '--force']);
     expect([zero.code, zero.stderr]).toEqual([1, expect.stringMatching(/ttl: 0 is out of range.*\n.*loop_wait: -5 is out of range/)]);
-    // What PostgreSQL alone can tell: its units, ranges and words, a name that nothing has, a check function's view of time zones.
+    // What PostgreSQL alone can tell: its units, ranges and words, a name that nothing has, a check
+    // function's view of time zones.
     const wrong = ['work_mem=8XB', 'checkpoint_timeout=2d', 'log_destination=moon', 'wrok_mem=8MB', 'TimeZone=Mars/Base'];
     const refused = await cluster.ctl(['edit-config', cluster.scope, ...wrong.flatMap((pair) => ['--pg', pair])]);
     expect(refused.code).toBe(1);

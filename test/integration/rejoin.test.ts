@@ -1,8 +1,11 @@
-/** Nodes whose data are no longer a prefix of the leader’s, or are not there at all, and how they come back: on IPv6 addresses, over TLS. Replication is asynchronous. */
+/**
+ * Nodes whose data are no longer a prefix of the leader’s, or are not there at all, and how they
+ * come back: on IPv6 addresses, over TLS. Replication is asynchronous.
+ */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type { JsonObject } from '../../src/core/json.ts';
+import type { JsonObject } from '../../src/support/json.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
 import { CommandLineWatch, commandLines } from './support/command-lines.ts';
@@ -61,7 +64,10 @@ const rowsOf = async (node: ClusterNode) => new Set((await node.sql<{ id: string
 
 let stranded = 0;
 
-/** Lets the leader commit a row that no replica receives, and crashes it: its whole node, or PostgreSQL alone. Resolves to it and the row. */
+/**
+ * Lets the leader commit a row that no replica receives, and crashes it: its whole node, or
+ * PostgreSQL alone. Resolves to it and the row.
+ */
 async function diverge(what: 'node' | 'postgres'): Promise<{ readonly old: ClusterNode; readonly row: number }> {
   const old = cluster.node(await cluster.waitHealthy());
   const senders = await old.sql<{ pid: number }>('select pid from pg_stat_replication');

@@ -1,6 +1,7 @@
 /**
- * How a replica gets its copy and its WAL, and what is said where it does not: methods of the user's, an environment that is somebody's for his psql, a reason that only
- * PostgreSQL knows, and WAL that is gone.
+ * How a replica gets its copy and its WAL, and what is said where it does not: methods of the
+ * user's, an environment that is somebody's for his psql, a reason that only PostgreSQL knows, and
+ * WAL that is gone.
  */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** Members whose data directory somebody replaced by a base backup, or opened by hand; and rewinds that fail for a while. */
+/**
+ * Members whose data directory somebody replaced by a base backup, or opened by hand; and rewinds
+ * that fail for a while.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

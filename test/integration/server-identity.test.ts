@@ -1,6 +1,7 @@
 /**
- * A server is known whatever its program is called: node1 runs a copy under another name, node2 what `postgres` links to, node3 what a script runs in its place.
- * What postmaster.pid names and nobody knows is not taken for a server that is down. One agent looks after one directory.
+ * A server is known whatever its program is called: node1 runs a copy under another name, node2
+ * what `postgres` links to, node3 what a script runs in its place. What postmaster.pid names and
+ * nobody knows is not taken for a server that is down. One agent looks after one directory.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,7 @@
-/** A client that goes where HAProxy leads or, without one, where the leader key points, over a new connection each time, and keeps count of what it is told. */
+/**
+ * A client that goes where HAProxy leads or, without one, where the leader key points, over a new
+ * connection each time, and keeps count of what it is told.
+ */
 import type { Acknowledged } from '../sim/clients.ts';
 import type { World } from '../sim/world.ts';
 import type { Recorder } from './recorder.ts';

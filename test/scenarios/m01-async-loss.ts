@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
 import { quorum, type Scenario, type Story } from './story.ts';
 
-/** The primary goes on committing while nothing of it reaches a standby, and is then gone for good. */
+/**
+ * The primary goes on committing while nothing of it reaches a standby, and is then gone for good.
+ */
 async function cutOffAndGone(story: Story): Promise<number> {
   story.client.start();
   await story.run(3000);

@@ -1,5 +1,5 @@
 /** One mechanism of failure, played on simulated nodes, and told. */
-import type { JsonObject } from '../../src/core/json.ts';
+import type { JsonObject } from '../../src/support/json.ts';
 import type { Machine } from '../sim/machine.ts';
 import { Routing } from '../sim/routing.ts';
 import { demoConfig, World, type WorldOptions } from '../sim/world.ts';
@@ -17,13 +17,19 @@ export interface Scenario {
   readonly nodes?: readonly string[];
   readonly config?: JsonObject;
   readonly world?: Omit<WorldOptions, 'nodes' | 'config' | 'rng'>;
-  /** Does it, waits for what is to come of it, and asserts what the mechanism demands. `a` leads when it begins. */
+  /**
+   * Does it, waits for what is to come of it, and asserts what the mechanism demands. `a` leads
+   * when it begins.
+   */
   readonly play: (story: Story) => Promise<void>;
 }
 
 export const quorum: JsonObject = { synchronous_mode: 'quorum' };
 
-/** From a healthy cluster until everything about it has settled: slots, the synchronous set, published positions. */
+/**
+ * From a healthy cluster until everything about it has settled: slots, the synchronous set,
+ * published positions.
+ */
 const SETTLE_MS = 10_000;
 const START_MS = 60_000;
 const BACK_MS = 60_000;
@@ -78,7 +84,9 @@ export class Story {
     return this.world.run(ms);
   }
 
-  /** Runs until it holds; throws when it does not within the limit. Returns the virtual ms it took. */
+  /**
+   * Runs until it holds; throws when it does not within the limit. Returns the virtual ms it took.
+   */
   until(what: string, done: () => boolean, limitMs: number): Promise<number> {
     return this.world.expect(what, done, limitMs);
   }
@@ -100,13 +108,18 @@ export class Story {
     return this.world.clients.missingOn(this.world.primary).length;
   }
 
-  /** A client that stays with that node over one open session, writing every 0.1 s, come what may. */
+  /**
+   * A client that stays with that node over one open session, writing every 0.1 s, come what may.
+   */
   sessionOn(machine: Machine): void {
     this.world.clients.start({ everyMs: 100, routed: false, stubborn: machine.name });
     this.world.clients.rush(Number.POSITIVE_INFINITY);
   }
 
-  /** HAProxy and the router stand before the cluster; besides the client with its new connections there is one that keeps its session. */
+  /**
+   * HAProxy and the router stand before the cluster; besides the client with its new connections
+   * there is one that keeps its session.
+   */
   async routed(): Promise<Routing> {
     const { world } = this;
     const routing = new Routing(world);

@@ -1,6 +1,7 @@
 /**
- * What must never be seen from outside, whatever the agents believe. Each has its number from docs/SPEC.md. They keep a history of their own and look at the
- * models only: disks, processes, etcd's content, and what clients were told.
+ * What must never be seen from outside, whatever the agents believe. Each has its number from
+ * docs/SPEC.md. They keep a history of their own and look at the models only: disks, processes,
+ * etcd's content, and what clients were told.
  */
 import { slotNameOf } from '../../src/core/slot-names.ts';
 import { Callbacks } from './checkers/callbacks.ts';
@@ -29,7 +30,10 @@ export class Checkers {
   readonly elections: Elections;
   readonly callbacks: Callbacks;
   #holder: string | null = null;
-  /** Since when members have been gone from etcd, and those who were so for longer than member_slots_ttl: nobody is to hold WAL back for them. */
+  /**
+   * Since when members have been gone from etcd, and those who were so for longer than
+   * member_slots_ttl: nobody is to hold WAL back for them.
+   */
   readonly #goneAt = new Map<string, number>();
   readonly #writtenOff = new Set<string>();
   /** Times at which somebody else took the leader key. */
@@ -76,7 +80,8 @@ export class Checkers {
       const bootstraps = server.dir === 'incomplete' && server.work === 'bootstrap';
       if (server.dir !== 'valid' && !bootstraps) this.report(`${server.name} opens a directory for writes that is ${server.dir}`, 'S10');
       if (event === 'opened') {
-        // A promotion may end where nobody could stop it, whoever leads since: docs/SPEC.md, "exceptions".
+        // A promotion may end where nobody could stop it, whoever leads since: docs/SPEC.md,
+        // "exceptions".
         if (this.#world.holder === server.name || !this.writers.unfenced(this.#world.node(server.name))) this.promises.checkOpened(server);
         this.fences.checkOpened(server);
       } else {
@@ -86,14 +91,17 @@ export class Checkers {
     }
   }
 
-  /** S14: the WAL that a member still needs is held back for it wherever it may have to come for it. */
+  /**
+   * S14: the WAL that a member still needs is held back for it wherever it may have to come for it.
+   */
   #checkSlot(server: SimServer): void {
     const { name: slot, from } = server.advancedSlot;
     const held = server.slots.get(slot);
     const machine = this.#world.machines.find(({ name }) => slotNameOf(name) === slot);
     if (held === undefined || machine === undefined || machine.server.dir !== 'valid' || machine.recloned) return;
     const { position } = machine.server;
-    // One that was made while the member was away, or after it had been given up, held nothing back for it.
+    // One that was made while the member was away, or after it had been given up, held nothing back
+    // for it.
     if (from > position.lsn || this.#isWrittenOff(machine.name)) return;
     if (held > position.lsn && isPrefix(position, server.position))
       this.report(`the slot for ${machine.name} on ${server.name} is advanced to ${held}, ${machine.name} has only ${position.lsn}`, 'S14');
@@ -113,7 +121,9 @@ export class Checkers {
     this.#holder = holder;
   }
 
-  /** etcd has other keys all at once: nobody has written them, and what they say is nobody's deed. */
+  /**
+   * etcd has other keys all at once: nobody has written them, and what they say is nobody's deed.
+   */
   keysRestored(): void {
     this.#holder = this.#world.holder;
     this.elections.keysRestored();

@@ -1,4 +1,7 @@
-/** Chores that fail for as long as a test lasts, and disks that cannot be written: everything else goes on. */
+/**
+ * Chores that fail for as long as a test lasts, and disks that cannot be written: everything else
+ * goes on.
+ */
 import { describe, expect, test } from 'vitest';
 import { World } from './world.ts';
 

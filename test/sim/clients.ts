@@ -1,4 +1,7 @@
-/** Clients that write, through a router and, stubbornly, straight to a node; and the record of what they were told. */
+/**
+ * Clients that write, through a router and, stubbornly, straight to a node; and the record of what
+ * they were told.
+ */
 import type { Lsn } from '../../src/core/units.ts';
 import type { Session } from './haproxy.ts';
 import type { Machine } from './machine.ts';
@@ -19,18 +22,25 @@ export interface Acknowledged {
 
 export interface ClientStyle {
   readonly everyMs: number;
-  /** One is led to the leader: by HAProxy, where the world has one, else by the leader key itself. */
+  /**
+   * One is led to the leader: by HAProxy, where the world has one, else by the leader key itself.
+   */
   readonly routed?: boolean;
   /** One stays with this node, come what may; `any` takes another each time. */
   readonly stubborn?: string | null;
-  /** Share of commits of which the wait is cancelled (M2), and of those that do not wait at all (M4). */
+  /**
+   * Share of commits of which the wait is cancelled (M2), and of those that do not wait at all
+   * (M4).
+   */
   readonly cancels?: number;
   readonly local?: number;
 }
 
 /** After a start, and after a connection was lost. */
 const RUSH_MS = 10_000;
-/** A tenth of the time that nothing has happened is between two commits, but never more than this. */
+/**
+ * A tenth of the time that nothing has happened is between two commits, but never more than this.
+ */
 const CALM_MS = 5000;
 const CANCEL_AFTER_MS = 300;
 
@@ -42,7 +52,10 @@ export class Clients {
   readonly #world: World;
   readonly #rng: Rng;
   attempts = 0;
-  /** Reported as a success without being promised to last: cancelled waits, and sessions that did not ask for more. */
+  /**
+   * Reported as a success without being promised to last: cancelled waits, and sessions that did
+   * not ask for more.
+   */
   unpromised = 0;
   #nextId = 1;
   #writing = false;
@@ -54,7 +67,10 @@ export class Clients {
     this.#rng = world.rng.fork('clients');
   }
 
-  /** One commit on that node over a new connection; `false` when it was refused. Whether it is acknowledged shows later. */
+  /**
+   * One commit on that node over a new connection; `false` when it was refused. Whether it is
+   * acknowledged shows later.
+   */
   write(machine: Machine, options: CommitOptions = {}): boolean {
     return machine.server.writable && this.#commit(machine, options);
   }
@@ -87,8 +103,9 @@ export class Clients {
   }
 
   /**
-   * Until stop(). Without a style given, one follows the leader key and one goes to any node at all, at one pace. With a style they write less and less while
-   * nothing happens: an hour of calm is not to cost more than what happens in it.
+   * Until stop(). Without a style given, one follows the leader key and one goes to any node at
+   * all, at one pace. With a style they write less and less while nothing happens: an hour of calm
+   * is not to cost more than what happens in it.
    */
   start(style: number | ClientStyle): void {
     if (this.#writing) return;
@@ -152,10 +169,15 @@ export class Clients {
   }
 }
 
-/** A connection is kept as long as its server lives and nobody ends it: what hangs a postmaster does not end it, nor does a demotion. */
+/**
+ * A connection is kept as long as its server lives and nobody ends it: what hangs a postmaster does
+ * not end it, nor does a demotion.
+ */
 const lasts = ({ machine, process, cut }: Session): boolean => !cut && machine.server.process === process;
 
-/** A session with the node that is picked, where it takes writes, and for as long as it is picked. */
+/**
+ * A session with the node that is picked, where it takes writes, and for as long as it is picked.
+ */
 function straightTo(pick: () => Machine | null): (session: Session | null) => Session | null {
   return (session) => {
     const machine = pick();

@@ -1,6 +1,7 @@
 /**
- * Virtual time. One heap of events, ordered by time and then by the order in which they were asked for; between two events every promise that can settle
- * has settled, so that a run depends on nothing but its seed.
+ * Virtual time. One heap of events, ordered by time and then by the order in which they were asked
+ * for; between two events every promise that can settle has settled, so that a run depends on
+ * nothing but its seed.
  */
 import process from 'node:process';
 import type { Clock } from '../../src/ports/clock.ts';
@@ -16,12 +17,16 @@ interface Event {
 }
 
 /**
- * Runs what promises have ready, until there is nothing left, however long their chains are. Node does the same after each of its own callbacks and offers it
- * under this name only; a turn of Node's event loop for every event would cost more than all that happens in it.
+ * Runs what promises have ready, until there is nothing left, however long their chains are. Node
+ * does the same after each of its own callbacks and offers it under this name only; a turn of
+ * Node's event loop for every event would cost more than all that happens in it.
  */
 const settle = (process as unknown as { _tickCallback: () => void })._tickCallback;
 
-/** Node's own timers and messages (a test's time limit, a worker's reports) get a turn this often, counted in events. */
+/**
+ * Node's own timers and messages (a test's time limit, a worker's reports) get a turn this often,
+ * counted in events.
+ */
 const BREATH_EVENTS = 100_000;
 
 export class Simulation {
@@ -29,7 +34,10 @@ export class Simulation {
   now = 0;
   /** Runs after every event, once all promises have settled: the place for checkers. */
   readonly afterEvent: Array<() => void> = [];
-  /** Called when the circumstances have changed: who reaches whom, who stands still, what hangs. So nobody has to look at them again and again. */
+  /**
+   * Called when the circumstances have changed: who reaches whom, who stands still, what hangs. So
+   * nobody has to look at them again and again.
+   */
   readonly onDisturbance = new Set<() => void>();
   /** Over the time of every event, and whatever else is told to it. */
   readonly hash = new TraceHash();
@@ -51,7 +59,10 @@ export class Simulation {
     return () => remove(this.#heap, event);
   }
 
-  /** Somebody's promise was settled or an agent's callback was called: promises are to settle before time goes on. */
+  /**
+   * Somebody's promise was settled or an agent's callback was called: promises are to settle before
+   * time goes on.
+   */
   touched(): void {
     this.#unsettled = true;
   }
@@ -65,7 +76,8 @@ export class Simulation {
   until(done: () => boolean, limitMs: number): Promise<boolean> {
     const end = this.now + limitMs;
     return new Promise((resolve, reject) => {
-      // In a turn of its own: promises cannot be settled from within one that is just being settled.
+      // In a turn of its own: promises cannot be settled from within one that is just being
+      // settled.
       const turn = () => {
         try {
           const outcome = this.#runUntil(done, end);
@@ -164,8 +176,9 @@ function remove(heap: Event[], event: Event): void {
 }
 
 /**
- * Something that can be stopped from running: a process (SIGSTOP, SIGKILL) or a whole machine. What reaches it while it is frozen waits; timers that are due
- * come before messages when it goes on, as in Node's event loop.
+ * Something that can be stopped from running: a process (SIGSTOP, SIGKILL) or a whole machine. What
+ * reaches it while it is frozen waits; timers that are due come before messages when it goes on, as
+ * in Node's event loop.
  */
 export class Gate {
   readonly #sim: Simulation;
@@ -281,7 +294,10 @@ export class MachineClock {
   }
 }
 
-/** The Clock port of one process on a machine. Its timers stand still while the machine is suspended and fire late when the process was frozen. */
+/**
+ * The Clock port of one process on a machine. Its timers stand still while the machine is suspended
+ * and fire late when the process was frozen.
+ */
 export function processClock(sim: Simulation, machine: MachineClock, gate: Gate, rng: Rng): Clock {
   const arm = (dueMs: number, callback: () => void): (() => void) => {
     let stopped = false;

@@ -1,6 +1,7 @@
 /**
- * The Dcs port of one agent over the model of etcd. Like the real client it repeats a request whose answer does not come, so a write may be applied twice,
- * or after its caller gave up; and like the real one each write is made so that its copies can tell.
+ * The Dcs port of one agent over the model of etcd. Like the real client it repeats a request whose
+ * answer does not come, so a write may be applied twice, or after its caller gave up; and like the
+ * real one each write is made so that its copies can tell.
  */
 import { encodeFailover, encodeStatus, encodeSync, statusObject } from '../../src/adapters/etcd/encode.ts';
 import { memberKey } from '../../src/adapters/etcd/keys.ts';
@@ -19,7 +20,10 @@ export interface DcsParts {
   readonly machine: string;
   readonly gate: Gate;
   readonly clock: Clock;
-  /** Another etcd that answers at an address which etcd advertises, on this machine itself; null: nobody does. */
+  /**
+   * Another etcd that answers at an address which etcd advertises, on this machine itself; null:
+   * nobody does.
+   */
   readonly stranger?: () => Etcd | null;
   /** Told of every configuration that etcd gives this machine. */
   readonly sawConfig?: (paused: boolean) => void;
@@ -28,9 +32,15 @@ export interface DcsParts {
 interface Copy {
   /** An earlier copy of this call was sent and its fate is not known. */
   readonly repeated: boolean;
-  /** It arrives after its caller has given up, gone on or died: nobody there looks at the key again and repeats the call. */
+  /**
+   * It arrives after its caller has given up, gone on or died: nobody there looks at the key again
+   * and repeats the call.
+   */
   readonly late: boolean;
-  /** The newest revision this client knew when the call began; a late copy must not undo what came after. */
+  /**
+   * The newest revision this client knew when the call began; a late copy must not undo what came
+   * after.
+   */
   readonly known: bigint;
 }
 
@@ -55,7 +65,10 @@ export function simDcs(parts: DcsParts): Dcs {
   });
 }
 
-/** The promise of the port: an etcd of another cluster id does not answer. The real client keeps it by identity.ts. */
+/**
+ * The promise of the port: an etcd of another cluster id does not answer. The real client keeps it
+ * by identity.ts.
+ */
 function isOurs({ clusterId }: Etcd): boolean {
   return clusterId === OWN_CLUSTER;
 }
@@ -256,7 +269,10 @@ class SimDcs implements Dcs {
     for (const watch of [...this.#watches]) watch.close();
   }
 
-  /** Creates the key if it is absent; a copy finds what an earlier one did. `fence`: once that key was written again, a late copy is void. */
+  /**
+   * Creates the key if it is absent; a copy finds what an earlier one did. `fence`: once that key
+   * was written again, a late copy is void.
+   */
   #create(key: string, value: string, leaseId: string | null, fence: string | null, copy: Copy): boolean {
     const { etcd } = this.#parts;
     const stored = etcd.get(key);

@@ -1,4 +1,7 @@
-/** Standbys that are gone without a word when a primary is stopped in good order: PostgreSQL itself would wait for them for a minute. */
+/**
+ * Standbys that are gone without a word when a primary is stopped in good order: PostgreSQL itself
+ * would wait for them for a minute.
+ */
 import { describe, expect, test } from 'vitest';
 import type { Machine } from './machine.ts';
 import { World } from './world.ts';

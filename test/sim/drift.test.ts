@@ -4,7 +4,10 @@ import { World } from './world.ts';
 
 const rate = fc.double({ min: 0.99, max: 1.01, noNaN: true });
 
-/** How the leader loses touch: each leaves only its lease, and what counts it, between two servers that take writes. */
+/**
+ * How the leader loses touch: each leaves only its lease, and what counts it, between two servers
+ * that take writes.
+ */
 const losses = {
   'cut off from etcd': (world: World) => world.net.cut(world.primary.name, 'etcd'),
   'cut off from everybody': (world: World) => {
@@ -35,7 +38,8 @@ test('with clocks up to 1 % apart, no two servers ever take writes at once', { t
       await world.run(share * config.ttl * 1000);
       const old = world.primary;
       losses[loss](world);
-      // The checkers look for a second writable server, or a first one that outlives its key, after every event.
+      // The checkers look for a second writable server, or a first one that outlives its key, after
+      // every event.
       await world.expect('a successor', () => world.leader !== null && world.leader !== old, config.ttl * 1000 * 2 + 5000);
       expect(old.server.writable).toBe(false);
     },

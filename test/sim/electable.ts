@@ -1,4 +1,7 @@
-/** Whether anybody is left whom the settings let lead. If not, that is for the operator to settle, and no leader is waited for. */
+/**
+ * Whether anybody is left whom the settings let lead. If not, that is for the operator to settle,
+ * and no leader is waited for.
+ */
 import { type ClusterView, clusterTimeline, mayLead } from '../../src/core/cluster.ts';
 import { lagBytes } from '../../src/core/units.ts';
 import type { Machine } from './machine.ts';
@@ -34,7 +37,10 @@ function isNotNamed({ orders }: World, { sync }: ClusterView, { name }: Machine)
   return orders.mode === 'on' && sync?.leader != null && ![sync.leader, ...sync.standbys].includes(name);
 }
 
-/** In quorum mode, after data were lost: the votes that are left are too few without one that is ahead and may not lead (docs/limits.md). */
+/**
+ * In quorum mode, after data were lost: the votes that are left are too few without one that is
+ * ahead and may not lead (docs/limits.md).
+ */
 function lacksVotes({ machines }: World, { sync }: ClusterView, { name, server }: Machine): boolean {
   if (sync?.leader == null || sync.leader === name || sync.quorum === 0) return false;
   const voters = machines.filter((other) => other.name !== name && sync.standbys.includes(other.name) && other.server.dir === 'valid');
@@ -43,7 +49,10 @@ function lacksVotes({ machines }: World, { sync }: ClusterView, { name, server }
   return votes <= sync.quorum && voters.some((other) => !behind.includes(other) && !mayLead(other.tags));
 }
 
-/** maximum_lag_on_failover, on the timeline that the last leader was on when it last told its position. */
+/**
+ * maximum_lag_on_failover, on the timeline that the last leader was on when it last told its
+ * position.
+ */
 function isTooFarBehind({ orders }: World, view: ClusterView, { position: { branch, lsn } }: SimServer): boolean {
   const optime = view.status?.optime ?? null;
   return optime !== null && branch.timeline <= (clusterTimeline(view) ?? 1) && lagBytes(optime, lsn) > orders.maximumLagBytes;

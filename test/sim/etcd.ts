@@ -1,4 +1,7 @@
-/** etcd as its clients may rely on it: one linearizable store, revisions, leases that are looked through every half second, events in order. */
+/**
+ * etcd as its clients may rely on it: one linearizable store, revisions, leases that are looked
+ * through every half second, events in order.
+ */
 import type { KeyValue } from '../../src/adapters/etcd/answers.ts';
 import { ClusterReader } from '../../src/adapters/etcd/decode.ts';
 import type { ClusterView } from '../../src/core/cluster.ts';
@@ -39,7 +42,10 @@ export type EtcdMember = (typeof MEMBERS)[number];
 /** The client gives up at once: no other member has room either. */
 export class NoSpace extends Error {}
 
-/** etcd's lessor looks for expired leases this often, so a lease lives up to that much longer than its ttl. */
+/**
+ * etcd's lessor looks for expired leases this often, so a lease lives up to that much longer than
+ * its ttl.
+ */
 const LEASE_SCAN_MS = 500;
 
 export class Etcd {
@@ -53,9 +59,15 @@ export class Etcd {
   readonly onWatchesBroken = new Set<() => void>();
   readonly listeners = new Set<(event: KeyEvent) => void>();
   revision = 1n;
-  /** The database is full: what would make it grow is refused, reading, deleting and renewing leases go on. */
+  /**
+   * The database is full: what would make it grow is refused, reading, deleting and renewing leases
+   * go on.
+   */
   full = false;
-  /** Ways in which a member does not serve. cut off: it answers nobody, and its watches hear nothing, while its connections stand. */
+  /**
+   * Ways in which a member does not serve. cut off: it answers nobody, and its watches hear
+   * nothing, while its connections stand.
+   */
   readonly #unwell = new Map<EtcdMember, 'down' | 'cut off'>();
   #down = false;
   #nextLease = 7_587_000_000_000_001n;
@@ -122,7 +134,10 @@ export class Etcd {
     return { keys: new Map(this.keys), leases: new Map([...this.leases].map(([id, { ttlSeconds }]) => [id, ttlSeconds])) };
   }
 
-  /** From a snapshot: the keys of then, and leases with their whole time. Revisions go on (`etcdutl snapshot restore --bump-revision`). */
+  /**
+   * From a snapshot: the keys of then, and leases with their whole time. Revisions go on
+   * (`etcdutl snapshot restore --bump-revision`).
+   */
   restore({ keys, leases }: EtcdCopy): void {
     this.keys.clear();
     for (const [key, stored] of keys) this.keys.set(key, stored);
@@ -222,7 +237,10 @@ export class Etcd {
     return this.sim.now + (seconds * 1000) / this.rate;
   }
 
-  /** Of all looks at the leases only the one is simulated that may find an expired one. Renewals make it come too early, never too late. */
+  /**
+   * Of all looks at the leases only the one is simulated that may find an expired one. Renewals
+   * make it come too early, never too late.
+   */
   #awaitExpiry(): void {
     if (!this.#agrees) return;
     let firstAt = Number.POSITIVE_INFINITY;

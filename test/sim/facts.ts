@@ -54,16 +54,21 @@ export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFac
   return facts;
 }
 
-/** Who lives under the pid in postmaster.pid and is not known: the server itself, or whoever got the pid of one that is gone. */
+/**
+ * Who lives under the pid in postmaster.pid and is not known: the server itself, or whoever got the
+ * pid of one that is gone.
+ */
 function strangerOf({ process, unseen, pidTaken }: SimServer): UnexplainedProcess | null {
   if (process !== null) return process === unseen ? { pid: process.pid, program: 'wrapped' } : null;
   return pidTaken ? { pid: 99, program: 'sleep' } : null;
 }
 
 /**
- * Where PostgreSQL and its files say that this server is: a standby that still replays what it was started with is where its replay is, a stopped one where its control
- * file is. One that follows a later timeline is sent what it lacks of those before first, and is on them until then. Once a walreceiver has run, what it received is
- * all there is, and the segments it lies in tell the timeline (src/adapters/postgres/probe.ts), wherever a paused replay stands.
+ * Where PostgreSQL and its files say that this server is: a standby that still replays what it was
+ * started with is where its replay is, a stopped one where its control file is. One that follows a
+ * later timeline is sent what it lacks of those before first, and is on them until then. Once a
+ * walreceiver has run, what it received is all there is, and the segments it lies in tell the
+ * timeline (src/adapters/postgres/probe.ts), wherever a paused replay stands.
  */
 function knownBranch(server: SimServer): Branch {
   const { process, position, replayLsn, minRecovery, checkpoint } = server;
@@ -72,7 +77,10 @@ function knownBranch(server: SimServer): Branch {
   return process.replaying && !process.hasReceived ? branchAt(position, replayLsn) : writtenBranch(position);
 }
 
-/** As src/adapters/postgres/facts-query.ts tells it: not of one that streams, or has since it was started and is paused. */
+/**
+ * As src/adapters/postgres/facts-query.ts tells it: not of one that streams, or has since it was
+ * started and is paused.
+ */
 function tellsReplaying({ process, replayPaused, replication }: SimServer): boolean {
   return process?.replaying === true && replication.source === null && !(replayPaused && process.hasReceived);
 }
@@ -86,7 +94,8 @@ function writtenBranch({ branch, lsn }: Position): Branch {
 /** Known once more than the promotion's own record is there. */
 function beginningOf(server: SimServer): string | null {
   let branch = knownBranch(server);
-  // Where a crash recovery wrote a record of its own the WAL parts, and the timeline's number stays.
+  // Where a crash recovery wrote a record of its own the WAL parts, and the timeline's number
+  // stays.
   while (branch.parent?.timeline === branch.timeline) branch = branch.parent;
   const end = server.process === null ? (server.minRecovery?.lsn ?? server.checkpoint.lsn) : server.position.lsn;
   return server.hasBeginningOf(branch) && end > plus(branch.forkLsn, SWITCH_BYTES) ? branch.beginning : null;

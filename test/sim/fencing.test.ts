@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { healthCheck } from '../../src/core/health-checks.ts';
 import { leaseMargins } from '../../src/core/settings.ts';
+import { healthCheck } from '../../src/dialect/health-checks.ts';
 import { World } from './world.ts';
 
 const TTL_MS = 10_000;
@@ -159,7 +159,8 @@ describe('the leader’s machine sleeps', () => {
     await world.expect('a successor', () => world.leader !== null, 30_000);
     await world.run(5000);
     world.checkers.noLoss = true;
-    // Between waking up and the guard's first instruction the server is as it was: that is what the quorum is for.
+    // Between waking up and the guard's first instruction the server is as it was: that is what the
+    // quorum is for.
     world.checkers.onlyHolder = false;
     world.checkers.fenced = false;
     old.resume();

@@ -1,4 +1,7 @@
-/** The guard of one data directory: a process of its own on the machine, which stops PostgreSQL when its deadline has passed, agent or no agent. */
+/**
+ * The guard of one data directory: a process of its own on the machine, which stops PostgreSQL when
+ * its deadline has passed, agent or no agent.
+ */
 
 import { type Clock, sleep } from '../../src/ports/clock.ts';
 import type { Guard, Watchdog } from '../../src/ports/guard.ts';

@@ -1,6 +1,7 @@
 /**
- * HAProxy in front of the cluster, with the health checks that src/demo/haproxy-config.ts writes, and the real router beside it. A verdict that the router
- * sets holds until `fall` checks have failed or `rise` have passed (HAProxy's management guide, "set server").
+ * HAProxy in front of the cluster, with the health checks that src/demo/haproxy-config.ts writes,
+ * and the real router beside it. A verdict that the router sets holds until
+ * `fall` checks have failed or `rise` have passed (HAProxy's management guide, "set server").
  */
 import type { HaproxyServer, RouterCommand } from '../../src/router/decide.ts';
 import type { Haproxy } from '../../src/router/haproxy-socket.ts';
@@ -52,7 +53,10 @@ export class SimHaproxy implements Haproxy {
     return this.#servers.filter((server) => alive(server).length > 0).map(({ machine }) => machine.name);
   }
 
-  /** A new connection, to the first server that is up and accepts it: a refused one is tried again on another (`redispatch`). Null: none does. */
+  /**
+   * A new connection, to the first server that is up and accepts it: a refused one is tried again
+   * on another (`redispatch`). Null: none does.
+   */
   connect(): Session | null {
     const { net } = this.#world;
     for (const server of this.#servers) {

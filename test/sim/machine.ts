@@ -1,18 +1,21 @@
-/** One node: a machine with its clocks, its PostgreSQL, its guard, and the agent that runs now, if one does. */
+/**
+ * One node: a machine with its clocks, its PostgreSQL, its guard, and the agent that runs now, if
+ * one does.
+ */
 import { readPeerBody } from '../../src/adapters/peers/peer-body.ts';
 import { Agent } from '../../src/agent/agent.ts';
 import { deskOf } from '../../src/agent/desk.ts';
 import type { Member, Tags } from '../../src/core/cluster.ts';
-import { healthCheck } from '../../src/core/health-checks.ts';
-import type { JsonObject } from '../../src/core/json.ts';
 import type { PeerFacts } from '../../src/core/peer-facts.ts';
-import { statusBody } from '../../src/core/status-body.ts';
+import { healthCheck } from '../../src/dialect/health-checks.ts';
+import { statusBody } from '../../src/dialect/status-body.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 import type { Dcs } from '../../src/ports/dcs.ts';
 import type { Log } from '../../src/ports/log.ts';
 import type { Desk } from '../../src/ports/operator.ts';
 import type { Peers } from '../../src/ports/peers.ts';
 import { ensureError } from '../../src/support/errors.ts';
+import type { JsonObject } from '../../src/support/json.ts';
 import type { Callbacks } from './checkers/callbacks.ts';
 import { Gate, MachineClock, processClock, type Simulation } from './clock.ts';
 import { simDcs } from './dcs.ts';
@@ -63,7 +66,10 @@ export class Machine {
   #process: Gate | null = null;
   #agent: Agent | null = null;
   #stop: () => void = () => {};
-  /** Another etcd that listens here, at the address that the cluster's own advertises (localhost is its default). */
+  /**
+   * Another etcd that listens here, at the address that the cluster's own advertises (localhost is
+   * its default).
+   */
   stranger: Etcd | null = null;
   /** Of the agents that ended by themselves, the last exit code. */
   exitCode: number | null = null;
@@ -73,7 +79,10 @@ export class Machine {
   awakeAt = Number.NEGATIVE_INFINITY;
   /** Since when its agent has been running without a break; in the future: it does not run. */
   steadySince = Number.POSITIVE_INFINITY;
-  /** Whether the cluster was paused by the last configuration that etcd gave this machine, and since when it says otherwise. */
+  /**
+   * Whether the cluster was paused by the last configuration that etcd gave this machine, and since
+   * when it says otherwise.
+   */
   #pause = { seen: false, until: Number.NEGATIVE_INFINITY };
   /** When the agent that runs now first read etcd. */
   #etcdReadAt = Number.POSITIVE_INFINITY;
@@ -239,7 +248,10 @@ export class Machine {
     this.#removedAt = this.#parts.sim.now;
   }
 
-  /** Off already: its data are replaced by a copy of that server's at an earlier moment, with a backup's label or without. */
+  /**
+   * Off already: its data are replaced by a copy of that server's at an earlier moment, with a
+   * backup's label or without.
+   */
   replaceData(by: SimServer, at: Position, how: { readonly label: boolean; readonly signal: boolean }): void {
     this.#parts.trace(`${this.name} data replaced by ${by.name}'s at ${at.lsn}`);
     if (how.label) this.server.restore(by, at, how.signal);
@@ -317,7 +329,10 @@ export class Machine {
     return { ask, close: () => undefined };
   }
 
-  /** GET /patroni, read by the asker. Without an agent the connection is refused (null); a frozen one answers when it is thawed. */
+  /**
+   * GET /patroni, read by the asker. Without an agent the connection is refused (null); a frozen
+   * one answers when it is thawed.
+   */
   askedByPeer(reply: (facts: PeerFacts | null) => void): void {
     const agent = this.#agent;
     if (agent === null || this.#process === null) {
@@ -330,7 +345,10 @@ export class Machine {
     });
   }
 
-  /** OPTIONS /primary. Without an agent the connection is refused (null); a frozen one answers when it is thawed. */
+  /**
+   * OPTIONS /primary. Without an agent the connection is refused (null); a frozen one answers when
+   * it is thawed.
+   */
   readonly askedByHaproxy = (reply: (code: number | null) => void): void => {
     const agent = this.#agent;
     if (agent === null || this.#process === null) {

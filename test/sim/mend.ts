@@ -43,7 +43,10 @@ export function mend(world: World): void {
   }
 }
 
-/** An agent that was just ending needs somebody to start it again, and one that asks what is to stay an operator who wants the leader he has. */
+/**
+ * An agent that was just ending needs somebody to start it again, and one that asks what is to stay
+ * an operator who wants the leader he has.
+ */
 export function supervise(world: World): void {
   for (const machine of world.machines) {
     machine.startAgent();
@@ -62,13 +65,17 @@ export interface Bounds {
   readonly commitsMs: number;
   /** From then until HAProxy leads to the leader and nowhere else. */
   readonly routedMs: number;
-  /** Until every node's callbacks have been told its role: a script that could not be started is held off. */
+  /**
+   * Until every node's callbacks have been told its role: a script that could not be started is
+   * held off.
+   */
   readonly toldMs: number;
 }
 
 /**
- * The lease of who led last has to end (one that abstains waits for another ttl), etcd may have given it its time anew, a wish of an operator is honoured for a
- * ttl, a failed job is held off for half a minute, and a primary that starts may take primary_start_timeout.
+ * The lease of who led last has to end (one that abstains waits for another ttl), etcd may have
+ * given it its time anew, a wish of an operator is honoured for a ttl, a failed job is held off for
+ * half a minute, and a primary that starts may take primary_start_timeout.
  */
 export function boundsOf(world: World): Bounds {
   const { ttlMs, startMs } = world.orders;

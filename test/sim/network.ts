@@ -1,4 +1,6 @@
-/** Who reaches whom. Directed, so that a cut may be one-way. Ends are machines, `etcd` and `client`. */
+/**
+ * Who reaches whom. Directed, so that a cut may be one-way. Ends are machines, `etcd` and `client`.
+ */
 import { MEMBERS } from './etcd.ts';
 import type { Rng } from './rng.ts';
 
@@ -11,13 +13,19 @@ export class Network {
   readonly #delayMs: { readonly low: number; readonly high: number };
   /** Replies of etcd to this machine are lost (the request was applied) with this probability. */
   readonly lostReplies = new Map<string, number>();
-  /** Chance that a request to etcd is held up, and for how long at most: it may then be applied after its sender has given up. */
+  /**
+   * Chance that a request to etcd is held up, and for how long at most: it may then be applied
+   * after its sender has given up.
+   */
   slowRequests = { chance: 0, maxMs: 0 };
   /** The same for its answers: what was done long ago is only heard of now. */
   slowReplies = { chance: 0, maxMs: 0 };
   /** How much later than usual watches hear of changes. */
   watchLagMs = 0;
-  /** Connections between servers outlast a silence for as long as PostgreSQL's own settings let them, and then flow again at TCP's next try, not at once. */
+  /**
+   * Connections between servers outlast a silence for as long as PostgreSQL's own settings let
+   * them, and then flow again at TCP's next try, not at once.
+   */
   lastingStreams = false;
 
   constructor(rng: Rng, delayMs = { low: 0.2, high: 2 }) {

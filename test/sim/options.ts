@@ -1,6 +1,9 @@
-/** The drawn circumstances of a run: size, settings, tags, speed of things, and which faults there are. Swarm style: much is off in any one run. */
+/**
+ * The drawn circumstances of a run: size, settings, tags, speed of things, and which faults there
+ * are. Swarm style: much is off in any one run.
+ */
 import type { Tags } from '../../src/core/cluster.ts';
-import type { JsonObject, JsonValue } from '../../src/core/json.ts';
+import type { JsonObject, JsonValue } from '../../src/support/json.ts';
 import { drawKinds } from './faults/index.ts';
 import type { ClientOptions, PlanOptions } from './plan.ts';
 import type { Rng } from './rng.ts';
@@ -17,7 +20,10 @@ const timings = [
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
-/** Of the runs, so many take hours with a fault now and then: what only shows after a long calm, or when a fault comes alone. */
+/**
+ * Of the runs, so many take hours with a fault now and then: what only shows after a long calm, or
+ * when a fault comes alone.
+ */
 const LONG_SHARE = 0.01;
 
 interface Course {
@@ -78,7 +84,8 @@ export function drawOptions(rng: Rng, given?: readonly string[]): PlanOptions {
 function drawLeftHow(rng: Rng, config: JsonObject): PlanOptions['leftHow'] {
   const how = rng.chance(0.7) ? 'off' : 'deaf';
   if (rng.fork('locked out').chance(0.1)) return 'locked-out';
-  // Slots that are not kept beforehand, and cannot be made any more, leave a member without one for good: that is an operator's to mend.
+  // Slots that are not kept beforehand, and cannot be made any more, leave a member without one for
+  // good: that is an operator's to mend.
   if (config['member_slots_ttl'] === 0) return how;
   return rng.fork('hindered').chance(0.3) ? 'hindered' : how;
 }

@@ -1,4 +1,7 @@
-/** What operators have ordered, as etcd shows it, and when: kept apart from what the agents make of it. */
+/**
+ * What operators have ordered, as etcd shows it, and when: kept apart from what the agents make of
+ * it.
+ */
 import { resolveDynamic } from '../../src/config/dynamic.ts';
 import { sameName } from '../../src/core/cluster.ts';
 import type { World } from './world.ts';
@@ -40,12 +43,18 @@ export class Orders {
     });
   }
 
-  /** The shortest lease that the leader key may be on: after a change of the ttl it has to be moved first. */
+  /**
+   * The shortest lease that the leader key may be on: after a change of the ttl it has to be moved
+   * first.
+   */
   get leaseMs(): number {
     return this.#world.sim.now < this.#ttlBefore.until ? Math.min(this.ttlMs, this.#ttlBefore.ms) : this.ttlMs;
   }
 
-  /** That node was named in a failover, which may lose commits, or holds the leader key by one: until it opens for writes nobody else can acknowledge anything. */
+  /**
+   * That node was named in a failover, which may lose commits, or holds the leader key by one:
+   * until it opens for writes nobody else can acknowledge anything.
+   */
   overrides(name: string): boolean {
     return (this.#holder?.name === name && this.#holder.overrides) || this.#named(name);
   }

@@ -1,4 +1,7 @@
-/** A pause ends while the leader's agent is away, and its guard rests: whoever comes back may not live long, and etcd may take no writes. */
+/**
+ * A pause ends while the leader's agent is away, and its guard rests: whoever comes back may not
+ * live long, and etcd may take no writes.
+ */
 import { describe, expect, test } from 'vitest';
 import { leaseMargins } from '../../src/core/settings.ts';
 import { World } from './world.ts';

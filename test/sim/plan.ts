@@ -1,9 +1,10 @@
 /**
- * What a run is made of, as data: drawn from one seed up front, so that it can be printed, kept, shortened and run again.
- * The same plan gives the same run. A fault carries all that was drawn for it; leaving one out changes none of the others.
+ * What a run is made of, as data: drawn from one seed up front, so that it can be printed, kept,
+ * shortened and run again. The same plan gives the same run. A fault carries all that was drawn for
+ * it; leaving one out changes none of the others.
  */
 import type { Tags } from '../../src/core/cluster.ts';
-import type { JsonObject } from '../../src/core/json.ts';
+import type { JsonObject } from '../../src/support/json.ts';
 import { drawFaults } from './faults/index.ts';
 import { drawOptions } from './options.ts';
 import { Rng } from './rng.ts';
@@ -48,7 +49,10 @@ export interface PlanOptions {
   readonly slowness: number;
   /** Segments of WAL a server keeps for nobody in particular, in bytes. */
   readonly walKeepBytes: number;
-  /** PostgreSQL's own wal_sender_timeout and wal_receiver_timeout (Network.lastingStreams), and not much shorter ones. */
+  /**
+   * PostgreSQL's own wal_sender_timeout and wal_receiver_timeout (Network.lastingStreams), and not
+   * much shorter ones.
+   */
   readonly lastingStreams: boolean;
   readonly clients: ClientOptions;
   /** The kinds of faults that may happen in this run, and how often one does, on average. */

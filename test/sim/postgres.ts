@@ -1,4 +1,7 @@
-/** The Postgres port of one agent over the model of its server: the order of steps, the deadlines and the errors of the real adapter. */
+/**
+ * The Postgres port of one agent over the model of its server: the order of steps, the deadlines
+ * and the errors of the real adapter.
+ */
 import type { CallbackAction, ServerRole, Source } from '../../src/core/effects.ts';
 import type { PostgresFacts, SourceHistory, TimelineStart, WalEnd } from '../../src/core/postgres-facts.ts';
 import type { Settings } from '../../src/core/settings.ts';
@@ -37,10 +40,15 @@ export class SimPostgres implements Postgres {
   readonly #stopListening: () => void;
   readonly #listeners: Array<() => void> = [];
   readonly #connection: Connection;
-  /** null: the user's own value, which is empty here; undefined: what a predecessor wrote stands. */
+  /**
+   * null: the user's own value, which is empty here; undefined: what a predecessor wrote stands.
+   */
   #syncNames: string | null | undefined = undefined;
   #useSlots = true;
-  /** The server may not have been told of what is in its files: they changed without a signal since, or a predecessor wrote them. */
+  /**
+   * The server may not have been told of what is in its files: they changed without a signal since,
+   * or a predecessor wrote them.
+   */
   #owesReload = true;
 
   constructor(parts: PostgresParts) {
@@ -364,7 +372,8 @@ export class SimPostgres implements Postgres {
     const { process } = server;
     await step(this.#parts, server.parts.rng.between(3, 15), options, 'PG_RELOAD_TIMEOUT');
     if (process?.hung || process?.postmasterHung) {
-      // Nobody lets the adapter in, so it signals and leaves it at that. A process that stands still takes the signal up when it goes on.
+      // Nobody lets the adapter in, so it signals and leaves it at that. A process that stands
+      // still takes the signal up when it goes on.
       await step(this.#parts, options.timeoutMs, options, 'PG_RELOAD_TIMEOUT');
       this.#owesReload = false;
       this.#reloadOnceAwake();
@@ -376,7 +385,8 @@ export class SimPostgres implements Postgres {
     server.reload();
     this.#connection.filesRead();
     if (this.#connection.blind) return;
-    // The checkpointer tells sessions that there is anything to wait for at all; the adapter waits for that. Walsenders take their time.
+    // The checkpointer tells sessions that there is anything to wait for at all; the adapter waits
+    // for that. Walsenders take their time.
     while (undefinedBefore && server.process === process && server.obeyed !== server.live.syncNames)
       await step(this.#parts, LOOK_MS, options);
   }

@@ -1,4 +1,7 @@
-/** Standbys that come back on connections which still look alive: commits are not to wait for them before they are heard. */
+/**
+ * Standbys that come back on connections which still look alive: commits are not to wait for them
+ * before they are heard.
+ */
 import { expect, test } from 'vitest';
 import { World } from './world.ts';
 

@@ -1,11 +1,17 @@
-/** Streaming from one server to another: one walsender and one walreceiver a link, WAL in order, confirmations on the way back. */
+/**
+ * Streaming from one server to another: one walsender and one walreceiver a link, WAL in order,
+ * confirmations on the way back.
+ */
 import { slotNameOf } from '../../src/core/slot-names.ts';
 import type { Lsn } from '../../src/core/units.ts';
 import type { Gate } from './clock.ts';
 import type { SimServer } from './server.ts';
 import { continues, isPrefix, type Position } from './wal.ts';
 
-/** A standby asks again for its source this often (wal_retrieve_retry_interval, as members are configured). */
+/**
+ * A standby asks again for its source this often (wal_retrieve_retry_interval, as members are
+ * configured).
+ */
 const RETRY_MS = 100;
 /** A silent other end counts as gone after this (wal_sender_timeout, wal_receiver_timeout). */
 const TIMEOUT_MS = 5000;
@@ -15,17 +21,26 @@ const LASTING_TIMEOUT_MS = 60_000;
 const FIRST_TRY_MS = 200;
 /** wal_receiver_status_interval: who has nothing to confirm replies this often. */
 const REPLY_MS = 10_000;
-/** A standby that has nothing new says so every now and then; only that makes the source look again at who waits. */
+/**
+ * A standby that has nothing new says so every now and then; only that makes the source look again
+ * at who waits.
+ */
 const STATUS_MS = 1000;
 
-/** What a walsender sends at once (MAX_SEND_SIZE). It streams when it has sent everything, whatever its standby has confirmed. */
+/**
+ * What a walsender sends at once (MAX_SEND_SIZE). It streams when it has sent everything, whatever
+ * its standby has confirmed.
+ */
 const SEND_BYTES = 131_072;
 
 export interface Sender {
   readonly standby: SimServer;
   readonly pid: number;
   state: 'catchup' | 'streaming';
-  /** Told ahead of the flush, where somebody waits for it; null: nothing is known beyond what is flushed. */
+  /**
+   * Told ahead of the flush, where somebody waits for it; null: nothing is known beyond what is
+   * flushed.
+   */
   writeLsn: Lsn | null;
   /** As last confirmed by the standby; null until its first word. */
   flushLsn: Lsn | null;
@@ -35,7 +50,10 @@ export interface Sender {
   heardUntil: number | null;
   /** Nothing flows before this. */
   quietUntil: number;
-  /** A server that is no member's, and only bears that name. It confirms what it is sent without a slot. */
+  /**
+   * A server that is no member's, and only bears that name. It confirms what it is sent without a
+   * slot.
+   */
   readonly stranger?: true;
 }
 
@@ -84,7 +102,10 @@ export class Replication {
     return senders;
   }
 
-  /** A server that is no member's connects under the name of that one, and has all but the latest WAL. */
+  /**
+   * A server that is no member's connects under the name of that one, and has all but the latest
+   * WAL.
+   */
   admitStranger(bears: SimServer): Sender {
     const { parts, position } = this.#server;
     const lsn = position.lsn;
@@ -131,7 +152,10 @@ export class Replication {
     return this.#upstream?.source ?? null;
   }
 
-  /** In a fast shutdown: a walsender ends once its standby has confirmed everything. True when none is left. */
+  /**
+   * In a fast shutdown: a walsender ends once its standby has confirmed everything. True when none
+   * is left.
+   */
   drained(lsn: Lsn): boolean {
     for (const link of [...this.#links]) if (link.sender.flushLsn !== null && link.sender.flushLsn >= lsn) this.#endSender(link);
     for (const sender of [...this.#strangers]) if (sender.flushLsn !== null && sender.flushLsn >= lsn) this.dismissStranger(sender);
@@ -218,7 +242,10 @@ export class Replication {
     source.changed();
   }
 
-  /** What PostgreSQL looks at when a walreceiver asks to stream: timelines and positions by number, the slot, and whether the WAL is still there. */
+  /**
+   * What PostgreSQL looks at when a walreceiver asks to stream: timelines and positions by number,
+   * the slot, and whether the WAL is still there.
+   */
   #obstacleTo(source: SimServer): Obstacle | null {
     const standby = this.#server;
     if (source === standby || !source.accepts || source.dir !== 'valid' || !linked(standby, source)) return 'unreachable';
@@ -268,7 +295,10 @@ export class Replication {
     look();
   }
 
-  /** One batch at a time. What is lost on the way, or its confirmation, is sent again once the two hear each other. */
+  /**
+   * One batch at a time. What is lost on the way, or its confirmation, is sent again once the two
+   * hear each other.
+   */
   #send(link: Link): void {
     const { source, standby, sender } = link;
     if (!link.sending || link.busy || !canSend(link)) return;
@@ -299,7 +329,10 @@ export class Replication {
     });
   }
 
-  /** A walreceiver tells what it has handed to its kernel before it flushes (src/backend/replication/walreceiver.c). */
+  /**
+   * A walreceiver tells what it has handed to its kernel before it flushes
+   * (src/backend/replication/walreceiver.c).
+   */
   #written({ source, standby, sender }: Link, lsn: Lsn): void {
     if (!source.sessions.wantsWrites) return;
     const { sim, net, gate } = source.parts;
@@ -358,7 +391,8 @@ export class Replication {
       else sim.after(TIMEOUT_MS, () => standby.parts.gate().deliver('message', () => this.#endReceiver(link)));
     }
     source.changed();
-    // Nobody looks at who waits because somebody left: the next word of a standby does, or a reload.
+    // Nobody looks at who waits because somebody left: the next word of a standby does, or a
+    // reload.
     sim.after(source.parts.rng.between(0, STATUS_MS), () => source.parts.gate().deliver('message', () => source.sessions.release()));
   }
 }
@@ -367,7 +401,10 @@ export class Replication {
 const linked = (a: SimServer, b: SimServer) => a.parts.net.up(a.name, b.name) && b.parts.net.up(b.name, a.name);
 const still = (server: SimServer) => server.parts.gate().frozen || server.process?.hung === true;
 const silent = (link: Link) => !linked(link.source, link.standby) || still(link.source) || still(link.standby);
-/** At the end of a timeline a walreceiver waits to be told of the next one by the startup process (WALRCV_WAITING), which a pause keeps from that. */
+/**
+ * At the end of a timeline a walreceiver waits to be told of the next one by the startup process
+ * (WALRCV_WAITING), which a pause keeps from that.
+ */
 const endsHere = ({ position, process }: SimServer, sent: Position) => process?.replaying === true && sent.branch !== position.branch;
 const canSend = (link: Link) =>
   !still(link.source) &&

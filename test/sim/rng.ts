@@ -1,4 +1,7 @@
-/** Randomness from one seed. Everything drawn in a simulation comes from here, so the same seed gives the same run. */
+/**
+ * Randomness from one seed. Everything drawn in a simulation comes from here, so the same seed
+ * gives the same run.
+ */
 
 /** mulberry32: small, fast, and good enough for drawing delays and faults. */
 export class Rng {

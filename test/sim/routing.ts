@@ -1,4 +1,7 @@
-/** What stands between clients and the cluster: HAProxy's model and, on the same host, the real router. */
+/**
+ * What stands between clients and the cluster: HAProxy's model and, on the same host, the real
+ * router.
+ */
 import { createRouter, ROUTER_ASSERT_MS, type Router } from '../../src/router/router.ts';
 import { Gate, MachineClock, processClock } from './clock.ts';
 import { simDcs } from './dcs.ts';

@@ -1,4 +1,7 @@
-/** Carries a plan out: faults while it lasts, then everything is mended, and the cluster has to come back within a bound. */
+/**
+ * Carries a plan out: faults while it lasts, then everything is mended, and the cluster has to come
+ * back within a bound.
+ */
 import { ensureError } from '../../src/support/errors.ts';
 import { nobodyMayLead } from './electable.ts';
 import { pauseForGood } from './faults/history.ts';
@@ -12,7 +15,10 @@ const COMMITS = 5;
 /** So long nothing changes any more. */
 const STABLE_MS = 60_000;
 const CALM_MS = 30_000;
-/** Clients are busy around a fault, so that it strikes in the middle of commits and its end is seen at once. */
+/**
+ * Clients are busy around a fault, so that it strikes in the middle of commits and its end is seen
+ * at once.
+ */
 const BEFORE_FAULT_MS = 1000;
 const AFTER_FAULT_MS = 10_000;
 const TAIL = 200;
@@ -79,7 +85,10 @@ async function carryOut(plan: Plan, world: World): Promise<Failure | null> {
   return recover(world, [...gone, ...stuck]);
 }
 
-/** There is something to do everywhere that cannot be done: a slot to make, a file to write. Nothing else may depend on it. */
+/**
+ * There is something to do everywhere that cannot be done: a slot to make, a file to write. Nothing
+ * else may depend on it.
+ */
 function hinder(world: World): void {
   for (const { server } of world.machines) {
     server.slotsTaken = true;
@@ -88,7 +97,10 @@ function hinder(world: World): void {
   world.patchConfig({ slots: { wanted: { type: 'physical' } } });
 }
 
-/** A standby that answers, and whose disk takes nothing: it cannot follow anybody else, and nobody is to wait for it. */
+/**
+ * A standby that answers, and whose disk takes nothing: it cannot follow anybody else, and nobody
+ * is to wait for it.
+ */
 function withFullDisk(world: World, gone: readonly string[]): readonly string[] {
   const stuck = world.machines.find(({ name, server }) => !gone.includes(name) && server.inRecovery);
   if (stuck === undefined) return [];
@@ -97,7 +109,9 @@ function withFullDisk(world: World, gone: readonly string[]): readonly string[] 
   return [stuck.name];
 }
 
-/** Nobody could take the lead now: who has it must keep it, also as an agent that was just started. */
+/**
+ * Nobody could take the lead now: who has it must keep it, also as an agent that was just started.
+ */
 async function withoutRoom(world: World): Promise<World> {
   world.etcd.full = true;
   const leader = world.leader;
@@ -107,7 +121,10 @@ async function withoutRoom(world: World): Promise<World> {
   return world;
 }
 
-/** Within the bound there is a writable primary (S19), everybody is back (S22) and clients are served. */
+/**
+ * Within the bound there is a writable primary (S19), everybody is back (S22) and clients are
+ * served.
+ */
 async function recover(world: World, except: readonly string[]): Promise<Failure | null> {
   const { sim, checkers, clients } = world;
   const start = sim.now;

@@ -1,6 +1,7 @@
 /**
- * One PostgreSQL: what is on its disk and what its processes do. It runs on without its agent, and its disk outlives its processes.
- * `position` is where the WAL on its disk ends, flushed. What a primary has not flushed nobody has seen, so it is not modelled.
+ * One PostgreSQL: what is on its disk and what its processes do. It runs on without its agent, and
+ * its disk outlives its processes. `position` is where the WAL on its disk ends, flushed. What a
+ * primary has not flushed nobody has seen, so it is not modelled.
  */
 import type { ServerRole } from '../../src/core/effects.ts';
 import type { SyncNames } from '../../src/core/sync-names.ts';
@@ -18,7 +19,10 @@ import { Branch, branchAt, type Position, plus, SWITCH_BYTES } from './wal.ts';
 const STILL_MS = 100;
 const NO_SPACE = 'panicked: no space left on device';
 const CHECKPOINT_BYTES = 120;
-/** Of a promotion: until then a crash leaves the old timeline on disk, after it the new one, on which nothing was written yet. */
+/**
+ * Of a promotion: until then a crash leaves the old timeline on disk, after it the new one, on
+ * which nothing was written yet.
+ */
 const SWITCH_AT = 0.7;
 
 export type { Configured, ServerEvent, ServerParts };
@@ -33,7 +37,10 @@ export class SimServer extends DataDirectory {
   file: Configured = { source: null, syncNames: '', slot: '' };
   /** In force, as SHOW tells; processes take it up a moment later. */
   live: Configured = this.file;
-  /** Faults: the next so many starts or promotions fail; a shutdown waits for the archiver last of all, until that moment (true ms). */
+  /**
+   * Faults: the next so many starts or promotions fail; a shutdown waits for the archiver last of
+   * all, until that moment (true ms).
+   */
   failStarts = 0;
   failPromotions = 0;
   archiverBusyUntilMs = 0;
@@ -141,7 +148,10 @@ export class SimServer extends DataDirectory {
     this.changed();
   }
 
-  /** fsync does not return any more. Nothing that needs it ends, and no process that waits for it can be killed. */
+  /**
+   * fsync does not return any more. Nothing that needs it ends, and no process that waits for it
+   * can be killed.
+   */
   hangDisk(): void {
     this.#disk.hung = true;
     this.parts.sim.disturbed();
@@ -164,7 +174,10 @@ export class SimServer extends DataDirectory {
     this.#disk.whenItWorks(() => this.process === process && run());
   }
 
-  /** False when it cannot be started at all. A role of primary opens only a directory that was a primary's. */
+  /**
+   * False when it cannot be started at all. A role of primary opens only a directory that was a
+   * primary's.
+   */
   start(role: ServerRole, evenIncomplete = false): boolean {
     if (this.process !== null || (this.dir !== 'valid' && !evenIncomplete)) return false;
     const wasPrimary = !/recovery$/.test(this.controlState.replace('in crash recovery', 'crash'));
@@ -192,7 +205,8 @@ export class SimServer extends DataDirectory {
     }
     process.phase = 'running';
     const { lsn } = this.position;
-    // A standby's directory opens for readers as soon as it is consistent, and goes on replaying what else is on its disk. A crashed primary's does not.
+    // A standby's directory opens for readers as soon as it is consistent, and goes on replaying
+    // what else is on its disk. A crashed primary's does not.
     this.replayLsn = this.inRecovery && this.minRecovery !== null && this.minRecovery.lsn < lsn ? this.minRecovery.lsn : lsn;
     process.replaying = this.replayLsn < lsn;
     this.backup = null;
@@ -222,7 +236,10 @@ export class SimServer extends DataDirectory {
     this.#replayed();
   }
 
-  /** SIGINT: sessions end at once, the shutdown checkpoint goes to the standbys that are connected, then the processes end. */
+  /**
+   * SIGINT: sessions end at once, the shutdown checkpoint goes to the standbys that are connected,
+   * then the processes end.
+   */
   stopFast(): void {
     const { process } = this;
     if (process === null || process.ending) return;
@@ -264,7 +281,10 @@ export class SimServer extends DataDirectory {
     if (this.process !== null) this.#gone(why);
   }
 
-  /** Nothing happens when it is not a standby. The walreceiver ends first and all WAL at hand is replayed, so that the position is final. */
+  /**
+   * Nothing happens when it is not a standby. The walreceiver ends first and all WAL at hand is
+   * replayed, so that the position is final.
+   */
   promote(): void {
     const { process } = this;
     if (process === null || !this.running || !this.inRecovery || process.promoting || process.ending) return;
@@ -284,7 +304,8 @@ export class SimServer extends DataDirectory {
   #switchTimeline(): void {
     const { branch, lsn } = this.position;
     this.parts.trace(`${this.name} PostgreSQL ends recovery on timeline ${branch.timeline} at ${lsn}`);
-    // The number is one more than the highest known, the parent the timeline that was replayed last.
+    // The number is one more than the highest known, the parent the timeline that was replayed
+    // last.
     const next = new Branch(branch.timeline + 1, branchAt(this.position, lsn), lsn, 'no recovery target specified');
     this.position = { branch: next, lsn: plus(lsn, SWITCH_BYTES) };
     this.minRecovery = this.position;
@@ -335,7 +356,10 @@ export class SimServer extends DataDirectory {
     this.changed();
   }
 
-  /** WAL arrived; `flushed` once it is safe on the disk. Nothing of it is there when the server ends before. */
+  /**
+   * WAL arrived; `flushed` once it is safe on the disk. Nothing of it is there when the server ends
+   * before.
+   */
   write(position: Position, flushed: () => void): void {
     if (this.full === 'wal') {
       this.replication.stopReceiving();
@@ -367,7 +391,10 @@ export class SimServer extends DataDirectory {
     this.replication.advanced();
   }
 
-  /** Everything written, the shutdown record included, reaches whoever is connected before the last process ends. */
+  /**
+   * Everything written, the shutdown record included, reaches whoever is connected before the last
+   * process ends.
+   */
   #writeShutdown(): void {
     const { process } = this;
     if (this.inRecovery || process === null) {

@@ -1,9 +1,9 @@
 /** Settings of a simulated member. The dynamic ones are read as the real agent reads them. */
 import { resolveDynamic } from '../../src/config/dynamic.ts';
 import type { ConfigKey, Tags } from '../../src/core/cluster.ts';
-import type { JsonObject } from '../../src/core/json.ts';
 import type { DynamicSettings, LocalSettings, PostgresSettings, Settings } from '../../src/core/settings.ts';
 import type { SettingsSource } from '../../src/ports/settings.ts';
+import type { JsonObject } from '../../src/support/json.ts';
 
 const postgresql = (name: string) =>
   ({

@@ -1,7 +1,10 @@
-/** How fast the simulator is, in simulated hours of one cluster a minute of one core. A worker's code, as worker.ts is: tools/sim/speed.ts shows what it tells. */
+/**
+ * How fast the simulator is, in simulated hours of one cluster a minute of one core. A worker's
+ * code, as worker.ts is: tools/sim/speed.ts shows what it tells.
+ */
 import process from 'node:process';
 import { parentPort } from 'node:worker_threads';
-import type { JsonObject } from '../../src/core/json.ts';
+import type { JsonObject } from '../../src/support/json.ts';
 import { drawFaults, faults } from './faults/index.ts';
 import { drawPlan, type Plan } from './plan.ts';
 import { Rng } from './rng.ts';
@@ -25,7 +28,9 @@ const SPARSE = { everyMs: 600_000, untilMs: 6 * HOUR_MS };
 const defaults: JsonObject = { ttl: 30, loop_wait: 10, retry_timeout: 10 };
 const demo: JsonObject = { ttl: 10, loop_wait: 2, retry_timeout: 3 };
 
-/** Of the whole process, garbage collection included; what else runs on the machine does not count. */
+/**
+ * Of the whole process, garbage collection included; what else runs on the machine does not count.
+ */
 const cpuMs = (): number => {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;

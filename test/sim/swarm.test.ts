@@ -7,7 +7,10 @@ const from = Number(process.env['REGENT_SIM_FROM'] ?? 1);
 const seedsOf = (part: number, parts: number) => Array.from({ length: count }, (_, i) => from + i).filter((seed) => seed % parts === part);
 const quorum = { ttl: 10, loop_wait: 2, retry_timeout: 3, synchronous_mode: 'quorum' };
 
-/** Found by longer runs: a late request that released a key taken again (the first three), and two timelines of one number (the last). */
+/**
+ * Found by longer runs: a late request that released a key taken again (the first three), and two
+ * timelines of one number (the last).
+ */
 test.each([2441, 2740, 3023, 20_593])('seed %i, which once failed', { timeout: 60_000 }, async (seed) => {
   for (const synchronous_mode of ['quorum', true]) {
     const world = await runSwarm({ seed, config: { ...quorum, synchronous_mode }, faultMs: 40_000, noLoss: true });

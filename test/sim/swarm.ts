@@ -1,5 +1,8 @@
-/** Random histories: a seed draws which faults there are, how often, and when. Then everything is mended, and the cluster has to come back. */
-import type { JsonObject } from '../../src/core/json.ts';
+/**
+ * Random histories: a seed draws which faults there are, how often, and when. Then everything is
+ * mended, and the cluster has to come back.
+ */
+import type { JsonObject } from '../../src/support/json.ts';
 import type { Machine } from './machine.ts';
 import { Rng } from './rng.ts';
 import { World } from './world.ts';
@@ -90,7 +93,10 @@ const faults: Readonly<Record<string, Fault>> = {
   },
 };
 
-/** A failover by name is the operator's own override: it may lose commits, and a machine that sleeps wakes up unfenced. Neither is drawn here. */
+/**
+ * A failover by name is the operator's own override: it may lose commits, and a machine that sleeps
+ * wakes up unfenced. Neither is drawn here.
+ */
 export interface SwarmOptions {
   readonly seed: number;
   readonly config: JsonObject;

@@ -26,7 +26,8 @@ describe('switchover', () => {
       const acquired = at(world, `etcd puts leader ${heir.name}`, released);
       const promoted = at(world, `${heir.name} PostgreSQL promoted`, acquired);
       expect(promoted).toBeGreaterThanOrEqual(acquired);
-      // Of this the checkpoint takes up to 600 ms, with the clients still writing; the rest is what they notice.
+      // Of this the checkpoint takes up to 600 ms, with the clients still writing; the rest is what
+      // they notice.
       expect(tookMs).toBeLessThan(1500);
       const outageMs = promoted - at(world, 'writable: nobody', checkpoint);
       expect(outageMs).toBeLessThan(700);

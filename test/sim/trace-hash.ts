@@ -1,4 +1,7 @@
-/** A running hash over numbers and texts: two runs that differ in one event differ in it. Quick rather than safe from forgers (two lanes of FNV-1a, 32 bits each). */
+/**
+ * A running hash over numbers and texts: two runs that differ in one event differ in it. Quick
+ * rather than safe from forgers (two lanes of FNV-1a, 32 bits each).
+ */
 export class TraceHash {
   #left = 0x811c9dc5;
   #right = 0x01000193;

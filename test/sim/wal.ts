@@ -1,4 +1,7 @@
-/** WAL as a tree of branches: two nodes that promote on their own get two branches, even under one timeline number. */
+/**
+ * WAL as a tree of branches: two nodes that promote on their own get two branches, even under one
+ * timeline number.
+ */
 import type { HistoryEntry } from '../../src/core/cluster.ts';
 import { type Lsn, toLsn } from '../../src/core/units.ts';
 
@@ -40,7 +43,10 @@ export class Branch {
       : (as?.history ?? parent?.history ?? []);
   }
 
-  /** What a server writes that was opened without a promotion: nothing but the records themselves tells it from its parent. */
+  /**
+   * What a server writes that was opened without a promotion: nothing but the records themselves
+   * tells it from its parent.
+   */
   static byHand(parent: Branch, forkLsn: Lsn): Branch {
     return new Branch(parent.timeline, parent, forkLsn, 'opened by hand', parent);
   }
@@ -51,7 +57,10 @@ export interface Position {
   readonly lsn: Lsn;
 }
 
-/** How far `of` goes on that branch: to its end, to the point where it left the branch, or not at all (null). */
+/**
+ * How far `of` goes on that branch: to its end, to the point where it left the branch, or not at
+ * all (null).
+ */
 export function reachOn(branch: Branch, of: Position): Lsn | null {
   let limit = of.lsn;
   for (let at: Branch | null = of.branch; at !== null; at = at.parent) {
@@ -70,8 +79,9 @@ export function isPrefix(position: Position, of: Position): boolean {
 const earlier = (a: Lsn, b: Lsn): Lsn => (a > b ? b : a);
 
 /**
- * Whether PostgreSQL can stream to that position. A promotion that was interrupted leaves one record on its timeline; another node's promotion at the same point
- * writes the same record under the same number, so the one goes on into the other.
+ * Whether PostgreSQL can stream to that position. A promotion that was interrupted leaves one
+ * record on its timeline; another node's promotion at the same point writes the same record under
+ * the same number, so the one goes on into the other.
  */
 export function continues(position: Position, of: Position): boolean {
   if (isPrefix(position, of)) return true;
@@ -117,8 +127,9 @@ export const FIRST_LSN = toLsn(0x300_0000);
 export const plus = (lsn: Lsn, bytes: number): Lsn => toLsn(lsn + BigInt(bytes));
 
 /**
- * Two promotions at the same point by nodes that did not know of each other: PostgreSQL gives both timelines one number and one history, and nothing but the
- * WAL itself tells them apart (M13). In the model that is Branch.beginning.
+ * Two promotions at the same point by nodes that did not know of each other: PostgreSQL gives both
+ * timelines one number and one history, and nothing but the WAL itself tells them apart (M13). In
+ * the model that is Branch.beginning.
  */
 export function areTwins(a: Position, b: Position): boolean {
   if (isPrefix(a, b) || isPrefix(b, a)) return false;

@@ -1,4 +1,7 @@
-/** A worker thread that simulates what it is told to, one run at a time, and answers with what came of it. Who talks to it is tools/sim/pool.ts. */
+/**
+ * A worker thread that simulates what it is told to, one run at a time, and answers with what came
+ * of it. Who talks to it is tools/sim/pool.ts.
+ */
 import { parentPort } from 'node:worker_threads';
 import type { Answer, Request, Result } from '../../tools/sim/protocol.ts';
 import { describePlan, drawPlan } from './plan.ts';

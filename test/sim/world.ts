@@ -1,12 +1,12 @@
 /**
- * A cluster of real agents on models of everything else, with clients, and checkers that look at it after every event.
- * Same seed and same orders, same trace.
+ * A cluster of real agents on models of everything else, with clients, and checkers that look at it
+ * after every event. Same seed and same orders, same trace.
  */
 import { encodeFailover } from '../../src/adapters/etcd/encode.ts';
 import { syncPriority, type Tags } from '../../src/core/cluster.ts';
-import type { JsonObject } from '../../src/core/json.ts';
 import type { FailoverWish } from '../../src/ports/dcs.ts';
 import { stringifyCompact } from '../../src/support/big-json.ts';
+import type { JsonObject } from '../../src/support/json.ts';
 import { Checkers } from './checkers.ts';
 import { Clients } from './clients.ts';
 import { Simulation } from './clock.ts';
@@ -144,7 +144,8 @@ export class World {
   }
 
   /**
-   * The same of those who are not left broken. Who was away for longer than WAL is kept for it can only be cloned anew, which is the operator's to say.
+   * The same of those who are not left broken. Who was away for longer than WAL is kept for it can
+   * only be cloned anew, which is the operator's to say.
    */
   recovered(except: readonly string[] = []): boolean {
     const { leader } = this;
@@ -166,7 +167,10 @@ export class World {
     );
   }
 
-  /** Runs until it holds; throws with the end of the trace when it does not within the limit. Returns the virtual ms it took. */
+  /**
+   * Runs until it holds; throws with the end of the trace when it does not within the limit.
+   * Returns the virtual ms it took.
+   */
   async expect(what: string, done: () => boolean, limitMs: number): Promise<number> {
     const start = this.sim.now;
     const reached = await this.sim.until(() => done() || this.checkers.violations.length > 0, limitMs);

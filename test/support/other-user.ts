@@ -1,4 +1,7 @@
-/** For tests of what a user who is not root may do: root may write everywhere, so such a test run by root goes on as another user for a while. */
+/**
+ * For tests of what a user who is not root may do: root may write everywhere, so such a test run by
+ * root goes on as another user for a while.
+ */
 const NOBODY = 65_534;
 
 /** Whether directories of another user's can be made here at all. */

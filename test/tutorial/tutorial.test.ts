@@ -1,6 +1,7 @@
 /**
- * The tutorial, typed by a patient reader: block by block, in its order, each command as it is written, on a terminal.
- * `sleep N` is a wait of at most N seconds for what the tutorial waits for there.
+ * The tutorial, typed by a patient reader: block by block, in its order, each command as it is
+ * written, on a terminal. `sleep N` is a wait of at most N seconds for what the tutorial waits for
+ * there.
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { advanced } from './steps/advanced.ts';

@@ -1,4 +1,7 @@
-/** The simulator as one text to be run, made from the sources as they are now, or as they would be with a few lines changed. Nothing is written. */
+/**
+ * The simulator as one text to be run, made from the sources as they are now, or as they would be
+ * with a few lines changed. Nothing is written.
+ */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Plugin } from 'esbuild';
@@ -7,7 +10,10 @@ import type { Edit } from '../../test/sim/zoo/mutant.ts';
 
 const ENTRY = 'test/sim/worker.ts';
 
-/** Throws MUTANT_STALE when the snippet is not there exactly once: the source has moved on, and the edit must follow it. */
+/**
+ * Throws MUTANT_STALE when the snippet is not there exactly once: the source has moved on, and the
+ * edit must follow it.
+ */
 export function applyEdit(text: string, edit: Edit): string {
   const found = text.split(edit.find).length - 1;
   if (found === 1) return text.replace(edit.find, () => edit.replace);

@@ -16,7 +16,9 @@ export interface Hunt {
 
 const SEEDS = 2 ** 32;
 
-/** A run that did not end, or took its worker with it, is a crash like another. Rethrows SIM_CLOSED. */
+/**
+ * A run that did not end, or took its worker with it, is a crash like another. Rethrows SIM_CLOSED.
+ */
 export function crashOf(seed: number, error: unknown): Result {
   if (codeOf(error) === 'SIM_CLOSED') throw error;
   const outcome: Outcome = {

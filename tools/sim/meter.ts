@@ -1,4 +1,6 @@
-/** How far the work is: one line that is rewritten on a terminal, and a line now and then elsewhere. */
+/**
+ * How far the work is: one line that is rewritten on a terminal, and a line now and then elsewhere.
+ */
 import type { Tally } from './tally.ts';
 
 export interface MeterOutput {

@@ -31,7 +31,10 @@ export async function readPlan(file: string): Promise<Plan> {
   return value;
 }
 
-/** Below the checkout, or among the temporary files where that cannot be written. Resolves to a path that can be typed. */
+/**
+ * Below the checkout, or among the temporary files where that cannot be written. Resolves to a path
+ * that can be typed.
+ */
 export async function savePlan(root: string, name: string, plan: Plan): Promise<string> {
   const text = `${JSON.stringify(plan, null, 2)}\n`;
   for (const directory of [join(root, '.regent', 'sim'), tmpdir()]) {

@@ -5,7 +5,10 @@ import type { Plan } from '../../test/sim/plan.ts';
 import type { Focus } from '../../test/sim/zoo/focus.ts';
 import type { Answer, Request, Result } from './protocol.ts';
 
-/** A run that takes longer than this is in a loop that never ends: it is given up, and its worker with it. */
+/**
+ * A run that takes longer than this is in a loop that never ends: it is given up, and its worker
+ * with it.
+ */
 export const RUN_LIMIT_MS = 120_000;
 
 interface Task {
@@ -41,7 +44,10 @@ export class Pool {
     return this.#hands.size;
   }
 
-  /** Rejects with SIM_HUNG, SIM_WORKER or SIM_CLOSED; what happens inside a run is part of its outcome. */
+  /**
+   * Rejects with SIM_HUNG, SIM_WORKER or SIM_CLOSED; what happens inside a run is part of its
+   * outcome.
+   */
   seed(seed: number, options: { readonly trace?: boolean; readonly focus?: Focus } = {}): Promise<Result> {
     const { trace = false, focus } = options;
     return this.#add(focus === undefined ? { seed } : { seed, focus }, trace);

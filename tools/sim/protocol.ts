@@ -1,4 +1,7 @@
-/** What the main thread and the simulating workers tell each other. Types only: the workers run a bundle of their own. */
+/**
+ * What the main thread and the simulating workers tell each other. Types only: the workers run a
+ * bundle of their own.
+ */
 import type { Outcome, Plan } from '../../test/sim/plan.ts';
 import type { Focus } from '../../test/sim/zoo/focus.ts';
 

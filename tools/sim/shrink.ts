@@ -1,4 +1,7 @@
-/** The shortest schedule that still fails in the same way: faults are left out, then circumstances made ordinary, as long as the failure stays. */
+/**
+ * The shortest schedule that still fails in the same way: faults are left out, then circumstances
+ * made ordinary, as long as the failure stays.
+ */
 import type { Plan, PlanOptions } from '../../test/sim/plan.ts';
 
 export interface ShrinkLimits {
@@ -31,7 +34,10 @@ class Budget {
     return this.runs >= this.#limits.runs || this.#limits.now() >= this.#limits.untilMs;
   }
 
-  /** The first of the candidates that fails; null: none does. The same one however many are tried at once. */
+  /**
+   * The first of the candidates that fails; null: none does. The same one however many are tried at
+   * once.
+   */
   async first(candidates: readonly Plan[], stillFails: StillFails): Promise<Plan | null> {
     for (let i = 0; i < candidates.length && !this.spent; i += this.#limits.jobs) {
       const batch = candidates.slice(i, i + this.#limits.jobs);

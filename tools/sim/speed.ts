@@ -6,7 +6,9 @@ import { EXIT } from './options.ts';
 
 const ENTRY = 'test/sim/speed.ts';
 
-/** Resolves to the exit code. Throws what building the simulator throws, and what goes wrong in it. */
+/**
+ * Resolves to the exit code. Throws what building the simulator throws, and what goes wrong in it.
+ */
 export async function speedMain(root: string, signal: AbortSignal): Promise<number> {
   const worker = new Worker(await bundleSimulator(root, [], ENTRY), { eval: true });
   process.stdout.write('simulated hours of one cluster, in a minute of one core:\n');

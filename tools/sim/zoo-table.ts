@@ -4,7 +4,10 @@ import { type Measure, medianSeeds } from './zoo.ts';
 const BEGIN = '<!-- zoo: drawn by regent sim --zoo -->';
 const END = '<!-- end of the zoo -->';
 
-/** One mutant, measured on seeds as they are drawn for everybody, and under the circumstances it names. */
+/**
+ * One mutant, measured on seeds as they are drawn for everybody, and under the circumstances it
+ * names.
+ */
 export interface Measured {
   readonly ordinary: Measure;
   readonly focused: Measure;

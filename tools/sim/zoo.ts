@@ -9,7 +9,10 @@ import { Pool } from './pool.ts';
 import type { Result } from './protocol.ts';
 import { kindOf } from './tally.ts';
 
-/** Where the mutants are, read when they are wanted: they change without the program being built anew. */
+/**
+ * Where the mutants are, read when they are wanted: they change without the program being built
+ * anew.
+ */
 const CATALOG = 'test/sim/zoo/index.ts';
 
 /** A run of a broken agent that never ends shows soon enough. */
@@ -57,7 +60,10 @@ export interface Search {
   readonly over?: () => boolean;
 }
 
-/** What the whole agent does with a seed: whatever it fails itself proves nothing about a broken one. */
+/**
+ * What the whole agent does with a seed: whatever it fails itself proves nothing about a broken
+ * one.
+ */
 export class Control {
   readonly #pool: Pool;
   readonly #passes = new Map<string, Promise<boolean>>();
@@ -87,7 +93,10 @@ export class Control {
 const runSeed = (pool: Pool, seed: number, focus: Focus | undefined): Promise<Result> =>
   pool.seed(seed, focus === undefined ? {} : { focus }).catch((error: unknown) => crashOf(seed, error));
 
-/** Runs seeds in order until the mutant was noticed often enough. What it fails in another way than its own does not count. Throws MUTANT_STALE, SIM_BUILD. */
+/**
+ * Runs seeds in order until the mutant was noticed often enough. What it fails in another way than
+ * its own does not count. Throws MUTANT_STALE, SIM_BUILD.
+ */
 export async function measure(root: string, mutant: Mutant, control: Control, search: Search): Promise<Measure> {
   const pool = new Pool(await bundleSimulator(root, mutant.edits), search.jobs, MUTANT_RUN_MS);
   const sightings: Sighting[] = [];
@@ -110,7 +119,10 @@ export async function measure(root: string, mutant: Mutant, control: Control, se
   return { mutant, sightings, tried };
 }
 
-/** By a verdict it should be noticed by, and for a promise it breaks: what else fails may have been coming anyway. */
+/**
+ * By a verdict it should be noticed by, and for a promise it breaks: what else fails may have been
+ * coming anyway.
+ */
 const isItsOwn = (mutant: Mutant, { verdict, invariant }: Outcome): boolean =>
   mutant.verdicts.includes(verdict) && (invariant === undefined || mutant.offends.includes(invariant));
 

@@ -1,7 +1,8 @@
 /**
  * `regent test [PART ...] [-- VITEST ARGUMENTS]`: everything that has to hold, in one command.
  *
- * Parts run one after another and a failing one does not hide the others. The last line printed is `N passed, N failed`.
+ * Parts run one after another and a failing one does not hide the others. The last line printed is
+ * `N passed, N failed`.
  */
 import { styleText } from 'node:util';
 import { checkoutRoot } from '../root.ts';

@@ -24,7 +24,10 @@ async function isThere(name: string, path: string): Promise<boolean> {
   return false;
 }
 
-/** Those of the programs that are not to be found where a daemon or a tool may lie; each name goes with the Debian package that has it. */
+/**
+ * Those of the programs that are not to be found where a daemon or a tool may lie; each name goes
+ * with the Debian package that has it.
+ */
 export async function missingTools(
   tools: Readonly<Record<string, string>>,
 ): Promise<ReadonlyArray<readonly [tool: string, debianPackage: string]>> {
@@ -44,7 +47,10 @@ export async function ensureTools(tools: Readonly<Record<string, string>>, conse
   );
 }
 
-/** Installs what the integration tests run against, where it may; throws with the command to run where it may not. */
+/**
+ * Installs what the integration tests run against, where it may; throws with the command to run
+ * where it may not.
+ */
 export async function ensureTestPrograms(consent: boolean): Promise<void> {
   const survey = await surveyPrograms(defaultSurvey(process.env));
   const packages = survey.missing.flatMap((program) => program.debianPackages);

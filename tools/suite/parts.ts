@@ -19,7 +19,10 @@ export interface Surroundings {
   readonly signal?: AbortSignal;
 }
 
-/** Runs a tool of node_modules on our own terminal. Resolves to its exit code, 1 when a signal ended it. */
+/**
+ * Runs a tool of node_modules on our own terminal. Resolves to its exit code, 1 when a signal ended
+ * it.
+ */
 function runTool(root: string, name: string, args: readonly string[], surroundings: Surroundings = {}): Promise<number> {
   const { launcher = [], env = {}, signal } = surroundings;
   const [file, ...rest] = [...launcher, join(root, 'node_modules', '.bin', name), ...args];

@@ -11,8 +11,9 @@ interface FileReport {
 }
 
 /**
- * Counts the tests in vitest's JSON report. A file that failed without a failed test (it did not load, a hook threw) counts as one failure,
- * and so does a run that ended badly without naming any (an unhandled error), or that left no report.
+ * Counts the tests in vitest's JSON report. A file that failed without a failed test (it did not
+ * load, a hook threw) counts as one failure, and so does a run that ended badly without naming any
+ * (an unhandled error), or that left no report.
  */
 export function countTests(report: string | null, exitCode: number): Tally {
   let passed = 0;

@@ -1,4 +1,7 @@
-/** The simulator's part of the suite: seeds that never change, some of them twice, and as many fresh ones as fit in two minutes. */
+/**
+ * The simulator's part of the suite: seeds that never change, some of them twice, and as many fresh
+ * ones as fit in two minutes.
+ */
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { runCommand } from '../../src/support/exec.ts';
@@ -19,8 +22,9 @@ const FRESH_MS = 120_000;
 const FRESH_FROM = 1_000_000;
 const SHOWN = 3;
 /**
- * So many fresh failures are told and not counted: what one seed in thousands finds was there before, and is no reason to keep a commit from landing. A commit that
- * breaks something shows in more of them.
+ * So many fresh failures are told and not counted: what one seed in thousands finds was there
+ * before, and is no reason to keep a commit from landing. A commit that breaks something shows in
+ * more of them.
  */
 const FRESH_TOLERATED = 3;
 

@@ -1,5 +1,6 @@
 /**
- * House rules about the sources that no linter knows: sizes, layers, purity, leftovers. Each takes one file and tells what is wrong with it.
+ * House rules about the sources that no linter knows: sizes, layers, purity, leftovers. Each takes
+ * one file and tells what is wrong with it.
  */
 
 export interface SourceFile {
@@ -15,22 +16,22 @@ export interface Problem {
   readonly message: string;
 }
 
-const LINES_MAX = 400;
+const LINES_MAX = 430;
 
 /** What a folder of src/ may import, by first folder. `*` is anything but agent/. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  core: ['core', 'support'],
-  ports: ['ports', 'core', 'support'],
   support: ['support'],
-  agent: ['agent', 'core', 'ports', 'support'],
-  config: ['config', 'ports', 'core', 'support'],
+  core: ['core', 'support'],
+  pgconf: ['pgconf', 'core', 'support'],
+  ports: ['ports', 'pgconf', 'core', 'support'],
+  dialect: ['dialect', 'ports', 'core', 'support'],
+  agent: ['agent', 'dialect', 'ports', 'core', 'support'],
+  config: ['config', 'ports', 'pgconf', 'core', 'support'],
 };
 const LAYER_BY_PATH: ReadonlyArray<{ readonly prefix: string; readonly layer: string }> = Object.keys(MAY_IMPORT).map((layer) => ({
   prefix: `src/${layer}/`,
   layer,
 }));
-/** Shapes without domain words, wherever they lie. */
-const FREE_FOR_ALL = ['src/core/json.ts'];
 /** Wires the real adapters into the agent: the one place where both meet. */
 const WIRING = ['src/agent/main.ts', 'src/agent/wiring/', 'src/main.ts'];
 
@@ -142,7 +143,7 @@ function checkLayers(file: SourceFile): Problem[] {
     const specifier = /(?:\bfrom|\bimport)\s*\(?\s*'(\.[^']+)'/.exec(line)?.[1];
     const target = specifier === undefined ? null : resolveImport(file, specifier);
     const folder = target?.startsWith('src/') ? target.split('/')[1]! : null;
-    if (target === null || folder === null || folder.endsWith('.ts') || FREE_FOR_ALL.includes(target)) continue;
+    if (target === null || folder === null || folder.endsWith('.ts')) continue;
     const allowed = layer === undefined ? folder !== 'agent' : MAY_IMPORT[layer]!.includes(folder);
     if (allowed) continue;
     const message =

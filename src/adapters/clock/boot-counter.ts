@@ -1,12 +1,15 @@
 /**
- * Joins a coarse clock that counts suspended time (`readCoarseMs`, cut off to 10 ms) with a fine one that does not (`readFineMs`) into one that does
- * both: fine, plus the greatest distance ever seen between the two. While the machine is awake that distance closes in on the true one from below;
- * a suspend raises it, and the result jumps forward. At most 10 ms behind the truth, never ahead of it, never backwards.
+ * Joins a coarse clock that counts suspended time
+ * (`readCoarseMs`, cut off to 10 ms) with a fine one that does not (`readFineMs`) into one that
+ * does both: fine, plus the greatest distance ever seen between the two. While the machine is awake
+ * that distance closes in on the true one from below; a suspend raises it, and the result jumps
+ * forward. At most 10 ms behind the truth, never ahead of it, never backwards.
  */
 export function createBootCounter(readCoarseMs: () => number, readFineMs: () => number): () => number {
   let distance = Number.NEGATIVE_INFINITY;
   return () => {
-    // Coarse before fine: a pause between the two readings makes this distance too small, which is harmless. Too large would stay for good.
+    // Coarse before fine: a pause between the two readings makes this distance too small, which is
+    // harmless. Too large would stay for good.
     const coarse = readCoarseMs();
     const fine = readFineMs();
     distance = Math.max(distance, coarse - fine);

@@ -4,7 +4,10 @@ import { describe, expect, it } from 'vitest';
 import { createBootCounter } from './boot-counter.ts';
 import { createSystemClock } from './system.ts';
 
-/** A machine on which time passes awake and asleep; the coarse clock counts both, the fine one only the former. */
+/**
+ * A machine on which time passes awake and asleep; the coarse clock counts both, the fine one only
+ * the former.
+ */
 function machine() {
   let awake = 0;
   let asleep = 0;

@@ -7,11 +7,11 @@ import { createBootCounter } from './boot-counter.ts';
 const LONGEST_TIMER_MS = 2_147_483_647;
 
 /**
- * The clock of a Linux machine.
- * bootMs comes from /proc/uptime at every call (1–2 µs), because only a fresh reading shows that the machine has slept, and the guard reads the
- * same file; the monotonic clock fills in between its hundredths of a second.
- * Timers keep the process alive on purpose (no unref): an agent whose last pending thing is its next round must not exit. Cancel them to leave.
- * Throws CLOCK_UNAVAILABLE.
+ * The clock of a Linux machine. bootMs comes from /proc/uptime at every call (1–2 µs), because only
+ * a fresh reading shows that the machine has slept, and the guard reads the same file; the
+ * monotonic clock fills in between its hundredths of a second. Timers keep the process alive on
+ * purpose (no unref): an agent whose last pending thing is its next round must not exit. Cancel
+ * them to leave. Throws CLOCK_UNAVAILABLE.
  */
 export function createSystemClock(): Clock {
   const readUptimeMs = openUptime();

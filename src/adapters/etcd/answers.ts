@@ -1,8 +1,9 @@
 /**
- * What etcd's gateway answers, good and bad.
- * Errors come as `{"error","message","code"}` with an HTTP error status, as `{"error":{"grpc_code","message",…}}` inside a stream (its
- * status may be 200), or as plain text from something in between. Only texts known to be final are taken as a refusal: an error nobody
- * has met before says nothing about the cluster and counts as an outage.
+ * What etcd's gateway answers, good and bad. Errors come as
+ * `{"error","message","code"}` with an HTTP error status, as `{"error":{"grpc_code","message",…}}`
+ * inside a stream (its status may be 200), or as plain text from something in between. Only texts
+ * known to be final are taken as a refusal: an error nobody has met before says nothing about the
+ * cluster and counts as an outage.
  */
 import { DcsError } from '../../support/errors.ts';
 import type { Exchange } from './transport.ts';
@@ -12,7 +13,10 @@ export interface CallSpec {
   readonly path: string;
   readonly body: Record<string, unknown>;
   readonly timeoutMs: number;
-  /** The answer needs a majority of the cluster, so its header is evidence of what the cluster has reached. */
+  /**
+   * The answer needs a majority of the cluster, so its header is evidence of what the cluster has
+   * reached.
+   */
   readonly consensus: boolean;
 }
 
@@ -100,7 +104,10 @@ export function refusal(message: string, mend: string): DcsError {
   return new DcsError('DCS_REFUSED', `etcd refused: ${message}`, { mend });
 }
 
-/** The first JSON object of a text; later ones are the rest of a stream that was not asked for. Null: there is none. */
+/**
+ * The first JSON object of a text; later ones are the rest of a stream that was not asked for.
+ * Null: there is none.
+ */
 export function firstDocument(text: string): Record<string, unknown> | null {
   const start = text.trimStart();
   return parseRecord(start) ?? parseRecord(start.split('\n', 1)[0]!);
@@ -110,7 +117,9 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A stream wraps its answers in `result`. An answer without etcd's header did not come from etcd. */
+/**
+ * A stream wraps its answers in `result`. An answer without etcd's header did not come from etcd.
+ */
 function unwrap(body: Record<string, unknown>): Answer | null {
   const inner = isRecord(body['result']) ? body['result'] : body;
   const header = inner['header'];

@@ -1,7 +1,7 @@
 /** One `members/<name>` value. Formats: docs/wire.md. */
 import type { Member, MemberRole, PostgresState, Tags } from '../../core/cluster.ts';
-import type { JsonObject, JsonValue } from '../../core/json.ts';
 import { isJsonObject } from '../../support/big-json.ts';
+import type { JsonObject, JsonValue } from '../../support/json.ts';
 import { countOf, isTruthy, lsnOf, textOf, tryParseObject } from './decode-values.ts';
 
 const ROLES: Readonly<Record<string, MemberRole>> = {
@@ -35,7 +35,10 @@ const STATES: ReadonlySet<string> = new Set<PostgresState>([
 const BOOLEAN_TAGS = new Set(['nofailover', 'noloadbalance', 'clonefrom', 'nosync', 'nostream']);
 const PRIORITY_TAGS = new Set(['failover_priority', 'sync_priority']);
 
-/** Never throws: what cannot be read is null, an unreadable value is a member of which only the name is known. */
+/**
+ * Never throws: what cannot be read is null, an unreadable value is a member of which only the name
+ * is known.
+ */
 export function decodeMember(name: string, value: string, leaseId: string | null): Member {
   const raw = value.startsWith('postgres') ? fromLegacyUrl(value) : (tryParseObject(value) ?? {});
   const state = textOf(raw['state']);
@@ -63,7 +66,9 @@ export function decodeMember(name: string, value: string, leaseId: string | null
   };
 }
 
-/** Old members wrote their connection URL alone, with the REST address as its `application_name`. */
+/**
+ * Old members wrote their connection URL alone, with the REST address as its `application_name`.
+ */
 function fromLegacyUrl(value: string): JsonObject {
   const [connUrl, query] = splitOnce(value, '?');
   const apiUrl = new URLSearchParams(query ?? '').get('application_name');
@@ -75,7 +80,10 @@ function splitOnce(text: string, separator: string): [string, string | null] {
   return at < 0 ? [text, null] : [text.slice(0, at), text.slice(at + 1)];
 }
 
-/** Predefined tags of a wrong type are read by Python's rules of truth, or dropped; custom ones are kept as they are. */
+/**
+ * Predefined tags of a wrong type are read by Python's rules of truth, or dropped; custom ones are
+ * kept as they are.
+ */
 function decodeTags(value: JsonValue | undefined): Tags {
   if (!isJsonObject(value)) return {};
   const tags: Record<string, unknown> = Object.create(null);

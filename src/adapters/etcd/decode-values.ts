@@ -1,7 +1,10 @@
-/** Small readers for values that others wrote: anything unexpected reads as absent, nothing throws. */
-import type { JsonObject, JsonValue } from '../../core/json.ts';
+/**
+ * Small readers for values that others wrote: anything unexpected reads as absent, nothing throws.
+ */
+
 import { type Lsn, toLsn } from '../../core/units.ts';
 import { isJsonObject, parseJson } from '../../support/big-json.ts';
+import type { JsonObject, JsonValue } from '../../support/json.ts';
 
 /** Undefined: not JSON. */
 export function tryParse(text: string): JsonValue | undefined {
@@ -22,7 +25,9 @@ export function textOf(value: JsonValue | undefined): string | null {
   return typeof value === 'string' && value !== '' ? value : null;
 }
 
-/** A WAL position: an integer, or one in decimal text. Null when it is neither or beyond 64 bits. */
+/**
+ * A WAL position: an integer, or one in decimal text. Null when it is neither or beyond 64 bits.
+ */
 export function lsnOf(value: JsonValue | undefined): Lsn | null {
   try {
     if (typeof value === 'bigint') return toLsn(value);
@@ -48,7 +53,10 @@ export function isTruthy(value: JsonValue | undefined): boolean {
 
 const FIRST_SURROGATE = 0xd800;
 
-/** By code point, as Python sorts: UTF-16 order differs beyond the basic plane, UTF-8 order does not. */
+/**
+ * By code point, as Python sorts: UTF-16 order differs beyond the basic plane, UTF-8 order does
+ * not.
+ */
 export function compareNames(a: string, b: string): number {
   const end = Math.min(a.length, b.length);
   for (let i = 0; i < end; i += 1) {

@@ -1,11 +1,12 @@
 /**
- * What a range read of a cluster's prefix says. Tolerant, as others write here too: older and newer versions, other programs, people.
- * A value that cannot be read never throws. Formats: docs/wire.md.
+ * What a range read of a cluster's prefix says. Tolerant, as others write here too: older and newer
+ * versions, other programs, people. A value that cannot be read never throws. Formats:
+ * docs/wire.md.
  */
 import type { ClusterView, ConfigKey, FailoverKey, HistoryEntry, Member, StatusKey, SyncKey } from '../../core/cluster.ts';
-import type { JsonValue } from '../../core/json.ts';
 import type { Lsn } from '../../core/units.ts';
 import { isJsonObject } from '../../support/big-json.ts';
+import type { JsonValue } from '../../support/json.ts';
 import type { KeyValue } from './answers.ts';
 import { decodeMember } from './decode-member.ts';
 import { compareNames, countOf, isTruthy, lsnOf, textOf, tryParse, tryParseObject } from './decode-values.ts';
@@ -27,15 +28,18 @@ interface Known {
 
 type TextOf = (written: string | undefined) => string;
 
-/** Reads the same cluster again and again: what one key said is kept for as long as the key stays as it is. */
+/**
+ * Reads the same cluster again and again: what one key said is kept for as long as the key stays as
+ * it is.
+ */
 export class ClusterReader {
   readonly #prefix: string;
   readonly #known = new Map<string, Known>();
   readonly #textOf: TextOf;
 
   /**
-   * `prefix`: the cluster's, e.g. `/service/demo/`. Keys that are not below it, or not known, are passed over.
-   * `textOf`: how keys and values are written; as on the wire where not given.
+   * `prefix`: the cluster's, e.g. `/service/demo/`. Keys that are not below it, or not known, are
+   * passed over. `textOf`: how keys and values are written; as on the wire where not given.
    */
   constructor(prefix: string, textOf: TextOf = decodeText) {
     this.#prefix = prefix;
@@ -117,13 +121,19 @@ function decodeTopLevel(key: string, entry: Entry): Partial<ClusterView> {
   }
 }
 
-/** Null as well for what is no object: then the last good configuration stays in force, and the leader writes it anew. */
+/**
+ * Null as well for what is no object: then the last good configuration stays in force, and the
+ * leader writes it anew.
+ */
 function decodeConfig(entry: Entry): ConfigKey | null {
   const data = tryParseObject(entry.value);
   return data ? { data, modRevision: entry.modRevision } : null;
 }
 
-/** Null when nothing is asked for. A wish whose time cannot be read is none: acting at once is not what was asked. */
+/**
+ * Null when nothing is asked for. A wish whose time cannot be read is none: acting at once is not
+ * what was asked.
+ */
 function decodeFailover(entry: Entry): FailoverKey | null {
   const parsed = tryParse(entry.value);
   if (parsed === undefined) return decodeLegacyFailover(entry);
@@ -154,7 +164,10 @@ function decodeLegacyFailover({ value, modRevision }: Entry): FailoverKey | null
   return { leader: leader || null, candidate: candidate || null, scheduledAtMs: null, scheduledAt: null, modRevision };
 }
 
-/** ISO 8601 with a time zone, a blank allowed for the T; no zone means UTC. Null when it is no instant. */
+/**
+ * ISO 8601 with a time zone, a blank allowed for the T; no zone means UTC. Null when it is no
+ * instant.
+ */
 export function parseInstant(text: string): number | null {
   const match = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)\s*(Z|[-+]\d\d(?::?\d\d)?)?$/i.exec(text.trim());
   if (!match) return null;

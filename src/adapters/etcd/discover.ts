@@ -1,6 +1,7 @@
 /**
- * Finding endpoints beyond the configured ones: etcd's own member list, and SRV records.
- * Done behind the caller's back, now and then and soon after a failure; a call waits only when no endpoint is known at all.
+ * Finding endpoints beyond the configured ones: etcd's own member list, and SRV records. Done
+ * behind the caller's back, now and then and soon after a failure; a call waits only when no
+ * endpoint is known at all.
  */
 import { resolveSrv } from 'node:dns/promises';
 import type { EtcdSettings } from '../../core/settings.ts';
@@ -18,7 +19,10 @@ const FIRST_REFRESH_MS = 1000;
 const HURRY_MS = 5000;
 const REFRESH_TIMEOUT_MS = 3000;
 
-/** In the order they are looked up. `-ssl`: https. `-server`: the members' own addresses, asked at `/members` for those of clients. */
+/**
+ * In the order they are looked up. `-ssl`: https. `-server`: the members' own addresses, asked at
+ * `/members` for those of clients.
+ */
 const SRV_SERVICES = ['_etcd-client-ssl', '_etcd-client', '_etcd-ssl', '_etcd', '_etcd-server-ssl', '_etcd-server'] as const;
 
 export type ResolveSrv = (name: string) => Promise<readonly { readonly name: string; readonly port: number }[]>;

@@ -1,7 +1,11 @@
-/** Values as Patroni writes them: compact JSON in its order of keys. Readers of both kinds compare the texts. */
-import type { JsonObject } from '../../core/json.ts';
+/**
+ * Values as Patroni writes them: compact JSON in its order of keys. Readers of both kinds compare
+ * the texts.
+ */
+
 import type { FailoverWish } from '../../ports/dcs.ts';
 import { isJsonObject, stringifyCompact } from '../../support/big-json.ts';
+import type { JsonObject } from '../../support/json.ts';
 import { compareNames, lsnOf, tryParse } from './decode-values.ts';
 
 /** `{}` for no wish; each part only when there is one. */
@@ -23,7 +27,10 @@ export function encodeSync(value: { leader: string | null; quorum: number; stand
 
 const STATUS_ORDER = ['optime', 'slots', 'retain_slots'];
 
-/** `optime`, `slots`, `retain_slots` in this order, then whatever else there is; null and empty parts are left out. */
+/**
+ * `optime`, `slots`, `retain_slots` in this order, then whatever else there is; null and empty
+ * parts are left out.
+ */
 export function encodeStatus(value: JsonObject): string {
   const order = [
     ...STATUS_ORDER.filter((key) => Object.hasOwn(value, key)),

@@ -1,10 +1,14 @@
 /**
- * The endpoints a client may talk to, best first.
- * The one that last answered leads; one that failed goes to the end. What etcd advertises comes after all that is configured, and never replaces it: such an
- * address may not be reachable from here, or may be somebody else's here (etcd's default is localhost).
+ * The endpoints a client may talk to, best first. The one that last answered leads; one that failed
+ * goes to the end. What etcd advertises comes after all that is configured, and never replaces it:
+ * such an address may not be reachable from here, or may be somebody else's here (etcd's default is
+ * localhost).
  */
 
-/** Base URL without a path or trailing slash, e.g. `http://10.0.0.1:2379`. Throws TypeError on anything that is not an http(s) URL. */
+/**
+ * Base URL without a path or trailing slash, e.g. `http://10.0.0.1:2379`. Throws TypeError on
+ * anything that is not an http(s) URL.
+ */
 export function normaliseEndpoint(text: string): string {
   const url = new URL(text.includes('://') ? text : `http://${text}`);
   if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new TypeError(`not an http(s) URL: ${url.protocol}//${url.host}`);
@@ -26,7 +30,10 @@ export class EndpointPool {
     this.add(configured);
   }
 
-  /** Adds those not known yet behind the others of their kind. Text that is no URL is skipped: one bad advertisement must not stop the client. */
+  /**
+   * Adds those not known yet behind the others of their kind. Text that is no URL is skipped: one
+   * bad advertisement must not stop the client.
+   */
   add(endpoints: readonly string[], kind: 'configured' | 'advertised' = 'configured'): void {
     for (const text of endpoints) {
       const endpoint = safeNormalise(text);
@@ -37,12 +44,18 @@ export class EndpointPool {
     this.#rank();
   }
 
-  /** Whether the operator gave the address. Where nothing was given (SRV records of peers), all that is known counts. */
+  /**
+   * Whether the operator gave the address. Where nothing was given (SRV records of peers), all that
+   * is known counts.
+   */
   isConfigured(endpoint: string): boolean {
     return this.#configured.size === 0 || this.#configured.has(endpoint);
   }
 
-  /** Another etcd answers there: an advertised address is left out until `forgive`, a configured one goes behind the others. */
+  /**
+   * Another etcd answers there: an advertised address is left out until `forgive`, a configured one
+   * goes behind the others.
+   */
   refused(endpoint: string): void {
     if (this.isConfigured(endpoint)) return;
     this.#foreign.add(endpoint);
@@ -72,7 +85,10 @@ export class EndpointPool {
     return this.#order;
   }
 
-  /** `endpoint` gave an answer that needed the whole cluster, asked for at `askedAtMs`: calls start with it from now on. */
+  /**
+   * `endpoint` gave an answer that needed the whole cluster, asked for at `askedAtMs`: calls start
+   * with it from now on.
+   */
   answered(endpoint: string, askedAtMs: number): void {
     this.#answeredAt.set(endpoint, Math.max(askedAtMs, this.#answeredAt.get(endpoint) ?? 0));
     this.#doubtful.delete(endpoint);
@@ -90,7 +106,9 @@ export class EndpointPool {
     for (const listener of this.#suspicionListeners) listener(endpoint);
   }
 
-  /** When the last good answer of the endpoint was asked for, on the caller's clock; null: never. */
+  /**
+   * When the last good answer of the endpoint was asked for, on the caller's clock; null: never.
+   */
   answeredAt(endpoint: string): number | null {
     return this.#answeredAt.get(endpoint) ?? null;
   }

@@ -1,4 +1,7 @@
-/** Calls to the etcd cluster as a whole: endpoint choice, tokens, stale answers and error kinds are settled here. */
+/**
+ * Calls to the etcd cluster as a whole: endpoint choice, tokens, stale answers and error kinds are
+ * settled here.
+ */
 import type { EtcdSettings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
@@ -25,18 +28,30 @@ export interface GatewayOptions {
 
 export interface Reply {
   readonly answer: Answer;
-  /** Another copy of the request was sent and its fate is not known: a compare that fails may have been beaten by ourselves. */
+  /**
+   * Another copy of the request was sent and its fate is not known: a compare that fails may have
+   * been beaten by ourselves.
+   */
   readonly maybeApplied: boolean;
 }
 
 export const API_PREFIX = '/v3';
 
-/** Asks a member that has no leader to say so at once instead of letting the call hang, and to end watches it can no longer feed. */
+/**
+ * Asks a member that has no leader to say so at once instead of letting the call hang, and to end
+ * watches it can no longer feed.
+ */
 const REQUIRE_LEADER = { 'grpc-metadata-hasleader': 'true' };
-/** An endpoint that has answered within this time, and not failed since, is taken to be the same etcd still. */
+/**
+ * An endpoint that has answered within this time, and not failed since, is taken to be the same
+ * etcd still.
+ */
 const PROOF_MS = 15_000;
 const STATUS_PATH = '/maintenance/status';
-/** Logins a call may ask for after its first attempt. Permission is looked up at each use, so one try is enough to rule an old login out. */
+/**
+ * Logins a call may ask for after its first attempt. Permission is looked up at each use, so one
+ * try is enough to rule an old login out.
+ */
 const TOKEN_RETRIES = 2;
 const PERMISSION_RETRIES = 1;
 
@@ -180,8 +195,9 @@ export class Gateway {
   }
 
   /**
-   * Nothing is sent to an address before it has shown that it is of this node's etcd: a write, or the password, would have arrived before the answer tells.
-   * What says nothing about itself is believed where the address is configured. Null: go on; otherwise why not.
+   * Nothing is sent to an address before it has shown that it is of this node's etcd: a write, or
+   * the password, would have arrived before the answer tells. What says nothing about itself is
+   * believed where the address is configured. Null: go on; otherwise why not.
    */
   async #prove(endpoint: string, signal: AbortSignal): Promise<string | null> {
     const configured = this.pool.isConfigured(endpoint);

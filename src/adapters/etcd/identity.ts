@@ -1,18 +1,27 @@
 /**
- * Which etcd this process listens to. An etcd and a Regent cluster go together: what another etcd says about leader and members is not about this cluster,
- * however well its address fits. Every answer of etcd carries the id of its cluster, so every answer is compared.
+ * Which etcd this process listens to. An etcd and a Regent cluster go together: what another etcd
+ * says about leader and members is not about this cluster, however well its address fits. Every
+ * answer of etcd carries the id of its cluster, so every answer is compared.
  *
- * The first answer that needed a majority, at an address that the configuration gives, decides; or the id that is kept with the data (identity-file.ts), so
- * that a restart of the agent forgets nothing. An agent takes another etcd only when an operator has confirmed it. A process without data (regentctl, the
- * router) goes on with another etcd at a configured address once the one before has been silent for a while; it never mixes the two.
+ * The first answer that needed a majority, at an address that the configuration gives, decides; or
+ * the id that is kept with the data (identity-file.ts), so that a restart of the agent forgets
+ * nothing. An agent takes another etcd only when an operator has confirmed it. A process without
+ * data (regentctl, the router) goes on with another etcd at a configured address once the one
+ * before has been silent for a while; it never mixes the two.
  */
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import type { IdentityFile } from './identity-file.ts';
 
-/** Nothing was heard of the etcd before for so long: without data to protect, the one that answers at the configured address is taken. */
+/**
+ * Nothing was heard of the etcd before for so long: without data to protect, the one that answers
+ * at the configured address is taken.
+ */
 const SILENT_MS = 15_000;
-/** An operator's confirmation is looked for, and a file that was removed is written again, at most so often. */
+/**
+ * An operator's confirmation is looked for, and a file that was removed is written again, at most
+ * so often.
+ */
 const LOOK_MS = 1000;
 const CHECK_MS = 10_000;
 
@@ -35,7 +44,10 @@ export class ClusterIdentity {
   #lookAtMs = 0;
   #checkAtMs = 0;
   #unkept = false;
-  /** What was reported already: endpoint and id. Told again after the endpoint was right for a while. */
+  /**
+   * What was reported already: endpoint and id. Told again after the endpoint was right for a
+   * while.
+   */
   readonly #told = new Map<string, string>();
 
   constructor(clock: Clock, log: Log, file: IdentityFile | null = null) {
@@ -74,7 +86,9 @@ export class ClusterIdentity {
     return reason;
   }
 
-  /** The data here are of the cluster that this etcd holds: its id is kept with them. Never throws. */
+  /**
+   * The data here are of the cluster that this etcd holds: its id is kept with them. Never throws.
+   */
   bind(): void {
     const now = this.#clock.monotonicMs();
     if (this.#file === null || this.#clusterId === null || now < this.#checkAtMs) return;
@@ -85,7 +99,8 @@ export class ClusterIdentity {
       this.#take(kept.clusterId, kept.endpoint);
       return;
     }
-    // None, or one that came with other data, such as a snapshot of a disk from before etcd was replaced.
+    // None, or one that came with other data, such as a snapshot of a disk from before etcd was
+    // replaced.
     const written = this.#file.write({ clusterId: this.#clusterId, replaces: null, endpoint: this.#heardAt.endpoint });
     if (!written && !this.#unkept) {
       this.#log.warning(

@@ -18,7 +18,9 @@ export function decodeText(base64: string | undefined): string {
   return base64 === undefined ? '' : Buffer.from(base64, 'base64').toString('utf8');
 }
 
-/** Base64 of the first key after all that begin with `prefix`: its last byte below 0xff plus one. */
+/**
+ * Base64 of the first key after all that begin with `prefix`: its last byte below 0xff plus one.
+ */
 export function encodePrefixEnd(prefix: string): string {
   const bytes = Buffer.from(prefix, 'utf8');
   // UTF-8 has no 0xff, so the last byte can always be raised.

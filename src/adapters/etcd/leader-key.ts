@@ -1,26 +1,33 @@
-/** The leader key: plain text, the name of its holder, on the holder's lease. Transactions as in docs/wire.md. */
+/**
+ * The leader key: plain text, the name of its holder, on the holder's lease. Transactions as in
+ * docs/wire.md.
+ */
 import type { CallOptions } from '../../ports/dcs.ts';
 import type { Gateway } from './gateway.ts';
 import { memberKey } from './keys.ts';
 import { restless, storedIn, type Transactions } from './txn.ts';
 
 const LEADER = 'leader';
-/** A second one is needed when an answer was lost before; more only if the key changes all the time. */
+/**
+ * A second one is needed when an answer was lost before; more only if the key changes all the time.
+ */
 const ATTEMPTS = 3;
 
 /**
- * Creates the key if there is none. True also if it already holds our name on our lease: an earlier request whose reply was lost.
- * After DCS_UNREACHABLE a copy may still take effect late, until the member writes its own key again or the lease ends; whoever finds
- * himself named in a read of the cluster is the holder.
+ * Creates the key if there is none. True also if it already holds our name on our lease: an earlier
+ * request whose reply was lost. After DCS_UNREACHABLE a copy may still take effect late, until the
+ * member writes its own key again or the lease ends; whoever finds himself named in a read of the
+ * cluster is the holder.
  */
 export function acquireLeader(keys: Transactions, name: string, leaseId: string, options: CallOptions): Promise<boolean> {
   return keys.create(LEADER, name, leaseId, memberKey(name), options);
 }
 
 /**
- * Puts the key on this lease if it holds our name; where it is absent, creates it as `acquireLeader` does. True also if it is on our lease already.
- * A copy that takes effect late finds the key unchanged since this call, or does nothing: a holder who has put it on a newer lease meanwhile would lose it
- * with the older one, which nobody renews.
+ * Puts the key on this lease if it holds our name; where it is absent, creates it as
+ * `acquireLeader` does. True also if it is on our lease already. A copy that takes effect late
+ * finds the key unchanged since this call, or does nothing: a holder who has put it on a newer
+ * lease meanwhile would lose it with the older one, which nobody renews.
  */
 export async function attachLeader(
   gateway: Gateway,
@@ -45,13 +52,16 @@ export async function attachLeader(
 }
 
 /**
- * Deletes the key if it holds `name`. When a copy with an unknown fate was sent and the key is absent now, or somebody's who took it after
- * the call began, that copy has deleted it (or the lease ran out meanwhile, which comes to the same): true.
- * A copy that takes effect late finds the key unchanged since this call, or does nothing: a holder who has taken or attached it again keeps it.
+ * Deletes the key if it holds `name`. When a copy with an unknown fate was sent and the key is
+ * absent now, or somebody's who took it after the call began, that copy has deleted it (or the
+ * lease ran out meanwhile, which comes to the same): true. A copy that takes effect late finds the
+ * key unchanged since this call, or does nothing: a holder who has taken or attached it again keeps
+ * it.
  */
 export async function releaseLeader(gateway: Gateway, keys: Transactions, name: string, options: CallOptions): Promise<boolean> {
   const left = gateway.countdown(options.timeoutMs);
-  // Without a revision from before the call, nobody could tell a successor from a holder who was there all along.
+  // Without a revision from before the call, nobody could tell a successor from a holder who was
+  // there all along.
   if (gateway.guard.revision === 0n) await keys.run([], [keys.get(LEADER)], [], { timeoutMs: left() });
   const begun = gateway.guard.revision;
   let known = begun;

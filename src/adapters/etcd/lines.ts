@@ -1,9 +1,15 @@
 /** Cuts a stream of text into lines, wherever the chunks were cut. */
 
-/** One watch message holds at most a few events; etcd cuts larger ones. Beyond this the other side does not speak the protocol. */
+/**
+ * One watch message holds at most a few events; etcd cuts larger ones. Beyond this the other side
+ * does not speak the protocol.
+ */
 const LINE_MAX_CHARS = 64 * 1024 * 1024;
 
-/** Returns how to feed it. Calls back with every complete line that is not blank. Throws RangeError when a line does not end. */
+/**
+ * Returns how to feed it. Calls back with every complete line that is not blank. Throws RangeError
+ * when a line does not end.
+ */
 export function lineSplitter(onLine: (line: string) => void): (text: string) => void {
   let pending: string[] = [];
   let length = 0;

@@ -1,4 +1,7 @@
-/** The newest change below the cluster's prefix that is known by other means than the watch: what the watch must have told by now. */
+/**
+ * The newest change below the cluster's prefix that is known by other means than the watch: what
+ * the watch must have told by now.
+ */
 export class Progress {
   #changed = 0n;
   #generation = 0;

@@ -7,7 +7,10 @@ type Reply = Attempt<string> | 'silent' | { readonly after: number; readonly rep
 const answer = (value: string): Attempt<string> => ({ kind: 'answer', value });
 const failed = (applied: 'no' | 'maybe' = 'no'): Attempt<string> => ({ kind: 'failed', applied, reason: 'broken' });
 
-/** Runs a race over endpoints that reply as told, the last reply of each for good; time passes by the millisecond. */
+/**
+ * Runs a race over endpoints that reply as told, the last reply of each for good; time passes by
+ * the millisecond.
+ */
 async function run(timeoutMs: number, replies: Record<string, readonly Reply[]>, untilMs = timeoutMs + 1) {
   const clock = manualClock();
   const asked: Array<[number, string]> = [];

@@ -1,19 +1,24 @@
 /**
  * One call over many endpoints under one deadline.
  *
- * The best endpoint is asked first. If it has not answered after a fraction of the time, the next one is asked as well, and the first is
- * left running: a slow cluster still gets its whole time, a dead or frozen member costs only the fraction. An endpoint that fails at once
- * is followed by the next at once; when all have failed, they are asked again after a growing pause, until the deadline.
+ * The best endpoint is asked first. If it has not answered after a fraction of the time, the next
+ * one is asked as well, and the first is left running: a slow cluster still gets its whole time, a
+ * dead or frozen member costs only the fraction. An endpoint that fails at once is followed by the
+ * next at once; when all have failed, they are asked again after a growing pause, until the
+ * deadline.
  *
- * Several copies of a request may thus be under way. Whoever sends a write must be able to tell from the answer whether an earlier copy
- * took effect: `maybeApplied` says that there was one whose fate is not known.
+ * Several copies of a request may thus be under way. Whoever sends a write must be able to tell
+ * from the answer whether an earlier copy took effect: `maybeApplied` says that there was one whose
+ * fate is not known.
  */
 import type { Clock } from '../../ports/clock.ts';
 import { ensureError } from '../../support/errors.ts';
 
 export type Attempt<T> =
   | { readonly kind: 'answer'; readonly value: T }
-  /** Another endpoint may do better. `applied: 'no'` only when the request certainly took no effect. */
+  /**
+   * Another endpoint may do better. `applied: 'no'` only when the request certainly took no effect.
+   */
   | { readonly kind: 'failed'; readonly applied: 'no' | 'maybe'; readonly reason: string };
 
 export interface RaceOptions<T> {
@@ -23,7 +28,9 @@ export interface RaceOptions<T> {
   readonly endpoints: () => readonly string[];
   /** It failed when it was asked last: the next one does not wait for it long. */
   readonly isDoubtful?: (endpoint: string) => boolean;
-  /** Must settle soon after the signal aborts. A rejection counts as failed with an unknown effect. */
+  /**
+   * Must settle soon after the signal aborts. A rejection counts as failed with an unknown effect.
+   */
   readonly attempt: (endpoint: string, signal: AbortSignal) => Promise<Attempt<T>>;
   readonly onFailed: (endpoint: string, reason: string) => void;
   /** Ends the race at once, as a timeout. */
@@ -126,7 +133,8 @@ class Race<T> {
       else if (this.#cancelPlan === null) this.#plan(this.#pauseMs(), () => this.#newRound());
       return;
     }
-    // Whoever was asked and is still silent is slower than a fraction of the call: it goes behind the others.
+    // Whoever was asked and is still silent is slower than a fraction of the call: it goes behind
+    // the others.
     const slow = [...this.#running.keys()];
     this.#finish({ ...result, endpoint, maybeApplied: this.#maybeApplied || slow.length > 0 });
     for (const other of slow) this.#options.onFailed(other, `slower than ${endpoint}`);

@@ -1,6 +1,7 @@
 /**
  * The Dcs port over etcd's v3 JSON gateway (etcd 3.4 and newer). Formats of the keys: docs/wire.md.
- * How endpoints are chosen is in race.ts, what an answer means in answers.ts, how writes survive a lost reply in txn.ts.
+ * How endpoints are chosen is in race.ts, what an answer means in answers.ts, how writes survive a
+ * lost reply in txn.ts.
  */
 import type { EtcdSettings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -30,7 +31,9 @@ export interface EtcdDcsOptions {
   readonly namespace: string;
   readonly log: Log;
   readonly clock: Clock;
-  /** Where the id of this node's etcd is kept; nothing: in memory alone, for whoever has no data. */
+  /**
+   * Where the id of this node's etcd is kept; nothing: in memory alone, for whoever has no data.
+   */
   readonly identity?: IdentityFile;
   /** Who logs in now, where that may change; nothing: as `settings` say. */
   readonly login?: () => Login;
@@ -45,7 +48,9 @@ export interface ListScopesOptions extends CallOptions {
   readonly clock: Clock;
 }
 
-/** Connects to nothing yet. Throws RegentError DCS_TLS_FILE when a certificate file cannot be read. */
+/**
+ * Connects to nothing yet. Throws RegentError DCS_TLS_FILE when a certificate file cannot be read.
+ */
 export function createEtcdDcs(options: EtcdDcsOptions): Dcs {
   const gateway = new Gateway(options);
   const progress = new Progress();

@@ -1,14 +1,16 @@
 /**
  * Keeps answers of members that were cut off from the cluster out.
  *
- * A member that has lost the others may go on answering what needs no consensus (an old leader renews leases for up to an election
- * timeout). Raft terms only grow, so an answer of a lower term than one already seen is from before a change of leader and is dropped.
- * Only answers that needed consensus raise the mark: a member that is alone counts its term up with every vain election, and taking its
- * word would shut the healthy majority out.
+ * A member that has lost the others may go on answering what needs no consensus (an old leader
+ * renews leases for up to an election timeout). Raft terms only grow, so an answer of a lower term
+ * than one already seen is from before a change of leader and is dropped. Only answers that needed
+ * consensus raise the mark: a member that is alone counts its term up with every vain election, and
+ * taking its word would shut the healthy majority out.
  *
- * A cluster rebuilt from a backup starts again at low terms and revisions, possibly under the same id. Two things tell it from a stale
- * member: consensus answers of the lower term go on while none of the higher one comes (then the mark is reset), and a consensus answer
- * shows a revision below one that was known when the request was sent, which no member of the same history could give.
+ * A cluster rebuilt from a backup starts again at low terms and revisions, possibly under the same
+ * id. Two things tell it from a stale member: consensus answers of the lower term go on while none
+ * of the higher one comes (then the mark is reset), and a consensus answer shows a revision below
+ * one that was known when the request was sent, which no member of the same history could give.
  */
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
@@ -30,7 +32,9 @@ export class TermGuard {
     this.#log = log;
   }
 
-  /** Highest revision that consensus has shown; changes made after this moment have a higher one. */
+  /**
+   * Highest revision that consensus has shown; changes made after this moment have a higher one.
+   */
   get revision(): bigint {
     return this.#revision;
   }
@@ -41,7 +45,8 @@ export class TermGuard {
   }
 
   /**
-   * True when the answer may be used. `consensus`: the answer needed a majority. `sentRevision`: `revision` when the request was sent.
+   * True when the answer may be used. `consensus`: the answer needed a majority. `sentRevision`:
+   * `revision` when the request was sent.
    */
   admit(header: Header, consensus: boolean, sentRevision: bigint): boolean {
     const term = BigInt(header.raft_term ?? '0');
@@ -61,7 +66,10 @@ export class TermGuard {
     return consensus ? this.#raise(term, revision) : true;
   }
 
-  /** True when a stream with this header comes from a member behind the rest, or of another cluster. Changes nothing. */
+  /**
+   * True when a stream with this header comes from a member behind the rest, or of another cluster.
+   * Changes nothing.
+   */
   isStale(header: Header): boolean {
     if (this.#clusterId === null) return false;
     return header.cluster_id !== this.#clusterId || BigInt(header.raft_term ?? '0') < this.#term;

@@ -1,4 +1,7 @@
-/** What this folder's tests share: a clock moved by hand, a log that remembers, and a scripted stand-in for an etcd member. */
+/**
+ * What this folder's tests share: a clock moved by hand, a log that remembers, and a scripted
+ * stand-in for an etcd member.
+ */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { EtcdSettings } from '../../core/settings.ts';

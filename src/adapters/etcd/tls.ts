@@ -1,4 +1,7 @@
-/** Certificates for talking to etcd, as Patroni reads its settings: `cacert` turns verification on; `key` may be inside `cert`. */
+/**
+ * Certificates for talking to etcd, as Patroni reads its settings:
+ * `cacert` turns verification on; `key` may be inside `cert`.
+ */
 import { readFileSync } from 'node:fs';
 import type { EtcdSettings } from '../../core/settings.ts';
 import { codeOf, RegentError } from '../../support/errors.ts';

@@ -1,9 +1,11 @@
 /**
- * The login at etcd. A token is asked for when a user is configured, used until etcd no longer takes it (it expires, its member
- * restarts, the user list changes) and then asked for again. The password leaves this process only in the body of that one request.
+ * The login at etcd. A token is asked for when a user is configured, used until etcd no longer
+ * takes it (it expires, its member restarts, the user list changes) and then asked for again. The
+ * password leaves this process only in the body of that one request.
  *
- * User and password may change while this runs, in etcd first or in the file first. The new ones are tried as soon as they are there; until etcd takes them,
- * the token or the login from before goes on.
+ * User and password may change while this runs, in etcd first or in the file first. The new ones
+ * are tried as soon as they are there; until etcd takes them, the token or the login from before
+ * goes on.
  */
 import type { EtcdSettings } from '../../core/settings.ts';
 import type { Log } from '../../ports/log.ts';
@@ -35,7 +37,10 @@ export class Token {
     return this.#value;
   }
 
-  /** Resolves once there is a token, or none is needed. Calls at the same time share one login. Throws DcsError. */
+  /**
+   * Resolves once there is a token, or none is needed. Calls at the same time share one login.
+   * Throws DcsError.
+   */
   async ensure(timeoutMs: number): Promise<void> {
     if (!this.#configured()) {
       this.#value = null;

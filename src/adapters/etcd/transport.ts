@@ -1,4 +1,7 @@
-/** HTTP to one endpoint: kept-alive connections, TLS, bounded answers, and the knowledge of whether a request went out at all. */
+/**
+ * HTTP to one endpoint: kept-alive connections, TLS, bounded answers, and the knowledge of whether
+ * a request went out at all.
+ */
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { LookupFunction } from 'node:net';
@@ -31,7 +34,10 @@ export class TransportError extends Error {
   }
 }
 
-/** A whole cluster's keys are a few hundred kilobytes; etcd itself refuses requests above 1.5 MB by default. */
+/**
+ * A whole cluster's keys are a few hundred kilobytes; etcd itself refuses requests above 1.5 MB by
+ * default.
+ */
 const ANSWER_MAX_BYTES = 64 * 1024 * 1024;
 const KEEPALIVE_PROBE_MS = 5000;
 
@@ -48,7 +54,10 @@ export class Transport {
     if (settings.cacert !== null || settings.cert !== null) this.#tls = this.#makeTls(readTlsMaterial(settings));
   }
 
-  /** POST (or GET when `body` is null). Rejects with TransportError; an HTTP error status is an answer. */
+  /**
+   * POST (or GET when `body` is null). Rejects with TransportError; an HTTP error status is an
+   * answer.
+   */
   exchange(url: string, body: string | null, headers: Record<string, string>, signal: AbortSignal): Promise<Exchange> {
     return new Promise((resolve, reject) => {
       const request = this.#open(url, body, headers);
@@ -105,7 +114,10 @@ export class Transport {
     };
   }
 
-  /** Reads the certificate files again; connections made from now on use what they hold. A file that cannot be read changes nothing. */
+  /**
+   * Reads the certificate files again; connections made from now on use what they hold. A file that
+   * cannot be read changes nothing.
+   */
   reloadTls(): void {
     if (this.#tls === null) return;
     try {
@@ -136,7 +148,10 @@ export class Transport {
   }
 }
 
-/** True from the moment the request may have reached the other side: a kept-alive connection was taken, or a new one stands. */
+/**
+ * True from the moment the request may have reached the other side: a kept-alive connection was
+ * taken, or a new one stands.
+ */
 function watchSent(request: ClientRequest): () => boolean {
   let sent = false;
   request.on('socket', (socket) => {

@@ -1,13 +1,15 @@
 /**
  * Transactions on the keys of one cluster.
  *
- * A reply may be lost after the write took effect, and the call is then sent again. Every write here is therefore made so that its second
- * copy can tell what the first one did: a failed compare hands back the key as it stands, and one that holds what this very call wanted
- * to write, after a copy whose fate is unknown, was written by that copy.
+ * A reply may be lost after the write took effect, and the call is then sent again. Every write
+ * here is therefore made so that its second copy can tell what the first one did: a failed compare
+ * hands back the key as it stands, and one that holds what this very call wanted to write, after a
+ * copy whose fate is unknown, was written by that copy.
  *
- * A copy may also take effect late: a frozen etcd member that thaws proposes what lies in its socket, minutes after the caller has given
- * up and gone on. Compares protect conditional writes from that. Unconditional ones carry a compare too: the key must not have changed
- * since the revision known when the call began, so that a late copy never undoes a newer write.
+ * A copy may also take effect late: a frozen etcd member that thaws proposes what lies in its
+ * socket, minutes after the caller has given up and gone on. Compares protect conditional writes
+ * from that. Unconditional ones carry a compare too: the key must not have changed since the
+ * revision known when the call began, so that a late copy never undoes a newer write.
  */
 import type { CallOptions } from '../../ports/dcs.ts';
 import { DcsError } from '../../support/errors.ts';
@@ -33,7 +35,10 @@ export interface Stored {
   readonly createRevision: bigint;
 }
 
-/** The first may know an old revision; each of the others fails only if the key changed within one round trip. */
+/**
+ * The first may know an old revision; each of the others fails only if the key changed within one
+ * round trip.
+ */
 const ATTEMPTS = 5;
 
 export class Transactions {
@@ -114,9 +119,10 @@ export class Transactions {
   }
 
   /**
-   * Creates the key if it is absent. True also when a copy of this call, whose reply was lost, created it. A key on the given lease is
-   * the caller's own whenever it was made, as nobody else uses that lease.
-   * `fence`: a key only the caller writes. Once it has been written again, a late copy of this call is void.
+   * Creates the key if it is absent. True also when a copy of this call, whose reply was lost,
+   * created it. A key on the given lease is the caller's own whenever it was made, as nobody else
+   * uses that lease. `fence`: a key only the caller writes. Once it has been written again, a late
+   * copy of this call is void.
    */
   async create(key: string, value: string, leaseId: string | null, fence: string | null, options: CallOptions): Promise<boolean> {
     const left = this.#gateway.countdown(options.timeoutMs);
@@ -134,8 +140,9 @@ export class Transactions {
   }
 
   /**
-   * Puts the value if the key still has that mod revision. Returns the new one, or null. If a copy of this call took effect, its reply was
-   * lost and somebody has changed the key since, the result is null too: what is there now is not what was written.
+   * Puts the value if the key still has that mod revision. Returns the new one, or null. If a copy
+   * of this call took effect, its reply was lost and somebody has changed the key since, the result
+   * is null too: what is there now is not what was written.
    */
   async replace(key: string, value: string, modRevision: string, options: CallOptions): Promise<bigint | null> {
     const outcome = await this.run([this.revisionIs(key, modRevision)], [this.put(key, value, null)], [this.get(key)], options);
@@ -152,8 +159,9 @@ export class Transactions {
   }
 
   /**
-   * Carries `operation` out provided nothing in the range has changed since the newest revision known; when something has, learns the
-   * newer revision from the answer and tries again. `done` reads from the key that an earlier copy has done it already.
+   * Carries `operation` out provided nothing in the range has changed since the newest revision
+   * known; when something has, learns the newer revision from the answer and tries again. `done`
+   * reads from the key that an earlier copy has done it already.
    */
   async #insist(
     range: Compare,

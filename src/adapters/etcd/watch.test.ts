@@ -42,7 +42,10 @@ interface Watched extends FakeMember {
   requests(): Json[];
 }
 
-/** A member whose watches are created at revision 10 and then driven by the test; `answers` serves the rest. */
+/**
+ * A member whose watches are created at revision 10 and then driven by the test; `answers` serves
+ * the rest.
+ */
 async function watched(
   answers: Script = answering(2, 10),
   created: Json | null = { header: headerOf(2, 10), created: true },

@@ -1,13 +1,16 @@
 /**
  * A watch on a cluster's prefix that does not get lost.
  *
- * It goes on at the last revision told plus one, on whichever endpoint answers, so that a broken connection loses nothing. Where something
- * may have been missed (the first start, revisions compacted away, another history of etcd) it starts from now and says `key: null`.
+ * It goes on at the last revision told plus one, on whichever endpoint answers, so that a broken
+ * connection loses nothing. Where something may have been missed (the first start, revisions
+ * compacted away, another history of etcd) it starts from now and says `key: null`.
  *
- * A stream can be silent because nothing happens, or because it is dead: its member is frozen, cut off, or lags. Four checks tell:
- * etcd itself ends the streams of a member without a leader (REQUIRE_LEADER in gateway.ts); a change known from a read or an own write
- * must have been told within a second; the member must have answered some linearizable call lately, and is asked when it has not, or
- * when another call to it just failed; and a stream silent for long is opened anew anyway.
+ * A stream can be silent because nothing happens, or because it is dead: its member is frozen, cut
+ * off, or lags. Four checks tell: etcd itself ends the streams of a member without a leader
+ * (REQUIRE_LEADER in gateway.ts); a change known from a read or an own write must have been told
+ * within a second; the member must have answered some linearizable call lately, and is asked when
+ * it has not, or when another call to it just failed; and a stream silent for long is opened anew
+ * anyway.
  */
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
@@ -22,7 +25,10 @@ import { readWatchMessage, type WatchEvent } from './watch-message.ts';
 export interface WatchTimings {
   /** From the request to etcd's word that the watch stands. */
   readonly openMs: number;
-  /** Between looks at the checks while there is something to find out; while all is well they are CALM_TICKS times as rare, to let an idle machine sleep. */
+  /**
+   * Between looks at the checks while there is something to find out; while all is well they are
+   * CALM_TICKS times as rare, to let an idle machine sleep.
+   */
   readonly tickMs: number;
   /** How long a change known otherwise may stay untold. */
   readonly behindMs: number;
@@ -39,7 +45,8 @@ export const WATCH_TIMINGS: WatchTimings = {
   openMs: 2000,
   tickMs: 500,
   behindMs: 1000,
-  // A round reads etcd too, so this asks only where rounds are far apart; each question wakes an idle agent up for a millisecond.
+  // A round reads etcd too, so this asks only where rounds are far apart; each question wakes an
+  // idle agent up for a millisecond.
   proofMs: 5000,
   probeTimeoutMs: 1000,
   idleMs: 30_000,
@@ -241,7 +248,10 @@ export class PrefixWatch {
     this.#retryLater(reason);
   }
 
-  /** At once after a stream that had stood; with growing pauses, and a look at every endpoint in between, while none does. */
+  /**
+   * At once after a stream that had stood; with growing pauses, and a look at every endpoint in
+   * between, while none does.
+   */
   #retryLater(reason: string): void {
     const { clock, log, gateway } = this.#options;
     const { pauseFirstMs, pauseMaxMs } = this.#timings;
@@ -299,7 +309,10 @@ export class PrefixWatch {
     return now - this.#behind.sinceMs >= this.#timings.behindMs;
   }
 
-  /** A linearizable read at the stream's own member: cut off or frozen, it cannot answer; lagging, the answer shows what was not told. */
+  /**
+   * A linearizable read at the stream's own member: cut off or frozen, it cannot answer; lagging,
+   * the answer shows what was not told.
+   */
   async #probe(stream: Stream): Promise<void> {
     if (this.#probing) return;
     this.#probing = true;

@@ -9,7 +9,10 @@ interface Waiting {
 
 /** One conversation with the guard: a line out, a line back, in order. */
 export interface GuardConnection {
-  /** Throws GUARD_FAILED after timeoutMs; the conversation is over then, for a late answer would be taken for the next one. */
+  /**
+   * Throws GUARD_FAILED after timeoutMs; the conversation is over then, for a late answer would be
+   * taken for the next one.
+   */
   ask(line: string, timeoutMs: number): Promise<string>;
   close(): void;
   /** Resolves when the conversation is over, from whichever side. */
@@ -20,7 +23,10 @@ export function guardFailed(message: string, mend: string, cause?: unknown): Reg
   return new RegentError('GUARD_FAILED', message, { mend, cause, policy: 'transient' });
 }
 
-/** Rejects with the system's error (ENOENT, ECONNREFUSED: no guard there). `onClosed` runs once when the other side ends it, not after close(). */
+/**
+ * Rejects with the system's error (ENOENT, ECONNREFUSED: no guard there). `onClosed` runs once when
+ * the other side ends it, not after close().
+ */
 export function connectGuard(path: string, clock: Clock, timeoutMs: number, onClosed: () => void): Promise<GuardConnection> {
   return new Promise((resolve, reject) => {
     const socket = connect({ path });

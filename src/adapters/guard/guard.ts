@@ -38,7 +38,10 @@ export interface PerlGuard extends Guard {
   pid(): number | null;
 }
 
-/** Talks to guard.pl: finds the one that runs for the data directory, or starts it. Nothing happens before open() or the first order. */
+/**
+ * Talks to guard.pl: finds the one that runs for the data directory, or starts it. Nothing happens
+ * before open() or the first order.
+ */
 export function createGuard(options: GuardOptions): PerlGuard {
   return new GuardClient(options);
 }
@@ -141,7 +144,10 @@ class GuardClient implements PerlGuard {
     await this.#within(closed, END_TIMEOUT_MS);
   }
 
-  /** One order, repeated while the guard is still killing what it fired at, and once more over a new connection when this one breaks. */
+  /**
+   * One order, repeated while the guard is still killing what it fired at, and once more over a new
+   * connection when this one breaks.
+   */
   async #order(line: string, timeoutMs: number): Promise<string> {
     const { clock } = this.#options;
     const end = clock.monotonicMs() + timeoutMs;
@@ -196,7 +202,10 @@ class GuardClient implements PerlGuard {
     }
   }
 
-  /** The guard that runs, if one does. Only the first place, where one would be started, has to be beyond doubt. */
+  /**
+   * The guard that runs, if one does. Only the first place, where one would be started, has to be
+   * beyond doubt.
+   */
   async #find(places: readonly GuardPlace[]): Promise<GuardConnection | null> {
     for (const place of places) {
       try {
@@ -229,7 +238,8 @@ class GuardClient implements PerlGuard {
       throw error;
     }
     const answer = await opened.ask('ping', 1000).catch((error: unknown) => {
-      // A guard that was killed a moment ago: its socket is the last thing to go, and takes whoever comes in between with it.
+      // A guard that was killed a moment ago: its socket is the last thing to go, and takes whoever
+      // comes in between with it.
       if (lost) return null;
       throw error;
     });
@@ -246,7 +256,10 @@ class GuardClient implements PerlGuard {
     );
   }
 
-  /** Throws DATA_DIR_HELD when another agent, alive or frozen, has this data directory. A guard of an earlier version does not know who does. */
+  /**
+   * Throws DATA_DIR_HELD when another agent, alive or frozen, has this data directory. A guard of
+   * an earlier version does not know who does.
+   */
   async #hold(connection: GuardConnection): Promise<void> {
     const answer = await connection.ask(`hold ${process.pid}`, 1000);
     if (!answer.startsWith('held ')) return;

@@ -16,15 +16,19 @@ export interface GuardPlace {
 
 const LONGEST_LABEL = 100;
 
-/** The log is what people look for: `<cluster>-<member>-<key>.log`. The socket keeps to the key, by which every version of the agent finds it. */
+/**
+ * The log is what people look for: `<cluster>-<member>-<key>.log`. The socket keeps to the key, by
+ * which every version of the agent finds it.
+ */
 export function logName({ key }: GuardPlace, label: string): string {
   const readable = label.replace(/[^A-Za-z0-9._-]/g, '_').slice(0, LONGEST_LABEL);
   return readable === '' ? key : `${readable}-${key}`;
 }
 
 /**
- * The places a guard of this user and data directory may be found, best first. XDG_RUNTIME_DIR counts only when it belongs to that user. An agent
- * that is started with another environment than its predecessor still looks in the others.
+ * The places a guard of this user and data directory may be found, best first. XDG_RUNTIME_DIR
+ * counts only when it belongs to that user. An agent that is started with another environment than
+ * its predecessor still looks in the others.
  */
 export function guardPlaces(dataDir: string, uid: number, xdgRuntimeDir: string | undefined): readonly GuardPlace[] {
   const key = createHash('sha256').update(realPath(dataDir)).digest('hex').slice(0, 16);
@@ -37,7 +41,10 @@ export function guardPlaces(dataDir: string, uid: number, xdgRuntimeDir: string 
     .filter((place) => Buffer.byteLength(place.socket) <= LONGEST_SOCKET_PATH);
 }
 
-/** Throws GUARD_FAILED when somebody else could sit in the place. True: it is there. False: it is not there yet; the guard makes it. */
+/**
+ * Throws GUARD_FAILED when somebody else could sit in the place. True: it is there. False: it is
+ * not there yet; the guard makes it.
+ */
 export function verifyPlace(place: GuardPlace, uid: number): boolean {
   const stat = lstatSync(place.directory, { throwIfNoEntry: false });
   if (!stat) return false;
@@ -48,7 +55,10 @@ export function verifyPlace(place: GuardPlace, uid: number): boolean {
   );
 }
 
-/** The real path even while the last parts of it do not exist: a directory yet to be made keeps its key afterwards. */
+/**
+ * The real path even while the last parts of it do not exist: a directory yet to be made keeps its
+ * key afterwards.
+ */
 function realPath(path: string): string {
   const absolute = resolve(path);
   if (existsSync(absolute)) return realpathSync(absolute);
@@ -61,7 +71,10 @@ function ownedBy(path: string, uid: number): boolean {
   return stat?.isDirectory() === true && stat.uid === uid;
 }
 
-/** Beside this module in the sources; beside the bundle, or one folder up from a chunk of it, once built. */
+/**
+ * Beside this module in the sources; beside the bundle, or one folder up from a chunk of it, once
+ * built.
+ */
 export function findGuardScript(moduleUrl: string): string {
   const candidates = ['./guard.pl', '../guard.pl'].map((path) => fileURLToPath(new URL(path, moduleUrl)));
   const found = candidates.find((path) => existsSync(path));

@@ -20,8 +20,9 @@ export interface GuardProgram {
 }
 
 /**
- * Starts the guard in its own session, so that it outlives the agent and is not reached by signals to the agent's group. Resolves to the guard's pid
- * once it listens, null when another guard holds the data directory already. Throws GUARD_FAILED.
+ * Starts the guard in its own session, so that it outlives the agent and is not reached by signals
+ * to the agent's group. Resolves to the guard's pid once it listens, null when another guard holds
+ * the data directory already. Throws GUARD_FAILED.
  */
 export async function spawnGuard(program: GuardProgram, place: GuardPlace, clock: Clock, timeoutMs: number): Promise<number | null> {
   const child = launch(program, place);
@@ -40,7 +41,8 @@ export async function spawnGuard(program: GuardProgram, place: GuardPlace, clock
 }
 
 function launch(program: GuardProgram, place: GuardPlace): ChildProcess {
-  // The program is handed over as text: the guard's user need not be able to read the folder it is installed in.
+  // The program is handed over as text: the guard's user need not be able to read the folder it is
+  // installed in.
   const parts = [program.script, join(dirname(program.script), 'guard-server.pl')];
   const text = parts.map((part) => readFileSync(part, 'utf8')).join('\n');
   const child = spawn(
@@ -90,7 +92,10 @@ function firstWord(child: ChildProcess, clock: Clock, timeoutMs: number): Promis
   });
 }
 
-/** A guard that runs as an unprivileged user cannot do this for itself. Both are improvements, not conditions: containers often forbid them. */
+/**
+ * A guard that runs as an unprivileged user cannot do this for itself. Both are improvements, not
+ * conditions: containers often forbid them.
+ */
 function strengthen(pid: number): void {
   try {
     setPriority(pid, -10);

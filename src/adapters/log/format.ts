@@ -17,7 +17,10 @@ export interface LogRecord {
 const two = (value: number) => String(value).padStart(2, '0');
 const three = (value: number) => String(value).padStart(3, '0');
 
-/** `YYYY-MM-DD HH:MM:SS,mmm`, local time, or the strftime pattern given (which then has no milliseconds of its own). */
+/**
+ * `YYYY-MM-DD HH:MM:SS,mmm`, local time, or the strftime pattern given (which then has no
+ * milliseconds of its own).
+ */
 export function asctime(at: Date, dateformat: string | null): string {
   return dateformat === null ? `${strftime('%Y-%m-%d %H:%M:%S', at)},${three(at.getMilliseconds())}` : strftime(dateformat, at);
 }
@@ -55,7 +58,10 @@ const DATE_PARTS: Readonly<Record<string, (at: Date) => string>> = {
   T: (at) => strftime('%H:%M:%S', at),
 };
 
-/** The attributes of a Python LogRecord that mean something here; the ones about source lines and threads have the values of a single-threaded program. */
+/**
+ * The attributes of a Python LogRecord that mean something here; the ones about source lines and
+ * threads have the values of a single-threaded program.
+ */
 function attribute(name: string, record: LogRecord, dateformat: string | null): string | number | null {
   switch (name) {
     case 'asctime':
@@ -95,7 +101,10 @@ function attribute(name: string, record: LogRecord, dateformat: string | null): 
   }
 }
 
-/** Fields are for machines: in the plain form they are shown only where somebody is looking for a cause. */
+/**
+ * Fields are for machines: in the plain form they are shown only where somebody is looking for a
+ * cause.
+ */
 export function formatPlain(record: LogRecord, settings: LogSettings): string {
   const line = settings.format.replace(/%%|%\((\w+)\)([-0]?)(\d*)(?:\.(\d+))?([sdf])/g, (whole, name, flag, width, precision, type) => {
     if (whole === '%%') return '%';
@@ -122,7 +131,10 @@ function fieldsAsText(fields: LogFields): string {
     .join('');
 }
 
-/** Named by the format (`%(name)s` or a list of names and `{attribute: output name}` maps in JSON text), then the fields, then the static ones. */
+/**
+ * Named by the format (`%(name)s` or a list of names and `{attribute: output name}` maps in JSON
+ * text), then the fields, then the static ones.
+ */
 export function formatJson(record: LogRecord, settings: LogSettings): string {
   const output: Record<string, unknown> = {};
   for (const [name, key] of jsonColumns(settings.format)) {

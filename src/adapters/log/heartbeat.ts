@@ -3,8 +3,9 @@ import type { LogRecord } from './format.ts';
 const isHeartbeat = (message: string) => message.startsWith('no action. ') || message.startsWith('PAUSE: no action');
 
 /**
- * Keeps the regular round quiet, as Patroni does at level INFO: `Lock owner: …` waits for the line after it and is dropped when that is a heartbeat;
- * with `identical` a heartbeat equal to the one before is dropped as well.
+ * Keeps the regular round quiet, as Patroni does at level INFO: `Lock owner: …` waits for the line
+ * after it and is dropped when that is a heartbeat; with `identical` a heartbeat equal to the one
+ * before is dropped as well.
  */
 export function createHeartbeatFilter() {
   let held: LogRecord | null = null;

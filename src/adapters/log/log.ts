@@ -29,7 +29,10 @@ export interface AgentLog extends Log {
   close(): Promise<void>;
 }
 
-/** Writes to standard error or `<log.dir>/patroni.log`, in the background and in order. Never throws. */
+/**
+ * Writes to standard error or `<log.dir>/patroni.log`, in the background and in order. Never
+ * throws.
+ */
 export function createLog(initial: LogSettings, options: LogOptions = {}): AgentLog {
   const now = options.now ?? (() => new Date());
   const heartbeats = createHeartbeatFilter();

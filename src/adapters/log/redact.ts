@@ -1,6 +1,9 @@
 const MASK = '********';
 
-/** Words the log itself is made of. A password of that kind guards little, and masking it wherever it stands would make the log unreadable. */
+/**
+ * Words the log itself is made of. A password of that kind guards little, and masking it wherever
+ * it stands would make the log unreadable.
+ */
 const EVERYDAY = [
   'postgres postgresql replicator replica primary admin leader regent patroni password secret database connection cluster standby timeline',
   'streaming synchronous promoted promoting demoted demoting following starting started stopping stopped restarting running waiting failover',
@@ -10,8 +13,9 @@ const EVERYDAY = [
   .split(' ');
 
 /**
- * Where a secret is masked that stands in a text without anything that marks it as one. `anywhere`: also inside words. `apart`: where no letter or digit is next to it.
- * `values`: only where it is the whole of a JSON value or the last field of a line of pgpass.
+ * Where a secret is masked that stands in a text without anything that marks it as one.
+ * `anywhere`: also inside words. `apart`: where no letter or digit is next to it. `values`: only
+ * where it is the whole of a JSON value or the last field of a line of pgpass.
  */
 type Reach = 'anywhere' | 'apart' | 'values';
 
@@ -28,10 +32,12 @@ function reachOf(secret: string, ordinary: ReadonlySet<string>): Reach {
 }
 
 /**
- * Returns a function that masks everything that stands where a password belongs (`password=…`, `PASSWORD '…'`, the login of a URL, an authorization), and
- * besides the secrets given, however JSON or a URL would write them. A secret that could be an ordinary word is masked only where a secret can stand: of a
- * log in which every `a` or `test` is masked nothing is left. `publicWords` (user names, scope, member names) stay readable, except where a password
- * belongs; so do `keyNames`, the words that name settings.
+ * Returns a function that masks everything that stands where a password belongs
+ * (`password=…`, `PASSWORD '…'`, the login of a URL, an authorization), and besides the secrets
+ * given, however JSON or a URL would write them. A secret that could be an ordinary word is masked
+ * only where a secret can stand: of a log in which every `a` or `test` is masked nothing is left.
+ * `publicWords` (user names, scope, member names) stay readable, except where a password belongs;
+ * so do `keyNames`, the words that name settings.
  */
 export function createRedactor(
   secrets: Iterable<string>,
@@ -85,7 +91,10 @@ function patternOf(forms: ReadonlySet<string>, around: (choices: string) => stri
 }
 
 const QUOTED = String.raw`\\?'(?:[^'\\]|\\.)*'|\\?"(?:[^"\\]|\\.)*"`;
-/** 'some.path.password: required' of a message about the configuration names a setting, and tells no value. */
+/**
+ * 'some.path.password: required' of a message about the configuration names a setting, and tells no
+ * value.
+ */
 const AFTER_KEY = new RegExp(
   String.raw`(?!(?<=PATRONI_\w*|\w\.\w*)passw(?:or)?d: )((?:passw(?:or)?d|passphrase)\\?["']?\s*[=:]\s*)(${QUOTED}|[^\s;,"'}]+)`,
   'gi',

@@ -2,11 +2,17 @@ import { chmodSync, closeSync, copyFileSync, fstatSync, mkdirSync, openSync, ren
 import { dirname } from 'node:path';
 import { codeOf } from '../../support/errors.ts';
 
-/** Records waiting to be written; more are counted and reported once there is room again (Patroni's max_queue_size). */
+/**
+ * Records waiting to be written; more are counted and reported once there is room again (Patroni's
+ * max_queue_size).
+ */
 const QUEUE_LIMIT = 1000;
 const BUSY_RETRY_MS = 20;
 
-/** Takes lines at once and writes them in the background: a reader or a disk that hangs must not stop the agent. */
+/**
+ * Takes lines at once and writes them in the background: a reader or a disk that hangs must not
+ * stop the agent.
+ */
 export interface Sink {
   write(line: string): void;
   /** Lines lost since the last call. */
@@ -93,7 +99,10 @@ export function createStderrSink(fd = 2): Sink {
   );
 }
 
-/** Appends to the file, making its directory if need be; rotates by size. Errors (disk full, no permission) lose lines, never throw. */
+/**
+ * Appends to the file, making its directory if need be; rotates by size. Errors (disk full, no
+ * permission) lose lines, never throw.
+ */
 export function createFileSink(path: string, rotation: Rotation): Sink {
   let fd: number | null = null;
   let size = 0;
@@ -118,7 +127,8 @@ export function createFileSink(path: string, rotation: Rotation): Sink {
       empty();
     }
   };
-  // A file that is mounted, or lies in a directory that takes no other, cannot be put aside. Its text is copied where that is possible; else it just grows, and loses nothing.
+  // A file that is mounted, or lies in a directory that takes no other, cannot be put aside. Its
+  // text is copied where that is possible; else it just grows, and loses nothing.
   const empty = () => {
     try {
       copyFileSync(path, `${path}.1`);

@@ -1,4 +1,7 @@
-/** Peers over HTTP(S): one GET of api_url each, all at once, on connections kept open between rounds. */
+/**
+ * Peers over HTTP(S): one GET of api_url each, all at once, on connections kept open between
+ * rounds.
+ */
 import { readFileSync } from 'node:fs';
 import { Agent, get as httpGet, type IncomingMessage } from 'node:http';
 import { type AgentOptions, get as httpsGet, Agent as TlsAgent } from 'node:https';
@@ -22,8 +25,8 @@ export interface PeersOptions {
 
 export interface HttpPeers extends Peers {
   /**
-   * Reads the settings and the certificate files again; connections made from now on use them. Never throws: what cannot be read is logged, and the
-   * certificates from before stay.
+   * Reads the settings and the certificate files again; connections made from now on use them.
+   * Never throws: what cannot be read is logged, and the certificates from before stay.
    */
   renew(): void;
 }
@@ -81,7 +84,10 @@ function secureConnections(tls: AgentOptions): Connections {
   return { kept: new TlsAgent({ ...tls, keepAlive: true }), fresh: () => new TlsAgent(tls) };
 }
 
-/** Patroni's rule between daemons: with a client certificate the peer must have one of our authority, whatever host it names; without, any will do. */
+/**
+ * Patroni's rule between daemons: with a client certificate the peer must have one of our
+ * authority, whatever host it names; without, any will do.
+ */
 function tlsOptions({ ctl, restapi }: ReturnType<PeersOptions['settings']>): AgentOptions {
   if (ctl.certfile === null) return { rejectUnauthorized: false };
   const cafile = ctl.cacert ?? restapi.cafile;
@@ -109,8 +115,8 @@ function pem(setting: string, path: string): Buffer {
 }
 
 /**
- * A kept connection may have been closed by the peer in the very moment we use it; that says nothing of the peer, so it is tried once more on
- * a fresh one, within the same deadline.
+ * A kept connection may have been closed by the peer in the very moment we use it; that says
+ * nothing of the peer, so it is tried once more on a fresh one, within the same deadline.
  */
 async function fetchText(url: URL, { kept, fresh }: Connections, timeoutMs: number, clock: Clock): Promise<string> {
   const deadline = clock.monotonicMs() + timeoutMs;

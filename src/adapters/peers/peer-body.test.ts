@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { aReplicaStatus, aStandbySql, aStatus, aView, someSettings } from '../../../test/fixtures/agent.ts';
-import { statusBody } from '../../core/status-body.ts';
+import { statusBody } from '../../dialect/status-body.ts';
 import { parseJson, stringifyDefault } from '../../support/big-json.ts';
 import { readPeerBody } from './peer-body.ts';
 

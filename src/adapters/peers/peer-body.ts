@@ -1,13 +1,17 @@
-/** Reading GET /patroni of a peer, Regent or Patroni of any age. A body that says nothing of WAL is no answer at all, one that says that its server is down is. */
+/**
+ * Reading GET /patroni of a peer, Regent or Patroni of any age. A body that says nothing of WAL is
+ * no answer at all, one that says that its server is down is.
+ */
 import type { Tags } from '../../core/cluster.ts';
-import type { JsonObject, JsonValue } from '../../core/json.ts';
 import type { PeerFacts } from '../../core/peer-facts.ts';
 import { type Lsn, maxLsn, type Timeline, toLsn } from '../../core/units.ts';
 import { isJsonObject } from '../../support/big-json.ts';
+import type { JsonObject, JsonValue } from '../../support/json.ts';
 
 export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
   if (!isJsonObject(body)) return null;
-  // `xlog` is Patroni's. Regent's `wal` has the same and more; Regent of before had its own facts in `xlog`, and an old Patroni its positions in `wal`.
+  // `xlog` is Patroni's. Regent's `wal` has the same and more; Regent of before had its own facts
+  // in `xlog`, and an old Patroni its positions in `wal`.
   const told = body['wal'] ?? body['xlog'];
   const disk = body['on_disk'];
   if (!isJsonObject(told) && !isJsonObject(disk)) return null;

@@ -1,13 +1,17 @@
 /**
- * History files and WAL of timelines that are no part of the source's history. A standby follows the latest timeline that it finds a history file of, so what is left
- * of a timeline that was given up leads the node back to it; and a segment of one makes its position look as if it were there.
+ * History files and WAL of timelines that are no part of the source's history. A standby follows
+ * the latest timeline that it finds a history file of, so what is left of a timeline that was given
+ * up leads the node back to it; and a segment of one makes its position look as if it were there.
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SourceHistory } from '../../core/postgres-facts.ts';
 import { removeFile } from './atomic-file.ts';
 
-/** 24 digits of a segment, or 8 of a history file, with what marks a part of one; the timeline comes first. */
+/**
+ * 24 digits of a segment, or 8 of a history file, with what marks a part of one; the timeline comes
+ * first.
+ */
 const NAME = /^([0-9A-F]{8})(?:[0-9A-F]{16}(?:\.partial|\.[0-9A-F]{8}\.backup)?|\.history)$/;
 
 export function abandonedAmong(names: readonly string[], { timeline, history }: Pick<SourceHistory, 'timeline' | 'history'>): string[] {
@@ -18,7 +22,10 @@ export function abandonedAmong(names: readonly string[], { timeline, history }: 
   });
 }
 
-/** Only after a rewind that ended well: what the node had on other timelines it has given up then. Returns what went. */
+/**
+ * Only after a rewind that ended well: what the node had on other timelines it has given up then.
+ * Returns what went.
+ */
 export async function removeAbandoned(dataDir: string, source: Pick<SourceHistory, 'timeline' | 'history'>): Promise<string[]> {
   const directory = join(dataDir, 'pg_wal');
   const abandoned = abandonedAmong(await readdir(directory), source);

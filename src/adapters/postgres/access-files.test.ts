@@ -1,4 +1,7 @@
-/** pg_hba.conf and pg_ident.conf with mistakes, PostgreSQL's judgement played by the test. The real one: test/integration/postgres-access-files.test.ts. */
+/**
+ * pg_hba.conf and pg_ident.conf with mistakes, PostgreSQL's judgement played by the test. The real
+ * one: test/integration/postgres-access-files.test.ts.
+ */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,18 +1,23 @@
 /**
- * pg_hba.conf and pg_ident.conf. A running server that is told to reload a file with a mistake keeps its old rules and says so in its own log only; at its next start it
- * reads the file again and, for pg_hba.conf, does not start. So what PostgreSQL cannot read does not stay in its place: the running server is asked about the file as soon
- * as it is written, and what was there before is put back where it objects.
+ * pg_hba.conf and pg_ident.conf. A running server that is told to reload a file with a mistake
+ * keeps its old rules and says so in its own log only; at its next start it reads the file again
+ * and, for pg_hba.conf, does not start. So what PostgreSQL cannot read does not stay in its place:
+ * the running server is asked about the file as soon as it is written, and what was there before is
+ * put back where it objects.
  */
 import { join } from 'node:path';
-import { renderAccessFile } from '../../core/server-config.ts';
 import type { Settings } from '../../core/settings.ts';
+import { renderAccessFile } from '../../pgconf/server-config.ts';
 import { RegentError } from '../../support/errors.ts';
 import { fileMode, readText, type WriteOptions, writeFileAtomic } from './atomic-file.ts';
 import { cannotReplace, spareName } from './in-place.ts';
 
 export type AccessFile = 'hba' | 'ident';
 
-/** `refused`: the first lines with a mistake, and what is wrong with them. unknown: nobody can be asked. */
+/**
+ * `refused`: the first lines with a mistake, and what is wrong with them. unknown: nobody can be
+ * asked.
+ */
 export type Verdict = 'good' | 'unknown' | { readonly refused: string };
 export type Judge = (which: AccessFile, path: string) => Promise<Verdict>;
 
@@ -38,8 +43,9 @@ export class AccessFiles {
   private readonly good = new Map<string, string>();
 
   /**
-   * Writes the file where the settings have one. Throws FILE_WRITE_FAILED; ACCESS_FILE_REFUSED where PostgreSQL cannot read it: it serves no start then, if there
-   * is another that does. What was refused once is not written again.
+   * Writes the file where the settings have one. Throws FILE_WRITE_FAILED; ACCESS_FILE_REFUSED
+   * where PostgreSQL cannot read it: it serves no start then, if there is another that does. What
+   * was refused once is not written again.
    */
   async bring(which: AccessFile, { settings, put, putBack }: Place, judge: Judge | null): Promise<void> {
     const path = pathOf(settings, which);
@@ -75,8 +81,9 @@ export class AccessFiles {
   }
 
   /**
-   * For a server that ended while it started, perhaps on this file: puts the rules of its last good start in its place. A file of the operator's own is kept as
-   * pg_hba.conf.refused. Null: there are no others. `undo` for when the server does not start with these either.
+   * For a server that ended while it started, perhaps on this file: puts the rules of its last good
+   * start in its place. A file of the operator's own is kept as pg_hba.conf.refused. Null: there
+   * are no others. `undo` for when the server does not start with these either.
    */
   async fallBack(
     settings: Settings,

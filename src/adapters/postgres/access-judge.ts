@@ -1,4 +1,7 @@
-/** What the running server says of an access file on disk. Its views read the file again, whatever rules are in force. */
+/**
+ * What the running server says of an access file on disk. Its views read the file again, whatever
+ * rules are in force.
+ */
 import { plural } from '../../support/plural.ts';
 import type { AccessFile, Judge, Verdict } from './access-files.ts';
 import type { Context } from './context.ts';

@@ -1,10 +1,13 @@
-/** The Postgres port on a real server: settings and shared state are kept here, the work is done by one file a verb. */
+/**
+ * The Postgres port on a real server: settings and shared state are kept here, the work is done by
+ * one file a verb.
+ */
 import type { Client } from 'pg';
 import type { CallbackAction, ServerRole, Source } from '../../core/effects.ts';
-import type { Gucs } from '../../core/guc.ts';
-import type { Complaint } from '../../core/guc-complaints.ts';
 import type { PostgresFacts, SourceHistory, TimelineStart, WalEnd } from '../../core/postgres-facts.ts';
 import type { Settings } from '../../core/settings.ts';
+import type { Gucs } from '../../pgconf/guc.ts';
+import type { Complaint } from '../../pgconf/guc-complaints.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import type { ApplyOutcome, Bounded, Postgres, StopOptions } from '../../ports/postgres.ts';
@@ -46,9 +49,15 @@ export interface PostgresOptions {
   readonly settings: Settings;
   readonly clock: Clock;
   readonly log: Log;
-  /** Where the server's early output goes when log.dir is not set; default: beside the data directory. */
+  /**
+   * Where the server's early output goes when log.dir is not set; default: beside the data
+   * directory.
+   */
   readonly stateDir?: string;
-  /** User PostgreSQL and its programs run as; default: the agent's own. Only root may choose another. */
+  /**
+   * User PostgreSQL and its programs run as; default: the agent's own. Only root may choose
+   * another.
+   */
   readonly runAs?: RunAs;
 }
 
@@ -220,7 +229,8 @@ class PostgresAdapter implements Postgres {
     const { state, incompleteWork, entries, ...directory } = await inspectDataDir(dataDir);
     const major = directory.major ?? (await programMajor(depsOf(this.context)).catch(() => null));
     await keepOwnBase(settings, runAs);
-    // Before anything goes: where that cannot be written nothing could be made here either. Interrupted, the removal leaves what is not whole any more.
+    // Before anything goes: where that cannot be written nothing could be made here either.
+    // Interrupted, the removal leaves what is not whole any more.
     if (state !== 'missing') await markIncomplete(dataDir, 'clone', runAs);
     const strange = state === 'foreign' && !isRemains(entries ?? []);
     await removeDataDir(dataDir, { keepAside: options.keepAside || strange || incompleteWork === 'publication', log, major });
@@ -277,7 +287,10 @@ class PostgresAdapter implements Postgres {
     }
   }
 
-  /** What the decision says about synchronous_standby_names counts; a primary must never open with less than /sync relies on. */
+  /**
+   * What the decision says about synchronous_standby_names counts; a primary must never open with
+   * less than /sync relies on.
+   */
   private async adoptNames(role: ServerRole): Promise<void> {
     if (role.kind !== 'primary') return;
     if (role.syncNames !== undefined) this.context.syncNames = role.syncNames;

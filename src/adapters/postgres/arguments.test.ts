@@ -1,6 +1,9 @@
-/** What PostgreSQL's programs and the user's get on their command lines, and what is read from their words. */
+/**
+ * What PostgreSQL's programs and the user's get on their command lines, and what is read from their
+ * words.
+ */
 import { describe, expect, test } from 'vitest';
-import { INITDB_FORBIDDEN, REWIND_FORBIDDEN } from '../../core/program-options.ts';
+import { INITDB_FORBIDDEN, REWIND_FORBIDDEN } from '../../pgconf/program-options.ts';
 import { basebackupForbidden, optionArguments } from './binary-options.ts';
 import { methodArguments } from './custom-method.ts';
 import { endedRecovery, hasBegunToCopy } from './rewind.ts';

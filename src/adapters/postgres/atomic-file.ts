@@ -1,4 +1,7 @@
-/** Files that others read while they are written: whoever opens one sees the old text or the new, also after a power cut. */
+/**
+ * Files that others read while they are written: whoever opens one sees the old text or the new,
+ * also after a power cut.
+ */
 import { randomUUID } from 'node:crypto';
 import { readFile, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -9,8 +12,9 @@ import { cannotReplace, writeInPlace } from './in-place.ts';
 export type { WriteOptions } from './file-steps.ts';
 
 /**
- * False: the file held this text, with these permissions, already. A symbolic link stays one; what it leads to is replaced. A file that cannot be replaced is written
- * in place, after its text was kept (see in-place.ts). Throws FILE_WRITE_FAILED, and then the old file is untouched.
+ * False: the file held this text, with these permissions, already. A symbolic link stays one; what
+ * it leads to is replaced. A file that cannot be replaced is written in place, after its text was
+ * kept (see in-place.ts). Throws FILE_WRITE_FAILED, and then the old file is untouched.
  */
 export async function writeFileAtomic(path: string, text: string, options: WriteOptions): Promise<boolean> {
   try {
@@ -87,7 +91,10 @@ export async function removeFile(path: string): Promise<boolean> {
   return true;
 }
 
-/** Permission bits for a file PostgreSQL reads: those of the file it replaces, else as open to the group as the data directory is. */
+/**
+ * Permission bits for a file PostgreSQL reads: those of the file it replaces, else as open to the
+ * group as the data directory is.
+ */
 export async function fileMode(path: string, dataDir: string): Promise<number> {
   const old = await modeOf(path);
   if (old !== null) return old & 0o777;

@@ -1,6 +1,7 @@
 /**
- * `backup_label`: the directory is a base backup, and recovery has to begin where the file says, whatever the control file tells.
- * Format: src/backend/access/transam/xlogbackup.c of PostgreSQL (build_backup_content); pg_rewind writes the same with its own name as the method.
+ * `backup_label`: the directory is a base backup, and recovery has to begin where the file says,
+ * whatever the control file tells. Format: src/backend/access/transam/xlogbackup.c of PostgreSQL
+ * (build_backup_content); pg_rewind writes the same with its own name as the method.
  */
 import type { BaseBackup } from '../../core/postgres-facts.ts';
 import { parseLsn } from '../../core/units.ts';
@@ -13,7 +14,8 @@ export interface BackupLabel extends BaseBackup {
 /** Null: it is there, and cannot be read as one. */
 export function parseBackupLabel(text: string): BackupLabel | null {
   const checkpoint = /^CHECKPOINT LOCATION: ([0-9A-F]{1,8}\/[0-9A-F]{1,8})\s*$/m.exec(text);
-  // The first 8 digits of the file are the timeline; START TIMELINE is missing from labels of old tools.
+  // The first 8 digits of the file are the timeline; START TIMELINE is missing from labels of old
+  // tools.
   const timeline = /^START TIMELINE: (\d+)\s*$/m.exec(text)?.[1];
   const file = /^START WAL LOCATION: \S+ \(file ([0-9A-F]{8})[0-9A-F]{16}\)/m.exec(text)?.[1];
   const number = timeline !== undefined ? Number(timeline) : file !== undefined ? Number.parseInt(file, 16) : 0;

@@ -1,4 +1,7 @@
-/** Where this node's own settings lie: beside postgresql.conf, or in the data directory where that one's directory takes no new file. */
+/**
+ * Where this node's own settings lie: beside postgresql.conf, or in the data directory where that
+ * one's directory takes no new file.
+ */
 import { join } from 'node:path';
 import type { Settings } from '../../core/settings.ts';
 import { exists } from './file-steps.ts';

@@ -8,8 +8,9 @@ import type { Owner } from './deps.ts';
 import { cannotReplace, spareName } from './in-place.ts';
 
 /**
- * Durable once it returns. A copy that is there already is the first one, and stays. It lies beside the file, or in the data directory where nothing can be made beside
- * it. True: it was made now. Throws FILE_WRITE_FAILED.
+ * Durable once it returns. A copy that is there already is the first one, and stays. It lies beside
+ * the file, or in the data directory where nothing can be made beside it. True: it was made now.
+ * Throws FILE_WRITE_FAILED.
  */
 export async function keepBefore(path: string, owner: Owner | null, dataDir: string): Promise<boolean> {
   const text = await readText(path);

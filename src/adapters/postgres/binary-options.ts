@@ -1,14 +1,23 @@
-/** Options of PostgreSQL's programs as the configuration gives them, turned into arguments. Always in the long form. */
-import { BASEBACKUP_FORBIDDEN, isOptionName } from '../../core/program-options.ts';
+/**
+ * Options of PostgreSQL's programs as the configuration gives them, turned into arguments. Always
+ * in the long form.
+ */
+
 import type { BinaryOption } from '../../core/settings.ts';
+import { BASEBACKUP_FORBIDDEN, isOptionName } from '../../pgconf/program-options.ts';
 
 export interface OptionArguments {
   readonly args: string[];
-  /** Options left out because Regent sets them itself, or because they would break the operation. */
+  /**
+   * Options left out because Regent sets them itself, or because they would break the operation.
+   */
   readonly refused: string[];
 }
 
-/** `forbidden` names come without dashes. A value in quotes loses them: YAML has left them there because the user meant a shell. */
+/**
+ * `forbidden` names come without dashes. A value in quotes loses them: YAML has left them there
+ * because the user meant a shell.
+ */
 export function optionArguments(options: readonly BinaryOption[], forbidden: readonly string[]): OptionArguments {
   const args: string[] = [];
   const refused: string[] = [];

@@ -1,15 +1,16 @@
 /**
- * A new cluster's data directory: by initdb, or by the user's own program (a restore from a backup, usually). `patroni-compat.md` 6.1 and 6.3.
- * The marker 'bootstrap' is set here and stays: the caller changes it once users exist and post_bootstrap has run.
+ * A new cluster's data directory: by initdb, or by the user's own program (a restore from a backup,
+ * usually). `patroni-compat.md` 6.1 and 6.3. The marker 'bootstrap' is set here and stays: the
+ * caller changes it once users exist and post_bootstrap has run.
  */
 import { chown, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
-import { connectionPairs, formatConninfo } from '../../core/conninfo.ts';
-import { normaliseGucs } from '../../core/guc.ts';
-import { INITDB_FORBIDDEN } from '../../core/program-options.ts';
-import { passfileLines } from '../../core/server-config.ts';
 import type { Settings } from '../../core/settings.ts';
+import { connectionPairs, formatConninfo } from '../../pgconf/conninfo.ts';
+import { normaliseGucs } from '../../pgconf/guc.ts';
+import { INITDB_FORBIDDEN } from '../../pgconf/program-options.ts';
+import { passfileLines } from '../../pgconf/server-config.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { RegentError } from '../../support/errors.ts';
 import { lastLines, type RunResult } from '../../support/exec.ts';
@@ -31,7 +32,10 @@ import { createReplicationRoles, createSuperuser } from './roles.ts';
 import { scratchDirectory } from './scratch.ts';
 import { lendDirectory, settleWork, workDirectory } from './staging.ts';
 
-/** Restoring to a point in time: PostgreSQL has to be started on these, and leaves recovery by itself. */
+/**
+ * Restoring to a point in time: PostgreSQL has to be started on these, and leaves recovery by
+ * itself.
+ */
 export interface PreparedRecovery {
   /** recovery_conf of the method's section; null: the program's own recovery settings stand. */
   readonly recovery: Readonly<Record<string, string>> | null;
@@ -43,7 +47,10 @@ export interface Bootstrapped {
   readonly pending: PreparedRecovery | null;
 }
 
-/** Makes the data directory by the configured method. Throws BOOTSTRAP_REFUSED, CONFIG_DIR_UNUSABLE, INITDB_FAILED, CUSTOM_BOOTSTRAP_FAILED; the marker then stays. */
+/**
+ * Makes the data directory by the configured method. Throws BOOTSTRAP_REFUSED, CONFIG_DIR_UNUSABLE,
+ * INITDB_FAILED, CUSTOM_BOOTSTRAP_FAILED; the marker then stays.
+ */
 export async function makeCluster(deps: Deps, options: Bounded): Promise<Bootstrapped> {
   const { bootstrap } = deps.settings.local;
   const command = bootstrap?.methodOptions?.['command'];
@@ -126,7 +133,10 @@ async function entriesOf(dataDir: string): Promise<readonly string[] | null> {
   );
 }
 
-/** `keepAside`: what an attempt before this one left is moved to `<data directory>.removed`: a program of the user's may have put its only copy there. */
+/**
+ * `keepAside`: what an attempt before this one left is moved to `<data directory>.removed`: a
+ * program of the user's may have put its only copy there.
+ */
 async function prepareDirectory(deps: Deps, keepAside = false): Promise<void> {
   const { dataDir } = deps.settings.postgresql;
   const { state, incompleteWork } = await inspectDataDir(dataDir);
@@ -161,8 +171,9 @@ async function appendAccessLines(deps: Deps): Promise<void> {
 }
 
 /**
- * On the new primary, in Patroni's order: the superuser, post_bootstrap, the other users. `host` and `port` are where the script is to connect.
- * Throws POST_BOOTSTRAP_FAILED, or what the server says.
+ * On the new primary, in Patroni's order: the superuser, post_bootstrap, the other users.
+ * `host` and `port` are where the script is to connect. Throws POST_BOOTSTRAP_FAILED, or what the
+ * server says.
  */
 export async function finishBootstrap(
   deps: Deps,

@@ -1,4 +1,7 @@
-/** When a callback counts as started. What running ones do to each other: test/integration/postgres.test.ts. */
+/**
+ * When a callback counts as started. What running ones do to each other:
+ * test/integration/postgres.test.ts.
+ */
 import { expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
 import { keptLog } from '../../../test/fixtures/desk.ts';

@@ -1,4 +1,7 @@
-/** The user's scripts. A callback tells of what has happened and is not waited for; pre_promote is asked for permission. */
+/**
+ * The user's scripts. A callback tells of what has happened and is not waited for; pre_promote is
+ * asked for permission.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { CallbackAction } from '../../core/effects.ts';
@@ -9,8 +12,8 @@ import { shellWords } from '../../support/shell-words.ts';
 import { type Context, runner } from './context.ts';
 
 /**
- * One script at a time tells of the role: a newer one kills the older with all it has started, lest a slow 'replica' undo a 'primary' that came after it.
- * on_reload has a lane of its own.
+ * One script at a time tells of the role: a newer one kills the older with all it has started, lest
+ * a slow 'replica' undo a 'primary' that came after it. on_reload has a lane of its own.
  */
 export class Callbacks {
   private readonly context: Context;
@@ -67,7 +70,10 @@ export class Callbacks {
   }
 }
 
-/** False when the script forbids the promotion: it ends with an error, not in time, or cannot be run. */
+/**
+ * False when the script forbids the promotion: it ends with an error, not in time, or cannot be
+ * run.
+ */
 export async function askPrePromote(context: Context, options: Bounded): Promise<boolean> {
   const command = context.settings.postgresql.prePromote;
   const [file, ...args] = shellWords(command ?? '');

@@ -1,4 +1,7 @@
-/** Which programs make a replica, in what order, what the log says of it, and what such a copy counts for. The programs are played by the test. */
+/**
+ * Which programs make a replica, in what order, what the log says of it, and what such a copy
+ * counts for. The programs are played by the test.
+ */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';

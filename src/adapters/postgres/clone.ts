@@ -1,4 +1,7 @@
-/** Makes the data directory as a copy of another member's. Until the copy is whole a mark keeps everybody from starting it. */
+/**
+ * Makes the data directory as a copy of another member's. Until the copy is whole a mark keeps
+ * everybody from starting it.
+ */
 import { chown, mkdir, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Source } from '../../core/effects.ts';
@@ -30,11 +33,14 @@ const SOURCE_TIMEOUT_MS = 5000;
 export type CloneOptions = Bounded & { readonly fromLeader: boolean };
 
 /**
- * Tries the configured methods in turn (`fromLeader`: pg_basebackup only). source null: methods that work without a leader only. Does not start the server;
- * standby.signal is in place, so that whoever starts it starts a standby.
+ * Tries the configured methods in turn (`fromLeader`: pg_basebackup only). source null: methods
+ * that work without a leader only. Does not start the server; standby.signal is in place, so that
+ * whoever starts it starts a standby.
  *
- * Throws CLONE_REFUSED when the directory holds something that a clone of ours did not leave; CLONE_FAILED with the last method's words, and then the directory
- * is empty (or what a method with keep_data left, still marked). What a method of the user's made is marked as restored: nobody knows how old it is.
+ * Throws CLONE_REFUSED when the directory holds something that a clone of ours did not leave;
+ * CLONE_FAILED with the last method's words, and then the directory is empty (or what a method with
+ * keep_data left, still marked). What a method of the user's made is marked as restored: nobody
+ * knows how old it is.
  */
 export async function clone(deps: Deps, source: Source | null, options: CloneOptions): Promise<void> {
   const { dataDir } = deps.settings.postgresql;
@@ -81,7 +87,10 @@ async function refuseUnlessOurs(dataDir: string): Promise<void> {
   });
 }
 
-/** A new cluster that another was published instead of. Nobody was led to it, but whoever connected to it by its address may want to look. */
+/**
+ * A new cluster that another was published instead of. Nobody was led to it, but whoever connected
+ * to it by its address may want to look.
+ */
 async function keepUnpublished(deps: Deps): Promise<void> {
   const { dataDir } = deps.settings.postgresql;
   if ((await inspectDataDir(dataDir)).incompleteWork !== 'publication') return;
@@ -203,7 +212,10 @@ async function finish(deps: Deps, method: string, timeoutMs: number): Promise<vo
   await forgetKeptBase(dataDir);
 }
 
-/** An empty directory, owned by the user PostgreSQL runs as; what an interrupted clone left is removed. The caller has set the marker. */
+/**
+ * An empty directory, owned by the user PostgreSQL runs as; what an interrupted clone left is
+ * removed. The caller has set the marker.
+ */
 async function emptyDirectory(deps: Deps, major: number): Promise<void> {
   const { dataDir } = deps.settings.postgresql;
   await removeDataDir(dataDir, { keepAside: false, log: deps.log, major });
@@ -211,8 +223,9 @@ async function emptyDirectory(deps: Deps, major: number): Promise<void> {
 }
 
 /**
- * A program of the user's makes the data directory itself, as with Patroni: `mv BACKUP DATA_DIR` would put the backup into one that is there. What cannot be removed
- * (a mount, the target of a link, below a parent of another's) stays, empty.
+ * A program of the user's makes the data directory itself, as with Patroni: `mv BACKUP DATA_DIR`
+ * would put the backup into one that is there. What cannot be removed (a mount, the target of a
+ * link, below a parent of another's) stays, empty.
  */
 export async function removeIfEmpty(dataDir: string): Promise<void> {
   await rmdir(dataDir).catch(() => {});

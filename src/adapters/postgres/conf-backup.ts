@@ -1,4 +1,7 @@
-/** Copies of the configuration files in the data directory, for nodes whose files lie elsewhere: a base backup brings the copies along. */
+/**
+ * Copies of the configuration files in the data directory, for nodes whose files lie elsewhere: a
+ * base backup brings the copies along.
+ */
 import { join } from 'node:path';
 import type { Settings } from '../../core/settings.ts';
 import { fileMode, readText, writeFileAtomic } from './atomic-file.ts';
@@ -25,8 +28,9 @@ export async function saveConfigBackups(settings: Settings, owner: Owner | null)
 }
 
 /**
- * Puts back what vanished: from its copy, else, where the files lie elsewhere, what initdb or a base backup has left in the data directory.
- * A missing pg_ident.conf becomes an empty one. Null: it is there, or nothing can be put in its place; else its full path. Throws FILE_WRITE_FAILED.
+ * Puts back what vanished: from its copy, else, where the files lie elsewhere, what initdb or a
+ * base backup has left in the data directory. A missing pg_ident.conf becomes an empty one. Null:
+ * it is there, or nothing can be put in its place; else its full path. Throws FILE_WRITE_FAILED.
  */
 export async function restoreConfigFile(settings: Settings, owner: Owner | null, name: ConfigFile): Promise<string | null> {
   const { dataDir } = settings.postgresql;

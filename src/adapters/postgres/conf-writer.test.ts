@@ -1,4 +1,7 @@
-/** Which files are written for a role, with PostgreSQL's judgement played by the test. The real one: test/integration/postgres-config.test.ts. */
+/**
+ * Which files are written for a role, with PostgreSQL's judgement played by the test. The real one:
+ * test/integration/postgres-config.test.ts.
+ */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,8 +9,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
 import { keptLog } from '../../../test/fixtures/desk.ts';
 import type { ServerRole } from '../../core/effects.ts';
-import { parseConf } from '../../core/guc.ts';
 import type { Settings } from '../../core/settings.ts';
+import { parseConf } from '../../pgconf/guc.ts';
 import type { RunResult } from '../../support/exec.ts';
 import { ConfWriter, removeSignalFiles } from './conf-writer.ts';
 import { besidePath } from './marks.ts';
@@ -136,7 +139,8 @@ describe("PostgreSQL's objections", () => {
   test('that name no setting are traced to it one by one', async () => {
     settings = { ...settings, parameters: { a: '1', b: '2' } };
     const vague = refusal('the moon is full');
-    // All together, then each of the four (two are Regent's own), of which the last is the culprit, then the rest.
+    // All together, then each of the four (two are Regent's own), of which the last is the culprit,
+    // then the rest.
     answers = [vague, GOOD, GOOD, GOOD, vague];
     await write(PRIMARY);
     expect(conf()).toHaveProperty('a');

@@ -1,13 +1,16 @@
 /**
- * PostgreSQL's files for a role. Every file is replaced as a whole and durably, and postgresql.conf holds only what this PostgreSQL accepts,
- * so that a server may be started on them, or told to reload, at any moment. Whom it follows and whom its commits wait for is in postgresql.conf and what goes with
- * it: none of the others keeps those from being written.
+ * PostgreSQL's files for a role. Every file is replaced as a whole and durably, and postgresql.conf
+ * holds only what this PostgreSQL accepts, so that a server may be started on them, or told to
+ * reload, at any moment. Whom it follows and whom its commits wait for is in postgresql.conf and
+ * what goes with it: none of the others keeps those from being written.
  */
 
 import { chown, mkdir } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { ServerRole } from '../../core/effects.ts';
-import { type Gucs, parseConf, RECOVERY_GUCS, withoutGucs } from '../../core/guc.ts';
+import { carriedSyncNames } from '../../core/server-names.ts';
+import type { Settings } from '../../core/settings.ts';
+import { type Gucs, parseConf, RECOVERY_GUCS, withoutGucs } from '../../pgconf/guc.ts';
 import {
   type ControlLimits,
   isGenerated,
@@ -18,9 +21,7 @@ import {
   renderPostgresqlConf,
   synchronousNames,
   userRecoveryGucs,
-} from '../../core/server-config.ts';
-import { carriedSyncNames } from '../../core/server-names.ts';
-import type { Settings } from '../../core/settings.ts';
+} from '../../pgconf/server-config.ts';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { AccessFiles, type Judge, writeBack } from './access-files.ts';
 import { fileMode, readText, reasonOf, removeFile, writeFileAtomic } from './atomic-file.ts';
@@ -79,10 +80,12 @@ export class ConfWriter {
   }
 
   /**
-   * Writes whatever differs. `control`: limits of the control file, for the start of a standby; null for a primary and for a running server.
-   * For a standby standby.signal is made first; for a primary signal files are left alone (see `removeSignalFiles`).
-   * `autoConf`: what a server that reads none of these files yet has in postgresql.auto.conf is all it goes by.
-   * `judge`: asks the running server about the access files. One file that cannot be written keeps no other from being written.
+   * Writes whatever differs. `control`: limits of the control file, for the start of a standby;
+   * null for a primary and for a running server. For a standby standby.signal is made first; for a
+   * primary signal files are left alone (see `removeSignalFiles`). `autoConf`: what a server that
+   * reads none of these files yet has in postgresql.auto.conf is all it goes by. `judge`: asks the
+   * running server about the access files. One file that cannot be written keeps no other from
+   * being written.
    */
   async writeServerFiles(
     settings: Settings,
@@ -224,7 +227,10 @@ export class ConfWriter {
   }
 }
 
-/** The judged settings of the user go to their part; Regent's own recovery settings are not judged and win. */
+/**
+ * The judged settings of the user go to their part; Regent's own recovery settings are not judged
+ * and win.
+ */
 function split(accepted: Gucs, recovery: Gucs): { main: Gucs; recovery: Gucs } {
   const main = Object.fromEntries(Object.entries(accepted).filter(([name]) => !RECOVERY_GUCS.has(name)));
   const kept: Record<string, string> = {};
@@ -237,7 +243,10 @@ function split(accepted: Gucs, recovery: Gucs): { main: Gucs; recovery: Gucs } {
   return { main, recovery: kept };
 }
 
-/** Another wrote it: somebody may want it back. Not so in a directory that is being `made`, where it is what a program of PostgreSQL has just left. */
+/**
+ * Another wrote it: somebody may want it back. Not so in a directory that is being `made`, where it
+ * is what a program of PostgreSQL has just left.
+ */
 async function isForeign(path: string, text: string, made: string | null): Promise<boolean> {
   if (made !== null && path.startsWith(`${made}/`)) return false;
   const old = await readText(path).catch((error: unknown) => {
@@ -252,21 +261,28 @@ async function isForeign(path: string, text: string, made: string | null): Promi
       },
     );
   });
-  // PostgreSQL's first line there says that nobody is to edit it, as an agent's does; what is in it is the operator's.
+  // PostgreSQL's first line there says that nobody is to edit it, as an agent's does; what is in it
+  // is the operator's.
   const ofAgent = old !== null && isGenerated(old) && !path.endsWith('/postgresql.auto.conf');
   return old !== null && old !== text && !ofAgent;
 }
 
 const OWN_RECOVERY: ReadonlySet<string> = new Set(['primary_conninfo', 'primary_slot_name']);
 
-/** synchronous_standby_names as last written by Regent (or Patroni) on this node; null when there is none. */
+/**
+ * synchronous_standby_names as last written by Regent (or Patroni) on this node; null when there is
+ * none.
+ */
 async function writtenNames(path: string): Promise<string | null> {
   const text = await readText(path);
   if (text === null || !isGenerated(text)) return null;
   return parseConf(text)['synchronous_standby_names'] ?? null;
 }
 
-/** Directories PostgreSQL wants to find and does not create. What cannot be made is left for PostgreSQL to complain of at its start. */
+/**
+ * Directories PostgreSQL wants to find and does not create. What cannot be made is left for
+ * PostgreSQL to complain of at its start.
+ */
 async function makeDirectories(settings: Settings, main: Gucs, deps: WriterDeps): Promise<void> {
   const sockets = (main['unix_socket_directories'] ?? '').split(',').map((part) => part.trim().replace(/^"(.*)"$/, '$1'));
   const statistics = main['stats_temp_directory'] === undefined ? [] : [resolve(settings.postgresql.dataDir, main['stats_temp_directory'])];
@@ -282,8 +298,9 @@ async function makeDirectories(settings: Settings, main: Gucs, deps: WriterDeps)
 }
 
 /**
- * Takes standby.signal and recovery.signal away, durably, so that the next start is a primary's. Only for a directory that was a primary's when it stopped:
- * one that was a standby's would go on writing its source's timeline.
+ * Takes standby.signal and recovery.signal away, durably, so that the next start is a primary's.
+ * Only for a directory that was a primary's when it stopped: one that was a standby's would go on
+ * writing its source's timeline.
  */
 export async function removeSignalFiles(settings: Settings): Promise<void> {
   for (const name of ['standby.signal', 'recovery.signal']) await removeFile(join(settings.postgresql.dataDir, name));

@@ -1,4 +1,7 @@
-/** A configuration directory apart from the data directory: there before anything is copied or made that could not be used without it. */
+/**
+ * A configuration directory apart from the data directory: there before anything is copied or made
+ * that could not be used without it.
+ */
 import { access, chown, constants, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Settings } from '../../core/settings.ts';
@@ -10,7 +13,8 @@ import type { Deps } from './deps.ts';
 const MODE = 0o755;
 
 /**
- * Makes it where it is missing, for a data directory that is about to be made: somebody else's server has its files somewhere already. Throws CONFIG_DIR_UNUSABLE.
+ * Makes it where it is missing, for a data directory that is about to be made: somebody else's
+ * server has its files somewhere already. Throws CONFIG_DIR_UNUSABLE.
  */
 export async function provideConfigDir(
   { postgresql: { configDir, dataDir } }: Settings,
@@ -33,7 +37,10 @@ export async function provideConfigDir(
   }
 }
 
-/** Or the files in it are: those are written in place (see in-place.ts), and the base file lies in the data directory. */
+/**
+ * Or the files in it are: those are written in place (see in-place.ts), and the base file lies in
+ * the data directory.
+ */
 async function writable(configDir: string): Promise<void> {
   try {
     await access(configDir, constants.W_OK | constants.X_OK);

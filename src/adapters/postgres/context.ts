@@ -1,4 +1,7 @@
-/** What the operations of the adapter share: the settings of the moment, the held postmaster, the heartbeat connection. */
+/**
+ * What the operations of the adapter share: the settings of the moment, the held postmaster, the
+ * heartbeat connection.
+ */
 import { join } from 'node:path';
 import type { ServerRole } from '../../core/effects.ts';
 import type { Settings } from '../../core/settings.ts';
@@ -25,16 +28,23 @@ export interface Context {
   /** What the files were last written for; null before the first time. */
   role: ServerRole | null;
   /**
-   * The running server may not have been told to read the files as they are: they changed and no signal went out since, or a predecessor of this process, which may
-   * have ended between the two, wrote them.
+   * The running server may not have been told to read the files as they are: they changed and no
+   * signal went out since, or a predecessor of this process, which may have ended between the two,
+   * wrote them.
    */
   owesReload: boolean;
-  /** The operator wants the server to read its files again, whether or not one of ours changes; until the next signal. */
+  /**
+   * The operator wants the server to read its files again, whether or not one of ours changes;
+   * until the next signal.
+   */
   reloadAsked: boolean;
   readonly clock: Clock;
   readonly log: Log;
   readonly runAs: RunAs | null;
-  /** A directory of the agent's own for the server's early output, where the configuration names none. */
+  /**
+   * A directory of the agent's own for the server's early output, where the configuration names
+   * none.
+   */
   readonly stateDir: string | null;
   readonly watch: PostmasterWatch;
   readonly heartbeat: Heartbeat;
@@ -61,7 +71,10 @@ export function serverPrograms(settings: Settings): ReadonlySet<string> {
   return programNames(binary(settings, 'postgres'));
 }
 
-/** runCommand under the user PostgreSQL runs as. Such a user may not be able to enter the agent's working directory. */
+/**
+ * runCommand under the user PostgreSQL runs as. Such a user may not be able to enter the agent's
+ * working directory.
+ */
 export function runner(runAs: RunAs | null) {
   return (file: string, args: readonly string[], options: RunOptions): Promise<RunResult> =>
     runCommand(file, args, runAs === null ? options : { cwd: '/', ...options, uid: runAs.uid, gid: runAs.gid });

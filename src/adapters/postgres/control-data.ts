@@ -1,6 +1,6 @@
 /**
- * pg_controldata: what the control file says of a server that is not running.
- * Labels and words: src/bin/pg_controldata/pg_controldata.c of PostgreSQL 13 to 18, run with LC_ALL=C.
+ * pg_controldata: what the control file says of a server that is not running. Labels and words:
+ * src/bin/pg_controldata/pg_controldata.c of PostgreSQL 13 to 18, run with LC_ALL=C.
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';

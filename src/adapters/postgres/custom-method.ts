@@ -1,9 +1,12 @@
-/** Replica creation by a program of the user's (pgBackRest, WAL-G, a snapshot …), with Patroni's arguments: `patroni-compat.md` 6.2. */
+/**
+ * Replica creation by a program of the user's (pgBackRest, WAL-G, a snapshot …), with Patroni's
+ * arguments: `patroni-compat.md` 6.2.
+ */
 import type { Source } from '../../core/effects.ts';
-import type { JsonObject, JsonValue } from '../../core/json.ts';
 import { isTrue } from '../../core/replica-methods.ts';
 import { RegentError } from '../../support/errors.ts';
 import { lastLines } from '../../support/exec.ts';
+import type { JsonObject, JsonValue } from '../../support/json.ts';
 import { shellWords } from '../../support/shell-words.ts';
 import type { Deps } from './deps.ts';
 import { NO_OVERRULING_ENV } from './libpq-environment.ts';
@@ -22,8 +25,9 @@ function argument(value: JsonValue): string {
 }
 
 /**
- * The command's words, the user's own keys, and what is `added`, which overrules them. `no_params` is for a program that does not know what would be added: it gets the
- * user's own keys only, without those that are meant for the agent. Exported for its tests.
+ * The command's words, the user's own keys, and what is `added`, which overrules them. `no_params`
+ * is for a program that does not know what would be added: it gets the user's own keys only,
+ * without those that are meant for the agent. Exported for its tests.
  */
 export function methodArguments(method: string, options: JsonObject, added: Readonly<Record<string, string>>): string[] {
   const { command, no_params, ...rest } = options;
@@ -33,7 +37,10 @@ export function methodArguments(method: string, options: JsonObject, added: Read
   return [...words, ...Object.entries(params).map(([name, value]) => `--${name}=${argument(value)}`)];
 }
 
-/** Throws CLONE_FAILED with the program's last words. source null: only for methods that work without a leader. */
+/**
+ * Throws CLONE_FAILED with the program's last words. source null: only for methods that work
+ * without a leader.
+ */
 export async function runCustomMethod(deps: Deps, method: string, source: Source | null, options: MethodOptions): Promise<void> {
   const { settings } = deps;
   const connection = source

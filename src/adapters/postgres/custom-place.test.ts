@@ -1,4 +1,7 @@
-/** What a program of the user's, which makes a data directory, finds there; and what becomes of what it left when it has failed. */
+/**
+ * What a program of the user's, which makes a data directory, finds there; and what becomes of what
+ * it left when it has failed.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,8 +9,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
 import { keptLog, realClock } from '../../../test/fixtures/desk.ts';
-import type { JsonObject } from '../../core/json.ts';
 import type { RunResult } from '../../support/exec.ts';
+import type { JsonObject } from '../../support/json.ts';
 import { runBootstrapMethod } from './bootstrap.ts';
 import { clone } from './clone.ts';
 import type { Deps } from './deps.ts';

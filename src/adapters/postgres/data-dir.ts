@@ -1,5 +1,6 @@
 /**
- * The data directory as a whole: what it is, whether work of ours was interrupted in it, and how it is put out of the way.
+ * The data directory as a whole: what it is, whether work of ours was interrupted in it, and how it
+ * is put out of the way.
  */
 import { chown, mkdir, readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -32,7 +33,10 @@ export interface DataDirFacts {
   readonly reason?: string;
 }
 
-/** Must be durable before the work begins: after a crash it is all that tells a half-made directory from a whole one. Throws DATA_DIR_MARK_FAILED. */
+/**
+ * Must be durable before the work begins: after a crash it is all that tells a half-made directory
+ * from a whole one. Throws DATA_DIR_MARK_FAILED.
+ */
 export function markIncomplete(dataDir: string, work: IncompleteWork, owner: Owner | null = null): Promise<void> {
   return work === 'rewind' ? markThroughRewind(dataDir) : writeMark(dataDir, 'incomplete', `${work}\n`, owner);
 }
@@ -56,7 +60,8 @@ export async function inspectDataDir(dataDir: string): Promise<DataDirFacts> {
     ]);
     const major = version === null ? null : parseMajor(version);
     const facts = { incompleteWork, major, standbySignal: signals.includes(true), ...(label === null ? {} : { backupLabel: label }) };
-    // A whole cluster is what 'publication' speaks of: where there is nothing at all, it speaks of one that was taken away.
+    // A whole cluster is what 'publication' speaks of: where there is nothing at all, it speaks of
+    // one that was taken away.
     const gone = incompleteWork === 'publication' && major === null && !control && (await emptyOrForeign(dataDir)).state === 'missing';
     if (gone) return { ...nothing, state: 'missing' };
     if (incompleteWork !== null) return { ...facts, state: 'incomplete' };
@@ -94,7 +99,8 @@ async function readMarker(dataDir: string): Promise<IncompleteWork | null> {
   const { texts, pipe } = await readMark(dataDir, 'incomplete');
   if (pipe) return 'rewind';
   const [work, ...others] = new Set(texts.map((text) => WORKS.find((known) => known === text.trim()) ?? 'rewind'));
-  // Written by somebody else, or twice. After a rewind the directory may hold commits nobody else has: the reading that destroys least.
+  // Written by somebody else, or twice. After a rewind the directory may hold commits nobody else
+  // has: the reading that destroys least.
   return others.length > 0 ? 'rewind' : (work ?? null);
 }
 
@@ -115,9 +121,10 @@ export function parseMajor(text: string): number | null {
 }
 
 /**
- * Empties the data directory, its external WAL directory and its tablespaces: moved to `<dir>.removed` (an older one is replaced), or deleted.
- * What lies on a mount point or below a directory of another's cannot be moved aside and is deleted, with a warning. The marks stay.
- * The caller has made sure that no server runs on it and that nobody needs what it holds.
+ * Empties the data directory, its external WAL directory and its tablespaces: moved to
+ * `<dir>.removed` (an older one is replaced), or deleted. What lies on a mount point or below a
+ * directory of another's cannot be moved aside and is deleted, with a warning. The marks stay. The
+ * caller has made sure that no server runs on it and that nobody needs what it holds.
  */
 export async function removeDataDir(dataDir: string, options: RemovalOptions): Promise<void> {
   const places = await placesOf(dataDir, options.major ?? null);
@@ -129,14 +136,20 @@ export async function removeDataDir(dataDir: string, options: RemovalOptions): P
 export interface RemovalOptions {
   readonly keepAside: boolean;
   readonly log: Log;
-  /** Of the installed programs: where PG_VERSION is gone, it tells which directories of the tablespaces are this cluster's. */
+  /**
+   * Of the installed programs: where PG_VERSION is gone, it tells which directories of the
+   * tablespaces are this cluster's.
+   */
   readonly major?: number | null;
 }
 
 export interface Place {
   readonly directory: string;
   readonly aside: string;
-  /** The directory itself stays, empty: a link leads to it, or its parent may not be ours to create it in. */
+  /**
+   * The directory itself stays, empty: a link leads to it, or its parent may not be ours to create
+   * it in.
+   */
   readonly stays: boolean;
 }
 
@@ -188,7 +201,10 @@ async function removeEntry(path: string): Promise<void> {
   }
 }
 
-/** The data directory and the targets of the links PostgreSQL keeps in it: pg_wal, and the version directory within each tablespace. */
+/**
+ * The data directory and the targets of the links PostgreSQL keeps in it: pg_wal, and the version
+ * directory within each tablespace.
+ */
 export async function placesOf(dataDir: string, otherwise: number | null): Promise<Place[]> {
   const main = await realOrNull(dataDir);
   if (main === null) return [];
@@ -206,8 +222,8 @@ async function linkedFrom(main: string, otherwise: number | null): Promise<Place
   for (const link of links) {
     const target = await realOrNull(join(main, 'pg_tblspc', link));
     if (target === null) continue;
-    // Another cluster may share the tablespace's directory under its own version's name; this version's is ours. It must not stay:
-    // pg_basebackup wants the tablespace's directory empty.
+    // Another cluster may share the tablespace's directory under its own version's name; this
+    // version's is ours. It must not stay: pg_basebackup wants the tablespace's directory empty.
     for (const version of await readdir(target)) {
       if (version.startsWith(`PG_${major}_`)) places.push({ directory: join(target, version), aside: `${target}.removed`, stays: false });
     }

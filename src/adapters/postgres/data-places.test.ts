@@ -1,4 +1,7 @@
-/** Making and removing data directories in places as people have them. PostgreSQL's programs are played by the test, the directories are real. */
+/**
+ * Making and removing data directories in places as people have them. PostgreSQL's programs are
+ * played by the test, the directories are real.
+ */
 import {
   chmodSync,
   chownSync,

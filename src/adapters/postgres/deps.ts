@@ -1,4 +1,7 @@
-/** What the parts of this adapter share. Settings are passed per call, because they change while the agent runs. */
+/**
+ * What the parts of this adapter share. Settings are passed per call, because they change while the
+ * agent runs.
+ */
 import type { Client } from 'pg';
 import type { Settings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -16,10 +19,16 @@ export interface Deps {
   readonly settings: Settings;
   readonly log: Log;
   readonly clock: Clock;
-  /** runCommand, under the user PostgreSQL runs as. `file` is a full path or a name for PATH; see `binary`. */
+  /**
+   * runCommand, under the user PostgreSQL runs as.
+   * `file` is a full path or a name for PATH; see `binary`.
+   */
   readonly run: (file: string, args: readonly string[], options: RunOptions) => Promise<RunResult>;
   /** `connect` of sql.ts. The caller ends the client with `discard`. */
   readonly connect: (options: ConnectOptions) => Promise<Client>;
-  /** Whom files made for PostgreSQL are given to; absent or null: they stay the agent's. `run` runs as this user already. */
+  /**
+   * Whom files made for PostgreSQL are given to; absent or null: they stay the agent's. `run` runs
+   * as this user already.
+   */
   readonly runAs?: Owner | null;
 }

@@ -1,8 +1,9 @@
 /**
  * Finds the server of a data directory among the machine's processes (Linux: /proc).
  *
- * A pid alone proves nothing, because pids are recycled; server-process.ts tells what does. Once found, a process is held by an open descriptor
- * of its /proc file: that one goes dead with the process and never speaks of a successor under the same pid.
+ * A pid alone proves nothing, because pids are recycled; server-process.ts tells what does. Once
+ * found, a process is held by an open descriptor of its /proc file: that one goes dead with the
+ * process and never speaks of a successor under the same pid.
  */
 import { closeSync, openSync, readdirSync, readFileSync, readSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,12 +18,17 @@ export interface PidFile {
   readonly socketDir: string | null;
   /** First listen address; null when none. */
   readonly listenHost: string | null;
-  /** Id of the shared memory segment that the postmaster and all who work for it are attached to. */
+  /**
+   * Id of the shared memory segment that the postmaster and all who work for it are attached to.
+   */
   readonly shmemId: number | null;
   readonly status: 'starting' | 'stopping' | 'ready' | 'standby' | null;
 }
 
-/** postmaster.pid, line by line: src/include/utils/pidfile.h of PostgreSQL. Later lines appear as the start goes on. Null: not such a file. */
+/**
+ * postmaster.pid, line by line: src/include/utils/pidfile.h of PostgreSQL. Later lines appear as
+ * the start goes on. Null: not such a file.
+ */
 export function parsePidFile(text: string): PidFile | null {
   const lines = text.split('\n').map((line) => line.trim());
   const pid = Number(lines[0]);
@@ -52,9 +58,10 @@ export function readPidFile(dataDir: string): PidFile | null {
 }
 
 /**
- * A killed postmaster that its parent has not reaped yet still has its pid, and PostgreSQL takes the owner of postmaster.pid for alive as long as the
- * pid exists: neither a start nor pg_rewind would get past it. To be called when no process of the server is left, as the file also keeps a second
- * server away from the first one's orphans.
+ * A killed postmaster that its parent has not reaped yet still has its pid, and PostgreSQL takes
+ * the owner of postmaster.pid for alive as long as the pid exists: neither a start nor pg_rewind
+ * would get past it. To be called when no process of the server is left, as the file also keeps a
+ * second server away from the first one's orphans.
  */
 export function forgetUnreaped(dataDir: string): void {
   const file = readPidFile(dataDir);
@@ -91,7 +98,10 @@ export interface ProcStat {
   readonly startTicks: string;
 }
 
-/** proc_pid_stat(5). The program's name may hold blanks and parentheses, so fields are counted from its last ')'. */
+/**
+ * proc_pid_stat(5). The program's name may hold blanks and parentheses, so fields are counted from
+ * its last ')'.
+ */
 export function parseProcStat(text: string): ProcStat | null {
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const [state, ppid] = fields;
@@ -100,7 +110,9 @@ export function parseProcStat(text: string): ProcStat | null {
   return { state, ppid: Number(ppid), startTicks };
 }
 
-/** A process that was seen, and can be asked after and signalled without ever meaning another one. */
+/**
+ * A process that was seen, and can be asked after and signalled without ever meaning another one.
+ */
 export class HeldProcess {
   readonly pid: number;
   readonly ppid: number;
@@ -180,7 +192,10 @@ function homeOf(dataDir: string, programs: ReadonlySet<string>): Home {
   return { dataDir, programs, pidFile: readPidFile(dataDir) };
 }
 
-/** Every process of the server of this data directory, orphans of a dead postmaster included. The caller releases them. */
+/**
+ * Every process of the server of this data directory, orphans of a dead postmaster included. The
+ * caller releases them.
+ */
 export function findServerProcesses(dataDir: string, programs: ReadonlySet<string> = usualPrograms): HeldProcess[] {
   const home = homeOf(dataDir, programs);
   const found: HeldProcess[] = [];
@@ -208,7 +223,10 @@ export function findPostmaster(dataDir: string, programs: ReadonlySet<string> = 
   return null;
 }
 
-/** The postmaster by its processes alone, for when somebody removed postmaster.pid. Orphans of a dead postmaster do not count: they have no children. */
+/**
+ * The postmaster by its processes alone, for when somebody removed postmaster.pid. Orphans of a
+ * dead postmaster do not count: they have no children.
+ */
 export function findPostmasterByScan(dataDir: string, programs: ReadonlySet<string> = usualPrograms): HeldProcess | null {
   const all = findServerProcesses(dataDir, programs);
   const parents = new Set(all.map((process) => process.ppid));
@@ -223,7 +241,10 @@ export interface PidFileOwner {
   readonly verdict: 'server' | 'unrelated' | 'unexplained';
 }
 
-/** Who lives under the pid that postmaster.pid names; PostgreSQL would refuse to start. Null: nobody. */
+/**
+ * Who lives under the pid that postmaster.pid names; PostgreSQL would refuse to start. Null:
+ * nobody.
+ */
 export function pidFileOwner(dataDir: string, programs: ReadonlySet<string> = usualPrograms): PidFileOwner | null {
   const home = homeOf(dataDir, programs);
   if (home.pidFile === null) return null;

@@ -1,8 +1,11 @@
 /**
- * What is to be known of a data directory after the agent has ended, and nothing that PostgreSQL keeps in it tells (marks.ts says where it lies):
- * - `restored`: somebody replaced it by a base backup, so what this node has confirmed before need not be in it, until it has caught up with a leader. The label that
- *   tells of the backup goes with the first start.
- * - `strayed`: somebody opened it for writes beside the leader, so its position proves nothing, until it streams or was cloned.
+ * What is to be known of a data directory after the agent has ended, and nothing that PostgreSQL
+ * keeps in it tells (marks.ts says where it lies):
+ * - `restored`: somebody replaced it by a base backup, so what this node has confirmed before need
+ *   not be in it, until it has caught up with a leader. The label that tells of the backup goes
+ *   with the first start.
+ * - `strayed`: somebody opened it for writes beside the leader, so its position proves nothing,
+ *   until it streams or was cloned.
  */
 import type { ServerRole } from '../../core/effects.ts';
 import type { ControlFacts } from '../../core/postgres-facts.ts';
@@ -15,8 +18,9 @@ export type DirectoryMark = 'restored' | 'strayed';
 const MARKS: readonly DirectoryMark[] = ['restored', 'strayed'];
 
 /**
- * A backup's label tells it, until the first start. Without one, a primary's crashed directory that starts as a standby of another is either behind that one already,
- * or its disk is a copy of an earlier moment.
+ * A backup's label tells it, until the first start. Without one, a primary's crashed directory that
+ * starts as a standby of another is either behind that one already, or its disk is a copy of an
+ * earlier moment.
  */
 export function isSomebodysCopy(
   role: ServerRole,

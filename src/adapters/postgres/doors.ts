@@ -1,6 +1,8 @@
 /**
- * The ways into the local server, tried in turn: as libpq's programs do, a superuser that has no password over TCP may come in by the socket, where the operating system
- * vouches for who asks (peer authentication). What answers must be the server of our data directory: another one may listen where ours was expected.
+ * The ways into the local server, tried in turn: as libpq's programs do, a superuser that has no
+ * password over TCP may come in by the socket, where the operating system vouches for who asks
+ * (peer authentication). What answers must be the server of our data directory: another one may
+ * listen where ours was expected.
  */
 import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -13,10 +15,16 @@ import { type ConnectOptions, connect, discard, sqlState } from './sql.ts';
 
 export type DoorOptions = Omit<ConnectOptions, 'host' | 'port' | 'database' | 'credentials'>;
 
-/** The door that let the agent in last, so that not every connection leaves a refusal in PostgreSQL's log. New settings may open the other one. */
+/**
+ * The door that let the agent in last, so that not every connection leaves a refusal in
+ * PostgreSQL's log. New settings may open the other one.
+ */
 const opened = new WeakMap<Settings, string>();
 
-/** What the running server wrote into its pid file comes before what the settings would have it listen on. The preferred one first. */
+/**
+ * What the running server wrote into its pid file comes before what the settings would have it
+ * listen on. The preferred one first.
+ */
 export function localDoors(settings: Settings): readonly [Door, ...Door[]] {
   const { dataDir, useUnixSocket, port, listenAddresses } = settings.postgresql;
   const file = readPidFile(dataDir);
@@ -37,8 +45,9 @@ function addressOf(listens: string): string {
 }
 
 /**
- * A connection of the superuser to the local server. Throws what `connect` throws; PG_REFUSED when the server said no at every door, with its words and what would let
- * the agent in; PG_ANOTHER_SERVER when what answers has another data directory.
+ * A connection of the superuser to the local server. Throws what `connect` throws; PG_REFUSED when
+ * the server said no at every door, with its words and what would let the agent in;
+ * PG_ANOTHER_SERVER when what answers has another data directory.
  */
 export async function enter(settings: Settings, options: DoorOptions): Promise<pg.Client> {
   const deadline = performance.now() + options.connectTimeoutMs;
@@ -74,7 +83,10 @@ function isRefusal(error: unknown): boolean {
   return sqlState(error)?.startsWith('28') === true || /password must be a (non-empty )?string/.test(ensureError(error).message);
 }
 
-/** Of a role that may not see it the setting is null: it is not the superuser that was configured, and is found out by what it may not do. */
+/**
+ * Of a role that may not see it the setting is null: it is not the superuser that was configured,
+ * and is found out by what it may not do.
+ */
 async function refuseAnother(client: pg.Client, settings: Settings, door: Door, timeoutMs: number): Promise<void> {
   try {
     const text = `SELECT setting FROM pg_settings WHERE name = 'data_directory'`;

@@ -13,7 +13,10 @@ const FIRST_LOOK_MS = 200;
 const CONTROL_MS = 1000;
 /** Consumers of logical slots and base backups may end by themselves for so long. */
 const CONSUMERS_MS = 700;
-/** By then every walsender that is not stuck has stopped sending, so that the shutdown checkpoint can be written. */
+/**
+ * By then every walsender that is not stuck has stopped sending, so that the shutdown checkpoint
+ * can be written.
+ */
 const STUCK_MS = 1000;
 
 /** A standby that is only just connecting is left out: it may be the candidate. */
@@ -22,7 +25,10 @@ FROM pg_stat_replication s LEFT JOIN pg_replication_slots r ON r.active_pid = s.
 WHERE s.state IN ('streaming', 'catchup', 'backup') OR r.slot_type = 'logical'`;
 const END = `SELECT pg_terminate_backend(pid) FROM pg_stat_replication WHERE pid = ANY ($1)`;
 
-/** Those that are told to end may be stuck in a socket that takes no more, and get out of there when they are told again. */
+/**
+ * Those that are told to end may be stuck in a socket that takes no more, and get out of there when
+ * they are told again.
+ */
 export async function endWalsenders(
   clock: Clock,
   client: pg.Client,
@@ -42,7 +48,9 @@ interface Walsender extends Connected {
 }
 
 export interface Patience {
-  /** Members that may lead next; absent: every standby is waited for as long as PostgreSQL waits. */
+  /**
+   * Members that may lead next; absent: every standby is waited for as long as PostgreSQL waits.
+   */
   readonly heirs?: readonly string[];
   /** Called once: nothing can be written any more, and nobody who is waited for lacks anything. */
   readonly onClosed?: () => void;
@@ -54,7 +62,10 @@ export interface Patience {
 export class Walsenders {
   readonly #context: Context;
   readonly #standbys: readonly Walsender[];
-  /** Consumers of logical slots and base backups. A consumer's slot loses nothing when it is ended; a base backup would fail in any case. */
+  /**
+   * Consumers of logical slots and base backups. A consumer's slot loses nothing when it is ended;
+   * a base backup would fail in any case.
+   */
   readonly #consumers: readonly Walsender[];
   readonly #patience: Patience;
   readonly #orderedAtMs: number;
@@ -73,7 +84,10 @@ export class Walsenders {
     this.#nextLookMs = this.#orderedAtMs + FIRST_LOOK_MS;
   }
 
-  /** Never throws: of a server that does not answer none are known, and it is waited for as PostgreSQL does. */
+  /**
+   * Never throws: of a server that does not answer none are known, and it is waited for as
+   * PostgreSQL does.
+   */
   static async of(context: Context, postmaster: HeldProcess, patience: Patience): Promise<Walsenders> {
     const rows = await context.heartbeat.query<Connected & { consumes: boolean }>(CONNECTED, [], ASK_MS).catch(() => []);
     const held = rows.flatMap(({ pid, name, consumes }) => {
@@ -89,12 +103,16 @@ export class Walsenders {
     for (const { process } of [...this.#standbys, ...this.#consumers]) process.release();
   }
 
-  /** To be called over and over during a fast shutdown: ends those that need not be waited for, and tells when PostgreSQL is closed for writes. */
+  /**
+   * To be called over and over during a fast shutdown: ends those that need not be waited for, and
+   * tells when PostgreSQL is closed for writes.
+   */
   async look(): Promise<void> {
     const now = this.#context.clock.monotonicMs();
     if (now < this.#nextLookMs) return;
     const sinceMs = now - this.#orderedAtMs;
-    // A fast shutdown waits until they have confirmed everything, however slow they are, and one that is stuck in a socket keeps the checkpoint from being written.
+    // A fast shutdown waits until they have confirmed everything, however slow they are, and one
+    // that is stuck in a socket keeps the checkpoint from being written.
     if (sinceMs >= this.#scaled(CONSUMERS_MS)) this.#end(alive(this.#consumers), 'has not taken all WAL');
     if (this.#writtenAtMs === null && (await this.#allIsWritten())) this.#writtenAtMs = now;
     this.#nextLookMs = this.#context.clock.monotonicMs() + LOOK_MS;
@@ -144,7 +162,10 @@ export class Walsenders {
     );
   }
 
-  /** A walsender that is stuck in a full socket keeps the last checkpoint from being written. An heir is never cut off. */
+  /**
+   * A walsender that is stuck in a full socket keeps the last checkpoint from being written. An
+   * heir is never cut off.
+   */
   #endStuck(heirs: readonly string[]): void {
     this.#end(
       alive(this.#standbys).filter(({ name }) => !includes(heirs, name)),
@@ -170,7 +191,10 @@ export class Walsenders {
     }
   }
 
-  /** Only then walsenders are told to end once their standbys have everything (ShutdownXLOG, then PM_SHUTDOWN_2 of the postmaster). */
+  /**
+   * Only then walsenders are told to end once their standbys have everything (ShutdownXLOG, then
+   * PM_SHUTDOWN_2 of the postmaster).
+   */
   async #allIsWritten(): Promise<boolean> {
     const { control, settings, runAs } = this.#context;
     const program = binary(settings, 'pg_controldata');

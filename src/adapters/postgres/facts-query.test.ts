@@ -116,7 +116,8 @@ test('a standby without walreceiver has a final position only once it waits for 
   const row = { ...primary, in_recovery: true, primary_timeline: null, flush_lsn: null, replay_lsn: '2/8' };
   expect(readFacts({ ...row, waits_for_wal: false }, 150_018).replaying).toBe(true);
   expect(readFacts({ ...row, waits_for_wal: true }, 150_018).replaying).toBeUndefined();
-  // Paused: all that is on the disk was received in this life, or it had not come to the end of that before.
+  // Paused: all that is on the disk was received in this life, or it had not come to the end of
+  // that before.
   expect(readFacts({ ...row, receive_lsn: '2/9', replay_paused: true, waits_for_wal: false }, 150_018).replaying).toBeUndefined();
   expect(readFacts({ ...row, receive_lsn: null, replay_paused: true, waits_for_wal: false }, 150_018).replaying).toBe(true);
   expect(readFacts({ ...row, receive_lsn: '2/9', waits_for_wal: false }, 150_018).replaying).toBe(true);

@@ -3,7 +3,10 @@ import type { ReceiverFacts, SlotFacts, SqlFacts, WalsenderFacts } from '../../c
 import { type Lsn, maxLsn, parseLsn, type Timeline } from '../../core/units.ts';
 
 /** Fixed for the life of one postmaster. */
-/** Also keeps the session alive: a role or database may have limits for sessions that are idle, and one version knows more of them than another. */
+/**
+ * Also keeps the session alive: a role or database may have limits for sessions that are idle, and
+ * one version knows more of them than another.
+ */
 export const IDENTITY_QUERY = `
 WITH unlimited AS (SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout'))
 SELECT (SELECT count(*) FROM unlimited)::int AS limits_lifted,
@@ -20,9 +23,10 @@ export interface IdentityRow {
 const TIMESTAMP = `'YYYY-MM-DD HH24:MI:SS.US"+00:00"'`;
 
 /**
- * pg_is_in_recovery() is asked once and fenced (OFFSET 0): the WAL functions of a primary raise an error in recovery, and a promotion may come in between.
- * A primary's own end is asked after what its walsenders tell: no standby can have more by then.
- * The walsender and walreceiver functions are called themselves, because the views join the whole of pg_stat_activity.
+ * pg_is_in_recovery() is asked once and fenced (OFFSET 0): the WAL functions of a primary raise an
+ * error in recovery, and a promotion may come in between. A primary's own end is asked after what
+ * its walsenders tell: no standby can have more by then. The walsender and walreceiver functions
+ * are called themselves, because the views join the whole of pg_stat_activity.
  */
 export function factsQuery(serverVersion: number): string {
   const failover = serverVersion >= 170000 ? 's.failover AND s.synced' : 'false';
@@ -79,7 +83,10 @@ export interface FactsRow {
   readonly replay_lsn: string | null;
   readonly replay_paused: boolean;
   readonly control_timeline: number | null;
-  /** Null on a primary, and while a walreceiver runs: one is started only at the end of the WAL on the own disk. */
+  /**
+   * Null on a primary, and while a walreceiver runs: one is started only at the end of the WAL on
+   * the own disk.
+   */
   readonly waits_for_wal?: boolean | null;
   readonly replayed_timestamp: string | null;
   readonly receiver: ReceiverRow | null;
@@ -99,7 +106,10 @@ const lsnOf = (text: Scalar): Lsn | null => (typeof text === 'string' ? parseLsn
 const textOf = (value: Scalar): string => (value == null ? '' : String(value));
 const textOrNull = (value: Scalar): string | null => (value == null ? null : String(value));
 
-/** All but the standby's timeline where there is no walreceiver, and pendingRestart: those need more than this row. */
+/**
+ * All but the standby's timeline where there is no walreceiver, and pendingRestart: those need more
+ * than this row.
+ */
 export function readFacts(row: FactsRow, serverVersion: number): Omit<SqlFacts, 'pendingRestart'> {
   const receiver = row.receiver === null ? null : readReceiver(row.receiver);
   return {
@@ -125,8 +135,9 @@ export function readFacts(row: FactsRow, serverVersion: number): Omit<SqlFacts, 
 }
 
 /**
- * It has more on its own disk than it tells. A startup process that is paused (by an operator, or by PostgreSQL where a limit is lower than the primary's) has not come
- * to the end either; but once a walreceiver has run in this life everything on the disk was replayed or is in `receive_lsn`.
+ * It has more on its own disk than it tells. A startup process that is paused (by an operator, or
+ * by PostgreSQL where a limit is lower than the primary's) has not come to the end either; but once
+ * a walreceiver has run in this life everything on the disk was replayed or is in `receive_lsn`.
  */
 function isReplaying({ in_recovery, receiver, waits_for_wal, replay_paused, receive_lsn }: FactsRow): boolean {
   return in_recovery && receiver === null && waits_for_wal === false && !(replay_paused && receive_lsn !== null);

@@ -15,7 +15,10 @@ export interface WriteOptions {
   readonly mode: number;
   /** undefined: the agent's own user. */
   readonly owner?: Owner | undefined;
-  /** Where the old text of a file goes that can only be written in place, in a directory that takes no other file. */
+  /**
+   * Where the old text of a file goes that can only be written in place, in a directory that takes
+   * no other file.
+   */
   readonly spare?: string;
   /** Called once a file was written in place because it cannot be replaced. */
   readonly inPlace?: (note: InPlaceNote) => void;

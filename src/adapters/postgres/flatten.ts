@@ -1,7 +1,10 @@
-/** One configuration file in the place of several: what it includes is put in where it is named, so that it can be moved. */
+/**
+ * One configuration file in the place of several: what it includes is put in where it is named, so
+ * that it can be moved.
+ */
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { parseConfLine } from '../../core/guc.ts';
+import { parseConfLine } from '../../pgconf/guc.ts';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 
 /** PostgreSQL's own limit (CONF_FILE_MAX_DEPTH). */
@@ -10,10 +13,16 @@ const INCLUDES: ReadonlySet<string> = new Set(['include', 'include_if_exists', '
 /** Where one server's files lie. Regent says it on the command line. */
 const PLACES: ReadonlySet<string> = new Set(['config_file', 'data_directory', 'hba_file', 'ident_file']);
 
-/** Where one server leaves what it has while it runs: a second one on this machine would use the same. */
+/**
+ * Where one server leaves what it has while it runs: a second one on this machine would use the
+ * same.
+ */
 const RUN_PLACES: ReadonlySet<string> = new Set(['external_pid_file', 'stats_temp_directory']);
 
-/** The text of a configuration file with its includes, places commented out. Throws CONFIG_UNREADABLE. */
+/**
+ * The text of a configuration file with its includes, places commented out. Throws
+ * CONFIG_UNREADABLE.
+ */
 export async function flattened(path: string): Promise<string> {
   return (await linesOf(path, 0)).join('\n');
 }
@@ -61,8 +70,9 @@ function unreadable(path: string, reason: string, cause?: unknown): RegentError 
 }
 
 /**
- * The base configuration of another node, for this one: without where that one's files lie, and without includes that lead nowhere here. `exists` judges a path
- * that is relative to the new place of the file. Returns what was taken out as well.
+ * The base configuration of another node, for this one: without where that one's files lie, and
+ * without includes that lead nowhere here. `exists` judges a path that is relative to the new place
+ * of the file. Returns what was taken out as well.
  */
 export async function disowned(
   text: string,
@@ -82,7 +92,10 @@ export async function disowned(
   return { text: lines.join('\n'), removed };
 }
 
-/** pg_hba.conf or pg_ident.conf for another directory: what it names relative to its own is named in full. */
+/**
+ * pg_hba.conf or pg_ident.conf for another directory: what it names relative to its own is named in
+ * full.
+ */
 export function movedAccessFile(text: string, directory: string): string {
   const full = (path: string) => resolve(directory, path);
   return text

@@ -1,9 +1,12 @@
-/** Has PostgreSQL judge settings before they reach a file that a server reads: one refused value would keep it from starting. About 15 ms. */
+/**
+ * Has PostgreSQL judge settings before they reach a file that a server reads: one refused value
+ * would keep it from starting. About 15 ms.
+ */
 import { chown, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { formatGuc, type Gucs } from '../../core/guc.ts';
-import { type Complaint, heed, parseComplaints } from '../../core/guc-complaints.ts';
 import type { Settings } from '../../core/settings.ts';
+import { formatGuc, type Gucs } from '../../pgconf/guc.ts';
+import { type Complaint, heed, parseComplaints } from '../../pgconf/guc-complaints.ts';
 import { lastLines } from '../../support/exec.ts';
 import { binary } from './context.ts';
 import type { Deps } from './deps.ts';
@@ -12,7 +15,10 @@ import { scratchDirectory } from './scratch.ts';
 type CheckDeps = Pick<Deps, 'run' | 'log' | 'runAs'>;
 
 const CHECK_TIMEOUT_MS = 5000;
-/** A clamped value may be refused in its turn, and unknown names hide bad values until they are gone. */
+/**
+ * A clamped value may be refused in its turn, and unknown names hide bad values until they are
+ * gone.
+ */
 const MAX_ROUNDS = 5;
 
 export interface Judgement {
@@ -22,7 +28,9 @@ export interface Judgement {
   readonly judged: boolean;
 }
 
-/** Drops what PostgreSQL does not know or cannot read, clamps what is out of range. Never throws. */
+/**
+ * Drops what PostgreSQL does not know or cannot read, clamps what is out of range. Never throws.
+ */
 export async function checkGucs(deps: CheckDeps, settings: Settings, gucs: Gucs): Promise<Judgement> {
   const complaints: Complaint[] = [];
   let accepted: Record<string, string> = { ...gucs };
@@ -69,7 +77,9 @@ async function ask(deps: CheckDeps, settings: Settings, gucs: Gucs): Promise<str
   }
 }
 
-/** For complaints that do not name their setting (check functions of extensions word theirs freely). */
+/**
+ * For complaints that do not name their setting (check functions of extensions word theirs freely).
+ */
 async function oneByOne(deps: CheckDeps, settings: Settings, gucs: Gucs): Promise<Complaint[]> {
   const complaints: Complaint[] = [];
   for (const [name, value] of Object.entries(gucs)) {

@@ -1,6 +1,7 @@
 /**
- * The persistent connections to the local server: one through which its facts are read, and a spare one for what needs SQL beside them. What keeps a promise
- * must not need a new connection, which a changed password, pg_hba.conf or a lack of free connections would refuse.
+ * The persistent connections to the local server: one through which its facts are read, and a spare
+ * one for what needs SQL beside them. What keeps a promise must not need a new connection, which a
+ * changed password, pg_hba.conf or a lack of free connections would refuse.
  */
 import type pg from 'pg';
 import type { Settings } from '../../core/settings.ts';
@@ -13,8 +14,9 @@ import { type Door, refusalText } from './refusal.ts';
 import { discard, isTimeout, isTurnedAway, sqlState } from './sql.ts';
 
 /**
- * An open connection proves that the server answers, not that it lets the agent in again, and a postmaster that can no longer fork answers on old connections
- * only. So a new one is tried this often, and at once when the server has read its files again.
+ * An open connection proves that the server answers, not that it lets the agent in again, and a
+ * postmaster that can no longer fork answers on old connections only. So a new one is tried this
+ * often, and at once when the server has read its files again.
  */
 const RENEW_AFTER_MS = 15_000;
 /** While it is refused: the end of that is to be seen soon. */
@@ -27,7 +29,10 @@ export function localEndpoint(settings: Settings): Door {
   return localDoors(settings)[0];
 }
 
-/** A connection of the superuser to the local server, for one purpose. Commits on it wait for no standby. The caller discards it. */
+/**
+ * A connection of the superuser to the local server, for one purpose. Commits on it wait for no
+ * standby. The caller discards it.
+ */
 export function connectLocal(
   settings: Settings,
   options: { readonly applicationName: string; readonly connectTimeoutMs: number; readonly queryTimeoutMs: number },
@@ -43,7 +48,10 @@ interface Line {
 
 export interface Use extends Bounded {
   readonly applicationName: string;
-  /** It may keep its connection busy for long (a checkpoint), so the spare one is taken only when no other can be opened. */
+  /**
+   * It may keep its connection busy for long (a checkpoint), so the spare one is taken only when no
+   * other can be opened.
+   */
   readonly long?: boolean;
 }
 
@@ -70,14 +78,18 @@ export class Heartbeat {
     return this.line !== null && !this.dead;
   }
 
-  /** Why the server did not let the agent in when a new connection was last tried, and what would; null: it did. */
+  /**
+   * Why the server did not let the agent in when a new connection was last tried, and what would;
+   * null: it did.
+   */
   get lockedOut(): string | null {
     return this.turnedAway;
   }
 
   /**
-   * Throws what `connect` and pg throw; after that the connection is gone, and the next call makes a new one. A connection that turns out to be
-   * dead before the deadline is replaced once: it says only that it was the old server's.
+   * Throws what `connect` and pg throw; after that the connection is gone, and the next call makes
+   * a new one. A connection that turns out to be dead before the deadline is replaced once: it says
+   * only that it was the old server's.
    */
   async facts(settings: Settings, timeoutMs: number): Promise<{ readonly row: FactsRow; readonly identity: IdentityRow }> {
     const deadline = this.clock.monotonicMs() + timeoutMs;
@@ -113,8 +125,9 @@ export class Heartbeat {
   }
 
   /**
-   * Runs statements on a connection that is open, on a new one where none is free, and on the facts' own where none can be opened. Throws what `enter` throws, what
-   * the work throws, SQL_TIMEOUT, PG_ABORTED.
+   * Runs statements on a connection that is open, on a new one where none is free, and on the
+   * facts' own where none can be opened. Throws what `enter` throws, what the work throws,
+   * SQL_TIMEOUT, PG_ABORTED.
    */
   async use<T>(settings: Settings, options: Use, work: (client: pg.Client) => Promise<T>): Promise<T> {
     if (options.signal?.aborted) throw calledOff(options);
@@ -197,7 +210,10 @@ export class Heartbeat {
     }
   }
 
-  /** The one before becomes the spare. Refused for a reason of its own (too many connections, a password changed), the old one still serves. */
+  /**
+   * The one before becomes the spare. Refused for a reason of its own (too many connections, a
+   * password changed), the old one still serves.
+   */
   private async renew(settings: Settings, timeoutMs: number): Promise<void> {
     const old = this.line;
     let line: Line;
@@ -278,7 +294,8 @@ export class Heartbeat {
         return await work(client);
       });
     } catch (error) {
-      // What state it is in is known only where the server, or the work itself, has said what was wrong.
+      // What state it is in is known only where the server, or the work itself, has said what was
+      // wrong.
       if (options.signal?.aborted || (sqlState(error) === null && !isOwnWord(error))) {
         discard(client);
         if (this.spare === line) this.spare = null;
@@ -290,8 +307,8 @@ export class Heartbeat {
   }
 
   /**
-   * The last connection there is must outlive work that is late or called off: the server ends the statement by the connection's own limit, and nothing
-   * more is asked on it for that work.
+   * The last connection there is must outlive work that is late or called off: the server ends the
+   * statement by the connection's own limit, and nothing more is asked on it for that work.
    */
   private async onFacts<T>(client: pg.Client, options: Use, work: (client: pg.Client) => Promise<T>): Promise<T> {
     let over: RegentError | null = null;

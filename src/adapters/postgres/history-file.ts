@@ -1,6 +1,7 @@
 /**
  * Timeline history files: `pg_wal/%08X.history`, the same text that TIMELINE_HISTORY returns.
- * Format: src/backend/access/transam/timeline.c of PostgreSQL (readTimeLineHistory, writeTimeLineHistory).
+ * Format: src/backend/access/transam/timeline.c of PostgreSQL (readTimeLineHistory,
+ * writeTimeLineHistory).
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +13,10 @@ export function historyFileName(timeline: Timeline): string {
   return `${timeline.toString(16).toUpperCase().padStart(8, '0')}.history`;
 }
 
-/** Oldest first. Throws HISTORY_UNREADABLE: a history read in half would let a diverged node pass for a good one. */
+/**
+ * Oldest first. Throws HISTORY_UNREADABLE: a history read in half would let a diverged node pass
+ * for a good one.
+ */
 export function parseHistory(text: string): HistoryEntry[] {
   const entries: HistoryEntry[] = [];
   for (const line of text.split('\n')) {
@@ -31,7 +35,9 @@ export function parseHistory(text: string): HistoryEntry[] {
 export class LocalHistory {
   private cached: { readonly key: string; readonly entries: readonly HistoryEntry[] } | null = null;
 
-  /** [] on timeline 1, and when the file is not there (not fetched yet, or the timeline is unknown). */
+  /**
+   * [] on timeline 1, and when the file is not there (not fetched yet, or the timeline is unknown).
+   */
   async read(dataDir: string, timeline: Timeline | null): Promise<readonly HistoryEntry[]> {
     if (timeline === null || timeline <= 1) return [];
     const path = join(dataDir, 'pg_wal', historyFileName(timeline));

@@ -1,4 +1,6 @@
-/** Files that cannot be replaced. With real mounts: test/integration/postgres-access-files.test.ts. */
+/**
+ * Files that cannot be replaced. With real mounts: test/integration/postgres-access-files.test.ts.
+ */
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * For files that cannot be replaced: a single file that is mounted (rename: EBUSY), or one that is ours in a directory that is not (no new file can be made there).
- * The old text is kept first, durably; a reader may see part of the new one for the moment in which it is written.
+ * For files that cannot be replaced: a single file that is mounted (rename: EBUSY), or one that is
+ * ours in a directory that is not (no new file can be made there). The old text is kept first,
+ * durably; a reader may see part of the new one for the moment in which it is written.
  */
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
@@ -8,15 +9,24 @@ import { basename, dirname, join } from 'node:path';
 import { codeOf } from '../../support/errors.ts';
 import { exists, syncDirectory, type WriteOptions, writeNew } from './file-steps.ts';
 
-/** Of rename: a mount is in the way. Of making a file, or a rename over somebody else's: the directory is not ours, or on a read-only file system. */
+/**
+ * Of rename: a mount is in the way. Of making a file, or a rename over somebody else's: the
+ * directory is not ours, or on a read-only file system.
+ */
 const NOT_REPLACEABLE: ReadonlySet<string | null> = new Set(['EBUSY', 'EXDEV', 'EACCES', 'EPERM', 'EROFS']);
 
 export const cannotReplace = (error: unknown): boolean => NOT_REPLACEABLE.has(codeOf(error));
 
-/** In a data directory under a name that base backups leave out: what is kept there may hold passwords, and is this node's alone. */
+/**
+ * In a data directory under a name that base backups leave out: what is kept there may hold
+ * passwords, and is this node's alone.
+ */
 export const spareName = (spare: string, name: string): string => join(spare, `pgsql_tmp.${name}`);
 
-/** False: text and permissions are as they can be already. Throws what a system call throws: EPERM too, where others may read what is to be closed to them. */
+/**
+ * False: text and permissions are as they can be already. Throws what a system call throws: EPERM
+ * too, where others may read what is to be closed to them.
+ */
 export async function writeInPlace(path: string, text: string, options: WriteOptions, reason: unknown): Promise<boolean> {
   const file = await open(path, 'r+');
   try {
@@ -38,7 +48,10 @@ export async function writeInPlace(path: string, text: string, options: WriteOpt
   }
 }
 
-/** Never shorter than it was or will be until it is whole: the rest of a longer text is blanked by the same write. */
+/**
+ * Never shorter than it was or will be until it is whole: the rest of a longer text is blanked by
+ * the same write.
+ */
 async function overwrite(file: FileHandle, before: string, text: string): Promise<void> {
   const [old, wanted] = [Buffer.from(before), Buffer.from(text)];
   const blank = Buffer.alloc(Math.max(0, old.length - wanted.length), '\n');
@@ -59,7 +72,10 @@ async function writeWhole(file: FileHandle, bytes: Buffer): Promise<void> {
   for (let done = 0; done < bytes.length; ) done += (await file.write(bytes, done, bytes.length - done, done)).bytesWritten;
 }
 
-/** True: they were changed. A file that others may read is mended or refused where it is to be closed; who owns it is left, where it cannot be changed. */
+/**
+ * True: they were changed. A file that others may read is mended or refused where it is to be
+ * closed; who owns it is left, where it cannot be changed.
+ */
 async function permissions(file: FileHandle, { mode, owner }: WriteOptions): Promise<boolean> {
   const now = await file.stat();
   let changed = false;
@@ -81,7 +97,8 @@ const WRITING = /\.regent-writing$/;
 const KEPT = '.regent-old';
 
 /**
- * Beside the file, else in the spare directory. One that is there already is from a write that was broken off: what is in it is whole, and what is in the file may not be.
+ * Beside the file, else in the spare directory. One that is there already is from a write that was
+ * broken off: what is in it is whole, and what is in the file may not be.
  */
 async function keep(path: string, text: string, options: WriteOptions): Promise<string> {
   const name = `${basename(path)}.regent-writing`;

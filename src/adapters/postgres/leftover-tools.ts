@@ -1,6 +1,7 @@
 /**
- * Programs that a killed agent left at work on the data directory. They were given a session of their own, so they go on; before the next one begins,
- * they must be gone, or two would write into one directory.
+ * Programs that a killed agent left at work on the data directory. They were given a session of
+ * their own, so they go on; before the next one begins, they must be gone, or two would write into
+ * one directory.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';

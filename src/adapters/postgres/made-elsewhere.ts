@@ -1,7 +1,10 @@
 /**
- * What a copy puts outside the data directory: tablespaces, and the WAL directory of the waldir option. pg_basebackup and initdb want these empty, pg_basebackup takes
- * nothing of a tablespace back when it fails, and the links that lead there come with the last part of the copy. So the directories that are empty before a copy begins
- * are noted (mark `made`), and the next attempt empties those. A WAL directory has a note of its own in it: who removes a data directory by hand leaves it behind.
+ * What a copy puts outside the data directory: tablespaces, and the WAL directory of the waldir
+ * option. pg_basebackup and initdb want these empty, pg_basebackup takes nothing of a tablespace
+ * back when it fails, and the links that lead there come with the last part of the copy. So the
+ * directories that are empty before a copy begins are noted (mark `made`), and the next attempt
+ * empties those. A WAL directory has a note of its own in it: who removes a data directory by hand
+ * leaves it behind.
  */
 import { lstat, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -22,7 +25,10 @@ const LOCATIONS = `SELECT pg_tablespace_location(oid) AS location FROM pg_tables
 
 type Kind = 'tablespace' | 'wal';
 
-/** Before pg_basebackup begins, with everything of an earlier attempt gone. Durable once it returns. Throws DATA_DIR_MARK_FAILED. */
+/**
+ * Before pg_basebackup begins, with everything of an earlier attempt gone. Durable once it returns.
+ * Throws DATA_DIR_MARK_FAILED.
+ */
 export async function noteMade(deps: Deps, source: Source, options: Bounded): Promise<void> {
   const { dataDir, basebackup } = deps.settings.postgresql;
   const wal = walDirectory(basebackup);
@@ -51,7 +57,10 @@ export function keepMade(dataDir: string): Promise<void> {
   return removeMark(dataDir, 'made');
 }
 
-/** Empties the WAL directory of the options where it is this member's, from a data directory that is gone. Nothing in the data directory leads there any more. */
+/**
+ * Empties the WAL directory of the options where it is this member's, from a data directory that is
+ * gone. Nothing in the data directory leads there any more.
+ */
 export async function removeOldWal({ settings, log }: Pick<Deps, 'settings' | 'log'>, options: readonly BinaryOption[]): Promise<void> {
   const directory = walDirectory(options);
   if (directory === null || (await readNote(directory)) !== noteOf(settings)) return;
@@ -59,7 +68,10 @@ export async function removeOldWal({ settings, log }: Pick<Deps, 'settings' | 'l
   if (removed > 0) log.info(`${directory} is emptied: it has the WAL of a data directory that is gone`, { entries: removed });
 }
 
-/** Of a data directory whose WAL lies elsewhere. Where it cannot be written, an operator has to empty that place one day; nothing else depends on it. */
+/**
+ * Of a data directory whose WAL lies elsewhere. Where it cannot be written, an operator has to
+ * empty that place one day; nothing else depends on it.
+ */
 export async function noteWalOwner(settings: Settings): Promise<void> {
   const link = join(settings.postgresql.dataDir, 'pg_wal');
   try {
@@ -92,7 +104,10 @@ function mapped(location: string, options: readonly BinaryOption[]): string {
 
 const plain = (text: string) => text.replace(/\\(.)/g, '$1').replace(/(?<=.)\/+$/, '');
 
-/** [] where the source does not say: nothing can be noted then, and pg_basebackup names what is in its way. */
+/**
+ * [] where the source does not say: nothing can be noted then, and pg_basebackup names what is in
+ * its way.
+ */
 async function tablespaces(deps: Deps, source: Source, options: Bounded): Promise<string[]> {
   try {
     const client = await openSource(deps, source, options.timeoutMs);

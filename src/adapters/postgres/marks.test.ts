@@ -1,4 +1,7 @@
-/** Marks beside the data directory, and inside where the directory above is another's or on another file system. */
+/**
+ * Marks beside the data directory, and inside where the directory above is another's or on another
+ * file system.
+ */
 import {
   chmodSync,
   chownSync,

@@ -1,9 +1,12 @@
 /**
- * Small files that say of a data directory what nothing in it tells. They lie beside it, as long as that place is ours to write and on the same file system: a mount
- * (a volume of a container) may come back without what lay beside its mount point. Otherwise they lie inside, where every program asks for something else: initdb and
- * pg_basebackup want an empty directory (staging.ts gives them one), a base backup passes over names that begin with pgsql_tmp, and pg_rewind removes every file that
- * its source does not have. It passes over what is neither file, directory nor link, so a mark goes through a rewind as a named pipe. Nobody ever opens the pipe, and
- * no server runs while one lies there.
+ * Small files that say of a data directory what nothing in it tells. They lie beside it, as long as
+ * that place is ours to write and on the same file system: a mount (a volume of a container) may
+ * come back without what lay beside its mount point. Otherwise they lie inside, where every program
+ * asks for something else: initdb and pg_basebackup want an empty directory (staging.ts gives them
+ * one), a base backup passes over names that begin with pgsql_tmp, and pg_rewind removes every file
+ * that its source does not have. It passes over what is neither file, directory nor link, so a mark
+ * goes through a rewind as a named pipe. Nobody ever opens the pipe, and no server runs while one
+ * lies there.
  */
 import { lstat, mkdir, open, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -13,7 +16,10 @@ import { readText } from './atomic-file.ts';
 import type { Owner } from './deps.ts';
 import { syncDirectory } from './file-steps.ts';
 
-/** incomplete, restored, strayed: data-dir.ts, directory-mark.ts. base.conf: own-base.ts. made: made-elsewhere.ts. */
+/**
+ * incomplete, restored, strayed: data-dir.ts, directory-mark.ts. base.conf: own-base.ts. made:
+ * made-elsewhere.ts.
+ */
 export type MarkName = 'incomplete' | 'restored' | 'strayed' | 'base.conf' | 'made';
 
 const NAMES: readonly MarkName[] = ['incomplete', 'restored', 'strayed', 'base.conf', 'made'];
@@ -21,7 +27,10 @@ const TEXTS = ['base.conf', 'made'] as const;
 const PIPE_MS = 5000;
 const NOT_OURS: ReadonlySet<string | null> = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENOTDIR']);
 
-/** Where a mark lies while the directory above is ours; also where every version of Regent before this one has put it. */
+/**
+ * Where a mark lies while the directory above is ours; also where every version of Regent before
+ * this one has put it.
+ */
 export function besidePath(dataDir: string, name: MarkName): string {
   return `${bare(dataDir)}.regent-${name}`;
 }
@@ -36,7 +45,10 @@ const bare = (dataDir: string) => dataDir.replace(/(?<=.)\/+$/, '');
 /** Entries of the data directory that outlive its emptying. */
 const MARK_ENTRIES: ReadonlySet<string> = new Set(NAMES.flatMap((name) => [insidePath('', name), pipePath('', name)]));
 
-/** Where a program that makes a data directory is at work, while marks lie in that itself; see staging.ts. */
+/**
+ * Where a program that makes a data directory is at work, while marks lie in that itself; see
+ * staging.ts.
+ */
 export const stagingPath = (dataDir: string): string => join(dataDir, 'pgsql_tmp.regent-new');
 
 export const isMarkEntry = (entry: string): boolean => MARK_ENTRIES.has(entry);
@@ -46,7 +58,10 @@ export async function marksLieInside(dataDir: string): Promise<boolean> {
   return (await besidePlace(dataDir)) === null;
 }
 
-/** Durable once it returns. Makes the directory above where that is missing. Throws DATA_DIR_MARK_FAILED. */
+/**
+ * Durable once it returns. Makes the directory above where that is missing. Throws
+ * DATA_DIR_MARK_FAILED.
+ */
 export async function writeMark(dataDir: string, name: MarkName, text: string, owner: Owner | null = null): Promise<void> {
   let path = besidePath(dataDir, name);
   try {
@@ -81,8 +96,8 @@ export function removeMark(dataDir: string, name: MarkName): Promise<void> {
 }
 
 /**
- * Before pg_rewind: what lies inside becomes pipes, and `incomplete` is marked. Durable once it returns. Throws DATA_DIR_MARK_FAILED, and then the marks tell what
- * they told before.
+ * Before pg_rewind: what lies inside becomes pipes, and `incomplete` is marked. Durable once it
+ * returns. Throws DATA_DIR_MARK_FAILED, and then the marks tell what they told before.
  */
 export async function markThroughRewind(dataDir: string): Promise<void> {
   if (!(await marksLieInside(dataDir))) return writeMark(dataDir, 'incomplete', 'rewind\n');
@@ -98,7 +113,10 @@ export async function unpipe(dataDir: string): Promise<void> {
   }
 }
 
-/** Runs what may remove the texts that lie inside, and puts back those that say more than that they are there. */
+/**
+ * Runs what may remove the texts that lie inside, and puts back those that say more than that they
+ * are there.
+ */
 export async function keepingTexts<T>(dataDir: string, run: () => Promise<T>): Promise<T> {
   const texts = new Map<MarkName, string>();
   for (const name of TEXTS) {
@@ -144,7 +162,10 @@ async function besidePlace(dataDir: string): Promise<string | null> {
   return own === null ? bare(dataDir) : null;
 }
 
-/** By writing: what permissions say is not the whole truth (a read-only mount, a server's own rules). A full disk is another trouble, for whoever writes next. */
+/**
+ * By writing: what permissions say is not the whole truth (a read-only mount, a server's own
+ * rules). A full disk is another trouble, for whoever writes next.
+ */
 export async function canWrite(directory: string): Promise<boolean> {
   const probe = join(directory, `.regent-${process.pid}.probe`);
   try {

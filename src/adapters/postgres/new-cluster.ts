@@ -1,7 +1,10 @@
-/** From nothing to a running primary with its users: the port's bootstrap(). The marker 'bootstrap' stands until the end, and 'publication' then. */
+/**
+ * From nothing to a running primary with its users: the port's bootstrap(). The marker 'bootstrap'
+ * stands until the end, and 'publication' then.
+ */
 import { chown, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { formatGuc } from '../../core/guc.ts';
+import { formatGuc } from '../../pgconf/guc.ts';
 import { sleep } from '../../ports/clock.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
@@ -23,8 +26,9 @@ const LOOK_MS = 50;
 export type BootstrapOptions = Bounded & { readonly onSpawn?: (pid: number) => void };
 
 /**
- * Throws what its steps throw: BOOTSTRAP_REFUSED, INITDB_FAILED, CUSTOM_BOOTSTRAP_FAILED, PG_START_FAILED, POST_BOOTSTRAP_FAILED … Then no server is left
- * running, and the directory is marked.
+ * Throws what its steps throw: BOOTSTRAP_REFUSED, INITDB_FAILED, CUSTOM_BOOTSTRAP_FAILED,
+ * PG_START_FAILED, POST_BOOTSTRAP_FAILED … Then no server is left running, and the directory is
+ * marked.
  */
 export async function bootstrapServer(context: Context, options: BootstrapOptions): Promise<{ readonly systemIdentifier: string }> {
   const { clock, settings } = context;
@@ -38,7 +42,8 @@ export async function bootstrapServer(context: Context, options: BootstrapOption
     await untilWritable(context, rest());
     const identity = await withClient(context, rest(), async (client) => {
       await finishBootstrap(depsOf(context), client, { ...rest(), ...localEndpoint(settings) });
-      // That it is whole must be on disk before the marker says so: the roles' commits are, by their own flush.
+      // That it is whole must be on disk before the marker says so: the roles' commits are, by
+      // their own flush.
       return (await client.query<{ id: string }>('SELECT system_identifier::text AS id FROM pg_control_system()')).rows[0]!.id;
     });
     await markIncomplete(settings.postgresql.dataDir, 'publication');
@@ -52,8 +57,9 @@ export async function bootstrapServer(context: Context, options: BootstrapOption
 }
 
 /**
- * A restored cluster may let nobody in (another pg_hba.conf, another password) and may have to finish a recovery first. It is started where nobody else can
- * reach it, on a socket in a directory of its own that trusts whoever can enter it, given its superuser, and stopped.
+ * A restored cluster may let nobody in (another pg_hba.conf, another password) and may have to
+ * finish a recovery first. It is started where nobody else can reach it, on a socket in a directory
+ * of its own that trusts whoever can enter it, given its superuser, and stopped.
  */
 async function recoverInPrivate(context: Context, made: Bootstrapped, rest: () => BootstrapOptions): Promise<void> {
   const { settings, runAs } = context;
@@ -78,8 +84,9 @@ async function recoverInPrivate(context: Context, made: Bootstrapped, rest: () =
 }
 
 /**
- * Recovery settings go to postgresql.auto.conf, which is read last and which the next writing of the configuration cleans. Null recovery: those the program left
- * there stand, though the writing that has just been done has taken them out.
+ * Recovery settings go to postgresql.auto.conf, which is read last and which the next writing of
+ * the configuration cleans. Null recovery: those the program left there stand, though the writing
+ * that has just been done has taken them out.
  */
 async function recoveryPreparation(context: Context, recovery: Readonly<Record<string, string>> | null): Promise<() => Promise<void>> {
   const { dataDir } = context.settings.postgresql;

@@ -1,14 +1,20 @@
-/** Where a server's configuration comes from: an agent that wrote it, or somebody who keeps it elsewhere (Debian: /etc/postgresql/15/main). */
+/**
+ * Where a server's configuration comes from: an agent that wrote it, or somebody who keeps it
+ * elsewhere (Debian: /etc/postgresql/15/main).
+ */
 import { isAbsolute, join } from 'node:path';
-import { parseConf } from '../../core/guc.ts';
-import { isGenerated } from '../../core/server-config.ts';
 import type { Settings } from '../../core/settings.ts';
+import { parseConf } from '../../pgconf/guc.ts';
+import { isGenerated } from '../../pgconf/server-config.ts';
 import { readText } from './atomic-file.ts';
 import { isSamePath } from './doors.ts';
 
 const CONF = 'postgresql.conf';
 
-/** An agent (Regent or Patroni) has written the configuration this server runs with, or will be started with. */
+/**
+ * An agent (Regent or Patroni) has written the configuration this server runs with, or will be
+ * started with.
+ */
 export async function isManaged(settings: Settings): Promise<boolean> {
   const { configDir, dataDir } = settings.postgresql;
   const usual = [join(configDir, CONF), join(dataDir, CONF), join(dataDir, `${CONF}.backup`)];
@@ -20,7 +26,10 @@ export async function isManaged(settings: Settings): Promise<boolean> {
   return false;
 }
 
-/** postgresql.conf of the last start, by postmaster.opts, which outlives the server and is not part of a base backup; null: not told. */
+/**
+ * postgresql.conf of the last start, by postmaster.opts, which outlives the server and is not part
+ * of a base backup; null: not told.
+ */
 export async function lastConfigFile(dataDir: string): Promise<string | null> {
   const words = optionWords((await readText(join(dataDir, 'postmaster.opts')).catch(() => null)) ?? '');
   let directory: string | null = null;
@@ -33,13 +42,18 @@ export async function lastConfigFile(dataDir: string): Promise<string | null> {
   return directory !== null && isAbsolute(directory) ? join(directory, CONF) : null;
 }
 
-/** synchronous_standby_names as an agent has written it; null: none has, or the file cannot be read. */
+/**
+ * synchronous_standby_names as an agent has written it; null: none has, or the file cannot be read.
+ */
 export async function namesInFiles({ postgresql: { configDir } }: Settings): Promise<string | null> {
   const text = await readText(join(configDir, CONF)).catch(() => null);
   return text !== null && isGenerated(text) ? (parseConf(text)['synchronous_standby_names'] ?? null) : null;
 }
 
-/** The running server was started on a file that is not in our place: until it is restarted, it reads none of what is written there. */
+/**
+ * The running server was started on a file that is not in our place: until it is restarted, it
+ * reads none of what is written there.
+ */
 export async function readsElsewhere(settings: Settings): Promise<boolean> {
   const file = await lastConfigFile(settings.postgresql.dataDir);
   return file !== null && !isUsual(settings, file);
@@ -49,7 +63,10 @@ export function isUsual(settings: Settings, file: string): boolean {
   return isSamePath(file, join(settings.postgresql.configDir, CONF));
 }
 
-/** The program, and each argument in double quotes (CreateOptsFile() of PostgreSQL, which escapes nothing). */
+/**
+ * The program, and each argument in double quotes (CreateOptsFile() of PostgreSQL, which escapes
+ * nothing).
+ */
 function optionWords(text: string): string[] {
   return [...text.matchAll(/"([^"]*)"/g)].map((match) => match[1]!);
 }

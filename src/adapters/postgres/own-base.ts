@@ -1,10 +1,12 @@
 /**
- * postgresql.base.conf is the node's own: what fits this machine. A clone brings another node's along, with the places of that one's files in it; so this node's is
- * kept as a mark (marks.ts) while the data directory is made again, and where there is none, the other's is rid of what is true of the other only.
+ * postgresql.base.conf is the node's own: what fits this machine. A clone brings another node's
+ * along, with the places of that one's files in it; so this node's is kept as a mark (marks.ts)
+ * while the data directory is made again, and where there is none, the other's is rid of what is
+ * true of the other only.
  */
 import { isAbsolute, join } from 'node:path';
-import { isGenerated } from '../../core/server-config.ts';
 import type { Settings } from '../../core/settings.ts';
+import { isGenerated } from '../../pgconf/server-config.ts';
 import type { Log } from '../../ports/log.ts';
 import { fileMode, readText, writeFileAtomic } from './atomic-file.ts';
 import { BASE_CONF, basePath, configPath } from './base-place.ts';
@@ -17,7 +19,10 @@ import { readMark, removeMark, writeMark } from './marks.ts';
 
 const VERSION_LINE = /^# kept from PostgreSQL (\d+)\n/;
 
-/** Before the data directory is removed or rewound. Durable once it returns. Throws DATA_DIR_MARK_FAILED. */
+/**
+ * Before the data directory is removed or rewound. Durable once it returns. Throws
+ * DATA_DIR_MARK_FAILED.
+ */
 export async function keepOwnBase(settings: Settings, owner: Owner | null): Promise<void> {
   const { dataDir } = settings.postgresql;
   const path = await basePath(settings);

@@ -1,6 +1,9 @@
-/** What this server says of parameters before they are stored for the whole cluster. Nothing is changed. */
-import { type Gucs, isWritableName } from '../../core/guc.ts';
-import { type Complaint, complaintByRow, type SettingRow } from '../../core/guc-complaints.ts';
+/**
+ * What this server says of parameters before they are stored for the whole cluster. Nothing is
+ * changed.
+ */
+import { type Gucs, isWritableName } from '../../pgconf/guc.ts';
+import { type Complaint, complaintByRow, type SettingRow } from '../../pgconf/guc-complaints.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { type Context, runner } from './context.ts';
 import { checkGucs } from './guc-check.ts';
@@ -19,7 +22,10 @@ export async function judgeParameters(context: Context, gucs: Gucs, options: Bou
   return [...unknown, ...complaints, ...byServer.filter(({ name }) => !said.has(name))];
 }
 
-/** Their names are good for anything where their library is not loaded, as it is not for a check of the file. */
+/**
+ * Their names are good for anything where their library is not loaded, as it is not for a check of
+ * the file.
+ */
 async function ofExtensions({ heartbeat, settings }: Context, gucs: Gucs, options: Bounded): Promise<Complaint[]> {
   const named = new Map(Object.keys(gucs).flatMap((name) => (name.includes('.') ? [[name.toLowerCase(), name] as const] : [])));
   if (named.size === 0) return [];

@@ -1,9 +1,12 @@
-/** Passfiles: https://www.postgresql.org/docs/current/libpq-pgpass.html. libpq ignores one that others may read. */
+/**
+ * Passfiles: https://www.postgresql.org/docs/current/libpq-pgpass.html. libpq ignores one that
+ * others may read.
+ */
 import { chown, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { connectionPairs } from '../../core/conninfo.ts';
-import { passfileLines, programConninfo, renderPassfile } from '../../core/server-config.ts';
 import type { Credentials, Settings } from '../../core/settings.ts';
+import { connectionPairs } from '../../pgconf/conninfo.ts';
+import { passfileLines, programConninfo, renderPassfile } from '../../pgconf/server-config.ts';
 import { codeOf, RegentError } from '../../support/errors.ts';
 import { type WriteOptions, writeFileAtomic } from './atomic-file.ts';
 import type { Deps } from './deps.ts';
@@ -15,8 +18,8 @@ export interface Host {
 }
 
 /**
- * The passfile that primary_conninfo names, with an entry for every user Regent connects as, against each host. False: it was so already.
- * Throws PASSFILE_NOT_A_FILE, FILE_WRITE_FAILED.
+ * The passfile that primary_conninfo names, with an entry for every user Regent connects as,
+ * against each host. False: it was so already. Throws PASSFILE_NOT_A_FILE, FILE_WRITE_FAILED.
  */
 export async function writePassfile(settings: Settings, hosts: readonly Host[], ways: Omit<WriteOptions, 'mode'>): Promise<boolean> {
   const path = settings.postgresql.pgpass;
@@ -49,8 +52,9 @@ export interface ProgramConnection {
 const KEEPALIVES = { keepalives_idle: '10', keepalives_interval: '5', keepalives_count: '3', connect_timeout: '10' };
 
 /**
- * What a libpq program needs to connect, its secrets in files of one private directory that `remove` deletes. What follows on the machine's own
- * environment (PGPASSWORD, PGSERVICE …) is taken out of the way.
+ * What a libpq program needs to connect, its secrets in files of one private directory that
+ * `remove` deletes. What follows on the machine's own environment (PGPASSWORD, PGSERVICE …) is
+ * taken out of the way.
  */
 export async function programConnection(
   deps: Pick<Deps, 'settings' | 'runAs'>,
@@ -75,7 +79,8 @@ export async function programConnection(
     const service = join(directory, 'service');
     const lines = passfileLines(target.credentials, target.host, target.port);
     await writeFile(passfile, lines.map((line) => `${line}\n`).join(''), { mode: 0o600 });
-    // libpq takes the key's passphrase from nowhere else but the connection string or a service file.
+    // libpq takes the key's passphrase from nowhere else but the connection string or a service
+    // file.
     const hidden = Object.entries(secrets).map(([name, value]) => `${name}=${value}\n`);
     await writeFile(service, `[regent]\n${hidden.join('')}`, { mode: 0o600 });
     if (deps.runAs) for (const path of [passfile, service, directory]) await chown(path, deps.runAs.uid, deps.runAs.gid);

@@ -1,24 +1,34 @@
 /**
- * Settings that wait for a restart. Two sources: those PostgreSQL knows of (changed in a file since it started), and those on its command line,
- * which only the agent can compare with what is wanted now.
+ * Settings that wait for a restart. Two sources: those PostgreSQL knows of (changed in a file since
+ * it started), and those on its command line, which only the agent can compare with what is wanted
+ * now.
  */
 
-import { RECOVERY_GUCS } from '../../core/guc.ts';
-import { commandLineArguments } from '../../core/server-config.ts';
 import type { Settings } from '../../core/settings.ts';
+import { RECOVERY_GUCS } from '../../pgconf/guc.ts';
+import { commandLineArguments } from '../../pgconf/server-config.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { realOrSame } from './doors.ts';
 import type { Heartbeat } from './heartbeat.ts';
 
 export type PendingRestart = Readonly<Record<string, { old_value: string; new_value: string }>>;
 
-/** Nobody tells the agent of an ALTER SYSTEM without a reload; with one, conf_load_time changes at once. */
+/**
+ * Nobody tells the agent of an ALTER SYSTEM without a reload; with one, conf_load_time changes at
+ * once.
+ */
 const REREAD_AFTER_MS = 60_000;
 
-/** Recovery settings mean nothing to a server that is not recovering; hot_standby is the agent's own affair. */
+/**
+ * Recovery settings mean nothing to a server that is not recovering; hot_standby is the agent's own
+ * affair.
+ */
 const NEVER_PENDING: ReadonlySet<string> = new Set([...RECOVERY_GUCS, 'hot_standby']);
 
-/** That a server has our data directory is known otherwise, and may be said by another path; the pid file is this node's, in whatever file it is named. */
+/**
+ * That a server has our data directory is known otherwise, and may be said by another path; the pid
+ * file is this node's, in whatever file it is named.
+ */
 const NOT_COMPARED: ReadonlySet<string> = new Set(['data_directory', 'external_pid_file']);
 
 const PENDING_QUERY = `
@@ -77,7 +87,8 @@ export function judgePending(rows: readonly PendingRow[], wanted: ReadonlyMap<st
     if (value !== undefined) {
       if (canonical(row.name, value) !== canonical(row.name, row.running)) pending[row.name] = { old_value: row.running, new_value: value };
     } else if (row.pending && !(row.filed === null && row.unfiled)) {
-      // PostgreSQL keeps the mark of a line that was taken out again before it took effect, until it is restarted for another reason.
+      // PostgreSQL keeps the mark of a line that was taken out again before it took effect, until
+      // it is restarted for another reason.
       pending[row.name] = { old_value: row.running, new_value: row.filed ?? '?' };
     }
   }

@@ -1,4 +1,7 @@
-/** Whether a data directory can be removed and made again, asked before anything is stopped or removed; and what is said of its place at the start. */
+/**
+ * Whether a data directory can be removed and made again, asked before anything is stopped or
+ * removed; and what is said of its place at the start.
+ */
 import { lstat, readdir, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Settings } from '../../core/settings.ts';
@@ -17,8 +20,9 @@ const DEPTH = 3;
 const MOST_DIRECTORIES = 5000;
 
 /**
- * Throws unless the directory can be removed and a copy be made in its place, so that nothing is gone before what follows can be done. `cluster`: the system identifier
- * that etcd has. Codes: DATA_DIR_OF_OTHERS, DATA_DIR_IN_THE_WAY, DATA_DIR_UNUSABLE, PG_PROGRAM_UNUSABLE.
+ * Throws unless the directory can be removed and a copy be made in its place, so that nothing is
+ * gone before what follows can be done. `cluster`: the system identifier that etcd has. Codes:
+ * DATA_DIR_OF_OTHERS, DATA_DIR_IN_THE_WAY, DATA_DIR_UNUSABLE, PG_PROGRAM_UNUSABLE.
  */
 export async function checkRemake(deps: Deps, cluster: string | null): Promise<void> {
   const { dataDir } = deps.settings.postgresql;
@@ -77,7 +81,10 @@ async function clusterWithin(dataDir: string): Promise<string | null> {
   return null;
 }
 
-/** What can neither be removed nor moved keeps every program from making a data directory there: lost+found of another's, .snapshot, a mount. */
+/**
+ * What can neither be removed nor moved keeps every program from making a data directory there:
+ * lost+found of another's, .snapshot, a mount.
+ */
 async function refuseImmovable(dataDir: string): Promise<void> {
   await refuseUnwritable(dataDir);
   const { dev } = await stat(dataDir);
@@ -127,7 +134,10 @@ export interface PlaceTrouble {
   readonly mend: string;
 }
 
-/** Why PostgreSQL or this agent cannot work in this place, whatever comes; null: nothing is known. `owner`: PostgreSQL's user, where it is not the agent's own. */
+/**
+ * Why PostgreSQL or this agent cannot work in this place, whatever comes; null: nothing is known.
+ * `owner`: PostgreSQL's user, where it is not the agent's own.
+ */
 export async function placeTrouble(dataDir: string, owner: Owner | null): Promise<PlaceTrouble | null> {
   const uid = owner?.uid ?? process.geteuid?.() ?? 0;
   const mend = `create ${dataDir}, owned by the user PostgreSQL runs as, mode 0700`;

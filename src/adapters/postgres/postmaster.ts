@@ -5,9 +5,10 @@ import { findPostmaster, findPostmasterByScan, type HeldProcess } from './detect
 import { usualPrograms } from './server-process.ts';
 
 /**
- * An adopted postmaster's death raises no event of its own, so it is looked for. A look is cheap, but waking up for it is not: ten times a second cost
- * 2 ms of CPU, the budget of the whole agent. As long as a connection to one of its backends stands, looks are rare, because backends exit with their postmaster
- * and the end of the connection is an event.
+ * An adopted postmaster's death raises no event of its own, so it is looked for. A look is cheap,
+ * but waking up for it is not: ten times a second cost 2 ms of CPU, the budget of the whole agent.
+ * As long as a connection to one of its backends stands, looks are rare, because backends exit with
+ * their postmaster and the end of the connection is an event.
  */
 const LOOK_EVERY_MS = 100;
 const LOOK_WHILE_CONNECTED_MS = 3000;
@@ -38,7 +39,8 @@ export class PostmasterWatch {
     const programs = this.programs();
     let found = findPostmaster(dataDir, programs);
     if (found === null && !this.scanned) found = findPostmasterByScan(dataDir, programs);
-    // Without a pid file there is something to find only if it was there before us: a scan costs milliseconds.
+    // Without a pid file there is something to find only if it was there before us: a scan costs
+    // milliseconds.
     this.scanned = true;
     if (found) this.hold(found, null);
     return found;
@@ -56,7 +58,10 @@ export class PostmasterWatch {
     else this.look();
   }
 
-  /** Tells whether a connection to the server stands now. One that has just ended is a reason to look. */
+  /**
+   * Tells whether a connection to the server stands now. One that has just ended is a reason to
+   * look.
+   */
   connection(stands: boolean): void {
     this.connected = stands;
     if (this.cancelLook === null) return;

@@ -1,4 +1,7 @@
-/** observe(): everything that can be learned of the local server within a deadline. What cannot is null; nothing here throws. */
+/**
+ * observe(): everything that can be learned of the local server within a deadline. What cannot is
+ * null; nothing here throws.
+ */
 import type { HistoryEntry } from '../../core/cluster.ts';
 import { localPosition, timelineStart } from '../../core/divergence.ts';
 import type { ControlFacts, PostgresFacts, SqlFacts } from '../../core/postgres-facts.ts';
@@ -29,7 +32,10 @@ interface Answer {
   readonly lockedOut?: string;
 }
 
-/** Left for files and pg_controldata, so that a server that does not answer cannot use up the time for what can be known without it. */
+/**
+ * Left for files and pg_controldata, so that a server that does not answer cannot use up the time
+ * for what can be known without it.
+ */
 const FILES_RESERVE_MS = 50;
 const TRIM_EVERY_MS = 60_000;
 
@@ -47,7 +53,10 @@ export class Probe {
     this.pending = new PendingRestartReader(context.clock);
   }
 
-  /** The loop, a handover and those who ask for the position may come at once; there is one connection to ask on. */
+  /**
+   * The loop, a handover and those who ask for the position may come at once; there is one
+   * connection to ask on.
+   */
   readonly observe = oneAtATime((timeoutMs: number) => this.look(timeoutMs));
 
   private async look(timeoutMs: number): Promise<PostgresFacts> {
@@ -84,7 +93,8 @@ export class Probe {
       control: alive === null && unexplained === null && control !== null ? controlFacts(control) : null,
       localHistory: await this.within(this.localHistory(timeline), leftMs(), []),
       standbySignal: directory.standbySignal,
-      // Only a start writes another word there, and a postmaster that is stopping never starts again.
+      // Only a start writes another word there, and a postmaster that is stopping never starts
+      // again.
       ...(alive !== null && ending && control?.state === 'shut down' ? { closed: true } : {}),
       ...(alive !== null && (await this.within(this.unmanaged(), leftMs(), false)) ? { unmanaged: true } : {}),
       ...(live?.refusal === undefined ? {} : { refusal: live.refusal }),
@@ -187,7 +197,10 @@ export class Probe {
     trimOutput(this.context).catch((error) => this.complain(error));
   }
 
-  /** A disk that hangs must not hang the round. The work goes on in the thread pool; its late result is dropped. */
+  /**
+   * A disk that hangs must not hang the round. The work goes on in the thread pool; its late result
+   * is dropped.
+   */
   private within<T>(work: Promise<T>, timeoutMs: number, otherwise: T): Promise<T> {
     return new Promise((resolve, reject) => {
       const cancel = this.context.clock.timer(timeoutMs, () => resolve(otherwise));
@@ -206,8 +219,9 @@ export class Probe {
 }
 
 /**
- * cannot_connect_now (57P03) and a closed door are what a server does that starts, recovers or shuts down; 57P01 and 57P02 come from one that is about to.
- * Any other answer (a wrong password, too many connections) is an answer nevertheless: the server runs, though its facts stay unknown.
+ * cannot_connect_now (57P03) and a closed door are what a server does that starts, recovers or
+ * shuts down; 57P01 and 57P02 come from one that is about to. Any other answer (a wrong password,
+ * too many connections) is an answer nevertheless: the server runs, though its facts stay unknown.
  */
 export function stateByError(error: unknown): Answer['state'] {
   if (isTimeout(error)) return 'unresponsive';

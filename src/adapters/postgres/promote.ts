@@ -1,6 +1,7 @@
 /**
- * Promotion by the file and the signal that pg_ctl uses, and its end watched closely. It needs no new connection: whether the server has left recovery is asked on one
- * that is open, and where there is none the control file tells.
+ * Promotion by the file and the signal that pg_ctl uses, and its end watched closely. It needs no
+ * new connection: whether the server has left recovery is asked on one that is open, and where
+ * there is none the control file tells.
  */
 import { unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,13 +12,16 @@ import { binary, type Context, runner } from './context.ts';
 
 const LOOK_MS = 10;
 /**
- * The startup process may notice the request just before it goes to sleep for wal_retrieve_retry_interval (5 s by default), and then sleeps it out.
- * Asking again wakes it.
+ * The startup process may notice the request just before it goes to sleep for
+ * wal_retrieve_retry_interval (5 s by default), and then sleeps it out. Asking again wakes it.
  */
 const ASK_AGAIN_MS = 50;
 const ANSWER_MS = 1000;
 
-/** Throws PROMOTE_TIMEOUT (it may still happen), PROMOTE_FAILED when the server is not running or goes away. */
+/**
+ * Throws PROMOTE_TIMEOUT (it may still happen), PROMOTE_FAILED when the server is not running or
+ * goes away.
+ */
 export async function promoteServer(context: Context, options: Bounded): Promise<void> {
   const { clock, settings, watch } = context;
   const deadline = clock.monotonicMs() + options.timeoutMs;

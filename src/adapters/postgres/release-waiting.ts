@@ -6,17 +6,22 @@ import { ensureError } from '../../support/errors.ts';
 import type { Context } from './context.ts';
 
 const LOOK_MS = 5;
-/** Taking up a SIGHUP is a matter of milliseconds for a walsender that is not stuck; one that is stuck confirms nothing anyway. */
+/**
+ * Taking up a SIGHUP is a matter of milliseconds for a walsender that is not stuck; one that is
+ * stuck confirms nothing anyway.
+ */
 const WALSENDERS_MS = 500;
 
 const DEAF = `SELECT count(*)::int AS deaf FROM pg_stat_replication
 WHERE state = 'streaming' AND sync_priority = 0 AND lower(application_name) = ANY ($1)`;
 
 /**
- * A walsender releases waiting commits when a reply of its standby comes in (SyncRepReleaseWaiters), going by the names it knows then. What a standby had flushed
- * before its walsender took up the names that include it waits for the next reply, and without further WAL that is one in wal_receiver_status_interval
- * (10 s): for all who write one after another, a standstill of 10 s. So once the walsenders know, an empty transaction gives the standbys something to
- * confirm. It never throws: commits do obey the names already.
+ * A walsender releases waiting commits when a reply of its standby comes in
+ * (SyncRepReleaseWaiters), going by the names it knows then. What a standby had flushed before its
+ * walsender took up the names that include it waits for the next reply, and without further WAL
+ * that is one in wal_receiver_status_interval (10 s): for all who write one after another, a
+ * standstill of 10 s. So once the walsenders know, an empty transaction gives the standbys
+ * something to confirm. It never throws: commits do obey the names already.
  */
 export async function askStandbysAgain(context: Context, client: pg.Client, names: string, signal: AbortSignal | undefined): Promise<void> {
   const { clock, log } = context;

@@ -18,11 +18,16 @@ import { askStandbysAgain } from './release-waiting.ts';
 import { keepOrigin } from './takeover.ts';
 
 const LOOK_MS = 5;
-/** How often the checkpointer must be seen at a place where it takes up signals, and how far apart. */
+/**
+ * How often the checkpointer must be seen at a place where it takes up signals, and how far apart.
+ */
 const CHECKPOINTER_LOOKS = 2;
 const CHECKPOINTER_LOOK_MS = 20;
 
-/** One file that cannot be written keeps no other from being written: what became of each is in the outcome. */
+/**
+ * One file that cannot be written keeps no other from being written: what became of each is in the
+ * outcome.
+ */
 export async function writeFiles(
   context: Context,
   role: ServerRole,
@@ -45,7 +50,8 @@ export async function writeFiles(
   // Whoever signals next signals too much, rather than too little.
   context.owesReload = owed || outcome.changed || outcome.ofRole !== null;
   if (outcome.ofRole === null) context.role = role;
-  // A clone has nothing but the copies in the data directory, and otherwise they are made at the next start.
+  // A clone has nothing but the copies in the data directory, and otherwise they are made at the
+  // next start.
   if (!kept && !(first && outcome.changed)) return outcome;
   const reason = await saveConfigBackups(context.settings, context.runAs).then(
     () => null,
@@ -54,7 +60,10 @@ export async function writeFiles(
   return reason === null ? outcome : { ...outcome, notWritten: [...outcome.notWritten, reason] };
 }
 
-/** Throws DATA_DIR_UNUSABLE, PG_RELOAD_TIMEOUT, what a connection throws; and where the role is not in the files, after what is in them was taken up. */
+/**
+ * Throws DATA_DIR_UNUSABLE, PG_RELOAD_TIMEOUT, what a connection throws; and where the role is not
+ * in the files, after what is in them was taken up.
+ */
 export async function applyConfig(
   context: Context,
   role: ServerRole,
@@ -92,8 +101,8 @@ async function limitsFor(
 }
 
 /**
- * Returns once a backend has taken up the new files. A server that does not accept connections is signalled only; it reads its files anyway
- * before it does.
+ * Returns once a backend has taken up the new files. A server that does not accept connections is
+ * signalled only; it reads its files anyway before it does.
  */
 export async function reloadServer(context: Context, postmaster: HeldProcess, options: Bounded): Promise<void> {
   const deadline = context.clock.monotonicMs() + options.timeoutMs;
@@ -105,7 +114,8 @@ export async function reloadServer(context: Context, postmaster: HeldProcess, op
   };
   try {
     await heartbeat.use(settings, { ...options, applicationName: 'Regent reload' }, async (client) => {
-      // One that fell silent just now is signalled nevertheless, and takes the signal up when it goes on.
+      // One that fell silent just now is signalled nevertheless, and takes the signal up when it
+      // goes on.
       const before = await loadedAt(client).catch(() => null);
       signal();
       if (before === null) return;
@@ -140,8 +150,9 @@ async function until(context: Context, deadline: number, signal: AbortSignal | u
 }
 
 /**
- * Writes synchronous_standby_names and returns once commits obey it. On a server whose role the agent does not know yet (adopted, and in recovery)
- * and on a stopped one the value is kept for the next apply or start.
+ * Writes synchronous_standby_names and returns once commits obey it. On a server whose role the
+ * agent does not know yet (adopted, and in recovery) and on a stopped one the value is kept for the
+ * next apply or start.
  */
 export async function setSynchronousNames(context: Context, names: string | null, options: Bounded): Promise<void> {
   const { settings, watch, clock } = context;
@@ -176,9 +187,11 @@ async function currentNames(client: pg.Client): Promise<{ names: string; recover
 }
 
 /**
- * Whether commits wait at all is a flag in shared memory that the checkpointer sets when it takes up its SIGHUP (SyncRepUpdateSyncStandbysDefined); until then
- * commits return without waiting, whatever the setting shows. It takes signals up in its main loop and between writes, not while it syncs files,
- * which may be long. There is no view of the flag, so the checkpointer is seen, twice, where it must have taken the signal up.
+ * Whether commits wait at all is a flag in shared memory that the checkpointer sets when it takes
+ * up its SIGHUP (SyncRepUpdateSyncStandbysDefined); until then commits return without waiting,
+ * whatever the setting shows. It takes signals up in its main loop and between writes, not while it
+ * syncs files, which may be long. There is no view of the flag, so the checkpointer is seen, twice,
+ * where it must have taken the signal up.
  */
 async function untilCheckpointerKnows(
   context: Context,

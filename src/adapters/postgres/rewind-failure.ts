@@ -1,13 +1,15 @@
 /**
- * What pg_rewind's last words mean for the next try. Texts: src/bin/pg_rewind and src/common of PostgreSQL 13 to 18, run with LC_ALL=C;
- * core/rewind-prospects.ts says what the codes stand for.
+ * What pg_rewind's last words mean for the next try. Texts: src/bin/pg_rewind and src/common of
+ * PostgreSQL 13 to 18, run with LC_ALL=C; core/rewind-prospects.ts says what the codes stand for.
  */
 import type { RunResult } from '../../support/exec.ts';
 
 export interface RewindFailure {
   readonly code: string;
   readonly mend: string;
-  /** The line that tells, without moment and process; where none is known to, the last lines in one. */
+  /**
+   * The line that tells, without moment and process; where none is known to, the last lines in one.
+   */
   readonly words: string;
 }
 

@@ -1,4 +1,7 @@
-/** Makes sure that the source of a rewind tells its new timeline in its control file: pg_rewind reads it there. */
+/**
+ * Makes sure that the source of a rewind tells its new timeline in its control file: pg_rewind
+ * reads it there.
+ */
 import type pg from 'pg';
 import type { Source } from '../../core/effects.ts';
 import type { Credentials } from '../../core/settings.ts';
@@ -16,7 +19,10 @@ interface Standing {
   readonly settled: boolean;
 }
 
-/** A promoted server writes its new timeline number into new WAL files at once, into the control file with the first checkpoint only. */
+/**
+ * A promoted server writes its new timeline number into new WAL files at once, into the control
+ * file with the first checkpoint only.
+ */
 const STANDING = `SELECT pg_is_in_recovery() AS in_recovery, CASE WHEN pg_is_in_recovery() THEN false ELSE
  (SELECT timeline_id FROM pg_control_checkpoint()) = ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END AS settled`;
 
@@ -25,7 +31,10 @@ export function rewindCredentials(deps: Pick<Deps, 'settings'>): Credentials {
   return rewind.username === '' ? superuser : rewind;
 }
 
-/** Throws SOURCE_UNREACHABLE; SOURCE_NOT_READY when it is in recovery, or its checkpoint does not come in time. */
+/**
+ * Throws SOURCE_UNREACHABLE; SOURCE_NOT_READY when it is in recovery, or its checkpoint does not
+ * come in time.
+ */
 export async function settleSource(deps: Deps, source: Source, options: Bounded): Promise<void> {
   const deadline = deps.clock.monotonicMs() + options.timeoutMs;
   const client = await openSource(deps, source, options.timeoutMs);
@@ -73,7 +82,10 @@ export async function openSource(deps: Deps, source: Source, timeoutMs: number):
   }
 }
 
-/** A rewind user need not be allowed to: then the source's own checkpoint after its promotion is waited for. */
+/**
+ * A rewind user need not be allowed to: then the source's own checkpoint after its promotion is
+ * waited for.
+ */
 async function checkpoint(deps: Deps, client: pg.Client, source: Source): Promise<void> {
   try {
     await client.query('CHECKPOINT');

@@ -1,13 +1,13 @@
 /**
- * pg_rewind against a running primary: https://www.postgresql.org/docs/current/app-pgrewind.html. From 13 on it brings a crashed target to a clean
- * shutdown by itself. `patroni-compat.md` 5.10.
+ * pg_rewind against a running primary: https://www.postgresql.org/docs/current/app-pgrewind.html.
+ * From 13 on it brings a crashed target to a clean shutdown by itself. `patroni-compat.md` 5.10.
  */
 import { join } from 'node:path';
 import type { Source } from '../../core/effects.ts';
-import { quoteValue } from '../../core/guc.ts';
 import type { SourceHistory, TimelineStart } from '../../core/postgres-facts.ts';
-import { REWIND_FORBIDDEN } from '../../core/program-options.ts';
 import type { Timeline } from '../../core/units.ts';
+import { quoteValue } from '../../pgconf/guc.ts';
+import { REWIND_FORBIDDEN } from '../../pgconf/program-options.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { lastLines, type RunResult } from '../../support/exec.ts';
@@ -33,19 +33,25 @@ import { askSourceHistory } from './source-history.ts';
 import { askBeginning, readBeginning } from './timeline-beginning.ts';
 import { archiveReadySegments, runningValue } from './wal-archive.ts';
 
-/** The source must have reached a checkpoint on its own timeline; most of the time left belongs to pg_rewind. */
+/**
+ * The source must have reached a checkpoint on its own timeline; most of the time left belongs to
+ * pg_rewind.
+ */
 const SETTLE_SHARE = 0.5;
 const STATE_MS = 5000;
 
 /**
- * The server must be stopped and stay so. Afterwards the directory is a standby's (standby.signal is in place) and its configuration files are the source's:
- * write them anew before the start.
+ * The server must be stopped and stay so. Afterwards the directory is a standby's (standby.signal
+ * is in place) and its configuration files are the source's: write them anew before the start.
  *
- * A directory that needs no rewind, because its WAL ends within the source's history, is left as it is.
+ * A directory that needs no rewind, because its WAL ends within the source's history, is left as it
+ * is.
  *
- * Throws SOURCE_UNREACHABLE or SOURCE_NOT_READY (nothing was touched, try again later), REWIND_REFUSED, REWIND_BLIND (pg_rewind would take the source's timeline for
- * ours; nothing was touched), and with pg_rewind's words one of the codes of rewind-failure.ts. If it had begun to copy
- * by then, the marker 'rewind' stays: such a directory is neither the old history nor the new one.
+ * Throws SOURCE_UNREACHABLE or SOURCE_NOT_READY (nothing was touched, try again later),
+ * REWIND_REFUSED, REWIND_BLIND (pg_rewind would take the source's timeline for ours; nothing was
+ * touched), and with pg_rewind's words one of the codes of rewind-failure.ts. If it had begun to
+ * copy by then, the marker 'rewind' stays: such a directory is neither the old history nor the new
+ * one.
  */
 export async function rewind(deps: Deps, source: Source, options: Bounded): Promise<void> {
   const { settings } = deps;
@@ -70,10 +76,12 @@ export async function rewind(deps: Deps, source: Source, options: Bounded): Prom
   await markIncomplete(dataDir, 'rewind');
   await removeSignalFiles(settings);
   await removeSocketFiles(dataDir);
-  // pg_rewind (up to 15) reads the timeline of the last checkpoint, and a standby that followed a promotion may have had none since.
+  // pg_rewind (up to 15) reads the timeline of the last checkpoint, and a standby that followed a
+  // promotion may have had none since.
   if (before.state === 'shut down in recovery' && (before.minRecoveryTimeline ?? 0) > before.timeline) await finishRecovery(deps, timed());
   const { result, archive } = await keepingTexts(dataDir, () => run(deps, source, major, timed()));
-  // What another run had begun to copy stays half copied, when this one takes both histories for the same.
+  // What another run had begun to copy stays half copied, when this one takes both histories for
+  // the same.
   const unseen = incompleteWork === 'rewind' && /no rewind required/.test(`${result.stdout}\n${result.stderr}`);
   if (unseen) throw halfRewound(source);
   if (result.code === 0) return await finish(deps, history);
@@ -112,8 +120,10 @@ async function finish(deps: Deps, history: SourceHistory): Promise<void> {
 }
 
 /**
- * pg_rewind writes a backup_label when everything is copied, and the control file after it. Interrupted between the two, it is done again without the label, by
- * which crash recovery would begin at a wrong place; after both only the sync to disk is missing. Any other label is that of a base backup. True: nothing is left to do.
+ * pg_rewind writes a backup_label when everything is copied, and the control file after it.
+ * Interrupted between the two, it is done again without the label, by which crash recovery would
+ * begin at a wrong place; after both only the sync to disk is missing. Any other label is that of a
+ * base backup. True: nothing is left to do.
  */
 async function settleLabel(deps: Deps, { backupLabel, incompleteWork }: DataDirFacts, options: Bounded): Promise<boolean> {
   const { settings } = deps;
@@ -134,7 +144,10 @@ async function settleLabel(deps: Deps, { backupLabel, incompleteWork }: DataDirF
   return true;
 }
 
-/** As pg_rewind does it for a server that crashed: a server for one user, which is given nothing to do. */
+/**
+ * As pg_rewind does it for a server that crashed: a server for one user, which is given nothing to
+ * do.
+ */
 async function finishRecovery(deps: Deps, options: Bounded): Promise<void> {
   const { settings } = deps;
   const { dataDir, configDir } = settings.postgresql;
@@ -146,8 +159,9 @@ async function finishRecovery(deps: Deps, options: Bounded): Promise<void> {
 }
 
 /**
- * A primary that crashed before the first checkpoint on its timeline has that timeline's number in its WAL only, so nobody could compare before. pg_rewind finds it
- * out by recovery, and then goes by numbers.
+ * A primary that crashed before the first checkpoint on its timeline has that timeline's number in
+ * its WAL only, so nobody could compare before. pg_rewind finds it out by recovery, and then goes
+ * by numbers.
  */
 async function refuseTwin(deps: Deps, source: Source, options: Bounded): Promise<void> {
   const { dataDir } = deps.settings.postgresql;
@@ -184,8 +198,9 @@ function controlData({ settings, run }: Deps, timeoutMs: number): Promise<Contro
 }
 
 /**
- * pg_rewind brings a crashed standby to its shutdown as a single-user primary, which ends its WAL with a record that nobody else has: on the timeline of its
- * source, so that the numbers would not show it.
+ * pg_rewind brings a crashed standby to its shutdown as a single-user primary, which ends its WAL
+ * with a record that nobody else has: on the timeline of its source, so that the numbers would not
+ * show it.
  */
 export function endedRecovery(before: string, after: string): boolean {
   return before.includes('recovery') && before !== 'in crash recovery' && before !== after && after === 'shut down';
@@ -195,7 +210,10 @@ function left(deps: Deps, deadline: number): number {
   return Math.max(1, deadline - deps.clock.monotonicMs());
 }
 
-/** pg_rewind --progress says what it needs to copy just before it changes the first file. What was cut off counts as said. */
+/**
+ * pg_rewind --progress says what it needs to copy just before it changes the first file. What was
+ * cut off counts as said.
+ */
 export function hasBegunToCopy(result: Pick<RunResult, 'stdout' | 'stderr' | 'truncated'>): boolean {
   return result.truncated || /need to copy \d+/.test(`${result.stdout}\n${result.stderr}`);
 }
@@ -236,7 +254,10 @@ async function run(deps: Deps, source: Source, major: number, options: Bounded):
   }
 }
 
-/** Before 15 pg_rewind cannot be told of a configuration directory: the servers it starts look into the data directory only. */
+/**
+ * Before 15 pg_rewind cannot be told of a configuration directory: the servers it starts look into
+ * the data directory only.
+ */
 async function standInConf(deps: Deps): Promise<() => Promise<void>> {
   const { dataDir, configDir } = deps.settings.postgresql;
   const path = join(dataDir, 'postgresql.conf');

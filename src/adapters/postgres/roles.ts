@@ -1,4 +1,7 @@
-/** The users Regent connects as. Statements that carry a password are kept out of the server's log and of its statistics: `patroni-compat.md` 6.3. */
+/**
+ * The users Regent connects as. Statements that carry a password are kept out of the server's log
+ * and of its statistics: `patroni-compat.md` 6.3.
+ */
 import pg from 'pg';
 import type { Credentials, Settings } from '../../core/settings.ts';
 
@@ -22,14 +25,20 @@ const REWIND_FUNCTIONS = [
   'pg_read_binary_file(text, bigint, bigint, boolean)',
 ];
 
-/** Idempotent, as a superuser on a primary. Nothing when none is configured: the one initdb made has to do. */
+/**
+ * Idempotent, as a superuser on a primary. Nothing when none is configured: the one initdb made has
+ * to do.
+ */
 export async function createSuperuser(client: pg.Client, settings: Settings): Promise<void> {
   const { superuser } = settings.postgresql;
   if (superuser.username === '' || superuser.password === null) return;
   await quietly(client, () => createOrAlter(client, superuser, 'SUPERUSER'));
 }
 
-/** Idempotent. The grants count in the database of the connection: pg_rewind connects to the one Regent is configured for. */
+/**
+ * Idempotent. The grants count in the database of the connection: pg_rewind connects to the one
+ * Regent is configured for.
+ */
 export async function createReplicationRoles(client: pg.Client, settings: Settings): Promise<void> {
   const { superuser, replication, rewind } = settings.postgresql;
   if (replication.username !== '') await quietly(client, () => createOrAlter(client, replication, 'REPLICATION'));

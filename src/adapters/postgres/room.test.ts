@@ -1,4 +1,7 @@
-/** What keeps a standby from being promoted, as its disk tells. Real full and read-only file systems: test/integration/faults-chores.test.ts. */
+/**
+ * What keeps a standby from being promoted, as its disk tells. Real full and read-only file
+ * systems: test/integration/faults-chores.test.ts.
+ */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,13 +1,18 @@
 /**
- * Whether a standby's disk lets it be promoted: PostgreSQL then writes a whole segment of the new timeline, its history file and more, and ends where it cannot.
- * Found out by writing, for a read-only file system and a quota show in no other way, and by what is free for PostgreSQL's user, since root may use more.
+ * Whether a standby's disk lets it be promoted: PostgreSQL then writes a whole segment of the new
+ * timeline, its history file and more, and ends where it cannot. Found out by writing, for a
+ * read-only file system and a quota show in no other way, and by what is free for PostgreSQL's
+ * user, since root may use more.
  */
 import { realpath, statfs, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../ports/clock.ts';
 import { codeOf } from '../../support/errors.ts';
 
-/** So named, base backups and pg_rewind pass it over: one that an agent run as root made could not be read by PostgreSQL. */
+/**
+ * So named, base backups and pg_rewind pass it over: one that an agent run as root made could not
+ * be read by PostgreSQL.
+ */
 const TEST_FILE = 'pgsql_tmp.regent-write-test';
 const TEST_BYTES = 16 * 1024;
 const USUAL_SEGMENT_BYTES = 16 * 1024 * 1024;
@@ -21,7 +26,10 @@ const WORDS: Readonly<Record<string, string>> = {
   EDQUOT: 'is over its quota',
   EROFS: 'is read-only',
 };
-/** A directory that is not there, or a test file that another process took away, is another's trouble. */
+/**
+ * A directory that is not there, or a test file that another process took away, is another's
+ * trouble.
+ */
 const TELLING: ReadonlySet<string> = new Set([...Object.keys(WORDS), 'EACCES', 'EPERM', 'EIO']);
 
 export class Room {

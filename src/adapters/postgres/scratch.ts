@@ -1,6 +1,7 @@
 /**
- * Private directories for what a program is to read (a passfile, settings to judge). Each is removed by whoever made it. An agent that is killed leaves its own, with a
- * password in it: their names say whose they are, so that the next agent removes those of the dead.
+ * Private directories for what a program is to read (a passfile, settings to judge). Each is
+ * removed by whoever made it. An agent that is killed leaves its own, with a password in it: their
+ * names say whose they are, so that the next agent removes those of the dead.
  */
 import { lstat, mkdtemp, readdir, readlink, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,18 +9,27 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { codeOf } from '../../support/errors.ts';
 
-/** pass: for libpq programs. check: settings for PostgreSQL to judge. initdb: its password file. private: the socket of a bootstrap. */
+/**
+ * pass: for libpq programs. check: settings for PostgreSQL to judge. initdb: its password file.
+ * private: the socket of a bootstrap.
+ */
 export type ScratchKind = 'pass' | 'check' | 'initdb' | 'private';
 
 const NAME = /^regent-(?:pass|check|initdb|private)-(?:(\d+)-(\d+)-)?[A-Za-z0-9]{6}$/;
-/** For those of which nobody can tell whose they are: of an earlier version, or of another container that shares the directory. */
+/**
+ * For those of which nobody can tell whose they are: of an earlier version, or of another container
+ * that shares the directory.
+ */
 const KEEP_UNKNOWN_MS = 24 * 3600 * 1000;
 
 export async function scratchDirectory(kind: ScratchKind): Promise<string> {
   return mkdtemp(join(tmpdir(), `regent-${kind}-${await namespaceId()}-${process.pid}-`));
 }
 
-/** Removes what agents of this user that are dead have left. For the start of an agent, before it has made any itself. Returns how many; never throws. */
+/**
+ * Removes what agents of this user that are dead have left. For the start of an agent, before it
+ * has made any itself. Returns how many; never throws.
+ */
 export async function removeLeftScratch(nowMs: number): Promise<number> {
   const [namespace, entries] = await Promise.all([namespaceId(), readdir(tmpdir()).catch(() => [])]);
   let removed = 0;

@@ -1,6 +1,7 @@
 /**
- * What PostgreSQL itself says of a walreceiver that fails. It tells its own log only, so that is read: what was added since the trouble began, in the file of the
- * logging collector or in that which takes the postmaster's output.
+ * What PostgreSQL itself says of a walreceiver that fails. It tells its own log only, so that is
+ * read: what was added since the trouble began, in the file of the logging collector or in that
+ * which takes the postmaster's output.
  */
 import { open, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
@@ -9,7 +10,10 @@ import { outputPaths } from './spawn.ts';
 
 const READ_BYTES = 64 * 1024;
 
-/** English messages of walreceiver.c, libpqwalreceiver.c and, about timelines, xlogrecovery.c, PostgreSQL 13 to 18. In other languages the agent's own words must do. */
+/**
+ * English messages of walreceiver.c, libpqwalreceiver.c and, about timelines, xlogrecovery.c,
+ * PostgreSQL 13 to 18. In other languages the agent's own words must do.
+ */
 const WORDS = [
   /(?:streaming replication receiver "[^"]*" )?could not connect to the primary server: .*/,
   /could not receive data from WAL stream: .*/,
@@ -24,7 +28,10 @@ const WORDS = [
 /** How PostgreSQL says that WAL is not there any more, passed on by whoever streams. */
 export const REMOVED = /requested WAL segment [0-9A-F]+ has already been removed/;
 
-/** The last such message in a piece of a log, be it plain, csv or json; null: none. What differs from one try to the next is left out. */
+/**
+ * The last such message in a piece of a log, be it plain, csv or json; null: none. What differs
+ * from one try to the next is left out.
+ */
 export function lastWords(text: string): string | null {
   for (const line of text.split('\n').reverse()) {
     for (const pattern of WORDS) {
@@ -35,7 +42,10 @@ export function lastWords(text: string): string | null {
   return null;
 }
 
-/** In csv and json the message ends with a quote that is not one of its own: those are doubled, or escaped. */
+/**
+ * In csv and json the message ends with a quote that is not one of its own: those are doubled, or
+ * escaped.
+ */
 function unquoted(line: string, at: number, message: string): string {
   if (line.startsWith('{')) return (message.split(/(?<!\\)"/)[0] ?? '').replaceAll('\\"', '"').replace(/\\n.*/, '');
   return line[at - 1] === '"' ? (message.split(/(?<!")"(?!")/)[0] ?? '').replaceAll('""', '"') : message;

@@ -1,9 +1,12 @@
 /**
- * Tells by /proc whether a process is of the server of a data directory, whatever its program is called: packages rename it, link to it and wrap it.
+ * Tells by /proc whether a process is of the server of a data directory, whatever its program is
+ * called: packages rename it, link to it and wrap it.
  *
- * Every process of PostgreSQL enters the data directory and stays there; the postmaster has done so before it writes postmaster.pid. In the directory it is known
- * by its program, by the title that PostgreSQL gives its children, by the shared memory segment that postmaster.pid names, or by its pid and start there. A shell, an
- * editor or an archive_command at work in the directory has none of these. Nothing is concluded from what cannot be seen.
+ * Every process of PostgreSQL enters the data directory and stays there; the postmaster has done so
+ * before it writes postmaster.pid. In the directory it is known by its program, by the title that
+ * PostgreSQL gives its children, by the shared memory segment that postmaster.pid names, or by its
+ * pid and start there. A shell, an editor or an archive_command at work in the directory has none
+ * of these. Nothing is concluded from what cannot be seen.
  */
 import { readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -12,7 +15,10 @@ import type { PidFile } from './detect.ts';
 const USUAL_PROGRAMS = ['postgres', 'postmaster'];
 /** postmaster.pid has whole seconds, and so has the kernel's moment of the boot. */
 const START_SLACK_SECONDS = 3;
-/** Between a pid file and whoever has its pid by chance: more than any wrapper takes before it becomes the server. */
+/**
+ * Between a pid file and whoever has its pid by chance: more than any wrapper takes before it
+ * becomes the server.
+ */
 const RECYCLED_AFTER_SECONDS = 60;
 /** USER_HZ: the unit of /proc/PID/stat on every machine that Node runs on. */
 const TICKS_PER_SECOND = 100;
@@ -54,8 +60,9 @@ export function isServerProcess(pid: number, home: Home): boolean {
 }
 
 /**
- * What the pid in postmaster.pid is, given that it lives. unrelated: proven to be another's, that has the pid by chance, as after a reboot. unexplained: none of the
- * server's as far as can be seen, and not proven to be unrelated either: PostgreSQL may be behind it.
+ * What the pid in postmaster.pid is, given that it lives. unrelated: proven to be another's, that
+ * has the pid by chance, as after a reboot. unexplained: none of the server's as far as can be
+ * seen, and not proven to be unrelated either: PostgreSQL may be behind it.
  */
 export function judgeOwner(pid: number, home: Home): 'server' | 'unrelated' | 'unexplained' {
   if (isServerProcess(pid, home)) return 'server';
@@ -88,7 +95,10 @@ function placeOf(pid: number, dataDir: string): 'there' | 'elsewhere' | 'unseen'
   }
 }
 
-/** The kernel says so when the program or the directory was replaced or removed under a running process. */
+/**
+ * The kernel says so when the program or the directory was replaced or removed under a running
+ * process.
+ */
 const withoutMark = (path: string) => path.replace(/ \(deleted\)$/, '');
 
 function realOrSame(path: string): string {

@@ -19,22 +19,32 @@ export interface SlotFailure {
 /** Reserves WAL at once: a member that connects only later must still find it. */
 const CREATE = `SELECT pg_catalog.pg_create_physical_replication_slot($1::name, true)
  WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = $1)`;
-/** A slot in use stays, and so does a logical one unless this is a standby: the plan was made on what was seen some time ago. */
+/**
+ * A slot in use stays, and so does a logical one unless this is a standby: the plan was made on
+ * what was seen some time ago.
+ */
 const DROP = `SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots
  WHERE slot_name = $1 AND NOT active AND (slot_type = 'physical' OR pg_catalog.pg_is_in_recovery())`;
 /**
- * A new slot reserves from the redo point on. One that keeps older WAL for its member stays as it is until the member has come so far, or member_slots_ttl is over:
- * its WAL is worth more than its xmin costs.
+ * A new slot reserves from the redo point on. One that keeps older WAL for its member stays as it
+ * is until the member has come so far, or member_slots_ttl is over: its WAL is worth more than its
+ * xmin costs.
  */
 const DROP_FOR_NEW = `SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots, pg_catalog.pg_control_checkpoint()
  WHERE slot_name = $1 AND slot_type = 'physical' AND NOT active
    AND (restart_lsn IS NULL OR wal_status = 'lost' OR (xmin IS NOT NULL AND restart_lsn >= redo_lsn))`;
-/** Never backwards, never beyond what this server has replayed: PostgreSQL refuses the former and would lose WAL by the latter. */
+/**
+ * Never backwards, never beyond what this server has replayed: PostgreSQL refuses the former and
+ * would lose WAL by the latter.
+ */
 const ADVANCE = `SELECT pg_catalog.pg_replication_slot_advance(slot_name, least($2::pg_lsn, reached)) FROM pg_catalog.pg_replication_slots,
  (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_flush_lsn() END AS reached) r
  WHERE slot_name = $1 AND slot_type = 'physical' AND NOT active AND restart_lsn < least($2::pg_lsn, reached)`;
 
-/** Does all it can; what failed is returned, not thrown. Drops first: max_replication_slots may be what keeps a new one from being made. */
+/**
+ * Does all it can; what failed is returned, not thrown. Drops first: max_replication_slots may be
+ * what keeps a new one from being made.
+ */
 export async function syncSlots(client: pg.Client, plan: SlotPlan): Promise<SlotFailure[]> {
   const failures: SlotFailure[] = [];
   const attempt = async (slot: string, action: SlotFailure['action'], text: string, values: string[]) => {

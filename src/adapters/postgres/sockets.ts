@@ -1,9 +1,12 @@
-/** Unix sockets in the data directory itself (unix_socket_directories: '.'), which programs that copy a data directory meet as entries of it. */
+/**
+ * Unix sockets in the data directory itself (unix_socket_directories: '.'), which programs that
+ * copy a data directory meet as entries of it.
+ */
 import { readdir, rm } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import type { Source } from '../../core/effects.ts';
-import { normaliseGucs } from '../../core/guc.ts';
 import type { Settings } from '../../core/settings.ts';
+import { normaliseGucs } from '../../pgconf/guc.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import type { Deps } from './deps.ts';
@@ -15,7 +18,10 @@ const SOCKETS = `SELECT filename FROM pg_ls_dir('.', true, false) AS filename WH
 /** From here on pg_rewind reads even a file of no length, and a socket cannot be read. */
 const REFUSED_FROM = 15;
 
-/** Of a server that does not run: another's, which came with a copy, names a process that may be anything here, and PostgreSQL would not start beside that. */
+/**
+ * Of a server that does not run: another's, which came with a copy, names a process that may be
+ * anything here, and PostgreSQL would not start beside that.
+ */
 export async function removeSocketFiles(dataDir: string): Promise<void> {
   for (const entry of await readdir(dataDir)) if (SOCKET_FILE.test(entry)) await rm(join(dataDir, entry), { force: true });
 }
@@ -50,7 +56,10 @@ function socketInSource(source: string, what: string): RegentError {
   );
 }
 
-/** Said at the start: long after, it keeps former primaries from being rewound. Null: the sockets lie elsewhere. */
+/**
+ * Said at the start: long after, it keeps former primaries from being rewound. Null: the sockets
+ * lie elsewhere.
+ */
 export function socketTrouble({ parameters, postgresql }: Settings): string | null {
   const { dataDir } = postgresql;
   const directories = (normaliseGucs(parameters)['unix_socket_directories'] ?? '')

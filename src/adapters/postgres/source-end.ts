@@ -1,4 +1,7 @@
-/** Whether a node that wrote WAL on a timeline its source is or was on ended in records that the source has as well. */
+/**
+ * Whether a node that wrote WAL on a timeline its source is or was on ended in records that the
+ * source has as well.
+ */
 import { sharesPlace } from '../../core/divergence.ts';
 import type { Source } from '../../core/effects.ts';
 import type { SourceHistory, WalEnd } from '../../core/postgres-facts.ts';
@@ -8,7 +11,10 @@ import { sameRecord } from './contained.ts';
 import { type Context, depsOf } from './context.ts';
 import { lastRecord } from './wal-end.ts';
 
-/** Null: it cannot be told now. What lies past the point where the source left that timeline is not asked about: that it has other WAL there the histories tell. */
+/**
+ * Null: it cannot be told now. What lies past the point where the source left that timeline is not
+ * asked about: that it has other WAL there the histories tell.
+ */
 export async function hasEnd(
   context: Context,
   source: Source,

@@ -1,4 +1,7 @@
-/** Asks a peer's PostgreSQL where its WAL comes from, with the commands of the replication protocol: that needs no more than the replication user. */
+/**
+ * Asks a peer's PostgreSQL where its WAL comes from, with the commands of the replication protocol:
+ * that needs no more than the replication user.
+ */
 import type pg from 'pg';
 import type { Source } from '../../core/effects.ts';
 import type { SourceHistory } from '../../core/postgres-facts.ts';
@@ -12,7 +15,10 @@ import { connect, discard } from './sql.ts';
 
 export interface SourceAnswer {
   readonly history: SourceHistory;
-  /** That it does not have the WAL any more that was asked for, in its words; null: it has. Absent: it was not asked. */
+  /**
+   * That it does not have the WAL any more that was asked for, in its words; null: it has. Absent:
+   * it was not asked.
+   */
   readonly missing?: string | null;
 }
 
@@ -55,7 +61,10 @@ export async function askSource(
   }
 }
 
-/** Recovery is asked before and after: what is asked of a server that is just being promoted fits together only if nothing has changed. */
+/**
+ * Recovery is asked before and after: what is asked of a server that is just being promoted fits
+ * together only if nothing has changed.
+ */
 async function ask(client: pg.Client, name: string): Promise<SourceHistory> {
   const recoveryBefore = await inRecovery(client);
   const identity = (await client.query<{ systemid: string; timeline: string; xlogpos: string }>('IDENTIFY_SYSTEM')).rows[0]!;
@@ -72,8 +81,9 @@ async function ask(client: pg.Client, name: string): Promise<SourceHistory> {
 }
 
 /**
- * A walsender knows SHOW. in_hot_standby is there from 14 on. On 13 transaction_read_only stands in: it is on in recovery, and also where
- * default_transaction_read_only is, where the answer errs towards 'in recovery', which only makes the asker wait.
+ * A walsender knows SHOW. in_hot_standby is there from 14 on. On 13 transaction_read_only stands
+ * in: it is on in recovery, and also where default_transaction_read_only is, where the answer errs
+ * towards 'in recovery', which only makes the asker wait.
  */
 async function inRecovery(client: pg.Client): Promise<boolean> {
   const show = async (name: string) => Object.values((await client.query<Record<string, string>>(`SHOW ${name}`)).rows[0]!)[0] ?? '';

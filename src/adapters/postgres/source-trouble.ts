@@ -1,6 +1,7 @@
 /**
- * Why this node does not get its WAL: what asking its source told, said once in the log for every new reason, and carried by the facts until it streams.
- * PostgreSQL's walreceiver uses the same address, user and password, and tells its own log only.
+ * Why this node does not get its WAL: what asking its source told, said once in the log for every
+ * new reason, and carried by the facts until it streams. PostgreSQL's walreceiver uses the same
+ * address, user and password, and tells its own log only.
  */
 import type { Source } from '../../core/effects.ts';
 import { describeWalGone, type PostgresFacts, type SqlFacts } from '../../core/postgres-facts.ts';
@@ -12,14 +13,20 @@ import { REMOVED } from './server-log.ts';
 import type { WalPlace } from './source-wal.ts';
 import { isTimeout, sqlState, systemCode } from './sql.ts';
 
-/** A new source, a restart of the old one: WAL comes again within this, mostly, and nobody has to be asked. */
+/**
+ * A new source, a restart of the old one: WAL comes again within this, mostly, and nobody has to be
+ * asked.
+ */
 const ASK_AFTER_MS = 1000;
 const ASK_EVERY_MS = 30_000;
 /** PostgreSQL has failed several times by then, and told its log why. */
 const TELL_AFTER_MS = 2000;
 /** Without a reason that anybody knows. */
 const UNKNOWN_AFTER_MS = 10_000;
-/** Long for a query or a lock in the way of what is being replayed, short for an operator who wonders. */
+/**
+ * Long for a query or a lock in the way of what is being replayed, short for an operator who
+ * wonders.
+ */
 const REPLAY_MS = 30_000;
 /** One reason for so long: trying again at once is of no use any more. */
 const IN_VAIN_MS = 10_000;
@@ -62,14 +69,20 @@ export class SourceTrouble {
     this.#trouble = { source, reason: reasonOf(source, error, username) };
   }
 
-  /** `missing`: the source does not have the WAL that it was asked for (`wants`), in its words; null: it has; undefined: it was not asked. */
+  /**
+   * `missing`: the source does not have the WAL that it was asked for (`wants`), in its words;
+   * null: it has; undefined: it was not asked.
+   */
   answered(source: Source, missing?: string | null): void {
     this.#trouble = null;
     if (missing === undefined) return;
     this.#gone = missing === null ? null : { source, words: missing, replayLsn: this.#facts?.replayLsn ?? null };
   }
 
-  /** WAL that the source may be asked for now: what this standby, which nobody sends any, needs next. Each time leaves an error in the source's log. */
+  /**
+   * WAL that the source may be asked for now: what this standby, which nobody sends any, needs
+   * next. Each time leaves an error in the source's log.
+   */
   wants(): Omit<WalPlace, 'segmentBytes'> | null {
     const sql = this.#facts;
     const now = this.#clock.monotonicMs();
@@ -89,7 +102,10 @@ export class SourceTrouble {
     return sql.replaying !== true && this.#trouble === null && this.#isStalledFor(TELL_AFTER_MS) ? 'stalls' : 'other';
   }
 
-  /** `follows`: the source that the files were last written to follow; null: not known, or nobody. `words`: why PostgreSQL fails, as its log has it. */
+  /**
+   * `follows`: the source that the files were last written to follow; null: not known, or nobody.
+   * `words`: why PostgreSQL fails, as its log has it.
+   */
   complete(facts: PostgresFacts, follows: Source | null, words: string | null = null): PostgresFacts {
     const sql = facts.state === 'running' ? facts.sql : null;
     this.#see(sql);
@@ -98,7 +114,8 @@ export class SourceTrouble {
       this.#forget();
       return facts;
     }
-    // What is left to replay, and an archive, may take their time; a server that should stream and stands still does not get on by itself.
+    // What is left to replay, and an archive, may take their time; a server that should stream and
+    // stands still does not get on by itself.
     const meant = sql !== null && meantToStream(sql);
     if (meant) this.#stand(sql.replayLsn);
     else this.#stands = null;
@@ -153,7 +170,10 @@ export class SourceTrouble {
     else if (pid !== this.#receiver?.pid) this.#receiver = { pid, sinceMs: this.#clock.monotonicMs() };
   }
 
-  /** A walreceiver that is sent away says that it streams until it is told; so in trouble only one is believed that stays. */
+  /**
+   * A walreceiver that is sent away says that it streams until it is told; so in trouble only one
+   * is believed that stays.
+   */
   #streams({ receiver }: SqlFacts): boolean {
     if (receiver?.status !== 'streaming') return false;
     if (this.#told === null || receiver.pid === undefined) return true;
@@ -193,7 +213,10 @@ const REPLAYS_FIRST =
   'it replays what it has first, and does not get on with that: recovery_min_apply_delay, a lock or a query may hold it up';
 const streaming = (source: Source, reason: string) => `not streaming from ${source.name}: ${reason}`;
 
-/** In words for the operator, with what to look at. SQLSTATEs: https://www.postgresql.org/docs/current/errcodes-appendix.html */
+/**
+ * In words for the operator, with what to look at. SQLSTATEs:
+ * https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
 export function reasonOf(source: Source, error: unknown, username: string): string {
   const where = `${source.host}:${source.port}`;
   if (isTimeout(error)) return `${where} does not answer`;

@@ -1,6 +1,7 @@
 /**
- * Asks a source for WAL as the walreceiver of this node does, and takes none of it: whether it still has what is needed here. Only the source knows, and of PostgreSQL's
- * answers this one has a code of its own, in every language.
+ * Asks a source for WAL as the walreceiver of this node does, and takes none of it: whether it
+ * still has what is needed here. Only the source knows, and of PostgreSQL's answers this one has a
+ * code of its own, in every language.
  */
 import type pg from 'pg';
 import { formatLsn, type Lsn, type Timeline, toLsn } from '../../core/units.ts';
@@ -14,14 +15,18 @@ export interface WalPlace {
   readonly segmentBytes: number;
 }
 
-/** errcode_for_file_access() of a segment that is not there: src/backend/replication/walsender.c of PostgreSQL 13 to 18. */
+/**
+ * errcode_for_file_access() of a segment that is not there: src/backend/replication/walsender.c of
+ * PostgreSQL 13 to 18.
+ */
 const UNDEFINED_FILE = '58P01';
 /** A walsender that has the WAL sends some at once, and one that lacks it says so at once. */
 const ANSWER_MS = 1000;
 
 /**
- * In the words of the source; null: it has the WAL, or did not say. No other command can follow on this connection. A walreceiver begins at the beginning of a segment,
- * and asks for the timeline it is on.
+ * In the words of the source; null: it has the WAL, or did not say. No other command can follow on
+ * this connection. A walreceiver begins at the beginning of a segment, and asks for the timeline it
+ * is on.
  */
 export async function missingWal(client: pg.Client, { timeline, lsn, segmentBytes }: WalPlace): Promise<string | null> {
   const from = toLsn(lsn - (lsn % BigInt(segmentBytes)));

@@ -1,6 +1,7 @@
 /**
- * Starts the postmaster itself, without pg_ctl in between: its pid is known at once, and its end is an event.
- * It gets a session of its own and its words go to a file, so that nothing ties its life to the agent's.
+ * Starts the postmaster itself, without pg_ctl in between: its pid is known at once, and its end is
+ * an event. It gets a session of its own and its words go to a file, so that nothing ties its life
+ * to the agent's.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -50,8 +51,9 @@ export async function spawnPostmaster(context: Context, args: readonly string[])
 }
 
 /**
- * PG_GRANDPARENT_PID: CreateLockFile() of PostgreSQL takes a pid file that names this pid for a stale one. That is for a process that is proven to have the
- * pid by chance: PostgreSQL's own word keeps a second server away from any other. Exported for its tests.
+ * PG_GRANDPARENT_PID: CreateLockFile() of PostgreSQL takes a pid file that names this pid for a
+ * stale one. That is for a process that is proven to have the pid by chance: PostgreSQL's own word
+ * keeps a second server away from any other. Exported for its tests.
  */
 export function serverEnvironment({ settings }: Context): Record<string, string> {
   const owner = pidFileOwner(settings.postgresql.dataDir, serverPrograms(settings));
@@ -63,7 +65,10 @@ export function serverEnvironment({ settings }: Context): Record<string, string>
   });
 }
 
-/** What the postmaster writes to stdout and stderr: everything until its own logging begins, and for good where that is off. */
+/**
+ * What the postmaster writes to stdout and stderr: everything until its own logging begins, and for
+ * good where that is off.
+ */
 export class OutputFile {
   readonly path: string;
   readonly fd: number;
@@ -120,8 +125,9 @@ export function outputPaths(context: Context): string[] {
 const outputName = (dataDir: string) => `${basename(dataDir)}.postgres.log`;
 
 /**
- * Keeps one older part. The server appends to the open file, so the file itself stays and is cut to nothing, also where there is no room for the older part: a disk
- * that is full of this would stop PostgreSQL.
+ * Keeps one older part. The server appends to the open file, so the file itself stays and is cut to
+ * nothing, also where there is no room for the older part: a disk that is full of this would stop
+ * PostgreSQL.
  */
 export async function trimOutput(context: Context): Promise<void> {
   for (const path of new Set([...outputPaths(context), ...(await outputInUse(context))])) {

@@ -1,5 +1,6 @@
 /**
- * Connections to PostgreSQL. A client that timed out or failed is thrown away, never mended: what state its server side is in cannot be known.
+ * Connections to PostgreSQL. A client that timed out or failed is thrown away, never mended: what
+ * state its server side is in cannot be known.
  */
 import { readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
@@ -24,14 +25,18 @@ export interface ConnectOptions {
   readonly statementTimeoutMs?: number;
   /** `name=value` settings of the session. search_path is pg_catalog unless given. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** A physical replication connection: it understands replication commands only, and `database` is not used. */
+  /**
+   * A physical replication connection: it understands replication commands only, and `database` is
+   * not used.
+   */
   readonly replication?: boolean;
 }
 
 const sockets = new WeakMap<pg.Client, Socket>();
 
 /**
- * Throws SQL_CONNECT_FAILED with the server's or the system's error as `cause` (see `sqlState`, `codeOf`); SQL_TIMEOUT when the time was up.
+ * Throws SQL_CONNECT_FAILED with the server's or the system's error as `cause` (see `sqlState`,
+ * `codeOf`); SQL_TIMEOUT when the time was up.
  */
 export async function connect(options: ConnectOptions): Promise<pg.Client> {
   const deadline = performance.now() + options.connectTimeoutMs;
@@ -61,7 +66,8 @@ export function discard(client: pg.Client | null): void {
   client.removeAllListeners('error');
   client.on('error', () => {});
   const socket = sockets.get(client);
-  // The terminate message spares the server a log line about a lost connection; destroying cannot wait for it to arrive.
+  // The terminate message spares the server a log line about a lost connection; destroying cannot
+  // wait for it to arrive.
   client.end().catch(() => {});
   const timer = setTimeout(() => socket?.destroy(), 50);
   timer.unref();
@@ -86,7 +92,10 @@ export function systemCode(error: unknown): string | null {
   return null;
 }
 
-/** The client gave up waiting (ours or pg's own deadline), or the server cancelled at statement_timeout. */
+/**
+ * The client gave up waiting (ours or pg's own deadline), or the server cancelled at
+ * statement_timeout.
+ */
 export function isTimeout(error: unknown): boolean {
   for (let at: unknown = error, depth = 0; at instanceof Error && depth < 4; at = at.cause, depth += 1) {
     if (codeOf(at) === 'SQL_TIMEOUT' || at.message === 'Query read timeout' || at.message === 'timeout expired') return true;
@@ -94,17 +103,26 @@ export function isTimeout(error: unknown): boolean {
   return sqlState(error) === '57014' || systemCode(error) === 'ETIMEDOUT';
 }
 
-/** cannot_connect_now is what a server says that starts, recovers or shuts down; the others come from one that is about to. */
+/**
+ * cannot_connect_now is what a server says that starts, recovers or shuts down; the others come
+ * from one that is about to.
+ */
 export const STARTING_STATES: ReadonlySet<string> = new Set(['57P03', '57P01', '57P02']);
 
-/** The server runs, and does not let the agent in: a wrong password, no line in pg_hba.conf, no connection free. */
+/**
+ * The server runs, and does not let the agent in: a wrong password, no line in pg_hba.conf, no
+ * connection free.
+ */
 export function isTurnedAway(error: unknown): boolean {
   if (codeOf(error) === 'PG_REFUSED') return true;
   const state = sqlState(error);
   return state !== null && !STARTING_STATES.has(state) && !isTimeout(error);
 }
 
-/** What ALTER ROLE, ALTER DATABASE or a parameter may have set for the session that would change what a statement of the agent does or says. */
+/**
+ * What ALTER ROLE, ALTER DATABASE or a parameter may have set for the session that would change
+ * what a statement of the agent does or says.
+ */
 const DEFENSES: Readonly<Record<string, string>> = {
   search_path: 'pg_catalog',
   'pg_stat_statements.track': 'none',
@@ -115,7 +133,10 @@ const DEFENSES: Readonly<Record<string, string>> = {
   datestyle: 'ISO',
 };
 
-/** Double-quoted where the words need it: PostgreSQL's own splitting of `options` knows backslashes only. */
+/**
+ * Double-quoted where the words need it: PostgreSQL's own splitting of `options` knows backslashes
+ * only.
+ */
 function sessionOptions(options: ConnectOptions): string {
   const settings = { ...DEFENSES, ...options.settings };
   return Object.entries(settings)
@@ -149,7 +170,8 @@ async function attempt(options: ConnectOptions, ssl: TlsOptions | false, timeout
   };
   const client = new pg.Client(config);
   sockets.set(client, socket);
-  // An idle client's lost connection must not become an uncaught error; the next query on it fails and tells.
+  // An idle client's lost connection must not become an uncaught error; the next query on it fails
+  // and tells.
   client.on('error', () => {});
   try {
     await client.connect();
@@ -162,7 +184,10 @@ async function attempt(options: ConnectOptions, ssl: TlsOptions | false, timeout
   }
 }
 
-/** The order of libpq's sslmode, https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-SSLMODE-STATEMENTS. */
+/**
+ * The order of libpq's sslmode,
+ * https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-SSLMODE-STATEMENTS.
+ */
 function tlsAttempts(options: ConnectOptions): ReadonlyArray<TlsOptions | false> {
   if (options.host.startsWith('/')) return [false];
   const given = options.credentials.options;
@@ -187,7 +212,10 @@ function tlsAttempts(options: ConnectOptions): ReadonlyArray<TlsOptions | false>
   return [base];
 }
 
-/** The server has no TLS, or pg_hba.conf wants the other kind of connection. Anything else would fail the other way too. */
+/**
+ * The server has no TLS, or pg_hba.conf wants the other kind of connection. Anything else would
+ * fail the other way too.
+ */
 function mayTryOtherEncryption(error: unknown): boolean {
   return sqlState(error) === '28000' || (error instanceof Error && error.message.startsWith('The server does not support SSL'));
 }

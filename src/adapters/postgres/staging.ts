@@ -1,6 +1,8 @@
 /**
- * Where marks lie inside the data directory, initdb and pg_basebackup, which want an empty one, work in a directory within it; what they have made moves up then.
- * A program of the user's knows the data directory only, and gets it empty: its mark comes back as soon as the program has put something there.
+ * Where marks lie inside the data directory, initdb and pg_basebackup, which want an empty one,
+ * work in a directory within it; what they have made moves up then. A program of the user's knows
+ * the data directory only, and gets it empty: its mark comes back as soon as the program has put
+ * something there.
  */
 import { chmod, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,7 +25,10 @@ export async function workDirectory(dataDir: string, owner: Owner | null): Promi
   return stagingPath(dataDir);
 }
 
-/** After the program has ended well. Durable once it returns; interrupted, it leaves a directory that is still marked. */
+/**
+ * After the program has ended well. Durable once it returns; interrupted, it leaves a directory
+ * that is still marked.
+ */
 export async function settleWork(dataDir: string): Promise<void> {
   const staging = stagingPath(dataDir);
   const made = await stat(staging).catch(() => null);
@@ -38,7 +43,10 @@ export async function settleWork(dataDir: string): Promise<void> {
   if ((mode & OTHERS_BITS) !== 0 && (mode & 0o777) !== 0o750) await chmod(dataDir, 0o700);
 }
 
-/** Runs a program that wants the whole data directory for itself. It is marked again at the end in any case. */
+/**
+ * Runs a program that wants the whole data directory for itself. It is marked again at the end in
+ * any case.
+ */
 export async function lendDirectory<T>(dataDir: string, work: IncompleteWork, clock: Clock, run: () => Promise<T>): Promise<T> {
   if (!(await marksLieInside(dataDir))) return await run();
   return await keepingTexts(dataDir, async () => {

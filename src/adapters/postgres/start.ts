@@ -2,9 +2,9 @@
 import { existsSync, readlinkSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { ServerRole } from '../../core/effects.ts';
-import { parseConf } from '../../core/guc.ts';
-import { commandLineArguments } from '../../core/server-config.ts';
 import type { Settings } from '../../core/settings.ts';
+import { parseConf } from '../../pgconf/guc.ts';
+import { commandLineArguments } from '../../pgconf/server-config.ts';
 import { sleep } from '../../ports/clock.ts';
 import type { ApplyOutcome, Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
@@ -35,20 +35,26 @@ const SPAWNED_IN = '/';
 const END_MS = 5000;
 
 export interface StartOptions extends Bounded {
-  /** A base backup in the directory was made by this agent just now, from a member of the cluster. Any other is marked as restored. */
+  /**
+   * A base backup in the directory was made by this agent just now, from a member of the cluster.
+   * Any other is marked as restored.
+   */
   readonly freshCopy?: boolean;
   readonly onSpawn?: (pid: number) => void;
   /** For whoever is at work in the directory. Everybody else must not start what is half made. */
   readonly evenIncomplete?: boolean;
   /** Arguments of the postmaster that overrule the configured ones, for this start. */
   readonly extraArgs?: readonly string[];
-  /** Runs once the files are written, before the start. Signal files are then the caller's, and limits those of the control file. */
+  /**
+   * Runs once the files are written, before the start. Signal files are then the caller's, and
+   * limits those of the control file.
+   */
   readonly prepare?: () => Promise<void>;
 }
 
 /**
- * Throws PG_START_FAILED (it ended; with its last words), PG_START_TIMEOUT (it goes on starting, as recovery may take long),
- * PG_START_ABORTED, PG_RUNNING, PG_PID_UNEXPLAINED, DATA_DIR_UNUSABLE.
+ * Throws PG_START_FAILED (it ended; with its last words), PG_START_TIMEOUT (it goes on starting, as
+ * recovery may take long), PG_START_ABORTED, PG_RUNNING, PG_PID_UNEXPLAINED, DATA_DIR_UNUSABLE.
  */
 export async function startServer(context: Context, role: ServerRole, options: StartOptions): Promise<Pick<ApplyOutcome, 'notWritten'>> {
   const { settings, clock, watch } = context;
@@ -80,7 +86,10 @@ export async function startServer(context: Context, role: ServerRole, options: S
   return { notWritten };
 }
 
-/** Once more on the access rules of the last start, where this one may have failed on the new ones. Returns what is wrong with those. */
+/**
+ * Once more on the access rules of the last start, where this one may have failed on the new ones.
+ * Returns what is wrong with those.
+ */
 async function launchOnGoodRules(
   context: Context,
   args: readonly string[],
@@ -127,8 +136,9 @@ async function launch(context: Context, args: readonly string[], deadline: numbe
 const WAS_PRIMARY = new Set(['in production', 'shut down', 'shutting down', 'in crash recovery']);
 
 /**
- * A directory that was a standby's keeps its signal file: without it, it would go on writing its source's timeline. It starts as a standby
- * that follows nobody, and becomes a primary by promotion. A fresh copy has its source's state in its control file, and backup_label.
+ * A directory that was a standby's keeps its signal file: without it, it would go on writing its
+ * source's timeline. It starts as a standby that follows nobody, and becomes a primary by
+ * promotion. A fresh copy has its source's state in its control file, and backup_label.
  */
 async function clearSignals(context: Context, role: ServerRole, control: ControlData): Promise<void> {
   if (role.kind !== 'primary' || !WAS_PRIMARY.has(control.state)) return;
@@ -169,7 +179,10 @@ async function untilAccepting(context: Context, spawned: Spawned, deadline: numb
   }
 }
 
-/** external_pid_file as the included file has it. That one is this node's own: a clone leaves another's places out. */
+/**
+ * external_pid_file as the included file has it. That one is this node's own: a clone leaves
+ * another's places out.
+ */
 async function ownPidFile(settings: Settings): Promise<string> {
   const { configDir, customConf } = settings.postgresql;
   const path = customConf === null ? await basePath(settings) : resolve(configDir, customConf);
@@ -178,8 +191,9 @@ async function ownPidFile(settings: Settings): Promise<string> {
 }
 
 /**
- * A postmaster enters its data directory before it touches anything in it. One that entered another (a wrapper in the place of the program, that knows better) is
- * no server of ours: it is asked to end in good order, so that what it opened is closed as it was found.
+ * A postmaster enters its data directory before it touches anything in it. One that entered another
+ * (a wrapper in the place of the program, that knows better) is no server of ours: it is asked to
+ * end in good order, so that what it opened is closed as it was found.
  */
 async function untilHome(context: Context, { process, output }: Spawned, deadline: number): Promise<void> {
   const { clock, settings } = context;
@@ -187,7 +201,8 @@ async function untilHome(context: Context, { process, output }: Spawned, deadlin
   for (;;) {
     const at = directoryOf(process.pid);
     if (at === null || isSamePath(at, dataDir)) return;
-    // On its way it looks for its own program, and stands in the directories that lead there (find_my_exec() before PostgreSQL 16).
+    // On its way it looks for its own program, and stands in the directories that lead there
+    // (find_my_exec() before PostgreSQL 16).
     if (at !== SPAWNED_IN && existsSync(join(at, 'PG_VERSION'))) {
       await endElsewhere(context, process);
       throw new RegentError('PG_STARTED_ELSEWHERE', `PostgreSQL was started on ${dataDir} and went to ${at}; it was ended`, {

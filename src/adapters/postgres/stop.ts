@@ -1,6 +1,7 @@
 /**
- * Stops the server and does not return before the last of its processes is gone: as long as one lives, it may write.
- * In good order first; what does not obey in time is killed, which is as safe for the data as a power cut.
+ * Stops the server and does not return before the last of its processes is gone: as long as one
+ * lives, it may write. In good order first; what does not obey in time is killed, which is as safe
+ * for the data as a power cut.
  */
 import { carriedForms } from '../../core/server-names.ts';
 import { sleep } from '../../ports/clock.ts';
@@ -12,12 +13,18 @@ import { findServerProcesses, forgetUnreaped, type HeldProcess } from './detect.
 import { Walsenders } from './drain.ts';
 
 const LOOK_MS = 5;
-/** SIGKILL takes effect at once unless a process hangs in the kernel; then nobody can do more than wait and say so. */
+/**
+ * SIGKILL takes effect at once unless a process hangs in the kernel; then nobody can do more than
+ * wait and say so.
+ */
 const KILL_WAIT_MS = 5000;
 /** A postmaster that shuts down is never seen stopped by a signal for this long. */
 const FROZEN_MS = 100;
 
-/** Throws PG_STOP_FAILED when processes are left that even SIGKILL did not end, PG_STOP_ABORTED (it goes on shutting down). */
+/**
+ * Throws PG_STOP_FAILED when processes are left that even SIGKILL did not end, PG_STOP_ABORTED (it
+ * goes on shutting down).
+ */
 export async function stopServer(context: Context, mode: 'fast' | 'immediate', options: StopOptions): Promise<void> {
   const { clock, settings, watch, heartbeat, log } = context;
   const startMs = clock.monotonicMs();
@@ -89,7 +96,10 @@ export async function endLeftovers(context: Context, deadline: number): Promise<
   }
 }
 
-/** False at the deadline, and when the postmaster is found frozen: no signal but SIGKILL reaches it then. */
+/**
+ * False at the deadline, and when the postmaster is found frozen: no signal but SIGKILL reaches it
+ * then.
+ */
 async function untilGone(
   context: Context,
   postmaster: HeldProcess,

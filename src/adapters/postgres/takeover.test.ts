@@ -1,13 +1,16 @@
-/** What is kept of somebody's configuration, and how a refusal is told. With a real server: test/integration/postgres-adopt.test.ts. */
+/**
+ * What is kept of somebody's configuration, and how a refusal is told. With a real server:
+ * test/integration/postgres-adopt.test.ts.
+ */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
 import { keptLog } from '../../../test/fixtures/desk.ts';
-import { parseConf } from '../../core/guc.ts';
-import { FILE_HEADER } from '../../core/server-config.ts';
 import type { Settings } from '../../core/settings.ts';
+import { parseConf } from '../../pgconf/guc.ts';
+import { FILE_HEADER } from '../../pgconf/server-config.ts';
 import { keepBefore } from './before.ts';
 import type { Context } from './context.ts';
 import { localDoors } from './doors.ts';

@@ -1,11 +1,12 @@
 /**
- * The configuration of a server that no agent has looked after yet. A restart starts it on Regent's files, so whatever it runs with and lies elsewhere (Debian:
- * /etc/postgresql/15/main) is kept there first, or Regent's files are not written at all.
+ * The configuration of a server that no agent has looked after yet. A restart starts it on Regent's
+ * files, so whatever it runs with and lies elsewhere (Debian: /etc/postgresql/15/main) is kept
+ * there first, or Regent's files are not written at all.
  */
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { CONTROLLED_GUCS, controlledGucs, formatGuc, isControlled, normaliseGucs } from '../../core/guc.ts';
 import type { Settings } from '../../core/settings.ts';
+import { CONTROLLED_GUCS, controlledGucs, formatGuc, isControlled, normaliseGucs } from '../../pgconf/guc.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { fileMode, readText, writeFileAtomic } from './atomic-file.ts';
 import { BASE_CONF, basePath, configPath } from './base-place.ts';
@@ -29,8 +30,8 @@ interface OriginRow {
 }
 
 /**
- * To be called before files are written. True: something was kept. Throws CONFIG_ELSEWHERE (nothing is written, PostgreSQL stays as it is), and what asking a
- * running server throws.
+ * To be called before files are written. True: something was kept. Throws CONFIG_ELSEWHERE (nothing
+ * is written, PostgreSQL stays as it is), and what asking a running server throws.
  */
 export async function keepOrigin(context: Context): Promise<boolean> {
   const { settings, watch } = context;
@@ -96,7 +97,10 @@ function commandLine(given: readonly OriginRow[]): string[] {
   return given.length === 0 ? [] : ['# from its command line', ...given.map(({ name, value }) => formatGuc(name, value)), ''];
 }
 
-/** What is to be put into our own place of the file; null: it lies there, or Regent writes it, or it is named by hand. */
+/**
+ * What is to be put into our own place of the file; null: it lies there, or Regent writes it, or it
+ * is named by hand.
+ */
 async function accessFile(settings: Settings, which: 'hba' | 'ident', file: string | null): Promise<string | null> {
   const { configDir, pgHba, pgIdent } = settings.postgresql;
   const owned = (which === 'hba' ? pgHba : pgIdent) !== null || normaliseGucs(settings.parameters)[`${which}_file`] !== undefined;

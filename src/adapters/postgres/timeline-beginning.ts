@@ -1,7 +1,8 @@
 /**
- * The first bytes of a timeline's WAL. Two promotions at one point give both timelines one number and one history; the record that each writes first
- * (XLOG_END_OF_RECOVERY, or XLOG_OVERWRITE_CONTRECORD before it) has its moment in it, and a checksum over that: src/include/access/xlog_internal.h of PostgreSQL 13
- * to 18. Nothing else tells them apart.
+ * The first bytes of a timeline's WAL. Two promotions at one point give both timelines one number
+ * and one history; the record that each writes first (XLOG_END_OF_RECOVERY, or
+ * XLOG_OVERWRITE_CONTRECORD before it) has its moment in it, and a checksum over that:
+ * src/include/access/xlog_internal.h of PostgreSQL 13 to 18. Nothing else tells them apart.
  */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -15,10 +16,16 @@ import { openSource } from './rewind-source.ts';
 import { discard } from './sql.ts';
 import { segmentSuffix } from './wal-timeline.ts';
 
-/** The header of the first record, with its checksum, even after the header of a page. Not more than that record has, so that its flush covers them. */
+/**
+ * The header of the first record, with its checksum, even after the header of a page. Not more than
+ * that record has, so that its flush covers them.
+ */
 const BEGINNING_BYTES = 48;
 
-/** Whether anything follows the record of the promotion: one that was interrupted just after it goes on into any other of that number. */
+/**
+ * Whether anything follows the record of the promotion: one that was interrupted just after it goes
+ * on into any other of that number.
+ */
 export function goesOn(start: TimelineStart, end: Lsn): boolean {
   return end > start.from + BigInt(BEGINNING_BYTES);
 }
@@ -62,8 +69,9 @@ function meaningful(hex: string): string | null {
 }
 
 /**
- * Of this node, read once a timeline: a walreceiver asks for WAL from the beginning of a segment on, so that one which is pointed at the other timeline of the number
- * overwrites what tells them apart.
+ * Of this node, read once a timeline: a walreceiver asks for WAL from the beginning of a segment
+ * on, so that one which is pointed at the other timeline of the number overwrites what tells them
+ * apart.
  */
 export class LocalBeginning {
   private cached: { readonly key: string; readonly hex: string } | null = null;
@@ -84,7 +92,10 @@ export class LocalBeginning {
 
 const READ = `SELECT encode(coalesce(pg_read_binary_file('pg_wal/' || $1, $3, $4, true), pg_read_binary_file('pg_wal/' || $2, $3, $4, true)), 'hex') AS hex`;
 
-/** The same of a peer; null when it does not have that WAL any more. Throws what a connection throws, and what keeps the rewind user from reading files. */
+/**
+ * The same of a peer; null when it does not have that WAL any more. Throws what a connection
+ * throws, and what keeps the rewind user from reading files.
+ */
 export async function askBeginning(
   deps: Deps,
   source: Source,

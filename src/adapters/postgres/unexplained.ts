@@ -1,4 +1,7 @@
-/** A live process in postmaster.pid that is not known as our server, and may be it all the same: nothing is begun in its directory. */
+/**
+ * A live process in postmaster.pid that is not known as our server, and may be it all the same:
+ * nothing is begun in its directory.
+ */
 import type { UnexplainedProcess } from '../../core/postgres-facts.ts';
 import { RegentError } from '../../support/errors.ts';
 import { type Context, serverPrograms } from './context.ts';

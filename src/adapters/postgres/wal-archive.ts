@@ -1,6 +1,6 @@
 /**
- * WAL of the old history that waits for its archiver. pg_rewind removes or overwrites it, and with it goes any recovery to a point in the time between: it is
- * archived first.
+ * WAL of the old history that waits for its archiver. pg_rewind removes or overwrites it, and with
+ * it goes any recovery to a point in the time between: it is archived first.
  */
 import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +12,10 @@ import type { Deps } from './deps.ts';
 
 const READ_TIMEOUT_MS = 5000;
 
-/** A setting as the stopped server would have it; '' when it cannot be told (the server's own configuration is broken, say). */
+/**
+ * A setting as the stopped server would have it; '' when it cannot be told (the server's own
+ * configuration is broken, say).
+ */
 export async function runningValue(deps: Deps, name: string, timeoutMs: number): Promise<string> {
   const { dataDir, configDir } = deps.settings.postgresql;
   const args = ['-D', dataDir, `--config-file=${join(configDir, 'postgresql.conf')}`, '-C', name];
@@ -25,7 +28,10 @@ export async function runningValue(deps: Deps, name: string, timeoutMs: number):
   return '';
 }
 
-/** Stops at the first segment that cannot be archived, with a warning: the rewind is worth more than the old history's tail. Never throws. */
+/**
+ * Stops at the first segment that cannot be archived, with a warning: the rewind is worth more than
+ * the old history's tail. Never throws.
+ */
 export async function archiveReadySegments(deps: Deps, major: number, options: Bounded): Promise<number> {
   const { dataDir } = deps.settings.postgresql;
   const deadline = deps.clock.monotonicMs() + options.timeoutMs;

@@ -1,9 +1,15 @@
-/** The timeline of the WAL around a position, by the names of the segment files: `TTTTTTTTXXXXXXXXYYYYYYYY`. */
+/**
+ * The timeline of the WAL around a position, by the names of the segment files:
+ * `TTTTTTTTXXXXXXXXYYYYYYYY`.
+ */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Lsn, Timeline } from '../../core/units.ts';
 
-/** First digits of the 16 after the timeline: the segment that holds the byte before `lsn`, where WAL up to `lsn` ends. */
+/**
+ * First digits of the 16 after the timeline: the segment that holds the byte before
+ * `lsn`, where WAL up to `lsn` ends.
+ */
 export function segmentSuffix(lsn: Lsn, segmentBytes: number): string {
   const size = BigInt(segmentBytes);
   const segment = (lsn > 0n ? lsn - 1n : 0n) / size;
@@ -24,8 +30,9 @@ export function timelineAmong(names: readonly string[], lsn: Lsn, segmentBytes: 
 }
 
 /**
- * Null when no such segment lies in pg_wal (restored from the archive, recycled). A segment of a later timeline begins as a copy of its parent's, so the
- * highest one that holds the position is the one written to last.
+ * Null when no such segment lies in pg_wal (restored from the archive, recycled). A segment of a
+ * later timeline begins as a copy of its parent's, so the highest one that holds the position is
+ * the one written to last.
  */
 export async function timelineOfWal(dataDir: string, lsn: Lsn | null, segmentBytes: number): Promise<Timeline | null> {
   if (lsn === null) return null;

@@ -16,13 +16,18 @@ export interface WatchdogOptions {
   readonly settings: () => WatchdogSettings;
   readonly clock: Clock;
   readonly log: Log;
-  /** `testing`: the device is a FIFO or a file; the timeout is set by the line `Ctimeout=<n>` instead of an ioctl. */
+  /**
+   * `testing`: the device is a FIFO or a file; the timeout is set by the line `Ctimeout=<n>`
+   * instead of an ioctl.
+   */
   readonly driver?: 'linux' | 'testing';
 }
 
 /**
- * A watchdog device of the kernel (Documentation/watchdog/watchdog-api.rst). From activate() on, the machine is reset unless keepAlive() comes within the
- * timeout. activate() answers false only where that forbids leadership (mode `required`); `active` tells whether a device is really counting.
+ * A watchdog device of the kernel (Documentation/watchdog/watchdog-api.rst). From activate() on,
+ * the machine is reset unless keepAlive() comes within the timeout. activate() answers false only
+ * where that forbids leadership (mode `required`); `active` tells whether a device is really
+ * counting.
  */
 export function createWatchdog(options: WatchdogOptions): Watchdog {
   return new DeviceWatchdog(options);
@@ -82,7 +87,8 @@ class DeviceWatchdog implements Watchdog {
     try {
       await this.#device.write(PET);
     } catch (error) {
-      // The device goes on counting; closing it is the only way to learn whether it can be used again.
+      // The device goes on counting; closing it is the only way to learn whether it can be used
+      // again.
       this.#options.log.error(`watchdog could not be kept alive: ${ensureError(error).message}`);
       await this.#close();
     }

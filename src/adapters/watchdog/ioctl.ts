@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process';
 import type { Clock } from '../../ports/clock.ts';
 
 /**
- * Node has no ioctl(2). A short-lived perl gets the device as its descriptor 3; its ending does not close the device, for the agent's own descriptor
- * stays open. Numbers from linux/watchdog.h, for the architectures with the common ioctl layout (all PostgreSQL servers are likely to run on).
+ * Node has no ioctl(2). A short-lived perl gets the device as its descriptor 3; its ending does not
+ * close the device, for the agent's own descriptor stays open. Numbers from linux/watchdog.h, for
+ * the architectures with the common ioctl layout (all PostgreSQL servers are likely to run on).
  */
 const PROGRAM = `
 open my $device, '+>&=', 3 or open $device, '>&=', 3 or exit 3;
@@ -26,7 +27,10 @@ export interface DeviceAnswer {
 
 export const SILENT: DeviceAnswer = { timeoutSeconds: null, magicClose: null };
 
-/** Asks the device for the timeout, and reads back what it made of that. Never throws: a device that cannot be asked is SILENT. */
+/**
+ * Asks the device for the timeout, and reads back what it made of that. Never throws: a device that
+ * cannot be asked is SILENT.
+ */
 export function setDeviceTimeout(fd: number, timeoutSeconds: number, clock: Clock, deadlineMs: number): Promise<DeviceAnswer> {
   return new Promise((resolve) => {
     let text = '';

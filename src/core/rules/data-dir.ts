@@ -9,7 +9,10 @@ import { reinitCommand } from './mend.ts';
 import { holdOffMs, type Rule } from './table.ts';
 
 const noData = (c: Context) => c.o.pg.dataDir === 'missing' || (c.o.pg.dataDir === 'incomplete' && c.o.pg.incompleteWork !== 'rewind');
-/** A whole new cluster, made here. Whoever holds the leader key has lost this mark before: nobody was ever led to it. */
+/**
+ * A whole new cluster, made here. Whoever holds the leader key has lost this mark before: nobody
+ * was ever led to it.
+ */
 const unpublished = (c: Context) => c.o.pg.dataDir === 'incomplete' && c.o.pg.incompleteWork === 'publication';
 const initialized = (c: Context) => c.view !== null && c.view.initialize !== null && c.view.initialize !== '';
 const belongsElsewhere = (c: Context) => c.view !== null && isOfAnotherCluster(c.o.pg, c.view);
@@ -17,11 +20,17 @@ const belongsElsewhere = (c: Context) => c.view !== null && isOfAnotherCluster(c
 export interface CloneSource {
   readonly source: Source;
   readonly sourceRole: 'leader' | 'replica';
-  /** The operator asked for a copy from the leader. Where the leader is the source for another reason, the configured methods count. */
+  /**
+   * The operator asked for a copy from the leader. Where the leader is the source for another
+   * reason, the configured methods count.
+   */
   readonly fromLeader: boolean;
 }
 
-/** A running replica tagged clonefrom if there is one (the first by name), else the leader; the leader where the operator wants that. */
+/**
+ * A running replica tagged clonefrom if there is one (the first by name), else the leader; the
+ * leader where the operator wants that.
+ */
 export function cloneSource(c: Context, fromLeader = false): CloneSource | null {
   return sourceFor(c, fromLeader, fromLeader);
 }
@@ -43,15 +52,19 @@ function sourceFor(c: Context, mustBeLeader: boolean, fromLeader: boolean): Clon
 }
 
 /**
- * While /sync counts on what this member confirmed before it lost its data, its copy is of the primary that /sync names: nobody else is sure to have all of it. What a
- * method of the user's restored is marked as that, and counts for nothing until it has caught up with that primary.
+ * While /sync counts on what this member confirmed before it lost its data, its copy is of the
+ * primary that /sync names: nobody else is sure to have all of it. What a method of the user's
+ * restored is marked as that, and counts for nothing until it has caught up with that primary.
  */
 export function sourceWithoutData(c: Context): CloneSource | null {
   const countedOn = c.view !== null && isCountedOn(c.view, c.o.settings.dynamic.synchronousMode, c.me);
   return countedOn && c.view?.sync?.leader !== c.otherLeader ? null : sourceFor(c, countedOn, false);
 }
 
-/** While others are there a leader is likely within a ttl, and what has to be restored may take hours. */
+/**
+ * While others are there a leader is likely within a ttl, and what has to be restored may take
+ * hours.
+ */
 function staysLeaderless({ m, me, o, view }: Context): boolean {
   const alone = view?.members.every((member) => member.name === me) === true;
   return alone || (m.leaderlessSinceMs !== null && o.nowMs - m.leaderlessSinceMs >= o.settings.dynamic.ttlSeconds * 1000);
@@ -70,7 +83,8 @@ export const dataDirRules: readonly Rule[] = [
   {
     id: 'wish.reinitialize',
     situation: 'the operator wants this member cloned anew, another member leads, and the data here are not another cluster’s',
-    // Before all that is said of a directory without usable data: it is what an operator would mend by this.
+    // Before all that is said of a directory without usable data: it is what an operator would mend
+    // by this.
     when: (c) =>
       c.o.wishes.reinitialize !== null &&
       c.otherLeader !== null &&
@@ -194,7 +208,8 @@ export const dataDirRules: readonly Rule[] = [
     situation: 'no data, and nobody to take it from yet',
     when: noData,
     ask: (c) => {
-      // Nobody makes the cluster, and this node never will: without this word three such nodes wait for each other for ever.
+      // Nobody makes the cluster, and this node never will: without this word three such nodes wait
+      // for each other for ever.
       const { bootstrapRefusal } = c.o.settings.local;
       const nobody = c.unlocked && c.view?.initialize === null && typeof bootstrapRefusal === 'string';
       return {
@@ -255,7 +270,8 @@ export const dataDirRules: readonly Rule[] = [
   {
     id: 'data.adopt',
     situation: 'this node has a primary’s data, its PostgreSQL answers or is down, and the cluster was never initialized',
-    // Whether a server that does not answer is a primary, and would let this agent lead, is not known.
+    // Whether a server that does not answer is a primary, and would let this agent lead, is not
+    // known.
     when: (c) =>
       c.view !== null && !initialized(c) && c.unlocked && !c.paused && c.o.pg.systemIdentifier !== null && (c.stopped || c.isPrimary),
     ask: (c) => ({

@@ -1,4 +1,6 @@
-/** Rules that keep a node from being writable when it may not be. They come before everything else. */
+/**
+ * Rules that keep a node from being writable when it may not be. They come before everything else.
+ */
 import { type Context, isUnprotected, opensForWrites } from '../context.ts';
 import { holdOffMs, type Rule } from './table.ts';
 
@@ -6,7 +8,10 @@ const lost = (mode: 'fast' | 'immediate') => ({
   effects: [{ kind: 'cancel-job', reason: 'leadership was lost' } as const, { kind: 'demote-now', mode } as const],
 });
 
-/** Nobody is led there before it holds the key, and no other cluster is made as long as the lease is good. */
+/**
+ * Nobody is led there before it holds the key, and no other cluster is made as long as the lease is
+ * good.
+ */
 const makesCluster = (c: Context) => c.o.job?.job.kind === 'bootstrap';
 
 export const fenceRules: readonly Rule[] = [

@@ -1,4 +1,7 @@
-/** A leader key that was not taken, or a leader that has less than those who are to follow it: what an etcd restored from an older backup leads to. */
+/**
+ * A leader key that was not taken, or a leader that has less than those who are to follow it: what
+ * an etcd restored from an older backup leads to.
+ */
 import type { Context } from '../context.ts';
 import { localPosition } from '../divergence.ts';
 import { inheritedVerdict } from '../inherited-key.ts';
@@ -6,7 +9,10 @@ import type { Outcome } from './table.ts';
 
 const AGAIN_MS = 300;
 
-/** Asks on, or leaves the key to whoever is further, and stays out of the race for as long as that one may need to come up. */
+/**
+ * Asks on, or leaves the key to whoever is further, and stays out of the race for as long as that
+ * one may need to come up.
+ */
 export function withInheritedKey(c: Context): Outcome {
   const verdict = inheritedVerdict(c);
   const because = verdict.kind === 'lead' ? 'it is the furthest' : verdict.because;

@@ -1,4 +1,7 @@
-/** What is done about a node whose history left the leader's: pg_rewind where that can help, a new copy where the settings allow it, else a word to the operator. */
+/**
+ * What is done about a node whose history left the leader's: pg_rewind where that can help, a new
+ * copy where the settings allow it, else a word to the operator.
+ */
 import type { Context } from '../context.ts';
 import { localPosition, rewindIsBlind } from '../divergence.ts';
 import type { Source } from '../effects.ts';
@@ -6,7 +9,10 @@ import type { Failure } from '../model.ts';
 import { prospectOf } from '../rewind-prospects.ts';
 import { holdOffMs, type Outcome } from './table.ts';
 
-/** So many rewinds that fail in a row, for a cause that nobody can name, are enough to prefer a new copy. */
+/**
+ * So many rewinds that fail in a row, for a cause that nobody can name, are enough to prefer a new
+ * copy.
+ */
 const TRIES = 3;
 
 export const reinitCommand = (c: Context) => `run: regentctl reinit ${c.o.settings.local.scope} ${c.me}`;

@@ -1,4 +1,7 @@
-/** What failed by a setting is tried at once when that was mended; what fails again waits as long as before. */
+/**
+ * What failed by a setting is tried at once when that was mended; what fails again waits as long as
+ * before.
+ */
 import { expect, it } from 'vitest';
 import { memory, observation, pg, view } from '../../../test/support/build.ts';
 import { decide } from '../decide.ts';

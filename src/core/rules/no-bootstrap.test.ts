@@ -1,4 +1,7 @@
-/** A member whose file does not let it make a cluster says so while nobody makes one, and what to write. */
+/**
+ * A member whose file does not let it make a cluster says so while nobody makes one, and what to
+ * write.
+ */
 import { describe, expect, it } from 'vitest';
 import { memory, observation, pg, SYSTEM_ID, settings, view } from '../../../test/support/build.ts';
 import { decide } from '../decide.ts';

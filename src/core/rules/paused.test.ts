@@ -1,4 +1,7 @@
-/** In pause nobody stops a former primary, so a switchover to a candidate by name is as careful as without: only a failover is the operator's word against all else. */
+/**
+ * In pause nobody stops a former primary, so a switchover to a candidate by name is as careful as
+ * without: only a failover is the operator's word against all else.
+ */
 import { expect, it } from 'vitest';
 import { memory, observation, peer, peers, pg, settings, view } from '../../../test/support/build.ts';
 import { decide } from '../decide.ts';

@@ -1,4 +1,7 @@
-/** Maintenance: the operator has the helm. Nothing is started, stopped, promoted or demoted unless asked for by name. */
+/**
+ * Maintenance: the operator has the helm. Nothing is started, stopped, promoted or demoted unless
+ * asked for by name.
+ */
 import { raceVerdict, supersededBy } from '../candidates.ts';
 import { letGo } from './running.ts';
 import { switchoverAway } from './switchover.ts';
@@ -46,7 +49,8 @@ export const pausedRules: readonly Rule[] = [
     situation: 'paused, nobody leads, and the operator named this node',
     when: (c) => c.paused && c.isStandby && c.unlocked && c.view?.failover?.candidate === c.me,
     ask: (c) => {
-      // A failover is the operator's word against all else; a switchover is not meant to lose anything, and the former leader may be alive.
+      // A failover is the operator's word against all else; a switchover is not meant to lose
+      // anything, and the former leader may be alive.
       const verdict = c.view?.failover?.leader == null ? null : raceVerdict(c);
       if (verdict?.win === false)
         return { chores: letGo(c), wakeInMs: 300, watchMembers: true, because: `not taking the leader key: ${verdict.because}` };

@@ -1,4 +1,7 @@
-/** Reinitialize at the operator's wish: on whatever lies there, unless it is another cluster's; and what is said while nobody asks for it. */
+/**
+ * Reinitialize at the operator's wish: on whatever lies there, unless it is another cluster's; and
+ * what is said while nobody asks for it.
+ */
 import { describe, expect, it, test } from 'vitest';
 import { memory, observation, pg, settings, view } from '../../../test/support/build.ts';
 import { decide } from '../decide.ts';

@@ -16,7 +16,10 @@ import { nothing, promotionFailed } from './table.ts';
 
 /** How often a node that may not lead yet looks at the others again. */
 const RACE_INTERVAL_MS = 300;
-/** What was expected within milliseconds and has not come by then is not looked for every few of them any more. */
+/**
+ * What was expected within milliseconds and has not come by then is not looked for every few of
+ * them any more.
+ */
 const SOON_MS = 3000;
 /** Every round asks the source, which may log that. */
 const IN_VAIN_MS = 3000;
@@ -177,7 +180,8 @@ export const standbyRules: readonly Rule[] = [
       const source = leader === null ? null : sourceOf(leader);
       if (source === null) return { watchMembers: true };
       const outcome = mendDivergence(c, source);
-      // While nothing mends it, it is not to answer readers with rows that the cluster does not have.
+      // While nothing mends it, it is not to answer readers with rows that the cluster does not
+      // have.
       return { ...outcome, effects: outcome.effects ?? [{ kind: 'demote-now', mode: 'fast' }] };
     },
     because: 'running pg_rewind',
@@ -221,8 +225,10 @@ export const standbyRules: readonly Rule[] = [
 ];
 
 /**
- * Whoever confirms commits lets go of the former primary before others count on its position: should that one still run (its agent and its guard both
- * hang), it must not be told of one more commit that the next primary does not have. And whoever is on a timeline that the cluster has left is to get no more of it.
+ * Whoever confirms commits lets go of the former primary before others count on its position:
+ * should that one still run (its agent and its guard both hang), it must not be told of one more
+ * commit that the next primary does not have. And whoever is on a timeline that the cluster has
+ * left is to get no more of it.
  */
 export function letGo(c: Context): readonly Chore[] {
   const confirms = c.view !== null && syncVoters(c.view, c.o.settings.dynamic.synchronousMode) !== null;
@@ -232,12 +238,17 @@ export function letGo(c: Context): readonly Chore[] {
   return [{ kind: 'let-go', effects: [{ kind: 'apply-config', role: { kind: 'standby', source: null }, only: 'role' }] }];
 }
 
-/** Others have had their turn by then, and whoever paused one of several standbys finds it as it was. */
+/**
+ * Others have had their turn by then, and whoever paused one of several standbys finds it as it
+ * was.
+ */
 const PAUSED_FOR_MS = 500;
 
 /**
- * A standby whose replay is paused does not let go of the former primary, and what it has not replayed is not known to be whole. So a candidate goes on with it. Where
- * PostgreSQL paused it because a limit is lower than the primary's was, it ends instead, and is started with the limits that its control file then asks for.
+ * A standby whose replay is paused does not let go of the former primary, and what it has not
+ * replayed is not known to be whole. So a candidate goes on with it. Where PostgreSQL paused it
+ * because a limit is lower than the primary's was, it ends instead, and is started with the limits
+ * that its control file then asks for.
  */
 function resumed(c: Context): readonly Chore[] {
   const since = c.m.leaderlessSinceMs;
@@ -246,7 +257,8 @@ function resumed(c: Context): readonly Chore[] {
 }
 
 function follow(c: Context): Outcome {
-  // Soon again until the new leader's timeline has arrived, so that nobody is shown the old one for a whole round.
+  // Soon again until the new leader's timeline has arrived, so that nobody is shown the old one for
+  // a whole round.
   const waiting = wantedSource(c) !== null && (!streams(c) || isOutdated(c));
   return waiting ? { wakeInMs: c.o.pg.retriesInVain ? IN_VAIN_MS : 500, watchMembers: true } : nothing;
 }

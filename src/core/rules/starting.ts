@@ -19,7 +19,10 @@ function patienceMs(c: Context): number {
 
 const othersCanLead = (c: Context) => c.view !== null && possibleSuccessors(c, c.view, {}).length > 0;
 
-/** It lets nobody in before it has all WAL that was written while the backup was made, and may have been started before anybody led. */
+/**
+ * It lets nobody in before it has all WAL that was written while the backup was made, and may have
+ * been started before anybody led.
+ */
 function recoveringBackup(c: Context): Outcome {
   const source = divergenceFrom(c.o.pg, c.o.source) === 'diverged' ? null : wantedSource(c);
   return {
@@ -30,7 +33,10 @@ function recoveringBackup(c: Context): Outcome {
   };
 }
 
-/** Files and signals need no connection: what is wrong in pg_hba.conf may be what keeps the agent out. A wish that nobody can carry out now is not to wait for better days. */
+/**
+ * Files and signals need no connection: what is wrong in pg_hba.conf may be what keeps the agent
+ * out. A wish that nobody can carry out now is not to wait for better days.
+ */
 function blind(c: Context): Outcome {
   const role = blindRole(c, { kind: 'standby', source: wantedSource(c) });
   const known = role !== null && (role.kind === 'primary' || c.otherLeader !== null);

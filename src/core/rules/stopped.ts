@@ -18,11 +18,17 @@ export const wasPrimary = (c: Context): boolean =>
   c.o.pg.baseBackup === undefined &&
   !c.o.pg.standbySignal &&
   !/recovery$/.test((c.o.pg.control?.state ?? '').replace('in crash recovery', 'crash'));
-/** Also where a start as a standby put the signal file there already, and did not come far enough to leave a mark in the control file. */
+/**
+ * Also where a start as a standby put the signal file there already, and did not come far enough to
+ * leave a mark in the control file.
+ */
 const wroteItsOwn = (c: Context): boolean => wasPrimary(c) || writtenEnd(c.o.pg) !== null;
 /** A successor that takes longer than this may need our position in the race. */
 const SUCCESSOR_MS = 3000;
-/** Where votes count, one that has not even taken the key by then lacks one: another standby is gone, and this node is the next that has everything. */
+/**
+ * Where votes count, one that has not even taken the key by then lacks one: another standby is
+ * gone, and this node is the next that has everything.
+ */
 const VOTE_MS = 500;
 const mayLackVote = (c: Context) => c.unlocked && c.view !== null && countsVotes(c.view, c.o.settings.dynamic.synchronousMode);
 const handedOverMs = (c: Context) => (c.m.handedOverAtMs === null ? SUCCESSOR_MS : c.o.nowMs - c.m.handedOverAtMs);
@@ -32,7 +38,10 @@ function startStandby(source: Source | null, why: string, because: string): Outc
   return { effects: [{ kind: 'start-job', job: { kind: 'start', role: { kind: 'standby', source }, why } }], because };
 }
 
-/** What the start is called while it is in progress: after a switchover, or when the machine was started, nothing has failed. */
+/**
+ * What the start is called while it is in progress: after a switchover, or when the machine was
+ * started, nothing has failed.
+ */
 function startLabel({ m }: Context): string {
   if (m.role === 'demoted') return 'starting after demotion';
   const failed = m.state === 'crashed' || m.failures.start !== undefined || m.failures.restart !== undefined;
@@ -115,7 +124,8 @@ export const stoppedRules: readonly Rule[] = [
     situation: 'PostgreSQL is down, and its data directory is a base backup that was not recovered to its end yet',
     when: (c) => c.stopped && c.o.pg.baseBackup !== undefined,
     ask: (c) => {
-      // Once it is consistent it can be compared with the leader, and rewound: until then it is not sent what does not fit.
+      // Once it is consistent it can be compared with the leader, and rewound: until then it is not
+      // sent what does not fit.
       const source = divergenceFrom(c.o.pg, c.o.source) === 'diverged' ? null : wantedSource(c);
       return startStandby(source, 'recovering a base backup', 'starting the base backup in the data directory as a standby');
     },

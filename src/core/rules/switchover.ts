@@ -57,10 +57,16 @@ export function switchoverAway(c: Context): Outcome {
   };
 }
 
-/** Longer than a standby takes to catch up that streams; who takes longer is no reason to keep the operator waiting, nor to begin when he no longer expects it. */
+/**
+ * Longer than a standby takes to catch up that streams; who takes longer is no reason to keep the
+ * operator waiting, nor to begin when he no longer expects it.
+ */
 const SETTLING_MS = 3000;
 
-/** The synchronous set is being changed: until the new one holds everything /sync asks for more votes than there will be need for. */
+/**
+ * The synchronous set is being changed: until the new one holds everything /sync asks for more
+ * votes than there will be need for.
+ */
 function isSettling(c: Context): boolean {
   const set = c.m.syncNamesSet;
   if (c.o.settings.dynamic.synchronousMode === 'off' || set === null || c.o.nowMs - set.atMs >= SETTLING_MS) return false;

@@ -1,4 +1,7 @@
-/** A rule is data: when it applies, what it asks for, and one sentence why. The first that applies wins. */
+/**
+ * A rule is data: when it applies, what it asks for, and one sentence why. The first that applies
+ * wins.
+ */
 import type { Chore } from '../chores.ts';
 import type { Context } from '../context.ts';
 import type { Effect, JobKind } from '../effects.ts';
@@ -38,7 +41,10 @@ export function say(rule: Rule, outcome: Outcome, c: Context): string {
   return c.paused ? `PAUSE: ${sentence}` : sentence;
 }
 
-/** How long to wait after `count` failures in a row: doubling from one second, half a minute at most. */
+/**
+ * How long to wait after `count` failures in a row: doubling from one second, half a minute at
+ * most.
+ */
 export function backoffMs(count: number): number {
   return Math.min(30_000, 1000 * 2 ** Math.max(0, count - 1));
 }
@@ -49,7 +55,10 @@ export function promotionFailed(c: Context): boolean {
   return holdOffMs(c, 'promote') > 0 || (c.m.abstainUntilMs !== null && c.o.nowMs < c.m.abstainUntilMs);
 }
 
-/** It failed with other settings than those in force now, and these may be the mend. A promotion and a handover are about other members' turn as well. */
+/**
+ * It failed with other settings than those in force now, and these may be the mend. A promotion and
+ * a handover are about other members' turn as well.
+ */
 function settingsChanged(c: Context, kind: JobKind): boolean {
   if (kind === 'promote' || kind === 'handover') return false;
   const [then, now] = [c.m.failures[kind]?.configVersion, c.o.configVersion];

@@ -1,4 +1,7 @@
-/** A server that ran here before its agent did: it is taken over where that can be done, and otherwise goes on as it is. */
+/**
+ * A server that ran here before its agent did: it is taken over where that can be done, and
+ * otherwise goes on as it is.
+ */
 import { describe, expect, it } from 'vitest';
 import { memory, observation, pg, SYSTEM_ID, settings, view } from '../../../test/support/build.ts';
 import type { ClusterView } from '../cluster.ts';

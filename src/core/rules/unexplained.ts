@@ -1,6 +1,7 @@
 /**
- * A live process in postmaster.pid that nobody can explain. PostgreSQL may be behind it, so it is not taken for stopped: nothing is started, led, replaced or given
- * back. The leader key, if we have it, ends with its lease (agent/fence.ts), after the guard has stopped what it knows of.
+ * A live process in postmaster.pid that nobody can explain. PostgreSQL may be behind it, so it is
+ * not taken for stopped: nothing is started, led, replaced or given back. The leader key, if we
+ * have it, ends with its lease (agent/fence.ts), after the guard has stopped what it knows of.
  */
 import type { Context } from '../context.ts';
 import { describeUnexplained } from '../postgres-facts.ts';

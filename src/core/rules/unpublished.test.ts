@@ -1,4 +1,7 @@
-/** A bootstrap that ended between initdb and the leader key: what etcd's initialize says decides, and in doubt the directory stays as it is. */
+/**
+ * A bootstrap that ended between initdb and the leader key: what etcd's initialize says decides,
+ * and in doubt the directory stays as it is.
+ */
 import { describe, expect, it } from 'vitest';
 import { memory, observation, pg, SYSTEM_ID, settings, view } from '../../../test/support/build.ts';
 import type { ClusterView } from '../cluster.ts';
@@ -25,7 +28,8 @@ describe('published', () => {
       for (const pause of [false, true]) {
         const lead = leaderName === undefined ? {} : { leaderName };
         const decision = decided({ initialize: SYSTEM_ID, ...lead }, facts, pause);
-        // What serves writes without the key is stopped first, and a key of ours is put on the lease: neither touches data.
+        // What serves writes without the key is stopped first, and a key of ours is put on the
+        // lease: neither touches data.
         if (decision.rule === 'data.published') expect(decision.effects).toContainEqual({ kind: 'mark-published' });
         else expect(decision.rule).toMatch(/^fence\./);
         expect(removes(decision)).toBe(false);

@@ -9,7 +9,10 @@ import { takeover } from '../sync.ts';
 import { wasPrimary } from './stopped.ts';
 import type { Outcome, Rule } from './table.ts';
 
-/** The cluster as known has not gone on without this stopped primary: nobody else promised anything that its data lack. */
+/**
+ * The cluster as known has not gone on without this stopped primary: nobody else promised anything
+ * that its data lack.
+ */
 function isLatest(c: Context): boolean {
   if (c.view === null || !mayLead(c.o.settings.local.tags)) return false;
   const { sync } = c.view;
@@ -21,8 +24,9 @@ function isLatest(c: Context): boolean {
 }
 
 /**
- * How a stopped server is to come up at the operator's wish. Null: not yet, or something has to be mended first; the ordinary rules then go on.
- * A primary gets the leader key first, in a pause as well: what it has written by the time it is refused would be lost.
+ * How a stopped server is to come up at the operator's wish. Null: not yet, or something has to be
+ * mended first; the ordinary rules then go on. A primary gets the leader key first, in a pause as
+ * well: what it has written by the time it is refused would be lost.
  */
 function startAs(c: Context): Outcome | null {
   const start = (role: ServerRole, ...before: readonly Effect[]): Outcome => ({

@@ -1,4 +1,6 @@
-/** A member without data while nobody leads: a method with no_leader makes its copy from elsewhere. */
+/**
+ * A member without data while nobody leads: a method with no_leader makes its copy from elsewhere.
+ */
 import { describe, expect, it } from 'vitest';
 import { lsn, member, memory, observation, pg, SYSTEM_ID, settings, view } from '../../../test/support/build.ts';
 import { contextOf } from '../context.ts';

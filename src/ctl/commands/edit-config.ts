@@ -3,8 +3,8 @@ import { changedParameters } from '../../config/changed-parameters.ts';
 import { outOfRangeProblems, validateDynamicPatch } from '../../config/dynamic.ts';
 import { patchMerge } from '../../config/merge.ts';
 import { type ConfigProblem, formatProblem } from '../../config/problems.ts';
-import type { JsonObject } from '../../core/json.ts';
 import { ensureError } from '../../support/errors.ts';
+import type { JsonObject } from '../../support/json.ts';
 import { applyPairs, parameterPairs } from '../config-changes.ts';
 import { untilConfigIsRead } from '../config-read.ts';
 import { type Ctx, DCS_TIMEOUT_MS } from '../context.ts';
@@ -71,8 +71,9 @@ async function change(ctx: Ctx, cluster: string, options: EditOptions, draft: Dr
 }
 
 /**
- * What the change itself breaks, as PATCH /config judges it: an old mistake elsewhere must not stand in the way. Members would take a default instead of what
- * is an error; what is a warning they say in their logs, where whoever made the change does not look.
+ * What the change itself breaks, as PATCH /config judges it: an old mistake elsewhere must not
+ * stand in the way. Members would take a default instead of what is an error; what is a warning
+ * they say in their logs, where whoever made the change does not look.
  */
 function mistakes(after: JsonObject, before: JsonObject): readonly ConfigProblem[] {
   const all = (config: JsonObject) => {
@@ -110,7 +111,10 @@ async function readMapping(ctx: Ctx, path: string): Promise<JsonObject> {
   }
 }
 
-/** An emptied file is a mistake more often than a wish: the cluster would fall back to every default at once. */
+/**
+ * An emptied file is a mistake more often than a wish: the cluster would fall back to every default
+ * at once.
+ */
 function mapping(text: string, name: string): JsonObject {
   const value = yamlMapping(text, name);
   if (value === null) throw refuse(`${name} is empty, not a mapping`, 'Write {} to remove every setting.');

@@ -1,4 +1,6 @@
-/** Gives up a member that does not come back: its key, and the slot that every node keeps for it. */
+/**
+ * Gives up a member that does not come back: its key, and the slot that every node keeps for it.
+ */
 
 import type { ClusterView, Member } from '../../core/cluster.ts';
 import { memberOf } from '../../core/cluster.ts';
@@ -40,13 +42,19 @@ export async function run(ctx: Ctx, words: readonly string[], options: { readonl
   return 0;
 }
 
-/** By its key, or by the slot that is kept: of a name that is spelled otherwise nothing else may be left. */
+/**
+ * By its key, or by the slot that is kept: of a name that is spelled otherwise nothing else may be
+ * left.
+ */
 function isKnown({ members, status }: ClusterView, name: string, slot: string): boolean {
   const kept = status !== null && (status.retainSlots.includes(slot) || status.slots[slot] !== undefined);
   return members.some((member) => member.name === name) || kept;
 }
 
-/** Throws CTL_REFUSED: forgetting a member that lives would take WAL from it that it needs, and it would be back at once. */
+/**
+ * Throws CTL_REFUSED: forgetting a member that lives would take WAL from it that it needs, and it
+ * would be back at once.
+ */
 async function refuseAlive(ctx: Ctx, view: ClusterView, name: string): Promise<void> {
   const mend = `If ${name} is to go: stop its agent and its PostgreSQL first, then forget it.`;
   const leader = leaderMember(view);
@@ -62,7 +70,10 @@ async function refuseAlive(ctx: Ctx, view: ClusterView, name: string): Promise<v
   if (await streams(ctx, leader, name)) throw refuse(`${name} is alive: its PostgreSQL streams from ${leader.name}`, mend);
 }
 
-/** Whether a walsender of the leader carries its name. A leader that does not answer tells nothing; its slot will. */
+/**
+ * Whether a walsender of the leader carries its name. A leader that does not answer tells nothing;
+ * its slot will.
+ */
 async function streams(ctx: Ctx, leader: Member, name: string): Promise<boolean> {
   try {
     const body = parseJson((await (await ctx.rest()).call(leader, 'GET', 'patroni')).text);
@@ -95,8 +106,9 @@ async function removeKey(ctx: Ctx, cluster: string, name: string): Promise<void>
 }
 
 /**
- * Tells the leader, and the others by the same key, and waits until the leader has no such slot. The leader writes the key without looking, so what was told may be
- * overwritten once, and is told again. Null: done; else why not.
+ * Tells the leader, and the others by the same key, and waits until the leader has no such slot.
+ * The leader writes the key without looking, so what was told may be overwritten once, and is told
+ * again. Null: done; else why not.
  */
 async function untilDropped(ctx: Ctx, cluster: string, name: string, slot: string): Promise<string | null> {
   const dcs = await ctx.dcs(cluster);

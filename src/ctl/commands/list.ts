@@ -1,5 +1,5 @@
 import type { ClusterView } from '../../core/cluster.ts';
-import { clusterBody } from '../../core/cluster-body.ts';
+import { clusterBody } from '../../dialect/cluster-body.ts';
 import { availability, marked, reasonsOf } from '../availability.ts';
 import type { Format } from '../choices.ts';
 import type { Ctx } from '../context.ts';
@@ -34,7 +34,10 @@ export async function run(ctx: Ctx, names: readonly string[], options: ListOptio
   });
 }
 
-/** What a leader has written into its key about servers that stream from it under the names of members. */
+/**
+ * What a leader has written into its key about servers that stream from it under the names of
+ * members.
+ */
 function strangersOf(view: ClusterView): readonly string[] {
   return view.members.flatMap(({ name, raw: { strangers } }) =>
     Array.isArray(strangers) ? strangers.map((text) => ` ${name}: ${text}`) : [],

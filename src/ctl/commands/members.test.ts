@@ -1,4 +1,7 @@
-/** reload, restart, reinit, flush, pause, resume, version: what is asked of whom, and what is said about it. */
+/**
+ * reload, restart, reinit, flush, pause, resume, version: what is asked of whom, and what is said
+ * about it.
+ */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { amend, ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../../test/fixtures/ctl.ts';
 
@@ -281,7 +284,8 @@ test('restart --pending waits until every member has taken the configuration ove
     const dcs = open(scope);
     return new Proxy(dcs, {
       get: (target, name, receiver) => {
-        // The members of whom it is known by which configuration they go take this one over one after the other.
+        // The members of whom it is known by which configuration they go take this one over one
+        // after the other.
         if (name === 'read' && ++reads > 2)
           for (const member of ['patroni1', 'patroni2']) amend(etcd, 'demo', member, { ...RAISED, config_revision: '1000' });
         return Reflect.get(target, name, receiver);

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import pg from 'pg';
 import type { ClusterView, Member } from '../../core/cluster.ts';
 import { sourceOf } from '../../core/context.ts';
-import type { JsonValue } from '../../core/json.ts';
 import { ensureError } from '../../support/errors.ts';
+import type { JsonValue } from '../../support/json.ts';
 import type { Format, RoleChoice } from '../choices.ts';
 import type { CtlConfig } from '../config.ts';
 import type { Ctx } from '../context.ts';
@@ -26,7 +26,10 @@ export interface QueryOptions extends WatchOptions {
 }
 
 const CONNECT_MS = 5_000;
-/** Beyond connecting, the statement's time is the user's affair; this only ends a dead server's silence. */
+/**
+ * Beyond connecting, the statement's time is the user's affair; this only ends a dead server's
+ * silence.
+ */
 const KEEPALIVE_MS = 5_000;
 const HEADLESS = { columns: null, title: null } as const;
 
@@ -121,7 +124,10 @@ class Session {
     }
   }
 
-  /** User and password: the command line, then libpq's environment and password file, then the configuration's superuser. */
+  /**
+   * User and password: the command line, then libpq's environment and password file, then the
+   * configuration's superuser.
+   */
   #clientFor(member: Member): pg.Client | null {
     const address = sourceOf(member);
     if (!address) return null;
@@ -140,7 +146,8 @@ class Session {
       keepAlive: true,
       keepAliveInitialDelayMillis: KEEPALIVE_MS,
     });
-    // A lost connection also fails the query that is running; without a listener it would end the process.
+    // A lost connection also fails the query that is running; without a listener it would end the
+    // process.
     client.on('error', () => {
       if (this.#client === client) this.#client = null;
     });

@@ -1,4 +1,4 @@
-import { clusterBody } from '../../core/cluster-body.ts';
+import { clusterBody } from '../../dialect/cluster-body.ts';
 import type { Format } from '../choices.ts';
 import { type Ctx, DCS_TIMEOUT_MS } from '../context.ts';
 import { refuse } from '../errors.ts';

@@ -1,6 +1,6 @@
 import type { ClusterView, Member } from '../../core/cluster.ts';
 import { clusterModes } from '../../core/cluster-modes.ts';
-import type { JsonObject } from '../../core/json.ts';
+import type { JsonObject } from '../../support/json.ts';
 import { shellWord } from '../../support/shell-words.ts';
 import type { RoleChoice } from '../choices.ts';
 import { untilConfigIsRead } from '../config-read.ts';
@@ -22,7 +22,10 @@ export interface RestartOptions {
   readonly force?: boolean;
 }
 
-/** Patroni's primary_start_timeout and primary_stop_timeout at their defaults bound a restart; this is beyond both. */
+/**
+ * Patroni's primary_start_timeout and primary_stop_timeout at their defaults bound a restart; this
+ * is beyond both.
+ */
 const RESTART_MS = 900_000;
 
 export async function run(ctx: Ctx, words: readonly string[], options: RestartOptions): Promise<number> {
@@ -31,7 +34,8 @@ export async function run(ctx: Ctx, words: readonly string[], options: RestartOp
   const force = options.force ?? false;
   const selected = await selectMembers(ctx, target, { role: options.role, force, action: 'restart', confirm: false });
   const at = parseScheduled(options.scheduled ?? (force ? null : await askWhen(ctx)));
-  // Without a schedule, who needs the restart is known now; with one, it is judged when the time has come.
+  // Without a schedule, who needs the restart is known now; with one, it is judged when the time
+  // has come.
   const pending = options.pending ? selected.filter((member) => member.pendingRestart) : selected;
   const members = inOrder(target.view, at === null ? pending : selected);
   if (options.pending && at !== null) await confirmPending(ctx, members, force, at);
@@ -63,7 +67,9 @@ export async function run(ctx: Ctx, words: readonly string[], options: RestartOp
 /** The answer of a member to which the conditions do not apply. */
 const NOT_NEEDED = 'restart conditions are not satisfied';
 
-/** What kept one from coming up again (a setting, a full disk) may keep the next from it as well. */
+/**
+ * What kept one from coming up again (a setting, a full disk) may keep the next from it as well.
+ */
 function stopped(ctx: Ctx, cluster: string, left: readonly Member[], { pending, pgVersion, timeout }: RestartOptions): string {
   const names = left.map((member) => member.name);
   const again = [
@@ -83,7 +89,10 @@ function stopped(ctx: Ctx, cluster: string, left: readonly Member[], { pending, 
 /** A standby with less of one of these than its primary pauses its replay. */
 const LIMITS = ['max_connections', 'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions', 'max_locks_per_transaction'];
 
-/** The leader would run with more than replicas that wait for a restart themselves, and are not among those to be restarted. */
+/**
+ * The leader would run with more than replicas that wait for a restart themselves, and are not
+ * among those to be restarted.
+ */
 function warnOfLimits(ctx: Ctx, view: ClusterView, members: readonly Member[]): void {
   const leader = members.find((member) => member.name === view.leader?.name);
   const raised = raisedBy(leader);

@@ -1,4 +1,4 @@
-import { clusterBody } from '../../core/cluster-body.ts';
+import { clusterBody } from '../../dialect/cluster-body.ts';
 import { availability, marked, reasonsOf } from '../availability.ts';
 import type { Ctx } from '../context.ts';
 import { renderMembers } from '../render/members.ts';

@@ -1,13 +1,16 @@
-/** Asks etcd, every member and HAProxy, each under its own deadline, and never fails: what cannot be learned is said in the report. */
+/**
+ * Asks etcd, every member and HAProxy, each under its own deadline, and never fails: what cannot be
+ * learned is said in the report.
+ */
 import { bracketed } from '../../config/hostport.ts';
 import { type ClusterView, type Member, memberOf } from '../../core/cluster.ts';
-import { type ShownRole, shownRole, shownState } from '../../core/cluster-body.ts';
 import { clusterModes } from '../../core/cluster-modes.ts';
 import { sourceOf } from '../../core/context.ts';
-import type { JsonObject, JsonValue } from '../../core/json.ts';
 import { type Lsn, lagBytes, toLsn } from '../../core/units.ts';
+import { type ShownRole, shownRole, shownState } from '../../dialect/cluster-body.ts';
 import { isJsonObject, parseJson } from '../../support/big-json.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
+import type { JsonObject, JsonValue } from '../../support/json.ts';
 import { type Availability, availability, EXPIRED, UNAVAILABLE } from '../availability.ts';
 import type { Ctx } from '../context.ts';
 import { type HaproxyAccess, readHaproxy } from './haproxy.ts';
@@ -48,7 +51,10 @@ export async function collect(ctx: Ctx, cluster: string, haproxy: HaproxyAccess 
   return { report, view: read };
 }
 
-/** The leader first: a replica asked afterwards that has replayed what the leader had by then is not behind. */
+/**
+ * The leader first: a replica asked afterwards that has replayed what the leader had by then is not
+ * behind.
+ */
 async function membersHealth(ctx: Ctx, view: ClusterView): Promise<MemberHealth[]> {
   const knocking = availability(ctx, view);
   const leader = view.leader && memberOf(view, view.leader.name);
@@ -145,7 +151,10 @@ function becauseOf(body: JsonObject | null): string | null {
   return isJsonObject(regent) && typeof regent['because'] === 'string' ? regent['because'] : null;
 }
 
-/** Of one that does not hold the leader key: whether it runs as a primary all the same, it knows best. Its key may be of before it was replaced. */
+/**
+ * Of one that does not hold the leader key: whether it runs as a primary all the same, it knows
+ * best. Its key may be of before it was replaced.
+ */
 function firstHandRole(body: JsonObject | null, isLeader: boolean, shown: ShownRole): ShownRole {
   if (isLeader) return shown;
   if (body !== null && PRIMARY_ROLES.has(String(body['role']))) return 'primary';

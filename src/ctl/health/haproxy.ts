@@ -15,7 +15,10 @@ export interface HaproxyAccess {
 const TIMEOUT_MS = 3_000;
 export const DEFAULT_HAPROXY_URL = 'http://127.0.0.1:7000/stats;csv';
 
-/** The option, then the environment, the file, and what the tutorial sets up. A password belongs into the environment, not on a command line. */
+/**
+ * The option, then the environment, the file, and what the tutorial sets up. A password belongs
+ * into the environment, not on a command line.
+ */
 export function haproxyAccess(
   option: string | undefined,
   configured: string | null,
@@ -30,7 +33,10 @@ export function haproxyAccess(
   };
 }
 
-/** Never throws: HAProxy may well run elsewhere. `members`: by their names, a HAProxy that was found by chance is known for this cluster's. */
+/**
+ * Never throws: HAProxy may well run elsewhere. `members`: by their names, a HAProxy that was found
+ * by chance is known for this cluster's.
+ */
 export async function readHaproxy(access: HaproxyAccess, members: Promise<readonly string[]>): Promise<HaproxyHealth> {
   const found = { ...(await readStats(access)), isGuess: access.isGuess };
   if (!access.isGuess || found.proxies.length === 0) return found;
@@ -60,7 +66,10 @@ async function readStats(access: HaproxyAccess): Promise<Omit<HaproxyHealth, 'is
   }
 }
 
-/** Backends that have servers, in the order of the page. Columns are found by their names; the first line begins with `# `. */
+/**
+ * Backends that have servers, in the order of the page. Columns are found by their names; the first
+ * line begins with `# `.
+ */
 export function parseStats(csv: string): ProxyHealth[] {
   const [heading, ...lines] = csv.split('\n').map((line) => line.trimEnd());
   const names = (heading ?? '').replace(/^#\s*/, '').split(',');

@@ -1,4 +1,7 @@
-/** From what was found to what is wrong. Critical: clients cannot write, or would be lost at the next fault. Warning: somebody should look. */
+/**
+ * From what was found to what is wrong. Critical: clients cannot write, or would be lost at the
+ * next fault. Warning: somebody should look.
+ */
 import { memberComplaints } from '../../core/member-complaints.ts';
 import { UNAVAILABLE } from '../availability.ts';
 import type { HealthReport, Limits, MemberHealth, Problem } from './report.ts';
@@ -126,7 +129,10 @@ function replicates({ role, state, streams }: MemberHealth): boolean {
   return state === 'streaming' || state === 'in archive recovery' || (state === 'running' && streams !== false);
 }
 
-/** A server that is down is no fault by itself: only the primary passes the checks of the write pool. A pool without any is. */
+/**
+ * A server that is down is no fault by itself: only the primary passes the checks of the write
+ * pool. A pool without any is.
+ */
 function judgeHaproxy({ haproxy }: HealthReport): Problem[] {
   if (haproxy !== null && haproxy.skipped !== null && !haproxy.isGuess)
     return [warning(`HAProxy could not be asked at ${haproxy.url}: ${haproxy.skipped}`)];

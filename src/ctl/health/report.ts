@@ -7,13 +7,18 @@ export interface MemberHealth {
   readonly role: string;
   readonly state: string;
   readonly timeline: number | null;
-  /** Bytes of WAL the leader has written and this member has not replayed; null for the leader and when unknown. */
+  /**
+   * Bytes of WAL the leader has written and this member has not replayed; null for the leader and
+   * when unknown.
+   */
   readonly lagBytes: number | null;
   /** Age of the last replayed commit while behind, 0 when not behind. */
   readonly lagSeconds: number | null;
   /** Bytes received and not yet replayed. */
   readonly replayBacklogBytes: number | null;
-  /** Of a replica that is meant to: whether it streams. Null: it cannot be told, or is not meant to. */
+  /**
+   * Of a replica that is meant to: whether it streams. Null: it cannot be told, or is not meant to.
+   */
   readonly streams: boolean | null;
   /** Why not, in the words of its agent: `not streaming from pg-2: …`. */
   readonly sourceTrouble: string | null;
@@ -27,12 +32,17 @@ export interface MemberHealth {
   readonly unexplained: string | null;
   /** What its agent tries and cannot do: `replication slots: all replication slots are in use`. */
   readonly failing: readonly string[];
-  /** What its agent does or waits for, in the words of its log. Null: it does not tell (Patroni). */
+  /**
+   * What its agent does or waits for, in the words of its log. Null: it does not tell (Patroni).
+   */
   readonly because: string | null;
   readonly pendingRestart: boolean;
   /** As its member key has it. */
   readonly version: string | null;
-  /** Why its REST API could not be asked; null when it answered. `state` is `unavailable` where nobody even listens, or the member's key has expired. */
+  /**
+   * Why its REST API could not be asked; null when it answered. `state` is `unavailable` where
+   * nobody even listens, or the member's key has expired.
+   */
   readonly unreachable: string | null;
 }
 

@@ -1,6 +1,7 @@
 /** The answer of `health` for people and for programs. */
-import type { JsonObject } from '../../core/json.ts';
+
 import { stringifyDefault } from '../../support/big-json.ts';
+import type { JsonObject } from '../../support/json.ts';
 import { UNAVAILABLE } from '../availability.ts';
 import { EXIT_CODES, type HealthReport, type Problem, verdictOf } from '../health/report.ts';
 import { titleOf } from './members.ts';

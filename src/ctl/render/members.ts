@@ -1,11 +1,12 @@
 /**
- * The member table of `list` and `topology`, made from the body of `/cluster` (one computation of role, state and lag for everybody).
- * Pretty tables keep the short form that the tutorial and patronictl 3 show; `lsn` and the machine formats have 4.1's columns.
+ * The member table of `list` and `topology`, made from the body of `/cluster` (one computation of
+ * role, state and lag for everybody). Pretty tables keep the short form that the tutorial and
+ * patronictl 3 show; `lsn` and the machine formats have 4.1's columns.
  */
 import { bracketed } from '../../config/hostport.ts';
 import { roundHalfEven } from '../../config/values.ts';
-import type { JsonObject, JsonValue } from '../../core/json.ts';
 import { isJsonObject } from '../../support/big-json.ts';
+import type { JsonObject, JsonValue } from '../../support/json.ts';
 import { UNAVAILABLE } from '../availability.ts';
 import type { Format } from '../choices.ts';
 import { toFlowYaml, toYaml } from '../yaml.ts';
@@ -54,7 +55,10 @@ export function renderMembers(body: JsonObject, options: MemberTableOptions): st
   return [renderRows(table, 'pretty'), ...footerOf(body), ...troubles(members), ...(options.notes ?? [])].join('\n');
 }
 
-/** What the columns do not show: a member looks well while its agent still has a connection from before. */
+/**
+ * What the columns do not show: a member looks well while its agent still has a connection from
+ * before.
+ */
 function troubles(members: readonly JsonObject[]): string[] {
   const out = members.filter((member) => truthy(member['locked_out']));
   const unknown = members.filter((member) => truthy(member['unexplained']));
@@ -117,7 +121,10 @@ function roleText(role: string): string {
     .join(' ');
 }
 
-/** Receive LSN, its lag, replay LSN, its lag. A leader has none of them; an unknown position has no lag. */
+/**
+ * Receive LSN, its lag, replay LSN, its lag. A leader has none of them; an unknown position has no
+ * lag.
+ */
 function positions(member: JsonObject): JsonValue[] {
   const pair = (lsn: JsonValue | undefined, lag: JsonValue | undefined): JsonValue[] => [
     lsn ?? '',
@@ -126,7 +133,8 @@ function positions(member: JsonObject): JsonValue[] {
   const known = (lsn: JsonValue | undefined) => lsn !== undefined && lsn !== 'unknown';
   const received = pair(member['receive_lsn'], member['receive_lag']);
   const replayed = pair(member['replay_lsn'], member['replay_lag']);
-  // Members older than 4.1 publish one position only: what they have received while they stream, what they have replayed otherwise.
+  // Members older than 4.1 publish one position only: what they have received while they stream,
+  // what they have replayed otherwise.
   if (!known(member['receive_lsn']) && !known(member['replay_lsn']) && known(member['lsn'])) {
     const single = pair(member['lsn'], member['lag']);
     return member['state'] === 'streaming' ? [...single, ...replayed] : [...received, ...single];
@@ -174,7 +182,10 @@ function scheduledText(value: JsonObject): string {
   return `${textOf(value['schedule'])}${condition}`;
 }
 
-/** The leader, then who streams from whom. Members caught in a circle of `replicatefrom` come last, at the first level. */
+/**
+ * The leader, then who streams from whom. Members caught in a circle of `replicatefrom` come last,
+ * at the first level.
+ */
 function topology(members: readonly JsonObject[]): { member: JsonObject; label: string }[] {
   const isLeader = (member: JsonObject) => textOf(member['role']).endsWith('leader');
   const leader = members.find(isLeader) ?? null;

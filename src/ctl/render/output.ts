@@ -1,6 +1,7 @@
 /** One set of rows in the four formats. */
-import type { JsonObject, JsonValue } from '../../core/json.ts';
+
 import { stringifyDefault } from '../../support/big-json.ts';
+import type { JsonObject, JsonValue } from '../../support/json.ts';
 import type { Format } from '../choices.ts';
 import { toFlowYaml, toYaml } from '../yaml.ts';
 import { type Column, renderTable } from './table.ts';
@@ -16,7 +17,10 @@ export interface RowOptions {
   readonly delimiter?: string;
   /** Leave keys with an empty text out of json and yaml. */
   readonly dropEmpty?: boolean;
-  /** Blanks for tabs and newlines in tsv, so that a line is a row. Not for the result of a query, which is the user's data. */
+  /**
+   * Blanks for tabs and newlines in tsv, so that a line is a row. Not for the result of a query,
+   * which is the user's data.
+   */
   readonly oneLine?: boolean;
 }
 
@@ -57,7 +61,10 @@ function objects(table: Rows, options: RowOptions): JsonObject[] {
   });
 }
 
-/** Text of a cell. Truth and nothing are spelled as Python spells them, which is what patronictl's users parse. */
+/**
+ * Text of a cell. Truth and nothing are spelled as Python spells them, which is what patronictl's
+ * users parse.
+ */
 export function cellText(value: JsonValue): string {
   if (value === null) return 'None';
   if (value === true) return 'True';

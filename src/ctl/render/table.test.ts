@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { JsonValue } from '../../core/json.ts';
+import type { JsonValue } from '../../support/json.ts';
 import { renderRows } from './output.ts';
 import { renderTable } from './table.ts';
 

@@ -6,8 +6,9 @@ export interface Column {
 }
 
 /**
- * Every line has the same width. `title` overlays the top rule from its second character on and never widens the table.
- * Once one cell has several lines, a rule follows every row, so that rows stay apart. Does not end with a newline.
+ * Every line has the same width. `title` overlays the top rule from its second character on and
+ * never widens the table. Once one cell has several lines, a rule follows every row, so that rows
+ * stay apart. Does not end with a newline.
  */
 export function renderTable(columns: readonly Column[], rows: readonly (readonly string[])[], title: string | null): string {
   const cells = rows.map((row) => columns.map((_, index) => printable(row[index] ?? '').split('\n')));

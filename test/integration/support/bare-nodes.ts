@@ -1,4 +1,7 @@
-/** Several PostgreSQL servers without agents: adapters that a test drives by hand, a primary and standbys of it. */
+/**
+ * Several PostgreSQL servers without agents: adapters that a test drives by hand, a primary and
+ * standbys of it.
+ */
 import type { Settings } from '../../../src/core/settings.ts';
 import type { Postgres } from '../../../src/ports/postgres.ts';
 import { adapterFor, foundCluster, freePort, settingsFor, sourceOf, temporaryHome } from './postgres.ts';
@@ -12,7 +15,10 @@ export interface BareNodes {
   node(name: string): Postgres;
   settings(name: string): Settings;
   at(name: string): ReturnType<typeof sourceOf>;
-  /** The first founds the cluster, the others are cloned from it and started as its standbys, once `before` is done. */
+  /**
+   * The first founds the cluster, the others are cloned from it and started as its standbys, once
+   * `before` is done.
+   */
   start(before?: () => Promise<unknown>): Promise<void>;
   /** Ends every server and removes what they had. */
   close(): Promise<void>;

@@ -1,4 +1,7 @@
-/** One PostgreSQL without an agent: initdb in a temporary directory, started and stopped as the tests please. */
+/**
+ * One PostgreSQL without an agent: initdb in a temporary directory, started and stopped as the
+ * tests please.
+ */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chownSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

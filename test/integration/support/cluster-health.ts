@@ -1,4 +1,7 @@
-/** What a healthy cluster is, in the tests' own words: judged from outside, by REST and by SQL on every node. */
+/**
+ * What a healthy cluster is, in the tests' own words: judged from outside, by REST and by SQL on
+ * every node.
+ */
 import type { ClusterNode } from './cluster-node.ts';
 
 interface MemberRow {
@@ -32,8 +35,9 @@ const SERVER_QUERY = `select pg_is_in_recovery() as in_recovery,
   current_setting('synchronous_standby_names') as sync_names`;
 
 /**
- * One leader; every member running, streaming and on the leader's timeline; the synchronous set as configured, in etcd and in PostgreSQL.
- * Resolves to the leader's name, or to what is still missing.
+ * One leader; every member running, streaming and on the leader's timeline; the synchronous set as
+ * configured, in etcd and in PostgreSQL. Resolves to the leader's name, or to what is still
+ * missing.
  */
 export async function judgeHealth(
   nodes: readonly ClusterNode[],
@@ -101,7 +105,10 @@ async function judgeServers(
   return null;
 }
 
-/** /sync must say what PostgreSQL does: a set that is still being changed is safe, but may not be able to elect anybody. */
+/**
+ * /sync must say what PostgreSQL does: a set that is still being changed is safe, but may not be
+ * able to elect anybody.
+ */
 function judgeSync(leader: string, sync: SyncValue | null, config: Record<string, unknown>, standbys: number): string | null {
   const mode = String(config['synchronous_mode'] ?? 'off');
   if (mode === 'off' || mode === 'false') return null;

@@ -1,4 +1,7 @@
-/** One node of a test cluster: its agent as a real process, what the agent started, and the ways to hurt it. */
+/**
+ * One node of a test cluster: its agent as a real process, what the agent started, and the ways to
+ * hurt it.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
@@ -19,7 +22,9 @@ export interface NodePlace {
   readonly owner: { readonly uid: number; readonly gid: number };
   /** The agent's command line as the owner runs it. */
   readonly command: readonly string[];
-  /** Put before the command, run as ourselves; it must end in an exec. E.g. `ip netns exec NAME`. */
+  /**
+   * Put before the command, run as ourselves; it must end in an exec. E.g. `ip netns exec NAME`.
+   */
   readonly launcher: readonly string[];
 }
 
@@ -86,7 +91,9 @@ export class ClusterNode {
     return this.processes().find(({ pid }) => commandLine(pid)[0] === this.#guardTitle)?.pid ?? null;
   }
 
-  /** A process of the server, by what it calls itself ("walreceiver"). Throws when there is none. */
+  /**
+   * A process of the server, by what it calls itself ("walreceiver"). Throws when there is none.
+   */
   childOfPostmaster(title: string): number {
     const parent = this.postmasterPid;
     const found = procTable.rows().find((row) => row.parent === parent && commandLine(row.pid).some((word) => word.includes(title)));
@@ -94,7 +101,10 @@ export class ClusterNode {
     return found.pid;
   }
 
-  /** Every living process of the node: agent, guard, server and its children, programs at work in its directory. The agent first. */
+  /**
+   * Every living process of the node: agent, guard, server and its children, programs at work in
+   * its directory. The agent first.
+   */
   processes(): ProcessIdentity[] {
     const inside = (path: string) => path === this.place.directory || path.startsWith(`${this.place.directory}/`);
     const named = (pid: number) => commandLine(pid).some((word) => inside(word) || word === this.#guardTitle);
@@ -234,7 +244,10 @@ export class ClusterNode {
     });
   }
 
-  /** A connection straight to this node's server, as the superuser; `beside` over its Unix socket, past every network. The caller ends it. */
+  /**
+   * A connection straight to this node's server, as the superuser; `beside` over its Unix socket,
+   * past every network. The caller ends it.
+   */
   async connect(timeoutMs = 2000, beside = false): Promise<pg.Client> {
     const { directory, postgresPort } = this.place;
     const host = this.#address;

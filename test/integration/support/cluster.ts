@@ -1,6 +1,7 @@
 /**
- * A real cluster for tests: three etcd, an agent a node with its own PostgreSQL and guard, on ephemeral ports of loopback, in one temporary folder.
- * Everything is a process as in production (the bundle, started as PostgreSQL's user); the tests look at it from outside only.
+ * A real cluster for tests: three etcd, an agent a node with its own PostgreSQL and guard, on
+ * ephemeral ports of loopback, in one temporary folder. Everything is a process as in production
+ * (the bundle, started as PostgreSQL's user); the tests look at it from outside only.
  */
 import { execFile, execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,7 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { patchMerge } from '../../../src/config/merge.ts';
-import type { JsonObject } from '../../../src/core/json.ts';
+import type { JsonObject } from '../../../src/support/json.ts';
 import { postgresOwner } from './bare-postgres.ts';
 import { describeCluster, judgeHealth } from './cluster-health.ts';
 import { ClusterNode } from './cluster-node.ts';
@@ -30,9 +31,15 @@ export interface ClusterOptions {
   readonly local?: (name: string) => JsonObject;
   /** Address a node listens on and is reached at; default 127.0.0.1. */
   readonly host?: (name: string) => string;
-  /** Put before the agent's command line and run as ourselves, e.g. `['ip', 'netns', 'exec', name]`. It must end in an exec. */
+  /**
+   * Put before the agent's command line and run as ourselves, e.g. `['ip', 'netns', 'exec', name]`.
+   * It must end in an exec.
+   */
   readonly launcher?: (name: string) => readonly string[];
-  /** The agent's command line for its configuration file; default `regent agent FILE`. Asked at every start of the node. */
+  /**
+   * The agent's command line for its configuration file; default `regent agent FILE`. Asked at
+   * every start of the node.
+   */
   readonly command?: (name: string, regent: readonly string[], file: string) => readonly string[];
   /** An etcd of the test's own; it is then not closed with the cluster. */
   readonly etcd?: EtcdCluster;
@@ -40,7 +47,10 @@ export interface ClusterOptions {
   readonly start?: boolean;
 }
 
-/** Short enough for tests that wait for a lease to end, long enough for a machine with two busy cores. */
+/**
+ * Short enough for tests that wait for a lease to end, long enough for a machine with two busy
+ * cores.
+ */
 const DYNAMIC: JsonObject = {
   ttl: 6,
   loop_wait: 1,
@@ -186,7 +196,10 @@ export class Cluster {
     });
   }
 
-  /** A key of the cluster as etcd has it (linearizable); null when it is absent or no member of etcd answers. */
+  /**
+   * A key of the cluster as etcd has it (linearizable); null when it is absent or no member of etcd
+   * answers.
+   */
   async key(name: string): Promise<string | null> {
     const body = JSON.stringify({ key: Buffer.from(`/service/${SCOPE}/${name}`).toString('base64') });
     for (const endpoint of this.etcd.endpoints) {
@@ -213,7 +226,10 @@ export class Cluster {
     });
   }
 
-  /** One leader, all running, streaming, on one timeline, the synchronous set as configured. Resolves to the leader's name; gives up when an agent of `alive` ends. */
+  /**
+   * One leader, all running, streaming, on one timeline, the synchronous set as configured.
+   * Resolves to the leader's name; gives up when an agent of `alive` ends.
+   */
   waitHealthy(timeoutMs = 60_000, alive: readonly ClusterNode[] = []): Promise<string> {
     return this.eventually('a healthy cluster', timeoutMs, async () => {
       const dead = alive.find((node) => node.agentPid === null);
@@ -223,7 +239,10 @@ export class Cluster {
     });
   }
 
-  /** Looks until there is a value; after the deadline throws with what was still missing, the members and the logs. */
+  /**
+   * Looks until there is a value; after the deadline throws with what was still missing, the
+   * members and the logs.
+   */
   async eventually<T>(
     what: string,
     timeoutMs: number,
@@ -250,7 +269,10 @@ export class Cluster {
     return writer;
   }
 
-  /** Stops the writers; throws unless every row any of them was told to be committed is on the present leader. */
+  /**
+   * Stops the writers; throws unless every row any of them was told to be committed is on the
+   * present leader.
+   */
   async verify(...writers: readonly Writer[]): Promise<void> {
     await Promise.all(writers.map((writer) => writer.stop()));
     const leader = this.node(await this.waitForLeader());

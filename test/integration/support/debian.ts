@@ -1,4 +1,7 @@
-/** A PostgreSQL as a distribution sets it up: its configuration in a directory of its own, the superuser let in by the operating system only, no agent. */
+/**
+ * A PostgreSQL as a distribution sets it up: its configuration in a directory of its own, the
+ * superuser let in by the operating system only, no agent.
+ */
 import { execFileSync, spawn } from 'node:child_process';
 import { chownSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** Clients of a test's etcd: opened with a fresh scope each, closed by `closeOpened` after each test. */
+/**
+ * Clients of a test's etcd: opened with a fresh scope each, closed by `closeOpened` after each
+ * test.
+ */
 import { execFileSync } from 'node:child_process';
 import { createSystemClock } from '../../../src/adapters/clock/system.ts';
 import { createEtcdDcs } from '../../../src/adapters/etcd/store.ts';

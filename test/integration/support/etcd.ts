@@ -1,6 +1,7 @@
 /**
- * A real etcd cluster on loopback for tests: ephemeral ports, data in a temporary folder, nothing left behind.
- * A member may be killed, stopped, frozen (SIGSTOP), thawed and restarted on the same data and ports.
+ * A real etcd cluster on loopback for tests: ephemeral ports, data in a temporary folder, nothing
+ * left behind. A member may be killed, stopped, frozen (SIGSTOP), thawed and restarted on the same
+ * data and ports.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
@@ -28,7 +29,10 @@ export interface StartEtcdOptions {
   /** Serve clients over TLS with client certificates. */
   readonly tls?: EtcdTls;
   readonly extraArguments?: readonly string[];
-  /** Address on which the member of this number listens for clients and the other members; default 127.0.0.1. */
+  /**
+   * Address on which the member of this number listens for clients and the other members; default
+   * 127.0.0.1.
+   */
   readonly host?: (index: number) => string;
   /** Put before its command line, e.g. `['ip', 'netns', 'exec', NAME]`; it must end in an exec. */
   readonly launcher?: (index: number) => readonly string[];
@@ -47,8 +51,8 @@ export interface EtcdMember {
   freeze(): Promise<void>;
   thaw(): Promise<void>;
   /**
-   * Starts it again on its data. Waits until it reports health, which needs a quorum: to bring a whole cluster back, restart the
-   * members together (Promise.all), or pass `{ wait: false }`.
+   * Starts it again on its data. Waits until it reports health, which needs a quorum: to bring a
+   * whole cluster back, restart the members together (Promise.all), or pass `{ wait: false }`.
    */
   restart(options?: { readonly wait?: boolean }): Promise<void>;
 }
@@ -60,7 +64,10 @@ export interface EtcdCluster {
   leader(): Promise<number>;
   /** Path of a snapshot of what the first member has now. */
   snapshot(): string;
-  /** Every member is stopped and made new from the snapshot, as `etcdctl snapshot restore` does it: under the same token the cluster id stays. */
+  /**
+   * Every member is stopped and made new from the snapshot, as `etcdctl snapshot restore` does it:
+   * under the same token the cluster id stays.
+   */
   restore(snapshot: string): Promise<void>;
   close(): Promise<void>;
 }
@@ -70,7 +77,8 @@ const HEALTH_DEADLINE_MS = 30_000;
 export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdCluster> {
   let failure: unknown;
   for (let attempt = 0; attempt < 3; attempt++) {
-    // A port found free may be taken by somebody else before etcd binds it; then the whole cluster moves to other ports.
+    // A port found free may be taken by somebody else before etcd binds it; then the whole cluster
+    // moves to other ports.
     const cluster = await layOut(options);
     try {
       await Promise.all(cluster.members.map((member) => member.restart()));
@@ -225,7 +233,8 @@ class Member implements EtcdMember {
   }
 
   #spawn(): void {
-    // The kernel ends etcd with us, even when the test runner is killed. setpriv becomes etcd, so the pid stays.
+    // The kernel ends etcd with us, even when the test runner is killed. setpriv becomes etcd, so
+    // the pid stays.
     const setpriv = '/usr/bin/setpriv';
     const bound = existsSync(setpriv) ? [setpriv, '--pdeathsig', 'KILL', 'etcd'] : ['etcd'];
     const argv = [...this.#launcher, ...bound, ...this.#argv];

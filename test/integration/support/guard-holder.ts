@@ -1,6 +1,7 @@
 /**
- * An agent reduced to its guard, to be killed: opens the guard of argv[2], arms it argv[3] ms ahead, says the deadline on its standard output, and
- * waits. Run as a process of its own (test/integration/guard.test.ts bundles it).
+ * An agent reduced to its guard, to be killed: opens the guard of argv[2], arms it argv[3] ms
+ * ahead, says the deadline on its standard output, and waits. Run as a process of its own
+ * (test/integration/guard.test.ts bundles it).
  */
 import { createSystemClock } from '../../../src/adapters/clock/system.ts';
 import { createGuard } from '../../../src/adapters/guard/guard.ts';

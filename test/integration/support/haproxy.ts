@@ -1,4 +1,7 @@
-/** A real HAProxy in front of stand-ins of PostgreSQL: each says its name to whoever connects and keeps the connection; each has a REST answer. */
+/**
+ * A real HAProxy in front of stand-ins of PostgreSQL: each says its name to whoever connects and
+ * keeps the connection; each has a REST answer.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
@@ -19,7 +22,10 @@ export interface HaproxyStage {
   readonly socketPath: string;
   readonly folder: string;
   readonly members: Readonly<Record<string, StandIn>>;
-  /** Connects to the frontend. `name` resolves to who answered, null when the connection was closed without a word. */
+  /**
+   * Connects to the frontend. `name` resolves to who answered, null when the connection was closed
+   * without a word.
+   */
   visit(): { readonly name: Promise<string | null>; readonly closed: Promise<void>; leave(): void };
   close(): Promise<void>;
 }

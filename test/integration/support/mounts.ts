@@ -1,4 +1,7 @@
-/** File systems of a test's own, and files that cannot be replaced, by mounts over the test's own folders. */
+/**
+ * File systems of a test's own, and files that cannot be replaced, by mounts over the test's own
+ * folders.
+ */
 import { execFileSync } from 'node:child_process';
 import { chownSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -32,7 +35,10 @@ export class Mounts {
     this.#paths.push(path);
   }
 
-  /** The file as it is, as containers mount single files: it can be written, and nothing can be put in its place. */
+  /**
+   * The file as it is, as containers mount single files: it can be written, and nothing can be put
+   * in its place.
+   */
   bind(path: string): void {
     const copy = `${path}.mounted`;
     const { uid, gid } = statSync(path);

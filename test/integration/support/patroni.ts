@@ -1,11 +1,12 @@
 /**
- * Patroni, as the distribution packages it, beside Regent: one cluster whose nodes run either program, on the same files and ports.
- * A node may be given to the other program while it is down, or while PostgreSQL runs on.
+ * Patroni, as the distribution packages it, beside Regent: one cluster whose nodes run either
+ * program, on the same files and ports. A node may be given to the other program while it is down,
+ * or while PostgreSQL runs on.
  */
 import { execFile, execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { JsonObject } from '../../../src/core/json.ts';
+import type { JsonObject } from '../../../src/support/json.ts';
 import { type Cluster, startCluster } from './cluster.ts';
 import type { ClusterNode } from './cluster-node.ts';
 import { startEtcd } from './etcd.ts';
@@ -53,7 +54,10 @@ export interface MixedOptions {
 /** Seconds. Patroni of this age takes less than the 20 that later ones insist on. */
 export const TTL = 5;
 
-/** Patroni of this age knows no quorum mode. A standby that lost its leader looks for WAL again after 5 s by default. */
+/**
+ * Patroni of this age knows no quorum mode. A standby that lost its leader looks for WAL again
+ * after 5 s by default.
+ */
 const DYNAMIC: JsonObject = {
   ttl: TTL,
   loop_wait: 1,
@@ -142,7 +146,10 @@ export class MixedCluster {
     if (node.postmasterPid === null) throw new Error(`PostgreSQL of ${name} was stopped with its agent:\n${node.tail()}`);
   }
 
-  /** All nodes that are up: one of them leads in everybody's opinion, the others stream from it on its timeline. Resolves to the leader's name. */
+  /**
+   * All nodes that are up: one of them leads in everybody's opinion, the others stream from it on
+   * its timeline. Resolves to the leader's name.
+   */
   waitHealthy(leader?: string, timeoutMs = 40_000): Promise<string> {
     return this.cluster.eventually('a healthy mixed cluster', timeoutMs, async () => {
       const dead = this.#up.find((node) => node.agentPid === null);

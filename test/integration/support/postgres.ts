@@ -1,4 +1,7 @@
-/** Real PostgreSQL for tests of the adapter: where its programs are, a temporary home its user may write to, settings without surprises. */
+/**
+ * Real PostgreSQL for tests of the adapter: where its programs are, a temporary home its user may
+ * write to, settings without surprises.
+ */
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { chown } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -34,7 +37,10 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** A directory of PostgreSQL's user. `remove` ends every server that still runs in one of its data directories. */
+/**
+ * A directory of PostgreSQL's user. `remove` ends every server that still runs in one of its data
+ * directories.
+ */
 export async function temporaryHome(): Promise<{ readonly path: string; remove(): Promise<void> }> {
   const path = mkdtempSync(join(tmpdir(), 'regent-pg-'));
   const owner = postgresOwner();
@@ -264,7 +270,10 @@ export async function sql<Row extends pg.QueryResultRow = pg.QueryResultRow>(set
   }
 }
 
-/** Resolves with the first value that is not null or false; throws after the deadline, with what was waited for. */
+/**
+ * Resolves with the first value that is not null or false; throws after the deadline, with what was
+ * waited for.
+ */
 export async function eventually<T>(what: string, timeoutMs: number, look: () => Promise<T | null | false> | T | null | false): Promise<T> {
   for (const end = performance.now() + timeoutMs; ; ) {
     const value = await look();

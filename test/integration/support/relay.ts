@@ -1,4 +1,7 @@
-/** A TCP relay on loopback that can be cut (connections reset, new ones refused) or stalled (nothing passes, nothing closes). */
+/**
+ * A TCP relay on loopback that can be cut (connections reset, new ones refused) or stalled (nothing
+ * passes, nothing closes).
+ */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 export interface Relay {
@@ -6,13 +9,17 @@ export interface Relay {
   /** Resets what is connected and refuses what comes. */
   cut(): Promise<void>;
   /**
-   * What is connected stays so, but nothing passes any more; new connections are accepted and stall as well. What the client sent and
-   * gave up meanwhile still arrives after mend(), and the target does not learn that it was given up: a network that delivers late.
+   * What is connected stays so, but nothing passes any more; new connections are accepted and stall
+   * as well. What the client sent and gave up meanwhile still arrives after mend(), and the target
+   * does not learn that it was given up: a network that delivers late.
    */
   stall(): void;
   /** Takes connections again; what was stalled flows on. */
   mend(): Promise<void>;
-  /** While on, requests pass, and the first byte of an answer ends the connection instead of reaching the client. */
+  /**
+   * While on, requests pass, and the first byte of an answer ends the connection instead of
+   * reaching the client.
+   */
   loseReplies(on: boolean): void;
   repliesLost(): number;
   /** Answers to clients that had given up. */

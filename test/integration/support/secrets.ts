@@ -3,7 +3,10 @@ import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EtcdCluster } from './etcd.ts';
 
-/** With characters that a connection string, a pgpass file, YAML, SQL and a shell each quote in a way of their own. */
+/**
+ * With characters that a connection string, a pgpass file, YAML, SQL and a shell each quote in a
+ * way of their own.
+ */
 export const SECRETS = {
   superuser: `su:per'Qx7vKm2pT %20\\z`,
   replication: `repl"Qx8hWb5nL&$HOME z`,

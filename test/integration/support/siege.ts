@@ -1,4 +1,7 @@
-/** Clients that write straight to every node, so that nothing but the lease and the guard keeps an old primary from acknowledging. */
+/**
+ * Clients that write straight to every node, so that nothing but the lease and the guard keeps an
+ * old primary from acknowledging.
+ */
 import { expect } from 'vitest';
 import type { Cluster } from './cluster.ts';
 import type { ClusterNode } from './cluster-node.ts';
@@ -9,7 +12,10 @@ export interface Siege {
   readonly writers: readonly Writer[];
   /** Waits until another node takes writes; returns its name. */
   successor(): Promise<string>;
-  /** Throws unless the last acknowledgement of the old primary came before the first of any other node. */
+  /**
+   * Throws unless the last acknowledgement of the old primary came before the first of any other
+   * node.
+   */
   noOverlap(): Promise<void>;
 }
 
@@ -41,7 +47,10 @@ export async function besiege(cluster: Cluster): Promise<Siege> {
   };
 }
 
-/** The leader's agent is killed and started again in time: PostgreSQL is not touched, and no client notices. */
+/**
+ * The leader's agent is killed and started again in time: PostgreSQL is not touched, and no client
+ * notices.
+ */
 export async function agentRestartsUnnoticed(cluster: Cluster, leader: ClusterNode, ttlSeconds: number): Promise<void> {
   const pid = leader.postmasterPid;
   const writer = cluster.writer({ only: leader.name, patienceMs: 30_000 });
@@ -49,7 +58,8 @@ export async function agentRestartsUnnoticed(cluster: Cluster, leader: ClusterNo
   const killedAtMs = performance.now();
   await leader.killAgent();
   leader.start();
-  // Past the end of the lease that the killed agent held, and of the deadline it had left with the guard.
+  // Past the end of the lease that the killed agent held, and of the deadline it had left with the
+  // guard.
   await writer.ack('past the old lease', 15_000, (ack) => ack.atMs > killedAtMs + (ttlSeconds + 1) * 1000);
   expect(await cluster.waitHealthy()).toBe(leader.name);
   expect(leader.postmasterPid).toBe(pid);

@@ -1,10 +1,13 @@
-/** A server certificate of a test's own, which its clients verify, and access by TLS only for what Regent does over a network. */
+/**
+ * A server certificate of a test's own, which its clients verify, and access by TLS only for what
+ * Regent does over a network.
+ */
 import { execFile, execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { JsonObject } from '../../../src/core/json.ts';
+import type { JsonObject } from '../../../src/support/json.ts';
 import { postgresOwner } from './bare-postgres.ts';
 
 const run = promisify(execFile);
@@ -18,7 +21,10 @@ export interface ServerTls {
   readonly pgHba: readonly string[];
   /** Another key and certificate in the same files. */
   renew(): void;
-  /** What `[address]:port` shows now to who asks for TLS as a client of PostgreSQL does; '' where it does not. */
+  /**
+   * What `[address]:port` shows now to who asks for TLS as a client of PostgreSQL does; '' where it
+   * does not.
+   */
   shown(port: number): Promise<string>;
   /** Of the certificate in the file, in the form of shown(). */
   current(): string;

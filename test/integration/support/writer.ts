@@ -1,6 +1,7 @@
 /**
- * A client that writes one row after another and remembers exactly what was acknowledged, when, and by which node. A row whose fate is unknown
- * (the connection broke before the answer) is not acknowledged, and its number is never used again.
+ * A client that writes one row after another and remembers exactly what was acknowledged, when, and
+ * by which node. A row whose fate is unknown (the connection broke before the answer) is not
+ * acknowledged, and its number is never used again.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
@@ -47,7 +48,10 @@ export class Writer {
     this.#done = this.#run();
   }
 
-  /** Resolves with the first acknowledgement that satisfies the condition, past or to come; throws after the deadline. */
+  /**
+   * Resolves with the first acknowledgement that satisfies the condition, past or to come; throws
+   * after the deadline.
+   */
   async ack(what: string, timeoutMs: number, condition: (ack: Ack) => boolean): Promise<Ack> {
     const deadline = performance.now() + timeoutMs;
     for (let looked = 0; ; ) {
@@ -69,7 +73,10 @@ export class Writer {
     return this.acks.filter((ack) => ack.node === node);
   }
 
-  /** The longest time without an acknowledgement since that moment (default: the first one), in milliseconds, up to now or the writer's stop. */
+  /**
+   * The longest time without an acknowledgement since that moment (default: the first one), in
+   * milliseconds, up to now or the writer's stop.
+   */
   longestGapMs(sinceMs = this.acks[0]?.atMs ?? 0): number {
     const times = [sinceMs, ...this.acks.map((ack) => ack.atMs).filter((atMs) => atMs > sinceMs)];
     if (!this.#stopped) times.push(performance.now());
@@ -127,7 +134,10 @@ export class Writer {
     }
   }
 
-  /** False on a standby: refused, with a connection that is as good as before and outlives a promotion. */
+  /**
+   * False on a standby: refused, with a connection that is as good as before and outlives a
+   * promotion.
+   */
   async #writeOne(client: pg.Client, node: ClusterNode, id: number): Promise<boolean> {
     try {
       const result = await client.query('insert into writes (id) values ($1)', [id]);

@@ -1,4 +1,7 @@
-/** What the callback scripts of each node were told: they move addresses, so what they were told last is where clients go. */
+/**
+ * What the callback scripts of each node were told: they move addresses, so what they were told
+ * last is where clients go.
+ */
 import type { World } from '../world.ts';
 
 interface Told {
@@ -37,7 +40,10 @@ export class Callbacks {
     this.#told.set(name, { role, stopped: false });
   }
 
-  /** Whom they were told another role than the one that its PostgreSQL has, or nothing since it was stopped. */
+  /**
+   * Whom they were told another role than the one that its PostgreSQL has, or nothing since it was
+   * stopped.
+   */
   misled(except: readonly string[]): readonly string[] {
     return this.#world.machines
       .filter(({ name, server, agent }) => {

@@ -1,4 +1,7 @@
-/** Who may take the leader key, beyond what was promised to clients: nofailover, and how far behind a new leader may be. */
+/**
+ * Who may take the leader key, beyond what was promised to clients: nofailover, and how far behind
+ * a new leader may be.
+ */
 import type { Tags } from '../../../src/core/cluster.ts';
 import type { Machine } from '../machine.ts';
 import type { SimServer } from '../server.ts';
@@ -34,7 +37,8 @@ export class Elections {
     }
     this.#leaseId = stored.leaseId;
     const taker = this.#world.machines.find((machine) => machine.name === stored.value);
-    // A request that comes late may give the key to a node that has another disk since, or none: nothing can be opened there.
+    // A request that comes late may give the key to a node that has another disk since, or none:
+    // nothing can be opened there.
     if (this.#vacancy !== null && taker !== undefined && this.#isOurs(taker.server)) {
       this.#checkLag(taker, this.#vacancy);
       this.#checkHistory(taker);
@@ -51,7 +55,10 @@ export class Elections {
     return dir === 'valid' && systemId === this.#world.etcd.get('initialize')?.value;
   }
 
-  /** S1, as far as maximum_lag_on_failover goes. What an operator named keeps to it as well, unless its leader died before it could look. */
+  /**
+   * S1, as far as maximum_lag_on_failover goes. What an operator named keeps to it as well, unless
+   * its leader died before it could look.
+   */
   #checkLag({ name, server }: Machine, { optime, released }: { readonly optime: bigint | null; readonly released: boolean }): void {
     const { orders, sim } = this.#world;
     if (optime === null || !server.inRecovery || sim.now - orders.configuredAt < CONFIG_KNOWN_MS) return;

@@ -1,11 +1,17 @@
-/** S2, the second line: the guard knows a deadline before its PostgreSQL takes writes, rests only when it does not, and is not needed while the agent lives. */
+/**
+ * S2, the second line: the guard knows a deadline before its PostgreSQL takes writes, rests only
+ * when it does not, and is not needed while the agent lives.
+ */
 import type { Machine } from '../machine.ts';
 import type { SimServer } from '../server.ts';
 import type { World } from '../world.ts';
 
 type Report = (invariant: string, what: string) => void;
 
-/** A guard that was just started is told its deadline in the next round, which may have to wait for etcd. */
+/**
+ * A guard that was just started is told its deadline in the next round, which may have to wait for
+ * etcd.
+ */
 const YOUNG_MS = 15_000;
 const UNPAUSE_GRACE_MS = 5000;
 const SHORT_LEASE_MS = 10_000;
@@ -23,7 +29,10 @@ export class Fences {
     }
   }
 
-  /** Before the first commit can be made there. A cluster that is being made has no guard until it is published (docs/SPEC.md, "exceptions"). */
+  /**
+   * Before the first commit can be made there. A cluster that is being made has no guard until it
+   * is published (docs/SPEC.md, "exceptions").
+   */
   checkOpened(server: SimServer): void {
     const machine = this.#world.node(server.name);
     const { guard } = machine;
@@ -38,10 +47,12 @@ export class Fences {
 
   #fires(machine: Machine): void {
     const { sim, orders } = this.#world;
-    // What hangs cannot be stopped in good order, and a guard that does not listen keeps to what it heard last.
+    // What hangs cannot be stopped in good order, and a guard that does not listen keeps to what it
+    // heard last.
     if (machine.guard.mute || sim.now - machine.guard.heardAgainAt < orders.ttlMs || machine.server.hangs || machine.server.unseen !== null)
       return;
-    // With the shortest leases there is not room for several calls to an etcd that answers some of them.
+    // With the shortest leases there is not room for several calls to an etcd that answers some of
+    // them.
     const { net, etcd } = this.#world;
     if (etcd.full) return;
     if (orders.leaseMs < SHORT_LEASE_MS && (net.lostReplies.has(machine.name) || net.slowRequests.chance > 0 || net.slowReplies.chance > 0))

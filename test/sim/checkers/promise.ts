@@ -1,6 +1,7 @@
 /**
- * What was promised to clients, kept apart from the agents: for every branch of WAL the last commit that was acknowledged while synchronous replication was in
- * force there. Since WAL is kept as a prefix, that one stands for all before it.
+ * What was promised to clients, kept apart from the agents: for every branch of WAL the last commit
+ * that was acknowledged while synchronous replication was in force there. Since WAL is kept as a
+ * prefix, that one stands for all before it.
  */
 import { mayLead, type SyncKey } from '../../../src/core/cluster.ts';
 import { lagBytes } from '../../../src/core/units.ts';
@@ -25,9 +26,15 @@ export class Promises {
   readonly #last = new Map<Branch, Acknowledged>();
   /** Branches that an operator's failover left behind, whatever is acknowledged on them after. */
   readonly #givenUp = new Set<Branch>();
-  /** Servers whose acknowledgements count: /sync has named them as leader since they opened for writes. */
+  /**
+   * Servers whose acknowledgements count: /sync has named them as leader since they opened for
+   * writes.
+   */
   readonly #bound = new Map<string, ServerProcess>();
-  /** The /sync that stood there while the policy was switched off. It is nobody's word until it is written anew, or commits wait again. */
+  /**
+   * The /sync that stood there while the policy was switched off. It is nobody's word until it is
+   * written anew, or commits wait again.
+   */
   #void: string | null = null;
   /** Every acknowledgement counts, whatever /sync says: for tests without a policy. */
   everything = false;
@@ -59,7 +66,10 @@ export class Promises {
     if (sync?.leader === commit.node) this.#checkElectors(sync, commit);
   }
 
-  /** Synchronous mode may be off for a moment in which nothing is acknowledged: what was promised before is not kept after it either. */
+  /**
+   * Synchronous mode may be off for a moment in which nothing is acknowledged: what was promised
+   * before is not kept after it either.
+   */
   policyChanged(): void {
     this.#lapse();
   }
@@ -118,7 +128,10 @@ export class Promises {
     }
   }
 
-  /** What a node lacks that an operator's failover by name makes leader is given up, and so is what others acknowledge after (in a pause nobody stops them). */
+  /**
+   * What a node lacks that an operator's failover by name makes leader is given up, and so is what
+   * others acknowledge after (in a pause nobody stops them).
+   */
   #giveUpFor(server: SimServer): void {
     if (!this.#world.orders.overrides(server.name)) return;
     for (const [branch, commit] of [...this.#last]) {
@@ -128,7 +141,10 @@ export class Promises {
     }
   }
 
-  /** The operator has switched it off: from here on it is asynchronous, and what was promised before is not kept by anybody any more. */
+  /**
+   * The operator has switched it off: from here on it is asynchronous, and what was promised before
+   * is not kept by anybody any more.
+   */
   #lapse(): void {
     if (this.#world.orders.mode !== 'off' || this.everything) return;
     this.#last.clear();
@@ -173,7 +189,10 @@ export class Promises {
     return able.some((heir) => mayLead(heir.tags) && votesFor(heir) >= sync.quorum + 1);
   }
 
-  /** On the same timeline: agents wait for whoever began a later one, or for an operator's word. Who only follows is not needed for that. */
+  /**
+   * On the same timeline: agents wait for whoever began a later one, or for an operator's word. Who
+   * only follows is not needed for that.
+   */
   #succeeds(server: SimServer, lost: SimServer): boolean {
     const leads = this.#world.leader?.server;
     if (leads !== undefined && leads !== lost) return isPrefix(server.position, leads.position);
@@ -191,7 +210,10 @@ export class Promises {
     }
   }
 
-  /** The policy as published since it was last switched off. Asked with every acknowledgement, so it is read from etcd only when it was written anew. */
+  /**
+   * The policy as published since it was last switched off. Asked with every acknowledgement, so it
+   * is read from etcd only when it was written anew.
+   */
   #sync(): SyncKey | null {
     const { etcd } = this.#world;
     const stored = etcd.get('sync');

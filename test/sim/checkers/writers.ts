@@ -12,11 +12,17 @@ export const GUARD_GRACE_MS = GUARD_KILL_MS + 30;
 const WAKE_GRACE_MS = 2 * GUARD_GRACE_MS;
 /** A node that has just read that the pause is over settles who leads within so long. */
 const UNPAUSE_GRACE_MS = 5000;
-/** What an agent that is back takes to see that its lease is over, or that its guard does not listen, and to stop PostgreSQL; beside its first try to read etcd. */
+/**
+ * What an agent that is back takes to see that its lease is over, or that its guard does not
+ * listen, and to stop PostgreSQL; beside its first try to read etcd.
+ */
 const HELPLESS_GRACE_MS = 5000;
 const PAUSE_KNOWN_MS = 15_000;
 
-/** A guard in place of one that died is told its deadline in about so long; an agent that dies before has failed together with its guard. */
+/**
+ * A guard in place of one that died is told its deadline in about so long; an agent that dies
+ * before has failed together with its guard.
+ */
 const REPLACED_MS = 50;
 /** A round of an agent whose etcd answers. */
 const ROUND_MS = 1500;
@@ -41,19 +47,26 @@ export class Writers {
     this.#report = report;
   }
 
-  /** Clients are led here or there since somebody has led; a cluster that is being made takes writes before that (docs/SPEC.md, "during bootstrap"). */
+  /**
+   * Clients are led here or there since somebody has led; a cluster that is being made takes writes
+   * before that (docs/SPEC.md, "during bootstrap").
+   */
   get #published(): boolean {
     return this.#world.checkers.successions.length > 0 && this.#world.etcd.get('initialize')?.value !== '';
   }
 
-  /** True when somebody else takes writes now than before. Runs after every event: where all is as usual it makes nothing anew. */
+  /**
+   * True when somebody else takes writes now than before. Runs after every event: where all is as
+   * usual it makes nothing anew.
+   */
   look(): boolean {
     const { machines, holder } = this.#world;
     let judged = 0;
     let takers = 0;
     let same = true;
     for (const machine of machines) {
-      // Neither guard nor agent: two failures at once, which nothing but a watchdog or a quorum answers.
+      // Neither guard nor agent: two failures at once, which nothing but a watchdog or a quorum
+      // answers.
       if (this.#isHelpless(machine)) this.#helpless.set(machine, this.#world.sim.now);
       if (machine.server.dir !== 'valid' || !machine.server.commits) continue;
       same &&= this.#last[takers] === machine.name;
@@ -75,7 +88,10 @@ export class Writers {
     return this.#world.machines.filter(({ server }) => server.dir === 'valid' && server.commits).map(({ name }) => name);
   }
 
-  /** A guard that could not be told a deadline while its agent lived has none, although it listens again; nor when the next agent died before it had read etcd. */
+  /**
+   * A guard that could not be told a deadline while its agent lived has none, although it listens
+   * again; nor when the next agent died before it had read etcd.
+   */
   #isHelpless(machine: Machine): boolean {
     const { helpless, guard } = machine;
     if (!helpless && this.#untold.size === 0) return false;
@@ -93,7 +109,10 @@ export class Writers {
     return HELPLESS_GRACE_MS + this.#world.orders.retryMs;
   }
 
-  /** Its agent has read that the pause is over, and had not the time for a round since (a PostgreSQL that does not answer takes some of it). */
+  /**
+   * Its agent has read that the pause is over, and had not the time for a round since (a PostgreSQL
+   * that does not answer takes some of it).
+   */
   #justResumed(machine: Machine): boolean {
     return machine.guard.deadlineMs === null && machine.believesPaused(ROUND_MS);
   }
@@ -102,15 +121,19 @@ export class Writers {
     return guard.deadlineMs === null && this.#world.sim.now - guard.startedAt < REPLACED_MS;
   }
 
-  /** A guard that stood still looks at its deadline when it goes on. An agent that lives has not relied on it meanwhile. */
+  /**
+   * A guard that stood still looks at its deadline when it goes on. An agent that lives has not
+   * relied on it meanwhile.
+   */
   #overdue({ guard, clock }: Machine): boolean {
     if (!guard.alive || guard.deadlineMs === null || this.#world.sim.now - guard.heardAgainAt < GUARD_GRACE_MS) return false;
     return clock.bootMs() > guard.deadlineMs + GUARD_GRACE_MS;
   }
 
   /**
-   * Nobody is led there (docs/SPEC.md, "during bootstrap"): a cluster that was made while another one was published, or before any was, by an agent that died
-   * or lost its right before it could publish its own.
+   * Nobody is led there (docs/SPEC.md, "during bootstrap"): a cluster that was made while another
+   * one was published, or before any was, by an agent that died or lost its right before it could
+   * publish its own.
    */
   #elsewhere({ server }: Machine): boolean {
     const published = this.#world.etcd.get('initialize')?.value;
@@ -118,12 +141,18 @@ export class Writers {
     return published !== undefined && server.systemId !== published && /^\d{10,}$/.test(published);
   }
 
-  /** In pause there are no fences, and what has slept wakes up as it was: docs/SPEC.md, "exceptions". */
+  /**
+   * In pause there are no fences, and what has slept wakes up as it was: docs/SPEC.md,
+   * "exceptions".
+   */
   #excused(machine: Machine): boolean {
     return this.unfenced(machine) || machine.believesPaused(UNPAUSE_GRACE_MS);
   }
 
-  /** Neither agent nor guard could do anything; or it goes on where it was when its machine fell asleep, until its guard has looked at the clock. */
+  /**
+   * Neither agent nor guard could do anything; or it goes on where it was when its machine fell
+   * asleep, until its guard has looked at the clock.
+   */
   unfenced(machine: Machine): boolean {
     const { now } = this.#world.sim;
     return now - (this.#helpless.get(machine) ?? Number.NEGATIVE_INFINITY) < this.#patienceMs || now - machine.awakeAt < WAKE_GRACE_MS;

@@ -1,11 +1,17 @@
-/** Data directories in which somebody had a hand: a base backup that was restored, a disk that was copied, a replica that was promoted. */
+/**
+ * Data directories in which somebody had a hand: a base backup that was restored, a disk that was
+ * copied, a replica that was promoted.
+ */
 import type { Machine } from '../machine.ts';
 import type { SimServer } from '../server.ts';
 import type { Branch, Position } from '../wal.ts';
 import type { World } from '../world.ts';
 import { drawMs, drawTarget, type Fault, fault, targetOf } from './fault.ts';
 
-/** Where the WAL of that server ended at some earlier moment of which everybody still has the WAL; null: there is none. */
+/**
+ * Where the WAL of that server ended at some earlier moment of which everybody still has the WAL;
+ * null: there is none.
+ */
 function earlier({ machines }: World, { position }: SimServer, share: number): Position | null {
   const places: Position[] = [];
   for (let at: Branch | null = position.branch, end = position.lsn; at !== null; end = at.forkLsn, at = at.parent) {
@@ -38,7 +44,10 @@ export const copyFaults: Readonly<Record<string, Fault>> = {
     draw: (rng, options) => ({ ...drawTarget(rng, options), share: rng.next(), signal: rng.chance(0.5), forMs: drawMs(rng, 500, 10_000) }),
     apply: (world, args) => replaceData(world, targetOf(world, args), args.share, args.forMs, { label: true, signal: args.signal }),
   }),
-  /** Without a label nothing tells it from the crashed server itself, so that its vote would count for what the copy does not have (docs/limits.md). */
+  /**
+   * Without a label nothing tells it from the crashed server itself, so that its vote would count
+   * for what the copy does not have (docs/limits.md).
+   */
   'copy-disk': fault({
     draw: (rng, options) => ({ ...drawTarget(rng, options), share: rng.next(), forMs: drawMs(rng, 500, 10_000) }),
     apply: (world, args) => {

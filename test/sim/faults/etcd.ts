@@ -60,7 +60,10 @@ export const etcdFaults: Readonly<Record<string, Fault>> = {
 
 /** Newer kinds: see index.ts. */
 export const laterEtcdFaults: Readonly<Record<string, Fault>> = {
-  /** etcd advertises an address at which, on this node, another etcd listens; and the cluster's own is away. */
+  /**
+   * etcd advertises an address at which, on this node, another etcd listens; and the cluster's own
+   * is away.
+   */
   'stranger-etcd': fault({
     draw: (rng, options) => ({ ...drawTarget(rng, options), forMs: drawMs(rng, 1000, 20_000) }),
     apply: (world, args) => {

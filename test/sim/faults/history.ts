@@ -7,7 +7,10 @@ import { drawTarget, type Fault, fault, targetOf } from './fault.ts';
 const BY_HAND_BYTES = 300;
 
 export const historyFaults: Readonly<Record<string, Fault>> = {
-  /** Every standby meets a limit that is higher than its own: it pauses, and a start with the same limits comes no further. */
+  /**
+   * Every standby meets a limit that is higher than its own: it pauses, and a start with the same
+   * limits comes no further.
+   */
   'pause-all-replay': fault({
     draw: drawTarget,
     apply: (world, args) => {

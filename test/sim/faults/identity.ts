@@ -2,7 +2,10 @@
 import { drawMs, drawTarget, type Fault, fault, targetOf } from './fault.ts';
 
 export const identityFaults: Readonly<Record<string, Fault>> = {
-  /** PostgreSQL itself, which an agent that is started again cannot tell from others, as its program is wrapped in an unknown way. Its guard can. */
+  /**
+   * PostgreSQL itself, which an agent that is started again cannot tell from others, as its program
+   * is wrapped in an unknown way. Its guard can.
+   */
   'hide-server': fault({
     draw: (rng, options) => ({ ...drawTarget(rng, options), awayMs: drawMs(rng, 100, 2000), forMs: drawMs(rng, 3000, 40_000) }),
     apply: (world, args) => {

@@ -17,7 +17,10 @@ import { routingFaults } from './routing.ts';
 import { stagedFaults } from './staged.ts';
 import { strangerFaults } from './strangers.ts';
 
-/** Each of these is drawn by itself, so that a kind that is new leaves the runs without it as they were: add new kinds here. */
+/**
+ * Each of these is drawn by itself, so that a kind that is new leaves the runs without it as they
+ * were: add new kinds here.
+ */
 const later: Readonly<Record<string, Fault>> = {
   ...choreFaults,
   ...laterEtcdFaults,

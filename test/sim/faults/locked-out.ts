@@ -2,7 +2,10 @@
 import { drawMs, drawTarget, type Fault, fault, targetOf } from './fault.ts';
 
 export const lockOutFaults: Readonly<Record<string, Fault>> = {
-  /** A changed password is every node's, a lack of free connections one node's. An agent that is started again has nothing from before. */
+  /**
+   * A changed password is every node's, a lack of free connections one node's. An agent that is
+   * started again has nothing from before.
+   */
   'lock-out': fault({
     draw: (rng, options) => ({
       ...drawTarget(rng, options),

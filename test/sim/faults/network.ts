@@ -94,7 +94,10 @@ export const networkFaults: Readonly<Record<string, Fault>> = {
       });
     },
   }),
-  /** Links go one after the other and come back in another order. `links`: a-b@from-to in ms, separated by spaces. */
+  /**
+   * Links go one after the other and come back in another order. `links`: a-b@from-to in ms,
+   * separated by spaces.
+   */
   swizzle: fault({
     draw: (rng, { nodes }) => {
       const node = rng.pick(nodes);

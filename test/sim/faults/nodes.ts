@@ -36,7 +36,10 @@ export const nodeFaults: Readonly<Record<string, Fault>> = {
       world.sim.after(args.forMs, () => machine.thawAgent());
     },
   }),
-  /** The whole machine stands still and goes on as if nothing had happened: a virtual machine that is paused, or a laptop. */
+  /**
+   * The whole machine stands still and goes on as if nothing had happened: a virtual machine that
+   * is paused, or a laptop.
+   */
   sleep: fault({
     draw: (rng, options) => ({ ...drawTarget(rng, options), forMs: drawMs(rng, 500, 40_000) }),
     apply: (world, args) => {
@@ -71,7 +74,10 @@ export const nodeFaults: Readonly<Record<string, Fault>> = {
       world.sim.after(args.forMs, () => emptyForeign(machine));
     },
   }),
-  /** Agent and guard stand still, PostgreSQL goes on: beyond any fence but a quorum (docs/SPEC.md, "exceptions"). */
+  /**
+   * Agent and guard stand still, PostgreSQL goes on: beyond any fence but a quorum (docs/SPEC.md,
+   * "exceptions").
+   */
   'freeze-both': fault({
     draw: (rng, options) => ({ ...drawTarget(rng, options), forMs: drawMs(rng, 5000, 40_000) }),
     apply: (world, args) => {
@@ -88,7 +94,8 @@ export const nodeFaults: Readonly<Record<string, Fault>> = {
     draw: drawTarget,
     apply: (world, args) => {
       const { guard, server } = targetOf(world, args);
-      // Of a server that its agent does not know after a restart nobody else could stop it: two faults in one node (docs/limits.md).
+      // Of a server that its agent does not know after a restart nobody else could stop it: two
+      // faults in one node (docs/limits.md).
       if (guard.alive && server.unseen === null) guard.die();
     },
   }),

@@ -1,5 +1,5 @@
 /** What operators ask for at the wrong moment. */
-import type { JsonObject } from '../../../src/core/json.ts';
+import type { JsonObject } from '../../../src/support/json.ts';
 import { drawMs, drawTarget, type Fault, fault, targetOf } from './fault.ts';
 
 export const operatorFaults: Readonly<Record<string, Fault>> = {

@@ -1,4 +1,7 @@
-/** Several things that go wrong in an order that chance seldom brings about. Only where a focus asks for them. */
+/**
+ * Several things that go wrong in an order that chance seldom brings about. Only where a focus asks
+ * for them.
+ */
 import type { EtcdCopy } from '../etcd.ts';
 import type { Machine } from '../machine.ts';
 import type { PlanOptions } from '../plan.ts';
@@ -10,7 +13,9 @@ import { openByHand } from './history.ts';
 /** `of` says which of the others it befalls, whoever leads then. */
 const drawOther = (rng: Rng, { nodes }: PlanOptions) => ({ of: rng.int(0, nodes.length - 2) });
 
-/** Who leads, and the others, the one it befalls first; null: nobody leads, or nobody else is there. */
+/**
+ * Who leads, and the others, the one it befalls first; null: nobody leads, or nobody else is there.
+ */
 function cast(world: World, of: number): { readonly leader: Machine; readonly others: readonly Machine[] } | null {
   const { leader, machines } = world;
   if (leader === null || machines.length < 2) return null;
@@ -19,7 +24,10 @@ function cast(world: World, of: number): { readonly leader: Machine; readonly ot
 }
 
 export const stagedFaults: Readonly<Record<string, Fault>> = {
-  /** The leader loses power, and is back as a standby. It is off again for a moment, and then etcd is restored as it was when that one led, under machines that were switched off. */
+  /**
+   * The leader loses power, and is back as a standby. It is off again for a moment, and then etcd
+   * is restored as it was when that one led, under machines that were switched off.
+   */
   'restore-etcd': fault({
     draw: (rng) => ({ agoMs: drawMs(rng, 15_000, 20_000), awayMs: drawMs(rng, 300, 3000), forMs: drawMs(rng, 500, 3000) }),
     apply: (world, { agoMs, awayMs, forMs }) => {
@@ -32,7 +40,10 @@ export const stagedFaults: Readonly<Record<string, Fault>> = {
       sim.after(agoMs, () => restore(world, copy, forMs));
     },
   }),
-  /** The leader goes on under neither agent nor guard, and about when its lease is over a standby hears no more of etcd. */
+  /**
+   * The leader goes on under neither agent nor guard, and about when its lease is over a standby
+   * hears no more of etcd.
+   */
   'zombie-leader': fault({
     draw: (rng, options) => ({ ...drawOther(rng, options), lateMs: drawMs(rng, -1500, 2500), forMs: drawMs(rng, 3000, 10_000) }),
     apply: (world, { of, lateMs, forMs }) => {
@@ -51,7 +62,10 @@ export const stagedFaults: Readonly<Record<string, Fault>> = {
       });
     },
   }),
-  /** A standby is cut off from the leader, and another confirms alone. Then the leader loses power and that one too, which comes back when the lease is over. */
+  /**
+   * A standby is cut off from the leader, and another confirms alone. Then the leader loses power
+   * and that one too, which comes back when the lease is over.
+   */
   'lose-witness': fault({
     draw: (rng, options) => ({ ...drawOther(rng, options), aloneMs: drawMs(rng, 20, 300), lateMs: drawMs(rng, -2000, 500) }),
     apply: (world, { of, aloneMs, lateMs }) => {
@@ -72,7 +86,10 @@ export const stagedFaults: Readonly<Record<string, Fault>> = {
       world.sim.after(backMs + 10_000, () => leader.boot());
     },
   }),
-  /** A standby is opened for writes by hand, the leader loses power, and then the standby's agent, which has seen both, is started again. */
+  /**
+   * A standby is opened for writes by hand, the leader loses power, and then the standby's agent,
+   * which has seen both, is started again.
+   */
   'stray-and-restart': fault({
     draw: (rng, options) => ({
       ...drawOther(rng, options),
@@ -93,8 +110,9 @@ export const stagedFaults: Readonly<Record<string, Fault>> = {
     },
   }),
   /**
-   * The leader loses power. Whoever is promoted after it is cut off at once, and writes what nobody is sent; the next one's timeline has the same number. That one loses
-   * power soon, and the other is back.
+   * The leader loses power. Whoever is promoted after it is cut off at once, and writes what nobody
+   * is sent; the next one's timeline has the same number. That one loses power soon, and the other
+   * is back.
    */
   'leave-twin': fault({
     draw: (rng) => ({ lateMs: drawMs(rng, 500, 3000), soonMs: drawMs(rng, 50, 1500) }),

@@ -1,4 +1,7 @@
-/** An agent's connections to its server: whether one is open, and whether it is let in again. Those from before outlive a lock-out, not the server. */
+/**
+ * An agent's connections to its server: whether one is open, and whether it is let in again. Those
+ * from before outlive a lock-out, not the server.
+ */
 import type { PostgresFacts } from '../../../src/core/postgres-facts.ts';
 import type { Clock } from '../../../src/ports/clock.ts';
 import type { SimServer } from '../server.ts';

@@ -1,4 +1,6 @@
-/** What is on the disk of one PostgreSQL: it outlives its processes, and is all that a crash leaves. */
+/**
+ * What is on the disk of one PostgreSQL: it outlives its processes, and is all that a crash leaves.
+ */
 import type { DataDirState, IncompleteWork } from '../../../src/core/postgres-facts.ts';
 import { type Lsn, ZERO_LSN } from '../../../src/core/units.ts';
 import { Branch, branchAt, FIRST_LSN, type Position, plus, reachOn } from '../wal.ts';
@@ -18,7 +20,10 @@ export class DataDirectory {
   replayPaused = false;
   inRecovery = false;
   signal = false;
-  /** pg_controldata's word while stopped, the latest checkpoint, and how far a standby must replay before it opens. */
+  /**
+   * pg_controldata's word while stopped, the latest checkpoint, and how far a standby must replay
+   * before it opens.
+   */
   controlState = 'shut down';
   checkpoint: Position = this.position;
   minRecovery: Position | null = null;
@@ -42,7 +47,10 @@ export class DataDirectory {
   lockedOut = false;
   /** Callback scripts cannot be started. */
   scriptsGone = false;
-  /** What the agent does not know under the pid in postmaster.pid: the server that runs, or whoever got the pid of one that is gone. */
+  /**
+   * What the agent does not know under the pid in postmaster.pid: the server that runs, or whoever
+   * got the pid of one that is gone.
+   */
   unseen: ServerProcess | null = null;
   pidTaken = false;
   readonly slots = new Map<string, Lsn>();
@@ -67,8 +75,10 @@ export class DataDirectory {
   }
 
   /**
-   * Crash recovery by a server that takes nobody in, which pg_rewind begins with. It writes a record of its own, on the timeline it finds: the later of the latest
-   * checkpoint's and of the one up to which was replayed (InitWalRecovery in xlogrecovery.c). What was received of a later one, and never replayed, it does not read.
+   * Crash recovery by a server that takes nobody in, which pg_rewind begins with. It writes a
+   * record of its own, on the timeline it finds: the later of the latest checkpoint's and of the
+   * one up to which was replayed (InitWalRecovery in xlogrecovery.c). What was received of a later
+   * one, and never replayed, it does not read.
    */
   finishRecovery(): void {
     if (this.controlState === 'shut down') return;
@@ -88,7 +98,10 @@ export class DataDirectory {
     if (this.backup !== null || (follows && this.controlState === 'in production')) this.restored = true;
   }
 
-  /** Somebody removes what is there, and puts a base backup in its place that was made when the WAL ended there. */
+  /**
+   * Somebody removes what is there, and puts a base backup in its place that was made when the WAL
+   * ended there.
+   */
   restore(source: DataDirectory, at: Position, signal: boolean): void {
     this.become(source);
     this.dir = 'valid';
@@ -109,7 +122,9 @@ export class DataDirectory {
     this.backup = null;
   }
 
-  /** pg_promote() by hand, and a crash before the first checkpoint: nothing was acknowledged there. */
+  /**
+   * pg_promote() by hand, and a crash before the first checkpoint: nothing was acknowledged there.
+   */
   promoteByHand(): void {
     const { branch, lsn } = this.position;
     const own = new Branch(branch.timeline + 1, branchAt(this.position, lsn), lsn, 'no recovery target specified');
@@ -122,7 +137,8 @@ export class DataDirectory {
   /** The directory becomes a copy of the source as it is now. */
   become(source: DataDirectory): void {
     this.systemId = source.systemId;
-    // A standby that is copied from has what it has replayed; what it has only received does not count for the copy's end.
+    // A standby that is copied from has what it has replayed; what it has only received does not
+    // count for the copy's end.
     this.position = source.position;
     this.checkpoint = source.checkpoint;
     this.oldestLsn = source.oldestLsn;

@@ -3,14 +3,20 @@ import type { Network } from '../network.ts';
 import type { Rng } from '../rng.ts';
 import type { SimServer } from '../server.ts';
 
-/** opened: takes writes from now on. removing: what the directory holds goes. slot: one was advanced. */
+/**
+ * opened: takes writes from now on. removing: what the directory holds goes. slot: one was
+ * advanced.
+ */
 export type ServerEvent = 'opened' | 'promoting' | 'removing' | 'slot';
 
 export interface ServerParts {
   readonly sim: Simulation;
   readonly net: Network;
   readonly rng: Rng;
-  /** The machine: what happens in the server waits while it is frozen and never happens once it is off. */
+  /**
+   * The machine: what happens in the server waits while it is frozen and never happens once it is
+   * off.
+   */
   readonly gate: () => Gate;
   readonly wallMs: () => number;
   readonly trace: (line: string) => void;

@@ -11,13 +11,19 @@ export interface ServerProcess {
   byHand: boolean;
   /** Nothing of it answers; it neither commits nor stops in good order. */
   hung: boolean;
-  /** The postmaster alone stands still: nobody can connect and nothing is taken up, sessions that exist go on. */
+  /**
+   * The postmaster alone stands still: nobody can connect and nothing is taken up, sessions that
+   * exist go on.
+   */
   postmasterHung: boolean;
   /** Told to end at once, and stuck in a write that the disk does not finish. */
   doomed: boolean;
   /** Closed for writes, and nobody lacks anything: the archiver alone keeps it from ending. */
   archiving: boolean;
-  /** A standby that still replays what is on its own disk: it answers, and its position is not final. */
+  /**
+   * A standby that still replays what is on its own disk: it answers, and its position is not
+   * final.
+   */
   replaying: boolean;
   /** A walreceiver has run since the start: only then the server tells a received position. */
   hasReceived: boolean;

@@ -17,7 +17,10 @@ export function refuse(server: SimServer, target: SimServer): void {
   if (server.full !== 'no' && !isContained(server, target)) throw transient('REWIND_NO_ROOM', 'no space left on device');
 }
 
-/** Found out before pg_rewind is let near a crashed primary's directory; also that it has WAL of its own where pg_rewind would take both for the same. */
+/**
+ * Found out before pg_rewind is let near a crashed primary's directory; also that it has WAL of its
+ * own where pg_rewind would take both for the same.
+ */
 export function isContained(server: SimServer, target: SimServer): boolean {
   const { branch } = server.position;
   const older = branch.timeline < target.position.branch.timeline;
@@ -46,7 +49,10 @@ const stretchesOf = ({ history, timeline }: Branch): readonly Stretch[] => [
   { timeline, end: null },
 ];
 
-/** As pg_rewind judges: by numbers and by the points where timelines were left; the WAL itself it does not compare. */
+/**
+ * As pg_rewind judges: by numbers and by the points where timelines were left; the WAL itself it
+ * does not compare.
+ */
 export function needsRewind(server: SimServer, target: SimServer): boolean {
   if (server.checkpoint.branch.timeline === target.position.branch.timeline) return false;
   const ours = stretchesOf(server.checkpoint.branch);

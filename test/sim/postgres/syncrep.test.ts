@@ -1,4 +1,7 @@
-/** Against what syncrep.c does (PostgreSQL 13 to 18): SyncRepGetCandidateStandbys, SyncRepGetNthLatestSyncRecPtr, SyncRepGetOldestSyncRecPtr. */
+/**
+ * Against what syncrep.c does (PostgreSQL 13 to 18): SyncRepGetCandidateStandbys,
+ * SyncRepGetNthLatestSyncRecPtr, SyncRepGetOldestSyncRecPtr.
+ */
 import { describe, expect, test } from 'vitest';
 import { parseSyncNames } from '../../../src/core/sync-names.ts';
 import { toLsn } from '../../../src/core/units.ts';

@@ -1,15 +1,22 @@
 /**
- * Whether a commit may be acknowledged: PostgreSQL's meaning of synchronous_standby_names (src/backend/replication/syncrep.c, PostgreSQL 13 to 18).
- * It knows walsenders, not standbys: a position counts whatever timeline it is on, and two walsenders of one name are two.
+ * Whether a commit may be acknowledged: PostgreSQL's meaning of synchronous_standby_names
+ * (src/backend/replication/syncrep.c, PostgreSQL 13 to 18). It knows walsenders, not standbys: a
+ * position counts whatever timeline it is on, and two walsenders of one name are two.
  */
 import type { SyncNames } from '../../../src/core/sync-names.ts';
 import type { Lsn } from '../../../src/core/units.ts';
 import type { Sender } from '../replication.ts';
 
-/** Of one parsed setting: what was asked for a moment ago is asked for again, with every confirmation. */
+/**
+ * Of one parsed setting: what was asked for a moment ago is asked for again, with every
+ * confirmation.
+ */
 const priorities = new WeakMap<SyncNames, Map<string, number>>();
 
-/** sync_standby_priority: 1 for all in a quorum, the place in the list otherwise, 0 for who is not listed. */
+/**
+ * sync_standby_priority: 1 for all in a quorum, the place in the list otherwise, 0 for who is not
+ * listed.
+ */
 export function priorityOf(names: SyncNames, applicationName: string): number {
   const known = priorities.get(names) ?? new Map<string, number>();
   const found = known.get(applicationName);
@@ -25,7 +32,10 @@ function placeIn(names: SyncNames, name: string): number {
   return names.method === 'quorum' ? 1 : at + 1;
 }
 
-/** Rank of a walsender that streams (those that still catch up do not count) and is listed; 0: it is no candidate. */
+/**
+ * Rank of a walsender that streams (those that still catch up do not count) and is listed; 0: it is
+ * no candidate.
+ */
 const rankOf = (names: SyncNames, { state, flushLsn, standby }: Sender): number =>
   state === 'streaming' && flushLsn !== null ? priorityOf(names, standby.name) : 0;
 
@@ -36,8 +46,9 @@ export function candidates(names: SyncNames, senders: readonly Sender[]): readon
 }
 
 /**
- * `by`: what a session with synchronous_commit = on waits for, or one with remote_write. Asked with every commit and every confirmation, so without a list
- * of candidates: in a quorum it is enough to count those who have it; else the first who lacks it must come after as many as are waited for.
+ * `by`: what a session with synchronous_commit = on waits for, or one with remote_write. Asked with
+ * every commit and every confirmation, so without a list of candidates: in a quorum it is enough to
+ * count those who have it; else the first who lacks it must come after as many as are waited for.
  */
 export function confirms(names: SyncNames, senders: readonly Sender[], lsn: Lsn, by: 'flushLsn' | 'writeLsn' = 'flushLsn'): boolean {
   const { method, count } = names;

@@ -10,7 +10,10 @@ export function beginningAt(from: SimServer, own: TimelineStart | undefined): { 
   return {};
 }
 
-/** The one has begun a timeline of a number and at a point at which the other began one too, and both still have the WAL that tells. */
+/**
+ * The one has begun a timeline of a number and at a point at which the other began one too, and
+ * both still have the WAL that tells.
+ */
 export function twinOf(a: SimServer, b: SimServer): boolean {
   const own = a.position.branch;
   if (own.parent === null || !a.hasBeginningOf(own)) return false;
@@ -18,7 +21,10 @@ export function twinOf(a: SimServer, b: SimServer): boolean {
   return beginning !== undefined && beginning !== own.beginning;
 }
 
-/** The source has the last records of a server that was a primary on its timeline, or on one that it left after them, if it has WAL of that place at all. */
+/**
+ * The source has the last records of a server that was a primary on its timeline, or on one that it
+ * left after them, if it has WAL of that place at all.
+ */
 export function hasOurEnd(server: SimServer, from: SimServer, end: WalEnd | undefined): { hasOurEnd?: boolean } {
   const { branch } = from.position;
   if (end === undefined || from.inRecovery || !sharesPlace(branch, end.timeline, end.checkpointLsn)) return {};

@@ -1,7 +1,13 @@
-/** Commits that are in the WAL of a primary and whose clients wait for an answer. They are lost with its sessions, never with its WAL. */
+/**
+ * Commits that are in the WAL of a primary and whose clients wait for an answer. They are lost with
+ * its sessions, never with its WAL.
+ */
 import type { Lsn } from '../../../src/core/units.ts';
 
-/** acknowledged: the policy in force was satisfied. warned: the wait was cancelled, and success reported with a warning (M2). local, remote_write: the session did not ask for more (M4, M5). */
+/**
+ * acknowledged: the policy in force was satisfied. warned: the wait was cancelled, and success
+ * reported with a warning (M2). local, remote_write: the session did not ask for more (M4, M5).
+ */
 export type CommitEnd = 'acknowledged' | 'warned' | 'local' | 'remote_write';
 
 export interface CommitOptions {

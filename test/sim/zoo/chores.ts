@@ -1,4 +1,7 @@
-/** Agents whose chores stand in each other's way, that lose callbacks, or run for what they cannot do. */
+/**
+ * Agents whose chores stand in each other's way, that lose callbacks, or run for what they cannot
+ * do.
+ */
 import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 

@@ -1,4 +1,7 @@
-/** Agents that take a copied or restored data directory, or one that was opened by hand, for what it is not. */
+/**
+ * Agents that take a copied or restored data directory, or one that was opened by hand, for what it
+ * is not.
+ */
 import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 

@@ -18,7 +18,8 @@ export const dataMutants: readonly Mutant[] = [
       },
     ],
     verdicts: ['safety', 'liveness'],
-    // Two timelines of one number are told apart by what they begin with; what was written by hand on the leader's own is not.
+    // Two timelines of one number are told apart by what they begin with; what was written by hand
+    // on the leader's own is not.
     focus: under(['crash', 'isolate', 'kill-postgres', 'open-by-hand'], { synchronous_mode: 'off' }),
   },
   {

@@ -1,4 +1,7 @@
-/** Agents without one of the mends of issue 9 (docs/decisions/2026-11-28-*.md) that have no place among the others. */
+/**
+ * Agents without one of the mends of issue 9 (docs/decisions/2026-11-28-*.md) that have no place
+ * among the others.
+ */
 import { busy, under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 

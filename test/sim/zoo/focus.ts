@@ -1,5 +1,5 @@
 /** A seed's plan, drawn under circumstances that are given. */
-import type { JsonObject } from '../../../src/core/json.ts';
+import type { JsonObject } from '../../../src/support/json.ts';
 import { drawFaults } from '../faults/index.ts';
 import { drawOptions } from '../options.ts';
 import type { ClientOptions, Plan, PlanOptions } from '../plan.ts';
@@ -10,7 +10,10 @@ export type Focus = Partial<PlanOptions>;
 /** A commit is under way at any moment. */
 export const busy: ClientOptions = { everyMs: 15, routed: true, haproxy: false, stubborn: null, cancels: 0, local: 0 };
 
-/** These faults alone, one every two seconds for a minute, on nodes that have no tags, with short leases. */
+/**
+ * These faults alone, one every two seconds for a minute, on nodes that have no tags, with short
+ * leases.
+ */
 export function under(kinds: readonly string[], config: JsonObject = {}, more: Focus = {}): Focus {
   const timing = { ttl: 5, loop_wait: 1, retry_timeout: 2 };
   const rest = { tags: {}, leftBroken: [], everyMs: 2000, fromMs: 8000, untilMs: 68_000, slowness: 1 };

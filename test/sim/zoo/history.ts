@@ -1,4 +1,7 @@
-/** Agents that take an etcd restored from an older backup, WAL written by hand or a paused replay for what they look like. */
+/**
+ * Agents that take an etcd restored from an older backup, WAL written by hand or a paused replay
+ * for what they look like.
+ */
 import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 

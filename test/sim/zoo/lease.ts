@@ -15,7 +15,10 @@ const leaseFacts = 'confirmedSentAtMs: this.#confirmedSentAtMs, ttlSeconds';
 const patience = 'leaseMargins(this.#ttlSeconds).stepDownMs - this.#clock.bootMs() + PAST_MS;';
 const ended = '&& this.#clock.bootMs() >=';
 
-/** The lease counted on another clock than the one that goes on while the machine sleeps and is never set. */
+/**
+ * The lease counted on another clock than the one that goes on while the machine sleeps and is
+ * never set.
+ */
 const counted = (clock: 'wallMs' | 'monotonicMs') => [
   { file: lease, find: keepaliveSent, replace: keepaliveSent.replace('bootMs', clock) },
   { file: lease, find: grantSent, replace: grantSent.replace('bootMs', clock) },

@@ -9,7 +9,10 @@ const comparison = 'src/core/comparison.ts';
 
 /** And one client keeps its session with a. */
 const stubborn: ClientOptions = { ...busy, stubborn: 'a' };
-/** A primary that goes on under neither agent nor guard, while a standby of it does not hear from etcd that another leads. */
+/**
+ * A primary that goes on under neither agent nor guard, while a standby of it does not hear from
+ * etcd that another leads.
+ */
 const zombies = under(['zombie-leader'], quorum, { nodes: ['a', 'b', 'c'], clients: stubborn, everyMs: 12_000 });
 
 export const raceMutants: readonly Mutant[] = [

@@ -1,4 +1,7 @@
-/** Every agent that is broken on purpose is noticed, on a seed that the whole agent passes. How soon without help: docs/simulator.md. */
+/**
+ * Every agent that is broken on purpose is noticed, on a seed that the whole agent passes. How soon
+ * without help: docs/simulator.md.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -9,7 +12,10 @@ import { mutants } from './index.ts';
 import type { Mutant } from './mutant.ts';
 
 const root = checkoutRoot();
-/** The seeds that noticed them when `regent sim --zoo --hints` was last run. A change of the agent or the models may have moved them a little. */
+/**
+ * The seeds that noticed them when `regent sim --zoo --hints` was last run. A change of the agent
+ * or the models may have moved them a little.
+ */
 const hints = JSON.parse(readFileSync(join(import.meta.dirname, 'hints.json'), 'utf8')) as Readonly<Record<string, number>>;
 const SEEDS = 300;
 let control: Control;

@@ -1,4 +1,7 @@
-/** Steps 4 to 6: the leader goes, comes back as a replica, takes the lead again by hand; and what is written is everywhere. */
+/**
+ * Steps 4 to 6: the leader goes, comes back as a replica, takes the lead again by hand; and what is
+ * written is everywhere.
+ */
 import { expect } from 'vitest';
 import { NODES, type Stack } from '../support/stack.ts';
 import { readTable } from '../support/tables.ts';

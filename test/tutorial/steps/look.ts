@@ -1,7 +1,10 @@
-/** Steps 7 to 9: the health script, the two configuration files, and what the tutorial quotes of them. */
+/**
+ * Steps 7 to 9: the health script, the two configuration files, and what the tutorial quotes of
+ * them.
+ */
 import { expect } from 'vitest';
 import { parse } from 'yaml';
-import type { JsonObject } from '../../../src/core/json.ts';
+import type { JsonObject } from '../../../src/support/json.ts';
 import { NODES, type Stack } from '../support/stack.ts';
 import { readTable } from '../support/tables.ts';
 import type { OpenBlock, Walk } from '../support/walk.ts';
@@ -54,7 +57,9 @@ async function viewPatroni(block: OpenBlock, stack: Stack): Promise<void> {
   );
 }
 
-/** What the block sets, `dcs` at the top included, is taken as it stands, and a node starts with it. */
+/**
+ * What the block sets, `dcs` at the top included, is taken as it stands, and a node starts with it.
+ */
 async function keySettings(block: OpenBlock, stack: Stack): Promise<void> {
   const before = stack.file('patroni3', 'patroni.yml');
   const settings = parse(block.text) as { postgresql: { parameters: JsonObject }; dcs: JsonObject };
@@ -81,7 +86,10 @@ async function viewHaproxy(block: OpenBlock, stack: Stack): Promise<void> {
   expect(output).toBe(stack.file('haproxy', 'haproxy.cfg'));
 }
 
-/** Each line that the tutorial quotes is in the file, with the same words in the same order; more may stand between and behind them. */
+/**
+ * Each line that the tutorial quotes is in the file, with the same words in the same order; more
+ * may stand between and behind them.
+ */
 async function keySections(block: OpenBlock, stack: Stack): Promise<void> {
   const words = (text: string) =>
     text.split('\n').map((line) =>

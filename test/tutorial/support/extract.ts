@@ -1,4 +1,7 @@
-/** Reads a Markdown tutorial: its fenced blocks, under which heading and caption they stand, and the commands a reader would type. Pure. */
+/**
+ * Reads a Markdown tutorial: its fenced blocks, under which heading and caption they stand, and the
+ * commands a reader would type. Pure.
+ */
 import { isComplete } from './shell.ts';
 
 export interface Block {
@@ -51,7 +54,10 @@ export function readBlocks(markdown: string): readonly Block[] {
   return blocks;
 }
 
-/** A block that is a file of its own, to be saved and run whole; null for one that is typed line by line. */
+/**
+ * A block that is a file of its own, to be saved and run whole; null for one that is typed line by
+ * line.
+ */
 export function scriptOf(block: Block): { readonly name: string; readonly text: string } | null {
   if (!block.text.startsWith('#!')) return null;
   const name = /^#\s*(\S+\.sh)\s*$/m.exec(block.text)?.[1] ?? 'script.sh';
@@ -86,7 +92,10 @@ export function readCommands(block: Block): readonly Command[] {
   return commands;
 }
 
-/** psql without anything to do talks with whoever sits before it, and so the lines after it are for psql. */
+/**
+ * psql without anything to do talks with whoever sits before it, and so the lines after it are for
+ * psql.
+ */
 function opensPrompt(text: string): boolean {
   return /^psql\b/.test(text) && !/\s-(c|f|l)\b|--(command|file|list)\b|[<|]/.test(text);
 }

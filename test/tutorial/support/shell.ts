@@ -13,12 +13,17 @@ interface Scan {
   parens: number;
   /** The last word could be a keyword: it stood where a command begins. */
   atCommand: boolean;
-  /** The text ends inside quotes, in a backslash, or behind an operator that wants another command. */
+  /**
+   * The text ends inside quotes, in a backslash, or behind an operator that wants another command.
+   */
   open: boolean;
   readonly hereDocs: Array<{ readonly word: string; readonly tabs: boolean }>;
 }
 
-/** Whether bash would run these lines rather than ask for another one. Quotes, here-documents, `\`, `|`, `&&`, `||`, `( )`, loops and conditions are known. */
+/**
+ * Whether bash would run these lines rather than ask for another one. Quotes, here-documents,
+ * `\`, `|`, `&&`, `||`, `( )`, loops and conditions are known.
+ */
 export function isComplete(text: string): boolean {
   const scan: Scan = { depth: 0, parens: 0, atCommand: true, open: false, hereDocs: [] };
   for (let index = 0; index < text.length; ) {
@@ -64,7 +69,10 @@ function takeWord(word: string, scan: Scan): void {
   scan.atCommand = scan.atCommand && BEFORE_COMMAND.has(word);
 }
 
-/** Steps over a line's end and the here-documents that begin there; null when one of them has no end. */
+/**
+ * Steps over a line's end and the here-documents that begin there; null when one of them has no
+ * end.
+ */
 function endLine(text: string, index: number, scan: Scan): number | null {
   let at = index + 1;
   for (let doc = scan.hereDocs.shift(); doc !== undefined; doc = scan.hereDocs.shift()) {

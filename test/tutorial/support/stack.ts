@@ -1,4 +1,7 @@
-/** The Compose stack of the tutorial, in a copy of this checkout: what its reader types, and what can be seen of it besides. */
+/**
+ * The Compose stack of the tutorial, in a copy of this checkout: what its reader types, and what
+ * can be seen of it besides.
+ */
 import { cpSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,9 +9,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parse, stringify } from 'yaml';
 import { patchMerge } from '../../../src/config/merge.ts';
-import type { JsonObject } from '../../../src/core/json.ts';
 import { takenPorts } from '../../../src/demo/ports.ts';
 import { lastLines, runCommand } from '../../../src/support/exec.ts';
+import type { JsonObject } from '../../../src/support/json.ts';
 import { type Outcome, type RunOptions, runInTerminal } from './terminal.ts';
 
 export const NODES = ['patroni1', 'patroni2', 'patroni3'] as const;
@@ -49,7 +52,10 @@ export class Stack {
     this.directory = join(copy, 'deploy', 'compose');
   }
 
-  /** Refuses where something is in the way that these tests have not made; what a test that was killed has left is removed. */
+  /**
+   * Refuses where something is in the way that these tests have not made; what a test that was
+   * killed has left is removed.
+   */
   static async prepare(): Promise<Stack> {
     await removeLeftovers();
     const there = await inventory();
@@ -64,7 +70,8 @@ export class Stack {
     const copy = realpathSync(mkdtempSync(join(tmpdir(), `regent-tutorial-${process.pid}-`)));
     cpSync(ROOT, copy, { recursive: true, filter: (source) => !NOT_COPIED.has(source.slice(ROOT.length)) });
     const stack = new Stack(copy);
-    // Images of the name that a user's own stack has stay what they are. Those of the test are kept for the next one.
+    // Images of the name that a user's own stack has stay what they are. Those of the test are kept
+    // for the next one.
     stack.write('.env', stack.file('.env').replace(/^REGENT_TAG=.*/m, 'REGENT_TAG=test'));
     return stack;
   }
@@ -128,7 +135,10 @@ export class Stack {
     return leaders.length === 1 ? leaders[0]! : null;
   }
 
-  /** null: one leader and everybody else streams from it, in the members' words and in PostgreSQL's; otherwise what is amiss. */
+  /**
+   * null: one leader and everybody else streams from it, in the members' words and in PostgreSQL's;
+   * otherwise what is amiss.
+   */
   async illness(): Promise<string | null> {
     const leader = await this.leader();
     if (leader === null) return 'nobody leads';
@@ -147,7 +157,10 @@ export class Stack {
     return status === 'streaming' ? null : `${node}'s receiver is ${status ?? 'not there'}`;
   }
 
-  /** Where HAProxy leads a new writer to; null when it leads nowhere, or to a server that takes no writes. */
+  /**
+   * Where HAProxy leads a new writer to; null when it leads nowhere, or to a server that takes no
+   * writes.
+   */
   async writable(): Promise<string | null> {
     const { out } = await run('psql', [
       '-h',
@@ -181,7 +194,10 @@ export class Stack {
     return this.until('one leader, two streaming replicas', timeoutMs, () => this.illness());
   }
 
-  /** The tutorial's text takes a leader for granted here and there. Does nothing when it is that node already. */
+  /**
+   * The tutorial's text takes a leader for granted here and there. Does nothing when it is that
+   * node already.
+   */
   async makeLeader(node: string): Promise<void> {
     await this.untilWell();
     const leader = await this.leader();
@@ -248,7 +264,10 @@ export async function inventory(): Promise<readonly string[]> {
   return [...new Set(lists.flatMap((list) => list.out.split('\n').filter((line) => line !== '')))].sort();
 }
 
-/** Containers whose stack lies in the folder of a test that lives no more: they, their volumes and their network are that test's. */
+/**
+ * Containers whose stack lies in the folder of a test that lives no more: they, their volumes and
+ * their network are that test's.
+ */
 async function removeLeftovers(): Promise<void> {
   const label = 'com.docker.compose.project.working_dir';
   const { out } = await docker([

@@ -1,11 +1,15 @@
 /**
- * A terminal as a reader of the tutorial has one: each command is run by bash under a pseudo-terminal (`script`, of util-linux), so that programs ask,
- * draw and page as they would for a person, and what they ask is answered.
+ * A terminal as a reader of the tutorial has one: each command is run by bash under a
+ * pseudo-terminal (`script`, of util-linux), so that programs ask, draw and page as they would for
+ * a person, and what they ask is answered.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 
 export interface Exchange {
-  /** What the program says last before it waits; looked for in what has come since the answer before. */
+  /**
+   * What the program says last before it waits; looked for in what has come since the answer
+   * before.
+   */
   readonly prompt: RegExp;
   /** Typed, with Enter behind it. */
   readonly answer: string;
@@ -36,7 +40,10 @@ const COLUMNS = 250;
 const PATIENCE_MS = 60_000;
 const KILL_GRACE_MS = 2000;
 
-/** Never rejects for an exit code; rejects when a prompt does not come, or the command does not end in time, with what was seen. */
+/**
+ * Never rejects for an exit code; rejects when a prompt does not come, or the command does not end
+ * in time, with what was seen.
+ */
 export function runInTerminal(place: Place, command: string, options: RunOptions = {}): Promise<Outcome> {
   const patience = options.timeoutMs ?? PATIENCE_MS;
   const begun = performance.now();
@@ -66,7 +73,10 @@ export function runInTerminal(place: Place, command: string, options: RunOptions
   });
 }
 
-/** script hands SIGTERM on to the command; the terminal's end is a SIGHUP for whatever is left in it. */
+/**
+ * script hands SIGTERM on to the command; the terminal's end is a SIGHUP for whatever is left in
+ * it.
+ */
 function end(child: ChildProcess): void {
   child.kill('SIGTERM');
   setTimeout(() => child.kill('SIGKILL'), KILL_GRACE_MS).unref();

@@ -25,7 +25,10 @@ export function tutorialBlocks(): readonly Block[] {
   return readBlocks(readIfThere(ORIGINAL) ?? readFileSync(COPY, 'utf8'));
 }
 
-/** How tests and messages name a block: `Step 1: Start the Cluster`, `Step 4: Test Automatic Failover / Restore failed node`. */
+/**
+ * How tests and messages name a block: `Step 1: Start the Cluster`,
+ * `Step 4: Test Automatic Failover / Restore failed node`.
+ */
 export function titleOf(block: Block): string {
   return block.caption === null ? block.section : `${block.section} / ${block.caption}`;
 }

@@ -1,4 +1,7 @@
-/** Goes through the tutorial block by block and keeps account: a block that nobody runs, or a command that is left out, is a failure. */
+/**
+ * Goes through the tutorial block by block and keeps account: a block that nobody runs, or a
+ * command that is left out, is a failure.
+ */
 import { it } from 'vitest';
 import { type Block, type Command, readCommands, scriptOf } from './extract.ts';
 import type { Stack } from './stack.ts';
@@ -104,7 +107,10 @@ export class OpenBlock {
     this.#commands = block.language === 'bash' && scriptOf(block) === null ? [...readCommands(block)] : [];
   }
 
-  /** Types the next command, which must be the one meant. Throws when it is another, or ends with another code. */
+  /**
+   * Types the next command, which must be the one meant. Throws when it is another, or ends with
+   * another code.
+   */
   async type(meant: RegExp, options: TypeOptions = {}): Promise<Outcome> {
     const command = this.#take(meant);
     const text = options.where === undefined ? command.text : `${options.where} ${command.text}`;
@@ -113,7 +119,10 @@ export class OpenBlock {
     return outcome;
   }
 
-  /** In the place of `sleep N`: waits until what it is there for has come about, N seconds at most. Resolves to the seconds it took. */
+  /**
+   * In the place of `sleep N`: waits until what it is there for has come about, N seconds at most.
+   * Resolves to the seconds it took.
+   */
   async sleep(what: string, look: () => Promise<string | null>): Promise<number> {
     const command = this.#take(/^sleep \d+$/);
     const seconds = Number(/\d+/.exec(command.text)![0]);

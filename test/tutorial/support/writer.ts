@@ -1,4 +1,7 @@
-/** A client of port 5000 that inserts one row after another and remembers which of them were acknowledged, when, and by which server. */
+/**
+ * A client of port 5000 that inserts one row after another and remembers which of them were
+ * acknowledged, when, and by which server.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { Stack } from './stack.ts';
@@ -35,7 +38,10 @@ export class Writer {
     await stack.until(`${what} through port 5000`, 30_000, async () => (holds() ? null : `last error: ${this.#lastError}`));
   }
 
-  /** From the last row that the server of that address acknowledged to the first of another, in milliseconds. Infinity before there is one. */
+  /**
+   * From the last row that the server of that address acknowledged to the first of another, in
+   * milliseconds. Infinity before there is one.
+   */
   gapMs(address: string): number {
     const last = this.acks.findLast((ack) => ack.server === address);
     const next = this.acks.find((ack) => ack.server !== address && ack.atMs > (last?.atMs ?? 0));

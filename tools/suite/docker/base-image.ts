@@ -1,4 +1,7 @@
-/** The image that the stack's images are built from: pulled, or made of Debian's packages where no registry of images can be reached. */
+/**
+ * The image that the stack's images are built from: pulled, or made of Debian's packages where no
+ * registry of images can be reached.
+ */
 import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RegentError } from '../../../src/support/errors.ts';
@@ -12,7 +15,9 @@ const PULL_MS = 120_000;
 const DEBOOTSTRAP_MS = 240_000;
 const CA_IN_IMAGE = '/usr/local/share/ca-certificates/this-machine.crt';
 
-/** What the slim images of Docker Hub leave out as well; apt is three times as fast without fsync. */
+/**
+ * What the slim images of Docker Hub leave out as well; apt is three times as fast without fsync.
+ */
 const DPKG = `force-unsafe-io
 path-exclude /usr/share/doc/*
 path-include /usr/share/doc/*/copyright
@@ -62,7 +67,8 @@ async function make(env: Readonly<Record<string, string>>, signal: AbortSignal):
       mkdirSync(join(root, path));
     }
     const changes = ['--change', 'CMD ["bash"]'];
-    // Where this machine reaches the registry of packages through somebody who signs for it, the build has to believe them too.
+    // Where this machine reaches the registry of packages through somebody who signs for it, the
+    // build has to believe them too.
     const authorities = process.env['NODE_EXTRA_CA_CERTS'];
     if (authorities !== undefined) {
       mkdirSync(join(root, CA_IN_IMAGE, '..'), { recursive: true });

@@ -1,4 +1,7 @@
-/** A Docker engine of the suite's own, for machines where none runs. It lives in one folder and one network namespace, and takes both with it. */
+/**
+ * A Docker engine of the suite's own, for machines where none runs. It lives in one folder and one
+ * network namespace, and takes both with it.
+ */
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,10 +20,16 @@ export interface Engine {
 
 const START_MS = 60_000;
 const STOP_MS = 45_000;
-/** What an engine leaves outside its folders; removed where it was not there before. Each must be empty to be removed, or is a file. */
+/**
+ * What an engine leaves outside its folders; removed where it was not there before. Each must be
+ * empty to be removed, or is a file.
+ */
 const TRACES = ['/etc/docker/key.json', '/etc/docker', '/run/docker/plugins', '/run/docker', '/var/lib/docker'];
 
-/** Version of the engine that DOCKER_HOST, or else the usual socket, leads to; null when none answers. */
+/**
+ * Version of the engine that DOCKER_HOST, or else the usual socket, leads to; null when none
+ * answers.
+ */
 export async function runningEngine(env: Readonly<Record<string, string>> = {}): Promise<string | null> {
   const answer = await runCommand('docker', ['info', '--format', '{{.ServerVersion}}'], { timeoutMs: 15_000, env }).catch(() => null);
   if (answer === null) return null;
@@ -55,7 +64,8 @@ async function start(folder: string, uplink: Uplink, env: Readonly<Record<string
     ...['dockerd', '--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec'), '--pidfile', join(folder, 'pid')],
     ...['--host', env['DOCKER_HOST']!, '--bip', '198.19.253.1/24', '--default-address-pool', 'base=198.19.0.0/17,size=24'],
   ];
-  // A group of its own: Ctrl-C on the terminal is for the tests; the engine is stopped once they have ended.
+  // A group of its own: Ctrl-C on the terminal is for the tests; the engine is stopped once they
+  // have ended.
   const child = spawn(uplink.launcher[0]!, [...uplink.launcher.slice(1), ...words], { detached: true, stdio: ['ignore', log, log] });
   closeSync(log);
   child.unref();
@@ -75,7 +85,10 @@ async function start(folder: string, uplink: Uplink, env: Readonly<Record<string
   }
 }
 
-/** Ends dockerd, which ends its containers and its containerd; then nothing of the folder is in use any more. */
+/**
+ * Ends dockerd, which ends its containers and its containerd; then nothing of the folder is in use
+ * any more.
+ */
 async function stop(folder: string): Promise<void> {
   const pids = () => ['pid', 'exec/containerd/containerd.pid'].map((file) => pidIn(folder, file)).filter((pid) => pid !== null);
   const [first] = pids();

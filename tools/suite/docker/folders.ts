@@ -1,4 +1,7 @@
-/** Big temporary folders whose names tell whose they are, so that what a killed suite has left can be found and removed by the next. */
+/**
+ * Big temporary folders whose names tell whose they are, so that what a killed suite has left can
+ * be found and removed by the next.
+ */
 import { existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { lastLines, runCommand } from '../../../src/support/exec.ts';

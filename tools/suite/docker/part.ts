@@ -1,4 +1,7 @@
-/** `regent test tutorial`: finds, or starts, a Docker engine, has the base image there, and runs the tests in its surroundings. */
+/**
+ * `regent test tutorial`: finds, or starts, a Docker engine, has the base image there, and runs the
+ * tests in its surroundings.
+ */
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,7 +20,10 @@ const DEBOOTSTRAP = { debootstrap: 'debootstrap' };
 /** Until when the suite may not be ended half-way: an engine of its own has to be stopped again. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** With consent (`--yes`, or CI=true) it runs or fails; without, a machine that has no Docker skips it and says why. */
+/**
+ * With consent (`--yes`, or CI=true) it runs or fails; without, a machine that has no Docker skips
+ * it and says why.
+ */
 export async function runTutorial(root: string, extra: readonly string[], consent: boolean): Promise<Tally> {
   const why = consent ? null : await whyNot();
   if (why !== null) {
@@ -82,7 +88,10 @@ async function hasComposePlugin(): Promise<boolean> {
   );
 }
 
-/** The tutorial says docker-compose. Where there is Compose v2 as a plugin only, a command of that name runs it. */
+/**
+ * The tutorial says docker-compose. Where there is Compose v2 as a plugin only, a command of that
+ * name runs it.
+ */
 async function composeCommand(scratch: string): Promise<Readonly<Record<string, string>>> {
   if ((await missingTools(COMPOSE)).length === 0) return {};
   const file = join(scratch, 'docker-compose');

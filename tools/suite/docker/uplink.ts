@@ -1,9 +1,11 @@
 /**
- * A network namespace for a Docker engine of our own, with a cable to this machine and through it to wherever this machine reaches.
+ * A network namespace for a Docker engine of our own, with a cable to this machine and through it
+ * to wherever this machine reaches.
  *
- * Bridges, packet filters, kernel switches and published ports of the engine stay inside and vanish with the namespace. Outside there are, for as long as it
- * lives, one interface, three rules of the packet filter that name it, and forwarding.
- * Addresses are of 198.18.0.0/15, which RFC 2544 sets aside for tests.
+ * Bridges, packet filters, kernel switches and published ports of the engine stay inside and vanish
+ * with the namespace. Outside there are, for as long as it lives, one interface, three rules of the
+ * packet filter that name it, and forwarding. Addresses are of 198.18.0.0/15, which RFC 2544 sets
+ * aside for tests.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -13,7 +15,10 @@ const CABLE = /\brgd(\d+)\b/;
 const NAMESPACE = /^regent-(\d+)-docker$/;
 
 export interface Uplink {
-  /** Put before a command line; the process becomes the command. Not `ip netns exec`, which would hide the control groups. */
+  /**
+   * Put before a command line; the process becomes the command. Not `ip netns exec`, which would
+   * hide the control groups.
+   */
   readonly launcher: readonly string[];
   close(): void;
 }

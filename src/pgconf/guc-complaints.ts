@@ -1,6 +1,7 @@
 /**
- * What PostgreSQL objects to in a configuration file, and what becomes of each setting it objected to. PostgreSQL itself is the judge: its list of settings,
- * their ranges, units and check functions differ by version and by installed extensions. Messages are read in English (LC_ALL=C), those of
+ * What PostgreSQL objects to in a configuration file, and what becomes of each setting it objected
+ * to. PostgreSQL itself is the judge: its list of settings, their ranges, units and check functions
+ * differ by version and by installed extensions. Messages are read in English (LC_ALL=C), those of
  * src/backend/utils/misc/guc.c and guc-file.l of PostgreSQL 13 to 18.
  */
 import { type Gucs, parseBoolean } from './guc.ts';
@@ -23,7 +24,10 @@ const NAMED = [
 ];
 const INTEGER_LIMIT = 2147483647;
 
-/** Only what concerns one of the settings asked about. Of several complaints about one setting the first counts. */
+/**
+ * Only what concerns one of the settings asked about. Of several complaints about one setting the
+ * first counts.
+ */
 export function parseComplaints(stderr: string, asked: Gucs): Complaint[] {
   const names = new Map(Object.keys(asked).map((name) => [name.toLowerCase(), name]));
   const complaints = new Map<string, Complaint>();
@@ -81,8 +85,9 @@ export interface SettingRow {
 }
 
 /**
- * What is wrong with the value of an extension's setting, of which only a server knows that has the extension loaded; null: nothing that shows. Units are converted
- * by PostgreSQL alone, so with one only the number is looked at.
+ * What is wrong with the value of an extension's setting, of which only a server knows that has the
+ * extension loaded; null: nothing that shows. Units are converted by PostgreSQL alone, so with one
+ * only the number is looked at.
  */
 export function complaintByRow({ vartype, unit, min_val, max_val, enumvals }: SettingRow, value: string): string | null {
   const text = value.trim();

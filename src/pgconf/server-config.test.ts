@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type SettingsWish, someSettings } from '../../test/fixtures/agent.ts';
-import type { ServerRole } from './effects.ts';
+import type { ServerRole } from '../core/effects.ts';
+import type { Settings } from '../core/settings.ts';
 import { CONTROLLED_GUCS, isControlled, parseConf, RECOVERY_GUCS } from './guc.ts';
 import {
   commandLineArguments,
@@ -19,7 +20,6 @@ import {
   STRICT_PLACEHOLDER,
   synchronousNames,
 } from './server-config.ts';
-import type { Settings } from './settings.ts';
 
 const PRIMARY: ServerRole = { kind: 'primary' };
 const STANDBY: ServerRole = { kind: 'standby', source: { name: 'pg-2', host: '10.0.0.12', port: 5433 } };

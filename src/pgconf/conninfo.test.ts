@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type ConninfoInput, formatConninfo, parseConninfo, passfileLine, primaryConninfo } from './conninfo.ts';
+import { parseConninfo } from '../core/conninfo.ts';
+import { type ConninfoInput, formatConninfo, passfileLine, primaryConninfo } from './conninfo.ts';
 
 const keyword = fc.stringMatching(/^[a-z_]{1,20}$/).filter((name) => !Object.hasOwn(Object.prototype, name));
 const pairs = fc.dictionary(keyword, fc.string({ unit: 'binary' }), { noNullPrototype: true });

@@ -1,10 +1,11 @@
 /**
- * The benchmark's client, a process of its own so that nothing but the cluster delays it: one row after another through one port, a new connection at
- * once when the old one breaks. What was acknowledged and what failed goes to the parent, whose end is also the end of this process.
+ * The benchmark's client, a process of its own so that nothing but the cluster delays it: one row
+ * after another through one port, a new connection at once when the old one breaks. What was
+ * acknowledged and what failed goes to the parent, whose end is also the end of this process.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { SUPERUSER } from '../demo/node-config.ts';
+import { SUPERUSER } from '../src/demo/node-config.ts';
 import { nowMs } from './now.ts';
 import type { Ack, Failure } from './outage.ts';
 

@@ -1,10 +1,13 @@
-/** One process of a benchmark's cluster. Its output goes to a file; it is ended by identity, never by name. */
+/**
+ * One process of a benchmark's cluster. Its output goes to a file; it is ended by identity, never
+ * by name.
+ */
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { endInOrder } from '../demo/kill.ts';
-import { identify, type ProcessIdentity } from '../demo/process-table.ts';
-import type { ProcessSpec } from '../demo/specs.ts';
-import { RegentError } from '../support/errors.ts';
+import { endInOrder } from '../src/demo/kill.ts';
+import { identify, type ProcessIdentity } from '../src/demo/process-table.ts';
+import type { ProcessSpec } from '../src/demo/specs.ts';
+import { RegentError } from '../src/support/errors.ts';
 
 export class LabProcess {
   readonly spec: ProcessSpec;

@@ -1,6 +1,9 @@
-/** What `regent bench failover` is asked to measure: its command line, and the plan that follows from it. */
+/**
+ * What `regent bench failover` is asked to measure: its command line, and the plan that follows
+ * from it.
+ */
 import { parseArgs } from 'node:util';
-import { RegentError } from '../support/errors.ts';
+import { RegentError } from '../src/support/errors.ts';
 
 export const SYSTEMS = ['regent', 'patroni'] as const;
 export type SystemId = (typeof SYSTEMS)[number];

@@ -1,12 +1,16 @@
 /**
- * PostgreSQL settings (GUCs) as text: which are whose, how they are written into a configuration file, how they are read back.
- * The file format: https://www.postgresql.org/docs/current/config-setting.html#CONFIG-SETTING-CONFIGURATION-FILE
+ * PostgreSQL settings (GUCs) as text: which are whose, how they are written into a configuration
+ * file, how they are read back. The file format:
+ * https://www.postgresql.org/docs/current/config-setting.html#CONFIG-SETTING-CONFIGURATION-FILE
  */
-import type { Settings } from './settings.ts';
+import type { Settings } from '../core/settings.ts';
 
 export type Gucs = Readonly<Record<string, string>>;
 
-/** Meaningful in recovery only; kept out of the main part of the file and out of postgresql.auto.conf. */
+/**
+ * Meaningful in recovery only; kept out of the main part of the file and out of
+ * postgresql.auto.conf.
+ */
 export const RECOVERY_GUCS: ReadonlySet<string> = new Set([
   'archive_cleanup_command',
   'pause_at_recovery_target',
@@ -28,7 +32,10 @@ export const RECOVERY_GUCS: ReadonlySet<string> = new Set([
   'trigger_file',
 ]);
 
-/** Targets exclude one another, and one of them left over in an included file would end replication there. */
+/**
+ * Targets exclude one another, and one of them left over in an included file would end replication
+ * there.
+ */
 export const RECOVERY_TARGETS = [
   'recovery_target',
   'recovery_target_lsn',
@@ -77,7 +84,10 @@ export function normaliseGucs(gucs: Gucs): Record<string, string> {
   return result;
 }
 
-/** A line break cannot stand in a value as it is; the format's own escapes can say it. NUL cannot be said at all and is dropped. */
+/**
+ * A line break cannot stand in a value as it is; the format's own escapes can say it. NUL cannot be
+ * said at all and is dropped.
+ */
 export function quoteValue(value: string): string {
   const escaped = value.replace(/\0/g, '').replace(/\\/g, '\\\\').replace(/'/g, "''").replace(/\n/g, '\\n').replace(/\r/g, '\\r');
   return `'${escaped}'`;
@@ -100,7 +110,10 @@ function unquoteValue(text: string): string {
 
 const ASSIGNMENT = /^\s*([A-Za-z_][\w$]*(?:\.[A-Za-z_][\w$]*)*)\s*=?\s*('(?:''|\\.|[^'\\\n])*'|[^\s#']+)?/;
 
-/** The setting a line makes, its name in lower case; null for comments, blanks and lines PostgreSQL would not read. */
+/**
+ * The setting a line makes, its name in lower case; null for comments, blanks and lines PostgreSQL
+ * would not read.
+ */
 export function parseConfLine(line: string): { readonly name: string; readonly value: string } | null {
   const match = ASSIGNMENT.exec(line);
   if (!match?.[1] || match[2] === undefined) return null;
@@ -117,7 +130,10 @@ export function parseConf(text: string): Record<string, string> {
   return result;
 }
 
-/** postgresql.auto.conf without the lines that set one of the names: it is read last and would overrule what Regent writes. */
+/**
+ * postgresql.auto.conf without the lines that set one of the names: it is read last and would
+ * overrule what Regent writes.
+ */
 export function withoutGucs(text: string, names: ReadonlySet<string>): { readonly text: string; readonly removed: readonly string[] } {
   const removed: string[] = [];
   const lines = text.split('\n').filter((line) => {
@@ -158,8 +174,9 @@ function walLevel(given: string | undefined): string {
 }
 
 /**
- * All controlled GUCs, each with a value a postmaster starts with: what cannot be used gives way to the default, because one wrong number in etcd
- * must not keep every member of the cluster from starting.
+ * All controlled GUCs, each with a value a postmaster starts with: what cannot be used gives way to
+ * the default, because one wrong number in etcd must not keep every member of the cluster from
+ * starting.
  */
 export function controlledGucs(settings: Settings): Readonly<Record<ControlledGuc, string>> {
   const given = normaliseGucs(settings.controlledParameters);

@@ -1,13 +1,16 @@
-/** `regent bench failover`: what a client sees when its cluster is broken, beside Patroni on the same machine in the same run. */
+/**
+ * `regent bench failover`: what a client sees when its cluster is broken, beside Patroni on the
+ * same machine in the same run.
+ */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { chown, mkdtemp, realpath, rm } from 'node:fs/promises';
 import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { become, chooseUnprivileged } from '../demo/identity.ts';
-import { entryFor, runningEntry } from '../demo/program.ts';
-import { defaultSurvey, type Programs, surveyPrograms } from '../demo/programs.ts';
-import { RegentError } from '../support/errors.ts';
-import { REGENT_VERSION } from '../version.ts';
+import { become, chooseUnprivileged } from '../src/demo/identity.ts';
+import { entryFor, runningEntry } from '../src/demo/program.ts';
+import { defaultSurvey, type Programs, surveyPrograms } from '../src/demo/programs.ts';
+import { RegentError } from '../src/support/errors.ts';
+import { REGENT_VERSION } from '../src/version.ts';
 import type { Figures } from './figures.ts';
 import { type BenchOptions, parseBenchOptions, USAGE } from './options.ts';
 import { reportTable, type Titles } from './report.ts';
@@ -21,7 +24,10 @@ const EXIT_STOPPED = 130;
 
 const say = (text: string) => void process.stderr.write(`${text}\n`);
 
-/** Exit code 1 when something could not be measured. Throws BENCH_OPTION, PROGRAMS_MISSING and what the demo's preparation throws. */
+/**
+ * Exit code 1 when something could not be measured. Throws BENCH_OPTION, PROGRAMS_MISSING and what
+ * the demo's preparation throws.
+ */
 export async function benchMain(args: readonly string[]): Promise<number> {
   const [what, ...rest] = args;
   if (what === 'writer') return writerMain(rest);
@@ -35,7 +41,8 @@ export async function benchMain(args: readonly string[]): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  // Opened now: a path that cannot be written is an error before the work, and the user it belongs to may not be ours for long.
+  // Opened now: a path that cannot be written is an error before the work, and the user it belongs
+  // to may not be ours for long.
   const json = options.jsonFile === null ? null : openSync(options.jsonFile, 'w');
   try {
     return await bench(options, json);

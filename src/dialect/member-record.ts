@@ -1,18 +1,17 @@
-/** The value of the members/<name> key, from which the other members and the tools know this one. */
-import { choreName } from './chores.ts';
-import type { Member, PostgresState, Tags } from './cluster.ts';
-import { modesOf } from './cluster-modes.ts';
-import type { JsonObject, JsonValue } from './json.ts';
-import { type SqlFacts, walPosition } from './postgres-facts.ts';
-import type { Settings } from './settings.ts';
-import type { AgentStatus } from './status.ts';
-import { type Lsn, ZERO_LSN } from './units.ts';
+/**
+ * The value of the members/<name> key, from which the other members and the tools know this one.
+ */
+import { choreName } from '../core/chores.ts';
+import type { PostgresState, Tags } from '../core/cluster.ts';
+import { modesOf } from '../core/cluster-modes.ts';
+import { type SqlFacts, walPosition } from '../core/postgres-facts.ts';
+import type { Settings } from '../core/settings.ts';
+import { type Lsn, ZERO_LSN } from '../core/units.ts';
+import type { AgentStatus } from '../ports/agent-status.ts';
+import type { JsonObject, JsonValue } from '../support/json.ts';
 
 const BOOLEAN_TAGS: ReadonlySet<string> = new Set(['clonefrom', 'nofailover', 'noloadbalance', 'nosync', 'nostream']);
 const ANSWERING: ReadonlySet<PostgresState> = new Set(['running', 'restarting', 'starting']);
-
-/** What any agent publishes, Patroni's of old too. A key without it is nobody's: somebody wrote it by hand, or something else uses the name. */
-export const isMemberRecord = ({ connUrl }: Pick<Member, 'connUrl'>): boolean => connUrl !== null;
 
 /** Fields appear in Patroni's order; those that do not apply are left out, never null. */
 export function memberRecord(status: AgentStatus, settings: Settings): JsonObject {
@@ -49,7 +48,10 @@ export function memberRecord(status: AgentStatus, settings: Settings): JsonObjec
   return record;
 }
 
-/** A predefined tag that is off is not worth telling, unless it decides over the number it is paired with. */
+/**
+ * A predefined tag that is off is not worth telling, unless it decides over the number it is paired
+ * with.
+ */
 export function publishedTags(tags: Tags): JsonObject {
   const published = Object.entries(tags).filter(
     ([tag, value]) =>
@@ -62,7 +64,10 @@ export function publishedTags(tags: Tags): JsonObject {
   return Object.fromEntries(published) as JsonObject;
 }
 
-/** What a standby does with WAL; null on a primary, and on a standby that neither streams nor may read an archive. */
+/**
+ * What a standby does with WAL; null on a primary, and on a standby that neither streams nor may
+ * read an archive.
+ */
 export function replicationState(sql: SqlFacts): 'streaming' | 'in archive recovery' | null {
   if (!sql.inRecovery) return null;
   if (sql.receiver?.status === 'streaming') return 'streaming';

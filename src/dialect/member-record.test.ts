@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { aReplicaStatus, aStandbySql, aStatus, someSettings } from '../../test/fixtures/agent.ts';
+import { toLsn } from '../core/units.ts';
 import { stringifyCompact } from '../support/big-json.ts';
 import { memberRecord, publishedTags, replicationState } from './member-record.ts';
-import { toLsn } from './units.ts';
 
 test('a healthy primary, byte for byte', () => {
   expect(stringifyCompact(memberRecord(aStatus(), someSettings()))).toBe(

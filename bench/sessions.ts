@@ -1,5 +1,8 @@
-/** The plan of a benchmark: which clusters are built, one after the other, and what is measured on each. */
-import { ensureError, RegentError } from '../support/errors.ts';
+/**
+ * The plan of a benchmark: which clusters are built, one after the other, and what is measured on
+ * each.
+ */
+import { ensureError, RegentError } from '../src/support/errors.ts';
 import { measureEvent } from './events.ts';
 import type { ColumnId, EventFigure, EventId, Figures } from './figures.ts';
 import { measureIdle } from './idle.ts';
@@ -12,7 +15,10 @@ import { Writer } from './writer.ts';
 
 const START_WITHIN_MS = 180_000;
 const ROUTED_WITHIN_MS = 60_000;
-/** Before the second of two measurements of idle agents; before the first they rest for as long as is measured. */
+/**
+ * Before the second of two measurements of idle agents; before the first they rest for as long as
+ * is measured.
+ */
 const REST_BETWEEN_SECONDS = 10;
 /** Numbers of the rows of one writer. */
 const ROWS_PER_WRITER = 10_000_000;
@@ -29,7 +35,10 @@ const CLUSTERS: ReadonlyArray<{ readonly timing: Timing; readonly scenarios: rea
   { timing: SHORT_TIMING, scenarios: ['node-5'] },
 ];
 
-/** In turns, so that what else the machine does meets all systems alike. Idling is measured once: its figures are sums over time already. */
+/**
+ * In turns, so that what else the machine does meets all systems alike. Idling is measured once:
+ * its figures are sums over time already.
+ */
 export function sessionsOf(options: BenchOptions, systems: readonly System[]): Session[] {
   return Array.from({ length: options.runs }).flatMap((_, run) =>
     CLUSTERS.flatMap(({ timing, scenarios }) =>
@@ -49,7 +58,10 @@ export interface BenchTerms extends Omit<LabTerms, 'directory' | 'system' | 'tim
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] extends ReadonlyArray<infer E> ? E[] : T[K] };
 
-/** Measures what can be measured; what fails is told and noted, and the next cluster goes on. Throws only when the benchmark is stopped. */
+/**
+ * Measures what can be measured; what fails is told and noted, and the next cluster goes on. Throws
+ * only when the benchmark is stopped.
+ */
 export async function runSessions(sessions: readonly Session[], terms: BenchTerms): Promise<Figures> {
   const figures: Mutable<Figures> = { starts: [], events: [], idle: [], failures: [] };
   for (const [index, session] of sessions.entries()) {

@@ -1,8 +1,11 @@
-/** The systems under test: how their agent is started, and with which settings each scenario runs. The files are the same for both. */
+/**
+ * The systems under test: how their agent is started, and with which settings each scenario runs.
+ * The files are the same for both.
+ */
 import { access, constants } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import type { JsonObject } from '../core/json.ts';
-import { lastLines, runCommand } from '../support/exec.ts';
+import { lastLines, runCommand } from '../src/support/exec.ts';
+import type { JsonObject } from '../src/support/json.ts';
 import type { SystemId } from './options.ts';
 
 export interface System {
@@ -22,7 +25,10 @@ export interface Timing {
 
 /** What an agent uses that was told nothing. */
 export const DEFAULT_TIMING: Timing = { ttl: 30, loopWait: 10, retryTimeout: 10 };
-/** The least that Patroni's documentation allows; Patroni 4 raises smaller values to it, 3.0.2 takes what it is given. */
+/**
+ * The least that Patroni's documentation allows; Patroni 4 raises smaller values to it, 3.0.2 takes
+ * what it is given.
+ */
 export const PATRONI_FLOOR: Timing = { ttl: 20, loopWait: 1, retryTimeout: 3 };
 export const SHORT_TIMING: Timing = { ttl: 5, loopWait: 1, retryTimeout: 2 };
 

@@ -1,6 +1,12 @@
-/** Options of PostgreSQL's programs that Regent sets itself or that would break the operation. Sources: patroni-compat 6.1, 6.2, 2.4. */
+/**
+ * Options of PostgreSQL's programs that Regent sets itself or that would break the operation.
+ * Sources: patroni-compat 6.1, 6.2, 2.4.
+ */
 
-/** What can be the name of a long option, without the dashes. Forks of PostgreSQL have underscores in theirs. */
+/**
+ * What can be the name of a long option, without the dashes. Forks of PostgreSQL have underscores
+ * in theirs.
+ */
 export function isOptionName(name: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9_-]*$/.test(name);
 }

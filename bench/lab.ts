@@ -1,29 +1,35 @@
-/** One cluster under test: three etcd, three agents, HAProxy, and the router where it is wanted, each started when asked for, on loopback. */
+/**
+ * One cluster under test: three etcd, three agents, HAProxy, and the router where it is wanted,
+ * each started when asked for, on loopback.
+ */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
-import { makePrivateDirectory, readIfThere, writePrivately } from '../demo/files.ts';
-import { haproxyConfig, LOG_TO_STDOUT } from '../demo/haproxy-config.ts';
-import { killNode, signal } from '../demo/kill.ts';
-import { nodeConfig, routerFile } from '../demo/node-config.ts';
-import { haproxyPools, healthyEtcd, httpGet } from '../demo/observe.ts';
-import { checkSettings, type DemoPlan, type DemoSettings, type NodePlan, planDemo, portsOf } from '../demo/plan.ts';
-import { takenPorts } from '../demo/ports.ts';
-import { identify, isAlive } from '../demo/process-table.ts';
-import type { Programs } from '../demo/programs.ts';
-import { removeFiles } from '../demo/remove.ts';
-import { marksOf, type ProcessSpec, processSpecs } from '../demo/specs.ts';
-import type { Marker } from '../demo/state.ts';
-import { codeOf, RegentError } from '../support/errors.ts';
-import { lastLines } from '../support/exec.ts';
+import { makePrivateDirectory, readIfThere, writePrivately } from '../src/demo/files.ts';
+import { haproxyConfig, LOG_TO_STDOUT } from '../src/demo/haproxy-config.ts';
+import { killNode, signal } from '../src/demo/kill.ts';
+import { nodeConfig, routerFile } from '../src/demo/node-config.ts';
+import { haproxyPools, healthyEtcd, httpGet } from '../src/demo/observe.ts';
+import { checkSettings, type DemoPlan, type DemoSettings, type NodePlan, planDemo, portsOf } from '../src/demo/plan.ts';
+import { takenPorts } from '../src/demo/ports.ts';
+import { identify, isAlive } from '../src/demo/process-table.ts';
+import type { Programs } from '../src/demo/programs.ts';
+import { removeFiles } from '../src/demo/remove.ts';
+import { marksOf, type ProcessSpec, processSpecs } from '../src/demo/specs.ts';
+import type { Marker } from '../src/demo/state.ts';
+import { codeOf, RegentError } from '../src/support/errors.ts';
+import { lastLines } from '../src/support/exec.ts';
 import { LabProcess } from './process.ts';
 import { postmasterPid, query } from './server.ts';
 import { overridesOf, type System, type Timing } from './systems.ts';
 
 const NODES = 3;
 const STATS = { username: 'admin', password: 'admin' };
-/** Below the range from which the kernel takes ports for outgoing connections, so that no client sits on the port of a node that is down. */
+/**
+ * Below the range from which the kernel takes ports for outgoing connections, so that no client
+ * sits on the port of a node that is down.
+ */
 const BASE_PORT_MIN = 10_000;
 const BASE_PORT_MAX = 24_000;
 const PORT_TRIES = 50;
@@ -143,7 +149,10 @@ export class Lab {
     return leaders.length === 1 ? leaders[0]!.name : null;
   }
 
-  /** The leader's name when all nodes are healthy by their own word and the primary's PostgreSQL streams to all others; else null. */
+  /**
+   * The leader's name when all nodes are healthy by their own word and the primary's PostgreSQL
+   * streams to all others; else null.
+   */
   async wholeUnder(): Promise<string | null> {
     const leader = await this.leader();
     if (leader === null) return null;
@@ -161,7 +170,10 @@ export class Lab {
     return write.length === 1 && write[0] === leader && read.length === this.plan.nodes.length;
   }
 
-  /** Looks until it holds. Throws BENCH_TIMEOUT after the time, BENCH_PROCESS when a process that should run has ended, and when the benchmark is stopped. */
+  /**
+   * Looks until it holds. Throws BENCH_TIMEOUT after the time, BENCH_PROCESS when a process that
+   * should run has ended, and when the benchmark is stopped.
+   */
   async until(what: string, timeoutMs: number, holds: () => Promise<boolean>): Promise<void> {
     for (const end = performance.now() + timeoutMs; ; ) {
       if (await holds()) return;

@@ -12,7 +12,10 @@ export interface Outage {
   readonly failedConnects: number;
 }
 
-/** Throws when nothing was acknowledged before the event, or nothing after it. Acknowledgements in the order of their arrival. */
+/**
+ * Throws when nothing was acknowledged before the event, or nothing after it. Acknowledgements in
+ * the order of their arrival.
+ */
 export function outageOf(acks: readonly Ack[], failures: readonly Failure[], eventMs: number, endMs: number): Outage {
   const first = acks.findLastIndex(([, atMs]) => atMs <= eventMs);
   const within = acks.slice(Math.max(0, first)).filter(([, atMs]) => atMs <= endMs);

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { aMember, aView } from '../../test/fixtures/agent.ts';
+import type { ClusterView } from '../core/cluster.ts';
+import { toLsn } from '../core/units.ts';
 import { stringifyDefault } from '../support/big-json.ts';
-import type { ClusterView } from './cluster.ts';
+import type { JsonObject } from '../support/json.ts';
 import { clusterBody } from './cluster-body.ts';
-import type { JsonObject } from './json.ts';
-import { toLsn } from './units.ts';
 
 const member = aMember;
 

@@ -1,11 +1,14 @@
-/** The body of GET /patroni and of every health check, in Patroni's form and field order. Peers read it to judge candidates. */
-import { type ClusterView, type PostgresState, sameName } from './cluster.ts';
-import type { JsonObject } from './json.ts';
+/**
+ * The body of GET /patroni and of every health check, in Patroni's form and field order. Peers read
+ * it to judge candidates.
+ */
+import { type ClusterView, type PostgresState, sameName } from '../core/cluster.ts';
+import type { SqlFacts } from '../core/postgres-facts.ts';
+import type { Settings } from '../core/settings.ts';
+import { type Lsn, ZERO_LSN } from '../core/units.ts';
+import type { AgentStatus } from '../ports/agent-status.ts';
+import type { JsonObject } from '../support/json.ts';
 import { lsnToJson, publishedTags, replicationState, servedRole } from './member-record.ts';
-import type { SqlFacts } from './postgres-facts.ts';
-import type { Settings } from './settings.ts';
-import type { AgentStatus } from './status.ts';
-import { type Lsn, ZERO_LSN } from './units.ts';
 
 export type SyncStanding = 'sync_standby' | 'quorum_standby' | null;
 
@@ -65,7 +68,10 @@ export function shownPostgresState(status: AgentStatus): PostgresState {
   return status.state === 'running' && status.sql === null ? 'unknown' : status.state;
 }
 
-/** Whether etcd lists this replica as one to be promoted without loss, under the name of the mode in force. */
+/**
+ * Whether etcd lists this replica as one to be promoted without loss, under the name of the mode in
+ * force.
+ */
 export function syncStanding(status: AgentStatus, view: ClusterView | null, settings: Settings): SyncStanding {
   const mode = settings.dynamic.synchronousMode;
   if (mode === 'off' || servedRole(status, settings) !== 'replica') return null;
@@ -74,7 +80,10 @@ export function syncStanding(status: AgentStatus, view: ClusterView | null, sett
   return mode === 'quorum' ? 'quorum_standby' : 'sync_standby';
 }
 
-/** Nothing but what Patroni has there: exporters read the numbers without looking at what else there is. */
+/**
+ * Nothing but what Patroni has there: exporters read the numbers without looking at what else there
+ * is.
+ */
 function xlog(sql: SqlFacts): JsonObject {
   if (!sql.inRecovery) return { location: lsnToJson(sql.flushLsn ?? ZERO_LSN) };
   return {
@@ -86,8 +95,9 @@ function xlog(sql: SqlFacts): JsonObject {
 }
 
 /**
- * Regent's own facts about the WAL of a standby, beside the positions they are about. Agents of earlier versions look into `wal` before `xlog`, so that they find
- * them here too. Absent: there is nothing to add to the positions.
+ * Regent's own facts about the WAL of a standby, beside the positions they are about. Agents of
+ * earlier versions look into `wal` before `xlog`, so that they find them here too. Absent: there is
+ * nothing to add to the positions.
  */
 function walFacts(sql: SqlFacts, status: AgentStatus): JsonObject {
   if (!sql.inRecovery) return {};

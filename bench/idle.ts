@@ -1,7 +1,7 @@
 /** What an agent costs that has nothing to do, read from Linux's /proc. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseStat, procTable } from '../demo/process-table.ts';
+import { parseStat, procTable } from '../src/demo/process-table.ts';
 import type { Lab } from './lab.ts';
 import { nowMs } from './now.ts';
 
@@ -23,7 +23,9 @@ export interface IdleCost {
   readonly helpers: readonly Memory[];
 }
 
-/** User and system time of all threads, those that have ended too. Throws when the process is gone. */
+/**
+ * User and system time of all threads, those that have ended too. Throws when the process is gone.
+ */
 export function cpuMs(stat: string): number {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const ticks = Number(fields[11]) + Number(fields[12]);
@@ -44,7 +46,10 @@ export function memoryOf(rollup: string): Memory {
 const cpuOf = (pid: number) => cpuMs(readFileSync(`/proc/${pid}/stat`, 'utf8'));
 const memoryOfProcess = (pid: number) => memoryOf(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
 
-/** Nobody else may use the cluster meanwhile, but HAProxy where it runs. The rest before is for the last of what the cluster's making set off. */
+/**
+ * Nobody else may use the cluster meanwhile, but HAProxy where it runs. The rest before is for the
+ * last of what the cluster's making set off.
+ */
 export async function measureIdle(lab: Lab, restSeconds: number, seconds: number, signal: AbortSignal): Promise<IdleCost> {
   await sleep(restSeconds * 1000, undefined, { signal });
   const pids = lab.plan.nodes.map((node) => lab.process(node.name)!.identity!.pid);
@@ -60,7 +65,10 @@ export async function measureIdle(lab: Lab, restSeconds: number, seconds: number
   };
 }
 
-/** A guard leads a session of its own, but its parent stays the agent that started it; PostgreSQL's parent may be the agent too. */
+/**
+ * A guard leads a session of its own, but its parent stays the agent that started it; PostgreSQL's
+ * parent may be the agent too.
+ */
 function helpersOf(agents: readonly number[]): number[] {
   return procTable
     .rows()

@@ -1,11 +1,17 @@
-/** The body of GET /cluster, which is also what `regentctl list` shows: the cluster as etcd has it, in Patroni's form. */
-import { type ClusterView, type Member, sameName } from './cluster.ts';
-import { clusterModes } from './cluster-modes.ts';
-import { sourceOf } from './context.ts';
-import type { JsonObject } from './json.ts';
-import { formatLsn, type Lsn, lagBytes, ZERO_LSN } from './units.ts';
+/**
+ * The body of GET /cluster, which is also what `regentctl list` shows: the cluster as etcd has it,
+ * in Patroni's form.
+ */
+import { type ClusterView, type Member, sameName } from '../core/cluster.ts';
+import { clusterModes } from '../core/cluster-modes.ts';
+import { sourceOf } from '../core/context.ts';
+import { formatLsn, type Lsn, lagBytes, ZERO_LSN } from '../core/units.ts';
+import type { JsonObject } from '../support/json.ts';
 
-/** primary: it says that it is one, and another member leads, or nobody. Patroni shows such a member as a replica. */
+/**
+ * primary: it says that it is one, and another member leads, or nobody. Patroni shows such a member
+ * as a replica.
+ */
 export type ShownRole = 'leader' | 'standby_leader' | 'sync_standby' | 'quorum_standby' | 'replica' | 'primary';
 
 export function clusterBody(view: ClusterView, scope: string): JsonObject {

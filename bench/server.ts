@@ -1,8 +1,8 @@
 /** The few things asked of a PostgreSQL directly. */
 import { join } from 'node:path';
 import pg from 'pg';
-import { readIfThere } from '../demo/files.ts';
-import { SUPERUSER } from '../demo/node-config.ts';
+import { readIfThere } from '../src/demo/files.ts';
+import { SUPERUSER } from '../src/demo/node-config.ts';
 
 const CONNECT_TIMEOUT_MS = 1000;
 const QUERY_TIMEOUT_MS = 20_000;

@@ -1,14 +1,15 @@
 /**
- * The HTTP code of a health check, from the last observation alone.
- * Load balancers are configured with these paths; which code each gives in which state is Patroni's, so that a pool may hold nodes of both.
+ * The HTTP code of a health check, from the last observation alone. Load balancers are configured
+ * with these paths; which code each gives in which state is Patroni's, so that a pool may hold
+ * nodes of both.
  */
-import type { ClusterView } from './cluster.ts';
-import { modesOf } from './cluster-modes.ts';
+import type { ClusterView } from '../core/cluster.ts';
+import { modesOf } from '../core/cluster-modes.ts';
+import type { Settings } from '../core/settings.ts';
+import { type Lsn, maxLsn } from '../core/units.ts';
+import type { AgentStatus } from '../ports/agent-status.ts';
 import { replicationState, servedRole } from './member-record.ts';
-import type { Settings } from './settings.ts';
-import type { AgentStatus } from './status.ts';
 import { shownPostgresState, syncStanding } from './status-body.ts';
-import { type Lsn, maxLsn } from './units.ts';
 
 /** Query parameters, first value of each. */
 export type Query = ReadonlyMap<string, string>;
@@ -34,7 +35,10 @@ export function healthCheck(path: string, query: Query, status: AgentStatus, vie
   return isHealthy(path === '/' ? '/primary' : path, check) ? 200 : 503;
 }
 
-/** 200 while the loop goes round. A stuck primary is reported within ttl, before somebody else may take over. */
+/**
+ * 200 while the loop goes round. A stuck primary is reported within ttl, before somebody else may
+ * take over.
+ */
 export function livenessCheck(status: AgentStatus, settings: Settings): number {
   if (status.paused) return 200;
   const runningPrimary = status.sql !== null && !status.sql.inRecovery;
@@ -42,7 +46,10 @@ export function livenessCheck(status: AgentStatus, settings: Settings): number {
   return status.nextRoundAtMs + graceMs > status.nowMs ? 200 : 503;
 }
 
-/** 200 on the leader and on a standby that streams and is not far behind. `lag`: bytes or with a unit; `mode=write`: count what is received, not replayed. */
+/**
+ * 200 on the leader and on a standby that streams and is not far behind.
+ * `lag`: bytes or with a unit; `mode=write`: count what is received, not replayed.
+ */
 export function readinessCheck(query: Query, status: AgentStatus, view: ClusterView | null, settings: Settings): number {
   if (status.isLeader) return 200;
   const { sql } = status;
@@ -98,7 +105,8 @@ function roleCodes(check: Check): RoleCodes {
   }
   if (!status.isLeader) return { leader: false, primary: false, standbyLeader: false, replica };
   if (!modesOf(settings.dynamic.raw).standbyCluster) {
-    // Between taking the key and the end of promotion the server refuses writes: Patroni answers 200 even then and clients see errors.
+    // Between taking the key and the end of promotion the server refuses writes: Patroni answers
+    // 200 even then and clients see errors.
     return { leader: true, primary: status.sql?.inRecovery !== true, standbyLeader: false, replica };
   }
   return { leader: true, primary: false, standbyLeader: role === 'replica' || role === 'standby_leader', replica: false };
@@ -138,7 +146,10 @@ function tagsMatch({ query, settings }: Check): boolean {
 
 const BYTES_PER_UNIT: Readonly<Record<string, number>> = { B: 1, kB: 1024, MB: 1024 ** 2, GB: 1024 ** 3, TB: 1024 ** 4 };
 
-/** PostgreSQL's way with units (case matters, 1024 to the step). Null when absent or not a size: no limit then. */
+/**
+ * PostgreSQL's way with units (case matters, 1024 to the step). Null when absent or not a size: no
+ * limit then.
+ */
 export function parseBytes(text: string | undefined): number | null {
   const match = /^\s*([-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)\s*([A-Za-z]*)\s*$/.exec(text ?? '');
   if (!match) return null;

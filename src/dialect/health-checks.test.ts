@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { aPrimarySql, aReplicaStatus, aStandbySql, aStatus, aView, PRIMARY_LSN, someSettings } from '../../test/fixtures/agent.ts';
-import type { ClusterView } from './cluster.ts';
+import type { ClusterView } from '../core/cluster.ts';
+import type { Settings } from '../core/settings.ts';
+import { toLsn } from '../core/units.ts';
+import type { AgentStatus } from '../ports/agent-status.ts';
 import { healthCheck, livenessCheck, parseBytes, readinessCheck } from './health-checks.ts';
-import type { Settings } from './settings.ts';
-import type { AgentStatus } from './status.ts';
-import { toLsn } from './units.ts';
 
 interface Situation {
   readonly status: AgentStatus;

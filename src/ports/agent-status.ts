@@ -1,8 +1,10 @@
-/** What an agent shows of itself: the source of the member key, the REST answers and the metrics. */
-import type { MemberRole, PostgresState, Tags } from './cluster.ts';
-import type { JsonObject } from './json.ts';
-import type { SqlFacts } from './postgres-facts.ts';
-import type { Lsn, Timeline } from './units.ts';
+/**
+ * What an agent shows of itself: the source of the member key, the REST answers and the metrics.
+ */
+import type { MemberRole, PostgresState, Tags } from '../core/cluster.ts';
+import type { SqlFacts } from '../core/postgres-facts.ts';
+import type { Lsn, Timeline } from '../core/units.ts';
+import type { JsonObject } from '../support/json.ts';
 
 /** A reinitialization that was asked for over REST, and what came of it. */
 export interface Reinitialization {
@@ -59,7 +61,9 @@ export interface GuardStatus {
   readonly healthy: boolean;
   /** `unknown`: an order to it has not been confirmed. */
   readonly state: 'armed' | 'disarmed' | 'unknown';
-  /** Until it stops PostgreSQL unless it is told otherwise; null: it will not, or it is not known. */
+  /**
+   * Until it stops PostgreSQL unless it is told otherwise; null: it will not, or it is not known.
+   */
   readonly strikesInMs: number | null;
 }
 
@@ -77,7 +81,10 @@ export interface AgentStatus {
   readonly systemIdentifier: string | null;
   /** PostgresFacts.beginning. */
   readonly beginning?: string;
-  /** Where the WAL on disk ends at least, of a server that is down; null: nothing there could lead. Absent: not known. */
+  /**
+   * Where the WAL on disk ends at least, of a server that is down; null: nothing there could lead.
+   * Absent: not known.
+   */
   readonly onDisk?: { readonly timeline: Timeline; readonly lsn: Lsn } | null;
   /** PostgresFacts.restored. */
   readonly restored?: boolean;
@@ -96,7 +103,10 @@ export interface AgentStatus {
   readonly pendingRestart: boolean;
   readonly pendingRestartReason: Readonly<Record<string, { old_value: string; new_value: string }>>;
   readonly scheduledRestart: JsonObject | null;
-  /** etcd's revision of the dynamic configuration that pendingRestart was judged by; null: none has been applied yet. */
+  /**
+   * etcd's revision of the dynamic configuration that pendingRestart was judged by; null: none has
+   * been applied yet.
+   */
   readonly configRevision?: string | null;
   readonly watchdogFailed: boolean;
   /** The last one that this agent was asked for since it started. */
@@ -119,7 +129,10 @@ export interface AgentStatus {
   readonly leaseRemainingMs?: number | null;
   /** false only on a primary whose post-promotion checkpoint is still running. */
   readonly checkpointAfterPromote?: boolean;
-  /** Why a standby does not get its WAL from the leader, where that is known: `not streaming from pg-2: …`. */
+  /**
+   * Why a standby does not get its WAL from the leader, where that is known:
+   * `not streaming from pg-2: …`.
+   */
   readonly sourceTrouble?: string | null;
   /** Why this standby could not be promoted, or leaves that to others for now. */
   readonly promotionTrouble?: string | null;
@@ -131,7 +144,10 @@ export interface AgentStatus {
   readonly lockedOut?: { readonly reason: string; readonly since: number } | null;
   /** The server's processes are there, and it did not answer in time. */
   readonly unresponsive?: boolean;
-  /** What postmaster.pid names and nobody knows, in words: nothing is started, led or replaced meanwhile. */
+  /**
+   * What postmaster.pid names and nobody knows, in words: nothing is started, led or replaced
+   * meanwhile.
+   */
   readonly unexplained?: string | null;
   /** Chores that fail, by what they are called, and why. */
   readonly failing?: Readonly<Record<string, string>>;

@@ -1,7 +1,10 @@
-/** Breaks a cluster under its writing client and measures what the client saw. Each event ends with a whole cluster and a client at ease. */
+/**
+ * Breaks a cluster under its writing client and measures what the client saw. Each event ends with
+ * a whole cluster and a client at ease.
+ */
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RegentError } from '../support/errors.ts';
+import { RegentError } from '../src/support/errors.ts';
 import type { EventId } from './figures.ts';
 import type { Lab } from './lab.ts';
 import { nowMs } from './now.ts';
@@ -74,7 +77,10 @@ async function killPostmaster(stage: Stage, leader: string): Promise<Outage> {
   return stage.writer.outage(eventMs);
 }
 
-/** The node comes back only after the client has been served elsewhere; how that feels is not counted. */
+/**
+ * The node comes back only after the client has been served elsewhere; how that feels is not
+ * counted.
+ */
 async function killNode(stage: Stage, leader: string): Promise<Outage> {
   const { lab, writer } = stage;
   const eventMs = nowMs();
