@@ -1,7 +1,4 @@
-/**
- * The files Regent writes, replicas and rewinds, on real servers: what PostgreSQL and its programs
- * make of them, above all when something goes wrong.
- */
+/** What real servers make of the files Regent writes, of clones and rewinds, when things fail. */
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { chown } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -342,8 +339,7 @@ describe('a rewind', () => {
       await replica.start({ kind: 'standby', source: null }, BOUND);
       await replica.promote(BOUND);
       await sql(successor, `SELECT pg_create_physical_replication_slot('pg_1', true)`);
-      // Committed by the old primary alone; its archiver is out of order, so that a finished
-      // segment waits.
+      // Only the old primary has these rows. Its archiver fails, so a finished segment waits.
       writeFileSync(join(home.path, 'archive-off'), '');
       await sql(primary, 'INSERT INTO t SELECT generate_series(1, 50)');
       await sql(primary, 'SELECT pg_switch_wal()');
@@ -376,8 +372,7 @@ describe('a rewind', () => {
         message: expect.stringContaining('different systems'),
       });
       expect(await inspectDataDir(primary.postgresql.dataDir)).toMatchObject({ state: 'valid', incompleteWork: null });
-      // A standby that crashes: pg_rewind ends its recovery before it finds out that the source is
-      // another cluster's.
+      // A crashed standby: pg_rewind first ends its recovery, then sees the foreign source.
       await leader.start({ kind: 'standby', source: null }, BOUND);
       await leader.stop('immediate', BOUND);
       for (let attempt = 0; attempt < 2; attempt += 1) {

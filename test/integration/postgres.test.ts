@@ -1,7 +1,4 @@
-/**
- * The adapter on real servers, by the port alone: what an agent asks of PostgreSQL, and what it
- * does when things go wrong.
- */
+/** The adapter on real servers, through the port alone, also when things fail. */
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -109,8 +106,7 @@ describe('one server', () => {
     expect(pids).toEqual([started.postmaster?.pid]);
     expect(started.state).toBe('running');
     expect(started.systemIdentifier).toBe(stopped.systemIdentifier);
-    // Its life hangs on nothing of ours: a session of its own, no pipe, and none of the agent's
-    // variables.
+    // A session of its own, no pipe, none of the agent's variables: it outlives the agent.
     const { pid } = started.postmaster!;
     const session = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ')[3];
     expect(Number(session)).toBe(pid);

@@ -11,7 +11,7 @@ import type {
 import { slotNameOf } from '../../src/core/slot-names.ts';
 import type { ServerProcess } from './postgres/process.ts';
 import { candidates, priorityOf } from './postgres/syncrep.ts';
-import { repliedAt, type Sender } from './replication.ts';
+import { repliedAt, type Sender } from './replication-link.ts';
 import type { SimServer } from './server.ts';
 import { type Branch, branchAt, type Position, plus, SWITCH_BYTES } from './wal.ts';
 

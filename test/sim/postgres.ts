@@ -6,7 +6,6 @@ import type { CallbackAction, ServerRole, Source } from '../../src/core/effects.
 import type { PostgresFacts, SourceHistory, TimelineStart, WalEnd } from '../../src/core/postgres-facts.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import { slotNameOf } from '../../src/core/slot-names.ts';
-import { lagBytes } from '../../src/core/units.ts';
 import { type Clock, sleep } from '../../src/ports/clock.ts';
 import type { ApplyOutcome, Bounded, Postgres, StopOptions } from '../../src/ports/postgres.ts';
 import { RegentError } from '../../src/support/errors.ts';
@@ -16,6 +15,7 @@ import { Connection } from './postgres/connection.ts';
 import { Drain } from './postgres/drain.ts';
 import { accessFiles, writeFiles } from './postgres/files.ts';
 import { hidesTimeline, isContained, needsRewind, refuse } from './postgres/rewind.ts';
+import { syncSlots } from './postgres/slots.ts';
 import { reach, step, transfer, transient } from './postgres/transfer.ts';
 import { beginningAt, hasOurEnd } from './postgres/twins.ts';
 import type { Configured, SimServer } from './server.ts';
@@ -316,24 +316,8 @@ export class SimPostgres implements Postgres {
 
   async syncSlots(plan: Parameters<Postgres['syncSlots']>[0], options: Bounded): Promise<void> {
     await step(this.#parts, 2, options);
-    const { server } = this.#parts;
     this.#connection.need();
-    const { slots, checkpoint, position, replayLsn, inRecovery } = server;
-    const reached = inRecovery ? replayLsn : position.lsn;
-    const active = (name: string) =>
-      server.replication.senders().some(({ standby, stranger }) => stranger !== true && standby.live.slot === name);
-    for (const name of plan.drop) if (!active(name)) slots.delete(name);
-    const missing = plan.create.filter((name) => !slots.has(name));
-    if (!server.slotsTaken) for (const name of missing) slots.set(name, checkpoint.lsn);
-    for (const [name, wanted] of Object.entries(plan.advance)) {
-      const before = slots.get(name);
-      if (before === undefined || active(name)) continue;
-      if (before >= wanted || before >= reached) continue;
-      slots.set(name, lagBytes(wanted, reached) > 0 ? reached : wanted);
-      server.advancedSlot = { name, from: before };
-      server.parts.tell(server, 'slot');
-    }
-    if (server.slotsTaken && missing.length > 0) throw transient('SLOTS_FAILED', 'all replication slots are in use');
+    syncSlots(this.#parts.server, plan);
   }
 
   async runCallback(action: CallbackAction, role: string): Promise<void> {

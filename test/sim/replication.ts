@@ -5,8 +5,9 @@
 import { slotNameOf } from '../../src/core/slot-names.ts';
 import type { Lsn } from '../../src/core/units.ts';
 import type { Gate } from './clock.ts';
+import { canSend, endsHere, type Link, linked, nextTry, type Sender, silent } from './replication-link.ts';
 import type { SimServer } from './server.ts';
-import { continues, isPrefix, type Position } from './wal.ts';
+import { continues, isPrefix } from './wal.ts';
 
 /**
  * A standby asks again for its source this often (wal_retrieve_retry_interval, as members are
@@ -17,10 +18,6 @@ const RETRY_MS = 100;
 const TIMEOUT_MS = 5000;
 /** The same with PostgreSQL's own settings (Network.lastingStreams). */
 const LASTING_TIMEOUT_MS = 60_000;
-/** TCP tries again after this, and after twice as long each time. */
-const FIRST_TRY_MS = 200;
-/** wal_receiver_status_interval: who has nothing to confirm replies this often. */
-const REPLY_MS = 10_000;
 /**
  * A standby that has nothing new says so every now and then; only that makes the source look again
  * at who waits.
@@ -32,44 +29,6 @@ const STATUS_MS = 1000;
  * its standby has confirmed.
  */
 const SEND_BYTES = 131_072;
-
-export interface Sender {
-  readonly standby: SimServer;
-  readonly pid: number;
-  state: 'catchup' | 'streaming';
-  /**
-   * Told ahead of the flush, where somebody waits for it; null: nothing is known beyond what is
-   * flushed.
-   */
-  writeLsn: Lsn | null;
-  /** As last confirmed by the standby; null until its first word. */
-  flushLsn: Lsn | null;
-  replayLsn: Lsn | null;
-  confirmedAt: number;
-  /** When the standby was last within hearing; null: it is. */
-  heardUntil: number | null;
-  /** Nothing flows before this. */
-  quietUntil: number;
-  /**
-   * A server that is no member's, and only bears that name. It confirms what it is sent without a
-   * slot.
-   */
-  readonly stranger?: true;
-}
-
-interface Link {
-  readonly source: SimServer;
-  readonly standby: SimServer;
-  readonly sender: Sender;
-  /** Of the walsender and of the walreceiver: either may outlive the other until it notices. */
-  sending: boolean;
-  receiving: boolean;
-  /** A batch is on its way, or its confirmation. */
-  busy: boolean;
-  /** Takes back its end, which is near because the other end is silent; null: it is heard. */
-  hearAgain: (() => void) | null;
-  stopWatching: () => void;
-}
 
 /** Why a standby does not stream although it is to. */
 export type Obstacle = 'unreachable' | 'not a prefix' | 'wal removed' | 'no slot' | 'slot in use' | 'not ahead of it' | 'other system';
@@ -395,30 +354,4 @@ export class Replication {
     // reload.
     sim.after(source.parts.rng.between(0, STATUS_MS), () => source.parts.gate().deliver('message', () => source.sessions.release()));
   }
-}
-
-/** What these ask for has to tell the simulation when it changes (Simulation.disturbed). */
-const linked = (a: SimServer, b: SimServer) => a.parts.net.up(a.name, b.name) && b.parts.net.up(b.name, a.name);
-const still = (server: SimServer) => server.parts.gate().frozen || server.process?.hung === true;
-const silent = (link: Link) => !linked(link.source, link.standby) || still(link.source) || still(link.standby);
-/**
- * At the end of a timeline a walreceiver waits to be told of the next one by the startup process
- * (WALRCV_WAITING), which a pause keeps from that.
- */
-const endsHere = ({ position, process }: SimServer, sent: Position) => process?.replaying === true && sent.branch !== position.branch;
-const canSend = (link: Link) =>
-  !still(link.source) &&
-  link.source.parts.net.up(link.source.name, link.standby.name) &&
-  link.source.parts.sim.now >= link.sender.quietUntil;
-
-function nextTry(silentSince: number, now: number): number {
-  let at = silentSince + FIRST_TRY_MS;
-  for (let wait = 2 * FIRST_TRY_MS; at <= now; wait *= 2) at += wait;
-  return at;
-}
-
-/** When the source last heard of this standby (reply_time), by true time. */
-export function repliedAt(sender: Sender, now: number): number {
-  const heard = sender.heardUntil ?? now;
-  return Math.max(sender.confirmedAt, heard - ((heard - sender.confirmedAt) % REPLY_MS));
 }

@@ -1,7 +1,6 @@
 /**
- * One PostgreSQL: what is on its disk and what its processes do. It runs on without its agent, and
- * its disk outlives its processes. `position` is where the WAL on its disk ends, flushed. What a
- * primary has not flushed nobody has seen, so it is not modelled.
+ * One PostgreSQL: what is on its disk and what its processes do. It runs without its agent as well.
+ * `position` is the end of the flushed WAL; what is not flushed nobody has seen.
  */
 import type { ServerRole } from '../../src/core/effects.ts';
 import type { SyncNames } from '../../src/core/sync-names.ts';
@@ -19,10 +18,7 @@ import { Branch, branchAt, type Position, plus, SWITCH_BYTES } from './wal.ts';
 const STILL_MS = 100;
 const NO_SPACE = 'panicked: no space left on device';
 const CHECKPOINT_BYTES = 120;
-/**
- * Of a promotion: until then a crash leaves the old timeline on disk, after it the new one, on
- * which nothing was written yet.
- */
+/** At this share of a promotion the new timeline is on disk, with nothing written on it yet. */
 const SWITCH_AT = 0.7;
 
 export type { Configured, ServerEvent, ServerParts };
@@ -37,12 +33,10 @@ export class SimServer extends DataDirectory {
   file: Configured = { source: null, syncNames: '', slot: '' };
   /** In force, as SHOW tells; processes take it up a moment later. */
   live: Configured = this.file;
-  /**
-   * Faults: the next so many starts or promotions fail; a shutdown waits for the archiver last of
-   * all, until that moment (true ms).
-   */
+  /** Faults: the next so many starts or promotions fail. */
   failStarts = 0;
   failPromotions = 0;
+  /** A shutdown waits for the archiver until then (true ms). */
   archiverBusyUntilMs = 0;
   /** No room: for WAL (the server panics), or for data only (writes are refused). */
   #full: 'no' | 'wal' | 'data' = 'no';
@@ -148,10 +142,7 @@ export class SimServer extends DataDirectory {
     this.changed();
   }
 
-  /**
-   * fsync does not return any more. Nothing that needs it ends, and no process that waits for it
-   * can be killed.
-   */
+  /** fsync does not return any more. A process that waits for it cannot be killed. */
   hangDisk(): void {
     this.#disk.hung = true;
     this.parts.sim.disturbed();
@@ -174,10 +165,7 @@ export class SimServer extends DataDirectory {
     this.#disk.whenItWorks(() => this.process === process && run());
   }
 
-  /**
-   * False when it cannot be started at all. A role of primary opens only a directory that was a
-   * primary's.
-   */
+  /** False: it cannot be started at all. Only a former primary's directory opens as primary. */
   start(role: ServerRole, evenIncomplete = false): boolean {
     if (this.process !== null || (this.dir !== 'valid' && !evenIncomplete)) return false;
     const wasPrimary = !/recovery$/.test(this.controlState.replace('in crash recovery', 'crash'));
@@ -205,8 +193,7 @@ export class SimServer extends DataDirectory {
     }
     process.phase = 'running';
     const { lsn } = this.position;
-    // A standby's directory opens for readers as soon as it is consistent, and goes on replaying
-    // what else is on its disk. A crashed primary's does not.
+    // A standby opens for readers once consistent, and replays the rest. A crashed primary waits.
     this.replayLsn = this.inRecovery && this.minRecovery !== null && this.minRecovery.lsn < lsn ? this.minRecovery.lsn : lsn;
     process.replaying = this.replayLsn < lsn;
     this.backup = null;
@@ -236,10 +223,7 @@ export class SimServer extends DataDirectory {
     this.#replayed();
   }
 
-  /**
-   * SIGINT: sessions end at once, the shutdown checkpoint goes to the standbys that are connected,
-   * then the processes end.
-   */
+  /** SIGINT: sessions end, connected standbys get the shutdown checkpoint, processes end. */
   stopFast(): void {
     const { process } = this;
     if (process === null || process.ending) return;
@@ -281,10 +265,7 @@ export class SimServer extends DataDirectory {
     if (this.process !== null) this.#gone(why);
   }
 
-  /**
-   * Nothing happens when it is not a standby. The walreceiver ends first and all WAL at hand is
-   * replayed, so that the position is final.
-   */
+  /** The walreceiver ends and all WAL at hand is replayed first: the position is final. */
   promote(): void {
     const { process } = this;
     if (process === null || !this.running || !this.inRecovery || process.promoting || process.ending) return;
@@ -304,8 +285,7 @@ export class SimServer extends DataDirectory {
   #switchTimeline(): void {
     const { branch, lsn } = this.position;
     this.parts.trace(`${this.name} PostgreSQL ends recovery on timeline ${branch.timeline} at ${lsn}`);
-    // The number is one more than the highest known, the parent the timeline that was replayed
-    // last.
+    // One more than the highest known; its parent is the timeline that was replayed last.
     const next = new Branch(branch.timeline + 1, branchAt(this.position, lsn), lsn, 'no recovery target specified');
     this.position = { branch: next, lsn: plus(lsn, SWITCH_BYTES) };
     this.minRecovery = this.position;
@@ -356,10 +336,7 @@ export class SimServer extends DataDirectory {
     this.changed();
   }
 
-  /**
-   * WAL arrived; `flushed` once it is safe on the disk. Nothing of it is there when the server ends
-   * before.
-   */
+  /** WAL arrived; `flushed` once it is on disk. A server that ends before has none of it. */
   write(position: Position, flushed: () => void): void {
     if (this.full === 'wal') {
       this.replication.stopReceiving();
@@ -391,10 +368,7 @@ export class SimServer extends DataDirectory {
     this.replication.advanced();
   }
 
-  /**
-   * Everything written, the shutdown record included, reaches whoever is connected before the last
-   * process ends.
-   */
+  /** Connected standbys get everything, the shutdown record included, before the end. */
   #writeShutdown(): void {
     const { process } = this;
     if (this.inRecovery || process === null) {

@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseSyncNames } from '../../../src/core/sync-names.ts';
 import { toLsn } from '../../../src/core/units.ts';
-import type { Sender } from '../replication.ts';
+import type { Sender } from '../replication-link.ts';
 import { candidates, confirms, priorityOf } from './syncrep.ts';
 
 const sender = (name: string, flushed: number | null, state: Sender['state'] = 'streaming') =>

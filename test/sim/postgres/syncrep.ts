@@ -5,7 +5,7 @@
  */
 import type { SyncNames } from '../../../src/core/sync-names.ts';
 import type { Lsn } from '../../../src/core/units.ts';
-import type { Sender } from '../replication.ts';
+import type { Sender } from '../replication-link.ts';
 
 /**
  * Of one parsed setting: what was asked for a moment ago is asked for again, with every
