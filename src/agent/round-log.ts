@@ -7,7 +7,8 @@ import type { Context } from '../core/context.ts';
 import { lockNotes } from '../core/locked-out.ts';
 import { memberComplaints } from '../core/member-complaints.ts';
 import type { Decision, Memory } from '../core/model.ts';
-import { noStrangers, type StrangerMemory, strangerNotes } from '../core/strangers.ts';
+import { noStrangers, type StrangerMemory } from '../core/stranger-memory.ts';
+import { strangerNotes } from '../core/strangers.ts';
 import { type Noted, syncNotes } from '../core/sync-notes.ts';
 import type { Parts } from './parts.ts';
 

@@ -4,7 +4,6 @@
  * of once, not in every round.
  */
 import type { Effect } from './effects.ts';
-import type { Memory, Observation } from './model.ts';
 
 /**
  * What a failing chore is called in the log, in `health` and in metrics: "slots: not all
@@ -72,7 +71,7 @@ const MOST_HOLD_OFF_MS = 30_000;
 export function choreHoldOffMs(
   failures: ChoreFailures,
   kind: ChoreKind,
-  { nowMs, configVersion }: Pick<Observation, 'nowMs' | 'configVersion'>,
+  { nowMs, configVersion }: { readonly nowMs: number; readonly configVersion?: number },
 ): number {
   const failure = failures[kind];
   if (failure === undefined || (failure.configVersion !== undefined && failure.configVersion !== configVersion)) return 0;
@@ -81,10 +80,10 @@ export function choreHoldOffMs(
 }
 
 /** As the outcomes since the last round leave them. */
-export function choreFailures(o: Observation, before: Memory): ChoreFailures {
-  if (o.chores.length === 0) return before.chores;
-  const failures: Partial<Record<ChoreKind, ChoreFailure>> = { ...before.chores };
-  for (const { kind, ok, code, message, endedAtMs, configVersion } of o.chores) {
+export function choreFailures(outcomes: readonly ChoreOutcome[], before: ChoreFailures): ChoreFailures {
+  if (outcomes.length === 0) return before;
+  const failures: Partial<Record<ChoreKind, ChoreFailure>> = { ...before };
+  for (const { kind, ok, code, message, endedAtMs, configVersion } of outcomes) {
     const known = failures[kind];
     if (ok) delete failures[kind];
     else

@@ -14,7 +14,7 @@ import type { PeerFacts } from './peer-facts.ts';
 import type { PostgresFacts, SourceHistory, WalEnd } from './postgres-facts.ts';
 import type { Replies } from './replies.ts';
 import type { Settings } from './settings.ts';
-import { noStrangers, type StrangerMemory } from './strangers.ts';
+import { noStrangers, type StrangerMemory } from './stranger-memory.ts';
 import type { Lsn } from './units.ts';
 
 export type DcsFacts = { readonly known: true; readonly view: ClusterView } | { readonly known: false; readonly reason: string };

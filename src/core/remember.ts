@@ -38,7 +38,7 @@ export function remember(o: Observation, before: Memory): Memory {
     slotSeenAtMs: seenSlots(c, before.slotSeenAtMs),
     handedOver: ended.handedOver && o.pg.state !== 'running',
     handedOverAtMs: ended.handedOverAtMs,
-    chores: choreFailures(o, before),
+    chores: choreFailures(o.chores, before.chores),
     lockedOut: lockedOut(c, before),
     announcedRole: ended.announcedRole,
     announcedStop: ended.announcedStop,

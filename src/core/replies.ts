@@ -6,8 +6,8 @@
  * reply_time is the standby's clock. So nobody's clocks are compared: what counts is when this
  * agent saw it change, and an agent that has just started takes everybody for heard.
  */
-import type { Observation } from './model.ts';
-import type { WalsenderFacts } from './postgres-facts.ts';
+import type { PostgresFacts, WalsenderFacts } from './postgres-facts.ts';
+import type { Settings } from './settings.ts';
 
 /** By pid of the walsender. */
 export type Replies = Readonly<Record<number, Heard>>;
@@ -25,6 +25,13 @@ interface Heard {
   readonly owesSinceMs: number | null;
 }
 
+/** What of an observation tells when a standby was heard. */
+interface Look {
+  readonly nowMs: number;
+  readonly pg: Pick<PostgresFacts, 'sql'>;
+  readonly settings: Pick<Settings, 'parameters'>;
+}
+
 /**
  * An idle standby replies every wal_receiver_status_interval, 10 s by default. Looks that are
  * further apart than that see a new reply each time.
@@ -33,7 +40,7 @@ const IDLE_MS = 15_000;
 /** One that is sent WAL replies as soon as it has it on disk. */
 const OWING_MS = 3000;
 
-export function heardReplies(o: Observation, before: Replies): Replies {
+export function heardReplies(o: Look, before: Replies): Replies {
   const { sql } = o.pg;
   if (sql === null) return before;
   const heard: Record<number, Heard> = {};
@@ -51,7 +58,7 @@ export function heardReplies(o: Observation, before: Replies): Replies {
 }
 
 /** Nothing has come from this standby for longer than from one that is there. */
-export function isSilent(o: Observation, replies: Replies, sender: WalsenderFacts): boolean {
+export function isSilent(o: Pick<Look, 'nowMs' | 'settings'>, replies: Replies, sender: WalsenderFacts): boolean {
   const heard = replies[sender.pid];
   if (heard === undefined) return false;
   if (heard.owesSinceMs !== null && o.nowMs - heard.owesSinceMs > OWING_MS) return true;

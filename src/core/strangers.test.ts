@@ -3,7 +3,8 @@ import { lsn, member, memory, observation, pg, settings, slot, view, walsender }
 import { decide } from './decide.ts';
 import type { Memory } from './model.ts';
 import type { SlotFacts, WalsenderFacts } from './postgres-facts.ts';
-import { describeStranger, describeStrangers, noStrangers, strangerNotes } from './strangers.ts';
+import { noStrangers } from './stranger-memory.ts';
+import { describeStranger, describeStrangers, strangerNotes } from './strangers.ts';
 
 type Mode = 'on' | 'quorum';
 

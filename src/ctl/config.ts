@@ -17,10 +17,15 @@ import { CREDENTIAL_KEYWORDS } from '../pgconf/conninfo.ts';
 import { isJsonObject } from '../support/big-json.ts';
 import { ensureError } from '../support/errors.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
-import type { GlobalOptions } from './context.ts';
 import { CtlError } from './errors.ts';
 
 export type RestAccess = CtlSettings;
+
+export interface GlobalOptions {
+  readonly configFile?: string;
+  readonly dcs?: string;
+  readonly insecure?: boolean;
+}
 
 export interface CtlConfig {
   /** The file that was read; null: none. */

@@ -7,7 +7,7 @@ import { memberOf } from '../core/cluster.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import type { Log } from '../ports/log.ts';
 import { shellWord } from '../support/shell-words.ts';
-import type { CtlConfig } from './config.ts';
+import type { CtlConfig, GlobalOptions } from './config.ts';
 import { CtlError, usage } from './errors.ts';
 import type { CtlIo } from './io.ts';
 import { Prompter } from './prompt.ts';
@@ -18,12 +18,6 @@ import type { RestClient } from './rest.ts';
  * waits at a terminal.
  */
 export const DCS_TIMEOUT_MS = 4_000;
-
-export interface GlobalOptions {
-  readonly configFile?: string;
-  readonly dcs?: string;
-  readonly insecure?: boolean;
-}
 
 export class Ctx {
   readonly io: CtlIo;

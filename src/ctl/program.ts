@@ -4,7 +4,8 @@
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { FORMATS, ROLES } from './choices.ts';
-import type { Ctx, GlobalOptions } from './context.ts';
+import type { GlobalOptions } from './config.ts';
+import type { Ctx } from './context.ts';
 
 /** Words are the command's arguments in order. A number is the exit code; nothing means 0. */
 export type Run = (ctx: Ctx, words: readonly string[], options: never) => Promise<number> | Promise<void>;

@@ -9,7 +9,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readPidFile } from '../adapters/postgres/detect.ts';
+import { readPidFile } from '../adapters/postgres/pid-file.ts';
 import { ensureError, RegentError } from '../support/errors.ts';
 import { demoCommand } from './commands.ts';
 import { endInOrder, killNode, signal, waitGone } from './kill.ts';

@@ -4,8 +4,8 @@
  */
 import { afterAll, expect, test } from 'vitest';
 import { createSystemClock } from '../../src/adapters/clock/system.ts';
-import { readPidFile } from '../../src/adapters/postgres/detect.ts';
 import { Heartbeat } from '../../src/adapters/postgres/heartbeat.ts';
+import { readPidFile } from '../../src/adapters/postgres/pid-file.ts';
 import { adapterFor, foundCluster, freePort, settingsFor, sourceOf, sql, temporaryHome } from './support/postgres.ts';
 
 const CLOCK = createSystemClock();

@@ -2,7 +2,7 @@
  * Makes the data directory as a copy of another member's. Until the copy is whole a mark keeps
  * everybody from starting it.
  */
-import { chown, mkdir, rmdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Source } from '../../core/effects.ts';
 import { BASEBACKUP, keepsData, replicaMethods } from '../../core/replica-methods.ts';
@@ -13,21 +13,28 @@ import { lastLines } from '../../support/exec.ts';
 import { readText, writeFileAtomic } from './atomic-file.ts';
 import { basebackupForbidden, optionArguments } from './binary-options.ts';
 import { provideConfigDir } from './config-dir.ts';
-import { binary } from './context.ts';
 import { runCustomMethod } from './custom-method.ts';
-import { clearIncomplete, inspectDataDir, markIncomplete, parseMajor, removeDataDir } from './data-dir.ts';
+import {
+  clearIncomplete,
+  inspectDataDir,
+  makeDataDirectory,
+  markIncomplete,
+  parseMajor,
+  removeDataDir,
+  removeIfEmpty,
+} from './data-dir.ts';
 import type { Deps } from './deps.ts';
 import { clearMark, setMark } from './directory-mark.ts';
 import { NO_LIBPQ_ENV } from './libpq-environment.ts';
 import { keepMade, noteMade, removeMade, removeOldWal } from './made-elsewhere.ts';
 import { forgetKeptBase, settleBase } from './own-base.ts';
 import { programConnection } from './passfile.ts';
+import { binary, programMajor } from './programs.ts';
 import { removeSocketFiles } from './sockets.ts';
 import { lendDirectory, settleWork, workDirectory } from './staging.ts';
 
 const BASEBACKUP_ATTEMPTS = 2;
 const RETRY_MS = 1000;
-const VERSION_TIMEOUT_MS = 5000;
 const SOURCE_TIMEOUT_MS = 5000;
 
 export type CloneOptions = Bounded & { readonly fromLeader: boolean };
@@ -220,41 +227,4 @@ async function emptyDirectory(deps: Deps, major: number): Promise<void> {
   const { dataDir } = deps.settings.postgresql;
   await removeDataDir(dataDir, { keepAside: false, log: deps.log, major });
   await makeDataDirectory(dataDir, deps.runAs ?? null);
-}
-
-/**
- * A program of the user's makes the data directory itself, as with Patroni: `mv BACKUP DATA_DIR`
- * would put the backup into one that is there. What cannot be removed (a mount, the target of a
- * link, below a parent of another's) stays, empty.
- */
-export async function removeIfEmpty(dataDir: string): Promise<void> {
-  await rmdir(dataDir).catch(() => {});
-}
-
-/** Creates it if it is missing. Throws DATA_DIR_NOT_CREATED. */
-export async function makeDataDirectory(dataDir: string, owner: Deps['runAs']): Promise<void> {
-  try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
-    if (owner) await chown(dataDir, owner.uid, owner.gid);
-  } catch (error) {
-    throw new RegentError('DATA_DIR_NOT_CREATED', `could not create ${dataDir}: ${ensureError(error).message}`, {
-      mend: 'create the directory, empty and owned by the user PostgreSQL runs as',
-      cause: error,
-    });
-  }
-}
-
-/** Major version of the installed programs. Throws PG_PROGRAM_UNUSABLE. */
-export async function programMajor(deps: Pick<Deps, 'settings' | 'run'>): Promise<number> {
-  const program = binary(deps.settings, 'postgres');
-  const result = await deps.run(program, ['--version'], { timeoutMs: VERSION_TIMEOUT_MS, env: { LC_ALL: 'C' } });
-  const major = /\b(\d{2})(?:\.\d+|devel|beta\d+|rc\d+)/.exec(result.stdout)?.[1];
-  if (major !== undefined) return Number(major);
-  throw new RegentError(
-    'PG_PROGRAM_UNUSABLE',
-    `${program} --version did not tell a version: ${lastLines(result.stderr || result.stdout, 2)}`,
-    {
-      mend: 'check postgresql.bin_dir and bin_name',
-    },
-  );
 }

@@ -2,7 +2,6 @@
  * What the operations of the adapter share: the settings of the moment, the held postmaster, the
  * heartbeat connection.
  */
-import { join } from 'node:path';
 import type { ServerRole } from '../../core/effects.ts';
 import type { Settings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -15,7 +14,6 @@ import type { Deps, Owner } from './deps.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import { LocalHistory } from './history-file.ts';
 import type { PostmasterWatch } from './postmaster.ts';
-import { programNames } from './server-process.ts';
 import { connect } from './sql.ts';
 import { LocalBeginning } from './timeline-beginning.ts';
 
@@ -58,17 +56,6 @@ export interface Context {
 
 export function newReaders(): Pick<Context, 'control' | 'history' | 'beginning'> {
   return { control: new ControlDataReader(), history: new LocalHistory(), beginning: new LocalBeginning() };
-}
-
-/** Path of one of PostgreSQL's programs, by bin_dir and bin_name. */
-export function binary(settings: Settings, name: string): string {
-  const file = settings.postgresql.binNames[name] ?? name;
-  return settings.postgresql.binDir === '' ? file : join(settings.postgresql.binDir, file);
-}
-
-/** By what names the program of the configured server may show itself. */
-export function serverPrograms(settings: Settings): ReadonlySet<string> {
-  return programNames(binary(settings, 'postgres'));
 }
 
 /**

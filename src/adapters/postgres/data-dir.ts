@@ -6,7 +6,7 @@ import { chown, mkdir, readdir, realpath, rename, rm, rmdir, stat } from 'node:f
 import { join } from 'node:path';
 import type { DataDirState, IncompleteWork } from '../../core/postgres-facts.ts';
 import type { Log } from '../../ports/log.ts';
-import { codeOf, ensureError } from '../../support/errors.ts';
+import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { readText } from './atomic-file.ts';
 import type { Owner } from './deps.ts';
 import { isMarkEntry, marksLieInside, markThroughRewind, readMark, removeMark, stagingPath, unpipe, writeMark } from './marks.ts';
@@ -237,5 +237,27 @@ async function realOrNull(path: string): Promise<string | null> {
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return null;
     throw error;
+  }
+}
+
+/**
+ * A program of the user's makes the data directory itself, as with Patroni: `mv BACKUP DATA_DIR`
+ * would put the backup into one that is there. What cannot be removed (a mount, the target of a
+ * link, below a parent of another's) stays, empty.
+ */
+export async function removeIfEmpty(dataDir: string): Promise<void> {
+  await rmdir(dataDir).catch(() => {});
+}
+
+/** Creates it if it is missing. Throws DATA_DIR_NOT_CREATED. */
+export async function makeDataDirectory(dataDir: string, owner: Owner | null): Promise<void> {
+  try {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    if (owner) await chown(dataDir, owner.uid, owner.gid);
+  } catch (error) {
+    throw new RegentError('DATA_DIR_NOT_CREATED', `could not create ${dataDir}: ${ensureError(error).message}`, {
+      mend: 'create the directory, empty and owned by the user PostgreSQL runs as',
+      cause: error,
+    });
   }
 }

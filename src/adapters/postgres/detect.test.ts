@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
-import { HeldProcess, parsePidFile, parseProcStat } from './detect.ts';
+import { HeldProcess, parseProcStat } from './detect.ts';
+import { parsePidFile } from './pid-file.ts';
 
 test('postmaster.pid of a running server', () => {
   const text = '4711\n/var/lib/data\n1790000000\n5433\n/run/postgresql\nlocalhost\n  1234567         4\nready   \n';

@@ -9,7 +9,7 @@ import { resolve } from 'node:path';
 import type pg from 'pg';
 import type { Settings } from '../../core/settings.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
-import { readPidFile } from './detect.ts';
+import { readPidFile } from './pid-file.ts';
 import { type Door, refusalMend } from './refusal.ts';
 import { type ConnectOptions, connect, discard, sqlState } from './sql.ts';
 

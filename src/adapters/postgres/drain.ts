@@ -3,8 +3,9 @@ import type pg from 'pg';
 import { type Connected, DRAIN_PATIENCE_MS, dispensable } from '../../core/drain.ts';
 import { includes } from '../../core/voters.ts';
 import { type Clock, sleep } from '../../ports/clock.ts';
-import { binary, type Context, runner } from './context.ts';
+import { type Context, runner } from './context.ts';
 import { HeldProcess } from './detect.ts';
+import { binary } from './programs.ts';
 
 const LOOK_MS = 100;
 const ASK_MS = 200;

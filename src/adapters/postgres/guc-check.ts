@@ -8,8 +8,8 @@ import type { Settings } from '../../core/settings.ts';
 import { formatGuc, type Gucs } from '../../pgconf/guc.ts';
 import { type Complaint, heed, parseComplaints } from '../../pgconf/guc-complaints.ts';
 import { lastLines } from '../../support/exec.ts';
-import { binary } from './context.ts';
 import type { Deps } from './deps.ts';
+import { binary } from './programs.ts';
 import { scratchDirectory } from './scratch.ts';
 
 type CheckDeps = Pick<Deps, 'run' | 'log' | 'runAs'>;

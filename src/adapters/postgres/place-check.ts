@@ -6,13 +6,12 @@ import { lstat, readdir, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Settings } from '../../core/settings.ts';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
-import { programMajor } from './clone.ts';
-import { binary } from './context.ts';
 import { ControlDataReader } from './control-data.ts';
 import { inspectDataDir, OF_POSTGRES, placesOf } from './data-dir.ts';
 import type { Deps, Owner } from './deps.ts';
 import { exists } from './file-steps.ts';
 import { canWrite, isMarkEntry, marksLieInside } from './marks.ts';
+import { binary, programMajor } from './programs.ts';
 
 const CONTROL_MS = 5000;
 /** How deep another cluster is looked for: data_dir: /var/lib/postgresql has 15/main in it. */

@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { sleep } from '../../ports/clock.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { RegentError } from '../../support/errors.ts';
-import { binary, type Context, runner } from './context.ts';
+import { type Context, runner } from './context.ts';
+import { binary } from './programs.ts';
 
 const LOOK_MS = 10;
 /**

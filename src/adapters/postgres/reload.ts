@@ -9,11 +9,12 @@ import { ensureError, RegentError } from '../../support/errors.ts';
 import { accessJudge } from './access-judge.ts';
 import { saveConfigBackups } from './conf-backup.ts';
 import type { Scope, WriteOutcome } from './conf-writer.ts';
-import { binary, type Context, runner } from './context.ts';
+import { type Context, runner } from './context.ts';
 import type { ControlData } from './control-data.ts';
 import { inspectDataDir } from './data-dir.ts';
 import type { HeldProcess } from './detect.ts';
 import { readsElsewhere } from './origin.ts';
+import { binary } from './programs.ts';
 import { askStandbysAgain } from './release-waiting.ts';
 import { keepOrigin } from './takeover.ts';
 

@@ -10,7 +10,7 @@
  */
 import { readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import type { PidFile } from './detect.ts';
+import type { PidFile } from './pid-file.ts';
 
 const USUAL_PROGRAMS = ['postgres', 'postmaster'];
 /** postmaster.pid has whole seconds, and so has the kernel's moment of the boot. */

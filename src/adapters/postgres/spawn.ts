@@ -10,9 +10,10 @@ import { copyFile, readlink, stat, truncate, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { cleanEnvironment, lastLines } from '../../support/exec.ts';
-import { binary, type Context, serverPrograms } from './context.ts';
+import type { Context } from './context.ts';
 import { HeldProcess, pidFileOwner } from './detect.ts';
 import { NO_LIBPQ_ENV } from './libpq-environment.ts';
+import { binary, serverPrograms } from './programs.ts';
 
 /** Where logging_collector is off the file takes everything PostgreSQL ever says. */
 const KEEP_OUTPUT_BYTES = 32 * 1024 * 1024;

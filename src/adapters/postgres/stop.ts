@@ -8,9 +8,10 @@ import { sleep } from '../../ports/clock.ts';
 import type { StopOptions } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { shellWords } from '../../support/shell-words.ts';
-import { type Context, runner, serverPrograms } from './context.ts';
+import { type Context, runner } from './context.ts';
 import { findServerProcesses, forgetUnreaped, type HeldProcess } from './detect.ts';
 import { Walsenders } from './drain.ts';
+import { serverPrograms } from './programs.ts';
 
 const LOOK_MS = 5;
 /**

@@ -4,8 +4,9 @@
  */
 import type { UnexplainedProcess } from '../../core/postgres-facts.ts';
 import { RegentError } from '../../support/errors.ts';
-import { type Context, serverPrograms } from './context.ts';
+import type { Context } from './context.ts';
 import { pidFileOwner } from './detect.ts';
+import { serverPrograms } from './programs.ts';
 
 export const UNEXPLAINED_MEND =
   'if it is this PostgreSQL, correct postgresql.bin_dir and bin_name or stop it; if it has nothing to do with it, end it, or remove postmaster.pid once you are sure that no process of this PostgreSQL is left';

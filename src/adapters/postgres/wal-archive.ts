@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError } from '../../support/errors.ts';
 import { lastLines } from '../../support/exec.ts';
-import { binary } from './context.ts';
 import type { Deps } from './deps.ts';
+import { binary } from './programs.ts';
 
 const READ_TIMEOUT_MS = 5000;
 

@@ -8,8 +8,8 @@
 import { join } from 'node:path';
 import { formatLsn, type Lsn, parseLsn, type Timeline } from '../../core/units.ts';
 import type { Bounded } from '../../ports/postgres.ts';
-import { binary } from './context.ts';
 import type { Deps } from './deps.ts';
+import { binary } from './programs.ts';
 
 /** Where the last whole record begins; null: it cannot be told. */
 export async function lastRecord(deps: Deps, timeline: Timeline, checkpointLsn: Lsn, options: Bounded): Promise<Lsn | null> {

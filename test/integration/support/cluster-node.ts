@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { guardPlaces } from '../../../src/adapters/guard/place.ts';
-import { readPidFile } from '../../../src/adapters/postgres/detect.ts';
+import { readPidFile } from '../../../src/adapters/postgres/pid-file.ts';
 import { identify, type ProcessIdentity, procTable } from '../../../src/demo/process-table.ts';
 
 export interface NodePlace {
