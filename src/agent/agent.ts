@@ -2,19 +2,18 @@
  * The loop: observe → decide → act, one round at a time. Everything else (watches, the postmaster's
  * end, REST, signals) only wakes it.
  */
-import type { ChoreOutcome } from '../core/chores.ts';
-import type { ClusterView } from '../core/cluster.ts';
 import { contextOf } from '../core/context.ts';
 import { decide } from '../core/decide.ts';
-import { type CallbackAction, type Job, type JobOutcome, jobLabel, type RunningJob } from '../core/effects.ts';
-import { type Decision, emptyMemory, type Memory, type Observation } from '../core/model.ts';
+import type { CallbackAction, Job } from '../core/effects.ts';
+import type { Observation } from '../core/model.ts';
 import { leaseMargins, roundIntervalMs } from '../core/settings.ts';
-import type { DroppedWish } from '../ports/operator.ts';
-import { codeOf, ensureError, RegentError } from '../support/errors.ts';
+import { RegentError } from '../support/errors.ts';
 import { act, type Hands } from './act.ts';
-import { droppedWish } from './dropped-wish.ts';
+import type { AgentView } from './agent-view.ts';
+import { BackgroundCheckpoint } from './background-checkpoint.ts';
 import { FailureLog } from './failure-log.ts';
 import { Fence } from './fence.ts';
+import { JobSlot } from './job-slot.ts';
 import { runJob } from './jobs.ts';
 import { Lease } from './lease.ts';
 import { MemberKey } from './member-key.ts';
@@ -23,6 +22,8 @@ import { observe } from './observe.ts';
 import type { Parts } from './parts.ts';
 import { Requests } from './requests.ts';
 import { RoundLog } from './round-log.ts';
+import { Rounds } from './rounds.ts';
+import { SettingsVersion } from './settings-version.ts';
 import { Tally } from './tally.ts';
 import { Wake } from './wake.ts';
 
@@ -31,100 +32,54 @@ const MIN_GAP_MS = 5;
 const STANDSTILL_MS = 2000;
 const AFTER_FAILURE_MS = 1000;
 const LATE_GAP_MS = 20;
+/** Another look at what etcd or PostgreSQL refused. */
+const RETRY_MS = 200;
 
-export interface LastRound {
-  readonly observation: Observation;
-  readonly decision: Decision;
-  readonly endedAtMs: number;
-  readonly nextAtMs: number;
-}
-
-export class Agent {
+export class Agent implements AgentView {
   readonly parts: Parts;
   readonly wake: Wake;
   readonly lease: Lease;
   readonly fence: Fence;
+  readonly rounds = new Rounds();
+  readonly job: JobSlot;
   readonly requests: Requests;
+  readonly settingsVersion: SettingsVersion;
   readonly tally = new Tally();
+  readonly #checkpoint: BackgroundCheckpoint;
   readonly #memberKey: MemberKey;
   readonly #log: RoundLog;
   readonly #failures: FailureLog;
-  #memory: Memory = emptyMemory;
-  #last: LastRound | null = null;
-  #dropped: DroppedWish | null = null;
+  readonly #news = new News();
   /** At first, of the agent that ran here before. */
   #syncUnsettled = true;
-  rounds = 0;
-  #lastDcsReadWallMs: number | null = null;
-  #lastView: ClusterView | null = null;
-  #running: { readonly job: Job; readonly startedAtMs: number; readonly controller: AbortController; readonly done: Promise<void> } | null =
-    null;
-  #checkpointing = false;
-  #stopping = false;
-  #leaving = false;
-  readonly #news = new News();
-  #exit: { readonly code: number; readonly message: string } | null = null;
   #reloadWanted = false;
   #reloaded: () => void = () => {};
-  #configVersion = 1;
-  #appliedVersion = 0;
-  /**
-   * Of the dynamic configuration by which PostgreSQL was looked at last, with nothing of it left to
-   * apply; null: there was none yet.
-   */
-  configRevision: string | null = null;
-  readonly #roundListeners = new Set<() => void>();
+  #exitCode: number | null = null;
 
   constructor(parts: Parts) {
     this.parts = parts;
     this.wake = new Wake(parts.clock);
     this.lease = new Lease(parts.dcs, parts.clock, parts.settings.current().dynamic.ttlSeconds);
     this.fence = new Fence(parts, this.lease);
-    this.requests = new Requests(this);
+    const wake = () => this.wake.now();
+    this.job = new JobSlot(parts, {
+      started: (job) => this.requests.jobStarted(job),
+      ended: (outcome) => {
+        this.#news.jobEnded(outcome);
+        this.requests.jobEnded(outcome);
+      },
+      wake,
+    });
+    this.requests = new Requests(parts, { rounds: this.rounds, job: this.job, wake });
+    this.settingsVersion = new SettingsVersion(parts, wake);
+    this.#checkpoint = new BackgroundCheckpoint(parts, (job, chore) => {
+      this.#news.jobEnded(job);
+      this.#news.choreEnded(chore, this.rounds.memory);
+      wake();
+    });
     this.#memberKey = new MemberKey(parts, this.lease);
     this.#log = new RoundLog(parts);
     this.#failures = new FailureLog(parts.log);
-  }
-
-  get memory(): Memory {
-    return this.#memory;
-  }
-
-  get last(): LastRound | null {
-    return this.#last;
-  }
-
-  get dropped(): DroppedWish | null {
-    return this.#dropped;
-  }
-
-  get job(): RunningJob | null {
-    return this.#running;
-  }
-
-  /** The server is being taken down on purpose; it is not to be shown as leader any more. */
-  get stopping(): boolean {
-    return this.#stopping;
-  }
-
-  /** The server is about to be taken down: as a standby it is not to be waited for. */
-  get leaving(): boolean {
-    return this.#leaving;
-  }
-
-  /** Epoch ms of the last successful read of etcd; null: none yet. */
-  get lastDcsReadWallMs(): number | null {
-    return this.#lastDcsReadWallMs;
-  }
-
-  /** What that read found. */
-  get lastView(): ClusterView | null {
-    return this.#lastView;
-  }
-
-  onRound(listener: () => void): () => void {
-    this.#roundListeners.add(listener);
-    return () => this.#roundListeners.delete(listener);
   }
 
   /** SIGTERM: ends in good order. May be called again; only the first counts. */
@@ -159,12 +114,12 @@ export class Agent {
     const me = parts.settings.local().name;
     const watch = parts.dcs.watch((event) => this.wake.onKey(event.key, me));
     try {
-      while (this.#exit === null) await this.#turn();
+      while (this.#exitCode === null) await this.#turn();
     } finally {
       watch.close();
-      this.#running?.controller.abort(new RegentError('AGENT_ENDS', 'the agent is ending'));
+      this.job.abandon();
     }
-    return this.#exit.code;
+    return this.#exitCode;
   }
 
   async #turn(): Promise<void> {
@@ -175,7 +130,7 @@ export class Agent {
       // includes, host names of the allowlist.
       if (this.parts.settings.reload() !== 'refused') {
         this.parts.pg.reloadAsked();
-        this.#settingsChanged();
+        this.settingsVersion.changed();
         this.#reloaded();
       }
     }
@@ -189,11 +144,9 @@ export class Agent {
       this.tally.add('roundFailures');
       wakeAtMs = this.#afterFailure();
     }
-    if (this.#exit !== null) return;
+    if (this.#exitCode !== null) return;
     const nextAtMs = this.#nextRoundAt(startedAtMs, wakeAtMs);
-    if (this.#last)
-      this.#last = { observation: this.#last.observation, decision: this.#last.decision, endedAtMs: this.parts.clock.bootMs(), nextAtMs };
-    for (const listener of [...this.#roundListeners]) listener();
+    this.rounds.ended(this.parts.clock.bootMs(), nextAtMs);
     await this.wake.until(nextAtMs);
     this.#noteStandstill(nextAtMs);
   }
@@ -205,7 +158,7 @@ export class Agent {
   #afterFailure(): number {
     const now = this.parts.clock.bootMs();
     const { confirmedSentAtMs, ttlSeconds } = this.lease.facts();
-    if (this.#memory.role !== 'primary' || confirmedSentAtMs === null) return now + AFTER_FAILURE_MS;
+    if (this.rounds.memory.role !== 'primary' || confirmedSentAtMs === null) return now + AFTER_FAILURE_MS;
     return Math.max(now + LATE_GAP_MS, Math.min(now + AFTER_FAILURE_MS, confirmedSentAtMs + leaseMargins(ttlSeconds).stepDownMs / 2));
   }
 
@@ -221,7 +174,7 @@ export class Agent {
 
   #nextRoundAt(startedAtMs: number, wakeAtMs: number | null): number {
     const now = this.parts.clock.bootMs();
-    const regular = startedAtMs + roundIntervalMs(this.parts.settings.current().dynamic, this.#memory.role === 'primary');
+    const regular = startedAtMs + roundIntervalMs(this.parts.settings.current().dynamic, this.rounds.memory.role === 'primary');
     const { confirmedSentAtMs, ttlSeconds } = this.lease.facts();
     const stepDown = confirmedSentAtMs === null ? regular : confirmedSentAtMs + leaseMargins(ttlSeconds).stepDownMs;
     const dueMs = Math.min(regular, wakeAtMs ?? regular, stepDown > now ? stepDown : regular, this.fence.retryAtMs ?? regular);
@@ -229,87 +182,74 @@ export class Agent {
   }
 
   async #round(): Promise<number | null> {
-    const told = this.#news.take();
-    const known = this.#configVersion === this.#appliedVersion ? this.#lastSettings : null;
+    const { memory } = this.rounds;
+    const observation = await this.#observe();
+    await this.fence.follow(contextOf(observation, memory));
+    const seen = { ...observation, guardHealthy: this.fence.healthy };
+    const decision = decide(seen, memory);
+    this.#log.noteMemory(memory, decision.memory);
+    this.tally.note(memory, decision.memory, seen);
+    this.rounds.decided(seen, decision);
+    this.wake.watchMembers = decision.watchMembers;
+    this.#log.say(decision);
+    this.#log.noteSync(contextOf(seen, decision.memory), decision);
+    // What this node is now is what routers and followers wait for: it does not stand behind the
+    // round's other writes.
+    const [done] = await Promise.all([act(this.#hands(), decision), this.#memberKey.publish(this, seen)]);
+    return done ? decision.wakeAtMs : this.parts.clock.bootMs() + RETRY_MS;
+  }
+
+  async #observe(): Promise<Observation> {
+    const { settingsVersion } = this;
+    const news = this.#news.take();
+    const { inForce } = settingsVersion;
     let observation: Observation;
     try {
       observation = await observe(this.parts, this.lease, {
-        memory: this.#memory,
-        job: this.#running,
-        ...told,
+        ...news,
+        memory: this.rounds.memory,
+        job: this.job.running,
         wishes: this.requests.wishes(),
-        configDirty: () => this.#configVersion !== this.#appliedVersion,
-        configVersion: () => this.#configVersion,
+        configDirty: () => settingsVersion.isDirty,
+        configVersion: () => settingsVersion.current,
         guardHealthy: this.fence.healthy,
         syncUnsettled: this.#syncUnsettled,
         untilLeaderChanges: () => this.wake.untilLeaderChanges(),
         cover: (c) => this.fence.cover(c),
       });
     } catch (error) {
-      this.#news.giveBack(told);
+      this.#news.giveBack(news);
       throw error;
     }
-    this.#noteSettings(observation);
-    if (observation.dcs.known) {
-      this.#lastDcsReadWallMs = observation.wallMs;
-      this.#lastView = observation.dcs.view;
-      if (observation.settings === known) this.configRevision = observation.dcs.view.config?.modRevision ?? null;
-      this.#log.warnOfMembers(observation.dcs.view);
-    }
-    await this.fence.follow(contextOf(observation, this.#memory));
-    if (observation.guardHealthy !== this.fence.healthy) observation = { ...observation, guardHealthy: this.fence.healthy };
-    const decision = decide(observation, this.#memory);
-    this.#log.noteMemory(this.#memory, decision.memory);
-    this.tally.note(this.#memory, decision.memory, observation);
-    this.#memory = decision.memory;
-    this.#dropped = droppedWish(decision, observation.nowMs) ?? this.#dropped;
-    this.rounds += 1;
-    this.#last = { observation, decision, endedAtMs: observation.nowMs, nextAtMs: observation.nowMs };
-    this.wake.watchMembers = decision.watchMembers;
-    this.#log.say(decision);
-    this.#log.noteSync(contextOf(observation, this.#memory), decision);
-    // What this node is now is what routers and followers wait for: it does not stand behind the
-    // round's other writes.
-    const [done] = await Promise.all([act(this.#hands(), decision), this.#memberKey.publish(this, observation)]);
-    return done ? decision.wakeAtMs : this.parts.clock.bootMs() + 200;
-  }
-
-  #noteSettings(observation: Observation): void {
-    if (observation.settings !== this.#lastSettings) {
-      if (this.#lastSettings !== null) this.wake.now();
-      this.#lastSettings = observation.settings;
-      this.#settingsChanged();
-    }
-  }
-
-  #lastSettings: unknown = null;
-
-  #settingsChanged(): void {
-    this.#configVersion += 1;
-    this.parts.pg.configure(this.parts.settings.current());
+    settingsVersion.note(observation, inForce);
+    this.rounds.observed(observation);
+    if (observation.dcs.known) this.#log.warnOfMembers(observation.dcs.view);
+    return observation;
   }
 
   #hands(): Hands {
-    const version = this.#configVersion;
+    const version = this.settingsVersion.current;
     return {
       parts: this.parts,
       lease: this.lease,
       fence: this.fence,
-      startJob: (job) => this.#startJob(job),
-      cancelJob: (reason) => this.cancelJob(reason),
-      checkpoint: () => this.#checkpoint(),
-      exit: (code, message) => {
-        this.#exit = { code, message };
-        if (code === 0) this.parts.log.info(message);
-        else this.parts.log.critical(message);
-      },
-      configApplied: () => this.#configApplied(version),
+      startJob: (job) => this.#startJob(job, version),
+      cancelJob: (reason) => this.job.cancel(reason),
+      checkpoint: () => this.#checkpoint.start(),
+      exit: (code, message) => this.#exit(code, message),
+      configApplied: () => this.settingsVersion.applied(version),
       syncUnsettled: (unsettled) => {
         this.#syncUnsettled = unsettled;
       },
       announce: (action, role) => this.#announce(action, role),
-      choreEnded: (outcome) => this.#choreEnded({ ...outcome, configVersion: version }),
+      choreEnded: (outcome) => this.#news.choreEnded({ ...outcome, configVersion: version }, this.rounds.memory),
     };
+  }
+
+  #exit(code: number, message: string): void {
+    this.#exitCode = code;
+    if (code === 0) this.parts.log.info(message);
+    else this.parts.log.critical(message);
   }
 
   /** It counts once the script was started: until then it is asked for again. */
@@ -318,86 +258,21 @@ export class Agent {
     if (action !== 'on_reload') this.#news.announced({ action, role });
   }
 
-  #choreEnded(outcome: ChoreOutcome): void {
-    // Of one that works every time nothing is to be remembered.
-    if (!outcome.ok || this.#memory.chores[outcome.kind] !== undefined) this.#news.choreEnded(outcome);
-  }
-
-  cancelJob(reason: string): void {
-    this.#running?.controller.abort(new RegentError('JOB_CANCELLED', reason, { policy: 'transient' }));
-  }
-
-  /**
-   * `version`: of the settings by which it was decided. What has changed since is applied by
-   * another round.
-   */
-  #configApplied(version: number): void {
-    if (this.#appliedVersion !== version && this.#appliedVersion > 0) this.wake.now();
-    this.#appliedVersion = version;
-    this.parts.settings.save();
-  }
-
-  #startJob(job: Job): void {
-    const version = this.#configVersion;
-    const controller = new AbortController();
-    const deps = {
-      parts: this.parts,
-      lease: this.lease,
-      fence: this.fence,
-      configApplied: () => this.#configApplied(version),
-      stopping: () => {
-        this.#stopping = true;
-      },
-      leaving: () => {
-        this.#leaving = true;
-        this.wake.now();
-      },
-      announce: (action: CallbackAction, role: string) => this.#announce(action, role),
-    };
-    this.requests.jobStarted(job);
-    const done = runJob(deps, job, controller.signal).then(
-      () => this.#jobEnded(job, version, null),
-      (error: unknown) => this.#jobEnded(job, version, ensureError(error)),
-    );
-    this.#running = { job, startedAtMs: this.parts.clock.bootMs(), controller, done };
-    this.wake.now();
-  }
-
-  #jobEnded(job: Job, configVersion: number, error: Error | null): void {
-    this.#running = null;
-    this.#stopping = false;
-    this.#leaving = false;
-    if (error !== null) {
-      const mend = error instanceof RegentError && error.mend !== null ? { mend: error.mend } : {};
-      this.parts.log.error(`${jobLabel(job)} failed: ${error.message}`, { code: codeOf(error), ...mend });
-    }
-    const outcome: JobOutcome = {
-      job,
-      ok: error === null,
-      code: codeOf(error),
-      message: error?.message ?? null,
-      endedAtMs: this.parts.clock.bootMs(),
-      configVersion,
-    };
-    this.#news.jobEnded(outcome);
-    this.requests.jobEnded(outcome);
-    this.wake.now();
-  }
-
-  #checkpoint(): void {
-    if (this.#checkpointing) return;
-    this.#checkpointing = true;
-    const job: Job = { kind: 'checkpoint' };
-    const finish = (error: Error | null) => {
-      this.#checkpointing = false;
-      const outcome = { ok: error === null, code: codeOf(error), message: error?.message ?? null, endedAtMs: this.parts.clock.bootMs() };
-      this.#news.jobEnded({ job, ...outcome });
-      this.#choreEnded({ kind: 'checkpoint', ...outcome });
-      this.wake.now();
-    };
-    this.parts.pg.checkpoint({ timeoutMs: 3600_000 }).then(
-      () => finish(null),
-      (error: unknown) => finish(ensureError(error)),
+  #startJob(job: Job, version: number): void {
+    const { parts, lease, fence } = this;
+    this.job.start(job, version, (signs, signal) =>
+      runJob(
+        {
+          parts,
+          lease,
+          fence,
+          ...signs,
+          configApplied: () => this.settingsVersion.applied(version),
+          announce: (action, role) => this.#announce(action, role),
+        },
+        job,
+        signal,
+      ),
     );
   }
 }

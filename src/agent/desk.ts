@@ -9,8 +9,8 @@ const JUDGE_MS = 5000;
 export function deskOf(agent: Agent): Desk {
   const { parts, requests } = agent;
   return {
-    status: () => statusOf(agent),
-    statusNow: () => statusNow(agent),
+    status: () => statusOf(parts, agent),
+    statusNow: () => statusNow(parts, agent),
     settings: () => parts.settings.current(),
     view: () => freshView(agent),
     dcs: () => parts.dcs,
@@ -25,16 +25,17 @@ export function deskOf(agent: Agent): Desk {
       return preview;
     },
     judgeParameters: (parameters) => parts.pg.judgeParameters(parameters, { timeoutMs: JUDGE_MS }),
-    droppedWish: () => agent.dropped,
+    droppedWish: () => agent.rounds.droppedWish,
     nextChange: (timeoutMs) => nextChange(agent, timeoutMs),
   };
 }
 
 function freshView(agent: Agent): ClusterView | null {
   const { clock, settings } = agent.parts;
-  const dcs = agent.last?.observation.dcs;
+  const dcs = agent.rounds.last?.observation.dcs;
   const ttlMs = settings.current().dynamic.ttlSeconds * 1000;
-  if (!dcs?.known || agent.lastDcsReadWallMs === null || clock.wallMs() - agent.lastDcsReadWallMs > ttlMs) return null;
+  const { lastRead } = agent.rounds;
+  if (!dcs?.known || lastRead === null || clock.wallMs() - lastRead.wallMs > ttlMs) return null;
   return dcs.view;
 }
 
@@ -66,7 +67,7 @@ function nextChange(agent: Agent, timeoutMs: number): Promise<void> {
       resolve();
     };
     const cancel = agent.parts.clock.timer(timeoutMs, done);
-    const stopListening = agent.onRound(() => {
+    const stopListening = agent.rounds.onEnd(() => {
       if (mark(agent) !== before) done();
     });
   });

@@ -101,7 +101,7 @@ async function runAgent(
   const left = await removeLeftScratch(parts.clock.wallMs());
   if (left > 0) log.info(`directories of temporary files that killed agents had left: ${left} removed`);
   const agent = new Agent(parts);
-  agent.onRound(onRound);
+  agent.rounds.onEnd(onRound);
   stopOnBugs(log);
   let rest: RestServer | null = null;
   let stopRenewing = () => {};

@@ -8,7 +8,7 @@ import { memberRecord } from '../dialect/member-record.ts';
 import { stringifyCompact } from '../support/big-json.ts';
 import { ensureError } from '../support/errors.ts';
 import type { JsonObject } from '../support/json.ts';
-import type { Agent } from './agent.ts';
+import type { AgentView } from './agent-view.ts';
 import { type Lease, MIN_WRITE_MS } from './lease.ts';
 import type { Parts } from './parts.ts';
 import { statusOf } from './status.ts';
@@ -26,11 +26,11 @@ export class MemberKey {
   }
 
   /** Never throws: a member key that could not be written is written in the next round. */
-  async publish(agent: Agent, observation: Observation): Promise<void> {
+  async publish(agent: AgentView, observation: Observation): Promise<void> {
     const { leaseId } = this.#lease.facts();
     if (!observation.dcs.known || leaseId === null) return;
     const { settings, dcs, log } = this.#parts;
-    const record: JsonObject = memberRecord(statusOf(agent), settings.current());
+    const record: JsonObject = memberRecord(statusOf(this.#parts, agent), settings.current());
     const text = stringifyCompact(record);
     const me = settings.local().name;
     const stored = memberOf(observation.dcs.view, me);

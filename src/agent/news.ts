@@ -1,7 +1,7 @@
 /** What has come of work since the last round, until a round takes it for its facts. */
 import type { ChoreOutcome } from '../core/chores.ts';
 import type { JobOutcome } from '../core/effects.ts';
-import type { Announcement, Observation } from '../core/model.ts';
+import type { Announcement, Memory, Observation } from '../core/model.ts';
 
 export type Told = Pick<Observation, 'ended' | 'chores' | 'announced'>;
 
@@ -14,8 +14,9 @@ export class News {
     this.#ended.push(outcome);
   }
 
-  choreEnded(outcome: ChoreOutcome): void {
-    this.#chores.push(outcome);
+  /** Of one that works every time nothing is to be remembered. */
+  choreEnded(outcome: ChoreOutcome, { chores }: Pick<Memory, 'chores'>): void {
+    if (!outcome.ok || chores[outcome.kind] !== undefined) this.#chores.push(outcome);
   }
 
   announced(announcement: Announcement): void {

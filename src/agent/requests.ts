@@ -5,9 +5,13 @@
 import { type Job, type JobOutcome, jobLabel } from '../core/effects.ts';
 import type { OperatorWishes } from '../core/model.ts';
 import type { Reinitialization } from '../ports/agent-status.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
 import type { RequestOutcome, RestartRequest } from '../ports/operator.ts';
+import type { SettingsSource } from '../ports/settings.ts';
 import type { JsonObject } from '../support/json.ts';
-import type { Agent } from './agent.ts';
+import type { JobSlot } from './job-slot.ts';
+import type { RoundsView } from './rounds.ts';
 
 /** A wish nobody could fulfil by then is answered with a refusal. */
 const PATIENCE_MS = 30_000;
@@ -21,8 +25,23 @@ interface Waiting {
   readonly settle: (outcome: RequestOutcome) => void;
 }
 
+interface RequestPorts {
+  readonly clock: Pick<Clock, 'wallMs' | 'timer'>;
+  readonly log: Pick<Log, 'info' | 'warning'>;
+  readonly settings: Pick<SettingsSource, 'local'>;
+}
+
+/** What a request is judged by, and what it may set going. */
+interface RequestScene {
+  readonly rounds: Pick<RoundsView, 'last'>;
+  readonly job: Pick<JobSlot, 'running' | 'cancel'>;
+  /** A round is to see what was asked for. */
+  readonly wake: () => void;
+}
+
 export class Requests {
-  readonly #agent: Agent;
+  readonly #ports: RequestPorts;
+  readonly #scene: RequestScene;
   shutdown = false;
   #waiting: Waiting | null = null;
   #reinitialization: Reinitialization | null = null;
@@ -30,8 +49,9 @@ export class Requests {
   #scheduled: { readonly data: JsonObject; readonly request: RestartRequest; readonly atMs: number; readonly cancel: () => void } | null =
     null;
 
-  constructor(agent: Agent) {
-    this.#agent = agent;
+  constructor(ports: RequestPorts, scene: RequestScene) {
+    this.#ports = ports;
+    this.#scene = scene;
   }
 
   wishes(): OperatorWishes {
@@ -73,16 +93,16 @@ export class Requests {
   /** Answers as soon as the work has begun; it may take hours. */
   async reinitialize(options: { readonly force: boolean; readonly fromLeader: boolean }): Promise<RequestOutcome> {
     const view = this.#view();
-    const me = this.#agent.parts.settings.local().name;
+    const me = this.#ports.settings.local().name;
     if (view === null || view.leader === null) return { ok: false, status: 503, message: 'Cluster has no leader, can not reinitialize' };
     if (view.leader.name === me) return { ok: false, status: 503, message: 'I am the leader, can not reinitialize' };
     // Before anything is called off: what was asked for a moment ago begins next, and this would be
     // refused after all.
     if (this.#waiting?.started === false) return { ok: false, status: 503, message: `${this.#waiting.kind} already in progress` };
-    const running = this.#agent.job;
+    const running = this.#scene.job.running;
     if (running !== null) {
       if (!options.force) return { ok: false, status: 503, message: `${jobLabel(running.job)} already in progress` };
-      this.#agent.cancelJob('reinitialize was asked for with force');
+      this.#scene.job.cancel('reinitialize was asked for with force');
       // Who asked for the work that is cancelled is told now: its outcome must not be taken for
       // that of what begins next.
       if (this.#waiting?.started === true) this.#dismiss(this.#waiting, 'called off: reinitialize was asked for with force');
@@ -106,15 +126,15 @@ export class Requests {
         tell(outcome.ok ? 'done' : 'failed', outcome.ok ? null : outcome.message);
       },
     };
-    giveUp = this.#agent.parts.clock.timer(PATIENCE_MS, () => {
+    giveUp = this.#ports.clock.timer(PATIENCE_MS, () => {
       if (waiting.started || this.#waiting !== waiting) return;
-      const last = this.#agent.last?.decision.because;
+      const last = this.#scene.rounds.last?.decision.because;
       this.#dismiss(waiting, `it could not begin within ${PATIENCE_MS / 1000} seconds, and is not tried later${last ? ` (${last})` : ''}`);
-      this.#agent.parts.log.warning('reinitialize was asked for and could not begin; the wish is dropped');
+      this.#ports.log.warning('reinitialize was asked for and could not begin; the wish is dropped');
     });
     tell('waiting');
     this.#waiting = waiting;
-    this.#agent.wake.now();
+    this.#scene.wake();
     return { ok: true, message: 'reinitialize started', job };
   }
 
@@ -130,7 +150,7 @@ export class Requests {
    */
   #newJob(): string {
     this.#jobs += 1;
-    return `${this.#agent.parts.clock.wallMs().toString(36)}-${this.#jobs}`;
+    return `${this.#ports.clock.wallMs().toString(36)}-${this.#jobs}`;
   }
 
   get scheduledRestart(): JsonObject | null {
@@ -140,7 +160,7 @@ export class Requests {
   /** False when one is scheduled already. */
   schedule(data: JsonObject, request: RestartRequest, atWallMs: number): boolean {
     if (this.#scheduled !== null) return false;
-    const { clock } = this.#agent.parts;
+    const { clock } = this.#ports;
     // Timers count short spans only, and the wall clock may be set: look again every minute at the
     // latest.
     let cancel: () => void = () => {};
@@ -148,12 +168,12 @@ export class Requests {
       cancel = clock.timer(Math.max(0, Math.min(60_000, atWallMs - clock.wallMs())), () => {
         if (clock.wallMs() < atWallMs) return arm();
         this.#scheduled = null;
-        void this.restart(request).then((outcome) => this.#agent.parts.log.info(`scheduled restart: ${outcome.message}`));
+        void this.restart(request).then((outcome) => this.#ports.log.info(`scheduled restart: ${outcome.message}`));
       });
     };
     arm();
     this.#scheduled = { data, request, atMs: atWallMs, cancel: () => cancel() };
-    this.#agent.wake.now();
+    this.#scene.wake();
     return true;
   }
 
@@ -161,7 +181,7 @@ export class Requests {
     if (this.#scheduled === null) return false;
     this.#scheduled.cancel();
     this.#scheduled = null;
-    this.#agent.wake.now();
+    this.#scene.wake();
     return true;
   }
 
@@ -171,7 +191,7 @@ export class Requests {
   }
 
   #view() {
-    const dcs = this.#agent.last?.observation.dcs;
+    const dcs = this.#scene.rounds.last?.observation.dcs;
     return dcs?.known ? dcs.view : null;
   }
 
@@ -180,8 +200,8 @@ export class Requests {
     const unsatisfied = refused('restart conditions are not satisfied');
     // Not the same: tools take the above for "there is no need".
     const unknown = refused('restart conditions are not satisfied: PostgreSQL does not answer, so they are not known');
-    const pg = this.#agent.last?.observation.pg;
-    const running = this.#agent.job;
+    const pg = this.#scene.rounds.last?.observation.pg;
+    const running = this.#scene.job.running;
     if (running !== null) return { ok: false, status: 503, message: `${jobLabel(running.job)} already in progress` };
     if (this.#waiting !== null) return { ok: false, status: 503, message: `${this.#waiting.kind} already in progress` };
     if (pg?.state === 'starting') return { ok: false, status: 503, message: 'postgres is still starting' };
@@ -199,7 +219,7 @@ export class Requests {
   }
 
   #ask(wish: { kind: 'restart' | 'reinitialize'; timeoutMs: number | null; fromLeader: boolean }): Promise<RequestOutcome> {
-    const { clock } = this.#agent.parts;
+    const { clock } = this.#ports;
     return new Promise((resolve) => {
       const settle = (outcome: RequestOutcome) => {
         giveUp();
@@ -212,7 +232,7 @@ export class Requests {
         resolve({ ok: false, status: 503, message: 'restart failed: the node was not in a state to be restarted' });
       });
       this.#waiting = waiting;
-      this.#agent.wake.now();
+      this.#scene.wake();
     });
   }
 }

@@ -6,16 +6,16 @@ import { describe, expect, it } from 'vitest';
 import { someSettings } from '../../test/fixtures/agent.ts';
 import { memory, observation, pg, settings, view } from '../../test/support/build.ts';
 import type { ClusterView } from '../core/cluster.ts';
-import type { LeaseFacts, Memory, Observation } from '../core/model.ts';
+import type { Decision, LeaseFacts, Memory, Observation } from '../core/model.ts';
 import { remember } from '../core/remember.ts';
 import { leaseMargins } from '../core/settings.ts';
 import { healthCheck } from '../dialect/health-checks.ts';
 import { memberRecord } from '../dialect/member-record.ts';
-import { noCounts } from '../ports/agent-status.ts';
-import type { Agent } from './agent.ts';
-import { statusOf } from './status.ts';
+import { type AgentStatus, noCounts } from '../ports/agent-status.ts';
+import { type StatusPorts, statusOf } from './status.ts';
 
 const SENT_AT_MS = 9000;
+const WALL_MS = 1_800_000_000_000;
 const { stepDownMs } = leaseMargins(30);
 const ours: ClusterView = view({ leaderName: 'a' });
 
@@ -28,42 +28,47 @@ interface Moment {
   readonly pause?: boolean;
 }
 
-/** Member `a`, a primary, in whose last round etcd could not be read. */
-function agentAt(moment: Moment): Agent {
+/** What member `a` shows, a primary in whose last round etcd could not be read. */
+function statusAt(moment: Moment): AgentStatus {
   const own = settings('a', { dynamic: { pause: moment.pause ?? false } });
   const nowMs = moment.nowMs ?? SENT_AT_MS + 1000;
   const lease = { leaseId: 'lease-a', confirmedSentAtMs: SENT_AT_MS, ttlSeconds: 30, ...moment.lease };
-  const last = observation({ view: null, pg: pg.primary(), settings: own, nowMs, lease, ...moment.last });
-  return {
-    parts: {
-      log: { masked: (text: string) => text.replaceAll('s3cret', '********') },
-      clock: { bootMs: () => nowMs, wallMs: () => 1_800_000_000_000 },
-      settings: { current: () => own },
-      watchdog: { healthy: () => true },
+  const seen = observation({ view: null, pg: pg.primary(), settings: own, nowMs, lease, ...moment.last });
+  const kept = memory({ role: 'primary', state: 'running', ...moment.memory });
+  const decision: Decision = {
+    rule: 'fence.wait-for-etcd',
+    because: 'DCS is not accessible: s3cret',
+    ...{ effects: [], steps: [], chores: [], wakeAtMs: null, watchMembers: false },
+    memory: kept,
+  };
+  const lastView = moment.lastView === undefined ? ours : moment.lastView;
+  const ports: StatusPorts = {
+    log: { masked: (text) => text.replaceAll('s3cret', '********') },
+    clock: { bootMs: () => nowMs, wallMs: () => WALL_MS },
+    settings: { current: () => own },
+    watchdog: { healthy: () => true },
+  };
+  return statusOf(ports, {
+    rounds: {
+      last: { observation: seen, decision, endedAtMs: nowMs, nextAtMs: nowMs },
+      lastRead: lastView && { view: lastView, wallMs: WALL_MS },
+      memory: kept,
+      count: 1,
+      droppedWish: null,
+      onEnd: () => () => {},
     },
-    memory: memory({ role: 'primary', state: 'running', ...moment.memory }),
-    last: {
-      observation: last,
-      decision: { rule: 'fence.wait-for-etcd', because: 'DCS is not accessible: s3cret' },
-      endedAtMs: nowMs,
-      nextAtMs: nowMs,
-    },
-    lastView: moment.lastView === undefined ? ours : moment.lastView,
-    lastDcsReadWallMs: 1_800_000_000_000,
     lease: { facts: () => lease },
-    requests: { scheduledRestart: null },
-    tally: { counts: noCounts },
     fence: { status: () => ({ healthy: true, state: 'disarmed', strikesInMs: null }) },
-    stopping: false,
-    leaving: false,
-    job: null,
-    rounds: 1,
-  } as unknown as Agent;
+    job: { running: null, isStopping: false, isLeaving: false },
+    requests: { scheduledRestart: null, reinitialization: null },
+    settingsVersion: { revisionInForce: null },
+    tally: { counts: noCounts },
+  });
 }
 
 function codes(moment: Moment, paths: readonly string[] = ['/', '/primary', '/leader', '/read-write', '/read-only', '/read-only-sync']) {
-  const agent = agentAt(moment);
-  return paths.map((path) => healthCheck(path, new Map(), statusOf(agent), null, agent.parts.settings.current()));
+  const own = settings('a', { dynamic: { pause: moment.pause ?? false } });
+  return paths.map((path) => healthCheck(path, new Map(), statusAt(moment), null, own));
 }
 
 const all = (code: number) => Array.from({ length: 6 }, () => code);
@@ -76,7 +81,7 @@ describe('a primary that cannot read etcd', () => {
   });
 
   it('shows how long that is', () => {
-    expect(statusOf(agentAt({ nowMs: SENT_AT_MS + 4000 }))).toMatchObject({ isLeader: true, leaseRemainingMs: stepDownMs - 4000 });
+    expect(statusAt({ nowMs: SENT_AT_MS + 4000 })).toMatchObject({ isLeader: true, leaseRemainingMs: stepDownMs - 4000 });
   });
 
   it('does not lead when the key was another’s, nobody’s, or never seen', () => {
@@ -120,12 +125,12 @@ it('a standby that cannot read etcd goes on answering readers', () => {
 });
 
 describe('what is tried again and again', () => {
-  const told = (failures: Memory['failures']) => statusOf(agentAt({ memory: { failures } })).failing;
+  const told = (failures: Memory['failures']) => statusAt({ memory: { failures } }).failing;
   const failure = (code: string, count: number) => ({ count, lastAtMs: 0, code, message: 'no room' });
 
   it('is told with its cause, jobs as well as chores', () => {
     const files = { count: 1, sinceMs: 0, lastAtMs: 0, message: 'read-only' };
-    const failing = statusOf(agentAt({ memory: { failures: { rewind: failure('REWIND_NO_ROOM', 1) }, chores: { files } } })).failing;
+    const failing = statusAt({ memory: { failures: { rewind: failure('REWIND_NO_ROOM', 1) }, chores: { files } } }).failing;
     expect(failing).toEqual({ pg_rewind: 'no room', 'configuration files': 'read-only' });
   });
 
@@ -135,7 +140,7 @@ describe('what is tried again and again', () => {
     const failures = { start: { count: 1, lastAtMs: 0, message } };
     const server = { ...pg.standby(), sourceTrouble: message, promotionTrouble: message };
     const last = { pg: server, view: view({ leaderName: 'b' }) } as Partial<Observation>;
-    const status = statusOf(agentAt({ last, memory: { failures, lockedOut, steppedDown: message } }));
+    const status = statusAt({ last, memory: { failures, lockedOut, steppedDown: message } });
     const { failing, steppedDown, sourceTrouble, promotionTrouble } = status;
     expect([failing?.['start of PostgreSQL'], status.lockedOut?.reason, steppedDown, sourceTrouble, promotionTrouble]).toEqual(
       Array.from({ length: 5 }, () => 'FATAL: password ******** is wrong'),
@@ -151,8 +156,8 @@ describe('what is tried again and again', () => {
 
 describe('a server that is there and does not answer', () => {
   const record = (facts: Parameters<typeof pg.unexplained>[0]) => {
-    const agent = agentAt({ last: { pg: { ...pg.primary(), state: 'unresponsive', sql: null, ...facts } } });
-    return memberRecord(statusOf(agent), someSettings());
+    const status = statusAt({ last: { pg: { ...pg.primary(), state: 'unresponsive', sql: null, ...facts } } });
+    return memberRecord(status, someSettings());
   };
 
   it('is told of in the member key, whose state is the last known', () => {

@@ -16,25 +16,42 @@ import { REWIND_IN_VAIN } from '../core/rewind-prospects.ts';
 import { observeTimeoutMs } from '../core/settings.ts';
 import { describeStrangers } from '../core/strangers.ts';
 import type { AgentStatus } from '../ports/agent-status.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Watchdog } from '../ports/guard.ts';
+import type { Log } from '../ports/log.ts';
+import type { Postgres } from '../ports/postgres.ts';
+import type { SettingsSource } from '../ports/settings.ts';
 import { DIALECT_VERSION, REGENT_VERSION } from '../version.ts';
-import type { Agent } from './agent.ts';
+import type { AgentView } from './agent-view.ts';
 import { LEAVING } from './leave-sync.ts';
 
-/** With PostgreSQL asked anew, for those who judge by its position. */
-export async function statusNow(agent: Agent): Promise<AgentStatus> {
-  const { pg, settings } = agent.parts;
-  return statusOf(agent, await pg.observe({ timeoutMs: observeTimeoutMs(settings.current().dynamic) }));
+export interface StatusPorts {
+  readonly clock: Pick<Clock, 'bootMs' | 'wallMs'>;
+  readonly settings: Pick<SettingsSource, 'current'>;
+  readonly watchdog: Pick<Watchdog, 'healthy'>;
+  readonly log: Pick<Log, 'masked'>;
 }
 
-export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.observation.pg ?? null): AgentStatus {
-  const { parts, memory, last } = agent;
-  const { clock, settings, watchdog } = parts;
+/** With PostgreSQL asked anew, for those who judge by its position. */
+export async function statusNow(ports: StatusPorts & { readonly pg: Pick<Postgres, 'observe'> }, agent: AgentView): Promise<AgentStatus> {
+  const { pg, settings } = ports;
+  return statusOf(ports, agent, await pg.observe({ timeoutMs: observeTimeoutMs(settings.current().dynamic) }));
+}
+
+export function statusOf(
+  ports: StatusPorts,
+  agent: AgentView,
+  pg: PostgresFacts | null = agent.rounds.last?.observation.pg ?? null,
+): AgentStatus {
+  const { clock, settings, watchdog, log } = ports;
+  const { memory, last, lastRead } = agent.rounds;
   const { local, dynamic } = settings.current();
   const nowMs = clock.bootMs();
   const c = last === null || pg === null ? null : contextOf({ ...last.observation, pg, nowMs, lease: agent.lease.facts() }, memory);
   const sql = pg?.state === 'running' ? pg.sql : null;
-  const dcsStale = agent.lastDcsReadWallMs === null || clock.wallMs() - agent.lastDcsReadWallMs > dynamic.ttlSeconds * 1000;
-  const leads = c !== null && !agent.stopping && servesWrites(c, memory) && (holdsKey(c, agent.lastView) || (c.paused && c.lockMine));
+  const dcsStale = lastRead === null || clock.wallMs() - lastRead.wallMs > dynamic.ttlSeconds * 1000;
+  const leads =
+    c !== null && !agent.job.isStopping && servesWrites(c, memory) && (holdsKey(c, lastRead?.view ?? null) || (c.paused && c.lockMine));
   const status: AgentStatus = {
     name: local.name,
     scope: local.scope,
@@ -52,21 +69,21 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     paused: dynamic.pause,
     attached: sql?.inRecovery === true && ((sql.primaryConninfo !== '' && !isLetGo(c)) || (c !== null && c.otherLeader !== null)),
     clusterUnlocked: dcsStale || c === null || c.view === null || c.unlocked,
-    dcsLastSeen: agent.lastDcsReadWallMs === null ? 0 : Math.floor(agent.lastDcsReadWallMs / 1000),
-    tags: agent.leaving ? { ...local.tags, ...LEAVING } : local.tags,
+    dcsLastSeen: lastRead === null ? 0 : Math.floor(lastRead.wallMs / 1000),
+    tags: agent.job.isLeaving ? { ...local.tags, ...LEAVING } : local.tags,
     pendingRestart: sql !== null && Object.keys(sql.pendingRestart).length > 0,
     pendingRestartReason: sql?.pendingRestart ?? {},
     scheduledRestart: agent.requests.scheduledRestart,
-    configRevision: agent.configRevision,
+    configRevision: agent.settingsVersion.revisionInForce,
     watchdogFailed: local.watchdog.mode === 'required' && !watchdog.healthy(),
     reinitialization: agent.requests.reinitialization,
-    jobLabel: agent.job === null ? null : jobLabel(agent.job.job),
+    jobLabel: agent.job.running === null ? null : jobLabel(agent.job.running.job),
     lastRoundAtMs: last?.endedAtMs ?? 0,
     nextRoundAtMs: last?.nextAtMs ?? 0,
     nowMs,
     rule: last?.decision.rule ?? 'none',
     because: last?.decision.because ?? 'the first round has not ended yet',
-    rounds: agent.rounds,
+    rounds: agent.rounds.count,
     counts: agent.tally.counts,
     guard: agent.fence.status(),
     leaseRemainingMs: leads && c.stepDownAtMs !== null ? Math.max(0, c.stepDownAtMs - nowMs) : null,
@@ -80,7 +97,7 @@ export function statusOf(agent: Agent, pg: PostgresFacts | null = agent.last?.ob
     failing: failing(memory),
     sourceTrouble: c !== null && c.otherLeader !== null ? (pg?.sourceTrouble ?? null) : null,
   };
-  return parts.log.masked === undefined ? status : withoutSecrets(status, parts.log.masked);
+  return log.masked === undefined ? status : withoutSecrets(status, log.masked);
 }
 
 /**

@@ -15,7 +15,7 @@ export const slowDemotion: Scenario = {
     story.fault('a does not reach etcd any more; its clients and standbys do. A fast stop takes a minute there', () =>
       story.cut('a', 'etcd'),
     );
-    await story.until('it steps down', () => a.running.last?.decision.rule === 'fence.lease-ended', 10_000);
+    await story.until('it steps down', () => a.running.rounds.last?.decision.rule === 'fence.lease-ended', 10_000);
     await story.until('its sessions are gone', () => !a.server.commits, 100);
     const cutAt = story.nowMs;
     const acked = story.ackedBy(a);

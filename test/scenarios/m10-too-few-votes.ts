@@ -17,7 +17,7 @@ export const tooFewVotes: Scenario = {
     });
     await story.run(30_000);
     expect(world.leader).toBeNull();
-    for (const { running } of [b, c]) expect(running.last?.decision.because).toContain('1 of the 2 votes needed');
+    for (const { running } of [b, c]) expect(running.rounds.last?.decision.because).toContain('1 of the 2 votes needed');
     story.operator('b and c reach each other again', () => story.heal('b', 'c'));
     await story.until('one of them leads', () => world.leader !== null, 10_000);
     expect(story.lost).toBe(0);

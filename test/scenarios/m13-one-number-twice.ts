@@ -33,7 +33,7 @@ export const secondTimelineRefused: Scenario = {
     await unseenTimeline(story);
     await story.run(40_000);
     expect(world.leader).toBeNull();
-    expect(c.running.last?.decision.because).toContain('the cluster is on 2, which b began');
+    expect(c.running.rounds.last?.decision.because).toContain('the cluster is on 2, which b began');
     story.operator('b is switched on again', () => b.boot());
     await story.leads(b, 30_000);
     expect(story.lost).toBe(0);

@@ -29,7 +29,7 @@ export const stalePrimary: Scenario = {
     });
     await story.run(40_000);
     expect(world.leader).toBeNull();
-    expect(a.running.last?.decision.because).toContain('diverged from the cluster’s history');
+    expect(a.running.rounds.last?.decision.because).toContain('diverged from the cluster’s history');
     story.operator(`${other.name} is switched on again`, () => other.boot());
     await story.leads(other, 30_000);
     story.operator(`${heir.name} is switched on again`, () => heir.boot());

@@ -63,7 +63,7 @@ export class Recorder {
     const { lines, machines } = this.#world;
     for (; this.#lines < lines.length; this.#lines += 1) this.#onLine(lines[this.#lines]?.slice(12) ?? '');
     for (const { name, agent } of machines) {
-      const decision = agent?.last?.decision;
+      const decision = agent?.rounds.last?.decision;
       if (decision === undefined || decision.rule === IN_BETWEEN) continue;
       const because = withoutNumbers(decision.because);
       if (this.#rules.get(name) === decision.rule && (this.#because.get(name) ?? because) === because) continue;

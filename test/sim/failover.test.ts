@@ -121,7 +121,7 @@ test('a successor that dies before the others are on its timeline: in quorum mod
   old.boot();
   await world.run(40_000);
   expect(world.leader).toBeNull();
-  expect(third.running.last?.decision.because).toContain(`the cluster is on 2, which ${heir.name} began`);
+  expect(third.running.rounds.last?.decision.because).toContain(`the cluster is on 2, which ${heir.name} began`);
   heir.boot();
   await world.expect('it leads again', () => world.leader === heir && world.healthy(), 30_000);
 });

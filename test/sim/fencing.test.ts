@@ -37,7 +37,9 @@ describe('the leader is cut off from etcd', () => {
       const led = confirmedSentAtMs !== null && running.parts.clock.bootMs() < confirmedSentAtMs + stepDownMs;
       for (const path of ['/', '/primary', '/leader', '/read-only']) {
         const code = healthCheck(path, new Map(), desk.status(), desk.view(), desk.settings());
-        codes.add(`${running.last?.observation.dcs.known ? 'etcd known' : 'etcd unknown'}, ${led ? 'leading' : 'lease over'}: ${code}`);
+        codes.add(
+          `${running.rounds.last?.observation.dcs.known ? 'etcd known' : 'etcd unknown'}, ${led ? 'leading' : 'lease over'}: ${code}`,
+        );
       }
     });
     await world.expect('it stops taking writes', () => !old.server.writable, TTL_MS);

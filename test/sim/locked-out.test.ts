@@ -26,7 +26,7 @@ test.each([64, 65])('a leader whose agent is started again while it is locked ou
   leader.startAgent();
   await world.run(20_000);
   expect(world.leader).toBe(leader);
-  expect(leader.agent?.last?.decision.rule).toBe('starting.refused');
+  expect(leader.agent?.rounds.last?.decision.rule).toBe('starting.refused');
   for (const { server } of world.machines) server.lockedOut = false;
   await world.expect('all is well', () => world.healthy(), 30_000);
   expect(world.leader).toBe(leader);

@@ -146,7 +146,7 @@ export class Machine {
     this.#process = gate;
     this.#agent = agent;
     this.#stop = () => this.#tearDown(gate, dcs, pg, guard.detach);
-    agent.onRound(() => this.#noteRule(agent));
+    agent.rounds.onEnd(() => this.#noteRule(agent));
     trace(`${this.name} agent starts`);
     this.#parts.callbacks().agentStarted(this.name);
     this.#etcdReadAt = Number.POSITIVE_INFINITY;
@@ -362,7 +362,7 @@ export class Machine {
   };
 
   #noteRule(agent: Agent): void {
-    const rule = agent.last?.decision.rule;
+    const rule = agent.rounds.last?.decision.rule;
     if (rule !== undefined && rule !== this.rules.at(-1)) this.rules.push(rule);
   }
 

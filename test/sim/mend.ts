@@ -52,7 +52,8 @@ export function supervise(world: World): void {
     machine.startAgent();
     // Nobody restarts a replica that follows a leader but him.
     if (world.leader !== null && machine.server.replayPaused && machine.server.running) machine.server.resumeReplay();
-    if (machine.agent?.last?.decision.rule.endsWith('.leader-has-less')) void machine.desk.reinitialize({ force: false, fromLeader: true });
+    if (machine.agent?.rounds.last?.decision.rule.endsWith('.leader-has-less'))
+      void machine.desk.reinitialize({ force: false, fromLeader: true });
   }
   world.sim.after(SUPERVISE_MS, () => supervise(world));
 }

@@ -193,7 +193,7 @@ describe('the whole world', () => {
     old.crash();
     await world.expect('a successor', () => world.leader !== null, 30_000);
     world.net.healAll();
-    expect(divergenceFrom({ ...replica.running.last!.observation.pg }, null)).toBe('unknown');
+    expect(divergenceFrom({ ...replica.running.rounds.last!.observation.pg }, null)).toBe('unknown');
     old.boot();
     await world.expect('rewound', () => world.healthy(), 30_000);
     expect(old.rules).toContain('stopped.diverged');

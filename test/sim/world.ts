@@ -214,7 +214,7 @@ export class World {
         process === null ? `stopped (${server.controlState})` : `${process.phase}${server.inRecovery ? ' standby' : ' primary'}`;
       const path = [...position.branch.history.map((entry) => `${entry.timeline}@${entry.switchLsn}`), position.branch.timeline].join(' ');
       const source = `follows ${server.live.source?.host ?? 'nobody'}, streams from ${replication.source?.name ?? 'nobody'}${replication.obstacle === null ? '' : ` (${replication.obstacle})`}`;
-      return `${name}: ${up ? '' : 'off, '}${agent === null ? 'no agent, ' : `${agent.last?.decision.rule}, `}${server.dir}, ${state}, WAL ${path}@${position.lsn}, ${source}`;
+      return `${name}: ${up ? '' : 'off, '}${agent === null ? 'no agent, ' : `${agent.rounds.last?.decision.rule}, `}${server.dir}, ${state}, WAL ${path}@${position.lsn}, ${source}`;
     };
     return this.machines.map(one).join('\n');
   }

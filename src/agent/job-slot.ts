@@ -1,0 +1,100 @@
+/** The one job that runs beside the rounds: how it starts, is called off, and ends. */
+import { type Job, type JobOutcome, jobLabel, type RunningJob } from '../core/effects.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
+import { codeOf, ensureError, RegentError } from '../support/errors.ts';
+
+/** What a job says of itself while it runs. Both stand until it ends. */
+export interface JobSigns {
+  /** The server is going down on purpose: it is no longer shown as leader. */
+  readonly stopping: () => void;
+  /** The server is about to go down: as a standby it is not to be waited for. */
+  readonly leaving: () => void;
+}
+
+export type JobBody = (signs: JobSigns, signal: AbortSignal) => Promise<void>;
+
+interface JobListener {
+  /** Before the job does anything. */
+  readonly started: (job: Job) => void;
+  readonly ended: (outcome: JobOutcome) => void;
+  /** A round is wanted: the job began, ended, or gave a sign that other members are to see. */
+  readonly wake: () => void;
+}
+
+interface Running extends RunningJob {
+  readonly controller: AbortController;
+}
+
+export class JobSlot {
+  readonly #clock: Pick<Clock, 'bootMs'>;
+  readonly #log: Pick<Log, 'error'>;
+  readonly #listener: JobListener;
+  #running: Running | null = null;
+  #isStopping = false;
+  #isLeaving = false;
+
+  constructor({ clock, log }: { readonly clock: Pick<Clock, 'bootMs'>; readonly log: Pick<Log, 'error'> }, listener: JobListener) {
+    this.#clock = clock;
+    this.#log = log;
+    this.#listener = listener;
+  }
+
+  get running(): RunningJob | null {
+    return this.#running;
+  }
+
+  /** The job takes the server down on purpose. */
+  get isStopping(): boolean {
+    return this.#isStopping;
+  }
+
+  /** The job is about to take the server down. */
+  get isLeaving(): boolean {
+    return this.#isLeaving;
+  }
+
+  /** `configVersion`: of the settings by which the job was decided. */
+  start(job: Job, configVersion: number, body: JobBody): void {
+    const controller = new AbortController();
+    const signs: JobSigns = {
+      stopping: () => {
+        this.#isStopping = true;
+      },
+      leaving: () => {
+        this.#isLeaving = true;
+        this.#listener.wake();
+      },
+    };
+    this.#listener.started(job);
+    body(signs, controller.signal).then(
+      () => this.#ended(job, configVersion, null),
+      (error: unknown) => this.#ended(job, configVersion, ensureError(error)),
+    );
+    this.#running = { job, startedAtMs: this.#clock.bootMs(), controller };
+    this.#listener.wake();
+  }
+
+  /** The job fails with this reason as soon as it looks. Nothing happens where none runs. */
+  cancel(reason: string): void {
+    this.#running?.controller.abort(new RegentError('JOB_CANCELLED', reason, { policy: 'transient' }));
+  }
+
+  /** The agent ends, and no other round takes notice of the outcome. */
+  abandon(): void {
+    this.#running?.controller.abort(new RegentError('AGENT_ENDS', 'the agent is ending'));
+  }
+
+  #ended(job: Job, configVersion: number, error: Error | null): void {
+    this.#running = null;
+    this.#isStopping = false;
+    this.#isLeaving = false;
+    if (error !== null) {
+      const mend = error instanceof RegentError && error.mend !== null ? { mend: error.mend } : {};
+      this.#log.error(`${jobLabel(job)} failed: ${error.message}`, { code: codeOf(error), ...mend });
+    }
+    const endedAtMs = this.#clock.bootMs();
+    this.#listener.ended({ job, ok: error === null, code: codeOf(error), message: error?.message ?? null, endedAtMs, configVersion });
+    this.#listener.wake();
+  }
+}

@@ -1,0 +1,75 @@
+/** What the rounds of this agent have come to: the last one, what it left to remember, how many. */
+import type { ClusterView } from '../core/cluster.ts';
+import { type Decision, emptyMemory, type Memory, type Observation } from '../core/model.ts';
+import type { DroppedWish } from '../ports/operator.ts';
+import { droppedWish } from './dropped-wish.ts';
+
+export interface LastRound {
+  readonly observation: Observation;
+  readonly decision: Decision;
+  readonly endedAtMs: number;
+  readonly nextAtMs: number;
+}
+
+/** The last successful read of etcd. */
+export interface LastRead {
+  readonly view: ClusterView;
+  /** Epoch ms. */
+  readonly wallMs: number;
+}
+
+export type RoundsView = Pick<Rounds, 'last' | 'lastRead' | 'memory' | 'count' | 'droppedWish' | 'onEnd'>;
+
+export class Rounds {
+  readonly #listeners = new Set<() => void>();
+  #last: LastRound | null = null;
+  #lastRead: LastRead | null = null;
+  #count = 0;
+  #droppedWish: DroppedWish | null = null;
+
+  /** Null before the first decision. */
+  get last(): LastRound | null {
+    return this.#last;
+  }
+
+  /** Null before the first. */
+  get lastRead(): LastRead | null {
+    return this.#lastRead;
+  }
+
+  /** What the last decision left to remember. */
+  get memory(): Memory {
+    return this.#last?.decision.memory ?? emptyMemory;
+  }
+
+  /** How many came to a decision. */
+  get count(): number {
+    return this.#count;
+  }
+
+  get droppedWish(): DroppedWish | null {
+    return this.#droppedWish;
+  }
+
+  /** Calls back after every round, those included that came to no decision. Returns what ends it. */
+  onEnd(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  observed({ dcs, wallMs }: Observation): void {
+    if (dcs.known) this.#lastRead = { view: dcs.view, wallMs };
+  }
+
+  decided(observation: Observation, decision: Decision): void {
+    const { nowMs } = observation;
+    this.#droppedWish = droppedWish(decision, nowMs) ?? this.#droppedWish;
+    this.#last = { observation, decision, endedAtMs: nowMs, nextAtMs: nowMs };
+    this.#count += 1;
+  }
+
+  ended(endedAtMs: number, nextAtMs: number): void {
+    if (this.#last !== null) this.#last = { ...this.#last, endedAtMs, nextAtMs };
+    for (const listener of [...this.#listeners]) listener();
+  }
+}
