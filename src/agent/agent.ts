@@ -14,7 +14,7 @@ import { BackgroundCheckpoint } from './background-checkpoint.ts';
 import { FailureLog } from './failure-log.ts';
 import { Fence } from './fence.ts';
 import { JobSlot } from './job-slot.ts';
-import { runJob } from './jobs.ts';
+import { runJob } from './jobs/run-job.ts';
 import { Lease } from './lease.ts';
 import { MemberKey } from './member-key.ts';
 import { News } from './news.ts';
@@ -260,19 +260,8 @@ export class Agent implements AgentView {
 
   #startJob(job: Job, version: number): void {
     const { parts, lease, fence } = this;
-    this.job.start(job, version, (signs, signal) =>
-      runJob(
-        {
-          parts,
-          lease,
-          fence,
-          ...signs,
-          configApplied: () => this.settingsVersion.applied(version),
-          announce: (action, role) => this.#announce(action, role),
-        },
-        job,
-        signal,
-      ),
-    );
+    const configApplied = () => this.settingsVersion.applied(version);
+    const announce = (action: CallbackAction, role: string) => this.#announce(action, role);
+    this.job.start(job, version, (signs, signal) => runJob({ ...parts, ...signs, lease, fence, configApplied, announce }, job, signal));
   }
 }

@@ -4,8 +4,7 @@ import { instantClock } from '../../test/support/instant-clock.ts';
 import type { ClusterView } from '../core/cluster.ts';
 import { decide } from '../core/decide.ts';
 import type { Settings } from '../core/settings.ts';
-import { leaveSync } from './leave-sync.ts';
-import type { Parts } from './parts.ts';
+import { type LeaveSyncPorts, leaveSync } from './leave-sync.ts';
 
 const LOOP_WAIT_MS = 10_000;
 
@@ -16,9 +15,9 @@ const LOOP_WAIT_MS = 10_000;
 function scene(looks: ReadonlyArray<ClusterView | null>, own: Settings = settings('b', { dynamic: { synchronousMode: 'on' } })) {
   const seen = { looks: 0, announcedAt: [] as number[], warnings: [] as string[], nowMs: 1000 };
   const abort = new AbortController();
-  const parts = {
+  const ports: LeaveSyncPorts = {
     settings: { current: () => own },
-    log: { warning: (message: string) => seen.warnings.push(message) },
+    log: { warning: (message) => seen.warnings.push(message) },
     clock: instantClock(seen),
     dcs: {
       read: async () => {
@@ -27,8 +26,8 @@ function scene(looks: ReadonlyArray<ClusterView | null>, own: Settings = setting
         return said;
       },
     },
-  } as unknown as Parts;
-  const leave = () => leaveSync(parts, () => seen.announcedAt.push(seen.looks), abort.signal);
+  };
+  const leave = () => leaveSync(ports, () => seen.announcedAt.push(seen.looks), abort.signal);
   return { seen, leave, abort };
 }
 

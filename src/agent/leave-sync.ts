@@ -5,12 +5,21 @@
  * well.
  */
 import { type ClusterView, memberOf, sameName, syncPriority, type Tags } from '../core/cluster.ts';
-import { sleep } from '../ports/clock.ts';
-import type { Parts } from './parts.ts';
+import { type Clock, sleep } from '../ports/clock.ts';
+import type { Dcs } from '../ports/dcs.ts';
+import type { Log } from '../ports/log.ts';
+import type { SettingsSource } from '../ports/settings.ts';
 
 const LOOK_EVERY_MS = 200;
 /** Without etcd there is nobody to agree with, and the operator waits for the stop. */
 const ETCD_PATIENCE_MS = 2000;
+
+export interface LeaveSyncPorts {
+  readonly clock: Pick<Clock, 'bootMs' | 'timer'>;
+  readonly dcs: Pick<Dcs, 'read'>;
+  readonly log: Pick<Log, 'warning'>;
+  readonly settings: Pick<SettingsSource, 'current'>;
+}
 
 /** Tags that keep a member out of every synchronous set. */
 export const LEAVING: Tags = { nosync: true, sync_priority: 0 };
@@ -20,8 +29,8 @@ export const LEAVING: Tags = { nosync: true, sync_priority: 0 };
  * use to wait on. `announce` publishes LEAVING. Never throws: leaving late is better than not at
  * all.
  */
-export async function leaveSync(parts: Parts, announce: () => void, signal: AbortSignal): Promise<void> {
-  const { clock, dcs, log, settings } = parts;
+export async function leaveSync(ports: LeaveSyncPorts, announce: () => void, signal: AbortSignal): Promise<void> {
+  const { clock, dcs, log, settings } = ports;
   const { dynamic, local } = settings.current();
   if (dynamic.synchronousMode === 'off' || syncPriority(local.tags) <= 0) return;
   const options = { timeoutMs: Math.min(ETCD_PATIENCE_MS, dynamic.retryTimeoutSeconds * 1000) };
@@ -32,7 +41,7 @@ export async function leaveSync(parts: Parts, announce: () => void, signal: Abor
   // row.
   for (let absent = 0; !signal.aborted; await sleep(clock, LOOK_EVERY_MS, signal)) {
     const view = await dcs.read(options).catch(() => null);
-    absent = view !== null && isCountedOn(view, local.name) ? 0 : absent + 1;
+    absent = view !== null && isAwaited(view, local.name) ? 0 : absent + 1;
     if (view === null || absent === 2 || (absent === 1 && !announced)) return;
     if (clock.bootMs() > deadlineMs) {
       log.warning('the leader still counts on this synchronous standby, which stops now: commits wait until the leader lets it go');
@@ -44,7 +53,7 @@ export async function leaveSync(parts: Parts, announce: () => void, signal: Abor
 }
 
 /** A leader works that lists this node; one that is ending itself waits for nobody. */
-function isCountedOn(view: ClusterView, me: string): boolean {
+function isAwaited(view: ClusterView, me: string): boolean {
   const { leader, sync } = view;
   if (leader === null || sync === null || leader.name === me || sync.leader === null || !sameName(sync.leader, leader.name)) return false;
   return sync.standbys.some((name) => sameName(name, me)) && memberOf(view, leader.name)?.state === 'running';

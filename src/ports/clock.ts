@@ -25,7 +25,7 @@ export interface Clock {
 /**
  * Resolves after `ms`, or at once when the signal is already aborted or becomes so. Never rejects.
  */
-export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+export function sleep(clock: Pick<Clock, 'timer'>, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();
     const done = () => {

@@ -49,8 +49,8 @@ export const dataMutants: readonly Mutant[] = [
     offends: ['S12', 'S19', 'M21'],
     edits: [
       {
-        file: 'src/agent/jobs.ts',
-        find: 'const { systemIdentifier, inRecovery } = await deps.parts.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });',
+        file: 'src/agent/jobs/clone.ts',
+        find: 'const { systemIdentifier, inRecovery } = await ports.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });',
         replace:
           'const { systemIdentifier, inRecovery } = { systemIdentifier: initialize, inRecovery: view.sync?.leader !== source.name };',
       },
@@ -122,7 +122,7 @@ export const dataMutants: readonly Mutant[] = [
         replace: "if (leaseId !== '') return String(etcd.put('initialize', systemIdentifier, null));",
       },
       {
-        file: 'src/agent/jobs.ts',
+        file: 'src/agent/jobs/bootstrap.ts',
         find: "const modRevision = initialize === '' ? await",
         replace: 'const modRevision = initialize !== undefined ? await',
       },

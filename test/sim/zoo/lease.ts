@@ -6,7 +6,8 @@ const margins = 'return { stepDownMs: ttlMs - 2 * marginMs, guardMs: ttlMs - mar
 const settings = 'src/core/settings.ts';
 const lease = 'src/agent/lease.ts';
 const fence = 'src/core/rules/fence.ts';
-const jobs = 'src/agent/jobs.ts';
+const promote = 'src/agent/jobs/promote.ts';
+const handover = 'src/agent/jobs/handover.ts';
 const dcs = 'test/sim/dcs.ts';
 
 const keepaliveSent = 'const sentAtMs = this.#clock.bootMs();\n      const leaseId = this.#leaseId;';
@@ -98,9 +99,9 @@ export const leaseMutants: readonly Mutant[] = [
     offends: ['S2', 'M7'],
     edits: [
       {
-        file: jobs,
-        find: '  await deps.fence.arm();\n  if (!(await deps.fence.activateWatchdog())) {',
-        replace: '  if (!(await deps.fence.activateWatchdog())) {',
+        file: promote,
+        find: '  await ports.fence.arm();\n  if (!(await ports.fence.activateWatchdog())) {',
+        replace: '  if (!(await ports.fence.activateWatchdog())) {',
       },
     ],
     verdicts: ['safety'],
@@ -139,9 +140,9 @@ export const leaseMutants: readonly Mutant[] = [
     offends: ['S2', 'M6', 'M7'],
     edits: [
       {
-        file: jobs,
-        find: '  deps.stopping();\n  const key = {',
-        replace: '  deps.stopping();\n  await deps.fence.disarm();\n  const key = {',
+        file: handover,
+        find: '  ports.stopping();\n  const key = {',
+        replace: '  ports.stopping();\n  await ports.fence.disarm();\n  const key = {',
       },
     ],
     verdicts: ['safety'],
@@ -181,10 +182,10 @@ export const leaseMutants: readonly Mutant[] = [
     offends: ['S2', 'M6', 'M16'],
     edits: [
       {
-        file: jobs,
-        find: '  deps.stopping();\n  const key = {',
+        file: handover,
+        find: '  ports.stopping();\n  const key = {',
         replace:
-          '  deps.stopping();\n  if (isPrimary) await deps.lease.release(deps.parts.settings.local().name, dcsTimeout(deps));\n  const key = {',
+          '  ports.stopping();\n  if (isPrimary) await ports.lease.release(ports.settings.local().name, dcsTimeout(ports));\n  const key = {',
       },
     ],
     verdicts: ['safety'],

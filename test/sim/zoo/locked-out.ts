@@ -12,9 +12,10 @@ export const lockedOutMutants: readonly Mutant[] = [
     offends: ['S19'],
     edits: [
       {
-        file: 'src/agent/jobs.ts',
+        file: 'src/agent/jobs/promote.ts',
         find: '  await pg.promote({',
-        replace: '  await refuseLockedOut(deps);\n  await pg.promote({',
+        replace:
+          "  if ((await pg.observe({ timeoutMs: 1000 })).lockedOut) throw new RegentError('LOCKED_OUT', '', { policy: 'transient' });\n  await pg.promote({",
       },
     ],
     verdicts: ['liveness'],

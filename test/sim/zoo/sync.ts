@@ -103,7 +103,7 @@ export const syncMutants: readonly Mutant[] = [
     id: 'promoted-without-names',
     broken: 'A candidate opens for writes without the synchronous names that /sync promises.',
     offends: ['S1', 'S6', 'S8', 'M9'],
-    edits: [{ file: 'src/agent/jobs.ts', find: 'await pg.setSyncNames(syncNames, bounded)', replace: 'await Promise.resolve()' }],
+    edits: [{ file: 'src/agent/jobs/promote.ts', find: 'await pg.setSyncNames(syncNames, bounded)', replace: 'await Promise.resolve()' }],
     verdicts: ['safety'],
     focus: under(['crash', 'kill-postgres', 'isolate'], quorum),
   },

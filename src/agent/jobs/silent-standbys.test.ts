@@ -1,11 +1,9 @@
 /** Who is found to be gone before a primary is stopped, and what is done about it. */
 import { describe, expect, it } from 'vitest';
-import { lsn, pg, settings, view, walsender } from '../../test/support/build.ts';
-import { instantClock } from '../../test/support/instant-clock.ts';
-import type { PostgresFacts, WalsenderFacts } from '../core/postgres-facts.ts';
-import type { Bounded } from '../ports/postgres.ts';
-import { drainTo, nobodyTakesOver, planFor } from './drain.ts';
-import type { Parts } from './parts.ts';
+import { lsn, pg, settings, view, walsender } from '../../../test/support/build.ts';
+import { instantClock } from '../../../test/support/instant-clock.ts';
+import type { PostgresFacts, WalsenderFacts } from '../../core/postgres-facts.ts';
+import { nobodyTakesOver, planFor, type SilentPorts, withoutTheSilent } from './silent-standbys.ts';
 
 const behind = (name: string, pid: number, over: Partial<WalsenderFacts> = {}) => walsender(name, { pid, flushLsn: lsn(900), ...over });
 const primary = (...replication: WalsenderFacts[]) => pg.primary({ replication });
@@ -17,7 +15,7 @@ const primary = (...replication: WalsenderFacts[]) => pg.primary({ replication }
 function scene(looks: readonly PostgresFacts[], etcd = true) {
   const seen = { nowMs: 1000, looks: 0, ended: [] as number[], said: [] as string[] };
   const abort = new AbortController();
-  const parts = {
+  const ports: SilentPorts = {
     settings: { current: () => settings('a') },
     log: { info: (text: string) => seen.said.push(text), warning: (text: string) => seen.said.push(text) },
     clock: instantClock(seen),
@@ -28,11 +26,11 @@ function scene(looks: readonly PostgresFacts[], etcd = true) {
       },
     },
     pg: {
-      observe: async () => looks[Math.min(seen.looks++, looks.length - 1)],
-      endWalsenders: async (pids: readonly number[], _options: Bounded) => void seen.ended.push(...pids),
+      observe: async () => looks[Math.min(seen.looks++, looks.length - 1)]!,
+      endWalsenders: async (pids) => void seen.ended.push(...pids),
     },
-  } as unknown as Parts;
-  return { seen, parts, abort };
+  };
+  return { seen, ports, abort };
 }
 
 const handover = (action: 'switchover' | 'failover' | 'shutdown', candidate: string | null = null) =>
@@ -40,20 +38,20 @@ const handover = (action: 'switchover' | 'failover' | 'shutdown', candidate: str
 
 describe('before a primary is stopped', () => {
   it('nobody waits while all confirm', async () => {
-    const { seen, parts, abort } = scene([primary(behind('b', 1), behind('c', 2)), primary(walsender('b'), walsender('c', { pid: 2 }))]);
-    expect(await drainTo(parts, planFor(parts, handover('switchover', 'b')), abort.signal)).toEqual({ heirs: ['b'] });
+    const { seen, ports, abort } = scene([primary(behind('b', 1), behind('c', 2)), primary(walsender('b'), walsender('c', { pid: 2 }))]);
+    expect(await withoutTheSilent(ports, planFor(ports.settings, handover('switchover', 'b')), abort.signal)).toEqual({ heirs: ['b'] });
     expect(seen).toMatchObject({ nowMs: 1000, ended: [], said: [] });
   });
 
   it('whoever is silent for three seconds is cut off, if an heir is not', async () => {
-    const { seen, parts, abort } = scene([primary(behind('b', 1), behind('c', 2)), primary(walsender('b'), behind('c', 2))]);
-    expect(await drainTo(parts, planFor(parts, handover('shutdown')), abort.signal)).toEqual({ heirs: ['b', 'c'] });
+    const { seen, ports, abort } = scene([primary(behind('b', 1), behind('c', 2)), primary(walsender('b'), behind('c', 2))]);
+    expect(await withoutTheSilent(ports, planFor(ports.settings, handover('shutdown')), abort.signal)).toEqual({ heirs: ['b', 'c'] });
     expect(seen).toMatchObject({ nowMs: 4000, ended: [2], said: ['c: silent for 3 s, and not to be waited for'] });
   });
 
   it('a switchover whose candidate is silent is called off', async () => {
-    const { seen, parts, abort } = scene([primary(behind('b', 1), walsender('c', { pid: 2 }))]);
-    const refused = drainTo(parts, planFor(parts, handover('switchover', 'b')), abort.signal);
+    const { seen, ports, abort } = scene([primary(behind('b', 1), walsender('c', { pid: 2 }))]);
+    const refused = withoutTheSilent(ports, planFor(ports.settings, handover('switchover', 'b')), abort.signal);
     await expect(refused).rejects.toMatchObject({
       code: 'HEIRS_SILENT',
       message: expect.stringMatching(/^b has confirmed no WAL for 3 s/),
@@ -62,30 +60,30 @@ describe('before a primary is stopped', () => {
   });
 
   it.each(['failover', 'shutdown'] as const)('a %s is not, and then nobody is cut off', async (action) => {
-    const { seen, parts, abort } = scene([primary(behind('b', 1))]);
-    expect(await drainTo(parts, planFor(parts, handover(action, 'b')), abort.signal)).toEqual({ heirs: ['b'] });
+    const { seen, ports, abort } = scene([primary(behind('b', 1))]);
+    expect(await withoutTheSilent(ports, planFor(ports.settings, handover(action, 'b')), abort.signal)).toEqual({ heirs: ['b'] });
     expect(seen.ended).toEqual([]);
   });
 
   it('a restart needs nobody', async () => {
-    const { seen, parts, abort } = scene([primary(behind('b', 1), behind('c', 2))]);
-    expect(await drainTo(parts, nobodyTakesOver, abort.signal)).toEqual({ heirs: [] });
+    const { seen, ports, abort } = scene([primary(behind('b', 1), behind('c', 2))]);
+    expect(await withoutTheSilent(ports, nobodyTakesOver, abort.signal)).toEqual({ heirs: [] });
     expect(seen.ended).toEqual([1, 2]);
   });
 
   it('what cannot be found out makes the stop as slow as PostgreSQL, and no slower', async () => {
-    const { seen, parts, abort } = scene([primary(behind('b', 1))], false);
-    expect(await drainTo(parts, nobodyTakesOver, abort.signal)).toEqual({});
+    const { seen, ports, abort } = scene([primary(behind('b', 1))], false);
+    expect(await withoutTheSilent(ports, nobodyTakesOver, abort.signal)).toEqual({});
     expect(seen).toMatchObject({ nowMs: 1000, ended: [] });
     const silent = scene([pg.starting()]);
-    expect(await drainTo(silent.parts, nobodyTakesOver, silent.abort.signal)).toEqual({ heirs: [] });
+    expect(await withoutTheSilent(silent.ports, nobodyTakesOver, silent.abort.signal)).toEqual({ heirs: [] });
     expect(silent.seen).toMatchObject({ nowMs: 1000, ended: [] });
   });
 
   it('whoever calls it off does not wait, and cuts nobody off', async () => {
-    const { seen, parts, abort } = scene([primary(behind('b', 1))]);
+    const { seen, ports, abort } = scene([primary(behind('b', 1))]);
     abort.abort();
-    expect(await drainTo(parts, nobodyTakesOver, abort.signal)).toEqual({ heirs: [] });
+    expect(await withoutTheSilent(ports, nobodyTakesOver, abort.signal)).toEqual({ heirs: [] });
     expect(seen).toMatchObject({ nowMs: 1000, ended: [] });
   });
 });

@@ -3,18 +3,29 @@
  * standbys that are not there any more are ended, so that the stop does not wait for them
  * (core/drain.ts). A standby that was taken for gone, and is there, connects again at once.
  */
-import type { ClusterView } from '../core/cluster.ts';
-import { heirs, SILENT_MS, type Silence, silenceBetween } from '../core/drain.ts';
-import type { Job } from '../core/effects.ts';
-import { sleep } from '../ports/clock.ts';
-import { ensureError, RegentError } from '../support/errors.ts';
-import type { Parts } from './parts.ts';
+import type { ClusterView } from '../../core/cluster.ts';
+import { heirs, SILENT_MS, type Silence, silenceBetween } from '../../core/drain.ts';
+import type { Job } from '../../core/effects.ts';
+import { type Clock, sleep } from '../../ports/clock.ts';
+import type { Dcs } from '../../ports/dcs.ts';
+import type { Log } from '../../ports/log.ts';
+import type { Postgres } from '../../ports/postgres.ts';
+import type { SettingsSource } from '../../ports/settings.ts';
+import { ensureError, RegentError } from '../../support/errors.ts';
 
 const LOOK_EVERY_MS = 50;
 const OBSERVE_MS = 1000;
 const END_MS = 1000;
 /** Whoever waits for the stop may have no etcd. */
 const ETCD_MS = 2000;
+
+export interface SilentPorts {
+  readonly pg: Pick<Postgres, 'endWalsenders' | 'observe'>;
+  readonly dcs: Pick<Dcs, 'read'>;
+  readonly settings: Pick<SettingsSource, 'current'>;
+  readonly log: Pick<Log, 'info' | 'warning'>;
+  readonly clock: Pick<Clock, 'bootMs' | 'timer'>;
+}
 
 type Handover = Extract<Job, { kind: 'handover' }>;
 
@@ -33,7 +44,7 @@ export interface Plan {
  * An operator's failover by name is meant, whatever its candidate has; and an agent that is told to
  * end has no other choice.
  */
-export function planFor({ settings }: Parts, { action, candidate }: Handover): (view: ClusterView) => Plan {
+export function planFor(settings: Pick<SettingsSource, 'current'>, { action, candidate }: Handover): (view: ClusterView) => Plan {
   const { local, dynamic } = settings.current();
   return (view) => ({ heirs: heirs(view, local.name, candidate, dynamic.synchronousMode), inVain: action === 'switchover' });
 }
@@ -46,16 +57,16 @@ export const nobodyTakesOver = (): Plan => ({ heirs: [], inVain: false });
  * and nothing was done then; nothing else: what cannot be found out now makes the stop as slow as
  * PostgreSQL is.
  */
-export async function drainTo(parts: Parts, plan: (view: ClusterView) => Plan, signal: AbortSignal): Promise<Drain> {
-  const { dcs, log, settings } = parts;
+export async function withoutTheSilent(ports: SilentPorts, plan: (view: ClusterView) => Plan, signal: AbortSignal): Promise<Drain> {
+  const { dcs, log, settings } = ports;
   try {
     const view = await dcs.read({ timeoutMs: Math.min(ETCD_MS, settings.current().dynamic.retryTimeoutSeconds * 1000) });
     const { heirs: names, inVain } = plan(view);
-    const { silent, heirsSilent } = await look(parts, view, names, signal);
+    const { silent, heirsSilent } = await look(ports, view, names, signal);
     if (heirsSilent && inVain) throw heirsSilentError(names);
     if (signal.aborted || silent.length === 0 || heirsSilent) return { heirs: names };
     log.info(`${silent.map(({ name }) => name).join(', ')}: silent for ${SILENT_MS / 1000} s, and not to be waited for`);
-    await parts.pg.endWalsenders(
+    await ports.pg.endWalsenders(
       silent.map(({ pid }) => pid),
       { timeoutMs: END_MS, signal },
     );
@@ -75,7 +86,12 @@ function heirsSilentError(names: readonly string[]): RegentError {
 
 const NOBODY: Silence = { silent: [], heirsSilent: false };
 
-async function look({ pg, clock }: Parts, view: ClusterView, names: readonly string[], signal: AbortSignal): Promise<Silence> {
+async function look(
+  { pg, clock }: Pick<SilentPorts, 'pg' | 'clock'>,
+  view: ClusterView,
+  names: readonly string[],
+  signal: AbortSignal,
+): Promise<Silence> {
   const { sql: first } = await pg.observe({ timeoutMs: OBSERVE_MS });
   if (first === null) return NOBODY;
   const deadlineMs = clock.bootMs() + SILENT_MS;

@@ -1,52 +1,50 @@
 /** What is removed to be cloned anew goes only while another copy of this cluster is seen. */
 import { expect, it } from 'vitest';
-import { type JobDeps, runJob } from './jobs.ts';
+import { lsn, SYSTEM_ID, settings, view } from '../../../test/support/build.ts';
+import { fake } from '../../../test/support/fake.ts';
+import type { ClusterView } from '../../core/cluster.ts';
+import type { SourceHistory } from '../../core/postgres-facts.ts';
+import { type ClonePorts, clone } from './clone.ts';
 
-const ID = '7301234567890123456';
+const ID = SYSTEM_ID;
+const history: SourceHistory = { name: 'b', systemIdentifier: ID, timeline: 1, lsn: lsn(1000), history: [], inRecovery: false };
 
-const etcd = async () => ({ initialize: ID, sync: null, leader: null, members: [] });
+const etcd = async (): Promise<ClusterView> => ({ ...view(), initialize: ID, leader: null, members: [] });
 
 async function run(
-  source: () => Promise<{ systemIdentifier: string; inRecovery?: boolean }>,
-  read: () => Promise<unknown> = etcd,
+  source: () => Promise<Partial<SourceHistory>>,
+  read: () => Promise<ClusterView> = etcd,
   refusal: string | null = null,
 ): Promise<readonly string[]> {
   const calls: string[] = [];
   const call = (name: string) => async () => void calls.push(name);
-  const deps = {
-    parts: {
-      clock: { bootMs: () => 0 },
-      settings: {
-        current: () => ({
-          dynamic: { synchronousMode: 'quorum', retryTimeoutSeconds: 10, primaryStartTimeoutSeconds: 60 },
-          local: { name: 'a', tags: { nosync: true } },
-        }),
+  const ports: ClonePorts = {
+    clock: fake<ClonePorts['clock']>({ bootMs: () => 0 }),
+    settings: { current: () => settings('a', { dynamic: { synchronousMode: 'quorum' }, local: { tags: { nosync: true } } }) },
+    log: { warning() {} },
+    pg: {
+      sourceHistory: async () => ({ ...history, ...(await source()) }),
+      stop: call('stop'),
+      checkRemake: async (cluster) => {
+        calls.push('check');
+        expect(cluster).toBe(ID);
+        if (refusal !== null) throw Object.assign(new Error('in the way'), { code: refusal });
       },
-      log: { warning() {}, info() {} },
-      pg: {
-        sourceHistory: source,
-        stop: call('stop'),
-        checkRemake: async (cluster: string | null) => {
-          calls.push('check');
-          expect(cluster).toBe(ID);
-          if (refusal !== null) throw Object.assign(new Error('in the way'), { code: refusal });
-        },
-        removeDataDirectory: call('remove'),
-        clone: call('clone'),
-        start: async () => {
-          call('start')();
-          return { notWritten: [] };
-        },
+      removeDataDirectory: call('remove'),
+      clone: call('clone'),
+      start: async () => {
+        calls.push('start');
+        return { notWritten: [] };
       },
-      dcs: { read },
     },
-    fence: { disarm: call('rest') },
-    leaving: () => {},
-    stopping: () => {},
+    dcs: { read },
+    fence: fake<ClonePorts['fence']>({ disarm: call('rest') }),
+    leaving() {},
+    stopping() {},
     configApplied() {},
-  } as unknown as JobDeps;
+  };
   const job = { kind: 'reinitialize', source: { name: 'b', host: 'b', port: 5432 }, fromLeader: true } as const;
-  await runJob(deps, job, new AbortController().signal).catch((error: { code?: string }) => calls.push(error.code ?? String(error)));
+  await clone(ports, job, new AbortController().signal).catch((error: { code?: string }) => calls.push(error.code ?? String(error)));
   return calls;
 }
 
@@ -84,7 +82,7 @@ it.each([
   ['stays where the source only follows that one', 'b', true, ['check', 'stop', 'MEMBER_COUNTED_ON']],
   ['stays where the source is another', 'c', true, ['check', 'stop', 'MEMBER_COUNTED_ON']],
 ] as const)('while /sync counts on what this member has confirmed, it %s', async (_what, leader, inRecovery, expected) => {
-  const counting = async () => ({ ...(await etcd()), sync: { leader, quorum: 1, standbys: ['a', 'c'] } });
+  const counting = async () => ({ ...(await etcd()), sync: { leader, quorum: 1, standbys: ['a', 'c'], modRevision: '3' } });
   expect(await run(async () => ({ systemIdentifier: ID, inRecovery }), counting)).toEqual(expected);
 });
 

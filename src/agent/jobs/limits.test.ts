@@ -1,10 +1,11 @@
 /** A limit that the operator set holds, whatever a job waits for inside it. */
 import { describe, expect, it } from 'vitest';
-import { pg, settings, view } from '../../test/support/build.ts';
-import type { Job, ServerRole } from '../core/effects.ts';
-import type { DynamicSettings } from '../core/settings.ts';
-import type { StopOptions } from '../ports/postgres.ts';
-import { type JobDeps, runJob } from './jobs.ts';
+import { pg, settings, view } from '../../../test/support/build.ts';
+import { fake } from '../../../test/support/fake.ts';
+import type { Job, ServerRole } from '../../core/effects.ts';
+import type { DynamicSettings } from '../../core/settings.ts';
+import type { StopOptions } from '../../ports/postgres.ts';
+import { type JobPorts, runJob } from './run-job.ts';
 
 interface Done {
   readonly what: string;
@@ -22,36 +23,34 @@ function scene(dynamic: Partial<DynamicSettings>, stop: (options: StopOptions) =
       return answer;
     };
   const states = [pg.primary(), pg.primary(), pg.primary(), pg.stopped()];
-  const deps = {
-    parts: {
-      settings: { current: () => settings('a', { dynamic }), local: () => settings('a').local },
-      log: { info: () => {}, warning: () => {} },
-      clock: { bootMs: () => 0 },
-      dcs: { read: async () => view({ leaderName: 'a' }) },
-      watchdog: { disable: step('watchdog', undefined) },
-      pg: {
-        observe: async () => (states.length > 1 ? states.shift() : states[0]),
-        checkpoint: step('checkpoint', undefined),
-        prePromote: step('pre_promote', true),
-        setSyncNames: step('names', undefined),
-        promote: step('promote', undefined),
-        start: step('start', { notWritten: [] }),
-        stop: async (_mode: string, options: StopOptions) => {
-          done.push({ what: 'stop', timeoutMs: options.timeoutMs });
-          stop(options);
-          await new Promise((resolve) => setImmediate(resolve));
-          done.push({ what: 'stopped' });
-        },
+  const ports: JobPorts = {
+    settings: { current: () => settings('a', { dynamic }), local: () => settings('a').local, bootstrapConfig: () => ({}) },
+    log: { info: () => {}, warning: () => {} },
+    clock: fake<JobPorts['clock']>({ bootMs: () => 0 }),
+    dcs: fake<JobPorts['dcs']>({ read: async () => view({ leaderName: 'a' }) }),
+    watchdog: { disable: step('watchdog', undefined) },
+    pg: fake<JobPorts['pg']>({
+      observe: async () => (states.length > 1 ? states.shift()! : states[0]!),
+      checkpoint: step('checkpoint', undefined),
+      prePromote: step('pre_promote', true),
+      setSyncNames: step('names', undefined),
+      promote: step('promote', undefined),
+      start: step('start', { notWritten: [] }),
+      stop: async (_mode, options) => {
+        done.push({ what: 'stop', timeoutMs: options.timeoutMs });
+        stop(options);
+        await new Promise((resolve) => setImmediate(resolve));
+        done.push({ what: 'stopped' });
       },
-    },
-    lease: { release: step('release', true) },
+    }),
+    lease: fake<JobPorts['lease']>({ release: step('release', true) }),
     fence: { arm: step('arm', undefined), disarm: step('disarm', undefined), activateWatchdog: async () => true },
     configApplied: () => {},
     stopping: () => {},
     leaving: () => {},
     announce: async () => {},
-  } as unknown as JobDeps;
-  const run = (job: Job) => runJob(deps, job, new AbortController().signal);
+  };
+  const run = (job: Job) => runJob(ports, job, new AbortController().signal);
   const limitOf = (what: string) => done.find((one) => one.what === what)?.timeoutMs;
   return { done, run, limitOf };
 }

@@ -3,9 +3,9 @@
  * steps.
  */
 import { expect, it } from 'vitest';
-import type { InitializeMark } from '../ports/dcs.ts';
-import { codeOf } from '../support/errors.ts';
-import { type JobDeps, runJob } from './jobs.ts';
+import { settings, view } from '../../../test/support/build.ts';
+import { codeOf } from '../../support/errors.ts';
+import { type BootstrapPorts, bootstrap } from './bootstrap.ts';
 
 const ID = '7301234567890123456';
 const REVISION = '17';
@@ -38,37 +38,31 @@ async function run({
       if (fail.includes(name)) throw new Error(`${name} failed`);
       return value;
     };
-  const deps = {
-    parts: {
-      settings: {
-        current: () => ({ dynamic: { retryTimeoutSeconds: 10 } }),
-        local: () => ({ name: 'a' }),
-        bootstrapConfig: () => ({}),
-      },
-      log: { warning() {}, info() {} },
-      pg: {
-        stop: async () => {},
-        bootstrap: call('bootstrap', { systemIdentifier: ID }),
-        markPublished: call('unmark', undefined),
-        removeDataDirectory: call('remove', undefined),
-      },
-      dcs: {
-        read: call('read', { initialize }),
-        publishInitialize: async (_id: string, leaseId: string) => call(`publish over ${leaseId}`, published)(),
-        clearInitialize: async (own: InitializeMark) => call(`clear ${'leaseId' in own ? own.leaseId : own.modRevision}`, cleared)(),
-        releaseLeader: async () => true,
-        acquireLeader: call('key', leads),
-        writeConfig: async () => '1',
-      },
+  const ports: BootstrapPorts = {
+    settings: { current: () => settings('a'), local: () => settings('a').local, bootstrapConfig: () => ({}) },
+    log: { warning() {} },
+    pg: {
+      stop: async () => {},
+      bootstrap: call('bootstrap', { systemIdentifier: ID }),
+      markPublished: call('unmark', undefined),
+      removeDataDirectory: call('remove', undefined),
+    },
+    dcs: {
+      read: call('read', { ...view(), initialize }),
+      publishInitialize: async (_id, over) => call(`publish over ${over}`, published)(),
+      clearInitialize: async (own) => call(`clear ${'leaseId' in own ? own.leaseId : own.modRevision}`, cleared)(),
+      releaseLeader: async () => true,
+      acquireLeader: call('key', leads),
+      writeConfig: async () => '1',
     },
     lease: {
-      facts: () => ({ leaseId: calls.length > 0 ? 'later' : leaseId }),
-      carry: (send: (leaseId: string) => Promise<boolean>) => send('later'),
+      facts: () => ({ leaseId: calls.length > 0 ? 'later' : leaseId, confirmedSentAtMs: 0, ttlSeconds: 30 }),
+      carry: (send) => send('later'),
     },
     fence: { arm: call('guard', undefined) },
     configApplied() {},
-  } as unknown as JobDeps;
-  await runJob(deps, { kind: 'bootstrap' }, new AbortController().signal).then(
+  };
+  await bootstrap(ports, new AbortController().signal).then(
     () => calls.push('done'),
     (error: unknown) => {
       const code = codeOf(error);

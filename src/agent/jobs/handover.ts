@@ -1,0 +1,101 @@
+/** Gives the lead up in good order, for a switchover or before the agent ends. */
+import type { CallbackAction, Job } from '../../core/effects.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Dcs } from '../../ports/dcs.ts';
+import type { Watchdog } from '../../ports/guard.ts';
+import type { Log } from '../../ports/log.ts';
+import type { Postgres } from '../../ports/postgres.ts';
+import type { SettingsSource } from '../../ports/settings.ts';
+import { RegentError } from '../../support/errors.ts';
+import type { Fence } from '../fence.ts';
+import type { Lease } from '../lease.ts';
+import { leaveSync } from '../leave-sync.ts';
+import { DAY_MS, dcsTimeout, stopTimeoutMs } from './limits.ts';
+import { planFor, withoutTheSilent } from './silent-standbys.ts';
+
+interface ReleasePorts {
+  readonly settings: Pick<SettingsSource, 'current' | 'local'>;
+  readonly log: Pick<Log, 'info' | 'warning'>;
+  readonly watchdog: Pick<Watchdog, 'disable'>;
+  readonly lease: Pick<Lease, 'release'>;
+  readonly fence: Pick<Fence, 'disarm'>;
+}
+
+export interface HandoverPorts extends ReleasePorts {
+  readonly pg: Pick<Postgres, 'checkpoint' | 'endWalsenders' | 'observe' | 'stop'>;
+  readonly dcs: Pick<Dcs, 'read'>;
+  readonly clock: Pick<Clock, 'bootMs' | 'timer'>;
+  readonly stopping: () => void;
+  readonly leaving: () => void;
+  /** Starts a callback script. Throws when it could not be started. */
+  readonly announce: (action: CallbackAction, role: string) => Promise<void>;
+}
+
+/**
+ * Checkpoint while the clients still work, so that the shutdown has little to write; those who are
+ * not there to confirm it are found out, while the clients still work; then a fast shutdown, which
+ * sends every last record to the connected standbys; then the key, with the position that the
+ * successor must have. The key does not wait for the processes to end once PostgreSQL is closed for
+ * writes: an archiver may take as long as it likes.
+ */
+export async function handover(ports: HandoverPorts, job: Extract<Job, { kind: 'handover' }>, signal: AbortSignal): Promise<void> {
+  const { pg, log } = ports;
+  const before = await pg.observe({ timeoutMs: 1000 });
+  const isPrimary = before.sql !== null && !before.sql.inRecovery;
+  if (isPrimary) {
+    await pg
+      .checkpoint({ timeoutMs: DAY_MS, signal })
+      .catch((error: unknown) => log.warning(`checkpoint before the handover failed: ${String(error)}`));
+    await refuseLockedOut(ports);
+  } else await leaveSync(ports, ports.leaving, signal);
+  const drain = isPrimary ? await withoutTheSilent(ports, planFor(ports.settings, job), signal) : {};
+  ports.stopping();
+  const key = { released: Promise.resolve(false) };
+  // Told once, and as soon as nobody can write here any more: what the script takes away (an
+  // address) the successor is about to need.
+  let told: Promise<void> | null = null;
+  const stopped = () => {
+    told ??= ports.announce('on_stop', 'demoted').catch((error: unknown) => log.warning(`callback on_stop: ${String(error)}`));
+    return told;
+  };
+  const onClosed = () => {
+    void stopped();
+    key.released = releaseKey(ports).then(
+      () => true,
+      (error: unknown) => {
+        log.warning(`the leader key could not be released while PostgreSQL ends, and is released after it: ${String(error)}`);
+        return false;
+      },
+    );
+  };
+  await pg.stop('fast', { timeoutMs: stopTimeoutMs(ports), ...drain, ...(isPrimary && { onClosed }) });
+  const after = await pg.observe({ timeoutMs: 2000 });
+  if (after.state !== 'stopped') throw new RegentError('STOP_FAILED', `PostgreSQL is still ${after.state} after a fast stop`);
+  if (isPrimary && !(await key.released)) await releaseKey(ports);
+  await stopped();
+}
+
+/**
+ * The checkpoint was asked for on a new connection. Who does not get one would not get in after the
+ * handover either: it is called off before anything stops.
+ */
+async function refuseLockedOut(ports: HandoverPorts): Promise<void> {
+  const { lockedOut } = await ports.pg.observe({ timeoutMs: 1000 });
+  if (lockedOut === undefined) return;
+  throw new RegentError(
+    'HANDOVER_LOCKED_OUT',
+    `called off before anything was stopped: the agent is locked out of PostgreSQL: ${lockedOut}`,
+    {
+      policy: 'transient',
+    },
+  );
+}
+
+/** Of a PostgreSQL that does not take writes any more. */
+async function releaseKey(ports: ReleasePorts): Promise<void> {
+  const { watchdog, settings, log } = ports;
+  await watchdog.disable();
+  await ports.fence.disarm();
+  const released = await ports.lease.release(settings.local().name, dcsTimeout(ports));
+  if (!released) log.info('the leader key was not ours any more when it was to be released');
+}

@@ -1,0 +1,38 @@
+/** How long the steps of a job may take. */
+import type { ServerRole } from '../../core/effects.ts';
+import type { SettingsSource } from '../../ports/settings.ts';
+
+/** Work whose length depends on the size of the database is bounded only so that it ends at all. */
+export const DAY_MS = 24 * 3600 * 1000;
+
+interface Configured {
+  readonly settings: Pick<SettingsSource, 'current'>;
+}
+
+/** For one call to etcd. */
+export const dcsTimeout = (ports: Configured) => ({ timeoutMs: ports.settings.current().dynamic.retryTimeoutSeconds * 1000 });
+
+/**
+ * A crashed standby may have hours of WAL to replay, and nobody waits for it; after this the rounds
+ * go on beside its start.
+ */
+const STANDBY_START_MS = 60_000;
+
+/**
+ * How long this job waits for the start. No longer than the limit by which the rules judge it, for
+ * they judge a start only once its job is over: with primary_start_timeout 0 nobody else can lead,
+ * or it would not be started.
+ */
+export function startTimeoutMs(ports: Configured, role: ServerRole, wantedMs: number | null): number {
+  const { dynamic, postgresql } = ports.settings.current();
+  if (wantedMs !== null) return wantedMs;
+  const limitMs = dynamic.primaryStartTimeoutSeconds * 1000;
+  return role.kind === 'standby' ? Math.max(STANDBY_START_MS, limitMs) : limitMs || postgresql.pgCtlTimeoutSeconds * 1000;
+}
+
+/** How long a primary may take to stop in good order. */
+export function stopTimeoutMs(ports: Configured): number {
+  const { dynamic, postgresql } = ports.settings.current();
+  const strict = dynamic.synchronousMode !== 'off' && dynamic.primaryStopTimeoutSeconds > 0;
+  return (strict ? dynamic.primaryStopTimeoutSeconds : postgresql.pgCtlTimeoutSeconds) * 1000;
+}

@@ -1,0 +1,36 @@
+/**
+ * How each job is done. A job may take long; the rounds go on meanwhile and renew the lease. It
+ * ends, fails or is cancelled as a whole.
+ */
+import type { Job } from '../../core/effects.ts';
+import { type BootstrapPorts, bootstrap } from './bootstrap.ts';
+import { type ClonePorts, clone } from './clone.ts';
+import { type HandoverPorts, handover } from './handover.ts';
+import { DAY_MS } from './limits.ts';
+import { type PromotePorts, promote } from './promote.ts';
+import { type RewindPorts, rewind } from './rewind.ts';
+import { type RestartPorts, restart, start } from './start.ts';
+
+export type JobPorts = BootstrapPorts & ClonePorts & HandoverPorts & PromotePorts & RestartPorts & RewindPorts;
+
+export function runJob(ports: JobPorts, job: Job, signal: AbortSignal): Promise<void> {
+  switch (job.kind) {
+    case 'bootstrap':
+      return bootstrap(ports, signal);
+    case 'clone':
+    case 'reinitialize':
+      return clone(ports, job, signal);
+    case 'start':
+      return start(ports, job.role, null, signal);
+    case 'restart':
+      return restart(ports, job, signal);
+    case 'promote':
+      return promote(ports, job.syncNames, signal);
+    case 'handover':
+      return handover(ports, job, signal);
+    case 'rewind':
+      return rewind(ports, job, signal);
+    case 'checkpoint':
+      return ports.pg.checkpoint({ timeoutMs: DAY_MS, signal });
+  }
+}

@@ -1,0 +1,62 @@
+/** Starts the server for a role, or starts it again. */
+import type { Job, ServerRole } from '../../core/effects.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Dcs } from '../../ports/dcs.ts';
+import type { Log } from '../../ports/log.ts';
+import type { Postgres } from '../../ports/postgres.ts';
+import type { SettingsSource } from '../../ports/settings.ts';
+import type { Fence } from '../fence.ts';
+import { leaveSync } from '../leave-sync.ts';
+import { DAY_MS, startTimeoutMs, stopTimeoutMs } from './limits.ts';
+import { nobodyTakesOver, withoutTheSilent } from './silent-standbys.ts';
+
+export interface StartPorts {
+  readonly pg: Pick<Postgres, 'start'>;
+  readonly settings: Pick<SettingsSource, 'current'>;
+  readonly fence: Pick<Fence, 'arm' | 'disarm'>;
+  /** The configuration files were written with the settings in force now. */
+  readonly configApplied: () => void;
+}
+
+export interface RestartPorts extends StartPorts {
+  readonly pg: Pick<Postgres, 'checkpoint' | 'endWalsenders' | 'observe' | 'start' | 'stop'>;
+  readonly dcs: Pick<Dcs, 'read'>;
+  readonly log: Pick<Log, 'info' | 'warning'>;
+  readonly clock: Pick<Clock, 'bootMs' | 'timer'>;
+  readonly stopping: () => void;
+  readonly leaving: () => void;
+}
+
+/**
+ * A server that may open for writes is started only under an armed guard, and with no lease-less
+ * moment in between.
+ */
+export async function start(
+  ports: StartPorts,
+  role: ServerRole,
+  timeoutMs: number | null,
+  signal: AbortSignal,
+  freshCopy = false,
+): Promise<void> {
+  if (role.kind === 'primary') await ports.fence.arm();
+  else await ports.fence.disarm();
+  const { notWritten } = await ports.pg.start(role, { timeoutMs: startTimeoutMs(ports, role, timeoutMs), signal, freshCopy });
+  // What could not be written is left to the rounds.
+  if (notWritten.length === 0) ports.configApplied();
+}
+
+export async function restart(ports: RestartPorts, job: Extract<Job, { kind: 'restart' }>, signal: AbortSignal): Promise<void> {
+  const { pg } = ports;
+  if (job.role.kind === 'standby') await leaveSync(ports, ports.leaving, signal);
+  ports.stopping();
+  if (job.role.kind === 'primary') {
+    // Without it the stop takes longer. A server that does not let the agent in is to be restarted
+    // nevertheless.
+    await pg
+      .checkpoint({ timeoutMs: DAY_MS, signal })
+      .catch((error: unknown) => ports.log.warning(`checkpoint before the restart failed: ${String(error)}`));
+  }
+  const drain = job.role.kind === 'primary' ? await withoutTheSilent(ports, nobodyTakesOver, signal) : {};
+  await pg.stop('fast', { timeoutMs: stopTimeoutMs(ports), ...drain });
+  await start(ports, job.role, job.timeoutMs, signal);
+}
