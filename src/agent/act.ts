@@ -7,17 +7,41 @@ import type { Chore, ChoreOutcome } from '../core/chores.ts';
 import type { CallbackAction, Effect, Job } from '../core/effects.ts';
 import type { Decision } from '../core/model.ts';
 import { leaseMargins } from '../core/settings.ts';
-import type { Bounded } from '../ports/postgres.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Dcs } from '../ports/dcs.ts';
+import type { Watchdog } from '../ports/guard.ts';
+import type { Log } from '../ports/log.ts';
+import type { Bounded, Postgres } from '../ports/postgres.ts';
+import type { SettingsSource } from '../ports/settings.ts';
 import { assertNever } from '../support/assert.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
 import type { Fence } from './fence.ts';
 import { type Lease, MIN_WRITE_MS } from './lease.ts';
-import type { Parts } from './parts.ts';
 
-export interface Hands {
-  readonly parts: Parts;
-  readonly lease: Lease;
-  readonly fence: Fence;
+export interface ActPorts {
+  readonly clock: Pick<Clock, 'bootMs'>;
+  readonly log: Pick<Log, 'error' | 'info' | 'warning'>;
+  readonly settings: Pick<SettingsSource, 'current' | 'local'>;
+  readonly pg: Pick<
+    Postgres,
+    'apply' | 'endWalsender' | 'markCaughtUp' | 'markPublished' | 'markStrayed' | 'resumeReplay' | 'setSyncNames' | 'stop' | 'syncSlots'
+  >;
+  readonly dcs: Pick<
+    Dcs,
+    | 'acquireLeader'
+    | 'attachLeader'
+    | 'deleteSync'
+    | 'raceInitialize'
+    | 'writeConfig'
+    | 'writeFailover'
+    | 'writeHistory'
+    | 'writeInitialize'
+    | 'writeStatus'
+    | 'writeSync'
+  >;
+  readonly watchdog: Pick<Watchdog, 'active' | 'disable'>;
+  readonly lease: Pick<Lease, 'carry' | 'facts' | 'patienceMs' | 'release'>;
+  readonly fence: Pick<Fence, 'bringForward' | 'strikesAtMs'>;
   readonly startJob: (job: Job) => void;
   readonly cancelJob: (reason: string) => void;
   readonly checkpoint: () => void;
@@ -38,27 +62,27 @@ const SHORT_MS = 5000;
 
 /** How long something may take now that usually may take `mostMs`. */
 type Patience = (mostMs: number, leastMs?: number) => number;
-const shortMs = ({ parts }: Hands, patience: Patience) =>
-  patience(Math.min(SHORT_MS, (parts.settings.current().dynamic.ttlSeconds * 1000) / 3));
+const shortMs = ({ settings }: Pick<ActPorts, 'settings'>, patience: Patience) =>
+  patience(Math.min(SHORT_MS, (settings.current().dynamic.ttlSeconds * 1000) / 3));
 
 /**
  * Returns false when something did not happen and is to be looked at again soon. Throws what a step
  * throws, after the chores.
  */
-export async function act(hands: Hands, { steps, chores }: Pick<Decision, 'steps' | 'chores'>): Promise<boolean> {
-  const patience: Patience = (mostMs, leastMs) => hands.lease.patienceMs(mostMs, leastMs);
+export async function act(ports: ActPorts, { steps, chores }: Pick<Decision, 'steps' | 'chores'>): Promise<boolean> {
+  const patience: Patience = (mostMs, leastMs) => ports.lease.patienceMs(mostMs, leastMs);
   let done = true;
   let failure: { readonly error: unknown } | null = null;
   try {
     for (const effect of steps) {
-      done = await perform(hands, effect, patience);
+      done = await perform(ports, effect, patience);
       if (!done) break;
     }
   } catch (error) {
     if (isBug(error)) throw error;
     failure = { error };
   }
-  if (!(await doChores(hands, chores, failure !== null))) done = false;
+  if (!(await doChores(ports, chores, failure !== null))) done = false;
   if (failure !== null) throw failure.error;
   return done;
 }
@@ -70,46 +94,46 @@ const isBug = (error: unknown) => error instanceof RegentError && error.policy =
  * until half of the lease is over: the next round is to renew it in good time. Who gets nothing has
  * its turn then, when the one that failed is held off.
  */
-async function doChores(hands: Hands, chores: readonly Chore[], failed: boolean): Promise<boolean> {
+async function doChores(ports: ActPorts, chores: readonly Chore[], failed: boolean): Promise<boolean> {
   let hurried = failed;
   let done = true;
   for (const chore of chores) {
-    const leftMs = hurried ? untilHalfMs(hands) : Number.POSITIVE_INFINITY;
+    const leftMs = hurried ? untilHalfMs(ports) : Number.POSITIVE_INFINITY;
     if (leftMs < MIN_WRITE_MS) return false;
-    const outcome = await doChore(hands, chore, (mostMs, leastMs) => Math.min(leftMs, hands.lease.patienceMs(mostMs, leastMs)));
+    const outcome = await doChore(ports, chore, (mostMs, leastMs) => Math.min(leftMs, ports.lease.patienceMs(mostMs, leastMs)));
     if (outcome === null) done = false;
     else if (!outcome.ok) hurried = true;
     // A checkpoint has only begun.
-    if (outcome !== null && !(outcome.ok && chore.kind === 'checkpoint')) hands.choreEnded(outcome);
+    if (outcome !== null && !(outcome.ok && chore.kind === 'checkpoint')) ports.choreEnded(outcome);
   }
   return done;
 }
 
-function untilHalfMs({ lease, parts }: Hands): number {
+function untilHalfMs({ lease, clock }: Pick<ActPorts, 'lease' | 'clock'>): number {
   const { confirmedSentAtMs, ttlSeconds } = lease.facts();
   if (confirmedSentAtMs === null) return SHORT_MS;
-  return confirmedSentAtMs + leaseMargins(ttlSeconds).stepDownMs / 2 - parts.clock.bootMs();
+  return confirmedSentAtMs + leaseMargins(ttlSeconds).stepDownMs / 2 - clock.bootMs();
 }
 
 /**
  * Null: refused, because what it was judged on has changed meanwhile. That is no failure, and the
  * next round judges anew.
  */
-async function doChore(hands: Hands, { kind, effects }: Chore, patience: Patience): Promise<ChoreOutcome | null> {
+async function doChore(ports: ActPorts, { kind, effects }: Chore, patience: Patience): Promise<ChoreOutcome | null> {
   const ended = (error: Error | null): ChoreOutcome => ({
     kind,
     ok: error === null,
     code: codeOf(error),
     message: error?.message ?? null,
-    endedAtMs: hands.parts.clock.bootMs(),
+    endedAtMs: ports.clock.bootMs(),
   });
   try {
-    for (const effect of effects) if (!(await perform(hands, effect, patience))) return null;
+    for (const effect of effects) if (!(await perform(ports, effect, patience))) return null;
     return ended(null);
   } catch (error) {
     if (isBug(error)) throw error;
     if (codeOf(error) === null) {
-      hands.parts.log.error(`Unexpected exception raised, please report it as a BUG: ${ensureError(error).message}`, {
+      ports.log.error(`Unexpected exception raised, please report it as a BUG: ${ensureError(error).message}`, {
         stack: ensureError(error).stack,
       });
     }
@@ -117,22 +141,22 @@ async function doChore(hands: Hands, { kind, effects }: Chore, patience: Patienc
   }
 }
 
-async function perform(hands: Hands, effect: Effect, patience: Patience): Promise<boolean> {
+async function perform(ports: ActPorts, effect: Effect, patience: Patience): Promise<boolean> {
   switch (effect.kind) {
     case 'start-job':
-      hands.startJob(effect.job);
+      ports.startJob(effect.job);
       return true;
     case 'cancel-job':
-      hands.cancelJob(effect.reason);
+      ports.cancelJob(effect.reason);
       return true;
     case 'checkpoint':
-      hands.checkpoint();
+      ports.checkpoint();
       return true;
     case 'exit':
-      hands.exit(effect.code, effect.message);
+      ports.exit(effect.code, effect.message);
       return true;
     case 'demote-now':
-      await demoteNow(hands, effect.mode);
+      await demoteNow(ports, effect.mode);
       return true;
     case 'set-sync-names':
     case 'apply-config':
@@ -143,9 +167,9 @@ async function perform(hands: Hands, effect: Effect, patience: Patience): Promis
     case 'mark-caught-up':
     case 'mark-strayed':
     case 'run-callback':
-      return onPostgres(hands, effect, patience);
+      return onPostgres(ports, effect, patience);
     default:
-      return inDcs(hands, effect, patience);
+      return inDcs(ports, effect, patience);
   }
 }
 
@@ -165,15 +189,15 @@ type PostgresEffect = Extract<
   }
 >;
 
-async function onPostgres(hands: Hands, effect: PostgresEffect, patience: Patience): Promise<boolean> {
-  const { pg } = hands.parts;
-  const options = { timeoutMs: shortMs(hands, patience) };
+async function onPostgres(ports: ActPorts, effect: PostgresEffect, patience: Patience): Promise<boolean> {
+  const { pg } = ports;
+  const options = { timeoutMs: shortMs(ports, patience) };
   switch (effect.kind) {
     case 'set-sync-names':
       await pg.setSyncNames(effect.value, options);
       return true;
     case 'apply-config':
-      await applyFiles(hands, effect, options);
+      await applyFiles(ports, effect, options);
       return true;
     case 'sync-slots':
       await pg.syncSlots(effect, options);
@@ -194,68 +218,67 @@ async function onPostgres(hands: Hands, effect: PostgresEffect, patience: Patien
       await pg.markPublished();
       return true;
     case 'run-callback':
-      await hands.announce(effect.action, effect.role);
+      await ports.announce(effect.action, effect.role);
       return true;
   }
 }
 
 /** Throws when not every file could be written; what could be is written, and in force. */
-async function applyFiles(hands: Hands, { role, only }: Extract<Effect, { kind: 'apply-config' }>, options: Bounded): Promise<void> {
-  const { parts } = hands;
-  const outcome = await parts.pg.apply(role, { ...options, ...(only && { only }) });
+async function applyFiles(ports: ActPorts, { role, only }: Extract<Effect, { kind: 'apply-config' }>, options: Bounded): Promise<void> {
+  const outcome = await ports.pg.apply(role, { ...options, ...(only && { only }) });
   if (outcome.changed && outcome.reloaded) {
-    await hands.announce('on_reload', role.kind === 'primary' ? 'primary' : 'replica').catch((error: unknown) => {
-      parts.log.warning(`callback on_reload: ${ensureError(error).message}`);
+    await ports.announce('on_reload', role.kind === 'primary' ? 'primary' : 'replica').catch((error: unknown) => {
+      ports.log.warning(`callback on_reload: ${ensureError(error).message}`);
     });
   }
   if (outcome.notWritten.length > 0) throw new RegentError('FILE_WRITE_FAILED', outcome.notWritten.join('; '), { policy: 'transient' });
-  if (only === undefined) hands.configApplied();
+  if (only === undefined) ports.configApplied();
 }
 
 /**
  * Done or refused, /sync has another revision than the one that every earlier write of ours expects
  * to find.
  */
-async function settled(hands: Hands, write: Promise<boolean>): Promise<boolean> {
-  hands.syncUnsettled(true);
+async function settled(ports: ActPorts, write: Promise<boolean>): Promise<boolean> {
+  ports.syncUnsettled(true);
   const done = await write;
-  hands.syncUnsettled(false);
+  ports.syncUnsettled(false);
   return done;
 }
 
 type DcsEffect = Exclude<Effect, PostgresEffect | { kind: 'start-job' | 'cancel-job' | 'checkpoint' | 'exit' | 'demote-now' }>;
 
-async function inDcs(hands: Hands, effect: DcsEffect, patience: Patience): Promise<boolean> {
-  const { dcs, settings, log } = hands.parts;
+async function inDcs(ports: ActPorts, effect: DcsEffect, patience: Patience): Promise<boolean> {
+  const { dcs, settings, log } = ports;
   const me = settings.local().name;
   const retryMs = settings.current().dynamic.retryTimeoutSeconds * 1000;
   const options = { timeoutMs: patience(retryMs, effect.kind === 'release-leader' ? undefined : MIN_WRITE_MS) };
   switch (effect.kind) {
     case 'acquire-leader': {
       const timeoutMs = Math.min(options.timeoutMs, effect.withinMs ?? options.timeoutMs);
-      const won = await hands.lease.carry((leaseId) => dcs.acquireLeader(me, leaseId, { timeoutMs }));
+      const won = await ports.lease.carry((leaseId) => dcs.acquireLeader(me, leaseId, { timeoutMs }));
       if (!won) log.info('Could not take out TTL lock');
       return won;
     }
     case 'attach-leader':
-      await hands.fence.bringForward();
-      return hands.lease.carry((leaseId) => dcs.attachLeader(me, leaseId, options));
+      await ports.fence.bringForward();
+      return ports.lease.carry((leaseId) => dcs.attachLeader(me, leaseId, options));
     case 'release-leader':
-      await hands.lease.release(me, options);
+      await ports.lease.release(me, options);
       return true;
     case 'race-initialize':
-      return hands.lease.carry((leaseId) => dcs.raceInitialize(leaseId, options));
+      return ports.lease.carry((leaseId) => dcs.raceInitialize(leaseId, options));
     case 'write-initialize':
       return dcs.writeInitialize(effect.systemIdentifier, effect.onlyIfAbsent, options);
     case 'write-config':
       return (await dcs.writeConfig(effect.data, effect.expected, options)) !== null;
     case 'write-sync':
       return settled(
-        hands,
+        ports,
         dcs.writeSync({ leader: effect.leader, quorum: effect.quorum, standbys: effect.standbys }, effect.expected, options),
       );
     case 'delete-sync':
-      return settled(hands, dcs.deleteSync(effect.expected, options));
+      return settled(ports, dcs.deleteSync(effect.expected, options));
     case 'write-status':
       await dcs.writeStatus(effect.value, options);
       return true;
@@ -273,14 +296,14 @@ async function inDcs(hands: Hands, effect: DcsEffect, patience: Patience): Promi
  * A fast stop takes the sessions away at once and may then write its checkpoint, but never past the
  * moment at which the guard would strike.
  */
-async function demoteNow(hands: Hands, mode: 'fast' | 'immediate'): Promise<void> {
-  const { pg, clock, watchdog, log } = hands.parts;
-  const { confirmedSentAtMs, ttlSeconds } = hands.lease.facts();
+async function demoteNow(ports: ActPorts, mode: 'fast' | 'immediate'): Promise<void> {
+  const { pg, clock, watchdog, log } = ports;
+  const { confirmedSentAtMs, ttlSeconds } = ports.lease.facts();
   const byLeaseMs = confirmedSentAtMs === null ? clock.bootMs() : confirmedSentAtMs + leaseMargins(ttlSeconds).guardMs;
   // A guard that does not answer has not been told of the renewals since.
-  const guardAtMs = Math.min(byLeaseMs, hands.fence.strikesAtMs);
+  const guardAtMs = Math.min(byLeaseMs, ports.fence.strikesAtMs);
   const leftMs = Math.max(200, guardAtMs - clock.bootMs() - 100);
   await pg.stop(mode, { timeoutMs: mode === 'fast' ? leftMs : Math.min(leftMs, 2000) });
   if (watchdog.active) await watchdog.disable();
-  await hands.announce('on_stop', 'demoted').catch((error: unknown) => log.warning(`callback on_stop: ${ensureError(error).message}`));
+  await ports.announce('on_stop', 'demoted').catch((error: unknown) => log.warning(`callback on_stop: ${ensureError(error).message}`));
 }

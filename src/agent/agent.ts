@@ -8,7 +8,7 @@ import type { CallbackAction, Job } from '../core/effects.ts';
 import type { Observation } from '../core/model.ts';
 import { leaseMargins, roundIntervalMs } from '../core/settings.ts';
 import { RegentError } from '../support/errors.ts';
-import { act, type Hands } from './act.ts';
+import { type ActPorts, act } from './act.ts';
 import type { AgentView } from './agent-view.ts';
 import { BackgroundCheckpoint } from './background-checkpoint.ts';
 import { FailureLog } from './failure-log.ts';
@@ -195,7 +195,7 @@ export class Agent implements AgentView {
     this.#log.noteSync(contextOf(seen, decision.memory), decision);
     // What this node is now is what routers and followers wait for: it does not stand behind the
     // round's other writes.
-    const [done] = await Promise.all([act(this.#hands(), decision), this.#memberKey.publish(this, seen)]);
+    const [done] = await Promise.all([act(this.#actPorts(), decision), this.#memberKey.publish(this, seen)]);
     return done ? decision.wakeAtMs : this.parts.clock.bootMs() + RETRY_MS;
   }
 
@@ -205,18 +205,21 @@ export class Agent implements AgentView {
     const { inForce } = settingsVersion;
     let observation: Observation;
     try {
-      observation = await observe(this.parts, this.lease, {
-        ...news,
-        memory: this.rounds.memory,
-        job: this.job.running,
-        wishes: this.requests.wishes(),
-        configDirty: () => settingsVersion.isDirty,
-        configVersion: () => settingsVersion.current,
-        guardHealthy: this.fence.healthy,
-        syncUnsettled: this.#syncUnsettled,
-        untilLeaderChanges: () => this.wake.untilLeaderChanges(),
-        cover: (c) => this.fence.cover(c),
-      });
+      observation = await observe(
+        { ...this.parts, lease: this.lease },
+        {
+          ...news,
+          memory: this.rounds.memory,
+          job: this.job.running,
+          wishes: this.requests.wishes(),
+          configDirty: () => settingsVersion.isDirty,
+          configVersion: () => settingsVersion.current,
+          guardHealthy: this.fence.healthy,
+          syncUnsettled: this.#syncUnsettled,
+          untilLeaderChanges: () => this.wake.untilLeaderChanges(),
+          cover: (c) => this.fence.cover(c),
+        },
+      );
     } catch (error) {
       this.#news.giveBack(news);
       throw error;
@@ -227,10 +230,10 @@ export class Agent implements AgentView {
     return observation;
   }
 
-  #hands(): Hands {
+  #actPorts(): ActPorts {
     const version = this.settingsVersion.current;
     return {
-      parts: this.parts,
+      ...this.parts,
       lease: this.lease,
       fence: this.fence,
       startJob: (job) => this.#startJob(job, version),

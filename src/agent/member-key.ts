@@ -5,23 +5,31 @@
 import { memberOf } from '../core/cluster.ts';
 import type { Observation } from '../core/model.ts';
 import { memberRecord } from '../dialect/member-record.ts';
+import type { Dcs } from '../ports/dcs.ts';
+import type { Log } from '../ports/log.ts';
+import type { SettingsSource } from '../ports/settings.ts';
 import { stringifyCompact } from '../support/big-json.ts';
 import { ensureError } from '../support/errors.ts';
 import type { JsonObject } from '../support/json.ts';
 import type { AgentView } from './agent-view.ts';
 import { type Lease, MIN_WRITE_MS } from './lease.ts';
-import type { Parts } from './parts.ts';
-import { statusOf } from './status.ts';
+import { type StatusPorts, statusOf } from './status.ts';
+
+export interface MemberKeyPorts extends StatusPorts {
+  readonly settings: Pick<SettingsSource, 'current' | 'local'>;
+  readonly dcs: Pick<Dcs, 'putMember'>;
+  readonly log: Pick<Log, 'debug' | 'masked' | 'warning'>;
+}
 
 export class MemberKey {
-  readonly #parts: Parts;
-  readonly #lease: Lease;
+  readonly #ports: MemberKeyPorts;
+  readonly #lease: Pick<Lease, 'facts' | 'patienceMs'>;
   /** Why it could not be written last time. */
   #failure = '';
   #written: { readonly text: string; readonly leaseId: string } | null = null;
 
-  constructor(parts: Parts, lease: Lease) {
-    this.#parts = parts;
+  constructor(ports: MemberKeyPorts, lease: Pick<Lease, 'facts' | 'patienceMs'>) {
+    this.#ports = ports;
     this.#lease = lease;
   }
 
@@ -29,8 +37,8 @@ export class MemberKey {
   async publish(agent: AgentView, observation: Observation): Promise<void> {
     const { leaseId } = this.#lease.facts();
     if (!observation.dcs.known || leaseId === null) return;
-    const { settings, dcs, log } = this.#parts;
-    const record: JsonObject = memberRecord(statusOf(this.#parts, agent), settings.current());
+    const { settings, dcs, log } = this.#ports;
+    const record: JsonObject = memberRecord(statusOf(this.#ports, agent), settings.current());
     const text = stringifyCompact(record);
     const me = settings.local().name;
     const stored = memberOf(observation.dcs.view, me);

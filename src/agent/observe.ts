@@ -8,10 +8,15 @@ import type { PostgresFacts, SourceHistory } from '../core/postgres-facts.ts';
 import { withMemberNames } from '../core/server-names.ts';
 import { observeTimeoutMs } from '../core/settings.ts';
 import { type Clock, sleep } from '../ports/clock.ts';
+import type { Dcs } from '../ports/dcs.ts';
+import type { Watchdog } from '../ports/guard.ts';
+import type { Log } from '../ports/log.ts';
+import type { Peers } from '../ports/peers.ts';
+import type { Postgres } from '../ports/postgres.ts';
+import type { SettingsSource } from '../ports/settings.ts';
 import { ensureError } from '../support/errors.ts';
 import { type Lease, refuses } from './lease.ts';
 import type { Told } from './news.ts';
-import type { Parts } from './parts.ts';
 
 /**
  * A peer that does not answer within this is counted as not answering; the others do not wait for
@@ -27,7 +32,19 @@ const UNLOCKED_TIMEOUT_MS = 1000;
 /** An etcd that answers renews a lease in far less. */
 const OLD_LEASE_TIMEOUT_MS = 1000;
 
-export interface Inputs extends Told {
+export interface ObservePorts {
+  readonly clock: Pick<Clock, 'bootMs' | 'timer' | 'wallMs'>;
+  readonly log: Pick<Log, 'debug' | 'error' | 'warning'>;
+  readonly settings: Pick<SettingsSource, 'adopt' | 'current'>;
+  readonly dcs: Pick<Dcs, 'bind' | 'read'>;
+  readonly pg: Pick<Postgres, 'observe' | 'sourceHistory'>;
+  readonly peers: Pick<Peers, 'ask'>;
+  readonly watchdog: Pick<Watchdog, 'active' | 'healthy'>;
+  readonly lease: Pick<Lease, 'facts' | 'failedBefore' | 'keep' | 'patienceMs' | 'renew'>;
+}
+
+/** What the agent knows by itself when a round begins, and what it is asked in the course of it. */
+export interface OwnState extends Told {
   readonly memory: Memory;
   readonly job: RunningJob | null;
   readonly wishes: OperatorWishes;
@@ -43,54 +60,54 @@ export interface Inputs extends Told {
   readonly cover: (c: Context) => Promise<number>;
 }
 
-export async function observe(parts: Parts, lease: Lease, inputs: Inputs): Promise<Observation> {
-  const { clock, settings } = parts;
-  const { reading, renewal } = askDcs(parts, lease, inputs);
+export async function observe(ports: ObservePorts, own: OwnState): Promise<Observation> {
+  const { clock, settings } = ports;
+  const { reading, renewal } = askDcs(ports, own);
   const [dcs, told] = await Promise.all([
     reading,
     // A PostgreSQL that does not answer must not keep its agent from stopping it in time, before
     // the lease ends or a guard that does not listen strikes.
-    parts.pg.observe({ timeoutMs: lease.patienceMs(observeTimeoutMs(settings.current().dynamic)) }),
+    ports.pg.observe({ timeoutMs: ports.lease.patienceMs(observeTimeoutMs(settings.current().dynamic)) }),
   ]);
   // PostgreSQL knows members by what it makes of their names.
   const pg = dcs.known && told.sql !== null ? { ...told, sql: withMemberNames(told.sql, dcs.view) } : told;
   if (dcs.known) settings.adopt(dcs.view.config);
-  if (isOfCluster(pg, dcs)) parts.dcs.bind();
+  if (isOfCluster(pg, dcs)) ports.dcs.bind();
   const draft: { -readonly [Fact in keyof Observation]: Observation[Fact] } = {
     nowMs: clock.bootMs(),
     wallMs: clock.wallMs(),
     settings: settings.current(),
     dcs,
-    lease: lease.facts(),
+    lease: ports.lease.facts(),
     pg,
     peers: null,
     source: null,
-    job: inputs.job,
-    ended: inputs.ended,
-    chores: inputs.chores,
-    announced: inputs.announced,
-    wishes: inputs.wishes,
+    job: own.job,
+    ended: own.ended,
+    chores: own.chores,
+    announced: own.announced,
+    wishes: own.wishes,
     watchdog: {
       required: settings.current().local.watchdog.mode === 'required',
-      healthy: parts.watchdog.healthy(),
-      active: parts.watchdog.active,
+      healthy: ports.watchdog.healthy(),
+      active: ports.watchdog.active,
     },
-    guardHealthy: inputs.guardHealthy,
-    syncUnsettled: inputs.syncUnsettled,
-    configDirty: inputs.configDirty(),
-    configVersion: inputs.configVersion(),
+    guardHealthy: own.guardHealthy,
+    syncUnsettled: own.syncUnsettled,
+    configDirty: own.configDirty(),
+    configVersion: own.configVersion(),
   };
-  const mayWaitMs = dcs.known && pg.postmaster !== null ? await inputs.cover(contextOf(draft, inputs.memory)) : Number.POSITIVE_INFINITY;
+  const mayWaitMs = dcs.known && pg.postmaster !== null ? await own.cover(contextOf(draft, own.memory)) : Number.POSITIVE_INFINITY;
   const refusal = await within(clock, renewal, mayWaitMs);
-  if (refusal !== null) await keepOldLease(parts, lease, contextOf({ ...draft, lease: lease.facts() }, inputs.memory), refusal);
+  if (refusal !== null) await keepOldLease(ports, contextOf({ ...draft, lease: ports.lease.facts() }, own.memory), refusal);
   draft.nowMs = clock.bootMs();
-  draft.lease = lease.facts();
-  const [peers, source] = await Promise.all([askPeers(parts, draft, inputs.memory), askSource(parts, draft, inputs)]);
+  draft.lease = ports.lease.facts();
+  const [peers, source] = await Promise.all([askPeers(ports, draft, own.memory), askSource(ports, draft, own)]);
   draft.peers = peers;
   draft.source = source;
   draft.nowMs = clock.bootMs();
   draft.wallMs = clock.wallMs();
-  draft.lease = lease.facts();
+  draft.lease = ports.lease.facts();
   return draft;
 }
 
@@ -100,7 +117,7 @@ function isOfCluster(pg: PostgresFacts, dcs: DcsFacts): boolean {
 }
 
 /** Null: what was waited for has not come. */
-async function within<T>(clock: Clock, done: Promise<T>, ms: number): Promise<T | null> {
+async function within<T>(clock: Pick<Clock, 'timer'>, done: Promise<T>, ms: number): Promise<T | null> {
   if (ms === Number.POSITIVE_INFINITY) return done;
   const waiting = new AbortController();
   const result = await Promise.race([done, sleep(clock, ms, waiting.signal).then(() => null)]);
@@ -113,12 +130,12 @@ async function within<T>(clock: Clock, done: Promise<T>, ms: number): Promise<T 
  * this node's cluster names this node, on the lease of the agent that ran here before. This agent
  * leads on by that lease: nobody else could take the key.
  */
-async function keepOldLease(parts: Parts, lease: Lease, c: Context, refusal: string): Promise<void> {
+async function keepOldLease(ports: ObservePorts, c: Context, refusal: string): Promise<void> {
   const leaseId = c.lockMine ? (c.view?.leader?.leaseId ?? null) : null;
   if (leaseId === null || !isOfCluster(c.o.pg, c.o.dcs) || c.o.lease.leaseId !== null) return;
-  const kept = await lease.keep(leaseId, OLD_LEASE_TIMEOUT_MS).catch(() => false);
+  const kept = await ports.lease.keep(leaseId, OLD_LEASE_TIMEOUT_MS).catch(() => false);
   if (kept) {
-    parts.log.error(
+    ports.log.error(
       `etcd takes no writes (${refusal}): this agent leads on by the lease that the leader key is on; no failover is possible until etcd has room: etcdctl alarm list`,
     );
   }
@@ -129,26 +146,22 @@ async function keepOldLease(parts: Parts, lease: Lease, c: Context, refusal: str
  * down. Neither fails. The renewal tells why etcd refuses a lease; null: it does not, or did not
  * say.
  */
-function askDcs(
-  parts: Parts,
-  lease: Lease,
-  inputs: Inputs,
-): { readonly reading: Promise<DcsFacts>; readonly renewal: Promise<string | null> } {
-  const { unlockedSinceMs } = inputs.memory;
-  const { dynamic } = parts.settings.current();
+function askDcs(ports: ObservePorts, own: OwnState): { readonly reading: Promise<DcsFacts>; readonly renewal: Promise<string | null> } {
+  const { unlockedSinceMs } = own.memory;
+  const { dynamic } = ports.settings.current();
   const retryMs = dynamic.retryTimeoutSeconds * 1000;
-  const timeoutMs = lease.patienceMs(unlockedSinceMs === null ? retryMs : Math.min(retryMs, UNLOCKED_TIMEOUT_MS));
-  const renewal = lease.renew(dynamic.ttlSeconds, timeoutMs).then(
+  const timeoutMs = ports.lease.patienceMs(unlockedSinceMs === null ? retryMs : Math.min(retryMs, UNLOCKED_TIMEOUT_MS));
+  const renewal = ports.lease.renew(dynamic.ttlSeconds, timeoutMs).then(
     () => null,
     (error: unknown) => {
       const { message } = ensureError(error);
       // An outage is one event: told once, not at every try.
-      if (lease.failedBefore()) parts.log.debug(`the lease could not be renewed: ${message}`);
-      else parts.log.warning(`the lease could not be renewed: ${message}`);
+      if (ports.lease.failedBefore()) ports.log.debug(`the lease could not be renewed: ${message}`);
+      else ports.log.warning(`the lease could not be renewed: ${message}`);
       return refuses(error) ? message : null;
     },
   );
-  const reading = parts.dcs.read({ timeoutMs }).then(
+  const reading = ports.dcs.read({ timeoutMs }).then(
     (view): DcsFacts => ({ known: true, view }),
     (error: unknown): DcsFacts => ({ known: false, reason: ensureError(error).message }),
   );
@@ -159,7 +172,7 @@ function askDcs(
  * The others are asked when it matters who is how far: nobody leads, somebody is to be replaced, or
  * we may have to give up.
  */
-async function askPeers(parts: Parts, o: Observation, memory: Memory): Promise<ReadonlyMap<string, PeerFacts> | null> {
+async function askPeers(ports: ObservePorts, o: Observation, memory: Memory): Promise<ReadonlyMap<string, PeerFacts> | null> {
   if (!o.dcs.known || o.job !== null) return null;
   const { view } = o.dcs;
   const c = contextOf(o, memory);
@@ -169,22 +182,22 @@ async function askPeers(parts: Parts, o: Observation, memory: Memory): Promise<R
   const inherited = !memory.keyTaken && !c.isPrimary;
   const needed = (c.unlocked && mayOpen) || (c.lockMine && (view.failover !== null || o.pg.state !== 'running' || inherited));
   if (!needed) return null;
-  return parts.peers.ask(
+  return ports.peers.ask(
     view.members.filter((member) => member.name !== c.me && member.apiUrl !== null),
     { timeoutMs: PEER_TIMEOUT_MS },
   );
 }
 
 /** The leader's history, when this node does not stream from it and may have left it. */
-async function askSource(parts: Parts, o: Observation, inputs: Inputs): Promise<SourceHistory | null> {
+async function askSource(ports: ObservePorts, o: Observation, own: OwnState): Promise<SourceHistory | null> {
   if (o.job !== null || !comparable(o.pg)) return null;
-  const c = contextOf(o, inputs.memory);
+  const c = contextOf(o, own.memory);
   const leader = readyLeader(c);
   const source = leader === null ? null : sourceOf(leader);
   if (source === null) return null;
-  const own = o.pg.beginning === undefined ? null : timelineStart(o.pg);
-  const end = writtenEnd(o.pg) ?? inputs.memory.endedAt;
-  const signal = inputs.untilLeaderChanges();
+  const start = o.pg.beginning === undefined ? null : timelineStart(o.pg);
+  const end = writtenEnd(o.pg) ?? own.memory.endedAt;
+  const signal = own.untilLeaderChanges();
   let stop = () => {};
   // A leader that was cut off or switched off does not answer, and the race for its key does not
   // wait for that.
@@ -193,15 +206,15 @@ async function askSource(parts: Parts, o: Observation, inputs: Inputs): Promise<
     signal.addEventListener('abort', stop, { once: true });
   });
   try {
-    const asked = parts.pg.sourceHistory(source, {
+    const asked = ports.pg.sourceHistory(source, {
       timeoutMs: SOURCE_TIMEOUT_MS,
       signal,
-      ...(own === null ? {} : { own }),
+      ...(start === null ? {} : { own: start }),
       ...(end && { end }),
     });
     return await Promise.race([asked, changed]);
   } catch (error) {
-    parts.log.debug(`the leader's history could not be read: ${ensureError(error).message}`);
+    ports.log.debug(`the leader's history could not be read: ${ensureError(error).message}`);
     return null;
   } finally {
     signal.removeEventListener('abort', stop);

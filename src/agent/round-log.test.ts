@@ -1,15 +1,14 @@
 /** How loud a round's sentence is: who loses the lead says so where people look. */
 import { expect, it } from 'vitest';
 import { keptLog } from '../../test/fixtures/desk.ts';
-import { memory, observation, pg, type Scene, view } from '../../test/support/build.ts';
+import { lsn, memory, observation, pg, type Scene, settings, view } from '../../test/support/build.ts';
 import { decide } from '../core/decide.ts';
 import type { Memory } from '../core/model.ts';
-import type { Parts } from './parts.ts';
 import { RoundLog } from './round-log.ts';
 
 function said(scene: Scene, over: Partial<Memory> = {}): readonly string[] {
   const log = keptLog();
-  const rounds = new RoundLog({ log } as unknown as Parts);
+  const rounds = new RoundLog({ log, settings: { current: () => settings('a') } });
   const decision = decide(observation(scene), memory({ role: 'primary', ...over }));
   rounds.say(decision);
   rounds.say(decision);
@@ -46,7 +45,7 @@ it.each<[string, Scene, Partial<Memory>, RegExp]>([
   [
     'the cluster is on a later timeline',
     {
-      view: view({ history: [{ timeline: 4, switchLsn: 1n as never, reason: 'x' }] }),
+      view: view({ history: [{ timeline: 4, switchLsn: lsn(1), reason: 'x' }] }),
       pg: pg.primary({ timeline: 3 }),
     },
     {},
