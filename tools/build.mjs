@@ -30,7 +30,7 @@ const KEEP_OLD_MS = 24 * 3600 * 1000;
 const CLOCK_SLACK_MS = 20;
 
 const ENTRIES = { regent: 'src/main.ts', regentctl: 'src/ctl/main.ts' };
-const COPIES = ['src/adapters/guard/guard.pl', 'src/adapters/guard/guard-server.pl'];
+const COPIES = ['guard.pl', 'guard-server.pl', 'guard-tether.pl', 'tether.pl'].map((name) => `src/adapters/guard/${name}`);
 
 /** CommonJS packages inside an ES module still call require(). */
 const BANNER = "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";

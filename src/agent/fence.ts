@@ -101,7 +101,7 @@ export class Fence {
   /** As it shows itself to monitoring. */
   status(): GuardStatus {
     const strikesInMs = this.#deadlineMs === null ? null : Math.max(0, this.#deadlineMs - this.#parts.clock.bootMs());
-    return { healthy: this.healthy, state: this.#state, strikesInMs };
+    return { healthy: this.healthy, state: this.#state, strikesInMs, tethered: this.#parts.guard.tethered };
   }
 
   /**

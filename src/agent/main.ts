@@ -179,6 +179,13 @@ async function createParts(path: string | null, loaded: LoadResult, env: NodeJS.
   const { local } = loaded;
   const clock = createSystemClock();
   const settings = createSettingsSource({ path, env, loaded, log });
+  const guard = createGuard({
+    dataDir: local.postgresql.dataDir,
+    label: `${local.scope}-${local.name}`,
+    clock,
+    log,
+    exeNames: serverPrograms(settings.current()),
+  });
   return {
     clock,
     log,
@@ -192,15 +199,9 @@ async function createParts(path: string | null, loaded: LoadResult, env: NodeJS.
       identity: identityFile(local.postgresql.dataDir, `regent etcd-replaced${path === null ? '' : ` ${path}`}`),
       login: () => settings.local().etcd,
     }),
-    pg: createPostgres({ settings: settings.current(), clock, log }),
+    pg: createPostgres({ settings: settings.current(), clock, log, tether: guard }),
     peers: createPeers({ settings: () => settings.local(), log, clock }),
-    guard: createGuard({
-      dataDir: local.postgresql.dataDir,
-      label: `${local.scope}-${local.name}`,
-      clock,
-      log,
-      exeNames: serverPrograms(settings.current()),
-    }),
+    guard,
     watchdog: createWatchdog({ settings: () => settings.local().watchdog, clock, log }),
   };
 }

@@ -162,6 +162,11 @@ function guardMetrics({ guard, build, version }: AgentStatus): Metric[] {
     gauge('regent_guard_healthy', 'Whether the guard confirms what it is told; a leader without it steps down.', guard?.healthy ?? false),
     gauge('regent_guard_armed', 'Whether the guard has a deadline at which it stops PostgreSQL.', guard?.state === 'armed'),
     gauge(
+      'regent_guard_tethered',
+      'Whether PostgreSQL ends at once when the guard and its agent are killed together.',
+      guard?.tethered ?? false,
+    ),
+    gauge(
       'regent_guard_strikes_in_seconds',
       'Time until the guard stops PostgreSQL unless the lease is renewed; 0 without a deadline.',
       (guard?.strikesInMs ?? 0) / 1000,

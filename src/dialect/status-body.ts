@@ -56,6 +56,7 @@ export function statusBody(status: AgentStatus, view: ClusterView | null, settin
     rule: status.rule,
     because: status.because,
     ...(status.steppedDown ? { stepped_down: status.steppedDown } : {}),
+    ...(status.guard?.state === 'armed' && status.guard.tethered === false ? { untethered: true } : {}),
   };
   return body;
 }

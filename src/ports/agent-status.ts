@@ -65,6 +65,8 @@ export interface GuardStatus {
    * Until it stops PostgreSQL unless it is told otherwise; null: it will not, or it is not known.
    */
   readonly strikesInMs: number | null;
+  /** Guard.tethered. */
+  readonly tethered?: boolean | null;
 }
 
 export interface AgentStatus {

@@ -17,12 +17,34 @@ export interface Guard {
   arm(deadlineBootMs: number, options: { readonly timeoutMs: number }): Promise<void>;
   /** The deadline it has, be it past (Clock.bootMs); null: it rests. Throws GUARD_FAILED. */
   deadline(options: { readonly timeoutMs: number }): Promise<number | null>;
+  /**
+   * Whether the kernel stops PostgreSQL when this guard and its agent are killed together, as the
+   * guard said last; null: it has not said.
+   */
+  readonly tethered: boolean | null;
   /** PostgreSQL may run on as it is (standby, stopped, paused). */
   disarm(options: { readonly timeoutMs: number }): Promise<void>;
   /** Calls back when the guard process is gone unasked. */
   onGone(listener: () => void): void;
   /** end: the guard exits (clean shutdown). Otherwise it stays, with its deadline. */
   close(options: { readonly end: boolean }): Promise<void>;
+}
+
+/**
+ * What ties a postmaster to guard and agent: an armed guard and its agent cannot both be gone while
+ * PostgreSQL runs on. Only a start can do that; a postmaster that was adopted is not tethered.
+ */
+export interface Tether {
+  /**
+   * Words to put before the command that starts PostgreSQL; none: it starts untethered. Never
+   * throws.
+   */
+  words(): Promise<readonly string[]>;
+  /**
+   * To be called with the process that was started with those words, before PostgreSQL takes
+   * clients. False: it is not tethered. Never throws.
+   */
+  hold(pid: number): Promise<boolean>;
 }
 
 /** /dev/watchdog. All methods are safe to call without a device. */

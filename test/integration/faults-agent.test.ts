@@ -34,6 +34,38 @@ describe('the leader’s agent is killed', () => {
   });
 });
 
+describe('the leader’s guard is killed', () => {
+  test('and replaced, and then the agent is restarted: PostgreSQL is not touched, nor are the clients', async () => {
+    const leader = cluster.node(await cluster.waitHealthy());
+    const pid = leader.postmasterPid;
+    const writer = cluster.writer({ only: leader.name, patienceMs: 30_000 });
+    await writer.next(5000);
+    const killed = await leader.killGuard();
+    await cluster.until('another guard', 5000, async () => leader.guardPid !== null && leader.guardPid !== killed);
+    await writer.next(5000);
+    await writer.stop();
+    expect(writer.errors).toEqual([]);
+    await agentRestartsUnnoticed(cluster, leader, TTL_SECONDS);
+    expect(leader.postmasterPid).toBe(pid);
+  });
+
+  test('together with its agent: the kernel stops PostgreSQL within a second', async () => {
+    const siege = await besiege(cluster);
+    const { old } = siege;
+    const writer = siege.writers[cluster.nodes.indexOf(old)]!;
+    await old.killGuardAndAgent();
+    const killedAtMs = performance.now();
+    await siege.successor();
+    expect(old.postmasterPid).toBe(null);
+    const last = writer.on(old.name).at(-1)!.atMs - killedAtMs;
+    console.log(`last write on the old primary ${Math.round(last)} ms after its guard and agent were killed`);
+    expect(last).toBeLessThan(1000);
+    old.start();
+    await cluster.waitHealthy();
+    await siege.noOverlap();
+  });
+});
+
 test('a replica whose PostgreSQL is frozen is not shown as running', async () => {
   const leader = await cluster.waitHealthy();
   const replica = cluster.others(leader)[0]!;

@@ -29,7 +29,7 @@ beforeAll(() => {
   holderProgram = join(scratch, 'holder.mjs');
   const holder = join(import.meta.dirname, 'support/guard-holder.ts');
   buildSync({ entryPoints: [holder], bundle: true, platform: 'node', format: 'esm', outfile: holderProgram });
-  for (const part of ['guard.pl', 'guard-server.pl'])
+  for (const part of ['guard.pl', 'guard-server.pl', 'guard-tether.pl', 'tether.pl'])
     cpSync(join(import.meta.dirname, '../../src/adapters/guard', part), join(scratch, part));
 });
 

@@ -95,7 +95,7 @@ beforeAll(() => {
     format: 'esm',
     outfile: holderProgram,
   });
-  for (const part of ['guard.pl', 'guard-server.pl'])
+  for (const part of ['guard.pl', 'guard-server.pl', 'guard-tether.pl', 'tether.pl'])
     cpSync(join(import.meta.dirname, '../../src/adapters/guard', part), join(scratch, part));
 });
 

@@ -240,6 +240,28 @@ describe('the guard', () => {
     expect(heir.guard.deadlineMs).toBeNull();
   });
 
+  test.each([true, false])('killed together with its agent, PostgreSQL ends at once (agent first: %s)', async (agentFirst) => {
+    const world = await World.ready({ seed: 107 });
+    const old = world.primary;
+    if (agentFirst) old.killAgent();
+    old.guard.die();
+    old.killAgent();
+    await world.expect('it ends', () => old.server.process === null, 1000);
+    await world.expect('a successor', () => world.leader !== null && world.leader !== old, 2 * TTL_MS);
+    old.startAgent();
+    await world.expect('the old one back as a replica', () => world.healthy(), 30_000);
+  });
+
+  test('a replica goes on when both are killed', async () => {
+    const world = await World.ready({ seed: 109 });
+    const replica = world.machines.find((machine) => machine !== world.primary)!;
+    const { process } = replica.server;
+    replica.guard.die();
+    replica.killAgent();
+    await world.run(5000);
+    expect(replica.server.process).toBe(process);
+  });
+
   test('killed, it is started again and armed at once', async () => {
     const world = await World.ready({ seed: 103 });
     const old = world.primary;

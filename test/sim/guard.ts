@@ -7,6 +7,7 @@ import { type Clock, sleep } from '../../src/ports/clock.ts';
 import type { Guard, Watchdog } from '../../src/ports/guard.ts';
 import { RegentError } from '../../src/support/errors.ts';
 import type { Gate, MachineClock, Simulation } from './clock.ts';
+import type { ServerProcess } from './postgres/process.ts';
 import type { SimServer } from './server.ts';
 
 /** From firing until the last process is dead: SIGQUIT, and SIGKILL 250 ms later. */
@@ -36,6 +37,11 @@ export class GuardProcess {
   readonly onFire = new Set<() => void>();
   startedAt = Number.NEGATIVE_INFINITY;
   #order = 0;
+  /**
+   * The postmaster that the kernel stops when the last of guard and agent is gone: one that runs
+   * while the guard is armed. That outlives the guard.
+   */
+  #tethered: ServerProcess | null = null;
   #takeBack: () => void = () => {};
 
   constructor(sim: Simulation, machine: MachineClock, gate: () => Gate, server: SimServer) {
@@ -58,8 +64,16 @@ export class GuardProcess {
     this.fired = false;
   }
 
+  /** An agent that ends in good order sends it away. PostgreSQL goes on, if it runs. */
+  end(): void {
+    this.#tethered = null;
+    this.deadlineMs = null;
+    this.die();
+  }
+
   die(): void {
     this.alive = false;
+    if (this.deadlineMs !== null) this.#tethered = this.#server.process;
     this.#order += 1;
     this.deadlineMs = null;
     this.fired = false;
@@ -77,7 +91,24 @@ export class GuardProcess {
     return this.#machine.bootMs() < deadlineMs;
   }
 
+  /** Guard and agent are both gone. */
+  pullTether(): void {
+    const { process, parts } = this.#server;
+    if (this.alive || process === null || process !== this.#tethered) return;
+    parts.trace(`${this.#server.name} has neither guard nor agent`);
+    this.#tethered = null;
+    this.#quit(process);
+  }
+
+  /** SIGQUIT: a postmaster that stands still takes it when it goes on. */
+  #quit(process: ServerProcess): void {
+    if (this.#server.process !== process) return;
+    if (this.#server.hangs) this.#sim.after(FIRED_NAP_MS, () => this.#quit(process));
+    else this.#server.stopImmediate(GUARD_KILL_MS);
+  }
+
   disarm(): void {
+    this.#tethered = null;
     for (const listener of this.onRest) listener();
     this.#order += 1;
     this.deadlineMs = null;
@@ -145,8 +176,11 @@ export function simGuard(guard: GuardProcess, sim: Simulation, gate: Gate, clock
     deadline: ({ timeoutMs }) => order(timeoutMs, () => guard.deadlineMs),
     disarm: ({ timeoutMs }) => order(timeoutMs, () => guard.disarm()),
     onGone: (listener) => void listeners.push(listener),
+    get tethered() {
+      return guard.alive && guard.deadlineMs !== null;
+    },
     close: async ({ end }) => {
-      if (end && guard.alive) guard.die();
+      if (end && guard.alive) guard.end();
     },
     detach: () => guard.onDeath.delete(died),
   };

@@ -103,6 +103,7 @@ export class Machine {
     const machine = { gate: () => this.#gate, wallMs: () => this.#clock.wallMs() };
     this.server = new SimServer(this.name, { sim, net, rng: rng.fork(`postgres ${this.name}`), trace, tell, ...machine }, find);
     this.guard = new GuardProcess(sim, this.clock, () => this.#gate, this.server);
+    this.guard.onDeath.add(() => this.#loseWatch());
   }
 
   get clock(): MachineClock {
@@ -155,7 +156,7 @@ export class Machine {
       if (this.#agent !== agent) return;
       trace(`${this.name} agent ends with ${code}`);
       this.exitCode = code;
-      if (code === 0) this.guard.die();
+      if (code === 0) this.guard.end();
       this.#stop();
     };
     sim.touched();
@@ -284,6 +285,12 @@ export class Machine {
     this.#process = null;
     this.steadySince = Number.POSITIVE_INFINITY;
     this.#stop = () => {};
+    this.#loseWatch();
+  }
+
+  /** Guard or agent has ended: where both have, the kernel stops PostgreSQL. */
+  #loseWatch(): void {
+    if (this.#agent === null) this.guard.pullTether();
   }
 
   #postgres(gate: Gate, clock: Clock): SimPostgres {

@@ -6,7 +6,8 @@
 # The agent tells it a deadline on the boot clock with every confirmed renewal of its lease. Once that moment has passed, this process stops
 # whatever postmaster runs in the data directory, and every postmaster that appears there later, until it is told otherwise, or until no agent has
 # been connected for a while: what a dead agent had begun to start has appeared by then, and whoever starts PostgreSQL later answers for it himself.
-# guard-server.pl, which is read after it, knows the server's processes.
+# Two more parts are read after it: guard-server.pl knows the server's processes, guard-tether.pl
+# what the kernel does to PostgreSQL when this process and its agent are killed together.
 # It must need nothing that can hang: no heap to speak of, no network, no PostgreSQL connection, no module beyond Socket and Fcntl.
 #
 # One line in, one line out (all times in boot milliseconds):
@@ -15,11 +16,15 @@
 #   status        -> disarmed | armed <deadline> | fired <when>
 #   arm <ms>      -> ok armed <ms> | late <now> (it fires at once) | busy (what it fired at is not dead yet: ask again)
 #   disarm        -> ok disarmed | busy
-#   end           -> ok end, and it exits
+#   end           -> ok end, and it exits (or stays: see guard-tether.pl)
+#   tether        -> tether <pid> <fd> <on|off> | untethered
+#   tether <pid> <fd>, with the ends of the pipe -> ok tether, once the agent has tied itself
+#   tied <pid> <fd> (the agent holds it too)     -> ok tied | untethered
+#   untied        -> ok untied
 # Exit codes: 0 done, 75 another guard holds the data directory, 1 anything else (reason on the standard output).
 use strict;
 use Config;
-use Fcntl qw(LOCK_EX LOCK_SH LOCK_NB O_RDONLY O_RDWR O_CREAT O_APPEND O_DIRECTORY O_NONBLOCK O_NOFOLLOW F_GETFL F_SETFL);
+use Fcntl qw(LOCK_EX LOCK_SH LOCK_NB O_RDONLY O_WRONLY O_RDWR O_CREAT O_APPEND O_DIRECTORY O_NONBLOCK O_NOFOLLOW O_ASYNC F_GETFL F_SETFL);
 use Socket qw(AF_UNIX SOCK_STREAM pack_sockaddr_un);
 
 use constant {
@@ -239,7 +244,7 @@ sub settled {
 # ---- the conversation ----
 
 sub answer {
-    my ($line) = @_;
+    my ($line, $client) = @_;
     if ($line eq 'ping') { return "ok regent-guard 1 $$" }
     if ($line =~ /^hold (\d{1,10})$/) { return hold($1) }
     if ($line eq 'status') { return defined $fired_at ? "fired $fired_at" : defined $deadline ? "armed $deadline" : 'disarmed' }
@@ -248,6 +253,7 @@ sub answer {
         return 'busy' unless settled();
         note('armed') unless defined $deadline && !defined $fired_at;
         ($deadline, $fired_at) = ($moment, undef);
+        set_tether();
         set_alarm();
         my $now = now_ms();
         return $now + GRANULARITY > $deadline ? "late $now" : "ok armed $deadline";
@@ -256,9 +262,14 @@ sub answer {
         return 'busy' unless settled();
         note('disarmed') if defined $deadline;
         ($deadline, $fired_at) = (undef, undef);
+        set_tether();
         set_alarm();
         return $line eq 'end' ? 'ok end' : 'ok disarmed';
     }
+    if ($line eq 'tether') { return tether_status() }
+    if ($line =~ /^tether (\d{1,10}) (\d{1,5})$/) { return take_tether($client, $1, $2) }
+    if ($line =~ /^tied (\d{1,10}) (\d{1,5})$/) { return tie_agent($1, $2) }
+    if ($line eq 'untied') { return untie_agent() }
     return 'error unknown command';
 }
 
@@ -278,14 +289,15 @@ sub hold {
 sub serve {
     my ($id) = @_;
     my $client = $clients{$id};
-    my $got = sysread $client->{handle}, $client->{text}, 512, length $client->{text};
+    my $got = receive($client);
     if (!defined $got) { return if $!{EAGAIN} || $!{EINTR}; farewell($id); return }
     if (!$got) { farewell($id); return }
     while ($client->{text} =~ s/^([^\n]*)\n//) {
-        my $reply = answer($1);
+        my $reply = answer($1, $client);
+        next unless defined $reply;
         my $sent = syswrite $client->{handle}, "$reply\n";
-        leave('told to') if $reply eq 'ok end';
-        if (!defined $sent) { farewell($id); return }
+        leave('told to') if $reply eq 'ok end' && !is_needed();
+        if (!defined $sent || $reply eq 'ok end') { farewell($id); return }
     }
     farewell($id) if length $client->{text} > LINE_LIMIT;
 }
@@ -307,7 +319,7 @@ sub housekeeping {
     my ($now) = @_;
     keep_place();
     $last_company = $now if %clients || (defined $deadline && !defined $fired_at && -d $data_dir);
-    leave('nothing to guard and nobody to talk to') if $now - $last_company >= LONELY_EXIT;
+    leave('nothing to guard and nobody to talk to') if $now - $last_company >= LONELY_EXIT && !is_needed();
     $last_housekeeping = $now;
 }
 
@@ -343,7 +355,7 @@ sub start {
     $SIG{PIPE} = 'IGNORE';
     # A stray signal to a process group must not remove the fence.
     for my $name (qw(HUP INT TERM)) {
-        $SIG{$name} = sub { leave("SIG$name") if $name ne 'HUP' && !defined $deadline };
+        $SIG{$name} = sub { leave("SIG$name") if $name ne 'HUP' && !defined $deadline && !is_needed() };
     }
     if (!take_place()) { syswrite STDOUT, "taken\n"; exit 75 }
     listen_here() or die_with("cannot listen on $socket_path: $!");

@@ -1,15 +1,20 @@
 import { resolve } from 'node:path';
 import { type Clock, sleep } from '../../ports/clock.ts';
-import type { Guard } from '../../ports/guard.ts';
+import type { Guard, Tether } from '../../ports/guard.ts';
 import type { Log } from '../../ports/log.ts';
 import { codeOf, RegentError } from '../../support/errors.ts';
 import { connectGuard, type GuardConnection, guardFailed } from './connection.ts';
 import { findGuardScript, type GuardPlace, guardPlaces, logName, verifyPlace } from './place.ts';
 import { type GuardProgram, spawnGuard } from './spawn.ts';
+import { parseTether, TetherEnd, tetherWords } from './tether.ts';
 
 const OPEN_TIMEOUT_MS = 5000;
 const END_TIMEOUT_MS = 2000;
 const RETRY_MS = 20;
+const WORDS_MS = 2000;
+/** From the start of tether.pl until it has handed the pipe over; a few milliseconds, usually. */
+const HAND_OVER_MS = 1500;
+const LOOK_MS = 5;
 const HELLO = 'ok regent-guard 1 ';
 
 export interface GuardOptions {
@@ -32,7 +37,7 @@ export interface GuardOptions {
 export type GuardState = { readonly mode: 'disarmed' } | { readonly mode: 'armed' | 'fired'; readonly atBootMs: number };
 
 /** What the guard can tell beyond the port, for status pages and tests. */
-export interface PerlGuard extends Guard {
+export interface PerlGuard extends Guard, Tether {
   state(options: { readonly timeoutMs: number }): Promise<GuardState>;
   /** Of the guard's process; null while there is no connection. */
   pid(): number | null;
@@ -56,6 +61,12 @@ class GuardClient implements PerlGuard {
   #closed = false;
   /** An agent's, that holds the data directory; whoever only asks does not. */
   #holds = false;
+  /** Of the guard that is or was connected. */
+  #socket = '';
+  readonly #end = new TetherEnd();
+  #tethered: boolean | null = null;
+  /** The deadline of a guard of an earlier version that was sent away, for the one in its place. */
+  #inherited: string | null = null;
 
   constructor(options: GuardOptions) {
     this.#options = options;
@@ -86,7 +97,7 @@ class GuardClient implements PerlGuard {
   async arm(deadlineBootMs: number, options: { readonly timeoutMs: number }): Promise<void> {
     const deadline = Math.floor(deadlineBootMs);
     const answer = await this.#order(`arm ${deadline}`, options.timeoutMs);
-    if (answer === `ok armed ${deadline}`) return;
+    if (answer === `ok armed ${deadline}`) return void this.#look();
     if (answer.startsWith('late ')) {
       throw guardFailed(
         `the deadline given to the guard has passed already (${answer})`,
@@ -114,6 +125,38 @@ class GuardClient implements PerlGuard {
     return state.mode === 'disarmed' ? null : state.atBootMs;
   }
 
+  get tethered(): boolean | null {
+    return this.#tethered;
+  }
+
+  async words(): Promise<readonly string[]> {
+    try {
+      await this.#within(this.#connected(), WORDS_MS);
+      const { perl, script } = this.#program();
+      return tetherWords(perl, script, this.#socket);
+    } catch {
+      return [];
+    }
+  }
+
+  async hold(pid: number): Promise<boolean> {
+    const { clock } = this.#options;
+    const end = clock.monotonicMs() + HAND_OVER_MS;
+    try {
+      for (; clock.monotonicMs() < end; await sleep(clock, LOOK_MS)) {
+        const told = parseTether(await this.#order('tether', HAND_OVER_MS));
+        if (told === null) return false;
+        const { place } = told;
+        if (place?.pid !== pid) continue;
+        if (!this.#end.hold(place)) return false;
+        return (await this.#order(`tied ${pid} ${place.fd}`, HAND_OVER_MS)) === 'ok tied';
+      }
+    } catch {
+      return false;
+    }
+    return false;
+  }
+
   onGone(listener: () => void): void {
     this.#gone.push(listener);
   }
@@ -126,16 +169,17 @@ class GuardClient implements PerlGuard {
     if (this.#closed) return;
     try {
       this.#leaving = true;
-      if (options.end) await this.#end();
+      if (options.end) await this.#sendAway();
     } finally {
       this.#closed = true;
       this.#connection?.close();
       this.#connection = null;
       this.#pid = null;
+      this.#end.drop();
     }
   }
 
-  async #end(): Promise<void> {
+  async #sendAway(): Promise<void> {
     this.#connection ??= await this.#find(this.#places());
     if (!this.#connection) return;
     const { closed } = this.#connection;
@@ -245,7 +289,13 @@ class GuardClient implements PerlGuard {
     });
     if (answer === null) return null;
     if (answer.startsWith(HELLO)) {
-      if (this.#holds) await this.#hold(opened);
+      if (this.#holds) {
+        await this.#hold(opened);
+        if (!(await this.#tie(opened)) && (await this.#retire(opened))) return null;
+        if (this.#inherited !== null) await opened.ask(this.#inherited, 1000);
+        this.#inherited = null;
+      }
+      this.#socket = place.socket;
       this.#pid = Number(answer.slice(HELLO.length));
       return opened;
     }
@@ -269,6 +319,38 @@ class GuardClient implements PerlGuard {
     throw new RegentError('DATA_DIR_HELD', `another agent (pid ${answer.slice('held '.length)}) holds the data directory ${dataDir}`, {
       mend: 'one agent looks after one data directory: correct postgresql.data_dir in the file of this one, or end the other agent first',
     });
+  }
+
+  /**
+   * Agent and guard both hold the writing end of the tether, whichever of the two is new here.
+   * False: the guard is of a version before the tether.
+   */
+  async #tie(connection: GuardConnection): Promise<boolean> {
+    const told = parseTether(await connection.ask('tether', 1000));
+    if (told === null) return false;
+    const mine = this.#end.place;
+    const place = told.place ?? mine;
+    if (place === null) return true;
+    const holds = place === mine || (place.pid === mine?.pid && place.fd === mine.fd) || this.#end.hold(place);
+    await connection.ask(holds ? `tied ${place.pid} ${place.fd}` : 'untied', 1000);
+    void this.#look();
+    return true;
+  }
+
+  /** False: it has fired, and keeps PostgreSQL down: it stays. */
+  async #retire(connection: GuardConnection): Promise<boolean> {
+    const [mode, moment] = (await connection.ask('status', 1000)).split(' ');
+    if (mode === 'fired' || (await connection.ask('end', END_TIMEOUT_MS)) !== 'ok end') return false;
+    this.#inherited = mode === 'armed' ? `arm ${moment}` : null;
+    await this.#within(connection.closed, END_TIMEOUT_MS);
+    this.#options.log.info('the guard is of an earlier version; another one takes its place');
+    return true;
+  }
+
+  /** Nothing waits for it: it is for those who look at the state of this node. */
+  async #look(): Promise<void> {
+    const answer = await this.#connection?.ask('tether', 1000).catch(() => null);
+    this.#tethered = answer == null ? null : (parseTether(answer)?.pulls ?? false);
   }
 
   #places(): readonly GuardPlace[] {

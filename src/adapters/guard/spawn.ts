@@ -43,7 +43,8 @@ export async function spawnGuard(program: GuardProgram, place: GuardPlace, clock
 function launch(program: GuardProgram, place: GuardPlace): ChildProcess {
   // The program is handed over as text: the guard's user need not be able to read the folder it is
   // installed in.
-  const parts = [program.script, join(dirname(program.script), 'guard-server.pl')];
+  const others = ['guard-server.pl', 'guard-tether.pl'].map((name) => join(dirname(program.script), name));
+  const parts = [program.script, ...others];
   const text = parts.map((part) => readFileSync(part, 'utf8')).join('\n');
   const child = spawn(
     program.perl,

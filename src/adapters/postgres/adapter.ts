@@ -9,6 +9,7 @@ import type { Settings } from '../../core/settings.ts';
 import type { Gucs } from '../../pgconf/guc.ts';
 import type { Complaint } from '../../pgconf/guc-complaints.ts';
 import type { Clock } from '../../ports/clock.ts';
+import type { Tether } from '../../ports/guard.ts';
 import type { Log } from '../../ports/log.ts';
 import type { ApplyOutcome, Bounded, Postgres, StopOptions } from '../../ports/postgres.ts';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
@@ -60,6 +61,8 @@ export interface PostgresOptions {
    * another.
    */
   readonly runAs?: RunAs;
+  /** Ties PostgreSQL to its guard and this agent; default: it is started without. */
+  readonly tether?: Tether;
 }
 
 export function createPostgres(options: PostgresOptions): Postgres {
@@ -84,6 +87,7 @@ class PostgresAdapter implements Postgres {
       clock,
       log,
       runAs,
+      tether: options.tether ?? null,
       syncNames: null,
       role: null,
       owesReload: true,

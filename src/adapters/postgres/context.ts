@@ -5,6 +5,7 @@
 import type { ServerRole } from '../../core/effects.ts';
 import type { Settings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
+import type { Tether } from '../../ports/guard.ts';
 import type { Log } from '../../ports/log.ts';
 import type { RunOptions, RunResult } from '../../support/exec.ts';
 import { runCommand } from '../../support/exec.ts';
@@ -39,6 +40,8 @@ export interface Context {
   readonly clock: Clock;
   readonly log: Log;
   readonly runAs: RunAs | null;
+  /** Null: PostgreSQL is started without. */
+  readonly tether: Tether | null;
   /**
    * A directory of the agent's own for the server's early output, where the configuration names
    * none.

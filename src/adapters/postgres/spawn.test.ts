@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
 import type { Context } from './context.ts';
-import { serverEnvironment, trimOutput } from './spawn.ts';
+import { serverEnvironment, trimOutput, underPerl } from './spawn.ts';
 
 let home: string;
 let before: NodeJS.ProcessEnv;
@@ -53,6 +53,15 @@ test.each(['PGDATA', 'PGBACKREST_STANZA', 'WALG_S3_PREFIX', 'PG_OOM_ADJUST_FILE'
     expect(serverEnvironment(context())[name]).toBe('x');
   },
 );
+
+test('settings of perl are for PostgreSQL, not for the program that becomes it', () => {
+  const env = { PATH: '/bin', PERL5LIB: '/opt/lib', PERL5OPT: '-MNo::Such' };
+  expect(underPerl([], env)).toEqual({ before: [], env });
+  expect(underPerl(['perl', '-e', '1'], env)).toEqual({
+    before: ['perl', '-e', '1', 'PERL5LIB=/opt/lib', 'PERL5OPT=-MNo::Such'],
+    env: { PATH: '/bin', PERL_BADLANG: '0' },
+  });
+});
 
 test('the file of its output is cut at 32 MiB while the server writes on, and one older part is kept', async () => {
   const path = join(home, 'data.postgres.log');

@@ -22,6 +22,8 @@ export interface Spawned {
   readonly child: ChildProcess;
   readonly process: HeldProcess;
   readonly output: OutputFile;
+  /** It was started through the words of the tether. */
+  readonly hasWords: boolean;
 }
 
 /** `args`: all after `-D`. Throws PG_START_FAILED. */
@@ -29,11 +31,13 @@ export async function spawnPostmaster(context: Context, args: readonly string[])
   const { settings, runAs } = context;
   const { dataDir } = settings.postgresql;
   const output = OutputFile.open(context);
-  const program = binary(settings, 'postgres');
-  const child = spawn(program, ['-D', dataDir, ...args], {
+  const words = (await context.tether?.words()) ?? [];
+  const { before, env } = underPerl(words, serverEnvironment(context));
+  const [program = '', ...all] = [...before, binary(settings, 'postgres'), '-D', dataDir, ...args];
+  const child = spawn(program, all, {
     detached: true,
     stdio: ['ignore', output.fd, output.fd],
-    env: serverEnvironment(context),
+    env,
     cwd: '/',
     ...(runAs === null ? {} : { uid: runAs.uid, gid: runAs.gid }),
   });
@@ -48,7 +52,33 @@ export async function spawnPostmaster(context: Context, args: readonly string[])
     });
   }
   child.unref();
-  return { child, process, output };
+  return { child, process, output, hasWords: words.length > 0 };
+}
+
+/** To be called once the end of the process would be noticed: it takes a moment. */
+export async function holdTether({ tether, log }: Context, { process, hasWords }: Spawned): Promise<void> {
+  if (tether === null || (hasWords && (await tether.hold(process.pid)))) return;
+  const { pid } = process;
+  log.warning('PostgreSQL is started without its tether: as a primary it would outlive guard and agent if both were killed', { pid });
+}
+
+/**
+ * Settings of perl that are meant for PostgreSQL's functions in Perl, not for the program that
+ * becomes PostgreSQL: it gets them as words and sets them. Exported for its tests.
+ */
+export function underPerl(
+  words: readonly string[],
+  env: Record<string, string>,
+): { readonly before: readonly string[]; readonly env: Record<string, string> } {
+  if (words.length === 0) return { before: [], env };
+  const entries = Object.entries(env);
+  const forPerl = entries.filter(([name]) => name.startsWith('PERL'));
+  const others = entries.filter(([name]) => !name.startsWith('PERL'));
+  return {
+    before: [...words, ...forPerl.map(([name, value]) => `${name}=${value}`)],
+    // It says nothing about a locale that is not there.
+    env: { ...Object.fromEntries(others), PERL_BADLANG: '0' },
+  };
 }
 
 /**

@@ -23,7 +23,7 @@ import { readPidFile } from './pid-file.ts';
 import { stateByError } from './probe.ts';
 import { binary } from './programs.ts';
 import { writeFiles } from './reload.ts';
-import { type Spawned, spawnPostmaster } from './spawn.ts';
+import { holdTether, type Spawned, spawnPostmaster } from './spawn.ts';
 import { startFailure } from './start-failure.ts';
 import { endLeftovers } from './stop.ts';
 import { refuseUnexplained } from './unexplained.ts';
@@ -127,6 +127,7 @@ async function launch(context: Context, args: readonly string[], deadline: numbe
     context.owesReload = false;
     context.reloadAsked = false;
     options.onSpawn?.(spawned.process.pid);
+    await holdTether(context, spawned);
     await untilHome(context, spawned, deadline);
     await untilAccepting(context, spawned, deadline, options);
   } finally {

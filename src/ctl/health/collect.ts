@@ -99,6 +99,7 @@ const NOTHING_KNOWN = {
   unexplained: null,
   failing: [],
   because: null,
+  untethered: false,
   pendingRestart: false,
   version: null,
 } as const;
@@ -140,6 +141,7 @@ function memberHealth(view: ClusterView, member: Member, answer: Answer, referen
     unexplained: typeof body?.['unexplained'] === 'string' ? body['unexplained'] : null,
     failing: isJsonObject(body?.['failing']) ? Object.entries(body['failing']).map(([chore, why]) => `${chore}: ${String(why)}`) : [],
     because: becauseOf(body),
+    untethered: isJsonObject(body?.['regent']) && body['regent']['untethered'] === true,
     pendingRestart: member.pendingRestart,
     version: member.version,
     unreachable: answer.error,

@@ -36,6 +36,8 @@ export interface MemberHealth {
    * What its agent does or waits for, in the words of its log. Null: it does not tell (Patroni).
    */
   readonly because: string | null;
+  /** A primary that would outlive its agent and its guard if both were killed. */
+  readonly untethered: boolean;
   readonly pendingRestart: boolean;
   /** As its member key has it. */
   readonly version: string | null;

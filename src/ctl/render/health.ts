@@ -36,6 +36,7 @@ export function healthJson(report: HealthReport, problems: readonly Problem[]): 
       unexplained: member.unexplained,
       failing: [...member.failing],
       because: member.because,
+      untethered: member.untethered,
       pending_restart: member.pendingRestart,
       reachable: member.unreachable === null,
     })),
@@ -83,7 +84,14 @@ function memberBlock(report: HealthReport): string {
     return [member.name, member.host, role.join(' '), state, timeline, number(member.lagBytes), number(member.lagSeconds)];
   });
   const table = renderTable(columns, rows, titleOf(report.cluster, report.initialize));
-  return report.paused ? `${table}\n Maintenance mode: on` : table;
+  const notes = report.members
+    .filter(({ untethered }) => untethered)
+    .map(
+      ({ name }) =>
+        ` The PostgreSQL of ${name} was not started by its agent: until its next start it would outlive agent and guard if both were killed`,
+    );
+  if (report.paused) notes.push(' Maintenance mode: on');
+  return [table, ...notes].join('\n');
 }
 
 function etcdBlock(report: HealthReport): string {

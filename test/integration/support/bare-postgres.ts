@@ -13,6 +13,8 @@ const BIN = '/usr/lib/postgresql/15/bin';
 export interface BarePostgres {
   readonly dataDir: string;
   readonly owner: { readonly uid: number; readonly gid: number };
+  /** What start() runs. */
+  readonly command: readonly string[];
   start(): ChildProcess;
   /** Resolves with a connection once the server takes one. */
   connect(): Promise<pg.Client>;
@@ -36,14 +38,16 @@ export function createBarePostgres(): BarePostgres {
   chownSync(root, owner.uid, owner.gid);
   const dataDir = join(root, 'data');
   execFileSync(join(BIN, 'initdb'), ['-D', dataDir, '-U', 'postgres', '-A', 'trust', '-N', '--locale=C'], { ...owner, stdio: 'ignore' });
+  const program = join(BIN, 'postgres');
+  const args = ['-D', dataDir, '-c', 'listen_addresses=', '-c', `unix_socket_directories=${root}`, '-c', 'max_connections=20'];
   let server: ChildProcess | null = null;
 
   return {
     dataDir,
     owner,
+    command: [program, ...args],
     start: () => {
-      const args = ['-D', dataDir, '-c', 'listen_addresses=', '-c', `unix_socket_directories=${root}`, '-c', 'max_connections=20'];
-      server = spawn(join(BIN, 'postgres'), args, { ...owner, stdio: 'ignore' });
+      server = spawn(program, args, { ...owner, stdio: 'ignore' });
       return server;
     },
     connect: async () => {

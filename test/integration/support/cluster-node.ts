@@ -148,6 +148,23 @@ export class ClusterNode {
     await this.#exited;
   }
 
+  /** kill -9 of the guard alone; resolves to its pid. */
+  async killGuard(): Promise<number> {
+    const pid = this.guardPid;
+    if (pid === null) throw new Error(`no guard runs on ${this.name}`);
+    await this.#signalAndWait([pid], 'SIGKILL');
+    return pid;
+  }
+
+  /** kill -9 of guard and agent at once: all that looks after PostgreSQL. */
+  async killGuardAndAgent(): Promise<void> {
+    const { guardPid } = this;
+    if (guardPid === null) throw new Error(`no guard runs on ${this.name}`);
+    this.#agent?.kill('SIGKILL');
+    await this.#signalAndWait([guardPid], 'SIGKILL');
+    await this.#exited;
+  }
+
   /** kill -9 of the postmaster; its children notice by themselves. */
   async killPostmaster(): Promise<void> {
     const pid = this.postmasterPid;

@@ -24,6 +24,8 @@ const PAUSE_KNOWN_MS = 15_000;
  * before has failed together with its guard.
  */
 const REPLACED_MS = 50;
+/** A primary goes on for so long with neither guard nor agent, at most. */
+const ALONE_MS = 1000;
 /** A round of an agent whose etcd answers. */
 const ROUND_MS = 1500;
 
@@ -39,6 +41,8 @@ export class Writers {
   fenced = true;
   readonly #helpless = new Map<Machine, number>();
   readonly #untold = new Set<Machine>();
+  /** Since when there has been neither guard nor agent. */
+  readonly #alone = new Map<Machine, number>();
   /** Names of those who took writes when it was looked last. */
   #last: readonly string[] = [];
 
@@ -65,9 +69,10 @@ export class Writers {
     let takers = 0;
     let same = true;
     for (const machine of machines) {
-      // Neither guard nor agent: two failures at once, which nothing but a watchdog or a quorum
-      // answers.
+      // Neither guard nor agent can do anything: two failures at once, which nothing but a watchdog
+      // or a quorum answers. Where both are dead, the kernel does.
       if (this.#isHelpless(machine)) this.#helpless.set(machine, this.#world.sim.now);
+      this.#checkAlone(machine);
       if (machine.server.dir !== 'valid' || !machine.server.commits) continue;
       same &&= this.#last[takers] === machine.name;
       takers += 1;
@@ -82,6 +87,20 @@ export class Writers {
     this.#last = this.#takers();
     this.#world.trace(`writable: ${this.#last.join(' ') || 'nobody'}`);
     return true;
+  }
+
+  /** kill -9 of both: the kernel stops PostgreSQL, unless the guard rested. */
+  #checkAlone(machine: Machine): void {
+    const { agent, guard, server } = machine;
+    const stands = server.hangs || !machine.up || machine.believesPaused(UNPAUSE_GRACE_MS);
+    if (agent !== null || guard.alive || !server.commits || stands) {
+      this.#alone.delete(machine);
+      return;
+    }
+    const { now } = this.#world.sim;
+    const since = this.#alone.get(machine) ?? now;
+    this.#alone.set(machine, since);
+    if (now - since > ALONE_MS) this.#report('S2', `${machine.name} takes writes with neither guard nor agent`);
   }
 
   #takers(): readonly string[] {

@@ -16,6 +16,7 @@ import { postgresFaults } from './postgres.ts';
 import { routingFaults } from './routing.ts';
 import { stagedFaults } from './staged.ts';
 import { strangerFaults } from './strangers.ts';
+import { togetherFaults } from './together.ts';
 
 /**
  * Each of these is drawn by itself, so that a kind that is new leaves the runs without it as they
@@ -29,6 +30,7 @@ const later: Readonly<Record<string, Fault>> = {
   ...copyFaults,
   ...strangerFaults,
   ...lockOutFaults,
+  ...togetherFaults,
 };
 
 const first: Readonly<Record<string, Fault>> = {
