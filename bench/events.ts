@@ -2,9 +2,9 @@
  * Breaks a cluster under its writing client and measures what the client saw. Each event ends with
  * a whole cluster and a client at ease.
  */
-import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RegentError } from '../src/support/errors.ts';
+import { ensureError, RegentError } from '../src/support/errors.ts';
+import { exchange } from '../src/support/http.ts';
 import type { EventId } from './figures.ts';
 import type { Lab } from './lab.ts';
 import { nowMs } from './now.ts';
@@ -109,22 +109,13 @@ async function countLost({ lab, writer }: Stage): Promise<number> {
   return writer.markLost(expected.filter((id) => !present.has(id)));
 }
 
-function requestSwitchover(port: number, body: { readonly leader: string; readonly candidate: string }): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const text = JSON.stringify(body);
-    const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
-    const options = { host: '127.0.0.1', port, path: '/switchover', method: 'POST', agent: false, headers, timeout: SWITCHOVER_ANSWER_MS };
-    const refused = (why: string) => reject(new RegentError('BENCH_EVENT', `the switchover was refused: ${why}`, { policy: 'transient' }));
-    const ask = request(options, (response) => {
-      let answer = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => {
-        answer += chunk;
-      });
-      response.on('error', (error) => refused(error.message));
-      response.on('end', () => (response.statusCode === 200 ? resolve() : refused(`${response.statusCode} ${answer.trim()}`)));
-    });
-    ask.on('timeout', () => ask.destroy(new Error(`no answer within ${SWITCHOVER_ANSWER_MS / 1000} s`)));
-    ask.on('error', (error) => refused(error.message));
-    ask.end(text);
-  });
+async function requestSwitchover(port: number, body: { readonly leader: string; readonly candidate: string }): Promise<void> {
+  const refused = (why: string) => new RegentError('BENCH_EVENT', `the switchover was refused: ${why}`, { policy: 'transient' });
+  const request = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+  const answer = await exchange(`http://127.0.0.1:${port}/switchover`, request, { timeoutMs: SWITCHOVER_ANSWER_MS }).catch(
+    (error: unknown) => {
+      throw refused(ensureError(error).message);
+    },
+  );
+  if (answer.status !== 200) throw refused(`${answer.status} ${answer.text.trim()}`);
 }

@@ -2,16 +2,15 @@
  * Calls to the members' REST API, with the operator's credentials and certificates (patroni-compat
  * 2.11).
  */
+import { setMaxListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
-import type { ClientRequest } from 'node:http';
-import type { RequestOptions } from 'node:https';
 import type { Member } from '../core/cluster.ts';
 import { stringifyDefault } from '../support/big-json.ts';
 import { ensureError } from '../support/errors.ts';
+import { exchange, type HttpAnswer, HttpFailure, type HttpRequest, type TlsOptions } from '../support/http.ts';
 import type { JsonObject } from '../support/json.ts';
 import type { RestAccess } from './config.ts';
 import { CtlError } from './errors.ts';
-import { exchange, type HttpAnswer, Silence } from './http.ts';
 import { operatorName } from './operator-name.ts';
 
 export type RestAnswer = HttpAnswer;
@@ -26,14 +25,17 @@ export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
 type Addressed = Pick<Member, 'name' | 'apiUrl'>;
 
 const QUICK_MS = 10_000;
+const CONNECT_MS = 4_000;
 
 export class RestClient {
   readonly #access: RestAccess;
-  readonly #open = new Set<ClientRequest>();
-  #tls: RequestOptions | null = null;
+  readonly #closing = new AbortController();
+  #tls: TlsOptions | null = null;
 
   constructor(access: RestAccess) {
     this.#access = access;
+    // One listener for each of the calls that run at once.
+    setMaxListeners(0, this.#closing.signal);
   }
 
   /**
@@ -43,9 +45,9 @@ export class RestClient {
   async call(member: Addressed, method: Method, endpoint: string, call: RestCall = {}): Promise<RestAnswer> {
     const url = urlOf(member, endpoint);
     const body = call.body === undefined ? null : stringifyDefault(call.body);
-    const options = this.#options(url, method, body);
+    const request = this.#request(url, method, body);
     try {
-      return await this.#exchange(url, options, body, call.timeoutMs ?? QUICK_MS);
+      return await this.#exchange(url, request, call.timeoutMs ?? QUICK_MS);
     } catch (error) {
       const message = `member ${member.name} does not answer on ${url.origin}: ${ensureError(error).message}`;
       throw new CtlError('CTL_MEMBER_UNREACHABLE', message);
@@ -59,35 +61,32 @@ export class RestClient {
   async isMute(member: Addressed, timeoutMs: number): Promise<boolean> {
     try {
       const url = urlOf(member, 'liveness');
-      await this.#exchange(url, this.#options(url, 'GET', null), null, timeoutMs);
+      await this.#exchange(url, this.#request(url, 'GET', null), timeoutMs);
       return false;
     } catch (error) {
-      return error instanceof Silence;
+      return error instanceof HttpFailure && error.connected && error.late;
     }
   }
 
   close(): void {
-    for (const request of this.#open) request.destroy();
+    this.#closing.abort();
   }
 
-  #exchange(url: URL, options: RequestOptions, body: string | null, timeoutMs: number): Promise<RestAnswer> {
-    return exchange(url, options, body, timeoutMs, (request) => {
-      this.#open.add(request);
-      request.on('close', () => this.#open.delete(request));
-    });
+  #exchange(url: URL, request: HttpRequest, timeoutMs: number): Promise<RestAnswer> {
+    return exchange(url, request, { timeoutMs, connectMs: CONNECT_MS, signal: this.#closing.signal });
   }
 
-  #options(url: URL, method: Method, body: string | null): RequestOptions {
+  #request(url: URL, method: Method, body: string | null): HttpRequest {
     const { authentication } = this.#access;
     const headers = {
       'User-Agent': 'regentctl',
-      ...(method === 'GET' ? {} : { 'Content-Length': Buffer.byteLength(body ?? '') }),
+      ...(method === 'GET' || body !== null ? {} : { 'Content-Length': 0 }),
       ...(method === 'GET' ? {} : { From: operatorName() }),
       ...(authentication ? { Authorization: basicAuth(authentication.username, authentication.password) } : {}),
     };
-    if (url.protocol !== 'https:') return { method, headers };
+    if (url.protocol !== 'https:') return { method, headers, body };
     this.#tls ??= tlsOptions(this.#access);
-    return { method, headers, ...this.#tls };
+    return { method, headers, body, tls: this.#tls };
   }
 }
 
@@ -105,7 +104,7 @@ function urlOf(member: Addressed, endpoint: string): URL {
  * Insecure with a client certificate still checks the server's certificate against the CA, only not
  * its name: Patroni's rule, which clusters with certificates for other names rely on.
  */
-function tlsOptions(access: RestAccess): RequestOptions {
+function tlsOptions(access: RestAccess): TlsOptions {
   return {
     ...(access.cacert ? { ca: readPem(access.cacert) } : {}),
     ...(access.certfile ? { cert: readPem(access.certfile), key: readPem(access.keyfile ?? access.certfile) } : {}),

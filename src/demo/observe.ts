@@ -2,8 +2,8 @@
  * What a demo looks like from outside: etcd's health, the members' REST API, HAProxy's servers.
  * Short questions; no answer is an answer.
  */
-import { request } from 'node:http';
 import { createConnection } from 'node:net';
+import { exchange } from '../support/http.ts';
 import { PRIMARY_BACKEND, REPLICA_BACKEND } from './haproxy-config.ts';
 import type { DemoPlan, NodePlan } from './plan.ts';
 
@@ -12,21 +12,10 @@ const BODY_BYTES_MAX = 1_000_000;
 
 /** null when nothing answered in time. */
 export function httpGet(port: number, path: string): Promise<{ readonly status: number; readonly body: string } | null> {
-  return new Promise((resolve) => {
-    const ask = request({ host: '127.0.0.1', port, path, agent: false, timeout: ASK_TIMEOUT_MS }, (response) => {
-      let body = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        body += chunk;
-        if (body.length > BODY_BYTES_MAX) ask.destroy();
-      });
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
-      response.on('error', () => resolve(null));
-    });
-    ask.on('timeout', () => ask.destroy());
-    ask.on('error', () => resolve(null));
-    ask.end();
-  });
+  return exchange(`http://127.0.0.1:${port}${path}`, {}, { timeoutMs: ASK_TIMEOUT_MS, maxBytes: BODY_BYTES_MAX }).then(
+    ({ status, text }) => ({ status, body: text }),
+    () => null,
+  );
 }
 
 function jsonOf(text: string | undefined): Readonly<Record<string, unknown>> {

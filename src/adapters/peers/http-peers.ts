@@ -3,8 +3,8 @@
  * rounds.
  */
 import { readFileSync } from 'node:fs';
-import { Agent, get as httpGet, type IncomingMessage } from 'node:http';
-import { type AgentOptions, get as httpsGet, Agent as TlsAgent } from 'node:https';
+import { Agent } from 'node:http';
+import { type AgentOptions, Agent as TlsAgent } from 'node:https';
 import { isDeepStrictEqual } from 'node:util';
 import type { Member } from '../../core/cluster.ts';
 import type { CtlSettings, RestSettings } from '../../core/settings.ts';
@@ -12,7 +12,8 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import type { PeerStatus, Peers } from '../../ports/peers.ts';
 import { parseJson } from '../../support/big-json.ts';
-import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
+import { ensureError, RegentError } from '../../support/errors.ts';
+import { exchange, HttpFailure } from '../../support/http.ts';
 import { DIALECT_VERSION } from '../../version.ts';
 import { readPeerBody } from './peer-body.ts';
 
@@ -121,40 +122,14 @@ function pem(setting: string, path: string): Buffer {
 async function fetchText(url: URL, { kept, fresh }: Connections, timeoutMs: number, clock: Clock): Promise<string> {
   const deadline = clock.monotonicMs() + timeoutMs;
   try {
-    return await fetchOnce(url, kept, timeoutMs, clock);
+    return await fetchOnce(url, kept, timeoutMs);
   } catch (error) {
-    if (!(error instanceof StaleConnection)) throw error;
-    return await fetchOnce(url, fresh(), Math.max(1, deadline - clock.monotonicMs()), clock);
+    if (!(error instanceof HttpFailure && error.stale)) throw error;
+    return await fetchOnce(url, fresh(), Math.max(1, deadline - clock.monotonicMs()));
   }
 }
 
-class StaleConnection extends Error {}
-
-function fetchOnce(url: URL, agent: Agent, timeoutMs: number, clock: Clock): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const options = { agent, headers: { 'User-Agent': `Patroni/${DIALECT_VERSION} (Regent)` } };
-    const request = url.protocol === 'https:' ? httpsGet(url, options, onResponse) : httpGet(url, options, onResponse);
-    const cancel = clock.timer(timeoutMs, () => request.destroy(new Error(`no answer within ${timeoutMs} ms`)));
-    const fail = (error: Error) => {
-      cancel();
-      const stale = request.reusedSocket && (codeOf(error) === 'ECONNRESET' || codeOf(error) === 'EPIPE');
-      reject(stale ? new StaleConnection() : error);
-    };
-    request.on('error', fail);
-    function onResponse(response: IncomingMessage): void {
-      const chunks: Buffer[] = [];
-      let size = 0;
-      response.on('data', (chunk: Buffer) => {
-        size += chunk.length;
-        if (size > MAX_BODY_BYTES) request.destroy(new Error(`the answer is larger than ${MAX_BODY_BYTES} bytes`));
-        else chunks.push(chunk);
-      });
-      response.once('error', fail);
-      response.once('close', () => fail(new Error('the connection closed within the answer')));
-      response.once('end', () => {
-        cancel();
-        resolve(Buffer.concat(chunks).toString('utf8'));
-      });
-    }
-  });
+async function fetchOnce(url: URL, agent: Agent, timeoutMs: number): Promise<string> {
+  const headers = { 'User-Agent': `Patroni/${DIALECT_VERSION} (Regent)` };
+  return (await exchange(url, { agent, headers }, { timeoutMs, maxBytes: MAX_BODY_BYTES })).text;
 }

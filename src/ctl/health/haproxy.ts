@@ -1,6 +1,6 @@
 /** HAProxy's own statistics page in its CSV form (HAProxy management guide, section 9.1). */
 import { ensureError } from '../../support/errors.ts';
-import { exchange } from '../http.ts';
+import { exchange } from '../../support/http.ts';
 import { basicAuth } from '../rest.ts';
 import type { HaproxyHealth, ProxyHealth } from './report.ts';
 
@@ -54,7 +54,7 @@ async function readStats(access: HaproxyAccess): Promise<Omit<HaproxyHealth, 'is
   url.password = '';
   const shown = url.href;
   try {
-    const answer = await exchange(url, { method: 'GET', headers: { Authorization: basicAuth(username, password) } }, null, TIMEOUT_MS);
+    const answer = await exchange(url, { headers: { Authorization: basicAuth(username, password) } }, { timeoutMs: TIMEOUT_MS });
     if (answer.status !== 200) {
       const reason = answer.status === 401 ? 'it refuses user and password' : `it answers ${answer.status}`;
       return { url: shown, proxies: [], skipped: reason };

@@ -1,0 +1,111 @@
+/** How an exchange ends, and how far it came. */
+import { Agent, createServer, type RequestListener, type Server } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer, type Socket, type Server as TcpServer } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { exchange, HttpFailure } from './http.ts';
+
+const servers: (Server | TcpServer)[] = [];
+
+afterEach(async () => {
+  for (const server of servers.splice(0)) {
+    if ('closeAllConnections' in server) server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
+});
+
+async function listen(server: Server | TcpServer): Promise<string> {
+  servers.push(server);
+  server.on('connection', (socket: Socket) => socket.on('error', () => undefined));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const serve = async (listener: RequestListener) => `http://${await listen(createServer(listener))}/`;
+
+async function failure(promise: Promise<unknown>): Promise<HttpFailure> {
+  const error = await promise.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(HttpFailure);
+  return error as HttpFailure;
+}
+
+test('any status is an answer, and a body is sent with its length', async () => {
+  const url = await serve((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      response.writeHead(418, { 'x-said': request.headers['content-length'] });
+      response.end(`${request.method} ${Buffer.concat(chunks).toString()}`);
+    });
+  });
+  const answer = await exchange(url, { method: 'POST', body: 'täa' }, { timeoutMs: 5000 });
+  expect(answer).toMatchObject({ status: 418, text: 'POST täa' });
+  expect(answer.headers['x-said']).toBe('4');
+});
+
+test('who says nothing is given up in time, connected and sent', async () => {
+  const url = await serve(() => undefined);
+  expect(await failure(exchange(url, {}, { timeoutMs: 100, connectMs: 50 }))).toMatchObject({
+    message: 'no answer within 100 ms',
+    connected: true,
+    sent: true,
+    late: true,
+  });
+});
+
+test('one who takes the connection and never greets over TLS is connected, and nothing was sent', async () => {
+  const address = await listen(createTcpServer((socket) => socket.resume()));
+  const error = await failure(exchange(`https://${address}/`, {}, { timeoutMs: 100 }));
+  expect(error).toMatchObject({ connected: true, sent: false, late: true });
+});
+
+test('where nobody listens nothing was sent', async () => {
+  const address = await listen(createTcpServer());
+  await new Promise((resolve) => servers.pop()!.close(resolve));
+  expect(await failure(exchange(`http://${address}/`, {}, { timeoutMs: 5000 }))).toMatchObject({
+    message: `connect ECONNREFUSED ${address}`,
+    connected: false,
+    sent: false,
+    late: false,
+  });
+});
+
+test('an answer that breaks off, or is too large, is none', async () => {
+  const broken = await serve((_, response) => {
+    response.writeHead(200, { 'content-length': 100 });
+    response.write('half');
+    setTimeout(() => response.destroy(), 20);
+  });
+  expect((await failure(exchange(broken, {}, { timeoutMs: 5000 }))).late).toBe(false);
+  const large = await serve((_, response) => response.end('x'.repeat(2000)));
+  expect((await failure(exchange(large, {}, { timeoutMs: 5000, maxBytes: 1000 }))).message).toBe('the answer is larger than 1000 bytes');
+  expect((await exchange(large, {}, { timeoutMs: 5000, maxBytes: 2000 })).text).toHaveLength(2000);
+});
+
+test.each([false, true])('it is given up when the caller says so (before it began: %s)', async (before) => {
+  const url = await serve(() => undefined);
+  const caller = new AbortController();
+  if (before) caller.abort();
+  else setTimeout(() => caller.abort(), 20);
+  expect(await failure(exchange(url, {}, { signal: caller.signal }))).toMatchObject({ message: 'given up', late: false });
+});
+
+test('a kept connection that the other side has closed is told from a peer that is gone', async () => {
+  const agent = new Agent({ keepAlive: true });
+  let asked = 0;
+  const url = await serve((request, response) => {
+    asked += 1;
+    if (asked === 1) response.end('ok');
+    else request.socket.destroy();
+  });
+  try {
+    await exchange(url, { agent }, { timeoutMs: 5000 });
+    expect(await failure(exchange(url, { agent }, { timeoutMs: 5000 }))).toMatchObject({ stale: true, sent: true });
+    agent.destroy();
+    expect(await failure(exchange(url, {}, { timeoutMs: 5000 }))).toMatchObject({ stale: false });
+  } finally {
+    agent.destroy();
+  }
+});
