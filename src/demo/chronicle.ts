@@ -35,39 +35,39 @@ export function changes(before: Views, after: Views, leaderBefore: string | null
 }
 
 export class Chronicle {
-  private readonly plan: DemoPlan;
-  private readonly write: (text: string) => void;
-  private timer: NodeJS.Timeout | null = null;
-  private views: Views = new Map();
-  private leader: string | null = null;
-  private looking = false;
+  readonly #plan: DemoPlan;
+  readonly #write: (text: string) => void;
+  #timer: NodeJS.Timeout | null = null;
+  #views: Views = new Map();
+  #leader: string | null = null;
+  #looking = false;
 
   constructor(plan: DemoPlan, write: (text: string) => void) {
-    this.plan = plan;
-    this.write = write;
+    this.#plan = plan;
+    this.#write = write;
   }
 
   start(): void {
-    this.timer ??= setInterval(() => void this.look(), POLL_MS);
+    this.#timer ??= setInterval(() => void this.#look(), POLL_MS);
   }
 
   stop(): void {
-    if (this.timer) clearInterval(this.timer);
-    this.timer = null;
+    if (this.#timer) clearInterval(this.#timer);
+    this.#timer = null;
   }
 
-  private async look(): Promise<void> {
-    if (this.looking) return;
-    this.looking = true;
-    const seen = await Promise.all(this.plan.nodes.map(async (node) => [node.name, await viewNode(node)] as const));
-    this.looking = false;
-    if (this.timer === null) return;
+  async #look(): Promise<void> {
+    if (this.#looking) return;
+    this.#looking = true;
+    const seen = await Promise.all(this.#plan.nodes.map(async (node) => [node.name, await viewNode(node)] as const));
+    this.#looking = false;
+    if (this.#timer === null) return;
     const now = new Map(seen);
-    if (this.views.size > 0) {
+    if (this.#views.size > 0) {
       const clock = new Date().toTimeString().slice(0, 8);
-      for (const line of changes(this.views, now, this.leader)) this.write(`${clock} ${line}\n`);
+      for (const line of changes(this.#views, now, this.#leader)) this.#write(`${clock} ${line}\n`);
     }
-    this.views = now;
-    this.leader = leaderOf(now) ?? this.leader;
+    this.#views = now;
+    this.#leader = leaderOf(now) ?? this.#leader;
   }
 }

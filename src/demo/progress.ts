@@ -21,83 +21,83 @@ export function formatSeconds(ms: number): string {
 }
 
 export class Progress {
-  private readonly output: ProgressOutput;
-  private readonly now: () => number;
-  private readonly begun: number;
-  private current: { title: string; detail: string; since: number } | null = null;
-  private timer: NodeJS.Timeout | null = null;
-  private frame = 0;
-  private plainAt = 0;
-  private plainText = '';
+  readonly #output: ProgressOutput;
+  readonly #now: () => number;
+  readonly #begun: number;
+  #current: { title: string; detail: string; since: number } | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #frame = 0;
+  #plainAt = 0;
+  #plainText = '';
 
   constructor(output: ProgressOutput, now: () => number = Date.now) {
-    this.output = output;
-    this.now = now;
-    this.begun = now();
+    this.#output = output;
+    this.#now = now;
+    this.#begun = now();
   }
 
   /** Since the first step. */
   elapsedMs(): number {
-    return this.now() - this.begun;
+    return this.#now() - this.#begun;
   }
 
   /** A fact worth a line of its own. */
   note(text: string): void {
-    this.clear();
-    this.output.write(`${text}\n`);
-    this.draw();
+    this.#clear();
+    this.#output.write(`${text}\n`);
+    this.#draw();
   }
 
   begin(title: string): void {
-    this.current = { title, detail: '', since: this.now() };
-    this.plainText = '';
-    this.plainAt = this.now();
-    if (this.output.isTerminal) this.timer ??= setInterval(() => this.draw(), REDRAW_MS).unref();
-    this.draw();
+    this.#current = { title, detail: '', since: this.#now() };
+    this.#plainText = '';
+    this.#plainAt = this.#now();
+    if (this.#output.isTerminal) this.#timer ??= setInterval(() => this.#draw(), REDRAW_MS).unref();
+    this.#draw();
   }
 
   /** What exactly is being waited for now. */
   waitingFor(detail: string): void {
-    if (this.current && this.current.detail !== detail) {
-      this.current.detail = detail;
-      this.draw();
+    if (this.#current && this.#current.detail !== detail) {
+      this.#current.detail = detail;
+      this.#draw();
     }
-    this.drawPlainly();
+    this.#drawPlainly();
   }
 
   /** The step is done; `result` replaces its title. */
   done(result: string): void {
-    const since = this.current?.since ?? this.now();
+    const since = this.#current?.since ?? this.#now();
     this.end();
-    this.output.write(`${this.output.isTerminal ? styleText('green', '✓') : '✓'} ${result} (${formatSeconds(this.now() - since)})\n`);
+    this.#output.write(`${this.#output.isTerminal ? styleText('green', '✓') : '✓'} ${result} (${formatSeconds(this.#now() - since)})\n`);
   }
 
   /** Ends the step without a word; the caller says what went wrong. */
   end(): void {
-    this.clear();
-    this.current = null;
-    if (this.timer) clearInterval(this.timer);
-    this.timer = null;
+    this.#clear();
+    this.#current = null;
+    if (this.#timer) clearInterval(this.#timer);
+    this.#timer = null;
   }
 
-  private clear(): void {
-    if (this.output.isTerminal && this.current) this.output.write(CLEAR_LINE);
+  #clear(): void {
+    if (this.#output.isTerminal && this.#current) this.#output.write(CLEAR_LINE);
   }
 
-  private draw(): void {
-    if (!this.current || !this.output.isTerminal) return;
-    this.frame = (this.frame + 1) % FRAMES.length;
-    const line = `${FRAMES[this.frame]} ${this.current.title} ${formatSeconds(this.now() - this.current.since)} ${this.current.detail}`;
-    this.output.write(`${CLEAR_LINE}${line.slice(0, Math.max(20, this.output.columns() - 1))}`);
+  #draw(): void {
+    if (!this.#current || !this.#output.isTerminal) return;
+    this.#frame = (this.#frame + 1) % FRAMES.length;
+    const line = `${FRAMES[this.#frame]} ${this.#current.title} ${formatSeconds(this.#now() - this.#current.since)} ${this.#current.detail}`;
+    this.#output.write(`${CLEAR_LINE}${line.slice(0, Math.max(20, this.#output.columns() - 1))}`);
   }
 
-  private drawPlainly(): void {
-    if (!this.current || this.output.isTerminal) return;
-    const { title, detail, since } = this.current;
-    const changed = detail !== this.plainText;
-    if (!changed && this.now() - this.plainAt < PLAIN_EVERY_MS) return;
-    this.plainText = detail;
-    this.plainAt = this.now();
-    this.output.write(`  ${title} ${formatSeconds(this.now() - since)} ${detail}\n`);
+  #drawPlainly(): void {
+    if (!this.#current || this.#output.isTerminal) return;
+    const { title, detail, since } = this.#current;
+    const changed = detail !== this.#plainText;
+    if (!changed && this.#now() - this.#plainAt < PLAIN_EVERY_MS) return;
+    this.#plainText = detail;
+    this.#plainAt = this.#now();
+    this.#output.write(`  ${title} ${formatSeconds(this.#now() - since)} ${detail}\n`);
   }
 }

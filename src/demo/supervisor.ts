@@ -39,16 +39,16 @@ function describeEnd(code: number | null, by: NodeJS.Signals | null): string {
 }
 
 export class Supervisor {
-  private readonly plan: DemoPlan;
-  private readonly entries: ReadonlyMap<string, Entry>;
-  private readonly report: (text: string) => void;
-  private writing: Promise<void> = Promise.resolve();
-  private closing: Promise<void> | null = null;
+  readonly #plan: DemoPlan;
+  readonly #entries: ReadonlyMap<string, Entry>;
+  readonly #report: (text: string) => void;
+  #writing: Promise<void> = Promise.resolve();
+  #closing: Promise<void> | null = null;
 
   constructor(plan: DemoPlan, specs: readonly ProcessSpec[], report: (text: string) => void) {
-    this.plan = plan;
-    this.report = report;
-    this.entries = new Map(
+    this.#plan = plan;
+    this.#report = report;
+    this.#entries = new Map(
       specs.map((spec) => [
         spec.name,
         { spec, child: null, identity: null, startedAt: null, wanted: 'stopped', restarts: [], ended: null },
@@ -59,7 +59,7 @@ export class Supervisor {
   state(): DemoState {
     return {
       supervisor: identify(process.pid),
-      processes: [...this.entries.values()].map((entry) => ({
+      processes: [...this.#entries.values()].map((entry) => ({
         name: entry.spec.name,
         kind: entry.spec.kind,
         identity: entry.identity,
@@ -72,24 +72,24 @@ export class Supervisor {
   }
 
   async startAll(): Promise<void> {
-    for (const entry of this.entries.values()) this.launch(entry);
-    await this.save();
+    for (const entry of this.#entries.values()) this.#launch(entry);
+    await this.#save();
   }
 
   async startNode(name: string): Promise<string> {
-    const { entry } = this.nodeEntry(name);
+    const { entry } = this.#nodeEntry(name);
     if (entry.identity && isAlive(entry.identity)) return `${name} is running already`;
     entry.restarts = [];
-    this.launch(entry);
-    await this.save();
+    this.#launch(entry);
+    await this.#save();
     return `${name} is starting`;
   }
 
   /** In order: the agent stops its PostgreSQL, and hands leadership over first if it has it. */
   async stopNode(name: string): Promise<string> {
-    const { entry, node } = this.nodeEntry(name);
+    const { entry, node } = this.#nodeEntry(name);
     entry.wanted = 'stopped';
-    await this.save();
+    await this.#save();
     if (!entry.identity || !isAlive(entry.identity)) return `${name} is not running`;
     signal(entry.identity, 'SIGTERM');
     const inOrder = await waitGone([entry.identity], entry.spec.graceMs);
@@ -104,43 +104,43 @@ export class Supervisor {
   }
 
   async killNode(name: string): Promise<string> {
-    const { entry, node } = this.nodeEntry(name);
+    const { entry, node } = this.#nodeEntry(name);
     entry.wanted = 'killed';
-    await this.save();
+    await this.#save();
     const count = await killNode(marksOf(node, entry.identity));
     return count === 0 ? `${name} is not running` : `killed ${count} processes of ${name} with SIGKILL`;
   }
 
   /** Everything, once; later calls wait for the first. */
   shutdown(): Promise<void> {
-    this.closing ??= this.close();
-    return this.closing;
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
   /** Ends everything at once, for a user who will not wait. */
   async abandon(): Promise<void> {
-    for (const entry of this.entries.values()) entry.wanted = 'stopped';
-    for (const node of this.plan.nodes) await killNode(marksOf(node, this.entries.get(node.name)?.identity ?? null));
-    for (const entry of this.entries.values()) if (entry.identity) signal(entry.identity, 'SIGKILL');
+    for (const entry of this.#entries.values()) entry.wanted = 'stopped';
+    for (const node of this.#plan.nodes) await killNode(marksOf(node, this.#entries.get(node.name)?.identity ?? null));
+    for (const entry of this.#entries.values()) if (entry.identity) signal(entry.identity, 'SIGKILL');
   }
 
-  private async close(): Promise<void> {
-    for (const entry of this.entries.values()) entry.wanted = 'stopped';
-    await this.save();
+  async #close(): Promise<void> {
+    for (const entry of this.#entries.values()) entry.wanted = 'stopped';
+    await this.#save();
     const running = (kinds: readonly ProcessState['kind'][]) =>
-      [...this.entries.values()].filter((entry) => kinds.includes(entry.spec.kind) && entry.identity !== null && isAlive(entry.identity));
-    const leader = await findLeader(this.plan);
-    await this.endAll(running(['router', 'haproxy']));
+      [...this.#entries.values()].filter((entry) => kinds.includes(entry.spec.kind) && entry.identity !== null && isAlive(entry.identity));
+    const leader = await findLeader(this.#plan);
+    await this.#endAll(running(['router', 'haproxy']));
     // The leader last: as long as another node could take over, its agent would hand over to it.
-    await this.endAll(running(['agent']).filter((entry) => entry.spec.name !== leader));
-    await this.endAll(running(['agent']));
-    for (const node of this.plan.nodes) await killNode(marksOf(node, null));
+    await this.#endAll(running(['agent']).filter((entry) => entry.spec.name !== leader));
+    await this.#endAll(running(['agent']));
+    for (const node of this.#plan.nodes) await killNode(marksOf(node, null));
     // One by one: a leader whose peers are leaving with it waits seconds for one to hand over to.
-    for (const entry of running(['etcd'])) await this.endAll([entry]);
-    await this.save();
+    for (const entry of running(['etcd'])) await this.#endAll([entry]);
+    await this.#save();
   }
 
-  private async endAll(entries: readonly Entry[]): Promise<void> {
+  async #endAll(entries: readonly Entry[]): Promise<void> {
     const graceMs = Math.max(0, ...entries.map((entry) => entry.spec.graceMs));
     await endInOrder(
       entries.flatMap((entry) => entry.identity ?? []),
@@ -148,21 +148,21 @@ export class Supervisor {
     );
   }
 
-  private nodeEntry(name: string): { readonly entry: Entry; readonly node: NodePlan } {
-    const node = this.plan.nodes.find((one) => one.name === name);
-    const entry = this.entries.get(name);
+  #nodeEntry(name: string): { readonly entry: Entry; readonly node: NodePlan } {
+    const node = this.#plan.nodes.find((one) => one.name === name);
+    const entry = this.#entries.get(name);
     if (!node || !entry) {
-      const known = this.plan.nodes.map((one) => one.name).join(', ');
+      const known = this.#plan.nodes.map((one) => one.name).join(', ');
       throw new RegentError('DEMO_NODE', `there is no node '${name}' in this demo`, { mend: `its nodes are: ${known}` });
     }
-    if (this.closing)
+    if (this.#closing)
       throw new RegentError('DEMO_STOPPING', 'the demo is stopping', {
-        mend: `start it again with: ${demoCommand('', this.plan.directory)}`,
+        mend: `start it again with: ${demoCommand('', this.#plan.directory)}`,
       });
     return { entry, node };
   }
 
-  private launch(entry: Entry): void {
+  #launch(entry: Entry): void {
     const { spec } = entry;
     entry.wanted = 'running';
     entry.ended = null;
@@ -172,52 +172,52 @@ export class Supervisor {
       entry.child = child;
       entry.identity = child.pid === undefined ? null : identify(child.pid);
       entry.startedAt = Date.now();
-      child.on('error', (error) => void this.onEnd(entry, child, `could not be started: ${error.message}`, null));
-      child.on('exit', (code, by) => void this.onEnd(entry, child, describeEnd(code, by), by));
+      child.on('error', (error) => void this.#onEnd(entry, child, `could not be started: ${error.message}`, null));
+      child.on('exit', (code, by) => void this.#onEnd(entry, child, describeEnd(code, by), by));
     } catch (error) {
-      void this.onEnd(entry, entry.child, `could not be started: ${ensureError(error).message}`, null);
+      void this.#onEnd(entry, entry.child, `could not be started: ${ensureError(error).message}`, null);
     } finally {
       closeSync(log);
     }
   }
 
-  private async onEnd(entry: Entry, child: ChildProcess | null, how: string, by: NodeJS.Signals | null): Promise<void> {
+  async #onEnd(entry: Entry, child: ChildProcess | null, how: string, by: NodeJS.Signals | null): Promise<void> {
     if (entry.child !== child) return;
     const { name, kind } = entry.spec;
     entry.child = null;
     entry.identity = null;
     entry.startedAt = null;
     entry.ended = how;
-    if (entry.wanted !== 'running') return this.save();
+    if (entry.wanted !== 'running') return this.#save();
     // Somebody's kill is an experiment with the node, not a failure of ours to mend.
     if (kind === 'agent' && by !== null) {
       entry.wanted = 'killed';
-      this.report(`${name} ${how}; bring it back with: ${demoCommand(`start ${name}`, this.plan.directory)}`);
-      return this.save();
+      this.#report(`${name} ${how}; bring it back with: ${demoCommand(`start ${name}`, this.#plan.directory)}`);
+      return this.#save();
     }
     const now = Date.now();
     entry.restarts = entry.restarts.filter((moment) => now - moment < RESTARTS_WITHIN_MS);
     if (entry.restarts.length >= RESTARTS_MAX) {
       entry.wanted = 'stopped';
-      this.report(`${name} ${how}, ${RESTARTS_MAX + 1} times within a minute; given up. Its log: ${entry.spec.logFile}`);
-      return this.save();
+      this.#report(`${name} ${how}, ${RESTARTS_MAX + 1} times within a minute; given up. Its log: ${entry.spec.logFile}`);
+      return this.#save();
     }
     entry.restarts.push(now);
-    this.report(`${name} ${how}; restarting it`);
-    await this.save();
+    this.#report(`${name} ${how}; restarting it`);
+    await this.#save();
     await sleep(RESTART_DELAY_MS * entry.restarts.length);
-    if (entry.wanted === 'running' && entry.child === null) this.launch(entry);
-    await this.save();
+    if (entry.wanted === 'running' && entry.child === null) this.#launch(entry);
+    await this.#save();
   }
 
   /**
    * Writes are queued, so that the last state is what stays. A full disk must not take the demo
    * down.
    */
-  private save(): Promise<void> {
-    this.writing = this.writing
-      .then(() => writeState(this.plan.directory, this.state()))
-      .catch((error: unknown) => this.report(`the state file could not be written: ${ensureError(error).message}`));
-    return this.writing;
+  #save(): Promise<void> {
+    this.#writing = this.#writing
+      .then(() => writeState(this.#plan.directory, this.state()))
+      .catch((error: unknown) => this.#report(`the state file could not be written: ${ensureError(error).message}`));
+    return this.#writing;
   }
 }

@@ -71,32 +71,32 @@ export function cleanEnvironment(
 
 /** Keeps the last `limit` bytes of what is pushed. */
 class Tail {
-  private chunks: Buffer[] = [];
-  private size = 0;
-  private readonly limit: number;
+  #chunks: Buffer[] = [];
+  #size = 0;
+  readonly #limit: number;
   truncated = false;
 
   constructor(limit: number) {
-    this.limit = limit;
+    this.#limit = limit;
   }
 
   push(chunk: Buffer): void {
-    this.chunks.push(chunk);
-    this.size += chunk.length;
-    if (this.size > 2 * this.limit) this.compact();
+    this.#chunks.push(chunk);
+    this.#size += chunk.length;
+    if (this.#size > 2 * this.#limit) this.#compact();
   }
 
   text(): string {
-    this.compact();
-    return (this.chunks[0] ?? Buffer.alloc(0)).toString('utf8');
+    this.#compact();
+    return (this.#chunks[0] ?? Buffer.alloc(0)).toString('utf8');
   }
 
-  private compact(): void {
-    const all = Buffer.concat(this.chunks);
-    if (all.length > this.limit) this.truncated = true;
-    const kept = all.length > this.limit ? Buffer.from(all.subarray(all.length - this.limit)) : all;
-    this.chunks = [kept];
-    this.size = kept.length;
+  #compact(): void {
+    const all = Buffer.concat(this.#chunks);
+    if (all.length > this.#limit) this.truncated = true;
+    const kept = all.length > this.#limit ? Buffer.from(all.subarray(all.length - this.#limit)) : all;
+    this.#chunks = [kept];
+    this.#size = kept.length;
   }
 }
 

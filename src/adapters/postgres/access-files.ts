@@ -39,8 +39,8 @@ interface Place {
 }
 
 export class AccessFiles {
-  private readonly refused = new Map<string, Refused>();
-  private readonly good = new Map<string, string>();
+  readonly #refused = new Map<string, Refused>();
+  readonly #good = new Map<string, string>();
 
   /**
    * Writes the file where the settings have one. Throws FILE_WRITE_FAILED; ACCESS_FILE_REFUSED
@@ -52,19 +52,19 @@ export class AccessFiles {
     const wanted = renderAccessFile(settings, which);
     // What cannot be read cannot be written either, and that will be told.
     const before = await readText(path).catch(() => null);
-    const known = this.refused.get(path);
+    const known = this.#refused.get(path);
     if (known !== undefined) {
       if (known.own ? wanted === null && before === known.instead : wanted === known.text) throw known.error;
-      this.refused.delete(path);
+      this.#refused.delete(path);
     }
     if (wanted !== null) await put(path, wanted);
     const text = wanted ?? before;
-    if (text === null || judge === null || this.good.get(path) === text) return;
+    if (text === null || judge === null || this.#good.get(path) === text) return;
     const verdict = await judge(which, path);
     if (verdict === 'unknown') return;
     const copy = copyOf(settings, which);
     if (verdict === 'good') {
-      this.good.set(path, text);
+      this.#good.set(path, text);
       await putBack(copy, text);
       return;
     }
@@ -76,7 +76,7 @@ export class AccessFiles {
       `${path}: PostgreSQL cannot read what postgresql.pg_${which} says, and the file is left as it was: ${verdict.refused}`,
       `correct postgresql.pg_${which}`,
     );
-    this.refused.set(path, { own: false, text: wanted, instead, error });
+    this.#refused.set(path, { own: false, text: wanted, instead, error });
     throw error;
   }
 
@@ -104,9 +104,9 @@ export class AccessFiles {
       kept === null ? 'correct postgresql.pg_hba' : `correct ${kept} and put it back`,
     );
     // What the settings say is judged by the running server.
-    if (own) this.refused.set(path, { own, text, instead, error });
+    if (own) this.#refused.set(path, { own, text, instead, error });
     const undo = async () => {
-      this.refused.delete(path);
+      this.#refused.delete(path);
       await write(path, text);
     };
     return { complaint: error.message, undo };

@@ -70,19 +70,19 @@ export function createPostgres(options: PostgresOptions): Postgres {
 }
 
 class PostgresAdapter implements Postgres {
-  private readonly context: Context;
-  private readonly probe: Probe;
-  private readonly callbacks: Callbacks;
-  private readonly trouble: SourceTrouble;
-  private readonly serverLog: ServerLog;
-  private readonly room: Room;
-  private placeSaid = false;
+  readonly #context: Context;
+  readonly #probe: Probe;
+  readonly #callbacks: Callbacks;
+  readonly #trouble: SourceTrouble;
+  readonly #serverLog: ServerLog;
+  readonly #room: Room;
+  #placeSaid = false;
 
   constructor(options: PostgresOptions) {
     const { settings, clock, log } = options;
     const runAs = options.runAs ?? null;
-    const watch = new PostmasterWatch(clock, () => serverPrograms(this.context.settings));
-    this.context = {
+    const watch = new PostmasterWatch(clock, () => serverPrograms(this.#context.settings));
+    this.#context = {
       settings,
       clock,
       log,
@@ -99,79 +99,79 @@ class PostgresAdapter implements Postgres {
       writer: new ConfWriter({ run: runner(runAs), log, runAs }),
       ...newReaders(),
     };
-    this.probe = new Probe(this.context);
-    this.callbacks = new Callbacks(this.context);
-    this.trouble = new SourceTrouble(clock, log, () => this.context.settings.local);
-    this.serverLog = new ServerLog(this.context);
-    this.room = new Room(clock);
+    this.#probe = new Probe(this.#context);
+    this.#callbacks = new Callbacks(this.#context);
+    this.#trouble = new SourceTrouble(clock, log, () => this.#context.settings.local);
+    this.#serverLog = new ServerLog(this.#context);
+    this.#room = new Room(clock);
   }
 
   configure(settings: Settings): void {
-    this.context.settings = settings;
+    this.#context.settings = settings;
   }
 
   reloadAsked(): void {
-    this.context.reloadAsked = true;
+    this.#context.reloadAsked = true;
   }
 
   async observe(options: { readonly timeoutMs: number }): Promise<PostgresFacts> {
-    this.sayPlace();
-    const facts = await this.probe.observe(options.timeoutMs);
-    const { settings, walSegmentBytes } = this.context;
-    const phase = this.trouble.phase(facts);
-    if (phase === 'begins') await this.serverLog.begin();
-    const words = phase === 'stalls' ? await this.serverLog.words() : null;
-    const { role } = this.context;
+    this.#sayPlace();
+    const facts = await this.#probe.observe(options.timeoutMs);
+    const { settings, walSegmentBytes } = this.#context;
+    const phase = this.#trouble.phase(facts);
+    if (phase === 'begins') await this.#serverLog.begin();
+    const words = phase === 'stalls' ? await this.#serverLog.words() : null;
+    const { role } = this.#context;
     const standby = role?.kind === 'standby' ? role : null;
-    const told = this.trouble.complete(facts, standby?.source ?? null, words);
+    const told = this.#trouble.complete(facts, standby?.source ?? null, words);
     const complete = standby?.patient === true ? { ...told, retriesPatiently: true as const } : told;
     if (facts.sql?.inRecovery !== true) return complete;
-    const promotionTrouble = await this.room.trouble(settings.postgresql.dataDir, walSegmentBytes);
+    const promotionTrouble = await this.#room.trouble(settings.postgresql.dataDir, walSegmentBytes);
     return promotionTrouble === null ? complete : { ...complete, promotionTrouble };
   }
 
   onPostmasterGone(listener: () => void): void {
-    this.context.watch.onGone(listener);
+    this.#context.watch.onGone(listener);
   }
 
   async apply(role: ServerRole, options: Bounded & { readonly only?: 'role' }): Promise<ApplyOutcome> {
-    await this.adoptNames(role);
-    return applyConfig(this.context, role, options);
+    await this.#adoptNames(role);
+    return applyConfig(this.#context, role, options);
   }
 
   judgeParameters(parameters: Gucs, options: Bounded): Promise<readonly Complaint[] | null> {
-    return judgeParameters(this.context, parameters, options);
+    return judgeParameters(this.#context, parameters, options);
   }
 
   setSyncNames(value: string | null, options: Bounded): Promise<void> {
-    return setSynchronousNames(this.context, value, options);
+    return setSynchronousNames(this.#context, value, options);
   }
 
   async start(role: ServerRole, options: StartOptions): Promise<Pick<ApplyOutcome, 'notWritten'>> {
-    await this.adoptNames(role);
-    return startServer(this.context, role, options);
+    await this.#adoptNames(role);
+    return startServer(this.#context, role, options);
   }
 
   stop(mode: 'fast' | 'immediate', options: StopOptions): Promise<void> {
-    return stopServer(this.context, mode, options);
+    return stopServer(this.#context, mode, options);
   }
 
   endWalsenders(pids: readonly number[], options: Bounded): Promise<void> {
-    return this.withClient('Regent walsenders', options, (client) => endWalsenders(this.context.clock, client, pids, options));
+    return this.#withClient('Regent walsenders', options, (client) => endWalsenders(this.#context.clock, client, pids, options));
   }
 
   promote(options: Bounded): Promise<void> {
-    return promoteServer(this.context, options);
+    return promoteServer(this.#context, options);
   }
 
   async checkpoint(options: Bounded): Promise<void> {
-    const { heartbeat, settings } = this.context;
+    const { heartbeat, settings } = this.#context;
     await heartbeat.use(settings, { ...options, applicationName: 'Regent checkpoint', long: true }, (client) => client.query('CHECKPOINT'));
   }
 
   async resumeReplay(options: Bounded): Promise<void> {
     try {
-      await this.statement('SELECT pg_wal_replay_resume()', 'Regent resume', options);
+      await this.#statement('SELECT pg_wal_replay_resume()', 'Regent resume', options);
     } catch (error) {
       if (codeOf(error) !== null) throw error;
       // Where a limit is too low for the WAL it ends at that, before it has answered.
@@ -181,12 +181,12 @@ class PostgresAdapter implements Postgres {
   }
 
   bootstrap(options: BootstrapOptions): Promise<{ readonly systemIdentifier: string }> {
-    this.forgetFiles();
-    return bootstrapServer(this.context, options);
+    this.#forgetFiles();
+    return bootstrapServer(this.#context, options);
   }
 
   async markPublished(): Promise<void> {
-    const { dataDir } = this.context.settings.postgresql;
+    const { dataDir } = this.#context.settings.postgresql;
     const { state, incompleteWork } = await inspectDataDir(dataDir);
     // What any other mark says stays true.
     if (incompleteWork === 'publication') await clearIncomplete(dataDir);
@@ -194,45 +194,45 @@ class PostgresAdapter implements Postgres {
   }
 
   markCaughtUp(): Promise<void> {
-    return clearMark(this.context.settings.postgresql.dataDir, 'restored');
+    return clearMark(this.#context.settings.postgresql.dataDir, 'restored');
   }
 
   markStrayed(strayed: boolean): Promise<void> {
-    const { dataDir } = this.context.settings.postgresql;
+    const { dataDir } = this.#context.settings.postgresql;
     return strayed ? setMark(dataDir, 'strayed') : clearMark(dataDir, 'strayed');
   }
 
   async clone(source: Source | null, options: CloneOptions): Promise<void> {
-    await this.takeDirectory('a clone', options);
-    await clone(depsOf(this.context), source, options);
+    await this.#takeDirectory('a clone', options);
+    await clone(depsOf(this.#context), source, options);
   }
 
   async rewind(source: Source, options: Bounded): Promise<void> {
-    await this.takeDirectory('pg_rewind', options);
-    await rewind(depsOf(this.context), source, options);
+    await this.#takeDirectory('pg_rewind', options);
+    await rewind(depsOf(this.#context), source, options);
   }
 
   async endWalsender(pid: number, name: string, options: Bounded): Promise<void> {
-    await this.withClient('Regent walsender', options, (client) => endWalsender(client, pid, name));
+    await this.#withClient('Regent walsender', options, (client) => endWalsender(client, pid, name));
   }
 
   async syncSlots(plan: SlotPlan, options: Bounded): Promise<void> {
-    const failures = await this.withClient('Regent slots', options, (client) => syncSlots(client, plan));
+    const failures = await this.#withClient('Regent slots', options, (client) => syncSlots(client, plan));
     if (failures.length === 0) return;
     const list = failures.map(({ slot, action, message }) => `${action} ${slot}: ${message}`).join('; ');
     throw new RegentError('SLOTS_FAILED', `not all replication slots could be brought in order: ${list}`, { policy: 'transient' });
   }
 
   checkRemake(cluster: string | null): Promise<void> {
-    return checkRemake(depsOf(this.context), cluster);
+    return checkRemake(depsOf(this.#context), cluster);
   }
 
   async removeDataDirectory(options: Bounded & { readonly keepAside: boolean }): Promise<void> {
-    const { settings, log, runAs } = this.context;
+    const { settings, log, runAs } = this.#context;
     const { dataDir } = settings.postgresql;
-    await this.takeDirectory('a removal', options);
+    await this.#takeDirectory('a removal', options);
     const { state, incompleteWork, entries, ...directory } = await inspectDataDir(dataDir);
-    const major = directory.major ?? (await programMajor(depsOf(this.context)).catch(() => null));
+    const major = directory.major ?? (await programMajor(depsOf(this.#context)).catch(() => null));
     await keepOwnBase(settings, runAs);
     // Before anything goes: where that cannot be written nothing could be made here either.
     // Interrupted, the removal leaves what is not whole any more.
@@ -246,45 +246,45 @@ class PostgresAdapter implements Postgres {
   }
 
   async sourceHistory(source: Source, options: Bounded & { readonly own?: TimelineStart; readonly end?: WalEnd }): Promise<SourceHistory> {
-    const { settings } = this.context;
+    const { settings } = this.#context;
     try {
-      const { history, missing } = await askSource(settings, source, { ...options, wants: this.wantedFrom(source) });
-      this.trouble.answered(source, missing);
-      const beginning = options.own === undefined ? null : await this.sourceBeginning(source, history, options.own, options);
-      const hasOurEnd = options.end === undefined ? null : await hasEnd(this.context, source, history, options.end, options);
+      const { history, missing } = await askSource(settings, source, { ...options, wants: this.#wantedFrom(source) });
+      this.#trouble.answered(source, missing);
+      const beginning = options.own === undefined ? null : await this.#sourceBeginning(source, history, options.own, options);
+      const hasOurEnd = options.end === undefined ? null : await hasEnd(this.#context, source, history, options.end, options);
       return { ...history, ...(beginning === null ? {} : { beginning }), ...(hasOurEnd === null ? {} : { hasOurEnd }) };
     } catch (error) {
-      if (!options.signal?.aborted) this.trouble.failed(source, error, settings.postgresql.replication.username);
+      if (!options.signal?.aborted) this.#trouble.failed(source, error, settings.postgresql.replication.username);
       throw error;
     }
   }
 
   runCallback(action: CallbackAction, role: string): Promise<void> {
-    return this.callbacks.run(action, role);
+    return this.#callbacks.run(action, role);
   }
 
   prePromote(options: Bounded): Promise<boolean> {
-    return askPrePromote(this.context, options);
+    return askPrePromote(this.#context, options);
   }
 
   async close(): Promise<void> {
-    this.context.watch.close();
-    this.context.heartbeat.reset();
+    this.#context.watch.close();
+    this.#context.heartbeat.reset();
   }
 
   /** Only whom this standby is told to follow is asked as a walreceiver asks. */
-  private wantedFrom(source: Source): WalPlace | null {
-    const { role, walSegmentBytes } = this.context;
+  #wantedFrom(source: Source): WalPlace | null {
+    const { role, walSegmentBytes } = this.#context;
     const follows = role?.kind === 'standby' && role.source?.name === source.name;
-    const place = follows && walSegmentBytes !== null ? this.trouble.wants() : null;
+    const place = follows && walSegmentBytes !== null ? this.#trouble.wants() : null;
     return place === null || walSegmentBytes === null ? null : { ...place, segmentBytes: walSegmentBytes };
   }
 
-  private async sourceBeginning(source: Source, history: SourceHistory, own: TimelineStart, options: Bounded): Promise<string | null> {
-    const { walSegmentBytes, log } = this.context;
+  async #sourceBeginning(source: Source, history: SourceHistory, own: TimelineStart, options: Bounded): Promise<string | null> {
+    const { walSegmentBytes, log } = this.#context;
     if (walSegmentBytes === null || !hasTimeline(history, own)) return null;
     try {
-      return await askBeginning(depsOf(this.context), source, own, walSegmentBytes, options);
+      return await askBeginning(depsOf(this.#context), source, own, walSegmentBytes, options);
     } catch (error) {
       // Without it the histories are compared alone, as pg_rewind and PostgreSQL do.
       log.debug(`${source.name} does not tell with what its timeline ${own.timeline} begins: ${ensureError(error).message}`);
@@ -296,47 +296,47 @@ class PostgresAdapter implements Postgres {
    * What the decision says about synchronous_standby_names counts; a primary must never open with
    * less than /sync relies on.
    */
-  private async adoptNames(role: ServerRole): Promise<void> {
+  async #adoptNames(role: ServerRole): Promise<void> {
     if (role.kind !== 'primary') return;
-    if (role.syncNames !== undefined) this.context.syncNames = role.syncNames;
+    if (role.syncNames !== undefined) this.#context.syncNames = role.syncNames;
     // Of a primary that does not let the agent in: what is in force is what its files say.
-    else this.context.syncNames ??= await namesInFiles(this.context.settings);
+    else this.#context.syncNames ??= await namesInFiles(this.#context.settings);
   }
 
   /** Nobody else at work in it, and what was known of its files forgotten. */
-  private async takeDirectory(what: string, options: Bounded): Promise<void> {
-    const { clock, settings, watch } = this.context;
+  async #takeDirectory(what: string, options: Bounded): Promise<void> {
+    const { clock, settings, watch } = this.#context;
     const { dataDir } = settings.postgresql;
     const running = watch.current(dataDir);
     if (running) {
       const message = `PostgreSQL runs (pid ${running.pid}): its data directory is not to be touched by ${what}`;
       throw new RegentError('PG_RUNNING', message, { policy: 'transient', mend: 'stop it first' });
     }
-    await endLeftovers(this.context, clock.monotonicMs() + options.timeoutMs);
-    refuseUnexplained(this.context, what);
+    await endLeftovers(this.#context, clock.monotonicMs() + options.timeoutMs);
+    refuseUnexplained(this.#context, what);
     await endLeftoverTools(clock, dataDir, options.timeoutMs);
-    this.forgetFiles();
+    this.#forgetFiles();
   }
 
   /** What is wrong with the places in the configuration, once. */
-  private sayPlace(): void {
-    if (this.placeSaid) return;
-    this.placeSaid = true;
-    const { settings, log, runAs } = this.context;
+  #sayPlace(): void {
+    if (this.#placeSaid) return;
+    this.#placeSaid = true;
+    const { settings, log, runAs } = this.#context;
     void sayTroubles({ settings, log, owner: runAs, socket: socketTrouble(settings) });
   }
 
-  private forgetFiles(): void {
-    this.context.history.forget();
-    this.context.beginning.forget();
-    this.context.role = null;
+  #forgetFiles(): void {
+    this.#context.history.forget();
+    this.#context.beginning.forget();
+    this.#context.role = null;
   }
 
-  private statement(text: string, applicationName: string, options: Bounded): Promise<unknown> {
-    return this.withClient(applicationName, options, (client) => client.query(text));
+  #statement(text: string, applicationName: string, options: Bounded): Promise<unknown> {
+    return this.#withClient(applicationName, options, (client) => client.query(text));
   }
 
-  private withClient<T>(applicationName: string, options: Bounded, work: (client: Client) => Promise<T>): Promise<T> {
-    return this.context.heartbeat.use(this.context.settings, { ...options, applicationName }, work);
+  #withClient<T>(applicationName: string, options: Bounded, work: (client: Client) => Promise<T>): Promise<T> {
+    return this.#context.heartbeat.use(this.#context.settings, { ...options, applicationName }, work);
   }
 }

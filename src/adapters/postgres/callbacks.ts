@@ -16,20 +16,20 @@ import { type Context, runner } from './context.ts';
  * a slow 'replica' undo a 'primary' that came after it. on_reload has a lane of its own.
  */
 export class Callbacks {
-  private readonly context: Context;
-  private readonly running = new Map<'role' | 'reload', ChildProcess>();
+  readonly #context: Context;
+  readonly #running = new Map<'role' | 'reload', ChildProcess>();
 
   constructor(context: Context) {
-    this.context = context;
+    this.#context = context;
   }
 
   /** Once the script runs, and at once where there is none. Throws CALLBACK_NOT_STARTED. */
   async run(action: CallbackAction, role: string): Promise<void> {
-    const [file, ...args] = shellWords(this.context.settings.postgresql.callbacks[action] ?? '');
+    const [file, ...args] = shellWords(this.#context.settings.postgresql.callbacks[action] ?? '');
     if (file === undefined) return;
     const lane = action === 'on_reload' ? 'reload' : 'role';
-    this.kill(lane);
-    const { runAs, settings, log } = this.context;
+    this.#kill(lane);
+    const { runAs, settings, log } = this.#context;
     try {
       const child = spawn(file, [...args, action, role, settings.local.scope], {
         detached: true,
@@ -37,8 +37,8 @@ export class Callbacks {
         env: cleanEnvironment(),
         ...(runAs === null ? {} : { uid: runAs.uid, gid: runAs.gid }),
       });
-      this.running.set(lane, child);
-      child.once('exit', (code, signal) => this.ended(lane, child, action, code, signal));
+      this.#running.set(lane, child);
+      child.once('exit', (code, signal) => this.#ended(lane, child, action, code, signal));
       await once(child, 'spawn');
       child.on('error', (error) => log.warning(`callback ${action}: ${error.message}`));
       child.unref();
@@ -52,15 +52,15 @@ export class Callbacks {
     }
   }
 
-  private ended(lane: 'role' | 'reload', child: ChildProcess, action: CallbackAction, code: number | null, signal: string | null): void {
-    const replaced = this.running.get(lane) !== child;
-    if (!replaced) this.running.delete(lane);
-    if (code !== 0 && !replaced) this.context.log.warning(`callback ${action} failed`, { code, signal });
+  #ended(lane: 'role' | 'reload', child: ChildProcess, action: CallbackAction, code: number | null, signal: string | null): void {
+    const replaced = this.#running.get(lane) !== child;
+    if (!replaced) this.#running.delete(lane);
+    if (code !== 0 && !replaced) this.#context.log.warning(`callback ${action} failed`, { code, signal });
   }
 
-  private kill(lane: 'role' | 'reload'): void {
-    const child = this.running.get(lane);
-    this.running.delete(lane);
+  #kill(lane: 'role' | 'reload'): void {
+    const child = this.#running.get(lane);
+    this.#running.delete(lane);
     if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     try {
       process.kill(-child.pid, 'SIGKILL');

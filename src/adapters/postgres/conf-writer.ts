@@ -68,15 +68,15 @@ export type Scope = 'role' | 'all';
 type WriterDeps = Pick<Deps, 'run' | 'log' | 'runAs'>;
 
 export class ConfWriter {
-  private readonly deps: WriterDeps;
+  readonly #deps: WriterDeps;
   /** The last judgement: PostgreSQL is asked again only when settings or version have changed. */
-  private judged: { readonly key: string; readonly accepted: Gucs } | null = null;
-  private readonly access = new AccessFiles();
+  #judged: { readonly key: string; readonly accepted: Gucs } | null = null;
+  readonly #access = new AccessFiles();
   /** Files that cannot be replaced: told once. */
-  private readonly inPlace = new Set<string>();
+  readonly #inPlace = new Set<string>();
 
   constructor(deps: WriterDeps) {
-    this.deps = deps;
+    this.#deps = deps;
   }
 
   /**
@@ -98,77 +98,75 @@ export class ConfWriter {
     judge: Judge | null = null,
   ): Promise<WriteOutcome> {
     const { dataDir } = settings.postgresql;
-    const owner = this.deps.runAs ?? null;
+    const owner = this.#deps.runAs ?? null;
     const changed: string[] = [];
     const notWritten: string[] = [];
     const made = (await inspectDataDir(dataDir)).state === 'incomplete' ? dataDir : null;
     const put = async (path: string, text: string) => {
       const mode = await fileMode(path, dataDir);
       if (await isForeign(path, text, made)) await keepBefore(path, owner, dataDir);
-      if (await writeFileAtomic(path, text, { mode, ...this.ways(dataDir) })) changed.push(path);
+      if (await writeFileAtomic(path, text, { mode, ...this.#ways(dataDir) })) changed.push(path);
     };
     const putBack = async (name: Parameters<typeof restoreConfigFile>[2]) => {
       const path = await restoreConfigFile(settings, owner, name);
       if (path !== null) changed.push(path);
     };
     const tried = (work: () => Promise<void>) => work().catch((error: unknown) => void notWritten.push(ensureError(error).message));
-    const ofRole = await this.writeRole({ settings, role, syncNames, major, control, autoConf }, { put, putBack, tried, changed }).then(
+    const ofRole = await this.#writeRole({ settings, role, syncNames, major, control, autoConf }, { put, putBack, tried, changed }).then(
       () => null,
       (error: unknown) => ensureError(error),
     );
     if (scope === 'all') {
       for (const name of ACCESS_FILES) await tried(() => putBack(name));
       const undone = async (path: string, text: string) => {
-        await writeBack(path, text, dataDir, this.ways(dataDir));
+        await writeBack(path, text, dataDir, this.#ways(dataDir));
         if (changed.includes(path)) changed.splice(changed.indexOf(path), 1);
       };
-      for (const which of ['hba', 'ident'] as const) await tried(() => this.access.bring(which, { settings, put, putBack: undone }, judge));
+      for (const which of ['hba', 'ident'] as const)
+        await tried(() => this.#access.bring(which, { settings, put, putBack: undone }, judge));
     }
     return { changed: changed.length > 0, changedFiles: changed, notWritten, ofRole };
   }
 
   /** Throws FILE_WRITE_FAILED, CUSTOM_CONF_MISSING. */
-  private async writeRole(
-    { settings, role, syncNames, major, control, autoConf }: Wanted,
-    { put, putBack, tried, changed }: Hand,
-  ): Promise<void> {
+  async #writeRole({ settings, role, syncNames, major, control, autoConf }: Wanted, { put, putBack, tried, changed }: Hand): Promise<void> {
     const { configDir, dataDir, pgpass } = settings.postgresql;
     if (role.kind === 'standby') {
       await put(join(dataDir, 'standby.signal'), '');
       const { source } = role;
       // Before the file that names it.
-      if (source) await tried(async () => void ((await writePassfile(settings, [source], this.ways(dataDir))) && changed.push(pgpass)));
+      if (source) await tried(async () => void ((await writePassfile(settings, [source], this.#ways(dataDir))) && changed.push(pgpass)));
     }
     for (const name of ROLE_FILES) await putBack(name);
-    const include = await this.includedFile(settings, put);
-    const { main, recovery } = await this.accepted(settings, role, major);
+    const include = await this.#includedFile(settings, put);
+    const { main, recovery } = await this.#accepted(settings, role, major);
     const path = join(configDir, 'postgresql.conf');
     const wanted = synchronousNames(settings, role, syncNames, await writtenNames(path));
     const names = wanted === null || settings.dynamic.synchronousMode === 'off' ? wanted : carriedSyncNames(wanted, major * 10_000);
-    await makeDirectories(settings, main, this.deps);
+    await makeDirectories(settings, main, this.#deps);
     const ours = { ...mainPart(settings, main, control, names), ...patienceGucs(settings, role) };
     await put(path, renderPostgresqlConf({ include, main: ours, recovery }));
     if (autoConf === 'clean')
-      await this.cleanAutoConf(settings, names !== null && (syncNames !== null || settings.dynamic.synchronousMode !== 'off'), put);
+      await this.#cleanAutoConf(settings, names !== null && (syncNames !== null || settings.dynamic.synchronousMode !== 'off'), put);
   }
 
-  private async accepted(settings: Settings, role: ServerRole, major: number): Promise<{ main: Gucs; recovery: Gucs }> {
+  async #accepted(settings: Settings, role: ServerRole, major: number): Promise<{ main: Gucs; recovery: Gucs }> {
     const wanted = { ...mainGucs(settings, role), ...userRecoveryGucs(settings, major) };
     const key = JSON.stringify([major, settings.postgresql.binDir, settings.postgresql.binNames['postgres'], wanted]);
-    if (this.judged?.key !== key) {
-      const { accepted, complaints, judged } = await checkGucs(this.deps, settings, wanted);
+    if (this.#judged?.key !== key) {
+      const { accepted, complaints, judged } = await checkGucs(this.#deps, settings, wanted);
       for (const { name, message, instead } of complaints) {
         const done = instead === null ? 'is left out' : `becomes ${instead}`;
-        this.deps.log.warning(`PostgreSQL does not accept the setting ${name}; it ${done}`, { setting: name, reason: message });
+        this.#deps.log.warning(`PostgreSQL does not accept the setting ${name}; it ${done}`, { setting: name, reason: message });
       }
-      this.judged = judged ? { key, accepted } : null;
+      this.#judged = judged ? { key, accepted } : null;
       return split(accepted, recoveryGucs(settings, role, major));
     }
-    return split(this.judged.accepted, recoveryGucs(settings, role, major));
+    return split(this.#judged.accepted, recoveryGucs(settings, role, major));
   }
 
   /** The file the user's own postgresql.conf has become, or the one he names. */
-  private async includedFile(settings: Settings, put: (path: string, text: string) => Promise<void>): Promise<string> {
+  async #includedFile(settings: Settings, put: (path: string, text: string) => Promise<void>): Promise<string> {
     const { configDir, customConf } = settings.postgresql;
     if (customConf !== null) {
       const path = isAbsolute(customConf) ? customConf : resolve(configDir, customConf);
@@ -193,27 +191,27 @@ export class ConfWriter {
   /** See AccessFiles. */
   async fallBackFrom(settings: Settings, words: string): ReturnType<AccessFiles['fallBack']> {
     const { dataDir } = settings.postgresql;
-    return await this.access.fallBack(
+    return await this.#access.fallBack(
       settings,
       words,
-      async (path, text) => void (await writeBack(path, text, dataDir, this.ways(dataDir))),
+      async (path, text) => void (await writeBack(path, text, dataDir, this.#ways(dataDir))),
     );
   }
 
   /** How files are written that may be mounts, or lie where no other file can be made. */
-  private ways(dataDir: string): Omit<WriteOptions, 'mode'> {
-    return { owner: this.deps.runAs ?? undefined, spare: dataDir, inPlace: (note) => this.tellInPlace(note) };
+  #ways(dataDir: string): Omit<WriteOptions, 'mode'> {
+    return { owner: this.#deps.runAs ?? undefined, spare: dataDir, inPlace: (note) => this.#tellInPlace(note) };
   }
 
-  private tellInPlace({ path, reason, kept }: InPlaceNote): void {
-    if (this.inPlace.has(path)) return;
-    this.inPlace.add(path);
-    this.deps.log.warning(`${path} cannot be replaced and was written in place; its former text is in ${kept}`, {
+  #tellInPlace({ path, reason, kept }: InPlaceNote): void {
+    if (this.#inPlace.has(path)) return;
+    this.#inPlace.add(path);
+    this.#deps.log.warning(`${path} cannot be replaced and was written in place; its former text is in ${kept}`, {
       reason: reasonOf(reason),
     });
   }
 
-  private async cleanAutoConf(settings: Settings, ownsNames: boolean, put: (path: string, text: string) => Promise<void>): Promise<void> {
+  async #cleanAutoConf(settings: Settings, ownsNames: boolean, put: (path: string, text: string) => Promise<void>): Promise<void> {
     const path = join(settings.postgresql.dataDir, 'postgresql.auto.conf');
     const text = await readText(path);
     if (text === null) return;
@@ -221,7 +219,7 @@ export class ConfWriter {
     const clean = withoutGucs(text, names);
     if (clean.removed.length === 0) return;
     await put(path, clean.text);
-    this.deps.log.warning('settings of ALTER SYSTEM that Regent decides on were taken out of postgresql.auto.conf', {
+    this.#deps.log.warning('settings of ALTER SYSTEM that Regent decides on were taken out of postgresql.auto.conf', {
       settings: clean.removed,
     });
   }

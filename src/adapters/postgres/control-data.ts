@@ -78,7 +78,7 @@ type Run = (file: string, args: readonly string[], options: RunOptions) => Promi
 
 /** Reads again only when the control file has changed: a stopped server's does not. */
 export class ControlDataReader {
-  private cached: { readonly key: string; readonly data: ControlData } | null = null;
+  #cached: { readonly key: string; readonly data: ControlData } | null = null;
 
   /** Throws CONTROL_DATA_UNREADABLE. */
   async read(dataDir: string, program: string, run: Run, timeoutMs: number): Promise<ControlData> {
@@ -86,11 +86,11 @@ export class ControlDataReader {
       throw unreadable(ensureError(error).message);
     });
     const key = `${dataDir} ${file.ino} ${file.size} ${file.mtimeNs} ${file.ctimeNs}`;
-    if (this.cached?.key === key) return this.cached.data;
+    if (this.#cached?.key === key) return this.#cached.data;
     const result = await run(program, ['-D', dataDir], { timeoutMs, env: { LC_ALL: 'C', LANG: 'C' }, killGraceMs: 100 });
     if (result.code !== 0) throw unreadable(lastLines(result.stderr, 2) || `it ended with ${result.cause} ${result.code ?? result.signal}`);
     const data = parseControlData(`${result.stdout}\n${result.stderr}`);
-    this.cached = { key, data };
+    this.#cached = { key, data };
     return data;
   }
 }

@@ -71,12 +71,12 @@ export class HeldProcess {
   readonly pid: number;
   readonly ppid: number;
   readonly startTicks: string;
-  private fd: number | null;
-  private readonly buffer = Buffer.alloc(512);
+  #fd: number | null;
+  readonly #buffer = Buffer.alloc(512);
 
   private constructor(pid: number, fd: number, stat: ProcStat) {
     this.pid = pid;
-    this.fd = fd;
+    this.#fd = fd;
     this.ppid = stat.ppid;
     this.startTicks = stat.startTicks;
   }
@@ -99,8 +99,8 @@ export class HeldProcess {
 
   /** stopped: by SIGSTOP or a tracer; it does nothing, and only SIGKILL or SIGCONT reaches it. */
   state(): 'alive' | 'stopped' | 'gone' {
-    if (this.fd === null) return 'gone';
-    const stat = readStat(this.fd, this.buffer);
+    if (this.#fd === null) return 'gone';
+    const stat = readStat(this.#fd, this.#buffer);
     if (stat === null || isDead(stat.state)) {
       this.release();
       return 'gone';
@@ -122,8 +122,8 @@ export class HeldProcess {
 
   /** Closes the descriptor; the process counts as gone from here on. */
   release(): void {
-    if (this.fd !== null) closeSync(this.fd);
-    this.fd = null;
+    if (this.#fd !== null) closeSync(this.#fd);
+    this.#fd = null;
   }
 }
 

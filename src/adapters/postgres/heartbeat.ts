@@ -56,26 +56,26 @@ export interface Use extends Bounded {
 }
 
 export class Heartbeat {
-  private readonly clock: Clock;
-  private readonly onConnection: (stands: boolean) => void;
-  private line: Line | null = null;
-  private dead = false;
-  private spare: Line | null = null;
+  readonly #clock: Clock;
+  readonly #onConnection: (stands: boolean) => void;
+  #line: Line | null = null;
+  #dead = false;
+  #spare: Line | null = null;
   /** The spare one that somebody works on. */
-  private busy: Line | null = null;
-  private triedAtMs = Number.NEGATIVE_INFINITY;
+  #busy: Line | null = null;
+  #triedAtMs = Number.NEGATIVE_INFINITY;
   /** conf_load_time when a new connection was last tried. */
-  private triedUnder: string | null = null;
-  private loadedAt: string | null = null;
-  private turnedAway: string | null = null;
+  #triedUnder: string | null = null;
+  #loadedAt: string | null = null;
+  #turnedAway: string | null = null;
 
   constructor(clock: Clock, onConnection: (stands: boolean) => void) {
-    this.clock = clock;
-    this.onConnection = onConnection;
+    this.#clock = clock;
+    this.#onConnection = onConnection;
   }
 
   get connected(): boolean {
-    return this.line !== null && !this.dead;
+    return this.#line !== null && !this.#dead;
   }
 
   /**
@@ -83,7 +83,7 @@ export class Heartbeat {
    * null: it did.
    */
   get lockedOut(): string | null {
-    return this.turnedAway;
+    return this.#turnedAway;
   }
 
   /**
@@ -92,34 +92,34 @@ export class Heartbeat {
    * only that it was the old server's.
    */
   async facts(settings: Settings, timeoutMs: number): Promise<{ readonly row: FactsRow; readonly identity: IdentityRow }> {
-    const deadline = this.clock.monotonicMs() + timeoutMs;
-    const hadLine = this.line !== null;
+    const deadline = this.#clock.monotonicMs() + timeoutMs;
+    const hadLine = this.#line !== null;
     try {
-      return await this.ask(settings, deadline);
+      return await this.#ask(settings, deadline);
     } catch (error) {
-      this.drop();
+      this.#drop();
       if (!hadLine || isTimeout(error)) throw error;
     }
     try {
-      return await this.ask(settings, deadline);
+      return await this.#ask(settings, deadline);
     } catch (error) {
-      this.drop();
+      this.#drop();
       throw error;
     }
   }
 
   /** Connects if need be. Throws as `facts`. */
   async open(settings: Settings, timeoutMs: number): Promise<void> {
-    if (!this.connected) await this.connect(settings, timeoutMs);
+    if (!this.connected) await this.#connect(settings, timeoutMs);
   }
 
   /** Runs a statement on the open connection; for what is asked beside the facts. */
   async query<Row extends pg.QueryResultRow>(text: string, values: unknown[], timeoutMs: number): Promise<Row[]> {
-    if (!this.line) return [];
+    if (!this.#line) return [];
     try {
-      return (await this.line.client.query<Row>({ text, values, query_timeout: timeoutMs } as pg.QueryConfig)).rows;
+      return (await this.#line.client.query<Row>({ text, values, query_timeout: timeoutMs } as pg.QueryConfig)).rows;
     } catch (error) {
-      this.drop();
+      this.#drop();
       throw error;
     }
   }
@@ -131,23 +131,23 @@ export class Heartbeat {
    */
   async use<T>(settings: Settings, options: Use, work: (client: pg.Client) => Promise<T>): Promise<T> {
     if (options.signal?.aborted) throw calledOff(options);
-    const spare = options.long ? null : this.takeSpare();
-    if (spare !== null) return this.onSpare(spare, options, work);
+    const spare = options.long ? null : this.#takeSpare();
+    if (spare !== null) return this.#onSpare(spare, options, work);
     const { applicationName, timeoutMs } = options;
     let client: pg.Client;
     try {
       client = await connectLocal(settings, { applicationName, connectTimeoutMs: timeoutMs, queryTimeoutMs: timeoutMs });
     } catch (error) {
       if (!isTurnedAway(error)) throw error;
-      this.tried(error);
-      const open = this.takeSpare();
-      if (open !== null) return this.onSpare(open, options, work);
-      if (options.long || this.line === null || this.dead) throw error;
-      return this.onFacts(this.line.client, options, work);
+      this.#tried(error);
+      const open = this.#takeSpare();
+      if (open !== null) return this.#onSpare(open, options, work);
+      if (options.long || this.#line === null || this.#dead) throw error;
+      return this.#onFacts(this.#line.client, options, work);
     }
-    this.turnedAway = null;
+    this.#turnedAway = null;
     try {
-      return await this.within(client, options, () => work(client));
+      return await this.#within(client, options, () => work(client));
     } finally {
       discard(client);
     }
@@ -155,58 +155,58 @@ export class Heartbeat {
 
   /** The server ends, or is another one now. */
   reset(): void {
-    this.drop();
-    discard(this.spare?.client ?? null);
-    this.spare = null;
-    this.turnedAway = null;
-    this.triedAtMs = Number.NEGATIVE_INFINITY;
+    this.#drop();
+    discard(this.#spare?.client ?? null);
+    this.#spare = null;
+    this.#turnedAway = null;
+    this.#triedAtMs = Number.NEGATIVE_INFINITY;
   }
 
-  private drop(): void {
-    if (this.line === null) return;
-    discard(this.line.client);
-    this.line = null;
-    this.dead = false;
-    this.onConnection(false);
+  #drop(): void {
+    if (this.#line === null) return;
+    discard(this.#line.client);
+    this.#line = null;
+    this.#dead = false;
+    this.#onConnection(false);
   }
 
-  private async ask(settings: Settings, deadline: number): Promise<{ row: FactsRow; identity: IdentityRow }> {
-    const leftMs = () => Math.max(1, deadline - this.clock.monotonicMs());
-    if (this.dead) this.drop();
-    if (this.line === null) await this.connect(settings, leftMs());
-    else if (this.isToRenew()) await this.renew(settings, leftMs());
-    const { client, identity } = this.line!;
+  async #ask(settings: Settings, deadline: number): Promise<{ row: FactsRow; identity: IdentityRow }> {
+    const leftMs = () => Math.max(1, deadline - this.#clock.monotonicMs());
+    if (this.#dead) this.#drop();
+    if (this.#line === null) await this.#connect(settings, leftMs());
+    else if (this.#isToRenew()) await this.#renew(settings, leftMs());
+    const { client, identity } = this.#line!;
     const text = factsQuery(identity.server_version);
     const result = await client.query<FactsRow>({ name: 'facts', text, query_timeout: leftMs() } as pg.QueryConfig);
     const row = result.rows[0]!;
-    this.loadedAt = row.conf_load_time;
-    this.triedUnder ??= this.loadedAt;
+    this.#loadedAt = row.conf_load_time;
+    this.#triedUnder ??= this.#loadedAt;
     return { row, identity };
   }
 
-  private isToRenew(): boolean {
-    const sinceMs = this.clock.monotonicMs() - this.triedAtMs;
-    if (this.loadedAt !== this.triedUnder) return true;
-    if (this.turnedAway !== null) return sinceMs > TRY_AGAIN_MS;
-    return this.spare === null ? sinceMs > TRY_AGAIN_MS || this.triedAtMs === this.line?.sinceMs : sinceMs > RENEW_AFTER_MS;
+  #isToRenew(): boolean {
+    const sinceMs = this.#clock.monotonicMs() - this.#triedAtMs;
+    if (this.#loadedAt !== this.#triedUnder) return true;
+    if (this.#turnedAway !== null) return sinceMs > TRY_AGAIN_MS;
+    return this.#spare === null ? sinceMs > TRY_AGAIN_MS || this.#triedAtMs === this.#line?.sinceMs : sinceMs > RENEW_AFTER_MS;
   }
 
   /** A connection for the facts: a new one, or the spare one where the server lets nobody in. */
-  private async connect(settings: Settings, timeoutMs: number): Promise<void> {
+  async #connect(settings: Settings, timeoutMs: number): Promise<void> {
     try {
-      this.stand(await this.establish(settings, timeoutMs));
+      this.#stand(await this.#establish(settings, timeoutMs));
     } catch (error) {
-      const spare = isTurnedAway(error) ? this.takeSpare() : null;
+      const spare = isTurnedAway(error) ? this.#takeSpare() : null;
       if (spare === null) throw error;
-      this.busy = null;
-      this.spare = null;
+      this.#busy = null;
+      this.#spare = null;
       try {
         await spare.client.query({ text: 'RESET statement_timeout', query_timeout: timeoutMs } as pg.QueryConfig);
       } catch (failure) {
         discard(spare.client);
         throw failure;
       }
-      this.stand(spare);
+      this.#stand(spare);
     }
   }
 
@@ -214,39 +214,39 @@ export class Heartbeat {
    * The one before becomes the spare. Refused for a reason of its own (too many connections, a
    * password changed), the old one still serves.
    */
-  private async renew(settings: Settings, timeoutMs: number): Promise<void> {
-    const old = this.line;
+  async #renew(settings: Settings, timeoutMs: number): Promise<void> {
+    const old = this.#line;
     let line: Line;
     try {
-      line = await this.establish(settings, timeoutMs);
+      line = await this.#establish(settings, timeoutMs);
     } catch (error) {
       if (isTimeout(error) || old === null) throw error;
       return;
     }
     // It may have ended in the meantime, and then the spare one is the better of the two.
-    const oldServes = old !== null && this.line === old && !this.dead;
-    this.stand(line);
-    if (!oldServes || (this.spare !== null && this.spare === this.busy)) {
+    const oldServes = old !== null && this.#line === old && !this.#dead;
+    this.#stand(line);
+    if (!oldServes || (this.#spare !== null && this.#spare === this.#busy)) {
       discard(old?.client ?? null);
       return;
     }
-    discard(this.spare?.client ?? null);
-    this.spare = old;
+    discard(this.#spare?.client ?? null);
+    this.#spare = old;
   }
 
-  private stand(line: Line): void {
-    this.line = line;
-    this.dead = false;
-    this.onConnection(true);
+  #stand(line: Line): void {
+    this.#line = line;
+    this.#dead = false;
+    this.#onConnection(true);
   }
 
-  private tried(error: unknown): void {
-    this.triedAtMs = this.clock.monotonicMs();
-    this.triedUnder = this.loadedAt;
-    this.turnedAway = isTurnedAway(error) ? refusalText(error) : null;
+  #tried(error: unknown): void {
+    this.#triedAtMs = this.#clock.monotonicMs();
+    this.#triedUnder = this.#loadedAt;
+    this.#turnedAway = isTurnedAway(error) ? refusalText(error) : null;
   }
 
-  private async establish(settings: Settings, timeoutMs: number): Promise<Line> {
+  async #establish(settings: Settings, timeoutMs: number): Promise<Line> {
     let client: pg.Client;
     try {
       client = await enter(settings, {
@@ -257,39 +257,39 @@ export class Heartbeat {
         statementTimeoutMs: STATEMENT_TIMEOUT_MS,
       });
     } catch (error) {
-      this.tried(error);
+      this.#tried(error);
       throw error;
     }
     try {
       const answer = await client.query<IdentityRow>({ text: IDENTITY_QUERY, query_timeout: timeoutMs } as pg.QueryConfig);
-      const lost = () => this.lost(client);
+      const lost = () => this.#lost(client);
       client.on('error', lost);
       client.on('end', lost);
-      this.tried(null);
-      return { client, identity: answer.rows[0]!, sinceMs: this.triedAtMs };
+      this.#tried(null);
+      return { client, identity: answer.rows[0]!, sinceMs: this.#triedAtMs };
     } catch (error) {
       discard(client);
       throw error;
     }
   }
 
-  private lost(client: pg.Client): void {
-    if (this.spare?.client === client) this.spare = null;
-    if (this.line?.client !== client || this.dead) return;
-    this.dead = true;
-    this.onConnection(false);
+  #lost(client: pg.Client): void {
+    if (this.#spare?.client === client) this.#spare = null;
+    if (this.#line?.client !== client || this.#dead) return;
+    this.#dead = true;
+    this.#onConnection(false);
   }
 
-  private takeSpare(): Line | null {
-    if (this.spare === null || this.spare === this.busy) return null;
-    this.busy = this.spare;
-    return this.spare;
+  #takeSpare(): Line | null {
+    if (this.#spare === null || this.#spare === this.#busy) return null;
+    this.#busy = this.#spare;
+    return this.#spare;
   }
 
-  private async onSpare<T>(line: Line, options: Use, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  async #onSpare<T>(line: Line, options: Use, work: (client: pg.Client) => Promise<T>): Promise<T> {
     const { client } = line;
     try {
-      return await this.within(client, options, async () => {
+      return await this.#within(client, options, async () => {
         await client.query(`SELECT set_config('statement_timeout', $1, false)`, [String(Math.ceil(options.timeoutMs))]);
         return await work(client);
       });
@@ -298,11 +298,11 @@ export class Heartbeat {
       // wrong.
       if (options.signal?.aborted || (sqlState(error) === null && !isOwnWord(error))) {
         discard(client);
-        if (this.spare === line) this.spare = null;
+        if (this.#spare === line) this.#spare = null;
       }
       throw error;
     } finally {
-      if (this.busy === line) this.busy = null;
+      if (this.#busy === line) this.#busy = null;
     }
   }
 
@@ -310,7 +310,7 @@ export class Heartbeat {
    * The last connection there is must outlive work that is late or called off: the server ends the
    * statement by the connection's own limit, and nothing more is asked on it for that work.
    */
-  private async onFacts<T>(client: pg.Client, options: Use, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  async #onFacts<T>(client: pg.Client, options: Use, work: (client: pg.Client) => Promise<T>): Promise<T> {
     let over: RegentError | null = null;
     const lent: pg.Client = Object.create(client);
     const ask = client.query.bind(client) as (...given: readonly unknown[]) => Promise<unknown>;
@@ -324,7 +324,7 @@ export class Heartbeat {
       };
     });
     const onAbort = () => cut(calledOff(options));
-    const cancel = this.clock.timer(timeoutMs, () => cut(late(options)));
+    const cancel = this.#clock.timer(timeoutMs, () => cut(late(options)));
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
       return await Promise.race([work(lent), isCut]);
@@ -335,11 +335,11 @@ export class Heartbeat {
   }
 
   /** The connection ends with its time, and when the work is called off. */
-  private async within<T>(client: pg.Client, options: Use, work: () => Promise<T>): Promise<T> {
+  async #within<T>(client: pg.Client, options: Use, work: () => Promise<T>): Promise<T> {
     const { timeoutMs, signal } = options;
     let isLate = false;
     const onAbort = () => discard(client);
-    const cancel = this.clock.timer(timeoutMs, () => {
+    const cancel = this.#clock.timer(timeoutMs, () => {
       isLate = true;
       discard(client);
     });

@@ -33,7 +33,7 @@ export function parseHistory(text: string): HistoryEntry[] {
 
 /** History files never change once written, so a timeline is read from disk once. */
 export class LocalHistory {
-  private cached: { readonly key: string; readonly entries: readonly HistoryEntry[] } | null = null;
+  #cached: { readonly key: string; readonly entries: readonly HistoryEntry[] } | null = null;
 
   /**
    * [] on timeline 1, and when the file is not there (not fetched yet, or the timeline is unknown).
@@ -41,10 +41,10 @@ export class LocalHistory {
   async read(dataDir: string, timeline: Timeline | null): Promise<readonly HistoryEntry[]> {
     if (timeline === null || timeline <= 1) return [];
     const path = join(dataDir, 'pg_wal', historyFileName(timeline));
-    if (this.cached?.key === path) return this.cached.entries;
+    if (this.#cached?.key === path) return this.#cached.entries;
     try {
       const entries = parseHistory(await readFile(path, 'utf8'));
-      this.cached = { key: path, entries };
+      this.#cached = { key: path, entries };
       return entries;
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return [];
@@ -54,6 +54,6 @@ export class LocalHistory {
 
   /** The directory's content was replaced. */
   forget(): void {
-    this.cached = null;
+    this.#cached = null;
   }
 }

@@ -48,23 +48,22 @@ interface PendingRow {
 }
 
 export class PendingRestartReader {
-  private readonly clock: Clock;
-  private cached: { readonly key: string; readonly settings: Settings; readonly atMs: number; readonly value: PendingRestart } | null =
-    null;
+  readonly #clock: Clock;
+  #cached: { readonly key: string; readonly settings: Settings; readonly atMs: number; readonly value: PendingRestart } | null = null;
 
   constructor(clock: Clock) {
-    this.clock = clock;
+    this.#clock = clock;
   }
 
   /** `key` changes whenever the server has started or loaded its configuration. */
   async read(heartbeat: Heartbeat, settings: Settings, major: number, key: string, timeoutMs: number): Promise<PendingRestart> {
-    const nowMs = this.clock.monotonicMs();
-    const cached = this.cached;
+    const nowMs = this.#clock.monotonicMs();
+    const cached = this.#cached;
     if (cached && cached.key === key && cached.settings === settings && nowMs - cached.atMs < REREAD_AFTER_MS) return cached.value;
     const wanted = wantedOnCommandLine(settings, major);
     const rows = await heartbeat.query<PendingRow>(PENDING_QUERY, [[...wanted.keys()]], timeoutMs);
     const value = judgePending(rows, wanted);
-    this.cached = { key, settings, atMs: nowMs, value };
+    this.#cached = { key, settings, atMs: nowMs, value };
     return value;
   }
 }

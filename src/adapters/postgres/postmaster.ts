@@ -14,48 +14,48 @@ const LOOK_EVERY_MS = 100;
 const LOOK_WHILE_CONNECTED_MS = 3000;
 
 export class PostmasterWatch {
-  private readonly clock: Clock;
-  private readonly programs: () => ReadonlySet<string>;
-  private readonly listeners: Array<() => void> = [];
-  private held: HeldProcess | null = null;
-  private cancelLook: (() => void) | null = null;
-  private connected = false;
-  private scanned = false;
-  private closed = false;
+  readonly #clock: Clock;
+  readonly #programs: () => ReadonlySet<string>;
+  readonly #listeners: Array<() => void> = [];
+  #held: HeldProcess | null = null;
+  #cancelLook: (() => void) | null = null;
+  #connected = false;
+  #scanned = false;
+  #closed = false;
 
   constructor(clock: Clock, programs: () => ReadonlySet<string> = () => usualPrograms) {
-    this.clock = clock;
-    this.programs = programs;
+    this.#clock = clock;
+    this.#programs = programs;
   }
 
   onGone(listener: () => void): void {
-    this.listeners.push(listener);
+    this.#listeners.push(listener);
   }
 
   /** The live postmaster; one that was started by somebody else is adopted here. */
   current(dataDir: string): HeldProcess | null {
-    if (this.held && this.held.state() !== 'gone') return this.held;
-    if (this.held) this.lost(this.held);
-    const programs = this.programs();
+    if (this.#held && this.#held.state() !== 'gone') return this.#held;
+    if (this.#held) this.#lost(this.#held);
+    const programs = this.#programs();
     let found = findPostmaster(dataDir, programs);
-    if (found === null && !this.scanned) found = findPostmasterByScan(dataDir, programs);
+    if (found === null && !this.#scanned) found = findPostmasterByScan(dataDir, programs);
     // Without a pid file there is something to find only if it was there before us: a scan costs
     // milliseconds.
-    this.scanned = true;
+    this.#scanned = true;
     if (found) this.hold(found, null);
     return found;
   }
 
   /** Takes over a postmaster that was just spawned. */
   hold(process: HeldProcess, child: ChildProcess | null): void {
-    this.drop();
-    if (this.closed) {
+    this.#drop();
+    if (this.#closed) {
       process.release();
       return;
     }
-    this.held = process;
-    if (child) child.once('exit', () => this.lost(process));
-    else this.look();
+    this.#held = process;
+    if (child) child.once('exit', () => this.#lost(process));
+    else this.#look();
   }
 
   /**
@@ -63,40 +63,40 @@ export class PostmasterWatch {
    * look.
    */
   connection(stands: boolean): void {
-    this.connected = stands;
-    if (this.cancelLook === null) return;
-    this.cancelLook();
-    this.lookNow();
+    this.#connected = stands;
+    if (this.#cancelLook === null) return;
+    this.#cancelLook();
+    this.#lookNow();
   }
 
   /** PostgreSQL goes on. */
   close(): void {
-    this.closed = true;
-    this.drop();
-    this.listeners.length = 0;
+    this.#closed = true;
+    this.#drop();
+    this.#listeners.length = 0;
   }
 
-  private look(): void {
-    this.cancelLook = this.clock.timer(this.connected ? LOOK_WHILE_CONNECTED_MS : LOOK_EVERY_MS, () => this.lookNow());
+  #look(): void {
+    this.#cancelLook = this.#clock.timer(this.#connected ? LOOK_WHILE_CONNECTED_MS : LOOK_EVERY_MS, () => this.#lookNow());
   }
 
-  private lookNow(): void {
-    const process = this.held;
+  #lookNow(): void {
+    const process = this.#held;
     if (process === null) return;
-    if (process.state() === 'gone') this.lost(process);
-    else this.look();
+    if (process.state() === 'gone') this.#lost(process);
+    else this.#look();
   }
 
-  private lost(process: HeldProcess): void {
-    if (this.held !== process) return;
-    this.drop();
-    for (const listener of this.listeners) listener();
+  #lost(process: HeldProcess): void {
+    if (this.#held !== process) return;
+    this.#drop();
+    for (const listener of this.#listeners) listener();
   }
 
-  private drop(): void {
-    this.cancelLook?.();
-    this.cancelLook = null;
-    this.held?.release();
-    this.held = null;
+  #drop(): void {
+    this.#cancelLook?.();
+    this.#cancelLook = null;
+    this.#held?.release();
+    this.#held = null;
   }
 }

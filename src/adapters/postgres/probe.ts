@@ -42,46 +42,46 @@ const FILES_RESERVE_MS = 50;
 const TRIM_EVERY_MS = 60_000;
 
 export class Probe {
-  private readonly context: Context;
-  private readonly pending: PendingRestartReader;
-  private identity: { readonly startTicks: string; readonly systemIdentifier: string } | null = null;
-  private lastComplaint = '';
-  private managed = false;
-  private readonly unexplained = new UnexplainedLog();
-  private trimmedAtMs = 0;
+  readonly #context: Context;
+  readonly #pending: PendingRestartReader;
+  #identity: { readonly startTicks: string; readonly systemIdentifier: string } | null = null;
+  #lastComplaint = '';
+  #managed = false;
+  readonly #unexplained = new UnexplainedLog();
+  #trimmedAtMs = 0;
 
   constructor(context: Context) {
-    this.context = context;
-    this.pending = new PendingRestartReader(context.clock);
+    this.#context = context;
+    this.#pending = new PendingRestartReader(context.clock);
   }
 
   /**
    * The loop, a handover and those who ask for the position may come at once; there is one
    * connection to ask on.
    */
-  readonly observe = oneAtATime((timeoutMs: number) => this.look(timeoutMs));
+  readonly observe = oneAtATime((timeoutMs: number) => this.#look(timeoutMs));
 
-  private async look(timeoutMs: number): Promise<PostgresFacts> {
-    const { clock, settings, watch } = this.context;
+  async #look(timeoutMs: number): Promise<PostgresFacts> {
+    const { clock, settings, watch } = this.#context;
     const deadline = clock.monotonicMs() + timeoutMs;
     const leftMs = () => Math.max(1, deadline - clock.monotonicMs());
     const { dataDir } = settings.postgresql;
-    this.trimNowAndThen();
+    this.#trimNowAndThen();
     const unknown: DataDirFacts = { state: 'inaccessible', incompleteWork: null, major: null, standbySignal: false };
-    const files = this.within(inspectDataDir(dataDir), leftMs(), unknown);
+    const files = this.#within(inspectDataDir(dataDir), leftMs(), unknown);
     const postmaster = watch.current(dataDir);
-    const answer = postmaster ? await this.ask(postmaster, Math.max(1, leftMs() - FILES_RESERVE_MS)) : null;
+    const answer = postmaster ? await this.#ask(postmaster, Math.max(1, leftMs() - FILES_RESERVE_MS)) : null;
     // A server that went away while it was being asked is stopped, not starting.
     const alive = postmaster !== null && postmaster.state() !== 'gone' ? postmaster : null;
-    const unexplained = alive === null ? findUnexplained(this.context) : null;
-    this.unexplained.note(this.context, unexplained);
+    const unexplained = alive === null ? findUnexplained(this.#context) : null;
+    this.#unexplained.note(this.#context, unexplained);
     const directory = await files;
     const ending = answer?.state === 'starting' && readPidFile(dataDir)?.status === 'stopping';
-    const control = await this.controlData(directory, alive === null || answer?.systemIdentifier == null || ending, leftMs());
-    if (alive === null) this.context.heartbeat.reset();
+    const control = await this.#controlData(directory, alive === null || answer?.systemIdentifier == null || ending, leftMs());
+    if (alive === null) this.#context.heartbeat.reset();
     const live = alive === null ? null : answer;
     const timeline = live?.sql ? live.sql.timeline : control ? stoppedTimeline(control) : null;
-    this.context.walSegmentBytes ??= control?.walSegmentBytes ?? null;
+    this.#context.walSegmentBytes ??= control?.walSegmentBytes ?? null;
     const facts: PostgresFacts = {
       dataDir: directory.state,
       ...(directory.incompleteWork === null ? {} : { incompleteWork: directory.incompleteWork }),
@@ -93,52 +93,52 @@ export class Probe {
       ...(unexplained === null ? {} : { unexplained }),
       sql: live?.sql ?? null,
       control: alive === null && unexplained === null && control !== null ? controlFacts(control) : null,
-      localHistory: await this.within(this.localHistory(timeline), leftMs(), []),
+      localHistory: await this.#within(this.#localHistory(timeline), leftMs(), []),
       standbySignal: directory.standbySignal,
       // Only a start writes another word there, and a postmaster that is stopping never starts
       // again.
       ...(alive !== null && ending && control?.state === 'shut down' ? { closed: true } : {}),
-      ...(alive !== null && (await this.within(this.unmanaged(), leftMs(), false)) ? { unmanaged: true } : {}),
+      ...(alive !== null && (await this.#within(this.#unmanaged(), leftMs(), false)) ? { unmanaged: true } : {}),
       ...(live?.refusal === undefined ? {} : { refusal: live.refusal }),
       ...(live?.lockedOut === undefined ? {} : { lockedOut: live.lockedOut }),
       ...baseBackupOf(directory, control),
-      ...((await this.within(isMarked(dataDir, 'restored'), leftMs(), true)) ? { restored: true } : {}),
-      ...((await this.within(isMarked(dataDir, 'strayed'), leftMs(), true)) ? { strayed: true } : {}),
+      ...((await this.#within(isMarked(dataDir, 'restored'), leftMs(), true)) ? { restored: true } : {}),
+      ...((await this.#within(isMarked(dataDir, 'strayed'), leftMs(), true)) ? { strayed: true } : {}),
     };
-    const beginning = await this.within(this.beginning(facts), leftMs(), null);
+    const beginning = await this.#within(this.#beginning(facts), leftMs(), null);
     return beginning === null ? facts : { ...facts, beginning };
   }
 
   /** Files that this agent has written are an agent's work from then on. */
-  private async unmanaged(): Promise<boolean> {
-    const { role, settings } = this.context;
-    if (role !== null || this.managed) return false;
-    this.managed = await isManaged(settings);
-    return !this.managed;
+  async #unmanaged(): Promise<boolean> {
+    const { role, settings } = this.#context;
+    if (role !== null || this.#managed) return false;
+    this.#managed = await isManaged(settings);
+    return !this.#managed;
   }
 
-  private async beginning(facts: PostgresFacts): Promise<string | null> {
-    const { settings, walSegmentBytes } = this.context;
+  async #beginning(facts: PostgresFacts): Promise<string | null> {
+    const { settings, walSegmentBytes } = this.#context;
     const start = timelineStart(facts);
     const end = localPosition(facts)?.lsn ?? null;
     if (start === null || end === null || walSegmentBytes === null || !goesOn(start, end)) return null;
     try {
-      return await this.context.beginning.read(settings.postgresql.dataDir, start, walSegmentBytes);
+      return await this.#context.beginning.read(settings.postgresql.dataDir, start, walSegmentBytes);
     } catch (error) {
-      this.complain(error);
+      this.#complain(error);
       return null;
     }
   }
 
-  private async ask(postmaster: HeldProcess, timeoutMs: number): Promise<Answer> {
-    const known = this.identity?.startTicks === postmaster.startTicks ? this.identity.systemIdentifier : null;
+  async #ask(postmaster: HeldProcess, timeoutMs: number): Promise<Answer> {
+    const known = this.#identity?.startTicks === postmaster.startTicks ? this.#identity.systemIdentifier : null;
     const without = (state: Answer['state']): Answer => ({ state, sql: null, systemIdentifier: known });
     if (postmaster.state() === 'stopped') return without('unresponsive');
     try {
-      const { sql, systemIdentifier } = await this.sqlFacts(postmaster, timeoutMs);
-      this.identity = { startTicks: postmaster.startTicks, systemIdentifier };
-      this.lastComplaint = '';
-      const { lockedOut } = this.context.heartbeat;
+      const { sql, systemIdentifier } = await this.#sqlFacts(postmaster, timeoutMs);
+      this.#identity = { startTicks: postmaster.startTicks, systemIdentifier };
+      this.#lastComplaint = '';
+      const { lockedOut } = this.#context.heartbeat;
       return { state: 'running', sql, systemIdentifier, ...(lockedOut !== null && { lockedOut }) };
     } catch (error) {
       const state = stateByError(error);
@@ -146,21 +146,21 @@ export class Probe {
         const lockedOut = refusalText(error);
         return { ...without(state), lockedOut, refusal: lockedOut };
       }
-      if (state !== 'starting') this.complain(error);
+      if (state !== 'starting') this.#complain(error);
       return state === 'running' ? { ...without(state), refusal: refusalText(error) } : without(state);
     }
   }
 
-  private async sqlFacts(postmaster: HeldProcess, timeoutMs: number): Promise<{ sql: SqlFacts; systemIdentifier: string }> {
-    const { clock, heartbeat, settings } = this.context;
+  async #sqlFacts(postmaster: HeldProcess, timeoutMs: number): Promise<{ sql: SqlFacts; systemIdentifier: string }> {
+    const { clock, heartbeat, settings } = this.#context;
     const deadline = clock.monotonicMs() + timeoutMs;
     const { row, identity } = await heartbeat.facts(settings, timeoutMs);
     const facts = readFacts(row, identity.server_version);
-    this.context.walSegmentBytes = identity.wal_segment_bytes;
+    this.#context.walSegmentBytes = identity.wal_segment_bytes;
     const leftMs = Math.max(1, deadline - clock.monotonicMs());
     const key = `${postmaster.startTicks} ${row.conf_load_time}`;
     const major = Math.floor(identity.server_version / 10_000);
-    const pendingRestart = await this.pending.read(heartbeat, settings, major, key, leftMs);
+    const pendingRestart = await this.#pending.read(heartbeat, settings, major, key, leftMs);
     let timeline = facts.timeline;
     if (facts.inRecovery && timeline === null) {
       const position = maxLsn(facts.receiveLsn, facts.replayLsn);
@@ -170,53 +170,53 @@ export class Probe {
     return { sql: { ...facts, timeline, pendingRestart }, systemIdentifier: identity.system_identifier };
   }
 
-  private async controlData(directory: DataDirFacts, needed: boolean, timeoutMs: number): Promise<ControlData | null> {
+  async #controlData(directory: DataDirFacts, needed: boolean, timeoutMs: number): Promise<ControlData | null> {
     const halfMade = directory.incompleteWork === 'bootstrap' || directory.incompleteWork === 'clone';
     if (!needed || directory.major === null || halfMade) return null;
-    const { settings, runAs, control } = this.context;
+    const { settings, runAs, control } = this.#context;
     const program = binary(settings, 'pg_controldata');
     try {
-      return await this.within(control.read(settings.postgresql.dataDir, program, runner(runAs), timeoutMs), timeoutMs, null);
+      return await this.#within(control.read(settings.postgresql.dataDir, program, runner(runAs), timeoutMs), timeoutMs, null);
     } catch (error) {
-      this.complain(error);
+      this.#complain(error);
       return null;
     }
   }
 
-  private async localHistory(timeline: Timeline | null): Promise<readonly HistoryEntry[]> {
+  async #localHistory(timeline: Timeline | null): Promise<readonly HistoryEntry[]> {
     try {
-      return await this.context.history.read(this.context.settings.postgresql.dataDir, timeline);
+      return await this.#context.history.read(this.#context.settings.postgresql.dataDir, timeline);
     } catch (error) {
-      this.complain(error);
+      this.#complain(error);
       return [];
     }
   }
 
-  private trimNowAndThen(): void {
-    const now = this.context.clock.monotonicMs();
-    if (now - this.trimmedAtMs < TRIM_EVERY_MS) return;
-    this.trimmedAtMs = now;
-    trimOutput(this.context).catch((error) => this.complain(error));
+  #trimNowAndThen(): void {
+    const now = this.#context.clock.monotonicMs();
+    if (now - this.#trimmedAtMs < TRIM_EVERY_MS) return;
+    this.#trimmedAtMs = now;
+    trimOutput(this.#context).catch((error) => this.#complain(error));
   }
 
   /**
    * A disk that hangs must not hang the round. The work goes on in the thread pool; its late result
    * is dropped.
    */
-  private within<T>(work: Promise<T>, timeoutMs: number, otherwise: T): Promise<T> {
+  #within<T>(work: Promise<T>, timeoutMs: number, otherwise: T): Promise<T> {
     return new Promise((resolve, reject) => {
-      const cancel = this.context.clock.timer(timeoutMs, () => resolve(otherwise));
+      const cancel = this.#context.clock.timer(timeoutMs, () => resolve(otherwise));
       work.then(resolve, reject).finally(cancel);
     });
   }
 
   /** Once a reason, not once a round. */
-  private complain(error: unknown): void {
+  #complain(error: unknown): void {
     const { message } = ensureError(error);
-    if (message === this.lastComplaint) return;
-    this.lastComplaint = message;
+    if (message === this.#lastComplaint) return;
+    this.#lastComplaint = message;
     const mend = error instanceof RegentError ? error.mend : null;
-    this.context.log.warning(`PostgreSQL cannot be observed: ${message}`, mend === null ? {} : { mend });
+    this.#context.log.warning(`PostgreSQL cannot be observed: ${message}`, mend === null ? {} : { mend });
   }
 }
 

@@ -103,19 +103,19 @@ export function serverEnvironment({ settings }: Context): Record<string, string>
 export class OutputFile {
   readonly path: string;
   readonly fd: number;
-  private readonly from: number;
+  readonly #from: number;
 
   private constructor(path: string, fd: number) {
     this.path = path;
     this.fd = fd;
-    this.from = fstatSync(fd).size;
+    this.#from = fstatSync(fd).size;
   }
 
   static open(context: Context): OutputFile {
     let failure: unknown = null;
     for (const path of outputPaths(context)) {
       try {
-        return OutputFile.at(path, context);
+        return OutputFile.#at(path, context);
       } catch (error) {
         failure = error;
       }
@@ -126,7 +126,7 @@ export class OutputFile {
     });
   }
 
-  private static at(path: string, context: Context): OutputFile {
+  static #at(path: string, context: Context): OutputFile {
     const fd = openSync(path, 'a+', 0o600);
     if (context.runAs !== null) chownSync(path, context.runAs.uid, context.runAs.gid);
     return new OutputFile(path, fd);
@@ -135,7 +135,7 @@ export class OutputFile {
   /** What was said since the file was opened, its last lines. */
   lastWords(): string {
     const end = fstatSync(this.fd).size;
-    const length = Math.min(16_384, Math.max(0, end - this.from));
+    const length = Math.min(16_384, Math.max(0, end - this.#from));
     const buffer = Buffer.alloc(length);
     readSync(this.fd, buffer, 0, length, end - length);
     return lastLines(buffer.toString('utf8'), 8);

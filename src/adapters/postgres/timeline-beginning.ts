@@ -74,19 +74,19 @@ function meaningful(hex: string): string | null {
  * apart.
  */
 export class LocalBeginning {
-  private cached: { readonly key: string; readonly hex: string } | null = null;
+  #cached: { readonly key: string; readonly hex: string } | null = null;
 
   async read(dataDir: string, start: TimelineStart, segmentBytes: number): Promise<string | null> {
     const key = `${start.timeline}@${start.from}`;
-    if (this.cached?.key === key) return this.cached.hex;
+    if (this.#cached?.key === key) return this.#cached.hex;
     const hex = await readBeginning(dataDir, start, segmentBytes);
-    if (hex !== null) this.cached = { key, hex };
+    if (hex !== null) this.#cached = { key, hex };
     return hex;
   }
 
   /** The directory's content was replaced. */
   forget(): void {
-    this.cached = null;
+    this.#cached = null;
   }
 }
 

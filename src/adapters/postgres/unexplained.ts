@@ -27,14 +27,14 @@ export function refuseUnexplained(context: Context, what: string): void {
 
 /** A line when it begins, when it is another process, and when it is over. */
 export class UnexplainedLog {
-  private last: number | null = null;
+  #last: number | null = null;
 
   note({ log, settings }: Context, found: UnexplainedProcess | null): void {
-    if (found?.pid === this.last || (found === null && this.last === null)) return;
+    if (found?.pid === this.#last || (found === null && this.#last === null)) return;
     const file = `${settings.postgresql.dataDir}/postmaster.pid`;
-    if (found === null) log.info(`process ${this.last}, which ${file} named, is gone or explained`);
+    if (found === null) log.info(`process ${this.#last}, which ${file} named, is gone or explained`);
     else
       log.error(`${file} names process ${found.pid} (${found.program}), which is not known as this PostgreSQL`, { mend: UNEXPLAINED_MEND });
-    this.last = found?.pid ?? null;
+    this.#last = found?.pid ?? null;
   }
 }
