@@ -1,9 +1,11 @@
 /**
  * `node tools/build.mjs`: bundles src/ into dist/.
  *
- * Commands are split into chunks that load when used, so that a quick command stays quick. All files lie flat in dist/, beside the
- * files that code finds next to itself (guard.pl). A chunk's name holds its hash, each file is renamed into place whole, and the entries
- * come last: whoever starts meanwhile gets the old program or the new one, and a running program still finds its own chunks.
+ * Commands are split into chunks that load when used, so that a quick command stays quick. All
+ * files lie flat in dist/, beside the files that code finds next to itself (guard.pl). A chunk's
+ * name holds its hash, each file is renamed into place whole, and the entries come last: whoever
+ * starts meanwhile gets the old program or the new one, and a running program still finds its own
+ * chunks.
  */
 import {
   chmodSync,
@@ -79,7 +81,8 @@ export async function build(root) {
     // The agent keeps its source text in memory. Names stay, for stack traces are read by people.
     minifyWhitespace: true,
     minifySyntax: true,
-    // pg makes a Response to find out whether it runs on Cloudflare, which brings Node's fetch, HTTP/2 and zlib into every process: 4 MB resident.
+    // pg makes a Response to find out whether it runs on Cloudflare. That brings Node's fetch,
+    // HTTP/2 and zlib into every process: 4 MB resident.
     define: { Response: 'undefined', __REGENT_BUILD__: JSON.stringify(buildLabel(root)) },
     logLevel: 'error',
   });

@@ -10,8 +10,10 @@ export function drawRules(): string {
   const lines = [
     '# The rules',
     '',
-    'Drawn from `src/core/rules/` by `vitest run --project unit src/core/rules -u`; do not edit. Every round of an agent is decided by the first rule whose situation applies.',
-    'Its id and sentence are the log line, the `regent_last_rule` metric, and the answer to "why". Order matters: what keeps a node from being writable comes first.',
+    'Drawn from `src/core/rules/` by `vitest run --project unit src/core/rules -u`; do not edit. Every',
+    'round of an agent is decided by the first rule whose situation applies. Its id and sentence are the',
+    'log line, the `regent_last_rule` metric, and the answer to "why". Order matters: what keeps a node',
+    'from being writable comes first.',
     '',
     '```mermaid',
     'flowchart TD',

@@ -1,5 +1,6 @@
-# Sourced by regent and regentctl, which have set `root` (this checkout) and `entry` (the bundle's file to run).
-# A bundle that is up to date costs one `find` of a few hundred files; only the owner of the tree ever builds.
+# Sourced by regent and regentctl, which have set `root` (this checkout) and `entry` (the bundle's
+# file to run). A bundle that is up to date costs one `find` of a few hundred files; only the owner
+# of the tree ever builds.
 
 say() { printf 'regent: %s\n' "$*" >&2; }
 
@@ -14,7 +15,8 @@ find_node() {
   exit 1
 }
 
-# The stamp carries the moment the last build began to read the sources; directories count too, so that a deleted file is seen. The bundle also tells its commit.
+# The stamp carries the moment the last build began to read the sources; directories count too, so
+# that a deleted file is seen. The bundle also tells its commit.
 sources_are_newer() {
   [ -f "$root/dist/$entry" ] && [ -f "$root/dist/stamp" ] || return 0
   [ -n "$(find "$root/src" "$root/tools" "$root/package.json" "$root/package-lock.json" "$root/.git/logs/HEAD" -newer "$root/dist/stamp" -print -quit 2>/dev/null)" ]

@@ -1,6 +1,7 @@
 /**
- * `node tools/prepare.mjs bundle|tools`: brings node_modules and dist/ up to date, doing nothing that is not needed.
- * Plain JavaScript, for it runs before anything is installed or built. The launcher holds a lock around it.
+ * `node tools/prepare.mjs bundle|tools`: brings node_modules and dist/ up to date, doing nothing
+ * that is not needed. Plain JavaScript, for it runs before anything is installed or built. The
+ * launcher holds a lock around it.
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';

@@ -5,8 +5,9 @@ import { readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * In the form of build metadata of a semantic version: `1234.g1a2b3c4d5e` is the 1234th commit, `1234.g1a2b3c4d5e.dirty.0f1e2d3c` that with changes on top, and
- * `src.0f1e2d3c` some sources outside of git. The last part tells one content of the sources from another.
+ * In the form of build metadata of a semantic version: `1234.g1a2b3c4d5e` is the 1234th commit,
+ * `1234.g1a2b3c4d5e.dirty.0f1e2d3c` that with changes on top, and `src.0f1e2d3c` some sources
+ * outside of git. The last part tells one content of the sources from another.
  */
 export function buildLabel(root) {
   const commit = commitOf(root);

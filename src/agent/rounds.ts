@@ -51,7 +51,7 @@ export class Rounds {
     return this.#droppedWish;
   }
 
-  /** Calls back after every round, those included that came to no decision. Returns what ends it. */
+  /** Calls back after every round, even one that came to no decision. Returns what ends it. */
   onEnd(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

@@ -4,9 +4,12 @@
  * the member; commits that only a stranger confirmed are lost with this primary.
  *
  * What tells them apart, the surest first:
- *   slot       the member's slot is in use by another walsender. A slot has one user, so this is certain, at once, whatever the network does to addresses.
- *   twins      two walsenders of one name, and both go on replying. The old one of a member that has reconnected never replies again.
- *   position   it has confirmed what the member, by its own word in etcd, has not received, for longer than that word can be old.
+ *   slot       another walsender uses the member's slot. A slot has one user, so this is certain
+ *              at once, whatever the network does to addresses.
+ *   twins      two walsenders have one name, and both go on replying. When a member reconnects, its
+ *              old walsender never replies again.
+ *   position   it has confirmed WAL that the member has not received, as the member says in etcd,
+ *              for longer than that word can be old.
  * Addresses prove nothing (proxies, NAT, several networks on a host); they are told to the
  * operator.
  */

@@ -3,7 +3,8 @@
  * may be promoted (/sync in etcd).
  *
  * What must hold at every moment, crashes between any two steps included:
- *   quorum mode:  |voters ∪ names| <= quorum + count   — any `quorum + 1`-th set of voters that elects overlaps any `count` names that confirmed
+ *   quorum mode:  |voters ∪ names| <= quorum + count   — any `quorum + 1` voters that elect overlap
+ *                 any `count` names that confirmed
  *   on:           every node in /sync has confirmed every acknowledged commit
  * So a change goes through a state that satisfies both the old and the new: first /sync is made
  * careful enough for both, then PostgreSQL's setting changes, and only when the new confirmers have

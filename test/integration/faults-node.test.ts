@@ -1,5 +1,6 @@
 /**
- * Whole nodes die as if their machines had lost power: agent, guard and PostgreSQL at once, by kill -9.
+ * Whole nodes die as if their machines had lost power: kill -9 of agent, guard and PostgreSQL at
+ * once.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from './support/cluster.ts';

@@ -63,9 +63,13 @@ export interface PlanOptions {
   readonly untilMs: number;
   /** Nodes that stay broken when everything else is mended: the others have to manage. */
   readonly leftBroken: readonly string[];
-  /** deaf: all they send arrives, and no answer of etcd reaches them. hindered: they are off, and chores of the others fail for good. full: they are
-   * well, but etcd has no room any more, and the leader’s agent is restarted. locked-out: they are off, and no server lets its agent open a new connection.
-   * paused: they are off, and the others have paused their replay for good. read-only: they are off, and the disk of one of the others takes nothing any more. */
+  /**
+   * deaf: all they send arrives, and no answer of etcd reaches them. hindered: they are off, and
+   * chores of the others fail for good. full: they are well, but etcd has no room any more, and the
+   * leader’s agent is restarted. locked-out: they are off, and no server lets its agent open a new
+   * connection. paused: they are off, and the others have paused their replay for good. read-only:
+   * they are off, and the disk of one of the others takes nothing any more.
+   */
   readonly leftHow: 'off' | 'deaf' | 'hindered' | 'full' | 'locked-out' | 'paused' | 'read-only';
 }
 

@@ -21,7 +21,7 @@ interface Part {
 const PARTS: Readonly<Record<string, Part>> = {
   types: { summary: 'the type checker', run: (root) => runTypes(root) },
   lint: { summary: 'biome', run: (root) => runLint(root) },
-  tidy: { summary: 'house rules: sizes, layers, purity, leftovers', run: (root) => runTidy(root) },
+  tidy: { summary: 'house rules: sizes, layers, leftovers, columns', run: (root) => runTidy(root) },
   unit: { summary: 'tests beside the code', run: (root, extra) => runVitest(root, 'unit', extra) },
   sim: {
     summary: 'simulated clusters from fixed seeds, and two minutes of fresh ones; with `-- --fixed` without these',

@@ -2,12 +2,13 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkFile, type Problem } from './rules.ts';
 
-const FOLDERS = ['src', 'test', 'tools', 'bench'];
-const KINDS = /\.(ts|mjs|sh|pl|js)$/;
+const FOLDERS = ['src', 'test', 'tools', 'bench', 'docs', 'deploy'];
+const AT_THE_ROOT = ['README.md'];
+const KINDS = /\.(ts|mjs|sh|pl|js|md)$/;
 
-/** All sources below the root, as paths from it. */
+/** All sources and documents below the root, as paths from it. */
 export async function listSources(root: string): Promise<string[]> {
-  const found: string[] = [];
+  const found: string[] = [...AT_THE_ROOT];
   for (const folder of FOLDERS) {
     const entries = await readdir(join(root, folder), { recursive: true, withFileTypes: true }).catch(() => []);
     for (const entry of entries) {

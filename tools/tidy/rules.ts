@@ -1,6 +1,6 @@
 /**
- * House rules about the sources that no linter knows: sizes, layers, purity, leftovers. Each takes
- * one file and tells what is wrong with it.
+ * House rules that the linter cannot hold (biome.json has those it can): sizes, layers, leftovers,
+ * columns. Each takes one file and tells what is wrong with it.
  */
 
 export interface SourceFile {
@@ -17,6 +17,7 @@ export interface Problem {
 }
 
 const LINES_MAX = 430;
+const COLUMNS_MAX = 100;
 
 /** What a folder of src/ may import, by first folder. `*` is anything but agent/. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -35,51 +36,8 @@ const LAYER_BY_PATH: ReadonlyArray<{ readonly prefix: string; readonly layer: st
 /** Wires the real adapters into the agent: the one place where both meet. */
 const WIRING = ['src/agent/main.ts', 'src/agent/wiring/', 'src/main.ts'];
 
-/** What the outside world looks like from inside: it must come in through a port. */
-const IMPURE: ReadonlyArray<{ readonly pattern: RegExp; readonly instead: string }> = [
-  { pattern: /\bnew Date\b|\bDate\.(now|parse|UTC)\b|\bDate\(/, instead: 'take the time from the Clock port' },
-  { pattern: /\bset(Timeout|Interval|Immediate)\b/, instead: 'use the Clock port' },
-  { pattern: /\bperformance\./, instead: 'use the Clock port' },
-  { pattern: /\bMath\.random\b|\bcrypto\./, instead: 'take randomness as an argument' },
-  { pattern: /\bprocess\./, instead: 'take it as an argument' },
-];
-
-/** Blanks comments and the insides of strings, keeping every line where it was. */
-export function codeOnly(text: string): string {
-  let code = '';
-  let index = 0;
-  while (index < text.length) {
-    const rest = text.slice(index, index + 2);
-    if (rest === '//' || rest === '/*') {
-      const end = rest === '//' ? text.indexOf('\n', index) : text.indexOf('*/', index + 2) + 2;
-      const stop = end < index + 2 ? text.length : end;
-      code += text.slice(index, stop).replace(/[^\n]/g, ' ');
-      index = stop;
-    } else if (rest[0] === "'" || rest[0] === '"' || rest[0] === '`') {
-      const stop = endOfString(text, index);
-      code += rest[0] + text.slice(index + 1, stop - 1).replace(/[^\n]/g, ' ') + text[stop - 1];
-      index = stop;
-    } else {
-      code += text[index];
-      index += 1;
-    }
-  }
-  return code;
-}
-
-/** Index after the closing quote; a plain string ends with its line at the latest. */
-function endOfString(text: string, start: number): number {
-  const quote = text[start];
-  let index = start + 1;
-  while (index < text.length && text[index] !== quote) {
-    if (text[index] === '\n' && quote !== '`') return index;
-    index += text[index] === '\\' ? 2 : 1;
-  }
-  return Math.min(index + 1, text.length);
-}
-
-function matchLines(file: SourceFile, text: string, pattern: RegExp, rule: string, message: string): Problem[] {
-  return text.split('\n').flatMap((line, index) => (pattern.test(line) ? [{ path: file.path, line: index + 1, rule, message }] : []));
+function matchLines(file: SourceFile, pattern: RegExp, rule: string, message: string): Problem[] {
+  return linesOf(file.text).flatMap(({ line, text }) => (pattern.test(text) ? [{ path: file.path, line, rule, message }] : []));
 }
 
 function isTest(path: string): boolean {
@@ -105,23 +63,57 @@ function checkSize(file: SourceFile): Problem[] {
 
 function checkLeftovers(file: SourceFile): Problem[] {
   const words = ['TO' + 'DO', 'FIX' + 'ME', 'XX' + 'X', 'HA' + 'CK'].join('|');
-  return [
-    ...matchLines(file, file.text, new RegExp(`\\b(${words})\\b`), 'leftover', 'finish it, or file an issue'),
-    ...matchLines(file, codeOnly(file.text), /\b(describe|it|test)\.only\b/, 'leftover', 'a test that silences all others'),
-    ...matchLines(file, codeOnly(file.text), /^\s*debugger\b/, 'leftover', 'a breakpoint'),
-  ];
+  return matchLines(file, new RegExp(`\\b(${words})\\b`), 'leftover', 'finish it, or file an issue');
 }
 
-function checkPurity(file: SourceFile): Problem[] {
-  const pure = /^src\/(core|agent)\//.test(file.path) && !isTest(file.path) && !isWiring(file.path);
-  if (!pure) return [];
-  const code = codeOnly(file.text);
-  return [
-    ...IMPURE.flatMap(({ pattern, instead }) =>
-      matchLines(file, code, pattern, 'purity', `${pattern.exec(code)?.[0] ?? 'this'} in a pure folder: ${instead}`),
-    ),
-    ...matchLines(file, file.text, /^\s*(import|export)\b.*from 'node:/, 'purity', 'a pure folder imports nothing of Node: use a port'),
-  ];
+/** A constructor cannot be called #constructor. */
+function checkPrivate(file: SourceFile): Problem[] {
+  if (!file.path.endsWith('.ts')) return [];
+  return matchLines(file, /^\s+(private|protected|public)\s+(?!constructor\b)\w/, 'private', 'write #name, which also holds at run time');
+}
+
+/**
+ * Prose is read, not scrolled. Not prose: code, tables, and what a line cannot be broken in (a
+ * link, the reason of a biome-ignore).
+ */
+function checkColumns(file: SourceFile): Problem[] {
+  const prose = file.path.endsWith('.md') ? proseOfMarkdown(file.text) : commentsOf(file);
+  const wide = prose.filter(({ text }) => text.length > COLUMNS_MAX && isBreakable(text));
+  const message = `a comment or a paragraph is at most ${COLUMNS_MAX} columns wide`;
+  return wide.map(({ line }) => ({ path: file.path, line, rule: 'columns', message }));
+}
+
+const isBreakable = (text: string) => /\S\s+\S/.test(text.slice(0, COLUMNS_MAX + 1).replace(/^\s*([*#>/-]+\s*)*/, ''));
+
+interface Line {
+  readonly line: number;
+  readonly text: string;
+}
+
+const linesOf = (text: string): Line[] => text.split('\n').map((each, index) => ({ line: index + 1, text: each }));
+
+function proseOfMarkdown(text: string): Line[] {
+  let fence: string | null = null;
+  return linesOf(text).filter((each) => {
+    const mark = /^\s*(```|~~~)/.exec(each.text)?.[1];
+    if (mark !== undefined && (fence === null || fence === mark)) {
+      fence = fence === null ? mark : null;
+      return false;
+    }
+    return fence === null && !/^(\s*\||\[[^\]]+\]: )/.test(each.text);
+  });
+}
+
+/** Lines that hold a comment and nothing else. */
+function commentsOf({ path, text }: SourceFile): Line[] {
+  if (/\.(pl|sh)$/.test(path)) return linesOf(text).filter((each) => /^\s*#(?!!)/.test(each.text));
+  let inside = false;
+  return linesOf(text).filter((each) => {
+    const starts = /^\s*\/\*/.test(each.text);
+    const isComment = inside || starts || /^\s*\/\/(?! biome-ignore)/.test(each.text);
+    if (inside || starts) inside = !each.text.includes('*/');
+    return isComment;
+  });
 }
 
 /** The path an import of `file` reaches, from the root; null for packages. */
@@ -154,5 +146,6 @@ function checkLayers(file: SourceFile): Problem[] {
 }
 
 export function checkFile(file: SourceFile): Problem[] {
-  return [checkSize, checkLeftovers, checkPurity, checkLayers].flatMap((check) => check(file));
+  const checks = file.path.endsWith('.md') ? [checkColumns] : [checkSize, checkLeftovers, checkPrivate, checkColumns, checkLayers];
+  return checks.flatMap((check) => check(file));
 }

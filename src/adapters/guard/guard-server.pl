@@ -1,9 +1,12 @@
-# Second part of guard.pl: which processes are of the server of the data directory. As adapters/postgres/server-process.ts tells it.
+# Second part of guard.pl: which processes are of the server of the data directory. As
+# adapters/postgres/server-process.ts tells it.
 
-# A handle on the process if it is of the server of this data directory, undef otherwise. The handle names this very process: a recycled pid cannot be
-# hit through it. Every postmaster and backend is at work in the data directory. What tells it from a shell or an archive_command there, whatever its program is
-# called: the program's name; that it is in postmaster.pid and started at the moment given there; PostgreSQL's title of its children; the shared memory
-# segment that postmaster.pid names. What might wait for a process that hangs (title, memory) is looked at last.
+# A handle on the process if it is of the server of this data directory, undef otherwise. The handle
+# names this very process: a recycled pid cannot be hit through it. Every postmaster and backend is
+# at work in the data directory. What tells it from a shell or an archive_command there, whatever
+# its program is called: the program's name; that it is in postmaster.pid and started at the moment
+# given there; PostgreSQL's title of its children; the shared memory segment that postmaster.pid
+# names. What might wait for a process that hangs (title, memory) is looked at last.
 sub ours {
     my ($pid) = @_;
     sysopen my $process, "/proc/$pid", O_RDONLY | O_DIRECTORY or return undef;
@@ -16,7 +19,8 @@ sub ours {
         return $process if started_with($base, $pid, \%written) || has_title($base) || is_attached($base, $written{segment});
         return undef;
     }
-    # A program with capabilities of its own shows its directory to root alone; it and its children are known by postmaster.pid.
+    # A program with capabilities of its own shows its directory to root alone; it and its children
+    # are known by postmaster.pid.
     return undef unless $!{EACCES} || $!{EPERM};
     my %written = pid_file() or return undef;
     return $process if $written{pid} == $pid && (started_with($base, $pid, \%written) || grep { $_ eq $data_dir } split /\0/, content("$base/cmdline"));
@@ -71,7 +75,8 @@ sub is_attached {
     return defined $segment && content("$base/maps") =~ m{ \Q$segment\E\s+/SYSV}m;
 }
 
-# The postmaster named by postmaster.pid (single-user mode writes the pid with a minus sign), verified.
+# The postmaster named by postmaster.pid (single-user mode writes the pid with a minus sign),
+# verified.
 sub postmaster {
     sysopen my $file, "$data_dir/postmaster.pid", O_RDONLY or return;
     sysread $file, my $text, 32;

@@ -17,7 +17,9 @@ use constant {
     RECEIVE_BYTES => 512, CONTROL_BYTES => 24,
 };
 
-my %tether;    # pid, start, fd: of the postmaster; reader, writer; tied: the agent holds it; launcher: who waits
+# pid, start, fd: of the postmaster; reader, writer: the ends, where they are held; tied: the agent
+# holds the writing end; launcher: who waits for that.
+my %tether;
 
 # Reads what has come, descriptors included, into the client. What sysread returns.
 sub receive {
@@ -60,7 +62,8 @@ sub tether_status {
     return defined $tether{pid} ? "tether $tether{pid} $tether{fd} " . (is_pulling() && is_at_server() ? 'on' : 'off') : 'untethered';
 }
 
-# The agent holds the writing end too. A guard that has replaced another one learns here where it is.
+# The agent holds the writing end too. A guard that has replaced another one learns here where the
+# tether is.
 sub tie_agent {
     my ($pid, $fd) = @_;
     forget_tether();

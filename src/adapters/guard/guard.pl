@@ -1,27 +1,33 @@
 #!/usr/bin/perl
 # Regent's guard: the kill switch of one PostgreSQL data directory.
 #
-# Usage: guard.pl <runtime dir> <key> <data dir> <names of the server's program, with slashes between> <kill delay ms> [<name of its log, without .log>]
+# Usage: guard.pl <runtime dir> <key> <data dir> <names of the server's program, with slashes
+#        between> <kill delay ms> [<name of its log, without .log>]
 #
-# The agent tells it a deadline on the boot clock with every confirmed renewal of its lease. Once that moment has passed, this process stops
-# whatever postmaster runs in the data directory, and every postmaster that appears there later, until it is told otherwise, or until no agent has
-# been connected for a while: what a dead agent had begun to start has appeared by then, and whoever starts PostgreSQL later answers for it himself.
-# Two more parts are read after it: guard-server.pl knows the server's processes, guard-tether.pl
-# what the kernel does to PostgreSQL when this process and its agent are killed together.
-# It must need nothing that can hang: no heap to speak of, no network, no PostgreSQL connection, no module beyond Socket and Fcntl.
+# With every confirmed renewal of its lease, the agent gives it a deadline on the boot clock. After
+# that moment this process stops the postmaster of the data directory, and every postmaster that
+# appears there later. It goes on until an agent tells it otherwise, or until no agent has been
+# connected for a while: by then, what a dead agent had begun to start has appeared. Whoever starts
+# PostgreSQL after that is on their own.
+#
+# It must need nothing that can hang: hardly any heap, no network, no PostgreSQL connection, no
+# module beyond Socket and Fcntl. Two more parts are read after this one: guard-server.pl knows the
+# server's processes, guard-tether.pl has the kernel stop PostgreSQL when this process and its agent
+# are killed together.
 #
 # One line in, one line out (all times in boot milliseconds):
 #   ping          -> ok regent-guard 1 <pid>
-#   hold <pid>    -> ok hold | held <pid> (another agent's process, which lives, holds the data directory)
+#   hold <pid>    -> ok hold | held <pid> (the living agent that holds the data directory)
 #   status        -> disarmed | armed <deadline> | fired <when>
-#   arm <ms>      -> ok armed <ms> | late <now> (it fires at once) | busy (what it fired at is not dead yet: ask again)
+#   arm <ms>      -> ok armed <ms> | late <now> (it fires at once) | busy (it is killing: ask again)
 #   disarm        -> ok disarmed | busy
 #   end           -> ok end, and it exits (or stays: see guard-tether.pl)
 #   tether        -> tether <pid> <fd> <on|off> | untethered
 #   tether <pid> <fd>, with the ends of the pipe -> ok tether, once the agent has tied itself
 #   tied <pid> <fd> (the agent holds it too)     -> ok tied | untethered
 #   untied        -> ok untied
-# Exit codes: 0 done, 75 another guard holds the data directory, 1 anything else (reason on the standard output).
+# Exit codes: 0 done, 75 another guard holds the data directory, 1 anything else (the reason is on
+# the standard output).
 use strict;
 use Config;
 use Fcntl qw(LOCK_EX LOCK_SH LOCK_NB O_RDONLY O_WRONLY O_RDWR O_CREAT O_APPEND O_DIRECTORY O_NONBLOCK O_NOFOLLOW O_ASYNC F_GETFL F_SETFL);
@@ -29,7 +35,8 @@ use Socket qw(AF_UNIX SOCK_STREAM pack_sockaddr_un);
 
 use constant {
     GRANULARITY   => 10,      # /proc/uptime counts hundredths of a second
-    ARMED_NAP     => 100,     # without an alarm; select() sleeps on a clock that stands still during suspend, so never for long
+    # Without an alarm: select() sleeps on a clock that stands still during suspend.
+    ARMED_NAP     => 100,
     ALARMED_NAP   => 5000,
     FIRED_NAP     => 75,
     BURST_NAP     => 10,
@@ -55,10 +62,10 @@ my ($socket_path, $lock_path, $old_log_path) = map { "$runtime/$key.$_" } qw(soc
 my $log_path = defined $log_name && $log_name =~ /^[A-Za-z0-9._-]+$/ ? "$runtime/$log_name.log" : $old_log_path;
 
 my ($deadline, $fired_at, $has_fired); # undef, undef: disarmed
-my ($burst_at, %quit_sent);            # a burst: from the first process seen after firing until none is left
+my ($burst_at, %quit_sent);            # from the first process seen after firing until none is left
 my ($uptime, $alarm, $alarm_settime, $listener, $lock, $runtime_handle, $socket_inode);
 my (%clients, %foreign_logged, @notes);
-my ($holder, $holder_start);           # the process of the agent that holds the data directory, and when it started
+my ($holder, $holder_start);           # the agent that holds the data directory
 my ($last_company, $last_full_scan, $last_housekeeping) = (0, 0, 0);
 
 sub die_with { syswrite STDOUT, "failed $_[0]\n"; exit 1 }
@@ -70,8 +77,9 @@ sub now_ms {
     return ($1 * 100 + $2) * 10;
 }
 
-# A timerfd on CLOCK_BOOTTIME goes off at the deadline even if the machine slept through it, and costs no wakeups before. Perl has no wrapper
-# and the system call's number differs by architecture; where it is not known here, the loop takes short naps instead.
+# A timerfd on CLOCK_BOOTTIME goes off at the deadline even if the machine slept through it, and
+# costs no wakeups before. Perl has no wrapper and the system call's number differs by architecture;
+# where it is not known here, the loop takes short naps instead.
 sub make_alarm {
     my ($machine) = $Config{archname} =~ /^([^-]+)/;
     my $numbers = { x86_64 => [283, 286], aarch64 => [85, 86], riscv64 => [85, 86] }->{$machine} or return;
@@ -81,7 +89,8 @@ sub make_alarm {
     $alarm_settime = $numbers->[1];
 }
 
-# Counted from now, not absolute: /proc/uptime need not agree with CLOCK_BOOTTIME inside a container.
+# Counted from now, not absolute: /proc/uptime need not agree with CLOCK_BOOTTIME inside a
+# container.
 sub set_alarm {
     return unless defined $alarm;
     my $left = defined $deadline ? $deadline - GRANULARITY - now_ms() : 0;
@@ -90,7 +99,8 @@ sub set_alarm {
     undef $alarm if syscall($alarm_settime, fileno $alarm, 0, $spec, 0) != 0;
 }
 
-# Written later, by flush_notes: a disk that hangs must not come between the deadline and the signals.
+# Written later, by flush_notes: a disk that hangs must not come between the deadline and the
+# signals.
 sub note {
     my ($text) = @_;
     my ($sec, $min, $hour, $day, $month, $year) = gmtime;
@@ -145,7 +155,8 @@ sub listen_here {
     return 1;
 }
 
-# Somebody tidied the directory away: become reachable again, or leave when another guard has taken the place and nobody talks to us.
+# Somebody tidied the directory away: become reachable again, or leave when another guard has taken
+# the place and nobody talks to us.
 sub keep_place {
     my ($inode) = (lstat $socket_path)[1];
     return if defined $inode && $inode == $socket_inode;
@@ -154,7 +165,8 @@ sub keep_place {
     elsif (!%clients) { leave("another guard holds the place") }
 }
 
-# Leaves nothing behind, except the log of what it did to PostgreSQL. The lock's file goes while the lock is held; see take_place.
+# Leaves nothing behind, except the log of what it did to PostgreSQL. The lock's file goes while the
+# lock is held; see take_place.
 sub leave {
     note("exit: $_[0]");
     flush_notes();
@@ -176,7 +188,8 @@ sub signal_process {
     kill $signal, $pid if $!{ENOSYS}; # Linux before 5.1
 }
 
-# Signals the processes given and returns how many there were. SIGQUIT goes out once to each, SIGKILL every time.
+# Signals the processes given and returns how many there were. SIGQUIT goes out once to each,
+# SIGKILL every time.
 sub strike {
     my ($signal, @found) = @_;
     for my $one (@found) {
@@ -188,7 +201,8 @@ sub strike {
     return scalar @found;
 }
 
-# Strikes the postmaster first, so that it forks no more; its children at once, without waiting for it to pass the word on; then whoever is left.
+# Strikes the postmaster first, so that it forks no more; its children at once, without waiting for
+# it to pass the word on; then whoever is left.
 sub strike_all {
     my ($signal, $thorough) = @_;
     my $count = 0;
@@ -231,7 +245,8 @@ sub fire {
     return enforce();
 }
 
-# Before a new order is taken, what was fired at must be dead: a half-stopped PostgreSQL must not slip through.
+# Before a new order is taken, what was fired at must be dead: a half-stopped PostgreSQL must not
+# slip through.
 sub settled {
     return 1 unless defined $burst_at;
     strike_all(KILL, 1);
@@ -273,7 +288,8 @@ sub answer {
     return 'error unknown command';
 }
 
-# One agent holds the data directory for as long as its process lives, connected or not, frozen or not; the next one takes it over when it is gone.
+# One agent holds the data directory for as long as its process lives, connected or not, frozen or
+# not; the next one takes it over when it is gone.
 sub hold {
     my ($pid) = @_;
     my $start = life_of($pid);
