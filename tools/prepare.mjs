@@ -4,7 +4,7 @@
  * launcher holds a lock around it.
  */
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -33,9 +33,23 @@ function sameText(one, other) {
   return existsSync(one) && existsSync(other) && readFileSync(one).equals(readFileSync(other));
 }
 
+/**
+ * Every package of the lock file is there in its version: the file may have changed for another
+ * reason, and what is there beside them does no harm. Packages for other platforms are left out.
+ */
+function isInstalled(lock) {
+  const { packages } = JSON.parse(readFileSync(lock, 'utf8'));
+  return Object.entries(packages).every(([path, { version, optional }]) => path === '' || optional || versionAt(path) === version);
+}
+
+function versionAt(path) {
+  const description = join(root, path, 'package.json');
+  return existsSync(description) ? JSON.parse(readFileSync(description, 'utf8')).version : null;
+}
+
 function modulesAreCurrent() {
   const lock = join(root, 'package-lock.json');
-  if (sameText(lock, installedLock)) return true;
+  if (sameText(lock, installedLock) || isInstalled(lock)) return true;
   // Installed by hand with npm: its own record is newer than the lock file.
   const record = join(root, 'node_modules', '.package-lock.json');
   if (!existsSync(record) || existsSync(installedLock) || statSync(record).mtimeMs < statSync(lock).mtimeMs) return false;
@@ -44,6 +58,10 @@ function modulesAreCurrent() {
 }
 
 function installModules() {
+  const modules = join(root, 'node_modules');
+  // npm empties the directory that a link leads to, under whoever else works with it.
+  if (lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink())
+    fail(`${modules} is a link, and what it leads to is not what package-lock.json asks for: install there, or remove the link.`);
   const beside = join(dirname(process.execPath), 'npm');
   const npm = existsSync(beside) ? beside : 'npm';
   say('installing the packages of package-lock.json (npm ci) ...');

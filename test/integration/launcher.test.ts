@@ -9,9 +9,11 @@ import {
   chmodSync,
   chownSync,
   copyFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -98,6 +100,22 @@ describe('the launcher', () => {
     expect(await told()).toMatch(/^1\.g[0-9a-f]{10}\.dirty\.[0-9a-f]{8}$/);
     await git('commit', '--quiet', '--all', '--message', 'two');
     expect(await told()).toMatch(/^2\.g[0-9a-f]{10}$/);
+  });
+
+  it('installs nothing where all that the lock file names is there, and never into a directory that is only linked', async () => {
+    const lockWith = (version: string) =>
+      writeFileSync(join(tree, 'package-lock.json'), JSON.stringify({ packages: { '': {}, 'node_modules/esbuild': { version } } }));
+    const { version } = JSON.parse(readFileSync(join(tree, 'node_modules/esbuild/package.json'), 'utf8'));
+    lockWith(version);
+    expect(await run()).toMatchObject({ stdout: 'first ', stderr: '' });
+    renameSync(join(tree, 'node_modules'), join(tree, 'shared'));
+    symlinkSync(join(tree, 'shared'), join(tree, 'node_modules'));
+    lockWith('0.0.1');
+    writeMain('second');
+    const refused = await run();
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain('node_modules is a link');
+    expect(existsSync(join(tree, 'shared/esbuild/package.json'))).toBe(true);
   });
 
   it('works through a chain of links', async () => {
