@@ -4,16 +4,17 @@
  */
 import { sections } from '../src/core/rules/index.ts';
 
-const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('{me}', 'ME').replaceAll('{leader}', 'LEADER');
+const cell = (text: string) =>
+  text.replaceAll('|', '\\|').replaceAll('{me}', 'ME').replaceAll('{leader}', 'LEADER').replaceAll('{scope}', 'SCOPE');
 
 export function drawRules(): string {
   const lines = [
     '# The rules',
     '',
-    'Drawn from `src/core/rules/` by `vitest run --project unit src/core/rules -u`; do not edit. Every',
-    'round of an agent is decided by the first rule whose situation applies. Its id and sentence are the',
-    'log line, the `regent_last_rule` metric, and the answer to "why". Order matters: what keeps a node',
-    'from being writable comes first.',
+    'Drawn from `src/core/rules/` by `vitest run --project unit src/core/rules -u`; do not edit. Sections',
+    'and rules stand in order. The first rule that applies decides a round of an agent. Its id and',
+    'sentence are the log line, the `regent_last_rule` metric, and the answer to "why". Order matters:',
+    'what keeps a node from being writable comes first.',
     '',
     '```mermaid',
     'flowchart TD',
@@ -22,8 +23,8 @@ export function drawRules(): string {
     '',
   ];
   let number = 0;
-  for (const { title, rules } of sections) {
-    lines.push(`## ${title}`, '', '| # | rule | when | it says |', '|--:|--|--|--|');
+  for (const { title, situation, rules } of sections) {
+    lines.push(`## ${title}`, '', `When: ${situation}.`, '', '| # | rule | and when | it says |', '|--:|--|--|--|');
     for (const rule of rules) lines.push(`| ${++number} | \`${rule.id}\` | ${cell(rule.situation)} | ${cell(rule.because)} |`);
     lines.push('');
   }

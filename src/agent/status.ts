@@ -3,12 +3,12 @@
  * end of the lease.
  */
 
-import { promotionsFailing } from '../core/candidates.ts';
 import { type ChoreKind, choreName } from '../core/chores.ts';
 import type { ClusterView } from '../core/cluster.ts';
 import { type Context, contextOf } from '../core/context.ts';
 import { localPosition } from '../core/divergence.ts';
 import { type JobKind, jobLabel } from '../core/effects.ts';
+import { promotionsFailing } from '../core/failed-promotions.ts';
 import { isLetGo } from '../core/let-go.ts';
 import type { Memory } from '../core/model.ts';
 import { describeUnexplained, type PostgresFacts } from '../core/postgres-facts.ts';

@@ -7,8 +7,9 @@
 import { plural } from '../support/plural.ts';
 import { type ClusterView, clusterTimeline, type FailoverKey, type Member, mayLead, memberOf, sameName } from './cluster.ts';
 import { comesUpAhead, compareWith, eligible, isForeign, isTwin, lagBehindLeader, ownPosition } from './comparison.ts';
-import type { Context } from './context.ts';
+import { type Context, isLeftBehind } from './context.ts';
 import { pastSwitchPoint } from './divergence.ts';
+import { promotionsFailing } from './failed-promotions.ts';
 import type { PeerFacts } from './peer-facts.ts';
 import type { DynamicSettings } from './settings.ts';
 import { strays } from './strays.ts';
@@ -64,26 +65,6 @@ const FORGOTTEN =
 
 const cannotBePromoted = (trouble: string) => `this node cannot be promoted: ${trouble}`;
 
-/** So often the time in which others come first doubles. */
-const MOST_DOUBLINGS = 2;
-
-/**
- * What is in the way here may stay. So a node of which several promotions failed in a row tells the
- * others, which then do not wait for it however far ahead it is, and leaves them the key for longer
- * and longer. Null: it is not so, or it has waited long enough.
- */
-export function promotionsFailing(c: Context): string | null {
-  const failure = c.m.failures.promote;
-  if (failure === undefined || failure.count < 2) return null;
-  const untilMs = failure.lastAtMs + abstainMs(c.o.settings.dynamic) * 2 ** Math.min(MOST_DOUBLINGS, failure.count - 1);
-  return c.o.nowMs < untilMs ? `${failure.count} promotions of this node failed in a row (${failure.message})` : null;
-}
-
-/**
- * A node whose promotion failed leaves the race to the others for a while: for one lease at least.
- */
-export const abstainMs = (dynamic: DynamicSettings): number => Math.max(10_000, dynamic.ttlSeconds * 1000);
-
 /** The operator's wish while nobody leads; null: the wish does not settle it. */
 function wishVerdict(c: Context, view: ClusterView): Verdict | null {
   const wish = view.failover;
@@ -135,23 +116,10 @@ function standsBack(c: Context): boolean {
  * The wish as it stands when this node leads against it, because nobody it was meant for could;
  * null: there is none. Kept, it would end the lead again.
  */
-export function wishInVain(c: Context): FailoverKey | null {
+export function requestInVain(c: Context): FailoverKey | null {
   const wish = c.view?.failover ?? null;
   if (wish === null || (wish.scheduledAtMs !== null && wish.scheduledAtMs > c.o.wallMs)) return null;
   return wish.leader === c.me || (wish.candidate !== null && wish.candidate !== c.me) ? wish : null;
-}
-
-/**
- * Whom /sync names as leader, when that is not this node: it opened for writes since, or was about
- * to, and what it acknowledged is not here. Null: nobody, or an operator's failover names this node
- * all the same.
- */
-export function supersededBy(c: Context): string | null {
-  if (c.view === null) return null;
-  const former = syncVoters(c.view, c.o.settings.dynamic.synchronousMode)?.[0] ?? null;
-  const wish = c.view.failover;
-  const overridden = wish !== null && wish.leader === null && wish.candidate === c.me;
-  return former === null || sameName(former, c.me) || overridden ? null : former;
 }
 
 const DIVERGED = 'the data of this node diverged from the cluster’s history; only an operator’s failover to it by name would make it lead';
@@ -162,12 +130,6 @@ function hasDiverged(c: Context, view: ClusterView): boolean {
   if (own === null) return false;
   const { beginning } = c.o.pg;
   return pastSwitchPoint(own.timeline, own.lsn, view.history) || isTwin(view, { timeline: own.timeline, ...(beginning && { beginning }) });
-}
-
-/** It is on a timeline that /history says the cluster has left. */
-export function isLeftBehind(c: Context): boolean {
-  const timeline = c.o.pg.sql?.timeline ?? null;
-  return timeline !== null && (c.view?.history ?? []).some((entry) => entry.timeline === timeline);
 }
 
 /**

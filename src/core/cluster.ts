@@ -143,6 +143,9 @@ export interface StatusKey {
   readonly forgotten?: Readonly<Record<string, number>>;
 }
 
+/** Some member has made the cluster, and its system identifier stands in etcd. */
+export const isInitialized = ({ initialize }: ClusterView): boolean => initialize !== null && initialize !== '';
+
 export function memberOf(view: ClusterView, name: string): Member | null {
   return view.members.find((member) => member.name === name) ?? null;
 }

@@ -184,3 +184,9 @@ export function primaryRole(c: Context): ServerRole {
   const owned = c.o.settings.dynamic.synchronousMode !== 'off';
   return { kind: 'primary', syncNames: owned ? (c.o.pg.sql?.synchronousStandbyNames ?? '') : null };
 }
+
+/** This node is on a timeline that, by /history, the cluster has left. */
+export function isLeftBehind(c: Context): boolean {
+  const timeline = c.o.pg.sql?.timeline ?? null;
+  return timeline !== null && (c.view?.history ?? []).some((entry) => entry.timeline === timeline);
+}

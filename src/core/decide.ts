@@ -1,16 +1,16 @@
 /** One round's decision. Pure: the same observation and memory give the same answer. */
 import { invariant } from '../support/assert.ts';
-import { abstainMs } from './candidates.ts';
 import { type Chore, stillWanted } from './chores.ts';
 import { type Context, contextOf } from './context.ts';
 import type { Effect } from './effects.ts';
+import { abstainMs } from './failed-promotions.ts';
 import { chores, due } from './housekeeping.ts';
 import { checkDecision } from './invariants.ts';
 import { leadAfter } from './lead-change.ts';
 import type { Decision, Memory, Observation } from './model.ts';
 import { remember } from './remember.ts';
-import { allRules } from './rules/index.ts';
-import { type Outcome, type Rule, say } from './rules/table.ts';
+import { sections } from './rules/index.ts';
+import { firstRule, type Outcome, say } from './rules/table.ts';
 import { strayMark } from './strays.ts';
 
 /**
@@ -29,8 +29,8 @@ const decisive: ReadonlySet<Effect['kind']> = new Set([
 export function decide(o: Observation, before: Memory): Decision {
   const memory = remember(o, before);
   const c = contextOf(o, memory);
-  const rule: Rule | undefined = allRules.find((candidate) => candidate.when(c));
-  invariant(rule, `no rule for this situation: ${describe(o)}`);
+  const rule = firstRule(sections, c);
+  invariant(rule !== null, `no rule for this situation: ${describe(o)}`);
   const outcome = rule.ask(c);
   const steps = outcome.effects ?? [];
   const turning = steps.some((effect) => decisive.has(effect.kind) || effect.kind === 'start-job');

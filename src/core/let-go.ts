@@ -2,7 +2,10 @@
  * Letting go of the former primary: from then on this standby confirms nothing to it any more, and
  * its position is final.
  */
-import type { Context } from './context.ts';
+import type { Chore } from './chores.ts';
+import { mayLead } from './cluster.ts';
+import { type Context, isLeftBehind } from './context.ts';
+import { countsVotes, syncVoters } from './voters.ts';
 
 /**
  * PostgreSQL tries to connect again every wal_retrieve_retry_interval (5 s by default): it has
@@ -25,4 +28,36 @@ export function isLetGo(c: Context | null): boolean {
   const { receiverGoneSinceMs, leaderlessSinceMs } = c.m;
   if (receiverGoneSinceMs === null || leaderlessSinceMs === null) return false;
   return c.o.nowMs - receiverGoneSinceMs >= TRIED_IN_VAIN_MS && c.o.nowMs - leaderlessSinceMs >= BY_FILE_MS;
+}
+
+/**
+ * A standby that confirms commits lets go of the former primary before others count on its
+ * position. The former primary may still run (its agent and its guard both hang), and must not get
+ * another commit confirmed that the next primary does not have. A standby on a timeline that the
+ * cluster has left lets go as well, so that it gets no more of that timeline.
+ */
+export function letGo(c: Context): readonly Chore[] {
+  const confirms = c.view !== null && syncVoters(c.view, c.o.settings.dynamic.synchronousMode) !== null;
+  const quorum = c.view !== null && countsVotes(c.view, c.o.settings.dynamic.synchronousMode);
+  if (!(quorum && confirms) && !isLeftBehind(c)) return [];
+  if ((c.o.pg.sql?.primaryConninfo ?? '') === '') return [];
+  return [{ kind: 'let-go', effects: [{ kind: 'apply-config', role: { kind: 'standby', source: null }, only: 'role' }] }];
+}
+
+/**
+ * By then the other candidates have had their turn. An operator who paused replay on one of several
+ * standbys finds it still paused if another led.
+ */
+const PAUSED_FOR_MS = 500;
+
+/**
+ * A standby whose replay is paused does not let go of the former primary, and the WAL it has not
+ * replayed may be damaged. So a candidate resumes replay. If PostgreSQL paused it because a limit is
+ * lower than the primary's was, PostgreSQL ends instead, and is started with the limits that its
+ * control file then asks for.
+ */
+export function resumeReplay(c: Context): readonly Chore[] {
+  const since = c.m.leaderlessSinceMs;
+  if (c.o.pg.sql?.replayPaused !== true || since === null || c.o.nowMs - since < PAUSED_FOR_MS) return [];
+  return mayLead(c.o.settings.local.tags) ? [{ kind: 'replay', effects: [{ kind: 'resume-replay' }] }] : [];
 }

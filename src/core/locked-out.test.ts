@@ -58,7 +58,10 @@ describe('a server that is blind', () => {
   it('is restarted at the operator’s wish', () => {
     const wishes = { shutdown: false, restart: { timeoutMs: null }, reinitialize: null };
     const o = observation({ view: other, pg: blind(true), wishes });
-    expect(decide(o, memory())).toMatchObject({ rule: 'wish.restart', steps: [{ job: { kind: 'restart', role: { kind: 'standby' } } }] });
+    expect(decide(o, memory())).toMatchObject({
+      rule: 'request.restart',
+      steps: [{ job: { kind: 'restart', role: { kind: 'standby' } } }],
+    });
   });
 
   it('as a standby keeps no leader key', () => {

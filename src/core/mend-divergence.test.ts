@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { lsn, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../test/support/build.ts';
 import { decide } from './decide.ts';
 import { divergenceFrom } from './divergence.ts';
+import { backoffMs } from './hold-off.ts';
 import type { Failure, Memory } from './model.ts';
-import { backoffMs } from './rules/table.ts';
 
 const source = {
   name: 'b',
@@ -142,8 +142,8 @@ describe('data that PostgreSQL cannot recover', () => {
   };
   const standby = pg.stopped({ state: 'in archive recovery', minRecoveryLsn: lsn(1000) }, { standbySignal: true });
 
-  it('are cloned anew where that is allowed, and told of where it is not', () => {
-    expect(asked({ pg: standby, settings: mayRemove }, lost)).toMatchObject({ rule: 'stopped.start-failed', kinds: ['reinitialize'] });
+  it('are cloned again if the settings allow that; otherwise the log says what to do', () => {
+    expect(asked({ pg: standby, settings: mayRemove }, lost)).toMatchObject({ rule: 'stopped.unrecoverable', kinds: ['reinitialize'] });
     expect(asked({ pg: standby }, lost).because).toMatch(
       /no checkpoint record\); trying again soon; if that WAL is nowhere, run: regentctl reinit/,
     );

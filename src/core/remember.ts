@@ -1,10 +1,11 @@
 /** What a round's facts change in memory, before any rule looks at it. */
-import { abstainMs } from './candidates.ts';
+
 import { choreFailures } from './chores.ts';
 import type { MemberRole, PostgresState } from './cluster.ts';
 import { type Context, contextOf } from './context.ts';
 import { divergenceFrom, rewindIsBlind, streamsInOrder } from './divergence.ts';
 import type { JobKind, JobOutcome } from './effects.ts';
+import { abstainMs } from './failed-promotions.ts';
 import { isBlind, lockedOut } from './locked-out.ts';
 import type { Failure, Memory, Observation } from './model.ts';
 import { heardReplies } from './replies.ts';

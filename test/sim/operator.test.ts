@@ -208,7 +208,7 @@ describe('reinitialize', () => {
     world.etcd.delete('leader');
     await world.expect('healthy', () => world.healthy(), 30_000);
     await world.run(10_000);
-    expect(replica.rules).not.toContain('wish.reinitialize');
+    expect(replica.rules).not.toContain('request.reinitialize');
   });
 
   test('the leader refuses', async () => {

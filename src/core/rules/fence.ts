@@ -1,125 +1,136 @@
-/**
- * Rules that keep a node from being writable when it may not be. They come before everything else.
- */
+/** Rules that keep a node from being writable when it may not be. They come before everything else. */
 import { type Context, isUnprotected, opensForWrites } from '../context.ts';
-import { holdOffMs, type Rule } from './table.ts';
+import { holdOffMs } from '../hold-off.ts';
+import { always, type Section } from './table.ts';
 
 const lost = (mode: 'fast' | 'immediate') => ({
   effects: [{ kind: 'cancel-job', reason: 'leadership was lost' } as const, { kind: 'demote-now', mode } as const],
 });
 
 /**
- * Nobody is led there before it holds the key, and no other cluster is made as long as the lease is
- * good.
+ * No client is led to a new cluster before its leader key is written, and no other cluster is made
+ * while the lease is good.
  */
 const makesCluster = (c: Context) => c.o.job?.job.kind === 'bootstrap';
 
-export const fenceRules: readonly Rule[] = [
-  {
-    id: 'fence.lease-ended',
-    situation: 'PostgreSQL may take writes, the lease can no longer be counted on, and etcd does not answer or does not renew it',
-    when: (c) => !c.paused && (c.view === null || c.attached) && c.mayBeWritable && !c.mayLeadNow && !(c.withinLease && makesCluster(c)),
-    ask: (c) => ({
-      ...lost('fast'),
-      because: `demoted self because DCS is not accessible and I was a leader: ${
-        c.o.dcs.known ? 'etcd answers, and has not renewed the lease in time' : c.o.dcs.reason
-      }`,
-    }),
-    because: 'demoted self because DCS is not accessible and I was a leader',
-  },
-  {
-    id: 'primary.guard',
-    situation: 'PostgreSQL may take writes, the leader key is ours or etcd does not answer, and the guard cannot be armed any more',
-    when: (c) =>
-      !c.paused &&
-      c.mayBeWritable &&
-      (c.lockMine || c.view === null) &&
-      !c.o.guardHealthy &&
-      (c.o.job === null || c.o.job.job.kind === 'handover') &&
-      c.o.pg.dataDir === 'valid',
-    ask: (c) => ({
-      effects: [
-        // In a handover PostgreSQL was asked to stop in good order already, and has not got there.
-        ...(c.o.job === null ? [] : [{ kind: 'cancel-job', reason: 'the guard does not answer' } as const]),
-        { kind: 'demote-now', mode: c.o.job === null ? 'fast' : 'immediate' },
-        { kind: 'release-leader', optime: null },
-      ],
-    }),
-    because: 'demoting self because the guard, which would stop PostgreSQL if this agent hung, does not answer',
-  },
-  {
-    id: 'fence.read-only',
-    situation: 'etcd does not answer, and PostgreSQL is down',
-    when: (c) =>
-      c.view === null &&
-      !c.paused &&
-      c.stopped &&
-      c.o.pg.dataDir === 'valid' &&
-      c.o.job === null &&
-      !c.o.wishes.shutdown &&
-      holdOffMs(c, 'start') === 0,
-    ask: () => ({
-      effects: [
-        { kind: 'start-job', job: { kind: 'start', role: { kind: 'standby', source: null }, why: 'starting read-only without DCS' } },
-      ],
-    }),
-    because: 'DCS is not accessible: starting read-only, so that at least reads go on',
-  },
-  {
-    id: 'fence.wait-for-etcd',
-    situation: 'etcd does not answer',
-    when: (c) => c.view === null && !c.o.wishes.shutdown,
-    ask: (c) =>
-      c.mayBeWritable && c.stepDownAtMs !== null
-        ? { wakeInMs: Math.max(0, Math.min(1000, c.stepDownAtMs - c.o.nowMs)) }
-        : { wakeInMs: 1000 },
-    because: 'DCS is not accessible',
-  },
-  {
-    id: 'fence.not-attached',
-    situation:
-      'a primary runs here, and the leader key names us, but could not be moved to a lease of ours for too long: its guard does not protect it',
-    when: (c) => c.isPrimary && c.lockMine && !c.attached && !c.paused && isUnprotected(c),
-    ask: () => lost('fast'),
-    because:
-      'demoting self because the leader key is on a lease from before, and could not be taken over: etcd takes no writes, and does not renew that lease either',
-  },
-  {
-    id: 'fence.attach',
-    situation: 'the leader key names us and there are data here, but it is on a lease from before (an agent that was restarted, a new ttl)',
-    when: (c) => c.lockMine && !c.attached && c.o.lease.leaseId !== null && !c.paused && (c.o.pg.dataDir === 'valid' || c.o.job !== null),
-    ask: () => ({ effects: [{ kind: 'attach-leader' }], wakeInMs: 0 }),
-    because: 'taking over the leader key this node held already',
-  },
-  {
-    id: 'fence.job-without-lock',
-    situation: 'a job is about to make PostgreSQL writable, and the leader key is not ours',
-    when: (c) => !c.paused && opensForWrites(c) && !c.lockMine,
-    ask: (c) => ({
-      ...lost('immediate'),
-      because: `lost leader lock during a start or promotion: ${c.otherLeader === null ? 'it is gone from etcd' : `${c.otherLeader} has it`}`,
-    }),
-    because: 'lost leader lock during a start or promotion',
-  },
-  {
-    id: 'fence.other-leader',
-    situation: 'PostgreSQL may take writes, and another member holds the leader key',
-    when: (c) => !c.paused && c.mayBeWritable && c.otherLeader !== null && c.o.pg.dataDir === 'valid',
-    ask: () => lost('immediate'),
-    because: 'demoting self because I do not have the lock and I was a leader: {leader} has it',
-  },
-  {
-    id: 'fence.opening-unlocked',
-    situation: 'PostgreSQL is starting as a primary, and nobody holds the leader key',
-    when: (c) =>
-      !c.paused &&
-      c.mayBeWritable &&
-      c.unlocked &&
-      !c.isPrimary &&
-      c.o.pg.dataDir === 'valid' &&
-      c.o.job?.job.kind !== 'bootstrap' &&
-      c.o.job?.job.kind !== 'handover',
-    ask: () => lost('immediate'),
-    because: 'stopped PostgreSQL while starting up because leader key was lost',
-  },
-];
+export const leaseAndGuard: Section = {
+  title: 'Fence: lease and guard',
+  situation: 'PostgreSQL may take writes; the cluster is not paused',
+  when: (c) => c.mayBeWritable && !c.paused,
+  rules: [
+    {
+      id: 'fence.lease-ended',
+      situation: 'the lease can no longer be counted on, and etcd does not answer or does not renew it',
+      when: (c) => (c.view === null || c.attached) && !c.mayLeadNow && !(c.withinLease && makesCluster(c)),
+      ask: (c) => ({
+        ...lost('fast'),
+        because: `demoted self because DCS is not accessible and I was a leader: ${
+          c.o.dcs.known ? 'etcd answers, and has not renewed the lease in time' : c.o.dcs.reason
+        }`,
+      }),
+      because: 'demoted self because DCS is not accessible and I was a leader',
+    },
+    {
+      id: 'primary.guard',
+      situation: 'the leader key names this node or etcd does not answer, and the guard cannot be armed any more',
+      when: (c) =>
+        (c.lockMine || c.view === null) &&
+        !c.o.guardHealthy &&
+        (c.o.job === null || c.o.job.job.kind === 'handover') &&
+        c.o.pg.dataDir === 'valid',
+      ask: (c) => ({
+        effects: [
+          // A handover has asked PostgreSQL already to stop in good order, and it has not stopped.
+          ...(c.o.job === null ? [] : [{ kind: 'cancel-job', reason: 'the guard does not answer' } as const]),
+          { kind: 'demote-now', mode: c.o.job === null ? 'fast' : 'immediate' },
+          { kind: 'release-leader', optime: null },
+        ],
+      }),
+      because: 'demoting self because the guard, which would stop PostgreSQL if this agent hung, does not answer',
+    },
+  ],
+};
+
+export const etcdSilent: Section = {
+  title: 'etcd does not answer',
+  situation: 'etcd does not answer; the agent was not asked to end',
+  when: (c) => c.view === null && !c.o.wishes.shutdown,
+  rules: [
+    {
+      id: 'fence.read-only',
+      situation: 'PostgreSQL is down, and the cluster is not paused',
+      when: (c) => !c.paused && c.stopped && c.o.pg.dataDir === 'valid' && c.o.job === null && holdOffMs(c, 'start') === 0,
+      ask: () => ({
+        effects: [
+          { kind: 'start-job', job: { kind: 'start', role: { kind: 'standby', source: null }, why: 'starting read-only without DCS' } },
+        ],
+      }),
+      because: 'DCS is not accessible: starting read-only, so that at least reads go on',
+    },
+    {
+      id: 'fence.wait-for-etcd',
+      situation: 'otherwise',
+      when: always,
+      ask: (c) =>
+        c.mayBeWritable && c.stepDownAtMs !== null
+          ? { wakeInMs: Math.max(0, Math.min(1000, c.stepDownAtMs - c.o.nowMs)) }
+          : { wakeInMs: 1000 },
+      because: 'DCS is not accessible',
+    },
+  ],
+};
+
+export const leaderKey: Section = {
+  title: 'Fence: the leader key',
+  situation: 'the cluster is not paused',
+  when: (c) => !c.paused,
+  rules: [
+    {
+      id: 'fence.not-attached',
+      situation:
+        'a primary runs here, and the leader key names this node but could not be moved to its own lease for too long: its guard does not protect it',
+      when: (c) => c.isPrimary && c.lockMine && !c.attached && isUnprotected(c),
+      ask: () => lost('fast'),
+      because:
+        'demoting self because the leader key is on a lease from before, and could not be taken over: etcd takes no writes, and does not renew that lease either',
+    },
+    {
+      id: 'fence.attach',
+      situation:
+        'the leader key names this node, which has data, but is on a lease from before (the agent was restarted, or the ttl changed)',
+      when: (c) => c.lockMine && !c.attached && c.o.lease.leaseId !== null && (c.o.pg.dataDir === 'valid' || c.o.job !== null),
+      ask: () => ({ effects: [{ kind: 'attach-leader' }], wakeInMs: 0 }),
+      because: 'taking over the leader key this node held already',
+    },
+    {
+      id: 'fence.job-without-lock',
+      situation: 'a job is about to make PostgreSQL writable, and this node does not have the leader key',
+      when: (c) => opensForWrites(c) && !c.lockMine,
+      ask: (c) => ({
+        ...lost('immediate'),
+        because: `lost leader lock during a start or promotion: ${c.otherLeader === null ? 'it is gone from etcd' : `${c.otherLeader} has it`}`,
+      }),
+      because: 'lost leader lock during a start or promotion',
+    },
+    {
+      id: 'fence.other-leader',
+      situation: 'PostgreSQL may take writes, and another member holds the leader key',
+      when: (c) => c.mayBeWritable && c.otherLeader !== null && c.o.pg.dataDir === 'valid',
+      ask: () => lost('immediate'),
+      because: 'demoting self because I do not have the lock and I was a leader: {leader} has it',
+    },
+    {
+      id: 'fence.opening-unlocked',
+      situation: 'PostgreSQL is starting as a primary, and nobody holds the leader key',
+      when: (c) =>
+        c.mayBeWritable &&
+        c.unlocked &&
+        !c.isPrimary &&
+        c.o.pg.dataDir === 'valid' &&
+        c.o.job?.job.kind !== 'bootstrap' &&
+        c.o.job?.job.kind !== 'handover',
+      ask: () => lost('immediate'),
+      because: 'stopped PostgreSQL while starting up because leader key was lost',
+    },
+  ],
+};

@@ -1,29 +1,38 @@
 /** The whole table, in order. docs/rules.md is drawn from it. */
-import { dataDirRules } from './data-dir.ts';
-import { fenceRules } from './fence.ts';
-import { pausedRules } from './paused.ts';
-import { primaryRules, standbyRules } from './running.ts';
-import { jobRules, shutdownRules } from './shutdown.ts';
-import { startingRules } from './starting.ts';
-import { stoppedRules } from './stopped.ts';
-import { switchoverRules } from './switchover.ts';
-import type { Rule } from './table.ts';
-import { unexplainedRules } from './unexplained.ts';
-import { wishRules } from './wishes.ts';
+import { anotherCluster, notInitialized, serverNotTakenOver, unusableDirectory } from './data-dir.ts';
+import { etcdSilent, leaderKey, leaseAndGuard } from './fence.ts';
+import { noData, unpublishedCluster } from './no-data.ts';
+import { paused } from './paused.ts';
+import { primary, switchover } from './primary.ts';
+import { reinitializeRequest, restartRequest } from './requests.ts';
+import { ending, jobRunning } from './shutdown.ts';
+import { standby } from './standby.ts';
+import { starting } from './starting.ts';
+import { stopped } from './stopped.ts';
+import type { Rule, Section } from './table.ts';
+import { unexplainedProcess } from './unexplained.ts';
 
-export const sections: ReadonlyArray<{ readonly title: string; readonly rules: readonly Rule[] }> = [
-  { title: 'A process that is not explained', rules: unexplainedRules },
-  { title: 'Fence', rules: fenceRules },
-  { title: 'Ending', rules: shutdownRules },
-  { title: 'A job is running', rules: jobRules },
-  { title: 'The data directory', rules: dataDirRules },
-  { title: 'The operator’s wishes for this node', rules: wishRules },
-  { title: 'Paused', rules: pausedRules },
-  { title: 'PostgreSQL is down', rules: stoppedRules },
-  { title: 'PostgreSQL is starting or silent', rules: startingRules },
-  { title: 'Switchover', rules: switchoverRules },
-  { title: 'A primary runs here', rules: primaryRules },
-  { title: 'A standby runs here', rules: standbyRules },
+export const sections: readonly Section[] = [
+  unexplainedProcess,
+  leaseAndGuard,
+  etcdSilent,
+  leaderKey,
+  ending,
+  jobRunning,
+  reinitializeRequest,
+  unusableDirectory,
+  unpublishedCluster,
+  noData,
+  anotherCluster,
+  serverNotTakenOver,
+  notInitialized,
+  restartRequest,
+  paused,
+  stopped,
+  starting,
+  switchover,
+  primary,
+  standby,
 ];
 
 export const allRules: readonly Rule[] = sections.flatMap((section) => section.rules);

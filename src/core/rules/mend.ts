@@ -5,17 +5,17 @@
 import type { Context } from '../context.ts';
 import { localPosition, rewindIsBlind } from '../divergence.ts';
 import type { Source } from '../effects.ts';
+import { holdOffMs } from '../hold-off.ts';
 import type { Failure } from '../model.ts';
+import { reinitCommand } from '../operator-commands.ts';
 import { prospectOf } from '../rewind-prospects.ts';
-import { holdOffMs, type Outcome } from './table.ts';
+import type { Outcome } from './table.ts';
 
 /**
  * So many rewinds that fail in a row, for a cause that nobody can name, are enough to prefer a new
  * copy.
  */
 const TRIES = 3;
-
-export const reinitCommand = (c: Context) => `run: regentctl reinit ${c.o.settings.local.scope} ${c.me}`;
 
 export function mendDivergence(c: Context, leader: Source): Outcome {
   const { postgresql } = c.o.settings;

@@ -27,8 +27,8 @@ describe('a wish to reinitialize is heard', () => {
     ['where there is nothing', pg.none],
     ['over good data', pg.standby()],
   ])('%s, in a pause as well', (_what, facts) => {
-    expect(kinds({ view: led, pg: facts, wishes })).toEqual(['wish.reinitialize', 'reinitialize']);
-    expect(kinds({ view: led, pg: facts, wishes, settings: paused })).toEqual(['wish.reinitialize', 'reinitialize']);
+    expect(kinds({ view: led, pg: facts, wishes })).toEqual(['request.reinitialize', 'reinitialize']);
+    expect(kinds({ view: led, pg: facts, wishes, settings: paused })).toEqual(['request.reinitialize', 'reinitialize']);
   });
 });
 

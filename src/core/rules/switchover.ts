@@ -1,10 +1,10 @@
 /** The operator's wish in `failover`, as the present leader deals with it. */
 import { possibleSuccessors, unfit } from '../candidates.ts';
 import type { Context } from '../context.ts';
+import { holdOffMs } from '../hold-off.ts';
 import { strays } from '../strays.ts';
 import { syncStep } from '../sync.ts';
-import type { Outcome, Rule } from './table.ts';
-import { holdOffMs } from './table.ts';
+import type { Outcome } from './table.ts';
 
 /** A schedule this much in the past was missed, not meant. */
 const STALE_AFTER_LOOPS = 1.5;
@@ -76,13 +76,3 @@ function isSettling(c: Context): boolean {
 
 /** What only this leader sees of a member. */
 const otherwiseUnfit = (c: Context, name: string) => (strays(c, name) ? 'has WAL that this leader does not have' : null);
-
-export const switchoverRules: readonly Rule[] = [
-  {
-    id: 'leader.switchover',
-    situation: 'this primary leads, and the operator asked for a switchover or failover',
-    when: (c) => c.isPrimary && c.lockMine && c.mayLeadNow && c.view?.failover != null,
-    ask: switchoverAway,
-    because: 'switchover: demoting myself',
-  },
-];

@@ -1,28 +1,29 @@
 /**
- * A rule is data: when it applies, what it asks for, and one sentence why. The first that applies
- * wins.
+ * A rule is data: when it applies, what it asks for, and one sentence that says why. Rules stand in
+ * sections. The first rule that applies, in the first section that applies and has one, decides the
+ * round.
  */
 import type { Chore } from '../chores.ts';
 import type { Context } from '../context.ts';
-import type { Effect, JobKind } from '../effects.ts';
+import type { Effect } from '../effects.ts';
 
 export interface Outcome {
-  /** Each judged on the success of those before it. */
+  /** Each is carried out only if those before it succeeded. */
   readonly effects?: readonly Effect[];
-  /** What stands for itself, before the other chores. */
+  /** Carried out before the other chores, whatever becomes of the effects. */
   readonly chores?: readonly Chore[];
   /** Run again no later than this many ms from now. */
   readonly wakeInMs?: number;
-  /** Something is expected of other members. */
+  /** A change of another member's key is expected, and wakes this node. */
   readonly watchMembers?: boolean;
-  /** The key is left to the others for a while. */
+  /** This node stays out of the race for a while. */
   readonly abstain?: boolean;
   /** Replaces the rule's sentence where the reason has details. */
   readonly because?: string;
 }
 
 export interface Rule {
-  /** Stable; appears in logs, in `regentctl explain`, in docs/rules.md. */
+  /** Stable; appears in the log, in `regent_last_rule`, in GET /patroni and in docs/rules.md. */
   readonly id: string;
   readonly when: (c: Context) => boolean;
   /** What `when` means, for the drawn table. */
@@ -32,45 +33,31 @@ export interface Rule {
   readonly because: string;
 }
 
+export interface Section {
+  readonly title: string;
+  /** Holds for every rule of the section, so that no rule repeats it. */
+  readonly when: (c: Context) => boolean;
+  /** What `when` means, for the drawn table. */
+  readonly situation: string;
+  readonly rules: readonly Rule[];
+}
+
 export const nothing: Outcome = {};
+
+export const always = (): boolean => true;
+
+/** The rule that decides the round; null: the tables have a gap. */
+export function firstRule(sections: readonly Section[], c: Context): Rule | null {
+  for (const section of sections) {
+    const rule = section.when(c) ? section.rules.find((candidate) => candidate.when(c)) : undefined;
+    if (rule !== undefined) return rule;
+  }
+  return null;
+}
 
 export function say(rule: Rule, outcome: Outcome, c: Context): string {
   const { scope } = c.o.settings.local;
   const named = (outcome.because ?? rule.because).replaceAll('{me}', c.me).replaceAll('{scope}', scope);
   const sentence = named.replaceAll('{leader}', c.otherLeader ?? 'nobody');
   return c.paused ? `PAUSE: ${sentence}` : sentence;
-}
-
-/**
- * How long to wait after `count` failures in a row: doubling from one second, half a minute at
- * most.
- */
-export function backoffMs(count: number): number {
-  return Math.min(30_000, 1000 * 2 ** Math.max(0, count - 1));
-}
-
-/** It did a moment ago, and the others are to have their turn. */
-export function promotionFailed(c: Context): boolean {
-  if (c.m.failures.promote === undefined) return false;
-  return holdOffMs(c, 'promote') > 0 || (c.m.abstainUntilMs !== null && c.o.nowMs < c.m.abstainUntilMs);
-}
-
-/**
- * It failed with other settings than those in force now, and these may be the mend. A promotion and
- * a handover are about other members' turn as well.
- */
-function settingsChanged(c: Context, kind: JobKind): boolean {
-  if (kind === 'promote' || kind === 'handover') return false;
-  const [then, now] = [c.m.failures[kind]?.configVersion, c.o.configVersion];
-  return then !== undefined && now !== undefined && then !== now;
-}
-
-/** Milliseconds still to wait before a kind of job that failed may be tried again; 0: now. */
-export function holdOffMs(
-  c: Context,
-  kind: 'start' | 'clone' | 'bootstrap' | 'rewind' | 'promote' | 'restart' | 'reinitialize' | 'handover',
-): number {
-  const failure = c.m.failures[kind];
-  if (failure === undefined || settingsChanged(c, kind)) return 0;
-  return Math.max(0, failure.lastAtMs + backoffMs(failure.count) - c.o.nowMs);
 }

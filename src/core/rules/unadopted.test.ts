@@ -75,7 +75,7 @@ describe('one that does not let the agent in', () => {
   it('can be cloned over at the operator’s wish', () => {
     const wishes = { shutdown: false, restart: null, reinitialize: { fromLeader: true } };
     const decision = decide(observation({ view: view({ leaderName: 'b' }), pg: refused, wishes }), memory());
-    expect(decision.rule).toBe('wish.reinitialize');
+    expect(decision.rule).toBe('request.reinitialize');
   });
 });
 

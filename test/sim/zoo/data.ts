@@ -3,7 +3,7 @@ import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
 const divergence = 'src/core/divergence.ts';
-const dataDir = 'src/core/rules/data-dir.ts';
+const requests = 'src/core/rules/requests.ts';
 
 export const dataMutants: readonly Mutant[] = [
   {
@@ -64,12 +64,12 @@ export const dataMutants: readonly Mutant[] = [
     offends: ['S12'],
     edits: [
       {
-        file: dataDir,
-        find: "      c.otherLeader !== null &&\n      cloneSource(c) !== null &&\n      c.o.pg.dataDir !== 'inaccessible' &&\n",
+        file: requests,
+        find: "        c.otherLeader !== null &&\n        cloneSource(c) !== null &&\n        c.o.pg.dataDir !== 'inaccessible' &&\n",
         replace: '',
       },
       {
-        file: dataDir,
+        file: requests,
         find: 'const from = cloneSource(c, c.o.wishes.reinitialize?.fromLeader);',
         replace:
           'const from = cloneSource(c) ?? { source: { name: c.me, host: c.me, port: 5432 }, sourceRole: "leader", fromLeader: true };',
@@ -85,8 +85,8 @@ export const dataMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/rules/stopped.ts',
-        find: "when: (c) => c.stopped && c.o.pg.dataDir === 'incomplete',",
-        replace: "when: (c) => c.stopped && c.o.pg.dataDir === 'foreign',",
+        find: "when: (c) => c.o.pg.dataDir === 'incomplete',",
+        replace: "when: (c) => c.o.pg.dataDir === 'foreign',",
       },
     ],
     verdicts: ['safety', 'liveness'],
@@ -98,9 +98,9 @@ export const dataMutants: readonly Mutant[] = [
     offends: ['S1', 'S2', 'S12', 'S17'],
     edits: [
       {
-        file: dataDir,
-        find: 'noData(c) && c.unlocked && c.view?.initialize === null && c.o.settings.local.bootstrap !== null',
-        replace: 'noData(c) && c.unlocked && c.view !== null && c.o.settings.local.bootstrap !== null',
+        file: 'src/core/rules/no-data.ts',
+        find: 'c.unlocked && c.view?.initialize === null && c.o.settings.local.bootstrap !== null',
+        replace: 'c.unlocked && c.view !== null && c.o.settings.local.bootstrap !== null',
       },
       {
         file: 'test/sim/dcs.ts',

@@ -29,7 +29,7 @@ export const fieldMutants: readonly Mutant[] = [
     offends: ['S19'],
     edits: [
       {
-        file: 'src/core/rules/running.ts',
+        file: 'src/core/let-go.ts',
         find: 'if (c.o.pg.sql?.replayPaused !== true || since === null ||',
         replace: 'if (c.o.pg.sql?.replayPaused !== undefined || since === null ||',
       },

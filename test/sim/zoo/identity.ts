@@ -27,8 +27,8 @@ export const identityMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/rules/unexplained.ts',
-        find: 'c.o.pg.unexplained !== undefined && c.o.job === null;',
-        replace: 'c.o.pg.unexplained !== undefined && c.o.job === null && c.o.nowMs < 0;',
+        find: 'c.o.pg.unexplained !== undefined && c.o.job === null,',
+        replace: 'c.o.pg.unexplained !== undefined && c.o.job === null && c.o.nowMs < 0,',
       },
     ],
     verdicts: ['crash', 'safety'],

@@ -155,7 +155,7 @@ export const leaseMutants: readonly Mutant[] = [
     edits: [
       {
         file: fence,
-        find: 'when: (c) => !c.paused && (c.view === null || c.attached) && c.mayBeWritable && !c.mayLeadNow && !(c.withinLease && makesCluster(c)),',
+        find: 'when: (c) => (c.view === null || c.attached) && !c.mayLeadNow && !(c.withinLease && makesCluster(c)),',
         replace: 'when: () => false,',
       },
     ],
@@ -169,7 +169,7 @@ export const leaseMutants: readonly Mutant[] = [
     edits: [
       {
         file: fence,
-        find: "when: (c) => !c.paused && c.mayBeWritable && c.otherLeader !== null && c.o.pg.dataDir === 'valid',",
+        find: "when: (c) => c.mayBeWritable && c.otherLeader !== null && c.o.pg.dataDir === 'valid',",
         replace: 'when: () => false,',
       },
     ],

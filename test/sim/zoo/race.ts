@@ -58,7 +58,7 @@ export const raceMutants: readonly Mutant[] = [
     offends: ['S1', 'S7', 'M12'],
     edits: [
       {
-        file: 'src/core/rules/running.ts',
+        file: 'src/core/let-go.ts',
         find: 'if (!(quorum && confirms) && !isLeftBehind(c)) return [];',
         replace: 'if (c.me !== null) return [];',
       },
@@ -207,9 +207,9 @@ export const raceMutants: readonly Mutant[] = [
         replace: '',
       },
       {
-        file: 'src/core/rules/running.ts',
-        find: 'when: (c) => c.isPrimary && c.unlocked && !mayLead(c.o.settings.local.tags),',
-        replace: 'when: (c) => c.isPrimary && c.unlocked && c.me === mayLead.name,',
+        file: 'src/core/rules/primary.ts',
+        find: 'when: (c) => c.unlocked && !mayLead(c.o.settings.local.tags),',
+        replace: 'when: (c) => c.unlocked && c.me === mayLead.name,',
       },
     ],
     verdicts: ['safety'],

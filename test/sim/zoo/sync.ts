@@ -91,7 +91,7 @@ export const syncMutants: readonly Mutant[] = [
     offends: ['S1', 'S8', 'M9'],
     edits: [
       {
-        file: 'src/core/rules/running.ts',
+        file: 'src/core/rules/standby.ts',
         find: 'return { effects: [...dropped, ...(effect ? [effect] : []), {',
         replace: 'return { effects: [...dropped, ...(effect ? [] : []), {',
       },

@@ -1,9 +1,9 @@
 /** From whom a member without data, or with data that are to go, gets its copy. */
 import { expect, it } from 'vitest';
-import { member, memory, observation, pg, settings, view } from '../../../test/support/build.ts';
-import { type Context, contextOf } from '../context.ts';
-import type { DynamicSettings } from '../settings.ts';
-import { type CloneSource, cloneSource, sourceWithoutData } from './data-dir.ts';
+import { member, memory, observation, pg, settings, view } from '../../test/support/build.ts';
+import { type CloneSource, cloneSource, sourceWithoutData } from './clone-source.ts';
+import { type Context, contextOf } from './context.ts';
+import type { DynamicSettings } from './settings.ts';
 
 /** b leads, and c offers itself. */
 function source(

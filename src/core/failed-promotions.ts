@@ -1,0 +1,28 @@
+/** What a node does after its promotion failed: it leaves the leader key to the others for a while. */
+import type { Context } from './context.ts';
+import { holdOffMs } from './hold-off.ts';
+import type { DynamicSettings } from './settings.ts';
+
+/** How often the time left to the others doubles. */
+const MOST_DOUBLINGS = 2;
+
+/** How long a node stays out of the race after its promotion failed: one lease at least. */
+export const abstainMs = (dynamic: DynamicSettings): number => Math.max(10_000, dynamic.ttlSeconds * 1000);
+
+/** The promotion failed a moment ago, and the others are to have their turn. */
+export function promotionFailed(c: Context): boolean {
+  if (c.m.failures.promote === undefined) return false;
+  return holdOffMs(c, 'promote') > 0 || (c.m.abstainUntilMs !== null && c.o.nowMs < c.m.abstainUntilMs);
+}
+
+/**
+ * Several promotions of this node failed in a row, so the cause may be permanent. The node tells the
+ * others, which then do not wait for it, and leaves them the key for longer and longer. Null: this
+ * is not so, or it has waited long enough.
+ */
+export function promotionsFailing(c: Context): string | null {
+  const failure = c.m.failures.promote;
+  if (failure === undefined || failure.count < 2) return null;
+  const untilMs = failure.lastAtMs + abstainMs(c.o.settings.dynamic) * 2 ** Math.min(MOST_DOUBLINGS, failure.count - 1);
+  return c.o.nowMs < untilMs ? `${failure.count} promotions of this node failed in a row (${failure.message})` : null;
+}

@@ -1,0 +1,15 @@
+/** What a stopped server was when it last ran. */
+import type { Context } from './context.ts';
+import { writtenEnd } from './divergence.ts';
+
+/** It ran as a primary: there is no signal file, and the control file does not say recovery. */
+export const wasPrimary = (c: Context): boolean =>
+  c.o.pg.baseBackup === undefined &&
+  !c.o.pg.standbySignal &&
+  !/recovery$/.test((c.o.pg.control?.state ?? '').replace('in crash recovery', 'crash'));
+
+/**
+ * It wrote WAL of its own. This also holds if a start as a standby has put the signal file there
+ * already, but ended before it left a mark in the control file.
+ */
+export const wroteItsOwn = (c: Context): boolean => wasPrimary(c) || writtenEnd(c.o.pg) !== null;

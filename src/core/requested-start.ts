@@ -1,0 +1,51 @@
+/** How PostgreSQL is started when it is down and an operator asked for a restart. */
+import { clusterTimeline, mayLead, sameName } from './cluster.ts';
+import { type Context, readyLeader, wantedSource } from './context.ts';
+import { divergenceFrom, leaderHasLess } from './divergence.ts';
+import type { Effect, ServerRole } from './effects.ts';
+import { inheritedVerdict } from './inherited-key.ts';
+import { wasPrimary } from './last-life.ts';
+import type { Outcome } from './rules/table.ts';
+import { takeover } from './sync.ts';
+
+/**
+ * The cluster has not gone on without this stopped primary: by all that is known, nobody else
+ * acknowledged anything that its data lack.
+ */
+function isLatest(c: Context): boolean {
+  if (c.view === null || !mayLead(c.o.settings.local.tags)) return false;
+  const { sync } = c.view;
+  const expected = clusterTimeline(c.view);
+  const behind = expected !== null && (c.o.pg.control?.timeline ?? 0) < expected;
+  const promised = sync !== null && sync.leader !== null && !sameName(sync.leader, c.me);
+  const another = [...(c.o.peers?.values() ?? [])].some((peer) => !peer.inRecovery && peer.state === 'running');
+  return !behind && !promised && !another && c.o.peers !== null;
+}
+
+/**
+ * How a stopped server is to start at an operator's request. Null: not yet, or something has to be
+ * mended first, and the ordinary rules go on. A primary takes the leader key first, in a pause as
+ * well: whatever it wrote before the key was refused would be lost.
+ */
+export function startAs(c: Context): Outcome | null {
+  const start = (role: ServerRole, ...before: readonly Effect[]): Outcome => ({
+    effects: [...before, { kind: 'start-job', job: { kind: 'start', role, why: 'restart' } }],
+  });
+  if (c.m.handedOver && readyLeader(c) === null) return null;
+  if (c.lockMine) {
+    if (!c.mayLeadNow || c.o.pg.baseBackup !== undefined || (wasPrimary(c) && inheritedVerdict(c).kind !== 'lead')) return null;
+    if (!wasPrimary(c)) return start({ kind: 'standby', source: null });
+    const { names, effect } = takeover(c);
+    return start({ kind: 'primary', syncNames: names }, ...(effect ? [effect] : []));
+  }
+  if (c.otherLeader !== null) {
+    if (leaderHasLess(c)) return null;
+    const divergence = divergenceFrom(c.o.pg, c.o.source);
+    const unclear = wasPrimary(c) && (readyLeader(c) === null || divergence === 'unknown');
+    return unclear || divergence === 'diverged' ? null : start({ kind: 'standby', source: wantedSource(c) });
+  }
+  if (!c.unlocked) return null;
+  // Outside a pause the members compare their positions first.
+  if (c.paused && wasPrimary(c) && isLatest(c)) return { effects: [{ kind: 'acquire-leader' }], wakeInMs: 0 };
+  return start({ kind: 'standby', source: null });
+}

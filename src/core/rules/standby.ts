@@ -1,0 +1,166 @@
+/** PostgreSQL runs as a standby and answers. */
+import { raceVerdict, requestInVain } from '../candidates.ts';
+import { choreHoldOffMs } from '../chores.ts';
+import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
+import { divergenceFrom, isAhead, leaderHasLess } from '../divergence.ts';
+import type { Effect } from '../effects.ts';
+import { promotionFailed } from '../failed-promotions.ts';
+import { inheritedVerdict } from '../inherited-key.ts';
+import { letGo, resumeReplay } from '../let-go.ts';
+import { describeWalGone } from '../postgres-facts.ts';
+import { isOutdated } from '../superseded.ts';
+import { takeover } from '../sync.ts';
+import { leaderHasLessText, withInheritedKey } from './lesser-leader.ts';
+import { mendDivergence } from './mend.ts';
+import { always, nothing, type Outcome, type Section } from './table.ts';
+
+/** How often a node that may not lead yet looks at the others again. */
+const RACE_INTERVAL_MS = 300;
+/**
+ * What was expected within milliseconds and has not happened by then is looked for less often from
+ * then on.
+ */
+const SOON_MS = 3000;
+/** Every round asks the source, which may log that. */
+const IN_VAIN_MS = 3000;
+/** What a walreceiver takes to end (measured: 4 to 7 ms), with room for a busy machine. */
+const LET_GO_MS = 30;
+
+/** An operator's failover to this node by name: it is tried, whatever speaks against it. */
+export function isForced({ view, me }: Context): boolean {
+  return view?.failover?.leader === null && view.failover.candidate === me;
+}
+
+function divergedFromLeader(c: Context): boolean {
+  if (streams(c) && !isAhead(c.o.pg, c.o.source)) return false;
+  return divergenceFrom(c.o.pg, c.o.source) === 'diverged';
+}
+
+/** The WAL receiver is connected, to the right place. */
+function streams(c: Context): boolean {
+  return c.o.pg.sql?.receiver?.status === 'streaming';
+}
+
+export const standby: Section = {
+  title: 'A standby runs here',
+  situation: 'PostgreSQL answers, and is a standby',
+  when: (c) => c.isStandby,
+  rules: [
+    {
+      id: 'standby.promotion-failed',
+      situation: 'this node leads, and its promotion failed',
+      when: (c) => c.lockMine && promotionFailed(c),
+      ask: () => ({ effects: [{ kind: 'release-leader', optime: null }], watchMembers: true }),
+      because: 'Promotion cancelled because the pre-promote script failed, or promotion did not succeed: releasing the leader key',
+    },
+    {
+      id: 'standby.cannot-promote',
+      situation: 'this node leads, its disk does not let it be promoted, and no operator’s failover names it',
+      when: (c) => c.lockMine && !c.paused && c.o.pg.promotionTrouble !== undefined && !isForced(c),
+      ask: (c) => ({
+        effects: [{ kind: 'release-leader', optime: null }],
+        watchMembers: true,
+        because: `releasing the leader key: this node cannot be promoted: ${c.o.pg.promotionTrouble}`,
+      }),
+      because: 'releasing the leader key: this node cannot be promoted',
+    },
+    {
+      id: 'standby.watchdog',
+      situation: 'this node leads, and the watchdog it must have cannot be used',
+      when: (c) => c.lockMine && c.o.watchdog.required && !c.o.watchdog.healthy,
+      ask: () => ({ effects: [{ kind: 'release-leader', optime: null }] }),
+      because: 'Not promoting self because watchdog could not be activated',
+    },
+    {
+      id: 'standby.key-from-before',
+      situation: 'this node holds a leader key that this process did not take, and somebody is further, or has not answered yet',
+      when: (c) => c.lockMine && inheritedVerdict(c).kind !== 'lead',
+      ask: withInheritedKey,
+      because: 'not promoting by a leader key from before',
+    },
+    {
+      id: 'standby.replay-paused',
+      situation: 'this node leads, and its replay is paused',
+      when: (c) => c.lockMine && c.mayLeadNow && c.o.pg.sql?.replayPaused === true && !c.paused,
+      ask: () => ({ effects: [{ kind: 'resume-replay' }], wakeInMs: 50 }),
+      because: 'resuming WAL replay before the promotion',
+    },
+    {
+      id: 'standby.promote',
+      situation: 'this node leads',
+      when: (c) => c.lockMine && c.mayLeadNow,
+      ask: (c) => {
+        const { names, effect } = takeover(c);
+        const request = requestInVain(c);
+        const dropped: readonly Effect[] = request === null ? [] : [{ kind: 'clear-failover', expected: request }];
+        return { effects: [...dropped, ...(effect ? [effect] : []), { kind: 'start-job', job: { kind: 'promote', syncNames: names } }] };
+      },
+      because: 'promoted self to leader by acquiring session lock',
+    },
+    {
+      id: 'standby.leader-has-less',
+      situation: 'this node is on a later timeline than the leader',
+      when: (c) => c.otherLeader !== null && !c.paused && !streams(c) && leaderHasLess(c),
+      ask: (c) => ({ wakeInMs: 5000, watchMembers: true, because: leaderHasLessText(c) }),
+      because: 'not rewinding: the leader {leader} has less than this node',
+    },
+    {
+      id: 'standby.diverged',
+      situation: 'this node does not stream, or is ahead of the leader, and its WAL is not a prefix of the leader’s',
+      when: (c) => c.otherLeader !== null && !c.paused && divergedFromLeader(c),
+      ask: (c) => {
+        const leader = readyLeader(c);
+        const source = leader === null ? null : sourceOf(leader);
+        if (source === null) return { watchMembers: true };
+        const outcome = mendDivergence(c, source);
+        // While nothing mends it, it must not show readers rows that the cluster does not have.
+        return { ...outcome, effects: outcome.effects ?? [{ kind: 'demote-now', mode: 'fast' }] };
+      },
+      because: 'running pg_rewind',
+    },
+    {
+      id: 'standby.wal-gone',
+      situation: 'another leads, and the WAL that it needs is gone there',
+      when: (c) => c.otherLeader !== null && c.o.pg.walGone === true,
+      ask: () => ({ wakeInMs: IN_VAIN_MS, watchMembers: true }),
+      because: describeWalGone({ scope: '{scope}', name: '{me}' }),
+    },
+    {
+      id: 'standby.follow',
+      situation: 'another leads',
+      when: (c) => c.otherLeader !== null,
+      ask: follow,
+      because: 'no action. I am ({me}), a secondary, and following a leader ({leader})',
+    },
+    {
+      id: 'standby.race',
+      situation: 'nobody holds the leader key',
+      when: (c) => c.unlocked,
+      ask: (c) => {
+        const verdict = raceVerdict(c);
+        if (verdict.win)
+          return { effects: [{ kind: 'acquire-leader' }], wakeInMs: 0, because: `taking the leader key: ${verdict.because}` };
+        const chores = [...letGo(c), ...resumeReplay(c)];
+        const lettingGo = chores.length > 0 && choreHoldOffMs(c.m.chores, 'let-go', c.o) === 0;
+        const fresh = c.m.leaderlessSinceMs === null || c.o.nowMs - c.m.leaderlessSinceMs < SOON_MS;
+        const wakeInMs = fresh && (lettingGo || verdict.soon) ? LET_GO_MS : RACE_INTERVAL_MS;
+        return { chores, wakeInMs, watchMembers: true, because: `not taking the leader key: ${verdict.because}` };
+      },
+      because: 'following a different leader because i am not the healthiest node',
+    },
+    {
+      id: 'standby.wait',
+      situation: 'this node holds the leader key, on a lease that is not confirmed',
+      when: always,
+      ask: () => ({ wakeInMs: 200 }),
+      because: 'not promoting because failed to update leader lock in DCS',
+    },
+  ],
+};
+
+function follow(c: Context): Outcome {
+  // Again soon until the new leader's timeline has arrived. Otherwise the REST API would show the old
+  // one for a whole round.
+  const waiting = wantedSource(c) !== null && (!streams(c) || isOutdated(c));
+  return waiting ? { wakeInMs: c.o.pg.retriesInVain ? IN_VAIN_MS : 500, watchMembers: true } : nothing;
+}
