@@ -1,4 +1,6 @@
-/** What a node does after its promotion failed: it leaves the leader key to the others for a while. */
+/**
+ * What a node does after its promotion failed: it leaves the leader key to the others for a while.
+ */
 import type { Context } from './context.ts';
 import { holdOffMs } from './hold-off.ts';
 import type { DynamicSettings } from './settings.ts';
@@ -16,9 +18,9 @@ export function promotionFailed(c: Context): boolean {
 }
 
 /**
- * Several promotions of this node failed in a row, so the cause may be permanent. The node tells the
- * others, which then do not wait for it, and leaves them the key for longer and longer. Null: this
- * is not so, or it has waited long enough.
+ * Several promotions of this node failed in a row, so the cause may be permanent. The node tells
+ * the others, which then do not wait for it, and leaves them the key for longer and longer. Null:
+ * this is not so, or it has waited long enough.
  */
 export function promotionsFailing(c: Context): string | null {
   const failure = c.m.failures.promote;

@@ -52,8 +52,8 @@ const PAUSED_FOR_MS = 500;
 
 /**
  * A standby whose replay is paused does not let go of the former primary, and the WAL it has not
- * replayed may be damaged. So a candidate resumes replay. If PostgreSQL paused it because a limit is
- * lower than the primary's was, PostgreSQL ends instead, and is started with the limits that its
+ * replayed may be damaged. So a candidate resumes replay. If PostgreSQL paused it because a limit
+ * is lower than the primary's was, PostgreSQL ends instead, and is started with the limits that its
  * control file then asks for.
  */
 export function resumeReplay(c: Context): readonly Chore[] {

@@ -1,4 +1,6 @@
-/** A data directory that cannot be used, or whose data are another cluster's or no cluster's yet. */
+/**
+ * A data directory that cannot be used, or whose data are another cluster's or no cluster's yet.
+ */
 
 import { isInitialized } from '../cluster.ts';
 import { type Context, isOfAnotherCluster } from '../context.ts';
@@ -86,7 +88,8 @@ export const serverNotTakenOver: Section = {
         const { postmaster, refusal, state } = c.o.pg;
         const why = refusal ?? (state === 'running' ? 'it refuses the agent' : 'it is starting up or does not answer');
         return {
-          // A refusal stays until somebody mends it, and every try leaves a line in PostgreSQL's log.
+          // A refusal stays until somebody mends it, and every try leaves a line in PostgreSQL's
+          // log.
           wakeInMs: state === 'running' ? 5000 : 1000,
           because: `PostgreSQL (pid ${postmaster?.pid}) runs, and has not been taken over; it is left as it is until it lets the agent in: ${why}`,
         };

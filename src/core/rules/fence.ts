@@ -1,4 +1,6 @@
-/** Rules that keep a node from being writable when it may not be. They come before everything else. */
+/**
+ * Rules that keep a node from being writable when it may not be. They come before everything else.
+ */
 import { type Context, isUnprotected, opensForWrites } from '../context.ts';
 import { holdOffMs } from '../hold-off.ts';
 import { always, type Section } from './table.ts';

@@ -50,8 +50,8 @@ export const paused: Section = {
       situation: 'nobody leads, and an operator named this node',
       when: (c) => c.isStandby && c.unlocked && c.view?.failover?.candidate === c.me,
       ask: (c) => {
-        // An operator's failover overrides everything else. A switchover is to lose nothing, and the
-        // former leader may be alive.
+        // An operator's failover overrides everything else. A switchover is to lose nothing, and
+        // the former leader may be alive.
         const verdict = c.view?.failover?.leader == null ? null : raceVerdict(c);
         if (verdict?.win === false)
           return { chores: letGo(c), wakeInMs: 300, watchMembers: true, because: `not taking the leader key: ${verdict.because}` };
@@ -79,8 +79,8 @@ export const paused: Section = {
       id: 'paused.standby-unlocked',
       situation: 'a standby runs here and nobody leads',
       when: (c) => c.isStandby && c.unlocked,
-      // The member that the operator named counts votes, and this node's vote counts only after it has
-      // let go of the former primary.
+      // The member that the operator named counts votes, and this node's vote counts only after it
+      // has let go of the former primary.
       ask: (c) => (c.view?.failover?.candidate == null ? nothing : { chores: letGo(c) }),
       because: 'no action. I am ({me})',
     },
