@@ -24,9 +24,23 @@ export function drawRules(): string {
   ];
   let number = 0;
   for (const { title, situation, rules } of sections) {
-    lines.push(`## ${title}`, '', `When: ${situation}.`, '', '| # | rule | and when | it says |', '|--:|--|--|--|');
+    lines.push(`## ${title}`, '', ...wrapped(`When: ${situation}.`), '', '| # | rule | and when | it says |', '|--:|--|--|--|');
     for (const rule of rules) lines.push(`| ${++number} | \`${rule.id}\` | ${cell(rule.situation)} | ${cell(rule.because)} |`);
     lines.push('');
   }
   return `${lines.join('\n').trimEnd()}\n`;
+}
+
+const COLUMNS_MAX = 100;
+
+/** Lines of at most 100 columns, as every paragraph of the documents has them. */
+function wrapped(text: string): string[] {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1) ?? '';
+    if (line === '') lines[lines.length - 1] = word;
+    else if (line.length + 1 + word.length <= COLUMNS_MAX) lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }

@@ -1,6 +1,7 @@
 /**
- * Random rounds of member `a`: any observation at all, a standby in the race for the leader key, and
- * a leader that an operator asked for a switchover. Small sets of values, so that they often meet.
+ * Random rounds of member `a`: any observation at all, a standby in the race for the leader key,
+ * and a leader that an operator asked for a switchover. Small sets of values, so that they often
+ * meet.
  */
 import fc from 'fast-check';
 import type { Job } from '../../src/core/effects.ts';

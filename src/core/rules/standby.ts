@@ -159,8 +159,8 @@ export const standby: Section = {
 };
 
 function follow(c: Context): Outcome {
-  // Again soon until the new leader's timeline has arrived. Otherwise the REST API would show the old
-  // one for a whole round.
+  // Again soon until the new leader's timeline has arrived. Otherwise the REST API would show the
+  // old one for a whole round.
   const waiting = wantedSource(c) !== null && (!streams(c) || isOutdated(c));
   return waiting ? { wakeInMs: c.o.pg.retriesInVain ? IN_VAIN_MS : 500, watchMembers: true } : nothing;
 }

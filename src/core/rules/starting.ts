@@ -34,8 +34,8 @@ function recoveringBackup(c: Context): Outcome {
 }
 
 /**
- * Files and signals need no connection, and a line in pg_hba.conf may be what keeps the agent out. A
- * request that cannot be carried out now is dropped: it must not take effect at a later time that
+ * Files and signals need no connection, and a line in pg_hba.conf may be what keeps the agent out.
+ * A request that cannot be carried out now is dropped: it must not take effect at a later time that
  * nobody expects.
  */
 function blind(c: Context): Outcome {

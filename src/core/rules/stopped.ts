@@ -127,8 +127,8 @@ export const stopped: Section = {
       situation: 'the data directory is a base backup that was not recovered to its end yet',
       when: (c) => c.o.pg.baseBackup !== undefined,
       ask: (c) => {
-        // Once it is consistent it can be compared with the leader, and rewound. Until then it gets no
-        // WAL that may not fit.
+        // Once it is consistent it can be compared with the leader, and rewound. Until then it gets
+        // no WAL that may not fit.
         const source = divergenceFrom(c.o.pg, c.o.source) === 'diverged' ? null : wantedSource(c);
         return startStandby(source, 'recovering a base backup', 'starting the base backup in the data directory as a standby');
       },
