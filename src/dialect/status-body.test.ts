@@ -171,3 +171,14 @@ test.each<[string, Parameters<typeof aStatus>[0]]>([
     if (!OWN.has(name)) expect([name, typeof value]).toEqual([name, TYPES[name]]);
   }
 });
+
+test.each([
+  ['armed', false, true],
+  ['armed', true, undefined],
+  ['armed', null, undefined],
+  ['disarmed', false, undefined],
+] as const)('a primary that would outlive guard and agent says so (guard %s, tethered: %s)', (state, tethered, told) => {
+  const guard = { healthy: true, state, strikesInMs: 20_000, tethered };
+  const { regent } = statusBody(aStatus({ guard }), null, someSettings());
+  expect((regent as { readonly untethered?: boolean }).untethered).toBe(told);
+});

@@ -85,11 +85,30 @@ test('an answer that breaks off, or is too large, is none', async () => {
 });
 
 test.each([false, true])('it is given up when the caller says so (before it began: %s)', async (before) => {
-  const url = await serve(() => undefined);
+  let asked = 0;
+  const url = await serve(() => void asked++);
   const caller = new AbortController();
   if (before) caller.abort();
-  else setTimeout(() => caller.abort(), 20);
+  else setTimeout(() => caller.abort(), 100);
   expect(await failure(exchange(url, {}, { signal: caller.signal }))).toMatchObject({ message: 'given up', late: false });
+  expect(asked).toBe(before ? 0 : 1);
+});
+
+test('a kept connection serves many requests without gathering listeners', async () => {
+  const agent = new Agent({ keepAlive: true });
+  const sockets = new Set<unknown>();
+  const url = await serve((request, response) => response.end(String(sockets.add(request.socket).size)));
+  const warnings: Error[] = [];
+  const note = (warning: Error) => void warnings.push(warning);
+  process.on('warning', note);
+  try {
+    for (let i = 0; i < 15; i++) expect(await exchange(url, { agent }, { timeoutMs: 5000 })).toMatchObject({ text: '1' });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(warnings).toEqual([]);
+  } finally {
+    process.off('warning', note);
+    agent.destroy();
+  }
 });
 
 test('a kept connection that the other side has closed is told from a peer that is gone', async () => {

@@ -24,7 +24,8 @@ export interface HttpRequest {
   /** Default GET. */
   readonly method?: string;
   readonly headers?: OutgoingHttpHeaders;
-  readonly body?: string | null;
+  /** Sent with its length, unless the headers say that it comes in chunks. */
+  readonly body?: string | Buffer | null;
   readonly tls?: TlsOptions;
   /**
    * Keeps connections. Default: one of its own for this call, so that a program ends when its work
@@ -52,6 +53,7 @@ export interface HttpAnswer {
 }
 
 const MAX_BYTES = 16 * 1024 * 1024;
+const GIVEN_UP = 'given up';
 
 /** No whole answer came; the message says why. */
 export class HttpFailure extends Error {
@@ -80,7 +82,8 @@ export class HttpFailure extends Error {
 /** A request whose answer the caller reads himself; throws where it cannot even be begun. */
 export function openRequest(url: URL | string, { method = 'GET', headers, body, tls, agent, lookup }: HttpRequest): ClientRequest {
   const secure = (typeof url === 'string' ? url : url.protocol).startsWith('https:');
-  const length = body == null ? {} : { 'content-length': Buffer.byteLength(body) };
+  const inChunks = Object.keys(headers ?? {}).some((name) => name.toLowerCase() === 'transfer-encoding');
+  const length = body == null || inChunks ? {} : { 'content-length': Buffer.byteLength(body) };
   const options = {
     method,
     headers: { ...length, ...headers },
@@ -93,6 +96,9 @@ export function openRequest(url: URL | string, { method = 'GET', headers, body, 
 
 /** Any status is an answer. Rejects with HttpFailure. */
 export function exchange(url: URL | string, request: HttpRequest, bounds: Bounds): Promise<HttpAnswer> {
+  // A kept connection would carry it away before anybody could say no.
+  if (bounds.signal?.aborted)
+    return Promise.reject(new HttpFailure(GIVEN_UP, { connected: false, sent: false, stale: false, late: false }));
   return new Promise((resolve, reject) => {
     const sending = openRequest(url, request);
     const way = watchWay(sending);
@@ -132,9 +138,8 @@ function watchBounds(
     if (socket.connecting) socket.once('connect', () => clearTimeout(connecting));
     else clearTimeout(connecting);
   });
-  const abort = () => fail(new Error('given up'), false);
+  const abort = () => fail(new Error(GIVEN_UP), false);
   signal?.addEventListener('abort', abort, { once: true });
-  if (signal?.aborted) process.nextTick(abort);
   return () => {
     if (answering !== null) clearTimeout(answering);
     if (connecting !== null) clearTimeout(connecting);
@@ -146,8 +151,11 @@ function watchBounds(
 function watchWay(sending: ClientRequest): Pick<HttpFailure, 'connected' | 'sent'> {
   const way = { connected: false, sent: false };
   sending.on('socket', (socket) => {
-    // A kept connection was taken.
-    if (!socket.connecting) Object.assign(way, { connected: true, sent: true });
+    if (!socket.connecting) {
+      // A kept one, which must not gather a listener with each request.
+      Object.assign(way, { connected: true, sent: true });
+      return;
+    }
     socket.once('connect', () => {
       way.connected = true;
       way.sent ||= !('encrypted' in socket);

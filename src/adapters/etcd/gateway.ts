@@ -6,6 +6,7 @@ import type { EtcdSettings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import { DcsError, ensureError } from '../../support/errors.ts';
+import { HttpFailure } from '../../support/http.ts';
 import { type Answer, type CallSpec, judge, refusal, type Verdict } from './answers.ts';
 import { Discovery } from './discover.ts';
 import { EndpointPool } from './endpoints.ts';
@@ -14,7 +15,7 @@ import type { IdentityFile } from './identity-file.ts';
 import { type Attempt, type RaceResult, race } from './race.ts';
 import { TermGuard } from './term-guard.ts';
 import { type Login, Token } from './token.ts';
-import { type StreamHandlers, Transport, TransportError } from './transport.ts';
+import { type StreamHandlers, Transport } from './transport.ts';
 
 export interface GatewayOptions {
   readonly settings: EtcdSettings;
@@ -179,7 +180,7 @@ export class Gateway {
       const body = JSON.stringify(spec.body);
       verdict = judge(await this.#transport.exchange(endpoint + API_PREFIX + spec.path, body, this.#headers(token), signal));
     } catch (error) {
-      const applied = error instanceof TransportError && !error.sent ? 'no' : 'maybe';
+      const applied = error instanceof HttpFailure && !error.sent ? 'no' : 'maybe';
       return { kind: 'failed', applied, reason: ensureError(error).message };
     }
     if (verdict.kind === 'unavailable') return { kind: 'failed', applied: verdict.applied, reason: verdict.message };

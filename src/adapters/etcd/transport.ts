@@ -1,13 +1,10 @@
-/**
- * HTTP to one endpoint: kept-alive connections, TLS, bounded answers, and the knowledge of whether
- * a request went out at all.
- */
-import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+/** HTTP to one endpoint: kept connections, TLS from files that may be renewed, and streams. */
+import { type ClientRequest, Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
 import type { LookupFunction } from 'node:net';
 import type { EtcdSettings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
-import { codeOf, ensureError } from '../../support/errors.ts';
+import { exchange, type HttpRequest, openRequest, reasonOf } from '../../support/http.ts';
 import { cachingLookup } from './dns-cache.ts';
 import { readTlsMaterial, sameMaterial, type TlsMaterial } from './tls.ts';
 
@@ -21,17 +18,6 @@ export interface StreamHandlers {
   readonly onText: (text: string) => void;
   /** Once: the stream ended, failed or was refused. Never after close(). */
   readonly onEnd: (reason: string) => void;
-}
-
-/** `sent` false: the connection never stood, so the request certainly had no effect. */
-export class TransportError extends Error {
-  readonly sent: boolean;
-
-  constructor(message: string, sent: boolean, cause?: unknown) {
-    super(message, { cause });
-    this.name = 'TransportError';
-    this.sent = sent;
-  }
 }
 
 /**
@@ -55,38 +41,19 @@ export class Transport {
   }
 
   /**
-   * POST (or GET when `body` is null). Rejects with TransportError; an HTTP error status is an
-   * answer.
+   * POST (or GET when `body` is null). Rejects with HttpFailure; an HTTP error status is an answer.
    */
-  exchange(url: string, body: string | null, headers: Record<string, string>, signal: AbortSignal): Promise<Exchange> {
-    return new Promise((resolve, reject) => {
-      const request = this.#open(url, body, headers);
-      const sent = watchSent(request);
-      const fail = (error: unknown) => {
-        signal.removeEventListener('abort', abort);
-        reject(new TransportError(describe(error), sent(), error));
-      };
-      const abort = () => request.destroy(new Error('given up'));
-      if (signal.aborted) abort();
-      signal.addEventListener('abort', abort, { once: true });
-      request.on('error', fail);
-      request.on('response', (response) => {
-        collect(response, ANSWER_MAX_BYTES).then((text) => {
-          signal.removeEventListener('abort', abort);
-          resolve({ status: response.statusCode ?? 0, text });
-        }, fail);
-      });
-      request.end(body ?? undefined);
-    });
+  async exchange(url: string, body: string | null, headers: Record<string, string>, signal: AbortSignal): Promise<Exchange> {
+    return exchange(url, this.#request(url, body, headers), { signal, maxBytes: ANSWER_MAX_BYTES });
   }
 
   stream(url: string, body: string, headers: Record<string, string>, handlers: StreamHandlers): { close(): void } {
     let open = true;
     let request: ClientRequest;
     try {
-      request = this.#open(url, body, headers);
+      request = openRequest(url, this.#request(url, body, headers));
     } catch (error) {
-      process.nextTick(() => open && handlers.onEnd(describe(error)));
+      process.nextTick(() => open && handlers.onEnd(reasonOf(error)));
       return { close: () => (open = false) };
     }
     const end = (reason: string) => {
@@ -96,13 +63,13 @@ export class Transport {
       handlers.onEnd(reason);
     };
     request.on('socket', (socket) => socket.setKeepAlive(true, KEEPALIVE_PROBE_MS));
-    request.on('error', (error) => end(describe(error)));
+    request.on('error', (error) => end(reasonOf(error)));
     request.on('response', (response) => {
       response.setEncoding('utf8');
       response.on('data', (text: string) => {
         if (open) handlers.onText(text);
       });
-      response.on('error', (error) => end(describe(error)));
+      response.on('error', (error) => end(reasonOf(error)));
       response.on('close', () => end(`the stream ended (HTTP status ${response.statusCode})`));
     });
     request.end(body);
@@ -131,55 +98,16 @@ export class Transport {
     this.#tls?.agent.destroy();
   }
 
-  #open(url: string, body: string | null, headers: Record<string, string>): ClientRequest {
-    const options = {
-      method: body === null ? 'GET' : 'POST',
-      headers: body === null ? headers : { ...headers, 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
-      lookup: this.#lookup,
-    };
-    if (!url.startsWith('https:')) return httpRequest(url, { ...options, agent: this.#plain });
+  #request(url: string, body: string | null, headers: Record<string, string>): HttpRequest {
+    const given = { headers, body, lookup: this.#lookup };
+    const request = body === null ? given : { ...given, method: 'POST', headers: { ...headers, 'content-type': 'application/json' } };
+    if (!url.startsWith('https:')) return { ...request, agent: this.#plain };
     this.#tls ??= this.#makeTls(readTlsMaterial(this.#settings));
-    return httpsRequest(url, { ...options, agent: this.#tls.agent });
+    return { ...request, agent: this.#tls.agent };
   }
 
   #makeTls(material: TlsMaterial): { material: TlsMaterial; agent: HttpsAgent } {
     const agent = new HttpsAgent({ keepAlive: true, maxSockets: 32, maxFreeSockets: 4, keepAliveMsecs: KEEPALIVE_PROBE_MS, ...material });
     return { material, agent };
   }
-}
-
-/**
- * True from the moment the request may have reached the other side: a kept-alive connection was
- * taken, or a new one stands.
- */
-function watchSent(request: ClientRequest): () => boolean {
-  let sent = false;
-  request.on('socket', (socket) => {
-    if (!socket.connecting) sent = true;
-    else
-      socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => {
-        sent = true;
-      });
-  });
-  return () => sent;
-}
-
-function collect(response: IncomingMessage, maxBytes: number): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    response.on('data', (chunk: Buffer) => {
-      size += chunk.length;
-      if (size > maxBytes) response.destroy(new Error(`the answer is larger than ${maxBytes} bytes`));
-      else chunks.push(chunk);
-    });
-    response.on('error', reject);
-    response.on('aborted', () => reject(new Error('the answer broke off')));
-    response.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
-  });
-}
-
-function describe(error: unknown): string {
-  if (error instanceof AggregateError && error.message === '') return codeOf(error) ?? 'no address answered';
-  return ensureError(error).message;
 }

@@ -370,3 +370,23 @@ test("HAProxy's statistics are read by the names of their columns", () => {
   ]);
   expect(parseStats('<html>')).toEqual([]);
 });
+
+test('a primary that would outlive agent and guard is named, and is no problem', async () => {
+  members.answer(({ member }) =>
+    member === 'patroni1'
+      ? JSON.stringify({ state: 'running', role: 'primary', timeline: 1, xlog: { location: END }, regent: { untethered: true } })
+      : JSON.stringify({
+          state: 'running',
+          role: 'replica',
+          timeline: 1,
+          replication_state: 'streaming',
+          xlog: { replayed_location: END },
+        }),
+  );
+  const before = JSON.parse((await ctl(['health', '--no-haproxy', '-f', 'json'], { etcd, env })).out);
+  expect(before.members.map((member: { readonly untethered: boolean }) => member.untethered)).toEqual([true, false, false]);
+  expect(JSON.stringify(before.problems)).not.toContain('untethered');
+  const { out } = await ctl(['health', '--no-haproxy'], { etcd, env });
+  expect(out).toContain('The PostgreSQL of patroni1 was not started by its agent');
+  expect(out).not.toContain('The PostgreSQL of patroni2');
+});

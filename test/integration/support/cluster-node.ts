@@ -4,13 +4,13 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
-import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { guardPlaces } from '../../../src/adapters/guard/place.ts';
 import { readPidFile } from '../../../src/adapters/postgres/pid-file.ts';
 import { identify, type ProcessIdentity, procTable } from '../../../src/demo/process-table.ts';
+import { exchange } from '../../../src/support/http.ts';
 
 export interface NodePlace {
   readonly name: string;
@@ -230,35 +230,13 @@ export class ClusterNode {
   }
 
   /** null: no answer within the time. */
-  rest(
+  async rest(
     path: string,
-    options: { readonly method?: string; readonly body?: unknown; readonly timeoutMs?: number } = {},
+    { method = 'GET', body, timeoutMs = 1000 }: { readonly method?: string; readonly body?: unknown; readonly timeoutMs?: number } = {},
   ): Promise<RestAnswer | null> {
-    const { restPort } = this.place;
-    const host = this.#address;
-    const text = options.body === undefined ? undefined : JSON.stringify(options.body);
-    return new Promise((resolve) => {
-      const sent = request(
-        { host, port: restPort, path, method: options.method ?? 'GET', agent: false, timeout: options.timeoutMs ?? 1000 },
-        (response) => {
-          let received = '';
-          response.setEncoding('utf8');
-          response.on('data', (chunk: string) => {
-            received += chunk;
-          });
-          response.on('error', () => resolve(null));
-          response.on('end', () =>
-            resolve({ status: response.statusCode ?? 0, body: attempt(() => JSON.parse(received) as Record<string, unknown>, null) }),
-          );
-        },
-      );
-      const late = setTimeout(() => sent.destroy(), options.timeoutMs ?? 1000);
-      sent.on('close', () => clearTimeout(late));
-      sent.on('timeout', () => sent.destroy());
-      sent.on('error', () => resolve(null));
-      sent.on('close', () => resolve(null));
-      sent.end(text);
-    });
+    const request = { method, body: body === undefined ? null : JSON.stringify(body) };
+    const answer = await exchange(`http://${this.place.host}:${this.place.restPort}${path}`, request, { timeoutMs }).catch(() => null);
+    return answer && { status: answer.status, body: attempt(() => JSON.parse(answer.text) as Record<string, unknown>, null) };
   }
 
   /**

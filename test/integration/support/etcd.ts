@@ -5,12 +5,11 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { exchange } from '../../../src/support/http.ts';
 
 export interface EtcdTls {
   /** Paths of PEM files. With `ca`, clients must show a certificate it signed. */
@@ -229,7 +228,7 @@ class Member implements EtcdMember {
   }
 
   post(path: string, body: string): Promise<string> {
-    return exchange('POST', this.endpoint + path, body, this.#tls);
+    return ask('POST', this.endpoint + path, body, this.#tls);
   }
 
   #spawn(): void {
@@ -255,7 +254,7 @@ class Member implements EtcdMember {
     const deadline = performance.now() + HEALTH_DEADLINE_MS;
     while (performance.now() < deadline) {
       if (this.#child === null) break;
-      const answer = await exchange('GET', `${this.endpoint}/health`, null, this.#tls).catch(() => '');
+      const answer = await ask('GET', `${this.endpoint}/health`, null, this.#tls).catch(() => '');
       if (answer.includes('"true"')) return;
       await delay(25);
     }
@@ -267,23 +266,9 @@ class Member implements EtcdMember {
   }
 }
 
-function exchange(method: string, url: string, body: string | null, tls: EtcdTls | undefined): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const material = tls ? { ca: readFileSync(tls.ca), cert: readFileSync(tls.cert), key: readFileSync(tls.key) } : {};
-    const send = tls ? httpsRequest : httpRequest;
-    const request = send(url, { method, timeout: 2000, agent: false, ...material }, (response) => {
-      let text = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        text += chunk;
-      });
-      response.on('error', reject);
-      response.on('end', () => resolve(text));
-    });
-    request.on('timeout', () => request.destroy(new Error(`no answer from ${url} in 2 s`)));
-    request.on('error', reject);
-    request.end(body ?? undefined);
-  });
+async function ask(method: string, url: string, body: string | null, tls: EtcdTls | undefined): Promise<string> {
+  const material = tls && { ca: readFileSync(tls.ca), cert: readFileSync(tls.cert), key: readFileSync(tls.key) };
+  return (await exchange(url, { method, body, ...(material && { tls: material }) }, { timeoutMs: 2000 })).text;
 }
 
 /** Ports that were free a moment ago, all held at once so that they differ. */
