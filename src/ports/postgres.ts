@@ -19,7 +19,7 @@ export interface Bounded {
 export interface StopOptions extends Bounded {
   /** False: without before_stop. */
   readonly callbacks?: boolean;
-  readonly heirs?: readonly string[];
+  readonly successors?: readonly string[];
   readonly onClosed?: () => void;
 }
 
@@ -88,9 +88,9 @@ export interface Postgres {
    * Stops; escalates fast to immediate to SIGKILL of every process of the server at the deadline.
    * Returns when all are gone.
    *
-   * A fast stop lets every connected standby confirm everything. With `heirs` (of a primary;
-   * core/drain.ts) it gives those up that have not done so DRAIN_PATIENCE_MS after everything was
-   * written, provided that one of the heirs has it all, or that there are none. Without it is as
+   * A fast stop lets every connected standby confirm everything. With `successors` (of a primary;
+   * core/shutdown-wait.ts) it gives those up that have not done so DRAIN_PATIENCE_MS after everything was
+   * written, provided that one of the successors has it all, or that there are none. Without it is as
    * patient as PostgreSQL. Consumers of logical slots and base backups are ended after a second in
    * any case.
    *

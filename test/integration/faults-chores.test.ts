@@ -117,7 +117,7 @@ describe.skipIf(obstacle !== null)('chores that fail', () => {
     const writer = cluster.writer();
     await writer.next(5000);
     await writer.stop();
-    const [full, heir] = others;
+    const [full, successor] = others;
     const heap = join(full.place.directory, 'heap');
     fill(heap);
     await cluster.until('health tells of the disk', 10_000, async () =>
@@ -136,13 +136,13 @@ describe.skipIf(obstacle !== null)('chores that fail', () => {
         ? { value: now }
         : { missing: `the key is ${holder}, ${JSON.stringify((await full.rest('/patroni'))?.body)}` };
     });
-    expect(leader).toBe(heir.name);
+    expect(leader).toBe(successor.name);
     console.log(`leader killed, the other voter's disk full, ttl 5: ${Math.round(performance.now() - killedAtMs)} ms without a leader`);
-    expect([...holders].sort()).toEqual([old.name, heir.name].sort());
+    expect([...holders].sort()).toEqual([old.name, successor.name].sort());
     rmSync(heap);
     old.start();
-    expect(await cluster.waitHealthy(60_000)).toBe(heir.name);
-    await writer.verifyOn(heir);
+    expect(await cluster.waitHealthy(60_000)).toBe(successor.name);
+    await writer.verifyOn(successor);
     expect(await problems(cluster)).not.toContain('cannot be promoted');
   });
 });

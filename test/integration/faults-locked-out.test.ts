@@ -66,13 +66,13 @@ test('a password changed before the files follow: the leader dies, another leads
   expect((await cluster.ctl(['list'])).stdout).toContain(` The agent of ${node} is locked out of its PostgreSQL: `);
   expect(count(leader.log(), 'the agent is locked out of PostgreSQL')).toBe(1);
 
-  const [heir] = cluster.others(old.name, node);
-  const before = [leader.postmasterPid, heir!.postmasterPid];
-  const asked = await cluster.ctl(['switchover', '--leader', node, '--candidate', heir!.name, '--force']);
+  const [successor] = cluster.others(old.name, node);
+  const before = [leader.postmasterPid, successor!.postmasterPid];
+  const asked = await cluster.ctl(['switchover', '--leader', node, '--candidate', successor!.name, '--force']);
   expect(asked.stdout + asked.stderr).toMatch(/switchover is not possible: the agent is locked out|Switchover failed.*locked out/is);
   await cluster.until('no wish is left', 5000, async () => !((await cluster.key('failover')) ?? '').includes(node));
   expect(await cluster.leader()).toBe(node);
-  expect([leader.postmasterPid, heir!.postmasterPid]).toEqual(before);
+  expect([leader.postmasterPid, successor!.postmasterPid]).toEqual(before);
 
   await rotate(leader, 'postgres');
   old.start();

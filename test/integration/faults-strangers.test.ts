@@ -157,24 +157,24 @@ test('names that PostgreSQL cuts or replaces become synchronous; slots that hold
   await old.sql("select pg_create_logical_replication_slot('by_hand', 'pgoutput')");
   const asked = await old.rest('/switchover', { method: 'POST', body: { leader: names[old.name] }, timeoutMs: 30_000 });
   expect(asked?.status, old.tail(4)).toBe(200);
-  const heir = of.node(await of.waitForLeader({ not: old.name }));
+  const successor = of.node(await of.waitForLeader({ not: old.name }));
   await of.until('no slot on the former primary holds what nobody advances', 20_000, async () => {
     const all = await slots(old, 'true').catch(() => []);
     const held = await slots(old, "xmin is not null or slot_type = 'logical'").catch(() => null);
     return held?.length === 0 && all.length === 2;
   });
-  await isSynchronous(heir, of.others(heir.name));
+  await isSynchronous(successor, of.others(successor.name));
 
-  const lost = of.others(heir.name, old.name)[0]!;
+  const lost = of.others(successor.name, old.name)[0]!;
   await of.configure({ postgresql: { parameters: { max_slot_wal_keep_size: '16MB' } } });
   await lost.killAll();
-  await of.until('its slot is free', 20_000, async () => (await slots(heir, 'not active')).length === 1);
-  const [slot] = await slots(heir, 'not active');
-  const [before] = await heir.sql<{ lsn: string }>('select pg_current_wal_lsn() as lsn');
-  for (let i = 0; i < 6; i++) await heir.sql('insert into things values (1); select pg_switch_wal()', 10_000);
-  await heir.sql('checkpoint', 10_000);
+  await of.until('its slot is free', 20_000, async () => (await slots(successor, 'not active')).length === 1);
+  const [slot] = await slots(successor, 'not active');
+  const [before] = await successor.sql<{ lsn: string }>('select pg_current_wal_lsn() as lsn');
+  for (let i = 0; i < 6; i++) await successor.sql('insert into things values (1); select pg_switch_wal()', 10_000);
+  await successor.sql('checkpoint', 10_000);
   await of.until('the slot that was lost is made again, and keeps WAL', 15_000, async () => {
     const where = `slot_name = '${slot!.name}' and wal_status <> 'lost' and restart_lsn > '${before!.lsn}'`;
-    return (await slots(heir, where)).length === 1;
+    return (await slots(successor, where)).length === 1;
   });
 });

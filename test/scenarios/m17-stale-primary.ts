@@ -15,8 +15,8 @@ export const stalePrimary: Scenario = {
     await story.until('a successor', () => world.leader !== null && world.leader !== a, 20_000);
     world.clients.stop();
     story.note(`${story.lost} commits were acknowledged by a alone and are lost (M1)`);
-    const [heir, other] = world.primary === b ? [b, c] : [c, b];
-    expect(a.server.position.lsn > heir.server.position.lsn).toBe(true);
+    const [successor, other] = world.primary === b ? [b, c] : [c, b];
+    expect(a.server.position.lsn > successor.server.position.lsn).toBe(true);
     await story.until(
       'the other follows',
       () => world.etcd.view().history.length === 1 && other.server.replication.source !== null,
@@ -32,7 +32,7 @@ export const stalePrimary: Scenario = {
     expect(a.running.rounds.last?.decision.because).toContain('diverged from the cluster’s history');
     story.operator(`${other.name} is switched on again`, () => other.boot());
     await story.leads(other, 30_000);
-    story.operator(`${heir.name} is switched on again`, () => heir.boot());
+    story.operator(`${successor.name} is switched on again`, () => successor.boot());
     await story.back();
   },
 };

@@ -15,10 +15,10 @@ export const divergedInTheWay: Scenario = {
     });
     await story.until('a successor', () => world.leader !== null && world.leader !== a, 20_000);
     world.clients.stop();
-    const [heir, other] = world.primary === b ? [b, c] : [c, b];
+    const [successor, other] = world.primary === b ? [b, c] : [c, b];
     await story.until('its timeline is on record', () => world.etcd.view().history.length === 1, 10_000);
-    story.fault(`${heir.name} is lost for good, before ${other.name} has seen its timeline; all others reach each other again`, () => {
-      heir.crash();
+    story.fault(`${successor.name} is lost for good, before ${other.name} has seen its timeline; all others reach each other again`, () => {
+      successor.crash();
       story.heal('a', 'b', 'c', 'etcd');
       story.heal('b', 'c');
     });

@@ -13,17 +13,17 @@ export const voterRestarts: Scenario = {
     for (const { server } of [b, c]) server.durations = { ...server.durations, promoteMs: [4000, 4000] };
     await makeZombie(story);
     await story.until('the key is taken', () => world.holder !== 'a' && world.holder !== null, 20_000);
-    const heir = world.node(world.holder ?? '');
-    const voter = heir === b ? c : b;
+    const successor = world.node(world.holder ?? '');
+    const voter = successor === b ? c : b;
     const acked = story.ackedBy(a);
     let streamed = false;
     world.sim.afterEvent.push(() => {
       streamed ||= voter.server.replication.source === a.server;
     });
-    story.fault(`${voter.name}, whose vote ${heir.name} counted, loses power for half a second`, () => voter.crash());
+    story.fault(`${voter.name}, whose vote ${successor.name} counted, loses power for half a second`, () => voter.crash());
     await story.run(500);
     voter.boot();
-    await story.leads(heir, 20_000);
+    await story.leads(successor, 20_000);
     await story.run(3000);
     expect(streamed).toBe(false);
     expect(story.ackedBy(a)).toBe(acked);

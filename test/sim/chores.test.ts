@@ -16,18 +16,18 @@ describe('a voter whose disk takes nothing', () => {
     world.clients.stop();
     await world.run(2000);
     const old = world.primary;
-    const [full, heir] = world.replicas;
-    return { world, old, full: full!, heir: heir! };
+    const [full, successor] = world.replicas;
+    return { world, old, full: full!, successor: successor! };
   };
 
   test.each([51, 52, 53])('votes for the other when the leader dies, and does not take the key (seed %i)', async (seed) => {
-    const { world, old, full, heir } = await stuck(seed);
+    const { world, old, full, successor } = await stuck(seed);
     full.server.full = 'wal';
     full.server.stuckFiles = 'all';
     const from = world.sim.now;
     old.crash();
     const tookMs = await world.expect('a successor', () => world.leader !== null, 60_000);
-    expect(world.primary).toBe(heir);
+    expect(world.primary).toBe(successor);
     // The lease, and then the time after which a walreceiver that is gone has been tried again.
     expect(tookMs).toBeLessThan(10_000 + 500 + 6000 + 1500);
     expect(world.timeOf(`etcd puts leader ${full.name}`, from)).toBeNull();

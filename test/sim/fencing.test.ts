@@ -181,13 +181,13 @@ describe('the guard', () => {
   test('without one nobody is promoted', async () => {
     const world = await World.ready({ seed: 101, nodes: ['a', 'b'] });
     const old = world.primary;
-    const heir = world.replicas[0]!;
-    heir.guard.mute = true;
+    const successor = world.replicas[0]!;
+    successor.guard.mute = true;
     old.crash();
     await world.run(60_000);
-    expect(heir.server.inRecovery).toBe(true);
-    heir.guard.mute = false;
-    await world.expect('promoted once it answers', () => world.leader === heir, 60_000);
+    expect(successor.server.inRecovery).toBe(true);
+    successor.guard.mute = false;
+    await world.expect('promoted once it answers', () => world.leader === successor, 60_000);
   });
 
   test('a leader that cannot tell it anything gives up in good order, before it strikes', async () => {
@@ -226,18 +226,18 @@ describe('the guard', () => {
       () => world.machines.some((machine) => machine.rules.at(-1) === 'standby.race' && world.holder === machine.name),
       20_000,
     );
-    const heir = world.node(world.holder!);
-    await world.expect('the job has begun', () => world.lines.some((line) => line.includes(`${heir.name} INFO promoted self`)), 1000);
-    heir.freezeAgent();
+    const successor = world.node(world.holder!);
+    await world.expect('the job has begun', () => world.lines.some((line) => line.includes(`${successor.name} INFO promoted self`)), 1000);
+    successor.freezeAgent();
     await world.run(12_000);
-    heir.thawAgent();
+    successor.thawAgent();
     await world.expect(
       'it follows the one that was promoted instead',
-      () => world.leader !== null && heir.server.replication.source !== null,
+      () => world.leader !== null && successor.server.replication.source !== null,
       20_000,
     );
-    expect(heir.guard.fired).toBe(false);
-    expect(heir.guard.deadlineMs).toBeNull();
+    expect(successor.guard.fired).toBe(false);
+    expect(successor.guard.deadlineMs).toBeNull();
   });
 
   test.each([true, false])('killed together with its agent, PostgreSQL ends at once (agent first: %s)', async (agentFirst) => {

@@ -88,11 +88,11 @@ describe('paused', () => {
   test('a switchover by name is done all the same', async () => {
     const world = await World.ready({ seed: 304 });
     const old = world.primary;
-    const heir = world.replicas[1]!;
+    const successor = world.replicas[1]!;
     world.patchConfig({ pause: true });
     await world.run(3000);
-    world.askFailover({ leader: old.name, member: heir.name });
-    await world.expect('the candidate leads', () => world.leader === heir, 10_000);
+    world.askFailover({ leader: old.name, member: successor.name });
+    await world.expect('the candidate leads', () => world.leader === successor, 10_000);
   });
 });
 
@@ -246,11 +246,11 @@ test('a promotion under way is called off when the key is lost', async () => {
   for (const machine of world.replicas) machine.server.durations = { ...machine.server.durations, promoteMs: [5000, 5000] };
   old.crash();
   await world.expect('a promotion', () => world.machines.some((machine) => machine.server.process?.promoting === true), 20_000);
-  const heir = world.machines.find((machine) => machine.server.process?.promoting === true)!;
-  const { process } = heir.server;
+  const successor = world.machines.find((machine) => machine.server.process?.promoting === true)!;
+  const { process } = successor.server;
   world.etcd.put('leader', 'somebody-else', null);
-  await world.expect('its PostgreSQL is stopped', () => heir.server.process !== process, 2000);
+  await world.expect('its PostgreSQL is stopped', () => successor.server.process !== process, 2000);
   await world.run(100);
-  expect(heir.rules).toContain('fence.job-without-lock');
-  expect(heir.server.signal).toBe(true);
+  expect(successor.rules).toContain('fence.job-without-lock');
+  expect(successor.server.signal).toBe(true);
 });

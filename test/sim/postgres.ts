@@ -12,7 +12,7 @@ import { RegentError } from '../../src/support/errors.ts';
 import type { Gate, Simulation } from './clock.ts';
 import { factsOf } from './facts.ts';
 import { Connection } from './postgres/connection.ts';
-import { Drain } from './postgres/drain.ts';
+import { Drain } from './postgres/fast-shutdown.ts';
 import { accessFiles, writeFiles } from './postgres/files.ts';
 import { hidesTimeline, isContained, needsRewind, refuse } from './postgres/rewind.ts';
 import { syncSlots } from './postgres/slots.ts';
@@ -138,7 +138,7 @@ export class SimPostgres implements Postgres {
     const deadline = clock.monotonicMs() + options.timeoutMs;
     const reserveMs = Math.min(1500, options.timeoutMs * 0.3);
     if (mode === 'fast') {
-      const drain = options.heirs === undefined ? null : new Drain(server, clock, options.heirs, () => options.onClosed?.());
+      const drain = options.successors === undefined ? null : new Drain(server, clock, options.successors, () => options.onClosed?.());
       server.stopFast();
       if (await this.#untilGone(deadline - reserveMs, drain)) return;
     }

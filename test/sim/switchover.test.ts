@@ -14,17 +14,17 @@ describe('switchover', () => {
     async (seed) => {
       const world = await World.ready({ seed });
       const old = world.primary;
-      const heir = world.replicas[1]!;
+      const successor = world.replicas[1]!;
       world.clients.start(20);
       await world.run(3000);
       const asked = world.sim.now;
-      world.askFailover({ leader: old.name, member: heir.name });
-      const tookMs = await world.expect('the candidate leads', () => world.leader === heir, 10_000);
+      world.askFailover({ leader: old.name, member: successor.name });
+      const tookMs = await world.expect('the candidate leads', () => world.leader === successor, 10_000);
       const checkpoint = at(world, `${old.name} checkpoint`, asked);
       const stopped = at(world, `${old.name} PostgreSQL shut down`, checkpoint);
       const released = at(world, 'etcd deletes leader', stopped);
-      const acquired = at(world, `etcd puts leader ${heir.name}`, released);
-      const promoted = at(world, `${heir.name} PostgreSQL promoted`, acquired);
+      const acquired = at(world, `etcd puts leader ${successor.name}`, released);
+      const promoted = at(world, `${successor.name} PostgreSQL promoted`, acquired);
       expect(promoted).toBeGreaterThanOrEqual(acquired);
       // Of this the checkpoint takes up to 600 ms, with the clients still writing; the rest is what
       // they notice.
@@ -50,18 +50,18 @@ describe('switchover', () => {
   test('the key does not wait for the archiver of the old primary, which comes back when pg_ctl_timeout has ended it', async () => {
     const world = await World.ready({ seed: 217 });
     const old = world.primary;
-    const heir = world.replicas[0]!;
+    const successor = world.replicas[0]!;
     world.clients.start(20);
     await world.run(3000);
     old.server.archiverBusyUntilMs = world.sim.now + 300_000;
     const asked = world.sim.now;
-    world.askFailover({ leader: old.name, member: heir.name });
-    await world.expect('the candidate takes writes', () => world.leader === heir && heir.server.writable, 10_000);
+    world.askFailover({ leader: old.name, member: successor.name });
+    await world.expect('the candidate takes writes', () => world.leader === successor && successor.server.writable, 10_000);
     const outageMs = world.sim.now - at(world, 'writable: nobody', asked);
     expect(outageMs).toBeLessThan(2000);
     expect(old.server.process?.archiving).toBe(true);
     await world.expect('the old primary follows', () => world.healthy(), 90_000);
-    expect(world.primary).toBe(heir);
+    expect(world.primary).toBe(successor);
     world.clients.stop();
     world.checkers.checkLoss();
     world.checkers.assertClean();
@@ -109,19 +109,19 @@ describe('switchover', () => {
   test('the candidate dies while the leader stops: another takes over', async () => {
     const world = await World.ready({ seed: 214 });
     const old = world.primary;
-    const heir = world.replicas[0]!;
-    world.askFailover({ leader: old.name, member: heir.name });
+    const successor = world.replicas[0]!;
+    world.askFailover({ leader: old.name, member: successor.name });
     await world.expect('the leader stops', () => !old.server.writable, 5000);
-    heir.crash();
+    successor.crash();
     await world.expect('somebody leads', () => world.leader !== null, 15_000);
   });
 
   test('the candidate cannot reach etcd: the others stand back for a ttl, then one of them leads, and stays', async () => {
     const world = await World.ready({ seed: 216 });
     const old = world.primary;
-    const heir = world.replicas[0]!;
-    world.net.cut(heir.name, 'etcd');
-    world.askFailover({ leader: old.name, member: heir.name });
+    const successor = world.replicas[0]!;
+    world.net.cut(successor.name, 'etcd');
+    world.askFailover({ leader: old.name, member: successor.name });
     await world.expect('the leader stops', () => !old.server.writable, 5000);
     const tookMs = await world.expect('somebody leads', () => world.leader !== null, 25_000);
     expect(tookMs).toBeGreaterThan(9000);
@@ -151,9 +151,9 @@ describe('switchover', () => {
 test('failover by name, in the absence of a leader', async () => {
   const world = await World.ready({ seed: 221 });
   const old = world.primary;
-  const heir = world.replicas[1]!;
-  world.askFailover({ member: heir.name });
-  await world.expect('the candidate leads', () => world.leader === heir, 10_000);
+  const successor = world.replicas[1]!;
+  world.askFailover({ member: successor.name });
+  await world.expect('the candidate leads', () => world.leader === successor, 10_000);
   await world.expect('healthy', () => world.healthy() && world.etcd.view().failover === null, 10_000);
   expect(old.server.inRecovery).toBe(true);
 });

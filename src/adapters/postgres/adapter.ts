@@ -19,7 +19,7 @@ import { ConfWriter } from './conf-writer.ts';
 import { type Context, depsOf, newReaders, type RunAs, runner } from './context.ts';
 import { clearIncomplete, inspectDataDir, markIncomplete, removeDataDir } from './data-dir.ts';
 import { clearMark, clearMarks, setMark } from './directory-mark.ts';
-import { endWalsenders } from './drain.ts';
+import { endWalsenders } from './fast-shutdown.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { endLeftoverTools } from './leftover-tools.ts';
 import { removeMade } from './made-elsewhere.ts';

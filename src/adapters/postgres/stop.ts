@@ -10,7 +10,7 @@ import { ensureError, RegentError } from '../../support/errors.ts';
 import { shellWords } from '../../support/shell-words.ts';
 import { type Context, runner } from './context.ts';
 import { findServerProcesses, forgetUnreaped, type HeldProcess } from './detect.ts';
-import { Walsenders } from './drain.ts';
+import { Walsenders } from './fast-shutdown.ts';
 import { serverPrograms } from './programs.ts';
 
 const LOOK_MS = 5;
@@ -56,11 +56,11 @@ export async function stopServer(context: Context, mode: 'fast' | 'immediate', o
 
 async function stopInOrder(context: Context, postmaster: HeldProcess, untilMs: number, options: StopOptions): Promise<boolean> {
   const { clock, heartbeat } = context;
-  const { heirs, onClosed, signal } = options;
+  const { successors, onClosed, signal } = options;
   const timeoutMs = untilMs - clock.monotonicMs();
   const walsenders = await Walsenders.of(context, postmaster, {
     timeoutMs,
-    ...(heirs && { heirs: heirs.flatMap(carriedForms) }),
+    ...(successors && { successors: successors.flatMap(carriedForms) }),
     ...(onClosed && { onClosed }),
   });
   try {

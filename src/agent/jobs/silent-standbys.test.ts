@@ -39,13 +39,13 @@ const handover = (action: 'switchover' | 'failover' | 'shutdown', candidate: str
 describe('before a primary is stopped', () => {
   it('nobody waits while all confirm', async () => {
     const { seen, ports, abort } = scene([primary(behind('b', 1), behind('c', 2)), primary(walsender('b'), walsender('c', { pid: 2 }))]);
-    expect(await withoutTheSilent(ports, planFor(ports.settings, handover('switchover', 'b')), abort.signal)).toEqual({ heirs: ['b'] });
+    expect(await withoutTheSilent(ports, planFor(ports.settings, handover('switchover', 'b')), abort.signal)).toEqual({ successors: ['b'] });
     expect(seen).toMatchObject({ nowMs: 1000, ended: [], said: [] });
   });
 
-  it('whoever is silent for three seconds is cut off, if an heir is not', async () => {
+  it('whoever is silent for three seconds is cut off, if a successor is not', async () => {
     const { seen, ports, abort } = scene([primary(behind('b', 1), behind('c', 2)), primary(walsender('b'), behind('c', 2))]);
-    expect(await withoutTheSilent(ports, planFor(ports.settings, handover('shutdown')), abort.signal)).toEqual({ heirs: ['b', 'c'] });
+    expect(await withoutTheSilent(ports, planFor(ports.settings, handover('shutdown')), abort.signal)).toEqual({ successors: ['b', 'c'] });
     expect(seen).toMatchObject({ nowMs: 4000, ended: [2], said: ['c: silent for 3 s, and not to be waited for'] });
   });
 
@@ -53,7 +53,7 @@ describe('before a primary is stopped', () => {
     const { seen, ports, abort } = scene([primary(behind('b', 1), walsender('c', { pid: 2 }))]);
     const refused = withoutTheSilent(ports, planFor(ports.settings, handover('switchover', 'b')), abort.signal);
     await expect(refused).rejects.toMatchObject({
-      code: 'HEIRS_SILENT',
+      code: 'SUCCESSORS_SILENT',
       message: expect.stringMatching(/^b has confirmed no WAL for 3 s/),
     });
     expect(seen.ended).toEqual([]);
@@ -61,13 +61,13 @@ describe('before a primary is stopped', () => {
 
   it.each(['failover', 'shutdown'] as const)('a %s is not, and then nobody is cut off', async (action) => {
     const { seen, ports, abort } = scene([primary(behind('b', 1))]);
-    expect(await withoutTheSilent(ports, planFor(ports.settings, handover(action, 'b')), abort.signal)).toEqual({ heirs: ['b'] });
+    expect(await withoutTheSilent(ports, planFor(ports.settings, handover(action, 'b')), abort.signal)).toEqual({ successors: ['b'] });
     expect(seen.ended).toEqual([]);
   });
 
   it('a restart needs nobody', async () => {
     const { seen, ports, abort } = scene([primary(behind('b', 1), behind('c', 2))]);
-    expect(await withoutTheSilent(ports, nobodyTakesOver, abort.signal)).toEqual({ heirs: [] });
+    expect(await withoutTheSilent(ports, nobodyTakesOver, abort.signal)).toEqual({ successors: [] });
     expect(seen.ended).toEqual([1, 2]);
   });
 
@@ -76,14 +76,14 @@ describe('before a primary is stopped', () => {
     expect(await withoutTheSilent(ports, nobodyTakesOver, abort.signal)).toEqual({});
     expect(seen).toMatchObject({ nowMs: 1000, ended: [] });
     const silent = scene([pg.starting()]);
-    expect(await withoutTheSilent(silent.ports, nobodyTakesOver, silent.abort.signal)).toEqual({ heirs: [] });
+    expect(await withoutTheSilent(silent.ports, nobodyTakesOver, silent.abort.signal)).toEqual({ successors: [] });
     expect(silent.seen).toMatchObject({ nowMs: 1000, ended: [] });
   });
 
   it('whoever calls it off does not wait, and cuts nobody off', async () => {
     const { seen, ports, abort } = scene([primary(behind('b', 1))]);
     abort.abort();
-    expect(await withoutTheSilent(ports, nobodyTakesOver, abort.signal)).toEqual({ heirs: [] });
+    expect(await withoutTheSilent(ports, nobodyTakesOver, abort.signal)).toEqual({ successors: [] });
     expect(seen).toMatchObject({ nowMs: 1000, ended: [] });
   });
 });

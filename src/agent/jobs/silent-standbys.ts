@@ -1,10 +1,10 @@
 /**
  * Before a primary is stopped in good order, while its clients still work: the walsenders of
  * standbys that are not there any more are ended, so that the stop does not wait for them
- * (core/drain.ts). A standby that was taken for gone, and is there, connects again at once.
+ * (core/shutdown-wait.ts). A standby that was taken for gone, and is there, connects again at once.
  */
 import type { ClusterView } from '../../core/cluster.ts';
-import { heirs, SILENT_MS, type Silence, silenceBetween } from '../../core/drain.ts';
+import { SILENT_MS, type Silence, silenceBetween, successorsOf } from '../../core/shutdown-wait.ts';
 import type { Job } from '../../core/effects.ts';
 import { type Clock, sleep } from '../../ports/clock.ts';
 import type { Dcs } from '../../ports/dcs.ts';
@@ -31,12 +31,12 @@ type Handover = Extract<Job, { kind: 'handover' }>;
 
 export interface Drain {
   /** For Postgres.stop; absent: it is to be as patient as PostgreSQL. */
-  readonly heirs?: readonly string[];
+  readonly successors?: readonly string[];
 }
 
 export interface Plan {
-  readonly heirs: readonly string[];
-  /** The stop is called off when none of the heirs says anything. */
+  readonly successors: readonly string[];
+  /** The stop is called off when none of the successors says anything. */
   readonly inVain: boolean;
 }
 
@@ -46,14 +46,14 @@ export interface Plan {
  */
 export function planFor(settings: Pick<SettingsSource, 'current'>, { action, candidate }: Handover): (view: ClusterView) => Plan {
   const { local, dynamic } = settings.current();
-  return (view) => ({ heirs: heirs(view, local.name, candidate, dynamic.synchronousMode), inVain: action === 'switchover' });
+  return (view) => ({ successors: successorsOf(view, local.name, candidate, dynamic.synchronousMode), inVain: action === 'switchover' });
 }
 
 /** Of a restart: nobody is to take over. */
-export const nobodyTakesOver = (): Plan => ({ heirs: [], inVain: false });
+export const nobodyTakesOver = (): Plan => ({ successors: [], inVain: false });
 
 /**
- * Takes no time while every standby answers, and SILENT_MS at most otherwise. Throws HEIRS_SILENT,
+ * Takes no time while every standby answers, and SILENT_MS at most otherwise. Throws SUCCESSORS_SILENT,
  * and nothing was done then; nothing else: what cannot be found out now makes the stop as slow as
  * PostgreSQL is.
  */
@@ -61,30 +61,30 @@ export async function withoutTheSilent(ports: SilentPorts, plan: (view: ClusterV
   const { dcs, log, settings } = ports;
   try {
     const view = await dcs.read({ timeoutMs: Math.min(ETCD_MS, settings.current().dynamic.retryTimeoutSeconds * 1000) });
-    const { heirs: names, inVain } = plan(view);
-    const { silent, heirsSilent } = await look(ports, view, names, signal);
-    if (heirsSilent && inVain) throw heirsSilentError(names);
-    if (signal.aborted || silent.length === 0 || heirsSilent) return { heirs: names };
+    const { successors: names, inVain } = plan(view);
+    const { silent, successorsSilent } = await look(ports, view, names, signal);
+    if (successorsSilent && inVain) throw successorsSilentError(names);
+    if (signal.aborted || silent.length === 0 || successorsSilent) return { successors: names };
     log.info(`${silent.map(({ name }) => name).join(', ')}: silent for ${SILENT_MS / 1000} s, and not to be waited for`);
     await ports.pg.endWalsenders(
       silent.map(({ pid }) => pid),
       { timeoutMs: END_MS, signal },
     );
-    return { heirs: names };
+    return { successors: names };
   } catch (error) {
-    if (error instanceof RegentError && error.code === 'HEIRS_SILENT') throw error;
+    if (error instanceof RegentError && error.code === 'SUCCESSORS_SILENT') throw error;
     log.warning(`who is not to be waited for when PostgreSQL stops could not be found out: ${ensureError(error).message}`);
     return {};
   }
 }
 
-function heirsSilentError(names: readonly string[]): RegentError {
+function successorsSilentError(names: readonly string[]): RegentError {
   const who = names.length === 1 ? `${names[0]} has` : `none of ${names.join(', ')} has`;
   const message = `${who} confirmed no WAL for ${SILENT_MS / 1000} s, and would not get what is still to be written`;
-  return new RegentError('HEIRS_SILENT', message, { policy: 'transient', mend: 'see whether its host and its disk are well' });
+  return new RegentError('SUCCESSORS_SILENT', message, { policy: 'transient', mend: 'see whether its host and its disk are well' });
 }
 
-const NOBODY: Silence = { silent: [], heirsSilent: false };
+const NOBODY: Silence = { silent: [], successorsSilent: false };
 
 async function look(
   { pg, clock }: Pick<SilentPorts, 'pg' | 'clock'>,

@@ -185,8 +185,8 @@ export class Promises {
     if (this.#world.holder === machine.name && sync.leader !== machine.name) return false;
     const able = others.filter(({ name }) => sync.leader === name || sync.standbys.includes(name));
     // The vote of one that is ahead, and may not lead itself, is no vote for the others.
-    const votesFor = (heir: Machine) => able.filter(({ server }) => server.position.lsn <= heir.server.position.lsn).length;
-    return able.some((heir) => mayLead(heir.tags) && votesFor(heir) >= sync.quorum + 1);
+    const votesFor = (successor: Machine) => able.filter(({ server }) => server.position.lsn <= successor.server.position.lsn).length;
+    return able.some((successor) => mayLead(successor.tags) && votesFor(successor) >= sync.quorum + 1);
   }
 
   /**

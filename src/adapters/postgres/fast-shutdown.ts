@@ -1,6 +1,6 @@
 /** The walsenders of a server: ended while it runs, and watched while it shuts down. */
 import type pg from 'pg';
-import { type Connected, DRAIN_PATIENCE_MS, dispensable } from '../../core/drain.ts';
+import { type Connected, DRAIN_PATIENCE_MS, dispensable } from '../../core/shutdown-wait.ts';
 import { includes } from '../../core/voters.ts';
 import { type Clock, sleep } from '../../ports/clock.ts';
 import { type Context, runner } from './context.ts';
@@ -52,7 +52,7 @@ export interface Patience {
   /**
    * Members that may lead next; absent: every standby is waited for as long as PostgreSQL waits.
    */
-  readonly heirs?: readonly string[];
+  readonly successors?: readonly string[];
   /** Called once: nothing can be written any more, and nobody who is waited for lacks anything. */
   readonly onClosed?: () => void;
   /** The stop has so much time in all. */
@@ -117,13 +117,13 @@ export class Walsenders {
     if (sinceMs >= this.#scaled(CONSUMERS_MS)) this.#end(alive(this.#consumers), 'has not taken all WAL');
     if (this.#writtenAtMs === null && (await this.#allIsWritten())) this.#writtenAtMs = now;
     this.#nextLookMs = this.#context.clock.monotonicMs() + LOOK_MS;
-    const { heirs } = this.#patience;
+    const { successors } = this.#patience;
     if (this.#writtenAtMs === null) {
       this.#tellWhatIsAwaited(sinceMs);
-      if (heirs !== undefined && sinceMs >= this.#scaled(STUCK_MS)) this.#endStuck(heirs);
+      if (successors !== undefined && sinceMs >= this.#scaled(STUCK_MS)) this.#endStuck(successors);
       return;
     }
-    if (heirs !== undefined && now - this.#writtenAtMs >= DRAIN_PATIENCE_MS) this.#giveUp(heirs);
+    if (successors !== undefined && now - this.#writtenAtMs >= DRAIN_PATIENCE_MS) this.#giveUp(successors);
     if (this.#closedAtMs === null && alive(this.#standbys).length === 0) this.#closed(now);
   }
 
@@ -165,18 +165,18 @@ export class Walsenders {
 
   /**
    * A walsender that is stuck in a full socket keeps the last checkpoint from being written. An
-   * heir is never cut off.
+   * successor is never cut off.
    */
-  #endStuck(heirs: readonly string[]): void {
+  #endStuck(successors: readonly string[]): void {
     this.#end(
-      alive(this.#standbys).filter(({ name }) => !includes(heirs, name)),
+      alive(this.#standbys).filter(({ name }) => !includes(successors, name)),
       'may be what keeps the last checkpoint from being written',
     );
   }
 
-  #giveUp(heirs: readonly string[]): void {
+  #giveUp(successors: readonly string[]): void {
     const ended = new Set(this.#standbys.filter(({ process }) => process.state() === 'gone').map(({ pid }) => pid));
-    const pids = dispensable(this.#standbys, ended, heirs).map(({ pid }) => pid);
+    const pids = dispensable(this.#standbys, ended, successors).map(({ pid }) => pid);
     this.#end(
       this.#standbys.filter(({ pid }) => pids.includes(pid)),
       'has not confirmed the end of the WAL',

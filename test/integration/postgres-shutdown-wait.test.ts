@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { DRAIN_PATIENCE_MS } from '../../src/core/drain.ts';
+import { DRAIN_PATIENCE_MS } from '../../src/core/shutdown-wait.ts';
 import { type BareNodes, bareNodes, LONG, QUICK, START } from './support/bare-nodes.ts';
 import { eventually, findBinDir, sql } from './support/postgres.ts';
 
@@ -83,7 +83,7 @@ async function hasShutdownOfOld(name: string): Promise<boolean> {
 beforeAll(async () => {
   const archive = (home: string) => ({ archive_mode: 'on', archive_command: `test ! -e ${busyMark(home)} || sleep 300` });
   nodes = await bareNodes(
-    ['old', 'heir', 'other'],
+    ['old', 'successor', 'other'],
     (name, home) => (name === 'old' ? archive(home) : {}),
     (settings) => ({ ...settings, controlledParameters: { ...settings.controlledParameters, wal_level: 'logical' } }),
   );
@@ -98,23 +98,23 @@ afterAll(async () => {
   await nodes?.close();
 });
 
-test('a standby that is gone is given up once the heir has everything; with it back, it streams what it lacks', async () => {
+test('a standby that is gone is given up once the successor has everything; with it back, it streams what it lacks', async () => {
   await freeze('other');
   const askedAt = performance.now();
-  await node('old').stop('fast', { ...LONG, heirs: ['heir'] });
+  await node('old').stop('fast', { ...LONG, successors: ['successor'] });
   expect(performance.now() - askedAt).toBeLessThan(SOON_MS);
-  expect(await hasShutdownOfOld('heir')).toBe(true);
+  expect(await hasShutdownOfOld('successor')).toBe(true);
   expect(await hasShutdownOfOld('other')).toBe(false);
   thaw();
   await node('old').start({ kind: 'primary' }, START);
   await bothStream();
 });
 
-test('an heir that is silent for a while is waited for, however long the others have had everything', async () => {
-  await freeze('heir');
+test('a successor that is silent for a while is waited for, however long the others have had everything', async () => {
+  await freeze('successor');
   let stopped = false;
   const stop = node('old')
-    .stop('fast', { ...LONG, heirs: ['heir'] })
+    .stop('fast', { ...LONG, successors: ['successor'] })
     .then(() => {
       stopped = true;
     });
@@ -124,16 +124,16 @@ test('an heir that is silent for a while is waited for, however long the others 
   expect(stopped).toBe(false);
   thaw();
   await stop;
-  expect(await hasShutdownOfOld('heir')).toBe(true);
+  expect(await hasShutdownOfOld('successor')).toBe(true);
   await node('old').start({ kind: 'primary' }, START);
   await bothStream();
 });
 
 test('nobody is waited for where nobody is to take over', async () => {
-  await freeze('heir');
+  await freeze('successor');
   await freeze('other');
   const askedAt = performance.now();
-  await node('old').stop('fast', { ...LONG, heirs: [] });
+  await node('old').stop('fast', { ...LONG, successors: [] });
   expect(performance.now() - askedAt).toBeLessThan(SOON_MS);
   expect((await node('old').observe(QUICK)).control?.state).toBe('shut down');
   thaw();
@@ -155,9 +155,9 @@ test('a walsender stuck in a full socket is ended while the server runs; it woul
   await node('old').endWalsenders([before.pid], QUICK);
   expect((await senders()).map(({ pid }) => pid)).not.toContain(before.pid);
   const askedAt = performance.now();
-  await node('old').stop('fast', { ...LONG, heirs: ['heir'] });
+  await node('old').stop('fast', { ...LONG, successors: ['successor'] });
   expect(performance.now() - askedAt).toBeLessThan(SOON_MS);
-  expect(await hasShutdownOfOld('heir')).toBe(true);
+  expect(await hasShutdownOfOld('successor')).toBe(true);
 });
 
 test('an archiver that does not end keeps nobody from leading: the server is closed, says so, and is ended at the deadline', async () => {
@@ -169,7 +169,7 @@ test('an archiver that does not end keeps nobody from leading: the server is clo
   let closedAfterMs = Number.POSITIVE_INFINITY;
   const stop = node('old').stop('fast', {
     timeoutMs: 8000,
-    heirs: ['heir'],
+    successors: ['successor'],
     onClosed: () => {
       closedAfterMs = performance.now() - askedAt;
     },
@@ -180,7 +180,7 @@ test('an archiver that does not end keeps nobody from leading: the server is clo
   expect({ state, closed }).toEqual({ state: 'starting', closed: true });
   expect(postmaster).not.toBeNull();
   await stop;
-  expect(await hasShutdownOfOld('heir')).toBe(true);
+  expect(await hasShutdownOfOld('successor')).toBe(true);
   rmSync(busyMark());
   await node('old').start({ kind: 'primary' }, START);
   await bothStream();
@@ -198,7 +198,7 @@ test('clients of the replication protocol that take no more, a consumer of a log
   await isStuck('pg_recvlogical');
   await isStuck('pg_receivewal');
   const askedAt = performance.now();
-  await node('old').stop('fast', { ...LONG, heirs: ['heir'] });
+  await node('old').stop('fast', { ...LONG, successors: ['successor'] });
   expect(performance.now() - askedAt).toBeLessThan(SOON_MS);
-  expect(await hasShutdownOfOld('heir')).toBe(true);
+  expect(await hasShutdownOfOld('successor')).toBe(true);
 });

@@ -4,7 +4,7 @@
  * whose standby's host is gone without a word once wal_sender_timeout (60 s by default) is over.
  * Nobody takes writes meanwhile.
  *
- * Nobody is left out who is needed: an heir (a member that may take over from this primary) must
+ * Nobody is left out who is needed: a successor (a member that may take over from this primary) must
  * have everything before any other is given up. To be given up is to be cut off: such a standby has
  * a beginning of what the others have, and streams the rest from whoever leads next.
  */
@@ -32,7 +32,7 @@ export interface Connected {
  * Who may lead after `me`: whoever the operator named, or else every member that may. One of them
  * has to get everything.
  */
-export function heirs(view: ClusterView, me: string, candidate: string | null, mode: 'off' | 'on' | 'quorum'): readonly string[] {
+export function successorsOf(view: ClusterView, me: string, candidate: string | null, mode: 'off' | 'on' | 'quorum'): readonly string[] {
   if (candidate !== null) return [candidate];
   const { sync } = view;
   const listed = mode === 'on' && sync?.leader != null ? sync.standbys : null;
@@ -48,10 +48,10 @@ export interface Silence {
    */
   readonly silent: readonly Connected[];
   /**
-   * Among the connected there is an heir, and none that says anything: whoever took over now would
+   * Among the connected there is a successor, and none that says anything: whoever took over now would
    * lack what is still written.
    */
-  readonly heirsSilent: boolean;
+  readonly successorsSilent: boolean;
 }
 
 /**
@@ -59,7 +59,7 @@ export interface Silence {
  * flushed at the first is what has to be confirmed. Strangers (archivers, backups) may be slow to
  * reply in good health, and are not judged.
  */
-export function silenceBetween(first: SqlFacts, last: SqlFacts, view: ClusterView, heirsOfIt: readonly string[]): Silence {
+export function silenceBetween(first: SqlFacts, last: SqlFacts, view: ClusterView, successors: readonly string[]): Silence {
   const mark = first.flushLsn;
   const isSilent = ({ pid, replyTime, flushLsn, state }: WalsenderFacts) =>
     mark !== null &&
@@ -68,23 +68,23 @@ export function silenceBetween(first: SqlFacts, last: SqlFacts, view: ClusterVie
     first.replication.some((before) => before.pid === pid && before.replyTime === replyTime);
   const members = withMemberNames(last, view).replication.filter(({ applicationName }) => memberOf(view, applicationName) !== null);
   const silent = members.filter(isSilent);
-  const inLine = members.filter(({ applicationName }) => includes(heirsOfIt, applicationName));
+  const inLine = members.filter(({ applicationName }) => includes(successors, applicationName));
   return {
     silent: silent.map(({ pid, applicationName }) => ({ pid, name: applicationName })),
-    heirsSilent: inLine.length > 0 && inLine.every((sender) => silent.includes(sender)),
+    successorsSilent: inLine.length > 0 && inLine.every((sender) => silent.includes(sender)),
   };
 }
 
 /**
  * Of the walsenders that were connected when the stop was ordered, those that need not be waited
  * for any longer, once everything is sent. A walsender that has ended by itself had its standby's
- * word for everything. Without heirs (a restart) nobody else is to lead, and nobody is waited for.
+ * word for everything. Without successors (a restart) nobody else is to lead, and nobody is waited for.
  */
 export function dispensable(
   connected: readonly Connected[],
   ended: ReadonlySet<number>,
-  heirsOfIt: readonly string[],
+  successors: readonly string[],
 ): readonly Connected[] {
-  const served = heirsOfIt.length === 0 || connected.some(({ pid, name }) => ended.has(pid) && includes(heirsOfIt, name));
+  const served = successors.length === 0 || connected.some(({ pid, name }) => ended.has(pid) && includes(successors, name));
   return served ? connected.filter(({ pid }) => !ended.has(pid)) : [];
 }

@@ -2,26 +2,26 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { lsn, member, sql, view, walsender } from '../../test/support/build.ts';
 import type { ClusterView } from './cluster.ts';
-import { type Connected, dispensable, heirs, silenceBetween } from './drain.ts';
+import { type Connected, dispensable, silenceBetween, successorsOf } from './shutdown-wait.ts';
 import type { WalsenderFacts } from './postgres-facts.ts';
 
 const cluster = (over: Partial<ClusterView> = {}) => view({ leaderName: 'a', ...over });
 
-describe('heirs of a primary', () => {
+describe('successors of a primary', () => {
   it('is whom the operator named, alone', () => {
-    expect(heirs(cluster(), 'a', 'c', 'off')).toEqual(['c']);
+    expect(successorsOf(cluster(), 'a', 'c', 'off')).toEqual(['c']);
   });
 
   it('or else everybody else who may lead', () => {
     const members = [member('a'), member('b'), member('c', { tags: { nofailover: true } }), member('d')];
-    expect(heirs(cluster({ members }), 'a', null, 'quorum')).toEqual(['b', 'd']);
+    expect(successorsOf(cluster({ members }), 'a', null, 'quorum')).toEqual(['b', 'd']);
   });
 
   it('in mode on, who is listed in /sync', () => {
     const sync = { leader: 'a', quorum: 0, standbys: ['c'], modRevision: '1' };
-    expect(heirs(cluster({ sync }), 'a', null, 'on')).toEqual(['c']);
-    expect(heirs(cluster({ sync }), 'a', null, 'quorum')).toEqual(['b', 'c']);
-    expect(heirs(cluster({ sync: { ...sync, leader: null } }), 'a', null, 'on')).toEqual(['b', 'c']);
+    expect(successorsOf(cluster({ sync }), 'a', null, 'on')).toEqual(['c']);
+    expect(successorsOf(cluster({ sync }), 'a', null, 'quorum')).toEqual(['b', 'c']);
+    expect(successorsOf(cluster({ sync: { ...sync, leader: null } }), 'a', null, 'on')).toEqual(['b', 'c']);
   });
 });
 
@@ -33,7 +33,7 @@ describe('silence between two looks', () => {
     silenceBetween(primary(...first), primary(...last), cluster(), names);
 
   it('is of who has neither confirmed what was written, nor said anything', () => {
-    expect(between([b(), c()], [b(), c({ flushLsn: lsn(1000) })])).toEqual({ silent: [{ pid: 1, name: 'b' }], heirsSilent: false });
+    expect(between([b(), c()], [b(), c({ flushLsn: lsn(1000) })])).toEqual({ silent: [{ pid: 1, name: 'b' }], successorsSilent: false });
   });
 
   it('is not of a slow one, which says at least how far it is', () => {
@@ -51,19 +51,19 @@ describe('silence between two looks', () => {
 
   it('nor of anybody while it is not known how far the primary is', () => {
     const unknown = sql({ inRecovery: false, flushLsn: null, replication: [b()] });
-    expect(silenceBetween(unknown, unknown, cluster(), ['b'])).toEqual({ silent: [], heirsSilent: false });
+    expect(silenceBetween(unknown, unknown, cluster(), ['b'])).toEqual({ silent: [], successorsSilent: false });
   });
 
-  it('leaves no heir when all that are connected are silent, whoever else speaks', () => {
+  it('leaves no successor when all that are connected are silent, whoever else speaks', () => {
     const last = [b(), c({ replyTime: 'y' })];
-    expect(between([b(), c()], last, ['b']).heirsSilent).toBe(true);
-    expect(between([b(), c()], last, ['c']).heirsSilent).toBe(false);
-    expect(between([b(), c()], last, ['d']).heirsSilent).toBe(false);
-    expect(between([b(), c()], last, []).heirsSilent).toBe(false);
+    expect(between([b(), c()], last, ['b']).successorsSilent).toBe(true);
+    expect(between([b(), c()], last, ['c']).successorsSilent).toBe(false);
+    expect(between([b(), c()], last, ['d']).successorsSilent).toBe(false);
+    expect(between([b(), c()], last, []).successorsSilent).toBe(false);
   });
 
-  it('of an old connection does not make an heir silent that has a new one', () => {
-    expect(between([b()], [b(), b({ pid: 9, replyTime: null })], ['b'])).toEqual({ silent: [{ pid: 1, name: 'b' }], heirsSilent: false });
+  it('of an old connection does not make a successor silent that has a new one', () => {
+    expect(between([b()], [b(), b({ pid: 9, replyTime: null })], ['b'])).toEqual({ silent: [{ pid: 1, name: 'b' }], successorsSilent: false });
   });
 });
 
@@ -72,17 +72,17 @@ describe('who need not be waited for any longer', () => {
   const c = { pid: 2, name: 'c' };
   const backup = { pid: 3, name: 'backup' };
 
-  it('is nobody while no heir has everything', () => {
+  it('is nobody while no successor has everything', () => {
     expect(dispensable([b, c, backup], new Set([2, 3]), ['b'])).toEqual([]);
     expect(dispensable([b, c, backup], new Set([3]), ['b', 'c'])).toEqual([]);
   });
 
-  it('nor where the heir was not connected at all', () => {
+  it('nor where the successor was not connected at all', () => {
     expect(dispensable([c], new Set([2]), ['b'])).toEqual([]);
     expect(dispensable([c, backup], new Set([2]), ['b'])).toEqual([]);
   });
 
-  it('is the rest once one of the heirs has', () => {
+  it('is the rest once one of the successors has', () => {
     expect(dispensable([b, c, backup], new Set([1]), ['b'])).toEqual([c, backup]);
     expect(dispensable([b, c, backup], new Set([2]), ['b', 'c'])).toEqual([b, backup]);
   });
@@ -91,7 +91,7 @@ describe('who need not be waited for any longer', () => {
     expect(dispensable([b, c], new Set([2]), [])).toEqual([b]);
   });
 
-  it('is never the last heir that could have everything', () => {
+  it('is never the last successor that could have everything', () => {
     const connected = fc.uniqueArray(fc.record({ pid: fc.nat(9), name: fc.constantFrom('b', 'c', 'd', 'stranger') }), {
       selector: ({ pid }) => pid,
     });
@@ -99,8 +99,8 @@ describe('who need not be waited for any longer', () => {
       fc.property(connected, fc.uniqueArray(fc.nat(9)), fc.subarray(['b', 'c', 'd'], { minLength: 1 }), (all, gone, names) => {
         const ended = new Set(gone);
         const givenUp = dispensable(all, ended, names);
-        const isHeir = ({ name }: Connected) => names.includes(name);
-        if (givenUp.length > 0) expect(all.some((one) => isHeir(one) && ended.has(one.pid))).toBe(true);
+        const isSuccessor = ({ name }: Connected) => names.includes(name);
+        if (givenUp.length > 0) expect(all.some((one) => isSuccessor(one) && ended.has(one.pid))).toBe(true);
         expect(givenUp.some(({ pid }) => ended.has(pid))).toBe(false);
       }),
     );

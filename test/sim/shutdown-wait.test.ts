@@ -34,10 +34,10 @@ function outageSince(world: World, from: number): number {
 }
 
 /** In mode on the candidate has to be the synchronous standby. */
-function candidateOf(world: World): { heir: Machine; other: Machine } {
+function candidateOf(world: World): { successor: Machine; other: Machine } {
   const named = world.etcd.view().sync?.standbys[0];
-  const heir = world.replicas.find(({ name }) => name === named) ?? world.replicas[0]!;
-  return { heir, other: world.replicas.find((machine) => machine !== heir)! };
+  const successor = world.replicas.find(({ name }) => name === named) ?? world.replicas[0]!;
+  return { successor, other: world.replicas.find((machine) => machine !== successor)! };
 }
 
 async function end(world: World, ...gone: readonly Machine[]): Promise<void> {
@@ -51,12 +51,12 @@ async function end(world: World, ...gone: readonly Machine[]): Promise<void> {
 describe.each(modes)('synchronous_mode %s: another standby than the candidate', (mode) => {
   test('was gone before the switchover: clients notice no more than of any other', async () => {
     const world = await ready(301, mode);
-    const { heir, other } = candidateOf(world);
+    const { successor, other } = candidateOf(world);
     vanish(world, other);
     await world.run(300);
     const from = world.sim.now;
-    world.askFailover({ leader: world.primary.name, member: heir.name });
-    await world.expect('the candidate leads', () => world.leader === heir, 10_000);
+    world.askFailover({ leader: world.primary.name, member: successor.name });
+    await world.expect('the candidate leads', () => world.leader === successor, 10_000);
     await world.run(3000);
     expect(outageSince(world, from)).toBeLessThan(mode === 'quorum' ? 3000 : 1500);
     await end(world, other);
@@ -65,11 +65,11 @@ describe.each(modes)('synchronous_mode %s: another standby than the candidate', 
   test('goes while the leader stops: it is given a second', async () => {
     const world = await ready(302, mode);
     const old = world.primary;
-    const { heir, other } = candidateOf(world);
-    world.askFailover({ leader: old.name, member: heir.name });
+    const { successor, other } = candidateOf(world);
+    world.askFailover({ leader: old.name, member: successor.name });
     await world.expect('the leader stops', () => !old.server.writable, 5000);
     vanish(world, other);
-    const tookMs = await world.expect('the candidate leads', () => world.leader === heir, 10_000);
+    const tookMs = await world.expect('the candidate leads', () => world.leader === successor, 10_000);
     expect(tookMs).toBeLessThan(mode === 'quorum' ? 4000 : 2500);
     await end(world, other);
   });
@@ -79,28 +79,28 @@ test('the candidate is silent: the switchover is called off before anything is s
   const world = await ready(303);
   const old = world.primary;
   const { process } = old.server;
-  const heir = world.replicas[0]!;
-  heir.server.hangDisk();
+  const successor = world.replicas[0]!;
+  successor.server.hangDisk();
   const asked = world.sim.now;
-  world.askFailover({ leader: old.name, member: heir.name });
+  world.askFailover({ leader: old.name, member: successor.name });
   await world.expect('dropped', () => world.etcd.view().failover === null, 10_000);
   expect(old.server.process).toBe(process);
   expect(outageSince(world, asked)).toBeLessThan(1000);
-  expect(world.timeOf(`switchover failed: ${heir.name} has confirmed no WAL for 3 s`, asked)).not.toBeNull();
-  heir.server.freeDisk();
+  expect(world.timeOf(`switchover failed: ${successor.name} has confirmed no WAL for 3 s`, asked)).not.toBeNull();
+  successor.server.freeDisk();
   await end(world);
 });
 
 test('a candidate that vanishes while the leader stops has the time that PostgreSQL gives it', async () => {
   const world = await ready(304);
   const old = world.primary;
-  const [heir, other] = world.replicas as [Machine, Machine];
-  world.askFailover({ leader: old.name, member: heir.name });
+  const [successor, other] = world.replicas as [Machine, Machine];
+  world.askFailover({ leader: old.name, member: successor.name });
   await world.expect('the leader stops', () => !old.server.writable, 5000);
-  vanish(world, heir);
+  vanish(world, successor);
   await world.run(20_000);
   expect(old.server.process).not.toBeNull();
-  heir.resume();
+  successor.resume();
   await world.expect('somebody leads', () => world.leader !== null, 60_000);
   expect(other.server.running).toBe(true);
   await end(world);
@@ -122,14 +122,14 @@ test('the leader is restarted while nobody else is there', async () => {
 test('the agent ends where the only other node is silent for a while: that one has to have everything before', async () => {
   const world = await ready(306, 'off', ['a', 'b']);
   const old = world.primary;
-  const heir = world.replicas[0]!;
-  vanish(world, heir);
+  const successor = world.replicas[0]!;
+  vanish(world, successor);
   await world.run(300);
   old.running.shutdown();
   await world.run(15_000);
   expect(old.server.process).not.toBeNull();
-  heir.resume();
-  await world.expect('the other leads', () => world.leader === heir, 60_000);
+  successor.resume();
+  await world.expect('the other leads', () => world.leader === successor, 60_000);
   old.startAgent();
   await end(world);
 });
