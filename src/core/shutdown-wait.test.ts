@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { lsn, member, sql, view, walsender } from '../../test/support/build.ts';
 import type { ClusterView } from './cluster.ts';
-import { type Connected, dispensable, silenceBetween, successorsOf } from './shutdown-wait.ts';
 import type { WalsenderFacts } from './postgres-facts.ts';
+import { type Connected, dispensable, silenceBetween, successorsOf } from './shutdown-wait.ts';
 
 const cluster = (over: Partial<ClusterView> = {}) => view({ leaderName: 'a', ...over });
 
@@ -63,7 +63,10 @@ describe('silence between two looks', () => {
   });
 
   it('of an old connection does not make a successor silent that has a new one', () => {
-    expect(between([b()], [b(), b({ pid: 9, replyTime: null })], ['b'])).toEqual({ silent: [{ pid: 1, name: 'b' }], successorsSilent: false });
+    expect(between([b()], [b(), b({ pid: 9, replyTime: null })], ['b'])).toEqual({
+      silent: [{ pid: 1, name: 'b' }],
+      successorsSilent: false,
+    });
   });
 });
 

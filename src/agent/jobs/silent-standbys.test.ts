@@ -39,7 +39,9 @@ const handover = (action: 'switchover' | 'failover' | 'shutdown', candidate: str
 describe('before a primary is stopped', () => {
   it('nobody waits while all confirm', async () => {
     const { seen, ports, abort } = scene([primary(behind('b', 1), behind('c', 2)), primary(walsender('b'), walsender('c', { pid: 2 }))]);
-    expect(await withoutTheSilent(ports, planFor(ports.settings, handover('switchover', 'b')), abort.signal)).toEqual({ successors: ['b'] });
+    expect(await withoutTheSilent(ports, planFor(ports.settings, handover('switchover', 'b')), abort.signal)).toEqual({
+      successors: ['b'],
+    });
     expect(seen).toMatchObject({ nowMs: 1000, ended: [], said: [] });
   });
 

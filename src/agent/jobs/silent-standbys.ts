@@ -4,8 +4,8 @@
  * (core/shutdown-wait.ts). A standby that was taken for gone, and is there, connects again at once.
  */
 import type { ClusterView } from '../../core/cluster.ts';
-import { SILENT_MS, type Silence, silenceBetween, successorsOf } from '../../core/shutdown-wait.ts';
 import type { Job } from '../../core/effects.ts';
+import { SILENT_MS, type Silence, silenceBetween, successorsOf } from '../../core/shutdown-wait.ts';
 import { type Clock, sleep } from '../../ports/clock.ts';
 import type { Dcs } from '../../ports/dcs.ts';
 import type { Log } from '../../ports/log.ts';
