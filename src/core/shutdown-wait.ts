@@ -4,9 +4,9 @@
  * whose standby's host is gone without a word once wal_sender_timeout (60 s by default) is over.
  * Nobody takes writes meanwhile.
  *
- * Nobody is left out who is needed: a successor (a member that may take over from this primary) must
- * have everything before any other is given up. To be given up is to be cut off: such a standby has
- * a beginning of what the others have, and streams the rest from whoever leads next.
+ * Nobody is left out who is needed: a successor (a member that may take over from this primary)
+ * must have everything before any other is given up. To be given up is to be cut off: such a
+ * standby has a beginning of what the others have, and streams the rest from whoever leads next.
  */
 import { type ClusterView, mayLead, memberOf, sameName } from './cluster.ts';
 import type { SqlFacts, WalsenderFacts } from './postgres-facts.ts';
@@ -48,8 +48,8 @@ export interface Silence {
    */
   readonly silent: readonly Connected[];
   /**
-   * Among the connected there is a successor, and none that says anything: whoever took over now would
-   * lack what is still written.
+   * Among the connected there is a successor, and none that says anything: whoever took over now
+   * would lack what is still written.
    */
   readonly successorsSilent: boolean;
 }
@@ -78,7 +78,8 @@ export function silenceBetween(first: SqlFacts, last: SqlFacts, view: ClusterVie
 /**
  * Of the walsenders that were connected when the stop was ordered, those that need not be waited
  * for any longer, once everything is sent. A walsender that has ended by itself had its standby's
- * word for everything. Without successors (a restart) nobody else is to lead, and nobody is waited for.
+ * word for everything. Without successors (a restart) nobody else is to lead, and nobody is waited
+ * for.
  */
 export function dispensable(
   connected: readonly Connected[],

@@ -89,10 +89,10 @@ export interface Postgres {
    * Returns when all are gone.
    *
    * A fast stop lets every connected standby confirm everything. With `successors` (of a primary;
-   * core/shutdown-wait.ts) it gives those up that have not done so DRAIN_PATIENCE_MS after everything was
-   * written, provided that one of the successors has it all, or that there are none. Without it is as
-   * patient as PostgreSQL. Consumers of logical slots and base backups are ended after a second in
-   * any case.
+   * core/shutdown-wait.ts) it gives those up that have not done so DRAIN_PATIENCE_MS after
+   * everything was written, provided that one of the successors has it all, or that there are none.
+   * Without it is as patient as PostgreSQL. Consumers of logical slots and base backups are ended
+   * after a second in any case.
    *
    * `onClosed` is called once, of a fast stop that takes longer: nothing can be written any more,
    * and no standby is waited for. What is left (the archiver) keeps only this node waiting. A stop

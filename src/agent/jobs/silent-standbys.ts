@@ -53,9 +53,9 @@ export function planFor(settings: Pick<SettingsSource, 'current'>, { action, can
 export const nobodyTakesOver = (): Plan => ({ successors: [], inVain: false });
 
 /**
- * Takes no time while every standby answers, and SILENT_MS at most otherwise. Throws SUCCESSORS_SILENT,
- * and nothing was done then; nothing else: what cannot be found out now makes the stop as slow as
- * PostgreSQL is.
+ * Takes no time while every standby answers, and SILENT_MS at most otherwise. Throws
+ * SUCCESSORS_SILENT, and nothing was done then; nothing else: what cannot be found out now makes
+ * the stop as slow as PostgreSQL is.
  */
 export async function withoutTheSilent(ports: SilentPorts, plan: (view: ClusterView) => Plan, signal: AbortSignal): Promise<Drain> {
   const { dcs, log, settings } = ports;
