@@ -47,10 +47,10 @@ test('a member whose agent is stopped takes connections, and is unavailable all 
     const { out } = await ctl(['list'], { etcd });
     expect(out).toMatch(/\n\| patroni1 \| 172\.20\.0\.4 \| Leader {2}\| unavailable \|/);
     expect(out).toMatch(
-      /\n patroni1 is unavailable: 127\.0\.0\.1:\d+ takes the connection and says nothing for 2 seconds: its agent hangs or is stopped\n$/,
+      /\n patroni1 is unavailable: 127\.0\.0\.1:\d+ accepts the connection and sends nothing for 2 seconds: its agent hangs or is stopped\n$/,
     );
     const health = await ctl(['health', '--no-haproxy'], { etcd });
-    expect([health.code, health.out]).toEqual([2, expect.stringMatching(/critical: the leader patroni1 is unavailable: .* says nothing/)]);
+    expect([health.code, health.out]).toEqual([2, expect.stringMatching(/critical: the leader patroni1 is unavailable: .* sends nothing/)]);
     // Where all of them do, it is not the operator who is cut off.
     members.freeze('patroni2');
     members.freeze('patroni3');
@@ -175,7 +175,7 @@ test.each([
 test('names of hosts are looked up, and a deadline is a deadline', async () => {
   const { port } = new URL(members.urlOf('patroni1'));
   expect(await reachTcp({ host: 'localhost', port: Number(port) }, 900)).toBe(null);
-  expect(await reachTcp({ host: 'no-such-host.invalid', port: 8008 }, 900)).toMatch(/^cannot be looked up/);
+  expect(await reachTcp({ host: 'no-such-host.invalid', port: 8008 }, 900)).toMatch(/^cannot be resolved/);
 });
 
 /** A server that accepts nobody, as its loop never turns. */

@@ -1,7 +1,8 @@
 /**
- * Which members are not there, whatever their keys in etcd say: the key of a node that was cut off
- * lasts for up to ttl and tells of better days, and then it is gone and tells nothing. So the tool
- * knocks at every member's REST API, and remembers with the leader whose slots are still kept.
+ * Finds the members that are not there, whatever their keys in etcd say. The key of a node that was
+ * cut off stays for up to ttl and is out of date. Then it is gone, and nothing shows the member any
+ * more. So the tool connects to every member's REST API, and asks the leader which slots it still
+ * keeps.
  */
 import { bracketed } from '../config/hostport.ts';
 import { absentMembers } from '../core/absent-members.ts';
@@ -13,20 +14,22 @@ import type { Address } from './reach.ts';
 
 export const UNAVAILABLE = 'unavailable';
 /**
- * For all members together, names included. A member that needs longer to say hello is no good
- * member.
+ * The time for all members together, name resolution included. A member that needs longer to accept
+ * a connection is not well.
  */
 const REACH_MS = 900;
 /**
- * An agent answers this from memory. One that is stopped, or hangs, never does, and its kernel
- * takes the connection all the same.
+ * An agent answers this from memory. An agent that is stopped or hangs never answers, although its
+ * kernel accepts the connection.
  */
 const MUTE_MS = 2_000;
-const MUTE = `takes the connection and says nothing for ${MUTE_MS / 1000} seconds: its agent hangs or is stopped`;
+const MUTE = `accepts the connection and sends nothing for ${MUTE_MS / 1000} seconds: its agent hangs or is stopped`;
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
 
 export interface Availability {
-  /** Why, by name, in the words of a sentence: `172.20.0.6:8008 does not answer`. */
+  /**
+   * The reason by member name, worded as the end of a sentence: `172.20.0.6:8008 does not answer`.
+   */
   readonly unreachable: ReadonlyMap<string, string>;
   /** Members without a key whose slots are kept. */
   readonly absent: readonly string[];
@@ -35,8 +38,8 @@ export interface Availability {
 export const EXPIRED = 'its key in etcd has expired; its slot is kept for its return';
 
 /**
- * Takes as long as the members take to answer, REACH_MS at most, and MUTE_MS more where one is
- * mute. Never rejects.
+ * Takes as long as the members need to answer: at most REACH_MS, and MUTE_MS more if a member
+ * accepts the connection and stays silent. Never rejects.
  */
 export async function availability(ctx: Ctx, view: ClusterView): Promise<Availability> {
   const rest = await ctx.rest();
@@ -51,7 +54,7 @@ export async function availability(ctx: Ctx, view: ClusterView): Promise<Availab
     }),
   );
   const answers = knocks.filter((knock) => knock !== null);
-  // Where nobody can be reached, it is the operator who is cut off.
+  // If no member can be reached, the operator's own host is cut off.
   const someoneThere = answers.some(({ isReached }) => isReached);
   const gone = someoneThere
     ? answers.flatMap(({ member, reason }) => (reason === null || isDown(member) ? [] : [[member.name, reason] as const]))
@@ -66,7 +69,7 @@ interface Knock {
   readonly reason: string | null;
 }
 
-/** Said by the member itself before it went, and more exact. */
+/** The member published this itself before it stopped, and it is more exact. */
 function isDown(member: Member): boolean {
   return member.state === 'stopped';
 }
@@ -83,8 +86,8 @@ function shown({ host, port }: Address): string {
 }
 
 /**
- * The body of `/cluster` with what availability() found: the state of who is not there, and a row
- * for who has no key any more.
+ * The body of `/cluster` with what availability() found: the state of each member that is not
+ * there, and a row for each member that has no key any more.
  */
 export function marked(body: JsonObject, { unreachable, absent }: Availability): JsonObject {
   const members = Array.isArray(body['members']) ? body['members'].filter(isJsonObject) : [];
@@ -97,15 +100,15 @@ export function marked(body: JsonObject, { unreachable, absent }: Availability):
   return { ...body, members: all };
 }
 
-/** The last position is kept as published; how far behind it is by now, nobody knows. */
+/** The last position stays as published. How far behind the member is now is not known. */
 function unavailable(member: JsonObject): JsonObject {
   const lags = Object.keys(member).filter((key) => key === 'lag' || key.endsWith('_lag'));
-  // Nor which role it has: what its key says may be of before it was replaced.
+  // Its role is not known either: its key may date from before another member took over.
   const role = member['role'] === 'primary' ? { role: 'replica' } : {};
   return { ...member, ...role, state: UNAVAILABLE, ...Object.fromEntries(lags.map((key) => [key, 'unknown'])) };
 }
 
-/** One line a member, for below the table. */
+/** One line for each member, printed below the table. */
 export function reasonsOf({ unreachable, absent }: Availability): string[] {
   const reasons = [...unreachable, ...absent.map((name) => [name, EXPIRED] as const)];
   return reasons.sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, reason]) => ` ${name} is ${UNAVAILABLE}: ${reason}`);

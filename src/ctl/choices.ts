@@ -1,6 +1,6 @@
 /**
- * Words an option accepts. Apart from their code, so that the command line can be read without
- * loading it.
+ * The words that options accept. They stand in a file of their own, so that the command line can be
+ * read without loading the code of the commands.
  */
 export const ROLES = ['leader', 'primary', 'standby-leader', 'replica', 'standby', 'any'] as const;
 export type RoleChoice = (typeof ROLES)[number];

@@ -1,6 +1,6 @@
 /**
- * Changes to the dynamic configuration as typed:
- * `a.b.c=V`, with the path below `postgresql.parameters` being one GUC's name, dots and all.
+ * Changes to the dynamic configuration as typed: `a.b.c=V`. The path below `postgresql.parameters`
+ * is the name of one GUC, which may contain dots.
  */
 
 import { isJsonObject } from '../support/big-json.ts';
@@ -11,7 +11,7 @@ import { yamlValue } from './yaml.ts';
 const GUCS = 'postgresql.parameters.';
 
 /**
- * V is YAML; null takes the key away, and the maps it leaves empty. Returns a new object. Throws
+ * V is YAML. Null removes the key, and every map that becomes empty. Returns a new object. Throws
  * CTL_REFUSED.
  */
 export function applyPairs(config: JsonObject, pairs: readonly string[]): JsonObject {

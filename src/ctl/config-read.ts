@@ -1,6 +1,6 @@
 /**
- * Waiting until the members go by the configuration that etcd has: only then does their "pending
- * restart" say something about it.
+ * Waits until the members have applied the configuration that etcd has. Before that, their "pending
+ * restart" says nothing about it.
  */
 import type { ClusterView, Member } from '../core/cluster.ts';
 import { sleep } from '../ports/clock.ts';
@@ -10,13 +10,16 @@ import type { Ctx } from './context.ts';
 const LOOK_MS = 150;
 const LOOKS = 33;
 
-/** Only whoever tells (no Patroni, no older Regent) and runs is waited for. */
+/** Waits only for members that run and publish it (Patroni and older Regent versions do not). */
 function isBehind({ raw, state }: Member, revision: string): boolean {
   const told = raw['config_revision'];
   return state === 'running' && typeof told === 'string' && /^\d+$/.test(told) && BigInt(told) < BigInt(revision);
 }
 
-/** The view in which all have read it, or, after a few seconds, the last one, with a warning. */
+/**
+ * The first view in which all members have read it. After a few seconds, the last view, with a
+ * warning.
+ */
 export async function untilConfigIsRead(ctx: Ctx, cluster: string, seen?: ClusterView): Promise<ClusterView> {
   const { clock, stderr } = ctx.io;
   let view = seen ?? (await ctx.read(cluster));
@@ -25,7 +28,7 @@ export async function untilConfigIsRead(ctx: Ctx, cluster: string, seen?: Cluste
     const behind = view.members.filter((member) => isBehind(member, revision)).map((member) => member.name);
     if (behind.length === 0) return view;
     if (looked >= LOOKS) {
-      stderr.write(`Warning: not taken over yet by ${behind.join(', ')}: whether it needs a restart is not known\n`);
+      stderr.write(`Warning: not yet applied by ${behind.join(', ')}: whether it needs a restart is not known\n`);
       return view;
     }
     await sleep(clock, LOOK_MS);

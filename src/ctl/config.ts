@@ -1,7 +1,7 @@
 /**
- * What the operator's tool needs of the configuration: a full agent file, or one that names scope
- * and etcd only. Nothing else is checked, so that a file with a mistake elsewhere still lets its
- * owner look at the cluster. Sources and precedence: patroni-compat 2.1, 4.1.
+ * What the operator's tool needs from the configuration: a full agent file, or a file that names
+ * only scope and etcd. Nothing else is checked, so that a mistake elsewhere in the file does not
+ * keep the operator from looking at the cluster. Sources and precedence: patroni-compat 2.1, 4.1.
  */
 import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';
@@ -28,12 +28,12 @@ export interface GlobalOptions {
 }
 
 export interface CtlConfig {
-  /** The file that was read; null: none. */
+  /** The file that was read. Null: none. */
   readonly path: string | null;
-  /** null: the command line has to name the cluster. */
+  /** Null: the command line must name the cluster. */
   readonly scope: string | null;
   readonly namespace: string;
-  /** Without endpoints when neither file, environment nor -d names any. */
+  /** Has no endpoints if the file, the environment and -d name none. */
   readonly etcd: EtcdSettings;
   readonly rest: RestAccess;
   readonly superuser: Credentials | null;
@@ -71,7 +71,7 @@ export function requireEtcd(config: CtlConfig): EtcdSettings {
   );
 }
 
-/** null: no file; the default one need not exist. */
+/** Null: no file. The default file need not exist. */
 function pathOf(options: GlobalOptions, env: Environment): string | null {
   const named = options.configFile ?? env['PATRONICTL_CONFIG_FILE'];
   const path = named || join(env['HOME'] || homedir(), '.config', 'patroni', 'patronictl.yaml');
@@ -85,9 +85,7 @@ function pathOf(options: GlobalOptions, env: Environment): string | null {
   }
 }
 
-/**
- * Scalars of the raw configuration as they were written: YAML would make 83 of the password 0123.
- */
+/** Scalars of the configuration exactly as written: YAML would turn the password 0123 into 83. */
 class Reader {
   readonly #raw: JsonObject;
   readonly #places: Places;
@@ -103,7 +101,7 @@ class Reader {
     return value;
   }
 
-  /** null for nothing, for '' and for structures. */
+  /** Null for a missing value, for '' and for structures. */
   text(...path: string[]): string | null {
     const value = this.at(...path);
     if (value === undefined || value === null || value === '' || typeof value === 'object') return null;
@@ -144,7 +142,7 @@ function etcdOf(settings: Reader): EtcdSettings {
 
 function checkedEtcd(section: EtcdParsed): EtcdSettings {
   for (const { path, text } of endpointTexts(section)) {
-    // A URL may hold a password.
+    // A URL may contain a password.
     const shown = ['url', 'proxy'].includes(path[0]!) ? path[0] : text;
     const read = readEndpoint(text, section);
     if (!read.ok) {
@@ -178,7 +176,7 @@ function authenticationOf(settings: Reader, section: string): { username: string
 
 function superuserOf(settings: Reader): Credentials | null {
   const text = (key: string) => settings.text('postgresql', 'authentication', 'superuser', key);
-  // As for the agent: `postgres`, where the file names nobody.
+  // The same default as the agent's: `postgres`, if the file names no user.
   const username = text('username') ?? (text('password') === null ? null : 'postgres');
   if (username === null) return null;
   const options = CREDENTIAL_KEYWORDS.flatMap((name) => {

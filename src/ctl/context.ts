@@ -24,8 +24,8 @@ export class Ctx {
   /** As the tool was called: regentctl or patronictl. */
   readonly program: string;
   /**
-   * The same with its global options, as the beginning of a command to copy:
-   * `patronictl -c /etc/patroni/patroni.yml`.
+   * The same with its global options: the start of a command that can be copied: `patronictl -c
+   * /etc/patroni/patroni.yml`.
    */
   readonly called: string;
   readonly log: Log;
@@ -109,12 +109,12 @@ function callOf(program: string, { configFile, insecure }: GlobalOptions): strin
   return [program, ...(configFile === undefined ? [] : ['-c', shellWord(configFile)]), ...(insecure ? ['-k'] : [])].join(' ');
 }
 
-/** The member that holds the leader key, as far as it has published itself. */
+/** The member that holds the leader key; null if it has no member key. */
 export function leaderMember(view: ClusterView): Member | null {
   return view.leader ? memberOf(view, view.leader.name) : null;
 }
 
-/** The members to ask for something that any of them can do: the leader first. */
+/** The members that can be asked for what any member can do. The leader comes first. */
 export function leaderFirst(view: ClusterView): Member[] {
   const leader = leaderMember(view);
   return [...(leader ? [leader] : []), ...view.members.filter((member) => member !== leader)];

@@ -1,6 +1,6 @@
 /**
- * `./regentctl list` right after `./regent demo`: where nothing says which cluster is meant, a demo
- * on this machine is.
+ * `./regentctl list` right after `./regent demo`: if nothing says which cluster is meant, the tool
+ * uses a demo on this machine.
  */
 import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * A text in the operator's editor that is not lost to a typing error: it can be edited again, and
- * else its file stays and is named.
+ * A text in the operator's editor that a typing error does not destroy. The operator can edit it
+ * again. Otherwise its file stays, and a message names it.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -23,13 +23,10 @@ export class Draft {
     this.path = join(this.#directory, `${name.replace(/[^\w.-]/g, '_')}-config.yaml`);
   }
 
-  /**
-   * Returns the text as the editor left it. The second time the editor begins with what it left the
-   * first time.
-   */
+  /** Returns the text as the editor left it. The next time, the editor starts with that text. */
   async edit(text: string): Promise<string> {
     if (this.#original === null) {
-      // Readable by its owner alone.
+      // Readable only by its owner.
       writeFileSync(this.path, text, { mode: 0o600 });
       this.#original = text;
     }
@@ -47,8 +44,8 @@ export class Draft {
 }
 
 /**
- * `change` edits the draft and does something with it. After a refusal it is done again, if the
- * operator wants to edit again.
+ * `change` edits the draft and uses it. After a refusal it runs again if the operator wants to edit
+ * again.
  */
 export async function withDraft(ctx: Ctx, cluster: string, change: (draft: Draft) => Promise<void>): Promise<void> {
   const draft = new Draft(ctx, cluster);
@@ -63,7 +60,7 @@ export async function withDraft(ctx: Ctx, cluster: string, change: (draft: Draft
         if (!kept) throw error;
         const where = `Your edit is kept in ${draft.path}; later: ${ctx.called} edit-config ${shellWord(cluster)} --replace ${draft.path}`;
         if (!canBeMended(error)) throw withMend(error, where);
-        // First, since the editor takes the screen.
+        // Printed first, because the editor takes over the screen.
         ctx.io.stderr.write(`Error: ${error.message}\n${error.mend === null ? '' : `${error.mend}\n`}`);
         if (!(await again(ctx))) throw refuse('Nothing was changed', where);
       }
@@ -73,7 +70,7 @@ export async function withDraft(ctx: Ctx, cluster: string, change: (draft: Draft
   }
 }
 
-/** Another edit can. */
+/** Another edit can succeed. */
 const canBeMended = (error: unknown): error is CtlError => error instanceof CtlError && error.code === 'CTL_REFUSED';
 
 function withMend(cause: unknown, mend: string): RegentError {
@@ -82,7 +79,7 @@ function withMend(cause: unknown, mend: string): RegentError {
   return new RegentError(error.code, error.message, { mend: error.mend === null ? mend : `${error.mend}\n${mend}`, cause });
 }
 
-/** False too where nobody is there to answer. */
+/** Also false if there is nobody to answer. */
 async function again(ctx: Ctx): Promise<boolean> {
   try {
     return await ctx.prompter.confirm('Edit it again?');

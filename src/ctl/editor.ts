@@ -1,4 +1,4 @@
-/** The operator's editor and pager: programs that take over the terminal for a while. */
+/** The operator's editor and pager. Both take over the terminal while they run. */
 import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -9,13 +9,13 @@ import type { CtlIo } from './io.ts';
 export async function runEditor(io: CtlIo, file: string): Promise<void> {
   const command = io.env['EDITOR'] || ['editor', 'vi'].find((each) => onPath(io, each));
   if (!command) throw new CtlError('CTL_EDITOR', 'EDITOR environment variable is not set. editor or vi are not available');
-  // EDITOR may carry arguments ("code --wait"), which are the shell's to split; the file comes in
-  // as its parameter.
+  // EDITOR may contain arguments ("code --wait"). The shell splits them, and gets the file as its
+  // parameter.
   const code = await inTerminal('/bin/sh', ['-c', `${command} "$1"`, 'sh', file], io, null);
   if (code !== 0) throw new CtlError('CTL_EDITOR', `Editor exited with return code ${code}`);
 }
 
-/** Through $PAGER, less or more; straight to the terminal when there is none. */
+/** Prints through $PAGER, less or more; without one of them, directly to the terminal. */
 export async function pageText(io: CtlIo, text: string): Promise<void> {
   const pager = io.env['PAGER'] || ['less', 'more'].find((each) => onPath(io, each));
   if (!pager) io.stdout.write(text);
@@ -24,12 +24,13 @@ export async function pageText(io: CtlIo, text: string): Promise<void> {
 
 function inTerminal(command: string, args: readonly string[], io: CtlIo, input: string | null): Promise<number> {
   return new Promise((resolve, reject) => {
-    // less: quit when it fits one screen, keep colours, leave the text on the screen.
+    // Options of less: quit if the text fits one screen, keep colours, leave the text on the
+    // screen.
     const env = { LESS: 'FRX', ...io.env };
     const child = spawn(command, args, { stdio: [input === null ? 'inherit' : 'pipe', 'inherit', 'inherit'], env });
     child.on('error', (error) => reject(new CtlError('CTL_EDITOR', `cannot run ${command}: ${error.message}`)));
     child.on('close', (code, signal) => resolve(code ?? (signal ? 128 : 1)));
-    // A pager that was left before its end closes the pipe: nothing is lost.
+    // A pager that the operator quits early closes the pipe. Nothing is lost.
     child.stdin?.on('error', () => undefined);
     child.stdin?.end(input ?? '');
   });

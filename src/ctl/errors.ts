@@ -1,6 +1,6 @@
 /**
- * How a command ends other than well. Exit 1: the cluster or the answer said no. Exit 2: the
- * command line was wrong.
+ * How a command fails. Exit 1: the cluster or the operator's answer said no. Exit 2: the command
+ * line was wrong.
  */
 import { RegentError } from '../support/errors.ts';
 
@@ -21,8 +21,8 @@ export class CtlError extends RegentError {
 }
 
 /**
- * The cluster is not in the state the command needs, or the operator's answer does not fit. The
- * wording is patronictl's.
+ * The cluster is not in the state that the command needs, or the operator's answer does not match.
+ * The wording is patronictl's.
  */
 export function refuse(message: string, mend?: string): CtlError {
   return new CtlError('CTL_REFUSED', message, mend);

@@ -73,8 +73,8 @@ describe('reinit --wait', () => {
   });
 
   test.each([
-    [{ state: 'running' }, 'its agent was started again meanwhile'],
-    [{ state: 'running', reinitialize: { job: 'm1-3', state: 'done' } }, 'it was asked to reinitialize again meanwhile'],
+    [{ state: 'running' }, 'its agent has been restarted since'],
+    [{ state: 'running', reinitialize: { job: 'm1-3', state: 'done' } }, 'another reinitialize was requested since'],
   ])('one that nobody can tell of any more: %j', async (body, why) => {
     const { code, out } = await run(job('running'), body);
     expect([code, lines(out).at(-1)]).toEqual([1, `Reinitialize result unknown on: patroni2 (${why}; list shows how it is now)`]);
@@ -85,7 +85,7 @@ describe('reinit --wait', () => {
     const { code, out } = await ctl(['reinit', 'demo', 'patroni2', '--wait', '--force'], { etcd });
     expect([code, lines(out).at(-1)]).toEqual([
       1,
-      'Reinitialize result unknown on: patroni2 (for 10 minutes it has not answered, or been down)',
+      'Reinitialize result unknown on: patroni2 (no answer, or PostgreSQL down, for 10 minutes)',
     ]);
   });
 
@@ -109,8 +109,8 @@ describe('restart of several', () => {
     expect(lines(out).slice(-4)).toEqual([
       'Success: restart on member patroni1',
       'Failed: restart for member patroni2, status code=503, (restart failed: no)',
-      "Not restarted: patroni3, because a restart failed. Find out why (list, that member's log), then go on: regentctl -k restart demo patroni3 --timeout 1min",
-      'Next time --keep-going restarts the others whatever comes of one.',
+      "Not restarted: patroni3, because a restart failed. Find the cause (list, that member's log), then continue: regentctl -k restart demo patroni3 --timeout 1min",
+      'With --keep-going, a failed restart does not keep the others from being restarted.',
     ]);
   });
 

@@ -1,4 +1,6 @@
-/** What came of a wish that was written into etcd, because no member could be asked. */
+/**
+ * Waits for the result of a request that was written into etcd because no member could be reached.
+ */
 import { type ClusterView, type MemberRole, memberOf } from '../core/cluster.ts';
 import { sleep } from '../ports/clock.ts';
 import { DcsError } from '../support/errors.ts';
@@ -10,7 +12,7 @@ const DEFAULT_LOOP_WAIT = 10;
 const POLL_MS = 500;
 const LEADING: ReadonlySet<string> = new Set<MemberRole>(['primary', 'standby_leader']);
 
-/** How long a switchover is waited for: twice the longer of ten seconds and loop_wait. */
+/** How long the tool waits for a switchover: twice the longer of ten seconds and loop_wait. */
 export function outcomeMs(view: ClusterView): number {
   const loopWait = Number(view.config?.data['loop_wait'] ?? DEFAULT_LOOP_WAIT);
   return 2000 * Math.max(10, Number.isFinite(loopWait) ? loopWait : DEFAULT_LOOP_WAIT);
@@ -19,7 +21,7 @@ export function outcomeMs(view: ClusterView): number {
 export interface AskedWish {
   readonly action: 'switchover' | 'failover';
   readonly cluster: string;
-  /** As it was before the wish. */
+  /** The leader before the request. */
   readonly before: ClusterView;
   readonly candidate: string | null;
 }
@@ -46,7 +48,7 @@ export async function awaitWish(ctx: Ctx, { action, cluster, before, candidate }
   return failed(`${title} result unknown after ${waitMs / 1000} seconds; the request is still in etcd and may be carried out later`);
 }
 
-/** An outage of etcd in between is waited out within the deadline. */
+/** If etcd is out of reach meanwhile, the tool goes on waiting until the deadline. */
 function onlyOutage(error: unknown): null {
   if (error instanceof DcsError) return null;
   throw error;

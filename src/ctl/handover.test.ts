@@ -48,11 +48,11 @@ test.each([
   ],
   [
     ['switchover', '--master', 'patroni3', '--candidate', 'patroni1', '--force'],
-    'Member patroni3 is not the leader of cluster demo; the leader is patroni1\npatroni1, the candidate, leads already: there is nothing to do',
+    'Member patroni3 is not the leader of cluster demo; the leader is patroni1\npatroni1, the candidate, is already the leader: there is nothing to do',
   ],
   [
     ['switchover', '--master', 'patroni9', '--force'],
-    'Member patroni9 is not the leader of cluster demo, nor a member of it; the leader is patroni1\n' +
+    'Member patroni9 is not the leader of cluster demo and not one of its members; the leader is patroni1\n' +
       'Use: patronictl switchover demo --leader patroni1 --force',
   ],
 ])('%j is told who leads, and what to type', async (words, message) => {
@@ -110,7 +110,7 @@ test.each([
   [['failover', '--force'], 'Failover could be performed only to a specific candidate'],
   [
     ['switchover', 'other', '--force'],
-    "There is no cluster 'other': etcd has nothing below /service/other/\n" +
+    "There is no cluster 'other': etcd has no keys below /service/other/\n" +
       'The configured cluster is demo; members: patroni1, patroni2, patroni3',
   ],
 ])('%j is refused', async (words, message) => {
@@ -186,7 +186,7 @@ test.each([
   const { code, err } = await ctl([command, 'misspelt', ...words], { etcd });
   expect([code, err]).toEqual([
     1,
-    "Error: There is no cluster 'misspelt': etcd has nothing below /service/misspelt/\n" +
+    "Error: There is no cluster 'misspelt': etcd has no keys below /service/misspelt/\n" +
       'The configured cluster is demo; members: patroni1, patroni2, patroni3\n',
   ]);
 });
@@ -196,7 +196,7 @@ test('a cluster without a leader is told from one that does not exist', async ()
   const { code, err } = await ctl(['switchover', '--force'], { etcd });
   expect([code, err]).toEqual([
     1,
-    'Error: This cluster has no leader\nWait for the election, or name a successor: regentctl failover demo --candidate MEMBER\n',
+    'Error: This cluster has no leader\nWait for the election, or name a candidate: regentctl failover demo --candidate MEMBER\n',
   ]);
 });
 

@@ -1,6 +1,6 @@
 /**
  * switchover and failover by hand (patroni-compat 4.5): the questions, the request to the leader,
- * and the wish written into etcd when no member can be asked.
+ * and the request written into etcd when no member can be reached.
  */
 import { type ClusterView, type Member, mayLead, memberOf, sameName } from '../core/cluster.ts';
 import { clusterModes } from '../core/cluster-modes.ts';
@@ -54,7 +54,7 @@ async function planOf(ctx: Ctx, action: Action, cluster: string, view: ClusterVi
   if (action === 'switchover' && current === null) {
     throw refuse(
       'This cluster has no leader',
-      `Wait for the election, or name a successor: ${ctx.called} failover ${cluster} --candidate MEMBER`,
+      `Wait for the election, or name a candidate: ${ctx.called} failover ${cluster} --candidate MEMBER`,
     );
   }
   const leader = action === 'failover' || force ? (options.leader ?? current) : (options.leader ?? (await askLeader(ctx, view)));
@@ -78,12 +78,12 @@ async function planOf(ctx: Ctx, action: Action, cluster: string, view: ClusterVi
   return { leader, candidate: candidate === '' ? null : candidate, at };
 }
 
-/** Scripts name yesterday's leader; so does a tutorial after the failover it has just shown. */
+/** Scripts often name a former leader. So does a tutorial after the failover it has just shown. */
 function notTheLeader(ctx: Ctx, asked: Asked, named: string, current: string): CtlError {
   const { action, cluster, view, options } = asked;
-  const unknown = memberOf(view, named) === null ? `, nor a member of it` : '';
+  const unknown = memberOf(view, named) === null ? ' and not one of its members' : '';
   const message = `Member ${named} is not the leader of cluster ${cluster}${unknown}; the leader is ${current}`;
-  if (options.candidate === current) return refuse(message, `${current}, the candidate, leads already: there is nothing to do`);
+  if (options.candidate === current) return refuse(message, `${current}, the candidate, is already the leader: there is nothing to do`);
   const words = Object.entries({ leader: current, candidate: options.candidate, scheduled: options.scheduled }).flatMap(([name, value]) =>
     value === undefined ? [] : [`--${name} ${shellWord(value)}`],
   );
@@ -125,8 +125,8 @@ async function confirmed(ctx: Ctx, action: Action, cluster: string, view: Cluste
 }
 
 /**
- * Exit code 0: what was asked for has happened, or is scheduled. Patronictl's is 0 whatever came of
- * it.
+ * Exit code 0: what was asked for has happened, or is scheduled. Patronictl exits with 0 whatever
+ * happened.
  */
 async function request(ctx: Ctx, action: Action, cluster: string, view: ClusterView, plan: Plan): Promise<number> {
   const asked = leaderMember(view) ?? (plan.candidate === null ? null : memberOf(view, plan.candidate));
@@ -141,7 +141,7 @@ async function request(ctx: Ctx, action: Action, cluster: string, view: ClusterV
     exitCode = told === null || told.ok ? 0 : 1;
   } else if (answer.status === 200 || answer.status === 202) {
     ctx.print(`${stamp()} ${answer.text}`);
-    // Somebody else leads now, which is not what was asked for.
+    // Another member leads now. That is not what was asked for.
     exitCode = / instead of "/.test(answer.text) ? 1 : 0;
   } else {
     const what = answer.text.includes('status unknown') ? 'result unknown' : 'failed';
@@ -152,14 +152,14 @@ async function request(ctx: Ctx, action: Action, cluster: string, view: ClusterV
   return exitCode;
 }
 
-/** null: the member could not be asked. */
+/** Null: the member could not be reached. */
 async function post(ctx: Ctx, action: Action, member: Member, view: ClusterView, plan: Plan): Promise<RestAnswer | null> {
   const body: JsonObject = {
     ...(action === 'switchover' && plan.leader !== null ? { leader: plan.leader } : {}),
     ...(plan.candidate === null ? {} : { candidate: plan.candidate }),
     ...(plan.at === null ? {} : { scheduled_at: plan.at }),
   };
-  // The member waits for the outcome that long (3.9, step 8).
+  // The member waits this long for the outcome (3.9, step 8).
   const timeoutMs = outcomeMs(view) + 10_000;
   const rest = await ctx.rest();
   try {

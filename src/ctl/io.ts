@@ -1,7 +1,7 @@
 /**
- * Everything a command touches of the outside besides etcd's and the members' answers. Tests bring
- * their own. Terminal, environment, time and the opening of etcd come in here, so that a whole run
- * of the tool is one call of main().
+ * Everything outside the program that a command uses, except the answers of etcd and of the
+ * members. Tests supply their own. Terminal, environment, time and the opening of etcd come in
+ * here, so that a whole run of the tool is one call of main().
  */
 import type { Clock } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';

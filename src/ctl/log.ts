@@ -1,5 +1,5 @@
 /**
- * The tool's own log: standard error, one line a message, in patronictl's form. Silent below
+ * The tool's own log: standard error, one line for each message, in patronictl's form. Silent below
  * WARNING unless the environment asks for more.
  */
 import type { Log, LogFields } from '../ports/log.ts';
@@ -22,7 +22,7 @@ export function ctlLog(io: CtlIo): Log {
   return { debug: at('DEBUG'), info: at('INFO'), warning: at('WARNING'), error: at('ERROR'), critical: at('CRITICAL') };
 }
 
-/** The last one set of the three wins (patroni-compat 4.1). */
+/** The last of the three that is set wins (patroni-compat 4.1). */
 function levelOf(env: CtlIo['env']): Level {
   const named = env['PATRONI_LOG_LEVEL'] || env['PATRONI_LOGLEVEL'] || env['LOGLEVEL'] || 'WARNING';
   return LEVELS.find((level) => level === named.toUpperCase()) ?? 'WARNING';

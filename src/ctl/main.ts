@@ -1,7 +1,4 @@
-/**
- * The operator's tool, `regentctl`, which also answers to the name `patronictl`: one call of main()
- * is one run.
- */
+/** The operator's tool, `regentctl`, also called `patronictl`. One call of main() is one run. */
 import { realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,8 +13,8 @@ import { type Invocation, parseCommandLine } from './program.ts';
 
 /**
  * argv as process.argv has it. Returns the exit code: 0 done, 1 an error or an abort, 2 a wrong
- * command line; `health` has its own. Never throws, and never prints a stack trace unless
- * LOGLEVEL=DEBUG.
+ * command line. `health` has exit codes of its own. Never throws, and never prints a stack trace
+ * unless LOGLEVEL=DEBUG.
  */
 export async function main(argv: readonly string[], io: CtlIo): Promise<number> {
   const program = programName(argv, io.env);
@@ -40,7 +37,7 @@ async function perform(io: CtlIo, program: string, global: GlobalOptions, invoca
   const load = async () => {
     const { loadCtlConfig, requireEtcd } = await import('./config.ts');
     const config = loadCtlConfig(global, io.env);
-    // Before anything else is missed: whatever the command, without it there is nothing to look at.
+    // Checked before anything else, because no command can work without it.
     requireEtcd(config);
     return config;
   };
@@ -56,10 +53,7 @@ async function perform(io: CtlIo, program: string, global: GlobalOptions, invoca
   }
 }
 
-/**
- * Ctrl-C ends whatever is being waited for. What a watch shows has no end of its own, so there it
- * is no failure.
- */
+/** Ctrl-C ends every wait. A watch has no end of its own, so there it is not a failure. */
 function interrupted(ctx: Ctx): { promise: Promise<number>; stop: () => void } {
   const { signal } = ctx.io;
   let onAbort = (): void => undefined;
@@ -90,7 +84,7 @@ function report(io: CtlIo, program: string, command: string | null, error: unkno
   return wrongUsage ? 2 : 1;
 }
 
-/** commander's messages in the words of the tool that is being stood in for. */
+/** commander's messages in patronictl's words. */
 function usageMessage(error: CommanderError): string {
   const text = error.message.replace(/^error: /, '');
   const quoted = /'([^']*)'/.exec(text)?.[1] ?? '';
@@ -109,7 +103,7 @@ function usageMessage(error: CommanderError): string {
   }
 }
 
-/** REGENT_PROGRAM: the launcher's own name, which an exec of node hides. */
+/** REGENT_PROGRAM: the name of the launcher, because node's exec hides it. */
 function programName(argv: readonly string[], env: CtlIo['env']): string {
   return env['REGENT_PROGRAM'] || basename(argv[1] ?? 'regentctl').replace(/\.[cm]?[jt]s$/, '');
 }

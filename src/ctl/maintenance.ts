@@ -34,19 +34,16 @@ export async function setPause(ctx: Ctx, named: string | undefined, pause: boole
   throw refuse('Can not find accessible cluster member');
 }
 
-/**
- * An agent that died during the pause left its PostgreSQL as it was, and no guard that would stop
- * it.
- */
+/** An agent that died during the pause left its PostgreSQL running, and no guard will stop it. */
 async function warnOfUnguarded(ctx: Ctx, view: ClusterView): Promise<void> {
   const { unreachable, absent } = await availability(ctx, view);
   for (const name of [...unreachable.keys(), ...absent])
     ctx.log.warning(
-      `${name} is unavailable: if its PostgreSQL still runs as a primary, nothing stops it when another is promoted now. Start its agent, or stop that PostgreSQL`,
+      `${name} is unavailable: if its PostgreSQL still runs as a primary, nothing stops it when another member is promoted now. Start its agent, or stop that PostgreSQL`,
     );
 }
 
-/** Waits for it. */
+/** Waits until all members have applied it. */
 async function recognised(ctx: Ctx, cluster: string, before: ClusterView, pause: boolean): Promise<boolean> {
   ctx.print(`'${pause ? 'pause' : 'resume'}' request sent, waiting until it is recognized by all nodes`);
   const loopWait = Number(before.config?.data['loop_wait'] ?? DEFAULT_LOOP_WAIT);

@@ -1,12 +1,12 @@
 /**
- * The same request to several members, one after the other, and whether all of them did what they
- * were asked for.
+ * Sends the same request to several members, one after the other, and reports whether each of them
+ * did what was asked.
  */
 import type { Member } from '../core/cluster.ts';
 import { type Ctx, noAnswer } from './context.ts';
 import type { RestAnswer } from './rest.ts';
 
-/** What came of one request, in a line. */
+/** The result of one request, in one line. */
 export interface Told {
   readonly ok: boolean;
   readonly line: string;
@@ -18,18 +18,18 @@ export const failed = (line: string): Told => ({ ok: false, line });
 export interface MemberRequest {
   /** As the lines name it: `reload`. */
   readonly action: string;
-  /** An answer that is returned as it came means failure. */
+  /** An answer that is returned unchanged means failure. */
   readonly ask: (member: Member) => Promise<Told | RestAnswer>;
   /**
-   * With it nobody is asked after the first failure; the line that is then printed. Without it the
-   * others are asked all the same.
+   * If set, no further member is asked after the first failure, and this line is printed. If not,
+   * the others are still asked.
    */
   readonly brake?: (left: readonly Member[]) => string;
 }
 
 /**
- * Exit code 0: all of them did it; 1: one did not. Patronictl's is 0 as long as there was an
- * answer, which scripts take for success.
+ * Exit code 0: all members did it. Exit code 1: at least one did not. Patronictl exits with 0
+ * whenever it gets an answer, and scripts read that as success.
  */
 export async function memberRequests(ctx: Ctx, members: readonly Member[], { action, ask, brake }: MemberRequest): Promise<number> {
   let exitCode = 0;

@@ -1,4 +1,7 @@
-/** Which members a command is about (patroni-compat 4.2), and the table that is shown first. */
+/**
+ * Which members a command is about (patroni-compat 4.2), and the table that is printed before the
+ * questions.
+ */
 import { absentMembers } from '../core/absent-members.ts';
 import type { ClusterView, Member } from '../core/cluster.ts';
 import { clusterBody } from '../dialect/cluster-body.ts';
@@ -8,7 +11,10 @@ import { type Ctx, leaderMember } from './context.ts';
 import { type CtlError, refuse } from './errors.ts';
 import { renderMembers } from './render/members.ts';
 
-/** By what etcd says: the lock decides who leads, not what a member says of itself. */
+/**
+ * Roles as etcd has them: the leader key decides which member leads, not what a member says about
+ * itself.
+ */
 export function membersByRole(view: ClusterView, role: RoleChoice): readonly Member[] {
   const leader = leaderMember(view);
   switch (role) {
@@ -31,26 +37,26 @@ export function showMembers(ctx: Ctx, view: ClusterView, cluster: string): void 
   ctx.print(renderMembers(clusterBody(view, cluster), options));
 }
 
-/** Whom did the operator mean? Names are few, so all are shown. */
+/** Which member did the operator mean? There are few names, so all of them are shown. */
 export function noSuchMember(view: ClusterView, cluster: string, name: string): CtlError {
   if (absentMembers(view).includes(name)) return refuse(`Member ${name} of cluster ${cluster} is ${UNAVAILABLE}: ${EXPIRED}`);
   return refuse(`There is no member '${name}' in cluster ${cluster}; ${membersOf(view)}`);
 }
 
 function membersOf(view: ClusterView): string {
-  return view.members.length === 0 ? 'it has no members' : `members: ${view.members.map((member) => member.name).join(', ')}`;
+  return view.members.length === 0 ? 'the cluster has no members' : `members: ${view.members.map((member) => member.name).join(', ')}`;
 }
 
 /**
- * For a command about what a cluster has: a name with a typing error is no empty cluster. Throws
- * CTL_REFUSED.
+ * For commands that show what a cluster has: a mistyped name must not look like an empty cluster.
+ * Throws CTL_REFUSED.
  */
 export async function existing(ctx: Ctx, cluster: string): Promise<ClusterView> {
   const view = await ctx.read(cluster);
   const { initialize, leader, config, members, history } = view;
   if (initialize !== null || leader !== null || config !== null || members.length > 0 || history.length > 0) return view;
   const { namespace, scope } = await ctx.config();
-  const message = `There is no cluster '${cluster}': etcd has nothing below ${['', namespace.replace(/^\/+|\/+$/g, ''), cluster, ''].join('/').replace('//', '/')}`;
+  const message = `There is no cluster '${cluster}': etcd has no keys below ${['', namespace.replace(/^\/+|\/+$/g, ''), cluster, ''].join('/').replace('//', '/')}`;
   if (scope === null || scope === cluster) throw refuse(message, 'Check scope, namespace and the address of etcd (-c FILE, -d URL).');
   throw refuse(message, `The configured cluster is ${scope}; ${membersOf(await ctx.read(scope))}`);
 }
@@ -59,14 +65,14 @@ export interface Target {
   readonly cluster: string;
   readonly names: readonly string[];
   readonly view: ClusterView;
-  /** What to say when this cluster turns out not to be. */
+  /** What to say when this cluster turns out not to exist. */
   readonly mend?: string;
 }
 
 /**
  * `CLUSTER MEMBER...`, where the cluster may be left out if the configuration names one: the
- * tutorial's `restart patroni1` means the member. A first word that is a cluster is always the
- * cluster.
+ * tutorial's `restart patroni1` means the member. If the first word is the name of a cluster, it
+ * always means that cluster.
  */
 export async function targetOf(ctx: Ctx, words: readonly string[]): Promise<Target> {
   const { scope } = await ctx.config();
@@ -84,7 +90,7 @@ export async function targetOf(ctx: Ctx, words: readonly string[]): Promise<Targ
       cluster: first,
       names: rest,
       view,
-      mend: `Nor has cluster ${scope}, the configured one, a member of this name; ${membersOf(own)}`,
+      mend: `Cluster ${scope}, the configured one, has no member of this name either; ${membersOf(own)}`,
     };
   }
   return { cluster: first, names: rest, view };
@@ -93,14 +99,15 @@ export async function targetOf(ctx: Ctx, words: readonly string[]): Promise<Targ
 export interface Selection {
   readonly role: RoleChoice;
   readonly force: boolean;
-  /** The verb of the questions: reload, restart, reinitialize, flush. */
+  /** The verb in the questions: reload, restart, reinitialize, flush. */
   readonly action: string;
-  /** False: the command asks by itself. */
+  /** False: the command asks its own question. */
   readonly confirm: boolean;
 }
 
 /**
- * Shows the table, picks, asks. In the order of the members' names. Throws CTL_REFUSED, Aborted.
+ * Shows the table, picks the members and asks. The result is ordered by name. Throws CTL_REFUSED,
+ * Aborted.
  */
 export async function selectMembers(ctx: Ctx, target: Target, selection: Selection): Promise<readonly Member[]> {
   const { view, cluster } = target;
@@ -136,7 +143,7 @@ async function chosenNames(ctx: Ctx, given: readonly string[], candidates: reado
   return [await ctx.prompter.text(`Which member do you want to reinitialize [${available.join(', ')}]?`, { fallback: '' })];
 }
 
-/** `at`: the action is to be carried out then, not now. */
+/** `at`: the time for which the action is scheduled. Null: now. */
 export async function confirmAction(
   ctx: Ctx,
   members: readonly Member[],

@@ -6,9 +6,9 @@ import type { CtlIo } from './io.ts';
 
 export function processIo(): CtlIo {
   const interrupt = new AbortController();
-  // Once is enough to leave; who is impatient gets the system's own answer to the second.
+  // The first Ctrl-C ends the tool in order. The second one has the system's own effect.
   process.once('SIGINT', () => interrupt.abort());
-  // `regentctl list | head -1`: a reader that has gone is no error of ours.
+  // `regentctl list | head -1`: a reader that has closed the pipe is not an error.
   const gone = (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1);
   process.stdout.on('error', gone);
   process.stderr.on('error', gone);

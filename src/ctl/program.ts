@@ -1,13 +1,16 @@
 /**
- * The command line: every command with its arguments and options, and where its code is. Nothing of
- * a command is loaded before it runs.
+ * The command line: every command with its arguments and options, and the file that has its code.
+ * The code of a command is loaded only when the command runs.
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { FORMATS, ROLES } from './choices.ts';
 import type { GlobalOptions } from './config.ts';
 import type { Ctx } from './context.ts';
 
-/** Words are the command's arguments in order. A number is the exit code; nothing means 0. */
+/**
+ * `words` are the command's arguments in order. A returned number is the exit code; nothing means
+ * 0.
+ */
 export type Run = (ctx: Ctx, words: readonly string[], options: never) => Promise<number> | Promise<void>;
 
 interface CommandSpec {
@@ -38,8 +41,8 @@ const MEMBERS = ['[cluster_name]', '[member_names...]'];
 const force = option('--force', 'Do not ask for confirmation at any point');
 const format = choice('-f, --format <format>', 'Output format', FORMATS, 'pretty');
 const watch = [
-  () => new Option('-w, --watch <seconds>', 'Auto update the screen every so many seconds').argParser(seconds),
-  option('-W', 'Auto update the screen every 2 seconds'),
+  () => new Option('-w, --watch <seconds>', 'Update the screen every <seconds> seconds').argParser(seconds),
+  option('-W', 'Update the screen every 2 seconds'),
 ];
 const lsn = option('--lsn', 'Show positions and both lags instead of one lag in MB');
 const wait = (what: string) => option('--wait', what);
@@ -52,7 +55,7 @@ const COMMANDS: readonly CommandSpec[] = [
     summary: 'List the members of a cluster',
     words: ['[cluster_names...]'],
     options: [
-      option('-e, --extended', 'Show all columns, empty ones too'),
+      option('-e, --extended', 'Show all columns, including empty ones'),
       option('-t, --timestamp', 'Print the time first'),
       lsn,
       format,
@@ -62,7 +65,7 @@ const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'topology',
-    summary: 'Show who streams from whom',
+    summary: 'Show which member streams from which',
     words: ['[cluster_names...]'],
     options: [lsn, ...watch],
     load: () => import('./commands/topology.ts'),
@@ -78,8 +81,8 @@ const COMMANDS: readonly CommandSpec[] = [
         'Statistics of HAProxy (REGENT_HAPROXY_URL, ctl.haproxy_url; default: http://127.0.0.1:7000/stats;csv)',
       ),
       option('--no-haproxy', 'Leave HAProxy out'),
-      () => new Option('--max-lag-bytes <bytes>', 'Warn beyond this lag (default: maximum_lag_on_failover)').argParser(wholeNumber),
-      () => new Option('--max-lag-seconds <seconds>', 'Warn beyond this lag').argParser(seconds).default(30),
+      () => new Option('--max-lag-bytes <bytes>', 'Warn above this lag (default: maximum_lag_on_failover)').argParser(wholeNumber),
+      () => new Option('--max-lag-seconds <seconds>', 'Warn above this lag').argParser(seconds).default(30),
       ...watch,
     ],
     load: () => import('./commands/health.ts'),
@@ -122,8 +125,8 @@ const COMMANDS: readonly CommandSpec[] = [
       option('--scheduled <time>', 'When, in an unambiguous format (e.g. ISO 8601)'),
       option('--pg-version <version>', 'Restart if the PostgreSQL version is less than provided (e.g. 9.5.2)'),
       option('--pending', 'Restart if pending'),
-      option('--timeout <time>', 'Time the restart may take before the leader is failed over'),
-      option('--keep-going', 'Restart the other members although one failed'),
+      option('--timeout <time>', 'How long the restart may take before another member takes over from the leader'),
+      option('--keep-going', 'Restart the remaining members even if one restart fails'),
       force,
     ],
     load: () => import('./commands/restart.ts'),
@@ -137,23 +140,27 @@ const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'reinit',
-    summary: 'Make a replica anew from the leader',
+    summary: 'Reinitialize a replica: replace its data with a new copy from the leader',
     words: MEMBERS,
-    options: [force, option('--from-leader', 'Copy from the leader, whatever clonefrom says'), wait('Wait until the copy is complete')],
+    options: [
+      force,
+      option('--from-leader', 'Copy from the leader, even if another member is tagged clonefrom'),
+      wait('Wait until the copy is complete'),
+    ],
     load: () => import('./commands/reinit.ts'),
   },
   {
     name: 'pause',
     summary: 'Disable automatic failover',
     words: CLUSTER,
-    options: [wait('Wait until pause is applied on all nodes')],
+    options: [wait('Wait until all members have paused')],
     load: () => import('./commands/pause.ts'),
   },
   {
     name: 'resume',
     summary: 'Resume automatic failover',
     words: CLUSTER,
-    options: [wait('Wait until pause is cleared on all nodes')],
+    options: [wait('Wait until all members have resumed')],
     load: () => import('./commands/resume.ts'),
   },
   {
@@ -167,7 +174,7 @@ const COMMANDS: readonly CommandSpec[] = [
     summary: 'Edit the dynamic configuration',
     words: CLUSTER,
     options: [
-      option('-q, --quiet', 'Do not show changes'),
+      option('-q, --quiet', 'Do not show the changes'),
       repeated('-s, --set <key=value>', 'Set a specific configuration value; may be given several times'),
       repeated('-p, --pg <name=value>', 'Set a specific PostgreSQL parameter; may be given several times'),
       option('--apply <file>', 'Apply changes from a YAML file, - for standard input'),
@@ -210,7 +217,7 @@ const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'forget',
-    summary: 'Forget a member that does not come back: [CLUSTER_NAME] MEMBER; its slot is dropped on every node',
+    summary: 'Forget a member that will not come back: [CLUSTER_NAME] MEMBER; every node drops its slot',
     words: ['<words...>'],
     options: [force],
     load: () => import('./commands/forget.ts'),
@@ -237,18 +244,18 @@ export interface Parsed {
 
 export interface ParserOutput {
   write(text: string): void;
-  /** Called with the command that was being parsed when it went wrong. */
+  /** Called with the command that was being parsed when the error was found. */
   failed(command: string): void;
 }
 
-/** Throws commander's CommanderError for help and for wrong command lines. */
+/** Throws commander's CommanderError for help and for a wrong command line. */
 export async function parseCommandLine(name: string, words: readonly string[], output: ParserOutput): Promise<Parsed> {
   let invocation: Invocation | null = null;
   const program = configured(new Command(name), output)
     .usage('[OPTIONS] COMMAND [ARGS]...')
     .description('Command-line interface for interacting with Regent and Patroni clusters.')
     .option('-c, --config-file <path>', 'Configuration file (PATRONICTL_CONFIG_FILE; default: ~/.config/patroni/patronictl.yaml)')
-    .option('-d, --dcs-url <url>', 'Where etcd is, instead of what the file says: etcd3://host:2379 (DCS_URL)')
+    .option('-d, --dcs-url <url>', 'Address of etcd, overrides the configuration file: etcd3://host:2379 (DCS_URL)')
     .option('--dcs <url>', 'The same as --dcs-url')
     .option('-k, --insecure', 'Allow connections to REST APIs without verifying certificates')
     .enablePositionalOptions();

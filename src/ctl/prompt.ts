@@ -1,6 +1,6 @@
 /**
- * Questions to the operator, worded and answered as patronictl's: `<text> [<default>]: ` and
- * `<text> [y/N]: `. The end of the input, and Ctrl-C, mean no to everything: Aborted.
+ * Questions to the operator, worded and answered as in patronictl: `<text> [<default>]: ` and
+ * `<text> [y/N]: `. The end of the input and Ctrl-C answer every question with no: Aborted.
  */
 import { createInterface, type Interface } from 'node:readline';
 import { Writable } from 'node:stream';
@@ -10,8 +10,8 @@ import type { CtlIo } from './io.ts';
 export class Prompter {
   readonly #io: CtlIo;
   /**
-   * Input that is not a terminal is read ahead: lines that came together must not be lost between
-   * two questions.
+   * Input that is not a terminal is read ahead, because lines that arrive together must not be lost
+   * between two questions.
    */
   #piped: { readonly reader: Interface; readonly lines: AsyncIterator<string> } | null = null;
 
@@ -19,7 +19,7 @@ export class Prompter {
     this.#io = io;
   }
 
-  /** Without a default an empty answer asks again; with one it means the default. */
+  /** An empty answer means the default. Without a default, the question is asked again. */
   async text(question: string, options: { readonly fallback?: string; readonly hidden?: boolean } = {}): Promise<string> {
     const shown = options.fallback === undefined ? `${question}: ` : `${question} [${options.fallback}]: `;
     for (;;) {

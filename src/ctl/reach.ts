@@ -1,10 +1,10 @@
 /**
- * Whether anybody listens on an address: a TCP connection and nothing more, so that neither
- * credentials nor certificates matter.
+ * Checks whether anything listens on an address. It only opens a TCP connection, so credentials and
+ * certificates do not matter.
  *
- * Names are asked for at the DNS servers first, under a deadline: the C library's resolver cannot
- * be interrupted, and a process that ends waits for it (10 s where a server swallows the question),
- * which is just what a host cut off from the network looks like.
+ * It asks the DNS servers first, with a deadline. The C library's resolver cannot be interrupted,
+ * and a process that ends waits for it. On a host that is cut off from the network, that takes 10
+ * s.
  */
 import { lookup, Resolver } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
@@ -17,12 +17,12 @@ export interface Address {
 }
 
 /**
- * Null: somebody listens. Else what came instead, as the end of a sentence that begins with the
- * address. Never rejects.
+ * Null: something listens. Otherwise what happened instead, as the end of a sentence that begins
+ * with the address. Never rejects.
  */
 export type Reach = (address: Address, timeoutMs: number) => Promise<string | null>;
 
-/** DNS servers that are asked again would exceed any deadline of ours. */
+/** A second try at the DNS servers would take longer than any of our deadlines. */
 const DNS_TRIES = 1;
 
 export const reachTcp: Reach = async ({ host, port }, timeoutMs) => {
@@ -34,8 +34,8 @@ export const reachTcp: Reach = async ({ host, port }, timeoutMs) => {
     return reasons.includes(null) ? null : (reasons[0] ?? 'has no address');
   } catch (error) {
     return error instanceof Silence
-      ? 'cannot be looked up in time'
-      : `cannot be looked up (${codeOf(error) ?? ensureError(error).message})`;
+      ? 'cannot be resolved in time'
+      : `cannot be resolved (${codeOf(error) ?? ensureError(error).message})`;
   }
 };
 
@@ -44,12 +44,12 @@ class Silence extends Error {}
 async function addressesOf(host: string, timeoutMs: number): Promise<readonly string[]> {
   if (isIP(host) !== 0) return [host];
   const served = (await inHostsFile(host)) ? null : await fromServers(host, timeoutMs);
-  // What the servers do not know may still be known to the machine (search domains, other sources);
-  // they have answered, so it is quick.
+  // The machine may know a name that the servers do not (search domains, other sources). The
+  // servers have answered, so this is quick.
   return served ?? (await lookup(host, { all: true })).map(({ address }) => address);
 }
 
-/** null: the servers do not know the name. Throws Silence. */
+/** Null: the servers do not know the name. Throws Silence. */
 async function fromServers(host: string, timeoutMs: number): Promise<readonly string[] | null> {
   const resolver = new Resolver({ timeout: timeoutMs, tries: DNS_TRIES });
   const deadline = setTimeout(() => resolver.cancel(), timeoutMs);

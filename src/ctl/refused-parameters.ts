@@ -1,18 +1,22 @@
-/** Asking a member's PostgreSQL about parameters before they are stored for all. */
+/**
+ * Asks a member's PostgreSQL whether it accepts parameters, before they are stored for all members.
+ */
 import type { ClusterView } from '../core/cluster.ts';
 import { isJsonObject, parseJson } from '../support/big-json.ts';
 import { type Ctx, leaderFirst, noAnswer } from './context.ts';
 
-/** Lines for the operator. `unasked` null: a member could tell; else why none could. */
+/**
+ * Lines for the operator. `unasked` is null if a member could tell, else the reason why none could.
+ */
 export interface Refusals {
   readonly refused: readonly string[];
-  /** What the member that was asked has otherwise in its own file. */
+  /** Parameters for which the member that was asked has another value in its own file. */
   readonly overruled: readonly string[];
   readonly unasked: string | null;
 }
 
 /**
- * The leader is asked first; a member that runs Patroni, or whose PostgreSQL is down, cannot tell.
+ * The leader is asked first. A member that runs Patroni, or whose PostgreSQL is down, cannot tell.
  */
 export async function refusedParameters(ctx: Ctx, view: ClusterView, parameters: Readonly<Record<string, string>>): Promise<Refusals> {
   if (Object.keys(parameters).length === 0) return { refused: [], overruled: [], unasked: null };
@@ -41,7 +45,7 @@ function linesOf(text: string, member: string): Pick<Refusals, 'refused' | 'over
     refused: entries('refused').map(([name, why]) => `postgresql.parameters.${name}: PostgreSQL refuses it: ${String(why)}`),
     overruled: entries('overruled').map(
       ([name, value]) =>
-        `postgresql.parameters.${name}: ${member} has '${String(value)}' in its own configuration, which counts there; remove it from that file`,
+        `postgresql.parameters.${name}: ${member} has '${String(value)}' in its own configuration file, and that value applies there; remove it from that file`,
     ),
   };
 }

@@ -1,4 +1,4 @@
-/** `reinit --wait`: until the jobs that were asked for have ended, each with what came of it. */
+/** `reinit --wait`: waits until the requested jobs have ended, and reports the result of each. */
 import type { Member } from '../core/cluster.ts';
 import { sleep } from '../ports/clock.ts';
 import { isJsonObject, parseJson } from '../support/big-json.ts';
@@ -10,20 +10,23 @@ import type { RestClient } from './rest.ts';
 
 export interface Started {
   readonly member: Member;
-  /** As the member named it; null: it is no Regent, and only its state tells. */
+  /**
+   * The job's id as the member gave it. Null: the member does not run Regent, so only its state
+   * tells.
+   */
   readonly job: string | null;
 }
 
 const POLL_MS = 2_000;
 /**
- * A copy of terabytes takes a day; a member that has not said anything for this long has something
- * else.
+ * A copy of terabytes takes a day. A member that has not answered for this long is not busy
+ * copying.
  */
 const SILENT_MS = 600_000;
-/** On the way to a copy, and where somebody has stopped it for good. */
+/** States on the way to a copy, and the state of a server that somebody has stopped for good. */
 const DOWN: ReadonlySet<string> = new Set(['stopping', 'stopped']);
 
-/** False: one of them did not succeed, or nobody can tell. */
+/** False: one of them failed, or its result is unknown. */
 export async function awaitReinitialized(ctx: Ctx, rest: RestClient, started: readonly Started[]): Promise<boolean> {
   let waiting = [...started];
   let allDone = true;
@@ -54,10 +57,10 @@ export async function awaitReinitialized(ctx: Ctx, rest: RestClient, started: re
 
 function silence(name: string, silentMs: number): Told | null {
   if (silentMs <= SILENT_MS) return null;
-  return failed(`Reinitialize result unknown on: ${name} (for ${SILENT_MS / 60_000} minutes it has not answered, or been down)`);
+  return failed(`Reinitialize result unknown on: ${name} (no answer, or PostgreSQL down, for ${SILENT_MS / 60_000} minutes)`);
 }
 
-/** Null: it goes on. */
+/** Null: it is still running. */
 function outcomeOf({ member: { name }, job }: Started, body: JsonObject): Told | null {
   if (job === null) return byState(name, String(body['state']));
   const told = body['reinitialize'];
@@ -67,18 +70,18 @@ function outcomeOf({ member: { name }, job }: Started, body: JsonObject): Told |
     if (now['state'] !== 'failed') return null;
     return failed(`Reinitialize failed on: ${name} (${String(now['reason'] ?? 'its log says why')})`);
   }
-  const why = now['job'] === undefined ? 'its agent was started again meanwhile' : 'it was asked to reinitialize again meanwhile';
+  const why = now['job'] === undefined ? 'its agent has been restarted since' : 'another reinitialize was requested since';
   return failed(`Reinitialize result unknown on: ${name} (${why}; list shows how it is now)`);
 }
 
-/** Patroni tells no more than the state of its PostgreSQL. */
+/** A member that runs Patroni tells only the state of its PostgreSQL. */
 function byState(name: string, state: string): Told | null {
   if (state === 'creating replica' || DOWN.has(state)) return null;
   if (state === 'running' || state === 'starting') return succeeded(`Reinitialize is completed on: ${name}`);
   return failed(`Reinitialize failed on: ${name} (its PostgreSQL is ${state})`);
 }
 
-/** null: no answer, which during a new start is nothing unusual. */
+/** Null: no answer. That is usual while an agent restarts. */
 async function statusOf(rest: RestClient, member: Member): Promise<JsonObject | null> {
   try {
     const body = parseJson((await rest.call(member, 'GET', 'patroni')).text);

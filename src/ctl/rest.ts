@@ -17,7 +17,7 @@ export type RestAnswer = HttpAnswer;
 
 export interface RestCall {
   readonly body?: JsonObject;
-  /** For the whole call. A restart or a switchover answers only when it is done. */
+  /** Limit for the whole call. A restart or a switchover answers only when it has ended. */
   readonly timeoutMs?: number;
 }
 
@@ -55,8 +55,8 @@ export class RestClient {
   }
 
   /**
-   * Whether it lets somebody connect and then says nothing at all: its kernel does the first even
-   * while the process is stopped. Never rejects.
+   * Whether a connection is accepted but no answer comes. The kernel accepts connections even while
+   * the process is stopped. Never rejects.
    */
   async isMute(member: Addressed, timeoutMs: number): Promise<boolean> {
     try {
@@ -101,8 +101,9 @@ function urlOf(member: Addressed, endpoint: string): URL {
 }
 
 /**
- * Insecure with a client certificate still checks the server's certificate against the CA, only not
- * its name: Patroni's rule, which clusters with certificates for other names rely on.
+ * `insecure` with a client certificate still checks the server's certificate against the CA, but
+ * not its name. This is Patroni's rule, and clusters whose certificates have other names rely on
+ * it.
  */
 function tlsOptions(access: RestAccess): TlsOptions {
   return {

@@ -23,15 +23,15 @@ export function nextHour(epochMs: number): string {
 export interface ScheduledTime {
   readonly epochMs: number;
   /**
-   * `2030-01-01T00:00:00+00:00`, in the zone that was typed; a time without one is the machine's
-   * own.
+   * `2030-01-01T00:00:00+00:00`, in the zone that was typed; a time without one is in the machine's
+   * zone.
    */
   readonly iso: string;
 }
 
 const FORM = /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,6})\d*)?)?)?\s*(Z|z|UTC|[+-]\d{2}(?::?\d{2})?)?$/;
 
-/** null for nothing, and for `now`. Throws CTL_REFUSED for anything that is not ISO 8601. */
+/** Null for an empty text and for `now`. Throws CTL_REFUSED for anything that is not ISO 8601. */
 export function parseScheduled(text: string | null): ScheduledTime | null {
   const trimmed = (text ?? '').trim();
   if (trimmed === '' || trimmed.toLowerCase() === 'now') return null;
@@ -47,7 +47,7 @@ function scheduledOf(match: RegExpExecArray): ScheduledTime | null {
   const parts = [number(1), number(2) - 1, number(3), number(4), number(5), number(6)] as const;
   const asUtc = Date.UTC(...parts, Math.floor(Number(micros) / 1000));
   const check = new Date(asUtc);
-  // Date.UTC carries an impossible day, hour or minute over into the next; such a text is a typing
+  // Date.UTC turns an impossible day, hour or minute into a later one. Such a text is a typing
   // error.
   if (check.getUTCMonth() !== parts[1] || check.getUTCDate() !== parts[2] || check.getUTCHours() !== parts[3]) return null;
   if (check.getUTCMinutes() !== parts[4] || check.getUTCSeconds() !== parts[5]) return null;

@@ -1,4 +1,4 @@
-/** `-w SECONDS` and `-W`: the same answer again and again, on a clean screen, until Ctrl-C. */
+/** `-w SECONDS` and `-W`: repeat the command on a clean screen until Ctrl-C. */
 import { sleep } from '../ports/clock.ts';
 import { DcsError } from '../support/errors.ts';
 import type { Ctx } from './context.ts';
@@ -15,8 +15,8 @@ const DEFAULT_SECONDS = 2;
 const CLEAR = '\u001b[2J\u001b[1;1H';
 
 /**
- * Prints what `look` returns. Whoever watches wants to see the end of an outage too: one of etcd
- * ends nothing but a single look.
+ * Prints what `look` returns, again and again. An outage of etcd makes single looks fail but does
+ * not end the watch, so that the operator sees when the outage ends.
  */
 export async function watching(ctx: Ctx, options: WatchOptions, clear: boolean, look: () => Promise<string>): Promise<void> {
   const seconds = options.watch ?? (options.W ? DEFAULT_SECONDS : null);
@@ -36,7 +36,7 @@ export async function watching(ctx: Ctx, options: WatchOptions, clear: boolean, 
 
 class Screen {
   readonly #ctx: Ctx;
-  /** A file or a pipe gets no control sequences, and nothing between two answers. */
+  /** A file or a pipe gets no control sequences and no separator between two answers. */
   readonly #clears: boolean;
   #last: { readonly text: string; readonly atMs: number } | null = null;
   #failing: { readonly message: string; readonly sinceMs: number } | null = null;
@@ -54,8 +54,8 @@ class Screen {
   }
 
   /**
-   * On a terminal the last answer stays, with its age; else the beginning of the failure, and
-   * another cause, are told beside the answers.
+   * On a terminal the last answer stays, with its age. Elsewhere a message says when the failure
+   * starts and when its cause changes.
    */
   stale({ message }: DcsError): void {
     const nowMs = this.#ctx.io.clock.wallMs();

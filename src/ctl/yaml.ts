@@ -1,7 +1,7 @@
 /**
  * YAML as patronictl shows it: block style, sorted keys, 200 columns, lists at the parent's indent,
- * single quotes where quotes are needed. Rules of YAML 1.1 decide what needs quotes (`on`, `no`,
- * times), since that is what Patroni reads with.
+ * single quotes where quotes are needed. The rules of YAML 1.1 decide what needs quotes (`on`,
+ * `no`, times), because Patroni reads YAML 1.1.
  */
 import { stringify } from 'yaml';
 import { formatProblem } from '../config/problems.ts';
@@ -30,18 +30,18 @@ export function toFlowYaml(value: unknown): string {
 /** The value typed after `-s key=`. */
 export function yamlValue(text: string): JsonValue {
   const value = parseYamlValue(text);
-  if (value === undefined) throw refuse(`'${text}' is not valid YAML`, 'Put a text with special characters in quotes.');
+  if (value === undefined) throw refuse(`'${text}' is not valid YAML`, 'Put quotes around a text with special characters.');
   return value;
 }
 
 /**
- * A whole document; null when it is empty. `name` is what the message calls it. Throws CTL_REFUSED
+ * A whole document; null if it is empty. `name` is how the message refers to it. Throws CTL_REFUSED
  * with line and column.
  */
 export function yamlMapping(text: string, name: string): JsonObject | null {
   const { raw, problems, empty } = parseYaml(text, name);
-  // Whoever typed it is there to mend it: a duplicate key, which a node's file may have, is refused
-  // as well.
+  // The person who typed it can correct it at once, so duplicate keys are refused too. A node's own
+  // file may have them.
   if (problems.length > 0) throw refuse(problems.map(formatProblem).join('\n'));
   return empty ? null : raw;
 }

@@ -91,7 +91,7 @@ describe('the leader’s agent is frozen', () => {
     const successor = await siege.successor();
     expect(old.postmasterPid).toBe(null);
     expect((await listed).stdout).toMatch(
-      new RegExp(` ${old.name} is unavailable: .* takes the connection and says nothing for 2 seconds`),
+      new RegExp(` ${old.name} is unavailable: .* accepts the connection and sends nothing for 2 seconds`),
     );
     old.thawAgent();
     expect(await cluster.waitHealthy()).toBe(successor);

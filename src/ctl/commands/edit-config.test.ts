@@ -117,7 +117,7 @@ describe('what PostgreSQL refuses', () => {
     members.answer(() => answer);
     const before = stored();
     const { code, out, err } = await ctl(['edit-config', '--pg', 'work_mem=8XB'], { etcd, input: 'y\n' });
-    expect([code, err]).toEqual([1, `Error: ${words}\nNothing was changed. With --force it is stored all the same.\n`]);
+    expect([code, err]).toEqual([1, `Error: ${words}\nNothing was changed. Use --force to store it anyway.\n`]);
     expect(out).not.toContain('Apply these changes?');
     expect(stored()).toEqual(before);
     expect(members.asked.map(({ member, what, body }) => [member, what, body])).toEqual([
@@ -128,7 +128,7 @@ describe('what PostgreSQL refuses', () => {
   test('is stored with --force, with a warning', async () => {
     members.answer(() => answer);
     const { code, err } = await ctl(['edit-config', '--pg', 'work_mem=8XB', '--force'], { etcd });
-    expect([code, err]).toEqual([0, `Warning: ${words}; it is stored all the same, and members leave it out or use the nearest value\n`]);
+    expect([code, err]).toEqual([0, `Warning: ${words}; it is stored anyway, and members ignore it or use the nearest valid value\n`]);
     expect(stored()).toMatchObject({ postgresql: { parameters: { work_mem: '8XB' } } });
   });
 
@@ -137,7 +137,7 @@ describe('what PostgreSQL refuses', () => {
     const { code, err } = await ctl(['edit-config', '--pg', 'work_mem=8MB', '--force'], { etcd });
     expect([code, err]).toEqual([
       0,
-      "Warning: postgresql.parameters.work_mem: patroni1 has '5MB' in its own configuration, which counts there; remove it from that file\n",
+      "Warning: postgresql.parameters.work_mem: patroni1 has '5MB' in its own configuration file, and that value applies there; remove it from that file\n",
     ]);
   });
 
@@ -154,7 +154,7 @@ describe('what PostgreSQL refuses', () => {
     const { code, err } = await ctl(['edit-config', '--pg', 'work_mem=8XB', '--force'], { etcd });
     expect([code, err]).toEqual([
       0,
-      'Warning: no PostgreSQL could be asked whether it takes the parameters: patroni1: does not know how; patroni2: does not know how; patroni3: does not know how\n',
+      'Warning: no PostgreSQL could be asked whether it accepts the parameters: patroni1: does not know how; patroni2: does not know how; patroni3: does not know how\n',
     ]);
     expect(stored()).toMatchObject({ postgresql: { parameters: { work_mem: '8XB' } } });
   });

@@ -52,11 +52,10 @@ async function change(ctx: Ctx, cluster: string, options: EditOptions, draft: Dr
   const warn = (text: string) => void ctx.io.stderr.write(`Warning: ${text}\n`);
   for (const warning of wrong) warn(formatProblem(warning));
   const { refused, overruled, unasked } = await refusedParameters(ctx, view, changedParameters(after, config.data));
-  if (refused.length > 0 && !options.force)
-    throw refuse(refused.join('\n'), 'Nothing was changed. With --force it is stored all the same.');
-  for (const line of refused) warn(`${line}; it is stored all the same, and members leave it out or use the nearest value`);
+  if (refused.length > 0 && !options.force) throw refuse(refused.join('\n'), 'Nothing was changed. Use --force to store it anyway.');
+  for (const line of refused) warn(`${line}; it is stored anyway, and members ignore it or use the nearest valid value`);
   for (const line of overruled) warn(line);
-  if (unasked !== null) warn(`no PostgreSQL could be asked whether it takes the parameters: ${unasked}`);
+  if (unasked !== null) warn(`no PostgreSQL could be asked whether it accepts the parameters: ${unasked}`);
   if (!options.force) {
     if (options.apply === STDIN || options.replace === STDIN) {
       ctx.print('Use --force option to apply changes');
@@ -71,14 +70,14 @@ async function change(ctx: Ctx, cluster: string, options: EditOptions, draft: Dr
 }
 
 /**
- * What the change itself breaks, as PATCH /config judges it: an old mistake elsewhere must not
- * stand in the way. Members would take a default instead of what is an error; what is a warning
- * they say in their logs, where whoever made the change does not look.
+ * The problems that the change itself causes, as PATCH /config judges them. An older mistake
+ * elsewhere must not block the change. Instead of a value that is an error, members would use a
+ * default. They only log warnings, and whoever made the change does not read those logs.
  */
 function mistakes(after: JsonObject, before: JsonObject): readonly ConfigProblem[] {
   const all = (config: JsonObject) => {
     const outOfRange = outOfRangeProblems(config);
-    // Of what is refused it need not be said what would be used instead.
+    // For a refused value, the message need not say what would be used instead.
     const others = validateDynamicPatch(config).filter(({ path }) => !outOfRange.some((one) => one.path === path));
     return [...outOfRange, ...others];
   };
@@ -86,7 +85,7 @@ function mistakes(after: JsonObject, before: JsonObject): readonly ConfigProblem
   return all(after).filter((problem) => !known.has(formatProblem(problem)));
 }
 
-/** In this order: replace, apply, -s, -p; the editor when none of them was given. */
+/** In this order: replace, apply, -s, -p. The editor, if none of them was given. */
 async function changed(ctx: Ctx, data: JsonObject, options: EditOptions, edit: (() => Promise<string>) | null): Promise<JsonObject> {
   if (edit !== null) return mapping(await edit(), 'the edited configuration');
   let result = data;
@@ -112,8 +111,7 @@ async function readMapping(ctx: Ctx, path: string): Promise<JsonObject> {
 }
 
 /**
- * An emptied file is a mistake more often than a wish: the cluster would fall back to every default
- * at once.
+ * An empty file is usually a mistake: it would set the whole cluster back to its defaults at once.
  */
 function mapping(text: string, name: string): JsonObject {
   const value = yamlMapping(text, name);
@@ -126,7 +124,7 @@ async function showDiff(ctx: Ctx, lines: readonly string[]): Promise<void> {
   else for (const line of lines) ctx.print(line);
 }
 
-/** https://no-color.org: whatever its value, if there is one. */
+/** https://no-color.org: any value counts, except an empty one. */
 const wantsColour = ({ io }: Ctx) => !io.env['NO_COLOR'] && io.env['TERM'] !== 'dumb';
 
 const COLOURS: Readonly<Record<string, number>> = { '-': 31, '+': 32, '@': 36 };

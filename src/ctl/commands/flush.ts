@@ -50,5 +50,5 @@ async function flushSwitchover(ctx: Ctx, { view, cluster }: Target): Promise<num
   }
   ctx.print(`${localTime(ctx.io.clock.wallMs(), 5)} Could not find any accessible member of cluster ${cluster}`);
   if (await (await ctx.dcs(cluster)).writeFailover(null, view.failover, { timeoutMs: DCS_TIMEOUT_MS })) return 0;
-  throw new CtlError('CTL_CONFLICT', 'the switchover changed at the same moment', 'Look at it again with list.');
+  throw new CtlError('CTL_CONFLICT', 'somebody changed the switchover at the same moment', 'Check it with list.');
 }

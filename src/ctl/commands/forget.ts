@@ -1,5 +1,6 @@
 /**
- * Gives up a member that does not come back: its key, and the slot that every node keeps for it.
+ * Forgets a member that will not come back: its key in etcd, and the slot that every node keeps for
+ * it.
  */
 
 import type { ClusterView, Member } from '../../core/cluster.ts';
@@ -15,7 +16,7 @@ import { confirmAction, noSuchMember, showMembers, targetOf } from '../members.t
 
 const REACH_MS = 2000;
 const LOOK_MS = 500;
-/** Beyond a lease, or beyond two rounds of the leader. */
+/** Longer than a lease, and longer than two rounds of the leader. */
 const GRACE_MS = 5000;
 
 export async function run(ctx: Ctx, words: readonly string[], options: { readonly force?: boolean }): Promise<number> {
@@ -35,16 +36,16 @@ export async function run(ctx: Ctx, words: readonly string[], options: { readonl
     ctx.print(`Failed: ${name} is forgotten, but its slot ${slot} is still on the leader: ${left}`);
     return 1;
   }
-  ctx.print(`Success: ${name} is forgotten; its slot is dropped and kept no longer`);
+  ctx.print(`Success: ${name} is forgotten; its slot is dropped`);
   const named = (await ctx.read(cluster)).config?.data['slots'];
   if (isJsonObject(named) && Object.hasOwn(named, slot))
-    ctx.print(`The cluster's own setting slots names ${slot}: that slot stays until it is taken out there`);
+    ctx.print(`The cluster's own setting slots names ${slot}: that slot stays until the setting no longer names it`);
   return 0;
 }
 
 /**
- * By its key, or by the slot that is kept: of a name that is spelled otherwise nothing else may be
- * left.
+ * Finds the member by its key, or by the slot that is kept for it. The slot may be all that is left
+ * of it.
  */
 function isKnown({ members, status }: ClusterView, name: string, slot: string): boolean {
   const kept = status !== null && (status.retainSlots.includes(slot) || status.slots[slot] !== undefined);
@@ -52,16 +53,17 @@ function isKnown({ members, status }: ClusterView, name: string, slot: string): 
 }
 
 /**
- * Throws CTL_REFUSED: forgetting a member that lives would take WAL from it that it needs, and it
- * would be back at once.
+ * Throws CTL_REFUSED: a live member needs the WAL that its slot keeps, and it would be back at
+ * once.
  */
 async function refuseAlive(ctx: Ctx, view: ClusterView, name: string): Promise<void> {
   const mend = `If ${name} is to go: stop its agent and its PostgreSQL first, then forget it.`;
   const leader = leaderMember(view);
-  if (view.leader === null || leader === null) throw refuse(`cluster has no leader that could forget ${name}`, 'Wait until there is one.');
+  if (view.leader === null || leader === null)
+    throw refuse(`cluster has no leader, and only a leader can forget ${name}`, 'Wait until there is one.');
   if (view.leader.name === name) throw refuse(`${name} is alive: it holds the leader key`, `Switch over to another member first. ${mend}`);
   const same = view.members.find((member) => member.name !== name && slotNameOf(member.name) === slotNameOf(name));
-  if (same) throw refuse(`the slot of ${name} is that of ${same.name} too, which is there`, 'Remove or rename one of the two.');
+  if (same) throw refuse(`${same.name} is a member and has the same slot name as ${name}`, 'Remove or rename one of the two.');
   const member = memberOf(view, name);
   const address = member === null ? null : restAddress(member);
   if (address !== null && (await ctx.io.reach(address, REACH_MS)) === null) {
@@ -71,8 +73,8 @@ async function refuseAlive(ctx: Ctx, view: ClusterView, name: string): Promise<v
 }
 
 /**
- * Whether a walsender of the leader carries its name. A leader that does not answer tells nothing;
- * its slot will.
+ * Whether a walsender of the leader has its name. If the leader does not answer, the slot will show
+ * it.
  */
 async function streams(ctx: Ctx, leader: Member, name: string): Promise<boolean> {
   try {
@@ -85,7 +87,9 @@ async function streams(ctx: Ctx, leader: Member, name: string): Promise<boolean>
   }
 }
 
-/** A key on a lease is renewed by somebody, or was a moment ago: only time tells which. */
+/**
+ * A key on a lease is either still being renewed, or was until a moment ago. Only waiting can tell.
+ */
 async function removeKey(ctx: Ctx, cluster: string, name: string): Promise<void> {
   const ttlMs = (secondsOf(await ctx.read(cluster), 'ttl') ?? 30) * 1000;
   const end = ctx.io.clock.monotonicMs() + ttlMs + GRACE_MS;
@@ -106,9 +110,9 @@ async function removeKey(ctx: Ctx, cluster: string, name: string): Promise<void>
 }
 
 /**
- * Tells the leader, and the others by the same key, and waits until the leader has no such slot.
- * The leader writes the key without looking, so what was told may be overwritten once, and is told
- * again. Null: done; else why not.
+ * Tells the leader and the others by writing one key, and waits until the leader has dropped the
+ * slot. The leader writes that key without reading it first, so it may overwrite the entry once.
+ * The entry is then written again. Null: done. Otherwise the reason.
  */
 async function untilDropped(ctx: Ctx, cluster: string, name: string, slot: string): Promise<string | null> {
   const dcs = await ctx.dcs(cluster);
@@ -116,15 +120,15 @@ async function untilDropped(ctx: Ctx, cluster: string, name: string, slot: strin
   const end = ctx.io.clock.monotonicMs() + 2 * roundMs + GRACE_MS;
   for (;;) {
     const view = await ctx.read(cluster);
-    if (memberOf(view, name) !== null) throw new CtlError('CTL_CONFLICT', `${name} has published itself again: it is alive`);
+    if (memberOf(view, name) !== null) throw new CtlError('CTL_CONFLICT', `${name} has published its key again: it is alive`);
     const kept = view.status?.retainSlots.includes(slot) ?? false;
     if (kept || !forgottenSlots(view).has(slot))
       await dcs.amendStatus((status) => withForgotten(status, slot, ctx.io.clock.wallMs()), { timeoutMs: DCS_TIMEOUT_MS });
     else if (view.status?.slots[slot] === undefined) return null;
     if (ctx.io.clock.monotonicMs() >= end) {
       return kept
-        ? 'the leader keeps it: is it an agent that knows no forgetting?'
-        : 'something streams through it, or no round of the leader has passed; it goes once nothing uses it';
+        ? 'the leader keeps it; its agent may be too old to know this command'
+        : 'something still streams through it, or the leader has not run a round yet; the leader drops it when nothing uses it';
     }
     await sleep(ctx.io.clock, LOOK_MS);
   }

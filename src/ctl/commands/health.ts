@@ -17,7 +17,10 @@ export interface HealthOptions extends WatchOptions {
   readonly maxLagSeconds: number;
 }
 
-/** Patroni's default of maximum_lag_on_failover: a replica further behind is no candidate. */
+/**
+ * Patroni's default of maximum_lag_on_failover: a replica that is further behind cannot be
+ * promoted.
+ */
 const DEFAULT_MAX_LAG_BYTES = 1_048_576;
 
 export async function run(ctx: Ctx, [name]: readonly string[], options: HealthOptions): Promise<number> {

@@ -34,10 +34,7 @@ export async function run(ctx: Ctx, names: readonly string[], options: ListOptio
   });
 }
 
-/**
- * What a leader has written into its key about servers that stream from it under the names of
- * members.
- */
+/** What the leader has published about servers that stream from it under the names of members. */
 function strangersOf(view: ClusterView): readonly string[] {
   return view.members.flatMap(({ name, raw: { strangers } }) =>
     Array.isArray(strangers) ? strangers.map((text) => ` ${name}: ${text}`) : [],

@@ -66,7 +66,7 @@ test('names that are not there', async () => {
   expect((await ctl(['version', 'demo', 'patroni9'], { etcd })).err).toBe(unknown);
   expect((await ctl(['restart', 'patroni9', '--force'], { etcd })).err).toBe(
     "Error: patroni9 cluster doesn't have any members\n" +
-      'Nor has cluster demo, the configured one, a member of this name; members: patroni1, patroni2, patroni3\n',
+      'Cluster demo, the configured one, has no member of this name either; members: patroni1, patroni2, patroni3\n',
   );
   expect((await ctl(['reinit', 'demo', 'patroni1', '--force'], { etcd })).err).toBe('Error: No replica among provided members\n');
   expect((await ctl(['reload', 'nowhere', '--force'], { etcd })).err).toMatch(/^Error: nowhere cluster doesn't have any members\n/);
@@ -180,7 +180,7 @@ test('reinit asks for the member, then whether to cancel what is going on, and w
 test('reinit by force needs a name: nothing is wiped by default', async () => {
   expect(await ctl(['reinit', 'demo', '--force'], { etcd })).toMatchObject({
     code: 1,
-    err: 'Error: Name the member to reinitialize: --force does not ask for it\n',
+    err: 'Error: Name the member to reinitialize: with --force there is no question\n',
   });
 });
 
@@ -304,7 +304,7 @@ test('a member that does not take the configuration over is named, and not waite
   amend(etcd, 'demo', 'patroni2', { config_revision: '1' });
   amend(etcd, 'demo', 'patroni3', { config_revision: '1', state: 'stopped' });
   const { err } = await ctl(['restart', 'demo', 'patroni1', '--force'], { etcd });
-  expect(err).toBe('Warning: not taken over yet by patroni2: whether it needs a restart is not known\n');
+  expect(err).toBe('Warning: not yet applied by patroni2: whether it needs a restart is not known\n');
 });
 
 test('restart of a leader with a higher limit than its replicas have warns', async () => {

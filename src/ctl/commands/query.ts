@@ -27,8 +27,8 @@ export interface QueryOptions extends WatchOptions {
 
 const CONNECT_MS = 5_000;
 /**
- * Beyond connecting, the statement's time is the user's affair; this only ends a dead server's
- * silence.
+ * Limits only how long a dead server may stay silent. How long the statement takes is the user's
+ * decision.
  */
 const KEEPALIVE_MS = 5_000;
 const HEADLESS = { columns: null, title: null } as const;
@@ -69,7 +69,7 @@ async function readSql(ctx: Ctx, path: string): Promise<string> {
   }
 }
 
-/** One connection, made when first needed and again after it was lost. */
+/** One connection. It is made when first needed, and again after it was lost. */
 class Session {
   readonly #config: CtlConfig;
   readonly #options: QueryOptions;
@@ -84,7 +84,7 @@ class Session {
     this.#env = env;
   }
 
-  /** A failure is a row: when it happened, and what. */
+  /** A failure becomes a row that says when it happened and what it was. */
   async ask(read: () => Promise<ClusterView>, sql: string, now: () => string): Promise<Rows> {
     const client = this.#client ?? (await this.#connect(await read(), now));
     if (!(client instanceof pg.Client)) return client;
@@ -146,7 +146,7 @@ class Session {
       keepAlive: true,
       keepAliveInitialDelayMillis: KEEPALIVE_MS,
     });
-    // A lost connection also fails the query that is running; without a listener it would end the
+    // A lost connection also fails the running query. Without this listener, it would end the
     // process.
     client.on('error', () => {
       if (this.#client === client) this.#client = null;
@@ -167,7 +167,7 @@ function sslOf(mode: string | undefined, rootcert: string | undefined): pg.Clien
   };
 }
 
-/** As text, but for what JSON has a form of its own for. */
+/** Values become text, except those for which JSON has a form of its own. */
 const getTypeParser = ((oid: number) => (text: string) => {
   switch (oid) {
     case 16:
@@ -185,7 +185,7 @@ const getTypeParser = ((oid: number) => (text: string) => {
   }
 }) as unknown as NonNullable<pg.CustomTypesConfig['getTypeParser']>;
 
-/** What the driver says when it has none to give. */
+/** What the driver says when the server gave no message. */
 const NO_PASSWORD = /client password must be a string/;
 
 /** Several statements in one text: the last one's rows. */
@@ -197,7 +197,7 @@ function rowsOf(answer: pg.QueryArrayResult<JsonValue[]> | pg.QueryArrayResult<J
 /** A wrong name or password. */
 const WHO = /^28/;
 
-/** Patronictl gives the code alone. `client`: that could not connect. */
+/** Patronictl prints only the code. `client`: the client that could not connect. */
 function failureText(error: unknown, client: pg.Client | null): string {
   const known = ensureError(error);
   const code = 'code' in known && typeof known.code === 'string' && /^[0-9A-Z]{5}$/.test(known.code) ? known.code : null;

@@ -11,14 +11,16 @@ export interface ReinitOptions {
   readonly wait?: boolean;
 }
 
-/** Beside Patroni's answer, which is a fixed sentence. A member that is no Regent names no job. */
+/**
+ * Sent beside Patroni's answer, which is a fixed sentence. A member that runs Patroni names no job.
+ */
 const JOB_HEADER = 'regent-job';
 
 export async function run(ctx: Ctx, words: readonly string[], options: ReinitOptions): Promise<number> {
   const target = await targetOf(ctx, words);
   const force = options.force ?? false;
   const members = await selectMembers(ctx, target, { role: 'replica', force, action: 'reinitialize', confirm: true });
-  if (members.length === 0) throw refuse('Name the member to reinitialize: --force does not ask for it');
+  if (members.length === 0) throw refuse('Name the member to reinitialize: with --force there is no question');
   const rest = await ctx.rest();
   const started: Started[] = [];
   const ask = async (member: Member) => {

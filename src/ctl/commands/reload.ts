@@ -17,7 +17,7 @@ export async function run(ctx: Ctx, words: readonly string[], options: { role: R
     if (answer.status === 200) return succeeded(`No changes to apply on member ${member.name}`);
     if (answer.status === 202) {
       const received = `Reload request received for member ${member.name} and will be processed within ${loopWait} seconds`;
-      // A Regent agent says what its file has that a reload does not bring about.
+      // A Regent agent also says which changes of its file a reload does not apply.
       const rest = /^reload scheduled; (.+)$/s.exec(answer.text)?.[1];
       return succeeded(rest === undefined ? received : `${received}\nMember ${member.name}: ${rest}`);
     }

@@ -6,7 +6,9 @@ import { renderMembers } from '../render/members.ts';
 
 const ACKNOWLEDGEMENT = 'Yes I am aware';
 
-/** Deletes what etcd knows of a cluster. Its PostgreSQL servers and their data are not touched. */
+/**
+ * Deletes all of a cluster's keys in etcd. Its PostgreSQL servers and their data are not touched.
+ */
 export async function run(ctx: Ctx, [name]: readonly string[], options: { readonly format: Format }): Promise<void> {
   const cluster = await ctx.cluster(name);
   const view = await ctx.read(cluster);

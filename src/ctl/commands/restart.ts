@@ -17,14 +17,14 @@ export interface RestartOptions {
   readonly pgVersion?: string;
   readonly pending?: boolean;
   readonly timeout?: string;
-  /** Restart the others although one failed. */
+  /** Restart the others even if one restart failed. */
   readonly keepGoing?: boolean;
   readonly force?: boolean;
 }
 
 /**
- * Patroni's primary_start_timeout and primary_stop_timeout at their defaults bound a restart; this
- * is beyond both.
+ * Patroni's primary_start_timeout and primary_stop_timeout at their defaults limit a restart. This
+ * is longer than both.
  */
 const RESTART_MS = 900_000;
 
@@ -34,8 +34,8 @@ export async function run(ctx: Ctx, words: readonly string[], options: RestartOp
   const force = options.force ?? false;
   const selected = await selectMembers(ctx, target, { role: options.role, force, action: 'restart', confirm: false });
   const at = parseScheduled(options.scheduled ?? (force ? null : await askWhen(ctx)));
-  // Without a schedule, who needs the restart is known now; with one, it is judged when the time
-  // has come.
+  // Without a schedule, the members that need the restart are chosen now. With one, that is decided
+  // at the scheduled time.
   const pending = options.pending ? selected.filter((member) => member.pendingRestart) : selected;
   const members = inOrder(target.view, at === null ? pending : selected);
   if (options.pending && at !== null) await confirmPending(ctx, members, force, at);
@@ -64,11 +64,12 @@ export async function run(ctx: Ctx, words: readonly string[], options: RestartOp
   });
 }
 
-/** The answer of a member to which the conditions do not apply. */
+/** The answer of a member that does not meet the conditions. */
 const NOT_NEEDED = 'restart conditions are not satisfied';
 
 /**
- * What kept one from coming up again (a setting, a full disk) may keep the next from it as well.
+ * What prevented one member from starting again (a setting, a full disk) may prevent the next one
+ * too.
  */
 function stopped(ctx: Ctx, cluster: string, left: readonly Member[], { pending, pgVersion, timeout }: RestartOptions): string {
   const names = left.map((member) => member.name);
@@ -81,17 +82,17 @@ function stopped(ctx: Ctx, cluster: string, left: readonly Member[], { pending, 
     ...(timeout === undefined ? [] : ['--timeout', shellWord(timeout)]),
   ];
   return (
-    `Not restarted: ${names.join(', ')}, because a restart failed. Find out why (list, that member's log), then go on: ${again.join(' ')}\n` +
-    'Next time --keep-going restarts the others whatever comes of one.'
+    `Not restarted: ${names.join(', ')}, because a restart failed. Find the cause (list, that member's log), then continue: ${again.join(' ')}\n` +
+    'With --keep-going, a failed restart does not keep the others from being restarted.'
   );
 }
 
-/** A standby with less of one of these than its primary pauses its replay. */
+/** A standby pauses replay if it has a lower value of one of these than its primary. */
 const LIMITS = ['max_connections', 'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions', 'max_locks_per_transaction'];
 
 /**
- * The leader would run with more than replicas that wait for a restart themselves, and are not
- * among those to be restarted.
+ * The leader would have a higher value than replicas that also need a restart but are not going to
+ * be restarted.
  */
 function warnOfLimits(ctx: Ctx, view: ClusterView, members: readonly Member[]): void {
   const leader = members.find((member) => member.name === view.leader?.name);
@@ -108,7 +109,7 @@ function warnOfLimits(ctx: Ctx, view: ClusterView, members: readonly Member[]): 
   );
 }
 
-/** The leader last where it gets more than its replicas have. */
+/** The leader is restarted last if it gets a higher value than its replicas have. */
 function inOrder(view: ClusterView, members: readonly Member[]): readonly Member[] {
   const leader = members.find((member) => member.name === view.leader?.name);
   if (leader === undefined || raisedBy(leader).length === 0) return members;

@@ -1,6 +1,6 @@
 /**
- * Asks etcd, every member and HAProxy, each under its own deadline, and never fails: what cannot be
- * learned is said in the report.
+ * Asks etcd, every member and HAProxy, each with its own deadline. It never fails: the report says
+ * what could not be learned.
  */
 import { bracketed } from '../../config/hostport.ts';
 import { type ClusterView, type Member, memberOf } from '../../core/cluster.ts';
@@ -52,8 +52,8 @@ export async function collect(ctx: Ctx, cluster: string, haproxy: HaproxyAccess 
 }
 
 /**
- * The leader first: a replica asked afterwards that has replayed what the leader had by then is not
- * behind.
+ * The leader is asked first. A replica that is asked later and has replayed what the leader had
+ * then is not behind.
  */
 async function membersHealth(ctx: Ctx, view: ClusterView): Promise<MemberHealth[]> {
   const knocking = availability(ctx, view);
@@ -69,7 +69,7 @@ async function membersHealth(ctx: Ctx, view: ClusterView): Promise<MemberHealth[
   return withAvailability(ctx, answered, await knocking);
 }
 
-/** A member that has answered after all is there. */
+/** A member that has answered meanwhile is available. */
 function withAvailability(ctx: Ctx, members: readonly MemberHealth[], { unreachable, absent }: Availability): MemberHealth[] {
   const marked = members.map((member) => {
     const reason = member.unreachable === null ? undefined : unreachable.get(member.name);
@@ -78,7 +78,7 @@ function withAvailability(ctx: Ctx, members: readonly MemberHealth[], { unreacha
   const gone = absent.map((name) => ({
     ...NOTHING_KNOWN,
     name,
-    unreachable: `${name} is ${UNAVAILABLE}: ${EXPIRED}; if it does not come back: ${ctx.program} forget ${name}`,
+    unreachable: `${name} is ${UNAVAILABLE}: ${EXPIRED}; if it will not come back: ${ctx.program} forget ${name}`,
   }));
   return [...marked, ...gone].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
@@ -108,7 +108,9 @@ async function ask(ctx: Ctx, member: Member): Promise<Answer> {
   try {
     const answer = await (await ctx.rest()).call(member, 'GET', 'patroni', { timeoutMs: MEMBER_MS });
     const body = parseJson(answer.text);
-    return isJsonObject(body) ? { body, error: null } : { body: null, error: `member ${member.name} answers with something unknown` };
+    return isJsonObject(body)
+      ? { body, error: null }
+      : { body: null, error: `member ${member.name} sent an answer that is not understood` };
   } catch (error) {
     const text = ensureError(error).message;
     return { body: null, error: text.includes(member.name) ? text : `member ${member.name}: ${text}` };
@@ -154,8 +156,8 @@ function becauseOf(body: JsonObject | null): string | null {
 }
 
 /**
- * Of one that does not hold the leader key: whether it runs as a primary all the same, it knows
- * best. Its key may be of before it was replaced.
+ * Whether a member without the leader key runs as a primary anyway: the member knows this best. Its
+ * key may date from before another member took over.
  */
 function firstHandRole(body: JsonObject | null, isLeader: boolean, shown: ShownRole): ShownRole {
   if (isLeader) return shown;
@@ -163,16 +165,19 @@ function firstHandRole(body: JsonObject | null, isLeader: boolean, shown: ShownR
   return shown === 'primary' ? 'replica' : shown;
 }
 
-/** The former name is Patroni's before 4.0. */
+/** Patroni before 4.0 uses the former name. */
 const PRIMARY_ROLES: ReadonlySet<string> = new Set(['primary', 'master']);
 
-/** As shownState, from the member's own mouth: the key in etcd may be a loop_wait old. */
+/**
+ * Like shownState, but from the member's own answer, because the key in etcd may be a loop_wait
+ * old.
+ */
 function firstHandState(body: JsonObject, role: string): string {
   const replication = body['replication_state'];
   return role !== 'leader' && typeof replication === 'string' ? replication : String(body['state'] ?? 'unknown');
 }
 
-/** Patroni before 4.0 may be too old to tell. */
+/** Patroni before 4.0 may not publish it. */
 const TELLS_STREAMING = 4;
 
 function streams(member: Member, body: JsonObject): boolean | null {

@@ -16,7 +16,7 @@ test('a HAProxy that nobody has named: what was not looked at is said, and anoth
   const guess = { url, username: 'admin', password: 'admin', isGuess: true };
   expect(await readHaproxy(guess, view)).toMatchObject({ skipped: null, proxies: [{ name: 'postgres_primary' }] });
   const other = await readHaproxy(guess, Promise.resolve(['pg-1', 'pg-2']));
-  expect(other).toMatchObject({ proxies: [], skipped: 'the HAProxy there has none of the members among its servers' });
+  expect(other).toMatchObject({ proxies: [], skipped: 'none of its servers is a member of this cluster' });
   const report = {
     cluster: 'demo',
     initialize: null,
@@ -29,7 +29,7 @@ test('a HAProxy that nobody has named: what was not looked at is said, and anoth
   } as const;
   const shown = healthPretty({ ...report, haproxy: other }, []);
   expect(shown).toContain(' HAProxy: not looked at. No address is configured, and there is nothing to see at http://127.0.0.1:');
-  expect(shown).toContain(' Say where its statistics are: --haproxy-url, REGENT_HAPROXY_URL, or ctl.haproxy_url in the configuration');
+  expect(shown).toContain(' Give the address of its statistics page: --haproxy-url, REGENT_HAPROXY_URL, or ctl.haproxy_url in the configuration');
   const named = { ...report, leader: 'a', haproxy: { ...other, isGuess: false } };
   const complaint = /HAProxy could not be asked/;
   const limits = { maxLagBytes: 1, maxLagSeconds: 1 };

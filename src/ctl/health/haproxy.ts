@@ -8,7 +8,7 @@ export interface HaproxyAccess {
   readonly url: string;
   readonly username: string;
   readonly password: string;
-  /** Nobody has named it: where the tutorial and the demo have it. */
+  /** The default where no address is configured: that of the tutorial and the demo. */
   readonly isGuess: boolean;
 }
 
@@ -16,8 +16,8 @@ const TIMEOUT_MS = 3_000;
 export const DEFAULT_HAPROXY_URL = 'http://127.0.0.1:7000/stats;csv';
 
 /**
- * The option, then the environment, the file, and what the tutorial sets up. A password belongs
- * into the environment, not on a command line.
+ * Precedence: the option, the environment, the file, the tutorial's address. A password belongs in
+ * the environment, not on a command line.
  */
 export function haproxyAccess(
   option: string | undefined,
@@ -34,15 +34,15 @@ export function haproxyAccess(
 }
 
 /**
- * Never throws: HAProxy may well run elsewhere. `members`: by their names, a HAProxy that was found
- * by chance is known for this cluster's.
+ * Never throws, because HAProxy may run on another host. `members`: their names show whether a
+ * HAProxy at the default address belongs to this cluster.
  */
 export async function readHaproxy(access: HaproxyAccess, members: Promise<readonly string[]>): Promise<HaproxyHealth> {
   const found = { ...(await readStats(access)), isGuess: access.isGuess };
   if (!access.isGuess || found.proxies.length === 0) return found;
   const names = new Set(await members);
   const isOurs = found.proxies.some(({ serversUp, serversDown }) => [...serversUp, ...serversDown].some((name) => names.has(name)));
-  return isOurs ? found : { ...found, proxies: [], skipped: 'the HAProxy there has none of the members among its servers' };
+  return isOurs ? found : { ...found, proxies: [], skipped: 'none of its servers is a member of this cluster' };
 }
 
 async function readStats(access: HaproxyAccess): Promise<Omit<HaproxyHealth, 'isGuess'>> {
@@ -56,7 +56,7 @@ async function readStats(access: HaproxyAccess): Promise<Omit<HaproxyHealth, 'is
   try {
     const answer = await exchange(url, { headers: { Authorization: basicAuth(username, password) } }, { timeoutMs: TIMEOUT_MS });
     if (answer.status !== 200) {
-      const reason = answer.status === 401 ? 'it refuses user and password' : `it answers ${answer.status}`;
+      const reason = answer.status === 401 ? 'it refuses the user name and password' : `it answers ${answer.status}`;
       return { url: shown, proxies: [], skipped: reason };
     }
     const proxies = parseStats(answer.text);
@@ -67,8 +67,8 @@ async function readStats(access: HaproxyAccess): Promise<Omit<HaproxyHealth, 'is
 }
 
 /**
- * Backends that have servers, in the order of the page. Columns are found by their names; the first
- * line begins with `# `.
+ * Backends that have servers, in the order of the page. Columns are found by name. The first line
+ * begins with `# `.
  */
 export function parseStats(csv: string): ProxyHealth[] {
   const [heading, ...lines] = csv.split('\n').map((line) => line.trimEnd());

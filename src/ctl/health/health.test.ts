@@ -117,7 +117,7 @@ test.each<[string, 1 | 2, RegExp, () => void]>([
   [
     'a member that answers nonsense',
     1,
-    /warning: member patroni1 answers with something unknown/,
+    /warning: member patroni1 sent an answer that is not understood/,
     () => members.answer(({ member }) => (member === 'patroni1' ? '[]' : STREAMS)),
   ],
   [
@@ -147,7 +147,7 @@ test.each<[string, 1 | 2, RegExp, () => void]>([
   [
     'a pool without servers',
     2,
-    /critical: HAProxy sends nobody anywhere for postgres_primary/,
+    /critical: HAProxy cannot send clients anywhere through postgres_primary/,
     () => {
       stats = STATS.replace('patroni1,0,0,0,0,,0,0,0,,0,,0,0,0,0,UP,', 'patroni1,0,0,0,0,,0,0,0,,0,,0,0,0,0,DOWN,').replace(
         'postgres_primary,BACKEND,0,0,0,0,,0,0,0,,0,,0,0,0,0,UP',
@@ -174,7 +174,7 @@ test.each<[string, 1 | 2, RegExp, () => void]>([
   [
     'an etcd without room',
     2,
-    /critical: etcd takes no writes \(alarm NOSPACE\): no failover, switchover or change of settings is possible; etcdctl alarm list/,
+    /critical: etcd takes no writes \(alarm NOSPACE\): no failover, switchover or change of settings is possible; "etcdctl alarm list"/,
     () => {
       etcd.members = etcdMembers(3).map((member) => ({ ...member, alarm: 'NOSPACE' }));
     },
@@ -268,7 +268,7 @@ test('a dead leader is critical while its key lasts, a dead replica a warning, b
     {
       level: 'warning',
       message:
-        'patroni3 is unavailable: its key in etcd has expired; its slot is kept for its return; if it does not come back: regentctl forget patroni3',
+        'patroni3 is unavailable: its key in etcd has expired; its slot is kept for its return; if it will not come back: regentctl forget patroni3',
     },
   ]);
 });
@@ -344,7 +344,7 @@ test('HAProxy is skipped with a word where it cannot be seen, and without one wh
   expect(away.out).toMatch(/\n HAProxy: nothing to see at http:\/\/127\.0\.0\.1:1\/stats;csv \(.*ECONNREFUSED/);
   expect(away.out).toMatch(/ {2}warning: HAProxy could not be asked at http:\/\/127\.0\.0\.1:1\/stats;csv: .*ECONNREFUSED/);
   const locked = await ctl(['health'], { etcd, env: { ...env, REGENT_HAPROXY_PASSWORD: 'other' } });
-  expect(locked.out).toContain('(it refuses user and password)');
+  expect(locked.out).toContain('(it refuses the user name and password)');
   expect((await ctl(['health', '--no-haproxy'], { etcd, env })).out).not.toContain('HAProxy');
 });
 

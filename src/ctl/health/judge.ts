@@ -1,6 +1,6 @@
 /**
- * From what was found to what is wrong. Critical: clients cannot write, or would be lost at the
- * next fault. Warning: somebody should look.
+ * Decides what is wrong with what was found. Critical: clients cannot write, or the next fault
+ * stops them. Warning: an operator should look.
  */
 import { memberComplaints } from '../../core/member-complaints.ts';
 import { UNAVAILABLE } from '../availability.ts';
@@ -29,8 +29,8 @@ function judgeEtcd({ dcsError, etcd }: HealthReport): Problem[] {
   if (alarms.length > 0) {
     problems.unshift(
       critical(
-        `etcd takes no writes (alarm ${alarms.join(', ')}): no failover, switchover or change of settings is possible; etcdctl alarm list tells where, ` +
-          'then compact, defragment and etcdctl alarm disarm',
+        `etcd takes no writes (alarm ${alarms.join(', ')}): no failover, switchover or change of settings is possible; "etcdctl alarm list" shows the member, ` +
+          'then compact, defragment and run "etcdctl alarm disarm"',
       ),
     );
   }
@@ -55,7 +55,7 @@ function judgeCluster(report: HealthReport): Problem[] {
     );
   if (report.members.every((member) => member.unreachable !== null)) problems.push(critical('no member answers'));
   problems.push(...judgePrimaries(report));
-  if (report.paused) problems.push(warning('maintenance mode is on: nothing fails over by itself'));
+  if (report.paused) problems.push(warning('maintenance mode is on: there is no automatic failover'));
   problems.push(...memberComplaints(report.members, report.synchronous).map(warning));
   const replicas = report.members.filter((member) => member !== leader);
   if (report.members.length > 1 && !replicas.some(replicates))
@@ -66,7 +66,7 @@ function judgeCluster(report: HealthReport): Problem[] {
   return problems;
 }
 
-/** Clients that reach one of two primaries write what the other does not have. */
+/** If there are two primaries, what clients write on one is missing on the other. */
 function judgePrimaries({ leader, members }: HealthReport): Problem[] {
   const others = members.filter(({ role }) => role === 'primary').map(({ name }) => name);
   if (leader === null) return others.length > 1 ? [critical(`${others.join(', ')} all run as primaries, and none of them leads`)] : [];
@@ -77,7 +77,7 @@ function judgePrimaries({ leader, members }: HealthReport): Problem[] {
   );
 }
 
-/** What is wrong with it, and what its agent says that it waits for. */
+/** What is wrong with the member, and what its agent says it is waiting for. */
 function judgeMember(report: HealthReport, member: MemberHealth, limits: Limits): Problem[] {
   const problems = findings(report, member, limits);
   const { because } = member;
@@ -91,7 +91,7 @@ function isWell(report: HealthReport, member: MemberHealth): boolean {
 }
 
 function findings(report: HealthReport, member: MemberHealth, limits: Limits): Problem[] {
-  // What its key says of better days is no news.
+  // Its key is out of date then.
   if (member.state === UNAVAILABLE)
     return member.name === report.leader || member.unreachable === null ? [] : [warning(member.unreachable)];
   const problems: Problem[] = [];
@@ -130,12 +130,12 @@ function replicates({ role, state, streams }: MemberHealth): boolean {
 }
 
 /**
- * A server that is down is no fault by itself: only the primary passes the checks of the write
- * pool. A pool without any is.
+ * A server that is down is not a fault by itself, because only the primary passes the checks of the
+ * write pool. A pool without any server up is a fault.
  */
 function judgeHaproxy({ haproxy }: HealthReport): Problem[] {
   if (haproxy !== null && haproxy.skipped !== null && !haproxy.isGuess)
     return [warning(`HAProxy could not be asked at ${haproxy.url}: ${haproxy.skipped}`)];
   const empty = haproxy?.proxies.filter((proxy) => !/^(UP|OPEN)/.test(proxy.status) || proxy.serversUp.length === 0) ?? [];
-  return empty.map((proxy) => critical(`HAProxy sends nobody anywhere for ${proxy.name}: no server is up`));
+  return empty.map((proxy) => critical(`HAProxy cannot send clients anywhere through ${proxy.name}: no server is up`));
 }

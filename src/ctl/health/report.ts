@@ -1,4 +1,4 @@
-/** What `health` found, before anybody has judged it. */
+/** What `health` found, before it is judged. */
 import type { DcsMemberInfo } from '../../ports/dcs.ts';
 
 export interface MemberHealth {
@@ -8,17 +8,15 @@ export interface MemberHealth {
   readonly state: string;
   readonly timeline: number | null;
   /**
-   * Bytes of WAL the leader has written and this member has not replayed; null for the leader and
-   * when unknown.
+   * Bytes of WAL that the leader has written and this member has not replayed. Null for the leader
+   * and if unknown.
    */
   readonly lagBytes: number | null;
   /** Age of the last replayed commit while behind, 0 when not behind. */
   readonly lagSeconds: number | null;
   /** Bytes received and not yet replayed. */
   readonly replayBacklogBytes: number | null;
-  /**
-   * Of a replica that is meant to: whether it streams. Null: it cannot be told, or is not meant to.
-   */
+  /** Whether a replica that should stream does so. Null: not known, or it should not stream. */
   readonly streams: boolean | null;
   /** Why not, in the words of its agent: `not streaming from pg-2: …`. */
   readonly sourceTrouble: string | null;
@@ -26,24 +24,25 @@ export interface MemberHealth {
   readonly promotionTrouble: string | null;
   /** Servers that stream from it under the names of members. */
   readonly strangers: readonly string[];
-  /** Why its PostgreSQL does not let its agent in. */
+  /** Why its PostgreSQL refuses its agent's connections. */
   readonly lockedOut: string | null;
-  /** The process in its postmaster.pid that nobody knows. */
+  /** The process in its postmaster.pid that its agent cannot identify. */
   readonly unexplained: string | null;
   /** What its agent tries and cannot do: `replication slots: all replication slots are in use`. */
   readonly failing: readonly string[];
   /**
-   * What its agent does or waits for, in the words of its log. Null: it does not tell (Patroni).
+   * What its agent does or waits for, in the words of its log. Null: unknown (Patroni does not
+   * publish it).
    */
   readonly because: string | null;
   /** A primary that would outlive its agent and its guard if both were killed. */
   readonly untethered: boolean;
   readonly pendingRestart: boolean;
-  /** As its member key has it. */
+  /** As in its member key. */
   readonly version: string | null;
   /**
-   * Why its REST API could not be asked; null when it answered. `state` is `unavailable` where
-   * nobody even listens, or the member's key has expired.
+   * Why its REST API could not be asked; null if it answered. `state` is `unavailable` if nothing
+   * listens there or the member's key has expired.
    */
   readonly unreachable: string | null;
 }
@@ -59,23 +58,23 @@ export interface HaproxyHealth {
   /** Without credentials. */
   readonly url: string;
   readonly proxies: readonly ProxyHealth[];
-  /** Why there is nothing to see. */
+  /** Why there are no statistics. */
   readonly skipped: string | null;
-  /** Nobody has named it, so that there is nothing to see says nothing. */
+  /** Its address was not configured, so missing statistics are not a fault. */
   readonly isGuess: boolean;
 }
 
 export interface HealthReport {
   readonly cluster: string;
   readonly initialize: string | null;
-  /** Why etcd could not be read; the members are then unknown. */
+  /** Why etcd could not be read. The members are unknown then. */
   readonly dcsError: string | null;
   readonly leader: string | null;
   readonly paused: boolean;
   readonly synchronous: 'off' | 'on' | 'quorum';
   readonly members: readonly MemberHealth[];
   readonly etcd: readonly DcsMemberInfo[];
-  /** null: not asked for. */
+  /** Null: not asked for. */
   readonly haproxy: HaproxyHealth | null;
 }
 
@@ -89,7 +88,7 @@ export interface Limits {
   readonly maxLagSeconds: number;
 }
 
-/** Monitoring systems' convention. */
+/** The exit codes that monitoring systems expect. */
 export const EXIT_CODES = { ok: 0, warning: 1, critical: 2 } as const;
 export type Verdict = keyof typeof EXIT_CODES;
 

@@ -1,4 +1,4 @@
-/** The answer of `health` for people and for programs. */
+/** The output of `health`, for people and for programs. */
 
 import { stringifyDefault } from '../../support/big-json.ts';
 import type { JsonObject } from '../../support/json.ts';
@@ -63,7 +63,7 @@ export function healthJson(report: HealthReport, problems: readonly Problem[]): 
 }
 
 const HAPROXY_SETTINGS =
-  ' Say where its statistics are: --haproxy-url, REGENT_HAPROXY_URL, or ctl.haproxy_url in the configuration; --no-haproxy if there is none.';
+  ' Give the address of its statistics page: --haproxy-url, REGENT_HAPROXY_URL, or ctl.haproxy_url in the configuration. Use --no-haproxy if there is no HAProxy.';
 
 function memberBlock(report: HealthReport): string {
   const right = 'right' as const;

@@ -1,7 +1,7 @@
 /**
- * The member table of `list` and `topology`, made from the body of `/cluster` (one computation of
- * role, state and lag for everybody). Pretty tables keep the short form that the tutorial and
- * patronictl 3 show; `lsn` and the machine formats have 4.1's columns.
+ * The member table of `list` and `topology`, made from the body of `/cluster` (role, state and lag
+ * are computed in one place). Pretty tables keep the short form that the tutorial and patronictl 3
+ * show; `lsn` and the machine formats have 4.1's columns.
  */
 import { bracketed } from '../../config/hostport.ts';
 import { roundHalfEven } from '../../config/values.ts';
@@ -19,9 +19,9 @@ export interface MemberTableOptions {
   readonly initialize: string | null;
   readonly format: Format | 'topology';
   readonly extended: boolean;
-  /** Pretty only: positions and both lags instead of one lag in MB. */
+  /** Only for the pretty format: positions and both lags instead of one lag in MB. */
   readonly lsn: boolean;
-  /** Lines below the table, where people read it. */
+  /** Lines below the table, only in the format for people. */
   readonly notes?: readonly string[];
 }
 
@@ -56,8 +56,8 @@ export function renderMembers(body: JsonObject, options: MemberTableOptions): st
 }
 
 /**
- * What the columns do not show: a member looks well while its agent still has a connection from
- * before.
+ * What the columns do not show. For example, a member looks well while its agent still has an older
+ * connection.
  */
 function troubles(members: readonly JsonObject[]): string[] {
   const out = members.filter((member) => truthy(member['locked_out']));
@@ -76,7 +76,7 @@ function troubles(members: readonly JsonObject[]): string[] {
   ];
 }
 
-/** The cause without the ways out of it, which `health` has. */
+/** The cause alone. `health` also shows what to do about it. */
 function shortened(reason: string): string {
   const [cause = ''] = reason.split('; ');
   const text = cause.length > CAUSE_LIMIT ? `${cause.slice(0, CAUSE_LIMIT)}…` : cause;
@@ -102,7 +102,7 @@ function columnsFor(machine: boolean, full: boolean, optional: readonly Optional
   ];
 }
 
-/** Ports matter once one is unusual, or once two members share a host. */
+/** Ports are shown if one is unusual or if two members share a host. */
 function needsPort(members: readonly JsonObject[]): boolean {
   const addressed = members.filter((member) => truthy(member['host']));
   if (addressed.some((member) => member['port'] !== undefined && member['port'] !== 5432)) return true;
@@ -122,8 +122,8 @@ function roleText(role: string): string {
 }
 
 /**
- * Receive LSN, its lag, replay LSN, its lag. A leader has none of them; an unknown position has no
- * lag.
+ * Receive LSN, its lag, replay LSN, its lag. All are null for a leader. The lag of an unknown
+ * position is null.
  */
 function positions(member: JsonObject): JsonValue[] {
   const pair = (lsn: JsonValue | undefined, lag: JsonValue | undefined): JsonValue[] => [
@@ -133,8 +133,8 @@ function positions(member: JsonObject): JsonValue[] {
   const known = (lsn: JsonValue | undefined) => lsn !== undefined && lsn !== 'unknown';
   const received = pair(member['receive_lsn'], member['receive_lag']);
   const replayed = pair(member['replay_lsn'], member['replay_lag']);
-  // Members older than 4.1 publish one position only: what they have received while they stream,
-  // what they have replayed otherwise.
+  // Members older than 4.1 publish one position: the received one while they stream, otherwise the
+  // replayed one.
   if (!known(member['receive_lsn']) && !known(member['replay_lsn']) && known(member['lsn'])) {
     const single = pair(member['lsn'], member['lag']);
     return member['state'] === 'streaming' ? [...single, ...replayed] : [...received, ...single];
@@ -183,8 +183,8 @@ function scheduledText(value: JsonObject): string {
 }
 
 /**
- * The leader, then who streams from whom. Members caught in a circle of `replicatefrom` come last,
- * at the first level.
+ * The leader, then the members below the one they stream from. Members in a circle of
+ * `replicatefrom` come last, at the first level.
  */
 function topology(members: readonly JsonObject[]): { member: JsonObject; label: string }[] {
   const isLeader = (member: JsonObject) => textOf(member['role']).endsWith('leader');

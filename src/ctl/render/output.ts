@@ -7,7 +7,7 @@ import { toFlowYaml, toYaml } from '../yaml.ts';
 import { type Column, renderTable } from './table.ts';
 
 export interface Rows {
-  /** null: rows without a heading (a message instead of a result). */
+  /** Null: rows without a heading (a message instead of a result). */
   readonly columns: readonly Column[] | null;
   readonly rows: readonly (readonly JsonValue[])[];
   readonly title: string | null;
@@ -15,11 +15,11 @@ export interface Rows {
 
 export interface RowOptions {
   readonly delimiter?: string;
-  /** Leave keys with an empty text out of json and yaml. */
+  /** Omit keys with an empty text from json and yaml. */
   readonly dropEmpty?: boolean;
   /**
-   * Blanks for tabs and newlines in tsv, so that a line is a row. Not for the result of a query,
-   * which is the user's data.
+   * In tsv, replace tabs and newlines by blanks, so that one line is one row. Not set for the
+   * result of a query, because that is the user's data.
    */
   readonly oneLine?: boolean;
 }
@@ -62,8 +62,8 @@ function objects(table: Rows, options: RowOptions): JsonObject[] {
 }
 
 /**
- * Text of a cell. Truth and nothing are spelled as Python spells them, which is what patronictl's
- * users parse.
+ * Text of a cell. Booleans and null are spelled as in Python, because scripts for patronictl parse
+ * that.
  */
 export function cellText(value: JsonValue): string {
   if (value === null) return 'None';

@@ -6,9 +6,9 @@ export interface Column {
 }
 
 /**
- * Every line has the same width. `title` overlays the top rule from its second character on and
- * never widens the table. Once one cell has several lines, a rule follows every row, so that rows
- * stay apart. Does not end with a newline.
+ * Every line has the same width. `title` covers the top rule from its second character on and never
+ * widens the table. If any cell has several lines, a rule follows every row to keep the rows apart.
+ * The result does not end with a newline.
  */
 export function renderTable(columns: readonly Column[], rows: readonly (readonly string[])[], title: string | null): string {
   const cells = rows.map((row) => columns.map((_, index) => printable(row[index] ?? '').split('\n')));
@@ -61,7 +61,9 @@ function widthOf(text: string): number {
   return [...text].length;
 }
 
-/** Names and tags come from etcd: what they hold must not steer the operator's terminal. */
+/**
+ * Names and tags come from etcd. Control characters in them must not reach the operator's terminal.
+ */
 export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is being removed
   return text.replace(/\t/g, ' ').replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, '?');
