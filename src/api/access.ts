@@ -1,6 +1,6 @@
 /**
- * Who may change something: the allowlist, then the client certificate, then the password; the
- * first refusal answers.
+ * Checks whether a caller may change something: the allowlist, then the client certificate, then
+ * the password. The first refusal is the answer.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
@@ -15,13 +15,13 @@ import { resolveAll } from './resolve.ts';
 
 export interface AccessRules {
   /**
-   * Null: allowed. membersCount: an address of a member's REST API is as good as a listed one,
-   * where the settings say so.
+   * Null: allowed. membersCount: if the settings say so, the address of a member's REST API counts
+   * as listed.
    */
   check(request: IncomingMessage, view: ClusterView | null, membersCount: boolean): Promise<Answer | null>;
 }
 
-/** Resolves the names of the allowlist once; a reload does it again. */
+/** Resolves the names of the allowlist once. A reload resolves them again. */
 export async function accessRules(settings: RestSettings, log: Log, clock: Clock): Promise<AccessRules> {
   const listed = await listedAddresses(settings.allowlist, log, clock);
   const restricted = settings.allowlist.length > 0 || settings.allowlistIncludeMembers;
@@ -49,7 +49,7 @@ function checkPassword(request: IncomingMessage, authentication: RestSettings['a
   return sameSecret(given.replace(/^basic\s+/i, ''), wanted) ? null : unauthorized('not authenticated');
 }
 
-/** Digests have one length, so that neither content nor length shows in the time taken. */
+/** Digests have one length, so that the time taken shows neither content nor length. */
 function sameSecret(a: string, b: string): boolean {
   const digest = (secret: string) => createHash('sha256').update(secret, 'utf8').digest();
   return timingSafeEqual(digest(a), digest(b));
@@ -100,8 +100,8 @@ async function isMember(address: string, view: ClusterView | null, clock: Clock)
 }
 
 /**
- * An IPv4 client of a dual-stack listener shows as ::ffff:a.b.c.d, a link-local one carries its
- * interface.
+ * An IPv4 client of a dual-stack listener appears as ::ffff:a.b.c.d. A link-local address includes
+ * its interface.
  */
 function clientAddress(request: IncomingMessage): string {
   const address = (request.socket.remoteAddress ?? '').replace(/%.*$/, '');

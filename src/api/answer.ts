@@ -1,4 +1,4 @@
-/** What a request is answered with, and the errors that are answers. */
+/** The answer to a request, and the errors that become answers. */
 
 import { stringifyDefault } from '../support/big-json.ts';
 import { RegentError } from '../support/errors.ts';
@@ -11,7 +11,7 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** The request itself is at fault; the message says what is wrong with it. */
+/** The request itself is wrong; the message says what is wrong with it. */
 export class RequestProblem extends RegentError {
   readonly status: number;
 
@@ -25,12 +25,14 @@ export function json(status: number, value: JsonValue): Answer {
   return { status, type: 'application/json', body: stringifyDefault(value) };
 }
 
-/** A fixed sentence, with the content type Patroni gives it. */
+/** A fixed sentence, with the content type that Patroni uses for it. */
 export function text(status: number, message: string): Answer {
   return { status, type: 'text/html', body: message };
 }
 
-/** A sentence that repeats words of the caller: as plain text, so that no browser runs them. */
+/**
+ * A sentence that repeats words of the caller. It is plain text, so that no browser executes them.
+ */
 export function plain(status: number, message: string): Answer {
   return { status, type: 'text/plain', body: message };
 }

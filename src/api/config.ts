@@ -1,6 +1,6 @@
 /**
- * PATCH and PUT /config: the cluster-wide settings, checked before they are written; POST
- * /parameters: the check alone, for whoever writes them elsewhere.
+ * PATCH and PUT /config: check the cluster-wide settings and write them. POST /parameters only
+ * checks them, for callers that write them themselves.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { changedParameters } from '../config/changed-parameters.ts';
@@ -11,7 +11,10 @@ import type { JsonObject } from '../support/json.ts';
 import { type Answer, json, plain, text } from './answer.ts';
 import { type ApiContext, dcsOptions } from './context.ts';
 
-/** Compare-and-set on the revision read: two operators cannot overwrite each other. */
+/**
+ * Written by compare-and-set on the revision that was read, so that two operators cannot overwrite
+ * each other.
+ */
 export async function patchConfigKey(context: ApiContext, patch: JsonObject): Promise<Answer> {
   const { config } = await context.desk.dcs().read(dcsOptions(context));
   if (config === null || Object.keys(config.data).length === 0) return text(503, 'the cluster has no configuration to change yet');
@@ -36,8 +39,9 @@ export async function putConfigKey(context: ApiContext, data: JsonObject): Promi
 }
 
 /**
- * Which of the parameters in the body this member's PostgreSQL refuses, and why; and which this
- * member's own file has otherwise, which counts here. Nothing is written.
+ * Answers which of the parameters in the body this member's PostgreSQL refuses, and why. Also
+ * answers for which of them this member's own file has another value, because that one applies
+ * here. Writes nothing.
  */
 export async function postParameters({ desk }: ApiContext, body: JsonObject): Promise<Answer> {
   const given = changedParameters({ postgresql: { parameters: body } }, {});
@@ -55,8 +59,8 @@ export async function postParameters({ desk }: ApiContext, body: JsonObject): Pr
 }
 
 /**
- * Only what the change itself breaks is refused: an old mistake elsewhere must not stand in the way
- * of, say, a pause.
+ * Only problems that the change itself causes refuse it. An older mistake elsewhere must not block,
+ * for example, a pause.
  */
 async function refuse(context: ApiContext, data: JsonObject, before: JsonObject): Promise<Answer | null> {
   const errors = (config: JsonObject): string[] =>
@@ -67,7 +71,7 @@ async function refuse(context: ApiContext, data: JsonObject, before: JsonObject)
   const known = new Set(errors(before));
   const fresh = errors(data).filter((problem) => !known.has(problem));
   const parameters = changedParameters(data, before);
-  // Where PostgreSQL cannot be asked, members find out, and leave out what it refuses.
+  // If PostgreSQL cannot be asked, the members find out later and leave out what it refuses.
   const complaints = Object.keys(parameters).length === 0 ? [] : ((await context.desk.judgeParameters(parameters)) ?? []);
   const refused = complaints.map((one) => `postgresql.parameters.${one.name}: PostgreSQL refuses it: ${complaintText(one)}`);
   return fresh.length + refused.length === 0 ? null : plain(400, [...fresh, ...refused].join('\n'));

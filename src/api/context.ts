@@ -14,18 +14,21 @@ export interface ApiContext {
   readonly log: Log;
   readonly clock: Clock;
   readonly peers: Peers;
-  /** Problems of a dynamic configuration as a whole; those of severity `error` refuse it. */
+  /**
+   * Problems of a whole dynamic configuration. A problem of severity `error` makes the request
+   * fail.
+   */
   readonly validateConfig: (raw: JsonObject) => readonly ConfigProblem[];
 }
 
 /** A request that changes something, let in and read. */
 export interface Route {
   readonly body: BodyKind;
-  /** `by`: who asks, in words. */
+  /** `by`: a text that names the caller. */
   readonly handle: (context: ApiContext, body: JsonObject, by: string) => Promise<Answer> | Answer;
 }
 
-/** A call to etcd on behalf of a caller waits as long as the agent's own would. */
+/** A call to etcd for a caller waits as long as the agent's own calls. */
 export function dcsOptions({ desk }: ApiContext): CallOptions {
   return { timeoutMs: desk.settings().dynamic.retryTimeoutSeconds * 1000 };
 }

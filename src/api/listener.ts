@@ -1,6 +1,6 @@
 /**
- * The listening socket: plain or TLS, replaceable and with certificates that can be renewed while
- * it listens.
+ * The listening socket: plain or TLS. It can be replaced, and its certificates renewed, while it
+ * listens.
  */
 import { readFile } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
@@ -13,21 +13,23 @@ import type { Log } from '../ports/log.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
 import { answerRefused, type CheckAnswer, MAX_HEADER_BYTES } from './refused-request.ts';
 
-/** An agent that takes over from one just killed may find the port still held for a moment. */
+/**
+ * An agent that starts right after another was killed may find the port still in use for a moment.
+ */
 const BIND_ATTEMPTS = 10;
 const BIND_RETRY_MS = 200;
 const HEADERS_TIMEOUT_MS = 5000;
 const REQUEST_TIMEOUT_MS = 15_000;
 const KEEP_ALIVE_MS = 10_000;
-/** Answers under way get this long when the listener closes. */
+/** How long answers in progress may take when the listener closes. */
 const CLOSE_GRACE_MS = 500;
 
 export interface Listener {
   readonly port: number;
-  /** Whether these settings need a listener of their own. */
+  /** Whether these settings need a new listener. */
   fits(settings: RestSettings): boolean;
   /**
-   * Reads the certificate files again. Throws REST_TLS and goes on with the old ones when they
+   * Reads the certificate files again. Throws REST_TLS and keeps the old ones if the new ones
    * cannot be used.
    */
   renewCertificates(settings: RestSettings): Promise<void>;
@@ -36,11 +38,14 @@ export interface Listener {
 
 export interface Handlers {
   readonly onRequest: RequestListener;
-  /** For requests that are not HTTP as it should be. */
+  /** For requests that are not valid HTTP. */
   readonly checkAnswer: CheckAnswer;
 }
 
-/** Old recipes of HAProxy and F5 check with HTTP/1.1 and no Host: nothing here depends on one. */
+/**
+ * Old configurations of HAProxy and F5 send checks as HTTP/1.1 without a Host header. Nothing here
+ * needs one.
+ */
 const HTTP: ServerOptions = { requireHostHeader: false, maxHeaderSize: MAX_HEADER_BYTES };
 
 /** Throws REST_TLS or REST_LISTEN. */
@@ -49,13 +54,14 @@ export async function openListener(settings: RestSettings, handlers: Handlers, c
   const tls = await tlsOptions(settings);
   const server = tls === null ? createServer(HTTP, onRequest) : createTlsServer({ ...HTTP, ...tls }, onRequest);
   server.on('clientError', (error, socket) => answerRefused(checkAnswer, error, socket));
-  // An expectation that nobody knows is no reason to answer 417.
+  // An unknown `Expect` header is not a reason to answer 417.
   server.on('checkExpectation', onRequest);
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   await bind(server, settings, clock);
-  // Without a listener a failed accept (no file descriptors left, say) would end the agent.
+  // Without this listener, a failed accept (for example, no free file descriptor) would end the
+  // agent.
   server.on('error', (error) => log.error(`REST API: ${error.message}`));
   const shape = shapeOf(settings);
   return {
@@ -73,7 +79,7 @@ function shapeOf(settings: RestSettings): string {
   return JSON.stringify([settings.listenHost, settings.listenPort, settings.certfile !== null, settings.verifyClient]);
 }
 
-/** Null: plain HTTP. The private key may lie in the certificate's file. */
+/** Null: plain HTTP. The private key may be in the certificate's file. */
 async function tlsOptions(settings: RestSettings): Promise<ServerOptions | null> {
   if (settings.certfile === null) return null;
   const [cert, key, ca] = await Promise.all([
@@ -88,14 +94,14 @@ async function tlsOptions(settings: RestSettings): Promise<ServerOptions | null>
     ...(settings.keyfilePassword !== null && { passphrase: settings.keyfilePassword }),
     ...(settings.ciphers !== null && { ciphers: settings.ciphers }),
     requestCert: settings.verifyClient !== 'none',
-    // 'optional': a client without a certificate may read; access.ts refuses it the rest.
+    // 'optional': a client without a certificate may read. access.ts refuses everything else.
     rejectUnauthorized: settings.verifyClient === 'required',
   };
   try {
     createSecureContext(options);
   } catch (error) {
     throw new RegentError('REST_TLS', `the certificate of the REST API cannot be used: ${ensureError(error).message}`, {
-      mend: 'Check restapi.certfile, keyfile, keyfile_password, cafile and ciphers: PEM files, and a key that belongs to the certificate.',
+      mend: 'Check restapi.certfile, keyfile, keyfile_password, cafile and ciphers: they must be PEM files, and the key must belong to the certificate.',
       cause: error,
     });
   }
@@ -107,7 +113,7 @@ async function readPem(setting: string, path: string): Promise<Buffer> {
     return await readFile(path);
   } catch (error) {
     throw new RegentError('REST_TLS', `${setting}: ${ensureError(error).message}`, {
-      mend: 'Name a PEM file the agent may read.',
+      mend: 'Name a PEM file that the agent can read.',
       cause: error,
     });
   }

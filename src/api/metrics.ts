@@ -1,6 +1,6 @@
 /**
- * GET /metrics in Prometheus' text format: Patroni's names, so that its dashboards and alerts go on
- * working, then our own.
+ * GET /metrics in Prometheus' text format: Patroni's names first, so that its dashboards and alerts
+ * keep working, then our own.
  */
 import { type ClusterView, failoverPriority, type PostgresState } from '../core/cluster.ts';
 import type { Settings } from '../core/settings.ts';
@@ -62,7 +62,11 @@ function serverMetrics(status: AgentStatus, view: ClusterView | null, settings: 
   const standing = syncStanding(status, view, settings);
   const replication = sql === null ? null : replicationState(sql);
   return [
-    gauge('patroni_version', 'Version of the dialect spoken, two digits a part.', paddedVersion(status.version)),
+    gauge(
+      'patroni_version',
+      'Version of Patroni that this agent is compatible with, two digits for each part.',
+      paddedVersion(status.version),
+    ),
     gauge('patroni_postgres_running', 'Whether PostgreSQL runs and answers.', shownPostgresState(status) === 'running'),
     gauge('patroni_postmaster_start_time', 'When PostgreSQL was started, epoch seconds.', epochSeconds(sql?.postmasterStartTime)),
     gauge('patroni_primary', 'Whether this node is the primary.', role === 'primary'),
@@ -87,20 +91,20 @@ function serverMetrics(status: AgentStatus, view: ClusterView | null, settings: 
 
 function clusterMetrics(status: AgentStatus, settings: Settings): Metric[] {
   return [
-    gauge('patroni_cluster_unlocked', 'Whether nobody is known to lead the cluster.', status.clusterUnlocked),
-    // Regent does not take part in Patroni's failsafe mode: a leader without etcd steps down.
-    gauge('patroni_failsafe_mode_is_active', 'Whether failsafe mode holds a leader up; never here.', 0),
+    gauge('patroni_cluster_unlocked', 'Whether no leader of the cluster is known.', status.clusterUnlocked),
+    // Regent does not support Patroni's failsafe mode: a leader without etcd steps down.
+    gauge('patroni_failsafe_mode_is_active', 'Whether failsafe mode keeps a leader running; always 0.', 0),
     gauge('patroni_failsafe_mode_enabled', 'Whether the cluster asks for failsafe mode.', settings.dynamic.failsafeMode),
-    gauge('patroni_failsafe_member', 'Whether this node takes part in failsafe mode; never here.', 0),
+    gauge('patroni_failsafe_member', 'Whether this node takes part in failsafe mode; always 0.', 0),
     gauge('patroni_postgres_timeline', 'Timeline of this node.', status.sql?.timeline ?? 0),
     gauge('patroni_dcs_last_seen', 'Last successful read of etcd, epoch seconds.', Math.floor(status.dcsLastSeen)),
-    gauge('patroni_pending_restart', 'Whether a setting waits for a restart.', status.pendingRestart),
+    gauge('patroni_pending_restart', 'Whether a changed setting needs a restart of PostgreSQL.', status.pendingRestart),
     gauge('patroni_is_paused', 'Whether automatic failover is off.', status.paused),
     {
       ...gauge('patroni_postgres_state', 'What PostgreSQL is doing, as a code.', stateCode(shownPostgresState(status))),
       note: `Values: ${STATES.map(([, label], code) => `${code}=${label}`).join(', ')}`,
     },
-    gauge('patroni_failover_priority', 'Preference in an election, 0 for never.', failoverPriority(status.tags)),
+    gauge('patroni_failover_priority', 'Priority of this node in a failover, 0 for never.', failoverPriority(status.tags)),
   ];
 }
 
@@ -108,33 +112,29 @@ function ownMetrics(status: AgentStatus): Metric[] {
   return [
     counter('regent_rounds_total', 'Rounds of the loop so far.', status.rounds),
     gauge('regent_last_round_age_seconds', 'Time since the last finished round.', (status.nowMs - status.lastRoundAtMs) / 1000),
-    { ...gauge('regent_last_rule', 'The rule that decided the last round, as a label.', 1), labels: { rule: status.rule } },
+    { ...gauge('regent_last_rule', 'The rule that decided the last round, in a label.', 1), labels: { rule: status.rule } },
     gauge('regent_leader', 'Whether this node holds the leader key on a valid lease.', status.isLeader),
     gauge(
       'regent_lease_remaining_seconds',
-      'How long the lease still lets this node lead.',
+      'How long this node may still lead on its lease.',
       Math.max(0, status.leaseRemainingMs ?? 0) / 1000,
     ),
     gauge('regent_job_running', 'Whether a long job (clone, restart, promotion …) runs.', status.jobLabel !== null),
     gauge('regent_watchdog_failed', 'Whether a required watchdog cannot be used.', status.watchdogFailed),
     gauge(
       'regent_promotion_impossible',
-      'Whether the disk of this standby would not let it be promoted.',
+      'Whether a problem with its disk keeps this standby from being promoted.',
       Boolean(status.promotionTrouble),
     ),
-    gauge(
-      'regent_locked_out',
-      'Whether PostgreSQL does not let the agent in when it tries a new connection; /patroni says why.',
-      Boolean(status.lockedOut),
-    ),
+    gauge('regent_locked_out', 'Whether PostgreSQL refuses new connections of the agent; /patroni says why.', Boolean(status.lockedOut)),
     gauge(
       'regent_chores_failing',
-      'Chores of the agent (slots, files, keys …) that fail; /patroni says why.',
+      'Tasks of the agent (slots, files, keys …) that currently fail; /patroni says why.',
       Object.keys(status.failing ?? {}).length,
     ),
     ...countMetrics(status.counts ?? noCounts),
     ...guardMetrics(status),
-    gauge('regent_resident_memory_bytes', 'Memory of the agent.', process.memoryUsage.rss()),
+    gauge('regent_resident_memory_bytes', 'Memory that the agent uses.', process.memoryUsage.rss()),
   ];
 }
 
@@ -143,23 +143,23 @@ function countMetrics(counts: Counts): Metric[] {
     counter('regent_role_changes_total', 'Changes of this node’s role.', counts.roleChanges),
     counter('regent_promotions_total', 'Promotions of this node.', counts.promotions),
     counter('regent_promotion_failures_total', 'Promotions of this node that failed.', counts.promotionFailures),
-    counter('regent_demotions_total', 'Times this node ceased to be the primary.', counts.demotions),
-    counter('regent_leader_changes_total', 'Changes of the leader that this node has seen.', counts.leaderChanges),
-    counter('regent_failovers_total', 'Those changes of the leader that no operator had asked for.', counts.failovers),
+    counter('regent_demotions_total', 'Demotions of this node.', counts.demotions),
+    counter('regent_leader_changes_total', 'Leader changes that this node has seen.', counts.leaderChanges),
+    counter('regent_failovers_total', 'Leader changes that no operator had requested.', counts.failovers),
     counter('regent_etcd_failures_total', 'Rounds in which etcd could not be read.', counts.etcdFailures),
     counter('regent_round_failures_total', 'Rounds that ended with an error.', counts.roundFailures),
-    counter('regent_rewinds_total', 'Runs of pg_rewind that succeeded.', counts.rewinds),
-    counter('regent_rewind_failures_total', 'Runs of pg_rewind that failed.', counts.rewindFailures),
+    counter('regent_rewinds_total', 'Successful runs of pg_rewind.', counts.rewinds),
+    counter('regent_rewind_failures_total', 'Failed runs of pg_rewind.', counts.rewindFailures),
     counter('regent_clones_total', 'Times this node was cloned.', counts.clones),
     counter('regent_clone_failures_total', 'Clones of this node that failed.', counts.cloneFailures),
     counter('regent_start_failures_total', 'Starts and restarts of PostgreSQL that failed.', counts.startFailures),
-    counter('regent_guard_losses_total', 'Times the guard was gone and was started again.', counts.guardLosses),
+    counter('regent_guard_losses_total', 'How often the guard was missing and was started again.', counts.guardLosses),
   ];
 }
 
 function guardMetrics({ guard, build, version }: AgentStatus): Metric[] {
   return [
-    gauge('regent_guard_healthy', 'Whether the guard confirms what it is told; a leader without it steps down.', guard?.healthy ?? false),
+    gauge('regent_guard_healthy', 'Whether the guard confirms its orders; a leader without a guard steps down.', guard?.healthy ?? false),
     gauge('regent_guard_armed', 'Whether the guard has a deadline at which it stops PostgreSQL.', guard?.state === 'armed'),
     gauge(
       'regent_guard_tethered',
@@ -171,7 +171,7 @@ function guardMetrics({ guard, build, version }: AgentStatus): Metric[] {
       'Time until the guard stops PostgreSQL unless the lease is renewed; 0 without a deadline.',
       (guard?.strikesInMs ?? 0) / 1000,
     ),
-    { ...gauge('regent_build_info', 'Version with the commit it was built from, as a label.', 1), labels: { version: build ?? version } },
+    { ...gauge('regent_build_info', 'Version and the commit it was built from, in a label.', 1), labels: { version: build ?? version } },
   ];
 }
 

@@ -21,7 +21,7 @@ export const readers: ReadonlyMap<string, Reader> = new Map<string, Reader>([
   ['failsafe', () => text(502, 'Failsafe mode is not in force on this member')],
 ]);
 
-/** Live: this is what an operator looks at to see the present. */
+/** Read from etcd now, because operators use this to see the present state. */
 async function readCluster(context: ApiContext): Promise<Answer> {
   const view = await context.desk.dcs().read(dcsOptions(context));
   return json(200, clusterBody(view, context.desk.status().scope));

@@ -1,21 +1,19 @@
 /**
  * Requests that Node's parser refuses: lines that end in a bare line feed, HTTP/1.2, a header
- * without a colon, a path without a slash. Checks of load balancers are written by hand and have
- * looked like that for decades; Patroni's server reads them, and a 400 takes a whole backend down.
- * So a health check is answered all the same, by its first line alone, and the connection is
- * closed. Everything else is refused as Node does.
+ * without a colon, a path without a slash. The health checks of load balancers are written by hand,
+ * and many look like that. Patroni's server reads them, and a 400 would take a whole backend down.
+ * So such a health check is still answered, by its first line alone, and the connection is closed.
+ * Everything else is refused as Node does.
  */
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { codeOf } from '../support/errors.ts';
 import type { Answer } from './answer.ts';
 
-/** What the check of this method and target is answered with; null: it is no health check. */
+/** The answer to a check with this method and target. Null: it is not a health check. */
 export type CheckAnswer = (method: string, url: string) => Answer | null;
 
-/**
- * Beyond this length a request is refused whatever it asks for; Patroni's limit for the first line.
- */
+/** A request longer than this is always refused. This is Patroni's limit for the first line. */
 export const MAX_HEADER_BYTES = 65_536;
 
 const FIRST_LINE = /^(GET|HEAD|OPTIONS) (\S+)(?: HTTP\/\d+(?:\.\d+)?)?$/;
@@ -29,7 +27,7 @@ export function answerRefused(answerTo: CheckAnswer, error: Error, socket: Duple
   const line = firstLineOf(error);
   const answer = line === null ? null : answerTo(...line);
   socket.end(answer === null ? bare(refusal(error)) : whole(answer));
-  // Whoever goes on sending is not listened to.
+  // What the client sends after this is ignored.
   socket.once('finish', () => socket.destroy());
 }
 

@@ -1,12 +1,12 @@
-/** POST /reinitialize: clone this replica anew. */
+/** POST /reinitialize: replace this replica's data with a new copy. */
 import { parseBool } from '../config/values.ts';
 import type { JsonObject } from '../support/json.ts';
 import { type Answer, plain, text } from './answer.ts';
 import type { ApiContext } from './context.ts';
 
 /**
- * Patroni's answer is a fixed sentence, which scripts compare; so the name of the job travels
- * beside it.
+ * Patroni's answer is a fixed sentence that scripts compare, so the name of the job is sent in a
+ * header.
  */
 export const JOB_HEADER = 'Regent-Job';
 

@@ -1,11 +1,16 @@
-/** Names to addresses, bounded in time: the resolver's own timeouts are tens of seconds. */
+/**
+ * Resolves names to addresses with a deadline, because the resolver's own timeouts are tens of
+ * seconds.
+ */
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { type Clock, sleep } from '../ports/clock.ts';
 
 const RESOLVE_TIMEOUT_MS = 2000;
 
-/** All addresses of all names; those that do not resolve in time are passed over and reported. */
+/**
+ * Returns all addresses of all names. Names that do not resolve in time are skipped and reported.
+ */
 export async function resolveAll(names: readonly string[], clock: Clock): Promise<{ addresses: string[]; failed: string[] }> {
   const failed: string[] = [];
   const found = await Promise.all(

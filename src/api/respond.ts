@@ -1,6 +1,6 @@
 /**
  * From a request to an answer. Health checks never wait: they are computed from the agent's last
- * round in the same turn of the event loop.
+ * round, in the same turn of the event loop.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { healthCheck, livenessCheck, type Query, readinessCheck } from '../dialect/health-checks.ts';
@@ -16,7 +16,7 @@ import { routes } from './routes.ts';
 export interface Target {
   /** With exactly one leading slash, without the query. */
   readonly path: string;
-  /** First segment of the path: decides who handles it. */
+  /** The first segment of the path. It decides which handler runs. */
   readonly segment: string;
   readonly query: Query;
 }
@@ -30,7 +30,7 @@ export function targetOf(url: string): Target {
   return { path: `/${bare}`, segment: bare.split('/', 1)[0] ?? '', query: mark < 0 ? NO_QUERY : queryOf(url.slice(mark + 1)) };
 }
 
-/** The first value of a name counts; an empty one is as good as none. */
+/** The first value of a name counts. An empty value counts as none. */
 function queryOf(text: string): Query {
   const query = new Map<string, string>();
   for (const [name, value] of new URLSearchParams(text)) if (value !== '' && !query.has(name)) query.set(name, value);
@@ -63,14 +63,14 @@ export function respond(
     .catch((error: unknown) => failure(context, `${method} ${target.path}`, error))
     .then((answer) => send(response, answer, headers))
     .catch((error: unknown) => {
-      context.log.error('an answer could not be sent', { error: ensureError(error).message });
+      context.log.error('REST: could not send an answer', { error: ensureError(error).message });
       response.destroy();
     });
 }
 
 /**
- * The same of a health check of which only the first line could be read; null: it is none. Never
- * throws.
+ * The same for a health check of which only the first line could be read. Null: it is not a health
+ * check. Never throws.
  */
 export function answerOfCheck(context: ApiContext, method: string, url: string): Answer | null {
   const target = targetOf(url);
@@ -84,7 +84,10 @@ function healthAnswer(context: ApiContext, target: Target): Answer {
   return json(healthCode(context, target), statusBody(desk.status(), desk.view(), desk.settings()));
 }
 
-/** Probes that do not look at a body get none, nor extra headers; null: this is not one of them. */
+/**
+ * Checks that do not look at a body get neither a body nor extra headers. Null: this is not such a
+ * check.
+ */
 function codeOnly(context: ApiContext, method: string, target: Target): number | null {
   if (method === 'HEAD' || method === 'OPTIONS') return healthCode(context, target);
   if (method !== 'GET') return null;
@@ -105,17 +108,20 @@ async function read(reader: (context: ApiContext) => Promise<Answer> | Answer, c
 async function change(context: ApiContext, rules: AccessRules, method: string, target: Target, request: IncomingMessage): Promise<Answer> {
   const route = routes.get(`${method} ${target.segment}`);
   if (route === undefined) return plain(501, `Unsupported method ('${method}') for /${target.segment}`);
-  // Failsafe is a talk between members of a fixed map: being a member by name is not enough.
+  // Failsafe requests come from members of a fixed map, so a member's name alone is not enough.
   const refusal = await rules.check(request, context.desk.view(), target.segment !== 'failsafe');
   const answer = refusal ?? (await route.handle(context, await readBody(request, route.body, context.clock), requester(request)));
-  const from = request.socket.remoteAddress ?? 'a client that has gone';
+  const from = request.socket.remoteAddress ?? 'a closed connection';
   context.log.info(`REST: ${method} /${target.segment} from ${from}: ${answer.status}`);
   return answer;
 }
 
 const LONGEST_NAME = 100;
 
-/** `alice@bastion (10.0.0.7)`: who the caller says is asking (HTTP's From), and its address. */
+/**
+ * `alice@bastion (10.0.0.7)`: the caller's name as the caller gives it (HTTP's From header), and
+ * the caller's address.
+ */
 function requester(request: IncomingMessage): string {
   const address = (request.socket.remoteAddress ?? '').replace(/^::ffff:/i, '');
   const from = (request.headers.from ?? '')

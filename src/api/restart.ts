@@ -35,7 +35,7 @@ export function deleteRestart({ desk }: ApiContext): Answer {
   return text(200, 'scheduled restart deleted');
 }
 
-/** Keys are judged in the order given: the first bad one answers. */
+/** Keys are checked in the order given. The first bad one decides the answer. */
 function readWish({ desk, clock }: ApiContext, body: JsonObject): Wish | Answer {
   let request: RestartRequest = {};
   let schedule: Wish['schedule'] = null;
@@ -65,7 +65,7 @@ function readWish({ desk, clock }: ApiContext, body: JsonObject): Wish | Answer 
         break;
       }
       case 'restart_pending':
-        // Its presence is the wish; Patroni does not look at the value either.
+        // The key alone asks for it. Patroni does not look at the value either.
         request = { ...request, restartPending: true };
         break;
       default:

@@ -30,7 +30,7 @@ export const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
       },
     },
   ],
-  // A Patroni primary asks this before it stays up without etcd. Saying no is the safe side: it
-  // steps down.
+  // A primary that runs Patroni asks this before it stays up without etcd. The safe answer is no:
+  // it then steps down.
   ['POST failsafe', { body: 'none', handle: () => text(502, 'Failsafe mode is not in force on this member') }],
 ]);

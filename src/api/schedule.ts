@@ -1,6 +1,6 @@
 /**
- * Moments an operator names: ISO 8601 and its usual variants. A moment without a zone means
- * different things on different nodes, and is refused.
+ * Times that an operator gives: ISO 8601 and its usual variants. A time without a zone is refused,
+ * because it means different moments on different nodes.
  */
 
 export type Schedule =
@@ -44,7 +44,7 @@ export function parseZonedTime(text: string): ZonedTime | 'no zone' | null {
   return { epochMs, iso: `${date[1]}-${date[2]}-${date[3]}T${clock}${offset}` };
 }
 
-/** `nowMs`: epoch milliseconds. The messages are Patroni's; scripts look for them. */
+/** `nowMs`: epoch milliseconds. The messages are Patroni's, because scripts look for them. */
 export function parseSchedule(value: unknown, action: 'restart' | 'switchover', nowMs: number): Schedule {
   const moment = typeof value === 'string' ? parseZonedTime(value) : null;
   if (moment === null) {

@@ -360,7 +360,7 @@ test('a moved listener answers at the new place, an impossible one leaves the ol
   await server.reconfigure(restSettings({ serverTokens: 'productonly' }));
   expect((await call(`${old}/primary`)).headers['server']).toBe('Regent');
   await server.reconfigure(restSettings({ listenHost: '192.0.2.1', listenPort: 65000 }));
-  expect(log.lines.join('\n')).toContain('REST API goes on with its old settings: the REST API cannot listen on 192.0.2.1:65000');
+  expect(log.lines.join('\n')).toContain('REST API keeps its old settings: the REST API cannot listen on 192.0.2.1:65000');
   expect((await call(`${old}/primary`)).status).toBe(200);
   await server.reconfigure(restSettings({ listenHost: 'localhost' }));
   expect(`http://127.0.0.1:${server.port}`).not.toBe(old);

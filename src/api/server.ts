@@ -1,5 +1,6 @@
 /**
- * The REST server: what load balancers, operators, monitoring and the other agents see of this one.
+ * The REST server: what load balancers, operators, monitoring and the other agents see of this
+ * agent.
  */
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import type { RestSettings } from '../core/settings.ts';
@@ -16,11 +17,11 @@ export interface RestServerOptions extends ApiContext {
 }
 
 export interface RestServer {
-  /** The port listened on; of interest where 0 was asked for. */
+  /** The port it listens on; useful if port 0 was requested. */
   readonly port: number;
-  /** Never throws: what cannot be applied is logged, and the server goes on as it was. */
+  /** Never throws: it logs what cannot be applied, and the server keeps its old settings. */
   reconfigure(settings: RestSettings): Promise<void>;
-  /** Reads the certificate files again, and nothing else. Never throws, like reconfigure(). */
+  /** Only reads the certificate files again. Never throws, like reconfigure(). */
   renewCertificates(): Promise<void>;
   close(): Promise<void>;
 }
@@ -46,8 +47,8 @@ export async function startRestServer(options: RestServerOptions): Promise<RestS
   log.info(`REST API listens on ${current.listenHost || '*'}:${listener.port}`);
 
   /**
-   * The new listener opens first where both can be open at once, so that a bad address leaves the
-   * old one in service.
+   * If both listeners can be open at once, the new one opens first, so that a bad address leaves
+   * the old one in service.
    */
   const replace = async (settings: RestSettings): Promise<void> => {
     const old = listener;
@@ -71,7 +72,7 @@ export async function startRestServer(options: RestServerOptions): Promise<RestS
     else await replace(settings);
     current = settings;
   };
-  // One at a time: two reloads must not both open a listener.
+  // One reload at a time, because two reloads must not both open a listener.
   let queue: Promise<void> = Promise.resolve();
   return {
     get port() {
@@ -95,7 +96,7 @@ export async function startRestServer(options: RestServerOptions): Promise<RestS
 
 function report(log: Log, error: unknown): void {
   const mend = error instanceof RegentError ? error.mend : null;
-  log.error(`REST API goes on with its old settings: ${ensureError(error).message}`, { mend });
+  log.error(`REST API keeps its old settings: ${ensureError(error).message}`, { mend });
 }
 
 function extraHeaders(settings: RestSettings, log: Log): Readonly<Record<string, string>> {
@@ -107,7 +108,7 @@ function extraHeaders(settings: RestSettings, log: Log): Readonly<Record<string,
       validateHeaderValue(name, value);
       headers[name] = value;
     } catch (error) {
-      log.warning(`restapi: the extra header '${name}' cannot be sent; left out`, { error: ensureError(error).message });
+      log.warning(`restapi: the extra header '${name}' is not valid and is not sent`, { error: ensureError(error).message });
     }
   }
   return headers;

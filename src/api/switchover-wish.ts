@@ -1,6 +1,6 @@
 /**
- * Reading POST /switchover and /failover, and whether what they ask for can be done. Texts and
- * order of the checks are Patroni's: tools look for them.
+ * Reads POST /switchover and /failover, and checks whether the request can be carried out. The
+ * texts and the order of the checks are Patroni's, because tools look for them.
  */
 import { unfit } from '../core/candidates.ts';
 import { type ClusterView, type Member, mayLead, sameName } from '../core/cluster.ts';
@@ -46,11 +46,12 @@ export function readSwitchWish(context: ApiContext, asked: Action, body: JsonObj
     return text(400, 'Switchover is possible only to a specific candidate in a paused state');
   }
   if (leader !== null && leader === candidate) return text(400, 'Switchover target and source are the same');
-  if (asked === 'failover' && leader !== null) context.log.warning('a failover that names the leader is a switchover; doing that');
+  if (asked === 'failover' && leader !== null)
+    context.log.warning('REST: a failover that names the leader is a switchover, so a switchover is carried out');
   return { action: leader === null ? 'failover' : 'switchover', leader, candidate, scheduledAt };
 }
 
-/** Null: it can be done. */
+/** Null: it can be carried out. */
 export async function switchProblem(context: ApiContext, wish: SwitchWish, view: ClusterView): Promise<string | null> {
   const { action, leader, candidate } = wish;
   if (leader !== null && view.leader?.name !== leader) return `leader name does not match: ${view.leader?.name ?? 'nobody'} leads`;
@@ -61,8 +62,8 @@ export async function switchProblem(context: ApiContext, wish: SwitchWish, view:
   const reasons: string[] = [];
   for (const { name } of possible) {
     const answer = answers.get(name);
-    // Without a leader the operator's word overrides positions; with one, it would find the same as
-    // this and drop the wish.
+    // Without a leader, the operator's choice overrides WAL positions. With a leader, the leader
+    // would make the same check and drop the request.
     const reason = view.leader === null ? refusal(answer) : unfit(answer, view, dynamic);
     if (reason === null) return null;
     reasons.push(`${name} ${reason}`);

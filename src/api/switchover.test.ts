@@ -171,7 +171,7 @@ describe('switchover and failover', () => {
     desk.losesRaces = true;
     expect(await post('/switchover', { leader: 'pg-1' })).toMatchObject({
       status: 503,
-      body: 'failed to write failover key into DCS: it changed at the same moment; look again',
+      body: 'failed to write failover key into DCS: somebody changed it at the same moment; look again',
     });
   });
 });

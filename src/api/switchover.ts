@@ -1,6 +1,6 @@
 /**
- * POST /switchover and /failover, DELETE /switchover: the wish goes into the failover key, the
- * agents carry it out.
+ * POST /switchover and /failover, DELETE /switchover: the request goes into the failover key, and
+ * the agents carry it out.
  */
 import { type MemberRole, memberOf } from '../core/cluster.ts';
 import type { FailoverWish } from '../ports/dcs.ts';
@@ -11,13 +11,10 @@ import { type Answer, plain, text } from './answer.ts';
 import { type ApiContext, dcsOptions } from './context.ts';
 import { type Action, readSwitchWish, type SwitchWish, switchProblem } from './switchover-wish.ts';
 
-/**
- * Between two changes the key is read again this often, in case the agent's own watch is what is
- * broken.
- */
+/** Between two changes the key is read this often, because the agent's own watch may be broken. */
 const RECHECK_MS = 2000;
 
-/** What the member that holds the leader key calls itself once it serves as one. */
+/** The roles that the holder of the leader key reports once it serves as leader. */
 const LEADING: ReadonlySet<string> = new Set<MemberRole>(['primary', 'standby_leader']);
 
 export async function postSwitch(context: ApiContext, asked: Action, body: JsonObject, by: string): Promise<Answer> {
@@ -42,7 +39,7 @@ export async function deleteSwitch(context: ApiContext): Promise<Answer> {
   const { failover } = await desk.dcs().read(dcsOptions(context));
   if (failover === null || failover.scheduledAt === null) return text(404, 'no switchover is scheduled');
   const cleared = await desk.dcs().writeFailover(null, failover, dcsOptions(context));
-  return cleared ? text(200, 'scheduled switchover deleted') : text(409, 'the switchover changed at the same moment; look again');
+  return cleared ? text(200, 'scheduled switchover deleted') : text(409, 'somebody changed the switchover at the same moment; look again');
 }
 
 /** Null: it is. */
@@ -56,7 +53,7 @@ async function written(context: ApiContext, wish: SwitchWish, by: string): Promi
   };
   try {
     const done = await context.desk.dcs().writeFailover(value, null, dcsOptions(context));
-    return done ? null : 'it changed at the same moment; look again';
+    return done ? null : 'somebody changed it at the same moment; look again';
   } catch (error) {
     if (!(error instanceof DcsError)) throw error;
     context.log.error(`${wish.action}: the failover key could not be written`, { error: error.message });
@@ -65,8 +62,8 @@ async function written(context: ApiContext, wish: SwitchWish, by: string): Promi
 }
 
 /**
- * Waits for events, never for a fixed time. Judged by reads of our own: they come after our write,
- * whereas the agent's last view may come before it and show no wish because there was none yet.
+ * Waits for events, never for a fixed time. It judges by its own reads, because these come after
+ * its write. The agent's last view may be older and not show the request yet.
  */
 async function outcome(context: ApiContext, wish: SwitchWish, before: string | null, writtenAtMs: number): Promise<Answer> {
   const { desk, clock } = context;
@@ -74,7 +71,7 @@ async function outcome(context: ApiContext, wish: SwitchWish, before: string | n
   const deadline = clock.monotonicMs() + seconds * 1000;
   const [title, past] = wish.action === 'switchover' ? ['Switchover', 'Switched'] : ['Failover', 'Failed'];
   for (let left = seconds * 1000; left > 0; left = deadline - clock.monotonicMs()) {
-    // Listening begins before the read, so that a change during the read is not slept through.
+    // Listening starts before the read, so that a change during the read is not missed.
     const change = desk.nextChange(Math.min(left, RECHECK_MS));
     const view = await desk
       .dcs()
@@ -87,7 +84,7 @@ async function outcome(context: ApiContext, wish: SwitchWish, before: string | n
       }
       return plain(200, `Successfully ${past.toLowerCase()} over to "${now}"`);
     }
-    // While nobody leads, the handover may be between its two steps.
+    // While there is no leader, the handover may be between its two steps.
     if (view !== null && now !== null && now === before && view.failover === null) {
       return text(503, `${title} failed: ${reasonSince(context, writtenAtMs) ?? `the log of ${now} says why`}`);
     }
@@ -97,15 +94,15 @@ async function outcome(context: ApiContext, wish: SwitchWish, before: string | n
 }
 
 /**
- * Only the leader knows why it dropped the wish, and it may be another node than the one that was
- * asked.
+ * Only the leader knows why it dropped the request, and the leader may be another node than the one
+ * that was asked.
  */
 function reasonSince({ desk }: ApiContext, writtenAtMs: number): string | null {
   const dropped = desk.droppedWish();
   return dropped !== null && dropped.atMs >= writtenAtMs ? dropped.because : null;
 }
 
-/** An outage of etcd in the middle of a switchover is waited out within the deadline. */
+/** If etcd cannot be read during a switchover, waiting goes on until the deadline. */
 function onlyOutage(error: unknown): null {
   if (error instanceof DcsError) return null;
   throw error;

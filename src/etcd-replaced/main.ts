@@ -1,7 +1,7 @@
 /**
- * `regent etcd-replaced [FILE]`: an operator confirms, on one node, that the etcd which answers now
- * stands for the one that this node's data belong to. A running agent sees it within a second; one
- * that is down reads it when it starts.
+ * `regent etcd-replaced [FILE]`: an operator confirms on one node that the etcd which answers now
+ * replaces the one that this node's data belong to. A running agent sees this within a second. An
+ * agent that is down reads it when it starts.
  */
 import { readFileSync } from 'node:fs';
 import { endianness } from 'node:os';
@@ -20,11 +20,11 @@ import { ensureError, RegentError } from '../support/errors.ts';
 
 const USAGE = `usage: regent etcd-replaced [--initialize] [FILE]
 
-Confirms that etcd was replaced: made again, or restored from a snapshot, which gives it a new cluster id. Until then this node's agent uses the
-etcd of the old id alone. FILE is the agent's configuration. Run it on every node of the cluster, whether its agent runs or not.
+Confirms that etcd was replaced: created again, or restored from a snapshot. Both give it a new cluster id. Until then this node's agent uses only
+the etcd with the old id. FILE is the agent's configuration. Run it on every node of the cluster, whether its agent runs or not.
 
-  --initialize   the new etcd is empty: write the cluster's system identifier into it. Only on the node that led last, or whose data are the newest,
-                 and after every other node was confirmed
+  --initialize   the new etcd is empty: write the cluster's system identifier into it. Only on the last leader, or on the node with the newest data,
+                 and only after you have confirmed it on every other node
 `;
 
 const TIMEOUT_MS = 5000;
@@ -55,14 +55,14 @@ export async function etcdReplaced(argv: readonly string[], out: { write(text: s
 
 function confirm(file: IdentityFile, kept: KeptIdentity | null, { endpoint, clusterId }: Found): string {
   if (kept === null)
-    return `no id of an etcd is kept in ${file.path}: nothing to confirm. If the agent runs and refuses this etcd, restart it.`;
+    return `no etcd id is stored in ${file.path}: nothing to confirm. If the agent runs and refuses this etcd, restart it.`;
   if (kept.clusterId === clusterId) return `this node's cluster is in etcd ${shownId(clusterId)} already: nothing to confirm.`;
   if (!file.write({ clusterId, replaces: kept.clusterId, endpoint })) {
     throw new RegentError('FILE_WRITE_FAILED', `could not write ${file.path}`, {
-      mend: 'run this as the user that owns the data directory, or as root; the file system must have room',
+      mend: 'run this as the user that owns the data directory, or as root, and check that the file system has free space',
     });
   }
-  return `confirmed: etcd ${shownId(clusterId)} (${endpoint}) stands for etcd ${shownId(kept.clusterId)} on this node. Do the same on every other node.`;
+  return `confirmed: etcd ${shownId(clusterId)} (${endpoint}) replaces etcd ${shownId(kept.clusterId)} on this node. Do the same on every other node.`;
 }
 
 interface Found {
@@ -77,7 +77,7 @@ function theOneThatAnswers(asked: readonly Asked[]): Found {
   const [first] = found;
   if (first === undefined) {
     throw new RegentError('ETCD_SILENT', `no configured etcd answers (${told || 'none is configured'})`, {
-      mend: 'bring etcd up first: a majority of its members must run and be reachable from here',
+      mend: 'start etcd first: a majority of its members must run and be reachable from here',
     });
   }
   if (found.some(({ clusterId }) => clusterId !== first.clusterId)) {
@@ -101,7 +101,7 @@ async function initialize(local: LocalSettings, clock: Clock): Promise<string> {
   }
 }
 
-/** The first field of the control file, in every release of PostgreSQL. */
+/** The system identifier is the first field of the control file in every release of PostgreSQL. */
 function systemIdentifierOf(dataDir: string): string {
   const path = join(dataDir, 'global', 'pg_control');
   try {
@@ -109,7 +109,7 @@ function systemIdentifierOf(dataDir: string): string {
     return String(endianness() === 'LE' ? bytes.readBigUInt64LE(0) : bytes.readBigUInt64BE(0));
   } catch (cause) {
     throw new RegentError('CONTROL_DATA_UNREADABLE', `could not read ${path}: ${ensureError(cause).message}`, {
-      mend: 'run this on a node that has data, as the user that owns them',
+      mend: 'run this on a node that has a data directory, as the user that owns it',
       cause,
     });
   }

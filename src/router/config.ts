@@ -1,6 +1,6 @@
 /**
- * What `regent router` takes from the cluster's file: where etcd is, and its own section. The
- * sections of an agent may be missing or wrong.
+ * What `regent router` reads from the cluster's file: the address of etcd, and the section
+ * `router`. The sections for an agent may be missing or wrong.
  */
 import * as z from 'zod';
 import { buildEtcd } from '../config/build-etcd.ts';
@@ -64,7 +64,9 @@ function readOwn(section: JsonValue | undefined): z.output<typeof routerSchema> 
   });
 }
 
-/** Always standard error: the agent of the same file may own its log directory. */
+/**
+ * Always standard error, because the log directory may belong to the agent that uses the same file.
+ */
 function logSettings(parsed: z.output<typeof localSchema>['log']): LogSettings {
   const format = parsed?.format ?? '%(asctime)s %(levelname)s: %(message)s';
   return {

@@ -1,19 +1,19 @@
 /**
- * What HAProxy should be told, decided without telling it.
+ * Decides what the router should tell HAProxy. It is a pure function.
  *
  * HAProxy's own health checks go on all the time. `health up` and `health down` are verdicts that
- * hold until `fall` checks have failed or `rise` checks have passed; the agents' REST answers will
- * say the same as etcd does, so the checks confirm what was said here a few seconds earlier. When
- * the two disagree for long, the checks are right about what HAProxy can reach: the primary is
- * raised only for a while after it took office. A server that is not the primary is put down
- * whenever it looks up: etcd knows better who leads.
+ * last until `fall` checks have failed or `rise` checks have passed. The agents' REST answers agree
+ * with etcd, so the checks confirm a few seconds later what the router said. If the two disagree
+ * for long, the checks are right about what HAProxy can reach. So the router marks the primary up
+ * only for a while after the change. It marks every other server down whenever it appears up,
+ * because etcd knows better which member leads.
  *
- * Between two primaries nothing is said. With no server up HAProxy closes a new connection at once;
- * while the old one still counts as up, a refused connection is tried again
- * (`retries`, each after the shorter of `timeout connect` and 1 s, on another server with `option
- * redispatch 1`), and so reaches the new primary without an error. Holding clients by the
- * frontend's maxconn would be quicker, but raising it from 0 again with clients waiting deadlocks
- * HAProxy (haproxy/haproxy#2726, seen with 2.6.12: its own watchdog kills it).
+ * Between two primaries the router says nothing. With no server up, HAProxy closes a new connection
+ * at once. While the old server still counts as up, HAProxy retries a refused connection, and so it
+ * reaches the new primary without an error. It retries (`retries`) after the shorter of `timeout
+ * connect` and 1 s, on another server with `option redispatch 1`. Holding clients with the
+ * frontend's maxconn would be quicker. But raising it from 0 while clients wait deadlocks HAProxy
+ * (haproxy/haproxy#2726, seen with 2.6.12: its own watchdog kills it).
  */
 import { type ClusterView, memberOf } from '../core/cluster.ts';
 
@@ -21,7 +21,8 @@ export interface HaproxyServer {
   readonly name: string;
   readonly up: boolean;
   /**
-   * False while an operator has it in maintenance or drain, or it has no health checks: left alone.
+   * False while an operator has it in maintenance or drain, or if it has no health checks. Then the
+   * router leaves it alone.
    */
   readonly ours: boolean;
   readonly sessions: number;
@@ -31,7 +32,7 @@ export interface HaproxyServer {
 export type HaproxyState = readonly HaproxyServer[];
 
 export interface RouterCommand {
-  /** cut: end all its sessions. */
+  /** cut: close all its sessions. */
   readonly kind: 'up' | 'down' | 'cut';
   readonly server: string;
 }
@@ -39,21 +40,24 @@ export interface RouterCommand {
 export interface RouterMemory {
   /** `name@revision of the leader key` of the last primary routed to. */
   readonly routed: string | null;
-  /** That primary was still serving at the last look. */
+  /** That primary was still serving at the last pass. */
   readonly serving: boolean;
   readonly routedAtMs: number;
 }
 
 export const NEW_ROUTER: RouterMemory = { routed: null, serving: false, routedAtMs: 0 };
 
-/** More than HAProxy takes to try a connection again: the shorter of `timeout connect` and 1 s. */
+/**
+ * Longer than HAProxy waits before it retries a connection: the shorter of `timeout connect` and 1
+ * s.
+ */
 export const CUT_AFTER_MS = 1000;
 
 export interface RouterInput {
   readonly view: ClusterView;
   readonly haproxy: HaproxyState;
   readonly memory: RouterMemory;
-  /** How long after a change the primary is raised against the checks' opinion. */
+  /** How long after a change the router marks the primary up although the checks disagree. */
   readonly assertMs: number;
   readonly monotonicMs: number;
 }
@@ -61,14 +65,18 @@ export interface RouterInput {
 export interface RouterDecision {
   readonly commands: readonly RouterCommand[];
   readonly memory: RouterMemory;
-  /** A sentence for the log when something changes, else null. */
+  /** A sentence for the log if something changed, otherwise null. */
   readonly because: string | null;
 }
 
 export function routerCommands({ view, haproxy, memory, assertMs, monotonicMs }: RouterInput): RouterDecision {
   const primary = servingPrimary(view);
   if (!primary) {
-    const lost = memory.serving ? (view.leader ? `${view.leader.name} leads, but is not a running primary (yet)` : 'nobody leads') : null;
+    const lost = memory.serving
+      ? view.leader
+        ? `${view.leader.name} holds the leader key, but is not a running primary (yet)`
+        : 'nobody leads'
+      : null;
     return { commands: [], memory: { ...memory, serving: false }, because: lost };
   }
   const key = `${primary.name}@${primary.term}`;
@@ -88,8 +96,8 @@ export function routerCommands({ view, haproxy, memory, assertMs, monotonicMs }:
 }
 
 /**
- * The leader, once its own record says that it is a running primary: before, its promotion is not
- * finished.
+ * The leader, once its member key says that it is a running primary. Before that, its promotion is
+ * not finished.
  */
 function servingPrimary(view: ClusterView): { readonly name: string; readonly term: string } | null {
   if (!view.leader) return null;
@@ -102,14 +110,11 @@ function overruled(commands: readonly RouterCommand[]): boolean {
 }
 
 /**
- * The primary first: while both look up, a client may still be refused and tried again; with none
- * up it is sent away.
- *
- * Sessions are cut only once the primary has been in office for CUT_AFTER_MS. HAProxy 3.0 forgets
- * the client of a session that is ended while it is still being connected (seen with 3.0.11: the
- * client gets neither an answer nor an end until `timeout client`). By then whoever was being
- * connected to the old primary has been tried again on the new one, and what is left there is
- * established.
+ * The primary comes first. While both appear up, a refused client is retried; with none up, its
+ * connection is closed. Sessions are closed only CUT_AFTER_MS after the change of primary. HAProxy
+ * 3.0 forgets a client whose session is ended while it is still connecting (seen with 3.0.11: the
+ * client gets no answer until `timeout client`). After CUT_AFTER_MS, HAProxy has retried those
+ * clients on the new primary, and the sessions left on the old one are established.
  */
 function steer(
   servers: HaproxyState,

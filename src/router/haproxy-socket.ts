@@ -11,7 +11,7 @@ export interface Haproxy {
   /** The servers of the backend. Throws HAPROXY_UNREACHABLE, HAPROXY_NO_BACKEND. */
   state(): Promise<HaproxyState>;
   /**
-   * All of them in one line, so that nothing comes in between. Throws HAPROXY_UNREACHABLE,
+   * Sends all of them in one line, so that nothing comes in between. Throws HAPROXY_UNREACHABLE,
    * HAPROXY_REFUSED with HAProxy's words.
    */
   run(commands: readonly RouterCommand[]): Promise<void>;
@@ -25,8 +25,8 @@ export interface HaproxyOptions {
 }
 
 /**
- * HAProxy's runtime API over its Unix socket (`stats socket … level admin`), one connection a
- * command line.
+ * HAProxy's runtime API over its Unix socket (`stats socket … level admin`), one connection for
+ * each command line.
  */
 export function createHaproxy({ socketPath, backend, clock, timeoutMs }: HaproxyOptions): Haproxy {
   return {
@@ -53,7 +53,8 @@ function toLine(backend: string, { kind, server }: RouterCommand): string {
 }
 
 /**
- * Sends one line and returns everything HAProxy says until it hangs up. Throws HAPROXY_UNREACHABLE.
+ * Sends one line and returns everything HAProxy sends until it closes the connection. Throws
+ * HAPROXY_UNREACHABLE.
  */
 export function askHaproxy(socketPath: string, line: string, clock: Clock, timeoutMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -83,8 +84,8 @@ export function askHaproxy(socketPath: string, line: string, clock: Clock, timeo
 }
 
 /**
- * The rows of `show stat` (CSV with a header line that starts with `# `), by column name. Anything
- * else has no rows.
+ * The rows of `show stat` (CSV with a header line that starts with `# `), by column name. Any other
+ * text has no rows.
  */
 export function parseStat(text: string): ReadonlyArray<Readonly<Record<string, string>>> {
   const lines = text.split('\n').filter((line) => line !== '');

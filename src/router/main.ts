@@ -12,14 +12,14 @@ const HAPROXY_TIMEOUT_MS = 1000;
 
 const USAGE = `usage: regent router [FILE | DIRECTORY]
 
-Watches etcd and tells HAProxy over its stats socket who is primary, so that a switchover costs it milliseconds instead of health checks.
-HAProxy's own checks go on; without the router they decide alone.
+Watches etcd and tells HAProxy through its stats socket which member is primary, so that HAProxy follows a switchover in milliseconds.
+HAProxy's own health checks go on. Without the router, they alone decide.
 
 Reads scope, namespace, etcd3 and log of the cluster's file (or the PATRONI_* variables), and:
 
   router:
     haproxy_socket: /run/haproxy/admin.sock   # stats socket ... level admin
-    primary_backend: postgres_primary         # its servers are named as the members
+    primary_backend: postgres_primary         # its servers have the members' names
     reconcile_interval: 5                     # seconds
 `;
 
@@ -64,7 +64,7 @@ async function run(settings: RouterSettings): Promise<void> {
   router.start();
   log.info(`router of ${scope}: backend ${backend} of HAProxy at ${socketPath}`);
   const signal = await stopped;
-  log.info(`${signal}: HAProxy goes on by its health checks`);
+  log.info(`${signal}: HAProxy continues with its own health checks`);
   await router.stop();
   dcs.close();
   await log.close();

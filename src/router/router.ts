@@ -8,8 +8,8 @@ import type { Haproxy } from './haproxy-socket.ts';
 /** How long a new primary is raised against the opinion of HAProxy's checks. */
 export const ROUTER_ASSERT_MS = 10_000;
 /**
- * A look after each change, for a check already under way may have overruled it; and looks until
- * the sessions of the old primary may be cut.
+ * One more pass after each change, because a check in progress may have overruled it, and passes
+ * until the sessions of the old primary may be closed.
  */
 const LOOK_AGAIN_MS = 500;
 const READ_TIMEOUT_MS = 2000;
@@ -29,13 +29,13 @@ export interface RouterOptions {
 
 export interface Router {
   start(): void;
-  /** Leaves HAProxy to its checks. Resolves once nothing is under way. */
+  /** Leaves HAProxy to its checks. Resolves when nothing is in progress. */
   stop(): Promise<void>;
 }
 
 /**
- * One pass after the other: read etcd and HAProxy, decide, tell HAProxy. A change in etcd starts a
- * pass at once, else one comes every reconcileMs.
+ * Runs one pass after the other: read etcd and HAProxy, decide, tell HAProxy. A change in etcd
+ * starts a pass at once. Otherwise a pass runs every reconcileMs.
  */
 export function createRouter(options: RouterOptions): Router {
   return new RouterLoop(options);
@@ -87,8 +87,8 @@ class RouterLoop implements Router {
   }
 
   /**
-   * Returns when to look again, in milliseconds. Without a fresh view of etcd nothing is said: the
-   * checks decide.
+   * Returns the milliseconds until the next pass. Without a fresh view of etcd it tells HAProxy
+   * nothing, and the checks decide.
    */
   async #pass(): Promise<number> {
     const { haproxy, dcs, clock, log, assertMs, reconcileMs } = this.#options;
@@ -109,8 +109,8 @@ class RouterLoop implements Router {
   }
 
   /**
-   * null on failure. Each kind of trouble is told when it begins, when it changes, and when it is
-   * over.
+   * Null on failure. Each kind of failure is logged when it starts, when its cause changes, and
+   * when it ends.
    */
   async #attempt<T>(about: string, action: () => Promise<T>): Promise<T | null> {
     try {
