@@ -33,9 +33,7 @@ export const reachTcp: Reach = async ({ host, port }, timeoutMs) => {
     const reasons = await Promise.all(addresses.map((address) => knock({ host: address, port }, left)));
     return reasons.includes(null) ? null : (reasons[0] ?? 'has no address');
   } catch (error) {
-    return error instanceof Silence
-      ? 'cannot be resolved in time'
-      : `cannot be resolved (${codeOf(error) ?? ensureError(error).message})`;
+    return error instanceof Silence ? 'cannot be resolved in time' : `cannot be resolved (${codeOf(error) ?? ensureError(error).message})`;
   }
 };
 

@@ -34,9 +34,7 @@ describe('a member that does not come back', () => {
     gone();
     const { code, out, err } = await ctl(['forget', 'patroni3'], { etcd, input: 'y\n' });
     expect([code, err]).toEqual([0, '']);
-    expect(out).toContain(
-      'Are you sure you want to forget members patroni3? [y/N]: Success: patroni3 is forgotten; its slot is dropped\n',
-    );
+    expect(out).toContain('Are you sure you want to forget members patroni3? [y/N]: Success: patroni3 is forgotten; its slot is dropped\n');
     expect(status()).toMatchObject({ retain_slots: ['patroni1', 'patroni2'], forgotten: { patroni3: expect.any(Number) } });
     expect((await ctl(['list'], { etcd })).out).not.toContain('patroni3');
   });
@@ -77,7 +75,9 @@ describe('a member that does not come back', () => {
     etcd.afterAmend = () => undefined;
     const { code, out } = await ctl(['forget', 'patroni3', '--force'], { etcd });
     expect(code).toBe(1);
-    expect(out).toContain('Failed: patroni3 is forgotten, but its slot patroni3 is still on the leader: something still streams through it');
+    expect(out).toContain(
+      'Failed: patroni3 is forgotten, but its slot patroni3 is still on the leader: something still streams through it',
+    );
   });
 
   test('that the settings name keeps that slot, and the tool says so', async () => {

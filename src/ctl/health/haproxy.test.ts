@@ -29,7 +29,9 @@ test('a HAProxy that nobody has named: what was not looked at is said, and anoth
   } as const;
   const shown = healthPretty({ ...report, haproxy: other }, []);
   expect(shown).toContain(' HAProxy: not looked at. No address is configured, and there is nothing to see at http://127.0.0.1:');
-  expect(shown).toContain(' Give the address of its statistics page: --haproxy-url, REGENT_HAPROXY_URL, or ctl.haproxy_url in the configuration');
+  expect(shown).toContain(
+    ' Give the address of its statistics page: --haproxy-url, REGENT_HAPROXY_URL, or ctl.haproxy_url in the configuration',
+  );
   const named = { ...report, leader: 'a', haproxy: { ...other, isGuess: false } };
   const complaint = /HAProxy could not be asked/;
   const limits = { maxLagBytes: 1, maxLagSeconds: 1 };
