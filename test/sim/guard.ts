@@ -42,6 +42,8 @@ export class GuardProcess {
    * while the guard is armed. That outlives the guard.
    */
   #tethered: ServerProcess | null = null;
+  /** By the last order that a guard here has taken, this one or one before it. */
+  toldToRest = true;
   #takeBack: () => void = () => {};
 
   constructor(sim: Simulation, machine: MachineClock, gate: () => Gate, server: SimServer) {
@@ -67,6 +69,7 @@ export class GuardProcess {
   /** An agent that ends in good order sends it away. PostgreSQL goes on, if it runs. */
   end(): void {
     this.#tethered = null;
+    this.toldToRest = true;
     this.deadlineMs = null;
     this.die();
   }
@@ -82,6 +85,7 @@ export class GuardProcess {
 
   /** False when the moment has passed already: it then fires at once. */
   arm(deadlineMs: number): boolean {
+    this.toldToRest = false;
     this.deadlineMs = deadlineMs;
     this.fired = false;
     this.#order += 1;
@@ -109,6 +113,7 @@ export class GuardProcess {
 
   disarm(): void {
     this.#tethered = null;
+    this.toldToRest = true;
     for (const listener of this.onRest) listener();
     this.#order += 1;
     this.deadlineMs = null;

@@ -92,8 +92,8 @@ export class Writers {
   /** kill -9 of both: the kernel stops PostgreSQL, unless the guard rested. */
   #checkAlone(machine: Machine): void {
     const { agent, guard, server } = machine;
-    const stands = server.hangs || !machine.up || machine.believesPaused(UNPAUSE_GRACE_MS);
-    if (agent !== null || guard.alive || !server.commits || stands) {
+    const excused = guard.toldToRest || server.hangs || !machine.up || machine.believesPaused(UNPAUSE_GRACE_MS);
+    if (agent !== null || guard.alive || !server.commits || excused) {
       this.#alone.delete(machine);
       return;
     }
