@@ -2,11 +2,10 @@
 import type { EtcdSettings } from '../core/settings.ts';
 import { bracketed, parseAddress } from './hostport.ts';
 import { bad, good, type Read, type Wrong } from './read.ts';
-import type { LocalParsed } from './schema.ts';
+import { made } from './setting.ts';
+import { type EtcdParsed, type LocalParsed, localTable } from './table.ts';
 
-export type EtcdParsed = NonNullable<LocalParsed['etcd3']>;
-
-const DEFAULT_PORT = 2379;
+const DEFAULT_PORT = localTable.etcd3.keys.port.fallback!;
 
 export function etcdSectionName(parsed: { readonly etcd3?: unknown; readonly etcd?: unknown }): 'etcd3' | 'etcd' | null {
   if (parsed.etcd3 !== undefined) return 'etcd3';
@@ -112,11 +111,9 @@ export function buildEtcd(parsed: LocalParsed): EtcdSettings {
     endpoints: endpoints.map((endpoint) => endpoint.url),
     username: complete ? (login.username ?? null) : null,
     password: complete ? (login.password ?? null) : null,
-    cacert: section.cacert ?? null,
+    ...made(localTable.etcd3.keys, section),
     cert: section.cert ?? null,
     key: section.key ?? section.cert ?? null,
     discover: section.proxy === undefined && !(section.use_proxies ?? false),
-    srv: section.srv ?? null,
-    srvSuffix: section.srv_suffix ?? null,
   };
 }

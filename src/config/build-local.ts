@@ -1,12 +1,13 @@
-/** Checked sections to LocalSettings. Defaults: patroni-compat 2.4. */
+/** Checked sections to LocalSettings: what the table of settings does not say by itself. */
 
-import type { BootstrapSettings, CtlSettings, LocalSettings, LogSettings, RestSettings, WatchdogSettings } from '../core/settings.ts';
+import type { BootstrapSettings, CtlSettings, LocalSettings, LogSettings, RestSettings } from '../core/settings.ts';
 import type { JsonObject } from '../support/json.ts';
 import { buildEtcd } from './build-etcd.ts';
 import { buildPostgres, type Identity } from './build-postgres.ts';
 import { bracketed } from './hostport.ts';
 import { isMapping, own } from './merge.ts';
-import type { LocalParsed } from './schema.ts';
+import { made } from './setting.ts';
+import { type LocalParsed, localTable } from './table.ts';
 
 /** `parsed` must be free of errors, required settings included; `raw` is what it was read from. */
 export function buildLocal(
@@ -20,14 +21,14 @@ export function buildLocal(
   return {
     scope: parsed.scope!,
     name,
-    namespace: trimSlashes(parsed.namespace ?? 'service'),
+    namespace: trimSlashes(made(localTable, parsed).namespace),
     etcd: buildEtcd(parsed),
     restapi: buildRest(parsed.restapi!),
     ctl: buildCtl(parsed),
     postgresql: buildPostgres(parsed.postgresql!, isMapping(postgresql) ? postgresql : {}, identity),
     bootstrap: bootstrapRefusal === null ? buildBootstrap(parsed.bootstrap, raw) : null,
     bootstrapRefusal,
-    watchdog: buildWatchdog(parsed.watchdog),
+    watchdog: made(localTable.watchdog.keys, parsed.watchdog),
     tags: buildTags(parsed.tags),
     log: buildLog(parsed.log),
   };
@@ -42,23 +43,16 @@ type RestParsed = NonNullable<LocalParsed['restapi']>;
 function buildRest(parsed: RestParsed): RestSettings {
   const listen = parsed.listen!;
   const connect = parsed.connect_address!;
+  const plain = made(localTable.restapi.keys, parsed);
   return {
+    ...plain,
     // `*` is Patroni's word; sockets know only addresses.
     listenHost: listen.hosts[0] === '*' ? '0.0.0.0' : listen.hosts[0]!,
     listenPort: listen.port,
     connectAddress: `${bracketed(connect.hosts[0]!)}:${connect.port}`,
     authentication: login(parsed.authentication),
-    certfile: parsed.certfile ?? null,
     keyfile: parsed.keyfile ?? parsed.certfile ?? null,
-    keyfilePassword: parsed.keyfile_password ?? null,
-    cafile: parsed.cafile ?? null,
-    ciphers: parsed.ciphers ?? null,
-    verifyClient: parsed.certfile === undefined ? 'none' : (parsed.verify_client ?? 'none'),
-    allowlist: parsed.allowlist ?? [],
-    allowlistIncludeMembers: parsed.allowlist_include_members ?? false,
-    httpExtraHeaders: parsed.http_extra_headers ?? {},
-    httpsExtraHeaders: parsed.https_extra_headers ?? {},
-    serverTokens: parsed.server_tokens ?? 'original',
+    verifyClient: parsed.certfile === undefined ? 'none' : plain.verifyClient,
   };
 }
 
@@ -73,11 +67,9 @@ function login(parsed: RestParsed['authentication']): { readonly username: strin
 function buildCtl(parsed: LocalParsed): CtlSettings {
   const { ctl, restapi } = parsed;
   return {
-    insecure: ctl?.insecure ?? false,
+    ...made(localTable.ctl.keys, ctl),
     cacert: ctl?.cacert ?? restapi?.cafile ?? null,
-    certfile: ctl?.certfile ?? null,
     keyfile: ctl?.keyfile ?? ctl?.certfile ?? null,
-    keyfilePassword: ctl?.keyfile_password ?? null,
     authentication: login(ctl?.authentication) ?? login(restapi?.authentication),
   };
 }
@@ -85,40 +77,23 @@ function buildCtl(parsed: LocalParsed): CtlSettings {
 function buildBootstrap(parsed: LocalParsed['bootstrap'], raw: JsonObject): BootstrapSettings | null {
   if (!parsed) return null;
   const section = own(raw, 'bootstrap');
-  const method = parsed.method ?? 'initdb';
+  const plain = made(localTable.bootstrap.keys, parsed);
+  const { method } = plain;
   const options = method === 'initdb' || !isMapping(section) ? undefined : own(section, method);
   const custom = isMapping(options) && typeof own(options, 'command') === 'string';
   return {
-    dcs: parsed.dcs ?? {},
+    ...plain,
     method: custom ? method : 'initdb',
-    initdb: parsed.initdb ?? [],
-    postBootstrap: parsed.post_bootstrap ?? null,
-    pgHba: parsed.pg_hba ?? [],
     methodOptions: custom ? options : null,
   };
-}
-
-function buildWatchdog(parsed: LocalParsed['watchdog']): WatchdogSettings {
-  return { mode: parsed?.mode ?? 'automatic', device: parsed?.device ?? '/dev/watchdog', safetyMarginSeconds: parsed?.safety_margin ?? 5 };
 }
 
 function buildTags(parsed: LocalParsed['tags']): LocalSettings['tags'] {
   return Object.fromEntries(Object.entries(parsed ?? {}).filter(([, value]) => value !== undefined));
 }
 
-function buildLog(parsed: LocalParsed['log']): LogSettings {
-  const format = parsed?.format ?? '%(asctime)s %(levelname)s: %(message)s';
-  return {
-    type: parsed?.type ?? 'plain',
-    level: parsed?.level ?? 'INFO',
-    // The log reads a list of fields as JSON text.
-    format: typeof format === 'string' ? format : JSON.stringify(format),
-    dateformat: parsed?.dateformat ?? null,
-    dir: parsed?.dir ?? null,
-    fileNum: parsed?.file_num ?? 4,
-    fileSizeBytes: parsed?.file_size ?? 25_000_000,
-    mode: parsed?.mode ?? null,
-    staticFields: parsed?.static_fields ?? {},
-    deduplicateHeartbeatLogs: parsed?.deduplicate_heartbeat_logs ?? false,
-  };
+export function buildLog(parsed: LocalParsed['log']): LogSettings {
+  const plain = made(localTable.log.keys, parsed);
+  // The log reads a list of fields as JSON text.
+  return { ...plain, format: typeof plain.format === 'string' ? plain.format : JSON.stringify(plain.format) };
 }

@@ -9,7 +9,9 @@ import { isControlled, isUserRecoveryGuc } from './gucs.ts';
 import { isWritable } from './home.ts';
 import { bracketed } from './hostport.ts';
 import { isMapping, own } from './merge.ts';
-import type { LocalParsed, SharedParsed } from './schema.ts';
+import { made } from './setting.ts';
+import type { LocalParsed, SharedParsed } from './table.ts';
+import { postgresLocal, postgresShared } from './table-postgres.ts';
 
 type PostgresParsed = NonNullable<LocalParsed['postgresql']>;
 type Shared = Omit<PostgresSettings, keyof ReturnType<typeof localPart>>;
@@ -28,7 +30,7 @@ export function buildPostgres(parsed: PostgresParsed, raw: JsonObject, identity:
 
 function localPart(parsed: PostgresParsed, identity: Identity) {
   const dataDir = resolve(parsed.data_dir!);
-  const superuser = credentials(parsed.authentication?.superuser, 'postgres');
+  const superuser = credentials(parsed.authentication?.superuser, postgresLocal.authentication.keys.superuser.keys.username.fallback!);
   return {
     listenAddresses: parsed.listen!.hosts.join(','),
     port: parsed.listen!.port,
@@ -78,34 +80,22 @@ function credentials(parsed: CredentialsParsed | undefined, fallback: string): C
 
 /** What may also come from the dynamic configuration. `raw` is the map `parsed` was read from. */
 export function sharedPart(parsed: SharedParsed, raw: JsonObject): Shared {
-  const methods = parsed.create_replica_methods?.length ? parsed.create_replica_methods : ['basebackup'];
+  const plain = made(postgresShared, parsed);
+  // An empty list is none.
+  const methods = plain.createReplicaMethods.length > 0 ? plain.createReplicaMethods : postgresShared.create_replica_methods.fallback!;
   const methodOptions = methods.flatMap((method): [string, JsonObject][] => {
     const value = own(raw, method);
     return method !== 'basebackup' && isMapping(value) ? [[method, value]] : [];
   });
-  const { plain, recovery } = splitParameters(parsed.parameters ?? {});
+  const parameters = splitParameters(parsed.parameters ?? {});
   return {
-    binDir: parsed.bin_dir ?? '',
+    ...plain,
     binNames: defined(parsed.bin_name ?? {}),
-    database: parsed.database ?? 'postgres',
-    parameters: plain,
-    pgHba: parsed.pg_hba ?? null,
-    pgIdent: parsed.pg_ident ?? null,
-    customConf: parsed.custom_conf ?? null,
-    recoveryConf: { ...recovery, ...userRecovery(parsed.recovery_conf ?? {}) },
+    parameters: parameters.plain,
+    recoveryConf: { ...parameters.recovery, ...userRecovery(parsed.recovery_conf ?? {}) },
     createReplicaMethods: methods,
     methodOptions: Object.fromEntries(methodOptions),
-    basebackup: parsed.basebackup ?? [],
     callbacks: defined(parsed.callbacks ?? {}) as Callbacks,
-    prePromote: parsed.pre_promote ?? null,
-    beforeStop: parsed.before_stop ?? null,
-    pgCtlTimeoutSeconds: parsed.pg_ctl_timeout ?? 60,
-    usePgRewind: parsed.use_pg_rewind ?? false,
-    rewindOptions: parsed.rewind ?? [],
-    removeDataDirectoryOnRewindFailure: parsed.remove_data_directory_on_rewind_failure ?? false,
-    removeDataDirectoryOnDivergedTimelines: parsed.remove_data_directory_on_diverged_timelines ?? false,
-    useUnixSocket: parsed.use_unix_socket ?? false,
-    useUnixSocketRepl: parsed.use_unix_socket_repl ?? false,
   };
 }
 

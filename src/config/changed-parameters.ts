@@ -7,7 +7,7 @@ import type { JsonObject } from '../support/json.ts';
 import { parseTolerant } from './conform.ts';
 import { isControlled } from './gucs.ts';
 import { patchMerge } from './merge.ts';
-import { dynamicSchema } from './schema.ts';
+import { dynamicTable } from './table.ts';
 
 export function changedParameters(after: JsonObject, before: JsonObject): Readonly<Record<string, string>> {
   const old = parametersOf(before);
@@ -19,5 +19,5 @@ export function changedParameters(after: JsonObject, before: JsonObject): Readon
 }
 
 function parametersOf(raw: JsonObject): Readonly<Record<string, string>> {
-  return parseTolerant(dynamicSchema, patchMerge({}, raw)).data.postgresql?.parameters ?? {};
+  return parseTolerant(dynamicTable, patchMerge({}, raw)).data.postgresql?.parameters ?? {};
 }

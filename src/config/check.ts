@@ -8,10 +8,10 @@ import { stringify } from 'yaml';
 import type { JsonObject } from '../support/json.ts';
 import { plural } from '../support/plural.ts';
 import type { Environment } from './env.ts';
+import { jsonSchema } from './json-schema.ts';
 import { examineLocal } from './load.ts';
 import { formatProblem } from './problems.ts';
 import { redact } from './redact.ts';
-import { jsonSchema } from './schema.ts';
 
 export interface CheckIo {
   readonly stdout: { write(text: string): unknown };

@@ -6,15 +6,16 @@
 import { carriedName } from '../core/server-names.ts';
 import { RECOVERY_GUCS } from '../pgconf/guc.ts';
 import type { JsonObject } from '../support/json.ts';
-import { type EtcdParsed, endpointTexts, etcdSectionName, readEndpoint, unusedPort } from './build-etcd.ts';
+import { endpointTexts, etcdSectionName, readEndpoint, unusedPort } from './build-etcd.ts';
 import { valueAt } from './conform.ts';
 import { readDynamic, recoveryFindings } from './dynamic.ts';
 import { controlledValues, isControlled } from './gucs.ts';
 import { type Address, isLoopback, isWildcard } from './hostport.ts';
 import { isMapping, own } from './merge.ts';
 import type { Finding } from './problems.ts';
-import { type LocalParsed, OTHER_DCS } from './schema.ts';
+import { eachSetting } from './setting.ts';
 import { syncNamesFindings } from './sync-names-findings.ts';
+import { type EtcdParsed, type LocalParsed, localTable, OTHER_DCS } from './table.ts';
 import { parseBool } from './values.ts';
 
 /**
@@ -39,21 +40,14 @@ export function checkLocal(parsed: LocalParsed, raw: JsonObject): Finding[] {
 const error = (path: readonly string[], message: string, mend: string): Finding => ({ path, message, mend, severity: 'error' });
 const warning = (path: readonly string[], message: string, mend: string): Finding => ({ path, message, mend, severity: 'warning' });
 
-/** Path and an example. Source: patroni-compat 2.12, "Mandatory". */
-const REQUIRED: readonly (readonly [string, string])[] = [
-  ['scope', 'demo'],
-  ['name', 'node1'],
-  ['restapi.listen', '0.0.0.0:8008'],
-  ['restapi.connect_address', '10.0.0.1:8008'],
-  ['postgresql.listen', '0.0.0.0:5432'],
-  ['postgresql.connect_address', '10.0.0.1:5432'],
-  ['postgresql.data_dir', '/var/lib/postgresql/data'],
-  ['postgresql.authentication.replication.username', 'replicator'],
-];
+/** Path and an example. */
+const REQUIRED: [readonly string[], string][] = [];
+eachSetting(localTable, (path, { about }) => {
+  if (about.required !== undefined) REQUIRED.push([path, about.required]);
+});
 
 function required(raw: JsonObject): Finding[] {
-  return REQUIRED.flatMap(([dotted, example]) => {
-    const path = dotted.split('.');
+  return REQUIRED.flatMap(([path, example]) => {
     // A section of the wrong kind has its own problem.
     for (let length = 1; length < path.length; length++) {
       const above = valueAt(raw, path.slice(0, length));

@@ -11,11 +11,11 @@ import { controlledValues, isUserRecoveryGuc } from './gucs.ts';
 import { isMapping, own, patchMerge } from './merge.ts';
 import { modernPostgres } from './normalize.ts';
 import { type ConfigProblem, type Finding, placed } from './problems.ts';
-import { type DynamicParsed, dynamicSchema } from './schema.ts';
-import { DYNAMIC_ALIASES, dynamicShape } from './schema-dynamic.ts';
-import { postgresLocal } from './schema-postgres.ts';
+import { made } from './setting.ts';
 import { syncNamesFindings } from './sync-names-findings.ts';
-import { fitTiming, outOfRange, TIMING_DEFAULT } from './timing.ts';
+import { type DynamicParsed, dynamicTable } from './table.ts';
+import { postgresDynamicOnly, postgresLocal } from './table-postgres.ts';
+import { fitTiming, outOfRange } from './timing.ts';
 
 /** Name under which problems of the etcd key are reported. */
 export const DYNAMIC_SOURCE = 'dynamic configuration';
@@ -65,15 +65,16 @@ function touches(patch: JsonObject, path: readonly string[]): boolean {
 
 export function readDynamic(raw: JsonObject): { readonly dynamic: DynamicSettings; readonly findings: readonly Finding[] } {
   const { raw: named, findings: aliases } = renameAliases(patchMerge({}, raw));
-  const { data, findings: invalid } = parseTolerant(dynamicSchema, named);
+  const { data, findings: invalid } = parseTolerant(dynamicTable, named);
   const defaulted = invalid.map((finding) => ({
     ...finding,
     message: `${finding.message}; ${isTop(finding) ? 'the default is used' : 'it is ignored'}`,
   }));
+  const plain = made(dynamicTable, data);
   const { timing, findings: timings } = fitTiming({
-    ttl: data.ttl ?? TIMING_DEFAULT.ttl,
-    loop_wait: data.loop_wait ?? TIMING_DEFAULT.loop_wait,
-    retry_timeout: data.retry_timeout ?? TIMING_DEFAULT.retry_timeout,
+    ttl: plain.ttlSeconds,
+    loop_wait: plain.loopWaitSeconds,
+    retry_timeout: plain.retryTimeoutSeconds,
   });
   const { slots, findings: slotFindings } = readSlots(data.slots);
   const valid = without(
@@ -82,13 +83,15 @@ export function readDynamic(raw: JsonObject): { readonly dynamic: DynamicSetting
   );
   const postgresql = own(valid, 'postgresql');
   const old = isMapping(postgresql) ? modernPostgres(postgresql) : { raw: {} };
+  const least = plain.synchronousModeStrict ? 1 : 0;
   const dynamic: DynamicSettings = {
+    ...plain,
     ttlSeconds: timing.ttl,
     loopWaitSeconds: timing.loop_wait,
     retryTimeoutSeconds: timing.retry_timeout,
-    ...plainValues(data),
+    synchronousNodeCount: Math.max(plain.synchronousNodeCount, least),
+    ...made(postgresDynamicOnly, data.postgresql),
     slots,
-    ignoreSlots: data.ignore_slots ?? [],
     postgresql: old.raw,
     raw,
   };
@@ -97,25 +100,13 @@ export function readDynamic(raw: JsonObject): { readonly dynamic: DynamicSetting
 
 const isTop = (finding: Finding) => finding.path.length === 1;
 
-function plainValues(data: DynamicParsed) {
-  const strict = data.synchronous_mode_strict ?? false;
-  return {
-    maximumLagOnFailoverBytes: data.maximum_lag_on_failover ?? 1_048_576,
-    maximumLagOnSyncnodeBytes: data.maximum_lag_on_syncnode ?? -1,
-    maxTimelinesHistory: data.max_timelines_history ?? 0,
-    checkTimeline: data.check_timeline ?? false,
-    primaryStartTimeoutSeconds: data.primary_start_timeout ?? 300,
-    primaryStopTimeoutSeconds: data.primary_stop_timeout ?? 0,
-    synchronousMode: data.synchronous_mode ?? 'off',
-    synchronousModeStrict: strict,
-    synchronousNodeCount: Math.max(data.synchronous_node_count ?? 1, strict ? 1 : 0),
-    failsafeMode: data.failsafe_mode ?? false,
-    pause: data.pause ?? false,
-    memberSlotsTtlSeconds: data.member_slots_ttl ?? 1800,
-    terminateStrangers: data.terminate_strangers ?? false,
-    useSlots: data.postgresql?.use_slots ?? true,
-  } as const;
-}
+/** Older names, most preferred first. */
+const DYNAMIC_ALIASES: Readonly<Record<string, string>> = {
+  master_start_timeout: 'primary_start_timeout',
+  master_stop_timeout: 'primary_stop_timeout',
+  permanent_slots: 'slots',
+  permanent_replication_slots: 'slots',
+};
 
 function renameAliases(raw: JsonObject): { raw: JsonObject; findings: Finding[] } {
   const result = new Map(Object.entries(raw));
@@ -163,7 +154,7 @@ function judge(raw: JsonObject, data: DynamicParsed): Finding[] {
     path[0] === 'postgresql' && path.length === 1 && Object.hasOwn(postgresLocal, key);
   const methods = data.postgresql?.create_replica_methods ?? [];
   const findings = unknownKeys(
-    dynamicShape,
+    dynamicTable,
     raw,
     (path, key) => localOnly(path, key) || (path[0] === 'postgresql' && path.length === 1 && methods.includes(key)),
   );

@@ -3,7 +3,9 @@ import type { JsonObject, JsonValue } from '../support/json.ts';
 import { isMapping, own, patchMerge } from './merge.ts';
 import { Places } from './places.ts';
 import { type ConfigProblem, placed } from './problems.ts';
+import { type EnvKind, eachSetting, type SectionAbout, type Setting } from './setting.ts';
 import { nearest } from './suggest.ts';
+import { localTable } from './table.ts';
 import { parseBool, parseInteger } from './values.ts';
 import { parseYamlValue } from './yaml.ts';
 
@@ -20,90 +22,72 @@ export interface EnvironmentConfig {
   readonly consumed: readonly string[];
 }
 
-type Kind = 'text' | 'int' | 'bool' | 'list' | 'map';
 interface Variable {
   readonly name: string;
   readonly path: readonly string[];
-  readonly kind: Kind;
+  readonly kind: EnvKind;
 }
 
 const PREFIX = 'PATRONI_';
 export const WHOLE_CONFIGURATION = 'PATRONI_CONFIGURATION';
 
-const words = (text: string): string[] => text.split(' ');
-
-function group(section: readonly string[], prefix: string, names: string, kinds: Readonly<Record<string, Kind>> = {}): Variable[] {
-  return words(names).map((name) => ({
-    name: `${PREFIX}${prefix}${name}`,
-    path: [...section, name.toLowerCase()],
-    kind: kinds[name] ?? 'text',
-  }));
+/** Names without PATRONI_, the one to write first. */
+export function variableNames(key: string, { about }: Setting, around: SectionAbout): readonly string[] {
+  const usual = around.env === undefined ? null : `${around.env}${key.toUpperCase()}`;
+  const name = about.env === undefined ? usual : about.env;
+  return name === null ? [] : [name, ...(about.formerEnv ?? [])];
 }
 
-const AUTH_KEYS =
-  'USERNAME PASSWORD SSLMODE SSLCERT SSLKEY SSLPASSWORD SSLROOTCERT SSLCRL SSLCRLDIR GSSENCMODE CHANNEL_BINDING SSLNEGOTIATION';
+/** Logins of etcd. Without another variable of the section they are not etcd's, as in Patroni. */
+const LOGIN: readonly string[] = ['username', 'password'];
 
-const VARIABLES: readonly Variable[] = [
-  ...group([], '', 'NAME NAMESPACE SCOPE THREAD_POOL_SIZE THREAD_STACK_SIZE'),
-  { name: 'PATRONI_LOGLEVEL', path: ['log', 'level'], kind: 'text' },
-  { name: 'PATRONI_LOGFORMAT', path: ['log', 'format'], kind: 'text' },
-  { name: 'PATRONI_LOG_DATEFMT', path: ['log', 'dateformat'], kind: 'text' },
-  ...group(
-    ['log'],
-    'LOG_',
-    'TYPE LEVEL TRACEBACK_LEVEL FORMAT DATEFORMAT STATIC_FIELDS MAX_QUEUE_SIZE DIR MODE FILE_SIZE FILE_NUM LOGGERS DEDUPLICATE_HEARTBEAT_LOGS',
-    {
-      STATIC_FIELDS: 'map',
-      MAX_QUEUE_SIZE: 'int',
-      MODE: 'int',
-      FILE_SIZE: 'int',
-      FILE_NUM: 'int',
-      LOGGERS: 'map',
-      DEDUPLICATE_HEARTBEAT_LOGS: 'bool',
-    },
-  ),
-  ...group(
-    ['restapi'],
-    'RESTAPI_',
-    'LISTEN CONNECT_ADDRESS CERTFILE KEYFILE KEYFILE_PASSWORD CAFILE CIPHERS VERIFY_CLIENT HTTP_EXTRA_HEADERS HTTPS_EXTRA_HEADERS ALLOWLIST ALLOWLIST_INCLUDE_MEMBERS REQUEST_QUEUE_SIZE SERVER_TOKENS',
-    {
-      HTTP_EXTRA_HEADERS: 'map',
-      HTTPS_EXTRA_HEADERS: 'map',
-      ALLOWLIST: 'list',
-      ALLOWLIST_INCLUDE_MEMBERS: 'bool',
-      REQUEST_QUEUE_SIZE: 'int',
-    },
-  ),
-  ...group(['restapi', 'authentication'], 'RESTAPI_', 'USERNAME PASSWORD'),
-  ...group(['ctl'], 'CTL_', 'INSECURE CACERT CERTFILE KEYFILE KEYFILE_PASSWORD', { INSECURE: 'bool' }),
-  ...group(['ctl', 'authentication'], 'CTL_', 'USERNAME PASSWORD'),
-  ...group(['postgresql'], 'POSTGRESQL_', 'LISTEN CONNECT_ADDRESS PROXY_ADDRESS CONFIG_DIR DATA_DIR PGPASS BIN_DIR'),
-  ...group(['postgresql', 'bin_name'], 'POSTGRESQL_BIN_', 'PG_CTL INITDB PG_CONTROLDATA PG_BASEBACKUP POSTGRES PG_ISREADY PG_REWIND'),
-  ...words('SUPERUSER REPLICATION REWIND').flatMap((role) =>
-    group(['postgresql', 'authentication', role.toLowerCase()], `${role}_`, AUTH_KEYS),
-  ),
-  ...group(
-    ['raft'],
-    'RAFT_',
+const words = (text: string): string[] => text.split(' ');
+
+/** Patroni's for what Regent does not have: their sections are seen, and told of. */
+const FOREIGN: readonly Variable[] = [
+  ...words(
     'DATA_DIR SELF_ADDR PARTNER_ADDRS PASSWORD BIND_ADDR MIN_TIMEOUT MAX_TIMEOUT CONNECTION_TIMEOUT APPEND_ENTRIES_PERIOD CONNECTION_RETRY_TIME LEADER_FALLBACK_TIMEOUT',
-    { PARTNER_ADDRS: 'list' },
-  ),
-  ...group(['citus'], 'CITUS_', 'GROUP DATABASE', { GROUP: 'int' }),
+  ).map((key) => foreign('raft', key, key === 'PARTNER_ADDRS' ? 'list' : 'text')),
+  foreign('citus', 'GROUP', 'int'),
+  foreign('citus', 'DATABASE', 'text'),
 ];
 
-/** Any `PATRONI_<DCS>_<SUFFIX>`. */
-const DCS_SUFFIXES: Readonly<Record<string, Kind>> = {
+function foreign(section: string, key: string, kind: EnvKind): Variable {
+  return { name: `${PREFIX}${section.toUpperCase()}_${key}`, path: [section, key.toLowerCase()], kind };
+}
+
+/** Older names stand before the others, so that those win. */
+const VARIABLES: readonly Variable[] = [...ownVariables(), ...FOREIGN];
+
+function ownVariables(): Variable[] {
+  const [older, names]: [Variable[], Variable[]] = [[], []];
+  // The two sections of etcd have their variables by the rule for every store of state.
+  const { etcd: _, etcd3: __, ...table } = localTable;
+  eachSetting(table, (path, row, around) => {
+    const [name, ...former] = variableNames(path.at(-1)!, row, around);
+    if (name === undefined) return;
+    names.push({ name: `${PREFIX}${name}`, path, kind: row.envKind });
+    const kind = row.envKind === 'format' ? 'text' : row.envKind;
+    older.push(...former.map((old) => ({ name: `${PREFIX}${old}`, path, kind })));
+  });
+  return [...older, ...names];
+}
+
+/** Any `PATRONI_<STORE>_<SUFFIX>`, etcd's among them. */
+const DCS_SUFFIXES: Readonly<Record<string, EnvKind>> = {
   ...Object.fromEntries(
     words(
-      'HOST PROTOCOL SRV SRV_SUFFIX URL PROXY CACERT CERT KEY TOKEN DC CONSISTENCY SERVICE_CHECK_INTERVAL SERVICE_CHECK_TLS_SERVER_NAME NAMESPACE CONTEXT SCOPE_LABEL ROLE_LABEL POD_IP RETRIABLE_HTTP_CODES KEY_PASSWORD USE_SSL LEADER_LABEL_VALUE FOLLOWER_LABEL_VALUE STANDBY_LEADER_LABEL_VALUE TMP_ROLE_LABEL',
+      'TOKEN DC CONSISTENCY SERVICE_CHECK_INTERVAL SERVICE_CHECK_TLS_SERVER_NAME NAMESPACE CONTEXT SCOPE_LABEL ROLE_LABEL POD_IP RETRIABLE_HTTP_CODES KEY_PASSWORD USE_SSL LEADER_LABEL_VALUE FOLLOWER_LABEL_VALUE STANDBY_LEADER_LABEL_VALUE TMP_ROLE_LABEL',
     ).map((suffix) => [suffix, 'text' as const]),
   ),
-  ...Object.fromEntries(
-    words('USE_PROXIES VERIFY REGISTER_SERVICE USE_ENDPOINTS BYPASS_API_SERVICE').map((suffix) => [suffix, 'bool' as const]),
-  ),
-  ...Object.fromEntries(words('HOSTS CHECKS SERVICE_TAGS PORTS').map((suffix) => [suffix, 'list' as const])),
+  ...Object.fromEntries(words('VERIFY REGISTER_SERVICE USE_ENDPOINTS BYPASS_API_SERVICE').map((suffix) => [suffix, 'bool' as const])),
+  ...Object.fromEntries(words('CHECKS SERVICE_TAGS PORTS').map((suffix) => [suffix, 'list' as const])),
   ...Object.fromEntries(words('LABELS SET_ACLS AUTH_DATA BOOTSTRAP_LABELS').map((suffix) => [suffix, 'map' as const])),
-  PORT: 'int',
+  ...Object.fromEntries(
+    Object.entries(localTable.etcd3.keys)
+      .filter(([key]) => !LOGIN.includes(key))
+      .map(([key, row]) => [key.toUpperCase(), row.envKind]),
+  ),
 };
 
 const BY_NAME = new Map(VARIABLES.map((variable) => [variable.name, variable]));
@@ -112,8 +96,6 @@ const BY_NAME = new Map(VARIABLES.map((variable) => [variable.name, variable]));
 export function readEnvironment(env: Environment): EnvironmentConfig {
   const reader = new Reader();
   const names = Object.keys(env).filter((name) => name.startsWith(PREFIX) && name !== WHOLE_CONFIGURATION);
-  // The old names of the log settings stand before the new ones in VARIABLES, so that the new ones
-  // win.
   const order = (name: string) => VARIABLES.findIndex((variable) => variable.name === name);
   const unknown: string[] = [];
   for (const name of names.sort((a, b) => order(a) - order(b) || (a < b ? -1 : 1))) {
@@ -180,18 +162,21 @@ class Reader implements EnvironmentConfig {
   }
 }
 
-const MISTAKES: Readonly<Record<Kind, readonly [string, string]>> = {
+const MISTAKES: Readonly<Record<EnvKind, readonly [string, string]>> = {
   text: ['not a text', 'write a text'],
   int: ['not a whole number', 'write a whole number'],
   bool: ['neither true nor false', "write 'true' or 'false'"],
   list: ['not a list', "write 'a,b' or a YAML list such as '[a, b]'"],
+  format: ['not a text', 'write a text'],
   map: ['not a mapping', "write a YAML mapping such as '{a: b}'"],
 };
 
 function convert(variable: Variable, text: string): JsonValue | undefined {
   switch (variable.kind) {
     case 'text':
-      return variable.name === 'PATRONI_LOG_FORMAT' ? logFormat(text) : text;
+      return text;
+    case 'format':
+      return logFormat(text);
     case 'int':
       return parseInteger(text) ?? undefined;
     case 'bool':

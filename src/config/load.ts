@@ -14,9 +14,9 @@ import { homeForPassfile } from './home.ts';
 import { isMapping, own } from './merge.ts';
 import { deriveAddresses, normalizeLocal } from './normalize.ts';
 import { ConfigError, type ConfigProblem, type Finding, formatProblem, type Place, placed, sortProblems } from './problems.ts';
-import { localSchema, localShape, OTHER_DCS } from './schema.ts';
 import { readSources } from './sources.ts';
 import { isSyncNamesProblem } from './sync-names-findings.ts';
+import { localTable, OTHER_DCS } from './table.ts';
 
 export interface LoadOptions {
   /** A file or a directory; null: PATRONI_CONFIGURATION, or the other PATRONI_* variables alone. */
@@ -60,7 +60,7 @@ export function loadLocal(options: LoadOptions): LoadResult {
  * contradict each other.
  */
 export function settingsOf(raw: JsonObject, env: Environment): LocalSettings | null {
-  const { data, findings } = parseTolerant(localSchema, raw);
+  const { data, findings } = parseTolerant(localTable, raw);
   const checked = checkLocal(data, raw);
   if ([...findings, ...checked].some((finding) => finding.severity === 'error')) return null;
   const obstacle = checked.find((finding) => finding.noBootstrap) ?? null;
@@ -103,20 +103,20 @@ export function examineLocal({ path, env }: LoadOptions): Examined {
   const normalized = normalizeLocal(sources.raw);
   add(normalized.findings);
   for (const { from, to } of normalized.moves) places.move(from, to);
-  const filled = dropEmptySections(localShape, normalized.raw);
+  const filled = dropEmptySections(localTable, normalized.raw);
   add(filled.findings);
   const derived = deriveAddresses(filled.raw);
   add(derived.findings);
-  const restored = restoreTexts(localShape, derived.raw, places);
+  const restored = restoreTexts(localTable, derived.raw, places);
   add(restored.findings);
-  const parsed = parseTolerant(localSchema, restored.raw);
-  const { findings, dropped } = tolerate(localShape, parsed.findings);
+  const parsed = parseTolerant(localTable, restored.raw);
+  const { findings, dropped } = tolerate(localTable, parsed.findings);
   const raw = without(restored.raw, dropped);
   const checked = checkLocal(parsed.data, restored.raw);
   add(findings.map(withConsequence));
   add(checked.map(withConsequence));
-  add(remarksOn(localShape, raw).filter(({ path }) => !checked.some((other) => other.path.join('.') === path.join('.'))));
-  add(unknownKeys(localShape, raw, (parent, key) => isExtra(raw, parent, key)));
+  add(remarksOn(localTable, raw).filter(({ path }) => !checked.some((other) => other.path.join('.') === path.join('.'))));
+  add(unknownKeys(localTable, raw, (parent, key) => isExtra(raw, parent, key)));
   const broken = problems.some((problem) => problem.severity === 'error');
   const obstacle = [...findings, ...checked].find((finding) => finding.noBootstrap) ?? null;
   return end(
@@ -144,7 +144,6 @@ function isExtra(raw: JsonObject, parent: readonly string[], key: string): boole
   if (parent.length === 0) return OTHER_DCS.includes(key) || key.startsWith('x-');
   if (parent.length > 1) return false;
   const section = own(raw, parent[0]!);
-  if (parent[0] === 'tags') return true;
   if (parent[0] === 'bootstrap') return isMapping(section) && own(section, 'method') === key;
   if (parent[0] !== 'postgresql' || !isMapping(section)) return false;
   const methods = own(section, 'create_replica_methods');

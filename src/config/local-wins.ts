@@ -6,7 +6,7 @@ import type { JsonObject } from '../support/json.ts';
 import { isControlled } from './gucs.ts';
 import { isMapping, own } from './merge.ts';
 import { type ConfigProblem, placed, show } from './problems.ts';
-import { postgresDynamicOnly, postgresLocal } from './schema-postgres.ts';
+import { postgresDynamicOnly, postgresLocal } from './table-postgres.ts';
 import { gucText } from './values.ts';
 
 /**

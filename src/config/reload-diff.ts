@@ -1,12 +1,7 @@
 /** What a reload of the local file changes, and what each change needs. */
 import type { LocalSettings } from '../core/settings.ts';
-
-/**
- * reload: in force at once. restart-postgres: in force when PostgreSQL restarts (pending until
- * then). restart-agent: the running agent keeps the old value. bootstrap: matters for a new cluster
- * only.
- */
-export type Need = 'reload' | 'restart-postgres' | 'restart-agent' | 'bootstrap';
+import { eachSetting, type Need, namesOf } from './setting.ts';
+import { localTable } from './table.ts';
 
 export interface SettingChange {
   readonly section: keyof LocalSettings;
@@ -18,19 +13,36 @@ export interface SettingChange {
   readonly need: Need;
 }
 
-const ALWAYS_RESTART: ReadonlySet<string> = new Set(['scope', 'name', 'namespace']);
+/** What is made of a row of the table, and where the row stands: `etcd.endpoints`. */
+interface Origin {
+  readonly path: readonly string[];
+  readonly need: Need;
+  /** Path of what waits with it for a restart of the agent. */
+  readonly holds: string | undefined;
+}
 
-/** Connections and directories the agent stands on. */
-const RESTART_AGENT: Readonly<Record<string, ReadonlySet<string>>> = {
-  // Endpoints and certificates belong to the running client; who logs in is read anew
-  // (patroni-compat 1.13).
-  etcd: new Set(['endpoints', 'cacert', 'cert', 'key', 'discover', 'srv', 'srvSuffix']),
-  restapi: new Set(['listenHost', 'listenPort']),
-  postgresql: new Set(['dataDir', 'configDir', 'pgpass']),
-  watchdog: new Set(['device']),
-};
+/** By the name of what is made, the rows it is made of. `etcd` stands for `etcd3` as well. */
+const ORIGINS = origins();
 
-const RESTART_POSTGRES: ReadonlySet<string> = new Set(['listenAddresses', 'port']);
+function origins(): ReadonlyMap<string, readonly Origin[]> {
+  const result = new Map<string, Origin[]>();
+  const { etcd3: _, ...table } = localTable;
+  eachSetting(table, (path, row, around) => {
+    const { about } = row;
+    const section = path.slice(0, -1).join('.');
+    for (const name of namesOf(path.at(-1)!, row)) {
+      const made = section === '' || name.includes('.') ? name : `${section}.${name}`;
+      const origin = { path, need: about.needs ?? around.needs ?? 'reload', holds: about.holds };
+      result.set(made, [...(result.get(made) ?? []), origin]);
+    }
+  });
+  return result;
+}
+
+/** `setting`: `etcd.endpoints`, `scope`. */
+export function originsOf(setting: string): readonly Origin[] {
+  return ORIGINS.get(setting) ?? [];
+}
 
 /** In the order of LocalSettings. Empty: nothing changed. */
 export function diffLocal(before: LocalSettings, after: LocalSettings): readonly SettingChange[] {
@@ -42,10 +54,11 @@ export function diffLocal(before: LocalSettings, after: LocalSettings): readonly
   );
 }
 
+/** Of several rows the strictest counts. */
 function needOf(section: keyof LocalSettings, key: string): Need {
   if (section === 'bootstrap') return 'bootstrap';
-  if (ALWAYS_RESTART.has(section) || RESTART_AGENT[section]?.has(key)) return 'restart-agent';
-  return section === 'postgresql' && RESTART_POSTGRES.has(key) ? 'restart-postgres' : 'reload';
+  const needs = originsOf(key === '' ? section : `${section}.${key}`).map(({ need }) => need);
+  return (['restart-agent', 'restart-postgres'] as const).find((need) => needs.includes(need)) ?? 'reload';
 }
 
 function changedKeys(before: unknown, after: unknown): string[] {

@@ -8,7 +8,7 @@ import type { LocalSettings } from '../core/settings.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
 import { valueAt } from './conform.ts';
 import { isMapping, own, patchMerge } from './merge.ts';
-import { diffLocal, type SettingChange } from './reload-diff.ts';
+import { diffLocal, originsOf, type SettingChange } from './reload-diff.ts';
 
 interface Reading {
   readonly local: LocalSettings;
@@ -20,41 +20,6 @@ export interface Part extends Reading {
   /** Keys that wait for a restart of the agent, as the file has them: `etcd3.hosts`. */
   readonly waiting: readonly string[];
 }
-
-/** Keys of the file from which a setting is made. `etcd` stands for the section that is used. */
-const KEYS: Readonly<Record<string, readonly string[]>> = {
-  scope: ['scope'],
-  name: ['name'],
-  namespace: ['namespace'],
-  'etcd.endpoints': ['hosts', 'host', 'port', 'url', 'proxy', 'protocol'].map((key) => `etcd.${key}`),
-  'etcd.discover': ['etcd.proxy', 'etcd.use_proxies'],
-  'etcd.cacert': ['etcd.cacert'],
-  'etcd.cert': ['etcd.cert'],
-  'etcd.key': ['etcd.key', 'etcd.cert'],
-  'etcd.srv': ['etcd.srv'],
-  'etcd.srvSuffix': ['etcd.srv_suffix'],
-  'restapi.listenHost': ['restapi.listen'],
-  'restapi.listenPort': ['restapi.listen'],
-  'postgresql.dataDir': ['postgresql.data_dir'],
-  'postgresql.configDir': ['postgresql.config_dir', 'postgresql.data_dir'],
-  'postgresql.pgpass': ['postgresql.pgpass', 'name'],
-  'watchdog.device': ['watchdog.device'],
-};
-
-/**
- * What waits with a setting: the login of an etcd that is not spoken to yet would end the lease at
- * the one that is, the programs of another version would not start the data at hand, and nobody
- * answers at an address that is not listened on.
- */
-const COMPANIONS: Readonly<Record<string, string>> = {
-  'etcd.endpoints': 'etcd',
-  'etcd.srv': 'etcd',
-  'postgresql.dataDir': 'postgresql',
-  'postgresql.configDir': 'postgresql',
-  'restapi.listenHost': 'restapi.connect_address',
-  'restapi.listenPort': 'restapi.connect_address',
-  'watchdog.device': 'watchdog',
-};
 
 /**
  * `build` makes settings of what is left; null: it cannot. Null: nothing can be taken over, `fixed`
@@ -70,8 +35,12 @@ export function partOf(
   const section = own(after.raw, 'etcd3') === undefined && own(before.raw, 'etcd3') === undefined ? 'etcd' : 'etcd3';
   const inFile = (path: string) => path.replace(/^etcd(?=\.|$)/, section);
   const changed = (path: string) => !same(valueAt(before.raw, path.split('.')), valueAt(after.raw, path.split('.')));
-  const waiting = unique(fixed.flatMap((setting) => KEYS[setting] ?? []).map(inFile)).filter(changed);
-  const companions = unique(fixed.flatMap((setting) => COMPANIONS[setting] ?? []).map(inFile)).filter(changed);
+  const rows = fixed.flatMap(originsOf).filter(({ path }) => changed(inFile(path.join('.'))));
+  const waiting = unique(rows.map(({ path }) => inFile(path.join('.'))));
+  // The login of an etcd that is not spoken to yet would end the lease at the one that is, the
+  // programs of another version would not start the data at hand, and nobody answers at an address
+  // that is not listened on.
+  const companions = unique(rows.flatMap(({ holds }) => (holds === undefined ? [] : [inFile(holds)]))).filter(changed);
   // A file that goes from one of the two sections for etcd to the other.
   const renamed = (own(before.raw, 'etcd3') === undefined) !== (own(after.raw, 'etcd3') === undefined);
   const other = renamed && fixed.some((setting) => setting.startsWith('etcd.')) ? ['etcd', 'etcd3'] : [];

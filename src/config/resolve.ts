@@ -9,8 +9,7 @@ import { sharedPart } from './build-postgres.ts';
 import { parseTolerant, without } from './conform.ts';
 import { controlledValues } from './gucs.ts';
 import { isMapping, own } from './merge.ts';
-import { sharedSchema } from './schema.ts';
-import { postgresLocal } from './schema-postgres.ts';
+import { postgresEverywhere, postgresLocal } from './table-postgres.ts';
 
 /**
  * Local keys win one by one, `parameters` name by name; cluster-wide parameters and use_slots count
@@ -55,7 +54,7 @@ export function resolveSettings(local: LocalSettings, rawLocal: JsonObject, dyna
 }
 
 function readShared(raw: JsonObject) {
-  const { data, findings } = parseTolerant(sharedSchema, raw);
+  const { data, findings } = parseTolerant(postgresEverywhere, raw);
   return {
     data,
     valid: without(

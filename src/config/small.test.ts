@@ -1,11 +1,9 @@
-import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readEndpoint } from './build-etcd.ts';
 import { isLoopback, parseAddress } from './hostport.ts';
 import { readOptions } from './options.ts';
 import { maskText, redact } from './redact.ts';
-import { jsonSchema } from './schema.ts';
 import { editDistance, nearest } from './suggest.ts';
 
 describe('parseAddress', () => {
@@ -189,17 +187,4 @@ describe('redact', () => {
   it('masks connection strings in any text', () => {
     expect(maskText('postgres://u:pw@h/db and PASSWORD: pw, done')).toBe('postgres://u:********@h/db and PASSWORD: ********, done');
   });
-});
-
-it('the reference names every key of the schema', () => {
-  const reference = readFileSync('docs/configuration.md', 'utf8');
-  const missing: string[] = [];
-  const walk = (schema: { properties?: Record<string, { properties?: object }> }) => {
-    for (const [key, below] of Object.entries(schema.properties ?? {})) {
-      if (!reference.includes(`\`${key}\``)) missing.push(key);
-      walk(below as typeof schema);
-    }
-  };
-  walk(jsonSchema() as unknown as Parameters<typeof walk>[0]);
-  expect(missing).toEqual([]);
 });

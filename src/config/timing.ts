@@ -5,15 +5,13 @@
 import type { JsonObject } from '../support/json.ts';
 import { own } from './merge.ts';
 import type { Finding } from './problems.ts';
-import { TIMING_MAX, TIMING_MIN, TIMING_PATRONI_MIN } from './schema-dynamic.ts';
+import { TIMING_MAX, TIMING_MIN, TIMING_PATRONI_MIN } from './table.ts';
 
 export interface Timing {
   readonly ttl: number;
   readonly loop_wait: number;
   readonly retry_timeout: number;
 }
-
-export const TIMING_DEFAULT: Timing = { ttl: 30, loop_wait: 10, retry_timeout: 10 };
 
 /** Raises what is too small, then fits loop_wait + 2 × retry_timeout into ttl. Seconds. */
 export function fitTiming(wanted: Timing): { readonly timing: Timing; readonly findings: readonly Finding[] } {

@@ -6,11 +6,12 @@
 import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { buildEtcd, type EtcdParsed, endpointTexts, readEndpoint } from '../config/build-etcd.ts';
+import { buildEtcd, endpointTexts, readEndpoint } from '../config/build-etcd.ts';
 import type { Environment } from '../config/env.ts';
 import type { Places } from '../config/places.ts';
 import { formatProblem } from '../config/problems.ts';
 import { readSources } from '../config/sources.ts';
+import type { EtcdParsed } from '../config/table.ts';
 import { parseBool, parseInteger } from '../config/values.ts';
 import type { Credentials, CtlSettings, EtcdSettings } from '../core/settings.ts';
 import { CREDENTIAL_KEYWORDS } from '../pgconf/conninfo.ts';

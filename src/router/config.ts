@@ -4,11 +4,13 @@
  */
 import * as z from 'zod';
 import { buildEtcd } from '../config/build-etcd.ts';
+import { buildLog } from '../config/build-local.ts';
 import { parseTolerant } from '../config/conform.ts';
 import type { Environment } from '../config/env.ts';
 import { examineLocal } from '../config/load.ts';
 import { ConfigError } from '../config/problems.ts';
-import { localSchema } from '../config/schema.ts';
+import { made } from '../config/setting.ts';
+import { type LocalParsed, localTable } from '../config/table.ts';
 import type { EtcdSettings, LogSettings } from '../core/settings.ts';
 import { RegentError } from '../support/errors.ts';
 import type { JsonValue } from '../support/json.ts';
@@ -41,11 +43,11 @@ export function loadRouterSettings(path: string | null, env: Environment): Route
   const problems = examined.problems.filter((problem) => CONCERNS.has(problem.path.split('.')[0]!));
   const errors = problems.filter((problem) => problem.severity === 'error');
   if (errors.length > 0) throw new ConfigError(errors);
-  const parsed = parseTolerant(localSchema, examined.raw).data;
+  const parsed = parseTolerant(localTable, examined.raw).data;
   const own = readOwn(examined.raw['router']);
   return {
     scope: parsed.scope!,
-    namespace: parsed.namespace ?? 'service',
+    namespace: made(localTable, parsed).namespace,
     etcd: buildEtcd(parsed),
     log: logSettings(parsed.log),
     socketPath: own.haproxy_socket,
@@ -67,18 +69,6 @@ function readOwn(section: JsonValue | undefined): z.output<typeof routerSchema> 
 /**
  * Always standard error, because the log directory may belong to the agent that uses the same file.
  */
-function logSettings(parsed: z.output<typeof localSchema>['log']): LogSettings {
-  const format = parsed?.format ?? '%(asctime)s %(levelname)s: %(message)s';
-  return {
-    type: parsed?.type ?? 'plain',
-    level: parsed?.level ?? 'INFO',
-    format: typeof format === 'string' ? format : JSON.stringify(format),
-    dateformat: parsed?.dateformat ?? null,
-    dir: null,
-    fileNum: 0,
-    fileSizeBytes: 0,
-    mode: null,
-    staticFields: parsed?.static_fields ?? {},
-    deduplicateHeartbeatLogs: false,
-  };
+function logSettings(parsed: LocalParsed['log']): LogSettings {
+  return { ...buildLog(parsed), dir: null, fileNum: 0, fileSizeBytes: 0, mode: null, deduplicateHeartbeatLogs: false };
 }

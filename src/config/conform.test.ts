@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { configKeyNames } from './key-names.ts';
+import { configKeyNames } from './conform.ts';
 
 test('words of every level, local and dynamic', () => {
   const names = configKeyNames();

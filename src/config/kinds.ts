@@ -1,82 +1,33 @@
 /**
- * The kinds of setting a schema is made of. Each knows how to read a lenient value, what to say
- * when it cannot, and its JSON schema. Every leaf and section is registered with its description,
- * which the JSON schema and the check for unknown keys share.
+ * The kinds of setting the table is made of. Each knows how to read a lenient value, what to say
+ * when it cannot, its JSON schema, and how an environment variable is read for it.
  */
-import * as z from 'zod';
+
 import type { BinaryOption } from '../core/settings.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
 import { type Address, parseAddress } from './hostport.ts';
 import { isMapping } from './merge.ts';
 import { readOptions } from './options.ts';
-import { kindOf, show } from './problems.ts';
+import { kindOf } from './problems.ts';
 import { bad, good, type Read, unlessWrong, type Wrong } from './read.ts';
+import { type About, type Setting, type Show, setting } from './setting.ts';
 import { gucText, parseBool, parseInteger } from './values.ts';
 
-export interface About {
-  readonly doc: string;
-  readonly default?: JsonValue;
-  /** The value is never echoed. */
-  readonly secret?: true;
-  /**
-   * What becomes of a value in a node's file that cannot be read. `default`: it counts as not
-   * given, with a warning, as nothing dangerous hangs on it. `no-bootstrap`: the same, and this
-   * node makes no new cluster. Else the file is refused.
-   */
-  readonly unreadable?: 'default' | 'no-bootstrap';
-}
+const TEXT: JsonObject = { type: 'string' };
+const FLAG: JsonObject = { type: ['boolean', 'string', 'integer'] };
 
-export interface Registered extends About {
-  /** text: a scalar counts as written, not as YAML understood it. section: known keys below. */
-  readonly kind: 'text' | 'value' | 'section';
-  readonly json: JsonObject;
-  /**
-   * What there is to say of a value that can be read: that it is written in an unusual way, and
-   * what it is read as.
-   */
-  readonly remarks?: (value: JsonValue, show: Show) => readonly Wrong[];
-}
-
-export const about = z.registry<Registered>();
-
-type Show = (value: JsonValue) => string;
 type Reader<T> = (value: JsonValue, show: Show) => Read<T>;
-
-/** A value as messages may show it. */
-export function echoOf(info: About): Show {
-  return (value) => show(value, info.secret ? ['password'] : []);
-}
-
-function leaf<T>(kind: Registered['kind'], json: JsonObject, info: About, read: Reader<T>, remarks?: Registered['remarks']) {
-  const echo = echoOf(info);
-  return z
-    .any()
-    .transform((value: JsonValue, context): T => {
-      const result = read(value, echo);
-      if (result.ok) return result.value;
-      for (const { message, mend, at } of result.wrongs) {
-        context.addIssue({ code: 'custom', message, params: { mend }, path: at === undefined ? [] : [at], input: value });
-      }
-      return z.NEVER;
-    })
-    .optional()
-    .register(about, { ...info, kind, json, ...(remarks === undefined ? {} : { remarks }) });
-}
-
-/** A mapping with known keys. Unknown ones pass; `unknown keys` reports them. */
-export function section<T extends z.ZodRawShape>(info: About, shape: T) {
-  return z
-    .looseObject(shape)
-    .optional()
-    .register(about, { ...info, kind: 'section', json: {} });
-}
 
 function scalarText(value: JsonValue): string | null {
   return typeof value === 'string' ? value : gucText(value);
 }
 
 /** An empty one counts as not given. `valid` narrows further. */
-export function text(info: About, valid?: (value: string, show: Show) => Read<string>) {
+export function text<const A extends About = Record<never, never>>(
+  doc: string,
+  about: A = {} as A,
+  valid?: (value: string, show: Show) => Read<string>,
+): Setting<string, A> {
   const read: Reader<string | undefined> = (value, echo) => {
     const found = scalarText(value);
     if (found === null) return bad(`${echo(value)} where text is meant`, 'write one word or quoted text');
@@ -85,36 +36,42 @@ export function text(info: About, valid?: (value: string, show: Show) => Read<st
     return valid ? valid(found, echo) : good(found);
   };
   const empty: Wrong = { message: 'an empty text, which counts as not given', mend: 'write a value, or remove the line' };
-  return leaf('text', { type: 'string' }, info, read, (value) => (value === '' ? [empty] : []));
+  return setting(doc, about, { kind: 'text', json: TEXT, envKind: 'text', read, remarks: (value) => (value === '' ? [empty] : []) });
 }
 
 /** May be empty, for which undefined is not the same. */
-export function looseText(info: About) {
-  return leaf('text', { type: 'string' }, info, (value, echo) => {
+export function looseText<const A extends About = Record<never, never>>(doc: string, about: A = {} as A): Setting<string, A> {
+  const read: Reader<string> = (value, echo) => {
     const found = scalarText(value);
     return found === null ? bad(`${echo(value)} where text is meant`, 'write one word or quoted text') : good(found);
-  });
+  };
+  return setting(doc, about, { kind: 'text', json: TEXT, envKind: 'text', read });
 }
 
-export function flag(info: About) {
-  return leaf('value', { type: ['boolean', 'string', 'integer'] }, info, (value, echo) => {
+export function flag<const A extends About>(doc: string, about: A): Setting<boolean, A> {
+  const read: Reader<boolean> = (value, echo) => {
     const found = typeof value === 'object' ? null : parseBool(value);
     return found === null ? bad(`${echo(value)} is neither true nor false`, "write 'true' or 'false'") : good(found);
-  });
+  };
+  return setting(doc, about, { kind: 'value', json: FLAG, envKind: 'bool', read });
 }
 
 /**
  * As Patroni judges a tag: what is no boolean counts as true, unless it is empty or 0. A text that
  * says no means no, and checks.ts tells.
  */
-export function tagFlag(info: About) {
+export function tagFlag<const A extends About>(doc: string, about: A): Setting<boolean, A> {
   const truth = (value: JsonValue): boolean | null => (typeof value === 'object' ? null : parseBool(value));
-  const read: Reader<boolean> = (value) => good(truth(value) ?? isTruthy(value));
-  return leaf('value', { type: ['boolean', 'string', 'integer'] }, info, read, (value, echo) =>
-    truth(value) !== null || value === null
-      ? []
-      : [{ message: `${echo(value)} is neither true nor false; it counts as ${isTruthy(value)}`, mend: "write 'true' or 'false'" }],
-  );
+  return setting(doc, about, {
+    kind: 'value',
+    json: FLAG,
+    envKind: 'bool',
+    read: (value) => good(truth(value) ?? isTruthy(value)),
+    remarks: (value, echo) =>
+      truth(value) !== null || value === null
+        ? []
+        : [{ message: `${echo(value)} is neither true nor false; it counts as ${isTruthy(value)}`, mend: "write 'true' or 'false'" }],
+  });
 }
 
 function isTruthy(value: JsonValue): boolean {
@@ -131,14 +88,15 @@ export interface Range {
   readonly example: number | string;
 }
 
-export function whole(info: About, range: Range) {
+export function whole<const A extends About>(doc: string, range: Range, about: A): Setting<number, A> {
   const { min, max, example } = range;
   const json: JsonObject = {
     type: ['integer', 'string'],
     ...(min === undefined ? {} : { minimum: min }),
     ...(max === undefined ? {} : { maximum: max }),
   };
-  return leaf('value', json, info, (value, echo) => readWhole(value, range, echo, `write a whole number, such as ${example}`));
+  const read: Reader<number> = (value, echo) => readWhole(value, range, echo, `write a whole number, such as ${example}`);
+  return setting(doc, about, { kind: 'value', json, envKind: 'int', read });
 }
 
 function readWhole(value: JsonValue, range: Range, echo: Show, write: string): Read<number> {
@@ -158,15 +116,16 @@ function readWhole(value: JsonValue, range: Range, echo: Show, write: string): R
  * One of a few words, in any case. `words` maps what may be written to what is meant; the first
  * spelling of each meaning is shown.
  */
-export function choice<T>(info: About, words: Readonly<Record<string, T>>) {
+export function choice<const T, const A extends About>(doc: string, words: Readonly<Record<string, T>>, about: A): Setting<T, A> {
   const spelt = Object.keys(words).filter((word) => !/^\d+$/.test(word));
   const shown = spelt.filter((word, index, all) => all.findIndex((other) => words[other] === words[word]) === index);
   const json: JsonObject = { anyOf: [{ enum: shown }, { type: ['string', 'boolean'] }] };
-  return leaf('value', json, info, (value, echo) => {
+  const read: Reader<T> = (value, echo) => {
     const key = typeof value === 'object' ? '' : String(value).trim().toLowerCase();
     const word = Object.keys(words).find((candidate) => candidate.toLowerCase() === key);
     return word === undefined ? bad(`${echo(value)} is none of ${shown.join(', ')}`, `write one of them`) : good(words[word]!);
-  });
+  };
+  return setting(doc, about, { kind: 'value', json, envKind: 'text', read });
 }
 
 export interface TextsOptions {
@@ -180,7 +139,11 @@ export interface TextsOptions {
 }
 
 /** A list of texts. */
-export function texts(info: About, options: TextsOptions) {
+export function texts<const A extends About = Record<never, never>>(
+  doc: string,
+  options: TextsOptions,
+  about: A = {} as A,
+): Setting<readonly string[], A> {
   const list: JsonObject = { type: 'array', items: { type: 'string' } };
   const write = `write a list: '- ${options.example}'`;
   const read: Reader<readonly string[]> = (value) => {
@@ -199,9 +162,8 @@ export function texts(info: About, options: TextsOptions) {
     }
     return unlessWrong<readonly string[]>(result, wrongs);
   };
-  return leaf('value', options.commas ? { anyOf: [list, { type: 'string' }] } : list, info, read, (value) =>
-    textsRemarks(value, options, write),
-  );
+  const json = options.commas ? { anyOf: [list, { type: 'string' }] } : list;
+  return setting(doc, about, { kind: 'value', json, envKind: 'list', read, remarks: (value) => textsRemarks(value, options, write) });
 }
 
 function textsRemarks(value: JsonValue, options: TextsOptions, write: string): Wrong[] {
@@ -218,7 +180,12 @@ function textsRemarks(value: JsonValue, options: TextsOptions, write: string): W
 }
 
 /** Any keys, each with one scalar, as text. */
-export function textMap(info: About, example: string, validName?: RegExp) {
+export function textMap<const A extends About = Record<never, never>>(
+  doc: string,
+  example: string,
+  about: A = {} as A,
+  validName?: RegExp,
+): Setting<Readonly<Record<string, string>>, A> {
   const read: Reader<Readonly<Record<string, string>>> = (value) => {
     if (!isMapping(value)) return bad(`${kindOf(value)} where a mapping is meant`, `write '${example}' on a line of its own below`);
     const result: [string, string][] = [];
@@ -243,36 +210,40 @@ export function textMap(info: About, example: string, validName?: RegExp) {
     }
     return unlessWrong<Readonly<Record<string, string>>>(Object.fromEntries(result), wrongs);
   };
-  const json = { type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } };
-  return leaf('value', json, info, read, (value) =>
-    Object.entries(isMapping(value) ? value : {}).flatMap(([at, item]) =>
-      typeof item === 'string' && /[\r\n]$/.test(item)
-        ? [{ message: 'a value that ends in a line break, which is left out', mend: "write '|-' or '>-' instead of '|' or '>'", at }]
-        : [],
-    ),
-  );
+  return setting(doc, about, {
+    kind: 'value',
+    json: { type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } },
+    envKind: 'map',
+    read,
+    remarks: (value) =>
+      Object.entries(isMapping(value) ? value : {}).flatMap(([at, item]) =>
+        typeof item === 'string' && /[\r\n]$/.test(item)
+          ? [{ message: 'a value that ends in a line break, which is left out', mend: "write '|-' or '>-' instead of '|' or '>'", at }]
+          : [],
+      ),
+  });
 }
 
 /** Names and values for postgresql.conf. */
-export function gucMap(info: About) {
-  return textMap(info, 'shared_buffers: 256MB', /^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)*$/);
+export function gucMap(doc: string) {
+  return textMap(doc, 'shared_buffers: 256MB', {}, /^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)*$/);
 }
 
 /** Any keys, any values: of custom scripts, of other people's tools. */
-export function freeMap(info: About) {
-  return leaf('value', { type: 'object' }, info, (value) =>
-    isMapping(value) ? good(value) : bad(`${kindOf(value)} where a mapping is meant`, "write 'key: value' lines below, indented"),
-  );
+export function freeMap<const A extends About = Record<never, never>>(doc: string, about: A = {} as A): Setting<JsonObject, A> {
+  const read: Reader<JsonObject> = (value) =>
+    isMapping(value) ? good(value) : bad(`${kindOf(value)} where a mapping is meant`, "write 'key: value' lines below, indented");
+  return setting(doc, about, { kind: 'value', json: { type: 'object' }, envKind: 'map', read });
 }
 
-export function programOptions(info: About, forbidden: readonly string[]) {
+export function programOptions<const A extends About>(
+  doc: string,
+  forbidden: readonly string[],
+  about: A,
+): Setting<readonly BinaryOption[], A> {
   const item: JsonObject = { anyOf: [{ type: 'string' }, { type: 'object', minProperties: 1, maxProperties: 1 }] };
-  return leaf(
-    'value',
-    { anyOf: [{ type: 'array', items: item }, { type: 'object' }] },
-    info,
-    (value) => readOptions(value, forbidden) as Read<readonly BinaryOption[]>,
-  );
+  const json: JsonObject = { anyOf: [{ type: 'array', items: item }, { type: 'object' }] };
+  return setting(doc, about, { kind: 'value', json, envKind: 'list', read: (value) => readOptions(value, forbidden) });
 }
 
 export interface AddressOptions {
@@ -284,7 +255,7 @@ export interface AddressOptions {
   readonly anyHost?: boolean;
 }
 
-export function address(info: About, options: AddressOptions) {
+export function address<const A extends About>(doc: string, options: AddressOptions, about: A): Setting<Address, A> {
   const parse = (found: string) => parseAddress(found, options.defaultPort, options.example, options.anyHost);
   const read: Reader<Address> = (value, echo): Read<Address> => {
     const found = scalarText(value);
@@ -295,19 +266,32 @@ export function address(info: About, options: AddressOptions) {
       return bad(`${echo(value)} names several hosts`, `write one, such as '${options.example}'`);
     return parsed;
   };
-  return leaf('text', { type: 'string' }, info, read, (value, echo) => {
+  const remarks = (value: JsonValue, echo: Show): readonly Wrong[] => {
     const parsed = parse(scalarText(value) ?? '');
     const remark = parsed.ok ? parsed.value.remark : null;
     return remark === null ? [] : [{ ...remark, message: `${echo(value)}: ${remark.message}` }];
-  });
+  };
+  return setting(doc, about, { kind: 'text', json: TEXT, envKind: 'text', read, remarks });
 }
 
 /** A list of mappings. */
-export function mapList(info: About) {
-  return leaf('value', { type: 'array', items: { type: 'object' } }, info, (value) => {
+export function mapList<const A extends About>(doc: string, about: A): Setting<readonly JsonObject[], A> {
+  const read: Reader<readonly JsonObject[]> = (value) => {
     if (!Array.isArray(value)) return bad(`${kindOf(value)} where a list of mappings is meant`, "begin each with '- name: value'");
     const wrong = value.find((item) => !isMapping(item));
     if (wrong !== undefined) return bad(`an element is ${kindOf(wrong)}, not a mapping`, "begin each with '- name: value'");
     return good(value as readonly JsonObject[]);
-  });
+  };
+  return setting(doc, about, { kind: 'value', json: { type: 'array', items: { type: 'object' } }, envKind: 'list', read });
+}
+
+/** The format of a log's lines: one text, or for JSON a list of field names and `{field: name}`. */
+export function logFormat<const A extends About>(doc: string, about: A): Setting<string | readonly JsonValue[], A> {
+  const read: Reader<string | readonly JsonValue[]> = (value) => {
+    const list = Array.isArray(value) && value.every((item) => typeof item === 'string' || (typeof item === 'object' && item !== null));
+    return (typeof value === 'string' && value !== '') || list
+      ? good(value as string | readonly JsonValue[])
+      : bad('neither a text nor a list of fields', "write '%(asctime)s %(levelname)s: %(message)s'");
+  };
+  return setting(doc, about, { kind: 'value', json: { anyOf: [{ type: 'string' }, { type: 'array' }] }, envKind: 'format', read });
 }
