@@ -8,8 +8,6 @@ import type { ClusterView } from '../core/cluster.ts';
 import { type Context, contextOf } from '../core/context.ts';
 import { localPosition } from '../core/divergence.ts';
 import { type JobKind, jobLabel } from '../core/effects.ts';
-import { promotionsFailing } from '../core/failed-promotions.ts';
-import { isLetGo } from '../core/let-go.ts';
 import type { Memory } from '../core/model.ts';
 import { describeUnexplained, type PostgresFacts } from '../core/postgres-facts.ts';
 import { REWIND_IN_VAIN } from '../core/rewind-prospects.ts';
@@ -24,6 +22,7 @@ import type { SettingsSource } from '../ports/settings.ts';
 import { DIALECT_VERSION, REGENT_VERSION } from '../version.ts';
 import type { AgentView } from './agent-view.ts';
 import { LEAVING } from './leave-sync.ts';
+import { maskedWord, ownWord } from './own-word.ts';
 
 export interface StatusPorts {
   readonly clock: Pick<Clock, 'bootMs' | 'wallMs'>;
@@ -61,13 +60,11 @@ export function statusOf(
     role: memory.role,
     sql,
     systemIdentifier: pg?.systemIdentifier ?? null,
-    ...(pg?.beginning === undefined ? {} : { beginning: pg.beginning }),
     ...(pg?.state === 'stopped' ? { onDisk: endOnDisk(pg, memory) } : {}),
-    ...(pg?.restored === true ? { restored: true } : {}),
-    ...(memory.strayed ? { strayed: true } : {}),
+    ...ownWord(pg, c, memory),
+    watchdogFailed: local.watchdog.mode === 'required' && !watchdog.healthy(),
     isLeader: leads,
     paused: dynamic.pause,
-    attached: sql?.inRecovery === true && ((sql.primaryConninfo !== '' && !isLetGo(c)) || (c !== null && c.otherLeader !== null)),
     clusterUnlocked: dcsStale || c === null || c.view === null || c.unlocked,
     dcsLastSeen: lastRead === null ? 0 : Math.floor(lastRead.wallMs / 1000),
     tags: agent.job.isLeaving ? { ...local.tags, ...LEAVING } : local.tags,
@@ -75,7 +72,6 @@ export function statusOf(
     pendingRestartReason: sql?.pendingRestart ?? {},
     scheduledRestart: agent.requests.scheduledRestart,
     configRevision: agent.settingsVersion.revisionInForce,
-    watchdogFailed: local.watchdog.mode === 'required' && !watchdog.healthy(),
     reinitialization: agent.requests.reinitialization,
     jobLabel: agent.job.running === null ? null : jobLabel(agent.job.running.job),
     lastRoundAtMs: last?.endedAtMs ?? 0,
@@ -88,8 +84,6 @@ export function statusOf(
     guard: agent.fence.status(),
     leaseRemainingMs: leads && c.stepDownAtMs !== null ? Math.max(0, c.stepDownAtMs - nowMs) : null,
     checkpointAfterPromote: !memory.checkpointPending,
-    promotionTrouble: pg?.promotionTrouble ?? (c?.isStandby ? promotionsFailing(c) : null),
-    steppedDown: memory.steppedDown,
     strangers: describeStrangers(memory.strangers),
     lockedOut: memory.lockedOut && { reason: memory.lockedOut.reason, since: Math.floor(memory.lockedOut.sinceWallMs / 1000) },
     unresponsive: pg?.state === 'unresponsive' && pg.unexplained === undefined,
@@ -110,8 +104,7 @@ function withoutSecrets(status: AgentStatus, masked: (text: string) => string): 
   return {
     ...status,
     because: masked(status.because),
-    steppedDown: maybe(status.steppedDown),
-    promotionTrouble: maybe(status.promotionTrouble),
+    ...maskedWord(status, masked),
     sourceTrouble: maybe(status.sourceTrouble),
     failing: Object.fromEntries(Object.entries(failed ?? {}).map(([name, why]) => [name, masked(why)])),
     ...(lockedOut ? { lockedOut: { ...lockedOut, reason: masked(lockedOut.reason) } } : {}),

@@ -1,7 +1,7 @@
 /** An etcd that was restored from an older backup names whoever led then. */
 import { describe, expect, it } from 'vitest';
 import { lsn, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../test/support/build.ts';
-import { readPeerBody } from '../adapters/peers/peer-body.ts';
+import { readPeerBody } from '../dialect/peer-body.ts';
 import { decide } from './decide.ts';
 import { emptyMemory, type Memory } from './model.ts';
 

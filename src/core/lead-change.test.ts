@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../test/support/build.ts';
 import { ClusterReader } from '../adapters/etcd/decode.ts';
 import { encodeFailover } from '../adapters/etcd/encode.ts';
-import { readPeerBody } from '../adapters/peers/peer-body.ts';
+import { readPeerBody } from '../dialect/peer-body.ts';
 import type { FailoverKey } from './cluster.ts';
 import { contextOf } from './context.ts';
 import { decide } from './decide.ts';

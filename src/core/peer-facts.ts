@@ -2,10 +2,42 @@ import type { Tags } from './cluster.ts';
 import type { Lsn, Timeline } from './units.ts';
 
 /**
- * First-hand word of a peer's agent about its PostgreSQL. A peer that did not answer in time has
+ * What a member says of itself, beside its positions, so that others can judge it. A new fact of
+ * this kind needs its field here, its value in agent/own-word.ts, its line in dialect/own-word.ts,
+ * and the row of a table that goes by it.
+ */
+export interface OwnWord {
+  readonly watchdogFailed: boolean;
+  /** Why it cannot be promoted, or leaves that to others for now. */
+  readonly promotionTrouble?: string;
+  /** Why it gave up the lead, while nobody has led since. */
+  readonly steppedDown?: string;
+  /** true: it still replays what is on its own disk, so it has more than its position tells. */
+  readonly replaying?: boolean;
+  /**
+   * true: a base backup has replaced its data, which may lack what it has confirmed
+   * (PostgresFacts.restored).
+   */
+  readonly restored?: boolean;
+  /**
+   * true: it has WAL of its own on its leader's timeline, so its position proves nothing
+   * (PostgresFacts.strayed).
+   */
+  readonly strayed?: boolean;
+  /**
+   * true: it is told to stream from another member, or has not seen yet that nobody leads. It may
+   * stream at any moment, even if it does not now, and then confirms commits beyond its position.
+   */
+  readonly attached?: boolean;
+  /** What tells its timeline from another of the same number (PostgresFacts.beginning). */
+  readonly beginning?: string;
+}
+
+/**
+ * What a peer's agent says first-hand about its PostgreSQL. A peer that did not answer in time has
  * none.
  */
-export interface PeerFacts {
+export interface PeerFacts extends OwnWord {
   readonly name: string;
   readonly state: string;
   readonly role: string;
@@ -19,42 +51,17 @@ export interface PeerFacts {
    * it has confirmed, and `lsn` is null then.
    */
   readonly onDisk?: { readonly timeline: Timeline; readonly lsn: Lsn };
-  /** What tells its timeline from another of that number (PostgresFacts.beginning). */
-  readonly beginning?: string;
   readonly tags: Tags;
-  readonly watchdogFailed: boolean;
-  /** Why it could not be promoted, by its own word. */
-  readonly promotionTrouble?: string;
-  /** Why it gave up the lead, while nobody has led since. */
-  readonly steppedDown?: string;
   /**
    * Why its PostgreSQL does not let its agent in. Over connections from before the agent still does
    * what it must.
    */
   readonly lockedOut?: string;
-  /** Of the cluster its data belong to; null: it does not tell. */
+  /** Of the cluster that its data belong to; null: it does not tell. */
   readonly systemIdentifier?: string | null;
   /**
-   * true: WAL still streams in, so the position is already outdated, and commits are being
-   * confirmed to whoever sends it.
+   * true: WAL still streams in. So the position is outdated already, and the member confirms
+   * commits to whatever sends them.
    */
   readonly receiving?: boolean;
-  /**
-   * true: it is told to stream from somebody, or has not seen yet that nobody leads. Even when it
-   * does not receive now, it may at any moment, and then confirms commits that are not in its
-   * position.
-   */
-  readonly attached?: boolean;
-  /** true: it still replays what is on its own disk, so it has more than its position tells. */
-  readonly replaying?: boolean;
-  /**
-   * true: its data were replaced by a base backup, and need not have what it has confirmed
-   * (PostgresFacts.restored).
-   */
-  readonly restored?: boolean;
-  /**
-   * true: it has WAL of its own on its leader's timeline, so its position proves nothing
-   * (PostgresFacts.strayed).
-   */
-  readonly strayed?: boolean;
 }

@@ -9,6 +9,7 @@ import { type Lsn, ZERO_LSN } from '../core/units.ts';
 import type { AgentStatus } from '../ports/agent-status.ts';
 import type { JsonObject } from '../support/json.ts';
 import { lsnToJson, publishedTags, replicationState, servedRole } from './member-record.ts';
+import { sayOwnWord } from './own-word.ts';
 
 export type SyncStanding = 'sync_standby' | 'quorum_standby' | null;
 
@@ -44,8 +45,7 @@ export function statusBody(status: AgentStatus, view: ClusterView | null, settin
     const { job, state, reason } = status.reinitialization;
     body['reinitialize'] = { job, state, ...(reason === null ? {} : { reason }) };
   }
-  if (status.watchdogFailed) body['watchdog_failed'] = true;
-  if (status.promotionTrouble) body['promotion_trouble'] = status.promotionTrouble;
+  Object.assign(body, sayOwnWord(status, 'body', status.clusterUnlocked));
   if (status.strangers !== undefined && status.strangers.length > 0) body['strangers'] = [...status.strangers];
   if (status.lockedOut) body['locked_out'] = { ...status.lockedOut };
   if (status.unexplained) body['unexplained'] = status.unexplained;
@@ -55,7 +55,7 @@ export function statusBody(status: AgentStatus, view: ClusterView | null, settin
     ...(status.build === undefined ? {} : { version: status.build }),
     rule: status.rule,
     because: status.because,
-    ...(status.steppedDown ? { stepped_down: status.steppedDown } : {}),
+    ...sayOwnWord(status, 'regent', status.clusterUnlocked),
     ...(status.guard?.state === 'armed' && status.guard.tethered === false ? { untethered: true } : {}),
   };
   return body;
@@ -102,15 +102,7 @@ function xlog(sql: SqlFacts): JsonObject {
  */
 function walFacts(sql: SqlFacts, status: AgentStatus): JsonObject {
   if (!sql.inRecovery) return {};
-  const facts: JsonObject = {
-    ...(sql.replaying ? { replaying: true } : {}),
-    ...(status.restored ? { restored: true } : {}),
-    ...(status.strayed ? { strayed: true } : {}),
-    // While somebody leads that goes without saying.
-    ...(status.attached && status.clusterUnlocked ? { attached: true } : {}),
-    // Of interest in a race only.
-    ...(status.beginning !== undefined && status.clusterUnlocked ? { timeline_beginning: status.beginning } : {}),
-  };
+  const facts = sayOwnWord({ ...status, replaying: sql.replaying === true }, 'wal', status.clusterUnlocked);
   return Object.keys(facts).length === 0 ? {} : { wal: { ...xlog(sql), ...facts } };
 }
 

@@ -2,6 +2,7 @@
  * What an agent shows of itself: the source of the member key, the REST answers and the metrics.
  */
 import type { MemberRole, PostgresState, Tags } from '../core/cluster.ts';
+import type { OwnWord } from '../core/peer-facts.ts';
 import type { SqlFacts } from '../core/postgres-facts.ts';
 import type { Lsn, Timeline } from '../core/units.ts';
 import type { JsonObject } from '../support/json.ts';
@@ -69,7 +70,7 @@ export interface GuardStatus {
   readonly tethered?: boolean | null;
 }
 
-export interface AgentStatus {
+export interface AgentStatus extends OwnWord {
   readonly name: string;
   readonly scope: string;
   /** Of the dialect, as Patroni's members compare it. */
@@ -81,22 +82,14 @@ export interface AgentStatus {
   /** The last answer of the running server; null when it is not running or did not answer. */
   readonly sql: SqlFacts | null;
   readonly systemIdentifier: string | null;
-  /** PostgresFacts.beginning. */
-  readonly beginning?: string;
   /**
    * Where the WAL on disk ends at least, of a server that is down; null: nothing there could lead.
    * Absent: not known.
    */
   readonly onDisk?: { readonly timeline: Timeline; readonly lsn: Lsn } | null;
-  /** PostgresFacts.restored. */
-  readonly restored?: boolean;
-  /** Memory.strayed. */
-  readonly strayed?: boolean;
   /** As etcd was last read we hold the leader key, and the lease it is on is valid now. */
   readonly isLeader: boolean;
   readonly paused: boolean;
-  /** A standby that is told to stream from somebody, or of which the last round saw a leader. */
-  readonly attached?: boolean;
   /** No view of etcd, or nobody holds the leader key. */
   readonly clusterUnlocked: boolean;
   /** Epoch seconds of the last successful read of etcd; 0: never. */
@@ -110,7 +103,6 @@ export interface AgentStatus {
    * been applied yet.
    */
   readonly configRevision?: string | null;
-  readonly watchdogFailed: boolean;
   /** The last one that this agent was asked for since it started. */
   readonly reinitialization?: Reinitialization | null;
   /** Label of the running job, e.g. `reinitialize`. */
@@ -136,10 +128,6 @@ export interface AgentStatus {
    * `not streaming from pg-2: …`.
    */
   readonly sourceTrouble?: string | null;
-  /** Why this standby could not be promoted, or leaves that to others for now. */
-  readonly promotionTrouble?: string | null;
-  /** Why this node gave up the lead, while nobody has led since. */
-  readonly steppedDown?: string | null;
   /** Servers that stream from this primary under the name of a member, in words. */
   readonly strangers?: readonly string[];
   /** Why its PostgreSQL does not let the agent in, and since when (epoch seconds). */

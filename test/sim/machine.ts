@@ -2,12 +2,13 @@
  * One node: a machine with its clocks, its PostgreSQL, its guard, and the agent that runs now, if
  * one does.
  */
-import { readPeerBody } from '../../src/adapters/peers/peer-body.ts';
+
 import { Agent } from '../../src/agent/agent.ts';
 import { deskOf } from '../../src/agent/desk.ts';
 import type { Member, Tags } from '../../src/core/cluster.ts';
 import type { PeerFacts } from '../../src/core/peer-facts.ts';
 import { healthCheck } from '../../src/dialect/health-checks.ts';
+import { readPeerBody } from '../../src/dialect/peer-body.ts';
 import { statusBody } from '../../src/dialect/status-body.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 import type { Dcs } from '../../src/ports/dcs.ts';

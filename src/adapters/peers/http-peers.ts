@@ -8,6 +8,7 @@ import { type AgentOptions, Agent as TlsAgent } from 'node:https';
 import { isDeepStrictEqual } from 'node:util';
 import type { Member } from '../../core/cluster.ts';
 import type { CtlSettings, RestSettings } from '../../core/settings.ts';
+import { readPeerBody } from '../../dialect/peer-body.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import type { PeerStatus, Peers } from '../../ports/peers.ts';
@@ -15,7 +16,6 @@ import { parseJson } from '../../support/big-json.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { exchange, HttpFailure } from '../../support/http.ts';
 import { DIALECT_VERSION } from '../../version.ts';
-import { readPeerBody } from './peer-body.ts';
 
 export interface PeersOptions {
   /** Those in force; asked for again at every renew(). */

@@ -1,12 +1,13 @@
 /**
- * Reading GET /patroni of a peer, Regent or Patroni of any age. A body that says nothing of WAL is
- * no answer at all, one that says that its server is down is.
+ * Reading GET /patroni of a peer, which may be Regent or Patroni of any age. A body that says
+ * nothing about WAL is no answer, unless it says that its server is down.
  */
-import type { Tags } from '../../core/cluster.ts';
-import type { PeerFacts } from '../../core/peer-facts.ts';
-import { type Lsn, maxLsn, type Timeline, toLsn } from '../../core/units.ts';
-import { isJsonObject } from '../../support/big-json.ts';
-import type { JsonObject, JsonValue } from '../../support/json.ts';
+import type { Tags } from '../core/cluster.ts';
+import type { PeerFacts } from '../core/peer-facts.ts';
+import { type Lsn, maxLsn, type Timeline, toLsn } from '../core/units.ts';
+import { isJsonObject } from '../support/big-json.ts';
+import type { JsonObject, JsonValue } from '../support/json.ts';
+import { readOwnWord } from './own-word.ts';
 
 export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
   if (!isJsonObject(body)) return null;
@@ -22,8 +23,8 @@ export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
   const down = !isJsonObject(told);
   const inRecovery = down || (location === null && role !== 'primary');
   const timeline = body['timeline'];
-  const beginning = textOf(wal['timeline_beginning'], '');
-  const trouble = textOf(body['promotion_trouble'], '');
+  const regent = isJsonObject(body['regent']) ? body['regent'] : {};
+  const { attached, replaying, ...word } = readOwnWord({ body, wal, regent });
   const tags = body['tags'];
   return {
     name,
@@ -34,24 +35,14 @@ export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
     replayLsn,
     timeline: timelineOf(timeline),
     ...(down && isJsonObject(disk) ? onDisk(disk) : {}),
-    ...(beginning === '' ? {} : { beginning }),
     tags: isJsonObject(tags) ? (tags as Tags) : {},
-    watchdogFailed: body['watchdog_failed'] === true,
-    ...(trouble === '' ? {} : { promotionTrouble: trouble }),
-    ...steppedDown(body['regent']),
+    ...word,
     ...lockedOut(body['locked_out']),
     systemIdentifier: textOf(body['database_system_identifier'], '') || null,
     ...(inRecovery && body['replication_state'] === 'streaming' ? { receiving: true } : {}),
-    ...(inRecovery && wal['replaying'] === true ? { replaying: true } : {}),
-    ...(wal['restored'] === true ? { restored: true } : {}),
-    ...(wal['strayed'] === true ? { strayed: true } : {}),
-    ...(inRecovery && (wal['attached'] === true || body['cluster_unlocked'] !== true) ? { attached: true } : {}),
+    ...(inRecovery && replaying ? { replaying } : {}),
+    ...(inRecovery && (attached || body['cluster_unlocked'] !== true) ? { attached: true } : {}),
   };
-}
-
-function steppedDown(told: JsonValue | undefined): Pick<PeerFacts, 'steppedDown'> {
-  const reason = isJsonObject(told) ? textOf(told['stepped_down'], '') : '';
-  return reason === '' ? {} : { steppedDown: reason };
 }
 
 function lockedOut(told: JsonValue | undefined): Pick<PeerFacts, 'lockedOut'> {

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { aReplicaStatus, aStandbySql, aStatus, aView, someSettings } from '../../../test/fixtures/agent.ts';
-import { statusBody } from '../../dialect/status-body.ts';
-import { parseJson, stringifyDefault } from '../../support/big-json.ts';
+import { aReplicaStatus, aStandbySql, aStatus, aView, someSettings } from '../../test/fixtures/agent.ts';
+import { parseJson, stringifyDefault } from '../support/big-json.ts';
 import { readPeerBody } from './peer-body.ts';
+import { statusBody } from './status-body.ts';
 
 test('what an agent says of itself is what a peer reads', () => {
   const read = (status: ReturnType<typeof aStatus>) =>

@@ -1,0 +1,52 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import type { OwnWord } from '../core/peer-facts.ts';
+import { readOwnWord, sayOwnWord } from './own-word.ts';
+
+const text = fc.string({ minLength: 1 });
+const flag = fc.constant(true);
+/** Every fact of OwnWord: a new one that has no line of its own in the table fails here. */
+const word: fc.Arbitrary<Required<OwnWord>> = fc.record({
+  watchdogFailed: flag,
+  promotionTrouble: text,
+  steppedDown: text,
+  replaying: flag,
+  restored: flag,
+  strayed: flag,
+  attached: flag,
+  beginning: text,
+});
+
+const said = (told: Partial<OwnWord>, clusterUnlocked: boolean) => ({
+  body: sayOwnWord(told, 'body', clusterUnlocked),
+  wal: sayOwnWord(told, 'wal', clusterUnlocked),
+  regent: sayOwnWord(told, 'regent', clusterUnlocked),
+});
+
+it('reads every fact as it was said, while nobody leads', () => {
+  fc.assert(
+    fc.property(word, (told) => {
+      expect(readOwnWord(said(told, true))).toEqual(told);
+    }),
+  );
+});
+
+it('leaves out, while a member leads, what counts in a race only', () => {
+  fc.assert(
+    fc.property(word, (told) => {
+      const { attached, beginning, ...rest } = told;
+      expect(readOwnWord(said(told, false))).toEqual(rest);
+    }),
+  );
+});
+
+it('says nothing of what does not hold or is not known', () => {
+  expect(said({ watchdogFailed: false, strayed: false, attached: false }, true)).toEqual({ body: {}, wal: {}, regent: {} });
+});
+
+it('does not take anything but true for true, nor an empty or foreign value for a text', () => {
+  const wal = { restored: 1, strayed: 'yes', attached: false, timeline_beginning: 7 };
+  expect(readOwnWord({ body: { promotion_trouble: '', watchdog_failed: 'true' }, wal, regent: { stepped_down: null } })).toEqual({
+    watchdogFailed: false,
+  });
+});
