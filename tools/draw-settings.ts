@@ -7,6 +7,7 @@ import { variableNames } from '../src/config/env.ts';
 import type { Entry, Need, Section, SectionAbout, Setting, Shape } from '../src/config/setting.ts';
 import { dynamicTable, localTable } from '../src/config/table.ts';
 import { postgresDynamicOnly, postgresLocal, postgresShared } from '../src/config/table-postgres.ts';
+import { CONTROLLED, type Controlled, WAL_KEEP } from '../src/pgconf/guc-table.ts';
 
 const { postgresql: _, ...dynamicTop } = dynamicTable;
 
@@ -43,14 +44,13 @@ const NEEDS: Readonly<Record<Need, string>> = {
 
 /** The text with every table drawn again. */
 export function drawSettings(text: string): string {
-  return text.replace(
-    /(<!-- settings: (.+?) -->\n)[\s\S]*?(<!-- end of settings -->)/g,
-    (_all, mark: string, name: string, end: string) => {
+  return text
+    .replace(/(<!-- gucs -->\n)[\s\S]*?(<!-- end of gucs -->)/, (_all, mark: string, end: string) => `${mark}\n${drawGucs()}\n${end}`)
+    .replace(/(<!-- settings: (.+?) -->\n)[\s\S]*?(<!-- end of settings -->)/g, (_all, mark: string, name: string, end: string) => {
       const table = TABLES[name];
       if (table === undefined) throw new Error(`no table of settings is named '${name}'`);
       return `${mark}\n${draw(table)}\n${end}`;
-    },
-  );
+    });
 }
 
 export const tableNames = Object.keys(TABLES);
@@ -79,4 +79,20 @@ function needOf({ about }: Setting, around: SectionAbout): string {
 function code(value: unknown): string {
   const text = typeof value === 'string' ? value : Array.isArray(value) ? value.join(', ') : JSON.stringify(value);
   return text === '' || text === '{}' ? '' : `\`${text}\``;
+}
+
+function drawGucs(): string {
+  const rows = Object.entries(CONTROLLED).map(([name, row]: [string, Controlled]) => {
+    const [fallback, range] =
+      row.kind === 'own' ? ['from `listen` and `scope`', 'never set by hand'] : [`\`${row.fallback}\``, rangeOf(row)];
+    return `| \`${name}\` | ${fallback} | ${range} |`;
+  });
+  const walKeep = `| \`wal_keep_size\` | \`${WAL_KEEP.fallback}\` | ${WAL_KEEP.segmentMegabytes}MB and more; in the file, a reload will do. \`wal_keep_segments\` is read as so many times ${WAL_KEEP.segmentMegabytes} MB |`;
+  return `${['| parameter | default | range |', '| --- | --- | --- |', ...rows, walKeep].join('\n')}\n`;
+}
+
+function rangeOf(row: Exclude<Controlled, { kind: 'own' }>): string {
+  if (row.kind === 'whole') return `${row.min} to ${row.max}`;
+  if (row.kind === 'wal-level') return '`replica`, `logical` (`hot_standby` is read as `replica`)';
+  return row.only === undefined ? '`on`, `off`' : `\`${row.only}\``;
 }

@@ -3,9 +3,8 @@ import { constants, existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Callbacks, Credentials, PostgresSettings } from '../core/settings.ts';
 import { CREDENTIAL_KEYWORDS } from '../pgconf/conninfo.ts';
-import { RECOVERY_GUCS } from '../pgconf/guc.ts';
+import { isClusterWide, isUserRecoveryGuc, RECOVERY_GUCS } from '../pgconf/guc-table.ts';
 import type { JsonObject } from '../support/json.ts';
-import { isControlled, isUserRecoveryGuc } from './gucs.ts';
 import { isWritable } from './home.ts';
 import { bracketed } from './hostport.ts';
 import { isMapping, own } from './merge.ts';
@@ -106,7 +105,7 @@ function defined(map: Readonly<Record<string, unknown>>): Readonly<Record<string
 /** Names in lower case; without what is cluster-wide; recovery parameters apart. */
 function splitParameters(parameters: Readonly<Record<string, string>>) {
   const lower = Object.entries(parameters).map(([name, value]): [string, string] => [name.toLowerCase(), value]);
-  const plain = lower.filter(([name]) => !isControlled(name) && !RECOVERY_GUCS.has(name));
+  const plain = lower.filter(([name]) => !isClusterWide(name) && !RECOVERY_GUCS.has(name));
   const recovery = lower.filter(([name]) => RECOVERY_GUCS.has(name) && isUserRecoveryGuc(name));
   return { plain: Object.fromEntries(plain), recovery: Object.fromEntries(recovery) };
 }

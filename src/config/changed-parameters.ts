@@ -2,10 +2,9 @@
  * The PostgreSQL parameters that a change of the dynamic configuration brings, as text; not those
  * that Regent judges by rules of its own, or ignores.
  */
-import { RECOVERY_GUCS } from '../pgconf/guc.ts';
+import { isClusterWide, RECOVERY_GUCS } from '../pgconf/guc-table.ts';
 import type { JsonObject } from '../support/json.ts';
 import { parseTolerant } from './conform.ts';
-import { isControlled } from './gucs.ts';
 import { patchMerge } from './merge.ts';
 import { dynamicTable } from './table.ts';
 
@@ -13,7 +12,7 @@ export function changedParameters(after: JsonObject, before: JsonObject): Readon
   const old = parametersOf(before);
   return Object.fromEntries(
     Object.entries(parametersOf(after)).filter(
-      ([name, value]) => old[name] !== value && !isControlled(name) && !RECOVERY_GUCS.has(name.toLowerCase()),
+      ([name, value]) => old[name] !== value && !isClusterWide(name) && !RECOVERY_GUCS.has(name.toLowerCase()),
     ),
   );
 }

@@ -4,12 +4,12 @@
  */
 
 import { carriedName } from '../core/server-names.ts';
-import { RECOVERY_GUCS } from '../pgconf/guc.ts';
+import { isClusterWide, RECOVERY_GUCS } from '../pgconf/guc-table.ts';
 import type { JsonObject } from '../support/json.ts';
 import { endpointTexts, etcdSectionName, readEndpoint, unusedPort } from './build-etcd.ts';
 import { valueAt } from './conform.ts';
 import { readDynamic, recoveryFindings } from './dynamic.ts';
-import { controlledValues, isControlled } from './gucs.ts';
+import { controlledValues } from './gucs.ts';
 import { type Address, isLoopback, isWildcard } from './hostport.ts';
 import { isMapping, own } from './merge.ts';
 import type { Finding } from './problems.ts';
@@ -243,7 +243,7 @@ function parameters(parsed: LocalParsed): Finding[] {
   const findings = Object.keys(local)
     .filter(
       (name) =>
-        isControlled(name) && (inForce[name.toLowerCase()] === undefined || inForce[name.toLowerCase()] !== written[name.toLowerCase()]),
+        isClusterWide(name) && (inForce[name.toLowerCase()] === undefined || inForce[name.toLowerCase()] !== written[name.toLowerCase()]),
     )
     .map((name) =>
       warning(

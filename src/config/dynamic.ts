@@ -4,10 +4,10 @@
  */
 
 import type { DynamicSettings } from '../core/settings.ts';
-import { RECOVERY_GUCS } from '../pgconf/guc.ts';
+import { isUserRecoveryGuc, RECOVERY_GUCS } from '../pgconf/guc-table.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
 import { parseTolerant, unknownKeys, without } from './conform.ts';
-import { controlledValues, isUserRecoveryGuc } from './gucs.ts';
+import { controlledValues } from './gucs.ts';
 import { isMapping, own, patchMerge } from './merge.ts';
 import { modernPostgres } from './normalize.ts';
 import { type ConfigProblem, type Finding, placed } from './problems.ts';

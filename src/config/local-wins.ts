@@ -2,8 +2,8 @@
  * Where a member's own file has what the cluster's configuration says otherwise: the file counts,
  * and whoever edits the cluster's does not see it.
  */
+import { isClusterWide } from '../pgconf/guc-table.ts';
 import type { JsonObject } from '../support/json.ts';
-import { isControlled } from './gucs.ts';
 import { isMapping, own } from './merge.ts';
 import { type ConfigProblem, placed, show } from './problems.ts';
 import { postgresDynamicOnly, postgresLocal } from './table-postgres.ts';
@@ -42,7 +42,7 @@ function overruled(mine: JsonObject, theirs: JsonObject): string[] {
   return Object.entries(theirs).flatMap(([name, value]) => {
     const other = values.get(name.toLowerCase());
     const same = other === undefined || other === null || (gucText(other) ?? text(other)) === (gucText(value) ?? text(value));
-    return same || isControlled(name) || name.toLowerCase() === 'synchronous_standby_names' ? [] : [name];
+    return same || isClusterWide(name) || name.toLowerCase() === 'synchronous_standby_names' ? [] : [name];
   });
 }
 

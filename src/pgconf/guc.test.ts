@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { someSettings } from '../../test/fixtures/agent.ts';
 import {
-  CONTROLLED_GUCS,
   controlledGucs,
   formatGuc,
   isWritableName,
@@ -11,9 +10,9 @@ import {
   parseConf,
   parseConfLine,
   quoteValue,
-  RECOVERY_GUCS,
   withoutGucs,
 } from './guc.ts';
+import { CONTROLLED_GUCS, RECOVERY_GUCS } from './guc-table.ts';
 
 const name = fc.stringMatching(/^[a-z_][a-z0-9_]{0,12}(\.[a-z_][a-z0-9_]{0,8})?$/).filter(isWritableName);
 const value = fc.string({ unit: 'binary' }).map((text) => text.replace(/\0/g, ''));

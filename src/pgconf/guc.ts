@@ -4,73 +4,9 @@
  * https://www.postgresql.org/docs/current/config-setting.html#CONFIG-SETTING-CONFIGURATION-FILE
  */
 import type { Settings } from '../core/settings.ts';
+import { CONTROLLED, CONTROLLED_GUCS, type Controlled, type ControlledGuc, NEVER_WRITTEN } from './guc-table.ts';
 
 export type Gucs = Readonly<Record<string, string>>;
-
-/**
- * Meaningful in recovery only; kept out of the main part of the file and out of
- * postgresql.auto.conf.
- */
-export const RECOVERY_GUCS: ReadonlySet<string> = new Set([
-  'archive_cleanup_command',
-  'pause_at_recovery_target',
-  'primary_conninfo',
-  'primary_slot_name',
-  'promote_trigger_file',
-  'recovery_end_command',
-  'recovery_min_apply_delay',
-  'recovery_target',
-  'recovery_target_action',
-  'recovery_target_inclusive',
-  'recovery_target_lsn',
-  'recovery_target_name',
-  'recovery_target_time',
-  'recovery_target_timeline',
-  'recovery_target_xid',
-  'restore_command',
-  'standby_mode',
-  'trigger_file',
-]);
-
-/**
- * Targets exclude one another, and one of them left over in an included file would end replication
- * there.
- */
-export const RECOVERY_TARGETS = [
-  'recovery_target',
-  'recovery_target_lsn',
-  'recovery_target_name',
-  'recovery_target_time',
-  'recovery_target_xid',
-] as const;
-
-/** In the order in which they go on the postmaster's command line. */
-export const CONTROLLED_GUCS = [
-  'listen_addresses',
-  'port',
-  'cluster_name',
-  'wal_level',
-  'hot_standby',
-  'max_connections',
-  'max_wal_senders',
-  'max_prepared_transactions',
-  'max_locks_per_transaction',
-  'track_commit_timestamp',
-  'max_replication_slots',
-  'max_worker_processes',
-  'wal_log_hints',
-] as const;
-
-export type ControlledGuc = (typeof CONTROLLED_GUCS)[number];
-
-const CONTROLLED: ReadonlySet<string> = new Set(CONTROLLED_GUCS);
-
-export function isControlled(name: string): boolean {
-  return CONTROLLED.has(name.toLowerCase());
-}
-
-/** Words of the file format, and what says where the file itself lies: never a setting in it. */
-const NEVER_WRITTEN: ReadonlySet<string> = new Set(['include', 'include_dir', 'include_if_exists', 'config_file', 'data_directory']);
 
 /** What the file's grammar takes as a name. Anything else would make the whole file unreadable. */
 export function isWritableName(name: string): boolean {
@@ -145,16 +81,6 @@ export function withoutGucs(text: string, names: ReadonlySet<string>): { readonl
   return { text: lines.join('\n'), removed };
 }
 
-/** Lowest value that keeps a cluster working, and PostgreSQL's own highest. */
-export const CONTROLLED_RANGES = {
-  max_connections: { fallback: 100, min: 25, max: 262143 },
-  max_wal_senders: { fallback: 10, min: 3, max: 262143 },
-  max_prepared_transactions: { fallback: 0, min: 0, max: 262143 },
-  max_locks_per_transaction: { fallback: 64, min: 32, max: 2147483647 },
-  max_replication_slots: { fallback: 10, min: 4, max: 262143 },
-  max_worker_processes: { fallback: 8, min: 2, max: 262143 },
-} satisfies Partial<Record<ControlledGuc, { fallback: number; min: number; max: number }>>;
-
 /** PostgreSQL's boolean words (unique prefixes count); null for anything else. */
 export function parseBoolean(text: string): boolean | null {
   const word = text.trim().toLowerCase();
@@ -164,15 +90,6 @@ export function parseBoolean(text: string): boolean | null {
   return null;
 }
 
-function booleanOr(given: string | undefined, fallback: string): string {
-  const value = given === undefined ? null : parseBoolean(given);
-  return value === null ? fallback : value ? 'on' : 'off';
-}
-
-function walLevel(given: string | undefined): string {
-  return given?.toLowerCase() === 'logical' ? 'logical' : 'replica';
-}
-
 /**
  * All controlled GUCs, each with a value a postmaster starts with: what cannot be used gives way to
  * the default, because one wrong number in etcd must not keep every member of the cluster from
@@ -180,19 +97,28 @@ function walLevel(given: string | undefined): string {
  */
 export function controlledGucs(settings: Settings): Readonly<Record<ControlledGuc, string>> {
   const given = normaliseGucs(settings.controlledParameters);
-  const result = {
+  const own: Readonly<Record<string, string>> = {
     listen_addresses: settings.postgresql.listenAddresses,
     port: String(settings.postgresql.port),
     cluster_name: settings.local.scope,
-    wal_level: walLevel(given['wal_level']),
-    hot_standby: 'on',
-    track_commit_timestamp: booleanOr(given['track_commit_timestamp'], 'off'),
-    wal_log_hints: booleanOr(given['wal_log_hints'], 'on'),
-  } as Record<ControlledGuc, string>;
-  for (const [name, range] of Object.entries(CONTROLLED_RANGES)) {
-    const text = given[name]?.trim() ?? '';
-    const number = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-    result[name as ControlledGuc] = String(number >= range.min && number <= range.max ? number : range.fallback);
+  };
+  const values = CONTROLLED_GUCS.map((name) => [name, own[name] ?? usable(CONTROLLED[name], given[name] ?? '')]);
+  return Object.fromEntries(values) as Record<ControlledGuc, string>;
+}
+
+function usable(row: Controlled, text: string): string {
+  switch (row.kind) {
+    case 'own':
+      return '';
+    case 'wal-level':
+      return text.toLowerCase() === 'logical' ? 'logical' : row.fallback;
+    case 'boolean': {
+      const value = row.only === undefined ? parseBoolean(text) : null;
+      return value === null ? row.fallback : value ? 'on' : 'off';
+    }
+    case 'whole': {
+      const number = /^\d+$/.test(text.trim()) ? Number(text) : Number.NaN;
+      return String(number >= row.min && number <= row.max ? number : row.fallback);
+    }
   }
-  return Object.fromEntries(CONTROLLED_GUCS.map((name) => [name, result[name]])) as Record<ControlledGuc, string>;
 }

@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { type SettingsWish, someSettings } from '../../test/fixtures/agent.ts';
 import type { ServerRole } from '../core/effects.ts';
 import type { Settings } from '../core/settings.ts';
-import { CONTROLLED_GUCS, isControlled, parseConf, RECOVERY_GUCS } from './guc.ts';
+import { parseConf } from './guc.ts';
+import { CONTROLLED_GUCS, isControlled, RECOVERY_GUCS } from './guc-table.ts';
 import {
   commandLineArguments,
   FILE_HEADER,
@@ -129,10 +130,9 @@ describe('recovery settings', () => {
     });
   });
 
-  test('a setting that PostgreSQL 16 no longer has is left out there', () => {
-    const given = settings({ postgresql: { recoveryConf: { promote_trigger_file: '/t' } } });
-    expect(recoveryGucs(given, PRIMARY, 15)).toEqual({ promote_trigger_file: '/t' });
-    expect(recoveryGucs(given, PRIMARY, 16)).toEqual({});
+  test('does not write what could promote a standby behind Regent', () => {
+    const given = settings({ postgresql: { recoveryConf: { promote_trigger_file: '/t', trigger_file: '/t' } } });
+    expect(recoveryGucs(given, PRIMARY, 15)).toEqual({});
   });
 });
 

@@ -9,18 +9,18 @@ import type { Credentials, Settings } from '../core/settings.ts';
 import { slotNameOf } from '../core/slot-names.ts';
 import { userSyncNames } from '../core/sync-names.ts';
 import { formatConninfo, passfileLine, primaryConninfo } from './conninfo.ts';
+import { controlledGucs, formatGuc, type Gucs, isWritableName, normaliseGucs } from './guc.ts';
 import {
   CONTROLLED_GUCS,
   type ControlledGuc,
-  controlledGucs,
-  formatGuc,
-  type Gucs,
   isControlled,
-  isWritableName,
-  normaliseGucs,
+  isUserRecoveryGuc,
+  LIMIT_NAMES,
+  type LimitName,
   RECOVERY_GUCS,
   RECOVERY_TARGETS,
-} from './guc.ts';
+  WAL_KEEP,
+} from './guc-table.ts';
 
 export const FILE_HEADER =
   '# Regent wrote this file and will write it again: changes made here are lost.\n' +
@@ -41,20 +41,7 @@ export function isGenerated(text: string): boolean {
  * control file.
  */
 export type ControlLimits = Readonly<Partial<Record<LimitName, number>>>;
-export type LimitName =
-  | 'max_connections'
-  | 'max_worker_processes'
-  | 'max_wal_senders'
-  | 'max_prepared_transactions'
-  | 'max_locks_per_transaction';
-
-const LIMIT_NAMES: readonly LimitName[] = [
-  'max_connections',
-  'max_worker_processes',
-  'max_wal_senders',
-  'max_prepared_transactions',
-  'max_locks_per_transaction',
-];
+export type { LimitName };
 
 /**
  * What the control file demands above what is configured. A server started so waits for a restart
@@ -108,10 +95,6 @@ export function commandLineArguments(settings: Settings, _major: number, limits:
   ];
 }
 
-/** 16 MB, the size of a segment unless initdb was told otherwise. */
-const SEGMENT_MB = 16;
-const WAL_KEEP_DEFAULT = '128MB';
-
 /**
  * What stands in the main part of postgresql.conf besides the controlled settings,
  * synchronous_standby_names and the file locations. The user's own, and three that a cluster needs:
@@ -147,7 +130,7 @@ function walKeepSize(settings: Settings): string {
   const given = normaliseGucs({ ...settings.controlledParameters, ...settings.parameters });
   if (given['wal_keep_size'] !== undefined) return given['wal_keep_size'];
   const segments = Number(given['wal_keep_segments'] ?? Number.NaN);
-  return Number.isInteger(segments) && segments >= 1 ? `${segments * SEGMENT_MB}MB` : WAL_KEEP_DEFAULT;
+  return Number.isInteger(segments) && segments >= 1 ? `${segments * WAL_KEEP.segmentMegabytes}MB` : WAL_KEEP.fallback;
 }
 
 function inConfigDir(settings: Settings, path: string): string {
@@ -162,26 +145,10 @@ function hasPermanentLogicalSlots(settings: Settings): boolean {
  * Recovery settings of the user that apply to every node: those which choose the source or a target
  * are Regent's.
  */
-export function userRecoveryGucs(settings: Settings, major: number): Record<string, string> {
+export function userRecoveryGucs(settings: Settings): Record<string, string> {
   const moved = Object.entries(normaliseGucs(settings.parameters)).filter(([name]) => RECOVERY_GUCS.has(name));
   const given = { ...Object.fromEntries(moved), ...normaliseGucs(settings.postgresql.recoveryConf) };
-  return Object.fromEntries(
-    Object.entries(given).filter(
-      ([name]) => isWritableName(name) && !OWNED_RECOVERY.has(name) && !name.startsWith('recovery_target') && known(name, major),
-    ),
-  );
-}
-
-const OWNED_RECOVERY: ReadonlySet<string> = new Set([
-  'primary_conninfo',
-  'primary_slot_name',
-  'standby_mode',
-  'trigger_file',
-  'pause_at_recovery_target',
-]);
-
-function known(name: string, major: number): boolean {
-  return name !== 'promote_trigger_file' || major < 16;
+  return Object.fromEntries(Object.entries(given).filter(([name]) => isWritableName(name) && isUserRecoveryGuc(name)));
 }
 
 /**
@@ -189,7 +156,7 @@ function known(name: string, major: number): boolean {
  * restore_command from the file of the server it rewinds) and neither source nor target.
  */
 export function recoveryGucs(settings: Settings, role: ServerRole, major: number): Record<string, string> {
-  const user = userRecoveryGucs(settings, major);
+  const user = userRecoveryGucs(settings);
   if (role.kind === 'primary') return user;
   const streams = !settings.local.tags.nostream;
   const source = streams ? role.source : null;

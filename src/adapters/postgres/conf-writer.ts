@@ -10,7 +10,8 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { ServerRole } from '../../core/effects.ts';
 import { carriedSyncNames } from '../../core/server-names.ts';
 import type { Settings } from '../../core/settings.ts';
-import { type Gucs, parseConf, RECOVERY_GUCS, withoutGucs } from '../../pgconf/guc.ts';
+import { type Gucs, parseConf, withoutGucs } from '../../pgconf/guc.ts';
+import { RECOVERY_GUCS } from '../../pgconf/guc-table.ts';
 import {
   type ControlLimits,
   isGenerated,
@@ -151,7 +152,7 @@ export class ConfWriter {
   }
 
   async #accepted(settings: Settings, role: ServerRole, major: number): Promise<{ main: Gucs; recovery: Gucs }> {
-    const wanted = { ...mainGucs(settings, role), ...userRecoveryGucs(settings, major) };
+    const wanted = { ...mainGucs(settings, role), ...userRecoveryGucs(settings) };
     const key = JSON.stringify([major, settings.postgresql.binDir, settings.postgresql.binNames['postgres'], wanted]);
     if (this.#judged?.key !== key) {
       const { accepted, complaints, judged } = await checkGucs(this.#deps, settings, wanted);

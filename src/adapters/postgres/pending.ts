@@ -5,7 +5,7 @@
  */
 
 import type { Settings } from '../../core/settings.ts';
-import { RECOVERY_GUCS } from '../../pgconf/guc.ts';
+import { RECOVERY_GUCS } from '../../pgconf/guc-table.ts';
 import { commandLineArguments } from '../../pgconf/server-config.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { realOrSame } from './doors.ts';

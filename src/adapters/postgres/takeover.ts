@@ -6,7 +6,8 @@
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Settings } from '../../core/settings.ts';
-import { CONTROLLED_GUCS, controlledGucs, formatGuc, isControlled, normaliseGucs } from '../../pgconf/guc.ts';
+import { controlledGucs, formatGuc, normaliseGucs } from '../../pgconf/guc.ts';
+import { CONTROLLED_GUCS, isControlled } from '../../pgconf/guc-table.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { fileMode, readText, writeFileAtomic } from './atomic-file.ts';
 import { BASE_CONF, basePath, configPath } from './base-place.ts';
