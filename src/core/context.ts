@@ -90,7 +90,7 @@ export function contextOf(o: Observation, m: Memory): Context {
 
 function isUnadopted({ pg, job }: Observation, { held }: Memory, lockMine: boolean, view: ClusterView | null): boolean {
   if (pg.unmanaged !== true || pg.postmaster === null || pg.dataDir !== 'valid') return false;
-  // Whoever has led with it, or is at work on it, has adopted it.
+  // An agent that has led with this server, or is at work on it, has taken it over.
   if (lockMine || held !== null || job !== null) return false;
   return pg.sql === null || view === null || isOfAnotherCluster(pg, view);
 }

@@ -1,12 +1,14 @@
 /**
  * Does this node's WAL contain anything that is not in the history of the node it is to follow?
  *
- * A position is (timeline, LSN). Following is safe exactly when the own position is a prefix of the
- * source's history: the own timeline is one of the source's ancestors (or its current one), the
- * histories before it agree entry by entry, and the own position is not past the point where the
- * source left it. Equal timeline numbers prove nothing: two nodes may have picked the same number
- * on their own (M13). The comparison of entries finds that out where they began it at different
- * points, and the WAL it begins with where they began it at the same one.
+ * A position is (timeline, LSN). A node may follow exactly when its position is a prefix of the
+ * source's history. That takes three things: its timeline is the source's or one of its ancestors,
+ * the histories before it agree entry by entry, and the position is not past the point where the
+ * source left that timeline.
+ *
+ * Equal timeline numbers prove nothing, because two nodes may have picked the same number on their
+ * own (M13). If they began the timeline at different points, the entries differ. If they began it
+ * at the same point, the WAL that it begins with differs.
  */
 import type { HistoryEntry } from './cluster.ts';
 import type { Context } from './context.ts';
@@ -26,12 +28,12 @@ export interface Position {
   readonly timeline: Timeline;
   readonly lsn: Lsn;
   /**
-   * The LSN is the START of the last record (the shutdown checkpoint of an orderly stopped
-   * primary), so it must lie strictly before a switch point. Otherwise it is the end of the WAL
-   * known here.
+   * The LSN is the START of the last record (the shutdown checkpoint of a primary that was stopped
+   * in good order), so it must lie strictly before a switch point. Otherwise it is the end of the
+   * WAL known here.
    */
   readonly atRecordStart: boolean;
-  /** WAL may exist past `lsn` that nobody can tell of without crash recovery. */
+  /** There may be WAL past `lsn`. Only crash recovery can find its end. */
   readonly open: boolean;
   /** The server wrote WAL of its own in its last life, as a primary does. */
   readonly written?: true;
@@ -44,8 +46,8 @@ export function stoppedPosition(control: ControlFacts): Position {
     return { timeline: control.minRecoveryTimeline ?? control.timeline, lsn: control.minRecoveryLsn, atRecordStart: false, open: false };
   }
   return {
-    // A promotion writes its timeline here at once, and the checkpoint that tells it as well
-    // follows later.
+    // A promotion writes its timeline here at once. The checkpoint, which has it as well, follows
+    // later.
     timeline: Math.max(control.timeline, control.minRecoveryTimeline ?? 0),
     lsn: control.checkpointLsn,
     atRecordStart: true,
@@ -59,18 +61,17 @@ export function localPosition(pg: PostgresFacts): Position | null {
     const lsn = walPosition(pg.sql);
     return lsn === null || pg.sql.timeline === null ? null : { timeline: pg.sql.timeline, lsn, atRecordStart: false, open: false };
   }
-  // Where its WAL ends only recovery can tell; what it begins with is all that it can be compared
-  // by.
+  // Only recovery can find the end of its WAL. Until then it is compared by its beginning.
   if (pg.baseBackup !== undefined)
     return { timeline: pg.baseBackup.timeline, lsn: pg.baseBackup.checkpointLsn, atRecordStart: true, open: false };
   return pg.control === null ? null : stoppedPosition(pg.control);
 }
 
 /**
- * The node it is to follow has less than this one: its timeline is an earlier one. Whoever led on
- * the later timeline was followed by somebody, or acknowledged by itself; a leader that does not
- * know of it has its key from an etcd that was restored from an older backup, or from an operator.
- * A promotion that this agent saw to be nobody's order is no such timeline.
+ * The leader has less than this node, because it is on an earlier timeline. A leader of the later
+ * timeline may have acknowledged commits there. The present leader does not know of that timeline:
+ * it has its key from an etcd that was restored from an older backup, or from an operator. A
+ * timeline that somebody began here by hand, as this agent saw, does not count.
  */
 export function leaderHasLess({ o, m }: Pick<Context, 'o' | 'm'>): boolean {
   const { pg, source } = o;
@@ -92,17 +93,16 @@ export function compareHistories(local: Position, localHistory: readonly History
   }
   const left = source.history.find((entry) => entry.timeline === local.timeline);
   if (left === undefined) return 'diverged';
-  // A crashed primary's WAL end is unknown; only a rewind (which finds out by itself) may decide
-  // it.
+  // The end of a crashed primary's WAL is not known. Only a rewind, which finds it, may decide.
   if (local.open) return 'diverged';
   const within = local.atRecordStart ? local.lsn < left.switchLsn : local.lsn <= left.switchLsn;
-  // Where that WAL is gone the numbers are all there is to go by.
+  // If the source has removed that WAL, only the numbers are left to compare.
   return within && source.hasOurEnd !== false ? 'prefix' : 'diverged';
 }
 
 /**
- * Whether the source is to have the same WAL at that place: on the timeline of both, or on an
- * earlier one, before the source left it.
+ * Whether the source must have the same WAL at that place. It must on its own timeline, and on an
+ * earlier one up to the point where it left it.
  */
 export function sharesPlace(source: Pick<SourceHistory, 'timeline' | 'history'>, timeline: Timeline, lsn: Lsn): boolean {
   if (timeline === source.timeline) return true;
@@ -111,11 +111,12 @@ export function sharesPlace(source: Pick<SourceHistory, 'timeline' | 'history'>,
 }
 
 /**
- * On one timeline. Nobody is sent what its source has not flushed, so whoever is further than the
- * source, which was asked after the own position was read, has WAL of its own. And a server that
- * ended as a primary wrote at least a checkpoint: a replica that was opened for writes by hand has
- * that where the leader has something else, also where the leader has gone on to a later timeline
- * since. Only a cold copy of the leader has the same.
+ * Compares two ends on one timeline. A source sends only what it has flushed, and was asked after
+ * the position of this node was read. So a node that is further than the source has WAL of its own.
+ *
+ * A server that ended as a primary wrote at least a checkpoint. If somebody opened a replica for
+ * writes by hand, the leader has something else at that place, also on a later timeline. Only a
+ * cold copy of the leader has the same there.
  */
 function compareEnds(local: Position, source: SourceHistory): Divergence {
   if (local.atRecordStart ? local.lsn >= source.lsn : local.lsn > source.lsn) return 'diverged';
@@ -123,26 +124,26 @@ function compareEnds(local: Position, source: SourceHistory): Divergence {
   return local.written === true && source.hasOurEnd === undefined ? 'unknown' : 'prefix';
 }
 
-/** What is to be looked for in the WAL of the source; null: this server did not write its own. */
+/** The record to look for in the WAL of the source; null: this server wrote no WAL of its own. */
 export function writtenEnd(pg: PostgresFacts): WalEnd | null {
   const local = pg.state === 'stopped' ? localPosition(pg) : null;
   return local?.written === true ? { timeline: local.timeline, checkpointLsn: local.lsn, open: local.open } : null;
 }
 
 /**
- * It replayed more than its walreceiver has flushed in this life: that is so for a moment after the
- * start, and for good where it has WAL that its source has not.
+ * It has replayed more than its walreceiver has flushed since the start. That holds for a moment
+ * after each start, and for good if it has WAL that its source lacks.
  */
 function seemsAhead({ sql }: PostgresFacts): boolean {
   return sql?.receiver?.status === 'streaming' && sql.replayLsn !== null && sql.receiveLsn !== null && sql.replayLsn > sql.receiveLsn;
 }
 
-/** WAL comes from its source, and what it has replayed came from there as well. */
+/** It streams from its source, and what it has replayed came from there as well. */
 export function streamsInOrder(pg: PostgresFacts): boolean {
   return pg.sql?.receiver?.status === 'streaming' && !seemsAhead(pg);
 }
 
-/** This standby has WAL on its source's timeline that its source has not. */
+/** This standby has WAL on its source's timeline that its source lacks. */
 export function isAhead(pg: PostgresFacts, source: SourceHistory | null): boolean {
   const local = localPosition(pg);
   return local !== null && source?.inRecovery === false && local.timeline === source.timeline && local.lsn > source.lsn;
@@ -156,8 +157,8 @@ function historiesBelow(history: readonly HistoryEntry[], timeline: Timeline): s
 }
 
 /**
- * By the cluster's own /history: a position past the point at which the cluster left its timeline.
- * Needs no leader to compare with, so it holds for a race too. False where /history does not tell.
+ * By /history, the position is past the point at which the cluster left its timeline. This takes no
+ * leader to compare with, so it serves a race as well. False if /history does not tell.
  */
 export function pastSwitchPoint(timeline: Timeline | null, lsn: Lsn | null, history: readonly HistoryEntry[]): boolean {
   const left = history.find((entry) => entry.timeline === timeline);
@@ -173,7 +174,7 @@ export function divergenceFrom(pg: PostgresFacts, source: SourceHistory | null):
 }
 
 /**
- * Where the timeline this node is on begins, as its history file says; null: on timeline 1, or not
+ * Where this node's timeline begins, by its history file; null: it is on timeline 1, or that is not
  * known.
  */
 export function timelineStart(pg: PostgresFacts): TimelineStart | null {
@@ -187,11 +188,11 @@ function beginsOtherwise(pg: PostgresFacts, source: SourceHistory): boolean {
 }
 
 /**
- * Timelines of one number, each begun on its own. pg_rewind looks at numbers and histories only
- * (findCommonAncestorTimeline in pg_rewind.c, PostgreSQL 13 to 18): on the source's present
- * timeline it says "no rewind required", ends with 0 and leaves all as it is; on one of its former
- * ones it takes for common what is not, as it does with what a node wrote there before the point
- * where the source left it. A node that diverged in this way has to be cloned.
+ * Two nodes have timelines of one number, each begun on its own. pg_rewind compares only numbers
+ * and histories (findCommonAncestorTimeline in pg_rewind.c, PostgreSQL 13 to 18), so it does not
+ * see that. On the source's present timeline it says "no rewind required", ends with 0 and changes
+ * nothing. On a former one it takes WAL for common that is not, as it does with what a node wrote
+ * before the point where the source left that timeline. Such a node has to be cloned.
  */
 export function rewindIsBlind(pg: PostgresFacts, source: SourceHistory | null): boolean {
   const local = localPosition(pg);

@@ -1,8 +1,8 @@
 /**
- * A leader key that this process did not take itself. It may be its own of a moment ago (the agent
- * was restarted), or one that etcd has brought back: restored from an older backup, it names
- * whoever led then, and its /sync, /status and /history are of then too. So nothing that stands in
- * etcd counts here: the node asks everybody, and goes by what lies on the disks.
+ * A leader key that names this node, although this process did not take it. The agent may have been
+ * restarted. Or etcd was restored from an older backup: then the key names the leader of that time,
+ * and /sync, /status and /history are of that time too. So nothing in etcd counts here. The node
+ * asks every member, and goes by what is on the disks.
  */
 import { mayLead } from './cluster.ts';
 import { isForeign } from './comparison.ts';
@@ -28,7 +28,7 @@ export function inheritedVerdict(c: Context): InheritedVerdict {
   }
   const { peers } = c.o;
   const silent = c.view.members.filter((member) => member.name !== c.me && member.apiUrl !== null && !peers.has(member.name));
-  // Who is dead drops out with its own lease by then.
+  // By then the key of a dead member has ended with its lease.
   const over = c.o.nowMs - c.m.keyInheritedSinceMs >= c.o.settings.dynamic.ttlSeconds * 1000;
   if (silent.length > 0 && !over) return wait(`${silent.map((member) => member.name).join(', ')} did not answer yet`);
   return { kind: 'lead' };
@@ -36,7 +36,7 @@ export function inheritedVerdict(c: Context): InheritedVerdict {
 
 const wait = (because: string): InheritedVerdict => ({ kind: 'wait', because });
 
-/** What this peer has that this node has not; null: nothing that could lead. */
+/** What this peer has and this node lacks; null: nothing, or the peer could not lead with it. */
 function whatIsAhead(c: Context, own: Position, peer: PeerFacts): string | null {
   if (c.view === null || isForeign(peer, c.view)) return null;
   if (!peer.inRecovery && peer.state === 'running') return `${peer.name} runs as a primary`;
@@ -44,8 +44,7 @@ function whatIsAhead(c: Context, own: Position, peer: PeerFacts): string | null 
   const theirs = peer.onDisk ?? (peer.lsn === null ? null : { timeline: peer.timeline, lsn: peer.lsn });
   if (theirs === null || theirs.timeline === null) return null;
   if (theirs.timeline > own.timeline) return `${peer.name} is on timeline ${theirs.timeline}, this node on ${own.timeline}`;
-  // Where the WAL of a primary that crashed ends is not known, and on its timeline nobody else has
-  // more.
+  // The end of a crashed primary's WAL is not known, and on its timeline no other member has more.
   if (own.atRecordStart || theirs.timeline < own.timeline || theirs.lsn <= own.lsn) return null;
   return `${peer.name} is ahead, at ${formatLsn(theirs.lsn)}; this node is at ${formatLsn(own.lsn)}`;
 }
