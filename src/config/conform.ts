@@ -59,12 +59,6 @@ function findingOf({ message, mend, at }: Wrong, path: Path, severity: Finding['
   return { path: at === undefined ? path : [...path, at], message, mend, severity };
 }
 
-export function valueAt(raw: JsonObject, path: readonly string[]): JsonValue | undefined {
-  let value: JsonValue | undefined = raw;
-  for (const key of path) value = isMapping(value) ? own(value, key) : undefined;
-  return value;
-}
-
 /** A copy without the given paths. */
 export function without(raw: JsonObject, paths: readonly (readonly string[])[]): JsonObject {
   const entries = Object.entries(raw).flatMap(([key, value]): [string, JsonValue][] => {

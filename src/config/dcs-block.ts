@@ -5,9 +5,8 @@
  */
 import type { JsonObject, JsonValue } from '../support/json.ts';
 import { shellWord } from '../support/shell-words.ts';
-import { valueAt } from './conform.ts';
 import { readDynamic } from './dynamic.ts';
-import { isMapping, own, patchMerge } from './merge.ts';
+import { isMapping, jsonText, nested, own, patchMerge, valueAt } from './merge.ts';
 import { type ConfigProblem, type Place, placed, show } from './problems.ts';
 import { isSecretPath } from './redact.ts';
 
@@ -58,7 +57,7 @@ function differs({ path, value }: Leaf, current: JsonObject): boolean {
   const now = valueAt(current, path);
   if (now !== undefined && sameValue(now, value)) return false;
   if (path[0] === 'postgresql') return true;
-  const wanted = patchMerge(current, path.reduceRight<JsonValue>((inner, key) => ({ [key]: inner }), value) as JsonObject);
+  const wanted = patchMerge(current, nested(path, value));
   return meaning(wanted) !== meaning(current);
 }
 
@@ -80,5 +79,5 @@ function sameValue(a: JsonValue | undefined, b: JsonValue): boolean {
 }
 
 function text(value: JsonValue): string {
-  return typeof value === 'object' ? JSON.stringify(value, (_, item) => (typeof item === 'bigint' ? `${item}` : item)) : String(value);
+  return typeof value === 'object' ? jsonText(value) : String(value);
 }

@@ -1,6 +1,6 @@
 /** PATRONI_* variables to a raw configuration. Names: patroni-compat 2.6. */
 import type { JsonObject, JsonValue } from '../support/json.ts';
-import { isMapping, own, patchMerge } from './merge.ts';
+import { isMapping, nested, own, patchMerge } from './merge.ts';
 import { Places } from './places.ts';
 import { type ConfigProblem, placed } from './problems.ts';
 import { type EnvKind, eachSetting, type SectionAbout, type Setting } from './setting.ts';
@@ -138,7 +138,7 @@ class Reader implements EnvironmentConfig {
       this.problems.push(placed({ path: variable.path, message, mend, severity: 'error' }, place));
       return;
     }
-    this.raw = patchMerge(this.raw, variable.path.reduceRight<JsonValue>((inner, key) => ({ [key]: inner }), value) as JsonObject);
+    this.raw = patchMerge(this.raw, nested(variable.path, value));
     this.places.set(variable.path, { ...place, source: text });
     for (let length = 1; length < variable.path.length; length++) {
       this.places.set(variable.path.slice(0, length), { ...place, source: null, around: true });

@@ -4,7 +4,7 @@
  */
 import { isClusterWide } from '../pgconf/guc-table.ts';
 import type { JsonObject } from '../support/json.ts';
-import { isMapping, own } from './merge.ts';
+import { isMapping, jsonText, own } from './merge.ts';
 import { type ConfigProblem, placed, show } from './problems.ts';
 import { postgresDynamicOnly, postgresLocal } from './table-postgres.ts';
 import { gucText } from './values.ts';
@@ -20,7 +20,7 @@ export function localWins(raw: JsonObject, everywhere: JsonObject, source: strin
     if (Object.hasOwn(postgresLocal, key) || Object.hasOwn(postgresDynamicOnly, key)) return [];
     const [mine, theirs] = [own(here, key), own(there, key)];
     if (mine === undefined || mine === null) return [];
-    if (key !== 'parameters' && key !== 'recovery_conf') return text(mine) === text(theirs) ? [] : [[key]];
+    if (key !== 'parameters' && key !== 'recovery_conf') return jsonText(mine) === jsonText(theirs) ? [] : [[key]];
     return isMapping(mine) && isMapping(theirs) ? overruled(mine, theirs).map((name) => [key, name]) : [];
   });
   return found.map((below) => {
@@ -41,11 +41,7 @@ function overruled(mine: JsonObject, theirs: JsonObject): string[] {
   const values = new Map(Object.entries(mine).map(([name, value]) => [name.toLowerCase(), value]));
   return Object.entries(theirs).flatMap(([name, value]) => {
     const other = values.get(name.toLowerCase());
-    const same = other === undefined || other === null || (gucText(other) ?? text(other)) === (gucText(value) ?? text(value));
+    const same = other === undefined || other === null || (gucText(other) ?? jsonText(other)) === (gucText(value) ?? jsonText(value));
     return same || isClusterWide(name) || name.toLowerCase() === 'synchronous_standby_names' ? [] : [name];
   });
-}
-
-function text(value: unknown): string {
-  return JSON.stringify(value ?? null, (_, item) => (typeof item === 'bigint' ? `${item}` : item));
 }

@@ -13,6 +13,22 @@ export function own(map: JsonObject | undefined, key: string): JsonValue | undef
   return map !== undefined && Object.hasOwn(map, key) ? map[key] : undefined;
 }
 
+export function valueAt(raw: JsonObject, path: readonly string[]): JsonValue | undefined {
+  let value: JsonValue | undefined = raw;
+  for (const key of path) value = isMapping(value) ? own(value, key) : undefined;
+  return value;
+}
+
+/** The value with the mappings around it. */
+export function nested(path: readonly string[], value: JsonValue): JsonObject {
+  return path.reduceRight<JsonValue>((inner, key) => ({ [key]: inner }), value) as JsonObject;
+}
+
+/** As JSON, which has no big integers. */
+export function jsonText(value: JsonValue | undefined): string {
+  return JSON.stringify(value ?? null, (_, item) => (typeof item === 'bigint' ? `${item}` : item));
+}
+
 /**
  * `patch` over `target`, which stays as it is: maps merge key by key, null deletes, anything else
  * replaces, unless both have the same text. Returns `target` itself when nothing changes. Nulls
@@ -43,8 +59,6 @@ function patched(old: JsonValue | undefined, value: JsonValue): JsonValue | unde
 function pythonText(value: JsonValue): string {
   if (typeof value === 'boolean') return value ? 'True' : 'False';
   if (typeof value === 'string') return value;
-  if (typeof value === 'object') {
-    return JSON.stringify(value, (_, item) => (typeof item === 'bigint' ? `${item}` : item));
-  }
+  if (typeof value === 'object') return jsonText(value);
   return String(value);
 }

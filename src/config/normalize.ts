@@ -4,7 +4,7 @@
  */
 import type { JsonObject, JsonValue } from '../support/json.ts';
 import { bracketed, isLoopback, isWildcard, parseAddress } from './hostport.ts';
-import { isMapping, own, patchMerge } from './merge.ts';
+import { isMapping, nested, own, patchMerge, valueAt } from './merge.ts';
 import type { Finding } from './problems.ts';
 
 export interface Move {
@@ -44,11 +44,11 @@ export function normalizeLocal(raw: JsonObject): Normalized {
   const findings: Finding[] = [];
   const moves: Move[] = [];
   for (const move of MOVES) {
-    const value = at(result, move.from);
+    const value = valueAt(result, move.from);
     if (value === undefined || value === null) continue;
     const name = move.from.at(-1)!;
     const target = move.to.join('.');
-    const there = at(result, move.to);
+    const there = valueAt(result, move.to);
     result = removed(result, move.from);
     if (move.from[0] === 'dcs' && isMapping(value) && isMapping(there)) {
       result = patchMerge(result, nested(move.to, patchMerge(value, there)));
@@ -59,7 +59,7 @@ export function normalizeLocal(raw: JsonObject): Normalized {
     const taken = there !== undefined;
     if (!taken) {
       const placed = patchMerge(result, nested(move.to, value));
-      if (at(placed, move.to) === undefined) continue;
+      if (valueAt(placed, move.to) === undefined) continue;
       result = placed;
       moves.push(move);
     }
@@ -127,7 +127,7 @@ export function deriveAddresses(raw: JsonObject): { readonly raw: JsonObject; re
     ['restapi', null],
     ['postgresql', 5432],
   ] as const) {
-    const [given, listen] = ['connect_address', 'listen'].map((key) => at(raw, [section, key]));
+    const [given, listen] = ['connect_address', 'listen'].map((key) => valueAt(raw, [section, key]));
     if ((given !== undefined && given !== null && given !== '') || typeof listen !== 'string') continue;
     const read = parseAddress(listen, defaultPort, '');
     const named = read.ok ? read.value.hosts.filter((host) => !isWildcard(host)) : [];
@@ -155,12 +155,6 @@ function mendOf(move: Move, value: JsonValue): string {
   return `write it as ${move.to.join('.')}`;
 }
 
-function at(raw: JsonObject, path: readonly string[]): JsonValue | undefined {
-  let value: JsonValue | undefined = raw;
-  for (const key of path) value = isMapping(value) ? own(value, key) : undefined;
-  return value;
-}
-
 /** Without the path, and without the map around it if that is left empty. */
 function removed(raw: JsonObject, path: readonly string[]): JsonObject {
   const [key, ...rest] = path;
@@ -172,8 +166,4 @@ function removed(raw: JsonObject, path: readonly string[]): JsonObject {
   return Object.fromEntries(
     gone ? entries.filter(([name]) => name !== key) : entries.map(([name, item]) => [name, name === key ? below : item]),
   );
-}
-
-function nested(path: readonly string[], value: JsonValue): JsonObject {
-  return path.reduceRight<JsonValue>((inner, key) => ({ [key]: inner }), value) as JsonObject;
 }

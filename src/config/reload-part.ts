@@ -6,8 +6,7 @@
 
 import type { LocalSettings } from '../core/settings.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
-import { valueAt } from './conform.ts';
-import { isMapping, own, patchMerge } from './merge.ts';
+import { isMapping, jsonText, nested, own, patchMerge, valueAt } from './merge.ts';
 import { diffLocal, originsOf, type SettingChange } from './reload-diff.ts';
 
 interface Reading {
@@ -60,10 +59,9 @@ function fixedOf(changes: readonly SettingChange[]): string[] {
 
 /** With the value, or the absence of one, that `from` has there. */
 function restored(raw: JsonObject, path: readonly string[], from: JsonObject): JsonObject {
-  const patch = (value: JsonValue) => path.reduceRight<JsonValue>((inner, key) => ({ [key]: inner }), value) as JsonObject;
   if (same(valueAt(raw, path), valueAt(from, path))) return raw;
   // Emptied first: mappings are laid over each other.
-  return patchMerge(patchMerge(raw, patch(null)), patch(valueAt(from, path) ?? null));
+  return patchMerge(patchMerge(raw, nested(path, null)), nested(path, valueAt(from, path) ?? null));
 }
 
 /** The first two levels at which two readings of the file differ: `postgresql.parameters`. */
@@ -81,9 +79,5 @@ export function changedKeys(before: JsonObject, after: JsonObject): string[] {
 }
 
 function same(a: JsonValue | undefined, b: JsonValue | undefined): boolean {
-  return text(a) === text(b);
-}
-
-function text(value: JsonValue | undefined): string {
-  return JSON.stringify(value ?? null, (_, item) => (typeof item === 'bigint' ? `${item}` : item));
+  return jsonText(a) === jsonText(b);
 }
