@@ -3,6 +3,7 @@
  * src/core/rules/rules.test.ts.
  */
 import { sections } from '../src/core/rules/index.ts';
+import { tablesBehindRules } from '../src/core/rules/tables.ts';
 
 const cell = (text: string) =>
   text.replaceAll('|', '\\|').replaceAll('{me}', 'ME').replaceAll('{leader}', 'LEADER').replaceAll('{scope}', 'SCOPE');
@@ -28,7 +29,25 @@ export function drawRules(): string {
     for (const rule of rules) lines.push(`| ${++number} | \`${rule.id}\` | ${cell(rule.situation)} | ${cell(rule.because)} |`);
     lines.push('');
   }
+  lines.push(...drawTables());
   return `${lines.join('\n').trimEnd()}\n`;
+}
+
+function drawTables(): string[] {
+  const lines = [
+    '# The tables behind the rules',
+    '',
+    ...wrapped(
+      'Some situations have many outcomes. Each such rule has tables of its own. In each of them the first row that applies decides. Its id then stands in the place of the rule’s id: in the log, in `regent_last_rule` and in GET /patroni.',
+    ),
+    '',
+  ];
+  for (const { title, situation, rows } of tablesBehindRules) {
+    lines.push(`## ${title}`, '', ...wrapped(`When: ${situation}.`), '', '| row | and when | verdict |', '|--|--|--|');
+    for (const { id, situation: when, verdict } of rows) lines.push(`| \`${id}\` | ${cell(when)} | ${verdict} |`);
+    lines.push('');
+  }
+  return lines;
 }
 
 const COLUMNS_MAX = 100;

@@ -17,15 +17,15 @@ const decision = (rule: string, because: string, ...effects: Effect[]): Decision
 });
 
 test.each([
-  ['leader.switchover', 'switchover is not possible: b does not answer', 'b does not answer'],
-  ['leader.switchover', 'failover failed: pg_ctl stop took too long', 'pg_ctl stop took too long'],
-  ['paused.switchover', 'PAUSE: switchover is not possible: b is tagged nofailover', 'b is tagged nofailover'],
-  ['leader.switchover', 'a leads already', 'a leads already'],
+  ['switchover.candidate-unfit', 'switchover is not possible: b does not answer', 'b does not answer'],
+  ['switchover.failed', 'failover failed: pg_ctl stop took too long', 'pg_ctl stop took too long'],
+  ['switchover.candidate-unfit', 'PAUSE: switchover is not possible: b is tagged nofailover', 'b is tagged nofailover'],
+  ['switchover.leads-already', 'a leads already', 'a leads already'],
   ['standby.promote', 'promoted self to leader by acquiring session lock', 'no other member took the leader key in time'],
 ])('%s: %s', (rule, because, told) => {
   expect(droppedWish(decision(rule, because, clear), 7)).toEqual({ because: told, atMs: 7 });
 });
 
 test('a round that drops nothing has nothing to tell', () => {
-  expect(droppedWish(decision('leader.switchover', 'switchover: demoting myself'), 7)).toBe(null);
+  expect(droppedWish(decision('switchover.hand-over', 'switchover: demoting myself'), 7)).toBe(null);
 });

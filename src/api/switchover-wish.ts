@@ -2,10 +2,11 @@
  * Reads POST /switchover and /failover, and checks whether the request can be carried out. The
  * texts and the order of the checks are Patroni's, because tools look for them.
  */
-import { unfit } from '../core/candidates.ts';
+
 import { type ClusterView, type Member, mayLead, sameName } from '../core/cluster.ts';
 import { clusterModes } from '../core/cluster-modes.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
+import { unfit } from '../core/race/successors.ts';
 import type { JsonObject } from '../support/json.ts';
 import { type Answer, plain, text } from './answer.ts';
 import type { ApiContext } from './context.ts';
@@ -64,7 +65,7 @@ export async function switchProblem(context: ApiContext, wish: SwitchWish, view:
     const answer = answers.get(name);
     // Without a leader, the operator's choice overrides WAL positions. With a leader, the leader
     // would make the same check and drop the request.
-    const reason = view.leader === null ? refusal(answer) : unfit(answer, view, dynamic);
+    const reason = view.leader === null ? refusal(answer) : (unfit(answer, view, dynamic)?.because ?? null);
     if (reason === null) return null;
     reasons.push(`${name} ${reason}`);
   }

@@ -33,7 +33,7 @@ const asked = (scene: Scene) => {
 
 it('a node that is down is cloned anew where that is allowed, and not rewound', () => {
   expect(asked({ pg: stopped, source: source('bb'), settings: mayRemove })).toMatchObject({
-    rule: 'stopped.diverged',
+    rule: 'mend.copy',
     kinds: ['reinitialize'],
   });
   expect(asked({ pg: stopped, source: source('aa'), settings: mayRemove })).toMatchObject({
@@ -44,13 +44,13 @@ it('a node that is down is cloned anew where that is allowed, and not rewound', 
 
 it('where it is not allowed, the log says what to type', () => {
   const { rule, because, kinds } = asked({ pg: stopped, source: source('bb') });
-  expect([rule, kinds]).toEqual(['stopped.diverged', ['mark-strayed']]);
+  expect([rule, kinds]).toEqual(['mend.rewind-blind', ['mark-strayed']]);
   expect(because).toMatch(/both have a timeline 2, each its own\); run: regentctl reinit/);
 });
 
 it('a standby that runs does not go on waiting for WAL that will never fit', () => {
   expect(asked({ pg: standby, source: source('bb'), settings: mayRemove })).toMatchObject({
-    rule: 'standby.diverged',
+    rule: 'mend.copy',
     kinds: ['reinitialize'],
   });
   expect(asked({ pg: standby, source: source('aa'), settings: mayRemove }).rule).toBe('standby.follow');

@@ -80,7 +80,7 @@ const table: readonly Row[] = [
   [
     'interrupted rewind',
     { view: leaderB, pg: { ...pg.stopped(), dataDir: 'incomplete', incompleteWork: 'rewind' } },
-    'stopped.rewind-again',
+    'mend.rewind',
     ['rewind'],
   ],
   [
@@ -117,17 +117,17 @@ const table: readonly Row[] = [
   ],
   ['old primary, leader not asked yet', { view: leaderB, pg: pg.stopped() }, 'stopped.leader-not-ready', []],
   ['old primary, in order, prefix', { view: leaderB, pg: pg.stopped(), source: source() }, 'stopped.start-standby', ['start']],
-  ['old primary, crashed', { view: leaderB, pg: pg.stopped({ state: 'in production' }), source: source() }, 'stopped.diverged', ['rewind']],
+  ['old primary, crashed', { view: leaderB, pg: pg.stopped({ state: 'in production' }), source: source() }, 'mend.rewind', ['rewind']],
   [
     'old primary, wrote past the switch',
     { view: leaderB, pg: pg.stopped({ checkpointLsn: lsn(1100) }), source: source() },
-    'stopped.diverged',
+    'mend.rewind',
     ['rewind'],
   ],
   [
     'a timeline of the leader’s number, begun elsewhere (M13): pg_rewind would do nothing, again and again',
     { view: leaderB, pg: twin, source: source() },
-    'stopped.diverged',
+    'mend.rewind-blind',
     ['mark-strayed'],
   ],
   [
@@ -138,7 +138,7 @@ const table: readonly Row[] = [
       source: source(),
       settings: settings('a', { postgresql: { removeDataDirectoryOnRewindFailure: true } }),
     },
-    'stopped.diverged',
+    'mend.copy',
     ['reinitialize'],
   ],
   [
@@ -149,14 +149,14 @@ const table: readonly Row[] = [
       source: source(),
       settings: settings('a', { postgresql: { removeDataDirectoryOnRewindFailure: true } }),
     },
-    'stopped.diverged',
+    'mend.copy',
     ['reinitialize'],
     failures('rewind', 3),
   ],
   [
     'rewind failed three times, may not remove',
     { view: leaderB, pg: pg.stopped({ state: 'in production' }), source: source() },
-    'stopped.diverged',
+    'mend.rewind-later',
     [],
     failures('rewind', 3),
   ],
@@ -203,14 +203,9 @@ const table: readonly Row[] = [
     'standby.follow',
     ['apply-config', 'run-callback'],
   ],
-  [
-    'standby past the switch',
-    { view: leaderB, pg: pg.standby({ receiveLsn: lsn(1200) }), source: source() },
-    'standby.diverged',
-    ['rewind'],
-  ],
-  ['free key, healthiest', { view: view(), peers: peers(peer('b'), peer('c')) }, 'standby.race', ['acquire-leader']],
-  ['free key, somebody is ahead', { view: view(), peers: peers(peer('b', { lsn: lsn(1001) })) }, 'standby.race', ['run-callback']],
+  ['standby past the switch', { view: leaderB, pg: pg.standby({ receiveLsn: lsn(1200) }), source: source() }, 'mend.rewind', ['rewind']],
+  ['free key, healthiest', { view: view(), peers: peers(peer('b'), peer('c')) }, 'race.healthiest', ['acquire-leader']],
+  ['free key, somebody is ahead', { view: view(), peers: peers(peer('b', { lsn: lsn(1001) })) }, 'race.peer-ahead', ['run-callback']],
   [
     'paused, down after a switchover the operator asked for',
     { view: leaderB, settings: settings('a', { dynamic: { pause: true } }), pg: pg.stopped(), source: source() },
@@ -288,7 +283,7 @@ const table: readonly Row[] = [
   [
     'restart wished, diverged',
     { view: leaderB, pg: pg.stopped({ state: 'in production' }), source: source(), wishes: restart },
-    'stopped.diverged',
+    'mend.rewind',
     ['rewind'],
   ],
   ['restart wished, nobody leads', { view: view(), pg: pg.stopped(), wishes: restart }, 'request.start', ['start']],
@@ -346,7 +341,7 @@ describe('decide', () => {
   it('waits for the hour of a scheduled switchover', () => {
     const wish = { leader: 'a', candidate: null, scheduledAtMs: 1_800_000_060_000, scheduledAt: 'then', modRevision: '9' };
     const decision = decide(observation({ view: { ...mine, failover: wish }, pg: pg.primary(), peers: peers(peer('b')) }), memory());
-    expect(decision.rule).toBe('leader.switchover');
+    expect(decision.rule).toBe('switchover.scheduled');
     expect(decision.effects.some((effect) => effect.kind === 'start-job')).toBe(false);
     expect(decision.wakeAtMs).toBe(70_000);
   });

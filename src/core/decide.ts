@@ -41,7 +41,7 @@ export function decide(o: Observation, before: Memory): Decision {
   const waits = [outcome.wakeInMs, work?.wakeInMs, wakeInMs].filter((ms): ms is number => ms !== undefined && ms !== null);
   const because = say(rule, outcome, c);
   const decision: Decision = {
-    rule: rule.id,
+    rule: outcome.rule ?? rule.id,
     because,
     effects,
     steps,

@@ -41,7 +41,7 @@ describe('a leader key that this process did not take', () => {
     const released = decided({ view: ours, peers: peers(peer('b'), other) });
     expect(released).toMatchObject({ rule: 'standby.key-from-before', steps: ['release-leader'] });
     const next = decided({ view: view(), peers: peers(peer('b'), other), nowMs: 12_000 }, released.memory);
-    expect(next).toMatchObject({ rule: 'standby.race', steps: [] });
+    expect(next).toMatchObject({ rule: 'race.gave-up-lead', steps: [] });
   });
 
   it('is not released for one that may not lead, or for the data of another cluster', () => {
@@ -123,7 +123,7 @@ describe('a leader with less than this node', () => {
     const promoted = { ...pg.primary({ timeline: 3 }), localHistory };
     const seen = decided({ view: theirs, pg: promoted }, memory({ role: 'replica' }));
     expect(seen.rule).toBe('fence.other-leader');
-    expect(decided({ view: theirs, pg: stopped, source }, seen.memory).rule).toBe('stopped.diverged');
+    expect(decided({ view: theirs, pg: stopped, source }, seen.memory).rule).toBe('mend.rewind');
   });
 
   it('is what a former leader finds after one was demoted by an old key', () => {
@@ -143,6 +143,6 @@ describe('the answer of an agent whose server is down', () => {
     const quorum = settings('a', { dynamic: { synchronousMode: 'quorum' } });
     const sync = { leader: 'x', quorum: 1, standbys: ['a', 'c'], modRevision: '1' };
     const verdict = decided({ view: view({ sync }), settings: quorum, peers: peers(down('c', 1, 900)) });
-    expect(verdict).toMatchObject({ rule: 'standby.race', steps: [] });
+    expect(verdict).toMatchObject({ rule: 'race.too-few-votes', steps: [] });
   });
 });

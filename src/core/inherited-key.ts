@@ -5,10 +5,10 @@
  * asks every member, and goes by what is on the disks.
  */
 import { mayLead } from './cluster.ts';
-import { isForeign } from './comparison.ts';
 import type { Context } from './context.ts';
 import { localPosition, type Position } from './divergence.ts';
 import type { PeerFacts } from './peer-facts.ts';
+import { isForeign } from './race/positions.ts';
 import { formatLsn } from './units.ts';
 
 export type InheritedVerdict =

@@ -33,14 +33,14 @@ describe('a rewind that failed', () => {
     'because of %s is tried for as long as it takes, more and more seldom, and no copy is made',
     (code) => {
       const waiting = asked({ pg: crashed, settings: mayRemove }, failed(code, 50));
-      expect(waiting).toMatchObject({ rule: 'stopped.diverged', kinds: [], wakeAtMs: 9_900 + 30_000 });
+      expect(waiting).toMatchObject({ rule: 'mend.rewind-later', kinds: [], wakeAtMs: 9_900 + 30_000 });
       expect(waiting.because).toBe('pg_rewind failed (why); trying again soon');
       expect(asked({ pg: crashed, settings: mayRemove, ...later }, failed(code, 50)).kinds).toEqual(['rewind']);
     },
   );
   it.each(['REWIND_WAL_GONE', 'REWIND_BLIND', 'REWIND_NOTHING_IN_COMMON'])('because of %s is not tried again', (code) => {
     const given = asked({ pg: crashed, ...later }, failed(code, 1));
-    expect(given).toMatchObject({ rule: 'stopped.diverged', kinds: [] });
+    expect(given).toMatchObject({ rule: 'mend.rewind-refused', kinds: [] });
     expect(given.because).toMatch(/pg_rewind cannot mend that \(why\); run: regentctl reinit/);
     expect(asked({ pg: crashed, settings: mayRemove, ...later }, failed(code, 1)).kinds).toEqual(['reinitialize']);
   });
@@ -64,7 +64,7 @@ describe('a rewind that ended well', () => {
 
   it('counts as failed while this node finds itself diverged again', () => {
     const again = ended(true, { pg: crashed });
-    expect(again).toMatchObject({ rule: 'stopped.diverged', kinds: [], wakeAtMs: 9_900 + 1000 });
+    expect(again).toMatchObject({ rule: 'mend.rewind-later', kinds: [], wakeAtMs: 9_900 + 1000 });
     expect(again.because).toMatch(/it ended well, and this node could not stream after it/);
     expect(ended(true, { pg: crashed }, failed('REWIND_IN_VAIN', 4)).wakeAtMs).toBe(9_900 + 16_000);
     expect(ended(true, { pg: crashed, settings: mayRemove }, failed('REWIND_IN_VAIN', 2)).kinds).toEqual(['reinitialize']);
@@ -94,7 +94,7 @@ it('a replica that was promoted by hand is on its own timeline before its first 
   );
   const first = { ...source, timeline: 1, history: [] };
   expect(divergenceFrom(promoted, first)).toBe('diverged');
-  expect(asked({ pg: promoted, source: first }, { openedByHand: true })).toMatchObject({ rule: 'stopped.diverged', kinds: ['rewind'] });
+  expect(asked({ pg: promoted, source: first }, { openedByHand: true })).toMatchObject({ rule: 'mend.rewind', kinds: ['rewind'] });
 });
 
 describe('a restored base backup', () => {

@@ -5,16 +5,26 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { anyMemory, anyRound } from '../../test/support/random-rounds.ts';
+import { anyMemory, anyRound, mendMemory, mendRound, raceMemory, raceRound, switchoverRound } from '../../test/support/random-rounds.ts';
 import { contextOf } from './context.ts';
 import { decide } from './decide.ts';
+import type { Memory, Observation } from './model.ts';
+import { raceFacts } from './race/facts.ts';
+import { compareWith } from './race/peers.ts';
+import { unfit } from './race/successors.ts';
 import { remember } from './remember.ts';
 import { allRules } from './rules/index.ts';
+import { tablesBehindRules } from './rules/tables.ts';
 
 describe('the rule table', () => {
   it('has unique ids and a sentence for each', () => {
-    const ids = allRules.map((rule) => rule.id);
+    const rows = tablesBehindRules.flatMap((table) => table.rows);
+    const ids = [...allRules, ...rows].map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
+    for (const row of rows) {
+      expect(row.id).toMatch(/^[a-z-]+\.[a-z-]+$/);
+      expect(row.situation.length).toBeGreaterThan(5);
+    }
     for (const rule of allRules) {
       expect(rule.id).toMatch(/^[a-z-]+\.[a-z-]+$/);
       expect(rule.because.length).toBeGreaterThan(4);
@@ -24,16 +34,23 @@ describe('the rule table', () => {
 
   it('decides every situation without breaking an invariant, and every rule is reachable', () => {
     const reached = new Set<string>();
-    fc.assert(
-      fc.property(anyRound, anyMemory, (o, m) => {
-        const decision = decide(o, m);
-        reached.add(decision.rule);
-        expect(decide(o, m)).toEqual(decision);
-        expect(decision.because).not.toMatch(/[{}]|undefined|null/);
-      }),
-      { numRuns: 40_000, seed: 20261122 },
-    );
-    expect(allRules.map((rule) => rule.id).filter((id) => !reached.has(id))).toEqual([]);
+    const play = (rounds: fc.Arbitrary<Observation>, memories: fc.Arbitrary<Memory>, numRuns: number) =>
+      fc.assert(
+        fc.property(rounds, memories, (o, m) => {
+          const decision = decide(o, m);
+          for (const id of [decision.rule, ...rowsOf(o, m)]) reached.add(id);
+          expect(decide(o, m)).toEqual(decision);
+          expect(decision.because).not.toMatch(/[{}]|undefined|null/);
+        }),
+        { numRuns, seed: 20261122 },
+      );
+    play(anyRound, anyMemory, 40_000);
+    play(raceRound, raceMemory, 20_000);
+    play(switchoverRound, raceMemory, 20_000);
+    play(mendRound, mendMemory, 5000);
+    const rows = tablesBehindRules.flatMap((table) => table.rows);
+    const ids = [...allRules.filter((rule) => !rule.byTable), ...rows].map(({ id }) => id);
+    expect(ids.filter((id) => !reached.has(id))).toEqual([]);
   }, 300_000);
 
   it('never keeps a node writable without a confirmed lease while not paused', () => {
@@ -54,3 +71,15 @@ describe('the rule table', () => {
     );
   });
 });
+
+/** Rows that decide about a member, so that no round carries their id. */
+function rowsOf(o: Observation, m: Memory): string[] {
+  const c = contextOf(o, remember(o, m));
+  const { view } = c;
+  if (view === null) return [];
+  const fitness = view.members.flatMap(({ name }) => unfit(o.peers?.get(name), view, o.settings.dynamic)?.id ?? []);
+  const facts = raceFacts(c);
+  if (facts === null || facts.own === null) return fitness;
+  const f = { ...facts, own: facts.own };
+  return [...fitness, ...[...f.peers.values()].map((peer) => compareWith(f, peer).id)];
+}

@@ -4,10 +4,10 @@
  */
 import { describe, expect, it } from 'vitest';
 import { lsn, memory, observation, peer, peers, pg, type Scene, settings, view, walsender } from '../../test/support/build.ts';
-import { possibleSuccessors } from './candidates.ts';
 import { contextOf } from './context.ts';
 import { decide } from './decide.ts';
 import type { Memory } from './model.ts';
+import { possibleSuccessors } from './race/successors.ts';
 
 const led = view({ leaderName: 'b' });
 const source = { name: 'b', systemIdentifier: '7301234567890123456', timeline: 1, lsn: lsn(2000), history: [], inRecovery: false };
@@ -33,7 +33,7 @@ describe('a node that wrote on the timeline of its leader', () => {
     ['is further than the leader', { ...source, lsn: lsn(990), hasOurEnd: true }],
   ])('has diverged where it %s', (_, leader) => {
     const decision = decided({ pg: opened, source: leader });
-    expect(decision).toMatchObject({ rule: 'stopped.diverged', steps: [], memory: { strayed: true } });
+    expect(decision).toMatchObject({ rule: 'mend.rewind-blind', steps: [], memory: { strayed: true } });
     expect(decision.because).toContain('regentctl reinit demo a');
   });
 
@@ -42,7 +42,7 @@ describe('a node that wrote on the timeline of its leader', () => {
     const may = settings('a', { postgresql: { removeDataDirectoryOnRewindFailure: true } });
     for (const state of ['shut down', 'in production']) {
       const scene = { pg: pg.stopped({ state, checkpointLsn: lsn(1000) }), source: { ...later, hasOurEnd: false } };
-      expect(decided(scene)).toMatchObject({ rule: 'stopped.diverged', steps: [], memory: { strayed: true } });
+      expect(decided(scene)).toMatchObject({ rule: 'mend.rewind-blind', steps: [], memory: { strayed: true } });
       expect(decided({ ...scene, settings: may }).steps).toMatchObject([{ kind: 'start-job', job: { kind: 'reinitialize' } }]);
     }
     const demoted = pg.stopped({ state: 'shut down', checkpointLsn: lsn(1000) });
@@ -58,7 +58,7 @@ describe('a node that wrote on the timeline of its leader', () => {
     expect(decided({ pg: pg.stopped({ state: 'shut down in recovery' }), source }, started).memory.endedAt).toEqual(end);
     const runs = pg.standby({ receiver: null, receiveLsn: null, replayLsn: lsn(1100) });
     const told = (hasOurEnd: boolean) => decided({ pg: runs, source: { ...source, hasOurEnd } }, started);
-    expect(told(false)).toMatchObject({ rule: 'standby.diverged', memory: { strayed: true, endedAt: end } });
+    expect(told(false)).toMatchObject({ rule: 'mend.rewind-blind', memory: { strayed: true, endedAt: end } });
     expect(told(true)).toMatchObject({ rule: 'standby.follow', memory: { endedAt: end } });
     const receiver = { status: 'streaming', receivedTimeline: 1, slotName: null, conninfo: '', senderHost: 'b', senderPort: 5432 };
     const streams = pg.standby({ receiver: { ...receiver, latestEndLsn: lsn(1100) }, receiveLsn: lsn(1100), replayLsn: lsn(1100) });
@@ -82,13 +82,13 @@ describe('a node that wrote on the timeline of its leader', () => {
     // Of a standby nothing else is to be known than where it ends.
     const stopped = pg.stopped({ state: 'shut down in recovery', minRecoveryLsn: lsn(1000) }, { standbySignal: true });
     expect(decided({ pg: stopped, source }).rule).toBe('stopped.start-standby');
-    expect(decided({ pg: stopped, source: { ...source, lsn: lsn(999) } }).rule).toBe('stopped.diverged');
+    expect(decided({ pg: stopped, source: { ...source, lsn: lsn(999) } }).rule).toBe('mend.rewind-blind');
   });
 
   it('is found out while it streams, by a position that its leader has not reached', () => {
     const streams = pg.standby({ receiver: streaming, receiveLsn: lsn(900), replayLsn: lsn(1000) });
     expect(decided({ pg: streams, source: { ...source, lsn: lsn(999) } })).toMatchObject({
-      rule: 'standby.diverged',
+      rule: 'mend.rewind-blind',
       steps: [{ kind: 'demote-now' }],
     });
     // After a start the walreceiver is behind the replay for a moment.
@@ -98,7 +98,7 @@ describe('a node that wrote on the timeline of its leader', () => {
   it('stays out of the race when the leader is gone, until it was cloned or an operator names it', () => {
     const alone = { view: view(), peers: peers(peer('b', { lsn: lsn(900) }), peer('c', { lsn: lsn(900) })) };
     expect(decided({ ...alone, pg: opened }, { strayed: true })).toMatchObject({ rule: 'stopped.strayed', steps: [] });
-    expect(decided({ ...alone, pg: pg.standby() }, { strayed: true })).toMatchObject({ rule: 'standby.race', steps: [] });
+    expect(decided({ ...alone, pg: pg.standby() }, { strayed: true })).toMatchObject({ rule: 'race.diverged', steps: [] });
     const failover = { leader: null, candidate: 'a', scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
     const named = { ...alone, view: view({ failover }) };
     expect(decided({ ...named, pg: opened }, { strayed: true }).rule).toBe('stopped.start-for-race');
@@ -116,7 +116,7 @@ describe('what its agent found out', () => {
     expect(found.chores).toEqual([{ kind: 'strayed', effects: [{ kind: 'mark-strayed', strayed: true }] }]);
     const after = decided({ ...alone, pg: { ...opened, strayed: true } });
     expect(after).toMatchObject({ rule: 'stopped.strayed', chores: [], memory: { strayed: true } });
-    expect(decided({ ...alone, pg: { ...pg.standby(), strayed: true } })).toMatchObject({ rule: 'standby.race', steps: [] });
+    expect(decided({ ...alone, pg: { ...pg.standby(), strayed: true } })).toMatchObject({ rule: 'race.diverged', steps: [] });
   });
 
   it('holds until it streams what its leader has', () => {

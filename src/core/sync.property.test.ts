@@ -6,10 +6,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { lsn, member, memory, observation, peer, peers, pg, settings, view, walsender } from '../../test/support/build.ts';
-import { raceVerdict } from './candidates.ts';
 import type { SyncKey } from './cluster.ts';
 import { contextOf } from './context.ts';
 import type { Memory } from './model.ts';
+import { raceVerdict } from './race/race.ts';
 import { remember } from './remember.ts';
 import { syncStep, takeover } from './sync.ts';
 import { formatSyncNames, parseSyncNames } from './sync-names.ts';
@@ -122,7 +122,7 @@ class World {
           settings: this.settings(me),
         });
         const verdict = raceVerdict(contextOf(o, memory()));
-        if (verdict.win && this.sync !== null) {
+        if (verdict.verdict === 'take' && this.sync !== null) {
           expect(
             this.flushed[me],
             `${me} of ${alive} may lead; ${JSON.stringify(this.sync)} names=${this.names} acked=${this.acked}`,
@@ -196,7 +196,7 @@ describe.each(['quorum', 'on'] as const)('synchronous_mode %s', (mode) => {
       world.now += 250;
     }
     const o = observation({ me: 'b', view: world.view(), peers: peers(), settings: world.settings('b') });
-    expect(raceVerdict(contextOf(o, memory()))).toMatchObject({ win: true });
+    expect(raceVerdict(contextOf(o, memory()))).toMatchObject({ verdict: 'take' });
   });
 });
 

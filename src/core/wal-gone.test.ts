@@ -27,7 +27,7 @@ describe('WAL that is gone', () => {
   });
 
   it('does not keep a standby from racing, nor is it looked for where it follows nobody', () => {
-    expect(decided({ ...standby, ...trouble, walGone: true }, { view: view() }).rule).toBe('standby.race');
+    expect(decided({ ...standby, ...trouble, walGone: true }, { view: view() }).rule).toBe('race.not-asked');
   });
 });
 

@@ -58,7 +58,7 @@ export const twinFoundOut: Scenario = {
     await story.until('somebody leads', () => world.leader !== null, 60_000);
     story.operator('b is switched on again', () => b.boot());
     await story.back();
-    expect(b.rules).toContain('stopped.diverged');
+    expect(b.rules).toContain('mend.copy');
     expect(b.recloned).toBe(true);
   },
 };

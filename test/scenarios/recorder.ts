@@ -67,7 +67,7 @@ export class Recorder {
       if (decision === undefined || decision.rule === IN_BETWEEN) continue;
       const because = withoutNumbers(decision.because);
       if (this.#rules.get(name) === decision.rule && (this.#because.get(name) ?? because) === because) continue;
-      const known = this.#rules.get(name) === decision.rule && decision.rule !== 'standby.race';
+      const known = this.#rules.get(name) === decision.rule && !decision.rule.startsWith('race.');
       this.#rules.set(name, decision.rule);
       this.#because.set(name, because);
       if (!known) this.#add(name, `rule ${decision.rule}: ${decision.because}`);

@@ -196,7 +196,7 @@ describe('the whole world', () => {
     expect(divergenceFrom({ ...replica.running.rounds.last!.observation.pg }, null)).toBe('unknown');
     old.boot();
     await world.expect('rewound', () => world.healthy(), 30_000);
-    expect(old.rules).toContain('stopped.diverged');
+    expect(old.rules).toContain('mend.rewind');
     expect(world.clients.missingOn(world.primary).length).toBe(world.clients.acknowledged.length);
   });
 });

@@ -1,8 +1,9 @@
 /**
- * What is done about a node whose history left the leader's: pg_rewind where that can help, a new
- * copy where the settings allow it, else a word to the operator.
+ * What a node does when its history left the leader's: pg_rewind where that can help, a new copy
+ * where the settings allow it. Otherwise it tells the operator what to type.
  */
 import type { Context } from '../context.ts';
+import { type DrawnTable, firstAnswer, type Row } from '../decision-table.ts';
 import { localPosition, rewindIsBlind } from '../divergence.ts';
 import type { Source } from '../effects.ts';
 import { holdOffMs } from '../hold-off.ts';
@@ -11,46 +12,124 @@ import { reinitCommand } from '../operator-commands.ts';
 import { prospectOf } from '../rewind-prospects.ts';
 import type { Outcome } from './table.ts';
 
-/**
- * So many rewinds that fail in a row, for a cause that nobody can name, are enough to prefer a new
- * copy.
- */
+/** After so many failed rewinds in a row without a known cause, a new copy is preferred. */
 const TRIES = 3;
+const OPERATOR_WAKE_MS = 10_000;
 
-export function mendDivergence(c: Context, leader: Source): Outcome {
-  const { postgresql } = c.o.settings;
-  const { control } = c.o.pg;
-  const twin = rewindIsBlind(c.o.pg, c.o.source);
-  const able = !twin && postgresql.usePgRewind && (control === null || control.walLogHints || control.dataChecksums);
-  const failed = failureFrom(c, leader);
-  const prospect = failed === null ? 'passes' : prospectOf(failed.code);
-  const worn = failed !== null && prospect === 'unclear' && failed.count >= TRIES;
-  const hopeless = twin || (able && prospect === 'never');
-  const mayRemove = able || twin ? postgresql.removeDataDirectoryOnRewindFailure : postgresql.removeDataDirectoryOnDivergedTimelines;
-  if (mayRemove && (hopeless || worn || !able)) return reinitialize(c, leader, 'reinitializing due to diverged timelines');
-  if (able && !hopeless) {
-    const wait = holdOffMs(c, 'rewind');
-    if (failed !== null && wait > 0) return { wakeInMs: wait, because: waiting(c, failed, worn) };
-    return { effects: [{ kind: 'start-job', job: { kind: 'rewind', source: leader } }], because: `running pg_rewind from ${leader.name}` };
-  }
-  const why = twin
-    ? `pg_rewind does not see it (both have a timeline ${localPosition(c.o.pg)?.timeline}, each its own)`
-    : able
-      ? `pg_rewind cannot mend that (${failed?.message ?? ''})`
-      : 'pg_rewind is not possible (it needs use_pg_rewind, and wal_log_hints or data checksums)';
-  return { wakeInMs: 10_000, because: `the data of this node diverged from ${leader.name} and ${why}; ${reinitCommand(c)}` };
+interface MendFacts {
+  readonly c: Context;
+  readonly leader: Source;
+  /** Both have a timeline of this number, each its own, so pg_rewind sees no difference. */
+  readonly blind: boolean;
+  /** The settings and the data allow pg_rewind. */
+  readonly able: boolean;
+  /** The last rewind from this leader; null: it did not fail. */
+  readonly failed: Failure | null;
 }
 
-/** Only where this leader was the source. */
+type MendVerdict = 'copy' | 'rewind' | 'wait' | 'tell the operator';
+
+export const mendRows: readonly Row<MendFacts, MendVerdict>[] = [
+  {
+    id: 'mend.copy',
+    situation: 'pg_rewind cannot help, or failed 3 times without a known cause, and the settings allow to remove the data',
+    when: (f) => mayRemoveData(f) && (isHopeless(f) || isWorn(f) || !f.able),
+    verdict: 'copy',
+    because: () => 'reinitializing due to diverged timelines',
+  },
+  {
+    id: 'mend.rewind-later',
+    situation: 'pg_rewind has just failed, and may succeed later',
+    when: (f) => canRewind(f) && f.failed !== null && holdOffMs(f.c, 'rewind') > 0,
+    verdict: 'wait',
+    because: (f) => {
+      const told = `pg_rewind failed (${f.failed?.message}); trying again soon`;
+      return isWorn(f) ? `${told}; if the cause does not pass, ${reinitCommand(f.c)}` : told;
+    },
+  },
+  {
+    id: 'mend.rewind',
+    situation: 'pg_rewind can help',
+    when: canRewind,
+    verdict: 'rewind',
+    because: ({ leader }) => `running pg_rewind from ${leader.name}`,
+  },
+  {
+    id: 'mend.rewind-blind',
+    situation: 'pg_rewind would see no difference, and the settings do not allow to remove the data',
+    when: ({ blind }) => blind,
+    verdict: 'tell the operator',
+    because: (f) => byOperator(f, `pg_rewind does not see it (both have a timeline ${localPosition(f.c.o.pg)?.timeline}, each its own)`),
+  },
+  {
+    id: 'mend.rewind-refused',
+    situation: 'pg_rewind has refused these data, and the settings do not allow to remove them',
+    when: ({ able }) => able,
+    verdict: 'tell the operator',
+    because: (f) => byOperator(f, `pg_rewind cannot mend that (${f.failed?.message ?? ''})`),
+  },
+  {
+    id: 'mend.rewind-impossible',
+    situation: 'pg_rewind is off or cannot run, and the settings do not allow to remove the data',
+    when: () => true,
+    verdict: 'tell the operator',
+    because: (f) => byOperator(f, 'pg_rewind is not possible (it needs use_pg_rewind, and wal_log_hints or data checksums)'),
+  },
+];
+
+export const mendTable: DrawnTable = {
+  title: 'A history that left the leader’s',
+  situation: 'the WAL here is not a prefix of the leader’s (rules `standby.diverged` and those of a stopped PostgreSQL)',
+  rows: mendRows,
+};
+
+export function mendDivergence(c: Context, leader: Source): Outcome {
+  const f = factsOf(c, leader);
+  const answer = firstAnswer(mendRows, f);
+  if (answer === null) return {};
+  const said = { rule: answer.id, because: answer.because };
+  switch (answer.verdict) {
+    case 'copy':
+      return { rule: answer.id, ...reinitialize(c, leader, answer.because) };
+    case 'rewind':
+      return { ...said, effects: [{ kind: 'start-job', job: { kind: 'rewind', source: leader } }] };
+    case 'wait':
+      return { ...said, wakeInMs: holdOffMs(c, 'rewind') };
+    case 'tell the operator':
+      return { ...said, wakeInMs: OPERATOR_WAKE_MS };
+  }
+}
+
+function factsOf(c: Context, leader: Source): MendFacts {
+  const { control } = c.o.pg;
+  const blind = rewindIsBlind(c.o.pg, c.o.source);
+  const able = !blind && c.o.settings.postgresql.usePgRewind && (control === null || control.walLogHints || control.dataChecksums);
+  return { c, leader, blind, able, failed: failureFrom(c, leader) };
+}
+
+/** What one source made of the rewind says nothing about another source. */
 function failureFrom(c: Context, leader: Source): Failure | null {
   const failed = c.m.failures.rewind;
   return failed === undefined || (failed.source !== undefined && failed.source !== leader.name) ? null : failed;
 }
 
-function waiting(c: Context, failed: Failure, worn: boolean): string {
-  const told = `pg_rewind failed (${failed.message}); trying again soon`;
-  return worn ? `${told}; if the cause does not pass, ${reinitCommand(c)}` : told;
+function mayRemoveData({ c, able, blind }: MendFacts): boolean {
+  const { removeDataDirectoryOnRewindFailure, removeDataDirectoryOnDivergedTimelines } = c.o.settings.postgresql;
+  return able || blind ? removeDataDirectoryOnRewindFailure : removeDataDirectoryOnDivergedTimelines;
 }
+
+const isHopeless = ({ blind, able, failed }: MendFacts): boolean =>
+  blind || (able && failed !== null && prospectOf(failed.code) === 'never');
+
+const isWorn = ({ failed }: MendFacts): boolean => failed !== null && prospectOf(failed.code) === 'unclear' && failed.count >= TRIES;
+
+/** As often as it takes, because a cause that passes must not cost the data. */
+function canRewind(f: MendFacts): boolean {
+  return f.able && !isHopeless(f);
+}
+
+const byOperator = ({ c, leader }: MendFacts, why: string): string =>
+  `the data of this node diverged from ${leader.name} and ${why}; ${reinitCommand(c)}`;
 
 export function reinitialize(c: Context, leader: Source, because: string): Outcome {
   const wait = holdOffMs(c, 'reinitialize');

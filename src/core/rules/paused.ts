@@ -1,6 +1,6 @@
 /** A pause: nothing is started, stopped, promoted or demoted unless an operator asks by name. */
-import { raceVerdict } from '../candidates.ts';
 import { letGo } from '../let-go.ts';
+import { raceVerdict } from '../race/race.ts';
 import { supersededBy } from '../superseded.ts';
 import { switchoverAway } from './switchover.ts';
 import { nothing, type Section } from './table.ts';
@@ -40,6 +40,7 @@ export const paused: Section = {
     },
     {
       id: 'paused.switchover',
+      byTable: true,
       situation: 'this primary leads, and an operator asked for a switchover or failover to a named member',
       when: (c) => c.isPrimary && c.lockMine && c.view?.failover != null && c.view.failover.candidate !== null,
       ask: switchoverAway,
@@ -52,9 +53,11 @@ export const paused: Section = {
       ask: (c) => {
         // An operator's failover overrides everything else. A switchover is to lose nothing, and
         // the former leader may be alive.
-        const verdict = c.view?.failover?.leader == null ? null : raceVerdict(c);
-        if (verdict?.win === false)
-          return { chores: letGo(c), wakeInMs: 300, watchMembers: true, because: `not taking the leader key: ${verdict.because}` };
+        const race = c.view?.failover?.leader == null ? null : raceVerdict(c);
+        if (race !== null && race.verdict !== 'take') {
+          const because = `not taking the leader key: ${race.because}`;
+          return { rule: race.id, chores: letGo(c), wakeInMs: 300, watchMembers: true, because };
+        }
         return { effects: [{ kind: 'acquire-leader' }], wakeInMs: 0 };
       },
       because: 'taking the leader key as the candidate the operator named',

@@ -12,6 +12,7 @@ export const switchover: Section = {
   rules: [
     {
       id: 'leader.switchover',
+      byTable: true,
       situation: 'always',
       when: always,
       ask: switchoverAway,

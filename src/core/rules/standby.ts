@@ -1,5 +1,4 @@
 /** PostgreSQL runs as a standby and answers. */
-import { raceVerdict, requestInVain } from '../candidates.ts';
 import { choreHoldOffMs } from '../chores.ts';
 import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
 import { divergenceFrom, isAhead, leaderHasLess } from '../divergence.ts';
@@ -8,6 +7,8 @@ import { promotionFailed } from '../failed-promotions.ts';
 import { inheritedVerdict } from '../inherited-key.ts';
 import { letGo, resumeReplay } from '../let-go.ts';
 import { describeWalGone } from '../postgres-facts.ts';
+import { requestInVain } from '../race/operator-request.ts';
+import { raceVerdict } from '../race/race.ts';
 import { isOutdated } from '../superseded.ts';
 import { takeover } from '../sync.ts';
 import { leaderHasLessText, withInheritedKey } from './lesser-leader.ts';
@@ -134,17 +135,18 @@ export const standby: Section = {
     },
     {
       id: 'standby.race',
+      byTable: true,
       situation: 'nobody holds the leader key',
       when: (c) => c.unlocked,
       ask: (c) => {
-        const verdict = raceVerdict(c);
-        if (verdict.win)
-          return { effects: [{ kind: 'acquire-leader' }], wakeInMs: 0, because: `taking the leader key: ${verdict.because}` };
+        const { id: rule, verdict, because } = raceVerdict(c);
+        if (verdict === 'take')
+          return { rule, effects: [{ kind: 'acquire-leader' }], wakeInMs: 0, because: `taking the leader key: ${because}` };
         const chores = [...letGo(c), ...resumeReplay(c)];
         const lettingGo = chores.length > 0 && choreHoldOffMs(c.m.chores, 'let-go', c.o) === 0;
         const fresh = c.m.leaderlessSinceMs === null || c.o.nowMs - c.m.leaderlessSinceMs < SOON_MS;
-        const wakeInMs = fresh && (lettingGo || verdict.soon) ? LET_GO_MS : RACE_INTERVAL_MS;
-        return { chores, wakeInMs, watchMembers: true, because: `not taking the leader key: ${verdict.because}` };
+        const wakeInMs = fresh && (lettingGo || verdict === 'leave for now') ? LET_GO_MS : RACE_INTERVAL_MS;
+        return { rule, chores, wakeInMs, watchMembers: true, because: `not taking the leader key: ${because}` };
       },
       because: 'following a different leader because i am not the healthiest node',
     },

@@ -1,10 +1,11 @@
 /** A postmaster is there and does not answer the agent: it recovers, hangs, or refuses it. */
-import { possibleSuccessors } from '../candidates.ts';
+
 import type { Chore } from '../chores.ts';
 import { type Context, wantedSource } from '../context.ts';
 import { divergenceFrom } from '../divergence.ts';
 import { blindRole, isBlind } from '../locked-out.ts';
 import { reinitCommand } from '../operator-commands.ts';
+import { possibleSuccessors } from '../race/successors.ts';
 import type { Outcome, Section } from './table.ts';
 
 const sinceMs = (c: Context) => (c.m.notRunningSinceMs === null ? 0 : c.o.nowMs - c.m.notRunningSinceMs);

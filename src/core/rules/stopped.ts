@@ -1,5 +1,5 @@
 /** nobody asked for that. */
-import { possibleSuccessors } from '../candidates.ts';
+
 import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
 import { divergenceFrom, leaderHasLess } from '../divergence.ts';
 import type { Source } from '../effects.ts';
@@ -8,6 +8,7 @@ import { holdOffMs } from '../hold-off.ts';
 import { inheritedVerdict } from '../inherited-key.ts';
 import { wasPrimary, wroteItsOwn } from '../last-life.ts';
 import { reinitCommand } from '../operator-commands.ts';
+import { possibleSuccessors } from '../race/successors.ts';
 import { START_UNRECOVERABLE } from '../rewind-prospects.ts';
 import { takeover } from '../sync.ts';
 import { countsVotes } from '../voters.ts';

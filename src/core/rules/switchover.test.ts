@@ -22,7 +22,7 @@ const asked = (setAgoMs: number, found = peers(peer('b'), peer('c'))) => {
 
 it('waits while the synchronous set is being changed, for a moment only', () => {
   const soon = asked(50);
-  expect(soon).toMatchObject({ rule: 'leader.switchover', steps: [], because: expect.stringContaining('waits for a moment') });
+  expect(soon).toMatchObject({ rule: 'switchover.settling', steps: [], because: expect.stringContaining('waits for a moment') });
   expect(soon.wakeAtMs).not.toBeNull();
   expect(asked(60_000).steps).toMatchObject([{ kind: 'clear-failover' }]);
 });

@@ -1,71 +1,192 @@
-/** The operator's wish in `failover`, as the present leader deals with it. */
-import { possibleSuccessors, unfit } from '../candidates.ts';
+/** An operator's request for a switchover or failover, as the present leader deals with it. */
+import type { FailoverKey } from '../cluster.ts';
 import type { Context } from '../context.ts';
+import { type DrawnTable, firstAnswer, type Row } from '../decision-table.ts';
 import { holdOffMs } from '../hold-off.ts';
+import { possibleSuccessors, unfit } from '../race/successors.ts';
 import { strays } from '../strays.ts';
 import { syncStep } from '../sync.ts';
 import type { Outcome } from './table.ts';
 
 /** A schedule this much in the past was missed, not meant. */
 const STALE_AFTER_LOOPS = 1.5;
+const SETTLING_WAKE_MS = 100;
+
+interface SwitchoverFacts {
+  readonly c: Context;
+  readonly request: FailoverKey;
+  readonly action: 'failover' | 'switchover';
+  /** Until the scheduled moment; null: the request has no schedule. */
+  readonly dueInMs: number | null;
+  readonly successors: readonly string[];
+}
+
+type SwitchoverVerdict = 'wait' | 'drop the request' | 'hand over';
+
+export const switchoverRows: readonly Row<SwitchoverFacts, SwitchoverVerdict>[] = [
+  {
+    id: 'switchover.paused',
+    situation: 'it is scheduled, and the cluster is paused',
+    when: ({ c, dueInMs }) => dueInMs !== null && c.paused,
+    verdict: 'wait',
+    because: () => 'a scheduled switchover waits for the end of the pause',
+  },
+  {
+    id: 'switchover.scheduled',
+    situation: 'its scheduled moment is still to come',
+    when: ({ dueInMs }) => dueInMs !== null && dueInMs > 0,
+    verdict: 'wait',
+    because: ({ c, request, dueInMs }) =>
+      `no action. I am (${c.me}), the leader with the lock; awaiting switchover at ${request.scheduledAt} (in ${Math.round((dueInMs ?? 0) / 1000)} seconds)`,
+  },
+  {
+    id: 'switchover.missed',
+    situation: 'its scheduled moment is longer past than one and a half loop_wait',
+    when: ({ c, dueInMs }) => dueInMs !== null && dueInMs < -STALE_AFTER_LOOPS * c.o.settings.dynamic.loopWaitSeconds * 1000,
+    verdict: 'drop the request',
+    because: () => 'the scheduled switchover was missed and is dropped',
+  },
+  {
+    id: 'switchover.other-leader',
+    situation: 'it names another leader',
+    when: ({ c, request }) => request.leader !== null && request.leader !== c.me,
+    verdict: 'drop the request',
+    because: ({ c, request }) => `the switchover away from ${request.leader} is done or no longer applies: ${c.me} leads`,
+  },
+  {
+    id: 'switchover.leads-already',
+    situation: 'it names this node as candidate',
+    when: ({ c, request }) => request.candidate === c.me,
+    verdict: 'drop the request',
+    because: ({ c }) => `${c.me} leads already`,
+  },
+  {
+    id: 'switchover.locked-out',
+    situation: 'PostgreSQL does not let the agent in: what stops here would come up as a member that its agent cannot see',
+    when: ({ c }) => c.o.pg.lockedOut !== undefined,
+    verdict: 'drop the request',
+    because: ({ c, action }) => `${action} is not possible: the agent is locked out of ${c.me}: ${c.o.pg.lockedOut}`,
+  },
+  {
+    id: 'switchover.failed',
+    situation: 'the handover has just failed',
+    when: ({ c }) => holdOffMs(c, 'handover') > 0,
+    verdict: 'drop the request',
+    because: ({ c, action }) => `${action} failed: ${c.m.failures.handover?.message ?? ''}`,
+  },
+  {
+    id: 'switchover.successors-locked-out',
+    situation: 'no member that could take over lets its agent in',
+    when: (f) => f.successors.length > 0 && lockedOut(f).length === f.successors.length,
+    verdict: 'drop the request',
+    because: (f) =>
+      `${f.action} is not possible: ${lockedOut(f)
+        .map(({ name, reason }) => `${name} cannot be logged in to: ${reason}`)
+        .join('; ')}`,
+  },
+  {
+    id: 'switchover.settling',
+    situation: 'no member can take over, and the synchronous set has been changing for less than 3 s',
+    when: ({ c, successors }) => successors.length === 0 && isSettling(c),
+    verdict: 'wait',
+    because: ({ c, action }) => `${action} waits for a moment: ${syncStep(c).because}`,
+  },
+  {
+    id: 'switchover.candidate-unfit',
+    situation: 'the candidate cannot take over',
+    when: ({ request, successors }) => successors.length === 0 && request.candidate !== null,
+    verdict: 'drop the request',
+    because: (f) => {
+      const candidate = f.request.candidate ?? '';
+      return `${f.action} is not possible: ${candidate} ${whyNot(f, candidate) ?? 'is not a synchronous standby'}`;
+    },
+  },
+  {
+    id: 'switchover.no-successor',
+    situation: 'no member can take over, or too few synchronous standbys',
+    when: ({ successors }) => successors.length === 0,
+    verdict: 'drop the request',
+    because: (f) => `${f.action} is not possible: no member can take over, or too few synchronous standbys${everyReason(f)}`,
+  },
+  {
+    id: 'switchover.hand-over',
+    situation: 'otherwise',
+    when: () => true,
+    verdict: 'hand over',
+    because: ({ action }) => (action === 'failover' ? 'manual failover: demoting myself' : 'switchover: demoting myself'),
+  },
+];
+
+export const switchoverTable: DrawnTable = {
+  title: 'A request for a switchover or failover, at the leader',
+  situation: 'this primary leads, and an operator asked for a switchover or failover (rules `leader.switchover`, `paused.switchover`)',
+  rows: switchoverRows,
+};
 
 export function switchoverAway(c: Context): Outcome {
-  const wish = c.view?.failover;
-  if (!wish || c.view === null) return {};
-  const drop = (because: string): Outcome => ({ effects: [{ kind: 'clear-failover', expected: wish }], because });
-  if (wish.scheduledAtMs !== null) {
-    if (c.paused) return { because: 'a scheduled switchover waits for the end of the pause' };
-    const deltaMs = wish.scheduledAtMs - c.o.wallMs;
-    if (deltaMs > 0) {
-      const because = `no action. I am (${c.me}), the leader with the lock; awaiting switchover at ${wish.scheduledAt} (in ${Math.round(deltaMs / 1000)} seconds)`;
-      return { wakeInMs: deltaMs, because };
+  const f = factsOf(c);
+  const answer = f === null ? null : firstAnswer(switchoverRows, f);
+  if (f === null || answer === null) return {};
+  const { request, action } = f;
+  const said = { rule: answer.id, because: answer.because };
+  switch (answer.verdict) {
+    case 'drop the request':
+      return { ...said, effects: [{ kind: 'clear-failover', expected: request }] };
+    case 'hand over':
+      return { ...said, effects: [{ kind: 'start-job', job: { kind: 'handover', action, candidate: request.candidate } }] };
+    case 'wait': {
+      const wakeInMs = f.dueInMs === null || f.dueInMs <= 0 ? SETTLING_WAKE_MS : f.dueInMs;
+      return c.paused && f.dueInMs !== null ? said : { ...said, wakeInMs };
     }
-    if (deltaMs < -STALE_AFTER_LOOPS * c.o.settings.dynamic.loopWaitSeconds * 1000)
-      return drop('the scheduled switchover was missed and is dropped');
   }
-  if (wish.leader !== null && wish.leader !== c.me)
-    return drop(`the switchover away from ${wish.leader} is done or no longer applies: ${c.me} leads`);
-  if (wish.candidate === c.me) return drop(`${c.me} leads already`);
-  const action = wish.leader === null ? 'failover' : 'switchover';
-  const { lockedOut } = c.o.pg;
-  // What is stopped here would come up as a member that its agent cannot see.
-  if (lockedOut !== undefined) return drop(`${action} is not possible: the agent is locked out of ${c.me}: ${lockedOut}`);
-  if (holdOffMs(c, 'handover') > 0) return drop(`${action} failed: ${c.m.failures.handover?.message ?? ''}`);
-  const successors = possibleSuccessors(c, c.view, { only: wish.candidate, manual: action === 'failover' });
-  const blocked = successors.map((name) => c.o.peers?.get(name)).filter((peer) => peer?.lockedOut !== undefined);
-  if (blocked.length > 0 && blocked.length === successors.length)
-    return drop(
-      `${action} is not possible: ${blocked.map((peer) => `${peer!.name} cannot be logged in to: ${peer!.lockedOut}`).join('; ')}`,
-    );
-  if (successors.length === 0) {
-    if (isSettling(c)) return { wakeInMs: 100, because: `${action} waits for a moment: ${syncStep(c).because}` };
-    const { candidate } = wish;
-    const isMember = (name: string) => c.view!.members.some((member) => member.name === name);
-    const reasonOf = (name: string) =>
-      !isMember(name)
-        ? 'is not a member of this cluster'
-        : (unfit(c.o.peers?.get(name), c.view!, c.o.settings.dynamic) ?? otherwiseUnfit(c, name));
-    if (candidate !== null) return drop(`${action} is not possible: ${candidate} ${reasonOf(candidate) ?? 'is not a synchronous standby'}`);
-    const reasons = c.view.members.filter(({ name }) => name !== c.me).map(({ name }) => ({ name, reason: reasonOf(name) }));
-    const told = reasons.flatMap(({ name, reason }) => (reason === null ? [] : [`${name} ${reason}`]));
-    const why = told.length === 0 ? '' : `: ${told.join('; ')}`;
-    return drop(`${action} is not possible: no member can take over, or too few synchronous standbys${why}`);
-  }
+}
+
+function factsOf(c: Context): SwitchoverFacts | null {
+  const request = c.view?.failover;
+  if (!request || c.view === null) return null;
+  const action = request.leader === null ? 'failover' : 'switchover';
   return {
-    effects: [{ kind: 'start-job', job: { kind: 'handover', action, candidate: wish.candidate } }],
-    because: action === 'failover' ? 'manual failover: demoting myself' : 'switchover: demoting myself',
+    c,
+    request,
+    action,
+    dueInMs: request.scheduledAtMs === null ? null : request.scheduledAtMs - c.o.wallMs,
+    successors: possibleSuccessors(c, c.view, { only: request.candidate, manual: action === 'failover' }),
   };
 }
 
+function lockedOut({ c, successors }: SwitchoverFacts): { readonly name: string; readonly reason: string }[] {
+  return successors.flatMap((name) => {
+    const reason = c.o.peers?.get(name)?.lockedOut;
+    return reason === undefined ? [] : [{ name, reason }];
+  });
+}
+
+/** Why this member cannot take over, to go behind its name; null: only that it is not in /sync. */
+function whyNot({ c }: SwitchoverFacts, name: string): string | null {
+  const { view } = c;
+  if (view === null || !view.members.some((member) => member.name === name)) return 'is not a member of this cluster';
+  const reason = unfit(c.o.peers?.get(name), view, c.o.settings.dynamic)?.because;
+  return reason ?? (strays(c, name) ? 'has WAL that this leader does not have' : null);
+}
+
+function everyReason(f: SwitchoverFacts): string {
+  const others = (f.c.view?.members ?? []).map(({ name }) => name).filter((name) => name !== f.c.me);
+  const told = others.flatMap((name) => {
+    const reason = whyNot(f, name);
+    return reason === null ? [] : [`${name} ${reason}`];
+  });
+  return told.length === 0 ? '' : `: ${told.join('; ')}`;
+}
+
 /**
- * Longer than a standby takes to catch up that streams; who takes longer is no reason to keep the
- * operator waiting, nor to begin when he no longer expects it.
+ * A standby that streams catches up in less. A slower one must not keep the operator waiting, and
+ * the switchover must not begin when the operator no longer expects it.
  */
 const SETTLING_MS = 3000;
 
 /**
- * The synchronous set is being changed: until the new one holds everything /sync asks for more
- * votes than there will be need for.
+ * The synchronous set is being changed. Until the new one holds, /sync asks for more votes than the
+ * switchover will need.
  */
 function isSettling(c: Context): boolean {
   const set = c.m.syncNamesSet;
@@ -73,6 +194,3 @@ function isSettling(c: Context): boolean {
   const { effects, waiting } = syncStep(c);
   return effects.length > 0 || waiting;
 }
-
-/** What only this leader sees of a member. */
-const otherwiseUnfit = (c: Context, name: string) => (strays(c, name) ? 'has WAL that this leader does not have' : null);

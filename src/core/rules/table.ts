@@ -20,6 +20,8 @@ export interface Outcome {
   readonly abstain?: boolean;
   /** Replaces the rule's sentence where the reason has details. */
   readonly because?: string;
+  /** Replaces the rule's id: the row of the table behind the rule that decided. */
+  readonly rule?: string;
 }
 
 export interface Rule {
@@ -31,6 +33,8 @@ export interface Rule {
   readonly ask: (c: Context) => Outcome;
   /** The sentence for the operator; `{me}`, `{scope}` and `{leader}` are filled in. */
   readonly because: string;
+  /** A table behind it decides (tables.ts): the id of the row always stands for this one. */
+  readonly byTable?: true;
 }
 
 export interface Section {

@@ -43,14 +43,14 @@ export const copyMutants: readonly Mutant[] = [
     offends: ['S1', 'S8'],
     edits: [
       {
-        file: 'src/core/candidates.ts',
-        find: 'includes(voters, member.name) || peer.restored === true) continue;',
-        replace: 'includes(voters, member.name)) continue;',
+        file: 'src/core/race/votes.ts',
+        find: 'isVoter(f, peer.name) && peer.restored !== true;',
+        replace: 'isVoter(f, peer.name);',
       },
       {
-        file: 'src/core/candidates.ts',
-        find: 'return c.o.pg.restored === true && voters !== null',
-        replace: 'return c.o.pg.restored === null && voters !== null',
+        file: 'src/core/race/facts.ts',
+        find: 'f.c.o.pg.restored === true &&',
+        replace: 'f.c.o.pg.restored === null &&',
       },
     ],
     verdicts: ['safety'],

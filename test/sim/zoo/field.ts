@@ -63,8 +63,8 @@ export const fieldMutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/rules/mend.ts',
-        find: 'if (failed !== null && wait > 0) return',
-        replace: 'if (failed !== null && (wait > 0 || failed.count >= TRIES)) return',
+        find: "f.failed !== null && holdOffMs(f.c, 'rewind') > 0,",
+        replace: "f.failed !== null && (holdOffMs(f.c, 'rewind') > 0 || f.failed.count >= TRIES),",
       },
     ],
     verdicts: ['liveness'],

@@ -4,8 +4,14 @@ import { busy, under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
 const quorum = { synchronous_mode: 'quorum' };
-const candidates = 'src/core/candidates.ts';
-const comparison = 'src/core/comparison.ts';
+const entry = 'src/core/race/entry.ts';
+const peers = 'src/core/race/peers.ts';
+const positions = 'src/core/race/positions.ts';
+const votes = 'src/core/race/votes.ts';
+const facts = 'src/core/race/facts.ts';
+
+/** Of a voter whose position may move after its answer. */
+const STILL_CONFIRMS = 'peer.receiving === true || peer.attached === true || peer.replaying === true;';
 
 /** And one client keeps its session with a. */
 const stubborn: ClientOptions = { ...busy, stubborn: 'a' };
@@ -20,7 +26,7 @@ export const raceMutants: readonly Mutant[] = [
     id: 'votes-ignored',
     broken: 'In quorum mode a standby takes the key without counting votes.',
     offends: ['S1', 'S8', 'M10'],
-    edits: [{ file: candidates, find: 'if (votes >= quorum) return yes(', replace: 'if (votes >= -1) return yes(' }],
+    edits: [{ file: votes, find: '=> votes >= needed,', replace: '=> votes >= 0 && needed > 0,' }],
     verdicts: ['safety'],
     focus: under(['cut-nodes', 'crash', 'isolate'], quorum),
   },
@@ -30,9 +36,9 @@ export const raceMutants: readonly Mutant[] = [
     offends: ['S1', 'S7', 'M12'],
     edits: [
       {
-        file: candidates,
-        find: '(peer.receiving || peer.attached || peer.replaying)',
-        replace: 'peer.replaying',
+        file: votes,
+        find: STILL_CONFIRMS,
+        replace: 'peer.replaying === true;',
       },
     ],
     verdicts: ['safety'],
@@ -44,9 +50,9 @@ export const raceMutants: readonly Mutant[] = [
     offends: ['S1', 'S7', 'M11'],
     edits: [
       {
-        file: candidates,
-        find: '(peer.receiving || peer.attached || peer.replaying)',
-        replace: '(peer.receiving || peer.attached)',
+        file: votes,
+        find: STILL_CONFIRMS,
+        replace: 'peer.receiving === true || peer.attached === true;',
       },
     ],
     verdicts: ['safety'],
@@ -63,9 +69,9 @@ export const raceMutants: readonly Mutant[] = [
         replace: 'if (c.me !== null) return [];',
       },
       {
-        file: candidates,
-        find: '(peer.receiving || peer.attached || peer.replaying)',
-        replace: 'peer.replaying',
+        file: votes,
+        find: STILL_CONFIRMS,
+        replace: 'peer.replaying === true;',
       },
     ],
     verdicts: ['safety'],
@@ -77,9 +83,9 @@ export const raceMutants: readonly Mutant[] = [
     offends: ['S1', 'S8'],
     edits: [
       {
-        file: candidates,
-        find: "if (dynamic.synchronousMode === 'on' && voters !== null && !includes(voters, me)) {",
-        replace: "if (dynamic.synchronousMode === 'off' && voters !== null && !includes(voters, me)) {",
+        file: facts,
+        find: "synchronousMode === 'on' && f.voters !== null",
+        replace: "synchronousMode === 'off' && f.voters !== null",
       },
     ],
     verdicts: ['safety'],
@@ -91,14 +97,14 @@ export const raceMutants: readonly Mutant[] = [
     offends: ['S1', 'S8', 'M10'],
     edits: [
       {
-        file: candidates,
-        find: "if (outcome.kind === 'beaten') return no(outcome.because);",
-        replace: "if (outcome.kind === 'beaten' && peer.state !== 'running') return no(outcome.because);",
+        file: 'src/core/race/race.ts',
+        find: "if (answer.verdict === 'beats') return",
+        replace: "if (answer.verdict === 'beats' && peer.state !== 'running') return",
       },
       {
-        file: candidates,
-        find: "if (outcome.kind !== 'behind' || voters === null ||",
-        replace: "if (outcome.kind === 'silent' || voters === null ||",
+        file: votes,
+        find: "comparison === 'behind' && hasVote",
+        replace: "comparison !== 'passed over' && hasVote",
       },
     ],
     verdicts: ['safety'],
@@ -110,21 +116,21 @@ export const raceMutants: readonly Mutant[] = [
     offends: ['S1', 'S3', 'S9', 'M17'],
     edits: [
       {
-        file: comparison,
-        find: 'if (peer.timeline !== null && own.timeline !== null && peer.timeline < own.timeline)\n',
-        replace: 'if (c.me === peer.name && own.timeline !== null && peer.timeline !== null)\n',
+        file: peers,
+        find: 'own.timeline !== null && peer.timeline < own.timeline;',
+        replace: 'own.timeline !== null && peer.timeline === 0;',
       },
       {
-        file: comparison,
-        find: 'const laterTimeline = peer.timeline !== null && own.timeline !== null && peer.timeline > own.timeline;',
-        replace: 'const laterTimeline = peer.timeline === 0;',
+        file: peers,
+        find: 'own.timeline !== null && peer.timeline > own.timeline;',
+        replace: 'own.timeline !== null && peer.timeline === 0;',
       },
       {
-        file: candidates,
-        find: 'const strict = dynamic.checkTimeline || waits;',
-        replace: 'const strict = dynamic.checkTimeline || (waits && false);',
+        file: entry,
+        find: 'dynamic.checkTimeline || voters?.some(',
+        replace: 'dynamic.checkTimeline || voters?.slice(9).some(',
       },
-      { file: candidates, find: 'if (hasDiverged(c, view)) return no(DIVERGED);\n  const tooFar', replace: 'const tooFar' },
+      { file: entry, find: 'when: hasDiverged,', replace: 'when: (f) => f.own === null && hasDiverged(f),' },
     ],
     verdicts: ['safety', 'liveness'],
     focus: under(['crash', 'kill-postgres', 'isolate', 'cut-nodes', 'kill-while-promoting'], quorum),
@@ -135,17 +141,17 @@ export const raceMutants: readonly Mutant[] = [
     offends: ['S1', 'S3', 'S9', 'S22', 'M13'],
     edits: [
       {
-        file: candidates,
-        find: 'const strict = dynamic.checkTimeline || waits;',
-        replace: 'const strict = dynamic.checkTimeline || (waits && false);',
+        file: entry,
+        find: 'dynamic.checkTimeline || voters?.some(',
+        replace: 'dynamic.checkTimeline || voters?.slice(9).some(',
       },
       {
-        file: 'src/core/comparison.ts',
-        find: 'peer.beginning !== undefined && peer.beginning !== beginning;',
-        replace: 'peer.beginning !== undefined && beginning.length < 0;',
+        file: positions,
+        find: 'peer.beginning !== undefined && peer.beginning !== fingerprint;',
+        replace: 'peer.beginning !== undefined && fingerprint.length < 0;',
       },
       {
-        file: 'src/core/comparison.ts',
+        file: positions,
         find: 'told.timeline === timeline && told.beginning !== beginning;',
         replace: 'told.timeline === timeline && beginning.length < 0;',
       },
@@ -173,9 +179,9 @@ export const raceMutants: readonly Mutant[] = [
     offends: ['S1', 'M1'],
     edits: [
       {
-        file: candidates,
-        find: 'const tooFar = lag > c.o.settings.dynamic.maximumLagOnFailoverBytes;',
-        replace: 'const tooFar = lag < 0;',
+        file: facts,
+        find: 'ownLagBytes(f) > f.c.o.settings',
+        replace: 'ownLagBytes(f) < -f.c.o.settings',
       },
     ],
     verdicts: ['safety'],
@@ -186,8 +192,8 @@ export const raceMutants: readonly Mutant[] = [
     broken: 'A switchover goes to a member however far it is behind: neither the leader looks nor the candidate.',
     offends: ['S1', 'M16'],
     edits: [
-      { file: candidates, find: 'if (lag > dynamic.maximumLagOnFailoverBytes) return', replace: 'if (lag < 0) return' },
-      { file: candidates, find: 'const tooFar = wish.leader === null ? null : tooFarBehind(c, view);', replace: 'const tooFar = null;' },
+      { file: 'src/core/race/successors.ts', find: 'peerLagBytes(f) > f.dynamic', replace: 'peerLagBytes(f) < -f.dynamic' },
+      { file: entry, find: 'when: isTooFarBehind,', replace: "when: (f) => f.standsAs === 'member' && isTooFarBehind(f)," },
     ],
     verdicts: ['safety'],
     focus: under(
@@ -202,9 +208,9 @@ export const raceMutants: readonly Mutant[] = [
     offends: ['S13'],
     edits: [
       {
-        file: candidates,
-        find: "if (!mayLead(local.tags)) return no('this node is tagged nofailover');\n",
-        replace: '',
+        file: entry,
+        find: "standsAs === 'member' && !mayLead(c.o.settings.local.tags)",
+        replace: "standsAs === 'member' && c.me === mayLead.name",
       },
       {
         file: 'src/core/rules/primary.ts',

@@ -3,9 +3,9 @@
  * was acknowledged since is not on it.
  */
 import { expect, it } from 'vitest';
-import { lsn, member, memory, observation, peer, peers, pg, settings, view } from '../../test/support/build.ts';
-import { raceVerdict } from './candidates.ts';
-import { contextOf } from './context.ts';
+import { lsn, member, memory, observation, peer, peers, pg, settings, view } from '../../../test/support/build.ts';
+import { contextOf } from '../context.ts';
+import { raceVerdict } from './race.ts';
 
 /**
  * b was made leader by name on timeline 3, which it began anew at 1000; a left another timeline 3
@@ -35,21 +35,21 @@ const race = (standby: typeof onFour, others: ReturnType<typeof peers>, voters =
 
 it('gets no vote of one that has WAL past the point where it left their timeline', () => {
   const votes = (at: number) => peers(peer('c', { lsn: lsn(at), timeline: 3 }), peer('d', { lsn: lsn(at), timeline: 3 }));
-  expect(race(onFour, votes(1101))).toMatchObject({ win: false, because: expect.stringContaining('0 of the 2 votes') });
-  expect(race(onFour, votes(1100))).toMatchObject({ win: true });
+  expect(race(onFour, votes(1101))).toMatchObject({ verdict: 'leave', because: expect.stringContaining('0 of the 2 votes') });
+  expect(race(onFour, votes(1100))).toMatchObject({ verdict: 'take' });
 });
 
 it('gets none while its own history cannot be read', () => {
   const votes = peers(peer('c', { lsn: lsn(900), timeline: 3 }), peer('d', { lsn: lsn(900), timeline: 3 }));
-  expect(race({ ...onFour, localHistory: [] }, votes)).toMatchObject({ win: false });
+  expect(race({ ...onFour, localHistory: [] }, votes)).toMatchObject({ verdict: 'leave' });
 });
 
 it('does not keep those who have votes from leading, unless it has one itself', () => {
   const standby = { ...pg.standby({ receiveLsn: lsn(1300), timeline: 3 }), localHistory: cluster };
   const others = peers(peer('c', { lsn: lsn(1300), timeline: 3 }), peer('d', { lsn: lsn(1200), timeline: 4 }));
-  expect(race(standby, others, { ...sync, standbys: ['a', 'c'] })).toMatchObject({ win: true });
+  expect(race(standby, others, { ...sync, standbys: ['a', 'c'] })).toMatchObject({ verdict: 'take' });
   expect(race(standby, others, { ...sync, standbys: ['a', 'c', 'd'] })).toMatchObject({
-    win: false,
+    verdict: 'leave',
     because: expect.stringContaining('d is ahead'),
   });
 });
@@ -69,6 +69,6 @@ it('gets no vote of one that is further on the way to its own timeline: it has n
         memory(),
       ),
     );
-  expect(known(1049)).toMatchObject({ win: false, because: expect.stringContaining('0 of the 2 votes') });
-  expect(known(1050)).toMatchObject({ win: true });
+  expect(known(1049)).toMatchObject({ verdict: 'leave', because: expect.stringContaining('0 of the 2 votes') });
+  expect(known(1050)).toMatchObject({ verdict: 'take' });
 });

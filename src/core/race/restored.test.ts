@@ -3,10 +3,10 @@
  * more.
  */
 import { describe, expect, it } from 'vitest';
-import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../test/support/build.ts';
-import { possibleSuccessors } from './candidates.ts';
-import { contextOf } from './context.ts';
-import { decide } from './decide.ts';
+import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../../test/support/build.ts';
+import { contextOf } from '../context.ts';
+import { decide } from '../decide.ts';
+import { possibleSuccessors } from './successors.ts';
 
 const sync = { leader: 'b', quorum: 1, standbys: ['a', 'c'], modRevision: '8' };
 const quorum = settings('a', { dynamic: { synchronousMode: 'quorum' } });

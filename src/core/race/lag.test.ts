@@ -1,9 +1,9 @@
 /** How far behind the last leader a node may be that takes the key. */
 import { expect, it } from 'vitest';
-import { lsn, memory, observation, peers, pg, settings, view } from '../../test/support/build.ts';
-import { raceVerdict } from './candidates.ts';
-import type { FailoverKey } from './cluster.ts';
-import { contextOf } from './context.ts';
+import { lsn, memory, observation, peers, pg, settings, view } from '../../../test/support/build.ts';
+import type { FailoverKey } from '../cluster.ts';
+import { contextOf } from '../context.ts';
+import { raceVerdict } from './race.ts';
 
 const history = [{ timeline: 1, switchLsn: lsn(1000), reason: 'x' }];
 const status = { optime: lsn(5000), slots: {}, retainSlots: [] };
@@ -16,19 +16,22 @@ function verdict(receivedBytes: number, timeline: number, failover: FailoverKey 
 }
 
 it('is compared on the timeline that /history says the cluster is on', () => {
-  expect(verdict(4900, 2)).toMatchObject({ win: true });
-  expect(verdict(4899, 2)).toMatchObject({ win: false, because: expect.stringContaining('101 bytes behind the last leader') });
+  expect(verdict(4900, 2)).toMatchObject({ verdict: 'take' });
+  expect(verdict(4899, 2)).toMatchObject({ verdict: 'leave', because: expect.stringContaining('101 bytes behind the last leader') });
 });
 
 it('is not compared with a word of an older timeline: this node led, or followed, one that had no time to write to etcd', () => {
-  expect(verdict(1200, 3)).toMatchObject({ win: true });
+  expect(verdict(1200, 3)).toMatchObject({ verdict: 'take' });
 });
 
 it('counts for the candidate of a switchover, whose leader may have ended before it looked; not for that of a failover', () => {
   const wish = { candidate: 'a', scheduledAt: null, scheduledAtMs: null, modRevision: '4' };
-  expect(verdict(4899, 2, { ...wish, leader: 'b' })).toMatchObject({ win: false, because: expect.stringContaining('101 bytes behind') });
-  expect(verdict(4900, 2, { ...wish, leader: 'b' })).toMatchObject({ win: true });
-  expect(verdict(0, 2, { ...wish, leader: null })).toMatchObject({ win: true });
+  expect(verdict(4899, 2, { ...wish, leader: 'b' })).toMatchObject({
+    verdict: 'leave',
+    because: expect.stringContaining('101 bytes behind'),
+  });
+  expect(verdict(4900, 2, { ...wish, leader: 'b' })).toMatchObject({ verdict: 'take' });
+  expect(verdict(0, 2, { ...wish, leader: null })).toMatchObject({ verdict: 'take' });
 });
 
 it('an earlier timeline than /history knows is reason to wait where another may lead, not where /sync names this node alone, whose promotion failed', () => {
@@ -38,6 +41,6 @@ it('an earlier timeline than /history knows is reason to wait where another may 
     const standby = pg.standby({ receiveLsn: lsn(900), replayLsn: lsn(900), timeline: 1 });
     return raceVerdict(contextOf(observation({ view: view({ history, sync }), peers: peers(), pg: standby, settings: mode }), memory()));
   };
-  expect(behind(['c'])).toMatchObject({ win: false, because: expect.stringContaining('the cluster is on 2') });
-  expect(behind([])).toMatchObject({ win: true });
+  expect(behind(['c'])).toMatchObject({ verdict: 'leave', because: expect.stringContaining('the cluster is on 2') });
+  expect(behind([])).toMatchObject({ verdict: 'take' });
 });

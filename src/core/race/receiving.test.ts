@@ -3,10 +3,11 @@
  * more, and its position is no vote.
  */
 import { describe, expect, it } from 'vitest';
-import { lsn, memory, observation, peer, peers, pg, settings, type sql, view } from '../../test/support/build.ts';
-import { raceVerdict, unfit } from './candidates.ts';
-import { contextOf } from './context.ts';
-import { decide } from './decide.ts';
+import { lsn, memory, observation, peer, peers, pg, settings, type sql, view } from '../../../test/support/build.ts';
+import { contextOf } from '../context.ts';
+import { decide } from '../decide.ts';
+import { raceVerdict } from './race.ts';
+import { unfit } from './successors.ts';
 
 const sync = { leader: 'c', quorum: 1, standbys: ['a', 'b'], modRevision: '3' };
 const quorum = settings('a', { dynamic: { synchronousMode: 'quorum' } });
@@ -19,17 +20,17 @@ const scene = (other: Parameters<typeof peer>[1], own: Parameters<typeof sql>[0]
 describe('a race under quorum', () => {
   it('does not count the vote of a standby that still receives', () => {
     const verdict = raceVerdict(contextOf(scene({ receiving: true }), memory()));
-    expect(verdict).toMatchObject({ win: false, soon: true });
+    expect(verdict).toMatchObject({ verdict: 'leave for now' });
     expect(verdict.because).toContain('b may still be sent WAL');
-    expect(raceVerdict(contextOf(scene({}), memory()))).toMatchObject({ win: true });
+    expect(raceVerdict(contextOf(scene({}), memory()))).toMatchObject({ verdict: 'take' });
   });
 
   it('does not count the vote of one that would receive again as soon as the former primary were within reach', () => {
-    expect(raceVerdict(contextOf(scene({ attached: true }), memory()))).toMatchObject({ win: false, soon: true });
+    expect(raceVerdict(contextOf(scene({ attached: true }), memory()))).toMatchObject({ verdict: 'leave for now' });
   });
 
   it('does not count the vote of one that replays what is on its own disk: it may have confirmed more than its position tells', () => {
-    expect(raceVerdict(contextOf(scene({ replaying: true }), memory()))).toMatchObject({ win: false, soon: true });
+    expect(raceVerdict(contextOf(scene({ replaying: true }), memory()))).toMatchObject({ verdict: 'leave for now' });
   });
 
   it('does not count the vote of one with the disk of another cluster, nor hand over to it', () => {
@@ -38,33 +39,33 @@ describe('a race under quorum', () => {
       const o = scene({ systemIdentifier });
       return raceVerdict(contextOf({ ...o, dcs: { known: true, view: { ...view(), sync, initialize } } }, memory()));
     };
-    expect(raceWith('7999999999999999999')).toMatchObject({ win: false, because: expect.stringContaining('1 of the 2 votes') });
-    expect(raceWith(initialize)).toMatchObject({ win: true });
-    expect(raceWith(null)).toMatchObject({ win: true });
+    expect(raceWith('7999999999999999999')).toMatchObject({ verdict: 'leave', because: expect.stringContaining('1 of the 2 votes') });
+    expect(raceWith(initialize)).toMatchObject({ verdict: 'take' });
+    expect(raceWith(null)).toMatchObject({ verdict: 'take' });
     const leading = { ...view({ leaderName: 'a' }), initialize };
     const stranger = peer('b', { systemIdentifier: '7999999999999999999' });
-    expect(unfit(stranger, leading, quorum.dynamic)).toBe('has the data of another cluster');
+    expect(unfit(stranger, leading, quorum.dynamic)?.because).toBe('has the data of another cluster');
   });
 
   it('counts votes in mode on as well, as long as /sync still asks for them', () => {
     const changed = settings('a', { dynamic: { synchronousMode: 'on' } });
     const o = { ...scene({}), settings: changed, peers: peers() };
-    expect(raceVerdict(contextOf(o, memory()))).toMatchObject({ win: false });
-    expect(raceVerdict(contextOf({ ...o, peers: peers(peer('b')) }, memory()))).toMatchObject({ win: true });
+    expect(raceVerdict(contextOf(o, memory()))).toMatchObject({ verdict: 'leave' });
+    expect(raceVerdict(contextOf({ ...o, peers: peers(peer('b')) }, memory()))).toMatchObject({ verdict: 'take' });
   });
 
   it('counts it where a vote less is enough', () => {
     const o = scene({ receiving: true });
     const enough = { ...o, dcs: { known: true as const, view: { ...view(), sync: { ...sync, quorum: 0 } } } };
     expect(raceVerdict(contextOf(enough, memory()))).toMatchObject({
-      win: true,
+      verdict: 'take',
       because: expect.stringContaining('with 1 vote, 1 needed'),
     });
   });
 
   it('lets go of the former primary while it cannot win, and asks again at once', () => {
     const decision = decide(scene({ lsn: lsn(2000), receiving: true }, connected), memory());
-    expect(decision.rule).toBe('standby.race');
+    expect(decision.rule).toBe('race.peer-ahead');
     expect(decision.effects).toContainEqual(letGo);
     expect((decision.wakeAtMs ?? 0) - 10_000).toBeLessThan(100);
   });

@@ -3,8 +3,8 @@
  * primary's.
  */
 import { describe, expect, it } from 'vitest';
-import { lsn, memory, observation, peer, peers, pg, settings, view } from '../../test/support/build.ts';
-import { decide } from './decide.ts';
+import { lsn, memory, observation, peer, peers, pg, settings, view } from '../../../test/support/build.ts';
+import { decide } from '../decide.ts';
 
 const sync = { leader: 'x', quorum: 1, standbys: ['a', 'b'], modRevision: '1' };
 const quorum = settings('a', { dynamic: { synchronousMode: 'quorum' } });

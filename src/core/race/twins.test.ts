@@ -3,11 +3,11 @@
  * its predecessor's made the second.
  */
 import { expect, it } from 'vitest';
-import { lsn, member, memory, observation, peer, peers, pg, settings, view } from '../../test/support/build.ts';
-import { raceVerdict } from './candidates.ts';
-import type { StatusKey } from './cluster.ts';
-import { contextOf } from './context.ts';
-import { statusValue } from './housekeeping.ts';
+import { lsn, member, memory, observation, peer, peers, pg, settings, view } from '../../../test/support/build.ts';
+import type { StatusKey } from '../cluster.ts';
+import { contextOf } from '../context.ts';
+import { statusValue } from '../housekeeping.ts';
+import { raceVerdict } from './race.ts';
 
 const history = [{ timeline: 1, switchLsn: lsn(500), reason: 'x' }];
 const sync = { leader: 'b', quorum: 1, standbys: ['a', 'c'], modRevision: '9' };
@@ -38,11 +38,11 @@ function race(own: { at: number; beginning?: string }, theirs: string | undefine
 
 it('the node that is on the other one than the last leader does not lead, however far it is', () => {
   const verdict = race({ at: 2000, beginning: 'bb' }, 'aa', told('b', 'aa'));
-  expect(verdict).toMatchObject({ win: false, because: expect.stringContaining('diverged') });
+  expect(verdict).toMatchObject({ verdict: 'leave', because: expect.stringContaining('diverged') });
 });
 
 it('its vote counts for the others, and it is nobody to yield to: it confirmed nothing for the last leader', () => {
-  expect(race({ at: 900, beginning: 'aa' }, 'bb', told('b', 'aa'))).toMatchObject({ win: true });
+  expect(race({ at: 900, beginning: 'aa' }, 'bb', told('b', 'aa'))).toMatchObject({ verdict: 'take' });
   expect(race({ at: 900, beginning: 'aa' }, 'aa', told('b', 'aa')).because).toMatch(/c is ahead/);
 });
 
@@ -54,7 +54,7 @@ it('one that is on a later timeline than this node is nobody to wait for either'
     const others = peers(peer('c', { lsn: lsn(1000), timeline: 3, beginning }));
     return raceVerdict(contextOf(observation({ view: seen, peers: others, pg: standby, settings: quorum }), memory()));
   };
-  expect(beside('bb')).toMatchObject({ win: true });
+  expect(beside('bb')).toMatchObject({ verdict: 'take' });
   expect(beside('aa').because).toMatch(/c is ahead/);
 });
 
@@ -64,8 +64,8 @@ it('where it is not known which of the two the last leader was on, they have no 
 });
 
 it('positions are compared where the WAL of one of them does not tell any more', () => {
-  expect(race({ at: 2000 }, 'bb', told('b', 'aa'))).toMatchObject({ win: true });
-  expect(race({ at: 2000, beginning: 'aa' }, undefined, told('b', 'aa'))).toMatchObject({ win: true });
+  expect(race({ at: 2000 }, 'bb', told('b', 'aa'))).toMatchObject({ verdict: 'take' });
+  expect(race({ at: 2000, beginning: 'aa' }, undefined, told('b', 'aa'))).toMatchObject({ verdict: 'take' });
 });
 
 it('a leader tells which one it writes on, and goes on telling it when its first WAL is gone', () => {

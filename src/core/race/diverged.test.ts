@@ -3,11 +3,12 @@
  * when the operator names it for a failover.
  */
 import { describe, expect, it } from 'vitest';
-import { lsn, member, memory, observation, peer, peers, pg, settings, view } from '../../test/support/build.ts';
-import { possibleSuccessors, raceVerdict } from './candidates.ts';
-import { contextOf } from './context.ts';
-import { decide } from './decide.ts';
-import { pastSwitchPoint } from './divergence.ts';
+import { lsn, member, memory, observation, peer, peers, pg, settings, view } from '../../../test/support/build.ts';
+import { contextOf } from '../context.ts';
+import { decide } from '../decide.ts';
+import { pastSwitchPoint } from '../divergence.ts';
+import { raceVerdict } from './race.ts';
+import { possibleSuccessors } from './successors.ts';
 
 const history = [{ timeline: 1, switchLsn: lsn(1100), reason: 'x' }];
 const source = { name: 'b', systemIdentifier: '7301234567890123456', timeline: 2, lsn: lsn(2000), inRecovery: false, history };
@@ -33,10 +34,10 @@ describe('a standby whose data diverged', () => {
     raceVerdict(contextOf(observation({ view: view({ history, ...over }), peers: peers(), pg: diverged }), memory()));
 
   it('does not race, not even alone', () => {
-    expect(verdict()).toMatchObject({ win: false, because: expect.stringContaining('diverged') });
+    expect(verdict()).toMatchObject({ verdict: 'leave', because: expect.stringContaining('diverged') });
     const alike = pg.standby({ receiveLsn: lsn(1100), timeline: 1 });
     expect(raceVerdict(contextOf(observation({ view: view({ history }), peers: peers(), pg: alike }), memory()))).toMatchObject({
-      win: true,
+      verdict: 'take',
     });
   });
 
@@ -46,10 +47,10 @@ describe('a standby whose data diverged', () => {
       const sceneOn = (timeline: number) =>
         observation({ view: view({ history }), peers: peers(), pg: pg.standby({ receiveLsn: lsn(900), timeline, ...moving }) });
       const verdictOn = (timeline: number) => raceVerdict(contextOf(sceneOn(timeline), memory()));
-      expect(verdictOn(1)).toMatchObject({ win: false, soon: true, because: expect.stringContaining('receives or replays') });
-      expect(verdictOn(2)).toMatchObject({ win: true });
+      expect(verdictOn(1)).toMatchObject({ verdict: 'leave for now', because: expect.stringContaining('receives or replays') });
+      expect(verdictOn(2)).toMatchObject({ verdict: 'take' });
       const { rule, effects } = decide(sceneOn(1), memory());
-      expect(rule).toBe('standby.race');
+      expect(rule).toBe('race.not-at-its-end');
       expect(effects.some(({ kind }) => kind === 'apply-config')).toBe('primaryConninfo' in moving);
     },
   );
@@ -60,13 +61,13 @@ describe('a standby whose data diverged', () => {
       raceVerdict(
         contextOf(observation({ view: view({ history }), peers: peers(peer('b', { lsn: lsn(at), timeline: 1 })), pg: alike }), memory()),
       );
-    expect(beside(1200)).toMatchObject({ win: true });
-    expect(beside(1100)).toMatchObject({ win: false, because: expect.stringContaining('b is ahead') });
+    expect(beside(1200)).toMatchObject({ verdict: 'take' });
+    expect(beside(1100)).toMatchObject({ verdict: 'leave', because: expect.stringContaining('b is ahead') });
   });
 
   it('leads when the operator names it for a failover, not for a switchover', () => {
-    expect(verdict({ failover: wish })).toMatchObject({ win: true });
-    expect(verdict({ failover: { ...wish, leader: 'b' } })).toMatchObject({ win: false });
+    expect(verdict({ failover: wish })).toMatchObject({ verdict: 'take' });
+    expect(verdict({ failover: { ...wish, leader: 'b' } })).toMatchObject({ verdict: 'leave' });
   });
 
   it('waits, when the operator names it for a switchover, until its position is final', () => {
@@ -81,8 +82,8 @@ describe('a standby whose data diverged', () => {
           memory(),
         ),
       );
-    expect(named('b')).toMatchObject({ win: false, soon: true });
-    expect(named(null)).toMatchObject({ win: true });
+    expect(named('b')).toMatchObject({ verdict: 'leave for now' });
+    expect(named(null)).toMatchObject({ verdict: 'take' });
   });
 
   it('is nobody a leader hands over to', () => {
@@ -98,11 +99,11 @@ describe('a standby whose data diverged', () => {
     const fixed = settings('a', { postgresql: { usePgRewind: false } });
     const leaderB = view({ history, leaderName: 'b', members: [member('a'), member('b', { role: 'primary', timeline: 2 })] });
     const first = decide(observation({ view: leaderB, settings: fixed, pg: diverged, source }), memory({ state: 'running' }));
-    expect(first).toMatchObject({ rule: 'standby.diverged', effects: [{ kind: 'demote-now', mode: 'fast' }] });
+    expect(first).toMatchObject({ rule: expect.stringMatching(/^mend\./), effects: [{ kind: 'demote-now', mode: 'fast' }] });
     expect(first.because).toContain('regentctl reinit');
     const control = { state: 'shut down in recovery', minRecoveryLsn: lsn(1200), minRecoveryTimeline: 1 };
     const stopped = pg.stopped(control, { standbySignal: true });
     const second = decide(observation({ view: leaderB, settings: fixed, pg: stopped, source }), first.memory);
-    expect(second).toMatchObject({ rule: 'stopped.diverged', effects: [], memory: { state: 'stopped' } });
+    expect(second).toMatchObject({ rule: expect.stringMatching(/^mend\./), effects: [], memory: { state: 'stopped' } });
   });
 });

@@ -1,0 +1,73 @@
+/** How WAL positions of members compare without a leader to ask, and which of them prove nothing. */
+import { type ClusterView, clusterTimeline, sameName } from '../cluster.ts';
+import type { Context } from '../context.ts';
+import type { PeerFacts } from '../peer-facts.ts';
+import { walPosition } from '../postgres-facts.ts';
+import { type Lsn, lagBytes, type Timeline } from '../units.ts';
+
+export interface OwnPosition {
+  readonly lsn: Lsn;
+  readonly timeline: Timeline | null;
+}
+
+export function ownPosition(c: Context): OwnPosition | null {
+  const { sql } = c.o.pg;
+  if (sql === null) return null;
+  const lsn = walPosition(sql);
+  return lsn === null ? null : { lsn, timeline: sql.timeline };
+}
+
+/**
+ * Bytes between the position that the last leader wrote into /status and this node's WAL. A leader
+ * whose timeline /history does not name yet has not written into /status either. What stands there
+ * is another leader's position, so it says nothing about this node.
+ */
+export function lagBehindLeaderBytes(view: ClusterView, own: OwnPosition): number {
+  const optime = view.status?.optime ?? null;
+  return optime === null || isUnheardOf(view, own.timeline) ? 0 : lagBytes(optime, own.lsn);
+}
+
+/**
+ * The timeline is later than any that /history names. Its leader could not write to etcd yet, or an
+ * operator's failover to a node behind it has passed it over.
+ */
+export function isUnheardOf(view: ClusterView, timeline: Timeline | null): boolean {
+  return timeline !== null && timeline > (clusterTimeline(view) ?? 1);
+}
+
+/** Two timelines of one number, each begun on its own (M13). */
+export function isAnotherTimeline(fingerprint: string | undefined, peer: PeerFacts): boolean {
+  return fingerprint !== undefined && peer.beginning !== undefined && peer.beginning !== fingerprint;
+}
+
+/**
+ * The timeline has the number of the one on which the leader in /sync writes, or wrote, and is
+ * another (M13). What was acknowledged on that leader's timeline is not here.
+ */
+export function isTwin(
+  { status, sync }: ClusterView,
+  { timeline, beginning }: { readonly timeline: Timeline | null; readonly beginning?: string },
+): boolean {
+  const told = status?.writesOn;
+  if (told === undefined || beginning === undefined || sync === null || sync.leader === null) return false;
+  // What an earlier leader has told says nothing about the one that /sync names.
+  return sameName(told.leader, sync.leader) && told.timeline === timeline && told.beginning !== beginning;
+}
+
+/**
+ * This node may lack WAL of the other's earlier timeline. Either it has not replayed up to the
+ * point where its own timeline left that one, or its timeline left before the other's end. The
+ * second does not matter where /history names this node's timeline, because then nothing after that
+ * point was acknowledged.
+ */
+export function lacksWalOf(c: Context, own: OwnPosition, theirs: Timeline, lsn: Lsn): boolean {
+  const unheardOf = c.view !== null && isUnheardOf(c.view, own.timeline);
+  const left = c.o.pg.localHistory.find((entry) => entry.timeline === theirs);
+  if (left === undefined) return unheardOf;
+  return (unheardOf && lsn > left.switchLsn) || (own.lsn < lsn && own.lsn < left.switchLsn);
+}
+
+/** The member runs on another cluster's data (a wrong disk), so its WAL says nothing about ours. */
+export function isForeign({ systemIdentifier }: PeerFacts, { initialize }: ClusterView): boolean {
+  return systemIdentifier != null && initialize !== null && initialize !== '' && systemIdentifier !== initialize;
+}

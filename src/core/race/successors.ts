@@ -1,0 +1,160 @@
+/** To which members a leader could hand over, and why not to each other. */
+import { type ClusterView, clusterTimeline, mayLead } from '../cluster.ts';
+import type { Context } from '../context.ts';
+import { type Answer, answerOf, type DrawnTable, firstAnswer, type Row } from '../decision-table.ts';
+import { pastSwitchPoint } from '../divergence.ts';
+import type { PeerFacts } from '../peer-facts.ts';
+import type { DynamicSettings } from '../settings.ts';
+import { strays } from '../strays.ts';
+import { lagBytes } from '../units.ts';
+import { countsVotes, includes, syncVoters } from '../voters.ts';
+import { isForeign } from './positions.ts';
+
+/** The member says that it could lead. */
+export const eligible = (peer: PeerFacts): boolean =>
+  mayLead(peer.tags) &&
+  !peer.watchdogFailed &&
+  peer.promotionTrouble === undefined &&
+  (peer.state === 'running' || peer.state === 'streaming');
+
+interface SuccessorFacts {
+  readonly peer: PeerFacts;
+  readonly view: ClusterView;
+  readonly dynamic: DynamicSettings;
+}
+
+const silent: Row<null, 'unfit'> = {
+  id: 'successor.silent',
+  situation: 'its agent does not answer',
+  when: () => true,
+  verdict: 'unfit',
+  because: () => 'does not answer',
+};
+
+/** `because` goes behind the member's name in a sentence. */
+const successorRows: readonly Row<SuccessorFacts, 'unfit'>[] = [
+  {
+    id: 'successor.foreign',
+    situation: 'it has the data of another cluster',
+    when: ({ peer, view }) => isForeign(peer, view),
+    verdict: 'unfit',
+    because: () => 'has the data of another cluster',
+  },
+  {
+    id: 'successor.nofailover',
+    situation: 'it is tagged nofailover, or has failover_priority 0',
+    when: ({ peer }) => !mayLead(peer.tags),
+    verdict: 'unfit',
+    because: ({ peer }) => (peer.tags.nofailover === true ? 'is tagged nofailover' : 'has failover_priority 0'),
+  },
+  {
+    id: 'successor.watchdog',
+    situation: 'it must have a watchdog and has none that works',
+    when: ({ peer }) => peer.watchdogFailed,
+    verdict: 'unfit',
+    because: () => 'has no working watchdog',
+  },
+  {
+    id: 'successor.cannot-be-promoted',
+    situation: 'it says that it cannot be promoted',
+    when: ({ peer }) => peer.promotionTrouble !== undefined,
+    verdict: 'unfit',
+    because: ({ peer }) => `cannot be promoted: ${peer.promotionTrouble}`,
+  },
+  {
+    id: 'successor.not-running',
+    situation: 'its PostgreSQL does not run',
+    when: ({ peer }) => !eligible(peer),
+    verdict: 'unfit',
+    because: ({ peer }) => `is ${peer.state}`,
+  },
+  {
+    id: 'successor.not-a-standby',
+    situation: 'it is not a standby',
+    when: ({ peer }) => !peer.inRecovery,
+    verdict: 'unfit',
+    because: () => 'is not a standby',
+  },
+  {
+    id: 'successor.no-position',
+    situation: 'it does not tell its WAL position',
+    when: ({ peer }) => peer.lsn === null,
+    verdict: 'unfit',
+    because: () => 'does not tell its WAL position',
+  },
+  {
+    id: 'successor.restored',
+    situation: 'a base backup was restored there, and it has not caught up yet',
+    when: ({ peer }) => peer.restored === true,
+    verdict: 'unfit',
+    because: () => 'was restored from a base backup and has not caught up yet',
+  },
+  {
+    id: 'successor.strayed',
+    situation: 'it has WAL of its own that was written by hand',
+    when: ({ peer }) => peer.strayed === true,
+    verdict: 'unfit',
+    because: () => 'has WAL of its own that was written by hand',
+  },
+  {
+    id: 'successor.diverged',
+    situation: 'its data left the cluster’s history',
+    when: ({ peer, view }) => pastSwitchPoint(peer.timeline, peer.lsn, view.history),
+    verdict: 'unfit',
+    because: () => 'has data that diverged from the cluster’s history',
+  },
+  {
+    id: 'successor.too-far-behind',
+    situation: 'it is more than maximum_lag_on_failover behind',
+    when: (f) => peerLagBytes(f) > f.dynamic.maximumLagOnFailoverBytes,
+    verdict: 'unfit',
+    because: (f) => `is ${peerLagBytes(f)} bytes behind, more than maximum_lag_on_failover allows`,
+  },
+  {
+    id: 'successor.earlier-timeline',
+    situation: 'check_timeline is on, and it is on an earlier timeline than the cluster',
+    when: ({ peer, view, dynamic }) => {
+      const expected = clusterTimeline(view);
+      return dynamic.checkTimeline && expected !== null && (peer.timeline === null || peer.timeline < expected);
+    },
+    verdict: 'unfit',
+    because: ({ peer, view }) => `is on timeline ${peer.timeline ?? 'unknown'}, the cluster on ${clusterTimeline(view)}`,
+  },
+];
+
+export const successorTable: DrawnTable = {
+  title: 'May a leader hand over to a member',
+  situation: 'an operator asked for a switchover or failover, or this leader ends',
+  rows: [silent, ...successorRows],
+};
+
+function peerLagBytes({ peer, view }: SuccessorFacts): number {
+  const optime = view.status?.optime ?? null;
+  return optime === null || peer.lsn === null ? 0 : lagBytes(optime, peer.lsn);
+}
+
+/** Why a leader cannot hand over to this member; null: nothing is in the way. */
+export function unfit(peer: PeerFacts | undefined, view: ClusterView, dynamic: DynamicSettings): Answer<'unfit'> | null {
+  return peer === undefined ? answerOf(silent, null) : firstAnswer(successorRows, { peer, view, dynamic });
+}
+
+interface Choice {
+  readonly exceptCandidate?: string | null;
+  readonly only?: string | null;
+  /** An operator's failover: it may go to a member outside the synchronous set. */
+  readonly manual?: boolean;
+}
+
+/** The members to which a leader could hand over. */
+export function possibleSuccessors(c: Context, view: ClusterView, { exceptCandidate, only, manual }: Choice): readonly string[] {
+  const { dynamic } = c.o.settings;
+  const voters = syncVoters(view, dynamic.synchronousMode);
+  const onlyVoters = dynamic.synchronousMode === 'on' && voters !== null && !manual;
+  const names = view.members.map(({ name }) => name).filter((name) => name !== c.me && name !== exceptCandidate);
+  const good = names
+    .filter((name) => (only == null || name === only) && (!onlyVoters || includes(voters, name)))
+    .filter((name) => unfit(c.o.peers?.get(name), view, dynamic) === null && !strays(c, name));
+  if (voters === null || only != null || !countsVotes(view, dynamic.synchronousMode)) return good;
+  const needed = (view.sync?.quorum ?? 0) + 1;
+  return good.filter((name) => includes(voters, name)).length < needed ? [] : good;
+}
