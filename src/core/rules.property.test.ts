@@ -5,7 +5,8 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { anyMemory, anyRound, mendMemory, mendRound, raceMemory, raceRound, switchoverRound } from '../../test/support/random-rounds.ts';
+import { mendMemory, mendRound } from '../../test/support/random-mends.ts';
+import { anyMemory, anyRound, raceMemory, raceRound, switchoverRound } from '../../test/support/random-rounds.ts';
 import { contextOf } from './context.ts';
 import { decide } from './decide.ts';
 import type { Memory, Observation } from './model.ts';

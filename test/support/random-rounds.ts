@@ -212,9 +212,9 @@ export const anyMemory: fc.Arbitrary<Memory> = fc
     memory({ ...rest, failures: failed ? { [failed]: { count: 1, lastAtMs: 9_900, message: 'why', code } } : {} }),
   );
 
-const fingerprint = fc.constantFrom(undefined, undefined, 'aa', 'bb');
+export const fingerprint = fc.constantFrom(undefined, undefined, 'aa', 'bb');
 
-const SYSTEM_ID = '7301234567890123456';
+export const SYSTEM_ID = '7301234567890123456';
 
 /** What a member says of itself; whatever is rare is drawn rarely. */
 const rarely = <T>(value: T) => fc.constantFrom<(T | undefined)[]>(undefined, undefined, undefined, undefined, undefined, value);
@@ -370,61 +370,6 @@ export const switchoverRound: fc.Arbitrary<Observation> = fc
       pg: { ...pg.primary({ synchronousStandbyNames: names, replication }), ...(lockedOut && { lockedOut }) },
     });
   });
-
-/** A former primary that is down, or a standby, and whose WAL left the history of the leader b. */
-export const mendRound: fc.Arbitrary<Observation> = fc
-  .record({
-    standby: fc.boolean(),
-    timeline: fc.constantFrom(1, 1, 2),
-    position: fc.constantFrom(lsn(900), lsn(1200)),
-    usePgRewind: fc.constantFrom(true, true, false),
-    walLogHints: fc.constantFrom(true, true, false),
-    removeDataDirectoryOnRewindFailure: fc.boolean(),
-    removeDataDirectoryOnDivergedTimelines: fc.boolean(),
-    fingerprint,
-    sourceFingerprint: fingerprint,
-    hasOurEnd: fc.constantFrom(undefined, true, false),
-  })
-  .map((d) => {
-    const { usePgRewind, removeDataDirectoryOnRewindFailure, removeDataDirectoryOnDivergedTimelines } = d;
-    const control = { timeline: d.timeline, checkpointLsn: d.position, walLogHints: d.walLogHints, dataChecksums: false };
-    const facts = d.standby ? pg.standby({ receiveLsn: d.position, replayLsn: d.position, timeline: d.timeline }) : pg.stopped(control);
-    return observation({
-      view: view({ leaderName: 'b', members: [member('a'), member('b', { role: 'primary' })] }),
-      settings: settings('a', {
-        postgresql: { usePgRewind, removeDataDirectoryOnRewindFailure, removeDataDirectoryOnDivergedTimelines },
-      }),
-      pg: { ...facts, ...(d.fingerprint && { beginning: d.fingerprint }) },
-      source: {
-        name: 'b',
-        systemIdentifier: SYSTEM_ID,
-        timeline: 2,
-        lsn: lsn(2000),
-        inRecovery: false,
-        history: [{ timeline: 1, switchLsn: lsn(950), reason: 'x' }],
-        ...(d.hasOurEnd !== undefined && { hasOurEnd: d.hasOurEnd }),
-        ...(d.sourceFingerprint && { beginning: d.sourceFingerprint }),
-      },
-    });
-  });
-
-/** What member `a` remembers of rewinds and copies that failed. */
-export const mendMemory: fc.Arbitrary<Memory> = fc
-  .record({
-    rewinds: fc.nat(4),
-    copies: fc.constantFrom(0, 0, 1),
-    code: fc.constantFrom('SOURCE_UNREACHABLE', 'REWIND_REFUSED', 'REWIND_FAILED', null),
-    source: fc.constantFrom('b', 'b', 'c'),
-    lastAtMs: fc.constantFrom(9_900, -400_000),
-  })
-  .map(({ rewinds, copies, code, source, lastAtMs }) =>
-    memory({
-      failures: {
-        ...(rewinds > 0 && { rewind: { count: rewinds, lastAtMs, message: 'why', code, source } }),
-        ...(copies > 0 && { reinitialize: { count: copies, lastAtMs, message: 'why', code: null } }),
-      },
-    }),
-  );
 
 /** What member `a` remembers in a race, or as the leader. */
 export const raceMemory: fc.Arbitrary<Memory> = fc
