@@ -1,4 +1,4 @@
-/** Random rounds of member `a` after its history left the leader's, and its memory of mending it. */
+/** Random rounds of member `a` after its history left the leader's, and its memory of mending. */
 import fc from 'fast-check';
 import type { Memory, Observation } from '../../src/core/model.ts';
 import { lsn, member, memory, observation, pg, settings, view } from './build.ts';
