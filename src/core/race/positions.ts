@@ -1,4 +1,4 @@
-/** How WAL positions of members compare without a leader to ask, and which of them prove nothing. */
+/** How WAL positions compare without a leader to ask, and which of them prove nothing. */
 import { type ClusterView, clusterTimeline, sameName } from '../cluster.ts';
 import type { Context } from '../context.ts';
 import type { PeerFacts } from '../peer-facts.ts';
