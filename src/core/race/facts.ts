@@ -7,7 +7,9 @@ import { countsVotes, includes, syncVoters } from '../voters.ts';
 import { dueRequest } from './operator-request.ts';
 import { isTwin, lagBehindLeaderBytes, type OwnPosition, ownPosition } from './positions.ts';
 
-/** take: this node may create the leader key. leave for now: that will change within milliseconds. */
+/**
+ * take: this node may create the leader key. leave for now: that will change within milliseconds.
+ */
 export type RaceVerdict = 'take' | 'leave' | 'leave for now';
 
 export interface RaceFacts {
@@ -60,7 +62,9 @@ export function isOutsideSync(f: RaceFacts): boolean {
  */
 export const isRestoredVoter = (f: RaceFacts): boolean => f.c.o.pg.restored === true && isVoter(f, f.c.me);
 
-/** The data left the cluster's history. Only an operator's failover to this node may make it lead. */
+/**
+ * The data left the cluster's history. Only an operator's failover to this node may make it lead.
+ */
 export function hasDiverged({ c, view, own }: RaceFacts): boolean {
   if (c.m.strayed) return true;
   if (own === null) return false;

@@ -149,7 +149,9 @@ function comesUpAhead(f: PeerOfRace): boolean {
   return !led && onDisk.lsn > own.lsn;
 }
 
-/** Of what the leader in /sync wrote, a member on another timeline of that number confirmed nothing. */
+/**
+ * Of what the leader in /sync wrote, a member on another timeline of that number confirmed nothing.
+ */
 function isOnTwinNumber({ c, voters, own, peer }: PeerOfRace): boolean {
   return voters !== null && isAnotherTimeline(c.o.pg.beginning, peer) && peer.timeline === own.timeline;
 }
