@@ -56,7 +56,7 @@ export async function etcdReplaced(argv: readonly string[], out: { write(text: s
 function confirm(file: IdentityFile, kept: KeptIdentity | null, { endpoint, clusterId }: Found): string {
   if (kept === null)
     return `no etcd id is stored in ${file.path}: nothing to confirm. If the agent runs and refuses this etcd, restart it.`;
-  if (kept.clusterId === clusterId) return `this node's cluster is in etcd ${shownId(clusterId)} already: nothing to confirm.`;
+  if (kept.clusterId === clusterId) return `this node already uses etcd ${shownId(clusterId)}: nothing to confirm.`;
   if (!file.write({ clusterId, replaces: kept.clusterId, endpoint })) {
     throw new RegentError('FILE_WRITE_FAILED', `could not write ${file.path}`, {
       mend: 'run this as the user that owns the data directory, or as root, and check that the file system has free space',
