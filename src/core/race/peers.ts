@@ -6,7 +6,7 @@ import type { PeerFacts } from '../peer-facts.ts';
 import { formatLsn, ZERO_LSN } from '../units.ts';
 import { isVoter, type RaceFacts } from './facts.ts';
 import { isAnotherTimeline, isForeign, isTwin, isUnheardOf, lacksWalOf, type OwnPosition } from './positions.ts';
-import { eligible } from './successors.ts';
+import { eligible, leftHistory } from './successors.ts';
 
 /**
  * beats: this node leaves the key. behind: the member has nothing that is not here, so its vote may
@@ -191,7 +191,6 @@ const hasPriority = ({ c, peer }: PeerOfRace): boolean => failoverPriority(peer.
  */
 function willNotLead(f: PeerOfRace): boolean {
   const { peer, view } = f;
-  if (!eligible(peer) || peer.strayed === true) return true;
-  if (peer.restored === true && isVoter(f, peer.name)) return true;
-  return pastSwitchPoint(peer.timeline, peer.lsn, view.history) || isTwin(view, peer);
+  if (!eligible(peer) || leftHistory(peer, view) || isTwin(view, peer)) return true;
+  return peer.restored === true && isVoter(f, peer.name);
 }

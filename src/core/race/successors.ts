@@ -10,12 +10,11 @@ import { lagBytes } from '../units.ts';
 import { countsVotes, includes, syncVoters } from '../voters.ts';
 import { isForeign } from './positions.ts';
 
-/** The member says that it could lead. */
-export const eligible = (peer: PeerFacts): boolean =>
-  mayLead(peer.tags) &&
-  !peer.watchdogFailed &&
-  peer.promotionTrouble === undefined &&
-  (peer.state === 'running' || peer.state === 'streaming');
+/** The member says nothing that keeps it from leading. */
+export const eligible = (peer: PeerFacts): boolean => !ownWordRows.some(({ when }) => when({ peer }));
+
+/** The member has WAL that is not in the cluster's history, by its own word or by /history. */
+export const leftHistory = (peer: PeerFacts, view: ClusterView): boolean => ownHistoryRows.some(({ when }) => when({ peer, view }));
 
 interface SuccessorFacts {
   readonly peer: PeerFacts;
@@ -31,15 +30,11 @@ const silent: Row<null, 'unfit'> = {
   because: () => 'does not answer',
 };
 
-/** `because` goes behind the member's name in a sentence. */
-const successorRows: readonly Row<SuccessorFacts, 'unfit'>[] = [
-  {
-    id: 'successor.foreign',
-    situation: 'it has the data of another cluster',
-    when: ({ peer, view }) => isForeign(peer, view),
-    verdict: 'unfit',
-    because: () => 'has the data of another cluster',
-  },
+/**
+ * What a member says itself that keeps it from leading. In a race the others do not wait for such a
+ * member, and leave the leader key to no such member.
+ */
+const ownWordRows: readonly Row<{ readonly peer: PeerFacts }, 'unfit'>[] = [
   {
     id: 'successor.nofailover',
     situation: 'it is tagged nofailover, or has failover_priority 0',
@@ -64,10 +59,40 @@ const successorRows: readonly Row<SuccessorFacts, 'unfit'>[] = [
   {
     id: 'successor.not-running',
     situation: 'its PostgreSQL does not run',
-    when: ({ peer }) => !eligible(peer),
+    when: ({ peer }) => peer.state !== 'running' && peer.state !== 'streaming',
     verdict: 'unfit',
     because: ({ peer }) => `is ${peer.state}`,
   },
+];
+
+/** What shows that its data are not a part of the cluster's history. */
+const ownHistoryRows: readonly Row<{ readonly peer: PeerFacts; readonly view: ClusterView }, 'unfit'>[] = [
+  {
+    id: 'successor.strayed',
+    situation: 'it has WAL of its own that was written by hand',
+    when: ({ peer }) => peer.strayed === true,
+    verdict: 'unfit',
+    because: () => 'has WAL of its own that was written by hand',
+  },
+  {
+    id: 'successor.diverged',
+    situation: 'its data left the cluster’s history',
+    when: ({ peer, view }) => pastSwitchPoint(peer.timeline, peer.lsn, view.history),
+    verdict: 'unfit',
+    because: () => 'has data that diverged from the cluster’s history',
+  },
+];
+
+/** `because` goes behind the member's name in a sentence. */
+const successorRows: readonly Row<SuccessorFacts, 'unfit'>[] = [
+  {
+    id: 'successor.foreign',
+    situation: 'it has the data of another cluster',
+    when: ({ peer, view }) => isForeign(peer, view),
+    verdict: 'unfit',
+    because: () => 'has the data of another cluster',
+  },
+  ...ownWordRows,
   {
     id: 'successor.not-a-standby',
     situation: 'it is not a standby',
@@ -89,20 +114,7 @@ const successorRows: readonly Row<SuccessorFacts, 'unfit'>[] = [
     verdict: 'unfit',
     because: () => 'was restored from a base backup and has not caught up yet',
   },
-  {
-    id: 'successor.strayed',
-    situation: 'it has WAL of its own that was written by hand',
-    when: ({ peer }) => peer.strayed === true,
-    verdict: 'unfit',
-    because: () => 'has WAL of its own that was written by hand',
-  },
-  {
-    id: 'successor.diverged',
-    situation: 'its data left the cluster’s history',
-    when: ({ peer, view }) => pastSwitchPoint(peer.timeline, peer.lsn, view.history),
-    verdict: 'unfit',
-    because: () => 'has data that diverged from the cluster’s history',
-  },
+  ...ownHistoryRows,
   {
     id: 'successor.too-far-behind',
     situation: 'it is more than maximum_lag_on_failover behind',
