@@ -195,7 +195,7 @@ async function askSource(ports: ObservePorts, o: Observation, own: OwnState): Pr
   const leader = readyLeader(c);
   const source = leader === null ? null : sourceOf(leader);
   if (source === null) return null;
-  const start = o.pg.beginning === undefined ? null : timelineStart(o.pg);
+  const start = o.pg.timelineFingerprint === undefined ? null : timelineStart(o.pg);
   const end = writtenEnd(o.pg) ?? own.memory.endedAt;
   const signal = own.untilLeaderChanges();
   let stop = () => {};

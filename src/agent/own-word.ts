@@ -16,7 +16,7 @@ export function ownWord(pg: PostgresFacts | null, c: Context | null, memory: Mem
     restored: pg?.restored === true,
     strayed: memory.strayed,
     attached: sql?.inRecovery === true && ((sql.primaryConninfo !== '' && !isLetGo(c)) || (c !== null && c.otherLeader !== null)),
-    ...(pg?.beginning === undefined ? {} : { beginning: pg.beginning }),
+    ...(pg?.timelineFingerprint === undefined ? {} : { timelineFingerprint: pg.timelineFingerprint }),
   };
 }
 

@@ -133,9 +133,9 @@ export interface StatusKey {
   readonly retainSlots: readonly string[];
   /**
    * What tells the timeline the leader writes on from another of its number
-   * (PostgresFacts.beginning); absent: not told.
+   * (PostgresFacts.timelineFingerprint); absent: not told.
    */
-  readonly writesOn?: { readonly leader: string; readonly timeline: Timeline; readonly beginning: string };
+  readonly writesOn?: { readonly leader: string; readonly timeline: Timeline; readonly timelineFingerprint: string };
   /**
    * Slots of members that an operator gave up for good, and when (epoch seconds): see
    * core/forgotten.ts. Absent: none.

@@ -1,5 +1,5 @@
 /**
- * Timelines of one number, one history and one beginning (M13): what is done about a node that is
+ * Timelines of one number, one history and one fingerprint (M13): what is done about a node that is
  * on the wrong one.
  */
 import { expect, it } from 'vitest';
@@ -7,21 +7,21 @@ import { lsn, memory, observation, pg, type Scene, settings, view } from '../../
 import { decide } from './decide.ts';
 
 const history = [{ timeline: 1, switchLsn: lsn(1100), reason: 'x' }];
-const ours = { localHistory: history, beginning: 'aa' };
+const ours = { localHistory: history, timelineFingerprint: 'aa' };
 const stopped = pg.stopped({ state: 'shut down', timeline: 2, checkpointLsn: lsn(1500) }, ours);
 const standby = { ...pg.standby({ timeline: 2, receiveLsn: lsn(1500), replayLsn: lsn(1500), receiver: null }), ...ours };
 /**
  * The leader has left timeline 2 since, past our position: by numbers and positions we could
  * follow.
  */
-const source = (beginning: string) => ({
+const source = (timelineFingerprint: string) => ({
   name: 'b',
   systemIdentifier: '7301234567890123456',
   timeline: 3,
   lsn: lsn(2000),
   inRecovery: false,
   history: [...history, { timeline: 2, switchLsn: lsn(1900), reason: 'x' }],
-  beginning,
+  timelineFingerprint,
 });
 const leader = view({ leaderName: 'b' });
 const mayRemove = settings('a', { postgresql: { removeDataDirectoryOnRewindFailure: true } });

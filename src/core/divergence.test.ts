@@ -88,10 +88,10 @@ describe('timelines of one number, begun at one point (M13)', () => {
   const ours = {
     ...pg.standby({ timeline: 2, receiveLsn: lsn(500), replayLsn: lsn(500) }),
     localHistory: [entry(1, 100)],
-    beginning: 'aa',
+    timelineFingerprint: 'aa',
   };
-  const same = { beginning: 'aa' };
-  const other = { beginning: 'bb' };
+  const same = { timelineFingerprint: 'aa' };
+  const other = { timelineFingerprint: 'bb' };
   const there = [entry(1, 100)];
   const left = [entry(1, 100), entry(2, 900)];
 
@@ -105,7 +105,7 @@ describe('timelines of one number, begun at one point (M13)', () => {
     expect(rewindIsBlind(ours, from)).toBe(blind);
   });
   it('cannot be told apart while we do not know our own', () => {
-    const { beginning: _unknown, ...without } = ours;
+    const { timelineFingerprint: _unknown, ...without } = ours;
     expect(divergenceFrom(without, source(3, left, other))).toBe('prefix');
   });
   it('asks for the timeline it is on, from where its history says', () => {

@@ -61,7 +61,7 @@ export function localPosition(pg: PostgresFacts): Position | null {
     const lsn = walPosition(pg.sql);
     return lsn === null || pg.sql.timeline === null ? null : { timeline: pg.sql.timeline, lsn, atRecordStart: false, open: false };
   }
-  // Only recovery can find the end of its WAL. Until then it is compared by its beginning.
+  // Only recovery can find the end of its WAL. Until then it is compared by where it begins.
   if (pg.baseBackup !== undefined)
     return { timeline: pg.baseBackup.timeline, lsn: pg.baseBackup.checkpointLsn, atRecordStart: true, open: false };
   return pg.control === null ? null : stoppedPosition(pg.control);
@@ -170,7 +170,7 @@ export function divergenceFrom(pg: PostgresFacts, source: SourceHistory | null):
   if (pg.systemIdentifier !== null && pg.systemIdentifier !== source.systemIdentifier) return 'diverged';
   const local = localPosition(pg);
   if (local === null) return 'unknown';
-  return beginsOtherwise(pg, source) ? 'diverged' : compareHistories(local, pg.localHistory, source);
+  return isAnotherTimeline(pg, source) ? 'diverged' : compareHistories(local, pg.localHistory, source);
 }
 
 /**
@@ -183,8 +183,12 @@ export function timelineStart(pg: PostgresFacts): TimelineStart | null {
   return timeline === null || parent === undefined ? null : { timeline, from: parent.switchLsn };
 }
 
-function beginsOtherwise(pg: PostgresFacts, source: SourceHistory): boolean {
-  return pg.beginning !== undefined && source.beginning !== undefined && pg.beginning !== source.beginning;
+function isAnotherTimeline(pg: PostgresFacts, source: SourceHistory): boolean {
+  return (
+    pg.timelineFingerprint !== undefined &&
+    source.timelineFingerprint !== undefined &&
+    pg.timelineFingerprint !== source.timelineFingerprint
+  );
 }
 
 /**
@@ -197,5 +201,5 @@ function beginsOtherwise(pg: PostgresFacts, source: SourceHistory): boolean {
 export function rewindIsBlind(pg: PostgresFacts, source: SourceHistory | null): boolean {
   const local = localPosition(pg);
   if (local === null || source === null) return false;
-  return local.timeline === source.timeline || beginsOtherwise(pg, source) || source.hasOurEnd === false;
+  return local.timeline === source.timeline || isAnotherTimeline(pg, source) || source.hasOurEnd === false;
 }

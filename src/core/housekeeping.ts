@@ -140,7 +140,10 @@ export function statusValue(c: Context): JsonObject {
   const retained = Object.keys(c.m.slotSeenAtMs).sort();
   if (c.o.settings.dynamic.memberSlotsTtlSeconds > 0 && retained.length > 0) value['retain_slots'] = retained;
   const writesOn = writesOnOf(c);
-  if (writesOn !== undefined) value['writes_on'] = { ...writesOn };
+  if (writesOn !== undefined) {
+    const { leader, timeline, timelineFingerprint } = writesOn;
+    value['writes_on'] = { leader, timeline, beginning: timelineFingerprint };
+  }
   const forgotten = c.view === null ? {} : carriedForgotten(c.view, c.o.settings.dynamic.memberSlotsTtlSeconds, c.o.wallMs);
   if (Object.keys(forgotten).length > 0) value['forgotten'] = { ...forgotten };
   return value;
@@ -148,10 +151,10 @@ export function statusValue(c: Context): JsonObject {
 
 /** WAL that cannot be read just then, or any more, takes nothing back. */
 function writesOnOf({ me, view, o }: Context): StatusKey['writesOn'] {
-  const { beginning, sql } = o.pg;
+  const { timelineFingerprint, sql } = o.pg;
   const timeline = sql?.timeline ?? null;
   if (timeline === null) return undefined;
-  if (beginning !== undefined) return { leader: me, timeline, beginning };
+  if (timelineFingerprint !== undefined) return { leader: me, timeline, timelineFingerprint };
   const told = view?.status?.writesOn;
   return told?.leader === me && told.timeline === timeline ? told : undefined;
 }
@@ -162,8 +165,9 @@ function sameStatus(now: StatusKey | null, value: JsonObject): boolean {
   const slots = Object.entries((value['slots'] ?? {}) as Record<string, Lsn>);
   const retained = (value['retain_slots'] ?? []) as string[];
   if (now.optime !== (value['optime'] ?? null) || slots.length !== Object.keys(before).length) return false;
-  const writesOn = value['writes_on'] as StatusKey['writesOn'];
-  if (writesOn && (now.writesOn?.leader !== writesOn.leader || now.writesOn.beginning !== writesOn.beginning)) return false;
+  const writesOn = value['writes_on'] as JsonObject | undefined;
+  const { leader, timelineFingerprint } = now.writesOn ?? {};
+  if (writesOn && (leader !== writesOn['leader'] || timelineFingerprint !== writesOn['beginning'])) return false;
   const forgotten = Object.keys((value['forgotten'] ?? {}) as JsonObject);
   if (
     forgotten.sort().join() !==

@@ -29,8 +29,10 @@ export interface OwnWord {
    * stream at any moment, even if it does not now, and then confirms commits beyond its position.
    */
   readonly attached?: boolean;
-  /** What tells its timeline from another of the same number (PostgresFacts.beginning). */
-  readonly beginning?: string;
+  /**
+   * What tells its timeline from another of the same number (PostgresFacts.timelineFingerprint).
+   */
+  readonly timelineFingerprint?: string;
 }
 
 /**

@@ -55,7 +55,7 @@ export interface PostgresFacts {
    * a promotion writes first has its moment in it. Absent: timeline 1, not known, or nothing
    * follows that record.
    */
-  readonly beginning?: string;
+  readonly timelineFingerprint?: string;
   /** A standby.signal or recovery.signal lies in the data directory. */
   readonly standbySignal: boolean;
   /**
@@ -278,10 +278,10 @@ export interface SourceHistory {
    */
   readonly hasOurEnd?: boolean;
   /**
-   * PostgresFacts.beginning of the timeline that was asked about, by its own WAL; absent: not
-   * asked, or not known there any more.
+   * PostgresFacts.timelineFingerprint of the timeline that was asked about, by its own WAL; absent:
+   * not asked, or not known there any more.
    */
-  readonly beginning?: string;
+  readonly timelineFingerprint?: string;
 }
 
 /**

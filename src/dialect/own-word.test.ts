@@ -14,7 +14,7 @@ const word: fc.Arbitrary<Required<OwnWord>> = fc.record({
   restored: flag,
   strayed: flag,
   attached: flag,
-  beginning: text,
+  timelineFingerprint: text,
 });
 
 const said = (told: Partial<OwnWord>, clusterUnlocked: boolean) => ({
@@ -34,7 +34,7 @@ it('reads every fact as it was said, while nobody leads', () => {
 it('leaves out, while a member leads, what counts in a race only', () => {
   fc.assert(
     fc.property(word, (told) => {
-      const { attached, beginning, ...rest } = told;
+      const { attached, timelineFingerprint, ...rest } = told;
       expect(readOwnWord(said(told, false))).toEqual(rest);
     }),
   );

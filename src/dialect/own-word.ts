@@ -24,10 +24,10 @@ const FLAGS: readonly Word<'watchdogFailed' | 'replaying' | 'restored' | 'straye
   { fact: 'attached', place: 'wal', name: 'attached', race: true },
 ];
 
-const TEXTS: readonly Word<'promotionTrouble' | 'steppedDown' | 'beginning'>[] = [
+const TEXTS: readonly Word<'promotionTrouble' | 'steppedDown' | 'timelineFingerprint'>[] = [
   { fact: 'promotionTrouble', place: 'body', name: 'promotion_trouble' },
   { fact: 'steppedDown', place: 'regent', name: 'stepped_down' },
-  { fact: 'beginning', place: 'wal', name: 'timeline_beginning', race: true },
+  { fact: 'timelineFingerprint', place: 'wal', name: 'timeline_beginning', race: true },
 ];
 
 /** What goes to one place of the answer, without what does not hold or is not known. */

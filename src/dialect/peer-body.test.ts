@@ -51,13 +51,13 @@ test('a standby could still be sent WAL while it says so, or has not seen that n
 });
 
 test('what an agent knows of its WAL is understood where it stands now, where it stood before, and by an agent of before', () => {
-  const own = { attached: true, clusterUnlocked: true, restored: true, strayed: true, beginning: 'a1b2' };
+  const own = { attached: true, clusterUnlocked: true, restored: true, strayed: true, timelineFingerprint: 'a1b2' };
   const wanted = {
     attached: true,
     restored: true,
     strayed: true,
     replaying: true,
-    beginning: 'a1b2',
+    timelineFingerprint: 'a1b2',
     lsn: 83886176n,
     replayLsn: 83886080n,
   };

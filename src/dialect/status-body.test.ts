@@ -87,7 +87,7 @@ const PATRONI_POSITIONS: Readonly<Record<string, (value: unknown) => boolean>> =
 };
 
 test('xlog has what Patroni has there, of the same type, in every state', () => {
-  const own = { restored: true, strayed: true, attached: true, beginning: 'a1b2c3' };
+  const own = { restored: true, strayed: true, attached: true, timelineFingerprint: 'a1b2c3' };
   const sqls = [
     aPrimarySql(),
     aPrimarySql({ flushLsn: null }),
@@ -110,7 +110,7 @@ test('xlog has what Patroni has there, of the same type, in every state', () => 
 });
 
 test('what Regent alone knows of its WAL stands in wal, with the same positions', () => {
-  const own = { restored: true, strayed: true, attached: true, clusterUnlocked: true, beginning: 'a1b2c3' };
+  const own = { restored: true, strayed: true, attached: true, clusterUnlocked: true, timelineFingerprint: 'a1b2c3' };
   const body = statusBody(aReplicaStatus({ sql: aStandbySql({ replaying: true }), ...own }), aView(), someSettings());
   expect(body['wal']).toEqual({
     ...(body['xlog'] as object),
@@ -158,7 +158,10 @@ const OWN = new Set([
 
 test.each<[string, Parameters<typeof aStatus>[0]]>([
   ['leads', {}],
-  ['nobody leads', { isLeader: false, clusterUnlocked: true, sql: aStandbySql(), role: 'replica', attached: true, beginning: 'ff' }],
+  [
+    'nobody leads',
+    { isLeader: false, clusterUnlocked: true, sql: aStandbySql(), role: 'replica', attached: true, timelineFingerprint: 'ff' },
+  ],
   ['starts', { state: 'starting', sql: null, role: 'replica', isLeader: false }],
   ['is stopped', { state: 'stopped', sql: null, role: 'demoted', isLeader: false, onDisk: null, systemIdentifier: null }],
   ['is locked out', { sql: null, lockedOut: { reason: 'no pg_hba.conf entry', since: 5 }, failing: { files: 'x' } }],

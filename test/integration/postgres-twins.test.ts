@@ -34,9 +34,9 @@ test('number and history are the same, what the WAL begins with is not', async (
   const [left, right] = await Promise.all([node('left').observe(QUICK), node('right').observe(QUICK)]);
   expect([left.sql?.timeline, right.sql?.timeline]).toEqual([2, 2]);
   expect(left.localHistory).toEqual(right.localHistory);
-  expect(left.beginning).toMatch(/^[0-9a-f]{96}$/);
-  expect(right.beginning).toMatch(/^[0-9a-f]{96}$/);
-  expect(left.beginning).not.toBe(right.beginning);
+  expect(left.timelineFingerprint).toMatch(/^[0-9a-f]{96}$/);
+  expect(right.timelineFingerprint).toMatch(/^[0-9a-f]{96}$/);
+  expect(left.timelineFingerprint).not.toBe(right.timelineFingerprint);
 });
 
 test('one who followed begins as its source does, and is a prefix of it', async () => {
@@ -46,8 +46,8 @@ test('one who followed begins as its source does, and is a prefix of it', async 
   const own = timelineStart(follower);
   expect(own).toMatchObject({ timeline: 2 });
   const told = await node('old').sourceHistory(at('right'), { ...QUICK, own: own! });
-  expect(follower.beginning).toBeDefined();
-  expect(told.beginning).toBe(follower.beginning);
+  expect(follower.timelineFingerprint).toBeDefined();
+  expect(told.timelineFingerprint).toBe(follower.timelineFingerprint);
   expect(divergenceFrom(follower, told)).toBe('prefix');
 });
 
@@ -63,7 +63,7 @@ test('the other is told apart, also when its source has left that timeline since
   expect(
     divergenceFrom(
       { ...left, sql: { ...left.sql!, inRecovery: true, replayLsn: left.sql!.flushLsn } },
-      { ...told, beginning: left.beginning! },
+      { ...told, timelineFingerprint: left.timelineFingerprint! },
     ),
   ).toBe('prefix');
   expect(divergenceFrom(left, told)).toBe('diverged');

@@ -49,8 +49,8 @@ export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFac
   if (process?.archiving === true) facts.closed = true;
   if (dir === 'incomplete' && server.work !== null) facts.incompleteWork = server.work;
   if (server.inRecovery && server.full === 'wal') facts.promotionTrouble = 'the disk of pg_wal is full';
-  const beginning = readable ? beginningOf(server) : null;
-  if (beginning !== null) facts.beginning = beginning;
+  const timelineFingerprint = readable ? fingerprintOf(server) : null;
+  if (timelineFingerprint !== null) facts.timelineFingerprint = timelineFingerprint;
   return facts;
 }
 
@@ -92,13 +92,13 @@ function writtenBranch({ branch, lsn }: Position): Branch {
 }
 
 /** Known once more than the promotion's own record is there. */
-function beginningOf(server: SimServer): string | null {
+function fingerprintOf(server: SimServer): string | null {
   let branch = knownBranch(server);
   // Where a crash recovery wrote a record of its own the WAL parts, and the timeline's number
   // stays.
   while (branch.parent?.timeline === branch.timeline) branch = branch.parent;
   const end = server.process === null ? (server.minRecovery?.lsn ?? server.checkpoint.lsn) : server.position.lsn;
-  return server.hasBeginningOf(branch) && end > plus(branch.forkLsn, SWITCH_BYTES) ? branch.beginning : null;
+  return server.hasStartOf(branch) && end > plus(branch.forkLsn, SWITCH_BYTES) ? branch.timelineFingerprint : null;
 }
 
 function controlOf(server: SimServer): ControlFacts {

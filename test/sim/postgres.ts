@@ -17,7 +17,7 @@ import { accessFiles, writeFiles } from './postgres/files.ts';
 import { hidesTimeline, isContained, needsRewind, refuse } from './postgres/rewind.ts';
 import { syncSlots } from './postgres/slots.ts';
 import { reach, step, transfer, transient } from './postgres/transfer.ts';
-import { beginningAt, hasOurEnd } from './postgres/twins.ts';
+import { fingerprintAt, hasOurEnd } from './postgres/twins.ts';
 import type { Configured, SimServer } from './server.ts';
 
 export interface PostgresParts {
@@ -299,7 +299,7 @@ export class SimPostgres implements Postgres {
           lsn: from.position.lsn,
           history: from.position.branch.history,
           inRecovery: from.inRecovery,
-          ...beginningAt(from, options.own),
+          ...fingerprintAt(from, options.own),
           ...hasOurEnd(server, from, options.end),
         };
         gate.deliver('message', () => {

@@ -15,7 +15,7 @@ let branches = 0;
 
 export class Branch {
   /** What tells it from every other: the moment in the record that its promotion wrote first. */
-  readonly beginning: string;
+  readonly timelineFingerprint: string;
   readonly timeline: number;
   readonly parent: Branch | null;
   /** Where the parent was left. */
@@ -30,9 +30,9 @@ export class Branch {
     parent: Branch | null,
     forkLsn: Lsn,
     reason: string,
-    as: Pick<Branch, 'beginning' | 'history'> | null = null,
+    as: Pick<Branch, 'timelineFingerprint' | 'history'> | null = null,
   ) {
-    this.beginning = as?.beginning ?? String(branches++);
+    this.timelineFingerprint = as?.timelineFingerprint ?? String(branches++);
     this.timeline = timeline;
     this.parent = parent;
     this.forkLsn = forkLsn;
@@ -129,7 +129,7 @@ export const plus = (lsn: Lsn, bytes: number): Lsn => toLsn(lsn + BigInt(bytes))
 /**
  * Two promotions at the same point by nodes that did not know of each other: PostgreSQL gives both
  * timelines one number and one history, and nothing but the WAL itself tells them apart (M13). In
- * the model that is Branch.beginning.
+ * the model that is Branch.timelineFingerprint.
  */
 export function areTwins(a: Position, b: Position): boolean {
   if (isPrefix(a, b) || isPrefix(b, a)) return false;

@@ -250,6 +250,6 @@ function streamsFrom(server: SimServer, leader: SimServer): boolean {
 function cannotBeTold(server: SimServer, leader: SimServer): boolean {
   if (!areTwins(server.position, leader.position)) return false;
   const common = commonAncestor(server.position, leader.position);
-  const has = (of: SimServer) => common !== null && of.hasBeginningOf(childOn(common.branch, of.position.branch) ?? common.branch);
+  const has = (of: SimServer) => common !== null && of.hasStartOf(childOn(common.branch, of.position.branch) ?? common.branch);
   return !has(server) || !has(leader);
 }

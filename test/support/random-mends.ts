@@ -27,7 +27,7 @@ export const mendRound: fc.Arbitrary<Observation> = fc
       settings: settings('a', {
         postgresql: { usePgRewind, removeDataDirectoryOnRewindFailure, removeDataDirectoryOnDivergedTimelines },
       }),
-      pg: { ...facts, ...(d.fingerprint && { beginning: d.fingerprint }) },
+      pg: { ...facts, ...(d.fingerprint && { timelineFingerprint: d.fingerprint }) },
       source: {
         name: 'b',
         systemIdentifier: SYSTEM_ID,
@@ -36,7 +36,7 @@ export const mendRound: fc.Arbitrary<Observation> = fc
         inRecovery: false,
         history: [{ timeline: 1, switchLsn: lsn(950), reason: 'x' }],
         ...(d.hasOurEnd !== undefined && { hasOurEnd: d.hasOurEnd }),
-        ...(d.sourceFingerprint && { beginning: d.sourceFingerprint }),
+        ...(d.sourceFingerprint && { timelineFingerprint: d.sourceFingerprint }),
       },
     });
   });

@@ -236,7 +236,7 @@ const answer = (name: string) =>
       replaying: rarely(true),
       lockedOut: rarely('password authentication failed'),
       systemIdentifier: fc.constantFrom(undefined, SYSTEM_ID, SYSTEM_ID, SYSTEM_ID, SYSTEM_ID, '1111111111111'),
-      beginning: fingerprint,
+      timelineFingerprint: fingerprint,
       onDisk: rarely({ timeline: 2, lsn: lsn(1200) }),
     })
     .map((facts) => peer(name, Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined))));
@@ -263,7 +263,7 @@ const raceView = fc
       },
     ),
     optime: fc.constantFrom(null, lsn(1000), lsn(5_000_000)),
-    writesOn: fc.option(fc.record({ leader: name, timeline: fc.constantFrom(1, 2), beginning: fc.constantFrom('aa', 'bb') })),
+    writesOn: fc.option(fc.record({ leader: name, timeline: fc.constantFrom(1, 2), timelineFingerprint: fc.constantFrom('aa', 'bb') })),
     without: fc.constantFrom('', '', '', 'c'),
   })
   .map((d) => ({
@@ -309,7 +309,7 @@ export const raceRound: fc.Arbitrary<Observation> = fc
     primaryConninfo: fc.constantFrom('', '', 'host=b port=5432'),
     replaying: fc.constantFrom(false, false, true),
     replayPaused: fc.constantFrom(false, false, true),
-    beginning: fingerprint,
+    timelineFingerprint: fingerprint,
     restored: rarely(true as const),
     promotionTrouble: rarely('the disk of pg_wal is full'),
     localHistory: fc.constantFrom([], [{ timeline: 1, switchLsn: lsn(950), reason: 'x' }]),
@@ -322,7 +322,7 @@ export const raceRound: fc.Arbitrary<Observation> = fc
       primaryConninfo,
       replaying,
       replayPaused,
-      beginning,
+      timelineFingerprint,
       restored,
       promotionTrouble,
       localHistory,
@@ -342,7 +342,7 @@ export const raceRound: fc.Arbitrary<Observation> = fc
         pg: {
           ...running,
           localHistory,
-          ...(beginning && { beginning }),
+          ...(timelineFingerprint && { timelineFingerprint }),
           ...(restored && { restored }),
           ...(promotionTrouble && { promotionTrouble }),
         },

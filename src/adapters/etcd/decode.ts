@@ -239,9 +239,9 @@ function decodeStatus(entry: Entry): StatusKey {
 /** Regent's own. */
 function writesOn(value: JsonValue | undefined): Pick<StatusKey, 'writesOn'> {
   if (!isJsonObject(value)) return {};
-  const { leader, timeline, beginning } = value;
-  if (typeof leader !== 'string' || typeof timeline !== 'number' || typeof beginning !== 'string') return {};
-  return { writesOn: { leader, timeline, beginning } };
+  const { leader, timeline, beginning: timelineFingerprint } = value;
+  if (typeof leader !== 'string' || typeof timeline !== 'number' || typeof timelineFingerprint !== 'string') return {};
+  return { writesOn: { leader, timeline, timelineFingerprint } };
 }
 
 /** Regent's own. */

@@ -44,7 +44,7 @@ import { SourceTrouble } from './source-trouble.ts';
 import type { WalPlace } from './source-wal.ts';
 import { type StartOptions, startServer } from './start.ts';
 import { endLeftovers, stopServer } from './stop.ts';
-import { askBeginning, hasTimeline } from './timeline-beginning.ts';
+import { askFingerprint, hasTimeline } from './timeline-fingerprint.ts';
 import { refuseUnexplained } from './unexplained.ts';
 
 export interface PostgresOptions {
@@ -250,9 +250,9 @@ class PostgresAdapter implements Postgres {
     try {
       const { history, missing } = await askSource(settings, source, { ...options, wants: this.#wantedFrom(source) });
       this.#trouble.answered(source, missing);
-      const beginning = options.own === undefined ? null : await this.#sourceBeginning(source, history, options.own, options);
+      const timelineFingerprint = options.own === undefined ? null : await this.#sourceFingerprint(source, history, options.own, options);
       const hasOurEnd = options.end === undefined ? null : await hasEnd(this.#context, source, history, options.end, options);
-      return { ...history, ...(beginning === null ? {} : { beginning }), ...(hasOurEnd === null ? {} : { hasOurEnd }) };
+      return { ...history, ...(timelineFingerprint === null ? {} : { timelineFingerprint }), ...(hasOurEnd === null ? {} : { hasOurEnd }) };
     } catch (error) {
       if (!options.signal?.aborted) this.#trouble.failed(source, error, settings.postgresql.replication.username);
       throw error;
@@ -280,11 +280,11 @@ class PostgresAdapter implements Postgres {
     return place === null || walSegmentBytes === null ? null : { ...place, segmentBytes: walSegmentBytes };
   }
 
-  async #sourceBeginning(source: Source, history: SourceHistory, own: TimelineStart, options: Bounded): Promise<string | null> {
+  async #sourceFingerprint(source: Source, history: SourceHistory, own: TimelineStart, options: Bounded): Promise<string | null> {
     const { walSegmentBytes, log } = this.#context;
     if (walSegmentBytes === null || !hasTimeline(history, own)) return null;
     try {
-      return await askBeginning(depsOf(this.#context), source, own, walSegmentBytes, options);
+      return await askFingerprint(depsOf(this.#context), source, own, walSegmentBytes, options);
     } catch (error) {
       // Without it the histories are compared alone, as pg_rewind and PostgreSQL do.
       log.debug(`${source.name} does not tell with what its timeline ${own.timeline} begins: ${ensureError(error).message}`);
@@ -328,7 +328,7 @@ class PostgresAdapter implements Postgres {
 
   #forgetFiles(): void {
     this.#context.history.forget();
-    this.#context.beginning.forget();
+    this.#context.timelineFingerprint.forget();
     this.#context.role = null;
   }
 

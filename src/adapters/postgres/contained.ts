@@ -11,7 +11,7 @@ import { RegentError } from '../../support/errors.ts';
 import type { ControlData } from './control-data.ts';
 import type { Deps } from './deps.ts';
 import { LocalHistory } from './history-file.ts';
-import { askBeginning, readBeginning } from './timeline-beginning.ts';
+import { askFingerprint, readFingerprint } from './timeline-fingerprint.ts';
 import { lastRecord } from './wal-end.ts';
 
 /**
@@ -53,7 +53,7 @@ async function isTheSame(deps: Deps, source: Source, place: TimelineStart, segme
   return (await sameRecord(deps, source, place, segmentBytes, options).catch(() => null)) !== false;
 }
 
-/** Null: one of the two does not have that WAL any more. Throws what askBeginning throws. */
+/** Null: one of the two does not have that WAL any more. Throws what askFingerprint throws. */
 export async function sameRecord(
   deps: Deps,
   source: Source,
@@ -61,8 +61,8 @@ export async function sameRecord(
   segmentBytes: number,
   options: Bounded,
 ): Promise<boolean | null> {
-  const here = await readBeginning(deps.settings.postgresql.dataDir, place, segmentBytes);
-  const there = await askBeginning(deps, source, place, segmentBytes, options);
+  const here = await readFingerprint(deps.settings.postgresql.dataDir, place, segmentBytes);
+  const there = await askFingerprint(deps, source, place, segmentBytes, options);
   return here === null || there === null ? null : headerOf(here) === headerOf(there);
 }
 

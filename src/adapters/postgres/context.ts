@@ -16,7 +16,7 @@ import type { Heartbeat } from './heartbeat.ts';
 import { LocalHistory } from './history-file.ts';
 import type { PostmasterWatch } from './postmaster.ts';
 import { connect } from './sql.ts';
-import { LocalBeginning } from './timeline-beginning.ts';
+import { LocalFingerprint } from './timeline-fingerprint.ts';
 
 export type RunAs = Owner;
 
@@ -51,14 +51,14 @@ export interface Context {
   readonly heartbeat: Heartbeat;
   readonly control: ControlDataReader;
   readonly history: LocalHistory;
-  readonly beginning: LocalBeginning;
+  readonly timelineFingerprint: LocalFingerprint;
   /** As the server or its control file has told; null: not yet. */
   walSegmentBytes: number | null;
   readonly writer: ConfWriter;
 }
 
-export function newReaders(): Pick<Context, 'control' | 'history' | 'beginning'> {
-  return { control: new ControlDataReader(), history: new LocalHistory(), beginning: new LocalBeginning() };
+export function newReaders(): Pick<Context, 'control' | 'history' | 'timelineFingerprint'> {
+  return { control: new ControlDataReader(), history: new LocalHistory(), timelineFingerprint: new LocalFingerprint() };
 }
 
 /**

@@ -22,7 +22,7 @@ import { binary } from './programs.ts';
 import { refusalText } from './refusal.ts';
 import { trimOutput } from './spawn.ts';
 import { isTimeout, isTurnedAway, STARTING_STATES, sqlState, systemCode } from './sql.ts';
-import { goesOn } from './timeline-beginning.ts';
+import { goesOn } from './timeline-fingerprint.ts';
 import { findUnexplained, UnexplainedLog } from './unexplained.ts';
 import { timelineOfWal } from './wal-timeline.ts';
 
@@ -105,8 +105,8 @@ export class Probe {
       ...((await this.#within(isMarked(dataDir, 'restored'), leftMs(), true)) ? { restored: true } : {}),
       ...((await this.#within(isMarked(dataDir, 'strayed'), leftMs(), true)) ? { strayed: true } : {}),
     };
-    const beginning = await this.#within(this.#beginning(facts), leftMs(), null);
-    return beginning === null ? facts : { ...facts, beginning };
+    const timelineFingerprint = await this.#within(this.#timelineFingerprint(facts), leftMs(), null);
+    return timelineFingerprint === null ? facts : { ...facts, timelineFingerprint };
   }
 
   /** Files that this agent has written are an agent's work from then on. */
@@ -117,13 +117,13 @@ export class Probe {
     return !this.#managed;
   }
 
-  async #beginning(facts: PostgresFacts): Promise<string | null> {
+  async #timelineFingerprint(facts: PostgresFacts): Promise<string | null> {
     const { settings, walSegmentBytes } = this.#context;
     const start = timelineStart(facts);
     const end = localPosition(facts)?.lsn ?? null;
     if (start === null || end === null || walSegmentBytes === null || !goesOn(start, end)) return null;
     try {
-      return await this.#context.beginning.read(settings.postgresql.dataDir, start, walSegmentBytes);
+      return await this.#context.timelineFingerprint.read(settings.postgresql.dataDir, start, walSegmentBytes);
     } catch (error) {
       this.#complain(error);
       return null;

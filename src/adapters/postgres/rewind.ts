@@ -30,7 +30,7 @@ import { rewindFailure } from './rewind-failure.ts';
 import { rewindCredentials, settleSource } from './rewind-source.ts';
 import { refuseSocketInSource, removeSocketFiles } from './sockets.ts';
 import { askSourceHistory } from './source-history.ts';
-import { askBeginning, readBeginning } from './timeline-beginning.ts';
+import { askFingerprint, readFingerprint } from './timeline-fingerprint.ts';
 import { archiveReadySegments, runningValue } from './wal-archive.ts';
 
 /**
@@ -168,9 +168,9 @@ async function refuseTwin(deps: Deps, source: Source, options: Bounded): Promise
   const control = await controlData(deps, STATE_MS);
   const start = await latestStart(dataDir, Math.max(control.timeline, control.minRecoveryTimeline ?? 0));
   if (start === null) return;
-  const own = await readBeginning(dataDir, start, control.walSegmentBytes);
+  const own = await readFingerprint(dataDir, start, control.walSegmentBytes);
   if (own === null) return;
-  const theirs = await askBeginning(deps, source, start, control.walSegmentBytes, options).catch(() => null);
+  const theirs = await askFingerprint(deps, source, start, control.walSegmentBytes, options).catch(() => null);
   if (theirs === null || theirs === own) return;
   throw new RegentError(
     'REWIND_BLIND',

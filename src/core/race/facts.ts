@@ -68,8 +68,11 @@ export const isRestoredVoter = (f: RaceFacts): boolean => f.c.o.pg.restored === 
 export function hasDiverged({ c, view, own }: RaceFacts): boolean {
   if (c.m.strayed) return true;
   if (own === null) return false;
-  const { beginning } = c.o.pg;
-  return pastSwitchPoint(own.timeline, own.lsn, view.history) || isTwin(view, { timeline: own.timeline, ...(beginning && { beginning }) });
+  const { timelineFingerprint } = c.o.pg;
+  return (
+    pastSwitchPoint(own.timeline, own.lsn, view.history) ||
+    isTwin(view, { timeline: own.timeline, ...(timelineFingerprint && { timelineFingerprint }) })
+  );
 }
 
 /**

@@ -153,7 +153,7 @@ function comesUpAhead(f: PeerOfRace): boolean {
  * Of what the leader in /sync wrote, a member on another timeline of that number confirmed nothing.
  */
 function isOnTwinNumber({ c, voters, own, peer }: PeerOfRace): boolean {
-  return voters !== null && isAnotherTimeline(c.o.pg.beginning, peer) && peer.timeline === own.timeline;
+  return voters !== null && isAnotherTimeline(c.o.pg.timelineFingerprint, peer) && peer.timeline === own.timeline;
 }
 
 function isOnEarlierTimeline({ own, peer }: PeerOfRace): boolean {

@@ -37,7 +37,7 @@ export function isUnheardOf(view: ClusterView, timeline: Timeline | null): boole
 
 /** Two timelines of one number, each begun on its own (M13). */
 export function isAnotherTimeline(fingerprint: string | undefined, peer: PeerFacts): boolean {
-  return fingerprint !== undefined && peer.beginning !== undefined && peer.beginning !== fingerprint;
+  return fingerprint !== undefined && peer.timelineFingerprint !== undefined && peer.timelineFingerprint !== fingerprint;
 }
 
 /**
@@ -46,12 +46,12 @@ export function isAnotherTimeline(fingerprint: string | undefined, peer: PeerFac
  */
 export function isTwin(
   { status, sync }: ClusterView,
-  { timeline, beginning }: { readonly timeline: Timeline | null; readonly beginning?: string },
+  { timeline, timelineFingerprint }: { readonly timeline: Timeline | null; readonly timelineFingerprint?: string },
 ): boolean {
   const told = status?.writesOn;
-  if (told === undefined || beginning === undefined || sync === null || sync.leader === null) return false;
+  if (told === undefined || timelineFingerprint === undefined || sync === null || sync.leader === null) return false;
   // What an earlier leader has told says nothing about the one that /sync names.
-  return sameName(told.leader, sync.leader) && told.timeline === timeline && told.beginning !== beginning;
+  return sameName(told.leader, sync.leader) && told.timeline === timeline && told.timelineFingerprint !== timelineFingerprint;
 }
 
 /**

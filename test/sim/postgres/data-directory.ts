@@ -167,7 +167,7 @@ export class DataDirectory {
   }
 
   /** The bytes with which the WAL of that branch begins can be read from a file. */
-  hasBeginningOf(branch: Branch): boolean {
+  hasStartOf(branch: Branch): boolean {
     return branch.parent !== null && branch.forkLsn >= this.filesFrom && branch.forkLsn >= this.oldestLsn;
   }
 

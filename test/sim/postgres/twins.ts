@@ -4,9 +4,10 @@ import type { TimelineStart, WalEnd } from '../../../src/core/postgres-facts.ts'
 import type { SimServer } from '../server.ts';
 import { type Branch, isPrefix, plus } from '../wal.ts';
 
-export function beginningAt(from: SimServer, own: TimelineStart | undefined): { beginning?: string } {
+export function fingerprintAt(from: SimServer, own: TimelineStart | undefined): { timelineFingerprint?: string } {
   for (let at: Branch | null = from.position.branch; at !== null; at = at.parent)
-    if (at.timeline === own?.timeline && at.forkLsn === own.from && from.hasBeginningOf(at)) return { beginning: at.beginning };
+    if (at.timeline === own?.timeline && at.forkLsn === own.from && from.hasStartOf(at))
+      return { timelineFingerprint: at.timelineFingerprint };
   return {};
 }
 
@@ -16,9 +17,9 @@ export function beginningAt(from: SimServer, own: TimelineStart | undefined): { 
  */
 export function twinOf(a: SimServer, b: SimServer): boolean {
   const own = a.position.branch;
-  if (own.parent === null || !a.hasBeginningOf(own)) return false;
-  const { beginning } = beginningAt(b, { timeline: own.timeline, from: own.forkLsn });
-  return beginning !== undefined && beginning !== own.beginning;
+  if (own.parent === null || !a.hasStartOf(own)) return false;
+  const { timelineFingerprint } = fingerprintAt(b, { timeline: own.timeline, from: own.forkLsn });
+  return timelineFingerprint !== undefined && timelineFingerprint !== own.timelineFingerprint;
 }
 
 /**

@@ -39,7 +39,13 @@ export const dataMutants: readonly Mutant[] = [
     id: 'twins-not-told-apart',
     broken: 'What the WAL of two timelines of one number begins with is not compared.',
     offends: ['S9', 'S22', 'M13'],
-    edits: [{ file: divergence, find: '&& pg.beginning !== source.beginning;', replace: '&& pg.beginning === undefined;' }],
+    edits: [
+      {
+        file: divergence,
+        find: 'pg.timelineFingerprint !== source.timelineFingerprint',
+        replace: 'pg.timelineFingerprint === source.systemIdentifier',
+      },
+    ],
     verdicts: ['safety', 'liveness'],
     focus: under(['leave-twin'], { synchronous_mode: 'off', ttl: 3, retry_timeout: 1 }, { nodes: ['a', 'b', 'c'], everyMs: 15_000 }),
   },

@@ -147,13 +147,13 @@ export const raceMutants: readonly Mutant[] = [
       },
       {
         file: positions,
-        find: 'peer.beginning !== undefined && peer.beginning !== fingerprint;',
-        replace: 'peer.beginning !== undefined && fingerprint.length < 0;',
+        find: 'peer.timelineFingerprint !== undefined && peer.timelineFingerprint !== fingerprint;',
+        replace: 'peer.timelineFingerprint !== undefined && fingerprint.length < 0;',
       },
       {
         file: positions,
-        find: 'told.timeline === timeline && told.beginning !== beginning;',
-        replace: 'told.timeline === timeline && beginning.length < 0;',
+        find: 'told.timeline === timeline && told.timelineFingerprint !== timelineFingerprint;',
+        replace: 'told.timeline === timeline && timelineFingerprint.length < 0;',
       },
     ],
     verdicts: ['safety', 'liveness'],

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parseLsn } from '../../core/units.ts';
-import { goesOn, hasTimeline, LocalBeginning, placeOf, readBeginning } from './timeline-beginning.ts';
+import { goesOn, hasTimeline, LocalFingerprint, placeOf, readFingerprint } from './timeline-fingerprint.ts';
 
 const MB1 = 1024 * 1024;
 const start = { timeline: 6, from: parseLsn('0/300100') };
@@ -29,27 +29,27 @@ test('the place is in the segment of the timeline’s own number, even at a segm
 });
 
 test('the bytes are read from the segment, or from what it was renamed to; zeros and files that are gone tell nothing', async () => {
-  expect(await readBeginning(dataDir, start, MB1)).toBeNull();
+  expect(await readFingerprint(dataDir, start, MB1)).toBeNull();
   segment(`${FILE}.partial`, 7);
-  expect(await readBeginning(dataDir, start, MB1)).toBe('07'.repeat(48));
+  expect(await readFingerprint(dataDir, start, MB1)).toBe('07'.repeat(48));
   segment(FILE, 0);
-  expect(await readBeginning(dataDir, start, MB1)).toBeNull();
+  expect(await readFingerprint(dataDir, start, MB1)).toBeNull();
   writeFileSync(join(dataDir, 'pg_wal', FILE), 'short');
-  expect(await readBeginning(dataDir, start, MB1)).toBeNull();
+  expect(await readFingerprint(dataDir, start, MB1)).toBeNull();
 });
 
 test('what was read once is not read again from a segment that a walreceiver may have overwritten since', async () => {
-  const beginning = new LocalBeginning();
+  const timelineFingerprint = new LocalFingerprint();
   segment(FILE, 1);
-  expect(await beginning.read(dataDir, start, MB1)).toBe('01'.repeat(48));
+  expect(await timelineFingerprint.read(dataDir, start, MB1)).toBe('01'.repeat(48));
   segment(FILE, 2);
-  expect(await beginning.read(dataDir, start, MB1)).toBe('01'.repeat(48));
-  expect(await beginning.read(dataDir, { ...start, timeline: 7 }, MB1)).toBeNull();
-  beginning.forget();
-  expect(await beginning.read(dataDir, start, MB1)).toBe('02'.repeat(48));
+  expect(await timelineFingerprint.read(dataDir, start, MB1)).toBe('01'.repeat(48));
+  expect(await timelineFingerprint.read(dataDir, { ...start, timeline: 7 }, MB1)).toBeNull();
+  timelineFingerprint.forget();
+  expect(await timelineFingerprint.read(dataDir, start, MB1)).toBe('02'.repeat(48));
 });
 
-test('a promotion’s own record alone is no beginning yet', () => {
+test('a promotion’s own record alone is no fingerprint yet', () => {
   expect(goesOn(start, parseLsn('0/300130'))).toBe(false);
   expect(goesOn(start, parseLsn('0/300138'))).toBe(true);
 });

@@ -44,7 +44,7 @@ export function placeOf(
 const namesOf = (file: string) => [file, `${file}.partial`];
 
 /** In hex; null when the WAL is not there. */
-export async function readBeginning(dataDir: string, start: TimelineStart, segmentBytes: number): Promise<string | null> {
+export async function readFingerprint(dataDir: string, start: TimelineStart, segmentBytes: number): Promise<string | null> {
   const place = placeOf(start, segmentBytes);
   if (place === null) return null;
   for (const name of namesOf(place.file)) {
@@ -73,13 +73,13 @@ function meaningful(hex: string): string | null {
  * on, so that one which is pointed at the other timeline of the number overwrites what tells them
  * apart.
  */
-export class LocalBeginning {
+export class LocalFingerprint {
   #cached: { readonly key: string; readonly hex: string } | null = null;
 
   async read(dataDir: string, start: TimelineStart, segmentBytes: number): Promise<string | null> {
     const key = `${start.timeline}@${start.from}`;
     if (this.#cached?.key === key) return this.#cached.hex;
-    const hex = await readBeginning(dataDir, start, segmentBytes);
+    const hex = await readFingerprint(dataDir, start, segmentBytes);
     if (hex !== null) this.#cached = { key, hex };
     return hex;
   }
@@ -96,7 +96,7 @@ const READ = `SELECT encode(coalesce(pg_read_binary_file('pg_wal/' || $1, $3, $4
  * The same of a peer; null when it does not have that WAL any more. Throws what a connection
  * throws, and what keeps the rewind user from reading files.
  */
-export async function askBeginning(
+export async function askFingerprint(
   deps: Deps,
   source: Source,
   start: TimelineStart,
