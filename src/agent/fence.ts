@@ -3,7 +3,7 @@
  * confirmed, then the guard knows its end, then PostgreSQL may be writable. Taking it off goes the
  * other way round: first PostgreSQL is not writable, then the guard is told to rest.
  */
-import { type Context, opensForWrites, unlockedMs } from '../core/context.ts';
+import { type Context, isOpeningForWrites, unlockedMs } from '../core/context.ts';
 import { leaseMargins, watchdogTimeoutSeconds } from '../core/settings.ts';
 import type { GuardStatus } from '../ports/agent-status.ts';
 import { ensureError, RegentError } from '../support/errors.ts';
@@ -301,7 +301,7 @@ export class Fence {
    * knows for how long.
    */
   #mayRest(c: Context): boolean {
-    if (opensForWrites(c) || c.o.job?.job.kind === 'bootstrap') return false;
+    if (isOpeningForWrites(c) || c.o.job?.job.kind === 'bootstrap') return false;
     return this.#state !== 'unknown' || c.stopped || (c.view !== null && !c.lockMine);
   }
 

@@ -1,6 +1,6 @@
 /** What the rules look at: the observation with the questions every rule asks already answered. */
 import { type ClusterView, type Member, memberOf } from './cluster.ts';
-import type { ServerRole, Source } from './effects.ts';
+import { opensForWrites, type ServerRole, type Source } from './effects.ts';
 import type { Memory, Observation } from './model.ts';
 import { type PostgresFacts, walPosition } from './postgres-facts.ts';
 import { leaseMargins } from './settings.ts';
@@ -171,9 +171,9 @@ export function isUnprotected(c: Context): boolean {
 }
 
 /** A job is about to make PostgreSQL writable, under the leader key. */
-export function opensForWrites(c: Context): boolean {
+export function isOpeningForWrites(c: Context): boolean {
   const job = c.o.job?.job;
-  return job?.kind === 'promote' || ((job?.kind === 'start' || job?.kind === 'restart') && job.role.kind === 'primary');
+  return job !== undefined && opensForWrites(job);
 }
 
 /**

@@ -17,9 +17,8 @@ export interface Source {
   readonly port: number;
 }
 
-/** Role the server configuration is written for. */
 /**
- * `syncNames` is the synchronous_standby_names a primary opens with where Regent owns it; null: the
+ * The role for which the server configuration is written. `syncNames` is the synchronous_standby_names a primary opens with where Regent owns it; null: the
  * user's own value; absent: as it was set last. It is part of the role because a primary that opens
  * with less than /sync counts on would lose acknowledged commits at the next failover.
  */
@@ -135,6 +134,11 @@ export interface JobOutcome {
 export interface RunningJob {
   readonly job: Job;
   readonly startedAtMs: number;
+}
+
+/** The job makes PostgreSQL writable, if it succeeds. */
+export function opensForWrites(job: Job): boolean {
+  return job.kind === 'promote' || ((job.kind === 'start' || job.kind === 'restart') && job.role.kind === 'primary');
 }
 
 /** Name under which Patroni's REST and logs know a job. */

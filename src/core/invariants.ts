@@ -4,12 +4,10 @@
  */
 import { invariant } from '../support/assert.ts';
 import type { Context } from './context.ts';
-import type { Effect } from './effects.ts';
+import { type Effect, opensForWrites } from './effects.ts';
 import type { Decision } from './model.ts';
 
-const opensForWrites = (effect: Effect): boolean =>
-  effect.kind === 'start-job' &&
-  (effect.job.kind === 'promote' || ((effect.job.kind === 'start' || effect.job.kind === 'restart') && effect.job.role.kind === 'primary'));
+const startsWritable = (effect: Effect): boolean => effect.kind === 'start-job' && opensForWrites(effect.job);
 
 /**
  * What another PostgreSQL in the same directory must never meet, and what would tell others that
@@ -23,7 +21,7 @@ const removesData = (effect: Effect): boolean =>
 export function checkDecision(c: Context, decision: Decision): void {
   const { effects } = decision;
   const has = (kind: Effect['kind']) => effects.some((effect) => effect.kind === kind);
-  if (effects.some(opensForWrites) && !c.paused) {
+  if (effects.some(startsWritable) && !c.paused) {
     invariant(c.lockMine && c.mayLeadNow, `S2: ${decision.rule} would open for writes without a confirmed lease`);
     invariant(c.o.pg.dataDir === 'valid', `S10: ${decision.rule} would open an incomplete data directory for writes`);
     invariant(

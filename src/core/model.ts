@@ -4,8 +4,9 @@
  *   decide(observation, memory) → { effects, memory, rule }
  *
  * Observation: facts of this round, each with its origin; what could not be learned is null or
- * `known: false`. Memory: what this agent remembers from round to round, nothing else does. It is
- * lost with the process: every rule must be safe on an empty one.
+ * `known: false`. Memory: what decisions remember from round to round. It is lost with the process,
+ * so every rule must be safe on an empty one. (The lease and the guard's deadline are remembered by
+ * agent/lease.ts and agent/fence.ts, and come in with the observation.)
  */
 import type { Chore, ChoreFailures, ChoreOutcome } from './chores.ts';
 import type { ClusterView, MemberRole, PostgresState } from './cluster.ts';

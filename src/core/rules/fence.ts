@@ -1,7 +1,7 @@
 /**
  * Rules that keep a node from being writable when it may not be. They come before everything else.
  */
-import { type Context, isUnprotected, opensForWrites } from '../context.ts';
+import { type Context, isOpeningForWrites, isUnprotected } from '../context.ts';
 import { holdOffMs } from '../hold-off.ts';
 import { always, type Section } from './table.ts';
 
@@ -107,7 +107,7 @@ export const leaderKey: Section = {
     {
       id: 'fence.job-without-lock',
       situation: 'a job is about to make PostgreSQL writable, and this node does not have the leader key',
-      when: (c) => opensForWrites(c) && !c.lockMine,
+      when: (c) => isOpeningForWrites(c) && !c.lockMine,
       ask: (c) => ({
         ...lost('immediate'),
         because: `lost leader lock during a start or promotion: ${c.otherLeader === null ? 'it is gone from etcd' : `${c.otherLeader} has it`}`,
