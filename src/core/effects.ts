@@ -18,9 +18,10 @@ export interface Source {
 }
 
 /**
- * The role for which the server configuration is written. `syncNames` is the synchronous_standby_names a primary opens with where Regent owns it; null: the
- * user's own value; absent: as it was set last. It is part of the role because a primary that opens
- * with less than /sync counts on would lose acknowledged commits at the next failover.
+ * The role for which the server configuration is written. `syncNames` is the
+ * synchronous_standby_names a primary opens with where Regent owns it; null: the user's own value;
+ * absent: as it was set last. It is part of the role because a primary that opens with less than
+ * /sync counts on would lose acknowledged commits at the next failover.
  */
 export type ServerRole =
   | { readonly kind: 'primary'; readonly syncNames?: string | null }
