@@ -31,6 +31,13 @@ export class Tally {
     return count;
   }
 
+  /** Failures of this verdict. */
+  failuresOf(wanted: Verdict): number {
+    let count = 0;
+    for (const kind of this.#kinds.values()) if (kind.verdict === wanted) count += kind.count;
+    return count;
+  }
+
   get hours(): number {
     return this.virtualMs / HOUR_MS;
   }

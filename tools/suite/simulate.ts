@@ -6,12 +6,14 @@ import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { runCommand } from '../../src/support/exec.ts';
 import { plural } from '../../src/support/plural.ts';
+import type { Plan } from '../../test/sim/plan.ts';
 import { bundleSimulator } from '../sim/bundle.ts';
 import { hunt } from '../sim/hunt.ts';
 import { count, Meter, pace, terminalOf } from '../sim/meter.ts';
+import { savePlan } from '../sim/plan-file.ts';
 import { Pool } from '../sim/pool.ts';
 import type { Result } from '../sim/protocol.ts';
-import { failureText } from '../sim/report.ts';
+import { failureText, planCommand } from '../sim/report.ts';
 import { Tally } from '../sim/tally.ts';
 import type { Tally as TestTally } from './report.ts';
 
@@ -22,11 +24,18 @@ const FRESH_MS = 120_000;
 const FRESH_FROM = 1_000_000;
 const SHOWN = 3;
 /**
- * So many fresh failures are told and not counted: what one seed in thousands finds was there
- * before, and is no reason to keep a commit from landing. A commit that breaks something shows in
- * more of them.
+ * So many fresh seeds may end without a primary in time, and are told but not counted. One in
+ * thousands was there before this commit; a commit that breaks something shows in more of them. A
+ * lost commit, a second primary or a crash always counts.
  */
-const FRESH_TOLERATED = 3;
+const LIVENESS_TOLERATED = 3;
+
+/** How many failures of fresh seeds count. */
+export function countedFailures(tally: Pick<Tally, 'failuresOf'>): number {
+  const grave = tally.failuresOf('safety') + tally.failuresOf('crash');
+  const liveness = tally.failuresOf('liveness');
+  return grave + (grave > 0 || liveness > LIVENESS_TOLERATED ? liveness : 0);
+}
 
 const say = (text: string) => void process.stdout.write(`${text}\n`);
 
@@ -53,15 +62,18 @@ async function stretch(
   pool: Pool,
   title: string,
   { from, seeds, untilMs }: Stretch,
-  onResult: (result: Result) => void,
-): Promise<TestTally> {
+  { root, onResult }: { readonly root: string; readonly onResult?: (result: Result) => void },
+): Promise<Tally> {
   const tally = new Tally();
+  const failed: Plan[] = [];
   const meter = new Meter(terminalOf(process.stdout));
   meter.show(() => `${title}: ${count(tally.seeds)} done, ${tally.failures} failed · ${pace(tally, meter.elapsedMs)}`);
   const note = (result: Result) => {
-    onResult(result);
+    onResult?.(result);
     tally.add(result.outcome);
-    if (result.outcome.verdict === 'pass' || tally.failures > SHOWN) return;
+    if (result.outcome.verdict === 'pass') return;
+    failed.push(result.plan);
+    if (tally.failures > SHOWN) return;
     meter.clear();
     say(failureText(result));
   };
@@ -69,20 +81,26 @@ async function stretch(
   const elapsedMs = meter.elapsedMs;
   meter.end();
   say(`${title}: ${count(tally.seeds)} seeds, ${tally.failures === 0 ? 'none' : tally.kinds()} failed; ${pace(tally, elapsedMs)}`);
-  return { passed: tally.seeds - tally.failures, failed: tally.failures, skipped: 0 };
+  for (const plan of failed) say(`its schedule: ${planCommand(await savePlan(root, `seed-${plan.seed}`, plan))}`);
+  return tally;
 }
+
+const counted = (tally: Tally, failed = tally.failures): TestTally => ({ passed: tally.seeds - tally.failures, failed, skipped: 0 });
 
 const NOTHING: TestTally = { passed: 0, failed: 0, skipped: 0 };
 
 async function freshStretch(root: string, pool: Pool): Promise<TestTally> {
   const from = freshSeed(await commitOf(root), new Date().toISOString().slice(0, 10));
   const title = `fresh seeds (again: ./regent sim --from ${from} --minutes 2)`;
-  const { passed, failed, skipped } = await stretch(pool, title, { from, seeds: null, untilMs: Date.now() + FRESH_MS }, () => undefined);
-  if (failed === 0 || failed > FRESH_TOLERATED) return { passed, failed, skipped };
-  say(
-    `${plural(failed, 'fresh seed')} failed: found, not counted (up to ${FRESH_TOLERATED} are not); docs/simulator.md tells what to do with a failure`,
-  );
-  return { passed, failed: 0, skipped };
+  const tally = await stretch(pool, title, { from, seeds: null, untilMs: Date.now() + FRESH_MS }, { root });
+  const failed = countedFailures(tally);
+  if (failed < tally.failures) {
+    const found = plural(tally.failures, 'fresh seed');
+    say(
+      `${found} had no primary in time: found, not counted (up to ${LIVENESS_TOLERATED} are not); docs/simulator.md tells what to do with a failure`,
+    );
+  }
+  return counted(tally, failed);
 }
 
 /** Counts seeds as tests. `--fixed` among the arguments leaves the fresh ones out. */
@@ -98,12 +116,23 @@ export async function runSimulations(root: string, extra: readonly string[]): Pr
       say(`seed ${plan.seed} did not go the same way twice: its traces are ${hashes.get(plan.seed)} and ${outcome.hash}`);
     };
     const always = Number.POSITIVE_INFINITY;
-    const fixed = await stretch(pool, `seeds 1 to ${FIXED_SEEDS}`, { from: 1, seeds: FIXED_SEEDS, untilMs: always }, remember);
-    const again = await stretch(pool, `seeds 1 to ${TWICE_SEEDS} again`, { from: 1, seeds: TWICE_SEEDS, untilMs: always }, compare);
+    const fixed = await stretch(
+      pool,
+      `seeds 1 to ${FIXED_SEEDS}`,
+      { from: 1, seeds: FIXED_SEEDS, untilMs: always },
+      { root, onResult: remember },
+    );
+    const again = await stretch(
+      pool,
+      `seeds 1 to ${TWICE_SEEDS} again`,
+      { from: 1, seeds: TWICE_SEEDS, untilMs: always },
+      { root, onResult: compare },
+    );
     const fresh = extra.includes('--fixed') ? NOTHING : await freshStretch(root, pool);
+    const [first, second] = [counted(fixed), counted(again)];
     return {
-      passed: fixed.passed + again.passed - differ + fresh.passed,
-      failed: fixed.failed + again.failed + differ + fresh.failed,
+      passed: first.passed + second.passed - differ + fresh.passed,
+      failed: first.failed + second.failed + differ + fresh.failed,
       skipped: 0,
     };
   } finally {
