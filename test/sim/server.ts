@@ -14,8 +14,7 @@ import type { CommitEnd, CommitOptions } from './postgres/waiting.ts';
 import { Replication } from './replication.ts';
 import { Branch, branchAt, type Position, plus, SWITCH_BYTES } from './wal.ts';
 
-/** How often something that stands still is looked at again. */
-const STILL_MS = 100;
+const STILL_MS = 100; // how often something that stands still is looked at again
 const NO_SPACE = 'panicked: no space left on device';
 const CHECKPOINT_BYTES = 120;
 /** At this share of a promotion the new timeline is on disk, with nothing written on it yet. */
