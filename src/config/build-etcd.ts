@@ -1,4 +1,4 @@
-/** `etcd3:` (or `etcd:`) to endpoints and credentials. Keys: patroni-compat 1.13. */
+/** `etcd3:` (or `etcd:`) to endpoints and credentials. Keys: docs/dialect.md, "Reaching etcd". */
 import type { EtcdSettings } from '../core/settings.ts';
 import { bracketed, parseAddress } from './hostport.ts';
 import { bad, good, type Read, type Wrong } from './read.ts';

@@ -61,8 +61,8 @@ function login(parsed: RestParsed['authentication']): { readonly username: strin
 }
 
 /**
- * Credentials and CA fall back to those of the REST server; certificates do not (patroni-compat
- * 2.11).
+ * Credentials and CA fall back to those of the REST server; certificates do not
+ * (docs/dialect.md, "HTTP clients").
  */
 function buildCtl(parsed: LocalParsed): CtlSettings {
   const { ctl, restapi } = parsed;

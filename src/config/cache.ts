@@ -1,7 +1,7 @@
 /**
  * `patroni.dynamic.json` in the data directory: the dynamic configuration as last seen, for a start
- * while etcd is away. Format: patroni-compat 2.9 (default JSON). Shared with Patroni, should the
- * node go back to it.
+ * while etcd is away. Format: docs/dialect.md, "Files". Patroni reads it as well, should the node
+ * go back to it.
  */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';

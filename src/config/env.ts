@@ -1,4 +1,4 @@
-/** PATRONI_* variables to a raw configuration. Names: patroni-compat 2.6. */
+/** PATRONI_* variables to a raw configuration. Names: docs/dialect.md, "Environment". */
 import type { JsonObject, JsonValue } from '../support/json.ts';
 import { isMapping, nested, own, patchMerge } from './merge.ts';
 import { Places } from './places.ts';

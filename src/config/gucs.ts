@@ -1,6 +1,6 @@
 /**
  * PostgreSQL parameters that must be the same on all members and are therefore taken from the
- * dynamic configuration only. Table: patroni-compat 2.7, for PostgreSQL 13 and newer.
+ * dynamic configuration only. Table: docs/dialect.md, "Controlled parameters".
  */
 import { CONTROLLED, type Controlled, WAL_KEEP } from '../pgconf/guc-table.ts';
 import type { Finding } from './problems.ts';

@@ -19,7 +19,7 @@ export interface Normalized {
   readonly moves: readonly Move[];
 }
 
-/** Places, old to new. Sources: patroni-compat 2.1 (4), 2.4; the tutorial's steps 8 and 10. */
+/** Places, old to new. See docs/dialect.md, "Old places"; the tutorial's steps 8 and 10. */
 const MOVES: readonly Move[] = [
   { from: ['dcs'], to: ['bootstrap', 'dcs'] },
   { from: ['postgresql', 'name'], to: ['name'] },

@@ -1,6 +1,6 @@
 /**
  * Finds and reads the local configuration: a file, a directory, PATRONI_CONFIGURATION, the
- * environment. Precedence: patroni-compat 2.1.
+ * environment. Precedence: docs/dialect.md, "Where settings come from".
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
  * ttl, loop_wait and retry_timeout must leave the holder time to renew before the lease ends. Rule:
- * patroni-compat 2.2.
+ * docs/dialect.md, "Timing".
  */
 import type { JsonObject } from '../support/json.ts';
 import { own } from './merge.ts';

@@ -1,6 +1,6 @@
 /**
  * Names of the physical replication slots that members hold on one another. Same rule as Patroni's
- * (`patroni-compat.md` 1.17): mixed clusters share slots.
+ * (docs/dialect.md, "Slot names"): mixed clusters share slots.
  */
 
 import { recalled } from '../support/recall.ts';

@@ -1,7 +1,8 @@
 /**
  * What the operator's tool needs from the configuration: a full agent file, or a file that names
  * only scope and etcd. Nothing else is checked, so that a mistake elsewhere in the file does not
- * keep the operator from looking at the cluster. Sources and precedence: patroni-compat 2.1, 4.1.
+ * keep the operator from looking at the cluster. Sources and precedence:
+ * docs/dialect.md, "Where settings come from" and "The operator's tool".
  */
 import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';

@@ -22,7 +22,7 @@ export function ctlLog(io: CtlIo): Log {
   return { debug: at('DEBUG'), info: at('INFO'), warning: at('WARNING'), error: at('ERROR'), critical: at('CRITICAL') };
 }
 
-/** The last of the three that is set wins (patroni-compat 4.1). */
+/** The last of the three that is set wins (docs/dialect.md, "The operator's tool"). */
 function levelOf(env: CtlIo['env']): Level {
   const named = env['PATRONI_LOG_LEVEL'] || env['PATRONI_LOGLEVEL'] || env['LOGLEVEL'] || 'WARNING';
   return LEVELS.find((level) => level === named.toUpperCase()) ?? 'WARNING';

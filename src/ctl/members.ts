@@ -1,6 +1,6 @@
 /**
- * Which members a command is about (patroni-compat 4.2), and the table that is printed before the
- * questions.
+ * Which members a command is about (docs/dialect.md, "Which members"), and the table that is
+ * printed before the questions.
  */
 import { absentMembers } from '../core/absent-members.ts';
 import type { ClusterView, Member } from '../core/cluster.ts';

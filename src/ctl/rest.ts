@@ -1,6 +1,6 @@
 /**
- * Calls to the members' REST API, with the operator's credentials and certificates (patroni-compat
- * 2.11).
+ * Calls to the members' REST API, with the operator's credentials and certificates
+ * (docs/dialect.md, "HTTP clients").
  */
 import { setMaxListeners } from 'node:events';
 import { readFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
  * Options of PostgreSQL's programs that Regent sets itself or that would break the operation.
- * Sources: patroni-compat 6.1, 6.2, 2.4.
+ * See docs/dialect.md, "Bootstrap" and "Copies".
  */
 
 /**

@@ -1,7 +1,7 @@
 /**
  * From settings and role to the text of PostgreSQL's files and the postmaster's arguments. Formats:
- * `patroni-compat.md` 2.7 and 2.9. PostgreSQL 13 and newer: recovery settings live in
- * postgresql.conf.
+ * docs/dialect.md, "Controlled parameters" and "Files". PostgreSQL 13 and newer: recovery settings
+ * live in postgresql.conf.
  */
 
 import type { ServerRole, Source } from '../core/effects.ts';

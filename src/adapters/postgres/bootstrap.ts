@@ -1,6 +1,6 @@
 /**
  * A new cluster's data directory: by initdb, or by the user's own program (a restore from a backup,
- * usually). `patroni-compat.md` 6.1 and 6.3. The marker 'bootstrap' is set here and stays: the
+ * usually). See docs/dialect.md, "Bootstrap". The marker 'bootstrap' is set here and stays: the
  * caller changes it once users exist and post_bootstrap has run.
  */
 import { chown, readdir, rm, writeFile } from 'node:fs/promises';

@@ -1,6 +1,6 @@
 /**
  * Replica creation by a program of the user's (pgBackRest, WAL-G, a snapshot …), with Patroni's
- * arguments: `patroni-compat.md` 6.2.
+ * arguments: docs/dialect.md, "Copies".
  */
 import type { Source } from '../../core/effects.ts';
 import { isTrue } from '../../core/replica-methods.ts';

@@ -1,6 +1,7 @@
 /**
  * pg_rewind against a running primary: https://www.postgresql.org/docs/current/app-pgrewind.html.
- * From 13 on it brings a crashed target to a clean shutdown by itself. `patroni-compat.md` 5.10.
+ * From 13 on it brings a crashed target to a clean shutdown by itself. See docs/dialect.md,
+ * "Rewind".
  */
 import { join } from 'node:path';
 import type { Source } from '../../core/effects.ts';

@@ -1,6 +1,6 @@
 /**
  * The users Regent connects as. Statements that carry a password are kept out of the server's log
- * and of its statistics: `patroni-compat.md` 6.3.
+ * and of its statistics: docs/dialect.md, "Bootstrap".
  */
 import pg from 'pg';
 import type { Credentials, Settings } from '../../core/settings.ts';

@@ -16,8 +16,8 @@ export interface Mutant {
   /** What it does wrong, in one sentence. */
   readonly broken: string;
   /**
-   * The promises of docs/SPEC.md it breaks, and the mechanisms (M1 to M27) by which such a thing
-   * has happened elsewhere.
+   * The promises of docs/SPEC.md it breaks, and the mechanisms of docs/scenarios.md (M1 to M27) by
+   * which such a thing has happened elsewhere.
    */
   readonly offends: readonly string[];
   readonly edits: readonly Edit[];
