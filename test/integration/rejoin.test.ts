@@ -184,7 +184,7 @@ describe('a replica', () => {
     const { code, stdout } = await waiting;
     expect([code, stdout]).toEqual([
       1,
-      expect.stringContaining(`Reinitialize result unknown on: ${replica.name} (its agent was started again`),
+      expect.stringContaining(`Reinitialize result unknown on: ${replica.name} (its agent has been restarted since`),
     ]);
   });
 });
