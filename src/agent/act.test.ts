@@ -3,7 +3,7 @@
  * lease, or to step down in good order.
  */
 import { describe, expect, it } from 'vitest';
-import { keptLog } from '../../test/fixtures/desk.ts';
+import { keptLog } from '../../test/fixtures/operator-port.ts';
 import { settings } from '../../test/support/build.ts';
 import { fake } from '../../test/support/fake.ts';
 import type { ChoreOutcome } from '../core/chores.ts';

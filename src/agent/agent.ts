@@ -211,7 +211,7 @@ export class Agent implements AgentView {
           ...news,
           memory: this.rounds.memory,
           job: this.job.running,
-          wishes: this.requests.wishes(),
+          requests: this.requests.open(),
           configDirty: () => settingsVersion.isDirty,
           configVersion: () => settingsVersion.current,
           guardHealthy: this.fence.healthy,

@@ -1,7 +1,7 @@
 /**
  * A synchronous standby that is about to stop asks to be let go first: its leader would go on
  * waiting for its word, and every client with it, until the next round at which the leader notices.
- * The wish is a pair of tags in the member key, which a leader that runs Patroni understands as
+ * The request is a pair of tags in the member key, which a leader that runs Patroni understands as
  * well.
  */
 import { type ClusterView, memberOf, sameName, syncPriority, type Tags } from '../core/cluster.ts';

@@ -24,7 +24,7 @@ import type { LocalSettings } from '../core/settings.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
 import { REGENT_VERSION } from '../version.ts';
 import { Agent } from './agent.ts';
-import { deskOf } from './desk.ts';
+import { operatorPort } from './operator-port.ts';
 import type { Parts } from './parts.ts';
 
 const USAGE = `usage: regent agent [FILE]
@@ -143,7 +143,7 @@ async function warnOfNoBootstrap({ postgresql, bootstrapRefusal }: LocalSettings
 async function serveRest(parts: RealParts, agent: Agent, log: AgentLog, onLocal: (local: LocalSettings) => void): Promise<RestServer> {
   const { clock, peers, settings } = parts;
   const rest = await startRestServer({
-    desk: deskOf(agent),
+    operator: operatorPort(agent),
     settings: settings.local().restapi,
     log,
     clock,

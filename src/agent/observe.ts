@@ -2,7 +2,7 @@
 import { type Context, contextOf, readyLeader, sourceOf } from '../core/context.ts';
 import { streamsInOrder, timelineStart, writtenEnd } from '../core/divergence.ts';
 import type { RunningJob } from '../core/effects.ts';
-import type { DcsFacts, Memory, Observation, OperatorWishes } from '../core/model.ts';
+import type { DcsFacts, Memory, Observation, OperatorRequests } from '../core/model.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
 import type { PostgresFacts, SourceHistory } from '../core/postgres-facts.ts';
 import { withMemberNames } from '../core/server-names.ts';
@@ -47,7 +47,7 @@ export interface ObservePorts {
 export interface OwnState extends Told {
   readonly memory: Memory;
   readonly job: RunningJob | null;
-  readonly wishes: OperatorWishes;
+  readonly requests: OperatorRequests;
   readonly configDirty: () => boolean;
   readonly configVersion: () => number;
   readonly guardHealthy: boolean;
@@ -86,7 +86,7 @@ export async function observe(ports: ObservePorts, own: OwnState): Promise<Obser
     ended: own.ended,
     chores: own.chores,
     announced: own.announced,
-    wishes: own.wishes,
+    requests: own.requests,
     watchdog: {
       required: settings.current().local.watchdog.mode === 'required',
       healthy: ports.watchdog.healthy(),
@@ -178,7 +178,7 @@ async function askPeers(ports: ObservePorts, o: Observation, memory: Memory): Pr
   const c = contextOf(o, memory);
   // Whoever has to take PostgreSQL down does not wait for anybody's word first.
   if (!c.paused && c.mayBeWritable && !c.mayLeadNow) return null;
-  const mayOpen = o.pg.state === 'running' || (c.paused && o.wishes.restart !== null);
+  const mayOpen = o.pg.state === 'running' || (c.paused && o.requests.restart !== null);
   const inherited = !memory.keyTaken && !c.isPrimary;
   const needed = (c.unlocked && mayOpen) || (c.lockMine && (view.failover !== null || o.pg.state !== 'running' || inherited));
   if (!needed) return null;

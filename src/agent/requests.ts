@@ -3,7 +3,7 @@
  * wait for the outcome.
  */
 import { type Job, type JobOutcome, jobLabel } from '../core/effects.ts';
-import type { OperatorWishes } from '../core/model.ts';
+import type { OperatorRequests } from '../core/model.ts';
 import type { Reinitialization } from '../ports/agent-status.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
@@ -13,7 +13,7 @@ import type { JsonObject } from '../support/json.ts';
 import type { JobSlot } from './job-slot.ts';
 import type { RoundsView } from './rounds.ts';
 
-/** A wish nobody could fulfil by then is answered with a refusal. */
+/** A request nobody could fulfil by then is answered with a refusal. */
 const PATIENCE_MS = 30_000;
 
 interface Waiting {
@@ -54,7 +54,7 @@ export class Requests {
     this.#scene = scene;
   }
 
-  wishes(): OperatorWishes {
+  open(): OperatorRequests {
     const open = this.#waiting?.started === false ? this.#waiting : null;
     return {
       shutdown: this.shutdown,
@@ -108,7 +108,7 @@ export class Requests {
       if (this.#waiting?.started === true) this.#dismiss(this.#waiting, 'called off: reinitialize was asked for with force');
     }
     if (this.#waiting !== null) return { ok: false, status: 503, message: `${this.#waiting.kind} already in progress` };
-    // A wish that cannot be fulfilled soon is dropped: nobody expects data to be removed months
+    // A request that cannot be fulfilled soon is dropped: nobody expects data to be removed months
     // later, when this node has led and lost the lead.
     const job = this.#newJob();
     const tell = (state: Reinitialization['state'], reason: string | null = null) => {
@@ -130,7 +130,7 @@ export class Requests {
       if (waiting.started || this.#waiting !== waiting) return;
       const last = this.#scene.rounds.last?.decision.because;
       this.#dismiss(waiting, `it could not begin within ${PATIENCE_MS / 1000} seconds, and is not tried later${last ? ` (${last})` : ''}`);
-      this.#ports.log.warning('reinitialize was asked for and could not begin; the wish is dropped');
+      this.#ports.log.warning('reinitialize was asked for and could not begin; the request is dropped');
     });
     tell('waiting');
     this.#waiting = waiting;
@@ -218,14 +218,14 @@ export class Requests {
     return null;
   }
 
-  #ask(wish: { kind: 'restart' | 'reinitialize'; timeoutMs: number | null; fromLeader: boolean }): Promise<RequestOutcome> {
+  #ask(request: { kind: 'restart' | 'reinitialize'; timeoutMs: number | null; fromLeader: boolean }): Promise<RequestOutcome> {
     const { clock } = this.#ports;
     return new Promise((resolve) => {
       const settle = (outcome: RequestOutcome) => {
         giveUp();
         resolve(outcome);
       };
-      const waiting: Waiting = { ...wish, started: false, settle };
+      const waiting: Waiting = { ...request, started: false, settle };
       const giveUp = clock.timer(PATIENCE_MS, () => {
         if (waiting.started || this.#waiting !== waiting) return;
         this.#waiting = null;

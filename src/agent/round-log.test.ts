@@ -1,6 +1,6 @@
 /** How loud a round's sentence is: who loses the lead says so where people look. */
 import { expect, it } from 'vitest';
-import { keptLog } from '../../test/fixtures/desk.ts';
+import { keptLog } from '../../test/fixtures/operator-port.ts';
 import { lsn, memory, observation, pg, type Scene, settings, view } from '../../test/support/build.ts';
 import { decide } from '../core/decide.ts';
 import type { Memory } from '../core/model.ts';
@@ -59,7 +59,7 @@ it.each<[string, Scene]>([
   ['it leads on', { view: view({ leaderName: 'a' }), pg: pg.primary() }],
   [
     'it was told to end',
-    { view: view({ leaderName: 'a' }), pg: pg.stopped(), wishes: { shutdown: true, restart: null, reinitialize: null } },
+    { view: view({ leaderName: 'a' }), pg: pg.stopped(), requests: { shutdown: true, restart: null, reinitialize: null } },
   ],
 ])('it is none where %s', (_, scene) => {
   expect(said(scene)).toEqual([expect.stringMatching(/^info /)]);

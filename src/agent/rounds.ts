@@ -1,8 +1,8 @@
 /** What the rounds of this agent have come to: the last one, what it left to remember, how many. */
 import type { ClusterView } from '../core/cluster.ts';
 import { type Decision, emptyMemory, type Memory, type Observation } from '../core/model.ts';
-import type { DroppedWish } from '../ports/operator.ts';
-import { droppedWish } from './dropped-wish.ts';
+import type { DroppedRequest } from '../ports/operator.ts';
+import { droppedRequest } from './dropped-request.ts';
 
 export interface LastRound {
   readonly observation: Observation;
@@ -18,14 +18,14 @@ export interface LastRead {
   readonly wallMs: number;
 }
 
-export type RoundsView = Pick<Rounds, 'last' | 'lastRead' | 'memory' | 'count' | 'droppedWish' | 'onEnd'>;
+export type RoundsView = Pick<Rounds, 'last' | 'lastRead' | 'memory' | 'count' | 'droppedRequest' | 'onEnd'>;
 
 export class Rounds {
   readonly #listeners = new Set<() => void>();
   #last: LastRound | null = null;
   #lastRead: LastRead | null = null;
   #count = 0;
-  #droppedWish: DroppedWish | null = null;
+  #droppedRequest: DroppedRequest | null = null;
 
   /** Null before the first decision. */
   get last(): LastRound | null {
@@ -47,8 +47,8 @@ export class Rounds {
     return this.#count;
   }
 
-  get droppedWish(): DroppedWish | null {
-    return this.#droppedWish;
+  get droppedRequest(): DroppedRequest | null {
+    return this.#droppedRequest;
   }
 
   /** Calls back after every round, even one that came to no decision. Returns what ends it. */
@@ -63,7 +63,7 @@ export class Rounds {
 
   decided(observation: Observation, decision: Decision): void {
     const { nowMs } = observation;
-    this.#droppedWish = droppedWish(decision, nowMs) ?? this.#droppedWish;
+    this.#droppedRequest = droppedRequest(decision, nowMs) ?? this.#droppedRequest;
     this.#last = { observation, decision, endedAtMs: nowMs, nextAtMs: nowMs };
     this.#count += 1;
   }

@@ -54,7 +54,7 @@ function statusAt(moment: Moment): AgentStatus {
       lastRead: lastView && { view: lastView, wallMs: WALL_MS },
       memory: kept,
       count: 1,
-      droppedWish: null,
+      droppedRequest: null,
       onEnd: () => () => {},
     },
     lease: { facts: () => lease },

@@ -8,7 +8,7 @@ import { Tally } from './tally.ts';
 const calm = memory({ role: 'replica' });
 const leads = (leaderName: string | undefined, failover: FailoverKey | null = null) =>
   observation({ view: view({ ...(leaderName === undefined ? {} : { leaderName }), failover }) });
-const wish: FailoverKey = { leader: 'b', candidate: null, scheduledAtMs: null, scheduledAt: null, modRevision: '7' };
+const request: FailoverKey = { leader: 'b', candidate: null, scheduledAtMs: null, scheduledAt: null, modRevision: '7' };
 
 function tally(...scenes: readonly ReturnType<typeof observation>[]): Partial<Tally['counts']> {
   const counter = new Tally();
@@ -23,13 +23,13 @@ describe('who leads', () => {
     expect(tally(leads(undefined), leads('c'))).toEqual({});
   });
 
-  it('by an operator’s wish is no failover', () => {
-    expect(tally(leads('b', wish), leads(undefined, wish), leads('c', wish), leads('c'))).toEqual({ leaderChanges: 1 });
-    expect(tally(leads('b', wish), leads('c'), leads('b'))).toEqual({ leaderChanges: 2, failovers: 1 });
+  it('by an operator’s request is no failover', () => {
+    expect(tally(leads('b', request), leads(undefined, request), leads('c', request), leads('c'))).toEqual({ leaderChanges: 1 });
+    expect(tally(leads('b', request), leads('c'), leads('b'))).toEqual({ leaderChanges: 2, failovers: 1 });
   });
 
   it('fails over although a switchover was scheduled for later', () => {
-    const later = { ...wish, scheduledAtMs: leads('b').wallMs + 60_000, scheduledAt: 'x' };
+    const later = { ...request, scheduledAtMs: leads('b').wallMs + 60_000, scheduledAt: 'x' };
     expect(tally(leads('b', later), leads(undefined, later), leads('c', later))).toEqual({ leaderChanges: 1, failovers: 1 });
   });
 });

@@ -59,6 +59,6 @@ export class Tally {
   }
 }
 
-function isDue(wish: FailoverKey | null, wallMs: number): boolean {
-  return wish !== null && (wish.scheduledAtMs === null || wish.scheduledAtMs <= wallMs);
+function isDue(request: FailoverKey | null, wallMs: number): boolean {
+  return request !== null && (request.scheduledAtMs === null || request.scheduledAtMs <= wallMs);
 }

@@ -4,20 +4,20 @@ import { connect } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { aMember, restSettings } from '../../test/fixtures/agent.ts';
 import { type Certificate, CertificateWorkshop } from '../../test/fixtures/certificates.ts';
-import { keptLog, MemoryDesk, realClock, somePeers } from '../../test/fixtures/desk.ts';
 import { call } from '../../test/fixtures/http.ts';
+import { keptLog, MemoryOperatorPort, realClock, somePeers } from '../../test/fixtures/operator-port.ts';
 import type { RestSettings } from '../core/settings.ts';
 import { type RestServer, startRestServer } from './server.ts';
 
 let server: RestServer | null = null;
-let desk: MemoryDesk;
+let operator: MemoryOperatorPort;
 const log = keptLog();
 
 async function serve(settings: Partial<RestSettings>): Promise<string> {
-  desk = new MemoryDesk();
+  operator = new MemoryOperatorPort();
   log.lines.length = 0;
   const all = restSettings(settings);
-  server = await startRestServer({ desk, settings: all, log, clock: realClock, peers: somePeers({}), validateConfig: () => [] });
+  server = await startRestServer({ operator, settings: all, log, clock: realClock, peers: somePeers({}), validateConfig: () => [] });
   return `${all.certfile === null ? 'http' : 'https'}://127.0.0.1:${server.port}`;
 }
 
@@ -53,7 +53,7 @@ describe('password', () => {
         headers: { 'www-authenticate': 'Basic realm="Patroni"' },
       });
     }
-    expect(desk.calls).toEqual([]);
+    expect(operator.calls).toEqual([]);
     for (const path of ['', 'patroni', 'cluster', 'config', 'history', 'metrics']) expect((await call(`${base}/${path}`)).status).toBe(200);
   });
 
@@ -92,7 +92,7 @@ describe('allowlist', () => {
   test('members may, where the settings say so, but not with failsafe', async () => {
     const base = await serve({ allowlistIncludeMembers: true });
     expect(await reload(base)).toMatchObject({ status: 403, body: 'Access is denied' });
-    desk.change({ members: [aMember('pg-9', { apiUrl: 'http://localhost:8008/patroni' }), aMember('pg-8', { apiUrl: 'nonsense' })] });
+    operator.change({ members: [aMember('pg-9', { apiUrl: 'http://localhost:8008/patroni' }), aMember('pg-8', { apiUrl: 'nonsense' })] });
     expect((await reload(base)).status).toBe(202);
     expect((await call(`${base}/failsafe`, 'POST', '{"name": "pg-9"}')).status).toBe(403);
   });

@@ -16,25 +16,25 @@ import { type ApiContext, dcsOptions } from './context.ts';
  * each other.
  */
 export async function patchConfigKey(context: ApiContext, patch: JsonObject): Promise<Answer> {
-  const { config } = await context.desk.dcs().read(dcsOptions(context));
+  const { config } = await context.operator.dcs().read(dcsOptions(context));
   if (config === null || Object.keys(config.data).length === 0) return text(503, 'the cluster has no configuration to change yet');
   const data = patchMerge(config.data, patch);
   if (data !== config.data) {
     const refusal = await refuse(context, data, config.data);
     if (refusal !== null) return refusal;
-    const revision = await context.desk.dcs().writeConfig(data, config, dcsOptions(context));
+    const revision = await context.operator.dcs().writeConfig(data, config, dcsOptions(context));
     if (revision === null) return text(409, 'somebody else changed the configuration at the same moment; try again');
   }
-  context.desk.wake('configuration changed');
+  context.operator.wake('configuration changed');
   return json(200, data);
 }
 
 export async function putConfigKey(context: ApiContext, data: JsonObject): Promise<Answer> {
-  const { config } = await context.desk.dcs().read(dcsOptions(context));
+  const { config } = await context.operator.dcs().read(dcsOptions(context));
   if (config !== null && isDeepStrictEqual(config.data, data)) return json(200, data);
   const refusal = await refuse(context, data, config?.data ?? {});
   if (refusal !== null) return refusal;
-  const revision = await context.desk.dcs().writeConfig(data, null, dcsOptions(context));
+  const revision = await context.operator.dcs().writeConfig(data, null, dcsOptions(context));
   return revision === null ? text(502, 'the configuration could not be written') : json(200, data);
 }
 
@@ -43,11 +43,11 @@ export async function putConfigKey(context: ApiContext, data: JsonObject): Promi
  * answers for which of them this member's own file has another value, because that one applies
  * here. Writes nothing.
  */
-export async function postParameters({ desk }: ApiContext, body: JsonObject): Promise<Answer> {
+export async function postParameters({ operator }: ApiContext, body: JsonObject): Promise<Answer> {
   const given = changedParameters({ postgresql: { parameters: body } }, {});
-  const complaints = await desk.judgeParameters(given);
+  const complaints = await operator.judgeParameters(given);
   if (complaints === null) return plain(503, 'PostgreSQL could not be asked');
-  const own = desk.settings().local.postgresql.parameters;
+  const own = operator.settings().local.postgresql.parameters;
   const overruled = Object.entries(given).flatMap(([name, value]) => {
     const here = own[name.toLowerCase()];
     return here === undefined || here === value ? [] : [[name, here] as const];
@@ -72,7 +72,7 @@ async function refuse(context: ApiContext, data: JsonObject, before: JsonObject)
   const fresh = errors(data).filter((problem) => !known.has(problem));
   const parameters = changedParameters(data, before);
   // If PostgreSQL cannot be asked, the members find out later and leave out what it refuses.
-  const complaints = Object.keys(parameters).length === 0 ? [] : ((await context.desk.judgeParameters(parameters)) ?? []);
+  const complaints = Object.keys(parameters).length === 0 ? [] : ((await context.operator.judgeParameters(parameters)) ?? []);
   const refused = complaints.map((one) => `postgresql.parameters.${one.name}: PostgreSQL refuses it: ${complaintText(one)}`);
   return fresh.length + refused.length === 0 ? null : plain(400, [...fresh, ...refused].join('\n'));
 }

@@ -2,7 +2,7 @@ import type { ConfigProblem } from '../config/problems.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { CallOptions } from '../ports/dcs.ts';
 import type { Log } from '../ports/log.ts';
-import type { Desk } from '../ports/operator.ts';
+import type { OperatorPort } from '../ports/operator.ts';
 import type { Peers } from '../ports/peers.ts';
 import type { JsonObject } from '../support/json.ts';
 import type { Answer } from './answer.ts';
@@ -10,7 +10,7 @@ import type { BodyKind } from './body.ts';
 
 /** What the handlers work with. */
 export interface ApiContext {
-  readonly desk: Desk;
+  readonly operator: OperatorPort;
   readonly log: Log;
   readonly clock: Clock;
   readonly peers: Peers;
@@ -29,6 +29,6 @@ export interface Route {
 }
 
 /** A call to etcd for a caller waits as long as the agent's own calls. */
-export function dcsOptions({ desk }: ApiContext): CallOptions {
-  return { timeoutMs: desk.settings().dynamic.retryTimeoutSeconds * 1000 };
+export function dcsOptions({ operator }: ApiContext): CallOptions {
+  return { timeoutMs: operator.settings().dynamic.retryTimeoutSeconds * 1000 };
 }

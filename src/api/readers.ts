@@ -13,18 +13,21 @@ type Reader = (context: ApiContext) => Promise<Answer> | Answer;
 
 /** By first segment of the path. */
 export const readers: ReadonlyMap<string, Reader> = new Map<string, Reader>([
-  ['patroni', async ({ desk }) => json(200, statusBody(await desk.statusNow(), desk.view(), desk.settings()))],
+  ['patroni', async ({ operator }) => json(200, statusBody(await operator.statusNow(), operator.view(), operator.settings()))],
   ['cluster', readCluster],
   ['history', async (context) => json(200, (await knownView(context)).history.map(historyRow))],
   ['config', readConfig],
-  ['metrics', ({ desk }) => ({ status: 200, type: 'text/plain', body: metricsText(desk.status(), desk.view(), desk.settings()) })],
+  [
+    'metrics',
+    ({ operator }) => ({ status: 200, type: 'text/plain', body: metricsText(operator.status(), operator.view(), operator.settings()) }),
+  ],
   ['failsafe', () => text(502, 'Failsafe mode is not in force on this member')],
 ]);
 
 /** Read from etcd now, because operators use this to see the present state. */
 async function readCluster(context: ApiContext): Promise<Answer> {
-  const view = await context.desk.dcs().read(dcsOptions(context));
-  return json(200, clusterBody(view, context.desk.status().scope));
+  const view = await context.operator.dcs().read(dcsOptions(context));
+  return json(200, clusterBody(view, context.operator.status().scope));
 }
 
 async function readConfig(context: ApiContext): Promise<Answer> {
@@ -33,7 +36,7 @@ async function readConfig(context: ApiContext): Promise<Answer> {
 }
 
 async function knownView(context: ApiContext) {
-  return context.desk.view() ?? (await context.desk.dcs().read(dcsOptions(context)));
+  return context.operator.view() ?? (await context.operator.dcs().read(dcsOptions(context)));
 }
 
 function historyRow(entry: HistoryEntry): JsonValue {

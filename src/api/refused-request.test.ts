@@ -1,19 +1,19 @@
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { aReplicaStatus, restSettings } from '../../test/fixtures/agent.ts';
 import { CertificateWorkshop } from '../../test/fixtures/certificates.ts';
-import { keptLog, MemoryDesk, realClock, somePeers } from '../../test/fixtures/desk.ts';
 import { raw } from '../../test/fixtures/http.ts';
+import { keptLog, MemoryOperatorPort, realClock, somePeers } from '../../test/fixtures/operator-port.ts';
 import { type RestServer, startRestServer } from './server.ts';
 
 const workshop = new CertificateWorkshop();
 const node = workshop.issue('node', 'IP:127.0.0.1');
-let desk: MemoryDesk;
+let operator: MemoryOperatorPort;
 let server: RestServer | null = null;
 
 async function serve(tls: boolean): Promise<number> {
-  desk = new MemoryDesk();
+  operator = new MemoryOperatorPort();
   const settings = restSettings(tls ? { certfile: node.cert, keyfile: node.key } : {});
-  server = await startRestServer({ desk, settings, log: keptLog(), clock: realClock, peers: somePeers({}), validateConfig: () => [] });
+  server = await startRestServer({ operator, settings, log: keptLog(), clock: realClock, peers: somePeers({}), validateConfig: () => [] });
   return server.port;
 }
 
@@ -76,7 +76,7 @@ describe.each([
 
 test('a check that Node’s parser refuses has the body of one that it reads, and ends the connection', async () => {
   const port = await serve(false);
-  desk.now = aReplicaStatus();
+  operator.now = aReplicaStatus();
   const odd = await raw(port, 'GET /replica HTTP/1.1\nHost: a\n\n', { until: 'close' });
   expect(odd).toMatch(/^HTTP\/1\.1 200 OK\r\nContent-Type: application\/json\r\nContent-Length: \d+\r\nConnection: close\r\n\r\n\{"state"/);
   const body = odd.slice(odd.indexOf('\r\n\r\n') + 4);
@@ -101,7 +101,7 @@ test('what is no check is refused as before, and changes nothing', async () => {
     expect([text, await raw(port, text, { until: 'close' })]).toEqual([text, 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n']);
   }
   expect(status(await raw(port, `GET /primary?${'x'.repeat(70_000)} HTTP/1.1\r\n\r\n`, { until: 'close' }))).toBe(431);
-  expect(desk.calls).toEqual([]);
+  expect(operator.calls).toEqual([]);
 });
 
 test('several checks over one connection are answered each', async () => {

@@ -10,19 +10,19 @@ import type { ApiContext } from './context.ts';
  */
 export const JOB_HEADER = 'Regent-Job';
 
-export async function postReinitialize({ desk }: ApiContext, body: JsonObject): Promise<Answer> {
-  const wish = { force: false, from_leader: false };
+export async function postReinitialize({ operator }: ApiContext, body: JsonObject): Promise<Answer> {
+  const request = { force: false, from_leader: false };
   for (const [key, value] of Object.entries(body)) {
     if (key !== 'force' && key !== 'from_leader') continue;
     const flag = parseBool(value);
     if (flag === null) return plain(400, `${key} should be true or false`);
-    wish[key] = flag;
+    request[key] = flag;
   }
-  const leader = desk.view()?.leader ?? null;
-  const { isLeader, name } = desk.status();
+  const leader = operator.view()?.leader ?? null;
+  const { isLeader, name } = operator.status();
   if (leader === null) return text(503, 'Cluster has no leader, can not reinitialize');
   if (isLeader || leader.name === name) return text(503, 'I am the leader, can not reinitialize');
-  const outcome = await desk.reinitialize({ force: wish.force, fromLeader: wish.from_leader });
+  const outcome = await operator.reinitialize({ force: request.force, fromLeader: request.from_leader });
   if (!outcome.ok) return text(outcome.status, outcome.message);
   return { ...text(200, 'reinitialize started'), ...(outcome.job === undefined ? {} : { headers: { [JOB_HEADER]: outcome.job } }) };
 }

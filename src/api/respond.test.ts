@@ -1,20 +1,27 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { aMember, aView, restSettings, someSettings } from '../../test/fixtures/agent.ts';
-import { keptLog, MemoryDesk, realClock, somePeers } from '../../test/fixtures/desk.ts';
 import { call, raw } from '../../test/fixtures/http.ts';
+import { keptLog, MemoryOperatorPort, realClock, somePeers } from '../../test/fixtures/operator-port.ts';
 import { targetOf } from './respond.ts';
 import { type RestServer, startRestServer } from './server.ts';
 
-let desk: MemoryDesk;
+let operator: MemoryOperatorPort;
 let server: RestServer;
 let base: string;
 const log = keptLog();
 
 beforeEach(async () => {
-  desk = new MemoryDesk();
+  operator = new MemoryOperatorPort();
   log.lines.length = 0;
-  server = await startRestServer({ desk, settings: restSettings(), log, clock: realClock, peers: somePeers({}), validateConfig: () => [] });
+  server = await startRestServer({
+    operator,
+    settings: restSettings(),
+    log,
+    clock: realClock,
+    peers: somePeers({}),
+    validateConfig: () => [],
+  });
   base = `http://127.0.0.1:${server.port}`;
 });
 
@@ -31,9 +38,9 @@ test.each([
 });
 
 test('no input whatever makes it fail or fall silent', async () => {
-  desk.inForce = someSettings({ dynamic: { loopWaitSeconds: 1 } });
+  operator.inForce = someSettings({ dynamic: { loopWaitSeconds: 1 } });
   // Possible switchovers are covered above; here everything stays impossible, so that none waits.
-  desk.cluster = aView({ members: [aMember('pg-1')] });
+  operator.cluster = aView({ members: [aMember('pg-1')] });
   const segment = fc.constantFrom(
     '',
     'config',

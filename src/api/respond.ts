@@ -80,8 +80,8 @@ export function answerOfCheck(context: ApiContext, method: string, url: string):
 }
 
 function healthAnswer(context: ApiContext, target: Target): Answer {
-  const { desk } = context;
-  return json(healthCode(context, target), statusBody(desk.status(), desk.view(), desk.settings()));
+  const { operator } = context;
+  return json(healthCode(context, target), statusBody(operator.status(), operator.view(), operator.settings()));
 }
 
 /**
@@ -91,14 +91,14 @@ function healthAnswer(context: ApiContext, target: Target): Answer {
 function codeOnly(context: ApiContext, method: string, target: Target): number | null {
   if (method === 'HEAD' || method === 'OPTIONS') return healthCode(context, target);
   if (method !== 'GET') return null;
-  const { desk } = context;
-  if (target.segment === 'liveness') return livenessCheck(desk.status(), desk.settings());
-  if (target.segment === 'readiness') return readinessCheck(target.query, desk.status(), desk.view(), desk.settings());
+  const { operator } = context;
+  if (target.segment === 'liveness') return livenessCheck(operator.status(), operator.settings());
+  if (target.segment === 'readiness') return readinessCheck(target.query, operator.status(), operator.view(), operator.settings());
   return null;
 }
 
-function healthCode({ desk }: ApiContext, { path, query }: Target): number {
-  return healthCheck(path, query, desk.status(), desk.view(), desk.settings());
+function healthCode({ operator }: ApiContext, { path, query }: Target): number {
+  return healthCheck(path, query, operator.status(), operator.view(), operator.settings());
 }
 
 async function read(reader: (context: ApiContext) => Promise<Answer> | Answer, context: ApiContext): Promise<Answer> {
@@ -109,7 +109,7 @@ async function change(context: ApiContext, rules: AccessRules, method: string, t
   const route = routes.get(`${method} ${target.segment}`);
   if (route === undefined) return plain(501, `Unsupported method ('${method}') for /${target.segment}`);
   // Failsafe requests come from members of a fixed map, so a member's name alone is not enough.
-  const refusal = await rules.check(request, context.desk.view(), target.segment !== 'failsafe');
+  const refusal = await rules.check(request, context.operator.view(), target.segment !== 'failsafe');
   const answer = refusal ?? (await route.handle(context, await readBody(request, route.body, context.clock), requester(request)));
   const from = request.socket.remoteAddress ?? 'a closed connection';
   context.log.info(`REST: ${method} /${target.segment} from ${from}: ${answer.status}`);

@@ -8,41 +8,41 @@ import { parseSchedule, type Schedule } from './schedule.ts';
 
 type Role = NonNullable<RestartRequest['role']>;
 
-interface Wish {
+interface AskedRestart {
   readonly request: RestartRequest;
   readonly schedule: Extract<Schedule, { ok: true }> | null;
 }
 
 export async function postRestart(context: ApiContext, body: JsonObject): Promise<Answer> {
-  const { desk } = context;
-  const wish = readWish(context, body);
-  if ('status' in wish) return wish;
-  if (wish.schedule === null) {
-    const outcome = await desk.restart(wish.request);
+  const { operator } = context;
+  const asked = readRestart(context, body);
+  if ('status' in asked) return asked;
+  if (asked.schedule === null) {
+    const outcome = await operator.restart(asked.request);
     return text(outcome.ok ? 200 : outcome.status, outcome.message);
   }
-  const schedule: JsonObject = { ...body, schedule: wish.schedule.iso };
-  const startedAt = desk.status().sql?.postmasterStartTime;
+  const schedule: JsonObject = { ...body, schedule: asked.schedule.iso };
+  const startedAt = operator.status().sql?.postmasterStartTime;
   if (startedAt !== undefined) schedule['postmaster_start_time'] = startedAt;
-  if (!desk.scheduleRestart(schedule, wish.schedule.atMs)) return text(409, 'Another restart is already scheduled');
-  desk.wake('restart scheduled');
+  if (!operator.scheduleRestart(schedule, asked.schedule.atMs)) return text(409, 'Another restart is already scheduled');
+  operator.wake('restart scheduled');
   return text(202, 'Restart scheduled');
 }
 
-export function deleteRestart({ desk }: ApiContext): Answer {
-  if (!desk.deleteScheduledRestart()) return text(404, 'no restarts are scheduled');
-  desk.wake('scheduled restart deleted');
+export function deleteRestart({ operator }: ApiContext): Answer {
+  if (!operator.deleteScheduledRestart()) return text(404, 'no restarts are scheduled');
+  operator.wake('scheduled restart deleted');
   return text(200, 'scheduled restart deleted');
 }
 
 /** Keys are checked in the order given. The first bad one decides the answer. */
-function readWish({ desk, clock }: ApiContext, body: JsonObject): Wish | Answer {
+function readRestart({ operator, clock }: ApiContext, body: JsonObject): AskedRestart | Answer {
   let request: RestartRequest = {};
-  let schedule: Wish['schedule'] = null;
+  let schedule: AskedRestart['schedule'] = null;
   for (const [key, value] of Object.entries(body)) {
     switch (key) {
       case 'schedule': {
-        if (desk.status().paused) return text(500, "Can't schedule restart in the paused state");
+        if (operator.status().paused) return text(500, "Can't schedule restart in the paused state");
         const parsed = parseSchedule(value, 'restart', clock.wallMs());
         if (!parsed.ok) return text(parsed.status, parsed.message);
         schedule = parsed;

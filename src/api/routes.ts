@@ -21,10 +21,10 @@ export const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
     'POST reload',
     {
       body: 'none',
-      handle: ({ desk }) => {
-        const { refusal, waiting } = desk.reload();
+      handle: ({ operator }) => {
+        const { refusal, waiting } = operator.reload();
         if (refusal !== null) return plain(409, refusal);
-        desk.wake('reload requested');
+        operator.wake('reload requested');
         const rest = waiting.length === 0 ? '' : `; not in force before the agent is restarted: ${waiting.join(', ')}`;
         return text(202, `reload scheduled${rest}`);
       },

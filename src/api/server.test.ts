@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { aReplicaStatus, restSettings } from '../../test/fixtures/agent.ts';
-import { keptLog, MemoryDesk, realClock, somePeers } from '../../test/fixtures/desk.ts';
 import { call, raw } from '../../test/fixtures/http.ts';
+import { keptLog, MemoryOperatorPort, realClock, somePeers } from '../../test/fixtures/operator-port.ts';
 import type { ConfigProblem } from '../config/problems.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
 import { toLsn } from '../core/units.ts';
@@ -11,18 +11,18 @@ import { noCounts } from '../ports/agent-status.ts';
 import type { JsonObject } from '../support/json.ts';
 import { type RestServer, startRestServer } from './server.ts';
 
-let desk: MemoryDesk;
+let operator: MemoryOperatorPort;
 let server: RestServer;
 let base: string;
 let peers: Record<string, Partial<PeerFacts>>;
 const log = keptLog();
 
 beforeEach(async () => {
-  desk = new MemoryDesk();
+  operator = new MemoryOperatorPort();
   log.lines.length = 0;
   peers = { 'pg-2': {}, 'pg-3': { tags: { nofailover: true } } };
   server = await startRestServer({
-    desk,
+    operator,
     settings: restSettings({ httpExtraHeaders: { 'X-Frame-Options': 'DENY' }, httpsExtraHeaders: { 'X-Only': 'tls' } }),
     log,
     clock: realClock,
@@ -62,7 +62,7 @@ describe('reading', () => {
   });
 
   test('queries reach the check, the first value counts', async () => {
-    desk.now = aReplicaStatus();
+    operator.now = aReplicaStatus();
     expect((await call(`${base}/replica?lag=96`)).status).toBe(200);
     expect((await call(`${base}/replica?lag=95&lag=1MB`)).status).toBe(503);
     expect((await call(`${base}/replica?lag=`)).status).toBe(200);
@@ -72,13 +72,13 @@ describe('reading', () => {
   test('liveness and readiness are codes only', async () => {
     expect(await call(`${base}/liveness`)).toMatchObject({ status: 200, body: '' });
     expect(await call(`${base}/readiness`)).toMatchObject({ status: 200, body: '' });
-    desk.now = { ...desk.now, nowMs: desk.now.nowMs + 60_000, isLeader: false };
+    operator.now = { ...operator.now, nowMs: operator.now.nowMs + 60_000, isLeader: false };
     expect((await call(`${base}/liveness`)).status).toBe(503);
     expect((await call(`${base}/readiness`)).status).toBe(503);
   });
 
   test('/patroni, /cluster, /history, /config', async () => {
-    desk.change({
+    operator.change({
       history: [{ timeline: 1, switchLsn: toLsn(0x3000000), reason: 'no recovery target specified', timestamp: 't', newLeader: 'pg-1' }],
     });
     expect(await call(`${base}/patroni`)).toMatchObject({ status: 200 });
@@ -86,22 +86,22 @@ describe('reading', () => {
     expect(JSON.parse(cluster.body)).toMatchObject({ members: [{ name: 'pg-1', role: 'leader' }, {}, {}], scope: 'demo' });
     expect((await call(`${base}/history`)).body).toBe('[[1, 50331648, "no recovery target specified", "t", "pg-1"]]');
     expect((await call(`${base}/config/whatever`)).body).toBe('{"ttl": 30, "loop_wait": 10}');
-    desk.change({ config: null });
+    operator.change({ config: null });
     expect((await call(`${base}/config`)).status).toBe(502);
     expect((await call(`${base}/failsafe`)).status).toBe(502);
   });
 
   test('without etcd: what is live says so, what is known is still told', async () => {
-    desk.etcdUp = false;
+    operator.etcdUp = false;
     expect(await call(`${base}/cluster`)).toMatchObject({ status: 503, body: 'etcd: no etcd member answered' });
     expect((await call(`${base}/config`)).status).toBe(200);
-    desk.viewKnown = false;
+    operator.viewKnown = false;
     expect((await call(`${base}/history`)).status).toBe(503);
     expect((await call(`${base}/patroni`)).status).toBe(200);
   });
 
   test('metrics are Prometheus text with the names of old', async () => {
-    desk.now = { ...desk.now, leaseRemainingMs: 12_500, rule: 'say "so"' };
+    operator.now = { ...operator.now, leaseRemainingMs: 12_500, rule: 'say "so"' };
     const { status, body, headers } = await call(`${base}/metrics`);
     expect(status).toBe(200);
     expect(headers['content-type']).toBe('text/plain');
@@ -138,7 +138,7 @@ describe('reading', () => {
       cloneFailures: 7,
     };
     const guard = { healthy: true, state: 'armed', strikesInMs: 25_500 } as const;
-    desk.now = { ...desk.now, counts, guard, build: '0.1.0+7.g1234567' };
+    operator.now = { ...operator.now, counts, guard, build: '0.1.0+7.g1234567' };
     const { body } = await call(`${base}/metrics`);
     const own = Object.fromEntries([...body.matchAll(/^(regent_\w+)\{.*\} (.*)$/gm)].map(([, name, value]) => [name, value]));
     expect(own).toMatchObject({
@@ -170,13 +170,13 @@ describe('configuration', () => {
       '{"ttl": 20, "loop_wait": null, "postgresql": {"parameters": {"work_mem": "8MB"}}}',
     );
     expect(reply).toMatchObject({ status: 200, body: '{"ttl": 20, "postgresql": {"parameters": {"work_mem": "8MB"}}}' });
-    expect(desk.calls[0]).toEqual(['judgeParameters', { work_mem: '8MB' }]);
-    expect(desk.calls[1]).toEqual(['writeConfig', expect.objectContaining({ ttl: 20 }), '1']);
+    expect(operator.calls[0]).toEqual(['judgeParameters', { work_mem: '8MB' }]);
+    expect(operator.calls[1]).toEqual(['writeConfig', expect.objectContaining({ ttl: 20 }), '1']);
   });
 
   test('PATCH that changes nothing writes nothing', async () => {
     expect((await call(`${base}/config`, 'PATCH', '{"ttl": 30}')).status).toBe(200);
-    expect(desk.calls.map(([name]) => name)).not.toContain('writeConfig');
+    expect(operator.calls.map(([name]) => name)).not.toContain('writeConfig');
   });
 
   test('what the change breaks is refused, what was broken before is not held against it', async () => {
@@ -184,44 +184,44 @@ describe('configuration', () => {
       status: 400,
       body: '/config: ttl: not a number; write 30',
     });
-    desk.change({ config: { data: { ttl: 'broken' }, modRevision: '9' } });
+    operator.change({ config: { data: { ttl: 'broken' }, modRevision: '9' } });
     expect((await call(`${base}/config`, 'PATCH', '{"pause": true}')).status).toBe(200);
   });
 
   test('what PostgreSQL refuses is answered with its words and not written; where it cannot be asked it is written', async () => {
     const change = '{"postgresql": {"parameters": {"work_mem": "8XB"}}}';
-    desk.complaints = [
+    operator.complaints = [
       { name: 'work_mem', message: 'invalid value for parameter "work_mem": "8XB"', instead: null, hint: 'Valid units are…' },
     ];
     const body = 'postgresql.parameters.work_mem: PostgreSQL refuses it: invalid value for parameter "work_mem": "8XB" (Valid units are…)';
     expect(await call(`${base}/config`, 'PATCH', change)).toMatchObject({ status: 400, body });
     expect(await call(`${base}/config`, 'PUT', change)).toMatchObject({ status: 400, body });
-    expect(desk.calls.map(([name]) => name)).not.toContain('writeConfig');
-    desk.complaints = null;
+    expect(operator.calls.map(([name]) => name)).not.toContain('writeConfig');
+    operator.complaints = null;
     expect((await call(`${base}/config`, 'PATCH', change)).status).toBe(200);
   });
 
   test('parameters that the change does not touch, or that Regent judges by itself, are not asked about', async () => {
-    desk.change({ config: { data: { postgresql: { parameters: { work_mem: '8XB', max_connections: 100 } } }, modRevision: '9' } });
+    operator.change({ config: { data: { postgresql: { parameters: { work_mem: '8XB', max_connections: 100 } } }, modRevision: '9' } });
     expect((await call(`${base}/config`, 'PATCH', '{"postgresql": {"parameters": {"max_connections": 200}}}')).status).toBe(200);
-    expect(desk.calls.map(([name]) => name)).not.toContain('judgeParameters');
+    expect(operator.calls.map(([name]) => name)).not.toContain('judgeParameters');
   });
 
   test('POST /parameters tells what PostgreSQL refuses, and writes nothing', async () => {
-    desk.complaints = [{ name: 'work_mem', message: 'bad', instead: null }];
+    operator.complaints = [{ name: 'work_mem', message: 'bad', instead: null }];
     expect(await post('/parameters', { work_mem: '8XB', autovacuum: true })).toMatchObject({
       status: 200,
       body: '{"refused": {"work_mem": "bad"}}',
     });
-    expect(desk.calls).toEqual([['judgeParameters', { work_mem: '8XB', autovacuum: 'on' }]]);
-    desk.complaints = null;
+    expect(operator.calls).toEqual([['judgeParameters', { work_mem: '8XB', autovacuum: 'on' }]]);
+    operator.complaints = null;
     expect((await post('/parameters', { work_mem: '8MB' })).status).toBe(503);
   });
 
   test('POST /parameters tells what this member has otherwise in its own file', async () => {
-    const { local } = desk.inForce;
+    const { local } = operator.inForce;
     const parameters = { work_mem: '5MB', autovacuum: 'on' };
-    desk.inForce = { ...desk.inForce, local: { ...local, postgresql: { ...local.postgresql, parameters } } };
+    operator.inForce = { ...operator.inForce, local: { ...local, postgresql: { ...local.postgresql, parameters } } };
     expect(await post('/parameters', { Work_Mem: '8MB', autovacuum: true, jit: false })).toMatchObject({
       status: 200,
       body: '{"refused": {}, "overruled": {"Work_Mem": "5MB"}}',
@@ -229,18 +229,18 @@ describe('configuration', () => {
   });
 
   test('a lost race is 409, an absent configuration 503, etcd down 503', async () => {
-    desk.losesRaces = true;
+    operator.losesRaces = true;
     expect((await call(`${base}/config`, 'PATCH', '{"ttl": 20}')).status).toBe(409);
-    desk.change({ config: null });
+    operator.change({ config: null });
     expect((await call(`${base}/config`, 'PATCH', '{"ttl": 20}')).status).toBe(503);
-    desk.etcdUp = false;
+    operator.etcdUp = false;
     expect((await call(`${base}/config`, 'PATCH', '{"ttl": 20}')).status).toBe(503);
   });
 
   test('PUT replaces, echoes, and does not write the same again', async () => {
     expect(await call(`${base}/config`, 'PUT', '{"ttl":25}')).toMatchObject({ status: 200, body: '{"ttl": 25}' });
     expect((await call(`${base}/config`, 'PUT', '{"ttl":25}')).status).toBe(200);
-    expect(desk.calls.filter(([name]) => name === 'writeConfig')).toEqual([['writeConfig', { ttl: 25 }, null]]);
+    expect(operator.calls.filter(([name]) => name === 'writeConfig')).toEqual([['writeConfig', { ttl: 25 }, null]]);
     expect((await call(`${base}/config`, 'PUT', '{"ttl":"x"}')).status).toBe(400);
   });
 });
@@ -291,7 +291,7 @@ describe('restart, reload, reinitialize', () => {
     [{ schedule: '2010-01-01T00:00Z' }, 422, 'Cannot schedule restart in the past'],
   ])('restart %j', async (body, status, message) => {
     expect(await post('/restart', body)).toMatchObject({ status, body: message });
-    expect(desk.calls).toEqual([]);
+    expect(operator.calls).toEqual([]);
   });
 
   test('restart now, with conditions', async () => {
@@ -299,8 +299,8 @@ describe('restart, reload, reinitialize', () => {
       status: 200,
       body: 'restarted successfully',
     });
-    expect(desk.calls).toEqual([['restart', { role: 'primary', postgresVersion: '15.4', timeoutSeconds: 60, restartPending: true }]]);
-    desk.outcome = { ok: false, status: 503, message: 'restart conditions are not satisfied' };
+    expect(operator.calls).toEqual([['restart', { role: 'primary', postgresVersion: '15.4', timeoutSeconds: 60, restartPending: true }]]);
+    operator.outcome = { ok: false, status: 503, message: 'restart conditions are not satisfied' };
     expect(await call(`${base}/restart`, 'POST')).toMatchObject({ status: 503, body: 'restart conditions are not satisfied' });
   });
 
@@ -308,38 +308,38 @@ describe('restart, reload, reinitialize', () => {
     const body = { schedule: '2090-01-01T00:00Z', role: 'replica' };
     expect(await post('/restart', body)).toMatchObject({ status: 202, body: 'Restart scheduled' });
     const kept = { schedule: '2090-01-01T00:00:00+00:00', role: 'replica', postmaster_start_time: '2026-11-22 20:00:00.123456+00:00' };
-    expect(desk.calls[0]).toEqual(['scheduleRestart', kept, Date.UTC(2090, 0, 1)]);
+    expect(operator.calls[0]).toEqual(['scheduleRestart', kept, Date.UTC(2090, 0, 1)]);
     expect(await post('/restart', body)).toMatchObject({ status: 409, body: 'Another restart is already scheduled' });
     expect(await call(`${base}/restart`, 'DELETE')).toMatchObject({ status: 200, body: 'scheduled restart deleted' });
     expect(await call(`${base}/restart`, 'DELETE')).toMatchObject({ status: 404, body: 'no restarts are scheduled' });
-    desk.now = { ...desk.now, paused: true };
+    operator.now = { ...operator.now, paused: true };
     expect(await post('/restart', body)).toMatchObject({ status: 500, body: "Can't schedule restart in the paused state" });
   });
 
   test('reload', async () => {
     expect(await call(`${base}/reload`, 'POST')).toMatchObject({ status: 202, body: 'reload scheduled' });
-    expect(desk.calls[0]).toEqual(['reload']);
-    desk.waiting = ['etcd3.hosts', 'restapi.listen'];
+    expect(operator.calls[0]).toEqual(['reload']);
+    operator.waiting = ['etcd3.hosts', 'restapi.listen'];
     expect(await call(`${base}/reload`, 'POST')).toMatchObject({
       status: 202,
       body: 'reload scheduled; not in force before the agent is restarted: etcd3.hosts, restapi.listen',
     });
-    desk.refusal = 'p.yml:1:1: broken';
+    operator.refusal = 'p.yml:1:1: broken';
     expect(await call(`${base}/reload`, 'POST')).toMatchObject({ status: 409, body: 'p.yml:1:1: broken' });
   });
 
   test('reinitialize', async () => {
     expect(await post('/reinitialize', {})).toMatchObject({ status: 503, body: 'I am the leader, can not reinitialize' });
-    desk.now = aReplicaStatus();
+    operator.now = aReplicaStatus();
     expect(await post('/reinitialize', { force: 'maybe' })).toMatchObject({ status: 400 });
     expect(await post('/reinitialize', { force: true, from_leader: 'on' })).toMatchObject({ status: 200, body: 'reinitialize started' });
-    expect(desk.calls).toEqual([['reinitialize', { force: true, fromLeader: true }]]);
-    desk.outcome = { ok: true, message: 'reinitialize started', job: 'm1-1' };
+    expect(operator.calls).toEqual([['reinitialize', { force: true, fromLeader: true }]]);
+    operator.outcome = { ok: true, message: 'reinitialize started', job: 'm1-1' };
     expect(await call(`${base}/reinitialize`, 'POST')).toMatchObject({ body: 'reinitialize started', headers: { 'regent-job': 'm1-1' } });
     const reinitialization = { job: 'm1-1', state: 'failed', reason: 'reinitialize failed: no answer' } as const;
-    desk.now = { ...desk.now, reinitialization };
+    operator.now = { ...operator.now, reinitialization };
     expect(JSON.parse((await call(`${base}/patroni`)).body)).toMatchObject({ reinitialize: reinitialization });
-    desk.change({ leader: null });
+    operator.change({ leader: null });
     expect(await call(`${base}/reinitialize`, 'POST')).toMatchObject({ status: 503, body: 'Cluster has no leader, can not reinitialize' });
   });
 

@@ -1,24 +1,24 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { aMember, restSettings } from '../../test/fixtures/agent.ts';
-import { keptLog, MemoryDesk, realClock, somePeers } from '../../test/fixtures/desk.ts';
 import { call } from '../../test/fixtures/http.ts';
+import { keptLog, MemoryOperatorPort, realClock, somePeers } from '../../test/fixtures/operator-port.ts';
 import type { ClusterView } from '../core/cluster.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
 import { toLsn } from '../core/units.ts';
 import { type RestServer, startRestServer } from './server.ts';
 
-let desk: MemoryDesk;
+let operator: MemoryOperatorPort;
 let server: RestServer;
 let base: string;
 let peers: Record<string, Partial<PeerFacts>>;
 const log = keptLog();
 
 beforeEach(async () => {
-  desk = new MemoryDesk();
+  operator = new MemoryOperatorPort();
   log.lines.length = 0;
   peers = { 'pg-2': {}, 'pg-3': { tags: { nofailover: true } } };
   const validateConfig = () => [];
-  server = await startRestServer({ desk, settings: restSettings(), log, clock: realClock, peers: somePeers(peers), validateConfig });
+  server = await startRestServer({ operator, settings: restSettings(), log, clock: realClock, peers: somePeers(peers), validateConfig });
   base = `http://127.0.0.1:${server.port}`;
 });
 
@@ -30,16 +30,18 @@ const post = (path: string, body: unknown) => call(base + path, 'POST', JSON.str
 const led = (name: string, modRevision: string): Partial<ClusterView> => ({
   leader: { name, leaseId: '2', modRevision },
   failover: null,
-  members: (desk.view()?.members ?? []).map((member) => ({ ...member, role: member.name === name ? 'primary' : 'replica' })),
+  members: (operator.view()?.members ?? []).map((member) => ({ ...member, role: member.name === name ? 'primary' : 'replica' })),
 });
 
 const byUs = { requested_by: '127.0.0.1', requested_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+\+00:00$/) };
 
-test('who asked is written with the wish: the address, and the name that the caller gives', async () => {
-  const wish = JSON.stringify({ leader: 'pg-1', scheduled_at: '2090-01-01 00:00+02' });
-  await call(`${base}/switchover`, 'POST', wish, { headers: { From: 'alice@bastion' } });
-  await call(`${base}/switchover`, 'POST', wish, { headers: { From: 'x'.repeat(500) } });
-  const names = desk.calls.flatMap(([name, value]) => (name === 'writeFailover' ? [(value as { requested_by: string }).requested_by] : []));
+test('who asked is written with the request: the address, and the name that the caller gives', async () => {
+  const request = JSON.stringify({ leader: 'pg-1', scheduled_at: '2090-01-01 00:00+02' });
+  await call(`${base}/switchover`, 'POST', request, { headers: { From: 'alice@bastion' } });
+  await call(`${base}/switchover`, 'POST', request, { headers: { From: 'x'.repeat(500) } });
+  const names = operator.calls.flatMap(([name, value]) =>
+    name === 'writeFailover' ? [(value as { requested_by: string }).requested_by] : [],
+  );
   expect(names).toEqual(['alice@bastion (127.0.0.1)', `${'x'.repeat(100)} (127.0.0.1)`]);
 });
 
@@ -64,7 +66,7 @@ describe('switchover and failover', () => {
     ['switchover', { leader: 7 }, 400, 'leader should be the name of a member'],
   ])('%s %j', async (action, body, status, message) => {
     expect(await post(`/${action}`, body)).toMatchObject({ status, body: message });
-    expect(desk.calls).toEqual([]);
+    expect(operator.calls).toEqual([]);
   });
 
   test('a candidate that lags is refused while somebody leads, and the operator’s own choice when nobody does', async () => {
@@ -75,15 +77,15 @@ describe('switchover and failover', () => {
       status: 412,
       body: expect.stringMatching(lags),
     });
-    desk.change({ leader: null });
+    operator.change({ leader: null });
     const asked = post('/failover', { candidate: 'pg-2' });
     await called('writeFailover');
-    desk.change(led('pg-2', '9'));
+    operator.change(led('pg-2', '9'));
     expect(await asked).toMatchObject({ status: 200, body: 'Successfully failed over to "pg-2"' });
   });
 
   test('in pause a switchover needs a candidate and no schedule', async () => {
-    desk.change({ config: { data: { pause: true }, modRevision: '1' } });
+    operator.change({ config: { data: { pause: true }, modRevision: '1' } });
     const noCandidate = 'Switchover is possible only to a specific candidate in a paused state';
     expect(await post('/switchover', { leader: 'pg-1' })).toMatchObject({ status: 400, body: noCandidate });
     const scheduled = { leader: 'pg-1', candidate: 'pg-2', scheduled_at: '2090-01-01T00:00Z' };
@@ -91,7 +93,7 @@ describe('switchover and failover', () => {
   });
 
   test('synchronous mode limits the candidates', async () => {
-    desk.change({ config: { data: { synchronous_mode: true }, modRevision: '1' } });
+    operator.change({ config: { data: { synchronous_mode: true }, modRevision: '1' } });
     const named = { leader: 'pg-1', candidate: 'pg-2' };
     expect(await post('/switchover', named)).toMatchObject({
       status: 412,
@@ -99,7 +101,7 @@ describe('switchover and failover', () => {
     });
     const any = { leader: 'pg-1' };
     expect(await post('/switchover', any)).toMatchObject({ status: 412, body: 'switchover is not possible: can not find sync_standby' });
-    desk.change({ members: [aMember('pg-1')], config: { data: {}, modRevision: '1' } });
+    operator.change({ members: [aMember('pg-1')], config: { data: {}, modRevision: '1' } });
     const alone = 'switchover is not possible: cluster does not have members except leader';
     expect(await post('/switchover', any)).toMatchObject({ status: 412, body: alone });
   });
@@ -108,50 +110,50 @@ describe('switchover and failover', () => {
     const answer = post('/switchover', { leader: 'pg-1', candidate: 'pg-2' });
     await called('wake');
     const started = performance.now();
-    desk.change({ leader: null });
-    desk.change({ leader: { name: 'pg-2', leaseId: '2', modRevision: '8' }, failover: null });
+    operator.change({ leader: null });
+    operator.change({ leader: { name: 'pg-2', leaseId: '2', modRevision: '8' }, failover: null });
     // It holds the key, but takes no writes yet.
     await expect(Promise.race([answer, new Promise((resolve) => setTimeout(resolve, 100, 'not yet'))])).resolves.toBe('not yet');
-    desk.change(led('pg-2', '8'));
+    operator.change(led('pg-2', '8'));
     expect(await answer).toMatchObject({ status: 200, body: 'Successfully switched over to "pg-2"' });
     expect(performance.now() - started).toBeLessThan(900);
-    expect(desk.calls[0]).toEqual(['writeFailover', { leader: 'pg-1', member: 'pg-2', ...byUs }, null]);
+    expect(operator.calls[0]).toEqual(['writeFailover', { leader: 'pg-1', member: 'pg-2', ...byUs }, null]);
   });
 
   test('a standby cluster is led by a standby leader', async () => {
     const answer = post('/switchover', { leader: 'pg-1', candidate: 'pg-2' });
     await called('wake');
-    const members = (desk.view()?.members ?? []).map((member) => ({
+    const members = (operator.view()?.members ?? []).map((member) => ({
       ...member,
       role: member.name === 'pg-2' ? ('standby_leader' as const) : ('replica' as const),
     }));
-    desk.change({ ...led('pg-2', '8'), members });
+    operator.change({ ...led('pg-2', '8'), members });
     expect(await answer).toMatchObject({ status: 200, body: 'Successfully switched over to "pg-2"' });
   });
 
-  test('another winner, a withdrawn wish', async () => {
+  test('another winner, a withdrawn request', async () => {
     let answer = post('/failover', { candidate: 'pg-2' });
     await called('wake');
-    desk.change(led('pg-3', '8'));
+    operator.change(led('pg-3', '8'));
     expect(await answer).toMatchObject({ status: 200, body: 'Failed over to "pg-3" instead of "pg-2"' });
-    desk.calls.length = 0;
-    desk.change({ leader: { name: 'pg-1', leaseId: '2', modRevision: '9' } });
+    operator.calls.length = 0;
+    operator.change({ leader: { name: 'pg-1', leaseId: '2', modRevision: '9' } });
     answer = post('/failover', { leader: 'pg-1', member: 'pg-2' });
     await called('wake');
-    desk.change({ failover: null });
-    // The node that was asked does not lead, or it is the operator who took the wish back.
+    operator.change({ failover: null });
+    // The node that was asked does not lead, or it is the operator who took the request back.
     expect(await answer).toMatchObject({ status: 503, body: 'Switchover failed: the log of pg-1 says why' });
     expect(log.lines.join()).toContain('a failover that names the leader is a switchover');
   });
 
-  test('a wish the leader drops is answered with its reason, and not with that of an earlier one', async () => {
-    desk.dropped = { because: 'pg-2 is tagged nofailover', atMs: realClock.bootMs() - 1 };
+  test('a request the leader drops is answered with its reason, and not with that of an earlier one', async () => {
+    operator.dropped = { because: 'pg-2 is tagged nofailover', atMs: realClock.bootMs() - 1 };
     const drop = async (because: string | null) => {
       const answer = post('/switchover', { leader: 'pg-1', candidate: 'pg-2' });
       await called('wake');
-      if (because !== null) desk.dropped = { because, atMs: realClock.bootMs() };
-      desk.change({ failover: null });
-      desk.calls.length = 0;
+      if (because !== null) operator.dropped = { because, atMs: realClock.bootMs() };
+      operator.change({ failover: null });
+      operator.calls.length = 0;
       return answer;
     };
     expect(await drop(null)).toMatchObject({ status: 503, body: 'Switchover failed: the log of pg-1 says why' });
@@ -160,15 +162,15 @@ describe('switchover and failover', () => {
 
   test('a schedule is written, shown and deleted', async () => {
     expect(await call(`${base}/switchover`, 'DELETE')).toMatchObject({ status: 404, body: 'no switchover is scheduled' });
-    const wish = { leader: 'pg-1', scheduled_at: '2090-01-01 00:00+02' };
-    expect(await post('/switchover', wish)).toMatchObject({ status: 202, body: 'Switchover scheduled' });
-    expect(desk.calls[0]).toEqual(['writeFailover', { leader: 'pg-1', scheduled_at: '2090-01-01T00:00:00+02:00', ...byUs }, null]);
+    const request = { leader: 'pg-1', scheduled_at: '2090-01-01 00:00+02' };
+    expect(await post('/switchover', request)).toMatchObject({ status: 202, body: 'Switchover scheduled' });
+    expect(operator.calls[0]).toEqual(['writeFailover', { leader: 'pg-1', scheduled_at: '2090-01-01T00:00:00+02:00', ...byUs }, null]);
     expect(await call(`${base}/switchover`, 'DELETE')).toMatchObject({ status: 200, body: 'scheduled switchover deleted' });
-    expect(desk.cluster.failover).toBeNull();
+    expect(operator.cluster.failover).toBeNull();
   });
 
-  test('a wish that cannot be written is 503', async () => {
-    desk.losesRaces = true;
+  test('a request that cannot be written is 503', async () => {
+    operator.losesRaces = true;
     expect(await post('/switchover', { leader: 'pg-1' })).toMatchObject({
       status: 503,
       body: 'failed to write failover key into DCS: somebody changed it at the same moment; look again',
@@ -177,5 +179,5 @@ describe('switchover and failover', () => {
 });
 
 async function called(name: string): Promise<void> {
-  await expect.poll(() => desk.calls.some(([known]) => known === name), { timeout: 5000, interval: 5 }).toBe(true);
+  await expect.poll(() => operator.calls.some(([known]) => known === name), { timeout: 5000, interval: 5 }).toBe(true);
 }

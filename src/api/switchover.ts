@@ -3,13 +3,13 @@
  * the agents carry it out.
  */
 import { type MemberRole, memberOf } from '../core/cluster.ts';
-import type { FailoverWish } from '../ports/dcs.ts';
+import type { FailoverRequest } from '../ports/dcs.ts';
 import { DcsError } from '../support/errors.ts';
 import { isoFromEpochMs } from '../support/iso-time.ts';
 import type { JsonObject } from '../support/json.ts';
 import { type Answer, plain, text } from './answer.ts';
 import { type ApiContext, dcsOptions } from './context.ts';
-import { type Action, readSwitchWish, type SwitchWish, switchProblem } from './switchover-wish.ts';
+import { type Action, readSwitchRequest, type SwitchRequest, switchProblem } from './switchover-request.ts';
 
 /** Between two changes the key is read this often, because the agent's own watch may be broken. */
 const RECHECK_MS = 2000;
@@ -18,45 +18,45 @@ const RECHECK_MS = 2000;
 const LEADING: ReadonlySet<string> = new Set<MemberRole>(['primary', 'standby_leader']);
 
 export async function postSwitch(context: ApiContext, asked: Action, body: JsonObject, by: string): Promise<Answer> {
-  const { desk } = context;
-  const view = await desk.dcs().read(dcsOptions(context));
-  const wish = readSwitchWish(context, asked, body, view);
-  if ('status' in wish) return wish;
-  if (wish.scheduledAt === null) {
-    const problem = await switchProblem(context, wish, view);
+  const { operator } = context;
+  const view = await operator.dcs().read(dcsOptions(context));
+  const request = readSwitchRequest(context, asked, body, view);
+  if ('status' in request) return request;
+  if (request.scheduledAt === null) {
+    const problem = await switchProblem(context, request, view);
     if (problem !== null) return text(412, problem);
   }
   const writtenAtMs = context.clock.bootMs();
-  const failure = await written(context, wish, by);
+  const failure = await written(context, request, by);
   if (failure !== null) return text(503, `failed to write failover key into DCS: ${failure}`);
-  desk.wake(`${wish.action} requested`);
-  if (wish.scheduledAt !== null) return text(202, 'Switchover scheduled');
-  return outcome(context, wish, view.leader?.name ?? null, writtenAtMs);
+  operator.wake(`${request.action} requested`);
+  if (request.scheduledAt !== null) return text(202, 'Switchover scheduled');
+  return outcome(context, request, view.leader?.name ?? null, writtenAtMs);
 }
 
 export async function deleteSwitch(context: ApiContext): Promise<Answer> {
-  const { desk } = context;
-  const { failover } = await desk.dcs().read(dcsOptions(context));
+  const { operator } = context;
+  const { failover } = await operator.dcs().read(dcsOptions(context));
   if (failover === null || failover.scheduledAt === null) return text(404, 'no switchover is scheduled');
-  const cleared = await desk.dcs().writeFailover(null, failover, dcsOptions(context));
+  const cleared = await operator.dcs().writeFailover(null, failover, dcsOptions(context));
   return cleared ? text(200, 'scheduled switchover deleted') : text(409, 'somebody changed the switchover at the same moment; look again');
 }
 
 /** Null: it is. */
-async function written(context: ApiContext, wish: SwitchWish, by: string): Promise<string | null> {
-  const value: FailoverWish = {
-    ...(wish.leader !== null && { leader: wish.leader }),
-    ...(wish.candidate !== null && { member: wish.candidate }),
-    ...(wish.scheduledAt !== null && { scheduled_at: wish.scheduledAt }),
+async function written(context: ApiContext, request: SwitchRequest, by: string): Promise<string | null> {
+  const value: FailoverRequest = {
+    ...(request.leader !== null && { leader: request.leader }),
+    ...(request.candidate !== null && { member: request.candidate }),
+    ...(request.scheduledAt !== null && { scheduled_at: request.scheduledAt }),
     ...(by !== '' && { requested_by: by }),
     requested_at: isoFromEpochMs(context.clock.wallMs()),
   };
   try {
-    const done = await context.desk.dcs().writeFailover(value, null, dcsOptions(context));
+    const done = await context.operator.dcs().writeFailover(value, null, dcsOptions(context));
     return done ? null : 'somebody changed it at the same moment; look again';
   } catch (error) {
     if (!(error instanceof DcsError)) throw error;
-    context.log.error(`${wish.action}: the failover key could not be written`, { error: error.message });
+    context.log.error(`${request.action}: the failover key could not be written`, { error: error.message });
     return error.message;
   }
 }
@@ -65,22 +65,22 @@ async function written(context: ApiContext, wish: SwitchWish, by: string): Promi
  * Waits for events, never for a fixed time. It judges by its own reads, because these come after
  * its write. The agent's last view may be older and not show the request yet.
  */
-async function outcome(context: ApiContext, wish: SwitchWish, before: string | null, writtenAtMs: number): Promise<Answer> {
-  const { desk, clock } = context;
-  const seconds = 2 * Math.max(10, desk.settings().dynamic.loopWaitSeconds);
+async function outcome(context: ApiContext, request: SwitchRequest, before: string | null, writtenAtMs: number): Promise<Answer> {
+  const { operator, clock } = context;
+  const seconds = 2 * Math.max(10, operator.settings().dynamic.loopWaitSeconds);
   const deadline = clock.monotonicMs() + seconds * 1000;
-  const [title, past] = wish.action === 'switchover' ? ['Switchover', 'Switched'] : ['Failover', 'Failed'];
+  const [title, past] = request.action === 'switchover' ? ['Switchover', 'Switched'] : ['Failover', 'Failed'];
   for (let left = seconds * 1000; left > 0; left = deadline - clock.monotonicMs()) {
     // Listening starts before the read, so that a change during the read is not missed.
-    const change = desk.nextChange(Math.min(left, RECHECK_MS));
-    const view = await desk
+    const change = operator.nextChange(Math.min(left, RECHECK_MS));
+    const view = await operator
       .dcs()
       .read({ timeoutMs: Math.min(left, dcsOptions(context).timeoutMs) })
       .catch(onlyOutage);
     const now = view?.leader?.name ?? null;
     if (view !== null && now !== null && now !== before && LEADING.has(memberOf(view, now)?.role ?? '')) {
-      if (wish.candidate !== null && wish.candidate !== now) {
-        return plain(200, `${past} over to "${now}" instead of "${wish.candidate}"`);
+      if (request.candidate !== null && request.candidate !== now) {
+        return plain(200, `${past} over to "${now}" instead of "${request.candidate}"`);
       }
       return plain(200, `Successfully ${past.toLowerCase()} over to "${now}"`);
     }
@@ -97,8 +97,8 @@ async function outcome(context: ApiContext, wish: SwitchWish, before: string | n
  * Only the leader knows why it dropped the request, and the leader may be another node than the one
  * that was asked.
  */
-function reasonSince({ desk }: ApiContext, writtenAtMs: number): string | null {
-  const dropped = desk.droppedWish();
+function reasonSince({ operator }: ApiContext, writtenAtMs: number): string | null {
+  const dropped = operator.droppedRequest();
   return dropped !== null && dropped.atMs >= writtenAtMs ? dropped.because : null;
 }
 

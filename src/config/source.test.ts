@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { beforeEach, describe, expect, it, test } from 'vitest';
 import { BASE, configFiles } from '../../test/fixtures/config-files.ts';
-import { keptLog } from '../../test/fixtures/desk.ts';
+import { keptLog } from '../../test/fixtures/operator-port.ts';
 import type { ConfigKey } from '../core/cluster.ts';
 import type { JsonObject } from '../support/json.ts';
 import { loadLocal } from './load.ts';

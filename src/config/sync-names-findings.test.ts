@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { BASE, configFiles } from '../../test/fixtures/config-files.ts';
-import { keptLog } from '../../test/fixtures/desk.ts';
+import { keptLog } from '../../test/fixtures/operator-port.ts';
 import { validateDynamicPatch } from './dynamic.ts';
 import { loadLocal } from './load.ts';
 import { createSettingsSource } from './source.ts';

@@ -26,8 +26,8 @@ export function absentMembers(view: ClusterView): readonly string[] {
 function namesKnown(view: ClusterView): readonly string[] {
   const parents = view.members.map((member) => member.tags.replicatefrom);
   const led = view.history.map((entry) => entry.newLeader);
-  const wished = [view.failover?.leader, view.failover?.candidate];
-  const names = [...(view.sync?.standbys ?? []), view.sync?.leader, ...wished, ...parents, ...led, view.leader?.name];
+  const requested = [view.failover?.leader, view.failover?.candidate];
+  const names = [...(view.sync?.standbys ?? []), view.sync?.leader, ...requested, ...parents, ...led, view.leader?.name];
   return names.filter(
     (name) => name !== undefined && name !== null && !view.members.some((member) => sameName(member.name, name)),
   ) as string[];

@@ -92,7 +92,7 @@ export interface Tags {
   readonly [custom: string]: unknown;
 }
 
-/** A wish of the operator, as `failover` holds it. `{}` on the wire reads as null here. */
+/** A request of the operator, as `failover` holds it. `{}` on the wire reads as null here. */
 export interface FailoverKey {
   /** Set: a switchover away from this member. Unset: a failover. */
   readonly leader: string | null;

@@ -233,88 +233,99 @@ const table: readonly Row[] = [
   ],
   [
     'ending, primary up',
-    { view: mine, pg: pg.primary(), wishes: { shutdown: true, restart: null, reinitialize: null } },
+    { view: mine, pg: pg.primary(), requests: { shutdown: true, restart: null, reinitialize: null } },
     'shutdown.stop',
     ['handover'],
   ],
   [
     'ending, down, key ours',
-    { view: mine, pg: pg.stopped(), wishes: { shutdown: true, restart: null, reinitialize: null } },
+    { view: mine, pg: pg.stopped(), requests: { shutdown: true, restart: null, reinitialize: null } },
     'shutdown.release',
     ['release-leader'],
   ],
   [
     'ending, down',
-    { view: view(), pg: pg.stopped(), wishes: { shutdown: true, restart: null, reinitialize: null } },
+    { view: view(), pg: pg.stopped(), requests: { shutdown: true, restart: null, reinitialize: null } },
     'shutdown.exit',
     ['exit'],
   ],
   [
     'ending without etcd',
-    { view: null, pg: pg.standby(), wishes: { shutdown: true, restart: null, reinitialize: null } },
+    { view: null, pg: pg.standby(), requests: { shutdown: true, restart: null, reinitialize: null } },
     'shutdown.stop',
     ['handover'],
   ],
   [
-    'restart wished',
-    { view: mine, pg: pg.primary(), wishes: { shutdown: false, restart: { timeoutMs: null }, reinitialize: null } },
+    'restart requested',
+    { view: mine, pg: pg.primary(), requests: { shutdown: false, restart: { timeoutMs: null }, reinitialize: null } },
     'request.restart',
     ['restart'],
   ],
-  ['restart wished, crashed leader', { view: mine, pg: pg.stopped(), wishes: restart }, 'request.start', ['start'], failures('start', 1)],
   [
-    'restart wished, old standby',
-    { view: leaderB, pg: pg.stopped({}, { standbySignal: true }), wishes: restart },
+    'restart requested, crashed leader',
+    { view: mine, pg: pg.stopped(), requests: restart },
+    'request.start',
+    ['start'],
+    failures('start', 1),
+  ],
+  [
+    'restart requested, old standby',
+    { view: leaderB, pg: pg.stopped({}, { standbySignal: true }), requests: restart },
     'request.start',
     ['start'],
   ],
   [
-    'restart wished, old primary, leader not asked yet',
-    { view: leaderB, pg: pg.stopped(), wishes: restart },
+    'restart requested, old primary, leader not asked yet',
+    { view: leaderB, pg: pg.stopped(), requests: restart },
     'stopped.leader-not-ready',
     [],
   ],
   [
-    'restart wished, old primary, prefix',
-    { view: leaderB, pg: pg.stopped(), source: source(), wishes: restart },
+    'restart requested, old primary, prefix',
+    { view: leaderB, pg: pg.stopped(), source: source(), requests: restart },
     'request.start',
     ['start'],
   ],
   [
-    'restart wished, diverged',
-    { view: leaderB, pg: pg.stopped({ state: 'in production' }), source: source(), wishes: restart },
+    'restart requested, diverged',
+    { view: leaderB, pg: pg.stopped({ state: 'in production' }), source: source(), requests: restart },
     'mend.rewind',
     ['rewind'],
   ],
-  ['restart wished, nobody leads', { view: view(), pg: pg.stopped(), wishes: restart }, 'request.start', ['start']],
+  ['restart requested, nobody leads', { view: view(), pg: pg.stopped(), requests: restart }, 'request.start', ['start']],
   [
-    'paused, restart wished, nobody leads',
-    { view: view(), pg: pg.stopped(), peers: peers(peer('b')), wishes: restart, settings: paused },
+    'paused, restart requested, nobody leads',
+    { view: view(), pg: pg.stopped(), peers: peers(peer('b')), requests: restart, settings: paused },
     'request.start',
     ['acquire-leader'],
   ],
   [
-    'paused, restart wished, the key taken',
-    { view: mine, pg: pg.stopped(), peers: peers(peer('b')), wishes: restart, settings: paused },
+    'paused, restart requested, the key taken',
+    { view: mine, pg: pg.stopped(), peers: peers(peer('b')), requests: restart, settings: paused },
     'request.start',
     ['start'],
   ],
   [
-    'paused, restart wished, another primary is alive',
-    { view: view(), pg: pg.stopped(), peers: peers(peer('b', { inRecovery: false })), wishes: restart, settings: paused },
+    'paused, restart requested, another primary is alive',
+    { view: view(), pg: pg.stopped(), peers: peers(peer('b', { inRecovery: false })), requests: restart, settings: paused },
     'request.start',
     ['start'],
   ],
-  ['paused, restart wished, etcd away', { view: null, pg: pg.stopped(), wishes: restart, settings: paused }, 'fence.wait-for-etcd', []],
   [
-    'reinit wished',
-    { view: leaderB, pg: pg.standby(), wishes: { shutdown: false, restart: null, reinitialize: { fromLeader: false } } },
+    'paused, restart requested, etcd away',
+    { view: null, pg: pg.stopped(), requests: restart, settings: paused },
+    'fence.wait-for-etcd',
+    [],
+  ],
+  [
+    'reinit requested',
+    { view: leaderB, pg: pg.standby(), requests: { shutdown: false, restart: null, reinitialize: { fromLeader: false } } },
     'request.reinitialize',
     ['reinitialize'],
   ],
   [
-    'reinit wished of the leader',
-    { view: mine, pg: pg.primary(), wishes: { shutdown: false, restart: null, reinitialize: { fromLeader: false } } },
+    'reinit requested of the leader',
+    { view: mine, pg: pg.primary(), requests: { shutdown: false, restart: null, reinitialize: { fromLeader: false } } },
     'primary.leader',
     ['run-callback', 'write-status'],
   ],
@@ -326,24 +337,6 @@ describe('decide', () => {
     const decision = decide(observation(scene), memory(remembered));
     expect(decision.rule).toBe(rule);
     expect(decision.effects.map((effect) => (effect.kind === 'start-job' ? effect.job.kind : effect.kind))).toEqual(expected);
-  });
-
-  it('hands over to the named candidate only while it is able', () => {
-    const wish = { leader: 'a', candidate: 'b', scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
-    const scene = { view: { ...mine, failover: wish }, pg: pg.primary() };
-    const good = decide(observation({ ...scene, peers: peers(peer('b'), peer('c')) }), memory());
-    expect(good.effects).toEqual([{ kind: 'start-job', job: { kind: 'handover', action: 'switchover', candidate: 'b' } }]);
-    const bad = decide(observation({ ...scene, peers: peers(peer('c')) }), memory());
-    expect(bad.effects[0]).toEqual({ kind: 'clear-failover', expected: wish });
-    expect(bad.because).toContain('switchover is not possible: b does not answer');
-  });
-
-  it('waits for the hour of a scheduled switchover', () => {
-    const wish = { leader: 'a', candidate: null, scheduledAtMs: 1_800_000_060_000, scheduledAt: 'then', modRevision: '9' };
-    const decision = decide(observation({ view: { ...mine, failover: wish }, pg: pg.primary(), peers: peers(peer('b')) }), memory());
-    expect(decision.rule).toBe('switchover.scheduled');
-    expect(decision.effects.some((effect) => effect.kind === 'start-job')).toBe(false);
-    expect(decision.wakeAtMs).toBe(70_000);
   });
 
   it('looks again soon while it still receives the timeline before the last switch', () => {

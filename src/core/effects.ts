@@ -108,7 +108,7 @@ export type Job =
    * operator asked for that, so pg_basebackup is the only method.
    */
   | { readonly kind: 'clone'; readonly source: Source | null; readonly sourceRole?: 'leader' | 'replica'; readonly fromLeader: boolean }
-  /** Reinitialize at the operator's wish: stop, remove, clone. */
+  /** Reinitialize at the operator's request: stop, remove, clone. */
   | { readonly kind: 'reinitialize'; readonly source: Source; readonly fromLeader: boolean }
   | { readonly kind: 'start'; readonly role: ServerRole; readonly why: string }
   | { readonly kind: 'restart'; readonly role: ServerRole; readonly why: string; readonly timeoutMs: number | null }

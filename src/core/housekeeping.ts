@@ -28,7 +28,7 @@ export interface Work {
 const none: Work = { wanted: null, wakeInMs: null, watchMembers: false };
 
 export function chores(c: Context): Work {
-  if (c.view === null || c.o.wishes.shutdown) return none;
+  if (c.view === null || c.o.requests.shutdown) return none;
   if (c.o.job !== null || (!c.isPrimary && !c.isStandby)) return none;
   const wanted: Chore[] = [];
   const add = (kind: ChoreKind, ...effects: readonly (Effect | null)[]) => {

@@ -75,10 +75,10 @@ describe('a leader key that this process did not take', () => {
   });
 
   it('is no way around the comparison for the operator’s restart', () => {
-    const wishes = { shutdown: false, restart: { timeoutMs: null }, reinitialize: null };
+    const requests = { shutdown: false, restart: { timeoutMs: null }, reinitialize: null };
     const crashed = pg.stopped({ state: 'in production', checkpointLsn: lsn(500) });
     const other = peers(peer('b'), down('c', 3, 900));
-    expect(decided({ view: ours, pg: crashed, peers: other, wishes }).rule).toBe('stopped.key-from-before');
+    expect(decided({ view: ours, pg: crashed, peers: other, requests }).rule).toBe('stopped.key-from-before');
   });
 });
 

@@ -13,7 +13,7 @@ import { decide } from './decide.ts';
 import { leadReason } from './lead-change.ts';
 import type { Memory } from './model.ts';
 
-const wish: FailoverKey = { leader: 'b', candidate: null, scheduledAtMs: null, scheduledAt: null, modRevision: '7' };
+const request: FailoverKey = { leader: 'b', candidate: null, scheduledAtMs: null, scheduledAt: null, modRevision: '7' };
 const asked = { requestedBy: 'alice@bastion (10.0.0.7)', requestedAt: '2026-11-28T19:00:00.000000+00:00' };
 const gone = view({ members: [member('a'), member('c')] });
 const reason = (scene: Scene, over: Partial<Memory> = {}) =>
@@ -24,31 +24,31 @@ describe('why this node takes the lead', () => {
   it.each<[string, Scene, Partial<Memory>, string]>([
     [
       'an operator’s switchover',
-      { view: view({ failover: { ...wish, ...asked } }) },
+      { view: view({ failover: { ...request, ...asked } }) },
       {},
       'switchover from b to a, asked for by alice@bastion (10.0.0.7) at 2026-11-28T19:00:00.000000+00:00',
     ],
     [
       'one that somebody wrote who does not tell',
-      { view: view({ failover: wish }) },
+      { view: view({ failover: request }) },
       {},
       'switchover from b to a, asked for by an operator',
     ],
     [
       'one to another, who could not',
-      { view: view({ failover: { ...wish, candidate: 'c' } }) },
+      { view: view({ failover: { ...request, candidate: 'c' } }) },
       {},
       'switchover from b to a (meant for c), asked for by an operator',
     ],
     [
       'a scheduled one',
-      { view: view({ failover: { ...wish, scheduledAt: '2026-11-28T20:00:00+00:00', scheduledAtMs: 1 } }) },
+      { view: view({ failover: { ...request, scheduledAt: '2026-11-28T20:00:00+00:00', scheduledAtMs: 1 } }) },
       {},
       'switchover from b to a, asked for by an operator, scheduled for 2026-11-28T20:00:00+00:00',
     ],
     [
       'a failover by name',
-      { view: view({ failover: { ...wish, leader: null, candidate: 'a' } }) },
+      { view: view({ failover: { ...request, leader: null, candidate: 'a' } }) },
       {},
       'failover to a, asked for by an operator',
     ],
@@ -56,7 +56,7 @@ describe('why this node takes the lead', () => {
     ['the key ran out on one that answers', { peers: peers(peer('b')) }, {}, 'failover: the leader key of b expired'],
     [
       'it ran out before a switchover was due',
-      { view: { ...gone, failover: { ...wish, scheduledAtMs: 1_900_000_000_000, scheduledAt: 'x' } } },
+      { view: { ...gone, failover: { ...request, scheduledAtMs: 1_900_000_000_000, scheduledAt: 'x' } } },
       {},
       'failover: the leader key of b expired, and it does not answer',
     ],
@@ -81,7 +81,7 @@ describe('why this node takes the lead', () => {
     ],
     [
       'a switchover away from it came to nothing',
-      { view: view({ failover: { ...wish, leader: 'a' } }) },
+      { view: view({ failover: { ...request, leader: 'a' } }) },
       { formerLeader: 'a' },
       'a leads again',
     ],
@@ -116,7 +116,7 @@ describe('why this node gives up the lead', () => {
     ],
     [
       'the agent is told to end',
-      { ...leads, wishes: { shutdown: true, restart: null, reinitialize: null } },
+      { ...leads, requests: { shutdown: true, restart: null, reinitialize: null } },
       {},
       'its agent was told to end',
     ],
@@ -194,7 +194,7 @@ describe('history', () => {
   });
 
   it('from the race to the key: the reason is known when the key is taken, and kept while the node is promoted', () => {
-    const race = observation({ view: view({ failover: { ...wish, candidate: 'a' } }), peers: peers(peer('b'), peer('c')) });
+    const race = observation({ view: view({ failover: { ...request, candidate: 'a' } }), peers: peers(peer('b'), peer('c')) });
     const taken = decide(race, memory({ formerLeader: 'b' }));
     expect(taken.effects.map(({ kind }) => kind)).toContain('acquire-leader');
     expect(taken.memory.leadReason).toBe('switchover from b to a, asked for by an operator');
@@ -211,5 +211,5 @@ it('who asked travels through etcd, beside what Patroni reads', () => {
   const encoded = (value: string) => Buffer.from(value).toString('base64');
   const kv = { key: encoded('/service/demo/failover'), value: encoded(text), mod_revision: '7' };
   const read = new ClusterReader('/service/demo/').read([kv as never], '9');
-  expect(read.failover).toEqual({ ...wish, ...asked });
+  expect(read.failover).toEqual({ ...request, ...asked });
 });

@@ -41,16 +41,16 @@ function steppedDownAfter(c: Context, because: string, effects: readonly Effect[
 
 /** As far as this node, which is about to take the key, can tell. */
 export function leadReason(c: Context): string {
-  const wish = c.view?.failover ?? null;
-  const due = wish !== null && (wish.scheduledAtMs === null || wish.scheduledAtMs <= c.o.wallMs);
-  return shortened(due && wish.leader !== c.me ? wishReason(c, wish) : failoverReason(c));
+  const request = c.view?.failover ?? null;
+  const due = request !== null && (request.scheduledAtMs === null || request.scheduledAtMs <= c.o.wallMs);
+  return shortened(due && request.leader !== c.me ? requestReason(c, request) : failoverReason(c));
 }
 
-function wishReason(c: Context, wish: FailoverKey): string {
-  const meant = wish.candidate !== null && wish.candidate !== c.me ? ` (meant for ${wish.candidate})` : '';
-  const what = wish.leader === null ? `failover to ${c.me}` : `switchover from ${wish.leader} to ${c.me}`;
-  const asked = [wish.requestedBy && `by ${wish.requestedBy}`, wish.requestedAt && `at ${wish.requestedAt}`].filter(Boolean);
-  const scheduled = wish.scheduledAt === null ? '' : `, scheduled for ${wish.scheduledAt}`;
+function requestReason(c: Context, request: FailoverKey): string {
+  const meant = request.candidate !== null && request.candidate !== c.me ? ` (meant for ${request.candidate})` : '';
+  const what = request.leader === null ? `failover to ${c.me}` : `switchover from ${request.leader} to ${c.me}`;
+  const asked = [request.requestedBy && `by ${request.requestedBy}`, request.requestedAt && `at ${request.requestedAt}`].filter(Boolean);
+  const scheduled = request.scheduledAt === null ? '' : `, scheduled for ${request.scheduledAt}`;
   return `${what}${meant}${asked.length === 0 ? ', asked for by an operator' : `, asked for ${asked.join(' ')}`}${scheduled}`;
 }
 

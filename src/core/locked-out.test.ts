@@ -1,6 +1,6 @@
 /**
- * A server that does not let its agent in: it goes on as it is, gets its files, keeps no wish for
- * later, and the log tells once.
+ * A server that does not let its agent in: it goes on as it is, gets its files, keeps no request
+ * for later, and the log tells once.
  */
 import { describe, expect, it } from 'vitest';
 import { member, memory, observation, peer, peers, pg, settings, sql, view, walsender } from '../../test/support/build.ts';
@@ -12,8 +12,8 @@ import { syncStep } from './sync.ts';
 
 const lockedOut = 'password authentication failed for user "postgres"';
 const blind = (standbySignal: boolean) => ({ ...pg.starting({ standbySignal }), state: 'running' as const, lockedOut });
-const wish = { leader: 'a', candidate: 'b', scheduledAtMs: null, scheduledAt: null, modRevision: '7' };
-const mine = view({ leaderName: 'a', failover: wish });
+const request = { leader: 'a', candidate: 'b', scheduledAtMs: null, scheduledAt: null, modRevision: '7' };
+const mine = view({ leaderName: 'a', failover: request });
 const other = view({ leaderName: 'b' });
 
 describe('a switchover', () => {
@@ -35,7 +35,7 @@ describe('a switchover', () => {
       steps: [{ kind: 'clear-failover' }],
       because: expect.stringContaining('is not possible'),
     });
-    const later = { ...wish, scheduledAtMs: o.wallMs + 60_000, scheduledAt: 'x' };
+    const later = { ...request, scheduledAtMs: o.wallMs + 60_000, scheduledAt: 'x' };
     const scheduled = observation({ view: view({ leaderName: 'a', failover: later }), pg: blind(false) });
     expect(decide(scheduled, memory()).steps).toEqual([]);
   });
@@ -55,9 +55,9 @@ describe('a server that is blind', () => {
     expect(asked(true, view())).toEqual([]);
   });
 
-  it('is restarted at the operator’s wish', () => {
-    const wishes = { shutdown: false, restart: { timeoutMs: null }, reinitialize: null };
-    const o = observation({ view: other, pg: blind(true), wishes });
+  it('is restarted at the operator’s request', () => {
+    const requests = { shutdown: false, restart: { timeoutMs: null }, reinitialize: null };
+    const o = observation({ view: other, pg: blind(true), requests });
     expect(decide(o, memory())).toMatchObject({
       rule: 'request.restart',
       steps: [{ job: { kind: 'restart', role: { kind: 'standby' } } }],

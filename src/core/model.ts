@@ -29,7 +29,7 @@ export interface LeaseFacts {
   readonly ttlSeconds: number;
 }
 
-export interface OperatorWishes {
+export interface OperatorRequests {
   /** SIGTERM or SIGINT arrived. */
   readonly shutdown: boolean;
   readonly restart: { readonly timeoutMs: number | null } | null;
@@ -64,7 +64,7 @@ export interface Observation {
   readonly chores: readonly ChoreOutcome[];
   /** Callbacks that were started since the last round, oldest first. */
   readonly announced: readonly Announcement[];
-  readonly wishes: OperatorWishes;
+  readonly requests: OperatorRequests;
   readonly watchdog: { readonly required: boolean; readonly healthy: boolean; readonly active: boolean };
   /** The guard could be armed whenever it was asked to; false after several failures in a row. */
   readonly guardHealthy: boolean;
@@ -121,8 +121,8 @@ export interface Memory {
   /** Member slots, by slot name: when their member was last seen. */
   readonly slotSeenAtMs: Readonly<Record<string, number>>;
   /**
-   * We stopped PostgreSQL to hand over at the operator's wish, and it has not run since: it is to
-   * follow the successor, even while paused.
+   * We stopped PostgreSQL to hand over at the operator's request, and it has not run since: it is
+   * to follow the successor, even while paused.
    */
   readonly handedOver: boolean;
   /** When that was. */
@@ -138,7 +138,9 @@ export interface Memory {
    * whichever role.
    */
   readonly announcedStop: boolean;
-  /** PostgreSQL was restarted at the operator's wish, and on_restart has not been started yet. */
+  /**
+   * PostgreSQL was restarted at the operator's request, and on_restart has not been started yet.
+   */
   readonly restartUnannounced: boolean;
   /**
    * The lease the leader key was on, and until when it was good, when etcd was last read; null: not

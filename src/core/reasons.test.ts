@@ -47,8 +47,8 @@ describe('a server that hangs', () => {
 });
 
 it('a candidate that is no member is not said to be silent', () => {
-  const wish = { leader: 'a', candidate: 'nobody', scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
-  const said = because({ view: { ...mine, failover: wish }, pg: pg.primary(), peers: peers(peer('b')) });
+  const request = { leader: 'a', candidate: 'nobody', scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
+  const said = because({ view: { ...mine, failover: request }, pg: pg.primary(), peers: peers(peer('b')) });
   expect(said).toBe('switchover is not possible: nobody is not a member of this cluster');
 });
 

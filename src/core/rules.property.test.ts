@@ -57,7 +57,14 @@ describe('the rule table', () => {
   it('never keeps a node writable without a confirmed lease while not paused', () => {
     fc.assert(
       fc.property(anyRound, anyMemory, (o, m) => {
-        if (o.settings.dynamic.pause || o.wishes.shutdown || !o.pg.postmaster || o.pg.sql?.inRecovery || o.pg.standbySignal || o.pg.closed)
+        if (
+          o.settings.dynamic.pause ||
+          o.requests.shutdown ||
+          !o.pg.postmaster ||
+          o.pg.sql?.inRecovery ||
+          o.pg.standbySignal ||
+          o.pg.closed
+        )
           return;
         const over = o.lease.confirmedSentAtMs === null || o.nowMs >= o.lease.confirmedSentAtMs + 24_000;
         const others = o.dcs.known && o.dcs.view.leader !== null && o.dcs.view.leader.name !== 'a';

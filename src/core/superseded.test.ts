@@ -7,7 +7,7 @@ import { memory, observation, peers, pg, type Scene, settings, view } from '../.
 import { decide } from './decide.ts';
 
 const sync = (leader: string | null) => ({ leader, quorum: 0, standbys: [], modRevision: '3' });
-const wish = { leader: null, candidate: 'a', scheduledAt: null, scheduledAtMs: null, modRevision: '4' };
+const request = { leader: null, candidate: 'a', scheduledAt: null, scheduledAtMs: null, modRevision: '4' };
 const on = (pause = false) => settings('a', { dynamic: { synchronousMode: 'on', pause } });
 const decision = (over: Scene) => decide(observation({ settings: on(), pg: pg.primary(), peers: peers(), ...over }), memory());
 
@@ -24,7 +24,7 @@ it.each([
   ['/sync names it still', { view: view({ sync: sync('A') }) }],
   ['/sync names nobody', { view: view({ sync: sync(null) }) }],
   ['commits do not wait for standbys', { view: view({ sync: sync('b') }), settings: settings('a') }],
-  ['the operator names it for a failover', { view: view({ sync: sync('b'), failover: wish }) }],
+  ['the operator names it for a failover', { view: view({ sync: sync('b'), failover: request }) }],
 ] as const)('takes it where %s', (_why, over) => {
   expect(decision(over)).toMatchObject({ rule: 'primary.acquire', effects: [{ kind: 'acquire-leader' }] });
 });

@@ -18,7 +18,7 @@ export function outcomeMs(view: ClusterView): number {
   return 2000 * Math.max(10, Number.isFinite(loopWait) ? loopWait : DEFAULT_LOOP_WAIT);
 }
 
-export interface AskedWish {
+export interface AskedRequest {
   readonly action: 'switchover' | 'failover';
   readonly cluster: string;
   /** The leader before the request. */
@@ -26,7 +26,7 @@ export interface AskedWish {
   readonly candidate: string | null;
 }
 
-export async function awaitWish(ctx: Ctx, { action, cluster, before, candidate }: AskedWish): Promise<Told> {
+export async function awaitRequest(ctx: Ctx, { action, cluster, before, candidate }: AskedRequest): Promise<Told> {
   const [title, past] = action === 'switchover' ? ['Switchover', 'switched'] : ['Failover', 'failed'];
   const { clock, signal } = ctx.io;
   const waitMs = outcomeMs(before);

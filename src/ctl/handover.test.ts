@@ -206,14 +206,14 @@ test('a member too old for /switchover is asked for /failover', async () => {
   expect(members.asked.map(({ what }) => what)).toEqual(['POST /switchover', 'POST /failover']);
 });
 
-test('when the leader cannot be asked, the wish goes into etcd', async () => {
+test('when the leader cannot be asked, the request goes into etcd', async () => {
   amend(etcd, 'demo', 'patroni1', { api_url: 'http://127.0.0.1:1/patroni' });
   const { code, out, err } = await ctl(['switchover', '--candidate', 'patroni2', '--scheduled', '2030-01-01T00:00Z', '--force'], { etcd });
   expect(code).toBe(0);
   expect(out).toMatch(/\n[-\d]{10} [:.\d]{14} Could not switchover using Patroni api, falling back to DCS\n\+ Cluster/);
   expect(err).toContain('WARNING - member patroni1 does not answer on http://127.0.0.1:1: ');
-  const { requested_by, requested_at, ...wish } = JSON.parse(etcd.get('demo', 'failover')!);
-  expect(wish).toEqual({ leader: 'patroni1', member: 'patroni2', scheduled_at: '2030-01-01T00:00:00+00:00' });
+  const { requested_by, requested_at, ...request } = JSON.parse(etcd.get('demo', 'failover')!);
+  expect(request).toEqual({ leader: 'patroni1', member: 'patroni2', scheduled_at: '2030-01-01T00:00:00+00:00' });
   expect([requested_by, requested_at]).toEqual([operatorName(), expect.stringMatching(/T.*\+00:00$/)]);
 });
 
@@ -256,7 +256,7 @@ test.each<[string, () => void, number, RegExp]>([
     1,
     / Switchover result unknown after 20 seconds; the request is still in etcd and may be carried out later\n/,
   ],
-])('a wish that went into etcd is %s', async (_what, change, exitCode, said) => {
+])('a request that went into etcd is %s', async (_what, change, exitCode, said) => {
   amend(etcd, 'demo', 'patroni1', { api_url: 'http://127.0.0.1:1/patroni' });
   meanwhile(4, change);
   const { code, out } = await ctl(['switchover', '--candidate', 'patroni2', '--force'], { etcd });

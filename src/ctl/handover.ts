@@ -9,7 +9,7 @@ import type { JsonObject } from '../support/json.ts';
 import { shellWord } from '../support/shell-words.ts';
 import { type Ctx, DCS_TIMEOUT_MS, leaderMember, noAnswer } from './context.ts';
 import { type CtlError, refuse } from './errors.ts';
-import { awaitWish, outcomeMs } from './handover-wait.ts';
+import { awaitRequest, outcomeMs } from './handover-wait.ts';
 import { existing, noSuchMember, showMembers } from './members.ts';
 import { operatorName } from './operator-name.ts';
 import type { RestAnswer } from './rest.ts';
@@ -135,8 +135,8 @@ async function request(ctx: Ctx, action: Action, cluster: string, view: ClusterV
   let exitCode = 0;
   if (!answer) {
     ctx.print(`${stamp()} Could not ${action} using Patroni api, falling back to DCS`);
-    await writeWish(ctx, action, cluster, plan);
-    const told = plan.at === null ? await awaitWish(ctx, { action, cluster, before: view, candidate: plan.candidate }) : null;
+    await writeRequest(ctx, action, cluster, plan);
+    const told = plan.at === null ? await awaitRequest(ctx, { action, cluster, before: view, candidate: plan.candidate }) : null;
     if (told !== null) ctx.print(`${stamp()} ${told.line}`);
     exitCode = told === null || told.ok ? 0 : 1;
   } else if (answer.status === 200 || answer.status === 202) {
@@ -173,13 +173,13 @@ async function post(ctx: Ctx, action: Action, member: Member, view: ClusterView,
   }
 }
 
-async function writeWish(ctx: Ctx, action: Action, cluster: string, plan: Plan): Promise<void> {
-  const wish = {
+async function writeRequest(ctx: Ctx, action: Action, cluster: string, plan: Plan): Promise<void> {
+  const failover = {
     ...(action === 'switchover' && plan.leader !== null ? { leader: plan.leader } : {}),
     ...(plan.candidate === null ? {} : { member: plan.candidate }),
     ...(plan.at === null ? {} : { scheduled_at: plan.at }),
     requested_by: operatorName(),
     requested_at: isoFromEpochMs(ctx.io.clock.wallMs()),
   };
-  await (await ctx.dcs(cluster)).writeFailover(wish, null, { timeoutMs: DCS_TIMEOUT_MS });
+  await (await ctx.dcs(cluster)).writeFailover(failover, null, { timeoutMs: DCS_TIMEOUT_MS });
 }

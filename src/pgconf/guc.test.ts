@@ -96,8 +96,8 @@ describe('controlled settings', () => {
   });
 
   test('usable values count', () => {
-    const wished = { Max_Connections: '200', wal_level: 'LOGICAL', wal_log_hints: 'false', track_commit_timestamp: 'yes' };
-    expect(given(wished)).toMatchObject({
+    const requested = { Max_Connections: '200', wal_level: 'LOGICAL', wal_log_hints: 'false', track_commit_timestamp: 'yes' };
+    expect(given(requested)).toMatchObject({
       max_connections: '200',
       wal_level: 'logical',
       wal_log_hints: 'off',

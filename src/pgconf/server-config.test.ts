@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type SettingsWish, someSettings } from '../../test/fixtures/agent.ts';
+import { type SettingsOver, someSettings } from '../../test/fixtures/agent.ts';
 import type { ServerRole } from '../core/effects.ts';
 import type { Settings } from '../core/settings.ts';
 import { parseConf } from './guc.ts';
@@ -26,14 +26,14 @@ const PRIMARY: ServerRole = { kind: 'primary' };
 const STANDBY: ServerRole = { kind: 'standby', source: { name: 'pg-2', host: '10.0.0.12', port: 5433 } };
 const ALONE: ServerRole = { kind: 'standby', source: null };
 
-interface Wish extends SettingsWish {
+interface Over extends SettingsOver {
   readonly parameters?: Settings['parameters'];
   readonly controlledParameters?: Settings['controlledParameters'];
 }
 
-function settings({ parameters = {}, controlledParameters = {}, ...wish }: Wish = {}): Settings {
+function settings({ parameters = {}, controlledParameters = {}, ...over }: Over = {}): Settings {
   return {
-    ...someSettings({ ...wish, postgresql: { configDir: '/etc/pg', pgpass: '/home/pg/pgpass', ...wish.postgresql } }),
+    ...someSettings({ ...over, postgresql: { configDir: '/etc/pg', pgpass: '/home/pg/pgpass', ...over.postgresql } }),
     parameters,
     controlledParameters,
   };
@@ -112,11 +112,11 @@ describe('recovery settings', () => {
   });
 
   test('without a source, and where nothing may stream, the conninfo is empty', () => {
-    for (const [role, wish] of [
+    for (const [role, over] of [
       [ALONE, {}],
       [STANDBY, { tags: { nostream: true } }],
     ] as const) {
-      expect(recoveryGucs(settings(wish), role, 15)).toMatchObject({ primary_conninfo: '', primary_slot_name: '' });
+      expect(recoveryGucs(settings(over), role, 15)).toMatchObject({ primary_conninfo: '', primary_slot_name: '' });
     }
     expect(recoveryGucs(settings({ dynamic: { useSlots: false } }), STANDBY, 15)).toMatchObject({ primary_slot_name: '' });
   });

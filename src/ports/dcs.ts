@@ -18,7 +18,7 @@ export interface CallOptions {
   readonly timeoutMs: number;
 }
 
-export interface FailoverWish {
+export interface FailoverRequest {
   readonly leader?: string;
   readonly member?: string;
   readonly scheduled_at?: string;
@@ -89,8 +89,8 @@ export interface Dcs {
    * expected null: unconditional put. Returns the new mod revision, null when the compare failed.
    */
   writeConfig(data: JsonObject, expected: ConfigKey | null, options: CallOptions): Promise<string | null>;
-  /** wish null writes `{}`. expected null: unconditional put. */
-  writeFailover(wish: FailoverWish | null, expected: FailoverKey | null, options: CallOptions): Promise<boolean>;
+  /** request null writes `{}`. expected null: unconditional put. */
+  writeFailover(request: FailoverRequest | null, expected: FailoverKey | null, options: CallOptions): Promise<boolean>;
   /** expected null: create only if absent. */
   writeSync(
     value: { leader: string | null; quorum: number; standbys: readonly string[] },

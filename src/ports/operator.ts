@@ -27,15 +27,15 @@ export type RequestOutcome =
   | { readonly ok: true; readonly message: string; readonly job?: string }
   | { readonly ok: false; readonly status: number; readonly message: string };
 
-/** A wish in the failover key that this agent dropped instead of carrying it out. */
-export interface DroppedWish {
+/** A request in the failover key that this agent dropped instead of carrying it out. */
+export interface DroppedRequest {
   /** The end of a sentence: `pg-2 does not answer`. */
   readonly because: string;
   /** Clock.bootMs of the round. */
   readonly atMs: number;
 }
 
-export interface Desk {
+export interface OperatorPort {
   /**
    * The last round, with `now` applied: leadership is reported only while the lease is valid at
    * this very moment.
@@ -72,7 +72,7 @@ export interface Desk {
    */
   judgeParameters(parameters: Gucs): Promise<readonly Complaint[] | null>;
   /** The last one; null: none yet. */
-  droppedWish(): DroppedWish | null;
+  droppedRequest(): DroppedRequest | null;
   /**
    * Resolves on the next round that changes the cluster's leader or failover key, or after
    * timeoutMs. For waiting without polling.

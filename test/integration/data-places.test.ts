@@ -78,7 +78,7 @@ test('a copy that broke off with a tablespace and a WAL directory elsewhere is m
   expect(readlinkSync(join(replica.dataDir, 'pg_wal'))).toBe(wal);
 });
 
-test('what is left of a cluster, with lost+found in it, is named, left alone, and reinitialized at the operator’s wish', async () => {
+test('what is left of a cluster, with lost+found in it, is named, left alone, and reinitialized at the operator’s request', async () => {
   const leader = await cluster.waitHealthy();
   const [replica] = cluster.others(leader) as [ClusterNode];
   await replica.killAll();

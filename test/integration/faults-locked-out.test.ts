@@ -70,7 +70,7 @@ test('a password changed before the files follow: the leader dies, another leads
   const before = [leader.postmasterPid, successor!.postmasterPid];
   const asked = await cluster.ctl(['switchover', '--leader', node, '--candidate', successor!.name, '--force']);
   expect(asked.stdout + asked.stderr).toMatch(/switchover is not possible: the agent is locked out|Switchover failed.*locked out/is);
-  await cluster.until('no wish is left', 5000, async () => !((await cluster.key('failover')) ?? '').includes(node));
+  await cluster.until('no request is left', 5000, async () => !((await cluster.key('failover')) ?? '').includes(node));
   expect(await cluster.leader()).toBe(node);
   expect([leader.postmasterPid, successor!.postmasterPid]).toEqual(before);
 

@@ -36,7 +36,7 @@ async function expectLed(expected: string, writer: Writer, what: string): Promis
 }
 
 /** What the failover key asks for; done with, it is an empty map or absent. */
-const pendingWish = async () => JSON.parse((await cluster.key('failover')) ?? '{}') as Record<string, unknown>;
+const pendingRequest = async () => JSON.parse((await cluster.key('failover')) ?? '{}') as Record<string, unknown>;
 
 async function post(node: ClusterNode, path: string, body: object): Promise<{ readonly status: number; readonly text: string }> {
   const { host, restPort } = node.place;
@@ -88,7 +88,7 @@ describe('switchover', () => {
     expect(Date.now()).toBeGreaterThanOrEqual(at);
     expect(successor).toBe(first.name);
     await expectLed(first.name, writer, 'scheduled switchover');
-    expect(await pendingWish()).toEqual({});
+    expect(await pendingRequest()).toEqual({});
   });
 
   test('two seconds from now, by regentctl; and one that is taken back does not happen', async () => {
@@ -229,6 +229,6 @@ describe('a switchover that meets trouble', () => {
     expect(await cluster.waitForLeader({ not: leader.name })).toBe(second.name);
     leader.start();
     await expectLed(second.name, writer, 'failover by hand from a dead leader');
-    expect(await pendingWish()).toEqual({});
+    expect(await pendingRequest()).toEqual({});
   });
 });

@@ -174,8 +174,8 @@ class SimDcs implements Dcs {
     return revision === null ? null : String(revision);
   }
 
-  async writeFailover(wish: Parameters<Dcs['writeFailover']>[0], expected: Parameters<Dcs['writeFailover']>[1], options: CallOptions) {
-    const value = encodeFailover(wish);
+  async writeFailover(request: Parameters<Dcs['writeFailover']>[0], expected: Parameters<Dcs['writeFailover']>[1], options: CallOptions) {
+    const value = encodeFailover(request);
     if (expected !== null) return (await this.#replace('failover', value, expected.modRevision, options)) !== null;
     await this.#overwrite('failover', value, null, options);
     return true;

@@ -32,11 +32,11 @@ describe('the leader is cut off from etcd', () => {
     const codes = new Set<string>();
     world.sim.afterEvent.push(() => {
       if (!old.server.writable) return;
-      const { desk, running } = old;
+      const { operator, running } = old;
       const { confirmedSentAtMs } = running.lease.facts();
       const led = confirmedSentAtMs !== null && running.parts.clock.bootMs() < confirmedSentAtMs + stepDownMs;
       for (const path of ['/', '/primary', '/leader', '/read-only']) {
-        const code = healthCheck(path, new Map(), desk.status(), desk.view(), desk.settings());
+        const code = healthCheck(path, new Map(), operator.status(), operator.view(), operator.settings());
         codes.add(
           `${running.rounds.last?.observation.dcs.known ? 'etcd known' : 'etcd unknown'}, ${led ? 'leading' : 'lease over'}: ${code}`,
         );
@@ -45,7 +45,8 @@ describe('the leader is cut off from etcd', () => {
     await world.expect('it stops taking writes', () => !old.server.writable, TTL_MS);
     expect(codes).toContain('etcd unknown, leading: 200');
     for (const said of codes) expect(said).toMatch(/leading: 200|over: 503/);
-    const readable = () => healthCheck('/read-only', new Map(), old.desk.status(), old.desk.view(), old.desk.settings()) === 200;
+    const readable = () =>
+      healthCheck('/read-only', new Map(), old.operator.status(), old.operator.view(), old.operator.settings()) === 200;
     await world.expect('it answers readers again', () => old.server.inRecovery && readable(), TTL_MS);
   });
 

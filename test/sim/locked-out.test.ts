@@ -42,7 +42,7 @@ test('a standby whose agent is started again while it is locked out is restarted
   await world.run(5000);
   const before = standby.server.process;
   let answer: unknown = null;
-  void standby.desk.restart({}).then((outcome) => {
+  void standby.operator.restart({}).then((outcome) => {
     answer = outcome;
   });
   await world.expect('an answer', () => answer !== null, 20_000);

@@ -4,7 +4,7 @@
  */
 
 import { Agent } from '../../src/agent/agent.ts';
-import { deskOf } from '../../src/agent/desk.ts';
+import { operatorPort } from '../../src/agent/operator-port.ts';
 import type { Member, Tags } from '../../src/core/cluster.ts';
 import type { PeerFacts } from '../../src/core/peer-facts.ts';
 import { healthCheck } from '../../src/dialect/health-checks.ts';
@@ -13,7 +13,7 @@ import { statusBody } from '../../src/dialect/status-body.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 import type { Dcs } from '../../src/ports/dcs.ts';
 import type { Log } from '../../src/ports/log.ts';
-import type { Desk } from '../../src/ports/operator.ts';
+import type { OperatorPort } from '../../src/ports/operator.ts';
 import type { Peers } from '../../src/ports/peers.ts';
 import { ensureError } from '../../src/support/errors.ts';
 import type { JsonObject } from '../../src/support/json.ts';
@@ -125,8 +125,8 @@ export class Machine {
     return this.#agent;
   }
 
-  get desk(): Desk {
-    return deskOf(this.running);
+  get operator(): OperatorPort {
+    return operatorPort(this.running);
   }
 
   get up(): boolean {
@@ -348,8 +348,8 @@ export class Machine {
       return;
     }
     this.#process.deliver('message', () => {
-      const desk = deskOf(agent);
-      void desk.statusNow().then((status) => reply(readPeerBody(this.name, statusBody(status, desk.view(), desk.settings()))));
+      const operator = operatorPort(agent);
+      void operator.statusNow().then((status) => reply(readPeerBody(this.name, statusBody(status, operator.view(), operator.settings()))));
     });
   }
 
@@ -364,8 +364,8 @@ export class Machine {
       return;
     }
     this.#process.deliver('message', () => {
-      const desk = deskOf(agent);
-      reply(healthCheck('/primary', new Map(), desk.status(), desk.view(), desk.settings()));
+      const operator = operatorPort(agent);
+      reply(healthCheck('/primary', new Map(), operator.status(), operator.view(), operator.settings()));
     });
   };
 

@@ -53,7 +53,7 @@ export function supervise(world: World): void {
     // Nobody restarts a replica that follows a leader but him.
     if (world.leader !== null && machine.server.replayPaused && machine.server.running) machine.server.resumeReplay();
     if (machine.agent?.rounds.last?.decision.rule.endsWith('.leader-has-less'))
-      void machine.desk.reinitialize({ force: false, fromLeader: true });
+      void machine.operator.reinitialize({ force: false, fromLeader: true });
   }
   world.sim.after(SUPERVISE_MS, () => supervise(world));
 }
@@ -75,8 +75,8 @@ export interface Bounds {
 
 /**
  * The lease of who led last has to end (one that abstains waits for another ttl), etcd may have
- * given it its time anew, a wish of an operator is honoured for a ttl, a failed job is held off for
- * half a minute, and a primary that starts may take primary_start_timeout.
+ * given it its time anew, a request of an operator is honoured for a ttl, a failed job is held off
+ * for half a minute, and a primary that starts may take primary_start_timeout.
  */
 export function boundsOf(world: World): Bounds {
   const { ttlMs, startMs } = world.orders;

@@ -3,7 +3,7 @@ import type { RequestOutcome } from '../../src/ports/operator.ts';
 import type { Machine } from './machine.ts';
 import { World } from './world.ts';
 
-/** Asks over the desk and keeps the answer for when it comes. */
+/** Asks through the operator port and keeps the answer for when it comes. */
 function asked(outcome: Promise<RequestOutcome>): { answer: RequestOutcome | null } {
   const kept: { answer: RequestOutcome | null } = { answer: null };
   void outcome.then((answer) => {
@@ -96,12 +96,12 @@ describe('paused', () => {
   });
 });
 
-describe('restart at the operator’s wish', () => {
+describe('restart at the operator’s request', () => {
   test('of the primary: it comes back as the primary, nobody else leads meanwhile', async () => {
     const world = await World.ready({ seed: 311 });
     const leader = world.primary;
     const before = pid(leader);
-    const kept = asked(leader.desk.restart({}));
+    const kept = asked(leader.operator.restart({}));
     await world.expect('an answer', () => kept.answer !== null, 10_000);
     expect(kept.answer).toEqual({ ok: true, message: 'restarted successfully' });
     expect(pid(leader)).not.toBe(before);
@@ -112,8 +112,8 @@ describe('restart at the operator’s wish', () => {
   test('of a replica, and one at a time', async () => {
     const world = await World.ready({ seed: 312 });
     const replica = world.replicas[0]!;
-    const first = asked(replica.desk.restart({ role: 'replica' }));
-    const second = asked(replica.desk.restart({}));
+    const first = asked(replica.operator.restart({ role: 'replica' }));
+    const second = asked(replica.operator.restart({}));
     await world.expect('both answers', () => first.answer !== null && second.answer !== null, 10_000);
     expect(first.answer).toMatchObject({ ok: true });
     expect(second.answer).toMatchObject({ ok: false, status: 503 });
@@ -123,7 +123,7 @@ describe('restart at the operator’s wish', () => {
   test('conditions that do not hold are told at once', async () => {
     const world = await World.ready({ seed: 313 });
     const leader = world.primary;
-    const kept = asked(leader.desk.restart({ role: 'replica' }));
+    const kept = asked(leader.operator.restart({ role: 'replica' }));
     await world.expect('an answer', () => kept.answer !== null, 100);
     expect(kept.answer).toEqual({ ok: false, status: 503, message: 'restart conditions are not satisfied' });
   });
@@ -132,7 +132,7 @@ describe('restart at the operator’s wish', () => {
     const world = await World.ready({ seed: 314 });
     const leader = world.primary;
     leader.server.failStarts = 3;
-    const kept = asked(leader.desk.restart({}));
+    const kept = asked(leader.operator.restart({}));
     await world.expect('an answer', () => kept.answer !== null, 20_000);
     expect(kept.answer).toMatchObject({ ok: false, status: 503 });
     await world.expect('healthy in the end', () => world.healthy(), 60_000);
@@ -144,8 +144,8 @@ describe('restart at the operator’s wish', () => {
     const before = pid(replica);
     const due = replica.clock.wallMs() + 150_000;
     const data = { schedule: new Date(Math.round(due)).toISOString(), postmaster_start_time: '' };
-    expect(replica.desk.scheduleRestart(data, due)).toBe(true);
-    expect(replica.desk.scheduleRestart(data, due)).toBe(false);
+    expect(replica.operator.scheduleRestart(data, due)).toBe(true);
+    expect(replica.operator.scheduleRestart(data, due)).toBe(false);
     await world.run(10_000);
     expect(world.etcd.view().members.find((member) => member.name === replica.name)?.scheduledRestart).toEqual(data);
     await world.run(138_000);
@@ -161,9 +161,9 @@ describe('restart at the operator’s wish', () => {
     const world = await World.ready({ seed: 316 });
     const replica = world.replicas[0]!;
     const before = pid(replica);
-    replica.desk.scheduleRestart({}, replica.clock.wallMs() + 20_000);
-    expect(replica.desk.deleteScheduledRestart()).toBe(true);
-    expect(replica.desk.deleteScheduledRestart()).toBe(false);
+    replica.operator.scheduleRestart({}, replica.clock.wallMs() + 20_000);
+    expect(replica.operator.deleteScheduledRestart()).toBe(true);
+    expect(replica.operator.deleteScheduledRestart()).toBe(false);
     await world.run(40_000);
     expect(pid(replica)).toBe(before);
   });
@@ -173,11 +173,11 @@ describe('reinitialize', () => {
   test('a replica is cloned anew', async () => {
     const world = await World.ready({ seed: 321 });
     const replica = world.replicas[0]!;
-    const kept = asked(replica.desk.reinitialize({ force: false, fromLeader: false }));
+    const kept = asked(replica.operator.reinitialize({ force: false, fromLeader: false }));
     await world.expect('an answer', () => kept.answer !== null, 1000);
     expect(kept.answer).toMatchObject({ ok: true, message: 'reinitialize started' });
     await world.expect('a clone', () => replica.server.work === 'clone', 5000);
-    const told = () => ({ ...replica.desk.status().reinitialization });
+    const told = () => ({ ...replica.operator.status().reinitialization });
     expect(told()).toEqual({ job: jobOf(kept), state: 'running', reason: null });
     await world.expect('healthy', () => world.healthy(), 20_000);
     expect(told()).toEqual({ job: jobOf(kept), state: 'done', reason: null });
@@ -188,23 +188,23 @@ describe('reinitialize', () => {
     const old = world.primary;
     const replica = world.replicas[0]!;
     old.crash();
-    asked(replica.desk.reinitialize({ force: false, fromLeader: false }));
+    asked(replica.operator.reinitialize({ force: false, fromLeader: false }));
     await world.expect('it leads', () => world.leader === replica, 60_000);
     old.boot();
     await world.expect('healthy', () => world.healthy(), 30_000);
   });
 
-  test('a wish that cannot be fulfilled is dropped, and does not remove data later', async () => {
+  test('a request that cannot be fulfilled is dropped, and does not remove data later', async () => {
     const world = await World.ready({ seed: 325 });
     const replica = world.replicas[0]!;
     world.checkers.onlyHolder = false;
     world.etcd.put('leader', 'nobody-known', null);
     await world.run(1000);
-    const kept = asked(replica.desk.reinitialize({ force: false, fromLeader: false }));
+    const kept = asked(replica.operator.reinitialize({ force: false, fromLeader: false }));
     await world.run(35_000);
     expect(kept.answer).toMatchObject({ ok: true });
-    expect(replica.desk.status().reinitialization).toMatchObject({ job: jobOf(kept), state: 'failed' });
-    expect(replica.desk.status().reinitialization?.reason).toContain('could not begin within 30 seconds');
+    expect(replica.operator.status().reinitialization).toMatchObject({ job: jobOf(kept), state: 'failed' });
+    expect(replica.operator.status().reinitialization?.reason).toContain('could not begin within 30 seconds');
     world.etcd.delete('leader');
     await world.expect('healthy', () => world.healthy(), 30_000);
     await world.run(10_000);
@@ -213,7 +213,7 @@ describe('reinitialize', () => {
 
   test('the leader refuses', async () => {
     const world = await World.ready({ seed: 322 });
-    const kept = asked(world.primary.desk.reinitialize({ force: true, fromLeader: false }));
+    const kept = asked(world.primary.operator.reinitialize({ force: true, fromLeader: false }));
     await world.expect('an answer', () => kept.answer !== null, 1000);
     expect(kept.answer).toMatchObject({ ok: false, status: 503 });
   });
@@ -222,18 +222,18 @@ describe('reinitialize', () => {
     const world = await World.ready({ seed: 323 });
     const replica = world.replicas[0]!;
     replica.server.durations = { ...replica.server.durations, cloneMs: [30_000, 30_000] };
-    const first = asked(replica.desk.reinitialize({ force: false, fromLeader: false }));
+    const first = asked(replica.operator.reinitialize({ force: false, fromLeader: false }));
     await world.expect('a clone', () => replica.server.work === 'clone', 5000);
     await world.run(3000);
-    const refused = asked(replica.desk.reinitialize({ force: false, fromLeader: false }));
+    const refused = asked(replica.operator.reinitialize({ force: false, fromLeader: false }));
     await world.expect('an answer', () => refused.answer !== null, 1000);
     expect(refused.answer).toMatchObject({ ok: false, status: 503 });
     replica.server.durations = { ...replica.server.durations, cloneMs: [1000, 1000] };
-    const forced = asked(replica.desk.reinitialize({ force: true, fromLeader: false }));
+    const forced = asked(replica.operator.reinitialize({ force: true, fromLeader: false }));
     await world.expect('healthy', () => world.healthy(), 8000);
     expect(forced.answer).toMatchObject({ ok: true });
     expect(jobOf(forced)).not.toBe(jobOf(first));
-    expect(replica.desk.status().reinitialization).toEqual({ job: jobOf(forced), state: 'done', reason: null });
+    expect(replica.operator.status().reinitialization).toEqual({ job: jobOf(forced), state: 'done', reason: null });
     // The copy that was begun anew is not removed once it is there.
     await world.run(20_000);
     expect(world.lines.filter((line) => line.includes(`${replica.name} PostgreSQL runs as standby`))).toHaveLength(2);

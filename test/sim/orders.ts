@@ -6,18 +6,18 @@ import { resolveDynamic } from '../../src/config/dynamic.ts';
 import { sameName } from '../../src/core/cluster.ts';
 import type { World } from './world.ts';
 
-interface Wish {
+interface Order {
   readonly leader: string | null;
   readonly candidate: string | null;
   until: number | null;
 }
 
-/** A wish that was taken back may be in work still. */
+/** An order that was taken back may be in work still. */
 const IN_WORK_MS = 60_000;
 
 export class Orders {
   readonly #world: World;
-  readonly #wishes: Wish[] = [];
+  readonly #orders: Order[] = [];
   /** Who holds the leader key, and whether an operator's failover named it when it took it. */
   #holder: { readonly name: string; readonly overrides: boolean } | null = null;
   mode: 'off' | 'on' | 'quorum' = 'off';
@@ -37,7 +37,7 @@ export class Orders {
   constructor(world: World) {
     this.#world = world;
     world.etcd.listeners.add(({ key }) => {
-      if (key === 'failover') this.#onWish();
+      if (key === 'failover') this.#onRequest();
       if (key === 'config') this.#onConfig();
       if (key === 'leader') this.#onHolder();
     });
@@ -60,29 +60,29 @@ export class Orders {
   }
 
   #named(name: string): boolean {
-    return this.#recent().some((wish) => wish.leader === null && wish.candidate !== null && sameName(wish.candidate, name));
+    return this.#recent().some((order) => order.leader === null && order.candidate !== null && sameName(order.candidate, name));
   }
 
   /** Somebody asked for that node to lead, or for anybody but the leader. */
   names(name: string): boolean {
-    return this.#recent().some((wish) => (wish.candidate === null ? wish.leader !== name : sameName(wish.candidate, name)));
+    return this.#recent().some((order) => (order.candidate === null ? order.leader !== name : sameName(order.candidate, name)));
   }
 
-  /** A wish is open, or was a moment ago. */
+  /** An order is open, or was a moment ago. */
   get asks(): boolean {
     return this.#recent().length > 0;
   }
 
-  #recent(): readonly Wish[] {
+  #recent(): readonly Order[] {
     const { now } = this.#world.sim;
-    return this.#wishes.filter((wish) => wish.until === null || now - wish.until < IN_WORK_MS);
+    return this.#orders.filter((order) => order.until === null || now - order.until < IN_WORK_MS);
   }
 
-  #onWish(): void {
+  #onRequest(): void {
     const { now } = this.#world.sim;
-    for (const wish of this.#wishes) wish.until ??= now;
+    for (const order of this.#orders) order.until ??= now;
     const { failover } = this.#world.etcd.view();
-    if (failover !== null) this.#wishes.push({ leader: failover.leader, candidate: failover.candidate, until: null });
+    if (failover !== null) this.#orders.push({ leader: failover.leader, candidate: failover.candidate, until: null });
   }
 
   #onHolder(): void {

@@ -113,7 +113,7 @@ test('the leader is restarted while nobody else is there', async () => {
   for (const machine of gone) vanish(world, machine);
   await world.run(300);
   const from = world.sim.now;
-  void old.desk.restart({});
+  void old.operator.restart({});
   await world.expect('it takes writes again', () => world.leader === old && world.clients.acknowledged.at(-1)!.at > from + 4000, 20_000);
   expect(outageSince(world, from)).toBeLessThan(3500);
   await end(world, ...gone);

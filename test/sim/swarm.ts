@@ -80,7 +80,7 @@ const faults: Readonly<Record<string, Fault>> = {
   },
   restart: (world, rng) => {
     const machine = target(world, rng);
-    if (machine.agent !== null) void machine.desk.restart({});
+    if (machine.agent !== null) void machine.operator.restart({});
   },
   sigterm: (world, rng) => {
     const machine = target(world, rng);
@@ -89,7 +89,7 @@ const faults: Readonly<Record<string, Fault>> = {
   },
   reinitialize: (world, rng) => {
     const machine = anyOf(world, rng);
-    if (machine.agent !== null) void machine.desk.reinitialize({ force: rng.chance(0.5), fromLeader: rng.chance(0.5) });
+    if (machine.agent !== null) void machine.operator.reinitialize({ force: rng.chance(0.5), fromLeader: rng.chance(0.5) });
   },
 };
 

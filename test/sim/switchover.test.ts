@@ -31,7 +31,11 @@ describe('switchover', () => {
       expect(tookMs).toBeLessThan(1500);
       const outageMs = promoted - at(world, 'writable: nobody', checkpoint);
       expect(outageMs).toBeLessThan(700);
-      await world.expect('the wish is cleared and all are healthy', () => world.etcd.view().failover === null && world.healthy(), 10_000);
+      await world.expect(
+        'the request is cleared and all are healthy',
+        () => world.etcd.view().failover === null && world.healthy(),
+        10_000,
+      );
       expect(old.rules.filter((rule) => rule.startsWith('mend.'))).toEqual([]);
       world.clients.stop();
       world.checkers.checkLoss();

@@ -4,7 +4,7 @@
  */
 import { encodeFailover } from '../../src/adapters/etcd/encode.ts';
 import { syncPriority, type Tags } from '../../src/core/cluster.ts';
-import type { FailoverWish } from '../../src/ports/dcs.ts';
+import type { FailoverRequest } from '../../src/ports/dcs.ts';
 import { stringifyCompact } from '../../src/support/big-json.ts';
 import type { JsonObject } from '../../src/support/json.ts';
 import { Checkers } from './checkers.ts';
@@ -191,9 +191,9 @@ export class World {
     this.etcd.put('config', stringifyCompact({ ...this.etcd.view().config?.data, ...patch }), null);
   }
 
-  askFailover(wish: FailoverWish): void {
+  askFailover(request: FailoverRequest): void {
     if (this.etcd.full) return;
-    this.etcd.put('failover', encodeFailover(wish), null);
+    this.etcd.put('failover', encodeFailover(request), null);
   }
 
   trace(line: string): void {

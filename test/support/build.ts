@@ -250,7 +250,7 @@ export function observation(scene: Scene = {}): Observation {
     ended: [],
     chores: [],
     announced: [],
-    wishes: { shutdown: false, restart: null, reinitialize: null },
+    requests: { shutdown: false, restart: null, reinitialize: null },
     watchdog: { required: false, healthy: true, active: false },
     guardHealthy: true,
     syncUnsettled: false,

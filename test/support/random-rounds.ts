@@ -143,7 +143,7 @@ export const anyRound: fc.Arbitrary<Observation> = fc
       fc.record({ timeline: fc.constantFrom(1, 2), inRecovery: fc.boolean(), hasOurEnd: fc.constantFrom(true, true, false) }),
     ),
     job: fc.option(job, { freq: 2 }),
-    wishes: fc.record({
+    requests: fc.record({
       shutdown: fc.nat(9).map((n) => n === 0),
       restart: fc.option(fc.constant({ timeoutMs: null }), { freq: 2 }),
       reinitialize: fc.option(fc.constant({ fromLeader: false })),
@@ -176,7 +176,7 @@ export const anyRound: fc.Arbitrary<Observation> = fc
           ...d.source,
         },
         job: d.job && { job: d.job, startedAtMs: 1 },
-        wishes: d.wishes,
+        requests: d.requests,
         watchdog: d.watchdog,
         guardHealthy: d.guardHealthy,
         syncUnsettled: d.syncUnsettled,

@@ -139,10 +139,10 @@ describe('decodeCluster', () => {
     ['a', { leader: 'a', candidate: null }],
     ['{"leader":"a","scheduled_at":"tomorrow"}', null],
     ['{"leader":"a","scheduled_at":null}', { leader: 'a', scheduledAtMs: null, scheduledAt: null }],
-  ])("reads failover '%s'", (text, wish) => {
+  ])("reads failover '%s'", (text, request) => {
     const { failover } = decode({ failover: text });
-    if (wish === null) expect(failover).toBeNull();
-    else expect(failover).toMatchObject({ ...wish, modRevision: '7' });
+    if (request === null) expect(failover).toBeNull();
+    else expect(failover).toMatchObject({ ...request, modRevision: '7' });
   });
 
   it.each([

@@ -131,8 +131,8 @@ function decodeConfig(entry: Entry): ConfigKey | null {
 }
 
 /**
- * Null when nothing is asked for. A wish whose time cannot be read is none: acting at once is not
- * what was asked.
+ * Null when nothing is asked for. A request whose time cannot be read is none: acting at once is
+ * not what was asked.
  */
 function decodeFailover(entry: Entry): FailoverKey | null {
   const parsed = tryParse(entry.value);

@@ -3,19 +3,19 @@
  * the texts.
  */
 
-import type { FailoverWish } from '../../ports/dcs.ts';
+import type { FailoverRequest } from '../../ports/dcs.ts';
 import { isJsonObject, stringifyCompact } from '../../support/big-json.ts';
 import type { JsonObject } from '../../support/json.ts';
 import { compareNames, lsnOf, tryParse } from './decode-values.ts';
 
-/** `{}` for no wish; each part only when there is one. */
-export function encodeFailover(wish: FailoverWish | null): string {
+/** `{}` for no request; each part only when there is one. */
+export function encodeFailover(request: FailoverRequest | null): string {
   const value: JsonObject = {};
-  if (wish?.leader) value['leader'] = wish.leader;
-  if (wish?.member) value['member'] = wish.member;
-  if (wish?.scheduled_at) value['scheduled_at'] = wish.scheduled_at;
-  if (wish?.requested_by) value['requested_by'] = wish.requested_by;
-  if (wish?.requested_at) value['requested_at'] = wish.requested_at;
+  if (request?.leader) value['leader'] = request.leader;
+  if (request?.member) value['member'] = request.member;
+  if (request?.scheduled_at) value['scheduled_at'] = request.scheduled_at;
+  if (request?.requested_by) value['requested_by'] = request.requested_by;
+  if (request?.requested_at) value['requested_at'] = request.requested_at;
   return stringifyCompact(value);
 }
 

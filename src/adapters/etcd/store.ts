@@ -192,8 +192,8 @@ function clusterCalls(keys: Transactions) {
         : await keys.overwrite('config', value, null, call);
       return revision === null ? null : String(revision);
     },
-    writeFailover: async (wish, expected, call) => {
-      const value = encodeFailover(wish);
+    writeFailover: async (request, expected, call) => {
+      const value = encodeFailover(request);
       if (expected) return (await keys.replace('failover', value, expected.modRevision, call)) !== null;
       await keys.overwrite('failover', value, null, call);
       return true;

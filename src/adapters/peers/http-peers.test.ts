@@ -8,7 +8,7 @@ import type { TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { aMember, restSettings } from '../../../test/fixtures/agent.ts';
 import { type Certificate, CertificateWorkshop } from '../../../test/fixtures/certificates.ts';
-import { keptLog, realClock } from '../../../test/fixtures/desk.ts';
+import { keptLog, realClock } from '../../../test/fixtures/operator-port.ts';
 import type { CtlSettings } from '../../core/settings.ts';
 import { createPeers, type HttpPeers } from './http-peers.ts';
 
@@ -39,8 +39,8 @@ async function listen(server: Server | TcpServer): Promise<number> {
 
 const serve = (listener: RequestListener) => listen(createServer(listener));
 const memberAt = (name: string, port: number, scheme = 'http') => aMember(name, { apiUrl: `${scheme}://127.0.0.1:${port}/patroni` });
-const make = (wish: Partial<CtlSettings> = {}) => {
-  peers = createPeers({ settings: () => ({ ctl: { ...ctl, ...wish }, restapi: restSettings() }), log: keptLog(), clock: realClock });
+const make = (over: Partial<CtlSettings> = {}) => {
+  peers = createPeers({ settings: () => ({ ctl: { ...ctl, ...over }, restapi: restSettings() }), log: keptLog(), clock: realClock });
   return peers;
 };
 

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
-import { keptLog } from '../../../test/fixtures/desk.ts';
+import { keptLog } from '../../../test/fixtures/operator-port.ts';
 import type { Settings } from '../../core/settings.ts';
 import type { Judge, Verdict } from './access-files.ts';
 import { ConfWriter } from './conf-writer.ts';

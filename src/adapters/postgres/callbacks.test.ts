@@ -4,7 +4,7 @@
  */
 import { expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
-import { keptLog } from '../../../test/fixtures/desk.ts';
+import { keptLog } from '../../../test/fixtures/operator-port.ts';
 import { Callbacks } from './callbacks.ts';
 import type { Context } from './context.ts';
 

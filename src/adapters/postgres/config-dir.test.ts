@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
-import { keptLog } from '../../../test/fixtures/desk.ts';
+import { keptLog } from '../../../test/fixtures/operator-port.ts';
 import { clone } from './clone.ts';
 import { provideConfigDir } from './config-dir.ts';
 

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
-import { keptLog, realClock } from '../../../test/fixtures/desk.ts';
+import { keptLog, realClock } from '../../../test/fixtures/operator-port.ts';
 import type { RunResult } from '../../support/exec.ts';
 import type { JsonObject } from '../../support/json.ts';
 import { runBootstrapMethod } from './bootstrap.ts';

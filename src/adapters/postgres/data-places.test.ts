@@ -18,7 +18,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
-import { keptLog } from '../../../test/fixtures/desk.ts';
+import { keptLog } from '../../../test/fixtures/operator-port.ts';
 import { asOtherUser, canBeOtherUser, otherUser } from '../../../test/support/other-user.ts';
 import type { BinaryOption } from '../../core/settings.ts';
 import type { RunResult } from '../../support/exec.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
-import { realClock } from '../../../test/fixtures/desk.ts';
+import { realClock } from '../../../test/fixtures/operator-port.ts';
 import type { Context } from './context.ts';
 import { lastWords, ServerLog } from './server-log.ts';
 

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { aPrimarySql, aStandbySql } from '../../../test/fixtures/agent.ts';
-import { keptLog, realClock } from '../../../test/fixtures/desk.ts';
+import { keptLog, realClock } from '../../../test/fixtures/operator-port.ts';
 import { lsn, pg } from '../../../test/support/build.ts';
 import type { PostgresFacts, SqlFacts } from '../../core/postgres-facts.ts';
 import { RegentError } from '../../support/errors.ts';

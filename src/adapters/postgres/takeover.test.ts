@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
-import { keptLog } from '../../../test/fixtures/desk.ts';
+import { keptLog } from '../../../test/fixtures/operator-port.ts';
 import type { Settings } from '../../core/settings.ts';
 import { parseConf } from '../../pgconf/guc.ts';
 import { FILE_HEADER } from '../../pgconf/server-config.ts';

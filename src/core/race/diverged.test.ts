@@ -12,7 +12,7 @@ import { possibleSuccessors } from './successors.ts';
 
 const history = [{ timeline: 1, switchLsn: lsn(1100), reason: 'x' }];
 const source = { name: 'b', systemIdentifier: '7301234567890123456', timeline: 2, lsn: lsn(2000), inRecovery: false, history };
-const wish = { leader: null, candidate: 'a', scheduledAt: null, scheduledAtMs: null, modRevision: '4' };
+const request = { leader: null, candidate: 'a', scheduledAt: null, scheduledAtMs: null, modRevision: '4' };
 const diverged = pg.standby({ receiveLsn: lsn(1200), timeline: 1 });
 
 describe('the cluster’s history', () => {
@@ -66,8 +66,8 @@ describe('a standby whose data diverged', () => {
   });
 
   it('leads when the operator names it for a failover, not for a switchover', () => {
-    expect(verdict({ failover: wish })).toMatchObject({ verdict: 'take' });
-    expect(verdict({ failover: { ...wish, leader: 'b' } })).toMatchObject({ verdict: 'leave' });
+    expect(verdict({ failover: request })).toMatchObject({ verdict: 'take' });
+    expect(verdict({ failover: { ...request, leader: 'b' } })).toMatchObject({ verdict: 'leave' });
   });
 
   it('waits, when the operator names it for a switchover, until its position is final', () => {
@@ -75,7 +75,7 @@ describe('a standby whose data diverged', () => {
       raceVerdict(
         contextOf(
           observation({
-            view: view({ history, failover: { ...wish, leader } }),
+            view: view({ history, failover: { ...request, leader } }),
             peers: peers(),
             pg: pg.standby({ receiveLsn: lsn(900), timeline: 1, replaying: true }),
           }),

@@ -25,13 +25,13 @@ it('is not compared with a word of an older timeline: this node led, or followed
 });
 
 it('counts for the candidate of a switchover, whose leader may have ended before it looked; not for that of a failover', () => {
-  const wish = { candidate: 'a', scheduledAt: null, scheduledAtMs: null, modRevision: '4' };
-  expect(verdict(4899, 2, { ...wish, leader: 'b' })).toMatchObject({
+  const request = { candidate: 'a', scheduledAt: null, scheduledAtMs: null, modRevision: '4' };
+  expect(verdict(4899, 2, { ...request, leader: 'b' })).toMatchObject({
     verdict: 'leave',
     because: expect.stringContaining('101 bytes behind'),
   });
-  expect(verdict(4900, 2, { ...wish, leader: 'b' })).toMatchObject({ verdict: 'take' });
-  expect(verdict(0, 2, { ...wish, leader: null })).toMatchObject({ verdict: 'take' });
+  expect(verdict(4900, 2, { ...request, leader: 'b' })).toMatchObject({ verdict: 'take' });
+  expect(verdict(0, 2, { ...request, leader: null })).toMatchObject({ verdict: 'take' });
 });
 
 it('an earlier timeline than /history knows is reason to wait where another may lead, not where /sync names this node alone, whose promotion failed', () => {

@@ -27,11 +27,11 @@ describe('a node that cannot be promoted', () => {
     expect(decide({ ...o, pg: pg.standby() }, memory())).toMatchObject({ rule: 'standby.promote' });
   });
 
-  const wish = (leader: string | null) => ({ leader, candidate: 'a', scheduledAtMs: null, scheduledAt: null, modRevision: '7' });
+  const request = (leader: string | null) => ({ leader, candidate: 'a', scheduledAtMs: null, scheduledAt: null, modRevision: '7' });
   it('does not follow a switchover to it either; an operator’s failover by name it tries', () => {
-    expect(verdict(observation({ view: view({ failover: wish('b') }), pg: stuck, peers: peers() }))).toMatchObject({ verdict: 'leave' });
-    expect(verdict(observation({ view: view({ failover: wish(null) }), pg: stuck, peers: peers() }))).toMatchObject({ verdict: 'take' });
-    const forced = observation({ view: view({ leaderName: 'a', failover: wish(null) }), pg: stuck });
+    expect(verdict(observation({ view: view({ failover: request('b') }), pg: stuck, peers: peers() }))).toMatchObject({ verdict: 'leave' });
+    expect(verdict(observation({ view: view({ failover: request(null) }), pg: stuck, peers: peers() }))).toMatchObject({ verdict: 'take' });
+    const forced = observation({ view: view({ leaderName: 'a', failover: request(null) }), pg: stuck });
     expect(decide(forced, memory()).rule).toBe('standby.promote');
   });
 

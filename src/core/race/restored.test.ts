@@ -52,8 +52,8 @@ describe('while nobody leads', () => {
   it('it leads where nothing was promised, or an operator names it', () => {
     const off = settings('a', { dynamic: { synchronousMode: 'off' } });
     expect(asked({ settings: off, pg: { ...standby, restored: true }, peers: peers(peer('c')) }).kinds).toContain('acquire-leader');
-    const wish = { leader: null, candidate: 'a', scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
-    expect(asked({ view: { ...free, failover: wish }, pg: { ...standby, restored: true }, peers: peers() }).kinds).toContain(
+    const request = { leader: null, candidate: 'a', scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
+    expect(asked({ view: { ...free, failover: request }, pg: { ...standby, restored: true }, peers: peers() }).kinds).toContain(
       'acquire-leader',
     );
   });

@@ -56,7 +56,7 @@ export const leaseAndGuard: Section = {
 export const etcdSilent: Section = {
   title: 'etcd does not answer',
   situation: 'etcd does not answer; the agent was not asked to end',
-  when: (c) => c.view === null && !c.o.wishes.shutdown,
+  when: (c) => c.view === null && !c.o.requests.shutdown,
   rules: [
     {
       id: 'fence.read-only',

@@ -1,13 +1,13 @@
 /**
- * Reinitialize at the operator's wish: on whatever lies there, unless it is another cluster's; and
- * what is said while nobody asks for it.
+ * Reinitialize at the operator's request: on whatever lies there, unless it is another cluster's;
+ * and what is said while nobody asks for it.
  */
 import { describe, expect, it, test } from 'vitest';
 import { memory, observation, pg, settings, view } from '../../../test/support/build.ts';
 import { decide } from '../decide.ts';
 import type { PostgresFacts } from '../postgres-facts.ts';
 
-const wishes = { shutdown: false, restart: null, reinitialize: { fromLeader: false } };
+const requests = { shutdown: false, restart: null, reinitialize: { fromLeader: false } };
 const foreign: PostgresFacts = { ...pg.none, dataDir: 'foreign', dataDirTrouble: 'it has lost+found in it' };
 const half: PostgresFacts = { ...foreign, dataDirTrouble: 'it has base, global, pg_wal and 12 more in it' };
 const led = view({ leaderName: 'b' });
@@ -18,7 +18,7 @@ const kinds = (scene: Parameters<typeof observation>[0]) => {
   return [rule, ...effects.map((effect) => (effect.kind === 'start-job' ? effect.job.kind : effect.kind))];
 };
 
-describe('a wish to reinitialize is heard', () => {
+describe('a request to reinitialize is heard', () => {
   test.each<[string, PostgresFacts]>([
     ['over a half-emptied directory', half],
     ['over lost+found and .snapshot', foreign],
@@ -27,19 +27,19 @@ describe('a wish to reinitialize is heard', () => {
     ['where there is nothing', pg.none],
     ['over good data', pg.standby()],
   ])('%s, in a pause as well', (_what, facts) => {
-    expect(kinds({ view: led, pg: facts, wishes })).toEqual(['request.reinitialize', 'reinitialize']);
-    expect(kinds({ view: led, pg: facts, wishes, settings: paused })).toEqual(['request.reinitialize', 'reinitialize']);
+    expect(kinds({ view: led, pg: facts, requests })).toEqual(['request.reinitialize', 'reinitialize']);
+    expect(kinds({ view: led, pg: facts, requests, settings: paused })).toEqual(['request.reinitialize', 'reinitialize']);
   });
 });
 
-describe('a wish to reinitialize does nothing', () => {
+describe('a request to reinitialize does nothing', () => {
   it('over the data of another cluster', () => {
     const theirs = { ...pg.stopped(), systemIdentifier: '1111111111111111111' };
-    expect(kinds({ view: led, pg: theirs, wishes })).toEqual(['data.other-cluster', 'exit']);
+    expect(kinds({ view: led, pg: theirs, requests })).toEqual(['data.other-cluster', 'exit']);
   });
 
   it('while nobody else leads', () => {
-    expect(kinds({ view: view(), pg: foreign, wishes })).toEqual(['data.foreign']);
+    expect(kinds({ view: view(), pg: foreign, requests })).toEqual(['data.foreign']);
   });
 
   it('over a directory that cannot be read; the reason is said', () => {
@@ -48,7 +48,7 @@ describe('a wish to reinitialize does nothing', () => {
       dataDir: 'inaccessible',
       dataDirTrouble: "EACCES: permission denied, open '/data/PG_VERSION'",
     };
-    const decision = decide(observation({ view: led, pg: unread, wishes }), memory());
+    const decision = decide(observation({ view: led, pg: unread, requests }), memory());
     expect(decision.rule).toBe('data.inaccessible');
     expect(decision.because).toContain('data directory /data cannot be used: EACCES: permission denied');
   });

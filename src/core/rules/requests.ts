@@ -13,7 +13,7 @@ import type { Section } from './table.ts';
 export const reinitializeRequest: Section = {
   title: 'An operator’s request to reinitialize this member',
   situation: 'an operator asked for a new copy of this member’s data',
-  when: (c) => c.o.wishes.reinitialize !== null,
+  when: (c) => c.o.requests.reinitialize !== null,
   rules: [
     {
       id: 'request.reinitialize',
@@ -24,7 +24,7 @@ export const reinitializeRequest: Section = {
         c.o.pg.dataDir !== 'inaccessible' &&
         !(c.view !== null && isOfAnotherCluster(c.o.pg, c.view)),
       ask: (c) => {
-        const from = cloneSource(c, c.o.wishes.reinitialize?.fromLeader);
+        const from = cloneSource(c, c.o.requests.reinitialize?.fromLeader);
         if (from === null) return {};
         return {
           effects: [{ kind: 'start-job', job: { kind: 'reinitialize', ...from } }],
@@ -39,7 +39,7 @@ export const reinitializeRequest: Section = {
 export const restartRequest: Section = {
   title: 'An operator’s request to restart PostgreSQL',
   situation: 'an operator asked for a restart',
-  when: (c) => c.o.wishes.restart !== null,
+  when: (c) => c.o.requests.restart !== null,
   rules: [
     {
       id: 'request.restart',
@@ -53,7 +53,7 @@ export const restartRequest: Section = {
         const role: ServerRole = c.isPrimary ? primaryRole(c) : (blindRole(c, standby) ?? standby);
         return {
           effects: [
-            { kind: 'start-job', job: { kind: 'restart', role, why: 'restart', timeoutMs: c.o.wishes.restart?.timeoutMs ?? null } },
+            { kind: 'start-job', job: { kind: 'restart', role, why: 'restart', timeoutMs: c.o.requests.restart?.timeoutMs ?? null } },
           ],
         };
       },

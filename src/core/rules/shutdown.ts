@@ -7,7 +7,7 @@ const endsByItself = (kind: string | undefined) => kind === 'handover' || kind =
 export const ending: Section = {
   title: 'Ending',
   situation: 'the agent was asked to end',
-  when: (c) => c.o.wishes.shutdown,
+  when: (c) => c.o.requests.shutdown,
   rules: [
     {
       id: 'shutdown.paused',

@@ -1,4 +1,4 @@
-/** A switchover that cannot begin: why not, and when it waits for a moment instead. */
+/** When a leader hands over, waits or drops the request, and what it says. */
 import { expect, it } from 'vitest';
 import { memory, observation, peer, peers, pg, settings, sql, view, walsender } from '../../../test/support/build.ts';
 import { decide } from '../decide.ts';
@@ -30,4 +30,24 @@ it('waits while the synchronous set is being changed, for a moment only', () => 
 it('is refused with what is in the way of each', () => {
   const refused = asked(60_000, peers(peer('b', { state: 'starting' }), peer('c')));
   expect(refused.because).toContain('no member can take over, or too few synchronous standbys: b is starting');
+});
+
+const mine = view({ leaderName: 'a' });
+
+it('hands over to the named candidate only while it is able', () => {
+  const request = { leader: 'a', candidate: 'b', scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
+  const scene = { view: { ...mine, failover: request }, pg: pg.primary() };
+  const good = decide(observation({ ...scene, peers: peers(peer('b'), peer('c')) }), memory());
+  expect(good.effects).toEqual([{ kind: 'start-job', job: { kind: 'handover', action: 'switchover', candidate: 'b' } }]);
+  const bad = decide(observation({ ...scene, peers: peers(peer('c')) }), memory());
+  expect(bad.effects[0]).toEqual({ kind: 'clear-failover', expected: request });
+  expect(bad.because).toContain('switchover is not possible: b does not answer');
+});
+
+it('waits for the hour of a scheduled switchover', () => {
+  const request = { leader: 'a', candidate: null, scheduledAtMs: 1_800_000_060_000, scheduledAt: 'then', modRevision: '9' };
+  const decision = decide(observation({ view: { ...mine, failover: request }, pg: pg.primary(), peers: peers(peer('b')) }), memory());
+  expect(decision.rule).toBe('switchover.scheduled');
+  expect(decision.effects.some((effect) => effect.kind === 'start-job')).toBe(false);
+  expect(decision.wakeAtMs).toBe(70_000);
 });

@@ -50,7 +50,7 @@ describe('one that does not let the agent in', () => {
 
   it('goes on when the agent ends', () => {
     for (const seen of [view({ initialize: null }), view({ leaderName: 'b' }), null]) {
-      const o = observation({ view: seen, pg: refused, lease: noLease, wishes: { shutdown: true, restart: null, reinitialize: null } });
+      const o = observation({ view: seen, pg: refused, lease: noLease, requests: { shutdown: true, restart: null, reinitialize: null } });
       expect(decide(o, memory()).effects).toMatchObject([{ kind: 'exit', code: 0 }]);
     }
   });
@@ -72,9 +72,9 @@ describe('one that does not let the agent in', () => {
     expect(decide(observation({ view: null, pg: refused, lease: noLease }), led).rule).toBe('fence.lease-ended');
   });
 
-  it('can be cloned over at the operator’s wish', () => {
-    const wishes = { shutdown: false, restart: null, reinitialize: { fromLeader: true } };
-    const decision = decide(observation({ view: view({ leaderName: 'b' }), pg: refused, wishes }), memory());
+  it('can be cloned over at the operator’s request', () => {
+    const requests = { shutdown: false, restart: null, reinitialize: { fromLeader: true } };
+    const decision = decide(observation({ view: view({ leaderName: 'b' }), pg: refused, requests }), memory());
     expect(decision.rule).toBe('request.reinitialize');
   });
 });

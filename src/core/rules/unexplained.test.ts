@@ -21,7 +21,7 @@ it.each<[string, Scene]>([
   ['a clone was interrupted', { view: view({ leaderName: 'b' }), pg: pg.unexplained({ dataDir: 'incomplete', incompleteWork: 'clone' }) }],
   [
     'the operator wants it cloned anew',
-    { view: view({ leaderName: 'b' }), wishes: { shutdown: false, restart: null, reinitialize: { fromLeader: false } } },
+    { view: view({ leaderName: 'b' }), requests: { shutdown: false, restart: null, reinitialize: { fromLeader: false } } },
   ],
   ['paused, the key is ours', { view: view({ leaderName: 'a' }), lease, settings: settings('a', { dynamic: { pause: true } }) }],
 ])('nothing is started, led, replaced or given back: %s', (_, over) => {
@@ -33,8 +33,8 @@ it.each<[string, Scene]>([
 });
 
 it('whoever is asked to end leaves the process, the key and, where it may lead, the guard', () => {
-  const wishes = { shutdown: true, restart: null, reinitialize: null };
-  const exit = (over: Scene) => decided({ ...over, wishes }).effects;
+  const requests = { shutdown: true, restart: null, reinitialize: null };
+  const exit = (over: Scene) => decided({ ...over, requests }).effects;
   expect(exit({ view: view({ leaderName: 'b' }) })).toMatchObject([{ kind: 'exit', code: 0 }]);
   expect(exit({ view: view({ leaderName: 'a' }), lease })).toMatchObject([{ kind: 'exit', code: 1 }]);
 });

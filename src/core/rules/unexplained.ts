@@ -18,7 +18,7 @@ export const unexplainedProcess: Section = {
     {
       id: 'unexplained.end',
       situation: 'the agent was asked to end',
-      when: (c) => c.o.wishes.shutdown,
+      when: (c) => c.o.requests.shutdown,
       ask: (c) => ({
         // The guard stays where a lease may still be counted on: it has a deadline.
         effects: [{ kind: 'exit', code: c.lockMine && !c.paused ? 1 : 0, message: `ending; ${process(c)}: it is left as it is` }],

@@ -56,7 +56,7 @@ it('a copy from the leader is by the configured methods, unless the operator wan
       observation({
         view: view({ leaderName: 'b', members }),
         pg: pg.standby(),
-        wishes: { shutdown: false, restart: null, reinitialize: { fromLeader } },
+        requests: { shutdown: false, restart: null, reinitialize: { fromLeader } },
       }),
       memory(),
     ).effects;

@@ -14,7 +14,7 @@ export const operatorFaults: Readonly<Record<string, Fault>> = {
     draw: drawTarget,
     apply: (world, args) => {
       const machine = targetOf(world, args);
-      if (machine.agent !== null) void machine.desk.restart({});
+      if (machine.agent !== null) void machine.operator.restart({});
     },
   }),
   sigterm: fault({
@@ -29,7 +29,7 @@ export const operatorFaults: Readonly<Record<string, Fault>> = {
     draw: (rng, { nodes }) => ({ on: rng.pick(nodes), force: rng.chance(0.5), fromLeader: rng.chance(0.5) }),
     apply: (world, { on, force, fromLeader }) => {
       const machine = world.node(on);
-      if (machine.agent !== null) void machine.desk.reinitialize({ force, fromLeader });
+      if (machine.agent !== null) void machine.operator.reinitialize({ force, fromLeader });
     },
   }),
   /** By name, whatever it costs. */

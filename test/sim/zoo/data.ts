@@ -76,7 +76,7 @@ export const dataMutants: readonly Mutant[] = [
       },
       {
         file: requests,
-        find: 'const from = cloneSource(c, c.o.wishes.reinitialize?.fromLeader);',
+        find: 'const from = cloneSource(c, c.o.requests.reinitialize?.fromLeader);',
         replace:
           'const from = cloneSource(c) ?? { source: { name: c.me, host: c.me, port: 5432 }, sourceRole: "leader", fromLeader: true };',
       },

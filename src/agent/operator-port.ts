@@ -1,12 +1,12 @@
 /** The agent's side of the REST server (ports/operator.ts). */
 import { type ClusterView, memberOf } from '../core/cluster.ts';
-import type { Desk, RestartRequest } from '../ports/operator.ts';
+import type { OperatorPort, RestartRequest } from '../ports/operator.ts';
 import type { Agent } from './agent.ts';
 import { statusNow, statusOf } from './status.ts';
 
 const JUDGE_MS = 5000;
 
-export function deskOf(agent: Agent): Desk {
+export function operatorPort(agent: Agent): OperatorPort {
   const { parts, requests } = agent;
   return {
     status: () => statusOf(parts, agent),
@@ -25,7 +25,7 @@ export function deskOf(agent: Agent): Desk {
       return preview;
     },
     judgeParameters: (parameters) => parts.pg.judgeParameters(parameters, { timeoutMs: JUDGE_MS }),
-    droppedWish: () => agent.rounds.droppedWish,
+    droppedRequest: () => agent.rounds.droppedRequest,
     nextChange: (timeoutMs) => nextChange(agent, timeoutMs),
   };
 }

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import type { Effect } from '../core/effects.ts';
 import { type Decision, emptyMemory } from '../core/model.ts';
-import { droppedWish } from './dropped-wish.ts';
+import { droppedRequest } from './dropped-request.ts';
 
-const wish = { leader: 'a', candidate: 'b', scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
-const clear: Effect = { kind: 'clear-failover', expected: wish };
+const request = { leader: 'a', candidate: 'b', scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
+const clear: Effect = { kind: 'clear-failover', expected: request };
 const decision = (rule: string, because: string, ...effects: Effect[]): Decision => ({
   rule,
   because,
@@ -23,9 +23,9 @@ test.each([
   ['switchover.leads-already', 'a leads already', 'a leads already'],
   ['standby.promote', 'promoted self to leader by acquiring session lock', 'no other member took the leader key in time'],
 ])('%s: %s', (rule, because, told) => {
-  expect(droppedWish(decision(rule, because, clear), 7)).toEqual({ because: told, atMs: 7 });
+  expect(droppedRequest(decision(rule, because, clear), 7)).toEqual({ because: told, atMs: 7 });
 });
 
 test('a round that drops nothing has nothing to tell', () => {
-  expect(droppedWish(decision('switchover.hand-over', 'switchover: demoting myself'), 7)).toBe(null);
+  expect(droppedRequest(decision('switchover.hand-over', 'switchover: demoting myself'), 7)).toBe(null);
 });

@@ -14,7 +14,7 @@ import { parseSchedule } from './schedule.ts';
 
 export type Action = 'switchover' | 'failover';
 
-export interface SwitchWish {
+export interface SwitchRequest {
   readonly action: Action;
   readonly leader: string | null;
   readonly candidate: string | null;
@@ -24,7 +24,7 @@ export interface SwitchWish {
 const ASK_TIMEOUT_MS = 2000;
 
 /** An Answer is a refusal. */
-export function readSwitchWish(context: ApiContext, asked: Action, body: JsonObject, view: ClusterView): SwitchWish | Answer {
+export function readSwitchRequest(context: ApiContext, asked: Action, body: JsonObject, view: ClusterView): SwitchRequest | Answer {
   for (const key of ['leader', 'candidate', 'member']) {
     const value = body[key];
     if (value !== undefined && value !== null && typeof value !== 'string') return plain(400, `${key} should be the name of a member`);
@@ -53,13 +53,13 @@ export function readSwitchWish(context: ApiContext, asked: Action, body: JsonObj
 }
 
 /** Null: it can be carried out. */
-export async function switchProblem(context: ApiContext, wish: SwitchWish, view: ClusterView): Promise<string | null> {
-  const { action, leader, candidate } = wish;
+export async function switchProblem(context: ApiContext, request: SwitchRequest, view: ClusterView): Promise<string | null> {
+  const { action, leader, candidate } = request;
   if (leader !== null && view.leader?.name !== leader) return `leader name does not match: ${view.leader?.name ?? 'nobody'} leads`;
   const possible = candidate === null ? anyCandidates(action, view) : namedCandidate(action, candidate, view);
   if (typeof possible === 'string') return possible;
   const answers = await context.peers.ask(possible, { timeoutMs: ASK_TIMEOUT_MS });
-  const { dynamic } = context.desk.settings();
+  const { dynamic } = context.operator.settings();
   const reasons: string[] = [];
   for (const { name } of possible) {
     const answer = answers.get(name);
