@@ -123,6 +123,6 @@ export interface Dcs {
 
   /** Health of every known etcd member. Never throws. */
   health(options: CallOptions): Promise<readonly DcsMemberInfo[]>;
-  /** Names of all clusters (scopes) under the namespace. */
+  /** Ends every call that is under way, with DCS_UNREACHABLE, and every watch. Later calls fail. */
   close(): void;
 }
