@@ -85,7 +85,9 @@ function newest(path) {
 function bundleIsCurrent() {
   const stamp = statSync(join(root, 'dist', 'stamp'), { throwIfNoEntry: false });
   if (!stamp) return false;
-  return ['src', 'tools', 'package.json', 'package-lock.json', '.git/logs/HEAD'].every((path) => newest(join(root, path)) <= stamp.mtimeMs);
+  return ['src', 'bench', 'tools', 'package.json', 'package-lock.json', '.git/logs/HEAD'].every(
+    (path) => newest(join(root, path)) <= stamp.mtimeMs,
+  );
 }
 
 checkNode();
