@@ -4,6 +4,8 @@
  * `regent_last_rule` and in GET /patroni.
  */
 
+import { invariant } from '../support/assert.ts';
+
 export interface Row<Facts, Verdict extends string> {
   /** Stable, and unique among all rules and rows. */
   readonly id: string;
@@ -34,6 +36,13 @@ export interface DrawnTable {
 export function firstAnswer<Facts, Verdict extends string>(rows: readonly Row<Facts, Verdict>[], facts: Facts): Answer<Verdict> | null {
   const row = rows.find(({ when }) => when(facts));
   return row === undefined ? null : answerOf(row, facts);
+}
+
+/** The same for a table that has a row for every case. */
+export function onlyAnswer<Facts, Verdict extends string>(rows: readonly Row<Facts, Verdict>[], facts: Facts): Answer<Verdict> {
+  const answer = firstAnswer(rows, facts);
+  invariant(answer !== null, `no row applies in the table of ${rows[0]?.id}`);
+  return answer;
 }
 
 export function answerOf<Facts, Verdict extends string>(row: Row<Facts, Verdict>, facts: Facts): Answer<Verdict> {

@@ -48,7 +48,7 @@ export async function savePlan(root: string, name: string, plan: Plan): Promise<
       // The next place may do.
     }
   }
-  throw new RegentError('SIM_PLAN', 'the shortened schedule cannot be written anywhere', {
+  throw new RegentError('SIM_PLAN', 'the schedule cannot be written anywhere', {
     mend: 'make some room in the temporary directory',
   });
 }

@@ -15,6 +15,7 @@ import {
   type RaceVerdict,
 } from './facts.ts';
 import { standsBack } from './operator-request.ts';
+import { isBeforeCluster } from './positions.ts';
 import { eligible, possibleSuccessors } from './successors.ts';
 
 /** Before there are any facts to look at. */
@@ -123,7 +124,7 @@ export const entryRows: readonly Row<RaceFacts, RaceVerdict>[] = [
   {
     id: 'race.earlier-timeline',
     situation: 'this node is on an earlier timeline than the cluster, and check_timeline is on or /sync names another member',
-    when: (f) => isCompared(f) && needsClusterTimeline(f) && isOnEarlierTimeline(f),
+    when: (f) => isCompared(f) && needsClusterTimeline(f) && isBeforeCluster(f.view, f.own?.timeline ?? null),
     verdict: 'leave',
     because: ({ view, own }) =>
       `this node is on timeline ${own?.timeline ?? 'unknown'}, the cluster is on ${clusterTimeline(view)}, which ${view.history.at(-1)?.newLeader ?? 'another'} began`,
@@ -171,9 +172,4 @@ function othersCanLead({ c, view, request }: RaceFacts): boolean {
  */
 function needsClusterTimeline({ c, voters }: RaceFacts): boolean {
   return c.o.settings.dynamic.checkTimeline || voters?.some((name) => !sameName(name, c.me)) === true;
-}
-
-function isOnEarlierTimeline({ view, own }: RaceFacts): boolean {
-  const expected = clusterTimeline(view);
-  return expected !== null && (own === null || own.timeline === null || own.timeline < expected);
 }

@@ -1,6 +1,6 @@
 /** What the answer of each other member means for this node's try to take the leader key. */
 import { failoverPriority, mayLead, sameName } from '../cluster.ts';
-import { type Answer, firstAnswer, type Row } from '../decision-table.ts';
+import { type Answer, onlyAnswer, type Row } from '../decision-table.ts';
 import { pastSwitchPoint } from '../divergence.ts';
 import type { PeerFacts } from '../peer-facts.ts';
 import { formatLsn, ZERO_LSN } from '../units.ts';
@@ -21,7 +21,7 @@ export interface PeerOfRace extends RaceFacts {
 }
 
 export function compareWith(f: RaceFacts & { readonly own: OwnPosition }, peer: PeerFacts): Answer<Comparison> {
-  return firstAnswer(peerRows, { ...f, peer }) ?? { id: 'race.peer-silent', verdict: 'passed over', because: '' };
+  return onlyAnswer(peerRows, { ...f, peer });
 }
 
 /** How long a member that is coming up with more WAL is waited for. A start takes a few seconds. */

@@ -35,6 +35,12 @@ export function isUnheardOf(view: ClusterView, timeline: Timeline | null): boole
   return timeline !== null && timeline > (clusterTimeline(view) ?? 1);
 }
 
+/** The timeline, known or not, is not as late as the one that /history says the cluster is on. */
+export function isBeforeCluster(view: ClusterView, timeline: Timeline | null): boolean {
+  const expected = clusterTimeline(view);
+  return expected !== null && (timeline === null || timeline < expected);
+}
+
 /** Two timelines of one number, each begun on its own (M13). */
 export function isAnotherTimeline(fingerprint: string | undefined, peer: PeerFacts): boolean {
   return fingerprint !== undefined && peer.timelineFingerprint !== undefined && peer.timelineFingerprint !== fingerprint;

@@ -6,8 +6,10 @@
  * Three tables in order: entry.ts (may this node try at all), peers.ts (what each other member has)
  * and votes.ts (is that enough).
  */
+
+import { invariant } from '../../support/assert.ts';
 import type { Context } from '../context.ts';
-import { type Answer, answerOf, type DrawnTable, firstAnswer } from '../decision-table.ts';
+import { type Answer, answerOf, type DrawnTable, firstAnswer, onlyAnswer } from '../decision-table.ts';
 import type { PeerFacts } from '../peer-facts.ts';
 import { entryRows, notAsked } from './entry.ts';
 import { isVoter, type RaceFacts, type RaceVerdict, raceFacts } from './facts.ts';
@@ -18,15 +20,17 @@ export function raceVerdict(c: Context): Answer<RaceVerdict> {
   const facts = raceFacts(c);
   if (facts === null) return answerOf(notAsked, c);
   const entry = firstAnswer(entryRows, facts);
-  if (entry !== null || facts.own === null) return entry ?? answerOf(notAsked, c);
+  if (entry !== null) return entry;
+  const { own } = facts;
+  invariant(own !== null, 'a standby without a WAL position entered the race');
   const compared = new Map<PeerFacts, Comparison>();
-  const f = { ...facts, own: facts.own };
+  const f = { ...facts, own };
   for (const peer of rivals(f)) {
     const answer = compareWith(f, peer);
     if (answer.verdict === 'beats') return { ...answer, verdict: 'leave' };
     compared.set(peer, answer.verdict);
   }
-  return firstAnswer(voteRows, countVotes(f, compared)) ?? answerOf(notAsked, c);
+  return onlyAnswer(voteRows, countVotes(f, compared));
 }
 
 /** The members that answered, in mode on those that /sync names. */

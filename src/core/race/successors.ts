@@ -8,7 +8,7 @@ import type { DynamicSettings } from '../settings.ts';
 import { strays } from '../strays.ts';
 import { lagBytes } from '../units.ts';
 import { countsVotes, includes, syncVoters } from '../voters.ts';
-import { isForeign } from './positions.ts';
+import { isBeforeCluster, isForeign } from './positions.ts';
 
 /** The member says nothing that keeps it from leading. */
 export const eligible = (peer: PeerFacts): boolean => !ownWordRows.some(({ when }) => when({ peer }));
@@ -125,10 +125,7 @@ const successorRows: readonly Row<SuccessorFacts, 'unfit'>[] = [
   {
     id: 'successor.earlier-timeline',
     situation: 'check_timeline is on, and it is on an earlier timeline than the cluster',
-    when: ({ peer, view, dynamic }) => {
-      const expected = clusterTimeline(view);
-      return dynamic.checkTimeline && expected !== null && (peer.timeline === null || peer.timeline < expected);
-    },
+    when: ({ peer, view, dynamic }) => dynamic.checkTimeline && isBeforeCluster(view, peer.timeline),
     verdict: 'unfit',
     because: ({ peer, view }) => `is on timeline ${peer.timeline ?? 'unknown'}, the cluster on ${clusterTimeline(view)}`,
   },

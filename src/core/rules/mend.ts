@@ -3,7 +3,7 @@
  * where the settings allow it. Otherwise it tells the operator what to type.
  */
 import type { Context } from '../context.ts';
-import { type DrawnTable, firstAnswer, type Row } from '../decision-table.ts';
+import { type DrawnTable, onlyAnswer, type Row } from '../decision-table.ts';
 import { localPosition, rewindIsBlind } from '../divergence.ts';
 import type { Source } from '../effects.ts';
 import { holdOffMs } from '../hold-off.ts';
@@ -85,8 +85,7 @@ export const mendTable: DrawnTable = {
 
 export function mendDivergence(c: Context, leader: Source): Outcome {
   const f = factsOf(c, leader);
-  const answer = firstAnswer(mendRows, f);
-  if (answer === null) return {};
+  const answer = onlyAnswer(mendRows, f);
   const said = { rule: answer.id, because: answer.because };
   switch (answer.verdict) {
     case 'copy':

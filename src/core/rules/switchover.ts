@@ -1,7 +1,7 @@
 /** An operator's request for a switchover or failover, as the present leader deals with it. */
 import type { FailoverKey } from '../cluster.ts';
 import type { Context } from '../context.ts';
-import { type DrawnTable, firstAnswer, type Row } from '../decision-table.ts';
+import { type DrawnTable, onlyAnswer, type Row } from '../decision-table.ts';
 import { holdOffMs } from '../hold-off.ts';
 import { possibleSuccessors, unfit } from '../race/successors.ts';
 import { strays } from '../strays.ts';
@@ -21,21 +21,21 @@ interface SwitchoverFacts {
   readonly successors: readonly string[];
 }
 
-type SwitchoverVerdict = 'wait' | 'drop the request' | 'hand over';
+type SwitchoverVerdict = 'wait for the end of the pause' | 'wait for its time' | 'wait a moment' | 'drop the request' | 'hand over';
 
 export const switchoverRows: readonly Row<SwitchoverFacts, SwitchoverVerdict>[] = [
   {
     id: 'switchover.paused',
     situation: 'it is scheduled, and the cluster is paused',
     when: ({ c, dueInMs }) => dueInMs !== null && c.paused,
-    verdict: 'wait',
+    verdict: 'wait for the end of the pause',
     because: () => 'a scheduled switchover waits for the end of the pause',
   },
   {
     id: 'switchover.scheduled',
     situation: 'its scheduled moment is still to come',
     when: ({ dueInMs }) => dueInMs !== null && dueInMs > 0,
-    verdict: 'wait',
+    verdict: 'wait for its time',
     because: ({ c, request, dueInMs }) =>
       `no action. I am (${c.me}), the leader with the lock; awaiting switchover at ${request.scheduledAt} (in ${Math.round((dueInMs ?? 0) / 1000)} seconds)`,
   },
@@ -88,7 +88,7 @@ export const switchoverRows: readonly Row<SwitchoverFacts, SwitchoverVerdict>[] 
     id: 'switchover.settling',
     situation: 'no member can take over, and the synchronous set has been changing for less than 3 s',
     when: ({ c, successors }) => successors.length === 0 && isSettling(c),
-    verdict: 'wait',
+    verdict: 'wait a moment',
     because: ({ c, action }) => `${action} waits for a moment: ${syncStep(c).because}`,
   },
   {
@@ -125,8 +125,8 @@ export const switchoverTable: DrawnTable = {
 
 export function switchoverAway(c: Context): Outcome {
   const f = factsOf(c);
-  const answer = f === null ? null : firstAnswer(switchoverRows, f);
-  if (f === null || answer === null) return {};
+  if (f === null) return {};
+  const answer = onlyAnswer(switchoverRows, f);
   const { request, action } = f;
   const said = { rule: answer.id, because: answer.because };
   switch (answer.verdict) {
@@ -134,10 +134,12 @@ export function switchoverAway(c: Context): Outcome {
       return { ...said, effects: [{ kind: 'clear-failover', expected: request }] };
     case 'hand over':
       return { ...said, effects: [{ kind: 'start-job', job: { kind: 'handover', action, candidate: request.candidate } }] };
-    case 'wait': {
-      const wakeInMs = f.dueInMs === null || f.dueInMs <= 0 ? SETTLING_WAKE_MS : f.dueInMs;
-      return c.paused && f.dueInMs !== null ? said : { ...said, wakeInMs };
-    }
+    case 'wait for its time':
+      return f.dueInMs === null ? said : { ...said, wakeInMs: f.dueInMs };
+    case 'wait a moment':
+      return { ...said, wakeInMs: SETTLING_WAKE_MS };
+    case 'wait for the end of the pause':
+      return said;
   }
 }
 
