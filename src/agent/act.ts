@@ -117,7 +117,7 @@ function untilHalfMs({ lease, clock }: Pick<ActPorts, 'lease' | 'clock'>): numbe
 
 /**
  * Null: refused, because what it was judged on has changed meanwhile. That is no failure, and the
- * next round judges anew.
+ * next round judges again.
  */
 async function doChore(ports: ActPorts, { kind, effects }: Chore, patience: Patience): Promise<ChoreOutcome | null> {
   const ended = (error: Error | null): ChoreOutcome => ({

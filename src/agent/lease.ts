@@ -129,7 +129,7 @@ export class Lease {
   /**
    * Gives the leader key back. False: it was not ours. When it throws, a copy of the request may
    * still be under way and delete the key later: the lease is forgotten, so that the key has to be
-   * put anew, which makes that copy void, before this node may lead again.
+   * put again before this node may lead again. That makes the copy void.
    */
   async release(name: string, options: CallOptions): Promise<boolean> {
     try {

@@ -40,7 +40,7 @@ export class RoundLog {
     this.#complaints = complaints;
   }
 
-  /** What the decision remembers anew, before anything is done about it. */
+  /** What the decision newly remembers, before anything is done about it. */
   noteMemory(before: Memory, after: Memory): void {
     const notes = [...choreNotes(before.chores, after.chores), ...lockNotes(before.lockedOut, after)];
     for (const { level, text } of notes) this.#ports.log[level](text);

@@ -31,7 +31,7 @@ export interface StatusPorts {
   readonly log: Pick<Log, 'masked'>;
 }
 
-/** With PostgreSQL asked anew, for those who judge by its position. */
+/** With PostgreSQL asked now, because others judge this member by its position. */
 export async function statusNow(ports: StatusPorts & { readonly pg: Pick<Postgres, 'observe'> }, agent: AgentView): Promise<AgentStatus> {
   const { pg, settings } = ports;
   return statusOf(ports, agent, await pg.observe({ timeoutMs: observeTimeoutMs(settings.current().dynamic) }));

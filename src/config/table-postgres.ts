@@ -129,8 +129,8 @@ export const postgresShared = {
   ),
   use_pg_rewind: flag('Repair a diverged data directory with pg_rewind.', { default: false, ...DEFAULT }),
   rewind: programOptions('Further options of pg_rewind.', REWIND_FORBIDDEN, { default: [], ...DEFAULT, as: 'rewindOptions' }),
-  remove_data_directory_on_rewind_failure: flag('Clone anew when pg_rewind fails.', { default: false, ...DEFAULT }),
-  remove_data_directory_on_diverged_timelines: flag('Clone anew when timelines diverged and pg_rewind is not used.', {
+  remove_data_directory_on_rewind_failure: flag('Make a new copy when pg_rewind fails.', { default: false, ...DEFAULT }),
+  remove_data_directory_on_diverged_timelines: flag('Make a new copy when timelines diverged and pg_rewind is not used.', {
     default: false,
     ...DEFAULT,
   }),

@@ -57,7 +57,7 @@ export type Effect =
   | { readonly kind: 'set-sync-names'; readonly value: string }
   /**
    * Rewrite configuration files for the role and reload where that is enough. `only: 'role'`: those
-   * by which PostgreSQL knows whom to follow and wait for, whatever becomes of the others.
+   * that tell PostgreSQL its source and its synchronous standbys, even if others fail.
    */
   | { readonly kind: 'apply-config'; readonly role: ServerRole; readonly only?: 'role' }
   | {

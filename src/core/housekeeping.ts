@@ -48,8 +48,8 @@ export function chores(c: Context): Work {
     // a later one need not measure itself by it.
     add('status', historyKey(c), statusKey(c));
   }
-  // While nobody leads it is not known whom the files are to name: they wait, and what was in the
-  // way of them still is.
+  // While nobody leads, the source that the files must name is not known. The files wait, and what
+  // was in their way still is.
   if (c.o.configDirty && c.isStandby && c.otherLeader === null) wanted.push({ kind: 'files', effects: [] });
   else add('files', configure(c, step?.effects ?? []));
   if (c.o.pg.restored === true && hasCaughtUp(c)) add('caught-up', { kind: 'mark-caught-up' });

@@ -12,7 +12,7 @@ export function isBlind({ o: { pg }, unadopted }: Context): boolean {
   return pg.state === 'running' && pg.sql === null && pg.lockedOut !== undefined && pg.dataDir === 'valid' && !unadopted;
 }
 
-/** A server that does not answer at all says nothing about whom it lets in. */
+/** A server that does not answer at all does not say whether it lets the agent in. */
 export function lockedOut({ o }: Context, before: Memory): Memory['lockedOut'] {
   const reason = o.pg.lockedOut;
   if (reason === undefined) return o.pg.state === 'running' || o.pg.state === 'stopped' ? null : before.lockedOut;

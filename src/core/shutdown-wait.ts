@@ -1,8 +1,8 @@
 /**
- * Whom a primary that is stopped in good order waits for. PostgreSQL ends a walsender of a fast
- * shutdown once its standby has confirmed everything, the shutdown checkpoint included; and one
- * whose standby's host is gone without a word once wal_sender_timeout (60 s by default) is over.
- * Nobody takes writes meanwhile.
+ * The standbys that a primary waits for while it stops in good order. PostgreSQL ends a walsender
+ * of a fast shutdown once its standby has confirmed everything, the shutdown checkpoint included;
+ * and one whose standby's host is gone without a word once wal_sender_timeout (60 s by default) is
+ * over. Nobody takes writes meanwhile.
  *
  * Nobody is left out who is needed: a successor (a member that may take over from this primary)
  * must have everything before any other is given up. To be given up is to be cut off: such a

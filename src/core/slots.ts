@@ -121,7 +121,7 @@ export function seenSlots(c: Context, before: Readonly<Record<string, number>>):
   for (const [slot, at] of Object.entries(before)) if (c.o.nowMs - at < ttlMs) seen[slot] = at;
   for (const member of c.view.members) if (!member.tags.nostream && isMemberRecord(member)) seen[slotNameOf(member.name)] = c.o.nowMs;
   // A leader must not renew its own list, but for an agent that has just begun and knows of nobody
-  // yet; a node that may become leader starts every timer anew.
+  // yet; a node that may become leader restarts every timer.
   const begins = Object.keys(before).length === 0;
   if (!c.lockMine || begins) for (const slot of c.view.status?.retainSlots ?? []) seen[slot] = c.o.nowMs;
   for (const slot of forgottenSlots(c.view)) delete seen[slot];

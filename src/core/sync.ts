@@ -252,7 +252,7 @@ function priorityStep(c: Context, current: SyncNames, active: readonly Standby[]
   const picked = active.slice(0, Math.max(1, synchronousNodeCount)).map((standby) => standby.name);
   const listed = isOurs ? sync.standbys : [];
   if (!isOurs) return writeSync(c, 0, [], 'taking the synchronous set over as leader');
-  // Of those whom a quorum was asked of, not every one has everything.
+  // A quorum confirmed each commit, so not every standby of the set has every commit.
   if (sync.quorum > 0) return writeSync(c, 0, [], 'leaving quorum mode: nobody but this leader is known to have every acknowledged commit');
   const waitedFor = realNames(current);
   const held = listed.filter((name) => includes(waitedFor, name));

@@ -1,6 +1,5 @@
 /**
- * PostgreSQL refuses to run as root: chooses whom a root-started demo runs as, and becomes that
- * user.
+ * PostgreSQL refuses to run as root. A demo that root started chooses another user and becomes it.
  */
 import { RegentError } from '../support/errors.ts';
 import { runCommand } from '../support/exec.ts';

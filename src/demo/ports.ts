@@ -1,4 +1,4 @@
-/** Tells which TCP ports of loopback are taken, and by whom where that can be seen. */
+/** Tells which TCP ports of loopback are taken, and by which process if that can be seen. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 

@@ -99,7 +99,7 @@ async function checkPorts(plan: DemoPlan): Promise<void> {
   });
 }
 
-/** Makes the directory, owned by whom the demo will run as. Its parents stay as they are. */
+/** Makes the directory, owned by the user that will run the demo. Its parents stay as they are. */
 async function claimDirectory(plan: DemoPlan, identity: Identity | null): Promise<void> {
   try {
     await mkdir(dirname(plan.directory), { recursive: true });

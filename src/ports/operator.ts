@@ -42,7 +42,7 @@ export interface OperatorPort {
    */
   status(): AgentStatus;
   /**
-   * The same with PostgreSQL asked anew: what others judge candidates by must not be older than
+   * The same with PostgreSQL asked now: what others judge candidates by must not be older than
    * their question. Takes two deadlines of a round at most; never throws.
    */
   statusNow(): Promise<AgentStatus>;

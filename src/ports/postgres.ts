@@ -136,7 +136,7 @@ export interface Postgres {
    */
   markStrayed(strayed: boolean): Promise<void>;
   /**
-   * Makes the data directory anew from the source by the configured methods, in their order;
+   * Makes a new data directory from the source by the configured methods, in their order;
    * `fromLeader`: by pg_basebackup only. Source null: by those that work without a leader. Refuses
    * when the directory is 'valid' (see removeDataDirectory). Does not start. What a method of the
    * user's made counts as restored (PostgresFacts.restored).

@@ -122,8 +122,8 @@ function decodeTopLevel(key: string, entry: Entry): Partial<ClusterView> {
 }
 
 /**
- * Null as well for what is no object: then the last good configuration stays in force, and the
- * leader writes it anew.
+ * Null also when the value is not an object. Then the last good configuration stays in force, and
+ * the leader writes it again.
  */
 function decodeConfig(entry: Entry): ConfigKey | null {
   const data = tryParseObject(entry.value);

@@ -9,8 +9,8 @@
  * off, or lags. Four checks tell: etcd itself ends the streams of a member without a leader
  * (REQUIRE_LEADER in gateway.ts); a change known from a read or an own write must have been told
  * within a second; the member must have answered some linearizable call lately, and is asked when
- * it has not, or when another call to it just failed; and a stream silent for long is opened anew
- * anyway.
+ * it has not, or when another call to it just failed; and a stream that is silent for long is
+ * opened again in any case.
  */
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
@@ -35,7 +35,7 @@ export interface WatchTimings {
   /** How old the member's last linearizable answer may get. */
   readonly proofMs: number;
   readonly probeTimeoutMs: number;
-  /** Silence after which the stream is opened anew. */
+  /** Silence after which the stream is opened again. */
   readonly idleMs: number;
   readonly pauseFirstMs: number;
   readonly pauseMaxMs: number;

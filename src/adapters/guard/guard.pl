@@ -161,7 +161,7 @@ sub keep_place {
     my ($inode) = (lstat $socket_path)[1];
     return if defined $inode && $inode == $socket_inode;
     undef $lock;
-    if (take_place()) { listen_here(); note("socket was gone, made anew") }
+    if (take_place()) { listen_here(); note("socket was gone, made again") }
     elsif (!%clients) { leave("another guard holds the place") }
 }
 

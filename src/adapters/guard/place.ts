@@ -81,6 +81,6 @@ export function findGuardScript(moduleUrl: string): string {
   if (found) return found;
   throw guardFailed(
     `guard.pl is missing (looked for ${candidates.join(', ')})`,
-    'install Regent anew: guard.pl belongs beside the program',
+    'install Regent again: guard.pl belongs beside the program',
   );
 }

@@ -272,7 +272,7 @@ class PostgresAdapter implements Postgres {
     this.#context.heartbeat.reset();
   }
 
-  /** Only whom this standby is told to follow is asked as a walreceiver asks. */
+  /** Only the source that this standby is told to follow is asked as a walreceiver asks. */
   #wantedFrom(source: Source): WalPlace | null {
     const { role, walSegmentBytes } = this.#context;
     const follows = role?.kind === 'standby' && role.source?.name === source.name;

@@ -12,8 +12,8 @@ import { shellWords } from '../../support/shell-words.ts';
 import { type Context, runner } from './context.ts';
 
 /**
- * One script at a time tells of the role: a newer one kills the older with all it has started, lest
- * a slow 'replica' undo a 'primary' that came after it. on_reload has a lane of its own.
+ * One script at a time tells the role. A newer script kills the older one with all it has started.
+ * Otherwise a slow 'replica' could undo a later 'primary'. on_reload runs beside them.
  */
 export class Callbacks {
   readonly #context: Context;

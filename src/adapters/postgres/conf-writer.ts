@@ -1,8 +1,8 @@
 /**
  * PostgreSQL's files for a role. Every file is replaced as a whole and durably, and postgresql.conf
  * holds only what this PostgreSQL accepts, so that a server may be started on them, or told to
- * reload, at any moment. Whom it follows and whom its commits wait for is in postgresql.conf and
- * what goes with it: none of the others keeps those from being written.
+ * reload, at any moment. postgresql.conf and its includes say which server it follows and which
+ * standbys its commits wait for. No other file keeps them from being written.
  */
 
 import { chown, mkdir } from 'node:fs/promises';

@@ -27,8 +27,8 @@ export interface Deps {
   /** `connect` of sql.ts. The caller ends the client with `discard`. */
   readonly connect: (options: ConnectOptions) => Promise<Client>;
   /**
-   * Whom files made for PostgreSQL are given to; absent or null: they stay the agent's. `run` runs
-   * as this user already.
+   * The owner of files made for PostgreSQL; absent or null: they stay the agent's. `run` already
+   * runs as this user.
    */
   readonly runAs?: Owner | null;
 }

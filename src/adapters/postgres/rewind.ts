@@ -43,7 +43,7 @@ const STATE_MS = 5000;
 
 /**
  * The server must be stopped and stay so. Afterwards the directory is a standby's (standby.signal
- * is in place) and its configuration files are the source's: write them anew before the start.
+ * is in place) and its configuration files are the source's: write them again before the start.
  *
  * A directory that needs no rewind, because its WAL ends within the source's history, is left as it
  * is.

@@ -38,7 +38,7 @@ export interface Trouble {
   readonly reason: string;
 }
 
-/** Whom the agent works for, as regentctl wants it. */
+/** The cluster and member of this agent, as regentctl wants them. */
 export interface Named {
   readonly scope: string;
   readonly name: string;

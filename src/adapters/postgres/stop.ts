@@ -49,7 +49,7 @@ export async function stopServer(context: Context, mode: 'fast' | 'immediate', o
     if (await untilGone(context, postmaster, untilMs, undefined)) return endLeftovers(context, deadline);
   }
   if (postmaster.state() !== 'gone') log.warning('PostgreSQL does not react and is being killed', { pid: postmaster.pid });
-  // First, lest it restart what is killed next.
+  // The postmaster first. Otherwise it restarts the processes that are killed next.
   postmaster.signal('SIGKILL');
   await endLeftovers(context, deadline);
 }
