@@ -61,7 +61,7 @@ function defaultPgpass(dataDir: string, identity: Identity): string {
   return fits ? beside : join(dataDir, 'pgsql_tmp.pgpass');
 }
 
-/** Null where it is to lie in a home that this user does not have. */
+/** Null where the path is in a home directory that this user does not have. */
 function atHome(path: string, { home }: Identity): string | null {
   if (!path.startsWith('~/')) return path;
   return home === null ? null : join(home, path.slice(2));

@@ -1,7 +1,7 @@
 /**
- * `patroni.dynamic.json` in the data directory: the dynamic configuration as last seen, for a start
- * while etcd is away. Format: docs/dialect.md, "Files". Patroni reads it as well, should the node
- * go back to it.
+ * `patroni.dynamic.json` in the data directory: the dynamic configuration as last seen. An agent
+ * that starts while etcd is away uses it. Format: docs/dialect.md, "Files". Patroni reads it as
+ * well, should the node go back to it.
  */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,9 +24,9 @@ export function readDynamicCache(dataDir: string): JsonObject | null {
 }
 
 /**
- * Replaces the file as a whole or not at all. True when the file holds `raw` now; false when it
- * does not, for want of a data directory, of space or of permission. Never throws: the next change
- * tries again.
+ * Replaces the file as a whole or not at all. True when the file holds `raw` now. False when it
+ * does not, because the data directory, space or permission is missing. Never throws: the next
+ * change tries again.
  */
 export function writeDynamicCache(dataDir: string, raw: JsonObject): boolean {
   const target = join(dataDir, DYNAMIC_CACHE);

@@ -173,17 +173,16 @@ function logins(parsed: LocalParsed): Finding[] {
 }
 
 /**
- * Once the cluster exists none of it counts, so none of it keeps a node from joining. A new cluster
- * is made with the defaults in place of what is wrong, as Patroni makes it, unless that would be
- * another cluster than the one that was asked for.
+ * Once the cluster exists, this section has no effect. So nothing in it keeps a node from joining.
+ * As with Patroni, a new cluster is made with defaults in place of wrong values. It is not made if
+ * that would be another cluster than was asked for.
  */
 function bootstrap(parsed: LocalParsed, raw: JsonObject): Finding[] {
   const { dcs: dynamic, method } = parsed.bootstrap ?? {};
   const findings = (dynamic ? readDynamic(dynamic).findings : []).map((finding): Finding => {
     const [setting] = finding.path;
     const path = ['bootstrap', 'dcs', ...finding.path];
-    // It may well be in force: a node of a cluster that follows another one must not stand for
-    // election.
+    // It may be in force: a node of a cluster that follows another one must not stand for election.
     if (setting === 'standby_cluster') return { ...finding, path };
     const decisive = finding.severity === 'error' && DECISIVE.includes(setting!);
     return { ...finding, path, severity: 'warning', ...(decisive ? { noBootstrap: true } : {}) };

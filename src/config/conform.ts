@@ -75,9 +75,9 @@ function withoutBelow(value: JsonValue, paths: readonly (readonly string[])[]): 
 }
 
 /**
- * What nothing dangerous hangs on counts as not given when it cannot be read, and what a new
- * cluster would be made with keeps this node from making one: Patroni starts with either.
- * `dropped`: the paths to leave out.
+ * A value that cannot be read counts as not given, if nothing dangerous depends on it. If a new
+ * cluster would be made with it, this node makes none. Patroni starts with either. `dropped`: the
+ * paths to leave out.
  */
 export function tolerate(shape: Shape, findings: readonly Finding[]): { findings: Finding[]; dropped: readonly Path[] } {
   const dropped: Path[] = [];
@@ -156,7 +156,7 @@ export function dropEmptySections(shape: Shape, raw: JsonObject): { raw: JsonObj
   return { raw: kept, findings };
 }
 
-/** What there is to say of values that can be read. */
+/** Findings about values that can be read. */
 export function remarksOn(shape: Shape, raw: JsonObject): Finding[] {
   const findings: Finding[] = [];
   mapKnown(shape, raw, (entry, value, path) => {

@@ -13,7 +13,7 @@ interface Rule {
   readonly check: (value: string) => string | null;
   /** The spelling PostgreSQL 13+ knows. */
   readonly spell: (value: string) => string;
-  /** The range, for the mend. */
+  /** The range, to show in the mend. */
   readonly write: string;
 }
 
@@ -64,7 +64,7 @@ function outside({ min, max }: { readonly min: number; readonly max: number }, v
 const RULES = Object.entries(CONTROLLED).map(([name, row]) => [name, ruleOf(row)] as const);
 
 export interface ControlledValues {
-  /** For the command line, without listen_addresses, port and cluster_name. */
+  /** Settings of the command line, without listen_addresses, port and cluster_name. */
   readonly commandLine: Readonly<Record<string, string>>;
   readonly walKeepSize: string;
   readonly findings: readonly Finding[];

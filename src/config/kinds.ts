@@ -1,6 +1,6 @@
 /**
- * The kinds of setting the table is made of. Each knows how to read a lenient value, what to say
- * when it cannot, its JSON schema, and how an environment variable is read for it.
+ * The kinds of setting the table is made of. Each reads a lenient value, says what is wrong when it
+ * cannot, and has its JSON schema. Each also knows how to read an environment variable.
  */
 
 import type { BinaryOption } from '../core/settings.ts';
@@ -82,7 +82,7 @@ function isTruthy(value: JsonValue): boolean {
 export interface Range {
   readonly min?: number;
   readonly max?: number;
-  /** Unit of the number, for a text with a unit (`30min`). */
+  /** The number's unit, when the text has one (`30min`). */
   readonly unit?: string;
   /** Example for the mend. */
   readonly example: number | string;

@@ -1,6 +1,6 @@
 /**
- * Where a member's own file has what the cluster's configuration says otherwise: the file counts,
- * and whoever edits the cluster's does not see it.
+ * Finds where a member's own file contradicts the cluster's configuration. The file counts, and an
+ * operator who edits the cluster's configuration does not see that.
  */
 import { isClusterWide } from '../pgconf/guc-table.ts';
 import type { JsonObject } from '../support/json.ts';

@@ -6,7 +6,7 @@ export interface Origin extends Place {
    * The scalar as written, before YAML made a number or a boolean of it; null for anything else.
    */
   readonly source: string | null;
-  /** The place stands for something around the value, and gives way to a place of its own. */
+  /** The place is that of something around the value; a place of its own replaces it. */
   readonly around?: true;
 }
 

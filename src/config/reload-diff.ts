@@ -21,7 +21,7 @@ interface Origin {
   readonly holds: string | undefined;
 }
 
-/** By the name of what is made, the rows it is made of. `etcd` stands for `etcd3` as well. */
+/** By the name of what is made, the rows it is made of. `etcd` means `etcd3` as well. */
 const ORIGINS = origins();
 
 function origins(): ReadonlyMap<string, readonly Origin[]> {

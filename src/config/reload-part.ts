@@ -1,7 +1,7 @@
 /**
- * What of a changed file the running agent takes over. What it stands on (its names, etcd, the data
- * directory, the address it listens on) stays until it is restarted, together with what would be
- * wrong without it; the rest is taken.
+ * The part of a changed file that the running agent takes over. Settings that the agent was started
+ * on (its names, etcd, the data directory, the address it listens on) stay until it is restarted.
+ * So do the settings that would be wrong without them; it takes the rest.
  */
 
 import type { LocalSettings } from '../core/settings.ts';
@@ -36,9 +36,9 @@ export function partOf(
   const changed = (path: string) => !same(valueAt(before.raw, path.split('.')), valueAt(after.raw, path.split('.')));
   const rows = fixed.flatMap(originsOf).filter(({ path }) => changed(inFile(path.join('.'))));
   const waiting = unique(rows.map(({ path }) => inFile(path.join('.'))));
-  // The login of an etcd that is not spoken to yet would end the lease at the one that is, the
-  // programs of another version would not start the data at hand, and nobody answers at an address
-  // that is not listened on.
+  // Some settings wait with others. The login of a new etcd would end the lease at the present one.
+  // The programs of another version would not start the data at hand. At an address where the agent
+  // does not listen yet, it would not answer.
   const companions = unique(rows.flatMap(({ holds }) => (holds === undefined ? [] : [inFile(holds)]))).filter(changed);
   // A file that goes from one of the two sections for etcd to the other.
   const renamed = (own(before.raw, 'etcd3') === undefined) !== (own(after.raw, 'etcd3') === undefined);

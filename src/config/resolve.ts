@@ -1,6 +1,6 @@
 /**
- * Local and dynamic settings laid over each other: what the agent and PostgreSQL are to run with.
- * Rules: docs/dialect.md, "Where settings come from" and "Controlled parameters".
+ * Local and dynamic settings laid over each other: what the agent and PostgreSQL run with. Rules:
+ * docs/dialect.md, "Where settings come from" and "Controlled parameters".
  */
 
 import type { DynamicSettings, LocalSettings, Settings } from '../core/settings.ts';

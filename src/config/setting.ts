@@ -62,7 +62,7 @@ export interface Setting<T = unknown, A extends About = About> {
   readonly envKind: EnvKind;
   /** undefined: it counts as not given. */
   readonly read: (value: JsonValue) => Read<T | undefined>;
-  /** What there is to say of a value that can be read. */
+  /** Findings about a value that can be read. */
   readonly remarks: (value: JsonValue) => readonly Wrong[];
   /** The default as it is read. */
   readonly fallback: T | undefined;

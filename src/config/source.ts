@@ -133,7 +133,7 @@ class FileAndDcs implements SettingsSource {
 
   #resolve(): Settings {
     const { dynamic, problems: wrong } = resolveDynamic(this.#dynamicRaw);
-    // Before etcd was read there is nothing to differ from, nor to judge by.
+    // Before etcd was read, no cluster's configuration exists to compare with.
     const { dcsBlock } = this.#loaded;
     const known = this.#seenRevision !== null;
     const block = known && dcsBlock !== null ? blockProblems(dcsBlock, this.#dynamicRaw) : [];

@@ -17,7 +17,7 @@ export interface Sources {
   readonly raw: JsonObject;
   readonly places: Places;
   readonly problems: readonly ConfigProblem[];
-  /** For the log: `patroni.yml, environment`. */
+  /** Text of the log: `patroni.yml, environment`. */
   readonly description: string;
   readonly consumed: readonly string[];
 }
@@ -100,7 +100,7 @@ function joined(place: Place, names: readonly string[]): Files {
       problems.push(placed(finding, { file: name, line: 1, column: 1 }));
     }
     places.overlay(text.places);
-    // A null of the first file deletes nothing, and means absent all the same.
+    // A null in the first file deletes nothing, and still means absent.
     raw = patchMerge(raw, text.raw);
   }
   return { raw, places, problems, names };

@@ -14,7 +14,7 @@ const COST =
 /** BASE is the file of node a. */
 it.each([
   ['b', ''],
-  ['a', 'it names this node alone, which cannot confirm to itself: while it leads, nobody does; '],
+  ['a', 'it names this node alone, which cannot confirm its own commits: while it leads, no standby confirms; '],
   ['b, A', "this node's own name is left out: it is read as b; "],
   ['node-2', 'it is read as "node-2"; '],
   ['FIRST (b)', 'it is not a list of names as PostgreSQL reads them, and is left out; '],

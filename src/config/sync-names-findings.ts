@@ -1,6 +1,6 @@
 /**
- * What there is to say of synchronous_standby_names among the parameters: it works, and does less
- * than who writes it expects.
+ * Findings about synchronous_standby_names among the parameters: the setting works, but does less
+ * than its author expects.
  */
 import type { DynamicSettings } from '../core/settings.ts';
 import { isMalformed, parseSyncNames, userSyncNames } from '../core/sync-names.ts';
@@ -41,7 +41,7 @@ function remarks(value: string, me: string | null): string[] {
   // A node's name may be anything; this one nobody has.
   const read = userSyncNames(value, me ?? '\0');
   if (read === value) return me === null ? ['a member leaves its own name out'] : [];
-  if (read === '') return ['it names this node alone, which cannot confirm to itself: while it leads, nobody does'];
+  if (read === '') return ['it names this node alone, which cannot confirm its own commits: while it leads, no standby confirms'];
   const named = parseSyncNames(value).names.length !== parseSyncNames(read).names.length;
   return [`${named ? "this node's own name is left out: " : ''}it is read as ${read}`];
 }

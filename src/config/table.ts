@@ -1,9 +1,9 @@
 /**
- * The table of settings: everything a node's file and the cluster's configuration may hold, each
- * with its place (where it stands here is where it stands there), kind, default, environment
- * variable, what a change needs, and one sentence. Reading, the JSON schema, the environment, the
- * defaults, what a reload takes over and the tables of docs/configuration.md follow from it. How to
- * add a row: docs/HACKING.md.
+ * The table of settings: everything a node's file and the cluster's configuration may hold. Each
+ * row has the setting's place (as in the file), kind, default, environment variable, what a change
+ * needs, and one sentence. Reading, the JSON schema, the environment, the defaults, what a reload
+ * takes over and the tables of docs/configuration.md follow from it. How to add a row:
+ * docs/HACKING.md.
  */
 import { INITDB_FORBIDDEN } from '../pgconf/program-options.ts';
 import { STRICT_PLACEHOLDER } from '../pgconf/server-config.ts';

@@ -1,7 +1,6 @@
 /**
- * Lenient readers of scalars: what Patroni takes for a boolean or a number with a unit,
- * PostgreSQL's rules for units included. Rules: docs/dialect.md, "Values";
- * PostgreSQL's guc.c (convert_to_base_unit).
+ * Lenient readers of scalars, as Patroni reads booleans and numbers with a unit; PostgreSQL's rules
+ * for units included. Rules: docs/dialect.md, "Values"; PostgreSQL's guc.c (convert_to_base_unit).
  */
 
 /** `on/true/yes/1` and `off/false/no/0` in any case; null for anything else. */

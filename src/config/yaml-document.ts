@@ -39,7 +39,7 @@ const OPTIONS = {
  */
 const OTHER_BREAKS = /\r(?!\n)|\u0085/g;
 
-/** Throws only RangeError, for what is nested too deeply. */
+/** Throws only RangeError, when the text is nested too deeply. */
 export function readDocument(text: string): ReadDocument {
   const source = text.replace(OTHER_BREAKS, '\n');
   const lines = new LineCounter();

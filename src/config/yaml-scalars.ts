@@ -99,8 +99,8 @@ function signed(text: string): { readonly negative: boolean; readonly body: stri
 }
 
 /**
- * For the YAML library: by its looks, and (the second of each kind) by an explicit tag such as
- * `!!float 1`.
+ * How the YAML library recognizes them: by their looks, and (the second of each kind) by an
+ * explicit tag such as `!!float 1`.
  */
 export const SCALAR_TAGS: readonly ScalarTag[] = KINDS.flatMap((kind) => {
   const common = { tag: `tag:yaml.org,2002:${kind}`, resolve: scalarValue };

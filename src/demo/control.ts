@@ -1,6 +1,6 @@
 /**
- * The supervisor's Unix socket: one JSON line asks, one JSON line answers. Whoever may open the
- * socket (its owner, root) may ask.
+ * The supervisor's Unix socket: one JSON line asks, one JSON line answers. A process that may open
+ * the socket (its owner's, root's) may ask.
  */
 import { rm } from 'node:fs/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';

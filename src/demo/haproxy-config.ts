@@ -12,7 +12,7 @@ export interface HaproxyDescription {
   readonly writePort: number;
   readonly readPort: number;
   readonly statsPort: number;
-  /** `"${NAME}"` stands for a variable of HAProxy's environment. */
+  /** `"${NAME}"` is a variable of HAProxy's environment. */
   readonly stats: {
     readonly username: string;
     readonly password: string;
@@ -91,7 +91,7 @@ function statsSections({ stats, bindAddress, statsPort }: HaproxyDescription): s
 `;
   const closed = `    stats auth ${username}:${password}
 `;
-  const selective = `    # A browser is asked for the password, and so is who sends a wrong one; curl may read without.
+  const selective = `    # A browser must give the password, and a wrong one is refused; curl may read without one.
     acl known http_auth(operators)
     stats http-request auth realm Regent if !known { req.hdr(Accept) -m sub text/html }
     stats http-request auth realm Regent if !known { req.hdr(Authorization) -m found }

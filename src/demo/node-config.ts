@@ -120,7 +120,7 @@ export function etcdArguments(plan: DemoPlan, member: EtcdPlan): string[] {
     `--listen-peer-urls=${peer}`,
     `--initial-advertise-peer-urls=${peer}`,
     `--initial-cluster=${plan.etcd.map((one) => `${one.name}=http://127.0.0.1:${one.peerPort}`).join(',')}`,
-    // Another demo on this machine must never be taken for this one.
+    // This demo must never join another one on this machine.
     `--initial-cluster-token=regent-demo-${plan.haproxy.writePort}`,
     '--initial-cluster-state=new',
     '--auto-compaction-retention=1',

@@ -65,7 +65,7 @@ export const DEFAULT_BASE_PORT = 5000;
 const ETCD_MEMBERS = 3;
 
 /**
- * Ports as distances from the base: with the default base of 5000 they are the tutorial's, save for
+ * Ports as distances from the base. With the default base of 5000 they are the tutorial's, except
  * those that a system's own PostgreSQL (5432) and etcd (2379, 2380) may hold.
  */
 const OFFSET = { write: 0, read: 1, postgres: 433, stats: 2000, rest: 3008, etcd: 7379 } as const;

@@ -165,9 +165,9 @@ async function handOver(plan: DemoPlan, identity: Identity): Promise<void> {
 }
 
 /**
- * Checks all there is to check, then writes the files. After it, this process is no longer root.
- * `given` names the options the user typed. Throws RegentErrors only; after one nothing is started
- * and nothing new is left behind, save for packages that were installed.
+ * Checks everything first, then writes the files. After it, this process is no longer root. `given`
+ * names the options the user typed. Throws RegentErrors only. After one nothing is started and
+ * nothing new is left behind, except packages that were installed.
  */
 export async function prepareDemo(asked: DemoSettings, given: ReadonlySet<string>, terms: InstallTerms): Promise<Prepared> {
   checkSettings(asked);

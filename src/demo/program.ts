@@ -28,8 +28,8 @@ async function canRun(entry: string, identity: Identity): Promise<boolean> {
 }
 
 /**
- * The entry to start as that user: ours, or a copy in the demo's directory when ours lies where
- * only root may look (a clone in /root). The directory must exist already and be that user's.
+ * The entry to start as that user. It is ours, or a copy in the demo's directory when ours lies
+ * where only root may look (a clone in /root). The directory must exist already and be that user's.
  */
 export async function entryFor(identity: Identity, directory: string): Promise<string> {
   const entry = await runningEntry();

@@ -27,7 +27,7 @@ const SUPERVISOR_START_MS = 10_000;
 /** The supervisor with its socket, in this process. */
 interface Reign {
   readonly supervisor: Supervisor;
-  /** Resolves once everything has been stopped, whoever asked. */
+  /** Resolves once everything has been stopped, at anyone's request. */
   readonly over: Promise<void>;
   readonly end: () => Promise<void>;
 }

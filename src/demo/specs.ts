@@ -25,8 +25,8 @@ export function marksOf(node: NodePlan, agent: ProcessIdentity | null): NodeMark
 }
 
 /**
- * The architectures etcd's older releases call unsupported work all the same once named; elsewhere
- * the variable is ignored.
+ * Older releases of etcd call these architectures unsupported, and work on them once the variable
+ * names one. Elsewhere the variable is ignored.
  */
 const ETCD_ARCHITECTURES: Readonly<Record<string, string>> = { arm64: 'arm64', arm: 'arm', ia32: '386', riscv64: 'riscv64' };
 

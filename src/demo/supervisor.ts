@@ -1,7 +1,7 @@
 /**
- * Keeps the processes of a demo: starts them, restarts what dies by itself (a bounded number of
- * times), leaves alone what its user stopped or killed, and stops everything in an order in which
- * nobody has to fail over.
+ * Keeps the processes of a demo. It starts them, restarts what dies by itself (a bounded number of
+ * times), and leaves alone what its user stopped or killed. It stops everything in an order that
+ * causes no failover.
  *
  * Children lead sessions of their own, so that Ctrl-C at the terminal reaches the supervisor alone.
  * Every change is written to the state file first and reported second.
@@ -94,8 +94,8 @@ export class Supervisor {
     signal(entry.identity, 'SIGTERM');
     const inOrder = await waitGone([entry.identity], entry.spec.graceMs);
     const marks = marksOf(node, entry.identity);
-    // A paused agent leaves its PostgreSQL running; whoever stops the node still wants that
-    // stopped, in good order.
+    // A paused agent leaves its PostgreSQL running, but a user who stops the node wants that
+    // stopped too, in good order.
     const postmaster = inOrder ? nodeProcesses(marks).find(({ pid }) => pid === readPidFile(node.dataDir)?.pid) : undefined;
     if (postmaster && signal(postmaster, 'SIGINT')) await waitGone([postmaster], entry.spec.graceMs);
     // What was not stopped in time must not go on without its agent.
@@ -117,7 +117,7 @@ export class Supervisor {
     return this.#closing;
   }
 
-  /** Ends everything at once, for a user who will not wait. */
+  /** Ends everything at once, when the user will not wait. */
   async abandon(): Promise<void> {
     for (const entry of this.#entries.values()) entry.wanted = 'stopped';
     for (const node of this.#plan.nodes) await killNode(marksOf(node, this.#entries.get(node.name)?.identity ?? null));

@@ -80,10 +80,10 @@ export function welcome(ready: ReadyDemo): string {
   ].join('\n');
 }
 
-/** For a demo that was paused when it was stopped. */
+/** Shown when the demo was paused when it was stopped. */
 export function pausedNote(plan: DemoPlan): string {
   return [
-    bold('This cluster is paused, as it was when it was stopped: until you resume it, nothing is started and nobody leads.'),
+    bold('This cluster is paused, as it was when it was stopped: until you resume it, nothing is started and no node leads.'),
     `  ${ctlCommand('resume', plan.directory)}`,
     '',
   ].join('\n');

@@ -1,6 +1,6 @@
 /**
- * The table of PostgreSQL's settings (GUCs) that Regent treats in a way of its own: which it sets,
- * which must be the same on all members and between which limits, which mean something in recovery
+ * The table of PostgreSQL's settings (GUCs) that Regent treats in its own way. It says which Regent
+ * sets, which must be the same on all members and within which limits, and which matter in recovery
  * only. Whatever is not in here is the user's, and PostgreSQL itself judges it.
  */
 

@@ -91,9 +91,8 @@ export function parseBoolean(text: string): boolean | null {
 }
 
 /**
- * All controlled GUCs, each with a value a postmaster starts with: what cannot be used gives way to
- * the default, because one wrong number in etcd must not keep every member of the cluster from
- * starting.
+ * All controlled GUCs, each with a value that a postmaster starts with. The default replaces what
+ * cannot be used, because one wrong number in etcd must not keep every member from starting.
  */
 export function controlledGucs(settings: Settings): Readonly<Record<ControlledGuc, string>> {
   const given = normaliseGucs(settings.controlledParameters);

@@ -96,10 +96,10 @@ export function commandLineArguments(settings: Settings, _major: number, limits:
 }
 
 /**
- * What stands in the main part of postgresql.conf besides the controlled settings,
- * synchronous_standby_names and the file locations. The user's own, and three that a cluster needs:
- * WAL kept for a standby that was briefly away, a short nap of a standby that finds no more WAL (a
- * promotion asked for during it would wait the 5 s of PostgreSQL's default), and feedback where
+ * The main part of postgresql.conf, without the controlled settings, synchronous_standby_names and
+ * the file locations. It has the user's own settings and three that a cluster needs. WAL is kept
+ * for a standby that was briefly away. A standby that finds no more WAL naps shortly: a promotion
+ * asked for during the nap would otherwise wait PostgreSQL's default of 5 s. Feedback is on where
  * logical slots must survive on standbys.
  */
 export function mainGucs(settings: Settings, role: ServerRole): Record<string, string> {
@@ -116,9 +116,9 @@ export function mainGucs(settings: Settings, role: ServerRole): Record<string, s
 const RETRY_INTERVAL = 'wal_retrieve_retry_interval';
 
 /**
- * Where a source turns this standby away for a reason that stays, each try leaves lines in two
- * logs: PostgreSQL's own pace is quick enough then. The agent asks the source beside it, and goes
- * back to the short nap when that answers otherwise. Not among what PostgreSQL judges, so that the
+ * A source may turn this standby away for a reason that stays. Then each try leaves lines in two
+ * logs, and PostgreSQL's own pace is quick enough. The agent asks the source as well, and returns
+ * to the short nap when the answer changes. PostgreSQL is not asked about this setting, so that the
  * change costs a reload only.
  */
 export function patienceGucs(settings: Settings, role: ServerRole): Record<string, string> {
@@ -152,8 +152,8 @@ export function userRecoveryGucs(settings: Settings): Record<string, string> {
 }
 
 /**
- * The recovery part of postgresql.conf. A primary keeps the user's own (pg_rewind reads
- * restore_command from the file of the server it rewinds) and neither source nor target.
+ * The recovery part of postgresql.conf. A primary has the user's own settings, because pg_rewind
+ * reads restore_command from the file of the server it rewinds. It has no source and no target.
  */
 export function recoveryGucs(settings: Settings, role: ServerRole, major: number): Record<string, string> {
   const user = userRecoveryGucs(settings);
@@ -182,15 +182,14 @@ export function sourceConninfo(settings: Settings, source: Source, major: number
 }
 
 /**
- * Name that no standby can carry: with it no commit is acknowledged until a real one is put in its
- * place.
+ * A name that no standby can carry. With it no commit is acknowledged until a real one replaces it.
  */
 export const STRICT_PLACEHOLDER = '__patroni_strict_sync_replica_placeholder__';
 
 /**
  * synchronous_standby_names, null to leave the line out. A value of Regent's wins. Without one in
- * synchronous mode the value last written stays (an agent that has just started must not weaken
- * what its predecessor promised), and where there is none a strict primary waits.
+ * synchronous mode the last written value stays, because an agent that has just started must not
+ * weaken what its predecessor promised. Where there is none, a strict primary waits.
  */
 export function synchronousNames(settings: Settings, role: ServerRole, owned: string | null, written: string | null): string | null {
   if (owned !== null) return owned;
@@ -225,9 +224,10 @@ export function renderPostgresqlConf(parts: ConfParts): string {
 }
 
 /**
- * Everything in the main part. `parameters`: mainGucs after PostgreSQL has judged them. Of a
- * directory of its own the file says where the data are: whoever starts from there finds them
- * (Debian's pg_lsclusters and pg_ctlcluster, which know nothing of this node's command line).
+ * Everything in the main part. `parameters`: mainGucs after PostgreSQL has judged them. A
+ * configuration directory of its own says in the file where the data are, because a server may be
+ * started from there. Debian's pg_lsclusters and pg_ctlcluster do so, and know nothing of this
+ * node's command line.
  */
 export function mainPart(
   settings: Settings,

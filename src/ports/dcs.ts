@@ -7,8 +7,8 @@
  *  - DCS_LEASE_GONE: the lease given does not exist (any more).
  * A compare that fails is not an error: it returns false (or null for a revision). All reads are
  * linearizable. Every answer, renewal and event is from one etcd cluster, the one that this node's
- * cluster lives in: another etcd counts as one that does not answer, whatever its address, until an
- * operator has confirmed that it stands for the first.
+ * cluster lives in. Another etcd counts as one that does not answer, whatever its address, until an
+ * operator has confirmed that it replaces the first.
  */
 import type { ClusterView, ConfigKey, FailoverKey, SyncKey } from '../core/cluster.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
@@ -78,8 +78,8 @@ export interface Dcs {
    */
   publishInitialize(systemIdentifier: string, leaseId: string, options: CallOptions): Promise<string | null>;
   /**
-   * For the holder of the leader key. onlyIfAbsent: create. Otherwise unconditional. Never on a
-   * lease.
+   * Called by the holder of the leader key. onlyIfAbsent: create. Otherwise unconditional. Never on
+   * a lease.
    */
   writeInitialize(systemIdentifier: string, onlyIfAbsent: boolean, options: CallOptions): Promise<boolean>;
   /** Deletes `initialize` if it is still what its writer made it. False: absent, or another's. */
@@ -109,9 +109,9 @@ export interface Dcs {
   removeCluster(options: CallOptions): Promise<void>;
 
   /**
-   * Calls back after any change of the cluster's keys by anybody (own writes included), and with
-   * `key: null` when the stream was lost and something may have been missed. Reconnects by itself
-   * until close().
+   * Calls back after any change of the cluster's keys by anybody, own writes included. Calls back
+   * with `key: null` when the stream was lost and something may have been missed. Reconnects by
+   * itself until close().
    */
   watch(listener: (event: { readonly key: string | null; readonly deleted: boolean }) => void): { close(): void };
 

@@ -1,8 +1,8 @@
 /**
- * The guard: a small process beside the agent that holds the kill switch of one data directory.
- * Told a deadline, it stops whatever postmaster runs in the data directory once that moment
- * (Clock.bootMs) has passed, and goes on doing so until told otherwise. It outlives the agent; a
- * new agent finds it again.
+ * The guard: a small process beside the agent that holds the kill switch of one data directory. It
+ * gets a deadline. Once that moment (Clock.bootMs) has passed, it stops any postmaster that runs in
+ * the data directory, and goes on doing so until told otherwise. It outlives the agent; a new agent
+ * finds it again.
  */
 export interface Guard {
   /**
@@ -15,7 +15,9 @@ export interface Guard {
    * time: PostgreSQL must then not become writable.
    */
   arm(deadlineBootMs: number, options: { readonly timeoutMs: number }): Promise<void>;
-  /** The deadline it has, be it past (Clock.bootMs); null: it rests. Throws GUARD_FAILED. */
+  /**
+   * The deadline it has (Clock.bootMs), even a past one; null: it has none. Throws GUARD_FAILED.
+   */
   deadline(options: { readonly timeoutMs: number }): Promise<number | null>;
   /**
    * Whether the kernel stops PostgreSQL when this guard and its agent are killed together, as the

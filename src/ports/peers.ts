@@ -6,8 +6,8 @@ export type PeerStatus = PeerFacts;
 
 export interface Peers {
   /**
-   * Asks all in parallel; whoever has not answered within the time is absent from the result. Never
-   * throws.
+   * Asks all in parallel; a peer that has not answered within the time is absent from the result.
+   * Never throws.
    */
   ask(members: readonly Member[], options: { readonly timeoutMs: number }): Promise<ReadonlyMap<string, PeerStatus>>;
   close(): void;

@@ -1,6 +1,6 @@
 /**
- * The local PostgreSQL: its processes, files and answers. Every operation has a deadline, throws a
- * RegentError with a stable code, and leaves either the old state or a state that observe()
+ * The local PostgreSQL: its processes, files and answers. Every operation has a deadline and throws
+ * a RegentError with a stable code. It leaves either the old state or a state that observe()
  * recognises (see DataDirState 'incomplete').
  */
 
@@ -41,14 +41,14 @@ export interface Postgres {
   configure(settings: Settings): void;
 
   /**
-   * The operator asks for a reload: at the next apply the server reads all its files again, those
-   * that Regent does not write as well (certificates, what is included).
+   * The operator asks for a reload. At the next apply the server reads all its files again, also
+   * those that Regent does not write (certificates, includes).
    */
   reloadAsked(): void;
 
   /**
-   * Facts, all of them gathered after the call, within the time given; or twice the time, when it
-   * has to wait for one under way. Never throws.
+   * Facts that are all gathered after the call, within the time given. It takes twice the time when
+   * it has to wait for a call under way. Never throws.
    */
   observe(options: { readonly timeoutMs: number }): Promise<PostgresFacts>;
 
@@ -61,11 +61,11 @@ export interface Postgres {
   /**
    * Writes postgresql.conf, pg_hba.conf, pg_ident.conf, the passfile and the signal file for the
    * role. `syncNames` is synchronous_standby_names where Regent owns it, null where the user's
-   * value stands. Reloads a running server when something changed, or when it may not have been
-   * told of an earlier change (the process that made it ended, or was interrupted, before it
-   * could). First what PostgreSQL needs for its role; a file that it does not need for that and
-   * that cannot be written keeps nothing else from being written, and from being taken up.
-   * `only: 'role'`: no other.
+   * value stands. Reloads a running server when something changed. Does so too when the server may
+   * have missed an earlier change, because the process that made it ended or was interrupted before
+   * the reload. It writes first what PostgreSQL needs for its role. If a file that the role does
+   * not need cannot be written, everything else is still written and taken up. `only: 'role'`: no
+   * other.
    */
   apply(role: ServerRole, options: Bounded & { readonly only?: 'role' }): Promise<ApplyOutcome>;
 
@@ -88,11 +88,11 @@ export interface Postgres {
    * Stops; escalates fast to immediate to SIGKILL of every process of the server at the deadline.
    * Returns when all are gone.
    *
-   * A fast stop lets every connected standby confirm everything. With `successors` (of a primary;
-   * core/shutdown-wait.ts) it gives those up that have not done so DRAIN_PATIENCE_MS after
-   * everything was written, provided that one of the successors has it all, or that there are none.
-   * Without it is as patient as PostgreSQL. Consumers of logical slots and base backups are ended
-   * after a second in any case.
+   * A fast stop lets every connected standby confirm everything. With `successors` (a primary's;
+   * core/shutdown-wait.ts) it gives up the standbys that have not done so DRAIN_PATIENCE_MS after
+   * everything was written. It does that only if one of the successors has everything, or there are
+   * none. Without it is as patient as PostgreSQL. Consumers of logical slots and base backups are
+   * ended after a second in any case.
    *
    * `onClosed` is called once, of a fast stop that takes longer: nothing can be written any more,
    * and no standby is waited for. What is left (the archiver) keeps only this node waiting. A stop
@@ -101,7 +101,7 @@ export interface Postgres {
   stop(mode: 'fast' | 'immediate', options: StopOptions): Promise<void>;
 
   /**
-   * Ends these walsenders, of which some may be gone already; whose standby is there connects
+   * Ends these walsenders, of which some may be gone already. A standby that is there connects
    * again. Returns when they are gone, or at the deadline.
    */
   endWalsenders(pids: readonly number[], options: Bounded): Promise<void>;
@@ -116,13 +116,13 @@ export interface Postgres {
 
   /**
    * initdb (or the custom method), first start, users, post_bootstrap. Leaves a running primary on
-   * a directory that is 'incomplete' by 'publication' until markPublished, so that whoever finds it
-   * can tell that it never led.
+   * a directory that is 'incomplete' by 'publication' until markPublished. The mark tells the next
+   * agent that it never led.
    */
   bootstrap(options: Bounded & { readonly onSpawn?: (pid: number) => void }): Promise<{ readonly systemIdentifier: string }>;
   /**
-   * Durable once it returns. To be called when etcd has this directory's system identifier, and
-   * before the leader key is taken with it.
+   * Durable once it returns. Call it when etcd has this directory's system identifier, and before
+   * the leader key is taken with it.
    */
   markPublished(): Promise<void>;
   /**
@@ -148,23 +148,24 @@ export interface Postgres {
    */
   rewind(source: Source, options: Bounded): Promise<void>;
   /**
-   * Throws unless the data directory can be removed and made again, of the cluster of that system
-   * identifier; the error names what is in the way. Changes nothing but that an empty directory of
-   * another's (lost+found) may be gone. To be asked before anything is stopped.
+   * Throws unless the data directory can be removed and made again, for the cluster of that system
+   * identifier. The error names what is in the way. Changes nothing, except that an empty directory
+   * of another user's (lost+found) may be gone. Ask before anything is stopped.
    */
   checkRemake(cluster: string | null): Promise<void>;
   /**
    * Moves the data directory aside (`<dir>.removed`, replacing an older one) or deletes it. The
-   * caller has made sure that it does not hold the only copy of an acknowledged commit. What is no
-   * PostgreSQL's is moved aside in any case, where that can be done.
+   * caller has made sure that it does not hold the only copy of an acknowledged commit. Entries
+   * that are not PostgreSQL's are moved aside in any case, where that can be done.
    */
   removeDataDirectory(options: Bounded & { readonly keepAside: boolean }): Promise<void>;
 
   /**
-   * Asks a peer's PostgreSQL for its timeline and history over a replication connection; and, where
-   * the asker's own timeline is one of them, with what its WAL of that one begins, as far as it
-   * still has it and the rewind user may read it; and whether it has the records in which the
-   * asker's WAL ends, where both are on one timeline. Throws SOURCE_UNREACHABLE.
+   * Asks a peer's PostgreSQL for its timeline and history over a replication connection. Where the
+   * asker's own timeline is one of them, it also asks how the peer's WAL of that timeline begins.
+   * The peer may no longer have that WAL, or the rewind user may not read it. Where both are on one
+   * timeline, it also asks whether the peer has the records in which the asker's WAL ends. Throws
+   * SOURCE_UNREACHABLE.
    */
   sourceHistory(source: Source, options: Bounded & { readonly own?: TimelineStart; readonly end?: WalEnd }): Promise<SourceHistory>;
 

@@ -27,8 +27,8 @@ export interface SettingsSource {
   /** What a new cluster's `config` key starts with. */
   bootstrapConfig(): JsonObject;
   /**
-   * Remembers the dynamic configuration beside the data, for a start without etcd. Bounded, never
-   * throws.
+   * Remembers the dynamic configuration beside the data. An agent that starts without etcd uses it.
+   * Bounded, never throws.
    */
   save(): void;
   local(): LocalSettings;

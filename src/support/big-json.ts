@@ -1,13 +1,13 @@
 /**
  * JSON without loss of 64-bit integers, and as Python prints it. Members of both kinds compare and
- * rewrite each other's texts, so what is written here must equal Python's `json.dumps` byte for
+ * rewrite each other's texts. So what is written here must equal Python's `json.dumps` byte for
  * byte: everything outside printable ASCII as \uXXXX, keys in insertion order.
  */
 
 import { RegentError } from './errors.ts';
 import type { JsonObject, JsonValue } from './json.ts';
 
-/** Deeper texts are refused, so that neither reading nor printing can exhaust the stack. */
+/** Deeper texts are refused, so that reading and printing cannot exhaust the stack. */
 const MAX_DEPTH = 256;
 /**
  * Converting digits to bigint takes time quadratic in their number; nothing real has more than 20.
@@ -36,7 +36,7 @@ export function parseJson(text: string): JsonValue {
     try {
       return JSON.parse(text) as JsonValue;
     } catch {
-      // Read again, by whoever can say what is wrong with it.
+      // The text is read again by code that can say what is wrong with it.
     }
   }
   const reader = new Reader(text);

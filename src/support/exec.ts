@@ -48,8 +48,8 @@ const PRIVATE_PREFIXES = ['PATRONI_', 'REGENT_'];
 const PRIVATE_NAMES = new Set(['NOTIFY_SOCKET']);
 const DEFAULT_OUTPUT_BYTES = 1024 * 1024;
 /**
- * A descendant that left the group may keep our end of the pipes open for ever; its words after the
- * exit are not waited for longer than this.
+ * A descendant that left the group may keep our end of the pipes open for ever. Its output after
+ * the exit is awaited only this long.
  */
 const PIPE_DRAIN_MS = 250;
 
@@ -112,7 +112,7 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
 
 /**
  * Never rejects for how the program ended. Throws RegentError COMMAND_NOT_STARTED when it could not
- * be started at all, and resolves at the latest `timeoutMs + killGraceMs` plus a drain of 250 ms
+ * be started at all. It resolves at the latest `timeoutMs + killGraceMs` plus a drain of 250 ms
  * after the call, unless the kernel cannot kill the process (state D).
  */
 export function runCommand(file: string, args: readonly string[], options: RunOptions): Promise<RunResult> {

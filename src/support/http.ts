@@ -1,6 +1,6 @@
 /**
- * The one HTTP client: an exchange with a deadline and a bound on the answer, over plain or
- * encrypted connections, kept ones or one of its own.
+ * The one HTTP client: an exchange with a deadline and a bound on the answer. Connections are plain
+ * or encrypted, and kept or used once.
  */
 import {
   type ClientRequest,
@@ -38,7 +38,7 @@ export interface HttpRequest {
 export interface Bounds {
   /** For all of it, from now on. Default: as long as `signal` leaves it. */
   readonly timeoutMs?: number;
-  /** For making the connection, if that is to be less. */
+  /** Time for making the connection, if that must be less. */
   readonly connectMs?: number;
   /** Aborting gives the exchange up. */
   readonly signal?: AbortSignal;

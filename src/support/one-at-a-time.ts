@@ -1,7 +1,6 @@
 /**
- * Calls of one piece of work that must not run beside itself. Who comes while it runs shares the
- * next run with all others who came meanwhile, so that nobody is given a result of before they
- * asked, and a crowd costs two runs at most.
+ * Runs one piece of work that must not run beside itself. Calls that come while it runs share the
+ * next run. So no caller gets a result from before it asked, and a crowd costs two runs at most.
  */
 export function oneAtATime<A, T>(work: (argument: A) => Promise<T>): (argument: A) => Promise<T> {
   let running: Promise<T> | null = null;

@@ -22,10 +22,10 @@ const ownLoad: Load = {
 };
 
 /**
- * For a process that mostly waits: V8's optimizing compiler stays off until there is work enough
- * for it to pay. What is merely repeated all day would get optimized too, and make an idle agent 5
- * MB larger by the compiler, its machine code and the type feedback. To be called before the rest
- * is loaded. Returns what is to be called now and then.
+ * Serves a process that mostly waits: V8's optimizing compiler stays off until there is enough work
+ * to make it pay. Otherwise it would optimize what is merely repeated all day. The compiler, its
+ * machine code and the type feedback would make an idle agent 5 MB larger. Call it before the rest
+ * is loaded. Returns a function that the caller runs now and then.
  */
 export function optimizeOnceBusy(load: Load = ownLoad, setFlag: (flag: string) => void = setFlagsFromString): () => void {
   setFlag('--no-opt');

@@ -1,9 +1,9 @@
 /**
- * Joins a coarse clock that counts suspended time
- * (`readCoarseMs`, cut off to 10 ms) with a fine one that does not (`readFineMs`) into one that
- * does both: fine, plus the greatest distance ever seen between the two. While the machine is awake
- * that distance closes in on the true one from below; a suspend raises it, and the result jumps
- * forward. At most 10 ms behind the truth, never ahead of it, never backwards.
+ * Joins two clocks. A coarse one counts suspended time (`readCoarseMs`, cut off to 10 ms); a fine
+ * one does not (`readFineMs`). The result is fine and counts suspended time: the fine clock plus
+ * the greatest distance ever seen between the two. While the machine is awake that distance closes
+ * in on the true one from below; a suspend raises it, and the result jumps forward. The result is
+ * at most 10 ms behind the truth, never ahead of it, and never goes backwards.
  */
 export function createBootCounter(readCoarseMs: () => number, readFineMs: () => number): () => number {
   let distance = Number.NEGATIVE_INFINITY;

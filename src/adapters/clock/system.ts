@@ -8,10 +8,10 @@ const LONGEST_TIMER_MS = 2_147_483_647;
 
 /**
  * The clock of a Linux machine. bootMs comes from /proc/uptime at every call (1–2 µs), because only
- * a fresh reading shows that the machine has slept, and the guard reads the same file; the
- * monotonic clock fills in between its hundredths of a second. Timers keep the process alive on
- * purpose (no unref): an agent whose last pending thing is its next round must not exit. Cancel
- * them to leave. Throws CLOCK_UNAVAILABLE.
+ * a fresh reading shows that the machine has slept. The guard reads the same file. Between its
+ * hundredths of a second the monotonic clock fills in. Timers keep the process alive on purpose (no
+ * unref): an agent that only waits for its next round must not exit. Cancel them to leave. Throws
+ * CLOCK_UNAVAILABLE.
  */
 export function createSystemClock(): Clock {
   const readUptimeMs = openUptime();

@@ -10,8 +10,8 @@ interface Waiting {
 /** One conversation with the guard: a line out, a line back, in order. */
 export interface GuardConnection {
   /**
-   * Throws GUARD_FAILED after timeoutMs; the conversation is over then, for a late answer would be
-   * taken for the next one.
+   * Throws GUARD_FAILED after timeoutMs. The conversation is over then, because a late answer would
+   * be read as the next one's.
    */
   ask(line: string, timeoutMs: number): Promise<string>;
   close(): void;

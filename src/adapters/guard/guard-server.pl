@@ -1,12 +1,12 @@
-# Second part of guard.pl: which processes are of the server of the data directory. As
-# adapters/postgres/server-process.ts tells it.
+# Second part of guard.pl: tells which processes belong to the server of the data directory, by the
+# same rules as adapters/postgres/server-process.ts.
 
-# A handle on the process if it is of the server of this data directory, undef otherwise. The handle
-# names this very process: a recycled pid cannot be hit through it. Every postmaster and backend is
-# at work in the data directory. What tells it from a shell or an archive_command there, whatever
-# its program is called: the program's name; that it is in postmaster.pid and started at the moment
-# given there; PostgreSQL's title of its children; the shared memory segment that postmaster.pid
-# names. What might wait for a process that hangs (title, memory) is looked at last.
+# A handle on the process if it belongs to the server of this data directory, undef otherwise. The
+# handle names this very process: a recycled pid cannot be hit through it. Every postmaster and
+# backend is at work in the data directory. Four signs tell it from a shell or an archive_command
+# there, whatever its program is called. They are: the program's name; postmaster.pid with its pid
+# and moment of start; PostgreSQL's title of its children; the shared memory segment that
+# postmaster.pid names. The checks that a hanging process can delay (title, memory) come last.
 sub ours {
     my ($pid) = @_;
     sysopen my $process, "/proc/$pid", O_RDONLY | O_DIRECTORY or return undef;

@@ -1,11 +1,11 @@
 # Third part of guard.pl: the tether, by which the kernel stops PostgreSQL when guard and agent are
 # killed together.
 #
-# The tether is a pipe that nobody ever writes to. tether.pl makes it, hands both ends over, and
-# becomes the postmaster, which keeps the reading end. The writing end is held by the guard and by
-# the agent. When the last writer is gone, the kernel sends SIGQUIT to the postmaster, if the
-# reading end asks for it (O_ASYNC). It asks while the guard is armed: a standby, and a primary in a
-# pause, outlive both.
+# The tether is a pipe that no process ever writes to. tether.pl makes it, hands both ends over, and
+# becomes the postmaster, which keeps the reading end. Guard and agent both hold the writing end.
+# When the last writer is gone, the kernel sends SIGQUIT to the postmaster, if the reading end asks
+# for it (O_ASYNC). It asks while the guard is armed: a standby, and a primary in a pause, outlive
+# both.
 #
 # The flag belongs to the open pipe, not to a process: the guard sets it, and it stays after the
 # guard is dead. A guard that has replaced another one may not get at the reading end. It then
@@ -17,8 +17,8 @@ use constant {
     RECEIVE_BYTES => 512, CONTROL_BYTES => 24,
 };
 
-# pid, start, fd: of the postmaster; reader, writer: the ends, where they are held; tied: the agent
-# holds the writing end; launcher: who waits for that.
+# pid, start and fd are the postmaster's. reader and writer are the ends, where they are held. tied:
+# the agent holds the writing end. launcher: the client that waits for that.
 my %tether;
 
 # Reads what has come, descriptors included, into the client. What sysread returns.
@@ -70,7 +70,7 @@ sub tie_agent {
     my $known = defined $tether{pid} && $tether{pid} == $pid;
     return 'untethered' unless $known || find_tether($pid, $fd);
     $tether{tied} = 1;
-    # What the guard before has asked for stands until the agent has said what this one is to do.
+    # The orders to the guard before stand until the agent has said what this one must do.
     set_tether() if $known;
     if (my $launcher = delete $tether{launcher}) { syswrite $launcher->{handle}, "ok tether\n" }
     return 'ok tied';
@@ -104,14 +104,14 @@ sub reading_end {
     return $reader && -p $reader ? $reader : undef;
 }
 
-# Without the reading end nobody can tell, and it has to be counted on either way.
+# Without the reading end it cannot be told, and either answer must be reckoned with.
 sub is_pulling {
     return 0 unless defined $tether{pid};
     return !$tether{reader} || (fcntl($tether{reader}, F_GETFL, 0) & O_ASYNC) != 0;
 }
 
-# The process that was tethered is the postmaster, and has kept its end: a program in PostgreSQL's
-# place might have started it as a child, or closed what it does not know.
+# The tethered process is the postmaster, and has kept its end. Otherwise a program in PostgreSQL's
+# place has started it as a child, or has closed a descriptor that it does not know.
 sub is_at_server {
     my %written = pid_file();
     return 0 unless defined $written{pid} && $written{pid} == $tether{pid};
@@ -119,7 +119,8 @@ sub is_at_server {
     return $there[1] == (stat $tether{writer})[1];
 }
 
-# In step with the deadline. The reading end was given the postmaster as its owner by tether.pl.
+# Keeps the flag in step with the deadline. The reading end was given the postmaster as its owner by
+# tether.pl.
 sub set_tether {
     return unless $tether{reader};
     my $wanted = defined $deadline && $tether{tied};

@@ -7,12 +7,12 @@
 # With every confirmed renewal of its lease, the agent gives it a deadline on the boot clock. After
 # that moment this process stops the postmaster of the data directory, and every postmaster that
 # appears there later. It goes on until an agent tells it otherwise, or until no agent has been
-# connected for a while: by then, what a dead agent had begun to start has appeared. Whoever starts
-# PostgreSQL after that is on their own.
+# connected for a while. By then any server that a dead agent had begun to start has appeared. A
+# person who starts PostgreSQL after that does so without protection.
 #
 # It must need nothing that can hang: hardly any heap, no network, no PostgreSQL connection, no
-# module beyond Socket and Fcntl. Two more parts are read after this one: guard-server.pl knows the
-# server's processes, guard-tether.pl has the kernel stop PostgreSQL when this process and its agent
+# module beyond Socket and Fcntl. Two more parts are read after this one. guard-server.pl knows the
+# server's processes. guard-tether.pl has the kernel stop PostgreSQL when this process and its agent
 # are killed together.
 #
 # One line in, one line out (all times in boot milliseconds):
@@ -201,8 +201,8 @@ sub strike {
     return scalar @found;
 }
 
-# Strikes the postmaster first, so that it forks no more; its children at once, without waiting for
-# it to pass the word on; then whoever is left.
+# Signals the postmaster first, so that it forks no more. Its children follow at once, without
+# waiting for it to pass the signal on; then all others that are left.
 sub strike_all {
     my ($signal, $thorough) = @_;
     my $count = 0;
@@ -215,7 +215,8 @@ sub strike_all {
     return strike($signal, everybody());
 }
 
-# Fired: whoever runs is told to quit at once and killed after the delay. Returns how long to sleep.
+# After firing: every process of the server is told to quit at once, and killed after the delay.
+# Returns how long to sleep.
 sub enforce {
     my $now = now_ms();
     my $killing = defined $burst_at && $now - $burst_at >= $kill_delay;
@@ -245,8 +246,8 @@ sub fire {
     return enforce();
 }
 
-# Before a new order is taken, what was fired at must be dead: a half-stopped PostgreSQL must not
-# slip through.
+# Before a new order is taken, the processes that it fired at must be dead: a half-stopped
+# PostgreSQL must not slip through.
 sub settled {
     return 1 unless defined $burst_at;
     strike_all(KILL, 1);
@@ -289,7 +290,7 @@ sub answer {
 }
 
 # One agent holds the data directory for as long as its process lives, connected or not, frozen or
-# not; the next one takes it over when it is gone.
+# not. When it is gone, the next one takes the directory over.
 sub hold {
     my ($pid) = @_;
     my $start = life_of($pid);

@@ -59,13 +59,15 @@ class GuardClient implements PerlGuard {
   #pid: number | null = null;
   #leaving = false;
   #closed = false;
-  /** An agent's, that holds the data directory; whoever only asks does not. */
+  /**
+   * True for an agent's conversation, which holds the data directory; one that only asks does not.
+   */
   #holds = false;
   /** Of the guard that is or was connected. */
   #socket = '';
   readonly #end = new TetherEnd();
   #tethered: boolean | null = null;
-  /** The deadline of a guard of an earlier version that was sent away, for the one in its place. */
+  /** The deadline of an earlier version's guard that was sent away; its replacement gets it. */
   #inherited: string | null = null;
 
   constructor(options: GuardOptions) {
@@ -76,7 +78,7 @@ class GuardClient implements PerlGuard {
     this.#leaving = false;
     this.#closed = false;
     if (!this.#holds) {
-      // A conversation that began without is begun again.
+      // A conversation that began without holding is begun again.
       this.#connection?.close();
       this.#connection = null;
     }
@@ -247,8 +249,8 @@ class GuardClient implements PerlGuard {
   }
 
   /**
-   * The guard that runs, if one does. Only the first place, where one would be started, has to be
-   * beyond doubt.
+   * Finds the guard that runs, if there is one. Only the first place, where one would be started,
+   * has to be beyond doubt.
    */
   async #find(places: readonly GuardPlace[]): Promise<GuardConnection | null> {
     for (const place of places) {
@@ -282,8 +284,8 @@ class GuardClient implements PerlGuard {
       throw error;
     }
     const answer = await opened.ask('ping', 1000).catch((error: unknown) => {
-      // A guard that was killed a moment ago: its socket is the last thing to go, and takes whoever
-      // comes in between with it.
+      // The guard was killed a moment ago. Its socket goes last, and connections in that moment end
+      // with it.
       if (lost) return null;
       throw error;
     });
@@ -337,7 +339,7 @@ class GuardClient implements PerlGuard {
     return true;
   }
 
-  /** False: it has fired, and keeps PostgreSQL down: it stays. */
+  /** False: it has fired, so it stays and keeps PostgreSQL down. */
   async #retire(connection: GuardConnection): Promise<boolean> {
     const [mode, moment] = (await connection.ask('status', 1000)).split(' ');
     if (mode === 'fired' || (await connection.ask('end', END_TIMEOUT_MS)) !== 'ok end') return false;
@@ -347,7 +349,7 @@ class GuardClient implements PerlGuard {
     return true;
   }
 
-  /** Nothing waits for it: it is for those who look at the state of this node. */
+  /** No work waits for this: it serves people who look at the state of this node. */
   async #look(): Promise<void> {
     const answer = await this.#connection?.ask('tether', 1000).catch(() => null);
     this.#tethered = answer == null ? null : (parseTether(answer)?.pulls ?? false);

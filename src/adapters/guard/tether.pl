@@ -3,10 +3,10 @@
 #
 # Usage: tether.pl <socket of the guard> [PERL...=<value>]... <program> <argument>...
 #
-# It makes a pipe whose reading end signals this process, gives both ends to the guard, waits until
-# guard and agent hold the writing end, and executes the program, which keeps the reading end.
-# guard-tether.pl says how the pipe is used. Where this fails, PostgreSQL starts without: the agent
-# sees that it is not tethered, and says so.
+# It makes a pipe whose reading end signals this process, and gives both ends to the guard. It waits
+# until guard and agent hold the writing end. Then it executes the program, which keeps the reading
+# end. guard-tether.pl says how the pipe is used. Where this fails, PostgreSQL starts without it:
+# the agent sees that it is not tethered, and says so.
 use strict;
 use Config;
 use Fcntl qw(F_SETFD F_SETOWN);
@@ -35,7 +35,7 @@ sub tether {
 }
 
 my $socket = shift;
-# Kept from this program, and meant for PostgreSQL's functions in Perl.
+# Variables that were kept from this program; they are meant for PostgreSQL's functions in Perl.
 delete $ENV{PERL_BADLANG};
 while (@ARGV && $ARGV[0] =~ /^(PERL\w*)=(.*)/s) { $ENV{$1} = $2; shift }
 eval {

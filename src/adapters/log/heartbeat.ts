@@ -3,8 +3,8 @@ import type { LogRecord } from './format.ts';
 const isHeartbeat = (message: string) => message.startsWith('no action. ') || message.startsWith('PAUSE: no action');
 
 /**
- * Keeps the regular round quiet, as Patroni does at level INFO: `Lock owner: …` waits for the line
- * after it and is dropped when that is a heartbeat; with `identical` a heartbeat equal to the one
+ * Keeps the regular round quiet, as Patroni does at level INFO. `Lock owner: …` waits for the line
+ * after it and is dropped when that is a heartbeat. With `identical`, a heartbeat equal to the one
  * before is dropped as well.
  */
 export function createHeartbeatFilter() {
@@ -27,7 +27,7 @@ export function createHeartbeatFilter() {
       }
       return [...before, record];
     },
-    /** What is still waiting, at the end. */
+    /** The records that still wait, at the end. */
     drain(): readonly LogRecord[] {
       const waiting = held;
       held = null;

@@ -13,9 +13,9 @@ const EVERYDAY = [
   .split(' ');
 
 /**
- * Where a secret is masked that stands in a text without anything that marks it as one.
- * `anywhere`: also inside words. `apart`: where no letter or digit is next to it. `values`: only
- * where it is the whole of a JSON value or the last field of a line of pgpass.
+ * Where to mask a secret that nothing in the text marks as one. `anywhere`: also inside words.
+ * `apart`: where no letter or digit is next to it. `values`: only where it is the whole of a JSON
+ * value or the last field of a line of pgpass.
  */
 type Reach = 'anywhere' | 'apart' | 'values';
 
@@ -32,12 +32,12 @@ function reachOf(secret: string, ordinary: ReadonlySet<string>): Reach {
 }
 
 /**
- * Returns a function that masks everything that stands where a password belongs
- * (`password=…`, `PASSWORD '…'`, the login of a URL, an authorization), and besides the secrets
- * given, however JSON or a URL would write them. A secret that could be an ordinary word is masked
- * only where a secret can stand: of a log in which every `a` or `test` is masked nothing is left.
- * `publicWords` (user names, scope, member names) stay readable, except where a password belongs;
- * so do `keyNames`, the words that name settings.
+ * Returns a function that masks passwords in a text. It masks what stands where a password belongs
+ * (`password=…`, `PASSWORD '…'`, the login of a URL, an authorization). It also masks the given
+ * secrets, in each form that JSON or a URL gives them. A secret that could be an ordinary word is
+ * masked only where a secret can stand. Otherwise, with the password `test`, every `test` in the
+ * log would be masked. `publicWords` (user names, scope, member names) stay readable, except where
+ * a password belongs; so do `keyNames`, the words that name settings.
  */
 export function createRedactor(
   secrets: Iterable<string>,

@@ -18,7 +18,7 @@ import { exchange, HttpFailure } from '../../support/http.ts';
 import { DIALECT_VERSION } from '../../version.ts';
 
 export interface PeersOptions {
-  /** Those in force; asked for again at every renew(). */
+  /** The settings in force; asked for again at every renew(). */
   readonly settings: () => { readonly ctl: CtlSettings; readonly restapi: RestSettings };
   readonly log: Log;
   readonly clock: Clock;
@@ -116,8 +116,8 @@ function pem(setting: string, path: string): Buffer {
 }
 
 /**
- * A kept connection may have been closed by the peer in the very moment we use it; that says
- * nothing of the peer, so it is tried once more on a fresh one, within the same deadline.
+ * The peer may have closed a kept connection in the very moment we use it, which says nothing of
+ * the peer. So the request is tried once more on a fresh one, within the same deadline.
  */
 async function fetchText(url: URL, { kept, fresh }: Connections, timeoutMs: number, clock: Clock): Promise<string> {
   const deadline = clock.monotonicMs() + timeoutMs;

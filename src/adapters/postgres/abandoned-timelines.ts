@@ -1,7 +1,8 @@
 /**
  * History files and WAL of timelines that are no part of the source's history. A standby follows
- * the latest timeline that it finds a history file of, so what is left of a timeline that was given
- * up leads the node back to it; and a segment of one makes its position look as if it were there.
+ * the latest timeline that it finds a history file of. So a history file of a timeline that was
+ * given up leads the node back to that timeline. A segment of one makes the node's position look as
+ * if it were on that timeline.
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,8 +24,8 @@ export function abandonedAmong(names: readonly string[], { timeline, history }: 
 }
 
 /**
- * Only after a rewind that ended well: what the node had on other timelines it has given up then.
- * Returns what went.
+ * Call it only after a rewind that ended well: by then the node has given up what it had on other
+ * timelines. Returns what was removed.
  */
 export async function removeAbandoned(dataDir: string, source: Pick<SourceHistory, 'timeline' | 'history'>): Promise<string[]> {
   const directory = join(dataDir, 'pg_wal');

@@ -1,9 +1,9 @@
 /**
  * pg_hba.conf and pg_ident.conf. A running server that is told to reload a file with a mistake
- * keeps its old rules and says so in its own log only; at its next start it reads the file again
- * and, for pg_hba.conf, does not start. So what PostgreSQL cannot read does not stay in its place:
- * the running server is asked about the file as soon as it is written, and what was there before is
- * put back where it objects.
+ * keeps its old rules, and says so in its own log only. At its next start it reads the file again
+ * and, for pg_hba.conf, does not start. So a file that PostgreSQL cannot read does not stay in its
+ * place. The running server is asked about the file as soon as it is written; when it objects, the
+ * former text is put back.
  */
 import { join } from 'node:path';
 import type { Settings } from '../../core/settings.ts';
@@ -81,9 +81,9 @@ export class AccessFiles {
   }
 
   /**
-   * For a server that ended while it started, perhaps on this file: puts the rules of its last good
-   * start in its place. A file of the operator's own is kept as pg_hba.conf.refused. Null: there
-   * are no others. `undo` for when the server does not start with these either.
+   * Called when a server ended while it started, perhaps because of this file: puts the rules of
+   * its last good start in its place. A file of the operator's own is kept as pg_hba.conf.refused.
+   * Null: there are no others. `undo` is for a server that does not start with these either.
    */
   async fallBack(
     settings: Settings,
@@ -113,7 +113,7 @@ export class AccessFiles {
   }
 }
 
-/** In whatever language: the name of the file; or all else goes to PostgreSQL's own log. */
+/** Matches in any language: the name of the file, or that all else goes to PostgreSQL's own log. */
 const MAY_BE_HBA = /hba|redirecting log output|logging_collector/;
 
 function mistakeIn(words: string): string {
@@ -144,7 +144,7 @@ const copyOf = (settings: Settings, which: AccessFile) => join(settings.postgres
 
 const refusal = (message: string, mend: string) => new RegentError('ACCESS_FILE_REFUSED', message, { mend });
 
-/** A file as it was, with permissions as they are. */
+/** Restores the text of a file; its permissions stay. */
 export async function writeBack(path: string, text: string, dataDir: string, ways: Omit<WriteOptions, 'mode'>): Promise<boolean> {
   return await writeFileAtomic(path, text, { ...ways, mode: await fileMode(path, dataDir) });
 }

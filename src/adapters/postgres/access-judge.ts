@@ -26,7 +26,7 @@ export function accessJudge(context: Context): Judge | null {
     try {
       return await ask(context, which, path);
     } catch {
-      // It starts, lets the agent not in, or has no such view: its next start tells.
+      // It is starting, does not let the agent in, or has no such view: its next start tells.
       return 'unknown';
     }
   };

@@ -1,6 +1,6 @@
 /**
- * The Postgres port on a real server: settings and shared state are kept here, the work is done by
- * one file a verb.
+ * The Postgres port on a real server. Settings and shared state are kept here; each operation has a
+ * file of its own.
  */
 import type { Client } from 'pg';
 import type { CallbackAction, ServerRole, Source } from '../../core/effects.ts';
@@ -174,8 +174,8 @@ class PostgresAdapter implements Postgres {
       await this.#statement('SELECT pg_wal_replay_resume()', 'Regent resume', options);
     } catch (error) {
       if (codeOf(error) !== null) throw error;
-      // Where a limit is too low for the WAL it ends at that, before it has answered.
-      const message = `PostgreSQL ended when its replay was to go on: ${ensureError(error).message}`;
+      // When a limit is too low for the WAL, PostgreSQL ends at this call, before it has answered.
+      const message = `PostgreSQL ended when the agent resumed its WAL replay: ${ensureError(error).message}`;
       throw new RegentError('PG_UNREACHABLE', message, { policy: 'transient', cause: error });
     }
   }
@@ -234,13 +234,13 @@ class PostgresAdapter implements Postgres {
     const { state, incompleteWork, entries, ...directory } = await inspectDataDir(dataDir);
     const major = directory.major ?? (await programMajor(depsOf(this.#context)).catch(() => null));
     await keepOwnBase(settings, runAs);
-    // Before anything goes: where that cannot be written nothing could be made here either.
-    // Interrupted, the removal leaves what is not whole any more.
+    // Before anything is removed: if the mark cannot be written, nothing could be made here either.
+    // An interrupted removal leaves a directory that is not whole.
     if (state !== 'missing') await markIncomplete(dataDir, 'clone', runAs);
     const strange = state === 'foreign' && !isRemains(entries ?? []);
     await removeDataDir(dataDir, { keepAside: options.keepAside || strange || incompleteWork === 'publication', log, major });
     if (major !== null) await removeMade({ settings, log }, major);
-    // What was interrupted in it went with it.
+    // The work that was interrupted in it went with it.
     await clearIncomplete(dataDir);
     await clearMarks(dataDir);
   }
@@ -299,17 +299,17 @@ class PostgresAdapter implements Postgres {
   async #adoptNames(role: ServerRole): Promise<void> {
     if (role.kind !== 'primary') return;
     if (role.syncNames !== undefined) this.#context.syncNames = role.syncNames;
-    // Of a primary that does not let the agent in: what is in force is what its files say.
+    // A primary does not let the agent in: its files say what is in force.
     else this.#context.syncNames ??= await namesInFiles(this.#context.settings);
   }
 
-  /** Nobody else at work in it, and what was known of its files forgotten. */
+  /** Makes sure that nobody else works in it, and forgets what was known of its files. */
   async #takeDirectory(what: string, options: Bounded): Promise<void> {
     const { clock, settings, watch } = this.#context;
     const { dataDir } = settings.postgresql;
     const running = watch.current(dataDir);
     if (running) {
-      const message = `PostgreSQL runs (pid ${running.pid}): its data directory is not to be touched by ${what}`;
+      const message = `PostgreSQL runs (pid ${running.pid}): its data directory must not be touched by ${what}`;
       throw new RegentError('PG_RUNNING', message, { policy: 'transient', mend: 'stop it first' });
     }
     await endLeftovers(this.#context, clock.monotonicMs() + options.timeoutMs);

@@ -1,6 +1,6 @@
 /**
- * Files that others read while they are written: whoever opens one sees the old text or the new,
- * also after a power cut.
+ * Writes files that others read at the same time: a reader sees the old text or the new one, also
+ * after a power cut.
  */
 import { randomUUID } from 'node:crypto';
 import { readFile, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import { cannotReplace, writeInPlace } from './in-place.ts';
 export type { WriteOptions } from './file-steps.ts';
 
 /**
- * False: the file held this text, with these permissions, already. A symbolic link stays one; what
+ * False: the file already held this text, with these permissions. A symbolic link stays one; what
  * it leads to is replaced. A file that cannot be replaced is written in place, after its text was
  * kept (see in-place.ts). Throws FILE_WRITE_FAILED, and then the old file is untouched.
  */
@@ -48,7 +48,7 @@ async function replace(target: string, text: string, options: WriteOptions): Pro
   await syncDirectory(dirname(target));
 }
 
-/** Without the name of the temporary file, which is another at every try. */
+/** Leaves out the name of the temporary file, which is another at every try. */
 export function reasonOf(error: unknown): string {
   return ensureError(error).message.replace(/, \w+ '.*$/s, '');
 }

@@ -133,7 +133,7 @@ async function entriesOf(dataDir: string): Promise<readonly string[] | null> {
 }
 
 /**
- * `keepAside`: what an attempt before this one left is moved to `<data directory>.removed`: a
+ * `keepAside`: what an earlier attempt left is moved to `<data directory>.removed`, because a
  * program of the user's may have put its only copy there.
  */
 async function prepareDirectory(deps: Deps, keepAside = false): Promise<void> {
@@ -146,7 +146,7 @@ async function prepareDirectory(deps: Deps, keepAside = false): Promise<void> {
     });
   }
   await markIncomplete(dataDir, 'bootstrap', deps.runAs ?? null);
-  // Where there is no cluster, what this agent has put there for itself may lie there.
+  // Where there is no cluster, files of this agent may lie there.
   await removeDataDir(dataDir, { keepAside, log: deps.log, major: await programMajor(deps) });
   await removeOldWal(deps, deps.settings.local.bootstrap?.initdb ?? []);
   await makeDataDirectory(dataDir, deps.runAs ?? null);
@@ -170,9 +170,8 @@ async function appendAccessLines(deps: Deps): Promise<void> {
 }
 
 /**
- * On the new primary, in Patroni's order: the superuser, post_bootstrap, the other users.
- * `host` and `port` are where the script is to connect. Throws POST_BOOTSTRAP_FAILED, or what the
- * server says.
+ * On the new primary, in Patroni's order: the superuser, post_bootstrap, the other users. The
+ * script connects to `host` and `port`. Throws POST_BOOTSTRAP_FAILED, or what the server says.
  */
 export async function finishBootstrap(
   deps: Deps,

@@ -1,6 +1,6 @@
 /**
- * The user's scripts. A callback tells of what has happened and is not waited for; pre_promote is
- * asked for permission.
+ * The user's scripts. A callback reports what has happened, and the agent does not wait for it.
+ * pre_promote is asked for permission.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

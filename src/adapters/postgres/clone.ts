@@ -41,12 +41,12 @@ export type CloneOptions = Bounded & { readonly fromLeader: boolean };
 
 /**
  * Tries the configured methods in turn (`fromLeader`: pg_basebackup only). source null: methods
- * that work without a leader only. Does not start the server; standby.signal is in place, so that
- * whoever starts it starts a standby.
+ * that work without a leader only. Does not start the server. standby.signal is in place, so that
+ * the next start is a standby's.
  *
- * Throws CLONE_REFUSED when the directory holds something that a clone of ours did not leave;
- * CLONE_FAILED with the last method's words, and then the directory is empty (or what a method with
- * keep_data left, still marked). What a method of the user's made is marked as restored: nobody
+ * Throws CLONE_REFUSED when the directory holds something that no clone of ours left there. Throws
+ * CLONE_FAILED with the last method's words; the directory is then empty, or holds what a method
+ * with keep_data left, still marked. What a method of the user's made is marked as restored: nobody
  * knows how old it is.
  */
 export async function clone(deps: Deps, source: Source | null, options: CloneOptions): Promise<void> {
@@ -86,7 +86,8 @@ export async function clone(deps: Deps, source: Source | null, options: CloneOpt
 async function refuseUnlessOurs(dataDir: string): Promise<void> {
   const { state, incompleteWork, major } = await inspectDataDir(dataDir);
   if (state === 'missing') return;
-  // Without PG_VERSION its removal had begun: whoever removes has been told that it is not needed.
+  // Without PG_VERSION its removal had begun: the agent that removed it had been told that it is
+  // not needed.
   if (state === 'incomplete' && (incompleteWork !== 'rewind' || major === null)) return;
   const what = incompleteWork === 'rewind' ? 'was being rewound and may hold commits nobody else has' : `is ${state}`;
   throw new RegentError('CLONE_REFUSED', `${dataDir} ${what}: it is not overwritten`, {
@@ -95,13 +96,13 @@ async function refuseUnlessOurs(dataDir: string): Promise<void> {
 }
 
 /**
- * A new cluster that another was published instead of. Nobody was led to it, but whoever connected
- * to it by its address may want to look.
+ * A new cluster that another was published instead of. No router or client was sent to it, but a
+ * client that connected by its address may want to look.
  */
 async function keepUnpublished(deps: Deps): Promise<void> {
   const { dataDir } = deps.settings.postgresql;
   if ((await inspectDataDir(dataDir)).incompleteWork !== 'publication') return;
-  // Interrupted, the removal leaves what is not whole any more.
+  // An interrupted removal leaves a directory that is not whole.
   await markIncomplete(dataDir, 'clone');
   await removeDataDir(dataDir, { keepAside: true, log: deps.log });
 }

@@ -1,8 +1,8 @@
 /**
  * PostgreSQL's files for a role. Every file is replaced as a whole and durably, and postgresql.conf
- * holds only what this PostgreSQL accepts, so that a server may be started on them, or told to
- * reload, at any moment. postgresql.conf and its includes say which server it follows and which
- * standbys its commits wait for. No other file keeps them from being written.
+ * holds only what this PostgreSQL accepts. So a server may be started on them, or told to reload,
+ * at any moment. postgresql.conf and its includes say which server it follows and which standbys
+ * its commits wait for. No other file keeps them from being written.
  */
 
 import { chown, mkdir } from 'node:fs/promises';
@@ -81,12 +81,12 @@ export class ConfWriter {
   }
 
   /**
-   * Writes whatever differs. `control`: limits of the control file, for the start of a standby;
-   * null for a primary and for a running server. For a standby standby.signal is made first; for a
-   * primary signal files are left alone (see `removeSignalFiles`). `autoConf`: what a server that
-   * reads none of these files yet has in postgresql.auto.conf is all it goes by. `judge`: asks the
-   * running server about the access files. One file that cannot be written keeps no other from
-   * being written.
+   * Writes whatever differs. `control`: limits of the control file, when a standby is about to
+   * start; null for a primary and for a running server. A standby gets standby.signal first; a
+   * primary's signal files are left alone (see `removeSignalFiles`). `autoConf`:
+   * postgresql.auto.conf of a server that reads none of these files yet and goes by that alone.
+   * `judge`: asks the running server about the access files. One file that cannot be written keeps
+   * no other from being written.
    */
   async writeServerFiles(
     settings: Settings,
@@ -166,7 +166,7 @@ export class ConfWriter {
     return split(this.#judged.accepted, recoveryGucs(settings, role, major));
   }
 
-  /** The file the user's own postgresql.conf has become, or the one he names. */
+  /** The file that the user's own postgresql.conf has become, or the one that custom_conf names. */
   async #includedFile(settings: Settings, put: (path: string, text: string) => Promise<void>): Promise<string> {
     const { configDir, customConf } = settings.postgresql;
     if (customConf !== null) {
@@ -199,7 +199,7 @@ export class ConfWriter {
     );
   }
 
-  /** How files are written that may be mounts, or lie where no other file can be made. */
+  /** How to write files that may be mounts, or lie where no other file can be made. */
   #ways(dataDir: string): Omit<WriteOptions, 'mode'> {
     return { owner: this.#deps.runAs ?? undefined, spare: dataDir, inPlace: (note) => this.#tellInPlace(note) };
   }
@@ -243,13 +243,13 @@ function split(accepted: Gucs, recovery: Gucs): { main: Gucs; recovery: Gucs } {
 }
 
 /**
- * Another wrote it: somebody may want it back. Not so in a directory that is being `made`, where it
- * is what a program of PostgreSQL has just left.
+ * True when another program wrote it: an operator may want it back. Not so in a directory that is
+ * being `made`, where it is what a program of PostgreSQL has just left.
  */
 async function isForeign(path: string, text: string, made: string | null): Promise<boolean> {
   if (made !== null && path.startsWith(`${made}/`)) return false;
   const old = await readText(path).catch((error: unknown) => {
-    // What is no file cannot be written either, and that will be told.
+    // A directory cannot be written either, and writing will say so.
     if (codeOf(error) === 'EISDIR') return null;
     throw new RegentError(
       'FILE_WRITE_FAILED',
@@ -260,8 +260,8 @@ async function isForeign(path: string, text: string, made: string | null): Promi
       },
     );
   });
-  // PostgreSQL's first line there says that nobody is to edit it, as an agent's does; what is in it
-  // is the operator's.
+  // Its first line says that nobody should edit it, as an agent's file does. PostgreSQL wrote that
+  // line; the operator wrote what follows.
   const ofAgent = old !== null && isGenerated(old) && !path.endsWith('/postgresql.auto.conf');
   return old !== null && old !== text && !ofAgent;
 }
@@ -279,8 +279,8 @@ async function writtenNames(path: string): Promise<string | null> {
 }
 
 /**
- * Directories PostgreSQL wants to find and does not create. What cannot be made is left for
- * PostgreSQL to complain of at its start.
+ * Directories PostgreSQL wants to find and does not create. PostgreSQL complains at its start of
+ * what cannot be made here.
  */
 async function makeDirectories(settings: Settings, main: Gucs, deps: WriterDeps): Promise<void> {
   const sockets = (main['unix_socket_directories'] ?? '').split(',').map((part) => part.trim().replace(/^"(.*)"$/, '$1'));

@@ -1,6 +1,6 @@
 /**
- * A configuration directory apart from the data directory: there before anything is copied or made
- * that could not be used without it.
+ * A configuration directory apart from the data directory. It must exist before anything is copied
+ * or made that needs it.
  */
 import { access, chown, constants, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,8 +13,8 @@ import type { Deps } from './deps.ts';
 const MODE = 0o755;
 
 /**
- * Makes it where it is missing, for a data directory that is about to be made: somebody else's
- * server has its files somewhere already. Throws CONFIG_DIR_UNUSABLE.
+ * Makes it where it is missing, when a data directory is about to be made. A server that exists
+ * already has its files somewhere. Throws CONFIG_DIR_UNUSABLE.
  */
 export async function provideConfigDir(
   { postgresql: { configDir, dataDir } }: Settings,

@@ -1,6 +1,6 @@
 /**
- * Whether everything that a crashed primary's directory has is in the history of another, so that
- * it can follow as it is.
+ * Whether all WAL in a crashed primary's directory is in the history of another server. Then it can
+ * follow that server as it is.
  */
 import { compareHistories, stoppedPosition } from '../../core/divergence.ts';
 import type { Source } from '../../core/effects.ts';
@@ -15,9 +15,9 @@ import { askFingerprint, readFingerprint } from './timeline-fingerprint.ts';
 import { lastRecord } from './wal-end.ts';
 
 /**
- * A primary that crashed, or a copy of one's disk: pg_controldata does not tell where its WAL ends.
- * When its last record lies in the source's history there is nothing to rewind; it starts as a
- * standby as it is. Throws REWIND_BLIND when the source has other records there.
+ * Handles a primary that crashed, or a copy of one's disk: pg_controldata does not tell where its
+ * WAL ends. When its last record lies in the source's history there is nothing to rewind; it starts
+ * as a standby as it is. Throws REWIND_BLIND when the source has other records there.
  */
 export async function isContained(
   deps: Deps,
@@ -34,8 +34,7 @@ export async function isContained(
   if (last === null) return false;
   const own = await new LocalHistory().read(deps.settings.postgresql.dataDir, timeline);
   if (compareHistories({ ...position, lsn: last, open: false }, own, history) !== 'prefix') return false;
-  // The last record may be one of those that two servers write alike; a checkpoint has its moment
-  // in it.
+  // The last record may be one that two servers write alike; a checkpoint contains its time.
   for (const from of new Set([control.checkpointLsn, last])) {
     if (await isTheSame(deps, source, { timeline, from }, control.walSegmentBytes, options)) continue;
     const message = `${source.name} has other WAL at ${formatLsn(from)}, before the point up to which pg_rewind takes both for the same`;
@@ -46,8 +45,8 @@ export async function isContained(
 }
 
 /**
- * Also where the source does not have that WAL any more, or does not let it be read: numbers are
- * all there is to go by then.
+ * True also where the source no longer has that WAL, or does not let it be read: then only the
+ * numbers can be compared.
  */
 async function isTheSame(deps: Deps, source: Source, place: TimelineStart, segmentBytes: number, options: Bounded): Promise<boolean> {
   return (await sameRecord(deps, source, place, segmentBytes, options).catch(() => null)) !== false;
@@ -67,7 +66,7 @@ export async function sameRecord(
 }
 
 /**
- * Of a record, in hex: its length, where the one before it begins, and a checksum over all of it.
- * What follows may be another's record already.
+ * The part of a record, in hex, that has its length, where the one before it begins, and a checksum
+ * over all of it. What follows may be another's record already.
  */
 const headerOf = (hex: string) => hex.slice(0, 48);

@@ -27,9 +27,8 @@ export interface Context {
   /** What the files were last written for; null before the first time. */
   role: ServerRole | null;
   /**
-   * The running server may not have been told to read the files as they are: they changed and no
-   * signal went out since, or a predecessor of this process, which may have ended between the two,
-   * wrote them.
+   * The running server may not have been told to read the files as they are. They changed and no
+   * signal followed; or another process wrote them and may have ended before its signal.
    */
   owesReload: boolean;
   /**

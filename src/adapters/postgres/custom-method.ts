@@ -26,7 +26,7 @@ function argument(value: JsonValue): string {
 
 /**
  * The command's words, the user's own keys, and what is `added`, which overrules them. `no_params`
- * is for a program that does not know what would be added: it gets the user's own keys only,
+ * is for a program that does not know the added arguments. It gets the user's own keys only,
  * without those that are meant for the agent. Exported for its tests.
  */
 export function methodArguments(method: string, options: JsonObject, added: Readonly<Record<string, string>>): string[] {

@@ -1,6 +1,6 @@
 /**
- * The data directory as a whole: what it is, whether work of ours was interrupted in it, and how it
- * is put out of the way.
+ * The data directory as a whole: what it is, which of our work was interrupted in it, and how it is
+ * removed.
  */
 import { chown, mkdir, readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ export interface DataDirFacts {
   readonly standbySignal: boolean;
   /** Text of backup_label, where there is one. */
   readonly backupLabel?: string;
-  /** Of a foreign one: what lies in it, but what this agent put there. */
+  /** Of a foreign one: what lies in it, except what this agent put there. */
   readonly entries?: readonly string[];
   /** Why it is inaccessible. */
   readonly reason?: string;
@@ -72,7 +72,7 @@ export async function inspectDataDir(dataDir: string): Promise<DataDirFacts> {
   }
 }
 
-/** What of the directory is neither ours nor may be missing. Throws what the system says. */
+/** Entries of the directory that are not ours and must not be lost. Throws what the system says. */
 async function emptyOrForeign(dataDir: string): Promise<Pick<DataDirFacts, 'state' | 'entries'>> {
   try {
     const entries = (await readdir(dataDir)).filter((entry) => !entry.startsWith(OWN_PREFIX) && !PROBE.test(entry)).sort();
@@ -99,8 +99,8 @@ async function readMarker(dataDir: string): Promise<IncompleteWork | null> {
   const { texts, pipe } = await readMark(dataDir, 'incomplete');
   if (pipe) return 'rewind';
   const [work, ...others] = new Set(texts.map((text) => WORKS.find((known) => known === text.trim()) ?? 'rewind'));
-  // Written by somebody else, or twice. After a rewind the directory may hold commits nobody else
-  // has: the reading that destroys least.
+  // Somebody else wrote it, or it was written twice. After a rewind the directory may hold commits
+  // nobody else has: the reading that destroys least.
   return others.length > 0 ? 'rewind' : (work ?? null);
 }
 
@@ -155,7 +155,7 @@ export interface Place {
 
 async function putAway(place: Place, options: RemovalOptions, inPlace: boolean): Promise<void> {
   const { directory } = place;
-  // What is only deleted must not replace a copy that was kept on purpose.
+  // A copy that is only deleted must not replace one that was kept on purpose.
   const aside = options.keepAside ? place.aside : `${place.aside}.deleting`;
   const owner = await stat(directory);
   await rm(aside, { recursive: true, force: true });
@@ -241,9 +241,9 @@ async function realOrNull(path: string): Promise<string | null> {
 }
 
 /**
- * A program of the user's makes the data directory itself, as with Patroni: `mv BACKUP DATA_DIR`
- * would put the backup into one that is there. What cannot be removed (a mount, the target of a
- * link, below a parent of another's) stays, empty.
+ * As with Patroni, a program of the user's makes the data directory itself: `mv BACKUP DATA_DIR`
+ * would put the backup into one that exists. What cannot be removed (a mount, the target of a link,
+ * below a parent of another's) stays, empty.
  */
 export async function removeIfEmpty(dataDir: string): Promise<void> {
   await rmdir(dataDir).catch(() => {});

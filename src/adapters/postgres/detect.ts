@@ -1,9 +1,9 @@
 /**
  * Finds the server of a data directory among the machine's processes (Linux: /proc).
  *
- * A pid alone proves nothing, because pids are recycled; server-process.ts tells what does. Once
- * found, a process is held by an open descriptor of its /proc file: that one goes dead with the
- * process and never speaks of a successor under the same pid.
+ * A pid alone proves nothing, because pids are recycled; server-process.ts tells what does. A
+ * process that was found is held by an open descriptor of its /proc file. The descriptor goes dead
+ * with the process and never means a later one with the same pid.
  */
 import { closeSync, openSync, readdirSync, readFileSync, readSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,10 +12,10 @@ import { readPidFile } from './pid-file.ts';
 import { describeProgram, type Home, isServerProcess, judgeOwner, usualPrograms } from './server-process.ts';
 
 /**
- * A killed postmaster that its parent has not reaped yet still has its pid, and PostgreSQL takes
- * the owner of postmaster.pid for alive as long as the pid exists: neither a start nor pg_rewind
- * would get past it. To be called when no process of the server is left, as the file also keeps a
- * second server away from the first one's orphans.
+ * A killed postmaster that its parent has not reaped yet still has its pid. PostgreSQL takes the
+ * owner of postmaster.pid for alive while the pid exists, so a start and pg_rewind would both fail.
+ * Call it when no process of the server is left, because the file also keeps a second server away
+ * from the first one's orphans.
  */
 export function forgetUnreaped(dataDir: string): void {
   const file = readPidFile(dataDir);
@@ -64,9 +64,7 @@ export function parseProcStat(text: string): ProcStat | null {
   return { state, ppid: Number(ppid), startTicks };
 }
 
-/**
- * A process that was seen, and can be asked after and signalled without ever meaning another one.
- */
+/** A process that was seen. It can be checked and signalled without ever meaning another one. */
 export class HeldProcess {
   readonly pid: number;
   readonly ppid: number;
@@ -178,8 +176,8 @@ export function findPostmaster(dataDir: string, programs: ReadonlySet<string> = 
 }
 
 /**
- * The postmaster by its processes alone, for when somebody removed postmaster.pid. Orphans of a
- * dead postmaster do not count: they have no children.
+ * Finds the postmaster by its processes alone, in case somebody removed postmaster.pid. Orphans of
+ * a dead postmaster do not count: they have no children.
  */
 export function findPostmasterByScan(dataDir: string, programs: ReadonlySet<string> = usualPrograms): HeldProcess | null {
   const all = findServerProcesses(dataDir, programs);
@@ -196,8 +194,8 @@ export interface PidFileOwner {
 }
 
 /**
- * Who lives under the pid that postmaster.pid names; PostgreSQL would refuse to start. Null:
- * nobody.
+ * The process with the pid that postmaster.pid names, because of which PostgreSQL would refuse to
+ * start. Null: nobody.
  */
 export function pidFileOwner(dataDir: string, programs: ReadonlySet<string> = usualPrograms): PidFileOwner | null {
   const home = homeOf(dataDir, programs);

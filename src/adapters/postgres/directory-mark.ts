@@ -1,9 +1,9 @@
 /**
- * What is to be known of a data directory after the agent has ended, and nothing that PostgreSQL
- * keeps in it tells (marks.ts says where it lies):
- * - `restored`: somebody replaced it by a base backup, so what this node has confirmed before need
- *   not be in it, until it has caught up with a leader. The label that tells of the backup goes
- *   with the first start.
+ * What the agent must know of a data directory after a restart, and PostgreSQL does not record in
+ * it. marks.ts says where it lies.
+ * - `restored`: somebody replaced it by a base backup, so it may lack what this node has confirmed,
+ *   until it has caught up with a leader. The first start removes the label that tells of the
+ *   backup.
  * - `strayed`: somebody opened it for writes beside the leader, so its position proves nothing,
  *   until it streams or was cloned.
  */
@@ -18,9 +18,9 @@ export type DirectoryMark = 'restored' | 'strayed';
 const MARKS: readonly DirectoryMark[] = ['restored', 'strayed'];
 
 /**
- * A backup's label tells it, until the first start. Without one, a primary's crashed directory that
- * starts as a standby of another is either behind that one already, or its disk is a copy of an
- * earlier moment.
+ * A backup's label tells it, until the first start removes it. A primary's crashed directory
+ * without a label that starts as a standby is one of two things. It is behind the other server
+ * already, or its disk is a copy of an earlier moment.
  */
 export function isSomebodysCopy(
   role: ServerRole,
@@ -37,7 +37,7 @@ export async function setMark(dataDir: string, mark: DirectoryMark): Promise<voi
   await writeMark(dataDir, mark, '');
 }
 
-/** Of a directory that was made new. */
+/** Called for a directory that was newly made. */
 export async function clearMarks(dataDir: string): Promise<void> {
   for (const mark of MARKS) await clearMark(dataDir, mark);
 }

@@ -1,8 +1,8 @@
 /**
- * The ways into the local server, tried in turn: as libpq's programs do, a superuser that has no
- * password over TCP may come in by the socket, where the operating system vouches for who asks
- * (peer authentication). What answers must be the server of our data directory: another one may
- * listen where ours was expected.
+ * The ways into the local server, tried in turn as libpq's programs do. A superuser without a
+ * password over TCP may come in by the socket, where the operating system vouches for it (peer
+ * authentication). The server that answers must be the one of our data directory: another one may
+ * listen on the expected address.
  */
 import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -16,8 +16,8 @@ import { type ConnectOptions, connect, discard, sqlState } from './sql.ts';
 export type DoorOptions = Omit<ConnectOptions, 'host' | 'port' | 'database' | 'credentials'>;
 
 /**
- * The door that let the agent in last, so that not every connection leaves a refusal in
- * PostgreSQL's log. New settings may open the other one.
+ * The door that last let the agent in is tried first, so that not every connection leaves a refusal
+ * in PostgreSQL's log. New settings may open the other one.
  */
 const opened = new WeakMap<Settings, string>();
 
@@ -45,9 +45,9 @@ function addressOf(listens: string): string {
 }
 
 /**
- * A connection of the superuser to the local server. Throws what `connect` throws; PG_REFUSED when
- * the server said no at every door, with its words and what would let the agent in;
- * PG_ANOTHER_SERVER when what answers has another data directory.
+ * A connection of the superuser to the local server. Throws what `connect` throws. Throws
+ * PG_REFUSED when the server refused at every door, with its words and what would let the agent in.
+ * Throws PG_ANOTHER_SERVER when the server that answers has another data directory.
  */
 export async function enter(settings: Settings, options: DoorOptions): Promise<pg.Client> {
   const deadline = performance.now() + options.connectTimeoutMs;
@@ -78,14 +78,14 @@ export async function enter(settings: Settings, options: DoorOptions): Promise<p
   });
 }
 
-/** It said no to whoever asked, and may say yes to the same one at another door. */
+/** It refused this user, and may accept the same user at another door. */
 function isRefusal(error: unknown): boolean {
   return sqlState(error)?.startsWith('28') === true || /password must be a (non-empty )?string/.test(ensureError(error).message);
 }
 
 /**
- * Of a role that may not see it the setting is null: it is not the superuser that was configured,
- * and is found out by what it may not do.
+ * A role that may not see the setting gets null: it is not the superuser that was configured. What
+ * it may not do will show that.
  */
 async function refuseAnother(client: pg.Client, settings: Settings, door: Door, timeoutMs: number): Promise<void> {
   try {

@@ -4,8 +4,8 @@ import { type Lsn, maxLsn, parseLsn, type Timeline } from '../../core/units.ts';
 
 /** Fixed for the life of one postmaster. */
 /**
- * Also keeps the session alive: a role or database may have limits for sessions that are idle, and
- * one version knows more of them than another.
+ * It also keeps the session alive, because a role or database may limit idle sessions. Such limits
+ * differ from version to version.
  */
 export const IDENTITY_QUERY = `
 WITH unlimited AS (SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout'))
@@ -23,7 +23,7 @@ export interface IdentityRow {
 const TIMESTAMP = `'YYYY-MM-DD HH24:MI:SS.US"+00:00"'`;
 
 /**
- * pg_is_in_recovery() is asked once and fenced (OFFSET 0): the WAL functions of a primary raise an
+ * pg_is_in_recovery() is asked once and fenced (OFFSET 0). The WAL functions of a primary raise an
  * error in recovery, and a promotion may come in between. A primary's own end is asked after what
  * its walsenders tell: no standby can have more by then. The walsender and walreceiver functions
  * are called themselves, because the views join the whole of pg_stat_activity.
@@ -107,8 +107,8 @@ const textOf = (value: Scalar): string => (value == null ? '' : String(value));
 const textOrNull = (value: Scalar): string | null => (value == null ? null : String(value));
 
 /**
- * All but the standby's timeline where there is no walreceiver, and pendingRestart: those need more
- * than this row.
+ * Reads all facts except pendingRestart and, where there is no walreceiver, the standby's timeline:
+ * those need more than this row.
  */
 export function readFacts(row: FactsRow, serverVersion: number): Omit<SqlFacts, 'pendingRestart'> {
   const receiver = row.receiver === null ? null : readReceiver(row.receiver);
@@ -135,9 +135,10 @@ export function readFacts(row: FactsRow, serverVersion: number): Omit<SqlFacts, 
 }
 
 /**
- * It has more on its own disk than it tells. A startup process that is paused (by an operator, or
- * by PostgreSQL where a limit is lower than the primary's) has not come to the end either; but once
- * a walreceiver has run in this life everything on the disk was replayed or is in `receive_lsn`.
+ * It has more on its own disk than it tells. A startup process that is paused has not come to the
+ * end either. An operator pauses it, or PostgreSQL does where a limit is lower than the primary's.
+ * But once a walreceiver has run in this life, everything on the disk was replayed or is in
+ * `receive_lsn`.
  */
 function isReplaying({ in_recovery, receiver, waits_for_wal, replay_paused, receive_lsn }: FactsRow): boolean {
   return in_recovery && receiver === null && waits_for_wal === false && !(replay_paused && receive_lsn !== null);

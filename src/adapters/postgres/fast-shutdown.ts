@@ -27,8 +27,8 @@ WHERE s.state IN ('streaming', 'catchup', 'backup') OR r.slot_type = 'logical'`;
 const END = `SELECT pg_terminate_backend(pid) FROM pg_stat_replication WHERE pid = ANY ($1)`;
 
 /**
- * Those that are told to end may be stuck in a socket that takes no more, and get out of there when
- * they are told again.
+ * A walsender that is told to end may be stuck in a socket that takes no more. Telling it again
+ * gets it out of there.
  */
 export async function endWalsenders(
   clock: Clock,
@@ -53,13 +53,16 @@ export interface Patience {
    * Members that may lead next; absent: every standby is waited for as long as PostgreSQL waits.
    */
   readonly successors?: readonly string[];
-  /** Called once: nothing can be written any more, and nobody who is waited for lacks anything. */
+  /**
+   * Called once, when nothing can be written any more and every standby that is waited for has
+   * everything.
+   */
   readonly onClosed?: () => void;
   /** The stop has so much time in all. */
   readonly timeoutMs: number;
 }
 
-/** Of one stop. Held from before it, because nobody can be asked any more once it is ordered. */
+/** Of one stop. Held from before the stop, because nothing can be asked once it is ordered. */
 export class Walsenders {
   readonly #context: Context;
   readonly #standbys: readonly Walsender[];
@@ -86,8 +89,8 @@ export class Walsenders {
   }
 
   /**
-   * Never throws: of a server that does not answer none are known, and it is waited for as
-   * PostgreSQL does.
+   * Never throws. A server that does not answer tells none, and PostgreSQL then waits as it always
+   * does.
    */
   static async of(context: Context, postmaster: HeldProcess, patience: Patience): Promise<Walsenders> {
     const rows = await context.heartbeat.query<Connected & { consumes: boolean }>(CONNECTED, [], ASK_MS).catch(() => []);
@@ -105,15 +108,15 @@ export class Walsenders {
   }
 
   /**
-   * To be called over and over during a fast shutdown: ends those that need not be waited for, and
-   * tells when PostgreSQL is closed for writes.
+   * Call it repeatedly during a fast shutdown. It ends the walsenders that need not be waited for,
+   * and tells when PostgreSQL is closed for writes.
    */
   async look(): Promise<void> {
     const now = this.#context.clock.monotonicMs();
     if (now < this.#nextLookMs) return;
     const sinceMs = now - this.#orderedAtMs;
-    // A fast shutdown waits until they have confirmed everything, however slow they are, and one
-    // that is stuck in a socket keeps the checkpoint from being written.
+    // A fast shutdown waits until they have confirmed everything, however slow they are. One that
+    // is stuck in a socket keeps the checkpoint from being written.
     if (sinceMs >= this.#scaled(CONSUMERS_MS)) this.#end(alive(this.#consumers), 'has not taken all WAL');
     if (this.#writtenAtMs === null && (await this.#allIsWritten())) this.#writtenAtMs = now;
     this.#nextLookMs = this.#context.clock.monotonicMs() + LOOK_MS;
@@ -141,14 +144,14 @@ export class Walsenders {
   #closed(now: number): void {
     this.#closedAtMs = now;
     const consumers = alive(this.#consumers).map(({ name }) => name);
-    const whom = consumers.length > 0 ? consumers.join(', ') : 'its archiver (archive_command)';
+    const awaited = consumers.length > 0 ? consumers.join(', ') : 'its archiver (archive_command)';
     this.#context.log.info(
-      `PostgreSQL is closed for writes ${seconds(now - this.#orderedAtMs)} after the stop was ordered, and now waits for ${whom}`,
+      `PostgreSQL is closed for writes ${seconds(now - this.#orderedAtMs)} after the stop was ordered, and now waits for ${awaited}`,
     );
     this.#patience.onClosed?.();
   }
 
-  /** A stop with little time in all has less for everybody. */
+  /** A stop with little time in all gives each wait less. */
   #scaled(ms: number): number {
     return Math.min(ms, this.#patience.timeoutMs * 0.3);
   }
@@ -159,7 +162,7 @@ export class Walsenders {
     const names = alive([...this.#standbys, ...this.#consumers]).map(({ name, pid }) => `${name} (pid ${pid})`);
     const connected = names.length === 0 ? '' : `; connected: ${names.join(', ')}`;
     this.#context.log.info(
-      `PostgreSQL has not written its last checkpoint ${seconds(sinceMs)} after the stop was ordered: sessions that are still ending, or a standby or consumer that takes no more, keep it waiting${connected}`,
+      `PostgreSQL has not written its last checkpoint ${seconds(sinceMs)} after the stop was ordered. It waits for sessions that are still ending, or for a standby or consumer that does not receive${connected}`,
     );
   }
 

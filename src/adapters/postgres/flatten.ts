@@ -1,6 +1,6 @@
 /**
- * One configuration file in the place of several: what it includes is put in where it is named, so
- * that it can be moved.
+ * Makes one configuration file of several: includes are put in where they are named, so that the
+ * file can be moved.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
@@ -13,10 +13,7 @@ const INCLUDES: ReadonlySet<string> = new Set(['include', 'include_if_exists', '
 /** Where one server's files lie. Regent says it on the command line. */
 const PLACES: ReadonlySet<string> = new Set(['config_file', 'data_directory', 'hba_file', 'ident_file']);
 
-/**
- * Where one server leaves what it has while it runs: a second one on this machine would use the
- * same.
- */
+/** Files of a running server; a second one on this machine would use the same. */
 const RUN_PLACES: ReadonlySet<string> = new Set(['external_pid_file', 'stats_temp_directory']);
 
 /**
@@ -70,9 +67,9 @@ function unreadable(path: string, reason: string, cause?: unknown): RegentError 
 }
 
 /**
- * The base configuration of another node, for this one: without where that one's files lie, and
- * without includes that lead nowhere here. `exists` judges a path that is relative to the new place
- * of the file. Returns what was taken out as well.
+ * Makes the base configuration of another node fit this one: without the places of that node's
+ * files, and without includes that lead nowhere here. `exists` judges a path that is relative to
+ * the new place of the file. Returns what was taken out as well.
  */
 export async function disowned(
   text: string,
@@ -93,8 +90,8 @@ export async function disowned(
 }
 
 /**
- * pg_hba.conf or pg_ident.conf for another directory: what it names relative to its own is named in
- * full.
+ * Makes pg_hba.conf or pg_ident.conf fit another directory: names relative to its own become full
+ * paths.
  */
 export function movedAccessFile(text: string, directory: string): string {
   const full = (path: string) => resolve(directory, path);

@@ -14,12 +14,12 @@ import { type Door, refusalText } from './refusal.ts';
 import { discard, isTimeout, isTurnedAway, sqlState } from './sql.ts';
 
 /**
- * An open connection proves that the server answers, not that it lets the agent in again, and a
+ * An open connection proves that the server answers, not that it lets the agent in again. A
  * postmaster that can no longer fork answers on old connections only. So a new one is tried this
  * often, and at once when the server has read its files again.
  */
 const RENEW_AFTER_MS = 15_000;
-/** While it is refused: the end of that is to be seen soon. */
+/** Used while it is refused, so that the end of that is seen soon. */
 const TRY_AGAIN_MS = 5000;
 /** On the server's side; the client's own deadline is the caller's. */
 const STATEMENT_TIMEOUT_MS = 2000;
@@ -30,8 +30,8 @@ export function localEndpoint(settings: Settings): Door {
 }
 
 /**
- * A connection of the superuser to the local server, for one purpose. Commits on it wait for no
- * standby. The caller discards it.
+ * Opens a connection of the superuser to the local server, for one purpose. Commits on it wait for
+ * no standby. The caller discards it.
  */
 export function connectLocal(
   settings: Settings,
@@ -113,7 +113,7 @@ export class Heartbeat {
     if (!this.connected) await this.#connect(settings, timeoutMs);
   }
 
-  /** Runs a statement on the open connection; for what is asked beside the facts. */
+  /** Runs a statement on the open connection, beside the facts. */
   async query<Row extends pg.QueryResultRow>(text: string, values: unknown[], timeoutMs: number): Promise<Row[]> {
     if (!this.#line) return [];
     try {
@@ -125,9 +125,9 @@ export class Heartbeat {
   }
 
   /**
-   * Runs statements on a connection that is open, on a new one where none is free, and on the
-   * facts' own where none can be opened. Throws what `enter` throws, what the work throws,
-   * SQL_TIMEOUT, PG_ABORTED.
+   * Runs statements on a connection that is open, or on a new one where none is free. Uses the
+   * facts' own connection where none can be opened. Throws what `enter` throws, what the work
+   * throws, SQL_TIMEOUT, PG_ABORTED.
    */
   async use<T>(settings: Settings, options: Use, work: (client: pg.Client) => Promise<T>): Promise<T> {
     if (options.signal?.aborted) throw calledOff(options);
@@ -294,8 +294,7 @@ export class Heartbeat {
         return await work(client);
       });
     } catch (error) {
-      // What state it is in is known only where the server, or the work itself, has said what was
-      // wrong.
+      // Its state is known only where the server, or the work itself, has said what was wrong.
       if (options.signal?.aborted || (sqlState(error) === null && !isOwnWord(error))) {
         discard(client);
         if (this.#spare === line) this.#spare = null;
@@ -307,8 +306,8 @@ export class Heartbeat {
   }
 
   /**
-   * The last connection there is must outlive work that is late or called off: the server ends the
-   * statement by the connection's own limit, and nothing more is asked on it for that work.
+   * The last connection must outlive work that is late or called off. The server ends the statement
+   * by the connection's own limit, and the work may ask nothing more on it.
    */
   async #onFacts<T>(client: pg.Client, options: Use, work: (client: pg.Client) => Promise<T>): Promise<T> {
     let over: RegentError | null = null;

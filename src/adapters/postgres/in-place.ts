@@ -1,7 +1,7 @@
 /**
- * For files that cannot be replaced: a single file that is mounted (rename: EBUSY), or one that is
- * ours in a directory that is not (no new file can be made there). The old text is kept first,
- * durably; a reader may see part of the new one for the moment in which it is written.
+ * Writes files that cannot be replaced. One is a single file that is mounted (rename: EBUSY).
+ * Another is our file in a directory that is not ours, where no new file can be made. The old text
+ * is kept first, durably. A reader may see part of the new one while it is written.
  */
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
@@ -24,8 +24,8 @@ export const cannotReplace = (error: unknown): boolean => NOT_REPLACEABLE.has(co
 export const spareName = (spare: string, name: string): string => join(spare, `pgsql_tmp.${name}`);
 
 /**
- * False: text and permissions are as they can be already. Throws what a system call throws: EPERM
- * too, where others may read what is to be closed to them.
+ * False: text and permissions already are as they can be. Throws what a system call throws, also
+ * EPERM where others may read a file that must be closed to them.
  */
 export async function writeInPlace(path: string, text: string, options: WriteOptions, reason: unknown): Promise<boolean> {
   const file = await open(path, 'r+');
@@ -73,8 +73,8 @@ async function writeWhole(file: FileHandle, bytes: Buffer): Promise<void> {
 }
 
 /**
- * True: they were changed. A file that others may read is mended or refused where it is to be
- * closed; who owns it is left, where it cannot be changed.
+ * True: they were changed. A file that must be closed to others is mended or refused when they may
+ * read it. Its owner stays, where that cannot be changed.
  */
 async function permissions(file: FileHandle, { mode, owner }: WriteOptions): Promise<boolean> {
   const now = await file.stat();
@@ -97,8 +97,8 @@ const WRITING = /\.regent-writing$/;
 const KEPT = '.regent-old';
 
 /**
- * Beside the file, else in the spare directory. One that is there already is from a write that was
- * broken off: what is in it is whole, and what is in the file may not be.
+ * Beside the file, else in the spare directory. One that is there already is from an interrupted
+ * write: its text is whole, and the file's may not be.
  */
 async function keep(path: string, text: string, options: WriteOptions): Promise<string> {
   const name = `${basename(path)}.regent-writing`;

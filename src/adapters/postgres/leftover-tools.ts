@@ -1,6 +1,6 @@
 /**
- * Programs that a killed agent left at work on the data directory. They were given a session of
- * their own, so they go on; before the next one begins, they must be gone, or two would write into
+ * Programs that a killed agent left at work on the data directory. They have a session of their
+ * own, so they go on. They must be gone before the next one begins, because two would write into
  * one directory.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { stagingPath } from './marks.ts';
 const TOOLS = new Set(['initdb', 'pg_basebackup', 'pg_rewind']);
 const LOOK_MS = 10;
 
-/** Known by its program and by the data directory among its arguments. */
+/** A process is recognized by its program and by the data directory among its arguments. */
 function worksOn(pid: number, dataDir: string): boolean {
   try {
     if (!TOOLS.has(basename(readlinkSync(`/proc/${pid}/exe`)))) return false;

@@ -1,8 +1,8 @@
 /**
  * Environment variables that libpq reads, PostgreSQL 13 to 18:
- * https://www.postgresql.org/docs/current/libpq-envars.html. The agent's own are somebody's for his
- * psql. In a postmaster they stand for what primary_conninfo leaves open, so that a walreceiver
- * logs in as it should not, or to somewhere else; three of them (PGPORT, PGDATESTYLE,
+ * https://www.postgresql.org/docs/current/libpq-envars.html. Those in the agent's environment were
+ * set for somebody's psql. In a postmaster they fill what primary_conninfo leaves open, so that a
+ * walreceiver would log in as the wrong user or elsewhere. Three of them (PGPORT, PGDATESTYLE,
  * PGCLIENTENCODING) change the server's own settings.
  */
 
@@ -60,10 +60,10 @@ const without = (names: readonly string[]): Readonly<Record<string, undefined>> 
   Object.fromEntries(names.map((name) => [name, undefined]));
 
 /**
- * For the environment of PostgreSQL and of its programs: undefined removes one. What pgBackRest or
- * WAL-G read (PGBACKREST_…, WALG_…, PGDATA) stays.
+ * Changes to the environment of PostgreSQL and of its programs; undefined removes a variable. What
+ * pgBackRest or WAL-G read (PGBACKREST_…, WALG_…, PGDATA) stays.
  */
 export const NO_LIBPQ_ENV = without(LIBPQ_VARIABLES);
 
-/** For a program of the user's, which may count on the others. */
+/** Changes for a program of the user's, which may count on the other variables. */
 export const NO_OVERRULING_ENV = without(OVERRULING);

@@ -1,10 +1,10 @@
 /**
  * What a copy puts outside the data directory: tablespaces, and the WAL directory of the waldir
- * option. pg_basebackup and initdb want these empty, pg_basebackup takes nothing of a tablespace
- * back when it fails, and the links that lead there come with the last part of the copy. So the
- * directories that are empty before a copy begins are noted (mark `made`), and the next attempt
- * empties those. A WAL directory has a note of its own in it: who removes a data directory by hand
- * leaves it behind.
+ * option. pg_basebackup and initdb want these empty. pg_basebackup removes nothing from a
+ * tablespace when it fails, and the links that lead there come with the last part of the copy. So
+ * the directories that are empty before a copy begins are noted (mark `made`), and the next attempt
+ * empties those. A WAL directory also has a note in it, because a person who removes a data
+ * directory by hand leaves the WAL directory behind.
  */
 import { lstat, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -58,8 +58,8 @@ export function keepMade(dataDir: string): Promise<void> {
 }
 
 /**
- * Empties the WAL directory of the options where it is this member's, from a data directory that is
- * gone. Nothing in the data directory leads there any more.
+ * Empties the WAL directory of the options when it is this member's, left by a data directory that
+ * is gone. Nothing in the data directory leads there any more.
  */
 export async function removeOldWal({ settings, log }: Pick<Deps, 'settings' | 'log'>, options: readonly BinaryOption[]): Promise<void> {
   const directory = walDirectory(options);
@@ -69,8 +69,8 @@ export async function removeOldWal({ settings, log }: Pick<Deps, 'settings' | 'l
 }
 
 /**
- * Of a data directory whose WAL lies elsewhere. Where it cannot be written, an operator has to
- * empty that place one day; nothing else depends on it.
+ * Writes the note for a data directory whose WAL lies elsewhere. Where it cannot be written, an
+ * operator has to empty that place one day; nothing else depends on it.
  */
 export async function noteWalOwner(settings: Settings): Promise<void> {
   const link = join(settings.postgresql.dataDir, 'pg_wal');
@@ -105,8 +105,8 @@ function mapped(location: string, options: readonly BinaryOption[]): string {
 const plain = (text: string) => text.replace(/\\(.)/g, '$1').replace(/(?<=.)\/+$/, '');
 
 /**
- * [] where the source does not say: nothing can be noted then, and pg_basebackup names what is in
- * its way.
+ * [] where the source does not say: nothing can be noted then, and pg_basebackup names the
+ * directory in its way.
  */
 async function tablespaces(deps: Deps, source: Source, options: Bounded): Promise<string[]> {
   try {

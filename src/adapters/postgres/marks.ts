@@ -1,12 +1,11 @@
 /**
- * Small files that say of a data directory what nothing in it tells. They lie beside it, as long as
- * that place is ours to write and on the same file system: a mount (a volume of a container) may
- * come back without what lay beside its mount point. Otherwise they lie inside, where every program
- * asks for something else: initdb and pg_basebackup want an empty directory (staging.ts gives them
- * one), a base backup passes over names that begin with pgsql_tmp, and pg_rewind removes every file
- * that its source does not have. It passes over what is neither file, directory nor link, so a mark
- * goes through a rewind as a named pipe. Nobody ever opens the pipe, and no server runs while one
- * lies there.
+ * Small files about a data directory, with what nothing in it tells. They lie beside it, if that
+ * place is ours to write and on the same file system. A mount (a volume of a container) may come
+ * back without what lay beside its mount point. Otherwise they lie inside, where each program has
+ * its own demands. initdb and pg_basebackup want an empty directory (staging.ts gives them one). A
+ * base backup passes over names that begin with pgsql_tmp, and pg_rewind removes every file that
+ * its source does not have. But pg_rewind leaves named pipes alone, so a mark goes through a rewind
+ * as a pipe. No process ever opens the pipe, and no server runs while one lies there.
  */
 import { lstat, mkdir, open, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -114,8 +113,8 @@ export async function unpipe(dataDir: string): Promise<void> {
 }
 
 /**
- * Runs what may remove the texts that lie inside, and puts back those that say more than that they
- * are there.
+ * Runs work that may remove the texts that lie inside, and afterwards puts back each text whose
+ * mark is gone.
  */
 export async function keepingTexts<T>(dataDir: string, run: () => Promise<T>): Promise<T> {
   const texts = new Map<MarkName, string>();
@@ -163,8 +162,8 @@ async function besidePlace(dataDir: string): Promise<string | null> {
 }
 
 /**
- * By writing: what permissions say is not the whole truth (a read-only mount, a server's own
- * rules). A full disk is another trouble, for whoever writes next.
+ * Tries by writing, because permissions are not the whole truth (a read-only mount, a server's own
+ * rules). A full disk is another trouble, which the next write reports.
  */
 export async function canWrite(directory: string): Promise<boolean> {
   const probe = join(directory, `.regent-${process.pid}.probe`);

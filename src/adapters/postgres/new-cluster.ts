@@ -42,7 +42,7 @@ export async function bootstrapServer(context: Context, options: BootstrapOption
     await untilWritable(context, rest());
     const identity = await withClient(context, rest(), async (client) => {
       await finishBootstrap(depsOf(context), client, { ...rest(), ...localEndpoint(settings) });
-      // That it is whole must be on disk before the marker says so: the roles' commits are, by
+      // What makes it whole must be on disk before the marker says so; the roles' commits are, by
       // their own flush.
       return (await client.query<{ id: string }>('SELECT system_identifier::text AS id FROM pg_control_system()')).rows[0]!.id;
     });
@@ -57,9 +57,9 @@ export async function bootstrapServer(context: Context, options: BootstrapOption
 }
 
 /**
- * A restored cluster may let nobody in (another pg_hba.conf, another password) and may have to
- * finish a recovery first. It is started where nobody else can reach it, on a socket in a directory
- * of its own that trusts whoever can enter it, given its superuser, and stopped.
+ * A restored cluster may let no user in (another pg_hba.conf, another password), and may have to
+ * finish a recovery first. So it is started in private: on a socket in a directory that nobody else
+ * can enter, where no password is asked. There it is given its superuser, and stopped.
  */
 async function recoverInPrivate(context: Context, made: Bootstrapped, rest: () => BootstrapOptions): Promise<void> {
   const { settings, runAs } = context;

@@ -51,8 +51,8 @@ export async function namesInFiles({ postgresql: { configDir } }: Settings): Pro
 }
 
 /**
- * The running server was started on a file that is not in our place: until it is restarted, it
- * reads none of what is written there.
+ * The running server was started on a file in another place than ours. Until it is restarted, it
+ * reads nothing of what is written to ours.
  */
 export async function readsElsewhere(settings: Settings): Promise<boolean> {
   const file = await lastConfigFile(settings.postgresql.dataDir);

@@ -1,8 +1,8 @@
 /**
  * postgresql.base.conf is the node's own: what fits this machine. A clone brings another node's
- * along, with the places of that one's files in it; so this node's is kept as a mark (marks.ts)
- * while the data directory is made again, and where there is none, the other's is rid of what is
- * true of the other only.
+ * along, with the places of that node's files in it. So this node's is kept as a mark (marks.ts)
+ * while the data directory is made again. Where there is none, what is true of the other node only
+ * is taken out of the copy.
  */
 import { isAbsolute, join } from 'node:path';
 import type { Settings } from '../../core/settings.ts';
@@ -28,7 +28,7 @@ export async function keepOwnBase(settings: Settings, owner: Owner | null): Prom
   const path = await basePath(settings);
   if (!isWithin(path, dataDir)) return;
   const { state, major } = await inspectDataDir(dataDir);
-  // A half made copy has its source's; before a rewind began, this node's was kept.
+  // A half-made copy has its source's; before a rewind began, this node's was kept.
   if (major === null || state !== 'valid') return;
   const text = await flattened(path).catch(() => readText(path));
   if (text === null) return;

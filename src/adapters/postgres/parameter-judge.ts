@@ -23,8 +23,8 @@ export async function judgeParameters(context: Context, gucs: Gucs, options: Bou
 }
 
 /**
- * Their names are good for anything where their library is not loaded, as it is not for a check of
- * the file.
+ * Where their library is not loaded, PostgreSQL accepts any name of theirs; a check of the file
+ * does not load it.
  */
 async function ofExtensions({ heartbeat, settings }: Context, gucs: Gucs, options: Bounded): Promise<Complaint[]> {
   const named = new Map(Object.keys(gucs).flatMap((name) => (name.includes('.') ? [[name.toLowerCase(), name] as const] : [])));

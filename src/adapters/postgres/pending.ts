@@ -1,7 +1,6 @@
 /**
- * Settings that wait for a restart. Two sources: those PostgreSQL knows of (changed in a file since
- * it started), and those on its command line, which only the agent can compare with what is wanted
- * now.
+ * Settings that wait for a restart. PostgreSQL knows some of them (changed in a file since it
+ * started). Those on its command line only the agent can compare with the wanted values.
  */
 
 import type { Settings } from '../../core/settings.ts';
@@ -26,8 +25,9 @@ const REREAD_AFTER_MS = 60_000;
 const NEVER_PENDING: ReadonlySet<string> = new Set([...RECOVERY_GUCS, 'hot_standby']);
 
 /**
- * That a server has our data directory is known otherwise, and may be said by another path; the pid
- * file is this node's, in whatever file it is named.
+ * These are not compared. The agent knows by other means that a server has our data directory, and
+ * its path may be written in another way. The pid file is this node's, in whatever file it is
+ * named.
  */
 const NOT_COMPARED: ReadonlySet<string> = new Set(['data_directory', 'external_pid_file']);
 

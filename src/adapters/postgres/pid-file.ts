@@ -1,4 +1,4 @@
-/** postmaster.pid: what a running server tells of itself in its data directory. */
+/** postmaster.pid: what a running server writes about itself into its data directory. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeOf } from '../../support/errors.ts';

@@ -1,6 +1,6 @@
 /**
- * Whether a data directory can be removed and made again, asked before anything is stopped or
- * removed; and what is said of its place at the start.
+ * Checks whether a data directory can be removed and made again, before anything is stopped or
+ * removed. Reports troubles of its place when the agent starts.
  */
 import { lstat, readdir, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -14,13 +14,13 @@ import { canWrite, isMarkEntry, marksLieInside } from './marks.ts';
 import { binary, programMajor } from './programs.ts';
 
 const CONTROL_MS = 5000;
-/** How deep another cluster is looked for: data_dir: /var/lib/postgresql has 15/main in it. */
+/** How deep to look for another cluster: below data_dir /var/lib/postgresql lies 15/main. */
 const DEPTH = 3;
 const MOST_DIRECTORIES = 5000;
 
 /**
- * Throws unless the directory can be removed and a copy be made in its place, so that nothing is
- * gone before what follows can be done. `cluster`: the system identifier that etcd has. Codes:
+ * Throws unless the directory can be removed and a copy be made in its place. So nothing is removed
+ * that could not be made again. `cluster`: the system identifier that etcd has. Codes:
  * DATA_DIR_OF_OTHERS, DATA_DIR_IN_THE_WAY, DATA_DIR_UNUSABLE, PG_PROGRAM_UNUSABLE.
  */
 export async function checkRemake(deps: Deps, cluster: string | null): Promise<void> {
@@ -39,7 +39,7 @@ export async function checkRemake(deps: Deps, cluster: string | null): Promise<v
   for (const { directory } of (await placesOf(dataDir, major)).slice(1)) await refuseUnwritable(directory);
 }
 
-/** Whether all that lies in a directory that is no cluster is a cluster's remains. */
+/** Whether all entries of a directory that is no cluster are the remains of one. */
 export function isRemains(entries: readonly string[]): boolean {
   return entries.every((entry) => OF_POSTGRES.test(entry) || entry === 'lost+found');
 }
@@ -81,8 +81,8 @@ async function clusterWithin(dataDir: string): Promise<string | null> {
 }
 
 /**
- * What can neither be removed nor moved keeps every program from making a data directory there:
- * lost+found of another's, .snapshot, a mount.
+ * An entry that cannot be removed or moved keeps every program from making a data directory there:
+ * another user's lost+found, .snapshot, a mount.
  */
 async function refuseImmovable(dataDir: string): Promise<void> {
   await refuseUnwritable(dataDir);
@@ -94,7 +94,7 @@ async function refuseImmovable(dataDir: string): Promise<void> {
     if (!is.isDirectory()) continue;
     if (is.dev !== dev) throw inTheWay(dataDir, entry, 'it is another file system');
     if (is.uid === process.geteuid?.() || (await canBeEmptied(path))) continue;
-    // An empty one goes even so, and nobody misses it.
+    // An empty one can be removed even so, and nobody misses it.
     const refused = await rmdir(path).then(() => null, codeOf);
     if (refused !== null) throw inTheWay(dataDir, entry, `it belongs to user ${is.uid}`);
   }

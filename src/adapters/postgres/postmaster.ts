@@ -6,9 +6,9 @@ import { usualPrograms } from './server-process.ts';
 
 /**
  * An adopted postmaster's death raises no event of its own, so it is looked for. A look is cheap,
- * but waking up for it is not: ten times a second cost 2 ms of CPU, the budget of the whole agent.
- * As long as a connection to one of its backends stands, looks are rare, because backends exit with
- * their postmaster and the end of the connection is an event.
+ * but waking up for it is not. Ten times a second cost 2 ms of CPU, the budget of the whole agent.
+ * While a connection to one of its backends stands, looks are rare. Backends exit with their
+ * postmaster, and the end of the connection is an event.
  */
 const LOOK_EVERY_MS = 100;
 const LOOK_WHILE_CONNECTED_MS = 3000;
@@ -39,7 +39,7 @@ export class PostmasterWatch {
     const programs = this.#programs();
     let found = findPostmaster(dataDir, programs);
     if (found === null && !this.#scanned) found = findPostmasterByScan(dataDir, programs);
-    // Without a pid file there is something to find only if it was there before us: a scan costs
+    // Without a pid file a postmaster can be found only if it was there before us, and a scan costs
     // milliseconds.
     this.#scanned = true;
     if (found) this.hold(found, null);

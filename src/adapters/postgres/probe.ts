@@ -1,6 +1,6 @@
 /**
- * observe(): everything that can be learned of the local server within a deadline. What cannot is
- * null; nothing here throws.
+ * observe(): everything that can be learned of the local server within a deadline. What cannot be
+ * learned is null; nothing here throws.
  */
 import type { HistoryEntry } from '../../core/cluster.ts';
 import { localPosition, timelineStart } from '../../core/divergence.ts';
@@ -35,7 +35,7 @@ interface Answer {
 }
 
 /**
- * Left for files and pg_controldata, so that a server that does not answer cannot use up the time
+ * Reserved for files and pg_controldata. So a server that does not answer cannot use up the time
  * for what can be known without it.
  */
 const FILES_RESERVE_MS = 50;
@@ -56,7 +56,7 @@ export class Probe {
   }
 
   /**
-   * The loop, a handover and those who ask for the position may come at once; there is one
+   * The loop, a handover and peers that ask for the position may come at once, and there is one
    * connection to ask on.
    */
   readonly observe = oneAtATime((timeoutMs: number) => this.#look(timeoutMs));
@@ -210,7 +210,7 @@ export class Probe {
     });
   }
 
-  /** Once a reason, not once a round. */
+  /** Logs once a reason, not once a round. */
   #complain(error: unknown): void {
     const { message } = ensureError(error);
     if (message === this.#lastComplaint) return;
@@ -221,13 +221,14 @@ export class Probe {
 }
 
 /**
- * cannot_connect_now (57P03) and a closed door are what a server does that starts, recovers or
- * shuts down; 57P01 and 57P02 come from one that is about to. Any other answer (a wrong password,
- * too many connections) is an answer nevertheless: the server runs, though its facts stay unknown.
+ * A server that starts, recovers or shuts down answers cannot_connect_now (57P03) or has its door
+ * closed. 57P01 and 57P02 come from one that is about to shut down. Any other answer (a wrong
+ * password, too many connections) is an answer nevertheless: the server runs, though its facts stay
+ * unknown.
  */
 export function stateByError(error: unknown): Answer['state'] {
   if (isTimeout(error)) return 'unresponsive';
-  // Ours has not opened its door yet, and another server sits at it.
+  // Ours has not opened its port yet, and another server listens on it.
   if (codeOf(error) === 'PG_ANOTHER_SERVER') return 'starting';
   const state = sqlState(error);
   if (state !== null) return STARTING_STATES.has(state) ? 'starting' : 'running';
@@ -241,7 +242,7 @@ function baseBackupOf(
   { backupLabel, state, incompleteWork }: DataDirFacts,
   control: ControlData | null,
 ): Pick<PostgresFacts, 'baseBackup'> {
-  // What is half made says so itself.
+  // A half-made directory says so itself.
   if (control === null || (state !== 'valid' && incompleteWork !== 'rewind')) return {};
   const label = backupLabel === undefined ? null : parseBackupLabel(backupLabel);
   if (label !== null) return { baseBackup: { timeline: label.timeline, checkpointLsn: label.checkpointLsn } };

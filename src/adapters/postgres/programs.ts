@@ -14,7 +14,7 @@ export function binary(settings: Settings, name: string): string {
   return settings.postgresql.binDir === '' ? file : join(settings.postgresql.binDir, file);
 }
 
-/** By what names the program of the configured server may show itself. */
+/** The names that the configured server's program may show. */
 export function serverPrograms(settings: Settings): ReadonlySet<string> {
   return programNames(binary(settings, 'postgres'));
 }

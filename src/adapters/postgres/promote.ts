@@ -1,7 +1,7 @@
 /**
  * Promotion by the file and the signal that pg_ctl uses, and its end watched closely. It needs no
- * new connection: whether the server has left recovery is asked on one that is open, and where
- * there is none the control file tells.
+ * new connection: an open one is asked whether the server has left recovery. Without one the
+ * control file tells.
  */
 import { unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

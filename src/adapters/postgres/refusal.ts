@@ -1,4 +1,4 @@
-/** What would let the agent into a PostgreSQL that refuses it, said so that it can be done. */
+/** What would let the agent into a PostgreSQL that refuses it, as instructions to a person. */
 import { isIPv6 } from 'node:net';
 import { userInfo } from 'node:os';
 import type { Settings } from '../../core/settings.ts';
@@ -41,7 +41,7 @@ function waysIn(settings: Settings, door: Door, words: string): string[] {
   return [`let ${role} in by a line of its pg_hba.conf (SHOW hba_file): ${line('scram-sha-256')}`];
 }
 
-/** An error of a server that does not let the agent in, with what would: one line. */
+/** The error of a server that refuses the agent, with what would let it in, in one line. */
 export function refusalText(error: unknown): string {
   const mend = error instanceof RegentError && error.mend !== null ? error.mend : freeOne(error);
   return mend === null ? ensureError(error).message : `${ensureError(error).message}; ${mend}`;

@@ -1,4 +1,4 @@
-/** Commits that wait for a standby which had confirmed them before it was asked to. */
+/** Releases commits that wait for a standby which confirmed them before it was asked to. */
 import type pg from 'pg';
 import { parseSyncNames, realNames } from '../../core/sync-names.ts';
 import { sleep } from '../../ports/clock.ts';
@@ -17,11 +17,11 @@ WHERE state = 'streaming' AND sync_priority = 0 AND lower(application_name) = AN
 
 /**
  * A walsender releases waiting commits when a reply of its standby comes in
- * (SyncRepReleaseWaiters), going by the names it knows then. What a standby had flushed before its
- * walsender took up the names that include it waits for the next reply, and without further WAL
- * that is one in wal_receiver_status_interval (10 s): for all who write one after another, a
- * standstill of 10 s. So once the walsenders know, an empty transaction gives the standbys
- * something to confirm. It never throws: commits do obey the names already.
+ * (SyncRepReleaseWaiters), going by the names it knows then. A standby may have flushed WAL before
+ * its walsender took up the names that include it. Commits in that WAL wait for its next reply.
+ * Without further WAL that comes once in wal_receiver_status_interval (10 s), so all who write one
+ * after another stand still for 10 s. So once the walsenders know, an empty transaction gives the
+ * standbys something to confirm. It never throws: commits do obey the names already.
  */
 export async function askStandbysAgain(context: Context, client: pg.Client, names: string, signal: AbortSignal | undefined): Promise<void> {
   const { clock, log } = context;

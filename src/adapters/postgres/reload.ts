@@ -26,8 +26,8 @@ const CHECKPOINTER_LOOKS = 2;
 const CHECKPOINTER_LOOK_MS = 20;
 
 /**
- * One file that cannot be written keeps no other from being written: what became of each is in the
- * outcome.
+ * One file that cannot be written keeps no other from being written; the outcome says what became
+ * of each.
  */
 export async function writeFiles(
   context: Context,
@@ -48,11 +48,10 @@ export async function writeFiles(
   const limits = control?.limits ?? null;
   const judge = accessJudge(context);
   const outcome = await context.writer.writeServerFiles(context.settings, role, context.syncNames, major, limits, scope, autoConf, judge);
-  // Whoever signals next signals too much, rather than too little.
+  // The next caller then signals too often, rather than too rarely.
   context.owesReload = owed || outcome.changed || outcome.ofRole !== null;
   if (outcome.ofRole === null) context.role = role;
-  // A clone has nothing but the copies in the data directory, and otherwise they are made at the
-  // next start.
+  // A clone has only the copies in the data directory. Otherwise they are made at the next start.
   if (!kept && !(first && outcome.changed)) return outcome;
   const reason = await saveConfigBackups(context.settings, context.runAs).then(
     () => null,
@@ -62,8 +61,8 @@ export async function writeFiles(
 }
 
 /**
- * Throws DATA_DIR_UNUSABLE, PG_RELOAD_TIMEOUT, what a connection throws; and where the role is not
- * in the files, after what is in them was taken up.
+ * Throws DATA_DIR_UNUSABLE, PG_RELOAD_TIMEOUT, and what a connection throws. Where the role could
+ * not be written it throws too, after PostgreSQL took up what is in the files.
  */
 export async function applyConfig(
   context: Context,
@@ -151,9 +150,9 @@ async function until(context: Context, deadline: number, signal: AbortSignal | u
 }
 
 /**
- * Writes synchronous_standby_names and returns once commits obey it. On a server whose role the
- * agent does not know yet (adopted, and in recovery) and on a stopped one the value is kept for the
- * next apply or start.
+ * Writes synchronous_standby_names and returns once commits obey it. On a stopped server, and on
+ * one whose role the agent does not know yet (adopted, and in recovery), the value is kept. The
+ * next apply or start uses it.
  */
 export async function setSynchronousNames(context: Context, names: string | null, options: Bounded): Promise<void> {
   const { settings, watch, clock } = context;
@@ -188,11 +187,11 @@ async function currentNames(client: pg.Client): Promise<{ names: string; recover
 }
 
 /**
- * Whether commits wait at all is a flag in shared memory that the checkpointer sets when it takes
- * up its SIGHUP (SyncRepUpdateSyncStandbysDefined); until then commits return without waiting,
+ * Commits wait only when a flag in shared memory is set. The checkpointer sets it when it takes up
+ * its SIGHUP (SyncRepUpdateSyncStandbysDefined). Until then commits return without waiting,
  * whatever the setting shows. It takes signals up in its main loop and between writes, not while it
- * syncs files, which may be long. There is no view of the flag, so the checkpointer is seen, twice,
- * where it must have taken the signal up.
+ * syncs files, which may be long. No view shows the flag, so the agent watches the checkpointer
+ * until it was twice where it must have taken the signal up.
  */
 async function untilCheckpointerKnows(
   context: Context,

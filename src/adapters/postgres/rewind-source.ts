@@ -1,6 +1,6 @@
 /**
- * Makes sure that the source of a rewind tells its new timeline in its control file: pg_rewind
- * reads it there.
+ * Makes sure that the source of a rewind has its new timeline in its control file, where pg_rewind
+ * reads it.
  */
 import type pg from 'pg';
 import type { Source } from '../../core/effects.ts';

@@ -48,11 +48,11 @@ const STATE_MS = 5000;
  * A directory that needs no rewind, because its WAL ends within the source's history, is left as it
  * is.
  *
- * Throws SOURCE_UNREACHABLE or SOURCE_NOT_READY (nothing was touched, try again later),
- * REWIND_REFUSED, REWIND_BLIND (pg_rewind would take the source's timeline for ours; nothing was
- * touched), and with pg_rewind's words one of the codes of rewind-failure.ts. If it had begun to
- * copy by then, the marker 'rewind' stays: such a directory is neither the old history nor the new
- * one.
+ * Throws SOURCE_UNREACHABLE or SOURCE_NOT_READY when nothing was touched and it may be tried again
+ * later. Throws REWIND_REFUSED; or REWIND_BLIND when pg_rewind would take the source's timeline for
+ * ours (nothing was touched). With pg_rewind's words it throws one of the codes of
+ * rewind-failure.ts. If it had begun to copy by then, the marker 'rewind' stays, because such a
+ * directory mixes the old history and the new one.
  */
 export async function rewind(deps: Deps, source: Source, options: Bounded): Promise<void> {
   const { settings } = deps;
@@ -81,8 +81,8 @@ export async function rewind(deps: Deps, source: Source, options: Bounded): Prom
   // promotion may have had none since.
   if (before.state === 'shut down in recovery' && (before.minRecoveryTimeline ?? 0) > before.timeline) await finishRecovery(deps, timed());
   const { result, archive } = await keepingTexts(dataDir, () => run(deps, source, major, timed()));
-  // What another run had begun to copy stays half copied, when this one takes both histories for
-  // the same.
+  // What another run had begun to copy stays half copied, if this one takes both histories for the
+  // same.
   const unseen = incompleteWork === 'rewind' && /no rewind required/.test(`${result.stdout}\n${result.stderr}`);
   if (unseen) throw halfRewound(source);
   if (result.code === 0) return await finish(deps, history);
@@ -107,7 +107,7 @@ const halfRewound = (source: Source) =>
 const beStandby = (deps: Deps): Promise<unknown> =>
   writeFileAtomic(join(deps.settings.postgresql.dataDir, 'standby.signal'), '', { mode: 0o600, owner: deps.runAs ?? undefined });
 
-/** What was given up must not lead the standby back to it. */
+/** History that was given up must not lead the standby back to it. */
 async function finish(deps: Deps, history: SourceHistory): Promise<void> {
   const { settings, log } = deps;
   const { dataDir } = settings.postgresql;
@@ -121,10 +121,10 @@ async function finish(deps: Deps, history: SourceHistory): Promise<void> {
 }
 
 /**
- * pg_rewind writes a backup_label when everything is copied, and the control file after it.
- * Interrupted between the two, it is done again without the label, by which crash recovery would
- * begin at a wrong place; after both only the sync to disk is missing. Any other label is that of a
- * base backup. True: nothing is left to do.
+ * pg_rewind writes a backup_label when everything is copied, and the control file after it. When it
+ * was interrupted between the two, it is done again without the label, because with it crash
+ * recovery would begin at a wrong place. After both only the sync to disk is missing. Any other
+ * label is that of a base backup. True: nothing is left to do.
  */
 async function settleLabel(deps: Deps, { backupLabel, incompleteWork }: DataDirFacts, options: Bounded): Promise<boolean> {
   const { settings } = deps;
@@ -146,8 +146,8 @@ async function settleLabel(deps: Deps, { backupLabel, incompleteWork }: DataDirF
 }
 
 /**
- * As pg_rewind does it for a server that crashed: a server for one user, which is given nothing to
- * do.
+ * Does as pg_rewind does for a server that crashed: starts a single-user server and gives it
+ * nothing to do.
  */
 async function finishRecovery(deps: Deps, options: Bounded): Promise<void> {
   const { settings } = deps;
@@ -160,9 +160,9 @@ async function finishRecovery(deps: Deps, options: Bounded): Promise<void> {
 }
 
 /**
- * A primary that crashed before the first checkpoint on its timeline has that timeline's number in
- * its WAL only, so nobody could compare before. pg_rewind finds it out by recovery, and then goes
- * by numbers.
+ * A primary may have crashed before the first checkpoint on its timeline. Then only its WAL has
+ * that timeline's number, so nothing could be compared before. pg_rewind finds the number by
+ * recovery, and then compares numbers alone.
  */
 async function refuseTwin(deps: Deps, source: Source, options: Bounded): Promise<void> {
   const { dataDir } = deps.settings.postgresql;
@@ -175,7 +175,7 @@ async function refuseTwin(deps: Deps, source: Source, options: Bounded): Promise
   if (theirs === null || theirs === own) return;
   throw new RegentError(
     'REWIND_BLIND',
-    `${source.name} has a timeline ${start.timeline} of its own, which pg_rewind would take for the same`,
+    `${source.name} has a timeline ${start.timeline} of its own, which pg_rewind cannot tell from the one here`,
     {
       mend: 'reinitialize the member',
     },
@@ -199,9 +199,8 @@ function controlData({ settings, run }: Deps, timeoutMs: number): Promise<Contro
 }
 
 /**
- * pg_rewind brings a crashed standby to its shutdown as a single-user primary, which ends its WAL
- * with a record that nobody else has: on the timeline of its source, so that the numbers would not
- * show it.
+ * pg_rewind shuts a crashed standby down as a single-user primary, which ends its WAL with a record
+ * that no other server has. The record is on the source's timeline, so the numbers do not show it.
  */
 export function endedRecovery(before: string, after: string): boolean {
   return before.includes('recovery') && before !== 'in crash recovery' && before !== after && after === 'shut down';

@@ -1,8 +1,8 @@
 /**
- * Whether a standby's disk lets it be promoted: PostgreSQL then writes a whole segment of the new
- * timeline, its history file and more, and ends where it cannot. Found out by writing, for a
- * read-only file system and a quota show in no other way, and by what is free for PostgreSQL's
- * user, since root may use more.
+ * Whether a standby's disk has room for a promotion. PostgreSQL then writes a whole segment of the
+ * new timeline, its history file and more, and ends where it cannot. It tries by writing, because a
+ * read-only file system and a quota show in no other way. It also asks what is free for
+ * PostgreSQL's user, since root may use more.
  */
 import { realpath, statfs, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ const TEST_BYTES = 16 * 1024;
 const USUAL_SEGMENT_BYTES = 16 * 1024 * 1024;
 /** An answer holds for so long: in a race others ask several times a second. */
 const FRESH_MS = 1000;
-/** Of a disk that does not answer nothing is known. */
+/** Nothing is known of a disk that does not answer in this time. */
 const PATIENCE_MS = 200;
 
 const WORDS: Readonly<Record<string, string>> = {
@@ -26,10 +26,7 @@ const WORDS: Readonly<Record<string, string>> = {
   EDQUOT: 'is over its quota',
   EROFS: 'is read-only',
 };
-/**
- * A directory that is not there, or a test file that another process took away, is another's
- * trouble.
- */
+/** A missing directory, or a test file that another process removed, is another trouble. */
 const TELLING: ReadonlySet<string> = new Set([...Object.keys(WORDS), 'EACCES', 'EPERM', 'EIO']);
 
 export class Room {

@@ -1,7 +1,7 @@
 /**
- * Private directories for what a program is to read (a passfile, settings to judge). Each is
- * removed by whoever made it. An agent that is killed leaves its own, with a password in it: their
- * names say whose they are, so that the next agent removes those of the dead.
+ * Private directories with files that a program reads (a passfile, settings to check). The code
+ * that makes one removes it. An agent that is killed leaves its own, with a password in it. Their
+ * names say which agent made them, so that the next one removes those of dead agents.
  */
 import { lstat, mkdtemp, readdir, readlink, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -17,8 +17,8 @@ export type ScratchKind = 'pass' | 'check' | 'initdb' | 'private';
 
 const NAME = /^regent-(?:pass|check|initdb|private)-(?:(\d+)-(\d+)-)?[A-Za-z0-9]{6}$/;
 /**
- * For those of which nobody can tell whose they are: of an earlier version, or of another container
- * that shares the directory.
+ * For those whose maker is not known: of an earlier version, or of another container that shares
+ * the directory.
  */
 const KEEP_UNKNOWN_MS = 24 * 3600 * 1000;
 
@@ -27,7 +27,7 @@ export async function scratchDirectory(kind: ScratchKind): Promise<string> {
 }
 
 /**
- * Removes what agents of this user that are dead have left. For the start of an agent, before it
+ * Removes what agents of this user that are dead have left. Call it when an agent starts, before it
  * has made any itself. Returns how many; never throws.
  */
 export async function removeLeftScratch(nowMs: number): Promise<number> {

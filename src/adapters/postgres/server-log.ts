@@ -1,7 +1,7 @@
 /**
- * What PostgreSQL itself says of a walreceiver that fails. It tells its own log only, so that is
- * read: what was added since the trouble began, in the file of the logging collector or in that
- * which takes the postmaster's output.
+ * What PostgreSQL itself says of a walreceiver that fails. It writes them to its own log only, so
+ * that log is read from the moment the trouble began. The log is the file of the logging collector,
+ * or the one with the postmaster's output.
  */
 import { open, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
@@ -25,12 +25,12 @@ const WORDS = [
   /terminating walreceiver due to timeout.*/,
 ];
 
-/** How PostgreSQL says that WAL is not there any more, passed on by whoever streams. */
+/** How PostgreSQL says that WAL is no longer there; the server that sends WAL passes it on. */
 export const REMOVED = /requested WAL segment [0-9A-F]+ has already been removed/;
 
 /**
- * The last such message in a piece of a log, be it plain, csv or json; null: none. What differs
- * from one try to the next is left out.
+ * The last such message in a piece of a log (plain, csv or json); null: none. What differs from one
+ * try to the next is left out.
  */
 export function lastWords(text: string): string | null {
   for (const line of text.split('\n').reverse()) {

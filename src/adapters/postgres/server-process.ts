@@ -1,12 +1,12 @@
 /**
- * Tells by /proc whether a process is of the server of a data directory, whatever its program is
- * called: packages rename it, link to it and wrap it.
+ * Tells by /proc whether a process belongs to the server of a data directory. The name of its
+ * program does not decide: packages rename it, link to it and wrap it.
  *
  * Every process of PostgreSQL enters the data directory and stays there; the postmaster has done so
- * before it writes postmaster.pid. In the directory it is known by its program, by the title that
- * PostgreSQL gives its children, by the shared memory segment that postmaster.pid names, or by its
- * pid and start there. A shell, an editor or an archive_command at work in the directory has none
- * of these. Nothing is concluded from what cannot be seen.
+ * before it writes postmaster.pid. Four signs show that a process in the directory is the server's.
+ * They are its program, the title that PostgreSQL gives its children, the shared memory segment
+ * that postmaster.pid names, and the pid and start there. A shell, an editor or an archive_command
+ * at work in the directory has none of these. Nothing is concluded from what cannot be seen.
  */
 import { readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -16,8 +16,8 @@ const USUAL_PROGRAMS = ['postgres', 'postmaster'];
 /** postmaster.pid has whole seconds, and so has the kernel's moment of the boot. */
 const START_SLACK_SECONDS = 3;
 /**
- * Between a pid file and whoever has its pid by chance: more than any wrapper takes before it
- * becomes the server.
+ * Between a pid file and a process that has its pid by chance. A wrapper becomes the server sooner
+ * than this.
  */
 const RECYCLED_AFTER_SECONDS = 60;
 /** USER_HZ: the unit of /proc/PID/stat on every machine that Node runs on. */
@@ -60,9 +60,9 @@ export function isServerProcess(pid: number, home: Home): boolean {
 }
 
 /**
- * What the pid in postmaster.pid is, given that it lives. unrelated: proven to be another's, that
- * has the pid by chance, as after a reboot. unexplained: none of the server's as far as can be
- * seen, and not proven to be unrelated either: PostgreSQL may be behind it.
+ * What the living process with the pid in postmaster.pid is. unrelated: proven to be another
+ * program's, which has the pid by chance, as after a reboot. unexplained: it does not look like the
+ * server, and is not proven to be unrelated. PostgreSQL may be behind it.
  */
 export function judgeOwner(pid: number, home: Home): 'server' | 'unrelated' | 'unexplained' {
   if (isServerProcess(pid, home)) return 'server';
@@ -71,12 +71,12 @@ export function judgeOwner(pid: number, home: Home): 'server' | 'unrelated' | 'u
   const place = placeOf(pid, home.dataDir);
   const attached = isAttached(pid, home.pidFile);
   if (place === 'elsewhere') return attached === true ? 'unexplained' : 'unrelated';
-  // Whoever wrote that line holds that segment for as long as it lives.
+  // The process that wrote that line holds that segment for as long as it lives.
   if (place === 'there') return attached === false ? 'unrelated' : 'unexplained';
   return !looksLikeServer(pid, home) && startedLongAfter(pid, home.pidFile) ? 'unrelated' : 'unexplained';
 }
 
-/** For the operator: what the process calls itself. */
+/** What the process calls itself, to show to the operator. */
 export function describeProgram(pid: number): string {
   const words = argumentsOf(pid).join(' ').trim();
   return (words || commandOf(pid) || 'unknown program').slice(0, 120);

@@ -20,14 +20,14 @@ export interface SlotFailure {
 const CREATE = `SELECT pg_catalog.pg_create_physical_replication_slot($1::name, true)
  WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = $1)`;
 /**
- * A slot in use stays, and so does a logical one unless this is a standby: the plan was made on
- * what was seen some time ago.
+ * A slot in use stays, because the plan was made on what was seen some time ago. A logical one
+ * stays too, unless this is a standby.
  */
 const DROP = `SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots
  WHERE slot_name = $1 AND NOT active AND (slot_type = 'physical' OR pg_catalog.pg_is_in_recovery())`;
 /**
- * A new slot reserves from the redo point on. One that keeps older WAL for its member stays as it
- * is until the member has come so far, or member_slots_ttl is over: its WAL is worth more than its
+ * A new slot reserves from the redo point on. One that keeps older WAL for its member stays until
+ * the member has come so far, or member_slots_ttl is over. That WAL is worth more than what its
  * xmin costs.
  */
 const DROP_FOR_NEW = `SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots, pg_catalog.pg_control_checkpoint()

@@ -19,8 +19,8 @@ const SOCKETS = `SELECT filename FROM pg_ls_dir('.', true, false) AS filename WH
 const REFUSED_FROM = 15;
 
 /**
- * Of a server that does not run: another's, which came with a copy, names a process that may be
- * anything here, and PostgreSQL would not start beside that.
+ * Call it for a server that does not run. A socket file that came with a copy names a process that
+ * may be anything here, and PostgreSQL would not start beside it.
  */
 export async function removeSocketFiles(dataDir: string): Promise<void> {
   for (const entry of await readdir(dataDir)) if (SOCKET_FILE.test(entry)) await rm(join(dataDir, entry), { force: true });
@@ -31,7 +31,7 @@ export async function refuseSocketInSource(deps: Deps, source: Source, major: nu
   if (major < REFUSED_FROM) return;
   const client = await openSource(deps, source, options.timeoutMs);
   try {
-    // Who may not list the directory cannot rewind either: pg_rewind says so.
+    // A user that may not list the directory cannot rewind either: pg_rewind says so.
     const names = await client.query<{ filename: string }>(SOCKETS).then(
       ({ rows }) => rows.map(({ filename }) => filename),
       () => [],

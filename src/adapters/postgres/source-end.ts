@@ -1,6 +1,6 @@
 /**
- * Whether a node that wrote WAL on a timeline its source is or was on ended in records that the
- * source has as well.
+ * Whether a node's WAL ends in records that its source has too, when it wrote them on a timeline of
+ * that source's history.
  */
 import { sharesPlace } from '../../core/divergence.ts';
 import type { Source } from '../../core/effects.ts';
@@ -12,8 +12,8 @@ import { type Context, depsOf } from './context.ts';
 import { lastRecord } from './wal-end.ts';
 
 /**
- * Null: it cannot be told now. What lies past the point where the source left that timeline is not
- * asked about: that it has other WAL there the histories tell.
+ * Null: it cannot be told now. WAL past the point where the source left that timeline is not asked
+ * about: the histories tell that it differs.
  */
 export async function hasEnd(
   context: Context,
@@ -27,7 +27,7 @@ export async function hasEnd(
   if (history.inRecovery || walSegmentBytes === null || !sharesPlace(history, timeline, end.checkpointLsn)) return null;
   const deps = depsOf(context);
   try {
-    // A checkpoint has its moment in it; other records two servers may write alike.
+    // A checkpoint contains its time; two servers may write other records alike.
     const same = await sameRecord(deps, source, { timeline, from: end.checkpointLsn }, walSegmentBytes, options);
     if (same !== true || !end.open) return same;
     const last = await lastRecord(deps, timeline, end.checkpointLsn, options);

@@ -1,6 +1,6 @@
 /**
- * Asks a peer's PostgreSQL where its WAL comes from, with the commands of the replication protocol:
- * that needs no more than the replication user.
+ * Asks a peer's PostgreSQL where its WAL comes from, with the commands of the replication protocol.
+ * The replication user may send those.
  */
 import type pg from 'pg';
 import type { Source } from '../../core/effects.ts';
@@ -16,7 +16,7 @@ import { connect, discard } from './sql.ts';
 export interface SourceAnswer {
   readonly history: SourceHistory;
   /**
-   * That it does not have the WAL any more that was asked for, in its words; null: it has. Absent:
+   * The source's words when it no longer has the WAL that was asked for; null: it has it. Absent:
    * it was not asked.
    */
   readonly missing?: string | null;
@@ -62,7 +62,7 @@ export async function askSource(
 }
 
 /**
- * Recovery is asked before and after: what is asked of a server that is just being promoted fits
+ * Recovery is asked before and after. The answers of a server that is just being promoted fit
  * together only if nothing has changed.
  */
 async function ask(client: pg.Client, name: string): Promise<SourceHistory> {
@@ -81,9 +81,9 @@ async function ask(client: pg.Client, name: string): Promise<SourceHistory> {
 }
 
 /**
- * A walsender knows SHOW. in_hot_standby is there from 14 on. On 13 transaction_read_only stands
- * in: it is on in recovery, and also where default_transaction_read_only is, where the answer errs
- * towards 'in recovery', which only makes the asker wait.
+ * A walsender knows SHOW. in_hot_standby is there from 14 on. On 13 transaction_read_only is used
+ * instead. It is on in recovery, and also where default_transaction_read_only is. That answer errs
+ * towards 'in recovery', and the asker only waits.
  */
 async function inRecovery(client: pg.Client): Promise<boolean> {
   const show = async (name: string) => Object.values((await client.query<Record<string, string>>(`SHOW ${name}`)).rows[0]!)[0] ?? '';

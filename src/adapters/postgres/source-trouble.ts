@@ -1,7 +1,7 @@
 /**
- * Why this node does not get its WAL: what asking its source told, said once in the log for every
- * new reason, and carried by the facts until it streams. PostgreSQL's walreceiver uses the same
- * address, user and password, and tells its own log only.
+ * Why this node does not get its WAL. The reason comes from asking its source; it is logged once
+ * for every new reason, and is in the facts until the node streams. PostgreSQL's walreceiver uses
+ * the same address, user and password, and tells its own log only.
  */
 import type { Source } from '../../core/effects.ts';
 import { describeWalGone, type PostgresFacts, type SqlFacts } from '../../core/postgres-facts.ts';
@@ -28,7 +28,7 @@ const UNKNOWN_AFTER_MS = 10_000;
  * wonders.
  */
 const REPLAY_MS = 30_000;
-/** One reason for so long: trying again at once is of no use any more. */
+/** After one reason for so long, trying again at once is useless. */
 const IN_VAIN_MS = 10_000;
 /** One that fails lives for some milliseconds. */
 const STEADY_MS = 300;
@@ -49,7 +49,7 @@ export class SourceTrouble {
   readonly #log: Log;
   readonly #named: () => Named;
   #trouble: Trouble | null = null;
-  /** That the source does not have the WAL any more which this node needs, in its words. */
+  /** The source's words when it no longer has the WAL which this node needs. */
   #gone: { readonly source: Source; readonly words: string; readonly replayLsn: Lsn | null } | null = null;
   #told: string | null = null;
   /** The reason for which PostgreSQL has been trying again and again. */
@@ -114,8 +114,8 @@ export class SourceTrouble {
       this.#forget();
       return facts;
     }
-    // What is left to replay, and an archive, may take their time; a server that should stream and
-    // stands still does not get on by itself.
+    // WAL that is left to replay, and an archive, may take their time. A server that should stream
+    // and stands still does not recover by itself.
     const meant = sql !== null && meantToStream(sql);
     if (meant) this.#stand(sql.replayLsn);
     else this.#stands = null;
@@ -200,7 +200,7 @@ export class SourceTrouble {
 
 const meantToStream = (sql: SqlFacts) => sql.inRecovery && sql.primaryConninfo !== '' && !sql.replayPaused;
 
-/** For everybody else too. */
+/** Shows others the same state. */
 function withoutFlicker(facts: PostgresFacts): PostgresFacts {
   const receiver = facts.sql?.receiver;
   if (facts.sql === null || receiver?.status !== 'streaming') return facts;
@@ -210,7 +210,7 @@ function withoutFlicker(facts: PostgresFacts): PostgresFacts {
 const UNKNOWN = "it is not out of reach; PostgreSQL's own log on this node tells why";
 /** A standby asks for WAL once there is nothing left to replay on its disk. */
 const REPLAYS_FIRST =
-  'it replays what it has first, and does not get on with that: recovery_min_apply_delay, a lock or a query may hold it up';
+  'it must replay the WAL it has first, and that does not advance: recovery_min_apply_delay, a lock or a query may hold it up';
 const streaming = (source: Source, reason: string) => `not streaming from ${source.name}: ${reason}`;
 
 /**
@@ -243,7 +243,7 @@ export function reasonOf(source: Source, error: unknown, username: string): stri
   }
 }
 
-/** The words of who refused, without those of who passed them on. */
+/** The words of the server that refused, without those that passed them on. */
 function rootMessage(error: unknown): string {
   let at = ensureError(error);
   while (at.cause instanceof Error) at = at.cause;

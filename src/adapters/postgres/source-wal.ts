@@ -1,7 +1,7 @@
 /**
- * Asks a source for WAL as the walreceiver of this node does, and takes none of it: whether it
- * still has what is needed here. Only the source knows, and of PostgreSQL's answers this one has a
- * code of its own, in every language.
+ * Asks a source for WAL as this node's walreceiver does, and keeps none. So the agent learns
+ * whether the source still has the WAL that this node needs. Only the source knows, and this answer
+ * of PostgreSQL has a code of its own, in every language.
  */
 import type pg from 'pg';
 import { formatLsn, type Lsn, type Timeline, toLsn } from '../../core/units.ts';

@@ -55,16 +55,17 @@ export async function spawnPostmaster(context: Context, args: readonly string[])
   return { child, process, output, hasWords: words.length > 0 };
 }
 
-/** To be called once the end of the process would be noticed: it takes a moment. */
+/** Call it once the end of the process would be noticed, because it takes a moment. */
 export async function holdTether({ tether, log }: Context, { process, hasWords }: Spawned): Promise<void> {
   if (tether === null || (hasWords && (await tether.hold(process.pid)))) return;
   const { pid } = process;
-  log.warning('PostgreSQL is started without its tether: as a primary it would outlive guard and agent if both were killed', { pid });
+  log.warning('PostgreSQL starts without its tether: if guard and agent were both killed, a primary would go on', { pid });
 }
 
 /**
- * Settings of perl that are meant for PostgreSQL's functions in Perl, not for the program that
- * becomes PostgreSQL: it gets them as words and sets them. Exported for its tests.
+ * Some variables that configure perl are meant for PostgreSQL's functions in Perl, not for the
+ * program that becomes PostgreSQL. That program gets them as arguments and sets them. Exported for
+ * its tests.
  */
 export function underPerl(
   words: readonly string[],
@@ -83,8 +84,8 @@ export function underPerl(
 
 /**
  * PG_GRANDPARENT_PID: CreateLockFile() of PostgreSQL takes a pid file that names this pid for a
- * stale one. That is for a process that is proven to have the pid by chance: PostgreSQL's own word
- * keeps a second server away from any other. Exported for its tests.
+ * stale one. It is set only for a process that is proven to have the pid by chance. In any other
+ * case PostgreSQL's own check keeps a second server away. Exported for its tests.
  */
 export function serverEnvironment({ settings }: Context): Record<string, string> {
   const owner = pidFileOwner(settings.postgresql.dataDir, serverPrograms(settings));
@@ -156,9 +157,9 @@ export function outputPaths(context: Context): string[] {
 const outputName = (dataDir: string) => `${basename(dataDir)}.postgres.log`;
 
 /**
- * Keeps one older part. The server appends to the open file, so the file itself stays and is cut to
- * nothing, also where there is no room for the older part: a disk that is full of this would stop
- * PostgreSQL.
+ * Keeps one older part. The server appends to the open file, so the file itself stays and is
+ * truncated. That happens even where there is no room to keep the older part. Otherwise a full disk
+ * would stop PostgreSQL.
  */
 export async function trimOutput(context: Context): Promise<void> {
   for (const path of new Set([...outputPaths(context), ...(await outputInUse(context))])) {

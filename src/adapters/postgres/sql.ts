@@ -104,8 +104,8 @@ export function isTimeout(error: unknown): boolean {
 }
 
 /**
- * cannot_connect_now is what a server says that starts, recovers or shuts down; the others come
- * from one that is about to.
+ * A server that starts, recovers or shuts down says cannot_connect_now; the others come from one
+ * that is about to.
  */
 export const STARTING_STATES: ReadonlySet<string> = new Set(['57P03', '57P01', '57P02']);
 
@@ -120,8 +120,8 @@ export function isTurnedAway(error: unknown): boolean {
 }
 
 /**
- * What ALTER ROLE, ALTER DATABASE or a parameter may have set for the session that would change
- * what a statement of the agent does or says.
+ * Settings that would change what the agent's statements do or say; ALTER ROLE, ALTER DATABASE or a
+ * parameter may have set them for the session.
  */
 const DEFENSES: Readonly<Record<string, string>> = {
   search_path: 'pg_catalog',

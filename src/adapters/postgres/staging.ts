@@ -1,8 +1,8 @@
 /**
- * Where marks lie inside the data directory, initdb and pg_basebackup, which want an empty one,
- * work in a directory within it; what they have made moves up then. A program of the user's knows
- * the data directory only, and gets it empty: its mark comes back as soon as the program has put
- * something there.
+ * initdb and pg_basebackup want an empty directory. Where marks lie inside the data directory, they
+ * work in a directory within it; afterwards what they have made moves up. A program of the user's
+ * knows the data directory only, and gets it empty. Its mark comes back as soon as the program has
+ * put something there.
  */
 import { chmod, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /** What the last words of a server that did not come up mean for the next try. */
 import { START_UNRECOVERABLE } from '../../core/rewind-prospects.ts';
 
-/** What it needs is nowhere on this node: only an archive, or a new copy, can help. */
+/** The WAL it needs is nowhere on this node: only an archive, or a new copy, can help. */
 const CANNOT_RECOVER = /could not locate (a valid|required) checkpoint record|could not find redo location referenced by checkpoint record/;
 
 export function startFailure(words: string): string {

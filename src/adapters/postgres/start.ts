@@ -29,7 +29,7 @@ import { endLeftovers } from './stop.ts';
 import { refuseUnexplained } from './unexplained.ts';
 
 const LOOK_MS = 10;
-/** Against a pid file that somebody removed: it would never say 'ready'. */
+/** Guards against a pid file that somebody removed: it would never say 'ready'. */
 const TRY_ANYWAY_MS = 250;
 const CONTROL_DATA_MS = 5000;
 /** Where spawnPostmaster() starts it. */
@@ -43,9 +43,11 @@ export interface StartOptions extends Bounded {
    */
   readonly freshCopy?: boolean;
   readonly onSpawn?: (pid: number) => void;
-  /** For whoever is at work in the directory. Everybody else must not start what is half made. */
+  /**
+   * Set by the code that is at work in the directory. Others must not start a half-made directory.
+   */
   readonly evenIncomplete?: boolean;
-  /** Arguments of the postmaster that overrule the configured ones, for this start. */
+  /** Arguments of the postmaster for this start; they override the configured ones. */
   readonly extraArgs?: readonly string[];
   /**
    * Runs once the files are written, before the start. Signal files are then the caller's, and
@@ -89,8 +91,8 @@ export async function startServer(context: Context, role: ServerRole, options: S
 }
 
 /**
- * Once more on the access rules of the last start, where this one may have failed on the new ones.
- * Returns what is wrong with those.
+ * Tries once more on the access rules of the last start, when this start may have failed on the new
+ * ones. Returns what is wrong with those.
  */
 async function launchOnGoodRules(
   context: Context,
@@ -139,9 +141,9 @@ async function launch(context: Context, args: readonly string[], deadline: numbe
 const WAS_PRIMARY = new Set(['in production', 'shut down', 'shutting down', 'in crash recovery']);
 
 /**
- * A directory that was a standby's keeps its signal file: without it, it would go on writing its
- * source's timeline. It starts as a standby that follows nobody, and becomes a primary by
- * promotion. A fresh copy has its source's state in its control file, and backup_label.
+ * A directory that was a standby's keeps its signal file. Without it, the server would go on
+ * writing its source's timeline. It starts as a standby that follows nobody, and becomes a primary
+ * by promotion. A fresh copy has its source's state in its control file, and backup_label.
  */
 async function clearSignals(context: Context, role: ServerRole, control: ControlData): Promise<void> {
   if (role.kind !== 'primary' || !WAS_PRIMARY.has(control.state)) return;
@@ -195,8 +197,8 @@ async function ownPidFile(settings: Settings): Promise<string> {
 
 /**
  * A postmaster enters its data directory before it touches anything in it. One that entered another
- * (a wrapper in the place of the program, that knows better) is no server of ours: it is asked to
- * end in good order, so that what it opened is closed as it was found.
+ * directory is no server of ours; a wrapper in the program's place may do that. It is asked to shut
+ * down in good order, so that the directory it opened is closed as it was found.
  */
 async function untilHome(context: Context, { process, output }: Spawned, deadline: number): Promise<void> {
   const { clock, settings } = context;

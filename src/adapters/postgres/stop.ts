@@ -1,7 +1,7 @@
 /**
  * Stops the server and does not return before the last of its processes is gone: as long as one
- * lives, it may write. In good order first; what does not obey in time is killed, which is as safe
- * for the data as a power cut.
+ * lives, it may write. A stop in good order comes first. What does not obey in time is killed,
+ * which is as safe for the data as a power cut.
  */
 import { carriedForms } from '../../core/server-names.ts';
 import { sleep } from '../../ports/clock.ts';
@@ -15,8 +15,8 @@ import { serverPrograms } from './programs.ts';
 
 const LOOK_MS = 5;
 /**
- * SIGKILL takes effect at once unless a process hangs in the kernel; then nobody can do more than
- * wait and say so.
+ * SIGKILL takes effect at once unless a process hangs in the kernel. Then the agent can only wait
+ * and say so.
  */
 const KILL_WAIT_MS = 5000;
 /** A postmaster that shuts down is never seen stopped by a signal for this long. */
@@ -68,7 +68,8 @@ async function stopInOrder(context: Context, postmaster: HeldProcess, untilMs: n
     postmaster.signal('SIGINT');
     const gone = await untilGone(context, postmaster, untilMs, signal, () => walsenders.look());
     if (gone) walsenders.ended();
-    else if (walsenders.closed) context.log.warning('PostgreSQL is closed for writes and does not end; what it waits for is ended with it');
+    else if (walsenders.closed)
+      context.log.warning('PostgreSQL is closed for writes and does not end: it and what it waits for are being ended');
     return gone;
   } finally {
     walsenders.release();

@@ -1,7 +1,7 @@
 /**
  * The configuration of a server that no agent has looked after yet. A restart starts it on Regent's
- * files, so whatever it runs with and lies elsewhere (Debian: /etc/postgresql/15/main) is kept
- * there first, or Regent's files are not written at all.
+ * files. So its configuration that lies elsewhere (Debian: /etc/postgresql/15/main) is copied into
+ * Regent's place first, or Regent's files are not written at all.
  */
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -31,14 +31,14 @@ interface OriginRow {
 }
 
 /**
- * To be called before files are written. True: something was kept. Throws CONFIG_ELSEWHERE (nothing
- * is written, PostgreSQL stays as it is), and what asking a running server throws.
+ * Call it before files are written. True: something was kept. Throws CONFIG_ELSEWHERE (nothing is
+ * written, PostgreSQL stays as it is), and what asking a running server throws.
  */
 export async function keepOrigin(context: Context): Promise<boolean> {
   const { settings, watch } = context;
   const { dataDir } = settings.postgresql;
   if (context.role !== null || (await isManaged(settings))) return false;
-  // What is being made here has no configuration but ours.
+  // A cluster that is being made here has no configuration but ours.
   if ((await inspectDataDir(dataDir)).state !== 'valid') return false;
   if (watch.current(dataDir) !== null) return keepRunning(context);
   const file = await lastConfigFile(dataDir);
@@ -82,7 +82,7 @@ async function keepRunning(context: Context): Promise<boolean> {
   }
   if (!isUsual(settings, file)) {
     log.warning(
-      `until it is restarted, the server that was taken over goes on reading ${file}: what is set by Regent (synchronous_mode, too) takes effect then`,
+      `the server that was taken over goes on reading ${file} until it is restarted: only then do Regent's settings (synchronous_mode, too) take effect`,
       {
         mend: `regentctl restart ${settings.local.scope} ${settings.local.name}; or write postgresql.config_dir: ${dirname(file)}, and no restart is needed`,
       },
@@ -99,7 +99,7 @@ function commandLine(given: readonly OriginRow[]): string[] {
 }
 
 /**
- * What is to be put into our own place of the file; null: it lies there, or Regent writes it, or it
+ * The text to put into our own place of the file; null: it lies there, or Regent writes it, or it
  * is named by hand.
  */
 async function accessFile(settings: Settings, which: 'hba' | 'ident', file: string | null): Promise<string | null> {

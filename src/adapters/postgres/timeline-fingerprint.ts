@@ -1,8 +1,8 @@
 /**
  * The first bytes of a timeline's WAL. Two promotions at one point give both timelines one number
- * and one history; the record that each writes first (XLOG_END_OF_RECOVERY, or
- * XLOG_OVERWRITE_CONTRECORD before it) has its moment in it, and a checksum over that:
- * src/include/access/xlog_internal.h of PostgreSQL 13 to 18. Nothing else tells them apart.
+ * and one history. The record that each writes first differs: it contains the time and a checksum
+ * over it. It is XLOG_END_OF_RECOVERY, or XLOG_OVERWRITE_CONTRECORD before it
+ * (src/include/access/xlog_internal.h of PostgreSQL 13 to 18). Nothing else tells them apart.
  */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,14 +17,14 @@ import { discard } from './sql.ts';
 import { segmentSuffix } from './wal-timeline.ts';
 
 /**
- * The header of the first record, with its checksum, even after the header of a page. Not more than
- * that record has, so that its flush covers them.
+ * The header of the first record, with its checksum, even after the header of a page. It is not
+ * longer than that record, so that the record's flush covers it.
  */
 const BEGINNING_BYTES = 48;
 
 /**
- * Whether anything follows the record of the promotion: one that was interrupted just after it goes
- * on into any other of that number.
+ * Whether anything follows the record of the promotion. A timeline that was interrupted just after
+ * that record continues into any other of its number.
  */
 export function goesOn(start: TimelineStart, end: Lsn): boolean {
   return end > start.from + BigInt(BEGINNING_BYTES);
@@ -69,9 +69,9 @@ function meaningful(hex: string): string | null {
 }
 
 /**
- * Of this node, read once a timeline: a walreceiver asks for WAL from the beginning of a segment
- * on, so that one which is pointed at the other timeline of the number overwrites what tells them
- * apart.
+ * The fingerprint of this node, read once a timeline. A walreceiver asks for WAL from the beginning
+ * of a segment on. One that is pointed at the other timeline of the number therefore overwrites the
+ * record that tells them apart.
  */
 export class LocalFingerprint {
   #cached: { readonly key: string; readonly hex: string } | null = null;

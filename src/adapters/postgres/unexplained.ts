@@ -1,6 +1,6 @@
 /**
- * A live process in postmaster.pid that is not known as our server, and may be it all the same:
- * nothing is begun in its directory.
+ * A live process in postmaster.pid is not recognized as our server, but may be it. So nothing is
+ * begun in its directory.
  */
 import type { UnexplainedProcess } from '../../core/postgres-facts.ts';
 import { RegentError } from '../../support/errors.ts';
@@ -9,7 +9,7 @@ import { pidFileOwner } from './detect.ts';
 import { serverPrograms } from './programs.ts';
 
 export const UNEXPLAINED_MEND =
-  'if it is this PostgreSQL, correct postgresql.bin_dir and bin_name or stop it; if it has nothing to do with it, end it, or remove postmaster.pid once you are sure that no process of this PostgreSQL is left';
+  'if it is this PostgreSQL, correct postgresql.bin_dir and bin_name, or stop it. Otherwise end it; or remove postmaster.pid once you are sure that no process of this PostgreSQL is left';
 
 export function findUnexplained({ settings }: Context): UnexplainedProcess | null {
   const owner = pidFileOwner(settings.postgresql.dataDir, serverPrograms(settings));
@@ -21,11 +21,11 @@ export function refuseUnexplained(context: Context, what: string): void {
   const found = findUnexplained(context);
   if (found === null) return;
   const { dataDir } = context.settings.postgresql;
-  const message = `${dataDir}/postmaster.pid names process ${found.pid} (${found.program}), which may be a PostgreSQL of this directory: ${what} would meet it`;
+  const message = `${dataDir}/postmaster.pid names process ${found.pid} (${found.program}), which may be a PostgreSQL of this directory: ${what} would collide with it`;
   throw new RegentError('PG_PID_UNEXPLAINED', message, { policy: 'transient', mend: UNEXPLAINED_MEND });
 }
 
-/** A line when it begins, when it is another process, and when it is over. */
+/** Logs a line when it begins, when it is another process, and when it is over. */
 export class UnexplainedLog {
   #last: number | null = null;
 

@@ -1,6 +1,6 @@
 /**
- * WAL of the old history that waits for its archiver. pg_rewind removes or overwrites it, and with
- * it goes any recovery to a point in the time between: it is archived first.
+ * WAL of the old history that waits for its archiver. pg_rewind removes or overwrites it, and a
+ * recovery to a point in that time would be lost with it. So it is archived first.
  */
 import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,9 +1,9 @@
 /**
- * Where the WAL of a server that crashed as a primary ends, found without changing anything.
- * pg_rewind finishes crash recovery first, which writes a record of its own: in a directory whose
- * WAL ends before the point where the source left that timeline (a copied disk, a snapshot of an
- * earlier moment or of another member) that record makes the WAL differ from everybody's, at a
- * place where pg_rewind, which goes by numbers, then sees nothing to do.
+ * Finds where the WAL of a server that crashed as a primary ends, without changing anything.
+ * pg_rewind finishes crash recovery first, which writes a record of its own. That matters where the
+ * WAL ends before the point at which the source left that timeline, as on a copied disk or an older
+ * snapshot. There the record makes the WAL differ from all others', and pg_rewind, which compares
+ * numbers, sees nothing to do.
  */
 import { join } from 'node:path';
 import { formatLsn, type Lsn, parseLsn, type Timeline } from '../../core/units.ts';
@@ -24,8 +24,8 @@ export async function lastRecord(deps: Deps, timeline: Timeline, checkpointLsn: 
 }
 
 /**
- * pg_waldump reads to the end and then says so, which is an error to it: `error in WAL record at
- * 0/3027928: invalid record length at 0/3027AC0: …`.
+ * pg_waldump reads to the end and reports that as an error: `error in WAL record at 0/3027928:
+ * invalid record length at 0/3027AC0: …`.
  */
 export function readLastRecord(stderr: string, checkpointLsn: Lsn): Lsn | null {
   const match = /error in WAL record at ([0-9A-F]{1,8}\/[0-9A-F]{1,8}): /.exec(stderr);

@@ -31,8 +31,8 @@ export function timelineAmong(names: readonly string[], lsn: Lsn, segmentBytes: 
 
 /**
  * Null when no such segment lies in pg_wal (restored from the archive, recycled). A segment of a
- * later timeline begins as a copy of its parent's, so the highest one that holds the position is
- * the one written to last.
+ * later timeline begins as a copy of its parent's. So of those that hold the position the highest
+ * one was written last.
  */
 export async function timelineOfWal(dataDir: string, lsn: Lsn | null, segmentBytes: number): Promise<Timeline | null> {
   if (lsn === null) return null;

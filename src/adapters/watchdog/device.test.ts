@@ -102,7 +102,7 @@ describe('a watchdog device', () => {
     }
   });
 
-  it('that does not answer ioctls cannot be used: nobody knows when it would act', async () => {
+  it('that does not answer ioctls is not used, because its moment to act is not known', async () => {
     // /dev/null is a character device that takes writes and refuses every ioctl.
     const watchdog = watchdogOf({ mode: 'required', device: '/dev/null' }, { driver: 'linux' });
     expect(await watchdog.activate(25)).toBe(false);

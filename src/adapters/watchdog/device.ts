@@ -26,7 +26,7 @@ export interface WatchdogOptions {
 /**
  * A watchdog device of the kernel (Documentation/watchdog/watchdog-api.rst). From activate() on,
  * the machine is reset unless keepAlive() comes within the timeout. activate() answers false only
- * where that forbids leadership (mode `required`); `active` tells whether a device is really
+ * where that forbids leadership (mode `required`). `active` tells whether a device is really
  * counting.
  */
 export function createWatchdog(options: WatchdogOptions): Watchdog {
@@ -117,7 +117,7 @@ class DeviceWatchdog implements Watchdog {
       throw new Error(`its timeout is ${answer.timeoutSeconds} s and does not go down to ${timeoutSeconds} s`);
     }
     if (answer.timeoutSeconds === null && this.#options.driver !== 'testing') {
-      throw new Error('it does not tell its timeout (WDIOC_GETTIMEOUT), so nobody knows when it would act');
+      throw new Error('it does not tell its timeout (WDIOC_GETTIMEOUT), so its moment to act is not known');
     }
     this.#timeoutSeconds = timeoutSeconds;
   }
@@ -133,7 +133,7 @@ class DeviceWatchdog implements Watchdog {
     }
   }
 
-  /** Once for each cause: the agent asks again every round. */
+  /** Logs once for each cause: the agent asks again every round. */
   #complain(message: string, mode: WatchdogSettings['mode']): void {
     if (message === this.#complained) return;
     this.#complained = message;

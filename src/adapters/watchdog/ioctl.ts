@@ -2,9 +2,10 @@ import { spawn } from 'node:child_process';
 import type { Clock } from '../../ports/clock.ts';
 
 /**
- * Node has no ioctl(2). A short-lived perl gets the device as its descriptor 3; its ending does not
- * close the device, for the agent's own descriptor stays open. Numbers from linux/watchdog.h, for
- * the architectures with the common ioctl layout (all PostgreSQL servers are likely to run on).
+ * Node has no ioctl(2). A short-lived perl gets the device as its descriptor 3. Its end does not
+ * close the device, because the agent's own descriptor stays open. Numbers are from
+ * linux/watchdog.h, and hold where ioctl has its common layout. All likely servers of PostgreSQL
+ * have it.
  */
 const PROGRAM = `
 open my $device, '+>&=', 3 or open $device, '>&=', 3 or exit 3;
