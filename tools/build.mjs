@@ -74,7 +74,7 @@ export async function build(root) {
     platform: 'node',
     target: 'node20',
     // Found beside the bundle or not at all; pg falls back to its own JavaScript.
-    external: ['pg-native', 'koffi', 'esbuild', 'vitest'],
+    external: ['pg-native', 'koffi', 'esbuild', 'rolldown', 'vitest'],
     chunkNames: '[name]-[hash]',
     banner: { js: BANNER },
     legalComments: 'none',

@@ -3,10 +3,12 @@
  * with a few lines changed. Nothing is written.
  */
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import type { Plugin } from 'esbuild';
 import { RegentError } from '../../src/support/errors.ts';
-import type { Edit } from '../../test/sim/zoo/mutant.ts';
+import type { Edit } from '../../test/sim/zoo/edit.ts';
+import type { TextEdit } from '../../test/sim/zoo/mutant.ts';
+import { mutatedSources } from './mutate/sources.ts';
 
 const ENTRY = 'test/sim/worker.ts';
 
@@ -14,7 +16,7 @@ const ENTRY = 'test/sim/worker.ts';
  * Throws MUTANT_STALE when the snippet is not there exactly once: the source has moved on, and the
  * edit must follow it.
  */
-export function applyEdit(text: string, edit: Edit): string {
+export function applyEdit(text: string, edit: TextEdit): string {
   const found = text.split(edit.find).length - 1;
   if (found === 1) return text.replace(edit.find, () => edit.replace);
   throw new RegentError('MUTANT_STALE', `${edit.file}: found ${found} times instead of once: ${edit.find}`, {
@@ -22,23 +24,30 @@ export function applyEdit(text: string, edit: Edit): string {
   });
 }
 
-async function edited(root: string, edits: readonly Edit[]): Promise<ReadonlyMap<string, string>> {
-  const texts = new Map<string, string>();
-  for (const edit of edits) {
-    const path = join(root, edit.file);
-    const text = texts.get(path) ?? (await readFile(path, 'utf8'));
-    texts.set(path, applyEdit(text, edit));
+const isText = (edit: Edit | TextEdit): edit is TextEdit => 'find' in edit;
+
+/** Text by path from the root, of sources that change. Throws MUTANT_STALE, MUTANT_BROKEN. */
+export async function edited(root: string, edits: readonly (Edit | TextEdit)[]): Promise<ReadonlyMap<string, string>> {
+  const texts = new Map(
+    await mutatedSources(
+      root,
+      edits.filter((edit): edit is Edit => !isText(edit)),
+    ),
+  );
+  for (const edit of edits.filter(isText)) {
+    const text = texts.get(edit.file) ?? (await readFile(join(root, edit.file), 'utf8'));
+    texts.set(edit.file, applyEdit(text, edit));
   }
   return texts;
 }
 
 /** Serves those texts in place of the files. */
-function inMemory(texts: ReadonlyMap<string, string>): Plugin {
+function inMemory(root: string, texts: ReadonlyMap<string, string>): Plugin {
   return {
     name: 'in-memory-edits',
     setup: (build) => {
       build.onLoad({ filter: /\.ts$/ }, ({ path }) => {
-        const contents = texts.get(path);
+        const contents = texts.get(relative(root, path));
         return contents === undefined ? null : { contents, loader: 'ts' };
       });
     },
@@ -46,7 +55,7 @@ function inMemory(texts: ReadonlyMap<string, string>): Plugin {
 }
 
 /** Runs as a worker's code. Throws MUTANT_STALE, SIM_BUILD. */
-export async function bundleSimulator(root: string, edits: readonly Edit[] = [], entry = ENTRY): Promise<string> {
+export async function bundleSimulator(root: string, edits: readonly (Edit | TextEdit)[] = [], entry = ENTRY): Promise<string> {
   const texts = await edited(root, edits);
   const { build } = await import('esbuild').catch(() => {
     throw new RegentError('SIM_BUILD', 'the packages of package-lock.json are not installed', { mend: `run npm ci in ${root}` });
@@ -63,7 +72,7 @@ export async function bundleSimulator(root: string, edits: readonly Edit[] = [],
     sourcemap: 'inline',
     sourcesContent: false,
     logLevel: 'silent',
-    plugins: texts.size === 0 ? [] : [inMemory(texts)],
+    plugins: texts.size === 0 ? [] : [inMemory(root, texts)],
   }).catch((error: unknown) => {
     throw new RegentError('SIM_BUILD', `the simulator cannot be built: ${error instanceof Error ? error.message : error}`, {
       cause: error,

@@ -2,12 +2,11 @@
  * Agents whose chores stand in each other's way, that lose callbacks, or run for what they cannot
  * do.
  */
+import { at } from './edit.ts';
 import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
-const act = 'src/agent/act.ts';
 const agent = 'src/agent/agent.ts';
-const housekeeping = 'src/core/housekeeping.ts';
 const three = { nodes: ['a', 'b', 'c'] };
 
 export const choreMutants: readonly Mutant[] = [
@@ -16,13 +15,10 @@ export const choreMutants: readonly Mutant[] = [
     broken: 'A chore that fails ends the round, and the synchronous set comes after slots and files.',
     offends: ['S19'],
     edits: [
-      { file: act, find: 'else if (!outcome.ok) hurried = true;', replace: 'else if (!outcome.ok) return false;' },
-      { file: housekeeping, find: "  if (step !== null) add('sync', ...step.effects);\n", replace: '' },
-      {
-        file: housekeeping,
-        find: '  let wakeInMs: number | null = null;\n',
-        replace: "  if (step !== null) add('sync', ...step.effects);\n  let wakeInMs: number | null = null;\n",
-      },
+      at('src/agent/act.ts', 'doChores').replacing('hurried = true', 'return false'),
+      at('src/core/housekeeping.ts', 'chores').moving("if (step !== null) add('sync', $)", {
+        after: "if (leads && c.m.checkpointPending) add('checkpoint', $)",
+      }),
     ],
     verdicts: ['liveness'],
     focus: under(['kill-agent'], { synchronous_mode: 'on' }, { ...three, leftBroken: ['c'], leftHow: 'hindered' }),

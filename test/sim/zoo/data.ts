@@ -1,22 +1,16 @@
 /** Broken rules about data directories, histories, operators and the initialize key. */
+import { at, rule } from './edit.ts';
 import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
 const divergence = 'src/core/divergence.ts';
-const requests = 'src/core/rules/requests.ts';
 
 export const dataMutants: readonly Mutant[] = [
   {
     id: 'rewind-skipped-on-equal-numbers',
     broken: 'Equal timeline numbers are taken for equal history.',
     offends: ['S9', 'S22', 'M13'],
-    edits: [
-      {
-        file: divergence,
-        find: "  if (local.timeline > source.timeline) return 'diverged';\n",
-        replace: "  if (local.timeline > source.timeline) return 'diverged';\n  if (local.timeline === source.timeline) return 'prefix';\n",
-      },
-    ],
+    edits: [at(divergence, 'compareHistories').beginning("if (local.timeline === source.timeline) return 'prefix';")],
     verdicts: ['safety', 'liveness'],
     // Two timelines of one number are told apart by what they begin with; what was written by hand
     // on the leader's own is not.
@@ -26,26 +20,14 @@ export const dataMutants: readonly Mutant[] = [
     id: 'history-not-compared',
     broken: 'A node follows the leader without asking whether its own history is a prefix.',
     offends: ['S9', 'S22', 'M13', 'M15'],
-    edits: [
-      {
-        file: divergence,
-        find: "return within && source.hasOurEnd !== false ? 'prefix' : 'diverged';",
-        replace: "return within || local.lsn > 0n ? 'prefix' : 'diverged';",
-      },
-    ],
+    edits: [at(divergence, 'compareHistories').replacing('within && source.hasOurEnd !== false', 'true')],
     verdicts: ['safety', 'liveness'],
   },
   {
     id: 'twins-not-told-apart',
     broken: 'What the WAL of two timelines of one number begins with is not compared.',
     offends: ['S9', 'S22', 'M13'],
-    edits: [
-      {
-        file: divergence,
-        find: 'pg.timelineFingerprint !== source.timelineFingerprint',
-        replace: 'pg.timelineFingerprint === source.systemIdentifier',
-      },
-    ],
+    edits: [at(divergence, 'isAnotherTimeline').returns('false')],
     verdicts: ['safety', 'liveness'],
     focus: under(['leave-twin'], { synchronous_mode: 'off', ttl: 3, retry_timeout: 1 }, { nodes: ['a', 'b', 'c'], everyMs: 15_000 }),
   },
@@ -54,12 +36,10 @@ export const dataMutants: readonly Mutant[] = [
     broken: 'A data directory is removed although the leader it is to be cloned from does not answer.',
     offends: ['S12', 'S19', 'M21'],
     edits: [
-      {
-        file: 'src/agent/jobs/clone.ts',
-        find: 'const { systemIdentifier, inRecovery } = await ports.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });',
-        replace:
-          'const { systemIdentifier, inRecovery } = { systemIdentifier: initialize, inRecovery: view.sync?.leader !== source.name };',
-      },
+      at('src/agent/jobs/clone.ts', 'seen').replacing(
+        'await ports.pg.sourceHistory($$)',
+        '{ systemIdentifier: initialize, inRecovery: view.sync?.leader !== source.name }',
+      ),
     ],
     verdicts: ['safety', 'liveness'],
     focus: under(['reinitialize', 'crash', 'isolate', 'lose-disk']),
@@ -69,17 +49,11 @@ export const dataMutants: readonly Mutant[] = [
     broken: 'The operator’s reinitialize is carried out whoever leads, and be it this node.',
     offends: ['S12'],
     edits: [
-      {
-        file: requests,
-        find: "        c.otherLeader !== null &&\n        cloneSource(c) !== null &&\n        c.o.pg.dataDir !== 'inaccessible' &&\n",
-        replace: '',
-      },
-      {
-        file: requests,
-        find: 'const from = cloneSource(c, c.o.requests.reinitialize?.fromLeader);',
-        replace:
-          'const from = cloneSource(c) ?? { source: { name: c.me, host: c.me, port: 5432 }, sourceRole: "leader", fromLeader: true };',
-      },
+      rule('request.reinitialize').when('(c) => !(c.view !== null && isOfAnotherCluster(c.o.pg, c.view))'),
+      rule('request.reinitialize').replacing(
+        'cloneSource(c, $)',
+        "cloneSource(c) ?? { source: { name: c.me, host: c.me, port: 5432 }, sourceRole: 'leader', fromLeader: true }",
+      ),
     ],
     verdicts: ['safety', 'crash', 'liveness'],
     focus: under(['reinitialize', 'crash', 'kill-postgres']),
@@ -88,13 +62,7 @@ export const dataMutants: readonly Mutant[] = [
     id: 'half-a-rewind-kept',
     broken: 'A rewind that was interrupted half-way is not repeated.',
     offends: ['S10', 'S22', 'M15', 'M21'],
-    edits: [
-      {
-        file: 'src/core/rules/stopped.ts',
-        find: "when: (c) => c.o.pg.dataDir === 'incomplete',",
-        replace: "when: (c) => c.o.pg.dataDir === 'foreign',",
-      },
-    ],
+    edits: [rule('stopped.rewind-again').dropped()],
     verdicts: ['safety', 'liveness'],
     focus: under(['crash', 'isolate', 'kill-postgres', 'cut-nodes']),
   },
@@ -103,11 +71,7 @@ export const dataMutants: readonly Mutant[] = [
     broken: 'A node without data makes a new cluster although one was initialized.',
     offends: ['S1', 'S2', 'S12', 'S17'],
     edits: [
-      {
-        file: 'src/core/rules/no-data.ts',
-        find: 'c.unlocked && c.view?.initialize === null && c.o.settings.local.bootstrap !== null',
-        replace: 'c.unlocked && c.view !== null && c.o.settings.local.bootstrap !== null',
-      },
+      rule('data.bootstrap').replacing('c.view?.initialize === null', 'c.view !== null'),
       {
         file: 'test/sim/dcs.ts',
         find: "return this.#call(options, (copy) => this.#create('initialize', '', leaseId, null, copy));",
@@ -127,11 +91,7 @@ export const dataMutants: readonly Mutant[] = [
         find: "if (stored?.value === '' && stored.leaseId === leaseId) return String(etcd.put('initialize', systemIdentifier, null));",
         replace: "if (leaseId !== '') return String(etcd.put('initialize', systemIdentifier, null));",
       },
-      {
-        file: 'src/agent/jobs/bootstrap.ts',
-        find: "const modRevision = initialize === '' ? await",
-        replace: 'const modRevision = initialize !== undefined ? await',
-      },
+      at('src/agent/jobs/bootstrap.ts', 'bootstrap').replacing("initialize === ''", 'true'),
     ],
     verdicts: ['safety', 'crash', 'liveness'],
     focus: under(['freeze-agent', 'cut-etcd'], { ttl: 3, loop_wait: 1, retry_timeout: 1 }, { fromMs: 0, everyMs: 700, slowness: 3 }),
@@ -163,16 +123,8 @@ export const dataMutants: readonly Mutant[] = [
     broken: 'The slot of a member that is gone is dropped at once, and where it was is forgotten.',
     offends: ['S14', 'S22'],
     edits: [
-      {
-        file: 'src/core/slots.ts',
-        find: 'const fresh = o.nowMs - at < dynamic.memberSlotsTtlSeconds * 1000;',
-        replace: 'const fresh = o.nowMs - at < 0;',
-      },
-      {
-        file: 'src/core/housekeeping.ts',
-        find: 'for (const name of c.o.settings.dynamic.useSlots ? Object.keys(c.m.slotSeenAtMs) : []) {',
-        replace: 'for (const name of Object.keys(c.m.slotSeenAtMs).slice(0, 0)) {',
-      },
+      at('src/core/slots.ts', 'wantedSlots.fresh').is('false'),
+      at('src/core/housekeeping.ts', 'statusValue').replacing('c.o.settings.dynamic.useSlots ? Object.keys(c.m.slotSeenAtMs) : []', '[]'),
     ],
     verdicts: ['safety', 'liveness'],
     focus: under(['crash'], { postgresql: { use_slots: true } }, { walKeepBytes: 20_000 }),
@@ -182,11 +134,8 @@ export const dataMutants: readonly Mutant[] = [
     broken: 'A standby keeps the source it has when another leads.',
     offends: ['S22'],
     edits: [
-      {
-        file: 'src/core/housekeeping.ts',
-        find: "return now !== null && now['host'] === source.host && now['port'] === String(source.port);",
-        replace: 'return now !== null;',
-      },
+      at('src/core/housekeeping.ts', 'pointsAt').without("now['host'] === source.host"),
+      at('src/core/housekeeping.ts', 'pointsAt').without("now['port'] === String(source.port)"),
     ],
     verdicts: ['safety', 'liveness'],
   },

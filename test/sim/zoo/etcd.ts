@@ -1,4 +1,5 @@
 /** Agents that take the wrong etcd, or give up what one without room still gives. */
+import { at } from './edit.ts';
 import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
@@ -16,13 +17,7 @@ export const etcdMutants: readonly Mutant[] = [
     broken:
       'An agent that is restarted while etcd grants no lease gives the lead up, though the lease its leader key is on could be renewed.',
     offends: ['S19'],
-    edits: [
-      {
-        file: 'src/agent/observe.ts',
-        find: '  if (refusal !== null) await keepOldLease(',
-        replace: "  if (refusal === '') await keepOldLease(",
-      },
-    ],
+    edits: [at('src/agent/observe.ts', 'keepOldLease').returns('undefined')],
     verdicts: ['liveness'],
     focus: under([], {}, { nodes: ['a', 'b', 'c'], leftBroken: ['c'], leftHow: 'full' }),
   },

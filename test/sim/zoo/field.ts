@@ -2,6 +2,7 @@
  * Agents without one of the mends of issue 9 (docs/decisions/2026-11-28-*.md) that have no place
  * among the others.
  */
+import { at, rule } from './edit.ts';
 import { busy, under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
@@ -13,13 +14,7 @@ export const fieldMutants: readonly Mutant[] = [
     id: 'inherited-key-believed',
     broken: 'A standby leads on a leader key that names it and that it did not take in this life, without asking anybody.',
     offends: ['S1', 'S9'],
-    edits: [
-      {
-        file: 'src/core/inherited-key.ts',
-        find: "if (c.m.keyTaken || c.m.keyInheritedSinceMs === null || c.view === null) return { kind: 'lead' };",
-        replace: "if (c.m.keyTaken || c.o.nowMs >= 0 || c.view === null) return { kind: 'lead' };",
-      },
-    ],
+    edits: [at('src/core/inherited-key.ts', 'inheritedVerdict').returns("{ kind: 'lead' }")],
     verdicts: ['safety'],
     focus: under(['restore-etcd'], quorum, { ...three, everyMs: 20_000, clients: busy }),
   },
@@ -28,16 +23,8 @@ export const fieldMutants: readonly Mutant[] = [
     broken: 'A paused replay counts as one that has more to come, and no candidate goes on with its own.',
     offends: ['S19'],
     edits: [
-      {
-        file: 'src/core/let-go.ts',
-        find: 'if (c.o.pg.sql?.replayPaused !== true || since === null ||',
-        replace: 'if (c.o.pg.sql?.replayPaused !== undefined || since === null ||',
-      },
-      {
-        file: 'test/sim/facts.ts',
-        find: 'replication.source === null && !(replayPaused && process.hasReceived);',
-        replace: 'replication.source === null && (replayPaused || process !== null);',
-      },
+      at('src/core/let-go.ts', 'resumeReplay').returns('[]'),
+      at('test/sim/facts.ts', 'tellsReplaying').without('!(replayPaused && process.hasReceived)'),
     ],
     verdicts: ['liveness'],
     focus: under([], quorum, { ...three, leftBroken: ['c'], leftHow: 'paused' }),
@@ -46,13 +33,7 @@ export const fieldMutants: readonly Mutant[] = [
     id: 'stranger-forgotten',
     broken: 'A stranger is forgotten as soon as it is gone, and what it alone confirmed counts for the member whose name it bore.',
     offends: ['S1', 'S5', 'S8'],
-    edits: [
-      {
-        file: 'src/core/strangers.ts',
-        find: 'if (includes(listed, name) || c.o.nowMs - known.seenAtMs < SUSPECT_MS) suspects[name] = known;',
-        replace: 'if (includes(listed, name) && c.o.nowMs < 0) suspects[name] = known;',
-      },
-    ],
+    edits: [at('src/core/strangers.ts', 'rememberStrangers').without('if (includes(listed, name) || $) $')],
     verdicts: ['safety'],
     focus: under(['stranger', 'freeze-postgres'], quorum, { nodes: ['a', 'b'], everyMs: 5000, clients: busy, lastingStreams: true }),
   },
@@ -60,13 +41,7 @@ export const fieldMutants: readonly Mutant[] = [
     id: 'rewind-given-up',
     broken: 'A rewind that failed three times is not tried again, though the cause may pass.',
     offends: ['S22'],
-    edits: [
-      {
-        file: 'src/core/rules/mend.ts',
-        find: "f.failed !== null && holdOffMs(f.c, 'rewind') > 0,",
-        replace: "f.failed !== null && (holdOffMs(f.c, 'rewind') > 0 || f.failed.count >= TRIES),",
-      },
-    ],
+    edits: [rule('mend.rewind-later').replacing("holdOffMs(f.c, 'rewind') > 0", "holdOffMs(f.c, 'rewind') > 0 || f.failed.count >= TRIES")],
     verdicts: ['liveness'],
     focus: under(['crash', 'isolate', 'cut-nodes'], { synchronous_mode: 'off' }, { ...three, everyMs: 3000 }),
   },
@@ -74,13 +49,7 @@ export const fieldMutants: readonly Mutant[] = [
     id: 'let-go-by-file-only',
     broken: 'A standby whose disk takes nothing counts as attached to the former primary for ever, although nobody has let it in since.',
     offends: ['S19'],
-    edits: [
-      {
-        file: 'src/core/let-go.ts',
-        find: 'return c.o.nowMs - receiverGoneSinceMs >= TRIED_IN_VAIN_MS',
-        replace: 'return c.o.nowMs < 0 && c.o.nowMs - receiverGoneSinceMs >= TRIED_IN_VAIN_MS',
-      },
-    ],
+    edits: [at('src/core/let-go.ts', 'isLetGo').returns('false')],
     verdicts: ['liveness'],
     focus: under([], quorum, { ...three, leftBroken: ['c'], leftHow: 'read-only' }),
   },

@@ -2,6 +2,7 @@
  * Agents that take an etcd restored from an older backup, WAL written by hand or a paused replay
  * for what they look like.
  */
+import { at } from './edit.ts';
 import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
@@ -10,13 +11,7 @@ export const historyMutants: readonly Mutant[] = [
     id: 'ends-not-compared',
     broken: 'What a node wrote by itself on its leader’s timeline is not looked for in the leader’s WAL.',
     offends: ['S9', 'S22'],
-    edits: [
-      {
-        file: 'src/core/divergence.ts',
-        find: "  if (local.atRecordStart ? local.lsn >= source.lsn : local.lsn > source.lsn) return 'diverged';\n",
-        replace: "  if (local.timeline === source.timeline) return 'prefix';\n",
-      },
-    ],
+    edits: [at('src/core/divergence.ts', 'compareEnds').returns("'prefix'")],
     verdicts: ['safety', 'liveness'],
     focus: under(['open-by-hand']),
   },
@@ -24,13 +19,7 @@ export const historyMutants: readonly Mutant[] = [
     id: 'former-ends-not-compared',
     broken: 'What a node wrote by itself on a timeline that its leader has left since is not looked for in the leader’s WAL.',
     offends: ['S9', 'S22'],
-    edits: [
-      {
-        file: 'src/core/divergence.ts',
-        find: "  return within && source.hasOurEnd !== false ? 'prefix' : 'diverged';\n",
-        replace: "  return within ? 'prefix' : 'diverged';\n",
-      },
-    ],
+    edits: [at('src/core/divergence.ts', 'compareHistories').without('source.hasOurEnd !== false')],
     verdicts: ['liveness'],
     focus: under(['pause', 'open-by-hand', 'failover']),
   },

@@ -1,11 +1,10 @@
 /** Broken bookkeeping of the lease, the guard and the leader key. */
+import { at, rule } from './edit.ts';
 import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
-const margins = 'return { stepDownMs: ttlMs - 2 * marginMs, guardMs: ttlMs - marginMs };';
 const settings = 'src/core/settings.ts';
 const lease = 'src/agent/lease.ts';
-const fence = 'src/core/rules/fence.ts';
 const promote = 'src/agent/jobs/promote.ts';
 const handover = 'src/agent/jobs/handover.ts';
 const dcs = 'test/sim/dcs.ts';
@@ -34,18 +33,12 @@ const counted = (clock: 'wallMs' | 'monotonicMs') => [
 
 const guard = 'test/sim/guard.ts';
 const guardOnStoppedClock = [
-  {
-    file: guard,
-    find: '    const order = this.#order;\n',
-    replace: '    const order = this.#order;\n    this.dueMs = this.#machine.monotonicMs() + deadlineMs - this.#machine.bootMs();\n',
-  },
-  {
-    file: guard,
-    find: '    if (!this.alive || this.#frozen || order !== this.#order) return;\n',
-    replace:
-      '    if (!this.alive || this.#frozen || order !== this.#order) return;\n    const leftMs = this.dueMs - this.#machine.monotonicMs();\n' +
-      "    if (!this.fired && leftMs > 1) return void this.#sim.after(leftMs, () => this.#gate().deliver('timer', () => this.#fire(order)));\n",
-  },
+  at(guard, 'GuardProcess.arm').beginning('this.dueMs = this.#machine.monotonicMs() + deadlineMs - this.#machine.bootMs();'),
+  at(guard, 'GuardProcess.#fire').after(
+    'if (!this.alive || this.#frozen || order !== this.#order) return',
+    'const leftMs = this.dueMs - this.#machine.monotonicMs();' +
+      "if (!this.fired && leftMs > 1) return void this.#sim.after(leftMs, () => this.#gate().deliver('timer', () => this.#fire(order)));",
+  ),
 ];
 
 export const leaseMutants: readonly Mutant[] = [
@@ -53,7 +46,7 @@ export const leaseMutants: readonly Mutant[] = [
     id: 'lease-without-margin',
     broken: 'The agent and its guard count on the lease to its last millisecond.',
     offends: ['S2', 'M7'],
-    edits: [{ file: settings, find: margins, replace: 'void marginMs; return { stepDownMs: ttlMs, guardMs: ttlMs };' }],
+    edits: [at(settings, 'leaseMargins.stepDownMs').is('ttlMs'), at(settings, 'leaseMargins.guardMs').is('ttlMs')],
     verdicts: ['safety'],
   },
   {
@@ -90,20 +83,14 @@ export const leaseMutants: readonly Mutant[] = [
     id: 'guard-after-lease',
     broken: 'The guard’s deadline lies after the end of the lease.',
     offends: ['S2', 'M7'],
-    edits: [{ file: settings, find: margins, replace: 'return { stepDownMs: ttlMs - 2 * marginMs, guardMs: ttlMs + marginMs };' }],
+    edits: [at(settings, 'leaseMargins.guardMs').is('ttlMs + marginMs')],
     verdicts: ['safety'],
   },
   {
     id: 'guard-not-armed',
     broken: 'A standby is promoted before the guard knows a deadline.',
     offends: ['S2', 'M7'],
-    edits: [
-      {
-        file: promote,
-        find: '  await ports.fence.arm();\n  if (!(await ports.fence.activateWatchdog())) {',
-        replace: '  if (!(await ports.fence.activateWatchdog())) {',
-      },
-    ],
+    edits: [at(promote, 'promote').without('await ports.fence.arm()')],
     verdicts: ['safety'],
     focus: under(['kill-postgres', 'crash', 'stop-etcd', 'cut-etcd']),
   },
@@ -138,13 +125,7 @@ export const leaseMutants: readonly Mutant[] = [
     id: 'guard-rests-too-early',
     broken: 'In a handover the guard is told to rest before PostgreSQL is down.',
     offends: ['S2', 'M6', 'M7'],
-    edits: [
-      {
-        file: handover,
-        find: '  ports.stopping();\n  const key = {',
-        replace: '  ports.stopping();\n  await ports.fence.disarm();\n  const key = {',
-      },
-    ],
+    edits: [at(handover, 'handover').after('ports.stopping()', 'await ports.fence.disarm();')],
     verdicts: ['safety'],
     focus: under(['switchover', 'sigterm']),
   },
@@ -152,13 +133,7 @@ export const leaseMutants: readonly Mutant[] = [
     id: 'no-step-down',
     broken: 'A primary goes on when etcd cannot be reached and its lease has run out.',
     offends: ['S2'],
-    edits: [
-      {
-        file: fence,
-        find: 'when: (c) => (c.view === null || c.attached) && !c.mayLeadNow && !(c.withinLease && makesCluster(c)),',
-        replace: 'when: () => false,',
-      },
-    ],
+    edits: [rule('fence.lease-ended').dropped()],
     verdicts: ['safety', 'crash', 'liveness'],
     focus: under(['cut-etcd', 'stop-etcd']),
   },
@@ -166,13 +141,7 @@ export const leaseMutants: readonly Mutant[] = [
     id: 'other-leader-ignored',
     broken: 'A primary goes on although another member holds the leader key.',
     offends: ['S2', 'S3'],
-    edits: [
-      {
-        file: fence,
-        find: "when: (c) => c.mayBeWritable && c.otherLeader !== null && c.o.pg.dataDir === 'valid',",
-        replace: 'when: () => false,',
-      },
-    ],
+    edits: [rule('fence.other-leader').dropped()],
     verdicts: ['safety', 'crash', 'liveness'],
     focus: under(['pause', 'cut-etcd', 'failover'], { ttl: 3, loop_wait: 1, retry_timeout: 1 }),
   },
@@ -181,12 +150,10 @@ export const leaseMutants: readonly Mutant[] = [
     broken: 'A handover gives the leader key back before PostgreSQL is down.',
     offends: ['S2', 'M6', 'M16'],
     edits: [
-      {
-        file: handover,
-        find: '  ports.stopping();\n  const key = {',
-        replace:
-          '  ports.stopping();\n  if (isPrimary) await ports.lease.release(ports.settings.local().name, dcsTimeout(ports));\n  const key = {',
-      },
+      at(handover, 'handover').after(
+        'ports.stopping()',
+        'if (isPrimary) await ports.lease.release(ports.settings.local().name, dcsTimeout(ports));',
+      ),
     ],
     verdicts: ['safety'],
   },

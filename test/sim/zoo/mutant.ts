@@ -1,9 +1,10 @@
 /** An agent that is broken on purpose: the simulator has to notice. */
 import type { Verdict } from '../plan.ts';
+import type { Edit } from './edit.ts';
 import type { Focus } from './focus.ts';
 
 /** One change of a source file. */
-export interface Edit {
+export interface TextEdit {
   /** From the root of the checkout. */
   readonly file: string;
   /** Occurs exactly once in the file. */
@@ -20,7 +21,7 @@ export interface Mutant {
    * which such a thing has happened elsewhere.
    */
   readonly offends: readonly string[];
-  readonly edits: readonly Edit[];
+  readonly edits: readonly (Edit | TextEdit)[];
   /** What the simulator may say of it. */
   readonly verdicts: readonly Verdict[];
   /**

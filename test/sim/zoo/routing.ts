@@ -1,4 +1,5 @@
 /** Broken rules of the router. */
+import { at } from './edit.ts';
 import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
@@ -8,13 +9,7 @@ export const routingMutants: readonly Mutant[] = [
     broken: 'The router leaves the sessions on a server that is not the primary alone.',
     // Clients that are left on such a server have nothing acknowledged any more.
     offends: ['S16', 'S19', 'M22'],
-    edits: [
-      {
-        file: 'src/router/decide.ts',
-        find: '(sessions > 0 && cut ?',
-        replace: '(sessions < 0 && cut ?',
-      },
-    ],
+    edits: [at('src/router/decide.ts', 'steer').replacing('sessions > 0 && cut', 'false')],
     verdicts: ['liveness'],
     focus: under(
       ['isolate', 'cut-etcd', 'freeze-both', 'kill-router'],

@@ -1,4 +1,5 @@
 /** Broken order of steps between /sync and synchronous_standby_names. */
+import { at, rule } from './edit.ts';
 import { busy, under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
@@ -10,13 +11,7 @@ export const syncMutants: readonly Mutant[] = [
     id: 'set-changed-before-published',
     broken: 'PostgreSQL waits for the new synchronous set before /sync covers it.',
     offends: ['S5', 'S6', 'S8', 'M9'],
-    edits: [
-      {
-        file: sync,
-        find: "if (!covered) return writeSync(c, safeQuorum, safeVoters, 'making the election careful enough for the old and the new synchronous set');\n",
-        replace: '',
-      },
-    ],
+    edits: [at(sync, 'quorumStep').without('if (!covered) return $')],
     verdicts: ['safety'],
   },
   {
@@ -24,11 +19,10 @@ export const syncMutants: readonly Mutant[] = [
     broken: 'In mode on, PostgreSQL no longer waits for a standby that /sync still lists.',
     offends: ['S5', 'S6', 'S8', 'M9'],
     edits: [
-      {
-        file: sync,
-        find: 'if (kept.length < listed.length) return',
-        replace: 'if (kept.length < listed.length && picked.join() === waitedFor.join()) return',
-      },
+      at(sync, 'priorityStep').replacing(
+        'kept.length < listed.length',
+        'kept.length < listed.length && picked.join() === waitedFor.join()',
+      ),
     ],
     verdicts: ['safety'],
   },
@@ -37,11 +31,8 @@ export const syncMutants: readonly Mutant[] = [
     broken: 'In mode on, /sync lists a standby as soon as PostgreSQL waits for it, caught up or not.',
     offends: ['S1', 'S5', 'S8', 'M9'],
     edits: [
-      {
-        file: sync,
-        find: "  if (caughtUp === null || caughtUp.length === 0)\n    return { effects: [], because: 'waiting for the new synchronous standby to catch up', waiting: true };\n  const now = union(\n    listed,\n    caughtUp.map((standby) => standby.name),\n  );",
-        replace: '  void caughtUp;\n  const now = union(listed, picked);',
-      },
+      at(sync, 'priorityStep').without('if (caughtUp === null || caughtUp.length === 0) return $'),
+      at(sync, 'priorityStep').replacing('caughtUp.map($)', 'picked'),
     ],
     verdicts: ['safety'],
     focus: under(['crash', 'isolate', 'freeze-postgres'], { synchronous_mode: 'on' }),
@@ -51,13 +42,7 @@ export const syncMutants: readonly Mutant[] = [
     broken:
       'After a takeover the election counts on the setting in force before those who confirm under it have what was acknowledged before.',
     offends: ['S1', 'S5', 'S8', 'M9'],
-    edits: [
-      {
-        file: sync,
-        find: '(inForceHolds ? inForceCount : Math.min(inForceCount, trusted)) - doubtful',
-        replace: '(inForceHolds || trusted >= 0 ? inForceCount : 0) - doubtful',
-      },
-    ],
+    edits: [at(sync, 'quorumStep.inForceHolds').is('true')],
     verdicts: ['safety'],
     focus: under(['configure', 'freeze-postgres', 'kill-postgres'], quorum, {
       nodes: ['a', 'b', 'c', 'd'],
@@ -70,13 +55,7 @@ export const syncMutants: readonly Mutant[] = [
     id: 'caught-up-ignored',
     broken: 'In quorum mode /sync is relaxed before the new confirmers have what was acknowledged under the old setting.',
     offends: ['S1', 'S5', 'S8', 'M9'],
-    edits: [
-      {
-        file: sync,
-        find: 'if (realCount > 0 && (caughtUp === null || caughtUp.length < realCount)) {',
-        replace: 'if (realCount > 0 && caughtUp !== null && caughtUp.length < 0) {',
-      },
-    ],
+    edits: [at(sync, 'quorumStep').without('if (realCount > 0 && (caughtUp === null || caughtUp.length < realCount)) $')],
     verdicts: ['safety'],
     focus: under(['crash', 'cut-nodes', 'freeze-postgres'], quorum, {
       nodes: ['a', 'b', 'c', 'd'],
@@ -89,13 +68,7 @@ export const syncMutants: readonly Mutant[] = [
     id: 'takeover-not-written',
     broken: 'A candidate promotes while /sync still names the leader before it.',
     offends: ['S1', 'S8', 'M9'],
-    edits: [
-      {
-        file: 'src/core/rules/standby.ts',
-        find: 'return { effects: [...dropped, ...(effect ? [effect] : []), {',
-        replace: 'return { effects: [...dropped, ...(effect ? [] : []), {',
-      },
-    ],
+    edits: [rule('standby.promote').replacing('effect ? [effect] : []', '[]')],
     verdicts: ['safety'],
     focus: under(['crash', 'kill-postgres', 'isolate'], { synchronous_mode: 'on' }),
   },
@@ -103,7 +76,7 @@ export const syncMutants: readonly Mutant[] = [
     id: 'promoted-without-names',
     broken: 'A candidate opens for writes without the synchronous names that /sync promises.',
     offends: ['S1', 'S6', 'S8', 'M9'],
-    edits: [{ file: 'src/agent/jobs/promote.ts', find: 'await pg.setSyncNames(syncNames, bounded)', replace: 'await Promise.resolve()' }],
+    edits: [at('src/agent/jobs/promote.ts', 'promote').replacing('pg.setSyncNames($$)', 'Promise.resolve()')],
     verdicts: ['safety'],
     focus: under(['crash', 'kill-postgres', 'isolate'], quorum),
   },
@@ -111,13 +84,7 @@ export const syncMutants: readonly Mutant[] = [
     id: 'takeover-asks-for-nobody',
     broken: 'In quorum mode a new leader waits for nobody until its standbys have connected.',
     offends: ['S1', 'S6', 'S8', 'M9'],
-    edits: [
-      {
-        file: sync,
-        find: "const names = others.length === 0 ? nobody : formatSyncNames({ method: 'quorum', count, names: others });",
-        replace: "const names = others.length === 0 || count > 0 ? nobody : formatSyncNames({ method: 'quorum', count, names: others });",
-      },
-    ],
+    edits: [at(sync, 'takeover').replacing("formatSyncNames({ method: 'quorum', count, names: others })", 'nobody')],
     verdicts: ['safety'],
   },
 ];

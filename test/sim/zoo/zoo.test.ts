@@ -6,7 +6,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkoutRoot } from '../../../tools/root.ts';
-import { applyEdit } from '../../../tools/sim/bundle.ts';
 import { Control, type Measure, measure } from '../../../tools/sim/zoo.ts';
 import { mutants } from './index.ts';
 import type { Mutant } from './mutant.ts';
@@ -36,17 +35,4 @@ describe.concurrent('the simulator notices', () => {
     const { sightings } = await look(mutant);
     expect(sightings, `${mutant.broken} Not noticed in ${SEEDS} seeds: try regent sim --zoo ${id} --hints`).toHaveLength(1);
   });
-});
-
-it('has a name, a line, a promise and a place for each', () => {
-  expect(new Set(mutants.map((mutant) => mutant.id)).size).toBe(mutants.length);
-  for (const { id, broken, offends, verdicts, edits } of mutants) {
-    expect(id).toMatch(/^[a-z]+(-[a-z]+)*$/);
-    expect(broken).toMatch(/^[A-Z].*\.$/);
-    expect(offends.length).toBeGreaterThan(0);
-    expect(offends.every((number) => /^[SM]\d+$/.test(number))).toBe(true);
-    expect(verdicts.length).toBeGreaterThan(0);
-    const texts = new Map<string, string>();
-    for (const edit of edits) texts.set(edit.file, applyEdit(texts.get(edit.file) ?? readFileSync(join(root, edit.file), 'utf8'), edit));
-  }
 });
