@@ -28,11 +28,7 @@ export const choreMutants: readonly Mutant[] = [
     broken: 'A callback counts as told although its script could not be started.',
     offends: ['S25'],
     edits: [
-      {
-        file: agent,
-        find: 'await this.parts.pg.runCallback(action, role);',
-        replace: 'await this.parts.pg.runCallback(action, role).catch(() => {});',
-      },
+      at(agent, 'Agent.#announce').replacing('this.parts.pg.runCallback($$)', 'this.parts.pg.runCallback(action, role).catch(() => {})'),
     ],
     verdicts: ['liveness'],
     focus: under(['lose-scripts', 'crash', 'switchover'], {}, three),
@@ -41,7 +37,7 @@ export const choreMutants: readonly Mutant[] = [
     id: 'callback-forgotten',
     broken: 'That a callback has started is not remembered.',
     offends: ['S25'],
-    edits: [{ file: agent, find: "if (action !== 'on_reload') this.#news.announced({ action, role });", replace: '' }],
+    edits: [at(agent, 'Agent.#announce').without("if (action !== 'on_reload') $")],
     verdicts: ['safety'],
     focus: under(['switchover'], {}, three),
   },
@@ -49,9 +45,7 @@ export const choreMutants: readonly Mutant[] = [
     id: 'stop-not-made-good',
     broken: 'What on_stop took away is not put back when PostgreSQL comes back in the same role.',
     offends: ['S25'],
-    edits: [
-      { file: 'src/core/remember.ts', find: "announcedStop: o.announced.at(-1)?.action === 'on_stop'", replace: 'announcedStop: false' },
-    ],
+    edits: [at('src/core/remember.ts', 'announced.announcedStop').is('false')],
     verdicts: ['liveness'],
     focus: under(['cut-etcd', 'stop-etcd', 'switchover'], {}, three),
   },

@@ -100,13 +100,7 @@ export const dataMutants: readonly Mutant[] = [
     id: 'initialize-not-compared',
     broken: 'A data directory of another cluster is used as if it were this one’s.',
     offends: ['S1', 'S17', 'M27'],
-    edits: [
-      {
-        file: 'src/core/context.ts',
-        find: "pg.dataDir === 'valid' && view.initialize !== pg.systemIdentifier;",
-        replace: "pg.dataDir === 'foreign' && view.initialize !== pg.systemIdentifier;",
-      },
-    ],
+    edits: [at('src/core/context.ts', 'isOfAnotherCluster').returns('false')],
     verdicts: ['safety', 'crash', 'liveness'],
     focus: under(['foreign-disk']),
   },
@@ -114,7 +108,7 @@ export const dataMutants: readonly Mutant[] = [
     id: 'pause-ignored',
     broken: 'A paused cluster is looked after as if it were not.',
     offends: ['S13'],
-    edits: [{ file: 'src/core/context.ts', find: 'paused: o.settings.dynamic.pause,', replace: 'paused: false,' }],
+    edits: [at('src/core/context.ts', 'contextOf.paused').is('false')],
     verdicts: ['safety', 'liveness'],
     focus: under(['pause', 'crash', 'kill-postgres']),
   },

@@ -57,13 +57,7 @@ export const fieldMutants: readonly Mutant[] = [
     id: 'strayed-forgotten',
     broken: 'That a replica was opened for writes by hand is not known any more once its agent was started again.',
     offends: ['S1', 'S9', 'S22'],
-    edits: [
-      {
-        file: 'src/core/remember.ts',
-        find: '(before.strayed || pg.strayed === true)',
-        replace: 'before.strayed',
-      },
-    ],
+    edits: [at('src/core/remember.ts', 'strayed').without('pg.strayed === true')],
     verdicts: ['safety'],
     focus: under(['stray-and-restart'], quorum, { ...three, everyMs: 15_000, clients: busy }),
   },
