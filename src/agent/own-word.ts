@@ -5,6 +5,7 @@ import { isLetGo } from '../core/let-go.ts';
 import type { Memory } from '../core/model.ts';
 import type { OwnWord } from '../core/peer-facts.ts';
 import type { PostgresFacts } from '../core/postgres-facts.ts';
+import { wroteByHand } from '../core/strays.ts';
 
 /** `replaying` is with the positions of the running server (AgentStatus.sql). */
 export function ownWord(pg: PostgresFacts | null, c: Context | null, memory: Memory): Omit<OwnWord, 'watchdogFailed' | 'replaying'> {
@@ -14,7 +15,7 @@ export function ownWord(pg: PostgresFacts | null, c: Context | null, memory: Mem
     ...(promotionTrouble === null ? {} : { promotionTrouble }),
     ...(memory.steppedDown === null ? {} : { steppedDown: memory.steppedDown }),
     restored: pg?.restored === true,
-    strayed: memory.strayed,
+    strayed: wroteByHand(memory),
     attached: sql?.inRecovery === true && ((sql.primaryConninfo !== '' && !isLetGo(c)) || (c !== null && c.otherLeader !== null)),
     ...(pg?.timelineFingerprint === undefined ? {} : { timelineFingerprint: pg.timelineFingerprint }),
   };

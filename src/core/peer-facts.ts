@@ -20,8 +20,8 @@ export interface OwnWord {
    */
   readonly restored?: boolean;
   /**
-   * true: it has WAL of its own on its leader's timeline, so its position proves nothing
-   * (PostgresFacts.strayed).
+   * true: it was opened for writes by hand, and has WAL of its own. So its position proves nothing
+   * (PostgresFacts.strayed, Memory.openedByHand).
    */
   readonly strayed?: boolean;
   /**

@@ -6,6 +6,7 @@ import type { Chore } from './chores.ts';
 import { sameName } from './cluster.ts';
 import type { Context } from './context.ts';
 import { streamsInOrder, writtenEnd } from './divergence.ts';
+import type { Memory } from './model.ts';
 import type { WalEnd, WalsenderFacts } from './postgres-facts.ts';
 
 /**
@@ -16,6 +17,12 @@ export function isAheadOfLeader({ o }: Context, sender: WalsenderFacts): boolean
   const end = o.pg.sql?.flushLsn ?? null;
   return end !== null && [sender.writeLsn, sender.flushLsn, sender.replayLsn].some((lsn) => lsn !== null && lsn > end);
 }
+
+/**
+ * Somebody opened this node for writes by hand, on a timeline of its own or on its leader's. What
+ * it has beyond the others was never acknowledged, so nobody waits for it, and it does not lead.
+ */
+export const wroteByHand = ({ strayed, openedByHand }: Pick<Memory, 'strayed' | 'openedByHand'>): boolean => strayed || openedByHand;
 
 /** A server that is down has no other chores: so this one stands by itself. */
 export function strayMark({ o, m }: Context): readonly Chore[] {

@@ -29,6 +29,32 @@ describe('the cluster’s history', () => {
   });
 });
 
+describe('a standby that somebody promoted by hand beside the leader', () => {
+  const later = pg.standby({ receiveLsn: lsn(1200), timeline: 3 });
+  const scene = (over = {}) => observation({ view: view({ history, ...over }), peers: peers(), pg: later });
+
+  it('does not race, although it is on the latest timeline', () => {
+    expect(raceVerdict(contextOf(scene(), memory()))).toMatchObject({ verdict: 'take' });
+    expect(raceVerdict(contextOf(scene(), memory({ openedByHand: true })))).toMatchObject({ id: 'race.diverged', verdict: 'leave' });
+  });
+
+  it('leads if an operator’s failover names it', () => {
+    const forced = contextOf(scene({ failover: request }), memory({ openedByHand: true }));
+    expect(raceVerdict(forced)).toMatchObject({ verdict: 'take' });
+  });
+
+  it('does not keep the others from leading: its own agent says what it is', () => {
+    const own = pg.standby({ receiveLsn: lsn(1000), timeline: 2 });
+    const beside = (over = {}) => {
+      const promoted = peer('c', { timeline: 3, lsn: lsn(1200), ...over });
+      const around = view({ history, members: [member('a'), member('c')] });
+      return raceVerdict(contextOf(observation({ view: around, peers: peers(promoted), pg: own }), memory()));
+    };
+    expect(beside()).toMatchObject({ id: 'race.peer-ahead', verdict: 'leave' });
+    expect(beside({ strayed: true })).toMatchObject({ verdict: 'take' });
+  });
+});
+
 describe('a standby whose data diverged', () => {
   const verdict = (over = {}) =>
     raceVerdict(contextOf(observation({ view: view({ history, ...over }), peers: peers(), pg: diverged }), memory()));

@@ -3,6 +3,7 @@ import { type ClusterView, type FailoverKey, mayLead } from '../cluster.ts';
 import { type Context, isLeftBehind } from '../context.ts';
 import { pastSwitchPoint } from '../divergence.ts';
 import type { PeerFacts } from '../peer-facts.ts';
+import { wroteByHand } from '../strays.ts';
 import { countsVotes, includes, syncVoters } from '../voters.ts';
 import { dueRequest } from './operator-request.ts';
 import { isTwin, lagBehindLeaderBytes, type OwnPosition, ownPosition } from './positions.ts';
@@ -66,7 +67,7 @@ export const isRestoredVoter = (f: RaceFacts): boolean => f.c.o.pg.restored === 
  * The data left the cluster's history. Only an operator's failover to this node may make it lead.
  */
 export function hasDiverged({ c, view, own }: RaceFacts): boolean {
-  if (c.m.strayed) return true;
+  if (wroteByHand(c.m)) return true;
   if (own === null) return false;
   const { timelineFingerprint } = c.o.pg;
   return (
