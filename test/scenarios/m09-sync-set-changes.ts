@@ -8,7 +8,7 @@ function always(story: Story, holds: (voters: readonly string[], names: readonly
   world.sim.afterEvent.push(() => {
     const { sync } = world.etcd.view();
     if (sync?.leader !== 'a' || !a.server.commits) return;
-    const names = realNames(a.server.syncNames());
+    const names = realNames(a.server.sessions.names());
     if (!holds(sync.standbys, names))
       throw new Error(`/sync ${sync.standbys.join(', ')} (${sync.quorum}), commits wait for ${names.join(', ')}`);
   });
@@ -23,7 +23,7 @@ export const quorumShrinks: Scenario = {
   play: async (story) => {
     const { world, a, b, c } = story;
     always(story, (voters, names) => {
-      const { count } = a.server.syncNames();
+      const { count } = a.server.sessions.names();
       return new Set([...voters, ...names]).size <= (world.etcd.view().sync?.quorum ?? 0) + (names.length === 0 ? 0 : count);
     });
     story.client.start();

@@ -7,6 +7,8 @@ import { slotNameOf } from '../../src/core/slot-names.ts';
 import { Callbacks } from './checkers/callbacks.ts';
 import { Elections } from './checkers/elections.ts';
 import { Fences } from './checkers/fences.ts';
+import { Follows } from './checkers/follows.ts';
+import { Priorities } from './checkers/priorities.ts';
 import { Promises } from './checkers/promise.ts';
 import { Writers } from './checkers/writers.ts';
 import type { ServerEvent, SimServer } from './server.ts';
@@ -29,6 +31,8 @@ export class Checkers {
   readonly fences: Fences;
   readonly elections: Elections;
   readonly callbacks: Callbacks;
+  readonly #priorities: Priorities;
+  readonly #follows: Follows;
   #holder: string | null = null;
   /**
    * Since when members have been gone from etcd, and those who were so for longer than
@@ -47,6 +51,8 @@ export class Checkers {
     this.fences = new Fences(world, report);
     this.elections = new Elections(world, report);
     this.callbacks = new Callbacks(world, report);
+    this.#priorities = new Priorities(world, report);
+    this.#follows = new Follows(world, report);
     world.etcd.listeners.add(({ key, deleted }) => this.#onKey(key, deleted));
   }
 
@@ -76,6 +82,7 @@ export class Checkers {
   onServer(server: SimServer, event: ServerEvent): void {
     if (event === 'removing') this.promises.checkRemoval(server);
     else if (event === 'slot') this.#checkSlot(server);
+    else if (event === 'starting') this.#follows.checkStart(server);
     else {
       const bootstraps = server.dir === 'incomplete' && server.work === 'bootstrap';
       if (server.dir !== 'valid' && !bootstraps) this.report(`${server.name} opens a directory for writes that is ${server.dir}`, 'S10');
@@ -84,6 +91,7 @@ export class Checkers {
         // "exceptions".
         if (this.#world.holder === server.name || !this.writers.unfenced(this.#world.node(server.name))) this.promises.checkOpened(server);
         this.fences.checkOpened(server);
+        this.#follows.opened(server);
       } else {
         this.writers.checkPromotion(server);
         this.elections.checkPromotion(server);
@@ -113,6 +121,7 @@ export class Checkers {
     if (key.startsWith('members/')) this.#onMember(key.slice('members/'.length), deleted);
     if (key !== 'leader') return;
     this.elections.keyChanged();
+    this.#priorities.keyChanged(this.#holder);
     const holder = deleted ? null : this.#world.holder;
     const member = (name: string | null) => this.#world.machines.some((machine) => machine.name === name);
     if (member(holder) && member(this.#holder) && holder !== this.#holder)
@@ -127,6 +136,7 @@ export class Checkers {
   keysRestored(): void {
     this.#holder = this.#world.holder;
     this.elections.keysRestored();
+    this.#priorities.keysRestored();
   }
 
   #onMember(name: string, deleted: boolean): void {

@@ -185,7 +185,7 @@ function receiverOf(server: SimServer, source: SimServer): ReceiverFacts {
 }
 
 function sendersOf(server: SimServer): WalsenderFacts[] {
-  const names = server.syncNames();
+  const names = server.sessions.names();
   const senders = server.replication.senders();
   const able = candidates(names, senders);
   const chosen = names.method === 'quorum' ? 'quorum' : 'sync';

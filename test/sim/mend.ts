@@ -4,6 +4,8 @@ import { emptyForeign } from './faults/nodes.ts';
 import type { World } from './world.ts';
 
 const SUPERVISE_MS = 5000;
+/** Rules by which an agent waits until an operator has it make a new copy. */
+const ASKS_FOR_COPY = /^mend\.rewind-(blind|refused|impossible)$|\.leader-has-less$/;
 
 export function mend(world: World): void {
   world.trace('everything is mended');
@@ -52,7 +54,7 @@ export function supervise(world: World): void {
     machine.startAgent();
     // Nobody restarts a replica that follows a leader but him.
     if (world.leader !== null && machine.server.replayPaused && machine.server.running) machine.server.resumeReplay();
-    if (machine.agent?.rounds.last?.decision.rule.endsWith('.leader-has-less'))
+    if (ASKS_FOR_COPY.test(machine.agent?.rounds.last?.decision.rule ?? ''))
       void machine.operator.reinitialize({ force: false, fromLeader: true });
   }
   world.sim.after(SUPERVISE_MS, () => supervise(world));

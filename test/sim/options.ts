@@ -59,7 +59,7 @@ export function drawOptions(rng: Rng, given?: readonly string[]): PlanOptions {
   return {
     nodes,
     config,
-    tags: drawTags(rng, nodes),
+    tags: drawPriorities(rng.fork('priorities'), nodes, drawTags(rng, nodes)),
     rates: Object.fromEntries(nodes.map((name) => [name, 1 + rng.between(-drift, drift)])),
     etcdRate: 1 + rng.between(-drift, drift),
     delayMs: rng.pick([
@@ -70,6 +70,7 @@ export function drawOptions(rng: Rng, given?: readonly string[]): PlanOptions {
     ] as const),
     slowness: rng.pick([1, 1, 1, 3]),
     walKeepBytes: rng.pick([1 << 30, 1 << 30, 20_000]),
+    rewindMayCheckpoint: rng.fork('rewind user').chance(0.7),
     lastingStreams: rng.fork('streams').chance(0.3),
     clients: drawClients(rng, nodes, leisure),
     kinds: drawKinds(rng, share),
@@ -102,9 +103,28 @@ function drawConfig(rng: Rng, size: number, timing: JsonObject): JsonObject {
   if (rng.chance(0.2)) config['check_timeline'] = true;
   if (mode !== 'off' && rng.chance(0.1)) config['maximum_lag_on_syncnode'] = rng.pick([5000, 50_000]);
   if (rng.chance(0.15)) config['member_slots_ttl'] = rng.pick([0, 20]);
-  if (rng.chance(0.15)) config['postgresql'] = { use_slots: false };
+  const postgresql = { ...(rng.chance(0.15) && { use_slots: false }), ...drawMending(rng.fork('mending')) };
+  if (Object.keys(postgresql).length > 0) config['postgresql'] = postgresql;
   if (mode !== 'off' && rng.chance(0.15)) config['primary_stop_timeout'] = rng.pick([1, 5]);
-  return config;
+  return { ...config, ...drawSeldomSet(rng.fork('seldom set')) };
+}
+
+/** What pg_rewind may do, and what a new copy may replace. An operator does the rest (mend.ts). */
+function drawMending(rng: Rng): JsonObject {
+  if (!rng.chance(0.2)) return {};
+  return {
+    use_pg_rewind: rng.chance(0.5),
+    remove_data_directory_on_rewind_failure: rng.chance(0.5),
+    remove_data_directory_on_diverged_timelines: rng.chance(0.5),
+  };
+}
+
+function drawSeldomSet(rng: Rng): JsonObject {
+  return {
+    ...(rng.chance(0.15) && { max_timelines_history: rng.int(1, 3) }),
+    ...(rng.chance(0.15) && { slots: { archive: { type: 'physical' } } }),
+    ...(rng.chance(0.15) && { terminate_strangers: true }),
+  };
 }
 
 /** One node at least may lead and follows nobody in particular. */
@@ -122,6 +142,12 @@ function drawTags(rng: Rng, nodes: readonly string[]): Record<string, Tags> {
     ]);
   }
   return tags;
+}
+
+/** In some clusters each node that may lead has a place in line. */
+function drawPriorities(rng: Rng, nodes: readonly string[], tags: Readonly<Record<string, Tags>>): Record<string, Tags> {
+  if (!rng.chance(0.3)) return { ...tags };
+  return Object.fromEntries(nodes.map((name) => [name, { failover_priority: rng.int(1, 3), ...tags[name] }]));
 }
 
 function drawClients(rng: Rng, nodes: readonly string[], leisure: number): ClientOptions {

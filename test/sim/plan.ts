@@ -54,6 +54,8 @@ export interface PlanOptions {
    * much shorter ones.
    */
   readonly lastingStreams: boolean;
+  /** The rewind user may order a checkpoint on the leader; missing: it may. */
+  readonly rewindMayCheckpoint?: boolean;
   readonly clients: ClientOptions;
   /** The kinds of faults that may happen in this run, and how often one does, on average. */
   readonly kinds: readonly string[];

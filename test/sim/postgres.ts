@@ -14,7 +14,7 @@ import { factsOf } from './facts.ts';
 import { Connection } from './postgres/connection.ts';
 import { Drain } from './postgres/fast-shutdown.ts';
 import { accessFiles, writeFiles } from './postgres/files.ts';
-import { hidesTimeline, isContained, needsRewind, refuse } from './postgres/rewind.ts';
+import { hidesTimeline, isContained, needsRewind, refuse, settle } from './postgres/rewind.ts';
 import { syncSlots } from './postgres/slots.ts';
 import { reach, step, transfer, transient } from './postgres/transfer.ts';
 import { fingerprintAt, hasOurEnd } from './postgres/twins.ts';
@@ -115,6 +115,7 @@ export class SimPostgres implements Postgres {
     await step(this.#parts, 5, options);
     if (server.process !== null || server.pidTaken) throw transient('PG_RUNNING', 'PostgreSQL is running already');
     writeFiles(server, this.#configured(role));
+    if (role.kind === 'standby' && role.source !== null) server.parts.tell(server, 'starting');
     if (!server.start(role)) throw new RegentError('DATA_DIR_UNUSABLE', `no usable data directory (${server.dir})`);
     const { process } = server;
     this.#owesReload = false;
@@ -252,13 +253,13 @@ export class SimPostgres implements Postgres {
   async rewind(source: Source, options: Bounded): Promise<void> {
     const { server } = this.#parts;
     if (server.process !== null || server.pidTaken) throw transient('PG_RUNNING', 'PostgreSQL runs');
-    const target = reach(this.#parts, source);
-    if (target === null || target.inRecovery) throw transient('SOURCE_NOT_READY', `${source.name} is not a primary that answers`);
+    const target = await settle(this.#parts, source, options);
     refuse(server, target);
     if (isContained(server, target)) {
       server.signal = true;
       return;
     }
+
     if (hidesTimeline(server)) server.finishRecovery();
     if (!server.controlState.startsWith('shut down')) {
       await step(this.#parts, server.draw(server.durations.crashRecoveryMs), options, 'REWIND_FAILED');

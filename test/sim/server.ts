@@ -3,7 +3,6 @@
  * `position` is the end of the flushed WAL; what is not flushed nobody has seen.
  */
 import type { ServerRole } from '../../src/core/effects.ts';
-import type { SyncNames } from '../../src/core/sync-names.ts';
 import type { Lsn } from '../../src/core/units.ts';
 import { DataDirectory } from './postgres/data-directory.ts';
 import { HangingDisk } from './postgres/hanging-disk.ts';
@@ -129,10 +128,6 @@ export class SimServer extends DataDirectory {
     return this.sessions.obeyed;
   }
 
-  syncNames(): SyncNames {
-    return this.sessions.names();
-  }
-
   /** Files written are taken up: shown at once, obeyed a moment later. */
   reload(): void {
     this.live = { ...this.file };
@@ -190,6 +185,7 @@ export class SimServer extends DataDirectory {
       this.#gone('failed to start');
       return;
     }
+    const crashed = !this.controlState.startsWith('shut down');
     process.phase = 'running';
     const { lsn } = this.position;
     // A standby opens for readers once consistent, and replays the rest. A crashed primary waits.
@@ -199,6 +195,7 @@ export class SimServer extends DataDirectory {
     this.controlState = this.inRecovery ? 'in archive recovery' : 'in production';
     if (!this.inRecovery) {
       this.minRecovery = null;
+      if (crashed) this.checkpointed();
       this.parts.tell(this, 'opened');
     }
     this.parts.trace(
@@ -306,6 +303,7 @@ export class SimServer extends DataDirectory {
     this.sessions.obeyed = this.live.syncNames;
     this.parts.trace(`${this.name} PostgreSQL promoted to timeline ${this.position.branch.timeline} at ${this.position.branch.forkLsn}`);
     this.parts.tell(this, 'opened');
+    this.later(this.draw(this.durations.firstCheckpointMs), () => this.#whenDiskWorks(() => this.checkpointed()));
     this.advance(this.position.lsn);
     this.changed();
   }

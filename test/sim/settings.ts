@@ -46,12 +46,26 @@ function dynamicOf(raw: JsonObject): DynamicSettings {
   return dynamic;
 }
 
+/** What to do with data that diverged, where the cluster-wide settings say it. */
+function mendingOf({ postgresql }: DynamicSettings): Partial<PostgresSettings> {
+  const { use_pg_rewind, remove_data_directory_on_rewind_failure, remove_data_directory_on_diverged_timelines } = postgresql;
+  return {
+    ...(typeof use_pg_rewind === 'boolean' && { usePgRewind: use_pg_rewind }),
+    ...(typeof remove_data_directory_on_rewind_failure === 'boolean' && {
+      removeDataDirectoryOnRewindFailure: remove_data_directory_on_rewind_failure,
+    }),
+    ...(typeof remove_data_directory_on_diverged_timelines === 'boolean' && {
+      removeDataDirectoryOnDivergedTimelines: remove_data_directory_on_diverged_timelines,
+    }),
+  };
+}
+
 export function simSettings(name: string, bootstrap: JsonObject, tags: Tags): SettingsSource {
   const mine = local(name, tags, bootstrap);
   const build = (raw: JsonObject): Settings => ({
     local: mine,
     dynamic: dynamicOf(raw),
-    postgresql: mine.postgresql,
+    postgresql: { ...mine.postgresql, ...mendingOf(dynamicOf(raw)) },
     controlledParameters: {},
     parameters: {},
   });

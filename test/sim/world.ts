@@ -35,6 +35,7 @@ export interface WorldOptions {
   readonly slowness?: number;
   readonly walKeepBytes?: number;
   readonly lastingStreams?: boolean;
+  readonly rewindMayCheckpoint?: boolean;
   /** What all is drawn from; one made of the seed where not given. */
   readonly rng?: Rng;
 }
@@ -90,6 +91,7 @@ export class World {
     for (const { server } of this.machines) {
       server.durations = slower(usualDurations, options.slowness ?? 1);
       server.walKeepBytes = options.walKeepBytes ?? server.walKeepBytes;
+      server.rewindMayCheckpoint = options.rewindMayCheckpoint ?? true;
     }
     this.clients = new Clients(this);
     this.orders = new Orders(this);

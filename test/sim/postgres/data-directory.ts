@@ -45,6 +45,8 @@ export class DataDirectory {
   slotsTaken = false;
   /** The agent's new connections are refused; what is connected goes on. */
   lockedOut = false;
+  /** Whoever connects to rewind another from here may order a checkpoint. */
+  rewindMayCheckpoint = true;
   /** Callback scripts cannot be started. */
   scriptsGone = false;
   /**

@@ -5,9 +5,9 @@ import type { SimServer } from '../server.ts';
 
 /**
  * opened: takes writes from now on. removing: what the directory holds goes. slot: one was
- * advanced.
+ * advanced. starting: as a standby of somebody.
  */
-export type ServerEvent = 'opened' | 'promoting' | 'removing' | 'slot';
+export type ServerEvent = 'opened' | 'promoting' | 'removing' | 'slot' | 'starting';
 
 export interface ServerParts {
   readonly sim: Simulation;

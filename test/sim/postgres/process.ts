@@ -74,6 +74,8 @@ export interface Durations {
   readonly cloneMs: Span;
   readonly rewindMs: Span;
   readonly checkpointMs: Span;
+  /** From a promotion until the checkpoint that PostgreSQL then makes by itself, at its leisure. */
+  readonly firstCheckpointMs: Span;
   /** A standby's flush of a batch. */
   readonly flushMs: Span;
   /** From a reload until a process of the server has taken up what it says. */
@@ -90,11 +92,16 @@ export const usualDurations: Durations = {
   cloneMs: [700, 2000],
   rewindMs: [400, 1500],
   checkpointMs: [10, 600],
+  firstCheckpointMs: [20_000, 150_000],
   flushMs: [0.1, 1.5],
   takeUpMs: [0, 100],
 };
 
 export function slower(durations: Durations, factor: number): Durations {
   const stretched = Object.entries(durations).map(([name, [low, high]]) => [name, [low * factor, high * factor]]);
-  return { ...(Object.fromEntries(stretched) as unknown as Durations), takeUpMs: durations.takeUpMs };
+  return {
+    ...(Object.fromEntries(stretched) as unknown as Durations),
+    takeUpMs: durations.takeUpMs,
+    firstCheckpointMs: durations.firstCheckpointMs,
+  };
 }

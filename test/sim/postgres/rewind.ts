@@ -1,13 +1,18 @@
 /** What pg_rewind makes of two servers, and what the adapter makes of them before. */
+import type { Source } from '../../../src/core/effects.ts';
 import type { Lsn } from '../../../src/core/units.ts';
+import type { Bounded } from '../../../src/ports/postgres.ts';
 import { RegentError } from '../../../src/support/errors.ts';
+import type { PostgresParts } from '../postgres.ts';
 import type { SimServer } from '../server.ts';
 import { type Branch, commonAncestor, isPrefix } from '../wal.ts';
+import { reach, step, transient } from './transfer.ts';
 import { twinOf } from './twins.ts';
+
+const LOOK_MS = 200;
 
 /** What comes to light before anything is changed, as errors of the adapter. */
 export function refuse(server: SimServer, target: SimServer): void {
-  const transient = (code: string, message: string) => new RegentError(code, message, { policy: 'transient' });
   if (target.systemId !== server.systemId || commonAncestor(server.position, target.position) === null)
     throw new RegentError('REWIND_NOTHING_IN_COMMON', 'source and target are from different systems');
   // The adapter looks before pg_rewind does, which would not see it.
@@ -15,6 +20,22 @@ export function refuse(server: SimServer, target: SimServer): void {
   if (server.backup !== null) throw transient('REWIND_REFUSED', 'a base backup that was not recovered to its end');
   if (server.work === 'rewind' && !needsRewind(server, target)) throw transient('REWIND_BLIND', 'half rewound, and taken for the same');
   if (server.full !== 'no' && !isContained(server, target)) throw transient('REWIND_NO_ROOM', 'no space left on device');
+}
+
+/**
+ * pg_rewind (up to 15) reads in the source's control file which timeline that is on, and a
+ * promotion alone does not change it. So the adapter has the source write a checkpoint. Where the
+ * rewind user may not do that, the source's own is waited for (rewind-source.ts).
+ */
+export async function settle(parts: PostgresParts, source: Source, options: Bounded): Promise<SimServer> {
+  for (let asked = false; ; asked = true) {
+    const target = reach(parts, source);
+    if (target === null || target.inRecovery) throw transient('SOURCE_NOT_READY', `${source.name} is not a primary that answers`);
+    if (target.checkpoint.branch === target.position.branch) return target;
+    const ordered = target.rewindMayCheckpoint && !asked;
+    await step(parts, ordered ? target.draw(target.durations.checkpointMs) : LOOK_MS, options, 'SOURCE_NOT_READY');
+    if (ordered && target.accepts && !target.inRecovery && !target.diskHung) target.checkpointed();
+  }
 }
 
 /**
