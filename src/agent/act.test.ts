@@ -13,6 +13,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import { RegentError } from '../support/errors.ts';
 import { type ActPorts, act } from './act.ts';
+import { AuthorityCell } from './authority-cell.ts';
 import { Lease } from './lease.ts';
 
 async function stage(ttlSeconds: number, sinceRenewalMs: number, over: Partial<ActPorts> = {}) {
@@ -24,7 +25,8 @@ async function stage(ttlSeconds: number, sinceRenewalMs: number, over: Partial<A
   };
   const leases = fake<Dcs>({ grantLease: async () => '7', releaseLeader: (_, options) => given(options) });
   const clock = fake<Clock>({ bootMs: () => nowMs });
-  const lease = new Lease(leases, clock, ttlSeconds);
+  const authority = new AuthorityCell(clock, ttlSeconds);
+  const lease = new Lease(leases, clock, authority);
   await lease.renew(ttlSeconds, 1000);
   nowMs += sinceRenewalMs;
   const current = () => settings('a', { dynamic: { ttlSeconds, retryTimeoutSeconds: 10 } });
@@ -36,6 +38,7 @@ async function stage(ttlSeconds: number, sinceRenewalMs: number, over: Partial<A
     log: keptLog(),
     settings: { current, local: () => current().local },
     lease,
+    authority,
     announce: async () => {},
     choreEnded: (outcome) => ended.push(outcome),
     ...over,
@@ -43,7 +46,7 @@ async function stage(ttlSeconds: number, sinceRenewalMs: number, over: Partial<A
   const pass = (ms: number) => {
     nowMs += ms;
   };
-  return { ports, timeouts, lease, ended, pass };
+  return { ports, timeouts, authority, ended, pass };
 }
 const steps = (...effects: Effect[]) => ({ steps: effects, chores: [] });
 const chore = (...effects: Effect[]) => ({ steps: [], chores: [{ kind: 'status' as const, effects }] });
@@ -90,18 +93,19 @@ it('a write to /sync may still arrive when nobody knows what became of it, until
 
 it.each([
   // The lease is good until 27 s after the renewal was sent; that renewal was a second ago.
-  [Number.POSITIVE_INFINITY, 25_900],
+  [null, 25_900],
   [60_000, 8900],
   [90_000, 25_900],
-])('a stop is over before the guard strikes, whose deadline may be of an older renewal: %s', async (strikesAtMs, expected) => {
+])('a stop is over before the guard strikes, whose deadline may be of an older renewal: %s', async (deadlineMs, expected) => {
   const stops: number[] = [];
-  const { ports, lease } = await stage(30, 1000, {
+  const { ports, authority } = await stage(30, 1000, {
     pg: fake<ActPorts['pg']>({ stop: async (_, options) => void stops.push(options.timeoutMs) }),
     watchdog: { active: false, disable: async () => {} },
-    fence: { strikesAtMs, bringForward: async () => {} },
+    fence: { bringForward: async () => {} },
   });
+  authority.note({ kind: 'guard-told', deadlineMs });
   await act(ports, steps({ kind: 'demote-now', mode: 'fast' }));
-  expect(lease.facts().confirmedSentAtMs).toBe(50_000);
+  expect(authority.now.lease.confirmedSentAtMs).toBe(50_000);
   expect(stops).toEqual([expected]);
 });
 

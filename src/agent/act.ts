@@ -3,10 +3,10 @@
  * follows was judged on its success. Its chores stand each for itself: one that fails is a fact of
  * the next round, and stops no other.
  */
+import { halfwayAtMs, stopByMs } from '../core/authority.ts';
 import type { Chore, ChoreOutcome } from '../core/chores.ts';
 import type { CallbackAction, Effect, Job } from '../core/effects.ts';
 import type { Decision } from '../core/model.ts';
-import { leaseMargins } from '../core/settings.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import type { Watchdog } from '../ports/guard.ts';
@@ -15,6 +15,7 @@ import type { Bounded, Postgres } from '../ports/postgres.ts';
 import type { SettingsSource } from '../ports/settings.ts';
 import { assertNever } from '../support/assert.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
+import type { AuthorityView } from './authority-cell.ts';
 import type { Fence } from './fence.ts';
 import { type Lease, MIN_WRITE_MS } from './lease.ts';
 
@@ -40,8 +41,9 @@ export interface ActPorts {
     | 'writeSync'
   >;
   readonly watchdog: Pick<Watchdog, 'active' | 'disable'>;
-  readonly lease: Pick<Lease, 'carry' | 'facts' | 'patienceMs' | 'release'>;
-  readonly fence: Pick<Fence, 'bringForward' | 'strikesAtMs'>;
+  readonly authority: AuthorityView;
+  readonly lease: Pick<Lease, 'carry' | 'release'>;
+  readonly fence: Pick<Fence, 'bringForward'>;
   readonly startJob: (job: Job) => void;
   readonly cancelJob: (reason: string) => void;
   readonly checkpoint: () => void;
@@ -70,7 +72,7 @@ const shortMs = ({ settings }: Pick<ActPorts, 'settings'>, patience: Patience) =
  * throws, after the chores.
  */
 export async function act(ports: ActPorts, { steps, chores }: Pick<Decision, 'steps' | 'chores'>): Promise<boolean> {
-  const patience: Patience = (mostMs, leastMs) => ports.lease.patienceMs(mostMs, leastMs);
+  const patience: Patience = (mostMs, leastMs) => ports.authority.patienceMs(mostMs, leastMs);
   let done = true;
   let failure: { readonly error: unknown } | null = null;
   try {
@@ -100,7 +102,7 @@ async function doChores(ports: ActPorts, chores: readonly Chore[], failed: boole
   for (const chore of chores) {
     const leftMs = hurried ? untilHalfMs(ports) : Number.POSITIVE_INFINITY;
     if (leftMs < MIN_WRITE_MS) return false;
-    const outcome = await doChore(ports, chore, (mostMs, leastMs) => Math.min(leftMs, ports.lease.patienceMs(mostMs, leastMs)));
+    const outcome = await doChore(ports, chore, (mostMs, leastMs) => Math.min(leftMs, ports.authority.patienceMs(mostMs, leastMs)));
     if (outcome === null) done = false;
     else if (!outcome.ok) hurried = true;
     // A checkpoint has only begun.
@@ -109,10 +111,9 @@ async function doChores(ports: ActPorts, chores: readonly Chore[], failed: boole
   return done;
 }
 
-function untilHalfMs({ lease, clock }: Pick<ActPorts, 'lease' | 'clock'>): number {
-  const { confirmedSentAtMs, ttlSeconds } = lease.facts();
-  if (confirmedSentAtMs === null) return SHORT_MS;
-  return confirmedSentAtMs + leaseMargins(ttlSeconds).stepDownMs / 2 - clock.bootMs();
+function untilHalfMs({ authority, clock }: Pick<ActPorts, 'authority' | 'clock'>): number {
+  const halfway = halfwayAtMs(authority.now);
+  return halfway === null ? SHORT_MS : halfway - clock.bootMs();
 }
 
 /**
@@ -298,11 +299,8 @@ async function inDcs(ports: ActPorts, effect: DcsEffect, patience: Patience): Pr
  */
 async function demoteNow(ports: ActPorts, mode: 'fast' | 'immediate'): Promise<void> {
   const { pg, clock, watchdog, log } = ports;
-  const { confirmedSentAtMs, ttlSeconds } = ports.lease.facts();
-  const byLeaseMs = confirmedSentAtMs === null ? clock.bootMs() : confirmedSentAtMs + leaseMargins(ttlSeconds).guardMs;
-  // A guard that does not answer has not been told of the renewals since.
-  const guardAtMs = Math.min(byLeaseMs, ports.fence.strikesAtMs);
-  const leftMs = Math.max(200, guardAtMs - clock.bootMs() - 100);
+  const nowMs = clock.bootMs();
+  const leftMs = Math.max(200, stopByMs(ports.authority.now, nowMs) - nowMs - 100);
   await pg.stop(mode, { timeoutMs: mode === 'fast' ? leftMs : Math.min(leftMs, 2000) });
   if (watchdog.active) await watchdog.disable();
   await ports.announce('on_stop', 'demoted').catch((error: unknown) => log.warning(`callback on_stop: ${ensureError(error).message}`));

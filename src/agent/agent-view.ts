@@ -1,7 +1,6 @@
 /** What may be looked at of a running agent: enough to show it, and nothing that changes it. */
-import type { Fence } from './fence.ts';
+import type { AuthorityView } from './authority-cell.ts';
 import type { JobSlot } from './job-slot.ts';
-import type { Lease } from './lease.ts';
 import type { Requests } from './requests.ts';
 import type { RoundsView } from './rounds.ts';
 import type { SettingsVersion } from './settings-version.ts';
@@ -9,8 +8,7 @@ import type { Tally } from './tally.ts';
 
 export interface AgentView {
   readonly rounds: RoundsView;
-  readonly lease: Pick<Lease, 'facts'>;
-  readonly fence: Pick<Fence, 'status'>;
+  readonly authority: Pick<AuthorityView, 'now'>;
   readonly job: Pick<JobSlot, 'running' | 'isStopping' | 'isLeaving'>;
   readonly requests: Pick<Requests, 'scheduledRestart' | 'reinitialization'>;
   readonly settingsVersion: Pick<SettingsVersion, 'revisionInForce'>;

@@ -2,14 +2,16 @@
  * The loop: observe → decide → act, one round at a time. Everything else (watches, the postmaster's
  * end, REST, signals) only wakes it.
  */
-import { contextOf } from '../core/context.ts';
+import { halfwayAtMs, isGuardHealthy, stepDownAtMs } from '../core/authority.ts';
+import { contextOf, keyRead } from '../core/context.ts';
 import { decide } from '../core/decide.ts';
 import type { CallbackAction, Job } from '../core/effects.ts';
 import type { Observation } from '../core/model.ts';
-import { leaseMargins, roundIntervalMs } from '../core/settings.ts';
+import { roundIntervalMs } from '../core/settings.ts';
 import { RegentError } from '../support/errors.ts';
 import { type ActPorts, act } from './act.ts';
 import type { AgentView } from './agent-view.ts';
+import { AuthorityCell } from './authority-cell.ts';
 import { BackgroundCheckpoint } from './background-checkpoint.ts';
 import { FailureLog } from './failure-log.ts';
 import { Fence } from './fence.ts';
@@ -26,6 +28,7 @@ import { Rounds } from './rounds.ts';
 import { SettingsVersion } from './settings-version.ts';
 import { Tally } from './tally.ts';
 import { Wake } from './wake.ts';
+import { WatchdogKeeper } from './watchdog-keeper.ts';
 
 /** A round that was asked for again at once must still leave the machine some air. */
 const MIN_GAP_MS = 5;
@@ -38,13 +41,15 @@ const RETRY_MS = 200;
 export class Agent implements AgentView {
   readonly parts: Parts;
   readonly wake: Wake;
-  readonly lease: Lease;
-  readonly fence: Fence;
+  readonly authority: AuthorityCell;
   readonly rounds = new Rounds();
   readonly job: JobSlot;
   readonly requests: Requests;
   readonly settingsVersion: SettingsVersion;
   readonly tally = new Tally();
+  readonly #lease: Lease;
+  readonly #fence: Fence;
+  readonly #watchdog: WatchdogKeeper;
   readonly #checkpoint: BackgroundCheckpoint;
   readonly #memberKey: MemberKey;
   readonly #log: RoundLog;
@@ -59,8 +64,10 @@ export class Agent implements AgentView {
   constructor(parts: Parts) {
     this.parts = parts;
     this.wake = new Wake(parts.clock);
-    this.lease = new Lease(parts.dcs, parts.clock, parts.settings.current().dynamic.ttlSeconds);
-    this.fence = new Fence(parts, this.lease);
+    this.authority = new AuthorityCell(parts.clock, parts.settings.current().dynamic.ttlSeconds);
+    this.#lease = new Lease(parts.dcs, parts.clock, this.authority);
+    this.#watchdog = new WatchdogKeeper(parts);
+    this.#fence = new Fence({ ...parts, watchdog: this.#watchdog }, this.authority);
     const wake = () => this.wake.now();
     this.job = new JobSlot(parts, {
       started: (job) => this.requests.jobStarted(job),
@@ -77,7 +84,7 @@ export class Agent implements AgentView {
       this.#news.choreEnded(chore, this.rounds.memory);
       wake();
     });
-    this.#memberKey = new MemberKey(parts, this.lease);
+    this.#memberKey = new MemberKey(parts, this.authority);
     this.#log = new RoundLog(parts);
     this.#failures = new FailureLog(parts.log);
   }
@@ -107,7 +114,7 @@ export class Agent implements AgentView {
     parts.guard.onGone(() => {
       parts.log.warning('the guard is gone; starting it again');
       this.tally.add('guardLosses');
-      void this.fence.replace().then(() => this.wake.now());
+      void this.#fence.replace().then(() => this.wake.now());
     });
     await parts.guard.open();
     parts.pg.onPostmasterGone(() => this.wake.now());
@@ -157,9 +164,9 @@ export class Agent implements AgentView {
    */
   #afterFailure(): number {
     const now = this.parts.clock.bootMs();
-    const { confirmedSentAtMs, ttlSeconds } = this.lease.facts();
-    if (this.rounds.memory.role !== 'primary' || confirmedSentAtMs === null) return now + AFTER_FAILURE_MS;
-    return Math.max(now + LATE_GAP_MS, Math.min(now + AFTER_FAILURE_MS, confirmedSentAtMs + leaseMargins(ttlSeconds).stepDownMs / 2));
+    const halfway = halfwayAtMs(this.authority.now);
+    if (this.rounds.memory.role !== 'primary' || halfway === null) return now + AFTER_FAILURE_MS;
+    return Math.max(now + LATE_GAP_MS, Math.min(now + AFTER_FAILURE_MS, halfway));
   }
 
   /**
@@ -175,17 +182,17 @@ export class Agent implements AgentView {
   #nextRoundAt(startedAtMs: number, wakeAtMs: number | null): number {
     const now = this.parts.clock.bootMs();
     const regular = startedAtMs + roundIntervalMs(this.parts.settings.current().dynamic, this.rounds.memory.role === 'primary');
-    const { confirmedSentAtMs, ttlSeconds } = this.lease.facts();
-    const stepDown = confirmedSentAtMs === null ? regular : confirmedSentAtMs + leaseMargins(ttlSeconds).stepDownMs;
-    const dueMs = Math.min(regular, wakeAtMs ?? regular, stepDown > now ? stepDown : regular, this.fence.retryAtMs ?? regular);
+    const stepDown = stepDownAtMs(this.authority.now) ?? regular;
+    const { retryAtMs } = this.authority.now.guard;
+    const dueMs = Math.min(regular, wakeAtMs ?? regular, stepDown > now ? stepDown : regular, retryAtMs ?? regular);
     return Math.max(now + MIN_GAP_MS, dueMs);
   }
 
   async #round(): Promise<number | null> {
     const { memory } = this.rounds;
     const observation = await this.#observe();
-    await this.fence.follow(contextOf(observation, memory));
-    const seen = { ...observation, guardHealthy: this.fence.healthy };
+    await this.#fence.follow(contextOf(observation, memory));
+    const seen = { ...observation, guardHealthy: this.#guardHealthy() };
     const decision = decide(seen, memory);
     this.#log.noteMemory(memory, decision.memory);
     this.tally.note(memory, decision.memory, seen);
@@ -199,6 +206,10 @@ export class Agent implements AgentView {
     return done ? decision.wakeAtMs : this.parts.clock.bootMs() + RETRY_MS;
   }
 
+  #guardHealthy(): boolean {
+    return isGuardHealthy(this.authority.now, this.parts.clock.bootMs());
+  }
+
   async #observe(): Promise<Observation> {
     const { settingsVersion } = this;
     const news = this.#news.take();
@@ -206,7 +217,7 @@ export class Agent implements AgentView {
     let observation: Observation;
     try {
       observation = await observe(
-        { ...this.parts, lease: this.lease },
+        { ...this.parts, lease: this.#lease, authority: this.authority },
         {
           ...news,
           memory: this.rounds.memory,
@@ -214,10 +225,10 @@ export class Agent implements AgentView {
           requests: this.requests.open(),
           configDirty: () => settingsVersion.isDirty,
           configVersion: () => settingsVersion.current,
-          guardHealthy: this.fence.healthy,
+          guardHealthy: this.#guardHealthy(),
           syncUnsettled: this.#syncUnsettled,
           untilLeaderChanges: () => this.wake.untilLeaderChanges(),
-          cover: (c) => this.fence.cover(c),
+          cover: (c) => this.#fence.cover(c),
         },
       );
     } catch (error) {
@@ -226,7 +237,10 @@ export class Agent implements AgentView {
     }
     settingsVersion.note(observation, inForce);
     this.rounds.observed(observation);
-    if (observation.dcs.known) this.#log.warnOfMembers(observation.dcs.view);
+    if (observation.dcs.known) {
+      this.authority.note(keyRead(observation.dcs.view, observation.settings.local.name));
+      this.#log.warnOfMembers(observation.dcs.view);
+    }
     return observation;
   }
 
@@ -234,8 +248,9 @@ export class Agent implements AgentView {
     const version = this.settingsVersion.current;
     return {
       ...this.parts,
-      lease: this.lease,
-      fence: this.fence,
+      lease: this.#lease,
+      fence: this.#fence,
+      authority: this.authority,
       startJob: (job) => this.#startJob(job, version),
       cancelJob: (reason) => this.job.cancel(reason),
       checkpoint: () => this.#checkpoint.start(),
@@ -262,9 +277,12 @@ export class Agent implements AgentView {
   }
 
   #startJob(job: Job, version: number): void {
-    const { parts, lease, fence } = this;
+    const { parts, authority } = this;
+    const [lease, fence, watchdogKeeper] = [this.#lease, this.#fence, this.#watchdog];
     const configApplied = () => this.settingsVersion.applied(version);
     const announce = (action: CallbackAction, role: string) => this.#announce(action, role);
-    this.job.start(job, version, (signs, signal) => runJob({ ...parts, ...signs, lease, fence, configApplied, announce }, job, signal));
+    this.job.start(job, version, (signs, signal) =>
+      runJob({ ...parts, ...signs, authority, lease, fence, watchdogKeeper, configApplied, announce }, job, signal),
+    );
   }
 }

@@ -2,21 +2,16 @@
  * A primary whose guard rests, out of a pause, gets a deadline before anybody waits for a lease.
  */
 import { expect, it } from 'vitest';
-import { memory, observation, pg, type Scene, SYSTEM_ID, settings, view } from '../../test/support/build.ts';
+import { memory, noLease, observation, pg, type Scene, SYSTEM_ID, settings, view } from '../../test/support/build.ts';
 import { contextOf } from '../core/context.ts';
 import { leaseMargins } from '../core/settings.ts';
-import type { Clock } from '../ports/clock.ts';
-import type { Dcs } from '../ports/dcs.ts';
+import { AuthorityCell } from './authority-cell.ts';
 import { Fence } from './fence.ts';
-import { Lease } from './lease.ts';
-import type { Parts } from './parts.ts';
 
 const NOW_MS = 10_000;
 const { guardMs, stepDownMs } = leaseMargins(30);
 const GRACE = `until ${NOW_MS + 4500}`;
 const BY_LEASE = `until ${NOW_MS + guardMs}`;
-/** What an agent that has just started knows of its lease. */
-const noLease = { leaseId: null, confirmedSentAtMs: null, ttlSeconds: 30 };
 const before = { leaderName: 'a', leaderLease: 'before', initialize: SYSTEM_ID } as const;
 
 /**
@@ -26,11 +21,12 @@ const before = { leaderName: 'a', leaderLease: 'before', initialize: SYSTEM_ID }
 function fenceWith({ renews = [30], has = null }: { renews?: readonly number[]; has?: number | null } = {}) {
   const orders: string[] = [];
   let tries = 0;
-  const clock = { bootMs: () => NOW_MS } as Clock;
+  const clock = { bootMs: () => NOW_MS };
   const guard = {
     deadline: async () => has,
     arm: async (deadlineMs: number) => void orders.push(`until ${deadlineMs}`),
     disarm: async () => void orders.push('rest'),
+    open: async () => {},
   };
   const dcs = {
     keepAlive: async (leaseId: string) => {
@@ -40,9 +36,10 @@ function fenceWith({ renews = [30], has = null }: { renews?: readonly number[]; 
       if (seconds === undefined) throw new Error('etcd does not answer');
       return seconds;
     },
-  } as unknown as Dcs;
-  const parts = { clock, guard, dcs, watchdog: { active: false }, log: { error: (message: string) => orders.push(message) } };
-  const fence = new Fence(parts as unknown as Parts, new Lease(dcs, clock, 30));
+  };
+  const watchdog = { keepAlive: async () => {}, rest: async () => {} };
+  const log = { error: (message: string) => void orders.push(message) };
+  const fence = new Fence({ clock, guard, dcs, watchdog, log }, new AuthorityCell(clock, 30));
   const cover = (scene: Scene) =>
     fence.cover(contextOf(observation({ lease: noLease, pg: pg.primary(), view: view(before), ...scene }), memory()));
   return { fence, orders, cover };

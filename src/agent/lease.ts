@@ -1,51 +1,27 @@
-/**
- * The lease and what is known of it for certain.
- *
- * A lease is good from the moment the request that granted or renewed it was SENT, for its ttl:
- * etcd counts from a later moment. A reply that is lost leaves the older moment standing, which is
- * the safe side.
- */
-import type { LeaseFacts } from '../core/model.ts';
-import { leaseMargins } from '../core/settings.ts';
+/** Asks etcd for this agent's lease, and notes what it confirms: what that allows, core/ knows. */
 import type { Clock } from '../ports/clock.ts';
 import type { CallOptions, Dcs } from '../ports/dcs.ts';
 import { codeOf } from '../support/errors.ts';
+import type { AuthorityCell } from './authority-cell.ts';
 
-/** Even a node that is late asks once more before it gives up. */
-const MIN_PATIENCE_MS = 200;
 /**
  * Shortly before the lease ends there are more important things to do than to write: what was not
  * written is written by a later round.
  */
 export const MIN_WRITE_MS = 20;
-/**
- * A call that takes all the time there is ends when the moment to step down is past, not just
- * before.
- */
-const PAST_MS = 1;
+/** A grant that follows a renewal in the same round has at least this long. */
+const MIN_GRANT_MS = 100;
 
 export class Lease {
-  readonly #dcs: Dcs;
-  readonly #clock: Clock;
-  #leaseId: string | null = null;
-  #confirmedSentAtMs: number | null = null;
-  #ttlSeconds: number;
+  readonly #dcs: Pick<Dcs, 'grantLease' | 'keepAlive' | 'releaseLeader'>;
+  readonly #clock: Pick<Clock, 'bootMs'>;
+  readonly #authority: AuthorityCell;
   #failures = 0;
-  #limitMs: () => number = () => Number.POSITIVE_INFINITY;
-  /**
-   * Of a round that did not wait for its lease the answer may still come: another round has asked
-   * since, and only its own counts.
-   */
-  #asked = 0;
 
-  constructor(dcs: Dcs, clock: Clock, ttlSeconds: number) {
+  constructor(dcs: Pick<Dcs, 'grantLease' | 'keepAlive' | 'releaseLeader'>, clock: Pick<Clock, 'bootMs'>, authority: AuthorityCell) {
     this.#dcs = dcs;
     this.#clock = clock;
-    this.#ttlSeconds = ttlSeconds;
-  }
-
-  facts(): LeaseFacts {
-    return { leaseId: this.#leaseId, confirmedSentAtMs: this.#confirmedSentAtMs, ttlSeconds: this.#ttlSeconds };
+    this.#authority = authority;
   }
 
   /** Counts a failed renewal; true when the one before failed too. */
@@ -55,38 +31,40 @@ export class Lease {
   }
 
   /**
-   * Renews, or grants a new lease when there is none, it is gone, or the ttl changed. Throws what
-   * the Dcs throws.
+   * Renews, or grants a new lease when there is none, it is gone, or the ttl changed. Of a round
+   * that did not wait for its lease the answer may still come: another has asked since, and only
+   * its own answer counts. Throws what the Dcs throws.
    */
   async renew(ttlSeconds: number, timeoutMs: number): Promise<void> {
     const startedAtMs = this.#clock.bootMs();
-    this.#asked += 1;
-    const asked = this.#asked;
-    if (this.#leaseId !== null && ttlSeconds === this.#ttlSeconds) {
-      const sentAtMs = this.#clock.bootMs();
-      const leaseId = this.#leaseId;
-      const remaining = await this.#dcs.keepAlive(leaseId, { timeoutMs });
-      if (asked !== this.#asked) return;
-      if (remaining > 0) {
-        if (this.#leaseId === leaseId) this.#confirmedSentAtMs = sentAtMs;
-        this.#failures = 0;
-        return;
-      }
+    this.#authority.note({ kind: 'lease-asked' });
+    const { asked, lease } = this.#authority.now;
+    if (lease.leaseId !== null && ttlSeconds === lease.ttlSeconds) {
+      const renewed = await this.#renewOnce(lease.leaseId, timeoutMs);
+      if (renewed || asked !== this.#authority.now.asked) return;
       this.forget();
     }
-    const leftMs = Math.max(100, timeoutMs - (this.#clock.bootMs() - startedAtMs));
+    const leftMs = Math.max(MIN_GRANT_MS, timeoutMs - (this.#clock.bootMs() - startedAtMs));
     const sentAtMs = this.#clock.bootMs();
     const leaseId = await this.#dcs.grantLease(ttlSeconds, { timeoutMs: leftMs }).catch(async (error: unknown) => {
       // Only the ttl has changed: the lease that there is goes on as it is.
-      if (this.#leaseId === null || !refuses(error) || !(await this.keep(this.#leaseId, leftMs))) throw error;
+      const { leaseId: former } = this.#authority.now.lease;
+      if (former === null || !refuses(error) || !(await this.keep(former, leftMs))) throw error;
       return null;
     });
-    if (leaseId === null) return;
-    if (asked !== this.#asked) return;
-    this.#leaseId = leaseId;
+    if (leaseId === null || asked !== this.#authority.now.asked) return;
     this.#failures = 0;
-    this.#ttlSeconds = ttlSeconds;
-    this.#confirmedSentAtMs = sentAtMs;
+    this.#authority.note({ kind: 'lease-granted', asked, leaseId, ttlSeconds, sentAtMs });
+  }
+
+  async #renewOnce(leaseId: string, timeoutMs: number): Promise<boolean> {
+    const { asked } = this.#authority.now;
+    const sentAtMs = this.#clock.bootMs();
+    const remainingSeconds = await this.#dcs.keepAlive(leaseId, { timeoutMs });
+    if (remainingSeconds <= 0) return false;
+    if (asked === this.#authority.now.asked) this.#failures = 0;
+    this.#authority.note({ kind: 'lease-renewed', asked, leaseId, sentAtMs });
+    return true;
   }
 
   /**
@@ -96,34 +74,13 @@ export class Lease {
    * Throws what the Dcs throws.
    */
   async keep(leaseId: string, timeoutMs: number): Promise<boolean> {
-    const asked = this.#asked;
-    const askedAtMs = this.#clock.bootMs();
-    const grantedSeconds = await this.#dcs.keepAlive(leaseId, { timeoutMs });
-    if (asked !== this.#asked || grantedSeconds <= 0) return false;
-    this.#leaseId = leaseId;
-    this.#ttlSeconds = grantedSeconds;
-    this.#confirmedSentAtMs = askedAtMs;
+    const { asked } = this.#authority.now;
+    const sentAtMs = this.#clock.bootMs();
+    const ttlSeconds = await this.#dcs.keepAlive(leaseId, { timeoutMs });
+    if (asked !== this.#authority.now.asked || ttlSeconds <= 0) return false;
     this.#failures = 0;
+    this.#authority.note({ kind: 'lease-granted', asked, leaseId, ttlSeconds, sentAtMs });
     return true;
-  }
-
-  /**
-   * Something else than the lease makes this node step down as well; Infinity while it does not.
-   */
-  limitBy(leftMs: () => number): void {
-    this.#limitMs = leftMs;
-  }
-
-  /**
-   * How long a call may take now that usually may take `mostMs`: never past the moment at which
-   * this node would have to step down.
-   */
-  patienceMs(mostMs: number, leastMs = MIN_PATIENCE_MS): number {
-    const byLeaseMs =
-      this.#confirmedSentAtMs === null
-        ? mostMs
-        : this.#confirmedSentAtMs + leaseMargins(this.#ttlSeconds).stepDownMs - this.#clock.bootMs() + PAST_MS;
-    return Math.max(Math.min(leastMs, mostMs), Math.min(mostMs, byLeaseMs, this.#limitMs()));
   }
 
   /**
@@ -140,15 +97,9 @@ export class Lease {
     }
   }
 
-  /** The moment to step down is past. */
-  get ended(): boolean {
-    return this.#confirmedSentAtMs !== null && this.#clock.bootMs() >= this.#confirmedSentAtMs + leaseMargins(this.#ttlSeconds).stepDownMs;
-  }
-
-  /** Not renewed any more: etcd said that it does not exist, or it must not go on. */
+  /** It is not renewed any more: etcd said that it does not exist, or it must not go on. */
   forget(): void {
-    this.#leaseId = null;
-    this.#confirmedSentAtMs = null;
+    this.#authority.note({ kind: 'lease-forgotten' });
   }
 
   /**
@@ -156,9 +107,10 @@ export class Lease {
    * write reported as not done.
    */
   async carry(write: (leaseId: string) => Promise<boolean>): Promise<boolean> {
-    if (this.#leaseId === null) return false;
+    const { leaseId } = this.#authority.now.lease;
+    if (leaseId === null) return false;
     try {
-      return await write(this.#leaseId);
+      return await write(leaseId);
     } catch (error) {
       if (codeOf(error) !== 'DCS_LEASE_GONE') throw error;
       this.forget();

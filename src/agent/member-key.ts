@@ -12,7 +12,8 @@ import { stringifyCompact } from '../support/big-json.ts';
 import { ensureError } from '../support/errors.ts';
 import type { JsonObject } from '../support/json.ts';
 import type { AgentView } from './agent-view.ts';
-import { type Lease, MIN_WRITE_MS } from './lease.ts';
+import type { AuthorityView } from './authority-cell.ts';
+import { MIN_WRITE_MS } from './lease.ts';
 import { type StatusPorts, statusOf } from './status.ts';
 
 export interface MemberKeyPorts extends StatusPorts {
@@ -23,19 +24,19 @@ export interface MemberKeyPorts extends StatusPorts {
 
 export class MemberKey {
   readonly #ports: MemberKeyPorts;
-  readonly #lease: Pick<Lease, 'facts' | 'patienceMs'>;
+  readonly #authority: AuthorityView;
   /** Why it could not be written last time. */
   #failure = '';
   #written: { readonly text: string; readonly leaseId: string } | null = null;
 
-  constructor(ports: MemberKeyPorts, lease: Pick<Lease, 'facts' | 'patienceMs'>) {
+  constructor(ports: MemberKeyPorts, authority: AuthorityView) {
     this.#ports = ports;
-    this.#lease = lease;
+    this.#authority = authority;
   }
 
   /** Never throws: a member key that could not be written is written in the next round. */
   async publish(agent: AgentView, observation: Observation): Promise<void> {
-    const { leaseId } = this.#lease.facts();
+    const { leaseId } = this.#authority.now.lease;
     if (!observation.dcs.known || leaseId === null) return;
     const { settings, dcs, log } = this.#ports;
     const record: JsonObject = memberRecord(statusOf(this.#ports, agent), settings.current());
@@ -45,7 +46,7 @@ export class MemberKey {
     if (this.#written?.text === text && this.#written.leaseId === leaseId && stored?.leaseId === leaseId) return;
     try {
       await dcs.putMember(me, record, leaseId, {
-        timeoutMs: this.#lease.patienceMs(settings.current().dynamic.retryTimeoutSeconds * 1000, MIN_WRITE_MS),
+        timeoutMs: this.#authority.patienceMs(settings.current().dynamic.retryTimeoutSeconds * 1000, MIN_WRITE_MS),
       });
       this.#written = { text, leaseId };
       this.#failure = '';

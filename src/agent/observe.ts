@@ -15,6 +15,7 @@ import type { Peers } from '../ports/peers.ts';
 import type { Postgres } from '../ports/postgres.ts';
 import type { SettingsSource } from '../ports/settings.ts';
 import { ensureError } from '../support/errors.ts';
+import type { AuthorityView } from './authority-cell.ts';
 import { type Lease, refuses } from './lease.ts';
 import type { Told } from './news.ts';
 
@@ -40,7 +41,8 @@ export interface ObservePorts {
   readonly pg: Pick<Postgres, 'observe' | 'sourceHistory'>;
   readonly peers: Pick<Peers, 'ask'>;
   readonly watchdog: Pick<Watchdog, 'active' | 'healthy'>;
-  readonly lease: Pick<Lease, 'facts' | 'failedBefore' | 'keep' | 'patienceMs' | 'renew'>;
+  readonly authority: AuthorityView;
+  readonly lease: Pick<Lease, 'failedBefore' | 'keep' | 'renew'>;
 }
 
 /** What the agent knows by itself when a round begins, and what it is asked in the course of it. */
@@ -67,7 +69,7 @@ export async function observe(ports: ObservePorts, own: OwnState): Promise<Obser
     reading,
     // A PostgreSQL that does not answer must not keep its agent from stopping it in time, before
     // the lease ends or a guard that does not listen strikes.
-    ports.pg.observe({ timeoutMs: ports.lease.patienceMs(observeTimeoutMs(settings.current().dynamic)) }),
+    ports.pg.observe({ timeoutMs: ports.authority.patienceMs(observeTimeoutMs(settings.current().dynamic)) }),
   ]);
   // PostgreSQL knows members by what it makes of their names.
   const pg = dcs.known && told.sql !== null ? { ...told, sql: withMemberNames(told.sql, dcs.view) } : told;
@@ -78,7 +80,7 @@ export async function observe(ports: ObservePorts, own: OwnState): Promise<Obser
     wallMs: clock.wallMs(),
     settings: settings.current(),
     dcs,
-    lease: ports.lease.facts(),
+    authority: ports.authority.now,
     pg,
     peers: null,
     source: null,
@@ -99,15 +101,15 @@ export async function observe(ports: ObservePorts, own: OwnState): Promise<Obser
   };
   const mayWaitMs = dcs.known && pg.postmaster !== null ? await own.cover(contextOf(draft, own.memory)) : Number.POSITIVE_INFINITY;
   const refusal = await within(clock, renewal, mayWaitMs);
-  if (refusal !== null) await keepOldLease(ports, contextOf({ ...draft, lease: ports.lease.facts() }, own.memory), refusal);
+  if (refusal !== null) await keepOldLease(ports, contextOf({ ...draft, authority: ports.authority.now }, own.memory), refusal);
   draft.nowMs = clock.bootMs();
-  draft.lease = ports.lease.facts();
+  draft.authority = ports.authority.now;
   const [peers, source] = await Promise.all([askPeers(ports, draft, own.memory), askSource(ports, draft, own)]);
   draft.peers = peers;
   draft.source = source;
   draft.nowMs = clock.bootMs();
   draft.wallMs = clock.wallMs();
-  draft.lease = ports.lease.facts();
+  draft.authority = ports.authority.now;
   return draft;
 }
 
@@ -132,7 +134,7 @@ async function within<T>(clock: Pick<Clock, 'timer'>, done: Promise<T>, ms: numb
  */
 async function keepOldLease(ports: ObservePorts, c: Context, refusal: string): Promise<void> {
   const leaseId = c.lockMine ? (c.view?.leader?.leaseId ?? null) : null;
-  if (leaseId === null || !isOfCluster(c.o.pg, c.o.dcs) || c.o.lease.leaseId !== null) return;
+  if (leaseId === null || !isOfCluster(c.o.pg, c.o.dcs) || c.authority.lease.leaseId !== null) return;
   const kept = await ports.lease.keep(leaseId, OLD_LEASE_TIMEOUT_MS).catch(() => false);
   if (kept) {
     ports.log.error(
@@ -150,7 +152,7 @@ function askDcs(ports: ObservePorts, own: OwnState): { readonly reading: Promise
   const { unlockedSinceMs } = own.memory;
   const { dynamic } = ports.settings.current();
   const retryMs = dynamic.retryTimeoutSeconds * 1000;
-  const timeoutMs = ports.lease.patienceMs(unlockedSinceMs === null ? retryMs : Math.min(retryMs, UNLOCKED_TIMEOUT_MS));
+  const timeoutMs = ports.authority.patienceMs(unlockedSinceMs === null ? retryMs : Math.min(retryMs, UNLOCKED_TIMEOUT_MS));
   const renewal = ports.lease.renew(dynamic.ttlSeconds, timeoutMs).then(
     () => null,
     (error: unknown) => {

@@ -15,13 +15,13 @@ function said(scene: Scene, over: Partial<Memory> = {}): readonly string[] {
   return log.lines.filter((line) => !line.startsWith('debug')).map((line) => line.replace(/ \{.*$/, ''));
 }
 
-const held = { held: { leaseId: 'lease-a', ttlSeconds: 30, stepDownAtMs: 11_000 } };
+const key = { leaseId: 'lease-a', ttlSeconds: 30, stepDownAtMs: 11_000 };
 
 it.each<[string, Scene, Partial<Memory>, RegExp]>([
   [
     'etcd is away',
-    { view: null, pg: pg.primary(), nowMs: 33_001 },
-    held,
+    { view: null, pg: pg.primary(), nowMs: 33_001, key },
+    {},
     /^warning demoted self because DCS is not accessible and I was a leader: test$/,
   ],
   [

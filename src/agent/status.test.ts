@@ -4,9 +4,11 @@
  */
 import { describe, expect, it } from 'vitest';
 import { someSettings } from '../../test/fixtures/agent.ts';
-import { memory, observation, pg, settings, view } from '../../test/support/build.ts';
+import { authority, memory, observation, pg, settings, view } from '../../test/support/build.ts';
+import { authorityAfter, type LeaseFacts } from '../core/authority.ts';
 import type { ClusterView } from '../core/cluster.ts';
-import type { Decision, LeaseFacts, Memory, Observation } from '../core/model.ts';
+import { keyRead } from '../core/context.ts';
+import type { Decision, Memory, Observation } from '../core/model.ts';
 import { remember } from '../core/remember.ts';
 import { leaseMargins } from '../core/settings.ts';
 import { healthCheck } from '../dialect/health-checks.ts';
@@ -32,8 +34,11 @@ interface Moment {
 function statusAt(moment: Moment): AgentStatus {
   const own = settings('a', { dynamic: { pause: moment.pause ?? false } });
   const nowMs = moment.nowMs ?? SENT_AT_MS + 1000;
-  const lease = { leaseId: 'lease-a', confirmedSentAtMs: SENT_AT_MS, ttlSeconds: 30, ...moment.lease };
-  const seen = observation({ view: null, pg: pg.primary(), settings: own, nowMs, lease, ...moment.last });
+  const lastView = moment.lastView === undefined ? ours : moment.lastView;
+  const leased = authority({ confirmedSentAtMs: SENT_AT_MS });
+  const read = lastView === null ? leased : authorityAfter(leased, keyRead(lastView, 'a'));
+  const now = { ...read, lease: { ...read.lease, ...moment.lease } };
+  const seen = observation({ view: null, pg: pg.primary(), settings: own, nowMs, authority: now, ...moment.last });
   const kept = memory({ role: 'primary', state: 'running', ...moment.memory });
   const decision: Decision = {
     rule: 'fence.wait-for-etcd',
@@ -41,8 +46,8 @@ function statusAt(moment: Moment): AgentStatus {
     ...{ effects: [], steps: [], chores: [], wakeAtMs: null, watchMembers: false },
     memory: kept,
   };
-  const lastView = moment.lastView === undefined ? ours : moment.lastView;
   const ports: StatusPorts = {
+    guard: { tethered: null },
     log: { masked: (text) => text.replaceAll('s3cret', '********') },
     clock: { bootMs: () => nowMs, wallMs: () => WALL_MS },
     settings: { current: () => own },
@@ -57,8 +62,7 @@ function statusAt(moment: Moment): AgentStatus {
       droppedRequest: null,
       onEnd: () => () => {},
     },
-    lease: { facts: () => lease },
-    fence: { status: () => ({ healthy: true, state: 'disarmed', strikesInMs: null }) },
+    authority: { now },
     job: { running: null, isStopping: false, isLeaving: false },
     requests: { scheduledRestart: null, reinitialization: null },
     settingsVersion: { revisionInForce: null },
@@ -96,6 +100,13 @@ describe('a primary that cannot read etcd', () => {
     expect(codes({ lease: { leaseId: null, confirmedSentAtMs: null } })).toEqual(all(503));
   });
 
+  it('leads by the lease before, after a change of the ttl: the key is on it until it can be moved', () => {
+    const lease = { leaseId: 'a new one', confirmedSentAtMs: SENT_AT_MS + 500, ttlSeconds: 10 };
+    expect(codes({ lease, nowMs: SENT_AT_MS + stepDownMs - 1 })).toEqual(all(200));
+    expect(statusAt({ lease }).leaseRemainingMs).toBe(stepDownMs - 1000);
+    expect(codes({ lease, nowMs: SENT_AT_MS + stepDownMs })).toEqual(all(503));
+  });
+
   it('does not lead with a server that is down or in recovery', () => {
     expect(codes({ last: { pg: pg.stopped() } })).toEqual(all(503));
     expect(codes({ last: { pg: pg.starting() } })).toEqual(all(503));
@@ -108,8 +119,8 @@ describe('a primary that cannot read etcd', () => {
 
   it('keeps its role while such an answer is outstanding, until the lease ends', () => {
     const late = { ...pg.primary(), state: 'unresponsive' as const, sql: null };
-    const leading = memory({ role: 'primary', held: { leaseId: 'lease-a', ttlSeconds: 30, stepDownAtMs: SENT_AT_MS + stepDownMs } });
-    const roleAt = (nowMs: number) => remember(observation({ view: null, pg: late, nowMs }), leading).role;
+    const key = { leaseId: 'lease-a', ttlSeconds: 30, stepDownAtMs: SENT_AT_MS + stepDownMs };
+    const roleAt = (nowMs: number) => remember(observation({ view: null, pg: late, nowMs, key }), memory({ role: 'primary' })).role;
     expect([roleAt(SENT_AT_MS + 1000), roleAt(SENT_AT_MS + stepDownMs)]).toEqual(['primary', 'demoted']);
   });
 

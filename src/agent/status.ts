@@ -3,8 +3,8 @@
  * end of the lease.
  */
 
+import { type Authority, isGuardHealthy, leads, mayWriteUntilMs } from '../core/authority.ts';
 import { type ChoreKind, choreName } from '../core/chores.ts';
-import type { ClusterView } from '../core/cluster.ts';
 import { type Context, contextOf } from '../core/context.ts';
 import { localPosition } from '../core/divergence.ts';
 import { type JobKind, jobLabel } from '../core/effects.ts';
@@ -13,9 +13,9 @@ import { describeUnexplained, type PostgresFacts } from '../core/postgres-facts.
 import { REWIND_IN_VAIN } from '../core/rewind-prospects.ts';
 import { observeTimeoutMs } from '../core/settings.ts';
 import { describeStrangers } from '../core/strangers.ts';
-import type { AgentStatus } from '../ports/agent-status.ts';
+import type { AgentStatus, GuardStatus } from '../ports/agent-status.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Watchdog } from '../ports/guard.ts';
+import type { Guard, Watchdog } from '../ports/guard.ts';
 import type { Log } from '../ports/log.ts';
 import type { Postgres } from '../ports/postgres.ts';
 import type { SettingsSource } from '../ports/settings.ts';
@@ -27,6 +27,7 @@ import { maskedWord, ownWord } from './own-word.ts';
 export interface StatusPorts {
   readonly clock: Pick<Clock, 'bootMs' | 'wallMs'>;
   readonly settings: Pick<SettingsSource, 'current'>;
+  readonly guard: Pick<Guard, 'tethered'>;
   readonly watchdog: Pick<Watchdog, 'healthy'>;
   readonly log: Pick<Log, 'masked'>;
 }
@@ -45,12 +46,12 @@ export function statusOf(
   const { clock, settings, watchdog, log } = ports;
   const { memory, last, lastRead } = agent.rounds;
   const { local, dynamic } = settings.current();
+  const authority = agent.authority.now;
   const nowMs = clock.bootMs();
-  const c = last === null || pg === null ? null : contextOf({ ...last.observation, pg, nowMs, lease: agent.lease.facts() }, memory);
+  const c = last === null || pg === null ? null : contextOf({ ...last.observation, pg, nowMs, authority }, memory);
   const sql = pg?.state === 'running' ? pg.sql : null;
   const dcsStale = lastRead === null || clock.wallMs() - lastRead.wallMs > dynamic.ttlSeconds * 1000;
-  const leads =
-    c !== null && !agent.job.isStopping && servesWrites(c, memory) && (holdsKey(c, lastRead?.view ?? null) || (c.paused && c.lockMine));
+  const isLeader = c !== null && !agent.job.isStopping && servesWrites(c, memory) && (leads(authority, nowMs) || (c.paused && c.lockMine));
   const status: AgentStatus = {
     name: local.name,
     scope: local.scope,
@@ -63,7 +64,7 @@ export function statusOf(
     ...(pg?.state === 'stopped' ? { onDisk: endOnDisk(pg, memory) } : {}),
     ...ownWord(pg, c, memory),
     watchdogFailed: local.watchdog.mode === 'required' && !watchdog.healthy(),
-    isLeader: leads,
+    isLeader,
     paused: dynamic.pause,
     clusterUnlocked: dcsStale || c === null || c.view === null || c.unlocked,
     dcsLastSeen: lastRead === null ? 0 : Math.floor(lastRead.wallMs / 1000),
@@ -81,8 +82,8 @@ export function statusOf(
     because: last?.decision.because ?? 'the first round has not ended yet',
     rounds: agent.rounds.count,
     counts: agent.tally.counts,
-    guard: agent.fence.status(),
-    leaseRemainingMs: leads && c.stepDownAtMs !== null ? Math.max(0, c.stepDownAtMs - nowMs) : null,
+    guard: guardStatus(authority, nowMs, ports.guard.tethered),
+    leaseRemainingMs: isLeader ? leftMs(authority, nowMs) : null,
     checkpointAfterPromote: !memory.checkpointPending,
     strangers: describeStrangers(memory.strangers),
     lockedOut: memory.lockedOut && { reason: memory.lockedOut.reason, since: Math.floor(memory.lockedOut.sinceWallMs / 1000) },
@@ -137,15 +138,16 @@ function endOnDisk(pg: PostgresFacts, memory: Memory): NonNullable<AgentStatus['
   return end === null ? null : { timeline: end.timeline, lsn: end.lsn };
 }
 
-/**
- * The leader key was ours when etcd was last read, and the lease it was on then has not come to the
- * moment to step down. A round that cannot read etcd takes nothing from that: the key goes with the
- * lease, and nobody else takes it before.
- */
-function holdsKey(c: Context, lastView: ClusterView | null): boolean {
-  const leader = lastView?.leader ?? null;
-  const sameLease = leader !== null && leader.leaseId === c.o.lease.leaseId;
-  return sameLease && leader.name === c.me && c.stepDownAtMs !== null && c.o.nowMs < c.stepDownAtMs;
+/** Of the time in which this node may lead; null: nothing says how long that is (in a pause). */
+function leftMs(authority: Authority, nowMs: number): number | null {
+  const untilMs = mayWriteUntilMs(authority);
+  return Number.isFinite(untilMs) ? Math.max(0, untilMs - nowMs) : null;
+}
+
+function guardStatus(authority: Authority, nowMs: number, tethered: boolean | null): GuardStatus {
+  const { state, deadlineMs } = authority.guard;
+  const strikesInMs = deadlineMs === null ? null : Math.max(0, deadlineMs - nowMs);
+  return { healthy: isGuardHealthy(authority, nowMs), state, strikesInMs, tethered };
 }
 
 /**

@@ -3,7 +3,7 @@
  * twice.
  */
 import { describe, expect, it } from 'vitest';
-import { member, memory, observation, pg, view } from '../../test/support/build.ts';
+import { authority, member, memory, observation, pg, view } from '../../test/support/build.ts';
 import { decide } from './decide.ts';
 import type { Announcement, Memory, Observation } from './model.ts';
 
@@ -20,8 +20,8 @@ class Rounds {
   #nowMs = 10_000;
 
   round(facts: (over: Partial<Observation>) => Observation, { starts = true, stopped = false, over = {} } = {}): this {
-    const lease = { leaseId: 'lease-a', confirmedSentAtMs: this.#nowMs, ttlSeconds: 30 };
-    const decision = decide(facts({ announced: this.#announced, nowMs: this.#nowMs, lease, ...over }), this.memory);
+    const own = authority({ confirmedSentAtMs: this.#nowMs });
+    const decision = decide(facts({ announced: this.#announced, nowMs: this.#nowMs, authority: own, ...over }), this.memory);
     this.memory = decision.memory;
     this.#announced = [];
     this.#nowMs += 60_000;

@@ -1,9 +1,9 @@
 /** What the rules look at: the observation with the questions every rule asks already answered. */
+import { type Authority, authorityAfter, leads, stepDownAtMs } from './authority.ts';
 import { type ClusterView, type Member, memberOf } from './cluster.ts';
 import { opensForWrites, type ServerRole, type Source } from './effects.ts';
 import type { Memory, Observation } from './model.ts';
 import { type PostgresFacts, walPosition } from './postgres-facts.ts';
-import { leaseMargins } from './settings.ts';
 import { upstreamOf } from './upstream.ts';
 
 /**
@@ -17,6 +17,8 @@ export interface Context {
   readonly me: string;
   /** null: etcd did not answer in this round. */
   readonly view: ClusterView | null;
+  /** As observed, and with the leader key as `view` shows it. */
+  readonly authority: Authority;
   readonly paused: boolean;
   /** The leader key names us. */
   readonly lockMine: boolean;
@@ -26,7 +28,7 @@ export interface Context {
   readonly otherLeader: string | null;
   /** etcd was read and nobody holds the key. */
   readonly unlocked: boolean;
-  /** Until when we may lead, by our own clock; null: not at all. */
+  /** Until when our own lease would let us lead; null: there is none. */
   readonly stepDownAtMs: number | null;
   /**
    * The moment is not past, and the leader key is on this lease, or was when etcd could be read.
@@ -55,9 +57,9 @@ export function contextOf(o: Observation, m: Memory): Context {
   const view = o.dcs.known ? o.dcs.view : null;
   const leader = view?.leader ?? null;
   const lockMine = leader?.name === me;
-  const attached = lockMine && leader.leaseId === o.lease.leaseId && o.lease.leaseId !== null;
-  const stepDownAtMs = o.lease.confirmedSentAtMs === null ? null : o.lease.confirmedSentAtMs + leaseMargins(o.lease.ttlSeconds).stepDownMs;
-  const withinLease = stepDownAtMs !== null && o.nowMs < stepDownAtMs;
+  const attached = lockMine && leader.leaseId === o.authority.lease.leaseId && o.authority.lease.leaseId !== null;
+  const authority = view === null ? o.authority : authorityAfter(o.authority, keyRead(view, me));
+  const stepDown = stepDownAtMs(authority);
   const { pg } = o;
   const sql = pg.state === 'running' ? pg.sql : null;
   const isPrimary = sql !== null && !sql.inRecovery;
@@ -66,20 +68,21 @@ export function contextOf(o: Observation, m: Memory): Context {
   // A signal file stays until the end of a promotion; without an answer it is the best evidence
   // there is.
   const notWritable = !promoting && (sql === null ? pg.standbySignal : isStandby);
-  const unadopted = isUnadopted(o, m, lockMine, view);
+  const unadopted = isUnadopted(o, authority, lockMine, view);
   return {
     o,
     m,
     me,
     view,
+    authority,
     paused: o.settings.dynamic.pause,
     lockMine,
     attached,
     otherLeader: leader !== null && !lockMine ? leader.name : null,
     unlocked: view !== null && leader === null,
-    stepDownAtMs,
-    mayLeadNow: view === null ? heldUntilMs(o, m, stepDownAtMs) > o.nowMs : withinLease && attached,
-    withinLease,
+    stepDownAtMs: stepDown,
+    mayLeadNow: leads(authority, o.nowMs),
+    withinLease: stepDown !== null && o.nowMs < stepDown,
     stopped: pg.state === 'stopped',
     isPrimary,
     isStandby,
@@ -88,10 +91,14 @@ export function contextOf(o: Observation, m: Memory): Context {
   };
 }
 
-function isUnadopted({ pg, job }: Observation, { held }: Memory, lockMine: boolean, view: ClusterView | null): boolean {
+/** What a reading of etcd says of the leader key, to the authority of the member `me`. */
+export const keyRead = ({ leader }: ClusterView, me: string) =>
+  ({ kind: 'key-read', keyOn: leader?.name === me ? leader.leaseId : null }) as const;
+
+function isUnadopted({ pg, job }: Observation, { key }: Authority, lockMine: boolean, view: ClusterView | null): boolean {
   if (pg.unmanaged !== true || pg.postmaster === null || pg.dataDir !== 'valid') return false;
   // An agent that has led with this server, or is at work on it, has taken it over.
-  if (lockMine || held !== null || job !== null) return false;
+  if (lockMine || key !== null || job !== null) return false;
   return pg.sql === null || view === null || isOfAnotherCluster(pg, view);
 }
 
@@ -99,16 +106,6 @@ function isUnadopted({ pg, job }: Observation, { held }: Memory, lockMine: boole
 export function isOfAnotherCluster(pg: PostgresFacts, view: ClusterView): boolean {
   const initialized = view.initialize !== null && view.initialize !== '';
   return initialized && pg.systemIdentifier !== null && pg.dataDir === 'valid' && view.initialize !== pg.systemIdentifier;
-}
-
-/**
- * A lease that never held the key says nothing about who leads. After a change of the ttl the key
- * is on the lease before until it is moved, and that one is not renewed any more.
- */
-function heldUntilMs(o: Observation, { held }: Memory, stepDownAtMs: number | null): number {
-  if (held === null || stepDownAtMs === null) return Number.NEGATIVE_INFINITY;
-  if (held.leaseId === o.lease.leaseId) return stepDownAtMs;
-  return held.ttlSeconds === o.lease.ttlSeconds ? Number.NEGATIVE_INFINITY : held.stepDownAtMs;
 }
 
 /**

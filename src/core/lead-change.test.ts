@@ -99,19 +99,19 @@ describe('why this node gives up the lead', () => {
   const leads = { view: view({ leaderName: 'a' }), pg: pg.primary() };
   const toldAfter = (scene: Scene, over: Partial<Memory> = {}) =>
     decide(observation(scene), memory({ role: 'primary', ...over })).memory.steppedDown;
-  const held = { held: { leaseId: 'lease-a', ttlSeconds: 30, stepDownAtMs: 11_000 } };
+  const key = { leaseId: 'lease-a', ttlSeconds: 30, stepDownAtMs: 11_000 };
 
   it.each<[string, Scene, Partial<Memory>, string]>([
     [
       'etcd is away: with what etcd’s client says',
-      { view: null, pg: pg.primary(), nowMs: 33_001 },
-      held,
+      { view: null, pg: pg.primary(), nowMs: 33_001, key },
+      {},
       'demoted self because DCS is not accessible and I was a leader: test',
     ],
     [
       'etcd answers, and does not renew',
       { ...leads, nowMs: 33_001 },
-      held,
+      {},
       'demoted self because DCS is not accessible and I was a leader: etcd answers, and has not renewed the lease in time',
     ],
     [

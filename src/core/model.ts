@@ -5,9 +5,10 @@
  *
  * Observation: facts of this round, each with its origin; what could not be learned is null or
  * `known: false`. Memory: what decisions remember from round to round. It is lost with the process,
- * so every rule must be safe on an empty one. (The lease and the guard's deadline are remembered by
- * agent/lease.ts and agent/fence.ts, and come in with the observation.)
+ * so every rule must be safe on an empty one. (What the lease, the leader key and the guard's
+ * deadline allow is the observation's authority: core/authority.ts.)
  */
+import type { Authority } from './authority.ts';
 import type { Chore, ChoreFailures, ChoreOutcome } from './chores.ts';
 import type { ClusterView, MemberRole, PostgresState } from './cluster.ts';
 import type { CallbackAction, Effect, JobKind, JobOutcome, RunningJob } from './effects.ts';
@@ -19,15 +20,6 @@ import { noStrangers, type StrangerMemory } from './stranger-memory.ts';
 import type { Lsn } from './units.ts';
 
 export type DcsFacts = { readonly known: true; readonly view: ClusterView } | { readonly known: false; readonly reason: string };
-
-export interface LeaseFacts {
-  /** The lease we hold, null before the first grant. */
-  readonly leaseId: string | null;
-  /** Clock.bootMs when the last confirmed grant or renewal of that lease was SENT; null: never. */
-  readonly confirmedSentAtMs: number | null;
-  /** The lease's time to live as granted. */
-  readonly ttlSeconds: number;
-}
 
 export interface OperatorRequests {
   /** SIGTERM or SIGINT arrived. */
@@ -48,7 +40,7 @@ export interface Observation {
   readonly wallMs: number;
   readonly settings: Settings;
   readonly dcs: DcsFacts;
-  readonly lease: LeaseFacts;
+  readonly authority: Authority;
   readonly pg: PostgresFacts;
   /**
    * Answers of the other agents by name; null: not asked in this round. Who did not answer is
@@ -143,11 +135,6 @@ export interface Memory {
    */
   readonly restartUnannounced: boolean;
   /**
-   * The lease the leader key was on, and until when it was good, when etcd was last read; null: not
-   * ours, or not on the lease we held.
-   */
-  readonly held: { readonly leaseId: string; readonly ttlSeconds: number; readonly stepDownAtMs: number } | null;
-  /**
    * Since when a primary has been running here, outside of a pause, without the key on a lease of
    * ours.
    */
@@ -210,7 +197,6 @@ export const emptyMemory: Memory = {
   announcedRole: null,
   announcedStop: false,
   restartUnannounced: false,
-  held: null,
   unlockedSinceMs: null,
   leaderlessSinceMs: null,
   receiverGoneSinceMs: null,

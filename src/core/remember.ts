@@ -44,7 +44,6 @@ export function remember(o: Observation, before: Memory): Memory {
     announcedRole: ended.announcedRole,
     announcedStop: ended.announcedStop,
     restartUnannounced: ended.restartUnannounced,
-    held: c.view === null ? before.held : heldNow(c),
     unlockedSinceMs: unlockedSince(c, before),
     leaderlessSinceMs: c.view === null ? before.leaderlessSinceMs : c.unlocked ? (before.leaderlessSinceMs ?? o.nowMs) : null,
     receiverGoneSinceMs: receiverGone(c, before),
@@ -107,11 +106,6 @@ function hasRecorded(c: Context): boolean {
 /** It leads, and is not about to hand over. */
 function leadsOn(c: Context): boolean {
   return c.isPrimary && c.lockMine && c.o.job?.job.kind !== 'handover';
-}
-
-function heldNow({ o, attached, stepDownAtMs }: Context): Memory['held'] {
-  const { leaseId, ttlSeconds } = o.lease;
-  return attached && leaseId !== null && stepDownAtMs !== null ? { leaseId, ttlSeconds, stepDownAtMs } : null;
 }
 
 function unlockedSince(c: Context, before: Memory): number | null {

@@ -66,9 +66,9 @@ describe('the rule table', () => {
           o.pg.closed
         )
           return;
-        const over = o.lease.confirmedSentAtMs === null || o.nowMs >= o.lease.confirmedSentAtMs + 24_000;
+        const over = o.authority.lease.confirmedSentAtMs === null || o.nowMs >= o.authority.lease.confirmedSentAtMs + 24_000;
         const others = o.dcs.known && o.dcs.view.leader !== null && o.dcs.view.leader.name !== 'a';
-        const ours = o.dcs.known && o.dcs.view.leader?.name === 'a' && o.dcs.view.leader.leaseId === o.lease.leaseId;
+        const ours = o.dcs.known && o.dcs.view.leader?.name === 'a' && o.dcs.view.leader.leaseId === o.authority.lease.leaseId;
         const silentAndOver = (!o.dcs.known || ours) && over;
         if (contextOf(o, remember(o, m)).unadopted) return;
         if (!silentAndOver && !(others && o.pg.dataDir === 'valid')) return;

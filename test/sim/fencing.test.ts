@@ -33,7 +33,7 @@ describe('the leader is cut off from etcd', () => {
     world.sim.afterEvent.push(() => {
       if (!old.server.writable) return;
       const { operator, running } = old;
-      const { confirmedSentAtMs } = running.lease.facts();
+      const { confirmedSentAtMs } = running.authority.now.lease;
       const led = confirmedSentAtMs !== null && running.parts.clock.bootMs() < confirmedSentAtMs + stepDownMs;
       for (const path of ['/', '/primary', '/leader', '/read-only']) {
         const code = healthCheck(path, new Map(), operator.status(), operator.view(), operator.settings());
@@ -91,7 +91,7 @@ describe('the leader is cut off from etcd', () => {
     const old = world.primary;
     const { process } = old.server;
     world.net.cut(old.name, 'etcd');
-    const { confirmedSentAtMs } = old.running.lease.facts();
+    const { confirmedSentAtMs } = old.running.authority.now.lease;
     await world.run((confirmedSentAtMs ?? 0) + leaseMargins(3).stepDownMs - 300 - old.clock.bootMs());
     process!.hung = true;
     world.sim.disturbed();

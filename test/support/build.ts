@@ -1,4 +1,5 @@
 /** Small builders for observations: a test states only what it is about. */
+import { type Authority, type KeySeen, type LeaseFacts, noAuthority } from '../../src/core/authority.ts';
 import type { ClusterView, Member } from '../../src/core/cluster.ts';
 import { emptyMemory, type Memory, type Observation } from '../../src/core/model.ts';
 import type { PeerFacts } from '../../src/core/peer-facts.ts';
@@ -229,20 +230,32 @@ export function peer(name: string, over: Partial<PeerFacts> = {}): PeerFacts {
 
 export const peers = (...all: PeerFacts[]): ReadonlyMap<string, PeerFacts> => new Map(all.map((one) => [one.name, one]));
 
-export interface Scene extends Partial<Omit<Observation, 'settings' | 'dcs'>> {
+/** By default of member `a`, whose lease of 30 s was renewed at 9000 ms. */
+export const authority = (lease: Partial<LeaseFacts> = {}, key: KeySeen | null = null): Authority => ({
+  ...noAuthority(30),
+  lease: { leaseId: 'lease-a', confirmedSentAtMs: 9000, ttlSeconds: 30, ...lease },
+  key,
+});
+
+export const noLease: LeaseFacts = { leaseId: null, confirmedSentAtMs: null, ttlSeconds: 30 };
+
+export interface Scene extends Partial<Omit<Observation, 'authority' | 'settings' | 'dcs'>> {
   readonly me?: string;
+  readonly lease?: LeaseFacts;
+  /** The leader key as etcd showed it last, where this round could not read it. */
+  readonly key?: KeySeen;
   readonly view?: ClusterView | null;
   readonly settings?: Settings;
 }
 
 /** A round of member `a`, ten seconds after boot, its lease renewed a second ago. */
 export function observation(scene: Scene = {}): Observation {
-  const { me = 'a', view: seen = view(), ...rest } = scene;
+  const { me = 'a', view: seen = view(), lease, key, ...rest } = scene;
   return {
     nowMs: 10_000,
     wallMs: 1_800_000_000_000,
     settings: settings(me),
-    lease: { leaseId: `lease-${me}`, confirmedSentAtMs: 9000, ttlSeconds: 30 },
+    authority: authority(lease ?? { leaseId: `lease-${me}` }, key),
     pg: pg.standby(),
     peers: null,
     source: null,

@@ -149,6 +149,11 @@ export const anyRound: fc.Arbitrary<Observation> = fc
       reinitialize: fc.option(fc.constant({ fromLeader: false })),
     }),
     watchdog: fc.record({ required: fc.boolean(), healthy: fc.boolean(), active: fc.boolean() }),
+    key: fc.constantFrom(
+      null,
+      { leaseId: 'lease-a', ttlSeconds: 30, stepDownAtMs: 33_000 },
+      { leaseId: 'x', ttlSeconds: 10, stepDownAtMs: 12_000 },
+    ),
     guardHealthy: fc.constantFrom(true, true, true, false),
     syncUnsettled: fc.boolean(),
     configDirty: fc.boolean(),
@@ -165,6 +170,7 @@ export const anyRound: fc.Arbitrary<Observation> = fc
           postgresql: { removeDataDirectoryOnRewindFailure: d.mayRemove, ...(d.noLeader && WITHOUT_LEADER) },
         }),
         lease: { leaseId: d.lease ? 'lease-a' : null, confirmedSentAtMs: d.lease ? 9000 : null, ttlSeconds: 30 },
+        ...(d.key && { key: d.key }),
         peers:
           d.peers &&
           peers(...d.peers.map((p) => peer(p.name, { lsn: p.lsn, inRecovery: !p.primary, timeline: p.timeline, ...(p.down && DOWN) }))),
@@ -197,11 +203,6 @@ export const anyMemory: fc.Arbitrary<Memory> = fc
     checkpointPending: fc.boolean(),
     handedOver: fc.boolean(),
     handedOverAtMs: fc.option(fc.constant(9_500)),
-    held: fc.constantFrom(
-      null,
-      { leaseId: 'lease-a', ttlSeconds: 30, stepDownAtMs: 33_000 },
-      { leaseId: 'x', ttlSeconds: 10, stepDownAtMs: 12_000 },
-    ),
     unlockedSinceMs: fc.constantFrom(null, null, null, 1000),
     keyTaken: fc.constantFrom(true, true, true, false),
     openedByHand: fc.constantFrom(false, false, false, true),

@@ -3,7 +3,7 @@
  * steps.
  */
 import { expect, it } from 'vitest';
-import { settings, view } from '../../../test/support/build.ts';
+import { authority, settings, view } from '../../../test/support/build.ts';
 import { codeOf } from '../../support/errors.ts';
 import { type BootstrapPorts, bootstrap } from './bootstrap.ts';
 
@@ -55,10 +55,12 @@ async function run({
       acquireLeader: call('key', leads),
       writeConfig: async () => '1',
     },
-    lease: {
-      facts: () => ({ leaseId: calls.length > 0 ? 'later' : leaseId, confirmedSentAtMs: 0, ttlSeconds: 30 }),
-      carry: (send) => send('later'),
+    authority: {
+      get now() {
+        return authority({ leaseId: calls.length > 0 ? 'later' : leaseId });
+      },
     },
+    lease: { carry: (send) => send('later') },
     fence: { arm: call('guard', undefined) },
     configApplied() {},
   };

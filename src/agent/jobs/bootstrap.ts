@@ -4,6 +4,7 @@ import type { Log } from '../../ports/log.ts';
 import type { Postgres } from '../../ports/postgres.ts';
 import type { SettingsSource } from '../../ports/settings.ts';
 import { RegentError } from '../../support/errors.ts';
+import type { AuthorityView } from '../authority-cell.ts';
 import type { Fence } from '../fence.ts';
 import type { Lease } from '../lease.ts';
 import { DAY_MS, dcsTimeout } from './limits.ts';
@@ -13,7 +14,8 @@ export interface BootstrapPorts {
   readonly dcs: Pick<Dcs, 'acquireLeader' | 'clearInitialize' | 'publishInitialize' | 'read' | 'releaseLeader' | 'writeConfig'>;
   readonly settings: Pick<SettingsSource, 'bootstrapConfig' | 'current' | 'local'>;
   readonly log: Pick<Log, 'warning'>;
-  readonly lease: Pick<Lease, 'carry' | 'facts'>;
+  readonly authority: Pick<AuthorityView, 'now'>;
+  readonly lease: Pick<Lease, 'carry'>;
   readonly fence: Pick<Fence, 'arm'>;
   /** The configuration files were written with the settings in force now. */
   readonly configApplied: () => void;
@@ -29,7 +31,7 @@ export interface BootstrapPorts {
 export async function bootstrap(ports: BootstrapPorts, signal: AbortSignal): Promise<void> {
   const { pg, dcs, settings } = ports;
   const me = settings.local().name;
-  const { leaseId } = ports.lease.facts();
+  const { leaseId } = ports.authority.now.lease;
   if (leaseId === null) throw lostRight('before it began');
   const reached: Reached = { made: false, written: { leaseId } };
   try {

@@ -1,6 +1,6 @@
 /** A limit that the operator set holds, whatever a job waits for inside it. */
 import { describe, expect, it } from 'vitest';
-import { pg, settings, view } from '../../../test/support/build.ts';
+import { authority, pg, settings, view } from '../../../test/support/build.ts';
 import { fake } from '../../../test/support/fake.ts';
 import type { Job, ServerRole } from '../../core/effects.ts';
 import type { DynamicSettings } from '../../core/settings.ts';
@@ -43,8 +43,10 @@ function scene(dynamic: Partial<DynamicSettings>, stop: (options: StopOptions) =
         done.push({ what: 'stopped' });
       },
     }),
+    authority: { now: authority() },
     lease: fake<JobPorts['lease']>({ release: step('release', true) }),
-    fence: { arm: step('arm', undefined), disarm: step('disarm', undefined), activateWatchdog: async () => true },
+    fence: { arm: step('arm', undefined), disarm: step('disarm', undefined) },
+    watchdogKeeper: { activate: async () => true },
     configApplied: () => {},
     stopping: () => {},
     leaving: () => {},

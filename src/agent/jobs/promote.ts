@@ -4,13 +4,15 @@ import type { Bounded, Postgres } from '../../ports/postgres.ts';
 import type { SettingsSource } from '../../ports/settings.ts';
 import { RegentError } from '../../support/errors.ts';
 import type { Fence } from '../fence.ts';
+import type { WatchdogKeeper } from '../watchdog-keeper.ts';
 import { startTimeoutMs } from './limits.ts';
 
 export interface PromotePorts {
   readonly pg: Pick<Postgres, 'prePromote' | 'promote' | 'setSyncNames'>;
   readonly settings: Pick<SettingsSource, 'current' | 'local'>;
   readonly log: Pick<Log, 'warning'>;
-  readonly fence: Pick<Fence, 'activateWatchdog' | 'arm'>;
+  readonly fence: Pick<Fence, 'arm'>;
+  readonly watchdogKeeper: Pick<WatchdogKeeper, 'activate'>;
 }
 
 export async function promote(ports: PromotePorts, syncNames: string | null, signal: AbortSignal): Promise<void> {
@@ -18,7 +20,7 @@ export async function promote(ports: PromotePorts, syncNames: string | null, sig
   const { dynamic } = settings.current();
   const bounded: Bounded = { timeoutMs: dynamic.ttlSeconds * 1000, signal };
   await ports.fence.arm();
-  if (!(await ports.fence.activateWatchdog())) {
+  if (!(await ports.watchdogKeeper.activate())) {
     throw new RegentError('WATCHDOG_FAILED', 'the watchdog is required and could not be armed', {
       mend: `check ${settings.local().watchdog.device}, its permissions, and that ttl leaves room for loop_wait and safety_margin`,
     });

@@ -100,7 +100,7 @@ export const leaderKey: Section = {
       id: 'fence.attach',
       situation:
         'the leader key names this node, which has data, but is on a lease from before (the agent was restarted, or the ttl changed)',
-      when: (c) => c.lockMine && !c.attached && c.o.lease.leaseId !== null && (c.o.pg.dataDir === 'valid' || c.o.job !== null),
+      when: (c) => c.lockMine && !c.attached && c.authority.lease.leaseId !== null && (c.o.pg.dataDir === 'valid' || c.o.job !== null),
       ask: () => ({ effects: [{ kind: 'attach-leader' }], wakeInMs: 0 }),
       because: 'taking over the leader key this node held already',
     },

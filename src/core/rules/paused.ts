@@ -34,7 +34,7 @@ export const paused: Section = {
     {
       id: 'paused.primary-attach',
       situation: 'a primary runs here and holds the leader key on a lease from before',
-      when: (c) => c.lockMine && !c.attached && c.o.lease.leaseId !== null,
+      when: (c) => c.lockMine && !c.attached && c.authority.lease.leaseId !== null,
       ask: () => ({ effects: [{ kind: 'attach-leader' }], wakeInMs: 0 }),
       because: 'taking over the leader key this node held already',
     },

@@ -3,7 +3,7 @@
  * otherwise goes on as it is.
  */
 import { describe, expect, it } from 'vitest';
-import { memory, observation, pg, SYSTEM_ID, settings, view } from '../../../test/support/build.ts';
+import { memory, noLease, observation, pg, SYSTEM_ID, settings, view } from '../../../test/support/build.ts';
 import type { ClusterView } from '../cluster.ts';
 import { decide } from '../decide.ts';
 import type { PostgresFacts } from '../postgres-facts.ts';
@@ -12,7 +12,6 @@ const unmanaged = (facts: PostgresFacts): PostgresFacts => ({ ...facts, unmanage
 const refused = unmanaged({ ...pg.starting(), state: 'running', refusal: 'password authentication failed; set it' });
 const starting = unmanaged(pg.starting());
 const silent = unmanaged({ ...pg.starting(), state: 'unresponsive' });
-const noLease = { leaseId: null, confirmedSentAtMs: null, ttlSeconds: 30 };
 
 function decided(seen: (Partial<ClusterView> & { leaderName?: string }) | null, facts: PostgresFacts, more: { pause?: boolean } = {}) {
   return decide(
@@ -68,8 +67,8 @@ describe('one that does not let the agent in', () => {
     const { unmanaged: _, ...ours } = refused;
     expect(decided({}, ours).rule).toBe('fence.opening-unlocked');
     expect(decided({ leaderName: 'b' }, ours).rule).toBe('fence.other-leader');
-    const led = memory({ held: { leaseId: 'lease-a', ttlSeconds: 30, stepDownAtMs: 9000 } });
-    expect(decide(observation({ view: null, pg: refused, lease: noLease }), led).rule).toBe('fence.lease-ended');
+    const key = { leaseId: 'lease-a', ttlSeconds: 30, stepDownAtMs: 9000 };
+    expect(decide(observation({ view: null, pg: refused, lease: noLease, key }), memory()).rule).toBe('fence.lease-ended');
   });
 
   it('can be cloned over at the operator’s request', () => {

@@ -1,8 +1,8 @@
 /**
  * A live process in postmaster.pid that nobody can explain. PostgreSQL may be behind it, so the
  * server does not count as stopped: nothing is started, led, replaced or given back. If this node
- * has the leader key, it ends with its lease (agent/fence.ts), after the guard has stopped what it
- * knows of.
+ * has the leader key, it ends with its lease (core/guard-order.ts), after the guard has stopped
+ * what it knows of.
  */
 import type { Context } from '../context.ts';
 import { describeUnexplained } from '../postgres-facts.ts';

@@ -5,30 +5,24 @@ import type { Mutant } from './mutant.ts';
 
 const settings = 'src/core/settings.ts';
 const lease = 'src/agent/lease.ts';
+const cell = 'src/agent/authority-cell.ts';
+const fence = 'src/agent/fence.ts';
+const orders = 'src/core/guard-order.ts';
 const promote = 'src/agent/jobs/promote.ts';
 const handover = 'src/agent/jobs/handover.ts';
 const dcs = 'test/sim/dcs.ts';
-
-const keepaliveSent = 'const sentAtMs = this.#clock.bootMs();\n      const leaseId = this.#leaseId;';
-const grantSent = 'const sentAtMs = this.#clock.bootMs();\n    const leaseId = await';
-const leaseFacts = 'confirmedSentAtMs: this.#confirmedSentAtMs, ttlSeconds';
-const patience = 'leaseMargins(this.#ttlSeconds).stepDownMs - this.#clock.bootMs() + PAST_MS;';
-const ended = '&& this.#clock.bootMs() >=';
 
 /**
  * The lease counted on another clock than the one that goes on while the machine sleeps and is
  * never set.
  */
 const counted = (clock: 'wallMs' | 'monotonicMs') => [
-  { file: lease, find: keepaliveSent, replace: keepaliveSent.replace('bootMs', clock) },
-  { file: lease, find: grantSent, replace: grantSent.replace('bootMs', clock) },
-  {
-    file: lease,
-    find: leaseFacts,
-    replace: `confirmedSentAtMs: this.#confirmedSentAtMs === null ? null : this.#confirmedSentAtMs - this.#clock.${clock}() + this.#clock.bootMs(), ttlSeconds`,
-  },
-  { file: lease, find: patience, replace: patience.replace('bootMs', clock) },
-  { file: lease, find: ended, replace: ended.replace('bootMs', clock) },
+  ...['#renewOnce', 'renew', 'keep'].map((method) => at(lease, `Lease.${method}.sentAtMs`).is(`this.#clock.${clock}()`)),
+  at(cell, 'AuthorityCell.now').returns(
+    `({ ...this.#now, lease: { ...this.#now.lease, confirmedSentAtMs: this.#now.lease.confirmedSentAtMs === null
+      ? null : this.#now.lease.confirmedSentAtMs - this.#clock.${clock}() + this.#clock.bootMs() } })`,
+  ),
+  at(cell, 'AuthorityCell.patienceMs').replacing('this.#clock.bootMs()', `this.#clock.${clock}()`),
 ];
 
 const guard = 'test/sim/guard.ts';
@@ -54,11 +48,10 @@ export const leaseMutants: readonly Mutant[] = [
     broken: 'A renewal counts from the moment its answer came instead of from when it was sent.',
     offends: ['S2', 'M7'],
     edits: [
-      {
-        file: lease,
-        find: 'if (this.#leaseId === leaseId) this.#confirmedSentAtMs = sentAtMs;',
-        replace: 'if (this.#leaseId === leaseId) this.#confirmedSentAtMs = Math.max(sentAtMs, this.#clock.bootMs());',
-      },
+      at(lease, 'Lease.#renewOnce').before(
+        'return true',
+        "this.#authority.note({ kind: 'lease-renewed', asked, leaseId, sentAtMs: this.#clock.bootMs() });",
+      ),
     ],
     verdicts: ['safety'],
     focus: under(['freeze-agent', 'cut-etcd'], {}, { everyMs: 600, delayMs: [0.2, 60] }),
@@ -98,26 +91,14 @@ export const leaseMutants: readonly Mutant[] = [
     id: 'guard-never-armed',
     broken: 'The guard’s deadline is not moved on, nor set: the agent relies on itself.',
     offends: ['S2', 'M7'],
-    edits: [
-      {
-        file: 'src/agent/fence.ts',
-        find: 'await this.#parts.guard.arm(deadlineMs, { timeoutMs: Math.min(GUARD_TIMEOUT_MS, this.patienceMs) });',
-        replace: 'void this.patienceMs;',
-      },
-    ],
+    edits: [at(fence, 'Fence.#give').replacing('await this.#ports.guard.arm($, $)', 'void this.#timeoutMs()')],
     verdicts: ['safety'],
   },
   {
     id: 'guard-not-moved-unread',
     broken: 'A renewal that is confirmed while etcd cannot be read does not move the guard’s deadline.',
     offends: ['S2', 'S19', 'S21'],
-    edits: [
-      {
-        file: 'src/agent/fence.ts',
-        find: 'const arms = holds && c.mayLeadNow && c.mayBeWritable && !c.paused;',
-        replace: 'const arms = holds && c.attached && c.mayLeadNow && c.mayBeWritable && !c.paused;',
-      },
-    ],
+    edits: [at(orders, 'movesOn').replacing('onOwnLease && c.mayLeadNow', 'onOwnLease && c.attached && c.mayLeadNow')],
     verdicts: ['safety'],
     focus: under(['lose-replies'], { ttl: 3, loop_wait: 1, retry_timeout: 1 }),
   },
@@ -189,13 +170,7 @@ export const leaseMutants: readonly Mutant[] = [
     broken:
       'A release of the leader key whose answer is lost leaves the lease as it was, so that a late copy may delete the key taken since.',
     offends: ['S2', 'S3', 'M19'],
-    edits: [
-      {
-        file: lease,
-        find: '    } catch (error) {\n      this.forget();\n      throw error;',
-        replace: '    } catch (error) {\n      throw error;',
-      },
-    ],
+    edits: [at(lease, 'Lease.release').without('this.forget()')],
     verdicts: ['safety'],
     focus: under(['slow-requests', 'switchover', 'lose-replies'], { ttl: 3, retry_timeout: 1 }, { nodes: ['a', 'b'], everyMs: 500 }),
   },
@@ -255,13 +230,7 @@ export const leaseMutants: readonly Mutant[] = [
     id: 'useless-lease-renewed',
     broken: 'A lease that ended by the own clock is renewed on and on: the key stays with a node that does not lead.',
     offends: ['S19'],
-    edits: [
-      {
-        file: 'src/agent/fence.ts',
-        find: '    if (!c.mayBeWritable && this.#lease.ended) this.#lease.forget();\n',
-        replace: '',
-      },
-    ],
+    edits: [at(orders, 'mustForgetLease').without('if (!c.mayBeWritable && isOver(a, nowMs)) return true')],
     verdicts: ['liveness'],
     focus: under([], {}, { nodes: ['a', 'b', 'c'], leftBroken: ['a', 'b'], leftHow: 'deaf' }),
   },

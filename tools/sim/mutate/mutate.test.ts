@@ -7,7 +7,7 @@ import { mutatedSources } from './sources.ts';
 const FILE = 'f.ts';
 const place = (name: string) => at(FILE, name);
 /** Without white space, so that only the code counts. */
-const mutated = async (text: string, edit: Edit) => (await mutate(FILE, text, edit)).text.replace(/\s+/g, '');
+const mutated = async (text: string, edit: Edit) => (await mutate(FILE, text, edit)).replace(/\s+/g, '');
 const same = (text: string) => text.replace(/\s+/g, '');
 
 describe('finds a place by its name', () => {

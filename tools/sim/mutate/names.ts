@@ -21,11 +21,8 @@ const namesIn = (scope: Node): Set<string> => new Set(inside(scope).flatMap(({ n
  * Those of the changed source that nothing there has: variables that no scope around them declares,
  * and fields that neither the source nor anything it imports, near or far, knows.
  */
-export async function strangeNames(
-  root: string,
-  file: string,
-  { before, after }: { readonly before: Node; readonly after: Node },
-): Promise<readonly string[]> {
+export async function strangeNames(root: string, file: string, text: string, changed: string): Promise<readonly string[]> {
+  const [before, after] = [await parse(file, text), await parse(file, changed)];
   const free = freeVariables(before);
   const variables = [...freeVariables(after)].filter((name) => !free.has(name) && !LANGUAGE.has(name));
   const known = new Set([...namesIn(before), ...assignedIn(after), ...LANGUAGE]);

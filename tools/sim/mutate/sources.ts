@@ -21,9 +21,9 @@ export async function mutatedSources(root: string, edits: readonly Edit[]): Prom
     const file = 'file' in place ? place.file : await fileOfRule(root, place);
     const text = texts.get(file) ?? (await read(root, file, place));
     const changed = await mutate(file, text, edit);
-    const strange = await strangeNames(root, file, changed);
+    const strange = await strangeNames(root, file, text, changed);
     if (strange.length > 0) throw stale(place, `the new code asks for ${strange.join(', ')}, which is not known there`);
-    texts.set(file, changed.text);
+    texts.set(file, changed);
   }
   return texts;
 }

@@ -1,0 +1,285 @@
+/**
+ * May this node be writable, until when, and on what does that rest?
+ *
+ * One value holds what the answer needs: this agent's lease, the leader key as it was last read,
+ * and what the guard was told. `authorityAfter` is its only way to change. Decisions, timeouts, the
+ * guard's orders and the REST API ask it, so that they cannot disagree. All times are Clock.bootMs.
+ *
+ * A lease is good from the moment the request that granted or renewed it was SENT, for its ttl:
+ * etcd counts from a later moment. An answer that is lost leaves the older moment standing, which
+ * is the safe side. Three moments follow from it, in this order: this agent steps down, the guard
+ * stops PostgreSQL, the lease ends.
+ */
+import { RegentError } from '../support/errors.ts';
+import { leaseMargins } from './settings.ts';
+
+/** Even a node that is late asks once more before it gives up. */
+const LEAST_PATIENCE_MS = 200;
+/** The same while the guard does not answer. */
+const LEAST_GUARD_PATIENCE_MS = 50;
+/**
+ * A call that takes all the time there is ends when the moment to step down is past, not just
+ * before.
+ */
+const PAST_MS = 1;
+/** So many failures in a row, and a guard of which no deadline is known counts as lost. */
+const FAILURES_TOLERATED = 3;
+/** A leader whose guard did not answer asks it again so soon. */
+const RETRY_MS = 1000;
+
+/** The lease that this agent has, and what is known of it for certain. */
+export interface LeaseFacts {
+  /** Null: none was granted yet, or it is gone. */
+  readonly leaseId: string | null;
+  /** When the last request that etcd confirmed was sent; null: none. */
+  readonly confirmedSentAtMs: number | null;
+  /** The lease's time to live as granted. */
+  readonly ttlSeconds: number;
+}
+
+/** The leader key, with this node's name, as etcd showed it last. */
+export interface KeySeen {
+  /** The lease that it was on. */
+  readonly leaseId: string;
+  readonly ttlSeconds: number;
+  /** The moment to step down by that lease. */
+  readonly stepDownAtMs: number;
+}
+
+/**
+ * What a deadline of the guard rests on: this agent's lease, the lease of the agent before (renewed
+ * once more by this one), or the time that a primary has to take the leader key.
+ *
+ * Voters that vouch for the leader will be one more: a source with an end of its own.
+ */
+export type Basis = 'lease' | 'former-lease' | 'grace';
+
+export interface ArmOrder {
+  /** When the guard is to stop PostgreSQL. */
+  readonly deadlineMs: number;
+  /** The moment to step down that goes with it, which is earlier. */
+  readonly reliedUntilMs: number;
+  readonly basis: Basis;
+}
+
+/** What is known of the guard. */
+export interface GuardKnown {
+  /** Unknown after a start, and while an order is under way or has failed. */
+  readonly state: 'armed' | 'disarmed' | 'unknown';
+  /** The deadline that it has; null: it rests, or it is not known what it has. */
+  readonly deadlineMs: number | null;
+  /**
+   * The moment to step down that goes with the deadline it confirmed last: it strikes soon after,
+   * whether it listens or not.
+   */
+  readonly reliedUntilMs: number | null;
+  /** Null: it has no deadline, or one of the agent before. */
+  readonly basis: Basis | null;
+  /** Rounds in a row in which it did not do what it was asked to. */
+  readonly failures: number;
+  /** A leader must ask it again by then; null: no need. */
+  readonly retryAtMs: number | null;
+}
+
+export interface Authority {
+  readonly lease: LeaseFacts;
+  /** How often the lease was asked for: only the answer to the last request counts. */
+  readonly asked: number;
+  /** Null: the leader key was not on a lease that this agent had, or etcd was never read. */
+  readonly key: KeySeen | null;
+  readonly guard: GuardKnown;
+}
+
+export type AuthorityEvent =
+  /** A renewal or a grant goes out. */
+  | { readonly kind: 'lease-asked' }
+  | { readonly kind: 'lease-renewed'; readonly asked: number; readonly leaseId: string; readonly sentAtMs: number }
+  | {
+      readonly kind: 'lease-granted';
+      readonly asked: number;
+      readonly leaseId: string;
+      readonly ttlSeconds: number;
+      readonly sentAtMs: number;
+    }
+  /** etcd says that it does not exist, or it must not go on: it is not renewed any more. */
+  | { readonly kind: 'lease-forgotten' }
+  /** etcd was read. `keyOn`: the lease of the leader key where it names this node, else null. */
+  | { readonly kind: 'key-read'; readonly keyOn: string | null }
+  /** A round begins to deal with the guard. */
+  | { readonly kind: 'guard-round' }
+  /** An order goes out; it may be taken although it fails (its answer was lost). */
+  | { readonly kind: 'guard-ordered' }
+  | { readonly kind: 'guard-armed'; readonly order: ArmOrder }
+  | { readonly kind: 'guard-rested' }
+  /** The guard told which deadline it has. */
+  | { readonly kind: 'guard-told'; readonly deadlineMs: number | null }
+  /** It did what this round had to ask of it. */
+  | { readonly kind: 'guard-obeyed' }
+  /** `leads`: it was to move a leader's deadline on, and is asked again soon. */
+  | { readonly kind: 'guard-failed'; readonly atMs: number; readonly leads: boolean };
+
+export function noAuthority(ttlSeconds: number): Authority {
+  return {
+    lease: { leaseId: null, confirmedSentAtMs: null, ttlSeconds },
+    asked: 0,
+    key: null,
+    guard: { state: 'unknown', deadlineMs: null, reliedUntilMs: null, basis: null, failures: 0, retryAtMs: null },
+  };
+}
+
+export function authorityAfter(a: Authority, event: AuthorityEvent): Authority {
+  switch (event.kind) {
+    case 'lease-asked':
+      return { ...a, asked: a.asked + 1 };
+    case 'lease-renewed':
+      return event.asked === a.asked && event.leaseId === a.lease.leaseId ? withLease(a, { ...a.lease, ...sent(event) }) : a;
+    case 'lease-granted':
+      return event.asked === a.asked ? withLease(a, { leaseId: event.leaseId, ttlSeconds: event.ttlSeconds, ...sent(event) }) : a;
+    case 'lease-forgotten':
+      return withLease(a, { ...a.lease, leaseId: null, confirmedSentAtMs: null });
+    case 'key-read':
+      return { ...a, key: keySeen(a, event.keyOn) };
+    default:
+      return { ...a, guard: guardAfter(a.guard, event) };
+  }
+}
+
+const withLease = (a: Authority, lease: LeaseFacts): Authority => ({ ...a, lease });
+const sent = ({ sentAtMs }: { readonly sentAtMs: number }) => ({ confirmedSentAtMs: sentAtMs });
+
+function keySeen(a: Authority, keyOn: string | null): KeySeen | null {
+  const stepDown = stepDownAtMs(a);
+  if (keyOn === null || keyOn !== a.lease.leaseId || stepDown === null) return null;
+  return { leaseId: keyOn, ttlSeconds: a.lease.ttlSeconds, stepDownAtMs: stepDown };
+}
+
+type GuardEvent = Extract<AuthorityEvent, { readonly kind: `guard-${string}` }>;
+
+function guardAfter(guard: GuardKnown, event: GuardEvent): GuardKnown {
+  switch (event.kind) {
+    case 'guard-round':
+      return { ...guard, retryAtMs: null };
+    case 'guard-ordered':
+      return { ...guard, state: 'unknown' };
+    case 'guard-armed':
+      return { ...guard, state: 'armed', ...event.order };
+    case 'guard-rested':
+      return { ...guard, state: 'disarmed', deadlineMs: null, reliedUntilMs: null, basis: null };
+    case 'guard-told':
+      return { ...guard, deadlineMs: event.deadlineMs };
+    case 'guard-obeyed':
+      return { ...guard, failures: 0 };
+    case 'guard-failed':
+      return { ...guard, state: 'unknown', failures: guard.failures + 1, retryAtMs: event.leads ? retryAt(guard, event.atMs) : null };
+  }
+}
+
+/** In time for the step down by the deadline that the guard has. */
+function retryAt({ reliedUntilMs }: GuardKnown, nowMs: number): number {
+  return reliedUntilMs !== null && reliedUntilMs > nowMs ? Math.min(nowMs + RETRY_MS, reliedUntilMs) : nowMs + RETRY_MS;
+}
+
+/** The moment at which this agent stops leading by its lease; null: it has none. */
+export function stepDownAtMs({ lease }: Authority): number | null {
+  return lease.confirmedSentAtMs === null ? null : lease.confirmedSentAtMs + leaseMargins(lease.ttlSeconds).stepDownMs;
+}
+
+/** Half of the time until then is over: what can wait leaves the rest to the next renewal. */
+export function halfwayAtMs({ lease }: Authority): number | null {
+  return lease.confirmedSentAtMs === null ? null : lease.confirmedSentAtMs + leaseMargins(lease.ttlSeconds).stepDownMs / 2;
+}
+
+/** The moment to step down is past. */
+export function isOver(a: Authority, nowMs: number): boolean {
+  const stepDown = stepDownAtMs(a);
+  return stepDown !== null && nowMs >= stepDown;
+}
+
+/**
+ * Until when PostgreSQL may take writes here; -Infinity: not at all. It rests on the lease that the
+ * leader key was on when etcd was last read: a lease that never had the key says nothing about who
+ * leads. After a change of the ttl the key is on the lease before until it is moved, and that one
+ * is not renewed any more.
+ */
+export function mayWriteUntilMs(a: Authority): number {
+  const stepDown = stepDownAtMs(a);
+  if (a.key === null || stepDown === null) return Number.NEGATIVE_INFINITY;
+  if (a.key.leaseId === a.lease.leaseId) return stepDown;
+  return a.key.ttlSeconds === a.lease.ttlSeconds ? Number.NEGATIVE_INFINITY : a.key.stepDownAtMs;
+}
+
+/** The one answer to "does this node lead?". */
+export const leads = (a: Authority, nowMs: number): boolean => nowMs < mayWriteUntilMs(a);
+
+/** A deadline by a lease for which etcd has confirmed a request that was sent then. */
+export function byLease(sentAtMs: number, ttlSeconds: number, basis: Basis): ArmOrder {
+  const { guardMs, stepDownMs } = leaseMargins(ttlSeconds);
+  return { deadlineMs: sentAtMs + guardMs, reliedUntilMs: sentAtMs + stepDownMs, basis };
+}
+
+/** By this agent's own lease. Throws LEASE_UNCONFIRMED. */
+export function byOwnLease({ lease }: Authority, nowMs: number): ArmOrder {
+  const refused = (why: string) => new RegentError('LEASE_UNCONFIRMED', why, { policy: 'transient' });
+  if (lease.confirmedSentAtMs === null) throw refused('there is no confirmed lease to arm the guard with');
+  const order = byLease(lease.confirmedSentAtMs, lease.ttlSeconds, 'lease');
+  if (order.deadlineMs <= nowMs) throw refused('the lease is about to end');
+  return order;
+}
+
+/**
+ * The own lease ends before the deadline that the guard has (a shorter ttl): the guard must hear of
+ * it before the leader key is moved to that lease. A later end waits until the key has moved.
+ */
+export function endsSooner({ lease, guard }: Authority): boolean {
+  if (lease.confirmedSentAtMs === null || guard.deadlineMs === null) return false;
+  return byLease(lease.confirmedSentAtMs, lease.ttlSeconds, 'lease').deadlineMs < guard.deadlineMs;
+}
+
+/**
+ * While the guard is not, PostgreSQL must not take writes: the guard cannot be told anything, and
+ * would stop it without asking, or not at all.
+ */
+export function isGuardHealthy({ guard }: Authority, nowMs: number): boolean {
+  if (guard.failures === 0) return true;
+  return guard.reliedUntilMs === null ? guard.failures < FAILURES_TOLERATED : nowMs < guard.reliedUntilMs;
+}
+
+/**
+ * When the guard will stop PostgreSQL, as far as is known; Infinity: not at all. One that was never
+ * heard and does not answer may do it soon.
+ */
+export function strikesAtMs({ guard }: Authority, nowMs: number): number {
+  if (guard.deadlineMs !== null) return guard.deadlineMs;
+  return guard.failures > 0 && guard.reliedUntilMs === null ? nowMs + RETRY_MS : Number.POSITIVE_INFINITY;
+}
+
+/**
+ * By when PostgreSQL must be down if this node gives up now. A guard that does not answer has not
+ * been told of the renewals since its deadline.
+ */
+export function stopByMs(a: Authority, nowMs: number): number {
+  const { confirmedSentAtMs, ttlSeconds } = a.lease;
+  const byLeaseMs = confirmedSentAtMs === null ? nowMs : confirmedSentAtMs + leaseMargins(ttlSeconds).guardMs;
+  return Math.min(byLeaseMs, strikesAtMs(a, nowMs));
+}
+
+/**
+ * How much time is left before this agent has to have stopped PostgreSQL, as the guard will;
+ * Infinity while the guard answers. Of a guard that was never heard the deadline is not known: it
+ * is asked again soon, whatever else does not answer.
+ */
+export function guardPatienceMs({ guard }: Authority, nowMs: number): number {
+  if (guard.failures === 0) return Number.POSITIVE_INFINITY;
+  if (guard.reliedUntilMs === null) return guard.retryAtMs === null ? Number.POSITIVE_INFINITY : RETRY_MS;
+  return Math.max(LEAST_GUARD_PATIENCE_MS, guard.reliedUntilMs - nowMs);
+}
+
+/**
+ * How long a call may take now that usually may take `mostMs`: never past the moment at which this
+ * node would have to step down, and at least `leastMs`.
+ */
+export function patienceMs(a: Authority, nowMs: number, mostMs: number, leastMs = LEAST_PATIENCE_MS): number {
+  const stepDown = stepDownAtMs(a);
+  const byLeaseMs = stepDown === null ? mostMs : stepDown - nowMs + PAST_MS;
+  return Math.max(Math.min(leastMs, mostMs), Math.min(mostMs, byLeaseMs, guardPatienceMs(a, nowMs)));
+}
