@@ -9,7 +9,7 @@ import { checkoutRoot } from '../root.ts';
 import { runTutorial } from './docker/part.ts';
 import { ensureTestPrograms } from './needs.ts';
 import { runLint, runTidy, runTypes, runVitest } from './parts.ts';
-import { type Tally, tallyLine } from './report.ts';
+import { failuresText, type Tally, tallyLine } from './report.ts';
 import { runSimulations } from './simulate.ts';
 
 interface Part {
@@ -84,12 +84,15 @@ export async function testMain(args: readonly string[]): Promise<number> {
   }
   const root = checkoutRoot();
   const total = { passed: 0, failed: 0, skipped: 0 };
+  const tallies: (Tally & { readonly part: string })[] = [];
   for (const name of chosen.length > 0 ? chosen : Object.keys(PARTS)) {
     const tally = await runPart(name, PARTS[name]!, root, extra, consent);
+    tallies.push({ part: name, ...tally });
     total.passed += tally.passed;
     total.failed += tally.failed;
     total.skipped += tally.skipped;
   }
-  process.stdout.write(`\n${tallyLine(total)}\n`);
+  const failures = failuresText(tallies);
+  process.stdout.write(`${failures === '' ? '' : `\n${failures}\n`}\n${tallyLine(total)}\n`);
   return total.failed === 0 && total.passed > 0 ? 0 : 1;
 }

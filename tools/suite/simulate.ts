@@ -6,14 +6,13 @@ import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { runCommand } from '../../src/support/exec.ts';
 import { plural } from '../../src/support/plural.ts';
-import type { Plan } from '../../test/sim/plan.ts';
 import { bundleSimulator } from '../sim/bundle.ts';
 import { hunt } from '../sim/hunt.ts';
 import { count, Meter, pace, terminalOf } from '../sim/meter.ts';
 import { savePlan } from '../sim/plan-file.ts';
 import { Pool } from '../sim/pool.ts';
 import type { Result } from '../sim/protocol.ts';
-import { failureText, planCommand } from '../sim/report.ts';
+import { failureLine, failureText, planCommand } from '../sim/report.ts';
 import { Tally } from '../sim/tally.ts';
 import type { Tally as TestTally } from './report.ts';
 
@@ -52,6 +51,12 @@ async function commitOf(root: string): Promise<string> {
   return code === 0 ? stdout.trim() : '';
 }
 
+interface Run {
+  readonly tally: Tally;
+  /** Each with the command that shows it again. */
+  readonly failures: readonly string[];
+}
+
 interface Stretch {
   readonly from: number;
   readonly seeds: number | null;
@@ -63,16 +68,16 @@ async function stretch(
   title: string,
   { from, seeds, untilMs }: Stretch,
   { root, onResult }: { readonly root: string; readonly onResult?: (result: Result) => void },
-): Promise<Tally> {
+): Promise<Run> {
   const tally = new Tally();
-  const failed: Plan[] = [];
+  const failed: Result[] = [];
   const meter = new Meter(terminalOf(process.stdout));
   meter.show(() => `${title}: ${count(tally.seeds)} done, ${tally.failures} failed · ${pace(tally, meter.elapsedMs)}`);
   const note = (result: Result) => {
     onResult?.(result);
     tally.add(result.outcome);
     if (result.outcome.verdict === 'pass') return;
-    failed.push(result.plan);
+    failed.push(result);
     if (tally.failures > SHOWN) return;
     meter.clear();
     say(failureText(result));
@@ -81,18 +86,29 @@ async function stretch(
   const elapsedMs = meter.elapsedMs;
   meter.end();
   say(`${title}: ${count(tally.seeds)} seeds, ${tally.failures === 0 ? 'none' : tally.kinds()} failed; ${pace(tally, elapsedMs)}`);
-  for (const plan of failed) say(`its schedule: ${planCommand(await savePlan(root, `seed-${plan.seed}`, plan))}`);
-  return tally;
+  const failures: string[] = [];
+  for (const result of failed) {
+    const again = planCommand(await savePlan(root, `seed-${result.plan.seed}`, result.plan));
+    say(`its schedule: ${again}`);
+    failures.push(`${failureLine(result)}\n    its schedule: ${again}`);
+  }
+  return { tally, failures };
 }
 
-const counted = (tally: Tally, failed = tally.failures): TestTally => ({ passed: tally.seeds - tally.failures, failed, skipped: 0 });
+const counted = ({ tally, failures }: Run, failed = tally.failures): TestTally => ({
+  passed: tally.seeds - tally.failures,
+  failed,
+  skipped: 0,
+  failures: failed === 0 ? [] : failures,
+});
 
 const NOTHING: TestTally = { passed: 0, failed: 0, skipped: 0 };
 
 async function freshStretch(root: string, pool: Pool): Promise<TestTally> {
   const from = freshSeed(await commitOf(root), new Date().toISOString().slice(0, 10));
   const title = `fresh seeds (again: ./regent sim --from ${from} --minutes 2)`;
-  const tally = await stretch(pool, title, { from, seeds: null, untilMs: Date.now() + FRESH_MS }, { root });
+  const run = await stretch(pool, title, { from, seeds: null, untilMs: Date.now() + FRESH_MS }, { root });
+  const { tally } = run;
   const failed = countedFailures(tally);
   if (failed < tally.failures) {
     const found = plural(tally.failures, 'fresh seed');
@@ -100,7 +116,7 @@ async function freshStretch(root: string, pool: Pool): Promise<TestTally> {
       `${found} had no primary in time: found, not counted (up to ${LIVENESS_TOLERATED} are not); docs/simulator.md tells what to do with a failure`,
     );
   }
-  return counted(tally, failed);
+  return counted(run, failed);
 }
 
 /** Counts seeds as tests. `--fixed` among the arguments leaves the fresh ones out. */
@@ -108,12 +124,13 @@ export async function runSimulations(root: string, extra: readonly string[]): Pr
   const pool = new Pool(await bundleSimulator(root), availableParallelism());
   try {
     const hashes = new Map<number, string>();
-    let differ = 0;
+    const differing: string[] = [];
     const remember = ({ plan, outcome }: Result) => hashes.set(plan.seed, outcome.hash);
     const compare = ({ plan, outcome }: Result) => {
       if (hashes.get(plan.seed) === outcome.hash) return;
-      differ += 1;
-      say(`seed ${plan.seed} did not go the same way twice: its traces are ${hashes.get(plan.seed)} and ${outcome.hash}`);
+      const text = `seed ${plan.seed} did not go the same way twice: its traces are ${hashes.get(plan.seed)} and ${outcome.hash}`;
+      differing.push(text);
+      say(text);
     };
     const always = Number.POSITIVE_INFINITY;
     const fixed = await stretch(
@@ -131,9 +148,10 @@ export async function runSimulations(root: string, extra: readonly string[]): Pr
     const fresh = extra.includes('--fixed') ? NOTHING : await freshStretch(root, pool);
     const [first, second] = [counted(fixed), counted(again)];
     return {
-      passed: first.passed + second.passed - differ + fresh.passed,
-      failed: first.failed + second.failed + differ + fresh.failed,
+      passed: first.passed + second.passed - differing.length + fresh.passed,
+      failed: first.failed + second.failed + differing.length + fresh.failed,
       skipped: 0,
+      failures: [first, second, fresh].flatMap(({ failures = [] }) => failures).concat(differing),
     };
   } finally {
     await pool.close();
