@@ -101,7 +101,7 @@ it.each([
   const { ports, authority } = await stage(30, 1000, {
     pg: fake<ActPorts['pg']>({ stop: async (_, options) => void stops.push(options.timeoutMs) }),
     watchdog: { active: false, disable: async () => {} },
-    fence: { bringForward: async () => {} },
+    fence: { keyMoves: async () => {} },
   });
   authority.note({ kind: 'guard-told', deadlineMs });
   await act(ports, steps({ kind: 'demote-now', mode: 'fast' }));

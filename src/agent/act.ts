@@ -43,7 +43,7 @@ export interface ActPorts {
   readonly watchdog: Pick<Watchdog, 'active' | 'disable'>;
   readonly authority: AuthorityView;
   readonly lease: Pick<Lease, 'carry' | 'release'>;
-  readonly fence: Pick<Fence, 'bringForward'>;
+  readonly fence: Pick<Fence, 'keyMoves'>;
   readonly startJob: (job: Job) => void;
   readonly cancelJob: (reason: string) => void;
   readonly checkpoint: () => void;
@@ -262,7 +262,7 @@ async function inDcs(ports: ActPorts, effect: DcsEffect, patience: Patience): Pr
       return won;
     }
     case 'attach-leader':
-      await ports.fence.bringForward();
+      await ports.fence.keyMoves();
       return ports.lease.carry((leaseId) => dcs.attachLeader(me, leaseId, options));
     case 'release-leader':
       await ports.lease.release(me, options);

@@ -116,10 +116,10 @@ it('before the key moves to a lease that ends sooner, the guard is told so; a la
   const { fence, follow, renewedLater, strikes } = await stage({ leaseId: '7' });
   await follow(leading);
   await renewedLater(12_000);
-  await fence.bringForward();
+  await fence.keyMoves();
   expect(strikes()).toBe(37_000);
   await renewedLater(0, 10);
-  await fence.bringForward();
+  await fence.keyMoves();
   expect(strikes()).toBe(22_000 + 9000);
 });
 

@@ -41,7 +41,8 @@ export class Fence {
    * Before the leader key is moved to the lease that this agent has now, the guard hears of an
    * earlier end. Throws what arm() throws.
    */
-  async bringForward(): Promise<void> {
+  async keyMoves(): Promise<void> {
+    this.#authority.note({ kind: 'key-moving' });
     if (endsSooner(this.#authority.now)) await this.arm();
   }
 

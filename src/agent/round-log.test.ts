@@ -15,7 +15,7 @@ function said(scene: Scene, over: Partial<Memory> = {}): readonly string[] {
   return log.lines.filter((line) => !line.startsWith('debug')).map((line) => line.replace(/ \{.*$/, ''));
 }
 
-const key = { leaseId: 'lease-a', ttlSeconds: 30, stepDownAtMs: 11_000 };
+const key = { leaseId: 'lease-a', stepDownAtMs: 11_000 };
 
 it.each<[string, Scene, Partial<Memory>, RegExp]>([
   [

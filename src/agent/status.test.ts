@@ -25,6 +25,8 @@ interface Moment {
   readonly nowMs?: number;
   readonly lastView?: ClusterView | null;
   readonly lease?: Partial<LeaseFacts>;
+  /** The lease that the key was on is gone, or was given up. */
+  readonly gone?: boolean;
   readonly last?: Partial<Observation>;
   readonly memory?: Partial<Memory>;
   readonly pause?: boolean;
@@ -37,7 +39,8 @@ function statusAt(moment: Moment): AgentStatus {
   const lastView = moment.lastView === undefined ? ours : moment.lastView;
   const leased = authority({ confirmedSentAtMs: SENT_AT_MS });
   const read = lastView === null ? leased : authorityAfter(leased, keyRead(lastView, 'a'));
-  const now = { ...read, lease: { ...read.lease, ...moment.lease } };
+  const left = moment.gone ? authorityAfter(read, { kind: 'lease-forgotten' }) : read;
+  const now = { ...left, lease: { ...read.lease, ...moment.lease } };
   const seen = observation({ view: null, pg: pg.primary(), settings: own, nowMs, authority: now, ...moment.last });
   const kept = memory({ role: 'primary', state: 'running', ...moment.memory });
   const decision: Decision = {
@@ -95,9 +98,9 @@ describe('a primary that cannot read etcd', () => {
   });
 
   it('does not lead on another lease than the key was on: the key may end with that one', () => {
-    expect(codes({ lease: { leaseId: 'a new one' } })).toEqual(all(503));
+    expect(codes({ gone: true, lease: { leaseId: 'a new one' } })).toEqual(all(503));
     expect(codes({ lastView: view({ leaderName: 'a', leaderLease: 'an old one' }) })).toEqual(all(503));
-    expect(codes({ lease: { leaseId: null, confirmedSentAtMs: null } })).toEqual(all(503));
+    expect(codes({ gone: true, lease: { leaseId: null, confirmedSentAtMs: null } })).toEqual(all(503));
   });
 
   it('leads by the lease before, after a change of the ttl: the key is on it until it can be moved', () => {
@@ -105,6 +108,8 @@ describe('a primary that cannot read etcd', () => {
     expect(codes({ lease, nowMs: SENT_AT_MS + stepDownMs - 1 })).toEqual(all(200));
     expect(statusAt({ lease }).leaseRemainingMs).toBe(stepDownMs - 1000);
     expect(codes({ lease, nowMs: SENT_AT_MS + stepDownMs })).toEqual(all(503));
+    const last = { dcs: { known: true, view: ours } } as const;
+    expect(codes({ lease, last }), 'etcd was read, and the key not moved yet').toEqual(all(200));
   });
 
   it('does not lead with a server that is down or in recovery', () => {
@@ -119,7 +124,7 @@ describe('a primary that cannot read etcd', () => {
 
   it('keeps its role while such an answer is outstanding, until the lease ends', () => {
     const late = { ...pg.primary(), state: 'unresponsive' as const, sql: null };
-    const key = { leaseId: 'lease-a', ttlSeconds: 30, stepDownAtMs: SENT_AT_MS + stepDownMs };
+    const key = { leaseId: 'lease-a', stepDownAtMs: SENT_AT_MS + stepDownMs };
     const roleAt = (nowMs: number) => remember(observation({ view: null, pg: late, nowMs, key }), memory({ role: 'primary' })).role;
     expect([roleAt(SENT_AT_MS + 1000), roleAt(SENT_AT_MS + stepDownMs)]).toEqual(['primary', 'demoted']);
   });

@@ -23,8 +23,8 @@ import {
 type Step =
   | { readonly do: 'ask' }
   | { readonly do: 'renewed' | 'granted'; readonly request: number; readonly ttlSeconds: number }
-  | { readonly do: 'forget' | 'arm' | 'arm-lost' | 'rest' | 'bring-forward' }
-  | { readonly do: 'read'; readonly keyOn: 'own' | 'other' | 'none' };
+  | { readonly do: 'forget' | 'arm' | 'arm-lost' | 'rest' | 'bring-forward' | 'move' }
+  | { readonly do: 'read'; readonly keyOn: 'own' | 'before' | 'other' | 'none' };
 
 const ttl = fc.constantFrom(3, 5, 10, 30);
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -33,9 +33,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant('renewed' as const), request: fc.nat(3), ttlSeconds: ttl }),
   fc.record({
     do: fc.constant('read' as const),
-    keyOn: fc.constantFrom('own' as const, 'own' as const, 'other' as const, 'none' as const),
+    keyOn: fc.constantFrom('own' as const, 'own' as const, 'before' as const, 'other' as const, 'none' as const),
   }),
-  fc.record({ do: fc.constantFrom('forget' as const, 'arm' as const, 'arm-lost' as const, 'rest' as const, 'bring-forward' as const) }),
+  fc.record({
+    do: fc.constantFrom('forget' as const, 'arm' as const, 'arm-lost' as const, 'rest' as const, 'bring-forward' as const, 'move' as const),
+  }),
 );
 const script = fc.array(fc.tuple(fc.nat(3000), step), { maxLength: 40 });
 
@@ -87,7 +89,13 @@ class World {
         this.#note({ kind: 'lease-forgotten' });
         break;
       case 'read':
-        this.#note({ kind: 'key-read', keyOn: { own: this.a.lease.leaseId, other: 'another’s', none: null }[one.keyOn] });
+        this.#note({
+          kind: 'key-read',
+          keyOn: { own: this.a.lease.leaseId, before: this.a.key?.leaseId ?? null, other: 'another’s', none: null }[one.keyOn],
+        });
+        break;
+      case 'move':
+        this.#note({ kind: 'key-moving' });
         break;
       case 'rest':
         this.#note({ kind: 'guard-rested' });
@@ -147,6 +155,13 @@ describe('over every order of events', () => {
     always(({ a, endsAtMs }) => {
       if (mayWriteUntilMs(a) === Number.NEGATIVE_INFINITY) return;
       expect(mayWriteUntilMs(a)).toBeLessThan(endsAtMs.get(a.key!.leaseId)!);
+    });
+  });
+
+  it('while the key may be on either lease, nobody writes past the end of either', () => {
+    always(({ a, endsAtMs, event }) => {
+      if (event !== 'key-moving' || a.lease.leaseId === null || mayWriteUntilMs(a) === Number.NEGATIVE_INFINITY) return;
+      expect(mayWriteUntilMs(a)).toBeLessThan(endsAtMs.get(a.lease.leaseId)!);
     });
   });
 
@@ -212,11 +227,27 @@ describe('a change of the ttl', () => {
     );
   });
 
-  it('leaves the lead on the lease before until the key is read on the new one; in place of a lease that was gone, nothing is left', () => {
-    const led = authorityAfter(leasedAt(noAuthority(30), 'before', 30, 10_000), { kind: 'key-read', keyOn: 'before' });
-    expect(mayWriteUntilMs(leasedAt(led, 'new', 10, 11_000))).toBe(34_000);
-    expect(leads(leasedAt(led, 'new', 30, 11_000), 12_000)).toBe(false);
-    expect(leads(authorityAfter(led, { kind: 'lease-forgotten' }), 12_000)).toBe(false);
+  const led = authorityAfter(leasedAt(noAuthority(30), 'before', 30, 10_000), { kind: 'key-read', keyOn: 'before' });
+
+  it('leaves the lead on the lease before until the key is moved, whether etcd can be read or not', () => {
+    const changed = leasedAt(led, 'new', 10, 11_000);
+    expect(mayWriteUntilMs(changed)).toBe(34_000);
+    expect(mayWriteUntilMs(authorityAfter(changed, { kind: 'key-read', keyOn: 'before' }))).toBe(34_000);
+    expect(mayWriteUntilMs(authorityAfter(changed, { kind: 'key-read', keyOn: 'new' }))).toBe(19_000);
+    expect(mayWriteUntilMs(authorityAfter(changed, { kind: 'key-read', keyOn: null }))).toBe(Number.NEGATIVE_INFINITY);
+  });
+
+  it('lets the earlier of the two ends count once the key may have moved, which an answer that is lost does not tell', () => {
+    const moving = (ttlSeconds: number) => authorityAfter(leasedAt(led, 'new', ttlSeconds, 11_000), { kind: 'key-moving' });
+    expect(mayWriteUntilMs(moving(10))).toBe(19_000);
+    expect(mayWriteUntilMs(moving(300))).toBe(34_000);
+    expect(mayWriteUntilMs(authorityAfter(moving(10), { kind: 'key-read', keyOn: 'before' }))).toBe(19_000);
+  });
+
+  it('leaves nothing of a lease that was gone or given up, whichever took its place', () => {
+    const forgotten = authorityAfter(led, { kind: 'lease-forgotten' });
+    expect(leads(forgotten, 12_000)).toBe(false);
+    for (const ttlSeconds of [30, 10]) expect(leads(leasedAt(forgotten, 'new', ttlSeconds, 11_000), 12_000)).toBe(false);
   });
 });
 

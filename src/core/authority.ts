@@ -41,8 +41,7 @@ export interface LeaseFacts {
 export interface KeySeen {
   /** The lease that it was on. */
   readonly leaseId: string;
-  readonly ttlSeconds: number;
-  /** The moment to step down by that lease. */
+  /** The moment to step down by that lease; -Infinity: it is gone, or was given up. */
   readonly stepDownAtMs: number;
 }
 
@@ -105,6 +104,8 @@ export type AuthorityEvent =
   | { readonly kind: 'lease-forgotten' }
   /** etcd was read. `keyOn`: the lease of the leader key where it names this node, else null. */
   | { readonly kind: 'key-read'; readonly keyOn: string | null }
+  /** A request goes out that moves the leader key to the own lease. */
+  | { readonly kind: 'key-moving' }
   /** A round begins to deal with the guard. */
   | { readonly kind: 'guard-round' }
   /** An order goes out; it may be taken although it fails (its answer was lost). */
@@ -136,9 +137,14 @@ export function authorityAfter(a: Authority, event: AuthorityEvent): Authority {
     case 'lease-granted':
       return event.asked === a.asked ? withLease(a, { leaseId: event.leaseId, ttlSeconds: event.ttlSeconds, ...sent(event) }) : a;
     case 'lease-forgotten':
-      return withLease(a, { ...a.lease, leaseId: null, confirmedSentAtMs: null });
+      return {
+        ...withLease(a, { ...a.lease, leaseId: null, confirmedSentAtMs: null }),
+        key: a.key && { ...a.key, stepDownAtMs: Number.NEGATIVE_INFINITY },
+      };
     case 'key-read':
       return { ...a, key: keySeen(a, event.keyOn) };
+    case 'key-moving':
+      return { ...a, key: keyMoving(a) };
     default:
       return { ...a, guard: guardAfter(a.guard, event) };
   }
@@ -147,10 +153,20 @@ export function authorityAfter(a: Authority, event: AuthorityEvent): Authority {
 const withLease = (a: Authority, lease: LeaseFacts): Authority => ({ ...a, lease });
 const sent = ({ sentAtMs }: { readonly sentAtMs: number }) => ({ confirmedSentAtMs: sentAtMs });
 
+/**
+ * After a change of the ttl the key is still on the lease before, and good until that one's end.
+ */
 function keySeen(a: Authority, keyOn: string | null): KeySeen | null {
   const stepDown = stepDownAtMs(a);
-  if (keyOn === null || keyOn !== a.lease.leaseId || stepDown === null) return null;
-  return { leaseId: keyOn, ttlSeconds: a.lease.ttlSeconds, stepDownAtMs: stepDown };
+  if (keyOn === null || stepDown === null) return null;
+  if (keyOn === a.lease.leaseId) return { leaseId: keyOn, stepDownAtMs: stepDown };
+  return a.key?.leaseId === keyOn ? a.key : null;
+}
+
+/** It may be on either lease once the request is out: the earlier end counts. */
+function keyMoving({ key, ...a }: Authority): KeySeen | null {
+  const stepDown = stepDownAtMs({ key, ...a });
+  return key === null || stepDown === null ? key : { ...key, stepDownAtMs: Math.min(key.stepDownAtMs, stepDown) };
 }
 
 type GuardEvent = Extract<AuthorityEvent, { readonly kind: `guard-${string}` }>;
@@ -204,8 +220,7 @@ export function isOver(a: Authority, nowMs: number): boolean {
 export function mayWriteUntilMs(a: Authority): number {
   const stepDown = stepDownAtMs(a);
   if (a.key === null || stepDown === null) return Number.NEGATIVE_INFINITY;
-  if (a.key.leaseId === a.lease.leaseId) return stepDown;
-  return a.key.ttlSeconds === a.lease.ttlSeconds ? Number.NEGATIVE_INFINITY : a.key.stepDownAtMs;
+  return a.key.leaseId === a.lease.leaseId ? stepDown : a.key.stepDownAtMs;
 }
 
 /** The one answer to "does this node lead?". */

@@ -5,7 +5,7 @@ import { decide } from './decide.ts';
 import type { Memory } from './model.ts';
 
 const paused = settings('a', { dynamic: { pause: true } });
-const held = (leaseId: string, ttlSeconds: number, stepDownAtMs: number): Scene => ({ key: { leaseId, ttlSeconds, stepDownAtMs } });
+const held = (leaseId: string, stepDownAtMs: number): Scene => ({ key: { leaseId, stepDownAtMs } });
 
 const table: ReadonlyArray<readonly [name: string, scene: Scene, rule: string, effects: readonly string[], remembered?: Partial<Memory>]> =
   [
@@ -17,19 +17,19 @@ const table: ReadonlyArray<readonly [name: string, scene: Scene, rule: string, e
     ],
     [
       'etcd silent, and a lease granted in place of one that was gone',
-      { view: null, pg: pg.primary(), ...held('gone', 30, 11_000) },
+      { view: null, pg: pg.primary(), ...held('gone', Number.NEGATIVE_INFINITY) },
       'fence.lease-ended',
       ['cancel-job', 'demote-now'],
     ],
     [
       'etcd silent, and the key still on the lease of the ttl before, which is good',
-      { view: null, pg: pg.primary(), ...held('before', 10, 10_001) },
+      { view: null, pg: pg.primary(), ...held('before', 10_001) },
       'fence.wait-for-etcd',
       [],
     ],
     [
       'etcd silent, and the key still on the lease of the ttl before, which is over',
-      { view: null, pg: pg.primary(), ...held('before', 10, 10_000) },
+      { view: null, pg: pg.primary(), ...held('before', 10_000) },
       'fence.lease-ended',
       ['cancel-job', 'demote-now'],
     ],

@@ -20,13 +20,13 @@ const twin = pg.stopped(
 const mine = view({ leaderName: 'a' });
 const restart = { shutdown: false, restart: { timeoutMs: null }, reinitialize: null };
 const paused = settings('a', { dynamic: { pause: true } });
-const held = (leaseId: string, ttlSeconds: number, stepDownAtMs: number): Scene => ({ key: { leaseId, ttlSeconds, stepDownAtMs } });
+const held = (leaseId: string, stepDownAtMs: number): Scene => ({ key: { leaseId, stepDownAtMs } });
 const failures = (kind: string, count: number): Partial<Memory> => ({ failures: { [kind]: { count, lastAtMs: 9_900, message: 'why' } } });
 
 /** situation, facts, expected rule, expected effects (kinds, or job kinds) */
 type Row = readonly [name: string, scene: Scene, rule: string, effects: readonly string[], remembered?: Partial<Memory>];
 const table: readonly Row[] = [
-  ['etcd silent, lease good', { view: null, pg: pg.primary(), ...held('lease-a', 30, 11_000) }, 'fence.wait-for-etcd', []],
+  ['etcd silent, lease good', { view: null, pg: pg.primary(), ...held('lease-a', 11_000) }, 'fence.wait-for-etcd', []],
   ['etcd silent, lease over', { view: null, pg: pg.primary(), nowMs: 33_001 }, 'fence.lease-ended', ['cancel-job', 'demote-now']],
   ['etcd silent, standby', { view: null, nowMs: 99_000 }, 'fence.wait-for-etcd', []],
   [

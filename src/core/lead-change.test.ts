@@ -99,7 +99,7 @@ describe('why this node gives up the lead', () => {
   const leads = { view: view({ leaderName: 'a' }), pg: pg.primary() };
   const toldAfter = (scene: Scene, over: Partial<Memory> = {}) =>
     decide(observation(scene), memory({ role: 'primary', ...over })).memory.steppedDown;
-  const key = { leaseId: 'lease-a', ttlSeconds: 30, stepDownAtMs: 11_000 };
+  const key = { leaseId: 'lease-a', stepDownAtMs: 11_000 };
 
   it.each<[string, Scene, Partial<Memory>, string]>([
     [

@@ -149,11 +149,7 @@ export const anyRound: fc.Arbitrary<Observation> = fc
       reinitialize: fc.option(fc.constant({ fromLeader: false })),
     }),
     watchdog: fc.record({ required: fc.boolean(), healthy: fc.boolean(), active: fc.boolean() }),
-    key: fc.constantFrom(
-      null,
-      { leaseId: 'lease-a', ttlSeconds: 30, stepDownAtMs: 33_000 },
-      { leaseId: 'x', ttlSeconds: 10, stepDownAtMs: 12_000 },
-    ),
+    key: fc.constantFrom(null, { leaseId: 'lease-a', stepDownAtMs: 33_000 }, { leaseId: 'x', stepDownAtMs: 12_000 }),
     guardHealthy: fc.constantFrom(true, true, true, false),
     syncUnsettled: fc.boolean(),
     configDirty: fc.boolean(),

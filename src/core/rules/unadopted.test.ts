@@ -67,7 +67,7 @@ describe('one that does not let the agent in', () => {
     const { unmanaged: _, ...ours } = refused;
     expect(decided({}, ours).rule).toBe('fence.opening-unlocked');
     expect(decided({ leaderName: 'b' }, ours).rule).toBe('fence.other-leader');
-    const key = { leaseId: 'lease-a', ttlSeconds: 30, stepDownAtMs: 9000 };
+    const key = { leaseId: 'lease-a', stepDownAtMs: 9000 };
     expect(decide(observation({ view: null, pg: refused, lease: noLease, key }), memory()).rule).toBe('fence.lease-ended');
   });
 
