@@ -7,6 +7,8 @@ import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
 const postgres = 'test/sim/postgres.ts';
+/** No operator makes a new copy of what the agent does not mend. */
+const nobodyCopies = at('test/sim/mend.ts', 'ASKS_FOR_COPY').is('/^$/');
 const removal = at('test/sim/settings.ts', 'postgresql.removeDataDirectoryOnRewindFailure').is('false');
 
 export const copyMutants: readonly Mutant[] = [
@@ -51,7 +53,7 @@ export const copyMutants: readonly Mutant[] = [
     edits: [
       at('src/core/divergence.ts', 'stoppedPosition').replacing('Math.max(control.timeline, $)', 'control.timeline'),
       at(postgres, 'SimPostgres.rewind').without('if (hidesTimeline(server)) $'),
-      at('test/sim/mend.ts', 'supervise').without("if (machine.agent?.rounds.last?.decision.rule.endsWith('.leader-has-less')) $"),
+      nobodyCopies,
       removal,
     ],
     verdicts: ['liveness'],
