@@ -48,9 +48,8 @@ export function chores(c: Context): Work {
     // a later one need not measure itself by it.
     add('status', historyKey(c), statusKey(c));
   }
-  // While nobody leads, the source that the files must name is not known. The files wait, and what
-  // was in their way still is.
-  if (c.o.configDirty && c.isStandby && c.otherLeader === null) wanted.push({ kind: 'files', effects: [] });
+  // The files wait, and what was in their way still is.
+  if (c.o.configDirty && filesWait(c, leads)) wanted.push({ kind: 'files', effects: [] });
   else add('files', configure(c, step?.effects ?? []));
   if (c.o.pg.restored === true && hasCaughtUp(c)) add('caught-up', { kind: 'mark-caught-up' });
   add('slots', slotPlan(c, c.m.slotSeenAtMs));
@@ -216,6 +215,16 @@ function standbyRole(c: Context): ServerRole & { kind: 'standby' } {
   const source = wantedSource(c);
   const patient = c.otherLeader !== null && c.o.pg.retriesInVain === true && pointsAt(c, source);
   return { kind: 'standby', source, ...(patient && { patient }) };
+}
+
+/**
+ * While nobody leads, the source that a standby's files must name is not known. And as long as
+ * /sync lists standbys, commits wait for them, also when synchronous mode was switched off: it may
+ * be on again before this leader hears of it.
+ */
+function filesWait(c: Context, leads: boolean): boolean {
+  if (c.isStandby) return c.otherLeader === null;
+  return leads && c.o.settings.dynamic.synchronousMode === 'off' && c.view?.sync != null;
 }
 
 /**

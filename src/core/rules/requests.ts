@@ -4,6 +4,7 @@ import { isOfAnotherCluster, primaryRole, wantedSource } from '../context.ts';
 import type { ServerRole } from '../effects.ts';
 import { blindRole } from '../locked-out.ts';
 import { startAs } from '../requested-start.ts';
+import { takeover } from '../sync.ts';
 import type { Section } from './table.ts';
 
 /**
@@ -51,8 +52,11 @@ export const restartRequest: Section = {
       ask: (c) => {
         const standby = { kind: 'standby', source: wantedSource(c) } as const;
         const role: ServerRole = c.isPrimary ? primaryRole(c) : (blindRole(c, standby) ?? standby);
+        // Commits will wait for nobody once it is back: by then /sync must list nobody either.
+        const sync = c.lockMine && c.isPrimary && c.o.settings.dynamic.synchronousMode === 'off' ? takeover(c).effect : null;
         return {
           effects: [
+            ...(sync ? [sync] : []),
             { kind: 'start-job', job: { kind: 'restart', role, why: 'restart', timeoutMs: c.o.requests.restart?.timeoutMs ?? null } },
           ],
         };

@@ -31,11 +31,6 @@ export class Promises {
    * writes.
    */
   readonly #bound = new Map<string, ServerProcess>();
-  /**
-   * The /sync that stood there while the policy was switched off. It is nobody's word until it is
-   * written anew, or commits wait again.
-   */
-  #void: string | null = null;
   /** Every acknowledgement counts, whatever /sync says: for tests without a policy. */
   everything = false;
   #read: { readonly stored: Stored | null; readonly sync: SyncKey | null } | null = null;
@@ -48,7 +43,6 @@ export class Promises {
 
   /** Copies that the policy asks for are on disks from here on. */
   #acknowledged(commit: Acknowledged): void {
-    if (commit.rule !== '' && this.#world.orders.mode !== 'off') this.#void = null;
     const { server } = this.#world.node(commit.node);
     const sync = this.#sync();
     if (sync?.leader === commit.node && server.process !== null) this.#bound.set(commit.node, server.process);
@@ -149,7 +143,6 @@ export class Promises {
     if (this.#world.orders.mode !== 'off' || this.everything) return;
     this.#last.clear();
     this.#bound.clear();
-    this.#void = this.#world.etcd.view().sync?.modRevision ?? null;
   }
 
   /** S12: what this node had is somewhere else as well. Called before its directory goes. */
@@ -211,14 +204,13 @@ export class Promises {
   }
 
   /**
-   * The policy as published since it was last switched off. Asked with every acknowledgement, so it
-   * is read from etcd only when it was written anew.
+   * The policy as published. Asked with every acknowledgement, so it is read from etcd only when it
+   * was written anew.
    */
   #sync(): SyncKey | null {
     const { etcd } = this.#world;
     const stored = etcd.get('sync');
     if (this.#read?.stored !== stored) this.#read = { stored, sync: etcd.view().sync };
-    const { sync } = this.#read;
-    return sync !== null && sync.modRevision === this.#void ? null : sync;
+    return this.#read.sync;
   }
 }

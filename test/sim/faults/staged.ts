@@ -135,16 +135,52 @@ export const stagedFaults: Readonly<Record<string, Fault>> = {
       });
     },
   }),
+  /**
+   * The leader's PostgreSQL is killed or restarted, or its machine loses power, and at once an
+   * operator switches synchronous mode off. It is on again as soon as somebody is about to open for
+   * writes, which was decided in between. That one loses power soon.
+   */
+  'switch-sync-off-and-on': fault({
+    draw: (rng) => ({ how: rng.pick(['kill', 'restart', 'crash'] as const), soonMs: drawMs(rng, 20, 400), forMs: drawMs(rng, 500, 5000) }),
+    apply: (world, { how, soonMs, forMs }) => {
+      const { leader, machines, orders, sim } = world;
+      if (leader === null || orders.mode === 'off') return;
+      const { mode } = orders;
+      const backOn = () => orders.mode === 'off' && world.patchConfig({ synchronous_mode: mode });
+      world.patchConfig({ synchronous_mode: 'off' });
+      if (how === 'kill') leader.server.die('was killed');
+      else if (how === 'crash') leader.crash();
+      else if (leader.agent !== null) void leader.operator.restart({});
+      sim.after(orders.ttlMs + PROMOTED_WITHIN_MS, () => {
+        backOn();
+        leader.boot();
+      });
+      once(world, machines, isOpening, backOn);
+      onceLed(world, machines, (next) => {
+        sim.after(soonMs, () => next.crash());
+        sim.after(soonMs + forMs, () => next.boot());
+      });
+    },
+  }),
 };
 
 const PROMOTED_WITHIN_MS = 30_000;
 
+/** It is being promoted, or starts as a primary. */
+const isOpening = ({ server: { process, inRecovery } }: Machine): boolean =>
+  process?.promoting === true || (process?.phase === 'starting' && !inRecovery);
+
 /** When one of these opens for writes under the leader key. */
 function onceLed(world: World, machines: readonly Machine[], then: (machine: Machine) => void): void {
+  once(world, machines, ({ server, name }) => server.writable && world.holder === name, then);
+}
+
+/** The first of these of which that is so, before everything is mended. */
+function once(world: World, machines: readonly Machine[], is: (machine: Machine) => boolean, then: (machine: Machine) => void): void {
   const endMs = world.sim.now + PROMOTED_WITHIN_MS;
   const looks = machines.map((machine) => {
     const look = () => {
-      if (!world.mended && world.sim.now < endMs && !(machine.server.writable && world.holder === machine.name)) return;
+      if (!world.mended && world.sim.now < endMs && !is(machine)) return;
       for (const [index, other] of machines.entries()) other.server.onChange.delete(looks[index] ?? look);
       if (!world.mended && world.sim.now < endMs) then(machine);
     };
