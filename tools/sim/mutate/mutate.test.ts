@@ -7,7 +7,7 @@ import { mutatedSources } from './sources.ts';
 const FILE = 'f.ts';
 const place = (name: string) => at(FILE, name);
 /** Without white space, so that only the code counts. */
-const mutated = async (text: string, edit: Edit) => (await mutate(FILE, text, edit)).replace(/\s+/g, '');
+const mutated = async (text: string, edit: Edit) => (await mutate(FILE, text, edit)).text.replace(/\s+/g, '');
 const same = (text: string) => text.replace(/\s+/g, '');
 
 describe('finds a place by its name', () => {
@@ -118,6 +118,13 @@ describe('in the sources of this checkout', () => {
     await expect(returning('c.o.newMs > 0')).rejects.toMatchObject({ code: 'MUTANT_STALE', message: expect.stringContaining('newMs') });
     // Another function there has a local of that name.
     await expect(returning('since > 0')).rejects.toMatchObject({ code: 'MUTANT_STALE', message: expect.stringContaining('since') });
+  });
+
+  it('knows the fields that an earlier change of the same mutant brings along', async () => {
+    const use = at('src/core/let-go.ts', 'isLetGo').returns('c.asleep > 0');
+    const make = at('src/core/context.ts', 'contextOf').beginning('m.asleep = 1;');
+    await expect(mutatedSources(checkoutRoot(), [make, use])).resolves.toBeDefined();
+    await expect(mutatedSources(checkoutRoot(), [use])).rejects.toMatchObject({ code: 'MUTANT_STALE' });
   });
 
   it('tells of a file that is gone', async () => {

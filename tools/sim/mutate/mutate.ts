@@ -11,15 +11,22 @@ interface Splice {
   readonly code: string;
 }
 
+export interface Mutated {
+  readonly text: string;
+  /** As the source was. */
+  readonly before: Node;
+  /** As it is now. */
+  readonly after: Node;
+}
+
 /** Throws MUTANT_STALE when the place or the code is not there exactly once, and MUTANT_BROKEN. */
-export async function mutate(file: string, text: string, { place, change }: Edit): Promise<string> {
-  const program = await parse(file, text);
-  const placed = placeIn(program, place);
+export async function mutate(file: string, text: string, { place, change }: Edit): Promise<Mutated> {
+  const before = await parse(file, text);
+  const placed = placeIn(before, place);
   if (placed === null) throw stale(place, 'it is not there, or there are several of that name');
   const splices = await splicesOf(text, place, placed, change);
   const changed = [...splices].sort((a, b) => b.start - a.start).reduce(splice, text);
-  await parse(file, changed);
-  return changed;
+  return { text: changed, before, after: await parse(file, changed) };
 }
 
 const splice = (text: string, { start, end, code }: Splice): string => text.slice(0, start) + code + text.slice(end);

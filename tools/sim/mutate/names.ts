@@ -3,9 +3,11 @@
  * another name since, that code would ask for something that is not there, and break the agent in
  * another way than it says.
  */
-import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { around, childrenOf, inside, isFunction, isNode, type Node, type Placed, parse } from './tree.ts';
+
+/** The text of a source, as the mutant has it by now. */
+type Read = (file: string) => Promise<string>;
 
 const LANGUAGE = new Set(
   [globalThis, Object, Promise, Object.prototype, Function.prototype, String.prototype, Number.prototype, BigInt.prototype]
@@ -21,23 +23,26 @@ const namesIn = (scope: Node): Set<string> => new Set(inside(scope).flatMap(({ n
  * Those of the changed source that nothing there has: variables that no scope around them declares,
  * and fields that neither the source nor anything it imports, near or far, knows.
  */
-export async function strangeNames(root: string, file: string, text: string, changed: string): Promise<readonly string[]> {
-  const [before, after] = [await parse(file, text), await parse(file, changed)];
+export async function strangeNames(
+  read: Read,
+  file: string,
+  { before, after }: { readonly before: Node; readonly after: Node },
+): Promise<readonly string[]> {
   const free = freeVariables(before);
   const variables = [...freeVariables(after)].filter((name) => !free.has(name) && !LANGUAGE.has(name));
   const known = new Set([...namesIn(before), ...assignedIn(after), ...LANGUAGE]);
   const fields = [...fieldsIn(after)].filter((name) => !known.has(name));
-  return [...new Set([...variables, ...(await unknownBeyond(root, file, before, fields))])];
+  return [...new Set([...variables, ...(await unknownBeyond(read, file, before, fields))])];
 }
 
 /** Those of the names that no file knows which this one imports, or which those import in turn. */
-async function unknownBeyond(root: string, file: string, program: Node, names: readonly string[]): Promise<readonly string[]> {
+async function unknownBeyond(read: Read, file: string, program: Node, names: readonly string[]): Promise<readonly string[]> {
   let strange = names;
   const files = new Set(importsOf(file, program));
   // A set that grows while it is gone through: the nearest come first.
   for (const imported of files) {
     if (strange.length === 0) break;
-    const there = await parse(imported, await readFile(join(root, imported), 'utf8'));
+    const there = await parse(imported, await read(imported));
     const known = namesIn(there);
     strange = strange.filter((name) => !known.has(name));
     for (const further of importsOf(imported, there)) files.add(further);

@@ -16,22 +16,20 @@ const TABLES = ['src/core/rules', 'src/core/race'];
  */
 export async function mutatedSources(root: string, edits: readonly Edit[]): Promise<ReadonlyMap<string, string>> {
   const texts = new Map<string, string>();
+  const read = async (file: string) => texts.get(file) ?? (await readFile(join(root, file), 'utf8'));
   for (const edit of edits) {
     const { place } = edit;
     const file = 'file' in place ? place.file : await fileOfRule(root, place);
-    const text = texts.get(file) ?? (await read(root, file, place));
+    const text = await read(file).catch((cause: unknown) => {
+      throw stale(place, 'the file is not there', cause);
+    });
     const changed = await mutate(file, text, edit);
-    const strange = await strangeNames(root, file, text, changed);
+    const strange = await strangeNames(read, file, changed);
     if (strange.length > 0) throw stale(place, `the new code asks for ${strange.join(', ')}, which is not known there`);
-    texts.set(file, changed);
+    texts.set(file, changed.text);
   }
   return texts;
 }
-
-const read = (root: string, file: string, place: Place): Promise<string> =>
-  readFile(join(root, file), 'utf8').catch((cause: unknown) => {
-    throw stale(place, 'the file is not there', cause);
-  });
 
 async function fileOfRule(root: string, place: Extract<Place, { rule: string }>): Promise<string> {
   for (const folder of TABLES) {

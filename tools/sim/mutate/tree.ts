@@ -36,8 +36,15 @@ export async function parse(file: string, text: string): Promise<Node> {
   });
 }
 
-export function childrenOf(node: Node): Node[] {
-  return Object.values(node).flatMap((value) => (Array.isArray(value) ? value.filter(isNode) : isNode(value) ? [value] : []));
+/** By node: a tree is gone through many times. */
+const children = new WeakMap<Node, readonly Node[]>();
+
+export function childrenOf(node: Node): readonly Node[] {
+  const known = children.get(node);
+  if (known !== undefined) return known;
+  const found = Object.values(node).flatMap((value) => (Array.isArray(value) ? value.filter(isNode) : isNode(value) ? [value] : []));
+  children.set(node, found);
+  return found;
 }
 
 /** The node and all that is inside it, outer ones first. */
