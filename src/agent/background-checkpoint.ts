@@ -1,4 +1,4 @@
-/** The checkpoint after a promotion: it may take an hour, and neither a round nor a job waits. */
+/** The checkpoint after a promotion. It may take an hour, and no round or job waits for it. */
 import type { ChoreOutcome } from '../core/chores.ts';
 import type { JobOutcome } from '../core/effects.ts';
 import type { Clock } from '../ports/clock.ts';

@@ -1,11 +1,11 @@
 /**
- * Why the last request of an operator (the failover key) was dropped by this agent: who asked over
- * REST waits for the reason.
+ * Why this agent dropped an operator's last request (the failover key): the operator waits for the
+ * reason over REST.
  */
 import type { Decision } from '../core/model.ts';
 import type { DroppedRequest } from '../ports/operator.ts';
 
-/** What the rules begin their sentences with says no more than the answer itself. */
+/** The rules begin their sentences with these words, which say no more than the answer itself. */
 const OBVIOUS = /^(PAUSE: )?((switchover|failover) (failed|is not possible): )?/;
 
 /** null: this round dropped none. */

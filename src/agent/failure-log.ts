@@ -1,5 +1,5 @@
 /**
- * A round that fails as the one before did says nothing new: an etcd without room refuses the same
+ * A round that fails like the one before says nothing new: an etcd without room refuses the same
  * write in every round.
  */
 import type { Log } from '../ports/log.ts';

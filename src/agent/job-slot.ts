@@ -4,11 +4,11 @@ import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
 
-/** What a job says of itself while it runs. Both stand until it ends. */
+/** What a job signals while it runs. Both stand until it ends. */
 export interface JobSigns {
   /** The server is going down on purpose: it is no longer shown as leader. */
   readonly stopping: () => void;
-  /** The server is about to go down: as a standby it is not to be waited for. */
+  /** The server is about to go down: commits should no longer wait for it as a standby. */
   readonly leaving: () => void;
 }
 
@@ -18,7 +18,7 @@ interface JobListener {
   /** Before the job does anything. */
   readonly started: (job: Job) => void;
   readonly ended: (outcome: JobOutcome) => void;
-  /** A round is wanted: the job began, ended, or gave a sign that other members are to see. */
+  /** A round is wanted: the job began, ended, or gave a sign that other members must see. */
   readonly wake: () => void;
 }
 

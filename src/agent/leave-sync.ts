@@ -1,7 +1,7 @@
 /**
- * A synchronous standby that is about to stop asks to be let go first: its leader would go on
- * waiting for its word, and every client with it, until the next round at which the leader notices.
- * The request is a pair of tags in the member key, which a leader that runs Patroni understands as
+ * A synchronous standby that is about to stop asks first to be let go. Otherwise its leader, and
+ * every client, would wait for its confirmation until the round at which the leader notices. The
+ * request is a pair of tags in the member key, which a leader that runs Patroni understands as
  * well.
  */
 import { type ClusterView, memberOf, sameName, syncPriority, type Tags } from '../core/cluster.ts';
@@ -11,7 +11,7 @@ import type { Log } from '../ports/log.ts';
 import type { SettingsSource } from '../ports/settings.ts';
 
 const LOOK_EVERY_MS = 200;
-/** Without etcd there is nobody to agree with, and the operator waits for the stop. */
+/** Without etcd no leader can agree, and the operator waits for the stop. */
 const ETCD_PATIENCE_MS = 2000;
 
 export interface LeaveSyncPorts {
@@ -25,9 +25,8 @@ export interface LeaveSyncPorts {
 export const LEAVING: Tags = { nosync: true, sync_priority: 0 };
 
 /**
- * Resolves once nobody waits for this node's confirmation, as far as etcd tells, or when it is no
- * use to wait on. `announce` publishes LEAVING. Never throws: leaving late is better than not at
- * all.
+ * Resolves once no leader waits for this node's confirmation, as far as etcd tells, or when waiting
+ * is useless. `announce` publishes LEAVING. Never throws: leaving late is better than not at all.
  */
 export async function leaveSync(ports: LeaveSyncPorts, announce: () => void, signal: AbortSignal): Promise<void> {
   const { clock, dcs, log, settings } = ports;
@@ -37,14 +36,14 @@ export async function leaveSync(ports: LeaveSyncPorts, announce: () => void, sig
   // The leader looks once in a loop_wait.
   const deadlineMs = clock.bootMs() + 2 * dynamic.loopWaitSeconds * 1000;
   let announced = false;
-  // First /sync changes, then PostgreSQL's setting: what counts is to be absent at two looks in a
+  // First /sync changes, then PostgreSQL's setting, so this node must be absent at two looks in a
   // row.
   for (let absent = 0; !signal.aborted; await sleep(clock, LOOK_EVERY_MS, signal)) {
     const view = await dcs.read(options).catch(() => null);
     absent = view !== null && isAwaited(view, local.name) ? 0 : absent + 1;
     if (view === null || absent === 2 || (absent === 1 && !announced)) return;
     if (clock.bootMs() > deadlineMs) {
-      log.warning('the leader still counts on this synchronous standby, which stops now: commits wait until the leader lets it go');
+      log.warning('this synchronous standby stops while the leader still counts on it: commits wait until the leader lets it go');
       return;
     }
     if (!announced) announce();
@@ -52,7 +51,7 @@ export async function leaveSync(ports: LeaveSyncPorts, announce: () => void, sig
   }
 }
 
-/** A leader works that lists this node; one that is ending itself waits for nobody. */
+/** A working leader lists this node; a leader that is ending itself waits for no standby. */
 function isAwaited(view: ClusterView, me: string): boolean {
   const { leader, sync } = view;
   if (leader === null || sync === null || leader.name === me || sync.leader === null || !sameName(sync.leader, leader.name)) return false;

@@ -36,8 +36,8 @@ regent check-config FILE checks one without starting anything.
 /** The process must not hang on after its work is done, whatever handle was left. */
 const LINGER_MS = 1000;
 /**
- * Whoever renews certificates need not know of the agent: files that have changed are found so
- * soon. As for etcd's.
+ * A person who renews certificates need not tell the agent: it finds changed files within this
+ * time. Etcd's certificates are found in the same way.
  */
 const RENEW_CERTIFICATES_MS = 300_000;
 /** Passwords of so many readings of the configuration are kept out of the log. */
@@ -113,8 +113,8 @@ async function runAgent(
     process.on('SIGINT', () => agent.shutdown());
     process.on('SIGHUP', () => agent.reload());
     const code = await agent.run();
-    // A guard that still has a deadline is not sent away: PostgreSQL may be running without anybody
-    // to renew the lease.
+    // A guard that still has a deadline is not sent away: PostgreSQL may be running while no agent
+    // renews the lease.
     await parts.guard.close({ end: code === 0 });
     return code;
   } catch (error) {
@@ -132,8 +132,8 @@ async function runAgent(
 }
 
 /**
- * Where there is data it does not matter; where there is none, and no cluster either, this member
- * waits for another one to make it.
+ * It does not matter where there is data. Where there is none, and no cluster, this member waits
+ * for another one to make the cluster.
  */
 async function warnOfNoBootstrap({ postgresql, bootstrapRefusal }: LocalSettings, log: AgentLog): Promise<void> {
   if (typeof bootstrapRefusal !== 'string' || (await inspectDataDir(postgresql.dataDir)).major !== null) return;
@@ -207,8 +207,8 @@ async function createParts(path: string | null, loaded: LoadResult, env: NodeJS.
 }
 
 /**
- * Two agents of one name would both take themselves for the holder of one key. An answer of any
- * kind at our own published address is another process's.
+ * Two agents of one name would both believe that they hold one key. Any answer at our own published
+ * address comes from another process.
  */
 async function refuseDuplicate(parts: Parts): Promise<void> {
   const me = parts.settings.local().name;
@@ -246,8 +246,8 @@ function publicWordsOf({ scope, name, namespace, postgresql }: LocalSettings): r
 }
 
 /**
- * A state nobody thought of is not one to lead in: end at once; the lease runs out, and the guard
- * has the last word.
+ * An unforeseen state is not one to lead in, so the process ends at once. The lease runs out, and
+ * the guard has the last word.
  */
 function stopOnBugs(log: AgentLog): void {
   const end = (error: unknown) => {

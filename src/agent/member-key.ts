@@ -1,5 +1,5 @@
 /**
- * Keeps `members/<name>` true: written when it differs from what was written last, or hangs on
+ * Keeps `members/<name>` true: writes it when it differs from what was written last, or is on
  * another lease.
  */
 import { memberOf } from '../core/cluster.ts';

@@ -1,4 +1,4 @@
-/** What has come of work since the last round, until a round takes it for its facts. */
+/** Outcomes of work since the last round, until a round takes them as its facts. */
 import type { ChoreOutcome } from '../core/chores.ts';
 import type { JobOutcome } from '../core/effects.ts';
 import type { Announcement, Memory, Observation } from '../core/model.ts';
@@ -14,7 +14,7 @@ export class News {
     this.#ended.push(outcome);
   }
 
-  /** Of one that works every time nothing is to be remembered. */
+  /** A chore that works every time leaves nothing to remember. */
   choreEnded(outcome: ChoreOutcome, { chores }: Pick<Memory, 'chores'>): void {
     if (!outcome.ok || chores[outcome.kind] !== undefined) this.#chores.push(outcome);
   }
@@ -27,7 +27,7 @@ export class News {
     return { ended: this.#ended.splice(0), chores: this.#chores.splice(0), announced: this.#announced.splice(0) };
   }
 
-  /** Of a round that came to no decision. */
+  /** Called when a round came to no decision. */
   giveBack({ ended, chores, announced }: Told): void {
     this.#ended.unshift(...ended);
     this.#chores.unshift(...chores);

@@ -26,8 +26,8 @@ import type { Told } from './news.ts';
 const PEER_TIMEOUT_MS = 300;
 const SOURCE_TIMEOUT_MS = 1500;
 /**
- * Of a primary that does not hold the leader key: nothing protects it, so it cannot wait for etcd
- * as long as others.
+ * The time for a primary that does not hold the leader key: nothing protects it, so it cannot wait
+ * for etcd as long as others.
  */
 const UNLOCKED_TIMEOUT_MS = 1000;
 /** An etcd that answers renews a lease in far less. */
@@ -45,7 +45,7 @@ export interface ObservePorts {
   readonly lease: Pick<Lease, 'failedBefore' | 'keep' | 'renew'>;
 }
 
-/** What the agent knows by itself when a round begins, and what it is asked in the course of it. */
+/** What the agent knows by itself when a round begins, and the questions that the round asks it. */
 export interface OwnState extends Told {
   readonly memory: Memory;
   readonly job: RunningJob | null;
@@ -56,8 +56,8 @@ export interface OwnState extends Told {
   readonly syncUnsettled: boolean;
   readonly untilLeaderChanges: () => AbortSignal;
   /**
-   * Sees to it that the guard of a primary has a deadline; how long this round may then wait for a
-   * lease, in milliseconds.
+   * Gives the guard of a primary a deadline; returns how long this round may then wait for a lease,
+   * in milliseconds.
    */
   readonly cover: (c: Context) => Promise<number>;
 }
@@ -67,11 +67,11 @@ export async function observe(ports: ObservePorts, own: OwnState): Promise<Obser
   const { reading, renewal } = askDcs(ports, own);
   const [dcs, told] = await Promise.all([
     reading,
-    // A PostgreSQL that does not answer must not keep its agent from stopping it in time, before
-    // the lease ends or a guard that does not listen strikes.
+    // A PostgreSQL that does not answer must not keep its agent from stopping it in time. That time
+    // ends with the lease, or when the guard strikes.
     ports.pg.observe({ timeoutMs: ports.authority.patienceMs(observeTimeoutMs(settings.current().dynamic)) }),
   ]);
-  // PostgreSQL knows members by what it makes of their names.
+  // PostgreSQL knows members by its own form of their names.
   const pg = dcs.known && told.sql !== null ? { ...told, sql: withMemberNames(told.sql, dcs.view) } : told;
   if (dcs.known) settings.adopt(dcs.view.config);
   if (isOfCluster(pg, dcs)) ports.dcs.bind();
@@ -128,9 +128,9 @@ async function within<T>(clock: Pick<Clock, 'timer'>, done: Promise<T>, ms: numb
 }
 
 /**
- * etcd takes no writes, so it grants no lease, but it renews those there are; and the leader key of
- * this node's cluster names this node, on the lease of the agent that ran here before. This agent
- * leads on by that lease: nobody else could take the key.
+ * etcd takes no writes, so it grants no lease, but it renews existing ones. The leader key of this
+ * node's cluster names this node, on the lease of the agent that ran here before. This agent leads
+ * on by that lease: no other member could take the key.
  */
 async function keepOldLease(ports: ObservePorts, c: Context, refusal: string): Promise<void> {
   const leaseId = c.lockMine ? (c.view?.leader?.leaseId ?? null) : null;
@@ -138,7 +138,7 @@ async function keepOldLease(ports: ObservePorts, c: Context, refusal: string): P
   const kept = await ports.lease.keep(leaseId, OLD_LEASE_TIMEOUT_MS).catch(() => false);
   if (kept) {
     ports.log.error(
-      `etcd takes no writes (${refusal}): this agent leads on by the lease that the leader key is on; no failover is possible until etcd has room: etcdctl alarm list`,
+      `etcd takes no writes (${refusal}): this agent leads on by the leader key's present lease. No failover is possible until etcd has room: etcdctl alarm list`,
     );
   }
 }
@@ -171,14 +171,14 @@ function askDcs(ports: ObservePorts, own: OwnState): { readonly reading: Promise
 }
 
 /**
- * The others are asked when it matters who is how far: nobody leads, somebody is to be replaced, or
- * we may have to give up.
+ * The other members are asked when their positions matter: no member leads, a member must be
+ * replaced, or we may have to give up.
  */
 async function askPeers(ports: ObservePorts, o: Observation, memory: Memory): Promise<ReadonlyMap<string, PeerFacts> | null> {
   if (!o.dcs.known || o.job !== null) return null;
   const { view } = o.dcs;
   const c = contextOf(o, memory);
-  // Whoever has to take PostgreSQL down does not wait for anybody's word first.
+  // An agent that must take PostgreSQL down does not wait for any answer first.
   if (!c.paused && c.mayBeWritable && !c.mayLeadNow) return null;
   const mayOpen = o.pg.state === 'running' || (c.paused && o.requests.restart !== null);
   const inherited = !memory.keyTaken && !c.isPrimary;

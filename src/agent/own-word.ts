@@ -1,4 +1,4 @@
-/** What this member says of itself, so that the others can judge it. */
+/** Facts that this member publishes about itself, so that the others can judge it. */
 import type { Context } from '../core/context.ts';
 import { promotionsFailing } from '../core/failed-promotions.ts';
 import { isLetGo } from '../core/let-go.ts';
@@ -21,7 +21,7 @@ export function ownWord(pg: PostgresFacts | null, c: Context | null, memory: Mem
   };
 }
 
-/** Its texts may hold words of programs, and anybody may read them. */
+/** Its texts may contain words of programs, and anybody may read them. */
 export function maskedWord(word: OwnWord, masked: (text: string) => string): Pick<OwnWord, 'promotionTrouble' | 'steppedDown'> {
   const { promotionTrouble, steppedDown } = word;
   return {

@@ -1,6 +1,6 @@
 /**
- * What was asked of this node and has not been done yet: the loop reads it as facts, the askers
- * wait for the outcome.
+ * Requests to this node that are not done yet: the loop reads them as facts, and the askers wait
+ * for the outcome.
  */
 import { type Job, type JobOutcome, jobLabel } from '../core/effects.ts';
 import type { OperatorRequests } from '../core/model.ts';
@@ -13,7 +13,7 @@ import type { JsonObject } from '../support/json.ts';
 import type { JobSlot } from './job-slot.ts';
 import type { RoundsView } from './rounds.ts';
 
-/** A request nobody could fulfil by then is answered with a refusal. */
+/** A request that was not fulfilled by then is answered with a refusal. */
 const PATIENCE_MS = 30_000;
 
 interface Waiting {
@@ -35,7 +35,7 @@ interface RequestPorts {
 interface RequestScene {
   readonly rounds: Pick<RoundsView, 'last'>;
   readonly job: Pick<JobSlot, 'running' | 'cancel'>;
-  /** A round is to see what was asked for. */
+  /** A round must see what was asked for. */
   readonly wake: () => void;
 }
 
@@ -96,20 +96,20 @@ export class Requests {
     const me = this.#ports.settings.local().name;
     if (view === null || view.leader === null) return { ok: false, status: 503, message: 'Cluster has no leader, can not reinitialize' };
     if (view.leader.name === me) return { ok: false, status: 503, message: 'I am the leader, can not reinitialize' };
-    // Before anything is called off: what was asked for a moment ago begins next, and this would be
+    // Checked before anything is called off: an earlier request begins next, and this one would be
     // refused after all.
     if (this.#waiting?.started === false) return { ok: false, status: 503, message: `${this.#waiting.kind} already in progress` };
     const running = this.#scene.job.running;
     if (running !== null) {
       if (!options.force) return { ok: false, status: 503, message: `${jobLabel(running.job)} already in progress` };
       this.#scene.job.cancel('reinitialize was asked for with force');
-      // Who asked for the work that is cancelled is told now: its outcome must not be taken for
-      // that of what begins next.
+      // The asker of the cancelled work is answered now: its outcome must not be mistaken for that
+      // of the next work.
       if (this.#waiting?.started === true) this.#dismiss(this.#waiting, 'called off: reinitialize was asked for with force');
     }
     if (this.#waiting !== null) return { ok: false, status: 503, message: `${this.#waiting.kind} already in progress` };
-    // A request that cannot be fulfilled soon is dropped: nobody expects data to be removed months
-    // later, when this node has led and lost the lead.
+    // A request that cannot be fulfilled soon is dropped. An operator does not expect data to be
+    // removed months later, when this node has led and lost the lead.
     const job = this.#newJob();
     const tell = (state: Reinitialization['state'], reason: string | null = null) => {
       this.#reinitialization = { job, state, reason };
@@ -146,7 +146,8 @@ export class Requests {
   }
 
   /**
-   * By the time as well: a request to an agent before this one must not be taken for one to this.
+   * The id contains the time as well: a request to an earlier agent must not be mistaken for one to
+   * this agent.
    */
   #newJob(): string {
     this.#jobs += 1;
@@ -205,12 +206,12 @@ export class Requests {
     if (running !== null) return { ok: false, status: 503, message: `${jobLabel(running.job)} already in progress` };
     if (this.#waiting !== null) return { ok: false, status: 503, message: `${this.#waiting.kind} already in progress` };
     if (pg?.state === 'starting') return { ok: false, status: 503, message: 'postgres is still starting' };
-    // One that refuses the agent is known by its files, and a restart needs no more.
+    // A server that refuses the agent is known by its files, and a restart needs no more.
     const known = pg?.state === 'stopped' || (pg?.state === 'running' && pg.lockedOut !== undefined);
     if (pg === undefined || (pg.sql === null && (!known || pg.dataDir !== 'valid'))) return unknown;
     const role = (pg.sql === null ? pg.standbySignal : pg.sql.inRecovery) ? 'replica' : 'primary';
     if (request.role !== undefined && request.role !== role) return unsatisfied;
-    // Of a server that is down or refuses the agent neither can be told; a start makes pending
+    // Of a server that is down or refuses the agent, this cannot be told; a start makes pending
     // settings effective in any case.
     if (pg.sql === null) return request.restartPending || request.postgresVersion !== undefined ? unknown : null;
     if (request.restartPending && Object.keys(pg.sql.pendingRestart).length === 0) return unsatisfied;
@@ -238,9 +239,9 @@ export class Requests {
 }
 
 /**
- * A server that is down is not restarted, but started, by whichever rule comes to it first. And
- * where the data are gone already (a copy was called off) the copy that any member without data is
- * given is the one that was asked for: to remove it and begin again would be for nothing.
+ * A server that is down is not restarted but started, by the rule that comes to it first. If the
+ * data are gone already (a copy was called off), any member without data gets a copy, and that one
+ * fulfils the request. To remove it and begin again would be useless.
  */
 function fulfils(job: Job, waiting: Waiting): boolean {
   return job.kind === waiting.kind || job.kind === (waiting.kind === 'restart' ? 'start' : 'clone');

@@ -1,6 +1,4 @@
-/**
- * What a round says in the log: each thing when it begins, changes or ends, and not every round.
- */
+/** What a round logs: each thing when it begins, changes or ends, and not every round. */
 import { choreNotes } from '../core/chores.ts';
 import type { ClusterView } from '../core/cluster.ts';
 import type { Context } from '../core/context.ts';
@@ -54,10 +52,7 @@ export class RoundLog {
     this.#lastLine = line;
   }
 
-  /**
-   * Commits begin and cease to wait without anybody asking for it; whoever reads the log is to know
-   * since when.
-   */
+  /** Commits begin and cease to wait without any request, so the log must tell since when. */
   noteSync(c: Context, { effects }: Decision): void {
     const { noted, notes } = syncNotes(c, effects, this.#noted);
     for (const { level, text } of [...strangerNotes(this.#strangers, c.m.strangers), ...notes]) this.#ports.log[level](text);

@@ -42,8 +42,8 @@ export class SettingsVersion {
   }
 
   /**
-   * Of the dynamic configuration by which PostgreSQL was looked at last, with nothing of it left to
-   * apply; null: there was none yet.
+   * The revision of the dynamic configuration that PostgreSQL fully runs with; null: there was none
+   * yet.
    */
   get revisionInForce(): string | null {
     return this.#revisionInForce;

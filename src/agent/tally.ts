@@ -19,7 +19,7 @@ export class Tally {
   #counts: Counts = noCounts;
   #first = true;
   #leader: string | null = null;
-  /** What an operator had asked for when the present leader was still another, or nobody. */
+  /** What an operator had asked for when another member, or none, still led. */
   #asked = false;
 
   get counts(): Counts {

@@ -22,8 +22,8 @@ export class Wake {
   }
 
   /**
-   * Aborted at the next change of the leader key: what is asked of the leader there was may never
-   * be answered, and is of no use any more.
+   * Aborted at the next change of the leader key. Questions to the former leader may never be
+   * answered, and their answers are useless then.
    */
   untilLeaderChanges(): AbortSignal {
     this.#leadership ??= new AbortController();

@@ -7,8 +7,8 @@ import { forgottenSlots } from './forgotten.ts';
 import { slotNameOf } from './slot-names.ts';
 
 /**
- * Sorted names. Where a name's slot is spelled differently (`node-1` → `node_1`) and no key tells
- * the name, the slot's name stands for it. Empty when nobody is there: without an agent nothing
+ * Sorted names. A slot may spell its member's name differently (`node-1` → `node_1`). When no key
+ * has the name, the slot's name is used. Empty when nobody is there: without an agent nothing
  * prunes the list, and it may be as old as the cluster.
  */
 export function absentMembers(view: ClusterView): readonly string[] {

@@ -1,7 +1,7 @@
 /**
  * A chore is what a round puts in order beside the decision about leadership. Each has its own
- * outcome: one that fails stops no other, is tried again after a hold-off of its own, and is told
- * of once, not in every round.
+ * outcome. One that fails stops no other, is tried again after a hold-off of its own, and is logged
+ * once, not in every round.
  */
 import type { Effect } from './effects.ts';
 
@@ -59,7 +59,9 @@ export type ChoreFailures = Readonly<Partial<Record<ChoreKind, ChoreFailure>>>;
 
 export const choreName = (kind: ChoreKind): string => NAMES[kind];
 
-/** What commits and elections wait for is tried again soon, however often it failed. */
+/**
+ * Commits and elections wait for these, so they are tried again soon, however often they failed.
+ */
 const KEEPS_A_PROMISE: ReadonlySet<ChoreKind> = new Set(['sync', 'let-go', 'follow', 'replay']);
 const FIRST_HOLD_OFF_MS = 1000;
 const MOST_HOLD_OFF_MS = 30_000;
@@ -79,7 +81,7 @@ export function choreHoldOffMs(
   return Math.max(0, failure.lastAtMs + Math.min(MOST_HOLD_OFF_MS, wait) - nowMs);
 }
 
-/** As the outcomes since the last round leave them. */
+/** The failures after the outcomes since the last round. */
 export function choreFailures(outcomes: readonly ChoreOutcome[], before: ChoreFailures): ChoreFailures {
   if (outcomes.length === 0) return before;
   const failures: Partial<Record<ChoreKind, ChoreFailure>> = { ...before };
@@ -98,7 +100,7 @@ export function choreFailures(outcomes: readonly ChoreOutcome[], before: ChoreFa
   return failures;
 }
 
-/** A chore that nobody wants any more does not fail any more. */
+/** A chore that is no longer wanted no longer fails. */
 export function stillWanted(failures: ChoreFailures, wanted: readonly Chore[]): ChoreFailures {
   const gone = (Object.keys(failures) as ChoreKind[]).filter((kind) => !wanted.some((chore) => chore.kind === kind));
   if (gone.length === 0) return failures;
@@ -114,8 +116,8 @@ export interface ChoreNote {
 const causeOf = (message: string) => message.replace(/\d+/g, '#');
 
 /**
- * What is new for whoever reads the log: a chore begins to fail, fails for another reason, or does
- * not any more.
+ * What is new for a reader of the log: a chore begins to fail, fails for another reason, or no
+ * longer fails.
  */
 export function choreNotes(before: ChoreFailures, after: ChoreFailures): readonly ChoreNote[] {
   const notes: ChoreNote[] = [];

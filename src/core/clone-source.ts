@@ -22,10 +22,10 @@ export function cloneSource(c: Context, fromLeader = false): CloneSource | null 
 }
 
 /**
- * Where a member without data takes its copy from. While /sync counts on commits that it confirmed
- * before its data were lost, only the primary that /sync names is sure to have all of them. A
- * directory that a configured method restored is marked, and its vote does not count until it has
- * caught up with that primary.
+ * Where a member without data takes its copy from. /sync may count on commits that the member
+ * confirmed before its data were lost. Then only the primary that /sync names is sure to have all
+ * of them. A directory that a configured method restored is marked, and its vote does not count
+ * until it has caught up with that primary.
  */
 export function sourceWithoutData(c: Context): CloneSource | null {
   const countedOn = c.view !== null && isCountedOn(c.view, c.o.settings.dynamic.synchronousMode, c.me);

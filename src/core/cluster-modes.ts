@@ -1,6 +1,6 @@
 /**
- * What the config key says of the cluster as a whole, read straight from the key: for tools and
- * answers that have no Settings at hand.
+ * What the config key says of the cluster as a whole, read straight from the key. It serves tools
+ * and answers that have no Settings at hand.
  */
 
 import type { JsonObject, JsonValue } from '../support/json.ts';

@@ -101,7 +101,7 @@ export interface FailoverKey {
   readonly scheduledAtMs: number | null;
   /** As written, for display. */
   readonly scheduledAt: string | null;
-  /** Who asked, and when, where whoever wrote it tells: `alice@bastion (10.0.0.7)`. */
+  /** Who asked, and when, if the writer of the key says so: `alice@bastion (10.0.0.7)`. */
   readonly requestedBy?: string;
   readonly requestedAt?: string;
   readonly modRevision: string;

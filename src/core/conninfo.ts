@@ -34,7 +34,7 @@ export const parseConninfo = recalled((text: string): ConninfoPairs | null => {
   return pairs;
 });
 
-/** A backslash stands for the character after it; at the very end it stands for nothing. */
+/** A backslash means the character after it; at the very end it means nothing. */
 function unescapeValue(value: string): string {
   return value.includes('\\') ? value.replace(/\\([\s\S]?)/g, '$1') : value;
 }

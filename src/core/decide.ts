@@ -14,8 +14,8 @@ import { firstRule, type Outcome, say } from './rules/table.ts';
 import { strayMark } from './strays.ts';
 
 /**
- * After one of these the node's role is about to change, and nothing else is to be touched in the
- * same round.
+ * After one of these the node's role is about to change, so nothing else may be touched in the same
+ * round.
  */
 const decisive: ReadonlySet<Effect['kind']> = new Set([
   'demote-now',
@@ -69,7 +69,7 @@ function afterwards(c: Context, { abstain }: Outcome, memory: Memory, effects: r
   for (const effect of effects) {
     // A server that is down in the next round did not crash then.
     if (effect.kind === 'demote-now') after = { ...after, state: 'stopping' };
-    // The answer may be lost; whether it was taken the next reading of etcd tells.
+    // The answer may be lost; the next reading of etcd tells whether the key was taken.
     if (effect.kind === 'acquire-leader') after = { ...after, keyTaken: true };
   }
   return after;

@@ -1,10 +1,10 @@
 /**
- * Does this node's WAL contain anything that is not in the history of the node it is to follow?
+ * Does this node's WAL contain anything that is not in the history of the node it should follow?
  *
  * A position is (timeline, LSN). A node may follow exactly when its position is a prefix of the
- * source's history. That takes three things: its timeline is the source's or one of its ancestors,
- * the histories before it agree entry by entry, and the position is not past the point where the
- * source left that timeline.
+ * source's history. That takes three things. The node's timeline is the source's or one of its
+ * ancestors. The histories before it agree entry by entry. The position is not past the point where
+ * the source left that timeline.
  *
  * Equal timeline numbers prove nothing, because two nodes may have picked the same number on their
  * own (M13). If they began the timeline at different points, the entries differ. If they began it
@@ -29,7 +29,7 @@ export interface Position {
   readonly lsn: Lsn;
   /**
    * The LSN is the START of the last record (the shutdown checkpoint of a primary that was stopped
-   * in good order), so it must lie strictly before a switch point. Otherwise it is the end of the
+   * in good order). So it must lie strictly before a switch point. Otherwise it is the end of the
    * WAL known here.
    */
   readonly atRecordStart: boolean;
@@ -69,8 +69,8 @@ export function localPosition(pg: PostgresFacts): Position | null {
 
 /**
  * The leader has less than this node, because it is on an earlier timeline. A leader of the later
- * timeline may have acknowledged commits there. The present leader does not know of that timeline:
- * it has its key from an etcd that was restored from an older backup, or from an operator. A
+ * timeline may have acknowledged commits there. The present leader does not know of that timeline.
+ * It has its key from an operator, or from an etcd that was restored from an older backup. A
  * timeline that somebody began here by hand, as this agent saw, does not count.
  */
 export function leaderHasLess({ o, m }: Pick<Context, 'o' | 'm'>): boolean {
@@ -195,8 +195,8 @@ function isAnotherTimeline(pg: PostgresFacts, source: SourceHistory): boolean {
  * Two nodes have timelines of one number, each begun on its own. pg_rewind compares only numbers
  * and histories (findCommonAncestorTimeline in pg_rewind.c, PostgreSQL 13 to 18), so it does not
  * see that. On the source's present timeline it says "no rewind required", ends with 0 and changes
- * nothing. On a former one it takes WAL for common that is not, as it does with what a node wrote
- * before the point where the source left that timeline. Such a node has to be cloned.
+ * nothing. On a former one it takes WAL for common that is not. The same happens with what a node
+ * wrote before the point where the source left that timeline. Such a node has to be cloned.
  */
 export function rewindIsBlind(pg: PostgresFacts, source: SourceHistory | null): boolean {
   const local = localPosition(pg);

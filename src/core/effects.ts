@@ -31,7 +31,7 @@ export type ServerRole =
   | { readonly kind: 'standby'; readonly source: Source | null; readonly patient?: boolean };
 
 export type Effect =
-  /** `withinMs`: whoever takes writes meanwhile has no more time for it. */
+  /** `withinMs`: a server that takes writes meanwhile has no more time for it. */
   | { readonly kind: 'acquire-leader'; readonly withinMs?: number }
   /**
    * Put the leader key, which already names us, on the lease we hold now (after an agent's restart,

@@ -11,7 +11,7 @@ const MOST_DOUBLINGS = 2;
 /** How long a node stays out of the race after its promotion failed: one lease at least. */
 export const abstainMs = (dynamic: DynamicSettings): number => Math.max(10_000, dynamic.ttlSeconds * 1000);
 
-/** The promotion failed a moment ago, and the others are to have their turn. */
+/** The promotion failed a moment ago, and now the other members have their turn. */
 export function promotionFailed(c: Context): boolean {
   if (c.m.failures.promote === undefined) return false;
   return holdOffMs(c, 'promote') > 0 || (c.m.abstainUntilMs !== null && c.o.nowMs < c.m.abstainUntilMs);

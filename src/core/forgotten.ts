@@ -1,8 +1,8 @@
 /**
  * Members that an operator gave up for good (`regentctl forget`). Every node keeps a slot for a
- * member that is away, and its own memory of it, for `member_slots_ttl`; so it is not enough to
- * drop the slot, or to take it from one list. The names stand in /status beside the slots that are
- * retained: the leader carries them on until nobody can remember the member any more, and takes off
+ * member that is away, and its own memory of it, for `member_slots_ttl`. So it is not enough to
+ * drop the slot, or to remove it from one list. The names are in /status beside the slots that are
+ * retained. The leader carries them on until no node can remember the member any more, and removes
  * a member that has come back.
  */
 import { isJsonObject } from '../support/big-json.ts';
@@ -10,7 +10,7 @@ import type { JsonObject } from '../support/json.ts';
 import { type ClusterView, isMemberRecord } from './cluster.ts';
 import { slotNameOf } from './slot-names.ts';
 
-/** Slots that are kept for nobody, whoever remembers them. */
+/** Slots that are kept no longer, even if a node remembers them. */
 export function forgottenSlots(view: ClusterView): ReadonlySet<string> {
   const forgotten = Object.keys(view.status?.forgotten ?? {});
   if (forgotten.length === 0) return NONE;
@@ -21,8 +21,8 @@ export function forgottenSlots(view: ClusterView): ReadonlySet<string> {
 const NONE: ReadonlySet<string> = new Set();
 
 /**
- * Twice: whoever saw the member last may have done so as long after it was forgotten as clocks
- * differ.
+ * Twice, because clocks differ: a node may have seen the member that much later than it was
+ * forgotten.
  */
 const LIFETIMES = 2;
 
@@ -36,8 +36,8 @@ export function carriedForgotten(view: ClusterView, ttlSeconds: number, wallMs: 
 }
 
 /**
- * /status as it stands with the slot given up, for the operator's tool. Where the slot is stays in
- * it until the leader has dropped it.
+ * /status after the slot was given up, for the operator's tool. The slot's position stays in it
+ * until the leader has dropped the slot.
  */
 export function withForgotten(status: JsonObject, slot: string, wallMs: number): JsonObject {
   const { retain_slots: retained, forgotten } = status;

@@ -1,5 +1,5 @@
 /**
- * What is put in order in every round beside the decision about leadership: the synchronous set,
+ * Each round puts these in order, beside the decision about leadership: the synchronous set,
  * callbacks, keys the leader keeps, configuration, slots. Each is independent of the others; none
  * may make PostgreSQL writable. What keeps a promise, or tells others where the lead is, comes
  * first.
@@ -44,8 +44,8 @@ export function chores(c: Context): Work {
   if (leads) {
     add('initialize', initializeKey(c));
     add('config', configKey(c));
-    // In this order: a position in /status is of a timeline that /history knows, and whoever is on
-    // a later one need not measure itself by it.
+    // This order matters: a position in /status is on a timeline that /history knows. A member on a
+    // later timeline then need not compare itself with it.
     add('status', historyKey(c), statusKey(c));
   }
   // The files wait, and what was in their way still is.
@@ -59,8 +59,8 @@ export function chores(c: Context): Work {
     if (step.waiting || step.effects.length > 0) wakeInMs = 100;
     else if (awaitsReply(c)) wakeInMs = 1000;
   }
-  // A commit waits for a standby that has gone, or wants to go, until this leader lets it off: the
-  // standby's own word is not to wait for the next round.
+  // A commit waits for a standby that has gone, or wants to go, until this leader lets it off. So
+  // the standby's own word must not wait for the next round.
   return { wanted, wakeInMs, watchMembers: leads && c.o.settings.dynamic.synchronousMode !== 'off' };
 }
 
@@ -122,12 +122,13 @@ export function statusValue(c: Context): JsonObject {
     const position = slot.type === 'logical' ? slot.confirmedFlushLsn : slot.restartLsn;
     const known = c.view?.status?.slots[slot.name];
     // A slot that was made here while its member was away begins where this node was then. The
-    // member needs WAL from where it was last seen, and those who still have that are to keep it.
+    // member needs WAL from where it was last seen on, and nodes that still have that WAL must keep
+    // it.
     const asKnown = slot.type === 'physical' && !slot.active && known !== undefined && position !== null && known < position;
     if (position !== null) slots[slot.name] = asKnown ? known : position;
   }
-  // The slot is still to be made here, by a leader that was cloned while its member was away: until
-  // then nobody else would know any more where the member was.
+  // The slot must still be made here, by a leader that was cloned while its member was away. Until
+  // then no other node would still know the member's position.
   for (const name of c.o.settings.dynamic.useSlots ? Object.keys(c.m.slotSeenAtMs) : []) {
     const known = c.view?.status?.slots[name];
     if (known !== undefined && slots[name] === undefined) slots[name] = known;
@@ -148,7 +149,7 @@ export function statusValue(c: Context): JsonObject {
   return value;
 }
 
-/** WAL that cannot be read just then, or any more, takes nothing back. */
+/** If the WAL cannot be read now, or no longer exists, the published value stays. */
 function writesOnOf({ me, view, o }: Context): StatusKey['writesOn'] {
   const { timelineFingerprint, sql } = o.pg;
   const timeline = sql?.timeline ?? null;
@@ -210,7 +211,7 @@ function follow(c: Context): Effect | null {
   return asItIs ? null : { kind: 'apply-config', role, only: 'role' };
 }
 
-/** Whoever is about to follow another tries at once. */
+/** A standby that is about to follow another source tries at once. */
 function standbyRole(c: Context): ServerRole & { kind: 'standby' } {
   const source = wantedSource(c);
   const patient = c.otherLeader !== null && c.o.pg.retriesInVain === true && pointsAt(c, source);
@@ -228,8 +229,8 @@ function filesWait(c: Context, leads: boolean): boolean {
 }
 
 /**
- * Files for the role this server has now, when the settings changed. `before`: what is done to the
- * synchronous set in this round, and not to be undone.
+ * Files for the role this server has now, when the settings changed. `before`: what this round does
+ * to the synchronous set, which must not be undone here.
  */
 function configure(c: Context, before: readonly Effect[]): Effect | null {
   if (!c.o.configDirty) return null;

@@ -1,8 +1,8 @@
 /**
  * A leader key that names this node, although this process did not take it. The agent may have been
- * restarted. Or etcd was restored from an older backup: then the key names the leader of that time,
+ * restarted. Or etcd was restored from an older backup. Then the key names the leader of that time,
  * and /sync, /status and /history are of that time too. So nothing in etcd counts here. The node
- * asks every member, and goes by what is on the disks.
+ * asks every member, and judges by what is on the disks.
  */
 import { mayLead } from './cluster.ts';
 import type { Context } from './context.ts';

@@ -9,7 +9,7 @@ export const wasPrimary = (c: Context): boolean =>
   !/recovery$/.test((c.o.pg.control?.state ?? '').replace('in crash recovery', 'crash'));
 
 /**
- * It wrote WAL of its own. This also holds if a start as a standby has put the signal file there
- * already, but ended before it left a mark in the control file.
+ * It wrote WAL of its own. This also holds after a start as a standby that wrote the signal file,
+ * but ended before it marked the control file.
  */
 export const wroteItsOwn = (c: Context): boolean => wasPrimary(c) || writtenEnd(c.o.pg) !== null;

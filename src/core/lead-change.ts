@@ -1,8 +1,8 @@
 /**
- * Why the lead changes, in words for `history`. Whoever takes the key knows best: what an operator
- * asked for stands in etcd, and the former leader tells what made it give up, in its member key and
- * to whoever asks it. PostgreSQL's own history files have "no recovery target specified" for all of
- * that.
+ * Why the lead changes, in words for `history`. The member that takes the key knows best. What an
+ * operator asked for is in etcd. The former leader tells what made it give up, in its member key
+ * and to members that ask it. PostgreSQL's own history files have "no recovery target specified"
+ * for all of that.
  */
 import { type FailoverKey, memberOf } from './cluster.ts';
 import type { Context } from './context.ts';
@@ -13,8 +13,8 @@ import type { Memory } from './model.ts';
 const LONGEST = 250;
 
 /**
- * What the effects of a decision leave to be remembered of a change of the lead. `because`: the
- * decision's sentence.
+ * What a decision's effects leave to remember about a change of the lead. `because`: the decision's
+ * sentence.
  */
 export function leadAfter(c: Context, because: string, effects: readonly Effect[]): Pick<Memory, 'leadReason' | 'steppedDown'> {
   return { leadReason: reasonAfter(c, effects), steppedDown: steppedDownAfter(c, because, effects) };
@@ -39,7 +39,7 @@ function steppedDownAfter(c: Context, because: string, effects: readonly Effect[
   return null;
 }
 
-/** As far as this node, which is about to take the key, can tell. */
+/** As far as this node can tell, which is about to take the key. */
 export function leadReason(c: Context): string {
   const request = c.view?.failover ?? null;
   const due = request !== null && (request.scheduledAtMs === null || request.scheduledAtMs <= c.o.wallMs);
@@ -62,7 +62,7 @@ function failoverReason(c: Context): string {
   const key = c.view === null ? null : memberOf(c.view, former);
   const told = answer?.steppedDown ?? toldByKey(key?.raw['stepped_down']);
   if (told !== null) return `failover: ${former} gave up the lead: ${told}`;
-  // The keys of a member hang on one lease: what is left of them tells whether that ran out.
+  // A member's keys are on one lease: those that are left tell whether it ran out.
   if (key !== null) return `failover: the leader key of ${former} was released or removed`;
   return `failover: the leader key of ${former} expired${answer === undefined ? ', and it does not answer' : ''}`;
 }

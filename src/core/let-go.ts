@@ -8,20 +8,20 @@ import { type Context, isLeftBehind } from './context.ts';
 import { countsVotes, syncVoters } from './voters.ts';
 
 /**
- * PostgreSQL tries to connect again every wal_retrieve_retry_interval (5 s by default): it has
- * tried, and nobody let it in.
+ * PostgreSQL tries to connect again every wal_retrieve_retry_interval (5 s by default). By then it
+ * has tried, and no server let it in.
  */
 const TRIED_IN_VAIN_MS = 6000;
-/** Where the file that says so can be written, it is in force by then. */
+/** If the file that says so can be written, it is in force by then. */
 const BY_FILE_MS = 1500;
 
 /**
- * Where the file that would say so cannot be written, or has no effect, the former primary is let
- * go once it is gone: etcd says that nobody leads (the lease is over, and with it the time in which
- * that one's guard had to stop it), and for longer than PostgreSQL waits before it connects again
- * there has been no walreceiver. A full disk confirms nothing meanwhile either. It is no promise:
- * should a primary that nobody could stop let it in later, and the file be stuck still, it may
- * confirm again.
+ * When the file that would say so cannot be written or has no effect, the former primary counts as
+ * let go once it is gone. That takes two things. etcd says that no node leads: the lease is over,
+ * and with it the time in which the guard had to stop that primary. And this standby has had no
+ * walreceiver for longer than PostgreSQL waits before it connects again. A full disk confirms
+ * nothing meanwhile either. It is no promise. If a primary that nothing could stop lets it in
+ * later, and the file still cannot be written, it may confirm again.
  */
 export function isLetGo(c: Context | null): boolean {
   if (c === null || !c.unlocked || c.o.pg.sql === null || c.o.pg.sql.receiver !== null) return false;
@@ -32,9 +32,9 @@ export function isLetGo(c: Context | null): boolean {
 
 /**
  * A standby that confirms commits lets go of the former primary before others count on its
- * position. The former primary may still run (its agent and its guard both hang), and must not get
- * another commit confirmed that the next primary does not have. A standby on a timeline that the
- * cluster has left lets go as well, so that it gets no more of that timeline.
+ * position. The former primary may still run, because its agent and its guard both hang. No commit
+ * that the next primary lacks may be confirmed to it. A standby on a timeline that the cluster has
+ * left lets go as well, so that it gets no more of that timeline.
  */
 export function letGo(c: Context): readonly Chore[] {
   const confirms = c.view !== null && syncVoters(c.view, c.o.settings.dynamic.synchronousMode) !== null;
@@ -53,8 +53,8 @@ const PAUSED_FOR_MS = 500;
 /**
  * A standby whose replay is paused does not let go of the former primary, and the WAL it has not
  * replayed may be damaged. So a candidate resumes replay. If PostgreSQL paused it because a limit
- * is lower than the primary's was, PostgreSQL ends instead, and is started with the limits that its
- * control file then asks for.
+ * is lower than the primary's was, PostgreSQL ends instead. It is then started with the limits that
+ * its control file asks for.
  */
 export function resumeReplay(c: Context): readonly Chore[] {
   const since = c.m.leaderlessSinceMs;

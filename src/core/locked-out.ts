@@ -1,13 +1,13 @@
 /**
  * A server that runs and does not let its agent in: a changed password, a pg_hba.conf without a
- * line for the agent, no connection free. Over connections from before the agent still sees and
- * does all it must; an agent that was started since is blind, and has only files and signals.
+ * line for the agent, no connection free. Over older connections the agent still sees and does all
+ * it must. An agent that was started since is blind, and has only files and signals.
  */
 import type { Context } from './context.ts';
 import type { ServerRole } from './effects.ts';
 import type { Memory } from './model.ts';
 
-/** It runs, is of this cluster, and nothing is known of it but what its files tell. */
+/** It runs and belongs to this cluster, and only its files tell anything of it. */
 export function isBlind({ o: { pg }, unadopted }: Context): boolean {
   return pg.state === 'running' && pg.sql === null && pg.lockedOut !== undefined && pg.dataDir === 'valid' && !unadopted;
 }
@@ -37,8 +37,8 @@ export interface LockNote {
 const causeOf = (reason: string) => reason.replace(/\d+/g, '#');
 
 /**
- * What is new for whoever reads the log: it begins, has another cause, or is over. A server that is
- * down lets nobody in.
+ * What is new for a reader of the log: the lockout begins, has another cause, or is over. A server
+ * that is down lets nobody in.
  */
 export function lockNotes(
   before: Memory['lockedOut'],

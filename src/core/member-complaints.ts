@@ -13,7 +13,7 @@ export function memberComplaints(members: readonly Named[], synchronousMode: 'of
   const carried = carriedClashes(members.map((member) => member.name)).map((names) => names.join(' and '));
   if (carried.length > 0)
     shared.push(
-      `PostgreSQL cannot tell members apart, whose names it cuts to 63 bytes of ASCII, and waits for none of them, rename all but one: ${carried.join('; ')}`,
+      `PostgreSQL cuts names to 63 bytes of ASCII, so it cannot tell these members apart and waits for none of them, rename all but one: ${carried.join('; ')}`,
     );
   return [...shared, ...(synchronousMode === 'quorum' ? members.flatMap(quorumComplaint) : [])];
 }
@@ -27,7 +27,7 @@ function quorumComplaint({ name, version }: Named): string[] {
   const major = Number(/^(\d+)\./.exec(version ?? '')?.[1] ?? Number.NaN);
   if (!(major < KNOWS_QUORUM)) return [];
   return [
-    `${name} runs Patroni ${version}, which takes synchronous_mode: quorum for off: it may lead without acknowledged commits. ` +
+    `${name} runs Patroni ${version}, which reads synchronous_mode: quorum as off: it may lead without acknowledged commits. ` +
       `Set synchronous_mode: on until no member is older than ${KNOWS_QUORUM}.0`,
   ];
 }

@@ -87,12 +87,12 @@ export interface Memory {
   readonly role: MemberRole;
   readonly state: PostgresState;
   /**
-   * Consecutive failures by kind of job, with the last of them. A success clears its kind; a rewind
-   * has succeeded only once this node streams, and until then stands here as one that was in vain.
+   * Consecutive failures by kind of job, with the last of them. A success clears its kind. A rewind
+   * has succeeded only once this node streams; until then it counts as a failed one.
    */
   readonly failures: Readonly<Partial<Record<JobKind, Failure>>>;
   /**
-   * We gave the key up of our own will (failed promotion or start): keep out of the race until this
+   * We gave the key up ourselves (failed promotion or start): keep out of the race until this
    * moment.
    */
   readonly abstainUntilMs: number | null;
@@ -113,8 +113,8 @@ export interface Memory {
   /** Member slots, by slot name: when their member was last seen. */
   readonly slotSeenAtMs: Readonly<Record<string, number>>;
   /**
-   * We stopped PostgreSQL to hand over at the operator's request, and it has not run since: it is
-   * to follow the successor, even while paused.
+   * We stopped PostgreSQL to hand over at the operator's request, and it has not run since. It must
+   * follow the successor, even while paused.
    */
   readonly handedOver: boolean;
   /** When that was. */
@@ -126,8 +126,8 @@ export interface Memory {
   /** Role that the last callback was told; null: none was started in this process. */
   readonly announcedRole: string | null;
   /**
-   * That callback was on_stop: whatever it took away is to be put back once PostgreSQL runs, in
-   * whichever role.
+   * That callback was on_stop. What it removed must be put back once PostgreSQL runs, in either
+   * role.
    */
   readonly announcedStop: boolean;
   /**
@@ -160,15 +160,15 @@ export interface Memory {
   readonly openedByHand: boolean;
   /**
    * This node wrote WAL of its own on the timeline of its leader, and pg_rewind would not see it.
-   * Neither its position nor its timeline tells, so it is out of the race.
+   * Its position and its timeline do not show that, so it is out of the race.
    */
   readonly strayed: boolean;
   /**
-   * Where this node ended as a primary, though it runs as a standby since, with nobody to compare
-   * with before: its control file does not tell any more. Null: nowhere.
+   * Where this node ended as a primary. It has run as a standby since, and had no leader to compare
+   * with before, so its control file no longer tells. Null: nowhere.
    */
   readonly endedAt: WalEnd | null;
-  /** The last known leader other than ourselves, for the failover priority rule. */
+  /** The last known leader other than ourselves; the failover priority rule uses it. */
   readonly lastLeader: string | null;
   /** Who held the leader key last, ourselves included. */
   readonly formerLeader: string | null;
@@ -220,7 +220,7 @@ export interface Decision {
   readonly effects: readonly Effect[];
   /** Each was judged on the success of those before it. */
   readonly steps: readonly Effect[];
-  /** Each stands for itself. */
+  /** Each is judged by itself. */
   readonly chores: readonly Chore[];
   readonly memory: Memory;
   /** Run the next round no later than this (Clock.bootMs), although nothing may happen. */

@@ -2,9 +2,9 @@ import type { Tags } from './cluster.ts';
 import type { Lsn, Timeline } from './units.ts';
 
 /**
- * What a member says of itself, beside its positions, so that others can judge it. A new fact of
- * this kind needs its field here, its value in agent/own-word.ts, its line in dialect/own-word.ts,
- * and the row of a table that goes by it.
+ * Facts that a member publishes about itself, beside its positions, so that others can judge it. A
+ * new fact of this kind needs four places. They are its field here, its value in agent/own-word.ts,
+ * its line in dialect/own-word.ts, and the row of a table that uses it.
  */
 export interface OwnWord {
   readonly watchdogFailed: boolean;

@@ -7,8 +7,8 @@ import { type Lsn, maxLsn, type Timeline } from './units.ts';
 
 /**
  * What was interrupted in a data directory. bootstrap, clone: it is half made. publication: a whole
- * new cluster, of which this node does not know whether etcd has its system identifier; it has not
- * held the leader key since. rewind: it may hold commits nobody else has.
+ * new cluster that has not held the leader key since. This node does not know whether etcd has its
+ * system identifier. rewind: it may hold commits nobody else has.
  */
 export type IncompleteWork = 'bootstrap' | 'publication' | 'clone' | 'rewind';
 
@@ -27,8 +27,8 @@ export interface PostgresFacts {
   /** The live postmaster of this data directory, ours or adopted. */
   readonly postmaster: { readonly pid: number } | null;
   /**
-   * postmaster.pid names this live process, which is not known as our server and not proven to be
-   * unrelated to it either: a PostgreSQL that takes writes may be behind it. The state is
+   * postmaster.pid names this live process. It is not recognized as our server, and not proven to
+   * be unrelated to it: a PostgreSQL that takes writes may be behind it. The state is
    * 'unresponsive' then. Absent: no such process.
    */
   readonly unexplained?: UnexplainedProcess;
@@ -51,9 +51,9 @@ export interface PostgresFacts {
   readonly localHistory: readonly HistoryEntry[];
   /**
    * What the WAL of the own timeline begins with, in hex. Two promotions at one point give both
-   * timelines one number and one history; only this tells them apart (M13), because the record that
-   * a promotion writes first has its moment in it. Absent: timeline 1, not known, or nothing
-   * follows that record.
+   * timelines one number and one history. Only this tells them apart (M13), because the record that
+   * a promotion writes first contains its time. Absent: timeline 1, not known, or nothing follows
+   * that record.
    */
   readonly timelineFingerprint?: string;
   /** A standby.signal or recovery.signal lies in the data directory. */
@@ -75,20 +75,19 @@ export interface PostgresFacts {
    */
   readonly lockedOut?: string;
   /**
-   * The directory is a base backup that recovery has not brought to its end yet: somebody restored
-   * it, or a clone or a rewind was not started. Until then it is consistent for nobody, and what
-   * the control file says of it is what the server that was copied said of itself. Absent: it is
-   * none.
+   * The directory is a base backup that recovery has not brought to its end yet. Somebody restored
+   * it, or the server was not started after a clone or a rewind. Until then it is not consistent,
+   * and its control file describes the server that was copied. Absent: it is none.
    */
   readonly baseBackup?: BaseBackup;
   /**
    * true: somebody replaced the data by a base backup, and this node has not caught up with a
-   * leader since: what it confirmed before need not be here.
+   * leader since. It may lack what it confirmed before.
    */
   readonly restored?: boolean;
   /**
    * true: this node wrote WAL of its own on its leader's timeline, as a mark beside the directory
-   * says, and neither streamed nor was cloned since.
+   * says. Since then it has not streamed and was not cloned.
    */
   readonly strayed?: boolean;
   /**
@@ -153,8 +152,8 @@ export interface SqlFacts {
   readonly replayLsn: Lsn | null;
   readonly replayPaused: boolean;
   /**
-   * Standby only, true: it has not come to the end of the WAL on its own disk yet, so it has more
-   * than `receiveLsn` and `replayLsn` tell.
+   * Standby only, true: it has not replayed all WAL on its own disk yet, so it has more than
+   * `receiveLsn` and `replayLsn` tell.
    */
   readonly replaying?: boolean;
   /** Epoch ms of the last replayed transaction, and PostgreSQL's own text for it. */
@@ -252,8 +251,8 @@ export interface TimelineStart {
 }
 
 /**
- * The records in which the WAL of a server that wrote its own ended: its latest checkpoint, and,
- * where it did not end in good order, whatever followed.
+ * The records in which the WAL of a server ended that wrote its own. They are its latest checkpoint
+ * and, where it did not end in good order, what followed.
  */
 export interface WalEnd {
   readonly timeline: Timeline;

@@ -1,10 +1,10 @@
 /**
  * When the connected standbys were last heard. A walsender whose standby was cut off is still
- * 'streaming' until wal_sender_timeout, and the first WAL it sends once the network is back may
- * have to wait for TCP's next try, as long again as the cut was.
+ * 'streaming' until wal_sender_timeout. Once the network is back, the first WAL it sends may have
+ * to wait for TCP's next try. That takes as long again as the cut lasted.
  *
- * reply_time is the standby's clock. So nobody's clocks are compared: what counts is when this
- * agent saw it change, and an agent that has just started takes everybody for heard.
+ * reply_time is the standby's clock. So no two clocks are compared. What counts is when this agent
+ * saw the time change, and an agent that has just started counts every standby as heard.
  */
 import type { PostgresFacts, WalsenderFacts } from './postgres-facts.ts';
 import type { Settings } from './settings.ts';
@@ -25,7 +25,7 @@ interface Heard {
   readonly owesSinceMs: number | null;
 }
 
-/** What of an observation tells when a standby was heard. */
+/** The parts of an observation that tell when a standby was heard. */
 interface Look {
   readonly nowMs: number;
   readonly pg: Pick<PostgresFacts, 'sql'>;
@@ -57,7 +57,7 @@ export function heardReplies(o: Look, before: Replies): Replies {
   return heard;
 }
 
-/** Nothing has come from this standby for longer than from one that is there. */
+/** Nothing has come from this standby for longer than a living one stays quiet. */
 export function isSilent(o: Pick<Look, 'nowMs' | 'settings'>, replies: Replies, sender: WalsenderFacts): boolean {
   const heard = replies[sender.pid];
   if (heard === undefined) return false;

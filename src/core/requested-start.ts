@@ -9,7 +9,7 @@ import type { Outcome } from './rules/table.ts';
 import { takeover } from './sync.ts';
 
 /**
- * The cluster has not gone on without this stopped primary: by all that is known, nobody else
+ * The cluster has not gone on without this stopped primary. As far as is known, no other node
  * acknowledged anything that its data lack.
  */
 function isLatest(c: Context): boolean {
@@ -23,9 +23,9 @@ function isLatest(c: Context): boolean {
 }
 
 /**
- * How a stopped server is to start at an operator's request. Null: not yet, or something has to be
+ * How to start a stopped server at an operator's request. Null: not yet, or something has to be
  * mended first, and the ordinary rules go on. A primary takes the leader key first, in a pause as
- * well: whatever it wrote before the key was refused would be lost.
+ * well, because what it wrote before the key was refused would be lost.
  */
 export function startAs(c: Context): Outcome | null {
   const start = (role: ServerRole, ...before: readonly Effect[]): Outcome => ({

@@ -1,8 +1,8 @@
 /**
  * What the last failure of a rewind says about the next try, by the stable code of its error.
  *
- * passes: the cause lies outside the data (the source, the network, room on the disk, a password),
- * so trying goes on for as long as it takes. never: whatever is tried, pg_rewind cannot mend these
+ * passes: the cause lies outside the data (the source, the network, room on the disk, a password).
+ * So trying goes on for as long as it takes. never: whatever is tried, pg_rewind cannot mend these
  * data from this source. unclear: anything else. Trying goes on as well; after a few tries a new
  * copy may be made instead, where the settings allow it.
  */

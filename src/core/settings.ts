@@ -185,7 +185,7 @@ export interface DynamicSettings {
   readonly raw: JsonObject;
 }
 
-/** The two together, with the GUCs PostgreSQL is to run with. */
+/** The two together, with the GUCs that PostgreSQL must run with. */
 export interface Settings {
   readonly local: LocalSettings;
   readonly dynamic: DynamicSettings;
@@ -195,13 +195,13 @@ export interface Settings {
    */
   readonly postgresql: PostgresSettings;
   /**
-   * Cluster-wide GUCs, passed on the postmaster's command line and changed in etcd only:
+   * Cluster-wide GUCs, passed on the postmaster's command line and changed in etcd only. They are
    * cluster_name, wal_level, hot_standby, max_connections, max_wal_senders,
    * max_prepared_transactions, max_locks_per_transaction, track_commit_timestamp,
    * max_replication_slots, max_worker_processes, wal_log_hints, listen_addresses, port.
    */
   readonly controlledParameters: Readonly<Record<string, string>>;
-  /** All other GUCs (dynamic, then local), for postgresql.conf. */
+  /** All other GUCs (dynamic, then local); they go to postgresql.conf. */
   readonly parameters: Readonly<Record<string, string>>;
 }
 
@@ -227,7 +227,7 @@ export function leaseMargins(ttlSeconds: number): LeaseMargins {
 }
 
 /**
- * Nobody tells a primary that a synchronous standby is gone, and every commit waits until it looks.
+ * A primary is not told that a synchronous standby is gone, and every commit waits until it looks.
  */
 const SYNC_ROUND_MS = 2000;
 

@@ -1,12 +1,13 @@
 /**
- * The standbys that a primary waits for while it stops in good order. PostgreSQL ends a walsender
- * of a fast shutdown once its standby has confirmed everything, the shutdown checkpoint included;
- * and one whose standby's host is gone without a word once wal_sender_timeout (60 s by default) is
- * over. Nobody takes writes meanwhile.
+ * The standbys that a primary waits for while it stops in good order. In a fast shutdown PostgreSQL
+ * ends a walsender once its standby has confirmed everything, the shutdown checkpoint included. If
+ * the standby's host is gone without a word, it ends the walsender once wal_sender_timeout (60 s by
+ * default) is over. Meanwhile no server takes writes.
  *
- * Nobody is left out who is needed: a successor (a member that may take over from this primary)
- * must have everything before any other is given up. To be given up is to be cut off: such a
- * standby has a beginning of what the others have, and streams the rest from whoever leads next.
+ * No standby that is needed is left out. A successor is a member that may take over from this
+ * primary. One must have everything before any other standby is given up. A standby that is given
+ * up is cut off. It then has a beginning of what the others have, and streams the rest from the
+ * next leader.
  */
 import { type ClusterView, mayLead, memberOf, sameName } from './cluster.ts';
 import type { SqlFacts, WalsenderFacts } from './postgres-facts.ts';
@@ -16,21 +17,21 @@ import { includes } from './voters.ts';
 /** A standby that is sent WAL says within this time that it has it on disk, or anything else. */
 export const SILENT_MS = 3000;
 /**
- * Once everything is sent, so long for those that nobody waits for. One that is there needs the
- * time of a round trip.
+ * Once everything is sent, standbys that need not be waited for have this long. One that is there
+ * needs the time of a round trip.
  */
 export const DRAIN_PATIENCE_MS = 1000;
 
 export interface Connected {
   /** Of the walsender. */
   readonly pid: number;
-  /** application_name: a member's name, or whatever a stranger calls itself. */
+  /** application_name: a member's name, or what a stranger calls itself. */
   readonly name: string;
 }
 
 /**
- * Who may lead after `me`: whoever the operator named, or else every member that may. One of them
- * has to get everything.
+ * Members that may lead after `me`: the one the operator named, or else every member that may. One
+ * of them has to get everything.
  */
 export function successorsOf(view: ClusterView, me: string, candidate: string | null, mode: 'off' | 'on' | 'quorum'): readonly string[] {
   if (candidate !== null) return [candidate];
@@ -48,14 +49,15 @@ export interface Silence {
    */
   readonly silent: readonly Connected[];
   /**
-   * Among the connected there is a successor, and none that says anything: whoever took over now
-   * would lack what is still written.
+   * At least one successor is connected, and none of them confirms anything. A member that took
+   * over now would lack what is still written. A member that took over now would lack what is still
+   * written.
    */
   readonly successorsSilent: boolean;
 }
 
 /**
- * What two looks at a primary tell, SILENT_MS apart; or less, as long as nobody is silent. What was
+ * What two looks at a primary tell, SILENT_MS apart; or less, if no standby is silent. What was
  * flushed at the first is what has to be confirmed. Strangers (archivers, backups) may be slow to
  * reply in good health, and are not judged.
  */
@@ -78,8 +80,8 @@ export function silenceBetween(first: SqlFacts, last: SqlFacts, view: ClusterVie
 /**
  * Of the walsenders that were connected when the stop was ordered, those that need not be waited
  * for any longer, once everything is sent. A walsender that has ended by itself had its standby's
- * word for everything. Without successors (a restart) nobody else is to lead, and nobody is waited
- * for.
+ * word for everything. Without successors (a restart) no other member will lead, and no standby is
+ * waited for.
  */
 export function dispensable(
   connected: readonly Connected[],

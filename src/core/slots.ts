@@ -9,9 +9,9 @@ import type { Lsn } from './units.ts';
 import { upstreamOf } from './upstream.ts';
 
 /**
- * Every node keeps a slot for every other streaming member, not only the leader: after a failover
- * the new leader still has the WAL the others need. A member that is gone keeps its slot for
- * member_slots_ttl. Returns null when nothing has to change.
+ * Every node, not only the leader, keeps a slot for every other streaming member. So after a
+ * failover the new leader still has the WAL the others need. A member that is gone keeps its slot
+ * for member_slots_ttl. Returns null when nothing has to change.
  */
 export function slotPlan(c: Context, seenAtMs: Readonly<Record<string, number>>): Effect | null {
   const { view, o } = c;
@@ -61,10 +61,10 @@ function wantedSlots(c: Context, seenAtMs: Readonly<Record<string, number>>): Re
     if (keepAll ? local.tags.nofailover !== true || streamsFromUs : streamsFromUs) {
       const name = slotNameOf(member.name);
       const told = published[name] ?? null;
-      // The member's own word is first-hand: what it has not got yet it may have to come for, to
-      // whoever leads then. Where it streams from this node nobody else knows better: while this
-      // one was away the leader may have made a slot for the member, which begins where the leader
-      // was, and told of that.
+      // The member's own word is first-hand. A member that lacks WAL may need to fetch it later
+      // from the next leader. Where it streams from this node, no other node knows better. While
+      // this node was away, the leader may have made a slot for the member. Such a slot begins
+      // where the leader was, and the leader published that.
       const own = parent === c.me || (member.lsn !== null && told !== null && member.lsn < told);
       wanted.set(name, own ? member.lsn : told);
     }
@@ -85,22 +85,20 @@ function wantedSlots(c: Context, seenAtMs: Readonly<Record<string, number>>): Re
 
 /**
  * A logical slot on a standby that the configuration does not ask for: somebody made it while this
- * node was the primary. Nobody can consume it here, so it would hold WAL and the catalog's dead
- * rows for ever. Those that PostgreSQL carries over itself are its own.
+ * node was the primary. It cannot be consumed here, so it would hold WAL and the catalog's dead
+ * rows for ever. Slots that PostgreSQL carries over itself are left alone.
  */
 function isLeftBehind(c: Context, { name, active, failover }: SlotFacts): boolean {
   return c.isStandby && !active && !failover && !c.paused && c.o.settings.dynamic.slots[name] === undefined;
 }
 
-/**
- * Its WAL is gone, or was never reserved: whoever comes for it finds nothing that was kept for it.
- */
+/** Its WAL is gone, or was never reserved: a standby that comes for it finds nothing kept. */
 const keepsNothing = ({ active, walStatus, restartLsn }: SlotFacts) => !active && (walStatus === 'lost' || restartLsn === null);
 
 /**
- * A slot that nobody streams from on a standby keeps the xmin of whoever streamed from it while
- * this node was the primary. Nobody advances it, this node feeds it back to its own primary, and
- * vacuum there removes nothing any more. Advancing a slot leaves its xmin as it is; a new one has
+ * An unused slot on a standby keeps the xmin of the server that streamed from it while this node
+ * was the primary. No server advances it, and this node feeds it back to its own primary, where
+ * vacuum then removes nothing any more. Advancing a slot leaves its xmin as it is; a new one has
  * none.
  */
 const holdsXmin = (c: Context, { active, xmin }: SlotFacts) => c.isStandby && !active && xmin !== null;
@@ -120,8 +118,8 @@ export function seenSlots(c: Context, before: Readonly<Record<string, number>>):
   const ttlMs = c.o.settings.dynamic.memberSlotsTtlSeconds * 1000;
   for (const [slot, at] of Object.entries(before)) if (c.o.nowMs - at < ttlMs) seen[slot] = at;
   for (const member of c.view.members) if (!member.tags.nostream && isMemberRecord(member)) seen[slotNameOf(member.name)] = c.o.nowMs;
-  // A leader must not renew its own list, but for an agent that has just begun and knows of nobody
-  // yet; a node that may become leader restarts every timer.
+  // A leader must not renew its own list, except when its agent has just begun and knows no member
+  // yet. A node that may become leader restarts every timer.
   const begins = Object.keys(before).length === 0;
   if (!c.lockMine || begins) for (const slot of c.view.status?.retainSlots ?? []) seen[slot] = c.o.nowMs;
   for (const slot of forgottenSlots(c.view)) delete seen[slot];

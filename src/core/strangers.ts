@@ -1,7 +1,7 @@
 /**
  * Strangers: servers that stream from this primary under the name of a member without being it.
  * PostgreSQL knows standbys by application_name alone, and counts what a stranger has flushed for
- * the member; commits that only a stranger confirmed are lost with this primary.
+ * the member. So commits that only a stranger confirmed are lost with this primary.
  *
  * What tells them apart, the surest first:
  *   slot       another walsender uses the member's slot. A slot has one user, so this is certain
@@ -10,8 +10,7 @@
  *              old walsender never replies again.
  *   position   it has confirmed WAL that the member has not received, as the member says in etcd,
  *              for longer than that word can be old.
- * Addresses prove nothing (proxies, NAT, several networks on a host); they are told to the
- * operator.
+ * Addresses prove nothing (proxies, NAT, several networks on a host); the operator is told them.
  */
 import { type Member, sameName } from './cluster.ts';
 import type { Context } from './context.ts';
@@ -31,8 +30,8 @@ const SUSPECT_MS = 30_000;
 /** A standby replies at least every 10 s, unless it was told otherwise. */
 const REPLY_MS = 15_000;
 /**
- * Beside two rounds of the member, or the life of its key where nothing else speaks against the
- * walsender: for writing that key and reading it.
+ * Time for writing a member's key and reading it. It is added to two rounds of the member, or to
+ * the life of its key where nothing else speaks against the walsender.
  */
 const WORD_SLACK_MS = 5000;
 const NO_WAL: ReadonlySet<string> = new Set(['stopped', 'start failed', 'crashed', 'stop failed', 'creating replica']);
@@ -72,8 +71,8 @@ export function strangersUnder(c: Context, names: readonly string[]): number {
 }
 
 /**
- * Nobody but a stranger's member may confirm, and somebody streams under one of these names:
- * waiting for them goes on. It proves no copy, but going on alone would wait for nobody. It ends
+ * Only a stranger's member may confirm, and a server streams under one of these names: waiting for
+ * them goes on. It proves no copy, but going on alone would wait for no standby at all. It ends
  * with the suspicion, so that the names come back as of a position that no stranger has confirmed.
  */
 export function keepsWaiting(c: Context, names: readonly string[]): boolean {
@@ -98,7 +97,7 @@ export function describeStranger({ name, pid, address, user, because }: Stranger
   return `another server streams under the name of ${name}: walsender ${pid}, from ${address ?? 'a local socket'}, as ${user}: ${because}`;
 }
 
-/** For whoever asks: those who are there, and whose names do not count yet because one was. */
+/** Strangers that are present, and names that do not count yet because a stranger used them. */
 export function describeStrangers({ present, suspects }: StrangerMemory): readonly string[] {
   const gone = Object.keys(suspects).filter((name) => !present.some((stranger) => stranger.name === name));
   return [
@@ -109,7 +108,7 @@ export function describeStrangers({ present, suspects }: StrangerMemory): readon
   ];
 }
 
-/** For the log: who has appeared, and whose names are free again. */
+/** Lines of the log: which strangers have appeared, and whose names are free again. */
 export function strangerNotes(before: StrangerMemory, after: StrangerMemory): readonly { level: 'warning' | 'info'; text: string }[] {
   const fresh = after.present.filter(({ pid }) => !before.present.some((known) => known.pid === pid));
   const cleared = Object.keys(before.suspects).filter((name) => after.suspects[name] === undefined);
@@ -177,19 +176,19 @@ function strangersOf(
     certain,
   });
   if (owner !== null) {
-    // A slot that somebody else uses under another name says nothing of who these are.
+    // A slot that a walsender of another name uses says nothing of these.
     const proves = c.o.pg.sql?.replication.some((sender) => sender.pid === owner && sameName(sender.applicationName, name)) === true;
     if (proves)
       return senders
         .filter(({ pid }) => pid !== owner)
         .map(as(`the slot ${slotNameOf(name)} of ${name} is in use by walsender ${owner}`, true));
   }
-  // While the member is away nothing contradicts it, but it is who it was.
+  // While the member is away nothing contradicts it, but it is the same stranger as before.
   const known = before.filter((one) => one.certain && one.name === name && senders.some(({ pid }) => pid === one.pid));
   if (known.length > 0) return known;
   const live = senders.filter(({ pid }) => repliesOn(c, pid, senders));
   if (live.length > 1) return live.map(as('two walsenders of this name go on replying, and nothing tells which is the member', false));
-  // etcd that takes no writes takes nobody's word either.
+  // An etcd that takes no writes does not store the member's word either.
   if (c.m.chores.status !== undefined) return [];
   const { loopWaitSeconds, ttlSeconds } = c.o.settings.dynamic;
   const unused = c.o.settings.dynamic.useSlots && slot?.active === false;

@@ -18,7 +18,7 @@ export function anotherPrimary(c: Context): string | null {
 /**
  * The leader that /sync names, if it is another node. That node opened for writes since, or was
  * about to, and this node lacks what it acknowledged. Null: /sync names no other node, or an
- * operator's failover names this node all the same.
+ * operator's failover names this node.
  */
 export function supersededBy(c: Context): string | null {
   if (c.view === null) return null;
@@ -31,7 +31,7 @@ export function supersededBy(c: Context): string | null {
 /** Whether this primary may no longer take the free leader key back. */
 export const isSuperseded = (c: Context): boolean => isOutdated(c) || supersededBy(c) !== null || anotherPrimary(c) !== null;
 
-/** By what this primary knows that it is superseded, for the log. */
+/** How this primary knows that it is superseded; the text goes to the log. */
 export function movedOn(c: Context): string {
   if (isOutdated(c))
     return `the cluster is on timeline ${c.view === null ? null : clusterTimeline(c.view)}, this node on ${c.o.pg.sql?.timeline}`;

@@ -12,7 +12,7 @@ export interface SyncNames {
   readonly names: readonly string[];
 }
 
-/** Stands for "nobody yet" in strict mode: no server may have this name, so commits wait. */
+/** Means "no standby yet" in strict mode: no server may have this name, so commits wait. */
 export const NOBODY = '__patroni_strict_sync_replica_placeholder__';
 
 function quote(name: string): string {
@@ -20,7 +20,7 @@ function quote(name: string): string {
   return plain ? name : `"${name.replaceAll('"', '""')}"`;
 }
 
-/** Never prints '*': whoever connects next would then acknowledge. */
+/** Never prints '*': the next server that connects would then acknowledge. */
 export function formatSyncNames(value: SyncNames): string {
   if (value.method === 'off' || value.names.length === 0) return '';
   const names = [...value.names].sort().map(quote);

@@ -52,7 +52,7 @@ const setNames: Effect = { kind: 'set-sync-names', value: '' };
 const writeSync: Effect = { kind: 'write-sync', leader: 'a', quorum: 0, standbys: [], expected: null };
 
 describe('a leader in quorum mode', () => {
-  it('says once who is waited for and what the next leader needs', () => {
+  it('logs once which standbys commits wait for and what the next leader needs', () => {
     const log = new Log();
     expect(log.after(both)).toEqual([
       "commits wait for any 1 of b, c now: synchronous_standby_names is 'ANY 1 (b,c)'",
@@ -65,21 +65,21 @@ describe('a leader in quorum mode', () => {
     ]);
   });
 
-  it('says of /sync only what is settled', () => {
+  it('logs of /sync only what is settled', () => {
     const log = new Log();
     expect(log.after({ ...both, sync: [2, 'b', 'c'] })).toHaveLength(1);
     expect(log.after({ ...both, sync: [2, 'b', 'c'], effects: [writeSync] })).toEqual([]);
     expect(log.after(both)).toEqual(['/sync: the next leader needs 2 votes of b, c']);
   });
 
-  it('warns when it goes on alone, and says when there is a standby again', () => {
+  it('warns when it goes on alone, and logs when there is a standby again', () => {
     const log = new Log();
     log.after(both);
     // Its standbys are gone, and it has not let go of them yet.
     expect(log.after({ ...both, connected: [] })).toEqual([]);
     expect(log.after({ ...both, connected: [], effects: [setNames] })).toEqual([]);
     const warned = log.after({ ...alone, effects: [writeSync] });
-    expect(warned).toEqual([expect.stringMatching(/^WARNING there is no synchronous standby: commits do not wait .*strict is off/)]);
+    expect(warned).toEqual([expect.stringMatching(/^WARNING there is no synchronous standby: commits do not wait, .*strict is off/)]);
     expect(log.after(alone)).toEqual([expect.stringContaining('none takes over by itself')]);
     expect(log.after(alone)).toEqual([]);
     const whole = "there is a synchronous standby again: commits wait for b, synchronous_standby_names is 'ANY 1 (b)'";
@@ -92,7 +92,7 @@ describe('a leader in quorum mode', () => {
     expect(log.after({ names: 'ANY 2 (b,c)', connected: ['b', 'c'] })[0]).toContain('wait for b and c now');
   });
 
-  it('warns when commits wait, strictly, and nobody is there', () => {
+  it('warns when commits wait in strict mode and no standby is there', () => {
     const log = new Log({ synchronousMode: 'quorum', synchronousModeStrict: true });
     log.after(both);
     const warned = [expect.stringMatching(/^WARNING there is no synchronous standby: commits wait until .*strict is on/)];
@@ -103,7 +103,7 @@ describe('a leader in quorum mode', () => {
     expect(fresh.after({ names: 'ANY 1 (__patroni_strict_sync_replica_placeholder__)' })[0]).toEqual(warned[0]);
   });
 
-  it('gives standbys time to connect after a promotion, and the setting time to be made', () => {
+  it('gives standbys time to connect after a promotion, and the setting time to take effect', () => {
     const log = new Log();
     expect(log.after({ names: 'ANY 1 (b,c)', promotedAtMs: 9000 })).toEqual([]);
     expect(new Log().after({ ...alone, effects: [writeSync] })).toEqual([]);
@@ -111,7 +111,7 @@ describe('a leader in quorum mode', () => {
   });
 });
 
-it('in mode on the standbys of /sync are whom it names', () => {
+it('in mode on names the standbys of /sync', () => {
   const log = new Log({ synchronousMode: 'on' });
   expect(log.after({ names: 'b', connected: ['b', 'c'], sync: [0] })).toEqual(["commits wait for b now: synchronous_standby_names is 'b'"]);
   expect(log.after({ names: 'b', connected: ['b', 'c'], sync: [0, 'b'] })).toEqual(['/sync: only b may lead next']);
@@ -125,7 +125,7 @@ it('a round without etcd or without an answer of PostgreSQL changes nothing', ()
   expect(log.after(both)).toEqual([]);
 });
 
-it('who does not lead, or not synchronously, says nothing, and begins anew', () => {
+it('a node that does not lead, or not synchronously, logs nothing and begins again later', () => {
   const log = new Log();
   log.after(both);
   expect(log.after({ ...both, leader: 'b' })).toEqual([]);

@@ -1,6 +1,6 @@
 /**
- * What a leader's log says of the synchronous set: who is waited for and who may succeed, whenever
- * that has changed and is in force.
+ * What a leader's log says of the synchronous set. It tells which standbys commits wait for and
+ * which members may succeed, when that has changed and is in force.
  */
 import { plural } from '../support/plural.ts';
 import { sameName } from './cluster.ts';
@@ -23,10 +23,9 @@ export interface Noted {
 }
 
 const SENTENCES = {
-  changed: 'commits wait for {whom} now: synchronous_standby_names is {names}',
-  whole: 'there is a synchronous standby again: commits wait for {whom}, synchronous_standby_names is {names}',
-  alone:
-    'there is no synchronous standby: commits do not wait for any, and what is acknowledged from now on is on this node only (synchronous_mode_strict is off)',
+  changed: 'commits wait for {confirmers} now: synchronous_standby_names is {names}',
+  whole: 'there is a synchronous standby again: commits wait for {confirmers}, synchronous_standby_names is {names}',
+  alone: 'there is no synchronous standby: commits do not wait, and new ones are on this node only (synchronous_mode_strict is off)',
   blocked: 'there is no synchronous standby: commits wait until there is one (synchronous_mode_strict is on)',
   elected: '/sync: the next leader needs {votes} of {standbys}',
   listed: '/sync: only {standbys} may lead next',
@@ -37,7 +36,7 @@ function say(sentence: keyof typeof SENTENCES, words: Readonly<Record<string, st
   return SENTENCES[sentence].replace(/\{(\w+)\}/g, (_all, word: string) => words[word] ?? '');
 }
 
-/** `effects`: this round's, for the set is not judged while it is on the move. */
+/** `effects`: this round's, because the set is not judged while it changes. */
 export function syncNotes(
   c: Context,
   effects: readonly Effect[],
@@ -52,7 +51,7 @@ export function syncNotes(
   const moving = effects.some(({ kind }) => kind === 'set-sync-names') || (before === null && writes);
   if (moving || lack === 'unsettled') return { noted: before, notes: [] };
   const notes: SyncNote[] = [];
-  const words = { whom: whom(c, parseSyncNames(names)), names: `'${names}'` };
+  const words = { confirmers: confirmersOf(c, parseSyncNames(names)), names: `'${names}'` };
   if (lack !== null && lack !== before?.lack) notes.push({ level: 'warning', text: say(lack) });
   else if (lack === null && before !== null && before.lack !== null) notes.push({ level: 'info', text: say('whole', words) });
   else if (lack === null && names !== before?.names) notes.push({ level: 'info', text: say('changed', words) });
@@ -62,8 +61,8 @@ export function syncNotes(
 }
 
 /**
- * Nobody to wait for: gone on alone, or blocked. Unsettled: the leader has not yet let go of those
- * who went, or they have not had the time to connect.
+ * No standby to wait for: gone on alone, or blocked. Unsettled: the leader has not yet let go of
+ * standbys that went, or they have not had the time to connect.
  */
 function lackOf(c: Context, inForce: SyncNames): Noted['lack'] | 'unsettled' {
   const real = realNames(inForce);
@@ -76,7 +75,7 @@ function lackOf(c: Context, inForce: SyncNames): Noted['lack'] | 'unsettled' {
   return c.o.settings.dynamic.synchronousModeStrict ? 'blocked' : 'unsettled';
 }
 
-function whom(c: Context, inForce: SyncNames): string {
+function confirmersOf(c: Context, inForce: SyncNames): string {
   const list = [...realNames(inForce)].sort();
   const wanted = c.o.settings.dynamic.synchronousNodeCount;
   const all = inForce.count >= list.length;

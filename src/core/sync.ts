@@ -6,9 +6,9 @@
  *   quorum mode:  |voters ∪ names| <= quorum + count   — any `quorum + 1` voters that elect overlap
  *                 any `count` names that confirmed
  *   on:           every node in /sync has confirmed every acknowledged commit
- * So a change goes through a state that satisfies both the old and the new: first /sync is made
- * careful enough for both, then PostgreSQL's setting changes, and only when the new confirmers have
- * caught up with all that was acknowledged under the old one is /sync relaxed. One step a round;
+ * So a change goes through a state that satisfies both the old and the new. First /sync is made
+ * careful enough for both; then PostgreSQL's setting changes. /sync is relaxed only when the new
+ * confirmers have caught up with all that was acknowledged under the old setting. One step a round;
  * the facts of the next round say whether it took.
  */
 import { sameName, syncPriority } from './cluster.ts';
@@ -69,8 +69,8 @@ function position(sender: WalsenderFacts, synchronousCommit: string): Lsn | null
 }
 
 /**
- * Commits would wait for it until it is heard again. Whoever is waited for already is kept: it goes
- * with its walsender or its member key.
+ * Commits would wait for it until it is heard again. A standby that commits wait for already is
+ * kept until its walsender or its member key goes.
  */
 function isUnheard(c: Context, inForce: readonly string[], sender: WalsenderFacts): boolean {
   if (inForce.some((name) => sameName(name, sender.applicationName))) return false;
@@ -123,8 +123,8 @@ function withoutLaggards(c: Context, standbys: readonly Standby[]): readonly Sta
 }
 
 /**
- * One whose agent is locked out and sees nothing confirms commits, and has no vote in a race
- * (core/locked-out.ts): where another can do both, it does not count.
+ * A standby whose agent is locked out and sees nothing confirms commits, and has no vote in a race
+ * (core/locked-out.ts). Where another standby can do both, it does not count.
  */
 function withoutMute(c: Context, standbys: readonly Standby[]): readonly Standby[] {
   const mute = (name: string) => {
@@ -180,8 +180,8 @@ function quorumStep(c: Context, current: SyncNames, active: readonly Standby[]):
   const formerLeader = sync !== null && !isOurs && sync.leader !== null ? [sync.leader] : [];
   const voters = (sync?.standbys ?? []).filter((name) => !sameName(name, c.me));
   const strict = c.o.settings.dynamic.synchronousModeStrict;
-  // Of those who confirm under the setting in force, so many may be strangers: what they confirmed
-  // has that many copies fewer, and their names are not held on to.
+  // So many standbys that confirm under the setting in force may be strangers. What they confirmed
+  // has that many copies fewer, and their names are not kept.
   const doubtful = strangersUnder(c, inForce);
   if (wantedNames.length === 0 && inForce.length > 0 && doubtful === 0 && (inGrace(c) || strict)) {
     const because = strict ? 'strict mode: commits wait for a synchronous standby' : 'waiting for standbys to connect after the promotion';
@@ -195,9 +195,9 @@ function quorumStep(c: Context, current: SyncNames, active: readonly Standby[]):
   const target: SyncNames = { method: 'quorum', count: Math.max(count, 1), names };
   const settled = formatSyncNames(target) === c.o.pg.sql?.synchronousStandbyNames;
   const safeVoters = union(voters, formerLeader, inForce, wantedNames);
-  // How many copies of a commit the election may count on: no more than the setting in force asks
-  // for, and, until those who confirm under it have caught up with what was acknowledged before it,
-  // no more than /sync counted on so far.
+  // How many copies of a commit the election may count on. The setting in force is one limit. The
+  // other is what /sync counted on so far, until the standbys that confirm now have caught up with
+  // what was acknowledged before.
   const trusted = isOurs ? sync.standbys.length - sync.quorum : 0;
   const inForceHolds = (confirmed(c, named(active, inForce))?.length ?? 0) >= inForceCount;
   const copies = Math.min(Math.max(0, (inForceHolds ? inForceCount : Math.min(inForceCount, trusted)) - doubtful), realCount);
@@ -225,7 +225,10 @@ function quorumStep(c: Context, current: SyncNames, active: readonly Standby[]):
 const BESIEGED =
   'another server streams under the name of every standby that could confirm: commits wait for these names, which proves nothing';
 
-/** The names stay as they are, and the election counts on nobody who confirmed under them. */
+/**
+ * The names stay as they are, and the election does not count on standbys that confirmed under
+ * them.
+ */
 function besiegedStep(c: Context, held: readonly string[]): SyncStep {
   const sync = c.view?.sync ?? null;
   const stands = sync !== null && sync.leader !== null && sameName(sync.leader, c.me);
@@ -235,7 +238,7 @@ function besiegedStep(c: Context, held: readonly string[]): SyncStep {
 
 const named = (standbys: readonly Standby[], names: readonly string[]) => standbys.filter((standby) => includes(names, standby.name));
 
-/** Everybody who streams; nofailover nodes only to fill up the wanted number. */
+/** Every standby that streams; nofailover nodes only to fill up the wanted number. */
 function quorumNames(c: Context, active: readonly Standby[]): readonly string[] {
   const names: string[] = [];
   for (const standby of active)
@@ -253,7 +256,7 @@ function priorityStep(c: Context, current: SyncNames, active: readonly Standby[]
   const listed = isOurs ? sync.standbys : [];
   if (!isOurs) return writeSync(c, 0, [], 'taking the synchronous set over as leader');
   // A quorum confirmed each commit, so not every standby of the set has every commit.
-  if (sync.quorum > 0) return writeSync(c, 0, [], 'leaving quorum mode: nobody but this leader is known to have every acknowledged commit');
+  if (sync.quorum > 0) return writeSync(c, 0, [], 'leaving quorum mode: only this leader is known to have every acknowledged commit');
   const waitedFor = realNames(current);
   const held = listed.filter((name) => includes(waitedFor, name));
   if (held.length < listed.length)
@@ -270,9 +273,9 @@ function priorityStep(c: Context, current: SyncNames, active: readonly Standby[]
     return { ...done, because: 'waiting for standbys to connect after the promotion', waiting: true };
   if (picked.length === 0 && !strict && keepsWaiting(c, waitedFor)) return { ...done, because: BESIEGED };
   if (picked.length === 0 && strict) {
-    // Nobody can confirm: commits wait, and whoever is in /sync keeps every acknowledged one. So
-    // all of them have to come back, or the first to be let go from /sync, before a commit is
-    // acknowledged again.
+    // No standby can confirm: commits wait, and each standby in /sync keeps every acknowledged one.
+    // So before another commit is acknowledged, all of them must come back, or the first be let go
+    // from /sync.
     const names = listed.length > 0 ? listed : [NOBODY];
     return (
       setNames(c, { method: 'priority', count: names.length, names }, 'strict mode without a standby: commits wait') ?? {
@@ -310,17 +313,17 @@ export interface Takeover {
 
 /**
  * What a candidate that holds the leader key does before it promotes. /sync must name the new
- * leader before the first commit can be acknowledged here: while it named the old one, a third node
- * would take what is ahead on the old leader for unacknowledged. It is written again when a write
- * from before may still arrive: that one was right for the server that ran then, whose
- * synchronous_standby_names this one need not have.
+ * leader before the first commit can be acknowledged here. While it named the old one, a third node
+ * would treat what is ahead on the old leader as unacknowledged. It is written again when an
+ * earlier write may still arrive. That write was right for the server that ran then; this one may
+ * have another synchronous_standby_names.
  */
 export function takeover(c: Context): Takeover {
   const { synchronousMode: mode, synchronousModeStrict: strict, synchronousNodeCount } = c.o.settings.dynamic;
   if (c.view === null) return { names: null, effect: null };
   const { sync } = c.view;
-  // Commits will wait for nobody: no standby that it lists may lead for having confirmed them,
-  // should the mode be on again before it is deleted.
+  // Commits will wait for no standby. So no standby on its list may lead for having confirmed them,
+  // if the mode is on again before it is deleted.
   if (mode === 'off') return { names: null, effect: sync === null ? null : { kind: 'delete-sync', expected: sync } };
   const stands = sync !== null && sync.leader !== null && sameName(sync.leader, c.me) && !c.o.syncUnsettled;
   const others = union(sync?.standbys ?? [], sync?.leader ? [sync.leader] : []).filter((name) => !sameName(name, c.me));
@@ -338,8 +341,8 @@ export function takeover(c: Context): Takeover {
   }
   const count = Math.max(1, Math.min(synchronousNodeCount, others.length));
   const names = others.length === 0 ? nobody : formatSyncNames({ method: 'quorum', count, names: others });
-  // What was acknowledged before has as many copies among the others as /sync counted on so far:
-  // not more, though more will confirm from now on.
+  // Earlier commits have as many copies among the others as /sync counted on so far, although more
+  // standbys will confirm from now on.
   const copies = sync?.leader == null ? count : Math.min(count, Math.max(0, sync.standbys.length - sync.quorum));
   const quorum = Math.max(0, others.length - copies);
   const same = stands && sync !== null && sameNames(sync.standbys, others) && sync.quorum >= quorum;

@@ -1,6 +1,6 @@
 /**
- * The member that another one streams from. That one goes by it, and so does the leader, which must
- * have a slot for every member that comes to it.
+ * The member that another one streams from. The member follows it, and so does the leader, which
+ * must have a slot for every member that comes to it.
  */
 import { type ClusterView, type Member, memberOf } from './cluster.ts';
 import type { Lsn } from './units.ts';
@@ -24,8 +24,8 @@ export function upstreamOf(view: ClusterView, leader: string, follower: Follower
 }
 
 /**
- * It gets no WAL itself, and has no more than its follower: nothing comes from such a one, and it
- * may stay so for ever. A Patroni that does not publish `replay_lsn` yet may not tell of its
+ * It gets no WAL itself and is not ahead of its follower. No WAL comes from such a member, and that
+ * may last for ever. A Patroni that does not publish `replay_lsn` yet may not tell of its
  * replication either, and is believed to be well.
  */
 function isStuckBehind(wanted: Member, leader: string, { lsn }: Follower): boolean {

@@ -91,7 +91,7 @@ describe('switchover', () => {
     expect(await pendingRequest()).toEqual({});
   });
 
-  test('two seconds from now, by regentctl; and one that is taken back does not happen', async () => {
+  test('two seconds from now, by regentctl; and one that is cancelled does not happen', async () => {
     const { leader, first, writer } = await writing();
     const schedule = () => new Date(Date.now() + 2000).toISOString();
     const called = await cluster.ctl(['switchover', '--candidate', first.name, '--scheduled', schedule(), '--force']);
@@ -177,7 +177,7 @@ describe('a switchover that cannot be', () => {
 });
 
 describe('a switchover that meets trouble', () => {
-  test('asked for twice at once, to different candidates: one of them leads, and both askers are told so', async () => {
+  test('asked for twice at once, to different candidates: one of them leads, and both operators are told so', async () => {
     const { leader, first, second, writer } = await writing();
     const answers = await Promise.all(
       [first, second].map((candidate) => post(leader, '/switchover', { leader: leader.name, candidate: candidate.name })),
@@ -202,7 +202,7 @@ describe('a switchover that meets trouble', () => {
     await cluster.verify(writer);
   });
 
-  test('the third node is gone without a word: nobody waits for wal_sender_timeout, which is a minute', async () => {
+  test('the third node is gone without notice: the stop does not wait for wal_sender_timeout, which is a minute', async () => {
     const { leader, first, second, writer } = await writing();
     const frozen = [second.childOfPostmaster('walreceiver'), second.childOfPostmaster('startup')];
     for (const pid of frozen) process.kill(pid, 'SIGSTOP');
@@ -212,7 +212,7 @@ describe('a switchover that meets trouble', () => {
       expect(answer).toEqual({ status: 200, text: `Successfully switched over to "${first.name}"` });
       await writer.ack(`on ${first.name}`, 15_000, (ack) => ack.node === first.name);
       expect(performance.now() - askedAt).toBeLessThan(25_000);
-      expect(leader.log()).toContain(`${second.name}: silent for 3 s, and not to be waited for`);
+      expect(leader.log()).toContain(`${second.name}: silent for 3 s, so the stop does not wait for them`);
     } finally {
       for (const pid of frozen) process.kill(pid, 'SIGCONT');
     }

@@ -24,9 +24,9 @@ export interface BootstrapPorts {
 /**
  * The right to make the cluster is the empty mark in etcd, on the lease that this agent has when
  * the job begins. The new cluster is published first by its system identifier, for good, and only
- * over that mark; then by the leader key, by which others clone and clients come. Last before the
- * key goes the mark that says that nobody was led to this directory: from then on it may hold what
- * was acknowledged. What fails after that is left to the rounds, and nothing is undone.
+ * over that mark. The leader key follows: by it other members clone, and clients come. Just before
+ * the key, the mark goes that says that no other node was led to this directory. From then on it
+ * may hold acknowledged commits. A later failure is left to the rounds, and nothing is undone.
  */
 export async function bootstrap(ports: BootstrapPorts, signal: AbortSignal): Promise<void> {
   const { pg, dcs, settings } = ports;
@@ -39,7 +39,7 @@ export async function bootstrap(ports: BootstrapPorts, signal: AbortSignal): Pro
     const { systemIdentifier } = await pg.bootstrap({ timeoutMs: DAY_MS, signal });
     reached.made = true;
     ports.configApplied();
-    // The mark went with its lease if that ended meanwhile, and another may have made another
+    // The mark went with its lease if that ended meanwhile. Another node may have made another
     // cluster since: the log tells which. What counts is the compare.
     const { initialize } = await dcs.read(dcsTimeout(ports));
     const modRevision = initialize === '' ? await dcs.publishInitialize(systemIdentifier, leaseId, dcsTimeout(ports)) : null;
@@ -61,8 +61,8 @@ const lostRight = (when: string) =>
   new RegentError('BOOTSTRAP_LOST', `the right to initialize the cluster was lost ${when}`, { policy: 'transient' });
 
 /**
- * How far a bootstrap has come: whether the cluster is whole, and what is known to be of it in
- * etcd, the empty mark or the identifier.
+ * How far a bootstrap has come: whether the cluster is whole, and whether etcd has the empty mark
+ * or the identifier.
  */
 interface Reached {
   made: boolean;
@@ -70,11 +70,11 @@ interface Reached {
 }
 
 /**
- * Nobody was led to it. What is half made goes at once. What is whole stays, marked, while it is
- * not known whether it was published: the rounds find out, and an etcd that does not answer costs
- * nobody a long restore. What was published goes once etcd does not have it any more, and the next
- * node may try. Of etcd nothing goes but what this bootstrap wrote there: an empty mark may be
- * another's by now, and a system identifier another's success.
+ * No other node was led to it. A half-made directory goes at once. A whole one stays, marked, while
+ * it is not known whether it was published. The rounds find out. So an etcd that does not answer
+ * costs nobody a long restore. A published one goes once etcd no longer has it, and the next node
+ * may try. From etcd only this bootstrap's own entries go. An empty mark may be another node's by
+ * now, and a system identifier another node's success.
  */
 async function undoBootstrap(ports: BootstrapPorts, { made, written }: Reached): Promise<void> {
   const { pg, dcs, settings, log } = ports;

@@ -1,4 +1,4 @@
-/** Makes the data directory from another member's, in place of what is here or of nothing. */
+/** Makes the data directory from another member's. It replaces what is here, if anything. */
 import type { Job, Source } from '../../core/effects.ts';
 import { isCountedOn } from '../../core/voters.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -25,7 +25,7 @@ export interface ClonePorts extends StartPorts {
 async function seen(ports: ClonePorts, source: Source, signal: AbortSignal, leavesSync = false): Promise<string | null> {
   const view = await ports.dcs.read(dcsTimeout(ports));
   const { initialize } = view;
-  // After etcd, which may keep us waiting for long: the source is to live now.
+  // Ask it after etcd, which may keep us waiting for long: the source must be alive now.
   const { systemIdentifier, inRecovery } = await ports.pg.sourceHistory(source, { timeoutMs: SOURCE_TIMEOUT_MS, signal });
   const { dynamic, local } = ports.settings.current();
   if (!leavesSync && isCountedOn(view, dynamic.synchronousMode, local.name) && (view.sync?.leader !== source.name || inRecovery)) {
@@ -53,18 +53,18 @@ async function seen(ports: ClonePorts, source: Source, signal: AbortSignal, leav
 export async function clone(ports: ClonePorts, job: Extract<Job, { kind: 'clone' | 'reinitialize' }>, signal: AbortSignal): Promise<void> {
   const { pg } = ports;
   if (job.kind === 'reinitialize') {
-    // What is removed here may be the last copy of what was acknowledged: it goes only while
-    // another is seen to be there. And only while a copy can be made in its place.
+    // The directory that is removed here may be the last copy of acknowledged commits. So it goes
+    // only while another copy is seen to exist, and only while a new one can be made in its place.
     await pg.checkRemake(await seen(ports, job.source, signal, true));
     await leaveSync(ports, ports.leaving, signal);
     ports.stopping();
     await pg.stop('immediate', { timeoutMs: 30_000 });
-    // That was some time ago.
+    // The first look was some time ago.
     await seen(ports, job.source, signal);
     await pg.removeDataDirectory({ timeoutMs: DAY_MS, keepAside: false });
   } else {
-    // An agent that ended in the middle of a bootstrap left a server running on what it had made,
-    // and nobody else would ever stop it.
+    // An agent that ended in the middle of a bootstrap left a server running on its directory. No
+    // other process would ever stop that server.
     await pg.stop('immediate', { timeoutMs: 30_000 });
   }
   await pg.clone(job.source, { timeoutMs: DAY_MS, signal, fromLeader: job.fromLeader });

@@ -1,4 +1,4 @@
-/** Gives the lead up in good order, for a switchover or before the agent ends. */
+/** Gives the lead up in good order, before a switchover or the end of the agent. */
 import type { CallbackAction, Job } from '../../core/effects.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Dcs } from '../../ports/dcs.ts';
@@ -32,11 +32,11 @@ export interface HandoverPorts extends ReleasePorts {
 }
 
 /**
- * Checkpoint while the clients still work, so that the shutdown has little to write; those who are
- * not there to confirm it are found out, while the clients still work; then a fast shutdown, which
- * sends every last record to the connected standbys; then the key, with the position that the
- * successor must have. The key does not wait for the processes to end once PostgreSQL is closed for
- * writes: an archiver may take as long as it likes.
+ * The steps, in order. First a checkpoint while the clients still work, so that the shutdown has
+ * little to write. At the same time the agent finds out which standbys are gone and cannot confirm
+ * it. Then a fast shutdown, which sends every last record to the connected standbys. Then the key
+ * is released, with the position that the successor must have. The key does not wait for the
+ * processes to end once PostgreSQL is closed for writes: an archiver may take as long as it likes.
  */
 export async function handover(ports: HandoverPorts, job: Extract<Job, { kind: 'handover' }>, signal: AbortSignal): Promise<void> {
   const { pg, log } = ports;
@@ -51,8 +51,8 @@ export async function handover(ports: HandoverPorts, job: Extract<Job, { kind: '
   const drain = isPrimary ? await withoutTheSilent(ports, planFor(ports.settings, job), signal) : {};
   ports.stopping();
   const key = { released: Promise.resolve(false) };
-  // Told once, and as soon as nobody can write here any more: what the script takes away (an
-  // address) the successor is about to need.
+  // Told once, as soon as nothing can write here any more: the successor will need what the script
+  // takes away (an address).
   let told: Promise<void> | null = null;
   const stopped = () => {
     told ??= ports.announce('on_stop', 'demoted').catch((error: unknown) => log.warning(`callback on_stop: ${String(error)}`));
@@ -76,8 +76,8 @@ export async function handover(ports: HandoverPorts, job: Extract<Job, { kind: '
 }
 
 /**
- * The checkpoint was asked for on a new connection. Who does not get one would not get in after the
- * handover either: it is called off before anything stops.
+ * The checkpoint was asked for on a new connection. An agent that does not get one would not get in
+ * after the handover either, so the handover is called off before anything stops.
  */
 async function refuseLockedOut(ports: HandoverPorts): Promise<void> {
   const { lockedOut } = await ports.pg.observe({ timeoutMs: 1000 });
@@ -91,11 +91,11 @@ async function refuseLockedOut(ports: HandoverPorts): Promise<void> {
   );
 }
 
-/** Of a PostgreSQL that does not take writes any more. */
+/** Called when PostgreSQL takes no writes any more. */
 async function releaseKey(ports: ReleasePorts): Promise<void> {
   const { watchdog, settings, log } = ports;
   await watchdog.disable();
   await ports.fence.disarm();
   const released = await ports.lease.release(settings.local().name, dcsTimeout(ports));
-  if (!released) log.info('the leader key was not ours any more when it was to be released');
+  if (!released) log.info('the leader key was no longer ours when this agent went to release it');
 }

@@ -2,26 +2,26 @@
 import type { ServerRole } from '../../core/effects.ts';
 import type { SettingsSource } from '../../ports/settings.ts';
 
-/** Work whose length depends on the size of the database is bounded only so that it ends at all. */
+/** Work that takes longer for a larger database is bounded only so that it ends at all. */
 export const DAY_MS = 24 * 3600 * 1000;
 
 interface Configured {
   readonly settings: Pick<SettingsSource, 'current'>;
 }
 
-/** For one call to etcd. */
+/** Options for one call to etcd. */
 export const dcsTimeout = (ports: Configured) => ({ timeoutMs: ports.settings.current().dynamic.retryTimeoutSeconds * 1000 });
 
 /**
- * A crashed standby may have hours of WAL to replay, and nobody waits for it; after this the rounds
- * go on beside its start.
+ * A crashed standby may have hours of WAL to replay, and nothing waits for it. After this time the
+ * rounds go on beside its start.
  */
 const STANDBY_START_MS = 60_000;
 
 /**
- * How long this job waits for the start. No longer than the limit by which the rules judge it, for
- * they judge a start only once its job is over: with primary_start_timeout 0 nobody else can lead,
- * or it would not be started.
+ * How long this job waits for the start. It is not longer than the limit by which the rules judge
+ * the start, because they judge it only once its job is over. With primary_start_timeout 0 no other
+ * node can lead, or the rules would not start it.
  */
 export function startTimeoutMs(ports: Configured, role: ServerRole, wantedMs: number | null): number {
   const { dynamic, postgresql } = ports.settings.current();

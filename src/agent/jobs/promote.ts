@@ -31,8 +31,8 @@ export async function promote(ports: PromotePorts, syncNames: string | null, sig
     });
   }
   await pg.setSyncNames(syncNames, bounded).catch((error: unknown) => {
-    // The user's own value is in the file already, or one that waits for more than anybody counts
-    // on: neither is worth a cluster without a primary.
+    // The file already has the user's own value, or one that makes commits wait for more standbys
+    // than the election counts on. Neither is worth a cluster without a primary.
     if (syncNames !== null) throw error;
     log.warning(`promoted with the files as they are: ${String(error)}`);
   });

@@ -37,7 +37,7 @@ const handover = (action: 'switchover' | 'failover' | 'shutdown', candidate: str
   ({ kind: 'handover', action, candidate }) as const;
 
 describe('before a primary is stopped', () => {
-  it('nobody waits while all confirm', async () => {
+  it('the agent does not wait while all standbys confirm', async () => {
     const { seen, ports, abort } = scene([primary(behind('b', 1), behind('c', 2)), primary(walsender('b'), walsender('c', { pid: 2 }))]);
     expect(await withoutTheSilent(ports, planFor(ports.settings, handover('switchover', 'b')), abort.signal)).toEqual({
       successors: ['b'],
@@ -45,13 +45,13 @@ describe('before a primary is stopped', () => {
     expect(seen).toMatchObject({ nowMs: 1000, ended: [], said: [] });
   });
 
-  it('whoever is silent for three seconds is cut off, if a successor is not', async () => {
+  it('the agent cuts off a standby that is silent for three seconds, if a successor is not silent', async () => {
     const { seen, ports, abort } = scene([primary(behind('b', 1), behind('c', 2)), primary(walsender('b'), behind('c', 2))]);
     expect(await withoutTheSilent(ports, planFor(ports.settings, handover('shutdown')), abort.signal)).toEqual({ successors: ['b', 'c'] });
-    expect(seen).toMatchObject({ nowMs: 4000, ended: [2], said: ['c: silent for 3 s, and not to be waited for'] });
+    expect(seen).toMatchObject({ nowMs: 4000, ended: [2], said: ['c: silent for 3 s, so the stop does not wait for them'] });
   });
 
-  it('a switchover whose candidate is silent is called off', async () => {
+  it('the agent calls off a switchover whose candidate is silent', async () => {
     const { seen, ports, abort } = scene([primary(behind('b', 1), walsender('c', { pid: 2 }))]);
     const refused = withoutTheSilent(ports, planFor(ports.settings, handover('switchover', 'b')), abort.signal);
     await expect(refused).rejects.toMatchObject({
@@ -61,19 +61,19 @@ describe('before a primary is stopped', () => {
     expect(seen.ended).toEqual([]);
   });
 
-  it.each(['failover', 'shutdown'] as const)('a %s is not, and then nobody is cut off', async (action) => {
+  it.each(['failover', 'shutdown'] as const)('the agent does not call off %s, and cuts no standby off', async (action) => {
     const { seen, ports, abort } = scene([primary(behind('b', 1))]);
     expect(await withoutTheSilent(ports, planFor(ports.settings, handover(action, 'b')), abort.signal)).toEqual({ successors: ['b'] });
     expect(seen.ended).toEqual([]);
   });
 
-  it('a restart needs nobody', async () => {
+  it('a restart needs no successor', async () => {
     const { seen, ports, abort } = scene([primary(behind('b', 1), behind('c', 2))]);
     expect(await withoutTheSilent(ports, nobodyTakesOver, abort.signal)).toEqual({ successors: [] });
     expect(seen.ended).toEqual([1, 2]);
   });
 
-  it('what cannot be found out makes the stop as slow as PostgreSQL, and no slower', async () => {
+  it('an unanswered question makes the stop as slow as PostgreSQL, and no slower', async () => {
     const { seen, ports, abort } = scene([primary(behind('b', 1))], false);
     expect(await withoutTheSilent(ports, nobodyTakesOver, abort.signal)).toEqual({});
     expect(seen).toMatchObject({ nowMs: 1000, ended: [] });
@@ -82,7 +82,7 @@ describe('before a primary is stopped', () => {
     expect(silent.seen).toMatchObject({ nowMs: 1000, ended: [] });
   });
 
-  it('whoever calls it off does not wait, and cuts nobody off', async () => {
+  it('a job that was called off does not wait, and cuts no standby off', async () => {
     const { seen, ports, abort } = scene([primary(behind('b', 1))]);
     abort.abort();
     expect(await withoutTheSilent(ports, nobodyTakesOver, abort.signal)).toEqual({ successors: [] });

@@ -1,7 +1,7 @@
 /**
- * Before a primary is stopped in good order, while its clients still work: the walsenders of
- * standbys that are not there any more are ended, so that the stop does not wait for them
- * (core/shutdown-wait.ts). A standby that was taken for gone, and is there, connects again at once.
+ * Ends the walsenders of standbys that are no longer there, before a primary is stopped in good
+ * order and while its clients still work. The stop then does not wait for them
+ * (core/shutdown-wait.ts). A standby that was there after all connects again at once.
  */
 import type { ClusterView } from '../../core/cluster.ts';
 import type { Job } from '../../core/effects.ts';
@@ -16,7 +16,7 @@ import { ensureError, RegentError } from '../../support/errors.ts';
 const LOOK_EVERY_MS = 50;
 const OBSERVE_MS = 1000;
 const END_MS = 1000;
-/** Whoever waits for the stop may have no etcd. */
+/** A stop may happen without etcd. */
 const ETCD_MS = 2000;
 
 export interface SilentPorts {
@@ -30,7 +30,7 @@ export interface SilentPorts {
 type Handover = Extract<Job, { kind: 'handover' }>;
 
 export interface Drain {
-  /** For Postgres.stop; absent: it is to be as patient as PostgreSQL. */
+  /** An option of Postgres.stop; absent: the stop is as patient as PostgreSQL. */
   readonly successors?: readonly string[];
 }
 
@@ -41,21 +41,21 @@ export interface Plan {
 }
 
 /**
- * An operator's failover by name is meant, whatever its candidate has; and an agent that is told to
- * end has no other choice.
+ * An operator's failover by name is carried out, whatever its candidate has. An agent that is told
+ * to end has no other choice.
  */
 export function planFor(settings: Pick<SettingsSource, 'current'>, { action, candidate }: Handover): (view: ClusterView) => Plan {
   const { local, dynamic } = settings.current();
   return (view) => ({ successors: successorsOf(view, local.name, candidate, dynamic.synchronousMode), inVain: action === 'switchover' });
 }
 
-/** Of a restart: nobody is to take over. */
+/** The plan of a restart: no other member takes over. */
 export const nobodyTakesOver = (): Plan => ({ successors: [], inVain: false });
 
 /**
  * Takes no time while every standby answers, and SILENT_MS at most otherwise. Throws
- * SUCCESSORS_SILENT, and nothing was done then; nothing else: what cannot be found out now makes
- * the stop as slow as PostgreSQL is.
+ * SUCCESSORS_SILENT, and nothing was done then. It throws nothing else: a question without an
+ * answer only makes the stop as slow as PostgreSQL is.
  */
 export async function withoutTheSilent(ports: SilentPorts, plan: (view: ClusterView) => Plan, signal: AbortSignal): Promise<Drain> {
   const { dcs, log, settings } = ports;
@@ -65,7 +65,7 @@ export async function withoutTheSilent(ports: SilentPorts, plan: (view: ClusterV
     const { silent, successorsSilent } = await look(ports, view, names, signal);
     if (successorsSilent && inVain) throw successorsSilentError(names);
     if (signal.aborted || silent.length === 0 || successorsSilent) return { successors: names };
-    log.info(`${silent.map(({ name }) => name).join(', ')}: silent for ${SILENT_MS / 1000} s, and not to be waited for`);
+    log.info(`${silent.map(({ name }) => name).join(', ')}: silent for ${SILENT_MS / 1000} s, so the stop does not wait for them`);
     await ports.pg.endWalsenders(
       silent.map(({ pid }) => pid),
       { timeoutMs: END_MS, signal },
@@ -73,14 +73,14 @@ export async function withoutTheSilent(ports: SilentPorts, plan: (view: ClusterV
     return { successors: names };
   } catch (error) {
     if (error instanceof RegentError && error.code === 'SUCCESSORS_SILENT') throw error;
-    log.warning(`who is not to be waited for when PostgreSQL stops could not be found out: ${ensureError(error).message}`);
+    log.warning(`could not check which standbys are still confirming WAL before the shutdown: ${ensureError(error).message}`);
     return {};
   }
 }
 
 function successorsSilentError(names: readonly string[]): RegentError {
   const who = names.length === 1 ? `${names[0]} has` : `none of ${names.join(', ')} has`;
-  const message = `${who} confirmed no WAL for ${SILENT_MS / 1000} s, and would not get what is still to be written`;
+  const message = `${who} confirmed no WAL for ${SILENT_MS / 1000} s, and would not get the WAL that is still to be written`;
   return new RegentError('SUCCESSORS_SILENT', message, { policy: 'transient', mend: 'see whether its host and its disk are well' });
 }
 

@@ -41,7 +41,7 @@ export async function start(
   if (role.kind === 'primary') await ports.fence.arm();
   else await ports.fence.disarm();
   const { notWritten } = await ports.pg.start(role, { timeoutMs: startTimeoutMs(ports, role, timeoutMs), signal, freshCopy });
-  // What could not be written is left to the rounds.
+  // The rounds write the files that could not be written here.
   if (notWritten.length === 0) ports.configApplied();
 }
 
@@ -50,8 +50,8 @@ export async function restart(ports: RestartPorts, job: Extract<Job, { kind: 're
   if (job.role.kind === 'standby') await leaveSync(ports, ports.leaving, signal);
   ports.stopping();
   if (job.role.kind === 'primary') {
-    // Without it the stop takes longer. A server that does not let the agent in is to be restarted
-    // nevertheless.
+    // Without it the stop takes longer. A server that does not let the agent in must still be
+    // restarted.
     await pg
       .checkpoint({ timeoutMs: DAY_MS, signal })
       .catch((error: unknown) => ports.log.warning(`checkpoint before the restart failed: ${String(error)}`));

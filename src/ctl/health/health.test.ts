@@ -129,7 +129,7 @@ test.each<[string, 1 | 2, RegExp, () => void]>([
   [
     'a member too old for quorum mode',
     1,
-    /warning: patroni3 runs Patroni 3\.0\.2, which takes synchronous_mode: quorum for off/,
+    /warning: patroni3 runs Patroni 3\.0\.2, which reads synchronous_mode: quorum as off/,
     () => {
       etcd.put('demo', 'config', { synchronous_mode: 'quorum' });
       amend(etcd, 'demo', 'patroni3', { version: '3.0.2' });
@@ -273,7 +273,7 @@ test('a dead leader is critical while its key lasts, a dead replica a warning, b
   ]);
 });
 
-test('what a member’s agent tries and cannot do, and who could not be promoted', async () => {
+test('failing chores of a member’s agent, and members that could not be promoted', async () => {
   members.answer(({ member }) => {
     const failing = { 'replication slots': 'all replication slots are in use' };
     if (member === 'patroni1') return JSON.stringify({ state: 'running', role: 'primary', timeline: 1, xlog: { location: END }, failing });
@@ -289,7 +289,7 @@ test('what a member’s agent tries and cannot do, and who could not be promoted
   ]);
 });
 
-test('a member that is not well says what its agent waits for, as its log does', async () => {
+test('an unhealthy member shows the reason its agent waits for, as in its log', async () => {
   const waits = (state: string, because: string) =>
     JSON.stringify({ state, role: 'replica', timeline: 1, regent: { version: '0.1.0', because } });
   const lacks = 'not taking the leader key: 1 of 2 votes: patroni3 does not answer';
@@ -330,14 +330,14 @@ test('a leader whose PostgreSQL hangs', async () => {
   expect([code, out]).toEqual([2, expect.stringContaining('critical: the PostgreSQL of the leader patroni1 does not answer its agent\n')]);
 });
 
-test('nobody answers', async () => {
+test('no member answers', async () => {
   for (const name of ['patroni1', 'patroni2', 'patroni3']) amend(etcd, 'demo', name, { api_url: 'http://127.0.0.1:1/' });
   const { code, out } = await ctl(['health'], { etcd, env });
   expect(code).toBe(2);
   expect(out).toContain('critical: no member answers\n');
 });
 
-test('HAProxy is skipped with a word where it cannot be seen, and without one when not wanted', async () => {
+test('HAProxy is skipped with a remark where it cannot be seen, and without one when not wanted', async () => {
   const away = await ctl(['health', '--haproxy-url', 'http://127.0.0.1:1/stats;csv'], { etcd });
   // Somebody has named it, so it is meant to be there.
   expect(away.code).toBe(1);
