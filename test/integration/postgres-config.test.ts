@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createSystemClock } from '../../src/adapters/clock/system.ts';
 import { clone } from '../../src/adapters/postgres/clone.ts';
-import { type Context, depsOf } from '../../src/adapters/postgres/context.ts';
 import { clearIncomplete, inspectDataDir, markIncomplete } from '../../src/adapters/postgres/data-dir.ts';
 import type { Deps } from '../../src/adapters/postgres/deps.ts';
+import { depsOf } from '../../src/adapters/postgres/local-server.ts';
 import { rewind } from '../../src/adapters/postgres/rewind.ts';
 import { syncSlots } from '../../src/adapters/postgres/slots.ts';
 import { connect, discard } from '../../src/adapters/postgres/sql.ts';
@@ -45,7 +45,7 @@ const following = (settings: Settings): ServerRole => ({ kind: 'standby', source
 const own = async (path: string) => (owner ? await chown(path, owner.uid, owner.gid) : undefined);
 
 function depsFor(settings: Settings): Deps {
-  return depsOf({ settings, log, clock: createSystemClock(), runAs: owner } as unknown as Context);
+  return depsOf({ settings, log, clock: createSystemClock(), runAs: owner });
 }
 
 async function member(name: string, more: Partial<Parameters<typeof settingsFor>[0]> = {}): Promise<Settings> {
@@ -158,7 +158,7 @@ describe('a replica', () => {
     expect(await inspectDataDir(settings.postgresql.dataDir)).toMatchObject({ state: 'missing', incompleteWork: null });
   });
 
-  test('whose making is called off leaves nothing either', async () => {
+  test('that is called off while it is made leaves nothing either', async () => {
     const slow = { ...settings.postgresql, basebackup: [{ name: 'max-rate', value: '32' }] };
     const abort = new AbortController();
     const failure = clone(depsFor({ ...settings, postgresql: slow }), sourceOf(primary), {
@@ -178,7 +178,7 @@ describe('a replica', () => {
     expect(await inspectDataDir(settings.postgresql.dataDir)).toMatchObject({ state: 'missing', incompleteWork: null });
   });
 
-  test('is made after others have failed, over what an interrupted clone left, and only ever starts as a standby', async () => {
+  test('is made after other methods failed, over an interrupted clone’s remains, and only ever starts as a standby', async () => {
     mkdirSync(settings.postgresql.dataDir, { recursive: true });
     writeFileSync(join(settings.postgresql.dataDir, 'half'), '');
     await own(settings.postgresql.dataDir);
@@ -256,7 +256,7 @@ describe('a replica', () => {
     if (mountable) expect(log.lines.join('\n')).toContain(`${settings.postgresql.pgpass} cannot be replaced`);
   });
 
-  test('is not rewound from a server that is in recovery, nor from one that is not there', async () => {
+  test('is not rewound from a server that is in recovery, or from one that is not there', async () => {
     const target = await member('pg-3');
     await clone(depsFor(target), sourceOf(primary), { ...BOUND, fromLeader: true });
     const deps = depsFor(target);
@@ -315,7 +315,7 @@ describe('a cluster restored from a backup', () => {
     }
   });
 
-  test('that the program could not restore stays marked, and the next attempt begins anew', async () => {
+  test('that the program could not restore stays marked, and the next attempt begins again', async () => {
     const settings = await member('unrestored', { bootstrap: { method: 'copy', methodOptions: { command: 'false' } } });
     const adapter = adapterFor(settings, log);
     try {
@@ -329,7 +329,7 @@ describe('a cluster restored from a backup', () => {
 });
 
 describe('a rewind', () => {
-  test('of a crashed primary archives what waited, and brings it behind its successor with its own configuration', async () => {
+  test('of a crashed primary archives waiting WAL, and brings it behind its successor with its own configuration', async () => {
     const successor = await member('pg-2');
     const replica = adapterFor(successor, log);
     try {
@@ -386,7 +386,7 @@ describe('a rewind', () => {
   });
 });
 
-test('a new cluster is not made where something lies', async () => {
+test('a new cluster is not made where files lie', async () => {
   const settings = await member('full');
   mkdirSync(settings.postgresql.dataDir);
   writeFileSync(join(settings.postgresql.dataDir, 'something'), '');

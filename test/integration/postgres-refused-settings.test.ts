@@ -5,7 +5,7 @@ import { chown } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ConfWriter } from '../../src/adapters/postgres/conf-writer.ts';
-import { runner } from '../../src/adapters/postgres/context.ts';
+import { runner } from '../../src/adapters/postgres/local-server.ts';
 import type { ServerRole } from '../../src/core/effects.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import { commandLineArguments } from '../../src/pgconf/server-config.ts';
@@ -51,7 +51,7 @@ beforeAll(async () => {
 afterAll(() => home.remove());
 
 describe('settings that PostgreSQL would refuse', () => {
-  test('never reach the file: what is left is accepted, clamped where that is possible', async () => {
+  test('never reach the file: the rest is accepted, clamped where that is possible', async () => {
     const writer = new ConfWriter({ run: runner(owner), log, runAs: owner });
     await writer.writeServerFiles(settings, STANDBY, 'ANY 1 ("pg-1")', 15, null);
     const value = (name: string) => program(settings, 'postgres', '-D', settings.postgresql.dataDir, '-C', name).replace(/\n$/, '');
@@ -68,7 +68,7 @@ describe('settings that PostgreSQL would refuse', () => {
     expect(readFileSync(join(settings.postgresql.dataDir, 'postgresql.conf'), 'utf8')).not.toMatch(/moon|Mars|no_such|perhaps|evil|passwd/);
   });
 
-  test('every argument of the command line is understood', () => {
+  test('PostgreSQL understands every argument of the command line', () => {
     const args = commandLineArguments(settings, 15, { max_connections: 400 });
     expect(program(settings, 'postgres', '-D', settings.postgresql.dataDir, ...args, '-C', 'max_connections').trim()).toBe('400');
   });

@@ -1,7 +1,7 @@
 /** Runs seed after seed, as many at once as there are workers. */
 
 import { codeOf, ensureError } from '../../src/support/errors.ts';
-import type { Outcome, Plan } from '../../test/sim/plan.ts';
+import { drawPlan, type Outcome } from '../../test/sim/plan.ts';
 import type { Pool } from './pool.ts';
 import type { Result } from './protocol.ts';
 
@@ -30,11 +30,11 @@ export function crashOf(seed: number, error: unknown): Result {
     acknowledged: 0,
     tail: [],
   };
-  return { plan: { seed, faults: [] } as unknown as Plan, described: '', outcome, lines: [] };
+  return { plan: drawPlan(seed), described: '', outcome, lines: [] };
 }
 
 /** Resolves when all are done or it was called off. */
-export async function hunt(pool: Pool, { from, seeds, onResult, over }: Hunt): Promise<void> {
+export async function hunt(pool: Pick<Pool, 'jobs' | 'seed'>, { from, seeds, onResult, over }: Hunt): Promise<void> {
   let next = 0;
   const one = async () => {
     while (!over() && (seeds === null || next < seeds)) {

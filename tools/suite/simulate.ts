@@ -63,8 +63,9 @@ interface Stretch {
   readonly untilMs: number;
 }
 
-async function stretch(
-  pool: Pool,
+/** Runs seeds one after another, and saves the plan of each that fails where its line says. */
+export async function stretch(
+  pool: Pick<Pool, 'jobs' | 'seed'>,
   title: string,
   { from, seeds, untilMs }: Stretch,
   { root, onResult }: { readonly root: string; readonly onResult?: (result: Result) => void },

@@ -4,8 +4,8 @@
  */
 import { plural } from '../../support/plural.ts';
 import type { AccessFile, Judge, Verdict } from './access-files.ts';
-import type { Context } from './context.ts';
 import { isSamePath } from './doors.ts';
+import type { LocalServer } from './local-server.ts';
 
 const ASK_MS = 3000;
 const MOST_LINES = 3;
@@ -20,11 +20,11 @@ interface Mistake {
 }
 
 /** Null while no server runs. */
-export function accessJudge(context: Context): Judge | null {
-  if (context.watch.current(context.settings.postgresql.dataDir) === null) return null;
+export function accessJudge(server: LocalServer): Judge | null {
+  if (server.watch.current(server.settings.postgresql.dataDir) === null) return null;
   return async (which, path) => {
     try {
-      return await ask(context, which, path);
+      return await ask(server, which, path);
     } catch {
       // It is starting, does not let the agent in, or has no such view: its next start tells.
       return 'unknown';
@@ -32,7 +32,7 @@ export function accessJudge(context: Context): Judge | null {
   };
 }
 
-async function ask({ heartbeat, settings }: Context, which: AccessFile, path: string): Promise<Verdict> {
+async function ask({ heartbeat, settings }: LocalServer, which: AccessFile, path: string): Promise<Verdict> {
   const text =
     `SELECT current_setting('${which}_file') AS file, v.line_number AS line, v.error FROM (VALUES (1)) AS one(n) ` +
     `LEFT JOIN ${VIEWS[which]} v ON v.error IS NOT NULL ORDER BY v.line_number`;

@@ -16,12 +16,12 @@ import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { askPrePromote, Callbacks } from './callbacks.ts';
 import { type CloneOptions, clone } from './clone.ts';
 import { ConfWriter } from './conf-writer.ts';
-import { type Context, depsOf, newReaders, type RunAs, runner } from './context.ts';
 import { clearIncomplete, inspectDataDir, markIncomplete, removeDataDir } from './data-dir.ts';
 import { clearMark, clearMarks, setMark } from './directory-mark.ts';
 import { endWalsenders } from './fast-shutdown.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { endLeftoverTools } from './leftover-tools.ts';
+import { depsOf, type LocalServer, newReaders, type RunAs, runner } from './local-server.ts';
 import { removeMade } from './made-elsewhere.ts';
 import { type BootstrapOptions, bootstrapServer } from './new-cluster.ts';
 import { namesInFiles } from './origin.ts';
@@ -70,7 +70,7 @@ export function createPostgres(options: PostgresOptions): Postgres {
 }
 
 class PostgresAdapter implements Postgres {
-  readonly #context: Context;
+  readonly #server: LocalServer;
   readonly #probe: Probe;
   readonly #callbacks: Callbacks;
   readonly #trouble: SourceTrouble;
@@ -81,8 +81,8 @@ class PostgresAdapter implements Postgres {
   constructor(options: PostgresOptions) {
     const { settings, clock, log } = options;
     const runAs = options.runAs ?? null;
-    const watch = new PostmasterWatch(clock, () => serverPrograms(this.#context.settings));
-    this.#context = {
+    const watch = new PostmasterWatch(clock, () => serverPrograms(this.#server.settings));
+    this.#server = {
       settings,
       clock,
       log,
@@ -99,29 +99,29 @@ class PostgresAdapter implements Postgres {
       writer: new ConfWriter({ run: runner(runAs), log, runAs }),
       ...newReaders(),
     };
-    this.#probe = new Probe(this.#context);
-    this.#callbacks = new Callbacks(this.#context);
-    this.#trouble = new SourceTrouble(clock, log, () => this.#context.settings.local);
-    this.#serverLog = new ServerLog(this.#context);
+    this.#probe = new Probe(this.#server);
+    this.#callbacks = new Callbacks(this.#server);
+    this.#trouble = new SourceTrouble(clock, log, () => this.#server.settings.local);
+    this.#serverLog = new ServerLog(this.#server);
     this.#room = new Room(clock);
   }
 
   configure(settings: Settings): void {
-    this.#context.settings = settings;
+    this.#server.settings = settings;
   }
 
   reloadAsked(): void {
-    this.#context.reloadAsked = true;
+    this.#server.reloadAsked = true;
   }
 
   async observe(options: { readonly timeoutMs: number }): Promise<PostgresFacts> {
     this.#sayPlace();
     const facts = await this.#probe.observe(options.timeoutMs);
-    const { settings, walSegmentBytes } = this.#context;
+    const { settings, walSegmentBytes } = this.#server;
     const phase = this.#trouble.phase(facts);
     if (phase === 'begins') await this.#serverLog.begin();
     const words = phase === 'stalls' ? await this.#serverLog.words() : null;
-    const { role } = this.#context;
+    const { role } = this.#server;
     const standby = role?.kind === 'standby' ? role : null;
     const told = this.#trouble.complete(facts, standby?.source ?? null, words);
     const complete = standby?.patient === true ? { ...told, retriesPatiently: true as const } : told;
@@ -131,41 +131,41 @@ class PostgresAdapter implements Postgres {
   }
 
   onPostmasterGone(listener: () => void): void {
-    this.#context.watch.onGone(listener);
+    this.#server.watch.onGone(listener);
   }
 
   async apply(role: ServerRole, options: Bounded & { readonly only?: 'role' }): Promise<ApplyOutcome> {
     await this.#adoptNames(role);
-    return applyConfig(this.#context, role, options);
+    return applyConfig(this.#server, role, options);
   }
 
   judgeParameters(parameters: Gucs, options: Bounded): Promise<readonly Complaint[] | null> {
-    return judgeParameters(this.#context, parameters, options);
+    return judgeParameters(this.#server, parameters, options);
   }
 
   setSyncNames(value: string | null, options: Bounded): Promise<void> {
-    return setSynchronousNames(this.#context, value, options);
+    return setSynchronousNames(this.#server, value, options);
   }
 
   async start(role: ServerRole, options: StartOptions): Promise<Pick<ApplyOutcome, 'notWritten'>> {
     await this.#adoptNames(role);
-    return startServer(this.#context, role, options);
+    return startServer(this.#server, role, options);
   }
 
   stop(mode: 'fast' | 'immediate', options: StopOptions): Promise<void> {
-    return stopServer(this.#context, mode, options);
+    return stopServer(this.#server, mode, options);
   }
 
   endWalsenders(pids: readonly number[], options: Bounded): Promise<void> {
-    return this.#withClient('Regent walsenders', options, (client) => endWalsenders(this.#context.clock, client, pids, options));
+    return this.#withClient('Regent walsenders', options, (client) => endWalsenders(this.#server.clock, client, pids, options));
   }
 
   promote(options: Bounded): Promise<void> {
-    return promoteServer(this.#context, options);
+    return promoteServer(this.#server, options);
   }
 
   async checkpoint(options: Bounded): Promise<void> {
-    const { heartbeat, settings } = this.#context;
+    const { heartbeat, settings } = this.#server;
     await heartbeat.use(settings, { ...options, applicationName: 'Regent checkpoint', long: true }, (client) => client.query('CHECKPOINT'));
   }
 
@@ -182,11 +182,11 @@ class PostgresAdapter implements Postgres {
 
   bootstrap(options: BootstrapOptions): Promise<{ readonly systemIdentifier: string }> {
     this.#forgetFiles();
-    return bootstrapServer(this.#context, options);
+    return bootstrapServer(this.#server, options);
   }
 
   async markPublished(): Promise<void> {
-    const { dataDir } = this.#context.settings.postgresql;
+    const { dataDir } = this.#server.settings.postgresql;
     const { state, incompleteWork } = await inspectDataDir(dataDir);
     // What any other mark says stays true.
     if (incompleteWork === 'publication') await clearIncomplete(dataDir);
@@ -194,22 +194,22 @@ class PostgresAdapter implements Postgres {
   }
 
   markCaughtUp(): Promise<void> {
-    return clearMark(this.#context.settings.postgresql.dataDir, 'restored');
+    return clearMark(this.#server.settings.postgresql.dataDir, 'restored');
   }
 
   markStrayed(strayed: boolean): Promise<void> {
-    const { dataDir } = this.#context.settings.postgresql;
+    const { dataDir } = this.#server.settings.postgresql;
     return strayed ? setMark(dataDir, 'strayed') : clearMark(dataDir, 'strayed');
   }
 
   async clone(source: Source | null, options: CloneOptions): Promise<void> {
     await this.#takeDirectory('a clone', options);
-    await clone(depsOf(this.#context), source, options);
+    await clone(depsOf(this.#server), source, options);
   }
 
   async rewind(source: Source, options: Bounded): Promise<void> {
     await this.#takeDirectory('pg_rewind', options);
-    await rewind(depsOf(this.#context), source, options);
+    await rewind(depsOf(this.#server), source, options);
   }
 
   async endWalsender(pid: number, name: string, options: Bounded): Promise<void> {
@@ -224,15 +224,15 @@ class PostgresAdapter implements Postgres {
   }
 
   checkRemake(cluster: string | null): Promise<void> {
-    return checkRemake(depsOf(this.#context), cluster);
+    return checkRemake(depsOf(this.#server), cluster);
   }
 
   async removeDataDirectory(options: Bounded & { readonly keepAside: boolean }): Promise<void> {
-    const { settings, log, runAs } = this.#context;
+    const { settings, log, runAs } = this.#server;
     const { dataDir } = settings.postgresql;
     await this.#takeDirectory('a removal', options);
     const { state, incompleteWork, entries, ...directory } = await inspectDataDir(dataDir);
-    const major = directory.major ?? (await programMajor(depsOf(this.#context)).catch(() => null));
+    const major = directory.major ?? (await programMajor(depsOf(this.#server)).catch(() => null));
     await keepOwnBase(settings, runAs);
     // Before anything is removed: if the mark cannot be written, nothing could be made here either.
     // An interrupted removal leaves a directory that is not whole.
@@ -246,12 +246,12 @@ class PostgresAdapter implements Postgres {
   }
 
   async sourceHistory(source: Source, options: Bounded & { readonly own?: TimelineStart; readonly end?: WalEnd }): Promise<SourceHistory> {
-    const { settings } = this.#context;
+    const { settings } = this.#server;
     try {
       const { history, missing } = await askSource(settings, source, { ...options, wants: this.#wantedFrom(source) });
       this.#trouble.answered(source, missing);
       const timelineFingerprint = options.own === undefined ? null : await this.#sourceFingerprint(source, history, options.own, options);
-      const hasOurEnd = options.end === undefined ? null : await hasEnd(this.#context, source, history, options.end, options);
+      const hasOurEnd = options.end === undefined ? null : await hasEnd(this.#server, source, history, options.end, options);
       return { ...history, ...(timelineFingerprint === null ? {} : { timelineFingerprint }), ...(hasOurEnd === null ? {} : { hasOurEnd }) };
     } catch (error) {
       if (!options.signal?.aborted) this.#trouble.failed(source, error, settings.postgresql.replication.username);
@@ -264,27 +264,27 @@ class PostgresAdapter implements Postgres {
   }
 
   prePromote(options: Bounded): Promise<boolean> {
-    return askPrePromote(this.#context, options);
+    return askPrePromote(this.#server, options);
   }
 
   async close(): Promise<void> {
-    this.#context.watch.close();
-    this.#context.heartbeat.reset();
+    this.#server.watch.close();
+    this.#server.heartbeat.reset();
   }
 
   /** Only the source that this standby is told to follow is asked as a walreceiver asks. */
   #wantedFrom(source: Source): WalPlace | null {
-    const { role, walSegmentBytes } = this.#context;
+    const { role, walSegmentBytes } = this.#server;
     const follows = role?.kind === 'standby' && role.source?.name === source.name;
     const place = follows && walSegmentBytes !== null ? this.#trouble.wants() : null;
     return place === null || walSegmentBytes === null ? null : { ...place, segmentBytes: walSegmentBytes };
   }
 
   async #sourceFingerprint(source: Source, history: SourceHistory, own: TimelineStart, options: Bounded): Promise<string | null> {
-    const { walSegmentBytes, log } = this.#context;
+    const { walSegmentBytes, log } = this.#server;
     if (walSegmentBytes === null || !hasTimeline(history, own)) return null;
     try {
-      return await askFingerprint(depsOf(this.#context), source, own, walSegmentBytes, options);
+      return await askFingerprint(depsOf(this.#server), source, own, walSegmentBytes, options);
     } catch (error) {
       // Without it the histories are compared alone, as pg_rewind and PostgreSQL do.
       log.debug(`${source.name} does not tell with what its timeline ${own.timeline} begins: ${ensureError(error).message}`);
@@ -298,22 +298,22 @@ class PostgresAdapter implements Postgres {
    */
   async #adoptNames(role: ServerRole): Promise<void> {
     if (role.kind !== 'primary') return;
-    if (role.syncNames !== undefined) this.#context.syncNames = role.syncNames;
+    if (role.syncNames !== undefined) this.#server.syncNames = role.syncNames;
     // A primary does not let the agent in: its files say what is in force.
-    else this.#context.syncNames ??= await namesInFiles(this.#context.settings);
+    else this.#server.syncNames ??= await namesInFiles(this.#server.settings);
   }
 
   /** Makes sure that nobody else works in it, and forgets what was known of its files. */
   async #takeDirectory(what: string, options: Bounded): Promise<void> {
-    const { clock, settings, watch } = this.#context;
+    const { clock, settings, watch } = this.#server;
     const { dataDir } = settings.postgresql;
     const running = watch.current(dataDir);
     if (running) {
       const message = `PostgreSQL runs (pid ${running.pid}): its data directory must not be touched by ${what}`;
       throw new RegentError('PG_RUNNING', message, { policy: 'transient', mend: 'stop it first' });
     }
-    await endLeftovers(this.#context, clock.monotonicMs() + options.timeoutMs);
-    refuseUnexplained(this.#context, what);
+    await endLeftovers(this.#server, clock.monotonicMs() + options.timeoutMs);
+    refuseUnexplained(this.#server, what);
     await endLeftoverTools(clock, dataDir, options.timeoutMs);
     this.#forgetFiles();
   }
@@ -322,14 +322,14 @@ class PostgresAdapter implements Postgres {
   #sayPlace(): void {
     if (this.#placeSaid) return;
     this.#placeSaid = true;
-    const { settings, log, runAs } = this.#context;
+    const { settings, log, runAs } = this.#server;
     void sayTroubles({ settings, log, owner: runAs, socket: socketTrouble(settings) });
   }
 
   #forgetFiles(): void {
-    this.#context.history.forget();
-    this.#context.timelineFingerprint.forget();
-    this.#context.role = null;
+    this.#server.history.forget();
+    this.#server.timelineFingerprint.forget();
+    this.#server.role = null;
   }
 
   #statement(text: string, applicationName: string, options: Bounded): Promise<unknown> {
@@ -337,6 +337,6 @@ class PostgresAdapter implements Postgres {
   }
 
   #withClient<T>(applicationName: string, options: Bounded, work: (client: Client) => Promise<T>): Promise<T> {
-    return this.#context.heartbeat.use(this.#context.settings, { ...options, applicationName }, work);
+    return this.#server.heartbeat.use(this.#server.settings, { ...options, applicationName }, work);
   }
 }

@@ -9,27 +9,29 @@ import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { cleanEnvironment, lastLines } from '../../support/exec.ts';
 import { shellWords } from '../../support/shell-words.ts';
-import { type Context, runner } from './context.ts';
+import { type LocalServer, runner } from './local-server.ts';
+
+type CallbackServer = Pick<LocalServer, 'settings' | 'log' | 'runAs'>;
 
 /**
  * One script at a time tells the role. A newer script kills the older one with all it has started.
  * Otherwise a slow 'replica' could undo a later 'primary'. on_reload runs beside them.
  */
 export class Callbacks {
-  readonly #context: Context;
+  readonly #server: CallbackServer;
   readonly #running = new Map<'role' | 'reload', ChildProcess>();
 
-  constructor(context: Context) {
-    this.#context = context;
+  constructor(server: CallbackServer) {
+    this.#server = server;
   }
 
   /** Once the script runs, and at once where there is none. Throws CALLBACK_NOT_STARTED. */
   async run(action: CallbackAction, role: string): Promise<void> {
-    const [file, ...args] = shellWords(this.#context.settings.postgresql.callbacks[action] ?? '');
+    const [file, ...args] = shellWords(this.#server.settings.postgresql.callbacks[action] ?? '');
     if (file === undefined) return;
     const lane = action === 'on_reload' ? 'reload' : 'role';
     this.#kill(lane);
-    const { runAs, settings, log } = this.#context;
+    const { runAs, settings, log } = this.#server;
     try {
       const child = spawn(file, [...args, action, role, settings.local.scope], {
         detached: true,
@@ -55,7 +57,7 @@ export class Callbacks {
   #ended(lane: 'role' | 'reload', child: ChildProcess, action: CallbackAction, code: number | null, signal: string | null): void {
     const replaced = this.#running.get(lane) !== child;
     if (!replaced) this.#running.delete(lane);
-    if (code !== 0 && !replaced) this.#context.log.warning(`callback ${action} failed`, { code, signal });
+    if (code !== 0 && !replaced) this.#server.log.warning(`callback ${action} failed`, { code, signal });
   }
 
   #kill(lane: 'role' | 'reload'): void {
@@ -74,17 +76,17 @@ export class Callbacks {
  * False when the script forbids the promotion: it ends with an error, not in time, or cannot be
  * run.
  */
-export async function askPrePromote(context: Context, options: Bounded): Promise<boolean> {
-  const command = context.settings.postgresql.prePromote;
+export async function askPrePromote(server: CallbackServer, options: Bounded): Promise<boolean> {
+  const command = server.settings.postgresql.prePromote;
   const [file, ...args] = shellWords(command ?? '');
   if (file === undefined) return true;
   try {
-    const result = await runner(context.runAs)(file, args, options);
+    const result = await runner(server.runAs)(file, args, options);
     if (result.code === 0) return true;
     const said = lastLines(result.stderr || result.stdout, 3);
-    context.log.warning('pre_promote forbids the promotion', { code: result.code, cause: result.cause, said });
+    server.log.warning('pre_promote forbids the promotion', { code: result.code, cause: result.cause, said });
   } catch (error) {
-    context.log.warning('pre_promote could not be run, which forbids the promotion', { reason: ensureError(error).message });
+    server.log.warning('pre_promote could not be run, which forbids the promotion', { reason: ensureError(error).message });
   }
   return false;
 }

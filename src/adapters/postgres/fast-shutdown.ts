@@ -3,8 +3,8 @@ import type pg from 'pg';
 import { type Connected, DRAIN_PATIENCE_MS, dispensable } from '../../core/shutdown-wait.ts';
 import { includes } from '../../core/voters.ts';
 import { type Clock, sleep } from '../../ports/clock.ts';
-import { type Context, runner } from './context.ts';
 import { HeldProcess } from './detect.ts';
+import { type LocalServer, runner } from './local-server.ts';
 import { binary } from './programs.ts';
 
 const LOOK_MS = 100;
@@ -64,7 +64,7 @@ export interface Patience {
 
 /** Of one stop. Held from before the stop, because nothing can be asked once it is ordered. */
 export class Walsenders {
-  readonly #context: Context;
+  readonly #server: LocalServer;
   readonly #standbys: readonly Walsender[];
   /**
    * Consumers of logical slots and base backups. A consumer's slot loses nothing when it is ended;
@@ -79,12 +79,12 @@ export class Walsenders {
   #nextLookMs: number;
   readonly #said = new Set<string>();
 
-  private constructor(context: Context, connected: readonly Walsender[], patience: Patience) {
-    this.#context = context;
+  private constructor(server: LocalServer, connected: readonly Walsender[], patience: Patience) {
+    this.#server = server;
     this.#standbys = connected.filter(({ consumes }) => !consumes);
     this.#consumers = connected.filter(({ consumes }) => consumes);
     this.#patience = patience;
-    this.#orderedAtMs = context.clock.monotonicMs();
+    this.#orderedAtMs = server.clock.monotonicMs();
     this.#nextLookMs = this.#orderedAtMs + FIRST_LOOK_MS;
   }
 
@@ -92,15 +92,15 @@ export class Walsenders {
    * Never throws. A server that does not answer tells none, and PostgreSQL then waits as it always
    * does.
    */
-  static async of(context: Context, postmaster: HeldProcess, patience: Patience): Promise<Walsenders> {
-    const rows = await context.heartbeat.query<Connected & { consumes: boolean }>(CONNECTED, [], ASK_MS).catch(() => []);
+  static async of(server: LocalServer, postmaster: HeldProcess, patience: Patience): Promise<Walsenders> {
+    const rows = await server.heartbeat.query<Connected & { consumes: boolean }>(CONNECTED, [], ASK_MS).catch(() => []);
     const held = rows.flatMap(({ pid, name, consumes }) => {
       const process = HeldProcess.hold(pid);
       if (process?.ppid === postmaster.pid) return [{ pid, name, consumes, process }];
       process?.release();
       return [];
     });
-    return new Walsenders(context, held, patience);
+    return new Walsenders(server, held, patience);
   }
 
   release(): void {
@@ -112,14 +112,14 @@ export class Walsenders {
    * and tells when PostgreSQL is closed for writes.
    */
   async look(): Promise<void> {
-    const now = this.#context.clock.monotonicMs();
+    const now = this.#server.clock.monotonicMs();
     if (now < this.#nextLookMs) return;
     const sinceMs = now - this.#orderedAtMs;
     // A fast shutdown waits until they have confirmed everything, however slow they are. One that
     // is stuck in a socket keeps the checkpoint from being written.
     if (sinceMs >= this.#scaled(CONSUMERS_MS)) this.#end(alive(this.#consumers), 'has not taken all WAL');
     if (this.#writtenAtMs === null && (await this.#allIsWritten())) this.#writtenAtMs = now;
-    this.#nextLookMs = this.#context.clock.monotonicMs() + LOOK_MS;
+    this.#nextLookMs = this.#server.clock.monotonicMs() + LOOK_MS;
     const { successors } = this.#patience;
     if (this.#writtenAtMs === null) {
       this.#tellWhatIsAwaited(sinceMs);
@@ -132,9 +132,9 @@ export class Walsenders {
 
   /** All processes are gone. */
   ended(): void {
-    const now = this.#context.clock.monotonicMs();
+    const now = this.#server.clock.monotonicMs();
     if (this.#closedAtMs === null || now - this.#closedAtMs < CONSUMERS_MS) return;
-    this.#context.log.info(`PostgreSQL ended ${seconds(now - this.#closedAtMs)} after it was closed for writes`);
+    this.#server.log.info(`PostgreSQL ended ${seconds(now - this.#closedAtMs)} after it was closed for writes`);
   }
 
   get closed(): boolean {
@@ -145,7 +145,7 @@ export class Walsenders {
     this.#closedAtMs = now;
     const consumers = alive(this.#consumers).map(({ name }) => name);
     const awaited = consumers.length > 0 ? consumers.join(', ') : 'its archiver (archive_command)';
-    this.#context.log.info(
+    this.#server.log.info(
       `PostgreSQL is closed for writes ${seconds(now - this.#orderedAtMs)} after the stop was ordered, and now waits for ${awaited}`,
     );
     this.#patience.onClosed?.();
@@ -161,7 +161,7 @@ export class Walsenders {
     this.#said.add('waits');
     const names = alive([...this.#standbys, ...this.#consumers]).map(({ name, pid }) => `${name} (pid ${pid})`);
     const connected = names.length === 0 ? '' : `; connected: ${names.join(', ')}`;
-    this.#context.log.info(
+    this.#server.log.info(
       `PostgreSQL has not written its last checkpoint ${seconds(sinceMs)} after the stop was ordered. It waits for sessions that are still ending, or for a standby or consumer that does not receive${connected}`,
     );
   }
@@ -189,7 +189,7 @@ export class Walsenders {
   /** Its first words to its standby may fill the same socket: it is told again at every look. */
   #end(walsenders: readonly Walsender[], why: string): void {
     for (const { pid, name, process } of walsenders) {
-      if (!this.#said.has(String(pid))) this.#context.log.warning(`not waiting any longer for ${name}, which ${why}`, { pid });
+      if (!this.#said.has(String(pid))) this.#server.log.warning(`not waiting any longer for ${name}, which ${why}`, { pid });
       this.#said.add(String(pid));
       process.signal('SIGTERM');
     }
@@ -200,7 +200,7 @@ export class Walsenders {
    * PM_SHUTDOWN_2 of the postmaster).
    */
   async #allIsWritten(): Promise<boolean> {
-    const { control, settings, runAs } = this.#context;
+    const { control, settings, runAs } = this.#server;
     const program = binary(settings, 'pg_controldata');
     const read = control.read(settings.postgresql.dataDir, program, runner(runAs), CONTROL_MS);
     return (await read.catch(() => null))?.state === 'shut down';

@@ -10,10 +10,10 @@ import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { readText, writeFileAtomic } from './atomic-file.ts';
 import { type Bootstrapped, finishBootstrap, makeCluster } from './bootstrap.ts';
-import { type Context, depsOf } from './context.ts';
 import { markIncomplete } from './data-dir.ts';
 import { connectLocal, localEndpoint } from './heartbeat.ts';
 import { endLeftoverTools } from './leftover-tools.ts';
+import { depsOf, type LocalServer } from './local-server.ts';
 import { createSuperuser } from './roles.ts';
 import { scratchDirectory } from './scratch.ts';
 import { discard } from './sql.ts';
@@ -30,18 +30,18 @@ export type BootstrapOptions = Bounded & { readonly onSpawn?: (pid: number) => v
  * PG_START_FAILED, POST_BOOTSTRAP_FAILED … Then no server is left running, and the directory is
  * marked.
  */
-export async function bootstrapServer(context: Context, options: BootstrapOptions): Promise<{ readonly systemIdentifier: string }> {
-  const { clock, settings } = context;
+export async function bootstrapServer(server: LocalServer, options: BootstrapOptions): Promise<{ readonly systemIdentifier: string }> {
+  const { clock, settings } = server;
   const deadline = clock.monotonicMs() + options.timeoutMs;
   const rest = (): BootstrapOptions => ({ ...options, timeoutMs: Math.max(1, deadline - clock.monotonicMs()) });
   await endLeftoverTools(clock, settings.postgresql.dataDir, options.timeoutMs);
-  const made = await makeCluster(depsOf(context), rest());
+  const made = await makeCluster(depsOf(server), rest());
   try {
-    if (made.method === 'custom') await recoverInPrivate(context, made, rest);
-    await startServer(context, PRIMARY, { ...rest(), evenIncomplete: true });
-    await untilWritable(context, rest());
-    const identity = await withClient(context, rest(), async (client) => {
-      await finishBootstrap(depsOf(context), client, { ...rest(), ...localEndpoint(settings) });
+    if (made.method === 'custom') await recoverInPrivate(server, made, rest);
+    await startServer(server, PRIMARY, { ...rest(), evenIncomplete: true });
+    await untilWritable(server, rest());
+    const identity = await withClient(server, rest(), async (client) => {
+      await finishBootstrap(depsOf(server), client, { ...rest(), ...localEndpoint(settings) });
       // What makes it whole must be on disk before the marker says so; the roles' commits are, by
       // their own flush.
       return (await client.query<{ id: string }>('SELECT system_identifier::text AS id FROM pg_control_system()')).rows[0]!.id;
@@ -49,8 +49,8 @@ export async function bootstrapServer(context: Context, options: BootstrapOption
     await markIncomplete(settings.postgresql.dataDir, 'publication');
     return { systemIdentifier: identity };
   } catch (error) {
-    await stopServer(context, 'immediate', { timeoutMs: 5000, callbacks: false }).catch((failure) => {
-      context.log.error('PostgreSQL could not be stopped after a failed bootstrap', { reason: ensureError(failure).message });
+    await stopServer(server, 'immediate', { timeoutMs: 5000, callbacks: false }).catch((failure) => {
+      server.log.error('PostgreSQL could not be stopped after a failed bootstrap', { reason: ensureError(failure).message });
     });
     throw error;
   }
@@ -61,23 +61,23 @@ export async function bootstrapServer(context: Context, options: BootstrapOption
  * finish a recovery first. So it is started in private: on a socket in a directory that nobody else
  * can enter, where no password is asked. There it is given its superuser, and stopped.
  */
-async function recoverInPrivate(context: Context, made: Bootstrapped, rest: () => BootstrapOptions): Promise<void> {
-  const { settings, runAs } = context;
+async function recoverInPrivate(server: LocalServer, made: Bootstrapped, rest: () => BootstrapOptions): Promise<void> {
+  const { settings, runAs } = server;
   const directory = await scratchDirectory('private');
   try {
     const access = join(directory, 'pg_hba.conf');
     await writeFile(access, 'local all all trust\n', { mode: 0o600 });
     if (runAs !== null) for (const path of [access, directory]) await chown(path, runAs.uid, runAs.gid);
-    const prepare = made.pending === null ? null : await recoveryPreparation(context, made.pending.recovery);
-    await startServer(context, PRIMARY, {
+    const prepare = made.pending === null ? null : await recoveryPreparation(server, made.pending.recovery);
+    await startServer(server, PRIMARY, {
       ...rest(),
       evenIncomplete: true,
       extraArgs: ['--listen_addresses=', `--unix_socket_directories=${directory}`, `--hba_file=${access}`],
       ...(prepare === null ? {} : { prepare }),
     });
-    await untilWritable(context, rest());
-    await withClient(context, rest(), (client) => createSuperuser(client, settings));
-    await stopServer(context, 'fast', { ...rest(), callbacks: false });
+    await untilWritable(server, rest());
+    await withClient(server, rest(), (client) => createSuperuser(client, settings));
+    await stopServer(server, 'fast', { ...rest(), callbacks: false });
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
@@ -88,10 +88,10 @@ async function recoverInPrivate(context: Context, made: Bootstrapped, rest: () =
  * the configuration cleans. Null recovery: those the program left there stand, though the writing
  * that has just been done has taken them out.
  */
-async function recoveryPreparation(context: Context, recovery: Readonly<Record<string, string>> | null): Promise<() => Promise<void>> {
-  const { dataDir } = context.settings.postgresql;
+async function recoveryPreparation(server: LocalServer, recovery: Readonly<Record<string, string>> | null): Promise<() => Promise<void>> {
+  const { dataDir } = server.settings.postgresql;
   const path = join(dataDir, 'postgresql.auto.conf');
-  const own = { mode: 0o600, owner: context.runAs ?? undefined };
+  const own = { mode: 0o600, owner: server.runAs ?? undefined };
   const before = (await readText(path)) ?? '';
   if (recovery === null) {
     return async () => {
@@ -107,26 +107,26 @@ async function recoveryPreparation(context: Context, recovery: Readonly<Record<s
   };
 }
 
-async function untilWritable(context: Context, options: BootstrapOptions): Promise<void> {
-  const deadline = context.clock.monotonicMs() + options.timeoutMs;
-  await withClient(context, options, async (client) => {
+async function untilWritable(server: LocalServer, options: BootstrapOptions): Promise<void> {
+  const deadline = server.clock.monotonicMs() + options.timeoutMs;
+  await withClient(server, options, async (client) => {
     while ((await client.query<{ recovery: boolean }>('SELECT pg_is_in_recovery() AS recovery')).rows[0]!.recovery) {
-      if (context.clock.monotonicMs() >= deadline || options.signal?.aborted) {
+      if (server.clock.monotonicMs() >= deadline || options.signal?.aborted) {
         throw new RegentError('BOOTSTRAP_IN_RECOVERY', 'the new cluster has not come out of recovery in time', {
           mend: 'see its log for how far recovery has come; recovery_target_action must not be pause',
         });
       }
-      await sleep(context.clock, LOOK_MS, options.signal);
+      await sleep(server.clock, LOOK_MS, options.signal);
     }
   });
 }
 
 async function withClient<T>(
-  context: Context,
+  server: LocalServer,
   options: BootstrapOptions,
   work: (client: Parameters<typeof createSuperuser>[0]) => Promise<T>,
 ): Promise<T> {
-  const client = await connectLocal(context.settings, {
+  const client = await connectLocal(server.settings, {
     applicationName: 'Regent bootstrap',
     connectTimeoutMs: options.timeoutMs,
     queryTimeoutMs: options.timeoutMs,

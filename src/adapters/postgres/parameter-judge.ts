@@ -5,20 +5,20 @@
 import { type Gucs, isWritableName } from '../../pgconf/guc.ts';
 import { type Complaint, complaintByRow, type SettingRow } from '../../pgconf/guc-complaints.ts';
 import type { Bounded } from '../../ports/postgres.ts';
-import { type Context, runner } from './context.ts';
 import { checkGucs } from './guc-check.ts';
+import { type LocalServer, runner } from './local-server.ts';
 
 /** Null: PostgreSQL could not be asked. */
-export async function judgeParameters(context: Context, gucs: Gucs, options: Bounded): Promise<readonly Complaint[] | null> {
+export async function judgeParameters(server: LocalServer, gucs: Gucs, options: Bounded): Promise<readonly Complaint[] | null> {
   const names = Object.keys(gucs);
   const bad = names.filter((name) => !isWritableName(name));
   const writable = Object.fromEntries(Object.entries(gucs).filter(([name]) => !bad.includes(name)));
-  const { settings, log, runAs } = context;
+  const { settings, log, runAs } = server;
   const { complaints, judged } = await checkGucs({ run: runner(runAs), log, runAs }, settings, writable);
   if (!judged) return null;
   const unknown = bad.map((name) => ({ name, message: `"${name}" is not the name of a parameter`, instead: null }));
   const said = new Set(complaints.map(({ name }) => name));
-  const byServer = await ofExtensions(context, writable, options).catch(() => []);
+  const byServer = await ofExtensions(server, writable, options).catch(() => []);
   return [...unknown, ...complaints, ...byServer.filter(({ name }) => !said.has(name))];
 }
 
@@ -26,7 +26,7 @@ export async function judgeParameters(context: Context, gucs: Gucs, options: Bou
  * Where their library is not loaded, PostgreSQL accepts any name of theirs; a check of the file
  * does not load it.
  */
-async function ofExtensions({ heartbeat, settings }: Context, gucs: Gucs, options: Bounded): Promise<Complaint[]> {
+async function ofExtensions({ heartbeat, settings }: LocalServer, gucs: Gucs, options: Bounded): Promise<Complaint[]> {
   const named = new Map(Object.keys(gucs).flatMap((name) => (name.includes('.') ? [[name.toLowerCase(), name] as const] : [])));
   if (named.size === 0) return [];
   const text = 'SELECT name, vartype, unit, min_val, max_val, enumvals FROM pg_settings WHERE lower(name) = ANY($1)';

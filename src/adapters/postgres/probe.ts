@@ -9,12 +9,12 @@ import { maxLsn, type Timeline } from '../../core/units.ts';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { oneAtATime } from '../../support/one-at-a-time.ts';
 import { parseBackupLabel } from './backup-label.ts';
-import { type Context, runner } from './context.ts';
 import type { ControlData } from './control-data.ts';
 import { type DataDirFacts, dataDirTrouble, inspectDataDir } from './data-dir.ts';
 import type { HeldProcess } from './detect.ts';
 import { isMarked } from './directory-mark.ts';
 import { readFacts } from './facts-query.ts';
+import { type LocalServer, runner } from './local-server.ts';
 import { isManaged } from './origin.ts';
 import { PendingRestartReader } from './pending.ts';
 import { readPidFile } from './pid-file.ts';
@@ -42,7 +42,7 @@ const FILES_RESERVE_MS = 50;
 const TRIM_EVERY_MS = 60_000;
 
 export class Probe {
-  readonly #context: Context;
+  readonly #server: LocalServer;
   readonly #pending: PendingRestartReader;
   #identity: { readonly startTicks: string; readonly systemIdentifier: string } | null = null;
   #lastComplaint = '';
@@ -50,9 +50,9 @@ export class Probe {
   readonly #unexplained = new UnexplainedLog();
   #trimmedAtMs = 0;
 
-  constructor(context: Context) {
-    this.#context = context;
-    this.#pending = new PendingRestartReader(context.clock);
+  constructor(server: LocalServer) {
+    this.#server = server;
+    this.#pending = new PendingRestartReader(server.clock);
   }
 
   /**
@@ -62,7 +62,7 @@ export class Probe {
   readonly observe = oneAtATime((timeoutMs: number) => this.#look(timeoutMs));
 
   async #look(timeoutMs: number): Promise<PostgresFacts> {
-    const { clock, settings, watch } = this.#context;
+    const { clock, settings, watch } = this.#server;
     const deadline = clock.monotonicMs() + timeoutMs;
     const leftMs = () => Math.max(1, deadline - clock.monotonicMs());
     const { dataDir } = settings.postgresql;
@@ -73,15 +73,15 @@ export class Probe {
     const answer = postmaster ? await this.#ask(postmaster, Math.max(1, leftMs() - FILES_RESERVE_MS)) : null;
     // A server that went away while it was being asked is stopped, not starting.
     const alive = postmaster !== null && postmaster.state() !== 'gone' ? postmaster : null;
-    const unexplained = alive === null ? findUnexplained(this.#context) : null;
-    this.#unexplained.note(this.#context, unexplained);
+    const unexplained = alive === null ? findUnexplained(this.#server) : null;
+    this.#unexplained.note(this.#server, unexplained);
     const directory = await files;
     const ending = answer?.state === 'starting' && readPidFile(dataDir)?.status === 'stopping';
     const control = await this.#controlData(directory, alive === null || answer?.systemIdentifier == null || ending, leftMs());
-    if (alive === null) this.#context.heartbeat.reset();
+    if (alive === null) this.#server.heartbeat.reset();
     const live = alive === null ? null : answer;
     const timeline = live?.sql ? live.sql.timeline : control ? stoppedTimeline(control) : null;
-    this.#context.walSegmentBytes ??= control?.walSegmentBytes ?? null;
+    this.#server.walSegmentBytes ??= control?.walSegmentBytes ?? null;
     const facts: PostgresFacts = {
       dataDir: directory.state,
       ...(directory.incompleteWork === null ? {} : { incompleteWork: directory.incompleteWork }),
@@ -111,19 +111,19 @@ export class Probe {
 
   /** Files that this agent has written are an agent's work from then on. */
   async #unmanaged(): Promise<boolean> {
-    const { role, settings } = this.#context;
+    const { role, settings } = this.#server;
     if (role !== null || this.#managed) return false;
     this.#managed = await isManaged(settings);
     return !this.#managed;
   }
 
   async #timelineFingerprint(facts: PostgresFacts): Promise<string | null> {
-    const { settings, walSegmentBytes } = this.#context;
+    const { settings, walSegmentBytes } = this.#server;
     const start = timelineStart(facts);
     const end = localPosition(facts)?.lsn ?? null;
     if (start === null || end === null || walSegmentBytes === null || !goesOn(start, end)) return null;
     try {
-      return await this.#context.timelineFingerprint.read(settings.postgresql.dataDir, start, walSegmentBytes);
+      return await this.#server.timelineFingerprint.read(settings.postgresql.dataDir, start, walSegmentBytes);
     } catch (error) {
       this.#complain(error);
       return null;
@@ -138,7 +138,7 @@ export class Probe {
       const { sql, systemIdentifier } = await this.#sqlFacts(postmaster, timeoutMs);
       this.#identity = { startTicks: postmaster.startTicks, systemIdentifier };
       this.#lastComplaint = '';
-      const { lockedOut } = this.#context.heartbeat;
+      const { lockedOut } = this.#server.heartbeat;
       return { state: 'running', sql, systemIdentifier, ...(lockedOut !== null && { lockedOut }) };
     } catch (error) {
       const state = stateByError(error);
@@ -152,11 +152,11 @@ export class Probe {
   }
 
   async #sqlFacts(postmaster: HeldProcess, timeoutMs: number): Promise<{ sql: SqlFacts; systemIdentifier: string }> {
-    const { clock, heartbeat, settings } = this.#context;
+    const { clock, heartbeat, settings } = this.#server;
     const deadline = clock.monotonicMs() + timeoutMs;
     const { row, identity } = await heartbeat.facts(settings, timeoutMs);
     const facts = readFacts(row, identity.server_version);
-    this.#context.walSegmentBytes = identity.wal_segment_bytes;
+    this.#server.walSegmentBytes = identity.wal_segment_bytes;
     const leftMs = Math.max(1, deadline - clock.monotonicMs());
     const key = `${postmaster.startTicks} ${row.conf_load_time}`;
     const major = Math.floor(identity.server_version / 10_000);
@@ -173,7 +173,7 @@ export class Probe {
   async #controlData(directory: DataDirFacts, needed: boolean, timeoutMs: number): Promise<ControlData | null> {
     const halfMade = directory.incompleteWork === 'bootstrap' || directory.incompleteWork === 'clone';
     if (!needed || directory.major === null || halfMade) return null;
-    const { settings, runAs, control } = this.#context;
+    const { settings, runAs, control } = this.#server;
     const program = binary(settings, 'pg_controldata');
     try {
       return await this.#within(control.read(settings.postgresql.dataDir, program, runner(runAs), timeoutMs), timeoutMs, null);
@@ -185,7 +185,7 @@ export class Probe {
 
   async #localHistory(timeline: Timeline | null): Promise<readonly HistoryEntry[]> {
     try {
-      return await this.#context.history.read(this.#context.settings.postgresql.dataDir, timeline);
+      return await this.#server.history.read(this.#server.settings.postgresql.dataDir, timeline);
     } catch (error) {
       this.#complain(error);
       return [];
@@ -193,10 +193,10 @@ export class Probe {
   }
 
   #trimNowAndThen(): void {
-    const now = this.#context.clock.monotonicMs();
+    const now = this.#server.clock.monotonicMs();
     if (now - this.#trimmedAtMs < TRIM_EVERY_MS) return;
     this.#trimmedAtMs = now;
-    trimOutput(this.#context).catch((error) => this.#complain(error));
+    trimOutput(this.#server).catch((error) => this.#complain(error));
   }
 
   /**
@@ -205,7 +205,7 @@ export class Probe {
    */
   #within<T>(work: Promise<T>, timeoutMs: number, otherwise: T): Promise<T> {
     return new Promise((resolve, reject) => {
-      const cancel = this.#context.clock.timer(timeoutMs, () => resolve(otherwise));
+      const cancel = this.#server.clock.timer(timeoutMs, () => resolve(otherwise));
       work.then(resolve, reject).finally(cancel);
     });
   }
@@ -216,7 +216,7 @@ export class Probe {
     if (message === this.#lastComplaint) return;
     this.#lastComplaint = message;
     const mend = error instanceof RegentError ? error.mend : null;
-    this.#context.log.warning(`PostgreSQL cannot be observed: ${message}`, mend === null ? {} : { mend });
+    this.#server.log.warning(`PostgreSQL cannot be observed: ${message}`, mend === null ? {} : { mend });
   }
 }
 

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { sleep } from '../../ports/clock.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { RegentError } from '../../support/errors.ts';
-import { type Context, runner } from './context.ts';
+import { type LocalServer, runner } from './local-server.ts';
 import { binary } from './programs.ts';
 
 const LOOK_MS = 10;
@@ -23,15 +23,15 @@ const ANSWER_MS = 1000;
  * Throws PROMOTE_TIMEOUT (it may still happen), PROMOTE_FAILED when the server is not running or
  * goes away.
  */
-export async function promoteServer(context: Context, options: Bounded): Promise<void> {
-  const { clock, settings, watch } = context;
+export async function promoteServer(server: LocalServer, options: Bounded): Promise<void> {
+  const { clock, settings, watch } = server;
   const deadline = clock.monotonicMs() + options.timeoutMs;
   const postmaster = watch.current(settings.postgresql.dataDir);
   if (postmaster === null) throw failed('PostgreSQL is not running');
   const request = join(settings.postgresql.dataDir, 'promote');
   try {
     let askAt = 0;
-    while (await inRecovery(context)) {
+    while (await inRecovery(server)) {
       const now = clock.monotonicMs();
       if (postmaster.state() === 'gone') throw failed('PostgreSQL ended while being promoted');
       if (now >= deadline || options.signal?.aborted) {
@@ -54,12 +54,12 @@ export async function promoteServer(context: Context, options: Bounded): Promise
     // The last one asked for may have come too late to be read.
     await unlink(request).catch(() => {});
   }
-  if (context.role?.kind === 'standby') context.role = { kind: 'primary' };
+  if (server.role?.kind === 'standby') server.role = { kind: 'primary' };
 }
 
 /** The control file says "in production" just before the server takes writes (StartupXLOG). */
-async function inRecovery(context: Context): Promise<boolean> {
-  const { control, heartbeat, settings, runAs } = context;
+async function inRecovery(server: LocalServer): Promise<boolean> {
+  const { control, heartbeat, settings, runAs } = server;
   const answer = await heartbeat.query<{ recovery: boolean }>('SELECT pg_is_in_recovery() AS recovery', [], ANSWER_MS).catch(() => []);
   const [row] = answer;
   if (row !== undefined) return row.recovery;

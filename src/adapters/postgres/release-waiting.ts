@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { parseSyncNames, realNames } from '../../core/sync-names.ts';
 import { sleep } from '../../ports/clock.ts';
 import { ensureError } from '../../support/errors.ts';
-import type { Context } from './context.ts';
+import type { LocalServer } from './local-server.ts';
 
 const LOOK_MS = 5;
 /**
@@ -23,8 +23,13 @@ WHERE state = 'streaming' AND sync_priority = 0 AND lower(application_name) = AN
  * after another stand still for 10 s. So once the walsenders know, an empty transaction gives the
  * standbys something to confirm. It never throws: commits do obey the names already.
  */
-export async function askStandbysAgain(context: Context, client: pg.Client, names: string, signal: AbortSignal | undefined): Promise<void> {
-  const { clock, log } = context;
+export async function askStandbysAgain(
+  server: LocalServer,
+  client: pg.Client,
+  names: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { clock, log } = server;
   const wanted = realNames(parseSyncNames(names)).map((name) => name.toLowerCase());
   const deadline = clock.monotonicMs() + WALSENDERS_MS;
   try {

@@ -9,10 +9,10 @@ import { ensureError, RegentError } from '../../support/errors.ts';
 import { accessJudge } from './access-judge.ts';
 import { saveConfigBackups } from './conf-backup.ts';
 import type { Scope, WriteOutcome } from './conf-writer.ts';
-import { type Context, runner } from './context.ts';
 import type { ControlData } from './control-data.ts';
 import { inspectDataDir } from './data-dir.ts';
 import type { HeldProcess } from './detect.ts';
+import { type LocalServer, runner } from './local-server.ts';
 import { readsElsewhere } from './origin.ts';
 import { binary } from './programs.ts';
 import { askStandbysAgain } from './release-waiting.ts';
@@ -30,30 +30,30 @@ const CHECKPOINTER_LOOK_MS = 20;
  * of each.
  */
 export async function writeFiles(
-  context: Context,
+  server: LocalServer,
   role: ServerRole,
   major: number,
   control: ControlData | null,
   scope: Scope = 'all',
 ): Promise<WriteOutcome> {
-  const owed = context.owesReload;
-  const { configDir, dataDir } = context.settings.postgresql;
-  const running = context.watch.current(dataDir) !== null;
-  const first = context.role === null && configDir !== dataDir && running;
+  const owed = server.owesReload;
+  const { configDir, dataDir } = server.settings.postgresql;
+  const running = server.watch.current(dataDir) !== null;
+  const first = server.role === null && configDir !== dataDir && running;
   // A standby that somebody else set up has its source nowhere else.
-  const autoConf = running && (await readsElsewhere(context.settings)) ? 'leave' : 'clean';
-  const kept = await keepOrigin(context);
+  const autoConf = running && (await readsElsewhere(server.settings)) ? 'leave' : 'clean';
+  const kept = await keepOrigin(server);
   // Of several files the first may be written and the next not.
-  context.owesReload = true;
+  server.owesReload = true;
   const limits = control?.limits ?? null;
-  const judge = accessJudge(context);
-  const outcome = await context.writer.writeServerFiles(context.settings, role, context.syncNames, major, limits, scope, autoConf, judge);
+  const judge = accessJudge(server);
+  const outcome = await server.writer.writeServerFiles(server.settings, role, server.syncNames, major, limits, scope, autoConf, judge);
   // The next caller then signals too often, rather than too rarely.
-  context.owesReload = owed || outcome.changed || outcome.ofRole !== null;
-  if (outcome.ofRole === null) context.role = role;
+  server.owesReload = owed || outcome.changed || outcome.ofRole !== null;
+  if (outcome.ofRole === null) server.role = role;
   // A clone has only the copies in the data directory. Otherwise they are made at the next start.
   if (!kept && !(first && outcome.changed)) return outcome;
-  const reason = await saveConfigBackups(context.settings, context.runAs).then(
+  const reason = await saveConfigBackups(server.settings, server.runAs).then(
     () => null,
     (error: unknown) => ensureError(error).message,
   );
@@ -65,24 +65,24 @@ export async function writeFiles(
  * not be written it throws too, after PostgreSQL took up what is in the files.
  */
 export async function applyConfig(
-  context: Context,
+  server: LocalServer,
   role: ServerRole,
   options: Bounded & { readonly only?: 'role' },
 ): Promise<ApplyOutcome> {
-  const { settings, watch } = context;
-  const major = await majorOf(context);
+  const { settings, watch } = server;
+  const major = await majorOf(server);
   const postmaster = watch.current(settings.postgresql.dataDir);
-  const control = await limitsFor(context, role, postmaster, options.timeoutMs);
-  const { changed, notWritten, ofRole } = await writeFiles(context, role, major, control, options.only ?? 'all');
-  const asked = context.reloadAsked;
-  const reloaded = (context.owesReload || asked) && postmaster !== null && (ofRole === null || changed);
-  if (reloaded) await reloadServer(context, postmaster, options);
+  const control = await limitsFor(server, role, postmaster, options.timeoutMs);
+  const { changed, notWritten, ofRole } = await writeFiles(server, role, major, control, options.only ?? 'all');
+  const asked = server.reloadAsked;
+  const reloaded = (server.owesReload || asked) && postmaster !== null && (ofRole === null || changed);
+  if (reloaded) await reloadServer(server, postmaster, options);
   if (ofRole !== null) throw ofRole;
   return { changed: changed || (asked && reloaded), reloaded, notWritten };
 }
 
-async function majorOf(context: Context): Promise<number> {
-  const { dataDir } = context.settings.postgresql;
+async function majorOf(server: LocalServer): Promise<number> {
+  const { dataDir } = server.settings.postgresql;
   const { major, state } = await inspectDataDir(dataDir);
   if (major === null) throw new RegentError('DATA_DIR_UNUSABLE', `${dataDir} is not a data directory of PostgreSQL (${state})`);
   return major;
@@ -90,27 +90,27 @@ async function majorOf(context: Context): Promise<number> {
 
 /** The limits matter for starting a standby only; those of a running server cannot change. */
 async function limitsFor(
-  context: Context,
+  server: LocalServer,
   role: ServerRole,
   postmaster: HeldProcess | null,
   timeoutMs: number,
 ): Promise<ControlData | null> {
   if (role.kind === 'primary' || postmaster !== null) return null;
-  const { settings, runAs } = context;
-  return context.control.read(settings.postgresql.dataDir, binary(settings, 'pg_controldata'), runner(runAs), timeoutMs);
+  const { settings, runAs } = server;
+  return server.control.read(settings.postgresql.dataDir, binary(settings, 'pg_controldata'), runner(runAs), timeoutMs);
 }
 
 /**
  * Returns once a backend has taken up the new files. A server that does not accept connections is
  * signalled only; it reads its files anyway before it does.
  */
-export async function reloadServer(context: Context, postmaster: HeldProcess, options: Bounded): Promise<void> {
-  const deadline = context.clock.monotonicMs() + options.timeoutMs;
-  const { heartbeat, settings } = context;
+export async function reloadServer(server: LocalServer, postmaster: HeldProcess, options: Bounded): Promise<void> {
+  const deadline = server.clock.monotonicMs() + options.timeoutMs;
+  const { heartbeat, settings } = server;
   let signalled = false;
   const signal = () => {
     signalled = true;
-    signalReload(context, postmaster);
+    signalReload(server, postmaster);
   };
   try {
     await heartbeat.use(settings, { ...options, applicationName: 'Regent reload' }, async (client) => {
@@ -119,7 +119,7 @@ export async function reloadServer(context: Context, postmaster: HeldProcess, op
       const before = await loadedAt(client).catch(() => null);
       signal();
       if (before === null) return;
-      await until(context, deadline, options.signal, async () => (await loadedAt(client)) !== before);
+      await until(server, deadline, options.signal, async () => (await loadedAt(client)) !== before);
     });
   } catch (error) {
     if (signalled) throw error;
@@ -127,25 +127,25 @@ export async function reloadServer(context: Context, postmaster: HeldProcess, op
   }
 }
 
-function signalReload(context: Context, postmaster: HeldProcess): void {
+function signalReload(server: LocalServer, postmaster: HeldProcess): void {
   postmaster.signal('SIGHUP');
-  context.owesReload = false;
-  context.reloadAsked = false;
+  server.owesReload = false;
+  server.reloadAsked = false;
 }
 
 async function loadedAt(client: pg.Client): Promise<string> {
   return (await client.query<{ at: string }>('SELECT pg_conf_load_time()::text AS at')).rows[0]!.at;
 }
 
-async function until(context: Context, deadline: number, signal: AbortSignal | undefined, done: () => Promise<boolean>): Promise<void> {
+async function until(server: LocalServer, deadline: number, signal: AbortSignal | undefined, done: () => Promise<boolean>): Promise<void> {
   while (!(await done())) {
-    if (signal?.aborted || context.clock.monotonicMs() >= deadline) {
+    if (signal?.aborted || server.clock.monotonicMs() >= deadline) {
       throw new RegentError('PG_RELOAD_TIMEOUT', 'PostgreSQL did not take up its new configuration in time', {
         policy: 'transient',
         mend: "PostgreSQL's log names the setting it refuses, if it is that",
       });
     }
-    await sleep(context.clock, LOOK_MS, signal);
+    await sleep(server.clock, LOOK_MS, signal);
   }
 }
 
@@ -154,30 +154,30 @@ async function until(context: Context, deadline: number, signal: AbortSignal | u
  * one whose role the agent does not know yet (adopted, and in recovery), the value is kept. The
  * next apply or start uses it.
  */
-export async function setSynchronousNames(context: Context, names: string | null, options: Bounded): Promise<void> {
-  const { settings, watch, clock } = context;
+export async function setSynchronousNames(server: LocalServer, names: string | null, options: Bounded): Promise<void> {
+  const { settings, watch, clock } = server;
   const deadline = clock.monotonicMs() + options.timeoutMs;
-  context.syncNames = names;
+  server.syncNames = names;
   const postmaster = watch.current(settings.postgresql.dataDir);
   if (postmaster === null) return;
-  const major = await majorOf(context);
+  const major = await majorOf(server);
   const value = names === null ? null : carriedSyncNames(names, major * 10_000);
   const asked = { ...options, applicationName: 'Regent sync names' };
-  await context.heartbeat.use(settings, asked, async (client) => {
+  await server.heartbeat.use(settings, asked, async (client) => {
     const { names: before, recovery } = await currentNames(client);
-    const role = context.role ?? (recovery ? null : ({ kind: 'primary' } as const));
+    const role = server.role ?? (recovery ? null : ({ kind: 'primary' } as const));
     if (role === null) return;
-    const { changed, ofRole } = await writeFiles(context, role, major, null, 'role');
+    const { changed, ofRole } = await writeFiles(server, role, major, null, 'role');
     if (ofRole !== null) throw ofRole;
     if (value === null) {
-      if (changed) await reloadServer(context, postmaster, { ...options, timeoutMs: deadline - clock.monotonicMs() });
+      if (changed) await reloadServer(server, postmaster, { ...options, timeoutMs: deadline - clock.monotonicMs() });
       return;
     }
-    if (changed || before !== value) signalReload(context, postmaster);
-    await until(context, deadline, options.signal, async () => (await currentNames(client)).names === value);
+    if (changed || before !== value) signalReload(server, postmaster);
+    await until(server, deadline, options.signal, async () => (await currentNames(client)).names === value);
     if (recovery || value === '') return;
-    if (before === '') await untilCheckpointerKnows(context, client, deadline, options.signal);
-    if (before !== value) await askStandbysAgain(context, client, value, options.signal);
+    if (before === '') await untilCheckpointerKnows(server, client, deadline, options.signal);
+    if (before !== value) await askStandbysAgain(server, client, value, options.signal);
   });
 }
 
@@ -194,19 +194,19 @@ async function currentNames(client: pg.Client): Promise<{ names: string; recover
  * until it was twice where it must have taken the signal up.
  */
 async function untilCheckpointerKnows(
-  context: Context,
+  server: LocalServer,
   client: pg.Client,
   deadline: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const text = `SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'checkpointer'`;
   let seen = 0;
-  await until(context, deadline, signal, async () => {
+  await until(server, deadline, signal, async () => {
     const { rows } = await client.query<{ wait_event: string | null }>(text);
     const event = rows[0]?.wait_event ?? null;
     seen = event === 'CheckpointerMain' || event === 'CheckpointWriteDelay' ? seen + 1 : 0;
     if (seen >= CHECKPOINTER_LOOKS) return true;
-    await sleep(context.clock, CHECKPOINTER_LOOK_MS, signal);
+    await sleep(server.clock, CHECKPOINTER_LOOK_MS, signal);
     return false;
   });
 }

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
 import { realClock } from '../../../test/fixtures/operator-port.ts';
-import type { Context } from './context.ts';
 import { lastWords, ServerLog } from './server-log.ts';
 
 const P = '2026-11-28 19:14:04.454 UTC [6167] ';
@@ -40,7 +39,7 @@ describe('why a walreceiver fails, as the log of PostgreSQL 13 to 18 has it', ()
     expect(lastWords(`${P}LOG:  started streaming WAL\n${line}\n${P}LOG:  waiting for WAL to become available at 0/3000018\n`)).toBe(words);
   });
 
-  test('the last one counts, and what a client was told is none', () => {
+  test('the last line counts, and lines that a client was sent do not', () => {
     const refused = `${P}FATAL:  could not connect to the primary server: refused`;
     const gone = `${P}FATAL:  could not receive data from WAL stream: ERROR:  requested WAL segment 000000010000000000000003 has already been removed`;
     expect(lastWords(`${refused}\n${gone}\n`)).toContain('has already been removed');
@@ -60,14 +59,14 @@ describe('the file', () => {
     nowMs = 0;
     collected = null;
     const settings = someSettings({ postgresql: { dataDir: join(home, 'data') } });
-    const heartbeat = { query: async () => [{ file: collected }] };
+    const heartbeat = { query: async <Row>() => [{ file: collected }] as Row[] };
     const clock = { ...realClock, monotonicMs: () => nowMs };
     log = new ServerLog({
       clock,
       heartbeat,
-      settings: { ...settings, local: { ...settings.local, log: { dir: null } } },
+      settings: { ...settings, local: { ...settings.local, log: { ...settings.local.log, dir: null } } },
       stateDir: null,
-    } as unknown as Context);
+    });
   });
   afterEach(() => rmSync(home, { recursive: true, force: true }));
 
@@ -76,7 +75,7 @@ describe('the file', () => {
     return log.words();
   };
 
-  test('tells what was said since the trouble began, and remembers it when other lines follow', async () => {
+  test('finds the lines since the trouble began, and remembers them when others follow', async () => {
     const path = join(home, 'data.postgres.log');
     writeFileSync(path, said('an old story'));
     await log.begin();

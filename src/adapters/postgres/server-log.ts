@@ -5,7 +5,7 @@
  */
 import { open, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { Context } from './context.ts';
+import type { LocalServer } from './local-server.ts';
 import { outputPaths } from './spawn.ts';
 
 const READ_BYTES = 64 * 1024;
@@ -63,14 +63,18 @@ const ASK_MS = 300;
 /** Others may ask for the facts many times a second. */
 const FRESH_MS = 500;
 
+interface LoggingServer extends Pick<LocalServer, 'clock' | 'settings' | 'stateDir'> {
+  readonly heartbeat: Pick<LocalServer['heartbeat'], 'query'>;
+}
+
 export class ServerLog {
-  readonly #context: Context;
+  readonly #server: LoggingServer;
   /** File to the size it had when it began to matter. */
   #began = new Map<string, number>();
   #last: { readonly atMs: number; readonly words: string | null } | null = null;
 
-  constructor(context: Context) {
-    this.#context = context;
+  constructor(server: LoggingServer) {
+    this.#server = server;
   }
 
   /** From now on. Never throws. */
@@ -83,7 +87,7 @@ export class ServerLog {
 
   /** Null: nothing was said, or the log cannot be read (it may go to syslog). Never throws. */
   async words(): Promise<string | null> {
-    const now = this.#context.clock.monotonicMs();
+    const now = this.#server.clock.monotonicMs();
     if (this.#last !== null && now - this.#last.atMs < FRESH_MS) return this.#last.words;
     const files = await this.#files();
     const found = await Promise.all(files.map((file) => added(file, this.#began.get(file) ?? 0).catch(() => '')));
@@ -93,11 +97,11 @@ export class ServerLog {
   }
 
   async #files(): Promise<string[]> {
-    const { heartbeat, settings } = this.#context;
+    const { heartbeat, settings } = this.#server;
     const rows = await heartbeat.query<{ file: string | null }>(LOG_FILE, [], ASK_MS).catch(() => []);
     const collected = rows[0]?.file ?? null;
     // What the postmaster said before its collector began is of no interest here.
-    return collected === null ? outputPaths(this.#context) : [resolve(settings.postgresql.dataDir, collected)];
+    return collected === null ? outputPaths(this.#server) : [resolve(settings.postgresql.dataDir, collected)];
   }
 }
 

@@ -8,7 +8,7 @@ import type { SourceHistory, WalEnd } from '../../core/postgres-facts.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError } from '../../support/errors.ts';
 import { sameRecord } from './contained.ts';
-import { type Context, depsOf } from './context.ts';
+import { depsOf, type LocalServer } from './local-server.ts';
 import { lastRecord } from './wal-end.ts';
 
 /**
@@ -16,16 +16,16 @@ import { lastRecord } from './wal-end.ts';
  * about: the histories tell that it differs.
  */
 export async function hasEnd(
-  context: Context,
+  server: LocalServer,
   source: Source,
   history: SourceHistory,
   end: WalEnd,
   options: Bounded,
 ): Promise<boolean | null> {
-  const { walSegmentBytes, log } = context;
+  const { walSegmentBytes, log } = server;
   const { timeline } = end;
   if (history.inRecovery || walSegmentBytes === null || !sharesPlace(history, timeline, end.checkpointLsn)) return null;
-  const deps = depsOf(context);
+  const deps = depsOf(server);
   try {
     // A checkpoint contains its time; two servers may write other records alike.
     const same = await sameRecord(deps, source, { timeline, from: end.checkpointLsn }, walSegmentBytes, options);

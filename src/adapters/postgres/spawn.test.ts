@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
-import type { Context } from './context.ts';
 import { serverEnvironment, trimOutput, underPerl } from './spawn.ts';
 
 let home: string;
@@ -21,13 +20,13 @@ afterEach(() => {
   rmSync(home, { recursive: true, force: true });
 });
 
-function context(dir: string | null = null): Context {
+function serverWith(dir: string | null = null) {
   const settings = someSettings({ postgresql: { dataDir: join(home, 'data') } });
   return {
     settings: { ...settings, local: { ...settings.local, log: { ...settings.local.log, dir } } },
     stateDir: null,
     watch: { current: () => running },
-  } as unknown as Context;
+  };
 }
 
 test.each([
@@ -43,14 +42,14 @@ test.each([
   'PATRONI_SUPERUSER_PASSWORD',
 ])('%s of the agent is not inherited', (name) => {
   process.env[name] = 'x';
-  expect(serverEnvironment(context())).not.toHaveProperty(name);
+  expect(serverEnvironment(serverWith())).not.toHaveProperty(name);
 });
 
 test.each(['PGDATA', 'PGBACKREST_STANZA', 'WALG_S3_PREFIX', 'PG_OOM_ADJUST_FILE', 'PATH', 'TZ'])(
   '%s is: archive_command and the like need it',
   (name) => {
     process.env[name] = 'x';
-    expect(serverEnvironment(context())[name]).toBe('x');
+    expect(serverEnvironment(serverWith())[name]).toBe('x');
   },
 );
 
@@ -68,24 +67,24 @@ test('the file of its output is cut at 32 MiB while the server writes on, and on
   const server = openSync(path, 'a');
   try {
     writeFileSync(path, Buffer.alloc(32 * 1024 * 1024 + 1, 'x'));
-    await trimOutput(context());
+    await trimOutput(serverWith());
     expect(statSync(path).size).toBe(0);
     expect(statSync(`${path}.1`).size).toBe(32 * 1024 * 1024 + 1);
     appendFileSync(server, 'goes on\n');
     expect(readFileSync(path, 'utf8')).toBe('goes on\n');
-    await trimOutput(context());
+    await trimOutput(serverWith());
     expect(readFileSync(path, 'utf8')).toBe('goes on\n');
   } finally {
     closeSync(server);
   }
 });
 
-test('the file is cut where there is no room for the older part, and where log.dir is another one since', async () => {
+test('the file is cut where there is no room for the older part, and where log.dir has changed since', async () => {
   const path = join(home, 'data.postgres.log');
   writeFileSync(path, Buffer.alloc(32 * 1024 * 1024 + 1, 'x'));
   // Nothing can be copied to a directory.
   mkdirSync(`${path}.1`);
-  await expect(trimOutput(context())).rejects.toThrow();
+  await expect(trimOutput(serverWith())).rejects.toThrow();
   expect(statSync(path).size).toBe(0);
 
   const former = join(home, 'former');
@@ -95,7 +94,7 @@ test('the file is cut where there is no room for the older part, and where log.d
   try {
     writeFileSync(output, Buffer.alloc(32 * 1024 * 1024 + 1, 'x'));
     running = { pid: server.pid ?? 0 };
-    await trimOutput(context(home));
+    await trimOutput(serverWith(home));
     expect(statSync(join(former, 'data.postgres.log')).size).toBe(0);
   } finally {
     server.kill('SIGKILL');

@@ -10,9 +10,9 @@ import { copyFile, readlink, stat, truncate, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { cleanEnvironment, lastLines } from '../../support/exec.ts';
-import type { Context } from './context.ts';
 import { HeldProcess, pidFileOwner } from './detect.ts';
 import { NO_LIBPQ_ENV } from './libpq-environment.ts';
+import type { LocalServer } from './local-server.ts';
 import { binary, serverPrograms } from './programs.ts';
 
 /** Where logging_collector is off the file takes everything PostgreSQL ever says. */
@@ -27,12 +27,12 @@ export interface Spawned {
 }
 
 /** `args`: all after `-D`. Throws PG_START_FAILED. */
-export async function spawnPostmaster(context: Context, args: readonly string[]): Promise<Spawned> {
-  const { settings, runAs } = context;
+export async function spawnPostmaster(server: LocalServer, args: readonly string[]): Promise<Spawned> {
+  const { settings, runAs } = server;
   const { dataDir } = settings.postgresql;
-  const output = OutputFile.open(context);
-  const words = (await context.tether?.words()) ?? [];
-  const { before, env } = underPerl(words, serverEnvironment(context));
+  const output = OutputFile.open(server);
+  const words = (await server.tether?.words()) ?? [];
+  const { before, env } = underPerl(words, serverEnvironment(server));
   const [program = '', ...all] = [...before, binary(settings, 'postgres'), '-D', dataDir, ...args];
   const child = spawn(program, all, {
     detached: true,
@@ -56,7 +56,7 @@ export async function spawnPostmaster(context: Context, args: readonly string[])
 }
 
 /** Call it once the end of the process would be noticed, because it takes a moment. */
-export async function holdTether({ tether, log }: Context, { process, hasWords }: Spawned): Promise<void> {
+export async function holdTether({ tether, log }: LocalServer, { process, hasWords }: Spawned): Promise<void> {
   if (tether === null || (hasWords && (await tether.hold(process.pid)))) return;
   const { pid } = process;
   log.warning('PostgreSQL starts without its tether: if guard and agent were both killed, a primary would go on', { pid });
@@ -87,7 +87,7 @@ export function underPerl(
  * stale one. It is set only for a process that is proven to have the pid by chance. In any other
  * case PostgreSQL's own check keeps a second server away. Exported for its tests.
  */
-export function serverEnvironment({ settings }: Context): Record<string, string> {
+export function serverEnvironment({ settings }: Pick<LocalServer, 'settings'>): Record<string, string> {
   const owner = pidFileOwner(settings.postgresql.dataDir, serverPrograms(settings));
   const arenas = process.env['PG_MALLOC_ARENA_MAX'];
   return cleanEnvironment(process.env, {
@@ -112,11 +112,11 @@ export class OutputFile {
     this.#from = fstatSync(fd).size;
   }
 
-  static open(context: Context): OutputFile {
+  static open(server: LocalServer): OutputFile {
     let failure: unknown = null;
-    for (const path of outputPaths(context)) {
+    for (const path of outputPaths(server)) {
       try {
-        return OutputFile.#at(path, context);
+        return OutputFile.#at(path, server);
       } catch (error) {
         failure = error;
       }
@@ -127,9 +127,9 @@ export class OutputFile {
     });
   }
 
-  static #at(path: string, context: Context): OutputFile {
+  static #at(path: string, server: LocalServer): OutputFile {
     const fd = openSync(path, 'a+', 0o600);
-    if (context.runAs !== null) chownSync(path, context.runAs.uid, context.runAs.gid);
+    if (server.runAs !== null) chownSync(path, server.runAs.uid, server.runAs.gid);
     return new OutputFile(path, fd);
   }
 
@@ -147,10 +147,16 @@ export class OutputFile {
   }
 }
 
+type OutputPlace = Pick<LocalServer, 'settings' | 'stateDir'>;
+
+interface WritingServer extends OutputPlace {
+  readonly watch: { current(dataDir: string): { readonly pid: number } | null };
+}
+
 /** In order of preference. */
-export function outputPaths(context: Context): string[] {
-  const { postgresql, local } = context.settings;
-  const places = [local.log.dir, context.stateDir, dirname(postgresql.dataDir), postgresql.dataDir];
+export function outputPaths(server: OutputPlace): string[] {
+  const { postgresql, local } = server.settings;
+  const places = [local.log.dir, server.stateDir, dirname(postgresql.dataDir), postgresql.dataDir];
   return places.filter((place) => place !== null).map((place) => join(place, outputName(postgresql.dataDir)));
 }
 
@@ -161,8 +167,8 @@ const outputName = (dataDir: string) => `${basename(dataDir)}.postgres.log`;
  * truncated. That happens even where there is no room to keep the older part. Otherwise a full disk
  * would stop PostgreSQL.
  */
-export async function trimOutput(context: Context): Promise<void> {
-  for (const path of new Set([...outputPaths(context), ...(await outputInUse(context))])) {
+export async function trimOutput(server: WritingServer): Promise<void> {
+  for (const path of new Set([...outputPaths(server), ...(await outputInUse(server))])) {
     const size = (await stat(path).catch(() => null))?.size ?? 0;
     if (size <= KEEP_OUTPUT_BYTES) continue;
     const copied = await copyFile(path, `${path}.1`).then(
@@ -176,7 +182,7 @@ export async function trimOutput(context: Context): Promise<void> {
 }
 
 /** log.dir may be another one since the server was started. */
-async function outputInUse({ settings, watch }: Context): Promise<string[]> {
+async function outputInUse({ settings, watch }: WritingServer): Promise<string[]> {
   const { dataDir } = settings.postgresql;
   const pid = watch.current(dataDir)?.pid;
   const path = pid === undefined ? '' : await readlink(`/proc/${pid}/fd/1`).catch(() => '');

@@ -12,12 +12,12 @@ import { readText } from './atomic-file.ts';
 import { basePath } from './base-place.ts';
 import { saveConfigBackups } from './conf-backup.ts';
 import { removeSignalFiles } from './conf-writer.ts';
-import { type Context, runner } from './context.ts';
 import type { ControlData } from './control-data.ts';
 import { inspectDataDir } from './data-dir.ts';
 import type { HeldProcess } from './detect.ts';
 import { isSomebodysCopy, setMark } from './directory-mark.ts';
 import { isSamePath } from './doors.ts';
+import { type LocalServer, runner } from './local-server.ts';
 import { noteWalOwner } from './made-elsewhere.ts';
 import { readPidFile } from './pid-file.ts';
 import { stateByError } from './probe.ts';
@@ -60,8 +60,8 @@ export interface StartOptions extends Bounded {
  * Throws PG_START_FAILED (it ended; with its last words), PG_START_TIMEOUT (it goes on starting, as
  * recovery may take long), PG_START_ABORTED, PG_RUNNING, PG_PID_UNEXPLAINED, DATA_DIR_UNUSABLE.
  */
-export async function startServer(context: Context, role: ServerRole, options: StartOptions): Promise<Pick<ApplyOutcome, 'notWritten'>> {
-  const { settings, clock, watch } = context;
+export async function startServer(server: LocalServer, role: ServerRole, options: StartOptions): Promise<Pick<ApplyOutcome, 'notWritten'>> {
+  const { settings, clock, watch } = server;
   const deadline = clock.monotonicMs() + options.timeoutMs;
   const { dataDir } = settings.postgresql;
   const running = watch.current(dataDir);
@@ -71,22 +71,22 @@ export async function startServer(context: Context, role: ServerRole, options: S
     throw new RegentError('DATA_DIR_UNUSABLE', `${dataDir} is no usable data directory of PostgreSQL (${directory.state})`);
   }
   // The shared memory of a crashed server stays in use as long as one of its processes lives.
-  await endLeftovers(context, deadline);
-  refuseUnexplained(context, 'a server started here');
-  const control = await context.control.read(dataDir, binary(settings, 'pg_controldata'), runner(context.runAs), CONTROL_DATA_MS);
+  await endLeftovers(server, deadline);
+  refuseUnexplained(server, 'a server started here');
+  const control = await server.control.read(dataDir, binary(settings, 'pg_controldata'), runner(server.runAs), CONTROL_DATA_MS);
   if (options.freshCopy !== true && isSomebodysCopy(role, directory, control)) await setMark(dataDir, 'restored');
   await noteWalOwner(settings);
-  const { notWritten, ofRole } = await writeFiles(context, role, directory.major, role.kind === 'standby' ? control : null);
+  const { notWritten, ofRole } = await writeFiles(server, role, directory.major, role.kind === 'standby' ? control : null);
   if (ofRole !== null) throw ofRole;
   const recovering = role.kind === 'standby' || options.prepare !== undefined;
   if (options.prepare) await options.prepare();
-  else await clearSignals(context, role, control);
+  else await clearSignals(server, role, control);
   const limits = recovering ? control.limits : null;
   const args = [...commandLineArguments(settings, directory.major, limits, await ownPidFile(settings)), ...(options.extraArgs ?? [])];
-  const complaint = await launchOnGoodRules(context, args, deadline, options);
+  const complaint = await launchOnGoodRules(server, args, deadline, options);
   if (complaint !== null) notWritten.push(complaint);
   // It runs; copies are for a later start.
-  await saveConfigBackups(settings, context.runAs).catch((error: unknown) => notWritten.push(ensureError(error).message));
+  await saveConfigBackups(settings, server.runAs).catch((error: unknown) => notWritten.push(ensureError(error).message));
   return { notWritten };
 }
 
@@ -95,21 +95,21 @@ export async function startServer(context: Context, role: ServerRole, options: S
  * ones. Returns what is wrong with those.
  */
 async function launchOnGoodRules(
-  context: Context,
+  server: LocalServer,
   args: readonly string[],
   deadline: number,
   options: StartOptions,
 ): Promise<string | null> {
-  const { settings, writer, log } = context;
+  const { settings, writer, log } = server;
   try {
-    await launch(context, args, deadline, options);
+    await launch(server, args, deadline, options);
     return null;
   } catch (error) {
     const { code, message } = ensureError(error) as RegentError;
     const rules = code === 'PG_START_FAILED' ? await writer.fallBackFrom(settings, message) : null;
     if (rules === null) throw error;
     try {
-      await launch(context, args, deadline, options);
+      await launch(server, args, deadline, options);
     } catch {
       // The rules were not the reason, or not the only one.
       await rules.undo();
@@ -120,18 +120,18 @@ async function launchOnGoodRules(
   }
 }
 
-async function launch(context: Context, args: readonly string[], deadline: number, options: StartOptions): Promise<void> {
-  context.heartbeat.reset();
+async function launch(server: LocalServer, args: readonly string[], deadline: number, options: StartOptions): Promise<void> {
+  server.heartbeat.reset();
   if (options.signal?.aborted) throw aborted();
-  const spawned = await spawnPostmaster(context, args);
+  const spawned = await spawnPostmaster(server, args);
   try {
-    context.watch.hold(spawned.process, spawned.child);
-    context.owesReload = false;
-    context.reloadAsked = false;
+    server.watch.hold(spawned.process, spawned.child);
+    server.owesReload = false;
+    server.reloadAsked = false;
     options.onSpawn?.(spawned.process.pid);
-    await holdTether(context, spawned);
-    await untilHome(context, spawned, deadline);
-    await untilAccepting(context, spawned, deadline, options);
+    await holdTether(server, spawned);
+    await untilHome(server, spawned, deadline);
+    await untilAccepting(server, spawned, deadline, options);
   } finally {
     spawned.output.close();
   }
@@ -145,14 +145,14 @@ const WAS_PRIMARY = new Set(['in production', 'shut down', 'shutting down', 'in 
  * writing its source's timeline. It starts as a standby that follows nobody, and becomes a primary
  * by promotion. A fresh copy has its source's state in its control file, and backup_label.
  */
-async function clearSignals(context: Context, role: ServerRole, control: ControlData): Promise<void> {
+async function clearSignals(server: LocalServer, role: ServerRole, control: ControlData): Promise<void> {
   if (role.kind !== 'primary' || !WAS_PRIMARY.has(control.state)) return;
-  const isCopy = existsSync(join(context.settings.postgresql.dataDir, 'backup_label'));
-  if (!isCopy) await removeSignalFiles(context.settings);
+  const isCopy = existsSync(join(server.settings.postgresql.dataDir, 'backup_label'));
+  if (!isCopy) await removeSignalFiles(server.settings);
 }
 
-async function untilAccepting(context: Context, spawned: Spawned, deadline: number, options: StartOptions): Promise<void> {
-  const { clock, settings, heartbeat } = context;
+async function untilAccepting(server: LocalServer, spawned: Spawned, deadline: number, options: StartOptions): Promise<void> {
+  const { clock, settings, heartbeat } = server;
   const { process, output } = spawned;
   let nextTry = clock.monotonicMs() + TRY_ANYWAY_MS;
   let last = 'it was still starting';
@@ -175,7 +175,7 @@ async function untilAccepting(context: Context, spawned: Spawned, deadline: numb
       } catch (error) {
         last = ensureError(error).message;
         if (stateByError(error) === 'running') {
-          context.log.warning(`PostgreSQL has started, but does not let the agent in: ${last}`);
+          server.log.warning(`PostgreSQL has started, but does not let the agent in: ${last}`);
           return;
         }
       }
@@ -200,8 +200,8 @@ async function ownPidFile(settings: Settings): Promise<string> {
  * directory is no server of ours; a wrapper in the program's place may do that. It is asked to shut
  * down in good order, so that the directory it opened is closed as it was found.
  */
-async function untilHome(context: Context, { process, output }: Spawned, deadline: number): Promise<void> {
-  const { clock, settings } = context;
+async function untilHome(server: LocalServer, { process, output }: Spawned, deadline: number): Promise<void> {
+  const { clock, settings } = server;
   const { dataDir } = settings.postgresql;
   for (;;) {
     const at = directoryOf(process.pid);
@@ -209,7 +209,7 @@ async function untilHome(context: Context, { process, output }: Spawned, deadlin
     // On its way it looks for its own program, and stands in the directories that lead there
     // (find_my_exec() before PostgreSQL 16).
     if (at !== SPAWNED_IN && existsSync(join(at, 'PG_VERSION'))) {
-      await endElsewhere(context, process);
+      await endElsewhere(server, process);
       throw new RegentError('PG_STARTED_ELSEWHERE', `PostgreSQL was started on ${dataDir} and went to ${at}; it was ended`, {
         mend: `check what postgresql.bin_dir and bin_name lead to; its output is in ${output.path}`,
       });
@@ -219,7 +219,7 @@ async function untilHome(context: Context, { process, output }: Spawned, deadlin
   }
 }
 
-async function endElsewhere({ clock }: Context, process: HeldProcess): Promise<void> {
+async function endElsewhere({ clock }: LocalServer, process: HeldProcess): Promise<void> {
   for (const [signal, patienceMs] of [['SIGINT', END_MS] as const, ['SIGQUIT', END_MS] as const, ['SIGKILL', END_MS] as const]) {
     process.signal(signal);
     for (const end = clock.monotonicMs() + patienceMs; clock.monotonicMs() < end; ) {

@@ -8,9 +8,9 @@ import { sleep } from '../../ports/clock.ts';
 import type { StopOptions } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { shellWords } from '../../support/shell-words.ts';
-import { type Context, runner } from './context.ts';
 import { findServerProcesses, forgetUnreaped, type HeldProcess } from './detect.ts';
 import { Walsenders } from './fast-shutdown.ts';
+import { type LocalServer, runner } from './local-server.ts';
 import { serverPrograms } from './programs.ts';
 
 const LOOK_MS = 5;
@@ -26,17 +26,17 @@ const FROZEN_MS = 100;
  * Throws PG_STOP_FAILED when processes are left that even SIGKILL did not end, PG_STOP_ABORTED (it
  * goes on shutting down).
  */
-export async function stopServer(context: Context, mode: 'fast' | 'immediate', options: StopOptions): Promise<void> {
-  const { clock, settings, watch, heartbeat, log } = context;
+export async function stopServer(server: LocalServer, mode: 'fast' | 'immediate', options: StopOptions): Promise<void> {
+  const { clock, settings, watch, heartbeat, log } = server;
   const startMs = clock.monotonicMs();
   const deadline = startMs + options.timeoutMs;
   const postmaster = watch.current(settings.postgresql.dataDir);
-  if (postmaster === null) return endLeftovers(context, deadline);
+  if (postmaster === null) return endLeftovers(server, deadline);
   const frozen = postmaster.state() === 'stopped';
   const reserveMs = Math.min(1500, options.timeoutMs * 0.3);
   if (mode === 'fast' && !frozen) {
-    if (options.callbacks !== false) await beforeStop(context, (options.timeoutMs - reserveMs) / 2);
-    if (await stopInOrder(context, postmaster, deadline - reserveMs, options)) return endLeftovers(context, deadline);
+    if (options.callbacks !== false) await beforeStop(server, (options.timeoutMs - reserveMs) / 2);
+    if (await stopInOrder(server, postmaster, deadline - reserveMs, options)) return endLeftovers(server, deadline);
     log.warning('PostgreSQL did not stop in time and is being stopped without a checkpoint', {
       pid: postmaster.pid,
       timeoutMs: options.timeoutMs,
@@ -46,19 +46,19 @@ export async function stopServer(context: Context, mode: 'fast' | 'immediate', o
   if (postmaster.state() === 'alive') {
     postmaster.signal('SIGQUIT');
     const untilMs = mode === 'fast' ? deadline - reserveMs / 2 : deadline - Math.min(500, options.timeoutMs / 2);
-    if (await untilGone(context, postmaster, untilMs, undefined)) return endLeftovers(context, deadline);
+    if (await untilGone(server, postmaster, untilMs, undefined)) return endLeftovers(server, deadline);
   }
   if (postmaster.state() !== 'gone') log.warning('PostgreSQL does not react and is being killed', { pid: postmaster.pid });
   // The postmaster first. Otherwise it restarts the processes that are killed next.
   postmaster.signal('SIGKILL');
-  await endLeftovers(context, deadline);
+  await endLeftovers(server, deadline);
 }
 
-async function stopInOrder(context: Context, postmaster: HeldProcess, untilMs: number, options: StopOptions): Promise<boolean> {
-  const { clock, heartbeat } = context;
+async function stopInOrder(server: LocalServer, postmaster: HeldProcess, untilMs: number, options: StopOptions): Promise<boolean> {
+  const { clock, heartbeat } = server;
   const { successors, onClosed, signal } = options;
   const timeoutMs = untilMs - clock.monotonicMs();
-  const walsenders = await Walsenders.of(context, postmaster, {
+  const walsenders = await Walsenders.of(server, postmaster, {
     timeoutMs,
     ...(successors && { successors: successors.flatMap(carriedForms) }),
     ...(onClosed && { onClosed }),
@@ -66,10 +66,10 @@ async function stopInOrder(context: Context, postmaster: HeldProcess, untilMs: n
   try {
     heartbeat.reset();
     postmaster.signal('SIGINT');
-    const gone = await untilGone(context, postmaster, untilMs, signal, () => walsenders.look());
+    const gone = await untilGone(server, postmaster, untilMs, signal, () => walsenders.look());
     if (gone) walsenders.ended();
     else if (walsenders.closed)
-      context.log.warning('PostgreSQL is closed for writes and does not end: it and what it waits for are being ended');
+      server.log.warning('PostgreSQL is closed for writes and does not end: it and what it waits for are being ended');
     return gone;
   } finally {
     walsenders.release();
@@ -77,8 +77,8 @@ async function stopInOrder(context: Context, postmaster: HeldProcess, untilMs: n
 }
 
 /** Kills every process of a server whose postmaster is gone, and waits until there is none. */
-export async function endLeftovers(context: Context, deadline: number): Promise<void> {
-  const { clock, settings } = context;
+export async function endLeftovers(server: LocalServer, deadline: number): Promise<void> {
+  const { clock, settings } = server;
   const hardDeadline = Math.max(deadline, clock.monotonicMs()) + KILL_WAIT_MS;
   for (;;) {
     const left = findServerProcesses(settings.postgresql.dataDir, serverPrograms(settings));
@@ -103,13 +103,13 @@ export async function endLeftovers(context: Context, deadline: number): Promise<
  * then.
  */
 async function untilGone(
-  context: Context,
+  server: LocalServer,
   postmaster: HeldProcess,
   deadline: number,
   signal: AbortSignal | undefined,
   meanwhile: () => Promise<void> = async () => undefined,
 ): Promise<boolean> {
-  const { clock } = context;
+  const { clock } = server;
   let frozenSinceMs: number | null = null;
   for (;;) {
     const state = postmaster.state();
@@ -123,14 +123,14 @@ async function untilGone(
   }
 }
 
-async function beforeStop(context: Context, timeoutMs: number): Promise<void> {
-  const command = context.settings.postgresql.beforeStop;
+async function beforeStop(server: LocalServer, timeoutMs: number): Promise<void> {
+  const command = server.settings.postgresql.beforeStop;
   const [file, ...args] = shellWords(command ?? '');
   if (file === undefined) return;
   try {
-    const result = await runner(context.runAs)(file, args, { timeoutMs, killGraceMs: 100 });
-    if (result.code !== 0) context.log.warning('before_stop failed; stopping nevertheless', { code: result.code, cause: result.cause });
+    const result = await runner(server.runAs)(file, args, { timeoutMs, killGraceMs: 100 });
+    if (result.code !== 0) server.log.warning('before_stop failed; stopping nevertheless', { code: result.code, cause: result.cause });
   } catch (error) {
-    context.log.warning('before_stop could not be run; stopping nevertheless', { reason: ensureError(error).message });
+    server.log.warning('before_stop could not be run; stopping nevertheless', { reason: ensureError(error).message });
   }
 }

@@ -12,7 +12,6 @@ import type { Settings } from '../../core/settings.ts';
 import { parseConf } from '../../pgconf/guc.ts';
 import { FILE_HEADER } from '../../pgconf/server-config.ts';
 import { keepBefore } from './before.ts';
-import type { Context } from './context.ts';
 import { localDoors } from './doors.ts';
 import { flattened, movedAccessFile } from './flatten.ts';
 import { besidePath } from './marks.ts';
@@ -55,7 +54,7 @@ function debian(): void {
 }
 
 describe('the configuration of a server that is taken over', () => {
-  test('is put into one file, in the order in which it counted, without where it lies', async () => {
+  test('goes into one file, in the order in which it counted, without its places', async () => {
     debian();
     const text = await flattened(join(etc, 'postgresql.conf'));
     expect(parseConf(text)).toEqual({
@@ -69,7 +68,7 @@ describe('the configuration of a server that is taken over', () => {
     await expect(flattened(join(etc, 'loop.conf'))).rejects.toMatchObject({ code: 'CONFIG_UNREADABLE' });
   });
 
-  test('access files go on finding what they include', () => {
+  test('access files still find the files they include', () => {
     const text = 'include extra.conf\n# @x\nlocal @dbs,a @/abs/users peer map=m\nhost all "a@b" samehost scram-sha-256\n';
     expect(movedAccessFile(text, '/etc/pg')).toBe(
       'include "/etc/pg/extra.conf"\n# @x\nlocal @/etc/pg/dbs,a @/abs/users peer map=m\nhost all "a@b" samehost scram-sha-256\n',
@@ -78,21 +77,22 @@ describe('the configuration of a server that is taken over', () => {
 
   test('of a stopped server, elsewhere, is not dropped: the start is refused with the line to write', async () => {
     debian();
-    const context = { settings, role: null, watch: { current: () => null } } as unknown as Context;
-    await expect(keepOrigin(context)).rejects.toMatchObject({
+    const heartbeat = { open: () => Promise.reject(new Error('down')), query: () => Promise.reject(new Error('down')) };
+    const server = { settings, role: null, log, runAs: null, watch: { current: () => null }, heartbeat };
+    await expect(keepOrigin(server)).rejects.toMatchObject({
       code: 'CONFIG_ELSEWHERE',
       message: expect.stringContaining(`${etc}/postgresql.conf`),
       mend: expect.stringContaining(`postgresql.config_dir: ${etc}`),
     });
     const told = someSettings({ postgresql: { dataDir: data, configDir: etc } });
-    expect(await keepOrigin({ ...context, settings: told } as Context)).toBe(false);
+    expect(await keepOrigin({ ...server, settings: told })).toBe(false);
     // The files an agent wrote are what the next start is meant to use.
     write(data, { 'postgresql.conf': `${FILE_HEADER}\n` });
-    expect(await keepOrigin(context)).toBe(false);
+    expect(await keepOrigin(server)).toBe(false);
     expect(await isManaged(settings)).toBe(true);
   });
 
-  test('is known by how the server was started', async () => {
+  test('is known by the way the server was started', async () => {
     expect(await lastConfigFile(data)).toBe(null);
     for (const [opts, file] of [
       [`/x "-D" "/etc/pg"`, '/etc/pg/postgresql.conf'],
@@ -127,7 +127,7 @@ describe('the base configuration in a clone', () => {
     write(data, { PG_VERSION: `${version}\n`, 'postgresql.base.conf': text });
   };
 
-  test('of a leader loses that one’s places and what it includes there', async () => {
+  test('of a leader loses that leader’s places and what it includes there', async () => {
     remake(
       `data_directory = '/other'\nexternal_pid_file='/run/x'\nhba_file='/etc/x'\nident_file='/etc/y'\ninclude_dir 'conf.d'\ninclude 'here.conf'\nwork_mem = 7MB\n`,
     );
@@ -175,7 +175,7 @@ test.each([
   ['role "postgres" does not exist', /CREATE ROLE "postgres" SUPERUSER LOGIN/],
   ['no pg_hba.conf entry for host "127.0.0.1", user "postgres"', /: host postgres postgres 127\.0\.0\.1\/32 scram-sha-256$/],
   ['role "postgres" is not permitted to log in', /ALTER ROLE "postgres" LOGIN/],
-])('a refusal says what would do: %s', (words, mend) => {
+])('a refusal tells what would let the agent in: %s', (words, mend) => {
   expect(refusalMend(settings, [{ door: { host: '127.0.0.1', port: 5432 }, error: new Error(words) }])).toMatch(mend);
 });
 
@@ -187,7 +187,7 @@ test('a refusal at both doors names both ways', () => {
   expect(mend).toContain('host postgres postgres ::1/128 scram-sha-256; or run the agent as the operating-system user postgres');
 });
 
-test('the doors are where the running server says, the socket as the second, and a socket that has no path is none', () => {
+test('the doors are the running server’s addresses, then the socket; a socket without a path is none', () => {
   const pidFile = (host: string, socket: string) =>
     write(data, { 'postmaster.pid': `${process.pid}\n${data}\n1\n6543\n${socket}\n${host}\n` });
   const socket = { host: '/run/pg', port: 6543 };

@@ -12,10 +12,10 @@ import { ensureError, RegentError } from '../../support/errors.ts';
 import { fileMode, readText, writeFileAtomic } from './atomic-file.ts';
 import { BASE_CONF, basePath, configPath } from './base-place.ts';
 import { keepBefore } from './before.ts';
-import type { Context } from './context.ts';
 import { inspectDataDir } from './data-dir.ts';
 import { isSamePath } from './doors.ts';
 import { flattened, movedAccessFile } from './flatten.ts';
+import type { LocalServer } from './local-server.ts';
 import { isManaged, isUsual, lastConfigFile } from './origin.ts';
 
 const ASK_MS = 5000;
@@ -30,24 +30,29 @@ interface OriginRow {
   readonly given: boolean;
 }
 
+interface TakenServer extends Pick<LocalServer, 'settings' | 'role' | 'log' | 'runAs'> {
+  readonly watch: { current(dataDir: string): unknown };
+  readonly heartbeat: Pick<LocalServer['heartbeat'], 'open' | 'query'>;
+}
+
 /**
  * Call it before files are written. True: something was kept. Throws CONFIG_ELSEWHERE (nothing is
  * written, PostgreSQL stays as it is), and what asking a running server throws.
  */
-export async function keepOrigin(context: Context): Promise<boolean> {
-  const { settings, watch } = context;
+export async function keepOrigin(server: TakenServer): Promise<boolean> {
+  const { settings, watch } = server;
   const { dataDir } = settings.postgresql;
-  if (context.role !== null || (await isManaged(settings))) return false;
+  if (server.role !== null || (await isManaged(settings))) return false;
   // A cluster that is being made here has no configuration but ours.
   if ((await inspectDataDir(dataDir)).state !== 'valid') return false;
-  if (watch.current(dataDir) !== null) return keepRunning(context);
+  if (watch.current(dataDir) !== null) return keepRunning(server);
   const file = await lastConfigFile(dataDir);
   if (file !== null && !isUsual(settings, file) && (await readText(file).catch(() => '')) !== null) throw elsewhere(settings, file);
   return false;
 }
 
-async function keepRunning(context: Context): Promise<boolean> {
-  const { settings, heartbeat, log, runAs } = context;
+async function keepRunning(server: TakenServer): Promise<boolean> {
+  const { settings, heartbeat, log, runAs } = server;
   const { configDir, dataDir, customConf } = settings.postgresql;
   await heartbeat.open(settings, ASK_MS);
   const rows = await heartbeat.query<OriginRow>(ORIGIN_QUERY, [[...CONTROLLED_GUCS]], ASK_MS);
@@ -88,7 +93,7 @@ async function keepRunning(context: Context): Promise<boolean> {
       },
     );
   }
-  warnOfControlled(context, rows);
+  warnOfControlled(server, rows);
   return kept;
 }
 
@@ -137,12 +142,12 @@ function elsewhere(settings: Settings, file: string, cause?: unknown): RegentErr
 }
 
 /** These count in the dynamic configuration alone, so that all members have the same. */
-function warnOfControlled(context: Context, rows: readonly OriginRow[]): void {
-  const wanted: Readonly<Record<string, string>> = controlledGucs(context.settings);
+function warnOfControlled(server: TakenServer, rows: readonly OriginRow[]): void {
+  const wanted: Readonly<Record<string, string>> = controlledGucs(server.settings);
   const changes = rows.filter(({ name, value }) => ADVISED.test(name) && wanted[name] !== undefined && wanted[name] !== value);
   if (changes.length === 0) return;
   const list = changes.map(({ name, value }) => `${name}=${value}`);
-  context.log.warning('settings of the server that was taken over give way to those of the cluster at its next restart', {
+  server.log.warning('settings of the server that was taken over give way to those of the cluster at its next restart', {
     settings: changes.map(({ name, value }) => `${name}: ${value} -> ${wanted[name]}`),
     mend: `regentctl edit-config ${list.map((one) => `--pg ${one}`).join(' ')}`,
   });

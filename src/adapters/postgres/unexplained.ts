@@ -4,23 +4,23 @@
  */
 import type { UnexplainedProcess } from '../../core/postgres-facts.ts';
 import { RegentError } from '../../support/errors.ts';
-import type { Context } from './context.ts';
 import { pidFileOwner } from './detect.ts';
+import type { LocalServer } from './local-server.ts';
 import { serverPrograms } from './programs.ts';
 
 export const UNEXPLAINED_MEND =
   'if it is this PostgreSQL, correct postgresql.bin_dir and bin_name, or stop it. Otherwise end it; or remove postmaster.pid once you are sure that no process of this PostgreSQL is left';
 
-export function findUnexplained({ settings }: Context): UnexplainedProcess | null {
+export function findUnexplained({ settings }: LocalServer): UnexplainedProcess | null {
   const owner = pidFileOwner(settings.postgresql.dataDir, serverPrograms(settings));
   return owner?.verdict === 'unexplained' ? { pid: owner.pid, program: owner.program } : null;
 }
 
 /** Throws PG_PID_UNEXPLAINED. */
-export function refuseUnexplained(context: Context, what: string): void {
-  const found = findUnexplained(context);
+export function refuseUnexplained(server: LocalServer, what: string): void {
+  const found = findUnexplained(server);
   if (found === null) return;
-  const { dataDir } = context.settings.postgresql;
+  const { dataDir } = server.settings.postgresql;
   const message = `${dataDir}/postmaster.pid names process ${found.pid} (${found.program}), which may be a PostgreSQL of this directory: ${what} would collide with it`;
   throw new RegentError('PG_PID_UNEXPLAINED', message, { policy: 'transient', mend: UNEXPLAINED_MEND });
 }
@@ -29,7 +29,7 @@ export function refuseUnexplained(context: Context, what: string): void {
 export class UnexplainedLog {
   #last: number | null = null;
 
-  note({ log, settings }: Context, found: UnexplainedProcess | null): void {
+  note({ log, settings }: LocalServer, found: UnexplainedProcess | null): void {
     if (found?.pid === this.#last || (found === null && this.#last === null)) return;
     const file = `${settings.postgresql.dataDir}/postmaster.pid`;
     if (found === null) log.info(`process ${this.#last}, which ${file} named, is gone or explained`);

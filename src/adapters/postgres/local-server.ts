@@ -1,6 +1,6 @@
 /**
- * What the operations of the adapter share: the settings of the moment, the held postmaster, the
- * heartbeat connection.
+ * The local server as the adapter's operations share it: the settings in force, the held
+ * postmaster, the heartbeat connection, what its files were last written for.
  */
 import type { ServerRole } from '../../core/effects.ts';
 import type { Settings } from '../../core/settings.ts';
@@ -20,7 +20,7 @@ import { LocalFingerprint } from './timeline-fingerprint.ts';
 
 export type RunAs = Owner;
 
-export interface Context {
+export interface LocalServer {
   settings: Settings;
   /** synchronous_standby_names where the agent owns it; null: the user's value stands. */
   syncNames: string | null;
@@ -56,7 +56,7 @@ export interface Context {
   readonly writer: ConfWriter;
 }
 
-export function newReaders(): Pick<Context, 'control' | 'history' | 'timelineFingerprint'> {
+export function newReaders(): Pick<LocalServer, 'control' | 'history' | 'timelineFingerprint'> {
   return { control: new ControlDataReader(), history: new LocalHistory(), timelineFingerprint: new LocalFingerprint() };
 }
 
@@ -69,6 +69,6 @@ export function runner(runAs: RunAs | null) {
     runCommand(file, args, runAs === null ? options : { cwd: '/', ...options, uid: runAs.uid, gid: runAs.gid });
 }
 
-export function depsOf(context: Context): Deps {
-  return { settings: context.settings, log: context.log, clock: context.clock, run: runner(context.runAs), connect, runAs: context.runAs };
+export function depsOf(server: Pick<LocalServer, 'settings' | 'log' | 'clock' | 'runAs'>): Deps {
+  return { settings: server.settings, log: server.log, clock: server.clock, run: runner(server.runAs), connect, runAs: server.runAs };
 }
