@@ -3,11 +3,11 @@
  * the answer.
  */
 import { expect, test } from 'vitest';
-import type { Clock } from '../ports/clock.ts';
+import { instantClock } from '../../test/support/instant-clock.ts';
 import { Wake } from './wake.ts';
 
-test('a change of the leader key, or a watch that began anew, calls off what is asked of the leader', () => {
-  const wake = new Wake({} as Clock);
+test('a change of the leader key, or a restarted watch, calls off questions to the leader', () => {
+  const wake = new Wake(instantClock({ nowMs: 0 }));
   const first = wake.untilLeaderChanges();
   wake.onKey('config', 'a');
   wake.onKey('members/b', 'a');

@@ -4,14 +4,14 @@
 import type { Clock } from '../ports/clock.ts';
 
 export class Wake {
-  readonly #clock: Clock;
+  readonly #clock: Pick<Clock, 'bootMs' | 'timer'>;
   #pending = false;
   #release: (() => void) | null = null;
   #leadership: AbortController | null = null;
   /** Changes of other members' keys wake too. */
   watchMembers = false;
 
-  constructor(clock: Clock) {
+  constructor(clock: Pick<Clock, 'bootMs' | 'timer'>) {
     this.#clock = clock;
   }
 

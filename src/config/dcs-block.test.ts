@@ -2,6 +2,7 @@ import { appendFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { BASE, configFiles } from '../../test/fixtures/config-files.ts';
 import { keptLog } from '../../test/fixtures/operator-port.ts';
+import type { JsonObject } from '../support/json.ts';
 import { loadLocal } from './load.ts';
 import { createSettingsSource } from './source.ts';
 
@@ -12,7 +13,7 @@ function source(text: string) {
   const log = keptLog();
   const path = write(text);
   const settings = createSettingsSource({ path, env: {}, loaded: loadLocal({ path, env: {} }), log });
-  return { settings, log, path, adopt: (data: object, modRevision: string) => settings.adopt({ data: data as never, modRevision }) };
+  return { settings, log, path, adopt: (data: JsonObject, modRevision: string) => settings.adopt({ data, modRevision }) };
 }
 
 it('makes the cluster, alone or beside bootstrap.dcs, which wins key by key', () => {
@@ -37,7 +38,7 @@ it('makes the cluster, alone or beside bootstrap.dcs, which wins key by key', ()
   ]);
 });
 
-it('of the wrong kind gives way as a whole', () => {
+it('of the wrong kind is ignored as a whole', () => {
   expect(told(`${BASE}dcs: [ttl]\nbootstrap: {dcs: {ttl: 60}}\n`)).toEqual([
     expect.stringMatching(/ignored, because bootstrap\.dcs is given/),
   ]);

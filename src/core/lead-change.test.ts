@@ -1,13 +1,14 @@
 /**
- * What `history` says of a change of the lead: whoever takes the key writes why, and PostgreSQL's
- * own text stays where nobody knows better.
+ * What `history` says of a change of the lead. The member that takes the key writes why, and
+ * PostgreSQL's own text stays where no agent knows better.
  */
 import { describe, expect, it } from 'vitest';
 import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../test/support/build.ts';
 import { ClusterReader } from '../adapters/etcd/decode.ts';
 import { encodeFailover } from '../adapters/etcd/encode.ts';
 import { readPeerBody } from '../dialect/peer-body.ts';
-import type { FailoverKey } from './cluster.ts';
+import type { JsonObject } from '../support/json.ts';
+import type { FailoverKey, HistoryEntry } from './cluster.ts';
 import { contextOf } from './context.ts';
 import { decide } from './decide.ts';
 import { leadReason } from './lead-change.ts';
@@ -18,7 +19,7 @@ const asked = { requestedBy: 'alice@bastion (10.0.0.7)', requestedAt: '2026-11-2
 const gone = view({ members: [member('a'), member('c')] });
 const reason = (scene: Scene, over: Partial<Memory> = {}) =>
   leadReason(contextOf(observation({ view: gone, ...scene }), memory({ formerLeader: 'b', ...over })));
-const withKey = (raw: object) => view({ members: [member('a'), member('b', { raw: raw as never }), member('c')] });
+const withKey = (raw: JsonObject) => view({ members: [member('a'), member('b', { raw }), member('c')] });
 
 describe('why this node takes the lead', () => {
   it.each<[string, Scene, Partial<Memory>, string]>([
@@ -141,7 +142,7 @@ describe('why this node gives up the lead', () => {
     expect(toldAfter(scene, over)).toBe(text);
   });
 
-  it('is remembered until somebody leads', () => {
+  it('is remembered until another member leads', () => {
     const idle = { view: view(), pg: pg.stopped({ state: 'shut down in recovery' }, { standbySignal: true }) };
     expect(toldAfter(idle, { steppedDown: 'x' })).toBe('x');
     expect(toldAfter({ ...idle, view: view({ leaderName: 'b' }) }, { steppedDown: 'x' })).toBeNull();
@@ -150,7 +151,7 @@ describe('why this node gives up the lead', () => {
     expect(toldAfter({ ...leads, job }, { steppedDown: 'x' })).toBe('x');
   });
 
-  it('is no matter of a standby that follows', () => {
+  it('is not recorded by a standby that follows', () => {
     expect(toldAfter({ view: view({ leaderName: 'b' }) })).toBeNull();
   });
 
@@ -167,8 +168,8 @@ describe('history', () => {
   ];
   const first = { timeline: 1, switchLsn: lsn(500), reason: 'switchover from c to b, asked for by x', timestamp: 't1', newLeader: 'b' };
   const promoted = { ...pg.primary({ timeline: 3 }), localHistory: own };
-  const written = (over: Partial<Memory>, history: readonly object[] = [first]) => {
-    const scene = observation({ view: view({ leaderName: 'a', history: history as never }), pg: promoted });
+  const written = (over: Partial<Memory>, history: readonly HistoryEntry[] = [first]) => {
+    const scene = observation({ view: view({ leaderName: 'a', history }), pg: promoted });
     const decision = decide(scene, memory({ role: 'primary', ...over }));
     return { value: decision.effects.flatMap((effect) => (effect.kind === 'write-history' ? [effect.value] : []))[0], decision };
   };
@@ -181,7 +182,7 @@ describe('history', () => {
     ]);
   });
 
-  it('has PostgreSQL’s text where nobody knows why', () => {
+  it('has PostgreSQL’s text where no agent knows why', () => {
     expect(written({}).value?.[1]).toEqual([2, lsn(900), PG_SAYS, expect.any(String), 'a']);
     expect(written({ leadReason: 'x' }, []).value?.[0]).toEqual([1, lsn(500), PG_SAYS]);
   });
@@ -205,11 +206,11 @@ describe('history', () => {
   });
 });
 
-it('who asked travels through etcd, beside what Patroni reads', () => {
+it('the operator’s name travels through etcd, beside what Patroni reads', () => {
   const text = encodeFailover({ leader: 'b', requested_by: asked.requestedBy, requested_at: asked.requestedAt });
   expect(JSON.parse(text)).toEqual({ leader: 'b', requested_by: asked.requestedBy, requested_at: asked.requestedAt });
   const encoded = (value: string) => Buffer.from(value).toString('base64');
   const kv = { key: encoded('/service/demo/failover'), value: encoded(text), mod_revision: '7' };
-  const read = new ClusterReader('/service/demo/').read([kv as never], '9');
+  const read = new ClusterReader('/service/demo/').read([kv], '9');
   expect(read.failover).toEqual({ ...request, ...asked });
 });

@@ -146,7 +146,7 @@ async function chosenNames(ctx: Ctx, given: readonly string[], candidates: reado
 /** `at`: the time for which the action is scheduled. Null: now. */
 export async function confirmAction(
   ctx: Ctx,
-  members: readonly Member[],
+  members: readonly Pick<Member, 'name'>[],
   selection: Pick<Selection, 'force' | 'action'>,
   at: string | null = null,
 ): Promise<void> {

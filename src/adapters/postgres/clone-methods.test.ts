@@ -9,7 +9,6 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
 import { keptLog } from '../../../test/fixtures/operator-port.ts';
 import { instantClock } from '../../../test/support/instant-clock.ts';
-import type { Clock } from '../../ports/clock.ts';
 import type { RunResult } from '../../support/exec.ts';
 import { clone } from './clone.ts';
 import { inspectDataDir } from './data-dir.ts';
@@ -57,14 +56,14 @@ function deps(createReplicaMethods: readonly string[], methodOptions = {}): Deps
   };
   const connect = () => Promise.reject(new Error('nobody connects'));
   const seen = { nowMs: 0 };
-  const clock = { ...instantClock(seen), monotonicMs: () => seen.nowMs } as unknown as Clock;
+  const clock = { ...instantClock(seen), monotonicMs: () => seen.nowMs };
   return { settings: someSettings({ postgresql }), log, clock, run, connect };
 }
 const BOUND = { timeoutMs: 60_000, fromLeader: false };
 const told = () => log.lines.filter((line) => line.startsWith('info ')).map((line) => line.replace(/ \{.*|^info /g, ''));
 
 describe('a clone', () => {
-  test("is by the user's method first, and the log says which and why", async () => {
+  test("uses the user's method first, and the log says which and why", async () => {
     await clone(
       deps(['pgbackrest', 'basebackup'], { pgbackrest: { command: 'pgbackrest restore', no_params: true, delta: true } }),
       LEADER,
@@ -78,7 +77,7 @@ describe('a clone', () => {
     expect(await inspectDataDir(dataDir)).toMatchObject({ state: 'valid', standbySignal: true });
   });
 
-  test('goes on with the next one where that fails', async () => {
+  test('goes on with the next method where that fails', async () => {
     fails.add('pgbackrest');
     await setMark(dataDir, 'restored');
     await clone(deps(['pgbackrest', 'basebackup'], { pgbackrest: { no_params: true } }), LEADER, BOUND);
@@ -87,18 +86,18 @@ describe('a clone', () => {
     expect(await isMarked(dataDir, 'restored')).toBe(false);
   });
 
-  test('is by pg_basebackup alone where the operator wants it from the leader', async () => {
+  test('uses pg_basebackup alone where the operator wants it from the leader', async () => {
     await clone(deps(['pgbackrest', 'basebackup']), LEADER, { ...BOUND, fromLeader: true });
     expect(ran).toEqual(['pg_basebackup']);
     expect(log.lines[0]).toContain('--from-leader); not tried: pgbackrest');
   });
 
-  test('without a leader is by the methods that say they can', async () => {
+  test('without a leader uses the methods that say they can', async () => {
     await clone(deps(['basebackup', 'snapshot', 'walg'], { snapshot: {}, walg: { no_leader: true } }), null, BOUND);
     expect(ran).toEqual([`walg --no_leader=True --scope=demo --role=replica --datadir=${dataDir} --connstring=`]);
   });
 
-  test("of the user's counts as restored until it has caught up; one from a member does not", async () => {
+  test("by the user's method counts as restored until it has caught up; one from a member does not", async () => {
     await setMark(dataDir, 'strayed');
     await clone(deps(['snapshot']), LEADER, BOUND);
     expect(await isMarked(dataDir, 'restored')).toBe(true);

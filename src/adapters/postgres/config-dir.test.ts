@@ -24,13 +24,13 @@ test('a missing directory is made, its parents with it, and said once', async ()
   expect(log.lines).toEqual([`info made ${join(home, 'etc/15/main')}, which postgresql.config_dir names`]);
 });
 
-test('in the data directory nothing is made, for initdb and pg_basebackup want that empty', async () => {
+test('in the data directory nothing is made, because initdb and pg_basebackup want that empty', async () => {
   await provideConfigDir(settingsFor(join(home, 'data/conf')), { runAs: null, log: keptLog() });
   await provideConfigDir(settingsFor(join(home, 'data')), { runAs: null, log: keptLog() });
   expect(() => statSync(join(home, 'data'))).toThrow('ENOENT');
 });
 
-test('what is no directory is told with its mend, before anything is copied', async () => {
+test('a file in its place is reported with its mend, before anything is copied', async () => {
   const path = join(home, 'etc');
   writeFileSync(path, '');
   const expected = {
@@ -42,8 +42,11 @@ test('what is no directory is told with its mend, before anything is copied', as
   await expect(provideConfigDir(settingsFor(join(path, 'main')), { runAs: null, log: keptLog() })).rejects.toMatchObject({
     code: 'CONFIG_DIR_UNUSABLE',
   });
-  const run = () => Promise.resolve({ code: 0, signal: null, stdout: 'postgres (PostgreSQL) 15.1', stderr: '' });
-  const deps = { settings: settingsFor(path), run, log: keptLog(), runAs: null, clock: { monotonicMs: () => 0 } };
-  await expect(clone(deps as never, null, { timeoutMs: 1000, fromLeader: false })).rejects.toMatchObject(expected);
+  const ended = { code: 0, signal: null, cause: 'exit', timedOut: false, truncated: false } as const;
+  const run = async () => ({ ...ended, stdout: 'postgres (PostgreSQL) 15.1', stderr: '' });
+  const connect = () => Promise.reject(new Error('nothing connects'));
+  const clock = { monotonicMs: () => 0, timer: () => () => {} };
+  const deps = { settings: settingsFor(path), run, connect, log: keptLog(), runAs: null, clock };
+  await expect(clone(deps, null, { timeoutMs: 1000, fromLeader: false })).rejects.toMatchObject(expected);
   expect(() => statSync(join(home, 'data'))).toThrow('ENOENT');
 });

@@ -45,7 +45,8 @@ function depsOf(options: JsonObject): Deps {
       return Promise.resolve(ended(1, ''));
     }
   };
-  return { settings, run, log: keptLog(), runAs: null, clock: realClock } as unknown as Deps;
+  const connect = () => Promise.reject(new Error('nothing connects'));
+  return { settings, run, connect, log: keptLog(), runAs: null, clock: realClock };
 }
 
 const ended = (code: number, stdout: string): RunResult => ({
@@ -61,7 +62,7 @@ const move = () => ({ command: `mv ${backup} ${dataDir}`, no_params: true });
 const TIME = { timeoutMs: 10_000 };
 
 describe('a bootstrap method', () => {
-  test('may move a directory into the place of the data directory, whose mode becomes what PostgreSQL takes', async () => {
+  test('may move a directory into the place of the data directory, which then gets a mode that PostgreSQL accepts', async () => {
     expect(await runBootstrapMethod(depsOf(move()), TIME)).toEqual({ method: 'custom', pending: null });
     expect(readFileSync(join(dataDir, 'PG_VERSION'), 'utf8')).toBe('15\n');
     expect(statSync(dataDir).mode & 0o777).toBe(0o700);
@@ -74,7 +75,7 @@ describe('a bootstrap method', () => {
     expect(statSync(dataDir).mode & 0o777).toBe(0o750);
   });
 
-  test('that failed has what it left kept, by the next try and by those after it', async () => {
+  test('that failed has its remains kept, by the next try and by those after it', async () => {
     mkdirSync(dataDir);
     const failing = depsOf(move());
     await expect(runBootstrapMethod(failing, TIME)).rejects.toMatchObject({ code: 'CUSTOM_BOOTSTRAP_FAILED' });
@@ -90,7 +91,7 @@ describe('a replica method', () => {
     expect(existsSync(join(dataDir, 'standby.signal'))).toBe(true);
   });
 
-  test('that left nothing is told as that', async () => {
+  test('that left nothing is reported as such', async () => {
     const failed = clone(depsOf({ command: 'true', no_params: true, no_leader: true }), null, { ...TIME, fromLeader: false });
     await expect(failed).rejects.toThrow('own left no usable data directory');
   });

@@ -18,7 +18,7 @@ export interface Owner {
 export interface Deps {
   readonly settings: Settings;
   readonly log: Log;
-  readonly clock: Clock;
+  readonly clock: Pick<Clock, 'monotonicMs' | 'timer'>;
   /**
    * runCommand, under the user PostgreSQL runs as.
    * `file` is a full path or a name for PATH; see `binary`.

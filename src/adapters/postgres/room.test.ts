@@ -6,12 +6,11 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Clock } from '../../ports/clock.ts';
 import { Room } from './room.ts';
 
 let dir: string;
 let nowMs: number;
-const clock = { monotonicMs: () => nowMs, timer: () => () => {} } as unknown as Clock;
+const clock = { monotonicMs: () => nowMs, timer: () => () => {} };
 
 beforeEach(() => {
   nowMs = 0;

@@ -30,11 +30,11 @@ const WORDS: Readonly<Record<string, string>> = {
 const TELLING: ReadonlySet<string> = new Set([...Object.keys(WORDS), 'EACCES', 'EPERM', 'EIO']);
 
 export class Room {
-  readonly #clock: Clock;
+  readonly #clock: Pick<Clock, 'monotonicMs' | 'timer'>;
   #last: { readonly atMs: number; readonly trouble: string | null } | null = null;
   #looking: Promise<string | null> | null = null;
 
-  constructor(clock: Clock) {
+  constructor(clock: Pick<Clock, 'monotonicMs' | 'timer'>) {
     this.#clock = clock;
   }
 

@@ -46,7 +46,12 @@ export async function settleWork(dataDir: string): Promise<void> {
  * Runs a program that wants the whole data directory for itself. It is marked again at the end in
  * any case.
  */
-export async function lendDirectory<T>(dataDir: string, work: IncompleteWork, clock: Clock, run: () => Promise<T>): Promise<T> {
+export async function lendDirectory<T>(
+  dataDir: string,
+  work: IncompleteWork,
+  clock: Pick<Clock, 'timer'>,
+  run: () => Promise<T>,
+): Promise<T> {
   if (!(await marksLieInside(dataDir))) return await run();
   return await keepingTexts(dataDir, async () => {
     for (const entry of await readdir(dataDir)) if (isMarkEntry(entry)) await rm(join(dataDir, entry));
@@ -54,7 +59,7 @@ export async function lendDirectory<T>(dataDir: string, work: IncompleteWork, cl
   });
 }
 
-async function watched<T>(dataDir: string, work: IncompleteWork, clock: Clock, run: () => Promise<T>): Promise<T> {
+async function watched<T>(dataDir: string, work: IncompleteWork, clock: Pick<Clock, 'timer'>, run: () => Promise<T>): Promise<T> {
   let over = false;
   let marking = Promise.resolve();
   const watch = () => {

@@ -29,7 +29,7 @@ export async function run(ctx: Ctx, words: readonly string[], options: { readonl
   if (!isKnown(view, name, slot)) throw noSuchMember(view, cluster, name);
   await refuseAlive(ctx, view, name);
   showMembers(ctx, view, cluster);
-  await confirmAction(ctx, [{ name } as Member], { force: options.force ?? false, action: 'forget' });
+  await confirmAction(ctx, [{ name }], { force: options.force ?? false, action: 'forget' });
   await removeKey(ctx, cluster, name);
   const left = await untilDropped(ctx, cluster, name, slot);
   if (left !== null) {
