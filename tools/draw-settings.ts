@@ -1,6 +1,6 @@
 /**
- * The tables of docs/configuration.md from the table of settings, between the marks that stand in
- * the text; src/config/table.test.ts checks that they are as they would be drawn.
+ * Draws the tables of docs/configuration.md from the table of settings, between the marks in the
+ * text. src/config/table.test.ts checks that they are as drawn.
  */
 
 import { variableNames } from '../src/config/env.ts';

@@ -142,7 +142,7 @@ test('health: a cluster whose members do not answer', async () => {
   expect(out).toContain('critical: no member answers\n');
 });
 
-test('an etcd that is gone: where, and what to do, within seconds; -W outlasts it', async () => {
+test('an etcd that is gone: the error names the place and the remedy within seconds; -W goes on', async () => {
   const watch = start('list', '-W');
   let told = '';
   const heard = (text: string) => expect.poll(() => told, { timeout: 20_000, interval: 50 }).toContain(text);

@@ -34,7 +34,7 @@ afterAll(() => cluster?.close());
 
 const marksOf = (node: ClusterNode) => readdirSync(node.dataDir).filter((name) => /regent-(?!etcd)/.test(name));
 
-test('below a directory of root’s a cluster is made, cloned, and a former primary rewound', async () => {
+test('below a directory of root’s, a cluster is made and cloned, and a former primary is rewound', async () => {
   const old = cluster.node(await cluster.waitHealthy());
   for (const node of cluster.nodes) expect([statSync(node.dataDir).mode & 0o777, marksOf(node)]).toEqual([0o700, []]);
   const [sender] = await old.sql<{ pid: number }>('select pid from pg_stat_replication');
@@ -78,7 +78,7 @@ test('a copy that broke off with a tablespace and a WAL directory elsewhere is m
   expect(readlinkSync(join(replica.dataDir, 'pg_wal'))).toBe(wal);
 });
 
-test('what is left of a cluster, with lost+found in it, is named, left alone, and reinitialized at the operator’s request', async () => {
+test('the remains of a cluster, with lost+found, are named, left alone, and reinitialized at the operator’s request', async () => {
   const leader = await cluster.waitHealthy();
   const [replica] = cluster.others(leader) as [ClusterNode];
   await replica.killAll();

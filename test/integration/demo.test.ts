@@ -28,7 +28,7 @@ const segments = new Set<string>();
 const planAt = (basePort: number) => planDemo({ directory, nodes: 3, basePort, overrides: {}, stats: STATS });
 
 /**
- * A base with all its ports free, below those of outgoing connections; another test may be looking
+ * A base with all its ports free, below those of outgoing connections. Another test may be looking
  * for one, so the start is drawn by process id.
  */
 async function freeBasePort(): Promise<number> {
@@ -213,7 +213,7 @@ describe('regent demo', () => {
     expect((await regent('stop', 'patroni9', '--dir', directory)).err).toContain('its nodes are: patroni1, patroni2, patroni3');
   });
 
-  it('restarts what dies without having been asked to', async () => {
+  it('restarts a process that ends without a request', async () => {
     const member = (await readState(directory)).processes.find((entry) => entry.name === 'etcd2')!;
     process.kill(member.identity!.pid, 'SIGKILL');
     await until('etcd2 again', 10_000, async () => {

@@ -39,7 +39,7 @@ describe('etcd in trouble', () => {
     expect((await dcs.read(CALL)).members[0]!.state).toBe('running');
   });
 
-  it('knows its own write again when the reply to it was lost', async () => {
+  it('recognizes its own write when the reply to it was lost', async () => {
     const relay = await startRelay(Number(new URL(etcd.endpoints[0]!).port));
     const scope = freshScope();
     const witness = open(etcd.endpoints, {}, scope);
@@ -138,7 +138,7 @@ describe('etcd in trouble', () => {
     await vi.waitFor(() => dcs.read(CALL), WAIT);
   });
 
-  it('tells each change once, across members that die', async () => {
+  it('reports each change once, across members that die', async () => {
     const { leader } = await rolesOf(etcd);
     const scope = freshScope();
     const writer = open(etcd.endpoints, {}, scope);
@@ -229,7 +229,7 @@ describe('etcd in trouble', () => {
     }
   });
 
-  it('leaves a connection that has gone dead without a word', async () => {
+  it('leaves a connection that has gone dead without notice', async () => {
     const { follower } = await rolesOf(etcd);
     const relay = await startRelay(Number(new URL(follower.endpoint).port));
     const scope = freshScope();

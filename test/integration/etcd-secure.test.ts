@@ -89,7 +89,7 @@ describe('etcd over TLS', () => {
     await expect(combined.read(CALL)).resolves.toMatchObject({ members: [] });
   });
 
-  it('talks to nobody else', async () => {
+  it('talks to no other etcd', async () => {
     const short = { timeoutMs: 500 };
     const stranger = open(etcd.endpoints, { cacert: at('other-ca.pem'), cert: at('client.pem'), key: at('client.key') });
     await expect(stranger.read(short)).rejects.toMatchObject({

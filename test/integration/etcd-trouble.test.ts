@@ -113,7 +113,7 @@ test('credentials changed in etcd, then in the file, then reload: taken over', a
   }
 });
 
-test('another etcd at an advertised address is not taken for the one that is away, nor is one that is configured', async () => {
+test('another etcd at an advertised or configured address does not count as the one that is away', async () => {
   await cluster.waitHealthy();
   await Promise.all(main.members.map((member) => member.kill()));
   await cluster.until('both are refused', 20_000, () =>
@@ -127,7 +127,7 @@ test('another etcd at an advertised address is not taken for the one that is awa
   await cluster.waitHealthy();
 });
 
-test('an etcd that was made again is refused, also by a restarted agent, until an operator has confirmed it', async () => {
+test('a rebuilt etcd is refused, also by a restarted agent, until an operator has confirmed it', async () => {
   await Promise.all(main.members.map((member) => member.kill()));
   await node.killAgent();
   const before = node.log().length;

@@ -114,7 +114,7 @@ describe('etcd', () => {
     expect(await dcs.writeInitialize('7301234567890123456', true, CALL)).toBe(true);
   });
 
-  it('leaves initialize alone to whoever lost the right to it', async () => {
+  it('does not touch initialize after its right to it is lost', async () => {
     const dcs = open(etcd.endpoints);
     const [leaseA, leaseB] = [await dcs.grantLease(30, CALL), await dcs.grantLease(30, CALL)];
     const initialize = async () => (await dcs.read(CALL)).initialize;

@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => cluster?.close());
 
 describe('the leader’s agent is killed', () => {
-  test('and restarted in time: PostgreSQL is not touched, nor are the clients', async () => {
+  test('and restarted in time: PostgreSQL and its clients are not touched', async () => {
     await agentRestartsUnnoticed(cluster, cluster.node(await cluster.waitHealthy()), TTL_SECONDS);
   });
 
@@ -35,7 +35,7 @@ describe('the leader’s agent is killed', () => {
 });
 
 describe('the leader’s guard is killed', () => {
-  test('and replaced, and then the agent is restarted: PostgreSQL is not touched, nor are the clients', async () => {
+  test('and replaced, and then the agent is restarted: PostgreSQL and its clients are not touched', async () => {
     const leader = cluster.node(await cluster.waitHealthy());
     const pid = leader.postmasterPid;
     const writer = cluster.writer({ only: leader.name, patienceMs: 30_000 });
@@ -99,7 +99,7 @@ describe('the leader’s agent is frozen', () => {
     await siege.noOverlap();
   });
 
-  test('and its guard with it, and the other replica’s when its word was taken: nothing is acknowledged that would be lost', async () => {
+  test('and its guard with it, and the other replica’s after its answer: no acknowledged commit is lost', async () => {
     await cluster.configure({ synchronous_mode: 'quorum' });
     const siege = await besiege(cluster);
     const { old } = siege;

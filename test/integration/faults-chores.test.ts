@@ -49,7 +49,7 @@ const problems = async (of: Cluster) => {
 const standbys = async (of: Cluster) => (JSON.parse((await of.key('sync')) ?? '{}') as { sync_standby?: string }).sync_standby ?? '';
 
 describe.skipIf(obstacle !== null)('chores that fail', () => {
-  test('slots that are all in use and a mounted pg_hba.conf stop neither the synchronous set, a failover nor callbacks', async () => {
+  test('full slots and a mounted pg_hba.conf stop no synchronous set, failover or callback', async () => {
     const scripts = mkdtempSync(join(tmpdir(), 'regent-scripts-'));
     chmodSync(scripts, 0o777);
     scratch.push(scripts);

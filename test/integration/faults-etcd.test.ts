@@ -55,7 +55,7 @@ describe('etcd', () => {
     console.log(`etcd member killed: longest pause between writes ${Math.round(writer.longestGapMs())} ms`);
   });
 
-  test('dies as a whole: nobody is writable past the lease; back again, one leads and has everything', async () => {
+  test('dies as a whole: no node is writable past the lease; back again, one leads and has everything', async () => {
     await cluster.waitHealthy();
     const writers = cluster.nodes.map((node) => cluster.writer({ only: node.name }));
     const acks = () => writers.flatMap((writer) => writer.acks);

@@ -39,7 +39,7 @@ describe('the postmaster is killed', () => {
     console.log(`postmaster killed, restarted in place: ${Math.round(first.atMs - killedAtMs)} ms without a write`);
   });
 
-  test('a backend is killed (by the kernel, for want of memory): PostgreSQL restarts by itself, and the leader stays', async () => {
+  test('the kernel kills a backend because memory is short: PostgreSQL restarts by itself, and the leader stays', async () => {
     const leader = cluster.node(await cluster.waitHealthy());
     const timeline = await timelineOf(leader);
     const writer = cluster.writer();
@@ -69,8 +69,8 @@ describe('the postmaster is killed', () => {
   });
 });
 
-describe('ALTER SYSTEM of what Regent decides on', () => {
-  test('whom commits wait for, and whom a replica follows: undone, and said', async () => {
+describe('ALTER SYSTEM of settings that Regent decides on', () => {
+  test('for synchronous standbys and a replica’s source is undone and logged', async () => {
     const leader = cluster.node(await cluster.waitHealthy());
     const [replica] = cluster.others(leader.name);
     const names = async () => (await leader.sql('show synchronous_standby_names'))[0];
@@ -87,7 +87,7 @@ describe('ALTER SYSTEM of what Regent decides on', () => {
 });
 
 describe('the last commits lie on one replica only', () => {
-  test('what an agent tells the others of its position is the present, not its last round', async () => {
+  test('an agent tells the others its present position, not that of its last round', async () => {
     const leader = cluster.node(await cluster.waitHealthy());
     const [replica] = cluster.others(leader.name);
     for (let i = 0; i < 3; i++) {

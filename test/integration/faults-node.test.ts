@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => cluster?.close());
 
 describe('a node dies', () => {
-  test('the leader’s: another leads, nothing acknowledged is lost, it comes back as a replica', async () => {
+  test('the leader’s: another leads, no acknowledged commit is lost, it comes back as a replica', async () => {
     const old = cluster.node(await cluster.waitHealthy());
     const writer = cluster.writer();
     await writer.next(5000);
@@ -46,7 +46,7 @@ describe('a node dies', () => {
     await cluster.verify(writer);
   });
 
-  test('the only synchronous replica’s: the other takes its place and confirms what it has already', async () => {
+  test('the only synchronous replica’s: the other takes its place and confirms the commits it already has', async () => {
     const leader = cluster.node(await cluster.waitHealthy());
     await cluster.configure({ synchronous_mode: true });
     await cluster.waitHealthy();

@@ -126,7 +126,7 @@ test('a stand-alone standby under a member’s name is noticed, named, not count
   expect(own).toHaveLength(2);
 });
 
-test('names that PostgreSQL cuts or replaces become synchronous; slots that hold an xmin, are lost or left behind do not stay', async () => {
+test('names that PostgreSQL cuts become synchronous; slots that hold an xmin, are lost or left behind do not stay', async () => {
   const names: Readonly<Record<string, string>> = { node1: 'db1', node2: 'n'.repeat(66).concat('-two'), node3: 'größe-drei' };
   cluster = await startCluster({
     start: false,

@@ -1,4 +1,4 @@
-/** Whom the guard takes for a process of the server, and which agent it lets hold the directory. */
+/** Which processes the guard takes for the server's, and which agent it lets hold the directory. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, copyFileSync, cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -88,7 +88,7 @@ async function killGuard(): Promise<void> {
   await gone;
 }
 
-it('knows a server of any name by postmaster.pid, and kills nobody else who works in the directory', async () => {
+it('recognizes a server of any name by postmaster.pid, and kills no other process in the directory', async () => {
   const program = join(scratch, 'renamed');
   copyFileSync('/bin/sleep', program);
   const there = { cwd: dataDir, stdio: 'ignore', ...owner } as const;
@@ -110,8 +110,8 @@ it('keeps a second agent away for as long as the first lives, frozen or cut off,
   await expect(second.open()).rejects.toMatchObject({ code: 'DATA_DIR_HELD', message: expect.stringContaining(`pid ${first.pid}`) });
   first.kill('SIGSTOP');
   await expect(second.open()).rejects.toMatchObject({ code: 'DATA_DIR_HELD' });
-  // Whoever only asks does not want to hold it; and a guard that was killed has left word of who
-  // does.
+  // A process that only asks does not want to hold it. A guard that was killed has left the name of
+  // its agent.
   expect(await guardOf(dataDir).state(ask)).toMatchObject({ mode: 'armed' });
   await killGuard();
   await expect(second.open()).rejects.toMatchObject({ code: 'DATA_DIR_HELD' });

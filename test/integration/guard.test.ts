@@ -110,7 +110,7 @@ afterEach(async () => {
     await guard.open();
     await guard.close({ end: true });
   }
-  // A guard that has fired leaves its log to whoever looks into it.
+  // A guard that has fired leaves its log for people.
   for (const dataDir of guarded.splice(0)) {
     for (const place of guardPlaces(dataDir, postgres.owner.uid, process.env['XDG_RUNTIME_DIR']))
       rmSync(join(place.directory, `${place.key}.log`), { force: true });
@@ -200,7 +200,7 @@ describe('a guarded PostgreSQL', () => {
     await client.end();
   });
 
-  it('is kept down while the agent hangs, and may be started by others once it is dead', async () => {
+  it('is kept down while the agent hangs, and may be started by a person once the agent is dead', async () => {
     const { child, guardPid } = await startHolder(100);
     guardOf(postgres.dataDir);
     child.kill('SIGSTOP');
@@ -264,7 +264,7 @@ describe('the guard process', () => {
     await client.end();
   });
 
-  it('is only one, however many agents open it at once', async () => {
+  it('is the only one, however many agents open it at once', async () => {
     const agents = [guardOf(dataDir), guardOf(dataDir), guardOf(dataDir)];
     await Promise.all(agents.map((guard) => guard.open()));
     const pids = new Set(agents.map((guard) => guard.pid()));
@@ -381,7 +381,7 @@ describe('the guard process', () => {
     await expect(guard.open()).rejects.toMatchObject({ code: 'GUARD_FAILED', mend: expect.stringContaining('perl-base') });
   });
 
-  it('will not sit in a directory that others can enter', async () => {
+  it('refuses a directory that other users can enter', async () => {
     const base = join(scratch, 'open-runtime');
     mkdirSync(join(base, `regent-${process.getuid!()}`), { recursive: true, mode: 0o777 });
     const before = process.env['XDG_RUNTIME_DIR'];

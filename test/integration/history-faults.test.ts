@@ -1,6 +1,6 @@
 /**
- * What etcd and the numbers say is not what the disks have: a restored etcd, a replica that was
- * opened for writes by hand, a replay that is paused.
+ * The disks differ from what etcd and the numbers say: a restored etcd, a replica that was opened
+ * for writes by hand, a paused replay.
  */
 import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
@@ -40,7 +40,7 @@ async function loseLeader(leader: ClusterNode, from: number, count: number): Pro
   return next;
 }
 
-test('a replay that an operator paused on every replica does not keep them from leading', async () => {
+test('replay that an operator paused on every replica does not keep them from leading', async () => {
   const leader = await healthy();
   for (const node of cluster.others(leader.name)) await node.sql('select pg_wal_replay_pause()');
   await insert(leader, 1_000, 5);
@@ -49,7 +49,7 @@ test('a replay that an operator paused on every replica does not keep them from 
   for (const node of cluster.others(leader.name, next.name)) await node.sql('select pg_wal_replay_resume()');
 }, 120_000);
 
-test('a limit that only the leader was restarted with does not either; restart --pending finds every member', async () => {
+test('a limit that only the leader was restarted with does not keep them either; restart --pending finds every member', async () => {
   const leader = await healthy();
   const edit = await cluster.ctl(['edit-config', '--pg', 'max_connections=60', '--force', '--quiet']);
   expect(edit).toMatchObject({ code: 0 });
@@ -68,7 +68,7 @@ test('a limit that only the leader was restarted with does not either; restart -
   expect((await cluster.ctl(['restart', cluster.scope, '--pending', '--force'])).code).toBe(0);
 }, 120_000);
 
-test('a replica that was opened for writes by hand never leads with what it wrote', async () => {
+test('a replica that was opened for writes by hand never leads with its own WAL', async () => {
   const leader = await healthy();
   const [replica, other] = cluster.others(leader.name) as [ClusterNode, ClusterNode];
   // Before its first restartpoint on the leader's timeline it would be opened on the one before,
@@ -121,7 +121,7 @@ test('a replica that was opened for writes by hand never leads with what it wrot
   expect(await idsOn(replica, 3_000)).toEqual(range(3_000, 5));
 }, 180_000);
 
-test('an etcd restored from an older snapshot gives the lead to nobody who has less', async () => {
+test('an etcd restored from an older snapshot gives the lead to no member that has less', async () => {
   const first = await healthy();
   const snapshot = cluster.etcd.snapshot();
   const [second, third] = cluster.others(first.name) as [ClusterNode, ClusterNode];

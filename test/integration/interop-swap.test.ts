@@ -1,6 +1,6 @@
 /**
- * A node changes hands between Patroni and Regent on its own files while PostgreSQL runs on; and
- * the tool of each commands a cluster of the other.
+ * A node changes hands between Patroni and Regent on its own files while PostgreSQL runs on. The
+ * tool of each commands a cluster of the other.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

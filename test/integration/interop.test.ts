@@ -59,7 +59,7 @@ describe.skipIf(version === null)(`beside Patroni ${version ?? '(not installed: 
     expect(rows.map((row) => row[3])).toEqual(['Leader', 'Replica', 'Replica']);
   });
 
-  test('switchover to the Regent node with patronictl, back with regentctl, and everybody follows', async () => {
+  test('switchover to the Regent node with patronictl, back with regentctl, and all members follow', async () => {
     const writer = mixed.cluster.writer();
     await writer.next(5000);
     await switchover('patronictl', 'node1', 'node3');
@@ -76,8 +76,8 @@ describe.skipIf(version === null)(`beside Patroni ${version ?? '(not installed: 
   });
 
   /**
-   * Who was down while the last row was written is back when the leader dies, and must leave the
-   * lead to who has it, whatever either runs.
+   * The member that was down while the last row was written is back when the leader dies. It must
+   * leave the lead to one that has the row, whatever either runs.
    */
   test.each([
     { leader: 'node1', behind: 'node3', ahead: 'node2' },
@@ -139,7 +139,7 @@ describe.skipIf(version === null)(`beside Patroni ${version ?? '(not installed: 
     await mixed.waitHealthy(leader);
   });
 
-  test('synchronous mode: Patroni leads and dies, and only Regent, which its /sync names, takes over, without loss', async () => {
+  test('synchronous mode: Patroni leads and dies, and only the Regent in its /sync takes over, without loss', async () => {
     const leader = await mixed.waitHealthy();
     const other = leader === 'node1' ? 'node2' : 'node1';
     await mixed.killAll(other);

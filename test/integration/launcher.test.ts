@@ -1,5 +1,5 @@
 /**
- * `regent` and `regentctl` as files to run: a checkout of a few lines stands for ours, so that its
+ * `regent` and `regentctl` as files to run. A checkout of a few lines replaces ours, so that its
  * sources may be changed.
  */
 import { spawn } from 'node:child_process';
@@ -72,7 +72,7 @@ describe('the launcher', () => {
     expect(statSync(join(tree, 'dist', 'stamp')).ctimeMs).not.toBe(built);
   });
 
-  it('tells what it was built from: the sources, a commit, or a commit with changes on top', async () => {
+  it('tells its sources: plain files, a commit, or a commit with changes on top', async () => {
     const git = async (...words: readonly string[]) => {
       const identity = ['-c', 'user.name=x', '-c', 'user.email=x@x', '-c', 'init.defaultBranch=main'];
       const { code, stderr } = await runCommand('git', [...identity, ...words], { timeoutMs: 30_000, cwd: tree });
@@ -101,7 +101,7 @@ describe('the launcher', () => {
     expect(await told()).toMatch(/^2\.g[0-9a-f]{10}$/);
   });
 
-  it('installs nothing where all that the lock file names is there, and never into a directory that is only linked', async () => {
+  it('installs nothing where all packages of the lock file are there, and never into a directory that is only linked', async () => {
     const lockWith = (version: string) =>
       writeFileSync(join(tree, 'package-lock.json'), JSON.stringify({ packages: { '': {}, 'node_modules/esbuild': { version } } }));
     const { version } = JSON.parse(readFileSync(join(tree, 'node_modules/esbuild/package.json'), 'utf8'));
@@ -142,7 +142,7 @@ describe('the launcher', () => {
     expect(statSync(join(tree, 'dist', 'stamp')).uid).toBe(NOBODY);
   });
 
-  it('shows what does not build, keeps the old bundle whole, and counts it as a failed test', async () => {
+  it('shows a failed build, keeps the old bundle whole, and counts it as a failed test', async () => {
     await run();
     const before = readFileSync(join(tree, 'dist', 'regent.js'), 'utf8');
     appendFileSync(join(tree, 'src', 'main.ts'), 'const = 1;\n');

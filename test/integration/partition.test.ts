@@ -104,7 +104,7 @@ describe.skipIf(obstacle !== null)('with a quorum that confirms commits', () => 
     await cluster.verify(...writers);
   });
 
-  test('the replicas are cut off from the leader alone: commits wait, nobody is replaced', async () => {
+  test('the replicas are cut off from the leader alone: commits wait, no member is replaced', async () => {
     const writers: Writer[] = [];
     const last = await breaking(async (leader) => {
       const writer = cluster.writer({ patienceMs: 60_000 });
@@ -171,7 +171,7 @@ describe.skipIf(obstacle !== null)('with a quorum that confirms commits', () => 
   });
 });
 
-describe.skipIf(obstacle !== null)('with nothing but the lease to keep the old primary from acknowledging', () => {
+describe.skipIf(obstacle !== null)('when only the lease keeps the old primary from acknowledging', () => {
   beforeAll(() => configure({ synchronous_mode: null }));
 
   test('the leader hears nothing from etcd, while the replicas stream on', async () => {
@@ -185,7 +185,7 @@ describe.skipIf(obstacle !== null)('with nothing but the lease to keep the old p
     });
   });
 
-  test('the cable of the leader is pulled, and a client beside it goes on writing', async () => {
+  test('the leader loses its network, and a client beside it goes on writing', async () => {
     await breaking(async (old) => {
       const [direct, any] = [cluster.writer({ only: old.name, beside: true }), cluster.writer()];
       await Promise.all([direct.next(5000), any.next(5000)]);

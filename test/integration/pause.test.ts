@@ -81,7 +81,7 @@ describe('while paused', () => {
     await cluster.verify(writer);
   });
 
-  test('a primary that crashes stays down and nobody takes over; resume heals', async () => {
+  test('a primary that crashes stays down and no member takes over; resume heals', async () => {
     const { leader, writer } = await pausedWithWriter();
     await leader.killPostmaster();
     await cluster.until('the leader key is given up', 10_000, async () => (await cluster.key('leader')) === null);
@@ -97,7 +97,7 @@ describe('while paused', () => {
     await cluster.verify(writer);
   });
 
-  test('restart starts what is down: a replica as a replica, and the primary as the primary it was', async () => {
+  test('restart starts a server that is down: a replica as a replica, and the primary as the primary it was', async () => {
     const { leader, writer } = await pausedWithWriter();
     const replica = cluster.others(leader.name)[0]!;
     for (const node of [replica, leader]) {

@@ -54,7 +54,7 @@ const restart = async () => {
   await leader.stop('fast', BOUND);
   return (await leader.start(PRIMARY, BOUND)).notWritten;
 };
-test('rules with a mistake are told of and do not stay on disk: the server restarts on the rules before', async () => {
+test('rules with a mistake are reported and do not stay on disk: the server restarts on the rules before', async () => {
   expect(await apply(withRules('host all early 10.0.0.0/8 reject'))).toEqual([]);
   expect(await apply(withRules('hots all late 10.0.0.0/8 reject', 'host all late 10.0.0.0/99 reject'))).toEqual([
     expect.stringMatching(/pg_hba\.conf: PostgreSQL cannot read .*: line \d+: invalid connection type "hots"; line \d+: invalid CIDR mask/),
@@ -69,7 +69,7 @@ test('rules with a mistake are told of and do not stay on disk: the server resta
   expect(await inForce('early')).toBe(true);
 });
 
-test('rules that reach the disk while nobody can judge them do not keep the server down', async () => {
+test('rules that reach the disk unchecked do not keep the server down', async () => {
   await leader.stop('fast', BOUND);
   leader.configure(withRules('hots all late 10.0.0.0/8 reject'));
   expect((await leader.start(PRIMARY, BOUND)).notWritten).toEqual([expect.stringContaining('invalid connection type "hots"')]);
@@ -79,7 +79,7 @@ test('rules that reach the disk while nobody can judge them do not keep the serv
   expect(await inForce('early')).toBe(true);
 });
 
-test('a file of the operator’s own with a mistake is told of by the running server, and does not keep it down', async () => {
+test('a file of the operator’s own with a mistake is reported by the running server, and does not keep it down', async () => {
   const file = join(primary.postgresql.configDir, 'pg_hba.conf');
   const own = { ...primary, postgresql: { ...primary.postgresql, pgHba: null } };
   expect(await apply(own)).toEqual([]);

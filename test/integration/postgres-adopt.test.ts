@@ -35,7 +35,7 @@ const kept = async () => {
   return Object.fromEntries(rows.map((row) => [row.name, row.value]));
 };
 
-test('a server that refuses the agent is left as it is, writable, and the agent says what it needs', async () => {
+test('a server that refuses the agent is left as it is, writable, and the agent logs what it needs', async () => {
   const before = readFileSync(join(server.etc, 'pg_hba.conf'), 'utf8');
   node.start();
   await cluster.until('the agent to say that it is refused', 20_000, () => node.log().includes('has not been taken over'));
@@ -53,7 +53,7 @@ test('a server that refuses the agent is left as it is, writable, and the agent 
   expect(node.postmasterPid).toBe(pid);
 });
 
-/** Whom the agent runs as. */
+/** The user the agent runs as. */
 function agentUser(): string {
   const { uid } = postgresOwner();
   const entry = readFileSync('/etc/passwd', 'utf8')
@@ -68,7 +68,7 @@ async function endAgent(): Promise<void> {
   await cluster.until('the agent to end', 20_000, () => node.agentPid === null);
 }
 
-test('let in by the socket, as the user it runs as, it takes the server over where it runs', async () => {
+test('let in by the socket, as the user it runs as, it takes the server over while it runs', async () => {
   await server.sql(`CREATE ROLE replicator LOGIN REPLICATION PASSWORD 'replicator'`);
   await server.sql(`CREATE ROLE rewinder LOGIN PASSWORD 'rewinder'`);
   node.start();
@@ -87,7 +87,7 @@ test('let in by the socket, as the user it runs as, it takes the server over whe
   expect(readFileSync(join(node.dataDir, 'pg_ident.conf'), 'utf8')).toContain('agents');
 });
 
-test('its own configuration outlives a restart, though nobody said where it lies', async () => {
+test('its own configuration survives a restart, though no setting says where it lies', async () => {
   await server.sql(`ALTER ROLE postgres PASSWORD 'postgres'`);
   const restarted = await cluster.ctl(['restart', cluster.scope, 'node1', '--force']);
   expect(restarted.stdout).toContain('Success');
@@ -101,7 +101,7 @@ test('its own configuration outlives a restart, though nobody said where it lies
   });
 });
 
-test('a clone has places of its own, and none of what its source includes', async () => {
+test('a clone has places of its own, and none of its source’s includes', async () => {
   const other = cluster.node('node2');
   other.start();
   await cluster.waitHealthy();
@@ -117,7 +117,7 @@ test('a clone has places of its own, and none of what its source includes', asyn
   });
 });
 
-test('the base configuration of the clone is its own from then on, and outlives another clone', async () => {
+test('the base configuration of the clone is its own from then on, and survives another clone', async () => {
   const other = cluster.node('node2');
   const base = join(other.dataDir, 'postgresql.base.conf');
   writeFileSync(base, `${readFileSync(base, 'utf8')}\nwork_mem = 5MB\n`);
@@ -151,7 +151,7 @@ describe('one server and its files', () => {
   const settingsOf = (more: Parameters<typeof settingsFor>[0]['postgresql'] = {}) =>
     settingsFor({ home: home.path, name: 'data', port: alone.place.port, postgresql: { superuser: SECRET, ...more } });
 
-  test('in a directory that is named are copied before they are overwritten, and count on', async () => {
+  test('in a directory that is named are copied before they are overwritten, and go on counting', async () => {
     const adapter = adapterFor(settingsOf({ configDir: alone.etc }));
     const fileOf = (name: string) => readFileSync(join(alone.etc, name), 'utf8');
     const [hba, conf] = [fileOf('pg_hba.conf'), fileOf('postgresql.conf')];
@@ -170,7 +170,7 @@ describe('one server and its files', () => {
     await adapter.close();
   });
 
-  test('of a server that is down and was started on others are not passed over: the line to write is said', async () => {
+  test('of a server that is down and was started on others are not ignored: the log has the line to write', async () => {
     const down = new DebianServer({ directory: second.path, dataDir: join(second.path, 'data'), port: await freePort() });
     down.create();
     await down.start();
@@ -186,7 +186,7 @@ describe('one server and its files', () => {
     await adapter.close();
   });
 
-  test('a program that goes to another directory is ended, and what it opened is closed in good order', async () => {
+  test('a program that goes to another directory is ended, and the server it opened is closed in good order', async () => {
     const wrapper = join(home.path, 'bin');
     mkdirSync(wrapper);
     const real = settingsOf().postgresql.binDir;
@@ -205,7 +205,7 @@ describe('one server and its files', () => {
     await other.close();
   });
 
-  test('whatever a file says, ours has our data directory; another where it is expected is not taken for it', async () => {
+  test('our server has our data directory, whatever a file says; another server in its place is not taken for it', async () => {
     const adapter = adapterFor(settingsOf({ configDir: alone.etc }));
     // As a clone of a node in this layout once had it: it outranks -D.
     appendFileSync(join(alone.etc, 'postgresql.base.conf'), `\ndata_directory = '${join(second.path, 'data')}'\n`);

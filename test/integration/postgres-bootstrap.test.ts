@@ -81,7 +81,7 @@ describe('a cluster made by a program of the user', () => {
     expect(facts.standbySignal).toBe(false);
   });
 
-  test('one that fails leaves no server and a marked directory, and can be tried again', async () => {
+  test('that fails leaves no server and a marked directory, and can be tried again', async () => {
     const settings = await member('broken', { bootstrap: { postBootstrap: 'false' } });
     const adapter = open(settings);
     await expect(adapter.bootstrap({ timeoutMs: 60_000 })).rejects.toMatchObject({ code: 'POST_BOOTSTRAP_FAILED' });
@@ -101,12 +101,12 @@ describe('a cluster made by a program of the user', () => {
     };
     const MARKED = { dataDir: 'incomplete', incompleteWork: 'publication' };
 
-    test('a crash leaves it marked, with its identity; it does not start, nor is another made over it; published, it is data like any other', async () => {
+    test('a crash leaves it marked, with its identity, and it does not start; published, it is normal data', async () => {
       const { settings, adapter, systemIdentifier } = await unpublished('crashed');
       expect(await adapter.observe(QUICK)).toMatchObject({ ...MARKED, state: 'running', systemIdentifier, sql: { inRecovery: false } });
       await sql(settings, 'CREATE TABLE kept AS SELECT 7 AS i');
       await adapter.stop('immediate', QUICK);
-      // Whoever comes next knows what is on disk only.
+      // The next agent knows only what is on disk.
       const next = open(settings);
       expect(await next.observe(QUICK)).toMatchObject({ ...MARKED, state: 'stopped', systemIdentifier, control: { systemIdentifier } });
       await expect(next.start({ kind: 'primary' }, QUICK)).rejects.toMatchObject({ code: 'DATA_DIR_UNUSABLE' });

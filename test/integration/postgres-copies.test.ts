@@ -67,7 +67,7 @@ afterAll(() => nodes?.close());
 test.each([
   ['without', false],
   ['with', true],
-])('a base backup of two timelines ago, %s standby.signal, is known as one, not rewound, and follows', async (_which, signal) => {
+])('a base backup from two timelines ago, %s standby.signal, is recognized, not rewound, and follows', async (_which, signal) => {
   await replaceData(backup());
   if (signal) execFileSync('install', ['-o', 'postgres', '-m', '600', '/dev/null', join(dirOf('c'), 'standby.signal')]);
   const found = await node('c').observe(QUICK);
@@ -100,7 +100,7 @@ test('the disk of another, copied at an earlier moment, is not spoilt by a crash
   await follows('a', 'c');
 });
 
-test('a disk on which a crash recovery ended before is told of, as pg_rewind would not see it', async () => {
+test('a disk on which a crash recovery ended before is reported, as pg_rewind would not see it', async () => {
   await replaceData(copy());
   // As pg_rewind does it; what follows is a server that crashed right after.
   await node('c').start({ kind: 'primary' }, START);
@@ -108,7 +108,7 @@ test('a disk on which a crash recovery ended before is told of, as pg_rewind wou
   await expect(node('c').rewind(at('a'), LONG)).rejects.toMatchObject({ code: 'REWIND_BLIND' });
 });
 
-test('a replica that was promoted by hand gives its timeline up, even when its control file does not tell of it', async () => {
+test('a replica that was promoted by hand gives its timeline up, even when its control file does not show it', async () => {
   await replaceData(backup());
   await node('c').start({ kind: 'standby', source: at('a') }, START);
   // Much to write: the checkpoint after the promotion takes its time.
@@ -135,7 +135,7 @@ test('a replica that was promoted by hand gives its timeline up, even when its c
   expect((await node('c').observe(QUICK)).sql?.timeline).toBe(3);
 });
 
-test('what a replica wrote by hand is found also on a timeline that the leader has left; a leader that handed over has nothing of its own', async () => {
+test('WAL that a replica wrote by hand is found also on a timeline that the leader has left', async () => {
   const comparedWith = async (name: string, leader: string) => {
     const found = await node(name).observe(QUICK);
     const end = writtenEnd(found);

@@ -13,7 +13,7 @@ const QUICK = { timeoutMs: 5000 };
 const home = await temporaryHome();
 afterAll(() => home.remove());
 
-test('synchronous names, checkpoint, slots, letting go and promotion need no new connection, and the refusal is told', async () => {
+test('synchronous names, checkpoint, slots, letting go and promotion need no new connection, and the refusal is reported', async () => {
   const settings = settingsFor({ home: home.path, name: 'a', port: await freePort() });
   const primary = await foundCluster(adapterFor(settings));
   const own = settingsFor({ home: home.path, name: 'b', port: await freePort() });
@@ -45,7 +45,7 @@ test('synchronous names, checkpoint, slots, letting go and promotion need no new
   await primary.close();
 }, 90_000);
 
-test('work on the last connection there is ends with its time and when it is called off, asks nothing more, and leaves the connection', async () => {
+test('work on the last connection ends with its time and when it is called off, and leaves the connection', async () => {
   const settings = settingsFor({ home: home.path, name: 'c', port: await freePort() });
   const primary = await foundCluster(adapterFor(settings));
   const heartbeat = new Heartbeat(CLOCK, () => undefined);

@@ -44,7 +44,7 @@ afterAll(async () => {
   await home.remove();
 });
 
-test('a setting that was taken back before it took effect is not pending, although PostgreSQL goes on saying so', async () => {
+test('a setting that was undone before it took effect is not pending, although PostgreSQL goes on saying so', async () => {
   const pending = async () => (await adapter.observe(QUICK)).sql?.pendingRestart;
   await adapter.apply(PRIMARY, QUICK);
   adapter.configure({ ...settings, parameters: { ...settings.parameters, max_files_per_process: '900' } });
@@ -57,9 +57,9 @@ test('a setting that was taken back before it took effect is not pending, althou
   expect(marked).toEqual([{ pending_restart: true }]);
 });
 
-test('limits and formats of the superuser’s role neither end nor change the connection of the agent', async () => {
+test('limits and formats of the superuser’s role do not end or change the connection of the agent', async () => {
   const before = await adapter.observe(QUICK);
-  // All in one, for each session after it is subject to them.
+  // All in one, because each later session is subject to them.
   const alter = Object.entries(LIMITS).map(([name, value]) => `ALTER ROLE postgres SET ${name} = ${pg.escapeLiteral(value)}`);
   await sql(settings, alter.join('; '));
   // A fresh connection, as after a restart of the agent.

@@ -1,6 +1,6 @@
 /**
- * A real primary is stopped in good order while a standby's host is gone without a word: its
- * walreceiver stands still, and its connection stays open.
+ * A real primary is stopped in good order while a standby's host is gone without notice. The
+ * standby's walreceiver stands still, and its connection stays open.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
@@ -98,7 +98,7 @@ afterAll(async () => {
   await nodes?.close();
 });
 
-test('a standby that is gone is given up once the successor has everything; with it back, it streams what it lacks', async () => {
+test('a standby that is gone is given up once the successor has everything; back again, it streams what it lacks', async () => {
   await freeze('other');
   const askedAt = performance.now();
   await node('old').stop('fast', { ...LONG, successors: ['successor'] });
@@ -129,7 +129,7 @@ test('a successor that is silent for a while is waited for, however long the oth
   await bothStream();
 });
 
-test('nobody is waited for where nobody is to take over', async () => {
+test('a stop without a successor waits for no standby', async () => {
   await freeze('successor');
   await freeze('other');
   const askedAt = performance.now();
@@ -141,7 +141,7 @@ test('nobody is waited for where nobody is to take over', async () => {
   await bothStream();
 });
 
-test('a walsender stuck in a full socket is ended while the server runs; it would keep the shutdown checkpoint from being written', async () => {
+test('a walsender stuck in a full socket is ended while the server runs, because it would delay the shutdown checkpoint', async () => {
   await freeze('other');
   const before = await senderOf('other');
   await sql(of('old'), 'CREATE TABLE much AS SELECT repeat(md5(i::text), 40) FROM generate_series(1, 20000) i');
@@ -160,7 +160,7 @@ test('a walsender stuck in a full socket is ended while the server runs; it woul
   expect(await hasShutdownOfOld('successor')).toBe(true);
 });
 
-test('an archiver that does not end keeps nobody from leading: the server is closed, says so, and is ended at the deadline', async () => {
+test('an archiver that does not end keeps no member from leading: the server is closed, and ended at the deadline', async () => {
   await node('old').start({ kind: 'primary' }, START);
   thaw();
   await bothStream();
@@ -186,7 +186,7 @@ test('an archiver that does not end keeps nobody from leading: the server is clo
   await bothStream();
 });
 
-test('clients of the replication protocol that take no more, a consumer of a logical slot and a WAL receiver, do not hold up a stop', async () => {
+test('replication clients that do not receive, a logical consumer and a WAL receiver, do not hold up a stop', async () => {
   await sql(of('old'), `SELECT pg_create_logical_replication_slot('slow', 'test_decoding')`);
   const consumer = replicationClient('pg_recvlogical', '-d', 'postgres', '--slot=slow', '--start', '-f', '/dev/null');
   const receiver = replicationClient('pg_receivewal', '-D', nodes.home);

@@ -30,7 +30,7 @@ beforeAll(async () => {
 
 afterAll(() => nodes?.close());
 
-test('number and history are the same, what the WAL begins with is not', async () => {
+test('number and history are the same, the first WAL is not', async () => {
   const [left, right] = await Promise.all([node('left').observe(QUICK), node('right').observe(QUICK)]);
   expect([left.sql?.timeline, right.sql?.timeline]).toEqual([2, 2]);
   expect(left.localHistory).toEqual(right.localHistory);
@@ -39,7 +39,7 @@ test('number and history are the same, what the WAL begins with is not', async (
   expect(left.timelineFingerprint).not.toBe(right.timelineFingerprint);
 });
 
-test('one who followed begins as its source does, and is a prefix of it', async () => {
+test('a follower begins as its source does, and is a prefix of it', async () => {
   await node('old').start({ kind: 'standby', source: at('right') }, START);
   await caughtUp('right', 'old');
   const follower = await node('old').observe(QUICK);
@@ -51,7 +51,7 @@ test('one who followed begins as its source does, and is a prefix of it', async 
   expect(divergenceFrom(follower, told)).toBe('prefix');
 });
 
-test('the other is told apart, also when its source has left that timeline since', async () => {
+test('the other one is recognized, also when its source has left that timeline since', async () => {
   await node('right').stop('fast', QUICK);
   await node('right').start({ kind: 'standby', source: null }, START);
   await node('right').promote(QUICK);
@@ -70,7 +70,7 @@ test('the other is told apart, also when its source has left that timeline since
   expect(rewindIsBlind(left, told)).toBe(true);
 });
 
-test('pg_rewind is not let near it, even when it crashed before its control file knew the timeline', async () => {
+test('pg_rewind does not touch it, even when it crashed before its control file knew the timeline', async () => {
   await node('left').stop('immediate', QUICK);
   await node('right').checkpoint(QUICK);
   await expect(node('left').rewind(at('right'), LONG)).rejects.toMatchObject({ code: 'REWIND_BLIND' });

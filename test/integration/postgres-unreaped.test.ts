@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => home.remove());
 
-test('a start does not take an unreaped postmaster for a living one', async () => {
+test('a start does not count an unreaped postmaster as alive', async () => {
   const settings = settingsFor({ home: home.path, name: 'unreaped', port: await freePort() });
   const adapter = adapterFor(settings);
   await foundCluster(adapter);

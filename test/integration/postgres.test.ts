@@ -89,7 +89,7 @@ describe('one server', () => {
     expect(rows.some((row) => row.rolname === 'rewinder')).toBe(true);
   });
 
-  test('passwords are neither in arguments nor in files others may read', async () => {
+  test('passwords are not in arguments, or in files others may read', async () => {
     const { postmaster } = await adapter.observe(QUICK);
     expect(readFileSync(`/proc/${postmaster?.pid}/cmdline`, 'utf8')).not.toContain("'pass");
     const conf = join(settings.postgresql.dataDir, 'postgresql.conf');
@@ -227,7 +227,7 @@ describe('one server', () => {
     expect(await write).toBe('done');
   });
 
-  test('apply reloads what may be reloaded and shows what waits for a restart', async () => {
+  test('apply reloads what can be reloaded and shows what waits for a restart', async () => {
     await adapter.apply(PRIMARY, QUICK);
     expect(await adapter.apply(PRIMARY, QUICK)).toEqual({ ...UNCHANGED, reloaded: false });
     adapter.configure({
@@ -386,7 +386,7 @@ describe('a primary and its standby', () => {
     await a.stop('fast', QUICK);
   });
 
-  test('an unreachable source is said to be so', async () => {
+  test('an unreachable source is reported as such', async () => {
     await expect(a.sourceHistory(sourceOf(second), { timeoutMs: 2000 })).rejects.toMatchObject({ code: 'SOURCE_UNREACHABLE' });
     const { name, host, port } = sourceOf(second);
     expect((await a.observe(QUICK)).sourceTrouble).toBe(`waiting for ${name} to answer: ${host}:${port} refuses the connection`);

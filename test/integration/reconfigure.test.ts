@@ -167,7 +167,7 @@ describe('settings of one node', () => {
     await writer.next(2000);
     expect(await setting(chosen, 'synchronous_standby_names')).toBe('');
     expect(chosen.log()).toContain('it names this node alone');
-    // Whoever has just handed over is refused until it is back as a standby.
+    // A member that has just handed over is refused until it is back as a standby.
     await cluster.until('back to the first leader', 10_000, async () =>
       (await cluster.ctl(['switchover', '--candidate', leader.name, '--force'])).stdout.includes('Successfully switched over'),
     );
@@ -182,7 +182,7 @@ describe('settings of one node', () => {
     await cluster.verify(writer);
   });
 
-  test('replicatefrom, where the tutorial writes it: a replica streams from a replica, and from the leader while that one is away', async () => {
+  test('replicatefrom, where the tutorial writes it: a replica streams from a replica, and from the leader while that is away', async () => {
     const { leader, writer } = await writing();
     const [middle, leaf] = cluster.others(leader.name) as [ClusterNode, ClusterNode];
     const streamsFrom = (source: ClusterNode) =>
@@ -228,7 +228,7 @@ describe('settings of one node', () => {
   });
 });
 
-test('a setting with which PostgreSQL does not start is mended: it starts at once, not only when the hold-off is over', async () => {
+test('a setting that stops PostgreSQL from starting is corrected: it starts at once, not only after the hold-off', async () => {
   const { leader, writer } = await writing();
   const replica = cluster.others(leader.name)[0]!;
   const told = async () => String(((await replica.rest('/patroni'))?.body?.['regent'] as { because?: string } | undefined)?.because);
@@ -260,7 +260,7 @@ test('a setting with which PostgreSQL does not start is mended: it starts at onc
   await cluster.verify(writer);
 });
 
-test('a member that is removed for good is forgotten with its slot, and a key that is no member gets none', async () => {
+test('a member that is removed for good is forgotten with its slot, and a key of no member gets none', async () => {
   const { leader, writer } = await writing();
   const [stays, goes] = cluster.others(leader.name) as [ClusterNode, ClusterNode];
   const slots = async (node: ClusterNode) =>

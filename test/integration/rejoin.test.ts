@@ -1,6 +1,6 @@
 /**
- * Nodes whose data are no longer a prefix of the leader’s, or are not there at all, and how they
- * come back: on IPv6 addresses, over TLS. Replication is asynchronous.
+ * Nodes without data, or with data that are no longer a prefix of the leader’s, and how they come
+ * back: on IPv6 addresses, over TLS. Replication is asynchronous.
  */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -83,7 +83,7 @@ async function diverge(what: 'node' | 'postgres'): Promise<{ readonly old: Clust
   return { old, row };
 }
 
-/** Looks without a pause until there is something, for what lasts no longer than a moment. */
+/** Looks without a pause until there is something, because it lasts only a moment. */
 async function caught<T>(look: () => readonly T[]): Promise<readonly T[]> {
   for (const end = performance.now() + 15_000; ; ) {
     const found = look();
@@ -93,7 +93,7 @@ async function caught<T>(look: () => readonly T[]): Promise<readonly T[]> {
   }
 }
 
-describe('an old primary with WAL that nobody else has', () => {
+describe('an old primary with WAL that no other member has', () => {
   test('is rewound and follows', async () => {
     const { old, row } = await diverge('node');
     const birth = birthOf(old);
@@ -139,7 +139,7 @@ describe('an old primary with WAL that nobody else has', () => {
     expect((await rowsOf(old)).has(row)).toBe(false);
   });
 
-  test('is cloned anew by itself when the settings say so', async () => {
+  test('is cloned by itself when the settings say so', async () => {
     await configure({ postgresql: { use_pg_rewind: false, remove_data_directory_on_diverged_timelines: true } });
     const { old, row } = await diverge('postgres');
     const birth = birthOf(old);
@@ -152,7 +152,7 @@ describe('an old primary with WAL that nobody else has', () => {
 });
 
 describe('a replica', () => {
-  test('is cloned anew by regentctl reinit', async () => {
+  test('is cloned again by regentctl reinit', async () => {
     const leader = await cluster.waitHealthy();
     const [replica] = cluster.others(leader) as [ClusterNode];
     const birth = birthOf(replica);
@@ -164,7 +164,7 @@ describe('a replica', () => {
     expect(birthOf(replica)).not.toBe(birth);
   });
 
-  test('whose clone was interrupted begins again, and never leads before it is whole', async () => {
+  test('with an interrupted clone begins again, and never leads before it is whole', async () => {
     const leader = cluster.node(await cluster.waitHealthy());
     const [replica, other] = cluster.others(leader.name) as [ClusterNode, ClusterNode];
     // Slow enough to be met in the middle.
@@ -200,7 +200,7 @@ test('a reload makes PostgreSQL read its certificate again, although the agent�
 });
 
 describe('passwords, after all of this', () => {
-  test('stand in no file but the two of the agent’s user that need them', () => {
+  test('are only in the two files of the agent’s user that need them', () => {
     for (const node of cluster.nodes) {
       const pgpass = join(node.place.directory, 'pgpass');
       for (const path of filesWith(node.place.directory, TRACES)) expect([configFile(node), pgpass]).toContain(path);
@@ -215,7 +215,7 @@ describe('passwords, after all of this', () => {
     for (const { key, value } of keys) for (const trace of TRACES) expect(value, key).not.toContain(trace);
   });
 
-  test('never stood on a command line', () => {
+  test('never were on a command line', () => {
     watch.stop();
     const seen = [...watch.seen];
     for (const program of ['initdb', 'pg_basebackup', 'pg_rewind', 'guard']) expect(seen.some((line) => line.includes(program))).toBe(true);

@@ -1,7 +1,7 @@
 /**
- * How a replica gets its copy and its WAL, and what is said where it does not: methods of the
- * user's, an environment that is somebody's for his psql, a reason that only PostgreSQL knows, and
- * WAL that is gone.
+ * How a replica gets its copy and its WAL, and what the log says when it does not. The cases are
+ * methods of the user's, libpq variables set for somebody's psql, a reason that only PostgreSQL
+ * knows, and WAL that is gone.
  */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ import type { ClusterNode } from './support/cluster-node.ts';
 import { findBinDir } from './support/postgres.ts';
 
 const LIBPQ = ['PGPASSWORD=wrong', 'PGHOSTADDR=192.0.2.1', 'PGOPTIONS=-c no_such_setting=1', 'PGSSLMODE=require', 'PGSERVICE=nowhere'];
-/** No slot and hardly any WAL kept: whoever is away for some segments misses them. */
+/** No slot and hardly any WAL kept: a standby that is away for some segments misses them. */
 const DYNAMIC = {
   synchronous_mode: 'off',
   postgresql: { use_slots: false, parameters: { wal_keep_size: '16MB', max_wal_size: '32MB', min_wal_size: '32MB' } },
@@ -63,7 +63,7 @@ const list = async () => (await cluster.ctl(['list'])).stdout;
 const postgresLog = () => readFileSync(join(replica.place.directory, 'data.postgres.log'), 'utf8');
 const linesWith = (text: string, words: string) => text.split('\n').filter((line) => line.includes(words));
 
-test("the first of the configured methods makes the copy, and it streams whatever libpq's variables are in the agent's environment", async () => {
+test('the first of the configured methods makes the copy, and it streams whatever libpq’s variables the agent has', async () => {
   replica.start();
   await cluster.until('the replica streams', 30_000, streams);
   expect(readFileSync(calls, 'utf8')).toMatch(/^--no_leader=True --kept=7 --scope=itest --role=replica --datadir=\S+ --connstring=.+\n$/);
@@ -74,7 +74,7 @@ test("the first of the configured methods makes the copy, and it streams whateve
   expect(environment).toContain('LANG=C.UTF-8');
 });
 
-test('a reason that only PostgreSQL knows is in the list and in the log within seconds, and over when it streams', async () => {
+test('a reason that only PostgreSQL knows is in the list and the log within seconds, and over when it streams', async () => {
   const pgpass = join(replica.place.directory, 'pgpass');
   chmodSync(pgpass, 0o644);
   await leader.sql(`select pg_terminate_backend(pid) from pg_stat_replication`);
@@ -91,7 +91,7 @@ test('a reason that only PostgreSQL knows is in the list and in the log within s
 
 const GONE = 'the WAL it needs is gone; reinit: regentctl reinit itest node2';
 
-test('WAL that is gone is told once, with what to do, and PostgreSQL does not try ten times a second', async () => {
+test('WAL that is gone is reported once, with the remedy, and PostgreSQL does not try ten times a second', async () => {
   await replica.killAll();
   const needed = await leader.sql<{ name: string }>('select pg_walfile_name(pg_current_wal_lsn()) as name');
   await cluster.until('its WAL is recycled', 20_000, async () => {
@@ -132,7 +132,7 @@ test('WAL that is gone is told once, with what to do, and PostgreSQL does not tr
   expect(row?.value).toBe('100ms');
 });
 
-test('a method with no_leader makes the copy while nobody leads', async () => {
+test('a method with no_leader makes the copy while no member leads', async () => {
   await replica.terminate();
   await leader.terminate();
   rmSync(replica.dataDir, { recursive: true });

@@ -41,7 +41,7 @@ function restore(node: ClusterNode): void {
 
 const rowsOn = async (node: ClusterNode) => (await node.sql<{ n: number }>('select count(*)::int as n from writes'))[0]?.n;
 
-test('a replica on which a backup of two timelines ago was restored follows, without a rewind', async () => {
+test('a replica on which a backup from two timelines ago was restored follows, without a rewind', async () => {
   const leader = await cluster.waitHealthy();
   const [replica] = cluster.others(leader) as [ClusterNode];
   await replica.killAll();
@@ -58,7 +58,7 @@ test('a replica on which a backup of two timelines ago was restored follows, wit
   expect((await replica.rest('/patroni'))?.body?.['wal'] ?? {}).not.toHaveProperty('restored');
 });
 
-test('a leader on which it was restored does not lead by the key it held', async () => {
+test('a leader on which it was restored does not lead by its old key', async () => {
   const leader = cluster.node(await cluster.waitHealthy());
   await leader.sql('insert into writes values (21)');
   await leader.killAll();
@@ -107,7 +107,7 @@ exit 1
   return directory;
 }
 
-test('a rewind that finds the disk full is tried until there is room, and no reinit is advised', async () => {
+test('a rewind that finds the disk full is repeated until there is room, and no reinit is advised', async () => {
   await cluster.configure({ synchronous_mode: null });
   const old = cluster.node(await cluster.waitHealthy());
   const senders = await old.sql<{ pid: number }>('select pid from pg_stat_replication');

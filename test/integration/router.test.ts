@@ -148,7 +148,7 @@ describe('regent router', () => {
     await routedTo('b');
   });
 
-  it('repairs what the checks got wrong', async () => {
+  it('corrects mistakes of the checks', async () => {
     startRouter();
     await routedTo('a');
     stage.members['b']!.status = 200;

@@ -1,7 +1,8 @@
 /**
- * A server is known whatever its program is called: node1 runs a copy under another name, node2
- * what `postgres` links to, node3 what a script runs in its place. What postmaster.pid names and
- * nobody knows is not taken for a server that is down. One agent looks after one directory.
+ * A server is recognized whatever its program is called. node1 runs a copy under another name,
+ * node2 the target of the link `postgres`, node3 a program that a script runs in its place. An
+ * unknown process in postmaster.pid does not mean a server that is down. One agent looks after one
+ * directory.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -71,7 +72,7 @@ async function lead(name: string): Promise<ClusterNode> {
   return cluster.node(name);
 }
 
-test('a copy under another name, agent killed and started again: the server is known, goes on and stays the only one', async () => {
+test('a copy under another name, agent killed and started again: the server is recognized, goes on and stays the only one', async () => {
   const leader = await lead('node1');
   await agentRestartsUnnoticed(cluster, leader, TTL_SECONDS);
 });
@@ -119,7 +120,7 @@ async function secondAgent(node: ClusterNode): Promise<{ readonly code: number |
 }
 
 test('a second agent on the directory of another is refused, while that one runs and while it is frozen, and touches nothing', async () => {
-  // A frozen agent is to be there for as long as a second one takes to start on a busy machine.
+  // A frozen agent must be there for as long as a second one takes to start on a busy machine.
   await cluster.configure({ ttl: 60 });
   const leader = cluster.node(await cluster.waitHealthy());
   const pid = leader.postmasterPid;
@@ -139,7 +140,7 @@ test('a second agent on the directory of another is refused, while that one runs
   expect(await cluster.waitHealthy()).toBe(leader.name);
 });
 
-test('a process in postmaster.pid that nobody knows: the node does not start, says why, and comes back once it is gone', async () => {
+test('an unknown process in postmaster.pid: the node does not start, says why, and comes back once it is gone', async () => {
   const leader = await cluster.waitHealthy();
   const [node] = cluster.others(leader);
   await node!.terminate();

@@ -16,7 +16,7 @@ import type { HolderReport, HolderTask } from './support/tether-holder.ts';
 const GUARD_PARTS = ['guard.pl', 'guard-server.pl', 'guard-tether.pl', 'tether.pl'];
 /** From the death of both until the postmaster is gone. */
 const END_MS = 1000;
-/** So long nothing must happen to a PostgreSQL that is to live. */
+/** Nothing may happen for this long to a PostgreSQL that must live. */
 const LIVES_MS = 1500;
 
 const clock = createSystemClock();
@@ -182,7 +182,7 @@ it('was started at rest, and is tethered once the guard is armed', async () => {
   expect(await gone(agent.serverPid!, END_MS)).toBe(true);
 });
 
-it('is not tethered where somebody else started it, and the guard says so', async () => {
+it('is not tethered where another program started it, and the guard says so', async () => {
   serverPid = postgres.start().pid!;
   await canWrite();
   const guard = newGuard();
@@ -195,7 +195,7 @@ it('is not tethered where somebody else started it, and the guard says so', asyn
   expect(await gone(serverPid, LIVES_MS)).toBe(false);
 });
 
-it('starts all the same where the guard does not answer', async () => {
+it('starts even where the guard does not answer', async () => {
   const guard = newGuard();
   await guard.open();
   const [perl = '', ...words] = await guard.words();
@@ -210,7 +210,7 @@ it('starts all the same where the guard does not answer', async () => {
   }
 });
 
-it('takes the place of a guard from before the tether, with its deadline', async () => {
+it('replaces a guard from before the tether, with its deadline', async () => {
   const old = mkdtempSync(join(scratch, 'old-'));
   for (const part of GUARD_PARTS) cpSync(join(scratch, part), join(old, part));
   const text = readFileSync(join(old, 'guard.pl'), 'utf8');

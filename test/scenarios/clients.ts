@@ -1,6 +1,6 @@
 /**
- * A client that goes where HAProxy leads or, without one, where the leader key points, over a new
- * connection each time, and keeps count of what it is told.
+ * A client that goes where HAProxy leads or, without one, where the leader key points. It uses a
+ * new connection each time, and counts its answers.
  */
 import type { Acknowledged } from '../sim/clients.ts';
 import type { World } from '../sim/world.ts';

@@ -1,6 +1,6 @@
 /**
- * Listens to a world and writes down what a reader of its story needs: changes of rules, of keys
- * that are everybody's, and of what PostgreSQL does.
+ * Listens to a world and writes down what a reader of its story needs: changes of rules, of shared
+ * keys, and of what PostgreSQL does.
  */
 import { formatLsn, type Lsn } from '../../src/core/units.ts';
 import type { World } from '../sim/world.ts';

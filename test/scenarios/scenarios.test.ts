@@ -21,7 +21,7 @@ describe('stories', () => {
     expect(readdirSync(here).filter((name) => name.endsWith('.txt') && !wanted.includes(name))).toEqual([]);
   });
 
-  test('a difference is told with what to do about it', () => {
+  test('a difference is reported with the command that accepts it', () => {
     const failure = withHint(new Error('expected this to be that'));
     expect(failure.message).toBe(`${HINT}\n\nexpected this to be that`);
     expect(HINT).toContain('commit only what you understand');

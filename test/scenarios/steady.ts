@@ -4,9 +4,9 @@ const LOW = 0.3;
 const HIGH = 0.7;
 
 /**
- * Chance without chance: every draw of one stream gives the same number, so that a story stays as
- * it is when somebody draws once more than before. Streams differ (two nodes are never exactly as
- * quick), by their label without the numbers in it.
+ * Chance without chance: every draw of one stream gives the same number. So a story stays as it is
+ * when one more draw is added. Streams differ (two nodes are never exactly as quick), by their
+ * label without the numbers in it.
  */
 export class SteadyRng extends Rng {
   readonly #share: number;

@@ -18,8 +18,8 @@ export interface Scenario {
   readonly config?: JsonObject;
   readonly world?: Omit<WorldOptions, 'nodes' | 'config' | 'rng'>;
   /**
-   * Does it, waits for what is to come of it, and asserts what the mechanism demands. `a` leads
-   * when it begins.
+   * Does it, waits for the outcome, and asserts what the mechanism demands. `a` leads when it
+   * begins.
    */
   readonly play: (story: Story) => Promise<void>;
 }
@@ -75,7 +75,7 @@ export class Story {
     this.#do(run);
   }
 
-  /** What a reader is to see that no line tells by itself. */
+  /** Something for the reader to see that no line tells by itself. */
   note(what: string): void {
     this.recorder.add('·', what);
   }
@@ -143,7 +143,7 @@ export class Story {
     for (const name of to) this.world.net.heal(from, name);
   }
 
-  /** How it ended: for the last lines of the story. */
+  /** How it ended; the last lines of the story. */
   ending(): readonly string[] {
     const { world } = this;
     const { leader } = world;

@@ -1,6 +1,6 @@
 /**
- * For tests of what a user who is not root may do: root may write everywhere, so such a test run by
- * root goes on as another user for a while.
+ * For tests of what a user who is not root may do. Root may write everywhere, so a test run by root
+ * goes on as another user for a while.
  */
 const NOBODY = 65_534;
 

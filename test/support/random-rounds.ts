@@ -1,7 +1,7 @@
 /**
- * Random rounds of member `a`: any observation at all, a standby in the race for the leader key,
- * and a leader that an operator asked for a switchover. Small sets of values, so that they often
- * meet.
+ * Random rounds of member `a`. There is any observation at all, a standby in the race for the
+ * leader key, and a leader that an operator asked for a switchover. Small sets of values, so that
+ * they often meet.
  */
 import fc from 'fast-check';
 import type { Job } from '../../src/core/effects.ts';
@@ -213,7 +213,7 @@ export const fingerprint = fc.constantFrom(undefined, undefined, 'aa', 'bb');
 
 export const SYSTEM_ID = '7301234567890123456';
 
-/** What a member says of itself; whatever is rare is drawn rarely. */
+/** Facts that a member publishes about itself; rare ones are drawn rarely. */
 const rarely = <T>(value: T) => fc.constantFrom<(T | undefined)[]>(undefined, undefined, undefined, undefined, undefined, value);
 
 const answer = (name: string) =>

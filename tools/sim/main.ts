@@ -40,7 +40,7 @@ export async function simMain(args: readonly string[]): Promise<number> {
   }
   const stop = new AbortController();
   const onSignal = () => stop.abort();
-  // Once: whoever presses Ctrl-C twice does not want to wait for the summary.
+  // Once: a person who presses Ctrl-C twice does not want to wait for the summary.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, onSignal);
   // A reader that has gone, such as head, has seen enough.
   process.stdout.on('error', onSignal);

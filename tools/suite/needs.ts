@@ -25,8 +25,8 @@ async function isThere(name: string, path: string): Promise<boolean> {
 }
 
 /**
- * Those of the programs that are not to be found where a daemon or a tool may lie; each name goes
- * with the Debian package that has it.
+ * The missing programs, searched where a daemon or a tool may lie. Each name goes with the Debian
+ * package that has it.
  */
 export async function missingTools(
   tools: Readonly<Record<string, string>>,

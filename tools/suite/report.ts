@@ -27,9 +27,9 @@ const LINES_SHOWN = 6;
 const COLUMNS_SHOWN = 300;
 
 /**
- * Counts the tests in vitest's JSON report. A file that failed without a failed test (it did not
- * load, a hook threw) counts as one failure, and so does a run that ended badly without naming any
- * (an unhandled error), or that left no report.
+ * Counts the tests in vitest's JSON report. A file that failed without a failed test counts as one
+ * failure, because it did not load or a hook threw. So does a run that ended badly without naming
+ * any (an unhandled error), or that left no report.
  */
 export function countTests(report: string | null, exitCode: number): Tally {
   let passed = 0;

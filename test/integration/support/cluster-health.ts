@@ -75,7 +75,7 @@ function judgeMembers(nodes: readonly ClusterNode[], members: readonly MemberRow
   return null;
 }
 
-/** How many walsenders are to be synchronous. */
+/** How many walsenders should be synchronous. */
 function confirmersOf(config: Record<string, unknown>, standbys: number): number {
   const mode = String(config['synchronous_mode'] ?? 'off');
   if (mode === 'quorum') return standbys;

@@ -1,7 +1,7 @@
 /**
- * A real cluster for tests: three etcd, an agent a node with its own PostgreSQL and guard, on
- * ephemeral ports of loopback, in one temporary folder. Everything is a process as in production
- * (the bundle, started as PostgreSQL's user); the tests look at it from outside only.
+ * A real cluster for tests, in one temporary folder, on ephemeral ports of loopback. It has three
+ * etcd, and an agent a node with its own PostgreSQL and guard. Everything is a process as in
+ * production (the bundle, started as PostgreSQL's user); the tests look at it from outside only.
  */
 import { execFile, execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * A PostgreSQL as a distribution sets it up: its configuration in a directory of its own, the
- * superuser let in by the operating system only, no agent.
+ * A PostgreSQL as a distribution sets it up, without an agent. Its configuration is in a directory
+ * of its own, and the superuser gets in by the operating system only.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { chownSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';

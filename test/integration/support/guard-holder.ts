@@ -1,6 +1,6 @@
 /**
- * An agent reduced to its guard, to be killed: opens the guard of argv[2], arms it argv[3] ms
- * ahead, says the deadline on its standard output, and waits. Run as a process of its own
+ * An agent reduced to its guard, to be killed. It opens the guard of argv[2], arms it argv[3] ms
+ * ahead, prints the deadline, and waits. Run as a process of its own
  * (test/integration/guard.test.ts bundles it).
  */
 import { createSystemClock } from '../../../src/adapters/clock/system.ts';

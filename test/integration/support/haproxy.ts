@@ -1,6 +1,6 @@
 /**
- * A real HAProxy in front of stand-ins of PostgreSQL: each says its name to whoever connects and
- * keeps the connection; each has a REST answer.
+ * A real HAProxy in front of stand-ins of PostgreSQL. Each tells its name to every client and keeps
+ * the connection; each has a REST answer.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 import type { Cluster } from './cluster.ts';
 
-/** Why `leader` leads, as the history in etcd has it: the last change of the lead is to it. */
+/** Why `leader` leads, as the history in etcd has it: the last change must name it. */
 export function reasonOfLead(cluster: Cluster, leader: string): Promise<string> {
   return cluster.eventually('the history tells why it leads', 5000, async () => {
     const rows = JSON.parse((await cluster.key('history')) ?? '[]') as readonly (readonly unknown[])[];

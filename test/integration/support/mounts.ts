@@ -48,13 +48,13 @@ export class Mounts {
     this.#paths.push(path);
   }
 
-  /** The file as it is, readable, and neither to be written nor replaced. */
+  /** The file as it is, readable, which cannot be written or replaced. */
   nail(path: string): void {
     this.bind(path);
     run('mount', '-o', 'remount,bind,ro', path);
   }
 
-  /** Mounts that were made are gone afterwards, whoever still uses them. */
+  /** Mounts that were made are gone afterwards, even while they are in use. */
   remove(path?: string): void {
     const gone = path === undefined ? this.#paths.splice(0).reverse() : this.#paths.splice(this.#paths.indexOf(path), 1);
     for (const one of gone) run('umount', '-l', one);

@@ -1,7 +1,7 @@
 /**
- * A network of the test's own: every host in a network namespace, all joined by a routing hub in
- * another, so that any one-way path between two hosts can be made to swallow packets silently, or a
- * host's cable be pulled. The test itself stays outside and reaches every host through the hub.
+ * A network of the test's own. Every host is in a network namespace, and a routing hub in another
+ * joins them. So a one-way path between two hosts can be made to swallow packets, or a host's cable
+ * be pulled. The test itself stays outside and reaches every host through the hub.
  *
  * Addresses are of 198.18.0.0/15, which RFC 2544 sets aside for tests; nothing is routed beyond the
  * hub. Names carry the test's pid; what a test that was killed left behind is removed by the next

@@ -10,8 +10,8 @@ export interface Relay {
   cut(): Promise<void>;
   /**
    * What is connected stays so, but nothing passes any more; new connections are accepted and stall
-   * as well. What the client sent and gave up meanwhile still arrives after mend(), and the target
-   * does not learn that it was given up: a network that delivers late.
+   * as well. What the client sent and gave up meanwhile still arrives after mend(), as in a network
+   * that delivers late. The target does not learn that it was given up.
    */
   stall(): void;
   /** Takes connections again; what was stalled flows on. */

@@ -1,8 +1,7 @@
 /**
- * An agent reduced to its guard and the tether of PostgreSQL, to be killed: opens the guard, starts
- * the command if there is one, arms the guard or tells it to rest, says what came of it on its
- * standard output, and waits. Run as a process of its own (test/integration/tether.test.ts bundles
- * it).
+ * An agent reduced to its guard and the tether of PostgreSQL, to be killed. It opens the guard,
+ * starts the command if there is one, and arms the guard or tells it to rest. It prints the
+ * outcome, and waits. Run as a process of its own (test/integration/tether.test.ts bundles it).
  */
 import { spawn } from 'node:child_process';
 import { createSystemClock } from '../../../src/adapters/clock/system.ts';

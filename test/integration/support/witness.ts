@@ -1,8 +1,8 @@
 /**
  * Asks every server, over its Unix socket (which no network fault touches), whether it takes
- * writes, and keeps the times for which that is certain: from the first answer "not in recovery" to
- * the moment the last such question was sent, on one server process. Two such spans that overlap
- * are two writable primaries.
+ * writes. It keeps the times for which that is certain: from the first answer "not in recovery" to
+ * the sending of the last such question, on one server process. Two such spans that overlap are two
+ * writable primaries.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ClusterNode } from './cluster-node.ts';

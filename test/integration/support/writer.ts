@@ -16,7 +16,9 @@ export interface Ack {
 }
 
 export interface WriterOptions {
-  /** Straight to this node, whatever its role; otherwise to whoever answers /primary with 200. */
+  /**
+   * Straight to this node, whatever its role; otherwise to the node that answers /primary with 200.
+   */
   readonly only?: string;
   /** From the server's own machine, over its Unix socket. */
   readonly beside?: boolean;

@@ -64,7 +64,7 @@ describe('readCommands', () => {
   });
 
   it.each(['psql -c "SELECT 1;"', 'psql db -c \\\n  "SELECT 1;"', 'psql < file', 'psql -l', 'psql --file=x', 'echo psql'])(
-    'takes what follows %j for a command',
+    'reads what follows %j as a command',
     (text) => {
       expect(readCommands(bash(`${text}\nls`)).map((command) => command.text)).toEqual([text, 'ls']);
     },

@@ -93,8 +93,7 @@ export function readCommands(block: Block): readonly Command[] {
 }
 
 /**
- * psql without anything to do talks with whoever sits before it, and so the lines after it are for
- * psql.
+ * psql without a command talks with the user at its terminal, so the lines after it are for psql.
  */
 function opensPrompt(text: string): boolean {
   return /^psql\b/.test(text) && !/\s-(c|f|l)\b|--(command|file|list)\b|[<|]/.test(text);

@@ -249,7 +249,7 @@ function docker(args: readonly string[]): Promise<Run> {
   return run('docker', args);
 }
 
-/** Containers, volumes and networks that the tutorial's stack would take for its own. */
+/** Containers, volumes and networks that the tutorial's stack would use as its own. */
 export async function inventory(): Promise<readonly string[]> {
   const label = `label=com.docker.compose.project=${PROJECT}`;
   const named = SERVICES.flatMap((name) => ['--filter', `name=^/?${name}$`]);

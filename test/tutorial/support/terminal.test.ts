@@ -10,7 +10,7 @@ describe('runInTerminal', () => {
     expect(outcome).toMatchObject({ output: `${tmpdir()}\n`, code: 7 });
   });
 
-  it('answers what is asked, in order', async () => {
+  it('answers questions in order', async () => {
     const outcome = await runInTerminal(place, 'read -p "Name: " name; read -p "Sure? " sure; echo "$name $sure"', {
       dialogue: [
         { prompt: /Name: $/, answer: 'patroni2' },
@@ -20,13 +20,13 @@ describe('runInTerminal', () => {
     expect(outcome.output).toBe('Name: patroni2\nSure? y\npatroni2 y\n');
   });
 
-  it('says what was not asked', async () => {
+  it('reports a prompt that did not come', async () => {
     const dialogue = [{ prompt: /Never: $/, answer: '' }];
     await expect(runInTerminal(place, 'echo something else', { dialogue })).rejects.toThrow(/before it asked .*Never.*something else/s);
     await expect(runInTerminal(place, 'echo begun; read', { dialogue, timeoutMs: 300 })).rejects.toThrow(/has not asked .*Never.*begun/s);
   });
 
-  it('ends what does not end', async () => {
+  it('ends a command that does not end', async () => {
     await expect(runInTerminal(place, 'echo begun; sleep 60', { timeoutMs: 300 })).rejects.toThrow(/has not ended.*begun/s);
   });
 

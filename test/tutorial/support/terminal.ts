@@ -1,7 +1,7 @@
 /**
- * A terminal as a reader of the tutorial has one: each command is run by bash under a
- * pseudo-terminal (`script`, of util-linux), so that programs ask, draw and page as they would for
- * a person, and what they ask is answered.
+ * A terminal as a reader of the tutorial has one. bash runs each command under a pseudo-terminal
+ * (`script`, of util-linux), so that programs ask, draw and page as for a person. Their questions
+ * are answered.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 

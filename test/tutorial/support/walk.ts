@@ -90,7 +90,7 @@ export class Walk {
 export interface TypeOptions extends RunOptions {
   /** Default 0. */
   readonly code?: number;
-  /** Put before the command, for one that the tutorial gives without saying where. */
+  /** Put before a command that the tutorial gives without a place. */
   readonly where?: string;
 }
 

@@ -12,7 +12,7 @@ import { deadFolders, makeFolder, removeFolder } from './folders.ts';
 import { openUplink, type Uplink } from './uplink.ts';
 
 export interface Engine {
-  /** Put before a command that is to reach published ports at localhost. */
+  /** Put before a command that must reach published ports at localhost. */
   readonly launcher: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   close(): Promise<void>;

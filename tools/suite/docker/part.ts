@@ -51,7 +51,7 @@ export async function runTutorial(root: string, extra: readonly string[], consen
   }
 }
 
-/** null: it can be run as things are; otherwise what is in the way, for a person. */
+/** null: it can be run as things are; otherwise what is in the way, in words. */
 async function whyNot(): Promise<string | null> {
   const missing = await missingTools({ ...CLIENT, ...((await hasComposePlugin()) ? {} : COMPOSE) });
   if (missing.length > 0)
