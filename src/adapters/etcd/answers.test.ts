@@ -40,7 +40,7 @@ describe('judge', () => {
     [500, '{"header":{"cluster_id":"1"}}', 'unavailable'],
   ])('HTTP %i %s is %s', (status, text, kind) => expect(judge({ status, text }).kind).toBe(kind));
 
-  it('rules an effect out only where etcd refuses before it proposes', () => {
+  it('says that nothing was applied only where etcd refuses before it proposes', () => {
     expect(judge({ status: 503, text: fault(14, 'etcdserver: no leader') })).toMatchObject({ applied: 'no' });
     expect(judge({ status: 429, text: fault(8, 'etcdserver: too many requests') })).toMatchObject({ applied: 'no' });
     expect(judge({ status: 503, text: fault(14, 'etcdserver: leader changed') })).toMatchObject({ applied: 'maybe' });

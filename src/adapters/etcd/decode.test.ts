@@ -107,7 +107,7 @@ describe('decodeCluster', () => {
     expect(decodeCluster(PREFIX, foreign, '42')).toEqual(empty);
   });
 
-  it('tells an empty initialize key from none', () => {
+  it('distinguishes an empty initialize key from none', () => {
     const bare: KeyValue = { key: encodeText(`${PREFIX}initialize`), mod_revision: '7' };
     expect(decodeCluster(PREFIX, [bare], '42').initialize).toBe('');
   });
@@ -118,7 +118,7 @@ describe('decodeCluster', () => {
     expect(view.members.map((one) => one.name)).toEqual(['B', 'a10', 'a2', 'b', '\uff5e', '\u{1f418}']);
   });
 
-  it.each(['', 'x', '[1]', '"text"', 'null', '{"ttl":'])("takes config '%s' for none", (text) =>
+  it.each(['', 'x', '[1]', '"text"', 'null', '{"ttl":'])("reads config '%s' as none", (text) =>
     expect(decode({ config: text }).config).toBeNull(),
   );
 
@@ -167,7 +167,7 @@ describe('decodeCluster', () => {
     expect(decode({ 'optime/leader': '5', status: '{"optime":6}' }).status!.optime).toBe(6n);
   });
 
-  it('reads what history it can', () => {
+  it('reads the readable part of a history', () => {
     expect(decode({ history: '[[1,2],"x",[0,1,"r"],[3,"4","r",null,""],[null]]' }).history).toEqual([
       { timeline: 1, switchLsn: 2n, reason: '' },
       { timeline: 3, switchLsn: 4n, reason: 'r' },
@@ -197,7 +197,7 @@ describe('a member', () => {
     });
   });
 
-  it('knows but the name of one it cannot read', () => {
+  it('knows only the name of a member that it cannot read', () => {
     expect(member('{')).toMatchObject({ name: 'pg-a', connUrl: null, state: 'unknown', role: null, tags: {}, raw: {} });
   });
 
@@ -249,7 +249,7 @@ describe('parseInstant', () => {
   ])("'%s'", (text, instant) => expect(parseInstant(text)).toBe(instant));
 });
 
-describe('what is written', () => {
+describe('the written text', () => {
   it('has the order and form of Patroni', () => {
     expect(encodeFailover(null)).toBe('{}');
     expect(encodeFailover({ scheduled_at: '2030-01-02T04:00:00+00:00', member: 'pg-b', leader: 'pg-a' })).toBe(
@@ -267,7 +267,7 @@ describe('what is written', () => {
 
   const name = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 8 }).filter((text) => !text.includes(',') && text.trim() === text);
 
-  it('is read back as it was meant', () => {
+  it('is read back unchanged', () => {
     fc.assert(
       fc.property(name, fc.nat(9), fc.uniqueArray(name, { selector: (text) => text.toLowerCase() }), (leader, quorum, others) => {
         const standbys = others.filter((other) => other.toLowerCase() !== leader.toLowerCase());

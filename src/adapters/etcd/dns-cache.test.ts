@@ -14,7 +14,7 @@ function make() {
 }
 
 describe('cachingLookup', () => {
-  it('asks once, then answers from what it knows', async () => {
+  it('asks once, then answers from memory', async () => {
     const { pending, ask, one } = make();
     const first = ask();
     pending.shift()!(null, one('10.0.0.1'));
@@ -24,7 +24,7 @@ describe('cachingLookup', () => {
     expect(pending).toHaveLength(0);
   });
 
-  it('refreshes behind the caller and keeps the old answer while the resolver is dead', async () => {
+  it('refreshes in the background and keeps the old answer while the resolver is dead', async () => {
     const { clock, pending, ask, one } = make();
     const first = ask();
     pending.shift()!(null, one('10.0.0.1'));

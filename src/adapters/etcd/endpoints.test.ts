@@ -30,7 +30,7 @@ describe('EndpointPool', () => {
     expect(pool.answeredAt(A)).toBeNull();
   });
 
-  it('adds what is discovered behind the rest, and forgets what is gone, but never everything', () => {
+  it('puts discovered endpoints behind the others, and forgets those that are gone, but never all', () => {
     const pool = new EndpointPool([A]);
     pool.add([B, 'not a url at all', C]);
     expect(pool.list()).toEqual([A, B, C]);
@@ -71,7 +71,7 @@ describe('EndpointPool', () => {
     expect(pool.list()).toEqual([A]);
   });
 
-  it('tells of failures until told to stop', () => {
+  it('reports failures until told to stop', () => {
     const pool = new EndpointPool([A, B]);
     const heard: string[] = [];
     const stop = pool.onSuspicion((endpoint) => heard.push(endpoint));

@@ -78,7 +78,7 @@ describe('the etcd client', () => {
     expect(performance.now() - start).toBeLessThan(500);
   });
 
-  it('calls an error nobody has heard of an outage, and names it', async () => {
+  it('calls an unknown error an outage, and names it', async () => {
     const dcs = open([await member(fault(400, 3, 'etcdserver: mice have eaten the cable'))]);
     await expect(dcs.read({ timeoutMs: 120 })).rejects.toMatchObject({
       code: 'DCS_UNREACHABLE',
@@ -92,7 +92,7 @@ describe('the etcd client', () => {
     await expect(dcs.read({ timeoutMs: 120 })).rejects.toMatchObject({ message: expect.stringContaining('older than 3.4') });
   });
 
-  it('keeps the answers of a member at a lower term out', async () => {
+  it('ignores the answers of a member at a lower term', async () => {
     const [fresh, stale] = [await member(answering(5, 90)), await member(answering(4, 80))];
     const dcs = open([fresh, stale]);
     expect((await dcs.read({ timeoutMs: 1000 })).revision).toBe('90');
@@ -102,7 +102,7 @@ describe('the etcd client', () => {
     expect((await dcs.read({ timeoutMs: 1000 })).revision).toBe('91');
   });
 
-  it('does not take the renewal of a lease by a member at a lower term for one', async () => {
+  it('does not count the renewal of a lease by a member at a lower term', async () => {
     const renew =
       (term: number): Script =>
       (path, body, response) => {
@@ -117,7 +117,7 @@ describe('the etcd client', () => {
     await expect(dcs.keepAlive('7', { timeoutMs: 200 })).rejects.toMatchObject({ code: 'DCS_UNREACHABLE' });
   });
 
-  it('takes a renewal without a time for the end of the lease', async () => {
+  it('reads a renewal without a time as the end of the lease', async () => {
     const dcs = open([
       await member((_path, _body, response) => response.end(JSON.stringify({ result: { header: headerOf(2, 9), ID: '7' } }))),
     ]);
@@ -130,7 +130,7 @@ describe('the etcd client', () => {
     expect(fake.seen).toHaveLength(1);
   });
 
-  it('stops at once where etcd has no room, and says how to make some', async () => {
+  it('stops at once where etcd has no room, and tells how to make some', async () => {
     const fake = await member(fault(429, 8, 'etcdserver: mvcc: database space exceeded'));
     const grant = open([fake]).grantLease(30, { timeoutMs: 5000 });
     await expect(grant).rejects.toMatchObject({ code: 'DCS_REFUSED', mend: expect.stringContaining('etcdctl alarm list') });
@@ -156,7 +156,7 @@ describe('the etcd client', () => {
     expect(dcs.log.lines.join()).not.toContain('secret');
   });
 
-  it('does not log in for ever', async () => {
+  it('does not log in without end', async () => {
     const script: Script = (path, body, response, request) => {
       if (path === '/auth/authenticate') return response.end(JSON.stringify({ header: headerOf(2, 9), token: 't' }));
       return fault(401, 16, 'etcdserver: invalid auth token')(path, body, response, request);
@@ -185,7 +185,7 @@ describe('the etcd client', () => {
     expect(paths(fake)).toEqual(['/auth/authenticate', '/kv/range', '/kv/range']);
   });
 
-  it('writes over a key only as far as it knows what it writes over', async () => {
+  it('overwrites a key only in the version that it knows', async () => {
     const script: Script = (path, body, response, request) => {
       const [compare] = (body['compare'] ?? []) as Array<Record<string, string>>;
       const succeeded = BigInt(compare?.['mod_revision'] ?? '0') > 50n;
@@ -204,13 +204,13 @@ describe('the etcd client', () => {
     ]);
   });
 
-  it('gives up a key that never stands still', async () => {
+  it('gives up a key that changes all the time', async () => {
     const fake = await member(answering(2, 60, { succeeded: false }));
     await expect(open([fake]).writeStatus({ optime: 1 }, { timeoutMs: 1000 })).rejects.toMatchObject({ code: 'DCS_UNREACHABLE' });
     expect(fake.seen).toHaveLength(5);
   });
 
-  it('ends what is under way when it is closed, and does nothing more', async () => {
+  it('ends running calls when it is closed, and does nothing more', async () => {
     const fake = await member(hanging);
     const dcs = open([fake]);
     const pending = dcs.read({ timeoutMs: 60_000 });
@@ -233,7 +233,7 @@ describe('the etcd client', () => {
     expect(of(well)?.alarm).toBeNull();
   });
 
-  it('tells of an alarm', async () => {
+  it('reports an alarm', async () => {
     const full: Script = (path, body, response, request) =>
       answering(2, 9, path === '/maintenance/status' ? { leader: '2', errors: ['memberID:8211 alarm:NOSPACE '] } : {})(
         path,

@@ -90,7 +90,7 @@ describe('the etcd client', () => {
     ]);
   });
 
-  it('does not take what another etcd streams for events of its own', async () => {
+  it('does not report what another etcd streams as its own events', async () => {
     const stream: Script = (path, body, response, request) => {
       if (path !== '/watch') return of(THEIRS)(path, body, response, request);
       response.write(`${JSON.stringify({ result: { header: { cluster_id: THEIRS, revision: '9' }, created: true } })}\n`);
@@ -139,7 +139,7 @@ describe('the etcd client', () => {
     expect(JSON.stringify(other.seen)).not.toContain('secret');
   });
 
-  it('takes the other once an operator has confirmed it, while it runs and without that of the one before', async () => {
+  it('accepts the other one at run time once an operator has confirmed it, and no longer needs the one before', async () => {
     const other = await member(of(THEIRS));
     const file = inMemory(known(OURS));
     const dcs = open([other.endpoint], file);
@@ -218,7 +218,7 @@ describe('ClusterIdentity', () => {
   });
 });
 
-it('the file holds what was written, and anything else is none', () => {
+it('the file has what was written, and anything else counts as none', () => {
   const folder = mkdtempSync(join(tmpdir(), 'regent-identity-'));
   try {
     const file = identityFile(folder, CONFIRM);

@@ -20,14 +20,14 @@ describe('keys', () => {
     expect(decodeText(undefined)).toBe('');
   });
 
-  it('takes for members only what is directly below members/', () => {
+  it('counts as members only the keys directly below members/', () => {
     expect(memberNameOf('members/pg-a')).toBe('pg-a');
     expect(memberNameOf('members/pg-a/x')).toBeNull();
     expect(memberNameOf('members/')).toBeNull();
     expect(memberNameOf('leader')).toBeNull();
   });
 
-  it('takes for clusters only what holds keys of one', () => {
+  it('counts as clusters only prefixes with keys of one', () => {
     const prefix = namespacePrefix('service');
     expect(prefix).toBe('/service/');
     expect(scopeOf(prefix, '/service/demo/leader')).toBe('demo');

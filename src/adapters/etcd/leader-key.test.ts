@@ -26,7 +26,7 @@ const held = (name: string, revision: string, lease = '1') => ({
 });
 const absent = { responses: [{ response_range: {} }] };
 
-test('a key is moved to another lease only as it was when that was asked for: a late copy does not move it back', async () => {
+test('a key is moved to another lease only in the version of the request: a late copy does not move it back', async () => {
   const { bodies, gateway, keys } = scripted([held('a', '8'), { succeeded: true }]);
   expect(await attachLeader(gateway, keys, 'a', '2', { timeoutMs: 100 })).toBe(true);
   expect(bodies.map(({ compare }) => compare)).toEqual(
@@ -37,7 +37,7 @@ test('a key is moved to another lease only as it was when that was asked for: a 
   );
 });
 
-test('a key that is on the lease already, absent, another’s, or changed all the time is not moved', async () => {
+test('a key that is on the lease already, absent, another member’s, or changed all the time is not moved', async () => {
   const attach = (answers: ReadonlyArray<Record<string, unknown>>) => {
     const { bodies, gateway, keys } = scripted(answers);
     return { bodies, done: attachLeader(gateway, keys, 'a', '2', { timeoutMs: 100 }) };
@@ -50,7 +50,7 @@ test('a key that is on the lease already, absent, another’s, or changed all th
   await expect(attach([held('a', '8'), held('a', '10'), held('a', '12')]).done).rejects.toMatchObject({ code: 'DCS_UNREACHABLE' });
 });
 
-test('a release is bound to the key as it was when the release was asked for', async () => {
+test('a release is bound to the version of the key at the time of the request', async () => {
   const { bodies, gateway, keys } = scripted([{ succeeded: true }]);
   expect(await releaseLeader(gateway, keys, 'a', { timeoutMs: 100 })).toBe(true);
   expect(bodies[0]?.compare).toEqual([
@@ -59,13 +59,13 @@ test('a release is bound to the key as it was when the release was asked for', a
   ]);
 });
 
-test('a key of ours that a request without an answer has put is released as well', async () => {
+test('a key of ours that an unanswered request has put is released as well', async () => {
   const { bodies, gateway, keys } = scripted([held('a', '8'), { succeeded: true }]);
   expect(await releaseLeader(gateway, keys, 'a', { timeoutMs: 100 })).toBe(true);
   expect(bodies[1]?.compare[1]).toMatchObject({ target: 'MOD', mod_revision: '10' });
 });
 
-test('another’s key is left alone, and one that changes all the time is given up', async () => {
+test('another member’s key is left alone, and one that changes all the time is given up', async () => {
   const other = scripted([held('b', '8')]);
   expect(await releaseLeader(other.gateway, other.keys, 'a', { timeoutMs: 100 })).toBe(false);
   const restless = scripted([held('a', '8'), held('a', '10'), held('a', '12')]);

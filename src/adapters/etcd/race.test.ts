@@ -52,7 +52,7 @@ async function run(timeoutMs: number, replies: Record<string, readonly Reply[]>,
 }
 
 describe('race', () => {
-  it('asks nobody else when the first answers', async () => {
+  it('asks no other endpoint when the first answers', async () => {
     const { result, asked, settledAt } = await run(1000, { a: [answer('A')], b: [answer('B')] });
     expect(result).toEqual({ kind: 'answer', value: 'A', endpoint: 'a', maybeApplied: false });
     expect(asked).toEqual([[0, 'a']]);
@@ -81,7 +81,7 @@ describe('race', () => {
     expect(unsure.result).toMatchObject({ endpoint: 'b', maybeApplied: true });
   });
 
-  it('asks again after growing pauses until somebody answers', async () => {
+  it('asks again after growing pauses until one answers', async () => {
     const { result, asked } = await run(1000, { a: [failed(), failed(), failed(), answer('A')], b: [failed()] });
     expect(result).toMatchObject({ endpoint: 'a', value: 'A' });
     const times = asked.filter(([, endpoint]) => endpoint === 'a').map(([at]) => at);
@@ -100,7 +100,7 @@ describe('race', () => {
     expect(asked.filter(([, endpoint]) => endpoint === 'a')).toHaveLength(1);
   });
 
-  it('ends at the deadline with what is known of each', async () => {
+  it('ends at the deadline with what is known of each endpoint', async () => {
     const { result, settledAt, failures } = await run(600, { a: ['silent'], b: [failed('no')] });
     expect(result).toMatchObject({ kind: 'timeout', maybeApplied: true });
     expect(result.kind === 'timeout' && [...result.reasons]).toEqual([

@@ -40,7 +40,7 @@ describe('TermGuard', () => {
     expect(guard.revision).toBe(12n);
   });
 
-  it('starts anew with another cluster', () => {
+  it('starts again with another cluster', () => {
     const { guard, log } = make();
     guard.admit(header(5, 100), true, 0n);
     expect(guard.admit(header(9, 100, '2'), false, 100n)).toBe(false);

@@ -53,7 +53,7 @@ it('where the file changed first, the token from before goes on until etcd takes
   expect(world.token.value).toBe('t2');
 });
 
-it('and a token that expires meanwhile is got with the credentials from before', async () => {
+it('and a token that expires meanwhile is renewed with the credentials from before', async () => {
   const world = etcd();
   await world.token.ensure(CALL_MS);
   world.file = NEW!;
@@ -64,7 +64,7 @@ it('and a token that expires meanwhile is got with the credentials from before',
   expect(world.asked).toEqual(['old', 'new', 'new', 'old']);
 });
 
-it('credentials that are added, and taken away, count from then on', async () => {
+it('credentials that are added or removed count from then on', async () => {
   const world = etcd({ username: null, password: null });
   await world.token.ensure(CALL_MS);
   expect([world.token.value, world.asked]).toEqual([null, []]);

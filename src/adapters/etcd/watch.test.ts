@@ -158,7 +158,7 @@ describe('PrefixWatch', () => {
     expect(good.streams).toHaveLength(1);
   });
 
-  it('leaves a member that does not tell what is known from elsewhere', async () => {
+  it('leaves a member that lacks revisions known from elsewhere', async () => {
     const [lagging, good] = [await watched(), await watched()];
     const { heard, progress } = start([lagging, good]);
     await vi.waitFor(() => expect(heard).toEqual([null]), WAIT);
@@ -179,7 +179,7 @@ describe('PrefixWatch', () => {
     expect(fake.streams).toHaveLength(1);
   });
 
-  it('looks more rarely while all is well, and soon again when there is something to be told', async () => {
+  it('looks less often while all is well, and soon again when there is something to report', async () => {
     const real = realClock();
     const delaysMs: number[] = [];
     const timer: Clock['timer'] = (ms, callback) => {
@@ -212,7 +212,7 @@ describe('PrefixWatch', () => {
     await vi.waitFor(() => expect(good.streams).toHaveLength(1), WAIT);
   });
 
-  it('opens a stream anew after long silence, without losing its place', async () => {
+  it('opens a stream again after long silence, without losing its place', async () => {
     const fake = await watched();
     const { heard } = start([fake], { idleMs: 60 });
     await vi.waitFor(() => expect(fake.requests()[1]).toMatchObject({ start_revision: '11' }), WAIT);

@@ -60,7 +60,7 @@ describe('a plain line', () => {
     expect(lines).toEqual(['INFO    |05 Mar 2026 064|020|12.0|%|%(unknown)s|hello']);
   });
 
-  it('shows fields where somebody looks for a cause, and keeps them off everyday lines', () => {
+  it('shows fields with errors and warnings, and keeps them off everyday lines', () => {
     const { log, lines } = logOf();
     log.info('started', { pid: 7 });
     log.error('broken', { pid: 7, because: new Error('no disk'), size: 5n });
@@ -131,7 +131,7 @@ describe('heartbeats', () => {
 });
 
 describe('secrets', () => {
-  it('never appear, in whatever form', () => {
+  it('never appear, in any form', () => {
     // What could be a word or a number is masked where a secret can stand: see below.
     const text = fc
       .tuple(fc.string({ minLength: 4, maxLength: 20 }), fc.constantFrom('!9', '#x', '%4', '"7', '\\e'))
@@ -221,14 +221,14 @@ describe('secrets', () => {
       expect(redact(line)).toBe(masked);
   });
 
-  it('are masked as words where they are words, and inside them where they could be none', () => {
+  it('are masked as words where they are words, and inside words where they could be none', () => {
     const redact = createRedactor(['sunshine', 'xK9#', 'p4ssw0rd!']);
     expect(redact('sunshine, "sunshine" but sunshines; xK9# but axK9#; ap4ssw0rd!b')).toBe(
       '********, "********" but sunshines; ******** but axK9#; a********b',
     );
   });
 
-  it('leave the names of settings readable that are followed by what is wrong with them', () => {
+  it('leave readable the names of settings before a complaint about them', () => {
     const redact = createRedactor([]);
     expect(redact('PATRONI_REPLICATION_PASSWORD=topsecret PGPASSWORD: x1')).toBe(
       'PATRONI_REPLICATION_PASSWORD=******** PGPASSWORD: ********',

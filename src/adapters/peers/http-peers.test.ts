@@ -44,7 +44,7 @@ const make = (over: Partial<CtlSettings> = {}) => {
   return peers;
 };
 
-test('asks all at once; who is silent, broken or gone is absent, and costs no more than the time given', async () => {
+test('asks all at once; a peer that is silent, broken or gone is absent, and costs no more than the time given', async () => {
   const good = await serve((_, response) => response.end(BODY));
   const silent = await serve(() => {});
   const dripping = await serve((_, response) => response.writeHead(200).write('{'));
@@ -72,7 +72,7 @@ test('asks all at once; who is silent, broken or gone is absent, and costs no mo
   expect(answers.get('good')).toMatchObject({ lsn: 9007199254740993n, timeline: 2 });
 });
 
-test('connections are kept, and one closed by the peer meanwhile is not taken for a dead peer', async () => {
+test('connections are kept, and one closed by the peer meanwhile does not count as a dead peer', async () => {
   let connections = 0;
   const port = await listen(
     createServer((_, response) => response.end(BODY)).on('connection', () => {
@@ -128,7 +128,7 @@ beforeAll(() => {
 
 afterAll(() => workshop.remove());
 
-test('TLS: any certificate without one of our own; one of our authority, whatever its name, with', async () => {
+test('TLS: any certificate without one of our own; with one, only our authority’s, whatever its name', async () => {
   const files = (pair: Certificate) => ({ cert: readFileSync(pair.cert), key: readFileSync(pair.key) });
   const secure = (pair: Certificate) => listen(createTlsServer(files(pair), (_, response) => response.end(BODY)));
   const known = memberAt('known', await secure(node), 'https');
@@ -145,7 +145,7 @@ test('a certificate that cannot be read is named', () => {
   expect(() => make({ certfile: 'absent.crt' })).toThrow('ctl.certfile');
 });
 
-test('a client certificate that was renewed is used from renew() on; one that cannot be read leaves the one before', async () => {
+test('a renewed client certificate is used from renew() on; an unreadable one leaves the one before', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'regent-peers-'));
   const own = { certfile: join(dir, 'own.crt'), keyfile: join(dir, 'own.key'), cacert: workshop.ca.cert };
   const put = (pair: Certificate) => {

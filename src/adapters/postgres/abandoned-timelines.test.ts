@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { toLsn } from '../../core/units.ts';
 import { abandonedAmong } from './abandoned-timelines.ts';
 
-test('what is of a timeline that the source never had goes, and nothing else', () => {
+test('removes files of timelines that the source never had, and nothing else', () => {
   const source = { timeline: 5, history: [1, 3].map((timeline) => ({ timeline, switchLsn: toLsn(timeline * 1000), reason: '' })) };
   const abandoned = [
     '00000002.history',

@@ -42,7 +42,7 @@ const write = (settings: Settings, by: Judge | null = judge) =>
   writer.writeServerFiles(settings, { kind: 'primary' }, null, 15, null, 'all', 'clean', by);
 
 describe('pg_hba of the settings', () => {
-  test('that PostgreSQL cannot read is not left on disk: the former rules stay, for a restart as well, and the complaint has the line', async () => {
+  test('that PostgreSQL cannot read is not left on disk: the former rules stay, and the complaint names the line', async () => {
     expect((await write(settingsWith({ pgHba: GOOD }))).notWritten).toEqual([]);
     const outcome = await write(settingsWith({ pgHba: BAD }));
     expect(outcome.notWritten).toEqual([
@@ -53,7 +53,7 @@ describe('pg_hba of the settings', () => {
     expect(read('pg_hba.conf.backup')).toBe(text(GOOD));
   });
 
-  test('that was refused is told of again, but not written again; corrected it is written', async () => {
+  test('that was refused is reported again, but not written again; corrected, it is written', async () => {
     await write(settingsWith({ pgHba: GOOD }));
     await write(settingsWith({ pgHba: BAD }));
     asked = [];
@@ -64,14 +64,14 @@ describe('pg_hba of the settings', () => {
     expect(asked).toContain('hba');
   });
 
-  test('is judged once, and not in every round', async () => {
+  test('is checked once, and not in every round', async () => {
     await write(settingsWith({ pgHba: GOOD }));
     asked = [];
     await write(settingsWith({ pgHba: GOOD }));
     expect(asked).not.toContain('hba');
   });
 
-  test('found broken on disk by a new agent, which ended between writing and asking, gives way to the copy of the last good one', async () => {
+  test('found broken on disk by a new agent is replaced by the copy of the last good one', async () => {
     await write(settingsWith({ pgHba: GOOD }));
     await write(settingsWith({ pgHba: BAD }), null);
     expect(read('pg_hba.conf')).toBe(text(BAD));
@@ -80,13 +80,13 @@ describe('pg_hba of the settings', () => {
     expect(read('pg_hba.conf')).toBe(text(GOOD));
   });
 
-  test('is written where nobody can judge it: PostgreSQL is down, or does not let the agent in', async () => {
+  test('is written where no server can check it: PostgreSQL is down, or does not let the agent in', async () => {
     expect((await write(settingsWith({ pgHba: GOOD }), null)).notWritten).toEqual([]);
     expect((await write(settingsWith({ pgHba: BAD }), async () => 'unknown')).notWritten).toEqual([]);
     expect(read('pg_hba.conf')).toBe(text(BAD));
   });
 
-  test('pg_ident is judged likewise', async () => {
+  test('pg_ident is checked in the same way', async () => {
     await write(settingsWith({ pgIdent: ['map a b'] }));
     const outcome = await write(settingsWith({ pgIdent: ['map a b', 'hots all all trust'] }));
     expect(outcome.notWritten).toEqual([expect.stringContaining('postgresql.pg_ident')]);
@@ -95,7 +95,7 @@ describe('pg_hba of the settings', () => {
   });
 });
 
-test('a file of the operator’s own with a mistake is told of, and left alone', async () => {
+test('a file of the operator’s own with a mistake is reported, and left alone', async () => {
   writeFileSync(join(data, 'pg_hba.conf'), text(BAD));
   const { notWritten } = await write(settingsWith({ pgHba: null }));
   expect(notWritten).toEqual([expect.stringMatching(/pg_hba\.conf has a mistake.*line 2: invalid connection type/)]);
@@ -108,7 +108,7 @@ describe('a server that ended while it started', () => {
   const WORDS =
     'PostgreSQL ended while starting: x LOG:  starting PostgreSQL 15\nx LOG:  invalid connection type "hots"\nx CONTEXT:  line 2 of configuration file "/d/pg_hba.conf"\nFATAL:  could not load /d/pg_hba.conf';
 
-  test('gets the rules of its last start; what the operator wrote is kept and told of until the file is corrected', async () => {
+  test('gets the rules of its last start; the operator’s file is kept and reported until it is corrected', async () => {
     const settings = settingsWith({ pgHba: null });
     writeFileSync(join(data, 'pg_hba.conf'), text(GOOD));
     await write(settings);
@@ -140,7 +140,7 @@ describe('a server that ended while it started', () => {
     expect(await writer.fallBackFrom(settingsWith({ pgHba: GOOD }), words)).toBeNull();
   });
 
-  test('whose words are in a log of its own may have ended for its rules', async () => {
+  test('with a log of its own may have ended because of its rules', async () => {
     await write(settingsWith({ pgHba: GOOD }));
     await write(settingsWith({ pgHba: BAD }), null);
     const rules = await writer.fallBackFrom(settingsWith({ pgHba: BAD }), 'LOG:  redirecting log output to logging collector process');

@@ -26,7 +26,7 @@ describe('options of programs', () => {
     });
   });
 
-  test('what Regent decides on is refused, and so is what is no option at all', () => {
+  test('options that Regent sets are refused, and so is a value that is no option at all', () => {
     const options = [option('pgdata', '/x'), option('-pwfile', '/p'), option('a b'), option(''), option('encoding', 'x')];
     expect(optionArguments(options, INITDB_FORBIDDEN)).toEqual({ args: ['--encoding=x'], refused: ['pgdata', 'pwfile', 'a b', ''] });
     expect(optionArguments([option('source-server', 'host=evil'), option('no-sync')], REWIND_FORBIDDEN)).toEqual({
@@ -74,13 +74,13 @@ describe("the user's programs", () => {
 describe('pg_rewind', () => {
   const words = (stdout: string, stderr = '', truncated = false) => hasBegunToCopy({ stdout, stderr, truncated });
 
-  test('has touched nothing before it has said what it will copy', () => {
+  test('has touched nothing before it says how much it will copy', () => {
     expect(words('pg_rewind: connected to server\n', 'pg_rewind: fatal: could not find common ancestor of the timelines')).toBe(false);
     expect(words('', 'pg_rewind: need to copy 68 MB (total source directory size is 84 MB)\n')).toBe(true);
     expect(words('…', '', true)).toBe(true);
   });
 
-  test('ends the recovery of a crashed standby, which gives it WAL nobody else has', () => {
+  test('ends the recovery of a crashed standby, which gives it WAL that no other server has', () => {
     expect(endedRecovery('in archive recovery', 'shut down')).toBe(true);
     expect(endedRecovery('in archive recovery', 'in archive recovery')).toBe(false);
     expect(endedRecovery('shut down in recovery', 'shut down in recovery')).toBe(false);

@@ -45,7 +45,7 @@ test('the same text with other permissions is written again: a password file mus
   expect(permissions(path)).toBe(0o600);
 });
 
-test('whoever has the old file open reads the old text to its end', async () => {
+test('a reader that has the old file open reads the old text to its end', async () => {
   const path = join(directory, 'a');
   writeFileSync(path, 'old');
   const before = statSync(path).ino;
@@ -64,7 +64,7 @@ test('a symbolic link stays one', async () => {
   expect(readFileSync(target, 'utf8')).toBe('new');
 });
 
-test('a failure names the file, keeps what was there and leaves nothing behind', async () => {
+test('a failure names the file, keeps its text and leaves nothing behind', async () => {
   const path = join(directory, 'sub', 'a');
   await expect(writeFileAtomic(path, 'x', { mode: 0o600 })).rejects.toMatchObject({
     code: 'FILE_WRITE_FAILED',
@@ -88,7 +88,7 @@ test('permissions follow the file replaced, else the data directory', async () =
   expect(await fileMode(path, data)).toBe(0o604);
 });
 
-test('what is not there reads as null and is removed without complaint', async () => {
+test('a missing file reads as null and is removed without complaint', async () => {
   const path = join(directory, 'a');
   expect(await readText(path)).toBeNull();
   expect(await removeFile(path)).toBe(false);

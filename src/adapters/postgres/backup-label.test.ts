@@ -12,14 +12,14 @@ LABEL: pg_basebackup base backup
 START TIMELINE: 10
 `;
 
-test('a label says where recovery begins, and who made it', () => {
+test('a label names the point where recovery begins, and the program that made it', () => {
   expect(parseBackupLabel(LABEL)).toEqual({ timeline: 10, checkpointLsn: parseLsn('0/2000060'), byRewind: false });
   expect(parseBackupLabel(LABEL.replace(/START TIMELINE.*\n/, ''))).toMatchObject({ timeline: 10 });
   expect(parseBackupLabel(LABEL.replace('streamed', 'pg_rewind'))).toMatchObject({ byRewind: true });
   expect(parseBackupLabel('')).toBeNull();
 });
 
-test('the end of the WAL is what pg_waldump stumbles over', () => {
+test('the end of the WAL is where pg_waldump stumbles', () => {
   const at = parseLsn('0/2000060');
   const words = 'pg_waldump: error: error in WAL record at 0/3027928: invalid record length at 0/3027AC0: wanted 24, got 0\n';
   expect(readLastRecord(words, at)).toBe(parseLsn('0/3027928'));

@@ -61,7 +61,7 @@ const asWhomItIsClosedTo = async (work: () => Promise<void>) => {
   return asOtherUser(work);
 };
 
-test('files that are ours in a directory that is not are written, and what was in them stays in force', async () => {
+test('files that are ours in another user’s directory are written, and their former text stays in force', async () => {
   const etc = join(home, 'etc');
   writeFileSync(join(etc, 'more.conf'), 'work_mem = 5MB\n');
   writeFileSync(join(etc, 'postgresql.conf'), "include 'more.conf'\nlog_timezone = 'UTC'\n", { mode: 0o600 });

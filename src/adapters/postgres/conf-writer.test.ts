@@ -74,14 +74,14 @@ describe('a standby', () => {
     expect(asked).toHaveLength(1);
   });
 
-  test('starts with what its control file demands, and goes back to what is configured once it runs', async () => {
+  test('starts with what its control file demands, and returns to the configured values once it runs', async () => {
     await write(STANDBY, null, { max_connections: 300 });
     expect(conf()['max_connections']).toBe('300');
     expect(names(await write(STANDBY))).toEqual(['data/postgresql.conf']);
     expect(conf()['max_connections']).toBe('100');
   });
 
-  test("keeps its signal when a primary's files are written over it; only the deed that is meant for it takes it away", async () => {
+  test("keeps its signal when a primary's files are written over it; only removeSignalFiles removes it", async () => {
     await write(STANDBY);
     await write(PRIMARY);
     expect(existsSync(path('standby.signal'))).toBe(true);
@@ -118,7 +118,7 @@ describe('the base file', () => {
 });
 
 describe("PostgreSQL's objections", () => {
-  test('are heeded and told, and asked for again only when something has changed', async () => {
+  test('are followed and logged, and asked for again only when something has changed', async () => {
     settings = { ...settings, parameters: { foo: '1', work_mem: '5', autovacuum: 'on' } };
     answers = [
       refusal('unrecognized configuration parameter "foo"'),
@@ -189,7 +189,7 @@ describe('synchronous_standby_names', () => {
   });
 });
 
-test('what another wrote is copied before it is overwritten; what is being made is not', async () => {
+test('a file that another program wrote is copied before it is overwritten; one that is being made is not', async () => {
   settings = { ...settings, postgresql: { ...settings.postgresql, pgHba: ['local all all peer'] } };
   const copies = () => readdirSync(path('.')).filter((name) => name.endsWith('.before-regent'));
   const theirs = () => {
@@ -209,7 +209,7 @@ test('what another wrote is copied before it is overwritten; what is being made 
   expect(read('pg_hba.conf.before-regent')).toBe('# theirs\n');
 });
 
-test('files that vanished come back from their copies, and no passfile that is not a file is touched', async () => {
+test('files that vanished come back from their copies, and a passfile that is not a file is left alone', async () => {
   writeFileSync(path('pg_hba.conf.backup'), 'local all all peer\n');
   await write(PRIMARY);
   expect(read('pg_hba.conf')).toBe('local all all peer\n');
@@ -219,10 +219,10 @@ test('files that vanished come back from their copies, and no passfile that is n
 });
 
 describe('a file that cannot be written', () => {
-  /** A directory in its place, for whoever runs the tests may be root. */
+  /** A directory in its place, because the tests may run as root. */
   const block = (name: string) => mkdirSync(path(`${name}/in the way`), { recursive: true });
 
-  test('is told of, and keeps nothing from being written that PostgreSQL needs for its role', async () => {
+  test('is reported, and keeps nothing from being written that PostgreSQL needs for its role', async () => {
     settings = { ...settings, postgresql: { ...settings.postgresql, pgHba: ['local all all trust'], pgIdent: ['m a b'] } };
     await write(STANDBY);
     rmSync(path('pg_hba.conf'));
@@ -245,7 +245,7 @@ describe('a file that cannot be written', () => {
     expect(conf()['primary_conninfo']).toBe('');
   });
 
-  test('keeps the others from nothing where it is the one that has the role, and is told apart', async () => {
+  test('does not keep the others from being written where it has the role, and is reported apart', async () => {
     settings = { ...settings, postgresql: { ...settings.postgresql, pgHba: ['local all all trust'] } };
     block('postgresql.conf');
     expect(await write(STANDBY)).toMatchObject({ changed: true, notWritten: [], ofRole: { message: expect.stringContaining('EISDIR') } });

@@ -23,7 +23,7 @@ function makeCluster(): void {
   writeFileSync(join(dataDir, 'global', 'pg_control'), 'x');
 }
 
-test('what a directory is', async () => {
+test('the state of a directory', async () => {
   expect(await inspectDataDir(dataDir)).toEqual({ state: 'missing', incompleteWork: null, major: null, standbySignal: false });
   mkdirSync(dataDir);
   expect((await inspectDataDir(dataDir)).state).toBe('missing');
@@ -71,7 +71,7 @@ test.each([true, false])('put away (keepAside %s), with WAL and a tablespace els
   expect(readdirSync(wal)).toEqual([]);
   expect(readdirSync(space)).toEqual(['PG_14_202107181']);
   if (!keepAside) {
-    // What was kept on purpose is not what was to be deleted.
+    // A copy that was kept on purpose is not one that should be deleted.
     expect(readdirSync(join(root, 'data.removed'))).toEqual(['older']);
     expect(readdirSync(root).filter((name) => name.includes('deleting'))).toEqual([]);
   } else {
@@ -80,7 +80,7 @@ test.each([true, false])('put away (keepAside %s), with WAL and a tablespace els
   }
 });
 
-test('of a half-emptied directory, without PG_VERSION, what its links lead to goes as well', async () => {
+test('of a half-emptied directory, without PG_VERSION, the targets of its links are removed as well', async () => {
   const space = join(root, 'space');
   for (const version of ['PG_15_202209061', 'PG_14_202107181']) mkdirSync(join(space, version), { recursive: true });
   mkdirSync(join(dataDir, 'pg_tblspc'), { recursive: true });
@@ -89,7 +89,7 @@ test('of a half-emptied directory, without PG_VERSION, what its links lead to go
   expect(readdirSync(space)).toEqual(['PG_14_202107181']);
 });
 
-test('what is in the way is named, what a cluster never has first', async () => {
+test('foreign entries are named, those that a cluster never has first', async () => {
   makeCluster();
   rmSync(join(dataDir, 'PG_VERSION'));
   for (const name of ['lost+found', '.snapshot']) mkdirSync(join(dataDir, name));
@@ -98,7 +98,7 @@ test('what is in the way is named, what a cluster never has first', async () => 
   });
 });
 
-test('nothing there is nothing to remove', async () => {
+test('a missing directory is nothing to remove', async () => {
   await removeDataDir(dataDir, { keepAside: true, log });
   expect(readdirSync(root)).toEqual([]);
 });

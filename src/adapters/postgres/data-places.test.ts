@@ -94,14 +94,14 @@ function depsFor({ spaces = [], basebackup = [], initdb = [], methods = ['baseba
   return { settings: { ...settings, local }, log, clock: createSystemClock(), run, connect };
 }
 
-/** As pg_basebackup: everything that it is to fill has to be empty. */
+/** As pg_basebackup does: every directory that it fills must be empty. */
 function refusal(...directories: readonly string[]): RunResult | null {
   const full = directories.find((directory) => existsSync(directory) && readdirSync(directory).length > 0);
   return full === undefined ? null : result(1, '', `pg_basebackup: error: directory "${full}" exists but is not empty`);
 }
 
 describe('a copy', () => {
-  test('that broke off is made again: what it left in tablespaces and in the WAL directory goes, and nothing else', async () => {
+  test('that broke off is made again: its remains in tablespaces and the WAL directory are removed, and nothing else', async () => {
     const [mine, moved, wal, others] = ['mine', 'moved', 'wal', 'others'].map((name) => join(home, name)) as [
       string,
       string,
@@ -148,7 +148,7 @@ describe('a copy', () => {
     expect(await inspectDataDir(dataDir)).toMatchObject({ state: 'missing', incompleteWork: null });
   });
 
-  test('into a directory that somebody made beforehand, open to the world, is one that PostgreSQL starts with', async () => {
+  test('into a directory that was made beforehand, open to the world, is one that PostgreSQL starts with', async () => {
     mkdirSync(dataDir, { mode: 0o755 });
     const program = (directory: string) => {
       makeCluster(directory);
@@ -186,7 +186,7 @@ describe.runIf(canBeOtherUser)('below a directory of another user’s', () => {
     return result(0);
   };
 
-  test('a cluster is made and cloned in a directory within, under a mark; what is left is a data directory', async () => {
+  test('a cluster is made and cloned in a directory within, under a mark; the result is a data directory', async () => {
     const seen: string[] = [];
     const program = async (directory: string) => {
       expect(await inspectDataDir(dataDir)).toMatchObject({ state: 'incomplete' });
@@ -219,7 +219,7 @@ describe.runIf(canBeOtherUser)('below a directory of another user’s', () => {
     expect((await inspectDataDir(dataDir)).state).toBe('valid');
   });
 
-  test('the version’s directory of a tablespace goes with what is in it', async () => {
+  test('the version’s directory of a tablespace is removed with its content', async () => {
     const space = join(home, 'space');
     mkdirSync(join(space, 'PG_15_202209061', '5'), { recursive: true });
     await locked(async () => {
@@ -236,7 +236,7 @@ describe.runIf(canBeOtherUser)('below a directory of another user’s', () => {
     expect(readdirSync(dataDir)).toEqual([]);
   });
 
-  test('lost+found that is empty goes with the rest; one that is not keeps everything, and is named', async () => {
+  test('an empty lost+found is removed with the rest; one with files keeps everything, and is named', async () => {
     mkdirSync(join(dataDir, 'lost+found'), { recursive: true, mode: 0o700 });
     mkdirSync(join(dataDir, '.snapshot', 'monday'), { recursive: true, mode: 0o555 });
     chmodSync(join(dataDir, '.snapshot'), 0o555);
@@ -256,7 +256,7 @@ describe.runIf(canBeOtherUser)('below a directory of another user’s', () => {
     expect(readdirSync(dataDir)).toEqual([]);
   });
 
-  test('what cannot work is known at the start', async () => {
+  test('a place that cannot work is reported at the start', async () => {
     expect(await asOtherUser(() => placeTrouble(dataDir, null))).toMatchObject({
       message: expect.stringContaining('does not exist and cannot be made'),
     });
@@ -300,7 +300,7 @@ describe('a WAL directory of the waldir option', () => {
     expect(log.lines.join('\n')).toContain(`${wal()} is emptied: it has the WAL of a data directory that is gone`);
   });
 
-  test('stays as it is where it is not known to be ours', async () => {
+  test('stays as it is where it may not be ours', async () => {
     mkdirSync(wal());
     writeFileSync(join(wal(), '000000010000000000000001'), '');
     await expect(runInitdb(depsFor({ initdb: initdb(), program }), BOUND)).rejects.toMatchObject({ code: 'INITDB_FAILED' });
@@ -308,7 +308,7 @@ describe('a WAL directory of the waldir option', () => {
   });
 });
 
-describe('what lies in a directory that is no cluster', () => {
+describe('the content of a directory that is no cluster', () => {
   test('is another cluster: it is named, and stays', async () => {
     makeCluster(join(dataDir, '15', 'main'));
     await expect(checkRemake(depsFor({ program: () => result(0) }), '7')).rejects.toMatchObject({
@@ -324,7 +324,7 @@ describe('what lies in a directory that is no cluster', () => {
     expect(isRemains(['base', '.postgresql.conf.0a1b2c3d.new'])).toBe(true);
   });
 
-  test('keeps nobody from a copy', async () => {
+  test('keeps no member from a copy', async () => {
     mkdirSync(join(dataDir, 'base', '1'), { recursive: true });
     writeFileSync(join(dataDir, 'base', '1', 'PG_VERSION'), '15\n');
     await checkRemake(depsFor({ program: () => result(0) }), '7');
@@ -345,7 +345,7 @@ describe('a socket in the data directory', () => {
     ['/tmp', false],
     ['@abstract', false],
     ['', false],
-  ])('%s is told at the start: %s', (directories, told) => {
+  ])('%s is reported at the start: %s', (directories, told) => {
     expect(socketTrouble(settingsWith(directories)) !== null).toBe(told);
   });
 

@@ -17,7 +17,7 @@ test('postmaster.pid of a running server', () => {
   });
 });
 
-test('postmaster.pid at its beginning, without TCP, of single-user mode, and of nothing', () => {
+test('postmaster.pid at its beginning, without TCP, of single-user mode, and missing', () => {
   expect(parsePidFile('4711\n/data\n1790000000\n5432\n')).toMatchObject({ pid: 4711, socketDir: null, listenHost: null, status: null });
   expect(parsePidFile('4711\n/data\n1\n5432\n/tmp\n\n 1 2\nstandby \n')).toMatchObject({ listenHost: null, status: 'standby' });
   for (const text of ['-4711\n/data\n', '', '\n', 'no number\n', '1\n/data\n']) expect(parsePidFile(text)).toBeNull();

@@ -21,7 +21,7 @@ test('a mark lies beside the directory and stays until it is cleared', async () 
   rmSync(root, { recursive: true });
 });
 
-test('a label tells a copy, and so does a crashed primary that starts as a standby of another', () => {
+test('a label shows a copy, and so does a crashed primary that starts as a standby of another', () => {
   const plain = { state: 'valid', incompleteWork: null, major: 15, standbySignal: false } as const;
   const label = 'CHECKPOINT LOCATION: 0/2000060\nBACKUP METHOD: streamed\nSTART TIMELINE: 1\n';
   const follow = { kind: 'standby', source: { name: 'b', host: 'b', port: 5432 } } as const;

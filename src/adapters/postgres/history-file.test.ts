@@ -20,7 +20,7 @@ test.each(['1\n', 'x\t0/1\treason\n', '1\t0/1\n1\t0/2\n', '2\t0/1\n1\t0/2\n', '1
   expect(() => parseHistory(text)).toThrowError(expect.objectContaining({ code: 'HISTORY_UNREADABLE' }));
 });
 
-test('whatever PostgreSQL writes is read back', () => {
+test('a history that PostgreSQL writes is read back', () => {
   const entry = fc.record({
     step: fc.integer({ min: 1, max: 9 }),
     lsn: fc.bigInt({ min: 1n, max: 2n ** 64n - 1n }),

@@ -64,7 +64,7 @@ describe('a file written in place', () => {
     expect(notes).toEqual([]);
   });
 
-  test('after a write that was broken off keeps the text from before that one, and not the half of it', async () => {
+  test('after a broken write keeps the text from before that write, and not its half', async () => {
     writeFileSync(path, 'ha', { mode: 0o600 });
     writeFileSync(`${path}.regent-writing`, 'whole\n', { mode: 0o600 });
     await write('new\n');
@@ -93,7 +93,7 @@ describe('a file written in place', () => {
     expect(readdirSync(join(home, 'etc'))).toEqual(['pg_hba.conf']);
   });
 
-  test('that is neither ours to replace nor to write is left as it was, and the error says so', async () => {
+  test('that can be neither replaced nor written is left as it was, and the error says so', async () => {
     writeFileSync(path, 'old', { mode: 0o444 });
     chmodSync(home, 0o711);
     chmodSync(join(home, 'etc'), 0o555);

@@ -54,7 +54,7 @@ test.runIf(canBeOtherUser)('where neither place can be written, nothing is marke
   await expect(failure).rejects.toMatchObject({ code: 'DATA_DIR_MARK_FAILED', mend: expect.stringContaining(`create ${dataDir}`) });
 });
 
-test.runIf(canBeOtherUser)('below a directory of another user’s they lie inside, and the directory is still a missing one', async () => {
+test.runIf(canBeOtherUser)('below a directory of another user they lie inside, and the directory still counts as missing', async () => {
   await locked(async () => {
     expect(await marksLieInside(dataDir)).toBe(true);
     await markIncomplete(dataDir, 'clone');
@@ -88,14 +88,14 @@ test.runIf(canBeOtherUser)('through a rewind they go as pipes: pg_rewind removes
     expect(existsSync(insidePath(dataDir, 'base.conf'))).toBe(true);
     await clearIncomplete(dataDir);
     expect(await isMarked(dataDir, 'restored')).toBe(true);
-    // A pipe would keep whoever opens it waiting: none is left for a server to run with.
+    // A pipe would make a program that opens it wait: none is left for a server to run with.
     expect(readdirSync(dataDir).filter((name) => !lstatSync(join(dataDir, name)).isFile())).toEqual([]);
     await clearMark(dataDir, 'restored');
     expect(await isMarked(dataDir, 'restored')).toBe(false);
   });
 });
 
-test.runIf(canBeOtherUser)('what a version before this one has left beside is found and cleared, and the later word counts', async () => {
+test.runIf(canBeOtherUser)('a mark that an older version has left beside is found and removed, and the later word counts', async () => {
   writeFileSync(besidePath(dataDir, 'incomplete'), 'clone\n');
   expect(await inspectDataDir(dataDir)).toMatchObject({ state: 'incomplete', incompleteWork: 'clone' });
   await locked(async () => {
@@ -110,8 +110,8 @@ test.runIf(canBeOtherUser)('what a version before this one has left beside is fo
   expect(readdirSync(dataDir)).toEqual([]);
 });
 
-test('on another file system than the directory above they lie inside: a volume may come back without what lay beside its mount point', async () => {
-  // /proc stands for a mount here: another file system than what is above it.
+test('on another file system than the directory above they lie inside, because a volume may come back without its neighbours', async () => {
+  // /proc plays a mount here: another file system than what is above it.
   expect(await marksLieInside('/proc')).toBe(true);
   symlinkSync(join(root, 'real', 'data'), dataDir);
   mkdirSync(join(root, 'real', 'data'), { recursive: true });

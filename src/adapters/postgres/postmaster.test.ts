@@ -52,7 +52,7 @@ async function kill(): Promise<void> {
 
 const intervals = () => clock.pending.map((timer) => timer.ms);
 
-test('an adopted process is looked after every 100 ms, rarely while a connection stands, and told of once', async () => {
+test('an adopted process is checked every 100 ms, rarely while a connection stands, and its end is reported once', async () => {
   watch.hold(HeldProcess.hold(child.pid!)!, null);
   expect(intervals()).toEqual([100]);
   clock.fire();
@@ -78,14 +78,14 @@ test('a connection that ends alone is no death, but looks become frequent', () =
   expect(intervals()).toEqual([100]);
 });
 
-test('a process of our own is not looked after: its exit tells', async () => {
+test('a process of our own is not polled, because its exit is an event', async () => {
   watch.hold(HeldProcess.hold(child.pid!)!, child);
   expect(intervals()).toEqual([]);
   await kill();
   expect(gone).toBe(1);
 });
 
-test('after close nothing is told and nothing is looked after', async () => {
+test('after close nothing is reported and nothing is polled', async () => {
   watch.hold(HeldProcess.hold(child.pid!)!, null);
   watch.close();
   expect(intervals()).toEqual([]);

@@ -4,7 +4,7 @@ import { rewindFailure } from './rewind-failure.ts';
 
 const failed = (stderr: string, archive = false) => rewindFailure({ cause: 'exit', stdout: '', stderr }, archive).code;
 
-describe('what pg_rewind said', () => {
+describe('pg_rewind’s last words', () => {
   it.each([
     ['pg_rewind: error: could not write file "base/5/1249": No space left on device', 'REWIND_NO_ROOM', 'passes'],
     [
@@ -46,7 +46,7 @@ describe('what pg_rewind said', () => {
     expect(prospectOf(code)).toBe(prospect);
   });
 
-  it('is told in its one line that says why, without the moment and the process', () => {
+  it('are told in the one line that gives the reason, without the moment and the process', () => {
     const server = '2026-11-28 16:22:16.411 UTC [2651] ';
     const full = `${server}LOG:  redo done at 0/6FFFCB8\n${server}FATAL:  could not write to file "pg_wal/xlogtemp.2651": No space left on device`;
     const stderr = `${full}\npg_rewind: error: postgres single-user mode in target cluster failed\n`;

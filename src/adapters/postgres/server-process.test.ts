@@ -88,7 +88,7 @@ test('children and orphans by the title that PostgreSQL gives them', async () =>
   expect(found()).toEqual([pid]);
 });
 
-test('who works in the directory and has nothing of a server is never taken for one', async () => {
+test('a process in the directory without a sign of a server is never taken as one', async () => {
   await run(SLEEP, ['60']);
   await run('/bin/sh', ['-c', 'sleep 60; true']);
   await run(programNamed('psql'), [...IDLE, dataDir], dataDir, 'psql');
@@ -114,7 +114,7 @@ test('a recycled pid: at work elsewhere, or without the segment that the postmas
   expect(postmaster()).toBeNull();
 });
 
-test('the pid of another user’s process, which PostgreSQL does not mind either', async () => {
+test('the pid of another user’s process, which does not stop PostgreSQL either', async () => {
   const pid = await run(SLEEP, ['60']);
   writeFileSync(join(dataDir, 'postmaster.pid'), `${pid}\n${dataDir}\n1\n`);
   expect(judgeOwner(pid, { dataDir, programs: new Set(), pidFile: null })).toBe('unexplained');
@@ -124,7 +124,7 @@ test('the pid of another user’s process, which PostgreSQL does not mind either
   expect(pidFileOwner(dataDir)).toMatchObject({ verdict: 'unrelated' });
 });
 
-test('nobody has the pid, or there is no file', async () => {
+test('no process has the pid, or there is no file', async () => {
   expect(pidFileOwner(dataDir)).toBeNull();
   const pid = await run(SLEEP, ['60']);
   writePidFile(pid, 1);

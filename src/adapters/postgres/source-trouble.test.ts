@@ -42,7 +42,7 @@ test.each([
   expect(reasonOf(source, wrapped(fields), 'rep')).toBe(words);
 });
 
-test('told once a reason, carried by the facts, and over when WAL streams', () => {
+test('is logged once a reason, carried by the facts, and over when WAL streams', () => {
   expect(trouble.complete(standby(), source).sourceTrouble).toBeUndefined();
   for (let round = 0; round < 3; round += 1) {
     trouble.failed(source, refused, 'rep');
@@ -63,7 +63,7 @@ test('told once a reason, carried by the facts, and over when WAL streams', () =
   expect(log.lines).toHaveLength(4);
 });
 
-test('a server that is down, or follows another, waits for the leader; a primary waits for nobody', () => {
+test('a server that is down, or follows another, waits for the leader; a primary waits for no source', () => {
   trouble.failed(source, refused, 'rep');
   expect(trouble.complete(pg.stopped(), null).sourceTrouble).toBe('waiting for pg-3 to answer: pg-3:5433 refuses the connection');
   const other = { ...source, name: 'pg-2' };
@@ -100,7 +100,7 @@ const at = (ms: number, facts: PostgresFacts, words: string | null = null) => {
 const GONE = 'requested WAL segment 000000010000000000000003 has already been removed';
 const goneText = `not streaming from pg-3: the WAL it needs is gone; reinit: regentctl reinit demo pg-1 (${GONE})`;
 
-test('WAL that is gone: the source is asked after a second, told once, and asked again in half a minute', () => {
+test('WAL that is gone: the source is asked after a second, it is logged once, and asked again in half a minute', () => {
   at(0, standby({ timeline: 1, receiveLsn: lsn(900), replayLsn: lsn(1000) }));
   expect(trouble.wants()).toBe(null);
   at(1500, standby({ timeline: 1, receiveLsn: lsn(900), replayLsn: lsn(1000) }));
@@ -118,7 +118,7 @@ test('WAL that is gone: the source is asked after a second, told once, and asked
   expect(at(32_500, standby({ replayLsn: lsn(1000) }))).not.toHaveProperty('walGone');
 });
 
-test('WAL that is gone at the source may come from an archive, and is not gone elsewhere', () => {
+test('WAL that is gone at the source may come from an archive, and may exist elsewhere', () => {
   const archive = standby({ replayLsn: lsn(1000), restoreCommand: 'cp /a/%f %p' });
   at(0, archive);
   trouble.answered(source, GONE);
@@ -128,7 +128,7 @@ test('WAL that is gone at the source may come from an archive, and is not gone e
   expect(trouble.complete(archive, { ...source, name: 'pg-2' })).not.toHaveProperty('walGone');
 });
 
-test("PostgreSQL's own reason is told within seconds, and that WAL is gone where it streams from a replica", () => {
+test("PostgreSQL's own reason is logged within seconds, and so is WAL that is gone where it streams from a replica", () => {
   at(0, standby());
   expect(trouble.phase(standby())).toBe('other');
   nowMs = 2000;
@@ -142,7 +142,7 @@ test("PostgreSQL's own reason is told within seconds, and that WAL is gone where
   });
 });
 
-test('phases: the log is read from where the trouble began', () => {
+test('phases: the log is read from the moment the trouble began', () => {
   expect(trouble.phase(standby({ receiver: receiver(7) }))).toBe('other');
   expect(trouble.phase(standby())).toBe('begins');
   expect(trouble.phase(standby({ primaryConninfo: '' }))).toBe('other');
@@ -165,7 +165,7 @@ test('in trouble a walreceiver is believed once it stays', () => {
   expect(log.lines.at(-1)).toBe('info streaming again');
 });
 
-test('one reason for ten seconds: trying again at once is in vain; another reason begins anew', () => {
+test('after one reason for ten seconds, trying again at once is useless; another reason restarts the count', () => {
   const failing = (ms: number) => {
     trouble.failed(source, refused, 'rep');
     return at(ms, standby()).retriesInVain;

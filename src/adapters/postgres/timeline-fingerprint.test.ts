@@ -28,7 +28,7 @@ test('the place is in the segment of the timeline’s own number, even at a segm
   expect(placeOf({ timeline: 2, from: parseLsn('0/3FFFF0') }, MB1)).toBeNull();
 });
 
-test('the bytes are read from the segment, or from what it was renamed to; zeros and files that are gone tell nothing', async () => {
+test('the bytes are read from the segment, or from its renamed file; zeros and missing files tell nothing', async () => {
   expect(await readFingerprint(dataDir, start, MB1)).toBeNull();
   segment(`${FILE}.partial`, 7);
   expect(await readFingerprint(dataDir, start, MB1)).toBe('07'.repeat(48));
@@ -38,7 +38,7 @@ test('the bytes are read from the segment, or from what it was renamed to; zeros
   expect(await readFingerprint(dataDir, start, MB1)).toBeNull();
 });
 
-test('what was read once is not read again from a segment that a walreceiver may have overwritten since', async () => {
+test('a fingerprint that was read once is not read again from a segment that a walreceiver may have overwritten', async () => {
   const timelineFingerprint = new LocalFingerprint();
   segment(FILE, 1);
   expect(await timelineFingerprint.read(dataDir, start, MB1)).toBe('01'.repeat(48));

@@ -87,7 +87,7 @@ describe('a watchdog device', () => {
     expect(watchdog.active).toBe(false);
   });
 
-  it('that is missing forbids leadership only when it is required, and is complained about once', async () => {
+  it('that is missing forbids leadership only when it is required, and is reported once', async () => {
     for (const [mode, allowed] of [
       ['automatic', true],
       ['required', false],
