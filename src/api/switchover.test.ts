@@ -107,16 +107,17 @@ describe('switchover and failover', () => {
   });
 
   test('the answer comes with the change, not with a poll', async () => {
+    // No look comes by time alone.
+    const { nextChange } = operator;
+    operator.nextChange = () => nextChange.call(operator, 60_000);
     const answer = post('/switchover', { leader: 'pg-1', candidate: 'pg-2' });
     await called('wake');
-    const started = performance.now();
     operator.change({ leader: null });
     operator.change({ leader: { name: 'pg-2', leaseId: '2', modRevision: '8' }, failover: null });
     // It holds the key, but takes no writes yet.
     await expect(Promise.race([answer, new Promise((resolve) => setTimeout(resolve, 100, 'not yet'))])).resolves.toBe('not yet');
     operator.change(led('pg-2', '8'));
     expect(await answer).toMatchObject({ status: 200, body: 'Successfully switched over to "pg-2"' });
-    expect(performance.now() - started).toBeLessThan(900);
     expect(operator.calls[0]).toEqual(['writeFailover', { leader: 'pg-1', member: 'pg-2', ...byUs }, null]);
   });
 

@@ -33,7 +33,7 @@ afterEach(() => {
 });
 
 const haproxy = (path = join(dir, 'sock')) =>
-  createHaproxy({ socketPath: path, backend: 'postgres_primary', clock: createSystemClock(), timeoutMs: 200 });
+  createHaproxy({ socketPath: path, backend: 'postgres_primary', clock: createSystemClock(), timeoutMs: 1500 });
 
 it('reads statistics by column name, with quoted values', () => {
   expect(parseStat(`${HEADER}\nb,a,0,3,,UP 2/3,"x,""y""",\n\n`)).toEqual([

@@ -32,7 +32,7 @@ describe('runCommand', () => {
 
   test('kills the whole group at the deadline, even one that ignores SIGTERM', async () => {
     const script = "trap '' TERM; (trap '' TERM; sleep 60) & echo $!; wait; sleep 60";
-    const result = await runCommand('sh', ['-c', script], { timeoutMs: 150, killGraceMs: 100 });
+    const result = await runCommand('sh', ['-c', script], { timeoutMs: 1500, killGraceMs: 100 });
     expect(result).toMatchObject({ code: null, signal: 'SIGKILL', cause: 'timeout', timedOut: true });
     expect(await untilDead(Number(result.stdout.trim()))).toBe(true);
   });
@@ -46,9 +46,7 @@ describe('runCommand', () => {
   });
 
   test('does not wait for a daemon that keeps the pipes open', async () => {
-    const started = process.hrtime.bigint();
-    const result = await runCommand('sh', ['-c', 'setsid sleep 5 & echo $!'], { timeoutMs: 4000 });
-    expect(Number(process.hrtime.bigint() - started) / 1e6).toBeLessThan(2500);
+    const result = await runCommand('sh', ['-c', 'setsid sleep 60 & echo $!'], { timeoutMs: 20_000 });
     expect(result.cause).toBe('exit');
     process.kill(Number(result.stdout.trim()), 'SIGKILL');
   });

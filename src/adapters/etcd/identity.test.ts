@@ -23,7 +23,9 @@ afterEach(async () => {
   for (const one of closing.splice(0).reverse()) await one.close();
 });
 
-const CALL = { timeoutMs: 500 };
+const CALL = { timeoutMs: 5000 };
+/** Of a call that is refused for as long as it may ask. */
+const REFUSED = { timeoutMs: 700 };
 const [OURS, THEIRS] = ['1', '99'];
 const CONFIRM = 'regent etcd-replaced /etc/regent.yml';
 
@@ -78,10 +80,10 @@ describe('the etcd client', () => {
     const other = await member(of(THEIRS));
     const dcs = open([other.endpoint], inMemory(known(OURS)));
     const unreachable = { code: 'DCS_UNREACHABLE', message: expect.stringContaining('another etcd') };
-    await expect(dcs.read(CALL)).rejects.toMatchObject(unreachable);
-    await expect(dcs.putMember('a', {}, null, CALL)).rejects.toMatchObject(unreachable);
-    await expect(dcs.acquireLeader('a', '7', CALL)).rejects.toMatchObject(unreachable);
-    await expect(dcs.keepAlive('7', CALL)).rejects.toMatchObject(unreachable);
+    await expect(dcs.read(REFUSED)).rejects.toMatchObject(unreachable);
+    await expect(dcs.putMember('a', {}, null, REFUSED)).rejects.toMatchObject(unreachable);
+    await expect(dcs.acquireLeader('a', '7', REFUSED)).rejects.toMatchObject(unreachable);
+    await expect(dcs.keepAlive('7', REFUSED)).rejects.toMatchObject(unreachable);
     expect(writesTo(other), 'nothing but the question who it is').toBe(0);
     const told = dcs.log.lines.filter((line) => line.includes('is not used, because it is another one'));
     expect(told).toEqual([
@@ -99,7 +101,7 @@ describe('the etcd client', () => {
     const dcs = open([other.endpoint], inMemory(known(OURS)));
     const keys: unknown[] = [];
     dcs.watch(({ key }) => keys.push(key));
-    await expect(dcs.read(CALL)).rejects.toMatchObject({ code: 'DCS_UNREACHABLE' });
+    await expect(dcs.read(REFUSED)).rejects.toMatchObject({ code: 'DCS_UNREACHABLE' });
     expect(keys).toEqual([]);
   });
 
@@ -115,7 +117,7 @@ describe('the etcd client', () => {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     configured.script = hanging;
-    for (let i = 0; i < 3; i++) await expect(dcs.read(CALL)).rejects.toMatchObject({ code: 'DCS_UNREACHABLE' });
+    for (let i = 0; i < 3; i++) await expect(dcs.read(REFUSED)).rejects.toMatchObject({ code: 'DCS_UNREACHABLE' });
     expect(other.seen.length, 'it was asked who it is').toBeGreaterThan(0);
     expect(writesTo(other)).toBe(0);
     expect(dcs.log.lines.join()).toContain('correct --advertise-client-urls');
@@ -126,7 +128,7 @@ describe('the etcd client', () => {
     const dcs = open([first.endpoint, second.endpoint], inMemory());
     await dcs.read(CALL);
     first.script = hanging;
-    await expect(dcs.read(CALL)).rejects.toMatchObject({ code: 'DCS_UNREACHABLE', message: expect.stringContaining('another etcd') });
+    await expect(dcs.read(REFUSED)).rejects.toMatchObject({ code: 'DCS_UNREACHABLE', message: expect.stringContaining('another etcd') });
     expect(writesTo(second)).toBe(0);
     first.script = of(OURS);
     await dcs.read(CALL);
@@ -135,7 +137,7 @@ describe('the etcd client', () => {
   it('gives no password to another etcd', async () => {
     const other = await member(of(THEIRS, { token: 't' }));
     const dcs = open([other.endpoint], inMemory(known(OURS)), { username: 'regent', password: 'secret' });
-    await expect(dcs.read(CALL)).rejects.toMatchObject({ code: 'DCS_UNREACHABLE' });
+    await expect(dcs.read(REFUSED)).rejects.toMatchObject({ code: 'DCS_UNREACHABLE' });
     expect(JSON.stringify(other.seen)).not.toContain('secret');
   });
 
@@ -143,12 +145,12 @@ describe('the etcd client', () => {
     const other = await member(of(THEIRS));
     const file = inMemory(known(OURS));
     const dcs = open([other.endpoint], file);
-    await expect(dcs.read(CALL)).rejects.toMatchObject({ code: 'DCS_UNREACHABLE' });
+    await expect(dcs.read(REFUSED)).rejects.toMatchObject({ code: 'DCS_UNREACHABLE' });
     file.kept = { clusterId: THEIRS, replaces: OURS, endpoint: other.endpoint };
     await new Promise((resolve) => setTimeout(resolve, 1100));
     expect((await dcs.read(CALL)).revision).toBe('9');
     other.script = of(OURS);
-    await expect(dcs.read(CALL)).rejects.toMatchObject({ code: 'DCS_UNREACHABLE' });
+    await expect(dcs.read(REFUSED)).rejects.toMatchObject({ code: 'DCS_UNREACHABLE' });
   });
 });
 

@@ -66,8 +66,8 @@ test('asks all at once; a peer that is silent, broken or gone is absent, and cos
     aMember('odd', { apiUrl: 'ftp://127.0.0.1/' }),
   ];
   const started = performance.now();
-  const answers = await make().ask(members, { timeoutMs: 300 });
-  expect(performance.now() - started).toBeLessThan(600);
+  const answers = await make().ask(members, { timeoutMs: 1500 });
+  expect(performance.now() - started, 'somebody was waited for without a deadline').toBeLessThan(10_000);
   expect([...answers.keys()]).toEqual(['good']);
   expect(answers.get('good')).toMatchObject({ lsn: 9007199254740993n, timeline: 2 });
 });
