@@ -10,9 +10,9 @@ import { eligible, leftHistory } from './successors.ts';
 
 /**
  * beats: this node leaves the key. behind: the member has nothing that is not here, so its vote may
- * count. ahead: it alone has more, which was never acknowledged. passed over: it says nothing.
+ * count. passed over: it is not waited for, and has no vote.
  */
-export type Comparison = 'beats' | 'behind' | 'ahead' | 'passed over';
+export type Comparison = 'beats' | 'behind' | 'passed over';
 
 /** One member that answered, beside this node. */
 export interface PeerOfRace extends RaceFacts {
@@ -89,7 +89,7 @@ export const peerRows: readonly Row<PeerOfRace, Comparison>[] = [
     id: 'race.peer-former-leader',
     situation: 'it is ahead on this timeline, and is the leader that /sync names: what it alone has was never acknowledged',
     when: (f) => isAhead(f) && !isOnLaterTimeline(f) && ledBySync(f),
-    verdict: 'ahead',
+    verdict: 'passed over',
     because: ({ peer }) => `${peer.name} led last, and what it alone has was not acknowledged`,
   },
   {

@@ -15,8 +15,6 @@ export interface VoteFacts extends RaceFacts {
   readonly needed: number;
   /** Voters whose position may still move. They do not count yet. */
   readonly moving: readonly string[];
-  /** A member has more, which was not acknowledged. */
-  readonly someoneAhead: boolean;
 }
 
 export function countVotes(f: RaceFacts & { readonly own: OwnPosition }, compared: ReadonlyMap<PeerFacts, Comparison>): VoteFacts {
@@ -28,7 +26,6 @@ export function countVotes(f: RaceFacts & { readonly own: OwnPosition }, compare
     votes: ownVote + behind.length - moving.length,
     needed: (f.view.sync?.quorum ?? 0) + 1,
     moving: moving.map(({ name }) => name),
-    someoneAhead: [...compared.values()].includes('ahead'),
   };
 }
 
@@ -63,8 +60,8 @@ export const voteRows: readonly Row<VoteFacts, RaceVerdict>[] = [
   },
   {
     id: 'race.led-last',
-    situation: '/sync names this node as leader, and nobody is ahead of it',
-    when: (f) => ledLast(f) && !f.someoneAhead,
+    situation: '/sync names this node as leader, and nobody beats it',
+    when: ledLast,
     verdict: 'take',
     because: (f) => `${healthiest(f)}: it led last, and nobody is ahead of it`,
   },
