@@ -22,7 +22,18 @@ const stubborn: ClientOptions = { ...busy, stubborn: 'a' };
  */
 const zombies = under(['zombie-leader'], quorum, { nodes: ['a', 'b', 'c'], clients: stubborn, everyMs: 12_000 });
 
+/** All places in line are given, and the last is not always the leader's. */
+const inLine = { a: { failover_priority: 1 }, b: { failover_priority: 2 }, c: { failover_priority: 3 }, d: { failover_priority: 4 } };
+
 export const raceMutants: readonly Mutant[] = [
+  {
+    id: 'priority-ignored',
+    broken: 'A standby does not leave the key to another at the same position that has a higher failover_priority.',
+    offends: ['S13'],
+    edits: [rule('race.peer-priority').when('() => false')],
+    verdicts: ['safety'],
+    focus: under(['crash'], {}, { nodes: ['a', 'b', 'c', 'd'], tags: inLine, everyMs: 20_000 }),
+  },
   {
     id: 'votes-ignored',
     broken: 'In quorum mode a standby takes the key without counting votes.',
