@@ -35,8 +35,8 @@ export class Checkers {
   readonly #follows: Follows;
   #holder: string | null = null;
   /**
-   * Since when members have been gone from etcd, and those who were so for longer than
-   * member_slots_ttl: nobody is to hold WAL back for them.
+   * When members left etcd, and which have been gone for longer than member_slots_ttl: no node
+   * should hold WAL back for those.
    */
   readonly #goneAt = new Map<string, number>();
   readonly #writtenOff = new Set<string>();
@@ -87,8 +87,8 @@ export class Checkers {
       const bootstraps = server.dir === 'incomplete' && server.work === 'bootstrap';
       if (server.dir !== 'valid' && !bootstraps) this.report(`${server.name} opens a directory for writes that is ${server.dir}`, 'S10');
       if (event === 'opened') {
-        // A promotion may end where nobody could stop it, whoever leads since: docs/SPEC.md,
-        // "exceptions".
+        // A promotion may end where no agent could stop it, whichever member leads since:
+        // docs/SPEC.md, "exceptions".
         if (this.#world.holder === server.name || !this.writers.unfenced(this.#world.node(server.name))) this.promises.checkOpened(server);
         this.fences.checkOpened(server);
         this.#follows.opened(server);
@@ -152,7 +152,7 @@ export class Checkers {
     return this.#writtenOff.has(name) || sim.now - (this.#goneAt.get(name) ?? sim.now) > orders.memberSlotsTtlMs;
   }
 
-  /** Invariant S1, on whoever takes writes now. */
+  /** Invariant S1, on the server that takes writes now. */
   checkLoss(): void {
     for (const machine of this.#world.machines) if (machine.server.writable) this.promises.checkOpened(machine.server);
   }

@@ -37,7 +37,7 @@ describe('a voter whose disk takes nothing', () => {
     await world.expect('all are back', () => world.healthy(), 60_000);
   });
 
-  test.each([54, 55])('does not let go of a primary that nobody can stop (seed %i)', async (seed) => {
+  test.each([54, 55])('does not let go of a primary that cannot be stopped (seed %i)', async (seed) => {
     const { world, old, full } = await stuck(seed);
     for (const { server } of world.replicas) server.stuckFiles = 'all';
     old.freezeAgent();
@@ -49,7 +49,7 @@ describe('a voter whose disk takes nothing', () => {
   });
 });
 
-test('nobody who cannot be promoted takes the key, and whoever can again does', async () => {
+test('no node that cannot be promoted takes the key, and one that can again does', async () => {
   const world = await World.ready({ seed: 56, config: { ...config, synchronous_mode: 'off' } });
   const old = world.primary;
   const { replicas } = world;

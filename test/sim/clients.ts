@@ -104,8 +104,8 @@ export class Clients {
 
   /**
    * Until stop(). Without a style given, one follows the leader key and one goes to any node at
-   * all, at one pace. With a style they write less and less while nothing happens: an hour of calm
-   * is not to cost more than what happens in it.
+   * all, at one pace. With a style they write less and less while nothing happens, because an hour
+   * of calm must not cost more than its events.
    */
   start(style: number | ClientStyle): void {
     if (this.#writing) return;
@@ -170,8 +170,8 @@ export class Clients {
 }
 
 /**
- * A connection is kept as long as its server lives and nobody ends it: what hangs a postmaster does
- * not end it, nor does a demotion.
+ * A connection is kept as long as its server lives and nobody ends it. A hanging postmaster does
+ * not end it, and a demotion does not either.
  */
 const lasts = ({ machine, process, cut }: Session): boolean => !cut && machine.server.process === process;
 

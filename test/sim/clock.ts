@@ -1,6 +1,6 @@
 /**
  * Virtual time. One heap of events, ordered by time and then by the order in which they were asked
- * for; between two events every promise that can settle has settled, so that a run depends on
+ * for. Between two events every promise that can settle has settled, so that a run depends on
  * nothing but its seed.
  */
 import process from 'node:process';
@@ -18,7 +18,7 @@ interface Event {
 
 /**
  * Runs what promises have ready, until there is nothing left, however long their chains are. Node
- * does the same after each of its own callbacks and offers it under this name only; a turn of
+ * does the same after each of its own callbacks and offers it under this name only. A turn of
  * Node's event loop for every event would cost more than all that happens in it.
  */
 const settle = (process as unknown as { _tickCallback: () => void })._tickCallback;
@@ -35,8 +35,8 @@ export class Simulation {
   /** Runs after every event, once all promises have settled: the place for checkers. */
   readonly afterEvent: Array<() => void> = [];
   /**
-   * Called when the circumstances have changed: who reaches whom, who stands still, what hangs. So
-   * nobody has to look at them again and again.
+   * Called when the circumstances have changed: which machines reach each other, which stand still,
+   * what hangs. So nobody has to look at them again and again.
    */
   readonly onDisturbance = new Set<() => void>();
   /** Over the time of every event, and whatever else is told to it. */
@@ -60,14 +60,14 @@ export class Simulation {
   }
 
   /**
-   * Somebody's promise was settled or an agent's callback was called: promises are to settle before
-   * time goes on.
+   * A promise was settled or an agent's callback was called, so promises must settle before time
+   * goes on.
    */
   touched(): void {
     this.#unsettled = true;
   }
 
-  /** Whoever changes such a circumstance says so. */
+  /** The code that changes such a circumstance calls this. */
   disturbed(): void {
     for (const listener of [...this.onDisturbance]) listener();
   }
@@ -95,7 +95,7 @@ export class Simulation {
     await this.until(() => false, ms);
   }
 
-  /** null: not over yet, but Node is to have its turn. */
+  /** null: not over yet, but Node needs a turn. */
   #runUntil(done: () => boolean, end: number): boolean | null {
     this.#settle();
     for (let left = BREATH_EVENTS; !done(); left -= 1) {

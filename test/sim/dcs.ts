@@ -1,7 +1,7 @@
 /**
  * The Dcs port of one agent over the model of etcd. Like the real client it repeats a request whose
- * answer does not come, so a write may be applied twice, or after its caller gave up; and like the
- * real one each write is made so that its copies can tell.
+ * answer does not come. So a write may be applied twice, or after its caller gave up. Like there,
+ * each write is made so that its copies can tell.
  */
 import { encodeFailover, encodeStatus, encodeSync, statusObject } from '../../src/adapters/etcd/encode.ts';
 import { memberKey } from '../../src/adapters/etcd/keys.ts';

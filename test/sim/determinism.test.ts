@@ -48,7 +48,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-test('a seed gives one trace to the last event, whatever ran before, whatever the time and the dice of the machine say', async () => {
+test('a seed gives one trace to the last event, whatever ran before and whatever the machine’s time and dice are', async () => {
   const first = await hashesOf(seeds);
   expect(new Set(first).size).toBe(seeds.length);
   let dice = 0;

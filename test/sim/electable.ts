@@ -1,6 +1,6 @@
 /**
- * Whether anybody is left whom the settings let lead. If not, that is for the operator to settle,
- * and no leader is waited for.
+ * Whether a member is left that may lead by its settings. If not, that is for the operator to
+ * settle, and no leader is waited for.
  */
 import { type ClusterView, clusterTimeline, mayLead } from '../../src/core/cluster.ts';
 import { lagBytes } from '../../src/core/units.ts';

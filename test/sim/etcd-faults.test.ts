@@ -3,7 +3,7 @@ import { World } from './world.ts';
 
 describe('a reply of etcd is lost', () => {
   test.each([111, 112, 113, 114])(
-    'of the request that takes the leader key: it is held all the same, and one is promoted (seed %i)',
+    'of the request that takes the leader key: the key is held, and one member is promoted (seed %i)',
     async (seed) => {
       const world = await World.ready({ seed });
       const old = world.primary;
@@ -47,7 +47,7 @@ describe('a reply of etcd is lost', () => {
 });
 
 describe('all of etcd', () => {
-  test('down for longer than the lease: nobody takes writes; back again, the same primary leads', async () => {
+  test('down for longer than the lease: no node takes writes; back again, the same primary leads', async () => {
     const world = await World.ready({ seed: 121 });
     const leader = world.primary;
     world.clients.start(50);
@@ -62,7 +62,7 @@ describe('all of etcd', () => {
     await world.expect('healthy again', () => world.healthy(), 20_000);
   });
 
-  test('down for less than the lease: nobody notices', async () => {
+  test('down for less than the lease: no client notices', async () => {
     const world = await World.ready({ seed: 122 });
     const leader = world.primary;
     const { process } = leader.server;
@@ -74,7 +74,7 @@ describe('all of etcd', () => {
     expect(leader.server.process).toBe(process);
   });
 
-  test('its content removed: the leader writes it anew and keeps the lead', async () => {
+  test('its content removed: the leader writes it again and keeps the lead', async () => {
     const world = await World.ready({ seed: 123 });
     const leader = world.primary;
     world.checkers.onlyHolder = false;

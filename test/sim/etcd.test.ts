@@ -42,7 +42,7 @@ test('one member away or cut off from the client: another answers; two away: non
   expect(etcd.get('leader')).not.toBeNull();
   etcd.mend(MEMBERS[2]);
   await sim.run(4000);
-  // A new leader gave it its whole time anew.
+  // A new leader restarted it with its whole time.
   expect(etcd.get('leader')).not.toBeNull();
   await sim.run(2000);
   expect(etcd.get('leader')).toBeNull();
@@ -63,7 +63,7 @@ test('a copy that takes effect after its sender died finds the key as it was, or
   expect(etcd.get('leader')?.leaseId).toBe(after);
 });
 
-test('a full database refuses what would make it grow, and goes on with leases, reads and deletes', async () => {
+test('a full database refuses writes that make it grow, and goes on with leases, reads and deletes', async () => {
   const { sim, etcd, dcs } = client();
   const lease = etcd.grant(10);
   etcd.put('leader', 'a', lease);
@@ -73,7 +73,7 @@ test('a full database refuses what would make it grow, and goes on with leases, 
   expect(await answer(sim, dcs.releaseLeader('a', { timeoutMs: 1000 }))).toBe(true);
 });
 
-test('a member that is cut off from the others keeps its watches and tells them nothing; after compaction they begin anew', async () => {
+test('a member that is cut off keeps its watches and sends nothing; after compaction they begin again', async () => {
   const { sim, etcd, dcs } = client();
   const seen: Array<string | null> = [];
   const watch = dcs.watch(({ key }) => seen.push(key));

@@ -92,7 +92,7 @@ export class Etcd {
     this.#down = true;
   }
 
-  /** A new leader gives every lease its whole time anew. */
+  /** A new leader restarts every lease with its whole time. */
   start(): void {
     this.#down = false;
     this.renewAll();
@@ -117,7 +117,7 @@ export class Etcd {
   spoil(member: EtcdMember, how: 'down' | 'cut off'): void {
     const hadMajority = this.#unwell.size < 2;
     this.#unwell.set(member, how);
-    // One of the three leads, and another takes over: every lease gets its time anew.
+    // One of the three leads, and another takes over: every lease restarts.
     if (hadMajority && member === MEMBERS[0]) this.renewAll();
     if (how === 'down') this.breakWatches();
   }
@@ -148,7 +148,7 @@ export class Etcd {
     this.breakWatches();
   }
 
-  /** Compaction, a restart, a connection that broke: whoever watches has to begin anew. */
+  /** Compaction, a restart, a connection that broke: every watcher must begin again. */
   breakWatches(): void {
     for (const listener of [...this.onWatchesBroken]) listener();
   }

@@ -55,7 +55,7 @@ export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFac
 }
 
 /**
- * Who lives under the pid in postmaster.pid and is not known: the server itself, or whoever got the
+ * The unknown process under the pid in postmaster.pid: the server itself, or a process that got the
  * pid of one that is gone.
  */
 function strangerOf({ process, unseen, pidTaken }: SimServer): UnexplainedProcess | null {
@@ -64,11 +64,11 @@ function strangerOf({ process, unseen, pidTaken }: SimServer): UnexplainedProces
 }
 
 /**
- * Where PostgreSQL and its files say that this server is: a standby that still replays what it was
- * started with is where its replay is, a stopped one where its control file is. One that follows a
- * later timeline is sent what it lacks of those before first, and is on them until then. Once a
- * walreceiver has run, what it received is all there is, and the segments it lies in tell the
- * timeline (src/adapters/postgres/probe.ts), wherever a paused replay stands.
+ * The position by PostgreSQL and its files. A standby that still replays its initial WAL is where
+ * its replay is, and a stopped one is where its control file says. One that follows a later
+ * timeline is sent what it lacks of those before first, and is on them until then. Once a
+ * walreceiver has run, the received WAL is all there is, and its segments tell the timeline
+ * (src/adapters/postgres/probe.ts), wherever a paused replay is.
  */
 function knownBranch(server: SimServer): Branch {
   const { process, position, replayLsn, minRecovery, checkpoint } = server;

@@ -75,7 +75,7 @@ describe('only PostgreSQL dies', () => {
   });
 });
 
-describe('a promotion that does not succeed', () => {
+describe('a promotion that fails', () => {
   test('the key is released, the node keeps out of the race, and the other is promoted', async () => {
     const world = await World.ready({ seed: 51 });
     const old = world.primary;
@@ -104,7 +104,7 @@ describe('a promotion that does not succeed', () => {
   });
 });
 
-test('a successor that dies before the others are on its timeline: in quorum mode nobody makes a second timeline of that number', async () => {
+test('a successor dies before the others are on its timeline: in quorum mode no node makes a second timeline of that number', async () => {
   const world = await World.ready({ seed: 61, config: { ttl: 10, loop_wait: 2, retry_timeout: 3, synchronous_mode: 'quorum' } });
   world.checkers.noLoss = true;
   world.clients.start(20);

@@ -8,7 +8,7 @@ const { stepDownMs, guardMs } = leaseMargins(10);
 const seeds = [61, 62, 63, 64, 65];
 
 describe('the leader is cut off from etcd', () => {
-  test.each(seeds)('it steps down in good order, before its guard and before anybody else leads (seed %i)', async (seed) => {
+  test.each(seeds)('it steps down in good order, before its guard and before another member leads (seed %i)', async (seed) => {
     const world = await World.ready({ seed });
     const old = world.primary;
     world.clients.start(20);
@@ -179,7 +179,7 @@ describe('the leader’s machine sleeps', () => {
 });
 
 describe('the guard', () => {
-  test('without one nobody is promoted', async () => {
+  test('without one no member is promoted', async () => {
     const world = await World.ready({ seed: 101, nodes: ['a', 'b'] });
     const old = world.primary;
     const successor = world.replicas[0]!;
@@ -191,7 +191,7 @@ describe('the guard', () => {
     await world.expect('promoted once it answers', () => world.leader === successor, 60_000);
   });
 
-  test('a leader that cannot tell it anything gives up in good order, before it strikes', async () => {
+  test('a leader that cannot reach it gives up in good order, before it strikes', async () => {
     const world = await World.ready({ seed: 102 });
     const old = world.primary;
     old.guard.mute = true;
@@ -204,7 +204,7 @@ describe('the guard', () => {
     await world.expect('healthy again', () => world.healthy(), 30_000);
   });
 
-  test('frozen under an agent that was started anew, it is not relied on', async () => {
+  test('frozen under an agent that was started again, it is not relied on', async () => {
     const world = await World.ready({ seed: 105 });
     const old = world.primary;
     old.freezeAgent();

@@ -1,6 +1,6 @@
 /**
- * The guard of one data directory: a process of its own on the machine, which stops PostgreSQL when
- * its deadline has passed, agent or no agent.
+ * The guard of one data directory: a process of its own on the machine. It stops PostgreSQL when
+ * its deadline has passed, with or without an agent.
  */
 
 import { type Clock, sleep } from '../../src/ports/clock.ts';

@@ -68,7 +68,7 @@ test('a new cluster that could not be published gives way to the one that anothe
   await world.expect('both healthy', () => world.healthy(), 20_000);
 });
 
-test('a new cluster that could not be published is published later, if nobody made another', async () => {
+test('a new cluster that could not be published is published later, if no other node made one', async () => {
   const world = new World({ seed: 8, nodes: ['a'] });
   world.startAll();
   const [first] = world.machines;
@@ -82,7 +82,7 @@ test('a new cluster that could not be published is published later, if nobody ma
   expect(first!.server.systemId).toBe(made);
 });
 
-test('a machine that ends between the publication and its own word of it goes on with what it made', async () => {
+test('a machine that ends between the publication and its mark goes on with the cluster it made', async () => {
   const world = new World({ seed: 8, nodes: ['a', 'b'] });
   world.startAll();
   await world.expect('a publication', () => (world.etcd.get('initialize')?.value ?? '') !== '', 10_000);
@@ -96,7 +96,7 @@ test('a machine that ends between the publication and its own word of it goes on
   expect(new Set(world.machines.map(({ server }) => server.systemId))).toEqual(new Set([made]));
 });
 
-test('an agent killed in the middle of its bootstrap leaves a server that nobody knows: it is stopped, and the node clones from who came first', async () => {
+test('an agent killed during its bootstrap leaves an unknown server: it is stopped, and the node clones from the first member', async () => {
   const world = new World({ seed: 8, nodes: ['a', 'b'] });
   world.startAll();
   await world.expect(
@@ -111,7 +111,7 @@ test('an agent killed in the middle of its bootstrap leaves a server that nobody
   await world.expect('both healthy', () => world.healthy(), 20_000);
 });
 
-test('a bootstrapping agent that freezes just after it was seen to lead: its cluster is the cluster, and goes on when it is back', async () => {
+test('a bootstrapping agent freezes just after it was seen to lead: its cluster counts, and goes on when it is back', async () => {
   const world = new World({ seed: 10, nodes: ['a', 'b', 'c'] });
   world.startAll();
   await world.expect('a leader', () => world.holder !== null, 10_000);
@@ -141,7 +141,7 @@ describe('an agent that comes and goes', () => {
     expect(leader.rules).toContain('fence.attach');
   });
 
-  test('killed for good: the guard stops PostgreSQL before anybody else may take writes', async () => {
+  test('killed for good: the guard stops PostgreSQL before another node may take writes', async () => {
     const world = await World.ready({ seed: 12 });
     const leader = world.primary;
     world.clients.start(20);

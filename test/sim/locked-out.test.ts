@@ -4,7 +4,7 @@ import { World } from './world.ts';
 
 const config = { ttl: 5, loop_wait: 1, retry_timeout: 2, synchronous_mode: 'quorum' };
 
-test.each([61, 62, 63])('everybody is locked out, the leader dies, and another leads within ttl + 5 s (seed %i)', async (seed) => {
+test.each([61, 62, 63])('all agents are locked out, the leader dies, and another leads within ttl + 5 s (seed %i)', async (seed) => {
   const world = await World.ready({ seed, config });
   world.clients.start(50);
   await world.run(3000);

@@ -300,7 +300,7 @@ export class Machine {
     return new SimPostgres({ sim, server: this.server, clock, gate, find: (host) => find(host)?.server ?? null, newSystemId, trace, told });
   }
 
-  /** Asks the other agents as REST would: each asks its PostgreSQL anew. */
+  /** Asks the other agents as REST would: each asks its PostgreSQL again. */
   #peers(gate: Gate, clock: Clock): Peers {
     const { sim, net, find } = this.#parts;
     const ask = (members: readonly Member[], { timeoutMs }: { readonly timeoutMs: number }) =>

@@ -46,13 +46,13 @@ export function mend(world: World): void {
 }
 
 /**
- * An agent that was just ending needs somebody to start it again, and one that asks what is to stay
- * an operator who wants the leader he has.
+ * An agent that was just ending must be started again. An agent that asks which data to keep needs
+ * an operator who wants the present leader.
  */
 export function supervise(world: World): void {
   for (const machine of world.machines) {
     machine.startAgent();
-    // Nobody restarts a replica that follows a leader but him.
+    // Only the operator restarts a replica that follows a leader.
     if (world.leader !== null && machine.server.replayPaused && machine.server.running) machine.server.resumeReplay();
     if (ASKS_FOR_COPY.test(machine.agent?.rounds.last?.decision.rule ?? ''))
       void machine.operator.reinitialize({ force: false, fromLeader: true });
@@ -76,9 +76,9 @@ export interface Bounds {
 }
 
 /**
- * The lease of who led last has to end (one that abstains waits for another ttl), etcd may have
- * given it its time anew, a request of an operator is honoured for a ttl, a failed job is held off
- * for half a minute, and a primary that starts may take primary_start_timeout.
+ * Several waits may add up. The lease of the last leader must end, and etcd may have restarted it;
+ * one that abstains waits for another ttl. An operator's request is honoured for a ttl, a failed
+ * job is held off for half a minute, and a primary that starts may take primary_start_timeout.
  */
 export function boundsOf(world: World): Bounds {
   const { ttlMs, startMs } = world.orders;

@@ -101,7 +101,7 @@ describe('the model of etcd', () => {
     expect(etcd.keepAlive(lease)).toBe(0);
   });
 
-  test('a lost reply: the write took effect, the caller is told that nobody knows, and asking again finds it done', async () => {
+  test('a lost reply: the write took effect, the caller is told that this is unknown, and asking again finds it done', async () => {
     const { sim, gate, clock } = machineWith();
     const etcd = new Etcd(sim);
     const net = new Network(new Rng(3));
@@ -170,7 +170,7 @@ describe('the whole world', () => {
     expect(hashes[2]).not.toBe(hashes[0]);
   });
 
-  test('commits wait for whom synchronous_standby_names asks for', async () => {
+  test('commits wait for the standbys in synchronous_standby_names', async () => {
     const world = await World.ready({ seed: 6, config });
     await world.expect('a synchronous set of both', () => /ANY 1 \(\w,\w\)/.test(world.primary.server.live.syncNames), 10_000);
     const { primary } = world;
@@ -182,7 +182,7 @@ describe('the whole world', () => {
     await world.expect('acknowledged', () => world.clients.acknowledged.length === 1, 1000);
   });
 
-  test('the agent sees a diverged node as what it is', async () => {
+  test('the agent recognizes a diverged node', async () => {
     const world = await World.ready({ seed: 8 });
     const old = world.primary;
     const replica = world.replicas[0]!;

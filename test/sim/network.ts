@@ -1,11 +1,12 @@
 /**
- * Who reaches whom. Directed, so that a cut may be one-way. Ends are machines, `etcd` and `client`.
+ * Which machines reach each other. Directed, so that a cut may be one-way. Ends are machines,
+ * `etcd` and `client`.
  */
 import { MEMBERS } from './etcd.ts';
 import type { Rng } from './rng.ts';
 
 export class Network {
-  /** Called after every change of who reaches whom. */
+  /** Called after every change of that. */
   onChange: () => void = () => {};
   readonly #cuts = new Set<string>();
   readonly #isolated = new Set<string>();
@@ -14,7 +15,7 @@ export class Network {
   /** Replies of etcd to this machine are lost (the request was applied) with this probability. */
   readonly lostReplies = new Map<string, number>();
   /**
-   * Chance that a request to etcd is held up, and for how long at most: it may then be applied
+   * Chance that a request to etcd is held up, and the longest time it is. It may then be applied
    * after its sender has given up.
    */
   slowRequests = { chance: 0, maxMs: 0 };
@@ -24,7 +25,7 @@ export class Network {
   watchLagMs = 0;
   /**
    * Connections between servers outlast a silence for as long as PostgreSQL's own settings let
-   * them, and then flow again at TCP's next try, not at once.
+   * them. They then flow again at TCP's next try, not at once.
    */
   lastingStreams = false;
 

@@ -16,7 +16,7 @@ const jobOf = ({ answer }: { answer: RequestOutcome | null }) => (answer?.ok ? (
 const pid = (machine: Machine) => machine.server.process?.pid ?? null;
 
 describe('paused', () => {
-  test('the leader’s PostgreSQL dies: nobody does anything, until the pause ends', async () => {
+  test('the leader’s PostgreSQL dies: no agent does anything, until the pause ends', async () => {
     const world = await World.ready({ seed: 301 });
     const old = world.primary;
     world.checkers.onlyHolder = false;
@@ -49,7 +49,7 @@ describe('paused', () => {
     expect(leader.server.process).toBe(process);
   });
 
-  test('the pause ends, and the key, which ended meanwhile, cannot be taken: the primary does not go on without', async () => {
+  test('the pause ends, and the ended key cannot be taken: the primary does not go on without it', async () => {
     const world = await World.ready({ seed: 304 });
     const old = world.primary;
     world.checkers.onlyHolder = false;
@@ -85,7 +85,7 @@ describe('paused', () => {
     expect(world.primary).toBe(leader);
   });
 
-  test('a switchover by name is done all the same', async () => {
+  test('a switchover by name is carried out', async () => {
     const world = await World.ready({ seed: 304 });
     const old = world.primary;
     const successor = world.replicas[1]!;
@@ -97,7 +97,7 @@ describe('paused', () => {
 });
 
 describe('restart at the operator’s request', () => {
-  test('of the primary: it comes back as the primary, nobody else leads meanwhile', async () => {
+  test('of the primary: it comes back as the primary, and no other member leads meanwhile', async () => {
     const world = await World.ready({ seed: 311 });
     const leader = world.primary;
     const before = pid(leader);
@@ -128,7 +128,7 @@ describe('restart at the operator’s request', () => {
     expect(kept.answer).toEqual({ ok: false, status: 503, message: 'restart conditions are not satisfied' });
   });
 
-  test('a server that does not come up: the asker is told, and another leads', async () => {
+  test('a server that does not come up: the operator is told, and another leads', async () => {
     const world = await World.ready({ seed: 314 });
     const leader = world.primary;
     leader.server.failStarts = 3;
@@ -170,7 +170,7 @@ describe('restart at the operator’s request', () => {
 });
 
 describe('reinitialize', () => {
-  test('a replica is cloned anew', async () => {
+  test('a replica is cloned again', async () => {
     const world = await World.ready({ seed: 321 });
     const replica = world.replicas[0]!;
     const kept = asked(replica.operator.reinitialize({ force: false, fromLeader: false }));
@@ -218,7 +218,7 @@ describe('reinitialize', () => {
     expect(kept.answer).toMatchObject({ ok: false, status: 503 });
   });
 
-  test('while it is being cloned: refused, with force begun again', async () => {
+  test('while it is being cloned: refused; with force it begins again', async () => {
     const world = await World.ready({ seed: 323 });
     const replica = world.replicas[0]!;
     replica.server.durations = { ...replica.server.durations, cloneMs: [30_000, 30_000] };
@@ -234,7 +234,7 @@ describe('reinitialize', () => {
     expect(forced.answer).toMatchObject({ ok: true });
     expect(jobOf(forced)).not.toBe(jobOf(first));
     expect(replica.operator.status().reinitialization).toEqual({ job: jobOf(forced), state: 'done', reason: null });
-    // The copy that was begun anew is not removed once it is there.
+    // The copy that was begun again is not removed once it is there.
     await world.run(20_000);
     expect(world.lines.filter((line) => line.includes(`${replica.name} PostgreSQL runs as standby`))).toHaveLength(2);
   });

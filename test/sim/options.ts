@@ -21,8 +21,8 @@ const timings = [
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 /**
- * Of the runs, so many take hours with a fault now and then: what only shows after a long calm, or
- * when a fault comes alone.
+ * This share of the runs takes hours with a fault now and then. They show what needs a long calm,
+ * or a fault alone.
  */
 const LONG_SHARE = 0.01;
 

@@ -52,8 +52,8 @@ export class Orders {
   }
 
   /**
-   * That node was named in a failover, which may lose commits, or holds the leader key by one:
-   * until it opens for writes nobody else can acknowledge anything.
+   * That node was named in a failover, which may lose commits, or holds the leader key by one.
+   * Until it opens for writes, no other node can acknowledge anything.
    */
   overrides(name: string): boolean {
     return (this.#holder?.name === name && this.#holder.overrides) || this.#named(name);

@@ -1,6 +1,6 @@
 /**
- * A pause ends while the leader's agent is away, and its guard rests: whoever comes back may not
- * live long, and etcd may take no writes.
+ * A pause ends while the leader's agent is away, and its guard rests. The agent that comes back may
+ * not live long, and etcd may take no writes.
  */
 import { describe, expect, test } from 'vitest';
 import { leaseMargins } from '../../src/core/settings.ts';
@@ -22,7 +22,7 @@ async function pauseOver(seed: number, deadForMs: number) {
 }
 
 describe('the agent comes back when the pause is over, and etcd grants no lease', () => {
-  test('killed again while it waits, it has left its guard a deadline before the leader key can end', async () => {
+  test('killed again while it waits, the agent has given its guard a deadline before the leader key can end', async () => {
     const { world, old } = await pauseOver(301, 3000);
     old.startAgent();
     await world.expect('the guard knows when', () => old.guard.deadlineMs !== null, 100);
@@ -40,7 +40,7 @@ describe('the agent comes back when the pause is over, and etcd grants no lease'
     world.checkers.assertClean();
   });
 
-  test('nor does it go on for long where the key has ended meanwhile', async () => {
+  test('the primary does not go on for long where the key has ended meanwhile', async () => {
     const { world, old } = await pauseOver(302, 15_000);
     expect(world.holder).toBeNull();
     expect(old.server.writable).toBe(true);
@@ -60,7 +60,7 @@ describe('the agent comes back when the pause is over, and etcd grants no lease'
     world.checkers.assertClean();
   });
 
-  test('room in time, and nothing has happened', async () => {
+  test('etcd has room in time, and nothing has happened', async () => {
     const { world, old } = await pauseOver(304, 3000);
     const { process } = old.server;
     old.startAgent();

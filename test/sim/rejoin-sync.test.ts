@@ -1,5 +1,5 @@
 /**
- * Standbys that come back on connections which still look alive: commits are not to wait for them
+ * Standbys that come back on connections which still look alive: commits must not wait for them
  * before they are heard.
  */
 import { expect, test } from 'vitest';

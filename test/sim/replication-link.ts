@@ -51,8 +51,8 @@ export const linked = (a: SimServer, b: SimServer) => a.parts.net.up(a.name, b.n
 export const still = (server: SimServer) => server.parts.gate().frozen || server.process?.hung === true;
 export const silent = (link: Link) => !linked(link.source, link.standby) || still(link.source) || still(link.standby);
 /**
- * At the end of a timeline a walreceiver waits to be told of the next one by the startup process
- * (WALRCV_WAITING), which a pause keeps from that.
+ * At the end of a timeline a walreceiver waits for the startup process to name the next one
+ * (WALRCV_WAITING). A pause keeps the startup process from that.
  */
 export const endsHere = ({ position, process }: SimServer, sent: Position) =>
   process?.replaying === true && sent.branch !== position.branch;

@@ -30,7 +30,7 @@ const STATUS_MS = 1000;
  */
 const SEND_BYTES = 131_072;
 
-/** Why a standby does not stream although it is to. */
+/** Why a standby does not stream although it should. */
 export type Obstacle = 'unreachable' | 'not a prefix' | 'wal removed' | 'no slot' | 'slot in use' | 'not ahead of it' | 'other system';
 
 export class Replication {
@@ -106,7 +106,7 @@ export class Replication {
     });
   }
 
-  /** Whom this server streams from now. */
+  /** The server that this one streams from now. */
   get source(): SimServer | null {
     return this.#upstream?.source ?? null;
   }

@@ -98,8 +98,8 @@ function hinder(world: World): void {
 }
 
 /**
- * A standby that answers, and whose disk takes nothing: it cannot follow anybody else, and nobody
- * is to wait for it.
+ * A standby that answers, and whose disk takes nothing: it cannot follow any member, and no member
+ * should wait for it.
  */
 function withFullDisk(world: World, gone: readonly string[]): readonly string[] {
   const stuck = world.machines.find(({ name, server }) => !gone.includes(name) && server.inRecovery);

@@ -223,7 +223,7 @@ export class SimServer extends DataDirectory {
   stopFast(): void {
     const { process } = this;
     if (process === null || process.ending) return;
-    // The signal waits until whoever is to take it goes on.
+    // The signal waits until its receiver goes on.
     if (process.hung || process.postmasterHung) {
       this.later(STILL_MS, () => this.stopFast());
       return;

@@ -49,7 +49,7 @@ async function end(world: World, ...gone: readonly Machine[]): Promise<void> {
 }
 
 describe.each(modes)('synchronous_mode %s: another standby than the candidate', (mode) => {
-  test('was gone before the switchover: clients notice no more than of any other', async () => {
+  test('was gone before the switchover: clients notice the same as in any other', async () => {
     const world = await ready(301, mode);
     const { successor, other } = candidateOf(world);
     vanish(world, other);
@@ -106,7 +106,7 @@ test('a candidate that vanishes while the leader stops has the time that Postgre
   await end(world);
 });
 
-test('the leader is restarted while nobody else is there', async () => {
+test('the leader is restarted while no other member is there', async () => {
   const world = await ready(305);
   const old = world.primary;
   const gone = world.replicas;
@@ -119,7 +119,7 @@ test('the leader is restarted while nobody else is there', async () => {
   await end(world, ...gone);
 });
 
-test('the agent ends where the only other node is silent for a while: that one has to have everything before', async () => {
+test('the agent ends while the only other node is silent: it waits until that node has everything', async () => {
   const world = await ready(306, 'off', ['a', 'b']);
   const old = world.primary;
   const successor = world.replicas[0]!;

@@ -18,7 +18,7 @@ test.each([2441, 2740, 3023, 20_593])('seed %i, which once failed', { timeout: 6
   }
 });
 
-describe('quorum mode: nothing acknowledged is lost, one takes writes at a time, and the cluster comes back', () => {
+describe('quorum mode: no acknowledged commit is lost, one node takes writes at a time, and the cluster comes back', () => {
   test.each([0, 1, 2, 3])('part %i', { timeout: 120_000 }, async (part) => {
     const failed: string[] = [];
     let acknowledged = 0;

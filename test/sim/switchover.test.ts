@@ -135,7 +135,7 @@ describe('switchover', () => {
     expect(world.etcd.view().failover).toBeNull();
   });
 
-  test('in quorum mode under writing clients nothing acknowledged is lost', async () => {
+  test('in quorum mode under writing clients no acknowledged commit is lost', async () => {
     const world = await World.ready({ seed: 215, config: quorumConfig });
     world.checkers.noLoss = true;
     world.clients.start(10);

@@ -80,8 +80,8 @@ const earlier = (a: Lsn, b: Lsn): Lsn => (a > b ? b : a);
 
 /**
  * Whether PostgreSQL can stream to that position. A promotion that was interrupted leaves one
- * record on its timeline; another node's promotion at the same point writes the same record under
- * the same number, so the one goes on into the other.
+ * record on its timeline. Another node's promotion at the same point writes the same record under
+ * the same number, so the first timeline continues into the second.
  */
 export function continues(position: Position, of: Position): boolean {
   if (isPrefix(position, of)) return true;
@@ -127,9 +127,9 @@ export const FIRST_LSN = toLsn(0x300_0000);
 export const plus = (lsn: Lsn, bytes: number): Lsn => toLsn(lsn + BigInt(bytes));
 
 /**
- * Two promotions at the same point by nodes that did not know of each other: PostgreSQL gives both
- * timelines one number and one history, and nothing but the WAL itself tells them apart (M13). In
- * the model that is Branch.timelineFingerprint.
+ * Two promotions at the same point by nodes that did not know of each other (M13). PostgreSQL gives
+ * both timelines one number and one history, and only the WAL itself tells them apart. In the model
+ * that is Branch.timelineFingerprint.
  */
 export function areTwins(a: Position, b: Position): boolean {
   if (isPrefix(a, b) || isPrefix(b, a)) return false;

@@ -57,7 +57,7 @@ export class World {
   /** What leads clients to the leader, where they are led by more than its key. */
   routing: Routing | null = null;
   readonly lines: string[] = [];
-  /** No fault is to begin any more, not even one that was on its way. */
+  /** No fault may begin any more, not even one that was on its way. */
   mended = false;
   #systemIds = 0;
 
@@ -146,8 +146,8 @@ export class World {
   }
 
   /**
-   * The same of those who are not left broken. Who was away for longer than WAL is kept for it can
-   * only be cloned anew, which is the operator's to say.
+   * The same of those who are not left broken. A member that was away for longer than WAL is kept
+   * for it can only be cloned again, which the operator must say.
    */
   recovered(except: readonly string[] = []): boolean {
     const { leader } = this;
@@ -160,7 +160,7 @@ export class World {
     return streamsFrom(server, leader) || server.replication.obstacle === 'wal removed' || cannotBeTold(server, leader);
   }
 
-  /** Strict mode, and nobody is there who may confirm: commits are to wait. */
+  /** Strict mode, and no standby may confirm: commits must wait. */
   waitsByPolicy(): boolean {
     const { leader, orders } = this;
     if (leader === null || !orders.strict || orders.mode === 'off') return false;
@@ -208,7 +208,7 @@ export class World {
     return this.lines.slice(-lines).join('\n');
   }
 
-  /** How everybody stands now, for whoever reads a failure. */
+  /** The state of all nodes, for the reader of a failure. */
   describe(): string {
     const one = ({ name, server, up, agent }: Machine) => {
       const { position, process, replication } = server;

@@ -1,9 +1,9 @@
 /**
- * What etcd's gateway answers, good and bad. Errors come as
- * `{"error","message","code"}` with an HTTP error status, as `{"error":{"grpc_code","message",…}}`
- * inside a stream (its status may be 200), or as plain text from something in between. Only texts
- * known to be final are taken as a refusal: an error nobody has met before says nothing about the
- * cluster and counts as an outage.
+ * What etcd's gateway answers, good and bad. Errors come in three forms:
+ * `{"error","message","code"}` with an HTTP error status; `{"error":{"grpc_code","message",…}}`
+ * inside a stream (its status may be 200); or plain text from a program in between. Only texts
+ * known to be final count as a refusal. An unknown error says nothing about the cluster and counts
+ * as an outage.
  */
 import { DcsError } from '../../support/errors.ts';
 import type { Exchange } from './transport.ts';

@@ -174,12 +174,15 @@ export function parseInstant(text: string): number | null {
   const [, day, time, zone = 'Z'] = match;
   const digits = /^([-+]\d\d):?(\d\d)?$/.exec(zone);
   const offset = digits ? `${digits[1]}:${digits[2] ?? '00'}` : 'Z';
-  // ECMAScript promises no more than three digits of a fraction.
+  // ECMAScript promises only three digits of a fraction.
   const instant = Date.parse(`${day}T${time!.replace(',', '.').replace(/(\.\d{3})\d+$/, '$1')}${offset}`);
   return Number.isNaN(instant) ? null : instant;
 }
 
-/** Kept even when it cannot be read, as whoever mends the key compares with its revision. */
+/**
+ * Kept even when it cannot be read, because the program that mends the key compares with its
+ * revision.
+ */
 function decodeSync(entry: Entry): SyncKey {
   const data = tryParseObject(entry.value) ?? {};
   const leader = textOf(data['leader']);

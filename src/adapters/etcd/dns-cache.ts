@@ -1,9 +1,8 @@
 /**
- * Name look-ups that outlive a dead resolver. Node asks the system for every new connection; a
- * resolver that hangs would then hang every call and, as look-ups share a small thread pool with
- * file access, more than that. Known answers are used at once and refreshed behind the caller's
- * back; a failed refresh keeps the old answer. Ages as in docs/wire.md: 600 s, and 30 s after a
- * failure.
+ * Name look-ups that outlive a dead resolver. Node asks the system for every new connection. A
+ * resolver that hangs would then hang every call and more, because look-ups share a small thread
+ * pool with file access. Known answers are used at once and refreshed behind the caller's back; a
+ * failed refresh keeps the old answer. Ages as in docs/wire.md: 600 s, and 30 s after a failure.
  */
 import { type LookupAddress, lookup as systemLookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';

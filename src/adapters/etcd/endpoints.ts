@@ -1,8 +1,8 @@
 /**
  * The endpoints a client may talk to, best first. The one that last answered leads; one that failed
- * goes to the end. What etcd advertises comes after all that is configured, and never replaces it:
- * such an address may not be reachable from here, or may be somebody else's here (etcd's default is
- * localhost).
+ * goes to the end. Endpoints that etcd advertises come after all configured ones, and never replace
+ * them. Such an address may not be reachable from here, or may belong to another etcd here (etcd's
+ * default is localhost).
  */
 
 /**

@@ -39,7 +39,7 @@ export interface Reply {
 export const API_PREFIX = '/v3';
 
 /**
- * Asks a member that has no leader to say so at once instead of letting the call hang, and to end
+ * Asks a member without a leader to say so at once instead of letting the call hang, and to end
  * watches it can no longer feed.
  */
 const REQUIRE_LEADER = { 'grpc-metadata-hasleader': 'true' };
@@ -196,9 +196,9 @@ export class Gateway {
   }
 
   /**
-   * Nothing is sent to an address before it has shown that it is of this node's etcd: a write, or
-   * the password, would have arrived before the answer tells. What says nothing about itself is
-   * believed where the address is configured. Null: go on; otherwise why not.
+   * Nothing is sent to an address before it has shown that it belongs to this node's etcd. A write,
+   * or the password, would otherwise arrive before the answer tells. What says nothing about itself
+   * is believed where the address is configured. Null: go on; otherwise why not.
    */
   async #prove(endpoint: string, signal: AbortSignal): Promise<string | null> {
     const configured = this.pool.isConfigured(endpoint);

@@ -14,7 +14,8 @@ async function checkEndpoint(gateway: Gateway, endpoint: string, prefix: string,
   let version: string | null = null;
   let isLeader: boolean | null = null;
   try {
-    // Its own account is not evidence of what the cluster has reached, hence no consensus.
+    // Its own account is no evidence of what the cluster has reached, so it does not count as
+    // consensus.
     const status = await gateway.callOn(endpoint, { path: '/maintenance/status', body: {}, timeoutMs: left(), consensus: false });
     version = typeof status['version'] === 'string' ? status['version'] : null;
     const leader = typeof status['leader'] === 'string' && status['leader'] !== '0' ? status['leader'] : null;

@@ -1,5 +1,5 @@
 /**
- * Keeps the id of the etcd that a data directory belongs to, in that directory: the two go
+ * Keeps the id of the etcd that a data directory belongs to, in that directory. The two go
  * together, whatever happens to the parent directory, and new data come without one. The name
  * begins as PostgreSQL's temporary files do, so pg_basebackup and the backup tools leave it out,
  * and PostgreSQL never looks at it. pg_rewind may remove it, or copy that of the source, which is
@@ -15,9 +15,7 @@ const IDENTITY_FILE = 'pgsql_tmp.regent-etcd.json';
 export interface KeptIdentity {
   /** Decimal, as etcd's JSON gateway writes it. */
   readonly clusterId: string;
-  /**
-   * An operator has confirmed that this id stands for that one from now on; null: nobody had to.
-   */
+  /** An operator has confirmed that this id replaces that one; null: no confirmation was needed. */
   readonly replaces: string | null;
   /** Where it answered last. */
   readonly endpoint: string | null;

@@ -1,13 +1,13 @@
 /**
- * Which etcd this process listens to. An etcd and a Regent cluster go together: what another etcd
- * says about leader and members is not about this cluster, however well its address fits. Every
- * answer of etcd carries the id of its cluster, so every answer is compared.
+ * Which etcd this process listens to. An etcd and a Regent cluster go together. What another etcd
+ * says about leader and members is not about this cluster, even if its address fits. Every answer
+ * of etcd carries the id of its cluster, so every answer is compared.
  *
- * The first answer that needed a majority, at an address that the configuration gives, decides; or
- * the id that is kept with the data (identity-file.ts), so that a restart of the agent forgets
- * nothing. An agent takes another etcd only when an operator has confirmed it. A process without
- * data (regentctl, the router) goes on with another etcd at a configured address once the one
- * before has been silent for a while; it never mixes the two.
+ * The first answer that needed a majority, at a configured address, decides. Or the id decides that
+ * is kept with the data (identity-file.ts), so that a restart of the agent forgets nothing. An
+ * agent takes another etcd only when an operator has confirmed it. A process without data
+ * (regentctl, the router) may go on with another etcd at a configured address, once the one before
+ * has been silent for a while. It never mixes the two.
  */
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';

@@ -1,6 +1,6 @@
 /**
- * The key `initialize`: empty on the lease of whoever bootstraps, then the system identifier on no
- * lease. Transactions as in docs/wire.md.
+ * The key `initialize`: empty on the lease of the member that bootstraps, then the system
+ * identifier on no lease. Transactions as in docs/wire.md.
  */
 import type { CallOptions, InitializeMark } from '../../ports/dcs.ts';
 import type { Gateway } from './gateway.ts';
@@ -10,11 +10,11 @@ const INITIALIZE = 'initialize';
 const NO_LEASE = '0';
 
 /**
- * Writes the identifier over the empty mark on that lease, and over nothing else: a mark that ended
- * with its lease may be another's by now, and so may what stands there instead. Returns the key's
- * new mod revision; null: the mark is not there any more. The identifier is there already where an
- * earlier copy of this call, whose reply was lost, wrote it. A copy that takes effect late finds
- * the mark as it was, or does nothing.
+ * Writes the identifier over the empty mark on that lease, and over nothing else. A mark that ended
+ * with its lease may be another member's by now, and so may the value in its place. Returns the
+ * key's new mod revision; null: the mark is not there any more. The identifier is there already
+ * where an earlier copy of this call, whose reply was lost, wrote it. A copy that takes effect late
+ * finds the mark as it was, or does nothing.
  */
 export async function publishInitialize(
   gateway: Gateway,

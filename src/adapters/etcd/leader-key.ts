@@ -16,8 +16,8 @@ const ATTEMPTS = 3;
 /**
  * Creates the key if there is none. True also if it already holds our name on our lease: an earlier
  * request whose reply was lost. After DCS_UNREACHABLE a copy may still take effect late, until the
- * member writes its own key again or the lease ends; whoever finds himself named in a read of the
- * cluster is the holder.
+ * member writes its own key again or the lease ends. A member that finds itself named in a read of
+ * the cluster is the holder.
  */
 export function acquireLeader(keys: Transactions, name: string, leaseId: string, options: CallOptions): Promise<boolean> {
   return keys.create(LEADER, name, leaseId, memberKey(name), options);
@@ -26,8 +26,8 @@ export function acquireLeader(keys: Transactions, name: string, leaseId: string,
 /**
  * Puts the key on this lease if it holds our name; where it is absent, creates it as
  * `acquireLeader` does. True also if it is on our lease already. A copy that takes effect late
- * finds the key unchanged since this call, or does nothing: a holder who has put it on a newer
- * lease meanwhile would lose it with the older one, which nobody renews.
+ * finds the key unchanged since this call, or does nothing. Otherwise a holder that has put the key
+ * on a newer lease meanwhile would lose it with the older one, which no agent renews.
  */
 export async function attachLeader(
   gateway: Gateway,
@@ -52,11 +52,11 @@ export async function attachLeader(
 }
 
 /**
- * Deletes the key if it holds `name`. When a copy with an unknown fate was sent and the key is
- * absent now, or somebody's who took it after the call began, that copy has deleted it (or the
- * lease ran out meanwhile, which comes to the same): true. A copy that takes effect late finds the
- * key unchanged since this call, or does nothing: a holder who has taken or attached it again keeps
- * it.
+ * Deletes the key if it holds `name`. It also returns true after a copy with an unknown fate was
+ * sent, if the key is absent now or another member took it after the call began. That copy has
+ * deleted the key, or the lease ran out meanwhile, which comes to the same. A copy that takes
+ * effect late finds the key unchanged since this call, or does nothing. So a holder that has taken
+ * or attached it again keeps it.
  */
 export async function releaseLeader(gateway: Gateway, keys: Transactions, name: string, options: CallOptions): Promise<boolean> {
   const left = gateway.countdown(options.timeoutMs);

@@ -13,10 +13,10 @@ export async function grantLease(gateway: Gateway, ttlSeconds: number, { timeout
 }
 
 /**
- * Seconds the lease lives from the moment etcd renewed it, 0 when it is gone. Not evidence of
- * consensus: an etcd leader that has just been cut off renews for up to its election timeout, and
- * the next leader knows nothing of that. It gives every lease its whole ttl again, so counting from
- * the moment the request was sent stays on the safe side.
+ * Seconds the lease lives from the moment etcd renewed it, 0 when it is gone. A renewal is no
+ * evidence of consensus. An etcd leader that has just been cut off renews for up to its election
+ * timeout, and the next leader knows nothing of that. It gives every lease its whole ttl again, so
+ * counting from the moment the request was sent stays on the safe side.
  */
 export async function keepLeaseAlive(gateway: Gateway, leaseId: string, { timeoutMs }: CallOptions): Promise<number> {
   try {

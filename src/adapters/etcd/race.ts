@@ -2,14 +2,14 @@
  * One call over many endpoints under one deadline.
  *
  * The best endpoint is asked first. If it has not answered after a fraction of the time, the next
- * one is asked as well, and the first is left running: a slow cluster still gets its whole time, a
- * dead or frozen member costs only the fraction. An endpoint that fails at once is followed by the
- * next at once; when all have failed, they are asked again after a growing pause, until the
- * deadline.
+ * one is asked as well, and the first is left running. So a slow cluster still gets its whole time,
+ * and a dead or frozen member costs only the fraction. After an endpoint that fails at once, the
+ * next is asked at once. When all have failed, they are asked again after a growing pause, until
+ * the deadline.
  *
- * Several copies of a request may thus be under way. Whoever sends a write must be able to tell
- * from the answer whether an earlier copy took effect: `maybeApplied` says that there was one whose
- * fate is not known.
+ * So several copies of a request may be under way. The sender of a write must be able to tell from
+ * the answer whether an earlier copy took effect. `maybeApplied` says that there was one whose fate
+ * is not known.
  */
 import type { Clock } from '../../ports/clock.ts';
 import { ensureError } from '../../support/errors.ts';
@@ -133,8 +133,8 @@ class Race<T> {
       else if (this.#cancelPlan === null) this.#plan(this.#pauseMs(), () => this.#newRound());
       return;
     }
-    // Whoever was asked and is still silent is slower than a fraction of the call: it goes behind
-    // the others.
+    // An endpoint that was asked and is still silent is slower than a fraction of the call, so it
+    // goes behind the others.
     const slow = [...this.#running.keys()];
     this.#finish({ ...result, endpoint, maybeApplied: this.#maybeApplied || slow.length > 0 });
     for (const other of slow) this.#options.onFailed(other, `slower than ${endpoint}`);

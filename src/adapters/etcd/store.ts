@@ -32,7 +32,8 @@ export interface EtcdDcsOptions {
   readonly log: Log;
   readonly clock: Clock;
   /**
-   * Where the id of this node's etcd is kept; nothing: in memory alone, for whoever has no data.
+   * Where the id of this node's etcd is kept; nothing: in memory alone, when the process has no
+   * data.
    */
   readonly identity?: IdentityFile;
   /** Who logs in now, where that may change; nothing: as `settings` say. */

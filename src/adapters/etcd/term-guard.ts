@@ -1,16 +1,16 @@
 /**
- * Keeps answers of members that were cut off from the cluster out.
+ * Ignores answers of members that were cut off from the cluster.
  *
- * A member that has lost the others may go on answering what needs no consensus (an old leader
- * renews leases for up to an election timeout). Raft terms only grow, so an answer of a lower term
- * than one already seen is from before a change of leader and is dropped. Only answers that needed
- * consensus raise the mark: a member that is alone counts its term up with every vain election, and
- * taking its word would shut the healthy majority out.
+ * A member that has lost the others may go on answering what needs no consensus. An old leader, for
+ * one, renews leases for up to an election timeout. Raft terms only grow, so an answer of a lower
+ * term than one already seen is from before a change of leader and is dropped. Only answers that
+ * needed consensus raise the mark. A member that is alone raises its term with every failed
+ * election, and believing it would exclude the healthy majority.
  *
  * A cluster rebuilt from a backup starts again at low terms and revisions, possibly under the same
- * id. Two things tell it from a stale member: consensus answers of the lower term go on while none
- * of the higher one comes (then the mark is reset), and a consensus answer shows a revision below
- * one that was known when the request was sent, which no member of the same history could give.
+ * id. Two things tell it from a stale member. Consensus answers of the lower term go on while none
+ * of the higher one comes; then the mark is reset. Or a consensus answer shows a revision below one
+ * that was known when the request was sent. No member of the same history could give that.
  */
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';

@@ -1,7 +1,7 @@
 /**
- * The login at etcd. A token is asked for when a user is configured, used until etcd no longer
- * takes it (it expires, its member restarts, the user list changes) and then asked for again. The
- * password leaves this process only in the body of that one request.
+ * The login at etcd. The client asks for a token when a user is configured. It uses the token until
+ * etcd no longer accepts it (it expires, its member restarts, the user list changes), and then asks
+ * for another. The password leaves this process only in the body of that one request.
  *
  * User and password may change while this runs, in etcd first or in the file first. The new ones
  * are tried as soon as they are there; until etcd takes them, the token or the login from before

@@ -1,15 +1,15 @@
 /**
  * Transactions on the keys of one cluster.
  *
- * A reply may be lost after the write took effect, and the call is then sent again. Every write
- * here is therefore made so that its second copy can tell what the first one did: a failed compare
- * hands back the key as it stands, and one that holds what this very call wanted to write, after a
- * copy whose fate is unknown, was written by that copy.
+ * A reply may be lost after the write took effect, and the call is then sent again. So every write
+ * here lets its second copy tell what the first one did. A failed compare returns the key's present
+ * value. If an earlier copy has an unknown fate and the value is what this call wanted to write,
+ * that copy wrote it.
  *
- * A copy may also take effect late: a frozen etcd member that thaws proposes what lies in its
+ * A copy may also take effect late. A frozen etcd member that thaws proposes what lies in its
  * socket, minutes after the caller has given up and gone on. Compares protect conditional writes
  * from that. Unconditional ones carry a compare too: the key must not have changed since the
- * revision known when the call began, so that a late copy never undoes a newer write.
+ * revision known when the call began. So a late copy never undoes a newer write.
  */
 import type { CallOptions } from '../../ports/dcs.ts';
 import { DcsError } from '../../support/errors.ts';
@@ -140,9 +140,9 @@ export class Transactions {
   }
 
   /**
-   * Puts the value if the key still has that mod revision. Returns the new one, or null. If a copy
-   * of this call took effect, its reply was lost and somebody has changed the key since, the result
-   * is null too: what is there now is not what was written.
+   * Puts the value if the key still has that mod revision. Returns the new one, or null. The result
+   * is also null if a copy of this call took effect, its reply was lost and another writer has
+   * changed the key since. The present value is then not what was written.
    */
   async replace(key: string, value: string, modRevision: string, options: CallOptions): Promise<bigint | null> {
     const outcome = await this.run([this.revisionIs(key, modRevision)], [this.put(key, value, null)], [this.get(key)], options);
@@ -159,9 +159,9 @@ export class Transactions {
   }
 
   /**
-   * Carries `operation` out provided nothing in the range has changed since the newest revision
-   * known; when something has, learns the newer revision from the answer and tries again. `done`
-   * reads from the key that an earlier copy has done it already.
+   * Carries `operation` out if nothing in the range has changed since the newest revision known. If
+   * something has, it learns the newer revision from the answer and tries again. `done` reads from
+   * the key that an earlier copy has done it already.
    */
   async #insist(
     range: Compare,

@@ -6,11 +6,11 @@
  * compacted away, another history of etcd) it starts from now and says `key: null`.
  *
  * A stream can be silent because nothing happens, or because it is dead: its member is frozen, cut
- * off, or lags. Four checks tell: etcd itself ends the streams of a member without a leader
- * (REQUIRE_LEADER in gateway.ts); a change known from a read or an own write must have been told
- * within a second; the member must have answered some linearizable call lately, and is asked when
- * it has not, or when another call to it just failed; and a stream that is silent for long is
- * opened again in any case.
+ * off, or lags. Four checks tell. etcd itself ends the streams of a member without a leader
+ * (REQUIRE_LEADER in gateway.ts). A change known from a read or an own write must arrive within a
+ * second. The member must have answered some linearizable call lately; it is asked when it has not,
+ * or when another call to it just failed. A stream that is silent for long is opened again in any
+ * case.
  */
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
@@ -26,8 +26,8 @@ export interface WatchTimings {
   /** From the request to etcd's word that the watch stands. */
   readonly openMs: number;
   /**
-   * Between looks at the checks while there is something to find out; while all is well they are
-   * CALM_TICKS times as rare, to let an idle machine sleep.
+   * Time between looks at the checks while there is something to find out. While all is well they
+   * are CALM_TICKS times as rare, to let an idle machine sleep.
    */
   readonly tickMs: number;
   /** How long a change known otherwise may stay untold. */

@@ -41,8 +41,8 @@ export class Callbacks {
   }
 
   /**
-   * Whom they were told another role than the one that its PostgreSQL has, or nothing since it was
-   * stopped.
+   * Nodes whose scripts were told another role than that of their PostgreSQL, or nothing since it
+   * was stopped.
    */
   misled(except: readonly string[]): readonly string[] {
     return this.#world.machines

@@ -71,7 +71,7 @@ export class Elections {
       );
   }
 
-  /** S9: nobody leads of whom /history says that its WAL left the cluster's. */
+  /** S9: no member leads if its WAL left the cluster's, by /history. */
   #checkHistory({ name, server }: Machine): void {
     const { orders, etcd } = this.#world;
     if (!server.inRecovery || orders.overrides(name)) return;

@@ -1,6 +1,6 @@
 /**
- * S2, the second line: the guard knows a deadline before its PostgreSQL takes writes, rests only
- * when it does not, and is not needed while the agent lives.
+ * S2, the second line. The guard knows a deadline before its PostgreSQL takes writes, rests only
+ * when it takes none, and is not needed while the agent lives.
  */
 import type { Machine } from '../machine.ts';
 import type { SimServer } from '../server.ts';

@@ -1,8 +1,8 @@
 /**
  * failover_priority: of standbys at one position the one with the higher priority leads first. Only
- * what the new leader could have known counts against it, so this judges calm elections alone: both
- * were healthy, reached each other and etcd, and stood where they stood, from before the leader key
- * became free until it was taken.
+ * what the new leader could have known counts against it, so this judges calm elections alone. Both
+ * members were healthy, reached each other and etcd, and kept their position, from before the
+ * leader key became free until it was taken.
  */
 import { failoverPriority, mayLead, sameName } from '../../../src/core/cluster.ts';
 import type { Machine } from '../machine.ts';
@@ -26,7 +26,7 @@ interface Candidate {
 
 interface Vacancy {
   readonly candidates: readonly Candidate[];
-  /** Who reached whom then; it must not have changed since. */
+  /** Which machines reached each other then; it must not have changed since. */
   readonly disturbances: number;
 }
 

@@ -1,7 +1,7 @@
 /**
- * What was promised to clients, kept apart from the agents: for every branch of WAL the last commit
- * that was acknowledged while synchronous replication was in force there. Since WAL is kept as a
- * prefix, that one stands for all before it.
+ * What was promised to clients, kept apart from the agents. For every branch of WAL it is the last
+ * commit that was acknowledged while synchronous replication was in force there. Since WAL is kept
+ * as a prefix, that one covers all before it.
  */
 import { mayLead, type SyncKey } from '../../../src/core/cluster.ts';
 import { lagBytes } from '../../../src/core/units.ts';
@@ -104,7 +104,7 @@ export class Promises {
     );
   }
 
-  /** S1: whoever opens for writes has all of it. */
+  /** S1: a server that opens for writes has all of it. */
   checkOpened(server: SimServer): void {
     this.#lapse();
     // One that is being made has nothing yet, and is not this cluster's until it is published.
@@ -123,8 +123,8 @@ export class Promises {
   }
 
   /**
-   * What a node lacks that an operator's failover by name makes leader is given up, and so is what
-   * others acknowledge after (in a pause nobody stops them).
+   * An operator's failover by name may make a leader of a node that lacks commits. They are given
+   * up, and so is what others acknowledge after (in a pause no agent stops them).
    */
   #giveUpFor(server: SimServer): void {
     if (!this.#world.orders.overrides(server.name)) return;
@@ -183,8 +183,8 @@ export class Promises {
   }
 
   /**
-   * On the same timeline: agents wait for whoever began a later one, or for an operator's word. Who
-   * only follows is not needed for that.
+   * On the same timeline, because agents wait for a member that began a later one, or for an
+   * operator's word. Who only follows is not needed for that.
    */
   #succeeds(server: SimServer, lost: SimServer): boolean {
     const leads = this.#world.leader?.server;
@@ -192,7 +192,7 @@ export class Promises {
     return server.position.branch === lost.position.branch && isPrefix(server.position, lost.position);
   }
 
-  /** S3: a number stands for one timeline only, where commits on it were promised. */
+  /** S3: a number means one timeline only, where commits on it were promised. */
   checkTerms(): void {
     const seen = new Map<number, Branch>();
     for (const branch of this.#last.keys()) {
@@ -204,8 +204,8 @@ export class Promises {
   }
 
   /**
-   * The policy as published. Asked with every acknowledgement, so it is read from etcd only when it
-   * was written anew.
+   * The policy as published. Asked with every acknowledgement, so it is read from etcd only after
+   * it was written again.
    */
   #sync(): SyncKey | null {
     const { etcd } = this.#world;

@@ -13,23 +13,23 @@ const WAKE_GRACE_MS = 2 * GUARD_GRACE_MS;
 /** A node that has just read that the pause is over settles who leads within so long. */
 const UNPAUSE_GRACE_MS = 5000;
 /**
- * What an agent that is back takes to see that its lease is over, or that its guard does not
- * listen, and to stop PostgreSQL; beside its first try to read etcd.
+ * Time for an agent that is back to see that its lease is over, or that its guard does not listen,
+ * and to stop PostgreSQL. Its first try to read etcd comes on top.
  */
 const HELPLESS_GRACE_MS = 5000;
 const PAUSE_KNOWN_MS = 15_000;
 
 /**
- * A guard in place of one that died is told its deadline in about so long; an agent that dies
- * before has failed together with its guard.
+ * A guard in place of one that died gets its deadline in about this time. An agent that dies before
+ * has failed together with its guard.
  */
 const REPLACED_MS = 50;
-/** A primary goes on for so long with neither guard nor agent, at most. */
+/** The longest time that a primary goes on without guard and agent. */
 const ALONE_MS = 1000;
 /** A round of an agent whose etcd answers. */
 const ROUND_MS = 1500;
 
-/** Its guard can do nothing, or is not to be told what. */
+/** Its guard can do nothing, or may not be told anything. */
 const unguarded = ({ guard }: Machine) => !guard.alive || guard.frozen || (guard.mute && guard.deadlineMs === null);
 
 export class Writers {
@@ -41,7 +41,7 @@ export class Writers {
   fenced = true;
   readonly #helpless = new Map<Machine, number>();
   readonly #untold = new Set<Machine>();
-  /** Since when there has been neither guard nor agent. */
+  /** Since when guard and agent have both been gone. */
   readonly #alone = new Map<Machine, number>();
   /** Names of those who took writes when it was looked last. */
   #last: readonly string[] = [];
@@ -60,8 +60,8 @@ export class Writers {
   }
 
   /**
-   * True when somebody else takes writes now than before. Runs after every event: where all is as
-   * usual it makes nothing anew.
+   * True when somebody else takes writes now than before. Runs after every event, so it builds
+   * nothing where all is as usual.
    */
   look(): boolean {
     const { machines, holder } = this.#world;
@@ -69,8 +69,8 @@ export class Writers {
     let takers = 0;
     let same = true;
     for (const machine of machines) {
-      // Neither guard nor agent can do anything: two failures at once, which nothing but a watchdog
-      // or a quorum answers. Where both are dead, the kernel does.
+      // Guard and agent can both do nothing: two failures at once, which only a watchdog or a
+      // quorum answers. Where both are dead, the kernel does.
       if (this.#isHelpless(machine)) this.#helpless.set(machine, this.#world.sim.now);
       this.#checkAlone(machine);
       if (machine.server.dir !== 'valid' || !machine.server.commits) continue;
@@ -109,7 +109,7 @@ export class Writers {
 
   /**
    * A guard that could not be told a deadline while its agent lived has none, although it listens
-   * again; nor when the next agent died before it had read etcd.
+   * again. The same holds when the next agent died before it had read etcd.
    */
   #isHelpless(machine: Machine): boolean {
     const { helpless, guard } = machine;
@@ -129,8 +129,8 @@ export class Writers {
   }
 
   /**
-   * Its agent has read that the pause is over, and had not the time for a round since (a PostgreSQL
-   * that does not answer takes some of it).
+   * Its agent has read that the pause is over, and has not had the time for a round since. A
+   * PostgreSQL that does not answer takes some of that time.
    */
   #justResumed(machine: Machine): boolean {
     return machine.guard.deadlineMs === null && machine.believesPaused(ROUND_MS);
@@ -150,9 +150,9 @@ export class Writers {
   }
 
   /**
-   * Nobody is led there (docs/SPEC.md, "during bootstrap"): a cluster that was made while another
-   * one was published, or before any was, by an agent that died or lost its right before it could
-   * publish its own.
+   * No client is led there (docs/SPEC.md, "during bootstrap"). The cluster was made while another
+   * one was published, or before any was. Its agent died or lost its right before it could publish
+   * it.
    */
   #elsewhere({ server }: Machine): boolean {
     const published = this.#world.etcd.get('initialize')?.value;
@@ -169,15 +169,18 @@ export class Writers {
   }
 
   /**
-   * Neither agent nor guard could do anything; or it goes on where it was when its machine fell
-   * asleep, until its guard has looked at the clock.
+   * Agent and guard could both do nothing. Or it goes on where it was when its machine fell asleep,
+   * until its guard has looked at the clock.
    */
   unfenced(machine: Machine): boolean {
     const { now } = this.#world.sim;
     return now - (this.#helpless.get(machine) ?? Number.NEGATIVE_INFINITY) < this.#patienceMs || now - machine.awakeAt < WAKE_GRACE_MS;
   }
 
-  /** S13: nobody is promoted in pause who was not named, nor by whom its guard has fenced. */
+  /**
+   * S13: in a pause only a member that was named is promoted, and never a server that its guard has
+   * fenced.
+   */
   checkPromotion(server: SimServer): void {
     const machine = this.#world.node(server.name);
     if (machine.guard.fired) this.#report('S13', `${server.name} is promoted although its guard has fenced it`);

@@ -13,7 +13,7 @@ export interface Fault<A extends FaultArguments = FaultArguments> {
 
 export const fault = <A extends FaultArguments>(spec: Fault<A>): Fault => spec as unknown as Fault;
 
-/** Whom it befalls: that node, or whoever leads at that moment. */
+/** The node it befalls: that one, or the leader of that moment. */
 export type Target = { readonly on: string; readonly leader: boolean };
 
 /** Half of the time the leader: that is where it hurts. */

@@ -19,8 +19,8 @@ import { strangerFaults } from './strangers.ts';
 import { togetherFaults } from './together.ts';
 
 /**
- * Each of these is drawn by itself, so that a kind that is new leaves the runs without it as they
- * were: add new kinds here.
+ * Each of these is drawn by itself. So a new kind leaves the runs without it as they were: add new
+ * kinds here.
  */
 const later: Readonly<Record<string, Fault>> = {
   ...choreFaults,

@@ -10,7 +10,7 @@ import type { World } from '../world.ts';
 import { drawMs, type Fault, fault } from './fault.ts';
 import { openByHand } from './history.ts';
 
-/** `of` says which of the others it befalls, whoever leads then. */
+/** `of` says which of the other members it befalls, whichever leads then. */
 const drawOther = (rng: Rng, { nodes }: PlanOptions) => ({ of: rng.int(0, nodes.length - 2) });
 
 /**
@@ -41,8 +41,8 @@ export const stagedFaults: Readonly<Record<string, Fault>> = {
     },
   }),
   /**
-   * The leader goes on under neither agent nor guard, and about when its lease is over a standby
-   * hears no more of etcd.
+   * The leader goes on without agent and guard, and about when its lease is over a standby hears no
+   * more of etcd.
    */
   'zombie-leader': fault({
     draw: (rng, options) => ({ ...drawOther(rng, options), lateMs: drawMs(rng, -1500, 2500), forMs: drawMs(rng, 3000, 10_000) }),
@@ -110,9 +110,9 @@ export const stagedFaults: Readonly<Record<string, Fault>> = {
     },
   }),
   /**
-   * The leader loses power. Whoever is promoted after it is cut off at once, and writes what nobody
-   * is sent; the next one's timeline has the same number. That one loses power soon, and the other
-   * is back.
+   * The leader loses power. The member promoted after it is cut off at once, and writes WAL that no
+   * standby gets. The next one's timeline has the same number. That one loses power soon, and the
+   * other is back.
    */
   'leave-twin': fault({
     draw: (rng) => ({ lateMs: drawMs(rng, 500, 3000), soonMs: drawMs(rng, 50, 1500) }),

@@ -19,9 +19,9 @@ export const strangerFaults: Readonly<Record<string, Fault>> = {
 
 /**
  * PostgreSQL counts it once it has caught up. That takes as long as the leader's agent needs to
- * hear of it, to write /sync and to change the names: what is acknowledged on a stranger's word
- * before, and what an agent that has just begun cannot tell while the member is away, nobody can
- * keep (docs/limits.md).
+ * hear of it, to write /sync and to change the names. Nobody can keep what is acknowledged on a
+ * stranger's word before. The same holds for what an agent that has just begun cannot tell while
+ * the member is away (docs/limits.md).
  */
 function stream(world: World, leader: Machine, member: Machine, endMs: number): void {
   const { server, agent } = leader;

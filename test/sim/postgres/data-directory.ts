@@ -45,12 +45,12 @@ export class DataDirectory {
   slotsTaken = false;
   /** The agent's new connections are refused; what is connected goes on. */
   lockedOut = false;
-  /** Whoever connects to rewind another from here may order a checkpoint. */
+  /** A server that is rewound from here may order a checkpoint. */
   rewindMayCheckpoint = true;
   /** Callback scripts cannot be started. */
   scriptsGone = false;
   /**
-   * What the agent does not know under the pid in postmaster.pid: the server that runs, or whoever
+   * The unknown process under the pid in postmaster.pid: the server that runs, or a process that
    * got the pid of one that is gone.
    */
   unseen: ServerProcess | null = null;
@@ -78,9 +78,9 @@ export class DataDirectory {
 
   /**
    * Crash recovery by a server that takes nobody in, which pg_rewind begins with. It writes a
-   * record of its own, on the timeline it finds: the later of the latest checkpoint's and of the
-   * one up to which was replayed (InitWalRecovery in xlogrecovery.c). What was received of a later
-   * one, and never replayed, it does not read.
+   * record of its own, on the later of two timelines. One is the latest checkpoint's, the other
+   * that of the replayed WAL's end (InitWalRecovery in xlogrecovery.c). What was received of a
+   * later one, and never replayed, it does not read.
    */
   finishRecovery(): void {
     if (this.controlState === 'shut down') return;

@@ -5,7 +5,10 @@ import type { Configured } from './parts.ts';
 
 const refused = (name: string) => `could not write ${name}: Read-only file system`;
 
-/** What says whom it follows and waits for. False: it was so already. */
+/**
+ * The files that say which server it follows and which standbys it waits for. False: it was so
+ * already.
+ */
 export function writeFiles(server: SimServer, wanted: Configured): boolean {
   if (JSON.stringify(server.file) === JSON.stringify(wanted)) return false;
   if (server.stuckFiles === 'all') throw new RegentError('FILE_WRITE_FAILED', refused('postgresql.conf'));

@@ -9,7 +9,7 @@ export interface ServerProcess {
   promoting: boolean;
   /** Opened by hand, for nobody: clients are not led there, and it is not written to. */
   byHand: boolean;
-  /** Nothing of it answers; it neither commits nor stops in good order. */
+  /** Nothing of it answers; it does not commit and does not stop in good order. */
   hung: boolean;
   /**
    * The postmaster alone stands still: nobody can connect and nothing is taken up, sessions that

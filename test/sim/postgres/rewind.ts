@@ -39,8 +39,8 @@ export async function settle(parts: PostgresParts, source: Source, options: Boun
 }
 
 /**
- * Found out before pg_rewind is let near a crashed primary's directory; also that it has WAL of its
- * own where pg_rewind would take both for the same.
+ * Checked before pg_rewind may touch a crashed primary's directory. It also finds WAL of the
+ * directory's own where pg_rewind would see no difference.
  */
 export function isContained(server: SimServer, target: SimServer): boolean {
   const { branch } = server.position;

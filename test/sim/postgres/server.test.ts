@@ -30,7 +30,7 @@ function commit({ server }: Machine, options = {}): { end: CommitEnd | null } {
 }
 
 describe('a commit that waits', () => {
-  test('cancelled, it is reported as done, with a warning, though nobody confirmed it (M2)', async () => {
+  test('cancelled, is reported as done, with a warning, though no standby confirmed it (M2)', async () => {
     const world = await synchronous(401);
     const { primary } = world;
     for (const replica of world.replicas) world.net.cut(primary.name, replica.name);
@@ -41,7 +41,7 @@ describe('a commit that waits', () => {
     expect(told.end).toBe('warned');
   });
 
-  test('is in the WAL after a crash restart although nobody was told so (M3)', async () => {
+  test('is in the WAL after a crash restart although no client was told so (M3)', async () => {
     const world = await synchronous(402);
     const { server } = world.primary;
     for (const replica of world.replicas) world.net.cut(server.name, replica.name);
@@ -71,7 +71,7 @@ describe('a commit that waits', () => {
     expect(written.end).toBe('remote_write');
   });
 
-  test('is let go when nobody is waited for any more', async () => {
+  test('is let go when no standby is waited for any more', async () => {
     const world = await synchronous(404);
     const { server } = world.primary;
     for (const replica of world.replicas) world.net.cut(server.name, replica.name);
@@ -194,7 +194,7 @@ describe('a disk', () => {
   });
 });
 
-test('a postmaster that stands still lets nobody in, while sessions that exist go on', async () => {
+test('a postmaster that stands still lets no client in, while existing sessions go on', async () => {
   const world = await World.ready({ seed: 410 });
   const { primary } = world;
   primary.server.process!.postmasterHung = true;

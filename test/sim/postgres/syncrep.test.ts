@@ -14,7 +14,7 @@ const at = toLsn(100);
 const confirmed = (names: string, ...senders: Sender[]) => confirms(parseSyncNames(names), senders, at);
 
 describe('FIRST', () => {
-  test('waits for the first k that are connected, and for no other', () => {
+  test('waits only for the first k that are connected', () => {
     expect(confirmed('1 (a,b)', sender('a', 100), sender('b', 0))).toBe(true);
     expect(confirmed('1 (a,b)', sender('a', 0), sender('b', 100))).toBe(false);
     expect(confirmed('1 (a,b)', sender('b', 100))).toBe(true);
@@ -22,7 +22,7 @@ describe('FIRST', () => {
     expect(confirmed('2 (a,b,c)', sender('c', 100), sender('a', 100))).toBe(true);
   });
 
-  test('a standby that is still catching up, or has not said a word, is not there', () => {
+  test('a standby that is still catching up, or has not replied yet, does not count', () => {
     expect(confirmed('1 (a,b)', sender('a', 0, 'catchup'), sender('b', 100))).toBe(true);
     expect(confirmed('1 (a)', sender('a', 100, 'catchup'))).toBe(false);
     expect(confirmed('1 (a)', sender('a', null))).toBe(false);
@@ -42,7 +42,7 @@ describe('ANY', () => {
   });
 });
 
-test('names do not mind case, `*` is everybody, nothing is waited for where nobody is named', () => {
+test('case does not matter, `*` means every standby, and without names nothing is waited for', () => {
   expect(priorityOf(parseSyncNames('2 (x,"A",b)'), 'a')).toBe(2);
   expect(priorityOf(parseSyncNames('ANY 1 (x,a)'), 'a')).toBe(1);
   expect(priorityOf(parseSyncNames('a'), 'b')).toBe(0);

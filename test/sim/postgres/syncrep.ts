@@ -47,8 +47,9 @@ export function candidates(names: SyncNames, senders: readonly Sender[]): readon
 
 /**
  * `by`: what a session with synchronous_commit = on waits for, or one with remote_write. Asked with
- * every commit and every confirmation, so without a list of candidates: in a quorum it is enough to
- * count those who have it; else the first who lacks it must come after as many as are waited for.
+ * every commit and every confirmation, so it builds no list of candidates. In a quorum it is enough
+ * to count the standbys that have it. Otherwise the first that lacks it must come after as many as
+ * are waited for.
  */
 export function confirms(names: SyncNames, senders: readonly Sender[], lsn: Lsn, by: 'flushLsn' | 'writeLsn' = 'flushLsn'): boolean {
   const { method, count } = names;

@@ -12,8 +12,8 @@ export function fingerprintAt(from: SimServer, own: TimelineStart | undefined): 
 }
 
 /**
- * The one has begun a timeline of a number and at a point at which the other began one too, and
- * both still have the WAL that tells.
+ * Both have begun a timeline of the same number at the same point, and both still have the WAL that
+ * tells.
  */
 export function twinOf(a: SimServer, b: SimServer): boolean {
   const own = a.position.branch;
@@ -24,7 +24,7 @@ export function twinOf(a: SimServer, b: SimServer): boolean {
 
 /**
  * The source has the last records of a server that was a primary on its timeline, or on one that it
- * left after them, if it has WAL of that place at all.
+ * left after them. It must still have WAL of that place.
  */
 export function hasOurEnd(server: SimServer, from: SimServer, end: WalEnd | undefined): { hasOurEnd?: boolean } {
   const { branch } = from.position;

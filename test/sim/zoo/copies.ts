@@ -1,7 +1,4 @@
-/**
- * Agents that take a copied or restored data directory, or one that was opened by hand, for what it
- * is not.
- */
+/** Agents that misjudge a data directory which was copied, restored or opened by hand. */
 import { at } from './edit.ts';
 import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';

@@ -1,11 +1,11 @@
 /**
  * Changes of a source that hang on names: of a function, a constant, a property, a rule or a row of
- * a table. Lines may move, locals may be formatted anew, and the change still finds its place. When
+ * a table. Lines may move and locals may be formatted again; the change still finds its place. When
  * the name is gone, MUTANT_STALE says which.
  *
  * Code that is looked for inside a function is compared as it parses, so white space, comments,
- * parentheses, quotes and types do not count. It must be there exactly once. In it, `$` stands for
- * any one expression or statement, and `$$` for all arguments or elements that follow.
+ * parentheses, quotes and types do not count. It must be there exactly once. In it, `$` matches any
+ * one expression or statement, and `$$` all arguments or elements that follow.
  */
 
 /** Where a change is made. */

@@ -17,8 +17,8 @@ const votersDoNotAsk = at(entry, 'needsClusterTimeline').returns('c.o.settings.d
 /** And one client keeps its session with a. */
 const stubborn: ClientOptions = { ...busy, stubborn: 'a' };
 /**
- * A primary that goes on under neither agent nor guard, while a standby of it does not hear from
- * etcd that another leads.
+ * A primary that goes on without agent and guard, while a standby of it does not hear from etcd
+ * that another leads.
  */
 const zombies = under(['zombie-leader'], quorum, { nodes: ['a', 'b', 'c'], clients: stubborn, everyMs: 12_000 });
 

@@ -1,4 +1,4 @@
-/** Agents that take whoever bears a member's name for the member. */
+/** Agents that mistake any server with a member's name for the member. */
 import { at } from './edit.ts';
 import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
