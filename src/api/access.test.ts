@@ -32,7 +32,7 @@ const basic = (login: string) => ({ headers: { Authorization: `Basic ${Buffer.fr
 describe('password', () => {
   const authentication = { username: 'admin', password: 'sécret:1' };
 
-  test('is asked for by everything that changes something, and by nothing else', async () => {
+  test('is required for everything that changes something, and for nothing else', async () => {
     const base = await serve({ authentication });
     for (const [method, path] of [
       ['PATCH', 'config'],

@@ -87,7 +87,7 @@ test('a check that Node’s parser refuses has the body of one that it reads, an
   expect(status(await raw(port, 'GET /liveness HTTP/1.0\n\n', { until: 'close' }))).toBe(200);
 });
 
-test('what is no check is refused as before, and changes nothing', async () => {
+test('other requests are refused as before, and change nothing', async () => {
   const port = await serve(false);
   const body = '{"leader": "pg-1"}';
   for (const text of [

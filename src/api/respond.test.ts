@@ -37,7 +37,7 @@ test.each([
   expect(targetOf(url)).toMatchObject({ path, segment });
 });
 
-test('no input whatever makes it fail or fall silent', async () => {
+test('no input makes it fail or leaves it unanswered', async () => {
   operator.inForce = someSettings({ dynamic: { loopWaitSeconds: 1 } });
   // Possible switchovers are covered above; here everything stays impossible, so that none waits.
   operator.cluster = aView({ members: [aMember('pg-1')] });

@@ -91,7 +91,7 @@ describe('reading', () => {
     expect((await call(`${base}/failsafe`)).status).toBe(502);
   });
 
-  test('without etcd: what is live says so, what is known is still told', async () => {
+  test('without etcd, live facts say so, and known facts are still shown', async () => {
     operator.etcdUp = false;
     expect(await call(`${base}/cluster`)).toMatchObject({ status: 503, body: 'etcd: no etcd member answered' });
     expect((await call(`${base}/config`)).status).toBe(200);
@@ -100,7 +100,7 @@ describe('reading', () => {
     expect((await call(`${base}/patroni`)).status).toBe(200);
   });
 
-  test('metrics are Prometheus text with the names of old', async () => {
+  test('metrics are Prometheus text with Patroni’s names', async () => {
     operator.now = { ...operator.now, leaseRemainingMs: 12_500, rule: 'say "so"' };
     const { status, body, headers } = await call(`${base}/metrics`);
     expect(status).toBe(200);
@@ -126,7 +126,7 @@ describe('reading', () => {
     expect(body).toContain('rule="say \\"so\\""} 1');
   });
 
-  test('metrics count what has happened, and tell the state of the guard and the version', async () => {
+  test('metrics count events, and show the state of the guard and the version', async () => {
     const counts = {
       ...noCounts,
       roleChanges: 3,
@@ -179,7 +179,7 @@ describe('configuration', () => {
     expect(operator.calls.map(([name]) => name)).not.toContain('writeConfig');
   });
 
-  test('what the change breaks is refused, what was broken before is not held against it', async () => {
+  test('a change is refused for what it breaks, not for what was broken before', async () => {
     expect(await call(`${base}/config`, 'PATCH', '{"ttl": "long"}')).toMatchObject({
       status: 400,
       body: '/config: ttl: not a number; write 30',
@@ -188,7 +188,7 @@ describe('configuration', () => {
     expect((await call(`${base}/config`, 'PATCH', '{"pause": true}')).status).toBe(200);
   });
 
-  test('what PostgreSQL refuses is answered with its words and not written; where it cannot be asked it is written', async () => {
+  test('what PostgreSQL refuses is answered with its words and not written; if it cannot be asked, the value is written', async () => {
     const change = '{"postgresql": {"parameters": {"work_mem": "8XB"}}}';
     operator.complaints = [
       { name: 'work_mem', message: 'invalid value for parameter "work_mem": "8XB"', instead: null, hint: 'Valid units are…' },
@@ -201,7 +201,7 @@ describe('configuration', () => {
     expect((await call(`${base}/config`, 'PATCH', change)).status).toBe(200);
   });
 
-  test('parameters that the change does not touch, or that Regent judges by itself, are not asked about', async () => {
+  test('PostgreSQL is not asked about parameters that the change does not touch or that Regent judges itself', async () => {
     operator.change({ config: { data: { postgresql: { parameters: { work_mem: '8XB', max_connections: 100 } } }, modRevision: '9' } });
     expect((await call(`${base}/config`, 'PATCH', '{"postgresql": {"parameters": {"max_connections": 200}}}')).status).toBe(200);
     expect(operator.calls.map(([name]) => name)).not.toContain('judgeParameters');
@@ -218,7 +218,7 @@ describe('configuration', () => {
     expect((await post('/parameters', { work_mem: '8MB' })).status).toBe(503);
   });
 
-  test('POST /parameters tells what this member has otherwise in its own file', async () => {
+  test('POST /parameters shows what this member’s own file says otherwise', async () => {
     const { local } = operator.inForce;
     const parameters = { work_mem: '5MB', autovacuum: 'on' };
     operator.inForce = { ...operator.inForce, local: { ...local, postgresql: { ...local.postgresql, parameters } } };
@@ -255,7 +255,7 @@ describe('bodies', () => {
     expect(await call(`${base}/config`, 'PATCH', body)).toMatchObject({ status, body: message });
   });
 
-  test('no body at all is 411 where one is needed and none where it is not', async () => {
+  test('a missing body is 411 where one is needed, and accepted where it is not', async () => {
     expect((await raw(server.port, 'POST /switchover HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).split('\r\n')[0]).toBe(
       'HTTP/1.1 411 Length Required',
     );
@@ -343,7 +343,7 @@ describe('restart, reload, reinitialize', () => {
     expect(await call(`${base}/reinitialize`, 'POST')).toMatchObject({ status: 503, body: 'Cluster has no leader, can not reinitialize' });
   });
 
-  test('what is not known is 501, and failsafe is refused', async () => {
+  test('an unknown method is 501, and failsafe is refused', async () => {
     for (const [method, path] of [
       ['POST', '/nonsense'],
       ['DELETE', '/config'],

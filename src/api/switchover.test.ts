@@ -35,7 +35,7 @@ const led = (name: string, modRevision: string): Partial<ClusterView> => ({
 
 const byUs = { requested_by: '127.0.0.1', requested_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+\+00:00$/) };
 
-test('who asked is written with the request: the address, and the name that the caller gives', async () => {
+test('the request names its author: the address, and the name that the caller gives', async () => {
   const request = JSON.stringify({ leader: 'pg-1', scheduled_at: '2090-01-01 00:00+02' });
   await call(`${base}/switchover`, 'POST', request, { headers: { From: 'alice@bastion' } });
   await call(`${base}/switchover`, 'POST', request, { headers: { From: 'x'.repeat(500) } });
@@ -69,7 +69,7 @@ describe('switchover and failover', () => {
     expect(operator.calls).toEqual([]);
   });
 
-  test('a candidate that lags is refused while somebody leads, and the operator’s own choice when nobody does', async () => {
+  test('a lagging candidate is refused while a member leads, and accepted as the operator’s choice without a leader', async () => {
     peers['pg-2'] = { lsn: toLsn(1) };
     const lags =
       /^switchover is not possible: no good candidates have been found \(pg-2 is \d+ bytes behind, more than maximum_lag_on_failover/;
@@ -147,7 +147,7 @@ describe('switchover and failover', () => {
     expect(log.lines.join()).toContain('a failover that names the leader is a switchover');
   });
 
-  test('a request the leader drops is answered with its reason, and not with that of an earlier one', async () => {
+  test('a request that the leader drops is answered with its reason, and not with that of an earlier one', async () => {
     operator.dropped = { because: 'pg-2 is tagged nofailover', atMs: realClock.bootMs() - 1 };
     const drop = async (because: string | null) => {
       const answer = post('/switchover', { leader: 'pg-1', candidate: 'pg-2' });

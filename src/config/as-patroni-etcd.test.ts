@@ -123,7 +123,7 @@ const ROWS: readonly MeaningRow[] = [
 
 describe('etcd and bootstrap as Patroni reads them', () => checkMeanings(ROWS, files));
 
-describe('what would be unsafe is refused', () => {
+describe('Regent refuses what would be unsafe', () => {
   it.each([
     ['no scope', replaced('scope: demo', "scope: ''"), /scope: required, but empty/],
     ['a watchdog that is misspelt', added('watchdog: {mode: requierd}'), /watchdog\.mode: 'requierd' is none of/],

@@ -284,4 +284,4 @@ const ROWS: readonly MeaningRow[] = [
   ['pgpass at home', postgres('pgpass: ~/pg'), (l) => pg(l).pgpass, `${tmpdir()}/pg`, [/'~' is the home directory/]],
 ];
 
-describe('what Patroni starts with starts Regent', () => checkMeanings(ROWS, files));
+describe('a configuration that starts Patroni starts Regent', () => checkMeanings(ROWS, files));

@@ -44,7 +44,7 @@ it('survives what a crash may have left', () => {
   expect(readDynamicCache(dir)).toEqual({ ttl: 5 });
 });
 
-it.each(['', '{', '[]', '"x"', '{}', 'null'])('takes %j for none', (text) => {
+it.each(['', '{', '[]', '"x"', '{}', 'null'])('reads %j as none', (text) => {
   writeFileSync(join(dir, DYNAMIC_CACHE), text);
   expect(readDynamicCache(dir)).toBeNull();
 });

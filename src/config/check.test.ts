@@ -36,7 +36,7 @@ describe('regent check-config', () => {
     );
   });
 
-  it('notes that a member makes no cluster, and what to write', async () => {
+  it('notes that a member makes no cluster, and tells the line to write', async () => {
     const path = join(dir, 'least.yml');
     writeFileSync(path, BASE);
     const { out } = await run([path]);

@@ -23,16 +23,16 @@ const home = (given: string | undefined, real: string | null) =>
     (path, mode) => path !== others && isWritable(path, mode),
   );
 
-test('the HOME that is the user’s own is taken, whatever the user database says', () => {
+test('takes the HOME that is the user’s own, whatever the user database says', () => {
   expect(home(own, others)).toBe(own);
 });
 
-test('where runuser has left the HOME of root, the user’s own home is taken', () => {
+test('takes the user’s own home where runuser has left the HOME of root', () => {
   expect(home(others, own)).toBe(own);
   expect(home(join(directory, 'missing'), own)).toBe(own);
 });
 
-test('none where neither takes a file, where the real one is unknown, and without a HOME', () => {
+test('takes none where neither takes a file, where the real one is unknown, and without a HOME', () => {
   expect(home(others, others)).toBeNull();
   expect(home(others, null)).toBeNull();
   expect(home(others, join(directory, 'missing'))).toBeNull();
@@ -40,7 +40,7 @@ test('none where neither takes a file, where the real one is unknown, and withou
   expect(home('', own)).toBeNull();
 });
 
-test('a passfile that is there already and may be written makes the home good', () => {
+test('takes a home with a passfile that is there already and may be written', () => {
   writeFileSync(join(others, 'pgpass'), '', { mode: 0o600 });
   expect(home(others, own)).toBe(others);
   expect(isWritable(join(others, 'pgpass'), constants.W_OK)).toBe(true);

@@ -18,7 +18,7 @@ it('has nothing to say about a sound file', () => {
   expect(examineLocal({ path: 'test/fixtures/patroni.yml', env: {} }).problems).toEqual([]);
 });
 
-describe('warnings, with which the file loads all the same', () => {
+describe('warnings, with which the file still loads', () => {
   it.each<[string, string, string[]]>([
     [
       'a misspelt key',
@@ -149,8 +149,8 @@ describe('warnings, with which the file loads all the same', () => {
   });
 });
 
-describe('what is missing', () => {
-  it('is told all at once', () => {
+describe('missing settings', () => {
+  it('are reported all at once', () => {
     expect(told('restapi: {listen: 0.0.0.0:8008}\n')).toEqual([
       "e p.yml:1:1: scope: required, but not given; write 'scope: demo'",
       "e p.yml:1:1: name: required, but not given; write 'name: node1'",
@@ -163,7 +163,7 @@ describe('what is missing', () => {
     ]);
   });
 
-  it('is told at the section it belongs to, and not beside the mistake that caused it', () => {
+  it('are reported at the section they belong to, and not beside the mistake that caused them', () => {
     expect(told(BASE.replace('  data_dir: /data/a\n', ''))).toEqual([
       "e p.yml:5:1: postgresql.data_dir: required, but not given; write 'data_dir: /var/lib/postgresql/data' under 'postgresql'",
     ]);
@@ -226,7 +226,7 @@ describe('sources', () => {
     expect(consumed).toEqual(['PATRONI_NAME']);
   });
 
-  it('does with the environment alone, or with PATRONI_CONFIGURATION alone', () => {
+  it('needs only the environment, or only PATRONI_CONFIGURATION', () => {
     const env = {
       PATRONI_SCOPE: 'demo',
       PATRONI_NAME: 'e',
@@ -262,7 +262,7 @@ describe('sources', () => {
 describe('secrets', () => {
   const SECRET = 'hunter2secret';
 
-  it('are never told, however wrong the rest is', () => {
+  it('are never printed, however wrong the rest is', () => {
     const wrongs = [`[${SECRET}]`, `{${SECRET}: 1}`, `'${SECRET}'`, `"${SECRET}\\n"`];
     const places = [
       'ctl: {keyfile_password: @}',

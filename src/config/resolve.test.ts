@@ -79,7 +79,7 @@ describe('resolveSettings', () => {
     expect(resolved({}, { postgresql: { parameters } }).parameters['wal_keep_size']).toBe(expected);
   });
 
-  it('lets the local file win key by key, and parameter by parameter, but not in what is cluster-wide', () => {
+  it('lets the local file win key by key, and parameter by parameter, except in cluster-wide settings', () => {
     const settings = resolved(
       { parameters: { Work_Mem: '8MB', max_connections: 500, log_checkpoints: true }, pg_hba: ['local'], callbacks: { on_start: '/l' } },
       {
@@ -107,7 +107,7 @@ describe('resolveSettings', () => {
     });
   });
 
-  it('moves recovery parameters to recovery_conf and drops those of its own', () => {
+  it('moves recovery parameters to recovery_conf and drops those that Regent sets', () => {
     const settings = resolved(
       { parameters: { restore_command: 'local %f %p' } },
       {
@@ -137,7 +137,7 @@ describe('resolveSettings', () => {
     expect(resolved({}, { postgresql: { use_slots: false } }).dynamic.useSlots).toBe(false);
   });
 
-  it('takes custom methods from where they are given', () => {
+  it('takes custom methods from the place where they are given', () => {
     const settings = resolved({}, { postgresql: { create_replica_methods: ['b', 'basebackup'], b: { command: '/b', no_params: true } } });
     expect(settings.postgresql.createReplicaMethods).toEqual(['b', 'basebackup']);
     expect(settings.postgresql.methodOptions).toEqual({ b: { command: '/b', no_params: true } });

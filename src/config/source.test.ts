@@ -45,7 +45,7 @@ test('a broken file is refused, and nothing else is said', () => {
   expect(settings.local().scope).toBe('demo');
 });
 
-describe('a file of which a part needs a restart of the agent', () => {
+describe('a file with a part that needs a restart of the agent', () => {
   const MORE = 'tags: {zone: b}\n';
   it.each<[string, string, string[]]>([
     ['another scope', BASE.replace('scope: demo', 'scope: other'), ['scope']],
@@ -91,13 +91,13 @@ describe('a file of which a part needs a restart of the agent', () => {
     expect(log.lines.at(-1)).toBe(said);
   });
 
-  it('takes the login of etcd over where only that changed', () => {
+  it('takes over the login of etcd where only that changed', () => {
     const settings = sourceThen(BASE.replace("2379'}", "2379', username: u, password: p}"));
     expect(settings.reload()).toBe('changed');
     expect(settings.local().etcd).toMatchObject({ username: 'u', password: 'p' });
   });
 
-  it('keeps what PostgreSQL runs with where the data directory waits', () => {
+  it('keeps what PostgreSQL runs with while the new data directory waits', () => {
     const settings = sourceThen(BASE.replace('/data/a', '/data/b\n  parameters: {work_mem: 9MB}'));
     expect(settings.reload()).toBe('same');
     expect(settings.current().parameters).not.toHaveProperty('work_mem');
@@ -105,7 +105,7 @@ describe('a file of which a part needs a restart of the agent', () => {
   });
 });
 
-describe('what is said of the dynamic configuration', () => {
+describe('findings about the dynamic configuration', () => {
   const key = (data: JsonObject, modRevision: string): ConfigKey => ({ data, modRevision });
   const sourceOf = (text: string) => {
     const path = write(text);
@@ -114,7 +114,7 @@ describe('what is said of the dynamic configuration', () => {
     return createSettingsSource({ path, env: {}, loaded, log });
   };
 
-  it('is said once per start, of bootstrap.dcs or of the key that is made of it', () => {
+  it('are logged once per start, for bootstrap.dcs or for the key that is made of it', () => {
     const settings = sourceOf(`${BASE}bootstrap: {dcs: {ttl: 10, loop_wait: 1, retry_timeout: 3}}\n`);
     settings.adopt(key({ ttl: 10, loop_wait: 1, retry_timeout: 3 }, '1'));
     expect(log.lines).toEqual([expect.stringMatching(/^warning .*bootstrap\.dcs\.ttl: 10 s: leadership ends/)]);
@@ -122,7 +122,7 @@ describe('what is said of the dynamic configuration', () => {
     expect(log.lines.at(-1)).toMatch(/^warning dynamic configuration: ttl: 9 s: leadership ends/);
   });
 
-  it('names what a member has otherwise, once', () => {
+  it('name each setting in which a member differs, once', () => {
     const settings = sourceOf(
       `${BASE}  use_pg_rewind: false\n  parameters: {work_mem: 5MB, Shared_Buffers: 1GB, max_connections: 50, log_lock_waits: on}\n`,
     );

@@ -29,7 +29,7 @@ it('in the file, with synchronous_mode beside it', () => {
   ]);
 });
 
-it('nothing is said where nothing is named', () => {
+it('nothing is logged where nothing is named', () => {
   expect(told(withNames(''))).toEqual([]);
 });
 
@@ -53,7 +53,7 @@ function agentOf(text: string) {
 }
 const IGNORED = /^warning .*p\.yml:14:32: postgresql\.parameters\.synchronous_standby_names: ignored as long as synchronous_mode is on: /;
 
-it('the log says when the cluster has made it void, once, and nothing to the contrary', () => {
+it('the log says once when the cluster has made it ineffective, and nothing to the contrary', () => {
   const { log, settings } = agentOf(withNames('b'));
   expect(settings.current().parameters['synchronous_standby_names']).toBe('b');
   expect(log.lines).toEqual([]);
@@ -63,7 +63,7 @@ it('the log says when the cluster has made it void, once, and nothing to the con
   expect(log.lines).toEqual([expect.stringMatching(IGNORED)]);
 });
 
-it('and that it counts, where there is no synchronous_mode, or the file was written for one', () => {
+it('the log says that it counts where synchronous_mode is missing, or the file was written for one', () => {
   for (const text of [withNames('b'), `${withNames('b')}bootstrap: {dcs: {synchronous_mode: true}}\n`]) {
     const { log, settings } = agentOf(text);
     settings.adopt({ data: { ttl: 30 }, modRevision: '1' });
@@ -71,7 +71,7 @@ it('and that it counts, where there is no synchronous_mode, or the file was writ
   }
 });
 
-it('a reload that brings the list is judged by the mode in force', () => {
+it('a reload that brings the list is checked against the mode in force', () => {
   const { path, log, settings } = agentOf(BASE);
   settings.adopt({ data: { synchronous_mode: 'on' }, modRevision: '1' });
   writeFileSync(path, withNames('b'));

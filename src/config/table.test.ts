@@ -42,7 +42,7 @@ it('reads the variables of an etcd by the table, logins only beside another', ()
   expect(readEnvironment(login).raw).toEqual({});
 });
 
-it('lets wait with a setting only what is a section or a setting of the table', () => {
+it('delays a setting only for a section or a setting of the table', () => {
   const known = new Set(Object.keys(localTable));
   eachSetting(localTable, (path) => known.add(path.join('.')));
   eachSetting(localTable, (path, { about }) => {
@@ -50,7 +50,7 @@ it('lets wait with a setting only what is a section or a setting of the table', 
   });
 });
 
-it('knows every row a setting of the agent is made of', () => {
+it('has a row for every setting of the agent', () => {
   const paths = (name: string) => originsOf(name).map(({ path }) => path.join('.'));
   expect(paths('etcd.key')).toEqual(['etcd.cert', 'etcd.key']);
   expect(paths('postgresql.configDir')).toEqual(['postgresql.data_dir', 'postgresql.config_dir']);

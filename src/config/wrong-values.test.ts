@@ -126,7 +126,7 @@ describe('wrong values, each with place and mend', () => {
   });
 });
 
-it('a refusal holds the warnings as well, first: a misspelt key explains what is missing', () => {
+it('a refusal lists the warnings first: a misspelt key explains what is missing', () => {
   const refusal = () => loadLocal({ path: write(BASE.replace('postgresql:', 'postgresq:')), env: {} });
   expect(refusal).toThrow(
     /^warning: .*: postgresq: unknown key 'postgresq'; did you mean 'postgresql'\?\n(?!warning)[^\n]*required, but not given/,

@@ -41,7 +41,7 @@ test('a member that does not answer is unavailable while its key still says stre
   expect(members.asked).toEqual([]);
 });
 
-test('a member whose agent is stopped takes connections, and is unavailable all the same', async () => {
+test('a member whose agent is stopped takes connections, but is unavailable', async () => {
   members.freeze('patroni1');
   try {
     const { out } = await ctl(['list'], { etcd });
@@ -68,7 +68,7 @@ test('a PostgreSQL that does not answer its agent is not called running', async 
   expect(JSON.parse((await ctl(['list', '-f', 'json'], { etcd })).out)[0]).toMatchObject({ State: 'unknown' });
 });
 
-test('why an agent is locked out takes one line; what to do about it is for health', async () => {
+test('the reason why an agent is locked out takes one line; health says what to do', async () => {
   const cause = 'no pg_hba.conf entry for host "10.0.0.1", user "postgres", database "postgres", no encryption';
   amend(etcd, 'demo', 'patroni1', {
     locked_out: `${cause}; the agent needs a superuser: ${'put this line into its pg_hba.conf, '.repeat(9)}`,
@@ -126,14 +126,14 @@ test('machine formats have the state and no remark', async () => {
   expect(yaml.out).toContain('- Cluster: demo\n  Member: patroni3\n  Role: Replica\n  State: unavailable\n');
 });
 
-test('the row has the member’s own name where any key tells it, else that of its slot', async () => {
+test('the row has the member’s own name where a key tells it, otherwise that of its slot', async () => {
   etcd.put('demo', 'status', { optime: 67109864, retain_slots: ['node_4', 'node_5', 'patroni2'] });
   etcd.put('demo', 'history', [[1, 25624000, 'no recovery target specified', '2026-01-01T00:00:00.123456+00:00', 'Node-4']]);
   const { out } = await ctl(['list'], { etcd });
   expect(out.match(/^\| *\S+/gm)?.slice(1)).toEqual(['| Node-4', '| node_5', '| patroni1', '| patroni2', '| patroni3']);
 });
 
-test('where nobody can be reached it is the operator who is cut off: the keys are believed', async () => {
+test('where no member can be reached, the operator is cut off, so the keys are believed', async () => {
   for (const name of ['patroni1', 'patroni2', 'patroni3']) amend(etcd, 'demo', name, { api_url: NOBODY });
   const { out } = await ctl(['list'], { etcd });
   expect(out).not.toContain('unavailable');
@@ -148,7 +148,7 @@ test('a member that has said it is stopped is stopped; one without an address is
   expect(out).toContain('| patroni3 | 172.20.0.6 | Replica | streaming |');
 });
 
-test('what is retained counts only while somebody maintains it', async () => {
+test('retained slots count only while a leader maintains the list', async () => {
   forget('patroni1', 'patroni2', 'patroni3');
   expect((await ctl(['list'], { etcd })).out).not.toContain('patroni');
 });
@@ -156,7 +156,7 @@ test('what is retained counts only while somebody maintains it', async () => {
 test.each([
   ['is there, whatever it says: neither credentials nor certificates matter', 'what?\n', 'streaming'],
   ['is not there if it says nothing', null, 'unavailable'],
-])('who takes the connection %s', async (_what, words, state) => {
+])('the listener on the connection %s', async (_what, words, state) => {
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
     if (words === null) socket.resume();

@@ -23,7 +23,7 @@ test('a scalar in the way is replaced; the value may hold an equals sign', () =>
   expect(applyPairs({ a: 1 }, ["a.b='x=y'"])).toEqual({ a: { b: 'x=y' } });
 });
 
-test('what was given is left alone', () => {
+test('the given configuration is left alone', () => {
   const before = structuredClone(config);
   applyPairs(config, ['postgresql.parameters.work_mem=4MB']);
   expect(config).toEqual(before);

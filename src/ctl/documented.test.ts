@@ -41,7 +41,7 @@ test('the documents show commands at all', () => {
   expect(FILES.flatMap(commandLines).length).toBeGreaterThan(60);
 });
 
-test('the units start what is there', () => {
+test('the units start existing programs', () => {
   const dir = join(ROOT, 'deploy/systemd');
   const started = readdirSync(dir).flatMap((name) => [
     ...readFileSync(join(dir, name), 'utf8').matchAll(/^ExecStart=\/opt\/regent\/(.*)$/gm),

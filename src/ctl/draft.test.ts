@@ -40,7 +40,7 @@ test.each([
   expect(kept()).toEqual([]);
 });
 
-test.each(['n\n', ''])('who does not edit again (%j) is told where the text is', async (input) => {
+test.each(['n\n', ''])('an operator who does not edit again (%j) is told where the text is', async (input) => {
   const { code, err } = await ctl(['-k', 'edit-config'], { etcd, input, env: editor('s/ttl: 30/ttl: soon/') });
   expect(code).toBe(1);
   const [directoryOfDraft] = kept();
@@ -59,7 +59,7 @@ test('a change by somebody else in between does not cost the text', async () => 
   expect(err).toMatch(/Error: Config modification aborted due to concurrent changes\nYour edit is kept in .*demo-config\.yaml; later: /);
 });
 
-test('nothing is kept of a text that was not changed, and of a change that was thought better of', async () => {
+test('an unchanged text, and a change the operator gave up, leave no file', async () => {
   await ctl(['edit-config'], { etcd, env: { EDITOR: 'false', TMPDIR: directory } });
   await ctl(['edit-config'], { etcd, input: 'n\n', env: editor('s/ttl: 30/ttl: 25/') });
   expect([kept(), stored()['ttl']]).toEqual([[], 30]);

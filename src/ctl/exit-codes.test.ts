@@ -75,12 +75,12 @@ describe('reinit --wait', () => {
   test.each([
     [{ state: 'running' }, 'its agent has been restarted since'],
     [{ state: 'running', reinitialize: { job: 'm1-3', state: 'done' } }, 'another reinitialize was requested since'],
-  ])('one that nobody can tell of any more: %j', async (body, why) => {
+  ])('one whose outcome is no longer known: %j', async (body, why) => {
     const { code, out } = await run(job('running'), body);
     expect([code, lines(out).at(-1)]).toEqual([1, `Reinitialize result unknown on: patroni2 (${why}; list shows how it is now)`]);
   });
 
-  test('a member that says nothing any more is not waited for for ever', async () => {
+  test('a member that says nothing any more is not waited for without end', async () => {
     members.answer(({ what }) => (what === 'POST /reinitialize' ? started : 'hm'));
     const { code, out } = await ctl(['reinit', 'demo', 'patroni2', '--wait', '--force'], { etcd });
     expect([code, lines(out).at(-1)]).toEqual([
@@ -114,7 +114,7 @@ describe('restart of several', () => {
     ]);
   });
 
-  test('a condition that does not apply is no failure; one that nobody can know is', async () => {
+  test('a condition that does not apply is no failure; one that cannot be known is', async () => {
     members.answer(() => ({ status: 503, text: 'restart conditions are not satisfied' }));
     const skipped = await ctl(['restart', 'demo', '--pg-version', '15.4', '--force'], { etcd });
     expect([skipped.code, asked().length]).toEqual([0, 3]);

@@ -55,7 +55,7 @@ test.each([
     'Member patroni9 is not the leader of cluster demo and not one of its members; the leader is patroni1\n' +
       'Use: patronictl switchover demo --leader patroni1 --force',
   ],
-])('%j is told who leads, and what to type', async (words, message) => {
+])('%j is told which member leads, and what to type', async (words, message) => {
   const { code, err } = await ctl(words, { etcd, program: 'patronictl' });
   expect([code, err]).toEqual([1, `Error: ${message}\n`]);
   expect(members.asked).toEqual([]);
@@ -124,7 +124,7 @@ test('a paused cluster takes no schedule', async () => {
   expect(err).toBe("Error: Can't schedule switchover in the paused state\n");
 });
 
-test('who may not lead is no candidate', async () => {
+test('a member that may not lead is no candidate', async () => {
   amend(etcd, 'demo', 'patroni2', { tags: { nofailover: true } });
   const { err: refused } = await ctl(['switchover', '--candidate', 'patroni2', '--force'], { etcd });
   expect(refused).toBe('Error: Member patroni2 of cluster demo is tagged as nofailover and can not be promoted\nCandidates: patroni3\n');
@@ -166,7 +166,7 @@ test('a refusal is shown, without a table after it', async () => {
   expect([unknown.code, lastLine(unknown.out)]).toEqual([1, expect.stringMatching(/^Switchover result unknown, details: 503, /)]);
 });
 
-test('another leader than the one that was asked for is no success', async () => {
+test('a leader other than the requested one is no success', async () => {
   members.answer(() => 'Switched over to "patroni3" instead of "patroni2"');
   const { code, out } = await ctl(['switchover', '--candidate', 'patroni2', '--force'], { etcd });
   expect([code, out]).toEqual([1, expect.stringContaining('instead of "patroni2"\n+ Cluster')]);
@@ -191,7 +191,7 @@ test.each([
   ]);
 });
 
-test('a cluster without a leader is told from one that does not exist', async () => {
+test('a cluster without a leader is distinguished from one that does not exist', async () => {
   etcd.remove('demo', 'leader');
   const { code, err } = await ctl(['switchover', '--force'], { etcd });
   expect([code, err]).toEqual([

@@ -33,7 +33,7 @@ test.each([
   expect(err.endsWith(`\nTry '${called} --help' for help.\n\nError: ${message}\n`)).toBe(true);
 });
 
-test('a choice that is none names the choices', async () => {
+test('a wrong choice is answered with the choices', async () => {
   const { code, err } = await ctl(['list', '-f', 'xml']);
   expect(code).toBe(2);
   expect(err).toContain('Allowed choices are pretty, tsv, json, yaml, yml.');
@@ -108,14 +108,14 @@ test('remove asks three times', async () => {
   expect(etcd.get('demo', 'leader')).toBe(null);
 });
 
-test('Ctrl-C while something is being waited for', async () => {
+test('Ctrl-C during a wait', async () => {
   const etcd = tutorialCluster();
   const asked = await ctl(['edit-config', '-s', 'ttl=40'], { etcd, input: 'y\n', interruptAfter: { text: '@@', times: 1 } });
   expect(asked).toMatchObject({ code: 1, err: 'Aborted!\n' });
   expect(etcd.get('demo', 'config')).toContain('"ttl":30');
 });
 
-test('query refuses what cannot be', async () => {
+test('query refuses impossible requests', async () => {
   expect((await ctl(['query'])).err).toBe('Error: You need to specify either --command or --file\n');
   expect((await ctl(['query', '-c', 'x', '-f', 'y'])).err).toBe('Error: --file and --command are mutually exclusive options\n');
   expect((await ctl(['query', '-c', 'x', '-r', 'any', '-m', 'y'])).err).toBe('Error: --role and --member are mutually exclusive options\n');
@@ -182,7 +182,7 @@ test.each([
   expect(() => load(text)).toThrow(message);
 });
 
-test('what is missing is named', async () => {
+test('a missing configuration is named', async () => {
   const { code, err } = await ctl(['-c', '/nonexistent/x.yml', 'list']);
   expect(code).toBe(1);
   expect(err).toContain(

@@ -44,7 +44,7 @@ test('tags on one line', () => {
   expect(toFlowYaml({ nofailover: true, replicatefrom: 'pg-2' })).toBe('{nofailover: true, replicatefrom: pg-2}');
 });
 
-test('what is shown reads back as the same configuration', () => {
+test('the shown text reads back as the same configuration', () => {
   const leaf = fc.oneof(
     fc.string(),
     fc.integer(),

@@ -56,7 +56,7 @@ describe('haproxyConfig', () => {
     expect(() => haproxyConfig({ ...description, stats: { ...description.stats, password: 'se cret' } })).not.toThrow(/se cret/);
   });
 
-  it('asks everybody for the password of its page, or browsers alone', () => {
+  it('asks every client for the password of its page, or browsers alone', () => {
     expect(text).toContain('stats auth admin:admin');
     const open = haproxyConfig({ ...description, stats: { ...description.stats, openToTools: true } });
     expect(open).not.toContain('stats auth');

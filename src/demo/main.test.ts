@@ -6,7 +6,7 @@ afterEach(() => vi.restoreAllMocks());
 it.each([
   [['frob'], "error: unknown command 'frob'. There are: status, stop, start, kill, logs, down; without one a demo is started.\n"],
   [['status', 'x'], "error: too many arguments for 'status'. Expected 0 arguments but got 1.\n"],
-])('%j is told what is wrong with it, and nothing is started', async (words, said) => {
+])('%j is answered with what is wrong with it, and nothing is started', async (words, said) => {
   const told: string[] = [];
   vi.spyOn(process.stderr, 'write').mockImplementation((text) => told.push(String(text)) > 0);
   expect(await demoMain(words)).toBe(2);

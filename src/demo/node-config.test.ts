@@ -42,13 +42,13 @@ describe('the files of a demo', () => {
     });
   });
 
-  it('refuse what the demo decides itself', () => {
+  it('refuse settings that the demo decides itself', () => {
     expect(() => checkOverrides({ postgresql: { listen: '0.0.0.0:5432' } })).toThrow(/postgresql\.listen cannot be set/);
     expect(() => checkOverrides({ name: 'x' })).toThrow(/name cannot be set/);
     expect(() => checkOverrides({ tags: { nofailover: true } })).not.toThrow();
   });
 
-  it('tell etcd members apart and keep them on loopback', () => {
+  it('distinguish etcd members and keep them on loopback', () => {
     const lines = plan.etcd.map((member) => etcdArguments(plan, member));
     expect(new Set(lines.map((line) => line.find((argument) => argument.startsWith('--initial-cluster='))))).toHaveProperty('size', 1);
     for (const argument of lines.flat().filter((one) => one.includes('://'))) expect(argument).not.toMatch(/:\/\/(?!127\.0\.0\.1:)/);

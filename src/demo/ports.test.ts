@@ -20,7 +20,7 @@ describe('ports that an outgoing connection may hold', () => {
   afterEach(() => rmSync(directory, { recursive: true }));
   const warning = (basePort: number) => ephemeralWarning(portsAt(basePort), basePort, ephemeralPorts(directory));
 
-  it('are told of before anything is started, with a base that avoids them', () => {
+  it('are reported before anything is started, with a base that avoids them', () => {
     expect(warning(5000)).toBeNull();
     expect(warning(25_383)).toBeNull();
     expect(warning(25_384)).toMatch(

@@ -56,12 +56,12 @@ describe('nodeProcesses', () => {
     expect(pids(table)).toEqual([30, 31]);
   });
 
-  it('takes what carries the mark, though nobody else of the node lives', () => {
+  it('takes a process that carries the mark, though no other process of the node lives', () => {
     const table = fakeTable([row(1, 0), row(40, 1)], {}, { 40: ['A=1', 'MARK=/demo/patroni1'] });
     expect(pids(table)).toEqual([40]);
   });
 
-  it('leaves everybody else alone', () => {
+  it('leaves all other processes alone', () => {
     const strangers = fakeTable(
       [
         row(1, 0),

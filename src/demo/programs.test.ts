@@ -48,7 +48,7 @@ describe('surveyPrograms', () => {
     });
   });
 
-  it('says what is absent, incomplete or too old, and which packages have it', async () => {
+  it('reports programs that are absent, incomplete or too old, and which packages have them', async () => {
     postgres(15, '15.1', ['initdb']);
     program('bin/etcd', 'etcd Version: 3.3.25');
     const { missing } = await survey();

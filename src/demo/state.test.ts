@@ -61,7 +61,7 @@ describe('a demo’s directory', () => {
     await expect(readState(home)).rejects.toMatchObject({ code: 'DEMO_STATE' });
   });
 
-  it('loses what the demo made and nothing else', async () => {
+  it('deletes what the demo made and nothing else', async () => {
     const directory = join(home, 'demo');
     const plan = planDemo({ directory, nodes: 2, basePort: 15000, overrides: {}, stats: marker.stats });
     mkdirSync(plan.nodes[0]!.dataDir, { recursive: true });
@@ -76,7 +76,7 @@ describe('a demo’s directory', () => {
 });
 
 describe('shared memory', () => {
-  it('is found in postmaster.pid and freed only when nobody is attached', () => {
+  it('is found in postmaster.pid and freed only when no process is attached', () => {
     const pidFile = '123\n/demo/data\n1790000000\n5433\n/demo/run\n127.0.0.1\n  1234567    98304\nready   \n';
     expect(sharedMemoryId(pidFile)).toBe('98304');
     expect(sharedMemoryId('123\n/demo/data\n')).toBeNull();

@@ -82,7 +82,7 @@ describe('observing', () => {
     expect(parseNode('<html>', false)).toEqual({ state: 'starting', isLeader: false, timeline: null });
   });
 
-  it('knows when nobody confirms commits yet', () => {
+  it('recognizes a time when no standby confirms commits yet', () => {
     const cluster = (role: string) => JSON.stringify({ members: [{ role: 'leader' }, { role }] });
     expect(lacksStandbys(cluster('replica'), '{"synchronous_mode": "quorum"}')).toBe(true);
     expect(lacksStandbys(cluster('quorum_standby'), '{"synchronous_mode": "quorum"}')).toBe(false);

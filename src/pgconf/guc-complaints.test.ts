@@ -40,7 +40,7 @@ describe('what PostgreSQL says', () => {
     ]);
   });
 
-  test('complaints about what was not asked are not ours', () => {
+  test('complaints about other settings are not ours', () => {
     expect(parseComplaints(said('LOG:  unrecognized configuration parameter "bar" in file "x" line 1'), { foo: '1' })).toEqual([]);
   });
 });
@@ -59,7 +59,7 @@ describe('heeding', () => {
   });
 });
 
-test('the words for whoever made the change hold the units that would do', () => {
+test('the words to the author of the change contain the units that would do', () => {
   const lines = said('LOG:  invalid value for parameter "work_mem": "8XB"', 'HINT:  Valid units for this parameter are "B", "kB", "MB".');
   expect(parseComplaints(lines, { work_mem: '8XB' }).map(complaintText)).toEqual([
     'invalid value for parameter "work_mem": "8XB" (Valid units for this parameter are "B", "kB", "MB".)',

@@ -105,14 +105,14 @@ describe('controlled settings', () => {
     });
   });
 
-  test('what would keep a server from starting gives way to the default', () => {
+  test('the default replaces a value that would keep a server from starting', () => {
     const broken = { max_connections: '5', max_wal_senders: '-1', max_worker_processes: 'eight', max_locks_per_transaction: '1e3' };
     expect(
       given({ ...broken, wal_level: 'minimal', hot_standby: 'off', port: '1', cluster_name: 'x', max_replication_slots: '262144' }),
     ).toEqual(given({}));
   });
 
-  test('no text whatever makes an unusable server', () => {
+  test('no text makes an unusable server', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.constantFrom(...CONTROLLED_GUCS), fc.string()), (texts) => {
         const values = given(texts);

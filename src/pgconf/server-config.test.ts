@@ -51,7 +51,7 @@ describe('the main part', () => {
     expect(mainGucs(settings({ parameters: given }), PRIMARY)).toEqual({ wal_retrieve_retry_interval: '1s', wal_keep_size: '1GB' });
   });
 
-  test('tells a standby that tries in vain to be patient, unless the user says how often', () => {
+  test('tells a standby whose tries keep failing to be patient, unless the user says how often', () => {
     const patient = { ...STANDBY, patient: true } as const;
     expect(patienceGucs(settings(), patient)).toEqual({ wal_retrieve_retry_interval: '5s' });
     expect(patienceGucs(settings(), STANDBY)).toEqual({});
@@ -96,7 +96,7 @@ describe('recovery settings', () => {
     standby_mode: 'on',
   };
 
-  test('of a standby: the source, its own slot, the newest timeline, no target, and what else the user wants', () => {
+  test('of a standby: the source, its own slot, the newest timeline, no target, and the user’s other settings', () => {
     expect(recoveryGucs(settings({ postgresql: { recoveryConf: user } }), STANDBY, 15)).toEqual({
       restore_command: 'cp /a/%f %p',
       recovery_target: '',
@@ -111,7 +111,7 @@ describe('recovery settings', () => {
     });
   });
 
-  test('without a source, and where nothing may stream, the conninfo is empty', () => {
+  test('without a source, and where a standby may not stream, the conninfo is empty', () => {
     for (const [role, over] of [
       [ALONE, {}],
       [STANDBY, { tags: { nostream: true } }],
@@ -121,7 +121,7 @@ describe('recovery settings', () => {
     expect(recoveryGucs(settings({ dynamic: { useSlots: false } }), STANDBY, 15)).toMatchObject({ primary_slot_name: '' });
   });
 
-  test("of a primary: the user's own, for pg_rewind to find", () => {
+  test('of a primary: the user’s own, which pg_rewind reads', () => {
     expect(recoveryGucs(settings({ parameters: { Restore_Command: 'from parameters' } }), PRIMARY, 15)).toEqual({
       restore_command: 'from parameters',
     });
@@ -130,7 +130,7 @@ describe('recovery settings', () => {
     });
   });
 
-  test('does not write what could promote a standby behind Regent', () => {
+  test('leaves out settings that could promote a standby without Regent', () => {
     const given = settings({ postgresql: { recoveryConf: { promote_trigger_file: '/t', trigger_file: '/t' } } });
     expect(recoveryGucs(given, PRIMARY, 15)).toEqual({});
   });
@@ -140,17 +140,17 @@ describe('synchronous_standby_names', () => {
   const sync = (strict: boolean) => settings({ dynamic: { synchronousMode: 'on', synchronousModeStrict: strict } });
   const user = settings({ parameters: { Synchronous_Standby_Names: 'mine' } });
 
-  test("Regent's value wins, also when it is empty", () => {
+  test('Regent’s value wins, also when it is empty', () => {
     expect(synchronousNames(user, PRIMARY, 'a', 'b')).toBe('a');
     expect(synchronousNames(sync(true), PRIMARY, '', 'b')).toBe('');
   });
 
-  test("without synchronous mode the user's stands, never what was written before", () => {
+  test('without synchronous mode the user’s value counts, never the one written before', () => {
     expect(synchronousNames(user, PRIMARY, null, 'b')).toBe('mine');
     expect(synchronousNames(settings(), PRIMARY, null, 'b')).toBeNull();
   });
 
-  test('a node does not wait for itself, whatever role it has: it may be promoted with the files it has', () => {
+  test('a node does not wait for itself in any role, because it may be promoted with the files it has', () => {
     const me = settings().local.name;
     for (const role of [PRIMARY, STANDBY]) {
       expect(synchronousNames(settings({ parameters: { synchronous_standby_names: `${me}, other` } }), role, null, null)).toBe('other');
@@ -158,7 +158,7 @@ describe('synchronous_standby_names', () => {
     }
   });
 
-  test('in synchronous mode what was promised stays, and a strict primary waits', () => {
+  test('in synchronous mode the promised value stays, and a strict primary waits', () => {
     expect(synchronousNames(sync(false), PRIMARY, null, 'b')).toBe('b');
     expect(synchronousNames(sync(false), PRIMARY, null, null)).toBeNull();
     expect(synchronousNames(sync(true), PRIMARY, null, null)).toBe(STRICT_PLACEHOLDER);
@@ -232,7 +232,7 @@ restore_command = ''
     );
   });
 
-  test('is read back as it was meant, and is the same text for the same settings in any order', () => {
+  test('is read back unchanged, and is the same text for the same settings in any order', () => {
     fc.assert(
       fc.property(anyGucs, fc.constantFrom(PRIMARY, STANDBY, ALONE), (parameters, role) => {
         const render = (given: Record<string, string>) => {

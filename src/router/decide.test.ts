@@ -64,7 +64,7 @@ describe('with a primary', () => {
     expect(decide({})).toEqual({ commands: [], memory: aServed, because: null });
   });
 
-  it('raises the new one first, then puts the old one down; its sessions are cut when nobody is being connected to it', () => {
+  it('raises the new one first, then puts the old one down; it cuts the old sessions once no client is being connected there', () => {
     const haproxy = [server('a', true, { sessions: 3 }), server('b', false)];
     expect(decide({ view: bLeads, haproxy, memory: aLost })).toEqual({
       commands: [
@@ -84,7 +84,7 @@ describe('with a primary', () => {
     });
   });
 
-  it('leaves the checks the last word on the primary once it has been in office for a while', () => {
+  it('leaves the last word on the primary to the checks once it has led for a while', () => {
     const haproxy = [server('a', false), server('b', false)];
     expect(decide({ haproxy }).commands).toEqual([]);
     expect(decide({ haproxy, monotonicMs: 9000 }).commands).toEqual([{ kind: 'up', server: 'a' }]);
@@ -95,7 +95,7 @@ describe('with a primary', () => {
     expect(decide({ haproxy, memory: aLost }).commands).toEqual([{ kind: 'up', server: 'a' }]);
   });
 
-  it('puts down whoever else looks up, at any time', () => {
+  it('puts down any other server that looks up, at any time', () => {
     const { commands, because } = decide({ haproxy: [server('a', true), server('b', true)] });
     expect(commands).toEqual([{ kind: 'down', server: 'b' }]);
     expect(because).toContain('disagreed');
@@ -106,7 +106,7 @@ describe('with a primary', () => {
     expect(decide({ view: bLeads, haproxy }).commands).toEqual([]);
   });
 
-  it('puts nobody down for a primary HAProxy does not know, and says so once', () => {
+  it('puts no server down for a primary HAProxy does not know, and says so once', () => {
     const first = decide({ view: bLeads, haproxy: [server('a', true)] });
     expect(first.commands).toEqual([]);
     expect(first.because).toContain('no server named b');
@@ -129,7 +129,7 @@ describe('between two primaries', () => {
   );
 });
 
-it('has exactly the primary up whenever there is one, whatever the checks did, and is then content', () => {
+it('has exactly the primary up whenever there is one, whatever the checks did, and then changes nothing', () => {
   const roles = fc.constantFrom<Member['role']>('primary', 'replica', null);
   const states = fc.constantFrom<Member['state']>('running', 'stopping');
   const step = fc.record({

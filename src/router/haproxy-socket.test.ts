@@ -86,7 +86,7 @@ describe('commands', () => {
     });
   });
 
-  it('fail in time when nobody answers, or nobody is there', async () => {
+  it('fail in time when there is no answer, or no listener', async () => {
     answers = () => null;
     await expect(haproxy().run([{ kind: 'up', server: 'x' }])).rejects.toMatchObject({ code: 'HAPROXY_UNREACHABLE' });
     await expect(haproxy(join(dir, 'none')).run([{ kind: 'up', server: 'x' }])).rejects.toMatchObject({

@@ -51,7 +51,7 @@ Apply these changes? [y/N]: Configuration changed
   });
 });
 
-test('a value that no member would take is refused with where and why, also with --force; an old mistake is no obstacle', async () => {
+test('a value that no member would accept is refused with place and reason, even with --force; an old mistake is no obstacle', async () => {
   etcd.put('demo', 'config', JSON.stringify({ ttl: 30, loop_wait: 'often' }));
   const before = stored();
   const bad = await ctl(['edit-config', '-s', 'ttl=soon', '-p', 'max_connections=many', '--force'], { etcd });
@@ -64,13 +64,13 @@ test('a value that no member would take is refused with where and why, also with
   expect(stored()).toEqual({ ttl: 25, loop_wait: 'often' });
 });
 
-test('no leaves everything as it is', async () => {
+test('the answer no changes nothing', async () => {
   const before = stored();
   expect(await ctl(['edit-config', '-s', 'ttl=20'], { etcd, input: 'n\n' })).toMatchObject({ code: 0 });
   expect(stored()).toEqual(before);
 });
 
-test('what members would only complain of in their logs is said before it is asked and done', async () => {
+test('warnings that members would only log are shown before the question and the change', async () => {
   etcd.put('demo', 'config', { ttl: 30, loop_wait: 10, retry_timeout: 10, old_nonsense: 1 });
   const asked = await ctl(['edit-config', '-s', 'ttl=20'], { etcd, input: 'n\n' });
   expect(asked.code).toBe(0);
@@ -103,7 +103,7 @@ test.each([
   expect(stored()).toEqual(before);
 });
 
-describe('what PostgreSQL refuses', () => {
+describe('a value that PostgreSQL refuses', () => {
   let members: FakeMembers;
   beforeEach(async () => {
     members = await startMembers(['patroni1', 'patroni2', 'patroni3']);
@@ -113,7 +113,7 @@ describe('what PostgreSQL refuses', () => {
   const words = 'postgresql.parameters.work_mem: PostgreSQL refuses it: invalid value for parameter "work_mem": "8XB"';
   const answer = '{"refused": {"work_mem": "invalid value for parameter \\"work_mem\\": \\"8XB\\""}}';
 
-  test('is told by the leader before it is stored, and not stored', async () => {
+  test('is reported by the leader before it is stored, and not stored', async () => {
     members.answer(() => answer);
     const before = stored();
     const { code, out, err } = await ctl(['edit-config', '--pg', 'work_mem=8XB'], { etcd, input: 'y\n' });
@@ -132,7 +132,7 @@ describe('what PostgreSQL refuses', () => {
     expect(stored()).toMatchObject({ postgresql: { parameters: { work_mem: '8XB' } } });
   });
 
-  test('and what a member has otherwise in its own file is told: there the file counts', async () => {
+  test('is compared with a member’s own file, which counts on that member', async () => {
     members.answer(() => '{"refused": {}, "overruled": {"work_mem": "5MB"}}');
     const { code, err } = await ctl(['edit-config', '--pg', 'work_mem=8MB', '--force'], { etcd });
     expect([code, err]).toEqual([
@@ -141,7 +141,7 @@ describe('what PostgreSQL refuses', () => {
     ]);
   });
 
-  test('is asked of the next member where the leader cannot tell: Patroni, or PostgreSQL is down', async () => {
+  test('is shown to the next member where the leader cannot tell: Patroni, or PostgreSQL is down', async () => {
     members.answer(({ member }) => {
       if (member === 'patroni1') return { status: 501, text: 'Unsupported method' };
       return member === 'patroni2' ? { status: 503, text: 'PostgreSQL could not be asked' } : answer;
@@ -149,7 +149,7 @@ describe('what PostgreSQL refuses', () => {
     expect((await ctl(['edit-config', '--pg', 'work_mem=8XB', '--force'], { etcd })).err).toContain(words);
   });
 
-  test('and nobody can be asked about is stored, and it is said that nobody was asked', async () => {
+  test('is stored when no member can be asked, and the tool says so', async () => {
     members.answer(() => ({ status: 501, text: 'Unsupported method' }));
     const { code, err } = await ctl(['edit-config', '--pg', 'work_mem=8XB', '--force'], { etcd });
     expect([code, err]).toEqual([
@@ -159,7 +159,7 @@ describe('what PostgreSQL refuses', () => {
     expect(stored()).toMatchObject({ postgresql: { parameters: { work_mem: '8XB' } } });
   });
 
-  test('is not asked about where no parameter changes, or one is taken away', async () => {
+  test('needs no question where no parameter changes, or one is removed', async () => {
     etcd.put('demo', 'config', { ttl: 30, postgresql: { parameters: { work_mem: '8XB' } } });
     expect(await ctl(['edit-config', '-s', 'ttl=40', '--force'], { etcd })).toMatchObject({ code: 0, err: '' });
     expect(await ctl(['edit-config', '--pg', 'work_mem=null', '--force'], { etcd })).toMatchObject({ code: 0, err: '' });
@@ -172,7 +172,7 @@ test('nothing to change', async () => {
   expect((await ctl(['edit-config', '-q', '-s', 'ttl=30'], { etcd })).out).toBe('');
 });
 
-test('--apply lays a file over, --replace starts anew, -s comes last', async () => {
+test('--apply lays a file over, --replace begins with an empty one, -s comes last', async () => {
   const patch = file('patch.yml', 'ttl: 5\nmaximum_lag_on_failover: 1024\npostgresql:\n  parameters: null\n');
   await ctl(['edit-config', '--apply', patch, '-s', 'ttl=6', '--force', '-q'], { etcd });
   expect(stored()).toEqual({ ttl: 6, loop_wait: 10, retry_timeout: 10, maximum_lag_on_failover: 1024, postgresql: {} });
@@ -195,7 +195,7 @@ test('a change by somebody else in between wins', async () => {
   expect(stored()).toEqual({ ttl: 99 });
 });
 
-test('the editor: EDITOR with arguments, on a file nobody else can read that is gone afterwards', async () => {
+test('the editor: EDITOR with arguments, on a private file that is removed afterwards', async () => {
   const trace = join(directory, 'trace');
   const editor = file('editor.sh', `#!/bin/sh\nstat -c %a "$2" > ${trace}\necho "$2" >> ${trace}\nsed -i "$1" "$2"\n`);
   chmodSync(editor, 0o755);

@@ -30,7 +30,7 @@ beforeEach(() => {
 const gone = () => etcd.remove('demo', 'members/patroni3');
 
 describe('a member that does not come back', () => {
-  test('is forgotten: its slot is not kept any more, and everybody can read that', async () => {
+  test('is forgotten: its slot is no longer kept, and every tool shows that', async () => {
     gone();
     const { code, out, err } = await ctl(['forget', 'patroni3'], { etcd, input: 'y\n' });
     expect([code, err]).toEqual([0, '']);
@@ -39,7 +39,7 @@ describe('a member that does not come back', () => {
     expect((await ctl(['list'], { etcd })).out).not.toContain('patroni3');
   });
 
-  test('loses its key too, once that hangs on no living lease', async () => {
+  test('loses its key too, once that is on no living lease', async () => {
     expect((await ctl(['forget', 'demo', 'patroni3', '--force'], { etcd })).code).toBe(0);
     expect(etcd.get('demo', 'members/patroni3')).toBeNull();
   });
@@ -56,7 +56,7 @@ describe('a member that does not come back', () => {
     expect(status()['retain_slots']).toEqual(RETAINED);
   });
 
-  test('is told of again where the leader overwrote it', async () => {
+  test('is forgotten again where the leader overwrote the entry', async () => {
     gone();
     let times = 0;
     const drop = etcd.afterAmend;
@@ -70,7 +70,7 @@ describe('a member that does not come back', () => {
     expect(status()['forgotten']).toHaveProperty('patroni3');
   });
 
-  test('whose slot stays ends with a code that says so', async () => {
+  test('ends with a code that says so when its slot stays', async () => {
     gone();
     etcd.afterAmend = () => undefined;
     const { code, out } = await ctl(['forget', 'patroni3', '--force'], { etcd });
@@ -80,7 +80,7 @@ describe('a member that does not come back', () => {
     );
   });
 
-  test('that the settings name keeps that slot, and the tool says so', async () => {
+  test('keeps a slot that the settings name, and the tool says so', async () => {
     gone();
     etcd.put('demo', 'config', { ttl: 30, slots: { patroni3: { type: 'physical' } } });
     expect((await ctl(['forget', 'patroni3', '--force'], { etcd })).out).toContain("The cluster's own setting slots names patroni3");
@@ -122,11 +122,11 @@ describe('refused with the reason and what it needs, also with --force', () => {
     expect(await refused('patroni3')).toContain('Error: patroni3 is alive: its PostgreSQL streams from patroni1\n');
   });
 
-  test('a name that nobody has', async () => {
+  test('an unknown name', async () => {
     expect(await refused('patroni9')).toBe("Error: There is no member 'patroni9' in cluster demo; members: patroni1, patroni2, patroni3\n");
   });
 
-  test('while nobody leads', async () => {
+  test('while no member leads', async () => {
     gone();
     etcd.remove('demo', 'leader');
     expect(await refused('patroni3')).toContain('has no leader, and only a leader can forget patroni3');

@@ -150,7 +150,7 @@ test('a footer says that failover is off, and what is scheduled', async () => {
   ]);
 });
 
-test('topology: the leader, and who streams from whom', async () => {
+test('topology: the leader, and the source of each replica', async () => {
   const etcd = tutorialCluster();
   amend(etcd, 'demo', 'patroni2', { tags: { replicatefrom: 'patroni3' } });
   expect(`\n${(await ctl(['topology'], { etcd })).out}`).toMatchInlineSnapshot(`
@@ -166,7 +166,7 @@ test('topology: the leader, and who streams from whom', async () => {
   `);
 });
 
-test('topology: members that wait for each other are shown all the same', async () => {
+test('topology: members that wait for each other are shown as well', async () => {
   const etcd = tutorialCluster();
   amend(etcd, 'demo', 'patroni2', { tags: { replicatefrom: 'patroni3' } });
   amend(etcd, 'demo', 'patroni3', { tags: { replicatefrom: 'patroni2' } });
@@ -225,7 +225,7 @@ describe('-W when etcd fails', () => {
     expect(out).toContain('+ patroni2');
   });
 
-  test('a pipe gets answers only; that etcd fails and is back is told once beside it', async () => {
+  test('a pipe gets answers only; an outage of etcd and its end are reported once on stderr', async () => {
     const run = { etcd: failing(2, 3), interruptAfter: { text: '"Member": "patroni1"', times: 2 } };
     const { code, out, err } = await ctl(['list', '-W', '-f', 'json'], run);
     expect(code).toBe(0);
@@ -297,7 +297,7 @@ test('show-config', async () => {
   expect((await ctl(['show-config', 'other'], { etcd: tutorialCluster() })).out).toBe('');
 });
 
-test('a primary beside the leader, and a replica that gets no WAL, are shown as what they are', async () => {
+test('a primary beside the leader, and a replica that gets no WAL, are shown as such', async () => {
   const etcd = tutorialCluster();
   amend(etcd, 'demo', 'patroni2', { role: 'primary', replication_state: null });
   const trouble = 'not streaming from patroni1: the WAL it needs is gone; reinit: regentctl reinit demo patroni3';

@@ -1,6 +1,6 @@
 /**
- * reload, restart, reinit, flush, pause, resume, version: what is asked of whom, and what is said
- * about it.
+ * reload, restart, reinit, flush, pause, resume, version: which members are asked for what, and
+ * what is printed about it.
  */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { amend, ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../../test/fixtures/ctl.ts';
@@ -35,7 +35,7 @@ test('reload: the default is every member, after a question', async () => {
   expect(await ctl(['reload', 'demo'], { etcd, input: '\n' })).toMatchObject({ code: 1, err: 'Error: Aborted reload\n' });
 });
 
-test('reload: what waits for a restart of the agent is told', async () => {
+test('reload: settings that wait for a restart of the agent are listed', async () => {
   members.answer(() => ({ status: 202, text: 'reload scheduled; not in force before the agent is restarted: etcd3.hosts' }));
   const { code, out } = await ctl(['reload', 'demo', 'patroni1', '--force'], { etcd });
   expect(code).toBe(0);
@@ -45,21 +45,21 @@ test('reload: what waits for a restart of the agent is told', async () => {
   );
 });
 
-test('reload: a file that would not be taken over is told at once', async () => {
+test('reload: a file that would not be taken over is reported at once', async () => {
   members.answer(() => ({ status: 409, text: 'p.yml:3:1: postgresq: …' }));
   const { code, out } = await ctl(['reload', 'demo', 'patroni1', '--force'], { etcd });
   expect(code).toBe(1);
   expect(told(out)).toBe('Failed: reload for member patroni1, status code=409, (p.yml:3:1: postgresq: …)\n');
 });
 
-test('the cluster may be left out, and its members named all the same', async () => {
+test('the cluster may be left out, and its members still be named', async () => {
   await ctl(['reload', 'patroni2', 'patroni3', '--force'], { etcd });
   await ctl(['reload', 'demo', 'patroni1', '--force'], { etcd });
   await ctl(['reload', '--force', '--role', 'replica'], { etcd });
   expect(asked()).toEqual(['patroni2', 'patroni3', 'patroni1', 'patroni2', 'patroni3'].map((name) => `${name} POST /reload`));
 });
 
-test('names that are not there', async () => {
+test('names that do not exist', async () => {
   const unknown = "Error: There is no member 'patroni9' in cluster demo; members: patroni1, patroni2, patroni3\n";
   expect((await ctl(['reload', 'demo', 'patroni9', '--force'], { etcd })).err).toBe(unknown);
   expect((await ctl(['reload', 'demo', 'patroni2', 'patroni9', '--force'], { etcd })).err).toBe(unknown);
@@ -91,7 +91,7 @@ test('a member that list shows as unavailable, its key having expired', async ()
   expect(asked()).toEqual([]);
 });
 
-test('one member that does not answer does not keep the others from being asked, if told so', async () => {
+test('one member that does not answer does not keep the others from being asked, if the operator says so', async () => {
   amend(etcd, 'demo', 'patroni1', { api_url: 'http://127.0.0.1:1/patroni' });
   amend(etcd, 'demo', 'patroni2', { api_url: '' });
   const { code, out, err } = await ctl(['restart', 'demo', '--keep-going', '--force'], { etcd });
@@ -154,7 +154,7 @@ test('restart: no schedule while paused', async () => {
   expect(err).toBe("Error: Can't schedule restart in the paused state\n");
 });
 
-test('reinit asks for the member, then whether to cancel what is going on, and waits', async () => {
+test('reinit asks for the member, then whether to cancel running work, and waits', async () => {
   let polls = 0;
   members.answer(({ what, body }) => {
     if (what === 'GET /patroni') return `{"state": "${++polls < 3 ? 'creating replica' : 'running'}"}`;
@@ -203,7 +203,7 @@ test('flush switchover: the leader, then the others, then etcd itself', async ()
   expect(etcd.get('demo', 'failover')).toBe('{}');
 });
 
-test('flush needs to know what', async () => {
+test('flush needs a subject', async () => {
   const { code, err } = await ctl(['flush', 'demo'], { etcd });
   expect(code).toBe(2);
   expect(err).toContain("'demo' is not one of 'restart', 'switchover'");
@@ -244,7 +244,7 @@ test('pause --wait: until all have seen it, or loop_wait is over', async () => {
   expect(late.out.split('\n')[1]).toBe("patroni2, patroni3 members didn't recognized pause state after 2 seconds");
 });
 
-test('pause: a refusal, and nobody to ask', async () => {
+test('pause: a refusal, and no member to ask', async () => {
   members.answer(() => ({ status: 401, text: 'no auth header received' }));
   expect(await ctl(['pause'], { etcd })).toMatchObject({
     code: 1,
@@ -284,8 +284,7 @@ test('restart --pending waits until every member has taken the configuration ove
     const dcs = open(scope);
     return new Proxy(dcs, {
       get: (target, name, receiver) => {
-        // The members of whom it is known by which configuration they go take this one over one
-        // after the other.
+        // Members whose configuration is known take this one over one after the other.
         if (name === 'read' && ++reads > 2)
           for (const member of ['patroni1', 'patroni2']) amend(etcd, 'demo', member, { ...RAISED, config_revision: '1000' });
         return Reflect.get(target, name, receiver);
@@ -299,7 +298,7 @@ test('restart --pending waits until every member has taken the configuration ove
   expect(asked().map((line) => line.split(' ')[0])).toEqual(['patroni2', 'patroni3', 'patroni1']);
 });
 
-test('a member that does not take the configuration over is named, and not waited for for ever', async () => {
+test('a member that does not take the configuration over is named, and not waited for without end', async () => {
   etcd.put('demo', 'config', { ttl: 20 });
   amend(etcd, 'demo', 'patroni2', { config_revision: '1' });
   amend(etcd, 'demo', 'patroni3', { config_revision: '1', state: 'stopped' });

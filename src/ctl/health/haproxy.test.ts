@@ -10,7 +10,7 @@ const proxy = createServer((_request, response) => response.end(STATS));
 beforeAll(() => new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve)));
 afterAll(() => new Promise((resolve) => proxy.close(resolve)));
 
-test('a HAProxy that nobody has named: what was not looked at is said, and another cluster’s is left alone', async () => {
+test('without a named HAProxy, health says what it did not look at, and leaves another cluster’s alone', async () => {
   const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/stats;csv`;
   const view = Promise.resolve(['patroni1', 'patroni2', 'patroni3']);
   const guess = { url, username: 'admin', password: 'admin', isGuess: true };

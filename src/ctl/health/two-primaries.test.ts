@@ -22,7 +22,7 @@ beforeEach(() => {
   );
 });
 
-test('two primaries are critical, in a pause too, and told once', async () => {
+test('two primaries are critical, in a pause too, and reported once', async () => {
   etcd.put('demo', 'config', { pause: true });
   members.answer(({ member }) =>
     member === 'patroni3'
@@ -36,19 +36,19 @@ test('two primaries are critical, in a pause too, and told once', async () => {
   expect(out.match(/patroni2 /g)).toHaveLength(2);
 });
 
-test('two primaries are critical while nobody leads', async () => {
+test('two primaries are critical while no member leads', async () => {
   etcd.remove('demo', 'leader');
   members.answer(() => JSON.stringify({ state: 'running', role: 'primary', timeline: 1, xlog: { location: END } }));
   const { out } = await ctl(['health', '--no-haproxy'], { etcd, env });
   expect(out).toContain('critical: patroni1, patroni2, patroni3 all run as primaries, and none of them leads\n');
 });
 
-test('a key that is of before a change of leader makes no second primary of a member that says otherwise', async () => {
+test('a key from before a change of leader makes no second primary of a member that says otherwise', async () => {
   amend(etcd, 'demo', 'patroni2', { role: 'primary' });
   expect((await ctl(['health', '--no-haproxy'], { etcd, env })).code).toBe(0);
 });
 
-test('WAL that is gone is told once, with what to do', async () => {
+test('WAL that is gone is reported once, with the command that helps', async () => {
   const because = 'the WAL it needs is gone; reinit: regentctl reinit demo patroni3';
   members.answer(({ member }) =>
     member === 'patroni3'

@@ -43,7 +43,7 @@ test('a title longer than the table is cut, never widens it', () => {
   expect(renderTable([{ name: 'Member' }], [], ' Cluster: long (uninitialized) ').split('\n')[0]).toBe('+ Cluster+');
 });
 
-test('what comes from etcd cannot steer the terminal', () => {
+test('text from etcd cannot steer the terminal', () => {
   const text = renderTable([{ name: 'N' }], [['a\u001b[2Jb\u0007\r']], ' \u001b]0;x ');
   // biome-ignore lint/suspicious/noControlCharactersInRegex: that none is left is the point
   expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f]/);
