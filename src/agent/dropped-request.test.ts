@@ -26,6 +26,6 @@ test.each([
   expect(droppedRequest(decision(rule, because, clear), 7)).toEqual({ because: told, atMs: 7 });
 });
 
-test('a round that drops nothing has nothing to tell', () => {
+test('a round that drops no request tells nothing', () => {
   expect(droppedRequest(decision('switchover.hand-over', 'switchover: demoting myself'), 7)).toBe(null);
 });

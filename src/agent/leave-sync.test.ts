@@ -41,7 +41,7 @@ const listing = (...standbys: string[]): ClusterView => ({
 });
 
 describe('a standby that is about to stop', () => {
-  it('asks to be let go while the leader counts on it, and goes once that is over for two looks', async () => {
+  it('asks to be let go while the leader counts on it, and goes once two looks no longer list it', async () => {
     const { seen, leave } = scene([listing('b'), listing('b'), listing('c'), listing('b'), listing('c')]);
     await leave();
     expect(seen).toMatchObject({ announcedAt: [1], looks: 6, warnings: [] });
@@ -75,13 +75,13 @@ describe('a standby that is about to stop', () => {
   it.each([
     ['without synchronous mode', settings('b')],
     ['as a member that is never synchronous', settings('b', { dynamic: { synchronousMode: 'on' }, local: { tags: { nosync: true } } })],
-  ])('asks nobody %s', async (_, own) => {
+  ])('asks no leader %s', async (_, own) => {
     const { seen, leave } = scene([listing('b')], own);
     await leave();
     expect(seen.looks).toBe(0);
   });
 
-  it('waits two rounds of the leader, then says what that costs', async () => {
+  it('waits two rounds of the leader, then logs what that costs', async () => {
     const { seen, leave } = scene([listing('b')]);
     await leave();
     expect(seen.announcedAt).toEqual([1]);

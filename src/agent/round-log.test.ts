@@ -51,7 +51,7 @@ it.each<[string, Scene, Partial<Memory>, RegExp]>([
     {},
     /^warning demoting self because i am not the healthiest node: the cluster is on timeline 5, this node on 3$/,
   ],
-])('it is a warning, said once, with its cause: %s', (_, scene, over, line) => {
+])('it is a warning, logged once, with its cause: %s', (_, scene, over, line) => {
   expect(said(scene, over)).toEqual([expect.stringMatching(line)]);
 });
 
@@ -61,6 +61,6 @@ it.each<[string, Scene]>([
     'it was told to end',
     { view: view({ leaderName: 'a' }), pg: pg.stopped(), requests: { shutdown: true, restart: null, reinitialize: null } },
   ],
-])('it is none where %s', (_, scene) => {
+])('it is no warning where %s', (_, scene) => {
   expect(said(scene)).toEqual([expect.stringMatching(/^info /)]);
 });

@@ -16,25 +16,25 @@ function tally(...scenes: readonly ReturnType<typeof observation>[]): Partial<Ta
   return Object.fromEntries(Object.entries(counter.counts).filter(([, count]) => count !== 0));
 }
 
-describe('who leads', () => {
-  it('counts as changed when another leads, not when the same one does again', () => {
+describe('the leader', () => {
+  it('counts as changed when another member leads, not when the same one does again', () => {
     expect(tally(leads('b'), leads(undefined), leads('b'))).toEqual({});
     expect(tally(leads('b'), leads(undefined), leads('c'))).toEqual({ leaderChanges: 1, failovers: 1 });
     expect(tally(leads(undefined), leads('c'))).toEqual({});
   });
 
-  it('by an operator’s request is no failover', () => {
+  it('counts no failover when an operator asked for the change', () => {
     expect(tally(leads('b', request), leads(undefined, request), leads('c', request), leads('c'))).toEqual({ leaderChanges: 1 });
     expect(tally(leads('b', request), leads('c'), leads('b'))).toEqual({ leaderChanges: 2, failovers: 1 });
   });
 
-  it('fails over although a switchover was scheduled for later', () => {
+  it('counts a failover although a switchover was scheduled for later', () => {
     const later = { ...request, scheduledAtMs: leads('b').wallMs + 60_000, scheduledAt: 'x' };
     expect(tally(leads('b', later), leads(undefined, later), leads('c', later))).toEqual({ leaderChanges: 1, failovers: 1 });
   });
 });
 
-it('roles: the first one found is no change; a primary that is one no more was demoted', () => {
+it('roles: the first one found is no change; a primary that is no longer one was demoted', () => {
   const counter = new Tally();
   const [primary, demoted] = [memory({ role: 'primary' }), memory({ role: 'demoted' })];
   counter.note(memory(), primary, leads('a'));
@@ -44,7 +44,7 @@ it('roles: the first one found is no change; a primary that is one no more was d
   expect(counter.counts).toMatchObject({ roleChanges: 2, demotions: 1 });
 });
 
-it('an etcd that could not be read, and jobs by what came of them', () => {
+it('an etcd that could not be read, and jobs by their outcome', () => {
   expect(tally(observation({ view: null, pg: pg.primary() }), observation({ view: null }))).toEqual({ etcdFailures: 2 });
   const source = { name: 'b', host: 'b', port: 1 };
   const jobs: readonly Job[] = [

@@ -51,7 +51,7 @@ describe('a change of role', () => {
     expect(rounds.told).toEqual(['on_start replica']);
   });
 
-  it('back to the same role after on_stop puts back what on_stop took away', () => {
+  it('back to the same role after on_stop restores what on_stop removed', () => {
     const rounds = new Rounds().round(asPrimary).round(asPrimary, { stopped: true }).round(asPrimary).round(asPrimary);
     expect(rounds.told).toEqual(['on_start primary', 'on_start primary']);
     const changed = new Rounds().round(asPrimary, { stopped: true }).round(asReplica).round(asPrimary);
@@ -59,7 +59,7 @@ describe('a change of role', () => {
   });
 });
 
-it('a restart is told once, unless another word comes before it', () => {
+it('a restart is told once, unless another call comes before it', () => {
   const job = { kind: 'restart', role: { kind: 'primary' }, why: 'restart', timeoutMs: null } as const;
   const ended = [{ job, ok: true, code: null, message: null, endedAtMs: 1 }];
   const rounds = new Rounds().round(asPrimary).round(asPrimary, { starts: false, over: { ended } }).round(asPrimary).round(asPrimary);

@@ -67,7 +67,7 @@ describe('a chore that failed', () => {
     expect(decision.wakeAtMs).toBe(10_900);
   });
 
-  it('is forgotten once it succeeds, and once nobody wants it any more', () => {
+  it('is forgotten once it succeeds, and once it is no longer wanted', () => {
     const chores: ChoreFailures = { slots: { count: 3, sinceMs: 0, lastAtMs: 0, message: 'x' } };
     const done = decide(
       leading({ chores: [{ kind: 'slots', ok: true, code: null, message: null, endedAtMs: 9_000 }] }),
@@ -79,7 +79,7 @@ describe('a chore that failed', () => {
     expect(decide(without, memory({ chores })).memory.chores).toEqual({});
   });
 
-  it('stays known while nothing is put in order: a job runs, etcd does not answer', () => {
+  it('stays known while nothing is put in order: a job runs, or etcd does not answer', () => {
     const chores: ChoreFailures = { slots: { count: 3, sinceMs: 0, lastAtMs: 0, message: 'x' } };
     const job = { job: { kind: 'handover', action: 'switchover', candidate: null } as const, startedAtMs: 0 };
     expect(decide(leading({ job }), memory({ chores })).memory.chores).toEqual(chores);
@@ -87,7 +87,7 @@ describe('a chore that failed', () => {
   });
 });
 
-it('files that cannot be written are not said to be in order while nobody leads and they have to wait', () => {
+it('files that cannot be written still count as failing while no member leads and they have to wait', () => {
   const chores: ChoreFailures = { files: { count: 1, sinceMs: 0, lastAtMs: 0, message: 'x' } };
   const leaderless = decide(observation({ configDirty: true }), memory({ chores }));
   expect(leaderless.memory.chores).toEqual(chores);
@@ -95,7 +95,7 @@ it('files that cannot be written are not said to be in order while nobody leads 
   expect(leaderless.effects.some(({ kind }) => kind === 'apply-config')).toBe(false);
 });
 
-it('the synchronous set comes before every key, file and slot, and is not undone by the files of the same round', () => {
+it('the synchronous set comes before every key, file and slot; the files of the same round do not undo it', () => {
   const synchronous = settings('a', { dynamic: { synchronousMode: 'on', useSlots: true, slots } });
   const streaming = { pid: 1, usename: 'r', applicationName: 'b', clientAddr: null, state: 'streaming', syncState: 'async' } as const;
   const sender = { ...streaming, syncPriority: 0, writeLsn: lsn(1000), flushLsn: lsn(1000), replayLsn: lsn(1000), replyTime: '1' };

@@ -1,4 +1,4 @@
-/** From whom a member without data, or with data that are to go, gets its copy. */
+/** Where a member without data, or with data that must go, gets its copy. */
 import { expect, it } from 'vitest';
 import { member, memory, observation, pg, settings, view } from '../../test/support/build.ts';
 import { type CloneSource, cloneSource, sourceWithoutData } from './clone-source.ts';
@@ -24,7 +24,7 @@ it('is a replica tagged clonefrom, unless the operator wants the leader', () => 
   expect(source(null, 'off', (c) => cloneSource(c, true))).toEqual(['b', 'leader', true]);
 });
 
-it('is the leader, as /sync names it, while /sync counts on what a member without data had confirmed', () => {
+it('is the leader, as /sync names it, while /sync counts on commits that a member without data had confirmed', () => {
   expect(source({ leader: 'b', standbys: ['a', 'c'] }, 'quorum', sourceWithoutData)).toEqual(['b', 'leader', false]);
   expect(source({ leader: 'b', standbys: ['c'] }, 'quorum', sourceWithoutData)).toEqual(['c', 'replica', false]);
   expect(source({ leader: 'b', standbys: ['a', 'c'] }, 'off', sourceWithoutData)).toEqual(['c', 'replica', false]);

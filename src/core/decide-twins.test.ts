@@ -31,7 +31,7 @@ const asked = (scene: Scene) => {
   return { rule, because, kinds: effects.map((effect) => (effect.kind === 'start-job' ? effect.job.kind : effect.kind)) };
 };
 
-it('a node that is down is cloned anew where that is allowed, and not rewound', () => {
+it('a node that is down is cloned where that is allowed, and not rewound', () => {
   expect(asked({ pg: stopped, source: source('bb'), settings: mayRemove })).toMatchObject({
     rule: 'mend.copy',
     kinds: ['reinitialize'],
@@ -42,13 +42,13 @@ it('a node that is down is cloned anew where that is allowed, and not rewound', 
   });
 });
 
-it('where it is not allowed, the log says what to type', () => {
+it('where it is not allowed, the log names the command to type', () => {
   const { rule, because, kinds } = asked({ pg: stopped, source: source('bb') });
   expect([rule, kinds]).toEqual(['mend.rewind-blind', ['mark-strayed']]);
   expect(because).toMatch(/both have a timeline 2, each its own\); run: regentctl reinit/);
 });
 
-it('a standby that runs does not go on waiting for WAL that will never fit', () => {
+it('a running standby does not go on waiting for WAL that will never fit', () => {
   expect(asked({ pg: standby, source: source('bb'), settings: mayRemove })).toMatchObject({
     rule: 'mend.copy',
     kinds: ['reinitialize'],

@@ -369,7 +369,7 @@ describe('decide', () => {
     ]);
   });
 
-  it('names the scope under which etcd knows nothing', () => {
+  it('names the scope in which etcd has nothing', () => {
     const nothingThere = observation({ view: view({ initialize: null }), pg: pg.standby() });
     expect(decide(nothingThere, memory()).because).toMatch(/cluster demo is not initialized in etcd.*correct scope/);
   });

@@ -52,7 +52,7 @@ describe('compareHistories', () => {
   });
 });
 
-it('a source is to have the WAL of its own timeline, and of former ones before it left them', () => {
+it('expects a source to have the WAL of its own timeline, and of former ones up to where it left them', () => {
   const from = source(3, [entry(1, 100), entry(2, 300)]);
   expect([sharesPlace(from, 3, lsn(9999)), sharesPlace(from, 2, lsn(299)), sharesPlace(from, 1, lsn(99))]).toEqual([true, true, true]);
   expect([sharesPlace(from, 2, lsn(300)), sharesPlace(from, 1, lsn(200)), sharesPlace(from, 4, lsn(1))]).toEqual([false, false, false]);
@@ -76,7 +76,7 @@ describe('divergenceFrom', () => {
     expect(divergenceFrom(pg.stopped(), null)).toBe('unknown');
     expect(divergenceFrom(pg.stopped(), source(1, [], { inRecovery: true }))).toBe('unknown');
   });
-  it('takes another system for diverged', () => {
+  it('reads another system as diverged', () => {
     expect(divergenceFrom(pg.stopped(), source(1, [], { systemIdentifier: '1' }))).toBe('diverged');
   });
   it('counts what a standby received, not only what it replayed', () => {
@@ -104,7 +104,7 @@ describe('timelines of one number, begun at one point (M13)', () => {
     expect(divergenceFrom(ours, from)).toBe(verdict);
     expect(rewindIsBlind(ours, from)).toBe(blind);
   });
-  it('cannot be told apart while we do not know our own', () => {
+  it('are not compared while our own fingerprint is not known', () => {
     const { timelineFingerprint: _unknown, ...without } = ours;
     expect(divergenceFrom(without, source(3, left, other))).toBe('prefix');
   });

@@ -30,7 +30,7 @@ describe('a member that was forgotten', () => {
     expect([...forgottenSlots(view({ leaderName: 'a', members: [member('a'), bogus], status }))]).toEqual(['e']);
   });
 
-  test('is carried on by the leader until nobody can remember it any more, and not beyond its return', () => {
+  test('is carried on by the leader until no node can remember it any more, and not beyond its return', () => {
     expect(carriedForgotten(seen('a'), TTL_S, AT * 1000 + TTL_S * 1000)).toEqual({ e: AT });
     expect(carriedForgotten(seen('a'), TTL_S, AT * 1000 + 2 * TTL_S * 1000)).toEqual({});
     expect(carriedForgotten(seen('a', 'e'), TTL_S, AT * 1000)).toEqual({});
@@ -43,7 +43,7 @@ describe('a member that was forgotten', () => {
   });
 });
 
-test('what the tool writes keeps everything else that stands there', () => {
+test('the tool’s write keeps all other entries', () => {
   const before = { optime: 5, slots: { e: 3, b: 4 }, retain_slots: ['b', 'e'], writes_on: { leader: 'a' }, forgotten: { d: 1 } };
   expect(withForgotten(before, 'e', 7_999)).toEqual({ ...before, retain_slots: ['b'], forgotten: { d: 1, e: 7 } });
   expect(withForgotten({ optime: 5 }, 'e', 7_000)).toEqual({ optime: 5, retain_slots: [], forgotten: { e: 7 } });

@@ -1,4 +1,4 @@
-/** An etcd that was restored from an older backup names whoever led then. */
+/** An etcd that was restored from an older backup names the leader of that time. */
 import { describe, expect, it } from 'vitest';
 import { lsn, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../test/support/build.ts';
 import { readPeerBody } from '../dialect/peer-body.ts';
@@ -16,7 +16,7 @@ function decided(scene: Scene, before: Memory = emptyMemory) {
 }
 
 describe('a leader key that this process did not take', () => {
-  it('is attached, and no more, until everybody was asked', () => {
+  it('is attached, and no more, until every member was asked', () => {
     expect(decided({ view: view({ leaderName: 'a', leaderLease: 'old' }) }).rule).toBe('fence.attach');
     const waiting = decided({ view: ours, peers: peers(peer('b')) });
     expect(waiting).toMatchObject({ rule: 'standby.key-from-before', steps: [] });
@@ -24,7 +24,7 @@ describe('a leader key that this process did not take', () => {
     expect(decided({ view: ours, peers: peers(peer('b'), peer('c')) }, waiting.memory).rule).toBe('standby.promote');
   });
 
-  it('is led by all the same once those who do not answer have had the time of a lease', () => {
+  it('is used for leading once silent members have had the time of a lease', () => {
     const since = memory({ keyTaken: false, keyInheritedSinceMs: 0 });
     expect(decided({ view: ours, peers: peers(peer('b')), nowMs: 29_000 }, since).rule).toBe('standby.key-from-before');
     const lease = { leaseId: 'lease-a', confirmedSentAtMs: 29_500, ttlSeconds: 30 };
@@ -49,7 +49,7 @@ describe('a leader key that this process did not take', () => {
       expect(decided({ view: ours, peers: peers(peer('b'), other) }).rule).toBe('standby.promote');
   });
 
-  it('does not start a primary’s data either where another is on a later timeline', () => {
+  it('does not start a primary’s data either where another member is on a later timeline', () => {
     const crashed = pg.stopped({ state: 'in production', checkpointLsn: lsn(500) });
     expect(decided({ view: ours, pg: crashed, peers: peers(peer('b'), down('c', 3, 900)) })).toMatchObject({
       rule: 'stopped.key-from-before',
@@ -60,7 +60,7 @@ describe('a leader key that this process did not take', () => {
     expect(restarted).toMatchObject({ rule: 'stopped.restart-primary', steps: ['start-job'] });
   });
 
-  it('is its own once taken, or led by: what the others have was compared then', () => {
+  it('is its own once taken, or used: the others’ positions were compared then', () => {
     const ahead = peers(peer('b'), peer('c', { lsn: lsn(1001) }));
     const won = decided({ view: view(), peers: peers(peer('b'), peer('c')) });
     expect(won.steps).toEqual(['acquire-leader']);
@@ -74,7 +74,7 @@ describe('a leader key that this process did not take', () => {
     expect(decided({ view: ours, peers: ahead }, followed.memory).rule).toBe('standby.key-from-before');
   });
 
-  it('is no way around the comparison for the operator’s restart', () => {
+  it('does not let the operator’s restart skip the comparison', () => {
     const requests = { shutdown: false, restart: { timeoutMs: null }, reinitialize: null };
     const crashed = pg.stopped({ state: 'in production', checkpointLsn: lsn(500) });
     const other = peers(peer('b'), down('c', 3, 900));
@@ -82,11 +82,11 @@ describe('a leader key that this process did not take', () => {
   });
 });
 
-describe('a race in which somebody is not up yet', () => {
+describe('a race in which one member is not up yet', () => {
   const race = (other: ReturnType<typeof peer>, over: Partial<Memory> = {}) =>
     decided({ view: view(), peers: peers(peer('b'), other) }, memory({ leaderlessSinceMs: 5000, ...over })).steps;
 
-  it('waits for one that has more, and not for ever', () => {
+  it('waits for a member that has more, but not for ever', () => {
     expect(race(down('c', 3, 900))).toEqual([]);
     expect(race(down('c', 1, 1001))).toEqual([]);
     expect(race(down('c', 1, 1001), { leaderlessSinceMs: 0 })).toEqual(['acquire-leader']);
@@ -119,14 +119,14 @@ describe('a leader with less than this node', () => {
     expect(stays.because).toContain('regentctl reinit demo a');
   });
 
-  it('is not what a promotion by hand leads to, which the agent saw: that is taken back', () => {
+  it('does not come from a promotion by hand that the agent saw: that is undone', () => {
     const promoted = { ...pg.primary({ timeline: 3 }), localHistory };
     const seen = decided({ view: theirs, pg: promoted }, memory({ role: 'replica' }));
     expect(seen.rule).toBe('fence.other-leader');
     expect(decided({ view: theirs, pg: stopped, source }, seen.memory).rule).toBe('mend.rewind');
   });
 
-  it('is what a former leader finds after one was demoted by an old key', () => {
+  it('is found by a former leader after one was demoted by an old key', () => {
     const led = decided({ view: view({ leaderName: 'a' }), pg: pg.primary({ timeline: 3 }) });
     const demoted = decided({ view: theirs, pg: { ...pg.primary({ timeline: 3 }), localHistory } }, led.memory);
     expect(demoted.rule).toBe('fence.other-leader');
@@ -135,7 +135,7 @@ describe('a leader with less than this node', () => {
 });
 
 describe('the answer of an agent whose server is down', () => {
-  it('tells what lies on its disk, and is no vote', () => {
+  it('shows how far its disk goes, and is no vote', () => {
     const body = { state: 'stopped', role: 'replica', on_disk: { timeline: 3, location: 900 } };
     expect(readPeerBody('c', body)).toMatchObject({ lsn: null, timeline: null, onDisk: { timeline: 3, lsn: 900n }, inRecovery: true });
     expect(readPeerBody('c', { state: 'creating replica', on_disk: {} })).toMatchObject({ lsn: null });

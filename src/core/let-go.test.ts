@@ -1,6 +1,6 @@
 /**
- * A standby that cannot write that it lets go of the former primary: when its word counts all the
- * same.
+ * A standby that cannot write that it lets go of the former primary, and when its word still
+ * counts.
  */
 import { describe, expect, it } from 'vitest';
 import { memory, observation, pg, settings, view } from '../../test/support/build.ts';
@@ -24,7 +24,7 @@ const letGo = (over: Partial<Memory> = {}, scene = observation({ pg: pg.standby(
   isLetGo(contextOf(scene, memory({ ...since, ...over })));
 
 describe('the former primary is let go without a file', () => {
-  it('once it has been gone for longer than PostgreSQL waits before it connects again, and etcd says that nobody leads', () => {
+  it('once it has been gone longer than PostgreSQL waits for a retry, and etcd says that no member leads', () => {
     expect(letGo()).toBe(true);
   });
   it.each([
@@ -35,7 +35,7 @@ describe('the former primary is let go without a file', () => {
   ])('not while %s', (_, over) => {
     expect(letGo(over)).toBe(false);
   });
-  it('not while it is there, somebody leads, or etcd does not answer', () => {
+  it('not while it is there, another member leads, or etcd does not answer', () => {
     expect(letGo({}, observation({ pg: pg.standby({ ...connected, receiver }) }))).toBe(false);
     expect(letGo({}, observation({ pg: pg.standby(connected), view: view({ leaderName: 'b' }) }))).toBe(false);
     expect(letGo({}, observation({ pg: pg.standby(connected), view: null }))).toBe(false);
@@ -43,7 +43,7 @@ describe('the former primary is let go without a file', () => {
   });
 });
 
-it('how long it has been gone is counted from round to round, and anew once it was there', () => {
+it('the time it has been gone is counted from round to round, and restarts once it was there', () => {
   const sync = { leader: 'c', quorum: 1, standbys: ['a', 'b'], modRevision: '3' };
   const quorum = settings('a', { dynamic: { synchronousMode: 'quorum' } });
   const round = (nowMs: number, before: Memory, there: boolean | 'unknown') => {

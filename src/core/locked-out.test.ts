@@ -1,6 +1,6 @@
 /**
- * A server that does not let its agent in: it goes on as it is, gets its files, keeps no request
- * for later, and the log tells once.
+ * A server that does not let its agent in. It goes on as it is, gets its files, and keeps no
+ * request for later. The log tells it once.
  */
 import { describe, expect, it } from 'vitest';
 import { member, memory, observation, peer, peers, pg, settings, sql, view, walsender } from '../../test/support/build.ts';
@@ -28,7 +28,7 @@ describe('a switchover', () => {
     expect(decide(o, memory()).because).toContain(`b cannot be logged in to: ${lockedOut}`);
   });
 
-  it('asked of a leader that is blind is dropped, so that it does not fire later', () => {
+  it('asked of a blind leader is dropped, so that it does not happen later', () => {
     const o = observation({ view: mine, pg: blind(false) });
     expect(decide(o, memory())).toMatchObject({
       rule: 'starting.refused',
@@ -47,7 +47,7 @@ describe('a server that is blind', () => {
     expect(decision).toMatchObject({ rule: 'starting.refused', steps: [], memory: { role: 'primary' } });
   });
 
-  it('gets its files, in the role they tell, and none in doubt', () => {
+  it('gets its files in the role they tell, and none when in doubt', () => {
     const asked = (standby: boolean, over: ReturnType<typeof view>) =>
       decide(observation({ view: over, pg: blind(standby), configDirty: true }), memory()).chores;
     expect(asked(true, other)).toMatchObject([{ kind: 'files', effects: [{ kind: 'apply-config', role: { kind: 'standby' } }] }]);
@@ -69,7 +69,7 @@ describe('a server that is blind', () => {
     expect(decide(o, memory())).toMatchObject({ rule: 'starting.blind-candidate', effects: [{ kind: 'release-leader' }] });
   });
 
-  it('that nobody has taken over is left alone', () => {
+  it('that Regent has not taken over is left alone', () => {
     const o = observation({ view: view(), pg: { ...blind(false), unmanaged: true as const }, configDirty: true, settings: settings('a') });
     expect(decide(o, memory()).effects).toEqual([]);
   });
@@ -108,7 +108,7 @@ describe('a standby whose agent sees nothing', () => {
     expect(step(member('b', { raw: { locked_out: lockedOut } }), member('c'))).toEqual([]);
   });
 
-  it('is waited for where there is nobody else: what it has confirmed is there', () => {
+  it('is waited for where there is no other standby, because it has what it confirmed', () => {
     expect(step(blindMember('b'), blindMember('c'))).toEqual([]);
   });
 });

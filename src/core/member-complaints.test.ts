@@ -9,7 +9,7 @@ describe('members that do not go together', () => {
     expect(memberComplaints([], 'quorum')).toEqual([]);
   });
 
-  it('names who does not know quorum mode, where that is in force', () => {
+  it('names members that do not know quorum mode, where that is in force', () => {
     const members = [of('a'), of('b', '3.3.8'), of('c', '3.0.2')];
     expect(memberComplaints(members, 'on')).toEqual([]);
     expect(memberComplaints(members, 'off')).toEqual([]);
@@ -19,13 +19,13 @@ describe('members that do not go together', () => {
     expect(found[1]).toMatch(/^c runs Patroni 3\.0\.2/);
   });
 
-  it('names whom PostgreSQL cannot tell apart', () => {
+  it('names members that PostgreSQL cannot tell apart', () => {
     const long = 'n'.repeat(63);
     expect(memberComplaints([of(`${long}1`), of(`${long}2`)], 'off').at(-1)).toContain(`rename all but one: ${long}1 and ${long}2`);
     expect(memberComplaints([of('knoten-ä'), of('knoten-b')], 'off')).toEqual([]);
   });
 
-  it('names who share a slot, in one line', () => {
+  it('names members that share a slot, in one line', () => {
     expect(memberComplaints([of('a-b'), of('a.b'), of('c')], 'off')).toEqual([
       'members share one replication slot name, rename all but one: a-b and a.b',
     ]);

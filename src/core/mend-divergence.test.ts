@@ -30,7 +30,7 @@ const later = { nowMs: 10_000 + backoffMs(99) };
 
 describe('a rewind that failed', () => {
   it.each(['REWIND_NO_ROOM', 'SOURCE_UNREACHABLE', 'SOURCE_NOT_READY', 'REWIND_SOURCE_LOST', 'REWIND_NO_RIGHT'])(
-    'because of %s is tried for as long as it takes, more and more seldom, and no copy is made',
+    'because of %s is repeated for as long as it takes, less and less often, and no copy is made',
     (code) => {
       const waiting = asked({ pg: crashed, settings: mayRemove }, failed(code, 50));
       expect(waiting).toMatchObject({ rule: 'mend.rewind-later', kinds: [], wakeAtMs: 9_900 + 30_000 });
@@ -38,13 +38,13 @@ describe('a rewind that failed', () => {
       expect(asked({ pg: crashed, settings: mayRemove, ...later }, failed(code, 50)).kinds).toEqual(['rewind']);
     },
   );
-  it.each(['REWIND_WAL_GONE', 'REWIND_BLIND', 'REWIND_NOTHING_IN_COMMON'])('because of %s is not tried again', (code) => {
+  it.each(['REWIND_WAL_GONE', 'REWIND_BLIND', 'REWIND_NOTHING_IN_COMMON'])('because of %s is not repeated', (code) => {
     const given = asked({ pg: crashed, ...later }, failed(code, 1));
     expect(given).toMatchObject({ rule: 'mend.rewind-refused', kinds: [] });
     expect(given.because).toMatch(/pg_rewind cannot mend that \(why\); run: regentctl reinit/);
     expect(asked({ pg: crashed, settings: mayRemove, ...later }, failed(code, 1)).kinds).toEqual(['reinitialize']);
   });
-  it('for an unknown cause is tried on as well; after three tries a copy may be made, or is advised', () => {
+  it('for an unknown cause is repeated as well; after three tries a copy may be made, or is advised', () => {
     expect(asked({ pg: crashed, ...later }, failed('REWIND_FAILED', 9)).kinds).toEqual(['rewind']);
     expect(asked({ pg: crashed }, failed('REWIND_FAILED', 9)).because).toMatch(
       /trying again soon; if the cause does not pass, run: regentctl reinit/,
@@ -116,10 +116,10 @@ describe('a restored base backup', () => {
     expect(asked(scene)).toMatchObject({ rule: 'stopped.base-backup', kinds: ['start'] });
     expect(roleOf(scene)).toMatchObject({ kind: 'standby', source: { name: 'b' } });
   });
-  it('of another history is brought to its end first, and sent nothing', () => {
+  it('of another history first recovers to its end, and is sent nothing', () => {
     expect(roleOf({ pg: backup(1200) })).toEqual({ kind: 'standby', source: null });
   });
-  it('waits for nobody when nobody leads', () => {
+  it('waits for no member when no member leads', () => {
     expect(roleOf({ view: view(), pg: backup(900), source: null })).toEqual({ kind: 'standby', source: null });
   });
   it('does not lead by a key that this node held before', () => {
@@ -129,7 +129,7 @@ describe('a restored base backup', () => {
       kinds: ['release-leader'],
     });
   });
-  it('that does not come to its end is told where to get its WAL, and the operator what it lacks', () => {
+  it('that does not recover to its end names the source for its WAL, and tells the operator what it lacks', () => {
     const starting = asked({ pg: backup(900, pg.starting({ standbySignal: true })), source: null });
     expect(starting).toMatchObject({ rule: 'starting.standby', kinds: ['apply-config'] });
     expect(starting.because).toMatch(/needs the WAL up to the backup’s end, from b or an archive/);

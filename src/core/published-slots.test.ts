@@ -22,11 +22,11 @@ function published(
   return (statusValue(contextOf(o, memory({ slotSeenAtMs })))['slots'] as Record<string, unknown>)['e'];
 }
 
-it('keeps the position of a member that is away, where the slot was made here after it had left', () => {
+it('keeps the position of a member that is away, when the slot was made here after it had left', () => {
   expect(published(slot('e', 800), 500)).toBe(lsn(500));
 });
 
-it('tells the position of a slot as it is where its member streams, nobody has told of it before, or it lies further back', () => {
+it('publishes a slot’s own position where its member streams, it was not published before, or it lies further back', () => {
   expect(published(slot('e', 800, { active: true }), 500)).toBe(lsn(800));
   expect(published(slot('e', 800), null)).toBe(lsn(800));
   expect(published(slot('e', 400), 500)).toBe(lsn(400));

@@ -29,7 +29,7 @@ describe('a start as a standby', () => {
       'restarting after failure',
     ],
     ['when the machine has started', { role: 'replica', state: 'stopped' }, 'starting as a secondary'],
-  ])('%s is called what it is', (_what, remembered, expected) => {
+  ])('%s is called by its name', (_what, remembered, expected) => {
     expect(label(remembered)).toBe(expected);
   });
 });
@@ -52,7 +52,7 @@ it('a candidate that is no member is not said to be silent', () => {
   expect(said).toBe('switchover is not possible: nobody is not a member of this cluster');
 });
 
-it.each([false, true])('data of another cluster: which two, and what to do (paused: %s)', (pause) => {
+it.each([false, true])('data of another cluster: the sentence names both clusters and the remedy (paused: %s)', (pause) => {
   const scene = {
     view: view({ leaderName: 'b', initialize: '9999999999999' }),
     pg: pg.standby(),

@@ -17,7 +17,7 @@ describe('the ways to make a replica', () => {
     expect(replicaMethods(configured, hasSource, fromLeader).methods).toEqual(expected);
   });
 
-  it('names what the operator passes over', () => {
+  it('names the methods that the operator passes over', () => {
     expect(replicaMethods(both, true, true).because).toContain('not tried: pgbackrest');
   });
 

@@ -57,7 +57,7 @@ describe.each(['quorum', 'on'] as const)('a standby that is not waited for, mode
     expect(leader.sees(66_000, b('y')).wants('b')).toBe(true);
   });
 
-  it('does not when it owes a reply for longer than one that is there', () => {
+  it('does not when it owes a reply for longer than a living one would', () => {
     const leader = new Leader(mode).sees(50_000, b('x')).sees(55_000, b('x', behind));
     expect(leader.wants('b')).toBe(true);
     expect(leader.sees(58_001, b('x', behind)).wants('b')).toBe(false);
@@ -81,7 +81,7 @@ describe.each(['quorum', 'on'] as const)('a standby that is not waited for, mode
   });
 });
 
-it('who is waited for stays although it is silent', () => {
+it('a standby that commits wait for stays although it is silent', () => {
   const leader = new Leader();
   leader.names = 'ANY 1 (b)';
   leader.sees(50_000, b('x')).sees(80_000, b('x'));
@@ -89,7 +89,7 @@ it('who is waited for stays although it is silent', () => {
   expect(leader.wants('b')).toBe(true);
 });
 
-it('nobody is looked for again and again who may not be synchronous, or is no member', () => {
+it('the leader does not look again for one that may not be synchronous, or is no member', () => {
   const leader = new Leader().sees(50_000, walsender('stranger')).sees(80_000, walsender('stranger'));
   expect(chores(leader.c).wakeInMs).toBeNull();
 });

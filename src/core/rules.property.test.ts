@@ -1,6 +1,6 @@
 /**
- * Over random observations: every situation has a rule, no decision breaks an invariant
- * (checkDecision throws), every rule of the table is reachable, and the decision is a function of
+ * Over random observations: every situation has a rule, and no decision breaks an invariant
+ * (checkDecision throws). Every rule of the table is reachable, and the decision is a function of
  * its input.
  */
 import fc from 'fast-check';

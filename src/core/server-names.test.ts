@@ -14,12 +14,12 @@ describe('a name as PostgreSQL carries it', () => {
     expect(carriedName('é1', 160_000)).toBe(String.raw`\xc3\xa91`);
   });
 
-  it('is what is written into synchronous_standby_names', () => {
+  it('is written into synchronous_standby_names', () => {
     expect(carriedSyncNames('ANY 1 (b,c)', 150_000)).toBe('ANY 1 (b,c)');
     expect(carriedSyncNames('ANY 1 ("é1",c)', 150_000)).toBe('ANY 1 ("??1",c)');
   });
 
-  it('may be the same for two members: neither is known by it', () => {
+  it('may be the same for two members: then it means neither', () => {
     expect(carriedClashes(['a', `${long}1`, `${long}2`, 'é'])).toEqual([[`${long}1`, `${long}2`]]);
     const facts = sql({ replication: [walsender(long.slice(0, 63))] });
     const cluster = view({ members: [member(`${long}1`), member(`${long}2`)] });

@@ -8,16 +8,16 @@ import { type Connected, dispensable, silenceBetween, successorsOf } from './shu
 const cluster = (over: Partial<ClusterView> = {}) => view({ leaderName: 'a', ...over });
 
 describe('successors of a primary', () => {
-  it('is whom the operator named, alone', () => {
+  it('are the one that the operator named, alone', () => {
     expect(successorsOf(cluster(), 'a', 'c', 'off')).toEqual(['c']);
   });
 
-  it('or else everybody else who may lead', () => {
+  it('are otherwise all other members that may lead', () => {
     const members = [member('a'), member('b'), member('c', { tags: { nofailover: true } }), member('d')];
     expect(successorsOf(cluster({ members }), 'a', null, 'quorum')).toEqual(['b', 'd']);
   });
 
-  it('in mode on, who is listed in /sync', () => {
+  it('in mode on are those listed in /sync', () => {
     const sync = { leader: 'a', quorum: 0, standbys: ['c'], modRevision: '1' };
     expect(successorsOf(cluster({ sync }), 'a', null, 'on')).toEqual(['c']);
     expect(successorsOf(cluster({ sync }), 'a', null, 'quorum')).toEqual(['b', 'c']);
@@ -32,29 +32,29 @@ describe('silence between two looks', () => {
   const between = (first: WalsenderFacts[], last: WalsenderFacts[], names = ['b', 'c']) =>
     silenceBetween(primary(...first), primary(...last), cluster(), names);
 
-  it('is of who has neither confirmed what was written, nor said anything', () => {
+  it('is that of a standby that neither confirmed what was written, nor said anything', () => {
     expect(between([b(), c()], [b(), c({ flushLsn: lsn(1000) })])).toEqual({ silent: [{ pid: 1, name: 'b' }], successorsSilent: false });
   });
 
-  it('is not of a slow one, which says at least how far it is', () => {
+  it('is not that of a slow one, which says at least how far it is', () => {
     expect(between([b(), c()], [b({ replyTime: 'y' }), c({ replyTime: 'y', state: 'catchup' })]).silent).toEqual([]);
   });
 
-  it('nor of one that has connected in between, or is gone', () => {
+  it('is not that of one that has connected in between, or is gone', () => {
     expect(between([b()], [c()]).silent).toEqual([]);
   });
 
-  it('nor of a stranger, or a backup', () => {
+  it('is not that of a stranger, or a backup', () => {
     const stranger = walsender('pg_receivewal', { flushLsn: null });
     expect(between([stranger, b({ state: 'backup' })], [stranger, b({ state: 'backup' })]).silent).toEqual([]);
   });
 
-  it('nor of anybody while it is not known how far the primary is', () => {
+  it('is not judged while it is not known how far the primary is', () => {
     const unknown = sql({ inRecovery: false, flushLsn: null, replication: [b()] });
     expect(silenceBetween(unknown, unknown, cluster(), ['b'])).toEqual({ silent: [], successorsSilent: false });
   });
 
-  it('leaves no successor when all that are connected are silent, whoever else speaks', () => {
+  it('leaves no successor when all connected ones are silent, whatever other standbys say', () => {
     const last = [b(), c({ replyTime: 'y' })];
     expect(between([b(), c()], last, ['b']).successorsSilent).toBe(true);
     expect(between([b(), c()], last, ['c']).successorsSilent).toBe(false);
@@ -70,31 +70,31 @@ describe('silence between two looks', () => {
   });
 });
 
-describe('who need not be waited for any longer', () => {
+describe('standbys that need not be waited for any longer', () => {
   const b = { pid: 1, name: 'b' };
   const c = { pid: 2, name: 'c' };
   const backup = { pid: 3, name: 'backup' };
 
-  it('is nobody while no successor has everything', () => {
+  it('are none while no successor has everything', () => {
     expect(dispensable([b, c, backup], new Set([2, 3]), ['b'])).toEqual([]);
     expect(dispensable([b, c, backup], new Set([3]), ['b', 'c'])).toEqual([]);
   });
 
-  it('nor where the successor was not connected at all', () => {
+  it('are none where the successor was not connected at all', () => {
     expect(dispensable([c], new Set([2]), ['b'])).toEqual([]);
     expect(dispensable([c, backup], new Set([2]), ['b'])).toEqual([]);
   });
 
-  it('is the rest once one of the successors has', () => {
+  it('are the rest once one of the successors has everything', () => {
     expect(dispensable([b, c, backup], new Set([1]), ['b'])).toEqual([c, backup]);
     expect(dispensable([b, c, backup], new Set([2]), ['b', 'c'])).toEqual([b, backup]);
   });
 
-  it('is everybody where nobody takes over', () => {
+  it('are all where no member takes over', () => {
     expect(dispensable([b, c], new Set([2]), [])).toEqual([b]);
   });
 
-  it('is never the last successor that could have everything', () => {
+  it('never include the last successor that could have everything', () => {
     const connected = fc.uniqueArray(fc.record({ pid: fc.nat(9), name: fc.constantFrom('b', 'c', 'd', 'stranger') }), {
       selector: ({ pid }) => pid,
     });

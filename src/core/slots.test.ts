@@ -25,14 +25,14 @@ describe('a slot on a standby', () => {
     expect(advanced(member('c', { lsn: lsn(400) }))).toBeNull();
   });
 
-  it('goes by the member alone where that streams from this node', () => {
+  it('is judged by the member’s own position where it streams from this node', () => {
     expect(advanced(member('c', { lsn: lsn(850), tags: { replicatefrom: 'a' } }))).toEqual({ c: lsn(850) });
     expect(advanced(member('c', { lsn: null, tags: { replicatefrom: 'a' } }))).toBeNull();
   });
 });
 
 describe('without slots for members that are away, the leader', () => {
-  /** a leads; c is to stream from b. */
+  /** a leads; c should stream from b. */
   const wanted = (b: Parameters<typeof member>[1]) => {
     const members = [member('a', { role: 'primary' }), member('b', b), member('c', { lsn: lsn(500), tags: { replicatefrom: 'b' } })];
     const mine = settings('a', { dynamic: { useSlots: true, memberSlotsTtlSeconds: 0 } });
@@ -41,7 +41,7 @@ describe('without slots for members that are away, the leader', () => {
     return plan?.kind === 'sync-slots' ? plan.create : [];
   };
 
-  it('has one for whoever streams from it, also in the place of a member that gets no WAL, is down or would follow in a ring', () => {
+  it('has one for every member that streams from it, also in the place of a source that gets no WAL, is down or would make a ring', () => {
     expect(wanted({ replicationState: 'streaming', lsn: lsn(500) })).toEqual(['b']);
     expect(wanted({ replicationState: null, replayLsn: lsn(400), lsn: lsn(400) })).toEqual(['b', 'c']);
     expect(wanted({ state: 'stopped' })).toEqual(['b', 'c']);
@@ -54,7 +54,7 @@ describe('slots of members that are away', () => {
   const seen = (leaderName: string, before: Readonly<Record<string, number>>) =>
     seenSlots(contextOf(observation({ view: view({ leaderName, status }), settings: on }), emptyMemory), before);
 
-  it('are kept by an agent that has just begun, be it the leader’s', () => {
+  it('are kept by an agent that has just begun, even the leader’s', () => {
     expect(seen('a', {})).toHaveProperty('e');
     expect(seen('b', { a: 9000 })).toHaveProperty('e');
   });
@@ -84,7 +84,7 @@ describe('the slot of a member that was forgotten', () => {
     return plan?.kind === 'sync-slots' ? plan.drop : [];
   };
 
-  it.each(['a', 'b'])('is dropped and remembered no longer, whatever the node remembers and the list says (leader: %s)', (leader) => {
+  it.each(['a', 'b'])('is dropped and no longer remembered, whatever the node remembers and the list says (leader: %s)', (leader) => {
     expect(seenSlots(scene(leader), { e: 9000 })).not.toHaveProperty('e');
     expect(seenSlots(scene(leader), {})).not.toHaveProperty('e');
     expect(dropped(scene(leader))).toEqual(['e']);
@@ -125,7 +125,7 @@ describe('a key among the members that is no member’s record', () => {
   });
 });
 
-describe('slots that keep what nobody wants, or nothing', () => {
+describe('slots that keep nothing, or nothing useful', () => {
   const seen = view({ leaderName: 'b', members: [member('a'), member('b', { role: 'primary' }), member('c', { lsn: null })] });
   const plan = (given: readonly SlotFacts[], over: Partial<Settings['dynamic']> = {}, primary = false) => {
     const mine = settings('a', { dynamic: { useSlots: true, ...over } });
@@ -137,7 +137,7 @@ describe('slots that keep what nobody wants, or nothing', () => {
   };
   const logical = (over: Partial<SlotFacts> = {}) => slot('app', 1, { type: 'logical', plugin: 'pgoutput', database: 'shop', ...over });
 
-  it('are made again where a standby would feed an xmin back that nobody advances', () => {
+  it('are made again where a standby would feed back an xmin that no server advances', () => {
     expect(plan([slot('c', 500, { xmin: '725' })])).toMatchObject({ renew: ['c'], drop: [] });
     expect(plan([slot('c', 500, { xmin: '725', active: true })])).toBeNull();
     expect(plan([slot('c', 500)])).toBeNull();

@@ -79,14 +79,14 @@ const other = walsender('c', { pid: 12, clientAddr: '10.0.0.3', syncState: 'quor
 const held = slot('b', 1000, { active: true, activePid: 11 });
 
 describe('a stranger under a member’s name', () => {
-  it('is told from the member by the member’s slot, at once', () => {
+  it('is recognized at once by the member’s slot', () => {
     const leader = new Leader();
     leader.round({ senders: [stranger, real, other], slots: [held] });
     expect(leader.present).toMatchObject([{ name: 'b', pid: 66, address: '10.0.0.66', user: 'replicator', certain: true }]);
     expect(describeStranger(leader.present[0]!)).toContain('under the name of b: walsender 66, from 10.0.0.66, as replicator');
   });
 
-  it('makes the election careful first, as if nobody had confirmed, and only then leaves the names', () => {
+  it('makes the election careful first, as if no standby had confirmed, and only then leaves the names', () => {
     const leader = new Leader();
     const scene = { senders: [stranger, real, other], slots: [held] };
     expect(leader.round(scene)).toMatchObject([{ kind: 'write-sync', quorum: 2, standbys: ['b', 'c'] }]);
@@ -103,13 +103,13 @@ describe('a stranger under a member’s name', () => {
     expect(leader.round(scene)).toMatchObject([{ kind: 'write-sync', quorum: 0, standbys: ['c'] }]);
   });
 
-  it('in mode on takes everybody from /sync: PostgreSQL may have waited for the stranger in the place of another', () => {
+  it('in mode on removes all standbys from /sync: PostgreSQL may have waited for the stranger in the place of another', () => {
     const leader = new Leader();
     const scene = { mode: 'on', count: 2, names: '2 (b,c)', sync: { quorum: 0, standbys: ['b', 'c'] }, slots: [held] } as const;
     expect(leader.round({ ...scene, senders: [stranger, real, other] })).toMatchObject([{ kind: 'write-sync', quorum: 0, standbys: [] }]);
   });
 
-  it.each(['on', 'quorum'] as const)('in strict mode (%s) is not waited for when nobody else is there: commits wait', (mode) => {
+  it.each(['on', 'quorum'] as const)('in strict mode (%s) is not waited for when no other standby is there: commits wait', (mode) => {
     const leader = new Leader();
     const names = mode === 'on' ? 'b' : 'ANY 1 (b)';
     const senders = [stranger, real];
@@ -142,7 +142,7 @@ describe('a stranger under a member’s name', () => {
     } else expect(leader.round(free(31))).toMatchObject([{ kind: 'set-sync-names', value: 'b' }]);
   });
 
-  it('is not waited for when nobody streams under that name any more', () => {
+  it('is not waited for when no server streams under that name any more', () => {
     const leader = new Leader();
     const scene = { names: 'ANY 1 (b)', slots: [held], sync: { quorum: 1, standbys: ['b'] } };
     leader.round({ ...scene, senders: [stranger, real] });
@@ -156,7 +156,7 @@ describe('a stranger under a member’s name', () => {
     expect(ended(true)).toEqual([{ kind: 'end-walsender', pid: 66, name: 'b' }]);
   });
 
-  it('is known by its walsender while the member is away, and after a time in which PostgreSQL did not answer', () => {
+  it('is recognized by its walsender while the member is away, and after a time in which PostgreSQL did not answer', () => {
     const leader = new Leader();
     const free = { names: 'ANY 1 (c)', sync: { quorum: 0, standbys: ['c'] } };
     leader.round({ ...free, senders: [stranger, real, other], slots: [held] });
@@ -181,7 +181,7 @@ describe('a stranger under a member’s name', () => {
     ]);
   });
 
-  it('without slots, alone, is noticed by what the member says of itself', () => {
+  it('without slots, alone, is noticed by the position that the member publishes', () => {
     const leader = new Leader();
     const scene = { senders: [stranger, other], word: 400 };
     leader.round(scene);
@@ -191,7 +191,7 @@ describe('a stranger under a member’s name', () => {
     expect(leader.present).toMatchObject([{ name: 'b', pid: 66, certain: false }]);
   });
 
-  it('is remembered for a while when it has gone, and the log says when the name is free', () => {
+  it('is remembered for a while after it has gone, and the log says when the name is free', () => {
     const leader = new Leader();
     const free = { names: 'ANY 1 (c)', sync: { quorum: 0, standbys: ['c'] }, slots: [held] };
     const before = leader.memory.strangers;
@@ -215,13 +215,13 @@ describe('no stranger', () => {
     }
   });
 
-  it('is a member behind a proxy, whose address is another', () => {
+  it('is a member behind a proxy with another address', () => {
     const leader = new Leader();
     leader.round({ senders: [{ ...real, clientAddr: '172.16.0.1' }, other], slots: [held] });
     expect(leader.present).toEqual([]);
   });
 
-  it('is a member whose word is late, as its key is written once a round', () => {
+  it('is a member whose published position is late, because its key is written once a round', () => {
     const leader = new Leader();
     for (let i = 0; i < 20; i++) {
       const flushLsn = lsn(1000 + i * 100);
@@ -238,7 +238,7 @@ describe('no stranger', () => {
   });
 });
 
-it('whose name does not count yet, although nobody else is there any more, is told', () => {
+it('whose name does not count yet, although no other server is there any more, is logged', () => {
   const gone = { ...noStrangers, suspects: { b: { seenAtMs: 0, count: 1 } } };
   expect(describeStrangers(gone)).toEqual(['another server streamed under the name of b a moment ago; b counts again 30 s after that']);
   expect(describeStrangers(noStrangers)).toEqual([]);

@@ -50,7 +50,7 @@ describe('a node that wrote on the timeline of its leader', () => {
       expect(decided({ pg: demoted, source: { ...later, ...told } }).rule).toBe('stopped.start-standby');
   });
 
-  it('is known by where it ended also when it runs as a standby since, because nobody was there to compare with', () => {
+  it('is known by where it ended even after it ran as a standby, because there was no leader to compare with', () => {
     const end = { timeline: 1, checkpointLsn: lsn(1000), open: false };
     const started = decided({ pg: opened, view: null }).memory;
     expect(started.endedAt).toEqual(end);
@@ -76,16 +76,16 @@ describe('a node that wrote on the timeline of its leader', () => {
     expect(decided({ pg: opened, source: { ...source, hasOurEnd: true } }).rule).toBe('stopped.start-standby');
   });
 
-  it('waits where that cannot be told, and also when a start has put the signal file there already', () => {
+  it('waits where that cannot be told, and also when a start has already written the signal file', () => {
     expect(decided({ pg: opened, source }).rule).toBe('stopped.leader-not-ready');
     expect(decided({ pg: { ...opened, standbySignal: true }, source }).rule).toBe('stopped.leader-not-ready');
-    // Of a standby nothing else is to be known than where it ends.
+    // Of a standby only its end must be known.
     const stopped = pg.stopped({ state: 'shut down in recovery', minRecoveryLsn: lsn(1000) }, { standbySignal: true });
     expect(decided({ pg: stopped, source }).rule).toBe('stopped.start-standby');
     expect(decided({ pg: stopped, source: { ...source, lsn: lsn(999) } }).rule).toBe('mend.rewind-blind');
   });
 
-  it('is found out while it streams, by a position that its leader has not reached', () => {
+  it('is detected while it streams, by a position that its leader has not reached', () => {
     const streams = pg.standby({ receiver: streaming, receiveLsn: lsn(900), replayLsn: lsn(1000) });
     expect(decided({ pg: streams, source: { ...source, lsn: lsn(999) } })).toMatchObject({
       rule: 'mend.rewind-blind',
@@ -109,9 +109,9 @@ describe('a node that wrote on the timeline of its leader', () => {
   });
 });
 
-describe('what its agent found out', () => {
+describe('the finding of its agent', () => {
   const alone = { view: view(), peers: peers(peer('b', { lsn: lsn(900) }), peer('c', { lsn: lsn(900) })) };
-  it('is noted beside the directory, and outlives the agent', () => {
+  it('is marked beside the directory, and outlives the agent', () => {
     const found = decided({ pg: opened, source: { ...source, hasOurEnd: false } });
     expect(found.chores).toEqual([{ kind: 'strayed', effects: [{ kind: 'mark-strayed', strayed: true }] }]);
     const after = decided({ ...alone, pg: { ...opened, strayed: true } });
@@ -130,7 +130,7 @@ describe('what its agent found out', () => {
     });
   });
 
-  it('is also what its control file says of it while nobody leads: it was a standby a moment ago, and wrote as a primary since', () => {
+  it('is also in its control file while no member leads: it was a standby a moment ago, and has written as a primary since', () => {
     const ran = { role: 'replica', state: 'running' } as const;
     const shut = (state: string) => pg.stopped({ state, checkpointLsn: lsn(1000) });
     expect(decided({ ...alone, pg: shut('shut down') }, ran)).toMatchObject({ rule: 'stopped.strayed', memory: { strayed: true } });
@@ -143,7 +143,7 @@ describe('what its agent found out', () => {
     expect(decided({ ...alone, pg: shut('in production'), ended }, ran).memory.strayed).toBe(false);
   });
 
-  it('gives back a leader key that it took by what it looked like before', () => {
+  it('gives back a leader key that it took on its earlier, wrong position', () => {
     const mine = { view: view({ leaderName: 'a' }), peers: alone.peers };
     const decision = decided({ ...mine, pg: pg.stopped({ state: 'shut down' }) }, { role: 'replica', state: 'running', keyTaken: true });
     expect(decision).toMatchObject({ rule: 'stopped.stray-leads', steps: [{ kind: 'release-leader' }], memory: { strayed: true } });
@@ -152,7 +152,7 @@ describe('what its agent found out', () => {
     expect(decided({ ...forced, pg: pg.stopped({ state: 'shut down' }) }, { strayed: true }).rule).not.toBe('stopped.stray-leads');
   });
 
-  it('keeps nobody else from leading, and makes it nobody to hand over to', () => {
+  it('keeps no other member from leading, and gets no handover', () => {
     const c = (strayed: boolean) => peers(peer('b', { lsn: lsn(900) }), peer('c', { lsn: lsn(9000), strayed }));
     const own = pg.standby({ receiveLsn: lsn(950), replayLsn: lsn(950) });
     expect(decided({ view: view(), peers: c(false), pg: own }).steps).toEqual([]);
@@ -181,7 +181,7 @@ describe('a walsender whose standby says that it has more than this leader', () 
     expect(stepsOf({ [what]: lsn(1001) })).toEqual([]);
   });
 
-  it('is nobody to hand over to', () => {
+  it('gets no handover', () => {
     const successors = (b: Parameters<typeof walsender>[1]) => {
       const o = observation({ ...leading(b), settings: settings('a') });
       return possibleSuccessors(contextOf(o, memory()), view({ leaderName: 'a' }), {});

@@ -1,6 +1,6 @@
 /**
- * A primary that comes back to itself when nobody leads (after a sleep, say) may have been
- * succeeded by one that led so briefly that only /sync tells.
+ * A primary may wake up while no member leads, after a sleep, say. Another one may have led so
+ * briefly meanwhile that only /sync tells.
  */
 import { expect, it } from 'vitest';
 import { memory, observation, peers, pg, type Scene, settings, view } from '../../test/support/build.ts';

@@ -26,7 +26,7 @@ describe('the user’s list, on the node patroni2', () => {
     expect(userSyncNames(given, 'patroni2')).toBe(kept);
   });
 
-  test('never has the node itself, keeps everybody else in order, and asks for no more of them than there are', () => {
+  test('leaves the node itself out, keeps the others in order, and asks for no more of them than there are', () => {
     const name = fc.constantFrom('patroni1', 'Patroni2', 'patroni-3', 'a b', 'x"y', 'first');
     const lists = fc.uniqueArray(name, { minLength: 1 });
     fc.assert(

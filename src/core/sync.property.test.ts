@@ -1,7 +1,7 @@
 /**
  * The synchronous set and the election, together: a primary `a` with three standbys, random
- * commits, connects, losses and rounds. After every step the primary is imagined dead, for every
- * set of survivors: whoever raceVerdict lets lead must hold every acknowledged commit.
+ * commits, connects, losses and rounds. After every step the primary is imagined dead, with every
+ * set of survivors. A member that raceVerdict lets lead must hold every acknowledged commit.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -162,7 +162,7 @@ function play(world: World, one: Step): void {
 }
 
 describe.each(['quorum', 'on'] as const)('synchronous_mode %s', (mode) => {
-  it('never lets anybody lead who misses an acknowledged commit', () => {
+  it('lets no member lead that misses an acknowledged commit', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 80 }), fc.integer({ min: 1, max: 2 }), fc.boolean(), (steps, nodeCount, strict) => {
         const world = new World(mode, nodeCount, strict);
@@ -201,7 +201,7 @@ describe.each(['quorum', 'on'] as const)('synchronous_mode %s', (mode) => {
 });
 
 describe('takeover', () => {
-  it('with the mode off takes a /sync away first that stands from before: it may be on again before the next round', () => {
+  it('with the mode off removes an older /sync first, because the mode may be on again before the next round', () => {
     const sync = { leader: 'b', quorum: 0, standbys: ['c'], modRevision: '7' };
     const off = settings('b', { dynamic: { synchronousMode: 'off' } });
     const at = (stands: typeof sync | null) => contextOf(observation({ me: 'b', view: view({ sync: stands }), settings: off }), memory());
@@ -224,17 +224,14 @@ describe('takeover', () => {
     ['a', 0, 0],
     ['b', 2, 2],
     ['b', 1, 1],
-  ] as const)(
-    'of %s with quorum %i asks for no fewer votes, though more standbys are to confirm from now on',
-    (leader, quorum, expected) => {
-      const sync = { leader, quorum, standbys: leader === 'a' ? ['b', 'c'] : ['a', 'c'], modRevision: '3' };
-      const two = new World('quorum', 2, false).settings('b');
-      const o = observation({ me: 'b', view: { ...view({ leaderName: 'b' }), sync }, settings: two, syncUnsettled: true });
-      expect(takeover(contextOf(o, memory()))).toMatchObject({ names: 'ANY 2 (a,c)', effect: { leader: 'b', quorum: expected } });
-    },
-  );
+  ] as const)('of %s with quorum %i asks for no fewer votes, though more standbys will confirm from now on', (leader, quorum, expected) => {
+    const sync = { leader, quorum, standbys: leader === 'a' ? ['b', 'c'] : ['a', 'c'], modRevision: '3' };
+    const two = new World('quorum', 2, false).settings('b');
+    const o = observation({ me: 'b', view: { ...view({ leaderName: 'b' }), sync }, settings: two, syncUnsettled: true });
+    expect(takeover(contextOf(o, memory()))).toMatchObject({ names: 'ANY 2 (a,c)', effect: { leader: 'b', quorum: expected } });
+  });
 
-  it.each(['on', 'quorum'] as const)('writes /sync as it stands, mode %s, while a write from before may still arrive', (mode) => {
+  it.each(['on', 'quorum'] as const)('rewrites /sync as it is, mode %s, while an earlier write may still arrive', (mode) => {
     const sync = mode === 'on' ? { quorum: 0, standbys: [] } : { quorum: 1, standbys: ['a', 'c'] };
     const stands = { leader: 'b', ...sync, modRevision: '3' };
     const scene = (syncUnsettled: boolean) =>

@@ -20,13 +20,13 @@ const patiently = { kind: 'apply-config', role: { kind: 'standby', source, patie
 const atOnce = { kind: 'apply-config', role: { kind: 'standby', source }, only: 'role' };
 
 describe('WAL that is gone', () => {
-  it('is what the round says, with the command that helps; nothing is removed', () => {
+  it('is reported by the round, with the command that helps; nothing is removed', () => {
     const { rule, because, effects } = decided({ ...standby, ...trouble, walGone: true });
     expect([rule, because]).toEqual(['standby.wal-gone', 'the WAL it needs is gone; reinit: regentctl reinit demo a']);
     expect(effects.some(({ kind }) => kind === 'start-job')).toBe(false);
   });
 
-  it('does not keep a standby from racing, nor is it looked for where it follows nobody', () => {
+  it('does not keep a standby from racing, and is not looked for where it follows no member', () => {
     expect(decided({ ...standby, ...trouble, walGone: true }, { view: view() }).rule).toBe('race.not-asked');
   });
 });
@@ -43,7 +43,7 @@ describe('a walreceiver that fails', () => {
     expect(applied({ ...standby, retriesPatiently: true })).toEqual([atOnce]);
   });
 
-  it('tries at once where it is to follow another', () => {
+  it('tries at once where it should follow another source', () => {
     const leaderC = view({ leaderName: 'c', members: [member('a'), member('b'), member('c', { role: 'primary' })] });
     expect(applied({ ...standby, ...trouble, retriesInVain: true, retriesPatiently: true }, { view: leaderC })).toMatchObject([
       { role: { source: { name: 'c' } } },

@@ -1,10 +1,10 @@
-/** Whom a cascading standby streams from. */
+/** The source of a cascading standby. */
 import { expect, it } from 'vitest';
 import { lsn, member, memory, observation, pg, settings, view } from '../../test/support/build.ts';
 import type { Member } from './cluster.ts';
 import { contextOf, wantedSource } from './context.ts';
 
-/** a is to stream from c; b leads. */
+/** a should stream from c; b leads. */
 function sourceOf(c: Partial<Member>, receivedBytes = 1000): string | undefined {
   const members = [member('a'), member('b', { role: 'primary' }), member('c', c)];
   const seen = view({ leaderName: 'b', members });
@@ -13,13 +13,13 @@ function sourceOf(c: Partial<Member>, receivedBytes = 1000): string | undefined 
   return wantedSource(contextOf(observation({ view: seen, settings: own, pg: standby }), memory()))?.name;
 }
 
-it('is the member that replicatefrom names, while that one is up and is no follower of ours', () => {
+it('is the member that replicatefrom names, while it is up and does not follow ours', () => {
   expect(sourceOf({ replicationState: 'streaming', lsn: lsn(900) })).toBe('c');
   expect(sourceOf({ state: 'stopped' })).toBe('b');
   expect(sourceOf({ tags: { replicatefrom: 'a' } })).toBe('b');
 });
 
-it('is the leader while that member gets no WAL and has no more than we do: nothing would come from it', () => {
+it('is the leader while that member gets no WAL and is not ahead of us, because no WAL would come from it', () => {
   const cut = { replicationState: null, replayLsn: lsn(900) };
   expect(sourceOf({ ...cut, lsn: lsn(900) })).toBe('b');
   expect(sourceOf({ replicationState: 'in archive recovery', lsn: lsn(900) })).toBe('b');
@@ -28,6 +28,6 @@ it('is the leader while that member gets no WAL and has no more than we do: noth
   expect(sourceOf({ ...cut, lsn: null })).toBe('c');
 });
 
-it('is that member when it is a Patroni that does not publish how it replicates, behind as its last word may be', () => {
+it('is that member when it is a Patroni that does not publish how it replicates, even if its position looks old', () => {
   expect(sourceOf({ replicationState: null, replayLsn: null, lsn: lsn(900) })).toBe('c');
 });

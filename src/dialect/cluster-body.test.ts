@@ -58,7 +58,7 @@ test('a member that is a primary and does not lead is shown as one, without a la
   }
 });
 
-test('why a replica gets no WAL is told', () => {
+test('shows why a replica gets no WAL', () => {
   const cut = member('pg-0', { raw: { source_trouble: 'not streaming from pg-1: refused' } });
   expect((clusterBody(view({ members: [cut] }), 'demo')['members'] as JsonObject[])[0]).toMatchObject({
     source_trouble: 'not streaming from pg-1: refused',
@@ -72,7 +72,7 @@ test('a standby cluster has a standby leader, shown by how it replicates', () =>
   expect(JSON.stringify(body)).not.toContain('lag');
 });
 
-test('pause and a scheduled switchover are told', () => {
+test('shows a pause and a scheduled switchover', () => {
   const failover = { leader: 'pg-1', candidate: 'pg-0', scheduledAtMs: 1, scheduledAt: '2030-01-01T00:00:00+00:00', modRevision: '3' };
   expect(clusterBody(view({ failover, ...config({ pause: true }) }), 'demo')).toEqual({
     members: [],

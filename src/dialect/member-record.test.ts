@@ -35,13 +35,13 @@ test('positions are left out while a job other than promote runs, or PostgreSQL 
   expect(memberRecord(aStatus({ sql: null }), someSettings())).not.toHaveProperty('xlog_location');
 });
 
-test('the checkpoint after promotion is told only by a primary that still runs it', () => {
+test('only a primary that still runs the checkpoint after its promotion publishes it', () => {
   expect(memberRecord(aStatus({ checkpointAfterPromote: false }), someSettings())).toHaveProperty('checkpoint_after_promote', false);
   expect(memberRecord(aStatus({ checkpointAfterPromote: true }), someSettings())).not.toHaveProperty('checkpoint_after_promote');
   expect(memberRecord(aReplicaStatus({ checkpointAfterPromote: false }), someSettings())).not.toHaveProperty('checkpoint_after_promote');
 });
 
-test('configuration files that could not be brought up to date are told to everybody, other chores are not', () => {
+test('configuration files that could not be updated are published, other chores are not', () => {
   const failing = { 'configuration files': 'pg_hba.conf: line 3: invalid connection type "hots"', 'replication slots': 'all are in use' };
   expect(memberRecord(aStatus({ failing }), someSettings())).toMatchObject({ files_outdated: failing['configuration files'] });
   expect(memberRecord(aStatus({ failing: { 'replication slots': 'x' } }), someSettings())).not.toHaveProperty('files_outdated');

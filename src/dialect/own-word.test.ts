@@ -23,7 +23,7 @@ const said = (told: Partial<OwnWord>, clusterUnlocked: boolean) => ({
   regent: sayOwnWord(told, 'regent', clusterUnlocked),
 });
 
-it('reads every fact as it was said, while nobody leads', () => {
+it('reads every fact as it was published, while no member leads', () => {
   fc.assert(
     fc.property(word, (told) => {
       expect(readOwnWord(said(told, true))).toEqual(told);
@@ -31,7 +31,7 @@ it('reads every fact as it was said, while nobody leads', () => {
   );
 });
 
-it('leaves out, while a member leads, what counts in a race only', () => {
+it('leaves out facts that count only in a race while a member leads', () => {
   fc.assert(
     fc.property(word, (told) => {
       const { attached, timelineFingerprint, ...rest } = told;
@@ -40,11 +40,11 @@ it('leaves out, while a member leads, what counts in a race only', () => {
   );
 });
 
-it('says nothing of what does not hold or is not known', () => {
+it('leaves out facts that do not hold or are not known', () => {
   expect(said({ watchdogFailed: false, strayed: false, attached: false }, true)).toEqual({ body: {}, wal: {}, regent: {} });
 });
 
-it('does not take anything but true for true, nor an empty or foreign value for a text', () => {
+it('takes only true as true, and no empty or foreign value as a text', () => {
   const wal = { restored: 1, strayed: 'yes', attached: false, timeline_beginning: 7 };
   expect(readOwnWord({ body: { promotion_trouble: '', watchdog_failed: 'true' }, wal, regent: { stepped_down: null } })).toEqual({
     watchdogFailed: false,

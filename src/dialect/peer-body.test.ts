@@ -5,7 +5,7 @@ import { parseJson, stringifyDefault } from '../support/big-json.ts';
 import { readPeerBody } from './peer-body.ts';
 import { statusBody } from './status-body.ts';
 
-test('what an agent says of itself is what a peer reads', () => {
+test('a peer reads an agent’s facts as the agent wrote them', () => {
   const read = (status: ReturnType<typeof aStatus>) =>
     readPeerBody('x', parseJson(stringifyDefault(statusBody(status, aView(), someSettings()))));
   expect(read(aStatus())).toEqual({
@@ -41,7 +41,7 @@ test('a standby that has received nothing counts by what it replayed; zeros are 
   expect(standby({ received_location: 0, replayed_location: 0 })).toMatchObject({ lsn: null, replayLsn: null });
 });
 
-test('a standby could still be sent WAL while it says so, or has not seen that nobody leads', () => {
+test('a standby could still be sent WAL while it says so, or has not seen that no member leads', () => {
   const attached = (wal: object, more: object) =>
     readPeerBody('x', { role: 'replica', xlog: { replayed_location: 5, ...wal }, ...more })?.attached;
   expect(attached({}, { cluster_unlocked: true })).toBeUndefined();
@@ -50,7 +50,7 @@ test('a standby could still be sent WAL while it says so, or has not seen that n
   expect(readPeerBody('x', { role: 'primary', xlog: { location: 5 } })?.attached).toBeUndefined();
 });
 
-test('what an agent knows of its WAL is understood where it stands now, where it stood before, and by an agent of before', () => {
+test('an agent’s facts about its WAL are read from their present place, from their former one, and from an older agent', () => {
   const own = { attached: true, clusterUnlocked: true, restored: true, strayed: true, timelineFingerprint: 'a1b2' };
   const wanted = {
     attached: true,

@@ -65,13 +65,13 @@ test('in a standby cluster a standby shows the part it plays', () => {
   expect(statusBody(aReplicaStatus({ role: 'standby_leader' }), aView(), settings)).toHaveProperty('role', 'standby_leader');
 });
 
-test('why a standby does not get its WAL', () => {
+test('shows why a standby does not get its WAL', () => {
   const body = statusBody(aReplicaStatus({ sourceTrouble: 'not streaming from pg-1: pg-1:5432 does not answer' }), aView(), someSettings());
   expect(body['source_trouble']).toBe('not streaming from pg-1: pg-1:5432 does not answer');
   expect(statusBody(aReplicaStatus({ sourceTrouble: null }), aView(), someSettings())).not.toHaveProperty('source_trouble');
 });
 
-test('whether a standby could still be sent WAL, once nobody leads', () => {
+test('shows whether a standby could still be sent WAL, once no member leads', () => {
   const body = (over: Parameters<typeof aReplicaStatus>[0]) => statusBody(aReplicaStatus(over), aView(), someSettings());
   expect(body({ attached: true, clusterUnlocked: true })['wal']).toHaveProperty('attached', true);
   expect(body({ attached: true })).not.toHaveProperty('wal');
@@ -109,7 +109,7 @@ test('xlog has what Patroni has there, of the same type, in every state', () => 
   }
 });
 
-test('what Regent alone knows of its WAL stands in wal, with the same positions', () => {
+test('wal has Regent’s own facts about its WAL, with the same positions', () => {
   const own = { restored: true, strayed: true, attached: true, clusterUnlocked: true, timelineFingerprint: 'a1b2c3' };
   const body = statusBody(aReplicaStatus({ sql: aStandbySql({ replaying: true }), ...own }), aView(), someSettings());
   expect(body['wal']).toEqual({

@@ -45,7 +45,7 @@ test('any status is an answer, and a body is sent with its length', async () => 
   expect(answer.headers['x-said']).toBe('4');
 });
 
-test('who says nothing is given up in time, connected and sent', async () => {
+test('a server that says nothing is given up in time, connected and sent', async () => {
   const url = await serve(() => undefined);
   expect(await failure(exchange(url, {}, { timeoutMs: 1500, connectMs: 1400 }))).toMatchObject({
     message: 'no answer within 1.5 seconds',
@@ -55,13 +55,13 @@ test('who says nothing is given up in time, connected and sent', async () => {
   });
 });
 
-test('one who takes the connection and never greets over TLS is connected, and nothing was sent', async () => {
+test('a server that accepts the connection and never greets over TLS is connected, and nothing was sent', async () => {
   const address = await listen(createTcpServer((socket) => socket.resume()));
   const error = await failure(exchange(`https://${address}/`, {}, { timeoutMs: 1000 }));
   expect(error).toMatchObject({ connected: true, sent: false, late: true });
 });
 
-test('where nobody listens nothing was sent', async () => {
+test('without a listener nothing was sent', async () => {
   const address = await listen(createTcpServer());
   await new Promise((resolve) => servers.pop()!.close(resolve));
   expect(await failure(exchange(`http://${address}/`, {}, { timeoutMs: 5000 }))).toMatchObject({
@@ -72,7 +72,7 @@ test('where nobody listens nothing was sent', async () => {
   });
 });
 
-test('an answer that breaks off, or is too large, is none', async () => {
+test('a truncated or oversized answer is no answer', async () => {
   const broken = await serve((_, response) => {
     response.writeHead(200, { 'content-length': 100 });
     response.write('half');
@@ -113,7 +113,7 @@ test('a kept connection serves many requests without gathering listeners', async
   }
 });
 
-test('a kept connection that the other side has closed is told from a peer that is gone', async () => {
+test('a kept connection that the other side has closed is not mistaken for a lost peer', async () => {
   const agent = new Agent({ keepAlive: true });
   let asked = 0;
   const url = await serve((request, response) => {

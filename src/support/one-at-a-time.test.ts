@@ -21,7 +21,7 @@ function stage() {
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('oneAtATime', () => {
-  test('who comes while it runs gets a run that began after they came, shared by all of them', async () => {
+  test('callers during a run get one shared run that began after they came', async () => {
     const { ends, seen, work } = stage();
     const first = work('a');
     const crowd = [work('b'), work('c'), work('d')];
@@ -33,7 +33,7 @@ describe('oneAtATime', () => {
     expect(seen).toEqual({ begun: 2, atOnce: 0, most: 1 });
   });
 
-  test('who asks again at the end of a run does not start one beside the crowd’s', async () => {
+  test('a caller at the end of a run does not start one beside the crowd’s', async () => {
     const { ends, seen, work } = stage();
     const again = work('a').then(() => work('again'));
     const waiting = work('b');
@@ -46,7 +46,7 @@ describe('oneAtATime', () => {
     expect(seen.most).toBe(1);
   });
 
-  test('a failure reaches those who waited for that run only', async () => {
+  test('a failure reaches only the callers that waited for that run', async () => {
     const { ends, work } = stage();
     const first = work('a');
     const second = work('b');

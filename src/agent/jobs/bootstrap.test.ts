@@ -76,41 +76,41 @@ async function run({
 
 const PUBLISH = 'publish over mark';
 
-it('is published over its own mark, guarded, unmarked and only then led', async () => {
+it('is published over its own mark, guarded and unmarked, before it leads', async () => {
   expect(await run()).toEqual(['bootstrap', 'read', PUBLISH, 'guard', 'unmark', 'key', 'done']);
 });
 
-it('half made, it goes at once, and with it the right to make one', async () => {
+it('is removed at once when half made, together with the right to make one', async () => {
   expect(await run({ fail: ['bootstrap'] })).toEqual(['bootstrap', 'remove', 'clear mark']);
 });
 
-it('whole and perhaps published, it stays, and of etcd goes its own mark at most', async () => {
+it('stays when whole and perhaps published; only its own mark goes from etcd', async () => {
   expect(await run({ fail: [PUBLISH] })).toEqual(['bootstrap', 'read', PUBLISH, 'clear mark']);
 });
 
 it.each([true, false])(
-  'stays where the mark was lost, for the rounds to clone over; another’s mark stays too (cleared: %s)',
+  'stays where the mark was lost, and the rounds clone over it; another node’s mark stays too (cleared: %s)',
   async (cleared) => {
     expect(await run({ published: null, cleared })).toEqual(['bootstrap', 'read', PUBLISH, 'clear mark', 'BOOTSTRAP_LOST']);
   },
 );
 
-it.each([null, '1111111111111111111'])('nor is it written where the mark is seen to be gone (%s)', async (initialize) => {
+it.each([null, '1111111111111111111'])('is not published where the mark is seen to be gone (%s)', async (initialize) => {
   expect(await run({ initialize, cleared: false })).toEqual(['bootstrap', 'read', 'clear mark', 'BOOTSTRAP_LOST']);
 });
 
-it('is not begun without a lease to have the mark on', async () => {
+it('does not begin without a lease for the mark', async () => {
   expect(await run({ leaseId: null })).toEqual(['BOOTSTRAP_LOST']);
 });
 
-it('published, without a guard, it goes once etcd does not have it any more', async () => {
+it('is removed when published without a guard, once etcd no longer has it', async () => {
   const undone = ['bootstrap', 'read', PUBLISH, 'guard', `clear ${REVISION}`];
   expect(await run({ fail: ['guard'] })).toEqual([...undone, 'remove']);
   expect(await run({ fail: ['guard'], cleared: false }), 'another has taken it away').toEqual([...undone, 'remove']);
   expect(await run({ fail: ['guard', `clear ${REVISION}`] })).toEqual(undone);
 });
 
-it('never goes once its mark was to be taken off', async () => {
+it('is never removed once its mark was about to be taken off', async () => {
   for (const calls of [await run({ fail: ['unmark'] }), await run({ fail: ['key'] }), await run({ leads: false })]) {
     expect(calls).not.toContain('remove');
     expect(calls.join()).not.toContain('clear');

@@ -83,7 +83,7 @@ describe('primary_start_timeout', () => {
     }
   });
 
-  it('bounds pre_promote: a script that hangs keeps the leader key from everybody', async () => {
+  it('bounds pre_promote, because a script that hangs keeps the leader key from every member', async () => {
     const { run, limitOf } = scene({ primaryStartTimeoutSeconds: 15 });
     await run({ kind: 'promote', syncNames: null });
     expect(limitOf('pre_promote')).toBe(15_000);
@@ -105,13 +105,13 @@ describe('primary_stop_timeout', () => {
 describe('the leader key in a handover', () => {
   const job: Job = { kind: 'handover', action: 'switchover', candidate: 'b' };
 
-  it('goes once PostgreSQL is closed for writes, before its processes have ended, and once only', async () => {
+  it('is released once, when PostgreSQL is closed for writes and before its processes have ended', async () => {
     const { run, done } = scene({}, ({ onClosed }) => onClosed?.());
     await run(job);
     expect(names(done)).toEqual(['checkpoint', 'stop', 'watchdog', 'disarm', 'release', 'stopped']);
   });
 
-  it('goes after the end of a stop that closed and ended at once', async () => {
+  it('is released after a stop that closed and ended at once', async () => {
     const { run, done } = scene({});
     await run(job);
     expect(names(done)).toEqual(['checkpoint', 'stop', 'stopped', 'watchdog', 'disarm', 'release']);

@@ -1,4 +1,4 @@
-/** What is removed to be cloned anew goes only while another copy of this cluster is seen. */
+/** Data are removed for a new copy only while another copy of this cluster is seen. */
 import { expect, it } from 'vitest';
 import { lsn, SYSTEM_ID, settings, view } from '../../../test/support/build.ts';
 import { fake } from '../../../test/support/fake.ts';

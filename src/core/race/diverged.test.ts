@@ -23,7 +23,7 @@ describe('the cluster’s history', () => {
   ] as const)('%s', (_name, timeline, at, expected) => {
     expect(pastSwitchPoint(timeline, lsn(at), history)).toBe(expected);
   });
-  it('tells nothing of a position that is not known', () => {
+  it('does not judge a position that is not known', () => {
     expect(pastSwitchPoint(null, lsn(9000), history)).toBe(false);
     expect(pastSwitchPoint(1, null, history)).toBe(false);
   });
@@ -112,7 +112,7 @@ describe('a standby whose data diverged', () => {
     expect(named(null)).toMatchObject({ verdict: 'take' });
   });
 
-  it('is nobody a leader hands over to', () => {
+  it('is no member to which a leader hands over', () => {
     const seen = view({ leaderName: 'a', history });
     const c = contextOf(
       observation({ view: seen, pg: pg.primary({ timeline: 2 }), peers: peers(peer('b', { lsn: lsn(1200), timeline: 1 })) }),

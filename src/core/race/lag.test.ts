@@ -20,7 +20,7 @@ it('is compared on the timeline that /history says the cluster is on', () => {
   expect(verdict(4899, 2)).toMatchObject({ verdict: 'leave', because: expect.stringContaining('101 bytes behind the last leader') });
 });
 
-it('is not compared with a word of an older timeline: this node led, or followed, one that had no time to write to etcd', () => {
+it('is not compared with a published position of an older timeline: a later leader had no time to write to etcd', () => {
   expect(verdict(1200, 3)).toMatchObject({ verdict: 'take' });
 });
 
@@ -34,7 +34,7 @@ it('counts for the candidate of a switchover, whose leader may have ended before
   expect(verdict(0, 2, { ...request, leader: null })).toMatchObject({ verdict: 'take' });
 });
 
-it('an earlier timeline than /history knows is reason to wait where another may lead, not where /sync names this node alone, whose promotion failed', () => {
+it('an older timeline than in /history is a reason to wait where another may lead, not for the only node in /sync', () => {
   const behind = (standbys: readonly string[]) => {
     const sync = { leader: 'a', quorum: 0, standbys, modRevision: '9' };
     const mode = settings('a', { dynamic: { synchronousMode: 'on', checkTimeline: false } });

@@ -8,8 +8,8 @@ import { contextOf } from '../context.ts';
 import { raceVerdict } from './race.ts';
 
 /**
- * b was made leader by name on timeline 3, which it began anew at 1000; a left another timeline 3
- * at 1100 for timeline 4, before that. c follows b.
+ * b was made leader by name on timeline 3, which it began at 1000. Before that, a left another
+ * timeline 3 at 1100 for timeline 4. c follows b.
  */
 const cluster = [
   { timeline: 1, switchLsn: lsn(500), reason: 'x' },
@@ -39,12 +39,12 @@ it('gets no vote of one that has WAL past the point where it left their timeline
   expect(race(onFour, votes(1100))).toMatchObject({ verdict: 'take' });
 });
 
-it('gets none while its own history cannot be read', () => {
+it('gets no vote while its own history cannot be read', () => {
   const votes = peers(peer('c', { lsn: lsn(900), timeline: 3 }), peer('d', { lsn: lsn(900), timeline: 3 }));
   expect(race({ ...onFour, localHistory: [] }, votes)).toMatchObject({ verdict: 'leave' });
 });
 
-it('does not keep those who have votes from leading, unless it has one itself', () => {
+it('does not keep members with votes from leading, unless it has one itself', () => {
   const standby = { ...pg.standby({ receiveLsn: lsn(1300), timeline: 3 }), localHistory: cluster };
   const others = peers(peer('c', { lsn: lsn(1300), timeline: 3 }), peer('d', { lsn: lsn(1200), timeline: 4 }));
   expect(race(standby, others, { ...sync, standbys: ['a', 'c'] })).toMatchObject({ verdict: 'take' });
@@ -54,7 +54,7 @@ it('does not keep those who have votes from leading, unless it has one itself', 
   });
 });
 
-it('gets no vote of one that is further on the way to its own timeline: it has not been sent that part yet', () => {
+it('gets no vote of one that is further on the way to its own timeline, because it has not been sent that part yet', () => {
   const onTheWay = (at: number) => ({ ...pg.standby({ receiveLsn: lsn(at), timeline: 4 }), localHistory: passedOver });
   const votes = peers(peer('c', { lsn: lsn(1050), timeline: 3 }), peer('d', { lsn: lsn(1050), timeline: 3 }));
   const known = (at: number) =>

@@ -15,14 +15,14 @@ const kinds = (over: Parameters<typeof observation>[0], leaderlessSinceMs = 9000
   );
 
 describe('a candidate whose replay is paused', () => {
-  it('goes on with it where it cannot win as it is, and no sooner than others had their turn', () => {
+  it('resumes it where it cannot win as it is, and only after the others had their turn', () => {
     const moving = peers(peer('b', { replaying: true }));
     expect(kinds({ peers: moving })).toContain('resume-replay');
     expect(kinds({ peers: moving }, 9800)).not.toContain('resume-replay');
     expect(kinds({ peers: moving, pg: pg.standby() })).not.toContain('resume-replay');
   });
 
-  it('wins by what it has received, and goes on before the promotion', () => {
+  it('wins by the WAL it has received, and resumes replay before the promotion', () => {
     const behind = peers(peer('b', { lsn: lsn(900), replayLsn: lsn(500) }));
     expect(kinds({ peers: behind })).toContain('acquire-leader');
     const leads = decide(observation({ view: view({ sync, leaderName: 'a' }), settings: quorum, pg: paused }), memory());

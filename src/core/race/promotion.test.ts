@@ -13,7 +13,7 @@ const stuck = { ...pg.standby(), promotionTrouble: full };
 const verdict = (o: Observation, over: Partial<Memory> = {}) => raceVerdict(contextOf(o, memory(over)));
 
 describe('a node that cannot be promoted', () => {
-  it('does not take the key, whoever else there is, and says why', () => {
+  it('does not take the key, whichever other members exist, and says why', () => {
     expect(verdict(observation({ pg: stuck, peers: peers() }))).toMatchObject({
       verdict: 'leave',
       because: `this node cannot be promoted: ${full}`,
@@ -21,21 +21,21 @@ describe('a node that cannot be promoted', () => {
     expect(verdict(observation({ peers: peers() }))).toMatchObject({ verdict: 'take' });
   });
 
-  it('gives back a key that it holds, instead of a promotion that would fail', () => {
+  it('gives back a key that it holds, instead of trying a promotion that would fail', () => {
     const o = observation({ view: view({ leaderName: 'a' }), pg: stuck });
     expect(decide(o, memory())).toMatchObject({ rule: 'standby.cannot-promote', effects: [{ kind: 'release-leader' }] });
     expect(decide({ ...o, pg: pg.standby() }, memory())).toMatchObject({ rule: 'standby.promote' });
   });
 
   const request = (leader: string | null) => ({ leader, candidate: 'a', scheduledAtMs: null, scheduledAt: null, modRevision: '7' });
-  it('does not follow a switchover to it either; an operator’s failover by name it tries', () => {
+  it('does not take the lead in a switchover; in an operator’s failover by name it tries', () => {
     expect(verdict(observation({ view: view({ failover: request('b') }), pg: stuck, peers: peers() }))).toMatchObject({ verdict: 'leave' });
     expect(verdict(observation({ view: view({ failover: request(null) }), pg: stuck, peers: peers() }))).toMatchObject({ verdict: 'take' });
     const forced = observation({ view: view({ leaderName: 'a', failover: request(null) }), pg: stuck });
     expect(decide(forced, memory()).rule).toBe('standby.promote');
   });
 
-  it('is ahead of nobody, is handed nothing, and votes', () => {
+  it('is ahead of no member, gets no handover, and votes', () => {
     const sick = peer('b', { lsn: lsn(2000), promotionTrouble: full });
     expect(verdict(observation({ peers: peers(peer('b', { lsn: lsn(2000) })) }))).toMatchObject({ verdict: 'leave' });
     expect(verdict(observation({ peers: peers(sick) }))).toMatchObject({ verdict: 'take' });
@@ -55,7 +55,7 @@ describe('after promotions that failed', () => {
   const o = (...others: PeerFacts[]) =>
     observation({ nowMs: 100_000, lease: { leaseId: 'lease-a', confirmedSentAtMs: 99_000, ttlSeconds: 30 }, peers: peers(...others) });
 
-  it('a node waits for a lease, then leaves the key to who could have it for longer and longer', () => {
+  it('a node waits for a lease, then leaves the key to the others for longer and longer', () => {
     const waitsSeconds = (count: number) =>
       [29, 59, 119, 239].filter((s) => verdict(o(peer('b')), failed(count, s * 1000)).verdict !== 'take').length;
     expect([1, 2, 3, 4, 5].map(waitsSeconds)).toEqual([1, 2, 3, 3, 3]);
@@ -64,7 +64,7 @@ describe('after promotions that failed', () => {
     );
   });
 
-  it('but not when there is nobody', () => {
+  it('a node does not wait when there is no other member', () => {
     expect(verdict(o(), failed(4, 29_000)).verdict).toBe('leave');
     expect(verdict(o(), failed(4, 31_000)).verdict).toBe('take');
     expect(verdict(o(peer('b', { promotionTrouble: full })), failed(4, 31_000)).verdict).toBe('take');

@@ -25,15 +25,15 @@ describe('a race under quorum', () => {
     expect(raceVerdict(contextOf(scene({}), memory()))).toMatchObject({ verdict: 'take' });
   });
 
-  it('does not count the vote of one that would receive again as soon as the former primary were within reach', () => {
+  it('does not count the vote of one that would receive again once it could reach the former primary', () => {
     expect(raceVerdict(contextOf(scene({ attached: true }), memory()))).toMatchObject({ verdict: 'leave for now' });
   });
 
-  it('does not count the vote of one that replays what is on its own disk: it may have confirmed more than its position tells', () => {
+  it('does not count the vote of one that replays its own disk: it may have confirmed more than its position tells', () => {
     expect(raceVerdict(contextOf(scene({ replaying: true }), memory()))).toMatchObject({ verdict: 'leave for now' });
   });
 
-  it('does not count the vote of one with the disk of another cluster, nor hand over to it', () => {
+  it('does not count the vote of one with the disk of another cluster, and does not hand over to it', () => {
     const initialize = '7301234567890123456';
     const raceWith = (systemIdentifier: string | null) => {
       const o = scene({ systemIdentifier });
@@ -54,7 +54,7 @@ describe('a race under quorum', () => {
     expect(raceVerdict(contextOf({ ...o, peers: peers(peer('b')) }, memory()))).toMatchObject({ verdict: 'take' });
   });
 
-  it('counts it where a vote less is enough', () => {
+  it('counts it where one vote less is enough', () => {
     const o = scene({ receiving: true });
     const enough = { ...o, dcs: { known: true as const, view: { ...view(), sync: { ...sync, quorum: 0 } } } };
     expect(raceVerdict(contextOf(enough, memory()))).toMatchObject({
@@ -70,7 +70,7 @@ describe('a race under quorum', () => {
     expect((decision.wakeAtMs ?? 0) - 10_000).toBeLessThan(100);
   });
 
-  it('has nothing to let go of twice, nor without synchronous replication', () => {
+  it('does not let go twice, and never without synchronous replication', () => {
     expect(decide(scene({ lsn: lsn(2000) }), memory()).effects).not.toContainEqual(letGo);
     const alone = observation({
       view: view(),

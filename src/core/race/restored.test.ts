@@ -17,14 +17,14 @@ const asked = (scene: Scene) => {
   return { because, kinds: effects.map(({ kind }) => kind) };
 };
 
-describe('while nobody leads', () => {
-  it('its vote counts for nobody', () => {
+describe('while no member leads', () => {
+  it('its vote counts for no member', () => {
     expect(asked({ pg: standby, peers: peers(peer('c')) }).kinds).toContain('acquire-leader');
     const without = asked({ pg: standby, peers: peers(peer('c', { restored: true })) });
     expect(without.kinds).not.toContain('acquire-leader');
     expect(without.because).toContain('1 of the 2 votes needed');
   });
-  it('it does not lead, whoever votes for it, nor for having led last', () => {
+  it('it does not lead, whoever votes for it and although it led last', () => {
     const own = asked({ pg: { ...standby, restored: true }, peers: peers(peer('c')) });
     expect(own.kinds).not.toContain('acquire-leader');
     expect(own.because).toContain('a base backup was restored on this node');
@@ -32,7 +32,7 @@ describe('while nobody leads', () => {
     expect(asked({ view: led, pg: standby, peers: peers(peer('c')) }).kinds).toContain('acquire-leader');
     expect(asked({ view: led, pg: { ...standby, restored: true }, peers: peers(peer('c')) }).kinds).not.toContain('acquire-leader');
   });
-  it('nobody waits for it, however far ahead it is or whatever its priority: the votes say who has what was acknowledged', () => {
+  it('no member waits for it, however far ahead it is or whatever its priority: votes tell which has the acknowledged commits', () => {
     const led = { ...free, sync: { leader: 'a', quorum: 0, standbys: ['b'], modRevision: '8' } };
     const beside = (over: Parameters<typeof peer>[1]) => asked({ view: led, pg: standby, peers: peers(peer('b', over)) });
     for (const ahead of [{ timeline: 2 }, { lsn: lsn(9000) }, { tags: { failover_priority: 2 } }]) {
@@ -49,7 +49,7 @@ describe('while nobody leads', () => {
       'b is ahead',
     );
   });
-  it('it leads where nothing was promised, or an operator names it', () => {
+  it('it leads where no commit was promised, or an operator names it', () => {
     const off = settings('a', { dynamic: { synchronousMode: 'off' } });
     expect(asked({ settings: off, pg: { ...standby, restored: true }, peers: peers(peer('c')) }).kinds).toContain('acquire-leader');
     const request = { leader: null, candidate: 'a', scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
@@ -81,7 +81,7 @@ describe('the mark', () => {
     ...pg.standby({ receiveLsn: lsn(received), primaryConninfo: 'host=b port=5432', receiver: receiver(latestEnd) }),
     restored: true,
   });
-  it('goes once it has all that its leader had, and not before', () => {
+  it('is removed once it has all that its leader had, and not before', () => {
     const led = view({ leaderName: 'b' });
     expect(asked({ view: led, pg: follower(900, 1000) }).kinds).not.toContain('mark-caught-up');
     expect(asked({ view: led, pg: follower(1000, 1000) }).kinds).toContain('mark-caught-up');

@@ -17,8 +17,8 @@ const told = (leader: string, timelineFingerprint: string) =>
   ({ leader, timeline: 2, timelineFingerprint }) as NonNullable<StatusKey['writesOn']>;
 
 /**
- * b led last, on a timeline 2, and is gone. This node and c were to confirm for it, and each has a
- * timeline 2; c is at 1000.
+ * b led last, on a timeline 2, and is gone. This node and c should have confirmed for it, and each
+ * has a timeline 2; c is at 1000.
  */
 function race(own: { at: number; timelineFingerprint?: string }, theirs: string | undefined, writesOn?: StatusKey['writesOn']) {
   const { at, timelineFingerprint } = own;
@@ -37,17 +37,17 @@ function race(own: { at: number; timelineFingerprint?: string }, theirs: string 
   return raceVerdict(contextOf(o, memory()));
 }
 
-it('the node that is on the other one than the last leader does not lead, however far it is', () => {
+it('the node on the other one than the last leader does not lead, however far it is', () => {
   const verdict = race({ at: 2000, timelineFingerprint: 'bb' }, 'aa', told('b', 'aa'));
   expect(verdict).toMatchObject({ verdict: 'leave', because: expect.stringContaining('diverged') });
 });
 
-it('its vote counts for the others, and it is nobody to yield to: it confirmed nothing for the last leader', () => {
+it('its vote counts for the others and no node yields to it, because it confirmed nothing for the last leader', () => {
   expect(race({ at: 900, timelineFingerprint: 'aa' }, 'bb', told('b', 'aa'))).toMatchObject({ verdict: 'take' });
   expect(race({ at: 900, timelineFingerprint: 'aa' }, 'aa', told('b', 'aa')).because).toMatch(/c is ahead/);
 });
 
-it('one that is on a later timeline than this node is nobody to wait for either', () => {
+it('no node waits for one that is on a later timeline either', () => {
   const standby = { ...pg.standby({ receiveLsn: lsn(900), replayLsn: lsn(900), timeline: 2 }), localHistory: history };
   const beside = (timelineFingerprint: string) => {
     const status = { optime: lsn(900), slots: {}, retainSlots: [], writesOn: { leader: 'b', timeline: 3, timelineFingerprint: 'aa' } };
@@ -64,12 +64,12 @@ it('where it is not known which of the two the last leader was on, they have no 
     expect(race({ at: 2000, timelineFingerprint: 'aa' }, 'bb', writesOn).because).toMatch(/1 of the 2 votes/);
 });
 
-it('positions are compared where the WAL of one of them does not tell any more', () => {
+it('positions are compared where the WAL of one of them no longer tells', () => {
   expect(race({ at: 2000 }, 'bb', told('b', 'aa'))).toMatchObject({ verdict: 'take' });
   expect(race({ at: 2000, timelineFingerprint: 'aa' }, undefined, told('b', 'aa'))).toMatchObject({ verdict: 'take' });
 });
 
-it('a leader tells which one it writes on, and goes on telling it when its first WAL is gone', () => {
+it('a leader publishes which one it writes on, even when its first WAL is gone', () => {
   const tells = (timelineFingerprint: string | undefined, before?: StatusKey['writesOn']) => {
     const status = { optime: lsn(900), slots: {}, retainSlots: [], ...(before && { writesOn: before }) };
     const primary = { ...pg.primary({ timeline: 2 }), ...(timelineFingerprint && { timelineFingerprint }) };

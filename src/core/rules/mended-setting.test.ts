@@ -53,7 +53,7 @@ it('a clone', () => {
   expect(jobs(missing(6, [], held.memory))).toEqual(['clone']);
 });
 
-it('but not a promotion: the others are to have their turn', () => {
+it('but not a promotion: the other members have their turn first', () => {
   const leads = view({ leaderName: 'a' });
   const ended = [failed({ kind: 'promote', syncNames: null }, 5)];
   const held = decide(observation({ view: leads, pg: pg.standby(), configVersion: 5, ended }), memory());

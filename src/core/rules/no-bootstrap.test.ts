@@ -18,16 +18,16 @@ function said(initialize: string | null, bootstrapRefusal: string | null): { rul
 }
 
 describe('without data and without a cluster', () => {
-  it('tells that it makes none, and which line lets it', () => {
+  it('the node says that it makes none, and which line would let it', () => {
     expect(said(null, REFUSAL)).toEqual({ rule: 'data.wait', because: `${WAITING}; this member makes no new cluster: ${REFUSAL}` });
   });
 
-  it('only waits where another one is making it, or has made it', () => {
+  it('the node only waits where another one is making it, or has made it', () => {
     expect(said('', REFUSAL)).toEqual({ rule: 'data.wait', because: WAITING });
     expect(said(SYSTEM_ID, REFUSAL)).toEqual({ rule: 'data.wait', because: WAITING });
   });
 
-  it('makes it where its file lets it', () => {
+  it('the node makes it where its file lets it', () => {
     expect(said(null, null).rule).toBe('data.bootstrap');
   });
 });

@@ -1,6 +1,6 @@
 /**
- * In pause nobody stops a former primary, so a switchover to a candidate by name is as careful as
- * without: only a failover is the operator's word against all else.
+ * In a pause no agent stops a former primary, so a switchover to a candidate by name is as careful
+ * as without a pause. Only a failover is the operator's word against all else.
  */
 import { expect, it } from 'vitest';
 import { memory, observation, peer, peers, pg, settings, view } from '../../../test/support/build.ts';
@@ -20,7 +20,7 @@ const asked = (leader: string | null, others: Parameters<typeof peers>) =>
   });
 const effects = (leader: string | null, ...others: Parameters<typeof peers>) => decide(asked(leader, others), memory()).effects;
 
-it('takes the key by a switchover only with the votes it takes', () => {
+it('takes the key by a switchover only with enough votes', () => {
   expect(effects('c')).not.toContainEqual({ kind: 'acquire-leader' });
   expect(effects('c', peer('b', { receiving: true }))).not.toContainEqual({ kind: 'acquire-leader' });
   expect(effects('c', peer('b'))).toContainEqual({ kind: 'acquire-leader' });

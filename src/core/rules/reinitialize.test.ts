@@ -18,7 +18,7 @@ const kinds = (scene: Parameters<typeof observation>[0]) => {
   return [rule, ...effects.map((effect) => (effect.kind === 'start-job' ? effect.job.kind : effect.kind))];
 };
 
-describe('a request to reinitialize is heard', () => {
+describe('a request to reinitialize is carried out', () => {
   test.each<[string, PostgresFacts]>([
     ['over a half-emptied directory', half],
     ['over lost+found and .snapshot', foreign],
@@ -38,11 +38,11 @@ describe('a request to reinitialize does nothing', () => {
     expect(kinds({ view: led, pg: theirs, requests })).toEqual(['data.other-cluster', 'exit']);
   });
 
-  it('while nobody else leads', () => {
+  it('while no other member leads', () => {
     expect(kinds({ view: view(), pg: foreign, requests })).toEqual(['data.foreign']);
   });
 
-  it('over a directory that cannot be read; the reason is said', () => {
+  it('over a directory that cannot be read; the sentence gives the reason', () => {
     const unread: PostgresFacts = {
       ...pg.none,
       dataDir: 'inaccessible',
@@ -54,7 +54,7 @@ describe('a request to reinitialize does nothing', () => {
   });
 });
 
-it('names what is in the way, and the command, while nobody asks', () => {
+it('names what is in the way, and the command, without a request', () => {
   const { because } = decide(observation({ view: led, pg: half }), memory());
   expect(because).toContain('data directory /data is not empty and no cluster: it has base, global, pg_wal and 12 more in it');
   expect(because).toContain('run: regentctl reinit demo a');

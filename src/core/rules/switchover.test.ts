@@ -27,7 +27,7 @@ it('waits while the synchronous set is being changed, for a moment only', () => 
   expect(asked(60_000).steps).toMatchObject([{ kind: 'clear-failover' }]);
 });
 
-it('is refused with what is in the way of each', () => {
+it('is refused with what is in the way of each candidate', () => {
   const refused = asked(60_000, peers(peer('b', { state: 'starting' }), peer('c')));
   expect(refused.because).toContain('no member can take over, or too few synchronous standbys: b is starting');
 });
@@ -44,7 +44,7 @@ it('hands over to the named candidate only while it is able', () => {
   expect(bad.because).toContain('switchover is not possible: b does not answer');
 });
 
-it('waits for the hour of a scheduled switchover', () => {
+it('waits for the time of a scheduled switchover', () => {
   const request = { leader: 'a', candidate: null, scheduledAtMs: 1_800_000_060_000, scheduledAt: 'then', modRevision: '9' };
   const decision = decide(observation({ view: { ...mine, failover: request }, pg: pg.primary(), peers: peers(peer('b')) }), memory());
   expect(decision.rule).toBe('switchover.scheduled');

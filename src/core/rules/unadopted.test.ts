@@ -89,7 +89,7 @@ describe('a primary that lets the agent in', () => {
     });
   });
 
-  it('takes writes on while etcd does not answer: nobody was led to it', () => {
+  it('goes on taking writes while etcd does not answer, because no client was led to it', () => {
     expect(decided(null, primary).effects).toEqual([]);
     expect(decided(null, pg.primary()).rule).toBe('fence.lease-ended');
   });

@@ -32,7 +32,7 @@ it.each<[string, Scene]>([
   expect(after.state).toBe('unknown');
 });
 
-it('whoever is asked to end leaves the process, the key and, where it may lead, the guard', () => {
+it('an agent that is told to end leaves the process, the key and, where it may lead, the guard', () => {
   const requests = { shutdown: true, restart: null, reinitialize: null };
   const exit = (over: Scene) => decided({ ...over, requests }).effects;
   expect(exit({ view: view({ leaderName: 'b' }) })).toMatchObject([{ kind: 'exit', code: 0 }]);

@@ -23,7 +23,7 @@ describe('published', () => {
   it.each([
     ['stopped', stopped],
     ['running, left by an agent that was killed', running],
-  ])('%s: the mark goes, and nothing else is done, whoever leads and paused or not', (_, facts) => {
+  ])('%s: only the mark is removed, whichever node leads and paused or not', (_, facts) => {
     for (const leaderName of [undefined, 'a', 'b'])
       for (const pause of [false, true]) {
         const lead = leaderName === undefined ? {} : { leaderName };
@@ -40,7 +40,7 @@ describe('published', () => {
 });
 
 describe('not published', () => {
-  it('is published now where nobody made another', () => {
+  it('is published now where no other node made one', () => {
     for (const facts of [stopped, running])
       expect(decided({ initialize: null }, facts).effects).toContainEqual({
         kind: 'write-initialize',
@@ -63,7 +63,7 @@ describe('not published', () => {
     expect(removes(decision)).toBe(true);
   });
 
-  it('gives a leader key from before back', () => {
+  it('gives back a leader key from before', () => {
     const decision = decide(
       observation({
         view: view({ initialize: OTHER, leaderName: 'a' }),
@@ -77,7 +77,7 @@ describe('not published', () => {
 });
 
 describe('in doubt', () => {
-  it('nothing is decided while its identity cannot be read', () => {
+  it('decides nothing while its identity cannot be read', () => {
     const unreadable = { ...stopped, systemIdentifier: null, control: null };
     for (const initialize of [SYSTEM_ID, OTHER, null, '']) {
       for (const lead of [{}, { leaderName: 'b' }]) {
@@ -88,7 +88,7 @@ describe('in doubt', () => {
     }
   });
 
-  it('nothing is decided while etcd cannot be read, and it is not started', () => {
+  it('decides nothing and starts nothing while etcd cannot be read', () => {
     const decision = decide(observation({ view: null, pg: stopped }), memory());
     expect(decision.rule).toBe('fence.wait-for-etcd');
     expect(decision.effects).toEqual([]);

@@ -18,7 +18,7 @@ function decided(over: Parameters<typeof view>[0], postgresql = restore, remembe
 }
 
 describe('a method with no_leader', () => {
-  it('is run when nobody else is there', () => {
+  it('runs when no other member is there', () => {
     const { rule, because, effects } = decided(alone);
     expect([rule, because]).toEqual(['data.clone-without-leader', 'trying to bootstrap (without leader)']);
     const job: Job = { kind: 'clone', source: null, fromLeader: false };
@@ -26,12 +26,12 @@ describe('a method with no_leader', () => {
     expect(jobLabel(job)).toBe('bootstrap (without leader)');
   });
 
-  it('waits a ttl for the leader that others may elect', () => {
+  it('waits a ttl for a leader that others may elect', () => {
     expect(decided({}).rule).toBe('data.wait');
     expect(decided({}, restore, LEADERLESS_FOR_LONG).rule).toBe('data.clone-without-leader');
   });
 
-  it('is not run while a leader is there, nor before there is a cluster, nor right after it failed', () => {
+  it('does not run while a leader is there, before there is a cluster, or right after it failed', () => {
     expect(decided({ leaderName: 'b' }).rule).toBe('data.clone');
     expect(decided({ ...alone, initialize: '' }).rule).toBe('data.wait');
     expect(decided({ ...alone, initialize: null }).rule).toBe('data.bootstrap');
@@ -41,12 +41,12 @@ describe('a method with no_leader', () => {
     expect(held.because).toBe('cloning failed (no such stanza); trying again soon');
   });
 
-  it('is what the settings must have: others wait', () => {
+  it('needs that setting: other methods wait', () => {
     expect(decided(alone, { ...restore, methodOptions: { pgbackrest: { no_leader: false } } }).rule).toBe('data.wait');
   });
 });
 
-it('a copy from the leader is by the configured methods, unless the operator wants it from the leader', () => {
+it('a copy from the leader uses the configured methods, unless the operator wants it from the leader', () => {
   const members = [member('a'), member('b', { role: 'primary' })];
   expect(decided({ leaderName: 'b', members }).effects).toMatchObject([
     { job: { kind: 'clone', sourceRole: 'leader', fromLeader: false } },
@@ -64,7 +64,7 @@ it('a copy from the leader is by the configured methods, unless the operator wan
   expect(asked(true)).toMatchObject([{ job: { kind: 'reinitialize', sourceRole: 'leader', fromLeader: true } }]);
 });
 
-it('so is the copy that replaces data that diverged', () => {
+it('so does the copy that replaces diverged data', () => {
   const diverged = observation({
     view: view({ leaderName: 'b' }),
     pg: pg.standby({ timeline: 1, receiveLsn: lsn(3000) }),
