@@ -27,8 +27,8 @@ import { overridesOf, type System, type Timing } from './systems.ts';
 const NODES = 3;
 const STATS = { username: 'admin', password: 'admin' };
 /**
- * Below the range from which the kernel takes ports for outgoing connections, so that no client
- * sits on the port of a node that is down.
+ * Below the range from which the kernel takes ports for outgoing connections. So no client gets the
+ * port of a node that is down.
  */
 const BASE_PORT_MIN = 10_000;
 const BASE_PORT_MAX = 24_000;

@@ -41,8 +41,8 @@ export async function benchMain(args: readonly string[]): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  // Opened now: a path that cannot be written is an error before the work, and the user it belongs
-  // to may not be ours for long.
+  // Opened now, so that a path that cannot be written is an error before the work. The user it
+  // belongs to may not be ours for long.
   const json = options.jsonFile === null ? null : openSync(options.jsonFile, 'w');
   try {
     return await bench(options, json);

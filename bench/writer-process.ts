@@ -1,7 +1,8 @@
 /**
- * The benchmark's client, a process of its own so that nothing but the cluster delays it: one row
- * after another through one port, a new connection at once when the old one breaks. What was
- * acknowledged and what failed goes to the parent, whose end is also the end of this process.
+ * The benchmark's client, a process of its own so that only the cluster delays it. It writes one
+ * row after another through one port, and opens a new connection at once when the old one breaks.
+ * What was acknowledged and what failed goes to the parent, whose end is also the end of this
+ * process.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';

@@ -25,7 +25,7 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   agent: {
     summary: 'run the agent of one PostgreSQL: regent agent FILE',
     load: async () => {
-      // Before the agent itself is loaded, for that is when most would be optimized.
+      // Before the agent itself is loaded, because that loading would be optimized most.
       const onRound = (await import('./support/runtime.ts')).optimizeOnceBusy();
       const { agentMain } = await import('./agent/main.ts');
       return (args) => agentMain(args, onRound);

@@ -49,7 +49,7 @@ function checkPassword(request: IncomingMessage, authentication: RestSettings['a
   return sameSecret(given.replace(/^basic\s+/i, ''), wanted) ? null : unauthorized('not authenticated');
 }
 
-/** Digests have one length, so that the time taken shows neither content nor length. */
+/** Digests have one length, so that the time taken does not show their content or length. */
 function sameSecret(a: string, b: string): boolean {
   const digest = (secret: string) => createHash('sha256').update(secret, 'utf8').digest();
   return timingSafeEqual(digest(a), digest(b));

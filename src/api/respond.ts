@@ -85,7 +85,7 @@ function healthAnswer(context: ApiContext, target: Target): Answer {
 }
 
 /**
- * Checks that do not look at a body get neither a body nor extra headers. Null: this is not such a
+ * Checks that do not look at a body get no body and no extra headers. Null: this is not such a
  * check.
  */
 function codeOnly(context: ApiContext, method: string, target: Target): number | null {

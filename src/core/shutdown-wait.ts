@@ -49,8 +49,8 @@ export interface Silence {
    */
   readonly silent: readonly Connected[];
   /**
-   * At least one successor is connected, and none of them confirms anything. A member that took
-   * over now would lack what is still written. A member that took over now would lack what is still
+   * At least one successor is connected, and all connected ones are silent. A member that took over
+   * now would lack what is still written. A member that took over now would lack what is still
    * written.
    */
   readonly successorsSilent: boolean;

@@ -1,6 +1,6 @@
 /**
- * The member that another one streams from. The member follows it, and so does the leader, which
- * must have a slot for every member that comes to it.
+ * The member that another one streams from. Both the member and the leader use this answer: the
+ * leader must have a slot for every member that comes to it.
  */
 import { type ClusterView, type Member, memberOf } from './cluster.ts';
 import type { Lsn } from './units.ts';

@@ -86,8 +86,8 @@ function shown({ host, port }: Address): string {
 }
 
 /**
- * The body of `/cluster` with what availability() found: the state of each member that is not
- * there, and a row for each member that has no key any more.
+ * The body of `/cluster` with what availability() found. It has the state of each member that is
+ * not there, and a row for each member that no longer has a key.
  */
 export function marked(body: JsonObject, { unreachable, absent }: Availability): JsonObject {
   const members = Array.isArray(body['members']) ? body['members'].filter(isJsonObject) : [];

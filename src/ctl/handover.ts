@@ -1,6 +1,7 @@
 /**
- * switchover and failover by hand (docs/dialect.md, "Switchover and failover"): the questions, the
- * request to the leader, and the request written into etcd when no member can be reached.
+ * switchover and failover by hand (docs/dialect.md, "Switchover and failover"). Here are the
+ * questions, the request to the leader, and the request written into etcd when no member can be
+ * reached.
  */
 import { type ClusterView, type Member, mayLead, memberOf, sameName } from '../core/cluster.ts';
 import { clusterModes } from '../core/cluster-modes.ts';

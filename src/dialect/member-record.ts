@@ -65,8 +65,8 @@ export function publishedTags(tags: Tags): JsonObject {
 }
 
 /**
- * What a standby does with WAL; null on a primary, and on a standby that neither streams nor may
- * read an archive.
+ * What a standby does with WAL. Null on a primary, and on a standby that does not stream and may
+ * not read an archive.
  */
 export function replicationState(sql: SqlFacts): 'streaming' | 'in archive recovery' | null {
   if (!sql.inRecovery) return null;

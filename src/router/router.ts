@@ -8,8 +8,8 @@ import type { Haproxy } from './haproxy-socket.ts';
 /** How long a new primary is raised against the opinion of HAProxy's checks. */
 export const ROUTER_ASSERT_MS = 10_000;
 /**
- * One more pass after each change, because a check in progress may have overruled it, and passes
- * until the sessions of the old primary may be closed.
+ * One more pass follows each change, because a check in progress may have overruled it. Passes go
+ * on until the sessions of the old primary may be closed.
  */
 const LOOK_AGAIN_MS = 500;
 const READ_TIMEOUT_MS = 2000;

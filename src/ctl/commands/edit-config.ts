@@ -72,12 +72,12 @@ async function change(ctx: Ctx, cluster: string, options: EditOptions, draft: Dr
 /**
  * The problems that the change itself causes, as PATCH /config judges them. An older mistake
  * elsewhere must not block the change. Instead of a value that is an error, members would use a
- * default. They only log warnings, and whoever made the change does not read those logs.
+ * default. They only log warnings, and the operator who made the change does not read those logs.
  */
 function mistakes(after: JsonObject, before: JsonObject): readonly ConfigProblem[] {
   const all = (config: JsonObject) => {
     const outOfRange = outOfRangeProblems(config);
-    // For a refused value, the message need not say what would be used instead.
+    // The message about a refused value need not say what would be used instead.
     const others = validateDynamicPatch(config).filter(({ path }) => !outOfRange.some((one) => one.path === path));
     return [...outOfRange, ...others];
   };
