@@ -72,11 +72,9 @@ export const dataMutants: readonly Mutant[] = [
     offends: ['S1', 'S2', 'S12', 'S17'],
     edits: [
       rule('data.bootstrap').replacing('c.view?.initialize === null', 'c.view !== null'),
-      {
-        file: 'test/sim/dcs.ts',
-        find: "return this.#call(options, (copy) => this.#create('initialize', '', leaseId, null, copy));",
-        replace: "return this.#call(options, () => this.#parts.etcd.put('initialize', '', leaseId) > 0n);",
-      },
+      at('test/sim/dcs.ts', 'SimDcs.raceInitialize').returns(
+        "this.#call(options, () => this.#parts.etcd.put('initialize', '', leaseId) > 0n)",
+      ),
     ],
     verdicts: ['safety', 'crash', 'liveness'],
     focus: under(['lose-disk', 'crash'], { ttl: 3, retry_timeout: 1 }, { nodes: ['a', 'b', 'c'], everyMs: 1000 }),
@@ -86,11 +84,7 @@ export const dataMutants: readonly Mutant[] = [
     broken: 'Who lost the right to make the cluster during initdb publishes what it made all the same.',
     offends: ['S1', 'S12', 'S17'],
     edits: [
-      {
-        file: 'test/sim/dcs.ts',
-        find: "if (stored?.value === '' && stored.leaseId === leaseId) return String(etcd.put('initialize', systemIdentifier, null));",
-        replace: "if (leaseId !== '') return String(etcd.put('initialize', systemIdentifier, null));",
-      },
+      at('test/sim/dcs.ts', 'SimDcs.publishInitialize').replacing("stored?.value === '' && stored.leaseId === leaseId", 'true'),
       at('src/agent/jobs/bootstrap.ts', 'bootstrap').replacing("initialize === ''", 'true'),
     ],
     verdicts: ['safety', 'crash', 'liveness'],

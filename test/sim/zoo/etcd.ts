@@ -8,7 +8,7 @@ export const etcdMutants: readonly Mutant[] = [
     id: 'stranger-etcd-believed',
     broken: 'Another etcd at an address that etcd advertises is taken for a member of the own one.',
     offends: ['S2', 'S3', 'S17'],
-    edits: [{ file: 'test/sim/dcs.ts', find: 'return clusterId === OWN_CLUSTER;', replace: "return clusterId !== '';" }],
+    edits: [at('test/sim/dcs.ts', 'isOurs').returns('true')],
     verdicts: ['safety', 'liveness', 'crash'],
     focus: under(['stranger-etcd'], {}, { nodes: ['a', 'b', 'c'] }),
   },

@@ -143,11 +143,10 @@ export const leaseMutants: readonly Mutant[] = [
     broken: 'The leader key is deleted without comparing who holds it.',
     offends: ['S2', 'S3'],
     edits: [
-      {
-        file: dcs,
-        find: "if (stored?.value === name) return etcd.delete('leader');",
-        replace: "if (stored !== null) return etcd.delete('leader');",
-      },
+      at(dcs, 'SimDcs.releaseLeader').replacing(
+        "if (stored?.value === name) return etcd.delete('leader')",
+        "if (stored !== null) return etcd.delete('leader');",
+      ),
     ],
     verdicts: ['safety'],
     focus: under(['slow-requests', 'switchover'], {}, { nodes: ['a', 'b'], everyMs: 1000 }),
@@ -156,13 +155,7 @@ export const leaseMutants: readonly Mutant[] = [
     id: 'key-taken-over',
     broken: 'The leader key is put, not created: whoever comes last has it.',
     offends: ['S2', 'S3', 'M26'],
-    edits: [
-      {
-        file: dcs,
-        find: "return this.#call(options, (copy) => this.#create('leader', name, leaseId, memberKey(name), copy));",
-        replace: "return this.#call(options, () => this.#parts.etcd.put('leader', name, leaseId) > 0n);",
-      },
-    ],
+    edits: [at(dcs, 'SimDcs.acquireLeader').returns("this.#call(options, () => this.#parts.etcd.put('leader', name, leaseId) > 0n)")],
     verdicts: ['safety'],
   },
   {
@@ -179,16 +172,8 @@ export const leaseMutants: readonly Mutant[] = [
     broken: 'A copy of a write that arrives after its sender gave up is as good as any.',
     offends: ['S2', 'S3', 'M19'],
     edits: [
-      {
-        file: dcs,
-        find: 'if (stored?.value === name && copy.late && stored.modRevision > copy.known) return false;\n',
-        replace: '',
-      },
-      {
-        file: dcs,
-        find: 'if (copy.late && fence !== null && (etcd.get(fence)?.modRevision ?? 0n) > copy.known) return false;\n',
-        replace: 'void fence;\n',
-      },
+      at(dcs, 'SimDcs.releaseLeader').without('if (stored?.value === name && copy.late && $) return false'),
+      at(dcs, 'SimDcs.#create').without('if (copy.late && fence !== null && $) return false'),
     ],
     verdicts: ['safety'],
     focus: under(['slow-requests', 'switchover'], {}, { nodes: ['a', 'b'], everyMs: 1000 }),
@@ -198,30 +183,18 @@ export const leaseMutants: readonly Mutant[] = [
     broken: 'A member of etcd that is cut off from the others answers what it knew last, and is believed.',
     offends: ['S1', 'S2', 'S3', 'S8', 'S9', 'M19'],
     edits: [
-      {
-        file: dcs,
-        find: 'this.#call(options, () => this.#parts.etcd.view());',
-        replace: 'this.#call(options, Object.assign(() => this.#parts.etcd.view(), { reads: true }));',
-      },
-      {
-        file: dcs,
-        find: 'if (!etcd.serves(MEMBERS[to]!) || !net.reaches(machine, MEMBERS[to]!)) return;',
-        replace:
-          'if (!net.reaches(machine, MEMBERS[to]!)) return;\n' +
-          'const old = apply.reads ? etcd.oldViews?.get(MEMBERS[to]!) : undefined;\n' +
-          'if (old !== undefined) return answer(to, () => resolve(old));\n' +
-          'if (!etcd.serves(MEMBERS[to]!)) return;',
-      },
-      {
-        file: 'test/sim/etcd.ts',
-        find: 'this.#unwell.set(member, how);',
-        replace: "if (how === 'cut off') (this.oldViews ??= new Map()).set(member, this.view());\n    this.#unwell.set(member, how);",
-      },
-      {
-        file: 'test/sim/etcd.ts',
-        find: 'this.#unwell.delete(member);',
-        replace: 'this.#unwell.delete(member);\n    this.oldViews?.delete(member);',
-      },
+      at(dcs, 'SimDcs.read').beginning('const ask = () => this.#parts.etcd.view(); ask.reads = true;'),
+      at(dcs, 'SimDcs.read').replacing('this.#call($$)', 'this.#call(options, ask)'),
+      at('test/sim/etcd.ts', 'Etcd.spoil').before(
+        'this.#unwell.set($$)',
+        "if (how === 'cut off') (this.oldViews ??= new Map()).set(member, this.view());",
+      ),
+      at('test/sim/etcd.ts', 'Etcd.mend').after('this.#unwell.delete($$)', 'this.oldViews?.delete(member);'),
+      at(dcs, 'SimDcs.#call.arrive').beginning(
+        'if (!net.reaches(machine, MEMBERS[to]!)) return;' +
+          'const old = apply.reads ? etcd.oldViews?.get(MEMBERS[to]!) : undefined;' +
+          'if (old !== undefined) return answer(to, () => resolve(old));',
+      ),
     ],
     verdicts: ['safety', 'liveness', 'crash'],
     focus: under(['etcd-member', 'crash', 'kill-postgres', 'switchover'], { synchronous_mode: 'on' }),
