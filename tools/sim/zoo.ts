@@ -95,7 +95,7 @@ const runSeed = (pool: Pool, seed: number, focus: Focus | undefined): Promise<Re
 
 /**
  * Runs seeds in order until the mutant was noticed often enough. What it fails in another way than
- * its own does not count. Throws MUTANT_STALE, SIM_BUILD.
+ * its own does not count. Throws MUTANT_STALE, MUTANT_BROKEN, SIM_BUILD.
  */
 export async function measure(root: string, mutant: Mutant, control: Control, search: Search): Promise<Measure> {
   const pool = new Pool(await bundleSimulator(root, mutant.edits), search.jobs, MUTANT_RUN_MS);

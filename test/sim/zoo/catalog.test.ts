@@ -1,7 +1,7 @@
 /** What can be said of the zoo without running it. */
 import { expect, it } from 'vitest';
 import { checkoutRoot } from '../../../tools/root.ts';
-import { edited } from '../../../tools/sim/bundle.ts';
+import { mutatedSources } from '../../../tools/sim/mutate/sources.ts';
 import { mutants } from './index.ts';
 
 it('has a name, a line, a promise and a verdict for each', () => {
@@ -16,5 +16,5 @@ it('has a name, a line, a promise and a verdict for each', () => {
 });
 
 it.each(mutants.map(({ id, edits }) => [id, edits] as const))('finds the places that %s changes', async (_, edits) => {
-  expect((await edited(checkoutRoot(), edits)).size).toBeGreaterThan(0);
+  expect((await mutatedSources(checkoutRoot(), edits)).size).toBeGreaterThan(0);
 });

@@ -3,15 +3,6 @@ import type { Verdict } from '../plan.ts';
 import type { Edit } from './edit.ts';
 import type { Focus } from './focus.ts';
 
-/** One change of a source file. */
-export interface TextEdit {
-  /** From the root of the checkout. */
-  readonly file: string;
-  /** Occurs exactly once in the file. */
-  readonly find: string;
-  readonly replace: string;
-}
-
 export interface Mutant {
   readonly id: string;
   /** What it does wrong, in one sentence. */
@@ -21,7 +12,7 @@ export interface Mutant {
    * which such a thing has happened elsewhere.
    */
   readonly offends: readonly string[];
-  readonly edits: readonly (Edit | TextEdit)[];
+  readonly edits: readonly Edit[];
   /** What the simulator may say of it. */
   readonly verdicts: readonly Verdict[];
   /**
