@@ -74,7 +74,7 @@ test('etcd without room: a restarted agent leads on by the old lease, and health
   expect(etcdctl(main, 'alarm', 'list')).toContain('NOSPACE');
   await node.killAgent();
   node.start();
-  await cluster.until('the agent is back and leads', 10_000, async () => said('leads on by the lease') === 1 && (await isPrimary()));
+  await cluster.until('the agent is back and leads', 10_000, async () => said('leads on by the leader key') === 1 && (await isPrimary()));
   await leadsOn(postmasterPid);
   const health = await cluster.ctl(['health', '--no-haproxy']);
   expect(health.stdout).toContain('critical: etcd takes no writes (alarm NOSPACE)');
