@@ -38,20 +38,6 @@ export const syncMutants: readonly Mutant[] = [
     focus: under(['crash', 'isolate', 'freeze-postgres'], { synchronous_mode: 'on' }),
   },
   {
-    id: 'quorum-relaxed-early',
-    broken:
-      'After a takeover the election counts on the setting in force before those who confirm under it have what was acknowledged before.',
-    offends: ['S1', 'S5', 'S8', 'M9'],
-    edits: [at(sync, 'quorumStep.inForceHolds').is('true')],
-    verdicts: ['safety'],
-    focus: under(['configure', 'freeze-postgres', 'kill-postgres'], quorum, {
-      nodes: ['a', 'b', 'c', 'd'],
-      everyMs: 800,
-      clients: busy,
-      lastingStreams: true,
-    }),
-  },
-  {
     id: 'caught-up-ignored',
     broken: 'In quorum mode /sync is relaxed before the new confirmers have what was acknowledged under the old setting.',
     offends: ['S1', 'S5', 'S8', 'M9'],
