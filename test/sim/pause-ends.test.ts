@@ -86,7 +86,7 @@ test('an agent that is restarted outside of a pause leads on by the lease of its
   expect(world.etcd.get('leader')?.leaseId).toBe(lease);
   expect(old.guard.fires).toBe(0);
   expect(old.guard.deadlineMs! - old.clock.bootMs(), 'the deadline moves on').toBeGreaterThan(0);
-  expect(world.tail()).toContain('this agent leads on by the lease that the leader key is on');
+  expect(world.tail()).toContain("this agent leads on by the leader key's present lease");
   world.etcd.full = false;
   await world.run(5000);
   expect(world.primary).toBe(old);
