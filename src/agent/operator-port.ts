@@ -34,8 +34,8 @@ function freshView(agent: Agent): ClusterView | null {
   const { clock, settings } = agent.parts;
   const dcs = agent.rounds.last?.observation.dcs;
   const ttlMs = settings.current().dynamic.ttlSeconds * 1000;
-  const { lastRead } = agent.rounds;
-  if (!dcs?.known || lastRead === null || clock.wallMs() - lastRead.wallMs > ttlMs) return null;
+  const { lastReadWallMs } = agent.rounds;
+  if (!dcs?.known || lastReadWallMs === null || clock.wallMs() - lastReadWallMs > ttlMs) return null;
   return dcs.view;
 }
 

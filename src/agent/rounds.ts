@@ -1,5 +1,4 @@
 /** What the rounds of this agent have come to: the last one, what it left to remember, how many. */
-import type { ClusterView } from '../core/cluster.ts';
 import { type Decision, emptyMemory, type Memory, type Observation } from '../core/model.ts';
 import type { DroppedRequest } from '../ports/operator.ts';
 import { droppedRequest } from './dropped-request.ts';
@@ -11,19 +10,12 @@ export interface LastRound {
   readonly nextAtMs: number;
 }
 
-/** The last successful read of etcd. */
-export interface LastRead {
-  readonly view: ClusterView;
-  /** Epoch ms. */
-  readonly wallMs: number;
-}
-
-export type RoundsView = Pick<Rounds, 'last' | 'lastRead' | 'memory' | 'count' | 'droppedRequest' | 'onEnd'>;
+export type RoundsView = Pick<Rounds, 'last' | 'lastReadWallMs' | 'memory' | 'count' | 'droppedRequest' | 'onEnd'>;
 
 export class Rounds {
   readonly #listeners = new Set<() => void>();
   #last: LastRound | null = null;
-  #lastRead: LastRead | null = null;
+  #lastReadWallMs: number | null = null;
   #count = 0;
   #droppedRequest: DroppedRequest | null = null;
 
@@ -32,9 +24,9 @@ export class Rounds {
     return this.#last;
   }
 
-  /** Null before the first. */
-  get lastRead(): LastRead | null {
-    return this.#lastRead;
+  /** When etcd was last read, in epoch ms; null before the first time. */
+  get lastReadWallMs(): number | null {
+    return this.#lastReadWallMs;
   }
 
   /** What the last decision left to remember. */
@@ -58,7 +50,7 @@ export class Rounds {
   }
 
   observed({ dcs, wallMs }: Observation): void {
-    if (dcs.known) this.#lastRead = { view: dcs.view, wallMs };
+    if (dcs.known) this.#lastReadWallMs = wallMs;
   }
 
   decided(observation: Observation, decision: Decision): void {

@@ -59,7 +59,7 @@ function statusAt(moment: Moment): AgentStatus {
   return statusOf(ports, {
     rounds: {
       last: { observation: seen, decision, endedAtMs: nowMs, nextAtMs: nowMs },
-      lastRead: lastView && { view: lastView, wallMs: WALL_MS },
+      lastReadWallMs: lastView && WALL_MS,
       memory: kept,
       count: 1,
       droppedRequest: null,

@@ -44,13 +44,13 @@ export function statusOf(
   pg: PostgresFacts | null = agent.rounds.last?.observation.pg ?? null,
 ): AgentStatus {
   const { clock, settings, watchdog, log } = ports;
-  const { memory, last, lastRead } = agent.rounds;
+  const { memory, last, lastReadWallMs } = agent.rounds;
   const { local, dynamic } = settings.current();
   const authority = agent.authority.now;
   const nowMs = clock.bootMs();
   const c = last === null || pg === null ? null : contextOf({ ...last.observation, pg, nowMs, authority }, memory);
   const sql = pg?.state === 'running' ? pg.sql : null;
-  const dcsStale = lastRead === null || clock.wallMs() - lastRead.wallMs > dynamic.ttlSeconds * 1000;
+  const dcsStale = lastReadWallMs === null || clock.wallMs() - lastReadWallMs > dynamic.ttlSeconds * 1000;
   const isLeader = c !== null && !agent.job.isStopping && servesWrites(c, memory) && (leads(authority, nowMs) || (c.paused && c.lockMine));
   const status: AgentStatus = {
     name: local.name,
@@ -67,7 +67,7 @@ export function statusOf(
     isLeader,
     paused: dynamic.pause,
     clusterUnlocked: dcsStale || c === null || c.view === null || c.unlocked,
-    dcsLastSeen: lastRead === null ? 0 : Math.floor(lastRead.wallMs / 1000),
+    dcsLastSeen: lastReadWallMs === null ? 0 : Math.floor(lastReadWallMs / 1000),
     tags: agent.job.isLeaving ? { ...local.tags, ...LEAVING } : local.tags,
     pendingRestart: sql !== null && Object.keys(sql.pendingRestart).length > 0,
     pendingRestartReason: sql?.pendingRestart ?? {},
