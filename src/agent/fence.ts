@@ -1,18 +1,17 @@
 /** Carries the guard's orders out, one after the other; which ones, core/guard-order.ts decides. */
 import { type ArmOrder, byLease, byOwnLease, endsSooner, guardPatienceMs } from '../core/authority.ts';
 import { type Context, unlockedMs } from '../core/context.ts';
-import { graceOrder, guardOrder, isUnheard, lacksCover, mayNeedCover, mustForgetLease } from '../core/guard-order.ts';
+import { type GuardOrder, graceOrder, guardOrder, isUnheard, lacksCover, mayNeedCover, mustForgetLease } from '../core/guard-order.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import type { Guard } from '../ports/guard.ts';
 import type { Log } from '../ports/log.ts';
 import { ensureError } from '../support/errors.ts';
 import type { AuthorityCell } from './authority-cell.ts';
+import { FORMER_LEASE_TIMEOUT_MS } from './lease.ts';
 import type { WatchdogKeeper } from './watchdog-keeper.ts';
 
 const GUARD_TIMEOUT_MS = 500;
-/** An etcd that answers renews a lease in far less. */
-const RENEW_TIMEOUT_MS = 1000;
 
 export interface FencePorts {
   readonly clock: Pick<Clock, 'bootMs'>;
@@ -99,7 +98,7 @@ export class Fence {
     if (grace !== null) await this.#inTurn(() => this.#give(grace));
     const leaseId = c.lockMine ? (c.view?.leader?.leaseId ?? null) : null;
     const sentAtMs = clock.bootMs();
-    const ttlSeconds = leaseId === null ? 0 : await dcs.keepAlive(leaseId, { timeoutMs: RENEW_TIMEOUT_MS }).catch(() => 0);
+    const ttlSeconds = leaseId === null ? 0 : await dcs.keepAlive(leaseId, { timeoutMs: FORMER_LEASE_TIMEOUT_MS }).catch(() => 0);
     if (ttlSeconds === 0) return unlockedMs(c) / 2;
     const order = byLease(sentAtMs, ttlSeconds, 'former-lease');
     await this.#inTurn(() => this.#give(order));
@@ -114,17 +113,26 @@ export class Fence {
     const { kind } = guardOrder(c, now);
     if (kind === 'give-up') return;
     try {
-      if (kind === 'arm') await this.arm();
-      if (kind === 'arm' && c.isPrimary) await this.#ports.watchdog.keepAlive();
-      if (kind === 'ask') await this.#hear();
-      if (kind === 'rest') await this.disarm();
-      if (kind === 'rest') await this.#ports.watchdog.rest();
+      await this.#carryOut(kind, c.isPrimary);
       this.#authority.note({ kind: 'guard-obeyed' });
     } catch (error) {
       this.#failed(error, kind === 'arm');
       // A leader does not wait for it: the lead may have to end meanwhile.
       if (kind === 'arm') void this.reopen();
       else await this.reopen();
+    }
+  }
+
+  async #carryOut(kind: GuardOrder['kind'], isPrimary: boolean): Promise<void> {
+    const { watchdog } = this.#ports;
+    if (kind === 'ask') await this.#hear();
+    if (kind === 'arm') {
+      await this.arm();
+      if (isPrimary) await watchdog.keepAlive();
+    }
+    if (kind === 'rest') {
+      await this.disarm();
+      await watchdog.rest();
     }
   }
 

@@ -9,6 +9,8 @@ import type { AuthorityCell } from './authority-cell.ts';
  * written is written by a later round.
  */
 export const MIN_WRITE_MS = 20;
+/** To renew the lease of the agent before. An etcd that answers does it in far less. */
+export const FORMER_LEASE_TIMEOUT_MS = 1000;
 /** A grant that follows a renewal in the same round has at least this long. */
 const MIN_GRANT_MS = 100;
 

@@ -1,5 +1,5 @@
 /** Gathers the facts of one round, in parallel, under one deadline. */
-import { type Context, contextOf, readyLeader, sourceOf } from '../core/context.ts';
+import { type Context, contextOf, isOfCluster, readyLeader, sourceOf } from '../core/context.ts';
 import { streamsInOrder, timelineStart, writtenEnd } from '../core/divergence.ts';
 import type { RunningJob } from '../core/effects.ts';
 import type { DcsFacts, Memory, Observation, OperatorRequests } from '../core/model.ts';
@@ -16,7 +16,7 @@ import type { Postgres } from '../ports/postgres.ts';
 import type { SettingsSource } from '../ports/settings.ts';
 import { ensureError } from '../support/errors.ts';
 import type { AuthorityView } from './authority-cell.ts';
-import { type Lease, refuses } from './lease.ts';
+import { FORMER_LEASE_TIMEOUT_MS, type Lease, refuses } from './lease.ts';
 import type { Told } from './news.ts';
 
 /**
@@ -30,8 +30,6 @@ const SOURCE_TIMEOUT_MS = 1500;
  * for etcd as long as others.
  */
 const UNLOCKED_TIMEOUT_MS = 1000;
-/** An etcd that answers renews a lease in far less. */
-const OLD_LEASE_TIMEOUT_MS = 1000;
 
 export interface ObservePorts {
   readonly clock: Pick<Clock, 'bootMs' | 'timer' | 'wallMs'>;
@@ -74,7 +72,7 @@ export async function observe(ports: ObservePorts, own: OwnState): Promise<Obser
   // PostgreSQL knows members by its own form of their names.
   const pg = dcs.known && told.sql !== null ? { ...told, sql: withMemberNames(told.sql, dcs.view) } : told;
   if (dcs.known) settings.adopt(dcs.view.config);
-  if (isOfCluster(pg, dcs)) ports.dcs.bind();
+  if (dcs.known && isOfCluster(pg, dcs.view)) ports.dcs.bind();
   const draft: { -readonly [Fact in keyof Observation]: Observation[Fact] } = {
     nowMs: clock.bootMs(),
     wallMs: clock.wallMs(),
@@ -113,11 +111,6 @@ export async function observe(ports: ObservePorts, own: OwnState): Promise<Obser
   return draft;
 }
 
-/** The data here are of the cluster that etcd holds. */
-function isOfCluster(pg: PostgresFacts, dcs: DcsFacts): boolean {
-  return dcs.known && pg.dataDir === 'valid' && pg.systemIdentifier !== null && pg.systemIdentifier === dcs.view.initialize;
-}
-
 /** Null: what was waited for has not come. */
 async function within<T>(clock: Pick<Clock, 'timer'>, done: Promise<T>, ms: number): Promise<T | null> {
   if (ms === Number.POSITIVE_INFINITY) return done;
@@ -134,8 +127,8 @@ async function within<T>(clock: Pick<Clock, 'timer'>, done: Promise<T>, ms: numb
  */
 async function keepOldLease(ports: ObservePorts, c: Context, refusal: string): Promise<void> {
   const leaseId = c.lockMine ? (c.view?.leader?.leaseId ?? null) : null;
-  if (leaseId === null || !isOfCluster(c.o.pg, c.o.dcs) || c.authority.lease.leaseId !== null) return;
-  const kept = await ports.lease.keep(leaseId, OLD_LEASE_TIMEOUT_MS).catch(() => false);
+  if (leaseId === null || !isOfCluster(c.o.pg, c.view) || c.authority.lease.leaseId !== null) return;
+  const kept = await ports.lease.keep(leaseId, FORMER_LEASE_TIMEOUT_MS).catch(() => false);
   if (kept) {
     ports.log.error(
       `etcd takes no writes (${refusal}): this agent leads on by the leader key's present lease. No failover is possible until etcd has room: etcdctl alarm list`,

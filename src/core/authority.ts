@@ -164,9 +164,9 @@ function keySeen(a: Authority, keyOn: string | null): KeySeen | null {
 }
 
 /** It may be on either lease once the request is out: the earlier end counts. */
-function keyMoving({ key, ...a }: Authority): KeySeen | null {
-  const stepDown = stepDownAtMs({ key, ...a });
-  return key === null || stepDown === null ? key : { ...key, stepDownAtMs: Math.min(key.stepDownAtMs, stepDown) };
+function keyMoving(a: Authority): KeySeen | null {
+  const stepDown = stepDownAtMs(a);
+  return a.key === null || stepDown === null ? a.key : { ...a.key, stepDownAtMs: Math.min(a.key.stepDownAtMs, stepDown) };
 }
 
 type GuardEvent = Extract<AuthorityEvent, { readonly kind: `guard-${string}` }>;
@@ -196,8 +196,8 @@ function retryAt({ reliedUntilMs }: GuardKnown, nowMs: number): number {
 }
 
 /** The moment at which this agent stops leading by its lease; null: it has none. */
-export function stepDownAtMs({ lease }: Authority): number | null {
-  return lease.confirmedSentAtMs === null ? null : lease.confirmedSentAtMs + leaseMargins(lease.ttlSeconds).stepDownMs;
+export function stepDownAtMs(a: Authority): number | null {
+  return ownOrder(a)?.reliedUntilMs ?? null;
 }
 
 /** Half of the time until then is over: what can wait leaves the rest to the next renewal. */
@@ -232,11 +232,16 @@ export function byLease(sentAtMs: number, ttlSeconds: number, basis: Basis): Arm
   return { deadlineMs: sentAtMs + guardMs, reliedUntilMs: sentAtMs + stepDownMs, basis };
 }
 
+/** Null: no request for this agent's lease was confirmed. */
+function ownOrder({ lease }: Authority): ArmOrder | null {
+  return lease.confirmedSentAtMs === null ? null : byLease(lease.confirmedSentAtMs, lease.ttlSeconds, 'lease');
+}
+
 /** By this agent's own lease. Throws LEASE_UNCONFIRMED. */
-export function byOwnLease({ lease }: Authority, nowMs: number): ArmOrder {
+export function byOwnLease(a: Authority, nowMs: number): ArmOrder {
   const refused = (why: string) => new RegentError('LEASE_UNCONFIRMED', why, { policy: 'transient' });
-  if (lease.confirmedSentAtMs === null) throw refused('there is no confirmed lease to arm the guard with');
-  const order = byLease(lease.confirmedSentAtMs, lease.ttlSeconds, 'lease');
+  const order = ownOrder(a);
+  if (order === null) throw refused('there is no confirmed lease to arm the guard with');
   if (order.deadlineMs <= nowMs) throw refused('the lease is about to end');
   return order;
 }
@@ -245,9 +250,9 @@ export function byOwnLease({ lease }: Authority, nowMs: number): ArmOrder {
  * The own lease ends before the deadline that the guard has (a shorter ttl): the guard must hear of
  * it before the leader key is moved to that lease. A later end waits until the key has moved.
  */
-export function endsSooner({ lease, guard }: Authority): boolean {
-  if (lease.confirmedSentAtMs === null || guard.deadlineMs === null) return false;
-  return byLease(lease.confirmedSentAtMs, lease.ttlSeconds, 'lease').deadlineMs < guard.deadlineMs;
+export function endsSooner(a: Authority): boolean {
+  const order = ownOrder(a);
+  return order !== null && a.guard.deadlineMs !== null && order.deadlineMs < a.guard.deadlineMs;
 }
 
 /**
@@ -273,9 +278,7 @@ export function strikesAtMs({ guard }: Authority, nowMs: number): number {
  * been told of the renewals since its deadline.
  */
 export function stopByMs(a: Authority, nowMs: number): number {
-  const { confirmedSentAtMs, ttlSeconds } = a.lease;
-  const byLeaseMs = confirmedSentAtMs === null ? nowMs : confirmedSentAtMs + leaseMargins(ttlSeconds).guardMs;
-  return Math.min(byLeaseMs, strikesAtMs(a, nowMs));
+  return Math.min(ownOrder(a)?.deadlineMs ?? nowMs, strikesAtMs(a, nowMs));
 }
 
 /**

@@ -102,6 +102,11 @@ function isUnadopted({ pg, job }: Observation, { key }: Authority, lockMine: boo
   return pg.sql === null || view === null || isOfAnotherCluster(pg, view);
 }
 
+/** etcd names a cluster, and the data here are of that one. */
+export function isOfCluster(pg: PostgresFacts, view: ClusterView | null): boolean {
+  return view !== null && pg.dataDir === 'valid' && pg.systemIdentifier !== null && pg.systemIdentifier === view.initialize;
+}
+
 /** etcd names a cluster, and the data are another's. */
 export function isOfAnotherCluster(pg: PostgresFacts, view: ClusterView): boolean {
   const initialized = view.initialize !== null && view.initialize !== '';

@@ -4,7 +4,7 @@
  * first PostgreSQL is not writable, then the guard is told to rest.
  */
 import { type ArmOrder, type Authority, isOver } from './authority.ts';
-import { type Context, isOpeningForWrites, unlockedMs } from './context.ts';
+import { type Context, isOfCluster, isOpeningForWrites, unlockedMs } from './context.ts';
 
 /** What the agent takes to stop a primary once the time to take the leader key is over. */
 const STOP_MS = 500;
@@ -72,9 +72,7 @@ export function mustForgetLease(c: Context, a: Authority, nowMs: number): boolea
  * room grants none), and this agent may die too before it comes.
  */
 export function mayNeedCover(c: Context): boolean {
-  const { pg, job } = c.o;
-  const ours = pg.dataDir === 'valid' && pg.systemIdentifier !== null && pg.systemIdentifier === c.view?.initialize;
-  return !c.paused && c.mayBeWritable && job === null && ours;
+  return !c.paused && c.mayBeWritable && c.o.job === null && isOfCluster(c.o.pg, c.view);
 }
 
 /**
