@@ -39,6 +39,8 @@ export class Simulation {
    * what hangs. So nobody has to look at them again and again.
    */
   readonly onDisturbance = new Set<() => void>();
+  /** How often they have. */
+  disturbances = 0;
   /** Over the time of every event, and whatever else is told to it. */
   readonly hash = new TraceHash();
   events = 0;
@@ -69,6 +71,7 @@ export class Simulation {
 
   /** The code that changes such a circumstance calls this. */
   disturbed(): void {
+    this.disturbances += 1;
     for (const listener of [...this.onDisturbance]) listener();
   }
 

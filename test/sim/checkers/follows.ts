@@ -16,24 +16,20 @@ const CHECKPOINT_MS = 15_000;
 export class Follows {
   readonly #world: World;
   readonly #report: Report;
-  #disturbances = 0;
   readonly #openedAt = new Map<SimServer, number>();
 
   constructor(world: World, report: Report) {
     this.#world = world;
     this.#report = report;
-    world.sim.onDisturbance.add(() => {
-      this.#disturbances += 1;
-    });
   }
 
   opened(server: SimServer): void {
     const { sim } = this.#world;
     this.#openedAt.set(server, sim.now);
     const { process } = server;
-    const disturbances = this.#disturbances;
+    const { disturbances } = sim;
     sim.after(CHECKPOINT_MS, () => {
-      if (server.process === process && disturbances === this.#disturbances) this.#checkCheckpoint(server);
+      if (server.process === process && disturbances === sim.disturbances) this.#checkCheckpoint(server);
     });
   }
 

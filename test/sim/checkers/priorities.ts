@@ -34,15 +34,11 @@ export class Priorities {
   readonly #world: World;
   readonly #report: Report;
   readonly #ledAt = new Map<string, number>();
-  #disturbances = 0;
   #vacancy: Vacancy | null = null;
 
   constructor(world: World, report: Report) {
     this.#world = world;
     this.#report = report;
-    world.sim.onDisturbance.add(() => {
-      this.#disturbances += 1;
-    });
   }
 
   /** The leader key was written or deleted. */
@@ -55,7 +51,7 @@ export class Priorities {
       if (vacancy !== null) this.#judge(holder, vacancy);
       return;
     }
-    this.#vacancy = { candidates: this.#candidates(), disturbances: this.#disturbances };
+    this.#vacancy = { candidates: this.#candidates(), disturbances: sim.disturbances };
   }
 
   /** etcd has other keys all at once. */
@@ -86,7 +82,7 @@ export class Priorities {
   #judge(winner: string, vacancy: Vacancy): void {
     const { sim, net, orders, etcd, mended } = this.#world;
     const unclear = net.slowRequests.chance > 0 || net.slowReplies.chance > 0 || net.lostReplies.size > 0 || net.watchLagMs > 0;
-    if (unclear || orders.asks || orders.pausedSince !== null || vacancy.disturbances !== this.#disturbances) return;
+    if (unclear || orders.asks || orders.pausedSince !== null || vacancy.disturbances !== sim.disturbances) return;
     if (!mended && etcd.full) return;
     const taker = vacancy.candidates.find(({ machine }) => machine.name === winner);
     if (taker === undefined || !this.#unchanged(taker)) return;
