@@ -5,10 +5,10 @@ import { findPostmaster, findPostmasterByScan, type HeldProcess } from './detect
 import { usualPrograms } from './server-process.ts';
 
 /**
- * An adopted postmaster's death raises no event of its own, so it is looked for. A look is cheap,
- * but waking up for it is not. Ten times a second cost 2 ms of CPU, the budget of the whole agent.
- * While a connection to one of its backends stands, looks are rare. Backends exit with their
- * postmaster, and the end of the connection is an event.
+ * Nothing tells the agent that an adopted postmaster has died, so the agent looks for it. A look is
+ * cheap, but the process must wake up for it: ten looks a second cost 2 ms of CPU a second, as much
+ * as the whole agent may use. While a connection to PostgreSQL stands, the agent looks rarely:
+ * backends exit with their postmaster, and the end of the connection is an event.
  */
 const LOOK_EVERY_MS = 100;
 const LOOK_WHILE_CONNECTED_MS = 3000;
