@@ -4,20 +4,31 @@
  * Nothing is imported statically beyond what an old Node can read, so that the version check below
  * is what its user sees.
  */
+import { existsSync } from 'node:fs';
 import process from 'node:process';
+import { fileURLToPath } from 'node:url';
 
 /** Takes the arguments after the command's name; resolves to the exit code. */
 type Command = (args: readonly string[]) => Promise<number>;
 
-interface CommandEntry {
+/** One line of the help, and what loads the command. */
+export interface CommandEntry {
   readonly summary: string;
   readonly load: () => Promise<Command>;
 }
 
+export type Commands = Readonly<Record<string, CommandEntry>>;
+
 const OLDEST_NODE = [20, 19] as const;
 const EXIT_USAGE = 2;
 
-const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+/**
+ * The commands of those who change Regent (`tools/workshop.ts`). They are bundled apart, because
+ * what is installed on hosts and in images is made from `src/` alone.
+ */
+const WORKSHOP = new URL('./workshop.js', import.meta.url);
+
+const COMMANDS: Commands = {
   demo: {
     summary: 'a three-node cluster on this machine, to try and to break',
     load: async () => (await import('./demo/main.ts')).demoMain,
@@ -49,18 +60,6 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
       return (args) => etcdReplaced(args, process.stdout);
     },
   },
-  bench: {
-    summary: 'what a client sees of a failover, beside Patroni: regent bench failover',
-    load: async () => (await import('../bench/main.ts')).benchMain,
-  },
-  test: {
-    summary: 'type check, lint, unit and integration tests',
-    load: async () => (await import('../tools/suite/main.ts')).testMain,
-  },
-  sim: {
-    summary: 'simulate clusters of real agents under faults: regent sim --minutes 10',
-    load: async () => (await import('../tools/sim/main.ts')).simMain,
-  },
   version: {
     summary: 'print the version',
     load: async () => {
@@ -68,7 +67,7 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
       return async () => print(`regent ${REGENT_VERSION}`);
     },
   },
-  help: { summary: 'print this list', load: async () => async () => print(helpText()) },
+  help: { summary: 'print this list', load: async () => async () => print(await helpText()) },
 };
 
 const ALIASES: Readonly<Record<string, string>> = { '--help': 'help', '-h': 'help', '--version': 'version', '-V': 'version' };
@@ -78,13 +77,21 @@ function print(text: string): number {
   return 0;
 }
 
-function helpText(): string {
-  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
-  const lines = Object.entries(COMMANDS).map(([name, entry]) => `  ${name.padEnd(width)}  ${entry.summary}`);
+async function workshopCommands(): Promise<Commands> {
+  if (!existsSync(fileURLToPath(WORKSHOP))) return {};
+  const { WORKSHOP_COMMANDS }: { readonly WORKSHOP_COMMANDS: Commands } = await import(WORKSHOP.href);
+  return WORKSHOP_COMMANDS;
+}
+
+async function helpText(): Promise<string> {
+  const workshop = await workshopCommands();
+  const width = Math.max(...Object.keys({ ...COMMANDS, ...workshop }).map((name) => name.length));
+  const linesOf = (commands: Commands) => Object.entries(commands).map(([name, entry]) => `  ${name.padEnd(width)}  ${entry.summary}`);
   return [
     'usage: regent COMMAND [ARGUMENT ...]',
     '',
-    ...lines,
+    ...linesOf(COMMANDS),
+    ...(Object.keys(workshop).length > 0 ? ['', 'Of a checkout, for those who change Regent:', ...linesOf(workshop)] : []),
     '',
     'regent COMMAND --help tells more. The operator’s tool is regentctl (also patronictl).',
   ].join('\n');
@@ -111,13 +118,14 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const [given, ...rest] = args;
   if (given === undefined) {
-    process.stderr.write(`${helpText()}\n`);
+    process.stderr.write(`${await helpText()}\n`);
     return EXIT_USAGE;
   }
   const name = ALIASES[given] ?? given;
-  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  const commands = Object.hasOwn(COMMANDS, name) ? COMMANDS : { ...COMMANDS, ...(await workshopCommands()) };
+  const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (!entry) {
-    process.stderr.write(`regent: unknown command '${given}'. There are: ${Object.keys(COMMANDS).join(', ')}.\n`);
+    process.stderr.write(`regent: unknown command '${given}'. There are: ${Object.keys(commands).join(', ')}.\n`);
     return EXIT_USAGE;
   }
   return (await entry.load())(rest);

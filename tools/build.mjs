@@ -31,7 +31,8 @@ const KEEP_OLD_MS = 24 * 3600 * 1000;
 /** File times come from a coarser clock than Date.now(). */
 const CLOCK_SLACK_MS = 20;
 
-const ENTRIES = { regent: 'src/main.ts', regentctl: 'src/ctl/main.ts' };
+/** Where only `src/` is there (an image, a package), the commands of the workshop are left out. */
+const ENTRIES = { regent: 'src/main.ts', regentctl: 'src/ctl/main.ts', workshop: 'tools/workshop.ts' };
 const COPIES = ['guard.pl', 'guard-server.pl', 'guard-tether.pl', 'tether.pl'].map((name) => `src/adapters/guard/${name}`);
 
 /** CommonJS packages inside an ES module still call require(). */

@@ -9,6 +9,7 @@ import {
   chmodSync,
   chownSync,
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -178,6 +179,29 @@ describe('the launcher', () => {
     expect(Number(pid.toString())).toBe(child.pid);
     child.kill('SIGTERM');
     expect((await once(child, 'exit'))[0]).toBe(7);
+  });
+});
+
+describe('the bundle of an image', () => {
+  let context: string;
+  beforeEach(() => {
+    context = mkdtempSync(join(tmpdir(), 'regent-image-'));
+  });
+  afterEach(() => {
+    rmSync(context, { recursive: true, force: true });
+  });
+
+  it('is built from what the Dockerfile copies, and has all commands but those of a checkout', async () => {
+    const stage = readFileSync(join(ROOT, 'deploy', 'compose', 'Dockerfile'), 'utf8').split(/^FROM /m)[1] ?? '';
+    const copied = [...stage.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, files]) => files?.split(' ') ?? []);
+    expect(copied).toContain('src');
+    for (const file of copied) cpSync(join(ROOT, file), join(context, file), { recursive: true });
+    symlinkSync(join(ROOT, 'node_modules'), join(context, 'node_modules'));
+    const built = await runCommand(process.execPath, [join(context, 'tools', 'build.mjs')], { timeoutMs: 60_000 });
+    expect(built, built.stderr).toMatchObject({ code: 0 });
+    const help = await runCommand(process.execPath, [join(context, 'dist', 'regent.js'), 'help'], { timeoutMs: 30_000 });
+    expect(help.stdout).toMatch(/^ {2}agent /m);
+    expect(help.stdout).not.toMatch(/^ {2}sim /m);
   });
 });
 

@@ -15,6 +15,7 @@ describe('tidy', () => {
     expect(rulesBroken('src/api/a.ts', toAdapter)).toEqual([]);
     expect(rulesBroken('src/api/a.ts', toAgent)).toEqual(['layers:1']);
     expect(rulesBroken('src/main.ts', "import { x } from './agent/main.ts';")).toEqual([]);
+    expect(rulesBroken('src/main.ts', "load: () => import('../tools/sim/main.ts'),")).toEqual(['layers:1']);
   });
 
   it('refuses files that are too long, and leftovers', () => {

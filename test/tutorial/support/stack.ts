@@ -24,7 +24,7 @@ const PORTS = [
 ];
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 /** Of the checkout; the images are built from the rest. */
-const NOT_COPIED = new Set(['node_modules', 'dist', '.git', '.regent']);
+const NOT_COPIED = new Set(['node_modules', 'dist', '.git', '.regent', 'bench', 'docs']);
 const FOLDER = /\/regent-tutorial-(\d+)-/;
 const LOOK_MS = 10_000;
 
