@@ -25,7 +25,16 @@ export interface ActPorts {
   readonly settings: Pick<SettingsSource, 'current' | 'local'>;
   readonly pg: Pick<
     Postgres,
-    'apply' | 'endWalsender' | 'markCaughtUp' | 'markPublished' | 'markStrayed' | 'resumeReplay' | 'setSyncNames' | 'stop' | 'syncSlots'
+    | 'apply'
+    | 'endWalsender'
+    | 'markCaughtUp'
+    | 'markOpenedByHand'
+    | 'markPublished'
+    | 'markStrayed'
+    | 'resumeReplay'
+    | 'setSyncNames'
+    | 'stop'
+    | 'syncSlots'
   >;
   readonly dcs: Pick<
     Dcs,
@@ -167,6 +176,7 @@ async function perform(ports: ActPorts, effect: Effect, patience: Patience): Pro
     case 'mark-published':
     case 'mark-caught-up':
     case 'mark-strayed':
+    case 'mark-opened-by-hand':
     case 'run-callback':
       return onPostgres(ports, effect, patience);
     default:
@@ -186,6 +196,7 @@ type PostgresEffect = Extract<
       | 'mark-published'
       | 'mark-caught-up'
       | 'mark-strayed'
+      | 'mark-opened-by-hand'
       | 'run-callback';
   }
 >;
@@ -214,6 +225,9 @@ async function onPostgres(ports: ActPorts, effect: PostgresEffect, patience: Pat
       return true;
     case 'mark-strayed':
       await pg.markStrayed(effect.strayed);
+      return true;
+    case 'mark-opened-by-hand':
+      await pg.markOpenedByHand(effect.opened);
       return true;
     case 'mark-published':
       await pg.markPublished();

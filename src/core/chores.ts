@@ -24,6 +24,7 @@ const NAMES = {
   checkpoint: 'checkpoint after the promotion',
   'caught-up': 'mark of a restored base backup',
   strayed: 'mark of WAL that was written by hand',
+  'opened-by-hand': 'mark of a promotion by hand',
 } as const;
 
 export type ChoreKind = keyof typeof NAMES;

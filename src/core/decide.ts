@@ -11,7 +11,7 @@ import type { Decision, Memory, Observation } from './model.ts';
 import { remember } from './remember.ts';
 import { sections } from './rules/index.ts';
 import { firstRule, type Outcome, say } from './rules/table.ts';
-import { strayMark } from './strays.ts';
+import { marksByHand } from './strays.ts';
 
 /**
  * After one of these the node's role is about to change, so nothing else may be touched in the same
@@ -26,6 +26,9 @@ const decisive: ReadonlySet<Effect['kind']> = new Set([
   'cancel-job',
 ]);
 
+/** These leave the data as they are. */
+const onlyStops: ReadonlySet<Effect['kind']> = new Set(['cancel-job', 'demote-now']);
+
 export function decide(o: Observation, before: Memory): Decision {
   const memory = remember(o, before);
   const c = contextOf(o, memory);
@@ -35,7 +38,10 @@ export function decide(o: Observation, before: Memory): Decision {
   const steps = outcome.effects ?? [];
   const turning = steps.some((effect) => decisive.has(effect.kind) || effect.kind === 'start-job');
   const work = turning ? null : chores(c);
-  const wanted: readonly Chore[] = [...(outcome.chores ?? []), ...(turning ? [] : strayMark(c)), ...(work?.wanted ?? [])];
+  // A job may begin at once to replace the data that a mark is about. A demotion leaves them alone,
+  // and what the agent saw before it must outlive the agent.
+  const marks = turning && !steps.every(({ kind }) => onlyStops.has(kind)) ? [] : marksByHand(c);
+  const wanted: readonly Chore[] = [...(outcome.chores ?? []), ...marks, ...(work?.wanted ?? [])];
   const { now, wakeInMs } = due(c, wanted);
   const effects = [...steps, ...now.flatMap((chore) => chore.effects)];
   const waits = [outcome.wakeInMs, work?.wakeInMs, wakeInMs].filter((ms): ms is number => ms !== undefined && ms !== null);

@@ -85,6 +85,8 @@ export type Effect =
    * an agent that starts while nobody leads knows it.
    */
   | { readonly kind: 'mark-strayed'; readonly strayed: boolean }
+  /** Whether somebody promoted this node beside the leader, so that a later agent knows it. */
+  | { readonly kind: 'mark-opened-by-hand'; readonly opened: boolean }
   /** Beside everything else; asked for again while one is running, it is ignored. */
   | { readonly kind: 'checkpoint' }
   /**

@@ -91,6 +91,12 @@ export interface PostgresFacts {
    */
   readonly strayed?: boolean;
   /**
+   * true: somebody promoted this node beside the leader, as a mark beside the directory says. Since
+   * then it has not led, and was not rewound or cloned. A mark that cannot be read counts as
+   * absent, because what it says allows a rewind.
+   */
+  readonly openedByHand?: boolean;
+  /**
    * Why WAL does not come, as far as asking the source has told: `not streaming from pg-2: …`,
    * `waiting for pg-2 to answer: …`. Absent: nothing known.
    */

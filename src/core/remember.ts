@@ -70,11 +70,14 @@ function keyOf(c: Context, before: Memory): Pick<Memory, 'keyTaken' | 'keyInheri
 
 /**
  * It was this agent's standby, and runs as a primary beside the leader. Whoever led before has been
- * one for longer.
+ * one for longer. An agent that starts later learns it from the mark.
  */
 function openedByHand(c: Context, before: Memory): boolean {
-  if (c.isPrimary) return c.otherLeader !== null && (before.openedByHand || before.role === 'replica');
-  return before.openedByHand && !hasOthersData(c);
+  const { pg } = c.o;
+  if (pg.dataDir !== 'valid') return before.openedByHand && !hasOthersData(c);
+  const known = before.openedByHand || pg.openedByHand === true;
+  if (c.isPrimary) return !c.lockMine && (known || (c.otherLeader !== null && before.role === 'replica'));
+  return known && !hasOthersData(c) && !streamsInOrder(pg);
 }
 
 function strayed(c: Context, before: Memory): boolean {

@@ -24,10 +24,14 @@ export function isAheadOfLeader({ o }: Context, sender: WalsenderFacts): boolean
  */
 export const wroteByHand = ({ strayed, openedByHand }: Pick<Memory, 'strayed' | 'openedByHand'>): boolean => strayed || openedByHand;
 
-/** A server that is down has no other chores: so this one stands by itself. */
-export function strayMark({ o, m }: Context): readonly Chore[] {
-  if (o.job !== null || o.pg.dataDir !== 'valid' || m.strayed === (o.pg.strayed === true)) return [];
-  return [{ kind: 'strayed', effects: [{ kind: 'mark-strayed', strayed: m.strayed }] }];
+/** A server that is down has no other chores: so these stand by themselves. */
+export function marksByHand({ o, m }: Context): readonly Chore[] {
+  if (o.job !== null || o.pg.dataDir !== 'valid') return [];
+  const marks: Chore[] = [];
+  if (m.strayed !== (o.pg.strayed === true)) marks.push({ kind: 'strayed', effects: [{ kind: 'mark-strayed', strayed: m.strayed }] });
+  if (m.openedByHand !== (o.pg.openedByHand === true))
+    marks.push({ kind: 'opened-by-hand', effects: [{ kind: 'mark-opened-by-hand', opened: m.openedByHand }] });
+  return marks;
 }
 
 /**

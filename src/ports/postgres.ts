@@ -136,6 +136,11 @@ export interface Postgres {
    */
   markStrayed(strayed: boolean): Promise<void>;
   /**
+   * Whether somebody promoted the node beside the leader (PostgresFacts.openedByHand). Durable once
+   * it returns.
+   */
+  markOpenedByHand(opened: boolean): Promise<void>;
+  /**
    * Makes a new data directory from the source by the configured methods, in their order;
    * `fromLeader`: by pg_basebackup only. Source null: by those that work without a leader. Refuses
    * when the directory is 'valid' (see removeDataDirectory). Does not start. What a method of the

@@ -3,7 +3,7 @@
  * for writes by hand, a paused replay.
  */
 import { spawnSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Cluster, startCluster } from './support/cluster.ts';
@@ -119,6 +119,32 @@ test('a replica that was opened for writes by hand never leads with its own WAL'
   expect((await cluster.ctl(['reinit', cluster.scope, replica.name, '--force'])).code).toBe(0);
   await healthy();
   expect(await idsOn(replica, 3_000)).toEqual(range(3_000, 5));
+}, 180_000);
+
+test('a replica that was promoted by hand does not lead, and is not waited for, after its agent was restarted', async () => {
+  const leader = await healthy();
+  const [replica, other] = cluster.others(leader.name) as [ClusterNode, ClusterNode];
+  await cluster.configure({ synchronous_mode: false, postgresql: { use_pg_rewind: false } });
+  const mark = `${replica.dataDir}.regent-opened-by-hand`;
+  await replica.sql('select pg_promote()').catch(() => undefined);
+  await cluster.until('its agent asks for a new copy', 30_000, () =>
+    replica.log().includes(`regentctl reinit ${cluster.scope} ${replica.name}`),
+  );
+  expect(existsSync(mark)).toBe(true);
+  await replica.killAgent();
+  replica.start();
+  await insert(leader, 5_000, 5);
+  await cluster.until('the other has it', 20_000, async () => (await idsOn(other, 5_000)).length === 5);
+  await cluster.until('its new agent answers', 20_000, async () => (await replica.rest('/patroni')) !== null);
+  await leader.killAll();
+  expect(await cluster.waitForLeader({ not: leader.name, timeoutMs: 40_000 })).toBe(other.name);
+  expect(await idsOn(other, 5_000)).toEqual(range(5_000, 5));
+  await cluster.configure({ synchronous_mode: 'quorum', postgresql: { use_pg_rewind: true } });
+  leader.start();
+  // Both began a timeline of the same number.
+  expect((await cluster.ctl(['reinit', cluster.scope, replica.name, '--force'])).code).toBe(0);
+  await healthy();
+  expect(existsSync(mark)).toBe(false);
 }, 180_000);
 
 test('an etcd restored from an older snapshot gives the lead to no member that has less', async () => {

@@ -230,6 +230,11 @@ export class SimPostgres implements Postgres {
     this.#parts.server.strayed = strayed;
   }
 
+  async markOpenedByHand(opened: boolean): Promise<void> {
+    await step(this.#parts, 2, { timeoutMs: 1000 });
+    this.#parts.server.openedByHand = opened;
+  }
+
   async clone(source: Source | null, options: Bounded): Promise<void> {
     const { server } = this.#parts;
     if (source === null) throw new RegentError('CLONE_FAILED', 'no method of the simulator works without a leader');

@@ -202,6 +202,11 @@ class PostgresAdapter implements Postgres {
     return strayed ? setMark(dataDir, 'strayed') : clearMark(dataDir, 'strayed');
   }
 
+  markOpenedByHand(opened: boolean): Promise<void> {
+    const { dataDir } = this.#server.settings.postgresql;
+    return opened ? setMark(dataDir, 'opened-by-hand') : clearMark(dataDir, 'opened-by-hand');
+  }
+
   async clone(source: Source | null, options: CloneOptions): Promise<void> {
     await this.#takeDirectory('a clone', options);
     await clone(depsOf(this.#server), source, options);

@@ -99,9 +99,11 @@ describe('a clone', () => {
 
   test("by the user's method counts as restored until it has caught up; one from a member does not", async () => {
     await setMark(dataDir, 'strayed');
+    await setMark(dataDir, 'opened-by-hand');
     await clone(deps(['snapshot']), LEADER, BOUND);
     expect(await isMarked(dataDir, 'restored')).toBe(true);
     expect(await isMarked(dataDir, 'strayed')).toBe(false);
+    expect(await isMarked(dataDir, 'opened-by-hand')).toBe(false);
     rmSync(dataDir, { recursive: true });
     await clone(deps(['basebackup']), LEADER, BOUND);
     expect(await isMarked(dataDir, 'restored')).toBe(false);

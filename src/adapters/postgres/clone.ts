@@ -215,6 +215,7 @@ async function finish(deps: Deps, method: string, timeoutMs: number): Promise<vo
   if (method === BASEBACKUP) await clearMark(dataDir, 'restored');
   else await setMark(dataDir, 'restored');
   await clearMark(dataDir, 'strayed');
+  await clearMark(dataDir, 'opened-by-hand');
   await keepMade(dataDir);
   await clearIncomplete(dataDir);
   await forgetKeptBase(dataDir);

@@ -11,6 +11,7 @@ test('a mark lies beside the directory and stays until it is cleared', async () 
   await setMark(`${dataDir}/`, 'restored');
   await setMark(dataDir, 'restored');
   await setMark(dataDir, 'strayed');
+  await setMark(dataDir, 'opened-by-hand');
   expect(await isMarked(dataDir, 'restored')).toBe(true);
   await clearMark(dataDir, 'restored');
   await clearMark(dataDir, 'restored');
@@ -19,6 +20,13 @@ test('a mark lies beside the directory and stays until it is cleared', async () 
   await clearMarks(dataDir);
   expect(readdirSync(root)).toEqual([]);
   rmSync(root, { recursive: true });
+});
+
+test('a mark that cannot be looked at counts as set where it only keeps a node from being counted on', async () => {
+  const tooLong = join('/', 'x'.repeat(300), 'data');
+  expect(await isMarked(tooLong, 'restored')).toBe(true);
+  expect(await isMarked(tooLong, 'strayed')).toBe(true);
+  expect(await isMarked(tooLong, 'opened-by-hand')).toBe(false);
 });
 
 test('a label shows a copy, and so does a crashed primary that starts as a standby of another', () => {

@@ -6,6 +6,8 @@
  *   backup.
  * - `strayed`: somebody opened it for writes beside the leader, so its position proves nothing,
  *   until it streams or was cloned.
+ * - `opened-by-hand`: somebody promoted it beside the leader, so its later timeline was never the
+ *   cluster's, until it was rewound or cloned, or leads.
  */
 import type { ServerRole } from '../../core/effects.ts';
 import type { ControlFacts } from '../../core/postgres-facts.ts';
@@ -13,9 +15,9 @@ import { parseBackupLabel } from './backup-label.ts';
 import type { DataDirFacts } from './data-dir.ts';
 import { hasMark, removeMark, writeMark } from './marks.ts';
 
-export type DirectoryMark = 'restored' | 'strayed';
+export type DirectoryMark = 'restored' | 'strayed' | 'opened-by-hand';
 
-const MARKS: readonly DirectoryMark[] = ['restored', 'strayed'];
+const MARKS: readonly DirectoryMark[] = ['restored', 'strayed', 'opened-by-hand'];
 
 /**
  * A backup's label tells it, until the first start removes it. A primary's crashed directory
@@ -46,7 +48,12 @@ export async function clearMark(dataDir: string, mark: DirectoryMark): Promise<v
   await removeMark(dataDir, mark);
 }
 
-/** What cannot be looked at counts as marked: the reading that counts on less. */
+/**
+ * A mark that cannot be looked at: `restored` and `strayed` only keep a node from being counted on,
+ * so they count as set. `opened-by-hand` also allows a rewind without an operator.
+ */
+export const IF_UNREADABLE: Readonly<Record<DirectoryMark, boolean>> = { restored: true, strayed: true, 'opened-by-hand': false };
+
 export function isMarked(dataDir: string, mark: DirectoryMark): Promise<boolean> {
-  return hasMark(dataDir, mark).catch(() => true);
+  return hasMark(dataDir, mark).catch(() => IF_UNREADABLE[mark]);
 }

@@ -16,12 +16,12 @@ import type { Owner } from './deps.ts';
 import { syncDirectory } from './file-steps.ts';
 
 /**
- * incomplete, restored, strayed: data-dir.ts, directory-mark.ts. base.conf: own-base.ts. made:
- * made-elsewhere.ts.
+ * incomplete: data-dir.ts. restored, strayed, opened-by-hand: directory-mark.ts. base.conf:
+ * own-base.ts. made: made-elsewhere.ts.
  */
-export type MarkName = 'incomplete' | 'restored' | 'strayed' | 'base.conf' | 'made';
+export type MarkName = 'incomplete' | 'restored' | 'strayed' | 'opened-by-hand' | 'base.conf' | 'made';
 
-const NAMES: readonly MarkName[] = ['incomplete', 'restored', 'strayed', 'base.conf', 'made'];
+const NAMES: readonly MarkName[] = ['incomplete', 'restored', 'strayed', 'opened-by-hand', 'base.conf', 'made'];
 const TEXTS = ['base.conf', 'made'] as const;
 const PIPE_MS = 5000;
 const NOT_OURS: ReadonlySet<string | null> = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENOTDIR']);

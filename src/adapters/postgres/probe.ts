@@ -12,7 +12,7 @@ import { parseBackupLabel } from './backup-label.ts';
 import type { ControlData } from './control-data.ts';
 import { type DataDirFacts, dataDirTrouble, inspectDataDir } from './data-dir.ts';
 import type { HeldProcess } from './detect.ts';
-import { isMarked } from './directory-mark.ts';
+import { type DirectoryMark, IF_UNREADABLE, isMarked } from './directory-mark.ts';
 import { readFacts } from './facts-query.ts';
 import { type LocalServer, runner } from './local-server.ts';
 import { isManaged } from './origin.ts';
@@ -69,6 +69,7 @@ export class Probe {
     this.#trimNowAndThen();
     const unknown: DataDirFacts = { state: 'inaccessible', incompleteWork: null, major: null, standbySignal: false };
     const files = this.#within(inspectDataDir(dataDir), leftMs(), unknown);
+    const marked = (mark: DirectoryMark) => this.#within(isMarked(dataDir, mark), leftMs(), IF_UNREADABLE[mark]);
     const postmaster = watch.current(dataDir);
     const answer = postmaster ? await this.#ask(postmaster, Math.max(1, leftMs() - FILES_RESERVE_MS)) : null;
     // A server that went away while it was being asked is stopped, not starting.
@@ -102,8 +103,9 @@ export class Probe {
       ...(live?.refusal === undefined ? {} : { refusal: live.refusal }),
       ...(live?.lockedOut === undefined ? {} : { lockedOut: live.lockedOut }),
       ...baseBackupOf(directory, control),
-      ...((await this.#within(isMarked(dataDir, 'restored'), leftMs(), true)) ? { restored: true } : {}),
-      ...((await this.#within(isMarked(dataDir, 'strayed'), leftMs(), true)) ? { strayed: true } : {}),
+      ...((await marked('restored')) ? { restored: true } : {}),
+      ...((await marked('strayed')) ? { strayed: true } : {}),
+      ...((await marked('opened-by-hand')) ? { openedByHand: true } : {}),
     };
     const timelineFingerprint = await this.#within(this.#timelineFingerprint(facts), leftMs(), null);
     return timelineFingerprint === null ? facts : { ...facts, timelineFingerprint };

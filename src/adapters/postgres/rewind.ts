@@ -21,6 +21,7 @@ import { isContained } from './contained.ts';
 import { type ControlData, ControlDataReader } from './control-data.ts';
 import { clearIncomplete, type DataDirFacts, inspectDataDir, markIncomplete } from './data-dir.ts';
 import type { Deps } from './deps.ts';
+import { clearMark } from './directory-mark.ts';
 import { historyFileName, parseHistory } from './history-file.ts';
 import { NO_LIBPQ_ENV } from './libpq-environment.ts';
 import { keepingTexts } from './marks.ts';
@@ -116,6 +117,7 @@ async function finish(deps: Deps, history: SourceHistory): Promise<void> {
   await removeSocketFiles(dataDir);
   await beStandby(deps);
   await settleBase(settings, log, deps.runAs ?? null);
+  await clearMark(dataDir, 'opened-by-hand');
   await clearIncomplete(dataDir);
   await forgetKeptBase(dataDir);
 }

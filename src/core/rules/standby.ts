@@ -94,7 +94,16 @@ export const standby: Section = {
         const { names, effect } = takeover(c);
         const request = requestInVain(c);
         const dropped: readonly Effect[] = request === null ? [] : [{ kind: 'clear-failover', expected: request }];
-        return { effects: [...dropped, ...(effect ? [effect] : []), { kind: 'start-job', job: { kind: 'promote', syncNames: names } }] };
+        // Its timeline is the cluster's from then on, also for an agent that starts right after.
+        const unmarked: readonly Effect[] = c.m.openedByHand ? [{ kind: 'mark-opened-by-hand', opened: false }] : [];
+        return {
+          effects: [
+            ...dropped,
+            ...(effect ? [effect] : []),
+            ...unmarked,
+            { kind: 'start-job', job: { kind: 'promote', syncNames: names } },
+          ],
+        };
       },
       because: 'promoted self to leader by acquiring session lock',
     },

@@ -33,6 +33,8 @@ export class DataDirectory {
   restored = false;
   /** The agent found that it was opened by hand beside the leader, and noted it. */
   strayed = false;
+  /** The agent saw it promoted by hand beside the leader, and noted it. */
+  openedByHand = false;
   /** WAL before this is gone. */
   oldestLsn: Lsn = ZERO_LSN;
   /** Files of WAL that reach back before this were not there when the directory was cloned. */
@@ -149,6 +151,7 @@ export class DataDirectory {
     this.backup = null;
     this.restored = false;
     this.strayed = false;
+    this.openedByHand = false;
     this.controlState = 'in archive recovery';
     this.replayLsn = source.position.lsn;
     this.signal = true;
@@ -165,6 +168,7 @@ export class DataDirectory {
     this.backup = null;
     this.restored = false;
     this.strayed = false;
+    this.openedByHand = false;
     this.slots.clear();
   }
 
