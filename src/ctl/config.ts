@@ -19,6 +19,7 @@ import { CREDENTIAL_KEYWORDS } from '../pgconf/conninfo.ts';
 import { isJsonObject } from '../support/big-json.ts';
 import { ensureError } from '../support/errors.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
+import { saysCluster } from './demo-fallback.ts';
 import { CtlError } from './errors.ts';
 
 export type RestAccess = CtlSettings;
@@ -41,6 +42,10 @@ export interface CtlConfig {
   readonly superuser: Credentials | null;
   /** `ctl.haproxy_url`, a setting of Regent's own: where `health` looks. */
   readonly haproxyUrl: string | null;
+  /**
+   * Nothing says which cluster is meant, so a demo was looked for (withDemo), and there is none.
+   */
+  readonly noDemo: boolean;
 }
 
 /** Throws CTL_CONFIG. */
@@ -60,6 +65,7 @@ export function loadCtlConfig(options: GlobalOptions, env: Environment): CtlConf
     rest: restAccess(settings, options.insecure ?? false),
     superuser: superuserOf(settings),
     haproxyUrl: settings.text('ctl', 'haproxy_url'),
+    noDemo: path === null && !saysCluster(env),
   };
 }
 
@@ -69,7 +75,7 @@ export function requireEtcd(config: CtlConfig): EtcdSettings {
   throw new CtlError(
     'CTL_CONFIG',
     `Can not find where etcd is: ${config.path === null ? 'no configuration was given' : `no etcd3 section in ${config.path}`}`,
-    'Give the configuration file of a node (-c FILE), set PATRONI_ETCD3_HOSTS, or name a member (-d etcd3://host:2379).',
+    `${config.noDemo ? 'No demo runs here; ./regent demo starts one. For another cluster: give' : 'Give'} the configuration file of a node (-c FILE), set PATRONI_ETCD3_HOSTS, or name an etcd member (-d etcd3://host:2379).`,
   );
 }
 

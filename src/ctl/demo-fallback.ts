@@ -17,13 +17,17 @@ function readable(path: string): boolean {
   }
 }
 
+/** The environment says which cluster is meant, or a part of that. */
+export function saysCluster(env: Environment): boolean {
+  return Object.keys(env).some((name) => name.startsWith('PATRONI') || name === 'DCS_URL');
+}
+
 /**
  * The environment with PATRONICTL_CONFIG_FILE naming the demo's file, if neither the environment
  * nor the user's own file says anything.
  */
 export function withDemo(env: Environment, uid: number): Environment {
-  const told = Object.keys(env).some((name) => name.startsWith('PATRONI') || name === 'DCS_URL');
-  if (told || readable(join(env['HOME'] || homedir(), '.config', 'patroni', 'patronictl.yaml'))) return env;
+  if (saysCluster(env) || readable(join(env['HOME'] || homedir(), '.config', 'patroni', 'patronictl.yaml'))) return env;
   const path = join(defaultDirectory(env, uid), CTL_FILE);
   return readable(path) ? { ...env, PATRONICTL_CONFIG_FILE: path } : env;
 }

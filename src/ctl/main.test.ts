@@ -85,8 +85,25 @@ test.each([
   expect(code).toBe(1);
   expect(err).toBe(
     'Error: Can not find where etcd is: no configuration was given\n' +
-      'Give the configuration file of a node (-c FILE), set PATRONI_ETCD3_HOSTS, or name a member (-d etcd3://host:2379).\n',
+      'Give the configuration file of a node (-c FILE), set PATRONI_ETCD3_HOSTS, or name an etcd member (-d etcd3://host:2379).\n',
   );
+});
+
+test('where nothing says which cluster is meant, and no demo runs, it says how to start one', () => {
+  const said = (options: Parameters<typeof loadCtlConfig>[0], env: Record<string, string>) => {
+    try {
+      return requireEtcd(loadCtlConfig(options, { HOME: directory, ...env }));
+    } catch (error) {
+      return error;
+    }
+  };
+  expect(said({}, {})).toMatchObject({
+    message: 'Can not find where etcd is: no configuration was given',
+    mend: 'No demo runs here; ./regent demo starts one. For another cluster: give the configuration file of a node (-c FILE), set PATRONI_ETCD3_HOSTS, or name an etcd member (-d etcd3://host:2379).',
+  });
+  // A demo was not looked for.
+  expect(said({}, { PATRONI_SCOPE: 'demo' })).toMatchObject({ mend: expect.stringMatching(/^Give the/) });
+  expect(said({ configFile: file('c.yml', 'scope: demo\n') }, {})).toMatchObject({ mend: expect.stringMatching(/^Give the/) });
 });
 
 test('remove asks three times', async () => {

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import { demoMain } from './main.ts';
 
@@ -11,4 +14,16 @@ it.each([
   vi.spyOn(process.stderr, 'write').mockImplementation((text) => told.push(String(text)) > 0);
   expect(await demoMain(words)).toBe(2);
   expect(told.join('')).toBe(said);
+});
+
+it('down where there is no demo has nothing to remove, and that is no error', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'regent-demo-'));
+  const told: string[] = [];
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => told.push(String(text)) > 0);
+  for (const dir of [directory, join(directory, 'missing')]) {
+    expect(await demoMain(['down', '--dir', dir])).toBe(0);
+    expect(told.pop()).toBe(`nothing to remove: there is no demo in ${dir}\n`);
+  }
+  expect(told).toEqual([]);
+  rmSync(directory, { recursive: true });
 });

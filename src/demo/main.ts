@@ -20,7 +20,7 @@ import { runningEntry } from './program.ts';
 import { Progress } from './progress.ts';
 import { removeFiles } from './remove.ts';
 import { runDetached, runForeground, superviseMain } from './run.ts';
-import { requireDemo } from './state.ts';
+import { hasDemo, requireDemo } from './state.ts';
 import { addresses, memberTable, processTable, psqlLine } from './words.ts';
 
 const EXIT_DEGRADED = 1;
@@ -165,6 +165,10 @@ async function stop(node: string | undefined, options: { readonly dir?: string }
 }
 
 async function down(options: { readonly dir?: string }): Promise<number> {
+  if (!(await hasDemo(directoryOf(options)))) {
+    write(`nothing to remove: there is no demo in ${directoryOf(options)}\n`);
+    return 0;
+  }
   const { plan, marker } = await planOf(options);
   await stopEverything(plan);
   const foreign = await removeFiles(plan, marker.createdDirectory);

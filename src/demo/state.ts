@@ -112,10 +112,14 @@ export async function inspectDirectory(directory: string): Promise<DirectoryKind
   });
 }
 
+/** Throws DEMO_DIRECTORY where something else is there, or the directory cannot be read. */
+export const hasDemo = async (directory: string): Promise<boolean> => (await markerOf(directory)) !== null;
+
+const markerOf = async (directory: string) => ((await inspectDirectory(directory)) === 'ours' ? await readMarker(directory) : null);
+
 /** The demo there, or DEMO_ABSENT. */
 export async function requireDemo(directory: string): Promise<{ readonly settings: DemoSettings; readonly marker: Marker }> {
-  const kind = await inspectDirectory(directory);
-  const marker = kind === 'ours' ? await readMarker(directory) : null;
+  const marker = await markerOf(directory);
   if (marker === null) {
     throw new RegentError('DEMO_ABSENT', `there is no demo in ${directory}`, {
       mend: `start one with: ${demoCommand('', directory)} (or say where it is with --dir)`,

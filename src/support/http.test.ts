@@ -53,6 +53,8 @@ test('a server that says nothing is given up in time, connected and sent', async
     sent: true,
     late: true,
   });
+  expect(await failure(exchange(url, {}, { timeoutMs: 1000 }))).toMatchObject({ message: 'no answer within 1 second' });
+  expect(await failure(exchange(url, {}, { timeoutMs: 50 }))).toMatchObject({ message: 'no answer within 50 ms' });
 });
 
 test('a server that accepts the connection and never greets over TLS is connected, and nothing was sent', async () => {

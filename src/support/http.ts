@@ -13,6 +13,7 @@ import {
 import { request as httpsRequest, type RequestOptions } from 'node:https';
 import type { LookupFunction } from 'node:net';
 import { codeOf, ensureError } from './errors.ts';
+import { plural } from './plural.ts';
 
 /** What a connection is encrypted with; it counts for https alone. */
 export type TlsOptions = Pick<
@@ -183,7 +184,7 @@ function collect(response: IncomingMessage, maxBytes: number): Promise<string> {
   });
 }
 
-const inWords = (ms: number) => (ms < 1000 ? `${Math.round(ms)} ms` : `${ms / 1000} seconds`);
+const inWords = (ms: number) => (ms < 1000 ? `${Math.round(ms)} ms` : plural(ms / 1000, 'second'));
 
 /** Node reports a host with several addresses as one error without a message of its own. */
 export function reasonOf(cause: unknown): string {

@@ -140,6 +140,11 @@ describe('regent demo', () => {
       "error: unknown command 'frob'. There are: status, stop, start, kill, logs, down; without one a demo is started.\n",
     ]);
     expect((await regent('status', '--dir', directory)).err).toContain('there is no demo');
+    expect(await regent('down', '--dir', directory)).toEqual({
+      code: 0,
+      out: `nothing to remove: there is no demo in ${directory}\n`,
+      err: '',
+    });
     expect(existsSync(directory)).toBe(false);
   });
 

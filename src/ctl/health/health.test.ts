@@ -105,6 +105,9 @@ test('lag in bytes and seconds; an idle cluster does not lag, however old its la
   ]);
   const lenient = await ctl(['health', '--max-lag-bytes', '9000000', '--max-lag-seconds', '60'], { etcd, env });
   expect(lenient.code).toBe(0);
+  statuses({ patroni3: { bytes: 5_000_000, replayedAtMs: NOW_MS - 900 } });
+  const strict = await ctl(['health', '--max-lag-bytes', '9000000', '--max-lag-seconds', '0.5', '--format', 'json'], { etcd, env });
+  expect(JSON.parse(strict.out).problems).toEqual([{ level: 'warning', message: 'patroni3 is 1 second behind (limit 0.5)' }]);
 });
 
 test.each<[string, 1 | 2, RegExp, () => void]>([

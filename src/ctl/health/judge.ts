@@ -3,6 +3,7 @@
  * stops them. Warning: an operator should look.
  */
 import { memberComplaints } from '../../core/member-complaints.ts';
+import { plural } from '../../support/plural.ts';
 import { UNAVAILABLE } from '../availability.ts';
 import type { HealthReport, Limits, MemberHealth, Problem } from './report.ts';
 
@@ -117,7 +118,7 @@ function findings(report: HealthReport, member: MemberHealth, limits: Limits): P
     problems.push(warning(`${member.name} is ${member.lagBytes} bytes behind (limit ${limits.maxLagBytes})`));
   }
   if (member.lagSeconds !== null && member.lagSeconds > limits.maxLagSeconds) {
-    problems.push(warning(`${member.name} is ${member.lagSeconds} seconds behind (limit ${limits.maxLagSeconds})`));
+    problems.push(warning(`${member.name} is ${plural(member.lagSeconds, 'second')} behind (limit ${limits.maxLagSeconds})`));
   }
   return problems;
 }
