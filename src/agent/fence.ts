@@ -89,8 +89,8 @@ export class Fence {
   }
 
   /**
-   * First by the time there is to take the key; then by the lease that the key is on, if etcd
-   * renews it once more for us, whose name the key has.
+   * The guard first gets the time that is left to take the key. Then it gets the time of the lease
+   * that the key is on, if the key names this node and etcd renews that lease once more.
    */
   async #lend(c: Context): Promise<number> {
     const { clock, dcs } = this.#ports;

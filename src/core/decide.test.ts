@@ -371,7 +371,9 @@ describe('decide', () => {
 
   it('names the scope in which etcd has nothing', () => {
     const nothingThere = observation({ view: view({ initialize: null }), pg: pg.standby() });
-    expect(decide(nothingThere, memory()).because).toMatch(/cluster demo is not initialized in etcd.*correct scope/);
+    expect(decide(nothingThere, memory()).because).toMatch(
+      /cluster demo is not initialized in etcd.*If scope or namespace is misspelt or was renamed, correct it/,
+    );
   });
 
   it('begins every sentence of a pause with PAUSE, as filters of logs expect', () => {

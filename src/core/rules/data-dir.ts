@@ -119,7 +119,7 @@ export const notInitialized: Section = {
       when: (c) => mayInitialize(c) && (c.isStandby || (c.stopped && c.o.pg.standbySignal)),
       ask: () => ({ watchMembers: true }),
       because:
-        'this node has a standby’s data, and cluster {scope} is not initialized in etcd: start the primary’s agent first; or correct scope and namespace, if they are misspelt or were renamed; or, if etcd was emptied, run regent etcd-replaced --initialize FILE on the node that led last',
+        'this node has a standby’s data, and cluster {scope} is not initialized in etcd. Start the primary’s agent first. If scope or namespace is misspelt or was renamed, correct it. If etcd was emptied, run regent etcd-replaced --initialize FILE on the node that led last',
     },
     {
       id: 'data.adopt',

@@ -94,7 +94,7 @@ export const leaderKey: Section = {
       when: (c) => c.isPrimary && c.lockMine && !c.attached && isUnprotected(c),
       ask: () => lost('fast'),
       because:
-        'demoting self because the leader key is on a lease from before, and could not be taken over: etcd takes no writes, and does not renew that lease either',
+        'demoting self because the leader key could not be moved to this agent’s lease. etcd takes no writes, and does not renew the old lease either',
     },
     {
       id: 'fence.attach',

@@ -30,7 +30,7 @@ function recoveringBackup(c: Context): Outcome {
     effects: source === null || c.paused ? [] : [{ kind: 'apply-config', role: { kind: 'standby', source } }],
     wakeInMs: 1000,
     watchMembers: true,
-    because: `PostgreSQL recovers a base backup, and needs the WAL up to the backup’s end, from ${source?.name ?? 'a leader'} or an archive (restore_command); if nobody has it any more, ${reinitCommand(c)}`,
+    because: `PostgreSQL recovers a base backup. It needs the WAL up to the backup’s end, from ${source?.name ?? 'a leader'} or an archive (restore_command). If nobody has that WAL any more, ${reinitCommand(c)}`,
   };
 }
 

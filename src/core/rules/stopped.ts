@@ -210,7 +210,7 @@ export const stopped: Section = {
       when: (c) => c.m.strayed && !isForced(c),
       ask: () => ({ wakeInMs: 5000, watchMembers: true }),
       because:
-        'waiting for a leader to be cloned from: this node wrote WAL of its own on the timeline of the last leader; only a failover to it by name would make it lead',
+        'this node waits for a leader to clone from, because it wrote WAL of its own on the last leader’s timeline. Only an operator’s failover to it by name makes it lead',
     },
     {
       id: 'stopped.start-for-race',
