@@ -49,7 +49,7 @@ export interface OperatorPort {
   settings(): Settings;
   /** The last cluster view; null when etcd has not been read for a ttl. */
   view(): ClusterView | null;
-  dcs(): Dcs;
+  dcs(): Pick<Dcs, 'read' | 'writeConfig' | 'writeFailover'>;
   /** Runs a round soon. */
   wake(reason: string): void;
   /** Resolves when the restart is done or refused. */

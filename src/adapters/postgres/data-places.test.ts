@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
 import { keptLog } from '../../../test/fixtures/operator-port.ts';
@@ -84,14 +85,13 @@ function depsFor({ spaces = [], basebackup = [], initdb = [], methods = ['baseba
     if (name === 'pg_controldata') return result(1, '', 'no control file');
     return program(argument(args, 'pgdata') || argument(args, 'datadir'), name);
   };
-  const client = {
-    query: async () => ({ rows: spaces.map((location) => ({ location })) }),
-    end: async () => {},
-    removeAllListeners() {},
-    on() {},
-  };
-  const connect = async () => client as unknown as Awaited<ReturnType<Deps['connect']>>;
+  const connect = async () => clientThat(async () => ({ rows: spaces.map((location) => ({ location })) }));
   return { settings: { ...settings, local }, log, clock: createSystemClock(), run, connect };
+}
+
+/** A client that is never connected, and answers every query so. */
+function clientThat(query: (text: string) => Promise<{ readonly rows: readonly object[] }>): pg.Client {
+  return Object.assign(new pg.Client(), { query, end: async () => {} });
 }
 
 /** As pg_basebackup does: every directory that it fills must be empty. */
@@ -356,8 +356,7 @@ describe('a socket in the data directory', () => {
         if (!readable) throw new Error('could not open file ".s.PGSQL.5432" for reading: No such device or address');
         return { rows: [{}] };
       };
-      const client = { query, end: async () => {}, removeAllListeners() {}, on() {} };
-      const deps = { ...depsFor({ program: () => result(0) }), connect: async () => client as never };
+      const deps = { ...depsFor({ program: () => result(0) }), connect: async () => clientThat(query) };
       return refuseSocketInSource(deps, LEADER, major, BOUND);
     };
     await expect(refused(15, false)).rejects.toMatchObject({ code: 'REWIND_SOURCE_SOCKET', message: expect.stringContaining('pg-2') });

@@ -7,11 +7,14 @@ import type { World } from '../world.ts';
 export interface Fault<A extends FaultArguments = FaultArguments> {
   /** All chance there is in it. */
   readonly draw: (rng: Rng, options: PlanOptions) => A;
-  /** Does it, and plans its end where it has one. Draws nothing. */
-  readonly apply: (world: World, args: A) => void;
+  /**
+   * Does it, and plans its end where it has one. Draws nothing. A method, because a fault is given
+   * only what it has drawn itself: the list of all faults need not know what that is.
+   */
+  apply(world: World, args: A): void;
 }
 
-export const fault = <A extends FaultArguments>(spec: Fault<A>): Fault => spec as unknown as Fault;
+export const fault = <A extends FaultArguments>(spec: Fault<A>): Fault => spec;
 
 /** The node it befalls: that one, or the leader of that moment. */
 export type Target = { readonly on: string; readonly leader: boolean };

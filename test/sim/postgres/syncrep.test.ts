@@ -5,13 +5,16 @@
 import { describe, expect, test } from 'vitest';
 import { parseSyncNames } from '../../../src/core/sync-names.ts';
 import { toLsn } from '../../../src/core/units.ts';
-import type { Sender } from '../replication-link.ts';
-import { candidates, confirms, priorityOf } from './syncrep.ts';
+import { type Confirming, candidates, confirms, priorityOf } from './syncrep.ts';
 
-const sender = (name: string, flushed: number | null, state: Sender['state'] = 'streaming') =>
-  ({ standby: { name }, pid: 1, state, flushLsn: flushed === null ? null : toLsn(flushed), replayLsn: null }) as unknown as Sender;
+const sender = (name: string, flushed: number | null, state: Confirming['state'] = 'streaming'): Confirming => ({
+  standby: { name },
+  state,
+  writeLsn: null,
+  flushLsn: flushed === null ? null : toLsn(flushed),
+});
 const at = toLsn(100);
-const confirmed = (names: string, ...senders: Sender[]) => confirms(parseSyncNames(names), senders, at);
+const confirmed = (names: string, ...senders: Confirming[]) => confirms(parseSyncNames(names), senders, at);
 
 describe('FIRST', () => {
   test('waits only for the first k that are connected', () => {

@@ -7,6 +7,9 @@ import type { SyncNames } from '../../../src/core/sync-names.ts';
 import type { Lsn } from '../../../src/core/units.ts';
 import type { Sender } from '../replication-link.ts';
 
+/** What counts of a walsender. */
+export type Confirming = Pick<Sender, 'flushLsn' | 'state' | 'writeLsn'> & { readonly standby: { readonly name: string } };
+
 /**
  * Of one parsed setting: what was asked for a moment ago is asked for again, with every
  * confirmation.
@@ -36,11 +39,11 @@ function placeIn(names: SyncNames, name: string): number {
  * Rank of a walsender that streams (those that still catch up do not count) and is listed; 0: it is
  * no candidate.
  */
-const rankOf = (names: SyncNames, { state, flushLsn, standby }: Sender): number =>
+const rankOf = (names: SyncNames, { state, flushLsn, standby }: Confirming): number =>
   state === 'streaming' && flushLsn !== null ? priorityOf(names, standby.name) : 0;
 
 /** Best first. */
-export function candidates(names: SyncNames, senders: readonly Sender[]): readonly Sender[] {
+export function candidates<S extends Confirming>(names: SyncNames, senders: readonly S[]): readonly S[] {
   // Stable: of one rank the walsender that was there first.
   return senders.filter((sender) => rankOf(names, sender) > 0).sort((a, b) => rankOf(names, a) - rankOf(names, b));
 }
@@ -51,7 +54,7 @@ export function candidates(names: SyncNames, senders: readonly Sender[]): readon
  * to count the standbys that have it. Otherwise the first that lacks it must come after as many as
  * are waited for.
  */
-export function confirms(names: SyncNames, senders: readonly Sender[], lsn: Lsn, by: 'flushLsn' | 'writeLsn' = 'flushLsn'): boolean {
+export function confirms(names: SyncNames, senders: readonly Confirming[], lsn: Lsn, by: 'flushLsn' | 'writeLsn' = 'flushLsn'): boolean {
   const { method, count } = names;
   if (method === 'off') return true;
   let able = 0;
@@ -70,7 +73,7 @@ export function confirms(names: SyncNames, senders: readonly Sender[], lsn: Lsn,
 }
 
 /** How many candidates come before the first that lacks it, which has that rank. */
-function before(names: SyncNames, senders: readonly Sender[], lacks: number, lsn: Lsn, by: 'flushLsn' | 'writeLsn'): number {
+function before(names: SyncNames, senders: readonly Confirming[], lacks: number, lsn: Lsn, by: 'flushLsn' | 'writeLsn'): number {
   let found = 0;
   let met = false;
   for (const sender of senders) {

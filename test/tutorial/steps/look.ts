@@ -62,10 +62,10 @@ async function viewPatroni(block: OpenBlock, stack: Stack): Promise<void> {
  */
 async function keySettings(block: OpenBlock, stack: Stack): Promise<void> {
   const before = stack.file('patroni3', 'patroni.yml');
-  const settings = parse(block.text) as { postgresql: { parameters: JsonObject }; dcs: JsonObject };
+  const settings = parse(block.text) as JsonObject & { postgresql: { parameters: JsonObject }; dcs: JsonObject };
   const [dynamic] = [parse(before)['bootstrap']['dcs'] as JsonObject];
   expect(dynamic).toMatchObject(settings.dcs);
-  stack.mergeInto('patroni3/patroni.yml', settings as unknown as JsonObject);
+  stack.mergeInto('patroni3/patroni.yml', settings);
   const checked = await stack.type('docker-compose exec patroni3 regent check-config /etc/patroni/patroni.yml');
   expect(checked.code, checked.output).toBe(0);
   await stack.type('docker-compose restart patroni3');
