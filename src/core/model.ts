@@ -158,6 +158,8 @@ export interface Memory {
    * never acknowledged by a leader.
    */
   readonly openedByHand: boolean;
+  /** This node was made a primary by somebody else while etcd did not answer. */
+  readonly openedUnseen: boolean;
   /**
    * This node wrote WAL of its own on the timeline of its leader, and pg_rewind would not see it.
    * Its position and its timeline do not show that, so it is out of the race.
@@ -203,6 +205,7 @@ export const emptyMemory: Memory = {
   keyTaken: false,
   keyInheritedSinceMs: null,
   openedByHand: false,
+  openedUnseen: false,
   strayed: false,
   endedAt: null,
   lastLeader: null,

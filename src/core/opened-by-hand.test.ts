@@ -33,6 +33,21 @@ describe('the mark of a promotion by hand', () => {
     expect(chores).toContainEqual(chore(true));
   });
 
+  it('is set also where etcd did not answer at first, and then names another leader', () => {
+    const followed: Partial<Memory> = { ...runs, formerLeader: 'b' };
+    const unseen = decided({ pg: promoted, view: null }, followed);
+    expect(unseen).toMatchObject({ chores: [], memory: { openedByHand: false, openedUnseen: true } });
+    const silent = decided({ pg: stopped, view: null }, { ...unseen.memory, role: 'demoted' });
+    expect(silent.memory.openedUnseen).toBe(true);
+    const found = decided({ pg: stopped, source: { ...source, inRecovery: true } }, silent.memory);
+    expect(found.memory).toMatchObject({ openedByHand: true, openedUnseen: false });
+    expect(found.chores).toContainEqual(chore(true));
+    // Nobody led, or nobody promoted it by hand.
+    expect(decided({ ...alone, pg: readOnly }, silent.memory).memory).toMatchObject({ openedByHand: false, openedUnseen: false });
+    for (const before of [{ role: 'primary' }, { role: 'promoted' }, { formerLeader: 'a' }, { formerLeader: null }] as const)
+      expect(decided({ pg: promoted, view: null }, { ...followed, ...before }).memory.openedUnseen).toBe(false);
+  });
+
   it('is set again where it could not be written, but not beside a job that replaces the data', () => {
     const knows: Partial<Memory> = { role: 'primary', state: 'stopping', openedByHand: true };
     expect(decided({ pg: stopped, source: { ...source, inRecovery: true } }, knows).chores).toEqual([chore(true)]);

@@ -49,6 +49,7 @@ export function remember(o: Observation, before: Memory): Memory {
     receiverGoneSinceMs: receiverGone(c, before),
     ...keyOf(c, before),
     openedByHand: openedByHand(c, ended),
+    openedUnseen: openedUnseen(c, before),
     strayed: strayed(c, before),
     endedAt: endedAt(c, before.endedAt),
     lastLeader: c.otherLeader ?? before.lastLeader,
@@ -69,15 +70,25 @@ function keyOf(c: Context, before: Memory): Pick<Memory, 'keyTaken' | 'keyInheri
 }
 
 /**
- * It was this agent's standby, and runs as a primary beside the leader. Whoever led before has been
- * one for longer. An agent that starts later learns it from the mark.
+ * It was this agent's standby, and runs as a primary beside the leader, or did while etcd could not
+ * say who leads. Whoever led before has been one for longer. An agent that starts later learns it
+ * from the mark.
  */
 function openedByHand(c: Context, before: Memory): boolean {
   const { pg } = c.o;
   if (pg.dataDir !== 'valid') return before.openedByHand && !hasOthersData(c);
-  const known = before.openedByHand || pg.openedByHand === true;
+  const known = before.openedByHand || pg.openedByHand === true || (c.otherLeader !== null && before.openedUnseen);
   if (c.isPrimary) return !c.lockMine && (known || (c.otherLeader !== null && before.role === 'replica'));
   return known && !hasOthersData(c) && !streamsInOrder(pg);
+}
+
+/**
+ * Until etcd says who leads. If the key named this node last, an agent before this one may have
+ * ordered the promotion.
+ */
+function openedUnseen(c: Context, before: Memory): boolean {
+  const led = before.formerLeader === null || before.formerLeader === c.me;
+  return c.view === null && (before.openedUnseen || (c.isPrimary && before.role === 'replica' && !led));
 }
 
 function strayed(c: Context, before: Memory): boolean {
