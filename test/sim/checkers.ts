@@ -10,6 +10,7 @@ import { Fences } from './checkers/fences.ts';
 import { Follows } from './checkers/follows.ts';
 import { Priorities } from './checkers/priorities.ts';
 import { Promises } from './checkers/promise.ts';
+import { Watches } from './checkers/watches.ts';
 import { Writers } from './checkers/writers.ts';
 import type { ServerEvent, SimServer } from './server.ts';
 import { isPrefix } from './wal.ts';
@@ -33,6 +34,7 @@ export class Checkers {
   readonly callbacks: Callbacks;
   readonly #priorities: Priorities;
   readonly #follows: Follows;
+  readonly watches: Watches;
   #holder: string | null = null;
   /**
    * When members left etcd, and which have been gone for longer than member_slots_ttl: no node
@@ -53,6 +55,7 @@ export class Checkers {
     this.callbacks = new Callbacks(world, report);
     this.#priorities = new Priorities(world, report);
     this.#follows = new Follows(world, report);
+    this.watches = new Watches(world);
     world.etcd.listeners.add(({ key, deleted }) => this.#onKey(key, deleted));
   }
 

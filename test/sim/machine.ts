@@ -11,7 +11,6 @@ import { healthCheck } from '../../src/dialect/health-checks.ts';
 import { readPeerBody } from '../../src/dialect/peer-body.ts';
 import { statusBody } from '../../src/dialect/status-body.ts';
 import type { Clock } from '../../src/ports/clock.ts';
-import type { Dcs } from '../../src/ports/dcs.ts';
 import type { Log } from '../../src/ports/log.ts';
 import type { OperatorPort } from '../../src/ports/operator.ts';
 import type { Peers } from '../../src/ports/peers.ts';
@@ -20,6 +19,7 @@ import type { JsonObject } from '../../src/support/json.ts';
 import type { Callbacks } from './checkers/callbacks.ts';
 import { Gate, MachineClock, processClock, type Simulation } from './clock.ts';
 import { simDcs } from './dcs.ts';
+import { DataIdentity } from './etcd/identity.ts';
 import type { Etcd } from './etcd.ts';
 import { GuardProcess, noWatchdog, simGuard } from './guard.ts';
 import type { Network } from './network.ts';
@@ -42,6 +42,8 @@ export interface MachineParts {
   readonly broken: (what: string) => void;
   readonly tell: (server: SimServer, event: ServerEvent) => void;
   readonly callbacks: () => Callbacks;
+  /** What the watch of that agent tells. */
+  readonly heard: (name: string, key: string | null) => void;
 }
 
 export interface MachineOptions {
@@ -88,11 +90,12 @@ export class Machine {
   /** When the agent that runs now first read etcd. */
   #etcdReadAt = Number.POSITIVE_INFINITY;
   #removedAt = Number.NEGATIVE_INFINITY;
+  readonly #identity: DataIdentity;
 
   constructor(parts: MachineParts, options: MachineOptions) {
     const { sim, net, rng, trace } = parts;
     const tell = (server: SimServer, event: ServerEvent) => {
-      if (event === 'removing') this.#removedAt = sim.now;
+      if (event === 'removing') this.#dataRemoved();
       parts.tell(server, event);
     };
     this.#parts = parts;
@@ -103,6 +106,7 @@ export class Machine {
     const find = (host: string) => parts.find(host)?.server ?? null;
     const machine = { gate: () => this.#gate, wallMs: () => this.#clock.wallMs() };
     this.server = new SimServer(this.name, { sim, net, rng: rng.fork(`postgres ${this.name}`), trace, tell, ...machine }, find);
+    this.#identity = new DataIdentity(this.server);
     this.guard = new GuardProcess(sim, this.clock, () => this.#gate, this.server);
     this.guard.onDeath.add(() => this.#loseWatch());
   }
@@ -140,14 +144,17 @@ export class Machine {
     const clock = processClock(sim, this.#clock, gate, rng.fork(`agent ${this.name} ${sim.events}`));
     const guard = simGuard(this.guard, sim, gate, clock);
     const stranger = () => this.stranger;
-    const dcs = simDcs({ sim, net, etcd, stranger, machine: this.name, gate, clock, sawConfig: this.#sawConfig });
+    const log = this.#log();
+    const identity = this.#identity;
+    const heard = (key: string | null) => this.#parts.heard(this.name, key);
+    const dcs = simDcs({ sim, net, etcd, stranger, machine: this.name, gate, clock, log, identity, sawConfig: this.#sawConfig, heard });
     const pg = this.#postgres(gate, clock);
     const settings = simSettings(this.name, this.#parts.config, this.#options.tags);
     const peers = this.#peers(gate, clock);
-    const agent = new Agent({ clock, log: this.#log(), dcs, pg, peers, guard, watchdog: noWatchdog, settings });
+    const agent = new Agent({ clock, log, dcs, pg, peers, guard, watchdog: noWatchdog, settings });
     this.#process = gate;
     this.#agent = agent;
-    this.#stop = () => this.#tearDown(gate, dcs, pg, guard.detach);
+    this.#stop = () => this.#tearDown(gate, pg, guard.detach);
     agent.rounds.onEnd(() => this.#noteRule(agent));
     trace(`${this.name} agent starts`);
     this.#parts.callbacks().agentStarted(this.name);
@@ -226,6 +233,11 @@ export class Machine {
     return this.#parts.sim.now - this.#removedAt < RECLONED_MS;
   }
 
+  #dataRemoved(): void {
+    this.#removedAt = this.#parts.sim.now;
+    this.#identity.remove();
+  }
+
   readonly #sawConfig = (paused: boolean): void => {
     if (this.#pause.seen && !paused) this.#pause.until = this.#parts.sim.now;
     this.#pause.seen = paused;
@@ -247,7 +259,7 @@ export class Machine {
   loseDisk(): void {
     this.#parts.trace(`${this.name} disk lost`);
     this.server.replaceDisk();
-    this.#removedAt = this.#parts.sim.now;
+    this.#dataRemoved();
   }
 
   /**
@@ -258,7 +270,7 @@ export class Machine {
     this.#parts.trace(`${this.name} data replaced by ${by.name}'s at ${at.lsn}`);
     if (how.label) this.server.restore(by, at, how.signal);
     else this.server.copyDisk(by, at);
-    this.#removedAt = this.#parts.sim.now;
+    this.#dataRemoved();
   }
 
   boot(): void {
@@ -277,9 +289,9 @@ export class Machine {
     return new MachineClock(sim, { bootMs, wallMs: EPOCH_MS + sim.now, rate: this.#options.rate });
   }
 
-  #tearDown(gate: Gate, dcs: Dcs, pg: SimPostgres, detachGuard: () => unknown): void {
+  /** Its calls of etcd are not ended: the dead hear of nothing. */
+  #tearDown(gate: Gate, pg: SimPostgres, detachGuard: () => unknown): void {
     gate.kill();
-    dcs.close();
     void pg.close();
     detachGuard();
     this.#agent = null;

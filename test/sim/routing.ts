@@ -32,14 +32,11 @@ export class Routing {
     const { sim, net, etcd, rng } = this.#world;
     const gate = new Gate(sim, null);
     const clock = processClock(sim, this.#clock, gate, rng.fork(`router ${sim.events}`));
-    const dcs = simDcs({ sim, net, etcd, machine: HOST, gate, clock });
     const say = (message: string) => this.#world.trace(`router ${message}`);
     const log = { debug: () => undefined, info: say, warning: say, error: say, critical: say };
+    const dcs = simDcs({ sim, net, etcd, machine: HOST, gate, clock, log });
     this.#router = createRouter({ dcs, haproxy: this.haproxy, clock, log, assertMs: ROUTER_ASSERT_MS, reconcileMs: RECONCILE_MS });
-    this.#stop = () => {
-      gate.kill();
-      dcs.close();
-    };
+    this.#stop = () => gate.kill();
     sim.touched();
     this.#router.start();
   }

@@ -158,13 +158,19 @@ async function recover(world: World, except: readonly string[]): Promise<Failure
   return violationOf(world);
 }
 
-/** S23: nobody takes the lead from anybody while nothing happens. */
+/**
+ * S23: nobody takes the lead from anybody while nothing happens. By then every agent has heard of
+ * every change.
+ */
 async function stay(world: World): Promise<Failure | null> {
   const { successions } = world.checkers;
   const leader = world.holder;
   const before = successions.length;
   await world.sim.until(() => world.checkers.violations.length > 0 || (successions.length > before && world.holder !== leader), STABLE_MS);
   const violation = violationOf(world);
+  const deaf = world.checkers.watches.deaf();
+  if (violation === null && deaf.length > 0)
+    return { verdict: 'liveness', invariant: 'S19', message: `a watch did not tell of changes: ${deaf.join('; ')}` };
   if (violation !== null || world.holder === leader || world.orders.asks) return violation;
   return {
     verdict: 'liveness',

@@ -84,6 +84,7 @@ export class World {
       broken: (what: string) => this.checkers.report(what),
       tell: (server: SimServer, event: ServerEvent) => this.checkers.onServer(server, event),
       callbacks: () => this.checkers.callbacks,
+      heard: (name: string, key: string | null) => this.checkers.watches.heard(name, key),
     };
     this.machines = (options.nodes ?? ['a', 'b', 'c']).map(
       (name) => new Machine(parts, { name, rate: options.rates?.[name] ?? 1, tags: options.tags?.[name] ?? {} }),

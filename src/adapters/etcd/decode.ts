@@ -26,8 +26,6 @@ interface Known {
   readonly enter: (view: View) => void;
 }
 
-type TextOf = (written: string | undefined) => string;
-
 /**
  * Reads the same cluster again and again: what one key said is kept for as long as the key stays as
  * it is.
@@ -35,15 +33,13 @@ type TextOf = (written: string | undefined) => string;
 export class ClusterReader {
   readonly #prefix: string;
   readonly #known = new Map<string, Known>();
-  readonly #textOf: TextOf;
 
   /**
    * `prefix`: the cluster's, e.g. `/service/demo/`. Keys that are not below it, or not known, are
-   * passed over. `textOf`: how keys and values are written; as on the wire where not given.
+   * passed over.
    */
-  constructor(prefix: string, textOf: TextOf = decodeText) {
+  constructor(prefix: string) {
     this.#prefix = prefix;
-    this.#textOf = textOf;
   }
 
   read(kvs: readonly KeyValue[], revision: string): ClusterView {
@@ -67,7 +63,7 @@ export class ClusterReader {
   #know(kv: KeyValue): Known {
     const before = this.#known.get(kv.key);
     if (before !== undefined && unchanged(before.kv, kv)) return before;
-    const known = { kv, enter: decodeKey(this.#prefix, kv, this.#textOf) };
+    const known = { kv, enter: decodeKey(this.#prefix, kv) };
     this.#known.set(kv.key, known);
     return known;
   }
@@ -84,10 +80,10 @@ export function decodeCluster(prefix: string, kvs: readonly KeyValue[], revision
   return new ClusterReader(prefix).read(kvs, revision);
 }
 
-function decodeKey(prefix: string, kv: KeyValue, textOf: TextOf): Known['enter'] {
-  const key = relativeKey(prefix, textOf(kv.key));
+function decodeKey(prefix: string, kv: KeyValue): Known['enter'] {
+  const key = relativeKey(prefix, decodeText(kv.key));
   if (key === null) return () => {};
-  const entry = { value: textOf(kv.value), leaseId: kv.lease ?? '0', modRevision: kv.mod_revision ?? '0' };
+  const entry = { value: decodeText(kv.value), leaseId: kv.lease ?? '0', modRevision: kv.mod_revision ?? '0' };
   const name = memberNameOf(key);
   if (name !== null) {
     const member = decodeMember(name, entry.value, entry.leaseId === '0' ? null : entry.leaseId);

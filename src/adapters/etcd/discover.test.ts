@@ -5,7 +5,7 @@ import { Discovery, type ResolveSrv } from './discover.ts';
 import { EndpointPool } from './endpoints.ts';
 import type { RaceResult } from './race.ts';
 import { fakeMember, manualClock, recordingLog, settingsOf } from './testing.ts';
-import { Transport } from './transport.ts';
+import { HttpTransport } from './transport.ts';
 
 const closing: Array<{ close(): unknown }> = [];
 afterEach(async () => {
@@ -20,7 +20,7 @@ function listing(...clientURLs: string[]): RaceResult<Verdict> {
 function make(settings: EtcdSettings, replies: RaceResult<Verdict>[], resolve: ResolveSrv = () => Promise.reject(new Error('ENOTFOUND'))) {
   const clock = manualClock();
   const pool = new EndpointPool(settings.endpoints);
-  const transport = new Transport(settings, clock);
+  const transport = new HttpTransport(settings, clock);
   closing.push(transport);
   let asked = 0;
   const list = () => Promise.resolve(replies[asked++] ?? { kind: 'timeout' as const, reasons: new Map(), maybeApplied: false });

@@ -15,7 +15,7 @@ import type { IdentityFile } from './identity-file.ts';
 import { type Attempt, type RaceResult, race } from './race.ts';
 import { TermGuard } from './term-guard.ts';
 import { type Login, Token } from './token.ts';
-import { type StreamHandlers, Transport } from './transport.ts';
+import { HttpTransport, type StreamHandlers, type Transport } from './transport.ts';
 
 export interface GatewayOptions {
   readonly settings: EtcdSettings;
@@ -25,6 +25,8 @@ export interface GatewayOptions {
   readonly identity?: IdentityFile;
   /** Who logs in now, where that may change while the process runs. */
   readonly login?: () => Login;
+  /** How requests travel; nothing: over HTTP. */
+  readonly transport?: Transport;
 }
 
 export interface Reply {
@@ -69,14 +71,14 @@ export class Gateway {
   readonly #discovery: Discovery;
   readonly #closing = new AbortController();
 
-  constructor({ settings, log, clock, identity, login }: GatewayOptions) {
+  constructor({ settings, log, clock, identity, login, transport }: GatewayOptions) {
     this.#clock = clock;
     this.#log = log;
     this.pool = new EndpointPool(settings.endpoints);
     this.guard = new TermGuard(clock, log);
     this.identity = new ClusterIdentity(clock, log, identity);
     this.pool.onSuspicion((endpoint) => this.#provenAtMs.delete(endpoint));
-    this.#transport = new Transport(settings, clock);
+    this.#transport = transport ?? new HttpTransport(settings, clock);
     this.#token = new Token(login ?? (() => settings), (spec) => this.#race(spec, null), log);
     this.#discovery = new Discovery({
       settings,

@@ -94,10 +94,35 @@ describe('race', () => {
     expect(asked.length).toBeLessThan(3 * 13);
   });
 
-  it('asks the others again while one is silent, but never twice at a time the same', async () => {
+  it('asks the others again and again while one is silent', async () => {
     const { result, asked } = await run(2000, { a: ['silent'], b: [failed(), failed(), answer('B')] });
     expect(result).toMatchObject({ endpoint: 'b', maybeApplied: true });
     expect(asked.filter(([, endpoint]) => endpoint === 'a')).toHaveLength(1);
+  });
+
+  it('repeats what all are silent about: a network that is back is noticed before the deadline', async () => {
+    const back = await run(10_000, { a: ['silent', 'silent', 'silent', answer('A')], b: ['silent'] });
+    expect(back.result).toMatchObject({ kind: 'answer', endpoint: 'a', maybeApplied: true });
+    expect(back.settledAt).toBeLessThan(5000);
+    expect(back.failures).toEqual(['b']);
+    const short = await run(600, { a: ['silent', answer('A')] });
+    expect(short.result).toMatchObject({ kind: 'answer', endpoint: 'a', maybeApplied: true });
+    expect(short.failures).toEqual([]);
+  });
+
+  it('repeats once a second, replaces the repetition before, and leaves the first its whole time', async () => {
+    const slow = { after: 9500, reply: answer('slow') };
+    const { result, settledAt, asked, aborted } = await run(10_000, { a: [slow, 'silent'] });
+    expect(result).toEqual({ kind: 'answer', value: 'slow', endpoint: 'a', maybeApplied: true });
+    expect(settledAt).toBe(9500);
+    expect(asked.length).toBeGreaterThan(6);
+    expect(asked.length).toBeLessThanOrEqual(10);
+    expect(aborted).toHaveLength(asked.length - 1);
+  });
+
+  it('does not count a repetition that was replaced as a failure of the endpoint', async () => {
+    const { failures } = await run(6000, { a: ['silent'] });
+    expect(failures).toEqual(['a']);
   });
 
   it('ends at the deadline with what is known of each endpoint', async () => {

@@ -7,6 +7,12 @@
  * next is asked at once. When all have failed, they are asked again after a growing pause, until
  * the deadline.
  *
+ * An endpoint that stays silent is asked again, on another connection, beside the first request:
+ * once a second, in a short call three times. After a network was cut for some seconds, TCP repeats
+ * on the old connections only after a pause as long as the cut, and the repetition is answered at
+ * once. At most two requests are under way at one endpoint: a repetition replaces the one before,
+ * the first is left its whole time.
+ *
  * So several copies of a request may be under way. The sender of a write must be able to tell from
  * the answer whether an earlier copy took effect. `maybeApplied` says that there was one whose fate
  * is not known.
@@ -43,6 +49,9 @@ export type RaceResult<T> =
 
 const STAGGER_MAX_MS = 400;
 const STAGGER_DOUBTFUL_MS = 50;
+const REPEAT_MAX_MS = 1000;
+/** So often a silent endpoint is asked in a call shorter than three seconds. */
+const REPEATS_IN_SHORT_CALL = 3;
 const PAUSE_FIRST_MS = 25;
 const PAUSE_MAX_MS = 400;
 
@@ -51,22 +60,29 @@ export function race<T>(options: RaceOptions<T>): Promise<RaceResult<T>> {
   return new Promise((resolve) => new Race(options, resolve).start());
 }
 
+interface UnderWay {
+  readonly controller: AbortController;
+  readonly askedAtMs: number;
+}
+
 class Race<T> {
   readonly #options: RaceOptions<T>;
   readonly #settle: (result: RaceResult<T>) => void;
-  readonly #running = new Map<string, AbortController>();
+  readonly #repeatMs: number;
+  /** Of each endpoint the first request without an answer, and its newest repetition. */
+  readonly #running = new Map<string, readonly UnderWay[]>();
   readonly #reasons = new Map<string, string>();
   #tried = new Set<string>();
   #round = 0;
   #maybeApplied = false;
   #done = false;
-  /** Null: nothing is planned, as every endpoint has an attempt under way. */
-  #cancelPlan: (() => void) | null = null;
+  #cancelPlan: () => void = () => {};
   #cancelDeadline: () => void = () => {};
 
   constructor(options: RaceOptions<T>, settle: (result: RaceResult<T>) => void) {
     this.#options = options;
     this.#settle = settle;
+    this.#repeatMs = Math.min(REPEAT_MAX_MS, options.timeoutMs / REPEATS_IN_SHORT_CALL);
   }
 
   start(): void {
@@ -89,20 +105,23 @@ class Race<T> {
   }
 
   #newRound(): void {
-    this.#cancelPlan = null;
     this.#tried = new Set();
-    const idle = this.#untried().length > 0;
-    if (!idle && this.#options.endpoints().length > 0) return;
     this.#round++;
     this.#step();
   }
 
+  /** Those of this round that may be asked now, the best first. */
   #untried(): string[] {
-    return this.#options.endpoints().filter((endpoint) => !this.#running.has(endpoint) && !this.#tried.has(endpoint));
+    return this.#options.endpoints().filter((endpoint) => !this.#tried.has(endpoint) && this.#mayAsk(endpoint));
+  }
+
+  #mayAsk(endpoint: string): boolean {
+    const newest = this.#running.get(endpoint)?.at(-1);
+    return newest === undefined || this.#options.clock.monotonicMs() - newest.askedAtMs >= this.#repeatMs;
   }
 
   #plan(ms: number, then: () => void): void {
-    this.#cancelPlan?.();
+    this.#cancelPlan();
     this.#cancelPlan = this.#options.clock.timer(ms, then);
   }
 
@@ -118,26 +137,44 @@ class Race<T> {
   }
 
   async #run(endpoint: string): Promise<void> {
-    const controller = new AbortController();
-    this.#running.set(endpoint, controller);
+    const underWay = this.#enter(endpoint);
     const result = await this.#options
-      .attempt(endpoint, controller.signal)
+      .attempt(endpoint, underWay.controller.signal)
       .catch((error): Attempt<T> => ({ kind: 'failed', applied: 'maybe', reason: ensureError(error).message }));
-    if (this.#done) return;
-    this.#running.delete(endpoint);
+    if (this.#done || !this.#leave(endpoint, underWay)) return;
     if (result.kind === 'failed') {
       if (result.applied === 'maybe') this.#maybeApplied = true;
       this.#reasons.set(endpoint, result.reason);
       this.#options.onFailed(endpoint, result.reason);
       if (this.#untried().length > 0) this.#step();
-      else if (this.#cancelPlan === null) this.#plan(this.#pauseMs(), () => this.#newRound());
       return;
     }
+    const silent = [...this.#running.keys()];
+    this.#finish({ ...result, endpoint, maybeApplied: this.#maybeApplied || silent.length > 0 });
     // An endpoint that was asked and is still silent is slower than a fraction of the call, so it
     // goes behind the others.
-    const slow = [...this.#running.keys()];
-    this.#finish({ ...result, endpoint, maybeApplied: this.#maybeApplied || slow.length > 0 });
-    for (const other of slow) this.#options.onFailed(other, `slower than ${endpoint}`);
+    for (const other of silent) if (other !== endpoint) this.#options.onFailed(other, `slower than ${endpoint}`);
+  }
+
+  /** Gives up the repetition before, whose fate is then not known. */
+  #enter(endpoint: string): UnderWay {
+    const [first, repetition] = this.#running.get(endpoint) ?? [];
+    const next = { controller: new AbortController(), askedAtMs: this.#options.clock.monotonicMs() };
+    this.#running.set(endpoint, first === undefined ? [next] : [first, next]);
+    if (repetition !== undefined) {
+      this.#maybeApplied = true;
+      repetition.controller.abort();
+    }
+    return next;
+  }
+
+  /** False: another one has replaced it. */
+  #leave(endpoint: string, ended: UnderWay): boolean {
+    const before = this.#running.get(endpoint) ?? [];
+    const left = before.filter((one) => one !== ended);
+    if (left.length > 0) this.#running.set(endpoint, left);
+    else this.#running.delete(endpoint);
+    return left.length < before.length;
   }
 
   #giveUp = (): void => {
@@ -150,10 +187,10 @@ class Race<T> {
 
   #finish(result: RaceResult<T>): void {
     this.#done = true;
-    this.#cancelPlan?.();
+    this.#cancelPlan();
     this.#cancelDeadline();
     this.#options.abandon.removeEventListener('abort', this.#giveUp);
     this.#settle(result);
-    for (const controller of this.#running.values()) controller.abort();
+    for (const { controller } of [...this.#running.values()].flat()) controller.abort();
   }
 }

@@ -22,6 +22,7 @@ import { acquireLeader, attachLeader, releaseLeader } from './leader-key.ts';
 import { grantLease, keepLeaseAlive, revokeLease } from './leases.ts';
 import { Progress } from './progress.ts';
 import type { Login } from './token.ts';
+import type { Transport } from './transport.ts';
 import { storedIn, Transactions } from './txn.ts';
 import { PrefixWatch, type WatchTimings } from './watch.ts';
 
@@ -38,6 +39,8 @@ export interface EtcdDcsOptions {
   readonly identity?: IdentityFile;
   /** Who logs in now, where that may change; nothing: as `settings` say. */
   readonly login?: () => Login;
+  /** How requests travel; nothing: over HTTP. */
+  readonly transport?: Transport;
   /** For tests; the defaults suit everything else. */
   readonly watchTimings?: WatchTimings;
 }

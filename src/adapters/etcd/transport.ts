@@ -1,4 +1,7 @@
-/** HTTP to one endpoint: kept connections, TLS from files that may be renewed, and streams. */
+/**
+ * How a request travels to one endpoint: over HTTP with kept connections, TLS from files that may
+ * be renewed, and streams. The simulator puts its network and its model of etcd in this place.
+ */
 import { type ClientRequest, Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { LookupFunction } from 'node:net';
@@ -27,7 +30,24 @@ export interface StreamHandlers {
 const ANSWER_MAX_BYTES = 64 * 1024 * 1024;
 const KEEPALIVE_PROBE_MS = 5000;
 
-export class Transport {
+export interface Transport {
+  /**
+   * POST (or GET when `body` is null). Rejects with HttpFailure, also when the signal aborts; an
+   * HTTP error status is an answer.
+   */
+  exchange(url: string, body: string | null, headers: Record<string, string>, signal: AbortSignal): Promise<Exchange>;
+  /** POST whose answer does not end. Calls no handler before it has returned. */
+  stream(url: string, body: string, headers: Record<string, string>, handlers: StreamHandlers): { close(): void };
+  /**
+   * Reads the certificate files again; connections made from now on use what they hold. A file that
+   * cannot be read changes nothing.
+   */
+  reloadTls(): void;
+  /** Ends the connections that no call uses. */
+  close(): void;
+}
+
+export class HttpTransport implements Transport {
   readonly #settings: EtcdSettings;
   readonly #lookup: LookupFunction;
   readonly #plain = new HttpAgent({ keepAlive: true, maxSockets: 32, maxFreeSockets: 4, keepAliveMsecs: KEEPALIVE_PROBE_MS });
@@ -40,9 +60,6 @@ export class Transport {
     if (settings.cacert !== null || settings.cert !== null) this.#tls = this.#makeTls(readTlsMaterial(settings));
   }
 
-  /**
-   * POST (or GET when `body` is null). Rejects with HttpFailure; an HTTP error status is an answer.
-   */
   async exchange(url: string, body: string | null, headers: Record<string, string>, signal: AbortSignal): Promise<Exchange> {
     return exchange(url, this.#request(url, body, headers), { signal, maxBytes: ANSWER_MAX_BYTES });
   }
@@ -81,10 +98,6 @@ export class Transport {
     };
   }
 
-  /**
-   * Reads the certificate files again; connections made from now on use what they hold. A file that
-   * cannot be read changes nothing.
-   */
   reloadTls(): void {
     if (this.#tls === null) return;
     try {

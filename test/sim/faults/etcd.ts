@@ -2,6 +2,9 @@
 import { Etcd, type EtcdMember, MEMBERS } from '../etcd.ts';
 import { drawMs, drawTarget, type Fault, fault, targetOf } from './fault.ts';
 
+/** Its id. */
+const STRANGER = '1154210934185629';
+
 const memberOf = (index: number): EtcdMember => MEMBERS[index % MEMBERS.length]!;
 
 export const etcdFaults: Readonly<Record<string, Fault>> = {
@@ -18,7 +21,7 @@ export const etcdFaults: Readonly<Record<string, Fault>> = {
       world.etcd.stop();
       world.sim.after(forMs, () => {
         world.etcd.start();
-        world.etcd.breakWatches();
+        world.etcd.endWatches();
       });
     },
   }),
@@ -68,7 +71,7 @@ export const laterEtcdFaults: Readonly<Record<string, Fault>> = {
     draw: (rng, options) => ({ ...drawTarget(rng, options), forMs: drawMs(rng, 1000, 20_000) }),
     apply: (world, args) => {
       const machine = targetOf(world, args);
-      machine.stranger = new Etcd(world.sim, 1, 'stranger');
+      machine.stranger = new Etcd(world.sim, 1, STRANGER);
       world.net.cut(machine.name, 'etcd');
       world.sim.after(args.forMs, () => {
         machine.stranger = null;

@@ -72,8 +72,8 @@ export const dataMutants: readonly Mutant[] = [
     offends: ['S1', 'S2', 'S12', 'S17'],
     edits: [
       rule('data.bootstrap').replacing('c.view?.initialize === null', 'c.view !== null'),
-      at('test/sim/dcs.ts', 'SimDcs.raceInitialize').returns(
-        "this.#call(options, () => this.#parts.etcd.put('initialize', '', leaseId) > 0n)",
+      at('src/adapters/etcd/store.ts', 'memberCalls.raceInitialize').is(
+        "(leaseId, call) => keys.overwrite('initialize', '', leaseId, call).then(() => true)",
       ),
     ],
     verdicts: ['safety', 'crash', 'liveness'],
@@ -84,7 +84,7 @@ export const dataMutants: readonly Mutant[] = [
     broken: 'Who lost the right to make the cluster during initdb publishes what it made all the same.',
     offends: ['S1', 'S12', 'S17'],
     edits: [
-      at('test/sim/dcs.ts', 'SimDcs.publishInitialize').replacing("stored?.value === '' && stored.leaseId === leaseId", 'true'),
+      at('src/adapters/etcd/initialize-key.ts', 'publishInitialize').replacing('[keys.leaseIs($$), $]', '[]'),
       at('src/agent/jobs/bootstrap.ts', 'bootstrap').replacing("initialize === ''", 'true'),
     ],
     verdicts: ['safety', 'crash', 'liveness'],

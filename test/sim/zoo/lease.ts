@@ -10,7 +10,7 @@ const fence = 'src/agent/fence.ts';
 const orders = 'src/core/guard-order.ts';
 const promote = 'src/agent/jobs/promote.ts';
 const handover = 'src/agent/jobs/handover.ts';
-const dcs = 'test/sim/dcs.ts';
+const leaderKey = 'src/adapters/etcd/leader-key.ts';
 
 /**
  * The lease counted on another clock than the one that goes on while the machine sleeps and is
@@ -34,6 +34,8 @@ const guardOnStoppedClock = [
       "if (!this.fired && leftMs > 1) return void this.#sim.after(leftMs, () => this.#gate().deliver('timer', () => this.#fire(order)));",
   ),
 ];
+
+const admitsAll = at('src/adapters/etcd/gateway.ts', 'Gateway.#attempt').replacing('!this.guard.admit($$)', 'false');
 
 export const leaseMutants: readonly Mutant[] = [
   {
@@ -142,12 +144,7 @@ export const leaseMutants: readonly Mutant[] = [
     id: 'key-deleted-by-anybody',
     broken: 'The leader key is deleted without comparing who holds it.',
     offends: ['S2', 'S3'],
-    edits: [
-      at(dcs, 'SimDcs.releaseLeader').replacing(
-        "if (stored?.value === name) return etcd.delete('leader')",
-        "if (stored !== null) return etcd.delete('leader');",
-      ),
-    ],
+    edits: [at(leaderKey, 'releaseLeader').replacing('[keys.valueIs(LEADER, name), $]', '[]')],
     verdicts: ['safety'],
     focus: under(['slow-requests', 'switchover'], {}, { nodes: ['a', 'b'], everyMs: 1000 }),
   },
@@ -155,7 +152,7 @@ export const leaseMutants: readonly Mutant[] = [
     id: 'key-taken-over',
     broken: 'The leader key is put, not created: whoever comes last has it.',
     offends: ['S2', 'S3', 'M26'],
-    edits: [at(dcs, 'SimDcs.acquireLeader').returns("this.#call(options, () => this.#parts.etcd.put('leader', name, leaseId) > 0n)")],
+    edits: [at(leaderKey, 'acquireLeader').returns('keys.overwrite(LEADER, name, leaseId, options).then(() => true)')],
     verdicts: ['safety'],
   },
   {
@@ -171,10 +168,7 @@ export const leaseMutants: readonly Mutant[] = [
     id: 'late-writes-valid',
     broken: 'A copy of a write that arrives after its sender gave up is as good as any.',
     offends: ['S2', 'S3', 'M19'],
-    edits: [
-      at(dcs, 'SimDcs.releaseLeader').without('if (stored?.value === name && copy.late && $) return false'),
-      at(dcs, 'SimDcs.#create').without('if (copy.late && fence !== null && $) return false'),
-    ],
+    edits: [at('src/adapters/etcd/txn.ts', 'unchangedSince').replacing('revision + 1n', 'revision + 1_000_000_000n')],
     verdicts: ['safety'],
     focus: under(['slow-requests', 'switchover'], {}, { nodes: ['a', 'b'], everyMs: 1000 }),
   },
@@ -183,18 +177,14 @@ export const leaseMutants: readonly Mutant[] = [
     broken: 'A member of etcd that is cut off from the others answers what it knew last, and is believed.',
     offends: ['S1', 'S2', 'S3', 'S8', 'S9', 'M19'],
     edits: [
-      at(dcs, 'SimDcs.read').beginning('const ask = () => this.#parts.etcd.view(); ask.reads = true;'),
-      at(dcs, 'SimDcs.read').replacing('this.#call($$)', 'this.#call(options, ask)'),
-      at('test/sim/etcd.ts', 'Etcd.spoil').before(
-        'this.#unwell.set($$)',
-        "if (how === 'cut off') (this.oldViews ??= new Map()).set(member, this.view());",
+      at('test/sim/etcd/gateway.ts', 'answerOf').before(
+        'if (etcd.serves(member)) $',
+        `if (path === '/kv/range' && !etcd.serves(member)) {
+          const kvs = [...etcd.standing(member).keys.values()].map((stored) => stored.wire);
+          return answer(etcd, member, ',"kvs":[' + kvs.join(',') + ']');
+        }`,
       ),
-      at('test/sim/etcd.ts', 'Etcd.mend').after('this.#unwell.delete($$)', 'this.oldViews?.delete(member);'),
-      at(dcs, 'SimDcs.#call.arrive').beginning(
-        'if (!net.reaches(machine, MEMBERS[to]!)) return;' +
-          'const old = apply.reads ? etcd.oldViews?.get(MEMBERS[to]!) : undefined;' +
-          'if (old !== undefined) return answer(to, () => resolve(old));',
-      ),
+      admitsAll,
     ],
     verdicts: ['safety', 'liveness', 'crash'],
     focus: under(['etcd-member', 'crash', 'kill-postgres', 'switchover'], { synchronous_mode: 'on' }),
