@@ -170,7 +170,7 @@ export function divergenceFrom(pg: PostgresFacts, source: SourceHistory | null):
   if (pg.systemIdentifier !== null && pg.systemIdentifier !== source.systemIdentifier) return 'diverged';
   const local = localPosition(pg);
   if (local === null) return 'unknown';
-  return isAnotherTimeline(pg, source) ? 'diverged' : compareHistories(local, pg.localHistory, source);
+  return isAnotherTimeline(pg, source) || isKnownStray(pg, source) ? 'diverged' : compareHistories(local, pg.localHistory, source);
 }
 
 /**
@@ -192,6 +192,15 @@ function isAnotherTimeline(pg: PostgresFacts, source: SourceHistory): boolean {
 }
 
 /**
+ * An earlier leader had other WAL than this node, as its mark says. This source no longer has that
+ * WAL, so only numbers are left to compare, and they were equal then as well.
+ */
+function isKnownStray(pg: PostgresFacts, source: SourceHistory): boolean {
+  const local = localPosition(pg);
+  return pg.strayed === true && local?.written === true && local.timeline < source.timeline && source.hasOurEnd === undefined;
+}
+
+/**
  * Two nodes have timelines of one number, each begun on its own. pg_rewind compares only numbers
  * and histories (findCommonAncestorTimeline in pg_rewind.c, PostgreSQL 13 to 18), so it does not
  * see that. On the source's present timeline it says "no rewind required", ends with 0 and changes
@@ -201,5 +210,6 @@ function isAnotherTimeline(pg: PostgresFacts, source: SourceHistory): boolean {
 export function rewindIsBlind(pg: PostgresFacts, source: SourceHistory | null): boolean {
   const local = localPosition(pg);
   if (local === null || source === null) return false;
-  return local.timeline === source.timeline || isAnotherTimeline(pg, source) || source.hasOurEnd === false;
+  if (local.timeline === source.timeline || source.hasOurEnd === false) return true;
+  return isAnotherTimeline(pg, source) || isKnownStray(pg, source);
 }

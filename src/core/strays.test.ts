@@ -50,6 +50,20 @@ describe('a node that wrote on the timeline of its leader', () => {
       expect(decided({ pg: demoted, source: { ...later, ...told } }).rule).toBe('stopped.start-standby');
   });
 
+  it('is not believed by numbers where a leader that has removed that WAL cannot tell, once another leader could', () => {
+    const later = { ...source, timeline: 2, lsn: lsn(3000), history: [{ timeline: 1, switchLsn: lsn(1500), reason: 'x' }] };
+    for (const state of ['shut down', 'in production']) {
+      const marked = { ...pg.stopped({ state, checkpointLsn: lsn(1000) }), strayed: true };
+      const decision = decided({ pg: marked, source: later });
+      expect(decision).toMatchObject({ rule: 'mend.rewind-blind', steps: [], memory: { strayed: true } });
+      expect(decision.because).toContain('regentctl reinit demo a');
+      if (state === 'shut down') expect(decided({ pg: marked, source: { ...later, hasOurEnd: true } }).rule).toBe('stopped.start-standby');
+    }
+    // A rewind has replaced what it wrote: it must stream once before the mark goes.
+    const rewound = { ...pg.stopped({ state: 'in archive recovery', minRecoveryLsn: lsn(1000) }), strayed: true };
+    expect(decided({ pg: rewound, source: later }).rule).toBe('stopped.start-standby');
+  });
+
   it('is known by where it ended even after it ran as a standby, because there was no leader to compare with', () => {
     const end = { timeline: 1, checkpointLsn: lsn(1000), open: false };
     const started = decided({ pg: opened, view: null }).memory;

@@ -209,6 +209,8 @@ export class Replication {
     const standby = this.#server;
     if (source === standby || !source.accepts || source.dir !== 'valid' || !linked(standby, source)) return 'unreachable';
     if (source.systemId !== standby.systemId) return 'other system';
+    // Files are looked for by number: that what they held was another's is seen only in the bytes.
+    if (source.hasLostWalAt(standby.position)) return 'wal removed';
     if (!continues(standby.position, source.position)) {
       const ahead = isPrefix(source.position, standby.position);
       return ahead ? 'not ahead of it' : 'not a prefix';
@@ -217,7 +219,7 @@ export class Replication {
       if (!source.slots.has(standby.live.slot)) return 'no slot';
       for (const link of source.replication.#links) if (link.sending && link.standby === standby) return 'slot in use';
     }
-    return standby.position.lsn < source.oldestLsn ? 'wal removed' : null;
+    return null;
   }
 
   /** Notices the silence of the other end, and goes on after a short one. */

@@ -177,6 +177,16 @@ export class DataDirectory {
     return branch.parent !== null && branch.forkLsn >= this.filesFrom && branch.forkLsn >= this.oldestLsn;
   }
 
+  /**
+   * By number it belongs to the history here, but the file that it would be sent from is gone, or
+   * never came with the copy. Of the timeline that a copy begins on, the whole segment came.
+   */
+  hasLostWalAt({ branch: { timeline }, lsn }: Position): boolean {
+    const { history, timeline: current } = this.position.branch;
+    if (timeline !== current && !history.some((left) => left.timeline === timeline && lsn <= left.switchLsn)) return false;
+    return lsn < this.oldestLsn || (lsn < this.filesFrom && timeline < branchAt(this.position, this.filesFrom).timeline);
+  }
+
   /** WAL that no slot holds and that is old enough goes. */
   recycle(): void {
     let keep = this.checkpoint.lsn > BigInt(this.walKeepBytes) ? plus(this.checkpoint.lsn, -this.walKeepBytes) : ZERO_LSN;

@@ -147,6 +147,26 @@ describe('a standby', () => {
   });
 });
 
+describe('a directory restored from a backup', () => {
+  const first = new Branch(1, null, FIRST_LSN, '');
+  const second = new Branch(2, first, plus(FIRST_LSN, 1000), '');
+  const third = new Branch(3, second, plus(FIRST_LSN, 2000), '');
+  const restored = new DataDirectory();
+  restored.initialize('1');
+  restored.restore(restored, { branch: third, lsn: plus(FIRST_LSN, 2500) }, true);
+  restored.position = { branch: third, lsn: plus(FIRST_LSN, 3000) };
+  const twin = new Branch(2, first, plus(FIRST_LSN, 1000), 'opened by hand');
+
+  test.each([
+    ['has no WAL of a timeline before, whoever asks for it', twin, 1500, true],
+    ['does not know what came after its history left that timeline', twin, 2200, false],
+    ['has the segment in which the backup begins', third, 2100, false],
+    ['has what was written since', third, 2700, false],
+  ])('%s', (_what, branch, bytes, lost) => {
+    expect(restored.hasLostWalAt({ branch, lsn: plus(FIRST_LSN, bytes) })).toBe(lost);
+  });
+});
+
 describe('a promotion that a crash interrupts', () => {
   test.each([
     ['early, leaves the old timeline', 0.3, 1, true],
