@@ -80,3 +80,25 @@ test('pg_rewind does not touch it, even when it crashed before its control file 
   await node('old').rewind(at('right'), LONG);
   expect(await node('old').observe(QUICK)).toMatchObject({ dataDir: 'valid', state: 'stopped' });
 });
+
+test('pg_rewind does not touch one whose timeline of that number began elsewhere', async () => {
+  const others = await bareNodes(['former', 'early', 'late']);
+  try {
+    await others.start(() => sql(others.settings('former'), 'CREATE TABLE t (i int)'));
+    await others.node('early').promote(QUICK);
+    for (let i = 0; i < 20; i += 1) await sql(others.settings('former'), `INSERT INTO t VALUES (${i})`);
+    await eventually('late has more than early began with', 20_000, async () => {
+      const { sql: down } = await others.node('late').observe(QUICK);
+      const { sql: up } = await others.node('former').observe(QUICK);
+      return up?.flushLsn != null && down?.replayLsn === up.flushLsn;
+    });
+    await others.node('late').promote(QUICK);
+    await others.node('early').checkpoint(QUICK);
+    await others.node('late').stop('immediate', QUICK);
+    // By itself it finishes recovery, finds timeline 2 in both control files, and ends with 0.
+    await expect(others.node('late').rewind(others.at('early'), LONG)).rejects.toMatchObject({ code: 'REWIND_BLIND' });
+    expect(await others.node('late').observe(QUICK)).toMatchObject({ dataDir: 'valid', state: 'stopped' });
+  } finally {
+    await others.close();
+  }
+});

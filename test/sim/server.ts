@@ -298,7 +298,6 @@ export class SimServer extends DataDirectory {
     this.inRecovery = false;
     this.replayPaused = false;
     this.controlState = 'in production';
-    this.minRecovery = null;
     // Sessions and walsenders begin only now, with what was taken up before.
     this.sessions.obeyed = this.live.syncNames;
     this.parts.trace(`${this.name} PostgreSQL promoted to timeline ${this.position.branch.timeline} at ${this.position.branch.forkLsn}`);
@@ -311,6 +310,8 @@ export class SimServer extends DataDirectory {
   checkpointed(): void {
     if (this.inRecovery) return;
     this.checkpoint = this.position;
+    // Until then pg_controldata tells the timeline that the promotion began.
+    this.minRecovery = null;
     this.advance(plus(this.position.lsn, CHECKPOINT_BYTES));
     this.recycle();
   }
@@ -374,6 +375,7 @@ export class SimServer extends DataDirectory {
       return;
     }
     this.checkpoint = this.position;
+    this.minRecovery = null;
     this.advance(plus(this.position.lsn, CHECKPOINT_BYTES));
     this.controlState = 'shut down';
     const wait = () => {

@@ -32,7 +32,7 @@ import { rewindFailure } from './rewind-failure.ts';
 import { rewindCredentials, settleSource } from './rewind-source.ts';
 import { refuseSocketInSource, removeSocketFiles } from './sockets.ts';
 import { askSourceHistory } from './source-history.ts';
-import { askFingerprint, readFingerprint } from './timeline-fingerprint.ts';
+import { askFingerprint, hasTimeline, readFingerprint } from './timeline-fingerprint.ts';
 import { archiveReadySegments, runningValue } from './wal-archive.ts';
 
 /**
@@ -68,7 +68,7 @@ export async function rewind(deps: Deps, source: Source, options: Bounded): Prom
   await settleSource(deps, source, { ...options, timeoutMs: options.timeoutMs * SETTLE_SHARE });
   const history = await askSourceHistory(settings, source, timed());
   if (directory.backupLabel !== undefined && (await settleLabel(deps, directory, timed()))) return await finish(deps, history);
-  await refuseTwin(deps, source, timed());
+  await refuseTwin(deps, source, history, timed());
   await refuseSocketInSource(deps, source, major, timed());
   const before = await controlData(deps, left(deps, deadline));
   if (incompleteWork === null && (await isContained(deps, source, before, history, timed()))) return void (await beStandby(deps));
@@ -166,15 +166,17 @@ async function finishRecovery(deps: Deps, options: Bounded): Promise<void> {
  * that timeline's number, so nothing could be compared before. pg_rewind finds the number by
  * recovery, and then compares numbers alone.
  */
-async function refuseTwin(deps: Deps, source: Source, options: Bounded): Promise<void> {
+async function refuseTwin(deps: Deps, source: Source, history: SourceHistory, options: Bounded): Promise<void> {
   const { dataDir } = deps.settings.postgresql;
   const control = await controlData(deps, STATE_MS);
   const start = await latestStart(dataDir, Math.max(control.timeline, control.minRecoveryTimeline ?? 0));
   if (start === null) return;
   const own = await readFingerprint(dataDir, start, control.walSegmentBytes);
   if (own === null) return;
-  const theirs = await askFingerprint(deps, source, start, control.walSegmentBytes, options).catch(() => null);
-  if (theirs === null || theirs === own) return;
+  if (start.timeline !== history.timeline || hasTimeline(history, start)) {
+    const theirs = await askFingerprint(deps, source, start, control.walSegmentBytes, options).catch(() => null);
+    if (theirs === null || theirs === own) return;
+  }
   throw new RegentError(
     'REWIND_BLIND',
     `${source.name} has a timeline ${start.timeline} of its own, which pg_rewind cannot tell from the one here`,
