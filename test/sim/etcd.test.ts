@@ -63,6 +63,20 @@ test('a copy that takes effect after its sender died finds the key as it was, or
   expect(etcd.get('leader')?.leaseId).toBe(after);
 });
 
+test('a write whose answer was lost is known by its second copy', async () => {
+  const { sim, etcd, net, dcs } = client();
+  const lease = etcd.grant(60);
+  etcd.put('leader', 'a', lease);
+  await answer(sim, dcs.read({ timeoutMs: 1000 }));
+  for (const call of [() => dcs.releaseLeader('a', { timeoutMs: 2000 }), () => dcs.writeConfig({ ttl: 20 }, null, { timeoutMs: 2000 })]) {
+    net.lostReplies.set('a', 1);
+    sim.after(300, () => net.lostReplies.clear());
+    expect(await answer(sim, call())).toBeTruthy();
+  }
+  expect(etcd.get('leader')).toBeNull();
+  expect(etcd.get('config')?.value).toBe('{"ttl":20}');
+});
+
 test('a full database refuses writes that make it grow, and goes on with leases, reads and deletes', async () => {
   const { sim, etcd, dcs } = client();
   const lease = etcd.grant(10);

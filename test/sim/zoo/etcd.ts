@@ -27,14 +27,6 @@ export const etcdMutants: readonly Mutant[] = [
     focus: under([], {}, { nodes: ['a', 'b', 'c'], leftBroken: ['c'], leftHow: 'full' }),
   },
   {
-    id: 'lost-answer-means-not-done',
-    broken: 'A write whose answer was lost counts as not done, although the key holds what was written.',
-    offends: ['S17', 'S19', 'M26'],
-    edits: [at(`${client}/gateway.ts`, 'Gateway.call').replacing('maybeApplied ||= result.maybeApplied', 'maybeApplied = false')],
-    verdicts: ['safety', 'liveness', 'crash'],
-    focus: under(['lose-replies'], { ttl: 3, loop_wait: 1, retry_timeout: 1 }, { fromMs: 0, everyMs: 500 }),
-  },
-  {
     id: 'swap-not-compared',
     broken: 'A key is written over whatever it holds, though it was to be exchanged for what was read.',
     offends: ['S8', 'S9', 'M26'],

@@ -193,7 +193,11 @@ export const leaseMutants: readonly Mutant[] = [
     id: 'useless-lease-renewed',
     broken: 'A lease that ended by the own clock is renewed on and on: the key stays with a node that does not lead.',
     offends: ['S19'],
-    edits: [at(orders, 'mustForgetLease').without('if (!c.mayBeWritable && isOver(a, nowMs)) return true')],
+    // The client sends nothing either to an etcd that has not said for a while whose it is.
+    edits: [
+      at(orders, 'mustForgetLease').without('if (!c.mayBeWritable && isOver(a, nowMs)) return true'),
+      at('src/adapters/etcd/gateway.ts', 'Gateway.#prove').beginning('return null;'),
+    ],
     verdicts: ['liveness'],
     focus: under([], {}, { nodes: ['a', 'b', 'c'], leftBroken: ['a', 'b'], leftHow: 'deaf' }),
   },
