@@ -211,13 +211,14 @@ export class Agent implements AgentView {
   }
 
   async #observe(): Promise<Observation> {
-    const { settingsVersion } = this;
+    const { settingsVersion, authority } = this;
+    const { clock, dcs, log, peers, pg, settings, watchdog } = this.parts;
     const news = this.#news.take();
     const { inForce } = settingsVersion;
     let observation: Observation;
     try {
       observation = await observe(
-        { ...this.parts, lease: this.#lease, authority: this.authority },
+        { clock, dcs, log, peers, pg, settings, watchdog, lease: this.#lease, authority },
         {
           ...news,
           memory: this.rounds.memory,
@@ -246,8 +247,14 @@ export class Agent implements AgentView {
 
   #actPorts(): ActPorts {
     const version = this.settingsVersion.current;
+    const { clock, dcs, log, pg, settings, watchdog } = this.parts;
     return {
-      ...this.parts,
+      clock,
+      dcs,
+      log,
+      pg,
+      settings,
+      watchdog,
       lease: this.#lease,
       fence: this.#fence,
       authority: this.authority,

@@ -39,7 +39,7 @@ interface Course {
 function drawCourse(rng: Rng): Course {
   if (rng.fork('long').chance(LONG_SHARE)) {
     const timing = rng.pick(timings.slice(2));
-    return { timing, everyMs: rng.between(3, 20) * MINUTE_MS, lastsMs: rng.between(2, 12) * HOUR_MS, share: 0.6, leisure: 5 };
+    return { timing, everyMs: rng.between(3, 20) * MINUTE_MS, lastsMs: rng.between(2, 5) * HOUR_MS, share: 0.6, leisure: 5 };
   }
   const timing = rng.pick(timings);
   const factor = timing[0] < 20 ? 1 : 2;

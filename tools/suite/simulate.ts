@@ -16,7 +16,7 @@ import { failureLine, failureText, planCommand } from '../sim/report.ts';
 import { Tally } from '../sim/tally.ts';
 import type { Tally as TestTally } from './report.ts';
 
-const FIXED_SEEDS = 300;
+const FIXED_SEEDS = 200;
 const TWICE_SEEDS = 20;
 const FRESH_MS = 120_000;
 /** Out of the way of the fixed ones, and of what people try by hand. */
