@@ -44,7 +44,13 @@ describe('the mark of a promotion by hand', () => {
     expect(found.chores).toContainEqual(chore(true));
     // Nobody led, or nobody promoted it by hand.
     expect(decided({ ...alone, pg: readOnly }, silent.memory).memory).toMatchObject({ openedByHand: false, openedUnseen: false });
-    for (const before of [{ role: 'primary' }, { role: 'promoted' }, { formerLeader: 'a' }, { formerLeader: null }] as const)
+    for (const before of [
+      { role: 'primary' },
+      { role: 'promoted' },
+      { formerLeader: 'a' },
+      { formerLeader: null },
+      { leadReason: 'x' },
+    ] as const)
       expect(decided({ pg: promoted, view: null }, { ...followed, ...before }).memory.openedUnseen).toBe(false);
   });
 

@@ -84,10 +84,10 @@ function openedByHand(c: Context, before: Memory): boolean {
 
 /**
  * Until etcd says who leads. If the key named this node last, an agent before this one may have
- * ordered the promotion.
+ * ordered the promotion; if this agent asked for the key, it did so itself.
  */
 function openedUnseen(c: Context, before: Memory): boolean {
-  const led = before.formerLeader === null || before.formerLeader === c.me;
+  const led = before.formerLeader === null || before.formerLeader === c.me || before.leadReason !== null;
   return c.view === null && (before.openedUnseen || (c.isPrimary && before.role === 'replica' && !led));
 }
 
