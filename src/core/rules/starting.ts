@@ -79,7 +79,7 @@ export const starting: Section = {
     {
       id: 'starting.closed',
       situation:
-        'PostgreSQL was stopped by an agent that is gone, has written its last WAL and does not end (its archiver), and this node leads or pg_ctl_timeout is over',
+        'an agent that is gone stopped PostgreSQL; its last WAL is written and its archiver keeps it; this node leads, or pg_ctl_timeout is over',
       when: (c) =>
         c.o.pg.closed === true && c.o.job === null && (c.lockMine || sinceMs(c) >= c.o.settings.postgresql.pgCtlTimeoutSeconds * 1000),
       ask: () => ({ effects: [{ kind: 'demote-now', mode: 'immediate' }], wakeInMs: 0 }),

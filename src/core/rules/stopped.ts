@@ -138,7 +138,7 @@ export const stopped: Section = {
     {
       id: 'stopped.key-from-before',
       situation:
-        'this leader’s PostgreSQL was a primary and is down, the key was not taken by this process, and somebody is further, or has not answered yet',
+        'this leader’s primary is down, this process did not take the key, and somebody is further or has not answered yet',
       when: (c) => c.lockMine && wasPrimary(c) && inheritedVerdict(c).kind !== 'lead',
       ask: withInheritedKey,
       because: 'not starting as a primary by a leader key from before',
