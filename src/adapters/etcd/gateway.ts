@@ -122,7 +122,10 @@ export class Gateway {
     try {
       const used = this.#token.value;
       const attempt = await this.#attempt(endpoint, spec, used, controller.signal);
-      if (attempt.kind === 'failed') throw new DcsError('DCS_UNREACHABLE', `etcd ${endpoint}: ${attempt.reason}`);
+      if (attempt.kind === 'failed') {
+        const reason = controller.signal.aborted ? `no answer within ${spec.timeoutMs} ms` : attempt.reason;
+        throw new DcsError('DCS_UNREACHABLE', `etcd ${endpoint}: ${reason}`);
+      }
       if (attempt.value.kind === 'ok') return attempt.value.answer;
       if (attempt.value.kind === 'token' || attempt.value.kind === 'auth-off') this.#token.drop(used, attempt.value);
       throw new DcsError('DCS_UNREACHABLE', `etcd ${endpoint}: ${attempt.value.message}`);

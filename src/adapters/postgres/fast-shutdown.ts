@@ -144,10 +144,8 @@ export class Walsenders {
   #closed(now: number): void {
     this.#closedAtMs = now;
     const consumers = alive(this.#consumers).map(({ name }) => name);
-    const awaited = consumers.length > 0 ? consumers.join(', ') : 'its archiver (archive_command)';
-    this.#server.log.info(
-      `PostgreSQL is closed for writes ${seconds(now - this.#orderedAtMs)} after the stop was ordered, and now waits for ${awaited}`,
-    );
+    const next = consumers.length > 0 ? `now waits for ${consumers.join(', ')}` : 'ends once its archiver, if it has one, is done';
+    this.#server.log.info(`PostgreSQL is closed for writes ${seconds(now - this.#orderedAtMs)} after the stop was ordered, and ${next}`);
     this.#patience.onClosed?.();
   }
 
@@ -167,7 +165,7 @@ export class Walsenders {
   }
 
   /**
-   * A walsender that is stuck in a full socket keeps the last checkpoint from being written. An
+   * A walsender that is stuck in a full socket keeps the last checkpoint from being written. A
    * successor is never cut off.
    */
   #endStuck(successors: readonly string[]): void {

@@ -137,8 +137,7 @@ export const stopped: Section = {
     },
     {
       id: 'stopped.key-from-before',
-      situation:
-        'this leader’s primary is down, this process did not take the key, and somebody is further or has not answered yet',
+      situation: 'this leader’s primary is down, this process did not take the key, and somebody is further or has not answered yet',
       when: (c) => c.lockMine && wasPrimary(c) && inheritedVerdict(c).kind !== 'lead',
       ask: withInheritedKey,
       because: 'not starting as a primary by a leader key from before',

@@ -26,7 +26,18 @@ export interface Collected {
   readonly view: ClusterView | null;
 }
 
+/**
+ * etcd is read before the members answer. If the lead went to another one in between, the members'
+ * answers do not fit what was read, and all are asked once more.
+ */
 export async function collect(ctx: Ctx, cluster: string, haproxy: HaproxyAccess | null): Promise<Collected> {
+  const first = await collectOnce(ctx, cluster, haproxy);
+  if (!first.report.members.some(({ role }) => role === 'primary')) return first;
+  const now = await (await ctx.dcs(cluster)).read({ timeoutMs: ETCD_MS }).catch(() => null);
+  return now === null || now.leader?.name === first.view?.leader?.name ? first : collectOnce(ctx, cluster, haproxy);
+}
+
+async function collectOnce(ctx: Ctx, cluster: string, haproxy: HaproxyAccess | null): Promise<Collected> {
   const dcs = await ctx.dcs(cluster);
   const reading = dcs.read({ timeoutMs: ETCD_MS }).catch((error: unknown) => ensureError(error));
   const names = reading.then((view) => (view instanceof Error ? [] : view.members.map(({ name }) => name)));

@@ -21,7 +21,10 @@ const warning = (message: string): Problem => ({ level: 'warning', message });
 
 function judgeEtcd({ dcsError, etcd }: HealthReport): Problem[] {
   const sick = etcd.filter((member) => !member.healthy);
-  const problems = sick.map((member) => warning(`etcd ${member.endpoint} is not healthy: ${member.error ?? 'no reason given'}`));
+  const problems = sick.map(({ endpoint, error }) => {
+    const reason = error?.replace(`etcd ${endpoint}: `, '') ?? 'no reason given';
+    return warning(`etcd ${endpoint} is not healthy: ${reason}`);
+  });
   if (dcsError !== null) problems.unshift(critical(dcsError));
   else if (etcd.length > 0 && (etcd.length - sick.length) * 2 <= etcd.length) {
     problems.unshift(critical(`only ${etcd.length - sick.length} of ${etcd.length} etcd members are healthy: no majority`));
@@ -38,12 +41,14 @@ function judgeEtcd({ dcsError, etcd }: HealthReport): Problem[] {
   return problems;
 }
 
+const LEADERLESS_IN_PAUSE = ', and in maintenance mode nobody takes over; "regentctl failover --candidate NAME" or "regentctl resume"';
+
 function judgeCluster(report: HealthReport): Problem[] {
   if (report.dcsError !== null) return [];
   if (report.members.length === 0) return [critical('the cluster has no members')];
   const problems: Problem[] = [];
   const leader = report.members.find((member) => member.name === report.leader);
-  if (report.leader === null) problems.push(critical('the cluster has no leader'));
+  if (report.leader === null) problems.push(critical(`the cluster has no leader${report.paused ? LEADERLESS_IN_PAUSE : ''}`));
   else if (!leader) problems.push(critical(`the leader ${report.leader} is not among the members`));
   else if (leader.state === UNAVAILABLE) problems.push(critical(`the leader ${leader.unreachable ?? `${leader.name} is ${UNAVAILABLE}`}`));
   else if (leader.role === 'leader' && leader.state !== 'running')
@@ -59,7 +64,8 @@ function judgeCluster(report: HealthReport): Problem[] {
   if (report.paused) problems.push(warning('maintenance mode is on: there is no automatic failover'));
   problems.push(...memberComplaints(report.members, report.synchronous).map(warning));
   const replicas = report.members.filter((member) => member !== leader);
-  if (report.members.length > 1 && !replicas.some(replicates))
+  // Without a leader that answers, replicas have nothing to replicate, and it was said above.
+  if (leader !== undefined && leader.state !== UNAVAILABLE && report.members.length > 1 && !replicas.some(replicates))
     problems.push(critical('no replica is replicating: the next fault of the leader stops all writes'));
   if (report.synchronous !== 'off' && replicas.length > 0 && !replicas.some((member) => /^(sync|quorum)_standby$/.test(member.role))) {
     problems.push(warning('synchronous mode is on, and no standby is synchronous'));

@@ -48,6 +48,32 @@ test('a key from before a change of leader makes no second primary of a member t
   expect((await ctl(['health', '--no-haproxy'], { etcd, env })).code).toBe(0);
 });
 
+test('a lead that goes to another member while they are asked is no second primary', async () => {
+  members.answer(({ member }) => {
+    if (member === 'patroni2') etcd.put('demo', 'leader', 'patroni2');
+    return JSON.stringify(
+      member === 'patroni2'
+        ? { state: 'running', role: 'primary', timeline: 2, xlog: { location: END } }
+        : { state: 'running', role: 'replica', timeline: 2, replication_state: 'streaming' },
+    );
+  });
+  const { code, out } = await ctl(['health', '--no-haproxy'], { etcd, env });
+  expect(out).not.toContain('beside the leader');
+  expect(out).toMatch(/\| patroni2 \| 172\.20\.0\.5:5432 \| Leader/);
+  expect(code).toBe(0);
+});
+
+test('without a leader it says what to do in a pause, and nothing of replication', async () => {
+  etcd.remove('demo', 'leader');
+  etcd.put('demo', 'config', { pause: true });
+  members.answer(() => JSON.stringify({ state: 'running', role: 'replica', timeline: 1 }));
+  const { code, out } = await ctl(['health', '--no-haproxy'], { etcd, env });
+  expect(code).toBe(2);
+  expect(out.match(/critical:.*/g)).toEqual([
+    'critical: the cluster has no leader, and in maintenance mode nobody takes over; "regentctl failover --candidate NAME" or "regentctl resume"',
+  ]);
+});
+
 test('WAL that is gone is reported once, with the command that helps', async () => {
   const because = 'the WAL it needs is gone; reinit: regentctl reinit demo patroni3';
   members.answer(({ member }) =>
