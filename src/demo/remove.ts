@@ -1,6 +1,8 @@
 /** Removes what a demo made, and nothing else. */
 import { readdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import process from 'node:process';
+import { guardPlaces } from '../adapters/guard/place.ts';
 import { runCommand } from '../support/exec.ts';
 import { type DemoPlan, FILES } from './plan.ts';
 
@@ -49,12 +51,24 @@ async function freeSharedMemory(dataDir: string): Promise<void> {
   await runCommand('ipcrm', ['-m', noted], { timeoutMs: 5000 }).catch(() => null);
 }
 
+/** A guard that was killed, as with its whole node, leaves its socket, lock and log. */
+export async function removeGuardFiles(dataDir: string, uid: number, xdgRuntimeDir: string | undefined): Promise<void> {
+  for (const { directory, key } of guardPlaces(dataDir, uid, xdgRuntimeDir)) {
+    const names = await readdir(directory).catch((): string[] => []);
+    const own = names.filter((name) => name.startsWith(`${key}.`) || name.endsWith(`-${key}.log`));
+    for (const name of own) await rm(join(directory, name), { force: true });
+  }
+}
+
 /**
  * Nothing of the demo may run any more. Resolves to what others left in the directory, which then
  * stays.
  */
 export async function removeFiles(plan: DemoPlan, removeDirectory: boolean): Promise<string[]> {
-  for (const node of plan.nodes) await freeSharedMemory(node.dataDir);
+  for (const { dataDir } of plan.nodes) {
+    await freeSharedMemory(dataDir);
+    await removeGuardFiles(dataDir, process.getuid?.() ?? 0, process.env['XDG_RUNTIME_DIR']);
+  }
   for (const path of entriesOf(plan)) await rm(path, { recursive: true, force: true });
   const foreign = await readdir(plan.directory).catch(() => []);
   // A parent that is not ours to write to keeps its empty child: no harm, and nothing of the demo.
