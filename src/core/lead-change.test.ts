@@ -86,7 +86,7 @@ describe('why this node takes the lead', () => {
       { formerLeader: 'a' },
       'a leads again',
     ],
-    ['nobody has been seen to lead', {}, { formerLeader: null }, 'nobody had led since the agent of this node began'],
+    ['nobody has been seen to lead', {}, { formerLeader: null }, 'nobody had led since the agent of this node was started'],
   ])('%s', (_, scene, over, text) => {
     expect(reason(scene, over)).toBe(text);
   });

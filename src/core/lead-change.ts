@@ -56,7 +56,7 @@ function requestReason(c: Context, request: FailoverKey): string {
 
 function failoverReason(c: Context): string {
   const former = c.m.formerLeader;
-  if (former === null) return 'nobody had led since the agent of this node began';
+  if (former === null) return 'nobody had led since the agent of this node was started';
   if (former === c.me) return `${c.me} leads again${c.m.steppedDown === null ? '' : `: it had given up the lead: ${c.m.steppedDown}`}`;
   const answer = c.o.peers?.get(former);
   const key = c.view === null ? null : memberOf(c.view, former);

@@ -19,6 +19,8 @@ import type { HealthReport, MemberHealth } from './report.ts';
 const ETCD_MS = 4_000;
 const MEMBER_MS = 3_000;
 
+const START_IT = 'start it, because it may have acknowledged commits that no other member has';
+
 type Answer = { readonly body: JsonObject; readonly error: null } | { readonly body: null; readonly error: string };
 
 export interface Collected {
@@ -43,7 +45,7 @@ async function collectOnce(ctx: Ctx, cluster: string, haproxy: HaproxyAccess | n
   const names = reading.then((view) => (view instanceof Error ? [] : view.members.map(({ name }) => name)));
   const [read, etcd, proxies] = await Promise.all([reading, dcs.health({ timeoutMs: ETCD_MS }), haproxy && readHaproxy(haproxy, names)]);
   if (read instanceof Error) {
-    const mend = read instanceof RegentError && read.mend !== null ? ` ${read.mend}` : '';
+    const mend = read instanceof RegentError && read.mend !== null ? `${read.message.endsWith('.') ? '' : '.'} ${read.mend}` : '';
     const unknown = { initialize: null, leader: null, paused: false, synchronous: 'off', members: [] } as const;
     return { report: { cluster, dcsError: `${read.message}${mend}`, ...unknown, etcd, haproxy: proxies }, view: null };
   }
@@ -77,11 +79,19 @@ async function membersHealth(ctx: Ctx, view: ClusterView): Promise<MemberHealth[
       return memberHealth(view, member, answer, reference, ctx.io.clock.wallMs());
     }),
   );
-  return withAvailability(ctx, answered, await knocking);
+  return withAvailability(ctx, answered, await knocking, view.leader !== null);
 }
 
-/** A member that has answered meanwhile is available. */
-function withAvailability(ctx: Ctx, members: readonly MemberHealth[], { unreachable, absent }: Availability): MemberHealth[] {
+/**
+ * A member that has answered meanwhile is available. While nobody leads, the one that is absent may
+ * be the only one that has all acknowledged commits: then it must not be given up.
+ */
+function withAvailability(
+  ctx: Ctx,
+  members: readonly MemberHealth[],
+  { unreachable, absent }: Availability,
+  isLed: boolean,
+): MemberHealth[] {
   const marked = members.map((member) => {
     const reason = member.unreachable === null ? undefined : unreachable.get(member.name);
     return reason === undefined ? member : { ...member, state: UNAVAILABLE, unreachable: `${member.name} is ${UNAVAILABLE}: ${reason}` };
@@ -89,7 +99,7 @@ function withAvailability(ctx: Ctx, members: readonly MemberHealth[], { unreacha
   const gone = absent.map((name) => ({
     ...NOTHING_KNOWN,
     name,
-    unreachable: `${name} is ${UNAVAILABLE}: ${EXPIRED}; if it will not come back: ${ctx.program} forget ${name}`,
+    unreachable: `${name} is ${UNAVAILABLE}: ${EXPIRED}; ${isLed ? `if it will not come back: ${ctx.program} forget ${name}` : START_IT}`,
   }));
   return [...marked, ...gone].sort((a, b) => (a.name < b.name ? -1 : 1));
 }

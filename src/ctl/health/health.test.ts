@@ -185,7 +185,7 @@ test.each<[string, 1 | 2, RegExp, () => void]>([
   [
     'no etcd at all',
     2,
-    /critical: etcd did not answer Start it\./,
+    /critical: etcd did not answer\. Start it\./,
     () => {
       etcd.failure = new DcsError('DCS_UNREACHABLE', 'etcd did not answer', { mend: 'Start it.' });
     },

@@ -1,4 +1,4 @@
-/** What health says of a second primary, and of a replica whose WAL is gone. */
+/** What health says of a second primary, of no leader at all, and of WAL that is gone. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { amend, ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../../test/fixtures/ctl.ts';
 
@@ -72,6 +72,16 @@ test('without a leader it says what to do in a pause, and nothing of replication
   expect(out.match(/critical:.*/g)).toEqual([
     'critical: the cluster has no leader, and in maintenance mode nobody takes over; "regentctl failover --candidate NAME" or "regentctl resume"',
   ]);
+});
+
+test('while nobody leads, a member that is absent is to be started, not to be given up', async () => {
+  etcd.remove('demo', 'members/patroni3');
+  etcd.put('demo', 'status', { optime: END, retain_slots: ['patroni1', 'patroni2', 'patroni3'] });
+  expect((await ctl(['health', '--no-haproxy'], { etcd, env })).out).toContain('if it will not come back: regentctl forget patroni3');
+  etcd.remove('demo', 'leader');
+  const { out } = await ctl(['health', '--no-haproxy'], { etcd, env });
+  expect(out).not.toContain('forget');
+  expect(out).toContain('for its return; start it, because it may have acknowledged commits that no other member has\n');
 });
 
 test('WAL that is gone is reported once, with the command that helps', async () => {
