@@ -64,9 +64,12 @@ describe('a server that is blind', () => {
     });
   });
 
-  it('as a standby keeps no leader key', () => {
+  it('as a standby keeps no leader key, and is stopped first: a promotion may be under way', () => {
     const o = observation({ view: view({ leaderName: 'a' }), pg: blind(true) });
-    expect(decide(o, memory())).toMatchObject({ rule: 'starting.blind-candidate', effects: [{ kind: 'release-leader' }] });
+    expect(decide(o, memory())).toMatchObject({
+      rule: 'starting.blind-candidate',
+      effects: [{ kind: 'demote-now', mode: 'immediate' }, { kind: 'release-leader' }],
+    });
   });
 
   it('that Regent has not taken over is left alone', () => {

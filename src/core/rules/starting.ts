@@ -65,8 +65,16 @@ export const starting: Section = {
       id: 'starting.blind-candidate',
       situation: 'a standby runs here that refuses the agent, which cannot promote it in the dark, and the leader key names this node',
       when: (c) => isBlind(c) && c.lockMine && c.o.pg.standbySignal && !c.paused,
-      ask: () => ({ effects: [{ kind: 'release-leader', optime: null }], watchMembers: true }),
-      because: 'releasing the leader key: PostgreSQL is a standby that does not let the agent in',
+      // An agent before this one may have ordered a promotion that is still under way, and nothing
+      // tells: without the key it must not open for writes.
+      ask: () => ({
+        effects: [
+          { kind: 'demote-now', mode: 'immediate' },
+          { kind: 'release-leader', optime: null },
+        ],
+        watchMembers: true,
+      }),
+      because: 'stopping PostgreSQL and releasing the leader key: it is a standby that does not let the agent in',
     },
     {
       id: 'starting.refused',
