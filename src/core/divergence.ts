@@ -196,8 +196,9 @@ function isAnotherTimeline(pg: PostgresFacts, source: SourceHistory): boolean {
  * WAL, so only numbers are left to compare, and they were equal then as well.
  */
 function isKnownStray(pg: PostgresFacts, source: SourceHistory): boolean {
+  if (pg.strayed !== true || source.hasOurEnd !== undefined) return false;
   const local = localPosition(pg);
-  return pg.strayed === true && local?.written === true && local.timeline < source.timeline && source.hasOurEnd === undefined;
+  return local?.written === true && local.timeline < source.timeline;
 }
 
 /**

@@ -2,7 +2,7 @@
 import { readdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
-import { guardPlaces } from '../adapters/guard/place.ts';
+import { guardPlaces, isFileOf } from '../adapters/guard/place.ts';
 import { runCommand } from '../support/exec.ts';
 import { type DemoPlan, FILES } from './plan.ts';
 
@@ -53,10 +53,9 @@ async function freeSharedMemory(dataDir: string): Promise<void> {
 
 /** A guard that was killed, as with its whole node, leaves its socket, lock and log. */
 export async function removeGuardFiles(dataDir: string, uid: number, xdgRuntimeDir: string | undefined): Promise<void> {
-  for (const { directory, key } of guardPlaces(dataDir, uid, xdgRuntimeDir)) {
-    const names = await readdir(directory).catch((): string[] => []);
-    const own = names.filter((name) => name.startsWith(`${key}.`) || name.endsWith(`-${key}.log`));
-    for (const name of own) await rm(join(directory, name), { force: true });
+  for (const place of guardPlaces(dataDir, uid, xdgRuntimeDir)) {
+    const names = await readdir(place.directory).catch((): string[] => []);
+    for (const name of names.filter((one) => isFileOf(place, one))) await rm(join(place.directory, name), { force: true });
   }
 }
 

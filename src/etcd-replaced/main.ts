@@ -15,7 +15,7 @@ import { type Asked, askClusterIds, createEtcdDcs } from '../adapters/etcd/store
 import { loadLocal } from '../config/load.ts';
 import type { LocalSettings } from '../core/settings.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Log } from '../ports/log.ts';
+import { silentLog } from '../ports/log.ts';
 import { ensureError, RegentError } from '../support/errors.ts';
 
 const USAGE = `usage: regent etcd-replaced [--initialize] [FILE]
@@ -28,7 +28,6 @@ the etcd with the old id. FILE is the agent's configuration. Run it on every nod
 `;
 
 const TIMEOUT_MS = 5000;
-const quiet: Log = { debug: () => {}, info: () => {}, warning: () => {}, error: () => {}, critical: () => {} };
 
 interface Arguments {
   readonly path: string | null;
@@ -44,7 +43,7 @@ export async function etcdReplaced(argv: readonly string[], out: { write(text: s
   }
   const { local } = loadLocal({ path: args.path, env: { ...process.env } });
   const clock = createSystemClock();
-  const found = theOneThatAnswers(await askClusterIds({ settings: local.etcd, clock, log: quiet, timeoutMs: TIMEOUT_MS }));
+  const found = theOneThatAnswers(await askClusterIds({ settings: local.etcd, clock, log: silentLog, timeoutMs: TIMEOUT_MS }));
   const { dataDir } = local.postgresql;
   const file = identityFile(dataDir, '');
   const kept = file.read();
@@ -90,7 +89,7 @@ function theOneThatAnswers(asked: readonly Asked[]): Found {
 
 async function initialize(local: LocalSettings, clock: Clock): Promise<string> {
   const systemIdentifier = systemIdentifierOf(local.postgresql.dataDir);
-  const dcs = createEtcdDcs({ settings: local.etcd, scope: local.scope, namespace: local.namespace, log: quiet, clock });
+  const dcs = createEtcdDcs({ settings: local.etcd, scope: local.scope, namespace: local.namespace, log: silentLog, clock });
   try {
     const written = await dcs.writeInitialize(systemIdentifier, true, { timeoutMs: TIMEOUT_MS });
     return written

@@ -16,3 +16,8 @@ export interface Log {
    */
   masked?(text: string): string;
 }
+
+const nothing = (): void => undefined;
+
+/** For callers that log nothing. */
+export const silentLog: Log = { debug: nothing, info: nothing, warning: nothing, error: nothing, critical: nothing };

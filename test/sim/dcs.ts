@@ -1,10 +1,10 @@
 /** The Dcs port of one process: the real client of etcd over the simulated network. */
 import type { IdentityFile } from '../../src/adapters/etcd/identity-file.ts';
 import { createEtcdDcs } from '../../src/adapters/etcd/store.ts';
-import type { EtcdSettings } from '../../src/core/settings.ts';
+import { settingsOf } from '../../src/adapters/etcd/testing.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 import type { Dcs } from '../../src/ports/dcs.ts';
-import type { Log } from '../../src/ports/log.ts';
+import { type Log, silentLog } from '../../src/ports/log.ts';
 import { urlOf } from './etcd/gateway.ts';
 import { SimTransport, type TransportParts } from './etcd/transport.ts';
 import { MEMBERS } from './etcd.ts';
@@ -19,27 +19,9 @@ export interface DcsParts extends TransportParts {
   readonly heard?: (key: string | null) => void;
 }
 
-const settings: EtcdSettings = {
-  endpoints: MEMBERS.map(urlOf),
-  username: null,
-  password: null,
-  cacert: null,
-  cert: null,
-  key: null,
-  discover: true,
-  srv: null,
-  srvSuffix: null,
-};
+const settings = settingsOf(MEMBERS.map(urlOf), { discover: true });
 
-const quiet: Log = {
-  debug: () => undefined,
-  info: () => undefined,
-  warning: () => undefined,
-  error: () => undefined,
-  critical: () => undefined,
-};
-
-export function simDcs({ clock, log = quiet, identity, sawConfig, heard, ...parts }: DcsParts): Dcs {
+export function simDcs({ clock, log = silentLog, identity, sawConfig, heard, ...parts }: DcsParts): Dcs {
   const transport = new SimTransport(parts);
   const kept = identity === undefined ? {} : { identity };
   const dcs = createEtcdDcs({ settings, scope: 'sim', namespace: 'service', log, clock, transport, ...kept });

@@ -25,6 +25,9 @@ export function logName({ key }: GuardPlace, label: string): string {
   return readable === '' ? key : `${readable}-${key}`;
 }
 
+/** Whether that file in the directory is this guard's: socket, lock, or log by any label. */
+export const isFileOf = ({ key }: GuardPlace, name: string): boolean => name.startsWith(`${key}.`) || name.endsWith(`-${key}.log`);
+
 /**
  * The places a guard of this user and data directory may be found, best first. XDG_RUNTIME_DIR
  * counts only when it belongs to that user. An agent that is started with another environment than
