@@ -3,14 +3,16 @@
  * listens.
  */
 import { readFile } from 'node:fs/promises';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer, type ServerOptions, Server as TlsServer } from 'node:https';
 import type { AddressInfo, ListenOptions } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { createSecureContext } from 'node:tls';
 import type { RestSettings } from '../core/settings.ts';
 import { type Clock, sleep } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
+import { passOver } from './pass-over.ts';
 import { answerRefused, type CheckAnswer, MAX_HEADER_BYTES } from './refused-request.ts';
 
 /**
@@ -23,6 +25,7 @@ const REQUEST_TIMEOUT_MS = 15_000;
 const KEEP_ALIVE_MS = 10_000;
 /** How long answers in progress may take when the listener closes. */
 const CLOSE_GRACE_MS = 500;
+const CLOSE_LOOK_MS = 20;
 
 export interface Listener {
   readonly port: number;
@@ -40,6 +43,8 @@ export interface Handlers {
   readonly onRequest: RequestListener;
   /** For requests that are not valid HTTP. */
   readonly checkAnswer: CheckAnswer;
+  /** False: the request is read as if it offered no other protocol. True: the socket is taken. */
+  readonly onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => boolean;
 }
 
 /**
@@ -50,10 +55,17 @@ const HTTP: ServerOptions = { requireHostHeader: false, maxHeaderSize: MAX_HEADE
 
 /** Throws REST_TLS or REST_LISTEN. */
 export async function openListener(settings: RestSettings, handlers: Handlers, clock: Clock, log: Log): Promise<Listener> {
-  const { onRequest, checkAnswer } = handlers;
+  const { onRequest, checkAnswer, onUpgrade } = handlers;
+  /** Their connections may outlive the listener. */
+  const taken = new Set<Duplex>();
   const tls = await tlsOptions(settings);
   const server = tls === null ? createServer(HTTP, onRequest) : createTlsServer({ ...HTTP, ...tls }, onRequest);
   server.on('clientError', (error, socket) => answerRefused(checkAnswer, error, socket));
+  server.on('upgrade', (request, socket, head) => {
+    if (!onUpgrade(request, socket, head)) return passOver(server, request, socket, head);
+    taken.add(socket);
+    socket.once('close', () => taken.delete(socket));
+  });
   // An unknown `Expect` header is not a reason to answer 417.
   server.on('checkExpectation', onRequest);
   server.headersTimeout = HEADERS_TIMEOUT_MS;
@@ -71,7 +83,7 @@ export async function openListener(settings: RestSettings, handlers: Handlers, c
       const renewed = await tlsOptions(wanted);
       if (renewed !== null && server instanceof TlsServer) server.setSecureContext(renewed);
     },
-    close: () => closeServer(server, clock),
+    close: () => closeServer(server, taken, clock),
   };
 }
 
@@ -153,13 +165,26 @@ function bindOnce(server: Server, address: ListenOptions): Promise<void> {
   });
 }
 
-function closeServer(server: Server, clock: Clock): Promise<void> {
+/** Resolves when the port is free and nobody waits for an answer. */
+function closeServer(server: Server, taken: ReadonlySet<Duplex>, clock: Clock): Promise<void> {
   return new Promise((resolve) => {
     const cancel = clock.timer(CLOSE_GRACE_MS, () => server.closeAllConnections());
-    server.close(() => {
+    let cancelLook = () => {};
+    const done = () => {
       cancel();
+      cancelLook();
       resolve();
-    });
+    };
+    // It calls back when the last connection has ended, those that were taken over included.
+    server.close(done);
     server.closeIdleConnections();
+    const look = () => {
+      if (taken.size === 0) return;
+      server.getConnections((_, count) => {
+        if (count <= taken.size) done();
+        else cancelLook = clock.timer(CLOSE_LOOK_MS, look);
+      });
+    };
+    look();
   });
 }

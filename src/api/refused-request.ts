@@ -48,7 +48,9 @@ function refusal(error: Error): number {
 
 const bare = (status: number) => `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`;
 
-function whole({ status, type, body }: Answer): string {
+/** The bytes of an answer that ends the connection. */
+export function whole({ status, type, body, headers }: Answer, extra: Answer['headers'] = {}): string {
   const described = body === '' ? '' : `Content-Type: ${type}\r\n`;
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${described}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`;
+  const others = Object.entries({ ...extra, ...headers }).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${others.join('')}${described}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`;
 }

@@ -11,9 +11,12 @@ import { type AccessRules, accessRules } from './access.ts';
 import type { ApiContext } from './context.ts';
 import { type Listener, openListener } from './listener.ts';
 import { answerOfCheck, respond } from './respond.ts';
+import { asksForLink, type LinkDoor, openLink } from './upgrade.ts';
 
 export interface RestServerOptions extends ApiContext {
   readonly settings: RestSettings;
+  /** Takes the connections of other agents. Absent: nobody does. */
+  readonly links?: LinkDoor;
 }
 
 export interface RestServer {
@@ -39,6 +42,11 @@ export async function startRestServer(options: RestServerOptions): Promise<RestS
       {
         onRequest: (request, response) => respond(options, rules, headers, request, response),
         checkAnswer: (method, url) => answerOfCheck(options, method, url),
+        onUpgrade: (request, socket, head) => {
+          if (options.links === undefined || !asksForLink(request)) return false;
+          void openLink(options, options.links, { rules, headers }, request, socket, head);
+          return true;
+        },
       },
       clock,
       log,

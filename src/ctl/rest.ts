@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import type { Member } from '../core/cluster.ts';
 import { stringifyDefault } from '../support/big-json.ts';
 import { ensureError } from '../support/errors.ts';
-import { exchange, type HttpAnswer, HttpFailure, type HttpRequest, type TlsOptions } from '../support/http.ts';
+import { basicAuth, exchange, type HttpAnswer, HttpFailure, type HttpRequest, type TlsOptions } from '../support/http.ts';
 import type { JsonObject } from '../support/json.ts';
 import type { RestAccess } from './config.ts';
 import { CtlError } from './errors.ts';
@@ -88,10 +88,6 @@ export class RestClient {
     this.#tls ??= tlsOptions(this.#access);
     return { method, headers, body, tls: this.#tls };
   }
-}
-
-export function basicAuth(username: string, password: string): string {
-  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }
 
 function urlOf(member: Addressed, endpoint: string): URL {

@@ -80,6 +80,11 @@ export class HttpFailure extends Error {
   }
 }
 
+/** The value of the `Authorization` header. */
+export function basicAuth(username: string, password: string): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+}
+
 /** A request whose answer the caller reads himself; throws where it cannot even be begun. */
 export function openRequest(url: URL | string, { method = 'GET', headers, body, tls, agent, lookup }: HttpRequest): ClientRequest {
   const secure = (typeof url === 'string' ? url : url.protocol).startsWith('https:');

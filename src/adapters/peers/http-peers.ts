@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { Agent } from 'node:http';
-import { type AgentOptions, Agent as TlsAgent } from 'node:https';
+import { Agent as TlsAgent } from 'node:https';
 import { isDeepStrictEqual } from 'node:util';
 import type { Member } from '../../core/cluster.ts';
 import type { CtlSettings, RestSettings } from '../../core/settings.ts';
@@ -14,7 +14,7 @@ import type { Log } from '../../ports/log.ts';
 import type { PeerStatus, Peers } from '../../ports/peers.ts';
 import { parseJson } from '../../support/big-json.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
-import { exchange, HttpFailure } from '../../support/http.ts';
+import { exchange, HttpFailure, type TlsOptions } from '../../support/http.ts';
 import { DIALECT_VERSION } from '../../version.ts';
 
 export interface PeersOptions {
@@ -30,6 +30,8 @@ export interface HttpPeers extends Peers {
    * Never throws: what cannot be read is logged, and the certificates from before stay.
    */
   renew(): void;
+  /** What connections to the members are encrypted with at present. */
+  tls(): TlsOptions;
 }
 
 interface Connections {
@@ -74,6 +76,7 @@ export function createPeers(options: PeersOptions): HttpPeers {
         options.log.error(`the other members are asked with the certificates from before: ${ensureError(error).message}`);
       }
     },
+    tls: () => tls,
     close() {
       plain.kept.destroy();
       secure.kept.destroy();
@@ -81,7 +84,7 @@ export function createPeers(options: PeersOptions): HttpPeers {
   };
 }
 
-function secureConnections(tls: AgentOptions): Connections {
+function secureConnections(tls: TlsOptions): Connections {
   return { kept: new TlsAgent({ ...tls, keepAlive: true }), fresh: () => new TlsAgent(tls) };
 }
 
@@ -89,7 +92,7 @@ function secureConnections(tls: AgentOptions): Connections {
  * Patroni's rule between daemons: with a client certificate the peer must have one of our
  * authority, whatever host it names; without, any will do.
  */
-function tlsOptions({ ctl, restapi }: ReturnType<PeersOptions['settings']>): AgentOptions {
+function tlsOptions({ ctl, restapi }: ReturnType<PeersOptions['settings']>): TlsOptions {
   if (ctl.certfile === null) return { rejectUnauthorized: false };
   const cafile = ctl.cacert ?? restapi.cafile;
   return {

@@ -1,7 +1,6 @@
 /** HAProxy's own statistics page in its CSV form (HAProxy management guide, section 9.1). */
 import { ensureError } from '../../support/errors.ts';
-import { exchange } from '../../support/http.ts';
-import { basicAuth } from '../rest.ts';
+import { basicAuth, exchange } from '../../support/http.ts';
 import type { HaproxyHealth, ProxyHealth } from './report.ts';
 
 export interface HaproxyAccess {
