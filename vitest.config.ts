@@ -6,7 +6,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['{src,tools,bench}/**/*.test.ts', 'test/{sim,scenarios}/**/*.test.ts', 'test/tutorial/support/*.test.ts'],
+          include: ['{src,tools,bench,chaos}/**/*.test.ts', 'test/{sim,scenarios}/**/*.test.ts', 'test/tutorial/support/*.test.ts'],
           setupFiles: ['test/support/property-seed.ts'],
           testTimeout: 20_000,
         },

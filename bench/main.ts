@@ -8,11 +8,12 @@ import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { become, chooseUnprivileged } from '../src/demo/identity.ts';
 import { entryFor, runningEntry } from '../src/demo/program.ts';
-import { defaultSurvey, type Programs, surveyPrograms } from '../src/demo/programs.ts';
+import type { Programs } from '../src/demo/programs.ts';
 import { RegentError } from '../src/support/errors.ts';
 import { REGENT_VERSION } from '../src/version.ts';
 import type { Figures } from './figures.ts';
 import { type BenchOptions, parseBenchOptions, USAGE } from './options.ts';
+import { findPrograms } from './programs.ts';
 import { reportTable, type Titles } from './report.ts';
 import { runSessions, sessionsOf } from './sessions.ts';
 import { findPatroni, regentSystem, type System } from './systems.ts';
@@ -49,17 +50,6 @@ export async function benchMain(args: readonly string[]): Promise<number> {
   } finally {
     if (json !== null) closeSync(json);
   }
-}
-
-async function findPrograms(): Promise<Programs> {
-  const { found, missing } = await surveyPrograms(defaultSurvey(process.env));
-  const { postgresBin, postgresVersion, etcd, haproxy } = found;
-  if (postgresBin !== undefined && postgresVersion !== undefined && etcd !== undefined && haproxy !== undefined) {
-    return { postgresBin, postgresVersion, etcd, haproxy };
-  }
-  throw new RegentError('PROGRAMS_MISSING', missing.map((program) => `${program.what}: ${program.reason}`).join('; '), {
-    mend: `as root: apt-get install ${missing.flatMap((program) => program.debianPackages).join(' ')}`,
-  });
 }
 
 /** A directory of the user that PostgreSQL will run as; as root we become that user. */

@@ -19,7 +19,7 @@ find_node() {
 # that a deleted file is seen. The bundle also tells its commit.
 sources_are_newer() {
   [ -f "$root/dist/$entry" ] && [ -f "$root/dist/stamp" ] || return 0
-  [ -n "$(find "$root/src" "$root/bench" "$root/tools" "$root/package.json" "$root/package-lock.json" "$root/.git/logs/HEAD" -newer "$root/dist/stamp" -print -quit 2>/dev/null)" ]
+  [ -n "$(find "$root/src" "$root/bench" "$root/chaos" "$root/test/integration/support" "$root/tools" "$root/package.json" "$root/package-lock.json" "$root/.git/logs/HEAD" -newer "$root/dist/stamp" -print -quit 2>/dev/null)" ]
 }
 
 may_build() {

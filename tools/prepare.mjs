@@ -85,7 +85,7 @@ function newest(path) {
 function bundleIsCurrent() {
   const stamp = statSync(join(root, 'dist', 'stamp'), { throwIfNoEntry: false });
   if (!stamp) return false;
-  return ['src', 'bench', 'tools', 'package.json', 'package-lock.json', '.git/logs/HEAD'].every(
+  return ['src', 'bench', 'chaos', 'test/integration/support', 'tools', 'package.json', 'package-lock.json', '.git/logs/HEAD'].every(
     (path) => newest(join(root, path)) <= stamp.mtimeMs,
   );
 }

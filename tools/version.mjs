@@ -21,7 +21,7 @@ function commitOf(root) {
   if (top === null || realpathSync(top) !== realpathSync(root)) return null;
   const [count, hash] = [git(root, 'rev-list', '--count', 'HEAD'), git(root, 'rev-parse', '--short=10', 'HEAD')];
   if (count === null || hash === null) return null;
-  const changes = git(root, 'status', '--porcelain', '--', 'src', 'bench', 'tools', 'package.json', 'package-lock.json');
+  const changes = git(root, 'status', '--porcelain', '--', 'src', 'bench', 'chaos', 'tools', 'package.json', 'package-lock.json');
   return { name: `${count}.g${hash}`, clean: changes === '' };
 }
 

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkFile, type Problem } from './rules.ts';
 
-const FOLDERS = ['src', 'test', 'tools', 'bench', 'docs', 'deploy'];
+const FOLDERS = ['src', 'test', 'tools', 'bench', 'chaos', 'docs', 'deploy'];
 const AT_THE_ROOT = ['README.md'];
 const KINDS = /\.(ts|mjs|sh|pl|js|md)$/;
 

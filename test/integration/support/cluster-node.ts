@@ -19,6 +19,8 @@ export interface NodePlace {
   readonly restPort: number;
   /** Everything of this node lies in it; no other process of the machine names it. */
   readonly directory: string;
+  /** Below `directory`; default `data` in it. */
+  readonly dataDir?: string;
   readonly owner: { readonly uid: number; readonly gid: number };
   /** The agent's command line as the owner runs it. */
   readonly command: readonly string[];
@@ -60,7 +62,7 @@ export class ClusterNode {
   constructor(place: NodePlace) {
     this.place = place;
     this.name = place.name;
-    this.dataDir = join(place.directory, 'data');
+    this.dataDir = place.dataDir ?? join(place.directory, 'data');
   }
 
   /** How the guard shows itself in the process table. */

@@ -45,6 +45,12 @@ export interface ClusterOptions {
   readonly etcd?: EtcdCluster;
   /** false: the agents are not started; node.start() does. */
   readonly start?: boolean;
+  /** An empty folder for all files, which is not removed at the end; default: a temporary one. */
+  readonly directory?: string;
+  /** Where a node has its data directory; default `data`. From the node's own folder. */
+  readonly data?: string;
+  /** The bundle that the agents run; default: that of this checkout, built when it is old. */
+  readonly program?: string;
 }
 
 /**
@@ -72,9 +78,9 @@ function bundle(): string {
 }
 
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
-  const program = bundle();
+  const program = options.program ?? bundle();
   const etcd = options.etcd ?? (await startEtcd());
-  const root = realpathSync(mkdtempSync(join(tmpdir(), 'regent-cluster-')));
+  const root = options.directory ?? realpathSync(mkdtempSync(join(tmpdir(), 'regent-cluster-')));
   const owner = postgresOwner();
   chownSync(root, owner.uid, owner.gid);
   const count = options.nodes ?? 3;
@@ -90,6 +96,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       postgresPort: ports[2 * i]!,
       restPort: ports[2 * i + 1]!,
       directory,
+      dataDir: join(directory, options.data ?? 'data'),
       owner,
       get command() {
         return options.command?.(name, regent, file) ?? regent;
@@ -99,7 +106,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     layOut(node, etcd, options);
     return node;
   });
-  const cluster = new Cluster(root, nodes, etcd, options.etcd === undefined);
+  const cluster = new Cluster(root, nodes, { etcd, ownsEtcd: options.etcd === undefined, keepsFiles: options.directory !== undefined });
   if (options.start === false) return cluster;
   try {
     for (const node of nodes) node.start();
@@ -157,14 +164,18 @@ export class Cluster {
   readonly root: string;
   readonly nodes: readonly ClusterNode[];
   readonly etcd: EtcdCluster;
-  readonly #ownsEtcd: boolean;
+  readonly #owns: { readonly ownsEtcd: boolean; readonly keepsFiles: boolean };
   readonly #writers: Writer[] = [];
 
-  constructor(root: string, nodes: readonly ClusterNode[], etcd: EtcdCluster, ownsEtcd: boolean) {
+  constructor(
+    root: string,
+    nodes: readonly ClusterNode[],
+    { etcd, ...owns }: { readonly etcd: EtcdCluster; readonly ownsEtcd: boolean; readonly keepsFiles: boolean },
+  ) {
     this.root = root;
     this.nodes = nodes;
     this.etcd = etcd;
-    this.#ownsEtcd = ownsEtcd;
+    this.#owns = owns;
     writeFileSync(
       join(root, 'ctl.yml'),
       stringify({ scope: SCOPE, etcd3: { hosts: etcd.endpoints.map((one) => one.replace(/^https?:\/\//, '')) } }),
@@ -293,14 +304,14 @@ export class Cluster {
     return describeCluster(this.nodes);
   }
 
-  /** Ends everything and removes the folder; throws when a process of a node will not go. */
+  /** Ends everything and removes its own folder; throws when a process of a node will not go. */
   async close(): Promise<void> {
     await Promise.all(this.#writers.map((writer) => writer.stop()));
     const outcomes = await Promise.allSettled(this.nodes.map((node) => node.killAll()));
-    if (this.#ownsEtcd) await this.etcd.close();
+    if (this.#owns.ownsEtcd) await this.etcd.close();
     const left = this.nodes.flatMap((node) => node.processes().map(({ pid }) => `${node.name}: ${pid}`));
     for (const node of this.nodes) node.removeTraces();
-    rmSync(this.root, { recursive: true, force: true });
+    if (!this.#owns.keepsFiles) rmSync(this.root, { recursive: true, force: true });
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed?.status === 'rejected') throw failed.reason;
     if (left.length > 0) throw new Error(`processes were left: ${left.join(', ')}`);

@@ -26,6 +26,20 @@ export function whyNoNetwork(): string | null {
   }
 }
 
+/** The kernel can lose and delay packets at random. */
+export function hasNetem(): boolean {
+  const probe = `regent-${process.pid}-netem`;
+  ip(['netns', 'add', probe]);
+  try {
+    tc(probe, ['add', 'dev', 'lo', 'root', 'netem', 'loss', '1%']);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    ip(['netns', 'del', probe]);
+  }
+}
+
 function ip(args: readonly string[]): string {
   return execFileSync('ip', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], timeout: 10_000 });
 }
@@ -34,6 +48,10 @@ function ip(args: readonly string[]): string {
 function batch(namespace: string | null, lines: readonly string[]): void {
   const args = [...(namespace === null ? [] : ['-n', namespace]), '-batch', '-'];
   execFileSync('ip', args, { input: `${lines.join('\n')}\n`, stdio: ['pipe', 'ignore', 'pipe'], timeout: 10_000 });
+}
+
+function tc(namespace: string, args: readonly string[]): void {
+  execFileSync('tc', ['-n', namespace, 'qdisc', ...args], { stdio: ['ignore', 'ignore', 'pipe'], timeout: 10_000 });
 }
 
 function isAlive(pid: number): boolean {
@@ -61,6 +79,7 @@ export class TestNetwork {
   readonly #hub: string;
   readonly #cuts = new Map<string, string>();
   readonly #unplugged = new Set<string>();
+  readonly #shaped = new Set<string>();
 
   constructor(names: readonly string[]) {
     removeLeftovers();
@@ -97,14 +116,46 @@ export class TestNetwork {
     }
   }
 
+  /** The paths that cut() cut, as before. */
+  mend(a: string, ...others: readonly string[]): void {
+    const [here, there] = [this.address(a), others.map((other) => this.address(other))];
+    const rules = there.flatMap((other) => [`from ${here} to ${other} blackhole`, `from ${other} to ${here} blackhole`]);
+    const cut = rules.filter((rule) => this.#cuts.delete(rule));
+    if (cut.length > 0)
+      batch(
+        this.#hub,
+        cut.map((rule) => `rule del ${rule}`),
+      );
+  }
+
   /** Pulls the cable: not even the test reaches the host. */
   unplug(name: string): void {
     batch(this.#hub, [`link set ${this.#host(name).port} down`]);
     this.#unplugged.add(name);
   }
 
+  /**
+   * A queueing discipline of tc(8) on the host's cable, both ways: `['netem', 'loss', '10%']`.
+   * Throws where the kernel has none of that name.
+   */
+  shape(name: string, discipline: readonly string[]): void {
+    this.#shaped.add(name);
+    const { namespace, port } = this.#host(name);
+    tc(this.#hub, ['replace', 'dev', port, 'root', ...discipline]);
+    tc(namespace, ['replace', 'dev', 'eth0', 'root', ...discipline]);
+  }
+
   /** Every path and cable as at the beginning. */
   heal(): void {
+    for (const name of this.#shaped) {
+      const { namespace, port } = this.#host(name);
+      for (const [where, device] of [[this.#hub, port] as const, [namespace, 'eth0'] as const]) {
+        // "replace" first: a discipline that the kernel refused is not there to be deleted.
+        tc(where, ['replace', 'dev', device, 'root', 'pfifo']);
+        tc(where, ['del', 'dev', device, 'root']);
+      }
+    }
+    this.#shaped.clear();
     if (this.#cuts.size > 0)
       batch(
         this.#hub,

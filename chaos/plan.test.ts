@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest';
+import { drawEpisode, groupOf, KINDS, type PlanTerms, titleOf } from './plan.ts';
+
+const terms: PlanTerms = { seed: 42, ttlMs: 5000, members: 3, kinds: KINDS };
+const many = (of: PlanTerms) => Array.from({ length: 2000 }, (_, i) => drawEpisode(of, i + 1));
+
+describe('the plan of a chaos run', () => {
+  it('is the same for the same seed, whatever was drawn before', () => {
+    const seventh = drawEpisode(terms, 7);
+    expect(many(terms)[6]).toEqual(seventh);
+    expect(drawEpisode({ ...terms, seed: 43 }, 7)).not.toEqual(seventh);
+  });
+
+  it('has every kind, on the leader and on every replica, alone and two at once', () => {
+    const episodes = many(terms);
+    const faults = episodes.flatMap((episode) => episode.faults);
+    expect(new Set(faults.map(({ kind }) => kind))).toEqual(new Set(KINDS));
+    const onMembers = faults.filter(({ kind }) => kind === 'kill.node').map(({ target }) => JSON.stringify(target));
+    expect(new Set(onMembers)).toEqual(new Set(['"leader"', '{"replica":0}', '{"replica":1}']));
+    expect(new Set(episodes.map(({ faults: { length } }) => length))).toEqual(new Set([1, 2]));
+  });
+
+  it('holds some faults shorter than half the ttl, and some longer than all of it', () => {
+    const holds = many(terms).map(({ holdMs }) => holdMs);
+    expect(Math.min(...holds)).toBeLessThan(terms.ttlMs / 4);
+    expect(Math.max(...holds)).toBeGreaterThan(terms.ttlMs * 1.5);
+  });
+
+  it('draws only what is asked for', () => {
+    const kinds = new Set(many({ ...terms, kinds: ['cut.off'] }).flatMap(({ faults }) => faults.map(({ kind }) => kind)));
+    expect([...kinds]).toEqual(['cut.off']);
+  });
+
+  it('names episodes by what they do, and to whom', () => {
+    const fault = { kind: 'kill.node', target: 'leader', chance: 0 } as const;
+    const whole = { kind: 'etcd.all', target: null, chance: 0 } as const;
+    const episode = { number: 1, apartMs: 0, holdMs: 0, calmMs: 0 };
+    expect(titleOf({ ...fault, target: { replica: 1 } })).toBe('kill.node replica');
+    expect(groupOf({ ...episode, faults: [whole] })).toBe('etcd.all');
+    expect(groupOf({ ...episode, faults: [fault] })).toBe('kill.node leader');
+    expect(groupOf({ ...episode, faults: [fault, whole] })).toBe('two at once');
+  });
+});
