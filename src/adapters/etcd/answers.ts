@@ -18,6 +18,8 @@ export interface CallSpec {
    * reached.
    */
   readonly consensus: boolean;
+  /** Not through another member. */
+  readonly direct?: boolean;
 }
 
 export interface Header {

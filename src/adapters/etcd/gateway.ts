@@ -13,6 +13,7 @@ import { EndpointPool } from './endpoints.ts';
 import { ClusterIdentity } from './identity.ts';
 import type { IdentityFile } from './identity-file.ts';
 import { type Attempt, type RaceResult, race } from './race.ts';
+import { Relay, type RelaySettings } from './relay.ts';
 import { TermGuard } from './term-guard.ts';
 import { type Login, Token } from './token.ts';
 import { HttpTransport, type StreamHandlers, type Transport } from './transport.ts';
@@ -27,6 +28,8 @@ export interface GatewayOptions {
   readonly login?: () => Login;
   /** How requests travel; nothing: over HTTP. */
   readonly transport?: Transport;
+  /** Who carries calls where etcd cannot be reached; nothing: nobody. */
+  readonly relay?: RelaySettings;
 }
 
 export interface Reply {
@@ -62,6 +65,7 @@ export class Gateway {
   readonly pool: EndpointPool;
   readonly guard: TermGuard;
   readonly identity: ClusterIdentity;
+  readonly relay: Relay | null;
   /** When an endpoint last showed that it is of this node's etcd. */
   readonly #provenAtMs = new Map<string, number>();
   readonly #clock: Clock;
@@ -71,12 +75,16 @@ export class Gateway {
   readonly #discovery: Discovery;
   readonly #closing = new AbortController();
 
-  constructor({ settings, log, clock, identity, login, transport }: GatewayOptions) {
+  constructor({ settings, log, clock, identity, login, transport, relay }: GatewayOptions) {
     this.#clock = clock;
     this.#log = log;
     this.pool = new EndpointPool(settings.endpoints);
     this.guard = new TermGuard(clock, log);
     this.identity = new ClusterIdentity(clock, log, identity);
+    this.relay =
+      relay === undefined
+        ? null
+        : new Relay({ ...relay, clock, log, identity: this.identity, guard: this.guard, closing: this.#closing.signal });
     this.pool.onSuspicion((endpoint) => this.#provenAtMs.delete(endpoint));
     this.#transport = transport ?? new HttpTransport(settings, clock);
     this.#token = new Token(login ?? (() => settings), (spec) => this.#race(spec, null), log);
@@ -100,9 +108,14 @@ export class Gateway {
     await this.#discovery.beforeCall(spec.timeoutMs);
     let maybeApplied = false;
     for (let attempt = 0; ; attempt++) {
-      await this.#token.ensure(left());
-      const used = this.#token.value;
-      const result = await this.#race({ ...spec, timeoutMs: left() }, used);
+      let used: string | null = null;
+      const prepare = async () => {
+        await this.#token.ensure(left());
+        used = this.#token.value;
+      };
+      const result = await this.#anyWay({ ...spec, timeoutMs: left() }, prepare, (abandon) =>
+        this.#race({ ...spec, timeoutMs: left() }, used, abandon),
+      );
       maybeApplied ||= result.maybeApplied;
       if (result.kind === 'timeout') throw this.#unreachable(spec, result);
       const verdict = result.value;
@@ -158,14 +171,24 @@ export class Gateway {
     return this.#closing.signal.aborted;
   }
 
-  #race(spec: CallSpec, token: string | null): Promise<RaceResult<Verdict>> {
+  async #anyWay(
+    spec: CallSpec,
+    prepare: () => Promise<void>,
+    directly: (abandon: AbortSignal) => Promise<RaceResult<Verdict>>,
+  ): Promise<RaceResult<Verdict>> {
+    if (this.relay !== null) return this.relay.beside(spec, { prepare, race: directly });
+    await prepare();
+    return directly(this.#closing.signal);
+  }
+
+  #race(spec: CallSpec, token: string | null, abandon = this.#closing.signal): Promise<RaceResult<Verdict>> {
     return race<Verdict>({
       clock: this.#clock,
       timeoutMs: spec.timeoutMs,
       endpoints: () => this.pool.list(),
       isDoubtful: (endpoint) => this.pool.isDoubtful(endpoint),
       attempt: (endpoint, signal) => this.#attempt(endpoint, spec, token, signal),
-      abandon: this.#closing.signal,
+      abandon,
       onFailed: (endpoint, reason) => {
         if (this.closed) return;
         this.#log.debug(`etcd ${endpoint} failed ${spec.path}: ${reason}`, { endpoint });

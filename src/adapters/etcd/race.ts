@@ -21,7 +21,8 @@ import type { Clock } from '../../ports/clock.ts';
 import { ensureError } from '../../support/errors.ts';
 
 export type Attempt<T> =
-  | { readonly kind: 'answer'; readonly value: T }
+  /** `maybeApplied`: the one who answered knows of another copy that may have taken effect. */
+  | { readonly kind: 'answer'; readonly value: T; readonly maybeApplied?: boolean }
   /**
    * Another endpoint may do better. `applied: 'no'` only when the request certainly took no effect.
    */
@@ -150,7 +151,8 @@ class Race<T> {
       return;
     }
     const silent = [...this.#running.keys()];
-    this.#finish({ ...result, endpoint, maybeApplied: this.#maybeApplied || silent.length > 0 });
+    const maybeApplied = this.#maybeApplied || silent.length > 0 || result.maybeApplied === true;
+    this.#finish({ kind: 'answer', value: result.value, endpoint, maybeApplied });
     // An endpoint that was asked and is still silent is slower than a fraction of the call, so it
     // goes behind the others.
     for (const other of silent) if (other !== endpoint) this.#options.onFailed(other, `slower than ${endpoint}`);

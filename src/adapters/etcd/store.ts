@@ -4,6 +4,7 @@
  * lost reply in txn.ts.
  */
 import type { EtcdSettings } from '../../core/settings.ts';
+import type { Carrier } from '../../ports/carrier.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { CallOptions, Dcs } from '../../ports/dcs.ts';
 import type { Log } from '../../ports/log.ts';
@@ -13,6 +14,7 @@ import type { KeyValue } from './answers.ts';
 import { ClusterReader } from './decode.ts';
 import { compareNames } from './decode-values.ts';
 import { encodeFailover, encodeStatus, encodeSync, statusObject } from './encode.ts';
+import { EtcdCarrier } from './etcd-carrier.ts';
 import { Gateway } from './gateway.ts';
 import { checkHealth } from './health.ts';
 import type { IdentityFile } from './identity-file.ts';
@@ -21,6 +23,7 @@ import { clusterPrefix, decodeText, encodePrefixEnd, encodeText, memberKey, name
 import { acquireLeader, attachLeader, releaseLeader } from './leader-key.ts';
 import { grantLease, keepLeaseAlive, revokeLease } from './leases.ts';
 import { Progress } from './progress.ts';
+import type { RelaySettings } from './relay.ts';
 import type { Login } from './token.ts';
 import type { Transport } from './transport.ts';
 import { storedIn, Transactions } from './txn.ts';
@@ -41,6 +44,10 @@ export interface EtcdDcsOptions {
   readonly login?: () => Login;
   /** How requests travel; nothing: over HTTP. */
   readonly transport?: Transport;
+  /**
+   * Whose calls other members carry, while it leads and cannot reach etcd; nothing: they do not.
+   */
+  readonly relay?: RelaySettings;
   /** For tests; the defaults suit everything else. */
   readonly watchTimings?: WatchTimings;
 }
@@ -55,13 +62,14 @@ export interface ListScopesOptions extends CallOptions {
 /**
  * Connects to nothing yet. Throws RegentError DCS_TLS_FILE when a certificate file cannot be read.
  */
-export function createEtcdDcs(options: EtcdDcsOptions): Dcs {
+export function createEtcdDcs(options: EtcdDcsOptions): Dcs & Carrier {
   const gateway = new Gateway(options);
   const progress = new Progress();
   const prefix = clusterPrefix(options.namespace, options.scope);
   const reader = new ClusterReader(prefix);
   const keys = new Transactions(gateway, progress, prefix);
   const watches = new Set<PrefixWatch>();
+  const carrier = new EtcdCarrier({ gateway, prefix, clock: options.clock, log: options.log });
   return {
     ...leaseCalls(gateway, keys),
     ...memberCalls(gateway, keys),
@@ -69,8 +77,11 @@ export function createEtcdDcs(options: EtcdDcsOptions): Dcs {
     read: async ({ timeoutMs }) => {
       const kvs = await readRange(gateway, { key: encodeText(prefix), range_end: encodePrefixEnd(prefix) }, timeoutMs);
       for (const kv of kvs.list) progress.changed(BigInt(kv.mod_revision ?? '0'));
-      return reader.read(kvs.list, kvs.revision);
+      const view = reader.read(kvs.list, kvs.revision);
+      gateway.relay?.learned(view);
+      return view;
     },
+    carry: (from, message) => carrier.carry(from, message),
     watch: (listener) => {
       const { log, clock, watchTimings } = options;
       const watch = new PrefixWatch({
@@ -95,6 +106,7 @@ export function createEtcdDcs(options: EtcdDcsOptions): Dcs {
     close: () => {
       for (const watch of watches) watch.close();
       watches.clear();
+      carrier.close();
       gateway.close();
     },
   };
