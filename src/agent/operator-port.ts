@@ -1,7 +1,8 @@
 /** The agent's side of the REST server (ports/operator.ts). */
-import { type ClusterView, memberOf } from '../core/cluster.ts';
+import { memberOf } from '../core/cluster.ts';
 import type { OperatorPort, RestartRequest } from '../ports/operator.ts';
 import type { Agent } from './agent.ts';
+import { checkFactsOf, freshView } from './check-facts.ts';
 import { statusNow, statusOf } from './status.ts';
 
 const JUDGE_MS = 5000;
@@ -11,8 +12,9 @@ export function operatorPort(agent: Agent): OperatorPort {
   return {
     status: () => statusOf(parts, agent),
     statusNow: () => statusNow(parts, agent),
+    checkFacts: checkFactsOf(parts, agent),
     settings: () => parts.settings.current(),
-    view: () => freshView(agent),
+    view: () => freshView(agent.parts, agent),
     dcs: () => parts.dcs,
     wake: () => agent.wake.now(),
     restart: (request) => requests.restart(request),
@@ -30,15 +32,6 @@ export function operatorPort(agent: Agent): OperatorPort {
   };
 }
 
-function freshView(agent: Agent): ClusterView | null {
-  const { clock, settings } = agent.parts;
-  const dcs = agent.rounds.last?.observation.dcs;
-  const ttlMs = settings.current().dynamic.ttlSeconds * 1000;
-  const { lastReadWallMs } = agent.rounds;
-  if (!dcs?.known || lastReadWallMs === null || clock.wallMs() - lastReadWallMs > ttlMs) return null;
-  return dcs.view;
-}
-
 function conditionsOf(data: Readonly<Record<string, unknown>>): RestartRequest {
   const role = data['role'];
   const version = data['postgres_version'];
@@ -52,7 +45,7 @@ function conditionsOf(data: Readonly<Record<string, unknown>>): RestartRequest {
 }
 
 const mark = (agent: Agent): string => {
-  const view = freshView(agent);
+  const view = freshView(agent.parts, agent);
   const leader = view?.leader ?? null;
   const role = view !== null && leader !== null ? (memberOf(view, leader.name)?.role ?? '') : '';
   return `${leader?.name ?? ''} ${leader?.modRevision ?? ''} ${role} ${view?.failover?.modRevision ?? ''}`;

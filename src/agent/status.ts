@@ -5,7 +5,7 @@
 
 import { type Authority, isGuardHealthy, leads, mayWriteUntilMs } from '../core/authority.ts';
 import { type ChoreKind, choreName } from '../core/chores.ts';
-import { type Context, contextOf } from '../core/context.ts';
+import { contextOf } from '../core/context.ts';
 import { localPosition } from '../core/divergence.ts';
 import { type JobKind, jobLabel } from '../core/effects.ts';
 import type { Memory } from '../core/model.ts';
@@ -21,6 +21,7 @@ import type { Postgres } from '../ports/postgres.ts';
 import type { SettingsSource } from '../ports/settings.ts';
 import { DIALECT_VERSION, REGENT_VERSION } from '../version.ts';
 import type { AgentView } from './agent-view.ts';
+import { leadership, NO_LEADERSHIP } from './leadership.ts';
 import { LEAVING } from './leave-sync.ts';
 import { maskedWord, ownWord } from './own-word.ts';
 
@@ -51,7 +52,8 @@ export function statusOf(
   const c = last === null || pg === null ? null : contextOf({ ...last.observation, pg, nowMs, authority }, memory);
   const sql = pg?.state === 'running' ? pg.sql : null;
   const dcsStale = lastReadWallMs === null || clock.wallMs() - lastReadWallMs > dynamic.ttlSeconds * 1000;
-  const isLeader = c !== null && !agent.job.isStopping && servesWrites(c, memory) && (leads(authority, nowMs) || (c.paused && c.lockMine));
+  const { serves, held } = c === null ? NO_LEADERSHIP : leadership(c, memory);
+  const isLeader = serves && !agent.job.isStopping && (held || leads(authority, nowMs));
   const status: AgentStatus = {
     name: local.name,
     scope: local.scope,
@@ -148,13 +150,4 @@ function guardStatus(authority: Authority, nowMs: number, tethered: boolean | nu
   const { state, deadlineMs } = authority.guard;
   const strikesInMs = deadlineMs === null ? null : Math.max(0, deadlineMs - nowMs);
   return { healthy: isGuardHealthy(authority, nowMs), state, strikesInMs, tethered };
-}
-
-/**
- * An answer that is late does not turn clients away; a server that is down, starting or in recovery
- * does.
- */
-function servesWrites(c: Context, memory: Memory): boolean {
-  const { pg } = c.o;
-  return c.isPrimary || (memory.role === 'primary' && pg.sql === null && (pg.state === 'unresponsive' || pg.state === 'running'));
 }

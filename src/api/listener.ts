@@ -12,7 +12,9 @@ import type { RestSettings } from '../core/settings.ts';
 import { type Clock, sleep } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
+import { postDoorman } from './doorman.ts';
 import { passOver } from './pass-over.ts';
+import { KEEP_ALIVE_SECONDS, type QuickAnswer } from './quick-answer.ts';
 import { answerRefused, type CheckAnswer, MAX_HEADER_BYTES } from './refused-request.ts';
 
 /**
@@ -22,7 +24,7 @@ const BIND_ATTEMPTS = 10;
 const BIND_RETRY_MS = 200;
 const HEADERS_TIMEOUT_MS = 5000;
 const REQUEST_TIMEOUT_MS = 15_000;
-const KEEP_ALIVE_MS = 10_000;
+const KEEP_ALIVE_MS = KEEP_ALIVE_SECONDS * 1000;
 /** How long answers in progress may take when the listener closes. */
 const CLOSE_GRACE_MS = 500;
 const CLOSE_LOOK_MS = 20;
@@ -41,6 +43,8 @@ export interface Listener {
 
 export interface Handlers {
   readonly onRequest: RequestListener;
+  /** To health checks in one packet; null: to be handled as a request. */
+  readonly quickAnswer: (packet: Buffer) => QuickAnswer | null;
   /** For requests that are not valid HTTP. */
   readonly checkAnswer: CheckAnswer;
   /** False: the request is read as if it offered no other protocol. True: the socket is taken. */
@@ -55,7 +59,7 @@ const HTTP: ServerOptions = { requireHostHeader: false, maxHeaderSize: MAX_HEADE
 
 /** Throws REST_TLS or REST_LISTEN. */
 export async function openListener(settings: RestSettings, handlers: Handlers, clock: Clock, log: Log): Promise<Listener> {
-  const { onRequest, checkAnswer, onUpgrade } = handlers;
+  const { onRequest, quickAnswer, checkAnswer, onUpgrade } = handlers;
   /** Their connections may outlive the listener. */
   const taken = new Set<Duplex>();
   const tls = await tlsOptions(settings);
@@ -71,6 +75,7 @@ export async function openListener(settings: RestSettings, handlers: Handlers, c
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   server.keepAliveTimeout = KEEP_ALIVE_MS;
+  const doorman = postDoorman(server, { answerTo: quickAnswer, silenceMs: HEADERS_TIMEOUT_MS, keepAliveMs: KEEP_ALIVE_MS });
   await bind(server, settings, clock);
   // Without this listener, a failed accept (for example, no free file descriptor) would end the
   // agent.
@@ -83,7 +88,10 @@ export async function openListener(settings: RestSettings, handlers: Handlers, c
       const renewed = await tlsOptions(wanted);
       if (renewed !== null && server instanceof TlsServer) server.setSecureContext(renewed);
     },
-    close: () => closeServer(server, taken, clock),
+    close: () => {
+      doorman.close();
+      return closeServer(server, taken, clock);
+    },
   };
 }
 

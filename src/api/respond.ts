@@ -79,7 +79,8 @@ export function answerOfCheck(context: ApiContext, method: string, url: string):
   return method === 'GET' && !readers.has(target.segment) ? healthAnswer(context, target) : null;
 }
 
-function healthAnswer(context: ApiContext, target: Target): Answer {
+/** The answer to a GET that nothing else answers. */
+export function healthAnswer(context: Pick<ApiContext, 'operator'>, target: Target): Answer {
   const { operator } = context;
   return json(healthCode(context, target), statusBody(operator.status(), operator.view(), operator.settings()));
 }
@@ -97,8 +98,9 @@ function codeOnly(context: ApiContext, method: string, target: Target): number |
   return null;
 }
 
-function healthCode({ operator }: ApiContext, { path, query }: Target): number {
-  return healthCheck(path, query, operator.status(), operator.view(), operator.settings());
+function healthCode({ operator }: Pick<ApiContext, 'operator'>, { path, query }: Target): number {
+  const { status, view, settings } = operator.checkFacts();
+  return healthCheck(path, query, status, view, settings);
 }
 
 async function read(reader: (context: ApiContext) => Promise<Answer> | Answer, context: ApiContext): Promise<Answer> {

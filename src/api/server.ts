@@ -10,6 +10,7 @@ import { REGENT_VERSION } from '../version.ts';
 import { type AccessRules, accessRules } from './access.ts';
 import type { ApiContext } from './context.ts';
 import { type Listener, openListener } from './listener.ts';
+import { quickAnswers } from './quick-answer.ts';
 import { answerOfCheck, respond } from './respond.ts';
 import { asksForLink, type LinkDoor, openLink } from './upgrade.ts';
 
@@ -36,11 +37,13 @@ export async function startRestServer(options: RestServerOptions): Promise<RestS
   let headers = extraHeaders(options.settings, log);
   let current = options.settings;
   let closed = false;
+  const quickly = quickAnswers(options);
   const open = (settings: RestSettings) =>
     openListener(
       settings,
       {
         onRequest: (request, response) => respond(options, rules, headers, request, response),
+        quickAnswer: (packet) => quickly(packet, headers),
         checkAnswer: (method, url) => answerOfCheck(options, method, url),
         onUpgrade: (request, socket, head) => {
           if (options.links === undefined || !asksForLink(request)) return false;

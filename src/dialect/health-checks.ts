@@ -7,7 +7,7 @@ import type { ClusterView } from '../core/cluster.ts';
 import { modesOf } from '../core/cluster-modes.ts';
 import type { Settings } from '../core/settings.ts';
 import { type Lsn, maxLsn } from '../core/units.ts';
-import type { AgentStatus } from '../ports/agent-status.ts';
+import type { AgentStatus, Standing } from '../ports/agent-status.ts';
 import { replicationState, servedRole } from './member-record.ts';
 import { shownPostgresState, syncStanding } from './status-body.ts';
 
@@ -16,7 +16,7 @@ export type Query = ReadonlyMap<string, string>;
 
 interface Check {
   readonly query: Query;
-  readonly status: AgentStatus;
+  readonly status: Standing;
   readonly view: ClusterView | null;
   readonly settings: Settings;
   readonly role: string;
@@ -30,7 +30,7 @@ interface RoleCodes {
 }
 
 /** 200 or 503. `path` comes without its query. */
-export function healthCheck(path: string, query: Query, status: AgentStatus, view: ClusterView | null, settings: Settings): number {
+export function healthCheck(path: string, query: Query, status: Standing, view: ClusterView | null, settings: Settings): number {
   const check: Check = { query, status, view, settings, role: servedRole(status, settings) };
   return isHealthy(path === '/' ? '/primary' : path, check) ? 200 : 503;
 }
@@ -123,7 +123,7 @@ function isServingReplica({ query, status, view, settings, role }: Check): boole
 }
 
 /** The furthest position of the leader this node has heard of. */
-function leaderLsn(status: AgentStatus, view: ClusterView | null): Lsn | null {
+function leaderLsn(status: Standing, view: ClusterView | null): Lsn | null {
   return maxLsn(view?.status?.optime, status.sql?.receiver?.latestEndLsn);
 }
 

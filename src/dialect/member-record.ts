@@ -81,7 +81,7 @@ export function lsnToJson(lsn: Lsn | null): JsonValue {
 }
 
 /** The role PostgreSQL has by its own word; in a standby cluster the one the agent plays. */
-export function servedRole(status: AgentStatus, settings: Settings): string {
+export function servedRole(status: Pick<AgentStatus, 'role' | 'sql'>, settings: Settings): string {
   if (status.sql === null) return status.role;
   if (!status.sql.inRecovery) return 'primary';
   return modesOf(settings.dynamic.raw).standbyCluster ? status.role : 'replica';

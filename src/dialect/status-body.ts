@@ -6,7 +6,7 @@ import { type ClusterView, type PostgresState, sameName } from '../core/cluster.
 import type { SqlFacts } from '../core/postgres-facts.ts';
 import type { Settings } from '../core/settings.ts';
 import { type Lsn, ZERO_LSN } from '../core/units.ts';
-import type { AgentStatus } from '../ports/agent-status.ts';
+import type { AgentStatus, Standing } from '../ports/agent-status.ts';
 import type { JsonObject } from '../support/json.ts';
 import { lsnToJson, publishedTags, replicationState, servedRole } from './member-record.ts';
 import { sayOwnWord } from './own-word.ts';
@@ -65,7 +65,7 @@ const onDisk = (end: { readonly timeline: number; readonly lsn: Lsn } | null): J
   end === null ? {} : { timeline: end.timeline, location: lsnToJson(end.lsn) };
 
 /** A server that should be running but does not answer is not called running. */
-export function shownPostgresState(status: AgentStatus): PostgresState {
+export function shownPostgresState(status: Pick<AgentStatus, 'state' | 'sql'>): PostgresState {
   return status.state === 'running' && status.sql === null ? 'unknown' : status.state;
 }
 
@@ -73,7 +73,7 @@ export function shownPostgresState(status: AgentStatus): PostgresState {
  * Whether etcd lists this replica as one to be promoted without loss, under the name of the mode in
  * force.
  */
-export function syncStanding(status: AgentStatus, view: ClusterView | null, settings: Settings): SyncStanding {
+export function syncStanding(status: Standing, view: ClusterView | null, settings: Settings): SyncStanding {
   const mode = settings.dynamic.synchronousMode;
   if (mode === 'off' || servedRole(status, settings) !== 'replica') return null;
   const listed = view?.sync?.standbys.some((name) => sameName(name, status.name)) ?? false;

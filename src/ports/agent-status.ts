@@ -142,3 +142,6 @@ export interface AgentStatus extends OwnWord {
   /** Chores that fail, by what they are called, and why. */
   readonly failing?: Readonly<Record<string, string>>;
 }
+
+/** What health checks look at. */
+export type Standing = Pick<AgentStatus, 'name' | 'state' | 'role' | 'sql' | 'isLeader' | 'paused'>;

@@ -7,7 +7,7 @@ import type { Settings } from '../core/settings.ts';
 import type { Gucs } from '../pgconf/guc.ts';
 import type { Complaint } from '../pgconf/guc-complaints.ts';
 import type { JsonObject } from '../support/json.ts';
-import type { AgentStatus } from './agent-status.ts';
+import type { AgentStatus, Standing } from './agent-status.ts';
 import type { Dcs } from './dcs.ts';
 import type { ReloadPreview } from './settings.ts';
 
@@ -26,6 +26,13 @@ export type RequestOutcome =
    */
   | { readonly ok: true; readonly message: string; readonly job?: string }
   | { readonly ok: false; readonly status: number; readonly message: string };
+
+/** What the answers to health checks are made of. */
+export interface CheckFacts {
+  readonly status: Standing;
+  readonly view: ClusterView | null;
+  readonly settings: Settings;
+}
 
 /** A request in the failover key that this agent dropped instead of carrying it out. */
 export interface DroppedRequest {
@@ -46,6 +53,11 @@ export interface OperatorPort {
    * their question. Takes two deadlines of a round at most; never throws.
    */
   statusNow(): Promise<AgentStatus>;
+  /**
+   * What status(), view() and settings() say now, as far as health checks look at it. It is the
+   * same object for as long as all of that stays as it is. So an answer made from it may be kept.
+   */
+  checkFacts(): CheckFacts;
   settings(): Settings;
   /** The last cluster view; null when etcd has not been read for a ttl. */
   view(): ClusterView | null;

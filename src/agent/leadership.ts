@@ -1,0 +1,24 @@
+/** What a round found of leading, before the end of the lease has its say. */
+import type { Context } from '../core/context.ts';
+import type { Memory } from '../core/model.ts';
+
+export interface Leadership {
+  /** PostgreSQL serves as a primary's does, as far as is known. */
+  readonly serves: boolean;
+  /** In a pause the leader key is held without regard to the lease. */
+  readonly held: boolean;
+}
+
+/** Before the first round. */
+export const NO_LEADERSHIP: Leadership = { serves: false, held: false };
+
+export const leadership = (c: Context, memory: Memory): Leadership => ({ serves: servesWrites(c, memory), held: c.paused && c.lockMine });
+
+/**
+ * An answer that is late does not turn clients away; a server that is down, starting or in recovery
+ * does.
+ */
+function servesWrites(c: Context, memory: Memory): boolean {
+  const { pg } = c.o;
+  return c.isPrimary || (memory.role === 'primary' && pg.sql === null && (pg.state === 'unresponsive' || pg.state === 'running'));
+}
