@@ -1,4 +1,5 @@
 /** What was measured, and how repetitions are summed up. Pure. */
+import type { CheckCost } from './checks.ts';
 import type { IdleCost } from './idle.ts';
 import type { ScenarioId, SystemId } from './options.ts';
 import type { Outage } from './outage.ts';
@@ -6,7 +7,7 @@ import type { Outage } from './outage.ts';
 export const COLUMNS = ['regent-router', 'regent', 'patroni'] as const;
 export type ColumnId = (typeof COLUMNS)[number];
 
-export type EventId = Exclude<ScenarioId, 'start' | 'idle'>;
+export type EventId = Exclude<ScenarioId, 'start' | 'idle' | 'checks'>;
 
 export interface EventFigure extends Outage {
   readonly column: ColumnId;
@@ -19,6 +20,7 @@ export interface Figures {
   readonly starts: ReadonlyArray<{ readonly system: SystemId; readonly tookMs: number }>;
   readonly events: readonly EventFigure[];
   readonly idle: ReadonlyArray<{ readonly system: SystemId; readonly withChecks: boolean; readonly cost: IdleCost }>;
+  readonly checks: ReadonlyArray<{ readonly system: SystemId; readonly cost: CheckCost }>;
   /** What could not be measured. */
   readonly failures: ReadonlyArray<{ readonly system: SystemId; readonly scenario: string; readonly message: string }>;
 }

@@ -1,12 +1,10 @@
 /** What an agent costs that has nothing to do, read from Linux's /proc. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseStat, procTable } from '../src/demo/process-table.ts';
+import { procTable } from '../src/demo/process-table.ts';
 import type { Lab } from './lab.ts';
 import { nowMs } from './now.ts';
 
-/** USER_HZ, which is 100 on every Linux that Node runs on (times(2), proc(5)). */
-const TICK_MS = 10;
 const KIB = 1024;
 
 export interface Memory {
@@ -23,14 +21,20 @@ export interface IdleCost {
   readonly helpers: readonly Memory[];
 }
 
+/** Time on a CPU, the first figure of a thread's schedstat, ns. */
+export function cpuMs(schedstat: string): number {
+  const ns = Number(/^(\d+) \d+ \d+$/.exec(schedstat.trim())?.[1] ?? Number.NaN);
+  if (!Number.isFinite(ns)) throw new Error('this is not a line of /proc/PID/task/TID/schedstat');
+  return ns / 1e6;
+}
+
 /**
- * User and system time of all threads, those that have ended too. Throws when the process is gone.
+ * User and system time of all threads that are there, in ms. /proc/PID/stat counts in steps of 10
+ * ms, too coarse for what is idle. Throws when the process is gone.
  */
-export function cpuMs(stat: string): number {
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const ticks = Number(fields[11]) + Number(fields[12]);
-  if (parseStat(stat) === null || !Number.isFinite(ticks)) throw new Error('this is not a line of /proc/PID/stat');
-  return ticks * TICK_MS;
+export function cpuOf(pid: number): number {
+  const tasks = `/proc/${pid}/task`;
+  return readdirSync(tasks).reduce((sum, task) => sum + cpuMs(readFileSync(`${tasks}/${task}/schedstat`, 'utf8')), 0);
 }
 
 /** The sums of smaps_rollup, kB. */
@@ -43,7 +47,6 @@ export function memoryOf(rollup: string): Memory {
   return { rssBytes: read('Rss'), pssBytes: read('Pss') };
 }
 
-const cpuOf = (pid: number) => cpuMs(readFileSync(`/proc/${pid}/stat`, 'utf8'));
 const memoryOfProcess = (pid: number) => memoryOf(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
 
 /**

@@ -1,6 +1,6 @@
 /**
  * `regent bench failover`: what a client sees when its cluster is broken, beside Patroni on the
- * same machine in the same run.
+ * same machine in the same run. `regent bench idle`: what agents cost that have nothing to do.
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { chown, mkdtemp, realpath, rm } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import type { Programs } from '../src/demo/programs.ts';
 import { RegentError } from '../src/support/errors.ts';
 import { REGENT_VERSION } from '../src/version.ts';
 import type { Figures } from './figures.ts';
-import { type BenchOptions, parseBenchOptions, USAGE } from './options.ts';
+import { type BenchOptions, COMMANDS, parseBenchOptions, USAGE } from './options.ts';
 import { findPrograms } from './programs.ts';
 import { reportTable, type Titles } from './report.ts';
 import { runSessions, sessionsOf } from './sessions.ts';
@@ -32,12 +32,13 @@ const say = (text: string) => void process.stderr.write(`${text}\n`);
 export async function benchMain(args: readonly string[]): Promise<number> {
   const [what, ...rest] = args;
   if (what === 'writer') return writerMain(rest);
-  if (what !== 'failover') {
+  const command = COMMANDS.find((one) => one === what);
+  if (command === undefined) {
     const wantsHelp = what === '--help' || what === '-h';
     (wantsHelp ? process.stdout : process.stderr).write(USAGE);
     return wantsHelp ? 0 : EXIT_USAGE;
   }
-  const options = parseBenchOptions(rest);
+  const options = parseBenchOptions(rest, command);
   if (options === null) {
     process.stdout.write(USAGE);
     return 0;

@@ -27,6 +27,11 @@ describe('the command line of the benchmark', () => {
     expect(options).toMatchObject({ systems: ['patroni'], scenarios: ['node', 'idle'], jsonFile: 'f' });
   });
 
+  it('leaves failovers out where idling is asked for', () => {
+    expect(parseBenchOptions(['--runs', '2'], 'idle')).toMatchObject({ runs: 2, scenarios: ['idle', 'checks'] });
+    expect(() => parseBenchOptions(['--scenario', 'node'], 'idle')).toThrow(expect.objectContaining({ code: 'BENCH_OPTION' }));
+  });
+
   it.each([
     [['--runs', '0'], '--runs 0'],
     [['--runs', '1e2'], '--runs 1e2'],

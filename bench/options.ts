@@ -1,6 +1,6 @@
 /**
- * What `regent bench failover` is asked to measure: its command line, and the plan that follows
- * from it.
+ * What `regent bench failover` and `regent bench idle` are asked to measure: their command lines,
+ * and the plan that follows from them.
  */
 import { parseArgs } from 'node:util';
 import { RegentError } from '../src/support/errors.ts';
@@ -8,8 +8,14 @@ import { RegentError } from '../src/support/errors.ts';
 export const SYSTEMS = ['regent', 'patroni'] as const;
 export type SystemId = (typeof SYSTEMS)[number];
 
-export const SCENARIOS = ['start', 'idle', 'switchover', 'postmaster', 'node', 'node-20', 'node-5'] as const;
+export const SCENARIOS = ['start', 'idle', 'checks', 'switchover', 'postmaster', 'node', 'node-20', 'node-5'] as const;
 export type ScenarioId = (typeof SCENARIOS)[number];
+
+/** What `regent bench idle` measures. */
+const IDLE_SCENARIOS: readonly ScenarioId[] = ['idle', 'checks'];
+
+export const COMMANDS = ['failover', 'idle'] as const;
+export type BenchCommand = (typeof COMMANDS)[number];
 
 export interface BenchOptions {
   readonly runs: number;
@@ -27,16 +33,19 @@ const IDLE_SECONDS = 60;
 const QUICK_IDLE_SECONDS = 30;
 
 export const USAGE = `usage: regent bench failover [--runs N] [--quick] [--only regent|patroni] [--scenario NAME ...] [--json FILE]
+       regent bench idle [--runs N] [--quick] [--only regent|patroni] [--json FILE]
 
 Builds clusters of three nodes, three etcd and HAProxy on loopback, in a temporary directory, breaks them under a client that writes
 through HAProxy, and prints what the client saw; beside it the same for the Patroni that is installed on this machine, if any.
+\`regent bench idle\` measures only what agents cost that have nothing to do, and what a health check costs them.
 
   --runs N         repetitions of each scenario (default ${DEFAULT_RUNS}); medians and ranges are printed
   --quick          one run, and ${QUICK_IDLE_SECONDS} s of idling instead of ${IDLE_SECONDS}
   --only SYSTEM    regent or patroni alone
   --scenario NAME  one of: ${SCENARIOS.join(', ')}; may be given several times (default: all)
                    start       from nothing to three healthy streaming nodes
-                   idle        CPU and memory of agents that have nothing to do
+                   idle        CPU and memory of agents that have nothing to do, without and with HAProxy's checks
+                   checks      CPU of a single health check, at 1 and at 20 a second
                    switchover  by the REST API, to a named replica
                    postmaster  kill -9 of the primary's postmaster
                    node        kill -9 of all processes of the primary's node, at ttl 30; node-20, node-5: at smaller ones
@@ -57,16 +66,23 @@ function runsOf(text: string | undefined, quick: boolean): number {
 }
 
 /** null: help is wanted. Throws BENCH_OPTION. */
-export function parseBenchOptions(args: readonly string[]): BenchOptions | null {
+export function parseBenchOptions(args: readonly string[], command: BenchCommand = 'failover'): BenchOptions | null {
   const { values } = read(args);
   if (values.help) return null;
+  if (command === 'idle' && values.scenario !== undefined) {
+    throw new RegentError('BENCH_OPTION', '--scenario: idle has none', { mend: 'use: regent bench failover --scenario …' });
+  }
   const quick = values.quick ?? false;
   return {
     runs: runsOf(values.runs, quick),
     idleSeconds: quick ? QUICK_IDLE_SECONDS : IDLE_SECONDS,
     systems: values.only === undefined ? SYSTEMS : [oneOf('--only', SYSTEMS, values.only)],
     scenarios:
-      values.scenario === undefined ? SCENARIOS : [...new Set(values.scenario.map((name) => oneOf('--scenario', SCENARIOS, name)))],
+      values.scenario === undefined
+        ? command === 'idle'
+          ? IDLE_SCENARIOS
+          : SCENARIOS
+        : [...new Set(values.scenario.map((name) => oneOf('--scenario', SCENARIOS, name)))],
     jsonFile: values.json ?? null,
   };
 }

@@ -17,6 +17,10 @@ const figures: Figures = {
     { column: 'patroni', event: 'switchover', ...outage(4000, 3) },
   ],
   idle: [{ system: 'regent', withChecks: true, cost: { cpuMsPerSecond: [1, 3, 2], agents: [memory(50)], helpers: [memory(8)] } }],
+  checks: [
+    { system: 'regent', cost: { perSecond: 20, cpuMs: 0.25 } },
+    { system: 'regent', cost: { perSecond: 20, cpuMs: 0.35 } },
+  ],
   failures: [],
 };
 
@@ -24,17 +28,18 @@ describe('the report', () => {
   it('is a table with a column a system, and a row for what was measured', () => {
     expect(reportTable(figures, { regent: 'Regent 1', patroni: 'Patroni 3' })).toBe(
       [
-        '| median (range)                      | Regent 1, with router | Regent 1      | Patroni 3 |',
-        '| ----------------------------------- | --------------------- | ------------- | --------- |',
-        '| switchover: outage, s               | 0.08 (0.07–0.09)      | 1.50          | 4.00      |',
-        '| … failed writes                     | 1 (1–1)               | 1             | 1         |',
-        '| … failed connections                | 2 (2–2)               | 2             | 2         |',
-        '| … acknowledged writes lost          | 0 (0–0)               | 0             | 3         |',
-        '| nothing to three streaming nodes, s | –                     | 7.0           | 22.0      |',
-        "| … with HAProxy's checks             | –                     | 2.0 (1.0–3.0) | –         |",
-        '| … resident memory (RSS), MiB        | –                     | 50.0          | –         |',
-        '| … its share of it (PSS), MiB        | –                     | 25.0          | –         |',
-        '| … its guard (PSS), MiB              | –                     | 4.0           | –         |',
+        '| median (range)                      | Regent 1, with router | Regent 1         | Patroni 3 |',
+        '| ----------------------------------- | --------------------- | ---------------- | --------- |',
+        '| switchover: outage, s               | 0.08 (0.07–0.09)      | 1.50             | 4.00      |',
+        '| … failed writes                     | 1 (1–1)               | 1                | 1         |',
+        '| … failed connections                | 2 (2–2)               | 2                | 2         |',
+        '| … acknowledged writes lost          | 0 (0–0)               | 0                | 3         |',
+        '| nothing to three streaming nodes, s | –                     | 7.0              | 22.0      |',
+        '| … one check, 20 a second, ms of CPU | –                     | 0.30 (0.25–0.35) | –         |',
+        "| … with HAProxy's checks             | –                     | 2.0 (1.0–3.0)    | –         |",
+        '| … resident memory (RSS), MiB        | –                     | 50.0             | –         |',
+        '| … its share of it (PSS), MiB        | –                     | 25.0             | –         |',
+        '| … its guard (PSS), MiB              | –                     | 4.0              | –         |',
       ].join('\n'),
     );
   });

@@ -1,4 +1,6 @@
 /** The figures as a table that reads well on a terminal and in Markdown. Pure. */
+
+import { RATES, type Rate } from './checks.ts';
 import { COLUMNS, type ColumnId, type EventFigure, type EventId, type Figures, type Summary, summarize } from './figures.ts';
 import type { Memory } from './idle.ts';
 import type { SystemId } from './options.ts';
@@ -61,11 +63,14 @@ function systemRows(figures: Figures, columns: readonly ColumnId[]): string[][] 
     figures.idle.filter((one) => one.system === system && one.withChecks === withChecks).map((one) => one.cost);
   const memory = (kind: 'agents' | 'helpers', field: keyof Memory) => (system: SystemId) =>
     idle(system, true).flatMap((cost) => cost[kind].map((one) => one[field] / MIB));
+  const check = (perSecond: Rate) => (system: SystemId) =>
+    figures.checks.filter((one) => one.system === system && one.cost.perSecond === perSecond).map((one) => one.cost.cpuMs);
   return [
     ...row('nothing to three streaming nodes, s', 1, (system) =>
       figures.starts.filter((one) => one.system === system).map((one) => one.tookMs / 1000),
     ),
     ...row('idle agent, ms of CPU a second', 1, (system) => idle(system, false).flatMap((cost) => cost.cpuMsPerSecond)),
+    ...RATES.flatMap((rate) => row(`… one check, ${rate} a second, ms of CPU`, 2, check(rate))),
     ...row("… with HAProxy's checks", 1, (system) => idle(system, true).flatMap((cost) => cost.cpuMsPerSecond)),
     ...row('… resident memory (RSS), MiB', 1, memory('agents', 'rssBytes')),
     ...row('… its share of it (PSS), MiB', 1, memory('agents', 'pssBytes')),

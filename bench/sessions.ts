@@ -3,6 +3,7 @@
  * each.
  */
 import { ensureError, RegentError } from '../src/support/errors.ts';
+import { measureChecks } from './checks.ts';
 import { measureEvent } from './events.ts';
 import type { ColumnId, EventFigure, EventId, Figures } from './figures.ts';
 import { measureIdle } from './idle.ts';
@@ -30,7 +31,7 @@ export interface Session {
 }
 
 const CLUSTERS: ReadonlyArray<{ readonly timing: Timing; readonly scenarios: readonly ScenarioId[] }> = [
-  { timing: DEFAULT_TIMING, scenarios: ['start', 'idle', 'switchover', 'postmaster', 'node'] },
+  { timing: DEFAULT_TIMING, scenarios: ['start', 'idle', 'checks', 'switchover', 'postmaster', 'node'] },
   { timing: PATRONI_FLOOR, scenarios: ['node-20'] },
   { timing: SHORT_TIMING, scenarios: ['node-5'] },
 ];
@@ -63,7 +64,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] extends ReadonlyArray<infer E
  * only when the benchmark is stopped.
  */
 export async function runSessions(sessions: readonly Session[], terms: BenchTerms): Promise<Figures> {
-  const figures: Mutable<Figures> = { starts: [], events: [], idle: [], failures: [] };
+  const figures: Mutable<Figures> = { starts: [], events: [], idle: [], checks: [], failures: [] };
   for (const [index, session] of sessions.entries()) {
     const { system, timing } = session;
     terms.say(`cluster ${index + 1} of ${sessions.length}: ${system.title}, ttl ${timing.ttl}, loop_wait ${timing.loopWait}`);
@@ -100,10 +101,11 @@ class Run {
     try {
       await this.#start(lab);
       if (scenarios.includes('idle')) await this.#idle(lab, false);
+      if (scenarios.includes('checks')) await this.#checks(lab);
       lab.start('haproxy');
       const leader = await this.#routed(lab);
       if (scenarios.includes('idle')) await this.#idle(lab, true);
-      const events = scenarios.filter((one): one is EventId => one !== 'start' && one !== 'idle');
+      const events = scenarios.filter((one): one is EventId => one !== 'start' && one !== 'idle' && one !== 'checks');
       if (events.length === 0) return;
       await query(lab.node(leader).postgresPort, 'create table writes (id bigint primary key)');
       await this.#events(lab, events, system.id, 1);
@@ -146,6 +148,17 @@ class Run {
     const cpu = cost.cpuMsPerSecond.map((one) => one.toFixed(1)).join(', ');
     const rss = cost.agents.map((one) => (one.rssBytes / 1024 ** 2).toFixed(1)).join(', ');
     say(`  idle ${withChecks ? 'with' : 'without'} health checks: ${cpu} ms of CPU a second, ${rss} MiB resident`);
+  }
+
+  async #checks(lab: Lab): Promise<void> {
+    this.at = 'checks';
+    const { idleSeconds, signal, say } = this.#terms;
+    const leader = await lab.leader();
+    if (leader === null) throw new RegentError('BENCH_EVENT', 'nobody leads', { policy: 'transient' });
+    for (const cost of await measureChecks(lab, leader, idleSeconds, signal)) {
+      this.#figures.checks.push({ system: this.#session.system.id, cost });
+      say(`  one health check, ${cost.perSecond} a second: ${cost.cpuMs.toFixed(2)} ms of CPU`);
+    }
   }
 
   async #events(lab: Lab, events: readonly EventId[], column: ColumnId, number: number): Promise<void> {

@@ -3,7 +3,7 @@ import type { Commands } from '../src/main.ts';
 
 export const WORKSHOP_COMMANDS: Commands = {
   bench: {
-    summary: 'what a client sees of a failover, beside Patroni: regent bench failover',
+    summary: 'what a client sees of a failover, and what agents cost, beside Patroni: regent bench failover, idle',
     load: async () => (await import('../bench/main.ts')).benchMain,
   },
   chaos: {
