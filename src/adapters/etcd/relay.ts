@@ -23,6 +23,10 @@ const PATIENCE_MS = 300;
 const PATIENCE_RELAYING_MS = 50;
 /** So often a call waits the whole time all the same: the direct way may be open, and slow. */
 const PATIENT_EVERY_MS = 2000;
+/** Calls had to be carried for so long: that is an outage, and not a moment of etcd's. */
+const OUTAGE_MS = 2000;
+/** A copy of these does nothing, however late it arrives. */
+const HARMLESS: ReadonlySet<string> = new Set(['/kv/range', '/lease/keepalive']);
 /** A carrier gives up so much earlier than its caller, who then learns why. */
 const CARRIER_SHARE = 0.9;
 
@@ -54,8 +58,10 @@ export class Relay {
   readonly #options: RelayOptions;
   /** Who may be asked, best first. */
   #carriers: readonly Member[] = [];
-  /** Carried calls since the last that was answered directly. */
-  #carried = 0;
+  /** Since when calls had to be carried; null: the last was answered directly. */
+  #carriedSinceMs: number | null = null;
+  /** The log has said so. */
+  #isToldOf = false;
   #patientAtMs = 0;
 
   constructor(options: RelayOptions) {
@@ -77,16 +83,30 @@ export class Relay {
     const close = () => stop.abort();
     closing.addEventListener('abort', close, { once: true });
     if (closing.aborted) close();
-    try {
-      return await this.#beside(spec, directly, stop);
-    } finally {
+    const end = () => {
       stop.abort();
       closing.removeEventListener('abort', close);
+    };
+    try {
+      const { result, goesOn } = await this.#beside(spec, directly, stop);
+      if (goesOn === null) end();
+      else void goesOn.finally(end);
+      return result;
+    } catch (error) {
+      end();
+      throw error;
     }
   }
 
-  /** Aborting `stop` ends both ways. */
-  async #beside(spec: CallSpec, { prepare, race: directRace }: Directly, stop: AbortController): Promise<Result> {
+  /**
+   * Aborting `stop` ends both ways. `goesOn`: the direct way is left its time, so that it is found
+   * open even where it is slower than the patience of a call.
+   */
+  async #beside(
+    spec: CallSpec,
+    { prepare, race: directRace }: Directly,
+    stop: AbortController,
+  ): Promise<{ readonly result: Result; readonly goesOn: Promise<void> | null }> {
     const { clock } = this.#options;
     const deadlineMs = clock.monotonicMs() + spec.timeoutMs;
     const state: { racing: Promise<Result> | null } = { racing: null };
@@ -94,26 +114,34 @@ export class Relay {
       state.racing = directRace(stop.signal);
       return state.racing;
     });
-    if (spec.direct === true || !isCarriedPath(spec.path) || this.#carriers.length === 0) return directly;
-    const early = await this.#within(directly, this.#patienceMs(spec.timeoutMs));
+    if (spec.direct === true || !isCarriedPath(spec.path) || this.#carriers.length === 0) return { result: await directly, goesOn: null };
+    const isPatient = this.#isPatient();
+    const early = await this.#within(directly, Math.min(isPatient ? PATIENCE_MS : PATIENCE_RELAYING_MS, spec.timeoutMs / 3));
     if (early !== null) {
       this.#wasDirect(early);
-      return early;
+      return { result: early, goesOn: null };
     }
-    const relayed = this.#race(spec, deadlineMs, stop.signal);
-    const winner = await firstAnswer(directly, relayed);
+    const winner = await firstAnswer(directly, this.#race(spec, deadlineMs, stop.signal));
+    if (winner.via === 'relay' && winner.result.kind === 'answer') {
+      this.#wasCarried(winner.result.endpoint);
+      if (isPatient && HARMLESS.has(spec.path))
+        return {
+          result: winner.result,
+          goesOn: directly.then(
+            (late) => this.#wasDirect(late),
+            () => {},
+          ),
+        };
+    } else this.#wasDirect(winner.result);
     stop.abort();
-    const other = await (winner.via === 'direct' ? relayed : state.racing);
-    if (winner.via === 'direct') this.#wasDirect(winner.result);
-    else if (winner.result.kind === 'answer') this.#wasCarried(winner.result.endpoint);
-    return merged(winner.result, other);
+    return { result: merged(winner.result, await (winner.via === 'relay' ? state.racing : winner.relayed)), goesOn: null };
   }
 
-  #patienceMs(timeoutMs: number): number {
+  #isPatient(): boolean {
     const now = this.#options.clock.monotonicMs();
-    const isPatient = this.#carried === 0 || now - this.#patientAtMs >= PATIENT_EVERY_MS;
+    const isPatient = this.#carriedSinceMs === null || now - this.#patientAtMs >= PATIENT_EVERY_MS;
     if (isPatient) this.#patientAtMs = now;
-    return Math.min(isPatient ? PATIENCE_MS : PATIENCE_RELAYING_MS, timeoutMs / 3);
+    return isPatient;
   }
 
   /** Null: nothing yet, or nothing but a failure to reach etcd. */
@@ -162,26 +190,36 @@ export class Relay {
 
   #wasDirect(result: Result): void {
     if (result.kind === 'timeout') return;
-    if (this.#carried > 1) this.#options.log.info('etcd is reached directly again: no member carries the calls of this one any more');
-    this.#carried = 0;
+    if (this.#isToldOf) this.#options.log.info('etcd is reached directly again: no member carries the calls of this one any more');
+    this.#isToldOf = false;
+    this.#carriedSinceMs = null;
   }
 
-  /** Once is no sign: etcd may be slow. */
   #wasCarried(name: string): void {
-    this.#carried++;
-    if (this.#carried === 2) this.#options.log.warning(`etcd cannot be reached from here: ${name} carries the calls of this member`);
+    const now = this.#options.clock.monotonicMs();
+    this.#carriedSinceMs ??= now;
+    if (this.#isToldOf || now - this.#carriedSinceMs < OUTAGE_MS) return;
+    this.#isToldOf = true;
+    this.#options.log.warning(`etcd cannot be reached from here: ${name} carries the calls of this member`);
   }
 }
 
-type Winner = { readonly via: 'direct' | 'relay'; readonly result: Result };
+interface Winner {
+  readonly via: 'direct' | 'relay';
+  readonly result: Result;
+  readonly relayed: Promise<Result>;
+}
 
 /** The first that is an answer; without one, what the direct way came to, or threw. */
 function firstAnswer(directly: Promise<Result>, relayed: Promise<Result>): Promise<Winner> {
   const answered = (via: Winner['via'], way: Promise<Result>) =>
-    way.then((result): Winner | Promise<never> => (result.kind === 'answer' ? { via, result } : Promise.reject(new Error('no answer'))));
+    way.then((result): Winner | Promise<never> =>
+      result.kind === 'answer' ? { via, result, relayed } : Promise.reject(new Error('no answer')),
+    );
   return Promise.any([answered('direct', directly), answered('relay', relayed)]).catch(async () => ({
     via: 'direct',
     result: await directly,
+    relayed,
   }));
 }
 
