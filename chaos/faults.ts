@@ -27,6 +27,8 @@ const FREEZE_ROUNDS = 5;
 /** Of net.flicker: how long packets are lost, and how long they are not. */
 const LOST_MS = 150;
 const PASSED_MS = 250;
+/** By an hour: somebody set it; by seconds: it had drifted. */
+const STEPS_SECONDS = [-3600, -20, -2, 2, 20, 3600];
 const SPARED_BYTES = 8 * 1024 ** 2;
 const NARROW = ['tbf', 'rate', '256kbit', 'burst', '16kb', 'latency', '300ms'];
 
@@ -174,6 +176,10 @@ const ON_MEMBERS: Partial<Record<Kind, Inflict>> = {
   'net.jitter': async ({ stage, fault }, node) => {
     const ms = Math.round(20 + 280 * fault.chance);
     return shape(stage, node, ['netem', 'delay', `${ms}ms`, `${Math.round(ms * 0.8)}ms`]);
+  },
+  'clock.step': async ({ stage, fault }, node) => {
+    stage.stepClock(node, STEPS_SECONDS[Math.floor(fault.chance * STEPS_SECONDS.length)]!);
+    return () => stage.stepClock(node, 0);
   },
   'disk.full': async (_on, node) => fillDisk(node),
 };

@@ -13,8 +13,9 @@ import { whyNoMounts } from '../test/integration/support/mounts.ts';
 import { hasNetem, whyNoNetwork } from '../test/integration/support/network.ts';
 import { Clients } from './clients.ts';
 import { clientsMain } from './clients-process.ts';
+import { Clocks } from './clock.ts';
 import { type ChaosOptions, parseChaosOptions, USAGE } from './options.ts';
-import { KINDS, type Kind, needsNetem } from './plan.ts';
+import { KINDS, type Kind, type Need, needOf } from './plan.ts';
 import { reportText } from './report.ts';
 import { ChaosRun } from './run.ts';
 import { Stage } from './stage.ts';
@@ -22,6 +23,7 @@ import { Stage } from './stage.ts';
 const EXIT_FAILED = 1;
 /** As shells say "ended by SIGINT". */
 const EXIT_STOPPED = 130;
+const WITHOUT: Readonly<Record<Need, string>> = { netem: 'this kernel has no netem', cc: 'no C compiler builds the clocks' };
 const START_WITHIN_MS = 120_000;
 
 /** Throws CHAOS_OPTION, CHAOS_PLACE, PROGRAMS_MISSING, and what building the cluster throws. */
@@ -51,27 +53,29 @@ function stopOnSignals(say: (text: string) => void): AbortSignal {
   return controller.signal;
 }
 
-function kindsOf(options: ChaosOptions, say: (text: string) => void): Kind[] {
+function kindsOf(options: ChaosOptions, missing: readonly Need[], say: (text: string) => void): Kind[] {
   const asked = options.only.length > 0 ? options.only : KINDS;
-  if (hasNetem()) return [...asked];
-  const left = asked.filter((kind) => !needsNetem(kind));
-  if (left.length < asked.length) say(`left out, for this kernel has no netem: ${asked.filter(needsNetem).join(', ')}`);
-  if (left.length > 0) return left;
-  throw new RegentError('CHAOS_PLACE', 'this kernel has no netem, and only faults that take it were asked for');
+  const isLeftOut = (kind: Kind) => missing.some((need) => need === needOf(kind));
+  const left = asked.filter((kind) => !isLeftOut(kind));
+  const why = missing.map((need) => WITHOUT[need]).join('; ');
+  if (left.length === 0) throw new RegentError('CHAOS_PLACE', `none of the faults asked for can be inflicted: ${why}`);
+  if (left.length < asked.length) say(`left out: ${asked.filter(isLeftOut).join(', ')} (${why})`);
+  return left;
 }
 
 async function chaos(options: ChaosOptions): Promise<number> {
   const directory = await mkdtemp(join(await realpath(tmpdir()), 'regent-chaos-'));
   const logFile = join(directory, 'run.log');
   writeFileSync(logFile, '');
+  const note = (text: string) => appendFileSync(logFile, `${new Date().toISOString()} ${text}\n`);
   const say = (text: string) => {
-    appendFileSync(logFile, `${new Date().toISOString()} ${text}\n`);
+    note(text);
     process.stdout.write(`${text}\n`);
   };
   const signal = stopOnSignals(say);
   let keep = options.keep;
   try {
-    const code = await inDirectory(directory, options, { signal, say });
+    const code = await inDirectory(directory, options, { signal, say, note });
     keep ||= code === EXIT_FAILED;
     return code;
   } catch (error) {
@@ -87,17 +91,20 @@ async function chaos(options: ChaosOptions): Promise<number> {
 interface Hands {
   readonly signal: AbortSignal;
   readonly say: (text: string) => void;
+  /** To the log alone. */
+  readonly note: (text: string) => void;
 }
 
-async function inDirectory(directory: string, options: ChaosOptions, { signal, say }: Hands): Promise<number> {
+async function inDirectory(directory: string, options: ChaosOptions, { signal, say, note }: Hands): Promise<number> {
   const owner = postgresOwner();
   chownSync(directory, owner.uid, owner.gid);
   const programs = await findPrograms();
   const entry = await entryFor({ name: 'postgres', home: '/', ...owner }, directory);
   const { seed, mode, members, ttlSeconds } = options;
   say(`seed ${seed}, ${mode}, ${members} members, ttl ${ttlSeconds}, in ${directory}`);
-  const kinds = kindsOf(options, say);
-  const stage = await Stage.open({ directory, entry, programs, members, mode, ttlSeconds, signal });
+  const clocks = Clocks.build(directory);
+  const kinds = kindsOf(options, [...(hasNetem() ? [] : ['netem' as const]), ...(clocks === null ? ['cc' as const] : [])], say);
+  const stage = await Stage.open({ directory, entry, programs, members, mode, ttlSeconds, clocks, signal, note });
   let clients: Clients | null = null;
   let keep = true;
   try {

@@ -7,11 +7,13 @@ import { Rng } from '../test/sim/rng.ts';
 /** What a kind is inflicted on. */
 type Subject = 'member' | 'etcd' | 'cluster';
 
+export type Need = 'netem' | 'cc';
+
 interface KindPlan {
   readonly weight: number;
   readonly subject: Subject;
-  /** It takes the kernel's netem. */
-  readonly needsNetem?: true;
+  /** What a machine may not have: the kernel's netem, a C compiler for the clocks. */
+  readonly needs?: Need;
 }
 
 const TABLE = {
@@ -30,12 +32,13 @@ const TABLE = {
   'cut.from-etcd': { weight: 2, subject: 'member' },
   'net.flicker': { weight: 2, subject: 'member' },
   'net.narrow': { weight: 1, subject: 'member' },
-  'net.loss': { weight: 2, subject: 'member', needsNetem: true },
-  'net.jitter': { weight: 2, subject: 'member', needsNetem: true },
+  'net.loss': { weight: 2, subject: 'member', needs: 'netem' },
+  'net.jitter': { weight: 2, subject: 'member', needs: 'netem' },
   'etcd.member': { weight: 1, subject: 'etcd' },
   'etcd.frozen': { weight: 1, subject: 'etcd' },
   'etcd.cut': { weight: 1, subject: 'etcd' },
   'etcd.all': { weight: 2, subject: 'cluster' },
+  'clock.step': { weight: 2, subject: 'member', needs: 'cc' },
   'disk.full': { weight: 2, subject: 'member' },
   'router.killed': { weight: 1, subject: 'cluster' },
   switchover: { weight: 1, subject: 'cluster' },
@@ -45,7 +48,7 @@ export type Kind = keyof typeof TABLE;
 export const KINDS = Object.keys(TABLE) as Kind[];
 const PLANS: Readonly<Record<Kind, KindPlan>> = TABLE;
 
-export const needsNetem = (kind: Kind) => PLANS[kind].needsNetem === true;
+export const needOf = (kind: Kind): Need | null => PLANS[kind].needs ?? null;
 
 /** `leader`: whoever leads when the fault comes, and of etcd's members, whoever leads there. */
 export type Target = 'leader' | { readonly replica: number };

@@ -118,9 +118,9 @@ export class ChaosRun {
     const { reigns } = clients;
     const late = reigns.latenessMs();
     const rowCheck: Check = {
-      what: 'every acknowledged write is on every node',
+      what: options.mode === 'off' ? 'every node has the same rows' : 'every acknowledged write is on every node',
       violations: [...(options.mode === 'off' ? [] : this.#losses(findings)), ...findings.wrong],
-      note: options.mode === 'off' ? `asynchronous: ${Math.max(findings.lost.length, this.#lostCount)} were lost` : '',
+      note: options.mode === 'off' ? `${Math.max(findings.lost.length, this.#lostCount)} acknowledged writes were lost` : '',
     };
     const overlaps = reigns.overlaps().map(({ old, next }) => {
       const how = `${old.node} acknowledged ${old.id} on timeline ${old.timeline}, sent ${Math.round(old.sentMs - next.atMs)} ms after`;

@@ -17,9 +17,11 @@ import type { JsonObject } from '../src/support/json.ts';
 import { postgresOwner } from '../test/integration/support/bare-postgres.ts';
 import { type Cluster, startCluster } from '../test/integration/support/cluster.ts';
 import { judgeHealth } from '../test/integration/support/cluster-health.ts';
+import type { ClusterNode } from '../test/integration/support/cluster-node.ts';
 import { type EtcdCluster, startEtcd } from '../test/integration/support/etcd.ts';
 import { Mounts } from '../test/integration/support/mounts.ts';
 import { TestNetwork } from '../test/integration/support/network.ts';
+import type { Clocks } from './clock.ts';
 import type { Mode } from './options.ts';
 
 /** Room for the data, the WAL that a run keeps, and a second copy while a node is cloned. */
@@ -38,7 +40,11 @@ export interface StageTerms {
   readonly members: number;
   readonly mode: Mode;
   readonly ttlSeconds: number;
+  /** null: they are the machine's. */
+  readonly clocks: Clocks | null;
   readonly signal: AbortSignal;
+  /** To the run's log. */
+  readonly note: (text: string) => void;
 }
 
 /** The settings demand that ttl >= loop_wait + 2 retry_timeout. */
@@ -99,13 +105,21 @@ export class Stage {
         host: (name) => network.address(name),
         launcher: (name) => network.launcher(name),
         // The agents end with us, however we end; the guards then end PostgreSQL.
-        command: (_name, regent) => ['setpriv', '--pdeathsig', 'KILL', '--', ...regent],
+        command: (name, regent) => [
+          'setpriv',
+          '--pdeathsig',
+          'KILL',
+          '--',
+          ...(terms.clocks?.launcher(join(terms.directory, name)) ?? []),
+          ...regent,
+        ],
         directory: terms.directory,
         data: 'disk/data',
         program: terms.entry,
         start: false,
       });
       for (const node of cluster.nodes) mounts.smallDisk(join(node.place.directory, 'disk'), DISK_BYTES, node.place.owner);
+      for (const node of cluster.nodes) terms.clocks?.set(node.place.directory, 0);
       const stage = new Stage(terms, { network, etcd, cluster, mounts });
       stage.#layOutGate();
       return stage;
@@ -129,6 +143,12 @@ export class Stage {
     this.startSide('haproxy');
     this.startSide('router');
     return leader;
+  }
+
+  /** Throws where the clocks are the machine's. */
+  stepClock(node: ClusterNode, seconds: number): void {
+    if (this.#terms.clocks === null) throw new Error("the clocks are the machine's");
+    this.#terms.clocks.set(node.place.directory, seconds);
   }
 
   startSide(name: 'haproxy' | 'router'): void {
@@ -160,13 +180,16 @@ export class Stage {
    */
   async whole(timeoutMs: number, also: (leader: string) => boolean = () => true): Promise<string> {
     let missing = '';
+    const beganMs = performance.now();
     for (const end = performance.now() + timeoutMs; ; ) {
       this.supervise();
+      const before = missing;
       const health = await judgeHealth(this.cluster.nodes, (key) => this.cluster.key(key));
       if ('leader' in health) {
         if (also(health.leader)) return health.leader;
         missing = `the clients of the router do not write to ${health.leader}`;
       } else missing = health.missing;
+      if (missing !== before) this.#terms.note(`  not whole after ${Math.round(performance.now() - beganMs)} ms: ${missing}`);
       if (performance.now() > end) {
         throw new RegentError('CHAOS_NOT_WHOLE', `not whole after ${timeoutMs / 1000} s: ${missing}`, { policy: 'transient' });
       }
