@@ -7,7 +7,7 @@ import { procTable } from '../src/demo/process-table.ts';
 import { codeOf } from '../src/support/errors.ts';
 import type { ClusterNode } from '../test/integration/support/cluster-node.ts';
 import type { Fault, Kind } from './plan.ts';
-import { ETCDS, FILLER, type Stage } from './stage.ts';
+import { ETCDS, FILLER, GATE, type Stage } from './stage.ts';
 
 /** Whom a fault met, and its end. */
 export interface Wound {
@@ -215,6 +215,10 @@ async function onCluster({ stage, fault }: Case): Promise<Wound> {
   if (fault.kind === 'router.killed') {
     await stage.killSide('router');
     return { victim: 'router', heal: () => stage.startSide('router') };
+  }
+  if (fault.kind === 'router.cut') {
+    stage.network.cut(GATE, ...ETCDS);
+    return { victim: 'router', heal: healNetwork(stage) };
   }
   const leader = await stage.cluster.leader();
   if (leader === null) throw new Error('nobody leads');

@@ -41,6 +41,7 @@ const TABLE = {
   'clock.step': { weight: 2, subject: 'member', needs: 'cc' },
   'disk.full': { weight: 2, subject: 'member' },
   'router.killed': { weight: 1, subject: 'cluster' },
+  'router.cut': { weight: 1, subject: 'cluster' },
   switchover: { weight: 1, subject: 'cluster' },
 } as const satisfies Record<string, KindPlan>;
 

@@ -27,7 +27,7 @@ import type { Mode } from './options.ts';
 /** Room for the data, the WAL that a run keeps, and a second copy while a node is cloned. */
 const DISK_BYTES = 512 * 1024 ** 2;
 /** Where HAProxy and the router live. */
-const GATE = 'gate';
+export const GATE = 'gate';
 const GATE_PORT = 5000;
 export const ETCDS = ['etcd0', 'etcd1', 'etcd2'] as const;
 const POLL_MS = 200;
