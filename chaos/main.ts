@@ -100,11 +100,11 @@ async function inDirectory(directory: string, options: ChaosOptions, { signal, s
   chownSync(directory, owner.uid, owner.gid);
   const programs = await findPrograms();
   const entry = await entryFor({ name: 'postgres', home: '/', ...owner }, directory);
-  const { seed, mode, members, ttlSeconds } = options;
+  const { seed, minutes, mode, members, ttlSeconds } = options;
   say(`seed ${seed}, ${mode}, ${members} members, ttl ${ttlSeconds}, in ${directory}`);
   const clocks = Clocks.build(directory);
   const kinds = kindsOf(options, [...(hasNetem() ? [] : ['netem' as const]), ...(clocks === null ? ['cc' as const] : [])], say);
-  const stage = await Stage.open({ directory, entry, programs, members, mode, ttlSeconds, clocks, signal, note });
+  const stage = await Stage.open({ directory, entry, programs, minutes, members, mode, ttlSeconds, clocks, signal, note });
   let clients: Clients | null = null;
   let keep = true;
   try {

@@ -26,6 +26,8 @@ import type { Mode } from './options.ts';
 
 /** Room for the data, the WAL that a run keeps, and a second copy while a node is cloned. */
 const DISK_BYTES = 512 * 1024 ** 2;
+/** Of rows, twice over. */
+const DISK_BYTES_PER_MINUTE = 2 * 1024 ** 2;
 /** Where HAProxy and the router live. */
 export const GATE = 'gate';
 const GATE_PORT = 5000;
@@ -37,6 +39,7 @@ export interface StageTerms {
   readonly directory: string;
   readonly entry: string;
   readonly programs: Programs;
+  readonly minutes: number;
   readonly members: number;
   readonly mode: Mode;
   readonly ttlSeconds: number;
@@ -118,7 +121,8 @@ export class Stage {
         program: terms.entry,
         start: false,
       });
-      for (const node of cluster.nodes) mounts.smallDisk(join(node.place.directory, 'disk'), DISK_BYTES, node.place.owner);
+      const bytes = Math.round(DISK_BYTES + terms.minutes * DISK_BYTES_PER_MINUTE);
+      for (const node of cluster.nodes) mounts.smallDisk(join(node.place.directory, 'disk'), bytes, node.place.owner);
       for (const node of cluster.nodes) terms.clocks?.set(node.place.directory, 0);
       const stage = new Stage(terms, { network, etcd, cluster, mounts });
       stage.#layOutGate();
