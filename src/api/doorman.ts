@@ -6,6 +6,7 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
+import type { Clock } from '../ports/clock.ts';
 import type { QuickAnswer } from './quick-answer.ts';
 
 export interface DoormanTerms {
@@ -15,6 +16,7 @@ export interface DoormanTerms {
   readonly silenceMs: number;
   /** So long an answered connection may stay open for the next request. */
   readonly keepAliveMs: number;
+  readonly clock: Pick<Clock, 'monotonicMs' | 'timer'>;
 }
 
 export interface Doorman {
@@ -23,22 +25,21 @@ export interface Doorman {
 }
 
 /** Before the server listens. */
-export function postDoorman(server: Server, { answerTo, silenceMs, keepAliveMs }: DoormanTerms): Doorman {
-  const event = server instanceof TlsServer ? 'secureConnection' : 'connection';
+export function postDoorman(server: Server, { answerTo, silenceMs, keepAliveMs, clock }: DoormanTerms): Doorman {
+  const encrypts = server instanceof TlsServer;
+  const event = encrypts ? 'secureConnection' : 'connection';
   const inside = server.listeners(event);
   server.removeAllListeners(event);
-  /** Whether they have been answered before. */
-  const held = new Map<Socket, boolean>();
+  /** New ones, and those that were answered and may ask again: since when they are silent. */
+  const [fresh, kept] = [new Map<Socket, number>(), new Map<Socket, number>()];
+  let cancel: (() => void) | null = null;
 
+  const forget = (socket: Socket) => fresh.delete(socket) || kept.delete(socket);
   const letIn = (socket: Socket, packet: Buffer | null) => {
-    leave(socket);
-    socket.setTimeout(0);
+    forget(socket);
+    socket.off('data', onData).off('end', onEnd).off('error', onError);
     if (packet !== null) socket.unshift(packet);
     for (const listener of inside) listener.call(server, socket);
-  };
-  const leave = (socket: Socket) => {
-    held.delete(socket);
-    socket.off('data', onData).off('end', onEnd).off('timeout', onTimeout).off('error', onError);
   };
   function onData(this: Socket, packet: Buffer): void {
     if (this.writableEnded) return;
@@ -47,41 +48,41 @@ export function postDoorman(server: Server, { answerTo, silenceMs, keepAliveMs }
       letIn(this, packet);
       return;
     }
-    this.write(answer.bytes);
-    if (answer.keepsAlive) {
-      held.set(this, true);
-      this.setTimeout(keepAliveMs);
-    } else {
-      held.delete(this);
-      this.destroySoon();
-    }
+    forget(this);
+    this.write(answer.text, 'latin1');
+    if (answer.keepsAlive) kept.set(this, clock.monotonicMs());
+    // The kernel has all of it, and will deliver it; another turn of the loop is saved.
+    else if (this.writableLength === 0 && !encrypts) this.destroy();
+    else this.destroySoon();
   }
   function onEnd(this: Socket): void {
-    held.delete(this);
+    forget(this);
     this.end();
   }
-  function onTimeout(this: Socket): void {
-    if (held.get(this) === false) {
-      letIn(this, null);
-      return;
-    }
-    held.delete(this);
-    this.destroy();
-  }
   function onError(this: Socket): void {
-    held.delete(this);
+    forget(this);
     this.destroy();
   }
+  /** One timer for all of them costs an answer nothing. */
+  const sweep = () => {
+    cancel = null;
+    const now = clock.monotonicMs();
+    for (const [socket, sinceMs] of fresh) if (now - sinceMs >= silenceMs) letIn(socket, null);
+    for (const [socket, sinceMs] of kept) if (now - sinceMs >= keepAliveMs) onError.call(socket);
+    if (fresh.size + kept.size > 0) cancel = clock.timer(silenceMs, sweep);
+  };
 
   server.on(event, (socket: Socket) => {
-    held.set(socket, false);
-    socket.on('data', onData).on('end', onEnd).on('timeout', onTimeout).on('error', onError);
-    socket.setTimeout(silenceMs);
+    fresh.set(socket, clock.monotonicMs());
+    socket.on('data', onData).on('end', onEnd).on('error', onError);
+    cancel ??= clock.timer(silenceMs, sweep);
   });
   return {
     close: () => {
-      for (const socket of held.keys()) socket.destroy();
-      held.clear();
+      cancel?.();
+      for (const socket of [...fresh.keys(), ...kept.keys()]) socket.destroy();
+      fresh.clear();
+      kept.clear();
     },
   };
 }

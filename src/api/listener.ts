@@ -75,7 +75,7 @@ export async function openListener(settings: RestSettings, handlers: Handlers, c
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   server.keepAliveTimeout = KEEP_ALIVE_MS;
-  const doorman = postDoorman(server, { answerTo: quickAnswer, silenceMs: HEADERS_TIMEOUT_MS, keepAliveMs: KEEP_ALIVE_MS });
+  const doorman = postDoorman(server, { answerTo: quickAnswer, silenceMs: HEADERS_TIMEOUT_MS, keepAliveMs: KEEP_ALIVE_MS, clock });
   await bind(server, settings, clock);
   // Without this listener, a failed accept (for example, no free file descriptor) would end the
   // agent.

@@ -164,7 +164,7 @@ test('an answer is made again when the facts are others, and only then', () => {
   };
   let now = facts(true);
   const answers = quickAnswers({ clock: { ...realClock, wallMs: () => 0 }, operator: { ...operator, checkFacts: () => now } as never });
-  const ask = () => String(answers(Buffer.from('OPTIONS /primary HTTP/1.0\r\n\r\n'), {})?.bytes);
+  const ask = () => answers(Buffer.from('OPTIONS /primary HTTP/1.0\r\n\r\n'), {})?.text;
   const first = 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nConnection: close\r\n\r\n';
   expect(ask()).toBe(first);
   const once = looks;

@@ -1,6 +1,6 @@
 /**
- * Answers to health checks as bytes, the same that Node's HTTP server would send. What depends on
- * the member is put together once after each change.
+ * Answers to health checks, byte by byte the same that Node's HTTP server would send. What depends
+ * on the member is put together once after each change.
  */
 import { STATUS_CODES } from 'node:http';
 import { healthCheck } from '../dialect/health-checks.ts';
@@ -10,7 +10,8 @@ import { type KnownRequest, knownRequests } from './known-request.ts';
 import { healthAnswer, targetOf } from './respond.ts';
 
 export interface QuickAnswer {
-  readonly bytes: Buffer;
+  /** One character a byte (latin1). */
+  readonly text: string;
   /** The connection stays open for another request. */
   readonly keepsAlive: boolean;
 }
@@ -38,13 +39,13 @@ export function quickAnswers(context: Context): QuickAnswers {
     if (request === null) return null;
     const { keepsAlive } = request;
     const end = `${date()}${keepsAlive ? ENDS.open : ENDS.closed}`;
-    if (request.method !== 'GET') return { bytes: Buffer.from(codeAlone(request) + end, 'latin1'), keepsAlive };
+    if (request.method !== 'GET') return { text: codeAlone(request) + end, keepsAlive };
     if (Object.keys(headers).some((name) => OWN_HEADERS.has(name.toLowerCase()))) return null;
     const { status, type, body } = healthAnswer(context, targetOf(request.path));
-    const content = Buffer.from(body, 'utf8');
+    const content = Buffer.from(body, 'utf8').toString('latin1');
     const extra = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
     const head = `${statusLine(status)}${extra.join('')}Content-Type: ${type}\r\nContent-Length: ${content.length}\r\n${end}`;
-    return { bytes: Buffer.concat([Buffer.from(head, 'latin1'), content]), keepsAlive };
+    return { text: head + content, keepsAlive };
   };
 }
 
