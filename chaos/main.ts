@@ -50,6 +50,8 @@ function stopOnSignals(say: (text: string) => void): AbortSignal {
       controller.abort(new RegentError('CHAOS_STOPPED', 'the run was stopped', { policy: 'transient' }));
     });
   }
+  // A reader that has gone, such as head, has seen enough.
+  process.stdout.on('error', () => controller.abort(new RegentError('CHAOS_STOPPED', 'nobody reads', { policy: 'transient' })));
   return controller.signal;
 }
 
