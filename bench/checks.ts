@@ -1,10 +1,12 @@
 /**
  * What one health check costs an agent: HAProxy's `OPTIONS /primary`, each on a connection of its
- * own. The agent's rest is subtracted, as it was just before.
+ * own. The agent's rest is subtracted. Rest and checks take turns, and medians count: a garbage
+ * collection costs as much as a hundred checks.
  */
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RegentError } from '../src/support/errors.ts';
+import { summarize } from './figures.ts';
 import { cpuOf } from './idle.ts';
 import type { Lab } from './lab.ts';
 import { nowMs } from './now.ts';
@@ -19,6 +21,8 @@ export interface CheckCost {
   readonly cpuMs: number;
 }
 
+/** As long as the agents' loop_wait, so that each turn has one round. */
+const TURN_SECONDS = 10;
 const REQUEST = 'OPTIONS /primary HTTP/1.0\r\n\r\n';
 const ANSWER_MS = 2000;
 
@@ -26,29 +30,31 @@ const ANSWER_MS = 2000;
 export async function measureChecks(lab: Lab, leader: string, seconds: number, signal: AbortSignal): Promise<CheckCost[]> {
   const { restPort } = lab.node(leader);
   const { pid } = lab.process(leader)!.identity!;
-  const costs: CheckCost[] = [];
-  for (const perSecond of RATES) {
-    const rest = await spent(pid, () => sleep(seconds * 1000, undefined, { signal }));
-    const checked = await spent(pid, () => ask(restPort, perSecond, seconds, signal));
-    const cpuMs = (checked.cpuMs - (rest.cpuMs * checked.tookMs) / rest.tookMs) / (perSecond * seconds);
-    costs.push({ perSecond, cpuMs });
+  const rates = [0, ...RATES];
+  const turns: number[][] = rates.map(() => []);
+  for (let left = seconds; left > 0; left -= TURN_SECONDS) {
+    for (const [index, rate] of rates.entries()) turns[index]!.push(await perSecondOf(pid, () => ask(restPort, rate, signal)));
   }
-  return costs;
+  const [rest = 0, ...asked] = turns.map((figures) => summarize(figures)!.median);
+  return RATES.map((perSecond, index) => ({ perSecond, cpuMs: (asked[index]! - rest) / perSecond }));
 }
 
-async function spent(pid: number, during: () => Promise<void>): Promise<{ readonly cpuMs: number; readonly tookMs: number }> {
+/** Milliseconds of CPU a second. */
+async function perSecondOf(pid: number, during: () => Promise<void>): Promise<number> {
   const [before, begun] = [cpuOf(pid), nowMs()];
   await during();
-  return { cpuMs: cpuOf(pid) - before, tookMs: nowMs() - begun };
+  return ((cpuOf(pid) - before) * 1000) / (nowMs() - begun);
 }
 
-async function ask(port: number, perSecond: number, seconds: number, signal: AbortSignal): Promise<void> {
+/** For one turn. */
+async function ask(port: number, perSecond: number, signal: AbortSignal): Promise<void> {
   const begun = nowMs();
-  for (let asked = 1; asked <= perSecond * seconds; asked += 1) {
+  const until = (ms: number) => sleep(Math.max(0, begun + ms - nowMs()), undefined, { signal });
+  for (let asked = 0; asked < perSecond * TURN_SECONDS; asked += 1) {
+    await until((asked * 1000) / perSecond);
     await askOnce(port);
-    const dueMs = begun + (asked * 1000) / perSecond;
-    await sleep(Math.max(0, dueMs - nowMs()), undefined, { signal });
   }
+  await until(TURN_SECONDS * 1000);
 }
 
 /** Throws BENCH_CHECK where no answer comes. */
