@@ -84,7 +84,7 @@ it('a write to /sync may still arrive when nobody knows what became of it, until
     dcs: fake<ActPorts['dcs']>({ writeSync: () => outcomes.shift()! }),
     syncUnsettled: (unsettled) => said.push(unsettled),
   });
-  const write = { kind: 'write-sync', leader: 'a', quorum: 0, standbys: [], expected: null } as const;
+  const write = { kind: 'write-sync', leader: 'a', quorum: 0, standbys: [], expected: null, term: null } as const;
   await expect(act(ports, steps(write))).rejects.toThrow('etcd did not answer');
   expect(said).toEqual([true]);
   expect(await act(ports, steps(write, write))).toBe(false);

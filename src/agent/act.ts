@@ -28,6 +28,7 @@ export interface ActPorts {
     | 'apply'
     | 'endWalsender'
     | 'markCaughtUp'
+    | 'markFence'
     | 'markOpenedByHand'
     | 'markPublished'
     | 'markStrayed'
@@ -40,6 +41,7 @@ export interface ActPorts {
     Dcs,
     | 'acquireLeader'
     | 'attachLeader'
+    | 'takeLead'
     | 'deleteSync'
     | 'raceInitialize'
     | 'writeConfig'
@@ -177,6 +179,7 @@ async function perform(ports: ActPorts, effect: Effect, patience: Patience): Pro
     case 'mark-caught-up':
     case 'mark-strayed':
     case 'mark-opened-by-hand':
+    case 'mark-fence':
     case 'run-callback':
       return onPostgres(ports, effect, patience);
     default:
@@ -197,6 +200,7 @@ type PostgresEffect = Extract<
       | 'mark-caught-up'
       | 'mark-strayed'
       | 'mark-opened-by-hand'
+      | 'mark-fence'
       | 'run-callback';
   }
 >;
@@ -228,6 +232,9 @@ async function onPostgres(ports: ActPorts, effect: PostgresEffect, patience: Pat
       return true;
     case 'mark-opened-by-hand':
       await pg.markOpenedByHand(effect.opened);
+      return true;
+    case 'mark-fence':
+      await pg.markFence(effect.mark);
       return true;
     case 'mark-published':
       await pg.markPublished();
@@ -290,10 +297,23 @@ async function inDcs(ports: ActPorts, effect: DcsEffect, patience: Patience): Pr
     case 'write-sync':
       return settled(
         ports,
-        dcs.writeSync({ leader: effect.leader, quorum: effect.quorum, standbys: effect.standbys }, effect.expected, options),
+        dcs.writeSync({ leader: effect.leader, quorum: effect.quorum, standbys: effect.standbys }, effect.expected, {
+          ...options,
+          term: effect.term,
+        }),
       );
     case 'delete-sync':
-      return settled(ports, dcs.deleteSync(effect.expected, options));
+      return settled(ports, dcs.deleteSync(effect.expected, { ...options, term: effect.term }));
+    case 'take-over': {
+      const { term, expected, quorum, standbys } = effect;
+      const sync = { leader: me, quorum, standbys };
+      const won = await settled(
+        ports,
+        ports.lease.carry((leaseId) => dcs.takeLead(me, leaseId, { term, expected, sync }, options)),
+      );
+      if (!won) log.info(`could not take over: the leader key or /sync has changed`);
+      return won;
+    }
     case 'write-status':
       await dcs.writeStatus(effect.value, options);
       return true;

@@ -13,6 +13,7 @@ import { type ActPorts, act } from './act.ts';
 import type { AgentView } from './agent-view.ts';
 import { AuthorityCell } from './authority-cell.ts';
 import { BackgroundCheckpoint } from './background-checkpoint.ts';
+import { Beats } from './beats.ts';
 import { FailureLog } from './failure-log.ts';
 import { Fence } from './fence.ts';
 import { JobSlot } from './job-slot.ts';
@@ -43,6 +44,7 @@ export class Agent implements AgentView {
   readonly wake: Wake;
   readonly authority: AuthorityCell;
   readonly rounds = new Rounds();
+  readonly beats: Beats;
   readonly job: JobSlot;
   readonly requests: Requests;
   readonly settingsVersion: SettingsVersion;
@@ -85,6 +87,11 @@ export class Agent implements AgentView {
       wake();
     });
     this.#memberKey = new MemberKey(parts, this.authority);
+    this.beats = new Beats(parts, this.authority, {
+      wake,
+      doubt: () => this.wake.leaderInDoubt(),
+      vouched: () => void this.#fence.vouched(),
+    });
     this.#log = new RoundLog(parts);
     this.#failures = new FailureLog(parts.log);
   }
@@ -118,12 +125,14 @@ export class Agent implements AgentView {
     });
     await parts.guard.open();
     parts.pg.onPostmasterGone(() => this.wake.now());
+    this.beats.start();
     const me = parts.settings.local().name;
     const watch = parts.dcs.watch((event) => this.wake.onKey(event.key, me));
     try {
       while (this.#exitCode === null) await this.#turn();
     } finally {
       watch.close();
+      this.beats.stop();
       this.job.abandon();
     }
     return this.#exitCode;
@@ -191,9 +200,13 @@ export class Agent implements AgentView {
   async #round(): Promise<number | null> {
     const { memory } = this.rounds;
     const observation = await this.#observe();
-    await this.#fence.follow(contextOf(observation, memory));
-    const seen = { ...observation, guardHealthy: this.#guardHealthy() };
+    const c = contextOf(observation, memory);
+    this.beats.observed(c);
+    await this.#fence.follow(c);
+    // From here to the decision nothing is waited for: what a voter vouches for is known to it.
+    const seen = { ...observation, guardHealthy: this.#guardHealthy(), links: this.beats.facts() };
     const decision = decide(seen, memory);
+    this.beats.decided(decision);
     this.#log.noteMemory(memory, decision.memory);
     this.tally.note(memory, decision.memory, seen);
     this.rounds.decided(seen, decision);
@@ -227,6 +240,7 @@ export class Agent implements AgentView {
           configDirty: () => settingsVersion.isDirty,
           configVersion: () => settingsVersion.current,
           guardHealthy: this.#guardHealthy(),
+          links: () => this.beats.facts(),
           syncUnsettled: this.#syncUnsettled,
           untilLeaderChanges: () => this.wake.untilLeaderChanges(),
           cover: (c) => this.#fence.cover(c),

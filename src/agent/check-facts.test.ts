@@ -4,6 +4,7 @@ import { authority, memory, observation, pg, settings, view } from '../../test/s
 import { type Authority, authorityAfter, mayWriteUntilMs } from '../core/authority.ts';
 import { keyRead } from '../core/context.ts';
 import type { Decision } from '../core/model.ts';
+import { noLinks } from '../core/quorum/link-facts.ts';
 import { healthCheck } from '../dialect/health-checks.ts';
 import { noCounts } from '../ports/agent-status.ts';
 import type { AgentView } from './agent-view.ts';
@@ -85,6 +86,7 @@ class Scene {
           return scene.authority;
         },
       },
+      beats: { facts: () => noLinks(Number.NEGATIVE_INFINITY), isIsolated: () => false },
       job: {
         get isStopping() {
           return scene.isStopping;

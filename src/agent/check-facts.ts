@@ -28,7 +28,7 @@ export function freshView({ clock, settings }: CheckPorts, { rounds }: Pick<Agen
 }
 
 /** Returns OperatorPort.checkFacts of this agent. */
-export function checkFactsOf(ports: CheckPorts, agent: Pick<AgentView, 'rounds' | 'authority' | 'job'>): () => CheckFacts {
+export function checkFactsOf(ports: CheckPorts, agent: Pick<AgentView, 'rounds' | 'authority' | 'beats' | 'job'>): () => CheckFacts {
   const { clock, settings } = ports;
   let round: LastRound | null = null;
   let lead = NO_LEADERSHIP;
@@ -40,7 +40,8 @@ export function checkFactsOf(ports: CheckPorts, agent: Pick<AgentView, 'rounds' 
       round = last;
       lead = last === null ? NO_LEADERSHIP : leadership(contextOf(last.observation, memory), memory);
     }
-    const isLeader = lead.serves && !agent.job.isStopping && (lead.held || leads(agent.authority.now, clock.bootMs()));
+    const isLeader =
+      lead.serves && !agent.job.isStopping && !agent.beats.isIsolated() && (lead.held || leads(agent.authority.now, clock.bootMs()));
     const view = freshView(ports, agent);
     const now = settings.current();
     if (kept === null || changed || kept.status.isLeader !== isLeader || kept.view !== view || kept.settings !== now) {

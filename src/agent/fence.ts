@@ -105,6 +105,15 @@ export class Fence {
     return Math.max(0, order.reliedUntilMs - clock.bootMs());
   }
 
+  /** Between two rounds: the guard's deadline moves on with the voters' word. Never throws. */
+  async vouched(): Promise<void> {
+    try {
+      await this.arm();
+    } catch (error) {
+      this.#failed(error, true);
+    }
+  }
+
   /** After every observation. Never throws. */
   async follow(c: Context): Promise<void> {
     const { now } = this.#authority;

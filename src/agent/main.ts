@@ -8,6 +8,7 @@ import { createEtcdDcs } from '../adapters/etcd/store.ts';
 import { createGuard } from '../adapters/guard/guard.ts';
 import { type AgentLog, createLog } from '../adapters/log/log.ts';
 import { createPeers, type HttpPeers } from '../adapters/peers/http-peers.ts';
+import { createLinks, type SocketLinks } from '../adapters/peers/links.ts';
 import { createPostgres } from '../adapters/postgres/adapter.ts';
 import { inspectDataDir } from '../adapters/postgres/data-dir.ts';
 import { serverPrograms } from '../adapters/postgres/programs.ts';
@@ -21,6 +22,7 @@ import { formatProblem } from '../config/problems.ts';
 import { createSettingsSource } from '../config/source.ts';
 import { memberOf } from '../core/cluster.ts';
 import type { LocalSettings } from '../core/settings.ts';
+import { withCarrier } from '../ports/carrier.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
 import { REGENT_VERSION } from '../version.ts';
 import { Agent } from './agent.ts';
@@ -124,7 +126,9 @@ async function runAgent(
     return 1;
   } finally {
     stopRenewing();
+    parts.links.close();
     await rest?.close();
+    parts.links.close();
     parts.peers.close();
     parts.dcs.close();
     await parts.pg.close();
@@ -141,13 +145,14 @@ async function warnOfNoBootstrap({ postgresql, bootstrapRefusal }: LocalSettings
 }
 
 async function serveRest(parts: RealParts, agent: Agent, log: AgentLog, onLocal: (local: LocalSettings) => void): Promise<RestServer> {
-  const { clock, peers, settings } = parts;
+  const { clock, links, peers, settings } = parts;
   const rest = await startRestServer({
     operator: operatorPort(agent),
     settings: settings.local().restapi,
     log,
     clock,
     peers,
+    links,
     validateConfig: (raw) => validateDynamicPatch(raw),
   });
   agent.onReload(() => {
@@ -173,12 +178,24 @@ function keepCertificates({ clock, peers }: RealParts, rest: RestServer): () => 
   return () => cancel();
 }
 
-type RealParts = Parts & { readonly peers: HttpPeers };
+type RealParts = Parts & { readonly peers: HttpPeers; readonly links: SocketLinks };
 
 async function createParts(path: string | null, loaded: LoadResult, env: NodeJS.ProcessEnv, log: AgentLog): Promise<RealParts> {
   const { local } = loaded;
   const clock = createSystemClock();
   const settings = createSettingsSource({ path, env, loaded, log });
+  const peers = createPeers({ settings: () => settings.local(), log, clock });
+  const links = createLinks({ settings: () => settings.local(), tls: () => peers.tls(), clock, log });
+  const dcs = createEtcdDcs({
+    settings: local.etcd,
+    scope: local.scope,
+    namespace: local.namespace,
+    log,
+    clock,
+    identity: identityFile(local.postgresql.dataDir, `regent etcd-replaced${path === null ? '' : ` ${path}`}`),
+    login: () => settings.local().etcd,
+    relay: { me: local.name, links },
+  });
   const guard = createGuard({
     dataDir: local.postgresql.dataDir,
     label: `${local.scope}-${local.name}`,
@@ -190,17 +207,10 @@ async function createParts(path: string | null, loaded: LoadResult, env: NodeJS.
     clock,
     log,
     settings,
-    dcs: createEtcdDcs({
-      settings: local.etcd,
-      scope: local.scope,
-      namespace: local.namespace,
-      log,
-      clock,
-      identity: identityFile(local.postgresql.dataDir, `regent etcd-replaced${path === null ? '' : ` ${path}`}`),
-      login: () => settings.local().etcd,
-    }),
+    dcs,
     pg: createPostgres({ settings: settings.current(), clock, log, tether: guard }),
-    peers: createPeers({ settings: () => settings.local(), log, clock }),
+    peers,
+    links: { ...withCarrier(links, dcs), accept: (opening) => links.accept(opening) },
     guard,
     watchdog: createWatchdog({ settings: () => settings.local().watchdog, clock, log }),
   };

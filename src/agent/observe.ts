@@ -5,6 +5,8 @@ import type { RunningJob } from '../core/effects.ts';
 import type { DcsFacts, Memory, Observation, OperatorRequests } from '../core/model.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
 import type { PostgresFacts, SourceHistory } from '../core/postgres-facts.ts';
+import type { LinkFacts } from '../core/quorum/link-facts.ts';
+import { missesLeader } from '../core/quorum/suspicion.ts';
 import { withMemberNames } from '../core/server-names.ts';
 import { observeTimeoutMs } from '../core/settings.ts';
 import { type Clock, sleep } from '../ports/clock.ts';
@@ -51,6 +53,7 @@ export interface OwnState extends Told {
   readonly configDirty: () => boolean;
   readonly configVersion: () => number;
   readonly guardHealthy: boolean;
+  readonly links: () => LinkFacts;
   readonly syncUnsettled: boolean;
   readonly untilLeaderChanges: () => AbortSignal;
   /**
@@ -82,6 +85,7 @@ export async function observe(ports: ObservePorts, own: OwnState): Promise<Obser
     pg,
     peers: null,
     source: null,
+    links: own.links(),
     job: own.job,
     ended: own.ended,
     chores: own.chores,
@@ -101,12 +105,14 @@ export async function observe(ports: ObservePorts, own: OwnState): Promise<Obser
   const refusal = await within(clock, renewal, mayWaitMs);
   if (refusal !== null) await keepOldLease(ports, contextOf({ ...draft, authority: ports.authority.now }, own.memory), refusal);
   draft.nowMs = clock.bootMs();
+  draft.links = own.links();
   draft.authority = ports.authority.now;
   const [peers, source] = await Promise.all([askPeers(ports, draft, own.memory), askSource(ports, draft, own)]);
   draft.peers = peers;
   draft.source = source;
   draft.nowMs = clock.bootMs();
   draft.wallMs = clock.wallMs();
+  draft.links = own.links();
   draft.authority = ports.authority.now;
   return draft;
 }
@@ -176,9 +182,11 @@ async function askPeers(ports: ObservePorts, o: Observation, memory: Memory): Pr
   const mayOpen = o.pg.state === 'running' || (c.paused && o.requests.restart !== null);
   const inherited = !memory.keyTaken && !c.isPrimary;
   const needed = (c.unlocked && mayOpen) || (c.lockMine && (view.failover !== null || o.pg.state !== 'running' || inherited));
-  if (!needed) return null;
+  // The leader that is missed would only be waited for.
+  const missed = missesLeader(c) || c.fenced ? c.otherLeader : null;
+  if (!needed && missed === null) return null;
   return ports.peers.ask(
-    view.members.filter((member) => member.name !== c.me && member.apiUrl !== null),
+    view.members.filter((member) => member.name !== c.me && member.name !== missed && member.apiUrl !== null),
     { timeoutMs: PEER_TIMEOUT_MS },
   );
 }
@@ -187,7 +195,7 @@ async function askPeers(ports: ObservePorts, o: Observation, memory: Memory): Pr
 async function askSource(ports: ObservePorts, o: Observation, own: OwnState): Promise<SourceHistory | null> {
   if (o.job !== null || !comparable(o.pg)) return null;
   const c = contextOf(o, own.memory);
-  const leader = readyLeader(c);
+  const leader = missesLeader(c) ? null : readyLeader(c);
   const source = leader === null ? null : sourceOf(leader);
   if (source === null) return null;
   const start = o.pg.timelineFingerprint === undefined ? null : timelineStart(o.pg);

@@ -5,20 +5,39 @@ import { isLetGo } from '../core/let-go.ts';
 import type { Memory } from '../core/model.ts';
 import type { OwnWord } from '../core/peer-facts.ts';
 import type { PostgresFacts } from '../core/postgres-facts.ts';
+import { fenceText } from '../core/quorum/fence-mark.ts';
+import { watched } from '../core/quorum/suspicion.ts';
+import { isBound } from '../core/quorum/vouching.ts';
 import { wroteByHand } from '../core/strays.ts';
 
 /** `replaying` is with the positions of the running server (AgentStatus.sql). */
 export function ownWord(pg: PostgresFacts | null, c: Context | null, memory: Memory): Omit<OwnWord, 'watchdogFailed' | 'replaying'> {
   const sql = pg?.state === 'running' ? pg.sql : null;
+  const seen = c === null ? null : watched(c);
+  const fence = fenceOf(pg, c);
   const promotionTrouble = pg?.promotionTrouble ?? (c?.isStandby ? promotionsFailing(c) : null);
   return {
     ...(promotionTrouble === null ? {} : { promotionTrouble }),
     ...(memory.steppedDown === null ? {} : { steppedDown: memory.steppedDown }),
     restored: pg?.restored === true,
     strayed: wroteByHand(memory),
-    attached: sql?.inRecovery === true && ((sql.primaryConninfo !== '' && !isLetGo(c)) || (c !== null && c.otherLeader !== null)),
+    attached:
+      fence === null &&
+      sql?.inRecovery === true &&
+      ((c !== null && isBound(c)) || (sql.primaryConninfo !== '' && !isLetGo(c)) || (c !== null && c.otherLeader !== null)),
+    vouches: c !== null && c.o.nowMs < c.o.links.vouchedUntilMs,
+    ...(seen?.suspicion.verdict === 'missed' ? { missesTerm: seen.fence.term } : {}),
+    ...(fence === null ? {} : { fence }),
     ...(pg?.timelineFingerprint === undefined ? {} : { timelineFingerprint: pg.timelineFingerprint }),
   };
+}
+
+/** Told only while it keeps what it has promised: nothing that could stream or replay is left. */
+function fenceOf(pg: PostgresFacts | null, c: Context | null): string | null {
+  if (pg?.fence === undefined || pg.fence === 'unreadable' || c === null || !c.fenced || !c.isStandby) return null;
+  const { sql } = pg;
+  const isFinal = sql !== null && sql.primaryConninfo === '' && sql.receiver === null && sql.replaying !== true;
+  return isFinal ? fenceText(pg.fence) : null;
 }
 
 /** Its texts may contain words of programs, and anybody may read them. */

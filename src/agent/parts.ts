@@ -5,6 +5,7 @@
 import type { Clock } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import type { Guard, Watchdog } from '../ports/guard.ts';
+import type { Links } from '../ports/links.ts';
 import type { Log } from '../ports/log.ts';
 import type { Peers } from '../ports/peers.ts';
 import type { Postgres } from '../ports/postgres.ts';
@@ -16,6 +17,7 @@ export interface Parts {
   readonly dcs: Dcs;
   readonly pg: Postgres;
   readonly peers: Peers;
+  readonly links: Links;
   readonly guard: Guard;
   readonly watchdog: Watchdog;
   readonly settings: SettingsSource;

@@ -2,6 +2,7 @@
  * What the health checks answer between the moment etcd cannot be read any more and the end of the
  * lease.
  */
+
 import { describe, expect, it } from 'vitest';
 import { someSettings } from '../../test/fixtures/agent.ts';
 import { authority, memory, observation, pg, settings, view } from '../../test/support/build.ts';
@@ -9,6 +10,7 @@ import { authorityAfter, type LeaseFacts } from '../core/authority.ts';
 import type { ClusterView } from '../core/cluster.ts';
 import { keyRead } from '../core/context.ts';
 import type { Decision, Memory, Observation } from '../core/model.ts';
+import { noLinks } from '../core/quorum/link-facts.ts';
 import { remember } from '../core/remember.ts';
 import { leaseMargins } from '../core/settings.ts';
 import { healthCheck } from '../dialect/health-checks.ts';
@@ -66,6 +68,7 @@ function statusAt(moment: Moment): AgentStatus {
       onEnd: () => () => {},
     },
     authority: { now },
+    beats: { facts: () => noLinks(Number.NEGATIVE_INFINITY), isIsolated: () => false },
     job: { running: null, isStopping: false, isLeaving: false },
     requests: { scheduledRestart: null, reinitialization: null },
     settingsVersion: { revisionInForce: null },

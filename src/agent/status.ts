@@ -49,11 +49,12 @@ export function statusOf(
   const { local, dynamic } = settings.current();
   const authority = agent.authority.now;
   const nowMs = clock.bootMs();
-  const c = last === null || pg === null ? null : contextOf({ ...last.observation, pg, nowMs, authority }, memory);
+  const c =
+    last === null || pg === null ? null : contextOf({ ...last.observation, pg, nowMs, authority, links: agent.beats.facts() }, memory);
   const sql = pg?.state === 'running' ? pg.sql : null;
   const dcsStale = lastReadWallMs === null || clock.wallMs() - lastReadWallMs > dynamic.ttlSeconds * 1000;
   const { serves, held } = c === null ? NO_LEADERSHIP : leadership(c, memory);
-  const isLeader = serves && !agent.job.isStopping && (held || leads(authority, nowMs));
+  const isLeader = serves && !agent.job.isStopping && !agent.beats.isIsolated() && (held || leads(authority, nowMs));
   const status: AgentStatus = {
     name: local.name,
     scope: local.scope,

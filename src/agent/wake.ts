@@ -30,6 +30,13 @@ export class Wake {
     return this.#leadership.signal;
   }
 
+  /** The leader may be gone: what was asked of it may never be answered either. */
+  leaderInDoubt(): void {
+    this.#leadership?.abort();
+    this.#leadership = null;
+    this.now();
+  }
+
   /**
    * Whether a change of this key is worth a round. Own writes of member, status and history keys
    * are not.

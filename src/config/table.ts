@@ -279,6 +279,22 @@ export const dynamicTable = {
   ),
   synchronous_mode_strict: flag('Refuse writes rather than commit without a synchronous standby.', FALSE),
   synchronous_node_count: whole('Synchronous standbys wanted.', { min: 0, max: 1000, example: 1 }, { default: 1 }),
+  failover_fence: choice(
+    'What a failover waits for in synchronous modes. quorum: promises of the voters, about a second. lease: the end of the ttl.',
+    { quorum: 'quorum', lease: 'lease' },
+    { default: 'quorum' },
+  ),
+  suspect_after: whole(
+    'Time without a word from the leader after which its standbys look whether it is still there.',
+    { min: 300, max: 60_000, unit: 'ms', example: '1s' },
+    { default: 1000, as: 'suspectAfterMs' },
+  ),
+  postgresql_unresponsive_after: seconds(
+    'Seconds for which the leader’s PostgreSQL may not answer before another leads.',
+    5,
+    'unresponsiveAfterSeconds',
+    1,
+  ),
   failsafe_mode: flag('Not supported yet: read, without effect.', FALSE),
   pause: flag('No automatic failover (maintenance).', FALSE),
   standby_cluster: freeMap('Not supported yet.', { as: [] }),

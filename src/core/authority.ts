@@ -8,10 +8,11 @@
  * A lease is good from the moment the request that granted or renewed it was SENT, for its ttl:
  * etcd counts from a later moment. An answer that is lost leaves the older moment standing, which
  * is the safe side. Three moments follow from it, in this order: this agent steps down, the guard
- * stops PostgreSQL, the lease ends.
+ * stops PostgreSQL, the lease ends. While etcd does not answer, voters that vouch for the leader
+ * are worth a lease of VOUCH_SECONDS, counted from when they were asked.
  */
 import { RegentError } from '../support/errors.ts';
-import { leaseMargins } from './settings.ts';
+import { leaseMargins, VOUCH_SECONDS } from './settings.ts';
 
 /** Even a node that is late asks once more before it gives up. */
 const LEAST_PATIENCE_MS = 200;
@@ -47,11 +48,17 @@ export interface KeySeen {
 
 /**
  * What a deadline of the guard rests on: this agent's lease, the lease of the agent before (renewed
- * once more by this one), or the time that a primary has to take the leader key.
- *
- * Voters that vouch for the leader will be one more: a source with an end of its own.
+ * once more by this one), the time that a primary has to take the leader key, or the voters' word
+ * while etcd does not answer.
  */
-export type Basis = 'lease' | 'former-lease' | 'grace';
+export type Basis = 'lease' | 'former-lease' | 'grace' | 'vouchers';
+
+/** As many voters as a commit waits for have vouched for this leader. */
+export interface Vouched {
+  /** When they were asked. */
+  readonly sentAtMs: number;
+  readonly by: readonly string[];
+}
 
 export interface ArmOrder {
   /** When the guard is to stop PostgreSQL. */
@@ -86,6 +93,8 @@ export interface Authority {
   readonly asked: number;
   /** Null: the leader key was not on a lease that this agent had, or etcd was never read. */
   readonly key: KeySeen | null;
+  /** Null: nobody had to, since etcd was read last. */
+  readonly vouched: Vouched | null;
   readonly guard: GuardKnown;
 }
 
@@ -106,6 +115,8 @@ export type AuthorityEvent =
   | { readonly kind: 'key-read'; readonly keyOn: string | null }
   /** A request goes out that moves the leader key to the own lease. */
   | { readonly kind: 'key-moving' }
+  /** Enough voters have vouched for this leader. */
+  | { readonly kind: 'vouched'; readonly sentAtMs: number; readonly by: readonly string[] }
   /** A round begins to deal with the guard. */
   | { readonly kind: 'guard-round' }
   /** An order goes out; it may be taken although it fails (its answer was lost). */
@@ -124,6 +135,7 @@ export function noAuthority(ttlSeconds: number): Authority {
     lease: { leaseId: null, confirmedSentAtMs: null, ttlSeconds },
     asked: 0,
     key: null,
+    vouched: null,
     guard: { state: 'unknown', deadlineMs: null, reliedUntilMs: null, basis: null, failures: 0, retryAtMs: null },
   };
 }
@@ -143,6 +155,8 @@ export function authorityAfter(a: Authority, event: AuthorityEvent): Authority {
       };
     case 'key-read':
       return { ...a, key: keySeen(a, event.keyOn) };
+    case 'vouched':
+      return a.vouched !== null && a.vouched.sentAtMs > event.sentAtMs ? a : { ...a, vouched: { sentAtMs: event.sentAtMs, by: event.by } };
     case 'key-moving':
       return { ...a, key: keyMoving(a) };
     default:
@@ -157,7 +171,7 @@ const sent = ({ sentAtMs }: { readonly sentAtMs: number }) => ({ confirmedSentAt
  * After a change of the ttl the key is still on the lease before, and good until that one's end.
  */
 function keySeen(a: Authority, keyOn: string | null): KeySeen | null {
-  const stepDown = stepDownAtMs(a);
+  const stepDown = ownOrder(a)?.reliedUntilMs ?? null;
   if (keyOn === null || stepDown === null) return null;
   if (keyOn === a.lease.leaseId) return { leaseId: keyOn, stepDownAtMs: stepDown };
   return a.key?.leaseId === keyOn ? a.key : null;
@@ -165,7 +179,7 @@ function keySeen(a: Authority, keyOn: string | null): KeySeen | null {
 
 /** It may be on either lease once the request is out: the earlier end counts. */
 function keyMoving(a: Authority): KeySeen | null {
-  const stepDown = stepDownAtMs(a);
+  const stepDown = ownOrder(a)?.reliedUntilMs ?? null;
   return a.key === null || stepDown === null ? a.key : { ...a.key, stepDownAtMs: Math.min(a.key.stepDownAtMs, stepDown) };
 }
 
@@ -195,9 +209,18 @@ function retryAt({ reliedUntilMs }: GuardKnown, nowMs: number): number {
   return reliedUntilMs !== null && reliedUntilMs > nowMs ? Math.min(nowMs + RETRY_MS, reliedUntilMs) : nowMs + RETRY_MS;
 }
 
-/** The moment at which this agent stops leading by its lease; null: it has none. */
+/**
+ * The moment at which this agent stops leading by its lease, or by the voters' word; null: it has
+ * neither.
+ */
 export function stepDownAtMs(a: Authority): number | null {
-  return ownOrder(a)?.reliedUntilMs ?? null;
+  return orderInForce(a)?.reliedUntilMs ?? null;
+}
+
+/** Voters vouch for this leader now: it does not rest on its lease alone. */
+export function isVouchedFor(a: Authority, nowMs: number): boolean {
+  const order = voucherOrder(a);
+  return order !== null && nowMs < order.reliedUntilMs;
 }
 
 /** Half of the time until then is over: what can wait leaves the rest to the next renewal. */
@@ -218,9 +241,10 @@ export function isOver(a: Authority, nowMs: number): boolean {
  * is not renewed any more.
  */
 export function mayWriteUntilMs(a: Authority): number {
-  const stepDown = stepDownAtMs(a);
-  if (a.key === null || stepDown === null) return Number.NEGATIVE_INFINITY;
-  return a.key.leaseId === a.lease.leaseId ? stepDown : a.key.stepDownAtMs;
+  if (a.key === null) return Number.NEGATIVE_INFINITY;
+  const own = ownOrder(a)?.reliedUntilMs ?? Number.NEGATIVE_INFINITY;
+  const byLeaseMs = a.key.leaseId === a.lease.leaseId || own === Number.NEGATIVE_INFINITY ? own : a.key.stepDownAtMs;
+  return Math.max(byLeaseMs, voucherOrder(a)?.reliedUntilMs ?? Number.NEGATIVE_INFINITY);
 }
 
 /** The one answer to "does this node lead?". */
@@ -237,10 +261,25 @@ function ownOrder({ lease }: Authority): ArmOrder | null {
   return lease.confirmedSentAtMs === null ? null : byLease(lease.confirmedSentAtMs, lease.ttlSeconds, 'lease');
 }
 
-/** By this agent's own lease. Throws LEASE_UNCONFIRMED. */
+/**
+ * The word of voters counts for a leader only: its key may have ended in etcd meanwhile, but nobody
+ * else can have taken it.
+ */
+function voucherOrder({ key, vouched }: Authority): ArmOrder | null {
+  return key === null || vouched === null ? null : byLease(vouched.sentAtMs, VOUCH_SECONDS, 'vouchers');
+}
+
+/** The later of the two ends. */
+function orderInForce(a: Authority): ArmOrder | null {
+  const [own, vouchers] = [ownOrder(a), voucherOrder(a)];
+  if (own === null || vouchers === null) return own ?? vouchers;
+  return vouchers.deadlineMs > own.deadlineMs ? vouchers : own;
+}
+
+/** By this agent's own lease, or by the voters' word. Throws LEASE_UNCONFIRMED. */
 export function byOwnLease(a: Authority, nowMs: number): ArmOrder {
   const refused = (why: string) => new RegentError('LEASE_UNCONFIRMED', why, { policy: 'transient' });
-  const order = ownOrder(a);
+  const order = orderInForce(a);
   if (order === null) throw refused('there is no confirmed lease to arm the guard with');
   if (order.deadlineMs <= nowMs) throw refused('the lease is about to end');
   return order;
@@ -278,7 +317,7 @@ export function strikesAtMs({ guard }: Authority, nowMs: number): number {
  * been told of the renewals since its deadline.
  */
 export function stopByMs(a: Authority, nowMs: number): number {
-  return Math.min(ownOrder(a)?.deadlineMs ?? nowMs, strikesAtMs(a, nowMs));
+  return Math.min(orderInForce(a)?.deadlineMs ?? nowMs, strikesAtMs(a, nowMs));
 }
 
 /**

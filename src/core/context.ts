@@ -4,6 +4,7 @@ import { type ClusterView, type Member, memberOf } from './cluster.ts';
 import { opensForWrites, type ServerRole, type Source } from './effects.ts';
 import type { Memory, Observation } from './model.ts';
 import { type PostgresFacts, walPosition } from './postgres-facts.ts';
+import { holds } from './quorum/fence-mark.ts';
 import { upstreamOf } from './upstream.ts';
 
 /**
@@ -50,6 +51,12 @@ export interface Context {
    * stop it.
    */
   readonly mayBeWritable: boolean;
+  /**
+   * This voter has promised to take no more WAL from the member that leads now, in this term and
+   * with this synchronous set. Not known while etcd does not answer: it then streams from nobody
+   * new anyway.
+   */
+  readonly fenced: boolean;
 }
 
 export function contextOf(o: Observation, m: Memory): Context {
@@ -88,7 +95,14 @@ export function contextOf(o: Observation, m: Memory): Context {
     isStandby,
     unadopted,
     mayBeWritable: pg.postmaster !== null && !notWritable && pg.closed !== true && !unadopted,
+    fenced: isFenced(pg, view),
   };
+}
+
+/** What it promised cannot be read: a server that streams has promised nothing. */
+function isFenced({ fence, sql }: PostgresFacts, view: ClusterView | null): boolean {
+  if (fence === undefined || view === null) return false;
+  return fence === 'unreadable' ? sql?.receiver == null : holds(fence, view);
 }
 
 /** What a reading of etcd says of the leader key, to the authority of the member `me`. */
@@ -142,10 +156,10 @@ function readSource(member: Member): Source | null {
 
 /**
  * The leader's member key, once its PostgreSQL is out of recovery: only then may anybody follow,
- * clone or rewind from it.
+ * clone or rewind from it. Null also for one that this node has promised to leave.
  */
 export function readyLeader(c: Context): Member | null {
-  if (c.view === null || c.otherLeader === null) return null;
+  if (c.view === null || c.otherLeader === null || c.fenced) return null;
   const member = memberOf(c.view, c.otherLeader);
   return member !== null && member.role === 'primary' && member.connUrl !== null ? member : null;
 }
@@ -153,7 +167,7 @@ export function readyLeader(c: Context): Member | null {
 /** The member this node streams from; null: none. */
 export function wantedSource(c: Context): Source | null {
   const { tags } = c.o.settings.local;
-  if (tags.nostream || c.view === null || c.otherLeader === null) return null;
+  if (tags.nostream || c.view === null || c.otherLeader === null || c.fenced) return null;
   const own = c.o.pg.sql === null ? null : walPosition(c.o.pg.sql);
   const source = memberOf(c.view, upstreamOf(c.view, c.otherLeader, { name: c.me, tags, lsn: own }));
   return source === null ? null : sourceOf(source);

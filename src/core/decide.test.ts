@@ -364,7 +364,7 @@ describe('decide', () => {
       settings: settings('a', { dynamic: { synchronousMode: 'quorum' } }),
     });
     expect(decide(o, memory()).effects).toEqual([
-      { kind: 'write-sync', leader: 'a', quorum: 1, standbys: ['b', 'c'], expected: sync },
+      { kind: 'write-sync', leader: 'a', quorum: 1, standbys: ['b', 'c'], expected: sync, term: expect.anything() },
       { kind: 'start-job', job: { kind: 'promote', syncNames: 'ANY 1 (b,c)' } },
     ]);
   });

@@ -24,6 +24,8 @@ const decisive: ReadonlySet<Effect['kind']> = new Set([
   'acquire-leader',
   'attach-leader',
   'cancel-job',
+  'mark-fence',
+  'take-over',
 ]);
 
 /** These leave the data as they are. */
@@ -76,7 +78,7 @@ function afterwards(c: Context, { abstain }: Outcome, memory: Memory, effects: r
     // A server that is down in the next round did not crash then.
     if (effect.kind === 'demote-now') after = { ...after, state: 'stopping' };
     // The answer may be lost; the next reading of etcd tells whether the key was taken.
-    if (effect.kind === 'acquire-leader') after = { ...after, keyTaken: true };
+    if (effect.kind === 'acquire-leader' || effect.kind === 'take-over') after = { ...after, keyTaken: true };
   }
   return after;
 }

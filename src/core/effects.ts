@@ -6,6 +6,7 @@
 
 import type { JsonObject, JsonValue } from '../support/json.ts';
 import type { ConfigKey, FailoverKey, SyncKey } from './cluster.ts';
+import type { FenceMark } from './quorum/fence-mark.ts';
 import type { Lsn } from './units.ts';
 
 export type CallbackAction = 'on_start' | 'on_stop' | 'on_restart' | 'on_reload' | 'on_role_change';
@@ -49,8 +50,10 @@ export type Effect =
       readonly quorum: number;
       readonly standbys: readonly string[];
       readonly expected: SyncKey | null;
+      /** The revision of the leader key by which this node leads: without it nothing is written. */
+      readonly term: string | null;
     }
-  | { readonly kind: 'delete-sync'; readonly expected: SyncKey }
+  | { readonly kind: 'delete-sync'; readonly expected: SyncKey; readonly term: string | null }
   | { readonly kind: 'write-status'; readonly value: JsonObject }
   | { readonly kind: 'write-history'; readonly value: JsonValue[] }
   | { readonly kind: 'clear-failover'; readonly expected: FailoverKey }
@@ -87,6 +90,19 @@ export type Effect =
   | { readonly kind: 'mark-strayed'; readonly strayed: boolean }
   /** Whether somebody promoted this node beside the leader, so that a later agent knows it. */
   | { readonly kind: 'mark-opened-by-hand'; readonly opened: boolean }
+  /** This voter's promise to take no more WAL from a leader; null: let go of what was promised. */
+  | { readonly kind: 'mark-fence'; readonly mark: FenceMark | null }
+  /**
+   * Put the leader key and /sync in the name of this node, if the key still has that revision
+   * (`term`) and /sync as well.
+   */
+  | {
+      readonly kind: 'take-over';
+      readonly term: string;
+      readonly expected: SyncKey;
+      readonly quorum: number;
+      readonly standbys: readonly string[];
+    }
   /** Beside everything else; asked for again while one is running, it is ignored. */
   | { readonly kind: 'checkpoint' }
   /**

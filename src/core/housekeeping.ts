@@ -12,6 +12,7 @@ import { parseConninfo } from './conninfo.ts';
 import { type Context, primaryRole, readyLeader, sourceOf, wantedSource } from './context.ts';
 import type { Effect, ServerRole } from './effects.ts';
 import { carriedForgotten } from './forgotten.ts';
+import { missesLeader } from './quorum/suspicion.ts';
 import { slotNameOf } from './slot-names.ts';
 import { slotPlan } from './slots.ts';
 import { expel } from './strangers.ts';
@@ -38,6 +39,8 @@ export function chores(c: Context): Work {
   const leads = c.isPrimary && c.lockMine && c.mayLeadNow;
   const step = leads ? syncStep(c) : null;
   if (step !== null) add('sync', ...step.effects);
+  // What it promised is over: the files may name a source again.
+  if (c.o.pg.fence !== undefined && !c.fenced) add('fence', { kind: 'mark-fence', mark: null });
   if (c.isStandby) add('follow', follow(c));
   if (leads) add('strangers', ...expel(c));
   add('callback', announce(c));
@@ -205,7 +208,8 @@ function historyLine(c: Context, entry: HistoryEntry, recorded: readonly History
 
 /** A standby that should stream from elsewhere, or from nobody while somebody leads. */
 function follow(c: Context): Effect | null {
-  if (c.otherLeader === null) return null;
+  // Whoever misses the leader may be about to leave it.
+  if (c.otherLeader === null || missesLeader(c)) return null;
   const role = standbyRole(c);
   const asItIs = pointsAt(c, role.source) && (role.patient === true) === (c.o.pg.retriesPatiently === true);
   return asItIs ? null : { kind: 'apply-config', role, only: 'role' };
@@ -224,7 +228,7 @@ function standbyRole(c: Context): ServerRole & { kind: 'standby' } {
  * be on again before this leader hears of it.
  */
 function filesWait(c: Context, leads: boolean): boolean {
-  if (c.isStandby) return c.otherLeader === null;
+  if (c.isStandby) return c.otherLeader === null || missesLeader(c);
   return leads && c.o.settings.dynamic.synchronousMode === 'off' && c.view?.sync != null;
 }
 

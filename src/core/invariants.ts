@@ -15,6 +15,13 @@ const startsWritable = (effect: Effect): boolean => effect.kind === 'start-job' 
  */
 const AT_WORK: ReadonlySet<Effect['kind']> = new Set(['start-job', 'acquire-leader', 'attach-leader', 'release-leader']);
 
+/** Some source is better than none where nothing was promised; a promise leaves none. */
+function streams(effect: Effect): boolean {
+  if (effect.kind === 'apply-config') return effect.role.kind === 'standby' && effect.role.source !== null;
+  if (effect.kind !== 'start-job' || (effect.job.kind !== 'start' && effect.job.kind !== 'restart')) return false;
+  return effect.job.role.kind === 'standby' && effect.job.role.source !== null;
+}
+
 const removesData = (effect: Effect): boolean =>
   effect.kind === 'start-job' && (effect.job.kind === 'clone' || effect.job.kind === 'reinitialize');
 
@@ -33,6 +40,11 @@ export function checkDecision(c: Context, decision: Decision): void {
     invariant(c.unlocked, `S3: ${decision.rule} would take a leader key that another holds`);
     invariant(c.o.pg.dataDir === 'valid', `S10: ${decision.rule} would lead with an incomplete data directory`);
   }
+  if (has('take-over')) {
+    invariant(c.fenced && c.isStandby && !c.paused, `S4: ${decision.rule} would take over without having promised`);
+    invariant(c.o.pg.dataDir === 'valid', `S10: ${decision.rule} would lead with an incomplete data directory`);
+  }
+  if (c.fenced) invariant(!effects.some(streams), `S4: ${decision.rule} would stream from a leader that this node has promised to leave`);
   if (effects.some(removesData)) {
     const clones = effects.flatMap((effect) => (effect.kind === 'start-job' && effect.job.kind === 'clone' ? [effect.job] : []));
     const nothingHere = c.o.pg.dataDir !== 'valid' && c.o.pg.incompleteWork !== 'rewind';

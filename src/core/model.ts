@@ -14,6 +14,7 @@ import type { ClusterView, MemberRole, PostgresState } from './cluster.ts';
 import type { CallbackAction, Effect, JobKind, JobOutcome, RunningJob } from './effects.ts';
 import type { PeerFacts } from './peer-facts.ts';
 import type { PostgresFacts, SourceHistory, WalEnd } from './postgres-facts.ts';
+import type { LinkFacts } from './quorum/link-facts.ts';
 import type { Replies } from './replies.ts';
 import type { Settings } from './settings.ts';
 import { noStrangers, type StrangerMemory } from './stranger-memory.ts';
@@ -49,6 +50,7 @@ export interface Observation {
   readonly peers: ReadonlyMap<string, PeerFacts> | null;
   /** History of the leader's PostgreSQL; null: not asked, or it did not answer. */
   readonly source: SourceHistory | null;
+  readonly links: LinkFacts;
   readonly job: RunningJob | null;
   /** Outcomes since the last round, oldest first. */
   readonly ended: readonly JobOutcome[];
@@ -139,6 +141,8 @@ export interface Memory {
    * ours.
    */
   readonly unlockedSinceMs: number | null;
+  /** Since when this voter has missed its leader, or been fenced from it; null: it hears it. */
+  readonly missesLeaderSinceMs: number | null;
   /** Since when etcd has said, round after round, that nobody leads; null: somebody does. */
   readonly leaderlessSinceMs: number | null;
   /**
@@ -200,6 +204,7 @@ export const emptyMemory: Memory = {
   announcedStop: false,
   restartUnannounced: false,
   unlockedSinceMs: null,
+  missesLeaderSinceMs: null,
   leaderlessSinceMs: null,
   receiverGoneSinceMs: null,
   keyTaken: false,

@@ -33,6 +33,18 @@ export interface OwnWord {
    * What tells its timeline from another of the same number (PostgresFacts.timelineFingerprint).
    */
   readonly timelineFingerprint?: string;
+  /**
+   * true: it has vouched for a leader that cannot reach etcd, and that time is not over. So nobody
+   * may take the lead from it, not even by an operator's word.
+   */
+  readonly vouches?: boolean;
+  /** The term of the leader that it misses, by its own evidence. */
+  readonly missesTerm?: string;
+  /**
+   * The fence that it has put up (core/quorum/fence-mark.ts), while it streams from nobody: it
+   * takes no more WAL from the leader of that term.
+   */
+  readonly fence?: string;
 }
 
 /**

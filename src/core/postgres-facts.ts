@@ -3,6 +3,7 @@
  * null, never a guess.
  */
 import type { HistoryEntry } from './cluster.ts';
+import type { FenceMark } from './quorum/fence-mark.ts';
 import { type Lsn, maxLsn, type Timeline } from './units.ts';
 
 /**
@@ -96,6 +97,11 @@ export interface PostgresFacts {
    * absent, because what it says allows a rewind.
    */
   readonly openedByHand?: boolean;
+  /**
+   * The promise that a mark beside the directory holds: no more WAL from that leader. unreadable:
+   * there is one, and what it says cannot be read. Absent: none.
+   */
+  readonly fence?: FenceMark | 'unreadable';
   /**
    * Why WAL does not come, as far as asking the source has told: `not streaming from pg-2: …`,
    * `waiting for pg-2 to answer: …`. Absent: nothing known.

@@ -41,7 +41,7 @@ describe('a server that hangs', () => {
   it('is not said to have taken too long to start', () => {
     expect(because({ ...silent, peers: peers(peer('b')) }, since)).toBe('stopped PostgreSQL because it has not answered for 40 seconds');
     expect(because(silent, since)).toBe(
-      'PostgreSQL has not answered for longer than ttl, but continuing to wait because failover is not possible',
+      'PostgreSQL has not answered for longer than postgresql_unresponsive_after, but continuing to wait because failover is not possible',
     );
   });
 });

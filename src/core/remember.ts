@@ -8,6 +8,7 @@ import type { JobKind, JobOutcome } from './effects.ts';
 import { abstainMs } from './failed-promotions.ts';
 import { isBlind, lockedOut } from './locked-out.ts';
 import type { Failure, Memory, Observation } from './model.ts';
+import { missesLeader } from './quorum/suspicion.ts';
 import { heardReplies } from './replies.ts';
 import { REWIND_IN_VAIN } from './rewind-prospects.ts';
 import { seenSlots } from './slots.ts';
@@ -45,6 +46,7 @@ export function remember(o: Observation, before: Memory): Memory {
     announcedStop: ended.announcedStop,
     restartUnannounced: ended.restartUnannounced,
     unlockedSinceMs: unlockedSince(c, before),
+    missesLeaderSinceMs: missesLeader(c) || c.fenced ? (before.missesLeaderSinceMs ?? o.nowMs) : null,
     leaderlessSinceMs: c.view === null ? before.leaderlessSinceMs : c.unlocked ? (before.leaderlessSinceMs ?? o.nowMs) : null,
     receiverGoneSinceMs: receiverGone(c, before),
     ...keyOf(c, before),

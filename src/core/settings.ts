@@ -171,6 +171,12 @@ export interface DynamicSettings {
   readonly synchronousModeStrict: boolean;
   readonly synchronousNodeCount: number;
   readonly failsafeMode: boolean;
+  /** What a failover waits for where the synchronous set allows both (core/quorum/in-force.ts). */
+  readonly failoverFence: 'quorum' | 'lease';
+  /** So long without a beat, and a voter looks whether the leader is still there. */
+  readonly suspectAfterMs: number;
+  /** A leader whose PostgreSQL has not answered for so long hands over, if another can lead. */
+  readonly unresponsiveAfterSeconds: number;
   readonly pause: boolean;
   readonly memberSlotsTtlSeconds: number;
   /** End the walsenders of servers that stream under a member's name without being it. */
@@ -225,6 +231,13 @@ export function leaseMargins(ttlSeconds: number): LeaseMargins {
   const marginMs = Math.min(3000, Math.max(400, ttlMs / 10));
   return { stepDownMs: ttlMs - 2 * marginMs, guardMs: ttlMs - marginMs };
 }
+
+/**
+ * What voters that vouch for a leader are worth (core/quorum/vouching.ts): a lease of three
+ * seconds, the shortest that there is.
+ */
+export const VOUCH_SECONDS = 3;
+export const VOUCH_MS = VOUCH_SECONDS * 1000;
 
 /**
  * A primary is not told that a synchronous standby is gone, and every commit waits until it looks.

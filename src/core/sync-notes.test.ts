@@ -49,7 +49,7 @@ class Log {
 const both: Round = { names: 'ANY 1 (b,c)', connected: ['b', 'c'], sync: [1, 'b', 'c'] };
 const alone: Round = { names: '', sync: [0] };
 const setNames: Effect = { kind: 'set-sync-names', value: '' };
-const writeSync: Effect = { kind: 'write-sync', leader: 'a', quorum: 0, standbys: [], expected: null };
+const writeSync: Effect = { kind: 'write-sync', leader: 'a', quorum: 0, standbys: [], expected: null, term: null };
 
 describe('a leader in quorum mode', () => {
   it('logs once which standbys commits wait for and what the next leader needs', () => {

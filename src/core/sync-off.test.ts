@@ -18,7 +18,7 @@ function decided(over: Parameters<typeof observation>[0] = {}, listed: typeof sy
 describe('synchronous mode was switched off', () => {
   it('clears synchronous_standby_names only once /sync is gone', () => {
     const before = decided({ configDirty: true });
-    expect(before.effects).toContainEqual({ kind: 'delete-sync', expected: sync });
+    expect(before.effects).toContainEqual({ kind: 'delete-sync', expected: sync, term: expect.anything() });
     expect(before.effects.some(({ kind }) => kind === 'apply-config')).toBe(false);
     const after = decided({ configDirty: true }, null);
     expect(after.effects).toContainEqual({ kind: 'apply-config', role: { kind: 'primary', syncNames: null } });

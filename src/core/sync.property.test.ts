@@ -205,7 +205,7 @@ describe('takeover', () => {
     const sync = { leader: 'b', quorum: 0, standbys: ['c'], modRevision: '7' };
     const off = settings('b', { dynamic: { synchronousMode: 'off' } });
     const at = (stands: typeof sync | null) => contextOf(observation({ me: 'b', view: view({ sync: stands }), settings: off }), memory());
-    expect(takeover(at(sync))).toEqual({ names: null, effect: { kind: 'delete-sync', expected: sync } });
+    expect(takeover(at(sync))).toEqual({ names: null, effect: { kind: 'delete-sync', expected: sync, term: null } });
     expect(takeover(at(null))).toEqual({ names: null, effect: null });
   });
 
@@ -214,7 +214,7 @@ describe('takeover', () => {
     const o = observation({ me: 'b', view: { ...view({ leaderName: 'b' }), sync }, settings: new World('quorum', 1, false).settings('b') });
     expect(takeover(contextOf(o, memory()))).toEqual({
       names: 'ANY 1 (a,c)',
-      effect: { kind: 'write-sync', leader: 'b', quorum: 1, standbys: ['a', 'c'], expected: sync },
+      effect: { kind: 'write-sync', leader: 'b', quorum: 1, standbys: ['a', 'c'], expected: sync, term: null },
     });
   });
 
@@ -243,7 +243,7 @@ describe('takeover', () => {
       });
     const effect = (unsettled: boolean) => takeover(contextOf(scene(unsettled), memory())).effect;
     expect(effect(false)).toBe(null);
-    expect(effect(true)).toEqual({ kind: 'write-sync', leader: 'b', ...sync, expected: stands });
+    expect(effect(true)).toEqual({ kind: 'write-sync', leader: 'b', ...sync, expected: stands, term: null });
   });
 });
 

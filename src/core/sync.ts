@@ -15,6 +15,7 @@ import { sameName, syncPriority } from './cluster.ts';
 import type { Context } from './context.ts';
 import type { Effect } from './effects.ts';
 import type { WalsenderFacts } from './postgres-facts.ts';
+import { fenceFor, fenceText } from './quorum/fence-mark.ts';
 import { isSilent } from './replies.ts';
 import { isSuspect, keepsWaiting, strangersUnder } from './strangers.ts';
 import { isAheadOfLeader } from './strays.ts';
@@ -57,10 +58,29 @@ export function syncStep(c: Context): SyncStep {
   if (mode === 'off') {
     return view.sync === null
       ? done
-      : { effects: [{ kind: 'delete-sync', expected: view.sync }], because: 'synchronous mode is off', waiting: false };
+      : { effects: [{ kind: 'delete-sync', expected: view.sync, term: termOf(c) }], because: 'synchronous mode is off', waiting: false };
   }
+  const fenced = fencedVoters(c);
+  if (fenced.length > 0)
+    return writeSync(
+      c,
+      view.sync?.quorum ?? 0,
+      view.sync?.standbys ?? [],
+      `${fenced.join(', ')} took no more WAL from this leader, and may again`,
+    );
   const active = activeStandbys(c);
   return mode === 'quorum' ? quorumStep(c, current, active) : priorityStep(c, current, active);
+}
+
+/**
+ * Voters that missed this leader, and have promised to take no more WAL from it. It lives: with
+ * another revision of /sync no take-over that counts on their promises succeeds, and they stream
+ * again.
+ */
+function fencedVoters({ view, o, lockMine }: Context): readonly string[] {
+  const mark = view === null || !lockMine ? null : fenceFor(view);
+  if (mark === null) return [];
+  return [...o.links.answers].filter(([, { fence }]) => fence === fenceText(mark)).map(([name]) => name);
 }
 
 function position(sender: WalsenderFacts, synchronousCommit: string): Lsn | null {
@@ -157,8 +177,11 @@ function setNames(c: Context, wanted: SyncNames, because: string): SyncStep | nu
 function writeSync(c: Context, quorum: number, standbys: readonly string[], because: string): SyncStep {
   const sorted = [...standbys].sort();
   const expected = c.view?.sync ?? null;
-  return { effects: [{ kind: 'write-sync', leader: c.me, quorum, standbys: sorted, expected }], because, waiting: true };
+  return { effects: [{ kind: 'write-sync', leader: c.me, quorum, standbys: sorted, expected, term: termOf(c) }], because, waiting: true };
 }
+
+/** A leader that was replaced cannot change the set any more. */
+const termOf = ({ view, lockMine }: Context): string | null => (lockMine ? (view?.leader?.modRevision ?? null) : null);
 
 const union = (...sets: ReadonlyArray<readonly string[]>): readonly string[] => {
   const all: string[] = [];
@@ -324,7 +347,7 @@ export function takeover(c: Context): Takeover {
   const { sync } = c.view;
   // Commits will wait for no standby. So no standby on its list may lead for having confirmed them,
   // if the mode is on again before it is deleted.
-  if (mode === 'off') return { names: null, effect: sync === null ? null : { kind: 'delete-sync', expected: sync } };
+  if (mode === 'off') return { names: null, effect: sync === null ? null : { kind: 'delete-sync', expected: sync, term: termOf(c) } };
   const stands = sync !== null && sync.leader !== null && sameName(sync.leader, c.me) && !c.o.syncUnsettled;
   const others = union(sync?.standbys ?? [], sync?.leader ? [sync.leader] : []).filter((name) => !sameName(name, c.me));
   const write = (quorum: number, standbys: readonly string[]): Effect => ({
@@ -333,6 +356,7 @@ export function takeover(c: Context): Takeover {
     quorum,
     standbys: [...standbys].sort(),
     expected: sync,
+    term: termOf(c),
   });
   const nobody = strict ? formatSyncNames({ method: mode === 'quorum' ? 'quorum' : 'priority', count: 1, names: [NOBODY] }) : '';
   if (mode === 'on') {

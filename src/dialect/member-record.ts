@@ -5,6 +5,7 @@ import { choreName } from '../core/chores.ts';
 import type { PostgresState, Tags } from '../core/cluster.ts';
 import { modesOf } from '../core/cluster-modes.ts';
 import { type SqlFacts, walPosition } from '../core/postgres-facts.ts';
+import { BEATS } from '../core/quorum/in-force.ts';
 import type { Settings } from '../core/settings.ts';
 import { type Lsn, ZERO_LSN } from '../core/units.ts';
 import type { AgentStatus } from '../ports/agent-status.ts';
@@ -44,6 +45,7 @@ export function memberRecord(status: AgentStatus, settings: Settings): JsonObjec
   if (outdated !== undefined) record['files_outdated'] = outdated;
   if (status.steppedDown) record['stepped_down'] = status.steppedDown;
   if (status.sourceTrouble) record['source_trouble'] = status.sourceTrouble;
+  record['beats'] = BEATS;
   if (status.paused) record['pause'] = true;
   return record;
 }

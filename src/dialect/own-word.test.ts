@@ -15,6 +15,9 @@ const word: fc.Arbitrary<Required<OwnWord>> = fc.record({
   strayed: flag,
   attached: flag,
   timelineFingerprint: text,
+  vouches: flag,
+  missesTerm: text,
+  fence: text,
 });
 
 const said = (told: Partial<OwnWord>, clusterUnlocked: boolean) => ({

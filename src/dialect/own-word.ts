@@ -16,17 +16,20 @@ interface Word<Fact extends keyof OwnWord = keyof OwnWord> {
   readonly race?: true;
 }
 
-const FLAGS: readonly Word<'watchdogFailed' | 'replaying' | 'restored' | 'strayed' | 'attached'>[] = [
+const FLAGS: readonly Word<'watchdogFailed' | 'replaying' | 'restored' | 'strayed' | 'attached' | 'vouches'>[] = [
   { fact: 'watchdogFailed', place: 'body', name: 'watchdog_failed' },
   { fact: 'replaying', place: 'wal', name: 'replaying' },
   { fact: 'restored', place: 'wal', name: 'restored' },
   { fact: 'strayed', place: 'wal', name: 'strayed' },
+  { fact: 'vouches', place: 'regent', name: 'vouches' },
   { fact: 'attached', place: 'wal', name: 'attached', race: true },
 ];
 
-const TEXTS: readonly Word<'promotionTrouble' | 'steppedDown' | 'timelineFingerprint'>[] = [
+const TEXTS: readonly Word<'promotionTrouble' | 'steppedDown' | 'timelineFingerprint' | 'missesTerm' | 'fence'>[] = [
   { fact: 'promotionTrouble', place: 'body', name: 'promotion_trouble' },
   { fact: 'steppedDown', place: 'regent', name: 'stepped_down' },
+  { fact: 'missesTerm', place: 'regent', name: 'misses_leader_of_term' },
+  { fact: 'fence', place: 'regent', name: 'fence' },
   { fact: 'timelineFingerprint', place: 'wal', name: 'timeline_beginning', race: true },
 ];
 

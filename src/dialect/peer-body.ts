@@ -41,7 +41,7 @@ export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
     systemIdentifier: textOf(body['database_system_identifier'], '') || null,
     ...(inRecovery && body['replication_state'] === 'streaming' ? { receiving: true } : {}),
     ...(inRecovery && replaying ? { replaying } : {}),
-    ...(inRecovery && (attached || body['cluster_unlocked'] !== true) ? { attached: true } : {}),
+    ...(inRecovery && (attached || (body['cluster_unlocked'] !== true && word.fence === undefined)) ? { attached: true } : {}),
   };
 }
 

@@ -18,6 +18,18 @@ export interface CallOptions {
   readonly timeoutMs: number;
 }
 
+export interface LeaderCallOptions extends CallOptions {
+  /** Nothing is done unless the leader key has this mod revision; null or absent: in any case. */
+  readonly term?: string | null;
+}
+
+export interface JudgedLead {
+  /** mod_revision of the leader key. */
+  readonly term: string;
+  readonly expected: SyncKey;
+  readonly sync: { readonly leader: string; readonly quorum: number; readonly standbys: readonly string[] };
+}
+
 export interface FailoverRequest {
   readonly leader?: string;
   readonly member?: string;
@@ -61,6 +73,12 @@ export interface Dcs {
    * Puts the leader key on this lease if its value is `name`, or if it is absent. False: another's.
    */
   attachLeader(name: string, leaseId: string, options: CallOptions): Promise<boolean>;
+  /**
+   * Puts the leader key and /sync in one step, if both are as they were judged: nobody else has
+   * taken the lead meanwhile, and its holder has not changed the synchronous set. The former holder
+   * need not agree. False: one of them has another revision.
+   */
+  takeLead(name: string, leaseId: string, judged: JudgedLead, options: CallOptions): Promise<boolean>;
   /** Deletes the leader key if its value is `name`. False: another's, or absent. */
   releaseLeader(name: string, options: CallOptions): Promise<boolean>;
 
@@ -95,9 +113,9 @@ export interface Dcs {
   writeSync(
     value: { leader: string | null; quorum: number; standbys: readonly string[] },
     expected: SyncKey | null,
-    options: CallOptions,
+    options: LeaderCallOptions,
   ): Promise<boolean>;
-  deleteSync(expected: SyncKey, options: CallOptions): Promise<boolean>;
+  deleteSync(expected: SyncKey, options: LeaderCallOptions): Promise<boolean>;
   writeStatus(value: JsonObject, options: CallOptions): Promise<void>;
   /**
    * Reads the key, changes it, and writes it if nobody has meanwhile. False: somebody has. For

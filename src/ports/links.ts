@@ -5,16 +5,10 @@
  * when the connection is opened, not with each message.
  */
 import type { Member } from '../core/cluster.ts';
+import type { Knock } from '../core/quorum/link-facts.ts';
 import type { JsonObject } from '../support/json.ts';
 
-/** What a try to connect came to. */
-export type Knock =
-  /** The kernel lives, and no process listens there. */
-  | 'refused'
-  /** Somebody took the connection; each knock says who that proves to be there. */
-  | 'answered'
-  /** No answer in time: the node is dead, frozen or cut off, or the process hangs. */
-  | 'silent';
+export type { Knock };
 
 export interface LinkListener {
   /**

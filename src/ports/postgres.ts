@@ -6,6 +6,7 @@
 
 import type { CallbackAction, ServerRole, Source } from '../core/effects.ts';
 import type { PostgresFacts, SourceHistory, TimelineStart, WalEnd } from '../core/postgres-facts.ts';
+import type { FenceMark } from '../core/quorum/fence-mark.ts';
 import type { BinaryOption, Settings } from '../core/settings.ts';
 import type { Lsn } from '../core/units.ts';
 import type { Gucs } from '../pgconf/guc.ts';
@@ -140,6 +141,8 @@ export interface Postgres {
    * it returns.
    */
   markOpenedByHand(opened: boolean): Promise<void>;
+  /** The promise of a voter (PostgresFacts.fence), or null for none. Durable once it returns. */
+  markFence(mark: FenceMark | null): Promise<void>;
   /**
    * Makes a new data directory from the source by the configured methods, in their order;
    * `fromLeader`: by pg_basebackup only. Source null: by those that work without a leader. Refuses

@@ -10,6 +10,7 @@ import { Fences } from './checkers/fences.ts';
 import { Follows } from './checkers/follows.ts';
 import { Priorities } from './checkers/priorities.ts';
 import { Promises } from './checkers/promise.ts';
+import { TakeOvers } from './checkers/take-overs.ts';
 import { Watches } from './checkers/watches.ts';
 import { Writers } from './checkers/writers.ts';
 import type { ServerEvent, SimServer } from './server.ts';
@@ -32,6 +33,7 @@ export class Checkers {
   readonly fences: Fences;
   readonly elections: Elections;
   readonly callbacks: Callbacks;
+  readonly takeOvers: TakeOvers;
   readonly #priorities: Priorities;
   readonly #follows: Follows;
   readonly watches: Watches;
@@ -53,6 +55,7 @@ export class Checkers {
     this.fences = new Fences(world, report);
     this.elections = new Elections(world, report);
     this.callbacks = new Callbacks(world, report);
+    this.takeOvers = new TakeOvers(world, report);
     this.#priorities = new Priorities(world, report);
     this.#follows = new Follows(world, report);
     this.watches = new Watches(world);
@@ -79,6 +82,7 @@ export class Checkers {
   }
 
   afterEvent(): void {
+    this.takeOvers.look();
     this.writers.look();
   }
 
@@ -119,6 +123,7 @@ export class Checkers {
   }
 
   #onKey(key: string, deleted: boolean): void {
+    if (key === 'sync' || key === 'leader') this.takeOvers.keyChanged();
     if (key === 'sync') this.promises.syncChanged();
     if (key === 'config') this.promises.policyChanged();
     if (key.startsWith('members/')) this.#onMember(key.slice('members/'.length), deleted);
@@ -126,9 +131,6 @@ export class Checkers {
     this.elections.keyChanged();
     this.#priorities.keyChanged(this.#holder);
     const holder = deleted ? null : this.#world.holder;
-    const member = (name: string | null) => this.#world.machines.some((machine) => machine.name === name);
-    if (member(holder) && member(this.#holder) && holder !== this.#holder)
-      this.report(`the leader key goes from ${this.#holder} to ${holder} without having been free`, 'S3');
     if (holder !== null) this.successions.push(this.#world.sim.now);
     this.#holder = holder;
   }
@@ -139,6 +141,7 @@ export class Checkers {
   keysRestored(): void {
     this.#holder = this.#world.holder;
     this.elections.keysRestored();
+    this.takeOvers.keysRestored();
     this.#priorities.keysRestored();
   }
 

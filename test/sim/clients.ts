@@ -146,7 +146,8 @@ export class Clients {
     };
     const { routing } = this.#world;
     if (routed && routing !== null) run((session) => (session !== null && lasts(session) ? session : routing.haproxy.connect()));
-    else if (routed) run(straightTo(() => this.#world.machines.find((machine) => machine.name === this.#world.holder) ?? null));
+    else if (routed)
+      run(straightTo(() => this.#world.leader ?? this.#world.machines.find((machine) => machine.name === this.#world.holder) ?? null));
     if (stubborn === 'any') run(straightTo(() => this.#rng.pick(this.#world.machines)));
     else if (stubborn !== null) run(straightTo(() => this.#world.node(stubborn)));
   }

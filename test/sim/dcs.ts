@@ -1,7 +1,9 @@
 /** The Dcs port of one process: the real client of etcd over the simulated network. */
 import type { IdentityFile } from '../../src/adapters/etcd/identity-file.ts';
+import type { RelaySettings } from '../../src/adapters/etcd/relay.ts';
 import { createEtcdDcs } from '../../src/adapters/etcd/store.ts';
 import { settingsOf } from '../../src/adapters/etcd/testing.ts';
+import type { Carrier } from '../../src/ports/carrier.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 import type { Dcs } from '../../src/ports/dcs.ts';
 import { type Log, silentLog } from '../../src/ports/log.ts';
@@ -12,6 +14,8 @@ import { MEMBERS } from './etcd.ts';
 export interface DcsParts extends TransportParts {
   readonly clock: Clock;
   readonly log?: Log;
+  /** The way through another member; nothing: none. */
+  readonly relay?: RelaySettings;
   readonly identity?: IdentityFile;
   /** Told of every configuration that etcd gives this machine. */
   readonly sawConfig?: (paused: boolean) => void;
@@ -21,9 +25,9 @@ export interface DcsParts extends TransportParts {
 
 const settings = settingsOf(MEMBERS.map(urlOf), { discover: true });
 
-export function simDcs({ clock, log = silentLog, identity, sawConfig, heard, ...parts }: DcsParts): Dcs {
+export function simDcs({ clock, log = silentLog, identity, sawConfig, heard, relay, ...parts }: DcsParts): Dcs & Carrier {
   const transport = new SimTransport(parts);
-  const kept = identity === undefined ? {} : { identity };
+  const kept = { ...(identity && { identity }), ...(relay && { relay }) };
   const dcs = createEtcdDcs({ settings, scope: 'sim', namespace: 'service', log, clock, transport, ...kept });
   return {
     ...dcs,

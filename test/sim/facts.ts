@@ -45,6 +45,7 @@ export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFac
   if (server.restored) facts.restored = true;
   if (server.strayed) facts.strayed = true;
   if (server.openedByHand) facts.openedByHand = true;
+  if (server.fence !== null) facts.fence = server.fence;
   if (process === null && readable && server.backup !== null)
     facts.baseBackup = { timeline: server.backup.branch.timeline, checkpointLsn: server.backup.lsn };
   if (process?.archiving === true) facts.closed = true;

@@ -5,7 +5,7 @@
 
 import { Agent } from '../../src/agent/agent.ts';
 import { operatorPort } from '../../src/agent/operator-port.ts';
-import type { Member, Tags } from '../../src/core/cluster.ts';
+import type { Tags } from '../../src/core/cluster.ts';
 import type { PeerFacts } from '../../src/core/peer-facts.ts';
 import { healthCheck } from '../../src/dialect/health-checks.ts';
 import { readPeerBody } from '../../src/dialect/peer-body.ts';
@@ -13,7 +13,6 @@ import { statusBody } from '../../src/dialect/status-body.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 import type { Log } from '../../src/ports/log.ts';
 import type { OperatorPort } from '../../src/ports/operator.ts';
-import type { Peers } from '../../src/ports/peers.ts';
 import { ensureError } from '../../src/support/errors.ts';
 import type { JsonObject } from '../../src/support/json.ts';
 import type { Callbacks } from './checkers/callbacks.ts';
@@ -22,7 +21,9 @@ import { simDcs } from './dcs.ts';
 import { DataIdentity } from './etcd/identity.ts';
 import type { Etcd } from './etcd.ts';
 import { GuardProcess, noWatchdog, simGuard } from './guard.ts';
+import { SimLinks } from './links.ts';
 import type { Network } from './network.ts';
+import { simPeers } from './peers.ts';
 import { SimPostgres } from './postgres.ts';
 import type { Rng } from './rng.ts';
 import { type ServerEvent, SimServer } from './server.ts';
@@ -42,6 +43,10 @@ export interface MachineParts {
   readonly broken: (what: string) => void;
   readonly tell: (server: SimServer, event: ServerEvent) => void;
   readonly callbacks: () => Callbacks;
+  /** Members carry the etcd calls of a leader that cannot reach it. */
+  readonly relays: boolean;
+  /** The member of that name has vouched for a leader. */
+  readonly vouched: (name: string) => void;
   /** What the watch of that agent tells. */
   readonly heard: (name: string, key: string | null) => void;
 }
@@ -74,6 +79,8 @@ export class Machine {
    * its default).
    */
   stranger: Etcd | null = null;
+  /** Of the agent that runs now. */
+  links: SimLinks | null = null;
   /** Of the agents that ended by themselves, the last exit code. */
   exitCode: number | null = null;
   /** Ids of the rules that decided, in order, without repetitions. */
@@ -147,13 +154,31 @@ export class Machine {
     const log = this.#log();
     const identity = this.#identity;
     const heard = (key: string | null) => this.#parts.heard(this.name, key);
-    const dcs = simDcs({ sim, net, etcd, stranger, machine: this.name, gate, clock, log, identity, sawConfig: this.#sawConfig, heard });
+    const vouched = () => this.#parts.vouched(this.name);
+    const links = new SimLinks({ sim, net, name: this.name, gate, clock, find: this.#parts.find, vouched });
+    const relay = this.#parts.relays && { relay: { me: this.name, links } };
+    const dcs = simDcs({
+      ...relay,
+      sim,
+      net,
+      etcd,
+      stranger,
+      machine: this.name,
+      gate,
+      clock,
+      log,
+      identity,
+      sawConfig: this.#sawConfig,
+      heard,
+    });
+    links.carrier = dcs;
     const pg = this.#postgres(gate, clock);
     const settings = simSettings(this.name, this.#parts.config, this.#options.tags);
-    const peers = this.#peers(gate, clock);
-    const agent = new Agent({ clock, log, dcs, pg, peers, guard, watchdog: noWatchdog, settings });
+    const peers = simPeers({ sim, net, name: this.name, gate, clock, find: this.#parts.find });
+    const agent = new Agent({ clock, log, dcs, pg, peers, links, guard, watchdog: noWatchdog, settings });
     this.#process = gate;
     this.#agent = agent;
+    this.links = links;
     this.#stop = () => this.#tearDown(gate, pg, guard.detach);
     agent.rounds.onEnd(() => this.#noteRule(agent));
     trace(`${this.name} agent starts`);
@@ -165,6 +190,7 @@ export class Machine {
       trace(`${this.name} agent ends with ${code}`);
       this.exitCode = code;
       if (code === 0) this.guard.end();
+      links.broken();
       this.#stop();
     };
     sim.touched();
@@ -178,6 +204,7 @@ export class Machine {
   killAgent(): void {
     if (this.#agent === null) return;
     this.#parts.trace(`${this.name} agent killed`);
+    this.links?.broken();
     this.#stop();
   }
 
@@ -211,6 +238,11 @@ export class Machine {
   /** One of two faults that held the agent is over; the other may not be. */
   #steadyAgain(): void {
     this.steadySince = this.helpless ? Number.POSITIVE_INFINITY : this.#parts.sim.now;
+  }
+
+  /** The whole machine stands still. */
+  get still(): boolean {
+    return this.#gate.frozen;
   }
 
   /** No agent works here now. */
@@ -295,6 +327,7 @@ export class Machine {
     void pg.close();
     detachGuard();
     this.#agent = null;
+    this.links = null;
     this.#process = null;
     this.steadySince = Number.POSITIVE_INFINITY;
     this.#stop = () => {};
@@ -310,43 +343,6 @@ export class Machine {
     const { sim, find, newSystemId, trace, callbacks } = this.#parts;
     const told = (action: string, role: string) => callbacks().started(this.name, action, role);
     return new SimPostgres({ sim, server: this.server, clock, gate, find: (host) => find(host)?.server ?? null, newSystemId, trace, told });
-  }
-
-  /** Asks the other agents as REST would: each asks its PostgreSQL again. */
-  #peers(gate: Gate, clock: Clock): Peers {
-    const { sim, net, find } = this.#parts;
-    const ask = (members: readonly Member[], { timeoutMs }: { readonly timeoutMs: number }) =>
-      new Promise<ReadonlyMap<string, PeerFacts>>((resolve) => {
-        const answers = new Map<string, PeerFacts>();
-        let open = members.length;
-        const done = () => {
-          cancel();
-          resolve(answers);
-        };
-        const cancel = clock.timer(timeoutMs, done);
-        const one = () => {
-          open -= 1;
-          if (open === 0) done();
-        };
-        if (open === 0) return done();
-        for (const { name } of members) {
-          if (!net.up(this.name, name)) continue;
-          sim.after(net.delay(), () => {
-            const peer = find(name);
-            if (peer === null || !peer.up) return;
-            peer.askedByPeer((facts) =>
-              sim.after(net.delay(), () => {
-                if (!net.up(name, this.name)) return;
-                gate.deliver('message', () => {
-                  if (facts !== null) answers.set(name, facts);
-                  one();
-                });
-              }),
-            );
-          });
-        }
-      });
-    return { ask, close: () => undefined };
   }
 
   /**

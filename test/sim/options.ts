@@ -34,28 +34,39 @@ interface Course {
   readonly share: number;
   /** How much longer than usual clients wait between two commits. */
   readonly leisure: number;
+  /** Long runs cost less where agents hear from each other less often. */
+  readonly suspectAfterMs: number;
 }
 
 function drawCourse(rng: Rng): Course {
   if (rng.fork('long').chance(LONG_SHARE)) {
     const timing = rng.pick(timings.slice(2));
-    return { timing, everyMs: rng.between(3, 20) * MINUTE_MS, lastsMs: rng.between(2, 5) * HOUR_MS, share: 0.6, leisure: 5 };
+    return {
+      timing,
+      everyMs: rng.between(3, 20) * MINUTE_MS,
+      lastsMs: rng.between(2, 5) * HOUR_MS,
+      share: 0.6,
+      leisure: 5,
+      suspectAfterMs: 30_000,
+    };
   }
   const timing = rng.pick(timings);
   const factor = timing[0] < 20 ? 1 : 2;
   const lastsMs = rng.pick([20_000, 40_000, 60_000, 120_000]) * factor;
-  return { timing, everyMs: rng.between(800, 8000) * factor, lastsMs, share: 0.3, leisure: 1 };
+  const suspectAfterMs = rng.fork('suspicion').pick([300, 1000, 1000, 2000]);
+  return { timing, everyMs: rng.between(800, 8000) * factor, lastsMs, share: 0.3, leisure: 1, suspectAfterMs };
 }
 
 /** `given`: nodes that are not drawn; all that names a node names one of those. */
 export function drawOptions(rng: Rng, given?: readonly string[]): PlanOptions {
   const drawn = NAMES.slice(0, rng.pick([2, 3, 3, 3, 4, 5]));
   const nodes = given ?? drawn;
-  const { timing, everyMs, lastsMs, share, leisure } = drawCourse(rng);
+  const { timing, everyMs, lastsMs, share, leisure, suspectAfterMs } = drawCourse(rng);
   const [ttl, loop_wait, retry_timeout] = timing;
   const drift = rng.pick([0, 0.0005, 0.002]);
   const fromMs = rng.chance(0.15) ? 0 : 8000;
-  const config = drawConfig(rng, nodes.length, { ttl, loop_wait, retry_timeout });
+  const lease = rng.fork('fence').chance(0.1) && { failover_fence: 'lease' };
+  const config = { ...drawConfig(rng, nodes.length, { ttl, loop_wait, retry_timeout }), suspect_after: suspectAfterMs, ...lease };
   return {
     nodes,
     config,
@@ -72,6 +83,7 @@ export function drawOptions(rng: Rng, given?: readonly string[]): PlanOptions {
     walKeepBytes: rng.pick([1 << 30, 1 << 30, 20_000]),
     rewindMayCheckpoint: rng.fork('rewind user').chance(0.7),
     lastingStreams: rng.fork('streams').chance(0.3),
+    relays: rng.fork('relays').chance(0.5),
     clients: drawClients(rng, nodes, leisure),
     kinds: drawKinds(rng, share),
     everyMs,

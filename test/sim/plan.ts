@@ -53,6 +53,7 @@ export interface PlanOptions {
    * PostgreSQL's own wal_sender_timeout and wal_receiver_timeout (Network.lastingStreams), and not
    * much shorter ones.
    */
+  readonly relays: boolean;
   readonly lastingStreams: boolean;
   /** The rewind user may order a checkpoint on the leader; missing: it may. */
   readonly rewindMayCheckpoint?: boolean;

@@ -4,6 +4,7 @@
  */
 import type { CallbackAction, ServerRole, Source } from '../../src/core/effects.ts';
 import type { PostgresFacts, SourceHistory, TimelineStart, WalEnd } from '../../src/core/postgres-facts.ts';
+import type { FenceMark } from '../../src/core/quorum/fence-mark.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import { slotNameOf } from '../../src/core/slot-names.ts';
 import { type Clock, sleep } from '../../src/ports/clock.ts';
@@ -220,19 +221,14 @@ export class SimPostgres implements Postgres {
     server.work = null;
   }
 
-  async markCaughtUp(): Promise<void> {
-    await step(this.#parts, 2, { timeoutMs: 1000 });
-    this.#parts.server.restored = false;
-  }
+  readonly markCaughtUp = () => this.#mark({ restored: false });
+  readonly markStrayed = (strayed: boolean) => this.#mark({ strayed });
+  readonly markOpenedByHand = (openedByHand: boolean) => this.#mark({ openedByHand });
+  readonly markFence = (fence: FenceMark | null) => this.#mark({ fence });
 
-  async markStrayed(strayed: boolean): Promise<void> {
+  async #mark(marks: Partial<Pick<SimServer, 'restored' | 'strayed' | 'openedByHand' | 'fence'>>): Promise<void> {
     await step(this.#parts, 2, { timeoutMs: 1000 });
-    this.#parts.server.strayed = strayed;
-  }
-
-  async markOpenedByHand(opened: boolean): Promise<void> {
-    await step(this.#parts, 2, { timeoutMs: 1000 });
-    this.#parts.server.openedByHand = opened;
+    Object.assign(this.#parts.server, marks);
   }
 
   async clone(source: Source | null, options: Bounded): Promise<void> {

@@ -49,7 +49,7 @@ export class Routing {
 
   /** HAProxy leads to the leader alone, and nobody is left anywhere else. */
   get settled(): boolean {
-    const { holder } = this.#world;
+    const holder = this.#world.leader?.name ?? this.#world.holder;
     const only = (names: readonly string[]) => names.every((name) => name === holder);
     return this.haproxy.up.length === 1 && only(this.haproxy.up) && only(this.haproxy.inUse);
   }

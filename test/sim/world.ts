@@ -35,6 +35,8 @@ export interface WorldOptions {
   readonly slowness?: number;
   readonly walKeepBytes?: number;
   readonly lastingStreams?: boolean;
+  /** Members carry the etcd calls of a leader that cannot reach it; by default they do. */
+  readonly relays?: boolean;
   readonly rewindMayCheckpoint?: boolean;
   /** What all is drawn from; one made of the seed where not given. */
   readonly rng?: Rng;
@@ -75,6 +77,7 @@ export class World {
       etcd: this.etcd,
       rng: this.rng,
       config: options.config ?? demoConfig,
+      relays: options.relays ?? true,
       find: (name: string) => this.machines.find((machine) => machine.name === name) ?? null,
       newSystemId: () => {
         this.#systemIds += 1;
@@ -84,6 +87,7 @@ export class World {
       broken: (what: string) => this.checkers.report(what),
       tell: (server: SimServer, event: ServerEvent) => this.checkers.onServer(server, event),
       callbacks: () => this.checkers.callbacks,
+      vouched: (name: string) => this.checkers.takeOvers.vouched(name),
       heard: (name: string, key: string | null) => this.checkers.watches.heard(name, key),
     };
     this.machines = (options.nodes ?? ['a', 'b', 'c']).map(
@@ -124,9 +128,14 @@ export class World {
     return this.etcd.get('leader')?.value ?? null;
   }
 
-  /** The leader's machine, where there is one that takes writes. */
+  /**
+   * The leader's machine, where there is one that takes writes: by its key, or while it has lost
+   * that, by its voters' word.
+   */
   get leader(): Machine | null {
-    return this.machines.find((machine) => machine.name === this.holder && machine.server.writable) ?? null;
+    const { holder } = this;
+    const leads = ({ name }: Machine) => (holder === null ? this.checkers.takeOvers.isVouchedFor(name) : name === holder);
+    return this.machines.find((machine) => machine.server.writable && leads(machine)) ?? null;
   }
 
   get primary(): Machine {

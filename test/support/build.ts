@@ -4,6 +4,7 @@ import type { ClusterView, Member } from '../../src/core/cluster.ts';
 import { emptyMemory, type Memory, type Observation } from '../../src/core/model.ts';
 import type { PeerFacts } from '../../src/core/peer-facts.ts';
 import type { ControlFacts, PostgresFacts, SlotFacts, SqlFacts, WalsenderFacts } from '../../src/core/postgres-facts.ts';
+import { noLinks } from '../../src/core/quorum/link-facts.ts';
 import type { DynamicSettings, LocalSettings, PostgresSettings, Settings } from '../../src/core/settings.ts';
 import { type Lsn, toLsn } from '../../src/core/units.ts';
 
@@ -28,6 +29,9 @@ export function dynamic(over: Partial<DynamicSettings> = {}): DynamicSettings {
     pause: false,
     memberSlotsTtlSeconds: 1800,
     terminateStrangers: false,
+    failoverFence: 'quorum',
+    suspectAfterMs: 1000,
+    unresponsiveAfterSeconds: 5,
     slots: {},
     ignoreSlots: [],
     useSlots: false,
@@ -268,6 +272,7 @@ export function observation(scene: Scene = {}): Observation {
     guardHealthy: true,
     syncUnsettled: false,
     configDirty: false,
+    links: noLinks(Number.NEGATIVE_INFINITY),
     ...rest,
     dcs: seen === null ? { known: false, reason: 'test' } : { known: true, view: seen },
   };

@@ -2,6 +2,7 @@
  * Calls to the etcd cluster as a whole: endpoint choice, tokens, stale answers and error kinds are
  * settled here.
  */
+import { setMaxListeners } from 'node:events';
 import type { EtcdSettings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
@@ -78,6 +79,8 @@ export class Gateway {
   constructor({ settings, log, clock, identity, login, transport, relay }: GatewayOptions) {
     this.#clock = clock;
     this.#log = log;
+    // Each call that is under way listens, and nothing bounds how many an outage leaves under way.
+    setMaxListeners(0, this.#closing.signal);
     this.pool = new EndpointPool(settings.endpoints);
     this.guard = new TermGuard(clock, log);
     this.identity = new ClusterIdentity(clock, log, identity);

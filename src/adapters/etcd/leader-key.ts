@@ -2,7 +2,8 @@
  * The leader key: plain text, the name of its holder, on the holder's lease. Transactions as in
  * docs/wire.md.
  */
-import type { CallOptions } from '../../ports/dcs.ts';
+import type { CallOptions, JudgedLead } from '../../ports/dcs.ts';
+import { encodeSync } from './encode.ts';
 import type { Gateway } from './gateway.ts';
 import { memberKey } from './keys.ts';
 import { restless, storedIn, type Transactions } from './txn.ts';
@@ -49,6 +50,27 @@ export async function attachLeader(
     known = outcome.revision;
   }
   throw restless();
+}
+
+/**
+ * Puts the leader key and /sync, if both still have the revisions by which they were judged. True
+ * also when the key holds our name on our lease already: an earlier copy whose reply was lost. A
+ * copy that takes effect late finds both keys unchanged, or does nothing. While they are unchanged,
+ * the voters' promises by which it was sent still hold.
+ */
+export async function takeLead(
+  keys: Transactions,
+  name: string,
+  leaseId: string,
+  { term, expected, sync }: JudgedLead,
+  options: CallOptions,
+): Promise<boolean> {
+  const compare = [keys.revisionIs(LEADER, term), keys.revisionIs('sync', expected.modRevision)];
+  const puts = [keys.put(LEADER, name, leaseId), keys.put('sync', encodeSync(sync), null)];
+  const outcome = await keys.run(compare, puts, [keys.get(LEADER)], options);
+  if (outcome.succeeded) return true;
+  const stored = storedIn(outcome.responses[0]);
+  return stored?.value === name && stored.leaseId === leaseId;
 }
 
 /**

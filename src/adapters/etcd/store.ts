@@ -20,7 +20,7 @@ import { checkHealth } from './health.ts';
 import type { IdentityFile } from './identity-file.ts';
 import { clearInitialize, publishInitialize } from './initialize-key.ts';
 import { clusterPrefix, decodeText, encodePrefixEnd, encodeText, memberKey, namespacePrefix, scopeOf } from './keys.ts';
-import { acquireLeader, attachLeader, releaseLeader } from './leader-key.ts';
+import { acquireLeader, attachLeader, releaseLeader, takeLead } from './leader-key.ts';
 import { grantLease, keepLeaseAlive, revokeLease } from './leases.ts';
 import { Progress } from './progress.ts';
 import type { RelaySettings } from './relay.ts';
@@ -178,9 +178,13 @@ function leaseCalls(gateway: Gateway, keys: Transactions) {
     revokeLease: (leaseId, call) => revokeLease(gateway, leaseId, call),
     acquireLeader: (name, leaseId, call) => acquireLeader(keys, name, leaseId, call),
     attachLeader: (name, leaseId, call) => attachLeader(gateway, keys, name, leaseId, call),
+    takeLead: (name, leaseId, judged, call) => takeLead(keys, name, leaseId, judged, call),
     releaseLeader: (name, call) => releaseLeader(gateway, keys, name, call),
   } satisfies Partial<Dcs>;
 }
+
+/** The leader key has not changed hands, or its lease, since that revision. */
+const heldIn = (keys: Transactions, term: string | null | undefined) => (term == null ? [] : [keys.revisionIs('leader', term)]);
 
 function memberCalls(gateway: Gateway, keys: Transactions) {
   return {
@@ -216,10 +220,11 @@ function clusterCalls(keys: Transactions) {
     },
     writeSync: async (value, expected, call) => {
       const text = encodeSync(value);
-      if (!expected) return keys.create('sync', text, null, null, call);
-      return (await keys.replace('sync', text, expected.modRevision, call)) !== null;
+      const held = heldIn(keys, call.term);
+      if (!expected) return keys.create('sync', text, null, null, call, held);
+      return (await keys.replace('sync', text, expected.modRevision, call, held)) !== null;
     },
-    deleteSync: (expected, call) => keys.removeRevision('sync', expected.modRevision, call),
+    deleteSync: (expected, call) => keys.removeRevision('sync', expected.modRevision, call, heldIn(keys, call.term)),
     writeStatus: async (value, call) => {
       await keys.overwrite('status', encodeStatus(value), null, call);
     },

@@ -122,18 +122,26 @@ export class Transactions {
    * Creates the key if it is absent. True also when a copy of this call, whose reply was lost,
    * created it. A key on the given lease is the caller's own whenever it was made, as nobody else
    * uses that lease. `fence`: a key only the caller writes. Once it has been written again, a late
-   * copy of this call is void.
+   * copy of this call is void. `also`: what else must hold.
    */
-  async create(key: string, value: string, leaseId: string | null, fence: string | null, options: CallOptions): Promise<boolean> {
+  async create(
+    key: string,
+    value: string,
+    leaseId: string | null,
+    fence: string | null,
+    options: CallOptions,
+    also: readonly Compare[] = [],
+  ): Promise<boolean> {
     const left = this.#gateway.countdown(options.timeoutMs);
     let known = this.#gateway.guard.revision;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const compare = [this.absent(key), ...(fence === null ? [] : [unchangedSince({ key: this.#key(fence) }, known)])];
+      const compare = [this.absent(key), ...(fence === null ? [] : [unchangedSince({ key: this.#key(fence) }, known)]), ...also];
       const outcome = await this.run(compare, [this.put(key, value, leaseId)], [this.get(key)], { timeoutMs: left() });
       if (outcome.succeeded) return true;
       const stored = storedIn(outcome.responses[0]);
       if (stored !== null)
         return (leaseId !== null || outcome.maybeApplied) && stored.value === value && stored.leaseId === (leaseId ?? '0');
+      if (also.length > 0) return false;
       known = outcome.revision;
     }
     throw restless();
@@ -144,17 +152,23 @@ export class Transactions {
    * is also null if a copy of this call took effect, its reply was lost and another writer has
    * changed the key since. The present value is then not what was written.
    */
-  async replace(key: string, value: string, modRevision: string, options: CallOptions): Promise<bigint | null> {
-    const outcome = await this.run([this.revisionIs(key, modRevision)], [this.put(key, value, null)], [this.get(key)], options);
+  async replace(
+    key: string,
+    value: string,
+    modRevision: string,
+    options: CallOptions,
+    also: readonly Compare[] = [],
+  ): Promise<bigint | null> {
+    const outcome = await this.run([this.revisionIs(key, modRevision), ...also], [this.put(key, value, null)], [this.get(key)], options);
     if (outcome.succeeded) return outcome.revision;
     const stored = storedIn(outcome.responses[0]);
     if (!outcome.maybeApplied || stored === null || stored.value !== value) return null;
     return stored.modRevision > BigInt(modRevision) ? stored.modRevision : null;
   }
 
-  /** Deletes the key if it still has that mod revision. */
-  async removeRevision(key: string, modRevision: string, options: CallOptions): Promise<boolean> {
-    const outcome = await this.run([this.revisionIs(key, modRevision)], [this.delete(key)], [this.get(key)], options);
+  /** Deletes the key if it still has that mod revision, and `also` holds. */
+  async removeRevision(key: string, modRevision: string, options: CallOptions, also: readonly Compare[] = []): Promise<boolean> {
+    const outcome = await this.run([this.revisionIs(key, modRevision), ...also], [this.delete(key)], [this.get(key)], options);
     return outcome.succeeded || (outcome.maybeApplied && storedIn(outcome.responses[0]) === null);
   }
 

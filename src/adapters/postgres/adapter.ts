@@ -5,6 +5,7 @@
 import type { Client } from 'pg';
 import type { CallbackAction, ServerRole, Source } from '../../core/effects.ts';
 import type { PostgresFacts, SourceHistory, TimelineStart, WalEnd } from '../../core/postgres-facts.ts';
+import type { FenceMark } from '../../core/quorum/fence-mark.ts';
 import type { Settings } from '../../core/settings.ts';
 import type { Gucs } from '../../pgconf/guc.ts';
 import type { Complaint } from '../../pgconf/guc-complaints.ts';
@@ -205,6 +206,10 @@ class PostgresAdapter implements Postgres {
   markOpenedByHand(opened: boolean): Promise<void> {
     const { dataDir } = this.#server.settings.postgresql;
     return opened ? setMark(dataDir, 'opened-by-hand') : clearMark(dataDir, 'opened-by-hand');
+  }
+
+  markFence(mark: FenceMark | null): Promise<void> {
+    return this.#server.fence.write(this.#server.settings.postgresql.dataDir, mark);
   }
 
   async clone(source: Source | null, options: CloneOptions): Promise<void> {

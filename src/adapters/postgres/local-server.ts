@@ -12,6 +12,7 @@ import { runCommand } from '../../support/exec.ts';
 import type { ConfWriter } from './conf-writer.ts';
 import { ControlDataReader } from './control-data.ts';
 import type { Deps, Owner } from './deps.ts';
+import { FenceFile } from './fence-mark.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import { LocalHistory } from './history-file.ts';
 import type { PostmasterWatch } from './postmaster.ts';
@@ -48,6 +49,7 @@ export interface LocalServer {
   readonly stateDir: string | null;
   readonly watch: PostmasterWatch;
   readonly heartbeat: Heartbeat;
+  readonly fence: FenceFile;
   readonly control: ControlDataReader;
   readonly history: LocalHistory;
   readonly timelineFingerprint: LocalFingerprint;
@@ -56,8 +58,13 @@ export interface LocalServer {
   readonly writer: ConfWriter;
 }
 
-export function newReaders(): Pick<LocalServer, 'control' | 'history' | 'timelineFingerprint'> {
-  return { control: new ControlDataReader(), history: new LocalHistory(), timelineFingerprint: new LocalFingerprint() };
+export function newReaders(): Pick<LocalServer, 'fence' | 'control' | 'history' | 'timelineFingerprint'> {
+  return {
+    fence: new FenceFile(),
+    control: new ControlDataReader(),
+    history: new LocalHistory(),
+    timelineFingerprint: new LocalFingerprint(),
+  };
 }
 
 /**

@@ -16,13 +16,13 @@ import type { Owner } from './deps.ts';
 import { syncDirectory } from './file-steps.ts';
 
 /**
- * incomplete: data-dir.ts. restored, strayed, opened-by-hand: directory-mark.ts. base.conf:
- * own-base.ts. made: made-elsewhere.ts.
+ * incomplete: data-dir.ts. restored, strayed, opened-by-hand: directory-mark.ts. fence:
+ * fence-mark.ts. base.conf: own-base.ts. made: made-elsewhere.ts.
  */
-export type MarkName = 'incomplete' | 'restored' | 'strayed' | 'opened-by-hand' | 'base.conf' | 'made';
+export type MarkName = 'incomplete' | 'restored' | 'strayed' | 'opened-by-hand' | 'fence' | 'base.conf' | 'made';
 
-const NAMES: readonly MarkName[] = ['incomplete', 'restored', 'strayed', 'opened-by-hand', 'base.conf', 'made'];
-const TEXTS = ['base.conf', 'made'] as const;
+const NAMES: readonly MarkName[] = ['incomplete', 'restored', 'strayed', 'opened-by-hand', 'fence', 'base.conf', 'made'];
+const TEXTS = ['fence', 'base.conf', 'made'] as const;
 const PIPE_MS = 5000;
 const NOT_OURS: ReadonlySet<string | null> = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENOTDIR']);
 

@@ -70,6 +70,7 @@ export class Probe {
     const unknown: DataDirFacts = { state: 'inaccessible', incompleteWork: null, major: null, standbySignal: false };
     const files = this.#within(inspectDataDir(dataDir), leftMs(), unknown);
     const marked = (mark: DirectoryMark) => this.#within(isMarked(dataDir, mark), leftMs(), IF_UNREADABLE[mark]);
+    const fence = await this.#within(this.#server.fence.read(dataDir), leftMs(), 'unreadable');
     const postmaster = watch.current(dataDir);
     const answer = postmaster ? await this.#ask(postmaster, Math.max(1, leftMs() - FILES_RESERVE_MS)) : null;
     // A server that went away while it was being asked is stopped, not starting.
@@ -106,6 +107,7 @@ export class Probe {
       ...((await marked('restored')) ? { restored: true } : {}),
       ...((await marked('strayed')) ? { strayed: true } : {}),
       ...((await marked('opened-by-hand')) ? { openedByHand: true } : {}),
+      ...(fence === null ? {} : { fence }),
     };
     const timelineFingerprint = await this.#within(this.#timelineFingerprint(facts), leftMs(), null);
     return timelineFingerprint === null ? facts : { ...facts, timelineFingerprint };

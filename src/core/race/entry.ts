@@ -4,11 +4,13 @@ import type { Context } from '../context.ts';
 import type { Row } from '../decision-table.ts';
 import { promotionsFailing } from '../failed-promotions.ts';
 import type { PeerFacts } from '../peer-facts.ts';
+import { isBound } from '../quorum/vouching.ts';
 import {
   hasDiverged,
   isOutsideSync,
   isRestoredVoter,
   isTooFarBehind,
+  isVoter,
   mayProveDiverged,
   ownLagBytes,
   type RaceFacts,
@@ -36,6 +38,21 @@ export const entryRows: readonly Row<RaceFacts, RaceVerdict>[] = [
     when: ({ c }) => c.m.abstainUntilMs !== null && c.o.nowMs < c.m.abstainUntilMs,
     verdict: 'leave',
     because: () => 'this node gave the leader key up a moment ago and keeps out of the race',
+  },
+  {
+    id: 'race.vouched',
+    situation: 'this node has vouched for the last leader, or its agent before may have, and that time is not over',
+    when: (f) => isVoter(f, f.c.me) && isBound(f.c),
+    verdict: 'leave for now',
+    because: () => 'this node may have vouched for the last leader a moment ago',
+  },
+  {
+    id: 'race.others-vouch',
+    situation:
+      'another member says that it has vouched for the last leader, and that time is not over: the leader may go on without its key',
+    when: ({ peers }) => vouchers(peers).length > 0,
+    verdict: 'leave for now',
+    because: ({ peers }) => `${vouchers(peers).join(', ')} has vouched for the last leader, which may go on without its key`,
   },
   {
     id: 'race.promotions-failing',
@@ -148,6 +165,8 @@ export const entryRows: readonly Row<RaceFacts, RaceVerdict>[] = [
 
 /** The other members' positions count. A leader that hands over has compared them itself. */
 const isCompared = ({ standsAs, byVotes }: RaceFacts): boolean => standsAs === 'member' || byVotes;
+
+const vouchers = (peers: RaceFacts['peers']) => [...peers.values()].filter(({ vouches }) => vouches).map(({ name }) => name);
 
 function ableStandby({ peers }: RaceFacts): PeerFacts | undefined {
   return [...peers.values()].find((peer) => peer.inRecovery && eligible(peer));

@@ -1,8 +1,10 @@
 /**
  * Rules that keep a node from being writable when it may not be. They come before everything else.
  */
+import { isVouchedFor } from '../authority.ts';
 import { type Context, isOpeningForWrites, isUnprotected } from '../context.ts';
 import { holdOffMs } from '../hold-off.ts';
+import { replacedBy } from '../quorum/leader-side.ts';
 import { always, type Section } from './table.ts';
 
 const lost = (mode: 'fast' | 'immediate') => ({
@@ -33,6 +35,16 @@ export const leaseAndGuard: Section = {
       because: 'demoted self because DCS is not accessible and I was a leader',
     },
     {
+      id: 'fence.replaced',
+      situation: 'etcd does not answer here, and a voter has read there that another member leads since',
+      when: (c) => replacedBy(c) !== null,
+      ask: (c) => ({
+        ...lost('immediate'),
+        because: `demoting self because ${replacedBy(c)} has taken the lead, as a voter says that reads etcd`,
+      }),
+      because: 'demoting self because another member has taken the lead, as a voter says that reads etcd',
+    },
+    {
       id: 'primary.guard',
       situation: 'the leader key names this node or etcd does not answer, and the guard cannot be armed any more',
       when: (c) =>
@@ -52,6 +64,11 @@ export const leaseAndGuard: Section = {
     },
   ],
 };
+
+function vouchedText({ authority, o }: Context): { readonly because?: string } {
+  if (authority.vouched === null || !isVouchedFor(authority, o.nowMs)) return {};
+  return { because: `DCS is not accessible; vouched for by ${authority.vouched.by.join(', ')}` };
+}
 
 export const etcdSilent: Section = {
   title: 'etcd does not answer',
@@ -75,7 +92,7 @@ export const etcdSilent: Section = {
       when: always,
       ask: (c) =>
         c.mayBeWritable && c.stepDownAtMs !== null
-          ? { wakeInMs: Math.max(0, Math.min(1000, c.stepDownAtMs - c.o.nowMs)) }
+          ? { wakeInMs: Math.max(0, Math.min(1000, c.stepDownAtMs - c.o.nowMs)), ...vouchedText(c) }
           : { wakeInMs: 1000 },
       because: 'DCS is not accessible',
     },

@@ -7,6 +7,8 @@ import { promotionFailed } from '../failed-promotions.ts';
 import { inheritedVerdict } from '../inherited-key.ts';
 import { letGo, resumeReplay } from '../let-go.ts';
 import { describeWalGone } from '../postgres-facts.ts';
+import { fenceFor } from '../quorum/fence-mark.ts';
+import { takeOverVerdict } from '../quorum/take-over.ts';
 import { requestInVain } from '../race/operator-request.ts';
 import { raceVerdict } from '../race/race.ts';
 import { isOutdated } from '../superseded.ts';
@@ -26,6 +28,8 @@ const SOON_MS = 3000;
 const IN_VAIN_MS = 3000;
 /** What a walreceiver takes to end (measured: 4 to 7 ms), with room for a busy machine. */
 const LET_GO_MS = 30;
+/** Another voter promises within a few milliseconds, once it misses the leader too. */
+const MOMENT_MS = 15;
 
 /** An operator's failover to this node by name: it is tried, whatever speaks against it. */
 export function isForced({ view, me }: Context): boolean {
@@ -108,6 +112,14 @@ export const standby: Section = {
       because: 'promoted self to leader by acquiring session lock',
     },
     {
+      id: 'standby.miss-leader',
+      byTable: true,
+      situation: 'another leads, and this node is a voter that misses it, or has promised to take no more WAL from it',
+      when: (c) => !c.paused && takeOverVerdict(c) !== null,
+      ask: missLeader,
+      because: 'the leader {leader} is missed',
+    },
+    {
       id: 'standby.leader-has-less',
       situation: 'this node is on a later timeline than the leader',
       when: (c) => c.otherLeader !== null && !c.paused && !streams(c) && leaderHasLess(c),
@@ -168,6 +180,37 @@ export const standby: Section = {
     },
   ],
 };
+
+const HEARING_MS = 50;
+
+/** `docs/SPEC.md`, "Two fences". */
+function missLeader(c: Context): Outcome {
+  const answer = takeOverVerdict(c);
+  if (answer === null) return nothing;
+  const { id: rule, verdict, because } = answer;
+  const said = { rule, because, watchMembers: true };
+  const since = c.m.missesLeaderSinceMs;
+  const fresh = since === null || c.o.nowMs - since < SOON_MS;
+  if (verdict === 'wait') return { ...said, wakeInMs: fresh ? HEARING_MS : RACE_INTERVAL_MS };
+  if (verdict === 'let go') {
+    const alone: Effect = { kind: 'apply-config', role: { kind: 'standby', source: null }, only: 'role' };
+    return { ...said, effects: [alone], wakeInMs: MOMENT_MS };
+  }
+  if (verdict === 'promise') {
+    const mark = c.view === null ? null : fenceFor(c.view);
+    return { ...said, ...(mark && { effects: [{ kind: 'mark-fence', mark }] }), wakeInMs: 0 };
+  }
+  if (verdict === 'take') return { ...said, effects: takeOver(c), wakeInMs: 0 };
+  return { ...said, chores: resumeReplay(c), wakeInMs: fresh ? MOMENT_MS : RACE_INTERVAL_MS };
+}
+
+function takeOver(c: Context): readonly Effect[] {
+  const { effect } = takeover(c);
+  const { leader, sync } = c.view ?? {};
+  if (effect?.kind !== 'write-sync' || !leader || !sync) return [];
+  const { quorum, standbys } = effect;
+  return [{ kind: 'take-over', term: leader.modRevision, expected: sync, quorum, standbys }];
+}
 
 function follow(c: Context): Outcome {
   // Again soon until the new leader's timeline has arrived. Otherwise the REST API would show the

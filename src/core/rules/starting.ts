@@ -12,10 +12,10 @@ const sinceMs = (c: Context) => (c.m.notRunningSinceMs === null ? 0 : c.o.nowMs 
 const silentSeconds = (c: Context) => Math.round(sinceMs(c) / 1000);
 const silent = (c: Context) => c.o.pg.state === 'starting' || c.o.pg.state === 'unresponsive';
 
-/** A start may take primary_start_timeout; a server that ran and fell silent gets one ttl. */
+/** A start may take primary_start_timeout; a server that ran and fell silent has less time. */
 function patienceMs(c: Context): number {
-  const { primaryStartTimeoutSeconds, ttlSeconds } = c.o.settings.dynamic;
-  return (c.o.pg.state === 'starting' ? primaryStartTimeoutSeconds : ttlSeconds) * 1000;
+  const { primaryStartTimeoutSeconds, unresponsiveAfterSeconds } = c.o.settings.dynamic;
+  return (c.o.pg.state === 'starting' ? primaryStartTimeoutSeconds : unresponsiveAfterSeconds) * 1000;
 }
 
 const othersCanLead = (c: Context) => c.view !== null && possibleSuccessors(c, c.view, {}).length > 0;
@@ -116,7 +116,9 @@ export const starting: Section = {
       ask: (c) => {
         const leftMs = patienceMs(c) - sinceMs(c);
         const isStarting = c.o.pg.state === 'starting';
-        const late = isStarting ? 'primary start has timed out' : 'PostgreSQL has not answered for longer than ttl';
+        const late = isStarting
+          ? 'primary start has timed out'
+          : 'PostgreSQL has not answered for longer than postgresql_unresponsive_after';
         if (leftMs <= 0) return { wakeInMs: 1000, because: `${late}, but continuing to wait because failover is not possible` };
         const what = isStarting ? 'PostgreSQL is still starting up' : 'PostgreSQL does not answer';
         return { wakeInMs: Math.min(leftMs, 1000), because: `${what}, ${Math.ceil(leftMs / 1000)} seconds until timeout` };

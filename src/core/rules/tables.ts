@@ -1,8 +1,19 @@
 /** The tables behind rules that have many outcomes, as docs/rules.md draws them. */
 import type { DrawnTable } from '../decision-table.ts';
+import { leaseTable } from '../quorum/in-force.ts';
+import { suspicionTable } from '../quorum/suspicion.ts';
+import { takeOverTable } from '../quorum/take-over.ts';
 import { raceTables } from '../race/race.ts';
 import { successorTable } from '../race/successors.ts';
 import { mendTable } from './mend.ts';
 import { switchoverTable } from './switchover.ts';
 
-export const tablesBehindRules: readonly DrawnTable[] = [...raceTables, switchoverTable, successorTable, mendTable];
+export const tablesBehindRules: readonly DrawnTable[] = [
+  ...raceTables,
+  leaseTable,
+  suspicionTable,
+  takeOverTable,
+  switchoverTable,
+  successorTable,
+  mendTable,
+];

@@ -201,6 +201,16 @@ export class ClusterNode {
     return this.#freeze(this.guardPid, 'guard');
   }
 
+  /** SIGSTOP to everything the node runs, as if the machine stood still; returns what ends it. */
+  freezeAll(): () => void {
+    const victims = this.processes();
+    const signal = (name: 'SIGSTOP' | 'SIGCONT') => {
+      for (const { pid } of victims) attempt(() => process.kill(pid, name), false);
+    };
+    signal('SIGSTOP');
+    return () => signal('SIGCONT');
+  }
+
   thawAgent(): void {
     this.#agent?.kill('SIGCONT');
   }

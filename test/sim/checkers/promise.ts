@@ -15,7 +15,7 @@ import type { World } from '../world.ts';
 
 type Report = (invariant: string, what: string) => void;
 
-const has = (server: SimServer, commit: Acknowledged): boolean => {
+export const has = (server: SimServer, commit: Acknowledged): boolean => {
   const reach = reachOn(commit.branch, server.position);
   return reach !== null && reach >= commit.lsn;
 };

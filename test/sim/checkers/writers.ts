@@ -77,9 +77,16 @@ export class Writers {
       same &&= this.#last[takers] === machine.name;
       takers += 1;
       if (this.#excused(machine) || this.#elsewhere(machine)) continue;
-      judged += 1;
       if (this.fenced && this.#overdue(machine)) this.#report('S2', `${machine.name} takes writes after its guard's deadline`);
-      if (this.onlyHolder && holder !== machine.name && this.#published)
+      // Nobody confirms what it takes: checkers/take-overs.ts sees to that.
+      if (this.#world.checkers.takeOvers.isReplaced(machine.name)) continue;
+      judged += 1;
+      if (
+        this.onlyHolder &&
+        holder !== machine.name &&
+        this.#published &&
+        !(holder === null && this.#world.checkers.takeOvers.isVouchedFor(machine.name))
+      )
         this.#report('S2', `${machine.name} takes writes, the leader key names ${holder ?? 'nobody'}`);
     }
     if (this.fenced && judged > 1) this.#report('S2', `at once ${this.#takers().join(' ')} take writes`);

@@ -2,6 +2,7 @@
  * What is on the disk of one PostgreSQL: it outlives its processes, and is all that a crash leaves.
  */
 import type { DataDirState, IncompleteWork } from '../../../src/core/postgres-facts.ts';
+import type { FenceMark } from '../../../src/core/quorum/fence-mark.ts';
 import { type Lsn, ZERO_LSN } from '../../../src/core/units.ts';
 import { Branch, branchAt, FIRST_LSN, type Position, plus, reachOn } from '../wal.ts';
 import type { ServerProcess } from './process.ts';
@@ -35,6 +36,8 @@ export class DataDirectory {
   strayed = false;
   /** The agent saw it promoted by hand beside the leader, and noted it. */
   openedByHand = false;
+  /** What it promised as a voter, beside the directory. */
+  fence: FenceMark | null = null;
   /** WAL before this is gone. */
   oldestLsn: Lsn = ZERO_LSN;
   /** Files of WAL that reach back before this were not there when the directory was cloned. */
@@ -159,6 +162,7 @@ export class DataDirectory {
   }
 
   replaceDisk(): void {
+    this.fence = null;
     this.dir = 'missing';
     this.position = nowhere();
     this.work = null;

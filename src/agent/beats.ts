@@ -1,0 +1,216 @@
+/**
+ * The beats: a leader's agent tells every member again and again that it is there, and each member
+ * notices when that ends. What came of it are facts of the next round (core/quorum/link-facts.ts);
+ * nothing is decided here, except what a voter answers at once: whether it vouches.
+ */
+import { halfwayAtMs, leads } from '../core/authority.ts';
+import { type Member, memberOf, sameName } from '../core/cluster.ts';
+import type { Context } from '../core/context.ts';
+import type { Decision } from '../core/model.ts';
+import { answerMessage, type BeatAnswer, beatMessage, readAnswer, readBeat } from '../core/quorum/beat.ts';
+import { fenceText } from '../core/quorum/fence-mark.ts';
+import { beats as announcesBeats, type QuorumFence, quorumFence } from '../core/quorum/in-force.ts';
+import { isIsolated } from '../core/quorum/leader-side.ts';
+import type { LinkFacts, VoterAnswer } from '../core/quorum/link-facts.ts';
+import { leavesLeader, mayVouch, vouchedSince } from '../core/quorum/vouching.ts';
+import { VOUCH_MS } from '../core/settings.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Links } from '../ports/links.ts';
+import type { SettingsSource } from '../ports/settings.ts';
+import type { JsonObject } from '../support/json.ts';
+import type { AuthorityCell } from './authority-cell.ts';
+import { LeaderWatch } from './leader-watch.ts';
+
+/** So many beats come within suspect_after. */
+const BEATS_PER_SUSPICION = 5;
+const ANSWER_TIMEOUT_MS = 1000;
+const NO_ANSWERS: ReadonlyMap<string, VoterAnswer> = new Map();
+
+export interface BeatPorts {
+  readonly clock: Pick<Clock, 'bootMs' | 'timer'>;
+  readonly links: Links;
+  readonly settings: Pick<SettingsSource, 'current'>;
+}
+
+export interface BeatListener {
+  /** A round is wanted. */
+  readonly wake: () => void;
+  /** A round is wanted, and answers of the leader are not waited for any more. */
+  readonly doubt: () => void;
+  /** Voters have vouched: the guard's deadline may move on. */
+  readonly vouched: () => void;
+}
+
+interface Leading {
+  readonly term: string;
+  readonly members: readonly Member[];
+  /** Null: the lease is the fence, and nobody can vouch. */
+  readonly fence: QuorumFence | null;
+}
+
+export class Beats {
+  readonly #ports: BeatPorts;
+  readonly #authority: AuthorityCell;
+  readonly #listener: BeatListener;
+  readonly #sinceMs: number;
+  readonly #watch: LeaderWatch;
+  #cancel: () => void = () => {};
+  #last: Context | null = null;
+  /**
+   * This round's decision may let go of the leader: no vouching until the next round has looked.
+   */
+  #leaving = false;
+  #leading: Leading | null = null;
+  /**
+   * The last holder of the leader key that was read, and is another; null: none was, or it is this
+   * node.
+   */
+  #following: { readonly name: string; readonly term: string } | null = null;
+  #vouchedUntilMs = Number.NEGATIVE_INFINITY;
+  readonly #answers = new Map<string, VoterAnswer>();
+  /** When a voter was asked that has vouched, by its name. */
+  readonly #vouchers = new Map<string, number>();
+
+  constructor(ports: BeatPorts, authority: AuthorityCell, listener: BeatListener) {
+    this.#ports = ports;
+    this.#authority = authority;
+    this.#listener = listener;
+    this.#sinceMs = ports.clock.bootMs();
+    this.#watch = new LeaderWatch(ports, this.#sinceMs, listener.doubt);
+  }
+
+  start(): void {
+    this.#ports.links.listen({
+      asked: (from, message) => this.#asked(from, message),
+      lost: (from) => this.#watch.lost(from),
+    });
+    this.#tick();
+  }
+
+  stop(): void {
+    this.#cancel();
+    this.#watch.stop();
+  }
+
+  facts(): LinkFacts {
+    return {
+      sinceMs: this.#sinceMs,
+      watchingSinceMs: this.#watch.sinceMs,
+      heard: this.#watch.heard,
+      knocks: this.#watch.knocks,
+      answers: this.#answers.size === 0 ? NO_ANSWERS : new Map(this.#answers),
+      lastFence: this.#leading?.fence ?? null,
+      vouchedUntilMs: this.#vouchedUntilMs,
+    };
+  }
+
+  /** Nobody would confirm a commit of this leader now, and etcd does not answer either. */
+  isIsolated(): boolean {
+    const c = this.#last;
+    if (c === null || c.view !== null) return false;
+    return isIsolated({ ...c, o: { ...c.o, nowMs: this.#ports.clock.bootMs(), links: this.facts() } });
+  }
+
+  /** After every observation: who leads, and who is told. */
+  observed(c: Context): void {
+    this.#last = c;
+    this.#leaving = false;
+    if (c.view === null) return;
+    const { leader } = c.view;
+    const { dynamic } = c.o.settings;
+    // A leader that is vouched for goes on without its key, until another has one.
+    if (leader !== null) this.#following = c.lockMine ? null : { name: leader.name, term: leader.modRevision };
+    const before = this.#leading;
+    this.#leading =
+      leader !== null && c.lockMine ? { term: leader.modRevision, members: hearers(c), fence: quorumFence(c.view, dynamic) } : null;
+    if (!sameTerm(before, this.#leading)) this.#forgetAnswers();
+    const watches = c.otherLeader !== null && quorumFence(c.view, dynamic) !== null;
+    this.#watch.watch(watches ? memberOf(c.view, c.otherLeader ?? '') : null);
+    if (this.#leading !== null && before === null) this.#tick();
+  }
+
+  /** In the same turn of the event loop as the decision. */
+  decided(decision: Decision): void {
+    this.#leaving = leavesLeader(decision.effects);
+  }
+
+  #forgetAnswers(): void {
+    this.#answers.clear();
+    this.#vouchers.clear();
+  }
+
+  #tick(): void {
+    this.#cancel();
+    const { clock, settings } = this.#ports;
+    const { fence = null, members = [] } = this.#leading ?? {};
+    if (fence !== null && leads(this.#authority.now, clock.bootMs())) for (const member of members) void this.#beat(member);
+    const nextMs = settings.current().dynamic.suspectAfterMs / BEATS_PER_SUSPICION;
+    this.#cancel = this.#leading === null ? () => {} : clock.timer(nextMs, () => this.#tick());
+  }
+
+  async #beat(member: Member): Promise<void> {
+    const leading = this.#leading;
+    if (leading === null) return;
+    const { clock, links } = this.#ports;
+    const sentAtMs = clock.bootMs();
+    const asksToVouch = this.#needsVouchers(leading, sentAtMs);
+    const message = beatMessage({ term: leading.term, asksToVouch });
+    const told = await links.ask(member, message, { timeoutMs: ANSWER_TIMEOUT_MS });
+    if (told !== null && sameTerm(leading, this.#leading)) this.#answered(member.name, readAnswer(told), sentAtMs, leading);
+  }
+
+  /** Etcd has not renewed the lease for half of its time, and may not have heard of it. */
+  #needsVouchers({ fence }: Leading, nowMs: number): boolean {
+    const c = this.#last;
+    const halfway = halfwayAtMs(this.#authority.now);
+    return fence !== null && c?.isPrimary === true && !c.paused && !c.o.syncUnsettled && (halfway === null || nowMs >= halfway);
+  }
+
+  #answered(name: string, answer: BeatAnswer, sentAtMs: number, { fence, term }: Leading): void {
+    const { clock } = this.#ports;
+    const before = this.#answers.get(name);
+    this.#answers.set(name, { atMs: clock.bootMs(), fence: answer.fence, leader: answer.leader });
+    const isFenced = answer.fence !== null && fence !== null && answer.fence === fenceText(fence);
+    const isReplaced = answer.leader !== null && answer.leader.term !== term && before?.leader?.term !== answer.leader.term;
+    if ((isFenced && before?.fence !== answer.fence) || isReplaced) this.#listener.wake();
+    if (!answer.vouches || fence === null || fence !== this.#leading?.fence) return;
+    this.#vouchers.set(name, Math.max(sentAtMs, this.#vouchers.get(name) ?? sentAtMs));
+    const vouched = vouchedSince(fence, this.#vouchers);
+    if (vouched === null || vouched.sentAtMs <= (this.#authority.now.vouched?.sentAtMs ?? Number.NEGATIVE_INFINITY)) return;
+    this.#authority.note({ kind: 'vouched', ...vouched });
+    this.#listener.vouched();
+  }
+
+  #asked(from: string, message: JsonObject): JsonObject | null {
+    const beat = readBeat(message);
+    if (beat === null) return null;
+    this.#watch.heardFrom(from);
+    const c = this.#last;
+    const { fence } = c?.o.pg ?? {};
+    const vouches = beat.asksToVouch && this.#vouches(from, beat.term);
+    return answerMessage({
+      fence: fence === undefined || fence === 'unreadable' ? null : fenceText(fence),
+      leader: this.#following,
+      vouches,
+    });
+  }
+
+  #vouches(leader: string, term: string): boolean {
+    const c = this.#last;
+    const follows = this.#following !== null && sameName(this.#following.name, leader) && this.#following.term === term;
+    if (c === null || this.#leaving || !follows || !mayVouch(c)) return false;
+    this.#vouchedUntilMs = this.#ports.clock.bootMs() + VOUCH_MS;
+    return true;
+  }
+}
+
+/** Members that say in their key that they know what a beat is. */
+function hearers({ view, me }: Context): readonly Member[] {
+  return (view?.members ?? []).filter((member) => member.name !== me && member.apiUrl !== null && announcesBeats(member));
+}
+
+/** The same lead, by the same synchronous set. */
+function sameTerm(a: Leading | null, b: Leading | null): boolean {
+  if (a === null || b === null || a.term !== b.term) return a === b;
+  return (a.fence === null ? '' : fenceText(a.fence)) === (b.fence === null ? '' : fenceText(b.fence));
+}

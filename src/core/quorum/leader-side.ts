@@ -1,0 +1,36 @@
+/** What a leader that cannot read etcd concludes from its voters' answers. */
+import { sameName } from '../cluster.ts';
+import type { Context } from '../context.ts';
+import { includes } from '../voters.ts';
+
+/** Answers go missing for this many suspect_after before they count as gone. */
+const PATIENCE = 2;
+
+function answering({ o }: Context): readonly string[] {
+  const sinceMs = o.nowMs - PATIENCE * o.settings.dynamic.suspectAfterMs;
+  const voters = o.links.lastFence?.voters ?? [];
+  return [...o.links.answers].filter(([name, { atMs }]) => atMs >= sinceMs && includes(voters, name)).map(([name]) => name);
+}
+
+/**
+ * Neither etcd nor enough voters answer: another may lead by now, and no commit could be
+ * acknowledged here. Clients should look elsewhere, long before the lease is over.
+ */
+export function isIsolated(c: Context): boolean {
+  const { lastFence, sinceMs } = c.o.links;
+  if (c.view !== null || lastFence === null || c.paused) return false;
+  return c.o.nowMs - sinceMs >= PATIENCE * c.o.settings.dynamic.suspectAfterMs && answering(c).length < lastFence.count;
+}
+
+/**
+ * A voter has read from etcd that another member has taken the lead since this one was confirmed in
+ * it, and this node cannot read etcd itself. Null: nobody says so.
+ */
+export function replacedBy(c: Context): string | null {
+  const { lastFence, answers } = c.o.links;
+  if (c.view !== null || lastFence === null) return null;
+  for (const { leader } of answers.values()) {
+    if (leader !== null && !sameName(leader.name, c.me) && BigInt(leader.term) > BigInt(lastFence.term)) return leader.name;
+  }
+  return null;
+}

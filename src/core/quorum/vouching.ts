@@ -1,0 +1,59 @@
+/**
+ * While etcd does not answer, voters can stand in for it. Each says that for the next VOUCH_MS it
+ * refuses to promise anything against the leader, to vote, and to take the leader key. While as
+ * many voters as a commit waits for have said so, the others are too few to fence the leader or to
+ * vote another one in. So the leader goes on, as by a lease of that length (authority.ts).
+ *
+ * What a process has vouched for is forgotten when it ends. So its successor keeps every such
+ * promise that it may have made: it does nothing of the kind for VOUCH_MS.
+ */
+import type { Context } from '../context.ts';
+import type { Effect } from '../effects.ts';
+import { VOUCH_MS } from '../settings.ts';
+import { includes } from '../voters.ts';
+import type { QuorumFence } from './in-force.ts';
+import type { LinkFacts } from './link-facts.ts';
+
+/** Until when this member must not be fenced, give a vote, or take the leader key. */
+export function boundUntilMs({ sinceMs, vouchedUntilMs }: Pick<LinkFacts, 'sinceMs' | 'vouchedUntilMs'>): number {
+  return Math.max(sinceMs + VOUCH_MS, vouchedUntilMs);
+}
+
+export const isBound = ({ o }: Context): boolean => o.nowMs < boundUntilMs(o.links);
+
+/**
+ * May this member vouch for the leader that it follows, by what it knew at the end of its last
+ * round? Only a standby that confirms its commits may: one that has let go of it has voted by that.
+ */
+export function mayVouch(c: Context): boolean {
+  const { sql, fence } = c.o.pg;
+  if (c.paused || c.o.job !== null || !c.isStandby || sql === null || fence !== undefined) return false;
+  // An operator wants another leader: this one's time must end.
+  if (c.view?.failover != null) return false;
+  return sql.primaryConninfo !== '';
+}
+
+const LEAVES: ReadonlySet<Effect['kind']> = new Set([
+  'mark-fence',
+  'take-over',
+  'acquire-leader',
+  'apply-config',
+  'start-job',
+  'demote-now',
+]);
+
+/** What is about to be done may break what this member would vouch for. */
+export const leavesLeader = (effects: readonly Effect[]): boolean => effects.some(({ kind }) => LEAVES.has(kind));
+
+/**
+ * Since when so many voters as a commit waits for have vouched, counted from when they were asked.
+ * Null: too few have.
+ */
+export function vouchedSince(
+  { voters, count }: Pick<QuorumFence, 'voters' | 'count'>,
+  askedAtMs: ReadonlyMap<string, number>,
+): { readonly sentAtMs: number; readonly by: readonly string[] } | null {
+  const latest = [...askedAtMs].filter(([name]) => includes(voters, name)).sort(([, a], [, b]) => b - a);
+  const last = count < 1 ? undefined : latest[count - 1];
+  return last === undefined ? null : { sentAtMs: last[1], by: latest.map(([name]) => name).sort() };
+}

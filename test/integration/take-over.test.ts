@@ -1,0 +1,144 @@
+/**
+ * Failover by the voters' promises, at a ttl that it must not wait for; and etcd away while clients
+ * write. Every node and every member of etcd is a host of its own.
+ */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { type Cluster, startCluster } from './support/cluster.ts';
+import type { ClusterNode } from './support/cluster-node.ts';
+import { type EtcdCluster, startEtcd } from './support/etcd.ts';
+import { TestNetwork, whyNoNetwork } from './support/network.ts';
+
+const NODES = ['node1', 'node2', 'node3'];
+const ETCDS = ['etcd0', 'etcd1', 'etcd2'];
+const TTL_SECONDS = 20;
+
+const obstacle = whyNoNetwork();
+if (obstacle !== null) console.log(`the tests of take-overs are skipped: ${obstacle}`);
+
+let network: TestNetwork;
+let etcd: EtcdCluster;
+let cluster: Cluster;
+
+beforeAll(async () => {
+  if (obstacle !== null) return;
+  network = new TestNetwork([...NODES, ...ETCDS]);
+  etcd = await startEtcd({ host: (i) => network.address(`etcd${i}`), launcher: (i) => network.launcher(`etcd${i}`) });
+  cluster = await startCluster({
+    etcd,
+    dynamic: { ttl: TTL_SECONDS, synchronous_mode: 'quorum' },
+    host: (name) => network.address(name),
+    launcher: (name) => network.launcher(name),
+  });
+});
+
+afterEach(() => network?.heal());
+
+afterAll(async () => {
+  await cluster?.close();
+  await etcd?.close();
+  network?.close();
+});
+
+const others = (node: ClusterNode) => cluster.others(node.name).map((other) => other.name);
+
+/** Both standbys confirm, and either may lead. */
+async function whole(): Promise<ClusterNode> {
+  const leader = cluster.node(await cluster.waitHealthy());
+  const set = others(leader).sort().join(',');
+  await cluster.until(
+    'both standbys are in /sync',
+    30_000,
+    async () => JSON.parse((await cluster.key('sync')) ?? '{}').sync_standby === set,
+  );
+  return leader;
+}
+
+/**
+ * Does it under two writers: one goes to whoever leads, the other stays with the old primary over
+ * its Unix socket, which no network fault touches. What that one was told must have come before the
+ * first word of the successor.
+ */
+async function replaced(fault: (old: ClusterNode) => () => Promise<void> | void): Promise<number> {
+  const old = await whole();
+  const [direct, any] = [cluster.writer({ only: old.name, beside: true }), cluster.writer()];
+  await Promise.all([direct.next(5000), any.next(5000)]);
+  const undo = fault(old);
+  const first = await any.ack('on a successor', 15_000, ({ node }) => node !== old.name);
+  const last = Math.max(...[...direct.acks, ...any.on(old.name)].map(({ atMs }) => atMs));
+  expect(last).toBeLessThan(first.atMs);
+  await any.ack('on a successor, later', 15_000, ({ atMs }) => atMs > first.atMs + 3000);
+  expect(Math.max(...direct.acks.map(({ atMs }) => atMs))).toBeLessThan(first.atMs);
+  await undo();
+  await cluster.waitHealthy();
+  await Promise.all([direct.stop(), any.stop()]);
+  await cluster.verify(direct, any);
+  return first.atMs - last;
+}
+
+describe.skipIf(obstacle !== null)('a leader is replaced long before its lease is over', () => {
+  const back = (node: ClusterNode) => () => node.start();
+
+  test('all processes of its node are killed', async () => {
+    let done = Promise.resolve();
+    const ms = await replaced((old) => {
+      done = old.killAll();
+      return async () => {
+        await done;
+        back(old)();
+      };
+    });
+    expect(ms).toBeLessThan((TTL_SECONDS * 1000) / 3);
+  });
+
+  test('its machine stands still, and goes on later', async () => {
+    expect(await replaced((old) => old.freezeAll())).toBeLessThan((TTL_SECONDS * 1000) / 3);
+  });
+
+  test('it is cut off from everybody', async () => {
+    const ms = await replaced((old) => {
+      network.cut(old.name, ...ETCDS, ...others(old));
+      return () => network.heal();
+    });
+    expect(ms).toBeLessThan((TTL_SECONDS * 1000) / 3);
+  });
+
+  test('what it sends is lost', async () => {
+    const ms = await replaced((old) => {
+      for (const to of [...ETCDS, ...others(old)]) network.cutOneWay(old.name, to);
+      return () => network.heal();
+    });
+    expect(ms).toBeLessThan((TTL_SECONDS * 1000) / 3);
+  });
+
+  test('its standbys are cut off from it, and nobody from etcd', async () => {
+    const ms = await replaced((old) => {
+      network.cut(old.name, ...others(old));
+      return () => network.heal();
+    });
+    expect(ms).toBeLessThan((TTL_SECONDS * 1000) / 3);
+  });
+});
+
+describe.skipIf(obstacle !== null)('etcd is away', () => {
+  /** Nothing happens for two leases, and for one more after the end. */
+  async function nothingHappens(cut: (leader: ClusterNode) => void): Promise<void> {
+    const leader = await whole();
+    const writer = cluster.writer({ patienceMs: 5000 });
+    await writer.next(5000);
+    const cutAtMs = performance.now();
+    cut(leader);
+    await writer.ack('past two leases', 60_000, ({ atMs }) => atMs > cutAtMs + 2 * TTL_SECONDS * 1000);
+    network.heal();
+    await writer.ack('one lease later', 60_000, ({ atMs }) => atMs > cutAtMs + 3 * TTL_SECONDS * 1000);
+    expect(writer.longestGapMs(cutAtMs)).toBeLessThan(1500);
+    expect(await cluster.leader()).toBe(leader.name);
+    await writer.stop();
+    await cluster.verify(writer);
+  }
+
+  test('for everybody: the voters vouch for the leader, and every write is answered', async () => {
+    await nothingHappens(() => {
+      for (const node of NODES) network.cut(node, ...ETCDS);
+    });
+  });
+});
