@@ -7,9 +7,12 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { mendMemory, mendRound } from '../../test/support/random-mends.ts';
 import { anyMemory, anyRound, raceMemory, raceRound, switchoverRound } from '../../test/support/random-rounds.ts';
+import { answeredLeaderRound, missedLeaderMemory, missedLeaderRound, vouchedRaceRound } from '../../test/support/random-take-overs.ts';
 import { contextOf } from './context.ts';
 import { decide } from './decide.ts';
 import type { Memory, Observation } from './model.ts';
+import { fenceInForce } from './quorum/in-force.ts';
+import { watched } from './quorum/suspicion.ts';
 import { raceFacts } from './race/facts.ts';
 import { compareWith } from './race/peers.ts';
 import { unfit } from './race/successors.ts';
@@ -49,6 +52,9 @@ describe('the rule table', () => {
     play(raceRound, raceMemory, 20_000);
     play(switchoverRound, raceMemory, 20_000);
     play(mendRound, mendMemory, 5000);
+    play(missedLeaderRound, missedLeaderMemory, 20_000);
+    play(answeredLeaderRound, raceMemory, 5000);
+    play(vouchedRaceRound, raceMemory, 5000);
     const rows = tablesBehindRules.flatMap((table) => table.rows);
     const ids = [...allRules.filter((rule) => !rule.byTable), ...rows].map(({ id }) => id);
     expect(ids.filter((id) => !reached.has(id))).toEqual([]);
@@ -80,14 +86,17 @@ describe('the rule table', () => {
   });
 });
 
-/** Rows that decide about a member, so that no round carries their id. */
+/** Rows that decide about a member or a fence, so that no round carries their id. */
 function rowsOf(o: Observation, m: Memory): string[] {
   const c = contextOf(o, remember(o, m));
   const { view } = c;
   if (view === null) return [];
   const fitness = view.members.flatMap(({ name }) => unfit(o.peers?.get(name), view, o.settings.dynamic)?.id ?? []);
+  const fence = fenceInForce(view, o.settings.dynamic);
+  const suspicion = watched(c)?.suspicion.id ?? [];
+  const rows = [...fitness, ...(fence.kind === 'lease' ? [fence.answer.id] : []), suspicion].flat();
   const facts = raceFacts(c);
-  if (facts === null || facts.own === null) return fitness;
+  if (facts === null || facts.own === null) return rows;
   const f = { ...facts, own: facts.own };
-  return [...fitness, ...[...f.peers.values()].map((peer) => compareWith(f, peer).id)];
+  return [...rows, ...[...f.peers.values()].map((peer) => compareWith(f, peer).id)];
 }
