@@ -23,6 +23,9 @@ it('has defaults for everything', () => {
       synchronousMode: 'off',
       synchronousModeStrict: false,
       synchronousNodeCount: 1,
+      failoverFence: 'quorum',
+      suspectAfterMs: 1000,
+      unresponsiveAfterSeconds: 5,
       failsafeMode: false,
       pause: false,
       memberSlotsTtlSeconds: 1800,
@@ -51,6 +54,10 @@ describe('lenient values', () => {
       { synchronousModeStrict: true, synchronousNodeCount: 1 },
     ],
     [{ synchronous_node_count: 0 }, { synchronousNodeCount: 0 }],
+    [
+      { failover_fence: 'Lease', suspect_after: '2s', postgresql_unresponsive_after: '60' },
+      { failoverFence: 'lease', suspectAfterMs: 2000, unresponsiveAfterSeconds: 60 },
+    ],
     [{ member_slots_ttl: '1h' }, { memberSlotsTtlSeconds: 3600 }],
     [{ master_start_timeout: 5 }, { primaryStartTimeoutSeconds: 5 }],
     [{ master_start_timeout: 5, primary_start_timeout: 7 }, { primaryStartTimeoutSeconds: 7 }],
@@ -83,6 +90,8 @@ describe('problems', () => {
       { synchronous_mode: 'sometimes' },
       ["e synchronous_mode: 'sometimes' is none of off, on, quorum; the default is used; write one of them"],
     ],
+    [{ suspect_after: 1 }, ["e suspect_after: '1' is below the least allowed, 300; the default is used; write 300 or more"]],
+    [{ failover_fence: 'none' }, ["e failover_fence: 'none' is none of quorum, lease; the default is used; write one of them"]],
     [
       { postgresql: 5 },
       [

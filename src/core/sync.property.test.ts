@@ -214,7 +214,7 @@ describe('takeover', () => {
     const o = observation({ me: 'b', view: { ...view({ leaderName: 'b' }), sync }, settings: new World('quorum', 1, false).settings('b') });
     expect(takeover(contextOf(o, memory()))).toEqual({
       names: 'ANY 1 (a,c)',
-      effect: { kind: 'write-sync', leader: 'b', quorum: 1, standbys: ['a', 'c'], expected: sync, term: null },
+      effect: { kind: 'write-sync', leader: 'b', quorum: 1, standbys: ['a', 'c'], expected: sync, term: '5' },
     });
   });
 
@@ -243,7 +243,7 @@ describe('takeover', () => {
       });
     const effect = (unsettled: boolean) => takeover(contextOf(scene(unsettled), memory())).effect;
     expect(effect(false)).toBe(null);
-    expect(effect(true)).toEqual({ kind: 'write-sync', leader: 'b', ...sync, expected: stands, term: null });
+    expect(effect(true)).toEqual({ kind: 'write-sync', leader: 'b', ...sync, expected: stands, term: '5' });
   });
 });
 

@@ -7,7 +7,7 @@ import { memberRecord, publishedTags, replicationState } from './member-record.t
 test('a healthy primary, byte for byte', () => {
   expect(stringifyCompact(memberRecord(aStatus(), someSettings()))).toBe(
     '{"conn_url":"postgres://10.0.0.11:5432/postgres","api_url":"http://10.0.0.11:8008/patroni","state":"running","role":"primary",' +
-      '"version":"4.1.4","xlog_location":83886176,"timeline":3}',
+      '"version":"4.1.4","xlog_location":83886176,"timeline":3,"beats":1}',
   );
 });
 
@@ -24,7 +24,7 @@ test('a replica with everything to tell, byte for byte', () => {
     '{"conn_url":"postgres://[::1]:5432/postgres","api_url":"https://10.0.0.11:8008/patroni","state":"running","role":"replica",' +
       '"version":"4.1.4","proxy_url":"postgres://10.0.0.9:6432/postgres","tags":{"clonefrom":true,"zone":"a"},"pending_restart":true,' +
       '"pending_restart_reason":{"max_connections":{"old_value":"100","new_value":"200"}},"xlog_location":83886176,"receive_lsn":83886176,' +
-      '"replay_lsn":83886080,"replication_state":"streaming","timeline":3,"scheduled_restart":{"schedule":"2030-01-01T00:00:00+00:00"},"pause":true}',
+      '"replay_lsn":83886080,"replication_state":"streaming","timeline":3,"scheduled_restart":{"schedule":"2030-01-01T00:00:00+00:00"},"beats":1,"pause":true}',
   );
 });
 
