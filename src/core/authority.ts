@@ -269,11 +269,12 @@ function voucherOrder({ key, vouched }: Authority): ArmOrder | null {
   return key === null || vouched === null ? null : byLease(vouched.sentAtMs, VOUCH_SECONDS, 'vouchers');
 }
 
-/** The later of the two ends. */
+/** The later of the two ends. A short lease that steps down later may still strike earlier. */
 function orderInForce(a: Authority): ArmOrder | null {
   const [own, vouchers] = [ownOrder(a), voucherOrder(a)];
   if (own === null || vouchers === null) return own ?? vouchers;
-  return vouchers.deadlineMs > own.deadlineMs ? vouchers : own;
+  const later = vouchers.reliedUntilMs > own.reliedUntilMs ? vouchers : own;
+  return { ...later, deadlineMs: Math.max(own.deadlineMs, vouchers.deadlineMs) };
 }
 
 /** By this agent's own lease, or by the voters' word. Throws LEASE_UNCONFIRMED. */
