@@ -6,14 +6,16 @@ export const slowDemotion: Scenario = {
   mechanism: 'The old primary takes long to stop, and open sessions go on writing to it meanwhile.',
   answer:
     'never stops PostgreSQL the smart way: sessions are cut at once, and what does not end in time is stopped immediately, before the guard has to.',
+  world: { relays: false },
   play: async (story) => {
     const { world, a } = story;
     story.client.start();
     story.sessionOn(a);
     a.server.durations = { ...a.server.durations, fastStopMs: [60_000, 60_000] };
     await story.run(3050);
-    story.fault('a does not reach etcd any more; its clients and standbys do. A fast stop takes a minute there', () =>
-      story.cut('a', 'etcd'),
+    story.fault(
+      'a does not reach etcd any more, and nobody carries its calls there; clients and standbys reach a. A fast stop takes a minute',
+      () => story.cut('a', 'etcd'),
     );
     await story.until('it steps down', () => a.running.rounds.last?.decision.rule === 'fence.lease-ended', 10_000);
     await story.until('its sessions are gone', () => !a.server.commits, 100);

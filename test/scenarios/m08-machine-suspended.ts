@@ -6,8 +6,8 @@ export const machineSuspended: Scenario = {
   mechanism:
     'The primary’s machine stands still for longer than the lease, and wakes up with everything as it was: sessions, PostgreSQL, agent and guard.',
   answer:
-    'counts time on a clock that goes on during suspension, so the guard strikes as soon as it runs. Until then, in quorum mode, nobody confirms commits to it: its ' +
-    'standbys have let go of it.',
+    'counts time on a clock that goes on during suspension, so the guard strikes as soon as it runs. In quorum mode nobody has confirmed its commits since long before: ' +
+    'its standbys missed it, and promised to take no more WAL from it before one of them took its place.',
   config: quorum,
   play: async (story) => {
     const { world, a } = story;
@@ -16,7 +16,7 @@ export const machineSuspended: Scenario = {
     await story.run(3050);
     story.fault('the machine of a stands still', () => a.suspend());
     await story.until('a successor', () => world.leader !== null, 30_000);
-    await story.run(5000);
+    await story.run(12_000);
     const acked = story.ackedBy(a);
     story.fault('the machine of a goes on; at that moment clients write to it', () => {
       a.resume();
