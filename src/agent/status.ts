@@ -24,6 +24,7 @@ import type { AgentView } from './agent-view.ts';
 import { leadership, NO_LEADERSHIP } from './leadership.ts';
 import { LEAVING } from './leave-sync.ts';
 import { maskedWord, ownWord } from './own-word.ts';
+import { quorumStatus } from './quorum-status.ts';
 
 export interface StatusPorts {
   readonly clock: Pick<Clock, 'bootMs' | 'wallMs'>;
@@ -86,6 +87,7 @@ export function statusOf(
     rounds: agent.rounds.count,
     counts: agent.tally.counts,
     guard: guardStatus(authority, nowMs, ports.guard.tethered),
+    ...(c === null ? {} : { quorum: quorumStatus(c, authority, nowMs) }),
     leaseRemainingMs: isLeader ? leftMs(authority, nowMs) : null,
     checkpointAfterPromote: !memory.checkpointPending,
     strangers: describeStrangers(memory.strangers),

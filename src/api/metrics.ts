@@ -3,6 +3,7 @@
  * keep working, then our own.
  */
 import { type ClusterView, failoverPriority, type PostgresState } from '../core/cluster.ts';
+import { fenceInForce } from '../core/quorum/in-force.ts';
 import type { Settings } from '../core/settings.ts';
 import { replicationState, servedRole } from '../dialect/member-record.ts';
 import { shownPostgresState, syncStanding } from '../dialect/status-body.ts';
@@ -41,7 +42,12 @@ const STATES: readonly (readonly [PostgresState, string])[] = [
 
 export function metricsText(status: AgentStatus, view: ClusterView | null, settings: Settings): string {
   const common = { scope: status.scope, name: status.name };
-  const metrics = [...serverMetrics(status, view, settings), ...clusterMetrics(status, settings), ...ownMetrics(status)];
+  const metrics = [
+    ...serverMetrics(status, view, settings),
+    ...clusterMetrics(status, settings),
+    ...ownMetrics(status),
+    ...quorumMetrics(status, view, settings),
+  ];
   return metrics
     .map((metric) => {
       const lines = [`# HELP ${metric.name} ${metric.help}`];
@@ -135,6 +141,18 @@ function ownMetrics(status: AgentStatus): Metric[] {
     ...countMetrics(status.counts ?? noCounts),
     ...guardMetrics(status),
     gauge('regent_resident_memory_bytes', 'Memory that the agent uses.', process.memoryUsage.rss()),
+  ];
+}
+
+function quorumMetrics({ quorum }: AgentStatus, view: ClusterView | null, { dynamic }: Settings): Metric[] {
+  const fence = view === null ? null : fenceInForce(view, dynamic);
+  const named = fence === null ? {} : { fence: fence.kind, ...(fence.kind === 'lease' ? { rule: fence.answer.id } : {}) };
+  const about = 'What a failover waits for, in a label: quorum (promises of voters) or lease, and why it is the lease; 0: not known yet.';
+  return [
+    { ...gauge('regent_failover_fence', about, fence !== null), labels: named },
+    gauge('regent_vouched', 'Whether voters keep this leader going while etcd does not answer.', (quorum?.vouchedForBy.length ?? 0) > 0),
+    gauge('regent_leader_missed', 'Whether this member misses the leader, by its own evidence.', Boolean(quorum?.missesLeader)),
+    gauge('regent_promised', 'Whether this voter has promised to take no more WAL from the leader.', Boolean(quorum?.promisedAgainst)),
   ];
 }
 

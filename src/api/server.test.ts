@@ -138,7 +138,8 @@ describe('reading', () => {
       cloneFailures: 7,
     };
     const guard = { healthy: true, state: 'armed', strikesInMs: 25_500 } as const;
-    operator.now = { ...operator.now, counts, guard, build: '0.1.0+7.g1234567' };
+    const quorum = { isDcsAway: true, vouchedForBy: ['pg-2'], missesLeader: null, promisedAgainst: null };
+    operator.now = { ...operator.now, counts, guard, quorum, build: '0.1.0+7.g1234567' };
     const { body } = await call(`${base}/metrics`);
     const own = Object.fromEntries([...body.matchAll(/^(regent_\w+)\{.*\} (.*)$/gm)].map(([, name, value]) => [name, value]));
     expect(own).toMatchObject({
@@ -154,6 +155,8 @@ describe('reading', () => {
       regent_guard_strikes_in_seconds: '25.5',
       regent_build_info: '1',
     });
+    expect(body).toContain('regent_failover_fence{scope="demo",name="pg-1",fence="lease",rule="lease.asynchronous"} 1');
+    expect(own).toMatchObject({ regent_vouched: '1', regent_leader_missed: '0', regent_promised: '0' });
     expect(body).toContain('name="pg-1",version="0.1.0+7.g1234567"} 1');
     const types = [...body.matchAll(/^# TYPE (regent_\w+) (\w+)$/gm)];
     for (const [, name, type] of types) expect([name, type === 'counter']).toEqual([name, name!.endsWith('_total')]);

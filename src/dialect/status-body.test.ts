@@ -23,7 +23,8 @@ test('a primary with a standby attached, byte for byte', () => {
       '"xlog": {"location": 83886176}, "timeline": 3, "replication": [{"usename": "replicator", "application_name": "pg-2", ' +
       '"client_addr": "10.0.0.12", "state": "streaming", "sync_state": "async", "sync_priority": 0}], "dcs_last_seen": 1795378000, ' +
       '"database_system_identifier": "7277694203142172922", "patroni": {"version": "4.1.4", "scope": "demo", "name": "pg-1"}, ' +
-      '"regent": {"rule": "leader-holds", "because": "I am the leader with the lock."}}',
+      '"regent": {"rule": "leader-holds", "because": "I am the leader with the lock.", "failover_fence": {"fence": "lease", ' +
+      '"rule": "lease.asynchronous", "because": "synchronous_mode is off, so the old primary could go on acknowledging commits"}}}',
   );
 });
 
@@ -46,7 +47,8 @@ test('a synchronous replica with everything to tell, byte for byte', () => {
       '"dcs_last_seen": 1795378000, "tags": {"nofailover": true}, "database_system_identifier": "7277694203142172922", ' +
       '"pending_restart": true, "pending_restart_reason": {}, "patroni": {"version": "4.1.4", "scope": "demo", "name": "pg-2"}, ' +
       '"scheduled_restart": {"schedule": "x"}, "watchdog_failed": true, "regent": {"version": "0.1.0+7.g1234567", "rule": "leader-holds", ' +
-      '"because": "I am the leader with the lock."}}',
+      '"because": "I am the leader with the lock.", "failover_fence": {"fence": "lease", "rule": "lease.leader-without-beats", ' +
+      '"because": "pg-1 sends no beats: it runs Patroni, or an older Regent"}}}',
   );
 });
 

@@ -8,6 +8,7 @@ import type { Settings } from '../core/settings.ts';
 import { type Lsn, ZERO_LSN } from '../core/units.ts';
 import type { AgentStatus, Standing } from '../ports/agent-status.ts';
 import type { JsonObject } from '../support/json.ts';
+import { failoverFenceBody, quorumBody } from './failover-fence.ts';
 import { lsnToJson, publishedTags, replicationState, servedRole } from './member-record.ts';
 import { sayOwnWord } from './own-word.ts';
 
@@ -56,6 +57,8 @@ export function statusBody(status: AgentStatus, view: ClusterView | null, settin
     rule: status.rule,
     because: status.because,
     ...sayOwnWord(status, 'regent', status.clusterUnlocked),
+    ...failoverFenceBody(view, settings.dynamic),
+    ...quorumBody(status),
     ...(status.guard?.state === 'armed' && status.guard.tethered === false ? { untethered: true } : {}),
   };
   return body;

@@ -70,6 +70,18 @@ export interface GuardStatus {
   readonly tethered?: boolean | null;
 }
 
+/** How this member stands to the others where voters' promises may replace the lease. */
+export interface QuorumStatus {
+  /** etcd could not be read in the last round. */
+  readonly isDcsAway: boolean;
+  /** Voters by whose word this leader goes on leading at this moment. */
+  readonly vouchedForBy: readonly string[];
+  /** By what this member misses its leader; null: it does not. */
+  readonly missesLeader: string | null;
+  /** The leader from which it has promised to take no more WAL; null: none. */
+  readonly promisedAgainst: string | null;
+}
+
 export interface AgentStatus extends OwnWord {
   readonly name: string;
   readonly scope: string;
@@ -119,6 +131,8 @@ export interface AgentStatus extends OwnWord {
   readonly rounds: number;
   readonly counts?: Counts;
   readonly guard?: GuardStatus;
+  /** Absent: no round has ended yet. */
+  readonly quorum?: QuorumStatus;
   /** Leader only: how long the lease still lets us lead, ms. */
   readonly leaseRemainingMs?: number | null;
   /** false only on a primary whose post-promotion checkpoint is still running. */
