@@ -1,4 +1,4 @@
-/** Synchronous clusters: a dead leader is replaced by its voters' promises, and etcd may be away. */
+/** Synchronous clusters: a leader is replaced by its voters' promises, and etcd may be away. */
 import { expect, test } from 'vitest';
 import type { JsonObject } from '../../src/support/json.ts';
 import type { Machine } from './machine.ts';

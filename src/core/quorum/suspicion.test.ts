@@ -13,7 +13,10 @@ const refused: Knocks = { agent: 'refused', postgres: 'refused', refusedTwice: t
 const silent: Knocks = { agent: 'silent', postgres: 'silent', refusedTwice: false };
 const served: Knocks = { agent: 'silent', postgres: 'answered', refusedTwice: false };
 
-/** The last beat of b came `agoMs` ago; null: never. Listened to for a minute, unless told otherwise. */
+/**
+ * The last beat of b came `agoMs` ago; null: never. Listened to for a minute, unless told
+ * otherwise.
+ */
 function at(agoMs: number | null, knocks: Knocks | null, over: Partial<LinkFacts> = {}, scene: Scene = {}) {
   const heard = agoMs === null ? null : { leader: 'b', atMs: NOW_MS - agoMs, lost: false };
   const links = { ...noLinks(NOW_MS - 60_000), heard, knocks, ...over };
