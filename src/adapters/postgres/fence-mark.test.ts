@@ -82,6 +82,17 @@ describe('a promise that cannot be written', () => {
   });
 });
 
+it('a write that fails after the text is there tells no more what was known before it', async () => {
+  const fence = new FenceFile();
+  expect(await fence.read(dataDir)).toBeNull();
+  const inside = insidePath(dataDir, 'fence');
+  mkdirSync(inside);
+  await expect(fence.write(dataDir, MARK)).rejects.toMatchObject({ code: 'DATA_DIR_MARK_FAILED' });
+  expect(await fence.read(dataDir)).toBe('unreadable');
+  rmSync(inside, { recursive: true });
+  expect(await fence.read(dataDir)).toEqual(MARK);
+});
+
 describe('what lies there and cannot be understood', () => {
   it.each([
     ['nothing at all', ''],
