@@ -1,7 +1,10 @@
 import type { Clock } from '../../src/ports/clock.ts';
 
 export interface ManualClock extends Pick<Clock, 'bootMs' | 'timer'> {
-  /** Moves time on, and runs what falls due, in order. What each has set off is done before the next. */
+  /**
+   * Moves time on, and runs what falls due, in order. What each has set off is done before the
+   * next.
+   */
   advance(ms: number): Promise<void>;
   /** Timers that are set. */
   readonly pending: number;
