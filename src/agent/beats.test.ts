@@ -66,8 +66,8 @@ function beats() {
     },
   });
   one.start();
-  const see = (scene: Scene) =>
-    one.observed(contextOf(observation({ nowMs: clock.bootMs(), settings: quorumMode, links: one.facts(), ...scene }), memory()));
+  const see = (scene: Scene, remembered = memory()) =>
+    one.observed(contextOf(observation({ nowMs: clock.bootMs(), settings: quorumMode, links: one.facts(), ...scene }), remembered));
   const decide = (...effects: readonly Effect[]) => one.decided({ effects } as unknown as Decision);
   const told = (from: string, message: JsonObject) => listener?.asked(from, message);
   return { clock, beats: one, authority, asked, heard, see, decide, told };
@@ -149,6 +149,17 @@ describe('a voter that is asked', () => {
     see({ ...following, view: cluster('a') });
     see({ ...following, view: null });
     expect(await told('b', asks)).toEqual({});
+  });
+
+  it('does not vouch once it counts as let go, though its files could not be written', async () => {
+    const { clock, told, see } = beats();
+    see(following);
+    await clock.advance(20_000);
+    const leaderless: Scene = { ...following, view: { ...cluster('b'), leader: null } };
+    see(leaderless, memory({ leaderlessSinceMs: BEGIN_MS, receiverGoneSinceMs: BEGIN_MS }));
+    expect(await told('b', asks)).toEqual(LISTENS);
+    see(leaderless, memory({ leaderlessSinceMs: BEGIN_MS, receiverGoneSinceMs: clock.bootMs() }));
+    expect(await told('b', asks)).toEqual(VOUCHES);
   });
 
   it('tells what it has promised, and does not vouch then', async () => {

@@ -6,6 +6,7 @@
 import { halfwayAtMs, leads } from '../core/authority.ts';
 import { type Member, memberOf, sameName } from '../core/cluster.ts';
 import type { Context } from '../core/context.ts';
+import { isLetGo } from '../core/let-go.ts';
 import type { Decision } from '../core/model.ts';
 import { answerMessage, type BeatAnswer, beatMessage, readAnswer, readBeat } from '../core/quorum/beat.ts';
 import { fenceText } from '../core/quorum/fence-mark.ts';
@@ -198,7 +199,8 @@ export class Beats {
   #vouches(leader: string, term: string): boolean {
     const c = this.#last;
     const follows = this.#following !== null && sameName(this.#following.name, leader) && this.#following.term === term;
-    if (c === null || this.#leaving || !follows || !mayVouch(c)) return false;
+    // What others count as a vote is not to be broken by the word that follows it.
+    if (c === null || this.#leaving || !follows || !mayVouch(c) || isLetGo(c)) return false;
     this.#vouchedUntilMs = this.#ports.clock.bootMs() + VOUCH_MS;
     return true;
   }
