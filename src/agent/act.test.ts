@@ -91,6 +91,59 @@ it('a write to /sync may still arrive when nobody knows what became of it, until
   expect(said).toEqual([true, true, false]);
 });
 
+describe('a take-over', () => {
+  const expected = { leader: 'b', quorum: 1, standbys: ['a', 'c'], modRevision: '8' };
+  const takeOver = { kind: 'take-over', term: '5', expected, quorum: 1, standbys: ['b', 'c'] } as const;
+
+  it('puts the key on the own lease, with what it was judged by', async () => {
+    const asked: unknown[] = [];
+    const said: boolean[] = [];
+    const { ports, timeouts } = await stage(30, 0, {
+      dcs: fake<ActPorts['dcs']>({
+        takeLead: async (name, leaseId, judged, { timeoutMs }) => {
+          asked.push({ name, leaseId, judged });
+          timeouts.push(timeoutMs);
+          return true;
+        },
+      }),
+      syncUnsettled: (unsettled) => said.push(unsettled),
+    });
+    expect(await act(ports, steps(takeOver))).toBe(true);
+    expect(asked).toEqual([
+      { name: 'a', leaseId: '7', judged: { term: '5', expected, sync: { leader: 'a', quorum: 1, standbys: ['b', 'c'] } } },
+    ]);
+    expect([said, timeouts.length]).toEqual([[true, false], 1]);
+  });
+
+  it('that is refused is no failure; of one that nobody answers, the write of /sync may still arrive', async () => {
+    const said: boolean[] = [];
+    const outcomes = [Promise.resolve(false), Promise.reject(new Error('etcd did not answer'))];
+    const { ports } = await stage(30, 0, {
+      dcs: fake<ActPorts['dcs']>({ takeLead: () => outcomes.shift()! }),
+      syncUnsettled: (unsettled) => said.push(unsettled),
+    });
+    expect(await act(ports, steps(takeOver))).toBe(false);
+    expect(said).toEqual([true, false]);
+    await expect(act(ports, steps(takeOver))).rejects.toThrow('etcd did not answer');
+    expect(said).toEqual([true, false, true]);
+  });
+
+  it('is not asked for without a lease', async () => {
+    const { ports, authority } = await stage(30, 0, { dcs: fake<ActPorts['dcs']>({}), syncUnsettled: () => {} });
+    authority.note({ kind: 'lease-forgotten' });
+    expect(await act(ports, steps(takeOver))).toBe(false);
+  });
+
+  it('comes only after the promise is on disk: a promise that cannot be written ends the steps', async () => {
+    const { ports } = await stage(30, 0, {
+      pg: fake<ActPorts['pg']>({ markFence: () => Promise.reject(new Error('no space left on device')) }),
+      dcs: fake<ActPorts['dcs']>({}),
+    });
+    const mark = { leader: 'b', term: '5', sync: '8' };
+    await expect(act(ports, steps({ kind: 'mark-fence', mark }, takeOver))).rejects.toThrow('no space left on device');
+  });
+});
+
 it.each([
   // The lease is good until 27 s after the renewal was sent; that renewal was a second ago.
   [null, 25_900],
