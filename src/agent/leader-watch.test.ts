@@ -165,6 +165,14 @@ describe('when a beat comes again', () => {
     expect([watch.knocks, watch.heard?.lost, woken.length - before]).toEqual([null, false, 1]);
   });
 
+  it('nothing wakes at the moment when suspect_after would have been over', async () => {
+    const { clock, woken, beat } = watching();
+    await clock.advance(600);
+    expect(woken).toEqual([500]);
+    await beat(10);
+    expect(woken).toEqual([500, 600]);
+  });
+
   it('while it knocks, the answers are thrown away', async () => {
     const { clock, doors, watch, woken, beat } = watching();
     Object.assign(doors, { agent: 'refused', postgres: 'silent' });

@@ -73,6 +73,7 @@ export class LeaderWatch {
     if (!wasMissed) return;
     this.#knocks = null;
     this.#wake();
+    this.#look();
   }
 
   /** Its process is gone, or the connection broke. */
