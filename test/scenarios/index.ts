@@ -7,6 +7,7 @@ import { remoteWrite } from './m05-remote-write.ts';
 import { slowDemotion } from './m06-slow-demotion.ts';
 import { agentKilled, agentWedged } from './m07-agent-gone.ts';
 import { machineSuspended } from './m08-machine-suspended.ts';
+import { agentAway, blinkOfAnEye, processesGone } from './m08-missed.ts';
 import { quorumShrinks, standbyReplaced } from './m09-sync-set-changes.ts';
 import { tooFewVotes } from './m10-too-few-votes.ts';
 import { stillReplaying } from './m11-position-not-final.ts';
@@ -16,11 +17,13 @@ import { rewindSource } from './m15-rewind-source.ts';
 import { candidateBehind, standbyVanishes, switchoverUnderLoad } from './m16-planned-switch.ts';
 import { stalePrimary } from './m17-stale-primary.ts';
 import { etcdMisleads } from './m19-etcd-misleads.ts';
+import { etcdAway, leaderAlone, leaderVouchedFor } from './m19-without-etcd.ts';
 import { divergedInTheWay } from './m20-diverged-in-the-way.ts';
 import { noDeadEnd } from './m20-no-dead-end.ts';
 import { cloneInterrupted } from './m21-clone-interrupted.ts';
 import { cutOffPrimary, routerKilled } from './m22-routing.ts';
 import { fullForData, fullForWal } from './m24-disk-full.ts';
+import { promiseKept } from './m25-promise-kept.ts';
 import { voterRestarts } from './m25-voter-restarts.ts';
 import { twoCandidates } from './m26-two-candidates.ts';
 import type { Scenario } from './story.ts';
@@ -37,6 +40,9 @@ export const scenarios: readonly Scenario[] = [
   agentKilled,
   agentWedged,
   machineSuspended,
+  processesGone,
+  agentAway,
+  blinkOfAnEye,
   quorumShrinks,
   standbyReplaced,
   tooFewVotes,
@@ -50,6 +56,9 @@ export const scenarios: readonly Scenario[] = [
   standbyVanishes,
   stalePrimary,
   etcdMisleads,
+  etcdAway,
+  leaderAlone,
+  leaderVouchedFor,
   divergedInTheWay,
   noDeadEnd,
   cloneInterrupted,
@@ -58,5 +67,6 @@ export const scenarios: readonly Scenario[] = [
   fullForData,
   fullForWal,
   voterRestarts,
+  promiseKept,
   twoCandidates,
 ];
