@@ -30,7 +30,7 @@ export const etcdMutants: readonly Mutant[] = [
     id: 'swap-not-compared',
     broken: 'A key is written over whatever it holds, though it was to be exchanged for what was read.',
     offends: ['S8', 'S9', 'M26'],
-    edits: [at(`${client}/txn.ts`, 'Transactions.replace').replacing('[this.revisionIs(key, modRevision)]', '[]')],
+    edits: [at(`${client}/txn.ts`, 'Transactions.replace').replacing('[this.revisionIs(key, modRevision), ...also]', '[]')],
     verdicts: ['safety', 'liveness'],
     focus: under(['slow-requests', 'lose-replies', 'crash', 'switchover'], { synchronous_mode: 'quorum' }),
   },

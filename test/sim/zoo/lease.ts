@@ -100,7 +100,7 @@ export const leaseMutants: readonly Mutant[] = [
     id: 'guard-not-moved-unread',
     broken: 'A renewal that is confirmed while etcd cannot be read does not move the guard’s deadline.',
     offends: ['S2', 'S19', 'S21'],
-    edits: [at(orders, 'movesOn').replacing('onOwnLease && c.mayLeadNow', 'onOwnLease && c.attached && c.mayLeadNow')],
+    edits: [at(orders, 'movesOn').replacing('onOwnLease || $', '(onOwnLease && c.attached) || isVouchedFor(c.authority, c.o.nowMs)')],
     verdicts: ['safety'],
     focus: under(['lose-replies'], { ttl: 3, loop_wait: 1, retry_timeout: 1 }),
   },

@@ -54,7 +54,7 @@ export const syncMutants: readonly Mutant[] = [
     id: 'sync-left-standing',
     broken: 'A primary that opens, or is restarted, after synchronous mode was switched off leaves /sync as it was.',
     offends: ['S8', 'M9'],
-    edits: [at(sync, 'takeover').replacing("sync === null ? null : { kind: 'delete-sync', expected: sync }", 'null')],
+    edits: [at(sync, 'takeover').replacing("sync === null ? null : { kind: 'delete-sync', expected: sync, term: termOf(c) }", 'null')],
     verdicts: ['safety'],
     focus: under(['switch-sync-off-and-on'], quorum, { nodes: ['a', 'b', 'c'], clients: busy, everyMs: 20_000 }),
   },
