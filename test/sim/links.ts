@@ -34,11 +34,21 @@ export interface LinkParts {
   readonly vouched: () => void;
 }
 
+export interface Series {
+  readonly sinceMs: number;
+  readonly lastMs: number;
+}
+
+/** Nobody misses a leader for a shorter silence: suspect_after is longer. */
+const PAUSE_MS = 290;
+
 export class SimLinks implements Links {
   readonly #parts: LinkParts;
   #listener: LinkListener | null = null;
   /** Members that this agent has opened a connection to. */
   readonly #open = new Set<string>();
+  /** The beats of each member that came one after the other, without a pause. */
+  readonly series = new Map<string, Series>();
   /** Carries calls to etcd for others; null: there is no etcd client yet. */
   carrier: Carrier | null = null;
 
@@ -76,12 +86,20 @@ export class SimLinks implements Links {
   /** A message has arrived; a frozen agent hears it when it is thawed. */
   #hear(from: string, message: JsonObject, reply: (answer: JsonObject | null) => void): void {
     this.#parts.gate.deliver('message', () => {
+      if (message['kind'] === 'beat') this.#count(from);
       const carried = message['kind'] === CARRIED_KIND ? this.carrier?.carry(from, message) : this.#listener?.asked(from, message);
       void Promise.resolve(carried ?? null).then((answer) => {
         if (answer?.['vouches'] === true) this.#parts.vouched();
         reply(answer);
       });
     });
+  }
+
+  #count(from: string): void {
+    const { now } = this.#parts.sim;
+    const before = this.series.get(from);
+    const goesOn = before !== undefined && now - before.lastMs < PAUSE_MS;
+    this.series.set(from, { sinceMs: goesOn ? before.sinceMs : now, lastMs: now });
   }
 
   /** Its process has ended, its machine goes on. */

@@ -13,6 +13,8 @@ type Report = (invariant: string, what: string) => void;
 
 /** Of a process that could have vouched before it ended. */
 const VOUCH_MS = 3000;
+const JUST_NOW_MS = 150;
+const LONG_MS = 1500;
 
 export class TakeOvers {
   readonly #world: World;
@@ -107,12 +109,24 @@ export class TakeOvers {
       if (!this.#promiseStands(machine)) continue;
       if (!this.#fenced.has(machine)) {
         this.#fenced.add(machine);
+        this.#checkEvidence(machine);
         if (sim.now < (this.#vouchedUntil.get(name) ?? 0))
           this.#report('S21', `${name} promises to leave a leader that it has vouched for`);
       }
       if (server.replication.source?.name === this.#leader?.name && server.replication.source !== null)
         this.#report('S4', `${name} streams from ${this.#leader?.name}, which it has promised to leave`);
     }
+  }
+
+  /** Who hears the leader all the time has no evidence of its own that it is gone. */
+  #checkEvidence({ name, links }: Machine): void {
+    const { now } = this.#world.sim;
+    const leader = this.#leader === null ? null : this.#world.node(this.#leader.name);
+    const series = leader === null ? undefined : links?.series.get(leader.name);
+    if (leader === null || series === undefined || now - series.lastMs > JUST_NOW_MS || now - series.sinceMs < LONG_MS) return;
+    // Its processes are gone, or were: the kernel said so.
+    if (leader.server.process === null || now - leader.steadySince < LONG_MS) return;
+    this.#report('S4', `${name} promises to leave ${leader.name}, which it has heard all along`);
   }
 
   /**

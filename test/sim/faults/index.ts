@@ -13,6 +13,7 @@ import { networkFaults } from './network.ts';
 import { nodeFaults } from './nodes.ts';
 import { operatorFaults } from './operator.ts';
 import { postgresFaults } from './postgres.ts';
+import { quorumFaults, stagedQuorumFaults } from './quorum.ts';
 import { routingFaults } from './routing.ts';
 import { stagedFaults } from './staged.ts';
 import { strangerFaults } from './strangers.ts';
@@ -31,6 +32,7 @@ const later: Readonly<Record<string, Fault>> = {
   ...strangerFaults,
   ...lockOutFaults,
   ...togetherFaults,
+  ...quorumFaults,
 };
 
 const first: Readonly<Record<string, Fault>> = {
@@ -42,7 +44,7 @@ const first: Readonly<Record<string, Fault>> = {
   ...routingFaults,
 };
 
-export const faults: Readonly<Record<string, Fault>> = { ...first, ...later, ...stagedFaults };
+export const faults: Readonly<Record<string, Fault>> = { ...first, ...later, ...stagedFaults, ...stagedQuorumFaults };
 
 /** Every kind is in a run or is not. */
 export function drawKinds(rng: Rng, share: number): readonly string[] {

@@ -9,6 +9,7 @@ import { identityMutants } from './identity.ts';
 import { leaseMutants } from './lease.ts';
 import { lockedOutMutants } from './locked-out.ts';
 import type { Mutant } from './mutant.ts';
+import { quorumMutants } from './quorum.ts';
 import { raceMutants } from './race.ts';
 import { routingMutants } from './routing.ts';
 import { strangerMutants } from './strangers.ts';
@@ -28,4 +29,5 @@ export const mutants: readonly Mutant[] = [
   ...strangerMutants,
   ...lockedOutMutants,
   ...fieldMutants,
+  ...quorumMutants,
 ];

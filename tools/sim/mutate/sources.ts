@@ -8,7 +8,7 @@ import { stale } from './stale.ts';
 import { parse, rowOf } from './tree.ts';
 
 /** Where rules and rows of tables stand. */
-const TABLES = ['src/core/rules', 'src/core/race'];
+const TABLES = ['src/core/rules', 'src/core/race', 'src/core/quorum'];
 
 /**
  * Text by path from the root. An edit finds what those before it have made. Throws MUTANT_STALE and
