@@ -88,6 +88,13 @@ const COMMANDS: readonly CommandSpec[] = [
     load: () => import('./commands/health.ts'),
   },
   {
+    name: 'advise',
+    summary: 'Say how long each fault would last, what it could lose, what settings cost, and what would improve that',
+    words: CLUSTER,
+    options: [choice('-f, --format <format>', 'Output format', ['pretty', 'json', 'yaml', 'yml'], 'pretty')],
+    load: () => import('./commands/advise.ts'),
+  },
+  {
     name: 'history',
     summary: 'Show the history of failovers and switchovers',
     words: CLUSTER,

@@ -1,8 +1,11 @@
+import { adviceFacts } from '../../core/advice/facts.ts';
+import { newsOfFence } from '../../core/advice/fence-line.ts';
 import type { ClusterView } from '../../core/cluster.ts';
 import { clusterBody } from '../../dialect/cluster-body.ts';
 import { availability, marked, reasonsOf } from '../availability.ts';
 import type { Format } from '../choices.ts';
 import type { Ctx } from '../context.ts';
+import { dynamicOf } from '../dynamic-of.ts';
 import { renderMembers } from '../render/members.ts';
 import { localTime } from '../time.ts';
 import { type WatchOptions, watching } from '../watch.ts';
@@ -27,11 +30,17 @@ export async function run(ctx: Ctx, names: readonly string[], options: ListOptio
       const view = await ctx.read(cluster);
       const there = await availability(ctx, view);
       const { format, extended = false, lsn = false } = options;
-      const shape = { cluster, initialize: view.initialize, format, extended, lsn, notes: [...reasonsOf(there), ...strangersOf(view)] };
+      const notes = [...reasonsOf(there), ...strangersOf(view), ...fenceNote(view)];
+      const shape = { cluster, initialize: view.initialize, format, extended, lsn, notes };
       shown.push(renderMembers(marked(clusterBody(view, cluster), there), shape));
     }
     return shown.join('\n');
   });
+}
+
+function fenceNote(view: ClusterView): readonly string[] {
+  const news = newsOfFence(adviceFacts(view, dynamicOf(view)));
+  return news === null ? [] : [` ${news}`];
 }
 
 /** What the leader has published about servers that stream from it under the names of members. */

@@ -13,6 +13,7 @@ import { ensureError, RegentError } from '../../support/errors.ts';
 import type { JsonObject, JsonValue } from '../../support/json.ts';
 import { type Availability, availability, EXPIRED, UNAVAILABLE } from '../availability.ts';
 import type { Ctx } from '../context.ts';
+import { fenceHealth } from './fence.ts';
 import { type HaproxyAccess, readHaproxy } from './haproxy.ts';
 import type { HealthReport, MemberHealth } from './report.ts';
 
@@ -46,7 +47,7 @@ async function collectOnce(ctx: Ctx, cluster: string, haproxy: HaproxyAccess | n
   const [read, etcd, proxies] = await Promise.all([reading, dcs.health({ timeoutMs: ETCD_MS }), haproxy && readHaproxy(haproxy, names)]);
   if (read instanceof Error) {
     const mend = read instanceof RegentError && read.mend !== null ? `${read.message.endsWith('.') ? '' : '.'} ${read.mend}` : '';
-    const unknown = { initialize: null, leader: null, paused: false, synchronous: 'off', members: [] } as const;
+    const unknown = { initialize: null, leader: null, paused: false, synchronous: 'off', fence: null, members: [] } as const;
     return { report: { cluster, dcsError: `${read.message}${mend}`, ...unknown, etcd, haproxy: proxies }, view: null };
   }
   const modes = clusterModes(read);
@@ -57,6 +58,7 @@ async function collectOnce(ctx: Ctx, cluster: string, haproxy: HaproxyAccess | n
     leader: read.leader?.name ?? null,
     paused: modes.paused,
     synchronous: modes.synchronousMode,
+    fence: fenceHealth(read),
     members: await membersHealth(ctx, read),
     etcd,
     haproxy: proxies,

@@ -24,6 +24,7 @@ test('without a named HAProxy, health says what it did not look at, and leaves a
     leader: null,
     paused: false,
     synchronous: 'off',
+    fence: null,
     members: [],
     etcd: [],
   } as const;

@@ -71,6 +71,8 @@ test('all is well: exit code 0', async () => {
     | patroni2 | 172.20.0.5:5432 | Replica | streaming |  1 |            0 |              0 |
     | patroni3 | 172.20.0.6:5432 | Replica | streaming |  1 |            0 |              0 |
     +----------+-----------------+---------+-----------+----+--------------+----------------+
+     Failover fence: lease, because synchronous_mode is off, so the old primary could go on acknowledging commits
+     If the leader’s node dies: no writes for 20 to 30 s + promotion; acknowledged commits lost: up to 1 MB of WAL, and the last 10 s of writes
     + etcd -------------+---------+--------+---------+
     | Endpoint          | Health  | Role   | Version |
     +-------------------+---------+--------+---------+

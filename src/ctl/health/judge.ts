@@ -63,6 +63,7 @@ function judgeCluster(report: HealthReport): Problem[] {
   problems.push(...judgePrimaries(report));
   if (report.paused) problems.push(warning('maintenance mode is on: there is no automatic failover'));
   problems.push(...memberComplaints(report.members, report.synchronous).map(warning));
+  if (report.fence !== null && report.fence.missed !== null) problems.push(warning(report.fence.missed));
   const replicas = report.members.filter((member) => member !== leader);
   // Without a leader that answers, replicas have nothing to replicate, and it was said above.
   if (leader !== undefined && leader.state !== UNAVAILABLE && report.members.length > 1 && !replicas.some(replicates))

@@ -1,5 +1,6 @@
 /** What `health` found, before it is judged. */
 import type { DcsMemberInfo } from '../../ports/dcs.ts';
+import type { JsonObject } from '../../support/json.ts';
 
 export interface MemberHealth {
   readonly name: string;
@@ -72,10 +73,22 @@ export interface HealthReport {
   readonly leader: string | null;
   readonly paused: boolean;
   readonly synchronous: 'off' | 'on' | 'quorum';
+  /** Null: etcd could not be read. */
+  readonly fence: FenceHealth | null;
   readonly members: readonly MemberHealth[];
   readonly etcd: readonly DcsMemberInfo[];
   /** Null: not asked for. */
   readonly haproxy: HaproxyHealth | null;
+}
+
+/** What a failover waits for. */
+export interface FenceHealth {
+  /** `failover_fence` as in GET /patroni. */
+  readonly told: JsonObject;
+  /** In words: which fence, and what follows. */
+  readonly lines: readonly string[];
+  /** Why the better one is not in force although it was asked for. */
+  readonly missed: string | null;
 }
 
 export interface Problem {

@@ -20,6 +20,7 @@ export function healthJson(report: HealthReport, problems: readonly Problem[]): 
     scope: report.cluster,
     leader: report.leader,
     pause: report.paused,
+    ...report.fence?.told,
     members: report.members.map((member) => ({
       name: member.name,
       host: member.host,
@@ -91,6 +92,7 @@ function memberBlock(report: HealthReport): string {
         ` The PostgreSQL of ${name} was not started by its agent: until its next start it would outlive agent and guard if both were killed`,
     );
   if (report.paused) notes.push(' Maintenance mode: on');
+  notes.push(...(report.fence?.lines ?? []).map((line) => ` ${line}`));
   return [table, ...notes].join('\n');
 }
 

@@ -1,0 +1,72 @@
+/**
+ * What `regentctl advise` reckons with: the settings in force, and the members as etcd has them. No
+ * agent is asked.
+ */
+import { type ClusterView, type Member, mayLead, memberOf, sameName } from '../cluster.ts';
+import { beats, fenceInForce, type LeaseFence, type QuorumFence } from '../quorum/in-force.ts';
+import { type DynamicSettings, leaseMargins, observeTimeoutMs, roundIntervalMs } from '../settings.ts';
+import { includes } from '../voters.ts';
+
+export interface AdviceFacts {
+  readonly view: ClusterView;
+  readonly dynamic: DynamicSettings;
+  readonly fence: QuorumFence | LeaseFence;
+  readonly leader: Member | null;
+  /** Members beside the leader, in etcd's order. */
+  readonly standbys: readonly Member[];
+  /** Those that could take over from the leader now, as far as etcd shows. */
+  readonly heirs: readonly string[];
+  /** The standbys that /sync names; empty also while it is another's. */
+  readonly voters: readonly string[];
+  readonly isSynchronous: boolean;
+  readonly isPaused: boolean;
+  readonly byPromises: boolean;
+  readonly ttlSeconds: number;
+  /** Between two renewals of the lease. */
+  readonly renewalSeconds: number;
+  /** How long a round waits for PostgreSQL's answer. */
+  readonly askingSeconds: number;
+  /** From a renewal until the leader steps down, and until its guard stops PostgreSQL. */
+  readonly stepDownSeconds: number;
+  readonly guardSeconds: number;
+  readonly suspectAfterSeconds: number;
+}
+
+export function adviceFacts(view: ClusterView, dynamic: DynamicSettings): AdviceFacts {
+  const leader = view.leader && memberOf(view, view.leader.name);
+  const standbys = view.members.filter(({ name, connUrl }) => name !== view.leader?.name && connUrl !== null);
+  const isSynchronous = dynamic.synchronousMode !== 'off';
+  const ofLeader = view.leader !== null && view.sync?.leader != null && sameName(view.sync.leader, view.leader.name);
+  const voters = isSynchronous && ofLeader ? (view.sync?.standbys ?? []) : [];
+  const fence = fenceInForce(view, dynamic);
+  const { stepDownMs, guardMs } = leaseMargins(dynamic.ttlSeconds);
+  return {
+    view,
+    dynamic,
+    fence,
+    leader,
+    standbys,
+    heirs: heirsAmong(standbys, voters, dynamic.synchronousMode),
+    voters,
+    isSynchronous,
+    isPaused: dynamic.pause,
+    byPromises: fence.kind === 'quorum',
+    ttlSeconds: dynamic.ttlSeconds,
+    renewalSeconds: roundIntervalMs(dynamic, true) / 1000,
+    askingSeconds: observeTimeoutMs(dynamic) / 1000,
+    stepDownSeconds: stepDownMs / 1000,
+    guardSeconds: guardMs / 1000,
+    suspectAfterSeconds: dynamic.suspectAfterMs / 1000,
+  };
+}
+
+/** With a synchronous mode nobody may, while no standby has to confirm anything. */
+function heirsAmong(standbys: readonly Member[], voters: readonly string[], mode: DynamicSettings['synchronousMode']): readonly string[] {
+  const able = standbys.filter(({ tags, state }) => mayLead(tags) && state === 'running').map(({ name }) => name);
+  if (mode === 'off') return able;
+  return voters.length === 0 ? [] : able.filter((name) => mode === 'quorum' || includes(voters, name));
+}
+
+/** Members that send and hear no beats: Patroni's, and those of an older Regent. */
+export const withoutBeats = ({ leader, standbys }: AdviceFacts): readonly Member[] =>
+  [...(leader === null ? [] : [leader]), ...standbys].filter((member) => !beats(member));
