@@ -147,7 +147,8 @@ function ownMetrics(status: AgentStatus): Metric[] {
 function quorumMetrics({ quorum }: AgentStatus, view: ClusterView | null, { dynamic }: Settings): Metric[] {
   const fence = view === null ? null : fenceInForce(view, dynamic);
   const named = fence === null ? {} : { fence: fence.kind, ...(fence.kind === 'lease' ? { rule: fence.answer.id } : {}) };
-  const about = 'What a failover waits for, in a label: quorum (promises of voters) or lease, and why it is the lease; 0: not known yet.';
+  const about =
+    'What a failover waits for, in a label: quorum (promises of voters) or lease, and why it is the lease; 0: etcd does not answer.';
   return [
     { ...gauge('regent_failover_fence', about, fence !== null), labels: named },
     gauge('regent_vouched', 'Whether voters keep this leader going while etcd does not answer.', (quorum?.vouchedForBy.length ?? 0) > 0),

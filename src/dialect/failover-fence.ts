@@ -5,7 +5,7 @@ import type { DynamicSettings } from '../core/settings.ts';
 import type { AgentStatus, QuorumStatus } from '../ports/agent-status.ts';
 import type { JsonObject } from '../support/json.ts';
 
-/** Nothing while etcd has never been read. */
+/** Nothing while etcd does not answer. */
 export function failoverFenceBody(view: ClusterView | null, dynamic: DynamicSettings): JsonObject {
   if (view === null) return {};
   const fence = fenceInForce(view, dynamic);

@@ -18,6 +18,8 @@ export interface AdviceFacts {
   readonly heirs: readonly string[];
   /** The standbys that /sync names; empty also while it is another's. */
   readonly voters: readonly string[];
+  /** So many of them together have every acknowledged commit. */
+  readonly needed: number;
   readonly isSynchronous: boolean;
   readonly isPaused: boolean;
   readonly byPromises: boolean;
@@ -38,6 +40,7 @@ export function adviceFacts(view: ClusterView, dynamic: DynamicSettings): Advice
   const isSynchronous = dynamic.synchronousMode !== 'off';
   const ofLeader = view.leader !== null && view.sync?.leader != null && sameName(view.sync.leader, view.leader.name);
   const voters = isSynchronous && ofLeader ? (view.sync?.standbys ?? []) : [];
+  const needed = (view.sync?.quorum ?? 0) + 1;
   const fence = fenceInForce(view, dynamic);
   const { stepDownMs, guardMs } = leaseMargins(dynamic.ttlSeconds);
   return {
@@ -46,8 +49,9 @@ export function adviceFacts(view: ClusterView, dynamic: DynamicSettings): Advice
     fence,
     leader,
     standbys,
-    heirs: heirsAmong(standbys, voters, dynamic.synchronousMode),
+    heirs: heirsAmong({ standbys, voters, needed, dynamic }),
     voters,
+    needed,
     isSynchronous,
     isPaused: dynamic.pause,
     byPromises: fence.kind === 'quorum',
@@ -60,11 +64,24 @@ export function adviceFacts(view: ClusterView, dynamic: DynamicSettings): Advice
   };
 }
 
-/** With a synchronous mode nobody may, while no standby has to confirm anything. */
-function heirsAmong(standbys: readonly Member[], voters: readonly string[], mode: DynamicSettings['synchronousMode']): readonly string[] {
-  const able = standbys.filter(({ tags, state }) => mayLead(tags) && state === 'running').map(({ name }) => name);
+const isRunning = ({ state }: Member): boolean => state === 'running';
+
+/**
+ * With a synchronous mode nobody may lead while no standby has to confirm anything, or too few of
+ * those that have to could vote.
+ */
+function heirsAmong({
+  standbys,
+  voters,
+  needed,
+  dynamic,
+}: Pick<AdviceFacts, 'standbys' | 'voters' | 'needed' | 'dynamic'>): readonly string[] {
+  const mode = dynamic.synchronousMode;
+  const able = standbys.filter((member) => mayLead(member.tags) && isRunning(member)).map(({ name }) => name);
   if (mode === 'off') return able;
-  return voters.length === 0 ? [] : able.filter((name) => mode === 'quorum' || includes(voters, name));
+  const voting = standbys.filter((member) => isRunning(member) && includes(voters, member.name));
+  if (voting.length < needed) return [];
+  return able.filter((name) => mode === 'quorum' || includes(voters, name));
 }
 
 /** Members that send and hear no beats: Patroni's, and those of an older Regent. */

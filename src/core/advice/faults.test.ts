@@ -84,6 +84,9 @@ test('whoever may not lead is no heir', () => {
   };
   expect(adviceFacts(tagged, dynamic()).heirs).toEqual([]);
   expect(adviceFacts(silent, dynamic()).heirs).toEqual(['b', 'c']);
+  const stopped = { ...voting, members: [...beating('a', 'b'), member('c', { state: 'stopped', raw: { beats: 1 } })] };
+  expect(adviceFacts(stopped, dynamic(QUORUM)).heirs).toEqual([]);
+  expect(adviceFacts(voting, dynamic(QUORUM)).heirs).toEqual(['b', 'c']);
   const named = { ...silent, sync: { leader: 'a', quorum: 0, standbys: ['B'], modRevision: '6' } };
   expect(adviceFacts(named, dynamic({ synchronousMode: 'on' })).heirs).toEqual(['b']);
 });

@@ -56,7 +56,9 @@ const lagAndSplit = (f: AdviceFacts) =>
 
 const nobodyElse = (f: AdviceFacts) => {
   if (f.standbys.length === 0) return 'no other member is there';
-  return f.isSynchronous && f.voters.length === 0 ? 'no standby has to confirm commits, so none may lead' : 'no other member may lead now';
+  if (!f.isSynchronous) return 'no other member may lead now';
+  if (f.voters.length === 0) return 'no standby has to confirm commits, so none may lead';
+  return `of the standbys that confirm commits (${f.voters.join(', ')}), ${f.needed} must run, and one of them be allowed to lead`;
 };
 
 const PROMISES = (f: AdviceFacts) =>

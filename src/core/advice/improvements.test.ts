@@ -27,6 +27,7 @@ type Case = readonly [id: string, ClusterView, Partial<DynamicSettings>, command
 const cases: readonly Case[] = [
   ['improve.resume', voting, { ...BEST, pause: true }, 'resume'],
   ['improve.add-member', view({ leaderName: 'a', members: beating('a') }), {}, null],
+  ['improve.another-standby', view({ leaderName: 'a', members: beating('a', 'b') }), {}, null],
   ['improve.synchronous', voting, {}, 'edit-config -s synchronous_mode=quorum'],
   ['improve.by-setting', voting, { ...BEST, failoverFence: 'lease' }, 'edit-config -s failover_fence=quorum'],
   ['improve.lead-with-beats', { ...voting, members: [member('a'), ...beating('b', 'c')] }, BEST, 'switchover --leader a --candidate b'],

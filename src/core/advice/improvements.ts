@@ -54,6 +54,13 @@ export const improvementRows: readonly ImprovementRow[] = [
     command: () => null,
   },
   {
+    id: 'improve.another-standby',
+    when: (f) => f.standbys.length === 1,
+    gain: (f) => `with a second standby, the loss of ${f.standbys[0]?.name} leaves somebody who can take over (docs/own-hosts.md)`,
+    cost: () => 'a third copy of the data',
+    command: () => null,
+  },
+  {
     id: 'improve.synchronous',
     when: (f) => !f.isSynchronous && f.standbys.length > 0,
     gain: (f) =>

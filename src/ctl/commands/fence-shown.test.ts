@@ -63,6 +63,17 @@ test('health: a warning where the better fence was asked for and is not in force
   expect(out.match(/warning:.*/g)).toEqual([`warning: a failover waits for the lease, up to 30 s: ${PATRONI}`]);
 });
 
+test('health: a warning where one voter is short', async () => {
+  amend(etcd, 'demo', 'patroni3', { api_url: 'http://patroni3.invalid:8008/patroni' });
+  const { code, out } = await health();
+  expect(code).toBe(1);
+  expect(out).toContain(
+    `warning: nobody could take over from the leader now: ${QUORUM} would have to promise, and patroni3 does not answer`,
+  );
+  etcd.put('demo', 'sync', { leader: 'patroni1', quorum: 0, sync_standby: 'patroni2' });
+  expect((await health()).out).not.toContain('nobody could take over');
+});
+
 test('health: nothing of it without a leader', async () => {
   etcd.remove('demo', 'leader');
   expect((await health()).out).not.toContain('fence');

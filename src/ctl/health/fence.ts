@@ -9,6 +9,7 @@ import type { FenceHealth } from './report.ts';
 export function fenceHealth(view: ClusterView): FenceHealth {
   const dynamic = dynamicOf(view);
   const facts = adviceFacts(view, dynamic);
+  const promises = facts.fence.kind === 'quorum' ? facts.fence : null;
   const lines = view.leader === null ? [] : [fenceLine(facts), deadNodeLine(facts)];
-  return { told: failoverFenceBody(view, dynamic), lines, missed: missedFence(facts) };
+  return { told: failoverFenceBody(view, dynamic), lines, promises, missed: missedFence(facts) };
 }

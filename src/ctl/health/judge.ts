@@ -2,6 +2,7 @@
  * Decides what is wrong with what was found. Critical: clients cannot write, or the next fault
  * stops them. Warning: an operator should look.
  */
+import { sameName } from '../../core/cluster.ts';
 import { memberComplaints } from '../../core/member-complaints.ts';
 import { plural } from '../../support/plural.ts';
 import { UNAVAILABLE } from '../availability.ts';
@@ -63,7 +64,7 @@ function judgeCluster(report: HealthReport): Problem[] {
   problems.push(...judgePrimaries(report));
   if (report.paused) problems.push(warning('maintenance mode is on: there is no automatic failover'));
   problems.push(...memberComplaints(report.members, report.synchronous).map(warning));
-  if (report.fence !== null && report.fence.missed !== null) problems.push(warning(report.fence.missed));
+  problems.push(...judgeFence(report));
   const replicas = report.members.filter((member) => member !== leader);
   // Without a leader that answers, replicas have nothing to replicate, and it was said above.
   if (leader !== undefined && leader.state !== UNAVAILABLE && report.members.length > 1 && !replicas.some(replicates))
@@ -72,6 +73,20 @@ function judgeCluster(report: HealthReport): Problem[] {
     problems.push(warning('synchronous mode is on, and no standby is synchronous'));
   }
   return problems;
+}
+
+/** The voters are the standbys that commits wait for. One that is away is reported by itself. */
+function judgeFence({ fence, members }: HealthReport): Problem[] {
+  if (fence === null) return [];
+  if (fence.missed !== null) return [warning(fence.missed)];
+  const { voters = [], needed = 0 } = fence.promises ?? {};
+  const away = voters.filter((voter) => members.find(({ name }) => sameName(name, voter))?.unreachable !== null);
+  if (away.length === 0 || voters.length - away.length >= needed) return [];
+  return [
+    warning(
+      `nobody could take over from the leader now: ${needed} of ${voters.join(', ')} would have to promise, and ${away.join(', ')} does not answer`,
+    ),
+  ];
 }
 
 /** If there are two primaries, what clients write on one is missing on the other. */

@@ -87,6 +87,8 @@ export interface FenceHealth {
   readonly told: JsonObject;
   /** In words: which fence, and what follows. */
   readonly lines: readonly string[];
+  /** Without so many of these voters nobody takes over; null: their promises are not the fence. */
+  readonly promises: { readonly voters: readonly string[]; readonly needed: number } | null;
   /** Why the better one is not in force although it was asked for. */
   readonly missed: string | null;
 }
