@@ -19,7 +19,7 @@ export function deadNodeLine(facts: AdviceFacts): string {
   return `If the leader’s node dies: no writes ${outage.startsWith('until') ? '' : 'for '}${outage}; acknowledged commits lost: ${dead.loss}`;
 }
 
-/** The cluster takes part in promises at all: a synchronous mode, and a member that knows of beats. */
+/** In a synchronous mode, with a member that knows of beats. */
 const couldPromise = (facts: AdviceFacts) =>
   facts.isSynchronous && withoutBeats(facts).length < facts.standbys.length + (facts.leader === null ? 0 : 1);
 
