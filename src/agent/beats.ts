@@ -11,7 +11,7 @@ import type { Decision } from '../core/model.ts';
 import { answerMessage, type BeatAnswer, beatMessage, readAnswer, readBeat } from '../core/quorum/beat.ts';
 import { fenceText } from '../core/quorum/fence-mark.ts';
 import { beats as announcesBeats, type QuorumFence, quorumFence } from '../core/quorum/in-force.ts';
-import { isIsolated } from '../core/quorum/leader-side.ts';
+import { isDeserted, isIsolated } from '../core/quorum/leader-side.ts';
 import type { LinkFacts, VoterAnswer } from '../core/quorum/link-facts.ts';
 import { leavesLeader, mayVouch, vouchedSince } from '../core/quorum/vouching.ts';
 import { VOUCH_MS } from '../core/settings.ts';
@@ -68,6 +68,12 @@ export class Beats {
    */
   #following: { readonly name: string; readonly term: string } | null = null;
   #vouchedUntilMs = Number.NEGATIVE_INFINITY;
+  #readAtMs = Number.NEGATIVE_INFINITY;
+  /** The last beats went out; null: none have, in this lead. */
+  #beatenAtMs: number | null = null;
+  #resumedAtMs = Number.NEGATIVE_INFINITY;
+  /** A round was asked for because too few voters answer. */
+  #desertedAtMs = Number.NEGATIVE_INFINITY;
   readonly #answers = new Map<string, VoterAnswer>();
   /** When a voter was asked that has vouched, by its name. */
   readonly #vouchers = new Map<string, number>();
@@ -100,6 +106,8 @@ export class Beats {
       heard: this.#watch.heard,
       knocks: this.#watch.knocks,
       answers: this.#answers.size === 0 ? NO_ANSWERS : new Map(this.#answers),
+      readAtMs: this.#readAtMs,
+      resumedAtMs: this.#resumedAtMs,
       lastFence: this.#leading?.fence ?? null,
       vouchedUntilMs: this.#vouchedUntilMs,
     };
@@ -108,8 +116,11 @@ export class Beats {
   /** Nobody would confirm a commit of this leader now, and etcd does not answer either. */
   isIsolated(): boolean {
     const c = this.#last;
-    if (c === null || c.view !== null) return false;
-    return isIsolated({ ...c, o: { ...c.o, nowMs: this.#ports.clock.bootMs(), links: this.facts() } });
+    return c !== null && isIsolated(this.#asOfNow(c));
+  }
+
+  #asOfNow(c: Context): Context {
+    return { ...c, o: { ...c.o, nowMs: this.#ports.clock.bootMs(), links: this.facts() } };
   }
 
   /** After every observation: who leads, and who is told. */
@@ -117,6 +128,7 @@ export class Beats {
     this.#last = c;
     this.#leaving = false;
     if (c.view === null) return;
+    this.#readAtMs = c.o.nowMs;
     const { leader } = c.view;
     const { dynamic } = c.o.settings;
     // A leader that is vouched for goes on without its key, until another has one.
@@ -144,9 +156,24 @@ export class Beats {
     this.#cancel();
     const { clock, settings } = this.#ports;
     const { fence = null, members = [] } = this.#leading ?? {};
-    if (fence !== null && leads(this.#authority.now, clock.bootMs())) for (const member of members) void this.#beat(member);
-    const nextMs = settings.current().dynamic.suspectAfterMs / BEATS_PER_SUSPICION;
-    this.#cancel = this.#leading === null ? () => {} : clock.timer(nextMs, () => this.#tick());
+    const nowMs = clock.bootMs();
+    const { suspectAfterMs } = settings.current().dynamic;
+    if (fence !== null && leads(this.#authority.now, nowMs)) {
+      if (this.#beatenAtMs !== null && nowMs - this.#beatenAtMs >= suspectAfterMs) this.#resumedAtMs = nowMs;
+      this.#beatenAtMs = nowMs;
+      this.#lookAfterVoters(nowMs, suspectAfterMs);
+      for (const member of members) void this.#beat(member);
+    } else this.#beatenAtMs = null;
+    this.#cancel = this.#leading === null ? () => {} : clock.timer(suspectAfterMs / BEATS_PER_SUSPICION, () => this.#tick());
+  }
+
+  /** A leader that is left alone asks etcd at once whether it still leads. */
+  #lookAfterVoters(nowMs: number, suspectAfterMs: number): void {
+    const c = this.#last;
+    if (c === null || nowMs - this.#desertedAtMs < suspectAfterMs || nowMs - this.#readAtMs < suspectAfterMs) return;
+    if (!isDeserted(this.#asOfNow(c))) return;
+    this.#desertedAtMs = nowMs;
+    this.#listener.wake();
   }
 
   async #beat(member: Member): Promise<void> {

@@ -16,6 +16,7 @@ const KNOCK_EVERY_MS = 300;
 const KNOCK_SELDOM_MS = 1000;
 const LONG_SILENT_MS = 10_000;
 const LEAST_KNOCK_MS = 200;
+const KNOCKS_LAST_MS = 3000;
 /** Clocks have no finer grain. */
 const LEAST_WAIT_MS = 1;
 
@@ -32,6 +33,7 @@ export class LeaderWatch {
   readonly #heard = new Map<string, Heard>();
   #leader: Member | null = null;
   #knocks: Knocks | null = null;
+  #knockedAtMs = Number.NEGATIVE_INFINITY;
   #knocking = false;
   #stopped = false;
   #cancel: () => void = () => {};
@@ -52,8 +54,9 @@ export class LeaderWatch {
     return this.#sinceMs;
   }
 
+  /** What was found before this process stood still says nothing about now. */
   get knocks(): Knocks | null {
-    return this.#knocks;
+    return this.#ports.clock.bootMs() - this.#knockedAtMs > KNOCKS_LAST_MS ? null : this.#knocks;
   }
 
   /** Whose beats count from now on; null: nobody's. */
@@ -130,6 +133,7 @@ export class LeaderWatch {
     const { clock } = this.#ports;
     const before = this.#knocks;
     this.#knocks = tried;
+    this.#knockedAtMs = clock.bootMs();
     const changed = before === null || before.postgres !== tried.postgres || before.refusedTwice !== tried.refusedTwice;
     if (changed) this.#wake();
     const silentMs = this.#silentMs();

@@ -26,6 +26,8 @@ import type { Told } from './news.ts';
  * it.
  */
 const PEER_TIMEOUT_MS = 300;
+/** The same while commits hang, and whoever does not answer is asked again in the next round. */
+const PEER_TIMEOUT_MISSED_MS = 150;
 const SOURCE_TIMEOUT_MS = 1500;
 /**
  * The time for a primary that does not hold the leader key: nothing protects it, so it cannot wait
@@ -187,7 +189,7 @@ async function askPeers(ports: ObservePorts, o: Observation, memory: Memory): Pr
   if (!needed && missed === null) return null;
   return ports.peers.ask(
     view.members.filter((member) => member.name !== c.me && member.name !== missed && member.apiUrl !== null),
-    { timeoutMs: PEER_TIMEOUT_MS },
+    { timeoutMs: missed === null ? PEER_TIMEOUT_MS : PEER_TIMEOUT_MISSED_MS },
   );
 }
 

@@ -285,7 +285,7 @@ export const dynamicTable = {
     { default: 'quorum' },
   ),
   suspect_after: whole(
-    'Time without a word from the leader after which its standbys look whether it is still there.',
+    'Milliseconds without a word from the leader after which its standbys count it as missed, unless PostgreSQL answers.',
     { min: 300, max: 60_000, unit: 'ms', example: '1s' },
     { default: 1000, as: 'suspectAfterMs' },
   ),

@@ -93,7 +93,7 @@ export interface Authority {
   readonly asked: number;
   /** Null: the leader key was not on a lease that this agent had, or etcd was never read. */
   readonly key: KeySeen | null;
-  /** Null: nobody had to, since etcd was read last. */
+  /** Null: nobody had to so far. What it is worth ends by itself. */
   readonly vouched: Vouched | null;
   readonly guard: GuardKnown;
 }

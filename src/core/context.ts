@@ -4,7 +4,7 @@ import { type ClusterView, type Member, memberOf } from './cluster.ts';
 import { opensForWrites, type ServerRole, type Source } from './effects.ts';
 import type { Memory, Observation } from './model.ts';
 import { type PostgresFacts, walPosition } from './postgres-facts.ts';
-import { holds } from './quorum/fence-mark.ts';
+import { fenceFor, holds } from './quorum/fence-mark.ts';
 import { upstreamOf } from './upstream.ts';
 
 /**
@@ -102,7 +102,8 @@ export function contextOf(o: Observation, m: Memory): Context {
 /** What it promised cannot be read: a server that streams has promised nothing. */
 function isFenced({ fence, sql }: PostgresFacts, view: ClusterView | null): boolean {
   if (fence === undefined || view === null) return false;
-  return fence === 'unreadable' ? sql?.receiver == null : holds(fence, view);
+  if (fence === 'unreadable') return fenceFor(view) !== null && sql?.receiver == null;
+  return holds(fence, view);
 }
 
 /** What a reading of etcd says of the leader key, to the authority of the member `me`. */

@@ -12,6 +12,7 @@ import { parseConninfo } from './conninfo.ts';
 import { type Context, primaryRole, readyLeader, sourceOf, wantedSource } from './context.ts';
 import type { Effect, ServerRole } from './effects.ts';
 import { carriedForgotten } from './forgotten.ts';
+import { fenceFor } from './quorum/fence-mark.ts';
 import { missesLeader } from './quorum/suspicion.ts';
 import { slotNameOf } from './slot-names.ts';
 import { slotPlan } from './slots.ts';
@@ -40,7 +41,7 @@ export function chores(c: Context): Work {
   const step = leads ? syncStep(c) : null;
   if (step !== null) add('sync', ...step.effects);
   // What it promised is over: the files may name a source again.
-  if (c.o.pg.fence !== undefined && !c.fenced) add('fence', { kind: 'mark-fence', mark: null });
+  add('fence', fenceMark(c));
   if (c.isStandby) add('follow', follow(c));
   if (leads) add('strangers', ...expel(c));
   add('callback', announce(c));
@@ -204,6 +205,17 @@ function historyLine(c: Context, entry: HistoryEntry, recorded: readonly History
   if (known?.timestamp !== undefined) line.push(known.timestamp, ...(known.newLeader === undefined ? [] : [known.newLeader]));
   else if (isLast) line.push(entry.timestamp ?? isoFromEpochMs(c.o.wallMs), c.me);
   return line;
+}
+
+/**
+ * A promise that is over is let go of. One that cannot be read is given anew: so the leader hears of
+ * it, and lets go of it in the usual way.
+ */
+function fenceMark(c: Context): Effect | null {
+  const { fence } = c.o.pg;
+  if (fence === undefined || c.view === null) return null;
+  if (!c.fenced) return { kind: 'mark-fence', mark: null };
+  return fence === 'unreadable' ? { kind: 'mark-fence', mark: fenceFor(c.view) } : null;
 }
 
 /** A standby that should stream from elsewhere, or from nobody while somebody leads. */

@@ -68,6 +68,7 @@ export function syncStep(c: Context): SyncStep {
       view.sync?.standbys ?? [],
       `${fenced.join(', ')} took no more WAL from this leader, and may again`,
     );
+  if (hasJustResumed(c)) return { ...done, because: 'this leader stood still: hearing first what its voters have promised', waiting: true };
   const active = activeStandbys(c);
   return mode === 'quorum' ? quorumStep(c, current, active) : priorityStep(c, current, active);
 }
@@ -79,9 +80,21 @@ export function syncStep(c: Context): SyncStep {
  */
 function fencedVoters({ view, o, lockMine }: Context): readonly string[] {
   const mark = view === null || !lockMine ? null : fenceFor(view);
-  if (mark === null) return [];
-  return [...o.links.answers].filter(([, { fence }]) => fence === fenceText(mark)).map(([name]) => name);
+  if (view === null || mark === null) return [];
+  const text = fenceText(mark);
+  const byKey = view.members.filter(({ raw }) => raw['fence'] === text).map(({ name }) => name);
+  const byAnswer = [...o.links.answers].filter(([, { fence }]) => fence === text).map(([name]) => name);
+  return union(byKey, byAnswer);
 }
+
+/** By then every voter that is there has answered a beat. */
+const RESUMED_MS = 1000;
+
+/**
+ * Voters that have promised do not stream, and come back once /sync is written anew. To drop them
+ * meanwhile would be to acknowledge commits without them.
+ */
+const hasJustResumed = ({ o }: Context): boolean => o.links.lastFence !== null && o.nowMs - o.links.resumedAtMs < RESUMED_MS;
 
 function position(sender: WalsenderFacts, synchronousCommit: string): Lsn | null {
   if (synchronousCommit === 'remote_apply') return sender.replayLsn;

@@ -46,6 +46,7 @@ export function memberRecord(status: AgentStatus, settings: Settings): JsonObjec
   if (status.steppedDown) record['stepped_down'] = status.steppedDown;
   if (status.sourceTrouble) record['source_trouble'] = status.sourceTrouble;
   record['beats'] = BEATS;
+  if (status.fence) record['fence'] = status.fence;
   if (status.paused) record['pause'] = true;
   return record;
 }

@@ -10,15 +10,12 @@ import { readMark, removeMark, writeMark } from './marks.ts';
 export class FenceFile {
   #known: FenceMark | null | undefined;
 
-  /** Durable once it returns. Throws DATA_DIR_MARK_FAILED, and then reads again what lies there. */
+  /** Durable once it returns. Throws DATA_DIR_MARK_FAILED. */
   async write(dataDir: string, mark: FenceMark | null): Promise<void> {
-    try {
-      await writeFence(dataDir, mark);
-      this.#known = mark;
-    } catch (error) {
-      this.#known = undefined;
-      throw error;
-    }
+    // Where this throws, what was known before is told on: the new text may be there, and is not
+    // known to outlast a loss of power.
+    await writeFence(dataDir, mark);
+    this.#known = mark;
   }
 
   async read(dataDir: string): Promise<FenceMark | 'unreadable' | null> {

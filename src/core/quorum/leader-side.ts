@@ -5,6 +5,8 @@ import { includes } from '../voters.ts';
 
 /** Answers go missing for this many suspect_after before they count as gone. */
 const PATIENCE = 2;
+/** An idle leader reads etcd every two seconds, or at once when its voters fall silent. */
+const ETCD_PATIENCE = 3;
 
 function answering({ o }: Context): readonly string[] {
   const sinceMs = o.nowMs - PATIENCE * o.settings.dynamic.suspectAfterMs;
@@ -12,14 +14,21 @@ function answering({ o }: Context): readonly string[] {
   return [...o.links.answers].filter(([name, { atMs }]) => atMs >= sinceMs && includes(voters, name)).map(([name]) => name);
 }
 
+/** Fewer voters answer than a commit waits for. */
+export function isDeserted(c: Context): boolean {
+  const { lastFence } = c.o.links;
+  return lastFence !== null && answering(c).length < lastFence.count;
+}
+
 /**
  * Neither etcd nor enough voters answer: another may lead by now, and no commit could be
  * acknowledged here. Clients should look elsewhere, long before the lease is over.
  */
 export function isIsolated(c: Context): boolean {
-  const { lastFence, sinceMs } = c.o.links;
-  if (c.view !== null || lastFence === null || c.paused) return false;
-  return c.o.nowMs - sinceMs >= PATIENCE * c.o.settings.dynamic.suspectAfterMs && answering(c).length < lastFence.count;
+  const { lastFence, sinceMs, readAtMs } = c.o.links;
+  const { suspectAfterMs } = c.o.settings.dynamic;
+  if (lastFence === null || c.paused || c.o.nowMs - readAtMs < ETCD_PATIENCE * suspectAfterMs) return false;
+  return c.o.nowMs - sinceMs >= PATIENCE * suspectAfterMs && isDeserted(c);
 }
 
 /**

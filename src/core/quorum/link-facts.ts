@@ -52,6 +52,10 @@ export interface LinkFacts {
   readonly knocks: Knocks | null;
   /** Of the voters, by name, to this node as leader. */
   readonly answers: ReadonlyMap<string, VoterAnswer>;
+  /** When etcd was read last; -Infinity: it was not. */
+  readonly readAtMs: number;
+  /** When this leader's beats went on after a standstill; -Infinity: there was none. */
+  readonly resumedAtMs: number;
   /** As this node led by it when etcd was read last; null: it did not, or the lease decided. */
   readonly lastFence: QuorumFence | null;
   /** Until when this voter has vouched for a leader; -Infinity: it has not. */
@@ -64,6 +68,8 @@ export const noLinks = (sinceMs: number): LinkFacts => ({
   heard: null,
   knocks: null,
   answers: new Map(),
+  readAtMs: Number.NEGATIVE_INFINITY,
+  resumedAtMs: Number.NEGATIVE_INFINITY,
   lastFence: null,
   vouchedUntilMs: Number.NEGATIVE_INFINITY,
 });

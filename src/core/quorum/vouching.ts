@@ -45,6 +45,14 @@ const LEAVES: ReadonlySet<Effect['kind']> = new Set([
 /** What is about to be done may break what this member would vouch for. */
 export const leavesLeader = (effects: readonly Effect[]): boolean => effects.some(({ kind }) => LEAVES.has(kind));
 
+/** Those whose word lasts as long as that of the last that was needed, or nearly. */
+function inForce(latest: ReadonlyArray<readonly [name: string, askedAtMs: number]>, sinceMs: number): readonly string[] {
+  return latest
+    .filter(([, askedAtMs]) => askedAtMs > sinceMs - VOUCH_MS)
+    .map(([name]) => name)
+    .sort();
+}
+
 /**
  * Since when so many voters as a commit waits for have vouched, counted from when they were asked.
  * Null: too few have.
@@ -55,5 +63,5 @@ export function vouchedSince(
 ): { readonly sentAtMs: number; readonly by: readonly string[] } | null {
   const latest = [...askedAtMs].filter(([name]) => includes(voters, name)).sort(([, a], [, b]) => b - a);
   const last = count < 1 ? undefined : latest[count - 1];
-  return last === undefined ? null : { sentAtMs: last[1], by: latest.map(([name]) => name).sort() };
+  return last === undefined ? null : { sentAtMs: last[1], by: inForce(latest, last[1]) };
 }

@@ -27,6 +27,9 @@ export class TakeOvers {
   /** Until when the member has vouched for a leader, whichever agent of it did. */
   readonly #vouchedUntil = new Map<string, number>();
   readonly #fenced = new Set<Machine>();
+  /** Vouched for when an operator's failover by name took the lead from it (docs/SPEC.md, S2). */
+  readonly #overridden = new Set<string>();
+  #lost: string | null = null;
 
   constructor(world: World, report: Report) {
     this.#world = world;
@@ -36,7 +39,7 @@ export class TakeOvers {
 
   /** It was replaced by promises: it may take writes, and nobody confirms them. */
   isReplaced(name: string): boolean {
-    return this.#replaced.has(name);
+    return this.#replaced.has(name) || this.#overridden.has(name);
   }
 
   /** Before anything else looks at the keys. */
@@ -44,7 +47,14 @@ export class TakeOvers {
     const { leader, sync } = this.#world.etcd.view();
     const before = this.#leader;
     if (leader !== null && before !== null && leader.name !== before.name) this.#tookOver(leader.name, before);
-    if (leader !== null) this.#replaced.delete(leader.name);
+    if (leader === null && before !== null) this.#lost = before.name;
+    if (leader !== null && this.#lost !== null && leader.name !== this.#lost && this.#world.orders.overrides(leader.name))
+      this.#overridden.add(this.#lost);
+    if (leader !== null) {
+      this.#lost = null;
+      this.#replaced.delete(leader.name);
+      this.#overridden.delete(leader.name);
+    }
     this.#leader = leader;
     this.#sync = sync;
   }
@@ -102,6 +112,7 @@ export class TakeOvers {
     for (const machine of machines) {
       const { server, name } = machine;
       if (server.process === null && this.#replaced.size > 0) this.#replaced.delete(name);
+      if (server.process === null && this.#overridden.size > 0) this.#overridden.delete(name);
       if (server.fence === null) {
         if (this.#fenced.size > 0) this.#fenced.delete(machine);
         continue;
