@@ -208,8 +208,8 @@ function historyLine(c: Context, entry: HistoryEntry, recorded: readonly History
 }
 
 /**
- * A promise that is over is let go of. One that cannot be read is given anew: so the leader hears of
- * it, and lets go of it in the usual way.
+ * A promise that is over is let go of. One that cannot be read is given anew: so the leader hears
+ * of it, and lets go of it in the usual way.
  */
 function fenceMark(c: Context): Effect | null {
   const { fence } = c.o.pg;

@@ -1,4 +1,7 @@
-/** What a take-over by promises stumbles over: a leader that is away for a moment, and who has promised by then. */
+/**
+ * What a take-over by promises stumbles over: a leader that is away for a moment, and who has
+ * promised by then.
+ */
 import type { Machine } from '../machine.ts';
 import type { PlanOptions } from '../plan.ts';
 import type { Rng } from '../rng.ts';
@@ -48,7 +51,10 @@ export const quorumFaults: Readonly<Record<string, Fault>> = {
       world.sim.after(forMs, how === 'sleep' ? asleep(leader) : setApart(world, leader));
     },
   }),
-  /** The leader is away, and the first voter that promises to leave it is started again, or its agent is. */
+  /**
+   * The leader is away, and the first voter that promises to leave it is started again, or its
+   * agent is.
+   */
   'restart-promised': fault({
     draw: (rng) => ({
       how: rng.pick(['sleep', 'apart'] as const),
@@ -143,7 +149,10 @@ export const quorumFaults: Readonly<Record<string, Fault>> = {
       sim.after(afterMs + offMs, () => voter.startAgent());
     },
   }),
-  /** The same, but the leader's own agent stands still right then, hears what was answered, and is killed. */
+  /**
+   * The same, but the leader's own agent stands still right then, hears what was answered, and is
+   * killed.
+   */
   'vouch-and-die': fault({
     draw: (rng) => ({
       afterMs: drawMs(rng, 3500, 7000),
@@ -236,7 +245,9 @@ export const stagedQuorumFaults: Readonly<Record<string, Fault>> = {
       sim.after(aloneMs + 15_000, () => leader.boot());
     },
   }),
-  /** The leader loses power, and what the voters then ask of etcd may arrive when its lease is over. */
+  /**
+   * The leader loses power, and what the voters then ask of etcd may arrive when its lease is over.
+   */
   'late-take-over': fault({
     draw: (rng) => ({ lateMs: drawMs(rng, 2000, 7000), slowMs: drawMs(rng, 300, 3000), forMs: drawMs(rng, 4000, 10_000) }),
     apply: (world, { lateMs, slowMs, forMs }) => {

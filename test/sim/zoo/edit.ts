@@ -20,7 +20,10 @@ export type Place =
       readonly name: string;
     }
   | {
-      /** Of a rule in src/core/rules/, or of a row of a table there, in src/core/race/ or src/core/quorum/. */
+      /**
+       * Of a rule in src/core/rules/, or of a row of a table there, in src/core/race/ or
+       * src/core/quorum/.
+       */
       readonly rule: string;
       readonly property?: string;
     };
