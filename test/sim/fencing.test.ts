@@ -9,7 +9,7 @@ const seeds = [61, 62, 63, 64, 65];
 
 describe('the leader is cut off from etcd', () => {
   test.each(seeds)('it steps down in good order, before its guard and before another member leads (seed %i)', async (seed) => {
-    const world = await World.ready({ seed });
+    const world = await World.ready({ seed, relays: false });
     const old = world.primary;
     world.clients.start(20);
     await world.run(2500);
@@ -26,7 +26,7 @@ describe('the leader is cut off from etcd', () => {
   });
 
   test('until it steps down its health checks say that it takes writes, and then no more', async () => {
-    const world = await World.ready({ seed: 75 });
+    const world = await World.ready({ seed: 75, relays: false });
     const old = world.primary;
     world.net.cut(old.name, 'etcd');
     const codes = new Set<string>();
@@ -67,7 +67,7 @@ describe('the leader is cut off from etcd', () => {
     ['its requests', 'a', 'etcd'],
     ['the answers', 'etcd', 'a'],
   ])('only %s are lost: its renewals do not keep the others waiting', async (_what, from, to) => {
-    const world = await World.ready({ seed: 72, tags: { b: { nofailover: true } }, nodes: ['a', 'b', 'c'] });
+    const world = await World.ready({ seed: 72, relays: false, tags: { b: { nofailover: true } }, nodes: ['a', 'b', 'c'] });
     if (world.primary.name !== 'a') {
       world.askFailover({ member: 'a' });
       await world.expect('a leads', () => world.leader?.name === 'a' && world.healthy(), 20_000);
@@ -89,7 +89,7 @@ describe('the leader is cut off from etcd', () => {
   });
 
   test('a PostgreSQL that falls silent just then does not keep its agent from stopping it before the guard', async () => {
-    const world = await World.ready({ seed: 76, config: { ttl: 3, loop_wait: 1, retry_timeout: 1 } });
+    const world = await World.ready({ seed: 76, relays: false, config: { ttl: 3, loop_wait: 1, retry_timeout: 1 } });
     const old = world.primary;
     const { process } = old.server;
     world.net.cut(old.name, 'etcd');

@@ -50,7 +50,7 @@ describe('paused', () => {
   });
 
   test('the pause ends, and the ended key cannot be taken: the primary does not go on without it', async () => {
-    const world = await World.ready({ seed: 304 });
+    const world = await World.ready({ seed: 304, relays: false });
     const old = world.primary;
     world.checkers.onlyHolder = false;
     world.patchConfig({ pause: true });
