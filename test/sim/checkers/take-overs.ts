@@ -46,17 +46,19 @@ export class TakeOvers {
   keyChanged(): void {
     const { leader, sync } = this.#world.etcd.view();
     const before = this.#leader;
-    if (leader !== null && before !== null && leader.name !== before.name) this.#tookOver(leader.name, before);
+    const isOurs = leader !== null && before !== null && [leader, before].every(({ name }) => this.#find(name) !== undefined);
+    if (isOurs && leader.name !== before.name) this.#tookOver(leader.name, before);
     if (leader === null && before !== null) this.#lost = before.name;
-    if (leader !== null && this.#lost !== null && leader.name !== this.#lost && this.#world.orders.overrides(leader.name))
-      this.#overridden.add(this.#lost);
-    if (leader !== null) {
-      this.#lost = null;
-      this.#replaced.delete(leader.name);
-      this.#overridden.delete(leader.name);
-    }
+    if (leader !== null) this.#taken(leader.name);
     this.#leader = leader;
     this.#sync = sync;
+  }
+
+  #taken(name: string): void {
+    if (this.#lost !== null && name !== this.#lost && this.#world.orders.overrides(name)) this.#overridden.add(this.#lost);
+    this.#lost = null;
+    this.#replaced.delete(name);
+    this.#overridden.delete(name);
   }
 
   /** etcd has other keys all at once. */
@@ -129,12 +131,17 @@ export class TakeOvers {
     }
   }
 
+  /** Somebody from outside may write the key too. */
+  #find(name: string | undefined): Machine | undefined {
+    return this.#world.machines.find((machine) => machine.name === name);
+  }
+
   /** Who hears the leader all the time has no evidence of its own that it is gone. */
   #checkEvidence({ name, links }: Machine): void {
     const { now } = this.#world.sim;
-    const leader = this.#leader === null ? null : this.#world.node(this.#leader.name);
-    const series = leader === null ? undefined : links?.series.get(leader.name);
-    if (leader === null || series === undefined || now - series.lastMs > JUST_NOW_MS || now - series.sinceMs < LONG_MS) return;
+    const leader = this.#find(this.#leader?.name);
+    const series = leader && links?.series.get(leader.name);
+    if (leader === undefined || series === undefined || now - series.lastMs > JUST_NOW_MS || now - series.sinceMs < LONG_MS) return;
     // Its processes are gone, or were: the kernel said so.
     if (leader.server.process === null || now - leader.steadySince < LONG_MS) return;
     this.#report('S4', `${name} promises to leave ${leader.name}, which it has heard all along`);
@@ -146,7 +153,7 @@ export class TakeOvers {
    */
   #acknowledged(commit: Acknowledged): void {
     if (!this.#replaced.has(commit.node) || realNames(parseSyncNames(commit.rule)).length === 0) return;
-    const successor = this.#leader === null ? undefined : this.#world.machines.find(({ name }) => name === this.#leader?.name);
+    const successor = this.#find(this.#leader?.name);
     if (successor === undefined || has(successor.server, commit)) return;
     this.#report('S7', `${commit.node} acknowledges the commit at ${commit.lsn}, which ${successor.name} took the lead without`);
   }
