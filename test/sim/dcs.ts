@@ -7,6 +7,7 @@ import type { Carrier } from '../../src/ports/carrier.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 import type { Dcs } from '../../src/ports/dcs.ts';
 import { type Log, silentLog } from '../../src/ports/log.ts';
+import type { JsonObject } from '../../src/support/json.ts';
 import { urlOf } from './etcd/gateway.ts';
 import { SimTransport, type TransportParts } from './etcd/transport.ts';
 import { MEMBERS } from './etcd.ts';
@@ -16,6 +17,8 @@ export interface DcsParts extends TransportParts {
   readonly log?: Log;
   /** The way through another member; nothing: none. */
   readonly relay?: RelaySettings;
+  /** Its member key does not say that it knows beats. */
+  readonly old?: boolean;
   readonly identity?: IdentityFile;
   /** Told of every configuration that etcd gives this machine. */
   readonly sawConfig?: (paused: boolean) => void;
@@ -25,7 +28,9 @@ export interface DcsParts extends TransportParts {
 
 const settings = settingsOf(MEMBERS.map(urlOf), { discover: true });
 
-export function simDcs({ clock, log = silentLog, identity, sawConfig, heard, relay, ...parts }: DcsParts): Dcs & Carrier {
+const withoutBeats = ({ beats: _, ...value }: JsonObject): JsonObject => value;
+
+export function simDcs({ clock, log = silentLog, identity, sawConfig, heard, relay, old = false, ...parts }: DcsParts): Dcs & Carrier {
   const transport = new SimTransport(parts);
   const kept = { ...(identity && { identity }), ...(relay && { relay }) };
   const dcs = createEtcdDcs({ settings, scope: 'sim', namespace: 'service', log, clock, transport, ...kept });
@@ -36,6 +41,7 @@ export function simDcs({ clock, log = silentLog, identity, sawConfig, heard, rel
       sawConfig?.(view.config?.data['pause'] === true);
       return view;
     },
+    putMember: (name, value, leaseId, call) => dcs.putMember(name, old ? withoutBeats(value) : value, leaseId, call),
     watch: (listener) =>
       dcs.watch((event) => {
         heard?.(event.key);

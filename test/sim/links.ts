@@ -30,6 +30,8 @@ export interface LinkParts {
   readonly gate: Gate;
   readonly clock: Pick<Clock, 'timer'>;
   readonly find: (name: string) => LinkEnd | null;
+  /** It knows of no links: an older Regent, or Patroni. Its ports can be knocked at. */
+  readonly old: boolean;
   /** This agent has vouched for a leader. */
   readonly vouched: () => void;
 }
@@ -61,7 +63,8 @@ export class SimLinks implements Links {
   }
 
   ask(member: Member, message: JsonObject, { timeoutMs }: { readonly timeoutMs: number }): Promise<JsonObject | null> {
-    const { sim, net, name, clock, gate } = this.#parts;
+    const { sim, net, name, clock, gate, old } = this.#parts;
+    if (old) return Promise.resolve(null);
     return new Promise((resolve) => {
       const lost = () => clock.timer(timeoutMs, () => resolve(null));
       if (!net.up(name, member.name)) return void lost();
@@ -85,7 +88,9 @@ export class SimLinks implements Links {
 
   /** A message has arrived; a frozen agent hears it when it is thawed. */
   #hear(from: string, message: JsonObject, reply: (answer: JsonObject | null) => void): void {
-    this.#parts.gate.deliver('message', () => {
+    const { gate, old } = this.#parts;
+    gate.deliver('message', () => {
+      if (old) return reply(null);
       if (message['kind'] === 'beat') this.#count(from);
       const carried = message['kind'] === CARRIED_KIND ? this.carrier?.carry(from, message) : this.#listener?.asked(from, message);
       void Promise.resolve(carried ?? null).then((answer) => {

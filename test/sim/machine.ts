@@ -55,6 +55,8 @@ export interface MachineOptions {
   readonly name: string;
   readonly rate: number;
   readonly tags: Tags;
+  /** It runs a Regent without links, or Patroni: the lease is its fence. */
+  readonly old: boolean;
 }
 
 /** 2026-01-01, the moment every simulation begins. */
@@ -155,10 +157,12 @@ export class Machine {
     const identity = this.#identity;
     const heard = (key: string | null) => this.#parts.heard(this.name, key);
     const vouched = () => this.#parts.vouched(this.name);
-    const links = new SimLinks({ sim, net, name: this.name, gate, clock, find: this.#parts.find, vouched });
-    const relay = this.#parts.relays && { relay: { me: this.name, links } };
+    const { old } = this.#options;
+    const links = new SimLinks({ sim, net, name: this.name, gate, clock, find: this.#parts.find, old, vouched });
+    const relay = this.#parts.relays && !old && { relay: { me: this.name, links } };
     const dcs = simDcs({
       ...relay,
+      old,
       sim,
       net,
       etcd,
@@ -173,7 +177,7 @@ export class Machine {
     });
     links.carrier = dcs;
     const pg = this.#postgres(gate, clock);
-    const settings = simSettings(this.name, this.#parts.config, this.#options.tags);
+    const settings = simSettings(this.name, this.#parts.config, this.#options.tags, old);
     const peers = simPeers({ sim, net, name: this.name, gate, clock, find: this.#parts.find });
     const agent = new Agent({ clock, log, dcs, pg, peers, links, guard, watchdog: noWatchdog, settings });
     this.#process = gate;

@@ -84,6 +84,7 @@ export function drawOptions(rng: Rng, given?: readonly string[]): PlanOptions {
     rewindMayCheckpoint: rng.fork('rewind user').chance(0.7),
     lastingStreams: rng.fork('streams').chance(0.3),
     relays: rng.fork('relays').chance(0.5),
+    old: drawOld(rng.fork('old'), nodes),
     clients: drawClients(rng, nodes, leisure),
     kinds: drawKinds(rng, share),
     everyMs,
@@ -92,6 +93,11 @@ export function drawOptions(rng: Rng, given?: readonly string[]): PlanOptions {
     leftBroken: nodes.length >= 3 && rng.chance(0.2) ? [rng.pick(nodes)] : [],
     leftHow: drawLeftHow(rng, config),
   };
+}
+
+/** In the middle of an upgrade of the members, one after the other. */
+function drawOld(rng: Rng, nodes: readonly string[]): readonly string[] {
+  return rng.chance(0.1) ? nodes.filter(() => rng.chance(0.5)) : [];
 }
 
 function drawLeftHow(rng: Rng, config: JsonObject): PlanOptions['leftHow'] {

@@ -49,11 +49,14 @@ export interface PlanOptions {
   readonly slowness: number;
   /** Segments of WAL a server keeps for nobody in particular, in bytes. */
   readonly walKeepBytes: number;
+  /** Members carry the etcd calls of a leader that cannot reach it. */
+  readonly relays: boolean;
+  /** Nodes that know of no links: an older Regent, or Patroni; missing: none. */
+  readonly old?: readonly string[];
   /**
    * PostgreSQL's own wal_sender_timeout and wal_receiver_timeout (Network.lastingStreams), and not
    * much shorter ones.
    */
-  readonly relays: boolean;
   readonly lastingStreams: boolean;
   /** The rewind user may order a checkpoint on the leader; missing: it may. */
   readonly rewindMayCheckpoint?: boolean;

@@ -60,11 +60,12 @@ function mendingOf({ postgresql }: DynamicSettings): Partial<PostgresSettings> {
   };
 }
 
-export function simSettings(name: string, bootstrap: JsonObject, tags: Tags): SettingsSource {
+export function simSettings(name: string, bootstrap: JsonObject, tags: Tags, old = false): SettingsSource {
   const mine = local(name, tags, bootstrap);
   const build = (raw: JsonObject): Settings => ({
     local: mine,
-    dynamic: dynamicOf(raw),
+    // Whoever knows of no promises gives none, whatever else is broken.
+    dynamic: old ? { ...dynamicOf(raw), failoverFence: 'lease' } : dynamicOf(raw),
     postgresql: { ...mine.postgresql, ...mendingOf(dynamicOf(raw)) },
     controlledParameters: {},
     parameters: {},

@@ -38,6 +38,8 @@ export interface WorldOptions {
   /** Members carry the etcd calls of a leader that cannot reach it; by default they do. */
   readonly relays?: boolean;
   readonly rewindMayCheckpoint?: boolean;
+  /** Nodes that know of no links. */
+  readonly old?: readonly string[];
   /** What all is drawn from; one made of the seed where not given. */
   readonly rng?: Rng;
 }
@@ -91,7 +93,13 @@ export class World {
       heard: (name: string, key: string | null) => this.checkers.watches.heard(name, key),
     };
     this.machines = (options.nodes ?? ['a', 'b', 'c']).map(
-      (name) => new Machine(parts, { name, rate: options.rates?.[name] ?? 1, tags: options.tags?.[name] ?? {} }),
+      (name) =>
+        new Machine(parts, {
+          name,
+          rate: options.rates?.[name] ?? 1,
+          tags: options.tags?.[name] ?? {},
+          old: options.old?.includes(name) === true,
+        }),
     );
     for (const { server } of this.machines) {
       server.durations = slower(usualDurations, options.slowness ?? 1);
