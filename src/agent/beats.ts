@@ -107,7 +107,7 @@ export class Beats {
       knocks: this.#watch.knocks,
       answers: this.#answers.size === 0 ? NO_ANSWERS : new Map(this.#answers),
       readAtMs: this.#readAtMs,
-      resumedAtMs: this.#resumedAtMs,
+      resumedAtMs: this.#lastResumedAtMs(),
       lastFence: this.#leading?.fence ?? null,
       vouchedUntilMs: this.#vouchedUntilMs,
     };
@@ -145,6 +145,13 @@ export class Beats {
   /** In the same turn of the event loop as the decision. */
   decided(decision: Decision): void {
     this.#leaving = leavesLeader(decision.effects);
+  }
+
+  /** A round of an agent that stood still may come before its next beats. */
+  #lastResumedAtMs(): number {
+    const nowMs = this.#ports.clock.bootMs();
+    const { suspectAfterMs } = this.#ports.settings.current().dynamic;
+    return this.#beatenAtMs !== null && nowMs - this.#beatenAtMs >= suspectAfterMs ? nowMs : this.#resumedAtMs;
   }
 
   #forgetAnswers(): void {
