@@ -1,5 +1,5 @@
 /**
- * `regent chaos` as it is used: two minutes of random faults, whose seed is printed; and that
+ * `regent chaos` as it is used: a minute of random faults, whose seed is printed; and that
  * nothing is left behind, however it ends.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -13,7 +13,7 @@ import { whyNoMounts } from './support/mounts.ts';
 import { whyNoNetwork } from './support/network.ts';
 
 const REGENT = join(fileURLToPath(new URL('../..', import.meta.url)), 'regent');
-const MINUTES = 2;
+const MINUTES = 1;
 /** The cluster is built, the last fault is outlasted, the rows are compared. */
 const BESIDE_MS = 120_000;
 

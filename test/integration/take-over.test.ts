@@ -120,16 +120,19 @@ describe.skipIf(obstacle !== null)('a leader is replaced long before its lease i
 });
 
 describe.skipIf(obstacle !== null)('etcd is away', () => {
+  const SHORT_TTL_SECONDS = 8;
+
   /** Nothing happens for two leases, and for one more after the end. */
   async function nothingHappens(cut: (leader: ClusterNode) => void): Promise<void> {
+    await cluster.configure({ ttl: SHORT_TTL_SECONDS });
     const leader = await whole();
     const writer = cluster.writer({ patienceMs: 5000 });
     await writer.next(5000);
     const cutAtMs = performance.now();
     cut(leader);
-    await writer.ack('past two leases', 60_000, ({ atMs }) => atMs > cutAtMs + 2 * TTL_SECONDS * 1000);
+    await writer.ack('past two leases', 60_000, ({ atMs }) => atMs > cutAtMs + 2 * SHORT_TTL_SECONDS * 1000);
     network.heal();
-    await writer.ack('one lease later', 60_000, ({ atMs }) => atMs > cutAtMs + 3 * TTL_SECONDS * 1000);
+    await writer.ack('one lease later', 60_000, ({ atMs }) => atMs > cutAtMs + 3 * SHORT_TTL_SECONDS * 1000);
     expect(writer.longestGapMs(cutAtMs)).toBeLessThan(1500);
     expect(await cluster.leader()).toBe(leader.name);
     await writer.stop();
