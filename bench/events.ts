@@ -18,6 +18,7 @@ const CALM_MS = 2000;
 const CALM_WITHIN_MS = 30_000;
 const RECOVERY_MS = 150_000;
 const REJOIN_MS = 180_000;
+const ETCD_AWAY_MS = 60_000;
 const SWITCHOVER_ANSWER_MS = 120_000;
 
 export interface Stage {
@@ -35,6 +36,11 @@ const EVENTS: Readonly<Record<EventId, Event>> = {
   node: killNode,
   'node-20': killNode,
   'node-5': killNode,
+  'sync-switchover': switchover,
+  'sync-node': killNode,
+  'sync-frozen': freezeNode,
+  'sync-agent': killAgent,
+  'sync-etcd': freezeEtcd,
 };
 
 /** Throws when the cluster or the client does not come to itself in time. */
@@ -82,21 +88,53 @@ async function killPostmaster(stage: Stage, leader: string): Promise<Outage> {
  * counted.
  */
 async function killNode(stage: Stage, leader: string): Promise<Outage> {
-  const { lab, writer } = stage;
+  const { lab } = stage;
   const eventMs = nowMs();
   await lab.killNode(leader);
-  const killedMs = nowMs();
+  return succeeded(stage, leader, eventMs, () => void lab.start(leader));
+}
+
+async function freezeNode(stage: Stage, leader: string): Promise<Outage> {
+  const eventMs = nowMs();
+  const thaw = stage.lab.freezeNode(leader);
+  return succeeded(stage, leader, eventMs, thaw).finally(thaw);
+}
+
+async function killAgent(stage: Stage, leader: string): Promise<Outage> {
+  const { lab } = stage;
+  const eventMs = nowMs();
+  lab.killAgent(leader);
+  return succeeded(stage, leader, eventMs, () => void lab.start(leader));
+}
+
+/** Another leads, and the client is at ease there; then what was broken comes back. */
+async function succeeded({ lab, writer }: Stage, old: string, eventMs: number, mend: () => void): Promise<Outage> {
+  const brokenMs = nowMs();
   await lab.until('another leader that the client can write to', RECOVERY_MS, async () => {
     const now = await lab.leader();
-    return now !== null && now !== leader && writer.wroteTo(lab.node(now).postgresPort, killedMs) && writer.isCalm(CALM_MS);
+    return now !== null && now !== old && writer.wroteTo(lab.node(now).postgresPort, brokenMs) && writer.isCalm(CALM_MS);
   });
   const outage = writer.outage(eventMs);
-  lab.start(leader);
-  await lab.until(`${leader} streaming again`, REJOIN_MS, async () => {
+  mend();
+  await lab.until(`${old} streaming again`, REJOIN_MS, async () => {
     const now = await lab.wholeUnder();
     return now !== null && (await lab.isRoutedTo(now));
   });
   return outage;
+}
+
+/** Whoever leads afterwards. */
+async function freezeEtcd(stage: Stage): Promise<Outage> {
+  const { lab, writer, signal } = stage;
+  const eventMs = nowMs();
+  const thaw = lab.freezeEtcd();
+  try {
+    await sleep(ETCD_AWAY_MS, undefined, { signal });
+  } finally {
+    thaw();
+  }
+  await recovered(stage, nowMs(), () => true);
+  return writer.outage(eventMs);
 }
 
 /** Rows that were acknowledged and are gone, each counted once. */

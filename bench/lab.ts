@@ -13,7 +13,7 @@ import { nodeConfig, routerFile } from '../src/demo/node-config.ts';
 import { haproxyPools, healthyEtcd, httpGet } from '../src/demo/observe.ts';
 import { checkSettings, type DemoPlan, type DemoSettings, type NodePlan, planDemo, portsOf } from '../src/demo/plan.ts';
 import { takenPorts } from '../src/demo/ports.ts';
-import { identify, isAlive } from '../src/demo/process-table.ts';
+import { identify, isAlive, nodeProcesses, type ProcessIdentity } from '../src/demo/process-table.ts';
 import type { Programs } from '../src/demo/programs.ts';
 import { removeFiles } from '../src/demo/remove.ts';
 import { marksOf, type ProcessSpec, processSpecs } from '../src/demo/specs.ts';
@@ -82,7 +82,7 @@ export class Lab {
 
   /** Writes the files and starts etcd. */
   static async open(terms: LabTerms): Promise<Lab> {
-    const { plan, settings } = await choosePlan(terms.directory, overridesOf(terms.timing));
+    const { plan, settings } = await choosePlan(terms.directory, overridesOf(terms.timing, terms.system));
     await makePrivateDirectory(plan.directory);
     const lab = new Lab(plan, terms);
     try {
@@ -130,6 +130,23 @@ export class Lab {
     const identity = this.#running.get(name)?.identity ?? null;
     this.#running.delete(name);
     await killNode(marksOf(this.node(name), identity));
+  }
+
+  /** kill -9 of the node's agent alone. */
+  killAgent(name: string): void {
+    const identity = this.#running.get(name)?.identity ?? null;
+    this.#running.delete(name);
+    if (identity === null || !signal(identity, 'SIGKILL')) throw new RegentError('BENCH_EVENT', `no agent runs on ${name}`);
+  }
+
+  /** Everything the node runs stands still. Returns what ends it. */
+  freezeNode(name: string): () => void {
+    return freeze(nodeProcesses(marksOf(this.node(name), this.#running.get(name)?.identity ?? null)));
+  }
+
+  /** All of etcd stands still. Returns what ends it. */
+  freezeEtcd(): () => void {
+    return freeze(this.plan.etcd.flatMap(({ name }) => this.#running.get(name)?.identity ?? []));
   }
 
   /** kill -9 of the node's postmaster alone; resolves when it is gone. */
@@ -204,6 +221,13 @@ export class Lab {
       if (codeOf(error) !== 'ENOENT') throw error;
     });
   }
+}
+
+function freeze(identities: readonly ProcessIdentity[]): () => void {
+  for (const identity of identities) signal(identity, 'SIGSTOP');
+  return () => {
+    for (const identity of identities) signal(identity, 'SIGCONT');
+  };
 }
 
 function haproxyText(plan: DemoPlan): string {

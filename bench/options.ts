@@ -8,7 +8,21 @@ import { RegentError } from '../src/support/errors.ts';
 export const SYSTEMS = ['regent', 'patroni'] as const;
 export type SystemId = (typeof SYSTEMS)[number];
 
-export const SCENARIOS = ['start', 'idle', 'checks', 'switchover', 'postmaster', 'node', 'node-20', 'node-5'] as const;
+export const SCENARIOS = [
+  'start',
+  'idle',
+  'checks',
+  'switchover',
+  'postmaster',
+  'node',
+  'node-20',
+  'node-5',
+  'sync-switchover',
+  'sync-node',
+  'sync-frozen',
+  'sync-agent',
+  'sync-etcd',
+] as const;
 export type ScenarioId = (typeof SCENARIOS)[number];
 
 /** What `regent bench idle` measures. */
@@ -49,6 +63,9 @@ through HAProxy, and prints what the client saw; beside it the same for the Patr
                    switchover  by the REST API, to a named replica
                    postmaster  kill -9 of the primary's postmaster
                    node        kill -9 of all processes of the primary's node, at ttl 30; node-20, node-5: at smaller ones
+                   sync-…      the same with synchronous replication, at ttl 30: switchover, node; the primary's node stands still (frozen),
+                   its agent alone is killed (agent), all of etcd stands still for a minute (etcd). Regent runs in mode quorum, and so
+                   does Patroni 4; an older Patroni has no such mode and runs in mode on
   --json FILE      writes every figure there
 `;
 

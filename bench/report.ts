@@ -16,6 +16,11 @@ const EVENT_ROWS: ReadonlyArray<readonly [EventId, string]> = [
   ['node', "kill -9 of the primary's node, ttl 30, loop_wait 10"],
   ['node-20', 'the same at ttl 20, loop_wait 1'],
   ['node-5', 'the same at ttl 5, loop_wait 1'],
+  ['sync-switchover', 'synchronous: switchover'],
+  ['sync-node', "synchronous: kill -9 of the primary's node"],
+  ['sync-frozen', "synchronous: the primary's node stands still"],
+  ['sync-agent', "synchronous: kill -9 of the primary's agent"],
+  ['sync-etcd', 'synchronous: etcd stands still for a minute'],
 ];
 
 const systemOf = (column: ColumnId): SystemId => (column === 'patroni' ? 'patroni' : 'regent');

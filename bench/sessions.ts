@@ -11,7 +11,7 @@ import { Lab, type LabTerms, labDirectory } from './lab.ts';
 import { nowMs } from './now.ts';
 import type { BenchOptions, ScenarioId } from './options.ts';
 import { query } from './server.ts';
-import { DEFAULT_TIMING, PATRONI_FLOOR, SHORT_TIMING, type System, type Timing } from './systems.ts';
+import { DEFAULT_TIMING, PATRONI_FLOOR, SHORT_TIMING, SYNCHRONOUS, type System, type Timing } from './systems.ts';
 import { Writer } from './writer.ts';
 
 const START_WITHIN_MS = 180_000;
@@ -34,6 +34,7 @@ const CLUSTERS: ReadonlyArray<{ readonly timing: Timing; readonly scenarios: rea
   { timing: DEFAULT_TIMING, scenarios: ['start', 'idle', 'checks', 'switchover', 'postmaster', 'node'] },
   { timing: PATRONI_FLOOR, scenarios: ['node-20'] },
   { timing: SHORT_TIMING, scenarios: ['node-5'] },
+  { timing: SYNCHRONOUS, scenarios: ['sync-switchover', 'sync-node', 'sync-frozen', 'sync-agent', 'sync-etcd'] },
 ];
 
 /**

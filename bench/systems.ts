@@ -13,6 +13,10 @@ export interface System {
   /** With its version. */
   readonly title: string;
   readonly agent: (configFile: string) => { readonly file: string; readonly args: readonly string[] };
+  /**
+   * What makes any one standby confirm each commit, or where there is no such mode, a named one.
+   */
+  readonly synchronousMode: 'quorum' | 'on';
   /** Can be run with `regent router` beside HAProxy. */
   readonly hasRouter: boolean;
 }
@@ -21,6 +25,8 @@ export interface Timing {
   readonly ttl: number;
   readonly loopWait: number;
   readonly retryTimeout: number;
+  /** A standby confirms each commit. */
+  readonly synchronous?: true;
 }
 
 /** What an agent uses that was told nothing. */
@@ -31,12 +37,16 @@ export const DEFAULT_TIMING: Timing = { ttl: 30, loopWait: 10, retryTimeout: 10 
  */
 export const PATRONI_FLOOR: Timing = { ttl: 20, loopWait: 1, retryTimeout: 3 };
 export const SHORT_TIMING: Timing = { ttl: 5, loopWait: 1, retryTimeout: 2 };
+export const SYNCHRONOUS: Timing = { ...DEFAULT_TIMING, synchronous: true };
 
-/** Laid over the demo's node files: the defaults of both systems, asynchronous replication. */
-export function overridesOf(timing: Timing): JsonObject {
+/**
+ * Laid over the demo's node files: the defaults of both systems, but for what a scenario is about.
+ */
+export function overridesOf(timing: Timing, { synchronousMode }: Pick<System, 'synchronousMode'>): JsonObject {
+  const mode = timing.synchronous === true && (synchronousMode === 'on' || synchronousMode);
   return {
     bootstrap: {
-      dcs: { ttl: timing.ttl, loop_wait: timing.loopWait, retry_timeout: timing.retryTimeout, synchronous_mode: false },
+      dcs: { ttl: timing.ttl, loop_wait: timing.loopWait, retry_timeout: timing.retryTimeout, synchronous_mode: mode },
     },
   };
 }
@@ -46,6 +56,7 @@ export function regentSystem(version: string, entry: string): System {
     id: 'regent',
     title: `Regent ${version}`,
     agent: (configFile) => ({ file: process.execPath, args: [entry, 'agent', configFile] }),
+    synchronousMode: 'quorum',
     hasRouter: true,
   };
 }
@@ -60,7 +71,13 @@ export async function findPatroni(path: string): Promise<System | null> {
     const result = await runCommand(file, ['--version'], { timeoutMs: VERSION_TIMEOUT_MS, cwd: '/' }).catch(() => null);
     const version = /patroni (\S+)/i.exec(lastLines(result?.stdout ?? '', 1))?.[1];
     if (result?.code !== 0 || version === undefined) continue;
-    return { id: 'patroni', title: `Patroni ${version}`, agent: (configFile) => ({ file, args: [configFile] }), hasRouter: false };
+    return {
+      id: 'patroni',
+      title: `Patroni ${version}`,
+      agent: (configFile) => ({ file, args: [configFile] }),
+      synchronousMode: Number.parseInt(version, 10) >= 4 ? 'quorum' : 'on',
+      hasRouter: false,
+    };
   }
   return null;
 }
