@@ -72,15 +72,16 @@ function keyOf(c: Context, before: Memory): Pick<Memory, 'keyTaken' | 'keyInheri
 }
 
 /**
- * It was this agent's standby, and runs as a primary beside the leader, or did while etcd could not
- * say who leads. Whoever led before has been one for longer. An agent that starts later learns it
- * from the mark.
+ * It was this agent's standby, and runs as a primary beside the leader, or since that leader is
+ * gone, or did while etcd could not say who leads. Whoever led before has been one for longer. An
+ * agent that starts later learns it from the mark.
  */
 function openedByHand(c: Context, before: Memory): boolean {
   const { pg } = c.o;
   if (pg.dataDir !== 'valid') return before.openedByHand && !hasOthersData(c);
   const known = before.openedByHand || pg.openedByHand === true || (c.otherLeader !== null && before.openedUnseen);
-  if (c.isPrimary) return !c.lockMine && (known || (c.otherLeader !== null && before.role === 'replica'));
+  if (c.isPrimary)
+    return !c.lockMine && (known || (before.role === 'replica' && (c.otherLeader !== null || (c.unlocked && !mayHaveLed(c, before)))));
   return known && !hasOthersData(c) && !streamsInOrder(pg);
 }
 
@@ -89,8 +90,12 @@ function openedByHand(c: Context, before: Memory): boolean {
  * ordered the promotion; if this agent asked for the key, it did so itself.
  */
 function openedUnseen(c: Context, before: Memory): boolean {
-  const led = before.formerLeader === null || before.formerLeader === c.me || before.leadReason !== null;
-  return c.view === null && (before.openedUnseen || (c.isPrimary && before.role === 'replica' && !led));
+  return c.view === null && (before.openedUnseen || (c.isPrimary && before.role === 'replica' && !mayHaveLed(c, before)));
+}
+
+/** This agent, or one before it, may have ordered the promotion. */
+function mayHaveLed(c: Context, { formerLeader, leadReason }: Memory): boolean {
+  return formerLeader === null || formerLeader === c.me || leadReason !== null;
 }
 
 function strayed(c: Context, before: Memory): boolean {

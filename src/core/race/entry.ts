@@ -168,8 +168,10 @@ const isCompared = ({ standsAs, byVotes }: RaceFacts): boolean => standsAs === '
 
 const vouchers = (peers: RaceFacts['peers']) => [...peers.values()].filter(({ vouches }) => vouches).map(({ name }) => name);
 
-function ableStandby({ peers }: RaceFacts): PeerFacts | undefined {
-  return [...peers.values()].find((peer) => peer.inRecovery && eligible(peer));
+/** In mode on, only those that /sync names may lead. */
+function ableStandby(f: RaceFacts): PeerFacts | undefined {
+  const mayLeadBySync = (name: string) => f.c.o.settings.dynamic.synchronousMode !== 'on' || f.voters === null || isVoter(f, name);
+  return [...f.peers.values()].find((peer) => peer.inRecovery && eligible(peer) && mayLeadBySync(peer.name));
 }
 
 function namedAndAble({ c, view, peers, request }: RaceFacts): boolean {

@@ -35,6 +35,22 @@ describe('a node that cannot be promoted', () => {
     expect(decide(forced, memory()).rule).toBe('standby.promote');
   });
 
+  it('leaves the key to nobody who may not lead by /sync', () => {
+    const failing = { failures: { promote: { count: 3, lastAtMs: 0, message: full, code: null } } };
+    const sync = { leader: 'a', quorum: 0, standbys: ['c'], modRevision: '8' };
+    const members = ['a', 'b', 'c'].map((name) => member(name));
+    const beside = (name: string) => {
+      const scene = {
+        view: view({ sync, members }),
+        peers: peers(peer(name)),
+        settings: settings('a', { dynamic: { synchronousMode: 'on' } }),
+      };
+      return verdict(observation(scene), failing);
+    };
+    expect(beside('c')).toMatchObject({ id: 'race.promotions-failing' });
+    expect(beside('b')).toMatchObject({ verdict: 'take' });
+  });
+
   it('is ahead of no member, gets no handover, and votes', () => {
     const sick = peer('b', { lsn: lsn(2000), promotionTrouble: full });
     expect(verdict(observation({ peers: peers(peer('b', { lsn: lsn(2000) })) }))).toMatchObject({ verdict: 'leave' });

@@ -22,8 +22,8 @@ export class TakeOvers {
   /** The keys before the last change of either. */
   #leader: LeaderKey | null = null;
   #sync: SyncKey | null = null;
-  /** Who was replaced while it may have taken writes, and has not stopped since. */
-  readonly #replaced = new Set<string>();
+  /** Who was replaced while it may have taken writes, and when; until it leads or follows again. */
+  readonly #replaced = new Map<string, number>();
   /** Until when the member has vouched for a leader, whichever agent of it did. */
   readonly #vouchedUntil = new Map<string, number>();
   readonly #fenced = new Set<Machine>();
@@ -39,7 +39,9 @@ export class TakeOvers {
 
   /** It was replaced by promises: it may take writes, and nobody confirms them. */
   isReplaced(name: string): boolean {
-    return this.#replaced.has(name) || this.#overridden.has(name);
+    // By its lease it may run on, and be restarted.
+    const sinceMs = this.#world.sim.now - (this.#replaced.get(name) ?? Number.NEGATIVE_INFINITY);
+    return sinceMs < this.#world.orders.ttlMs || this.#overridden.has(name);
   }
 
   /** Before anything else looks at the keys. */
@@ -81,7 +83,7 @@ export class TakeOvers {
       const names = promised.map((machine) => machine.name).join(', ') || 'nobody';
       this.#report('S4', `${name} takes over from ${before.name} with promises of ${names}, ${sync.quorum + 1} needed`);
     }
-    this.#replaced.add(before.name);
+    this.#replaced.set(before.name, this.#world.sim.now);
   }
 
   #keepsPromise({ server }: Machine, leader: LeaderKey, sync: SyncKey): boolean {
@@ -113,7 +115,7 @@ export class TakeOvers {
     const { machines, sim } = this.#world;
     for (const machine of machines) {
       const { server, name } = machine;
-      if (server.process === null && this.#replaced.size > 0) this.#replaced.delete(name);
+      if (this.#replaced.size > 0 && server.process !== null && server.inRecovery) this.#replaced.delete(name);
       if (server.process === null && this.#overridden.size > 0) this.#overridden.delete(name);
       if (server.fence === null) {
         if (this.#fenced.size > 0) this.#fenced.delete(machine);
