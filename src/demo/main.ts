@@ -11,7 +11,7 @@ import { alone } from './alone.ts';
 import { ask, showLog, stopEverything } from './client.ts';
 import { demoCommand } from './commands.ts';
 import type { InstallTerms } from './install.ts';
-import { findLeader, haproxyPools } from './observe.ts';
+import { findLeader, haproxyPools, httpGet } from './observe.ts';
 import { defaultDirectory } from './place.ts';
 import { DEFAULT_BASE_PORT, DEFAULT_NODES, type DemoPlan, type DemoSettings, NODES_MAX, planDemo, portsOf } from './plan.ts';
 import { ephemeralPorts, ephemeralWarning } from './ports.ts';
@@ -141,9 +141,14 @@ async function status(options: { readonly dir?: string }): Promise<number> {
   return (await isWhole(plan)) ? 0 : EXIT_DEGRADED;
 }
 
-/** One leader that takes the writes, and every node in the read pool. */
+/**
+ * One leader that takes the writes, every node running by its own word, and every node in the read
+ * pool, from which HAProxy takes one that is gone only after some checks.
+ */
 async function isWhole(plan: DemoPlan): Promise<boolean> {
-  const [leader, pools] = await Promise.all([findLeader(plan), haproxyPools(plan)]);
+  const health = Promise.all(plan.nodes.map(({ restPort }) => httpGet(restPort, '/health')));
+  const [leader, pools, answers] = await Promise.all([findLeader(plan), haproxyPools(plan), health]);
+  if (answers.some((answer) => answer?.status !== 200)) return false;
   return leader !== null && pools.write.length === 1 && pools.write[0] === leader && pools.read.length === plan.nodes.length;
 }
 
