@@ -144,13 +144,16 @@ describe('where both ports refuse', () => {
     expect(watch.knocks).toEqual({ agent: 'answered', postgres: 'refused', refusedTwice: false });
   });
 
-  it('one that refuses alone is knocked at once', async () => {
+  it('an agent that refuses alone is knocked at again soon, for its PostgreSQL may follow', async () => {
     const { clock, doors, knocked, watch } = watching();
     doors.agent = 'refused';
     watch.heardFrom('b');
     watch.lost('b');
     await clock.advance(100);
-    expect([rounds(knocked), watch.knocks?.refusedTwice]).toEqual([[0], false]);
+    expect([rounds(knocked), watch.knocks?.refusedTwice]).toEqual([[0, 100], false]);
+    doors.postgres = 'refused';
+    await clock.advance(150);
+    expect(watch.knocks?.refusedTwice).toBe(true);
   });
 });
 

@@ -12,6 +12,7 @@ import type { SettingsSource } from '../ports/settings.ts';
 const AGAIN_MS = 30;
 /** While the leader stays silent. */
 const KNOCK_EVERY_MS = 300;
+const KNOCK_SOON_MS = 100;
 /** A leader that cannot reach this member, and is well, is looked at less often. */
 const KNOCK_SELDOM_MS = 1000;
 const LONG_SILENT_MS = 10_000;
@@ -140,7 +141,9 @@ export class LeaderWatch {
     const seldom = silentMs > LONG_SILENT_MS && tried.postgres === 'answered' && tried.agent === 'answered';
     const toSuspicionMs = suspectAfterMs - silentMs;
     if (toSuspicionMs > 0) {
-      this.#cancel = clock.timer(Math.max(LEAST_WAIT_MS, toSuspicionMs), () => {
+      // An agent that is gone may be the first of all that is going.
+      const soonMs = tried.agent === 'refused' ? Math.min(toSuspicionMs, KNOCK_SOON_MS) : toSuspicionMs;
+      this.#cancel = clock.timer(Math.max(LEAST_WAIT_MS, soonMs), () => {
         this.#wake();
         this.#look();
       });
