@@ -51,6 +51,11 @@ export class Orders {
     return this.#world.sim.now < this.#ttlBefore.until ? Math.min(this.ttlMs, this.#ttlBefore.ms) : this.ttlMs;
   }
 
+  /** The longest lease that a member may still have. */
+  get longestLeaseMs(): number {
+    return this.#world.sim.now < this.#ttlBefore.until ? Math.max(this.ttlMs, this.#ttlBefore.ms) : this.ttlMs;
+  }
+
   /**
    * That node was named in a failover, which may lose commits, or holds the leader key by one.
    * Until it opens for writes, no other node can acknowledge anything.

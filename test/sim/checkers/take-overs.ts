@@ -22,7 +22,10 @@ export class TakeOvers {
   /** The keys before the last change of either. */
   #leader: LeaderKey | null = null;
   #sync: SyncKey | null = null;
-  /** Who was replaced while it may have taken writes, and when; until it leads or follows again. */
+  /**
+   * Who was replaced while it may have taken writes, and until when its lease may have let it;
+   * until it leads or follows again.
+   */
   readonly #replaced = new Map<string, number>();
   /** Until when the member has vouched for a leader, whichever agent of it did. */
   readonly #vouchedUntil = new Map<string, number>();
@@ -40,8 +43,7 @@ export class TakeOvers {
   /** It was replaced by promises: it may take writes, and nobody confirms them. */
   isReplaced(name: string): boolean {
     // By its lease it may run on, and be restarted.
-    const sinceMs = this.#world.sim.now - (this.#replaced.get(name) ?? Number.NEGATIVE_INFINITY);
-    return sinceMs < this.#world.orders.ttlMs || this.#overridden.has(name);
+    return this.#world.sim.now < (this.#replaced.get(name) ?? Number.NEGATIVE_INFINITY) || this.#overridden.has(name);
   }
 
   /** Before anything else looks at the keys. */
@@ -83,7 +85,8 @@ export class TakeOvers {
       const names = promised.map((machine) => machine.name).join(', ') || 'nobody';
       this.#report('S4', `${name} takes over from ${before.name} with promises of ${names}, ${sync.quorum + 1} needed`);
     }
-    this.#replaced.set(before.name, this.#world.sim.now);
+    // The ttl of now: a later one does not end the lease that it has.
+    this.#replaced.set(before.name, this.#world.sim.now + this.#world.orders.longestLeaseMs);
   }
 
   #keepsPromise({ server }: Machine, leader: LeaderKey, sync: SyncKey): boolean {
