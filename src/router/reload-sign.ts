@@ -7,8 +7,8 @@ import { connect, type Socket } from 'node:net';
 import type { Clock } from '../ports/clock.ts';
 
 const AGAIN_MS = 100;
-/** HAProxy does not run, or its file lacks the frontend. */
-const MISSING_MS = 1000;
+/** HAProxy's file may lack the frontend. */
+const MISSING_MS = 10_000;
 
 export interface ReloadSignOptions {
   /** Of a frontend that answers every HTTP request by itself. */

@@ -75,27 +75,6 @@ it('takes the place, and takes it again when it was lost or HAProxy is another',
   expect(said[1]).toContain('are queued again');
 });
 
-it('says what is missing in the file of HAProxy, once, and looks again later', async () => {
-  const pauses: number[] = [];
-  const words: unknown[] = [];
-  const later = createWaitingRoom({
-    socketPath: join(directory, 'none.sock'),
-    announce: () => Promise.reject(new Error('HAProxy: No such server. (to: set server …)')),
-    clock: {
-      timer: (ms, callback) => {
-        pauses.push(ms);
-        if (pauses.length < 3) setImmediate(callback);
-        return () => undefined;
-      },
-    },
-    log: { info: () => undefined, warning: (...line) => words.push(line) },
-  });
-  later.open();
-  await vi.waitFor(() => expect(pauses).toEqual([10_000, 10_000, 10_000]));
-  later.close();
-  expect(words).toEqual([[expect.stringContaining('No such server'), { mend: expect.stringContaining('docs/haproxy.md') }]]);
-});
-
 it('sends a client away that has got in, because nobody would ever answer it', async () => {
   const first = nextOccupation();
   room.open();

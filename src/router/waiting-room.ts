@@ -16,9 +16,8 @@ const HOST = '127.0.0.1';
 const TOKEN_BYTES = 16;
 const OCCUPY_MS = 2000;
 const AGAIN_MS = 500;
-/** HAProxy's file lacks the room; it may get it at a reload. */
+/** HAProxy's file may lack the room; it may get it at a reload. */
 const MISSING_MS = 10_000;
-const IS_MISSING = /no such server/i;
 
 export interface WaitingRoomOptions {
   /** Of the frontend that leads to the room and nowhere else. */
@@ -124,7 +123,7 @@ class OccupiedRoom implements WaitingRoom {
     this.#occupant = null;
     this.#say(why);
     this.#cancel();
-    this.#cancel = this.#options.clock.timer(IS_MISSING.test(why) ? MISSING_MS : AGAIN_MS, () => this.renew());
+    this.#cancel = this.#options.clock.timer(/ENOENT|no server/i.test(why) ? MISSING_MS : AGAIN_MS, () => this.renew());
   }
 
   /** When it begins, when the cause changes, and when it ends. */
@@ -132,8 +131,7 @@ class OccupiedRoom implements WaitingRoom {
     if (trouble === this.#said) return;
     const { log } = this.#options;
     if (trouble === null && this.#said !== null) log.info('clients that come while there is no primary are queued again');
-    const mend = IS_MISSING.test(trouble ?? '') ? { mend: "docs/haproxy.md shows what HAProxy's file needs for it" } : {};
-    if (trouble !== null) log.warning(`clients that come while there is no primary are not queued: ${trouble}`, mend);
+    if (trouble !== null) log.warning(`clients that come while there is no primary are not queued: ${trouble}`);
     this.#said = trouble;
   }
 }
