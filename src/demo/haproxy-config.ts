@@ -5,7 +5,6 @@
  * Backend and server names are what `regent router` addresses over the runtime socket:
  * postgres_primary, postgres_replicas, and the members' names.
  */
-import { dirname } from 'node:path';
 import { RegentError } from '../support/errors.ts';
 
 export interface HaproxyDescription {
@@ -128,40 +127,25 @@ defaults
     # A check runs every 3 s while all is well, and more often while a server is changing or down: that is where the new primary comes from.
     default-server inter 3s fastinter 500ms downinter 1s fall 3 rise 2${resolvers}
 ${resolverSection(nameserver)}
-# Both are for regent router: it waits in the waiting room, so that others are queued, and notices a reload.
-frontend regent_wait
-    bind unix@${socketPath(dirname(description.runtimeSocket))}/wait.sock mode 600
-    default_backend ${PRIMARY_BACKEND}
-frontend regent_sign
-    mode http
-    bind unix@${socketPath(dirname(description.runtimeSocket))}/sign.sock mode 600
-    timeout client 1h
-    http-request return status 200
-
 frontend postgres_write
     bind ${bindAddress}:${writePort}
     default_backend ${PRIMARY_BACKEND}
 
-# Only the leader answers 200 to /primary. A client that comes while no server is up is kept. Nobody answers in the waiting room, so it is
-# tried again every 200 ms for up to 6 s; while regent router occupies the one place there, it is queued for up to 10 s, and gets the next
-# primary within milliseconds. Sessions end with their server; those whose server has vanished without a word end after 6 s.
-# (No on-marked-down shutdown-sessions: HAProxy 3.0 would leave kept clients hanging.)
+# Only the leader answers 200 to /primary. A client that comes while the old primary is down and the new one not yet known is held:
+# its connection is tried again every 200 ms, for up to 6 s, with whichever server is up by then. Sessions end with their server; those whose
+# server has vanished without a word end after 6 s. (No on-marked-down shutdown-sessions: HAProxy 3.0 would leave held clients hanging.)
 backend ${PRIMARY_BACKEND}
     option httpchk OPTIONS /primary
     http-check expect status 200
     retries 30
     option redispatch 1
     timeout connect 200ms
-    timeout queue 10s
-    option allbackups
-    use-server waiting-room if { fe_name regent_wait }
     option srvtcpka
     srvtcpka-idle 3s
     srvtcpka-intvl 1s
     srvtcpka-cnt 3
     default-server tcp-ut 6s
 ${servers.join('\n')}
-    server waiting-room 127.0.0.1:1 maxconn 1 backup
 
 frontend postgres_read
     bind ${bindAddress}:${readPort}

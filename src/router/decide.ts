@@ -8,13 +8,11 @@
  * only for a while after the change. It marks every other server down whenever it appears up,
  * because etcd knows better which member leads.
  *
- * While nobody holds the leader key the router says nothing. When another member than before has
- * it, the old primary is over: its server goes down and its sessions end at once, and clients wait
- * in the waiting room until the new leader is a running primary. Where HAProxy's file has no such
- * room, the old server must go on counting as up until then. For with no server up, HAProxy closes
- * a new connection; while one counts as up, it retries a refused connection (`retries`), after the
- * shorter of `timeout connect` and 1 s, on another server with `option redispatch 1`. Holding
- * clients with the frontend's maxconn deadlocks HAProxy when it is raised from 0
+ * Between two primaries the router says nothing. With no server up, HAProxy closes a new connection
+ * at once. While the old server still counts as up, HAProxy retries a refused connection, and so it
+ * reaches the new primary without an error. It retries (`retries`) after the shorter of `timeout
+ * connect` and 1 s, on another server with `option redispatch 1`. Holding clients with the
+ * frontend's maxconn would be quicker. But raising it from 0 while clients wait deadlocks HAProxy
  * (haproxy/haproxy#2726, seen with 2.6.12: its own watchdog kills it).
  */
 import { type ClusterView, memberOf } from '../core/cluster.ts';
@@ -30,19 +28,12 @@ export interface HaproxyServer {
   readonly sessions: number;
 }
 
-export interface HaproxyState {
-  /** Of the primary backend. */
-  readonly servers: readonly HaproxyServer[];
-  /** Clients are kept while no server is up (waiting-room.ts). */
-  readonly hasWaitingRoom: boolean;
-}
-
-/** As HAProxy's file calls it; it is no member. */
-export const WAITING_ROOM = 'waiting-room';
+/** The servers of the primary backend. */
+export type HaproxyState = readonly HaproxyServer[];
 
 export interface RouterCommand {
-  /** end: close its established sessions. cut: close all that it has. */
-  readonly kind: 'up' | 'down' | 'end' | 'cut';
+  /** cut: close all its sessions. */
+  readonly kind: 'up' | 'down' | 'cut';
   readonly server: string;
 }
 
@@ -81,18 +72,17 @@ export interface RouterDecision {
 export function routerCommands({ view, haproxy, memory, assertMs, monotonicMs }: RouterInput): RouterDecision {
   const primary = servingPrimary(view);
   if (!primary) {
-    const commands = haproxy.hasWaitingRoom ? retire(haproxy.servers, view.leader?.name ?? null, memory) : [];
     const lost = memory.serving
       ? view.leader
         ? `${view.leader.name} holds the leader key, but is not a running primary (yet)`
         : 'nobody leads'
       : null;
-    return { commands, memory: { ...memory, serving: false }, because: lost };
+    return { commands: [], memory: { ...memory, serving: false }, because: lost };
   }
   const key = `${primary.name}@${primary.term}`;
   const fresh = memory.routed !== key || !memory.serving;
   const routed: RouterMemory = { routed: key, serving: true, routedAtMs: fresh ? monotonicMs : memory.routedAtMs };
-  if (!haproxy.servers.some(({ name }) => name === primary.name)) {
+  if (!haproxy.some(({ name }) => name === primary.name)) {
     return {
       commands: [],
       memory: routed,
@@ -100,7 +90,7 @@ export function routerCommands({ view, haproxy, memory, assertMs, monotonicMs }:
     };
   }
   const inOfficeMs = monotonicMs - routed.routedAtMs;
-  const commands = steer(haproxy.servers, primary.name, { assert: inOfficeMs <= assertMs, cut: inOfficeMs >= CUT_AFTER_MS });
+  const commands = steer(haproxy, primary.name, { assert: inOfficeMs <= assertMs, cut: inOfficeMs >= CUT_AFTER_MS });
   if (fresh) return { commands, memory: routed, because: `${primary.name} is the primary` };
   return { commands, memory: routed, because: overruled(commands) ? `HAProxy disagreed that ${primary.name} is the primary` : null };
 }
@@ -116,30 +106,18 @@ function servingPrimary(view: ClusterView): { readonly name: string; readonly te
 }
 
 function overruled(commands: readonly RouterCommand[]): boolean {
-  return commands.some(({ kind }) => kind === 'up' || kind === 'down');
-}
-
-/** Of all but the successor, once the leader key is another's than the one routed to. */
-function retire(servers: readonly HaproxyServer[], successor: string | null, { routed }: RouterMemory): RouterCommand[] {
-  const isKnown = servers.some(({ name }) => name === successor);
-  if (!isKnown || routed === null || routed.startsWith(`${successor}@`)) return [];
-  const others = servers.filter(({ name, ours }) => ours && name !== successor);
-  return others.flatMap((server) => close(server, 'end'));
-}
-
-function close({ name, up, sessions }: HaproxyServer, how: 'end' | 'cut'): RouterCommand[] {
-  return [...(up ? [{ kind: 'down', server: name } as const] : []), ...(sessions > 0 ? [{ kind: how, server: name } as const] : [])];
+  return commands.some(({ kind }) => kind !== 'cut');
 }
 
 /**
  * The primary comes first. While both appear up, a refused client is retried; with none up, its
- * connection may be closed. Established sessions end at once. All sessions are cut only
- * CUT_AFTER_MS after the change of primary. HAProxy 3.0 forgets a client whose session is ended
- * while it is still connecting (seen with 3.0.11: the client gets no answer until `timeout
- * client`). After CUT_AFTER_MS, HAProxy has retried those clients on the new primary.
+ * connection is closed. Sessions are closed only CUT_AFTER_MS after the change of primary. HAProxy
+ * 3.0 forgets a client whose session is ended while it is still connecting (seen with 3.0.11: the
+ * client gets no answer until `timeout client`). After CUT_AFTER_MS, HAProxy has retried those
+ * clients on the new primary, and the sessions left on the old one are established.
  */
 function steer(
-  servers: readonly HaproxyServer[],
+  servers: HaproxyState,
   primary: string,
   { assert, cut }: { readonly assert: boolean; readonly cut: boolean },
 ): RouterCommand[] {
@@ -148,6 +126,9 @@ function steer(
   const others = mine.filter(({ name }) => name !== primary);
   return [
     ...raise.map(({ name }) => ({ kind: 'up', server: name }) as const),
-    ...others.flatMap((server) => close(server, cut ? 'cut' : 'end')),
+    ...others.flatMap(({ name, up, sessions }) => [
+      ...(up ? [{ kind: 'down', server: name } as const] : []),
+      ...(sessions > 0 && cut ? [{ kind: 'cut', server: name } as const] : []),
+    ]),
   ];
 }

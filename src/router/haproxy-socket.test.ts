@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createSystemClock } from '../adapters/clock/system.ts';
-import { createHaproxy, establishedSessions, parseStat } from './haproxy-socket.ts';
+import { createHaproxy, parseStat } from './haproxy-socket.ts';
 
 const HEADER = '# pxname,svname,qcur,scur,slim,status,desc,';
 let dir: string;
@@ -48,7 +48,7 @@ describe('the state', () => {
     answers = () => `${HEADER}\n${rows.join('\n')}\n\n`;
     const state = await haproxy().state();
     expect(heard).toEqual(['show stat postgres_primary 4 -1']);
-    expect(state.servers.map(({ up, ours }) => [up, ours])).toEqual([
+    expect(state.map(({ up, ours }) => [up, ours])).toEqual([
       [true, true],
       [true, true],
       [false, true],
@@ -57,13 +57,7 @@ describe('the state', () => {
       [false, false],
       [false, false],
     ]);
-    expect(state.servers[3]).toMatchObject({ name: 's3', sessions: 3 });
-    expect(state.hasWaitingRoom).toBe(false);
-  });
-
-  it('has the waiting room apart', async () => {
-    answers = () => `${HEADER}\nb,a,0,3,,UP,,\nb,waiting-room,0,1,1,no check,,\n\n`;
-    expect(await haproxy().state()).toEqual({ servers: [{ name: 'a', up: true, ours: true, sessions: 3 }], hasWaitingRoom: true });
+    expect(state[3]).toMatchObject({ name: 's3', sessions: 3 });
   });
 
   it('is an error without the backend', async () => {
@@ -82,36 +76,6 @@ describe('commands', () => {
     expect(heard).toEqual([
       'set server postgres_primary/b health up; set server postgres_primary/a health down; shutdown sessions server postgres_primary/a',
     ]);
-  });
-
-  it('end established sessions by their ids, and leave those alone that are being connected', async () => {
-    const row = (id: string, be: string, srv: string, side: string) =>
-      `${id}: proto=tcpv4 src=127.0.0.1:4 fe=w be=${be} srv=${srv} ts=00 epoch=0 age=0s calls=3 rate=2 rq[f=8h,i=0] scf=[8,0h,fd=11] ${side} exp=29m`;
-    const sessions = [
-      row('0x1a', 'postgres_primary', 'a', 'scb=[8,1h,fd=12]'),
-      row('0x2a', 'postgres_primary', 'a', 'scb=[3,1h,fd=-1]'),
-      row('0x3b', 'postgres_primary', 'b', 'scb=[8,1h,fd=13]'),
-      row('0x4a', 'postgres_replicas', 'a', 'scb=[8,1h,fd=14]'),
-      row('0x5a', 'postgres_primary', 'a', 's1=[8,1h,fd=15,ex=]'),
-    ].join('\n');
-    expect(establishedSessions(sessions, 'postgres_primary', ['a'])).toEqual(['0x1a', '0x5a']);
-    answers = (line) => (line === 'show sess' ? `${sessions}\n\n` : '\n');
-    await haproxy().run([
-      { kind: 'down', server: 'a' },
-      { kind: 'end', server: 'a' },
-    ]);
-    expect(heard).toEqual(['set server postgres_primary/a health down', 'show sess', 'shutdown session 0x1a; shutdown session 0x5a']);
-  });
-
-  it('place the waiting room, whatever HAProxy says that it has changed', async () => {
-    const words = ["no need to change the addr, port changed from '1' to '4567'", 'no need to change the addr, no need to change the port'];
-    for (const said of words) {
-      answers = () => `${said} by 'stats socket command'\n`;
-      await haproxy().placeWaitingRoom('127.0.0.1', 4567);
-    }
-    expect(heard).toEqual(Array(2).fill('set server postgres_primary/waiting-room addr 127.0.0.1 port 4567'));
-    answers = () => 'No such server.\n';
-    await expect(haproxy().placeWaitingRoom('127.0.0.1', 1)).rejects.toMatchObject({ code: 'HAPROXY_REFUSED' });
   });
 
   it('are refused with HAProxy’s words', async () => {

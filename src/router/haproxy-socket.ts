@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import type { Clock } from '../ports/clock.ts';
 import { RegentError } from '../support/errors.ts';
-import { type HaproxyServer, type HaproxyState, type RouterCommand, WAITING_ROOM } from './decide.ts';
+import type { HaproxyServer, HaproxyState, RouterCommand } from './decide.ts';
 
 const LARGEST_ANSWER = 8 * 1024 * 1024;
 /** Type of the servers' rows in `show stat` (HAProxy's management guide, 9.3). */
@@ -11,12 +11,10 @@ export interface Haproxy {
   /** The servers of the backend. Throws HAPROXY_UNREACHABLE, HAPROXY_NO_BACKEND. */
   state(): Promise<HaproxyState>;
   /**
-   * Sends all of them in one line, so that nothing comes in between; `end` follows. Throws
-   * HAPROXY_UNREACHABLE, HAPROXY_REFUSED with HAProxy's words.
+   * Sends all of them in one line, so that nothing comes in between. Throws HAPROXY_UNREACHABLE,
+   * HAPROXY_REFUSED with HAProxy's words.
    */
   run(commands: readonly RouterCommand[]): Promise<void>;
-  /** Moves the waiting room. Throws as run() does. */
-  placeWaitingRoom(host: string, port: number): Promise<void>;
 }
 
 export interface HaproxyOptions {
@@ -31,58 +29,27 @@ export interface HaproxyOptions {
  * each command line.
  */
 export function createHaproxy({ socketPath, backend, clock, timeoutMs }: HaproxyOptions): Haproxy {
-  const ask = async (line: string, isFine: (answer: string) => boolean) => {
-    const answer = (await askHaproxy(socketPath, line, clock, timeoutMs)).trim();
-    if (isFine(answer)) return;
-    throw new RegentError('HAPROXY_REFUSED', `HAProxy: ${answer.replace(/\s+/g, ' ')} (to: ${line})`, {
-      mend: 'the stats socket needs `level admin`',
-    });
-  };
   return {
     state: async () => {
       const rows = parseStat(await askHaproxy(socketPath, `show stat ${backend} ${SERVER_ROWS} -1`, clock, timeoutMs));
-      const servers = rows.map(toServer).filter(({ name }) => name !== WAITING_ROOM);
-      if (servers.length > 0) return { servers, hasWaitingRoom: servers.length < rows.length };
+      if (rows.length > 0) return rows.map(toServer);
       throw new RegentError('HAPROXY_NO_BACKEND', `HAProxy has no backend '${backend}' with servers`, {
         mend: 'set router.primary_backend to the backend that holds the members',
       });
     },
     run: async (commands) => {
-      const lines = commands.flatMap((command) => toLine(backend, command));
-      if (lines.length > 0) await ask(lines.join('; '), (answer) => answer === '');
-      const ending = commands.filter(({ kind }) => kind === 'end').map(({ server }) => server);
-      if (ending.length === 0) return;
-      const sessions = establishedSessions(await askHaproxy(socketPath, 'show sess', clock, timeoutMs), backend, ending);
-      for (let first = 0; first < sessions.length; first += MOST_IN_A_LINE) {
-        const part = sessions.slice(first, first + MOST_IN_A_LINE);
-        // One that has ended meanwhile is what was wanted.
-        await askHaproxy(socketPath, part.map((id) => `shutdown session ${id}`).join('; '), clock, timeoutMs);
-      }
+      const line = commands.map((command) => toLine(backend, command)).join('; ');
+      const answer = (await askHaproxy(socketPath, line, clock, timeoutMs)).trim();
+      if (answer === '') return;
+      throw new RegentError('HAPROXY_REFUSED', `HAProxy: ${answer.replace(/\s+/g, ' ')} (to: ${line})`, {
+        mend: 'the stats socket needs `level admin`',
+      });
     },
-    placeWaitingRoom: (host, port) =>
-      ask(`set server ${backend}/${WAITING_ROOM} addr ${host} port ${port}`, (answer) =>
-        /port (?:changed|.*no need)|no need to change the port/.test(answer),
-      ),
   };
 }
 
-/** HAProxy takes 16 KiB in one go. */
-const MOST_IN_A_LINE = 200;
-
-function toLine(backend: string, { kind, server }: RouterCommand): string[] {
-  if (kind === 'end') return [];
-  return [kind === 'cut' ? `shutdown sessions server ${backend}/${server}` : `set server ${backend}/${server} health ${kind}`];
-}
-
-/**
- * Of `show sess`, a line each: the ids of those whose server's side is established. It is called
- * `s1` before HAProxy 2.6, and 8 is SC_ST_EST.
- */
-export function establishedSessions(text: string, backend: string, servers: readonly string[]): string[] {
-  return text.split('\n').flatMap((line) => {
-    const match = /^(0x[0-9a-f]+): .*? be=(\S+) srv=(\S+) .*\b(?:scb|s1)=\[8,/.exec(line);
-    return match !== null && match[2] === backend && servers.includes(match[3]!) ? [match[1]!] : [];
-  });
+function toLine(backend: string, { kind, server }: RouterCommand): string {
+  return kind === 'cut' ? `shutdown sessions server ${backend}/${server}` : `set server ${backend}/${server} health ${kind}`;
 }
 
 /**

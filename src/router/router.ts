@@ -25,10 +25,6 @@ export interface RouterOptions {
   /** How long a new primary is raised against the opinion of HAProxy's checks. */
   readonly assertMs: number;
   readonly reconcileMs: number;
-  /** Kept occupied while the router runs. */
-  readonly waitingRoom?: { open(): void; renew(): void; close(): void };
-  /** Calls back when another process of HAProxy's has taken over. */
-  readonly watchReloads?: (onReload: () => void) => { close(): void };
 }
 
 export interface Router {
@@ -49,7 +45,6 @@ class RouterLoop implements Router {
   readonly #options: RouterOptions;
   #memory: RouterMemory = NEW_ROUTER;
   #watch: { close(): void } | null = null;
-  #reloads: { close(): void } | null = null;
   #cancelTimer: () => void = () => undefined;
   #running: Promise<void> | null = null;
   #again = false;
@@ -64,22 +59,12 @@ class RouterLoop implements Router {
     this.#watch = this.#options.dcs.watch(({ key }) => {
       if (key === null || ROUTING_KEYS.test(key)) this.#wake();
     });
-    const { log, waitingRoom, watchReloads } = this.#options;
-    const reloaded = () => {
-      log.info('HAProxy has a new process, which is told everything again');
-      this.#wake();
-      waitingRoom?.renew();
-    };
-    this.#reloads = watchReloads?.(reloaded) ?? null;
-    waitingRoom?.open();
     this.#wake();
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#watch?.close();
-    this.#reloads?.close();
-    this.#options.waitingRoom?.close();
     this.#cancelTimer();
     await this.#running;
   }

@@ -3,7 +3,7 @@
  * and the real router beside it. A verdict that the router sets holds until
  * `fall` checks have failed or `rise` have passed (HAProxy's management guide, "set server").
  */
-import type { HaproxyState, RouterCommand } from '../../src/router/decide.ts';
+import type { HaproxyServer, RouterCommand } from '../../src/router/decide.ts';
 import type { Haproxy } from '../../src/router/haproxy-socket.ts';
 import type { Machine } from './machine.ts';
 import type { ServerProcess } from './postgres/process.ts';
@@ -71,28 +71,23 @@ export class SimHaproxy implements Haproxy {
     return null;
   }
 
-  state(): Promise<HaproxyState> {
+  state(): Promise<readonly HaproxyServer[]> {
     const seen = this.#servers.map((server) => ({
       name: server.machine.name,
       up: server.up,
       ours: true,
       sessions: alive(server).length,
     }));
-    return Promise.resolve({ servers: seen, hasWaitingRoom: true });
+    return Promise.resolve(seen);
   }
 
   run(commands: readonly RouterCommand[]): Promise<void> {
     for (const { kind, server: name } of commands) {
       const server = this.#servers.find(({ machine }) => machine.name === name);
       if (server === undefined) continue;
-      if (kind === 'cut' || kind === 'end') this.#cut(server);
+      if (kind === 'cut') this.#cut(server);
       else this.#set(server, kind === 'up', 'by the router');
     }
-    return Promise.resolve();
-  }
-
-  /** Here a client that finds no server tries again by itself. */
-  placeWaitingRoom(): Promise<void> {
     return Promise.resolve();
   }
 
