@@ -142,7 +142,8 @@ export class LeaderWatch {
     const toSuspicionMs = suspectAfterMs - silentMs;
     if (toSuspicionMs > 0) {
       // An agent that is gone may be the first of all that is going.
-      const soonMs = tried.agent === 'refused' ? Math.min(toSuspicionMs, KNOCK_SOON_MS) : toSuspicionMs;
+      const isGoing = tried.agent === 'refused' || this.heard?.lost === true;
+      const soonMs = isGoing ? Math.min(toSuspicionMs, KNOCK_SOON_MS) : toSuspicionMs;
       this.#cancel = clock.timer(Math.max(LEAST_WAIT_MS, soonMs), () => {
         this.#wake();
         this.#look();
