@@ -94,9 +94,7 @@ export class Checkers {
       const bootstraps = server.dir === 'incomplete' && server.work === 'bootstrap';
       if (server.dir !== 'valid' && !bootstraps) this.report(`${server.name} opens a directory for writes that is ${server.dir}`, 'S10');
       if (event === 'opened') {
-        // A promotion may end where no agent could stop it, whichever member leads since:
-        // docs/SPEC.md, "exceptions".
-        if (this.#world.holder === server.name || !this.writers.unfenced(this.#world.node(server.name))) this.promises.checkOpened(server);
+        if (!this.#opensBeside(server)) this.promises.checkOpened(server);
         this.fences.checkOpened(server);
         this.#follows.opened(server);
       } else {
@@ -104,6 +102,16 @@ export class Checkers {
         this.elections.checkPromotion(server);
       }
     }
+  }
+
+  /**
+   * A promotion may end where no agent could stop it, whichever member leads since: docs/SPEC.md,
+   * "exceptions". And who was replaced by promises may be restarted before it hears of it, as it
+   * may stay open: nobody confirms to it what its successor lacks (checkers/take-overs.ts).
+   */
+  #opensBeside({ name }: SimServer): boolean {
+    if (this.#world.holder === name) return false;
+    return this.writers.unfenced(this.#world.node(name)) || this.takeOvers.isReplaced(name);
   }
 
   /**
