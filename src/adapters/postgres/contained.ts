@@ -30,7 +30,7 @@ export async function isContained(
   const { timeline } = position;
   if (!position.open || timeline !== control.timeline || timeline >= history.timeline) return false;
   if (control.systemIdentifier !== history.systemIdentifier) return false;
-  const last = await lastRecord(deps, timeline, control.checkpointLsn, options);
+  const last = await lastRecord(deps, { timeline, checkpointLsn: control.checkpointLsn, segmentBytes: control.walSegmentBytes }, options);
   if (last === null) return false;
   const own = await new LocalHistory().read(deps.settings.postgresql.dataDir, timeline);
   if (compareHistories({ ...position, lsn: last, open: false }, own, history) !== 'prefix') return false;

@@ -30,7 +30,7 @@ export async function hasEnd(
     // A checkpoint contains its time; two servers may write other records alike.
     const same = await sameRecord(deps, source, { timeline, from: end.checkpointLsn }, walSegmentBytes, options);
     if (same !== true || !end.open) return same;
-    const last = await lastRecord(deps, timeline, end.checkpointLsn, options);
+    const last = await lastRecord(deps, { timeline, checkpointLsn: end.checkpointLsn, segmentBytes: walSegmentBytes }, options);
     if (last !== null && !sharesPlace(history, timeline, last)) return same;
     return last === null ? null : await sameRecord(deps, source, { timeline, from: last }, walSegmentBytes, options);
   } catch (error) {

@@ -18,6 +18,11 @@ export function segmentSuffix(lsn: Lsn, segmentBytes: number): string {
   return hex(segment / perId) + hex(segment % perId);
 }
 
+/** Name of the segment that holds the byte before `lsn`. */
+export function segmentName(timeline: Timeline, lsn: Lsn, segmentBytes: number): string {
+  return timeline.toString(16).toUpperCase().padStart(8, '0') + segmentSuffix(lsn, segmentBytes);
+}
+
 export function timelineAmong(names: readonly string[], lsn: Lsn, segmentBytes: number): Timeline | null {
   const suffix = segmentSuffix(lsn, segmentBytes);
   let best: Timeline | null = null;
