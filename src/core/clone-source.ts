@@ -42,6 +42,7 @@ function sourceFor(c: Context, mustBeLeader: boolean, fromLeader: boolean): Clon
       member.name !== c.me &&
       member.name !== leader.name &&
       member.state === 'running' &&
+      member.role === 'replica' &&
       member.connUrl !== null,
   );
   const source = sourceOf(offered ?? leader);

@@ -13,14 +13,25 @@ export interface Follower {
 }
 
 /**
- * The member that `replicatefrom` names where that one is up, has what is needed and does not
- * follow this one, else the leader.
+ * The member that `replicatefrom` names where that one is up, is certain to follow the leader, has
+ * what is needed and does not follow this one, else the leader.
  */
 export function upstreamOf(view: ClusterView, leader: string, follower: Follower): string {
   const { replicatefrom } = follower.tags;
   const wanted = replicatefrom ? memberOf(view, replicatefrom) : null;
   if (wanted === null || wanted.name === follower.name || wanted.state !== 'running') return leader;
+  if (wanted.name !== leader && mayBeLeftBehind(wanted, memberOf(view, leader))) return leader;
   return follows(view, wanted, follower.name) || isStuckBehind(wanted, leader, follower) ? leader : wanted.name;
+}
+
+/**
+ * A leader that was replaced by its voters' promises may still run, and its key may be from before
+ * it led. To confirm to it what it writes would break the promises. Each promotion begins a
+ * timeline, so who is on the leader's own follows it.
+ */
+function mayBeLeftBehind(wanted: Member, leader: Member | null): boolean {
+  if (wanted.role !== 'replica' || leader?.role !== 'primary') return true;
+  return wanted.timeline === null || wanted.timeline !== leader.timeline;
 }
 
 /**

@@ -244,4 +244,16 @@ export const quorumMutants: readonly Mutant[] = [
     verdicts: ['safety'],
     focus: under(['cut-etcd'], { ...quorum, ttl: 3, retry_timeout: 1 }, three),
   },
+  {
+    id: 'cascade-from-former-leader',
+    broken: 'A standby streams from the member that it replicates from, although that one led and was replaced.',
+    offends: ['S7', 'S1'],
+    edits: [at('src/core/upstream.ts', 'mayBeLeftBehind').returns('false')],
+    verdicts: ['safety'],
+    focus: under(
+      ['vouch-and-forget', 'isolate'],
+      { ...quorum, ttl: 20, loop_wait: 5, retry_timeout: 5, suspect_after: 300 },
+      { ...three, tags: { a: { replicatefrom: 'b' }, c: { replicatefrom: 'b' } }, everyMs: 15_000 },
+    ),
+  },
 ];
