@@ -32,6 +32,13 @@ const ROUND_MS = 1500;
 /** Its guard can do nothing, or may not be told anything. */
 const unguarded = ({ guard }: Machine) => !guard.alive || guard.frozen || (guard.mute && guard.deadlineMs === null);
 
+/**
+ * The guard rests since a pause, and the agent that is there now does not know the server, so that
+ * it neither stops it nor has it guarded (docs/SPEC.md, "exceptions").
+ */
+const isUnknownSincePause = ({ server, guard }: Machine) =>
+  server.process !== null && server.process === server.unseen && guard.deadlineMs === null && guard.toldToRest;
+
 export class Writers {
   readonly #world: World;
   readonly #report: Report;
@@ -172,7 +179,7 @@ export class Writers {
    * "exceptions".
    */
   #excused(machine: Machine): boolean {
-    return this.unfenced(machine) || machine.believesPaused(UNPAUSE_GRACE_MS);
+    return this.unfenced(machine) || machine.believesPaused(UNPAUSE_GRACE_MS) || isUnknownSincePause(machine);
   }
 
   /**
