@@ -26,6 +26,7 @@ export interface ActPorts {
   readonly pg: Pick<
     Postgres,
     | 'apply'
+    | 'endReceiver'
     | 'endWalsender'
     | 'markCaughtUp'
     | 'markFence'
@@ -174,6 +175,7 @@ async function perform(ports: ActPorts, effect: Effect, patience: Patience): Pro
     case 'apply-config':
     case 'sync-slots':
     case 'end-walsender':
+    case 'end-receiver':
     case 'resume-replay':
     case 'mark-published':
     case 'mark-caught-up':
@@ -195,6 +197,7 @@ type PostgresEffect = Extract<
       | 'apply-config'
       | 'sync-slots'
       | 'end-walsender'
+      | 'end-receiver'
       | 'resume-replay'
       | 'mark-published'
       | 'mark-caught-up'
@@ -220,6 +223,9 @@ async function onPostgres(ports: ActPorts, effect: PostgresEffect, patience: Pat
       return true;
     case 'end-walsender':
       await pg.endWalsender(effect.pid, effect.name, options);
+      return true;
+    case 'end-receiver':
+      await pg.endReceiver(effect.pid, options);
       return true;
     case 'resume-replay':
       await pg.resumeReplay(options);

@@ -12,7 +12,7 @@ import { answerMessage, type BeatAnswer, beatMessage, readAnswer, readBeat } fro
 import { fenceText } from '../core/quorum/fence-mark.ts';
 import { beats as announcesBeats, type QuorumFence, quorumFence } from '../core/quorum/in-force.ts';
 import { isDeserted, isIsolated } from '../core/quorum/leader-side.ts';
-import type { LinkFacts, VoterAnswer } from '../core/quorum/link-facts.ts';
+import { type LinkFacts, type Silence, silenceAsOf, type VoterAnswer } from '../core/quorum/link-facts.ts';
 import { leavesLeader, mayVouch, vouchedSince } from '../core/quorum/vouching.ts';
 import { VOUCH_MS } from '../core/settings.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -75,6 +75,9 @@ export class Beats {
   /** A round was asked for because too few voters answer. */
   #desertedAtMs = Number.NEGATIVE_INFINITY;
   readonly #answers = new Map<string, VoterAnswer>();
+  /** By member, in this lead. */
+  readonly #lastHeard = new Map<string, { readonly atMs: number; readonly silence: Silence | undefined }>();
+  #silences: LinkFacts['silences'] = new Map();
   /** When a voter was asked that has vouched, by its name. */
   readonly #vouchers = new Map<string, number>();
 
@@ -106,6 +109,7 @@ export class Beats {
       heard: this.#watch.heard,
       knocks: this.#watch.knocks,
       answers: this.#answers.size === 0 ? NO_ANSWERS : new Map(this.#answers),
+      silences: this.#silences,
       readAtMs: this.#readAtMs,
       resumedAtMs: this.#lastResumedAtMs(),
       lastFence: this.#leading?.fence ?? null,
@@ -139,7 +143,8 @@ export class Beats {
     if (!sameTerm(before, this.#leading)) this.#forgetAnswers();
     const watches = c.otherLeader !== null && quorumFence(c.view, dynamic) !== null;
     this.#watch.watch(watches ? memberOf(c.view, c.otherLeader ?? '') : null);
-    if (this.#leading !== null && before === null) this.#tick();
+    if (this.#leading === null) this.#forgetSilences();
+    else if (before === null) this.#tick();
   }
 
   /** In the same turn of the event loop as the decision. */
@@ -157,6 +162,11 @@ export class Beats {
   #forgetAnswers(): void {
     this.#answers.clear();
     this.#vouchers.clear();
+  }
+
+  #forgetSilences(): void {
+    this.#lastHeard.clear();
+    if (this.#silences.size > 0) this.#silences = new Map();
   }
 
   #tick(): void {
@@ -191,7 +201,20 @@ export class Beats {
     const asksToVouch = this.#needsVouchers(leading, sentAtMs);
     const message = beatMessage({ term: leading.term, asksToVouch });
     const told = await links.ask(member, message, { timeoutMs: ANSWER_TIMEOUT_MS });
-    if (told !== null && sameTerm(leading, this.#leading)) this.#answered(member.name, readAnswer(told), sentAtMs, leading);
+    if (told === null || this.#leading === null) return;
+    this.#heardFrom(member.name);
+    if (sameTerm(leading, this.#leading)) this.#answered(member.name, readAnswer(told), sentAtMs, leading);
+  }
+
+  /** Whatever it says: the way between the two is open. */
+  #heardFrom(name: string): void {
+    const { clock, settings } = this.#ports;
+    const [nowMs, before] = [clock.bootMs(), this.#lastHeard.get(name)];
+    const silence = silenceAsOf(nowMs, before, settings.current().dynamic.suspectAfterMs);
+    this.#lastHeard.set(name, { atMs: nowMs, silence });
+    if (silence === undefined || silence === before?.silence) return;
+    this.#silences = new Map([...this.#silences, [name, silence]]);
+    this.#listener.wake();
   }
 
   /** Etcd has not renewed the lease for half of its time, and may not have heard of it. */

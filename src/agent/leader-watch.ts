@@ -3,7 +3,7 @@
  * the evidence is there when suspect_after is over. It costs nothing while the beats come.
  */
 import { type Member, sameName } from '../core/cluster.ts';
-import type { Heard, Knocks } from '../core/quorum/link-facts.ts';
+import { type Heard, type Knocks, silenceAsOf } from '../core/quorum/link-facts.ts';
 import { type Clock, sleep } from '../ports/clock.ts';
 import type { Links } from '../ports/links.ts';
 import type { SettingsSource } from '../ports/settings.ts';
@@ -72,9 +72,13 @@ export class LeaderWatch {
   }
 
   heardFrom(name: string): void {
-    const wasMissed = this.#knocks !== null && this.#isLeader(name);
-    this.#heard.set(name, { leader: name, atMs: this.#ports.clock.bootMs(), lost: false });
-    if (!wasMissed) return;
+    const { clock, settings } = this.#ports;
+    const before = this.#heard.get(name);
+    // One that was never heard has been silent since it is listened to.
+    const last = before ?? (this.#isLeader(name) ? { atMs: this.#sinceMs } : undefined);
+    const silence = silenceAsOf(clock.bootMs(), last, settings.current().dynamic.suspectAfterMs);
+    this.#heard.set(name, { leader: name, atMs: clock.bootMs(), lost: false, silence });
+    if (!this.#isLeader(name) || (this.#knocks === null && silence === before?.silence)) return;
     this.#knocks = null;
     this.#wake();
     this.#look();

@@ -14,6 +14,7 @@ const NAMES = {
   'let-go': 'letting go of the former primary',
   fence: 'letting go of a promise to the other voters',
   follow: 'following the leader',
+  stuck: 'ending replication connections on which nothing comes since the network was cut',
   replay: 'resuming WAL replay',
   callback: 'callback',
   initialize: 'the key initialize',

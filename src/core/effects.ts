@@ -75,6 +75,8 @@ export type Effect =
     }
   /** End a walsender, if it is still that of this name. */
   | { readonly kind: 'end-walsender'; readonly pid: number; readonly name: string }
+  /** End the walreceiver, if it is still that process; PostgreSQL starts another one at once. */
+  | { readonly kind: 'end-receiver'; readonly pid: number }
   | { readonly kind: 'resume-replay' }
   /**
    * etcd has the system identifier of what a bootstrap made here: it is a data directory like any

@@ -13,6 +13,7 @@ import { type Context, primaryRole, readyLeader, sourceOf, wantedSource } from '
 import type { Effect, ServerRole } from './effects.ts';
 import { carriedForgotten } from './forgotten.ts';
 import { fenceFor } from './quorum/fence-mark.ts';
+import { stuckStreams } from './quorum/stuck-streams.ts';
 import { missesLeader } from './quorum/suspicion.ts';
 import { slotNameOf } from './slot-names.ts';
 import { slotPlan } from './slots.ts';
@@ -43,6 +44,7 @@ export function chores(c: Context): Work {
   // What it promised is over: the files may name a source again.
   add('fence', fenceMark(c));
   if (c.isStandby) add('follow', follow(c));
+  if (c.isStandby || leads) add('stuck', ...stuckStreams(c));
   if (leads) add('strangers', ...expel(c));
   add('callback', announce(c));
   if (leads) {

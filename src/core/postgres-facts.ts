@@ -170,8 +170,10 @@ export interface SqlFacts {
   readonly replaying?: boolean;
   /** Epoch ms of the last replayed transaction, and PostgreSQL's own text for it. */
   readonly replayedTimestamp: string | null;
-  /** The walreceiver, when there is one. */
+  /** The walreceiver, when there is one that has a connection. */
   readonly receiver: ReceiverFacts | null;
+  /** A walreceiver that has none yet, and since when it has been there. Absent: no such. */
+  readonly connecting?: { readonly pid: number; readonly ageMs: number };
   /** Connected walsenders. */
   readonly replication: readonly WalsenderFacts[];
   readonly slots: readonly SlotFacts[];
@@ -196,6 +198,8 @@ export interface ReceiverFacts {
   readonly senderHost: string | null;
   readonly senderPort: number | null;
   readonly latestEndLsn: Lsn | null;
+  /** How long ago its source sent its last message. Absent: not known. */
+  readonly silentMs?: number;
 }
 
 export interface WalsenderFacts {

@@ -114,6 +114,8 @@ export interface Postgres {
 
   /** Ends a walsender, if the process is still one of that application_name. */
   endWalsender(pid: number, name: string, options: Bounded): Promise<void>;
+  /** Ends the walreceiver, if the process is still that. PostgreSQL starts another one. */
+  endReceiver(pid: number, options: Bounded): Promise<void>;
 
   /**
    * initdb (or the custom method), first start, users, post_bootstrap. Leaves a running primary on

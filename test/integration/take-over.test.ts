@@ -119,6 +119,36 @@ describe.skipIf(obstacle !== null)('a leader is replaced long before its lease i
   });
 });
 
+describe.skipIf(obstacle !== null)('a standby is cut off for a while', () => {
+  const CUT_MS = 8000;
+
+  test('from everybody, under a writing client: it confirms commits again at once after the healing', async () => {
+    const leader = await whole();
+    const [lost] = others(leader) as [string];
+    const writer = cluster.writer();
+    // The beats have begun.
+    const beganAtMs = performance.now();
+    await writer.ack('for a while', 20_000, ({ atMs }) => atMs > beganAtMs + 3000);
+    network.cut(lost, ...NODES.filter((name) => name !== lost), ...ETCDS);
+    const cutAtMs = performance.now();
+    await writer.ack('through the cut', 20_000, ({ atMs }) => atMs > cutAtMs + CUT_MS);
+    const [{ lsn }] = (await leader.sql<{ lsn: string }>('SELECT pg_current_wal_lsn()::text AS lsn')) as [{ lsn: string }];
+    network.heal();
+    const healedAtMs = performance.now();
+    const confirmed = 'SELECT 1 FROM pg_stat_replication WHERE application_name = $1 AND flush_lsn >= $2';
+    const client = await leader.connect();
+    await cluster.until(`${lost} confirms`, 20_000, async () => (await client.query(confirmed, [lost, lsn])).rows.length > 0);
+    const tookMs = performance.now() - healedAtMs;
+    await client.end();
+    console.log(`${lost} confirmed again ${Math.round(tookMs)} ms after the healing`);
+    // TCP’s own next try would come 4.6 s after the healing.
+    expect(tookMs).toBeLessThan(3500);
+    expect(await cluster.leader()).toBe(leader.name);
+    await writer.stop();
+    await cluster.verify(writer);
+  });
+});
+
 describe.skipIf(obstacle !== null)('etcd is away', () => {
   const SHORT_TTL_SECONDS = 8;
 

@@ -183,7 +183,15 @@ function receiverOf(server: SimServer, source: SimServer): ReceiverFacts {
     senderHost: source.name,
     senderPort: 5432,
     latestEndLsn: source.position.lsn,
+    ...stream(server),
   };
+}
+
+/** The two ends of a stream have one number here. */
+function stream({ replication, parts }: SimServer): Pick<ReceiverFacts, 'pid' | 'silentMs'> {
+  const sender = replication.receivesBy;
+  if (sender === null) return {};
+  return { pid: sender.pid, silentMs: sender.heardUntil === null ? 0 : parts.sim.now - sender.heardUntil };
 }
 
 function sendersOf(server: SimServer): WalsenderFacts[] {

@@ -312,8 +312,12 @@ export class SimPostgres implements Postgres {
     });
   }
 
-  async endWalsender(pid: number, _name: string, options: Bounded): Promise<void> {
-    await this.endWalsenders([pid], options);
+  endWalsender = (pid: number, _name: string, options: Bounded): Promise<void> => this.endWalsenders([pid], options);
+
+  async endReceiver(pid: number, options: Bounded): Promise<void> {
+    await step(this.#parts, 2, options);
+    const { replication } = this.#parts.server;
+    if (replication.receivesBy?.pid === pid) replication.stopReceiving();
   }
 
   async syncSlots(plan: Parameters<Postgres['syncSlots']>[0], options: Bounded): Promise<void> {

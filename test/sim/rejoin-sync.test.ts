@@ -3,6 +3,7 @@
  * before they are heard.
  */
 import { expect, test } from 'vitest';
+import type { Machine } from './machine.ts';
 import { World } from './world.ts';
 
 const modes = { quorum: /^ANY 1 \(\w,\w\)$/, on: /^\w$/ };
@@ -41,5 +42,27 @@ test.each([
     .map((line) => /(INFO|WARNING) .*?:/.exec(line)?.[0]);
   expect(said).toEqual(['WARNING there is no synchronous standby:', 'INFO there is a synchronous standby again:']);
   world.checkers.checkLoss();
+  world.checkers.assertClean();
+});
+
+test.each([
+  [91, 8000],
+  [92, 25_000],
+])('a standby that was cut off confirms again at once, whenever TCP would have tried (seed %i, for %i ms)', async (seed, cutMs) => {
+  const config = { ttl: 60, loop_wait: 10, retry_timeout: 10, synchronous_mode: 'quorum' };
+  const world = await World.ready({ seed, config, lastingStreams: true });
+  const { primary, replicas } = world;
+  const [lost] = replicas as [Machine];
+  await world.expect('both confirm', () => modes.quorum.test(primary.server.live.syncNames), 10_000);
+  world.clients.start(20);
+  await world.run(15_000);
+  for (const end of ['etcd', ...world.machines.map(({ name }) => name)]) if (end !== lost.name) world.net.cut(lost.name, end);
+  await world.run(cutMs);
+  world.net.healAll();
+  const { lsn } = primary.server.position;
+  const confirms = () =>
+    primary.server.replication.senders().some(({ standby, flushLsn }) => standby === lost.server && (flushLsn ?? 0n) >= lsn);
+  expect(await world.expect('it confirms', confirms, 60_000)).toBeLessThan(1000);
+  expect(world.primary).toBe(primary);
   world.checkers.assertClean();
 });

@@ -111,6 +111,11 @@ export class Replication {
     return this.#upstream?.source ?? null;
   }
 
+  /** The walsender from which this server receives now. */
+  get receivesBy(): Sender | null {
+    return this.#upstream?.sender ?? null;
+  }
+
   /**
    * In a fast shutdown: a walsender ends once its standby has confirmed everything. True when none
    * is left.

@@ -33,6 +33,7 @@ import { PostmasterWatch } from './postmaster.ts';
 import { Probe } from './probe.ts';
 import { programMajor, serverPrograms } from './programs.ts';
 import { promoteServer } from './promote.ts';
+import { endReceiver } from './receiver.ts';
 import { applyConfig, setSynchronousNames } from './reload.ts';
 import { rewind } from './rewind.ts';
 import { Room } from './room.ts';
@@ -224,6 +225,10 @@ class PostgresAdapter implements Postgres {
 
   async endWalsender(pid: number, name: string, options: Bounded): Promise<void> {
     await this.#withClient('Regent walsender', options, (client) => endWalsender(client, pid, name));
+  }
+
+  async endReceiver(pid: number): Promise<void> {
+    endReceiver(this.#server, pid);
   }
 
   async syncSlots(plan: SlotPlan, options: Bounded): Promise<void> {

@@ -43,7 +43,11 @@ SELECT r.rec AS in_recovery,
   to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', ${TIMESTAMP}) AS replayed_timestamp,
   CASE WHEN w.pid IS NOT NULL THEN json_build_object('pid', w.pid, 'status', w.status, 'received_tli', w.received_tli, 'slot_name', w.slot_name,
     'conninfo', w.conninfo, 'sender_host', w.sender_host, 'sender_port', w.sender_port, 'latest_end_lsn', w.latest_end_lsn,
-    'written_lsn', w.written_lsn) END AS receiver,
+    'written_lsn', w.written_lsn,
+    'silent_ms', extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time) * 1000) END AS receiver,
+  CASE WHEN r.rec AND w.pid IS NULL THEN (SELECT json_build_object('pid', p.pid,
+    'age_ms', extract(epoch FROM clock_timestamp() - p.backend_start) * 1000)
+    FROM pg_stat_activity p WHERE p.backend_type = 'walreceiver' LIMIT 1) END AS connecting,
   (SELECT json_agg(json_build_object('pid', s.pid, 'usename', pg_get_userbyid(a.usesysid), 'application_name', a.application_name,
     'client_addr', host(a.client_addr), 'state', s.state, 'sync_state', s.sync_state, 'sync_priority', s.sync_priority,
     'write_lsn', s.write_lsn, 'flush_lsn', s.flush_lsn, 'replay_lsn', s.replay_lsn, 'reply_time', s.reply_time))
@@ -73,6 +77,7 @@ interface ReceiverRow {
   readonly sender_port: number | null;
   readonly latest_end_lsn: string | null;
   readonly written_lsn: string | null;
+  readonly silent_ms?: number | null;
 }
 
 export interface FactsRow {
@@ -90,6 +95,7 @@ export interface FactsRow {
   readonly waits_for_wal?: boolean | null;
   readonly replayed_timestamp: string | null;
   readonly receiver: ReceiverRow | null;
+  readonly connecting?: { readonly pid: number; readonly age_ms: number | null } | null;
   readonly walsenders: ReadonlyArray<Record<string, string | number | null>> | null;
   readonly slots: ReadonlyArray<Record<string, string | number | boolean | null>> | null;
   readonly synchronous_standby_names: string;
@@ -123,6 +129,7 @@ export function readFacts(row: FactsRow, serverVersion: number): Omit<SqlFacts, 
     ...(isReplaying(row) ? { replaying: true } : {}),
     replayedTimestamp: row.replayed_timestamp,
     receiver,
+    ...readConnecting(row.connecting),
     replication: (row.walsenders ?? []).map(readWalsender),
     slots: (row.slots ?? []).map(readSlot),
     synchronousStandbyNames: row.synchronous_standby_names,
@@ -149,6 +156,10 @@ export function receivedTimeline(receiver: ReceiverFacts | null): Timeline | nul
   return receiver !== null && receiver.latestEndLsn !== null ? receiver.receivedTimeline : null;
 }
 
+function readConnecting(row: FactsRow['connecting']): Pick<SqlFacts, 'connecting'> {
+  return row == null || row.age_ms === null ? {} : { connecting: { pid: row.pid, ageMs: row.age_ms } };
+}
+
 function readReceiver(row: ReceiverRow): ReceiverFacts {
   return {
     ...(row.pid === undefined ? {} : { pid: row.pid }),
@@ -159,6 +170,7 @@ function readReceiver(row: ReceiverRow): ReceiverFacts {
     senderHost: row.sender_host,
     senderPort: row.sender_port,
     latestEndLsn: lsnOf(row.latest_end_lsn),
+    ...(row.silent_ms == null ? {} : { silentMs: row.silent_ms }),
   };
 }
 

@@ -13,10 +13,31 @@ export type Knock =
   /** No answer in time: the node is dead, frozen or cut off, or the process hangs. */
   | 'silent';
 
+/** When nothing came from a member for so many suspect_after, the network may have been cut. */
+const CUT = 2;
+
+/** Nothing came from a member: `fromMs` is its last sign of life before, `untilMs` the next. */
+export interface Silence {
+  readonly fromMs: number;
+  readonly untilMs: number;
+}
+
+/** The last long one, as of a sign of life that comes now. */
+export function silenceAsOf(
+  nowMs: number,
+  before: { readonly atMs: number; readonly silence?: Silence | undefined } | undefined,
+  suspectAfterMs: number,
+): Silence | undefined {
+  if (before === undefined || nowMs - before.atMs < CUT * suspectAfterMs) return before?.silence;
+  return { fromMs: before.atMs, untilMs: nowMs };
+}
+
 /** Beats of one member. */
 export interface Heard {
   readonly leader: string;
   readonly atMs: number;
+  /** The last long one before. Absent: none. */
+  readonly silence?: Silence | undefined;
   /** Its connection has ended since: the process is gone, or says so. */
   readonly lost: boolean;
 }
@@ -52,6 +73,8 @@ export interface LinkFacts {
   readonly knocks: Knocks | null;
   /** Of the voters, by name, to this node as leader. */
   readonly answers: ReadonlyMap<string, VoterAnswer>;
+  /** The last long silence of each member that has had one and has answered this leader since. */
+  readonly silences: ReadonlyMap<string, Silence>;
   /** When etcd was read last; -Infinity: it was not. */
   readonly readAtMs: number;
   /** When this leader's beats went on after a standstill; -Infinity: there was none. */
@@ -68,6 +91,7 @@ export const noLinks = (sinceMs: number): LinkFacts => ({
   heard: null,
   knocks: null,
   answers: new Map(),
+  silences: new Map(),
   readAtMs: Number.NEGATIVE_INFINITY,
   resumedAtMs: Number.NEGATIVE_INFINITY,
   lastFence: null,
