@@ -7,7 +7,7 @@ import type { Outage } from './outage.ts';
 export const COLUMNS = ['regent-router', 'regent', 'patroni'] as const;
 export type ColumnId = (typeof COLUMNS)[number];
 
-export type EventId = Exclude<ScenarioId, 'start' | 'idle' | 'checks'>;
+export type EventId = Exclude<ScenarioId, 'start' | 'idle' | 'checks' | 'sync-idle'>;
 
 export interface EventFigure extends Outage {
   readonly column: ColumnId;
@@ -16,10 +16,18 @@ export interface EventFigure extends Outage {
   readonly lost: number;
 }
 
+export interface IdleFigure {
+  readonly system: SystemId;
+  readonly withChecks: boolean;
+  /** Regent's leader beats then. */
+  readonly synchronous: boolean;
+  readonly cost: IdleCost;
+}
+
 export interface Figures {
   readonly starts: ReadonlyArray<{ readonly system: SystemId; readonly tookMs: number }>;
   readonly events: readonly EventFigure[];
-  readonly idle: ReadonlyArray<{ readonly system: SystemId; readonly withChecks: boolean; readonly cost: IdleCost }>;
+  readonly idle: readonly IdleFigure[];
   readonly checks: ReadonlyArray<{ readonly system: SystemId; readonly cost: CheckCost }>;
   /** What could not be measured. */
   readonly failures: ReadonlyArray<{ readonly system: SystemId; readonly scenario: string; readonly message: string }>;

@@ -14,6 +14,8 @@ export interface Memory {
 }
 
 export interface IdleCost {
+  /** Which of the agents leads; -1: none. */
+  readonly leader: number;
   /** Milliseconds of CPU a second, one figure an agent. */
   readonly cpuMsPerSecond: readonly number[];
   readonly agents: readonly Memory[];
@@ -61,7 +63,9 @@ export async function measureIdle(lab: Lab, restSeconds: number, seconds: number
   await sleep(seconds * 1000, undefined, { signal });
   const after = pids.map(cpuOf);
   const tookSeconds = (nowMs() - begun) / 1000;
+  const leader = await lab.leader();
   return {
+    leader: lab.plan.nodes.findIndex((node) => node.name === leader),
     cpuMsPerSecond: pids.map((_, index) => (after[index]! - before[index]!) / tookSeconds),
     agents: pids.map(memoryOfProcess),
     helpers: helpersOf(pids).map(memoryOfProcess),

@@ -28,7 +28,7 @@ describe('the command line of the benchmark', () => {
   });
 
   it('leaves failovers out where idling is asked for', () => {
-    expect(parseBenchOptions(['--runs', '2'], 'idle')).toMatchObject({ runs: 2, scenarios: ['idle', 'checks'] });
+    expect(parseBenchOptions(['--runs', '2'], 'idle')).toMatchObject({ runs: 2, scenarios: ['idle', 'checks', 'sync-idle'] });
     expect(() => parseBenchOptions(['--scenario', 'node'], 'idle')).toThrow(expect.objectContaining({ code: 'BENCH_OPTION' }));
   });
 

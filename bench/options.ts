@@ -17,6 +17,7 @@ export const SCENARIOS = [
   'node',
   'node-20',
   'node-5',
+  'sync-idle',
   'sync-switchover',
   'sync-node',
   'sync-frozen',
@@ -26,7 +27,7 @@ export const SCENARIOS = [
 export type ScenarioId = (typeof SCENARIOS)[number];
 
 /** What `regent bench idle` measures. */
-const IDLE_SCENARIOS: readonly ScenarioId[] = ['idle', 'checks'];
+const IDLE_SCENARIOS: readonly ScenarioId[] = ['idle', 'checks', 'sync-idle'];
 
 export const COMMANDS = ['failover', 'idle'] as const;
 export type BenchCommand = (typeof COMMANDS)[number];
@@ -63,7 +64,8 @@ through HAProxy, and prints what the client saw; beside it the same for the Patr
                    switchover  by the REST API, to a named replica
                    postmaster  kill -9 of the primary's postmaster
                    node        kill -9 of all processes of the primary's node, at ttl 30; node-20, node-5: at smaller ones
-                   sync-…      the same with synchronous replication, at ttl 30: switchover, node; the primary's node stands still (frozen),
+                   sync-…      the same with synchronous replication, at ttl 30: idle (with beats, leader and voters apart), switchover, node;
+                   the primary's node stands still (frozen),
                    its agent alone is killed (agent), all of etcd stands still for a minute (etcd). Regent runs in mode quorum, and so
                    does Patroni 4; an older Patroni has no such mode and runs in mode on
   --json FILE      writes every figure there

@@ -5,6 +5,8 @@ import { reportTable } from './report.ts';
 const outage = (gapMs: number, lost = 0) => ({ gapMs, failedWrites: 1, failedConnects: 2, lost });
 const memory = (mib: number) => ({ rssBytes: mib * 1024 ** 2, pssBytes: (mib / 2) * 1024 ** 2 });
 
+const cost = (cpuMsPerSecond: number[]) => ({ leader: 1, cpuMsPerSecond, agents: [memory(50)], helpers: [memory(8)] });
+
 const figures: Figures = {
   starts: [
     { system: 'regent', tookMs: 7000 },
@@ -16,7 +18,10 @@ const figures: Figures = {
     { column: 'regent-router', event: 'switchover', ...outage(70) },
     { column: 'patroni', event: 'switchover', ...outage(4000, 3) },
   ],
-  idle: [{ system: 'regent', withChecks: true, cost: { cpuMsPerSecond: [1, 3, 2], agents: [memory(50)], helpers: [memory(8)] } }],
+  idle: [
+    { system: 'regent', withChecks: true, synchronous: false, cost: cost([1, 3, 2]) },
+    { system: 'regent', withChecks: false, synchronous: true, cost: cost([4, 9, 6]) },
+  ],
   checks: [
     { system: 'regent', cost: { perSecond: 20, cpuMs: 0.25 } },
     { system: 'regent', cost: { perSecond: 20, cpuMs: 0.35 } },
@@ -37,6 +42,8 @@ describe('the report', () => {
         '| nothing to three streaming nodes, s | –                     | 7.0              | 22.0      |',
         '| … one check, 20 a second, ms of CPU | –                     | 0.30 (0.25–0.35) | –         |',
         "| … with HAProxy's checks             | –                     | 2.0 (1.0–3.0)    | –         |",
+        '| … synchronous: the leader           | –                     | 9.0              | –         |',
+        '| … synchronous: another member       | –                     | 5.0 (4.0–6.0)    | –         |',
         '| … resident memory (RSS), MiB        | –                     | 50.0             | –         |',
         '| … its share of it (PSS), MiB        | –                     | 25.0             | –         |',
         '| … its guard (PSS), MiB              | –                     | 4.0              | –         |',

@@ -64,8 +64,12 @@ function systemRows(figures: Figures, columns: readonly ColumnId[]): string[][] 
     const cells = columns.map((column) => (column === 'regent-router' ? NOTHING : cell(summarize(values(systemOf(column))), digits)));
     return cells.every((one) => one === NOTHING) ? [] : [[label, ...cells]];
   };
-  const idle = (system: SystemId, withChecks: boolean) =>
-    figures.idle.filter((one) => one.system === system && one.withChecks === withChecks).map((one) => one.cost);
+  const idle = (system: SystemId, withChecks: boolean, synchronous = false) =>
+    figures.idle
+      .filter((one) => one.system === system && one.withChecks === withChecks && one.synchronous === synchronous)
+      .map((one) => one.cost);
+  const beating = (withChecks: boolean, leads: boolean) => (system: SystemId) =>
+    idle(system, withChecks, true).flatMap((cost) => cost.cpuMsPerSecond.filter((_, index) => (index === cost.leader) === leads));
   const memory = (kind: 'agents' | 'helpers', field: keyof Memory) => (system: SystemId) =>
     idle(system, true).flatMap((cost) => cost[kind].map((one) => one[field] / MIB));
   const check = (perSecond: Rate) => (system: SystemId) =>
@@ -77,6 +81,10 @@ function systemRows(figures: Figures, columns: readonly ColumnId[]): string[][] 
     ...row('idle agent, ms of CPU a second', 1, (system) => idle(system, false).flatMap((cost) => cost.cpuMsPerSecond)),
     ...RATES.flatMap((rate) => row(`… one check, ${rate} a second, ms of CPU`, 2, check(rate))),
     ...row("… with HAProxy's checks", 1, (system) => idle(system, true).flatMap((cost) => cost.cpuMsPerSecond)),
+    ...row('… synchronous: the leader', 1, beating(false, true)),
+    ...row('… synchronous: another member', 1, beating(false, false)),
+    ...row("… synchronous, with HAProxy's checks: the leader", 1, beating(true, true)),
+    ...row("… synchronous, with HAProxy's checks: another member", 1, beating(true, false)),
     ...row('… resident memory (RSS), MiB', 1, memory('agents', 'rssBytes')),
     ...row('… its share of it (PSS), MiB', 1, memory('agents', 'pssBytes')),
     ...row('… its guard (PSS), MiB', 1, memory('helpers', 'pssBytes')),

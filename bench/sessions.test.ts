@@ -27,7 +27,7 @@ describe('the clusters of a benchmark', () => {
         'patroni 30',
       ]).flat(),
     );
-    expect(sessions.filter((one) => one.scenarios.includes('idle'))).toHaveLength(2);
+    for (const idle of ['idle', 'sync-idle'] as const) expect(sessions.filter((one) => one.scenarios.includes(idle))).toHaveLength(2);
     expect(sessions.filter((one) => one.timing.synchronous === true)).toHaveLength(4);
   });
 

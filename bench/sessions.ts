@@ -24,6 +24,8 @@ const REST_BETWEEN_SECONDS = 10;
 /** Numbers of the rows of one writer. */
 const ROWS_PER_WRITER = 10_000_000;
 
+const NO_EVENTS: ReadonlySet<ScenarioId> = new Set(['start', 'idle', 'checks', 'sync-idle']);
+
 export interface Session {
   readonly system: System;
   readonly timing: Timing;
@@ -34,7 +36,7 @@ const CLUSTERS: ReadonlyArray<{ readonly timing: Timing; readonly scenarios: rea
   { timing: DEFAULT_TIMING, scenarios: ['start', 'idle', 'checks', 'switchover', 'postmaster', 'node'] },
   { timing: PATRONI_FLOOR, scenarios: ['node-20'] },
   { timing: SHORT_TIMING, scenarios: ['node-5'] },
-  { timing: SYNCHRONOUS, scenarios: ['sync-switchover', 'sync-node', 'sync-frozen', 'sync-agent', 'sync-etcd'] },
+  { timing: SYNCHRONOUS, scenarios: ['sync-idle', 'sync-switchover', 'sync-node', 'sync-frozen', 'sync-agent', 'sync-etcd'] },
 ];
 
 /**
@@ -45,7 +47,7 @@ export function sessionsOf(options: BenchOptions, systems: readonly System[]): S
   return Array.from({ length: options.runs }).flatMap((_, run) =>
     CLUSTERS.flatMap(({ timing, scenarios }) =>
       systems.flatMap((system) => {
-        const wanted = scenarios.filter((one) => options.scenarios.includes(one) && (one !== 'idle' || run === 0));
+        const wanted = scenarios.filter((one) => options.scenarios.includes(one) && ((one !== 'idle' && one !== 'sync-idle') || run === 0));
         return wanted.length === 0 ? [] : [{ system, timing, scenarios: wanted }];
       }),
     ),
@@ -101,12 +103,13 @@ class Run {
     const lab = await Lab.open({ directory, system, timing, programs, entry, signal });
     try {
       await this.#start(lab);
-      if (scenarios.includes('idle')) await this.#idle(lab, false);
+      const idles = scenarios.includes('idle') || scenarios.includes('sync-idle');
+      if (idles) await this.#idle(lab, false);
       if (scenarios.includes('checks')) await this.#checks(lab);
       lab.start('haproxy');
       const leader = await this.#routed(lab);
-      if (scenarios.includes('idle')) await this.#idle(lab, true);
-      const events = scenarios.filter((one): one is EventId => one !== 'start' && one !== 'idle' && one !== 'checks');
+      if (idles) await this.#idle(lab, true);
+      const events = scenarios.filter((one): one is EventId => !NO_EVENTS.has(one));
       if (events.length === 0) return;
       await query(lab.node(leader).postgresPort, 'create table writes (id bigint primary key)');
       await this.#events(lab, events, system.id, 1);
@@ -142,13 +145,14 @@ class Run {
   }
 
   async #idle(lab: Lab, withChecks: boolean): Promise<void> {
-    this.at = 'idle';
+    const synchronous = this.#session.timing.synchronous === true;
+    this.at = synchronous ? 'sync-idle' : 'idle';
     const { idleSeconds, signal, say } = this.#terms;
     const cost = await measureIdle(lab, withChecks ? REST_BETWEEN_SECONDS : idleSeconds, idleSeconds, signal);
-    this.#figures.idle.push({ system: this.#session.system.id, withChecks, cost });
-    const cpu = cost.cpuMsPerSecond.map((one) => one.toFixed(1)).join(', ');
+    this.#figures.idle.push({ system: this.#session.system.id, withChecks, synchronous, cost });
+    const cpu = cost.cpuMsPerSecond.map((one, index) => `${one.toFixed(1)}${index === cost.leader ? ' (leader)' : ''}`).join(', ');
     const rss = cost.agents.map((one) => (one.rssBytes / 1024 ** 2).toFixed(1)).join(', ');
-    say(`  idle ${withChecks ? 'with' : 'without'} health checks: ${cpu} ms of CPU a second, ${rss} MiB resident`);
+    say(`  ${this.at} ${withChecks ? 'with' : 'without'} health checks: ${cpu} ms of CPU a second, ${rss} MiB resident`);
   }
 
   async #checks(lab: Lab): Promise<void> {
