@@ -230,10 +230,13 @@ describe('a leader sends beats', () => {
     expect(asked[0]?.message).toEqual(plain);
   });
 
-  it('not while the lease is the fence', async () => {
-    const { clock, asked } = leader({ ...leading, settings: settings('a') });
+  it('not while the lease is the fence, and wakes nobody up then; at once when there are voters', async () => {
+    const { clock, asked, see } = leader({ ...leading, settings: settings('a') });
     await clock.advance(5000);
-    expect(asked).toEqual([]);
+    expect([asked, clock.pending]).toEqual([[], 0]);
+    see(leading);
+    await clock.advance(0);
+    expect(asked.map(({ to, atMs }) => [to, atMs])).toEqual(['b', 'c', 'd'].map((to) => [to, 5000]));
   });
 
   it('not after its time', async () => {

@@ -8,7 +8,7 @@ import { type Member, memberOf, sameName } from '../core/cluster.ts';
 import type { Context } from '../core/context.ts';
 import { isLetGo } from '../core/let-go.ts';
 import type { Decision } from '../core/model.ts';
-import { answerMessage, type BeatAnswer, beatMessage, readAnswer, readBeat } from '../core/quorum/beat.ts';
+import { answerMessage, type Beat, type BeatAnswer, beatMessage, readAnswer, readBeat } from '../core/quorum/beat.ts';
 import { fenceText } from '../core/quorum/fence-mark.ts';
 import { beats as announcesBeats, type QuorumFence, quorumFence } from '../core/quorum/in-force.ts';
 import { isDeserted, isIsolated } from '../core/quorum/leader-side.ts';
@@ -74,6 +74,10 @@ export class Beats {
   #resumedAtMs = Number.NEGATIVE_INFINITY;
   /** A round was asked for because too few voters answer. */
   #desertedAtMs = Number.NEGATIVE_INFINITY;
+  /** The last beat. */
+  #said: (Beat & { readonly message: JsonObject }) | null = null;
+  /** The last answer to one, without a word of vouching. */
+  #replied: (Pick<BeatAnswer, 'fence' | 'leader'> & { readonly message: JsonObject }) | null = null;
   readonly #answers = new Map<string, VoterAnswer>();
   /** By member, in this lead. */
   readonly #lastHeard = new Map<string, { readonly atMs: number; readonly silence: Silence | undefined }>();
@@ -102,7 +106,7 @@ export class Beats {
     this.#watch.stop();
   }
 
-  facts(): LinkFacts {
+  facts(nowMs = this.#ports.clock.bootMs()): LinkFacts {
     return {
       sinceMs: this.#sinceMs,
       watchingSinceMs: this.#watch.sinceMs,
@@ -111,7 +115,7 @@ export class Beats {
       answers: this.#answers.size === 0 ? NO_ANSWERS : new Map(this.#answers),
       silences: this.#silences,
       readAtMs: this.#readAtMs,
-      resumedAtMs: this.#lastResumedAtMs(),
+      resumedAtMs: this.#lastResumedAtMs(nowMs),
       lastFence: this.#leading?.fence ?? null,
       vouchedUntilMs: this.#vouchedUntilMs,
     };
@@ -120,11 +124,11 @@ export class Beats {
   /** Nobody would confirm a commit of this leader now, and etcd does not answer either. */
   isIsolated(): boolean {
     const c = this.#last;
-    return c !== null && isIsolated(this.#asOfNow(c));
+    return c !== null && isIsolated(this.#asOf(c, this.#ports.clock.bootMs()));
   }
 
-  #asOfNow(c: Context): Context {
-    return { ...c, o: { ...c.o, nowMs: this.#ports.clock.bootMs(), links: this.facts() } };
+  #asOf(c: Context, nowMs: number): Context {
+    return { ...c, o: { ...c.o, nowMs, links: this.facts(nowMs) } };
   }
 
   /** After every observation: who leads, and who is told. */
@@ -144,7 +148,7 @@ export class Beats {
     const watches = c.otherLeader !== null && quorumFence(c.view, dynamic) !== null;
     this.#watch.watch(watches ? memberOf(c.view, c.otherLeader ?? '') : null);
     if (this.#leading === null) this.#forgetSilences();
-    else if (before === null) this.#tick();
+    else if (before === null || before.fence === null) this.#tick();
   }
 
   /** In the same turn of the event loop as the decision. */
@@ -153,8 +157,7 @@ export class Beats {
   }
 
   /** A round of an agent that stood still may come before its next beats. */
-  #lastResumedAtMs(): number {
-    const nowMs = this.#ports.clock.bootMs();
+  #lastResumedAtMs(nowMs: number): number {
     const { suspectAfterMs } = this.#ports.settings.current().dynamic;
     return this.#beatenAtMs !== null && nowMs - this.#beatenAtMs >= suspectAfterMs ? nowMs : this.#resumedAtMs;
   }
@@ -179,38 +182,52 @@ export class Beats {
       if (this.#beatenAtMs !== null && nowMs - this.#beatenAtMs >= suspectAfterMs) this.#resumedAtMs = nowMs;
       this.#beatenAtMs = nowMs;
       this.#lookAfterVoters(nowMs, suspectAfterMs);
-      for (const member of members) void this.#beat(member);
+      this.#beat(members, nowMs);
     } else this.#beatenAtMs = null;
-    this.#cancel = this.#leading === null ? () => {} : clock.timer(suspectAfterMs / BEATS_PER_SUSPICION, () => this.#tick());
+    this.#cancel = fence === null ? () => {} : clock.timer(suspectAfterMs / BEATS_PER_SUSPICION, () => this.#tick());
   }
 
   /** A leader that is left alone asks etcd at once whether it still leads. */
   #lookAfterVoters(nowMs: number, suspectAfterMs: number): void {
     const c = this.#last;
     if (c === null || nowMs - this.#desertedAtMs < suspectAfterMs || nowMs - this.#readAtMs < suspectAfterMs) return;
-    if (!isDeserted(this.#asOfNow(c))) return;
+    if (!isDeserted(this.#asOf(c, nowMs))) return;
     this.#desertedAtMs = nowMs;
     this.#listener.wake();
   }
 
-  async #beat(member: Member): Promise<void> {
+  /**
+   * The clock is read once for all of them: that costs a call of the kernel, and an idle cluster is
+   * the usual one.
+   */
+  #beat(members: readonly Member[], sentAtMs: number): void {
     const leading = this.#leading;
     if (leading === null) return;
-    const { clock, links } = this.#ports;
-    const sentAtMs = clock.bootMs();
-    const asksToVouch = this.#needsVouchers(leading, sentAtMs);
-    const message = beatMessage({ term: leading.term, asksToVouch });
-    const told = await links.ask(member, message, { timeoutMs: ANSWER_TIMEOUT_MS });
-    if (told === null || this.#leading === null) return;
-    this.#heardFrom(member.name);
-    if (sameTerm(leading, this.#leading)) this.#answered(member.name, readAnswer(told), sentAtMs, leading);
+    const { links } = this.#ports;
+    const message = this.#message(leading.term, this.#needsVouchers(leading, sentAtMs));
+    for (const member of members) {
+      void links.ask(member, message, { timeoutMs: ANSWER_TIMEOUT_MS }).then((told) => {
+        if (told === null || this.#leading === null) return;
+        const nowMs = this.#ports.clock.bootMs();
+        this.#heardFrom(member.name, nowMs);
+        if (sameTerm(leading, this.#leading)) this.#answered(member.name, readAnswer(told), { sentAtMs, nowMs }, leading);
+      });
+    }
+  }
+
+  /** The same object again while it says the same: the link has its text already. */
+  #message(term: string, asksToVouch: boolean): JsonObject {
+    const said = this.#said;
+    if (said?.term === term && said.asksToVouch === asksToVouch) return said.message;
+    const message = beatMessage({ term, asksToVouch });
+    this.#said = { term, asksToVouch, message };
+    return message;
   }
 
   /** Whatever it says: the way between the two is open. */
-  #heardFrom(name: string): void {
-    const { clock, settings } = this.#ports;
-    const [nowMs, before] = [clock.bootMs(), this.#lastHeard.get(name)];
-    const silence = silenceAsOf(nowMs, before, settings.current().dynamic.suspectAfterMs);
+  #heardFrom(name: string, nowMs: number): void {
+    const before = this.#lastHeard.get(name);
+    const silence = silenceAsOf(nowMs, before, this.#ports.settings.current().dynamic.suspectAfterMs);
     this.#lastHeard.set(name, { atMs: nowMs, silence });
     if (silence === undefined || silence === before?.silence) return;
     this.#silences = new Map([...this.#silences, [name, silence]]);
@@ -224,10 +241,14 @@ export class Beats {
     return fence !== null && c?.isPrimary === true && !c.paused && !c.o.syncUnsettled && (halfway === null || nowMs >= halfway);
   }
 
-  #answered(name: string, answer: BeatAnswer, sentAtMs: number, { fence, term }: Leading): void {
-    const { clock } = this.#ports;
+  #answered(
+    name: string,
+    answer: BeatAnswer,
+    { sentAtMs, nowMs }: { readonly sentAtMs: number; readonly nowMs: number },
+    { fence, term }: Leading,
+  ): void {
     const before = this.#answers.get(name);
-    this.#answers.set(name, { atMs: clock.bootMs(), fence: answer.fence, leader: answer.leader });
+    this.#answers.set(name, { atMs: nowMs, fence: answer.fence, leader: answer.leader });
     const isFenced = answer.fence !== null && fence !== null && answer.fence === fenceText(fence);
     const isReplaced = answer.leader !== null && answer.leader.term !== term && before?.leader?.term !== answer.leader.term;
     if ((isFenced && before?.fence !== answer.fence) || isReplaced) this.#listener.wake();
@@ -246,11 +267,20 @@ export class Beats {
     const c = this.#last;
     const { fence } = c?.o.pg ?? {};
     const vouches = beat.asksToVouch && this.#vouches(from, beat.term);
-    return answerMessage({
+    return this.#reply({
       fence: fence === undefined || fence === 'unreadable' ? null : fenceText(fence),
       leader: this.#following,
       vouches,
     });
+  }
+
+  /** Likewise. */
+  #reply(answer: BeatAnswer): JsonObject {
+    const { fence, leader } = answer;
+    if (answer.vouches) return answerMessage(answer);
+    if (this.#replied?.fence !== fence || this.#replied.leader !== leader)
+      this.#replied = { fence, leader, message: answerMessage(answer) };
+    return this.#replied.message;
   }
 
   #vouches(leader: string, term: string): boolean {
@@ -270,6 +300,6 @@ function hearers({ view, me }: Context): readonly Member[] {
 
 /** The same lead, by the same synchronous set. */
 function sameTerm(a: Leading | null, b: Leading | null): boolean {
-  if (a === null || b === null || a.term !== b.term) return a === b;
+  if (a === b || a === null || b === null || a.term !== b.term) return a === b;
   return (a.fence === null ? '' : fenceText(a.fence)) === (b.fence === null ? '' : fenceText(b.fence));
 }

@@ -57,6 +57,7 @@ export class LeaderWatch {
 
   /** What was found before this process stood still says nothing about now. */
   get knocks(): Knocks | null {
+    if (this.#knocks === null) return null;
     return this.#ports.clock.bootMs() - this.#knockedAtMs > KNOCKS_LAST_MS ? null : this.#knocks;
   }
 

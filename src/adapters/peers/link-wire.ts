@@ -30,6 +30,8 @@ const BACKLOG_MAX_BYTES = 2 * MESSAGE_MAX_BYTES;
  */
 const KEEPALIVE_MS = 5000;
 const LINE_FEED = 0x0a;
+/** Characters of a body that is worth remembering. */
+const REMEMBERED_MAX = 300;
 
 export interface Line {
   readonly kind: '?' | '!';
@@ -44,13 +46,36 @@ export function lineOf(kind: Line['kind'], id: number, body: JsonObject | null):
   return line.length * 3 <= MESSAGE_MAX_BYTES || Buffer.byteLength(line) <= MESSAGE_MAX_BYTES ? line : null;
 }
 
-/** JSON.stringify takes a fraction of the time, and refuses the bigints of stringifyCompact. */
+/** Beats say the same again and again: the last body, and its text. */
+let lastSaid: { readonly body: JsonObject; readonly text: string } | null = null;
+
 function textOf(body: JsonObject | null): string {
+  if (body === null) return 'null';
+  if (lastSaid?.body === body) return lastSaid.text;
+  const text = textOfNew(body);
+  lastSaid = text.length > REMEMBERED_MAX ? null : { body, text };
+  return text;
+}
+
+/** JSON.stringify takes a fraction of the time, and refuses the bigints of stringifyCompact. */
+function textOfNew(body: JsonObject): string {
   try {
     return JSON.stringify(body);
   } catch {
     return stringifyCompact(body);
   }
+}
+
+/** Likewise: the last text that came, and what it means. Nobody changes a message. */
+let lastHeard: { readonly text: string; readonly body: JsonObject } | null = null;
+
+/** Null: neither an object nor null. Throws RegentError when the JSON is broken. */
+function bodyOf(text: string): { readonly body: JsonObject | null } | null {
+  if (lastHeard?.text === text) return lastHeard;
+  const body = parseJson(text);
+  if (body !== null && !isJsonObject(body)) return null;
+  if (body !== null && text.length <= REMEMBERED_MAX) lastHeard = { text, body };
+  return { body };
 }
 
 /** Null: not a line of this protocol. Throws RegentError when the JSON is broken. */
@@ -59,8 +84,8 @@ function parseLine(text: string): Line | null {
   const kind = text[0];
   const id = Number(text.slice(1, space));
   if (space < 2 || (kind !== '?' && kind !== '!') || !Number.isSafeInteger(id)) return null;
-  const body = parseJson(text.slice(space + 1));
-  return body === null || isJsonObject(body) ? { kind, id, body } : null;
+  const told = bodyOf(text.slice(space + 1));
+  return told === null ? null : { kind, id, body: told.body };
 }
 
 export interface WireHandlers {

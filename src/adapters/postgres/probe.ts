@@ -10,9 +10,10 @@ import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { oneAtATime } from '../../support/one-at-a-time.ts';
 import { parseBackupLabel } from './backup-label.ts';
 import type { ControlData } from './control-data.ts';
-import { type DataDirFacts, dataDirTrouble, inspectDataDir } from './data-dir.ts';
+import { type DataDirFacts, dataDirTrouble } from './data-dir.ts';
 import type { HeldProcess } from './detect.ts';
-import { type DirectoryMark, IF_UNREADABLE, isMarked } from './directory-mark.ts';
+import { type DirectoryLook, DirectoryLooker } from './directory-look.ts';
+import { IF_UNREADABLE } from './directory-mark.ts';
 import { readFacts } from './facts-query.ts';
 import { type LocalServer, runner } from './local-server.ts';
 import { isManaged } from './origin.ts';
@@ -43,6 +44,7 @@ const TRIM_EVERY_MS = 60_000;
 
 export class Probe {
   readonly #server: LocalServer;
+  readonly #directory: DirectoryLooker;
   readonly #pending: PendingRestartReader;
   #identity: { readonly startTicks: string; readonly systemIdentifier: string } | null = null;
   #lastComplaint = '';
@@ -52,6 +54,7 @@ export class Probe {
 
   constructor(server: LocalServer) {
     this.#server = server;
+    this.#directory = new DirectoryLooker(server.clock);
     this.#pending = new PendingRestartReader(server.clock);
   }
 
@@ -67,9 +70,11 @@ export class Probe {
     const leftMs = () => Math.max(1, deadline - clock.monotonicMs());
     const { dataDir } = settings.postgresql;
     this.#trimNowAndThen();
-    const unknown: DataDirFacts = { state: 'inaccessible', incompleteWork: null, major: null, standbySignal: false };
-    const files = this.#within(inspectDataDir(dataDir), leftMs(), unknown);
-    const marked = (mark: DirectoryMark) => this.#within(isMarked(dataDir, mark), leftMs(), IF_UNREADABLE[mark]);
+    const unknown: DirectoryLook = {
+      facts: { state: 'inaccessible', incompleteWork: null, major: null, standbySignal: false },
+      marks: IF_UNREADABLE,
+    };
+    const files = this.#within(this.#directory.look(dataDir), leftMs(), unknown);
     const fence = await this.#within(this.#server.fence.read(dataDir), leftMs(), 'unreadable');
     const postmaster = watch.current(dataDir);
     const answer = postmaster ? await this.#ask(postmaster, Math.max(1, leftMs() - FILES_RESERVE_MS)) : null;
@@ -77,13 +82,17 @@ export class Probe {
     const alive = postmaster !== null && postmaster.state() !== 'gone' ? postmaster : null;
     const unexplained = alive === null ? findUnexplained(this.#server) : null;
     this.#unexplained.note(this.#server, unexplained);
-    const directory = await files;
+    const directory = (await files).facts;
     const ending = answer?.state === 'starting' && readPidFile(dataDir)?.status === 'stopping';
     const control = await this.#controlData(directory, alive === null || answer?.systemIdentifier == null || ending, leftMs());
     if (alive === null) this.#server.heartbeat.reset();
     const live = alive === null ? null : answer;
     const timeline = live?.sql ? live.sql.timeline : control ? stoppedTimeline(control) : null;
     this.#server.walSegmentBytes ??= control?.walSegmentBytes ?? null;
+    const localHistory = await this.#within(this.#localHistory(timeline), leftMs(), []);
+    const unmanaged = alive !== null && (await this.#within(this.#unmanaged(), leftMs(), false));
+    // After the server was asked: a job marks the directory before it starts one.
+    const { marks } = await this.#within(this.#directory.look(dataDir), leftMs(), unknown);
     const facts: PostgresFacts = {
       dataDir: directory.state,
       ...(directory.incompleteWork === null ? {} : { incompleteWork: directory.incompleteWork }),
@@ -95,18 +104,18 @@ export class Probe {
       ...(unexplained === null ? {} : { unexplained }),
       sql: live?.sql ?? null,
       control: alive === null && unexplained === null && control !== null ? controlFacts(control) : null,
-      localHistory: await this.#within(this.#localHistory(timeline), leftMs(), []),
+      localHistory,
       standbySignal: directory.standbySignal,
       // Only a start writes another word there, and a postmaster that is stopping never starts
       // again.
       ...(alive !== null && ending && control?.state === 'shut down' ? { closed: true } : {}),
-      ...(alive !== null && (await this.#within(this.#unmanaged(), leftMs(), false)) ? { unmanaged: true } : {}),
+      ...(unmanaged ? { unmanaged: true } : {}),
       ...(live?.refusal === undefined ? {} : { refusal: live.refusal }),
       ...(live?.lockedOut === undefined ? {} : { lockedOut: live.lockedOut }),
       ...baseBackupOf(directory, control),
-      ...((await marked('restored')) ? { restored: true } : {}),
-      ...((await marked('strayed')) ? { strayed: true } : {}),
-      ...((await marked('opened-by-hand')) ? { openedByHand: true } : {}),
+      ...(marks.restored ? { restored: true } : {}),
+      ...(marks.strayed ? { strayed: true } : {}),
+      ...(marks['opened-by-hand'] ? { openedByHand: true } : {}),
       ...(fence === null ? {} : { fence }),
     };
     const timelineFingerprint = await this.#within(this.#timelineFingerprint(facts), leftMs(), null);

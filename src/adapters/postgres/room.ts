@@ -58,7 +58,8 @@ export class Room {
   async #look(dataDir: string, segmentBytes: number): Promise<string | null> {
     let trouble: string | null = null;
     for (const [name, path] of [
-      ['the data directory', dataDir],
+      // Not in the directory itself: that would look changed at every round (directory-look.ts).
+      ['the data directory', join(dataDir, 'base')],
       ['pg_wal', join(dataDir, 'pg_wal')],
     ] as const) {
       trouble ??= await writing(name, path);
