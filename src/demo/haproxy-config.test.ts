@@ -27,9 +27,17 @@ describe('haproxyConfig', () => {
   it('sends writes to the primary alone, and notices when its host is gone', () => {
     const primary = section(text, 'backend postgres_primary');
     expect(primary).toContain('option httpchk OPTIONS /primary');
-    expect(primary).toMatch(/option srvtcpka\n.*\n.*\n.*\n +default-server tcp-ut 6s\n/);
+    expect(primary).toMatch(/option srvtcpka\n.*\n.*\n.*\n +default-server tcp-ut 6s maxconn 1000\n/);
     expect(text).not.toMatch(/^ .*shutdown-sessions/m);
     expect(primary).toContain('server patroni2 127.0.0.1:5434 check port 8009');
+  });
+
+  it('keeps clients while there is no primary, and leads nobody but the router into the waiting room', () => {
+    const primary = section(text, 'backend postgres_primary');
+    expect(primary).toMatch(/ {4}option allbackups\n {4}use-server waiting-room if \{ fe_name regent_wait \}\n/);
+    expect(primary).toMatch(/\n {4}server waiting-room 127\.0\.0\.1:1 maxconn 1 backup$/);
+    expect(text).toContain('frontend regent_wait\n    bind unix@/run\\ dir/wait.sock mode 600\n    default_backend postgres_primary\n');
+    expect(section(text, 'backend postgres_replicas')).not.toContain('waiting-room');
   });
 
   it('sends reads to every healthy node, whose sessions end by themselves', () => {

@@ -5,6 +5,7 @@
  * Backend and server names are what `regent router` addresses over the runtime socket:
  * postgres_primary, postgres_replicas, and the members' names.
  */
+import { dirname } from 'node:path';
 import { RegentError } from '../support/errors.ts';
 
 export interface HaproxyDescription {
@@ -41,6 +42,12 @@ export interface HaproxyDescription {
 
 /** The foreground's own output, changes of servers and worse. */
 export const LOG_TO_STDOUT = 'stdout format raw daemon notice';
+
+/**
+ * Of the process and, so that it changes nothing there, of each server for writes: HAProxy 3 takes
+ * queued clients only to a server that has a limit.
+ */
+const MOST_CLIENTS = 1000;
 
 export const PRIMARY_BACKEND = 'postgres_primary';
 export const REPLICA_BACKEND = 'postgres_replicas';
@@ -111,7 +118,7 @@ export function haproxyConfig(description: HaproxyDescription): string {
   const servers = serverLines(description);
   const resolvers = nameserver === null ? '' : ' resolvers names init-addr libc,none';
   return `global
-    maxconn 1000
+    maxconn ${MOST_CLIENTS}
     log ${description.log}
     # regent router speaks through this socket; without it the health checks below decide alone.
     stats socket ${socketPath(description.runtimeSocket)} mode 600 level admin
@@ -127,25 +134,40 @@ defaults
     # A check runs every 3 s while all is well, and more often while a server is changing or down: that is where the new primary comes from.
     default-server inter 3s fastinter 500ms downinter 1s fall 3 rise 2${resolvers}
 ${resolverSection(nameserver)}
+# Both are for regent router: it waits in the waiting room, so that others are queued, and notices a reload.
+frontend regent_wait
+    bind unix@${socketPath(dirname(description.runtimeSocket))}/wait.sock mode 600
+    default_backend ${PRIMARY_BACKEND}
+frontend regent_sign
+    mode http
+    bind unix@${socketPath(dirname(description.runtimeSocket))}/sign.sock mode 600
+    timeout client 1h
+    http-request return status 200
+
 frontend postgres_write
     bind ${bindAddress}:${writePort}
     default_backend ${PRIMARY_BACKEND}
 
-# Only the leader answers 200 to /primary. A client that comes while the old primary is down and the new one not yet known is held:
-# its connection is tried again every 200 ms, for up to 6 s, with whichever server is up by then. Sessions end with their server; those whose
-# server has vanished without a word end after 6 s. (No on-marked-down shutdown-sessions: HAProxy 3.0 would leave held clients hanging.)
+# Only the leader answers 200 to /primary. A client that comes while no server is up is kept. Nobody answers in the waiting room, so it is
+# tried again every 200 ms for up to 6 s; while regent router occupies the one place there, it is queued for up to 10 s, and gets the next
+# primary within milliseconds. Sessions end with their server; those whose server has vanished without a word end after 6 s.
+# (No on-marked-down shutdown-sessions: HAProxy 3.0 would leave kept clients hanging.)
 backend ${PRIMARY_BACKEND}
     option httpchk OPTIONS /primary
     http-check expect status 200
     retries 30
     option redispatch 1
     timeout connect 200ms
+    timeout queue 10s
+    option allbackups
+    use-server waiting-room if { fe_name regent_wait }
     option srvtcpka
     srvtcpka-idle 3s
     srvtcpka-intvl 1s
     srvtcpka-cnt 3
-    default-server tcp-ut 6s
+    default-server tcp-ut 6s maxconn ${MOST_CLIENTS}
 ${servers.join('\n')}
+    server waiting-room 127.0.0.1:1 maxconn 1 backup
 
 frontend postgres_read
     bind ${bindAddress}:${readPort}

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ClusterView, Member } from '../core/cluster.ts';
-import { CUT_AFTER_MS, type HaproxyServer, NEW_ROUTER, type RouterInput, type RouterMemory, routerCommands } from './decide.ts';
+import { type HaproxyServer, NEW_ROUTER, type RouterInput, type RouterMemory, routerCommands } from './decide.ts';
 
 function member(name: string, role: Member['role'], state: Member['state'] = 'running'): Member {
   return {
@@ -54,9 +54,11 @@ const nobody = view(null, [member('a', 'replica'), member('b', 'replica')]);
 const aServed: RouterMemory = { routed: 'a@5', serving: true, routedAtMs: 0 };
 const aLost: RouterMemory = { ...aServed, serving: false };
 
-function decide(more: Partial<RouterInput>) {
-  const haproxy = [server('a', true), server('b', false)];
-  return routerCommands({ view: aLeads, haproxy, memory: aServed, assertMs: 10_000, monotonicMs: 100_000, ...more });
+type Scene = Partial<Omit<RouterInput, 'haproxy'>> & { readonly haproxy?: readonly HaproxyServer[]; readonly hasWaitingRoom?: boolean };
+
+function decide({ haproxy = [server('a', true), server('b', false)], hasWaitingRoom = false, ...more }: Scene) {
+  const state = { servers: haproxy, hasWaitingRoom };
+  return routerCommands({ view: aLeads, haproxy: state, memory: aServed, assertMs: 10_000, monotonicMs: 100_000, ...more });
 }
 
 describe('with a primary', () => {
@@ -64,20 +66,20 @@ describe('with a primary', () => {
     expect(decide({})).toEqual({ commands: [], memory: aServed, because: null });
   });
 
-  it('raises the new one first, then puts the old one down; it cuts the old sessions once no client is being connected there', () => {
+  it('raises the new one first, then puts the old one down and cuts its sessions', () => {
     const haproxy = [server('a', true, { sessions: 3 }), server('b', false)];
     expect(decide({ view: bLeads, haproxy, memory: aLost })).toEqual({
       commands: [
         { kind: 'up', server: 'b' },
         { kind: 'down', server: 'a' },
+        { kind: 'cut', server: 'a' },
       ],
       memory: { routed: 'b@7', serving: true, routedAtMs: 100_000 },
       because: 'b is the primary',
     });
     const memory = { routed: 'b@7', serving: true, routedAtMs: 100_000 };
     const later = { view: bLeads, haproxy: [server('a', false, { sessions: 2 }), server('b', true)], memory };
-    expect(decide({ ...later, monotonicMs: 100_000 + CUT_AFTER_MS - 1 }).commands).toEqual([]);
-    expect(decide({ ...later, monotonicMs: 100_000 + CUT_AFTER_MS })).toEqual({
+    expect(decide({ ...later, monotonicMs: 100_050 })).toEqual({
       commands: [{ kind: 'cut', server: 'a' }],
       memory,
       because: null,
@@ -115,6 +117,28 @@ describe('with a primary', () => {
 });
 
 describe('between two primaries', () => {
+  const bTook = view('b', [member('a', 'primary'), member('b', 'replica')], '7');
+  const inUse = [server('a', true, { sessions: 3 }), server('b', false)];
+
+  it('retires the old one as soon as another holds the key, where clients can wait for the new one', () => {
+    const first = decide({ view: bTook, haproxy: inUse, hasWaitingRoom: true });
+    expect(first.commands).toEqual([
+      { kind: 'down', server: 'a' },
+      { kind: 'cut', server: 'a' },
+    ]);
+    expect(decide({ view: bTook, haproxy: inUse, hasWaitingRoom: true, memory: first.memory }).commands).toEqual(first.commands);
+    expect(decide({ view: bTook, haproxy: inUse }).commands).toEqual([]);
+  });
+
+  it.each([
+    ['nobody holds the key', nobody, aServed],
+    ['the old one holds it, and is not serving', view('a', [member('a', 'replica'), member('b', 'replica')], '8'), aServed],
+    ['HAProxy does not know the new one', view('c', [member('c', 'replica')], '8'), aServed],
+    ['it has not seen a primary yet', bTook, NEW_ROUTER],
+  ])('leaves the old one alone while %s', (_what, seen, memory) => {
+    expect(decide({ view: seen, haproxy: inUse, hasWaitingRoom: true, memory }).commands).toEqual([]);
+  });
+
   it('leaves the servers as they are, and says so once', () => {
     const first = decide({ view: nobody });
     expect(first).toMatchObject({ commands: [], memory: aLost, because: expect.stringContaining('nobody') });
@@ -146,7 +170,7 @@ it('has exactly the primary up whenever there is one, whatever the checks did, a
         for (const name of flips) up[name] = !up[name];
         const seen = view(leader, [member('a', ...a), member('b', ...b)], String(index));
         const look = () => {
-          const haproxy = [server('a', up['a']!), server('b', up['b']!)];
+          const haproxy = { servers: [server('a', up['a']!), server('b', up['b']!)], hasWaitingRoom: false };
           return routerCommands({ view: seen, haproxy, memory, assertMs: 10_000, monotonicMs: index });
         };
         const decision = look();

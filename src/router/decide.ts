@@ -8,11 +8,13 @@
  * only for a while after the change. It marks every other server down whenever it appears up,
  * because etcd knows better which member leads.
  *
- * Between two primaries the router says nothing. With no server up, HAProxy closes a new connection
- * at once. While the old server still counts as up, HAProxy retries a refused connection, and so it
- * reaches the new primary without an error. It retries (`retries`) after the shorter of `timeout
- * connect` and 1 s, on another server with `option redispatch 1`. Holding clients with the
- * frontend's maxconn would be quicker. But raising it from 0 while clients wait deadlocks HAProxy
+ * While nobody holds the leader key the router says nothing. When another member than before has
+ * it, the old primary is over: its server goes down and its sessions end at once, and clients wait
+ * in the waiting room until the new leader is a running primary. Where HAProxy's file has no such
+ * room, the old server must go on counting as up until then. For with no server up, HAProxy closes
+ * a new connection; while one counts as up, it retries a refused connection (`retries`), after the
+ * shorter of `timeout connect` and 1 s, on another server with `option redispatch 1`. Holding
+ * clients with the frontend's maxconn deadlocks HAProxy when it is raised from 0
  * (haproxy/haproxy#2726, seen with 2.6.12: its own watchdog kills it).
  */
 import { type ClusterView, memberOf } from '../core/cluster.ts';
@@ -28,11 +30,18 @@ export interface HaproxyServer {
   readonly sessions: number;
 }
 
-/** The servers of the primary backend. */
-export type HaproxyState = readonly HaproxyServer[];
+export interface HaproxyState {
+  /** Of the primary backend. */
+  readonly servers: readonly HaproxyServer[];
+  /** Clients are kept while no server is up (waiting-room.ts). */
+  readonly hasWaitingRoom: boolean;
+}
+
+/** As HAProxy's file calls it; it is no member. */
+export const WAITING_ROOM = 'waiting-room';
 
 export interface RouterCommand {
-  /** cut: close all its sessions. */
+  /** cut: end its sessions. */
   readonly kind: 'up' | 'down' | 'cut';
   readonly server: string;
 }
@@ -46,12 +55,6 @@ export interface RouterMemory {
 }
 
 export const NEW_ROUTER: RouterMemory = { routed: null, serving: false, routedAtMs: 0 };
-
-/**
- * Longer than HAProxy waits before it retries a connection: the shorter of `timeout connect` and 1
- * s.
- */
-export const CUT_AFTER_MS = 1000;
 
 export interface RouterInput {
   readonly view: ClusterView;
@@ -72,17 +75,18 @@ export interface RouterDecision {
 export function routerCommands({ view, haproxy, memory, assertMs, monotonicMs }: RouterInput): RouterDecision {
   const primary = servingPrimary(view);
   if (!primary) {
+    const commands = haproxy.hasWaitingRoom ? retire(haproxy.servers, view.leader?.name ?? null, memory) : [];
     const lost = memory.serving
       ? view.leader
         ? `${view.leader.name} holds the leader key, but is not a running primary (yet)`
         : 'nobody leads'
       : null;
-    return { commands: [], memory: { ...memory, serving: false }, because: lost };
+    return { commands, memory: { ...memory, serving: false }, because: lost };
   }
   const key = `${primary.name}@${primary.term}`;
   const fresh = memory.routed !== key || !memory.serving;
   const routed: RouterMemory = { routed: key, serving: true, routedAtMs: fresh ? monotonicMs : memory.routedAtMs };
-  if (!haproxy.some(({ name }) => name === primary.name)) {
+  if (!haproxy.servers.some(({ name }) => name === primary.name)) {
     return {
       commands: [],
       memory: routed,
@@ -90,7 +94,7 @@ export function routerCommands({ view, haproxy, memory, assertMs, monotonicMs }:
     };
   }
   const inOfficeMs = monotonicMs - routed.routedAtMs;
-  const commands = steer(haproxy, primary.name, { assert: inOfficeMs <= assertMs, cut: inOfficeMs >= CUT_AFTER_MS });
+  const commands = steer(haproxy.servers, primary.name, inOfficeMs <= assertMs);
   if (fresh) return { commands, memory: routed, because: `${primary.name} is the primary` };
   return { commands, memory: routed, because: overruled(commands) ? `HAProxy disagreed that ${primary.name} is the primary` : null };
 }
@@ -109,26 +113,25 @@ function overruled(commands: readonly RouterCommand[]): boolean {
   return commands.some(({ kind }) => kind !== 'cut');
 }
 
+/** Of all but the successor, once the leader key is another's than the one routed to. */
+function retire(servers: readonly HaproxyServer[], successor: string | null, { routed }: RouterMemory): RouterCommand[] {
+  const isKnown = servers.some(({ name }) => name === successor);
+  if (!isKnown || routed === null || routed.startsWith(`${successor}@`)) return [];
+  const others = servers.filter(({ name, ours }) => ours && name !== successor);
+  return others.flatMap(close);
+}
+
+function close({ name, up, sessions }: HaproxyServer): RouterCommand[] {
+  return [...(up ? [{ kind: 'down', server: name } as const] : []), ...(sessions > 0 ? [{ kind: 'cut', server: name } as const] : [])];
+}
+
 /**
  * The primary comes first. While both appear up, a refused client is retried; with none up, its
- * connection is closed. Sessions are closed only CUT_AFTER_MS after the change of primary. HAProxy
- * 3.0 forgets a client whose session is ended while it is still connecting (seen with 3.0.11: the
- * client gets no answer until `timeout client`). After CUT_AFTER_MS, HAProxy has retried those
- * clients on the new primary, and the sessions left on the old one are established.
+ * connection may be closed.
  */
-function steer(
-  servers: HaproxyState,
-  primary: string,
-  { assert, cut }: { readonly assert: boolean; readonly cut: boolean },
-): RouterCommand[] {
+function steer(servers: readonly HaproxyServer[], primary: string, assert: boolean): RouterCommand[] {
   const mine = servers.filter(({ ours }) => ours);
   const raise = mine.filter(({ name, up }) => name === primary && !up && assert);
   const others = mine.filter(({ name }) => name !== primary);
-  return [
-    ...raise.map(({ name }) => ({ kind: 'up', server: name }) as const),
-    ...others.flatMap(({ name, up, sessions }) => [
-      ...(up ? [{ kind: 'down', server: name } as const] : []),
-      ...(sessions > 0 && cut ? [{ kind: 'cut', server: name } as const] : []),
-    ]),
-  ];
+  return [...raise.map(({ name }) => ({ kind: 'up', server: name }) as const), ...others.flatMap(close)];
 }

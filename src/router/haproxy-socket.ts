@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import type { Clock } from '../ports/clock.ts';
 import { RegentError } from '../support/errors.ts';
-import type { HaproxyServer, HaproxyState, RouterCommand } from './decide.ts';
+import { type HaproxyServer, type HaproxyState, type RouterCommand, WAITING_ROOM } from './decide.ts';
 
 const LARGEST_ANSWER = 8 * 1024 * 1024;
 /** Type of the servers' rows in `show stat` (HAProxy's management guide, 9.3). */
@@ -11,10 +11,13 @@ export interface Haproxy {
   /** The servers of the backend. Throws HAPROXY_UNREACHABLE, HAPROXY_NO_BACKEND. */
   state(): Promise<HaproxyState>;
   /**
-   * Sends all of them in one line, so that nothing comes in between. Throws HAPROXY_UNREACHABLE,
-   * HAPROXY_REFUSED with HAProxy's words.
+   * Sends all but `cut` in one line, so that nothing comes in between. False: sessions are left,
+   * because some of that server were still being connected; ask again soon. Throws
+   * HAPROXY_UNREACHABLE, HAPROXY_REFUSED with HAProxy's words.
    */
-  run(commands: readonly RouterCommand[]): Promise<void>;
+  run(commands: readonly RouterCommand[]): Promise<boolean>;
+  /** Moves the waiting room. Throws as run() does, and HAPROXY_NO_LIMIT. */
+  placeWaitingRoom(host: string, port: number): Promise<void>;
 }
 
 export interface HaproxyOptions {
@@ -29,27 +32,65 @@ export interface HaproxyOptions {
  * each command line.
  */
 export function createHaproxy({ socketPath, backend, clock, timeoutMs }: HaproxyOptions): Haproxy {
+  const ask = async (line: string, isFine: (answer: string) => boolean) => {
+    const answer = (await askHaproxy(socketPath, line, clock, timeoutMs)).trim();
+    if (isFine(answer)) return;
+    throw new RegentError('HAPROXY_REFUSED', `HAProxy: ${answer.replace(/\s+/g, ' ')} (to: ${line})`, {
+      mend: 'the stats socket needs `level admin`',
+    });
+  };
   return {
     state: async () => {
       const rows = parseStat(await askHaproxy(socketPath, `show stat ${backend} ${SERVER_ROWS} -1`, clock, timeoutMs));
-      if (rows.length > 0) return rows.map(toServer);
+      const servers = rows.map(toServer).filter(({ name }) => name !== WAITING_ROOM);
+      if (servers.length > 0) return { servers, hasWaitingRoom: servers.length < rows.length && withoutLimit(rows) === null };
       throw new RegentError('HAPROXY_NO_BACKEND', `HAProxy has no backend '${backend}' with servers`, {
         mend: 'set router.primary_backend to the backend that holds the members',
       });
     },
     run: async (commands) => {
-      const line = commands.map((command) => toLine(backend, command)).join('; ');
-      const answer = (await askHaproxy(socketPath, line, clock, timeoutMs)).trim();
-      if (answer === '') return;
-      throw new RegentError('HAPROXY_REFUSED', `HAProxy: ${answer.replace(/\s+/g, ' ')} (to: ${line})`, {
-        mend: 'the stats socket needs `level admin`',
-      });
+      const verdicts = commands.filter(({ kind }) => kind !== 'cut');
+      if (verdicts.length > 0) {
+        await ask(verdicts.map(({ kind, server }) => `set server ${backend}/${server} health ${kind}`).join('; '), isNothing);
+      }
+      const cuts = commands.filter(({ kind }) => kind === 'cut').map(({ server }) => server);
+      if (cuts.length === 0) return true;
+      // After the verdicts, so that nobody comes any more.
+      const busy = serversInConnect(await askHaproxy(socketPath, 'show sess', clock, timeoutMs), backend);
+      const calm = cuts.filter((server) => !busy.has(server));
+      if (calm.length > 0) await ask(calm.map((server) => `shutdown sessions server ${backend}/${server}`).join('; '), isNothing);
+      return calm.length === cuts.length;
+    },
+    placeWaitingRoom: async (host, port) => {
+      const unlimited = withoutLimit(parseStat(await askHaproxy(socketPath, `show stat ${backend} ${SERVER_ROWS} -1`, clock, timeoutMs)));
+      if (unlimited !== null) {
+        throw new RegentError('HAPROXY_NO_LIMIT', `HAProxy's server ${unlimited} has no maxconn`, {
+          mend: 'add maxconn to the servers: without it HAProxy 3 leaves clients in the queue when the server comes up',
+        });
+      }
+      await ask(`set server ${backend}/${WAITING_ROOM} addr ${host} port ${port}`, (answer) =>
+        /port (?:changed|.*no need)|no need to change the port/.test(answer),
+      );
     },
   };
 }
 
-function toLine(backend: string, { kind, server }: RouterCommand): string {
-  return kind === 'cut' ? `shutdown sessions server ${backend}/${server}` : `set server ${backend}/${server} health ${kind}`;
+const isNothing = (answer: string) => answer === '';
+
+/** The name of a server without `maxconn`; null when all have it. */
+function withoutLimit(rows: ReturnType<typeof parseStat>): string | null {
+  return rows.find((row) => !row['slim'])?.['svname'] ?? null;
+}
+
+/**
+ * Of `show sess`, a line each: the servers of the backend with a session whose server's side is not
+ * established. HAProxy 3.0 forgets a client whose session is ended then (seen with 3.0.11: the
+ * client gets neither answer nor end until `timeout client`). That side is called `s1` before
+ * HAProxy 2.6. Its state is 1 to 7 until it is SC_ST_EST, 8.
+ */
+export function serversInConnect(text: string, backend: string): ReadonlySet<string> {
+  const names = [...text.matchAll(/^0x[0-9a-f]+: .*? be=(\S+) srv=(\S+) .*\b(?:scb|s1)=\[[1-7],/gm)];
+  return new Set(names.flatMap(([, of, server]) => (of === backend ? [server!] : [])));
 }
 
 /**

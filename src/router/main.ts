@@ -1,12 +1,17 @@
 /** `regent router`: keeps HAProxy's idea of the primary in step with etcd. */
+import { dirname, join } from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { createSystemClock } from '../adapters/clock/system.ts';
 import { createEtcdDcs } from '../adapters/etcd/store.ts';
 import { createLog } from '../adapters/log/log.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
 import { loadRouterSettings, type RouterSettings } from './config.ts';
-import { createHaproxy } from './haproxy-socket.ts';
-import { createRouter, ROUTER_ASSERT_MS } from './router.ts';
+import { createHaproxy, type Haproxy } from './haproxy-socket.ts';
+import { watchReloads } from './reload-sign.ts';
+import { createRouter, ROUTER_ASSERT_MS, type RouterOptions } from './router.ts';
+import { createWaitingRoom } from './waiting-room.ts';
 
 const HAPROXY_TIMEOUT_MS = 1000;
 
@@ -50,13 +55,15 @@ async function run(settings: RouterSettings): Promise<void> {
   });
   for (const warning of settings.warnings) log.warning(warning);
   const dcs = createEtcdDcs({ settings: etcd, scope, namespace, log, clock });
+  const haproxy = createHaproxy({ socketPath, backend, clock, timeoutMs: HAPROXY_TIMEOUT_MS });
   const router = createRouter({
     dcs,
-    haproxy: createHaproxy({ socketPath, backend, clock, timeoutMs: HAPROXY_TIMEOUT_MS }),
+    haproxy,
     clock,
     log,
     assertMs: ROUTER_ASSERT_MS,
     reconcileMs,
+    ...besideHaproxy({ directory: dirname(socketPath), haproxy, clock, log }),
   });
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
@@ -68,6 +75,23 @@ async function run(settings: RouterSettings): Promise<void> {
   await router.stop();
   dcs.close();
   await log.close();
+}
+
+interface Beside {
+  /** Where HAProxy has its Unix sockets. */
+  readonly directory: string;
+  readonly haproxy: Haproxy;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** What the frontends regent_wait and regent_sign of HAProxy's file are for. */
+export function besideHaproxy({ directory, haproxy, clock, log }: Beside): Required<Pick<RouterOptions, 'waitingRoom' | 'watchReloads'>> {
+  const announce = (host: string, port: number) => haproxy.placeWaitingRoom(host, port);
+  return {
+    waitingRoom: createWaitingRoom({ socketPath: join(directory, 'wait.sock'), announce, clock, log }),
+    watchReloads: (onReload) => watchReloads({ socketPath: join(directory, 'sign.sock'), clock, onReload }),
+  };
 }
 
 /** undefined: wrong usage. */

@@ -2,16 +2,15 @@ import type { Clock } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import type { Log } from '../ports/log.ts';
 import { ensureError } from '../support/errors.ts';
-import { CUT_AFTER_MS, NEW_ROUTER, type RouterMemory, routerCommands } from './decide.ts';
+import { NEW_ROUTER, type RouterMemory, routerCommands } from './decide.ts';
 import type { Haproxy } from './haproxy-socket.ts';
 
 /** How long a new primary is raised against the opinion of HAProxy's checks. */
 export const ROUTER_ASSERT_MS = 10_000;
-/**
- * One more pass follows each change, because a check in progress may have overruled it. Passes go
- * on until the sessions of the old primary may be closed.
- */
+/** One more pass follows each change, because a check in progress may have overruled it. */
 const LOOK_AGAIN_MS = 500;
+/** Until sessions that were being connected are established, or tried on another server. */
+const CUT_AGAIN_MS = 50;
 const READ_TIMEOUT_MS = 2000;
 const TROUBLED_MS = 1000;
 /** The keys of the cluster (with or without the prefix) that say who is primary. */
@@ -25,6 +24,10 @@ export interface RouterOptions {
   /** How long a new primary is raised against the opinion of HAProxy's checks. */
   readonly assertMs: number;
   readonly reconcileMs: number;
+  /** Kept occupied while the router runs. */
+  readonly waitingRoom?: { open(): void; renew(): void; close(): void };
+  /** Calls back when another process of HAProxy's has taken over. */
+  readonly watchReloads?: (onReload: () => void) => { close(): void };
 }
 
 export interface Router {
@@ -45,6 +48,7 @@ class RouterLoop implements Router {
   readonly #options: RouterOptions;
   #memory: RouterMemory = NEW_ROUTER;
   #watch: { close(): void } | null = null;
+  #reloads: { close(): void } | null = null;
   #cancelTimer: () => void = () => undefined;
   #running: Promise<void> | null = null;
   #again = false;
@@ -59,12 +63,22 @@ class RouterLoop implements Router {
     this.#watch = this.#options.dcs.watch(({ key }) => {
       if (key === null || ROUTING_KEYS.test(key)) this.#wake();
     });
+    const { log, waitingRoom, watchReloads } = this.#options;
+    const reloaded = () => {
+      log.info('HAProxy has a new process, which is told everything again');
+      this.#wake();
+      waitingRoom?.renew();
+    };
+    this.#reloads = watchReloads?.(reloaded) ?? null;
+    waitingRoom?.open();
     this.#wake();
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#watch?.close();
+    this.#reloads?.close();
+    this.#options.waitingRoom?.close();
     this.#cancelTimer();
     await this.#running;
   }
@@ -100,12 +114,13 @@ class RouterLoop implements Router {
     const decision = routerCommands({ view, haproxy: state, memory: this.#memory, assertMs, monotonicMs: clock.monotonicMs() });
     const { commands, because } = decision;
     if (because) log.info(because, { commands: commands.map(({ kind, server }) => `${kind} ${server}`).join(', ') });
-    if (commands.length > 0 && !(await this.#attempt('haproxy', () => haproxy.run(commands).then(() => true)))) {
-      return Math.min(reconcileMs, LOOK_AGAIN_MS);
+    if (commands.length === 0) {
+      this.#memory = decision.memory;
+      return reconcileMs;
     }
-    this.#memory = decision.memory;
-    const settling = this.#memory.serving && clock.monotonicMs() - this.#memory.routedAtMs < CUT_AFTER_MS;
-    return commands.length > 0 || settling ? Math.min(reconcileMs, LOOK_AGAIN_MS) : reconcileMs;
+    const done = await this.#attempt('haproxy', () => haproxy.run(commands));
+    if (done !== null) this.#memory = decision.memory;
+    return Math.min(reconcileMs, done === false ? CUT_AGAIN_MS : LOOK_AGAIN_MS);
   }
 
   /**

@@ -6,7 +6,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { createSystemClock } from '../../src/adapters/clock/system.ts';
 import { createEtcdDcs } from '../../src/adapters/etcd/store.ts';
 import type { Dcs } from '../../src/ports/dcs.ts';
+import { WAITING_ROOM } from '../../src/router/decide.ts';
 import { askHaproxy, createHaproxy, type Haproxy, parseStat } from '../../src/router/haproxy-socket.ts';
+import { besideHaproxy } from '../../src/router/main.ts';
 import { createRouter, type Router } from '../../src/router/router.ts';
 import { type EtcdCluster, startEtcd } from './support/etcd.ts';
 import { type HaproxyStage, startHaproxyStage } from './support/haproxy.ts';
@@ -50,13 +52,21 @@ async function demote(name: string): Promise<void> {
   await record(name, 'replica');
 }
 
-const upServers = async () => (await haproxy.state()).filter(({ up }) => up).map(({ name }) => name);
+const upServers = async () => (await haproxy.state()).servers.filter(({ up }) => up).map(({ name }) => name);
 const routedTo = (name: string) => until(`only ${name} is up`, async () => (await upServers()).join() === name);
 
-function startRouter(): void {
-  router = createRouter({ dcs, haproxy, clock, log, assertMs: 10_000, reconcileMs: 1000 });
+function startRouter(reconcileMs = 1000): void {
+  const beside = besideHaproxy({ directory: stage.folder, haproxy, clock, log });
+  router = createRouter({ dcs, haproxy, clock, log, assertMs: 10_000, reconcileMs, ...beside });
   router.start();
 }
+
+const rowOf = async (server: string) => {
+  const rows = parseStat(await askHaproxy(stage.socketPath, 'show stat postgres_primary -1 -1', clock, 1000));
+  return rows.find(({ svname }) => svname === server)!;
+};
+const roomIsOccupied = () => until('the waiting room is occupied', async () => (await rowOf(WAITING_ROOM))['scur'] === '1');
+const queued = (count: number) => until(`${count} clients are queued`, async () => Number((await rowOf('BACKEND'))['qcur']) === count);
 
 beforeAll(async () => {
   etcd = await startEtcd({ members: 1 });
@@ -148,6 +158,68 @@ describe('regent router', () => {
     await routedTo('b');
   });
 
+  it('retires a primary that has lost the key and still serves, and keeps clients for the next one', async () => {
+    startRouter(60_000);
+    await routedTo('a');
+    await roomIsOccupied();
+    const old = stage.visit();
+    expect(await old.name).toBe('a');
+    expect(await dcs.releaseLeader('a', call)).toBe(true);
+    expect(await dcs.acquireLeader('b', lease, call)).toBe(true);
+    await old.closed;
+    await until('no server is up', async () => (await upServers()).length === 0);
+    const waiting = [stage.visit(), stage.visit(), stage.visit()];
+    await queued(waiting.length);
+    stage.members['b']!.status = 200;
+    await record('b', 'primary');
+    expect(await Promise.all(waiting.map((one) => one.name))).toEqual(['b', 'b', 'b']);
+    for (const one of waiting) one.leave();
+  });
+
+  it('brings clients that are being tried on the old server to the next one, and cuts those that it has', async () => {
+    startRouter(60_000);
+    await routedTo('a');
+    await roomIsOccupied();
+    for (const [from, to] of [
+      ['a', 'b'],
+      ['b', 'a'],
+      ['a', 'b'],
+    ] as const) {
+      const old = stage.visit();
+      expect(await old.name).toBe(from);
+      stage.members[from]!.refuse();
+      const before = await refusals();
+      const trying = Array.from({ length: 10 }, () => stage.visit());
+      await until('HAProxy was refused', async () => (await refusals()) >= before + trying.length);
+      stage.members[from]!.status = 503;
+      expect(await dcs.releaseLeader(from, call)).toBe(true);
+      await record(from, 'replica');
+      await promote(to);
+      await old.closed;
+      expect(await Promise.all(trying.map((one) => one.name))).toEqual(trying.map(() => to));
+      for (const one of trying) one.leave();
+      await stage.members[from]!.start();
+    }
+  });
+
+  it('tells a reloaded HAProxy everything again, as soon as it is there', async () => {
+    startRouter(60_000);
+    await routedTo('a');
+    await roomIsOccupied();
+    // A session keeps the old process.
+    const old = stage.visit();
+    expect(await old.name).toBe('a');
+    const before = await haproxyPid();
+    stage.reload();
+    const began = await until('another process answers', async () =>
+      (await haproxyPid().catch(() => before)) === before ? null : performance.now(),
+    );
+    await routedTo('a');
+    console.log(`router: a reloaded HAProxy was told within ${(performance.now() - began).toFixed(0)} ms`);
+    await roomIsOccupied();
+    old.leave();
+  });
+
   it('corrects mistakes of the checks', async () => {
     startRouter();
     await routedTo('a');
@@ -183,6 +255,103 @@ describe('regent router', () => {
     expect(await code).toBe(0);
   });
 });
+
+describe('without a router', () => {
+  it('a client that comes while no server is up waits for the checks to find one', async () => {
+    await demote('a');
+    await until('the checks have taken a down', async () => (await upServers()).length === 0);
+    const visitor = stage.visit();
+    await until('HAProxy was refused in the waiting room', async () => Number((await rowOf(WAITING_ROOM))['wretr']) > 0);
+    await promote('b');
+    expect(await visitor.name).toBe('b');
+    visitor.leave();
+  });
+});
+
+describe('how fast it is', () => {
+  it('brings the first client to the new primary within milliseconds of its record, twenty times', async () => {
+    startRouter(60_000);
+    await routedTo('a');
+    await roomIsOccupied();
+    const [waited, came]: [number[], number[]] = [[], []];
+    for (let turn = 0; turn < 20; turn += 1) {
+      const [from, to] = turn % 2 === 0 ? ['a', 'b'] : ['b', 'a'];
+      stage.members[from]!.status = 503;
+      expect(await dcs.releaseLeader(from, call)).toBe(true);
+      await record(from, 'replica');
+      expect(await dcs.acquireLeader(to, lease, call)).toBe(true);
+      await until('no server is up', async () => (await upServers()).length === 0);
+      const first = stage.visit();
+      await queued(1);
+      stage.members[to]!.status = 200;
+      const asked = performance.now();
+      const written = record(to, 'primary').then(() => performance.now());
+      expect(await first.name).toBe(to);
+      const landed = performance.now();
+      waited.push(landed - asked);
+      came.push(landed - (await written));
+      first.leave();
+      await routedTo(to);
+    }
+    const figures = (ms: number[]) => {
+      const sorted = ms.toSorted((one, other) => one - other);
+      return `median ${sorted[sorted.length / 2]!.toFixed(1)}, worst ${sorted.at(-1)!.toFixed(1)} ms`;
+    };
+    console.log(
+      `router: a waiting client at the new primary, from the record's request: ${figures(waited)}; from etcd's answer: ${figures(came)}`,
+    );
+    expect(Math.max(...waited)).toBeLessThan(1000);
+  });
+});
+
+describe('clients that come and go', () => {
+  it('are all served or ended in time, through fifteen take-overs', async () => {
+    startRouter(60_000);
+    await routedTo('a');
+    await roomIsOccupied();
+    let [coming, served, ended, longestMs] = [true, 0, 0, 0];
+    const client = async () => {
+      while (coming) {
+        const began = performance.now();
+        const visit = stage.visit();
+        const name = await visit.name;
+        longestMs = Math.max(longestMs, performance.now() - began);
+        if (name === null) ended += 1;
+        else served += 1;
+        // Half of them stay until they are cut, or a while.
+        if (served % 2 === 0) await Promise.race([visit.closed, new Promise((resolve) => setTimeout(resolve, 100))]);
+        visit.leave();
+      }
+    };
+    const clients = Array.from({ length: 20 }, client);
+    for (let turn = 0; turn < 15; turn += 1) {
+      const [from, to] = turn % 2 === 0 ? ['a', 'b'] : ['b', 'a'];
+      stage.members[from]!.status = 503;
+      // One refuses, the next one goes on serving until it is cut off.
+      if (turn % 3 === 0) await stage.members[from]!.stop();
+      expect(await dcs.releaseLeader(from, call)).toBe(true);
+      await record(from, 'replica');
+      expect(await dcs.acquireLeader(to, lease, call)).toBe(true);
+      await until('no server is up', async () => (await upServers()).length === 0);
+      if (turn % 3 === 0) await stage.members[from]!.start();
+      stage.members[to]!.status = 200;
+      await record(to, 'primary');
+      await routedTo(to);
+      await until(
+        'its old server has no sessions',
+        async () => (await haproxy.state()).servers.find((one) => one.name === from)?.sessions === 0,
+      );
+    }
+    coming = false;
+    await until('no client hangs', async () =>
+      Promise.race([Promise.all(clients), new Promise((resolve) => setTimeout(resolve, 100, null))]),
+    );
+    console.log(`router: ${served} clients served, ${ended} ended without a word, the longest wait ${longestMs.toFixed(0)} ms`);
+    expect(longestMs).toBeLessThan(3000);
+  });
+});
+
+const haproxyPid = async () => /^Pid: (\d+)/m.exec(await askHaproxy(stage.socketPath, 'show info', clock, 1000))?.[1];
 
 const refusals = async () => {
   const rows = parseStat(await askHaproxy(stage.socketPath, 'show stat postgres_primary 4 -1', clock, 1000));

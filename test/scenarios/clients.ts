@@ -74,7 +74,8 @@ export class StoryClient {
       return machine !== undefined && clients.write(machine);
     }
     const session = routing.haproxy.connect();
-    if (session === null) return false;
+    // HAProxy keeps those that come while it can lead them nowhere.
+    if (session === null) return true;
     routing.haproxy.leave(session);
     return clients.write(session.machine);
   }

@@ -3,7 +3,7 @@
  * and the real router beside it. A verdict that the router sets holds until
  * `fall` checks have failed or `rise` have passed (HAProxy's management guide, "set server").
  */
-import type { HaproxyServer, RouterCommand } from '../../src/router/decide.ts';
+import type { HaproxyState, RouterCommand } from '../../src/router/decide.ts';
 import type { Haproxy } from '../../src/router/haproxy-socket.ts';
 import type { Machine } from './machine.ts';
 import type { ServerProcess } from './postgres/process.ts';
@@ -71,23 +71,28 @@ export class SimHaproxy implements Haproxy {
     return null;
   }
 
-  state(): Promise<readonly HaproxyServer[]> {
+  state(): Promise<HaproxyState> {
     const seen = this.#servers.map((server) => ({
       name: server.machine.name,
       up: server.up,
       ours: true,
       sessions: alive(server).length,
     }));
-    return Promise.resolve(seen);
+    return Promise.resolve({ servers: seen, hasWaitingRoom: true });
   }
 
-  run(commands: readonly RouterCommand[]): Promise<void> {
+  run(commands: readonly RouterCommand[]): Promise<boolean> {
     for (const { kind, server: name } of commands) {
       const server = this.#servers.find(({ machine }) => machine.name === name);
       if (server === undefined) continue;
       if (kind === 'cut') this.#cut(server);
       else this.#set(server, kind === 'up', 'by the router');
     }
+    return Promise.resolve(true);
+  }
+
+  /** Here a client that finds no server tries again by itself. */
+  placeWaitingRoom(): Promise<void> {
     return Promise.resolve();
   }
 

@@ -65,6 +65,9 @@ async function readStats(access: HaproxyAccess): Promise<Omit<HaproxyHealth, 'is
   }
 }
 
+/** Rows that are sums, and the place where clients wait for a primary. */
+const NO_SERVERS: ReadonlySet<string> = new Set(['BACKEND', 'FRONTEND', 'waiting-room']);
+
 /**
  * Backends that have servers, in the order of the page. Columns are found by name. The first line
  * begins with `# `.
@@ -77,10 +80,12 @@ export function parseStats(csv: string): ProxyHealth[] {
   const backends = rows.filter((cells) => column(cells, 'svname') === 'BACKEND');
   return backends.flatMap((backend) => {
     const name = column(backend, 'pxname');
-    const servers = rows.filter((cells) => column(cells, 'pxname') === name && !['BACKEND', 'FRONTEND'].includes(column(cells, 'svname')));
+    const servers = rows.filter((cells) => column(cells, 'pxname') === name && !NO_SERVERS.has(column(cells, 'svname')));
     if (servers.length === 0) return [];
     const up = (cells: readonly string[]) => /^(UP|no check)/.test(column(cells, 'status'));
     const named = (wanted: boolean) => servers.filter((cells) => up(cells) === wanted).map((cells) => column(cells, 'svname'));
-    return [{ name, status: column(backend, 'status'), serversUp: named(true), serversDown: named(false) }];
+    // With the waiting room a backend is always UP.
+    const status = named(true).length === 0 ? 'DOWN' : column(backend, 'status');
+    return [{ name, status, serversUp: named(true), serversDown: named(false) }];
   });
 }

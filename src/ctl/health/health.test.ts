@@ -373,6 +373,9 @@ test("HAProxy's statistics are read by the names of their columns", () => {
   expect(parseStats('svname,status,pxname\nBACKEND,UP,a\nx,no check,a\ny,MAINT,a\nBACKEND,UP,stats\n')).toEqual([
     { name: 'a', status: 'UP', serversUp: ['x'], serversDown: ['y'] },
   ]);
+  expect(parseStats('svname,status,pxname\nBACKEND,UP,a\nx,DOWN,a\nwaiting-room,no check,a\n')).toEqual([
+    { name: 'a', status: 'DOWN', serversUp: [], serversDown: ['x'] },
+  ]);
   expect(parseStats('<html>')).toEqual([]);
 });
 

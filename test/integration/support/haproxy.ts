@@ -1,6 +1,6 @@
 /**
- * A real HAProxy in front of stand-ins of PostgreSQL. Each tells its name to every client and keeps
- * the connection; each has a REST answer.
+ * A real HAProxy, with the file that is shipped, in front of stand-ins of PostgreSQL. Each tells
+ * its name to every client and keeps the connection; each has a REST answer.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { haproxyConfig, LOG_TO_STDOUT } from '../../../src/demo/haproxy-config.ts';
 
 export interface StandIn {
   readonly name: string;
@@ -15,6 +16,8 @@ export interface StandIn {
   status: number;
   /** Refuses connections, as a server that is down. */
   stop(): Promise<void>;
+  /** Refuses new connections and keeps those that it has. */
+  refuse(): void;
   start(): Promise<void>;
 }
 
@@ -27,6 +30,8 @@ export interface HaproxyStage {
    * without a word.
    */
   visit(): { readonly name: Promise<string | null>; readonly closed: Promise<void>; leave(): void };
+  /** Returns at once; the new process takes over a moment later. */
+  reload(): void;
   close(): Promise<void>;
 }
 
@@ -61,7 +66,11 @@ async function standIn(name: string): Promise<{ member: StandIn; port: number; r
     server = null;
   };
   const port = await start(0);
-  const member: StandIn = { name, status: 503, stop, start: async () => void (await start(port)) };
+  const refuse = () => {
+    server?.close();
+    server = null;
+  };
+  const member: StandIn = { name, status: 503, stop, refuse, start: async () => void (await start(port)) };
   const rest = createHttpServer((_request, response) => response.writeHead(member.status).end());
   const restPort = await listening(rest);
   const close = async () => {
@@ -76,32 +85,16 @@ export async function startHaproxyStage(names: readonly string[], checks: string
   const folder = mkdtempSync(join(tmpdir(), 'regent-haproxy-'));
   const socketPath = join(folder, 'admin.sock');
   const standIns = await Promise.all(names.map(standIn));
-  const frontendPort = await freePort();
+  const [frontendPort, readPort, statsPort] = [await freePort(), await freePort(), await freePort()];
   const file = join(folder, 'haproxy.cfg');
-  writeFileSync(
-    file,
-    `global
-    maxconn 300
-    stats socket ${socketPath} mode 600 level admin
-defaults
-    mode tcp
-    timeout connect 200ms
-    retries 30
-    option redispatch 1
-    timeout client 30m
-    timeout server 30m
-    timeout check 2s
-    default-server ${checks}
-frontend postgres_write
-    bind 127.0.0.1:${frontendPort}
-    default_backend postgres_primary
-backend postgres_primary
-    option httpchk OPTIONS /primary
-    http-check expect status 200
-${standIns.map(({ member, port, restPort }) => `    server ${member.name} 127.0.0.1:${port} check port ${restPort}`).join('\n')}
-`,
-  );
-  const haproxy: ChildProcess = spawn('haproxy', ['-db', '-f', file], { stdio: 'ignore' });
+  const shipped = haproxyConfig({
+    ...{ bindAddress: '127.0.0.1', writePort: frontendPort, readPort, statsPort, log: LOG_TO_STDOUT, runtimeSocket: socketPath },
+    stats: { username: 'admin', password: 'admin', openToTools: true },
+    nameserver: null,
+    members: standIns.map(({ member, port, restPort }) => ({ name: member.name, host: '127.0.0.1', postgresPort: port, restPort })),
+  });
+  writeFileSync(file, shipped.replace(/default-server inter .*/, `default-server ${checks}`));
+  const haproxy: ChildProcess = spawn('haproxy', ['-W', '-q', '-f', file], { stdio: 'ignore' });
   return {
     socketPath,
     folder,
@@ -116,10 +109,12 @@ ${standIns.map(({ member, port, restPort }) => `    server ${member.name} 127.0.
       });
       return { name, closed, leave: () => socket.destroy() };
     },
+    reload: () => void haproxy.kill('SIGUSR2'),
     close: async () => {
       if (haproxy.exitCode === null && haproxy.signalCode === null) {
         const gone = new Promise((resolve) => haproxy.once('exit', resolve));
-        haproxy.kill('SIGKILL');
+        // Its worker ends with it.
+        haproxy.kill('SIGTERM');
         await gone;
       }
       await Promise.all(standIns.map((one) => one.close()));

@@ -9,7 +9,7 @@ export const routingMutants: readonly Mutant[] = [
     broken: 'The router leaves the sessions on a server that is not the primary alone.',
     // Clients that are left on such a server have nothing acknowledged any more.
     offends: ['S16', 'S19', 'M22'],
-    edits: [at('src/router/decide.ts', 'steer').replacing('sessions > 0 && cut', 'false')],
+    edits: [at('src/router/decide.ts', 'close').replacing('sessions > 0', 'false')],
     verdicts: ['liveness'],
     focus: under(
       ['isolate', 'cut-etcd', 'freeze-both', 'kill-router'],
