@@ -25,6 +25,7 @@ export interface ActPorts {
   readonly settings: Pick<SettingsSource, 'current' | 'local'>;
   readonly pg: Pick<
     Postgres,
+    | 'admitClients'
     | 'apply'
     | 'endReceiver'
     | 'endWalsender'
@@ -177,6 +178,7 @@ async function perform(ports: ActPorts, effect: Effect, patience: Patience): Pro
     case 'end-walsender':
     case 'end-receiver':
     case 'resume-replay':
+    case 'admit-clients':
     case 'mark-published':
     case 'mark-caught-up':
     case 'mark-strayed':
@@ -199,6 +201,7 @@ type PostgresEffect = Extract<
       | 'end-walsender'
       | 'end-receiver'
       | 'resume-replay'
+      | 'admit-clients'
       | 'mark-published'
       | 'mark-caught-up'
       | 'mark-strayed'
@@ -229,6 +232,10 @@ async function onPostgres(ports: ActPorts, effect: PostgresEffect, patience: Pat
       return true;
     case 'resume-replay':
       await pg.resumeReplay(options);
+      return true;
+    case 'admit-clients':
+      await pg.admitClients(options);
+      ports.log[effect.warn ? 'warning' : 'info'](effect.because);
       return true;
     case 'mark-caught-up':
       await pg.markCaughtUp();

@@ -16,9 +16,10 @@ export const leadership = (c: Context, memory: Memory): Leadership => ({ serves:
 
 /**
  * An answer that is late does not turn clients away; a server that is down, starting or in recovery
- * does.
+ * does, and one that keeps clients out.
  */
 function servesWrites(c: Context, memory: Memory): boolean {
   const { pg } = c.o;
+  if (pg.clientsOut === true) return false;
   return c.isPrimary || (memory.role === 'primary' && pg.sql === null && (pg.state === 'unresponsive' || pg.state === 'running'));
 }

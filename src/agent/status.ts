@@ -3,6 +3,7 @@
  * end of the lease.
  */
 
+import { clientsWait } from '../core/admission.ts';
 import { type Authority, isGuardHealthy, leads, mayWriteUntilMs } from '../core/authority.ts';
 import { type ChoreKind, choreName } from '../core/chores.ts';
 import { contextOf } from '../core/context.ts';
@@ -95,6 +96,7 @@ export function statusOf(
     unresponsive: pg?.state === 'unresponsive' && pg.unexplained === undefined,
     unexplained: pg?.unexplained === undefined ? null : describeUnexplained(pg.unexplained),
     failing: failing(memory),
+    clientsWait: c === null ? null : clientsWait(c),
     sourceTrouble: c !== null && c.otherLeader !== null ? (pg?.sourceTrouble ?? null) : null,
   };
   return log.masked === undefined ? status : withoutSecrets(status, log.masked);

@@ -11,6 +11,7 @@ import type { Effect } from './effects.ts';
  */
 const NAMES = {
   sync: 'synchronous standbys',
+  admit: 'letting clients in',
   'let-go': 'letting go of the former primary',
   fence: 'letting go of a promise to the other voters',
   follow: 'following the leader',
@@ -65,7 +66,7 @@ export const choreName = (kind: ChoreKind): string => NAMES[kind];
 /**
  * Commits and elections wait for these, so they are tried again soon, however often they failed.
  */
-const KEEPS_A_PROMISE: ReadonlySet<ChoreKind> = new Set(['sync', 'let-go', 'fence', 'follow', 'replay']);
+const KEEPS_A_PROMISE: ReadonlySet<ChoreKind> = new Set(['sync', 'admit', 'let-go', 'fence', 'follow', 'replay']);
 const FIRST_HOLD_OFF_MS = 1000;
 const MOST_HOLD_OFF_MS = 30_000;
 

@@ -1,5 +1,6 @@
 /** One round's decision. Pure: the same observation and memory give the same answer. */
 import { invariant } from '../support/assert.ts';
+import { admit, nobodyWaits } from './admission.ts';
 import { type Chore, stillWanted } from './chores.ts';
 import { type Context, contextOf } from './context.ts';
 import type { Effect } from './effects.ts';
@@ -43,10 +44,13 @@ export function decide(o: Observation, before: Memory): Decision {
   // A job may begin at once to replace the data that a mark is about. A demotion leaves them alone,
   // and what the agent saw before it must outlive the agent.
   const marks = turning && !steps.every(({ kind }) => onlyStops.has(kind)) ? [] : marksByHand(c);
-  const wanted: readonly Chore[] = [...(outcome.chores ?? []), ...marks, ...(work?.wanted ?? [])];
+  const admission = turning ? nobodyWaits : admit(c);
+  const wanted: readonly Chore[] = [...(outcome.chores ?? []), ...marks, ...admission.chores, ...(work?.wanted ?? [])];
   const { now, wakeInMs } = due(c, wanted);
   const effects = [...steps, ...now.flatMap((chore) => chore.effects)];
-  const waits = [outcome.wakeInMs, work?.wakeInMs, wakeInMs].filter((ms): ms is number => ms !== undefined && ms !== null);
+  const waits = [outcome.wakeInMs, work?.wakeInMs, admission.wakeInMs, wakeInMs].filter(
+    (ms): ms is number => ms !== undefined && ms !== null,
+  );
   const because = say(rule, outcome, c);
   const decision: Decision = {
     rule: outcome.rule ?? rule.id,

@@ -79,6 +79,10 @@ export type Effect =
   | { readonly kind: 'end-receiver'; readonly pid: number }
   | { readonly kind: 'resume-replay' }
   /**
+   * Let clients into a primary that was started without them. `warn`: not everything is confirmed.
+   */
+  | { readonly kind: 'admit-clients'; readonly because: string; readonly warn: boolean }
+  /**
    * etcd has the system identifier of what a bootstrap made here: it is a data directory like any
    * other from now on.
    */

@@ -108,6 +108,11 @@ export interface Memory {
    * force.
    */
   readonly syncNamesSet: { readonly value: string; readonly atMs: number; readonly atLsn: Lsn | null } | null;
+  /**
+   * Where the WAL of this primary ended when it was first seen after a start that keeps clients
+   * out, and when that was; null: clients are let in.
+   */
+  readonly recovered: { readonly lsn: Lsn; readonly atMs: number } | null;
   /** When the connected standbys were last heard. */
   readonly replies: Replies;
   /** Servers that stream from this primary under the names of members. */
@@ -193,6 +198,7 @@ export const emptyMemory: Memory = {
   checkpointPending: false,
   promotedAtMs: null,
   syncNamesSet: null,
+  recovered: null,
   replies: {},
   strangers: noStrangers,
   slotSeenAtMs: {},

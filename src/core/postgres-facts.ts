@@ -103,6 +103,11 @@ export interface PostgresFacts {
    */
   readonly fence?: FenceMark | 'unreadable';
   /**
+   * true: the primary was started so that it lets in replication and the agent only, until enough
+   * standbys have confirmed what it recovered (core/admission.ts).
+   */
+  readonly clientsOut?: true;
+  /**
    * Why WAL does not come, as far as asking the source has told: `not streaming from pg-2: …`,
    * `waiting for pg-2 to answer: …`. Absent: nothing known.
    */

@@ -1,5 +1,6 @@
 /** What a round's facts change in memory, before any rule looks at it. */
 
+import { recovered } from './admission.ts';
 import { choreFailures } from './chores.ts';
 import type { MemberRole, PostgresState } from './cluster.ts';
 import { type Context, contextOf } from './context.ts';
@@ -35,6 +36,7 @@ export function remember(o: Observation, before: Memory): Memory {
     checkpointPending: c.isPrimary && ended.checkpointPending,
     promotedAtMs: c.isPrimary ? ended.promotedAtMs : null,
     syncNamesSet: syncNamesSet(c),
+    recovered: recovered(c, before),
     replies,
     strangers: rememberStrangers(contextOf(o, { ...before, replies }), before.strangers),
     slotSeenAtMs: seenSlots(c, before.slotSeenAtMs),

@@ -5,9 +5,11 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { admissionMemory, admissionRound } from '../../test/support/random-admissions.ts';
 import { mendMemory, mendRound } from '../../test/support/random-mends.ts';
 import { anyMemory, anyRound, raceMemory, raceRound, switchoverRound } from '../../test/support/random-rounds.ts';
 import { answeredLeaderRound, missedLeaderMemory, missedLeaderRound, vouchedRaceRound } from '../../test/support/random-take-overs.ts';
+import { admission } from './admission.ts';
 import { contextOf } from './context.ts';
 import { decide } from './decide.ts';
 import type { Memory, Observation } from './model.ts';
@@ -55,6 +57,7 @@ describe('the rule table', () => {
     play(missedLeaderRound, missedLeaderMemory, 20_000);
     play(answeredLeaderRound, raceMemory, 5000);
     play(vouchedRaceRound, raceMemory, 5000);
+    play(admissionRound, admissionMemory, 3000);
     const rows = tablesBehindRules.flatMap((table) => table.rows);
     const ids = [...allRules.filter((rule) => !rule.byTable), ...rows].map(({ id }) => id);
     expect(ids.filter((id) => !reached.has(id))).toEqual([]);
@@ -94,7 +97,7 @@ function rowsOf(o: Observation, m: Memory): string[] {
   const fitness = view.members.flatMap(({ name }) => unfit(o.peers?.get(name), view, o.settings.dynamic)?.id ?? []);
   const fence = fenceInForce(view, o.settings.dynamic);
   const suspicion = watched(c)?.suspicion.id ?? [];
-  const rows = [...fitness, ...(fence.kind === 'lease' ? [fence.answer.id] : []), suspicion].flat();
+  const rows = [admission(c)?.id ?? [], ...fitness, ...(fence.kind === 'lease' ? [fence.answer.id] : []), suspicion].flat();
   const facts = raceFacts(c);
   if (facts === null || facts.own === null) return rows;
   const f = { ...facts, own: facts.own };

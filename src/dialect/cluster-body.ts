@@ -60,6 +60,7 @@ const SHOWN_AS_PUBLISHED = [
   'unexplained',
   'files_outdated',
   'source_trouble',
+  'clients_wait',
 ];
 
 function memberBody(view: ClusterView, member: Member): JsonObject {

@@ -44,6 +44,7 @@ export function memberRecord(status: AgentStatus, settings: Settings): JsonObjec
   const outdated = status.failing?.[choreName('files')];
   if (outdated !== undefined) record['files_outdated'] = outdated;
   if (status.steppedDown) record['stepped_down'] = status.steppedDown;
+  if (status.clientsWait) record['clients_wait'] = status.clientsWait;
   if (status.sourceTrouble) record['source_trouble'] = status.sourceTrouble;
   record['beats'] = BEATS;
   if (status.fence) record['fence'] = status.fence;

@@ -29,6 +29,7 @@ export function statusBody(status: AgentStatus, view: ClusterView | null, settin
     if (replication !== null) body['replication_state'] = replication;
     if (sql.replication.length > 0) body['replication'] = walsenders(sql);
   } else if (status.onDisk !== undefined) body['on_disk'] = onDisk(status.onDisk);
+  if (status.clientsWait) body['clients_wait'] = status.clientsWait;
   if (status.sourceTrouble) body['source_trouble'] = status.sourceTrouble;
   if (status.paused) body['pause'] = true;
   if (status.clusterUnlocked) body['cluster_unlocked'] = true;

@@ -84,26 +84,31 @@ export function commandLineArguments(settings: Settings, _major: number, limits:
   const controlled = effectiveControlled(settings, limits);
   const { configDir, dataDir } = settings.postgresql;
   const given = normaliseGucs(settings.parameters);
-  const access = (which: 'hba' | 'ident') => inConfigDir(settings, given[`${which}_file`] ?? `pg_${which}.conf`);
   return [
     `--config-file=${configDir}/postgresql.conf`,
     `--data_directory=${dataDir}`,
-    `--hba_file=${access('hba')}`,
-    `--ident_file=${access('ident')}`,
+    `--hba_file=${hbaPath(settings)}`,
+    `--ident_file=${inConfigDir(settings, given['ident_file'] ?? 'pg_ident.conf')}`,
     `--external_pid_file=${given['external_pid_file'] || pidFile || NO_PID_FILE}`,
     ...CONTROLLED_GUCS.map((name) => `--${name}=${controlled[name]}`),
   ];
 }
 
+/** The access rules of this node. */
+export function hbaPath(settings: Settings): string {
+  return inConfigDir(settings, normaliseGucs(settings.parameters)['hba_file'] ?? 'pg_hba.conf');
+}
+
 /**
  * The main part of postgresql.conf, without the controlled settings, synchronous_standby_names and
- * the file locations. It has the user's own settings and three that a cluster needs. WAL is kept
+ * the file locations. It has the user's own settings and some that a cluster needs. WAL is kept
  * for a standby that was briefly away. A standby that finds no more WAL naps shortly: a promotion
  * asked for during the nap would otherwise wait PostgreSQL's default of 5 s. Feedback is on where
  * logical slots must survive on standbys.
  */
 export function mainGucs(settings: Settings, role: ServerRole): Record<string, string> {
   const result: Record<string, string> = { [RETRY_INTERVAL]: '100ms', wal_keep_size: walKeepSize(settings) };
+  if (restartsByAgent(settings, role)) result['restart_after_crash'] = 'off';
   for (const [name, value] of Object.entries(normaliseGucs(settings.parameters))) {
     if (isControlled(name) || RECOVERY_GUCS.has(name) || !isWritableName(name)) continue;
     if (name === 'wal_keep_segments' || name === 'wal_keep_size' || name === 'synchronous_standby_names') continue;
@@ -124,6 +129,15 @@ const RETRY_INTERVAL = 'wal_retrieve_retry_interval';
 export function patienceGucs(settings: Settings, role: ServerRole): Record<string, string> {
   const own = normaliseGucs(settings.parameters)[RETRY_INTERVAL] !== undefined;
   return role.kind === 'standby' && role.patient === true && !own ? { [RETRY_INTERVAL]: '5s' } : {};
+}
+
+/**
+ * A synchronous primary that restarts by itself would show its clients at once what nobody has
+ * confirmed. So it ends when a backend crashes, and the agent starts it (core/admission.ts). In a
+ * pause nobody may be there to start it.
+ */
+function restartsByAgent({ dynamic }: Settings, role: ServerRole): boolean {
+  return role.kind === 'primary' && dynamic.synchronousMode !== 'off' && !dynamic.pause;
 }
 
 function walKeepSize(settings: Settings): string {

@@ -142,6 +142,8 @@ export interface AgentStatus extends OwnWord {
    * `not streaming from pg-2: …`.
    */
   readonly sourceTrouble?: string | null;
+  /** Why this primary keeps clients out (core/admission.ts); null or absent: it does not. */
+  readonly clientsWait?: string | null;
   /** Servers that stream from this primary under the name of a member, in words. */
   readonly strangers?: readonly string[];
   /** Why its PostgreSQL does not let the agent in, and since when (epoch seconds). */

@@ -78,12 +78,19 @@ export interface Postgres {
 
   /**
    * Starts for the role and returns once connections are accepted. `onSpawn` is called as soon as
-   * the postmaster's pid is known.
+   * the postmaster's pid is known. `clientsOut`: a primary accepts those of replication and of the
+   * agent only, where its access rules can be narrowed so.
    */
   start(
     role: ServerRole,
-    options: Bounded & { readonly onSpawn?: (pid: number) => void; readonly freshCopy?: boolean },
+    options: Bounded & { readonly onSpawn?: (pid: number) => void; readonly freshCopy?: boolean; readonly clientsOut?: boolean },
   ): Promise<Pick<ApplyOutcome, 'notWritten'>>;
+
+  /**
+   * Lets clients into a server that was started with `clientsOut` (PostgresFacts.clientsOut). The
+   * access rules of the node count from here on.
+   */
+  admitClients(options: Bounded): Promise<void>;
 
   /**
    * Stops; escalates fast to immediate to SIGKILL of every process of the server at the deadline.

@@ -100,13 +100,14 @@ export function routerCommands({ view, haproxy, memory, assertMs, monotonicMs }:
 }
 
 /**
- * The leader, once its member key says that it is a running primary. Before that, its promotion is
- * not finished.
+ * The leader, once its member key says that it is a running primary that lets clients in. Before
+ * that, its promotion is not finished, or it waits for its standbys.
  */
 function servingPrimary(view: ClusterView): { readonly name: string; readonly term: string } | null {
   if (!view.leader) return null;
   const member = memberOf(view, view.leader.name);
-  return member?.role === 'primary' && member.state === 'running' ? { name: member.name, term: view.leader.modRevision } : null;
+  const serves = member?.role === 'primary' && member.state === 'running' && member.raw['clients_wait'] === undefined;
+  return serves ? { name: member.name, term: view.leader.modRevision } : null;
 }
 
 function overruled(commands: readonly RouterCommand[]): boolean {

@@ -1,7 +1,7 @@
 /** All stories, in the order of docs/scenarios.md. */
 import { asyncLoss, quorumLosesNothing } from './m01-async-loss.ts';
 import { waitCancelled } from './m02-wait-cancelled.ts';
-import { crashFailsOver, crashShows } from './m03-crash-shows.ts';
+import { crashFailsOver, crashHides } from './m03-crash.ts';
 import { sessionDoesNotWait } from './m04-session-does-not-wait.ts';
 import { remoteWrite } from './m05-remote-write.ts';
 import { slowDemotion } from './m06-slow-demotion.ts';
@@ -32,7 +32,7 @@ export const scenarios: readonly Scenario[] = [
   asyncLoss,
   quorumLosesNothing,
   waitCancelled,
-  crashShows,
+  crashHides,
   crashFailsOver,
   sessionDoesNotWait,
   remoteWrite,

@@ -4,6 +4,7 @@
  * etcd's content, and what clients were told.
  */
 import { slotNameOf } from '../../src/core/slot-names.ts';
+import { Admissions } from './checkers/admissions.ts';
 import { Callbacks } from './checkers/callbacks.ts';
 import { Elections } from './checkers/elections.ts';
 import { Fences } from './checkers/fences.ts';
@@ -34,6 +35,7 @@ export class Checkers {
   readonly elections: Elections;
   readonly callbacks: Callbacks;
   readonly takeOvers: TakeOvers;
+  readonly #admissions: Admissions;
   readonly #priorities: Priorities;
   readonly #follows: Follows;
   readonly watches: Watches;
@@ -56,6 +58,7 @@ export class Checkers {
     this.elections = new Elections(world, report);
     this.callbacks = new Callbacks(world, report);
     this.takeOvers = new TakeOvers(world, report);
+    this.#admissions = new Admissions(world, report);
     this.#priorities = new Priorities(world, report);
     this.#follows = new Follows(world, report);
     this.watches = new Watches(world);
@@ -96,6 +99,7 @@ export class Checkers {
       if (event === 'opened') {
         if (!this.#opensBeside(server)) this.promises.checkOpened(server);
         this.fences.checkOpened(server);
+        this.#admissions.checkOpened(server);
         this.#follows.opened(server);
       } else {
         this.writers.checkPromotion(server);

@@ -49,6 +49,7 @@ export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFac
   if (process === null && readable && server.backup !== null)
     facts.baseBackup = { timeline: server.backup.branch.timeline, checkpointLsn: server.backup.lsn };
   if (process?.archiving === true) facts.closed = true;
+  if (process?.clientsOut === true) facts.clientsOut = true;
   if (dir === 'incomplete' && server.work !== null) facts.incompleteWork = server.work;
   if (server.inRecovery && server.full === 'wal') facts.promotionTrouble = 'the disk of pg_wal is full';
   const timelineFingerprint = readable ? fingerprintOf(server) : null;

@@ -3,7 +3,7 @@
  * and the errors of the real adapter.
  */
 import type { CallbackAction, ServerRole, Source } from '../../src/core/effects.ts';
-import type { PostgresFacts, SourceHistory, TimelineStart, WalEnd } from '../../src/core/postgres-facts.ts';
+import type { PostgresFacts, SourceHistory } from '../../src/core/postgres-facts.ts';
 import type { FenceMark } from '../../src/core/quorum/fence-mark.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import { slotNameOf } from '../../src/core/slot-names.ts';
@@ -12,13 +12,14 @@ import type { ApplyOutcome, Bounded, Postgres, StopOptions } from '../../src/por
 import { RegentError } from '../../src/support/errors.ts';
 import type { Gate, Simulation } from './clock.ts';
 import { factsOf } from './facts.ts';
+import { admitClients } from './postgres/admission.ts';
 import { Connection } from './postgres/connection.ts';
 import { Drain } from './postgres/fast-shutdown.ts';
 import { accessFiles, writeFiles } from './postgres/files.ts';
 import { hidesTimeline, isContained, needsRewind, refuse, settle } from './postgres/rewind.ts';
 import { syncSlots } from './postgres/slots.ts';
-import { reach, step, transfer, transient } from './postgres/transfer.ts';
-import { fingerprintAt, hasOurEnd } from './postgres/twins.ts';
+import { type Asked, askHistory } from './postgres/source-history.ts';
+import { step, transfer, transient } from './postgres/transfer.ts';
 import type { Configured, SimServer } from './server.ts';
 
 export interface PostgresParts {
@@ -110,14 +111,15 @@ export class SimPostgres implements Postgres {
     await this.#reload(options);
   }
 
-  async start(role: ServerRole, options: Bounded): Promise<Pick<ApplyOutcome, 'notWritten'>> {
+  async start(role: ServerRole, options: Bounded & { readonly clientsOut?: boolean }): Promise<Pick<ApplyOutcome, 'notWritten'>> {
     const { server, clock } = this.#parts;
     this.#adopt(role);
     await step(this.#parts, 5, options);
     if (server.process !== null || server.pidTaken) throw transient('PG_RUNNING', 'PostgreSQL is running already');
     writeFiles(server, this.#configured(role));
     if (role.kind === 'standby' && role.source !== null) server.parts.tell(server, 'starting');
-    if (!server.start(role)) throw new RegentError('DATA_DIR_UNUSABLE', `no usable data directory (${server.dir})`);
+    if (!server.start(role, false, options.clientsOut === true))
+      throw new RegentError('DATA_DIR_UNUSABLE', `no usable data directory (${server.dir})`);
     const { process } = server;
     this.#owesReload = false;
     const deadline = clock.monotonicMs() + options.timeoutMs;
@@ -192,6 +194,12 @@ export class SimPostgres implements Postgres {
     server.resumeReplay();
   }
 
+  async admitClients(options: Bounded): Promise<void> {
+    await step(this.#parts, 3, options);
+    this.#connection.need();
+    admitClients(this.#parts.server);
+  }
+
   async bootstrap(options: Bounded): Promise<{ readonly systemIdentifier: string }> {
     const { server } = this.#parts;
     if (server.process !== null || server.pidTaken)
@@ -216,9 +224,7 @@ export class SimPostgres implements Postgres {
   async markPublished(): Promise<void> {
     const { server } = this.#parts;
     await step(this.#parts, 2, { timeoutMs: 1000 });
-    if (server.work !== 'publication') return;
-    server.dir = 'valid';
-    server.work = null;
+    if (server.work === 'publication') Object.assign(server, { dir: 'valid', work: null });
   }
 
   readonly markCaughtUp = () => this.#mark({ restored: false });
@@ -260,7 +266,6 @@ export class SimPostgres implements Postgres {
       server.signal = true;
       return;
     }
-
     if (hidesTimeline(server)) server.finishRecovery();
     if (!server.controlState.startsWith('shut down')) {
       await step(this.#parts, server.draw(server.durations.crashRecoveryMs), options, 'REWIND_FAILED');
@@ -287,30 +292,7 @@ export class SimPostgres implements Postgres {
     server.wipe();
   }
 
-  sourceHistory(source: Source, options: Bounded & { readonly own?: TimelineStart; readonly end?: WalEnd }): Promise<SourceHistory> {
-    const { sim, gate, clock, server } = this.#parts;
-    return new Promise((resolve, reject) => {
-      const cancel = clock.timer(options.timeoutMs, () => reject(transient('SOURCE_UNREACHABLE', `${source.name} did not answer`)));
-      sim.after(server.parts.net.delay() * 4, () => {
-        const from = reach(this.#parts, source);
-        if (from === null || from.systemId === null) return;
-        const history: SourceHistory = {
-          name: source.name,
-          systemIdentifier: from.systemId,
-          timeline: from.position.branch.timeline,
-          lsn: from.position.lsn,
-          history: from.position.branch.history,
-          inRecovery: from.inRecovery,
-          ...fingerprintAt(from, options.own),
-          ...hasOurEnd(server, from, options.end),
-        };
-        gate.deliver('message', () => {
-          cancel();
-          resolve(history);
-        });
-      });
-    });
-  }
+  readonly sourceHistory = (source: Source, options: Asked): Promise<SourceHistory> => askHistory(this.#parts, source, options);
 
   endWalsender = (pid: number, _name: string, options: Bounded): Promise<void> => this.endWalsenders([pid], options);
 

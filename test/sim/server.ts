@@ -67,7 +67,7 @@ export class SimServer extends DataDirectory {
 
   /** Somebody who is connected can commit. */
   get commits(): boolean {
-    return !this.inRecovery && this.process?.byHand !== true && this.#works;
+    return !this.inRecovery && this.process?.byHand !== true && this.process?.clientsOut !== true && this.#works;
   }
 
   /** A client that connects now can commit. */
@@ -160,21 +160,20 @@ export class SimServer extends DataDirectory {
   }
 
   /** False: it cannot be started at all. Only a former primary's directory opens as primary. */
-  start(role: ServerRole, evenIncomplete = false): boolean {
+  start(role: ServerRole, evenIncomplete = false, clientsOut = false): boolean {
     if (this.process !== null || (this.dir !== 'valid' && !evenIncomplete)) return false;
     const wasPrimary = !/recovery$/.test(this.controlState.replace('in crash recovery', 'crash'));
     this.signal = role.kind === 'standby' ? true : wasPrimary ? false : this.signal;
     if (role.kind === 'standby') this.noteCopy(role.source !== null);
     const { sim, wallMs } = this.parts;
-    const process = newProcess(sim, this.#nextPid, wallMs());
+    const process = newProcess(sim, this.#nextPid, wallMs(), clientsOut && role.kind === 'primary');
     this.process = process;
     this.#nextPid += 1;
     this.inRecovery = this.signal;
-    const clean = this.controlState.startsWith('shut down');
     const fails = this.failStarts > 0 || this.full === 'wal';
-    if (this.failStarts > 0) this.failStarts -= 1;
-    const startMs = this.draw(this.durations.startMs) + (clean ? 0 : this.draw(this.durations.crashRecoveryMs));
-    this.later(startMs, () => this.#whenDiskWorks(() => this.#opened(process, fails)));
+    this.failStarts = Math.max(0, this.failStarts - 1);
+    const recoveryMs = this.controlState.startsWith('shut down') ? 0 : this.draw(this.durations.crashRecoveryMs);
+    this.later(this.draw(this.durations.startMs) + recoveryMs, () => this.#whenDiskWorks(() => this.#opened(process, fails)));
     this.changed();
     return true;
   }
@@ -195,8 +194,9 @@ export class SimServer extends DataDirectory {
     this.controlState = this.inRecovery ? 'in archive recovery' : 'in production';
     if (!this.inRecovery) {
       this.minRecovery = null;
+      process.recovered = { position: this.position, atMs: this.parts.sim.now };
       if (crashed) this.checkpointed();
-      this.parts.tell(this, 'opened');
+      if (!process.clientsOut) this.parts.tell(this, 'opened');
     }
     this.parts.trace(
       `${this.name} PostgreSQL runs as ${this.inRecovery ? 'standby' : 'primary'} on timeline ${this.position.branch.timeline}`,

@@ -15,6 +15,7 @@ import type { Log } from '../../ports/log.ts';
 import type { ApplyOutcome, Bounded, Postgres, StopOptions } from '../../ports/postgres.ts';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { askPrePromote, Callbacks } from './callbacks.ts';
+import { openGate, removeGate } from './client-gate.ts';
 import { type CloneOptions, clone } from './clone.ts';
 import { ConfWriter } from './conf-writer.ts';
 import { clearIncomplete, inspectDataDir, markIncomplete, removeDataDir } from './data-dir.ts';
@@ -95,6 +96,7 @@ class PostgresAdapter implements Postgres {
       owesReload: true,
       reloadAsked: false,
       walSegmentBytes: null,
+      clientsOut: null,
       stateDir: options.stateDir ?? null,
       watch,
       heartbeat: new Heartbeat(clock, (stands) => watch.connection(stands)),
@@ -211,6 +213,10 @@ class PostgresAdapter implements Postgres {
 
   markFence(mark: FenceMark | null): Promise<void> {
     return this.#server.fence.write(this.#server.settings.postgresql.dataDir, mark);
+  }
+
+  admitClients(options: Bounded): Promise<void> {
+    return openGate(this.#server, options);
   }
 
   async clone(source: Source | null, options: CloneOptions): Promise<void> {
@@ -330,6 +336,7 @@ class PostgresAdapter implements Postgres {
     await endLeftovers(this.#server, clock.monotonicMs() + options.timeoutMs);
     refuseUnexplained(this.#server, what);
     await endLeftoverTools(clock, dataDir, options.timeoutMs);
+    await removeGate(settings);
     this.#forgetFiles();
   }
 

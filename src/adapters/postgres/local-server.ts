@@ -56,6 +56,11 @@ export interface LocalServer {
   /** As the server or its control file has told; null: not yet. */
   walSegmentBytes: number | null;
   readonly writer: ConfWriter;
+  /**
+   * The server was started while clients must wait; null: an agent before this one may have done
+   * so.
+   */
+  clientsOut: boolean | null;
 }
 
 export function newReaders(): Pick<LocalServer, 'fence' | 'control' | 'history' | 'timelineFingerprint'> {

@@ -17,11 +17,21 @@ import { syncDirectory } from './file-steps.ts';
 
 /**
  * incomplete: data-dir.ts. restored, strayed, opened-by-hand: directory-mark.ts. fence:
- * fence-mark.ts. base.conf: own-base.ts. made: made-elsewhere.ts.
+ * fence-mark.ts. base.conf: own-base.ts. made: made-elsewhere.ts. hba, closed-hba: client-gate.ts.
  */
-export type MarkName = 'incomplete' | 'restored' | 'strayed' | 'opened-by-hand' | 'fence' | 'base.conf' | 'made';
+export type MarkName = 'incomplete' | 'restored' | 'strayed' | 'opened-by-hand' | 'fence' | 'base.conf' | 'made' | 'hba' | 'closed-hba';
 
-const NAMES: readonly MarkName[] = ['incomplete', 'restored', 'strayed', 'opened-by-hand', 'fence', 'base.conf', 'made'];
+const NAMES: readonly MarkName[] = [
+  'incomplete',
+  'restored',
+  'strayed',
+  'opened-by-hand',
+  'fence',
+  'base.conf',
+  'made',
+  'hba',
+  'closed-hba',
+];
 const TEXTS = ['fence', 'base.conf', 'made'] as const;
 const PIPE_MS = 5000;
 const NOT_OURS: ReadonlySet<string | null> = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENOTDIR']);
@@ -65,8 +75,7 @@ export async function writeMark(dataDir: string, name: MarkName, text: string, o
   let path = besidePath(dataDir, name);
   try {
     await makeParents(dataDir, owner);
-    const base = await besidePlace(dataDir);
-    path = base === null ? insidePath(dataDir, name) : besidePath(base, name);
+    path = await markPath(dataDir, name);
     await writeDurably(path, text);
     await removeOthers(dataDir, name, path);
   } catch (error) {
@@ -77,15 +86,26 @@ export async function writeMark(dataDir: string, name: MarkName, text: string, o
   }
 }
 
+/** Where a mark is to be written. */
+export async function markPath(dataDir: string, name: MarkName): Promise<string> {
+  const base = await besidePlace(dataDir);
+  return base === null ? insidePath(dataDir, name) : besidePath(base, name);
+}
+
+/** Wherever a mark may lie as a file. */
+export async function markPaths(dataDir: string, name: MarkName): Promise<readonly string[]> {
+  return [...(await bases(dataDir)).map((base) => besidePath(base, name)), insidePath(dataDir, name)];
+}
+
 /** What the mark says, in each place where one lies. A pipe says nothing. */
 export async function readMark(dataDir: string, name: MarkName): Promise<{ readonly texts: readonly string[]; readonly pipe: boolean }> {
-  const paths = [...(await bases(dataDir)).map((base) => besidePath(base, name)), insidePath(dataDir, name)];
+  const paths = await markPaths(dataDir, name);
   const texts = await Promise.all(paths.map(readText));
   return { texts: texts.filter((text) => text !== null), pipe: await isThere(pipePath(dataDir, name)) };
 }
 
 export async function hasMark(dataDir: string, name: MarkName): Promise<boolean> {
-  const paths = [...(await bases(dataDir)).map((base) => besidePath(base, name)), insidePath(dataDir, name), pipePath(dataDir, name)];
+  const paths = [...(await markPaths(dataDir, name)), pipePath(dataDir, name)];
   return (await Promise.all(paths.map(isThere))).includes(true);
 }
 
@@ -201,7 +221,7 @@ async function writeDurably(path: string, text: string): Promise<void> {
 }
 
 async function removeOthers(dataDir: string, name: MarkName, kept: string | null): Promise<void> {
-  const paths = [...(await bases(dataDir)).map((base) => besidePath(base, name)), insidePath(dataDir, name), pipePath(dataDir, name)];
+  const paths = [...(await markPaths(dataDir, name)), pipePath(dataDir, name)];
   for (const path of paths) {
     if (path === kept || !(await isThere(path))) continue;
     await rm(path);

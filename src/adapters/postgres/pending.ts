@@ -7,6 +7,7 @@ import type { Settings } from '../../core/settings.ts';
 import { RECOVERY_GUCS } from '../../pgconf/guc-table.ts';
 import { commandLineArguments } from '../../pgconf/server-config.ts';
 import type { Clock } from '../../ports/clock.ts';
+import { isGateLink } from './client-gate.ts';
 import { realOrSame } from './doors.ts';
 import type { Heartbeat } from './heartbeat.ts';
 
@@ -62,7 +63,9 @@ export class PendingRestartReader {
     if (cached && cached.key === key && cached.settings === settings && nowMs - cached.atMs < REREAD_AFTER_MS) return cached.value;
     const wanted = wantedOnCommandLine(settings, major);
     const rows = await heartbeat.query<PendingRow>(PENDING_QUERY, [[...wanted.keys()]], timeoutMs);
-    const value = judgePending(rows, wanted);
+    // Through the gate it reads the node's own rules as soon as clients are let in.
+    const ofFiles = rows.filter(({ name, running }) => name !== 'hba_file' || !isGateLink(running));
+    const value = judgePending(ofFiles, wanted);
     this.#cached = { key, settings, atMs: nowMs, value };
     return value;
   }

@@ -9,6 +9,7 @@ import { maxLsn, type Timeline } from '../../core/units.ts';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { oneAtATime } from '../../support/one-at-a-time.ts';
 import { parseBackupLabel } from './backup-label.ts';
+import { isGateClosed } from './client-gate.ts';
 import type { ControlData } from './control-data.ts';
 import { type DataDirFacts, dataDirTrouble } from './data-dir.ts';
 import type { HeldProcess } from './detect.ts';
@@ -117,9 +118,16 @@ export class Probe {
       ...(marks.strayed ? { strayed: true } : {}),
       ...(marks['opened-by-hand'] ? { openedByHand: true } : {}),
       ...(fence === null ? {} : { fence }),
+      ...(alive !== null && (await this.#within(this.#clientsOut(), leftMs(), false)) ? { clientsOut: true } : {}),
     };
     const timelineFingerprint = await this.#within(this.#timelineFingerprint(facts), leftMs(), null);
     return timelineFingerprint === null ? facts : { ...facts, timelineFingerprint };
+  }
+
+  /** An agent before this one may have started it so. */
+  async #clientsOut(): Promise<boolean> {
+    this.#server.clientsOut ??= await isGateClosed(this.#server.settings);
+    return this.#server.clientsOut;
   }
 
   /** Files that this agent has written are an agent's work from then on. */

@@ -7,9 +7,10 @@ import { parseConf } from '../../pgconf/guc.ts';
 import { commandLineArguments } from '../../pgconf/server-config.ts';
 import { sleep } from '../../ports/clock.ts';
 import type { ApplyOutcome, Bounded } from '../../ports/postgres.ts';
-import { ensureError, RegentError } from '../../support/errors.ts';
+import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { readText } from './atomic-file.ts';
 import { basePath } from './base-place.ts';
+import { closeGate, openGate, removeGate } from './client-gate.ts';
 import { saveConfigBackups } from './conf-backup.ts';
 import { removeSignalFiles } from './conf-writer.ts';
 import type { ControlData } from './control-data.ts';
@@ -42,6 +43,8 @@ export interface StartOptions extends Bounded {
    * Any other is marked as restored.
    */
   readonly freshCopy?: boolean;
+  /** See Postgres.start. */
+  readonly clientsOut?: boolean;
   readonly onSpawn?: (pid: number) => void;
   /**
    * Set by the code that is at work in the directory. Others must not start a half-made directory.
@@ -83,11 +86,37 @@ export async function startServer(server: LocalServer, role: ServerRole, options
   else await clearSignals(server, role, control);
   const limits = recovering ? control.limits : null;
   const args = [...commandLineArguments(settings, directory.major, limits, await ownPidFile(settings)), ...(options.extraArgs ?? [])];
-  const complaint = await launchOnGoodRules(server, args, deadline, options);
+  const complaint = await launchThroughGate(server, args, deadline, options);
   if (complaint !== null) notWritten.push(complaint);
   // It runs; copies are for a later start.
   await saveConfigBackups(settings, server.runAs).catch((error: unknown) => notWritten.push(ensureError(error).message));
   return { notWritten };
+}
+
+/**
+ * With clients kept out, if that is asked for and can be done. A server that does not start so, or
+ * does not let the agent in, is started as ever: it must run.
+ */
+async function launchThroughGate(
+  server: LocalServer,
+  args: readonly string[],
+  deadline: number,
+  options: StartOptions,
+): Promise<string | null> {
+  const gate = options.clientsOut === true ? await closeGate(server) : null;
+  server.clientsOut = gate !== null;
+  if (gate !== null) {
+    try {
+      await launch(server, [...args, `--hba_file=${gate.link}`], deadline, options);
+      return null;
+    } catch (error) {
+      server.clientsOut = false;
+      if (codeOf(error) !== 'PG_START_FAILED') throw error;
+      server.log.warning(`PostgreSQL did not start with its clients kept out, and is started as ever: ${ensureError(error).message}`);
+    }
+  }
+  await removeGate(server.settings);
+  return launchOnGoodRules(server, args, deadline, options);
 }
 
 /**
@@ -174,7 +203,10 @@ async function untilAccepting(server: LocalServer, spawned: Spawned, deadline: n
         return await heartbeat.open(settings, Math.min(1000, deadline - now));
       } catch (error) {
         last = ensureError(error).message;
-        if (stateByError(error) === 'running') {
+        if (stateByError(error) === 'running' && server.clientsOut === true) {
+          server.log.warning(`PostgreSQL does not let the agent in while clients are kept out, so they are let in: ${last}`);
+          await openGate(server, { timeoutMs: Math.min(1000, deadline - now) });
+        } else if (stateByError(error) === 'running') {
           server.log.warning(`PostgreSQL has started, but does not let the agent in: ${last}`);
           return;
         }

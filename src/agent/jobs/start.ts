@@ -1,4 +1,5 @@
 /** Starts the server for a role, or starts it again. */
+import { keepsClientsOut } from '../../core/admission.ts';
 import type { Job, ServerRole } from '../../core/effects.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Dcs } from '../../ports/dcs.ts';
@@ -40,7 +41,12 @@ export async function start(
 ): Promise<void> {
   if (role.kind === 'primary') await ports.fence.arm();
   else await ports.fence.disarm();
-  const { notWritten } = await ports.pg.start(role, { timeoutMs: startTimeoutMs(ports, role, timeoutMs), signal, freshCopy });
+  const { notWritten } = await ports.pg.start(role, {
+    timeoutMs: startTimeoutMs(ports, role, timeoutMs),
+    signal,
+    freshCopy,
+    clientsOut: keepsClientsOut(role),
+  });
   // The rounds write the files that could not be written here.
   if (notWritten.length === 0) ports.configApplied();
 }

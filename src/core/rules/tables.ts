@@ -1,4 +1,5 @@
 /** The tables behind rules that have many outcomes, as docs/rules.md draws them. */
+import { admissionTable } from '../admission.ts';
 import type { DrawnTable } from '../decision-table.ts';
 import { leaseTable } from '../quorum/in-force.ts';
 import { suspicionTable } from '../quorum/suspicion.ts';
@@ -10,6 +11,7 @@ import { switchoverTable } from './switchover.ts';
 
 export const tablesBehindRules: readonly DrawnTable[] = [
   ...raceTables,
+  admissionTable,
   leaseTable,
   suspicionTable,
   takeOverTable,

@@ -125,6 +125,7 @@ function findings(report: HealthReport, member: MemberHealth, limits: Limits): P
   if (member.lockedOut !== null)
     problems.push(critical(`the agent of ${member.name} is locked out of its PostgreSQL: ${member.lockedOut}`));
   if (member.unexplained !== null) problems.push(critical(`${member.name} is left as it is: ${member.unexplained}`));
+  if (member.clientsWait !== null) problems.push(critical(`${member.name}: ${member.clientsWait}`));
   if (member.name === report.leader) return problems;
   if (member.role === 'primary') return problems;
   if (member.promotionTrouble !== null) problems.push(warning(`${member.name} cannot be promoted: ${member.promotionTrouble}`));

@@ -21,6 +21,7 @@ export interface MemberHealth {
   readonly streams: boolean | null;
   /** Why not, in the words of its agent: `not streaming from pg-2: …`. */
   readonly sourceTrouble: string | null;
+  readonly clientsWait: string | null;
   /** Why it could not be promoted. */
   readonly promotionTrouble: string | null;
   /** Servers that stream from it under the names of members. */

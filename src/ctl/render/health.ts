@@ -31,6 +31,7 @@ export function healthJson(report: HealthReport, problems: readonly Problem[]): 
       lag_seconds: member.lagSeconds,
       replay_backlog_bytes: member.replayBacklogBytes,
       source_trouble: member.sourceTrouble,
+      clients_wait: member.clientsWait,
       promotion_trouble: member.promotionTrouble,
       strangers: [...member.strangers],
       locked_out: member.lockedOut,

@@ -1,5 +1,6 @@
 /** The processes of one PostgreSQL, as far as they matter. */
 import type { Simulation } from '../clock.ts';
+import type { Position } from '../wal.ts';
 
 export interface ServerProcess {
   readonly pid: number;
@@ -27,10 +28,17 @@ export interface ServerProcess {
   replaying: boolean;
   /** A walreceiver has run since the start: only then the server tells a received position. */
   hasReceived: boolean;
+  /** A primary that lets in replication and its agent only. */
+  clientsOut: boolean;
+  /**
+   * Where the WAL of a primary ended when it was started, and when that was; null: a standby, or
+   * promoted.
+   */
+  recovered: { readonly position: Position; readonly atMs: number } | null;
   readonly startedAtWallMs: number;
 }
 
-export function newProcess(sim: Simulation, pid: number, startedAtWallMs: number): ServerProcess {
+export function newProcess(sim: Simulation, pid: number, startedAtWallMs: number, clientsOut: boolean): ServerProcess {
   let hung = false;
   let postmasterHung = false;
   return {
@@ -43,6 +51,8 @@ export function newProcess(sim: Simulation, pid: number, startedAtWallMs: number
     archiving: false,
     replaying: false,
     hasReceived: false,
+    clientsOut,
+    recovered: null,
     startedAtWallMs,
     get hung() {
       return hung;

@@ -1,4 +1,5 @@
 /** The bug zoo: everything a checker must not let pass. */
+import { admissionMutants } from './admission.ts';
 import { choreMutants } from './chores.ts';
 import { copyMutants } from './copies.ts';
 import { dataMutants } from './data.ts';
@@ -30,4 +31,5 @@ export const mutants: readonly Mutant[] = [
   ...lockedOutMutants,
   ...fieldMutants,
   ...quorumMutants,
+  ...admissionMutants,
 ];

@@ -1,0 +1,35 @@
+/**
+ * pg_hba.conf with all its ways in closed, except for replication and for one role. Format:
+ * PostgreSQL's documentation, "The pg_hba.conf File".
+ */
+
+/** A field: quoted and unquoted stretches in any order; a comma belongs to the list it is in. */
+const FIELD = /(?:"[^"]*"|[^\s"#])+/g;
+const ITEM = /(?:"[^"]*"|[^",])+/g;
+const TYPES: ReadonlySet<string> = new Set(['local', 'host', 'hostssl', 'hostnossl', 'hostgssenc', 'hostnogssenc']);
+
+/**
+ * The same rules in the same order, each for replication and for `role` alone. A rule for a group
+ * or a pattern counts as one for the role. Null: it names other files, or has lines that are not
+ * understood, and is not narrowed.
+ */
+export function onlyForReplicationAnd(role: string, text: string): string | null {
+  const lines: string[] = [];
+  for (const line of text.replace(/\\\r?\n/g, ' ').split(/\r?\n/)) {
+    const fields = line.replace(/^((?:"[^"]*"|[^"#])*)#.*$/, '$1').match(FIELD) ?? [];
+    if (fields.length === 0) continue;
+    const [type, databases, users, ...rest] = fields;
+    if (type === undefined || databases === undefined || users === undefined || !TYPES.has(type) || rest.length === 0) return null;
+    if ([...itemsOf(databases), ...itemsOf(users)].some((item) => item.startsWith('@'))) return null;
+    const others = itemsOf(databases).filter((item) => item !== 'replication');
+    if (others.length < itemsOf(databases).length) lines.push([type, 'replication', users, ...rest].join(' '));
+    if (others.length > 0 && itemsOf(users).some((item) => mayBe(role, item))) {
+      lines.push([type, others.join(','), `"${role}"`, ...rest].join(' '));
+    }
+  }
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+const itemsOf = (list: string): readonly string[] => list.match(ITEM) ?? [];
+
+const mayBe = (role: string, item: string) => item === 'all' || item === role || item === `"${role}"` || /^"?[+/]/.test(item);
