@@ -5,14 +5,20 @@ import { createBootCounter } from './boot-counter.ts';
 import { createSystemClock } from './system.ts';
 
 /**
- * A machine on which time passes awake and asleep; the coarse clock counts both, the fine one only
- * the former.
+ * A machine on which time passes awake and asleep; the coarse clock and the wall's count both, the
+ * fine one only the former. The wall's clock can be set.
  */
 function machine() {
   let awake = 0;
   let asleep = 0;
+  let set = 0;
+  let readings = 0;
   const origin = 5_000_000;
   return {
+    setWall: (ms: number) => {
+      set += ms;
+    },
+    readings: () => readings,
     pass: (ms: number) => {
       awake += ms;
     },
@@ -21,25 +27,34 @@ function machine() {
     },
     trueMs: () => origin + awake + asleep,
     counter: createBootCounter(
-      () => Math.floor((origin + awake + asleep) / 10) * 10,
+      () => {
+        readings++;
+        return Math.floor((origin + awake + asleep) / 10) * 10;
+      },
       () => awake,
+      () => Math.floor(1_700_000_000_000 + awake + asleep + set),
     ),
   };
 }
 
 describe('boot counter', () => {
-  it('stays within 10 ms of the truth through any mix of waking and sleeping, and never runs backwards', () => {
-    const step = fc.record({ sleep: fc.boolean(), ms: fc.double({ min: 0, max: 50_000, noNaN: true }) });
+  it('stays within 14 ms of the truth through any mix of waking and sleeping, and never runs backwards', () => {
+    const step = fc.record({
+      kind: fc.constantFrom('wake', 'sleep', 'set'),
+      ms: fc.oneof(fc.double({ min: 0, max: 50_000, noNaN: true }), fc.double({ min: 0, max: 20, noNaN: true })),
+    });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const world = machine();
         let before = world.counter();
-        for (const { sleep, ms } of steps) {
-          if (sleep) world.suspend(ms);
+        for (const { kind, ms } of steps) {
+          if (kind === 'sleep') world.suspend(ms);
+          // Forward only: by just as much back as a sleep was long, it would hide that.
+          else if (kind === 'set') world.setWall(ms);
           else world.pass(ms);
           const now = world.counter();
           expect(now).toBeGreaterThanOrEqual(before);
-          expect(world.trueMs() - now).toBeLessThanOrEqual(10.001);
+          expect(world.trueMs() - now).toBeLessThanOrEqual(14.001);
           expect(world.trueMs() - now).toBeGreaterThan(-0.001);
           before = now;
         }
@@ -58,10 +73,33 @@ describe('boot counter', () => {
     expect(world.counter() - before).toBeGreaterThanOrEqual(3990);
   });
 
+  it('shows a suspend that follows a reading at once, and one that the wall does not show within a second', () => {
+    const world = machine();
+    world.counter();
+    world.pass(1);
+    let before = world.counter();
+    world.suspend(500);
+    expect(world.counter() - before).toBeGreaterThanOrEqual(490);
+    world.suspend(500);
+    world.setWall(-500);
+    world.pass(1000);
+    before = world.counter();
+    expect(world.trueMs() - before).toBeLessThanOrEqual(10.001);
+  });
+
+  it('reads the coarse clock once a second', () => {
+    const world = machine();
+    for (let i = 0; i < 100; i++) {
+      world.pass(50);
+      world.counter();
+    }
+    expect(world.readings()).toBe(5);
+  });
+
   it('becomes finer than the coarse clock after a few readings', () => {
     const world = machine();
     for (let i = 0; i < 200; i++) {
-      world.pass(1.7);
+      world.pass(1001.7);
       world.counter();
     }
     expect(Math.abs(world.counter() - world.trueMs())).toBeLessThan(2);
@@ -77,6 +115,7 @@ it('does not run ahead after a pause between its two readings', () => {
       now += pause;
       return now;
     },
+    () => now,
   );
   counter();
   pause = 0;

@@ -7,17 +7,16 @@ import { createBootCounter } from './boot-counter.ts';
 const LONGEST_TIMER_MS = 2_147_483_647;
 
 /**
- * The clock of a Linux machine. bootMs comes from /proc/uptime at every call (1–2 µs), because only
- * a fresh reading shows that the machine has slept. The guard reads the same file. Between its
- * hundredths of a second the monotonic clock fills in. Timers keep the process alive on purpose (no
- * unref): an agent that only waits for its next round must not exit. Cancel them to leave. Throws
+ * The clock of a Linux machine. bootMs comes from /proc/uptime, read again when the machine may
+ * have slept since (boot-counter.ts). The guard reads the same file. Between its hundredths of a
+ * second the monotonic clock fills in. Timers keep the process alive on purpose (no unref): an
+ * agent that only waits for its next round must not exit. Cancel them to leave. Throws
  * CLOCK_UNAVAILABLE.
  */
 export function createSystemClock(): Clock {
   const readUptimeMs = openUptime();
-  const counter = createBootCounter(readUptimeMs, () => performance.now());
   return {
-    bootMs: () => counter(),
+    bootMs: createBootCounter(readUptimeMs, () => performance.now(), Date.now),
     monotonicMs: () => performance.now(),
     wallMs: () => Date.now(),
     timer: (ms, callback) => {
