@@ -16,7 +16,7 @@
 
 /** The coarse clock is read at least this often by those who ask at all. */
 const FRESH_MS = 1000;
-/** More than the wall's clock is slewed within FRESH_MS. */
+/** The wall's clock counts whole milliseconds, and is read a moment later. Slewing moves both. */
 const SLACK_MS = 3;
 
 export function createBootCounter(readCoarseMs: () => number, readFineMs: () => number, readWallMs: () => number): () => number {
