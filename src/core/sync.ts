@@ -16,6 +16,7 @@ import type { Context } from './context.ts';
 import type { Effect } from './effects.ts';
 import type { WalsenderFacts } from './postgres-facts.ts';
 import { fenceFor, fenceText } from './quorum/fence-mark.ts';
+import { isDeserted } from './quorum/leader-side.ts';
 import { isSilent } from './replies.ts';
 import { isSuspect, keepsWaiting, strangersUnder } from './strangers.ts';
 import { isAheadOfLeader } from './strays.ts';
@@ -76,11 +77,13 @@ export function syncStep(c: Context): SyncStep {
 /**
  * Voters that missed this leader, and have promised to take no more WAL from it. It lives: with
  * another revision of /sync no take-over that counts on their promises succeeds, and they stream
- * again.
+ * again. But while too few voters answer it, nobody confirms its commits: then they shall replace
+ * it.
  */
-function fencedVoters({ view, o, lockMine }: Context): readonly string[] {
-  const mark = view === null || !lockMine ? null : fenceFor(view);
-  if (view === null || mark === null) return [];
+function fencedVoters(c: Context): readonly string[] {
+  const { view, o } = c;
+  const mark = view === null || !c.lockMine ? null : fenceFor(view);
+  if (view === null || mark === null || isDeserted(c)) return [];
   const text = fenceText(mark);
   const byKey = view.members.filter(({ raw }) => raw['fence'] === text).map(({ name }) => name);
   const byAnswer = [...o.links.answers].filter(([, { fence }]) => fence === text).map(([name]) => name);

@@ -53,12 +53,15 @@ export function supervise(world: World): void {
   for (const machine of world.machines) {
     machine.startAgent();
     // Only the operator restarts a replica that follows a leader.
-    if (world.leader !== null && machine.server.replayPaused && machine.server.running) machine.server.resumeReplay();
+    if (isLed(world) && machine.server.replayPaused && machine.server.running) machine.server.resumeReplay();
     if (ASKS_FOR_COPY.test(machine.agent?.rounds.last?.decision.rule ?? ''))
       void machine.operator.reinitialize({ force: false, fromLeader: true });
   }
   world.sim.after(SUPERVISE_MS, () => supervise(world));
 }
+
+/** Somebody takes writes, or will as soon as the standbys that replay confirm what it recovered. */
+const isLed = (world: World): boolean => world.leader !== null || world.machines.some(({ server }) => server.process?.clientsOut === true);
 
 export interface Bounds {
   /** From the end of all faults until a primary takes writes. */

@@ -100,7 +100,12 @@ describe('a leader writes /sync anew', () => {
   const rewrite = { kind: 'write-sync', leader: 'a', quorum: 1, standbys: ['b', 'c'], expected: seen.sync, term: '5' };
 
   it('as it is, comparing its own key, when a voter has promised for this very term and revision', () => {
-    expect(round({ b: told(10, { fence: '5/8' }) }).effects).toContainEqual(rewrite);
+    expect(round({ b: told(10, { fence: '5/8' }), c: told(10) }).effects).toContainEqual(rewrite);
+  });
+
+  it('not while too few voters answer it: nobody would confirm its commits, and they shall replace it', () => {
+    expect(round({ b: told(10, { fence: '5/8' }), c: told(2000) }).effects).toContainEqual(rewrite);
+    expect(round({ b: told(10, { fence: '5/8' }), c: told(2001) }).effects).not.toContainEqual(rewrite);
   });
 
   it('not for a promise that no take-over can count any more', () => {
