@@ -11,7 +11,7 @@ import type { Decision } from '../core/model.ts';
 import { answerMessage, type Beat, type BeatAnswer, beatMessage, readAnswer, readBeat } from '../core/quorum/beat.ts';
 import { fenceText } from '../core/quorum/fence-mark.ts';
 import { beats as announcesBeats, type QuorumFence, quorumFence } from '../core/quorum/in-force.ts';
-import { isDeserted, isIsolated } from '../core/quorum/leader-side.ts';
+import { ETCD_PATIENCE, isDeserted, isIsolated, isUnheard } from '../core/quorum/leader-side.ts';
 import { type LinkFacts, type Silence, silenceAsOf, type VoterAnswer } from '../core/quorum/link-facts.ts';
 import { leavesLeader, mayVouch, vouchedSince } from '../core/quorum/vouching.ts';
 import { VOUCH_MS } from '../core/settings.ts';
@@ -187,6 +187,13 @@ export class Beats {
     this.#cancel = fence === null ? () => {} : clock.timer(suspectAfterMs / BEATS_PER_SUSPICION, () => this.#tick());
   }
 
+  /** Judged while etcd is silent, not only in the rounds, which may wait for it. */
+  #resigns(nowMs: number): boolean {
+    const c = this.#last;
+    if (c === null || nowMs - this.#readAtMs < ETCD_PATIENCE * this.#ports.settings.current().dynamic.suspectAfterMs) return false;
+    return isUnheard(this.#asOf(c, nowMs));
+  }
+
   /** A leader that is left alone asks etcd at once whether it still leads. */
   #lookAfterVoters(nowMs: number, suspectAfterMs: number): void {
     const c = this.#last;
@@ -204,7 +211,11 @@ export class Beats {
     const leading = this.#leading;
     if (leading === null) return;
     const { links } = this.#ports;
-    const message = this.#message(leading.term, this.#needsVouchers(leading, sentAtMs));
+    const message = this.#message({
+      term: leading.term,
+      asksToVouch: this.#needsVouchers(leading, sentAtMs),
+      resigns: this.#resigns(sentAtMs),
+    });
     for (const member of members) {
       void links.ask(member, message, { timeoutMs: ANSWER_TIMEOUT_MS }).then((told) => {
         if (told === null || this.#leading === null) return;
@@ -216,11 +227,11 @@ export class Beats {
   }
 
   /** The same object again while it says the same: the link has its text already. */
-  #message(term: string, asksToVouch: boolean): JsonObject {
+  #message(beat: Beat): JsonObject {
     const said = this.#said;
-    if (said?.term === term && said.asksToVouch === asksToVouch) return said.message;
-    const message = beatMessage({ term, asksToVouch });
-    this.#said = { term, asksToVouch, message };
+    if (said?.term === beat.term && said.asksToVouch === beat.asksToVouch && said.resigns === beat.resigns) return said.message;
+    const message = beatMessage(beat);
+    this.#said = { ...beat, message };
     return message;
   }
 
@@ -263,7 +274,7 @@ export class Beats {
   #asked(from: string, message: JsonObject): JsonObject | null {
     const beat = readBeat(message);
     if (beat === null) return null;
-    this.#watch.heardFrom(from);
+    this.#watch.heardFrom(from, beat.resigns ? beat.term : undefined);
     const c = this.#last;
     const { fence } = c?.o.pg ?? {};
     const vouches = beat.asksToVouch && this.#vouches(from, beat.term);

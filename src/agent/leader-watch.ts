@@ -72,14 +72,16 @@ export class LeaderWatch {
     if (leader !== null) this.#look();
   }
 
-  heardFrom(name: string): void {
+  /** `resigned`: the term in which it says that it cannot serve. */
+  heardFrom(name: string, resigned?: string): void {
     const { clock, settings } = this.#ports;
     const before = this.#heard.get(name);
     // One that was never heard has been silent since it is listened to.
     const last = before ?? (this.#isLeader(name) ? { atMs: this.#sinceMs } : undefined);
     const silence = silenceAsOf(clock.bootMs(), last, settings.current().dynamic.suspectAfterMs);
-    this.#heard.set(name, { leader: name, atMs: clock.bootMs(), lost: false, silence });
-    if (!this.#isLeader(name) || (this.#knocks === null && silence === before?.silence)) return;
+    this.#heard.set(name, { leader: name, atMs: clock.bootMs(), lost: false, silence, resignedTerm: resigned });
+    const isNews = this.#knocks !== null || silence !== before?.silence || resigned !== before?.resignedTerm;
+    if (!this.#isLeader(name) || !isNews) return;
     this.#knocks = null;
     this.#wake();
     this.#look();

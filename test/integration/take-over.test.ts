@@ -110,6 +110,14 @@ describe.skipIf(obstacle !== null)('a leader is replaced long before its lease i
     expect(ms).toBeLessThan((TTL_SECONDS * 1000) / 3);
   });
 
+  test('it hears nothing, and what it sends arrives', async () => {
+    const ms = await replaced((old) => {
+      for (const from of [...ETCDS, ...others(old)]) network.cutOneWay(from, old.name);
+      return () => network.heal();
+    });
+    expect(ms).toBeLessThan((TTL_SECONDS * 1000) / 3);
+  });
+
   test('its standbys are cut off from it, and nobody from etcd', async () => {
     const ms = await replaced((old) => {
       network.cut(old.name, ...others(old));

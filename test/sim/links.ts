@@ -49,7 +49,7 @@ export class SimLinks implements Links {
   #listener: LinkListener | null = null;
   /** Members that this agent has opened a connection to. */
   readonly #open = new Set<string>();
-  /** The beats of each member that came one after the other, without a pause. */
+  /** The beats of each member that came one after the other, without a pause or a resignation. */
   readonly series = new Map<string, Series>();
   /** Carries calls to etcd for others; null: there is no etcd client yet. */
   carrier: Carrier | null = null;
@@ -91,7 +91,7 @@ export class SimLinks implements Links {
     const { gate, old } = this.#parts;
     gate.deliver('message', () => {
       if (old) return reply(null);
-      if (message['kind'] === 'beat') this.#count(from);
+      if (message['kind'] === 'beat') this.#count(from, message['resigns'] === true);
       const carried = message['kind'] === CARRIED_KIND ? this.carrier?.carry(from, message) : this.#listener?.asked(from, message);
       void Promise.resolve(carried ?? null).then((answer) => {
         if (answer?.['vouches'] === true) this.#parts.vouched();
@@ -100,8 +100,9 @@ export class SimLinks implements Links {
     });
   }
 
-  #count(from: string): void {
+  #count(from: string, resigns: boolean): void {
     const { now } = this.#parts.sim;
+    if (resigns) return void this.series.delete(from);
     const before = this.series.get(from);
     const goesOn = before !== undefined && now - before.lastMs < PAUSE_MS;
     this.series.set(from, { sinceMs: goesOn ? before.sinceMs : now, lastMs: now });

@@ -66,6 +66,22 @@ test.each(cases)('$fault, $policy: another leads within two seconds (seed $seed)
   world.checkers.assertClean();
 });
 
+test.each(policies.map((policy, i) => ({ policy, seed: 60 + i })))(
+  'nothing reaches it, and its beats arrive, $policy: it asks for a successor (seed $seed)',
+  async ({ policy, seed }) => {
+    const { world, old } = await begin(seed, policy, ['a', 'b', 'c', 'd']);
+    for (const end of [...names(world), 'etcd']) if (end !== old.name) world.net.cutOneWay(end, old.name);
+    world.sim.touched();
+    const tookMs = await world.expect('a successor', () => world.leader !== null && world.leader !== old, 40_000);
+    expect(tookMs).toBeLessThan(4500);
+    await world.run(MINUTE_MS);
+    world.net.healAll();
+    await world.expect('all are back', () => world.healthy(), 2 * MINUTE_MS);
+    world.checkers.checkLoss();
+    world.checkers.assertClean();
+  },
+);
+
 test.each([1, 2])(
   'only its agent is killed: nothing happens before the guard stops PostgreSQL, and then it is quick (seed %i)',
   async (seed) => {

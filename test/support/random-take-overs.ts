@@ -63,7 +63,12 @@ const knocks = fc
   .record({ agent: knock, postgres: knock, again: fc.boolean() })
   .map(({ agent, postgres, again }) => ({ agent, postgres, refusedTwice: again && agent === 'refused' && postgres === 'refused' }));
 
-const heard = fc.record({ leader: often('b', 'c'), atMs: fc.constantFrom(NOW_MS - 50, 6000), lost: fc.boolean() });
+const heard = fc.record({
+  leader: often('b', 'c'),
+  atMs: fc.constantFrom(NOW_MS - 50, 6000),
+  lost: fc.boolean(),
+  resignedTerm: rarely(TERM),
+});
 
 const links: fc.Arbitrary<LinkFacts> = fc
   .record({

@@ -10,14 +10,14 @@ const sent = (message: JsonObject) => parseJson(stringifyCompact(message)) as Js
 describe('a beat', () => {
   it('arrives as it was sent, with revisions beyond 2^53', () => {
     fc.assert(
-      fc.property(fc.record({ term: revision, asksToVouch: fc.boolean() }), (beat) => {
+      fc.property(fc.record({ term: revision, asksToVouch: fc.boolean(), resigns: fc.boolean() }), (beat) => {
         expect(readBeat(sent(beatMessage(beat)))).toEqual(beat);
       }),
     );
   });
 
   it('costs few bytes where nobody has to vouch', () => {
-    expect(stringifyCompact(beatMessage({ term: '5', asksToVouch: false }))).toBe('{"kind":"beat","term":"5"}');
+    expect(stringifyCompact(beatMessage({ term: '5', asksToVouch: false, resigns: false }))).toBe('{"kind":"beat","term":"5"}');
   });
 
   it.each<[string, JsonObject]>([
@@ -30,8 +30,9 @@ describe('a beat', () => {
     expect(readBeat(message)).toBeNull();
   });
 
-  it('asks to vouch only by the word true', () => {
-    expect(readBeat({ kind: 'beat', term: '5', vouch: 'true' })).toEqual({ term: '5', asksToVouch: false });
+  it('asks to vouch, and resigns, only by the word true', () => {
+    const plain = { term: '5', asksToVouch: false, resigns: false };
+    expect(readBeat({ kind: 'beat', term: '5', vouch: 'true', resigns: 1 })).toEqual(plain);
   });
 });
 

@@ -8,6 +8,8 @@ export interface Beat {
   readonly term: string;
   /** The leader cannot renew its lease, and asks voters to vouch for it. */
   readonly asksToVouch: boolean;
+  /** The leader knows that it cannot serve: another should lead (resigning.ts). */
+  readonly resigns: boolean;
 }
 
 export interface BeatAnswer {
@@ -21,14 +23,15 @@ export interface BeatAnswer {
 const textOf = (value: JsonValue | undefined): string | null => (typeof value === 'string' && value !== '' ? value : null);
 const isRevision = (text: string | null): text is string => text !== null && /^\d{1,19}$/.test(text);
 
-export function beatMessage({ term, asksToVouch }: Beat): JsonObject {
-  return { kind: 'beat', term, ...(asksToVouch && { vouch: true }) };
+export function beatMessage({ term, asksToVouch, resigns }: Beat): JsonObject {
+  return { kind: 'beat', term, ...(asksToVouch && { vouch: true }), ...(resigns && { resigns: true }) };
 }
 
 /** Null: it is no beat, or one that nobody understands. */
 export function readBeat(message: JsonObject): Beat | null {
   const term = textOf(message['term']);
-  return message['kind'] === 'beat' && isRevision(term) ? { term, asksToVouch: message['vouch'] === true } : null;
+  if (message['kind'] !== 'beat' || !isRevision(term)) return null;
+  return { term, asksToVouch: message['vouch'] === true, resigns: message['resigns'] === true };
 }
 
 export function answerMessage({ fence, leader, vouches }: BeatAnswer): JsonObject {

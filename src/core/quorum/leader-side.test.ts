@@ -3,7 +3,7 @@ import { memory, observation, pg, type Scene, settings, view } from '../../../te
 import { contextOf } from '../context.ts';
 import { decide } from '../decide.ts';
 import type { QuorumFence } from './in-force.ts';
-import { isIsolated, replacedBy } from './leader-side.ts';
+import { isIsolated, isUnheard, replacedBy } from './leader-side.ts';
 import { type LinkFacts, noLinks, type VoterAnswer } from './link-facts.ts';
 
 const NOW_MS = 20_000;
@@ -54,6 +54,21 @@ describe('a leader is isolated', () => {
   it('not before an agent that has just begun could have heard them', () => {
     expect(isolated({}, { sinceMs: NOW_MS - 1999 })).toBe(false);
     expect(isolated({}, { sinceMs: NOW_MS - 2000 })).toBe(true);
+  });
+});
+
+describe('a leader asks for another one', () => {
+  const unheard = (...scene: Parameters<typeof leader>) => isUnheard(context(...scene));
+
+  it('when it is isolated, and has not stood still just now', () => {
+    expect(unheard({})).toBe(true);
+    expect(unheard({}, { resumedAtMs: NOW_MS - 3000 })).toBe(true);
+    expect(unheard({}, { resumedAtMs: NOW_MS - 2999 })).toBe(false);
+  });
+
+  it('not while one voter of each commit answers, or etcd does', () => {
+    expect(unheard({ b: told(10), c: told(10) })).toBe(false);
+    expect(unheard({}, { readAtMs: NOW_MS - 2999 })).toBe(false);
   });
 });
 

@@ -6,7 +6,7 @@ import { includes } from '../voters.ts';
 /** Answers go missing for this many suspect_after before they count as gone. */
 const PATIENCE = 2;
 /** An idle leader reads etcd every two seconds, or at once when its voters fall silent. */
-const ETCD_PATIENCE = 3;
+export const ETCD_PATIENCE = 3;
 
 function answering({ o }: Context): readonly string[] {
   const sinceMs = o.nowMs - PATIENCE * o.settings.dynamic.suspectAfterMs;
@@ -29,6 +29,15 @@ export function isIsolated(c: Context): boolean {
   const { suspectAfterMs } = c.o.settings.dynamic;
   if (lastFence === null || c.paused || c.o.nowMs - readAtMs < ETCD_PATIENCE * suspectAfterMs) return false;
   return c.o.nowMs - sinceMs >= PATIENCE * suspectAfterMs && isDeserted(c);
+}
+
+/**
+ * The same for long enough to ask the voters for another leader: what this node sends may still
+ * reach them. After a standstill of this agent their answers have yet to come.
+ */
+export function isUnheard(c: Context): boolean {
+  const { suspectAfterMs } = c.o.settings.dynamic;
+  return c.o.nowMs - c.o.links.resumedAtMs >= ETCD_PATIENCE * suspectAfterMs && isIsolated(c);
 }
 
 /**

@@ -38,6 +38,8 @@ export interface Heard {
   readonly atMs: number;
   /** The last long one before. Absent: none. */
   readonly silence?: Silence | undefined;
+  /** The term in which it says that it cannot serve, in its last beat. Absent: it does not. */
+  readonly resignedTerm?: string | undefined;
   /** Its connection has ended since: the process is gone, or says so. */
   readonly lost: boolean;
 }

@@ -43,6 +43,14 @@ describe('a voter misses the leader', () => {
     expect(missesLeader(at(60_000, served))).toBe(false);
   });
 
+  it('at once where it says itself that it cannot serve, in this term', () => {
+    const heard = { leader: 'b', atMs: NOW_MS - 10, lost: false, resignedTerm: '5' };
+    expect(row(null, null, { heard })).toBe('leader.resigned');
+    expect(row(null, served, { heard })).toBe('leader.resigned');
+    expect(row(null, null, { heard: { ...heard, resignedTerm: '4' } })).toBe('leader.heard');
+    expect(row(null, null, { heard: { ...heard, leader: 'c' } })).toBe('leader.heard');
+  });
+
   it('where it never heard it, from when it began to listen', () => {
     expect(row(null, silent, { watchingSinceMs: NOW_MS - 999 })).toBe('leader.heard');
     expect(row(null, silent, { watchingSinceMs: NOW_MS - 1000 })).toBe('leader.silent');

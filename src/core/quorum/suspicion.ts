@@ -11,6 +11,8 @@ import type { Knocks } from './link-facts.ts';
 
 export interface SuspicionFacts {
   readonly leader: string;
+  /** It says so itself, in its last beat. */
+  readonly resigned: boolean;
   /** Since its last beat, or since this node has listened for one. */
   readonly silentMs: number;
   readonly suspectAfterMs: number;
@@ -30,6 +32,13 @@ export const suspicionRows: readonly Row<SuspicionFacts, Suspicion>[] = [
     when: ({ knocks }) => knocks?.refusedTwice === true,
     verdict: 'missed',
     because: ({ leader }) => `nothing listens at the ports of ${leader} any more`,
+  },
+  {
+    id: 'leader.resigned',
+    situation: 'it says in its beats that it cannot serve: its disk hangs, its PostgreSQL does not answer, or nobody is heard there',
+    when: ({ resigned }) => resigned,
+    verdict: 'missed',
+    because: ({ leader }) => `${leader} says itself that it cannot serve`,
   },
   {
     id: 'leader.silent',
@@ -73,9 +82,11 @@ export function watched(c: Context): Watched | null {
   const fence = c.otherLeader === null ? null : quorumFence(c.view, dynamic);
   if (fence === null) return null;
   const { heard, watchingSinceMs, knocks } = c.o.links;
-  const lastMs = heard !== null && sameName(heard.leader, fence.leader) ? Math.max(heard.atMs, watchingSinceMs) : watchingSinceMs;
+  const itsOwn = heard !== null && sameName(heard.leader, fence.leader) ? heard : null;
+  const lastMs = Math.max(itsOwn?.atMs ?? watchingSinceMs, watchingSinceMs);
   const { suspectAfterMs } = dynamic;
-  const suspicion = onlyAnswer(suspicionRows, { leader: fence.leader, silentMs: c.o.nowMs - lastMs, suspectAfterMs, knocks });
+  const resigned = itsOwn?.resignedTerm === fence.term;
+  const suspicion = onlyAnswer(suspicionRows, { leader: fence.leader, resigned, silentMs: c.o.nowMs - lastMs, suspectAfterMs, knocks });
   return { fence, isVoter: includes(fence.voters, c.me), suspicion };
 }
 
