@@ -6,7 +6,7 @@
  * at most 10 ms behind the truth (and SLACK_MS for a second at most), never ahead of it, and never
  * goes backwards.
  *
- * To read the coarse clock is a call of the kernel, 50 µs and more where nothing of it is in the
+ * To read the coarse clock is a call of the kernel, 20 to 75 µs where nothing of it is in the
  * caches; the fine clock and the wall's cost next to nothing. When a machine wakes up, Linux moves
  * the wall's clock and the one that counts suspended time on by the same amount, in the same step
  * (timekeeping_resume). So while the wall's clock goes with the fine one, there was no suspend. A
