@@ -168,12 +168,12 @@ export const stopped: Section = {
     },
     {
       id: 'stopped.leader-not-ready',
-      situation: 'the leader is still being promoted or cannot be asked about its history',
+      situation: 'the leader is still being promoted or cannot be asked about its history, and this node may have WAL of its own',
       when: (c) =>
         c.stopped &&
         c.otherLeader !== null &&
         (readyLeader(c) === null || divergenceFrom(c.o.pg, c.o.source) === 'unknown') &&
-        wroteItsOwn(c),
+        (wroteItsOwn(c) || c.m.strayed),
       ask: () => ({ watchMembers: true, wakeInMs: 500 }),
       because: 'waiting until {leader} can be compared with: this node was a primary and may have to be rewound',
     },
