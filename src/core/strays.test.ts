@@ -174,7 +174,14 @@ describe('the finding of its agent', () => {
     expect(decision).toMatchObject({ rule: 'stopped.stray-leads', steps: [{ kind: 'release-leader' }], memory: { strayed: true } });
     const failover = { leader: null, candidate: 'a', scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
     const forced = { ...mine, view: view({ leaderName: 'a', failover }) };
-    expect(decided({ ...forced, pg: pg.stopped({ state: 'shut down' }) }, { strayed: true }).rule).not.toBe('stopped.stray-leads');
+    // Where an operator wants that, it begins a timeline of its own: others have this one as well.
+    const wanted = decided({ ...forced, pg: pg.stopped({ state: 'shut down' }) }, { role: 'replica', state: 'running', keyTaken: true });
+    expect(wanted.steps).toMatchObject([{ kind: 'start-job', job: { kind: 'start', role: { kind: 'standby' } } }]);
+    const promoted = decided({ ...forced, pg: { ...pg.standby(), strayed: true } }, { keyTaken: true });
+    expect(promoted.steps).toMatchObject([
+      { kind: 'mark-strayed', strayed: false },
+      { kind: 'start-job', job: { kind: 'promote' } },
+    ]);
   });
 
   it('keeps no other member from leading, and gets no handover', () => {

@@ -100,7 +100,8 @@ export const standby: Section = {
         const request = requestInVain(c);
         const dropped: readonly Effect[] = request === null ? [] : [{ kind: 'clear-failover', expected: request }];
         // Its timeline is the cluster's from then on, also for an agent that starts right after.
-        const unmarked: readonly Effect[] = c.m.openedByHand ? [{ kind: 'mark-opened-by-hand', opened: false }] : [];
+        const unmarked: Effect[] = c.m.openedByHand ? [{ kind: 'mark-opened-by-hand', opened: false }] : [];
+        if (c.o.pg.strayed) unmarked.push({ kind: 'mark-strayed', strayed: false });
         return {
           effects: [
             ...dropped,
