@@ -91,6 +91,25 @@ it('a write to /sync may still arrive when nobody knows what became of it, until
   expect(said).toEqual([true, true, false]);
 });
 
+it('a take-over from a leader that refuses connections is not tried for longer than that counts', async () => {
+  const asked: unknown[] = [];
+  const answers = [true, false];
+  const { ports, authority } = await stage(30, 0, {
+    dcs: fake<ActPorts['dcs']>({
+      takeRefused: async (...all) => {
+        asked.push(all);
+        return answers.shift()!;
+      },
+    }),
+  });
+  const take = { kind: 'take-refused', term: '5' } as const;
+  expect([await act(ports, steps(take)), await act(ports, steps(take))]).toEqual([true, false]);
+  expect(asked).toEqual(Array.from({ length: 2 }, () => ['a', '7', '5', { timeoutMs: 1000 }]));
+  authority.note({ kind: 'lease-forgotten' });
+  expect(await act(ports, steps(take))).toBe(false);
+  expect(asked.length).toBe(2);
+});
+
 describe('a take-over', () => {
   const expected = { leader: 'b', quorum: 1, standbys: ['a', 'c'], modRevision: '8' };
   const takeOver = { kind: 'take-over', term: '5', expected, quorum: 1, standbys: ['b', 'c'] } as const;

@@ -44,6 +44,7 @@ export interface ActPorts {
     | 'acquireLeader'
     | 'attachLeader'
     | 'takeLead'
+    | 'takeRefused'
     | 'deleteSync'
     | 'raceInitialize'
     | 'writeConfig'
@@ -74,6 +75,8 @@ export interface ActPorts {
  * has to renew the lease although PostgreSQL hangs.
  */
 const SHORT_MS = 5000;
+
+const REFUSAL_LASTS_MS = 1000;
 
 /** How long something may take now that usually may take `mostMs`. */
 type Patience = (mostMs: number, leastMs?: number) => number;
@@ -325,6 +328,13 @@ async function inDcs(ports: ActPorts, effect: DcsEffect, patience: Patience): Pr
         ports.lease.carry((leaseId) => dcs.takeLead(me, leaseId, { term, expected, sync }, options)),
       );
       if (!won) log.info(`could not take over: the leader key or /sync has changed`);
+      return won;
+    }
+    case 'take-refused': {
+      // The refusals by which it was judged say less with every second.
+      const timeoutMs = Math.min(options.timeoutMs, REFUSAL_LASTS_MS);
+      const won = await ports.lease.carry((leaseId) => dcs.takeRefused(me, leaseId, effect.term, { timeoutMs }));
+      if (!won) log.info('could not take over: the leader key has changed');
       return won;
     }
     case 'write-status':

@@ -239,6 +239,13 @@ describe('a leader sends beats', () => {
     expect(asked.map(({ to, atMs }) => [to, atMs])).toEqual(['b', 'c', 'd'].map((to) => [to, 5000]));
   });
 
+  it('without voters too, where members heed a leader that refuses connections', async () => {
+    const heeding = settings('a', { dynamic: { failoverOnRefusal: true } });
+    const { clock, asked } = leader({ view: cluster('a', { sync: null }), pg: pg.primary(), settings: heeding });
+    await clock.advance(999);
+    expect(asked.filter(({ to }) => to === 'b').map(({ atMs }) => atMs)).toEqual([0, 200, 400, 600, 800]);
+  });
+
   it('not after its time', async () => {
     const { clock, asked } = leader();
     await clock.advance(23_999);

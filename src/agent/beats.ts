@@ -13,6 +13,7 @@ import { fenceText } from '../core/quorum/fence-mark.ts';
 import { beats as announcesBeats, type QuorumFence, quorumFence } from '../core/quorum/in-force.ts';
 import { ETCD_PATIENCE, isDeserted, isIsolated, isUnheard } from '../core/quorum/leader-side.ts';
 import { type LinkFacts, type Silence, silenceAsOf, type VoterAnswer } from '../core/quorum/link-facts.ts';
+import { heedsRefusals } from '../core/quorum/refusal.ts';
 import { leavesLeader, mayVouch, vouchedSince } from '../core/quorum/vouching.ts';
 import { VOUCH_MS } from '../core/settings.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -47,6 +48,8 @@ interface Leading {
   readonly members: readonly Member[];
   /** Null: the lease is the fence, and nobody can vouch. */
   readonly fence: QuorumFence | null;
+  /** Somebody listens for its beats. */
+  readonly beats: boolean;
 }
 
 export class Beats {
@@ -142,13 +145,14 @@ export class Beats {
     // A leader that is vouched for goes on without its key, until another has one.
     if (leader !== null) this.#following = c.lockMine ? null : { name: leader.name, term: leader.modRevision };
     const before = this.#leading;
-    this.#leading =
-      leader !== null && c.lockMine ? { term: leader.modRevision, members: hearers(c), fence: quorumFence(c.view, dynamic) } : null;
+    const fence = leader === null ? null : quorumFence(c.view, dynamic);
+    const listens = fence !== null || heedsRefusals(c.view, dynamic);
+    this.#leading = leader !== null && c.lockMine ? { term: leader.modRevision, members: hearers(c), fence, beats: listens } : null;
     if (!sameTerm(before, this.#leading)) this.#forgetAnswers();
-    const watches = c.otherLeader !== null && quorumFence(c.view, dynamic) !== null;
-    this.#watch.watch(watches ? memberOf(c.view, c.otherLeader ?? '') : null);
+    const watches = c.otherLeader !== null && listens;
+    this.#watch.watch(watches ? memberOf(c.view, c.otherLeader ?? '') : null, leader?.modRevision ?? null);
     if (this.#leading === null) this.#forgetSilences();
-    else if (before === null || before.fence === null) this.#tick();
+    else if (before === null || !before.beats) this.#tick();
   }
 
   /** In the same turn of the event loop as the decision. */
@@ -175,16 +179,16 @@ export class Beats {
   #tick(): void {
     this.#cancel();
     const { clock, settings } = this.#ports;
-    const { fence = null, members = [] } = this.#leading ?? {};
+    const { beats = false, members = [] } = this.#leading ?? {};
     const nowMs = clock.bootMs();
     const { suspectAfterMs } = settings.current().dynamic;
-    if (fence !== null && leads(this.#authority.now, nowMs)) {
+    if (beats && leads(this.#authority.now, nowMs)) {
       if (this.#beatenAtMs !== null && nowMs - this.#beatenAtMs >= suspectAfterMs) this.#resumedAtMs = nowMs;
       this.#beatenAtMs = nowMs;
       this.#lookAfterVoters(nowMs, suspectAfterMs);
       this.#beat(members, nowMs);
     } else this.#beatenAtMs = null;
-    this.#cancel = fence === null ? () => {} : clock.timer(suspectAfterMs / BEATS_PER_SUSPICION, () => this.#tick());
+    this.#cancel = !beats ? () => {} : clock.timer(suspectAfterMs / BEATS_PER_SUSPICION, () => this.#tick());
   }
 
   /** Judged while etcd is silent, not only in the rounds, which may wait for it. */

@@ -34,7 +34,7 @@ function watching(leader = b) {
     settings: { current: () => settings('a', { dynamic: { suspectAfterMs: 1000 } }) },
   };
   const watch = new LeaderWatch(ports, BEGIN_MS, () => woken.push(clock.bootMs() - BEGIN_MS));
-  watch.watch(leader);
+  watch.watch(leader, '5');
   const beat = async (times: number, everyMs = 200) => {
     for (let i = 0; i < times; i += 1) {
       watch.heardFrom('b');
@@ -223,7 +223,7 @@ describe('who is watched', () => {
     const { clock, doors, knocked, watch } = watching();
     doors.postgres = 'refused';
     await clock.advance(2000);
-    watch.watch(c);
+    watch.watch(c, '5');
     expect([watch.knocks, watch.heard, watch.sinceMs]).toEqual([null, null, BEGIN_MS + 2000]);
     knocked.length = 0;
     await clock.advance(500);
@@ -233,10 +233,30 @@ describe('who is watched', () => {
     ]);
   });
 
+  it('in a new term of the same leader, what was found before does not count: its agent was there', async () => {
+    const { clock, doors, knocked, watch } = watching();
+    Object.assign(doors, { agent: 'refused', postgres: 'refused' });
+    await clock.advance(600);
+    expect(watch.knocks?.refusedTwice).toBe(true);
+    watch.watch(b, '6');
+    expect([watch.knocks, watch.sinceMs]).toEqual([null, BEGIN_MS]);
+    await clock.advance(1000);
+    expect(watch.knocks?.refusedTwice).toBe(true);
+    doors.hang = true;
+    knocked.length = 0;
+    await clock.advance(300);
+    expect(knocked.length).toBeGreaterThan(0);
+    watch.watch(b, '7');
+    doors.hang = false;
+    Object.assign(doors, { agent: 'answered', postgres: 'answered' });
+    await clock.advance(1500);
+    expect(watch.knocks).toEqual({ agent: 'answered', postgres: 'answered', refusedTwice: false });
+  });
+
   it('the same leader under another address goes on being watched', async () => {
     const { clock, watch, knocked } = watching();
     await clock.advance(400);
-    watch.watch(member('B', { apiUrl: 'http://elsewhere:8008/patroni' }));
+    watch.watch(member('B', { apiUrl: 'http://elsewhere:8008/patroni' }), '5');
     expect(watch.sinceMs).toBe(BEGIN_MS);
     await clock.advance(100);
     expect(knocked[0]?.name).toBe('B');
@@ -246,7 +266,7 @@ describe('who is watched', () => {
     const { clock, doors, watch, woken } = watching();
     Object.assign(doors, { agent: 'refused', postgres: 'refused', hang: true });
     await clock.advance(600);
-    watch.watch(c);
+    watch.watch(c, '5');
     Object.assign(doors, { agent: 'answered', postgres: 'answered', hang: false });
     await clock.advance(450);
     expect([watch.knocks, woken]).toEqual([null, []]);
@@ -259,7 +279,7 @@ describe('who is watched', () => {
       const { clock, watch, knocked } = watching();
       await clock.advance(400);
       if (end === 'stop') watch.stop();
-      else watch.watch(null);
+      else watch.watch(null, '5');
       expect(clock.pending).toBe(0);
       watch.lost('b');
       await clock.advance(5000);

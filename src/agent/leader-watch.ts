@@ -33,6 +33,7 @@ export class LeaderWatch {
   readonly #wake: () => void;
   readonly #heard = new Map<string, Heard>();
   #leader: Member | null = null;
+  #term: string | null = null;
   #knocks: Knocks | null = null;
   #knockedAtMs = Number.NEGATIVE_INFINITY;
   #knocking = false;
@@ -62,12 +63,15 @@ export class LeaderWatch {
   }
 
   /** Whose beats count from now on; null: nobody's. */
-  watch(leader: Member | null): void {
+  watch(leader: Member | null, term: string | null): void {
     const same = leader !== null && this.#leader !== null && sameName(leader.name, this.#leader.name);
+    const sameTerm = same && term === this.#term;
     this.#leader = leader;
+    this.#term = term;
+    // Its agent has been there since.
+    if (!sameTerm) this.#knocks = null;
     if (same) return;
     this.#sinceMs = this.#ports.clock.bootMs();
-    this.#knocks = null;
     this.#cancel();
     if (leader !== null) this.#look();
   }
@@ -122,6 +126,7 @@ export class LeaderWatch {
     const { clock, settings } = this.#ports;
     this.#knocking = true;
     const beat = this.heard;
+    const term = this.#term;
     const { suspectAfterMs } = settings.current().dynamic;
     const timeoutMs = Math.max(LEAST_KNOCK_MS, Math.min(suspectAfterMs / 2, suspectAfterMs - this.#silentMs()));
     let tried = await this.#tryBoth(leader, timeoutMs);
@@ -132,8 +137,8 @@ export class LeaderWatch {
     }
     this.#knocking = false;
     if (this.#stopped || this.#leader === null) return;
-    // A beat came meanwhile, or another leads.
-    if (!this.#isLeader(leader.name) || this.heard?.atMs !== beat?.atMs) return this.#look();
+    // A beat came meanwhile, another leads, or the same anew.
+    if (!this.#isLeader(leader.name) || this.heard?.atMs !== beat?.atMs || this.#term !== term) return this.#look();
     this.#noteKnocks(tried, suspectAfterMs);
   }
 

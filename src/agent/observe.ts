@@ -1,15 +1,15 @@
 /** Gathers the facts of one round, in parallel, under one deadline. */
 import { type Context, contextOf, isOfCluster, readyLeader, sourceOf } from '../core/context.ts';
-import { streamsInOrder, timelineStart } from '../core/divergence.ts';
+import { streamsInOrder, timelineStart, writtenEnd } from '../core/divergence.ts';
 import type { RunningJob } from '../core/effects.ts';
 import type { DcsFacts, Memory, Observation, OperatorRequests } from '../core/model.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
 import type { PostgresFacts, SourceHistory } from '../core/postgres-facts.ts';
 import type { LinkFacts } from '../core/quorum/link-facts.ts';
+import { isRefused } from '../core/quorum/refusal.ts';
 import { missesLeader } from '../core/quorum/suspicion.ts';
 import { withMemberNames } from '../core/server-names.ts';
 import { observeTimeoutMs } from '../core/settings.ts';
-import { endToCompare } from '../core/strays.ts';
 import { type Clock, sleep } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import type { Watchdog } from '../ports/guard.ts';
@@ -186,7 +186,7 @@ async function askPeers(ports: ObservePorts, o: Observation, memory: Memory): Pr
   const inherited = !memory.keyTaken && !c.isPrimary;
   const needed = (c.unlocked && mayOpen) || (c.lockMine && (view.failover !== null || o.pg.state !== 'running' || inherited));
   // The leader that is missed would only be waited for.
-  const missed = missesLeader(c) || c.fenced ? c.otherLeader : null;
+  const missed = missesLeader(c) || isRefused(c) || c.fenced ? c.otherLeader : null;
   if (!needed && missed === null) return null;
   return ports.peers.ask(
     view.members.filter((member) => member.name !== c.me && member.name !== missed && member.apiUrl !== null),
@@ -198,11 +198,11 @@ async function askPeers(ports: ObservePorts, o: Observation, memory: Memory): Pr
 async function askSource(ports: ObservePorts, o: Observation, own: OwnState): Promise<SourceHistory | null> {
   if (o.job !== null || !comparable(o.pg)) return null;
   const c = contextOf(o, own.memory);
-  const leader = missesLeader(c) ? null : readyLeader(c);
+  const leader = missesLeader(c) || isRefused(c) ? null : readyLeader(c);
   const source = leader === null ? null : sourceOf(leader);
   if (source === null) return null;
   const start = o.pg.timelineFingerprint === undefined ? null : timelineStart(o.pg);
-  const end = endToCompare(o.pg, own.memory);
+  const end = writtenEnd(o.pg) ?? own.memory.endedAt;
   const signal = own.untilLeaderChanges();
   let stop = () => {};
   // A leader that was cut off or switched off does not answer, and the race for its key does not

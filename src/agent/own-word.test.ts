@@ -37,6 +37,15 @@ describe('a voter tells the others that it misses the leader', () => {
   });
 });
 
+test('a member that the leader’s machine refuses says so, where that counts', () => {
+  const refused = { agent: 'refused', postgres: 'refused', refusedTwice: true } as const;
+  const links = { ...noLinks(0), knocks: refused };
+  const asynchronous = { view: { ...cluster, sync: null }, links };
+  expect(word({ ...asynchronous, settings: settings('a', { dynamic: { failoverOnRefusal: true } }) }).refusedTerm).toBe('5');
+  expect(word({ ...asynchronous, settings: settings('a') })).not.toHaveProperty('refusedTerm');
+  expect(word({ links })).not.toHaveProperty('refusedTerm');
+});
+
 describe('a voter tells the others what it has promised', () => {
   const promised = (sql: Parameters<typeof pg.standby>[0] = {}, scene: Scene = {}) => word({ pg: { ...pg.standby(sql), fence }, ...scene });
 

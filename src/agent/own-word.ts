@@ -6,6 +6,7 @@ import type { Memory } from '../core/model.ts';
 import type { OwnWord } from '../core/peer-facts.ts';
 import type { PostgresFacts } from '../core/postgres-facts.ts';
 import { fenceText } from '../core/quorum/fence-mark.ts';
+import { refusedTerm } from '../core/quorum/refusal.ts';
 import { watched } from '../core/quorum/suspicion.ts';
 import { isBound } from '../core/quorum/vouching.ts';
 import { wroteByHand } from '../core/strays.ts';
@@ -14,6 +15,7 @@ import { wroteByHand } from '../core/strays.ts';
 export function ownWord(pg: PostgresFacts | null, c: Context | null, memory: Memory): Omit<OwnWord, 'watchdogFailed' | 'replaying'> {
   const sql = pg?.state === 'running' ? pg.sql : null;
   const seen = c === null ? null : watched(c);
+  const refused = c === null ? null : refusedTerm(c);
   const fence = fenceOf(pg, c);
   const promotionTrouble = pg?.promotionTrouble ?? (c?.isStandby ? promotionsFailing(c) : null);
   return {
@@ -27,6 +29,7 @@ export function ownWord(pg: PostgresFacts | null, c: Context | null, memory: Mem
       ((c !== null && isBound(c)) || (sql.primaryConninfo !== '' && !isLetGo(c)) || (c !== null && c.otherLeader !== null)),
     vouches: c !== null && c.o.nowMs < c.o.links.vouchedUntilMs,
     ...(seen?.suspicion.verdict === 'missed' ? { missesTerm: seen.fence.term } : {}),
+    ...(refused === null ? {} : { refusedTerm: refused }),
     ...(fence === null ? {} : { fence }),
     ...(pg?.timelineFingerprint === undefined ? {} : { timelineFingerprint: pg.timelineFingerprint }),
   };

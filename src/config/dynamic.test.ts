@@ -24,6 +24,7 @@ it('has defaults for everything', () => {
       synchronousModeStrict: false,
       synchronousNodeCount: 1,
       failoverFence: 'quorum',
+      failoverOnRefusal: false,
       suspectAfterMs: 1000,
       unresponsiveAfterSeconds: 5,
       failsafeMode: false,

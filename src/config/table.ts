@@ -284,6 +284,10 @@ export const dynamicTable = {
     { quorum: 'quorum', lease: 'lease' },
     { default: 'quorum' },
   ),
+  failover_on_refusal: flag(
+    'Asynchronous clusters: another leads at once where the leader’s agent and PostgreSQL refuse connections. Where a firewall or proxy refuses in their place, two primaries take writes until the ttl ends.',
+    FALSE,
+  ),
   suspect_after: whole(
     'Milliseconds without a word from the leader after which its standbys count it as missed, unless PostgreSQL answers.',
     { min: 300, max: 60_000, unit: 'ms', example: '1s' },

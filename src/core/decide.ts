@@ -7,7 +7,7 @@ import type { Effect } from './effects.ts';
 import { abstainMs } from './failed-promotions.ts';
 import { chores, due } from './housekeeping.ts';
 import { checkDecision } from './invariants.ts';
-import { leadAfter } from './lead-change.ts';
+import { leadAfter, TAKES_KEY } from './lead-change.ts';
 import type { Decision, Memory, Observation } from './model.ts';
 import { remember } from './remember.ts';
 import { sections } from './rules/index.ts';
@@ -27,11 +27,11 @@ const decisive: ReadonlySet<Effect['kind']> = new Set([
   'cancel-job',
   'mark-fence',
   'take-over',
+  'take-refused',
 ]);
 
-/** What the agent saw of the data is as true after it. */
-const leavesData = (effect: Effect): boolean =>
-  effect.kind === 'cancel-job' || effect.kind === 'demote-now' || (effect.kind === 'start-job' && effect.job.kind === 'start');
+/** These leave the data as they are. */
+const onlyStops: ReadonlySet<Effect['kind']> = new Set(['cancel-job', 'demote-now']);
 
 export function decide(o: Observation, before: Memory): Decision {
   const memory = remember(o, before);
@@ -43,8 +43,8 @@ export function decide(o: Observation, before: Memory): Decision {
   const turning = steps.some((effect) => decisive.has(effect.kind) || effect.kind === 'start-job');
   const work = turning ? null : chores(c);
   // A job may begin at once to replace the data that a mark is about. A demotion leaves them alone,
-  // and what the agent saw before it must outlive the agent. A start also takes the evidence away.
-  const marks = turning && !steps.every(leavesData) ? [] : marksByHand(c);
+  // and what the agent saw before it must outlive the agent.
+  const marks = turning && !steps.every(({ kind }) => onlyStops.has(kind)) ? [] : marksByHand(c);
   const admission = turning ? nobodyWaits : admit(c);
   const wanted: readonly Chore[] = [...(outcome.chores ?? []), ...marks, ...admission.chores, ...(work?.wanted ?? [])];
   const { now, wakeInMs } = due(c, wanted);
@@ -83,7 +83,7 @@ function afterwards(c: Context, { abstain }: Outcome, memory: Memory, effects: r
     // A server that is down in the next round did not crash then.
     if (effect.kind === 'demote-now') after = { ...after, state: 'stopping' };
     // The answer may be lost; the next reading of etcd tells whether the key was taken.
-    if (effect.kind === 'acquire-leader' || effect.kind === 'take-over') after = { ...after, keyTaken: true };
+    if (TAKES_KEY.has(effect.kind)) after = { ...after, keyTaken: true };
   }
   return after;
 }

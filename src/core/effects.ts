@@ -109,6 +109,8 @@ export type Effect =
       readonly quorum: number;
       readonly standbys: readonly string[];
     }
+  /** Put the leader key in the name of this node, if it still has that revision. */
+  | { readonly kind: 'take-refused'; readonly term: string }
   /** Beside everything else; asked for again while one is running, it is ignored. */
   | { readonly kind: 'checkpoint' }
   /**

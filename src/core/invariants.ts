@@ -6,6 +6,7 @@ import { invariant } from '../support/assert.ts';
 import type { Context } from './context.ts';
 import { type Effect, opensForWrites } from './effects.ts';
 import type { Decision } from './model.ts';
+import { isRefused } from './quorum/refusal.ts';
 
 const startsWritable = (effect: Effect): boolean => effect.kind === 'start-job' && opensForWrites(effect.job);
 
@@ -42,6 +43,10 @@ export function checkDecision(c: Context, decision: Decision): void {
   }
   if (has('take-over')) {
     invariant(c.fenced && c.isStandby && !c.paused, `S4: ${decision.rule} would take over without having promised`);
+    invariant(c.o.pg.dataDir === 'valid', `S10: ${decision.rule} would lead with an incomplete data directory`);
+  }
+  if (has('take-refused')) {
+    invariant(isRefused(c) && c.isStandby && !c.paused, `S4: ${decision.rule} would take over from a leader that has not refused it`);
     invariant(c.o.pg.dataDir === 'valid', `S10: ${decision.rule} would lead with an incomplete data directory`);
   }
   if (c.fenced) invariant(!effects.some(streams), `S4: ${decision.rule} would stream from a leader that this node has promised to leave`);

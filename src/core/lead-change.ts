@@ -8,10 +8,13 @@ import { type FailoverKey, memberOf } from './cluster.ts';
 import type { Context } from './context.ts';
 import type { Effect } from './effects.ts';
 import type { Memory } from './model.ts';
+import { isRefused } from './quorum/refusal.ts';
 import { watched } from './quorum/suspicion.ts';
 
 /** A column of a table that people read. */
 const LONGEST = 250;
+/** This node asks etcd for the leader key. */
+export const TAKES_KEY: ReadonlySet<Effect['kind']> = new Set(['acquire-leader', 'take-over', 'take-refused']);
 
 /**
  * What a decision's effects leave to remember about a change of the lead. `because`: the decision's
@@ -23,7 +26,7 @@ export function leadAfter(c: Context, because: string, effects: readonly Effect[
 
 function reasonAfter(c: Context, effects: readonly Effect[]): string | null {
   if (!c.isStandby) return c.m.leadReason;
-  if (effects.some(({ kind }) => kind === 'acquire-leader' || kind === 'take-over')) return leadReason(c);
+  if (effects.some(({ kind }) => TAKES_KEY.has(kind))) return leadReason(c);
   const promotes = effects.some((effect) => effect.kind === 'start-job' && effect.job.kind === 'promote');
   return promotes && c.m.leadReason === null ? `${c.me} held the leader key already, and its PostgreSQL was a standby` : c.m.leadReason;
 }
@@ -58,6 +61,7 @@ function requestReason(c: Context, request: FailoverKey): string {
 function failoverReason(c: Context): string {
   const missed = watched(c);
   if (missed !== null) return `failover: ${missed.suspicion.because}`;
+  if (isRefused(c)) return `failover: nothing listened at the ports of ${c.otherLeader} any more`;
   const former = c.m.formerLeader;
   if (former === null) return 'nobody had led since the agent of this node was started';
   if (former === c.me) return `${c.me} leads again${c.m.steppedDown === null ? '' : `: it had given up the lead: ${c.m.steppedDown}`}`;

@@ -40,6 +40,8 @@ export interface OwnWord {
   readonly vouches?: boolean;
   /** The term of the leader that it misses, by its own evidence. */
   readonly missesTerm?: string;
+  /** The term of the leader whose machine answered it, twice, that nobody listens at both ports. */
+  readonly refusedTerm?: string;
   /**
    * The fence that it has put up (core/quorum/fence-mark.ts), while it streams from nobody: it
    * takes no more WAL from the leader of that term.

@@ -9,6 +9,7 @@ import type { JobKind, JobOutcome } from './effects.ts';
 import { abstainMs } from './failed-promotions.ts';
 import { isBlind, lockedOut } from './locked-out.ts';
 import type { Failure, Memory, Observation } from './model.ts';
+import { isRefused } from './quorum/refusal.ts';
 import { missesLeader } from './quorum/suspicion.ts';
 import { heardReplies } from './replies.ts';
 import { REWIND_IN_VAIN } from './rewind-prospects.ts';
@@ -48,7 +49,7 @@ export function remember(o: Observation, before: Memory): Memory {
     announcedStop: ended.announcedStop,
     restartUnannounced: ended.restartUnannounced,
     unlockedSinceMs: unlockedSince(c, before),
-    missesLeaderSinceMs: missesLeader(c) || c.fenced ? (before.missesLeaderSinceMs ?? o.nowMs) : null,
+    missesLeaderSinceMs: missesLeader(c) || isRefused(c) || c.fenced ? (before.missesLeaderSinceMs ?? o.nowMs) : null,
     leaderlessSinceMs: c.view === null ? before.leaderlessSinceMs : c.unlocked ? (before.leaderlessSinceMs ?? o.nowMs) : null,
     receiverGoneSinceMs: receiverGone(c, before),
     ...keyOf(c, before),
@@ -56,7 +57,6 @@ export function remember(o: Observation, before: Memory): Memory {
     openedUnseen: openedUnseen(c, before),
     strayed: strayed(c, before),
     endedAt: endedAt(c, before.endedAt),
-    streamed: before.streamed || streamsInOrder(o.pg),
     lastLeader: c.otherLeader ?? before.lastLeader,
     formerLeader: c.view?.leader?.name ?? before.formerLeader,
     leadReason: c.view === null || (c.lockMine && !hasRecorded(c)) ? before.leadReason : null,

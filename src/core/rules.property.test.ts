@@ -8,12 +8,19 @@ import { describe, expect, it } from 'vitest';
 import { admissionMemory, admissionRound } from '../../test/support/random-admissions.ts';
 import { mendMemory, mendRound } from '../../test/support/random-mends.ts';
 import { anyMemory, anyRound, raceMemory, raceRound, switchoverRound } from '../../test/support/random-rounds.ts';
-import { answeredLeaderRound, missedLeaderMemory, missedLeaderRound, vouchedRaceRound } from '../../test/support/random-take-overs.ts';
+import {
+  answeredLeaderRound,
+  missedLeaderMemory,
+  missedLeaderRound,
+  refusedRound,
+  vouchedRaceRound,
+} from '../../test/support/random-take-overs.ts';
 import { admission } from './admission.ts';
 import { contextOf } from './context.ts';
 import { decide } from './decide.ts';
 import type { Memory, Observation } from './model.ts';
 import { fenceInForce } from './quorum/in-force.ts';
+import { unheeded } from './quorum/refusal.ts';
 import { watched } from './quorum/suspicion.ts';
 import { raceFacts } from './race/facts.ts';
 import { compareWith } from './race/peers.ts';
@@ -55,6 +62,7 @@ describe('the rule table', () => {
     play(switchoverRound, raceMemory, 20_000);
     play(mendRound, mendMemory, 5000);
     play(missedLeaderRound, missedLeaderMemory, 20_000);
+    play(refusedRound, missedLeaderMemory, 10_000);
     play(answeredLeaderRound, raceMemory, 5000);
     play(vouchedRaceRound, raceMemory, 5000);
     play(admissionRound, admissionMemory, 3000);
@@ -97,7 +105,13 @@ function rowsOf(o: Observation, m: Memory): string[] {
   const fitness = view.members.flatMap(({ name }) => unfit(o.peers?.get(name), view, o.settings.dynamic)?.id ?? []);
   const fence = fenceInForce(view, o.settings.dynamic);
   const suspicion = watched(c)?.suspicion.id ?? [];
-  const rows = [admission(c)?.id ?? [], ...fitness, ...(fence.kind === 'lease' ? [fence.answer.id] : []), suspicion].flat();
+  const rows = [
+    admission(c)?.id ?? [],
+    ...fitness,
+    ...(fence.kind === 'lease' ? [fence.answer.id] : []),
+    suspicion,
+    unheeded(view, o.settings.dynamic)?.id ?? [],
+  ].flat();
   const facts = raceFacts(c);
   if (facts === null || facts.own === null) return rows;
   const f = { ...facts, own: facts.own };

@@ -173,6 +173,8 @@ export interface DynamicSettings {
   readonly failsafeMode: boolean;
   /** What a failover waits for where the synchronous set allows both (core/quorum/in-force.ts). */
   readonly failoverFence: 'quorum' | 'lease';
+  /** Without synchronous mode: no lease is waited for where the kernel says that nobody listens. */
+  readonly failoverOnRefusal: boolean;
   /** So long without a beat, and a voter looks whether the leader is still there. */
   readonly suspectAfterMs: number;
   /** A leader whose PostgreSQL has not answered for so long hands over, if another can lead. */

@@ -17,6 +17,7 @@ const word: fc.Arbitrary<Required<OwnWord>> = fc.record({
   timelineFingerprint: text,
   vouches: flag,
   missesTerm: text,
+  refusedTerm: text,
   fence: text,
 });
 

@@ -79,6 +79,11 @@ export interface Dcs {
    * need not agree. False: one of them has another revision.
    */
   takeLead(name: string, leaseId: string, judged: JudgedLead, options: CallOptions): Promise<boolean>;
+  /**
+   * Puts the leader key, if it still has the revision `term`: its holder is where it was judged to
+   * be dead, and no agent of it has taken the key up since. The former holder need not agree.
+   */
+  takeRefused(name: string, leaseId: string, term: string, options: CallOptions): Promise<boolean>;
   /** Deletes the leader key if its value is `name`. False: another's, or absent. */
   releaseLeader(name: string, options: CallOptions): Promise<boolean>;
 

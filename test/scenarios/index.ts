@@ -8,6 +8,7 @@ import { slowDemotion } from './m06-slow-demotion.ts';
 import { agentKilled, agentWedged } from './m07-agent-gone.ts';
 import { machineSuspended } from './m08-machine-suspended.ts';
 import { agentAway, blinkOfAnEye, processesGone } from './m08-missed.ts';
+import { asyncMachineGone, asyncProcessesGone } from './m08-refused.ts';
 import { quorumShrinks, standbyReplaced } from './m09-sync-set-changes.ts';
 import { tooFewVotes } from './m10-too-few-votes.ts';
 import { stillReplaying } from './m11-position-not-final.ts';
@@ -43,6 +44,8 @@ export const scenarios: readonly Scenario[] = [
   processesGone,
   agentAway,
   blinkOfAnEye,
+  asyncProcessesGone,
+  asyncMachineGone,
   quorumShrinks,
   standbyReplaced,
   tooFewVotes,

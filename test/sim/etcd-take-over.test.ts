@@ -70,6 +70,18 @@ test.each([
   expect(etcd.view()).toEqual(before);
 });
 
+test('where nobody has promised anything, the leader key alone changes hands, and only in that term', async () => {
+  const { etcd, dcs, ours, theirs, term, answer } = await cluster();
+  etcd.put('leader', 'b', theirs);
+  const before = etcd.view();
+  expect(await answer(dcs.takeRefused('a', ours, term, TIME))).toBe(false);
+  expect(etcd.view()).toEqual(before);
+  expect(await answer(dcs.takeRefused('a', ours, before.leader?.modRevision ?? '', TIME))).toBe(true);
+  expect(etcd.view()).toMatchObject({ leader: { name: 'a', leaseId: ours }, sync: before.sync });
+  etcd.delete('leader');
+  expect(await answer(dcs.takeRefused('a', ours, term, TIME))).toBe(false);
+});
+
 test('of two candidates one wins', async () => {
   const { etcd, dcs, theirs, ours, judged, answer } = await cluster();
   const [first, second] = await Promise.all([

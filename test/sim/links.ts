@@ -138,10 +138,11 @@ export class SimLinks implements Links {
     const { sim, net, name, clock, gate, find } = this.#parts;
     return new Promise((resolve) => {
       const cancel = clock.timer(timeoutMs, () => resolve('silent'));
-      if (!net.up(name, to) || !net.up(to, name)) return;
+      if (!net.rejects(name, to) && (!net.up(name, to) || !net.up(to, name))) return;
       sim.after(2 * net.delay(), () => {
         const end = find(to);
-        const found = end === null || !end.up || !net.up(to, name) ? 'silent' : outcome(end);
+        const answers = (): Knock => (end === null || !end.up || !net.up(to, name) ? 'silent' : outcome(end));
+        const found = net.rejects(name, to) ? 'refused' : answers();
         if (found === 'silent') return;
         gate.deliver('message', () => {
           cancel();

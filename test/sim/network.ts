@@ -10,6 +10,8 @@ export class Network {
   onChange: () => void = () => {};
   readonly #cuts = new Set<string>();
   readonly #isolated = new Set<string>();
+  /** Something between two machines refuses connections in the place of the second. */
+  readonly #rejects = new Set<string>();
   readonly #rng: Rng;
   readonly #delayMs: { readonly low: number; readonly high: number };
   /** Replies of etcd to this machine are lost (the request was applied) with this probability. */
@@ -58,7 +60,18 @@ export class Network {
   heal(a: string, b: string): void {
     this.#cuts.delete(`${a} ${b}`);
     this.#cuts.delete(`${b} ${a}`);
+    this.#rejects.delete(`${a} ${b}`);
     this.onChange();
+  }
+
+  /** A firewall that answers: as a cut, but who connects is told that nobody listens. */
+  reject(from: string, to: string): void {
+    this.#rejects.add(`${from} ${to}`);
+    this.cut(from, to);
+  }
+
+  rejects(from: string, to: string): boolean {
+    return this.#rejects.has(`${from} ${to}`);
   }
 
   /** From everybody, for as long as the machine is down. */
@@ -74,6 +87,7 @@ export class Network {
 
   healAll(): void {
     this.#cuts.clear();
+    this.#rejects.clear();
     this.lostReplies.clear();
     this.slowRequests = { chance: 0, maxMs: 0 };
     this.slowReplies = { chance: 0, maxMs: 0 };

@@ -66,7 +66,9 @@ export function drawOptions(rng: Rng, given?: readonly string[]): PlanOptions {
   const drift = rng.pick([0, 0.0005, 0.002]);
   const fromMs = rng.chance(0.15) ? 0 : 8000;
   const lease = rng.fork('fence').chance(0.1) && { failover_fence: 'lease' };
-  const config = { ...drawConfig(rng, nodes.length, { ttl, loop_wait, retry_timeout }), suspect_after: suspectAfterMs, ...lease };
+  const refusal = rng.fork('refusal').chance(0.4) && { failover_on_refusal: true };
+  const timed = { ttl, loop_wait, retry_timeout };
+  const config = { ...drawConfig(rng, nodes.length, timed), suspect_after: suspectAfterMs, ...lease, ...refusal };
   return {
     nodes,
     config,

@@ -30,6 +30,7 @@ export function dynamic(over: Partial<DynamicSettings> = {}): DynamicSettings {
     memberSlotsTtlSeconds: 1800,
     terminateStrangers: false,
     failoverFence: 'quorum',
+    failoverOnRefusal: false,
     suspectAfterMs: 1000,
     unresponsiveAfterSeconds: 5,
     slots: {},

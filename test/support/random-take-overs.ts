@@ -49,6 +49,14 @@ const dynamic = fc.record({
   pause: often(false, true),
 });
 
+/** Where the lease is the fence, and refused connections may be heeded. */
+const refusalDynamic = fc.record({
+  synchronousMode: often<'on' | 'off' | 'quorum'>('off', 'quorum'),
+  failoverFence: often<'quorum' | 'lease'>('quorum', 'lease'),
+  failoverOnRefusal: often(true, false),
+  pause: often(false, true),
+});
+
 const mark: fc.Arbitrary<FenceMark | 'unreadable' | undefined> = fc.constantFrom<(FenceMark | 'unreadable' | undefined)[]>(
   undefined,
   undefined,
@@ -62,6 +70,8 @@ const knock = fc.constantFrom<Knock[]>('refused', 'answered', 'silent');
 const knocks = fc
   .record({ agent: knock, postgres: knock, again: fc.boolean() })
   .map(({ agent, postgres, again }) => ({ agent, postgres, refusedTwice: again && agent === 'refused' && postgres === 'refused' }));
+
+const refused = often({ agent: 'refused', postgres: 'refused', refusedTwice: true } as const, null);
 
 const heard = fc.record({
   leader: often('b', 'c'),
@@ -86,6 +96,7 @@ const answer = (name: string) =>
       lsn: often(lsn(1000), lsn(900), lsn(1200), null),
       timeline: often<number | null>(1, 2, null),
       missesTerm: fc.constantFrom(undefined, TERM, TERM, LATER_TERM),
+      refusedTerm: often<string | undefined>(TERM, undefined, LATER_TERM),
       fence: fc.constantFrom(undefined, `${TERM}/${SYNC}`, `${TERM}/${SYNC}`, `${TERM}/${FORMER_SYNC}`),
       receiving: rarely(true),
       attached: rarely(true),
@@ -134,6 +145,27 @@ export const missedLeaderRound: fc.Arbitrary<Observation> = fc
       settings: settings('a', { dynamic: changed, local: { tags } }),
       pg: { ...facts, ...(fence !== undefined && { fence }) },
     });
+  });
+
+/** A standby of an asynchronous cluster whose leader refuses connections. */
+export const refusedRound: fc.Arbitrary<Observation> = fc
+  .record({
+    round: missedLeaderRound,
+    dynamic: refusalDynamic,
+    knocks: refused,
+    noSync: often(true, false),
+    isAsked: often(false, true),
+  })
+  .map(({ round, dynamic: changed, knocks: found, noSync, isAsked }) => {
+    const { dcs, settings: own, links: known } = round;
+    const failover = { leader: 'b', candidate: null, scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
+    const seen = dcs.known ? { ...dcs.view, ...(noSync && { sync: null }), ...(isAsked && { failover }) } : null;
+    return {
+      ...round,
+      dcs: seen === null ? dcs : { known: true, view: seen },
+      settings: { ...own, dynamic: { ...own.dynamic, ...changed } },
+      links: { ...known, knocks: found },
+    };
   });
 
 const voterAnswer: fc.Arbitrary<VoterAnswer> = fc.record({

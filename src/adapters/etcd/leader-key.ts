@@ -73,6 +73,15 @@ export async function takeLead(
   return stored?.value === name && stored.leaseId === leaseId;
 }
 
+/** The same without /sync, where no standby has promised anything. */
+export async function takeRefused(keys: Transactions, name: string, leaseId: string, term: string, options: CallOptions): Promise<boolean> {
+  const compare = [keys.revisionIs(LEADER, term)];
+  const outcome = await keys.run(compare, [keys.put(LEADER, name, leaseId)], [keys.get(LEADER)], options);
+  if (outcome.succeeded) return true;
+  const stored = storedIn(outcome.responses[0]);
+  return stored?.value === name && stored.leaseId === leaseId;
+}
+
 /**
  * Deletes the key if it holds `name`. It also returns true after a copy with an unknown fate was
  * sent, if the key is absent now or another member took it after the call began. That copy has

@@ -20,7 +20,7 @@ import { checkHealth } from './health.ts';
 import type { IdentityFile } from './identity-file.ts';
 import { clearInitialize, publishInitialize } from './initialize-key.ts';
 import { clusterPrefix, decodeText, encodePrefixEnd, encodeText, memberKey, namespacePrefix, scopeOf } from './keys.ts';
-import { acquireLeader, attachLeader, releaseLeader, takeLead } from './leader-key.ts';
+import { acquireLeader, attachLeader, releaseLeader, takeLead, takeRefused } from './leader-key.ts';
 import { grantLease, keepLeaseAlive, revokeLease } from './leases.ts';
 import { Progress } from './progress.ts';
 import type { RelaySettings } from './relay.ts';
@@ -179,6 +179,7 @@ function leaseCalls(gateway: Gateway, keys: Transactions) {
     acquireLeader: (name, leaseId, call) => acquireLeader(keys, name, leaseId, call),
     attachLeader: (name, leaseId, call) => attachLeader(gateway, keys, name, leaseId, call),
     takeLead: (name, leaseId, judged, call) => takeLead(keys, name, leaseId, judged, call),
+    takeRefused: (name, leaseId, term, call) => takeRefused(keys, name, leaseId, term, call),
     releaseLeader: (name, call) => releaseLeader(gateway, keys, name, call),
   } satisfies Partial<Dcs>;
 }

@@ -55,6 +55,16 @@ export const settingRows: readonly SettingRow[] = [
     },
   },
   {
+    setting: 'failover_on_refusal',
+    value: ({ dynamic }) => String(dynamic.failoverOnRefusal),
+    cost: (f) => {
+      if (f.isSynchronous) return 'no effect while synchronous_mode is not off';
+      if (!f.dynamic.failoverOnRefusal)
+        return `a leader whose processes are gone is replaced when its lease ends, up to ${seconds(f.ttlSeconds)}`;
+      return `a firewall or proxy that refuses connections in the place of a living leader makes two primaries, for up to ${seconds(f.stepDownSeconds)}`;
+    },
+  },
+  {
     setting: 'suspect_after',
     value: (f) => seconds(f.suspectAfterSeconds),
     cost: (f) =>

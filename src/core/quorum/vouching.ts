@@ -36,6 +36,7 @@ export function mayVouch(c: Context): boolean {
 const LEAVES: ReadonlySet<Effect['kind']> = new Set([
   'mark-fence',
   'take-over',
+  'take-refused',
   'acquire-leader',
   'apply-config',
   'start-job',

@@ -8,10 +8,10 @@ import { inheritedVerdict } from '../inherited-key.ts';
 import { letGo, resumeReplay } from '../let-go.ts';
 import { describeWalGone } from '../postgres-facts.ts';
 import { fenceFor } from '../quorum/fence-mark.ts';
+import { refusalVerdict } from '../quorum/refusal.ts';
 import { takeOverVerdict } from '../quorum/take-over.ts';
 import { requestInVain } from '../race/operator-request.ts';
 import { raceVerdict } from '../race/race.ts';
-import { awaitsComparison } from '../strays.ts';
 import { isOutdated } from '../superseded.ts';
 import { takeover } from '../sync.ts';
 import { leaderHasLessText, withInheritedKey } from './lesser-leader.ts';
@@ -100,8 +100,7 @@ export const standby: Section = {
         const request = requestInVain(c);
         const dropped: readonly Effect[] = request === null ? [] : [{ kind: 'clear-failover', expected: request }];
         // Its timeline is the cluster's from then on, also for an agent that starts right after.
-        const unmarked: Effect[] = c.m.openedByHand ? [{ kind: 'mark-opened-by-hand', opened: false }] : [];
-        if (c.o.pg.strayed) unmarked.push({ kind: 'mark-strayed', strayed: false });
+        const unmarked: readonly Effect[] = c.m.openedByHand ? [{ kind: 'mark-opened-by-hand', opened: false }] : [];
         return {
           effects: [
             ...dropped,
@@ -120,6 +119,14 @@ export const standby: Section = {
       when: (c) => !c.paused && takeOverVerdict(c) !== null,
       ask: missLeader,
       because: 'the leader {leader} is missed',
+    },
+    {
+      id: 'standby.leader-refuses',
+      byTable: true,
+      situation: 'another leads, both its ports refuse connections, and that counts',
+      when: (c) => !c.paused && refusalVerdict(c) !== null,
+      ask: leaderRefuses,
+      because: 'the leader {leader} refuses connections',
     },
     {
       id: 'standby.leader-has-less',
@@ -148,13 +155,6 @@ export const standby: Section = {
       when: (c) => c.otherLeader !== null && c.o.pg.walGone === true,
       ask: () => ({ wakeInMs: IN_VAIN_MS, watchMembers: true }),
       because: describeWalGone({ scope: '{scope}', name: '{me}' }),
-    },
-    {
-      id: 'standby.leader-not-ready',
-      situation: 'another leads and cannot be compared with yet, and somebody opened this node for writes by hand',
-      when: (c) => c.otherLeader !== null && awaitsComparison(c),
-      ask: () => ({ wakeInMs: 500, watchMembers: true }),
-      because: 'waiting until {leader} can be compared with: this node wrote WAL of its own and may have to be cloned',
     },
     {
       id: 'standby.follow',
@@ -192,14 +192,18 @@ export const standby: Section = {
 
 const HEARING_MS = 50;
 
+/** Since the leader is missed. */
+function isFresh({ m, o }: Context): boolean {
+  return m.missesLeaderSinceMs === null || o.nowMs - m.missesLeaderSinceMs < SOON_MS;
+}
+
 /** `docs/SPEC.md`, "Two fences". */
 function missLeader(c: Context): Outcome {
   const answer = takeOverVerdict(c);
   if (answer === null) return nothing;
   const { id: rule, verdict, because } = answer;
   const said = { rule, because, watchMembers: true };
-  const since = c.m.missesLeaderSinceMs;
-  const fresh = since === null || c.o.nowMs - since < SOON_MS;
+  const fresh = isFresh(c);
   if (verdict === 'wait') return { ...said, wakeInMs: fresh ? HEARING_MS : RACE_INTERVAL_MS };
   if (verdict === 'let go') {
     const alone: Effect = { kind: 'apply-config', role: { kind: 'standby', source: null }, only: 'role' };
@@ -211,6 +215,17 @@ function missLeader(c: Context): Outcome {
   }
   if (verdict === 'take') return { ...said, effects: takeOver(c), wakeInMs: 0 };
   return { ...said, chores: resumeReplay(c), wakeInMs: fresh ? MOMENT_MS : RACE_INTERVAL_MS };
+}
+
+function leaderRefuses(c: Context): Outcome {
+  const answer = refusalVerdict(c);
+  const term = c.view?.leader?.modRevision;
+  if (answer === null || term === undefined) return nothing;
+  const { id: rule, verdict, because } = answer;
+  const said = { rule, because, watchMembers: true };
+  if (verdict === 'take') return { ...said, effects: [{ kind: 'take-refused', term }], wakeInMs: 0 };
+  if (!isFresh(c)) return { ...said, wakeInMs: IN_VAIN_MS };
+  return { ...said, wakeInMs: verdict === 'wait' ? HEARING_MS : MOMENT_MS };
 }
 
 function takeOver(c: Context): readonly Effect[] {

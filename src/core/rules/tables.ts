@@ -2,6 +2,7 @@
 import { admissionTable } from '../admission.ts';
 import type { DrawnTable } from '../decision-table.ts';
 import { leaseTable } from '../quorum/in-force.ts';
+import { refusalTable, unheededTable } from '../quorum/refusal.ts';
 import { suspicionTable } from '../quorum/suspicion.ts';
 import { takeOverTable } from '../quorum/take-over.ts';
 import { raceTables } from '../race/race.ts';
@@ -15,6 +16,8 @@ export const tablesBehindRules: readonly DrawnTable[] = [
   leaseTable,
   suspicionTable,
   takeOverTable,
+  unheededTable,
+  refusalTable,
   switchoverTable,
   successorTable,
   mendTable,

@@ -219,6 +219,7 @@ function dynamicFor(node: NodeOptions): Settings['dynamic'] {
     memberSlotsTtlSeconds: 1800,
     terminateStrangers: false,
     failoverFence: 'quorum',
+    failoverOnRefusal: false,
     suspectAfterMs: 1000,
     unresponsiveAfterSeconds: 5,
     slots: {},

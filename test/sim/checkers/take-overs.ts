@@ -74,6 +74,11 @@ export class TakeOvers {
 
   #tookOver(name: string, before: LeaderKey): void {
     const sync = this.#sync;
+    const { config } = this.#world.etcd.view();
+    if (config?.data['failover_on_refusal'] === true && (sync?.standbys.length ?? 0) === 0) {
+      this.#checkRefused(name, before.name);
+      return;
+    }
     if (sync === null || sync.leader !== before.name) {
       this.#report('S3', `the leader key goes from ${before.name} to ${name} without having been free`);
       return;
@@ -87,6 +92,15 @@ export class TakeOvers {
     }
     // The ttl of now: a later one does not end the lease that it has.
     this.#replaced.set(before.name, this.#world.sim.now + this.#world.orders.longestLeaseMs);
+  }
+
+  /** The kernel of the former leader's machine must have said that nothing listens there. */
+  #checkRefused(name: string, former: string): void {
+    const machine = this.#find(former);
+    if (machine === undefined) return;
+    const { up, server } = machine;
+    if (!up) this.#report('S4', `${name} takes over from ${former}, whose machine is off and refuses nobody`);
+    else if (server.process !== null) this.#report('S4', `${name} takes over from ${former}, whose PostgreSQL runs`);
   }
 
   #keepsPromise({ server }: Machine, leader: LeaderKey, sync: SyncKey): boolean {

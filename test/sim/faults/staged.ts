@@ -24,6 +24,16 @@ function cast(world: World, of: number): { readonly leader: Machine; readonly ot
 }
 
 export const stagedFaults: Readonly<Record<string, Fault>> = {
+  /** A firewall in front of one member refuses its connections to the leader. */
+  'reject-leader': fault({
+    draw: (rng, { nodes }) => ({ on: rng.pick(nodes), forMs: drawMs(rng, 500, 5000) }),
+    apply: (world, { on, forMs }) => {
+      const { leader, net, sim } = world;
+      if (leader === null || leader.name === on) return;
+      net.reject(on, leader.name);
+      sim.after(forMs, () => net.heal(on, leader.name));
+    },
+  }),
   /**
    * The leader loses power, and is back as a standby. It is off again for a moment, and then etcd
    * is restored as it was when that one led, under machines that were switched off.

@@ -12,6 +12,7 @@ import { lockedOutMutants } from './locked-out.ts';
 import type { Mutant } from './mutant.ts';
 import { quorumMutants } from './quorum.ts';
 import { raceMutants } from './race.ts';
+import { refusalMutants } from './refusal.ts';
 import { routingMutants } from './routing.ts';
 import { strangerMutants } from './strangers.ts';
 import { syncMutants } from './sync.ts';
@@ -32,4 +33,5 @@ export const mutants: readonly Mutant[] = [
   ...fieldMutants,
   ...quorumMutants,
   ...admissionMutants,
+  ...refusalMutants,
 ];
