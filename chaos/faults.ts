@@ -1,5 +1,5 @@
 /** How each fault is inflicted on the cluster, and how it is healed. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { closeSync, openSync, readlinkSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -24,6 +24,7 @@ type Inflict = (on: Case, node: ClusterNode) => Promise<Wound['heal']>;
 
 const SWITCHOVER_MS = 30_000;
 const FREEZE_ROUNDS = 5;
+const LOAD = 20;
 /** Of net.flicker: how long packets are lost, and how long they are not. */
 const LOST_MS = 150;
 const PASSED_MS = 250;
@@ -172,7 +173,12 @@ const ON_MEMBERS: Partial<Record<Kind, Inflict>> = {
   },
   'net.flicker': async (on, node) => flicker(on, node),
   'net.narrow': async ({ stage }, node) => shape(stage, node, NARROW),
-  'net.loss': async ({ stage, fault }, node) => shape(stage, node, ['netem', 'loss', `${Math.round(1 + 24 * fault.chance)}%`]),
+  'net.loss': async ({ stage, fault }, node) => lose(stage, node, 0.01 + 0.24 * fault.chance),
+  'small.loss': async ({ stage }, node) => lose(stage, node, 0.01),
+  'small.pause': async (_on, node) => {
+    await node.freezeAgent();
+    return () => thaw(node);
+  },
   'net.jitter': async ({ stage, fault }, node) => {
     const ms = Math.round(20 + 280 * fault.chance);
     return shape(stage, node, ['netem', 'delay', `${ms}ms`, `${Math.round(ms * 0.8)}ms`]);
@@ -183,6 +189,17 @@ const ON_MEMBERS: Partial<Record<Kind, Inflict>> = {
   },
   'disk.full': async (_on, node) => fillDisk(node),
 };
+
+function lose(stage: Stage, node: ClusterNode, share: number): Wound['heal'] {
+  stage.network.lose(node.name, share);
+  return healNetwork(stage);
+}
+
+/** Programs that want a core each. */
+function burden(): Wound {
+  const busy = Array.from({ length: LOAD }, () => spawn('sh', ['-c', 'while :; do :; done'], { stdio: 'ignore' }));
+  return { victim: 'the machine', heal: () => void busy.every((child) => child.kill('SIGKILL')) };
+}
 
 function shape(stage: Stage, node: ClusterNode, discipline: readonly string[]): Wound['heal'] {
   stage.network.shape(node.name, discipline);
@@ -212,6 +229,7 @@ async function onCluster({ stage, fault }: Case): Promise<Wound> {
     const heal = () => Promise.all(stage.etcd.members.map((member) => member.restart({ wait: false }))).then(() => undefined);
     return { victim: 'etcd', heal };
   }
+  if (fault.kind === 'small.load') return burden();
   if (fault.kind === 'router.killed') {
     await stage.killSide('router');
     return { victim: 'router', heal: () => stage.startSide('router') };

@@ -10,12 +10,12 @@ import { entryFor } from '../src/demo/program.ts';
 import { ensureError, RegentError } from '../src/support/errors.ts';
 import { postgresOwner } from '../test/integration/support/bare-postgres.ts';
 import { whyNoMounts } from '../test/integration/support/mounts.ts';
-import { hasNetem, whyNoNetwork } from '../test/integration/support/network.ts';
+import { hasNetem, hasRandomLoss, whyNoNetwork } from '../test/integration/support/network.ts';
 import { Clients } from './clients.ts';
 import { clientsMain } from './clients-process.ts';
 import { Clocks } from './clock.ts';
 import { type ChaosOptions, parseChaosOptions, USAGE } from './options.ts';
-import { KINDS, type Kind, type Need, needOf } from './plan.ts';
+import { KINDS, type Kind, type Need, needOf, SMALL_KINDS } from './plan.ts';
 import { reportText } from './report.ts';
 import { ChaosRun } from './run.ts';
 import { Stage } from './stage.ts';
@@ -23,7 +23,11 @@ import { Stage } from './stage.ts';
 const EXIT_FAILED = 1;
 /** As shells say "ended by SIGINT". */
 const EXIT_STOPPED = 130;
-const WITHOUT: Readonly<Record<Need, string>> = { netem: 'this kernel has no netem', cc: 'no C compiler builds the clocks' };
+const WITHOUT: Readonly<Record<Need, string>> = {
+  netem: 'this kernel has no netem',
+  loss: 'there is no iptables that drops at random',
+  cc: 'no C compiler builds the clocks',
+};
 const START_WITHIN_MS = 120_000;
 
 /** Throws CHAOS_OPTION, CHAOS_PLACE, PROGRAMS_MISSING, and what building the cluster throws. */
@@ -56,7 +60,7 @@ function stopOnSignals(say: (text: string) => void): AbortSignal {
 }
 
 function kindsOf(options: ChaosOptions, missing: readonly Need[], say: (text: string) => void): Kind[] {
-  const asked = options.only.length > 0 ? options.only : KINDS;
+  const asked = options.only.length > 0 ? options.only : options.small ? SMALL_KINDS : KINDS;
   const isLeftOut = (kind: Kind) => missing.some((need) => need === needOf(kind));
   const left = asked.filter((kind) => !isLeftOut(kind));
   const why = missing.map((need) => WITHOUT[need]).join('; ');
@@ -105,7 +109,11 @@ async function inDirectory(directory: string, options: ChaosOptions, { signal, s
   const { seed, minutes, mode, members, ttlSeconds } = options;
   say(`seed ${seed}, ${mode}, ${members} members, ttl ${ttlSeconds}, in ${directory}`);
   const clocks = Clocks.build(directory);
-  const kinds = kindsOf(options, [...(hasNetem() ? [] : ['netem' as const]), ...(clocks === null ? ['cc' as const] : [])], say);
+  const kinds = kindsOf(
+    options,
+    [...(hasNetem() ? [] : ['netem' as const]), ...(hasRandomLoss() ? [] : ['loss' as const]), ...(clocks === null ? ['cc' as const] : [])],
+    say,
+  );
   const stage = await Stage.open({ directory, entry, programs, minutes, members, mode, ttlSeconds, clocks, signal, note });
   let clients: Clients | null = null;
   let keep = true;
@@ -115,7 +123,10 @@ async function inDirectory(directory: string, options: ChaosOptions, { signal, s
     const since = clients;
     await stage.whole(START_WITHIN_MS, (node) => since.isServedBy(node, 0));
     say(`whole under ${leader}`);
-    const run = new ChaosRun({ stage, clients, options, plan: { seed, ttlMs: ttlSeconds * 1000, members, kinds }, signal, say }, leader);
+    const run = new ChaosRun(
+      { stage, clients, options, plan: { seed, ttlMs: ttlSeconds * 1000, members, kinds, small: options.small }, signal, say },
+      leader,
+    );
     const record = await run.all();
     const held = record.checks.every(({ violations }) => violations.length === 0);
     keep = options.keep || !held;

@@ -11,7 +11,7 @@ describe('the command line of a chaos run', () => {
   it('takes the rest as it is given', () => {
     const args = ['--minutes', '0.5', '--seed', '7', '--mode', 'off', '--members', '5', '--ttl', '30', '--only', 'kill.node', '--keep'];
     expect(parseChaosOptions(args)).toEqual({
-      ...{ minutes: 0.5, seed: 7, mode: 'off', members: 5, ttlSeconds: 30, only: ['kill.node'], keep: true },
+      ...{ minutes: 0.5, seed: 7, mode: 'off', members: 5, ttlSeconds: 30, only: ['kill.node'], keep: true, small: false },
     });
   });
 

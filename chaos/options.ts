@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { RegentError } from '../src/support/errors.ts';
-import { KINDS, type Kind } from './plan.ts';
+import { KINDS, type Kind, SMALL_KINDS } from './plan.ts';
 
 export const MODES = ['quorum', 'on', 'off'] as const;
 /** Of `synchronous_mode`. */
@@ -15,6 +15,8 @@ export interface ChaosOptions {
   readonly mode: Mode;
   readonly members: number;
   readonly ttlSeconds: number;
+  /** Small faults, one at a time, and nobody may lose the lead. */
+  readonly small: boolean;
   /** Only these; empty: all. */
   readonly only: readonly Kind[];
   /** The directory is left in any case. */
@@ -26,7 +28,7 @@ const MINUTES_MAX = 100_000;
 const DEFAULT_TTL_SECONDS = 5;
 const DEFAULT_MEMBERS = 3;
 
-export const USAGE = `usage: regent chaos --minutes N [--seed S] [--mode quorum|on|off] [--members 3..5] [--ttl N] [--only KIND ...] [--keep]
+export const USAGE = `usage: regent chaos --minutes N [--seed S] [--mode quorum|on|off] [--members 3..5] [--ttl N] [--small] [--only KIND ...] [--keep]
 
 Builds a cluster of real processes, each node a host in a network of its own (as root), hurts it at random, one or two faults
 at a time, under clients that write through the router and clients that write straight to every node, and checks what they were told.
@@ -36,6 +38,7 @@ at a time, under clients that write through the router and clients that write st
   --mode MODE    synchronous_mode (default quorum); with off, writes may be lost, and how many is told
   --members N    nodes with PostgreSQL (default ${DEFAULT_MEMBERS})
   --ttl N        seconds (default ${DEFAULT_TTL_SECONDS})
+  --small        only what must not cost anybody the lead, one at a time: ${SMALL_KINDS.join(', ')}
   --only KIND    may be given several times: ${KINDS.join(', ')}
   --keep         leave the directory: logs, data, history.jsonl. It is left in any case when a check fails
 
@@ -73,6 +76,7 @@ export function parseChaosOptions(args: readonly string[]): ChaosOptions | null 
     mode: oneOf('mode', MODES, values.mode ?? 'quorum'),
     members: numberOf('members', values.members, DEFAULT_MEMBERS, [3, 5]),
     ttlSeconds: numberOf('ttl', values.ttl, DEFAULT_TTL_SECONDS, [5, 300]),
+    small: values.small ?? false,
     only: (values.only ?? []).map((kind) => oneOf('only', KINDS, kind)),
     keep: values.keep ?? false,
   };
@@ -87,6 +91,7 @@ function read(args: readonly string[]) {
       mode: { type: 'string' },
       members: { type: 'string' },
       ttl: { type: 'string' },
+      small: { type: 'boolean' },
       only: { type: 'string', multiple: true },
       keep: { type: 'boolean' },
     } as const;

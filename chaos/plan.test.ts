@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { drawEpisode, groupOf, KINDS, type PlanTerms, titleOf } from './plan.ts';
+import { drawEpisode, groupOf, KINDS, type PlanTerms, SMALL_KINDS, titleOf } from './plan.ts';
 
-const terms: PlanTerms = { seed: 42, ttlMs: 5000, members: 3, kinds: KINDS };
+const terms: PlanTerms = { seed: 42, ttlMs: 5000, members: 3, kinds: KINDS, small: false };
 const many = (of: PlanTerms) => Array.from({ length: 2000 }, (_, i) => drawEpisode(of, i + 1));
 
 describe('the plan of a chaos run', () => {
@@ -29,6 +29,14 @@ describe('the plan of a chaos run', () => {
   it('draws only what is asked for', () => {
     const kinds = new Set(many({ ...terms, kinds: ['cut.off'] }).flatMap(({ faults }) => faults.map(({ kind }) => kind)));
     expect([...kinds]).toEqual(['cut.off']);
+  });
+
+  it('draws small faults one at a time, a pause of an agent for two seconds', () => {
+    const episodes = many({ ...terms, kinds: SMALL_KINDS, small: true });
+    expect(new Set(episodes.map(({ faults }) => faults.length))).toEqual(new Set([1]));
+    const holdsOf = (wanted: string) => episodes.filter(({ faults: [first] }) => first!.kind === wanted).map(({ holdMs }) => holdMs);
+    expect(new Set(holdsOf('small.pause'))).toEqual(new Set([2000]));
+    expect(Math.min(...holdsOf('small.load'))).toBeGreaterThan(3000);
   });
 
   it('names episodes by what they do, and to whom', () => {

@@ -7,12 +7,15 @@ import { Rng } from '../test/sim/rng.ts';
 /** What a kind is inflicted on. */
 type Subject = 'member' | 'etcd' | 'cluster';
 
-export type Need = 'netem' | 'cc';
+export type Need = 'netem' | 'loss' | 'cc';
 
 interface KindPlan {
   readonly weight: number;
   readonly subject: Subject;
-  /** What a machine may not have: the kernel's netem, a C compiler for the clocks. */
+  /**
+   * What a machine may not have: the kernel's netem, iptables with its statistic match, a C
+   * compiler for the clocks.
+   */
   readonly needs?: Need;
 }
 
@@ -32,7 +35,7 @@ const TABLE = {
   'cut.from-etcd': { weight: 2, subject: 'member' },
   'net.flicker': { weight: 2, subject: 'member' },
   'net.narrow': { weight: 1, subject: 'member' },
-  'net.loss': { weight: 2, subject: 'member', needs: 'netem' },
+  'net.loss': { weight: 2, subject: 'member', needs: 'loss' },
   'net.jitter': { weight: 2, subject: 'member', needs: 'netem' },
   'etcd.member': { weight: 1, subject: 'etcd' },
   'etcd.frozen': { weight: 1, subject: 'etcd' },
@@ -43,11 +46,20 @@ const TABLE = {
   'router.killed': { weight: 1, subject: 'cluster' },
   'router.cut': { weight: 1, subject: 'cluster' },
   switchover: { weight: 1, subject: 'cluster' },
+  'small.loss': { weight: 1, subject: 'member', needs: 'loss' },
+  'small.pause': { weight: 1, subject: 'member' },
+  'small.load': { weight: 1, subject: 'cluster' },
 } as const satisfies Record<string, KindPlan>;
 
 export type Kind = keyof typeof TABLE;
 export const KINDS = Object.keys(TABLE) as Kind[];
 const PLANS: Readonly<Record<Kind, KindPlan>> = TABLE;
+
+/** Of these alone nobody may lose the lead. */
+export const SMALL_KINDS: readonly Kind[] = ['small.loss', 'small.pause', 'small.load', 'net.jitter', 'clock.step'];
+/** So long an agent stands still in `small.pause`. */
+export const PAUSE_MS = 2000;
+const SMALL_HOLD_MS: readonly [number, number] = [4000, 15_000];
 
 export const needOf = (kind: Kind): Need | null => PLANS[kind].needs ?? null;
 
@@ -78,6 +90,8 @@ export interface PlanTerms {
   readonly ttlMs: number;
   readonly members: number;
   readonly kinds: readonly Kind[];
+  /** One small fault at a time. */
+  readonly small: boolean;
 }
 
 const TWO_AT_ONCE = 0.25;
@@ -98,6 +112,10 @@ function drawFault(rng: Rng, { kinds, members }: PlanTerms): Fault {
 export function drawEpisode(terms: PlanTerms, number: number): Episode {
   const rng = new Rng(terms.seed).fork(`episode ${number}`);
   const first = drawFault(rng, terms);
+  if (terms.small) {
+    const holdMs = first.kind === 'small.pause' ? PAUSE_MS : Math.round(rng.between(...SMALL_HOLD_MS));
+    return { number, faults: [first], apartMs: 0, holdMs, calmMs: Math.round(rng.between(...CALM_MS)) };
+  }
   const faults = rng.chance(TWO_AT_ONCE) ? [first, drawFault(rng, terms)] : [first];
   return {
     number,

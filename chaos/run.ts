@@ -30,6 +30,8 @@ export class ChaosRun {
   readonly #episodes: EpisodeRecord[] = [];
   readonly #lost: string[] = [];
   readonly #notWhole: string[] = [];
+  /** Changes of leader after small faults. */
+  readonly #needless: string[] = [];
   #lostCount = 0;
   #leader: string;
   readonly #beganMs = nowMs();
@@ -77,6 +79,7 @@ export class ChaosRun {
       this.#notWhole.push(`${name}: ${inWords(error)}; the clients' last error: ${clients.lastError ?? 'none'}`);
     }
     this.#episodes.push({ number: episode.number, group: groupOf(episode), outageMs, recoveryMs });
+    if (this.#leader !== before) this.#needless.push(`${name}: ${this.#leader} leads after ${before}`);
     const lead = this.#leader === before ? `${before} leads on` : `${this.#leader} leads after ${before}`;
     const lost = this.#notWhole.length > 0 ? '' : await this.#noteLost(name);
     const healed = `healed after ${seconds(healedMs - hurtMs)}, whole after another ${seconds(recoveryMs)}`;
@@ -137,6 +140,7 @@ export class ChaosRun {
       },
       { what: 'the cluster came back after each fault', violations: this.#notWhole, note: `${this.#wholeWithinMs / 1000} s each` },
       { what: 'no agent ended by itself', violations: stage.selfEnded, note: '' },
+      ...(options.small ? [{ what: 'nobody lost the lead', violations: this.#needless, note: '' }] : []),
     ];
     return { title, episodes: this.#episodes, checks };
   }

@@ -1,6 +1,6 @@
 /** Gathers the facts of one round, in parallel, under one deadline. */
 import { type Context, contextOf, isOfCluster, readyLeader, sourceOf } from '../core/context.ts';
-import { streamsInOrder, timelineStart, writtenEnd } from '../core/divergence.ts';
+import { streamsInOrder, timelineStart } from '../core/divergence.ts';
 import type { RunningJob } from '../core/effects.ts';
 import type { DcsFacts, Memory, Observation, OperatorRequests } from '../core/model.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
@@ -10,6 +10,7 @@ import { isRefused } from '../core/quorum/refusal.ts';
 import { missesLeader } from '../core/quorum/suspicion.ts';
 import { withMemberNames } from '../core/server-names.ts';
 import { observeTimeoutMs } from '../core/settings.ts';
+import { endToCompare } from '../core/strays.ts';
 import { type Clock, sleep } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import type { Watchdog } from '../ports/guard.ts';
@@ -202,7 +203,7 @@ async function askSource(ports: ObservePorts, o: Observation, own: OwnState): Pr
   const source = leader === null ? null : sourceOf(leader);
   if (source === null) return null;
   const start = o.pg.timelineFingerprint === undefined ? null : timelineStart(o.pg);
-  const end = writtenEnd(o.pg) ?? own.memory.endedAt;
+  const end = endToCompare(o.pg, own.memory);
   const signal = own.untilLeaderChanges();
   let stop = () => {};
   // A leader that was cut off or switched off does not answer, and the race for its key does not

@@ -30,8 +30,9 @@ const decisive: ReadonlySet<Effect['kind']> = new Set([
   'take-refused',
 ]);
 
-/** These leave the data as they are. */
-const onlyStops: ReadonlySet<Effect['kind']> = new Set(['cancel-job', 'demote-now']);
+/** What the agent saw of the data is as true after it. */
+const leavesData = (effect: Effect): boolean =>
+  effect.kind === 'cancel-job' || effect.kind === 'demote-now' || (effect.kind === 'start-job' && effect.job.kind === 'start');
 
 export function decide(o: Observation, before: Memory): Decision {
   const memory = remember(o, before);
@@ -43,8 +44,8 @@ export function decide(o: Observation, before: Memory): Decision {
   const turning = steps.some((effect) => decisive.has(effect.kind) || effect.kind === 'start-job');
   const work = turning ? null : chores(c);
   // A job may begin at once to replace the data that a mark is about. A demotion leaves them alone,
-  // and what the agent saw before it must outlive the agent.
-  const marks = turning && !steps.every(({ kind }) => onlyStops.has(kind)) ? [] : marksByHand(c);
+  // and what the agent saw before it must outlive the agent. A start also takes the evidence away.
+  const marks = turning && !steps.every(leavesData) ? [] : marksByHand(c);
   const admission = turning ? nobodyWaits : admit(c);
   const wanted: readonly Chore[] = [...(outcome.chores ?? []), ...marks, ...admission.chores, ...(work?.wanted ?? [])];
   const { now, wakeInMs } = due(c, wanted);

@@ -131,6 +131,16 @@ export function writtenEnd(pg: PostgresFacts): WalEnd | null {
 }
 
 /**
+ * The checkpoint that a standby began its recovery with, or has replayed since, came from others:
+ * unless somebody opened it for writes by hand. Then it is this node's own, and who follows this
+ * node's leader has something else there.
+ */
+export function checkpointOf(pg: PostgresFacts): WalEnd | null {
+  const at = pg.state === 'running' ? pg.sql?.checkpoint : pg.baseBackup === undefined ? pg.control : null;
+  return at ? { timeline: at.timeline, checkpointLsn: at.checkpointLsn, open: false } : null;
+}
+
+/**
  * It has replayed more than its walreceiver has flushed since the start. That holds for a moment
  * after each start, and for good if it has WAL that its source lacks.
  */

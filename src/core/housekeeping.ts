@@ -18,6 +18,7 @@ import { missesLeader } from './quorum/suspicion.ts';
 import { slotNameOf } from './slot-names.ts';
 import { slotPlan } from './slots.ts';
 import { expel } from './strangers.ts';
+import { awaitsComparison } from './strays.ts';
 import { awaitsReply, syncStep } from './sync.ts';
 import type { Lsn } from './units.ts';
 
@@ -223,7 +224,7 @@ function fenceMark(c: Context): Effect | null {
 /** A standby that should stream from elsewhere, or from nobody while somebody leads. */
 function follow(c: Context): Effect | null {
   // Whoever misses the leader may be about to leave it.
-  if (c.otherLeader === null || missesLeader(c)) return null;
+  if (c.otherLeader === null || missesLeader(c) || awaitsComparison(c)) return null;
   const role = standbyRole(c);
   const asItIs = pointsAt(c, role.source) && (role.patient === true) === (c.o.pg.retriesPatiently === true);
   return asItIs ? null : { kind: 'apply-config', role, only: 'role' };
@@ -242,7 +243,7 @@ function standbyRole(c: Context): ServerRole & { kind: 'standby' } {
  * be on again before this leader hears of it.
  */
 function filesWait(c: Context, leads: boolean): boolean {
-  if (c.isStandby) return c.otherLeader === null || missesLeader(c);
+  if (c.isStandby) return c.otherLeader === null || missesLeader(c) || awaitsComparison(c);
   return leads && c.o.settings.dynamic.synchronousMode === 'off' && c.view?.sync != null;
 }
 

@@ -176,9 +176,11 @@ export interface Memory {
   readonly strayed: boolean;
   /**
    * Where this node ended as a primary. It has run as a standby since, and had no leader to compare
-   * with before, so its control file no longer tells. Null: nowhere.
+   * with before, so its control file no longer tells whose that checkpoint is. Null: nowhere.
    */
   readonly endedAt: WalEnd | null;
+  /** This agent has seen its standby stream. */
+  readonly streamed: boolean;
   /** The last known leader other than ourselves; the failover priority rule uses it. */
   readonly lastLeader: string | null;
   /** Who held the leader key last, ourselves included. */
@@ -219,6 +221,7 @@ export const emptyMemory: Memory = {
   openedUnseen: false,
   strayed: false,
   endedAt: null,
+  streamed: false,
   lastLeader: null,
   formerLeader: null,
   leadReason: null,

@@ -80,7 +80,7 @@ export interface PostgresFacts {
    * it, or the server was not started after a clone or a rewind. Until then it is not consistent,
    * and its control file describes the server that was copied. Absent: it is none.
    */
-  readonly baseBackup?: BaseBackup;
+  readonly baseBackup?: Checkpoint;
   /**
    * true: somebody replaced the data by a base backup, and this node has not caught up with a
    * leader since. It may lack what it confirmed before.
@@ -173,6 +173,8 @@ export interface SqlFacts {
    * `receiveLsn` and `replayLsn` tell.
    */
   readonly replaying?: boolean;
+  /** The latest checkpoint by the control file. Absent: there is a walreceiver, or no recovery. */
+  readonly checkpoint?: Checkpoint;
   /** Epoch ms of the last replayed transaction, and PostgreSQL's own text for it. */
   readonly replayedTimestamp: string | null;
   /** The walreceiver, when there is one that has a connection. */
@@ -241,8 +243,7 @@ export interface SlotFacts {
   readonly failover: boolean;
 }
 
-/** The checkpoint that recovery of a base backup begins with. */
-export interface BaseBackup {
+export interface Checkpoint {
   readonly timeline: Timeline;
   readonly checkpointLsn: Lsn;
 }

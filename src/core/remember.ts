@@ -57,6 +57,7 @@ export function remember(o: Observation, before: Memory): Memory {
     openedUnseen: openedUnseen(c, before),
     strayed: strayed(c, before),
     endedAt: endedAt(c, before.endedAt),
+    streamed: before.streamed || streamsInOrder(o.pg),
     lastLeader: c.otherLeader ?? before.lastLeader,
     formerLeader: c.view?.leader?.name ?? before.formerLeader,
     leadReason: c.view === null || (c.lockMine && !hasRecorded(c)) ? before.leadReason : null,

@@ -8,6 +8,7 @@ import { contextOf } from './context.ts';
 import { decide } from './decide.ts';
 import type { Memory } from './model.ts';
 import { possibleSuccessors } from './race/successors.ts';
+import { endToCompare } from './strays.ts';
 
 const led = view({ leaderName: 'b' });
 const source = { name: 'b', systemIdentifier: '7301234567890123456', timeline: 1, lsn: lsn(2000), history: [], inRecovery: false };
@@ -157,13 +158,30 @@ describe('the finding of its agent', () => {
     expect(decided({ ...alone, pg: shut('in production'), ended }, ran).memory.strayed).toBe(false);
   });
 
+  it('is marked also in the round that starts it again, as that takes the evidence away; not where its data are replaced', () => {
+    const ran = { role: 'replica', state: 'running' } as const;
+    const blind = decided({ pg: pg.stopped({ state: 'shut down', checkpointLsn: lsn(1000) }), view: null }, ran);
+    expect(blind.steps).toMatchObject([{ kind: 'start-job', job: { kind: 'start' } }]);
+    expect(blind.chores).toEqual([{ kind: 'strayed', effects: [{ kind: 'mark-strayed', strayed: true }] }]);
+    const may = settings('a', { postgresql: { removeDataDirectoryOnRewindFailure: true } });
+    const cloned = decided({ pg: opened, source: { ...source, hasOurEnd: false }, settings: may });
+    expect(cloned).toMatchObject({ steps: [{ kind: 'start-job', job: { kind: 'reinitialize' } }], chores: [] });
+  });
+
   it('gives back a leader key that it took on its earlier, wrong position', () => {
     const mine = { view: view({ leaderName: 'a' }), peers: alone.peers };
     const decision = decided({ ...mine, pg: pg.stopped({ state: 'shut down' }) }, { role: 'replica', state: 'running', keyTaken: true });
     expect(decision).toMatchObject({ rule: 'stopped.stray-leads', steps: [{ kind: 'release-leader' }], memory: { strayed: true } });
     const failover = { leader: null, candidate: 'a', scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
     const forced = { ...mine, view: view({ leaderName: 'a', failover }) };
-    expect(decided({ ...forced, pg: pg.stopped({ state: 'shut down' }) }, { strayed: true }).rule).not.toBe('stopped.stray-leads');
+    // Where an operator wants that, it begins a timeline of its own: others have this one as well.
+    const wanted = decided({ ...forced, pg: pg.stopped({ state: 'shut down' }) }, { role: 'replica', state: 'running', keyTaken: true });
+    expect(wanted.steps).toMatchObject([{ kind: 'start-job', job: { kind: 'start', role: { kind: 'standby' } } }]);
+    const promoted = decided({ ...forced, pg: { ...pg.standby(), strayed: true } }, { keyTaken: true });
+    expect(promoted.steps).toMatchObject([
+      { kind: 'mark-strayed', strayed: false },
+      { kind: 'start-job', job: { kind: 'promote' } },
+    ]);
   });
 
   it('keeps no other member from leading, and gets no handover', () => {
@@ -174,6 +192,59 @@ describe('the finding of its agent', () => {
     const seen = view({ leaderName: 'a' });
     const leader = contextOf(observation({ view: seen, pg: pg.primary(), peers: c(true) }), memory());
     expect(possibleSuccessors(leader, seen, {})).not.toContain('c');
+  });
+});
+
+describe('a standby of which its agent knows nothing', () => {
+  const checkpoint = { timeline: 1, checkpointLsn: lsn(800) };
+  const alone = pg.standby({ receiver: null, receiveLsn: null, replayLsn: lsn(900), checkpoint });
+  const end = { ...checkpoint, open: false };
+
+  it('is compared by its latest checkpoint, until it was seen to stream', () => {
+    expect(endToCompare(alone, memory())).toEqual(end);
+    const streams = pg.standby({ receiver: streaming, receiveLsn: lsn(900), replayLsn: lsn(900) });
+    expect(endToCompare(alone, decided({ pg: streams }).memory)).toBeNull();
+    expect(endToCompare(alone, decided({ pg: alone }).memory)).toEqual(end);
+    // What it knows to have been written here goes before that.
+    const endedAt = { timeline: 1, checkpointLsn: lsn(700), open: false };
+    expect(endToCompare(alone, memory({ endedAt }))).toEqual(endedAt);
+  });
+
+  it('is compared by it also where it is stopped, but not by that of the server it is a copy of', () => {
+    const stopped = pg.stopped({ state: 'shut down in recovery', checkpointLsn: lsn(800), minRecoveryLsn: lsn(900) });
+    expect(endToCompare(stopped, memory())).toEqual(end);
+    expect(endToCompare({ ...stopped, baseBackup: checkpoint }, memory())).toBeNull();
+  });
+
+  it('has to be cloned where its leader has something else there', () => {
+    const told = (hasOurEnd: boolean) => decided({ pg: alone, source: { ...source, hasOurEnd } });
+    expect(told(false)).toMatchObject({ rule: 'mend.rewind-blind', memory: { strayed: true } });
+    expect(told(true)).toMatchObject({ rule: 'standby.follow', memory: { strayed: false } });
+  });
+});
+
+describe('a node that is marked', () => {
+  const follows = (decision: ReturnType<typeof decided>) => decision.chores.some(({ kind }) => kind === 'follow' || kind === 'files');
+  const marked = { ...pg.standby({ receiver: null, receiveLsn: null, primaryConninfo: '' }), strayed: true };
+
+  it('gets no WAL from a leader with which it was not compared', () => {
+    for (const leader of [null, { ...source, inRecovery: true }]) {
+      const waits = decided({ pg: marked, source: leader, configDirty: true });
+      expect(waits).toMatchObject({ rule: 'standby.leader-not-ready', steps: [] });
+      expect(waits.because).toContain('until b can be compared with');
+      expect(follows(waits)).toBe(false);
+    }
+    const compared = decided({ pg: marked, source: { ...source, hasOurEnd: true }, configDirty: true });
+    expect(compared.rule).toBe('standby.follow');
+    expect(follows(compared)).toBe(true);
+    expect(follows(decided({ pg: { ...marked, strayed: false }, source: null }))).toBe(true);
+  });
+
+  it('is not started to follow it either', () => {
+    const stopped = pg.stopped({ state: 'shut down in recovery', minRecoveryLsn: lsn(900) });
+    expect(decided({ pg: { ...stopped, strayed: true }, source: null }).rule).toBe('stopped.leader-not-ready');
+    expect(decided({ pg: { ...stopped, strayed: true }, source }).rule).toBe('stopped.start-standby');
+    expect(decided({ pg: stopped, source: null }).rule).toBe('stopped.start-standby');
   });
 });
 

@@ -5,9 +5,9 @@
 import type { Chore } from './chores.ts';
 import { sameName } from './cluster.ts';
 import type { Context } from './context.ts';
-import { streamsInOrder, writtenEnd } from './divergence.ts';
+import { checkpointOf, divergenceFrom, streamsInOrder, writtenEnd } from './divergence.ts';
 import type { Memory } from './model.ts';
-import type { WalEnd, WalsenderFacts } from './postgres-facts.ts';
+import type { PostgresFacts, WalEnd, WalsenderFacts } from './postgres-facts.ts';
 
 /**
  * The leader's end was asked after what its walsenders tell, and nobody is sent what is not
@@ -51,6 +51,21 @@ export function endedAt(c: Context, before: WalEnd | null): WalEnd | null {
   const now = writtenEnd(pg);
   return now === null ? before : { ...now, open: false };
 }
+
+/**
+ * The record to look for in the WAL of the leader. A standby that this agent has seen stream wrote
+ * none. Of another nobody knows: an agent before this one may have ended before it could note what
+ * it saw.
+ */
+export function endToCompare(pg: PostgresFacts, { endedAt, streamed }: Pick<Memory, 'endedAt' | 'streamed'>): WalEnd | null {
+  return writtenEnd(pg) ?? endedAt ?? (streamed ? null : checkpointOf(pg));
+}
+
+/**
+ * The leader’s WAL would take the place of its own, which is all that tells the two apart. So it
+ * follows only once they were compared.
+ */
+export const awaitsComparison = ({ m, o }: Context): boolean => m.strayed && divergenceFrom(o.pg, o.source) === 'unknown';
 
 export function strays(c: Context, name: string): boolean {
   const senders = c.isPrimary ? (c.o.pg.sql?.replication ?? []) : [];

@@ -14,6 +14,7 @@ import { whyNoNetwork } from './support/network.ts';
 
 const REGENT = join(fileURLToPath(new URL('../..', import.meta.url)), 'regent');
 const MINUTES = 1;
+const SMALL_MINUTES = 0.6;
 /** The cluster is built, the last fault is outlasted, the rows are compared. */
 const BESIDE_MS = 120_000;
 
@@ -62,7 +63,7 @@ class ChaosProcess {
 
 describe.skipIf(obstacle !== null)('chaos', () => {
   test(
-    'two minutes of it lose no acknowledged write, and leave nothing behind',
+    'a minute of it loses no acknowledged write, and leaves nothing behind',
     async () => {
       const chaos = new ChaosProcess(['--minutes', String(MINUTES)]);
       const code = await chaos.ended(MINUTES * 60_000 + BESIDE_MS);
@@ -73,6 +74,19 @@ describe.skipIf(obstacle !== null)('chaos', () => {
       expect(chaos.leftovers()).toEqual([]);
     },
     MINUTES * 60_000 + BESIDE_MS,
+  );
+
+  test(
+    'small faults cost nobody the lead',
+    async () => {
+      const chaos = new ChaosProcess(['--minutes', String(SMALL_MINUTES), '--small', '--ttl', '30']);
+      const code = await chaos.ended(SMALL_MINUTES * 60_000 + BESIDE_MS);
+      console.log(chaos.text);
+      expect(code, chaos.text).toBe(0);
+      expect(chaos.text).toMatch(/^held {4}nobody lost the lead$/m);
+      expect(chaos.leftovers()).toEqual([]);
+    },
+    SMALL_MINUTES * 60_000 + BESIDE_MS,
   );
 
   test('stopped while a node is frozen or cut off, it leaves nothing behind', async () => {

@@ -6,7 +6,9 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { divergenceFrom, rewindIsBlind, writtenEnd } from '../../src/core/divergence.ts';
+import { divergenceFrom, rewindIsBlind } from '../../src/core/divergence.ts';
+import { emptyMemory } from '../../src/core/model.ts';
+import { endToCompare } from '../../src/core/strays.ts';
 import { type BareNodes, bareNodes, LONG, QUICK, START } from './support/bare-nodes.ts';
 import { eventually, findBinDir, sql } from './support/postgres.ts';
 
@@ -138,7 +140,7 @@ test('a replica that was promoted by hand gives its timeline up, even when its c
 test('WAL that a replica wrote by hand is found also on a timeline that the leader has left', async () => {
   const comparedWith = async (name: string, leader: string) => {
     const found = await node(name).observe(QUICK);
-    const end = writtenEnd(found);
+    const end = endToCompare(found, emptyMemory);
     const history = await node(name).sourceHistory(at(leader), { ...QUICK, ...(end && { end }) });
     return {
       control: found.control,
@@ -159,6 +161,23 @@ test('WAL that a replica wrote by hand is found also on a timeline that the lead
   await switchover('a', 'b');
   const opened = await comparedWith('c', 'b');
   expect(opened).toMatchObject({ control: { state: 'shut down', timeline: 3 }, hasOurEnd: false, divergence: 'diverged', blind: true });
+  // An agent that comes after one that has started it read-only, as nobody could be asked.
+  const found = { hasOurEnd: false, divergence: 'diverged', blind: true };
+  await node('c').start({ kind: 'standby', source: null }, START);
+  expect(await comparedWith('c', 'b')).toMatchObject({ control: null, ...found });
+  await node('c').stop('fast', QUICK);
+  expect(await comparedWith('c', 'b')).toMatchObject({ control: { state: 'shut down in recovery' }, ...found });
+  // The former leader has replayed what it wrote, and its successor has it as well.
+  await node('a').stop('fast', QUICK);
+  expect(await comparedWith('a', 'b')).toMatchObject({
+    control: { state: 'shut down in recovery' },
+    hasOurEnd: true,
+    divergence: 'prefix',
+  });
+  await node('a').start({ kind: 'standby', source: null }, START);
+  expect(await comparedWith('a', 'b')).toMatchObject({ control: null, hasOurEnd: true, divergence: 'prefix' });
+  await node('a').apply({ kind: 'standby', source: at('b') }, QUICK);
+  await follows('b', 'a');
 
   await node('b').stop('fast', QUICK);
   await node('a').promote(QUICK);

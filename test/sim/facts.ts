@@ -155,6 +155,8 @@ function sqlOf(server: SimServer): SqlFacts {
     postmasterStartTime: server.process === null ? '' : startTimeOf(server.process),
     pendingRestart: {},
   };
+  if (inRecovery && source === null)
+    Object.assign(facts, { checkpoint: { timeline: server.checkpoint.branch.timeline, checkpointLsn: server.checkpoint.lsn } });
   return tellsReplaying(server) ? { ...facts, replaying: true } : facts;
 }
 

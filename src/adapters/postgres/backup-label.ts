@@ -3,10 +3,10 @@
  * whatever the control file tells. Format: src/backend/access/transam/xlogbackup.c of PostgreSQL
  * (build_backup_content); pg_rewind writes the same with its own name as the method.
  */
-import type { BaseBackup } from '../../core/postgres-facts.ts';
+import type { Checkpoint } from '../../core/postgres-facts.ts';
 import { parseLsn } from '../../core/units.ts';
 
-export interface BackupLabel extends BaseBackup {
+export interface BackupLabel extends Checkpoint {
   /** Made by pg_rewind, at the end of its work. */
   readonly byRewind: boolean;
 }

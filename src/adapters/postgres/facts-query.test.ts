@@ -9,7 +9,7 @@ const primary: FactsRow = {
   receive_lsn: null,
   replay_lsn: null,
   replay_paused: false,
-  control_timeline: null,
+  control: null,
   replayed_timestamp: null,
   receiver: null,
   walsenders: null,
@@ -105,6 +105,13 @@ test('a standby: what it received is the greater of flushed and written', () => 
 test('a walreceiver that has heard nothing yet does not tell the timeline', () => {
   const row = { ...primary, in_recovery: true, primary_timeline: null, receiver: { ...receiver, latest_end_lsn: null } };
   expect(readFacts(row, 150_000).timeline).toBeNull();
+});
+
+test('a standby without walreceiver tells the latest checkpoint of its control file', () => {
+  const standby = { ...primary, in_recovery: true, primary_timeline: null, flush_lsn: null };
+  const control = { timeline: 3, checkpoint_timeline: 2, checkpoint_lsn: '2/8' };
+  expect(readFacts({ ...standby, control }, 150_018).checkpoint).toEqual({ timeline: 2, checkpointLsn: parseLsn('2/8') });
+  expect(readFacts({ ...standby, receiver }, 150_018).checkpoint).toBeUndefined();
 });
 
 test('columns that 17 brought are asked of 17 only', () => {

@@ -36,8 +36,9 @@ SELECT r.rec AS in_recovery,
   CASE WHEN r.rec THEN pg_last_wal_receive_lsn()::text END AS receive_lsn,
   CASE WHEN r.rec THEN pg_last_wal_replay_lsn()::text END AS replay_lsn,
   CASE WHEN r.rec THEN pg_is_wal_replay_paused() ELSE false END AS replay_paused,
-  CASE WHEN r.rec AND w.pid IS NULL THEN (SELECT greatest(c.timeline_id, m.min_recovery_end_timeline)
-    FROM pg_control_checkpoint() c, pg_control_recovery() m) END AS control_timeline,
+  CASE WHEN r.rec AND w.pid IS NULL THEN (SELECT json_build_object('timeline', greatest(c.timeline_id, m.min_recovery_end_timeline),
+    'checkpoint_timeline', c.timeline_id, 'checkpoint_lsn', c.checkpoint_lsn)
+    FROM pg_control_checkpoint() c, pg_control_recovery() m) END AS control,
   CASE WHEN r.rec AND w.pid IS NULL THEN coalesce((SELECT p.wait_event IN ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval')
     FROM pg_stat_activity p WHERE p.backend_type = 'startup'), false) END AS waits_for_wal,
   to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', ${TIMESTAMP}) AS replayed_timestamp,
@@ -80,6 +81,12 @@ interface ReceiverRow {
   readonly silent_ms?: number | null;
 }
 
+interface ControlRow {
+  readonly timeline: number | null;
+  readonly checkpoint_timeline: number | null;
+  readonly checkpoint_lsn: string | null;
+}
+
 export interface FactsRow {
   readonly in_recovery: boolean;
   readonly primary_timeline: number | null;
@@ -87,7 +94,7 @@ export interface FactsRow {
   readonly receive_lsn: string | null;
   readonly replay_lsn: string | null;
   readonly replay_paused: boolean;
-  readonly control_timeline: number | null;
+  readonly control: ControlRow | null;
   /**
    * Null on a primary, and while a walreceiver runs: one is started only at the end of the WAL on
    * the own disk.
@@ -127,6 +134,7 @@ export function readFacts(row: FactsRow, serverVersion: number): Omit<SqlFacts, 
     replayLsn: lsnOf(row.replay_lsn),
     replayPaused: row.replay_paused,
     ...(isReplaying(row) ? { replaying: true } : {}),
+    ...readCheckpoint(row.control),
     replayedTimestamp: row.replayed_timestamp,
     receiver,
     ...readConnecting(row.connecting),
@@ -158,6 +166,12 @@ export function receivedTimeline(receiver: ReceiverFacts | null): Timeline | nul
 
 function readConnecting(row: FactsRow['connecting']): Pick<SqlFacts, 'connecting'> {
   return row == null || row.age_ms === null ? {} : { connecting: { pid: row.pid, ageMs: row.age_ms } };
+}
+
+function readCheckpoint(row: ControlRow | null): Pick<SqlFacts, 'checkpoint'> {
+  const checkpointLsn = lsnOf(row?.checkpoint_lsn);
+  const timeline = row?.checkpoint_timeline ?? null;
+  return checkpointLsn === null || timeline === null ? {} : { checkpoint: { timeline, checkpointLsn } };
 }
 
 function readReceiver(row: ReceiverRow): ReceiverFacts {

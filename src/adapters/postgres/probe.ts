@@ -186,7 +186,7 @@ export class Probe {
     if (facts.inRecovery && timeline === null) {
       const position = maxLsn(facts.receiveLsn, facts.replayLsn);
       const bySegment = await timelineOfWal(settings.postgresql.dataDir, position, identity.wal_segment_bytes).catch(() => null);
-      timeline = Math.max(bySegment ?? 0, row.control_timeline ?? 0) || null;
+      timeline = Math.max(bySegment ?? 0, row.control?.timeline ?? 0) || null;
     }
     return { sql: { ...facts, timeline, pendingRestart }, systemIdentifier: identity.system_identifier };
   }

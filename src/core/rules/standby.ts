@@ -12,6 +12,7 @@ import { refusalVerdict } from '../quorum/refusal.ts';
 import { takeOverVerdict } from '../quorum/take-over.ts';
 import { requestInVain } from '../race/operator-request.ts';
 import { raceVerdict } from '../race/race.ts';
+import { awaitsComparison } from '../strays.ts';
 import { isOutdated } from '../superseded.ts';
 import { takeover } from '../sync.ts';
 import { leaderHasLessText, withInheritedKey } from './lesser-leader.ts';
@@ -100,7 +101,8 @@ export const standby: Section = {
         const request = requestInVain(c);
         const dropped: readonly Effect[] = request === null ? [] : [{ kind: 'clear-failover', expected: request }];
         // Its timeline is the cluster's from then on, also for an agent that starts right after.
-        const unmarked: readonly Effect[] = c.m.openedByHand ? [{ kind: 'mark-opened-by-hand', opened: false }] : [];
+        const unmarked: Effect[] = c.m.openedByHand ? [{ kind: 'mark-opened-by-hand', opened: false }] : [];
+        if (c.o.pg.strayed) unmarked.push({ kind: 'mark-strayed', strayed: false });
         return {
           effects: [
             ...dropped,
@@ -155,6 +157,13 @@ export const standby: Section = {
       when: (c) => c.otherLeader !== null && c.o.pg.walGone === true,
       ask: () => ({ wakeInMs: IN_VAIN_MS, watchMembers: true }),
       because: describeWalGone({ scope: '{scope}', name: '{me}' }),
+    },
+    {
+      id: 'standby.leader-not-ready',
+      situation: 'another leads and cannot be compared with yet, and somebody opened this node for writes by hand',
+      when: (c) => c.otherLeader !== null && awaitsComparison(c),
+      ask: () => ({ wakeInMs: 500, watchMembers: true }),
+      because: 'waiting until {leader} can be compared with: this node wrote WAL of its own and may have to be cloned',
     },
     {
       id: 'standby.follow',

@@ -144,8 +144,9 @@ export const stopped: Section = {
     },
     {
       id: 'stopped.restart-primary',
-      situation: 'this leader’s PostgreSQL was a primary and is down',
-      when: (c) => c.lockMine && c.mayLeadNow && wasPrimary(c),
+      situation: 'this leader’s PostgreSQL was a primary and is down, and nobody else opened it for writes',
+      // What somebody wrote by hand is on a timeline of others: the lead begins one of its own.
+      when: (c) => c.lockMine && c.mayLeadNow && wasPrimary(c) && !c.m.strayed,
       ask: (c) => {
         const { names, effect } = takeover(c);
         const role = { kind: 'primary', syncNames: names } as const;
@@ -160,7 +161,7 @@ export const stopped: Section = {
     },
     {
       id: 'stopped.start-own-leader',
-      situation: 'this node holds the leader key, and its data are a standby’s',
+      situation: 'this node holds the leader key, and is to be promoted',
       when: (c) => c.lockMine,
       ask: () =>
         startStandby(null, 'starting as readonly because i had the session lock', 'starting as readonly because i had the session lock'),
@@ -168,12 +169,12 @@ export const stopped: Section = {
     },
     {
       id: 'stopped.leader-not-ready',
-      situation: 'the leader is still being promoted or cannot be asked about its history',
+      situation: 'the leader is still being promoted or cannot be asked about its history, and this node may have WAL of its own',
       when: (c) =>
         c.stopped &&
         c.otherLeader !== null &&
         (readyLeader(c) === null || divergenceFrom(c.o.pg, c.o.source) === 'unknown') &&
-        wroteItsOwn(c),
+        (wroteItsOwn(c) || c.m.strayed),
       ask: () => ({ watchMembers: true, wakeInMs: 500 }),
       because: 'waiting until {leader} can be compared with: this node was a primary and may have to be rewound',
     },

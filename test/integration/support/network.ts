@@ -54,6 +54,24 @@ function tc(namespace: string, args: readonly string[]): void {
   execFileSync('tc', ['-n', namespace, 'qdisc', ...args], { stdio: ['ignore', 'ignore', 'pipe'], timeout: 10_000 });
 }
 
+function iptables(namespace: string, args: readonly string[]): void {
+  execFileSync('ip', ['netns', 'exec', namespace, 'iptables', '-w', ...args], { stdio: ['ignore', 'ignore', 'pipe'], timeout: 10_000 });
+}
+
+/** Packets can be dropped at random. */
+export function hasRandomLoss(): boolean {
+  const probe = `regent-${process.pid}-loss`;
+  ip(['netns', 'add', probe]);
+  try {
+    iptables(probe, ['-A', 'FORWARD', '-m', 'statistic', '--mode', 'random', '--probability', '0.01', '-j', 'DROP']);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    ip(['netns', 'del', probe]);
+  }
+}
+
 function isAlive(pid: number): boolean {
   return existsSync(`/proc/${pid}`);
 }
@@ -80,6 +98,7 @@ export class TestNetwork {
   readonly #cuts = new Map<string, string>();
   readonly #unplugged = new Set<string>();
   readonly #shaped = new Set<string>();
+  #loses = false;
 
   constructor(names: readonly string[]) {
     removeLeftovers();
@@ -145,8 +164,17 @@ export class TestNetwork {
     tc(namespace, ['replace', 'dev', 'eth0', 'root', ...discipline]);
   }
 
+  /** Of all packets from and to the host, this share is lost at random. Throws without iptables. */
+  lose(name: string, share: number): void {
+    const statistic = ['-m', 'statistic', '--mode', 'random', '--probability', String(share), '-j', 'DROP'];
+    for (const side of ['-s', '-d']) iptables(this.#hub, ['-A', 'FORWARD', side, this.address(name), ...statistic]);
+    this.#loses = true;
+  }
+
   /** Every path and cable as at the beginning. */
   heal(): void {
+    if (this.#loses) iptables(this.#hub, ['-F', 'FORWARD']);
+    this.#loses = false;
     for (const name of this.#shaped) {
       const { namespace, port } = this.#host(name);
       for (const [where, device] of [[this.#hub, port] as const, [namespace, 'eth0'] as const]) {

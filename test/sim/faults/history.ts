@@ -5,6 +5,8 @@ import type { World } from '../world.ts';
 import { drawTarget, type Fault, fault, targetOf } from './fault.ts';
 
 const BY_HAND_BYTES = 300;
+/** The last record: the shutdown checkpoint. */
+const CHECKPOINT_BYTES = 120;
 
 export const historyFaults: Readonly<Record<string, Fault>> = {
   /**
@@ -34,8 +36,9 @@ export function openByHand(world: World, on: string): void {
   if (server.diskHung) return;
   server.die('was opened for writes by hand, and stopped');
   const { branch, lsn } = server.position;
-  server.position = { branch: Branch.byHand(branch, lsn), lsn: plus(lsn, BY_HAND_BYTES) };
-  server.checkpoint = server.position;
+  const own = Branch.byHand(branch, lsn);
+  server.position = { branch: own, lsn: plus(lsn, BY_HAND_BYTES) };
+  server.checkpoint = { branch: own, lsn: plus(lsn, BY_HAND_BYTES - CHECKPOINT_BYTES) };
   server.minRecovery = null;
   server.controlState = 'shut down';
   server.signal = false;

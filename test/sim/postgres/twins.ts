@@ -2,7 +2,7 @@
 import { sharesPlace } from '../../../src/core/divergence.ts';
 import type { TimelineStart, WalEnd } from '../../../src/core/postgres-facts.ts';
 import type { SimServer } from '../server.ts';
-import { type Branch, isPrefix, plus } from '../wal.ts';
+import { type Branch, isPrefix, type Position, plus } from '../wal.ts';
 
 export function fingerprintAt(from: SimServer, own: TimelineStart | undefined): { timelineFingerprint?: string } {
   for (let at: Branch | null = from.position.branch; at !== null; at = at.parent)
@@ -22,6 +22,11 @@ export function twinOf(a: SimServer, b: SimServer): boolean {
   return timelineFingerprint !== undefined && timelineFingerprint !== own.timelineFingerprint;
 }
 
+/** A new cluster, and a base backup, have nothing after it. */
+function inCheckpoint({ checkpoint: { branch, lsn }, position }: SimServer): Position {
+  return { branch, lsn: lsn < position.lsn ? plus(lsn, 1) : lsn };
+}
+
 /**
  * The source has the last records of a server that was a primary on its timeline, or on one that it
  * left after them. It must still have WAL of that place.
@@ -29,9 +34,8 @@ export function twinOf(a: SimServer, b: SimServer): boolean {
 export function hasOurEnd(server: SimServer, from: SimServer, end: WalEnd | undefined): { hasOurEnd?: boolean } {
   const { branch } = from.position;
   if (end === undefined || from.inRecovery || !sharesPlace(branch, end.timeline, end.checkpointLsn)) return {};
-  if (end.timeline === branch.timeline) return { hasOurEnd: isPrefix(server.position, from.position) };
-  if (end.checkpointLsn < from.filesFrom || end.checkpointLsn < from.oldestLsn) return {};
+  const mayLack = end.timeline !== branch.timeline;
+  if (mayLack && (end.checkpointLsn < from.filesFrom || end.checkpointLsn < from.oldestLsn)) return {};
   const whole = end.open && sharesPlace(branch, end.timeline, server.position.lsn);
-  const { checkpoint } = server;
-  return { hasOurEnd: isPrefix(whole ? server.position : { branch: checkpoint.branch, lsn: plus(checkpoint.lsn, 1) }, from.position) };
+  return { hasOurEnd: isPrefix(whole ? server.position : inCheckpoint(server), from.position) };
 }
