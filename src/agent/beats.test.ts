@@ -68,7 +68,7 @@ function beats() {
   one.start();
   const see = (scene: Scene, remembered = memory()) =>
     one.observed(contextOf(observation({ nowMs: clock.bootMs(), settings: quorumMode, links: one.facts(), ...scene }), remembered));
-  const decide = (...effects: readonly Effect[]) => one.decided({ effects } as unknown as Decision);
+  const decide = (...effects: readonly Effect[]) => one.decided({ effects, memory: memory() } as unknown as Decision);
   const told = (from: string, message: JsonObject) => listener?.asked(from, message);
   return { clock, beats: one, authority, asked, heard, see, decide, told };
 }

@@ -64,6 +64,8 @@ export class Beats {
    * This round's decision may let go of the leader: no vouching until the next round has looked.
    */
   #leaving = false;
+  /** This round's decision asks the voters for another leader. */
+  #resigning = false;
   #leading: Leading | null = null;
   /**
    * The last holder of the leader key that was read, and is another; null: none was, or it is this
@@ -158,6 +160,9 @@ export class Beats {
   /** In the same turn of the event loop as the decision. */
   decided(decision: Decision): void {
     this.#leaving = leavesLeader(decision.effects);
+    const before = this.#resigning;
+    this.#resigning = decision.memory.resigningSinceMs !== null;
+    if (this.#resigning && !before) this.#tick();
   }
 
   /** A round of an agent that stood still may come before its next beats. */
@@ -194,6 +199,7 @@ export class Beats {
   /** Judged while etcd is silent, not only in the rounds, which may wait for it. */
   #resigns(nowMs: number): boolean {
     const c = this.#last;
+    if (this.#resigning) return true;
     if (c === null || nowMs - this.#readAtMs < ETCD_PATIENCE * this.#ports.settings.current().dynamic.suspectAfterMs) return false;
     return isUnheard(this.#asOf(c, nowMs));
   }

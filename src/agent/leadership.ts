@@ -20,6 +20,7 @@ export const leadership = (c: Context, memory: Memory): Leadership => ({ serves:
  */
 function servesWrites(c: Context, memory: Memory): boolean {
   const { pg } = c.o;
+  if (memory.resigningSinceMs !== null) return false;
   if (pg.clientsOut === true) return false;
   return c.isPrimary || (memory.role === 'primary' && pg.sql === null && (pg.state === 'unresponsive' || pg.state === 'running'));
 }

@@ -7,9 +7,10 @@ import type { PeerFacts } from '../core/peer-facts.ts';
 import type { PostgresFacts, SourceHistory } from '../core/postgres-facts.ts';
 import type { LinkFacts } from '../core/quorum/link-facts.ts';
 import { isRefused } from '../core/quorum/refusal.ts';
+import { diskHangs } from '../core/quorum/resigning.ts';
 import { missesLeader } from '../core/quorum/suspicion.ts';
 import { withMemberNames } from '../core/server-names.ts';
-import { observeTimeoutMs } from '../core/settings.ts';
+import { type DynamicSettings, observeTimeoutMs } from '../core/settings.ts';
 import { endToCompare } from '../core/strays.ts';
 import { type Clock, sleep } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
@@ -31,6 +32,8 @@ const PEER_TIMEOUT_MS = 300;
 /** The same while commits hang, and whoever does not answer is asked again in the next round. */
 const PEER_TIMEOUT_MISSED_MS = 150;
 const SOURCE_TIMEOUT_MS = 1500;
+/** Less would miss a server that is only slow. */
+const LEAST_OBSERVE_MS = 300;
 /**
  * The time for a primary that does not hold the leader key: nothing protects it, so it cannot wait
  * for etcd as long as others.
@@ -74,7 +77,7 @@ export async function observe(ports: ObservePorts, own: OwnState): Promise<Obser
     reading,
     // A PostgreSQL that does not answer must not keep its agent from stopping it in time. That time
     // ends with the lease, or when the guard strikes.
-    ports.pg.observe({ timeoutMs: ports.authority.patienceMs(observeTimeoutMs(settings.current().dynamic)) }),
+    ports.pg.observe({ timeoutMs: ports.authority.patienceMs(silencePatienceMs(settings.current().dynamic, own.memory, clock.bootMs())) }),
   ]);
   // PostgreSQL knows members by its own form of their names.
   const pg = dcs.known && told.sql !== null ? { ...told, sql: withMemberNames(told.sql, dcs.view) } : told;
@@ -119,6 +122,13 @@ export async function observe(ports: ObservePorts, own: OwnState): Promise<Obser
   draft.links = own.links();
   draft.authority = ports.authority.now;
   return draft;
+}
+
+/** A server that is silent is asked for the last time when its time is over, not after that. */
+function silencePatienceMs(dynamic: DynamicSettings, { notRunningSinceMs }: Memory, nowMs: number): number {
+  const usualMs = observeTimeoutMs(dynamic);
+  const leftMs = notRunningSinceMs === null ? 0 : notRunningSinceMs + dynamic.unresponsiveAfterSeconds * 1000 - nowMs;
+  return leftMs <= 0 ? usualMs : Math.min(usualMs, Math.max(LEAST_OBSERVE_MS, leftMs));
 }
 
 /** Null: what was waited for has not come. */
@@ -185,7 +195,8 @@ async function askPeers(ports: ObservePorts, o: Observation, memory: Memory): Pr
   if (!c.paused && c.mayBeWritable && !c.mayLeadNow) return null;
   const mayOpen = o.pg.state === 'running' || (c.paused && o.requests.restart !== null);
   const inherited = !memory.keyTaken && !c.isPrimary;
-  const needed = (c.unlocked && mayOpen) || (c.lockMine && (view.failover !== null || o.pg.state !== 'running' || inherited));
+  const needed =
+    (c.unlocked && mayOpen) || (c.lockMine && (view.failover !== null || o.pg.state !== 'running' || inherited || diskHangs(c)));
   // The leader that is missed would only be waited for.
   const missed = missesLeader(c) || isRefused(c) || c.fenced ? c.otherLeader : null;
   if (!needed && missed === null) return null;

@@ -294,7 +294,7 @@ export const dynamicTable = {
     { default: 1000, as: 'suspectAfterMs' },
   ),
   postgresql_unresponsive_after: seconds(
-    'Seconds for which the leader’s PostgreSQL may not answer before another leads.',
+    'Seconds for which the leader’s PostgreSQL may not answer, or (synchronous modes) its disk finish no write, before another leads.',
     5,
     'unresponsiveAfterSeconds',
     1,

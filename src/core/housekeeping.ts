@@ -39,7 +39,9 @@ export function chores(c: Context): Work {
     const some = effects.filter((effect) => effect !== null);
     if (some.length > 0) wanted.push({ kind, effects: some });
   };
-  const leads = c.isPrimary && c.lockMine && c.mayLeadNow;
+  // A leader that resigns leaves everything to its successor; above all, it must not let the voters
+  // off their promises.
+  const leads = c.isPrimary && c.lockMine && c.mayLeadNow && c.m.resigningSinceMs === null;
   const step = leads ? syncStep(c) : null;
   if (step !== null) add('sync', ...step.effects);
   // What it promised is over: the files may name a source again.

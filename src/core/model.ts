@@ -100,6 +100,8 @@ export interface Memory {
   readonly abstainUntilMs: number | null;
   /** Since when PostgreSQL has been starting, or has not answered. */
   readonly notRunningSinceMs: number | null;
+  /** Since when this leader has been asking its voters for another one; null: it does not. */
+  readonly resigningSinceMs: number | null;
   /** The post-promotion checkpoint is outstanding. */
   readonly checkpointPending: boolean;
   readonly promotedAtMs: number | null;
@@ -197,6 +199,7 @@ export const emptyMemory: Memory = {
   failures: {},
   abstainUntilMs: null,
   notRunningSinceMs: null,
+  resigningSinceMs: null,
   checkpointPending: false,
   promotedAtMs: null,
   syncNamesSet: null,

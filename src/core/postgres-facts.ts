@@ -125,6 +125,13 @@ export interface PostgresFacts {
   /** true: its files tell it to try again in seconds only (ServerRole.patient). */
   readonly retriesPatiently?: true;
   /**
+   * Of a primary: for how long its disk has finished no write. Absent: nothing waits for it, as far
+   * as is known.
+   */
+  readonly diskWaitsMs?: number;
+  /** Of an unresponsive server: for how long it was waited for. Absent: not at all. */
+  readonly waitedMs?: number;
+  /**
    * Of a standby: why its disk would not let it be promoted: `the disk of pg_wal is full`. Absent:
    * nothing is known to be in the way.
    */

@@ -10,6 +10,7 @@ import { abstainMs } from './failed-promotions.ts';
 import { isBlind, lockedOut } from './locked-out.ts';
 import type { Failure, Memory, Observation } from './model.ts';
 import { isRefused } from './quorum/refusal.ts';
+import { resigningSince } from './quorum/resigning.ts';
 import { missesLeader } from './quorum/suspicion.ts';
 import { heardReplies } from './replies.ts';
 import { REWIND_IN_VAIN } from './rewind-prospects.ts';
@@ -33,7 +34,9 @@ export function remember(o: Observation, before: Memory): Memory {
     state: stateOf(c, ended),
     failures: proven(c, ended.failures),
     abstainUntilMs: ended.abstainUntilMs,
-    notRunningSinceMs: o.pg.state === 'starting' || o.pg.state === 'unresponsive' ? (before.notRunningSinceMs ?? o.nowMs) : null,
+    notRunningSinceMs:
+      o.pg.state === 'starting' || o.pg.state === 'unresponsive' ? (before.notRunningSinceMs ?? o.nowMs - (o.pg.waitedMs ?? 0)) : null,
+    resigningSinceMs: resigningSince(c),
     checkpointPending: c.isPrimary && ended.checkpointPending,
     promotedAtMs: c.isPrimary ? ended.promotedAtMs : null,
     syncNamesSet: syncNamesSet(c),

@@ -42,6 +42,7 @@ export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFac
     standbySignal: server.signal,
   };
   if (stranger !== null) facts.unexplained = stranger;
+  if (server.disk.sinceMs !== null && facts.sql?.inRecovery === false) facts.diskWaitsMs = server.parts.sim.now - server.disk.sinceMs;
   if (server.restored) facts.restored = true;
   if (server.strayed) facts.strayed = true;
   if (server.openedByHand) facts.openedByHand = true;

@@ -41,7 +41,7 @@ export class SimServer extends DataDirectory {
   readonly onChange = new Set<() => void>();
   readonly onGone = new Set<() => void>();
   readonly sessions = new Sessions(this);
-  readonly #disk = new HangingDisk();
+  readonly disk = new HangingDisk();
   #nextPid = 100;
 
   constructor(name: string, parts: ServerParts, find: (host: string) => SimServer | null) {
@@ -90,7 +90,7 @@ export class SimServer extends DataDirectory {
   }
 
   get diskHung(): boolean {
-    return this.#disk.hung;
+    return this.disk.sinceMs !== null;
   }
 
   /** A standby that is told to stream, and could. */
@@ -138,17 +138,17 @@ export class SimServer extends DataDirectory {
 
   /** fsync does not return any more. A process that waits for it cannot be killed. */
   hangDisk(): void {
-    this.#disk.hung = true;
+    this.disk.sinceMs ??= this.parts.sim.now;
     this.parts.sim.disturbed();
   }
 
   /** What waited for it goes on, once the machine does. */
   freeDisk(): void {
-    this.#disk.hung = false;
+    this.disk.sinceMs = null;
     this.parts.gate().deliver('message', () => {
       if (this.diskHung) return;
       if (this.process?.doomed) this.#gone('was killed once its disk was back');
-      this.#disk.goOn();
+      this.disk.goOn();
       this.sessions.diskIsBack();
     });
     this.parts.sim.disturbed();
@@ -156,7 +156,7 @@ export class SimServer extends DataDirectory {
 
   #whenDiskWorks(run: () => void): void {
     const { process } = this;
-    this.#disk.whenItWorks(() => this.process === process && run());
+    this.disk.whenItWorks(() => this.process === process && run());
   }
 
   /** False: it cannot be started at all. Only a former primary's directory opens as primary. */
@@ -391,7 +391,7 @@ export class SimServer extends DataDirectory {
     if (controlState !== undefined) this.controlState = controlState;
     this.process = null;
     this.sessions.end();
-    this.#disk.forget();
+    this.disk.forget();
     this.parts.trace(`${this.name} PostgreSQL ${why}`);
     this.replication.ended();
     this.changed();

@@ -82,6 +82,34 @@ test.each(policies.map((policy, i) => ({ policy, seed: 60 + i })))(
   },
 );
 
+test.each(policies.map((policy, i) => ({ policy, seed: 70 + i })))(
+  'its disk hangs, $policy: its voters replace it, and it comes back when the disk does (seed $seed)',
+  async ({ policy, seed }) => {
+    const { world, old } = await begin(seed, policy, ['a', 'b', 'c', 'd']);
+    old.server.hangDisk();
+    const tookMs = await world.expect('a successor', () => world.leader !== null && world.leader !== old, 40_000);
+    expect(tookMs).toBeGreaterThan(5000);
+    expect(tookMs).toBeLessThan(8000);
+    await world.run(MINUTE_MS);
+    old.server.freeDisk();
+    await world.expect('all are back', () => world.healthy(), 2 * MINUTE_MS);
+    world.checkers.checkLoss();
+    world.checkers.assertClean();
+  },
+);
+
+test('its disk hangs, and comes back before postgresql_unresponsive_after: nothing happens', async () => {
+  const { world, old } = await begin(79, { synchronous_mode: 'quorum' }, ['a', 'b', 'c']);
+  for (let i = 0; i < 5; i++) {
+    old.server.hangDisk();
+    await world.run(4500);
+    old.server.freeDisk();
+    await world.run(3000);
+  }
+  expect(world.leader).toBe(old);
+  world.checkers.assertClean();
+});
+
 test.each([1, 2])(
   'only its agent is killed: nothing happens before the guard stops PostgreSQL, and then it is quick (seed %i)',
   async (seed) => {

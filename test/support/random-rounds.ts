@@ -59,8 +59,16 @@ const postgres = fc.oneof(
   })),
   fc.constantFrom('inaccessible' as const, 'foreign' as const).map((dataDir) => ({ ...pg.none, dataDir })),
   fc
-    .record({ flushLsn: position, names: fc.constantFrom('', 'b', 'ANY 1 (b,c)'), senders: fc.subarray(['b', 'c']) })
-    .map((d) => pg.primary({ flushLsn: d.flushLsn, synchronousStandbyNames: d.names, replication: d.senders.map((n) => walsender(n)) })),
+    .record({
+      hangs: fc.constantFrom(false, false, false, true),
+      flushLsn: position,
+      names: fc.constantFrom('', 'b', 'ANY 1 (b,c)'),
+      senders: fc.subarray(['b', 'c']),
+    })
+    .map((d) => ({
+      ...pg.primary({ flushLsn: d.flushLsn, synchronousStandbyNames: d.names, replication: d.senders.map((n) => walsender(n)) }),
+      ...(d.hangs && { diskWaitsMs: 60_000 }),
+    })),
   running.map((d) => pg.standby(d)),
   running.map((d) => ({
     ...pg.standby(d),

@@ -20,6 +20,7 @@ import { type CloneOptions, clone } from './clone.ts';
 import { ConfWriter } from './conf-writer.ts';
 import { clearIncomplete, inspectDataDir, markIncomplete, removeDataDir } from './data-dir.ts';
 import { clearMark, clearMarks, setMark } from './directory-mark.ts';
+import { DiskTrial } from './disk-trial.ts';
 import { endWalsenders } from './fast-shutdown.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { endLeftoverTools } from './leftover-tools.ts';
@@ -79,6 +80,7 @@ class PostgresAdapter implements Postgres {
   readonly #trouble: SourceTrouble;
   readonly #serverLog: ServerLog;
   readonly #room: Room;
+  readonly #disk: DiskTrial;
   #placeSaid = false;
 
   constructor(options: PostgresOptions) {
@@ -108,6 +110,7 @@ class PostgresAdapter implements Postgres {
     this.#trouble = new SourceTrouble(clock, log, () => this.#server.settings.local);
     this.#serverLog = new ServerLog(this.#server);
     this.#room = new Room(clock);
+    this.#disk = new DiskTrial(clock);
   }
 
   configure(settings: Settings): void {
@@ -129,7 +132,11 @@ class PostgresAdapter implements Postgres {
     const standby = role?.kind === 'standby' ? role : null;
     const told = this.#trouble.complete(facts, standby?.source ?? null, words);
     const complete = standby?.patient === true ? { ...told, retriesPatiently: true as const } : told;
-    if (facts.sql?.inRecovery !== true) return complete;
+    if (facts.sql?.inRecovery === false) {
+      const diskWaitsMs = this.#disk.look(settings.postgresql.dataDir, facts.sql.flushLsn);
+      return diskWaitsMs === null ? complete : { ...complete, diskWaitsMs };
+    }
+    if (facts.sql === null) return complete;
     const promotionTrouble = await this.#room.trouble(settings.postgresql.dataDir, walSegmentBytes);
     return promotionTrouble === null ? complete : { ...complete, promotionTrouble };
   }

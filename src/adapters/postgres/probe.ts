@@ -78,7 +78,9 @@ export class Probe {
     const files = this.#within(this.#directory.look(dataDir), leftMs(), unknown);
     const fence = await this.#within(this.#server.fence.read(dataDir), leftMs(), 'unreadable');
     const postmaster = watch.current(dataDir);
+    const askedAtMs = clock.monotonicMs();
     const answer = postmaster ? await this.#ask(postmaster, Math.max(1, leftMs() - FILES_RESERVE_MS)) : null;
+    const waitedMs = clock.monotonicMs() - askedAtMs;
     // A server that went away while it was being asked is stopped, not starting.
     const alive = postmaster !== null && postmaster.state() !== 'gone' ? postmaster : null;
     const unexplained = alive === null ? findUnexplained(this.#server) : null;
@@ -103,6 +105,7 @@ export class Probe {
       postmaster: alive === null ? null : { pid: alive.pid },
       state: live?.state ?? (unexplained === null ? 'stopped' : 'unresponsive'),
       ...(unexplained === null ? {} : { unexplained }),
+      ...(live?.state === 'unresponsive' && waitedMs > 0 ? { waitedMs } : {}),
       sql: live?.sql ?? null,
       control: alive === null && unexplained === null && control !== null ? controlFacts(control) : null,
       localHistory,

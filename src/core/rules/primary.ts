@@ -1,9 +1,13 @@
 /** PostgreSQL runs as a primary and answers. */
 import { mayLead } from '../cluster.ts';
 import { isUnprotected, unlockedMs } from '../context.ts';
+import { diskHangs } from '../quorum/resigning.ts';
 import { isSuperseded, movedOn } from '../superseded.ts';
 import { switchoverAway } from './switchover.ts';
 import { always, nothing, type Section } from './table.ts';
+
+/** A disk that is slow just now is looked at again so soon. */
+const SLOW_DISK_MS = 500;
 
 export const switchover: Section = {
   title: 'Switchover',
@@ -39,10 +43,21 @@ export const primary: Section = {
       because: 'Demoting self because watchdog could not be activated',
     },
     {
+      id: 'primary.disk-hangs',
+      situation: 'it leads, and its disk has finished no write for postgresql_unresponsive_after',
+      when: (c) => c.lockMine && diskHangs(c),
+      ask: (c) => {
+        const late = `the disk has finished no write for ${Math.round((c.o.pg.diskWaitsMs ?? 0) / 1000)} seconds`;
+        if (c.m.resigningSinceMs !== null) return { wakeInMs: 300, because: `${late}: asking the voters for another leader` };
+        return { wakeInMs: 1000, because: `${late}, but continuing to lead because failover is not possible` };
+      },
+      because: 'the disk has finished no write for longer than postgresql_unresponsive_after',
+    },
+    {
       id: 'primary.leader',
       situation: 'it leads',
       when: (c) => c.lockMine,
-      ask: () => nothing,
+      ask: (c) => (c.o.pg.diskWaitsMs === undefined ? nothing : { wakeInMs: SLOW_DISK_MS }),
       because: 'no action. I am ({me}), the leader with the lock',
     },
     {

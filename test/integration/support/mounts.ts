@@ -27,12 +27,39 @@ export function whyNoMounts(): string | null {
 
 export class Mounts {
   readonly #paths: string[] = [];
+  readonly #frozen = new Set<string>();
 
   /** An empty file system of that size over a folder, which is its owner's alone. */
   smallDisk(path: string, bytes: number, owner: { readonly uid: number; readonly gid: number }): void {
     mkdirSync(path, { recursive: true });
     run('mount', '-t', 'tmpfs', '-o', `size=${bytes},mode=0700,uid=${owner.uid},gid=${owner.gid}`, 'none', path);
     this.#paths.push(path);
+  }
+
+  /**
+   * An empty file system on a device of its own, which can be frozen. Throws where the kernel has
+   * no loop devices.
+   */
+  ownDisk(path: string, megabytes: number, owner: { readonly uid: number; readonly gid: number }): void {
+    const image = `${path}.image`;
+    mkdirSync(path, { recursive: true });
+    run('truncate', '-s', `${megabytes}M`, image);
+    run('mkfs.ext4', '-q', '-F', image);
+    run('mount', '-o', 'loop', image, path);
+    this.#paths.push(path);
+    rmSync(join(path, 'lost+found'), { recursive: true });
+    chownSync(path, owner.uid, owner.gid);
+  }
+
+  /** Writes to it do not return any more, and whoever waits for one cannot be killed. */
+  freeze(path: string): void {
+    run('fsfreeze', '-f', path);
+    this.#frozen.add(path);
+  }
+
+  thaw(): void {
+    for (const path of this.#frozen) run('fsfreeze', '-u', path);
+    this.#frozen.clear();
   }
 
   /**

@@ -1,11 +1,12 @@
 /** A disk whose fsync may not return, and what waits for it. */
 export class HangingDisk {
-  hung = false;
+  /** Since when (true ms); null: it works. */
+  sinceMs: number | null = null;
   #waiting: Array<() => void> = [];
 
   /** At once, or when the disk works again. */
   whenItWorks(run: () => void): void {
-    if (this.hung) this.#waiting.push(run);
+    if (this.sinceMs !== null) this.#waiting.push(run);
     else run();
   }
 
