@@ -61,6 +61,47 @@ describe('while the beats come', () => {
   });
 });
 
+describe('what the beats tell', () => {
+  it('that the leader resigns, or no longer does, wakes at once', async () => {
+    const { watch, woken, beat } = watching();
+    await beat(2);
+    watch.heardFrom('b', '5');
+    expect(watch.heard).toMatchObject({ resignedTerm: '5' });
+    watch.heardFrom('b', '5');
+    expect(woken).toEqual([400]);
+    watch.heardFrom('b');
+    expect(woken).toEqual([400, 400]);
+    expect(watch.heard?.resignedTerm).toBeUndefined();
+  });
+
+  it('nothing of the leader, where another says it', async () => {
+    const { watch, woken, beat } = watching();
+    await beat(1);
+    watch.heardFrom('c', '5');
+    expect([woken, watch.heard?.resignedTerm]).toEqual([[], undefined]);
+  });
+
+  it('that the leader is back after a silence of two suspect_after, which is remembered', async () => {
+    const { clock, watch, woken, beat } = watching();
+    await beat(1, 2000);
+    const before = woken.length;
+    watch.heardFrom('b');
+    expect(woken).toHaveLength(before + 1);
+    const silence = { fromMs: BEGIN_MS, untilMs: BEGIN_MS + 2000 };
+    expect(watch.heard?.silence).toEqual(silence);
+    await clock.advance(200);
+    watch.heardFrom('b');
+    expect(watch.heard?.silence).toEqual(silence);
+  });
+
+  it('that it is back, also where it was never heard before', async () => {
+    const { clock, watch } = watching();
+    await clock.advance(2500);
+    watch.heardFrom('b');
+    expect(watch.heard?.silence).toEqual({ fromMs: BEGIN_MS, untilMs: BEGIN_MS + 2500 });
+  });
+});
+
 describe('when the beats cease', () => {
   it('it knocks at both ports after half of suspect_after, and has the answers when that is over', async () => {
     const { clock, watch, doors, knocked, woken } = watching();
