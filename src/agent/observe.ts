@@ -1,5 +1,5 @@
 /** Gathers the facts of one round, in parallel, under one deadline. */
-import { type Context, contextOf, isOfCluster, readyLeader, sourceOf } from '../core/context.ts';
+import { type Context, contextOf, isOfCluster, readyLeader, sourceOf, unlockedMs } from '../core/context.ts';
 import { streamsInOrder, timelineStart } from '../core/divergence.ts';
 import type { RunningJob } from '../core/effects.ts';
 import type { DcsFacts, Memory, Observation, OperatorRequests } from '../core/model.ts';
@@ -39,6 +39,8 @@ const LEAST_OBSERVE_MS = 300;
  * for etcd as long as others.
  */
 const UNLOCKED_TIMEOUT_MS = 1000;
+/** Its request for the key may have been done, and only the answer lost. */
+const LEAST_UNLOCKED_TIMEOUT_MS = 200;
 
 export interface ObservePorts {
   readonly clock: Pick<Clock, 'bootMs' | 'timer' | 'wallMs'>;
@@ -162,10 +164,8 @@ async function keepOldLease(ports: ObservePorts, c: Context, refusal: string): P
  * say.
  */
 function askDcs(ports: ObservePorts, own: OwnState): { readonly reading: Promise<DcsFacts>; readonly renewal: Promise<string | null> } {
-  const { unlockedSinceMs } = own.memory;
   const { dynamic } = ports.settings.current();
-  const retryMs = dynamic.retryTimeoutSeconds * 1000;
-  const timeoutMs = ports.authority.patienceMs(unlockedSinceMs === null ? retryMs : Math.min(retryMs, UNLOCKED_TIMEOUT_MS));
+  const timeoutMs = ports.authority.patienceMs(Math.min(dynamic.retryTimeoutSeconds * 1000, unlockedTimeoutMs(ports, own.memory)));
   const renewal = ports.lease.renew(dynamic.ttlSeconds, timeoutMs).then(
     () => null,
     (error: unknown) => {
@@ -181,6 +181,13 @@ function askDcs(ports: ObservePorts, own: OwnState): { readonly reading: Promise
     (error: unknown): DcsFacts => ({ known: false, reason: ensureError(error).message }),
   );
   return { reading, renewal };
+}
+
+/** The round that ends its time without the key is not to begin with a wait. */
+function unlockedTimeoutMs({ clock, settings }: ObservePorts, { unlockedSinceMs }: Memory): number {
+  if (unlockedSinceMs === null) return Number.POSITIVE_INFINITY;
+  const leftMs = unlockedSinceMs + unlockedMs({ o: { settings: settings.current() } }) - clock.bootMs();
+  return Math.max(LEAST_UNLOCKED_TIMEOUT_MS, Math.min(UNLOCKED_TIMEOUT_MS, leftMs));
 }
 
 /**

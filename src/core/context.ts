@@ -175,8 +175,8 @@ export function wantedSource(c: Context): Source | null {
 }
 
 /** How long a primary may go on taking writes while it tries to take the key. */
-export function unlockedMs(c: Context): number {
-  return Math.min(UNLOCKED_MS, c.o.settings.dynamic.ttlSeconds * 250);
+export function unlockedMs({ o }: { readonly o: Pick<Observation, 'settings'> }): number {
+  return Math.min(UNLOCKED_MS, o.settings.dynamic.ttlSeconds * 250);
 }
 
 /**
