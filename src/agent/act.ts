@@ -5,6 +5,7 @@
  */
 import { halfwayAtMs, stopByMs } from '../core/authority.ts';
 import type { Chore, ChoreOutcome } from '../core/chores.ts';
+import type { FailsafeMap } from '../core/cluster.ts';
 import type { CallbackAction, Effect, Job } from '../core/effects.ts';
 import type { Decision } from '../core/model.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -48,6 +49,7 @@ export interface ActPorts {
     | 'deleteSync'
     | 'raceInitialize'
     | 'writeConfig'
+    | 'writeFailsafe'
     | 'writeFailover'
     | 'writeHistory'
     | 'writeInitialize'
@@ -65,6 +67,8 @@ export interface ActPorts {
   readonly configApplied: () => void;
   /** Whether a write to /sync may still arrive. */
   readonly syncUnsettled: (unsettled: boolean) => void;
+  /** The failsafe map is written (null: no answer yet), or it could not be. */
+  readonly failsafeWrites: (map: FailsafeMap, written: boolean | null) => void;
   /** Starts a callback script. Throws when it could not be started. */
   readonly announce: (action: CallbackAction, role: string) => Promise<void>;
   readonly choreEnded: (outcome: ChoreOutcome) => void;
@@ -340,6 +344,13 @@ async function inDcs(ports: ActPorts, effect: DcsEffect, patience: Patience): Pr
     case 'write-status':
       await dcs.writeStatus(effect.value, options);
       return true;
+    case 'write-failsafe': {
+      const { map, expected, term } = effect;
+      ports.failsafeWrites(map, null);
+      const written = await dcs.writeFailsafe(map, expected, { ...options, term });
+      ports.failsafeWrites(map, written);
+      return written;
+    }
     case 'write-history':
       await dcs.writeHistory(effect.value, options);
       return true;

@@ -14,6 +14,7 @@ import type { AgentView } from './agent-view.ts';
 import { AuthorityCell } from './authority-cell.ts';
 import { BackgroundCheckpoint } from './background-checkpoint.ts';
 import { Beats } from './beats.ts';
+import { Failsafe } from './failsafe.ts';
 import { FailureLog } from './failure-log.ts';
 import { Fence } from './fence.ts';
 import { JobSlot } from './job-slot.ts';
@@ -45,6 +46,7 @@ export class Agent implements AgentView {
   readonly authority: AuthorityCell;
   readonly rounds = new Rounds();
   readonly beats: Beats;
+  readonly failsafe: Failsafe;
   readonly job: JobSlot;
   readonly requests: Requests;
   readonly settingsVersion: SettingsVersion;
@@ -87,10 +89,12 @@ export class Agent implements AgentView {
       wake();
     });
     this.#memberKey = new MemberKey(parts, this.authority);
+    this.failsafe = new Failsafe(parts, this.authority, () => void this.#fence.moveOn());
     this.beats = new Beats(parts, this.authority, {
       wake,
       doubt: () => this.wake.leaderInDoubt(),
-      vouched: () => void this.#fence.vouched(),
+      vouched: () => void this.#fence.moveOn(),
+      agreed: () => this.failsafe.word,
     });
     this.#log = new RoundLog(parts);
     this.#failures = new FailureLog(parts.log);
@@ -133,6 +137,7 @@ export class Agent implements AgentView {
     } finally {
       watch.close();
       this.beats.stop();
+      this.failsafe.stop();
       this.job.abandon();
     }
     return this.#exitCode;
@@ -202,11 +207,13 @@ export class Agent implements AgentView {
     const observation = await this.#observe();
     const c = contextOf(observation, memory);
     this.beats.observed(c);
+    this.failsafe.observed(c);
     await this.#fence.follow(c);
     // From here to the decision nothing is waited for: what a voter vouches for is known to it.
     const seen = { ...observation, guardHealthy: this.#guardHealthy(), links: this.beats.facts() };
     const decision = decide(seen, memory);
     this.beats.decided(decision);
+    this.failsafe.decided(decision);
     this.#log.noteMemory(memory, decision.memory);
     this.tally.note(memory, decision.memory, seen);
     this.rounds.decided(seen, decision);
@@ -280,6 +287,7 @@ export class Agent implements AgentView {
       syncUnsettled: (unsettled) => {
         this.#syncUnsettled = unsettled;
       },
+      failsafeWrites: (map, written) => this.failsafe.writes(map, written),
       announce: (action, role) => this.#announce(action, role),
       choreEnded: (outcome) => this.#news.choreEnded({ ...outcome, configVersion: version }, this.rounds.memory),
     };

@@ -54,16 +54,14 @@ function beats() {
   });
   const authority = new AuthorityCell(clock, 30);
   const heard = { woken: 0, doubted: 0, vouched: 0 };
+  const count = (what: keyof typeof heard) => () => {
+    heard[what] += 1;
+  };
   const one = new Beats({ clock, links, settings: { current: () => quorumMode } }, authority, {
-    wake: () => {
-      heard.woken += 1;
-    },
-    doubt: () => {
-      heard.doubted += 1;
-    },
-    vouched: () => {
-      heard.vouched += 1;
-    },
+    wake: count('woken'),
+    doubt: count('doubted'),
+    vouched: count('vouched'),
+    agreed: () => null,
   });
   one.start();
   const see = (scene: Scene, remembered = memory()) =>

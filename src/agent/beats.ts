@@ -12,7 +12,7 @@ import { answerMessage, type Beat, type BeatAnswer, beatMessage, readAnswer, rea
 import { fenceText } from '../core/quorum/fence-mark.ts';
 import { beats as announcesBeats, type QuorumFence, quorumFence } from '../core/quorum/in-force.ts';
 import { ETCD_PATIENCE, isDeserted, isIsolated, isUnheard } from '../core/quorum/leader-side.ts';
-import { type LinkFacts, type Silence, silenceAsOf, type VoterAnswer } from '../core/quorum/link-facts.ts';
+import { type FailsafeWord, type LinkFacts, type Silence, silenceAsOf, type VoterAnswer } from '../core/quorum/link-facts.ts';
 import { heedsRefusals } from '../core/quorum/refusal.ts';
 import { leavesLeader, mayVouch, vouchedSince } from '../core/quorum/vouching.ts';
 import { VOUCH_MS } from '../core/settings.ts';
@@ -41,6 +41,8 @@ export interface BeatListener {
   readonly doubt: () => void;
   /** Voters have vouched: the guard's deadline may move on. */
   readonly vouched: () => void;
+  /** What this member has agreed to in failsafe mode. */
+  readonly agreed: () => FailsafeWord | null;
 }
 
 interface Leading {
@@ -123,6 +125,7 @@ export class Beats {
       resumedAtMs: this.#lastResumedAtMs(nowMs),
       lastFence: this.#leading?.fence ?? null,
       vouchedUntilMs: this.#vouchedUntilMs,
+      agreed: this.#listener.agreed(),
     };
   }
 

@@ -87,6 +87,7 @@ class Scene {
         },
       },
       beats: { facts: () => noLinks(Number.NEGATIVE_INFINITY), isIsolated: () => false },
+      failsafe: { map: null, asked: async () => ({ kind: 'off' }) },
       job: {
         get isStopping() {
           return scene.isStopping;

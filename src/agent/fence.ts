@@ -105,8 +105,8 @@ export class Fence {
     return Math.max(0, order.reliedUntilMs - clock.bootMs());
   }
 
-  /** Between two rounds: the guard's deadline moves on with the voters' word. Never throws. */
-  async vouched(): Promise<void> {
+  /** Between two rounds: the guard's deadline moves on with the word of others. Never throws. */
+  async moveOn(): Promise<void> {
     try {
       await this.arm();
     } catch (error) {

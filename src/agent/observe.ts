@@ -2,6 +2,7 @@
 import { type Context, contextOf, isOfCluster, readyLeader, sourceOf, unlockedMs } from '../core/context.ts';
 import { streamsInOrder, timelineStart } from '../core/divergence.ts';
 import type { RunningJob } from '../core/effects.ts';
+import { failsafeMembersOnly } from '../core/failsafe.ts';
 import type { DcsFacts, Memory, Observation, OperatorRequests } from '../core/model.ts';
 import type { PeerFacts } from '../core/peer-facts.ts';
 import type { PostgresFacts, SourceHistory } from '../core/postgres-facts.ts';
@@ -208,7 +209,9 @@ async function askPeers(ports: ObservePorts, o: Observation, memory: Memory): Pr
   const missed = missesLeader(c) || isRefused(c) || c.fenced ? c.otherLeader : null;
   if (!needed && missed === null) return null;
   return ports.peers.ask(
-    view.members.filter((member) => member.name !== c.me && member.name !== missed && member.apiUrl !== null),
+    [...view.members, ...failsafeMembersOnly(view)].filter(
+      (member) => member.name !== c.me && member.name !== missed && member.apiUrl !== null,
+    ),
     { timeoutMs: missed === null ? PEER_TIMEOUT_MS : PEER_TIMEOUT_MISSED_MS },
   );
 }

@@ -15,6 +15,8 @@ export function operatorPort(agent: Agent): OperatorPort {
     checkFacts: checkFactsOf(parts, agent),
     settings: () => parts.settings.current(),
     view: () => freshView(agent.parts, agent),
+    failsafeMap: () => agent.failsafe.map,
+    askedForFailsafe: (body) => agent.failsafe.asked(body),
     dcs: () => parts.dcs,
     wake: () => agent.wake.now(),
     restart: (request) => requests.restart(request),

@@ -1,4 +1,5 @@
 /** Facts that this member publishes about itself, so that the others can judge it. */
+import { isKeptByFailsafe } from '../core/authority.ts';
 import type { Context } from '../core/context.ts';
 import { promotionsFailing } from '../core/failed-promotions.ts';
 import { isLetGo } from '../core/let-go.ts';
@@ -28,11 +29,20 @@ export function ownWord(pg: PostgresFacts | null, c: Context | null, memory: Mem
       sql?.inRecovery === true &&
       ((c !== null && isBound(c)) || (sql.primaryConninfo !== '' && !isLetGo(c)) || (c !== null && c.otherLeader !== null)),
     vouches: c !== null && c.o.nowMs < c.o.links.vouchedUntilMs,
+    ...failsafeWord(c),
     ...(seen?.suspicion.verdict === 'missed' ? { missesTerm: seen.fence.term } : {}),
     ...(refused === null ? {} : { refusedTerm: refused }),
     ...(fence === null ? {} : { fence }),
     ...(pg?.timelineFingerprint === undefined ? {} : { timelineFingerprint: pg.timelineFingerprint }),
   };
+}
+
+/** Others must not take the lead from a leader that goes on by it. */
+function failsafeWord(c: Context | null): Pick<OwnWord, 'failsafe'> {
+  if (c === null) return {};
+  const { agreed } = c.o.links;
+  const leader = isKeptByFailsafe(c.authority, c.o.nowMs) ? c.me : agreed !== null && c.o.nowMs < agreed.untilMs ? agreed.leader : null;
+  return leader === null ? {} : { failsafe: leader };
 }
 
 /** Told only while it keeps what it has promised: nothing that could stream or replay is left. */

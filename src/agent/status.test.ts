@@ -69,6 +69,7 @@ function statusAt(moment: Moment): AgentStatus {
     },
     authority: { now },
     beats: { facts: () => noLinks(Number.NEGATIVE_INFINITY), isIsolated: () => false },
+    failsafe: { map: null, asked: async () => ({ kind: 'off' }) },
     job: { running: null, isStopping: false, isLeaving: false },
     requests: { scheduledRestart: null, reinitialization: null },
     settingsVersion: { revisionInForce: null },

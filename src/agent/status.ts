@@ -22,6 +22,7 @@ import type { Postgres } from '../ports/postgres.ts';
 import type { SettingsSource } from '../ports/settings.ts';
 import { DIALECT_VERSION, REGENT_VERSION } from '../version.ts';
 import type { AgentView } from './agent-view.ts';
+import { failsafeStatus } from './failsafe-status.ts';
 import { leadership, NO_LEADERSHIP } from './leadership.ts';
 import { LEAVING } from './leave-sync.ts';
 import { maskedWord, ownWord } from './own-word.ts';
@@ -89,6 +90,7 @@ export function statusOf(
     counts: agent.tally.counts,
     guard: guardStatus(authority, nowMs, ports.guard.tethered),
     ...(c === null ? {} : { quorum: quorumStatus(c, authority, nowMs) }),
+    ...(c === null ? {} : { failsafeMode: failsafeStatus(c, authority, agent.failsafe.map) }),
     leaseRemainingMs: isLeader ? leftMs(authority, nowMs) : null,
     checkpointAfterPromote: !memory.checkpointPending,
     strangers: describeStrangers(memory.strangers),

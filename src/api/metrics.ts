@@ -98,10 +98,17 @@ function serverMetrics(status: AgentStatus, view: ClusterView | null, settings: 
 function clusterMetrics(status: AgentStatus, settings: Settings): Metric[] {
   return [
     gauge('patroni_cluster_unlocked', 'Whether no leader of the cluster is known.', status.clusterUnlocked),
-    // Regent does not support Patroni's failsafe mode: a leader without etcd steps down.
-    gauge('patroni_failsafe_mode_is_active', 'Whether failsafe mode keeps a leader running; always 0.', 0),
-    gauge('patroni_failsafe_mode_enabled', 'Whether the cluster asks for failsafe mode.', settings.dynamic.failsafeMode),
-    gauge('patroni_failsafe_member', 'Whether this node takes part in failsafe mode; always 0.', 0),
+    gauge(
+      'patroni_failsafe_mode_is_active',
+      'Whether failsafe mode keeps this leader running, or this member has agreed to that of another.',
+      status.failsafeMode?.isActive ?? false,
+    ),
+    gauge('patroni_failsafe_mode_enabled', 'Whether failsafe mode is on.', settings.dynamic.failsafeMode),
+    gauge(
+      'patroni_failsafe_member',
+      'Whether a leader that cannot reach etcd would ask this node, and whether this node may lead.',
+      settings.dynamic.failsafeMode && (status.failsafeMode?.isMember ?? false),
+    ),
     gauge('patroni_postgres_timeline', 'Timeline of this node.', status.sql?.timeline ?? 0),
     gauge('patroni_dcs_last_seen', 'Last successful read of etcd, epoch seconds.', Math.floor(status.dcsLastSeen)),
     gauge('patroni_pending_restart', 'Whether a changed setting needs a restart of PostgreSQL.', status.pendingRestart),

@@ -21,7 +21,13 @@ export const readers: ReadonlyMap<string, Reader> = new Map<string, Reader>([
     'metrics',
     ({ operator }) => ({ status: 200, type: 'text/plain', body: metricsText(operator.status(), operator.view(), operator.settings()) }),
   ],
-  ['failsafe', () => text(502, 'Failsafe mode is not in force on this member')],
+  [
+    'failsafe',
+    ({ operator }) => {
+      const map = operator.failsafeMap();
+      return map === null ? text(502, 'No failsafe map is known to this member') : json(200, { ...map });
+    },
+  ],
 ]);
 
 /** Read from etcd now, because operators use this to see the present state. */

@@ -2,6 +2,7 @@
 import { plain, text } from './answer.ts';
 import { patchConfigKey, postParameters, putConfigKey } from './config.ts';
 import type { Route } from './context.ts';
+import { postFailsafe } from './failsafe.ts';
 import { postReinitialize } from './reinitialize.ts';
 import { deleteRestart, postRestart } from './restart.ts';
 import { deleteSwitch, postSwitch } from './switchover.ts';
@@ -30,7 +31,5 @@ export const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
       },
     },
   ],
-  // A primary that runs Patroni asks this before it stays up without etcd. The safe answer is no:
-  // it then steps down.
-  ['POST failsafe', { body: 'none', handle: () => text(502, 'Failsafe mode is not in force on this member') }],
+  ['POST failsafe', { body: 'mandatory', handle: postFailsafe }],
 ]);

@@ -89,6 +89,8 @@ describe('reading', () => {
     operator.change({ config: null });
     expect((await call(`${base}/config`)).status).toBe(502);
     expect((await call(`${base}/failsafe`)).status).toBe(502);
+    operator.failsafe = { 'pg-1': 'http://10.0.0.11:8008/patroni' };
+    expect(await call(`${base}/failsafe`)).toMatchObject({ status: 200, body: '{"pg-1": "http://10.0.0.11:8008/patroni"}' });
   });
 
   test('without etcd, live facts say so, and known facts are still shown', async () => {
@@ -346,7 +348,17 @@ describe('restart, reload, reinitialize', () => {
     expect(await call(`${base}/reinitialize`, 'POST')).toMatchObject({ status: 503, body: 'Cluster has no leader, can not reinitialize' });
   });
 
-  test('an unknown method is 501, and failsafe is refused', async () => {
+  test('failsafe: off, agreed to, refused', async () => {
+    expect((await post('/failsafe', { name: 'pg-2' })).status).toBe(502);
+    operator.failsafeAnswer = { kind: 'accepted', lsn: toLsn(0x3000000) };
+    expect(await post('/failsafe', { name: 'pg-2' })).toMatchObject({ status: 200, body: 'Accepted', headers: { lsn: '50331648' } });
+    operator.failsafeAnswer = { kind: 'refused', because: 'Running as a leader' };
+    expect(await post('/failsafe', { name: 'pg-2' })).toMatchObject({ status: 500, body: 'Running as a leader' });
+    expect(operator.calls).toContainEqual(['askedForFailsafe', { name: 'pg-2' }]);
+    expect((await call(`${base}/failsafe`, 'POST', '{}')).status).toBe(400);
+  });
+
+  test('an unknown method is 501', async () => {
     for (const [method, path] of [
       ['POST', '/nonsense'],
       ['DELETE', '/config'],
@@ -354,7 +366,6 @@ describe('restart, reload, reinitialize', () => {
     ] as const) {
       expect((await call(base + path, method, '{"a": 1}')).status).toBe(501);
     }
-    expect((await post('/failsafe', { name: 'pg-1' })).status).toBe(502);
   });
 });
 

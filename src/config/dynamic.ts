@@ -176,14 +176,6 @@ function judge(raw: JsonObject, data: DynamicParsed): Finding[] {
     ...recoveryFindings(data.postgresql?.recovery_conf ?? {}, ['postgresql', 'recovery_conf']),
   );
   findings.push(...syncNamesFindings(parameters, ['postgresql', 'parameters'], data.synchronous_mode ?? 'off', null));
-  if (data.failsafe_mode) {
-    findings.push({
-      path: ['failsafe_mode'],
-      message: 'not supported yet by this release, ignored',
-      mend: "write 'failsafe_mode: false'",
-      severity: 'warning',
-    });
-  }
   if (isActive(data.standby_cluster)) {
     findings.push({
       path: ['standby_cluster'],

@@ -55,11 +55,6 @@ describe('warnings, with which the file still loads', () => {
       ],
     ],
     [
-      'failsafe mode',
-      `${BASE}bootstrap: {dcs: {failsafe_mode: true}}\n`,
-      ["w p.yml:12:34: bootstrap.dcs.failsafe_mode: not supported yet by this release, ignored; write 'failsafe_mode: false'"],
-    ],
-    [
       "the tutorial's dcs block",
       `${BASE}dcs:\n  ttl: 30\n`,
       [

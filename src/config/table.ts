@@ -299,7 +299,7 @@ export const dynamicTable = {
     'unresponsiveAfterSeconds',
     1,
   ),
-  failsafe_mode: flag('Not supported yet: read, without effect.', FALSE),
+  failsafe_mode: flag('A leader that cannot reach etcd goes on while all other members agree.', FALSE),
   pause: flag('No automatic failover (maintenance).', FALSE),
   standby_cluster: freeMap('Not supported yet.', { as: [] }),
   slots: freeMap('Replication slots that are kept, by name.', { as: ['slots'] }),
@@ -322,5 +322,5 @@ export type SharedParsed = Parsed<typeof postgresEverywhere>;
 export type DynamicParsed = Parsed<typeof dynamicTable>;
 
 /** Known to Patroni, without effect here. */
-export const UNSUPPORTED_SECTIONS = ['citus', 'failsafe_mode', 'standby_cluster'];
+export const UNSUPPORTED_SECTIONS = ['citus', 'standby_cluster'];
 export const OTHER_DCS = ['consul', 'exhibitor', 'kubernetes', 'raft', 'zookeeper'];

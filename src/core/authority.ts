@@ -8,8 +8,9 @@
  * A lease is good from the moment the request that granted or renewed it was SENT, for its ttl:
  * etcd counts from a later moment. An answer that is lost leaves the older moment standing, which
  * is the safe side. Three moments follow from it, in this order: this agent steps down, the guard
- * stops PostgreSQL, the lease ends. While etcd does not answer, voters that vouch for the leader
- * are worth a lease of VOUCH_SECONDS, counted from when they were asked.
+ * stops PostgreSQL, the lease ends. While etcd does not answer, the word of others is worth a
+ * lease, counted from when they were asked: one of VOUCH_SECONDS if voters vouch for the leader,
+ * one of the whole ttl if all members agree to failsafe mode.
  */
 import { RegentError } from '../support/errors.ts';
 import { leaseMargins, VOUCH_SECONDS } from './settings.ts';
@@ -48,15 +49,26 @@ export interface KeySeen {
 
 /**
  * What a deadline of the guard rests on: this agent's lease, the lease of the agent before (renewed
- * once more by this one), the time that a primary has to take the leader key, or the voters' word
- * while etcd does not answer.
+ * once more by this one), the time that a primary has to take the leader key, or, while etcd does
+ * not answer, the word of voters or of all members.
  */
-export type Basis = 'lease' | 'former-lease' | 'grace' | 'vouchers';
+export type Basis = 'lease' | 'former-lease' | 'grace' | 'vouchers' | 'failsafe';
 
 /** As many voters as a commit waits for have vouched for this leader. */
 export interface Vouched {
   /** When they were asked. */
   readonly sentAtMs: number;
+  readonly by: readonly string[];
+}
+
+/**
+ * Every other member of the failsafe map has agreed that this leader goes on (core/failsafe.ts).
+ */
+export interface Agreed {
+  /** When they were asked. */
+  readonly sentAtMs: number;
+  /** For so long none of them takes the lead. */
+  readonly ttlSeconds: number;
   readonly by: readonly string[];
 }
 
@@ -95,6 +107,8 @@ export interface Authority {
   readonly key: KeySeen | null;
   /** Null: nobody had to so far. What it is worth ends by itself. */
   readonly vouched: Vouched | null;
+  /** Null: not all members have so far. */
+  readonly agreed: Agreed | null;
   readonly guard: GuardKnown;
 }
 
@@ -117,6 +131,8 @@ export type AuthorityEvent =
   | { readonly kind: 'key-moving' }
   /** Enough voters have vouched for this leader. */
   | { readonly kind: 'vouched'; readonly sentAtMs: number; readonly by: readonly string[] }
+  /** All members have agreed to failsafe mode. */
+  | ({ readonly kind: 'agreed' } & Agreed)
   /** A round begins to deal with the guard. */
   | { readonly kind: 'guard-round' }
   /** An order goes out; it may be taken although it fails (its answer was lost). */
@@ -136,6 +152,7 @@ export function noAuthority(ttlSeconds: number): Authority {
     asked: 0,
     key: null,
     vouched: null,
+    agreed: null,
     guard: { state: 'unknown', deadlineMs: null, reliedUntilMs: null, basis: null, failures: 0, retryAtMs: null },
   };
 }
@@ -156,13 +173,19 @@ export function authorityAfter(a: Authority, event: AuthorityEvent): Authority {
     case 'key-read':
       return { ...a, key: keySeen(a, event.keyOn) };
     case 'vouched':
-      return a.vouched !== null && a.vouched.sentAtMs > event.sentAtMs ? a : { ...a, vouched: { sentAtMs: event.sentAtMs, by: event.by } };
+      return { ...a, vouched: laterOf(a.vouched, { sentAtMs: event.sentAtMs, by: event.by }) };
+    case 'agreed':
+      return { ...a, agreed: laterOf(a.agreed, { sentAtMs: event.sentAtMs, ttlSeconds: event.ttlSeconds, by: event.by }) };
     case 'key-moving':
       return { ...a, key: keyMoving(a) };
     default:
       return { ...a, guard: guardAfter(a.guard, event) };
   }
 }
+
+/** An answer that comes late may be to a question that was asked earlier. */
+const laterOf = <Word extends { readonly sentAtMs: number }>(known: Word | null, told: Word): Word =>
+  known !== null && known.sentAtMs > told.sentAtMs ? known : told;
 
 const withLease = (a: Authority, lease: LeaseFacts): Authority => ({ ...a, lease });
 const sent = ({ sentAtMs }: { readonly sentAtMs: number }) => ({ confirmedSentAtMs: sentAtMs });
@@ -210,7 +233,7 @@ function retryAt({ reliedUntilMs }: GuardKnown, nowMs: number): number {
 }
 
 /**
- * The moment at which this agent stops leading by its lease, or by the voters' word; null: it has
+ * The moment at which this agent stops leading by its lease, or by the word of others; null: it has
  * neither.
  */
 export function stepDownAtMs(a: Authority): number | null {
@@ -221,6 +244,12 @@ export function stepDownAtMs(a: Authority): number | null {
 export function isVouchedFor(a: Authority, nowMs: number): boolean {
   const order = voucherOrder(a);
   return order !== null && nowMs < order.reliedUntilMs;
+}
+
+/** All members have agreed that this leader goes on, and it does so by that alone. */
+export function isKeptByFailsafe(a: Authority, nowMs: number): boolean {
+  const order = failsafeOrder(a);
+  return order !== null && nowMs < order.reliedUntilMs && orderInForce(a)?.basis === 'failsafe';
 }
 
 /** Half of the time until then is over: what can wait leaves the rest to the next renewal. */
@@ -244,7 +273,7 @@ export function mayWriteUntilMs(a: Authority): number {
   if (a.key === null) return Number.NEGATIVE_INFINITY;
   const own = ownOrder(a)?.reliedUntilMs ?? Number.NEGATIVE_INFINITY;
   const byLeaseMs = a.key.leaseId === a.lease.leaseId || own === Number.NEGATIVE_INFINITY ? own : a.key.stepDownAtMs;
-  return Math.max(byLeaseMs, voucherOrder(a)?.reliedUntilMs ?? Number.NEGATIVE_INFINITY);
+  return Math.max(byLeaseMs, ...wordOrders(a).map(({ reliedUntilMs }) => reliedUntilMs));
 }
 
 /** The one answer to "does this node lead?". */
@@ -269,15 +298,23 @@ function voucherOrder({ key, vouched }: Authority): ArmOrder | null {
   return key === null || vouched === null ? null : byLease(vouched.sentAtMs, VOUCH_SECONDS, 'vouchers');
 }
 
-/** The later of the two ends. A short lease that steps down later may still strike earlier. */
-function orderInForce(a: Authority): ArmOrder | null {
-  const [own, vouchers] = [ownOrder(a), voucherOrder(a)];
-  if (own === null || vouchers === null) return own ?? vouchers;
-  const later = vouchers.reliedUntilMs > own.reliedUntilMs ? vouchers : own;
-  return { ...later, deadlineMs: Math.max(own.deadlineMs, vouchers.deadlineMs) };
+/** The same of all members' word. */
+function failsafeOrder({ key, agreed }: Authority): ArmOrder | null {
+  return key === null || agreed === null ? null : byLease(agreed.sentAtMs, agreed.ttlSeconds, 'failsafe');
 }
 
-/** By this agent's own lease, or by the voters' word. Throws LEASE_UNCONFIRMED. */
+const wordOrders = (a: Authority): readonly ArmOrder[] => [voucherOrder(a), failsafeOrder(a)].filter((order) => order !== null);
+
+/** The latest of the ends. A short lease that steps down later may still strike earlier. */
+function orderInForce(a: Authority): ArmOrder | null {
+  const own = ownOrder(a);
+  const orders = [...(own === null ? [] : [own]), ...wordOrders(a)];
+  if (orders.length === 0) return null;
+  const latest = orders.reduce((one, other) => (other.reliedUntilMs > one.reliedUntilMs ? other : one));
+  return { ...latest, deadlineMs: Math.max(...orders.map(({ deadlineMs }) => deadlineMs)) };
+}
+
+/** By this agent's own lease, or by the word of others. Throws LEASE_UNCONFIRMED. */
 export function byOwnLease(a: Authority, nowMs: number): ArmOrder {
   const refused = (why: string) => new RegentError('LEASE_UNCONFIRMED', why, { policy: 'transient' });
   const order = orderInForce(a);

@@ -21,6 +21,7 @@ const NAMES = {
   initialize: 'the key initialize',
   config: 'the key config',
   status: 'the keys history and status',
+  failsafe: 'the key failsafe',
   files: 'configuration files',
   slots: 'replication slots',
   strangers: 'ending walsenders of strangers',

@@ -19,6 +19,7 @@ export interface ClusterView {
   readonly sync: SyncKey | null;
   readonly history: readonly HistoryEntry[];
   readonly status: StatusKey | null;
+  readonly failsafe: FailsafeKey | null;
 }
 
 export interface ConfigKey {
@@ -141,6 +142,15 @@ export interface StatusKey {
    * core/forgotten.ts. Absent: none.
    */
   readonly forgotten?: Readonly<Record<string, number>>;
+}
+
+/** The members that a leader without etcd has to ask: by name, where to. */
+export type FailsafeMap = Readonly<Record<string, string>>;
+
+export interface FailsafeKey {
+  /** Empty also where it cannot be read. */
+  readonly map: FailsafeMap;
+  readonly modRevision: string;
 }
 
 /** Some member has made the cluster, and its system identifier stands in etcd. */

@@ -5,7 +5,7 @@
  */
 
 import type { JsonObject, JsonValue } from '../support/json.ts';
-import type { ConfigKey, FailoverKey, SyncKey } from './cluster.ts';
+import type { ConfigKey, FailoverKey, FailsafeKey, FailsafeMap, SyncKey } from './cluster.ts';
 import type { FenceMark } from './quorum/fence-mark.ts';
 import type { Lsn } from './units.ts';
 
@@ -55,6 +55,8 @@ export type Effect =
     }
   | { readonly kind: 'delete-sync'; readonly expected: SyncKey; readonly term: string | null }
   | { readonly kind: 'write-status'; readonly value: JsonObject }
+  /** `term`: as with write-sync. */
+  | { readonly kind: 'write-failsafe'; readonly map: FailsafeMap; readonly expected: FailsafeKey | null; readonly term: string | null }
   | { readonly kind: 'write-history'; readonly value: JsonValue[] }
   | { readonly kind: 'clear-failover'; readonly expected: FailoverKey }
   | { readonly kind: 'set-sync-names'; readonly value: string }

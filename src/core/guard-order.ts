@@ -3,7 +3,7 @@
  * the guard knows its end, then PostgreSQL may be writable. Taking it off goes the other way round:
  * first PostgreSQL is not writable, then the guard is told to rest.
  */
-import { type ArmOrder, type Authority, isOver, isVouchedFor } from './authority.ts';
+import { type ArmOrder, type Authority, isKeptByFailsafe, isOver, isVouchedFor } from './authority.ts';
 import { type Context, isOfCluster, isOpeningForWrites, unlockedMs } from './context.ts';
 
 /** What the agent takes to stop a primary once the time to take the leader key is over. */
@@ -39,7 +39,8 @@ export function guardOrder(c: Context, { guard }: Authority): GuardOrder {
 export function movesOn(c: Context): boolean {
   const { key, lease } = c.authority;
   const onOwnLease = key !== null && key.leaseId === lease.leaseId;
-  return (onOwnLease || isVouchedFor(c.authority, c.o.nowMs)) && c.mayLeadNow && c.mayBeWritable && !c.paused;
+  const byWord = isVouchedFor(c.authority, c.o.nowMs) || isKeptByFailsafe(c.authority, c.o.nowMs);
+  return (onOwnLease || byWord) && c.mayLeadNow && c.mayBeWritable && !c.paused;
 }
 
 /** Neither told a deadline by this agent nor asked for it. */

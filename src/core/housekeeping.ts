@@ -11,6 +11,7 @@ import type { HistoryEntry, StatusKey } from './cluster.ts';
 import { parseConninfo } from './conninfo.ts';
 import { type Context, primaryRole, readyLeader, sourceOf, wantedSource } from './context.ts';
 import type { Effect, ServerRole } from './effects.ts';
+import { failsafeKey } from './failsafe.ts';
 import { carriedForgotten } from './forgotten.ts';
 import { fenceFor } from './quorum/fence-mark.ts';
 import { stuckStreams } from './quorum/stuck-streams.ts';
@@ -56,6 +57,7 @@ export function chores(c: Context): Work {
     // This order matters: a position in /status is on a timeline that /history knows. A member on a
     // later timeline then need not compare itself with it.
     add('status', historyKey(c), statusKey(c));
+    add('failsafe', failsafeKey(c));
   }
   // The files wait, and what was in their way still is.
   if (c.o.configDirty && filesWait(c, leads)) wanted.push({ kind: 'files', effects: [] });

@@ -5,6 +5,7 @@
 import type { Chore } from './chores.ts';
 import { mayLead } from './cluster.ts';
 import { type Context, isLeftBehind } from './context.ts';
+import { standsBy } from './failsafe.ts';
 import { isBound } from './quorum/vouching.ts';
 import { countsVotes, syncVoters } from './voters.ts';
 
@@ -25,7 +26,7 @@ const BY_FILE_MS = 1500;
  * later, and the file still cannot be written, it may confirm again.
  */
 export function isLetGo(c: Context | null): boolean {
-  if (c === null || !c.unlocked || isBound(c) || c.o.pg.sql === null || c.o.pg.sql.receiver !== null) return false;
+  if (c === null || !c.unlocked || isBound(c) || standsBy(c) !== null || c.o.pg.sql === null || c.o.pg.sql.receiver !== null) return false;
   const { receiverGoneSinceMs, leaderlessSinceMs } = c.m;
   if (receiverGoneSinceMs === null || leaderlessSinceMs === null) return false;
   return c.o.nowMs - receiverGoneSinceMs >= TRIED_IN_VAIN_MS && c.o.nowMs - leaderlessSinceMs >= BY_FILE_MS;
@@ -42,6 +43,7 @@ export function letGo(c: Context): readonly Chore[] {
   const quorum = c.view !== null && countsVotes(c.view, c.o.settings.dynamic.synchronousMode);
   // What this node has vouched for, a vote would break; and letting go is a vote.
   if (confirms && isBound(c)) return [];
+  if (confirms && standsBy(c) !== null) return [];
   if (!(quorum && confirms) && !isLeftBehind(c)) return [];
   if ((c.o.pg.sql?.primaryConninfo ?? '') === '') return [];
   return [{ kind: 'let-go', effects: [{ kind: 'apply-config', role: { kind: 'standby', source: null }, only: 'role' }] }];

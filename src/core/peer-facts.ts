@@ -38,6 +38,11 @@ export interface OwnWord {
    * may take the lead from it, not even by an operator's word.
    */
   readonly vouches?: boolean;
+  /**
+   * The leader that it lets go on in failsafe mode (core/failsafe.ts): another that it has agreed
+   * with, or itself while it leads by that.
+   */
+  readonly failsafe?: string;
   /** The term of the leader that it misses, by its own evidence. */
   readonly missesTerm?: string;
   /** The term of the leader whose machine answered it, twice, that nobody listens at both ports. */

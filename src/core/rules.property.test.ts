@@ -10,6 +10,7 @@ import { mendMemory, mendRound } from '../../test/support/random-mends.ts';
 import { anyMemory, anyRound, raceMemory, raceRound, switchoverRound } from '../../test/support/random-rounds.ts';
 import {
   answeredLeaderRound,
+  failsafeRound,
   missedLeaderMemory,
   missedLeaderRound,
   refusedRound,
@@ -66,6 +67,7 @@ describe('the rule table', () => {
     play(answeredLeaderRound, raceMemory, 5000);
     play(vouchedRaceRound, raceMemory, 5000);
     play(admissionRound, admissionMemory, 3000);
+    play(failsafeRound, raceMemory, 5000);
     const rows = tablesBehindRules.flatMap((table) => table.rows);
     const ids = [...allRules.filter((rule) => !rule.byTable), ...rows].map(({ id }) => id);
     expect(ids.filter((id) => !reached.has(id))).toEqual([]);

@@ -17,20 +17,23 @@ export function failoverFenceBody(view: ClusterView | null, dynamic: DynamicSett
 }
 
 /** What does not hold is left out. */
-export function quorumBody({ quorum }: AgentStatus): JsonObject {
+export function quorumBody({ quorum, failsafeMode }: AgentStatus): JsonObject {
   if (quorum === undefined) return {};
   const { vouchedForBy, missesLeader, promisedAgainst } = quorum;
-  const dcs = dcsText(quorum);
+  const agreedBy = failsafeMode?.agreedBy ?? [];
+  const dcs = dcsText(quorum, failsafeMode);
   return {
     ...(dcs === null ? {} : { dcs }),
     ...(vouchedForBy.length === 0 ? {} : { vouched_for_by: [...vouchedForBy] }),
+    ...(agreedBy.length === 0 ? {} : { failsafe_by: [...agreedBy] }),
     ...(missesLeader === null ? {} : { leader_missed: missesLeader }),
     ...(promisedAgainst === null ? {} : { promised: `takes no more WAL from ${promisedAgainst}` }),
   };
 }
 
 /** Null: etcd answers. */
-function dcsText({ isDcsAway, vouchedForBy }: QuorumStatus): string | null {
+function dcsText({ isDcsAway, vouchedForBy }: QuorumStatus, failsafeMode: AgentStatus['failsafeMode']): string | null {
   if (!isDcsAway) return null;
-  return vouchedForBy.length === 0 ? 'unreachable' : `unreachable; vouched for by ${vouchedForBy.join(', ')}`;
+  if (vouchedForBy.length > 0) return `unreachable; vouched for by ${vouchedForBy.join(', ')}`;
+  return failsafeMode?.isActive ? 'unreachable; failsafe mode is active' : 'unreachable';
 }

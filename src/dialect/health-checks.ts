@@ -55,7 +55,7 @@ export function readinessCheck(query: Query, status: AgentStatus, view: ClusterV
   const { sql } = status;
   if (shownPostgresState(status) !== 'running' || sql === null || replicationState(sql) !== 'streaming') return 503;
   const ahead = leaderLsn(status, view);
-  if (ahead === null) return 503;
+  if (ahead === null) return status.failsafeMode?.isActive ? 200 : 503;
   const reached = query.get('mode') === 'write' ? (sql.receiveLsn ?? sql.replayLsn) : sql.replayLsn;
   const allowed = parseBytes(query.get('lag')) ?? settings.dynamic.maximumLagOnFailoverBytes;
   return isBehind(ahead, reached, allowed) ? 503 : 200;

@@ -16,11 +16,11 @@ const ANSWERING: ReadonlySet<PostgresState> = new Set(['running', 'restarting', 
 
 /** Fields appear in Patroni's order; those that do not apply are left out, never null. */
 export function memberRecord(status: AgentStatus, settings: Settings): JsonObject {
-  const { restapi } = settings.local;
-  const { connectHost, connectPort, database, proxyAddress } = settings.postgresql;
+  const { database, proxyAddress } = settings.postgresql;
+  const { connUrl, apiUrl } = ownUrls(settings);
   const record: JsonObject = {
-    conn_url: `postgres://${bracketed(connectHost)}:${connectPort}/${database}`,
-    api_url: `${restapi.certfile === null ? 'http' : 'https'}://${restapi.connectAddress}/patroni`,
+    conn_url: connUrl,
+    api_url: apiUrl,
     state: status.state,
     role: status.role,
     version: status.version,
@@ -50,6 +50,15 @@ export function memberRecord(status: AgentStatus, settings: Settings): JsonObjec
   if (status.fence) record['fence'] = status.fence;
   if (status.paused) record['pause'] = true;
   return record;
+}
+
+/** Where others reach this member's PostgreSQL, and its agent. */
+export function ownUrls({ local: { restapi }, postgresql }: Settings): { readonly connUrl: string; readonly apiUrl: string } {
+  const { connectHost, connectPort, database } = postgresql;
+  return {
+    connUrl: `postgres://${bracketed(connectHost)}:${connectPort}/${database}`,
+    apiUrl: `${restapi.certfile === null ? 'http' : 'https'}://${restapi.connectAddress}/patroni`,
+  };
 }
 
 /**

@@ -19,6 +19,7 @@ const word: fc.Arbitrary<Required<OwnWord>> = fc.record({
   missesTerm: text,
   refusedTerm: text,
   fence: text,
+  failsafe: text,
 });
 
 const said = (told: Partial<OwnWord>, clusterUnlocked: boolean) => ({

@@ -25,12 +25,15 @@ const FLAGS: readonly Word<'watchdogFailed' | 'replaying' | 'restored' | 'straye
   { fact: 'attached', place: 'wal', name: 'attached', race: true },
 ];
 
-const TEXTS: readonly Word<'promotionTrouble' | 'steppedDown' | 'timelineFingerprint' | 'missesTerm' | 'refusedTerm' | 'fence'>[] = [
+const TEXTS: readonly Word<
+  'promotionTrouble' | 'steppedDown' | 'timelineFingerprint' | 'missesTerm' | 'refusedTerm' | 'fence' | 'failsafe'
+>[] = [
   { fact: 'promotionTrouble', place: 'body', name: 'promotion_trouble' },
   { fact: 'steppedDown', place: 'regent', name: 'stepped_down' },
   { fact: 'missesTerm', place: 'regent', name: 'misses_leader_of_term' },
   { fact: 'refusedTerm', place: 'regent', name: 'refused_by_leader_of_term' },
   { fact: 'fence', place: 'regent', name: 'fence' },
+  { fact: 'failsafe', place: 'regent', name: 'failsafe' },
   { fact: 'timelineFingerprint', place: 'wal', name: 'timeline_beginning', race: true },
 ];
 

@@ -33,6 +33,7 @@ export function statusBody(status: AgentStatus, view: ClusterView | null, settin
   if (status.sourceTrouble) body['source_trouble'] = status.sourceTrouble;
   if (status.paused) body['pause'] = true;
   if (status.clusterUnlocked) body['cluster_unlocked'] = true;
+  if (status.failsafeMode?.isActive) body['failsafe_mode_is_active'] = true;
   body['dcs_last_seen'] = Math.floor(status.dcsLastSeen);
   const tags = publishedTags(status.tags);
   if (Object.keys(tags).length > 0) body['tags'] = tags;

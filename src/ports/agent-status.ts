@@ -82,6 +82,16 @@ export interface QuorumStatus {
   readonly promisedAgainst: string | null;
 }
 
+/** How this member stands to failsafe mode (core/failsafe.ts). */
+export interface FailsafeStatus {
+  /** This leader goes on by it, or this member has agreed that another does. */
+  readonly isActive: boolean;
+  /** The map names this member. */
+  readonly isMember: boolean;
+  /** Of a leader that goes on by it: who agreed. */
+  readonly agreedBy: readonly string[];
+}
+
 export interface AgentStatus extends OwnWord {
   readonly name: string;
   readonly scope: string;
@@ -133,6 +143,7 @@ export interface AgentStatus extends OwnWord {
   readonly guard?: GuardStatus;
   /** Absent: no round has ended yet. */
   readonly quorum?: QuorumStatus;
+  readonly failsafeMode?: FailsafeStatus;
   /** Leader only: how long the lease still lets us lead, ms. */
   readonly leaseRemainingMs?: number | null;
   /** false only on a primary whose post-promotion checkpoint is still running. */

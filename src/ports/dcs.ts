@@ -10,7 +10,7 @@
  * cluster lives in. Another etcd counts as one that does not answer, whatever its address, until an
  * operator has confirmed that it replaces the first.
  */
-import type { ClusterView, ConfigKey, FailoverKey, SyncKey } from '../core/cluster.ts';
+import type { ClusterView, ConfigKey, FailoverKey, FailsafeKey, FailsafeMap, SyncKey } from '../core/cluster.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
 
 export interface CallOptions {
@@ -121,6 +121,8 @@ export interface Dcs {
     options: LeaderCallOptions,
   ): Promise<boolean>;
   deleteSync(expected: SyncKey, options: LeaderCallOptions): Promise<boolean>;
+  /** expected null: create only if absent. */
+  writeFailsafe(map: FailsafeMap, expected: FailsafeKey | null, options: LeaderCallOptions): Promise<boolean>;
   writeStatus(value: JsonObject, options: CallOptions): Promise<void>;
   /**
    * Reads the key, changes it, and writes it if nobody has meanwhile. False: somebody has. For

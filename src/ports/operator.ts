@@ -2,8 +2,9 @@
  * What the REST server may ask of the agent. Reading is synchronous, from the last round, but for
  * statusNow; asking wakes the loop and never acts by itself.
  */
-import type { ClusterView } from '../core/cluster.ts';
+import type { ClusterView, FailsafeMap } from '../core/cluster.ts';
 import type { Settings } from '../core/settings.ts';
+import type { Lsn } from '../core/units.ts';
 import type { Gucs } from '../pgconf/guc.ts';
 import type { Complaint } from '../pgconf/guc-complaints.ts';
 import type { JsonObject } from '../support/json.ts';
@@ -42,6 +43,13 @@ export interface DroppedRequest {
   readonly atMs: number;
 }
 
+/** What POST /failsafe is answered. */
+export type FailsafeAnswer =
+  | { readonly kind: 'off' }
+  /** `lsn`: of this member's WAL; null: not known. */
+  | { readonly kind: 'accepted'; readonly lsn: Lsn | null }
+  | { readonly kind: 'refused'; readonly because: string };
+
 export interface OperatorPort {
   /**
    * The last round, with `now` applied: leadership is reported only while the lease is valid at
@@ -61,6 +69,10 @@ export interface OperatorPort {
   settings(): Settings;
   /** The last cluster view; null when etcd has not been read for a ttl. */
   view(): ClusterView | null;
+  /** The failsafe map as far as it is known, also while etcd does not answer; null: none is. */
+  failsafeMap(): FailsafeMap | null;
+  /** A leader that cannot reach etcd asks, with the body of its request. Never rejects. */
+  askedForFailsafe(body: JsonObject): Promise<FailsafeAnswer>;
   dcs(): Pick<Dcs, 'read' | 'writeConfig' | 'writeFailover'>;
   /** Runs a round soon. */
   wake(reason: string): void;

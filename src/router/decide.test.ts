@@ -38,6 +38,7 @@ function view(leader: string | null, members: Member[], revision = '5'): Cluster
     sync: null,
     history: [],
     status: null,
+    failsafe: null,
   };
 }
 

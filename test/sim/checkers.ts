@@ -7,6 +7,7 @@ import { slotNameOf } from '../../src/core/slot-names.ts';
 import { Admissions } from './checkers/admissions.ts';
 import { Callbacks } from './checkers/callbacks.ts';
 import { Elections } from './checkers/elections.ts';
+import { FailsafeWords } from './checkers/failsafe.ts';
 import { Fences } from './checkers/fences.ts';
 import { Follows } from './checkers/follows.ts';
 import { Priorities } from './checkers/priorities.ts';
@@ -36,6 +37,7 @@ export class Checkers {
   readonly callbacks: Callbacks;
   readonly takeOvers: TakeOvers;
   readonly #admissions: Admissions;
+  readonly failsafe: FailsafeWords;
   readonly #priorities: Priorities;
   readonly #follows: Follows;
   readonly watches: Watches;
@@ -59,6 +61,7 @@ export class Checkers {
     this.callbacks = new Callbacks(world, report);
     this.takeOvers = new TakeOvers(world, report);
     this.#admissions = new Admissions(world, report);
+    this.failsafe = new FailsafeWords(world, report);
     this.#priorities = new Priorities(world, report);
     this.#follows = new Follows(world, report);
     this.watches = new Watches(world);
@@ -84,6 +87,11 @@ export class Checkers {
     this.violations.push({ invariant, message: what });
   }
 
+  /** Others refuse to let anybody else lead, and its key may be gone. */
+  isKept(name: string): boolean {
+    return this.takeOvers.isVouchedFor(name) || this.failsafe.isKept(name);
+  }
+
   afterEvent(): void {
     this.takeOvers.look();
     this.writers.look();
@@ -104,6 +112,7 @@ export class Checkers {
       } else {
         this.writers.checkPromotion(server);
         this.elections.checkPromotion(server);
+        this.failsafe.checkPromotion(server);
       }
     }
   }

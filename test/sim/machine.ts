@@ -8,11 +8,10 @@ import { operatorPort } from '../../src/agent/operator-port.ts';
 import type { Tags } from '../../src/core/cluster.ts';
 import type { PeerFacts } from '../../src/core/peer-facts.ts';
 import { healthCheck } from '../../src/dialect/health-checks.ts';
-import { readPeerBody } from '../../src/dialect/peer-body.ts';
-import { statusBody } from '../../src/dialect/status-body.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 import type { Log } from '../../src/ports/log.ts';
 import type { OperatorPort } from '../../src/ports/operator.ts';
+import type { FailsafeQuestion } from '../../src/ports/peers.ts';
 import { ensureError } from '../../src/support/errors.ts';
 import type { JsonObject } from '../../src/support/json.ts';
 import type { Callbacks } from './checkers/callbacks.ts';
@@ -23,7 +22,7 @@ import type { Etcd } from './etcd.ts';
 import { GuardProcess, noWatchdog, simGuard } from './guard.ts';
 import { SimLinks } from './links.ts';
 import type { Network } from './network.ts';
-import { simPeers } from './peers.ts';
+import { failsafeAnswer, peerAnswer, simPeers } from './peers.ts';
 import { SimPostgres } from './postgres.ts';
 import type { Rng } from './rng.ts';
 import { type ServerEvent, SimServer } from './server.ts';
@@ -47,6 +46,8 @@ export interface MachineParts {
   readonly relays: boolean;
   /** The member of that name has vouched for a leader. */
   readonly vouched: (name: string) => void;
+  /** The member `name` has agreed to failsafe mode of that leader. */
+  readonly agreed: (name: string, leader: string, ttlSeconds: number) => void;
   /** What the watch of that agent tells. */
   readonly heard: (name: string, key: string | null) => void;
 }
@@ -355,13 +356,18 @@ export class Machine {
    */
   askedByPeer(reply: (facts: PeerFacts | null) => void): void {
     const agent = this.#agent;
-    if (agent === null || this.#process === null) {
-      reply(null);
-      return;
-    }
-    this.#process.deliver('message', () => {
-      const operator = operatorPort(agent);
-      void operator.statusNow().then((status) => reply(readPeerBody(this.name, statusBody(status, operator.view(), operator.settings()))));
+    if (agent === null || this.#process === null) return void reply(null);
+    this.#process.deliver('message', () => void peerAnswer(operatorPort(agent), this.name).then(reply));
+  }
+
+  /** POST /failsafe. Without an agent the connection is refused. */
+  askedForFailsafe(from: string, question: FailsafeQuestion, reply: (refusal: string | null) => void): void {
+    const agent = this.#agent;
+    if (agent === null || this.#process === null) return void reply('no agent runs');
+    this.#process.deliver('message', async () => {
+      const refusal = await failsafeAnswer(operatorPort(agent), question);
+      if (refusal === null) this.#parts.agreed(this.name, from, question.ttlSeconds);
+      reply(refusal);
     });
   }
 

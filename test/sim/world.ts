@@ -90,6 +90,7 @@ export class World {
       tell: (server: SimServer, event: ServerEvent) => this.checkers.onServer(server, event),
       callbacks: () => this.checkers.callbacks,
       vouched: (name: string) => this.checkers.takeOvers.vouched(name),
+      agreed: (name: string, leader: string, ttlSeconds: number) => this.checkers.failsafe.agreed(name, leader, ttlSeconds),
       heard: (name: string, key: string | null) => this.checkers.watches.heard(name, key),
     };
     this.machines = (options.nodes ?? ['a', 'b', 'c']).map(
@@ -138,11 +139,11 @@ export class World {
 
   /**
    * The leader's machine, where there is one that takes writes: by its key, or while it has lost
-   * that, by its voters' word.
+   * that, by the word of voters or of all members.
    */
   get leader(): Machine | null {
     const { holder } = this;
-    const leads = ({ name }: Machine) => (holder === null ? this.checkers.takeOvers.isVouchedFor(name) : name === holder);
+    const leads = ({ name }: Machine) => (holder === null ? this.checkers.isKept(name) : name === holder);
     return this.machines.find((machine) => machine.server.writable && leads(machine)) ?? null;
   }
 

@@ -116,6 +116,7 @@ export function view(over: Partial<ClusterView> & { leaderName?: string; leaderL
     sync: null,
     history: [],
     status: { optime: lsn(1000), slots: {}, retainSlots: [] },
+    failsafe: null,
   };
   return { ...base, ...rest };
 }

@@ -214,6 +214,35 @@ export const missedLeaderMemory: fc.Arbitrary<Memory> = fc
   })
   .map((facts) => memory({ ...facts, role: 'replica' }));
 
+const apiUrl = (name: string) => `http://${name}:8008/patroni`;
+const maps = fc.constantFrom(['a', 'b', 'c', 'd'], ['a', 'b'], ['b', 'c'], []);
+
+/**
+ * A standby, where failsafe mode is on and members may have agreed to it; with its key or without.
+ */
+export const failsafeRound: fc.Arbitrary<Observation> = fc
+  .record({
+    round: raceRound,
+    map: fc.option(maps, { freq: 5 }),
+    failsafeMode: often(true, false),
+    agreed: fc.option(fc.record({ leader: fc.constantFrom('b', 'c'), untilMs: fc.constantFrom(9000, 11_000, 70_000) })),
+    sinceMs: fc.constantFrom(Number.NEGATIVE_INFINITY, 0, 45_000),
+    words: fc.dictionary(fc.constantFrom('b', 'c', 'd'), fc.constantFrom('a', 'b', 'c'), { maxKeys: 2 }),
+    hasKey: often(false, true),
+  })
+  .map(({ round, map, failsafeMode, agreed, sinceMs, words, hasKey }) => {
+    const { dcs, settings: own } = round;
+    const failsafe = map && { map: Object.fromEntries(map.map((name) => [name, apiUrl(name)])), modRevision: '7' };
+    const leader = hasKey ? { name: 'a', leaseId: 'lease-a', modRevision: '6' } : null;
+    return {
+      ...round,
+      dcs: dcs.known ? { known: true, view: { ...dcs.view, failsafe, leader } } : dcs,
+      settings: { ...own, dynamic: { ...own.dynamic, failsafeMode } },
+      peers: round.peers && new Map([...round.peers].map(([name, one]) => [name, words[name] ? { ...one, failsafe: words[name] } : one])),
+      links: { ...noLinks(sinceMs), agreed },
+    };
+  });
+
 /** A race after a leader for which members may still have vouched. */
 export const vouchedRaceRound: fc.Arbitrary<Observation> = fc
   .record({ round: raceRound, vouches: fc.boolean(), vouchedUntilMs: fc.constantFrom(Number.NEGATIVE_INFINITY, 11_000) })

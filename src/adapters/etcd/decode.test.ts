@@ -51,6 +51,7 @@ describe('decodeCluster', () => {
       status: { optime: 83886080n, slots: { pg_b: 83886080n, pg_a: 9223372036854775809n }, retainSlots: ['pg_a', 'pg_b'] },
       sync: { leader: 'pg-a', quorum: 1, standbys: ['pg-b', 'pg-c'], modRevision: '7' },
       failover: { leader: 'pg-a', candidate: 'pg-b', scheduledAtMs: 1893556800000, scheduledAt: '2030-01-02T04:00:00+00:00' },
+      failsafe: { map: { 'pg-a': 'http://10.0.0.1:8008/patroni' }, modRevision: '7' },
     });
     expect(view.history).toEqual([
       {
@@ -100,6 +101,7 @@ describe('decodeCluster', () => {
         sync: null,
         history: [],
         status: null,
+        failsafe: null,
       },
     };
     expect(decode({})).toEqual(empty);

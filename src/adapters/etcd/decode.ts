@@ -3,7 +3,7 @@
  * versions, other programs, people. A value that cannot be read never throws. Formats:
  * docs/wire.md.
  */
-import type { ClusterView, ConfigKey, FailoverKey, HistoryEntry, Member, StatusKey, SyncKey } from '../../core/cluster.ts';
+import type { ClusterView, ConfigKey, FailoverKey, FailsafeKey, HistoryEntry, Member, StatusKey, SyncKey } from '../../core/cluster.ts';
 import type { Lsn } from '../../core/units.ts';
 import { isJsonObject } from '../../support/big-json.ts';
 import type { JsonValue } from '../../support/json.ts';
@@ -53,6 +53,7 @@ export class ClusterReader {
       sync: null,
       history: [],
       status: null,
+      failsafe: null,
     };
     for (const kv of kvs) this.#know(kv).enter(view);
     view.members.sort((a, b) => compareNames(a.name, b.name));
@@ -109,6 +110,8 @@ function decodeTopLevel(key: string, entry: Entry): Partial<ClusterView> {
       return { sync: decodeSync(entry) };
     case 'history':
       return { history: decodeHistory(entry) };
+    case 'failsafe':
+      return { failsafe: decodeFailsafe(entry) };
     case 'status':
     case 'optime/leader':
       return { status: decodeStatus(entry) };
@@ -213,6 +216,12 @@ function decodeHistory(entry: Entry): HistoryEntry[] {
       },
     ];
   });
+}
+
+function decodeFailsafe({ value, modRevision }: Entry): FailsafeKey {
+  const listed = Object.entries(tryParseObject(value) ?? {});
+  const map = listed.filter((entry): entry is [string, string] => typeof entry[1] === 'string' && entry[0] !== '__proto__');
+  return { map: Object.fromEntries(map), modRevision };
 }
 
 /** A bare integer is the leader's position. */

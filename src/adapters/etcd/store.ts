@@ -226,6 +226,12 @@ function clusterCalls(keys: Transactions) {
       return (await keys.replace('sync', text, expected.modRevision, call, held)) !== null;
     },
     deleteSync: (expected, call) => keys.removeRevision('sync', expected.modRevision, call, heldIn(keys, call.term)),
+    writeFailsafe: async (map, expected, call) => {
+      const text = stringifyCompact({ ...map });
+      const held = heldIn(keys, call.term);
+      if (!expected) return keys.create('failsafe', text, null, null, call, held);
+      return (await keys.replace('failsafe', text, expected.modRevision, call, held)) !== null;
+    },
     writeStatus: async (value, call) => {
       await keys.overwrite('status', encodeStatus(value), null, call);
     },

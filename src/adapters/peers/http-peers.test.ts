@@ -177,3 +177,43 @@ test('a renewed client certificate is used from renew() on; an unreadable one le
     rmSync(dir, { recursive: true });
   }
 });
+
+test('asks for failsafe mode as Patroni does, with the password, and tells who refuses and how', async () => {
+  const requests: { method: string | undefined; url: string | undefined; authorization: string | undefined; body: string }[] = [];
+  const good = await serve((request, response) => {
+    let body = '';
+    request.on('data', (chunk) => {
+      body += chunk;
+    });
+    request.on('end', () => {
+      requests.push({ method: request.method, url: request.url, authorization: request.headers.authorization, body });
+      response.end('Accepted');
+    });
+  });
+  const leader = await serve((_, response) => response.writeHead(500).end('Running as a leader'));
+  const other = await serve((_, response) => response.end('Something else'));
+  let tries = 0;
+  const silent = await serve(() => {
+    tries += 1;
+  });
+  const urls = Object.fromEntries(
+    Object.entries({ good, leader, other, silent }).map(([name, port]) => [name, `http://127.0.0.1:${port}/patroni`]),
+  );
+  const question = { name: 'a', connUrl: 'postgres://a:5432/postgres', apiUrl: 'http://a:8008/patroni', slots: { b: 5n }, ttlSeconds: 30 };
+  const replies = await make({ authentication: { username: 'u', password: 'p' } }).agree(urls, question, { timeoutMs: 200 });
+  expect(replies).toEqual([
+    { name: 'good', refusal: null },
+    { name: 'leader', refusal: '500 Running as a leader' },
+    { name: 'other', refusal: '200 Something else' },
+    { name: 'silent', refusal: expect.stringContaining('within') },
+  ]);
+  expect(tries).toBe(2);
+  expect(requests).toEqual([
+    {
+      method: 'POST',
+      url: '/failsafe',
+      authorization: 'Basic dTpw',
+      body: '{"name":"a","conn_url":"postgres://a:5432/postgres","api_url":"http://a:8008/patroni","slots":{"b":5},"ttl":30}',
+    },
+  ]);
+});

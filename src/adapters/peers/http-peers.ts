@@ -1,20 +1,20 @@
 /**
  * Peers over HTTP(S): one GET of api_url each, all at once, on connections kept open between
- * rounds.
+ * rounds. Failsafe mode is asked for by POST, on connections of its own.
  */
 import { readFileSync } from 'node:fs';
 import { Agent } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
 import { isDeepStrictEqual } from 'node:util';
-import type { Member } from '../../core/cluster.ts';
 import type { CtlSettings, RestSettings } from '../../core/settings.ts';
 import { readPeerBody } from '../../dialect/peer-body.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
-import type { PeerStatus, Peers } from '../../ports/peers.ts';
-import { parseJson } from '../../support/big-json.ts';
+import type { FailsafeQuestion, PeerStatus, Peers, Reached } from '../../ports/peers.ts';
+import { parseJson, stringifyCompact } from '../../support/big-json.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
-import { exchange, HttpFailure, type TlsOptions } from '../../support/http.ts';
+import { basicAuth, exchange, HttpFailure, type TlsOptions } from '../../support/http.ts';
+import type { JsonObject } from '../../support/json.ts';
 import { DIALECT_VERSION } from '../../version.ts';
 
 export interface PeersOptions {
@@ -40,13 +40,17 @@ interface Connections {
 }
 
 const MAX_BODY_BYTES = 1024 * 1024;
+const USER_AGENT = `Patroni/${DIALECT_VERSION} (Regent)`;
+const FAILSAFE_TRIES = 2;
+/** Of an answer that refuses, for the log. */
+const MOST_WORDS = 100;
 
 /** Throws PEERS_TLS when a configured certificate cannot be read. */
 export function createPeers(options: PeersOptions): HttpPeers {
   const plain: Connections = { kept: new Agent({ keepAlive: true }), fresh: () => new Agent() };
   let tls = tlsOptions(options.settings());
   let secure = secureConnections(tls);
-  const ask = async (member: Member, timeoutMs: number): Promise<PeerStatus | null> => {
+  const ask = async (member: Reached, timeoutMs: number): Promise<PeerStatus | null> => {
     try {
       const url = new URL(member.apiUrl ?? '');
       const status = readPeerBody(
@@ -60,10 +64,39 @@ export function createPeers(options: PeersOptions): HttpPeers {
       return null;
     }
   };
+  const postOnce = (apiUrl: string, body: string, timeoutMs: number) => {
+    const url = new URL('/failsafe', apiUrl);
+    const { authentication } = options.settings().ctl;
+    const headers = {
+      'User-Agent': USER_AGENT,
+      'Content-Type': 'application/json',
+      ...(authentication && { Authorization: basicAuth(authentication.username, authentication.password) }),
+    };
+    const agent = (url.protocol === 'https:' ? secure : plain).fresh();
+    return exchange(url, { method: 'POST', headers, body, agent }, { timeoutMs, maxBytes: MAX_BODY_BYTES });
+  };
+  /** Null: it agrees. An answer of any kind is not asked for again. */
+  const refusalOf = async (apiUrl: string, body: string, timeoutMs: number): Promise<string | null> => {
+    let failure = '';
+    for (let tries = 0; tries < FAILSAFE_TRIES; tries += 1) {
+      try {
+        const { status, text } = await postOnce(apiUrl, body, timeoutMs);
+        return status === 200 && text === 'Accepted' ? null : `${status} ${text.slice(0, MOST_WORDS)}`.trim();
+      } catch (error) {
+        failure = ensureError(error).message;
+      }
+    }
+    return failure;
+  };
   return {
     async ask(members, { timeoutMs }) {
       const answers = await Promise.all(members.map((member) => ask(member, timeoutMs)));
       return new Map(answers.filter((answer) => answer !== null).map((answer) => [answer.name, answer]));
+    },
+    async agree(members, question, { timeoutMs }) {
+      const body = stringifyCompact(failsafeBody(question));
+      const one = async ([name, apiUrl]: readonly [string, string]) => ({ name, refusal: await refusalOf(apiUrl, body, timeoutMs) });
+      return Promise.all(Object.entries(members).map(one));
     },
     renew() {
       try {
@@ -132,7 +165,14 @@ async function fetchText(url: URL, { kept, fresh }: Connections, timeoutMs: numb
   }
 }
 
+/**
+ * In Patroni's form. It passes over `ttl`, by which a member of Regent's knows how long it counts.
+ */
+function failsafeBody({ name, connUrl, apiUrl, slots, ttlSeconds }: FailsafeQuestion): JsonObject {
+  return { name, conn_url: connUrl, api_url: apiUrl, slots, ttl: ttlSeconds };
+}
+
 async function fetchOnce(url: URL, agent: Agent, timeoutMs: number): Promise<string> {
-  const headers = { 'User-Agent': `Patroni/${DIALECT_VERSION} (Regent)` };
+  const headers = { 'User-Agent': USER_AGENT };
   return (await exchange(url, { agent, headers }, { timeoutMs, maxBytes: MAX_BODY_BYTES })).text;
 }

@@ -3,6 +3,7 @@
  * agent is asked.
  */
 import { type ClusterView, type Member, mayLead, memberOf, sameName } from '../cluster.ts';
+import { failsafeMap, membersToAsk } from '../failsafe.ts';
 import { beats, fenceInForce, type LeaseFence, type QuorumFence } from '../quorum/in-force.ts';
 import { type DynamicSettings, leaseMargins, observeTimeoutMs, roundIntervalMs } from '../settings.ts';
 import { includes } from '../voters.ts';
@@ -23,6 +24,10 @@ export interface AdviceFacts {
   readonly isSynchronous: boolean;
   readonly isPaused: boolean;
   readonly byPromises: boolean;
+  /**
+   * Whom the leader asks in failsafe mode; null: it is off, or the map does not name the leader.
+   */
+  readonly askedInFailsafe: readonly string[] | null;
   readonly ttlSeconds: number;
   /** Between two renewals of the lease. */
   readonly renewalSeconds: number;
@@ -55,6 +60,7 @@ export function adviceFacts(view: ClusterView, dynamic: DynamicSettings): Advice
     isSynchronous,
     isPaused: dynamic.pause,
     byPromises: fence.kind === 'quorum',
+    askedInFailsafe: askedInFailsafe(view, dynamic),
     ttlSeconds: dynamic.ttlSeconds,
     renewalSeconds: roundIntervalMs(dynamic, true) / 1000,
     askingSeconds: observeTimeoutMs(dynamic) / 1000,
@@ -62,6 +68,12 @@ export function adviceFacts(view: ClusterView, dynamic: DynamicSettings): Advice
     guardSeconds: guardMs / 1000,
     suspectAfterSeconds: dynamic.suspectAfterMs / 1000,
   };
+}
+
+function askedInFailsafe(view: ClusterView, { failsafeMode }: DynamicSettings): readonly string[] | null {
+  const map = failsafeMode && view.leader !== null ? failsafeMap(view) : null;
+  const asked = map === null ? null : membersToAsk(view.leader?.name ?? '', [map]);
+  return asked && Object.keys(asked).sort();
 }
 
 const isRunning = ({ state }: Member): boolean => state === 'running';

@@ -12,6 +12,9 @@ const sync = { leader: 'a', quorum: 1, standbys: ['b', 'c'], modRevision: '6' };
 const silent = view({ leaderName: 'a' });
 const voting = view({ leaderName: 'a', members: beating('a', 'b', 'c'), sync });
 const alone = view({ leaderName: 'a', members: beating('a') });
+const url = (name: string) => `http://${name}:8008/patroni`;
+const mapped = { ...silent, failsafe: { map: { a: url('a'), b: url('b'), c: url('c') }, modRevision: '7' } };
+const FAILSAFE = { failsafeMode: true } as const;
 const unconfirmed = { ...voting, sync: { ...sync, quorum: 0, standbys: [] } };
 const QUORUM = { synchronousMode: 'quorum' } as const;
 
@@ -45,10 +48,12 @@ const cases: readonly Case[] = [
   ['agent.lease', silent, { ttlSeconds: 20 }, 'up to 2 s + promotion', 'up to 1 MB of WAL, and the last 6.67 s of writes'],
   ['alone.paused', voting, { pause: true }, 'none', 'none'],
   ['alone.carried', voting, {}, 'none', 'none'],
+  ['alone.failsafe', mapped, FAILSAFE, 'none', 'none'],
   ['alone.nobody-else', alone, {}, 'until it reaches etcd again', 'none'],
   ['alone.lease', silent, {}, 'up to 6 s + promotion', LAG],
   ['etcd.paused', voting, { pause: true }, 'none', 'none'],
   ['etcd.vouched', voting, QUORUM, 'none', 'none'],
+  ['etcd.failsafe', mapped, FAILSAFE, 'none', 'none'],
   ['etcd.lease', voting, {}, 'until etcd is back', 'none'],
   ['switchover.impossible', alone, {}, 'until somebody acts', 'none'],
   ['switchover.planned', silent, {}, `${MEASURED.switchover.withRouter} to ${MEASURED.switchover.withoutRouter} s`, 'none'],

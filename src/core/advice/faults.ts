@@ -224,6 +224,11 @@ function deadAgent(): readonly FaultRow[] {
 function awayEtcd(): readonly FaultRow[] {
   const alone = 'leader cut off from etcd only';
   const away = 'all of etcd away';
+  const hasFailsafe = (f: AdviceFacts) => f.askedInFailsafe !== null;
+  const allAgree = (f: AdviceFacts) =>
+    f.askedInFailsafe?.length === 0
+      ? 'failsafe mode: the leader has nobody to ask, and goes on'
+      : `failsafe mode: the leader goes on while all agree (${f.askedInFailsafe?.join(', ')}); if one does not answer, it steps down ${seconds(f.stepDownSeconds)} after its last renewal`;
   const carried = (f: AdviceFacts) => beats(f.leader) && f.standbys.some(beats);
   return [
     {
@@ -241,6 +246,14 @@ function awayEtcd(): readonly FaultRow[] {
       outage: noOutage,
       loss: NOTHING,
       because: () => 'a member that reaches etcd carries the leader’s calls',
+    },
+    {
+      id: 'alone.failsafe',
+      fault: alone,
+      when: hasFailsafe,
+      outage: noOutage,
+      loss: NOTHING,
+      because: allAgree,
     },
     {
       id: 'alone.nobody-else',
@@ -274,6 +287,14 @@ function awayEtcd(): readonly FaultRow[] {
       outage: noOutage,
       loss: NOTHING,
       because: () => 'the voters vouch for the leader; nobody can take over until etcd is back',
+    },
+    {
+      id: 'etcd.failsafe',
+      fault: away,
+      when: hasFailsafe,
+      outage: noOutage,
+      loss: NOTHING,
+      because: allAgree,
     },
     {
       id: 'etcd.lease',

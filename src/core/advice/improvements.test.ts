@@ -34,6 +34,7 @@ const cases: readonly Case[] = [
   ['improve.all-beats', { ...voting, members: [...beating('a', 'b'), member('c')] }, BEST, null],
   ['improve.absent-voter', { ...voting, members: beating('a', 'b') }, BEST, null],
   ['improve.voter', { ...voting, sync: { ...sync, quorum: 0, standbys: [] } }, BEST, 'health'],
+  ['improve.failsafe', voting, {}, 'edit-config -s failsafe_mode=true'],
   ['improve.shorter-lease', voting, {}, 'edit-config -s ttl=10 -s loop_wait=2 -s retry_timeout=4'],
   ['improve.quorum-mode', voting, { ...BEST, synchronousMode: 'on' }, 'edit-config -s synchronous_mode=quorum'],
   ['improve.strict', voting, QUORUM, 'edit-config -s synchronous_mode_strict=true'],
@@ -56,6 +57,7 @@ test('each row has a case, and what it says is a whole sentence', () => {
 test('where Patroni runs too, only what it takes', () => {
   expect(told(silent, {})).toEqual([
     ['improve.synchronous', 'edit-config -s synchronous_mode=on'],
+    ['improve.failsafe', 'edit-config -s failsafe_mode=true'],
     ['improve.shorter-lease', 'edit-config -s ttl=20 -s loop_wait=4 -s retry_timeout=8'],
   ]);
 });

@@ -110,6 +110,13 @@ export const improvementRows: readonly ImprovementRow[] = [
     command: () => ['health'],
   },
   {
+    id: 'improve.failsafe',
+    when: (f) => !f.byPromises && !f.isPaused && !f.dynamic.failsafeMode && f.standbys.length > 0,
+    gain: () => 'the leader goes on while all of etcd is away, as long as all members answer',
+    cost: (f) => `a member that has not been seen by the leader cannot take over, nor for ${seconds(f.ttlSeconds)} one that has agreed`,
+    command: () => set('failsafe_mode=true'),
+  },
+  {
     id: 'improve.shorter-lease',
     when: (f) => !f.byPromises && !f.isPaused && f.ttlSeconds > shorter(f),
     gain: (f) => `a dead leader is replaced after ${seconds(shorter(f))} at most instead of ${seconds(f.ttlSeconds)}`,

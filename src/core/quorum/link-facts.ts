@@ -61,6 +61,12 @@ export interface VoterAnswer {
   readonly leader: { readonly name: string; readonly term: string } | null;
 }
 
+/** In failsafe mode: this member takes no lead until then, and that leader goes on. */
+export interface FailsafeWord {
+  readonly leader: string;
+  readonly untilMs: number;
+}
+
 export interface LinkFacts {
   /**
    * Since when this process could have heard a beat. What one before it has vouched for is not
@@ -85,6 +91,8 @@ export interface LinkFacts {
   readonly lastFence: QuorumFence | null;
   /** Until when this voter has vouched for a leader; -Infinity: it has not. */
   readonly vouchedUntilMs: number;
+  /** What this member has agreed to in failsafe mode; null: nothing so far. */
+  readonly agreed: FailsafeWord | null;
 }
 
 export const noLinks = (sinceMs: number): LinkFacts => ({
@@ -98,4 +106,5 @@ export const noLinks = (sinceMs: number): LinkFacts => ({
   resumedAtMs: Number.NEGATIVE_INFINITY,
   lastFence: null,
   vouchedUntilMs: Number.NEGATIVE_INFINITY,
+  agreed: null,
 });

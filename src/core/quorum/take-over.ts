@@ -8,6 +8,7 @@
  */
 import type { Context } from '../context.ts';
 import { type Answer, type DrawnTable, onlyAnswer, type Row } from '../decision-table.ts';
+import { standsBy } from '../failsafe.ts';
 import type { PeerFacts } from '../peer-facts.ts';
 import { raceVerdict } from '../race/race.ts';
 import { mayStillConfirm } from '../race/votes.ts';
@@ -79,8 +80,9 @@ export const takeOverRows: readonly Row<TakeOverFacts, TakeOver>[] = [
   },
   {
     id: 'take-over.vouched',
-    situation: 'this node has vouched for the leader, or its agent before may have, and that time is not over',
-    when: ({ c }) => isBound(c),
+    situation:
+      'this node has vouched for the leader or agreed to failsafe mode, or its agent before may have vouched, and that time is not over',
+    when: ({ c }) => isBound(c) || standsBy(c) !== null,
     verdict: 'wait a moment',
     because: ({ fence }) => `this node may have vouched for ${fence.leader} a moment ago`,
   },

@@ -3,6 +3,7 @@ import { clusterTimeline, mayLead, memberOf, sameName } from '../cluster.ts';
 import type { Context } from '../context.ts';
 import type { Row } from '../decision-table.ts';
 import { promotionsFailing } from '../failed-promotions.ts';
+import { isOutsideFailsafe, mayStandBy, otherStandsBy, standsBy } from '../failsafe.ts';
 import type { PeerFacts } from '../peer-facts.ts';
 import { isBound } from '../quorum/vouching.ts';
 import {
@@ -55,6 +56,34 @@ export const entryRows: readonly Row<RaceFacts, RaceVerdict>[] = [
     because: ({ peers }) => `${vouchers(peers).join(', ')} has vouched for the last leader, which may go on without its key`,
   },
   {
+    id: 'race.failsafe',
+    situation:
+      'less than one ttl ago, this node has agreed to failsafe mode of the last leader, which does not say that it is no primary any more',
+    when: ({ c }) => standsBy(c) !== null,
+    verdict: 'leave',
+    because: ({ c }) => `this node has agreed to failsafe mode of ${standsBy(c)}, which may go on without its key`,
+  },
+  {
+    id: 'race.failsafe-before',
+    situation:
+      'failsafe mode is on, and the agent before this one may have agreed to it, less than one ttl ago: a member of the failsafe map does not say that it is no primary',
+    when: ({ c }) => mayStandBy(c).length > 0,
+    verdict: 'leave',
+    because: ({ c }) => `the agent before this one may have agreed to failsafe mode of ${mayStandBy(c).join(' or ')}`,
+  },
+  {
+    id: 'race.others-failsafe',
+    situation: 'another member has agreed to failsafe mode of the last leader, which does not say that it is no primary any more',
+    when: ({ c }) => otherStandsBy(c) !== null,
+    verdict: 'leave',
+    because: ({ c }) => {
+      const { name, leader } = otherStandsBy(c) ?? {};
+      return name === leader
+        ? `${leader} goes on by failsafe mode`
+        : `${name} has agreed to failsafe mode of ${leader}, which may go on without its key`;
+    },
+  },
+  {
     id: 'race.promotions-failing',
     situation: 'several promotions of this node failed in a row, and another standby could lead',
     when: (f) => promotionsFailing(f.c) !== null && ableStandby(f) !== undefined,
@@ -88,6 +117,13 @@ export const entryRows: readonly Row<RaceFacts, RaceVerdict>[] = [
     when: ({ c, standsAs }) => standsAs === 'member' && !mayLead(c.o.settings.local.tags),
     verdict: 'leave',
     because: () => 'this node is tagged nofailover',
+  },
+  {
+    id: 'race.outside-failsafe',
+    situation: 'failsafe mode is on, and the failsafe map does not name this node: no leader that goes on by it has asked this node',
+    when: ({ c, standsAs }) => standsAs === 'member' && isOutsideFailsafe(c),
+    verdict: 'leave',
+    because: ({ c }) => `the failsafe map does not name this node; ${Object.keys(c.view?.failsafe?.map ?? {}).join(', ')} may lead`,
   },
   {
     id: 'race.watchdog',

@@ -1,7 +1,7 @@
 /**
  * Rules that keep a node from being writable when it may not be. They come before everything else.
  */
-import { isVouchedFor } from '../authority.ts';
+import { isKeptByFailsafe, isVouchedFor } from '../authority.ts';
 import { type Context, isOpeningForWrites, isUnprotected } from '../context.ts';
 import { holdOffMs } from '../hold-off.ts';
 import { replacedBy } from '../quorum/leader-side.ts';
@@ -65,7 +65,9 @@ export const leaseAndGuard: Section = {
   ],
 };
 
-function vouchedText({ authority, o }: Context): { readonly because?: string } {
+function keptText({ authority, o }: Context): { readonly because?: string } {
+  if (isKeptByFailsafe(authority, o.nowMs))
+    return { because: 'continue to run as a leader because failsafe mode is enabled and all members are accessible' };
   if (authority.vouched === null || !isVouchedFor(authority, o.nowMs)) return {};
   return { because: `DCS is not accessible; vouched for by ${authority.vouched.by.join(', ')}` };
 }
@@ -92,7 +94,7 @@ export const etcdSilent: Section = {
       when: always,
       ask: (c) =>
         c.mayBeWritable && c.stepDownAtMs !== null
-          ? { wakeInMs: Math.max(0, Math.min(1000, c.stepDownAtMs - c.o.nowMs)), ...vouchedText(c) }
+          ? { wakeInMs: Math.max(0, Math.min(1000, c.stepDownAtMs - c.o.nowMs)), ...keptText(c) }
           : { wakeInMs: 1000 },
       because: 'DCS is not accessible',
     },

@@ -4,6 +4,7 @@ import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts
 import { divergenceFrom, isAhead, leaderHasLess } from '../divergence.ts';
 import type { Effect } from '../effects.ts';
 import { promotionFailed } from '../failed-promotions.ts';
+import { standsBy } from '../failsafe.ts';
 import { inheritedVerdict } from '../inherited-key.ts';
 import { letGo, resumeReplay } from '../let-go.ts';
 import { describeWalGone } from '../postgres-facts.ts';
@@ -84,6 +85,16 @@ export const standby: Section = {
       when: (c) => c.lockMine && inheritedVerdict(c).kind !== 'lead',
       ask: withInheritedKey,
       because: 'not promoting by a leader key from before',
+    },
+    {
+      id: 'standby.failsafe',
+      situation: 'this node holds the leader key, and has agreed that another goes on in failsafe mode',
+      when: (c) => c.lockMine && !c.paused && standsBy(c) !== null,
+      ask: (c) => ({
+        effects: [{ kind: 'release-leader', optime: null }],
+        because: `releasing the leader key: this node has agreed to failsafe mode of ${standsBy(c)}`,
+      }),
+      because: 'releasing the leader key: this node has agreed to failsafe mode of another',
     },
     {
       id: 'standby.replay-paused',

@@ -88,12 +88,7 @@ export class Writers {
       // Nobody confirms what it takes: checkers/take-overs.ts sees to that.
       if (this.#world.checkers.takeOvers.isReplaced(machine.name)) continue;
       judged += 1;
-      if (
-        this.onlyHolder &&
-        holder !== machine.name &&
-        this.#published &&
-        !(holder === null && this.#world.checkers.takeOvers.isVouchedFor(machine.name))
-      )
+      if (this.onlyHolder && holder !== machine.name && this.#published && !(holder === null && this.#world.checkers.isKept(machine.name)))
         this.#report('S2', `${machine.name} takes writes, the leader key names ${holder ?? 'nobody'}`);
     }
     if (this.fenced && judged > 1) this.#report('S2', `at once ${this.#takers().join(' ')} take writes`);
