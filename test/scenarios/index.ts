@@ -17,6 +17,7 @@ import { secondTimelineRefused, twinFoundOut } from './m13-one-number-twice.ts';
 import { rewindSource } from './m15-rewind-source.ts';
 import { candidateBehind, standbyVanishes, switchoverUnderLoad } from './m16-planned-switch.ts';
 import { stalePrimary } from './m17-stale-primary.ts';
+import { failsafeAlone, failsafeMemberGone, failsafeMode } from './m18-failsafe.ts';
 import { etcdMisleads } from './m19-etcd-misleads.ts';
 import { etcdAway, leaderAlone, leaderVouchedFor } from './m19-without-etcd.ts';
 import { divergedInTheWay } from './m20-diverged-in-the-way.ts';
@@ -58,6 +59,9 @@ export const scenarios: readonly Scenario[] = [
   candidateBehind,
   standbyVanishes,
   stalePrimary,
+  failsafeMode,
+  failsafeMemberGone,
+  failsafeAlone,
   etcdMisleads,
   etcdAway,
   leaderAlone,

@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { quorum, type Scenario, type Story } from './story.ts';
 
 /** Nobody else leads, no commit fails, and none waits for longer than that. */
-async function servesAllTheWhile(story: Story, forMs: number, rarelyMs = 300): Promise<void> {
+export async function servesAllTheWhile(story: Story, forMs: number, rarelyMs = 300): Promise<void> {
   const { world, a } = story;
   const { clients } = world;
   let [before, sinceMs, longestMs] = [clients.acknowledged.length, story.nowMs, 0];

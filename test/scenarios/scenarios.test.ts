@@ -7,9 +7,13 @@ import { play } from './story.ts';
 const here = new URL('.', import.meta.url);
 
 describe('stories', () => {
-  test.each(scenarios.map((scenario) => [scenario.id, scenario] as const))('%s', async (id, scenario) => {
-    await matchGolden(await play(scenario), `${id}.txt`);
-  });
+  test.each(scenarios.map((scenario) => [scenario.id, scenario] as const))(
+    '%s',
+    async (id, scenario) => {
+      await matchGolden(await play(scenario), `${id}.txt`);
+    },
+    60_000,
+  );
 
   test('a story is the same when it is told again', async () => {
     const scenario = scenarios[0]!;

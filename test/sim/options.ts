@@ -67,8 +67,9 @@ export function drawOptions(rng: Rng, given?: readonly string[]): PlanOptions {
   const fromMs = rng.chance(0.15) ? 0 : 8000;
   const lease = rng.fork('fence').chance(0.1) && { failover_fence: 'lease' };
   const refusal = rng.fork('refusal').chance(0.4) && { failover_on_refusal: true };
+  const failsafe = rng.fork('failsafe').chance(0.4) && { failsafe_mode: true };
   const timed = { ttl, loop_wait, retry_timeout };
-  const config = { ...drawConfig(rng, nodes.length, timed), suspect_after: suspectAfterMs, ...lease, ...refusal };
+  const config = { ...drawConfig(rng, nodes.length, timed), suspect_after: suspectAfterMs, ...lease, ...refusal, ...failsafe };
   return {
     nodes,
     config,

@@ -5,6 +5,7 @@ import type { World } from '../world.ts';
 import { choreFaults } from './chores.ts';
 import { copyFaults } from './copies.ts';
 import { etcdFaults, laterEtcdFaults } from './etcd.ts';
+import { failsafeFaults } from './failsafe.ts';
 import type { Fault } from './fault.ts';
 import { historyFaults } from './history.ts';
 import { identityFaults } from './identity.ts';
@@ -33,6 +34,7 @@ const later: Readonly<Record<string, Fault>> = {
   ...lockOutFaults,
   ...togetherFaults,
   ...quorumFaults,
+  ...failsafeFaults,
 };
 
 const first: Readonly<Record<string, Fault>> = {

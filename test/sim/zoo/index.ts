@@ -4,6 +4,7 @@ import { choreMutants } from './chores.ts';
 import { copyMutants } from './copies.ts';
 import { dataMutants } from './data.ts';
 import { etcdMutants } from './etcd.ts';
+import { failsafeMutants } from './failsafe.ts';
 import { fieldMutants } from './field.ts';
 import { historyMutants } from './history.ts';
 import { identityMutants } from './identity.ts';
@@ -34,4 +35,5 @@ export const mutants: readonly Mutant[] = [
   ...quorumMutants,
   ...admissionMutants,
   ...refusalMutants,
+  ...failsafeMutants,
 ];
