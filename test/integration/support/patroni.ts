@@ -49,6 +49,8 @@ export interface MixedOptions {
   readonly programs: readonly Program[];
   /** How many of them are started at once; default all. */
   readonly started?: number;
+  /** Cluster-wide settings that differ from those of all these tests. */
+  readonly dynamic?: JsonObject;
 }
 
 /** Seconds. Patroni of this age takes less than the 20 that later ones insist on. */
@@ -74,7 +76,7 @@ export async function startMixed(options: MixedOptions): Promise<MixedCluster> {
       nodes: programs.size,
       etcd,
       start: false,
-      dynamic: DYNAMIC,
+      dynamic: { ...DYNAMIC, ...options.dynamic },
       command: (name, regent, file) => (programs.get(name) === 'patroni' ? [PATRONI, file] : regent),
     });
     const mixed = new MixedCluster(cluster, programs);
