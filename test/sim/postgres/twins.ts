@@ -34,8 +34,7 @@ function inCheckpoint({ checkpoint: { branch, lsn }, position }: SimServer): Pos
 export function hasOurEnd(server: SimServer, from: SimServer, end: WalEnd | undefined): { hasOurEnd?: boolean } {
   const { branch } = from.position;
   if (end === undefined || from.inRecovery || !sharesPlace(branch, end.timeline, end.checkpointLsn)) return {};
-  const mayLack = end.timeline !== branch.timeline;
-  if (mayLack && (end.checkpointLsn < from.filesFrom || end.checkpointLsn < from.oldestLsn)) return {};
+  if (end.timeline !== branch.timeline && from.hasLostWalAt({ branch: server.checkpoint.branch, lsn: end.checkpointLsn })) return {};
   const whole = end.open && sharesPlace(branch, end.timeline, server.position.lsn);
   return { hasOurEnd: isPrefix(whole ? server.position : inCheckpoint(server), from.position) };
 }
