@@ -6,11 +6,12 @@ import { type ClusterView, clusterTimeline, mayLead } from '../../src/core/clust
 import { lagBytes } from '../../src/core/units.ts';
 import type { Machine } from './machine.ts';
 import type { SimServer } from './server.ts';
-import { isPrefix } from './wal.ts';
+import { type Branch, isPrefix } from './wal.ts';
 import type { World } from './world.ts';
 
 export function nobodyMayLead(world: World): boolean {
   const view = world.etcd.view();
+  if (isForOperator(world) || areVotersLost(world, view)) return true;
   return world.machines.every(
     (machine) =>
       machine.server.dir !== 'valid' ||
@@ -21,6 +22,31 @@ export function nobodyMayLead(world: World): boolean {
       lacksVotes(world, view, machine) ||
       isTooFarBehind(world, view, machine.server),
   );
+}
+
+/**
+ * One was opened by hand, and data were lost elsewhere: which of them to keep only an operator can
+ * say (docs/limits.md).
+ */
+function isForOperator({ machines }: World): boolean {
+  const byHand = machines.some(({ server }) => server.dir === 'valid' && isOnBranchByHand(server.position.branch));
+  return byHand && machines.some(({ server }) => server.dir !== 'valid' || server.forgetful);
+}
+
+function isOnBranchByHand(branch: Branch): boolean {
+  for (let at: Branch | null = branch; at !== null; at = at.parent) if (at.isByHand) return true;
+  return false;
+}
+
+/**
+ * The leader has lost its data, and fewer voters have theirs than an election needs. No fault does
+ * that by itself, but /sync may ask for more at the same moment.
+ */
+function areVotersLost({ machines }: World, { sync }: ClusterView): boolean {
+  if (sync?.leader == null || sync.quorum === 0) return false;
+  const has = (name: string) =>
+    machines.some((machine) => machine.name === name && machine.server.dir === 'valid' && !machine.server.forgetful);
+  return !has(sync.leader) && sync.standbys.filter(has).length <= sync.quorum;
 }
 
 /** Its WAL goes on where the cluster's history has turned off. */

@@ -24,6 +24,8 @@ export class Branch {
   /** Commits written on this branch, in order. */
   readonly records: WalRecord[] = [];
   readonly history: readonly HistoryEntry[];
+  /** Begun by somebody who is no agent. */
+  isByHand = false;
 
   constructor(
     timeline: number,
@@ -48,7 +50,9 @@ export class Branch {
    * tells it from its parent.
    */
   static byHand(parent: Branch, forkLsn: Lsn): Branch {
-    return new Branch(parent.timeline, parent, forkLsn, 'opened by hand', parent);
+    const own = new Branch(parent.timeline, parent, forkLsn, 'opened by hand', parent);
+    own.isByHand = true;
+    return own;
   }
 }
 

@@ -47,7 +47,8 @@ function stream(world: World, leader: Machine, member: Machine, endMs: number): 
 /** The agent works and leads, and the member's own walsender is there to tell it by. */
 function isNoticeable(world: World, leader: Machine, member: Machine): boolean {
   const { server } = leader;
-  if (world.leader !== leader || leader.steadySince > world.sim.now || server.hangs || server.stuckFiles !== 'none') return false;
+  if (world.leader !== leader || leader.steadySince > world.sim.now || server.hangs || server.lockedOut || server.stuckFiles !== 'none')
+    return false;
   const slot = slotNameOf(member.name);
   return server.replication
     .senders()

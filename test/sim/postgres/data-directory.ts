@@ -135,6 +135,7 @@ export class DataDirectory {
   promoteByHand(): void {
     const { branch, lsn } = this.position;
     const own = new Branch(branch.timeline + 1, branchAt(this.position, lsn), lsn, 'no recovery target specified');
+    own.isByHand = true;
     this.position = { branch: own, lsn: plus(lsn, OWN_RECORD_BYTES) };
     this.minRecovery = this.position;
     this.controlState = 'in production';
