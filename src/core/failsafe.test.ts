@@ -74,6 +74,15 @@ describe('a member that the map does not name', () => {
     expect(takes(race({ failsafe: key('b', 'c'), settings: settings('a') }))).toBe(true);
   });
 
+  it('does, once each that it names says that it does not lead', () => {
+    const failsafe = key('b', 'c');
+    expect(takes(race({ failsafe, peers: peers(peer('b'), peer('c')) }))).toBe(true);
+    expect(race({ failsafe, peers: peers(peer('b')) }).rule).toBe('race.outside-failsafe');
+    expect(race({ failsafe, peers: peers(peer('b'), peer('c', { inRecovery: false, role: 'primary' })) }).rule).not.toBe(
+      'race.enough-votes',
+    );
+  });
+
   it('does, if an operator names it', () => {
     const failover = { leader: null, candidate: 'a', scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
     expect(takes(race({ view: view({ failsafe: key('b', 'c'), failover }) }))).toBe(true);

@@ -3,7 +3,8 @@
  * not answer, the leader asks every other member of the map in the key `failsafe`. If all of them
  * agree, it goes on for one ttl, counted from when it asked (authority.ts). Whoever has agreed does
  * not take the lead for one ttl, counted from when it was asked, which is later; and a member that
- * the map does not name never takes it. So nobody is left that could.
+ * the map does not name never takes it before each that it names says that it does not lead. So
+ * nobody is left that could.
  *
  * What a process has agreed to is forgotten when it ends. So for one ttl its successor counts every
  * member of the map as one that may go on by its word, unless that member says that it does not.
@@ -74,10 +75,13 @@ export function mayStandBy(c: Context): readonly string[] {
     .sort();
 }
 
-/** Failsafe mode is on, and a leader without etcd would not ask this node. */
+/**
+ * Failsafe mode is on, and a leader without etcd would not ask this node. Only those whom the map
+ * names can be that leader, so this node need not hold back once each of them says that it is not.
+ */
 export function isOutsideFailsafe(c: Context): boolean {
   const map = c.o.settings.dynamic.failsafeMode ? failsafeMap(c.view) : null;
-  return map !== null && !Object.hasOwn(map, c.me);
+  return map !== null && !Object.hasOwn(map, c.me) && !Object.keys(map).every((name) => hasStoodDown(c, name));
 }
 
 /**

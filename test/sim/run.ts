@@ -170,6 +170,8 @@ async function recover(world: World, except: readonly string[]): Promise<Failure
  * every change.
  */
 async function stay(world: World): Promise<Failure | null> {
+  // Nobody could lead, or nobody had to.
+  if (world.leader === null) return violationOf(world);
   const { successions } = world.checkers;
   const leader = world.holder;
   const before = successions.length;

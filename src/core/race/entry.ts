@@ -120,7 +120,8 @@ export const entryRows: readonly Row<RaceFacts, RaceVerdict>[] = [
   },
   {
     id: 'race.outside-failsafe',
-    situation: 'failsafe mode is on, and the failsafe map does not name this node: no leader that goes on by it has asked this node',
+    situation:
+      'failsafe mode is on, the failsafe map does not name this node, so that a leader that goes on by it has not asked it, and not every member of the map says that it is none',
     when: ({ c, standsAs }) => standsAs === 'member' && isOutsideFailsafe(c),
     verdict: 'leave',
     because: ({ c }) => `the failsafe map does not name this node; ${Object.keys(c.view?.failsafe?.map ?? {}).join(', ')} may lead`,
