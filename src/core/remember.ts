@@ -19,6 +19,10 @@ import { rememberStrangers } from './strangers.ts';
 import { endedAt, hasOthersData } from './strays.ts';
 import { RELOAD_SETTLE_MS } from './sync.ts';
 
+/**
+ * Of a start that this agent itself called off, for a request say: nothing is wrong with the node.
+ */
+const CALLED_OFF = 'PG_START_ABORTED';
 /** A node whose start failed leaves the race to the others for a while. */
 const ABSTAIN_MS = 10_000;
 
@@ -156,13 +160,15 @@ function afterJobs(o: Observation, before: Memory): Memory {
         ? { ...memory, promotedAtMs: outcome.endedAtMs, checkpointPending: true }
         : { ...memory, abstainUntilMs: outcome.endedAtMs + abstainMs(o.settings.dynamic) };
     }
-    if (kind === 'start' && !outcome.ok) memory = { ...memory, abstainUntilMs: outcome.endedAtMs + ABSTAIN_MS };
+    if (kind === 'start' && !outcome.ok && outcome.code !== CALLED_OFF)
+      memory = { ...memory, abstainUntilMs: outcome.endedAtMs + ABSTAIN_MS };
     if (outcome.job.kind === 'handover' && outcome.ok)
       memory = { ...memory, handedOver: outcome.job.action !== 'shutdown', handedOverAtMs: outcome.endedAtMs };
     if (kind === 'checkpoint' && outcome.ok) memory = { ...memory, checkpointPending: false };
     if (kind === 'restart' && outcome.ok) memory = { ...memory, restartUnannounced: true };
     if (kind === 'bootstrap' && outcome.ok) memory = { ...memory, promotedAtMs: outcome.endedAtMs };
-    if (outcome.ok && (kind === 'clone' || kind === 'reinitialize')) memory = { ...memory, failures: {} };
+    // What failed was about other data.
+    if (outcome.ok && (kind === 'clone' || kind === 'reinitialize')) memory = { ...memory, failures: {}, abstainUntilMs: null };
   }
   return memory;
 }
