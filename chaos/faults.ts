@@ -195,10 +195,13 @@ function lose(stage: Stage, node: ClusterNode, share: number): Wound['heal'] {
   return healNetwork(stage);
 }
 
-/** Programs that want a core each. */
+/** Programs that want a core each, and end with this one in any case. */
 function burden(): Wound {
-  const busy = Array.from({ length: LOAD }, () => spawn('sh', ['-c', 'while :; do :; done'], { stdio: 'ignore' }));
-  return { victim: 'the machine', heal: () => void busy.every((child) => child.kill('SIGKILL')) };
+  const busy = Array.from({ length: LOAD }, () => spawn('sh', ['-c', 'while [ -d /proc/$PPID ]; do :; done'], { stdio: 'ignore' }));
+  const heal = () => {
+    for (const child of busy) child.kill('SIGKILL');
+  };
+  return { victim: 'the machine', heal };
 }
 
 function shape(stage: Stage, node: ClusterNode, discipline: readonly string[]): Wound['heal'] {
