@@ -121,7 +121,9 @@ export class Probe {
       ...(marks.strayed ? { strayed: true } : {}),
       ...(marks['opened-by-hand'] ? { openedByHand: true } : {}),
       ...(fence === null ? {} : { fence }),
-      ...(alive !== null && (await this.#within(this.#clientsOut(), leftMs(), false)) ? { clientsOut: true } : {}),
+      ...(alive !== null && (this.#server.clientsOut ?? (await this.#within(this.#clientsOut(), leftMs(), false)))
+        ? { clientsOut: true }
+        : {}),
     };
     const timelineFingerprint = await this.#within(this.#timelineFingerprint(facts), leftMs(), null);
     return timelineFingerprint === null ? facts : { ...facts, timelineFingerprint };
@@ -129,7 +131,8 @@ export class Probe {
 
   /** An agent before this one may have started it so. */
   async #clientsOut(): Promise<boolean> {
-    this.#server.clientsOut ??= await isGateClosed(this.#server.settings);
+    const found = await isGateClosed(this.#server.settings);
+    this.#server.clientsOut ??= found;
     return this.#server.clientsOut;
   }
 
