@@ -161,7 +161,7 @@ describe('a leader that cannot renew', () => {
     expect(authority.now.agreed).toMatchObject({ by: [] });
   });
 
-  it('asks also whom a write of the map may have added, until its outcome is known', async () => {
+  it('also asks members that a write of the map may have added, until it knows what became of the write', async () => {
     const names = async (written: boolean | null) => {
       const { clock, asked, failsafe: one } = leading({ failsafe: key('a', 'b') });
       one.writes(mapOf('a', 'b', 'c'), null);
@@ -208,13 +208,19 @@ describe('a member that is asked', () => {
     expect(await one.asked(asks())).toMatchObject({ kind: 'accepted' });
   });
 
-  it('forgets its word when it was decided that the leader does not go on', async () => {
+  const takes: readonly Effect[] = [
+    { kind: 'acquire-leader' },
+    { kind: 'take-refused', term: '5' },
+    { kind: 'take-over', term: '5', expected: { leader: 'b', quorum: 0, standbys: ['a'], modRevision: '6' }, quorum: 0, standbys: [] },
+  ];
+
+  it.each(takes)('forgets its word when it was decided that the leader does not go on: $kind', async (take) => {
     const { see, decide, failsafe: one } = failsafe();
     see({ pg: pg.standby() });
     await one.asked(asks());
     decide({ kind: 'apply-config', role: { kind: 'standby', source: null } });
     expect(one.word).not.toBeNull();
-    decide({ kind: 'acquire-leader' });
+    decide(take);
     expect(one.word).toBeNull();
   });
 

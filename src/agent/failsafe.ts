@@ -7,6 +7,7 @@ import type { FailsafeMap } from '../core/cluster.ts';
 import type { Context } from '../core/context.ts';
 import { failsafeMap, mayAskForFailsafe, membersToAsk, refusesFailsafe } from '../core/failsafe.ts';
 import { statusValue } from '../core/housekeeping.ts';
+import { TAKES_KEY } from '../core/lead-change.ts';
 import type { Decision } from '../core/model.ts';
 import { type PostgresFacts, walPosition } from '../core/postgres-facts.ts';
 import type { FailsafeWord } from '../core/quorum/link-facts.ts';
@@ -29,7 +30,7 @@ const LOOK_EVERY_MS = 250;
 /** Patroni's sentence. */
 const AS_LEADER = 'Running as a leader';
 const AGAIN_MS = 1000;
-/** They are asked anew long before their word ends. */
+/** The leader asks again long before the members' word ends. */
 const RENEWALS_PER_TTL = 4;
 
 export interface FailsafePorts {
@@ -94,13 +95,12 @@ export class Failsafe {
   decided({ effects }: Pick<Decision, 'effects'>): void {
     this.#leaving = leavesLeader(effects);
     // It was decided that the other leader does not go on.
-    if (effects.some(({ kind }) => kind === 'acquire-leader' || kind === 'take-over')) this.#word = null;
+    if (effects.some(({ kind }) => TAKES_KEY.has(kind))) this.#word = null;
   }
 
   /** A write of the map goes out (`written` null), and came to this. */
   writes(map: FailsafeMap, written: boolean | null): void {
-    if (written === null) this.#unsettled = map;
-    else this.#unsettled = null;
+    this.#unsettled = written === null ? map : null;
     if (written === true) this.#map = map;
   }
 
