@@ -137,7 +137,7 @@ export class LeaderWatch {
     }
     this.#knocking = false;
     if (this.#stopped || this.#leader === null) return;
-    // A beat came meanwhile, another leads, or the same anew.
+    // A beat came meanwhile, or somebody leads in another term.
     if (!this.#isLeader(leader.name) || this.heard?.atMs !== beat?.atMs || this.#term !== term) return this.#look();
     this.#noteKnocks(tried, suspectAfterMs);
   }

@@ -2,6 +2,7 @@
 import { isKeptByFailsafe } from '../core/authority.ts';
 import type { Context } from '../core/context.ts';
 import { promotionsFailing } from '../core/failed-promotions.ts';
+import { agreedWith } from '../core/failsafe.ts';
 import { isLetGo } from '../core/let-go.ts';
 import type { Memory } from '../core/model.ts';
 import type { OwnWord } from '../core/peer-facts.ts';
@@ -40,8 +41,7 @@ export function ownWord(pg: PostgresFacts | null, c: Context | null, memory: Mem
 /** Others must not take the lead from a leader that goes on by it. */
 function failsafeWord(c: Context | null): Pick<OwnWord, 'failsafe'> {
   if (c === null) return {};
-  const { agreed } = c.o.links;
-  const leader = isKeptByFailsafe(c.authority, c.o.nowMs) ? c.me : agreed !== null && c.o.nowMs < agreed.untilMs ? agreed.leader : null;
+  const leader = isKeptByFailsafe(c.authority, c.o.nowMs) ? c.me : agreedWith(c);
   return leader === null ? {} : { failsafe: leader };
 }
 

@@ -22,6 +22,9 @@ export function failsafeMap(view: ClusterView | null): FailsafeMap | null {
   return map === undefined || isEmpty(map) ? null : map;
 }
 
+/** The same, where failsafe mode is on. */
+const mapInForce = ({ view, o }: Context): FailsafeMap | null => (o.settings.dynamic.failsafeMode ? failsafeMap(view) : null);
+
 /** Those in the map whose member keys are gone, as that of a leader without etcd is. */
 export function failsafeMembersOnly(view: ClusterView): readonly { readonly name: string; readonly apiUrl: string }[] {
   const listed = Object.entries(failsafeMap(view) ?? {}).filter(([name]) => memberOf(view, name) === null);
@@ -29,8 +32,8 @@ export function failsafeMembersOnly(view: ClusterView): readonly { readonly name
 }
 
 /**
- * Whom a leader has to ask: all that etcd may name now. A write whose outcome is not known may have
- * been applied, or not, or may be yet. Null: nobody can be asked, because the leader is not named.
+ * A leader has to ask all that etcd may name now. It may not know what became of a write: then it
+ * asks those of both maps. Null: nobody can be asked, because the leader is not named.
  */
 export function membersToAsk(me: string, maps: readonly FailsafeMap[]): FailsafeMap | null {
   if (maps.length === 0 || !maps.every((map) => Object.hasOwn(map, me))) return null;
@@ -49,11 +52,14 @@ function hasStoodDown(c: Context, leader: string): boolean {
   return answer?.inRecovery === true && answer.failsafe !== leader;
 }
 
+/** The leader that this node has agreed with, for a time that is not over; null: none. */
+export const agreedWith = ({ o: { nowMs, links } }: Context): string | null =>
+  links.agreed !== null && nowMs < links.agreed.untilMs ? links.agreed.leader : null;
+
 /** The leader that goes on by this node's word, as far as is known; null: none does. */
 export function standsBy(c: Context): string | null {
-  const { agreed } = c.o.links;
-  if (agreed === null || c.o.nowMs >= agreed.untilMs) return null;
-  return hasStoodDown(c, agreed.leader) ? null : agreed.leader;
+  const leader = agreedWith(c);
+  return leader === null || hasStoodDown(c, leader) ? null : leader;
 }
 
 /** Another member that has agreed, and the leader that goes on by its word; null: none has. */
@@ -68,7 +74,7 @@ export function otherStandsBy(c: Context): { readonly name: string; readonly lea
  */
 export function mayStandBy(c: Context): readonly string[] {
   const { nowMs, links, settings } = c.o;
-  const map = settings.dynamic.failsafeMode ? failsafeMap(c.view) : null;
+  const map = mapInForce(c);
   if (map === null || !Object.hasOwn(map, c.me) || nowMs >= links.sinceMs + settings.dynamic.ttlSeconds * 1000) return [];
   return Object.keys(map)
     .filter((name) => name !== c.me && !hasStoodDown(c, name))
@@ -76,11 +82,11 @@ export function mayStandBy(c: Context): readonly string[] {
 }
 
 /**
- * Failsafe mode is on, and a leader without etcd would not ask this node. Only those whom the map
- * names can be that leader, so this node need not hold back once each of them says that it is not.
+ * Failsafe mode is on, and a leader without etcd would not ask this node. The map names everybody
+ * who can be that leader. So this node need not hold back once each of them says that it is not.
  */
 export function isOutsideFailsafe(c: Context): boolean {
-  const map = c.o.settings.dynamic.failsafeMode ? failsafeMap(c.view) : null;
+  const map = mapInForce(c);
   return map !== null && !Object.hasOwn(map, c.me) && !Object.keys(map).every((name) => hasStoodDown(c, name));
 }
 

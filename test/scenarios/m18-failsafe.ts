@@ -1,6 +1,6 @@
 /** The loss of etcd alone, where no voters could vouch: failsafe mode. */
 import { expect } from 'vitest';
-import { servesAllTheWhile } from './m19-without-etcd.ts';
+import { etcdAwayForTenMinutes, servesAllTheWhile } from './m19-without-etcd.ts';
 import type { Scenario } from './story.ts';
 
 const failsafe = { failsafe_mode: true };
@@ -11,17 +11,7 @@ export const failsafeMode: Scenario = {
   answer:
     'asks every member that the failsafe map names whether the leader may go on. All agree, and take no lead for one ttl. The leader asks again long before that is over.',
   config: failsafe,
-  play: async (story) => {
-    const { world } = story;
-    story.client.start();
-    await story.run(3050);
-    story.fault('all of etcd is away', () => world.etcd.stop());
-    await servesAllTheWhile(story, 600_000);
-    story.operator('etcd is back', () => world.etcd.start());
-    await servesAllTheWhile(story, 20_000);
-    await story.back();
-    expect(story.lost).toBe(0);
-  },
+  play: etcdAwayForTenMinutes,
 };
 
 export const failsafeMemberGone: Scenario = {

@@ -25,7 +25,7 @@ export interface AdviceFacts {
   readonly isPaused: boolean;
   readonly byPromises: boolean;
   /**
-   * Whom the leader asks in failsafe mode; null: it is off, or the map does not name the leader.
+   * The leader asks these in failsafe mode; null: it is off, or the map does not name the leader.
    */
   readonly askedInFailsafe: readonly string[] | null;
   readonly ttlSeconds: number;

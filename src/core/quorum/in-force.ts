@@ -6,6 +6,7 @@ import { type ClusterView, type Member, memberOf, sameName } from '../cluster.ts
 import { type Answer, type DrawnTable, firstAnswer, type Row } from '../decision-table.ts';
 import type { DynamicSettings } from '../settings.ts';
 import { type FenceMark, fenceFor } from './fence-mark.ts';
+import { perView } from './per-view.ts';
 
 /** By the promises of voters. */
 export interface QuorumFence extends FenceMark {
@@ -106,16 +107,11 @@ export function fenceInForce(view: ClusterView, dynamic: Facts['dynamic']): Quor
   return { kind: 'quorum', ...mark, voters: standbys, count: standbys.length - quorum, needed: quorum + 1 };
 }
 
-/** A view is judged by many rules of a round, and by the beats between two rounds. */
-const known = new WeakMap<ClusterView, { readonly dynamic: Facts['dynamic']; readonly fence: QuorumFence | null }>();
+const fenceOf = perView((view: ClusterView, dynamic: Facts['dynamic']): QuorumFence | null => {
+  const fence = fenceInForce(view, dynamic);
+  return fence.kind === 'quorum' ? fence : null;
+});
 
 /** Null: the lease decides. */
-export function quorumFence(view: ClusterView | null, dynamic: Facts['dynamic']): QuorumFence | null {
-  if (view === null) return null;
-  const before = known.get(view);
-  if (before !== undefined && before.dynamic === dynamic) return before.fence;
-  const fence = fenceInForce(view, dynamic);
-  const found = fence.kind === 'quorum' ? fence : null;
-  known.set(view, { dynamic, fence: found });
-  return found;
-}
+export const quorumFence = (view: ClusterView | null, dynamic: Facts['dynamic']): QuorumFence | null =>
+  view === null ? null : fenceOf(view, dynamic);

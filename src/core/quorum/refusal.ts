@@ -15,6 +15,7 @@ import { dueRequest } from '../race/operator-request.ts';
 import { raceVerdict } from '../race/race.ts';
 import type { DynamicSettings } from '../settings.ts';
 import { beats } from './in-force.ts';
+import { perView } from './per-view.ts';
 import { isBound } from './vouching.ts';
 
 type Settings = Pick<DynamicSettings, 'failoverFence' | 'failoverOnRefusal' | 'pause' | 'synchronousMode'>;
@@ -73,18 +74,11 @@ export const unheededTable: DrawnTable = {
 
 export const unheeded = (view: ClusterView, dynamic: Settings): Answer<'lease'> | null => firstAnswer(unheededRows, { view, dynamic });
 
-/** A view is judged in many places of a round. */
-const known = new WeakMap<ClusterView, { readonly dynamic: Settings; readonly heeded: boolean }>();
+const isHeeded = perView((view: ClusterView, dynamic: Settings) => unheeded(view, dynamic) === null);
 
 /** The members listen for beats, and knock, although the lease is the fence. */
-export function heedsRefusals(view: ClusterView | null, dynamic: Settings): boolean {
-  if (view === null || !dynamic.failoverOnRefusal) return false;
-  const before = known.get(view);
-  if (before?.dynamic === dynamic) return before.heeded;
-  const heeded = unheeded(view, dynamic) === null;
-  known.set(view, { dynamic, heeded });
-  return heeded;
-}
+export const heedsRefusals = (view: ClusterView | null, dynamic: Settings): boolean =>
+  view !== null && dynamic.failoverOnRefusal && isHeeded(view, dynamic);
 
 /** By this node's own knocks nobody listens at the ports of the leader, and that counts. */
 export function isRefused(c: Context): boolean {
