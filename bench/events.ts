@@ -20,6 +20,7 @@ const RECOVERY_MS = 150_000;
 const REJOIN_MS = 180_000;
 const ETCD_AWAY_MS = 60_000;
 const SWITCHOVER_ANSWER_MS = 120_000;
+const CLUSTER_ANSWER_MS = 5000;
 
 export interface Stage {
   readonly lab: Lab;
@@ -69,11 +70,20 @@ async function recovered(stage: Stage, sinceMs: number, accepts: (leader: string
 
 async function switchover(stage: Stage, leader: string): Promise<Outage> {
   const { lab, writer } = stage;
-  const candidate = lab.plan.nodes.find((node) => node.name !== leader)!.name;
+  const candidate = await candidateFor(lab, leader);
   const eventMs = nowMs();
   const answer = requestSwitchover(lab.node(leader).restPort, { leader, candidate });
   await Promise.all([answer, recovered(stage, eventMs, (now) => now === candidate)]);
   return writer.outage(eventMs);
+}
+
+/** In a synchronous cluster one that commits wait for, because others may be refused. */
+async function candidateFor(lab: Lab, leader: string): Promise<string> {
+  const others = lab.plan.nodes.map(({ name }) => name).filter((name) => name !== leader);
+  const answer = await exchange(`http://127.0.0.1:${lab.node(leader).restPort}/cluster`, {}, { timeoutMs: CLUSTER_ANSWER_MS });
+  const { members } = JSON.parse(answer.text) as { readonly members: readonly { readonly name: string; readonly role: string }[] };
+  const synchronous = members.filter(({ role }) => role === 'sync_standby' || role === 'quorum_standby').map(({ name }) => name);
+  return others.find((name) => synchronous.includes(name)) ?? others[0]!;
 }
 
 async function killPostmaster(stage: Stage, leader: string): Promise<Outage> {
