@@ -21,6 +21,7 @@ const REJOIN_MS = 180_000;
 const ETCD_AWAY_MS = 60_000;
 const SWITCHOVER_ANSWER_MS = 120_000;
 const CLUSTER_ANSWER_MS = 5000;
+const SYNCHRONOUS_WITHIN_MS = 60_000;
 
 export interface Stage {
   readonly lab: Lab;
@@ -52,6 +53,9 @@ export async function measureEvent(event: EventId, stage: Stage): Promise<Outage
     leader = await lab.wholeUnder();
     return leader !== null && writer.isCalm(CALM_MS) && (await lab.isRoutedTo(leader));
   });
+  // Until then commits wait for nobody, and a replica may not be allowed to take over.
+  if (timing.synchronous === true)
+    await lab.until('a synchronous standby', SYNCHRONOUS_WITHIN_MS, async () => (await synchronousStandbys(lab, leader!)).length > 0);
   // The moment within the agents' rounds must not be the same in every run.
   await sleep(Math.random() * timing.loopWait * 1000, undefined, { signal });
   const outage = await EVENTS[event](stage, leader!);
@@ -80,10 +84,15 @@ async function switchover(stage: Stage, leader: string): Promise<Outage> {
 /** In a synchronous cluster one that commits wait for, because others may be refused. */
 async function candidateFor(lab: Lab, leader: string): Promise<string> {
   const others = lab.plan.nodes.map(({ name }) => name).filter((name) => name !== leader);
+  const synchronous = await synchronousStandbys(lab, leader);
+  return others.find((name) => synchronous.includes(name)) ?? others[0]!;
+}
+
+/** Those that the cluster's own list names so. */
+async function synchronousStandbys(lab: Lab, leader: string): Promise<readonly string[]> {
   const answer = await exchange(`http://127.0.0.1:${lab.node(leader).restPort}/cluster`, {}, { timeoutMs: CLUSTER_ANSWER_MS });
   const { members } = JSON.parse(answer.text) as { readonly members: readonly { readonly name: string; readonly role: string }[] };
-  const synchronous = members.filter(({ role }) => role === 'sync_standby' || role === 'quorum_standby').map(({ name }) => name);
-  return others.find((name) => synchronous.includes(name)) ?? others[0]!;
+  return members.filter(({ role }) => role === 'sync_standby' || role === 'quorum_standby').map(({ name }) => name);
 }
 
 async function killPostmaster(stage: Stage, leader: string): Promise<Outage> {
