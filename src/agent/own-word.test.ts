@@ -12,6 +12,15 @@ test('a member that somebody opened for writes by hand says so, on whichever tim
   expect(told({ openedByHand: true })).toBe(true);
 });
 
+test('a standby that keeps out of the race says so, for as long as it does', () => {
+  const standby = observation({ nowMs: 20_000, view: view({ leaderName: 'b' }), pg: pg.standby() });
+  const told = (abstainUntilMs: number | null) => {
+    const m = memory({ abstainUntilMs });
+    return ownWord(standby.pg, contextOf(standby, m), m).keepsOut;
+  };
+  expect([null, 20_000, 20_001].map(told)).toEqual([false, false, true]);
+});
+
 const NOW_MS = 10_000;
 const members = ['a', 'b', 'c'].map((name) => member(name, { raw: { beats: 1 } }));
 const cluster = view({ leaderName: 'b', members, sync: { leader: 'b', quorum: 1, standbys: ['a', 'c'], modRevision: '8' } });

@@ -1,7 +1,7 @@
 /** Facts that this member publishes about itself, so that the others can judge it. */
 import { isKeptByFailsafe } from '../core/authority.ts';
 import type { Context } from '../core/context.ts';
-import { promotionsFailing } from '../core/failed-promotions.ts';
+import { keepsOut, promotionsFailing } from '../core/failed-promotions.ts';
 import { agreedWith } from '../core/failsafe.ts';
 import { isLetGo } from '../core/let-go.ts';
 import type { Memory } from '../core/model.ts';
@@ -23,6 +23,7 @@ export function ownWord(pg: PostgresFacts | null, c: Context | null, memory: Mem
   return {
     ...(promotionTrouble === null ? {} : { promotionTrouble }),
     ...(memory.steppedDown === null ? {} : { steppedDown: memory.steppedDown }),
+    keepsOut: c?.isStandby === true && keepsOut(c),
     restored: pg?.restored === true,
     strayed: wroteByHand(memory),
     attached:

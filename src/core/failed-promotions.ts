@@ -11,10 +11,16 @@ const MOST_DOUBLINGS = 2;
 /** How long a node stays out of the race after its promotion failed: one lease at least. */
 export const abstainMs = (dynamic: DynamicSettings): number => Math.max(10_000, dynamic.ttlSeconds * 1000);
 
+/**
+ * It leaves the leader key to the others for now: a promotion or a start of it failed, or it gave
+ * the key up.
+ */
+export const keepsOut = (c: Context): boolean => c.m.abstainUntilMs !== null && c.o.nowMs < c.m.abstainUntilMs;
+
 /** The promotion failed a moment ago, and now the other members have their turn. */
 export function promotionFailed(c: Context): boolean {
   if (c.m.failures.promote === undefined) return false;
-  return holdOffMs(c, 'promote') > 0 || (c.m.abstainUntilMs !== null && c.o.nowMs < c.m.abstainUntilMs);
+  return holdOffMs(c, 'promote') > 0 || keepsOut(c);
 }
 
 /**

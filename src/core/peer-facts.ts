@@ -10,6 +10,11 @@ export interface OwnWord {
   readonly watchdogFailed: boolean;
   /** Why it cannot be promoted, or leaves that to others for now. */
   readonly promotionTrouble?: string;
+  /**
+   * true: a start or a promotion of it failed, or it gave the leader key up, a moment ago. Until
+   * that time is over it does not take the key, so nobody hands over to it (race.gave-up-lead).
+   */
+  readonly keepsOut?: boolean;
   /** Why it gave up the lead, while nobody has led since. */
   readonly steppedDown?: string;
   /** true: it still replays what is on its own disk, so it has more than its position tells. */

@@ -16,6 +16,7 @@ const word: fc.Arbitrary<Required<OwnWord>> = fc.record({
   attached: flag,
   timelineFingerprint: text,
   vouches: flag,
+  keepsOut: flag,
   missesTerm: text,
   refusedTerm: text,
   fence: text,

@@ -16,12 +16,13 @@ interface Word<Fact extends keyof OwnWord = keyof OwnWord> {
   readonly race?: true;
 }
 
-const FLAGS: readonly Word<'watchdogFailed' | 'replaying' | 'restored' | 'strayed' | 'attached' | 'vouches'>[] = [
+const FLAGS: readonly Word<'watchdogFailed' | 'replaying' | 'restored' | 'strayed' | 'attached' | 'vouches' | 'keepsOut'>[] = [
   { fact: 'watchdogFailed', place: 'body', name: 'watchdog_failed' },
   { fact: 'replaying', place: 'wal', name: 'replaying' },
   { fact: 'restored', place: 'wal', name: 'restored' },
   { fact: 'strayed', place: 'wal', name: 'strayed' },
   { fact: 'vouches', place: 'regent', name: 'vouches' },
+  { fact: 'keepsOut', place: 'regent', name: 'keeps_out_of_race' },
   { fact: 'attached', place: 'wal', name: 'attached', race: true },
 ];
 

@@ -6,6 +6,7 @@ import { sessionDoesNotWait } from './m04-session-does-not-wait.ts';
 import { remoteWrite } from './m05-remote-write.ts';
 import { slowDemotion } from './m06-slow-demotion.ts';
 import { agentKilled, agentWedged } from './m07-agent-gone.ts';
+import { diskHangs, postgresHangs } from './m08-cannot-serve.ts';
 import { machineSuspended } from './m08-machine-suspended.ts';
 import { agentAway, blinkOfAnEye, processesGone } from './m08-missed.ts';
 import { asyncMachineGone, asyncProcessesGone } from './m08-refused.ts';
@@ -45,6 +46,8 @@ export const scenarios: readonly Scenario[] = [
   processesGone,
   agentAway,
   blinkOfAnEye,
+  postgresHangs,
+  diskHangs,
   asyncProcessesGone,
   asyncMachineGone,
   quorumShrinks,

@@ -234,6 +234,7 @@ const answer = (name: string) =>
       tags: fc.constantFrom({}, {}, {}, { nofailover: true }, { failover_priority: 0 }, { failover_priority: 2 }),
       watchdogFailed: fc.nat(9).map((n) => n === 0),
       promotionTrouble: rarely('the disk of pg_wal is full'),
+      keepsOut: rarely(true),
       restored: rarely(true),
       strayed: rarely(true),
       receiving: rarely(true),

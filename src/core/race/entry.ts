@@ -2,7 +2,7 @@
 import { clusterTimeline, mayLead, memberOf, sameName } from '../cluster.ts';
 import type { Context } from '../context.ts';
 import type { Row } from '../decision-table.ts';
-import { promotionsFailing } from '../failed-promotions.ts';
+import { keepsOut, promotionsFailing } from '../failed-promotions.ts';
 import { isOutsideFailsafe, mayStandBy, otherStandsBy, standsBy } from '../failsafe.ts';
 import type { PeerFacts } from '../peer-facts.ts';
 import { isBound } from '../quorum/vouching.ts';
@@ -36,7 +36,7 @@ export const entryRows: readonly Row<RaceFacts, RaceVerdict>[] = [
   {
     id: 'race.gave-up-lead',
     situation: 'this node gave the leader key up because a promotion or a start failed, less than one ttl ago (at least 10 s)',
-    when: ({ c }) => c.m.abstainUntilMs !== null && c.o.nowMs < c.m.abstainUntilMs,
+    when: ({ c }) => keepsOut(c),
     verdict: 'leave',
     because: () => 'this node gave the leader key up a moment ago and keeps out of the race',
   },

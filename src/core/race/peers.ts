@@ -94,7 +94,8 @@ export const peerRows: readonly Row<PeerOfRace, Comparison>[] = [
   },
   {
     id: 'race.peer-will-not-lead',
-    situation: 'it is ahead, and says that it may not lead: waiting for it could take for ever',
+    situation:
+      'it is ahead, and says that it may not lead, or that it keeps out of the race for now where /sync counts: waiting could take long',
     when: (f) => isAhead(f) && willNotLead(f),
     verdict: 'passed over',
     because: ({ peer }) => `${peer.name} is ahead and may not lead`,
@@ -118,8 +119,8 @@ export const peerRows: readonly Row<PeerOfRace, Comparison>[] = [
   },
   {
     id: 'race.peer-priority',
-    situation: 'it is at the same position, may lead, did not lead last, and has a higher failover_priority',
-    when: (f) => f.peer.lsn === f.own.lsn && hasPriority(f) && !willNotLead(f) && !ledLast(f) && !isOutsider(f),
+    situation: 'it is at the same position, may lead now, did not lead last, and has a higher failover_priority',
+    when: (f) => f.peer.lsn === f.own.lsn && hasPriority(f) && f.peer.keepsOut !== true && !willNotLead(f) && !ledLast(f) && !isOutsider(f),
     verdict: 'beats',
     because: ({ peer }) => `${peer.name} is at the same position and has a higher failover_priority`,
   },
@@ -187,10 +188,12 @@ const hasPriority = ({ c, peer }: PeerOfRace): boolean => failoverPriority(peer.
 /**
  * It says that it is up, and that it may not lead, however far ahead it is (entry.ts asks the same
  * of this node). Nothing acknowledged is left to it. Where /sync counts, the others have what was
- * acknowledged, by their votes or because they are in the set. Elsewhere nothing was promised.
+ * acknowledged, by their votes or because they are in the set. Elsewhere nothing was promised; but
+ * one that only keeps out for now is waited for there, because it has the most.
  */
 function willNotLead(f: PeerOfRace): boolean {
-  const { peer, view } = f;
+  const { peer, view, voters } = f;
+  if (peer.keepsOut === true && voters !== null) return true;
   if (!eligible(peer) || leftHistory(peer, view) || isTwin(view, peer)) return true;
   return peer.restored === true && isVoter(f, peer.name);
 }

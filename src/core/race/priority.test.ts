@@ -27,6 +27,7 @@ describe('a member with a higher failover_priority', () => {
     ['may not lead', { tags: { failover_priority: 2, nofailover: true } }],
     ['has no working watchdog', { watchdogFailed: true }],
     ['cannot be promoted', { promotionTrouble: 'its disk is full' }],
+    ['keeps out of the race for now', { keepsOut: true }],
     ['is not up', { state: 'starting' }],
     ['has the same priority', { tags: { failover_priority: 1 } }],
     ['has a lower priority than it has', { tags: { failover_priority: 0 } }],
@@ -46,6 +47,18 @@ describe('a member with a higher failover_priority', () => {
     const voter = { ...sync, standbys: ['a', 'b'] };
     expect(race(preferred(), {}, { sync: voter }, 'quorum')).toMatchObject({ id: 'race.peer-priority', verdict: 'leave' });
   });
+});
+
+it('a leader does not hand over to a member that keeps out of the race', () => {
+  const { dynamic } = settings('a');
+  expect(unfit(peer('b', { keepsOut: true }), view({ leaderName: 'a' }), dynamic)?.id).toBe('successor.keeps-out');
+});
+
+it('a member that is ahead and keeps out of the race is waited for only where no votes make sure of what was acknowledged', () => {
+  const ahead = peer('b', { lsn: lsn(HERE + 1), keepsOut: true });
+  expect(race(ahead)).toMatchObject({ id: 'race.peer-ahead', verdict: 'leave' });
+  const sync = { leader: 'c', quorum: 0, standbys: ['a', 'b'], modRevision: '7' };
+  expect(race(ahead, {}, { sync }, 'quorum')).toMatchObject({ verdict: 'take' });
 });
 
 it('a leader hands over to a member that is maximum_lag_on_failover behind, and to none farther', () => {

@@ -94,6 +94,13 @@ const successorRows: readonly Row<SuccessorFacts, 'unfit'>[] = [
   },
   ...ownWordRows,
   {
+    id: 'successor.keeps-out',
+    situation: 'it keeps out of the race, because a promotion or a start of it failed a moment ago',
+    when: ({ peer }) => peer.keepsOut === true,
+    verdict: 'unfit',
+    because: () => 'keeps out of the race for now: a promotion or a start of it failed a moment ago',
+  },
+  {
     id: 'successor.not-a-standby',
     situation: 'it is not a standby',
     when: ({ peer }) => !peer.inRecovery,

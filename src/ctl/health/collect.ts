@@ -123,6 +123,7 @@ const NOTHING_KNOWN = {
   unexplained: null,
   failing: [],
   because: null,
+  dcs: null,
   untethered: false,
   pendingRestart: false,
   version: null,
@@ -167,7 +168,8 @@ function memberHealth(view: ClusterView, member: Member, answer: Answer, referen
     lockedOut: isJsonObject(body?.['locked_out']) ? String(body['locked_out']['reason']) : null,
     unexplained: typeof body?.['unexplained'] === 'string' ? body['unexplained'] : null,
     failing: isJsonObject(body?.['failing']) ? Object.entries(body['failing']).map(([chore, why]) => `${chore}: ${String(why)}`) : [],
-    because: becauseOf(body),
+    because: textOfRegent(body, 'because'),
+    dcs: textOfRegent(body, 'dcs'),
     untethered: isJsonObject(body?.['regent']) && body['regent']['untethered'] === true,
     pendingRestart: member.pendingRestart,
     version: member.version,
@@ -175,9 +177,10 @@ function memberHealth(view: ClusterView, member: Member, answer: Answer, referen
   };
 }
 
-function becauseOf(body: JsonObject | null): string | null {
+function textOfRegent(body: JsonObject | null, name: string): string | null {
   const regent = body?.['regent'];
-  return isJsonObject(regent) && typeof regent['because'] === 'string' ? regent['because'] : null;
+  const value = isJsonObject(regent) ? regent[name] : null;
+  return typeof value === 'string' ? value : null;
 }
 
 /**

@@ -119,6 +119,7 @@ function findings(report: HealthReport, member: MemberHealth, limits: Limits): P
     return member.name === report.leader || member.unreachable === null ? [] : [warning(member.unreachable)];
   const problems: Problem[] = [];
   if (member.unreachable !== null) problems.push(warning(member.unreachable));
+  if (member.dcs !== null) problems.push(warning(`${member.name} cannot reach etcd${member.dcs.replace(/^unreachable/, '')}`));
   if (member.pendingRestart) problems.push(warning(`${member.name} waits for a restart for changed parameters to take effect`));
   problems.push(...member.strangers.map((stranger) => critical(`${member.name}: ${stranger}`)));
   problems.push(...member.failing.map((chore) => warning(`${member.name}: ${chore}`)));

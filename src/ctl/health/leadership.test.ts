@@ -103,3 +103,20 @@ test('WAL that is gone is reported once, with the command that helps', async () 
   expect(code).toBe(1);
   expect(out.match(/(warning|critical):.*/g)).toEqual([`warning: patroni3 is not streaming from patroni1: ${because}`]);
 });
+
+test('a member that cannot reach etcd is a warning, with what keeps a leader going', async () => {
+  const dcsOf: Record<string, string> = { patroni1: 'unreachable; failsafe mode is active', patroni2: 'unreachable' };
+  members.answer(({ member }) =>
+    JSON.stringify(
+      member === 'patroni1'
+        ? { state: 'running', role: 'primary', timeline: 1, xlog: { location: END }, regent: { dcs: dcsOf[member] } }
+        : { state: 'running', role: 'replica', timeline: 1, replication_state: 'streaming', regent: { dcs: dcsOf[member] } },
+    ),
+  );
+  const { code, out } = await ctl(['health', '--no-haproxy'], { etcd, env });
+  expect(code).toBe(1);
+  expect(out.match(/(warning|critical):.*/g)).toEqual([
+    'warning: patroni1 cannot reach etcd; failsafe mode is active',
+    'warning: patroni2 cannot reach etcd',
+  ]);
+});

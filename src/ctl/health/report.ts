@@ -37,6 +37,11 @@ export interface MemberHealth {
    * publish it).
    */
   readonly because: string | null;
+  /**
+   * Its agent cannot reach etcd, and why this leader goes on: `unreachable; vouched for by b, c`.
+   * Null: it reaches etcd, or does not say.
+   */
+  readonly dcs: string | null;
   /** A primary that would outlive its agent and its guard if both were killed. */
   readonly untethered: boolean;
   readonly pendingRestart: boolean;

@@ -38,6 +38,7 @@ export function healthJson(report: HealthReport, problems: readonly Problem[]): 
       unexplained: member.unexplained,
       failing: [...member.failing],
       because: member.because,
+      dcs: member.dcs,
       untethered: member.untethered,
       pending_restart: member.pendingRestart,
       reachable: member.unreachable === null,
