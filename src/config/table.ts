@@ -225,7 +225,7 @@ export const localTable = {
     { open: true },
     tagKeys,
   ),
-  router: freeMap('Settings of `regent router`; agents pass over them.', { as: [] }),
+  router: freeMap('Settings of `regent router`; agents pass over them: `haproxy_socket` (an absolute path, required), `primary_backend` (`postgres_primary`), `reconcile_interval` (5 s).', { as: [] }),
   thread_pool_size: whole(IGNORED_DOC, { min: 1, example: 5 }, { ...IGNORED, env: 'THREAD_POOL_SIZE', envKind: 'text' }),
   thread_stack_size: whole(IGNORED_DOC, { min: 1, unit: 'B', example: 524_288 }, { ...IGNORED, env: 'THREAD_STACK_SIZE', envKind: 'text' }),
 };
@@ -250,7 +250,7 @@ export const dynamicTable = {
   ttl: seconds('Seconds the leader key outlives its holder; 3 or more.', 30, 'ttlSeconds'),
   loop_wait: seconds('Seconds between rounds when nothing happens; 1 or more.', 10, 'loopWaitSeconds'),
   retry_timeout: seconds(
-    'Seconds for which a failing etcd or PostgreSQL is retried before the node steps down.',
+    'Seconds that a call to etcd may take. When a leader steps down follows from ttl.',
     10,
     'retryTimeoutSeconds',
     TIMING_MIN.retry_timeout,
@@ -294,7 +294,7 @@ export const dynamicTable = {
     { default: 1000, as: 'suspectAfterMs' },
   ),
   postgresql_unresponsive_after: seconds(
-    'Seconds for which the leader’s PostgreSQL may not answer, or (synchronous modes) its disk finish no write, before another leads.',
+    'Seconds for which the leader’s PostgreSQL may not answer, or (where voters’ promises are the fence) its disk finish no write. Then another leads, if one can.',
     5,
     'unresponsiveAfterSeconds',
     1,
