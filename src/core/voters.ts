@@ -6,11 +6,13 @@ export const includes = (names: readonly string[], name: string) => names.some((
 
 /**
  * The leader that /sync names and its standbys, which may have taken part in acknowledging commits.
- * Null: synchronous mode is off or not in force.
+ * Null: synchronous mode is off or not in force. Only the leader takes it out of force: it deletes
+ * the standbys' names after the mode was turned off. Until then it may go on acknowledging by them,
+ * even where etcd cannot be reached, while they vouch for it.
  */
-export function syncVoters(view: ClusterView, mode: 'off' | 'on' | 'quorum'): readonly string[] | null {
-  if (mode === 'off' || view.sync === null || view.sync.leader === null) return null;
-  return [view.sync.leader, ...view.sync.standbys];
+export function syncVoters({ sync }: ClusterView, mode: 'off' | 'on' | 'quorum'): readonly string[] | null {
+  if (sync === null || sync.leader === null || (mode === 'off' && sync.standbys.length === 0)) return null;
+  return [sync.leader, ...sync.standbys];
 }
 
 /**
@@ -23,8 +25,10 @@ export function isCountedOn(view: ClusterView, mode: 'off' | 'on' | 'quorum', na
 
 /**
  * Whether votes count. As long as /sync asks for votes, it decides. After a change from quorum to
- * on, not every standby it lists has every acknowledged commit, until the leader rewrites it.
+ * on, not every standby it lists has every acknowledged commit, until the leader rewrites it; nor
+ * may it be passed over because the mode was turned off.
  */
 export function countsVotes(view: ClusterView, mode: 'off' | 'on' | 'quorum'): boolean {
-  return mode === 'quorum' || (mode === 'on' && (view.sync?.quorum ?? 0) > 0);
+  if (mode === 'on') return (view.sync?.quorum ?? 0) > 0;
+  return mode === 'quorum' || syncVoters(view, mode) !== null;
 }

@@ -51,7 +51,10 @@ describe('while no member leads', () => {
   });
   it('it leads where no commit was promised, or an operator names it', () => {
     const off = settings('a', { dynamic: { synchronousMode: 'off' } });
-    expect(asked({ settings: off, pg: { ...standby, restored: true }, peers: peers(peer('c')) }).kinds).toContain('acquire-leader');
+    const nothing = { ...free, sync: null };
+    expect(asked({ settings: off, view: nothing, pg: { ...standby, restored: true }, peers: peers(peer('c')) }).kinds).toContain(
+      'acquire-leader',
+    );
     const request = { leader: null, candidate: 'a', scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
     expect(asked({ view: { ...free, failover: request }, pg: { ...standby, restored: true }, peers: peers() }).kinds).toContain(
       'acquire-leader',

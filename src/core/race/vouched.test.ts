@@ -51,7 +51,8 @@ describe('a voter that has vouched', () => {
   });
 
   it('is nothing where no standby has to confirm a commit, or /sync does not name it', () => {
-    expect(race({ mode: 'off', sinceMs: NOW_MS })).toMatchObject({ verdict: 'take' });
+    expect(race({ mode: 'off', standbys: [], sinceMs: NOW_MS })).toMatchObject({ verdict: 'take' });
+    expect(race({ mode: 'off', sinceMs: NOW_MS }).id).toBe('race.vouched');
     expect(race({ standbys: ['b'], sinceMs: NOW_MS, named: true }).id).toBe('race.failover-candidate');
   });
 });
