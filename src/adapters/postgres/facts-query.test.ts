@@ -119,6 +119,16 @@ test('columns that 17 brought are asked of 17 only', () => {
   expect(factsQuery(170_000)).toContain('s.failover');
 });
 
+test('a walreceiver that is only connecting may bring more, also while replay is paused', () => {
+  const row = { ...primary, in_recovery: true, primary_timeline: null, flush_lsn: null, receive_lsn: '2/9', replay_lsn: '2/8' };
+  const connecting = { pid: 7, age_ms: 3 };
+  expect(readFacts({ ...row, waits_for_wal: true, connecting }, 150_018).replaying).toBe(true);
+  expect(readFacts({ ...row, waits_for_wal: true, connecting: null }, 150_018).replaying).toBeUndefined();
+  expect(readFacts({ ...row, replay_paused: true, waits_for_wal: false, connecting }, 150_018).replaying).toBe(true);
+  // The startup process has asked for one, and pg_stat_activity may not show it yet.
+  expect(factsQuery(150_018)).not.toContain('RecoveryWalStream');
+});
+
 test('a standby without walreceiver has a final position only once it waits for more WAL', () => {
   const row = { ...primary, in_recovery: true, primary_timeline: null, flush_lsn: null, replay_lsn: '2/8' };
   expect(readFacts({ ...row, waits_for_wal: false }, 150_018).replaying).toBe(true);

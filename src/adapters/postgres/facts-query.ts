@@ -39,7 +39,7 @@ SELECT r.rec AS in_recovery,
   CASE WHEN r.rec AND w.pid IS NULL THEN (SELECT json_build_object('timeline', greatest(c.timeline_id, m.min_recovery_end_timeline),
     'checkpoint_timeline', c.timeline_id, 'checkpoint_lsn', c.checkpoint_lsn)
     FROM pg_control_checkpoint() c, pg_control_recovery() m) END AS control,
-  CASE WHEN r.rec AND w.pid IS NULL THEN coalesce((SELECT p.wait_event IN ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval')
+  CASE WHEN r.rec AND w.pid IS NULL THEN coalesce((SELECT p.wait_event = 'RecoveryRetrieveRetryInterval'
     FROM pg_stat_activity p WHERE p.backend_type = 'startup'), false) END AS waits_for_wal,
   to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', ${TIMESTAMP}) AS replayed_timestamp,
   CASE WHEN w.pid IS NOT NULL THEN json_build_object('pid', w.pid, 'status', w.status, 'received_tli', w.received_tli, 'slot_name', w.slot_name,
@@ -96,8 +96,9 @@ export interface FactsRow {
   readonly replay_paused: boolean;
   readonly control: ControlRow | null;
   /**
-   * Null on a primary, and while a walreceiver runs: one is started only at the end of the WAL on
-   * the own disk.
+   * The startup process sleeps between two tries: it has come to the end of what it has. In the
+   * wait for a walreceiver (RecoveryWalStream) one has been asked for, and may be about to connect;
+   * pg_stat_wal_receiver shows it only after that. Null on a primary, and while a walreceiver runs.
    */
   readonly waits_for_wal?: boolean | null;
   readonly replayed_timestamp: string | null;
@@ -150,13 +151,15 @@ export function readFacts(row: FactsRow, serverVersion: number): Omit<SqlFacts, 
 }
 
 /**
- * It has more on its own disk than it tells. A startup process that is paused has not come to the
+ * It has more on its own disk than it tells, or a walreceiver that is only connecting may bring
+ * more, and confirm it. A startup process that is paused has not come to the
  * end either. An operator pauses it, or PostgreSQL does where a limit is lower than the primary's.
  * But once a walreceiver has run in this life, everything on the disk was replayed or is in
  * `receive_lsn`.
  */
-function isReplaying({ in_recovery, receiver, waits_for_wal, replay_paused, receive_lsn }: FactsRow): boolean {
-  return in_recovery && receiver === null && waits_for_wal === false && !(replay_paused && receive_lsn !== null);
+function isReplaying({ in_recovery, receiver, connecting, waits_for_wal, replay_paused, receive_lsn }: FactsRow): boolean {
+  if (!in_recovery || receiver !== null) return false;
+  return connecting != null || (waits_for_wal === false && !(replay_paused && receive_lsn !== null));
 }
 
 /** Until the source has sent its first message, received_tli is only the timeline asked for. */
