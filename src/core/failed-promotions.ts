@@ -23,6 +23,16 @@ export function promotionFailed(c: Context): boolean {
   return holdOffMs(c, 'promote') > 0 || keepsOut(c);
 }
 
+/** What the adapter says of a promotion that it no longer waits for. */
+const STILL_UNDER_WAY = 'PROMOTE_TIMEOUT';
+
+/**
+ * The promotion was given up, and PostgreSQL may carry it out yet: nothing calls back a startup
+ * process that has read the request. So the key does not go while this server runs.
+ */
+export const mayStillPromote = (c: Context): boolean =>
+  c.lockMine && c.isStandby && promotionFailed(c) && c.m.failures.promote?.code === STILL_UNDER_WAY;
+
 /**
  * Several promotions of this node failed in a row, so the cause may be permanent. The node tells
  * the others, which then do not wait for it, and leaves them the key for longer and longer. Null:

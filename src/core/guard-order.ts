@@ -5,6 +5,7 @@
  */
 import { type ArmOrder, type Authority, isKeptByFailsafe, isOver, isVouchedFor } from './authority.ts';
 import { type Context, isOfCluster, isOpeningForWrites, unlockedMs } from './context.ts';
+import { mayStillPromote } from './failed-promotions.ts';
 
 /** What the agent takes to stop a primary once the time to take the leader key is over. */
 const STOP_MS = 500;
@@ -52,7 +53,7 @@ export const isUnheard = (guard: Authority['guard']): boolean => guard.deadlineM
  * knows for how long.
  */
 function mayRest(c: Context, guard: Authority['guard']): boolean {
-  if (isOpeningForWrites(c) || c.o.job?.job.kind === 'bootstrap') return false;
+  if (isOpeningForWrites(c) || mayStillPromote(c) || c.o.job?.job.kind === 'bootstrap') return false;
   return guard.state !== 'unknown' || c.stopped || (c.view !== null && !c.lockMine);
 }
 

@@ -95,4 +95,18 @@ describe('after promotions that failed', () => {
     const before = memory({ failures: { promote: { count: 1, lastAtMs: 10_000, message: 'x' } }, abstainUntilMs: 40_000 });
     expect(decide(holds, before).rule).toBe('standby.promotion-failed');
   });
+
+  it('the key is given back only once a server that may still be promoted is down', () => {
+    const holds = observation({
+      view: view({ leaderName: 'a', members: [member('a')] }),
+      nowMs: 20_000,
+      lease: { leaseId: 'lease-a', confirmedSentAtMs: 19_000, ttlSeconds: 30 },
+    });
+    const effects = (code: string) => {
+      const failures = { promote: { count: 1, lastAtMs: 19_900, code, message: 'x' } };
+      return decide(holds, memory({ failures, abstainUntilMs: 50_000 })).effects.map(({ kind }) => kind);
+    };
+    expect(effects('PROMOTE_FAILED')).toEqual(['release-leader']);
+    expect(effects('PROMOTE_TIMEOUT')).toEqual(['demote-now', 'release-leader']);
+  });
 });

@@ -3,7 +3,7 @@ import { choreHoldOffMs } from '../chores.ts';
 import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
 import { divergenceFrom, isAhead, leaderHasLess } from '../divergence.ts';
 import type { Effect } from '../effects.ts';
-import { promotionFailed } from '../failed-promotions.ts';
+import { mayStillPromote, promotionFailed } from '../failed-promotions.ts';
 import { standsBy } from '../failsafe.ts';
 import { inheritedVerdict } from '../inherited-key.ts';
 import { letGo, resumeReplay } from '../let-go.ts';
@@ -58,7 +58,13 @@ export const standby: Section = {
       id: 'standby.promotion-failed',
       situation: 'this node leads, and its promotion failed',
       when: (c) => c.lockMine && promotionFailed(c),
-      ask: () => ({ effects: [{ kind: 'release-leader', optime: null }], watchMembers: true }),
+      ask: (c) => ({
+        effects: [
+          ...(mayStillPromote(c) ? [{ kind: 'demote-now' as const, mode: 'immediate' as const }] : []),
+          { kind: 'release-leader', optime: null },
+        ],
+        watchMembers: true,
+      }),
       because: 'Promotion cancelled because the pre-promote script failed, or promotion did not succeed: releasing the leader key',
     },
     {
