@@ -211,11 +211,13 @@ function ableStandby(f: RaceFacts): PeerFacts | undefined {
   return [...f.peers.values()].find((peer) => peer.inRecovery && eligible(peer) && mayLeadBySync(peer.name));
 }
 
-function namedAndAble({ c, view, peers, request }: RaceFacts): boolean {
+/** Where votes are counted, nobody gives one to a candidate that is behind. */
+function namedAndAble({ c, view, peers, request, own, byVotes }: RaceFacts): boolean {
   const candidate = request?.candidate ?? null;
   if (candidate === null || candidate === c.me) return false;
   const peer = peers.get(candidate);
-  return peer !== undefined && eligible(peer) && memberOf(view, candidate) !== null;
+  if (peer === undefined || peer.keepsOut === true || !eligible(peer) || memberOf(view, candidate) === null) return false;
+  return !byVotes || own === null || peer.lsn === null || peer.lsn >= own.lsn;
 }
 
 function othersCanLead({ c, view, request }: RaceFacts): boolean {

@@ -5,7 +5,7 @@ import { contextOf } from '../context.ts';
 import type { Memory } from '../model.ts';
 import type { PeerFacts } from '../peer-facts.ts';
 import { raceVerdict } from './race.ts';
-import { unfit } from './successors.ts';
+import { possibleSuccessors, unfit } from './successors.ts';
 
 const HERE = 1000;
 const own = pg.standby({ receiveLsn: lsn(HERE) });
@@ -54,11 +54,47 @@ it('a leader does not hand over to a member that keeps out of the race', () => {
   expect(unfit(peer('b', { keepsOut: true }), view({ leaderName: 'a' }), dynamic)?.id).toBe('successor.keeps-out');
 });
 
+it('a member that keeps out is no successor, and still has its vote', () => {
+  const mine = settings('a', { dynamic: { synchronousMode: 'quorum' } });
+  const sync = { leader: 'a', quorum: 1, standbys: ['b', 'c'], modRevision: '7' };
+  const seen = view({ leaderName: 'a', members: [member('a'), member('b'), member('c')], sync });
+  const among = (...others: PeerFacts[]) =>
+    possibleSuccessors(
+      contextOf(observation({ view: seen, pg: pg.primary(), peers: peers(...others), settings: mine }), memory()),
+      seen,
+      {},
+    );
+  expect(among(peer('b', { keepsOut: true }), peer('c'))).toEqual(['c']);
+  expect(among(peer('b', { watchdogFailed: true }), peer('c'))).toEqual(['c']);
+  expect(among(peer('b', { restored: true }), peer('c'))).toEqual([]);
+  expect(among(peer('c'))).toEqual([]);
+});
+
 it('a member that is ahead and keeps out of the race is waited for only where no votes make sure of what was acknowledged', () => {
   const ahead = peer('b', { lsn: lsn(HERE + 1), keepsOut: true });
   expect(race(ahead)).toMatchObject({ id: 'race.peer-ahead', verdict: 'leave' });
   const sync = { leader: 'c', quorum: 0, standbys: ['a', 'b'], modRevision: '7' };
   expect(race(ahead, {}, { sync }, 'quorum')).toMatchObject({ verdict: 'take' });
+});
+
+describe('a candidate that the operator named', () => {
+  const failover = { leader: 'c', candidate: 'b', scheduledAtMs: null, scheduledAt: null, modRevision: '9' };
+  const sync = { leader: 'c', quorum: 0, standbys: ['a', 'b'], modRevision: '7' };
+  const waited = (other: Partial<PeerFacts>) => race(peer('b', { lsn: lsn(HERE), ...other }), {}, { failover, sync }, 'quorum').id;
+
+  it('is waited for, unless it cannot take the key: it keeps out, or has less than the votes ask for', () => {
+    expect(waited({})).toBe('race.candidate-first');
+    expect(waited({ lsn: lsn(HERE + 1) })).toBe('race.candidate-first');
+    expect(waited({ keepsOut: true })).toBe('race.enough-votes');
+    expect(waited({ lsn: lsn(HERE - 1) })).toBe('race.enough-votes');
+  });
+
+  it('is waited for one ttl from when the last leader was missed, also while its key is still there', () => {
+    const since = (missesLeaderSinceMs: number) =>
+      race(peer('b', { lsn: lsn(HERE) }), { leaderlessSinceMs: null, missesLeaderSinceMs }, { failover, sync }, 'quorum').id;
+    expect(since(0)).toBe('race.candidate-first');
+    expect(since(-40_000)).toBe('race.enough-votes');
+  });
 });
 
 it('a leader hands over to a member that is maximum_lag_on_failover behind, and to none farther', () => {

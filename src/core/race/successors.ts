@@ -166,11 +166,19 @@ export function possibleSuccessors(c: Context, view: ClusterView, { exceptCandid
   const { dynamic } = c.o.settings;
   const voters = syncVoters(view, dynamic.synchronousMode);
   const onlyVoters = dynamic.synchronousMode === 'on' && voters !== null && !manual;
-  const names = view.members.map(({ name }) => name).filter((name) => name !== c.me && name !== exceptCandidate);
+  const names = view.members.map(({ name }) => name).filter((name) => name !== c.me);
   const good = names
+    .filter((name) => name !== exceptCandidate)
     .filter((name) => (only == null || name === only) && (!onlyVoters || includes(voters, name)))
     .filter((name) => unfit(c.o.peers?.get(name), view, dynamic) === null && !strays(c, name));
   if (voters === null || only != null || !countsVotes(view, dynamic.synchronousMode)) return good;
   const needed = (view.sync?.quorum ?? 0) + 1;
-  return good.filter((name) => includes(voters, name)).length < needed ? [] : good;
+  const votes = names.filter((name) => includes(voters, name) && mayVote(c.o.peers?.get(name), view) && !strays(c, name));
+  return votes.length < needed ? [] : good;
+}
+
+/** In the race for the key it can prove what it has, whether or not it may lead itself. */
+function mayVote(peer: PeerFacts | undefined, view: ClusterView): boolean {
+  if (peer === undefined || !peer.inRecovery || peer.lsn === null || peer.restored === true) return false;
+  return !isForeign(peer, view) && !leftHistory(peer, view);
 }
