@@ -3,6 +3,7 @@
  */
 import process from 'node:process';
 import { createSystemClock } from '../adapters/clock/system.ts';
+import { cachingLookup } from '../adapters/dns/lookup.ts';
 import { identityFile } from '../adapters/etcd/identity-file.ts';
 import { createEtcdDcs } from '../adapters/etcd/store.ts';
 import { createGuard } from '../adapters/guard/guard.ts';
@@ -184,8 +185,9 @@ async function createParts(path: string | null, loaded: LoadResult, env: NodeJS.
   const { local } = loaded;
   const clock = createSystemClock();
   const settings = createSettingsSource({ path, env, loaded, log });
-  const peers = createPeers({ settings: () => settings.local(), log, clock });
-  const links = createLinks({ settings: () => settings.local(), tls: () => peers.tls(), clock, log });
+  const lookup = cachingLookup(clock);
+  const peers = createPeers({ settings: () => settings.local(), log, clock, lookup });
+  const links = createLinks({ settings: () => settings.local(), tls: () => peers.tls(), clock, lookup, log });
   const dcs = createEtcdDcs({
     settings: local.etcd,
     scope: local.scope,

@@ -31,7 +31,7 @@ async function roundOf(scene: Scene, before: Partial<Memory>) {
         throw new Error('does not answer');
       },
     },
-    peers: { ask: async () => new Map() },
+    peers: { prepare: () => undefined, ask: async () => new Map() },
     watchdog: { active: false, healthy: () => true },
     authority: new AuthorityCell({ bootMs: () => NOW_MS }, 30),
     lease: { failedBefore: () => false, keep: async () => false, renew: async () => {} },

@@ -49,7 +49,7 @@ export interface ObservePorts {
   readonly settings: Pick<SettingsSource, 'adopt' | 'current'>;
   readonly dcs: Pick<Dcs, 'bind' | 'read'>;
   readonly pg: Pick<Postgres, 'observe' | 'sourceHistory'>;
-  readonly peers: Pick<Peers, 'ask'>;
+  readonly peers: Pick<Peers, 'ask' | 'prepare'>;
   readonly watchdog: Pick<Watchdog, 'active' | 'healthy'>;
   readonly authority: AuthorityView;
   readonly lease: Pick<Lease, 'failedBefore' | 'keep' | 'renew'>;
@@ -196,9 +196,11 @@ function unlockedTimeoutMs({ clock, settings }: ObservePorts, { unlockedSinceMs 
  * replaced, or we may have to give up.
  */
 async function askPeers(ports: ObservePorts, o: Observation, memory: Memory): Promise<ReadonlyMap<string, PeerFacts> | null> {
-  if (!o.dcs.known || o.job !== null) return null;
+  if (!o.dcs.known) return null;
   const { view } = o.dcs;
+  ports.peers.prepare(view.members);
   const c = contextOf(o, memory);
+  if (o.job !== null && !(o.job.job.kind === 'handover' && diskHangs(c))) return null;
   // An agent that must take PostgreSQL down does not wait for any answer first.
   if (!c.paused && c.mayBeWritable && !c.mayLeadNow) return null;
   const mayOpen = o.pg.state === 'running' || (c.paused && o.requests.restart !== null);

@@ -26,6 +26,11 @@ export type Reached = Pick<Member, 'name' | 'apiUrl'>;
 
 export interface Peers {
   /**
+   * These may be asked soon, perhaps when no resolver answers any more: their host names are looked
+   * up now. Returns at once.
+   */
+  prepare(members: readonly Reached[]): void;
+  /**
    * Asks all in parallel; a peer that has not answered within the time is absent from the result.
    * Never throws.
    */

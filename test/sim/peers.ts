@@ -96,5 +96,6 @@ export function simPeers({ sim, net, name: me, gate, clock, find }: PeerParts): 
         );
       });
     });
-  return { ask, agree, close: () => undefined };
+  // Every machine finds the others without a resolver here.
+  return { prepare: () => undefined, ask, agree, close: () => undefined };
 }

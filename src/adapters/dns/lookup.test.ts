@@ -1,7 +1,7 @@
 import type { LookupAddress } from 'node:dns';
 import { describe, expect, it } from 'vitest';
-import { cachingLookup, type Resolve } from './dns-cache.ts';
-import { manualClock } from './testing.ts';
+import { manualClock } from '../etcd/testing.ts';
+import { cachingLookup, type Resolve } from './lookup.ts';
 
 function make() {
   const clock = manualClock();
@@ -22,6 +22,18 @@ describe('cachingLookup', () => {
     expect(await ask()).toEqual(one('10.0.0.1'));
     expect(await ask(false)).toBe('10.0.0.1');
     expect(pending).toHaveLength(0);
+  });
+
+  it('asks once for all that wait for the same name, and tells each what came of it', async () => {
+    const { pending, ask, one } = make();
+    const failed = [ask(), ask()];
+    expect(pending).toHaveLength(1);
+    pending.shift()!(Object.assign(new Error('timed out'), { code: 'EAI_AGAIN' }), []);
+    expect(await Promise.all(failed)).toEqual(['timed out', 'timed out']);
+    const later = [ask(), ask()];
+    expect(pending).toHaveLength(1);
+    pending.shift()!(null, one('10.0.0.1'));
+    expect(await Promise.all(later)).toEqual([one('10.0.0.1'), one('10.0.0.1')]);
   });
 
   it('refreshes in the background and keeps the old answer while the resolver is dead', async () => {

@@ -2,7 +2,8 @@
  * Name look-ups that outlive a dead resolver. Node asks the system for every new connection. A
  * resolver that hangs would then hang every call and more, because look-ups share a small thread
  * pool with file access. Known answers are used at once and refreshed behind the caller's back; a
- * failed refresh keeps the old answer. Ages as in docs/wire.md: 600 s, and 30 s after a failure.
+ * failed refresh keeps the old answer. Each name is looked up once at a time, however many wait for
+ * it. Ages as in docs/wire.md: 600 s, and 30 s after a failure.
  */
 import { type LookupAddress, lookup as systemLookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
@@ -17,12 +18,14 @@ interface Entry {
   refreshing: boolean;
 }
 
-export type Resolve = (host: string, done: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void) => void;
+type Waiter = (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void;
+export type Resolve = (host: string, done: Waiter) => void;
 
 const resolveBySystem: Resolve = (host, done) => systemLookup(host, { all: true }, done);
 
 export function cachingLookup(clock: Clock, resolve: Resolve = resolveBySystem): LookupFunction {
   const known = new Map<string, Entry>();
+  const waiting = new Map<string, Waiter[]>();
 
   const refresh = (host: string, entry: Entry) => {
     entry.refreshing = true;
@@ -47,10 +50,18 @@ export function cachingLookup(clock: Clock, resolve: Resolve = resolveBySystem):
       process.nextTick(give, entry.addresses);
       return;
     }
+    const waiter: Waiter = (error, addresses) => {
+      if (error || addresses.length === 0) callback(error ?? new Error(`no address for ${host}`), []);
+      else give(addresses);
+    };
+    const others = waiting.get(host);
+    if (others !== undefined) return void others.push(waiter);
+    const waiters = [waiter];
+    waiting.set(host, waiters);
     resolve(host, (error, addresses) => {
-      if (error || addresses.length === 0) return callback(error ?? new Error(`no address for ${host}`), []);
-      known.set(host, { addresses, refreshAtMs: clock.monotonicMs() + FRESH_MS, refreshing: false });
-      give(addresses);
+      waiting.delete(host);
+      if (!error && addresses.length > 0) known.set(host, { addresses, refreshAtMs: clock.monotonicMs() + FRESH_MS, refreshing: false });
+      for (const each of waiters) each(error, addresses);
     });
   };
 }

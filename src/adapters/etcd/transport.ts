@@ -8,7 +8,7 @@ import type { LookupFunction } from 'node:net';
 import type { EtcdSettings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { exchange, type HttpRequest, openRequest, reasonOf } from '../../support/http.ts';
-import { cachingLookup } from './dns-cache.ts';
+import { cachingLookup } from '../dns/lookup.ts';
 import { readTlsMaterial, sameMaterial, type TlsMaterial } from './tls.ts';
 
 export interface Exchange {

@@ -1,7 +1,8 @@
+import { lookup } from 'node:dns';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type LookupFunction, type Server as TcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
@@ -10,6 +11,7 @@ import { aMember, restSettings } from '../../../test/fixtures/agent.ts';
 import { type Certificate, CertificateWorkshop } from '../../../test/fixtures/certificates.ts';
 import { keptLog, realClock } from '../../../test/fixtures/operator-port.ts';
 import type { CtlSettings } from '../../core/settings.ts';
+import { cachingLookup } from '../dns/lookup.ts';
 import { createPeers, type HttpPeers } from './http-peers.ts';
 
 const servers: (Server | TcpServer)[] = [];
@@ -39,10 +41,49 @@ async function listen(server: Server | TcpServer): Promise<number> {
 
 const serve = (listener: RequestListener) => listen(createServer(listener));
 const memberAt = (name: string, port: number, scheme = 'http') => aMember(name, { apiUrl: `${scheme}://127.0.0.1:${port}/patroni` });
-const make = (over: Partial<CtlSettings> = {}) => {
-  peers = createPeers({ settings: () => ({ ctl: { ...ctl, ...over }, restapi: restSettings() }), log: keptLog(), clock: realClock });
+const make = (over: Partial<CtlSettings> = {}, find: LookupFunction = lookup) => {
+  const settings = () => ({ ctl: { ...ctl, ...over }, restapi: restSettings() });
+  peers = createPeers({ settings, log: keptLog(), clock: realClock, lookup: find });
   return peers;
 };
+
+test('a member that is known by its host name is found although the resolver is gone meanwhile', async () => {
+  let isResolverThere = true;
+  const asked: string[] = [];
+  const find = cachingLookup(realClock, (host, done) => {
+    asked.push(host);
+    if (isResolverThere) done(null, [{ address: '127.0.0.1', family: 4 }]);
+  });
+  const { port } = new URL(memberAt('b', await serve((_, response) => response.end(BODY))).apiUrl!);
+  const member = aMember('b', { apiUrl: `http://node-b.test:${port}/patroni` });
+  const asking = make({}, find);
+  asking.prepare([member, memberAt('c', 1)]);
+  isResolverThere = false;
+  expect([...(await asking.ask([member], { timeoutMs: 3000 })).keys()]).toEqual(['b']);
+  expect(asked).toEqual(['node-b.test']);
+});
+
+test('an answer that comes too late is no answer, but its connection serves the next question', async () => {
+  let connections = 0;
+  let answerFirst = () => {};
+  const server = createServer((_, response) => {
+    if (connections === 1) answerFirst = () => response.end(BODY);
+    else response.end(BODY);
+  });
+  server.on('connection', () => (connections += 1));
+  const member = memberAt('b', await listen(server));
+  const asking = make();
+  expect((await asking.ask([member], { timeoutMs: 100 })).size).toBe(0);
+  answerFirst();
+  answerFirst = () => {};
+  // The answer is on its way through the loopback.
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+  const next = asking.ask([member], { timeoutMs: 3000 });
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+  answerFirst();
+  expect((await next).size).toBe(1);
+  expect(connections).toBe(1);
+});
 
 test('asks all at once; a peer that is silent, broken or gone is absent, and costs no more than the time given', async () => {
   const good = await serve((_, response) => response.end(BODY));

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { Agent } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
+import { isIP, type LookupFunction } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import type { CtlSettings, RestSettings } from '../../core/settings.ts';
 import { readPeerBody } from '../../dialect/peer-body.ts';
@@ -22,6 +23,8 @@ export interface PeersOptions {
   readonly settings: () => { readonly ctl: CtlSettings; readonly restapi: RestSettings };
   readonly log: Log;
   readonly clock: Clock;
+  /** Of host names; shared with whoever else speaks to the members. */
+  readonly lookup: LookupFunction;
 }
 
 export interface HttpPeers extends Peers {
@@ -42,6 +45,13 @@ interface Connections {
 const MAX_BODY_BYTES = 1024 * 1024;
 const USER_AGENT = `Patroni/${DIALECT_VERSION} (Regent)`;
 const FAILSAFE_TRIES = 2;
+/**
+ * For so long an answer may still come in that nobody waits for any more: by then the connection
+ * stands, and the next question needs one round trip only. Members ask each other when something
+ * has happened, so the first question is always on a new connection, of two round trips, or three
+ * with TLS.
+ */
+const OPENING_MS = 2000;
 /** Of an answer that refuses, for the log. */
 const MOST_WORDS = 100;
 
@@ -50,13 +60,20 @@ export function createPeers(options: PeersOptions): HttpPeers {
   const plain: Connections = { kept: new Agent({ keepAlive: true }), fresh: () => new Agent() };
   let tls = tlsOptions(options.settings());
   let secure = secureConnections(tls);
+  /** Members whose answer is late: one question at a time may outlast its asker. */
+  const late = new Set<string>();
+  const textOf = (member: Reached, timeoutMs: number): Promise<string> => {
+    const url = new URL(member.apiUrl ?? '');
+    const connections = url.protocol === 'https:' ? secure : plain;
+    const fetch = (ms: number) => fetchText(url, connections, ms, options);
+    if (late.has(member.name) || timeoutMs >= OPENING_MS) return fetch(timeoutMs);
+    late.add(member.name);
+    const answer = fetch(OPENING_MS).finally(() => late.delete(member.name));
+    return withinMs(answer, timeoutMs, options.clock);
+  };
   const ask = async (member: Reached, timeoutMs: number): Promise<PeerStatus | null> => {
     try {
-      const url = new URL(member.apiUrl ?? '');
-      const status = readPeerBody(
-        member.name,
-        parseJson(await fetchText(url, url.protocol === 'https:' ? secure : plain, timeoutMs, options.clock)),
-      );
+      const status = readPeerBody(member.name, parseJson(await textOf(member, timeoutMs)));
       if (status === null) options.log.debug(`${member.name} answers, but says nothing of its WAL position`);
       return status;
     } catch (error) {
@@ -73,7 +90,7 @@ export function createPeers(options: PeersOptions): HttpPeers {
       ...(authentication && { Authorization: basicAuth(authentication.username, authentication.password) }),
     };
     const agent = (url.protocol === 'https:' ? secure : plain).fresh();
-    return exchange(url, { method: 'POST', headers, body, agent }, { timeoutMs, maxBytes: MAX_BODY_BYTES });
+    return exchange(url, { method: 'POST', headers, body, agent, lookup: options.lookup }, { timeoutMs, maxBytes: MAX_BODY_BYTES });
   };
   /** Null: it agrees. An answer of any kind is not asked for again. */
   const refusalOf = async (apiUrl: string, body: string, timeoutMs: number): Promise<string | null> => {
@@ -89,6 +106,12 @@ export function createPeers(options: PeersOptions): HttpPeers {
     return failure;
   };
   return {
+    prepare(members) {
+      for (const { apiUrl } of members) {
+        const host = nameOf(apiUrl);
+        if (host !== null) options.lookup(host, { all: true }, () => {});
+      }
+    },
     async ask(members, { timeoutMs }) {
       const answers = await Promise.all(members.map((member) => ask(member, timeoutMs)));
       return new Map(answers.filter((answer) => answer !== null).map((answer) => [answer.name, answer]));
@@ -155,14 +178,38 @@ function pem(setting: string, path: string): Buffer {
  * The peer may have closed a kept connection in the very moment we use it, which says nothing of
  * the peer. So the request is tried once more on a fresh one, within the same deadline.
  */
-async function fetchText(url: URL, { kept, fresh }: Connections, timeoutMs: number, clock: Clock): Promise<string> {
+async function fetchText(url: URL, { kept, fresh }: Connections, timeoutMs: number, { clock, lookup }: PeersOptions): Promise<string> {
   const deadline = clock.monotonicMs() + timeoutMs;
+  const fetchOnce = async (agent: Agent, ms: number) =>
+    (await exchange(url, { agent, headers: { 'User-Agent': USER_AGENT }, lookup }, { timeoutMs: ms, maxBytes: MAX_BODY_BYTES })).text;
   try {
-    return await fetchOnce(url, kept, timeoutMs);
+    return await fetchOnce(kept, timeoutMs);
   } catch (error) {
     if (!(error instanceof HttpFailure && error.stale)) throw error;
-    return await fetchOnce(url, fresh(), Math.max(1, deadline - clock.monotonicMs()));
+    return await fetchOnce(fresh(), Math.max(1, deadline - clock.monotonicMs()));
   }
+}
+
+/** Rejects when the time is up; what comes of it later is of no interest. */
+function withinMs<T>(answer: Promise<T>, ms: number, clock: Clock): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.timer(ms, () => reject(new Error(`no answer within ${ms} ms`)));
+    answer.finally(cancel).then(resolve, reject);
+  });
+}
+
+const names = new Map<string, string | null>();
+
+/** Null: it is an address, or nothing that could be looked up. Members keep theirs for long. */
+function nameOf(apiUrl: string | null): string | null {
+  if (apiUrl === null) return null;
+  let name = names.get(apiUrl);
+  if (name === undefined) {
+    const host = URL.canParse(apiUrl) ? new URL(apiUrl).hostname : '';
+    name = host === '' || isIP(host.replace(/^\[|\]$/g, '')) !== 0 ? null : host;
+    names.set(apiUrl, name);
+  }
+  return name;
 }
 
 /**
@@ -170,9 +217,4 @@ async function fetchText(url: URL, { kept, fresh }: Connections, timeoutMs: numb
  */
 function failsafeBody({ name, connUrl, apiUrl, slots, ttlSeconds }: FailsafeQuestion): JsonObject {
   return { name, conn_url: connUrl, api_url: apiUrl, slots, ttl: ttlSeconds };
-}
-
-async function fetchOnce(url: URL, agent: Agent, timeoutMs: number): Promise<string> {
-  const headers = { 'User-Agent': USER_AGENT };
-  return (await exchange(url, { agent, headers }, { timeoutMs, maxBytes: MAX_BODY_BYTES })).text;
 }

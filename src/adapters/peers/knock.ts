@@ -1,5 +1,5 @@
 /** Tries a port on a fresh connection: what a host's kernel says of a process. */
-import { connect, type Socket } from 'node:net';
+import { connect, type LookupFunction, type Socket } from 'node:net';
 import type { Clock } from '../../ports/clock.ts';
 import type { Knock } from '../../ports/links.ts';
 import { codeOf } from '../../support/errors.ts';
@@ -11,6 +11,7 @@ export interface KnockOptions {
   readonly say: Buffer | null;
   readonly timeoutMs: number;
   readonly clock: Clock;
+  readonly lookup: LookupFunction;
 }
 
 /**
@@ -20,9 +21,9 @@ export interface KnockOptions {
 export const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
 
 /** Never rejects. */
-export function knock({ host, port, say, timeoutMs, clock }: KnockOptions): Promise<Knock> {
+export function knock({ host, port, say, timeoutMs, clock, lookup }: KnockOptions): Promise<Knock> {
   return new Promise((resolve) => {
-    const socket = connect({ host, port });
+    const socket = connect({ host, port, lookup });
     const end = (result: Knock) => {
       cancel();
       socket.destroy();

@@ -1,5 +1,6 @@
 /** Opens a link: an HTTP request with `Upgrade`, at the address of the member's REST API. */
 import type { OutgoingHttpHeaders } from 'node:http';
+import type { LookupFunction } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../ports/clock.ts';
 import { openRequest, reasonOf, type TlsOptions } from '../../support/http.ts';
@@ -21,12 +22,13 @@ export interface DialOptions {
   readonly headers: OutgoingHttpHeaders;
   readonly tls: TlsOptions;
   readonly clock: Clock;
+  readonly lookup: LookupFunction;
   /** Gives the try up. */
   readonly signal: AbortSignal;
 }
 
 /** Never rejects. */
-export function dial({ url, headers, tls, clock, signal }: DialOptions): Promise<Dialed> {
+export function dial({ url, headers, tls, clock, lookup, signal }: DialOptions): Promise<Dialed> {
   return new Promise((resolve) => {
     const end = (dialed: Dialed) => {
       cancelConnecting();
@@ -37,7 +39,7 @@ export function dial({ url, headers, tls, clock, signal }: DialOptions): Promise
     };
     const fail = (reason: string) => end({ kind: 'failed', reason });
     const giveUp = () => fail('given up');
-    const request = openRequest(url, { headers: { ...headers, connection: 'Upgrade', upgrade: LINK_PROTOCOL }, tls });
+    const request = openRequest(url, { headers: { ...headers, connection: 'Upgrade', upgrade: LINK_PROTOCOL }, tls, lookup });
     const cancelConnecting = clock.timer(CONNECT_MS, () => fail(`no connection within ${CONNECT_MS} ms`));
     const cancelDialing = clock.timer(DIAL_MS, () => fail(`no answer within ${DIAL_MS} ms`));
     signal.addEventListener('abort', giveUp, { once: true });

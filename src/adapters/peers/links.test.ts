@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -177,6 +178,7 @@ describe('TLS', () => {
       settings: () => ({ ctl: { ...plainCtl, ...own }, restapi: restSettings() }),
       log: keptLog(),
       clock: realClock,
+      lookup,
     });
     try {
       const b = await make('b', {

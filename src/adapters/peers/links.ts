@@ -5,6 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { OutgoingHttpHeaders } from 'node:http';
+import type { LookupFunction } from 'node:net';
 import type { Member } from '../../core/cluster.ts';
 import { sourceOf } from '../../core/context.ts';
 import type { LocalSettings } from '../../core/settings.ts';
@@ -27,6 +28,8 @@ export interface LinksOptions {
   /** What links to https addresses are encrypted with, likewise. */
   readonly tls: () => TlsOptions;
   readonly clock: Clock;
+  /** Of host names; shared with whoever else speaks to the members. */
+  readonly lookup: LookupFunction;
   readonly log: Log;
 }
 
@@ -44,7 +47,7 @@ interface Outgoing {
 }
 
 export function createLinks(options: LinksOptions): SocketLinks {
-  const { clock, log, settings } = options;
+  const { clock, log, lookup, settings } = options;
   const process = randomUUID();
   const outgoing = new Map<string, Outgoing>();
   let listener: LinkListener | null = null;
@@ -73,11 +76,11 @@ export function createLinks(options: LinksOptions): SocketLinks {
     },
     async knockAgent(member, { timeoutMs }) {
       const url = apiOf(member);
-      return url === null ? 'silent' : knock({ ...placeOf(url), say: null, timeoutMs, clock });
+      return url === null ? 'silent' : knock({ ...placeOf(url), say: null, timeoutMs, clock, lookup });
     },
     async knockPostgres(member, { timeoutMs }) {
       const source = sourceOf(member);
-      return source === null ? 'silent' : knock({ host: source.host, port: source.port, say: SSL_REQUEST, timeoutMs, clock });
+      return source === null ? 'silent' : knock({ host: source.host, port: source.port, say: SSL_REQUEST, timeoutMs, clock, lookup });
     },
     close() {
       isClosed = true;
@@ -88,14 +91,14 @@ export function createLinks(options: LinksOptions): SocketLinks {
   };
 }
 
-function makeLink({ settings, tls, clock, log }: LinksOptions, process: string, name: string, url: URL): OutgoingLink {
+function makeLink({ settings, tls, clock, lookup, log }: LinksOptions, process: string, name: string, url: URL): OutgoingLink {
   let told: string | null = null;
   return new OutgoingLink({
     clock,
     dial: async (n, signal) => {
       try {
         const headers = openingHeaders(settings(), name, `${process}.${n}`);
-        return await dial({ url: new URL('/link', url), headers, tls: tls(), clock, signal });
+        return await dial({ url: new URL('/link', url), headers, tls: tls(), clock, lookup, signal });
       } catch (error) {
         return { kind: 'failed', reason: ensureError(error).message };
       }
