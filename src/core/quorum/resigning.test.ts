@@ -49,6 +49,12 @@ describe('a leader resigns', () => {
     expect(since({ pg: hanging(10) }, before)).toBeNull();
   });
 
+  it('while a handover waits for a checkpoint that the disk does not finish', () => {
+    const handover = { job: { kind: 'handover', action: 'switchover', candidate: 'b' }, sinceMs: NOW_MS - 9000 } as unknown as Scene['job'];
+    expect(since({ pg: hanging(5000), job: handover! })).toBe(NOW_MS);
+    expect(since({ pg: hanging(4999), job: handover! })).toBeNull();
+  });
+
   it.each<[string, Scene]>([
     ['where the lease is the fence', { settings: settings('a') }],
     ['in a pause', { settings: settings('a', { dynamic: { synchronousMode: 'quorum', pause: true } }) }],

@@ -24,7 +24,9 @@ function cannotServe(c: Context): boolean {
  */
 export function resigningSince(c: Context): number | null {
   const { view, m, o } = c;
-  const leads = c.lockMine && c.mayLeadNow && !c.paused && o.job === null;
+  // A handover waits for its checkpoint, which waits for the disk.
+  const isFree = o.job === null || (o.job.job.kind === 'handover' && diskHangs(c));
+  const leads = c.lockMine && c.mayLeadNow && !c.paused && isFree;
   if (view === null || !leads || quorumFence(view, o.settings.dynamic) === null || !cannotServe(c)) return null;
   return m.resigningSinceMs ?? (possibleSuccessors(c, view, {}).length > 0 ? o.nowMs : null);
 }
