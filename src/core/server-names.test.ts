@@ -21,6 +21,7 @@ describe('a name as PostgreSQL carries it', () => {
 
   it('may be the same for two members: then it means neither', () => {
     expect(carriedClashes(['a', `${long}1`, `${long}2`, 'é'])).toEqual([[`${long}1`, `${long}2`]]);
+    expect(carriedClashes(['db', 'c', 'DB'])).toEqual([['DB', 'db']]);
     const facts = sql({ replication: [walsender(long.slice(0, 63))] });
     const cluster = view({ members: [member(`${long}1`), member(`${long}2`)] });
     expect(withMemberNames(facts, cluster).replication[0]?.applicationName).toBe(long.slice(0, 63));

@@ -44,7 +44,7 @@ export function carriedSyncNames(value: string, serverVersion: number): string {
 
 /** Groups of members that PostgreSQL cannot tell apart; empty when all is well. */
 export function carriedClashes(names: readonly string[]): string[][] {
-  if (names.every((name) => PLAIN.test(name))) return [];
+  if (names.every((name) => PLAIN.test(name)) && new Set(names.map((name) => name.toLowerCase())).size === names.length) return [];
   const groups = new Map<string, string[]>();
   for (const name of [...new Set(names)].sort()) {
     const key = carriedOld(name).toLowerCase();

@@ -6,6 +6,7 @@
  * promises the old primary cannot acknowledge another commit, and one of those that promised has
  * every commit that it did acknowledge. The most advanced of them takes the leader key.
  */
+import { sameName } from '../cluster.ts';
 import type { Context } from '../context.ts';
 import { type Answer, type DrawnTable, onlyAnswer, type Row } from '../decision-table.ts';
 import { standsBy } from '../failsafe.ts';
@@ -54,13 +55,16 @@ function factsOf(c: Context, seen: Watched): TakeOverFacts {
     ...seen,
     c,
     peers,
-    missing: [...own, ...voters.filter((peer) => misses(fence, peer)).map(({ name }) => name)].sort(),
+    missing: distinct([...own, ...voters.filter((peer) => misses(fence, peer)).map(({ name }) => name)]).sort(),
     hearing: peers.filter((peer) => !misses(fence, peer)).map(({ name }) => name),
-    promised: c.fenced ? [c.me, ...promised].sort() : promised,
+    promised: distinct(c.fenced ? [c.me, ...promised] : promised).sort(),
     hasPromised: c.fenced,
     race: raceVerdict(amongPromised(c, promised)),
   };
 }
+
+/** PostgreSQL takes names that differ in case alone for one: they confirm for one another. */
+const distinct = (names: readonly string[]) => names.filter((name, at) => names.findIndex((other) => sameName(other, name)) === at);
 
 /** The positions of the others may still move, and whoever has not promised has no part in it. */
 function amongPromised(c: Context, promised: readonly string[]): Context {
