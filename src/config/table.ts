@@ -225,7 +225,10 @@ export const localTable = {
     { open: true },
     tagKeys,
   ),
-  router: freeMap('Settings of `regent router`; agents pass over them: `haproxy_socket` (an absolute path, required), `primary_backend` (`postgres_primary`), `reconcile_interval` (5 s).', { as: [] }),
+  router: freeMap(
+    'Settings of `regent router`; agents pass over them: `haproxy_socket` (an absolute path, required), `primary_backend` (`postgres_primary`), `reconcile_interval` (5 s).',
+    { as: [] },
+  ),
   thread_pool_size: whole(IGNORED_DOC, { min: 1, example: 5 }, { ...IGNORED, env: 'THREAD_POOL_SIZE', envKind: 'text' }),
   thread_stack_size: whole(IGNORED_DOC, { min: 1, unit: 'B', example: 524_288 }, { ...IGNORED, env: 'THREAD_STACK_SIZE', envKind: 'text' }),
 };
