@@ -72,7 +72,7 @@ export function contextOf(o: Observation, m: Memory): Context {
   const isPrimary = sql !== null && !sql.inRecovery;
   const isStandby = sql?.inRecovery === true;
   const promoting = o.job?.job.kind === 'promote';
-  // A signal file stays until the end of a promotion; without an answer it is the best evidence
+  // standby.signal stays until the end of a promotion; without an answer it is the best evidence
   // there is.
   const notWritable = !promoting && (sql === null ? pg.standbySignal : isStandby);
   const unadopted = isUnadopted(o, authority, lockMine, view);

@@ -37,6 +37,13 @@ describe('the guard’s deadline moves on with the voters’ word', () => {
   });
 });
 
+it('a silent server with recovery.signal alone may be open for writes, and keeps its guard', () => {
+  const mayWrite = (over: Parameters<typeof pg.starting>[0]) =>
+    contextOf(observation({ pg: { ...pg.starting(over), state: 'unresponsive' } }), memory()).mayBeWritable;
+  expect(mayWrite({ standbySignal: true })).toBe(false);
+  expect(mayWrite({ recoverySignal: true })).toBe(true);
+});
+
 it('a deadline that rests on the voters’ word is no cover while a lease is being asked for', () => {
   const { authority } = observation();
   const guard = (basis: 'lease' | 'vouchers') => ({ ...authority, guard: { ...authority.guard, deadlineMs: 1, basis } });

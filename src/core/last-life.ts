@@ -6,6 +6,7 @@ import { writtenEnd } from './divergence.ts';
 export const wasPrimary = (c: Context): boolean =>
   c.o.pg.baseBackup === undefined &&
   !c.o.pg.standbySignal &&
+  c.o.pg.recoverySignal === undefined &&
   !/recovery$/.test((c.o.pg.control?.state ?? '').replace('in crash recovery', 'crash'));
 
 /**

@@ -57,8 +57,14 @@ export interface PostgresFacts {
    * that record.
    */
   readonly timelineFingerprint?: string;
-  /** A standby.signal or recovery.signal lies in the data directory. */
+  /** A standby.signal lies in the data directory: a server there opens for writes by no means. */
   readonly standbySignal: boolean;
+  /**
+   * Only a recovery.signal lies there. A server that starts with it recovers, and then opens for
+   * writes by itself; one that runs may have opened long ago, because PostgreSQL removes the file
+   * only if it began with it.
+   */
+  readonly recoverySignal?: true;
   /**
    * A server runs, and no agent has written its configuration yet: it was somebody's before, and is
    * until it is adopted. Absent: not so.

@@ -18,7 +18,6 @@ import { shellWords } from '../../support/shell-words.ts';
 import { fileMode, readText, removeFile, writeFileAtomic } from './atomic-file.ts';
 import { optionArguments } from './binary-options.ts';
 import { restoreConfigFiles } from './conf-backup.ts';
-import { removeSignalFiles } from './conf-writer.ts';
 import { provideConfigDir } from './config-dir.ts';
 import { methodArguments } from './custom-method.ts';
 import { inspectDataDir, makeDataDirectory, markIncomplete, removeDataDir, removeIfEmpty } from './data-dir.ts';
@@ -29,6 +28,7 @@ import { isMarkEntry } from './marks.ts';
 import { binary, programMajor } from './programs.ts';
 import { createReplicationRoles, createSuperuser } from './roles.ts';
 import { scratchDirectory } from './scratch.ts';
+import { removeSignalFiles } from './signal-files.ts';
 import { lendDirectory, settleWork, workDirectory } from './staging.ts';
 
 /**

@@ -10,7 +10,7 @@ import { sleep } from '../../ports/clock.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { lastLines } from '../../support/exec.ts';
-import { readText, writeFileAtomic } from './atomic-file.ts';
+import { readText } from './atomic-file.ts';
 import { basebackupForbidden, optionArguments } from './binary-options.ts';
 import { provideConfigDir } from './config-dir.ts';
 import { runCustomMethod } from './custom-method.ts';
@@ -30,6 +30,7 @@ import { keepMade, noteMade, removeMade, removeOldWal } from './made-elsewhere.t
 import { forgetKeptBase, settleBase } from './own-base.ts';
 import { programConnection } from './passfile.ts';
 import { binary, programMajor } from './programs.ts';
+import { beStandby } from './signal-files.ts';
 import { removeSocketFiles } from './sockets.ts';
 import { lendDirectory, settleWork, workDirectory } from './staging.ts';
 
@@ -205,7 +206,7 @@ async function finish(deps: Deps, method: string, timeoutMs: number): Promise<vo
   }
   await settleBase(settings, deps.log, owner);
   await removeSocketFiles(dataDir);
-  await writeFileAtomic(join(dataDir, 'standby.signal'), '', { mode: 0o600, owner: owner ?? undefined });
+  await beStandby(deps);
   if (method !== BASEBACKUP) {
     const result = await deps.run(binary(settings, 'initdb'), ['--sync-only', `--pgdata=${dataDir}`], { timeoutMs });
     if (result.code !== 0)

@@ -12,8 +12,9 @@ import type { ServerRole } from '../../core/effects.ts';
 import type { Settings } from '../../core/settings.ts';
 import { parseConf } from '../../pgconf/guc.ts';
 import type { RunResult } from '../../support/exec.ts';
-import { ConfWriter, removeSignalFiles } from './conf-writer.ts';
+import { ConfWriter } from './conf-writer.ts';
 import { besidePath } from './marks.ts';
+import { removeSignalFiles } from './signal-files.ts';
 
 const PRIMARY: ServerRole = { kind: 'primary' };
 const STANDBY: ServerRole = { kind: 'standby', source: { name: 'pg-2', host: '10.0.0.12', port: 5432 } };
@@ -79,6 +80,13 @@ describe('a standby', () => {
     expect(conf()['max_connections']).toBe('300');
     expect(names(await write(STANDBY))).toEqual(['data/postgresql.conf']);
     expect(conf()['max_connections']).toBe('100');
+  });
+
+  test('has no other signal file, which PostgreSQL would leave there after a promotion', async () => {
+    writeFileSync(path('recovery.signal'), '');
+    await write(STANDBY);
+    expect(existsSync(path('standby.signal'))).toBe(true);
+    expect(existsSync(path('recovery.signal'))).toBe(false);
   });
 
   test("keeps its signal when a primary's files are written over it; only removeSignalFiles removes it", async () => {

@@ -35,6 +35,7 @@ import { exists, type InPlaceNote, type WriteOptions } from './file-steps.ts';
 import { flattened } from './flatten.ts';
 import { checkGucs } from './guc-check.ts';
 import { writePassfile } from './passfile.ts';
+import { RECOVERY } from './signal-files.ts';
 
 export interface WriteOutcome {
   readonly changed: boolean;
@@ -134,6 +135,8 @@ export class ConfWriter {
     const { configDir, dataDir, pgpass } = settings.postgresql;
     if (role.kind === 'standby') {
       await put(join(dataDir, 'standby.signal'), '');
+      // Beside the other PostgreSQL does not see it, and leaves it there after a promotion.
+      await tried(async () => void (await removeFile(join(dataDir, RECOVERY))));
       const { source } = role;
       // Before the file that names it.
       if (source) await tried(async () => void ((await writePassfile(settings, [source], this.#ways(dataDir))) && changed.push(pgpass)));
@@ -294,13 +297,4 @@ async function makeDirectories(settings: Settings, main: Gucs, deps: WriterDeps)
       deps.log.warning(`${path} is missing and could not be created`, { reason: ensureError(error).message });
     }
   }
-}
-
-/**
- * Takes standby.signal and recovery.signal away, durably, so that the next start is a primary's.
- * Only for a directory that was a primary's when it stopped: one that was a standby's would go on
- * writing its source's timeline.
- */
-export async function removeSignalFiles(settings: Settings): Promise<void> {
-  for (const name of ['standby.signal', 'recovery.signal']) await removeFile(join(settings.postgresql.dataDir, name));
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -33,6 +33,8 @@ test('the state of a directory', async () => {
   expect(await inspectDataDir(dataDir)).toMatchObject({ state: 'valid', major: 15, standbySignal: false });
   writeFileSync(join(dataDir, 'standby.signal'), '');
   expect(await inspectDataDir(dataDir)).toMatchObject({ state: 'valid', standbySignal: true });
+  renameSync(join(dataDir, 'standby.signal'), join(dataDir, 'recovery.signal'));
+  expect(await inspectDataDir(dataDir)).toMatchObject({ standbySignal: false, recoverySignal: true });
   rmSync(join(dataDir, 'global', 'pg_control'));
   expect((await inspectDataDir(dataDir)).state).toBe('foreign');
 });

@@ -25,6 +25,8 @@ export interface DataDirFacts {
   readonly incompleteWork: IncompleteWork | null;
   readonly major: number | null;
   readonly standbySignal: boolean;
+  /** recovery.signal lies there, and no standby.signal. */
+  readonly recoverySignal?: true;
   /** Text of backup_label, where there is one. */
   readonly backupLabel?: string;
   /** Of a foreign one: what lies in it, except what this agent put there. */
@@ -51,7 +53,7 @@ export async function clearIncomplete(dataDir: string): Promise<void> {
 export async function inspectDataDir(dataDir: string): Promise<DataDirFacts> {
   const nothing = { incompleteWork: null, major: null, standbySignal: false };
   try {
-    const [incompleteWork, version, control, signals, label] = await Promise.all([
+    const [incompleteWork, version, control, [standbySignal, recoverySignal], label] = await Promise.all([
       readMarker(dataDir),
       readText(join(dataDir, 'PG_VERSION')),
       exists(join(dataDir, 'global', 'pg_control')),
@@ -59,7 +61,13 @@ export async function inspectDataDir(dataDir: string): Promise<DataDirFacts> {
       readText(join(dataDir, 'backup_label')),
     ]);
     const major = version === null ? null : parseMajor(version);
-    const facts = { incompleteWork, major, standbySignal: signals.includes(true), ...(label === null ? {} : { backupLabel: label }) };
+    const facts = {
+      incompleteWork,
+      major,
+      standbySignal,
+      ...(recoverySignal && !standbySignal ? { recoverySignal: true as const } : {}),
+      ...(label === null ? {} : { backupLabel: label }),
+    };
     // A whole cluster is what 'publication' speaks of: where there is nothing at all, it speaks of
     // one that was taken away.
     const gone = incompleteWork === 'publication' && major === null && !control && (await emptyOrForeign(dataDir)).state === 'missing';

@@ -110,6 +110,7 @@ export class Probe {
       control: alive === null && unexplained === null && control !== null ? controlFacts(control) : null,
       localHistory,
       standbySignal: directory.standbySignal,
+      ...(directory.recoverySignal ? { recoverySignal: true } : {}),
       // Only a start writes another word there, and a postmaster that is stopping never starts
       // again.
       ...(alive !== null && ending && control?.state === 'shut down' ? { closed: true } : {}),

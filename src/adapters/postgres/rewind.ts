@@ -16,7 +16,6 @@ import { removeAbandoned } from './abandoned-timelines.ts';
 import { readText, removeFile, writeFileAtomic } from './atomic-file.ts';
 import { parseBackupLabel } from './backup-label.ts';
 import { optionArguments } from './binary-options.ts';
-import { removeSignalFiles } from './conf-writer.ts';
 import { isContained } from './contained.ts';
 import { type ControlData, ControlDataReader } from './control-data.ts';
 import { clearIncomplete, type DataDirFacts, inspectDataDir, markIncomplete } from './data-dir.ts';
@@ -30,6 +29,7 @@ import { programConnection } from './passfile.ts';
 import { binary } from './programs.ts';
 import { rewindFailure } from './rewind-failure.ts';
 import { rewindCredentials, settleSource } from './rewind-source.ts';
+import { beStandby, removeSignalFiles } from './signal-files.ts';
 import { refuseSocketInSource, removeSocketFiles } from './sockets.ts';
 import { askSourceHistory } from './source-history.ts';
 import { askFingerprint, hasTimeline, readFingerprint } from './timeline-fingerprint.ts';
@@ -104,9 +104,6 @@ const halfRewound = (source: Source) =>
       mend: 'reinitialize the member',
     },
   );
-
-const beStandby = (deps: Deps): Promise<unknown> =>
-  writeFileAtomic(join(deps.settings.postgresql.dataDir, 'standby.signal'), '', { mode: 0o600, owner: deps.runAs ?? undefined });
 
 /** History that was given up must not lead the standby back to it. */
 async function finish(deps: Deps, history: SourceHistory): Promise<void> {

@@ -116,7 +116,7 @@ export const notInitialized: Section = {
     {
       id: 'data.standby-uninitialized',
       situation: 'this node has the data of a standby',
-      when: (c) => mayInitialize(c) && (c.isStandby || (c.stopped && c.o.pg.standbySignal)),
+      when: (c) => mayInitialize(c) && (c.isStandby || (c.stopped && (c.o.pg.standbySignal || c.o.pg.recoverySignal === true))),
       ask: () => ({ watchMembers: true }),
       because:
         'this node has a standby’s data, and cluster {scope} is not initialized in etcd. Start the primary’s agent first. If scope or namespace is misspelt or was renamed, correct it. If etcd was emptied, run regent etcd-replaced --initialize FILE on the node that led last',
