@@ -175,9 +175,10 @@ export async function setSynchronousNames(server: LocalServer, names: string | n
     }
     if (changed || before !== value) signalReload(server, postmaster);
     await until(server, deadline, options.signal, async () => (await currentNames(client)).names === value);
-    if (recovery || value === '') return;
+    if (value === '') return;
+    // In recovery too: a promotion may follow at once.
     if (before === '') await untilCheckpointerKnows(server, client, deadline, options.signal);
-    if (before !== value) await askStandbysAgain(server, client, value, options.signal);
+    if (!recovery && before !== value) await askStandbysAgain(server, client, value, options.signal);
   });
 }
 
