@@ -16,13 +16,16 @@ import { type ServerTls, serverTls } from './support/tls.ts';
 let cluster: Cluster;
 let watch: CommandLineWatch;
 let tls: ServerTls;
+/** It refuses a connection that sets its parameters as no superuser: the rewind user is none. */
+const LOADED = { shared_preload_libraries: 'pg_stat_statements' };
+
 beforeAll(async () => {
   tls = serverTls('::1');
   cluster = await startCluster({
     start: false,
     host: () => '[::1]',
     // A crashed primary hands over at once, so that nobody has to wait for its lease.
-    dynamic: { synchronous_mode: null, primary_start_timeout: 0, postgresql: { parameters: tls.parameters } },
+    dynamic: { synchronous_mode: null, primary_start_timeout: 0, postgresql: { parameters: { ...tls.parameters, ...LOADED } } },
     local: () => ({
       postgresql: {
         authentication: {

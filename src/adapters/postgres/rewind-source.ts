@@ -73,6 +73,7 @@ export async function openSource(deps: Deps, source: Source, timeoutMs: number):
       port: source.port,
       database: settings.postgresql.database,
       credentials: rewindCredentials(deps),
+      ordinaryUser: true,
       applicationName: `${settings.local.name} rewind`,
       connectTimeoutMs: Math.min(timeoutMs, CONNECT_MS),
       queryTimeoutMs: timeoutMs,

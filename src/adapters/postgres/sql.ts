@@ -23,6 +23,11 @@ export interface ConnectOptions {
   readonly queryTimeoutMs: number;
   /** On the server's side, where that is another one. */
   readonly statementTimeoutMs?: number;
+  /**
+   * The user may be no superuser, and may set no more than anybody may: a server that has loaded
+   * pg_stat_statements refuses a connection that asks for more.
+   */
+  readonly ordinaryUser?: true;
   /** `name=value` settings of the session. search_path is pg_catalog unless given. */
   readonly settings?: Readonly<Record<string, string>>;
   /**
@@ -125,7 +130,6 @@ export function isTurnedAway(error: unknown): boolean {
  */
 const DEFENSES: Readonly<Record<string, string>> = {
   search_path: 'pg_catalog',
-  'pg_stat_statements.track': 'none',
   default_transaction_read_only: 'off',
   default_transaction_isolation: 'read committed',
   lock_timeout: '0',
@@ -133,12 +137,15 @@ const DEFENSES: Readonly<Record<string, string>> = {
   datestyle: 'ISO',
 };
 
+/** Only a superuser may set them. */
+const SUPERUSER_DEFENSES: Readonly<Record<string, string>> = { 'pg_stat_statements.track': 'none' };
+
 /**
  * Double-quoted where the words need it: PostgreSQL's own splitting of `options` knows backslashes
  * only.
  */
 function sessionOptions(options: ConnectOptions): string {
-  const settings = { ...DEFENSES, ...options.settings };
+  const settings = { ...DEFENSES, ...(options.ordinaryUser ? {} : SUPERUSER_DEFENSES), ...options.settings };
   return Object.entries(settings)
     .map(([name, value]) => `-c ${name}=${value.replace(/[\\ ]/g, '\\$&')}`)
     .join(' ');
