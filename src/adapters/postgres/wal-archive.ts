@@ -11,6 +11,9 @@ import type { Deps } from './deps.ts';
 import { binary } from './programs.ts';
 
 const READ_TIMEOUT_MS = 5000;
+/** Of one segment: an archive that hangs must not keep the node down. */
+const SEGMENT_TIMEOUT_MS = 60_000;
+const ALL_TIMEOUT_MS = 600_000;
 
 /**
  * A setting as the stopped server would have it; '' when it cannot be told (the server's own
@@ -29,12 +32,12 @@ export async function runningValue(deps: Deps, name: string, timeoutMs: number):
 }
 
 /**
- * Stops at the first segment that cannot be archived, with a warning: the rewind is worth more than
- * the old history's tail. Never throws.
+ * Stops at the first segment that cannot be archived in a minute, and after ten minutes in all, with
+ * a warning: the rewind is worth more than the old history's tail. Never throws.
  */
 export async function archiveReadySegments(deps: Deps, major: number, options: Bounded): Promise<number> {
   const { dataDir } = deps.settings.postgresql;
-  const deadline = deps.clock.monotonicMs() + options.timeoutMs;
+  const deadline = deps.clock.monotonicMs() + Math.min(options.timeoutMs, ALL_TIMEOUT_MS);
   let done = 0;
   try {
     const statusDir = join(dataDir, 'pg_wal', 'archive_status');
@@ -46,8 +49,9 @@ export async function archiveReadySegments(deps: Deps, major: number, options: B
       deps.log.warning('WAL that waits to be archived will be lost by the rewind', { segments: ready.length, archiveLibrary: library });
       return 0;
     }
+    deps.log.info('archiving the WAL of the old history that waits for it, before the rewind', { segments: ready.length });
     for (const status of ready) {
-      const leftMs = deadline - deps.clock.monotonicMs();
+      const leftMs = Math.min(SEGMENT_TIMEOUT_MS, deadline - deps.clock.monotonicMs());
       if (leftMs <= 0 || options.signal?.aborted) break;
       const segment = status.slice(0, -'.ready'.length);
       if (!(await archiveOne(deps, command, segment, { ...options, timeoutMs: leftMs }))) break;
