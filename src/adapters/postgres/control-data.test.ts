@@ -64,6 +64,10 @@ test('a standby with checksums', () => {
 });
 
 test.each([
+  [
+    'a wrong checksum, as 17 says it',
+    `pg_controldata: warning: calculated CRC checksum does not match value stored in control file\n${lines()}`,
+  ],
   ['a wrong checksum', `WARNING: Calculated CRC checksum does not match value stored in file.\n${lines()}`],
   ['a missing line', lines().replace(/^Latest checkpoint location:.*\n/m, '')],
   ['no number', lines({ 'max_connections setting': 'many' })],

@@ -26,7 +26,7 @@ export interface ControlData extends ControlFacts {
 /** Throws RegentError CONTROL_DATA_UNREADABLE. */
 export function parseControlData(text: string): ControlData {
   // A failed checksum is only a warning of the tool; what it then prints is noise.
-  if (/^WARNING:.*(CRC|checksum)/im.test(text)) throw unreadable('the checksum of global/pg_control is wrong');
+  if (/^(?:\S+: )?warning:.*(CRC|checksum)/im.test(text)) throw unreadable('the checksum of global/pg_control is wrong');
   const values = new Map<string, string>();
   for (const line of text.split('\n')) {
     const match = /^([^:]+):\s+(.*?)\s*$/.exec(line);
