@@ -13,6 +13,8 @@ let place: number;
 let through: Socket[];
 let said: string[];
 let occupied: () => void;
+/** As long as HAProxy takes to be told. */
+let announced: () => Promise<void>;
 let room: WaitingRoom;
 
 /** What the next occupation resolves. */
@@ -26,6 +28,7 @@ beforeEach(async () => {
   through = [];
   said = [];
   occupied = () => undefined;
+  announced = async () => undefined;
   front = createServer((client) => {
     const server = connect(place, '127.0.0.1');
     through.push(client);
@@ -42,6 +45,7 @@ beforeEach(async () => {
   room = createWaitingRoom({
     socketPath: join(directory, 'wait.sock'),
     announce: async (_host, port) => {
+      await announced();
       place = port;
     },
     clock: createSystemClock(),
@@ -55,6 +59,18 @@ afterEach(() => {
   for (const socket of through) socket.destroy();
   front.close();
   rmSync(directory, { recursive: true, force: true });
+});
+
+it('does not take the end of the place that it gives up for a loss, while HAProxy is told of the new one', async () => {
+  const first = nextOccupation();
+  room.open();
+  await first;
+  const renewed = nextOccupation();
+  const [before] = through;
+  announced = () => new Promise((resolve) => before!.once('close', () => setImmediate(resolve)));
+  room.renew();
+  await renewed;
+  expect(said).toEqual([]);
 });
 
 it('takes the place, and takes it again when it was lost or HAProxy is another', async () => {

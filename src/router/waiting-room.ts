@@ -71,9 +71,12 @@ class OccupiedRoom implements WaitingRoom {
     this.#cancel();
     this.#generation += 1;
     const generation = this.#generation;
-    this.#occupant?.destroy();
+    // Its end is meant, and no reason to try again.
+    const before = this.#occupant;
+    this.#occupant = null;
+    before?.destroy();
     this.#occupy().then(
-      () => this.#say(null),
+      () => generation === this.#generation && this.#say(null),
       (error: unknown) => generation === this.#generation && this.#lost(ensureError(error).message),
     );
   }
