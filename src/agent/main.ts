@@ -30,6 +30,12 @@ import { Agent } from './agent.ts';
 import { operatorPort } from './operator-port.ts';
 import type { Parts } from './parts.ts';
 
+/**
+ * Containers and virtual machines come back with other addresses. Each round looks them up anew,
+ * and goes on with the old ones only while the resolver does not answer.
+ */
+const MEMBER_FRESH_MS = 5000;
+
 const USAGE = `usage: regent agent [FILE]
 
 FILE is a Patroni configuration: a YAML file or a directory of them. Without it the PATRONI_* environment is the configuration.
@@ -185,7 +191,7 @@ async function createParts(path: string | null, loaded: LoadResult, env: NodeJS.
   const { local } = loaded;
   const clock = createSystemClock();
   const settings = createSettingsSource({ path, env, loaded, log });
-  const lookup = cachingLookup(clock);
+  const lookup = cachingLookup(clock, { freshMs: MEMBER_FRESH_MS });
   const peers = createPeers({ settings: () => settings.local(), log, clock, lookup });
   const links = createLinks({ settings: () => settings.local(), tls: () => peers.tls(), clock, lookup, log });
   const dcs = createEtcdDcs({

@@ -7,9 +7,9 @@ import { statusBody } from './status-body.ts';
 
 test('a peer reads an agent’s facts as the agent wrote them', () => {
   const read = (status: ReturnType<typeof aStatus>) =>
-    readPeerBody('x', parseJson(stringifyDefault(statusBody(status, aView(), someSettings()))));
+    readPeerBody(status.name, parseJson(stringifyDefault(statusBody(status, aView(), someSettings()))));
   expect(read(aStatus())).toEqual({
-    name: 'x',
+    name: 'pg-1',
     state: 'running',
     role: 'primary',
     inRecovery: false,
@@ -62,9 +62,12 @@ test('an agent’s facts about its WAL are read from their present place, from t
     replayLsn: 83886080n,
   };
   const told = statusBody(aReplicaStatus({ sql: aStandbySql({ replaying: true }), ...own }), aView(), someSettings());
-  expect(readPeerBody('x', told)).toMatchObject(wanted);
+  const { name } = aReplicaStatus();
+  expect(readPeerBody(name, told)).toMatchObject(wanted);
+  // Its address may have become another member's.
+  expect(readPeerBody('x', told)).toBeNull();
   const { wal, ...body } = told;
-  expect(readPeerBody('x', { ...body, xlog: wal! })).toMatchObject(wanted);
+  expect(readPeerBody(name, { ...body, xlog: wal! })).toMatchObject(wanted);
 });
 
 test('a body without WAL is no answer', () => {

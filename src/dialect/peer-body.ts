@@ -10,7 +10,7 @@ import type { JsonObject, JsonValue } from '../support/json.ts';
 import { readOwnWord } from './own-word.ts';
 
 export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
-  if (!isJsonObject(body)) return null;
+  if (!isJsonObject(body) || isOfAnother(name, body)) return null;
   // `xlog` is Patroni's. Regent's `wal` has the same and more; Regent of before had its own facts
   // in `xlog`, and an old Patroni its positions in `wal`.
   const told = body['wal'] ?? body['xlog'];
@@ -43,6 +43,12 @@ export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
     ...(inRecovery && replaying ? { replaying } : {}),
     ...(inRecovery && (attached || (body['cluster_unlocked'] !== true && word.fence === undefined)) ? { attached: true } : {}),
   };
+}
+
+/** The address may be another member's by now. An old Patroni does not say its name. */
+function isOfAnother(name: string, { patroni }: JsonObject): boolean {
+  const told = isJsonObject(patroni) ? patroni['name'] : undefined;
+  return typeof told === 'string' && told !== name;
 }
 
 function lockedOut(told: JsonValue | undefined): Pick<PeerFacts, 'lockedOut'> {

@@ -29,7 +29,7 @@ export interface Peers {
    * These may be asked soon, perhaps when no resolver answers any more: their host names are looked
    * up now. Returns at once.
    */
-  prepare(members: readonly Reached[]): void;
+  prepare(members: readonly Member[]): void;
   /**
    * Asks all in parallel; a peer that has not answered within the time is absent from the result.
    * Never throws.

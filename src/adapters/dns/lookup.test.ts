@@ -6,7 +6,7 @@ import { cachingLookup, type Resolve } from './lookup.ts';
 function make() {
   const clock = manualClock();
   const pending: Array<Parameters<Resolve>[1]> = [];
-  const lookup = cachingLookup(clock, (_host, done) => pending.push(done));
+  const lookup = cachingLookup(clock, { freshMs: 600_000, resolve: (_host, done) => pending.push(done) });
   const ask = (all = true) =>
     new Promise<unknown>((resolve) => lookup('etcd-1', { all }, (error, address) => resolve(error ? error.message : address)));
   const one = (address: string): LookupAddress[] => [{ address, family: 4 }];

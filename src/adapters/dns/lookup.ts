@@ -3,14 +3,19 @@
  * resolver that hangs would then hang every call and more, because look-ups share a small thread
  * pool with file access. Known answers are used at once and refreshed behind the caller's back; a
  * failed refresh keeps the old answer. Each name is looked up once at a time, however many wait for
- * it. Ages as in docs/wire.md: 600 s, and 30 s after a failure.
+ * it. After a failure the next try comes no sooner than 30 s later, as in Patroni.
  */
 import { type LookupAddress, lookup as systemLookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import type { Clock } from '../../ports/clock.ts';
 
-const FRESH_MS = 600_000;
 const RETRY_MS = 30_000;
+
+export interface LookupOptions {
+  /** So old may an answer be before it is refreshed. */
+  readonly freshMs: number;
+  readonly resolve?: Resolve;
+}
 
 interface Entry {
   addresses: LookupAddress[];
@@ -23,7 +28,7 @@ export type Resolve = (host: string, done: Waiter) => void;
 
 const resolveBySystem: Resolve = (host, done) => systemLookup(host, { all: true }, done);
 
-export function cachingLookup(clock: Clock, resolve: Resolve = resolveBySystem): LookupFunction {
+export function cachingLookup(clock: Clock, { freshMs, resolve = resolveBySystem }: LookupOptions): LookupFunction {
   const known = new Map<string, Entry>();
   const waiting = new Map<string, Waiter[]>();
 
@@ -31,7 +36,7 @@ export function cachingLookup(clock: Clock, resolve: Resolve = resolveBySystem):
     entry.refreshing = true;
     resolve(host, (error, addresses) => {
       entry.refreshing = false;
-      entry.refreshAtMs = clock.monotonicMs() + (error ? RETRY_MS : FRESH_MS);
+      entry.refreshAtMs = clock.monotonicMs() + (error ? RETRY_MS : freshMs);
       if (!error && addresses.length > 0) entry.addresses = addresses;
     });
   };
@@ -60,7 +65,7 @@ export function cachingLookup(clock: Clock, resolve: Resolve = resolveBySystem):
     waiting.set(host, waiters);
     resolve(host, (error, addresses) => {
       waiting.delete(host);
-      if (!error && addresses.length > 0) known.set(host, { addresses, refreshAtMs: clock.monotonicMs() + FRESH_MS, refreshing: false });
+      if (!error && addresses.length > 0) known.set(host, { addresses, refreshAtMs: clock.monotonicMs() + freshMs, refreshing: false });
       for (const each of waiters) each(error, addresses);
     });
   };

@@ -47,6 +47,9 @@ export interface Transport {
   close(): void;
 }
 
+/** An endpoint that has moved is asked in vain for so long; the others answer meanwhile. */
+const LOOKUP_FRESH_MS = 600_000;
+
 export class HttpTransport implements Transport {
   readonly #settings: EtcdSettings;
   readonly #lookup: LookupFunction;
@@ -55,7 +58,7 @@ export class HttpTransport implements Transport {
 
   constructor(settings: EtcdSettings, clock: Clock) {
     this.#settings = settings;
-    this.#lookup = cachingLookup(clock);
+    this.#lookup = cachingLookup(clock, { freshMs: LOOKUP_FRESH_MS });
     // Read now, so that a wrong path is an error at start and not an outage later.
     if (settings.cacert !== null || settings.cert !== null) this.#tls = this.#makeTls(readTlsMaterial(settings));
   }

@@ -11,7 +11,7 @@ import { aMember, restSettings } from '../../../test/fixtures/agent.ts';
 import { type Certificate, CertificateWorkshop } from '../../../test/fixtures/certificates.ts';
 import { keptLog, realClock } from '../../../test/fixtures/operator-port.ts';
 import type { CtlSettings } from '../../core/settings.ts';
-import { cachingLookup } from '../dns/lookup.ts';
+import { cachingLookup, type Resolve } from '../dns/lookup.ts';
 import { createPeers, type HttpPeers } from './http-peers.ts';
 
 const servers: (Server | TcpServer)[] = [];
@@ -50,17 +50,18 @@ const make = (over: Partial<CtlSettings> = {}, find: LookupFunction = lookup) =>
 test('a member that is known by its host name is found although the resolver is gone meanwhile', async () => {
   let isResolverThere = true;
   const asked: string[] = [];
-  const find = cachingLookup(realClock, (host, done) => {
+  const resolve: Resolve = (host, done) => {
     asked.push(host);
     if (isResolverThere) done(null, [{ address: '127.0.0.1', family: 4 }]);
-  });
+  };
+  const find = cachingLookup(realClock, { freshMs: 60_000, resolve });
   const { port } = new URL(memberAt('b', await serve((_, response) => response.end(BODY))).apiUrl!);
   const member = aMember('b', { apiUrl: `http://node-b.test:${port}/patroni` });
   const asking = make({}, find);
   asking.prepare([member, memberAt('c', 1)]);
   isResolverThere = false;
   expect([...(await asking.ask([member], { timeoutMs: 3000 })).keys()]).toEqual(['b']);
-  expect(asked).toEqual(['node-b.test']);
+  expect(asked.filter((host) => host.endsWith('.test'))).toEqual(['node-b.test']);
 });
 
 test('an answer that comes too late is no answer, but its connection serves the next question', async () => {

@@ -7,6 +7,7 @@ import { Agent } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
+import { sourceOf } from '../../core/context.ts';
 import type { CtlSettings, RestSettings } from '../../core/settings.ts';
 import { readPeerBody } from '../../dialect/peer-body.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -107,10 +108,8 @@ export function createPeers(options: PeersOptions): HttpPeers {
   };
   return {
     prepare(members) {
-      for (const { apiUrl } of members) {
-        const host = nameOf(apiUrl);
-        if (host !== null) options.lookup(host, { all: true }, () => {});
-      }
+      const hosts = members.flatMap((member) => [hostOf(member.apiUrl), sourceOf(member)?.host ?? '']);
+      for (const host of new Set(hosts)) if (host !== '' && isIP(host) === 0) options.lookup(host, { all: true }, () => {});
     },
     async ask(members, { timeoutMs }) {
       const answers = await Promise.all(members.map((member) => ask(member, timeoutMs)));
@@ -198,18 +197,17 @@ function withinMs<T>(answer: Promise<T>, ms: number, clock: Clock): Promise<T> {
   });
 }
 
-const names = new Map<string, string | null>();
+const hosts = new Map<string, string>();
 
-/** Null: it is an address, or nothing that could be looked up. Members keep theirs for long. */
-function nameOf(apiUrl: string | null): string | null {
-  if (apiUrl === null) return null;
-  let name = names.get(apiUrl);
-  if (name === undefined) {
-    const host = URL.canParse(apiUrl) ? new URL(apiUrl).hostname : '';
-    name = host === '' || isIP(host.replace(/^\[|\]$/g, '')) !== 0 ? null : host;
-    names.set(apiUrl, name);
+/** '': there is none. Kept, because members keep theirs for long. */
+function hostOf(apiUrl: string | null): string {
+  if (apiUrl === null) return '';
+  let host = hosts.get(apiUrl);
+  if (host === undefined) {
+    host = URL.canParse(apiUrl) ? new URL(apiUrl).hostname.replace(/^\[|\]$/g, '') : '';
+    hosts.set(apiUrl, host);
   }
-  return name;
+  return host;
 }
 
 /**
