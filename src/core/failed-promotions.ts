@@ -28,10 +28,11 @@ const STILL_UNDER_WAY = 'PROMOTE_TIMEOUT';
 
 /**
  * The promotion was given up, and PostgreSQL may carry it out yet: nothing calls back a startup
- * process that has read the request. So the key does not go while this server runs.
+ * process that has read the request. So the key does not go while this server runs. In a pause no
+ * server is stopped.
  */
 export const mayStillPromote = (c: Context): boolean =>
-  c.lockMine && c.isStandby && promotionFailed(c) && c.m.failures.promote?.code === STILL_UNDER_WAY;
+  c.lockMine && c.isStandby && !c.paused && promotionFailed(c) && c.m.failures.promote?.code === STILL_UNDER_WAY;
 
 /**
  * Several promotions of this node failed in a row, so the cause may be permanent. The node tells

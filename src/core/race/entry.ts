@@ -211,13 +211,16 @@ function ableStandby(f: RaceFacts): PeerFacts | undefined {
   return [...f.peers.values()].find((peer) => peer.inRecovery && eligible(peer) && mayLeadBySync(peer.name));
 }
 
-/** Where votes are counted, nobody gives one to a candidate that is behind. */
+/**
+ * Where votes are counted, nobody gives one to a candidate that is behind. That of a failover needs
+ * none.
+ */
 function namedAndAble({ c, view, peers, request, own, byVotes }: RaceFacts): boolean {
   const candidate = request?.candidate ?? null;
   if (candidate === null || candidate === c.me) return false;
   const peer = peers.get(candidate);
   if (peer === undefined || peer.keepsOut === true || !eligible(peer) || memberOf(view, candidate) === null) return false;
-  return !byVotes || own === null || peer.lsn === null || peer.lsn >= own.lsn;
+  return request?.leader === null || !byVotes || own === null || peer.lsn === null || peer.lsn >= own.lsn;
 }
 
 function othersCanLead({ c, view, request }: RaceFacts): boolean {

@@ -87,6 +87,8 @@ describe('a candidate that the operator named', () => {
     expect(waited({ lsn: lsn(HERE + 1) })).toBe('race.candidate-first');
     expect(waited({ keepsOut: true })).toBe('race.enough-votes');
     expect(waited({ lsn: lsn(HERE - 1) })).toBe('race.enough-votes');
+    const forced = { failover: { ...failover, leader: null }, sync };
+    expect(race(peer('b', { lsn: lsn(HERE - 1) }), {}, forced, 'quorum').id).toBe('race.candidate-first');
   });
 
   it('is waited for one ttl from when the last leader was missed, also while its key is still there', () => {

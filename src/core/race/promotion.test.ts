@@ -108,5 +108,8 @@ describe('after promotions that failed', () => {
     };
     expect(effects('PROMOTE_FAILED')).toEqual(['release-leader']);
     expect(effects('PROMOTE_TIMEOUT')).toEqual(['demote-now', 'release-leader']);
+    const paused = { ...holds, settings: settings('a', { dynamic: { pause: true } }) };
+    const failures = { promote: { count: 1, lastAtMs: 19_900, code: 'PROMOTE_TIMEOUT', message: 'x' } };
+    expect(decide(paused, memory({ failures, abstainUntilMs: 50_000 })).effects.map(({ kind }) => kind)).not.toContain('demote-now');
   });
 });
