@@ -37,7 +37,7 @@ function fenceWith({ renews = [30], has = null }: { renews?: readonly number[]; 
       return seconds;
     },
   };
-  const watchdog = { keepAlive: async () => {}, rest: async () => {} };
+  const watchdog = { keepAlive: async () => {}, keepCounting: async () => {}, rest: async () => {} };
   const log = { error: (message: string) => void orders.push(message) };
   const fence = new Fence({ clock, guard, dcs, watchdog, log }, new AuthorityCell(clock, 30));
   const cover = (scene: Scene) =>

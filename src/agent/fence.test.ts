@@ -10,6 +10,7 @@ import { Lease } from './lease.ts';
 /** At ten seconds after boot; `leases`: what etcd grants. `hears`: so many orders are taken. */
 async function stage({ leaseId = null as string | null, hears = Number.POSITIVE_INFINITY } = {}) {
   const orders: string[] = [];
+  const pets: string[] = [];
   let nowMs = 10_000;
   const take = (order: string) => {
     if (orders.filter((one) => one.startsWith('until')).length >= hears) throw new Error('the guard does not answer');
@@ -28,7 +29,11 @@ async function stage({ leaseId = null as string | null, hears = Number.POSITIVE_
       disarm: async () => take('rest'),
       deadline: async () => null,
     },
-    watchdog: { keepAlive: async () => {}, rest: async () => {} },
+    watchdog: {
+      keepAlive: async () => void pets.push('keep alive'),
+      keepCounting: async () => void pets.push('keep counting'),
+      rest: async () => {},
+    },
     log: { error: (message) => void orders.push(message) },
   };
   const fence = new Fence(ports, authority);
@@ -44,7 +49,7 @@ async function stage({ leaseId = null as string | null, hears = Number.POSITIVE_
   };
   const strikes = () => strikesAtMs(authority.now, nowMs);
   const patience = () => patienceMs(authority.now, nowMs, 60_000);
-  return { authority, fence, follow, orders, patience, renewedLater, strikes };
+  return { authority, fence, follow, orders, patience, pets, renewedLater, strikes };
 }
 
 async function ordersAfter(scene: Scene): Promise<readonly string[]> {
@@ -73,6 +78,20 @@ it('not where a promotion may go on that an agent before had asked for', async (
 it('not while a process in postmaster.pid is not explained: a server that takes writes may be behind it', async () => {
   expect(await ordersAfter({ view: view({ leaderName: 'b' }), pg: pg.unexplained() })).toEqual([]);
   expect(await ordersAfter({ view: view(), pg: pg.unexplained() })).toEqual([]);
+});
+
+it.each<[string, Scene, readonly string[]]>([
+  ['runs', {}, ['keep alive']],
+  ['does not answer', { pg: { ...pg.primary(), state: 'unresponsive', sql: null } }, ['keep alive']],
+  [
+    'is down for a restart',
+    { pg: pg.stopped(), job: { job: { kind: 'start', role: { kind: 'primary', syncNames: null }, why: 'x' }, startedAtMs: 1 } },
+    ['keep counting'],
+  ],
+])('a leader’s watchdog does not reset a machine whose agent is well, while PostgreSQL %s', async (_what, scene, wanted) => {
+  const { follow, pets } = await stage({ leaseId: '7' });
+  await follow({ ...leading, ...scene });
+  expect(pets).toEqual(wanted);
 });
 
 it('but while a standby starts, and where nothing runs', async () => {

@@ -18,7 +18,7 @@ export interface FencePorts {
   readonly log: Pick<Log, 'error'>;
   readonly guard: Pick<Guard, 'arm' | 'deadline' | 'disarm' | 'open'>;
   readonly dcs: Pick<Dcs, 'keepAlive'>;
-  readonly watchdog: Pick<WatchdogKeeper, 'keepAlive' | 'rest'>;
+  readonly watchdog: Pick<WatchdogKeeper, 'keepAlive' | 'keepCounting' | 'rest'>;
 }
 
 export class Fence {
@@ -122,7 +122,7 @@ export class Fence {
     const { kind } = guardOrder(c, now);
     if (kind === 'give-up') return;
     try {
-      await this.#carryOut(kind, c.isPrimary);
+      await this.#carryOut(kind, c);
       this.#authority.note({ kind: 'guard-obeyed' });
     } catch (error) {
       this.#failed(error, kind === 'arm');
@@ -132,13 +132,18 @@ export class Fence {
     }
   }
 
-  async #carryOut(kind: GuardOrder['kind'], isPrimary: boolean): Promise<void> {
+  /**
+   * A leader's watchdog is kept alive whatever its PostgreSQL does: it may stop or start for minutes
+   * (a restart, a long checkpoint), or not let the agent in. Else it would reset a machine whose
+   * agent is well.
+   */
+  async #carryOut(kind: GuardOrder['kind'], c: Context): Promise<void> {
     const { watchdog } = this.#ports;
     if (kind === 'ask') await this.#hear();
     if (kind === 'arm') {
       await this.arm();
-      if (isPrimary) await watchdog.keepAlive();
-    }
+      await watchdog.keepAlive();
+    } else if (kind !== 'rest' && c.lockMine && c.mayLeadNow) await watchdog.keepCounting();
     if (kind === 'rest') {
       await this.disarm();
       await watchdog.rest();

@@ -25,12 +25,20 @@ export class WatchdogKeeper {
     return counting || mode !== 'required';
   }
 
-  /** Activates it first where it does not count yet. */
+  /**
+   * Activates it first where it does not count yet, or has another timeout than the settings ask
+   * for by now.
+   */
   async keepAlive(): Promise<void> {
     const { watchdog, settings } = this.#ports;
-    if (settings.current().local.watchdog.mode === 'off') return;
-    if (!watchdog.active) await this.activate();
+    if (settings.current().local.watchdog.mode === 'off') return this.rest();
+    await this.activate();
     if (watchdog.active) await watchdog.keepAlive();
+  }
+
+  /** What counts goes on to be kept alive; nothing is activated. */
+  async keepCounting(): Promise<void> {
+    if (this.#ports.watchdog.active) await this.keepAlive();
   }
 
   async rest(): Promise<void> {
