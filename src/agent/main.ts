@@ -112,15 +112,16 @@ async function runAgent(
   const agent = new Agent(parts);
   agent.rounds.onEnd(onRound);
   stopOnBugs(log);
+  // Before anything waits for etcd: whoever stops the agent counts on it to stop PostgreSQL.
+  process.on('SIGTERM', () => agent.shutdown());
+  process.on('SIGINT', () => agent.shutdown());
+  process.on('SIGHUP', () => agent.reload());
   let rest: RestServer | null = null;
   let stopRenewing = () => {};
   try {
     await refuseDuplicate(parts);
     rest = await serveRest(parts, agent, log, onLocal);
     stopRenewing = keepCertificates(parts, rest);
-    process.on('SIGTERM', () => agent.shutdown());
-    process.on('SIGINT', () => agent.shutdown());
-    process.on('SIGHUP', () => agent.reload());
     const code = await agent.run();
     // A guard that still has a deadline is not sent away: PostgreSQL may be running while no agent
     // renews the lease.
