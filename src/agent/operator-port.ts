@@ -1,4 +1,5 @@
 /** The agent's side of the REST server (ports/operator.ts). */
+import { parseInteger } from '../config/values.ts';
 import { memberOf } from '../core/cluster.ts';
 import type { OperatorPort, RestartRequest } from '../ports/operator.ts';
 import type { Agent } from './agent.ts';
@@ -37,12 +38,12 @@ export function operatorPort(agent: Agent): OperatorPort {
 function conditionsOf(data: Readonly<Record<string, unknown>>): RestartRequest {
   const role = data['role'];
   const version = data['postgres_version'];
-  const timeout = data['timeout'];
+  const timeout = data['timeout'] === undefined ? null : parseInteger(data['timeout'], 's');
   return {
     ...(role === 'primary' || role === 'replica' || role === 'standby_leader' ? { role } : {}),
     ...(typeof version === 'string' ? { postgresVersion: version } : {}),
     ...('restart_pending' in data ? { restartPending: true } : {}),
-    ...(typeof timeout === 'number' ? { timeoutSeconds: timeout } : {}),
+    ...(timeout === null ? {} : { timeoutSeconds: timeout }),
   };
 }
 

@@ -169,6 +169,7 @@ export class Requests {
       cancel = clock.timer(Math.max(0, Math.min(60_000, atWallMs - clock.wallMs())), () => {
         if (clock.wallMs() < atWallMs) return arm();
         this.#scheduled = null;
+        if (this.#wasRestarted(data)) return this.#ports.log.info('scheduled restart: dropped, because PostgreSQL was restarted meanwhile');
         void this.restart(request).then((outcome) => this.#ports.log.info(`scheduled restart: ${outcome.message}`));
       });
     };
@@ -176,6 +177,12 @@ export class Requests {
     this.#scheduled = { data, request, atMs: atWallMs, cancel: () => cancel() };
     this.#scene.wake();
     return true;
+  }
+
+  /** Since the restart was scheduled. False as well where one of the two moments is not known. */
+  #wasRestarted({ postmaster_start_time: before }: JsonObject): boolean {
+    const now = this.#scene.rounds.last?.observation.pg.sql?.postmasterStartTime;
+    return typeof before === 'string' && now !== undefined && now !== before;
   }
 
   deleteScheduled(): boolean {

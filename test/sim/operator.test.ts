@@ -143,7 +143,8 @@ describe('restart at the operator’s request', () => {
     const replica = world.replicas[0]!;
     const before = pid(replica);
     const due = replica.clock.wallMs() + 150_000;
-    const data = { schedule: new Date(Math.round(due)).toISOString(), postmaster_start_time: '' };
+    const startedAt = replica.operator.status().sql!.postmasterStartTime;
+    const data = { schedule: new Date(Math.round(due)).toISOString(), postmaster_start_time: startedAt };
     expect(replica.operator.scheduleRestart(data, due)).toBe(true);
     expect(replica.operator.scheduleRestart(data, due)).toBe(false);
     await world.run(10_000);
@@ -155,6 +156,18 @@ describe('restart at the operator’s request', () => {
     await world.run(20_000);
     expect(pid(replica)).toBe(after);
     expect(world.etcd.view().members.find((member) => member.name === replica.name)?.scheduledRestart).toBeNull();
+  });
+
+  test('scheduled, and dropped because PostgreSQL was restarted meanwhile', async () => {
+    const world = await World.ready({ seed: 317 });
+    const replica = world.replicas[0]!;
+    const data = { postmaster_start_time: replica.operator.status().sql!.postmasterStartTime };
+    expect(replica.operator.scheduleRestart(data, replica.clock.wallMs() + 40_000)).toBe(true);
+    const kept = asked(replica.operator.restart({}));
+    await world.expect('restarted', () => kept.answer !== null && replica.server.running, 20_000);
+    const between = pid(replica);
+    await world.run(60_000);
+    expect(pid(replica)).toBe(between);
   });
 
   test('scheduled and taken back', async () => {
