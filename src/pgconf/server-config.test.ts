@@ -158,11 +158,12 @@ describe('synchronous_standby_names', () => {
     }
   });
 
-  test('in synchronous mode the promised value stays, and a strict primary waits', () => {
+  test('in synchronous mode the promised value stays, and a strict primary waits; a standby has a name before it is promoted', () => {
     expect(synchronousNames(sync(false), PRIMARY, null, 'b')).toBe('b');
     expect(synchronousNames(sync(false), PRIMARY, null, null)).toBeNull();
     expect(synchronousNames(sync(true), PRIMARY, null, null)).toBe(STRICT_PLACEHOLDER);
-    expect(synchronousNames(sync(true), STANDBY, null, null)).toBeNull();
+    expect(synchronousNames(sync(false), STANDBY, null, null)).toBe(STRICT_PLACEHOLDER);
+    expect(synchronousNames(sync(false), STANDBY, null, 'b')).toBe('b');
   });
 });
 

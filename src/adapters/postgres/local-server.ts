@@ -33,6 +33,11 @@ export interface LocalServer {
    */
   owesReload: boolean;
   /**
+   * There were no names of synchronous standbys before, and the checkpointer may not know yet that
+   * there are: commits return without waiting, whatever the setting shows.
+   */
+  namesUnsure: boolean;
+  /**
    * The operator wants the server to read its files again, whether or not one of ours changes;
    * until the next signal.
    */

@@ -173,11 +173,13 @@ export async function setSynchronousNames(server: LocalServer, names: string | n
       if (changed) await reloadServer(server, postmaster, { ...options, timeoutMs: deadline - clock.monotonicMs() });
       return;
     }
+    server.namesUnsure = value !== '' && (before === '' || server.namesUnsure);
     if (changed || before !== value) signalReload(server, postmaster);
     await until(server, deadline, options.signal, async () => (await currentNames(client)).names === value);
     if (value === '') return;
-    // In recovery too: a promotion may follow at once.
-    if (before === '') await untilCheckpointerKnows(server, client, deadline, options.signal);
+    // In recovery too: a promotion may follow at once. What failed here is tried again next time.
+    if (server.namesUnsure) await untilCheckpointerKnows(server, client, deadline, options.signal);
+    server.namesUnsure = false;
     if (!recovery && before !== value) await askStandbysAgain(server, client, value, options.signal);
   });
 }
