@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { onlyForReplicationAnd } from './hba.ts';
 
-const narrowed = (...lines: string[]) => onlyForReplicationAnd('postgres', lines.join('\n'))?.trimEnd().split('\n') ?? null;
+const narrowed = (...lines: string[]) => onlyForReplicationAnd(['postgres'], lines.join('\n'))?.trimEnd().split('\n') ?? null;
 
 it('keeps the rules for replication, and makes every other one a rule for the role', () => {
   expect(
@@ -49,4 +49,13 @@ it('does not narrow what it does not understand', () => {
     'host all all',
   ])
     expect(narrowed(line)).toBeNull();
+});
+
+it('keeps a way in for each role that is named', () => {
+  const text = 'host all postgres,app 10.0.0.0/8 md5\nhost all all 10.0.0.0/8 md5\n';
+  expect(onlyForReplicationAnd(['postgres', 'rewinder'], text)?.trimEnd().split('\n')).toEqual([
+    'host all "postgres" 10.0.0.0/8 md5',
+    'host all "postgres" 10.0.0.0/8 md5',
+    'host all "rewinder" 10.0.0.0/8 md5',
+  ]);
 });

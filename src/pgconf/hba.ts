@@ -1,5 +1,5 @@
 /**
- * pg_hba.conf with all its ways in closed, except for replication and for one role. Format:
+ * pg_hba.conf with all its ways in closed, except for replication and for some roles. Format:
  * PostgreSQL's documentation, "The pg_hba.conf File".
  */
 
@@ -9,11 +9,11 @@ const ITEM = /(?:"[^"]*"|[^",])+/g;
 const TYPES: ReadonlySet<string> = new Set(['local', 'host', 'hostssl', 'hostnossl', 'hostgssenc', 'hostnogssenc']);
 
 /**
- * The same rules in the same order, each for replication and for `role` alone. A rule for a group
- * or a pattern counts as one for the role. Null: it names other files, or has lines that are not
+ * The same rules in the same order, each for replication and for `roles` alone. A rule for a group
+ * or a pattern counts as one for each role. Null: it names other files, or has lines that are not
  * understood, and is not narrowed.
  */
-export function onlyForReplicationAnd(role: string, text: string): string | null {
+export function onlyForReplicationAnd(roles: readonly string[], text: string): string | null {
   const lines: string[] = [];
   for (const line of text.replace(/\\\r?\n/g, ' ').split(/\r?\n/)) {
     const fields = line.replace(/^((?:"[^"]*"|[^"#])*)#.*$/, '$1').match(FIELD) ?? [];
@@ -23,9 +23,8 @@ export function onlyForReplicationAnd(role: string, text: string): string | null
     if ([...itemsOf(databases), ...itemsOf(users)].some((item) => item.startsWith('@'))) return null;
     const others = itemsOf(databases).filter((item) => item !== 'replication');
     if (others.length < itemsOf(databases).length) lines.push([type, 'replication', users, ...rest].join(' '));
-    if (others.length > 0 && itemsOf(users).some((item) => mayBe(role, item))) {
-      lines.push([type, others.join(','), `"${role}"`, ...rest].join(' '));
-    }
+    const meant = others.length === 0 ? [] : roles.filter((role) => itemsOf(users).some((item) => mayBe(role, item)));
+    for (const role of meant) lines.push([type, others.join(','), `"${role}"`, ...rest].join(' '));
   }
   return lines.map((line) => `${line}\n`).join('');
 }

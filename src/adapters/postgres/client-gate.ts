@@ -34,10 +34,12 @@ export const isGateLink = (path: string): boolean => path.endsWith('.regent-hba'
 /** Null: it cannot be closed, and why was logged. Clients are let in at once then. */
 export async function closeGate(server: GateServer): Promise<Gate | null> {
   const { settings, log, runAs } = server;
-  const { dataDir, superuser } = settings.postgresql;
+  const { dataDir, superuser, rewind } = settings.postgresql;
+  // A standby whose confirmation is waited for may have to be rewound first.
+  const roles = [...new Set([superuser.username, rewind.username])].filter((role) => role !== '');
   try {
     const text = await readText(hbaPath(settings));
-    const rules = text === null ? null : onlyForReplicationAnd(superuser.username, text);
+    const rules = text === null ? null : onlyForReplicationAnd(roles, text);
     if (rules === null) {
       log.warning(`clients are let in before what was recovered is confirmed: ${hbaPath(settings)} has rules that cannot be narrowed`);
       return null;
