@@ -11,7 +11,14 @@ const ASK_MS = 3000;
 const MOST_LINES = 3;
 
 /** pg_ident_file_mappings: since PostgreSQL 15. */
-const VIEWS: Readonly<Record<AccessFile, string>> = { hba: 'pg_hba_file_rules', ident: 'pg_ident_file_mappings' };
+/**
+ * `parsed` is null in a line that PostgreSQL refuses. One that it takes and that can never match (a
+ * hostssl line while ssl is off) has an error, too.
+ */
+const VIEWS: Readonly<Record<AccessFile, { readonly name: string; readonly parsed: string }>> = {
+  hba: { name: 'pg_hba_file_rules', parsed: 'type' },
+  ident: { name: 'pg_ident_file_mappings', parsed: 'map_name' },
+};
 
 interface Mistake {
   readonly line: number | null;
@@ -33,9 +40,10 @@ export function accessJudge(server: LocalServer): Judge | null {
 }
 
 async function ask({ heartbeat, settings }: LocalServer, which: AccessFile, path: string): Promise<Verdict> {
+  const { name, parsed } = VIEWS[which];
   const text =
     `SELECT current_setting('${which}_file') AS file, v.line_number AS line, v.error FROM (VALUES (1)) AS one(n) ` +
-    `LEFT JOIN ${VIEWS[which]} v ON v.error IS NOT NULL ORDER BY v.line_number`;
+    `LEFT JOIN ${name} v ON v.error IS NOT NULL AND v.${parsed} IS NULL ORDER BY v.line_number`;
   const options = { timeoutMs: ASK_MS, applicationName: 'Regent access files' };
   const rows = await heartbeat.use(settings, options, async (client) => (await client.query<Mistake>(text)).rows);
   // A server that was taken over reads its own file until it is restarted.
