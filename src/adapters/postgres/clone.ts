@@ -28,7 +28,7 @@ import { clearMark, setMark } from './directory-mark.ts';
 import { NO_LIBPQ_ENV } from './libpq-environment.ts';
 import { keepMade, noteMade, removeMade, removeOldWal } from './made-elsewhere.ts';
 import { forgetKeptBase, settleBase } from './own-base.ts';
-import { programConnection } from './passfile.ts';
+import { copyName, programConnection } from './passfile.ts';
 import { binary, programMajor } from './programs.ts';
 import { beStandby } from './signal-files.ts';
 import { removeSocketFiles } from './sockets.ts';
@@ -164,7 +164,12 @@ async function basebackupOnce(deps: Deps, source: Source, options: CloneOptions 
   const given = settings.postgresql.basebackup;
   const { args, refused } = optionArguments(given, basebackupForbidden(given, options.major));
   if (refused.length > 0) log.error('options of postgresql.basebackup that Regent decides on are ignored', { options: refused });
-  const connection = await programConnection(deps, { ...source, credentials: settings.postgresql.replication, major: options.major });
+  const connection = await programConnection(deps, {
+    ...source,
+    credentials: settings.postgresql.replication,
+    major: options.major,
+    applicationName: copyName(settings),
+  });
   const target = await workDirectory(settings.postgresql.dataDir, deps.runAs ?? null);
   try {
     const result = await deps.run(

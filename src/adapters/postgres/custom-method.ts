@@ -10,7 +10,7 @@ import type { JsonObject, JsonValue } from '../../support/json.ts';
 import { shellWords } from '../../support/shell-words.ts';
 import type { Deps } from './deps.ts';
 import { NO_OVERRULING_ENV } from './libpq-environment.ts';
-import { programConnection } from './passfile.ts';
+import { copyName, programConnection } from './passfile.ts';
 
 export interface MethodOptions {
   readonly timeoutMs: number;
@@ -44,7 +44,12 @@ export function methodArguments(method: string, options: JsonObject, added: Read
 export async function runCustomMethod(deps: Deps, method: string, source: Source | null, options: MethodOptions): Promise<void> {
   const { settings } = deps;
   const connection = source
-    ? await programConnection(deps, { ...source, credentials: settings.postgresql.replication, major: options.major })
+    ? await programConnection(deps, {
+        ...source,
+        credentials: settings.postgresql.replication,
+        major: options.major,
+        applicationName: copyName(settings),
+      })
     : null;
   try {
     const [file, ...args] = methodArguments(method, settings.postgresql.methodOptions[method] ?? {}, {

@@ -52,13 +52,25 @@ export interface ProgramConnection {
 const KEEPALIVES = { keepalives_idle: '10', keepalives_interval: '5', keepalives_count: '3', connect_timeout: '10' };
 
 /**
+ * Who copies data with `--wal-method=stream` confirms what it receives, as a standby does. Under
+ * the member's own name it would count as one.
+ */
+export const copyName = ({ local }: Settings): string => `${local.name} copy`;
+
+/**
  * What a libpq program needs to connect, its secrets in files of one private directory that
  * `remove` deletes. What follows on the machine's own environment (PGPASSWORD, PGSERVICE …) is
  * taken out of the way.
  */
 export async function programConnection(
   deps: Pick<Deps, 'settings' | 'runAs'>,
-  target: Host & { readonly credentials: Credentials; readonly major: number; readonly database?: string; readonly readWrite?: boolean },
+  target: Host & {
+    readonly credentials: Credentials;
+    readonly major: number;
+    readonly database?: string;
+    readonly readWrite?: boolean;
+    readonly applicationName?: string;
+  },
 ): Promise<ProgramConnection> {
   const { settings } = deps;
   const pairs = connectionPairs({
@@ -66,7 +78,7 @@ export async function programConnection(
     port: target.port,
     credentials: target.credentials,
     database: target.database ?? settings.postgresql.database,
-    applicationName: settings.local.name,
+    applicationName: target.applicationName ?? settings.local.name,
     major: target.major,
     passfile: null,
     readWrite: target.readWrite ?? false,
