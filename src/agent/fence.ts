@@ -133,9 +133,9 @@ export class Fence {
   }
 
   /**
-   * A leader's watchdog is kept alive whatever its PostgreSQL does: it may stop or start for minutes
-   * (a restart, a long checkpoint), or not let the agent in. Else it would reset a machine whose
-   * agent is well.
+   * A leader's watchdog is kept alive whatever its PostgreSQL does: it may stop or start for
+   * minutes (a restart, a long checkpoint), or not let the agent in. Else it would reset a machine
+   * whose agent is well.
    */
   async #carryOut(kind: GuardOrder['kind'], c: Context): Promise<void> {
     const { watchdog } = this.#ports;

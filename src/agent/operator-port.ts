@@ -1,7 +1,6 @@
 /** The agent's side of the REST server (ports/operator.ts). */
-import { parseInteger } from '../config/values.ts';
 import { memberOf } from '../core/cluster.ts';
-import type { OperatorPort, RestartRequest } from '../ports/operator.ts';
+import type { OperatorPort } from '../ports/operator.ts';
 import type { Agent } from './agent.ts';
 import { checkFactsOf, freshView } from './check-facts.ts';
 import { statusNow, statusOf } from './status.ts';
@@ -21,7 +20,7 @@ export function operatorPort(agent: Agent): OperatorPort {
     dcs: () => parts.dcs,
     wake: () => agent.wake.now(),
     restart: (request) => requests.restart(request),
-    scheduleRestart: (data, atMs) => requests.schedule(data, conditionsOf(data), atMs),
+    scheduleRestart: (data, request, atMs) => requests.schedule(data, request, atMs),
     deleteScheduledRestart: () => requests.deleteScheduled(),
     reinitialize: (options) => requests.reinitialize(options),
     reload: () => {
@@ -32,18 +31,6 @@ export function operatorPort(agent: Agent): OperatorPort {
     judgeParameters: (parameters) => parts.pg.judgeParameters(parameters, { timeoutMs: JUDGE_MS }),
     droppedRequest: () => agent.rounds.droppedRequest,
     nextChange: (timeoutMs) => nextChange(agent, timeoutMs),
-  };
-}
-
-function conditionsOf(data: Readonly<Record<string, unknown>>): RestartRequest {
-  const role = data['role'];
-  const version = data['postgres_version'];
-  const timeout = data['timeout'] === undefined ? null : parseInteger(data['timeout'], 's');
-  return {
-    ...(role === 'primary' || role === 'replica' || role === 'standby_leader' ? { role } : {}),
-    ...(typeof version === 'string' ? { postgresVersion: version } : {}),
-    ...('restart_pending' in data ? { restartPending: true } : {}),
-    ...(timeout === null ? {} : { timeoutSeconds: timeout }),
   };
 }
 

@@ -24,7 +24,7 @@ export async function postRestart(context: ApiContext, body: JsonObject): Promis
   const schedule: JsonObject = { ...body, schedule: asked.schedule.iso };
   const startedAt = operator.status().sql?.postmasterStartTime;
   if (startedAt !== undefined) schedule['postmaster_start_time'] = startedAt;
-  if (!operator.scheduleRestart(schedule, asked.schedule.atMs)) return text(409, 'Another restart is already scheduled');
+  if (!operator.scheduleRestart(schedule, asked.request, asked.schedule.atMs)) return text(409, 'Another restart is already scheduled');
   operator.wake('restart scheduled');
   return text(202, 'Restart scheduled');
 }

@@ -310,10 +310,15 @@ describe('restart, reload, reinitialize', () => {
   });
 
   test('restart later', async () => {
-    const body = { schedule: '2090-01-01T00:00Z', role: 'replica' };
+    const body = { schedule: '2090-01-01T00:00Z', role: 'replica', timeout: '60' };
     expect(await post('/restart', body)).toMatchObject({ status: 202, body: 'Restart scheduled' });
-    const kept = { schedule: '2090-01-01T00:00:00+00:00', role: 'replica', postmaster_start_time: '2026-11-22 20:00:00.123456+00:00' };
-    expect(operator.calls[0]).toEqual(['scheduleRestart', kept, Date.UTC(2090, 0, 1)]);
+    const kept = {
+      schedule: '2090-01-01T00:00:00+00:00',
+      role: 'replica',
+      timeout: '60',
+      postmaster_start_time: '2026-11-22 20:00:00.123456+00:00',
+    };
+    expect(operator.calls[0]).toEqual(['scheduleRestart', kept, { role: 'replica', timeoutSeconds: 60 }, Date.UTC(2090, 0, 1)]);
     expect(await post('/restart', body)).toMatchObject({ status: 409, body: 'Another restart is already scheduled' });
     expect(await call(`${base}/restart`, 'DELETE')).toMatchObject({ status: 200, body: 'scheduled restart deleted' });
     expect(await call(`${base}/restart`, 'DELETE')).toMatchObject({ status: 404, body: 'no restarts are scheduled' });

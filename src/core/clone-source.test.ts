@@ -27,6 +27,7 @@ it('is a replica tagged clonefrom, unless the operator wants the leader', () => 
 it('is the leader, as /sync names it, while /sync counts on commits that a member without data had confirmed', () => {
   expect(source({ leader: 'b', standbys: ['a', 'c'] }, 'quorum', sourceWithoutData)).toEqual(['b', 'leader', false]);
   expect(source({ leader: 'b', standbys: ['c'] }, 'quorum', sourceWithoutData)).toEqual(['c', 'replica', false]);
-  expect(source({ leader: 'b', standbys: ['a', 'c'] }, 'off', sourceWithoutData)).toEqual(['c', 'replica', false]);
+  expect(source({ leader: 'b', standbys: ['a', 'c'] }, 'off', sourceWithoutData)).toEqual(['b', 'leader', false]);
+  expect(source({ leader: 'b', standbys: [] }, 'off', sourceWithoutData)).toEqual(['c', 'replica', false]);
   expect(source({ leader: 'c', standbys: ['a', 'b'] }, 'on', sourceWithoutData)).toBe(null);
 });

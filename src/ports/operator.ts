@@ -82,7 +82,7 @@ export interface OperatorPort {
    * schedule: `{...filters, schedule: ISO, postmaster_start_time}`; false when one is scheduled
    * already.
    */
-  scheduleRestart(schedule: JsonObject, atMs: number): boolean;
+  scheduleRestart(schedule: JsonObject, request: RestartRequest, atMs: number): boolean;
   deleteScheduledRestart(): boolean;
   reinitialize(options: { readonly force: boolean; readonly fromLeader: boolean }): Promise<RequestOutcome>;
   /**

@@ -104,7 +104,8 @@ test('a standby that never led waits for its checkpointer, which tells commits t
     await standby.clone(sourceOf(settings), { timeoutMs: 60_000, fromLeader: true });
     await standby.start({ kind: 'standby', source: sourceOf(settings) }, { timeoutMs: 30_000 });
     await standby.setSyncNames('ANY 1 (nobody)', QUICK);
-    // No view shows the checkpointer's flag. What the agent's session asked last shows that it looked.
+    // No view shows the checkpointer's flag. What the agent's session asked last shows that it
+    // looked.
     const asked = await sql<{ query: string }>(second, "SELECT query FROM pg_stat_activity WHERE application_name LIKE 'Regent%'");
     expect(asked.map(({ query }) => query)).toContainEqual(expect.stringContaining("backend_type = 'checkpointer'"));
   } finally {

@@ -145,8 +145,8 @@ describe('restart at the operator’s request', () => {
     const due = replica.clock.wallMs() + 150_000;
     const startedAt = replica.operator.status().sql!.postmasterStartTime;
     const data = { schedule: new Date(Math.round(due)).toISOString(), postmaster_start_time: startedAt };
-    expect(replica.operator.scheduleRestart(data, due)).toBe(true);
-    expect(replica.operator.scheduleRestart(data, due)).toBe(false);
+    expect(replica.operator.scheduleRestart(data, {}, due)).toBe(true);
+    expect(replica.operator.scheduleRestart(data, {}, due)).toBe(false);
     await world.run(10_000);
     expect(world.etcd.view().members.find((member) => member.name === replica.name)?.scheduledRestart).toEqual(data);
     await world.run(138_000);
@@ -162,7 +162,7 @@ describe('restart at the operator’s request', () => {
     const world = await World.ready({ seed: 317 });
     const replica = world.replicas[0]!;
     const data = { postmaster_start_time: replica.operator.status().sql!.postmasterStartTime };
-    expect(replica.operator.scheduleRestart(data, replica.clock.wallMs() + 40_000)).toBe(true);
+    expect(replica.operator.scheduleRestart(data, {}, replica.clock.wallMs() + 40_000)).toBe(true);
     const kept = asked(replica.operator.restart({}));
     await world.expect('restarted', () => kept.answer !== null && replica.server.running, 20_000);
     const between = pid(replica);
@@ -174,7 +174,7 @@ describe('restart at the operator’s request', () => {
     const world = await World.ready({ seed: 316 });
     const replica = world.replicas[0]!;
     const before = pid(replica);
-    replica.operator.scheduleRestart({}, replica.clock.wallMs() + 20_000);
+    replica.operator.scheduleRestart({}, {}, replica.clock.wallMs() + 20_000);
     expect(replica.operator.deleteScheduledRestart()).toBe(true);
     expect(replica.operator.deleteScheduledRestart()).toBe(false);
     await world.run(40_000);

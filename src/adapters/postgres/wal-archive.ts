@@ -32,8 +32,8 @@ export async function runningValue(deps: Deps, name: string, timeoutMs: number):
 }
 
 /**
- * Stops at the first segment that cannot be archived in a minute, and after ten minutes in all, with
- * a warning: the rewind is worth more than the old history's tail. Never throws.
+ * Stops at the first segment that cannot be archived in a minute, and after ten minutes in all,
+ * with a warning: the rewind is worth more than the old history's tail. Never throws.
  */
 export async function archiveReadySegments(deps: Deps, major: number, options: Bounded): Promise<number> {
   const { dataDir } = deps.settings.postgresql;

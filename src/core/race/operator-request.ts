@@ -11,8 +11,8 @@ export function dueRequest(c: Context): FailoverKey | null {
 /**
  * For one ttl a node leaves the key to the member that the operator named, or to the others if the
  * operator told it to go. Only they know whether they can take it: by votes, the synchronous set
- * and their way to etcd. After that time any member may lead. The time begins when the last leader is
- * missed, where promises replace it while its key is still there.
+ * and their way to etcd. After that time any member may lead. The time begins when the last leader
+ * is missed, where promises replace it while its key is still there.
  */
 export function standsBack(c: Context): boolean {
   const since = c.m.leaderlessSinceMs ?? c.m.missesLeaderSinceMs;

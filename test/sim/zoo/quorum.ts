@@ -89,7 +89,7 @@ export const quorumMutants: readonly Mutant[] = [
     offends: ['S1', 'S4', 'S7', 'M10'],
     edits: [
       rule('take-over.promise').dropped(),
-      at(takeOver, 'factsOf').replacing('c.fenced ? [c.me, ...promised].sort() : promised', '[c.me, ...promised].sort()'),
+      at(takeOver, 'factsOf').replacing('c.fenced ? [c.me, ...promised] : promised', '[c.me, ...promised]'),
     ],
     verdicts: ['safety', 'crash'],
     focus: under(['crash', 'stumble'], quorum, three),
@@ -98,7 +98,10 @@ export const quorumMutants: readonly Mutant[] = [
     id: 'own-promise-counted-twice',
     broken: 'A candidate counts its own promise twice.',
     offends: ['S1', 'S4', 'S7', 'M10'],
-    edits: [at(takeOver, 'factsOf').replacing('[c.me, ...promised]', '[c.me, c.me, ...promised]'), votesNotCounted],
+    edits: [
+      at(takeOver, 'factsOf').replacing('distinct(c.fenced ? $ : promised)', '(c.fenced ? [c.me, c.me, ...promised] : promised)'),
+      votesNotCounted,
+    ],
     verdicts: ['safety'],
     focus: under(['crash', 'stumble', 'slow-take-over'], quorum, three),
   },
