@@ -158,12 +158,11 @@ describe('synchronous_standby_names', () => {
     }
   });
 
-  test('in synchronous mode the promised value stays, and a strict primary waits; a standby has a name before it is promoted', () => {
+  test('in synchronous mode the promised value stays, and a strict primary waits', () => {
     expect(synchronousNames(sync(false), PRIMARY, null, 'b')).toBe('b');
     expect(synchronousNames(sync(false), PRIMARY, null, null)).toBeNull();
     expect(synchronousNames(sync(true), PRIMARY, null, null)).toBe(STRICT_PLACEHOLDER);
-    expect(synchronousNames(sync(false), STANDBY, null, null)).toBe(STRICT_PLACEHOLDER);
-    expect(synchronousNames(sync(false), STANDBY, null, 'b')).toBe('b');
+    expect(synchronousNames(sync(true), STANDBY, null, null)).toBeNull();
   });
 });
 

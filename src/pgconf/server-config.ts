@@ -203,9 +203,7 @@ export const STRICT_PLACEHOLDER = '__patroni_strict_sync_replica_placeholder__';
 /**
  * synchronous_standby_names, null to leave the line out. A value of Regent's wins. Without one in
  * synchronous mode the last written value stays, because an agent that has just started must not
- * weaken what its predecessor promised. Where there is none, a strict primary waits. A standby has
- * a name from the start, which does nothing there: commits wait at all only once the checkpointer
- * knows that there are names, and a promotion should not have to wait for it.
+ * weaken what its predecessor promised. Where there is none, a strict primary waits.
  */
 export function synchronousNames(settings: Settings, role: ServerRole, owned: string | null, written: string | null): string | null {
   if (owned !== null) return owned;
@@ -214,7 +212,7 @@ export function synchronousNames(settings: Settings, role: ServerRole, owned: st
     return user === undefined ? null : userSyncNames(user, settings.local.name);
   }
   if (written !== null) return written;
-  return settings.dynamic.synchronousModeStrict || role.kind === 'standby' ? STRICT_PLACEHOLDER : null;
+  return settings.dynamic.synchronousModeStrict && role.kind === 'primary' ? STRICT_PLACEHOLDER : null;
 }
 
 export interface ConfParts {

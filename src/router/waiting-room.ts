@@ -75,7 +75,7 @@ class OccupiedRoom implements WaitingRoom {
     const before = this.#occupant;
     this.#occupant = null;
     before?.destroy();
-    this.#occupy().then(
+    this.#occupy(generation).then(
       () => generation === this.#generation && this.#say(null),
       (error: unknown) => generation === this.#generation && this.#lost(ensureError(error).message),
     );
@@ -89,9 +89,11 @@ class OccupiedRoom implements WaitingRoom {
     this.#server?.close();
   }
 
-  async #occupy(): Promise<void> {
+  async #occupy(generation: number): Promise<void> {
     const { announce, socketPath, clock, onOccupied } = this.#options;
     await announce(HOST, (this.#server!.address() as AddressInfo).port);
+    // Another one has begun meanwhile, and the room has one place.
+    if (generation !== this.#generation) return;
     await new Promise<void>((resolve, reject) => {
       const socket = connect({ path: socketPath }, () => socket.write(this.#token));
       const cancel = clock.timer(OCCUPY_MS, () => socket.destroy(new Error('its connection does not arrive')));

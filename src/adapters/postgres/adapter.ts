@@ -96,7 +96,7 @@ class PostgresAdapter implements Postgres {
       syncNames: null,
       role: null,
       owesReload: true,
-      namesUnsure: false,
+      namesObeyed: false,
       reloadAsked: false,
       walSegmentBytes: null,
       clientsOut: null,
@@ -132,7 +132,7 @@ class PostgresAdapter implements Postgres {
     const { role } = this.#server;
     const standby = role?.kind === 'standby' ? role : null;
     const told = this.#trouble.complete(facts, standby?.source ?? null, words);
-    const complete = this.#asObeyed(standby?.patient === true ? { ...told, retriesPatiently: true as const } : told);
+    const complete = standby?.patient === true ? { ...told, retriesPatiently: true as const } : told;
     if (facts.sql?.inRecovery === false) {
       const diskWaitsMs = this.#disk.look(settings.postgresql.dataDir, facts.sql.flushLsn);
       return diskWaitsMs === null ? complete : { ...complete, diskWaitsMs };
@@ -140,13 +140,6 @@ class PostgresAdapter implements Postgres {
     if (facts.sql === null) return complete;
     const promotionTrouble = await this.#room.trouble(settings.postgresql.dataDir, walSegmentBytes);
     return promotionTrouble === null ? complete : { ...complete, promotionTrouble };
-  }
-
-  /** Names that commits do not wait for yet are none. */
-  #asObeyed(facts: PostgresFacts): PostgresFacts {
-    if (facts.state === 'stopped') this.#server.namesUnsure = false;
-    if (facts.sql === null || !this.#server.namesUnsure) return facts;
-    return { ...facts, sql: { ...facts.sql, synchronousStandbyNames: '' } };
   }
 
   onPostmasterGone(listener: () => void): void {

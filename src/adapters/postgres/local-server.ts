@@ -33,10 +33,11 @@ export interface LocalServer {
    */
   owesReload: boolean;
   /**
-   * There were no names of synchronous standbys before, and the checkpointer may not know yet that
-   * there are: commits return without waiting, whatever the setting shows.
+   * The checkpointer of this postmaster is known to have read that there are synchronous standbys:
+   * it did at its start, or was seen to. Before that, commits wait for none, whatever the setting
+   * shows.
    */
-  namesUnsure: boolean;
+  namesObeyed: boolean;
   /**
    * The operator wants the server to read its files again, whether or not one of ours changes;
    * until the next signal.

@@ -24,6 +24,12 @@ const LOOK_MS = 5;
  */
 const CHECKPOINTER_LOOKS = 2;
 const CHECKPOINTER_LOOK_MS = 20;
+/**
+ * Before 14 the checkpointer shows nothing while it sleeps between writes, 0.1 s at a time. It syncs
+ * files under another event.
+ */
+const NAP_IS_SHOWN_SINCE = 14;
+const NAP_LOOKS = 15;
 
 /**
  * One file that cannot be written keeps no other from being written; the outcome says what became
@@ -173,13 +179,14 @@ export async function setSynchronousNames(server: LocalServer, names: string | n
       if (changed) await reloadServer(server, postmaster, { ...options, timeoutMs: deadline - clock.monotonicMs() });
       return;
     }
-    server.namesUnsure = value !== '' && (before === '' || server.namesUnsure);
     if (changed || before !== value) signalReload(server, postmaster);
     await until(server, deadline, options.signal, async () => (await currentNames(client)).names === value);
-    if (value === '') return;
-    // In recovery too: a promotion may follow at once. What failed here is tried again next time.
-    if (server.namesUnsure) await untilCheckpointerKnows(server, client, deadline, options.signal);
-    server.namesUnsure = false;
+    if (value === '') {
+      server.namesObeyed = false;
+      return;
+    }
+    // In recovery too: a promotion may follow at once.
+    if (!server.namesObeyed) await untilObeyed(server, client, { role, major, postmaster, before, deadline, signal: options.signal });
     if (!recovery && before !== value) await askStandbysAgain(server, client, value, options.signal);
   });
 }
@@ -187,6 +194,34 @@ export async function setSynchronousNames(server: LocalServer, names: string | n
 async function currentNames(client: pg.Client): Promise<{ names: string; recovery: boolean }> {
   const text = `SELECT current_setting('synchronous_standby_names') AS names, pg_is_in_recovery() AS recovery`;
   return (await client.query<{ names: string; recovery: boolean }>(text)).rows[0]!;
+}
+
+interface Obeying {
+  readonly role: ServerRole;
+  readonly major: number;
+  readonly postmaster: HeldProcess;
+  readonly before: string;
+  readonly deadline: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Names that commits do not wait for in time are taken back, so that nobody counts on them. Throws
+ * PG_RELOAD_TIMEOUT then.
+ */
+async function untilObeyed(server: LocalServer, client: pg.Client, how: Obeying): Promise<void> {
+  const { role, major, postmaster, before, deadline, signal } = how;
+  try {
+    await untilCheckpointerKnows(server, client, major, deadline, signal);
+    server.namesObeyed = true;
+  } catch (error) {
+    if (before === '') {
+      server.syncNames = '';
+      await writeFiles(server, role, major, null, 'role');
+      signalReload(server, postmaster);
+    }
+    throw error;
+  }
 }
 
 /**
@@ -199,6 +234,7 @@ async function currentNames(client: pg.Client): Promise<{ names: string; recover
 async function untilCheckpointerKnows(
   server: LocalServer,
   client: pg.Client,
+  major: number,
   deadline: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -207,8 +243,9 @@ async function untilCheckpointerKnows(
   await until(server, deadline, signal, async () => {
     const { rows } = await client.query<{ wait_event: string | null }>(text);
     const event = rows[0]?.wait_event ?? null;
-    seen = event === 'CheckpointerMain' || event === 'CheckpointWriteDelay' ? seen + 1 : 0;
-    if (seen >= CHECKPOINTER_LOOKS) return true;
+    const naps = event === null && major < NAP_IS_SHOWN_SINCE;
+    seen = event === 'CheckpointerMain' || event === 'CheckpointWriteDelay' || naps ? seen + 1 : 0;
+    if (seen >= (naps ? NAP_LOOKS : CHECKPOINTER_LOOKS)) return true;
     await sleep(server.clock, CHECKPOINTER_LOOK_MS, signal);
     return false;
   });

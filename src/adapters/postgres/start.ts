@@ -19,6 +19,7 @@ import { isSomebodysCopy, setMark } from './directory-mark.ts';
 import { isSamePath } from './doors.ts';
 import { type LocalServer, runner } from './local-server.ts';
 import { noteWalOwner } from './made-elsewhere.ts';
+import { namesInFiles } from './origin.ts';
 import { readPidFile } from './pid-file.ts';
 import { stateByError } from './probe.ts';
 import { binary } from './programs.ts';
@@ -157,6 +158,7 @@ async function launch(server: LocalServer, args: readonly string[], deadline: nu
     server.watch.hold(spawned.process, spawned.child);
     server.owesReload = false;
     server.reloadAsked = false;
+    server.namesObeyed = ((await namesInFiles(server.settings)) ?? '') !== '';
     options.onSpawn?.(spawned.process.pid);
     await holdTether(server, spawned);
     await untilHome(server, spawned, deadline);
