@@ -122,8 +122,11 @@ test('a stand-alone standby under a member’s name is noticed, named, not count
 
   await of.configure({ terminate_strangers: true });
   await of.until('its walsender is ended', 10_000, async () => (await strangersOn(leader, victim.name)).every((row) => row.pid !== pid));
-  const own = await leader.sql('select 1 from pg_replication_slots where active');
-  expect(own).toHaveLength(2);
+  await of.until(
+    'the members stream',
+    5000,
+    async () => (await leader.sql('select 1 from pg_replication_slots where active')).length === 2,
+  );
 });
 
 test('names that PostgreSQL cuts become synchronous; slots that hold an xmin, are lost or left behind do not stay', async () => {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ServerRole } from '../../src/core/effects.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import type { Postgres } from '../../src/ports/postgres.ts';
-import { adapterFor, eventually, foundCluster, freePort, settingsFor, sourceOf, sql, temporaryHome } from './support/postgres.ts';
+import { adapterFor, eventually, foundCluster, freePort, settingsFor, sql, temporaryHome } from './support/postgres.ts';
 
 const QUICK = { timeoutMs: 10_000 };
 const PRIMARY: ServerRole = { kind: 'primary', syncNames: '' };
@@ -96,20 +96,3 @@ async function anIdleSessionIsEnded(): Promise<void> {
   await person.connect();
   await eventually('an idle session is ended', 10_000, () => ended);
 }
-
-test('a standby that never led waits for its checkpointer, which tells commits that there is anything to wait for', async () => {
-  const second = settingsFor({ home: home.path, name: 'b', port: await freePort() });
-  const standby = adapterFor(second);
-  try {
-    await standby.clone(sourceOf(settings), { timeoutMs: 60_000, fromLeader: true });
-    await standby.start({ kind: 'standby', source: sourceOf(settings) }, { timeoutMs: 30_000 });
-    await standby.setSyncNames('ANY 1 (nobody)', QUICK);
-    // No view shows the checkpointer's flag. What the agent's session asked last shows that it
-    // looked.
-    const asked = await sql<{ query: string }>(second, "SELECT query FROM pg_stat_activity WHERE application_name LIKE 'Regent%'");
-    expect(asked.map(({ query }) => query)).toContainEqual(expect.stringContaining("backend_type = 'checkpointer'"));
-  } finally {
-    await standby.stop('immediate', QUICK).catch(() => undefined);
-    await standby.close();
-  }
-});
