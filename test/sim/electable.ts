@@ -40,12 +40,14 @@ function isOnBranchByHand(branch: Branch): boolean {
 
 /**
  * The leader has lost its data, and fewer voters have theirs than an election needs. No fault does
- * that by itself, but /sync may ask for more at the same moment.
+ * that by itself, but /sync may ask for more at the same moment, or the leader was alone.
  */
-function areVotersLost({ machines }: World, { sync }: ClusterView): boolean {
-  if (sync?.leader == null || sync.quorum === 0) return false;
+function areVotersLost({ machines, orders }: World, { sync }: ClusterView): boolean {
+  if (sync?.leader == null) return false;
   const has = (name: string) =>
     machines.some((machine) => machine.name === name && machine.server.dir === 'valid' && !machine.server.forgetful);
+  if (sync.standbys.length === 0) return orders.mode !== 'off' && !has(sync.leader);
+  if (sync.quorum === 0) return false;
   return !has(sync.leader) && sync.standbys.filter(has).length <= sync.quorum;
 }
 

@@ -139,7 +139,7 @@ export class Gateway {
       const used = this.#token.value;
       const attempt = await this.#attempt(endpoint, spec, used, controller.signal);
       if (attempt.kind === 'failed') {
-        const reason = controller.signal.aborted ? `no answer within ${spec.timeoutMs} ms` : attempt.reason;
+        const reason = controller.signal.aborted ? `no answer within ${Math.round(spec.timeoutMs)} ms` : attempt.reason;
         throw new DcsError('DCS_UNREACHABLE', `etcd ${endpoint}: ${reason}`);
       }
       if (attempt.value.kind === 'ok') return attempt.value.answer;

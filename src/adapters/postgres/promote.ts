@@ -37,7 +37,7 @@ export async function promoteServer(server: LocalServer, options: Bounded): Prom
       if (now >= deadline || options.signal?.aborted) {
         throw new RegentError(
           'PROMOTE_TIMEOUT',
-          `PostgreSQL is still in recovery ${options.timeoutMs} ms after the promotion was asked for`,
+          `PostgreSQL is still in recovery ${Math.round(options.timeoutMs)} ms after the promotion was asked for`,
           {
             policy: 'transient',
           },

@@ -58,7 +58,7 @@ export async function connect(options: ConnectOptions): Promise<pg.Client> {
   }
   const where = `${options.host}:${options.port}`;
   if (failure === null || isTimeout(failure)) {
-    const message = `PostgreSQL at ${where} did not accept a connection within ${options.connectTimeoutMs} ms`;
+    const message = `PostgreSQL at ${where} did not accept a connection within ${Math.round(options.connectTimeoutMs)} ms`;
     throw new RegentError('SQL_TIMEOUT', message, { policy: 'transient', cause: failure });
   }
   const message = `could not connect to PostgreSQL at ${where}: ${ensureError(failure).message}`;

@@ -192,7 +192,7 @@ async function untilAccepting(server: LocalServer, spawned: Spawned, deadline: n
     if (options.signal?.aborted) throw aborted();
     const now = clock.monotonicMs();
     if (now >= deadline) {
-      const message = `PostgreSQL does not accept connections after ${options.timeoutMs} ms: ${last}`;
+      const message = `PostgreSQL does not accept connections after ${Math.round(options.timeoutMs)} ms: ${last}`;
       throw new RegentError('PG_START_TIMEOUT', message, {
         policy: 'transient',
         mend: `its own log, or ${output.path}, tells what it is doing`,
