@@ -27,6 +27,15 @@ const agreedWith = (leader: string, untilMs = NOW_MS + 1) => ({ ...noLinks(Numbe
 const takes = (decision: ReturnType<typeof race>) => decision.effects.some(({ kind }) => kind === 'acquire-leader');
 
 describe('a member that has agreed', () => {
+  it('does not take the key either when somebody has promoted it by hand', () => {
+    const byHand = (given: Given) => race({ pg: pg.primary({ timeline: 2 }), ...given });
+    expect(byHand({ links: agreedWith('c') }).rule).toBe('primary.gave-its-word');
+    expect(byHand({ links: { ...noLinks(0), vouchedUntilMs: NOW_MS + 1 } }).rule).toBe('primary.gave-its-word');
+    expect(byHand({ peers: peers(peer('b', { failsafe: 'c' })) }).rule).toBe('primary.gave-its-word');
+    expect(takes(byHand({ peers: peers(peer('b', { failsafe: 'a' })) }))).toBe(true);
+    expect(takes(byHand({}))).toBe(true);
+  });
+
   it('takes no lead until its word is over, whoever else answers', () => {
     expect(race({ links: agreedWith('c') })).toMatchObject({ rule: 'race.failsafe', steps: [] });
     expect(takes(race({ links: agreedWith('c', NOW_MS) }))).toBe(true);

@@ -218,7 +218,8 @@ const apiUrl = (name: string) => `http://${name}:8008/patroni`;
 const maps = fc.constantFrom(['a', 'b', 'c', 'd'], ['a', 'b'], ['b', 'c'], []);
 
 /**
- * A standby, where failsafe mode is on and members may have agreed to it; with its key or without.
+ * A standby, where failsafe mode is on and members may have agreed to it; with its key or without,
+ * or promoted by hand.
  */
 export const failsafeRound: fc.Arbitrary<Observation> = fc
   .record({
@@ -229,8 +230,9 @@ export const failsafeRound: fc.Arbitrary<Observation> = fc
     sinceMs: fc.constantFrom(Number.NEGATIVE_INFINITY, 0, 45_000),
     words: fc.dictionary(fc.constantFrom('b', 'c', 'd'), fc.constantFrom('a', 'b', 'c'), { maxKeys: 2 }),
     hasKey: often(false, true),
+    isOpened: often(false, true),
   })
-  .map(({ round, map, failsafeMode, agreed, sinceMs, words, hasKey }) => {
+  .map(({ round, map, failsafeMode, agreed, sinceMs, words, hasKey, isOpened }) => {
     const { dcs, settings: own } = round;
     const failsafe = map && { map: Object.fromEntries(map.map((name) => [name, apiUrl(name)])), modRevision: '7' };
     const leader = hasKey ? { name: 'a', leaseId: 'lease-a', modRevision: '6' } : null;
@@ -240,6 +242,7 @@ export const failsafeRound: fc.Arbitrary<Observation> = fc
       settings: { ...own, dynamic: { ...own.dynamic, failsafeMode } },
       peers: round.peers && new Map([...round.peers].map(([name, one]) => [name, words[name] ? { ...one, failsafe: words[name] } : one])),
       links: { ...noLinks(sinceMs), agreed },
+      ...(isOpened && { pg: pg.primary({ timeline: 3 }) }),
     };
   });
 

@@ -361,6 +361,9 @@ const CUT_OFF: ReadonlySet<string> = new Set(['SQL_TIMEOUT', 'PG_ABORTED']);
 const isOwnWord = (error: unknown) => error instanceof RegentError && !CUT_OFF.has(error.code);
 
 const late = ({ applicationName, timeoutMs }: Use, cause?: unknown) =>
-  new RegentError('SQL_TIMEOUT', `${applicationName}: PostgreSQL did not answer within ${Math.round(timeoutMs)} ms`, { policy: 'transient', cause });
+  new RegentError('SQL_TIMEOUT', `${applicationName}: PostgreSQL did not answer within ${Math.round(timeoutMs)} ms`, {
+    policy: 'transient',
+    cause,
+  });
 
 const calledOff = ({ applicationName }: Use) => new RegentError('PG_ABORTED', `${applicationName} was called off`, { policy: 'transient' });

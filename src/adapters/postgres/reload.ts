@@ -25,8 +25,8 @@ const LOOK_MS = 5;
 const CHECKPOINTER_LOOKS = 2;
 const CHECKPOINTER_LOOK_MS = 20;
 /**
- * Before 14 the checkpointer shows nothing while it sleeps between writes, 0.1 s at a time. It syncs
- * files under another event.
+ * Before 14 the checkpointer shows nothing while it sleeps between writes, 0.1 s at a time. It
+ * syncs files under another event.
  */
 const NAP_IS_SHOWN_SINCE = 14;
 const NAP_LOOKS = 15;

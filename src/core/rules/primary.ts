@@ -1,6 +1,7 @@
 /** PostgreSQL runs as a primary and answers. */
 import { mayLead } from '../cluster.ts';
-import { isUnprotected, unlockedMs } from '../context.ts';
+import { type Context, isUnprotected, unlockedMs } from '../context.ts';
+import { otherStandsBy, standsBy } from '../failsafe.ts';
 import { diskHangs } from '../quorum/resigning.ts';
 import { isSuperseded, movedOn } from '../superseded.ts';
 import { switchoverAway } from './switchover.ts';
@@ -24,6 +25,13 @@ export const switchover: Section = {
     },
   ],
 };
+
+/** The leader that this node has vouched for, or somebody has agreed to in failsafe mode. */
+function goesOnWithoutKey(c: Context): string | null {
+  const { nowMs, links } = c.o;
+  if (nowMs < links.vouchedUntilMs) return c.m.lastLeader ?? 'the last leader';
+  return standsBy(c) ?? otherStandsBy(c)?.leader ?? null;
+}
 
 export const primary: Section = {
   title: 'A primary runs here',
@@ -77,6 +85,17 @@ export const primary: Section = {
         because: `demoting self because i am not the healthiest node: ${movedOn(c)}`,
       }),
       because: 'demoting self because i am not the healthiest node',
+    },
+    {
+      id: 'primary.gave-its-word',
+      situation:
+        'nobody holds the leader key, and another goes on as leader without it, by the word of this node or of a member (this one was promoted by hand)',
+      when: (c) => c.unlocked && goesOnWithoutKey(c) !== null,
+      ask: (c) => ({
+        effects: [{ kind: 'demote-now', mode: 'immediate' }],
+        because: `demoting self because ${goesOnWithoutKey(c)} may go on as the leader without its key`,
+      }),
+      because: 'demoting self because another may go on as the leader without its key',
     },
     {
       id: 'primary.not-acquired',
