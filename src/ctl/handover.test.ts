@@ -198,6 +198,10 @@ test('a cluster without a leader is distinguished from one that does not exist',
     1,
     'Error: This cluster has no leader\nWait for the election, or name a candidate: regentctl failover demo --candidate MEMBER\n',
   ]);
+  etcd.put('demo', 'config', { pause: true });
+  expect((await ctl(['switchover', '--force'], { etcd })).err).toContain(
+    'It is paused, so nobody is elected: regentctl resume demo, or name a candidate',
+  );
 });
 
 test('a member too old for /switchover is asked for /failover', async () => {

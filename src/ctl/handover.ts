@@ -53,10 +53,10 @@ async function planOf(ctx: Ctx, action: Action, cluster: string, view: ClusterVi
   const force = options.force ?? false;
   const current = view.leader?.name ?? null;
   if (action === 'switchover' && current === null) {
-    throw refuse(
-      'This cluster has no leader',
-      `Wait for the election, or name a candidate: ${ctx.called} failover ${cluster} --candidate MEMBER`,
-    );
+    const wait = clusterModes(view).paused
+      ? `It is paused, so nobody is elected: ${ctx.called} resume ${cluster}`
+      : 'Wait for the election';
+    throw refuse('This cluster has no leader', `${wait}, or name a candidate: ${ctx.called} failover ${cluster} --candidate MEMBER`);
   }
   const leader = action === 'failover' || force ? (options.leader ?? current) : (options.leader ?? (await askLeader(ctx, view)));
   if (leader !== null && current !== null && leader !== current)

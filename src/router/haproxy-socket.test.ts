@@ -93,6 +93,8 @@ describe('commands', () => {
       'set server postgres_primary/b health up; set server postgres_primary/a health down',
       'show sess',
       'shutdown sessions server postgres_primary/a',
+      'show sess',
+      'shutdown session 0x1a',
     ]);
   });
 
@@ -109,7 +111,7 @@ describe('commands', () => {
     answers = (line) => (line === 'show sess' ? `${sessions}\n` : '\n');
     const done = await haproxy().run(['a', 'b'].map((server) => ({ kind: 'cut', server })));
     expect(done).toBe(false);
-    expect(heard).toEqual(['show sess', 'shutdown sessions server postgres_primary/b']);
+    expect(heard).toEqual(['show sess', 'shutdown sessions server postgres_primary/b', 'show sess', 'shutdown session 0x1a']);
   });
 
   it('place the waiting room, whatever HAProxy says that it has changed', async () => {

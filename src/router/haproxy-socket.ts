@@ -4,6 +4,8 @@ import { RegentError } from '../support/errors.ts';
 import { type HaproxyServer, type HaproxyState, type RouterCommand, WAITING_ROOM } from './decide.ts';
 
 const LARGEST_ANSWER = 8 * 1024 * 1024;
+/** HAProxy takes 16 KiB in one line. */
+const SESSIONS_A_LINE = 200;
 /** Type of the servers' rows in `show stat` (HAProxy's management guide, 9.3). */
 const SERVER_ROWS = 4;
 
@@ -39,6 +41,17 @@ export function createHaproxy({ socketPath, backend, clock, timeoutMs }: Haproxy
       mend: 'the stats socket needs `level admin`',
     });
   };
+  /**
+   * A session that has waited in the queue is not among those that HAProxy ends with a server's
+   * (seen with 2.6.12): it is ended by itself.
+   */
+  const endLeft = async (servers: readonly string[]) => {
+    const left = sessionsOn(await askHaproxy(socketPath, 'show sess', clock, timeoutMs), backend, servers);
+    for (let at = 0; at < left.length; at += SESSIONS_A_LINE) {
+      const line = left.slice(at, at + SESSIONS_A_LINE).map((id) => `shutdown session ${id}`);
+      await ask(line.join('; '), (answer) => answer.split('\n').every((one) => one === '' || /^No such session/.test(one)));
+    }
+  };
   return {
     state: async () => {
       const rows = parseStat(await askHaproxy(socketPath, `show stat ${backend} ${SERVER_ROWS} -1`, clock, timeoutMs));
@@ -58,7 +71,10 @@ export function createHaproxy({ socketPath, backend, clock, timeoutMs }: Haproxy
       // After the verdicts, so that nobody comes any more.
       const busy = serversInConnect(await askHaproxy(socketPath, 'show sess', clock, timeoutMs), backend);
       const calm = cuts.filter((server) => !busy.has(server));
-      if (calm.length > 0) await ask(calm.map((server) => `shutdown sessions server ${backend}/${server}`).join('; '), isNothing);
+      if (calm.length > 0) {
+        await ask(calm.map((server) => `shutdown sessions server ${backend}/${server}`).join('; '), isNothing);
+        await endLeft(calm);
+      }
       return calm.length === cuts.length;
     },
     placeWaitingRoom: async (host, port) => {
@@ -91,6 +107,12 @@ function withoutLimit(rows: ReturnType<typeof parseStat>): string | null {
 export function serversInConnect(text: string, backend: string): ReadonlySet<string> {
   const names = [...text.matchAll(/^0x[0-9a-f]+: .*? be=(\S+) srv=(\S+) .*\b(?:scb|s1)=\[[1-7],/gm)];
   return new Set(names.flatMap(([, of, server]) => (of === backend ? [server!] : [])));
+}
+
+/** Of `show sess`: the ids of established sessions with these servers. */
+export function sessionsOn(text: string, backend: string, servers: readonly string[]): readonly string[] {
+  const lines = [...text.matchAll(/^(0x[0-9a-f]+): .*? be=(\S+) srv=(\S+) .*\b(?:scb|s1)=\[8,/gm)];
+  return lines.flatMap(([, id, of, server]) => (of === backend && servers.includes(server!) ? [id!] : []));
 }
 
 /**

@@ -94,7 +94,9 @@ function memberBlock(report: HealthReport): string {
         ` The PostgreSQL of ${name} was not started by its agent: until its next start it would outlive agent and guard if both were killed`,
     );
   if (report.paused) notes.push(' Maintenance mode: on');
-  notes.push(...(report.fence?.lines ?? []).map((line) => ` ${line}`));
+  // What its death would cost is no longer a question then.
+  const isThere = report.members.some(({ name, state }) => name === report.leader && state !== UNAVAILABLE);
+  if (isThere) notes.push(...(report.fence?.lines ?? []).map((line) => ` ${line}`));
   return [table, ...notes].join('\n');
 }
 
