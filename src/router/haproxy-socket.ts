@@ -46,7 +46,8 @@ export function createHaproxy({ socketPath, backend, clock, timeoutMs }: Haproxy
    * (seen with 2.6.12): it is ended by itself.
    */
   const endLeft = async (servers: readonly string[]) => {
-    const left = sessionsOn(await askHaproxy(socketPath, 'show sess', clock, timeoutMs), backend, servers);
+    const sessions = readSessions(await askHaproxy(socketPath, 'show sess', clock, timeoutMs), backend);
+    const left = sessions.filter(({ server, state }) => state === ESTABLISHED && servers.includes(server)).map(({ id }) => id);
     for (let at = 0; at < left.length; at += SESSIONS_A_LINE) {
       const line = left.slice(at, at + SESSIONS_A_LINE).map((id) => `shutdown session ${id}`);
       await ask(line.join('; '), (answer) => answer.split('\n').every((one) => one === '' || /^No such session/.test(one)));
@@ -105,14 +106,15 @@ function withoutLimit(rows: ReturnType<typeof parseStat>): string | null {
  * HAProxy 2.6. Its state is 1 to 7 until it is SC_ST_EST, 8.
  */
 export function serversInConnect(text: string, backend: string): ReadonlySet<string> {
-  const names = [...text.matchAll(/^0x[0-9a-f]+: .*? be=(\S+) srv=(\S+) .*\b(?:scb|s1)=\[[1-7],/gm)];
-  return new Set(names.flatMap(([, of, server]) => (of === backend ? [server!] : [])));
+  return new Set(readSessions(text, backend).flatMap(({ server, state }) => (state < ESTABLISHED ? [server] : [])));
 }
 
-/** Of `show sess`: the ids of established sessions with these servers. */
-export function sessionsOn(text: string, backend: string, servers: readonly string[]): readonly string[] {
-  const lines = [...text.matchAll(/^(0x[0-9a-f]+): .*? be=(\S+) srv=(\S+) .*\b(?:scb|s1)=\[8,/gm)];
-  return lines.flatMap(([, id, of, server]) => (of === backend && servers.includes(server!) ? [id!] : []));
+const ESTABLISHED = 8;
+
+/** Those of the backend whose server's side has begun. */
+function readSessions(text: string, backend: string): { readonly id: string; readonly server: string; readonly state: number }[] {
+  const lines = [...text.matchAll(/^(0x[0-9a-f]+): .*? be=(\S+) srv=(\S+) .*\b(?:scb|s1)=\[([1-8]),/gm)];
+  return lines.flatMap(([, id, of, server, state]) => (of === backend ? [{ id: id!, server: server!, state: Number(state) }] : []));
 }
 
 /**

@@ -7,6 +7,7 @@ import { Agent } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
+import type { Member } from '../../core/cluster.ts';
 import { sourceOf } from '../../core/context.ts';
 import type { CtlSettings, RestSettings } from '../../core/settings.ts';
 import { readPeerBody } from '../../dialect/peer-body.ts';
@@ -18,6 +19,7 @@ import { ensureError, RegentError } from '../../support/errors.ts';
 import { basicAuth, exchange, HttpFailure, type TlsOptions } from '../../support/http.ts';
 import type { JsonObject } from '../../support/json.ts';
 import { DIALECT_VERSION } from '../../version.ts';
+import { apiOf, placeOf } from './member-place.ts';
 
 export interface PeersOptions {
   /** The settings in force; asked for again at every renew(). */
@@ -108,8 +110,7 @@ export function createPeers(options: PeersOptions): HttpPeers {
   };
   return {
     prepare(members) {
-      const hosts = members.flatMap((member) => [hostOf(member.apiUrl), sourceOf(member)?.host ?? '']);
-      for (const host of new Set(hosts)) if (host !== '' && isIP(host) === 0) options.lookup(host, { all: true }, () => {});
+      for (const host of new Set(members.flatMap(hostsOf))) if (isIP(host) === 0) options.lookup(host, { all: true }, () => {});
     },
     async ask(members, { timeoutMs }) {
       const answers = await Promise.all(members.map((member) => ask(member, timeoutMs)));
@@ -189,25 +190,19 @@ async function fetchText(url: URL, { kept, fresh }: Connections, timeoutMs: numb
   }
 }
 
+/** Of its REST API and of its PostgreSQL. */
+function hostsOf(member: Member): readonly string[] {
+  const api = apiOf(member);
+  const source = sourceOf(member);
+  return [...(api === null ? [] : [placeOf(api).host]), ...(source === null ? [] : [source.host])];
+}
+
 /** Rejects when the time is up; what comes of it later is of no interest. */
 function withinMs<T>(answer: Promise<T>, ms: number, clock: Clock): Promise<T> {
   return new Promise((resolve, reject) => {
     const cancel = clock.timer(ms, () => reject(new Error(`no answer within ${ms} ms`)));
     answer.finally(cancel).then(resolve, reject);
   });
-}
-
-const hosts = new Map<string, string>();
-
-/** '': there is none. Kept, because members keep theirs for long. */
-function hostOf(apiUrl: string | null): string {
-  if (apiUrl === null) return '';
-  let host = hosts.get(apiUrl);
-  if (host === undefined) {
-    host = URL.canParse(apiUrl) ? new URL(apiUrl).hostname.replace(/^\[|\]$/g, '') : '';
-    hosts.set(apiUrl, host);
-  }
-  return host;
 }
 
 /**

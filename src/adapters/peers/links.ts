@@ -6,7 +6,6 @@
 import { randomUUID } from 'node:crypto';
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { LookupFunction } from 'node:net';
-import type { Member } from '../../core/cluster.ts';
 import { sourceOf } from '../../core/context.ts';
 import type { LocalSettings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -20,6 +19,7 @@ import { IncomingLinks, type Opening, type Refusal } from './incoming-links.ts';
 import { knock, SSL_REQUEST } from './knock.ts';
 import { type Dialed, dial } from './link-dial.ts';
 import { LINK_HEADERS } from './link-wire.ts';
+import { apiOf, placeOf } from './member-place.ts';
 import { OutgoingLink } from './outgoing-link.ts';
 
 export interface LinksOptions {
@@ -131,26 +131,3 @@ function openingHeaders(settings: ReturnType<LinksOptions['settings']>, to: stri
 }
 
 const clusterOf = ({ namespace, scope }: Pick<LocalSettings, 'namespace' | 'scope'>) => clusterPrefix(namespace, scope);
-
-/** By member, as it was read; etcd's client gives the same one again while its key stays. */
-const apis = new WeakMap<Member, URL | null>();
-
-/** Null: it publishes no address that could be used. */
-function apiOf(member: Member): URL | null {
-  let url = apis.get(member);
-  if (url === undefined) {
-    url = readApi(member);
-    apis.set(member, url);
-  }
-  return url;
-}
-
-function readApi({ apiUrl }: Member): URL | null {
-  const url = apiUrl !== null && URL.canParse(apiUrl) ? new URL(apiUrl) : null;
-  return url?.protocol === 'http:' || url?.protocol === 'https:' ? url : null;
-}
-
-function placeOf(url: URL): { host: string; port: number } {
-  const port = url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port);
-  return { host: url.hostname.replace(/^\[|\]$/g, ''), port };
-}
