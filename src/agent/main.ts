@@ -31,8 +31,8 @@ import { operatorPort } from './operator-port.ts';
 import type { Parts } from './parts.ts';
 
 /**
- * Containers and virtual machines come back with other addresses. Each round looks them up anew,
- * and goes on with the old ones only while the resolver does not answer.
+ * Containers and virtual machines come back with other addresses. So each round asks the resolver
+ * again. While it does not answer, the old addresses are used.
  */
 const MEMBER_FRESH_MS = 5000;
 

@@ -10,8 +10,9 @@ import type { LocalServer } from './local-server.ts';
 const ASK_MS = 3000;
 const MOST_LINES = 3;
 
-/** pg_ident_file_mappings: since PostgreSQL 15. */
 /**
+ * pg_ident_file_mappings: since PostgreSQL 15.
+ *
  * `parsed` is null in a line that PostgreSQL refuses. One that it takes and that can never match (a
  * hostssl line while ssl is off) has an error, too.
  */

@@ -153,12 +153,14 @@ async function launchOnGoodRules(
 async function launch(server: LocalServer, args: readonly string[], deadline: number, options: StartOptions): Promise<void> {
   server.heartbeat.reset();
   if (options.signal?.aborted) throw aborted();
+  // Read before it is spawned: nothing may come between that and the tether.
+  const hasNames = ((await namesInFiles(server.settings)) ?? '') !== '';
   const spawned = await spawnPostmaster(server, args);
   try {
     server.watch.hold(spawned.process, spawned.child);
     server.owesReload = false;
     server.reloadAsked = false;
-    server.namesObeyed = ((await namesInFiles(server.settings)) ?? '') !== '';
+    server.namesObeyed = hasNames;
     options.onSpawn?.(spawned.process.pid);
     await holdTether(server, spawned);
     await untilHome(server, spawned, deadline);

@@ -58,7 +58,8 @@ export async function archiveReadySegments(deps: Deps, major: number, options: B
       await rename(join(statusDir, status), join(statusDir, `${segment}.done`));
       done += 1;
     }
-    if (done < ready.length) deps.log.warning('WAL of the old history will be lost by the rewind', { segments: ready.length - done });
+    if (done < ready.length && !options.signal?.aborted)
+      deps.log.warning('WAL of the old history will be lost by the rewind', { segments: ready.length - done });
   } catch (error) {
     deps.log.warning('WAL that waits to be archived was not', { reason: ensureError(error).message });
   }
