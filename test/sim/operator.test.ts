@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { failoverPriority } from '../../src/core/cluster.ts';
 import type { RequestOutcome } from '../../src/ports/operator.ts';
 import type { Machine } from './machine.ts';
 import { World } from './world.ts';
@@ -205,6 +206,20 @@ describe('reinitialize', () => {
     await world.expect('it leads', () => world.leader === replica, 60_000);
     old.boot();
     await world.expect('healthy', () => world.healthy(), 30_000);
+  });
+
+  test('while it has begun on the member with the highest priority, another member leads', async () => {
+    const world = await World.ready({ seed: 326, tags: { a: {}, b: { failover_priority: 2 }, c: { failover_priority: 3 } } });
+    const replica = world.replicas.reduce((one, other) => (failoverPriority(one.tags) > failoverPriority(other.tags) ? one : other));
+    const [rest] = world.replicas.filter((other) => other !== replica);
+    await world.run(5000);
+    replica.server.durations = { ...replica.server.durations, fastStopMs: [5000, 5000] };
+    asked(replica.operator.reinitialize({ force: false, fromLeader: true }));
+    await world.expect('it has begun', () => replica.operator.status().state === 'creating replica', 1000);
+    expect(replica.server.process?.phase).toBe('running');
+    world.primary.crash();
+    world.etcd.delete('leader');
+    await world.expect('another leads', () => world.leader === rest, 5000);
   });
 
   test('a request that cannot be fulfilled is dropped, and does not remove data later', async () => {

@@ -70,6 +70,8 @@ export class Priorities {
     const { sim, net, etcd } = this.#world;
     const { server, tags, name } = machine;
     if (!machine.up || machine.helpless || sim.now - machine.steadySince < SETTLED_MS || !mayLead(tags)) return false;
+    // It tells the others: its server is about to be stopped, and its data may be replaced.
+    if (machine.operator.status().state !== 'running') return false;
     if (!(net.up(name, 'etcd') && net.up('etcd', name)) || etcd.get(`members/${name}`) === null) return false;
     if (server.hangs || server.full !== 'no' || server.forgetful || server.strayed || server.lockedOut || server.unseen !== null)
       return false;
