@@ -83,7 +83,7 @@ describe('a voter that is asked', () => {
     expect(await told('b', asks)).toEqual({});
     see(following);
     expect(await told('b', plain)).toEqual(LISTENS);
-    expect(it.facts().vouchedUntilMs).toBe(Number.NEGATIVE_INFINITY);
+    expect(it.facts().vouched).toBeNull();
     expect(await told('b', asks)).toEqual(VOUCHES);
   });
 
@@ -91,12 +91,12 @@ describe('a voter that is asked', () => {
     const { clock, told, see, beats: it } = beats();
     see(following);
     await told('b', asks);
-    expect(it.facts().vouchedUntilMs).toBe(BEGIN_MS + 3000);
+    expect(it.facts().vouched).toEqual({ leader: 'b', untilMs: BEGIN_MS + 3000 });
     await clock.advance(500);
     await told('b', plain);
-    expect(it.facts().vouchedUntilMs).toBe(BEGIN_MS + 3000);
+    expect(it.facts().vouched).toEqual({ leader: 'b', untilMs: BEGIN_MS + 3000 });
     await told('b', asks);
-    expect(it.facts().vouchedUntilMs).toBe(BEGIN_MS + 3500);
+    expect(it.facts().vouched?.untilMs).toBe(BEGIN_MS + 3500);
   });
 
   it('vouches for the leader that it follows, and its present term, alone', async () => {

@@ -12,7 +12,7 @@ import { answerMessage, type Beat, type BeatAnswer, beatMessage, readAnswer, rea
 import { fenceText } from '../core/quorum/fence-mark.ts';
 import { beats as announcesBeats, type QuorumFence, quorumFence } from '../core/quorum/in-force.ts';
 import { ETCD_PATIENCE, isDeserted, isIsolated, isUnheard } from '../core/quorum/leader-side.ts';
-import { type FailsafeWord, type LinkFacts, type Silence, silenceAsOf, type VoterAnswer } from '../core/quorum/link-facts.ts';
+import { type GivenWord, type LinkFacts, type Silence, silenceAsOf, type VoterAnswer } from '../core/quorum/link-facts.ts';
 import { heedsRefusals } from '../core/quorum/refusal.ts';
 import { leavesLeader, mayVouch, vouchedSince } from '../core/quorum/vouching.ts';
 import { VOUCH_MS } from '../core/settings.ts';
@@ -42,7 +42,7 @@ export interface BeatListener {
   /** Voters have vouched: the guard's deadline may move on. */
   readonly vouched: () => void;
   /** What this member has agreed to in failsafe mode. */
-  readonly agreed: () => FailsafeWord | null;
+  readonly agreed: () => GivenWord | null;
 }
 
 interface Leading {
@@ -74,7 +74,7 @@ export class Beats {
    * node.
    */
   #following: { readonly name: string; readonly term: string } | null = null;
-  #vouchedUntilMs = Number.NEGATIVE_INFINITY;
+  #vouched: GivenWord | null = null;
   #readAtMs = Number.NEGATIVE_INFINITY;
   /** The last beats went out; null: none have, in this lead. */
   #beatenAtMs: number | null = null;
@@ -124,7 +124,7 @@ export class Beats {
       readAtMs: this.#readAtMs,
       resumedAtMs: this.#lastResumedAtMs(nowMs),
       lastFence: this.#leading?.fence ?? null,
-      vouchedUntilMs: this.#vouchedUntilMs,
+      vouched: this.#vouched,
       agreed: this.#listener.agreed(),
     };
   }
@@ -312,7 +312,7 @@ export class Beats {
     const follows = this.#following !== null && sameName(this.#following.name, leader) && this.#following.term === term;
     // What others count as a vote is not to be broken by the word that follows it.
     if (c === null || this.#leaving || !follows || !mayVouch(c) || isLetGo(c)) return false;
-    this.#vouchedUntilMs = this.#ports.clock.bootMs() + VOUCH_MS;
+    this.#vouched = { leader, untilMs: this.#ports.clock.bootMs() + VOUCH_MS };
     return true;
   }
 }

@@ -10,7 +10,7 @@ import { statusValue } from '../core/housekeeping.ts';
 import { TAKES_KEY } from '../core/lead-change.ts';
 import type { Decision } from '../core/model.ts';
 import { type PostgresFacts, walPosition } from '../core/postgres-facts.ts';
-import type { FailsafeWord } from '../core/quorum/link-facts.ts';
+import type { GivenWord } from '../core/quorum/link-facts.ts';
 import { leavesLeader } from '../core/quorum/vouching.ts';
 import { observeTimeoutMs } from '../core/settings.ts';
 import { ownUrls } from '../dialect/member-record.ts';
@@ -50,7 +50,7 @@ export class Failsafe {
   #last: Context | null = null;
   /** This round's decision may take the lead: nothing is agreed to until the next has looked. */
   #leaving = true;
-  #word: FailsafeWord | null = null;
+  #word: GivenWord | null = null;
   /** As etcd had it last, or as it was written since. */
   #map: FailsafeMap | null = null;
   /** A write of it whose outcome is not known. */
@@ -72,7 +72,7 @@ export class Failsafe {
   }
 
   /** What this member has agreed to; null: nothing so far. */
-  get word(): FailsafeWord | null {
+  get word(): GivenWord | null {
     return this.#word;
   }
 

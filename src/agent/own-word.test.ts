@@ -88,10 +88,10 @@ describe('a voter tells the others what it has promised', () => {
 describe('a voter that has vouched', () => {
   const unlocked = { ...cluster, leader: null };
   const at = (vouchedUntilMs: number, sinceMs = 0) =>
-    word({ view: unlocked, pg: pg.standby(), links: { ...noLinks(sinceMs), vouchedUntilMs } });
+    word({ view: unlocked, pg: pg.standby(), links: { ...noLinks(sinceMs), vouched: { leader: 'b', untilMs: vouchedUntilMs } } });
 
   it('says so until its word is over', () => {
-    expect([at(NOW_MS).vouches, at(NOW_MS + 1).vouches]).toEqual([false, true]);
+    expect([at(NOW_MS).vouchesFor, at(NOW_MS + 1).vouchesFor]).toEqual([undefined, 'b']);
   });
 
   it('is attached for as long, and gives no vote, though nothing streams', () => {
@@ -100,7 +100,7 @@ describe('a voter that has vouched', () => {
 
   it('is attached for as long as its agent before may have vouched', () => {
     const fresh = at(Number.NEGATIVE_INFINITY, NOW_MS - 2999);
-    expect([fresh.attached, fresh.vouches]).toEqual([true, false]);
+    expect([fresh.attached, fresh.vouchesFor]).toEqual([true, undefined]);
     expect(at(Number.NEGATIVE_INFINITY, NOW_MS - 3000).attached).toBe(false);
   });
 });

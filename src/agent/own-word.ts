@@ -10,7 +10,7 @@ import type { PostgresFacts } from '../core/postgres-facts.ts';
 import { fenceText } from '../core/quorum/fence-mark.ts';
 import { refusedTerm } from '../core/quorum/refusal.ts';
 import { watched } from '../core/quorum/suspicion.ts';
-import { isBound } from '../core/quorum/vouching.ts';
+import { isBound, vouchesFor } from '../core/quorum/vouching.ts';
 import { wroteByHand } from '../core/strays.ts';
 
 /** `replaying` is with the positions of the running server (AgentStatus.sql). */
@@ -30,8 +30,7 @@ export function ownWord(pg: PostgresFacts | null, c: Context | null, memory: Mem
       fence === null &&
       sql?.inRecovery === true &&
       ((c !== null && isBound(c)) || (sql.primaryConninfo !== '' && !isLetGo(c)) || (c !== null && c.otherLeader !== null)),
-    vouches: c !== null && c.o.nowMs < c.o.links.vouchedUntilMs,
-    ...failsafeWord(c),
+    ...givenWords(c),
     ...(seen?.suspicion.verdict === 'missed' ? { missesTerm: seen.fence.term } : {}),
     ...(refused === null ? {} : { refusedTerm: refused }),
     ...(fence === null ? {} : { fence }),
@@ -39,11 +38,12 @@ export function ownWord(pg: PostgresFacts | null, c: Context | null, memory: Mem
   };
 }
 
-/** Others must not take the lead from a leader that goes on by it. */
-function failsafeWord(c: Context | null): Pick<OwnWord, 'failsafe'> {
+/** Others must not take the lead from a leader that goes on by them. */
+function givenWords(c: Context | null): Pick<OwnWord, 'vouchesFor' | 'failsafe'> {
   if (c === null) return {};
+  const vouched = vouchesFor(c);
   const leader = isKeptByFailsafe(c.authority, c.o.nowMs) ? c.me : agreedWith(c);
-  return leader === null ? {} : { failsafe: leader };
+  return { ...(vouched === null ? {} : { vouchesFor: vouched }), ...(leader === null ? {} : { failsafe: leader }) };
 }
 
 /** Told only while it keeps what it has promised: nothing that could stream or replay is left. */

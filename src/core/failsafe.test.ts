@@ -30,10 +30,16 @@ describe('a member that has agreed', () => {
   it('does not take the key either when somebody has promoted it by hand', () => {
     const byHand = (given: Given) => race({ pg: pg.primary({ timeline: 2 }), ...given });
     expect(byHand({ links: agreedWith('c') }).rule).toBe('primary.gave-its-word');
-    expect(byHand({ links: { ...noLinks(0), vouchedUntilMs: NOW_MS + 1 } }).rule).toBe('primary.gave-its-word');
+    expect(byHand({ links: { ...noLinks(0), vouched: { leader: 'c', untilMs: NOW_MS + 1 } } }).rule).toBe('primary.gave-its-word');
     expect(byHand({ peers: peers(peer('b', { failsafe: 'c' })) }).rule).toBe('primary.gave-its-word');
     expect(takes(byHand({ peers: peers(peer('b', { failsafe: 'a' })) }))).toBe(true);
     expect(takes(byHand({}))).toBe(true);
+  });
+
+  it('nor when another voter has vouched for a leader, unless that leader is this node', () => {
+    const byHand = (leader: string) => race({ pg: pg.primary({ timeline: 2 }), peers: peers(peer('b', { vouchesFor: leader })) });
+    expect(byHand('c')).toMatchObject({ rule: 'primary.gave-its-word', because: expect.stringContaining('c may go on') });
+    expect(takes(byHand('A'))).toBe(true);
   });
 
   it('takes no lead until its word is over, whoever else answers', () => {

@@ -39,10 +39,10 @@ export interface OwnWord {
    */
   readonly timelineFingerprint?: string;
   /**
-   * true: it has vouched for a leader that cannot reach etcd, and that time is not over. So nobody
-   * may take the lead from it, not even by an operator's word.
+   * The leader that it has vouched for, because that one cannot reach etcd, and that time is not
+   * over. So nobody may take the lead from it, not even by an operator's word.
    */
-  readonly vouches?: boolean;
+  readonly vouchesFor?: string;
   /**
    * The leader that it lets go on in failsafe mode (core/failsafe.ts): another that it has agreed
    * with, or itself while it leads by that.

@@ -15,11 +15,11 @@ const word: fc.Arbitrary<Required<OwnWord>> = fc.record({
   strayed: flag,
   attached: flag,
   timelineFingerprint: text,
-  vouches: flag,
   keepsOut: flag,
   missesTerm: text,
   refusedTerm: text,
   fence: text,
+  vouchesFor: text,
   failsafe: text,
 });
 

@@ -16,24 +16,24 @@ interface Word<Fact extends keyof OwnWord = keyof OwnWord> {
   readonly race?: true;
 }
 
-const FLAGS: readonly Word<'watchdogFailed' | 'replaying' | 'restored' | 'strayed' | 'attached' | 'vouches' | 'keepsOut'>[] = [
+const FLAGS: readonly Word<'watchdogFailed' | 'replaying' | 'restored' | 'strayed' | 'attached' | 'keepsOut'>[] = [
   { fact: 'watchdogFailed', place: 'body', name: 'watchdog_failed' },
   { fact: 'replaying', place: 'wal', name: 'replaying' },
   { fact: 'restored', place: 'wal', name: 'restored' },
   { fact: 'strayed', place: 'wal', name: 'strayed' },
-  { fact: 'vouches', place: 'regent', name: 'vouches' },
   { fact: 'keepsOut', place: 'regent', name: 'keeps_out_of_race' },
   { fact: 'attached', place: 'wal', name: 'attached', race: true },
 ];
 
 const TEXTS: readonly Word<
-  'promotionTrouble' | 'steppedDown' | 'timelineFingerprint' | 'missesTerm' | 'refusedTerm' | 'fence' | 'failsafe'
+  'promotionTrouble' | 'steppedDown' | 'timelineFingerprint' | 'missesTerm' | 'refusedTerm' | 'fence' | 'vouchesFor' | 'failsafe'
 >[] = [
   { fact: 'promotionTrouble', place: 'body', name: 'promotion_trouble' },
   { fact: 'steppedDown', place: 'regent', name: 'stepped_down' },
   { fact: 'missesTerm', place: 'regent', name: 'misses_leader_of_term' },
   { fact: 'refusedTerm', place: 'regent', name: 'refused_by_leader_of_term' },
   { fact: 'fence', place: 'regent', name: 'fence' },
+  { fact: 'vouchesFor', place: 'regent', name: 'vouches_for' },
   { fact: 'failsafe', place: 'regent', name: 'failsafe' },
   { fact: 'timelineFingerprint', place: 'wal', name: 'timeline_beginning', race: true },
 ];

@@ -86,7 +86,7 @@ const links: fc.Arbitrary<LinkFacts> = fc
     watchingSinceMs: often(6000, 9900),
     heard: fc.option(heard, { freq: 4 }),
     knocks: fc.option(knocks, { freq: 6 }),
-    vouchedUntilMs: often(Number.NEGATIVE_INFINITY, 9000, 11_000),
+    vouched: often(null, { leader: 'b', untilMs: 9000 }, { leader: 'b', untilMs: 11_000 }),
   })
   .map((facts) => ({ ...noLinks(facts.sinceMs), ...facts }));
 
@@ -101,7 +101,7 @@ const answer = (name: string) =>
       receiving: rarely(true),
       attached: rarely(true),
       replaying: rarely(true),
-      vouches: rarely(true),
+      vouchesFor: rarely('b'),
       restored: rarely(true),
     })
     .map((facts) => peer(name, given(facts)));
@@ -248,9 +248,13 @@ export const failsafeRound: fc.Arbitrary<Observation> = fc
 
 /** A race after a leader for which members may still have vouched. */
 export const vouchedRaceRound: fc.Arbitrary<Observation> = fc
-  .record({ round: raceRound, vouches: fc.boolean(), vouchedUntilMs: fc.constantFrom(Number.NEGATIVE_INFINITY, 11_000) })
-  .map(({ round, vouches, vouchedUntilMs }) => ({
+  .record({
+    round: raceRound,
+    vouchesFor: fc.constantFrom(undefined, 'b'),
+    vouched: fc.constantFrom(null, { leader: 'b', untilMs: 11_000 }),
+  })
+  .map(({ round, vouchesFor, vouched }) => ({
     ...round,
-    peers: round.peers && new Map([...round.peers].map(([name, one]) => [name, vouches ? { ...one, vouches } : one])),
-    links: { ...noLinks(Number.NEGATIVE_INFINITY), vouchedUntilMs },
+    peers: round.peers && new Map([...round.peers].map(([name, one]) => [name, vouchesFor === undefined ? one : { ...one, vouchesFor }])),
+    links: { ...noLinks(Number.NEGATIVE_INFINITY), vouched },
   }));

@@ -61,8 +61,8 @@ export interface VoterAnswer {
   readonly leader: { readonly name: string; readonly term: string } | null;
 }
 
-/** In failsafe mode: this member takes no lead until then, and that leader goes on. */
-export interface FailsafeWord {
+/** This member takes no lead until then: that leader may go on without its key. */
+export interface GivenWord {
   readonly leader: string;
   readonly untilMs: number;
 }
@@ -89,10 +89,10 @@ export interface LinkFacts {
   readonly resumedAtMs: number;
   /** As this node led by it when etcd was read last; null: it did not, or the lease decided. */
   readonly lastFence: QuorumFence | null;
-  /** Until when this voter has vouched for a leader; -Infinity: it has not. */
-  readonly vouchedUntilMs: number;
+  /** What this voter has vouched for; null: nothing so far. */
+  readonly vouched: GivenWord | null;
   /** What this member has agreed to in failsafe mode; null: nothing so far. */
-  readonly agreed: FailsafeWord | null;
+  readonly agreed: GivenWord | null;
 }
 
 export const noLinks = (sinceMs: number): LinkFacts => ({
@@ -105,6 +105,6 @@ export const noLinks = (sinceMs: number): LinkFacts => ({
   readAtMs: Number.NEGATIVE_INFINITY,
   resumedAtMs: Number.NEGATIVE_INFINITY,
   lastFence: null,
-  vouchedUntilMs: Number.NEGATIVE_INFINITY,
+  vouched: null,
   agreed: null,
 });

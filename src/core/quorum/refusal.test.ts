@@ -114,9 +114,9 @@ describe('it takes the lead', () => {
   });
 
   it('not while somebody may have vouched for the leader', () => {
-    expect(row({ links: { vouchedUntilMs: NOW_MS + 1 } })).toBe('refused.vouched');
+    expect(row({ links: { vouched: { leader: 'b', untilMs: NOW_MS + 1 } } })).toBe('refused.vouched');
     expect(row({ links: { sinceMs: NOW_MS - 2999 } })).toBe('refused.vouched');
-    expect(refusalVerdict(context({ peers: [refusedToo('c', { vouches: true })] }))?.because).toMatch(/^c has vouched/);
+    expect(refusalVerdict(context({ peers: [refusedToo('c', { vouchesFor: 'b' })] }))?.because).toMatch(/^c has vouched/);
   });
 
   it('not against an operator’s request, which is for after the lease', () => {

@@ -69,8 +69,8 @@ describe('each in its turn', () => {
 
   it('does nothing while it has vouched, or its agent before may have', () => {
     const ready: Play = { peers: [promised('c')], mark: MARK };
-    expect(row({ ...ready, links: { vouchedUntilMs: NOW_MS + 1 } })).toBe('take-over.vouched');
-    expect(row({ ...ready, links: { vouchedUntilMs: NOW_MS } })).toBe('take-over.take');
+    expect(row({ ...ready, links: { vouched: { leader: 'b', untilMs: NOW_MS + 1 } } })).toBe('take-over.vouched');
+    expect(row({ ...ready, links: { vouched: { leader: 'b', untilMs: NOW_MS } } })).toBe('take-over.take');
     expect(row({ ...ready, links: { sinceMs: NOW_MS - 2999 } })).toBe('take-over.vouched');
     expect(row({ ...ready, links: { sinceMs: NOW_MS - 3000 } })).toBe('take-over.take');
   });

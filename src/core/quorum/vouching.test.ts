@@ -28,6 +28,8 @@ const anyFence = fc.integer({ min: 1, max: NAMES.length }).chain((size) =>
 const fenceAnd = <T>(more: (fence: QuorumFence) => fc.Arbitrary<T>) => anyFence.chain((fence) => fc.tuple(fc.constant(fence), more(fence)));
 const some = ({ voters }: QuorumFence, size: number) => fc.subarray([...voters], { minLength: size, maxLength: size });
 
+const until = (untilMs: number) => ({ leader: 'b', untilMs });
+
 describe('vouchers and promises', () => {
   it('meet in one voter at least, for every set, count and choice: and that one does one of the two', () => {
     fc.assert(
@@ -58,7 +60,7 @@ describe('vouchers and promises', () => {
   it('end before a voucher is free to promise, however long its answer took', () => {
     fc.assert(
       fc.property(fc.nat(100_000), fc.nat(2000), (sentAtMs, underWayMs) => {
-        const freeAtMs = boundUntilMs({ sinceMs: Number.NEGATIVE_INFINITY, vouchedUntilMs: sentAtMs + underWayMs + VOUCH_MS });
+        const freeAtMs = boundUntilMs({ sinceMs: Number.NEGATIVE_INFINITY, vouched: until(sentAtMs + underWayMs + VOUCH_MS) });
         const { deadlineMs, reliedUntilMs } = byLease(sentAtMs, VOUCH_SECONDS, 'vouchers');
         expect(deadlineMs).toBeLessThan(freeAtMs);
         expect(reliedUntilMs).toBeLessThan(deadlineMs);
@@ -92,10 +94,10 @@ describe('since when a leader is vouched for', () => {
 });
 
 it('a voter is bound by what it said, and by what its agent before may have said', () => {
-  expect(boundUntilMs({ sinceMs: 1000, vouchedUntilMs: Number.NEGATIVE_INFINITY })).toBe(4000);
-  expect(boundUntilMs({ sinceMs: 1000, vouchedUntilMs: 3500 })).toBe(4000);
-  expect(boundUntilMs({ sinceMs: 1000, vouchedUntilMs: 9000 })).toBe(9000);
-  const at = (nowMs: number) => isBound(contextOf(observation({ nowMs, links: { ...noLinks(0), vouchedUntilMs: 9000 } }), memory()));
+  expect(boundUntilMs({ sinceMs: 1000, vouched: null })).toBe(4000);
+  expect(boundUntilMs({ sinceMs: 1000, vouched: until(3500) })).toBe(4000);
+  expect(boundUntilMs({ sinceMs: 1000, vouched: until(9000) })).toBe(9000);
+  const at = (nowMs: number) => isBound(contextOf(observation({ nowMs, links: { ...noLinks(0), vouched: until(9000) } }), memory()));
   expect([8999, 9000].map(at)).toEqual([true, false]);
 });
 

@@ -7,6 +7,7 @@
  * What a process has vouched for is forgotten when it ends. So its successor keeps every such
  * promise that it may have made: it does nothing of the kind for VOUCH_MS.
  */
+import { sameName } from '../cluster.ts';
 import type { Context } from '../context.ts';
 import type { Effect } from '../effects.ts';
 import { VOUCH_MS } from '../settings.ts';
@@ -15,8 +16,19 @@ import type { QuorumFence } from './in-force.ts';
 import type { LinkFacts } from './link-facts.ts';
 
 /** Until when this member must not be fenced, give a vote, or take the leader key. */
-export function boundUntilMs({ sinceMs, vouchedUntilMs }: Pick<LinkFacts, 'sinceMs' | 'vouchedUntilMs'>): number {
-  return Math.max(sinceMs + VOUCH_MS, vouchedUntilMs);
+export function boundUntilMs({ sinceMs, vouched }: Pick<LinkFacts, 'sinceMs' | 'vouched'>): number {
+  return Math.max(sinceMs + VOUCH_MS, vouched?.untilMs ?? Number.NEGATIVE_INFINITY);
+}
+
+/** The leader that this member has vouched for, for a time that is not over; null: none. */
+export const vouchesFor = ({ o: { nowMs, links } }: Context): string | null =>
+  links.vouched !== null && nowMs < links.vouched.untilMs ? links.vouched.leader : null;
+
+/** Another member that has vouched for a leader other than this node; null: none says so. */
+export function otherVouches(c: Context): { readonly name: string; readonly leader: string } | null {
+  for (const { name, vouchesFor: leader } of c.o.peers?.values() ?? [])
+    if (leader !== undefined && !sameName(leader, c.me)) return { name, leader };
+  return null;
 }
 
 export const isBound = ({ o }: Context): boolean => o.nowMs < boundUntilMs(o.links);

@@ -5,7 +5,7 @@ import type { Row } from '../decision-table.ts';
 import { keepsOut, promotionsFailing } from '../failed-promotions.ts';
 import { isOutsideFailsafe, mayStandBy, otherStandsBy, standsBy } from '../failsafe.ts';
 import type { PeerFacts } from '../peer-facts.ts';
-import { isBound } from '../quorum/vouching.ts';
+import { isBound, otherVouches } from '../quorum/vouching.ts';
 import {
   hasDiverged,
   isOutsideSync,
@@ -50,10 +50,13 @@ export const entryRows: readonly Row<RaceFacts, RaceVerdict>[] = [
   {
     id: 'race.others-vouch',
     situation:
-      'another member says that it has vouched for the last leader, and that time is not over: the leader may go on without its key',
-    when: ({ peers }) => vouchers(peers).length > 0,
+      'another member says that it has vouched for a leader other than this node, and that time is not over: that one may go on without its key',
+    when: ({ c }) => otherVouches(c) !== null,
     verdict: 'leave for now',
-    because: ({ peers }) => `${vouchers(peers).join(', ')} has vouched for the last leader, which may go on without its key`,
+    because: ({ c }) => {
+      const { name, leader } = otherVouches(c) ?? {};
+      return `${name} has vouched for ${leader}, which may go on without its key`;
+    },
   },
   {
     id: 'race.failsafe',
@@ -202,8 +205,6 @@ export const entryRows: readonly Row<RaceFacts, RaceVerdict>[] = [
 
 /** The other members' positions count. A leader that hands over has compared them itself. */
 const isCompared = ({ standsAs, byVotes }: RaceFacts): boolean => standsAs === 'member' || byVotes;
-
-const vouchers = (peers: RaceFacts['peers']) => [...peers.values()].filter(({ vouches }) => vouches).map(({ name }) => name);
 
 /** In mode on, only those that /sync names may lead. */
 function ableStandby(f: RaceFacts): PeerFacts | undefined {

@@ -16,19 +16,19 @@ interface Play {
   readonly mode?: 'off' | 'on' | 'quorum';
   readonly vouchedUntilMs?: number;
   readonly sinceMs?: number;
-  readonly vouches?: boolean;
+  readonly vouchesFor?: string;
   readonly standbys?: readonly string[];
   readonly named?: boolean;
   readonly sql?: Parameters<typeof pg.standby>[0];
 }
-function round({ mode = 'quorum', vouchedUntilMs = 0, sinceMs = 0, vouches, standbys = ['a', 'b'], named, sql = {} }: Play) {
+function round({ mode = 'quorum', vouchedUntilMs = 0, sinceMs = 0, vouchesFor, standbys = ['a', 'b'], named, sql = {} }: Play) {
   return observation({
     nowMs: NOW_MS,
     view: view({ sync: { ...sync, standbys }, ...(named && { failover }) }),
     settings: settings('a', { dynamic: { synchronousMode: mode } }),
     pg: pg.standby(sql),
-    peers: peers(peer('b', vouches ? { vouches } : {})),
-    links: { ...noLinks(sinceMs), vouchedUntilMs },
+    peers: peers(peer('b', vouchesFor === undefined ? {} : { vouchesFor })),
+    links: { ...noLinks(sinceMs), vouched: { leader: 'c', untilMs: vouchedUntilMs } },
   });
 }
 const race = (play: Play) => raceVerdict(contextOf(round(play), memory()));
@@ -58,12 +58,13 @@ describe('a voter that has vouched', () => {
 });
 
 it('one that hears of another’s word waits for its end, though an operator names it', () => {
-  expect(race({ vouches: true })).toMatchObject({
+  expect(race({ vouchesFor: 'c' })).toMatchObject({
     id: 'race.others-vouch',
     verdict: 'leave for now',
-    because: 'b has vouched for the last leader, which may go on without its key',
+    because: 'b has vouched for c, which may go on without its key',
   });
-  expect(race({ vouches: true, named: true }).id).toBe('race.others-vouch');
+  expect(race({ vouchesFor: 'c', named: true }).id).toBe('race.others-vouch');
+  expect(race({ vouchesFor: 'a', named: true }).id).toBe('race.failover-candidate');
 });
 
 describe('a voter lets go of the last leader', () => {

@@ -3,6 +3,7 @@ import { mayLead } from '../cluster.ts';
 import { type Context, isUnprotected, unlockedMs } from '../context.ts';
 import { otherStandsBy, standsBy } from '../failsafe.ts';
 import { diskHangs } from '../quorum/resigning.ts';
+import { otherVouches, vouchesFor } from '../quorum/vouching.ts';
 import { isSuperseded, movedOn } from '../superseded.ts';
 import { switchoverAway } from './switchover.ts';
 import { always, nothing, type Section } from './table.ts';
@@ -26,12 +27,9 @@ export const switchover: Section = {
   ],
 };
 
-/** The leader that this node has vouched for, or somebody has agreed to in failsafe mode. */
-function goesOnWithoutKey(c: Context): string | null {
-  const { nowMs, links } = c.o;
-  if (nowMs < links.vouchedUntilMs) return c.m.lastLeader ?? 'the last leader';
-  return standsBy(c) ?? otherStandsBy(c)?.leader ?? null;
-}
+/** A leader that this node or another member has vouched for, or agreed to in failsafe mode. */
+const goesOnWithoutKey = (c: Context): string | null =>
+  vouchesFor(c) ?? standsBy(c) ?? otherVouches(c)?.leader ?? otherStandsBy(c)?.leader ?? null;
 
 export const primary: Section = {
   title: 'A primary runs here',

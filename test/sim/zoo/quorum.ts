@@ -217,7 +217,7 @@ export const quorumMutants: readonly Mutant[] = [
     id: 'vouching-forgotten',
     broken: 'An agent that is started again does not consider what the one before may have vouched for.',
     offends: ['S2', 'S3', 'S4', 'S21'],
-    edits: [at(vouching, 'boundUntilMs').returns('vouchedUntilMs')],
+    edits: [at(vouching, 'boundUntilMs').returns('vouched?.untilMs ?? Number.NEGATIVE_INFINITY')],
     verdicts: ['safety'],
     focus: under(
       ['vouch-and-forget'],
