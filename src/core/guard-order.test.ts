@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { memory, observation, pg, type Scene, settings, view } from '../../test/support/build.ts';
 import { contextOf } from './context.ts';
-import { guardOrder, lacksCover } from './guard-order.ts';
+import { graceOrder, guardOrder, lacksCover } from './guard-order.ts';
 
 const NOW_MS = 60_000;
 /** Etcd is silent; the lease of 30 s was renewed at 9 s, and with it the key. */
@@ -48,4 +48,22 @@ it('a deadline that rests on the voters’ word is no cover while a lease is bei
   const { authority } = observation();
   const guard = (basis: 'lease' | 'vouchers') => ({ ...authority, guard: { ...authority.guard, deadlineMs: 1, basis } });
   expect([lacksCover(guard('lease')), lacksCover(guard('vouchers'))]).toEqual([false, true]);
+});
+
+describe('the time in which a primary without the key has to take it', () => {
+  /** Ttl 30: a deadline of 4.5 seconds from now. */
+  const grace = (deadlineMs: number | null) => {
+    const { authority } = observation();
+    const guard = { ...authority.guard, deadlineMs, basis: deadlineMs === null ? null : ('vouchers' as const) };
+    return graceOrder(contextOf(observation({ nowMs: NOW_MS, pg: pg.primary() }), memory()), { ...authority, guard })?.deadlineMs;
+  };
+
+  it('takes back what a lease had promised, and never moves a deadline on', () => {
+    expect([grace(null), grace(NOW_MS + 20_000)]).toEqual([NOW_MS + 4500, NOW_MS + 4500]);
+    expect([grace(NOW_MS + 1), grace(NOW_MS + 4500)]).toEqual([undefined, undefined]);
+  });
+
+  it('is there again where the guard has struck, and PostgreSQL was started by hand', () => {
+    expect(grace(NOW_MS - 1)).toBe(NOW_MS + 4500);
+  });
 });
