@@ -1,5 +1,6 @@
 /** Servers that are no member's, and stream under a member's name. */
 import { slotNameOf } from '../../../src/core/slot-names.ts';
+import { MEMBERS } from '../etcd.ts';
 import type { Machine } from '../machine.ts';
 import type { World } from '../world.ts';
 import { drawMs, type Fault, fault } from './fault.ts';
@@ -44,13 +45,21 @@ function stream(world: World, leader: Machine, member: Machine, endMs: number): 
   world.sim.after(LOOK_MS, look);
 }
 
-/** The agent works and leads, and the member's own walsender is there to tell it by. */
+/**
+ * The agent works, holds the key and can write /sync, and the member's own walsender is there to
+ * tell it by.
+ */
 function isNoticeable(world: World, leader: Machine, member: Machine): boolean {
   const { server } = leader;
-  if (world.leader !== leader || leader.steadySince > world.sim.now || server.hangs || server.lockedOut || server.stuckFiles !== 'none')
-    return false;
+  if (world.holder !== leader.name || !canWrite(world, leader)) return false;
+  if (leader.steadySince > world.sim.now || server.hangs || server.lockedOut || server.stuckFiles !== 'none') return false;
   const slot = slotNameOf(member.name);
   return server.replication
     .senders()
     .some((own) => own.stranger !== true && own.standby === member.server && own.standby.live.slot === slot);
+}
+
+function canWrite({ etcd, net }: World, { name }: Machine): boolean {
+  if (etcd.full || !MEMBERS.some((member) => etcd.serves(member))) return false;
+  return net.lostReplies.size === 0 && net.up(name, 'etcd') && net.up('etcd', name);
 }
