@@ -47,11 +47,11 @@ function stream(world: World, leader: Machine, member: Machine, endMs: number): 
 
 /**
  * The agent works, holds the key and can write /sync, and the member's own walsender is there to
- * tell it by.
+ * tell it by. A machine that stands still keeps its `steadySince`.
  */
 function isNoticeable(world: World, leader: Machine, member: Machine): boolean {
   const { server } = leader;
-  if (world.holder !== leader.name || !canWrite(world, leader)) return false;
+  if (world.holder !== leader.name || leader.still || !canWrite(world, leader)) return false;
   if (leader.steadySince > world.sim.now || server.hangs || server.lockedOut || server.stuckFiles !== 'none') return false;
   const slot = slotNameOf(member.name);
   return server.replication
@@ -59,7 +59,9 @@ function isNoticeable(world: World, leader: Machine, member: Machine): boolean {
     .some((own) => own.stranger !== true && own.standby === member.server && own.standby.live.slot === slot);
 }
 
+/** While etcd answers late the agent may give a write up, and nothing limits how often. */
 function canWrite({ etcd, net }: World, { name }: Machine): boolean {
+  if (net.slowRequests.chance > 0 || net.slowReplies.chance > 0) return false;
   if (etcd.full || !MEMBERS.some((member) => etcd.serves(member))) return false;
   return net.lostReplies.size === 0 && net.up(name, 'etcd') && net.up('etcd', name);
 }
