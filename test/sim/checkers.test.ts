@@ -1,11 +1,14 @@
 /** Checkers and faults that once blamed where nobody was to blame, or excused too much. */
 import { describe, expect, test } from 'vitest';
+import { failoverPriority } from '../../src/core/cluster.ts';
 import { strangerFaults } from './faults/strangers.ts';
 import type { Machine } from './machine.ts';
 import { World } from './world.ts';
 
 const MINUTE_MS = 60_000;
 const quick = { ttl: 5, loop_wait: 1, retry_timeout: 2 };
+
+const told = ({ checkers }: World): readonly string[] => checkers.violations.map(({ invariant, message }) => `${invariant}: ${message}`);
 
 describe('a stranger is not counted', () => {
   const streams = ({ lines }: World) => lines.some((line) => line.includes('a stranger streams'));
@@ -34,5 +37,48 @@ describe('a stranger is not counted', () => {
     expect(world.holder).toBe(leader.name);
     leader.resume();
     expect(streams(world)).toBe(false);
+  });
+});
+
+describe('a member with the highest priority is not to lead', () => {
+  const tags = { a: {}, b: { failover_priority: 2 }, c: { failover_priority: 3 } };
+
+  async function begin(seed: number): Promise<{ world: World; first: Machine; rest: Machine }> {
+    const world = await World.ready({ seed, tags, config: { ttl: 10, loop_wait: 2, retry_timeout: 3 } });
+    const [rest, first] = [...world.replicas].sort((a, b) => failoverPriority(a.tags) - failoverPriority(b.tags)) as [Machine, Machine];
+    await world.run(6000);
+    return { world, first, rest };
+  }
+
+  async function leads(world: World, rest: Machine): Promise<void> {
+    world.primary.crash();
+    world.etcd.delete('leader');
+    await world.expect('another leads', () => world.leader === rest, 5000);
+  }
+
+  test('while it keeps out because a start of it failed', async () => {
+    const { world, first, rest } = await begin(411);
+    first.server.failStarts = 1;
+    first.server.die('was killed');
+    await world.expect('it runs again', () => first.server.running && first.operator.status().sql !== null, 9000);
+    expect(first.operator.status()).toMatchObject({ state: 'running', keepsOut: true });
+    await world.run(500);
+    await leads(world, rest);
+  });
+
+  test('while its agent does not know its server yet', async () => {
+    const { world, first, rest } = await begin(412);
+    first.server.lockedOut = true;
+    first.killAgent();
+    first.startAgent();
+    await world.run(8000);
+    world.primary.crash();
+    await world.expect('nobody streams', () => [first, rest].every(({ server }) => server.replication.source === null), 5000);
+    first.server.lockedOut = false;
+    const { sql, state } = first.operator.status();
+    expect({ sql, state }).toEqual({ sql: null, state: 'running' });
+    world.etcd.delete('leader');
+    world.etcd.put('leader', rest.name, null);
+    expect(told(world)).toEqual([]);
   });
 });

@@ -70,8 +70,10 @@ export class Priorities {
     const { sim, net, etcd } = this.#world;
     const { server, tags, name } = machine;
     if (!machine.up || machine.helpless || sim.now - machine.steadySince < SETTLED_MS || !mayLead(tags)) return false;
-    // It tells the others: its server is about to be stopped, and its data may be replaced.
-    if (machine.operator.status().state !== 'running') return false;
+    // It tells the others: its server is about to be stopped, and its data may be replaced; or it
+    // does not know its server, or leaves the key to them for now.
+    const told = machine.operator.status();
+    if (told.state !== 'running' || told.sql === null || told.keepsOut === true) return false;
     if (!(net.up(name, 'etcd') && net.up('etcd', name)) || etcd.get(`members/${name}`) === null) return false;
     if (server.hangs || server.full !== 'no' || server.forgetful || server.strayed || server.lockedOut || server.unseen !== null)
       return false;
