@@ -82,3 +82,31 @@ describe('a member with the highest priority is not to lead', () => {
     expect(told(world)).toEqual([]);
   });
 });
+
+describe('a leader goes on by failsafe mode, and an operator names a member that has agreed', () => {
+  async function begin(seed: number) {
+    const world = await World.ready({ seed, config: { ...quick, failsafe_mode: true }, relays: false });
+    const leader = world.primary;
+    const [candidate] = world.replicas as [Machine];
+    await world.run(5000);
+    world.net.cut(leader.name, 'etcd');
+    await world.expect('its key is gone', () => world.holder === null, 15_000);
+    expect(leader.server.writable).toBe(true);
+    return { world, leader, candidate };
+  }
+
+  test('in a pause it is promoted', async () => {
+    const { world, candidate } = await begin(421);
+    world.patchConfig({ pause: true });
+    await world.run(1000);
+    world.askFailover({ member: candidate.name });
+    await world.expect('it leads', () => world.leader === candidate, 5000);
+  });
+
+  test('outside a pause that is a violation', async () => {
+    const { world, candidate } = await begin(422);
+    world.askFailover({ member: candidate.name });
+    world.checkers.failsafe.checkPromotion(candidate.server);
+    expect(told(world)).toEqual([expect.stringMatching(/^S21: .* is promoted, and has agreed/)]);
+  });
+});

@@ -5,6 +5,7 @@
 import type { Machine } from '../machine.ts';
 import type { SimServer } from '../server.ts';
 import type { World } from '../world.ts';
+import { UNPAUSE_GRACE_MS } from './writers.ts';
 
 type Report = (invariant: string, what: string) => void;
 
@@ -48,6 +49,9 @@ export class FailsafeWords {
   checkPromotion(server: SimServer): void {
     const word = this.#words.get(server.name);
     if (word === undefined || this.#world.sim.now >= word.untilMs || word.leader === server.name) return;
+    // In a pause the operator is in charge (docs/SPEC.md, "exceptions").
+    const { orders } = this.#world;
+    if (orders.overrides(server.name) && this.#world.node(server.name).believesPaused(UNPAUSE_GRACE_MS)) return;
     const leader = this.#world.machines.find(({ name }) => name === word.leader);
     if (leader !== undefined && takesWrites(leader))
       this.#report('S21', `${server.name} is promoted, and has agreed that ${word.leader} goes on`);

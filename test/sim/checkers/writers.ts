@@ -11,7 +11,7 @@ export const GUARD_GRACE_MS = GUARD_KILL_MS + 30;
 /** After waking up, until the guard's first look and what it kills are over. */
 const WAKE_GRACE_MS = 2 * GUARD_GRACE_MS;
 /** A node that has just read that the pause is over settles who leads within so long. */
-const UNPAUSE_GRACE_MS = 5000;
+export const UNPAUSE_GRACE_MS = 5000;
 /**
  * Time for an agent that is back to see that its lease is over, or that its guard does not listen,
  * and to stop PostgreSQL. Its first try to read etcd comes on top.
