@@ -110,3 +110,13 @@ describe('a leader goes on by failsafe mode, and an operator names a member that
     expect(told(world)).toEqual([expect.stringMatching(/^S21: .* is promoted, and has agreed/)]);
   });
 });
+
+test('a voter that has promised does not lose its disk', async () => {
+  const config = { ...quick, synchronous_mode: 'quorum', synchronous_node_count: 2 };
+  const world = await World.ready({ seed: 431, nodes: ['a', 'b', 'c', 'd'], config });
+  await world.run(10_000);
+  const [voter] = world.replicas as [Machine];
+  expect(world.checkers.promises.canLose(voter)).toBe(true);
+  voter.server.fence = { leader: world.primary.name, term: '1', sync: '1' };
+  expect(world.checkers.promises.canLose(voter)).toBe(false);
+});

@@ -159,6 +159,8 @@ export class Promises {
 
   /** Whether the cluster could get over the loss of that disk, as far as its policy goes. */
   canLose(machine: Machine): boolean {
+    // A take-over that counts on its promise may be on its way, and the promise goes with the disk.
+    if (machine.server.fence !== null) return false;
     for (const commit of this.#last.values()) if (has(machine.server, commit) && !this.elsewhere(commit, machine.server)) return false;
     const { systemId } = machine.server;
     const standbys = this.#world.machines.filter(
