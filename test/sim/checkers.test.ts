@@ -10,6 +10,14 @@ const quick = { ttl: 5, loop_wait: 1, retry_timeout: 2 };
 
 const told = ({ checkers }: World): readonly string[] => checkers.violations.map(({ invariant, message }) => `${invariant}: ${message}`);
 
+/** From here on the test writes the keys itself. */
+function withoutAgents(world: World): readonly [Machine, Machine, Machine] {
+  const leader = world.primary;
+  const [one, other] = world.replicas as [Machine, Machine];
+  for (const machine of world.machines) machine.killAgent();
+  return [leader, one, other];
+}
+
 describe('a stranger is not counted', () => {
   const streams = ({ lines }: World) => lines.some((line) => line.includes('a stranger streams'));
 
@@ -119,4 +127,28 @@ test('a voter that has promised does not lose its disk', async () => {
   expect(world.checkers.promises.canLose(voter)).toBe(true);
   voter.server.fence = { leader: world.primary.name, term: '1', sync: '1' };
   expect(world.checkers.promises.canLose(voter)).toBe(false);
+});
+
+describe('maximum_lag_on_failover', () => {
+  const cases = [
+    { when: 'on the timeline of the last leader it counts', mode: 'off', unheardOf: false, isBlamed: true },
+    { when: 'on a timeline that /history does not name it does not count', mode: 'off', unheardOf: true, isBlamed: false },
+    { when: 'for a member that /sync names it does not count', mode: 'on', unheardOf: false, isBlamed: false },
+    { when: 'where votes decide it does not count', mode: 'quorum', unheardOf: false, isBlamed: false },
+  ];
+
+  test.each(cases)('$when (synchronous_mode $mode)', async ({ mode, unheardOf, isBlamed }) => {
+    const world = await World.ready({ seed: 441, config: { ...quick, synchronous_mode: mode, maximum_lag_on_failover: 1000 } });
+    await world.run(MINUTE_MS);
+    const named = world.etcd.view().sync?.standbys ?? [];
+    const [leader, one, other] = withoutAgents(world);
+    const taker = named.length === 0 || named.includes(one.name) ? one : other;
+    leader.crash();
+    if (unheardOf) taker.server.promoteByHand();
+    world.etcd.put('status', JSON.stringify({ optime: Number(taker.server.position.lsn) + 5000 }), null);
+    world.etcd.delete('leader');
+    world.etcd.put('leader', taker.name, null);
+    const blamed = [expect.stringMatching(/^S1: .* 5000 bytes behind the last leader/)];
+    expect(told(world)).toEqual(isBlamed ? blamed : []);
+  });
 });

@@ -20,7 +20,7 @@ export function nobodyMayLead(world: World): boolean {
       hasLeft(view, machine.server) ||
       isNotNamed(world, view, machine) ||
       lacksVotes(world, view, machine) ||
-      isTooFarBehind(world, view, machine.server),
+      isTooFarBehind(world, view, machine),
   );
 }
 
@@ -81,7 +81,20 @@ function lacksVotes({ machines }: World, { sync }: ClusterView, { name, server }
  * maximum_lag_on_failover, on the timeline that the last leader was on when it last told its
  * position.
  */
-function isTooFarBehind({ orders }: World, view: ClusterView, { position: { branch, lsn } }: SimServer): boolean {
+function isTooFarBehind(world: World, view: ClusterView, { name, server }: Machine): boolean {
+  const { branch, lsn } = server.position;
+  const { orders } = world;
   const optime = view.status?.optime ?? null;
+  if (isDecidedBySync(world, view, name)) return false;
   return optime !== null && branch.timeline <= (clusterTimeline(view) ?? 1) && lagBytes(optime, lsn) > orders.maximumLagBytes;
+}
+
+/**
+ * Whether that member may lead is settled by the names in /sync, or by votes: it then has what was
+ * promised, however far behind it is.
+ */
+export function isDecidedBySync({ orders }: World, { sync }: ClusterView, name: string): boolean {
+  if (sync?.leader == null) return false;
+  if (orders.mode === 'off') return sync.standbys.length > 0;
+  return orders.mode === 'quorum' || sync.quorum > 0 || [sync.leader, ...sync.standbys].includes(name);
 }

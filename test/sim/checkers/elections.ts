@@ -2,7 +2,8 @@
  * Who may take the leader key, beyond what was promised to clients: nofailover, and how far behind
  * a new leader may be.
  */
-import type { Tags } from '../../../src/core/cluster.ts';
+import { clusterTimeline, type Tags } from '../../../src/core/cluster.ts';
+import { isDecidedBySync } from '../electable.ts';
 import type { Machine } from '../machine.ts';
 import type { SimServer } from '../server.ts';
 import type { World } from '../world.ts';
@@ -57,12 +58,15 @@ export class Elections {
 
   /**
    * S1, as far as maximum_lag_on_failover goes. What an operator named keeps to it as well, unless
-   * its leader died before it could look.
+   * its leader died before it could look. If /history does not name a timeline, the position in
+   * /status is another leader's.
    */
   #checkLag({ name, server }: Machine, { optime, released }: { readonly optime: bigint | null; readonly released: boolean }): void {
-    const { orders, sim } = this.#world;
+    const { orders, sim, etcd } = this.#world;
     if (optime === null || !server.inRecovery || sim.now - orders.configuredAt < CONFIG_KNOWN_MS) return;
     if (orders.overrides(name) || (!released && orders.names(name))) return;
+    const view = etcd.view();
+    if (server.position.branch.timeline > (clusterTimeline(view) ?? 1) || isDecidedBySync(this.#world, view, name)) return;
     const lag = optime - server.position.lsn;
     if (lag > BigInt(orders.maximumLagBytes))
       this.#report(
