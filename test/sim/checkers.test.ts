@@ -152,3 +152,20 @@ describe('maximum_lag_on_failover', () => {
     expect(told(world)).toEqual(isBlamed ? blamed : []);
   });
 });
+
+test.each([
+  { when: 'and had refused everybody before', refuses: true },
+  { when: 'and had refused nobody', refuses: false },
+])('a leader is replaced because it refuses connections; its machine is off by then, $when', async ({ refuses }) => {
+  const world = await World.ready({ seed: 451, config: { ...quick, synchronous_mode: 'off', failover_on_refusal: true } });
+  const leader = world.primary;
+  const successor = world.replicas[0]!;
+  if (refuses) {
+    leader.killAgent();
+    leader.server.die('was killed');
+    await world.run(5);
+  }
+  leader.crash();
+  world.etcd.put('leader', successor.name, null);
+  expect(told(world)).toEqual(refuses ? [] : [expect.stringMatching(/^S4: .* machine is off and refused nobody/)]);
+});

@@ -33,6 +33,11 @@ export class TakeOvers {
   /** Vouched for when an operator's failover by name took the lead from it (docs/SPEC.md, S2). */
   readonly #overridden = new Set<string>();
   #lost: string | null = null;
+  /**
+   * The term of the leader key in which its holder's machine refused everybody. It may lose power
+   * before the take-over that this allows arrives at etcd.
+   */
+  #refusedTerm: string | null = null;
 
   constructor(world: World, report: Report) {
     this.#world = world;
@@ -76,7 +81,7 @@ export class TakeOvers {
     const sync = this.#sync;
     const { config } = this.#world.etcd.view();
     if (config?.data['failover_on_refusal'] === true && (sync?.standbys.length ?? 0) === 0) {
-      this.#checkRefused(name, before.name);
+      this.#checkRefused(name, before);
       return;
     }
     if (sync === null || sync.leader !== before.name) {
@@ -95,11 +100,11 @@ export class TakeOvers {
   }
 
   /** The kernel of the former leader's machine must have said that nothing listens there. */
-  #checkRefused(name: string, former: string): void {
+  #checkRefused(name: string, { name: former, modRevision }: LeaderKey): void {
     const machine = this.#find(former);
-    if (machine === undefined) return;
+    if (machine === undefined || (!machine.up && this.#refusedTerm === modRevision)) return;
     const { up, server } = machine;
-    if (!up) this.#report('S4', `${name} takes over from ${former}, whose machine is off and refuses nobody`);
+    if (!up) this.#report('S4', `${name} takes over from ${former}, whose machine is off and refused nobody`);
     else if (server.process !== null) this.#report('S4', `${name} takes over from ${former}, whose PostgreSQL runs`);
   }
 
@@ -133,7 +138,10 @@ export class TakeOvers {
     for (const machine of machines) {
       const { server, name } = machine;
       if (this.#replaced.size > 0 && server.process !== null && server.inRecovery) this.#replaced.delete(name);
-      if (server.process === null && this.#overridden.size > 0) this.#overridden.delete(name);
+      if (server.process === null) {
+        if (this.#overridden.size > 0) this.#overridden.delete(name);
+        if (machine.agent === null && machine.up && name === this.#leader?.name) this.#refusedTerm = this.#leader.modRevision;
+      }
       if (server.fence === null) {
         if (this.#fenced.size > 0) this.#fenced.delete(machine);
         continue;
