@@ -86,8 +86,8 @@ export const lacksCover = ({ guard }: Authority): boolean => guard.deadlineMs ==
 /**
  * The time in which a primary without the key has to take it; null: the guard has it already, or
  * better. A key that is gone takes back what its lease had promised; one that only cannot be
- * renewed does not. A deadline that comes sooner stands: the word of voters ends by then, and others
- * may take the key.
+ * renewed does not. A deadline that comes sooner stands: the word of voters ends by then, and
+ * others may take the key.
  */
 export function graceOrder(c: Context, { guard }: Authority): ArmOrder | null {
   if (guard.basis === 'grace' || (guard.basis === 'former-lease' && c.lockMine)) return null;
