@@ -1,5 +1,6 @@
 /** Where the authority of a running agent is kept: one value, changed by events alone. */
-import { type Authority, type AuthorityEvent, authorityAfter, noAuthority, patienceMs } from '../core/authority.ts';
+import { type Authority, type AuthorityEvent, authorityAfter, noAuthority } from '../core/authority.ts';
+import { patienceMs } from '../core/patience.ts';
 import type { Clock } from '../ports/clock.ts';
 
 export type AuthorityView = Pick<AuthorityCell, 'now' | 'patienceMs'>;

@@ -1,75 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { member, memory, observation, pg, type Scene, settings, view } from '../../test/support/build.ts';
-import { fake } from '../../test/support/fake.ts';
-import { manualClock } from '../../test/support/manual-clock.ts';
-import type { ClusterView, Member } from '../core/cluster.ts';
-import { contextOf } from '../core/context.ts';
+import { agent, BEGIN_MS, beats, cluster, sync } from '../../test/fixtures/beats.ts';
+import { member, memory, pg, type Scene, settings } from '../../test/support/build.ts';
 import type { Effect } from '../core/effects.ts';
-import type { Decision } from '../core/model.ts';
-import type { LinkListener, Links } from '../ports/links.ts';
 import type { JsonObject } from '../support/json.ts';
-import { AuthorityCell } from './authority-cell.ts';
-import { Beats } from './beats.ts';
-
-const BEGIN_MS = 10_000;
-const names = ['a', 'b', 'c', 'd'];
-const agent = (name: string, over: Partial<Member> = {}) => member(name, { raw: { beats: 1 }, ...over });
-const cluster = (leader: string, over: Partial<ClusterView> = {}) =>
-  view({
-    leaderName: leader,
-    members: names.map((name) => agent(name)),
-    sync: { leader, quorum: 1, standbys: names.filter((name) => name !== leader && name !== 'd'), modRevision: '8' },
-    ...over,
-  });
-const sync = (leader: string, quorum: number, standbys: readonly string[], modRevision = '8') => ({
-  leader,
-  quorum,
-  standbys,
-  modRevision,
-});
-const quorumMode = settings('a', { dynamic: { synchronousMode: 'quorum', suspectAfterMs: 1000 } });
-
-interface Asked {
-  readonly to: string;
-  readonly atMs: number;
-  readonly message: JsonObject;
-  readonly answer: (told: JsonObject | null) => void;
-}
-
-/** The beats of member a. */
-function beats() {
-  const clock = manualClock(BEGIN_MS);
-  const asked: Asked[] = [];
-  let listener: LinkListener | null = null;
-  const links = fake<Links>({
-    listen: (told) => {
-      listener = told;
-    },
-    ask: (to, message) =>
-      new Promise((answer) => {
-        asked.push({ to: to.name, atMs: clock.bootMs() - BEGIN_MS, message, answer });
-      }),
-    knockAgent: async () => 'answered',
-    knockPostgres: async () => 'answered',
-  });
-  const authority = new AuthorityCell(clock, 30);
-  const heard = { woken: 0, doubted: 0, vouched: 0 };
-  const count = (what: keyof typeof heard) => () => {
-    heard[what] += 1;
-  };
-  const one = new Beats({ clock, links, settings: { current: () => quorumMode } }, authority, {
-    wake: count('woken'),
-    doubt: count('doubted'),
-    vouched: count('vouched'),
-    agreed: () => null,
-  });
-  one.start();
-  const see = (scene: Scene, remembered = memory()) =>
-    one.observed(contextOf(observation({ nowMs: clock.bootMs(), settings: quorumMode, links: one.facts(), ...scene }), remembered));
-  const decide = (...effects: readonly Effect[]) => one.decided({ effects, memory: memory() } as unknown as Decision);
-  const told = (from: string, message: JsonObject) => listener?.asked(from, message);
-  return { clock, beats: one, authority, asked, heard, see, decide, told };
-}
 
 const following: Scene = { view: cluster('b'), pg: pg.standby({ primaryConninfo: 'host=b' }) };
 const plain = { kind: 'beat', term: '5' };
@@ -282,12 +215,22 @@ describe('a leader sends beats', () => {
   it.each<[string, Scene]>([
     ['no primary runs here yet', { pg: pg.standby() }],
     ['a write to /sync may still arrive', { syncUnsettled: true }],
+    ['PostgreSQL is down', { pg: pg.stopped() }],
   ])('does not ask to vouch while %s', async (_why, scene) => {
     const { asked, untilItAsks } = leader({ ...leading, ...scene });
     await untilItAsks();
     expect(asked.length).toBeGreaterThan(0);
     expect(asked.filter(({ message }) => 'vouch' in message)).toEqual([]);
   });
+});
+
+it('a leader asks to vouch also while its PostgreSQL does not answer: it may in a moment', async () => {
+  const { asked, clock, untilItAsks, see } = leader();
+  await untilItAsks();
+  see({ view: null, pg: { ...pg.primary(), sql: null, state: 'unresponsive' } }, memory({ role: 'primary' }));
+  asked.length = 0;
+  await clock.advance(400);
+  expect(asked.some(({ message }) => message['vouch'] === true)).toBe(true);
 });
 
 describe('a leader that is vouched for', () => {

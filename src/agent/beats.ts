@@ -5,7 +5,7 @@
  */
 import { halfwayAtMs, leads } from '../core/authority.ts';
 import { type Member, memberOf, sameName } from '../core/cluster.ts';
-import type { Context } from '../core/context.ts';
+import { type Context, isPrimaryOrSilent } from '../core/context.ts';
 import { isLetGo } from '../core/let-go.ts';
 import type { Decision } from '../core/model.ts';
 import { answerMessage, type Beat, type BeatAnswer, beatMessage, readAnswer, readBeat } from '../core/quorum/beat.ts';
@@ -262,7 +262,9 @@ export class Beats {
   #needsVouchers({ fence }: Leading, nowMs: number): boolean {
     const c = this.#last;
     const halfway = halfwayAtMs(this.#authority.now);
-    return fence !== null && c?.isPrimary === true && !c.paused && !c.o.syncUnsettled && (halfway === null || nowMs >= halfway);
+    return (
+      fence !== null && c !== null && isPrimaryOrSilent(c) && !c.paused && !c.o.syncUnsettled && (halfway === null || nowMs >= halfway)
+    );
   }
 
   #answered(

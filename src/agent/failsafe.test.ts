@@ -3,6 +3,7 @@ import { restSettings } from '../../test/fixtures/agent.ts';
 import { lsn, member, memory, observation, pg, type Scene, settings, view } from '../../test/support/build.ts';
 import { fake } from '../../test/support/fake.ts';
 import { manualClock } from '../../test/support/manual-clock.ts';
+import { stepDownAtMs } from '../core/authority.ts';
 import { contextOf } from '../core/context.ts';
 import type { Effect } from '../core/effects.ts';
 import { noLinks } from '../core/quorum/link-facts.ts';
@@ -173,6 +174,46 @@ describe('a leader that cannot renew', () => {
     expect(await names(true)).toEqual(['b', 'c']);
     expect(await names(false)).toEqual(['b']);
   });
+});
+
+describe('voters that vouch', () => {
+  const kept = async () => {
+    const all = leading();
+    const { clock, authority } = all;
+    const vouch = () => authority.note({ kind: 'vouched', sentAtMs: clock.bootMs(), by: ['b'] });
+    while (clock.bootMs() < BEGIN_MS + 60_000) {
+      vouch();
+      await clock.advance(200);
+    }
+    return { ...all, vouch };
+  };
+
+  it('spare all members the question, long after the lease has ended', async () => {
+    const { asked } = await kept();
+    expect(asked).toEqual([]);
+  });
+
+  it('fall silent: all members are asked while their word still lasts', async () => {
+    const { clock, asked, authority } = await kept();
+    await clock.advance(1500);
+    asked[0]?.answer();
+    await clock.advance(0);
+    expect(authority.now.agreed?.sentAtMs).toBeLessThan(clock.bootMs());
+    expect(stepDownAtMs(authority.now)).toBeGreaterThan(clock.bootMs() + 20_000);
+  });
+});
+
+it('an agreement does not count where the map was written anew meanwhile, with a name that was not asked', async () => {
+  const agreedAfter = async (map: ReturnType<typeof mapOf>) => {
+    const { clock, asked, authority, failsafe: one } = leading({ failsafe: key('a', 'b') });
+    await clock.advance(12_250);
+    one.writes(map, null);
+    asked[0]?.answer();
+    await clock.advance(0);
+    return authority.now.agreed;
+  };
+  expect(await agreedAfter(mapOf('a', 'b', 'c'))).toBeNull();
+  expect(await agreedAfter(mapOf('a'))).toMatchObject({ by: ['b'] });
 });
 
 describe('a member that is asked', () => {

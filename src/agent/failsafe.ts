@@ -27,6 +27,11 @@ import type { AuthorityCell } from './authority-cell.ts';
 /** Patroni's, for each of two tries. */
 const ANSWER_TIMEOUT_MS = 2000;
 const LOOK_EVERY_MS = 250;
+/**
+ * Voters are asked with every beat. While their word is good for so long, they answer; one that has
+ * less has missed several, and all members are asked while it still lasts.
+ */
+const FRESH_WORD_MS = 1500;
 /** Patroni's sentence. */
 const AS_LEADER = 'Running as a leader';
 const AGAIN_MS = 1000;
@@ -156,13 +161,17 @@ export class Failsafe {
   /** Those that have to be asked now; null: nobody. */
   #due(c: Context, nowMs: number): FailsafeMap | null {
     const { now } = this.#authority;
-    if (!leads(now, nowMs) || isVouchedFor(now, nowMs)) return null;
+    if (!leads(now, nowMs) || isVouchedFor(now, nowMs + FRESH_WORD_MS)) return null;
     const { ttlSeconds } = this.#ports.settings.current().dynamic;
     const agreed = now.agreed !== null && now.agreed.sentAtMs === this.#askedAtMs;
     const againMs = agreed ? (ttlSeconds * 1000) / RENEWALS_PER_TTL : Math.min(AGAIN_MS, (ttlSeconds * 1000) / 10);
     if (nowMs < this.#askedAtMs + againMs || nowMs < this.#needsItAtMs(c)) return null;
+    return this.#membersToAsk(c);
+  }
+
+  #membersToAsk({ me }: Context): FailsafeMap | null {
     return membersToAsk(
-      c.me,
+      me,
       [this.#map, this.#unsettled].filter((map) => map !== null),
     );
   }
@@ -187,6 +196,8 @@ export class Failsafe {
     this.#asking = false;
     this.#tell(replies);
     if (replies.some(({ refusal }) => refusal !== null)) return;
+    // A map that was written meanwhile may name somebody who was not asked.
+    if (!Object.keys(this.#membersToAsk(c) ?? {}).every((name) => Object.hasOwn(members, name))) return;
     this.#authority.note({ kind: 'agreed', sentAtMs, ttlSeconds, by: Object.keys(members).sort() });
     this.#agreed();
   }

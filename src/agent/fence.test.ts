@@ -1,8 +1,9 @@
 /** The guard is not told to rest while PostgreSQL may be about to take writes. */
 import { expect, it } from 'vitest';
-import { memory, observation, pg, type Scene, view } from '../../test/support/build.ts';
-import { authorityAfter, patienceMs, strikesAtMs } from '../core/authority.ts';
+import { memory, observation, pg, type Scene, settings, view } from '../../test/support/build.ts';
+import { authorityAfter, strikesAtMs } from '../core/authority.ts';
 import { contextOf, keyRead } from '../core/context.ts';
+import { patienceMs } from '../core/patience.ts';
 import { AuthorityCell } from './authority-cell.ts';
 import { Fence, type FencePorts } from './fence.ts';
 import { Lease } from './lease.ts';
@@ -140,6 +141,22 @@ it('before the key moves to a lease that ends sooner, the guard is told so; a la
   await renewedLater(0, 10);
   await fence.keyMoves();
   expect(strikes()).toBe(22_000 + 9000);
+});
+
+it('the word of others moves the deadline on between rounds; not in a pause, nor once the key is gone', async () => {
+  const moved = async (scene: Scene, keyOn: string | null = '7') => {
+    const { authority, fence, follow, orders } = await stage({ leaseId: '7' });
+    await follow(scene);
+    authority.note({ kind: 'key-read', keyOn });
+    authority.note({ kind: 'vouched', sentAtMs: 10_000, by: ['b'] });
+    orders.length = 0;
+    await fence.moveOn();
+    return orders;
+  };
+  expect(await moved(leading)).toEqual(['until 37000']);
+  expect(await moved({ ...leading, settings: settings('a', { dynamic: { pause: true } }) })).toEqual([]);
+  expect(await moved(leading, null)).toEqual([]);
+  expect(await moved({ ...leading, pg: pg.standby() })).toEqual([]);
 });
 
 it('an order that fails may have been taken: until the next one nobody knows what the guard has', async () => {

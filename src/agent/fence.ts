@@ -1,7 +1,17 @@
 /** Carries the guard's orders out, one after the other; which ones, core/guard-order.ts decides. */
-import { type ArmOrder, byLease, byOwnLease, endsSooner, guardPatienceMs } from '../core/authority.ts';
+import { type ArmOrder, byLease, byOwnLease, endsSooner } from '../core/authority.ts';
 import { type Context, unlockedMs } from '../core/context.ts';
-import { type GuardOrder, graceOrder, guardOrder, isUnheard, lacksCover, mayNeedCover, mustForgetLease } from '../core/guard-order.ts';
+import {
+  type GuardOrder,
+  graceOrder,
+  guardOrder,
+  isUnheard,
+  lacksCover,
+  mayNeedCover,
+  movesOnSince,
+  mustForgetLease,
+} from '../core/guard-order.ts';
+import { guardPatienceMs } from '../core/patience.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import type { Guard } from '../ports/guard.ts';
@@ -25,6 +35,8 @@ export class Fence {
   readonly #ports: FencePorts;
   readonly #authority: AuthorityCell;
   #turn: Promise<unknown> = Promise.resolve();
+  /** Of the last round. */
+  #last: Context | null = null;
 
   constructor(ports: FencePorts, authority: AuthorityCell) {
     this.#ports = ports;
@@ -42,7 +54,8 @@ export class Fence {
    */
   async keyMoves(): Promise<void> {
     this.#authority.note({ kind: 'key-moving' });
-    if (endsSooner(this.#authority.now)) await this.arm();
+    if (!endsSooner(this.#authority.now)) return;
+    await this.#inTurn(() => this.#give(byOwnLease(this.#authority.now, this.#ports.clock.bootMs(), true)));
   }
 
   disarm(): Promise<void> {
@@ -105,8 +118,12 @@ export class Fence {
     return Math.max(0, order.reliedUntilMs - clock.bootMs());
   }
 
-  /** Between two rounds: the guard's deadline moves on with the word of others. Never throws. */
+  /**
+   * Between two rounds: the guard's deadline moves on with the word of others. Not in a pause, nor
+   * for what was no primary of this node's in the last round. Never throws.
+   */
   async moveOn(): Promise<void> {
+    if (this.#last === null || !movesOnSince(this.#last, this.#authority.now, this.#ports.clock.bootMs())) return;
     try {
       await this.arm();
     } catch (error) {
@@ -116,6 +133,7 @@ export class Fence {
 
   /** After every observation. Never throws. */
   async follow(c: Context): Promise<void> {
+    this.#last = c;
     const { now } = this.#authority;
     if (mustForgetLease(c, now, this.#ports.clock.bootMs())) this.#authority.note({ kind: 'lease-forgotten' });
     this.#authority.note({ kind: 'guard-round' });

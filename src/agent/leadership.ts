@@ -1,5 +1,5 @@
 /** What a round found of leading, before the end of the lease has its say. */
-import type { Context } from '../core/context.ts';
+import { type Context, isPrimaryOrSilent } from '../core/context.ts';
 import type { Memory } from '../core/model.ts';
 
 export interface Leadership {
@@ -19,8 +19,6 @@ export const leadership = (c: Context, memory: Memory): Leadership => ({ serves:
  * does, and one that keeps clients out.
  */
 function servesWrites(c: Context, memory: Memory): boolean {
-  const { pg } = c.o;
   if (memory.resigningSinceMs !== null) return false;
-  if (pg.clientsOut === true) return false;
-  return c.isPrimary || (memory.role === 'primary' && pg.sql === null && (pg.state === 'unresponsive' || pg.state === 'running'));
+  return c.o.pg.clientsOut !== true && isPrimaryOrSilent(c, memory);
 }

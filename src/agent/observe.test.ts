@@ -8,9 +8,11 @@ import { observe } from './observe.ts';
 
 const NOW_MS = 10_000;
 
-/** What a round of `a` asked etcd and its source. */
-async function roundOf(scene: Scene, before: Partial<Memory>) {
-  const asked: { dcsMs?: number; end?: WalEnd } = {};
+const noLease = () => new AuthorityCell({ bootMs: () => NOW_MS }, 30);
+
+/** What a round of `a` asked etcd and its source, and which lease it knew the key on by then. */
+async function roundOf(scene: Scene, before: Partial<Memory>, authority = noLease()) {
+  const asked: { dcsMs?: number; end?: WalEnd; keyAtCover?: string | null } = {};
   const o = observation(scene);
   const ports = {
     clock: { bootMs: () => NOW_MS, wallMs: () => NOW_MS, timer: () => () => {} },
@@ -33,7 +35,7 @@ async function roundOf(scene: Scene, before: Partial<Memory>) {
     },
     peers: { prepare: () => undefined, ask: async () => new Map() },
     watchdog: { active: false, healthy: () => true },
-    authority: new AuthorityCell({ bootMs: () => NOW_MS }, 30),
+    authority,
     lease: { failedBefore: () => false, keep: async () => false, renew: async () => {} },
   };
   await observe(ports, {
@@ -43,7 +45,10 @@ async function roundOf(scene: Scene, before: Partial<Memory>) {
     configVersion: () => 1,
     links: () => o.links,
     untilLeaderChanges: () => new AbortController().signal,
-    cover: async () => Number.POSITIVE_INFINITY,
+    cover: async () => {
+      asked.keyAtCover = authority.now.key?.leaseId ?? null;
+      return Number.POSITIVE_INFINITY;
+    },
   });
   return asked;
 }
@@ -63,4 +68,16 @@ it('a new agent asks the leader about the last checkpoint of a standby that does
   const scene = { pg: pg.standby({ receiver: null, receiveLsn: null, checkpoint }), view: view({ leaderName: 'b' }) };
   expect((await roundOf(scene, {})).end).toEqual({ ...checkpoint, open: false });
   expect((await roundOf(scene, { streamed: true })).end).toBeUndefined();
+});
+
+it('what etcd says of the leader key counts before the guard is told anything by it', async () => {
+  const authority = noLease();
+  authority.note({ kind: 'lease-asked' });
+  authority.note({ kind: 'lease-granted', asked: 1, leaseId: 'lease-a', ttlSeconds: 30, sentAtMs: NOW_MS });
+  authority.note({ kind: 'key-read', keyOn: 'lease-a' });
+  const known = async (leaderLease: string) =>
+    (await roundOf({ pg: pg.primary(), view: view({ leaderName: 'a', leaderLease }) }, {}, authority)).keyAtCover;
+  expect(await known('lease-a')).toBe('lease-a');
+  const gone = await roundOf({ pg: pg.primary(), view: view({ leaderName: 'b' }) }, {}, authority);
+  expect(gone.keyAtCover).toBeNull();
 });

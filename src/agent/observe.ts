@@ -1,5 +1,5 @@
 /** Gathers the facts of one round, in parallel, under one deadline. */
-import { type Context, contextOf, isOfCluster, readyLeader, sourceOf, unlockedMs } from '../core/context.ts';
+import { type Context, contextOf, isOfCluster, keyRead, readyLeader, sourceOf, unlockedMs } from '../core/context.ts';
 import { streamsInOrder, timelineStart } from '../core/divergence.ts';
 import type { RunningJob } from '../core/effects.ts';
 import { failsafeMembersOnly } from '../core/failsafe.ts';
@@ -21,7 +21,7 @@ import type { Peers } from '../ports/peers.ts';
 import type { Postgres } from '../ports/postgres.ts';
 import type { SettingsSource } from '../ports/settings.ts';
 import { ensureError } from '../support/errors.ts';
-import type { AuthorityView } from './authority-cell.ts';
+import type { AuthorityCell } from './authority-cell.ts';
 import { FORMER_LEASE_TIMEOUT_MS, type Lease, refuses } from './lease.ts';
 import type { Told } from './news.ts';
 
@@ -51,7 +51,7 @@ export interface ObservePorts {
   readonly pg: Pick<Postgres, 'observe' | 'sourceHistory'>;
   readonly peers: Pick<Peers, 'ask' | 'prepare'>;
   readonly watchdog: Pick<Watchdog, 'active' | 'healthy'>;
-  readonly authority: AuthorityView;
+  readonly authority: Pick<AuthorityCell, 'now' | 'note' | 'patienceMs'>;
   readonly lease: Pick<Lease, 'failedBefore' | 'keep' | 'renew'>;
 }
 
@@ -84,7 +84,12 @@ export async function observe(ports: ObservePorts, own: OwnState): Promise<Obser
   ]);
   // PostgreSQL knows members by its own form of their names.
   const pg = dcs.known && told.sql !== null ? { ...told, sql: withMemberNames(told.sql, dcs.view) } : told;
-  if (dcs.known) settings.adopt(dcs.view.config);
+  if (dcs.known) {
+    settings.adopt(dcs.view.config);
+    // At once: the rest of the round may take long, and the guard must not go by a key that is
+    // gone.
+    ports.authority.note(keyRead(dcs.view, settings.current().local.name));
+  }
   if (dcs.known && isOfCluster(pg, dcs.view)) ports.dcs.bind();
   const draft: { -readonly [Fact in keyof Observation]: Observation[Fact] } = {
     nowMs: clock.bootMs(),

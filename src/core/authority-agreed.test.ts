@@ -50,6 +50,21 @@ describe('a leader whose members have agreed', () => {
     expect(leads(told(noAuthority(30), agreed(30_000)), 31_000)).toBe(false);
   });
 
+  it('does without their word once etcd has renewed the lease that the key is on', () => {
+    const renewed = (sentAtMs: number, keyOn: string) =>
+      told(
+        leader(),
+        agreed(30_000, 60),
+        { kind: 'lease-asked' },
+        { kind: 'lease-renewed', asked: 2, leaseId: 'own', sentAtMs },
+        read(keyOn),
+      );
+    expect(renewed(31_000, 'own').agreed).toBeNull();
+    expect(mayWriteUntilMs(renewed(31_000, 'own'))).toBe(31_000 + STEP_DOWN_MS);
+    expect(renewed(29_000, 'own').agreed).not.toBeNull();
+    expect(renewed(31_000, 'another').agreed).not.toBeNull();
+  });
+
   it('and is vouched for: the later of all ends counts', () => {
     const vouched: AuthorityEvent = { kind: 'vouched', sentAtMs: 53_000, by: ['b'] };
     expect(mayWriteUntilMs(told(leader(), agreed(30_000), vouched))).toBe(53_000 + 2200);

@@ -7,15 +7,16 @@ import {
   authorityAfter,
   byLease,
   byOwnLease,
+  halfwayAtMs,
   isOver,
   isVouchedFor,
   leads,
   mayWriteUntilMs,
   noAuthority,
-  patienceMs,
   stepDownAtMs,
   stopByMs,
 } from './authority.ts';
+import { patienceMs } from './patience.ts';
 
 const told = (a: Authority, ...events: readonly AuthorityEvent[]) => events.reduce(authorityAfter, a);
 const vouched = (sentAtMs: number): AuthorityEvent => ({ kind: 'vouched', sentAtMs, by: ['b'] });
@@ -74,6 +75,41 @@ describe('a leader that is vouched for', () => {
   it('still leads when etcd has lost its lease: nobody else can have taken the key', () => {
     const a = told(leader(), vouched(40_000), { kind: 'lease-forgotten' });
     expect(mayWriteUntilMs(a)).toBe(40_000 + STEP_DOWN_MS);
+  });
+});
+
+describe('a lease that the leader key was never on', () => {
+  const granted = (a: Authority, sentAtMs: number, ttlSeconds = 30) =>
+    told(a, { kind: 'lease-asked' }, { kind: 'lease-granted', asked: a.asked + 1, leaseId: 'new', ttlSeconds, sentAtMs });
+
+  it('moves no deadline: the word of the voters ends first, and the key is gone', () => {
+    const a = granted(told(leader(), vouched(40_000), { kind: 'lease-forgotten' }), 40_100);
+    const order = { basis: 'vouchers', deadlineMs: 40_000 + GUARD_MS, reliedUntilMs: 40_000 + STEP_DOWN_MS };
+    expect(byOwnLease(a, 40_200)).toEqual(order);
+    expect([stepDownAtMs(a), mayWriteUntilMs(a), stopByMs(a, 40_200)]).toEqual([42_200, 42_200, 42_600]);
+    expect(halfwayAtMs(a)).toBeNull();
+  });
+
+  it('leaves the time of the lease before, until the key has moved', () => {
+    const guard = { kind: 'guard-armed', order: byOwnLease(leader(10), 10_000) } as const;
+    const a = granted(told(leader(10), guard), 12_000, 60);
+    expect([stepDownAtMs(a), mayWriteUntilMs(a)]).toEqual([18_000, 18_000]);
+    expect(stopByMs(a, 12_000)).toBe(guard.order.deadlineMs);
+    expect(() => byOwnLease(a, 12_100)).toThrow('no confirmed lease');
+    expect(byOwnLease(told(a, read('new')), 12_100).deadlineMs).toBeGreaterThan(60_000);
+  });
+
+  it('never lets anything count for longer than the voters’ word, whatever comes in between', () => {
+    fc.assert(
+      fc.property(fc.nat(20_000), fc.nat(2000), fc.constantFrom(3, 10, 60), fc.boolean(), (afterMs, laterMs, ttlSeconds, forgotten) => {
+        const askedAtMs = 34_000 + afterMs;
+        const before = told(leader(), vouched(askedAtMs), ...(forgotten ? [{ kind: 'lease-forgotten' } as const] : []));
+        const a = granted(before, askedAtMs + laterMs, ttlSeconds);
+        expect(byOwnLease(a, askedAtMs).deadlineMs).toBe(askedAtMs + GUARD_MS);
+        expect(stepDownAtMs(a)).toBe(askedAtMs + STEP_DOWN_MS);
+        expect(stopByMs(a, askedAtMs)).toBeLessThanOrEqual(askedAtMs + GUARD_MS);
+      }),
+    );
   });
 });
 

@@ -15,19 +15,10 @@
 import { RegentError } from '../support/errors.ts';
 import { leaseMargins, VOUCH_SECONDS } from './settings.ts';
 
-/** Even a node that is late asks once more before it gives up. */
-const LEAST_PATIENCE_MS = 200;
-/** The same while the guard does not answer. */
-const LEAST_GUARD_PATIENCE_MS = 50;
-/**
- * A call that takes all the time there is ends when the moment to step down is past, not just
- * before.
- */
-const PAST_MS = 1;
 /** So many failures in a row, and a guard of which no deadline is known counts as lost. */
 const FAILURES_TOLERATED = 3;
 /** A leader whose guard did not answer asks it again so soon. */
-const RETRY_MS = 1000;
+export const RETRY_MS = 1000;
 
 /** The lease that this agent has, and what is known of it for certain. */
 export interface LeaseFacts {
@@ -171,7 +162,7 @@ export function authorityAfter(a: Authority, event: AuthorityEvent): Authority {
         key: a.key && { ...a.key, stepDownAtMs: Number.NEGATIVE_INFINITY },
       };
     case 'key-read':
-      return { ...a, key: keySeen(a, event.keyOn) };
+      return { ...a, key: keySeen(a, event.keyOn), agreed: agreedBeside(a, event.keyOn) };
     case 'vouched':
       return { ...a, vouched: laterOf(a.vouched, { sentAtMs: event.sentAtMs, by: event.by }) };
     case 'agreed':
@@ -198,6 +189,15 @@ function keySeen(a: Authority, keyOn: string | null): KeySeen | null {
   if (keyOn === null || stepDown === null) return null;
   if (keyOn === a.lease.leaseId) return { leaseId: keyOn, stepDownAtMs: stepDown };
   return a.key?.leaseId === keyOn ? a.key : null;
+}
+
+/**
+ * Etcd has renewed the lease of the key since all members agreed: their word is not needed any
+ * more. It could be for longer than a ttl that was made shorter meanwhile, by which others wait.
+ */
+function agreedBeside({ agreed, lease }: Authority, keyOn: string | null): Agreed | null {
+  const isRenewed = agreed !== null && keyOn !== null && keyOn === lease.leaseId && (lease.confirmedSentAtMs ?? 0) > agreed.sentAtMs;
+  return isRenewed ? null : agreed;
 }
 
 /** It may be on either lease once the request is out: the earlier end counts. */
@@ -233,11 +233,24 @@ function retryAt({ reliedUntilMs }: GuardKnown, nowMs: number): number {
 }
 
 /**
+ * The leader key was last seen on another lease than this agent has now: one of a ttl before, or
+ * one that etcd has forgotten. What this agent's lease is worth says nothing about the key.
+ */
+const isKeyElsewhere = ({ key, lease }: Authority): boolean => key !== null && key.leaseId !== lease.leaseId;
+
+/** Where that lease may still keep the key: the moment to step down by it. */
+function formerStepDownMs(a: Authority): number | null {
+  if (a.key === null || !isKeyElsewhere(a) || a.lease.confirmedSentAtMs === null) return null;
+  return a.key.stepDownAtMs === Number.NEGATIVE_INFINITY ? null : a.key.stepDownAtMs;
+}
+
+/**
  * The moment at which this agent stops leading by its lease, or by the word of others; null: it has
  * neither.
  */
 export function stepDownAtMs(a: Authority): number | null {
-  return orderInForce(a)?.reliedUntilMs ?? null;
+  const ends = [orderInForce(a)?.reliedUntilMs ?? null, formerStepDownMs(a)].filter((end) => end !== null);
+  return ends.length === 0 ? null : Math.max(...ends);
 }
 
 /** Voters vouch for this leader now: it does not rest on its lease alone. */
@@ -252,9 +265,15 @@ export function isKeptByFailsafe(a: Authority, nowMs: number): boolean {
   return order !== null && nowMs < order.reliedUntilMs && orderInForce(a)?.basis === 'failsafe';
 }
 
-/** Half of the time until then is over: what can wait leaves the rest to the next renewal. */
-export function halfwayAtMs({ lease }: Authority): number | null {
-  return lease.confirmedSentAtMs === null ? null : lease.confirmedSentAtMs + leaseMargins(lease.ttlSeconds).stepDownMs / 2;
+/**
+ * Half of the time until then is over: what can wait leaves the rest to the next renewal. Null: no
+ * lease of this agent keeps it leading.
+ */
+export function halfwayAtMs(a: Authority): number | null {
+  const { lease } = a;
+  return lease.confirmedSentAtMs === null || isKeyElsewhere(a)
+    ? null
+    : lease.confirmedSentAtMs + leaseMargins(lease.ttlSeconds).stepDownMs / 2;
 }
 
 /** The moment to step down is past. */
@@ -271,9 +290,7 @@ export function isOver(a: Authority, nowMs: number): boolean {
  */
 export function mayWriteUntilMs(a: Authority): number {
   if (a.key === null) return Number.NEGATIVE_INFINITY;
-  const own = ownOrder(a)?.reliedUntilMs ?? Number.NEGATIVE_INFINITY;
-  const byLeaseMs = a.key.leaseId === a.lease.leaseId || own === Number.NEGATIVE_INFINITY ? own : a.key.stepDownAtMs;
-  return Math.max(byLeaseMs, ...wordOrders(a).map(({ reliedUntilMs }) => reliedUntilMs));
+  return stepDownAtMs(a) ?? Number.NEGATIVE_INFINITY;
 }
 
 /** The one answer to "does this node lead?". */
@@ -305,19 +322,24 @@ function failsafeOrder({ key, agreed }: Authority): ArmOrder | null {
 
 const wordOrders = (a: Authority): readonly ArmOrder[] => [voucherOrder(a), failsafeOrder(a)].filter((order) => order !== null);
 
+/** By what keeps this agent leading, or would if it took the key. */
+const orderInForce = (a: Authority): ArmOrder | null => latestOrder(a, isKeyElsewhere(a) ? null : ownOrder(a));
+
 /** The latest of the ends. A short lease that steps down later may still strike earlier. */
-function orderInForce(a: Authority): ArmOrder | null {
-  const own = ownOrder(a);
+function latestOrder(a: Authority, own: ArmOrder | null): ArmOrder | null {
   const orders = [...(own === null ? [] : [own]), ...wordOrders(a)];
   if (orders.length === 0) return null;
   const latest = orders.reduce((one, other) => (other.reliedUntilMs > one.reliedUntilMs ? other : one));
   return { ...latest, deadlineMs: Math.max(...orders.map(({ deadlineMs }) => deadlineMs)) };
 }
 
-/** By this agent's own lease, or by the word of others. Throws LEASE_UNCONFIRMED. */
-export function byOwnLease(a: Authority, nowMs: number): ArmOrder {
+/**
+ * By this agent's own lease, or by the word of others. `moving`: the leader key is about to be
+ * moved to that lease. Throws LEASE_UNCONFIRMED.
+ */
+export function byOwnLease(a: Authority, nowMs: number, moving = false): ArmOrder {
   const refused = (why: string) => new RegentError('LEASE_UNCONFIRMED', why, { policy: 'transient' });
-  const order = orderInForce(a);
+  const order = moving ? latestOrder(a, ownOrder(a)) : orderInForce(a);
   if (order === null) throw refused('there is no confirmed lease to arm the guard with');
   if (order.deadlineMs <= nowMs) throw refused('the lease is about to end');
   return order;
@@ -355,26 +377,7 @@ export function strikesAtMs({ guard }: Authority, nowMs: number): number {
  * been told of the renewals since its deadline.
  */
 export function stopByMs(a: Authority, nowMs: number): number {
-  return Math.min(orderInForce(a)?.deadlineMs ?? nowMs, strikesAtMs(a, nowMs));
-}
-
-/**
- * How much time is left before this agent has to have stopped PostgreSQL, as the guard will;
- * Infinity while the guard answers. Of a guard that was never heard the deadline is not known: it
- * is asked again soon, whatever else does not answer.
- */
-export function guardPatienceMs({ guard }: Authority, nowMs: number): number {
-  if (guard.failures === 0) return Number.POSITIVE_INFINITY;
-  if (guard.reliedUntilMs === null) return guard.retryAtMs === null ? Number.POSITIVE_INFINITY : RETRY_MS;
-  return Math.max(LEAST_GUARD_PATIENCE_MS, guard.reliedUntilMs - nowMs);
-}
-
-/**
- * How long a call may take now that usually may take `mostMs`: never past the moment at which this
- * node would have to step down, and at least `leastMs`.
- */
-export function patienceMs(a: Authority, nowMs: number, mostMs: number, leastMs = LEAST_PATIENCE_MS): number {
-  const stepDown = stepDownAtMs(a);
-  const byLeaseMs = stepDown === null ? mostMs : stepDown - nowMs + PAST_MS;
-  return Math.max(Math.min(leastMs, mostMs), Math.min(mostMs, byLeaseMs, guardPatienceMs(a, nowMs)));
+  // By a lease before, the guard was told when to strike.
+  const formerMs = formerStepDownMs(a) === null ? null : a.guard.deadlineMs;
+  return Math.min(orderInForce(a)?.deadlineMs ?? formerMs ?? nowMs, strikesAtMs(a, nowMs));
 }

@@ -187,6 +187,10 @@ export function isUnprotected(c: Context): boolean {
   return c.m.unlockedSinceMs !== null && c.o.nowMs - c.m.unlockedSinceMs >= unlockedMs(c);
 }
 
+/** As far as is known: a primary that does not answer once may answer again. */
+export const isPrimaryOrSilent = ({ isPrimary, m, o: { pg } }: Context, memory: Memory = m): boolean =>
+  isPrimary || (memory.role === 'primary' && pg.sql === null && (pg.state === 'unresponsive' || pg.state === 'running'));
+
 /** A job is about to make PostgreSQL writable, under the leader key. */
 export function isOpeningForWrites(c: Context): boolean {
   const job = c.o.job?.job;

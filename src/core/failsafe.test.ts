@@ -118,6 +118,16 @@ describe('the map', () => {
     expect(failsafeKey(leading({ members: [member('b'), member('c')] }))).toBeNull();
   });
 
+  it('stays as it is while this leader goes on by the word of those that it names', () => {
+    const c = leading({ failsafe: key('a', 'b') });
+    const keptBy = (ttlSeconds: number) => ({
+      ...c,
+      authority: { ...c.authority, agreed: { sentAtMs: c.o.nowMs, ttlSeconds, by: ['b'] } },
+    });
+    expect(failsafeKey(keptBy(60))).toBeNull();
+    expect(failsafeKey(keptBy(5))).not.toBeNull();
+  });
+
   it('says who is asked: all that etcd may name now, and nobody without the leader itself', () => {
     expect(Object.keys(membersToAsk('a', [ALL.map]) ?? {})).toEqual(['b', 'c']);
     expect(Object.keys(membersToAsk('a', [key('a', 'b').map, key('a', 'c').map]) ?? {})).toEqual(['b', 'c']);

@@ -9,8 +9,9 @@
  * What a process has agreed to is forgotten when it ends. So for one ttl its successor counts every
  * member of the map as one that may go on by its word, unless that member says that it does not.
  */
+import { isKeptByFailsafe } from './authority.ts';
 import { type ClusterView, type FailsafeMap, memberOf } from './cluster.ts';
-import type { Context } from './context.ts';
+import { type Context, isPrimaryOrSilent } from './context.ts';
 import type { Effect } from './effects.ts';
 import type { PeerFacts } from './peer-facts.ts';
 
@@ -102,7 +103,7 @@ export function refusesFailsafe(c: Context): 'as a leader' | 'for an operator' |
 
 /** May this node ask others to let it go on? In a pause it goes on anyway. */
 export const mayAskForFailsafe = (c: Context): boolean =>
-  c.o.settings.dynamic.failsafeMode && c.isPrimary && !c.paused && c.o.job === null && !c.o.requests.shutdown;
+  c.o.settings.dynamic.failsafeMode && isPrimaryOrSilent(c) && !c.paused && c.o.job === null && !c.o.requests.shutdown;
 
 /**
  * The key `failsafe`, when it does not name the members that there are; null: it is as it should
@@ -111,6 +112,8 @@ export const mayAskForFailsafe = (c: Context): boolean =>
 export function failsafeKey(c: Context): Effect | null {
   const { view, me } = c;
   if (view === null || !c.o.settings.dynamic.failsafeMode) return null;
+  // Whom the map names later has not agreed, and need not wait.
+  if (isKeptByFailsafe(c.authority, c.o.nowMs)) return null;
   const named = view.members.flatMap(({ name, apiUrl }) => (apiUrl === null ? [] : [[name, apiUrl] as const]));
   // Without this node in it, nobody could go on by it.
   if (!named.some(([name]) => name === me)) return null;

@@ -3,7 +3,7 @@
  * the guard knows its end, then PostgreSQL may be writable. Taking it off goes the other way round:
  * first PostgreSQL is not writable, then the guard is told to rest.
  */
-import { type ArmOrder, type Authority, isKeptByFailsafe, isOver, isVouchedFor } from './authority.ts';
+import { type ArmOrder, type Authority, isKeptByFailsafe, isOver, isVouchedFor, leads } from './authority.ts';
 import { type Context, isOfCluster, isOpeningForWrites, unlockedMs } from './context.ts';
 import { mayStillPromote } from './failed-promotions.ts';
 
@@ -42,6 +42,11 @@ export function movesOn(c: Context): boolean {
   const onOwnLease = key !== null && key.leaseId === lease.leaseId;
   const byWord = isVouchedFor(c.authority, c.o.nowMs) || isKeptByFailsafe(c.authority, c.o.nowMs);
   return (onOwnLease || byWord) && c.mayLeadNow && c.mayBeWritable && !c.paused;
+}
+
+/** The same between two rounds, by what has become known since. */
+export function movesOnSince(c: Context, authority: Authority, nowMs: number): boolean {
+  return movesOn({ ...c, authority, o: { ...c.o, nowMs }, mayLeadNow: leads(authority, nowMs) });
 }
 
 /** Neither told a deadline by this agent nor asked for it. */

@@ -37,7 +37,7 @@ test.each([
   ['primary_start_timeout', {}, '300 s', 'may recover for so long'],
   ['primary_start_timeout', { primaryStartTimeoutSeconds: 0 }, '0 s', 'each crash of PostgreSQL is a failover'],
   ['maximum_lag_on_failover', {}, '1 MB', 'may lose'],
-  ['maximum_lag_on_failover', { ...QUORUM, maximumLagOnFailoverBytes: 1000 }, '1000 bytes', 'nothing is lost'],
+  ['maximum_lag_on_failover', { ...QUORUM, maximumLagOnFailoverBytes: 1000 }, '1000 bytes', 'no effect on a failover'],
 ] as const)('%s %j', (setting, settings, value, text) => {
   expect(cost(setting, settings)).toEqual([value, expect.stringContaining(text)]);
 });

@@ -93,7 +93,7 @@ export const settingRows: readonly SettingRow[] = [
     value: ({ dynamic }) => megabytes(dynamic.maximumLagOnFailoverBytes),
     cost: (f) =>
       f.isSynchronous
-        ? 'a standby that is further behind does not take over; nothing is lost by it'
+        ? 'no effect on a failover: whom /sync names, or votes prove, has all that was acknowledged; a switchover is refused to a standby further behind'
         : 'so much WAL a failover may lose; if all standbys are further behind, nobody takes over',
   },
 ];

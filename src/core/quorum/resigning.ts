@@ -28,5 +28,5 @@ export function resigningSince(c: Context): number | null {
   const isFree = o.job === null || (o.job.job.kind === 'handover' && diskHangs(c));
   const leads = c.lockMine && c.mayLeadNow && !c.paused && isFree;
   if (view === null || !leads || quorumFence(view, o.settings.dynamic) === null || !cannotServe(c)) return null;
-  return m.resigningSinceMs ?? (possibleSuccessors(c, view, {}).length > 0 ? o.nowMs : null);
+  return m.resigningSinceMs ?? (possibleSuccessors(c, view, { despiteLag: true }).length > 0 ? o.nowMs : null);
 }

@@ -173,7 +173,8 @@ export const entryRows: readonly Row<RaceFacts, RaceVerdict>[] = [
   },
   {
     id: 'race.too-far-behind',
-    situation: 'this node is more than maximum_lag_on_failover behind the last leader',
+    situation:
+      'this node is more than maximum_lag_on_failover behind the last leader, and /sync does not prove that it has all that was acknowledged',
     when: isTooFarBehind,
     verdict: 'leave',
     because: (f) => `this node is ${ownLagBytes(f)} bytes behind the last leader, more than maximum_lag_on_failover`,

@@ -87,4 +87,13 @@ export function mayProveDiverged({ c }: RaceFacts): boolean {
 
 export const ownLagBytes = ({ view, own }: RaceFacts): number => (own === null ? 0 : lagBehindLeaderBytes(view, own));
 
-export const isTooFarBehind = (f: RaceFacts): boolean => ownLagBytes(f) > f.c.o.settings.dynamic.maximumLagOnFailoverBytes;
+/**
+ * What a leader has written and nobody has confirmed grows without bound, for example in a long
+ * COPY. Where /sync names this node, or votes are counted, all that was acknowledged is here. So
+ * the rest says nothing. The candidate of a switchover is asked for it where nothing else is
+ * compared.
+ */
+const isProvenBySync = (f: RaceFacts): boolean => f.byVotes || (f.standsAs === 'member' && isVoter(f, f.c.me));
+
+export const isTooFarBehind = (f: RaceFacts): boolean =>
+  !isProvenBySync(f) && ownLagBytes(f) > f.c.o.settings.dynamic.maximumLagOnFailoverBytes;

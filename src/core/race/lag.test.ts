@@ -1,6 +1,6 @@
 /** How far behind the last leader a node may be that takes the key. */
 import { expect, it } from 'vitest';
-import { lsn, memory, observation, peers, pg, settings, view } from '../../../test/support/build.ts';
+import { lsn, memory, observation, peer, peers, pg, settings, view } from '../../../test/support/build.ts';
 import type { FailoverKey } from '../cluster.ts';
 import { contextOf } from '../context.ts';
 import { raceVerdict } from './race.ts';
@@ -8,6 +8,32 @@ import { raceVerdict } from './race.ts';
 const history = [{ timeline: 1, switchLsn: lsn(1000), reason: 'x' }];
 const status = { optime: lsn(5000), slots: {}, retainSlots: [] };
 const own = settings('a', { dynamic: { maximumLagOnFailoverBytes: 100 } });
+
+/** Ten megabytes behind, where `standbys` are named by /sync. */
+function verdictBySync(mode: 'on' | 'quorum', standbys: readonly string[], failover: FailoverKey | null = null) {
+  const standby = pg.standby({ receiveLsn: lsn(5000), replayLsn: lsn(5000) });
+  const sync = { leader: 'c', quorum: mode === 'on' ? 0 : 1, standbys, modRevision: '9' };
+  const seen = observation({
+    view: view({ status: { ...status, optime: lsn(10_000_000) }, sync, failover }),
+    peers: peers(peer('b', { lsn: lsn(4000) })),
+    pg: standby,
+    settings: settings('a', { dynamic: { synchronousMode: mode, maximumLagOnFailoverBytes: 100 } }),
+  });
+  return raceVerdict(contextOf(seen, memory()));
+}
+
+it('does not count where /sync or votes prove that all that was acknowledged is here: the rest nobody has confirmed', () => {
+  expect(verdictBySync('on', ['a', 'b'])).toMatchObject({ verdict: 'take' });
+  expect(verdictBySync('quorum', ['a', 'b'])).toMatchObject({ verdict: 'take' });
+  expect(verdictBySync('quorum', ['b', 'd', 'e'])).toMatchObject({ verdict: 'leave', id: 'race.too-few-votes' });
+  expect(verdictBySync('on', ['b']).id).toBe('race.not-synchronous');
+});
+
+it('counts for the candidate of a switchover where no votes are counted: its leader may have ended before it looked', () => {
+  const request = { leader: 'c', candidate: 'a', scheduledAt: null, scheduledAtMs: null, modRevision: '4' };
+  expect(verdictBySync('on', ['a', 'b'], request).id).toBe('race.too-far-behind');
+  expect(verdictBySync('quorum', ['a', 'b'], request)).toMatchObject({ verdict: 'take' });
+});
 
 function verdict(receivedBytes: number, timeline: number, failover: FailoverKey | null = null) {
   const standby = pg.standby({ receiveLsn: lsn(receivedBytes), timeline });

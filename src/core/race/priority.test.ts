@@ -105,3 +105,22 @@ it('a leader hands over to a member that is maximum_lag_on_failover behind, and 
   const verdictAt = (at: number) => unfit(peer('b', { lsn: lsn(at) }), around, dynamic)?.id ?? null;
   expect([HERE, HERE - 100, HERE - 101].map(verdictAt)).toEqual([null, null, 'successor.too-far-behind']);
 });
+
+it('a leader that cannot go on leaves the lead to whom /sync proves, however far behind', () => {
+  const successors = (mode: 'off' | 'on' | 'quorum', despiteLag: boolean) => {
+    const sync = { leader: 'a', quorum: mode === 'on' ? 0 : 1, standbys: ['b', 'c'], modRevision: '7' };
+    const given = { dynamic: { synchronousMode: mode, maximumLagOnFailoverBytes: 100 } };
+    const o = observation({
+      settings: settings('a', given),
+      view: view({ leaderName: 'a', sync: mode === 'off' ? null : sync, status: { optime: lsn(HERE), slots: {}, retainSlots: [] } }),
+      peers: peers(peer('b', { lsn: lsn(HERE - 500) }), peer('c', { lsn: lsn(HERE - 600) })),
+    });
+    const c = contextOf(o, memory());
+    return possibleSuccessors(c, c.view!, { despiteLag });
+  };
+  expect([successors('off', true), successors('on', false), successors('quorum', false)]).toEqual([[], [], []]);
+  expect([successors('on', true), successors('quorum', true)]).toEqual([
+    ['b', 'c'],
+    ['b', 'c'],
+  ]);
+});

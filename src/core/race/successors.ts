@@ -20,6 +20,8 @@ interface SuccessorFacts {
   readonly peer: PeerFacts;
   readonly view: ClusterView;
   readonly dynamic: DynamicSettings;
+  /** /sync does not prove that it has all that was acknowledged, or an operator chooses. */
+  readonly lagCounts: boolean;
 }
 
 const silent: Row<null, 'unfit'> = {
@@ -125,7 +127,7 @@ const successorRows: readonly Row<SuccessorFacts, 'unfit'>[] = [
   {
     id: 'successor.too-far-behind',
     situation: 'it is more than maximum_lag_on_failover behind',
-    when: (f) => peerLagBytes(f) > f.dynamic.maximumLagOnFailoverBytes,
+    when: (f) => f.lagCounts && peerLagBytes(f) > f.dynamic.maximumLagOnFailoverBytes,
     verdict: 'unfit',
     because: (f) => `is ${peerLagBytes(f)} bytes behind, more than maximum_lag_on_failover allows`,
   },
@@ -150,8 +152,8 @@ function peerLagBytes({ peer, view }: SuccessorFacts): number {
 }
 
 /** Why a leader cannot hand over to this member; null: nothing is in the way. */
-export function unfit(peer: PeerFacts | undefined, view: ClusterView, dynamic: DynamicSettings): Answer<'unfit'> | null {
-  return peer === undefined ? answerOf(silent, null) : firstAnswer(successorRows, { peer, view, dynamic });
+export function unfit(peer: PeerFacts | undefined, view: ClusterView, dynamic: DynamicSettings, lagCounts = true): Answer<'unfit'> | null {
+  return peer === undefined ? answerOf(silent, null) : firstAnswer(successorRows, { peer, view, dynamic, lagCounts });
 }
 
 interface Choice {
@@ -159,18 +161,27 @@ interface Choice {
   readonly only?: string | null;
   /** An operator's failover: it may go to a member outside the synchronous set. */
   readonly manual?: boolean;
+  /**
+   * This leader cannot go on: another is better than none, as far as nothing acknowledged is lost.
+   */
+  readonly despiteLag?: boolean;
 }
 
 /** The members to which a leader could hand over. */
-export function possibleSuccessors(c: Context, view: ClusterView, { exceptCandidate, only, manual }: Choice): readonly string[] {
+export function possibleSuccessors(
+  c: Context,
+  view: ClusterView,
+  { exceptCandidate, only, manual, despiteLag }: Choice,
+): readonly string[] {
   const { dynamic } = c.o.settings;
   const voters = syncVoters(view, dynamic.synchronousMode);
+  const proves = (name: string) => voters !== null && (countsVotes(view, dynamic.synchronousMode) || includes(voters, name));
   const onlyVoters = dynamic.synchronousMode === 'on' && voters !== null && !manual;
   const names = view.members.map(({ name }) => name).filter((name) => name !== c.me);
   const good = names
     .filter((name) => name !== exceptCandidate)
     .filter((name) => (only == null || name === only) && (!onlyVoters || includes(voters, name)))
-    .filter((name) => unfit(c.o.peers?.get(name), view, dynamic) === null && !strays(c, name));
+    .filter((name) => unfit(c.o.peers?.get(name), view, dynamic, !(despiteLag && proves(name))) === null && !strays(c, name));
   if (voters === null || only != null || !countsVotes(view, dynamic.synchronousMode)) return good;
   const needed = (view.sync?.quorum ?? 0) + 1;
   const votes = names.filter((name) => includes(voters, name) && mayVote(c.o.peers?.get(name), view) && !strays(c, name));

@@ -18,7 +18,7 @@ function patienceMs(c: Context): number {
   return (c.o.pg.state === 'starting' ? primaryStartTimeoutSeconds : unresponsiveAfterSeconds) * 1000;
 }
 
-const othersCanLead = (c: Context) => c.view !== null && possibleSuccessors(c, c.view, {}).length > 0;
+const othersCanLead = (c: Context) => c.view !== null && possibleSuccessors(c, c.view, { despiteLag: true }).length > 0;
 
 /**
  * PostgreSQL lets nobody in before it has all WAL that was written while the backup was made. It

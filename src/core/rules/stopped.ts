@@ -88,7 +88,7 @@ export const stopped: Section = {
       when: (c) => {
         if (!c.lockMine || c.view === null) return false;
         const impatient = c.o.settings.dynamic.primaryStartTimeoutSeconds === 0 && wasPrimary(c);
-        return (impatient || startFailures(c) > 0 || promotionFailed(c)) && possibleSuccessors(c, c.view, { manual: false }).length > 0;
+        return (impatient || startFailures(c) > 0 || promotionFailed(c)) && possibleSuccessors(c, c.view, { despiteLag: true }).length > 0;
       },
       ask: () => ({ effects: [{ kind: 'release-leader', optime: null }], watchMembers: true }),
       because: 'stopped PostgreSQL to fail over after a crash: releasing the leader key',
