@@ -1,6 +1,7 @@
 /** Checkers and faults that once blamed where nobody was to blame, or excused too much. */
 import { describe, expect, test } from 'vitest';
 import { failoverPriority } from '../../src/core/cluster.ts';
+import { copyFaults } from './faults/copies.ts';
 import { strangerFaults } from './faults/strangers.ts';
 import type { Machine } from './machine.ts';
 import { World } from './world.ts';
@@ -168,4 +169,20 @@ test.each([
   leader.crash();
   world.etcd.put('leader', successor.name, null);
   expect(told(world)).toEqual(refuses ? [] : [expect.stringMatching(/^S4: .* machine is off and refused nobody/)]);
+});
+
+test('a replica that was promoted by hand takes the leader key: from then on it is judged by what it lacks', async () => {
+  const world = await World.ready({ seed: 461, config: { ...quick, synchronous_mode: 'quorum' } });
+  world.clients.start(20);
+  await world.run(5000);
+  const [leader, lacking] = withoutAgents(world);
+  world.net.cut(leader.name, lacking.name);
+  await world.run(500);
+  world.net.healAll();
+  copyFaults['promote-by-hand']!.apply(world, { on: lacking.name });
+  leader.crash();
+  world.etcd.delete('leader');
+  expect(told(world)).toEqual([]);
+  world.etcd.put('leader', lacking.name, null);
+  expect(told(world)[0]).toMatch(/^S1: .* opens without acknowledged commits/);
 });

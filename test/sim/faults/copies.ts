@@ -68,7 +68,10 @@ export const copyFaults: Readonly<Record<string, Fault>> = {
       server.changed();
       // Where nobody led it may have been given the lead since, and clients with it.
       world.etcd.listeners.add(() => {
-        if (world.holder === on) process.byHand = false;
+        if (world.holder !== on || !process.byHand) return;
+        process.byHand = false;
+        // It was not judged when it opened, because no client was led there.
+        if (server.process === process) world.checkers.promises.checkOpened(server);
       });
     },
   }),

@@ -1,5 +1,5 @@
 /** Agents that misjudge a data directory which was copied, restored or opened by hand. */
-import { at } from './edit.ts';
+import { at, rule } from './edit.ts';
 import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
@@ -55,5 +55,13 @@ export const copyMutants: readonly Mutant[] = [
     ],
     verdicts: ['liveness'],
     focus: under(['promote-by-hand']),
+  },
+  {
+    id: 'superseded-takes-key-in-pause',
+    broken: 'In a pause a primary takes the free leader key although by /sync another has led since.',
+    offends: ['S1', 'S3'],
+    edits: [rule('paused.primary-unlocked').when('(c) => c.isPrimary && c.unlocked')],
+    verdicts: ['safety'],
+    focus: under(['promote-by-hand', 'pause', 'crash'], { synchronous_mode: 'quorum' }),
   },
 ];
