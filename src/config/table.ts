@@ -258,7 +258,12 @@ export const dynamicTable = {
     'retryTimeoutSeconds',
     TIMING_MIN.retry_timeout,
   ),
-  maximum_lag_on_failover: bytes('Bytes a candidate may lag behind.', 1_048_576, 'maximumLagOnFailoverBytes', 0),
+  maximum_lag_on_failover: bytes(
+    'Bytes a candidate may lag behind, where neither /sync nor votes prove that it has all that was acknowledged.',
+    1_048_576,
+    'maximumLagOnFailoverBytes',
+    0,
+  ),
   maximum_lag_on_syncnode: bytes(
     'Bytes a synchronous standby may lag behind before another takes its place; 0 or less: any.',
     -1,
