@@ -1,5 +1,6 @@
 /** Checkers and faults that once blamed where nobody was to blame, or excused too much. */
 import { describe, expect, test } from 'vitest';
+import { encodeFailover } from '../../src/adapters/etcd/encode.ts';
 import { failoverPriority } from '../../src/core/cluster.ts';
 import { copyFaults } from './faults/copies.ts';
 import { strangerFaults } from './faults/strangers.ts';
@@ -185,4 +186,14 @@ test('a replica that was promoted by hand takes the leader key: from then on it 
   expect(told(world)).toEqual([]);
   world.etcd.put('leader', lacking.name, null);
   expect(told(world)[0]).toMatch(/^S1: .* opens without acknowledged commits/);
+});
+
+test('an operator’s failover excuses a former leader that goes on only while others keep it', async () => {
+  const world = await World.ready({ seed: 471, config: { ...quick, synchronous_mode: 'off' } });
+  const [leader, named] = withoutAgents(world);
+  world.etcd.put('failover', encodeFailover({ member: named.name }), null);
+  world.etcd.delete('leader');
+  world.etcd.put('leader', named.name, null);
+  world.checkers.afterEvent();
+  expect(told(world)).toEqual([`S2: ${leader.name} takes writes, the leader key names ${named.name}`]);
 });

@@ -30,7 +30,7 @@ export class TakeOvers {
   /** Until when the member has vouched for a leader, whichever agent of it did. */
   readonly #vouchedUntil = new Map<string, number>();
   readonly #fenced = new Set<Machine>();
-  /** Vouched for when an operator's failover by name took the lead from it (docs/SPEC.md, S2). */
+  /** Still kept by others when an operator's failover by name took the lead (docs/SPEC.md, S2). */
   readonly #overridden = new Set<string>();
   #lost: string | null = null;
   /**
@@ -64,7 +64,9 @@ export class TakeOvers {
   }
 
   #taken(name: string): void {
-    if (this.#lost !== null && name !== this.#lost && this.#world.orders.overrides(name)) this.#overridden.add(this.#lost);
+    const lost = this.#lost;
+    if (lost !== null && name !== lost && this.#world.orders.overrides(name) && this.#world.checkers.isKept(lost))
+      this.#overridden.add(lost);
     this.#lost = null;
     this.#replaced.delete(name);
     this.#overridden.delete(name);
