@@ -67,7 +67,8 @@ export function chores(c: Context): Work {
   if (leads && c.m.checkpointPending) add('checkpoint', { kind: 'checkpoint' });
   let wakeInMs: number | null = null;
   if (step !== null) {
-    if (step.waiting || step.effects.length > 0) wakeInMs = 100;
+    if (choreHoldOffMs(c.m.chores, 'sync', c.o) > 0 && step.effects.length > 0) wakeInMs = null;
+    else if (step.waiting || step.effects.length > 0) wakeInMs = 100;
     else if (awaitsReply(c)) wakeInMs = 1000;
   }
   // A commit waits for a standby that has gone, or wants to go, until this leader lets it off. So
@@ -253,14 +254,14 @@ function filesWait(c: Context, leads: boolean): boolean {
 
 /**
  * Files for the role this server has now, when the settings changed. `before`: what this round does
- * to the synchronous set, which must not be undone here.
+ * to the synchronous set. Where that is new names, the files keep what it leaves in them: they must
+ * neither undo them, nor put them in force when it could not.
  */
 function configure(c: Context, before: readonly Effect[]): Effect | null {
   if (!c.o.configDirty) return null;
   if (c.isStandby) return { kind: 'apply-config', role: standbyRole(c) };
-  const names = before.find((effect) => effect.kind === 'set-sync-names');
-  const role: ServerRole = names === undefined ? primaryRole(c) : { kind: 'primary', syncNames: names.value };
-  return { kind: 'apply-config', role };
+  const setsNames = before.some((effect) => effect.kind === 'set-sync-names');
+  return { kind: 'apply-config', role: setsNames ? { kind: 'primary' } : primaryRole(c) };
 }
 
 function pointsAt(c: Context, source: ReturnType<typeof wantedSource>): boolean {

@@ -107,9 +107,15 @@ export interface Memory {
   readonly promotedAtMs: number | null;
   /**
    * synchronous_standby_names as set by us: the moment, and the flush position seen once it was in
-   * force.
+   * force. `unobeyed`: commits are not known to wait for these names. The moment is then that of
+   * the value; once it is known, it is that from which it was known.
    */
-  readonly syncNamesSet: { readonly value: string; readonly atMs: number; readonly atLsn: Lsn | null } | null;
+  readonly syncNamesSet: {
+    readonly value: string;
+    readonly atMs: number;
+    readonly atLsn: Lsn | null;
+    readonly unobeyed?: true;
+  } | null;
   /**
    * Where the WAL of this primary ended when it was first seen after a start that keeps clients
    * out, and when that was; null: clients are let in.

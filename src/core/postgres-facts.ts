@@ -198,6 +198,12 @@ export interface SqlFacts {
   readonly replication: readonly WalsenderFacts[];
   readonly slots: readonly SlotFacts[];
   readonly synchronousStandbyNames: string;
+  /**
+   * Commits are known to wait as those names say. False: PostgreSQL's checkpointer has not been
+   * seen to take them up, and until it does, commits may return without waiting. True where there
+   * are none.
+   */
+  readonly obeysSyncNames: boolean;
   readonly synchronousCommit: string;
   /** The settings in force now. */
   readonly primaryConninfo: string;

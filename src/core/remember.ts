@@ -254,14 +254,16 @@ function stateOf(c: Context, memory: Memory): PostgresState {
 }
 
 /**
- * Positions count as acknowledged under a setting only once every process of the server had time to
- * take it over.
+ * Positions count as acknowledged under a setting only once commits are known to wait as it says,
+ * and every process of the server had time to take it over.
  */
 function syncNamesSet(c: Context): Memory['syncNamesSet'] {
   if (!c.isPrimary || c.o.pg.sql === null) return null;
-  const value = c.o.pg.sql.synchronousStandbyNames;
+  const { synchronousStandbyNames: value, obeysSyncNames } = c.o.pg.sql;
   const before = c.m.syncNamesSet;
-  if (before === null || before.value !== value) return { value, atMs: c.o.nowMs, atLsn: null };
+  const isNew = before === null || before.value !== value;
+  if (!obeysSyncNames) return { value, atMs: isNew ? c.o.nowMs : before.atMs, atLsn: null, unobeyed: true };
+  if (isNew || before.unobeyed) return { value, atMs: c.o.nowMs, atLsn: null };
   if (before.atLsn === null && c.o.nowMs - before.atMs >= RELOAD_SETTLE_MS) return { ...before, atLsn: c.o.pg.sql.flushLsn };
   return before;
 }

@@ -15,6 +15,8 @@ interface Round {
   readonly promotedAtMs?: number;
   readonly readable?: boolean;
   readonly answers?: boolean;
+  /** For how long PostgreSQL has not been seen to obey the names. */
+  readonly unobeyedMs?: number;
 }
 
 class Log {
@@ -33,13 +35,15 @@ class Log {
       flushLsn: lsn(1000),
       synchronousStandbyNames: round.names ?? '',
       replication: (round.connected ?? []).map((name) => walsender(name)),
+      obeysSyncNames: round.unobeyedMs === undefined,
     });
     const o = observation({
       view: round.readable === false ? null : { ...view({ leaderName: round.leader ?? 'a' }), sync },
       pg: round.answers === false ? { ...primary, state: 'unresponsive', sql: null } : primary,
       settings: settings('a', { dynamic: this.dynamic }),
     });
-    const c = contextOf(o, memory({ promotedAtMs: round.promotedAtMs ?? null }));
+    const syncNamesSet = { value: round.names ?? '', atMs: o.nowMs - (round.unobeyedMs ?? 0), atLsn: null };
+    const c = contextOf(o, memory({ promotedAtMs: round.promotedAtMs ?? null, syncNamesSet }));
     const { noted, notes } = syncNotes(c, round.effects ?? [], this.noted);
     this.noted = noted;
     return notes.map(({ level, text }: SyncNote) => (level === 'warning' ? `WARNING ${text}` : text));
@@ -101,6 +105,17 @@ describe('a leader in quorum mode', () => {
     expect(log.after(both)).toEqual([expect.stringContaining('there is a synchronous standby again')]);
     const fresh = new Log({ synchronousMode: 'quorum', synchronousModeStrict: true });
     expect(fresh.after({ names: 'ANY 1 (__patroni_strict_sync_replica_placeholder__)' })[0]).toEqual(warned[0]);
+  });
+
+  it('warns when PostgreSQL does not obey the names for long, and logs when it does', () => {
+    const log = new Log();
+    const looks: Effect = { kind: 'set-sync-names', value: 'ANY 1 (b,c)' };
+    expect(log.after({ ...both, unobeyedMs: 0, effects: [looks] })).toEqual([]);
+    expect(log.after({ ...both, unobeyedMs: 9_000 })).toEqual([]);
+    const warned = log.after({ ...both, unobeyedMs: 10_000, effects: [looks] });
+    expect(warned[0]).toMatch(/^WARNING commits may not wait for a standby: .*'ANY 1 \(b,c\)' for 10 s, because its checkpointer is busy/);
+    expect(log.after({ ...both, unobeyedMs: 20_000 }).filter((line) => line.startsWith('WARNING'))).toEqual([]);
+    expect(log.after(both)[0]).toMatch(/^there is a synchronous standby again: commits wait for any 1 of b, c/);
   });
 
   it('gives standbys time to connect after a promotion, and the setting time to take effect', () => {

@@ -17,7 +17,7 @@ export interface SyncNote {
 /** What was noted last; null: this node did not lead, or not synchronously. */
 export interface Noted {
   readonly names: string;
-  readonly lack: 'alone' | 'blocked' | null;
+  readonly lack: 'alone' | 'blocked' | 'unobeyed' | null;
   /** Quorum and standbys of /sync; null: not settled yet. */
   readonly listed: string | null;
 }
@@ -27,6 +27,8 @@ const SENTENCES = {
   whole: 'there is a synchronous standby again: commits wait for {confirmers}, synchronous_standby_names is {names}',
   alone: 'there is no synchronous standby: commits do not wait, and new ones are on this node only (synchronous_mode_strict is off)',
   blocked: 'there is no synchronous standby: commits wait until there is one (synchronous_mode_strict is on)',
+  unobeyed:
+    'commits may not wait for a standby: PostgreSQL has not been seen to obey synchronous_standby_names {names} for {seconds} s, because its checkpointer is busy; until then /sync counts on no further standby',
   elected: '/sync: the next leader needs {votes} of {standbys}',
   listed: '/sync: only {standbys} may lead next',
   nobody: '/sync: no standby is known to have every acknowledged commit, so none takes over by itself',
@@ -48,11 +50,13 @@ export function syncNotes(
   const writes = effects.some(({ kind }) => kind === 'write-sync');
   const names = sql.synchronousStandbyNames;
   const lack = lackOf(c, parseSyncNames(names));
-  const moving = effects.some(({ kind }) => kind === 'set-sync-names') || (before === null && writes);
+  // One that sets what is in force only looks whether it is obeyed.
+  const changes = effects.some((effect) => effect.kind === 'set-sync-names' && effect.value !== names);
+  const moving = changes || (before === null && writes);
   if (moving || lack === 'unsettled') return { noted: before, notes: [] };
   const notes: SyncNote[] = [];
-  const words = { confirmers: confirmersOf(c, parseSyncNames(names)), names: `'${names}'` };
-  if (lack !== null && lack !== before?.lack) notes.push({ level: 'warning', text: say(lack) });
+  const words = { confirmers: confirmersOf(c, parseSyncNames(names)), names: `'${names}'`, seconds: String(UNOBEYED_MS / 1000) };
+  if (lack !== null && lack !== before?.lack) notes.push({ level: 'warning', text: say(lack, words) });
   else if (lack === null && before !== null && before.lack !== null) notes.push({ level: 'info', text: say('whole', words) });
   else if (lack === null && names !== before?.names) notes.push({ level: 'info', text: say('changed', words) });
   const succession = writes ? null : successionOf(c, parseSyncNames(names));
@@ -60,11 +64,19 @@ export function syncNotes(
   return { noted: { names, lack, listed: succession ?? before?.listed ?? null }, notes };
 }
 
+/** The checkpointer takes that up within milliseconds, unless it syncs files. */
+const UNOBEYED_MS = 10_000;
+
 /**
- * No standby to wait for: gone on alone, or blocked. Unsettled: the leader has not yet let go of
- * standbys that went, or they have not had the time to connect.
+ * No standby to wait for: gone on alone, or blocked. Unobeyed: PostgreSQL may not wait for them.
+ * Unsettled: that has just begun, or the leader has not yet let go of standbys that went, or they
+ * have not had the time to connect.
  */
 function lackOf(c: Context, inForce: SyncNames): Noted['lack'] | 'unsettled' {
+  if (c.o.pg.sql?.obeysSyncNames === false) {
+    const sinceMs = c.m.syncNamesSet?.atMs ?? c.o.nowMs;
+    return c.o.nowMs - sinceMs >= UNOBEYED_MS ? 'unobeyed' : 'unsettled';
+  }
   const real = realNames(inForce);
   const connected = (c.o.pg.sql?.replication ?? []).some(
     (sender) => sender.state === 'streaming' && real.some((name) => sameName(name, sender.applicationName)),

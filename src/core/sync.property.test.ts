@@ -28,6 +28,11 @@ class World {
   names = '';
   namesBefore = '';
   changedAt = -1_000_000;
+  /** The checkpointer has taken up that there are names: only then commits wait at all. */
+  waits = false;
+  busyUntil = 0;
+  /** The agent has seen that it did. */
+  known = false;
   sync: SyncKey | null = null;
   revision = 1;
   memory: Memory = memory();
@@ -59,8 +64,27 @@ class World {
     return chosen.length >= count && chosen.every((name) => this.flushed[name as Name] >= position);
   }
 
+  obeying() {
+    return { synchronousStandbyNames: this.names, obeysSyncNames: this.names === '' || this.known };
+  }
+
+  takeUp(): void {
+    if (this.now >= this.busyUntil) this.waits = this.names !== '';
+  }
+
+  set(names: string): void {
+    if (names !== this.names) {
+      this.namesBefore = this.names;
+      this.names = names;
+      this.changedAt = this.now;
+    }
+    if (names === '') this.waits = false;
+    this.takeUp();
+    this.known = names !== '' && (this.known || this.now >= this.busyUntil);
+  }
+
   acknowledge(): void {
-    const settings = this.now - this.changedAt < RELOAD_MS ? [this.names, this.namesBefore] : [this.names];
+    const settings = !this.waits ? [''] : this.now - this.changedAt < RELOAD_MS ? [this.names, this.namesBefore] : [this.names];
     for (let position = this.acked + 1; position <= this.written; position++)
       if (settings.some((setting) => this.satisfied(setting, position))) this.acked = position;
   }
@@ -91,7 +115,7 @@ class World {
       nowMs: this.now,
       lease: { leaseId: 'lease-a', confirmedSentAtMs: this.now - 100, ttlSeconds: 30 },
       view: this.view('a'),
-      pg: pg.primary({ flushLsn: lsn(this.written), synchronousStandbyNames: this.names, replication: senders }),
+      pg: pg.primary({ flushLsn: lsn(this.written), ...this.obeying(), replication: senders }),
       settings: this.settings('a'),
     });
     this.memory = remember(o, this.memory);
@@ -99,11 +123,8 @@ class World {
     for (const effect of step.effects) {
       if (effect.kind === 'write-sync')
         this.sync = { leader: effect.leader, quorum: effect.quorum, standbys: effect.standbys, modRevision: String(++this.revision) };
-      else if (effect.kind === 'set-sync-names') {
-        this.namesBefore = this.names;
-        this.names = effect.value;
-        this.changedAt = this.now;
-      } else throw new Error(`unexpected ${effect.kind}`);
+      else if (effect.kind === 'set-sync-names') this.set(effect.value);
+      else throw new Error(`unexpected ${effect.kind}`);
     }
   }
 
@@ -136,7 +157,8 @@ class World {
 type Step =
   | { do: 'write'; n: number }
   | { do: 'flush' | 'connect' | 'reply' | 'lose'; who: Name }
-  | { do: 'round' }
+  | { do: 'round' | 'restart' }
+  | { do: 'busy'; ms: number }
   | { do: 'wait'; ms: number };
 const who = fc.constantFrom(...others);
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -146,6 +168,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('reply' as const), who }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('lose' as const), who }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('round' as const) }) },
+  { weight: 1, arbitrary: fc.constant({ do: 'restart' as const }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('busy' as const), ms: fc.constantFrom(200, 2000, 20_000) }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.constantFrom(20, 100, 250, 4000, 16_000) }) },
 );
 
@@ -156,7 +180,10 @@ function play(world: World, one: Step): void {
   else if (one.do === 'connect') world.connected.add(one.who);
   else if (one.do === 'lose') world.connected.delete(one.who);
   else if (one.do === 'round') world.round();
+  else if (one.do === 'restart') Object.assign(world, { memory: memory(), known: false });
+  else if (one.do === 'busy') world.busyUntil = world.now + one.ms;
   else if (one.do === 'wait') world.now += one.ms;
+  world.takeUp();
   world.acknowledge();
   world.check();
 }

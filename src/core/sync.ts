@@ -9,7 +9,7 @@
  * So a change goes through a state that satisfies both the old and the new. First /sync is made
  * careful enough for both; then PostgreSQL's setting changes. /sync is relaxed only when the new
  * confirmers have caught up with all that was acknowledged under the old setting. One step a round;
- * the facts of the next round say whether it took.
+ * the next round's facts say whether PostgreSQL shows it, and whether commits are known to obey it.
  */
 import { sameName, syncPriority } from './cluster.ts';
 import type { Context } from './context.ts';
@@ -71,8 +71,16 @@ export function syncStep(c: Context): SyncStep {
     );
   if (hasJustResumed(c)) return { ...done, because: 'this leader stood still: hearing first what its voters have promised', waiting: true };
   const active = activeStandbys(c);
-  return mode === 'quorum' ? quorumStep(c, current, active) : priorityStep(c, current, active);
+  const step = mode === 'quorum' ? quorumStep(c, current, active) : priorityStep(c, current, active);
+  return step.effects.length > 0 || sql.obeysSyncNames ? step : look(sql.synchronousStandbyNames);
 }
+
+/** Changes nothing. It comes last: names whose standby has gone are not kept for it. */
+const look = (value: string): SyncStep => ({
+  effects: [{ kind: 'set-sync-names', value }],
+  because: `finding out whether commits wait as synchronous_standby_names says: '${value}'`,
+  waiting: true,
+});
 
 /**
  * Voters that missed this leader, and have promised to take no more WAL from it. It lives: with
@@ -225,7 +233,8 @@ function quorumStep(c: Context, current: SyncNames, active: readonly Standby[]):
   if (wantedNames.length === 0 && inForce.length > 0 && doubtful === 0 && (inGrace(c) || strict)) {
     const because = strict ? 'strict mode: commits wait for a synchronous standby' : 'waiting for standbys to connect after the promotion';
     const held = union(voters, formerLeader, inForce);
-    return isOurs ? { effects: [], because, waiting: inGrace(c) } : writeSync(c, Math.max(0, held.length - inForceCount), held, because);
+    const counted = c.o.pg.sql?.obeysSyncNames === true ? inForceCount : 0;
+    return isOurs ? { effects: [], because, waiting: inGrace(c) } : writeSync(c, Math.max(0, held.length - counted), held, because);
   }
   if (wantedNames.length === 0 && !strict && keepsWaiting(c, inForce)) return besiegedStep(c, union(voters, formerLeader, inForce));
   const count = wantedCount(c, wantedNames.length);

@@ -148,6 +148,7 @@ function sqlOf(server: SimServer): SqlFacts {
       failover: false,
     })),
     synchronousStandbyNames: live.syncNames,
+    obeysSyncNames: true,
     synchronousCommit: 'on',
     primaryConninfo:
       live.source === null ? '' : `user=replicator host=${live.source.host} port=${live.source.port} application_name=${server.name}`,

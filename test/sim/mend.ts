@@ -27,6 +27,7 @@ export function mend(world: World): void {
     server.scriptsGone = false;
     server.lockedOut = false;
     server.archiverBusyUntilMs = 0;
+    server.sessions.checkpointerBusyUntilMs = 0;
     server.unseen = null;
     server.pidTaken = false;
     if (server.diskHung) server.freeDisk();

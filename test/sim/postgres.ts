@@ -16,6 +16,7 @@ import { admitClients } from './postgres/admission.ts';
 import { Connection } from './postgres/connection.ts';
 import { Drain } from './postgres/fast-shutdown.ts';
 import { accessFiles, writeFiles } from './postgres/files.ts';
+import { Obedience } from './postgres/obedience.ts';
 import { hidesTimeline, isContained, needsRewind, refuse, settle } from './postgres/rewind.ts';
 import { syncSlots } from './postgres/slots.ts';
 import { type Asked, askHistory } from './postgres/source-history.ts';
@@ -42,6 +43,7 @@ export class SimPostgres implements Postgres {
   readonly #stopListening: () => void;
   readonly #listeners: Array<() => void> = [];
   readonly #connection: Connection;
+  readonly #obedience: Obedience;
   /**
    * null: the user's own value, which is empty here; undefined: what a predecessor wrote stands.
    */
@@ -57,6 +59,7 @@ export class SimPostgres implements Postgres {
     this.#parts = parts;
     const { server, gate, sim } = parts;
     this.#connection = new Connection(server, parts.clock);
+    this.#obedience = new Obedience(parts);
     const gone = () => void sim.after(server.parts.rng.between(0.5, 100), () => gate.deliver('message', () => this.#tellGone()));
     server.onGone.add(gone);
     this.#stopListening = () => server.onGone.delete(gone);
@@ -77,7 +80,7 @@ export class SimPostgres implements Postgres {
       const cancel = clock.timer(options.timeoutMs, () => resolve(factsOf(server, 'unresponsive')));
       if (silent) return;
       sim.after(server.parts.rng.between(1, 8), () => {
-        const facts = this.#connection.through(factsOf(server));
+        const facts = this.#obedience.through(this.#connection.through(factsOf(server)));
         gate.deliver('message', () => {
           cancel();
           resolve(facts);
@@ -95,6 +98,7 @@ export class SimPostgres implements Postgres {
     this.#adopt(role);
     const changed = writeFiles(server, this.#configured(role));
     this.#owesReload ||= changed;
+    this.#obedience.saw(server.file.syncNames);
     const notWritten = options.only === 'role' ? [] : accessFiles(server);
     if (!this.#owesReload || server.process === null) return { changed, reloaded: false, notWritten };
     await this.#reload(options);
@@ -103,12 +107,20 @@ export class SimPostgres implements Postgres {
 
   async setSyncNames(value: string | null, options: Bounded): Promise<void> {
     const { server } = this.#parts;
-    this.#syncNames = value;
+    if (value === null || server.process === null) this.#syncNames = value;
     if (server.process === null) return;
     this.#connection.need();
-    writeFiles(server, { ...server.file, syncNames: value ?? '' });
     if (server.process.hung || server.process.postmasterHung) await step(this.#parts, options.timeoutMs + 1, options, 'PG_UNREACHABLE');
-    await this.#reload(options);
+    const before = server.live.syncNames;
+    const names = value ?? '';
+    this.#obedience.saw(before);
+    this.#obedience.saw(names);
+    this.#syncNames = value;
+    const changed = writeFiles(server, { ...server.file, syncNames: names });
+    const glances = value !== null && !changed && before === names;
+    if (glances) await step(this.#parts, server.parts.rng.between(3, 15), options, 'PG_RELOAD_TIMEOUT');
+    else await this.#reload(options);
+    if (names !== '') await this.#obedience.until(options, glances ? 'glance' : 'changed');
   }
 
   async start(role: ServerRole, options: Bounded & { readonly clientsOut?: boolean }): Promise<Pick<ApplyOutcome, 'notWritten'>> {
@@ -122,6 +134,7 @@ export class SimPostgres implements Postgres {
       throw new RegentError('DATA_DIR_UNUSABLE', `no usable data directory (${server.dir})`);
     const { process } = server;
     this.#owesReload = false;
+    this.#obedience.started(server.file.syncNames);
     const deadline = clock.monotonicMs() + options.timeoutMs;
     for (;;) {
       if (server.process !== process) throw transient('PG_START_FAILED', 'PostgreSQL ended while starting');
@@ -353,14 +366,8 @@ export class SimPostgres implements Postgres {
     }
     this.#owesReload = false;
     if (server.process !== process || !server.running) throw transient('PG_RELOAD_TIMEOUT', 'PostgreSQL did not take up its configuration');
-    const undefinedBefore = server.obeyed === '';
     server.reload();
     this.#connection.filesRead();
-    if (this.#connection.blind) return;
-    // The checkpointer tells sessions that there is anything to wait for at all; the adapter waits
-    // for that. Walsenders take their time.
-    while (undefinedBefore && server.process === process && server.obeyed !== server.live.syncNames)
-      await step(this.#parts, LOOK_MS, options);
   }
 
   #reloadOnceAwake(): void {

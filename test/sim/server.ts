@@ -201,7 +201,7 @@ export class SimServer extends DataDirectory {
     this.parts.trace(
       `${this.name} PostgreSQL runs as ${this.inRecovery ? 'standby' : 'primary'} on timeline ${this.position.branch.timeline}`,
     );
-    this.sessions.obeyed = this.file.syncNames;
+    this.sessions.begin();
     if (process.replaying && !this.replayPaused) this.later(this.draw(this.durations.replayMs), () => this.#replayed());
     this.reload();
   }
@@ -298,8 +298,7 @@ export class SimServer extends DataDirectory {
     this.inRecovery = false;
     this.replayPaused = false;
     this.controlState = 'in production';
-    // Sessions and walsenders begin only now, with what was taken up before.
-    this.sessions.obeyed = this.live.syncNames;
+    this.sessions.open();
     this.parts.trace(`${this.name} PostgreSQL promoted to timeline ${this.position.branch.timeline} at ${this.position.branch.forkLsn}`);
     this.parts.tell(this, 'opened');
     this.later(this.draw(this.durations.firstCheckpointMs), () => this.#whenDiskWorks(() => this.checkpointed()));

@@ -135,6 +135,7 @@ export function sql(over: Partial<SqlFacts> = {}): SqlFacts {
     replication: [],
     slots: [],
     synchronousStandbyNames: '',
+    obeysSyncNames: true,
     synchronousCommit: 'on',
     primaryConninfo: '',
     primarySlotName: '',

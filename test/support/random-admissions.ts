@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import type { Memory, Observation } from '../../src/core/model.ts';
 import { lsn, memory, noLease, observation, pg, settings, view, walsender } from './build.ts';
+import { namesInForce } from './random-names.ts';
 
 const NOW_MS = 10_000;
 const END = 2000;
@@ -9,7 +10,7 @@ const NAMES = ['', 'b', 'ANY 1 (b,c)', 'ANY 2 (b,c)', '2 (b,c)'];
 
 export const admissionRound: fc.Arbitrary<Observation> = fc
   .record({
-    names: fc.constantFrom(...NAMES),
+    names: namesInForce(...NAMES),
     flushed: fc.array(fc.record({ name: fc.constantFrom('b', 'c', 'd'), bytes: fc.constantFrom(END - 1, END, END + 1) }), { maxLength: 3 }),
     server: fc.constantFrom('primary', 'primary', 'primary', 'standby', 'starting'),
     leads: fc.constantFrom(true, true, true, false),
@@ -21,7 +22,7 @@ export const admissionRound: fc.Arbitrary<Observation> = fc
   })
   .map(({ names, flushed, server, leads, dynamic }) => {
     const replication = flushed.map(({ name, bytes }) => walsender(name, { flushLsn: lsn(bytes) }));
-    const sql = { synchronousStandbyNames: names, replication };
+    const sql = { ...names, replication };
     const facts =
       server === 'primary' ? pg.primary({ ...sql, flushLsn: lsn(END + 1) }) : server === 'standby' ? pg.standby(sql) : pg.starting();
     return observation({

@@ -1,12 +1,12 @@
 /**
- * Random rounds of member `a`. There is any observation at all, a standby in the race for the
- * leader key, and a leader that an operator asked for a switchover. Small sets of values, so that
- * they often meet.
+ * Random rounds of member `a`: any observation at all, a standby in the race for the leader key, a
+ * leader that was asked for a switchover. Small sets of values, so that they often meet.
  */
 import fc from 'fast-check';
 import type { Job } from '../../src/core/effects.ts';
 import type { Memory, Observation } from '../../src/core/model.ts';
 import { lsn, member, memory, observation, peer, peers, pg, settings, view, walsender } from './build.ts';
+import { namesInForce } from './random-names.ts';
 
 const position = fc.constantFrom(lsn(900), lsn(1000), lsn(1200));
 const name = fc.constantFrom('a', 'b', 'c');
@@ -62,11 +62,11 @@ const postgres = fc.oneof(
     .record({
       hangs: fc.constantFrom(false, false, false, true),
       flushLsn: position,
-      names: fc.constantFrom('', 'b', 'ANY 1 (b,c)'),
+      names: namesInForce('', 'b', 'ANY 1 (b,c)'),
       senders: fc.subarray(['b', 'c']),
     })
     .map((d) => ({
-      ...pg.primary({ flushLsn: d.flushLsn, synchronousStandbyNames: d.names, replication: d.senders.map((n) => walsender(n)) }),
+      ...pg.primary({ flushLsn: d.flushLsn, ...d.names, replication: d.senders.map((n) => walsender(n)) }),
       ...(d.hangs && { diskWaitsMs: 60_000 }),
     })),
   running.map((d) => pg.standby(d)),
@@ -363,7 +363,7 @@ export const switchoverRound: fc.Arbitrary<Observation> = fc
     request: failover,
     settings: raceSettings,
     peers: answers,
-    names: fc.constantFrom('', 'b', 'ANY 1 (b,c)', '*'),
+    names: namesInForce('', 'b', 'ANY 1 (b,c)', '*'),
     senders: fc.subarray(['b', 'c', 'd']),
     ahead: fc.constantFrom(0, 0, 0, 500),
     lockedOut: rarely('password authentication failed'),
@@ -373,7 +373,7 @@ export const switchoverRound: fc.Arbitrary<Observation> = fc
     return observation({
       ...rest,
       view: { ...view({ ...seen, leaderName: 'a' }), failover: request },
-      pg: { ...pg.primary({ synchronousStandbyNames: names, replication }), ...(lockedOut && { lockedOut }) },
+      pg: { ...pg.primary({ ...names, replication }), ...(lockedOut && { lockedOut }) },
     });
   });
 

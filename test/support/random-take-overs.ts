@@ -11,6 +11,7 @@ import type { FenceMark } from '../../src/core/quorum/fence-mark.ts';
 import { BEATS } from '../../src/core/quorum/in-force.ts';
 import { type Knock, type LinkFacts, noLinks, type VoterAnswer } from '../../src/core/quorum/link-facts.ts';
 import { lsn, member, memory, observation, peer, peers, pg, settings, view, walsender } from './build.ts';
+import { namesInForce } from './random-names.ts';
 import { raceRound } from './random-rounds.ts';
 
 const NOW_MS = 10_000;
@@ -187,8 +188,9 @@ export const answeredLeaderRound: fc.Arbitrary<Observation> = fc
     vouched: often<{ sentAtMs: number; by: string[] } | null>({ sentAtMs: 59_500, by: ['b'] }, { sentAtMs: 9000, by: ['b', 'c'] }, null),
     pause: often(false, true),
     streaming: fc.subarray(['b', 'c']),
+    names: namesInForce('ANY 1 (b,c)'),
   })
-  .map(({ silent, nowMs, b, c, lastFence, vouched, pause, streaming }) => {
+  .map(({ silent, nowMs, b, c, lastFence, vouched, pause, streaming, names }) => {
     const members = [
       member('a', { role: 'primary', raw: { beats: BEATS } }),
       ...['b', 'c'].map((name) => member(name, { raw: { beats: BEATS } })),
@@ -200,7 +202,7 @@ export const answeredLeaderRound: fc.Arbitrary<Observation> = fc
       view: silent ? null : seen,
       key: { leaseId: 'lease-a', stepDownAtMs: 33_000 },
       settings: settings('a', { dynamic: { synchronousMode: 'quorum', pause } }),
-      pg: pg.primary({ synchronousStandbyNames: 'ANY 1 (b,c)', replication: streaming.map((name) => walsender(name)) }),
+      pg: pg.primary({ ...names, replication: streaming.map((name) => walsender(name)) }),
       links: { ...noLinks(0), answers: told, lastFence },
     });
     return { ...o, authority: { ...o.authority, vouched } };

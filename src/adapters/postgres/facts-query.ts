@@ -121,10 +121,10 @@ const textOf = (value: Scalar): string => (value == null ? '' : String(value));
 const textOrNull = (value: Scalar): string | null => (value == null ? null : String(value));
 
 /**
- * Reads all facts except pendingRestart and, where there is no walreceiver, the standby's timeline:
- * those need more than this row.
+ * Reads all facts except pendingRestart, obeysSyncNames and, where there is no walreceiver, the
+ * standby's timeline: those need more than this row.
  */
-export function readFacts(row: FactsRow, serverVersion: number): Omit<SqlFacts, 'pendingRestart'> {
+export function readFacts(row: FactsRow, serverVersion: number): Omit<SqlFacts, 'pendingRestart' | 'obeysSyncNames'> {
   const receiver = row.receiver === null ? null : readReceiver(row.receiver);
   return {
     inRecovery: row.in_recovery,

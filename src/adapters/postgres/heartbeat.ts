@@ -307,13 +307,13 @@ export class Heartbeat {
 
   /**
    * The last connection must outlive work that is late or called off. The server ends the statement
-   * by the connection's own limit, and the work may ask nothing more on it.
+   * by the connection's own limit. The work may ask nothing more on it, and ends before the call
+   * does: files that it writes must not change under the next caller.
    */
   async #onFacts<T>(client: pg.Client, options: Use, work: (client: pg.Client) => Promise<T>): Promise<T> {
     let over: RegentError | null = null;
     const lent: pg.Client = Object.create(client);
     const ask = client.query.bind(client) as (...given: readonly unknown[]) => Promise<unknown>;
-    lent.query = ((...given: readonly unknown[]) => (over === null ? ask(...given) : Promise.reject(over))) as pg.Client['query'];
     const { timeoutMs, signal } = options;
     let cut: (why: RegentError) => void = () => {};
     const isCut = new Promise<never>((_, reject) => {
@@ -322,11 +322,14 @@ export class Heartbeat {
         reject(why);
       };
     });
+    isCut.catch(() => {});
+    lent.query = ((...given: readonly unknown[]) =>
+      over === null ? Promise.race([ask(...given), isCut]) : Promise.reject(over)) as pg.Client['query'];
     const onAbort = () => cut(calledOff(options));
     const cancel = this.#clock.timer(timeoutMs, () => cut(late(options)));
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
-      return await Promise.race([work(lent), isCut]);
+      return await work(lent);
     } finally {
       cancel();
       signal?.removeEventListener('abort', onAbort);

@@ -35,7 +35,7 @@ export interface LocalServer {
   /**
    * The checkpointer of this postmaster is known to have read that there are synchronous standbys:
    * it did at its start, or was seen to. Before that, commits wait for none, whatever the setting
-   * shows.
+   * shows. False again as soon as the names are seen empty, whoever emptied them.
    */
   namesObeyed: boolean;
   /**

@@ -185,6 +185,9 @@ export class Probe {
     const { row, identity } = await heartbeat.facts(settings, timeoutMs);
     const facts = readFacts(row, identity.server_version);
     this.#server.walSegmentBytes = identity.wal_segment_bytes;
+    const hasNames = facts.synchronousStandbyNames !== '';
+    if (!hasNames) this.#server.namesObeyed = false;
+    const obeysSyncNames = !hasNames || this.#server.namesObeyed;
     const leftMs = Math.max(1, deadline - clock.monotonicMs());
     const key = `${postmaster.startTicks} ${row.conf_load_time}`;
     const major = Math.floor(identity.server_version / 10_000);
@@ -195,7 +198,7 @@ export class Probe {
       const bySegment = await timelineOfWal(settings.postgresql.dataDir, position, identity.wal_segment_bytes).catch(() => null);
       timeline = Math.max(bySegment ?? 0, row.control?.timeline ?? 0) || null;
     }
-    return { sql: { ...facts, timeline, pendingRestart }, systemIdentifier: identity.system_identifier };
+    return { sql: { ...facts, timeline, pendingRestart, obeysSyncNames }, systemIdentifier: identity.system_identifier };
   }
 
   async #controlData(directory: DataDirFacts, needed: boolean, timeoutMs: number): Promise<ControlData | null> {

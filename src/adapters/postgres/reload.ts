@@ -13,7 +13,7 @@ import type { ControlData } from './control-data.ts';
 import { inspectDataDir } from './data-dir.ts';
 import type { HeldProcess } from './detect.ts';
 import { type LocalServer, runner } from './local-server.ts';
-import { readsElsewhere } from './origin.ts';
+import { namesInFiles, readsElsewhere } from './origin.ts';
 import { binary } from './programs.ts';
 import { askStandbysAgain } from './release-waiting.ts';
 import { keepOrigin } from './takeover.ts';
@@ -30,6 +30,11 @@ const CHECKPOINTER_LOOK_MS = 20;
  */
 const NAP_IS_SHOWN_SINCE = 14;
 const NAP_LOOKS = 15;
+/**
+ * How long a look at a primary's checkpointer may hold a round up when nothing was changed. It
+ * comes again.
+ */
+const GLANCE_MS = 500;
 
 /**
  * One file that cannot be written keeps no other from being written; the outcome says what became
@@ -81,10 +86,16 @@ export async function applyConfig(
   const control = await limitsFor(server, role, postmaster, options.timeoutMs);
   const { changed, notWritten, ofRole } = await writeFiles(server, role, major, control, options.only ?? 'all');
   const asked = server.reloadAsked;
+  await forgetIfEmptied(server);
   const reloaded = (server.owesReload || asked) && postmaster !== null && (ofRole === null || changed);
   if (reloaded) await reloadServer(server, postmaster, options);
   if (ofRole !== null) throw ofRole;
   return { changed: changed || (asked && reloaded), reloaded, notWritten };
+}
+
+/** The checkpointer may take that up; from then on commits wait for none. */
+async function forgetIfEmptied(server: LocalServer): Promise<void> {
+  if (((await namesInFiles(server.settings)) ?? '') === '') server.namesObeyed = false;
 }
 
 async function majorOf(server: LocalServer): Promise<number> {
@@ -125,7 +136,7 @@ export async function reloadServer(server: LocalServer, postmaster: HeldProcess,
       const before = await loadedAt(client).catch(() => null);
       signal();
       if (before === null) return;
-      await until(server, deadline, options.signal, async () => (await loadedAt(client)) !== before);
+      await until(server, { deadline, signal: options.signal }, async () => (await loadedAt(client)) !== before);
     });
   } catch (error) {
     if (signalled) throw error;
@@ -143,50 +154,73 @@ async function loadedAt(client: pg.Client): Promise<string> {
   return (await client.query<{ at: string }>('SELECT pg_conf_load_time()::text AS at')).rows[0]!.at;
 }
 
-async function until(server: LocalServer, deadline: number, signal: AbortSignal | undefined, done: () => Promise<boolean>): Promise<void> {
+interface Patience {
+  readonly deadline: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function until(server: LocalServer, { deadline, signal }: Patience, done: () => Promise<boolean>, late = notTakenUp): Promise<void> {
   while (!(await done())) {
-    if (signal?.aborted || server.clock.monotonicMs() >= deadline) {
-      throw new RegentError('PG_RELOAD_TIMEOUT', 'PostgreSQL did not take up its new configuration in time', {
-        policy: 'transient',
-        mend: "PostgreSQL's log names the setting it refuses, if it is that",
-      });
-    }
+    if (signal?.aborted || server.clock.monotonicMs() >= deadline) throw late();
     await sleep(server.clock, LOOK_MS, signal);
   }
 }
 
+const notTakenUp = () =>
+  new RegentError('PG_RELOAD_TIMEOUT', 'PostgreSQL did not take up its new configuration in time', {
+    policy: 'transient',
+    mend: "PostgreSQL's log names the setting it refuses, if it is that",
+  });
+
+const notObeyed = () =>
+  new RegentError(
+    'PG_RELOAD_TIMEOUT',
+    "PostgreSQL's checkpointer is busy and has not been seen to take up synchronous_standby_names: commits may not wait yet",
+    { policy: 'transient', mend: 'it syncs files to disk: if this lasts, look at what slows the disk' },
+  );
+
 /**
- * Writes synchronous_standby_names and returns once commits obey it. On a stopped server, and on
- * one whose role the agent does not know yet (adopted, and in recovery), the value is kept. The
- * next apply or start uses it.
+ * Writes synchronous_standby_names and returns once commits obey it. If the value is in force and
+ * only that is not known, looks and changes nothing. On a stopped server, and on one whose role the
+ * agent does not know yet (adopted, and in recovery), the value is kept. The next apply or start
+ * uses it. Where PostgreSQL cannot be asked, the files and what was to be written to them next stay
+ * as they were.
  */
 export async function setSynchronousNames(server: LocalServer, names: string | null, options: Bounded): Promise<void> {
   const { settings, watch, clock } = server;
   const deadline = clock.monotonicMs() + options.timeoutMs;
-  server.syncNames = names;
   const postmaster = watch.current(settings.postgresql.dataDir);
+  if (names === null || postmaster === null) server.syncNames = names;
   if (postmaster === null) return;
   const major = await majorOf(server);
   const value = names === null ? null : carriedSyncNames(names, major * 10_000);
   const asked = { ...options, applicationName: 'Regent sync names' };
   await server.heartbeat.use(settings, asked, async (client) => {
     const { names: before, recovery } = await currentNames(client);
+    if (before === '') server.namesObeyed = false;
+    server.syncNames = names;
     const role = server.role ?? (recovery ? null : ({ kind: 'primary' } as const));
     if (role === null) return;
     const { changed, ofRole } = await writeFiles(server, role, major, null, 'role');
     if (ofRole !== null) throw ofRole;
     if (value === null) {
+      await forgetIfEmptied(server);
       if (changed) await reloadServer(server, postmaster, { ...options, timeoutMs: deadline - clock.monotonicMs() });
       return;
     }
     if (changed || before !== value) signalReload(server, postmaster);
-    await until(server, deadline, options.signal, async () => (await currentNames(client)).names === value);
-    if (value === '') {
-      server.namesObeyed = false;
-      return;
+    const { signal } = options;
+    if (value === '') server.namesObeyed = false;
+    await until(server, { deadline, signal }, async () => (await currentNames(client)).names === value);
+    if (value === '') return;
+    // In recovery too: a promotion may follow at once. What is not obeyed in time stays in force,
+    // and nobody counts on it (SqlFacts.obeysSyncNames).
+    if (!server.namesObeyed) {
+      const glances = !recovery && !changed && before === value;
+      const soon = glances ? Math.min(deadline, clock.monotonicMs() + GLANCE_MS) : deadline;
+      await untilCheckpointerKnows(server, client, major, { deadline: soon, signal });
+      server.namesObeyed = true;
     }
-    // In recovery too: a promotion may follow at once.
-    if (!server.namesObeyed) await untilObeyed(server, client, { role, major, postmaster, before, deadline, signal: options.signal });
     if (!recovery && before !== value) await askStandbysAgain(server, client, value, options.signal);
   });
 }
@@ -196,34 +230,6 @@ async function currentNames(client: pg.Client): Promise<{ names: string; recover
   return (await client.query<{ names: string; recovery: boolean }>(text)).rows[0]!;
 }
 
-interface Obeying {
-  readonly role: ServerRole;
-  readonly major: number;
-  readonly postmaster: HeldProcess;
-  readonly before: string;
-  readonly deadline: number;
-  readonly signal: AbortSignal | undefined;
-}
-
-/**
- * Names that commits do not wait for in time are taken back, so that nobody counts on them. Throws
- * PG_RELOAD_TIMEOUT then.
- */
-async function untilObeyed(server: LocalServer, client: pg.Client, how: Obeying): Promise<void> {
-  const { role, major, postmaster, before, deadline, signal } = how;
-  try {
-    await untilCheckpointerKnows(server, client, major, deadline, signal);
-    server.namesObeyed = true;
-  } catch (error) {
-    if (before === '') {
-      server.syncNames = '';
-      await writeFiles(server, role, major, null, 'role');
-      signalReload(server, postmaster);
-    }
-    throw error;
-  }
-}
-
 /**
  * Commits wait only when a flag in shared memory is set. The checkpointer sets it when it takes up
  * its SIGHUP (SyncRepUpdateSyncStandbysDefined). Until then commits return without waiting,
@@ -231,22 +237,17 @@ async function untilObeyed(server: LocalServer, client: pg.Client, how: Obeying)
  * syncs files, which may be long. No view shows the flag, so the agent watches the checkpointer
  * until it was twice where it must have taken the signal up.
  */
-async function untilCheckpointerKnows(
-  server: LocalServer,
-  client: pg.Client,
-  major: number,
-  deadline: number,
-  signal: AbortSignal | undefined,
-): Promise<void> {
+async function untilCheckpointerKnows(server: LocalServer, client: pg.Client, major: number, patience: Patience): Promise<void> {
   const text = `SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'checkpointer'`;
   let seen = 0;
-  await until(server, deadline, signal, async () => {
+  const knows = async () => {
     const { rows } = await client.query<{ wait_event: string | null }>(text);
     const event = rows[0]?.wait_event ?? null;
     const naps = event === null && major < NAP_IS_SHOWN_SINCE;
     seen = event === 'CheckpointerMain' || event === 'CheckpointWriteDelay' || naps ? seen + 1 : 0;
     if (seen >= (naps ? NAP_LOOKS : CHECKPOINTER_LOOKS)) return true;
-    await sleep(server.clock, CHECKPOINTER_LOOK_MS, signal);
+    await sleep(server.clock, CHECKPOINTER_LOOK_MS, patience.signal);
     return false;
-  });
+  };
+  await until(server, patience, knows, notObeyed);
 }

@@ -13,7 +13,7 @@ import { lockOutFaults } from './locked-out.ts';
 import { networkFaults } from './network.ts';
 import { nodeFaults } from './nodes.ts';
 import { operatorFaults } from './operator.ts';
-import { postgresFaults } from './postgres.ts';
+import { laterPostgresFaults, postgresFaults } from './postgres.ts';
 import { quorumFaults, stagedQuorumFaults } from './quorum.ts';
 import { routingFaults } from './routing.ts';
 import { stagedFaults } from './staged.ts';
@@ -35,6 +35,7 @@ const later: Readonly<Record<string, Fault>> = {
   ...togetherFaults,
   ...quorumFaults,
   ...failsafeFaults,
+  ...laterPostgresFaults,
 };
 
 const first: Readonly<Record<string, Fault>> = {

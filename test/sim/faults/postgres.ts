@@ -97,3 +97,14 @@ export const postgresFaults: Readonly<Record<string, Fault>> = {
     },
   }),
 };
+
+export const laterPostgresFaults: Readonly<Record<string, Fault>> = {
+  /** Its checkpointer syncs files, and takes up no signal meanwhile. */
+  'busy-checkpointer': fault({
+    draw: (rng, options) => ({ ...drawTarget(rng, options), forMs: drawMs(rng, 2000, 20_000) }),
+    apply: (world, args) => {
+      const { sessions } = targetOf(world, args).server;
+      sessions.checkpointerBusyUntilMs = Math.max(sessions.checkpointerBusyUntilMs, world.sim.now + args.forMs);
+    },
+  }),
+};

@@ -172,7 +172,40 @@ export const stagedFaults: Readonly<Record<string, Fault>> = {
       });
     },
   }),
+  /**
+   * Synchronous mode is switched off, and on again while the leader's checkpointer syncs files. Its
+   * standbys fall behind, and it loses power.
+   */
+  'switch-sync-on-unheeded': fault({
+    draw: (rng) => ({ busyMs: drawMs(rng, 4000, 12_000), soonMs: drawMs(rng, 500, 4000), forMs: drawMs(rng, 500, 5000) }),
+    apply: (world, { busyMs, soonMs, forMs }) => {
+      const { leader, machines, orders, sim, net } = world;
+      if (leader === null || orders.mode === 'off') return;
+      const { mode } = orders;
+      world.patchConfig({ synchronous_mode: 'off' });
+      const endMs = sim.now + PROMOTED_WITHIN_MS;
+      const onceOff = () => {
+        if (world.mended) return;
+        if (leader.server.obeyed !== '' && sim.now < endMs) return void sim.after(50, onceOff);
+        leader.server.sessions.checkpointerBusyUntilMs = sim.now + busyMs;
+        if (orders.mode === 'off') world.patchConfig({ synchronous_mode: mode });
+        const others = machines.filter((machine) => machine !== leader);
+        sim.after(soonMs, () => {
+          for (const { name } of others) net.cut(leader.name, name);
+        });
+        sim.after(soonMs + UNHEARD_MS, () => {
+          leader.crash();
+          for (const { name } of others) net.heal(leader.name, name);
+        });
+        sim.after(soonMs + UNHEARD_MS + forMs, () => leader.boot());
+      };
+      onceOff();
+    },
+  }),
 };
+
+/** Long enough for a commit that no standby gets. */
+const UNHEARD_MS = 60;
 
 const PROMOTED_WITHIN_MS = 30_000;
 

@@ -76,10 +76,32 @@ describe('a commit that waits', () => {
     const { server } = world.primary;
     for (const replica of world.replicas) world.net.cut(server.name, replica.name);
     const told = commit(world.primary);
+    // Otherwise it puts the names back.
+    world.primary.killAgent();
     server.file = { ...server.file, syncNames: '' };
     server.reload();
     await world.run(150);
     expect(told.end).toBe('acknowledged');
+  });
+
+  test('does not wait for the first names while the checkpointer has not taken them up, whatever the setting shows', async () => {
+    const world = await synchronous(405);
+    const { primary } = world;
+    const { server } = primary;
+    const names = server.file.syncNames;
+    primary.killAgent();
+    for (const syncNames of ['', names]) {
+      server.file = { ...server.file, syncNames };
+      server.reload();
+      await world.run(150);
+      server.sessions.checkpointerBusyUntilMs = world.sim.now + 2000;
+    }
+    for (const replica of world.replicas) world.net.cut(server.name, replica.name);
+    expect(server.live.syncNames).toBe(names);
+    // The first reload was taken up, the second not.
+    expect(commit(primary).end).not.toBeNull();
+    await world.run(2100);
+    expect(server.obeyed).toBe(names);
   });
 });
 

@@ -5,6 +5,8 @@ import type { SimServer } from '../server.ts';
 import { confirms } from './syncrep.ts';
 import { type CommitEnd, type CommitOptions, WaitingCommits } from './waiting.ts';
 
+const LOOK_MS = 50;
+
 export interface Commit {
   readonly id: number;
   readonly options: CommitOptions;
@@ -22,6 +24,8 @@ export class Sessions {
   #names: { text: string; parsed: SyncNames } = { text: '', parsed: parseSyncNames('') };
   /** synchronous_standby_names as the processes that release commits know it. */
   obeyed = '';
+  /** The checkpointer syncs files until then (true ms), and takes nothing up. */
+  checkpointerBusyUntilMs = 0;
 
   constructor(server: SimServer) {
     this.#server = server;
@@ -68,16 +72,46 @@ export class Sessions {
     return this.#names.parsed;
   }
 
+  get checkpointerBusy(): boolean {
+    return this.#server.parts.sim.now < this.checkpointerBusyUntilMs;
+  }
+
+  /**
+   * Only the checkpointer tells sessions that there are names at all, or none any more
+   * (SyncRepUpdateSyncStandbysDefined).
+   */
+  get #held(): boolean {
+    return this.checkpointerBusy && (this.obeyed === '') !== (this.#server.live.syncNames === '');
+  }
+
   /** What a reload has shown at once is obeyed a moment later. */
   takeUp(): void {
     const server = this.#server;
     if (server.live.syncNames === this.obeyed) return;
-    server.later(server.draw(server.durations.takeUpMs), () => {
-      if (this.obeyed === server.live.syncNames) return;
-      this.obeyed = server.live.syncNames;
-      server.parts.trace(`${server.name} PostgreSQL waits for '${this.obeyed}'`);
-      this.release();
-    });
+    server.later(server.draw(server.durations.takeUpMs), () => this.#take());
+  }
+
+  #take(): void {
+    const server = this.#server;
+    if (this.obeyed === server.live.syncNames) return;
+    if (this.#held) {
+      server.later(LOOK_MS, () => this.#take());
+      return;
+    }
+    this.obeyed = server.live.syncNames;
+    server.parts.trace(`${server.name} PostgreSQL waits for '${this.obeyed}'`);
+    this.release();
+  }
+
+  /** A server's checkpointer reads the file when it starts. */
+  begin(): void {
+    this.checkpointerBusyUntilMs = 0;
+    this.obeyed = this.#server.file.syncNames;
+  }
+
+  /** A promoted server's sessions and walsenders begin only now. */
+  open(): void {
+    if (!this.#held) this.obeyed = this.#server.live.syncNames;
   }
 
   /** Nobody is told anything. */

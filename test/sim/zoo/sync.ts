@@ -75,6 +75,14 @@ export const syncMutants: readonly Mutant[] = [
     focus: under(['crash', 'kill-postgres', 'isolate'], quorum),
   },
   {
+    id: 'unobeyed-names-counted-on',
+    broken: 'Names count as soon as PostgreSQL shows them, though its checkpointer has not taken them up and commits do not wait.',
+    offends: ['S1', 'S5', 'S6', 'S8', 'M9'],
+    edits: [at('src/core/remember.ts', 'syncNamesSet').without('if (!obeysSyncNames) return $')],
+    verdicts: ['safety'],
+    focus: under(['switch-sync-on-unheeded'], quorum, { nodes: ['a', 'b', 'c'], clients: busy, everyMs: 20_000 }),
+  },
+  {
     id: 'takeover-asks-for-nobody',
     broken: 'In quorum mode a new leader waits for nobody until its standbys have connected.',
     offends: ['S1', 'S6', 'S8', 'M9'],
