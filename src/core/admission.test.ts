@@ -4,6 +4,7 @@ import { authority, lsn, memory, observation, pg, settings, view, walsender } fr
 import { clientsWait, keepsClientsOut, recovered } from './admission.ts';
 import { contextOf } from './context.ts';
 import { decide } from './decide.ts';
+import type { ServerRole } from './effects.ts';
 import type { DynamicSettings } from './settings.ts';
 
 const END = 2000;
@@ -84,8 +85,11 @@ it('remembers where the WAL ended when it saw the primary first', () => {
 });
 
 it('keeps clients out of a start whose commits wait for standbys', () => {
-  expect(keepsClientsOut({ kind: 'primary', syncNames: 'ANY 1 (b,c)' })).toBe(true);
-  expect(keepsClientsOut({ kind: 'primary', syncNames: '' })).toBe(false);
-  expect(keepsClientsOut({ kind: 'primary', syncNames: null })).toBe(false);
-  expect(keepsClientsOut({ kind: 'standby', source: null })).toBe(false);
+  const keeps = (role: ServerRole, synchronousMode: 'off' | 'quorum' = 'quorum') => keepsClientsOut(role, { synchronousMode });
+  expect(keeps({ kind: 'primary', syncNames: 'ANY 1 (b,c)' })).toBe(true);
+  expect(keeps({ kind: 'primary', syncNames: '' })).toBe(false);
+  expect(keeps({ kind: 'primary', syncNames: null })).toBe(false);
+  expect(keeps({ kind: 'standby', source: null })).toBe(false);
+  // An agent that is locked out restarts it by its files.
+  expect([keeps({ kind: 'primary' }), keeps({ kind: 'primary' }, 'off')]).toEqual([true, false]);
 });

@@ -12,6 +12,7 @@ import type { Context } from './context.ts';
 import { type Answer, type DrawnTable, onlyAnswer, type Row } from './decision-table.ts';
 import type { ServerRole } from './effects.ts';
 import type { Memory } from './model.ts';
+import type { DynamicSettings } from './settings.ts';
 import { isSuspect } from './strangers.ts';
 import { parseSyncNames, realNames } from './sync-names.ts';
 
@@ -22,9 +23,14 @@ const SOON_MS = 3000;
 const LOOK_SOON_MS = 30;
 const LOOK_LATER_MS = 1000;
 
-/** A start as this role keeps clients out: commits on it wait for standbys. */
-export function keepsClientsOut(role: ServerRole): boolean {
-  return role.kind === 'primary' && realNames(parseSyncNames(role.syncNames ?? '')).length > 0;
+/**
+ * A start as this role keeps clients out: commits on it wait for standbys. Names that are not given
+ * are those in the files: an agent that is locked out has not seen them.
+ */
+export function keepsClientsOut(role: ServerRole, { synchronousMode }: Pick<DynamicSettings, 'synchronousMode'>): boolean {
+  if (role.kind !== 'primary') return false;
+  if (role.syncNames === undefined) return synchronousMode !== 'off';
+  return realNames(parseSyncNames(role.syncNames ?? '')).length > 0;
 }
 
 /**

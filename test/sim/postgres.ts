@@ -141,6 +141,8 @@ export class SimPostgres implements Postgres {
       if (options.signal?.aborted) throw transient('PG_START_ABORTED', 'the start was called off');
       if (server.running) {
         this.#connection.renew();
+        // The rules that keep clients out may be what keeps the agent out.
+        if (server.lockedOut) admitClients(server);
         return { notWritten: accessFiles(server) };
       }
       if (clock.monotonicMs() >= deadline) throw transient('PG_START_TIMEOUT', 'PostgreSQL does not accept connections');

@@ -45,7 +45,7 @@ export async function start(
     timeoutMs: startTimeoutMs(ports, role, timeoutMs),
     signal,
     freshCopy,
-    clientsOut: keepsClientsOut(role),
+    clientsOut: keepsClientsOut(role, ports.settings.current().dynamic),
   });
   // The rounds write the files that could not be written here.
   if (notWritten.length === 0) ports.configApplied();

@@ -29,6 +29,8 @@ export class Admissions {
     if (end === null || sync === null || sync.leader !== server.name || server.dir !== 'valid') return;
     if (orders.mode === 'off' || this.#world.node(server.name).believesPaused(PAUSE_KNOWN_MS)) return;
     if (!orders.strict && sim.now - end.atMs >= PATIENCE_MS) return;
+    // Its agent cannot see who has confirmed it, and does not keep clients out for ever.
+    if (server.lockedOut) return;
     const missing = sync.standbys.filter((name) => {
       const reach = reachOn(end.position.branch, this.#world.node(name).server.position);
       return reach === null || reach < end.position.lsn;
