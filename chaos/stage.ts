@@ -24,8 +24,12 @@ import { TestNetwork } from '../test/integration/support/network.ts';
 import type { Clocks } from './clock.ts';
 import type { Mode } from './options.ts';
 
-/** Room for the data, the WAL that a run keeps, and a second copy while a node is cloned. */
-const DISK_BYTES = 512 * 1024 ** 2;
+/**
+ * Room for the data, the WAL that a run keeps, and a second copy while a node is cloned. Each
+ * promotion begins a segment of 16 MB, and all of them stay for as long as WAL of that position is
+ * kept: 33 were there at once.
+ */
+const DISK_BYTES = 1536 * 1024 ** 2;
 /** Of rows, twice over. */
 const DISK_BYTES_PER_MINUTE = 2 * 1024 ** 2;
 /** Where HAProxy and the router live. */
