@@ -287,6 +287,24 @@ describe('a leader that is vouched for', () => {
   });
 });
 
+it('a leader that has changed /sync since it read it needs the word of both sets', async () => {
+  const { authority, untilItAsks, answer, decide, see } = leader();
+  await untilItAsks();
+  await answer('b', { vouches: true });
+  expect(authority.now.vouched?.by).toEqual(['b']);
+  const expected = sync('a', 1, ['b', 'c']);
+  decide({ kind: 'write-sync', leader: 'a', quorum: 0, standbys: ['c'], expected, term: '5' });
+  expect(authority.now.vouched).toBeNull();
+  await answer('b', { vouches: true });
+  expect(authority.now.vouched).toBeNull();
+  await answer('c', { vouches: true });
+  expect(authority.now.vouched?.by).toEqual(['b', 'c']);
+  see({ ...leading, view: cluster('a', { sync: sync('a', 0, ['c'], '11') }) });
+  expect(authority.now.vouched?.by).toEqual(['b', 'c']);
+  see({ ...leading, view: cluster('a', { sync: sync('a', 0, ['d'], '12') }) });
+  expect(authority.now.vouched).toBeNull();
+});
+
 describe('what voters answer', () => {
   it('wakes a leader when one has promised to leave it, or has read of another, once each', async () => {
     const { clock, heard, answer, beats: it } = leader();

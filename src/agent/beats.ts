@@ -14,7 +14,7 @@ import { beats as announcesBeats, type QuorumFence, quorumFence } from '../core/
 import { ETCD_PATIENCE, isDeserted, isIsolated, isUnheard } from '../core/quorum/leader-side.ts';
 import { type GivenWord, type LinkFacts, type Silence, silenceAsOf, type VoterAnswer } from '../core/quorum/link-facts.ts';
 import { heedsRefusals } from '../core/quorum/refusal.ts';
-import { leavesLeader, mayVouch, vouchedSince } from '../core/quorum/vouching.ts';
+import { leavesLeader, mayVouch, setsWritten, vouchedByAll } from '../core/quorum/vouching.ts';
 import { VOUCH_MS } from '../core/settings.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Links } from '../ports/links.ts';
@@ -91,6 +91,8 @@ export class Beats {
   #silences: LinkFacts['silences'] = new Map();
   /** When a voter was asked that has vouched, by its name. */
   readonly #vouchers = new Map<string, number>();
+  /** The sets that /sync was written with since it was read. */
+  #written: ReturnType<typeof setsWritten> = [];
 
   constructor(ports: BeatPorts, authority: AuthorityCell, listener: BeatListener) {
     this.#ports = ports;
@@ -153,7 +155,11 @@ export class Beats {
     const fence = leader === null ? null : quorumFence(c.view, dynamic);
     const listens = fence !== null || heedsRefusals(c.view, dynamic);
     this.#leading = leader !== null && c.lockMine ? { term: leader.modRevision, members: hearers(c), fence, beats: listens } : null;
-    if (!sameTerm(before, this.#leading)) this.#forgetAnswers();
+    this.#written = [];
+    if (!sameTerm(before, this.#leading)) {
+      this.#voidWord();
+      this.#forgetAnswers();
+    }
     const watches = c.otherLeader !== null && listens;
     this.#watch.watch(watches ? memberOf(c.view, c.otherLeader ?? '') : null, leader?.modRevision ?? null);
     if (this.#leading === null) this.#forgetSilences();
@@ -163,6 +169,10 @@ export class Beats {
   /** In the same turn of the event loop as the decision. */
   decided(decision: Decision): void {
     this.#leaving = leavesLeader(decision.effects);
+    // Until /sync is read again it may name this set, or the one before.
+    const written = setsWritten(decision.effects);
+    this.#written = [...this.#written, ...written];
+    if (written.length > 0) this.#voidWord();
     const before = this.#resigning;
     this.#resigning = decision.memory.resigningSinceMs !== null;
     if (this.#resigning && !before) this.#tick();
@@ -172,6 +182,16 @@ export class Beats {
   #lastResumedAtMs(nowMs: number): number {
     const { suspectAfterMs } = this.#ports.settings.current().dynamic;
     return this.#beatenAtMs !== null && nowMs - this.#beatenAtMs >= suspectAfterMs ? nowMs : this.#resumedAtMs;
+  }
+
+  /** Those that vouch now, by every set that /sync may name. */
+  #vouchedNow(): ReturnType<typeof vouchedByAll> {
+    const { fence = null } = this.#leading ?? {};
+    return fence === null ? null : vouchedByAll([fence, ...this.#written], this.#vouchers);
+  }
+
+  #voidWord(): void {
+    if (this.#authority.now.vouched !== null && this.#vouchedNow() === null) this.#authority.note({ kind: 'vouched-in-vain' });
   }
 
   #forgetAnswers(): void {
@@ -280,7 +300,7 @@ export class Beats {
     if ((isFenced && before?.fence !== answer.fence) || isReplaced) this.#listener.wake();
     if (!answer.vouches || fence === null || fence !== this.#leading?.fence) return;
     this.#vouchers.set(name, Math.max(sentAtMs, this.#vouchers.get(name) ?? sentAtMs));
-    const vouched = vouchedSince(fence, this.#vouchers);
+    const vouched = this.#vouchedNow();
     if (vouched === null || vouched.sentAtMs <= (this.#authority.now.vouched?.sentAtMs ?? Number.NEGATIVE_INFINITY)) return;
     this.#authority.note({ kind: 'vouched', ...vouched });
     this.#listener.vouched();

@@ -122,6 +122,8 @@ export type AuthorityEvent =
   | { readonly kind: 'key-moving' }
   /** Enough voters have vouched for this leader. */
   | { readonly kind: 'vouched'; readonly sentAtMs: number; readonly by: readonly string[] }
+  /** Too few of them are voters of the set that /sync names, or may name, by now. */
+  | { readonly kind: 'vouched-in-vain' }
   /** All members have agreed to failsafe mode. */
   | ({ readonly kind: 'agreed' } & Agreed)
   /** A round begins to deal with the guard. */
@@ -165,6 +167,8 @@ export function authorityAfter(a: Authority, event: AuthorityEvent): Authority {
       return { ...a, key: keySeen(a, event.keyOn), agreed: agreedBeside(a, event.keyOn) };
     case 'vouched':
       return { ...a, vouched: laterOf(a.vouched, { sentAtMs: event.sentAtMs, by: event.by }) };
+    case 'vouched-in-vain':
+      return { ...a, vouched: null };
     case 'agreed':
       return { ...a, agreed: laterOf(a.agreed, { sentAtMs: event.sentAtMs, ttlSeconds: event.ttlSeconds, by: event.by }) };
     case 'key-moving':

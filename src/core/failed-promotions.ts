@@ -3,6 +3,7 @@
  */
 import type { Context } from './context.ts';
 import { holdOffMs } from './hold-off.ts';
+import type { Observation } from './model.ts';
 import type { DynamicSettings } from './settings.ts';
 
 /** How often the time left to the others doubles. */
@@ -25,6 +26,13 @@ export function promotionFailed(c: Context): boolean {
 
 /** What the adapter says of a promotion that it no longer waits for. */
 const STILL_UNDER_WAY = 'PROMOTE_TIMEOUT';
+
+/**
+ * A promotion that this agent has ordered has just ended, and PostgreSQL has carried it out, or may
+ * yet.
+ */
+export const hasOrderedPromotion = ({ ended }: Pick<Observation, 'ended'>): boolean =>
+  ended.some(({ job, ok, code }) => job.kind === 'promote' && (ok || code === STILL_UNDER_WAY));
 
 /**
  * The promotion was given up, and PostgreSQL may carry it out yet: nothing calls back a startup

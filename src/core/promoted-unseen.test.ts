@@ -26,3 +26,23 @@ it('not where this agent, or one before it, may have ordered the promotion', () 
   expect(seen({ role: 'promoted' })).toBe(false);
   expect(seen({}, 'a')).toBe(false);
 });
+
+/** The agent asked for it, and saw the server as a standby only, until it was down. */
+function afterItsOwnPromotion(outcome: { readonly ok: boolean; readonly code: string | null }) {
+  const mine = view({ leaderName: 'a' });
+  const before = memory({ role: 'replica', state: 'running', formerLeader: 'b', leadReason: 'failover' });
+  const job = { kind: 'promote', syncNames: null } as const;
+  const ended = [{ job, message: null, endedAtMs: 1, configVersion: 1, ...outcome }];
+  const silent = { ...pg.primary(), sql: null, state: 'unresponsive' } as const;
+  const between = remember(observation({ view: mine, settings: quorum, pg: silent, ended }), before);
+  return remember(observation({ view: mine, settings: quorum, pg: pg.stopped({ state: 'in production' }) }), {
+    ...between,
+    state: 'running',
+  });
+}
+
+it('a promotion of its own that it never saw, because PostgreSQL was silent until it died, is nobody’s work by hand', () => {
+  expect(afterItsOwnPromotion({ ok: true, code: null })).toMatchObject({ strayed: false, role: 'promoted' });
+  expect(afterItsOwnPromotion({ ok: false, code: 'PROMOTE_TIMEOUT' })).toMatchObject({ strayed: false });
+  expect(afterItsOwnPromotion({ ok: false, code: 'PG_NOT_RUNNING' })).toMatchObject({ strayed: true });
+});

@@ -6,7 +6,7 @@ import type { MemberRole, PostgresState } from './cluster.ts';
 import { type Context, contextOf } from './context.ts';
 import { divergenceFrom, rewindIsBlind, streamsInOrder } from './divergence.ts';
 import type { JobKind, JobOutcome } from './effects.ts';
-import { abstainMs } from './failed-promotions.ts';
+import { abstainMs, hasOrderedPromotion, mayStillPromote } from './failed-promotions.ts';
 import { isBlind, lockedOut } from './locked-out.ts';
 import type { Failure, Memory, Observation } from './model.ts';
 import { isRefused } from './quorum/refusal.ts';
@@ -217,12 +217,14 @@ function roleOf(c: Context): MemberRole {
   if (c.unadopted) return 'uninitialized';
   if (pg.unexplained !== undefined) return c.m.role === 'uninitialized' || c.m.role === 'replica' ? 'replica' : 'demoted';
   if (c.isPrimary) return 'primary';
-  if (c.isStandby) return job?.job.kind === 'promote' ? 'promoted' : 'replica';
+  // What this agent ordered is nobody's work by hand, though it was not seen as a primary yet.
+  const ordered = hasOrderedPromotion(c.o) || mayStillPromote(c);
+  if (c.isStandby) return job?.job.kind === 'promote' || ordered ? 'promoted' : 'replica';
   if (job === null && isBlind(c)) return pg.standbySignal ? 'replica' : c.lockMine ? 'primary' : c.m.role;
-  const wasPrimary = c.m.role === 'primary' || c.m.role === 'promoted';
+  const wasPrimary = c.m.role === 'primary' || c.m.role === 'promoted' || ordered;
   // A late answer while etcd cannot be read either: nothing says that the lead is over.
   const undecided = c.view === null && c.mayLeadNow && c.mayBeWritable;
-  if (wasPrimary) return c.lockMine || undecided ? c.m.role : 'demoted';
+  if (wasPrimary) return c.lockMine || undecided ? (ordered ? 'promoted' : c.m.role) : 'demoted';
   if (c.m.role === 'uninitialized') return 'replica';
   return c.m.role;
 }

@@ -66,12 +66,38 @@ function inForce(latest: ReadonlyArray<readonly [name: string, askedAtMs: number
     .sort();
 }
 
+type VoterSet = Pick<QuorumFence, 'voters' | 'count'>;
+
+/**
+ * The sets that /sync will name by these writes of it, as a leader would be vouched for by them.
+ * None can vouch where nobody has to confirm a commit.
+ */
+export function setsWritten(effects: readonly Effect[]): readonly VoterSet[] {
+  return effects.flatMap((effect) => {
+    if (effect.kind === 'delete-sync') return [{ voters: [], count: 0 }];
+    if (effect.kind !== 'write-sync') return [];
+    return [{ voters: effect.standbys, count: effect.standbys.length - effect.quorum }];
+  });
+}
+
+/**
+ * The same of several sets, each of which /sync may name now: whoever may be elected by one of them
+ * must be held off.
+ */
+export function vouchedByAll(sets: readonly VoterSet[], askedAtMs: ReadonlyMap<string, number>): ReturnType<typeof vouchedSince> {
+  const words = sets.map((set) => vouchedSince(set, askedAtMs));
+  const known = words.filter((word) => word !== null);
+  if (known.length < words.length || known.length === 0) return null;
+  const by = [...new Set(known.flatMap((word) => word.by))].sort();
+  return { sentAtMs: Math.min(...known.map(({ sentAtMs }) => sentAtMs)), by };
+}
+
 /**
  * Since when so many voters as a commit waits for have vouched, counted from when they were asked.
  * Null: too few have.
  */
 export function vouchedSince(
-  { voters, count }: Pick<QuorumFence, 'voters' | 'count'>,
+  { voters, count }: VoterSet,
   askedAtMs: ReadonlyMap<string, number>,
 ): { readonly sentAtMs: number; readonly by: readonly string[] } | null {
   const latest = [...askedAtMs].filter(([name]) => includes(voters, name)).sort(([, a], [, b]) => b - a);

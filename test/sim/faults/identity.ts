@@ -11,8 +11,9 @@ export const identityFaults: Readonly<Record<string, Fault>> = {
     apply: (world, args) => {
       const machine = targetOf(world, args);
       const { server, guard } = machine;
-      // Nobody who runs unfenced (paused, or about to be adopted) is hidden: nothing could stop it.
-      if (server.process === null || guard.frozen || (server.commits && guard.deadlineMs === null)) return;
+      // Nobody who runs unfenced (paused, or about to be adopted) is hidden, asleep or not: nothing
+      // could stop it.
+      if (server.process === null || guard.frozen || (!server.inRecovery && guard.deadlineMs === null)) return;
       machine.killAgent();
       server.unseen = server.process;
       world.sim.after(args.awayMs, () => machine.startAgent());

@@ -82,6 +82,8 @@ export const nodeFaults: Readonly<Record<string, Fault>> = {
     draw: (rng, options) => ({ ...drawTarget(rng, options), forMs: drawMs(rng, 5000, 40_000) }),
     apply: (world, args) => {
       const machine = targetOf(world, args);
+      // The guard alone can stop a server that the agent does not know.
+      if (machine.server.unseen !== null) return;
       machine.freezeAgent();
       machine.guard.freeze();
       world.sim.after(args.forMs, () => {
