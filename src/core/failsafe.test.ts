@@ -36,6 +36,13 @@ describe('a member that has agreed', () => {
     expect(takes(byHand({}))).toBe(true);
   });
 
+  it('nor where failsafe mode does not ask it, before each that it asks says that it does not lead', () => {
+    const byHand = (...answers: Parameters<typeof peers>) =>
+      race({ pg: pg.primary({ timeline: 2 }), failsafe: key('b', 'c'), peers: peers(...answers) });
+    expect(byHand(peer('b'))).toMatchObject({ rule: 'primary.gave-its-word', because: expect.stringContaining('c may go on') });
+    expect(takes(byHand(peer('b'), peer('c')))).toBe(true);
+  });
+
   it('nor when another voter has vouched for a leader, unless that leader is this node', () => {
     const byHand = (leader: string) => race({ pg: pg.primary({ timeline: 2 }), peers: peers(peer('b', { vouchesFor: leader })) });
     expect(byHand('c')).toMatchObject({ rule: 'primary.gave-its-word', because: expect.stringContaining('c may go on') });

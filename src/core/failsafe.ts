@@ -86,9 +86,14 @@ export function mayStandBy(c: Context): readonly string[] {
  * Failsafe mode is on, and a leader without etcd would not ask this node. The map names everybody
  * who can be that leader. So this node need not hold back once each of them says that it is not.
  */
-export function isOutsideFailsafe(c: Context): boolean {
+export const isOutsideFailsafe = (c: Context): boolean => goesOnUnasked(c) !== null;
+
+/** Those of the map, which does not name this node, that may go on as leaders; null: none. */
+export function goesOnUnasked(c: Context): string | null {
   const map = mapInForce(c);
-  return map !== null && !Object.hasOwn(map, c.me) && !Object.keys(map).every((name) => hasStoodDown(c, name));
+  if (map === null || Object.hasOwn(map, c.me)) return null;
+  const may = Object.keys(map).filter((name) => !hasStoodDown(c, name));
+  return may.length === 0 ? null : may.sort().join(' or ');
 }
 
 /**

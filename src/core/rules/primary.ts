@@ -1,7 +1,7 @@
 /** PostgreSQL runs as a primary and answers. */
 import { mayLead } from '../cluster.ts';
 import { type Context, isUnprotected, unlockedMs } from '../context.ts';
-import { otherStandsBy, standsBy } from '../failsafe.ts';
+import { goesOnUnasked, otherStandsBy, standsBy } from '../failsafe.ts';
 import { diskHangs } from '../quorum/resigning.ts';
 import { otherVouches, vouchesFor } from '../quorum/vouching.ts';
 import { isSuperseded, movedOn } from '../superseded.ts';
@@ -27,9 +27,12 @@ export const switchover: Section = {
   ],
 };
 
-/** A leader that this node or another member has vouched for, or agreed to in failsafe mode. */
+/**
+ * A leader that this node or another member has vouched for, or agreed to in failsafe mode; or one
+ * that need not ask this node.
+ */
 const goesOnWithoutKey = (c: Context): string | null =>
-  vouchesFor(c) ?? standsBy(c) ?? otherVouches(c)?.leader ?? otherStandsBy(c)?.leader ?? null;
+  vouchesFor(c) ?? standsBy(c) ?? otherVouches(c)?.leader ?? otherStandsBy(c)?.leader ?? goesOnUnasked(c);
 
 export const primary: Section = {
   title: 'A primary runs here',
@@ -87,7 +90,7 @@ export const primary: Section = {
     {
       id: 'primary.gave-its-word',
       situation:
-        'nobody holds the leader key, and another goes on as leader without it, by the word of this node or of a member (this one was promoted by hand)',
+        'nobody holds the leader key, and another goes on as leader without it, by the word of this node or of a member, or because failsafe mode does not ask this node (this one was promoted by hand)',
       when: (c) => c.unlocked && goesOnWithoutKey(c) !== null,
       ask: (c) => ({
         effects: [{ kind: 'demote-now', mode: 'immediate' }],

@@ -2,7 +2,7 @@
  * Several things that go wrong in an order that chance seldom brings about. Only where a focus asks
  * for them.
  */
-import type { EtcdCopy } from '../etcd.ts';
+import type { EtcdCopy, KeyEvent } from '../etcd.ts';
 import type { Machine } from '../machine.ts';
 import type { PlanOptions } from '../plan.ts';
 import type { Rng } from '../rng.ts';
@@ -48,6 +48,41 @@ export const stagedFaults: Readonly<Record<string, Fault>> = {
       sim.after(orders.ttlMs + 2000, () => leader.boot());
       sim.after(agoMs - awayMs, () => !world.mended && leader.crash());
       sim.after(agoMs, () => restore(world, copy, forMs));
+    },
+  }),
+  /**
+   * A standby crashes, and when the leader has taken it from /sync, the leader loses etcd at once.
+   * The one that is left in /sync hears the leader no more; the other is back, and vouches for it.
+   */
+  'change-sync-and-vanish': fault({
+    draw: (rng, options) => ({
+      ...drawOther(rng, options),
+      lateMs: drawMs(rng, 0, 60),
+      missMs: drawMs(rng, 200, 1500),
+      forMs: drawMs(rng, 6000, 12_000),
+    }),
+    apply: (world, { of, lateMs, missMs, forMs }) => {
+      const found = cast(world, of);
+      if (found === null) return;
+      const { etcd, net, sim } = world;
+      const { leader, others } = found;
+      const [crashed, ...left] = others;
+      crashed?.server.die('was killed');
+      const onKey = ({ key }: KeyEvent) => {
+        const { sync } = etcd.view();
+        if (key !== 'sync' || crashed === undefined || sync === null || sync.standbys.includes(crashed.name)) return;
+        etcd.listeners.delete(onKey);
+        sim.after(lateMs, () => net.cut(leader.name, 'etcd'));
+        sim.after(lateMs + missMs, () => {
+          for (const { name } of left) net.cut(leader.name, name);
+        });
+        sim.after(lateMs + missMs + forMs, () => {
+          net.heal(leader.name, 'etcd');
+          for (const { name } of left) net.heal(leader.name, name);
+        });
+      };
+      etcd.listeners.add(onKey);
+      sim.after(5000, () => etcd.listeners.delete(onKey));
     },
   }),
   /**

@@ -214,6 +214,14 @@ export const quorumMutants: readonly Mutant[] = [
     focus: under(['vouch-and-miss', 'halves'], { ...quorum, ttl: 3, retry_timeout: 1, synchronous_node_count: 2 }, five),
   },
   {
+    id: 'vouching-by-former-set',
+    broken: 'A leader that has changed /sync goes on by the word of the voters before, until it reads it again.',
+    offends: ['S2', 'S3', 'S21'],
+    edits: [at(vouching, 'setsWritten').returns('[]')],
+    verdicts: ['safety'],
+    focus: under(['change-sync-and-vanish'], { ...quorum, ttl: 3, retry_timeout: 1, suspect_after: 300 }, { ...three, everyMs: 20_000 }),
+  },
+  {
     id: 'vouching-forgotten',
     broken: 'An agent that is started again does not consider what the one before may have vouched for.',
     offends: ['S2', 'S3', 'S4', 'S21'],
