@@ -236,6 +236,12 @@ const table: readonly Row[] = [
     ['handover'],
   ],
   [
+    'ending, and the leader key is gone: nothing is handed over, and its guard strikes soon',
+    { view: view(), pg: pg.primary(), requests: { shutdown: true, restart: null, reinitialize: null } },
+    'shutdown.without-key',
+    ['demote-now'],
+  ],
+  [
     'ending, down, key ours',
     { view: mine, pg: pg.stopped(), requests: { shutdown: true, restart: null, reinitialize: null } },
     'shutdown.release',

@@ -24,6 +24,18 @@ export const ending: Section = {
       because: 'ending: cancelling the running job',
     },
     {
+      id: 'shutdown.without-key',
+      situation: 'PostgreSQL may take writes, and nobody holds the leader key: there is no lead to hand over, and its guard strikes soon',
+      when: (c) => c.mayBeWritable && c.unlocked,
+      ask: (c) => ({
+        effects: [
+          ...(c.o.job === null ? [] : [{ kind: 'cancel-job', reason: 'the leader key is gone' } as const]),
+          { kind: 'demote-now', mode: 'fast' },
+        ],
+      }),
+      because: 'ending: stopping PostgreSQL, a primary without the leader key',
+    },
+    {
       id: 'shutdown.wait-job',
       situation: 'a job that must finish is running',
       when: (c) => c.o.job !== null,
