@@ -159,7 +159,9 @@ export class Stage {
     this.#terms.clocks.set(node.place.directory, seconds);
   }
 
+  /** Two faults that have killed it may heal together: the second finds it running. */
   startSide(name: 'haproxy' | 'router'): void {
+    if (this.#sides.has(name)) return;
     const { directory, entry, programs } = this.#terms;
     const { uid, gid } = postgresOwner();
     const command =
