@@ -121,6 +121,25 @@ describe('a leader goes on by failsafe mode, and an operator names a member that
   });
 });
 
+test('a standby that the leader key names may agree to failsafe mode while it cannot know that, and no primary may', async () => {
+  const world = await World.ready({ seed: 425, config: { ...quick, failsafe_mode: true } });
+  const leader = world.primary;
+  const [standby] = world.replicas as [Machine];
+  const agrees = ({ name }: Machine) => {
+    world.checkers.failsafe.agreed(name, 'another', 3);
+    return told(world).filter((text) => text.includes('agrees that another goes on')).length;
+  };
+  world.checkers.onlyHolder = false;
+  world.etcd.put('leader', standby.name, null);
+  world.etcd.stop();
+  expect(agrees(standby)).toBe(0);
+  world.etcd.start();
+  expect(agrees(standby)).toBe(1);
+  world.etcd.put('leader', leader.name, null);
+  world.etcd.stop();
+  expect(agrees(leader)).toBe(2);
+});
+
 test('a voter that has promised does not lose its disk', async () => {
   const config = { ...quick, synchronous_mode: 'quorum', synchronous_node_count: 2 };
   const world = await World.ready({ seed: 431, nodes: ['a', 'b', 'c', 'd'], config });

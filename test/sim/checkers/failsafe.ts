@@ -30,7 +30,19 @@ export class FailsafeWords {
 
   agreed(name: string, leader: string, ttlSeconds: number): void {
     this.#words.set(name, { leader, untilMs: this.#world.sim.now + ttlSeconds * 1000 * (1 - DRIFT) });
-    if (this.#world.holder === name) this.#report('S21', `${name} agrees that ${leader} goes on, and has the leader key`);
+    if (this.#world.holder === name && !this.#isBlindStandby(name))
+      this.#report('S21', `${name} agrees that ${leader} goes on, and has the leader key`);
+  }
+
+  /**
+   * Without etcd a standby cannot know that the key names it still. It gives the key back once it
+   * does (the rule standby.failsafe).
+   */
+  #isBlindStandby(name: string): boolean {
+    const { etcd, net } = this.#world;
+    const { server } = this.#world.node(name);
+    const isBlind = etcd.down || !(net.up(name, 'etcd') && net.up('etcd', name));
+    return isBlind && (server.process === null || server.inRecovery);
   }
 
   /** Every other member that the map names stands by it: the key may be gone meanwhile. */
