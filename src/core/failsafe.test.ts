@@ -43,6 +43,16 @@ describe('a member that has agreed', () => {
     expect(takes(byHand(peer('b'), peer('c')))).toBe(true);
   });
 
+  it('nor in a pause, in which it goes on all the same', () => {
+    const paused = settings('a', { dynamic: { failsafeMode: true, pause: true } });
+    const byHand = (...answers: Parameters<typeof peers>) =>
+      race({ settings: paused, pg: pg.primary({ timeline: 2 }), failsafe: key('b', 'c'), peers: peers(...answers) });
+    expect(takes(byHand(peer('b')))).toBe(false);
+    expect(byHand(peer('b')).effects.map(({ kind }) => kind)).not.toContain('demote-now');
+    expect(byHand(peer('b'), peer('c')).rule).toBe('paused.primary-unlocked');
+    expect(takes(byHand(peer('b', { vouchesFor: 'c' }), peer('c')))).toBe(false);
+  });
+
   it('nor when another voter has vouched for a leader, unless that leader is this node', () => {
     const byHand = (leader: string) => race({ pg: pg.primary({ timeline: 2 }), peers: peers(peer('b', { vouchesFor: leader })) });
     expect(byHand('c')).toMatchObject({ rule: 'primary.gave-its-word', because: expect.stringContaining('c may go on') });

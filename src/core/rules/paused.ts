@@ -2,6 +2,7 @@
 import { letGo } from '../let-go.ts';
 import { raceVerdict } from '../race/race.ts';
 import { supersededBy } from '../superseded.ts';
+import { goesOnWithoutKey } from '../without-key.ts';
 import { switchoverAway } from './switchover.ts';
 import { nothing, type Section } from './table.ts';
 
@@ -26,8 +27,9 @@ export const paused: Section = {
     },
     {
       id: 'paused.primary-unlocked',
-      situation: 'a primary runs here, nobody holds the leader key, and by /sync nobody has led since',
-      when: (c) => c.isPrimary && c.unlocked && supersededBy(c) === null,
+      situation:
+        'a primary runs here, nobody holds the leader key, by /sync nobody has led since, and none is known to go on as leader without it',
+      when: (c) => c.isPrimary && c.unlocked && supersededBy(c) === null && goesOnWithoutKey(c) === null,
       ask: () => ({ effects: [{ kind: 'acquire-leader' }], wakeInMs: 0 }),
       because: 'acquired session lock as a leader',
     },

@@ -1,10 +1,9 @@
 /** PostgreSQL runs as a primary and answers. */
 import { mayLead } from '../cluster.ts';
-import { type Context, isUnprotected, unlockedMs } from '../context.ts';
-import { goesOnUnasked, otherStandsBy, standsBy } from '../failsafe.ts';
+import { isUnprotected, unlockedMs } from '../context.ts';
 import { diskHangs } from '../quorum/resigning.ts';
-import { otherVouches, vouchesFor } from '../quorum/vouching.ts';
 import { isSuperseded, movedOn } from '../superseded.ts';
+import { goesOnWithoutKey } from '../without-key.ts';
 import { switchoverAway } from './switchover.ts';
 import { always, nothing, type Section } from './table.ts';
 
@@ -26,13 +25,6 @@ export const switchover: Section = {
     },
   ],
 };
-
-/**
- * A leader that this node or another member has vouched for, or agreed to in failsafe mode; or one
- * that need not ask this node.
- */
-const goesOnWithoutKey = (c: Context): string | null =>
-  vouchesFor(c) ?? standsBy(c) ?? otherVouches(c)?.leader ?? otherStandsBy(c)?.leader ?? goesOnUnasked(c);
 
 export const primary: Section = {
   title: 'A primary runs here',

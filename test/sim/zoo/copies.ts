@@ -60,7 +60,7 @@ export const copyMutants: readonly Mutant[] = [
     id: 'superseded-takes-key-in-pause',
     broken: 'In a pause a primary takes the free leader key although by /sync another has led since.',
     offends: ['S1', 'S3'],
-    edits: [rule('paused.primary-unlocked').when('(c) => c.isPrimary && c.unlocked')],
+    edits: [rule('paused.primary-unlocked').when('(c) => c.isPrimary && c.unlocked && goesOnWithoutKey(c) === null')],
     verdicts: ['safety'],
     focus: under(['promote-by-hand', 'pause', 'crash'], { synchronous_mode: 'quorum' }),
   },
