@@ -14,6 +14,7 @@ import { type ClusterView, type FailsafeMap, memberOf } from './cluster.ts';
 import { type Context, isPrimaryOrSilent } from './context.ts';
 import type { Effect } from './effects.ts';
 import type { PeerFacts } from './peer-facts.ts';
+import { keptLeader } from './quorum/link-facts.ts';
 
 const isEmpty = (map: FailsafeMap): boolean => Object.keys(map).length === 0;
 
@@ -54,8 +55,7 @@ function hasStoodDown(c: Context, leader: string): boolean {
 }
 
 /** The leader that this node has agreed with, for a time that is not over; null: none. */
-export const agreedWith = ({ o: { nowMs, links } }: Context): string | null =>
-  links.agreed !== null && nowMs < links.agreed.untilMs ? links.agreed.leader : null;
+export const agreedWith = ({ o: { nowMs, links } }: Context): string | null => keptLeader(links.agreed, nowMs);
 
 /** The leader that goes on by this node's word, as far as is known; null: none does. */
 export function standsBy(c: Context): string | null {
@@ -117,7 +117,7 @@ export const mayAskForFailsafe = (c: Context): boolean =>
 export function failsafeKey(c: Context): Effect | null {
   const { view, me } = c;
   if (view === null || !c.o.settings.dynamic.failsafeMode) return null;
-  // Whom the map names later has not agreed, and need not wait.
+  // A member that is added now has not agreed to this leader, and need not wait for it.
   if (isKeptByFailsafe(c.authority, c.o.nowMs)) return null;
   const named = view.members.flatMap(({ name, apiUrl }) => (apiUrl === null ? [] : [[name, apiUrl] as const]));
   // Without this node in it, nobody could go on by it.

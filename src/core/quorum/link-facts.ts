@@ -67,6 +67,10 @@ export interface GivenWord {
   readonly untilMs: number;
 }
 
+/** The leader that it was given to, while its time is not over; null: there is none. */
+export const keptLeader = (word: GivenWord | null, nowMs: number): string | null =>
+  word !== null && nowMs < word.untilMs ? word.leader : null;
+
 export interface LinkFacts {
   /**
    * Since when this process could have heard a beat. What one before it has vouched for is not

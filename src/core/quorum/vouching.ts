@@ -13,7 +13,7 @@ import type { Effect } from '../effects.ts';
 import { VOUCH_MS } from '../settings.ts';
 import { includes } from '../voters.ts';
 import type { QuorumFence } from './in-force.ts';
-import type { LinkFacts } from './link-facts.ts';
+import { keptLeader, type LinkFacts } from './link-facts.ts';
 
 /** Until when this member must not be fenced, give a vote, or take the leader key. */
 export function boundUntilMs({ sinceMs, vouched }: Pick<LinkFacts, 'sinceMs' | 'vouched'>): number {
@@ -21,8 +21,7 @@ export function boundUntilMs({ sinceMs, vouched }: Pick<LinkFacts, 'sinceMs' | '
 }
 
 /** The leader that this member has vouched for, for a time that is not over; null: none. */
-export const vouchesFor = ({ o: { nowMs, links } }: Context): string | null =>
-  links.vouched !== null && nowMs < links.vouched.untilMs ? links.vouched.leader : null;
+export const vouchesFor = ({ o: { nowMs, links } }: Context): string | null => keptLeader(links.vouched, nowMs);
 
 /** Another member that has vouched for a leader other than this node; null: none says so. */
 export function otherVouches(c: Context): { readonly name: string; readonly leader: string } | null {
