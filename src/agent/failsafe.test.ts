@@ -203,7 +203,7 @@ describe('voters that vouch', () => {
   });
 });
 
-it('an agreement does not count where the map was written anew meanwhile, with a name that was not asked', async () => {
+it('an agreement does not count once the map names somebody who was not asked', async () => {
   const agreedAfter = async (map: ReturnType<typeof mapOf>) => {
     const { clock, asked, authority, failsafe: one } = leading({ failsafe: key('a', 'b') });
     await clock.advance(12_250);

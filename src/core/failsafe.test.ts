@@ -36,7 +36,7 @@ describe('a member that has agreed', () => {
     expect(takes(byHand({}))).toBe(true);
   });
 
-  it('nor where failsafe mode does not ask it, before each that it asks says that it does not lead', () => {
+  it('nor outside the failsafe map, until each member in the map says that it does not lead', () => {
     const byHand = (...answers: Parameters<typeof peers>) =>
       race({ pg: pg.primary({ timeline: 2 }), failsafe: key('b', 'c'), peers: peers(...answers) });
     expect(byHand(peer('b'))).toMatchObject({ rule: 'primary.gave-its-word', because: expect.stringContaining('c may go on') });

@@ -82,7 +82,7 @@ it('names that it does not take up in time stay in force, and are not known to b
   expect([shown(), server.namesObeyed, server.syncNames]).toEqual(['b', false, 'b']);
 });
 
-it('names that are found empty, whoever emptied them, are looked for anew', async () => {
+it('somebody has emptied the names: the checkpointer is looked at again', async () => {
   const { set, server } = stage({ obeyed: true, event: 'DataFileSync' });
   await expect(set('b', 200)).rejects.toMatchObject({ code: 'PG_RELOAD_TIMEOUT' });
   expect(server.namesObeyed).toBe(false);

@@ -93,7 +93,7 @@ export const settingRows: readonly SettingRow[] = [
     value: ({ dynamic }) => megabytes(dynamic.maximumLagOnFailoverBytes),
     cost: (f) =>
       f.isSynchronous
-        ? 'no effect on a failover: whom /sync names, or votes prove, has all that was acknowledged; a switchover is refused to a standby further behind'
+        ? 'no effect on a failover: a standby that /sync names, or that has enough votes, has all that was acknowledged; a switchover to one further behind is refused'
         : 'so much WAL a failover may lose; if all standbys are further behind, nobody takes over',
   },
 ];

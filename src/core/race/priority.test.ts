@@ -106,7 +106,7 @@ it('a leader hands over to a member that is maximum_lag_on_failover behind, and 
   expect([HERE, HERE - 100, HERE - 101].map(verdictAt)).toEqual([null, null, 'successor.too-far-behind']);
 });
 
-it('a leader that cannot go on leaves the lead to whom /sync proves, however far behind', () => {
+it('a leader that cannot go on hands over to a voter, however far behind it is', () => {
   const successors = (mode: 'off' | 'on' | 'quorum', despiteLag: boolean) => {
     const sync = { leader: 'a', quorum: mode === 'on' ? 0 : 1, standbys: ['b', 'c'], modRevision: '7' };
     const given = { dynamic: { synchronousMode: mode, maximumLagOnFailoverBytes: 100 } };
