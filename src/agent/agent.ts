@@ -244,8 +244,7 @@ export class Agent implements AgentView {
           memory: this.rounds.memory,
           job: this.job.running,
           requests: this.requests.open(),
-          configDirty: () => settingsVersion.isDirty,
-          configVersion: () => settingsVersion.current,
+          noteSettings: (seen) => settingsVersion.note(seen, inForce),
           guardHealthy: this.#guardHealthy(),
           links: () => this.beats.facts(),
           syncUnsettled: this.#syncUnsettled,
@@ -257,7 +256,6 @@ export class Agent implements AgentView {
       this.#news.giveBack(news);
       throw error;
     }
-    settingsVersion.note(observation, inForce);
     this.rounds.observed(observation);
     if (observation.dcs.known) {
       this.authority.note(keyRead(observation.dcs.view, observation.settings.local.name));

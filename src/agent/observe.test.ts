@@ -41,8 +41,7 @@ async function roundOf(scene: Scene, before: Partial<Memory>, authority = noLeas
   await observe(ports, {
     ...o,
     memory: memory(before),
-    configDirty: () => false,
-    configVersion: () => 1,
+    noteSettings: () => ({ configDirty: false, configVersion: 1 }),
     links: () => o.links,
     untilLeaderChanges: () => new AbortController().signal,
     cover: async () => {

@@ -60,8 +60,8 @@ export interface OwnState extends Told {
   readonly memory: Memory;
   readonly job: RunningJob | null;
   readonly requests: OperatorRequests;
-  readonly configDirty: () => boolean;
-  readonly configVersion: () => number;
+  /** Takes note of the settings that the round goes by, before anything is judged by them. */
+  readonly noteSettings: (seen: Pick<Observation, 'settings' | 'dcs'>) => Pick<Observation, 'configDirty' | 'configVersion'>;
   readonly guardHealthy: boolean;
   readonly links: () => LinkFacts;
   readonly syncUnsettled: boolean;
@@ -113,8 +113,7 @@ export async function observe(ports: ObservePorts, own: OwnState): Promise<Obser
     },
     guardHealthy: own.guardHealthy,
     syncUnsettled: own.syncUnsettled,
-    configDirty: own.configDirty(),
-    configVersion: own.configVersion(),
+    ...own.noteSettings({ settings: settings.current(), dcs }),
   };
   const mayWaitMs = dcs.known && pg.postmaster !== null ? await own.cover(contextOf(draft, own.memory)) : Number.POSITIVE_INFINITY;
   const refusal = await within(clock, renewal, mayWaitMs);

@@ -55,14 +55,22 @@ export class SettingsVersion {
     this.#ports.pg.configure(this.#ports.settings.current());
   }
 
-  /** Takes note of a round's settings. `inForce`: as it was when that round began. */
-  note({ settings, dcs }: Pick<Observation, 'settings' | 'dcs'>, inForce: Settings | null): void {
+  /**
+   * Takes note of a round's settings, and returns what that round goes by: the round that reads a
+   * change is the one that writes the files. `inForce`: as it was when that round began.
+   */
+  note(
+    { settings, dcs }: Pick<Observation, 'settings' | 'dcs'>,
+    inForce: Settings | null,
+  ): { readonly configDirty: boolean; readonly configVersion: number } {
     if (settings !== this.#seen) {
+      // What was asked before etcd answered was asked by the old settings: the ttl of the lease.
       if (this.#seen !== null) this.#wake();
       this.#seen = settings;
       this.changed();
     }
     if (dcs.known && settings === inForce) this.#revisionInForce = dcs.view.config?.modRevision ?? null;
+    return { configDirty: this.isDirty, configVersion: this.#current };
   }
 
   /** The files were written by the settings of this version. What changed since needs a round. */
