@@ -1,11 +1,14 @@
 /**
  * `regent test [PART ...] [-- VITEST ARGUMENTS]`: everything that has to hold, in one command.
  *
- * Parts run one after another and a failing one does not hide the others. The last line printed is
- * `N passed, N failed`.
+ * Parts run one after another and a failing one does not hide the others. What only computes runs
+ * beside the integration tests, where both are asked for. The last line printed is `N passed, N
+ * failed`.
  */
+import { writeFile } from 'node:fs/promises';
 import { styleText } from 'node:util';
 import { checkoutRoot } from '../root.ts';
+import { type NamedTally, startBeside } from './beside.ts';
 import { runTutorial } from './docker/part.ts';
 import { ensureTestPrograms } from './needs.ts';
 import { runLint, runTidy, runTypes, runVitest } from './parts.ts';
@@ -15,16 +18,29 @@ import { runSimulations } from './simulate.ts';
 interface Part {
   readonly summary: string;
   readonly needsPrograms?: boolean;
+  /** It only computes, on a clock of its own. */
+  readonly computes?: boolean;
   readonly run: (root: string, extra: readonly string[], consent: boolean) => Promise<Tally>;
 }
+
+const ZOO = 'test/sim/zoo/zoo.test.ts';
 
 const PARTS: Readonly<Record<string, Part>> = {
   types: { summary: 'the type checker', run: (root) => runTypes(root) },
   lint: { summary: 'biome', run: (root) => runLint(root) },
   tidy: { summary: 'house rules: sizes, layers, leftovers, columns', run: (root) => runTidy(root) },
-  unit: { summary: 'tests beside the code', run: (root, extra) => runVitest(root, 'unit', extra) },
+  unit: {
+    summary: 'tests beside the code',
+    run: (root, extra) => runVitest(root, 'unit', ['--exclude', ZOO, ...extra]),
+  },
+  zoo: {
+    summary: 'agents that are broken on purpose, each noticed by the simulator',
+    computes: true,
+    run: (root, extra) => runVitest(root, 'unit', [ZOO, ...extra]),
+  },
   sim: {
     summary: 'simulated clusters from fixed seeds, and two minutes of fresh ones; with `-- --fixed` without these',
+    computes: true,
     run: runSimulations,
   },
   integration: {
@@ -36,6 +52,8 @@ const PARTS: Readonly<Record<string, Part>> = {
 };
 
 const EXIT_USAGE = 2;
+/** Between two runs of this command only: where the inner one writes what its parts found. */
+const TALLIES = '--tallies=';
 
 function usage(): string {
   const lines = Object.entries(PARTS).map(([name, part]) => `  ${name.padEnd(12)} ${part.summary}`);
@@ -67,6 +85,21 @@ function verdict({ passed, failed, skipped }: Tally): string {
   return passed === 0 && skipped > 0 ? 'skipped' : 'passed';
 }
 
+/** Beside which part the computing ones run: it mostly waits, for servers and their timeouts. */
+const WAITING_PART = 'integration';
+
+async function runParts(root: string, names: readonly string[], extra: readonly string[], consent: boolean): Promise<NamedTally[]> {
+  const computing = names.includes(WAITING_PART) ? names.filter((name) => PARTS[name]!.computes === true) : [];
+  const tallies: NamedTally[] = [];
+  for (const name of names) {
+    if (computing.includes(name)) continue;
+    const beside = name === WAITING_PART && computing.length > 0 ? await startBeside(root, computing, extra) : null;
+    tallies.push({ part: name, ...(await runPart(name, PARTS[name]!, root, extra, consent)) });
+    if (beside !== null) tallies.push(...(await beside.ended()));
+  }
+  return tallies;
+}
+
 export async function testMain(args: readonly string[]): Promise<number> {
   const dashes = args.indexOf('--');
   const own = dashes < 0 ? args : args.slice(0, dashes);
@@ -76,23 +109,25 @@ export async function testMain(args: readonly string[]): Promise<number> {
     return 0;
   }
   const consent = own.includes('--yes') || process.env['CI'] === 'true';
-  const chosen = own.filter((argument) => argument !== '--yes');
+  const told = own.find((argument) => argument.startsWith(TALLIES));
+  const chosen = own.filter((argument) => argument !== '--yes' && argument !== told);
   const unknown = chosen.filter((name) => !Object.hasOwn(PARTS, name));
   if (unknown.length > 0) {
     process.stderr.write(`regent test: there is no part '${unknown.join("', '")}'.\n${usage()}\n`);
     return EXIT_USAGE;
   }
-  const root = checkoutRoot();
-  const total = { passed: 0, failed: 0, skipped: 0 };
-  const tallies: (Tally & { readonly part: string })[] = [];
-  for (const name of chosen.length > 0 ? chosen : Object.keys(PARTS)) {
-    const tally = await runPart(name, PARTS[name]!, root, extra, consent);
-    tallies.push({ part: name, ...tally });
-    total.passed += tally.passed;
-    total.failed += tally.failed;
-    total.skipped += tally.skipped;
-  }
+  const tallies = await runParts(checkoutRoot(), chosen.length > 0 ? chosen : Object.keys(PARTS), extra, consent);
+  // The one that has started this tells it in its own words.
+  if (told !== undefined) await writeFile(told.slice(TALLIES.length), JSON.stringify(tallies));
+  const total = tallies.reduce(
+    (sum, tally) => ({
+      passed: sum.passed + tally.passed,
+      failed: sum.failed + tally.failed,
+      skipped: sum.skipped + tally.skipped,
+    }),
+    { passed: 0, failed: 0, skipped: 0 },
+  );
   const failures = failuresText(tallies);
-  process.stdout.write(`${failures === '' ? '' : `\n${failures}\n`}\n${tallyLine(total)}\n`);
+  if (told === undefined) process.stdout.write(`${failures === '' ? '' : `\n${failures}\n`}\n${tallyLine(total)}\n`);
   return total.failed === 0 && total.passed > 0 ? 0 : 1;
 }

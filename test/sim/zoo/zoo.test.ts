@@ -17,6 +17,8 @@ const root = checkoutRoot();
  */
 const hints = JSON.parse(readFileSync(join(import.meta.dirname, 'hints.json'), 'utf8')) as Readonly<Record<string, number>>;
 const SEEDS = 300;
+/** Generous: in the suite it runs on what processor time the integration tests leave. */
+const TIMEOUT_MS = 900_000;
 let control: Control;
 
 beforeAll(async () => {
@@ -31,7 +33,7 @@ async function look(mutant: Mutant): Promise<Measure> {
 }
 
 describe.concurrent('the simulator notices', () => {
-  it.each(mutants.map((mutant) => [mutant.id, mutant] as const))('%s', { timeout: 240_000 }, async (id, mutant) => {
+  it.each(mutants.map((mutant) => [mutant.id, mutant] as const))('%s', { timeout: TIMEOUT_MS }, async (id, mutant) => {
     const { sightings } = await look(mutant);
     expect(sightings, `${mutant.broken} Not noticed in ${SEEDS} seeds: try regent sim --zoo ${id} --hints`).toHaveLength(1);
   });
