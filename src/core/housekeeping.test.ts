@@ -36,3 +36,19 @@ it('after a promotion in mode on the standbys in /sync keep their places until t
   expect(after(1000)).toEqual([]);
   expect(after(60_000)).toMatchObject([{ leader: 'a', standbys: [] }]);
 });
+
+it('a leader writes no more lines to /history than max_timelines_history', () => {
+  const lines = [1, 2, 3].map((timeline) => ({ timeline, switchLsn: lsn(500 * timeline), reason: 'no recovery target specified' }));
+  const primary = { ...pg.primary(), localHistory: lines, sql: sql({ ...pg.primary().sql, timeline: 4 }) };
+  const timelines = (maxTimelinesHistory: number) => {
+    const o = observation({ view: leads, pg: primary, settings: settings('a', { dynamic: { maxTimelinesHistory } }) });
+    const written = decide(o, memory())
+      .chores.flatMap(({ effects }) => effects)
+      .find(({ kind }) => kind === 'write-history');
+    return written?.kind === 'write-history' ? written.value.map((line) => (Array.isArray(line) ? line[0] : line)) : [];
+  };
+  expect([timelines(0), timelines(2)]).toEqual([
+    [1, 2, 3],
+    [2, 3],
+  ]);
+});

@@ -296,6 +296,33 @@ test('a member that is removed for good is forgotten with its slot, and a key of
   await cluster.verify(writer);
 });
 
+interface Outcome {
+  readonly code: unknown;
+  readonly stderr: string;
+}
+
+/** What became of an agent that is started with this file beside the node's own. */
+function agentWith(node: ClusterNode, file: string): Promise<Outcome> {
+  chownSync(file, node.place.owner.uid, node.place.owner.gid);
+  const [program, ...words] = [...node.place.command.slice(0, -1), file];
+  return new Promise((resolve) => {
+    const options = { ...node.place.owner, cwd: node.place.directory, timeout: 20_000 };
+    execFile(program!, words, options, (error, _stdout, stderr) => resolve({ code: error?.code, stderr }));
+  });
+}
+
+test('a second agent under the name of one that runs does not start, whatever its data directory', async () => {
+  const node = cluster.nodes[0]!;
+  const file = join(node.place.directory, 'namesake.yml');
+  const text = readFileSync(configFile(node), 'utf8');
+  const elsewhere = text.replace(/^( +data_dir): .*/m, `$1: ${join(node.place.directory, 'namesake')}`);
+  expect(elsewhere).not.toBe(text);
+  writeFileSync(file, elsewhere, { mode: 0o600 });
+  const { code, stderr } = await agentWith(node, file);
+  expect(code, stderr).toBe(1);
+  expect(stderr).toContain(`Can't start; there is already a node named '${node.name}' running`);
+});
+
 describe('a broken file', () => {
   /** The file with two values broken and a key misspelt; the lines on which they stand, from 1. */
   function broken(text: string): { readonly text: string; readonly lines: readonly number[] } {
@@ -319,16 +346,7 @@ describe('a broken file', () => {
     const file = join(node.place.directory, 'broken.yml');
     const { text, lines } = broken(readFileSync(configFile(node), 'utf8'));
     writeFileSync(file, text, { mode: 0o600 });
-    chownSync(file, node.place.owner.uid, node.place.owner.gid);
-    const argv = [...node.place.command.slice(1, -1), file];
-    const outcome = await new Promise<{ readonly code: unknown; readonly stderr: string }>((resolve) => {
-      execFile(
-        node.place.command[0]!,
-        argv,
-        { ...node.place.owner, cwd: node.place.directory, timeout: 20_000 },
-        (error, _stdout, stderr) => resolve({ code: error?.code, stderr }),
-      );
-    });
+    const outcome = await agentWith(node, file);
     expect(outcome.code).toBe(1);
     for (const line of lines) expect(outcome.stderr).toMatch(new RegExp(`${file}:${line}:\\d+: \\w+`));
     expect(outcome.stderr).not.toContain('    at ');
