@@ -10,7 +10,7 @@ import { styleText } from 'node:util';
 import { checkoutRoot } from '../root.ts';
 import { type NamedTally, startBeside } from './beside.ts';
 import { runTutorial } from './docker/part.ts';
-import { ensureTestPrograms } from './needs.ts';
+import { ensureTestPrograms, fetchReleases } from './needs.ts';
 import { runLint, runTidy, runTypes, runVitest } from './parts.ts';
 import { failuresText, type Tally, tallyLine } from './report.ts';
 import { runSimulations } from './simulate.ts';
@@ -43,10 +43,17 @@ const PARTS: Readonly<Record<string, Part>> = {
     computes: true,
     run: runSimulations,
   },
+  releases: {
+    summary: 'PostgreSQL of other majors and Patroni of other ages, unpacked outside the checkout',
+    run: (_root, _extra, consent) => fetchReleases(consent),
+  },
   integration: {
     summary: 'real PostgreSQL, etcd and HAProxy',
     needsPrograms: true,
-    run: (root, extra) => runVitest(root, 'integration', extra),
+    run: async (root, extra, consent) => {
+      await fetchReleases(consent);
+      return runVitest(root, 'integration', extra);
+    },
   },
   tutorial: { summary: 'the tutorial, command by command, on Docker Compose', run: runTutorial },
 };
