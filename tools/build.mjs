@@ -33,7 +33,10 @@ const CLOCK_SLACK_MS = 20;
 
 /** Where only `src/` is there (an image, a package), the commands of the workshop are left out. */
 const ENTRIES = { regent: 'src/main.ts', regentctl: 'src/ctl/main.ts', workshop: 'tools/workshop.ts' };
-const COPIES = ['guard.pl', 'guard-server.pl', 'guard-tether.pl', 'tether.pl'].map((name) => `src/adapters/guard/${name}`);
+const COPIES = [
+  ...['guard.pl', 'guard-server.pl', 'guard-tether.pl', 'tether.pl'].map((name) => `src/adapters/guard/${name}`),
+  'src/adapters/service/launch.pl',
+];
 
 /** CommonJS packages inside an ES module still call require(). */
 const BANNER = "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";

@@ -49,4 +49,10 @@ elif [ ! -f "$root/dist/$entry" ]; then
   say "As the owner of $root run: $root/regent version"
   exit 1
 fi
+# Two things that Node cannot do: launch.pl says which. The tools of an operator need neither.
+launch=$root/dist/launch.pl
+if [ "$entry" != regentctl.js ] && { [ $$ = 1 ] || [ -n "${NOTIFY_SOCKET:-}" ]; } && [ -f "$launch" ]; then
+  perl=$(command -v perl || command -v /usr/bin/perl) && exec "$perl" "$launch" "$node" "$root/dist/$entry" "$@"
+  say 'perl was not found (Debian package perl-base): orphans are not reaped, and systemd is told nothing.'
+fi
 exec "$node" "$root/dist/$entry" "$@"

@@ -27,6 +27,7 @@ import type { Parts } from './parts.ts';
 import { Requests } from './requests.ts';
 import { RoundLog } from './round-log.ts';
 import { Rounds } from './rounds.ts';
+import { ServiceReports } from './service-reports.ts';
 import { SettingsVersion } from './settings-version.ts';
 import { Tally } from './tally.ts';
 import { Wake } from './wake.ts';
@@ -57,6 +58,7 @@ export class Agent implements AgentView {
   readonly #checkpoint: BackgroundCheckpoint;
   readonly #memberKey: MemberKey;
   readonly #log: RoundLog;
+  readonly #service: ServiceReports;
   readonly #failures: FailureLog;
   readonly #news = new News();
   /** At first, of the agent that ran here before. */
@@ -97,11 +99,13 @@ export class Agent implements AgentView {
       agreed: () => this.failsafe.word,
     });
     this.#log = new RoundLog(parts);
+    this.#service = new ServiceReports(parts);
     this.#failures = new FailureLog(parts.log);
   }
 
   /** SIGTERM: ends in good order. May be called again; only the first counts. */
   shutdown(): void {
+    this.#service.stopping();
     this.requests.shutdown = true;
     this.wake.now();
   }
@@ -132,9 +136,11 @@ export class Agent implements AgentView {
     this.beats.start();
     const me = parts.settings.local().name;
     const watch = parts.dcs.watch((event) => this.wake.onKey(event.key, me));
+    this.#service.start();
     try {
       while (this.#exitCode === null) await this.#turn();
     } finally {
+      this.#service.end();
       watch.close();
       this.beats.stop();
       this.failsafe.stop();
@@ -145,16 +151,8 @@ export class Agent implements AgentView {
 
   async #turn(): Promise<void> {
     const startedAtMs = this.parts.clock.bootMs();
-    if (this.#reloadWanted) {
-      this.#reloadWanted = false;
-      // Unchanged settings may name files that have changed: certificates, what postgresql.conf
-      // includes, host names of the allowlist.
-      if (this.parts.settings.reload() !== 'refused') {
-        this.parts.pg.reloadAsked();
-        this.settingsVersion.changed();
-        this.#reloaded();
-      }
-    }
+    this.#service.turning();
+    if (this.#reloadWanted) this.#takeOverSettings();
     let wakeAtMs: number | null = null;
     try {
       wakeAtMs = await this.#round();
@@ -168,8 +166,22 @@ export class Agent implements AgentView {
     if (this.#exitCode !== null) return;
     const nextAtMs = this.#nextRoundAt(startedAtMs, wakeAtMs);
     this.rounds.ended(this.parts.clock.bootMs(), nextAtMs);
+    this.#service.resting(nextAtMs);
     await this.wake.until(nextAtMs);
     this.#noteStandstill(nextAtMs);
+  }
+
+  #takeOverSettings(): void {
+    this.#reloadWanted = false;
+    const over = this.#service.reloading();
+    // Unchanged settings may name files that have changed: certificates, what postgresql.conf
+    // includes, host names of the allowlist.
+    if (this.parts.settings.reload() !== 'refused') {
+      this.parts.pg.reloadAsked();
+      this.settingsVersion.changed();
+      this.#reloaded();
+    }
+    over();
   }
 
   /**
@@ -256,6 +268,7 @@ export class Agent implements AgentView {
       this.#news.giveBack(news);
       throw error;
     }
+    this.#service.sawPostmaster(observation.pg.postmaster?.pid ?? null);
     this.rounds.observed(observation);
     if (observation.dcs.known) {
       this.authority.note(keyRead(observation.dcs.view, observation.settings.local.name));

@@ -14,6 +14,7 @@ import { createPostgres } from '../adapters/postgres/adapter.ts';
 import { inspectDataDir } from '../adapters/postgres/data-dir.ts';
 import { serverPrograms } from '../adapters/postgres/programs.ts';
 import { removeLeftScratch } from '../adapters/postgres/scratch.ts';
+import { createServiceManager, type ServiceWords, takeServiceWords } from '../adapters/service/notify.ts';
 import { createWatchdog } from '../adapters/watchdog/device.ts';
 import { type RestServer, startRestServer } from '../api/server.ts';
 import { configKeyNames } from '../config/conform.ts';
@@ -64,6 +65,7 @@ export async function agentMain(args: readonly string[], onRound: () => void): P
   }
   refuseRoot();
   const path = args[0] ?? null;
+  const serviceWords = takeServiceWords(process.env);
   // Children get no variable that configures the agent; a reload reads them again.
   const env = { ...process.env };
   const loaded = loadLocal({ path, env });
@@ -75,7 +77,7 @@ export async function agentMain(args: readonly string[], onRound: () => void): P
     publicWords: () => known.flatMap(publicWordsOf),
     keyNames: configKeyNames(),
   });
-  const code = await runAgent(path, { ...loaded }, env, log, onRound, (local) => {
+  const code = await runAgent(path, { ...loaded, env, serviceWords }, log, onRound, (local) => {
     known.push(local);
     known.splice(0, Math.max(0, known.length - KNOWN_SETTINGS));
   });
@@ -97,8 +99,7 @@ function refuseRoot(): void {
 
 async function runAgent(
   path: string | null,
-  loaded: LoadResult,
-  env: NodeJS.ProcessEnv,
+  loaded: Loaded,
   log: AgentLog,
   onRound: () => void,
   onLocal: (local: LocalSettings) => void,
@@ -106,7 +107,7 @@ async function runAgent(
   log.info(`Regent ${REGENT_VERSION}: member ${loaded.local.name} of cluster ${loaded.local.scope}, configured by ${loaded.source}`);
   for (const warning of loaded.warnings) log.warning(formatProblem(warning));
   await warnOfNoBootstrap(loaded.local, log);
-  const parts = await createParts(path, loaded, env, log);
+  const parts = await createParts(path, loaded, log);
   const left = await removeLeftScratch(parts.clock.wallMs());
   if (left > 0) log.info(`directories of temporary files that killed agents had left: ${left} removed`);
   const agent = new Agent(parts);
@@ -186,9 +187,15 @@ function keepCertificates({ clock, peers }: RealParts, rest: RestServer): () => 
   return () => cancel();
 }
 
+/** What the process was given. */
+interface Loaded extends LoadResult {
+  readonly env: NodeJS.ProcessEnv;
+  readonly serviceWords: ServiceWords;
+}
+
 type RealParts = Parts & { readonly peers: HttpPeers; readonly links: SocketLinks };
 
-async function createParts(path: string | null, loaded: LoadResult, env: NodeJS.ProcessEnv, log: AgentLog): Promise<RealParts> {
+async function createParts(path: string | null, { env, serviceWords, ...loaded }: Loaded, log: AgentLog): Promise<RealParts> {
   const { local } = loaded;
   const clock = createSystemClock();
   const settings = createSettingsSource({ path, env, loaded, log });
@@ -222,6 +229,7 @@ async function createParts(path: string | null, loaded: LoadResult, env: NodeJS.
     links: { ...withCarrier(links, dcs), accept: (opening) => links.accept(opening) },
     guard,
     watchdog: createWatchdog({ settings: () => settings.local().watchdog, clock, log }),
+    service: createServiceManager(serviceWords, { log, clock }),
   };
 }
 

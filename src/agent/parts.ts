@@ -9,6 +9,7 @@ import type { Links } from '../ports/links.ts';
 import type { Log } from '../ports/log.ts';
 import type { Peers } from '../ports/peers.ts';
 import type { Postgres } from '../ports/postgres.ts';
+import type { ServiceManager } from '../ports/service-manager.ts';
 import type { SettingsSource } from '../ports/settings.ts';
 
 export interface Parts {
@@ -21,4 +22,5 @@ export interface Parts {
   readonly guard: Guard;
   readonly watchdog: Watchdog;
   readonly settings: SettingsSource;
+  readonly service: ServiceManager;
 }

@@ -61,7 +61,10 @@ describe('runCommand', () => {
 
 test('children do not see the variables that configure the agent', () => {
   expect(
-    cleanEnvironment({ PATH: '/bin', PATRONI_X: '1', REGENT_Y: '2', NOTIFY_SOCKET: '@n', LANG: 'de' }, { LANG: 'C', PATH: undefined }),
+    cleanEnvironment(
+      { PATH: '/bin', PATRONI_X: '1', REGENT_Y: '2', NOTIFY_SOCKET: '@n', WATCHDOG_PID: '1', WATCHDOG_USEC: '1', LANG: 'de' },
+      { LANG: 'C', PATH: undefined },
+    ),
   ).toEqual({
     LANG: 'C',
   });

@@ -45,7 +45,8 @@ export interface RunResult {
 }
 
 const PRIVATE_PREFIXES = ['PATRONI_', 'REGENT_'];
-const PRIVATE_NAMES = new Set(['NOTIFY_SOCKET']);
+/** systemd's, which a child would answer in the agent's name. */
+const PRIVATE_NAMES = new Set(['NOTIFY_SOCKET', 'WATCHDOG_PID', 'WATCHDOG_USEC']);
 const DEFAULT_OUTPUT_BYTES = 1024 * 1024;
 /**
  * A descendant that left the group may keep our end of the pipes open for ever. Its output after

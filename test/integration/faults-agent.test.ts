@@ -3,16 +3,28 @@
  * Replication is asynchronous at first, so that nothing but the lease and the guard keeps the old
  * primary from acknowledging.
  */
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { receiveNotifications } from '../support/notify-receiver.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import { reasonOfLead } from './support/history.ts';
+import { reload } from './support/local-config.ts';
 import { agentRestartsUnnoticed, besiege } from './support/siege.ts';
 
 const TTL_SECONDS = 5;
 
+/** What systemd gives the agent of a member. */
+const notifies = new Map<string, readonly string[]>();
 let cluster: Cluster;
 beforeAll(async () => {
-  cluster = await startCluster({ dynamic: { ttl: TTL_SECONDS, synchronous_mode: null } });
+  cluster = await startCluster({
+    dynamic: { ttl: TTL_SECONDS, synchronous_mode: null },
+    command: (name, regent) => {
+      const variables = notifies.get(name);
+      return variables === undefined ? regent : ['env', ...variables, 'perl', join(dirname(regent[1]!), 'launch.pl'), ...regent];
+    },
+  });
 });
 afterAll(() => cluster?.close());
 
@@ -136,4 +148,30 @@ describe('the leader’s agent is frozen', () => {
     await siege.noOverlap();
     await cluster.verify(...siege.writers);
   });
+});
+
+test('systemd is told: ready, alive, reloading, stopping; and PostgreSQL does not have its socket', async () => {
+  const leader = await cluster.waitHealthy();
+  const replica = cluster.others(leader)[0]!;
+  const socket = `@regent-${cluster.scope}-${process.pid}`;
+  const told = await receiveNotifications(socket);
+  notifies.set(replica.name, [`NOTIFY_SOCKET=${socket}`, 'WATCHDOG_USEC=1000000']);
+  try {
+    await replica.terminate();
+    replica.start();
+    const { pid } = await told.next(/^READY=1$/);
+    expect(pid).toBe(replica.agentPid);
+    await cluster.waitHealthy();
+    expect(readFileSync(`/proc/${replica.postmasterPid}/environ`, 'utf8')).not.toMatch(/NOTIFY_SOCKET|WATCHDOG_USEC|REGENT_/);
+    await told.next(/^WATCHDOG=1$/);
+    reload(replica);
+    await told.next(/^RELOADING=1\nMONOTONIC_USEC=\d+$/);
+    await told.next(/^READY=1$/);
+    await replica.terminate();
+    expect(await told.next(/^STOPPING=1$/)).toMatchObject({ pid });
+    expect(told.rest()).not.toContain('READY=1');
+  } finally {
+    told.close();
+    notifies.clear();
+  }
 });

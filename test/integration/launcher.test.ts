@@ -43,7 +43,7 @@ describe('the launcher', () => {
   beforeEach(() => {
     tree = mkdtempSync(join(tmpdir(), 'regent-launcher-'));
     chmodSync(tree, 0o755);
-    for (const folder of ['src', 'tools', 'node_modules']) mkdirSync(join(tree, folder), { mode: 0o755 });
+    for (const folder of ['src/adapters/service', 'tools', 'node_modules']) mkdirSync(join(tree, folder), { mode: 0o755, recursive: true });
     for (const file of [
       'regent',
       'regentctl',
@@ -53,6 +53,7 @@ describe('the launcher', () => {
       'tools/prepare.mjs',
       'tools/build.mjs',
       'tools/version.mjs',
+      'src/adapters/service/launch.pl',
     ]) {
       copyFileSync(join(ROOT, file), join(tree, file));
     }
@@ -179,6 +180,15 @@ describe('the launcher', () => {
     expect(Number(pid.toString())).toBe(child.pid);
     child.kill('SIGTERM');
     expect((await once(child, 'exit'))[0]).toBe(7);
+  });
+
+  it.runIf(process.getuid?.() === 0)('is process 1 beside the program, and passes signals on to it', async () => {
+    writeFileSync(
+      join(tree, 'src', 'main.ts'),
+      "process.on('SIGTERM', () => process.exit(7));\nsetInterval(() => {}, 1000);\nprocess.stdout.write(String(process.ppid));\nprocess.kill(1, 'SIGTERM');\n",
+    );
+    const { code, stdout } = await run('unshare', ['--pid', '--fork', '--mount-proc', join(tree, 'regent'), 'agent']);
+    expect([code, stdout]).toEqual([7, '1']);
   });
 });
 

@@ -12,6 +12,7 @@ import type { Clock } from '../../src/ports/clock.ts';
 import type { Log } from '../../src/ports/log.ts';
 import type { OperatorPort } from '../../src/ports/operator.ts';
 import type { FailsafeQuestion } from '../../src/ports/peers.ts';
+import { noServiceManager } from '../../src/ports/service-manager.ts';
 import { ensureError } from '../../src/support/errors.ts';
 import type { JsonObject } from '../../src/support/json.ts';
 import type { Callbacks } from './checkers/callbacks.ts';
@@ -180,7 +181,7 @@ export class Machine {
     const pg = this.#postgres(gate, clock);
     const settings = simSettings(this.name, this.#parts.config, this.#options.tags, old);
     const peers = simPeers({ sim, net, name: this.name, gate, clock, find: this.#parts.find });
-    const agent = new Agent({ clock, log, dcs, pg, peers, links, guard, watchdog: noWatchdog, settings });
+    const agent = new Agent({ clock, log, dcs, pg, peers, links, guard, watchdog: noWatchdog, settings, service: noServiceManager });
     this.#process = gate;
     this.#agent = agent;
     this.links = links;
