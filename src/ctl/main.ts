@@ -2,14 +2,13 @@
 import { realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { CommanderError } from 'commander';
 import { ensureError, RegentError } from '../support/errors.ts';
 import type { GlobalOptions } from './config.ts';
 import { Ctx } from './context.ts';
 import { Aborted, CtlError } from './errors.ts';
 import type { CtlIo } from './io.ts';
 import { ctlLog } from './log.ts';
-import { type Invocation, parseCommandLine } from './program.ts';
+import { type Invocation, parseCommandLine, WrongUsage } from './program.ts';
 
 /**
  * argv as process.argv has it. Returns the exit code: 0 done, 1 an error or an abort, 2 a wrong
@@ -18,18 +17,18 @@ import { type Invocation, parseCommandLine } from './program.ts';
  */
 export async function main(argv: readonly string[], io: CtlIo): Promise<number> {
   const program = programName(argv, io.env);
-  const words = argv.slice(2);
-  let command: string | null = null;
-  const failed = (name: string) => {
-    command = name === program ? null : name;
-  };
+  let usage: string | null = null;
   try {
-    const output = { write: (text: string) => void io.stdout.write(text), failed };
-    const { global, invocation } = await parseCommandLine(program, words.length === 0 ? ['--help'] : words, output);
-    return invocation ? await perform(io, program, global, invocation) : 0;
+    const words = argv.slice(2);
+    const parsed = parseCommandLine(program, words);
+    if (parsed.help !== null) {
+      io.stdout.write(parsed.help);
+      return 0;
+    }
+    ({ usage } = parsed.invocation);
+    return await perform(io, program, parsed.global, parsed.invocation);
   } catch (error) {
-    if (error instanceof CommanderError && error.exitCode === 0) return words.length === 0 ? 2 : 0;
-    return report(io, program, command, error);
+    return report(io, usage, error);
   }
 }
 
@@ -65,42 +64,26 @@ function interrupted(ctx: Ctx): { promise: Promise<number>; stop: () => void } {
   return { promise, stop: () => signal.removeEventListener('abort', onAbort) };
 }
 
-function report(io: CtlIo, program: string, command: string | null, error: unknown): number {
+/** `usage`: of the command that ran. */
+function report(io: CtlIo, usage: string | null, error: unknown): number {
   if (error instanceof Aborted) {
     io.stderr.write('Aborted!\n');
     return 1;
   }
-  const wrongUsage = error instanceof CommanderError || (error instanceof CtlError && error.code === 'CTL_USAGE');
   const known = ensureError(error);
-  if (wrongUsage) {
-    const called = command === null ? program : `${program} ${command}`;
-    const usage = command === null ? 'COMMAND [ARGS]...' : '[ARGS]...';
-    io.stderr.write(`Usage: ${called} [OPTIONS] ${usage}\nTry '${called} --help' for help.\n\n`);
-  }
-  const message = error instanceof CommanderError ? usageMessage(error) : known.message;
-  const mend = known instanceof RegentError && known.mend !== null ? `\n${known.mend}` : '';
-  io.stderr.write(`Error: ${message}${mend}\n`);
-  if (!(known instanceof RegentError) && !wrongUsage && io.env['LOGLEVEL'] === 'DEBUG') io.stderr.write(`${known.stack}\n`);
-  return wrongUsage ? 2 : 1;
+  const wrong = wrongUsage(known, usage);
+  if (wrong !== null) io.stderr.write(wrong);
+  const mend = (known instanceof RegentError || known instanceof WrongUsage) && known.mend !== null ? `\n${known.mend}` : '';
+  io.stderr.write(`Error: ${known.message}${mend}\n`);
+  const isKnown = known instanceof RegentError || known instanceof WrongUsage;
+  if (!isKnown && io.env['LOGLEVEL'] === 'DEBUG') io.stderr.write(`${known.stack}\n`);
+  return wrong === null ? 1 : 2;
 }
 
-/** commander's messages in patronictl's words. */
-function usageMessage(error: CommanderError): string {
-  const text = error.message.replace(/^error: /, '');
-  const quoted = /'([^']*)'/.exec(text)?.[1] ?? '';
-  const hint = /\(Did you mean [^)]*\)/.exec(text)?.[0];
-  switch (error.code) {
-    case 'commander.unknownOption':
-      return `No such option: ${quoted}${hint ? ` ${hint}` : ''}`;
-    case 'commander.unknownCommand':
-      return `No such command '${quoted}'.${hint ? ` ${hint}` : ''}`;
-    case 'commander.missingArgument':
-      return `Missing argument '${quoted.toUpperCase()}'.`;
-    case 'commander.optionMissingArgument':
-      return `Option '${quoted.replace(/ <.*/, '')}' requires an argument.`;
-    default:
-      return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
-  }
+/** What stands above the message, if the command line was wrong; else null. */
+function wrongUsage(error: Error, usage: string | null): string | null {
+  if (error instanceof WrongUsage) return error.usage === null ? '' : `${error.usage}\n`;
+  return error instanceof CtlError && error.code === 'CTL_USAGE' ? `${usage}\n` : null;
 }
 
 /** REGENT_PROGRAM: the name of the launcher, because node's exec hides it. */

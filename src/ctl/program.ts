@@ -2,10 +2,22 @@
  * The command line: every command with its arguments and options, and the file that has its code.
  * The code of a command is loaded only when the command runs.
  */
-import { Command, InvalidArgumentError, Option } from 'commander';
 import { FORMATS, ROLES } from './choices.ts';
+import { closeMatches } from './close-matches.ts';
+import {
+  BadValue,
+  type Line,
+  type OptionSpec,
+  readLine,
+  type Syntax,
+  splitLine,
+  valuesOf,
+  type WordSpec,
+  WrongLine,
+} from './command-line.ts';
 import type { GlobalOptions } from './config.ts';
 import type { Ctx } from './context.ts';
+import { helpText, PROGRAM_WORDS, usageLine } from './usage.ts';
 
 /**
  * `words` are the command's arguments in order. A returned number is the exit code; nothing means
@@ -16,9 +28,9 @@ export type Run = (ctx: Ctx, words: readonly string[], options: never) => Promis
 interface CommandSpec {
   readonly name: string;
   readonly summary: string;
-  /** As commander writes arguments: `[cluster]`, `<cluster>`, `[words...]`. */
+  /** `[cluster_name]` may be left out; `...` takes several; `{a|b}` is one of these. */
   readonly words?: readonly string[];
-  readonly options?: readonly (() => Option)[];
+  readonly options?: readonly OptionSpec[];
   readonly load: () => Promise<{ run: Run }>;
 }
 
@@ -26,27 +38,30 @@ export interface Invocation {
   readonly load: () => Promise<{ run: Run }>;
   readonly words: readonly string[];
   readonly options: Readonly<Record<string, unknown>>;
+  /** For a mistake that the command itself finds in its line. */
+  readonly usage: string;
 }
 
-const option = (flags: string, about: string) => () => new Option(flags, about);
-const choice = (flags: string, about: string, choices: readonly string[], fallback?: string) => () => {
-  const made = new Option(flags, about).choices(choices);
-  return fallback === undefined ? made : made.default(fallback);
-};
-const repeated = (flags: string, about: string) => () =>
-  new Option(flags, about).argParser((value: string, before: string[] | undefined) => [...(before ?? []), value]);
+/** `flags`: the names as a message lists them, and what follows them: `--format, -f <format>`. */
+function option(flags: string, about: string, more: Partial<OptionSpec> = {}): OptionSpec {
+  const [names = '', value] = flags.split(' <');
+  return { names: names.split(','), value: value === undefined ? null : `<${value}`, about, ...more };
+}
+const choice = (flags: string, about: string, choices: readonly string[], fallback?: string) =>
+  option(flags, about, fallback === undefined ? { choices } : { choices, fallback });
+const repeated = (flags: string, about: string) => option(flags, about, { repeated: true });
 
 const CLUSTER = ['[cluster_name]'];
 const MEMBERS = ['[cluster_name]', '[member_names...]'];
 const force = option('--force', 'Do not ask for confirmation at any point');
-const format = choice('-f, --format <format>', 'Output format', FORMATS, 'pretty');
+const format = choice('--format,-f <format>', 'Output format', FORMATS, 'pretty');
 const watch = [
-  () => new Option('-w, --watch <seconds>', 'Update the screen every <seconds> seconds').argParser(seconds),
+  option('-w,--watch <seconds>', 'Update the screen every <seconds> seconds', { convert: seconds }),
   option('-W', 'Update the screen every 2 seconds'),
 ];
 const lsn = option('--lsn', 'Show positions and both lags instead of one lag in MB');
 const wait = (what: string) => option('--wait', what);
-const role = (about: string, fallback?: string) => choice('-r, --role <role>', about, ROLES, fallback);
+const role = (about: string, fallback?: string) => choice('--role,-r <role>', about, ROLES, fallback);
 const candidate = option('--candidate <name>', 'The name of the candidate');
 
 const COMMANDS: readonly CommandSpec[] = [
@@ -55,8 +70,8 @@ const COMMANDS: readonly CommandSpec[] = [
     summary: 'List the members of a cluster',
     words: ['[cluster_names...]'],
     options: [
-      option('-e, --extended', 'Show all columns, including empty ones'),
-      option('-t, --timestamp', 'Print the time first'),
+      option('-e,--extended', 'Show all columns, including empty ones'),
+      option('-t,--timestamp', 'Print the time first'),
       lsn,
       format,
       ...watch,
@@ -75,14 +90,14 @@ const COMMANDS: readonly CommandSpec[] = [
     summary: 'Check members, etcd, replication lag and HAProxy; exit code 0 ok, 1 warning, 2 critical',
     words: CLUSTER,
     options: [
-      choice('-f, --format <format>', 'Output format', ['pretty', 'json'], 'pretty'),
+      choice('--format,-f <format>', 'Output format', ['pretty', 'json'], 'pretty'),
       option(
         '--haproxy-url <url>',
         'Statistics of HAProxy (REGENT_HAPROXY_URL, ctl.haproxy_url; default: http://127.0.0.1:7000/stats;csv)',
       ),
       option('--no-haproxy', 'Leave HAProxy out'),
-      () => new Option('--max-lag-bytes <bytes>', 'Warn above this lag (default: maximum_lag_on_failover)').argParser(wholeNumber),
-      () => new Option('--max-lag-seconds <seconds>', 'Warn above this lag').argParser(seconds).default(30),
+      option('--max-lag-bytes <bytes>', 'Warn above this lag (default: maximum_lag_on_failover)', { convert: wholeNumber }),
+      option('--max-lag-seconds <seconds>', 'Warn above this lag', { convert: seconds, fallback: 30 }),
       ...watch,
     ],
     load: () => import('./commands/health.ts'),
@@ -91,7 +106,7 @@ const COMMANDS: readonly CommandSpec[] = [
     name: 'advise',
     summary: 'Say how long each fault would last, what it could lose, what settings cost, and what would improve that',
     words: CLUSTER,
-    options: [choice('-f, --format <format>', 'Output format', ['pretty', 'json', 'yaml', 'yml'], 'pretty')],
+    options: [choice('--format,-f <format>', 'Output format', ['pretty', 'json', 'yaml', 'yml'], 'pretty')],
     load: () => import('./commands/advise.ts'),
   },
   {
@@ -106,9 +121,7 @@ const COMMANDS: readonly CommandSpec[] = [
     summary: 'Switch over to a replica',
     words: CLUSTER,
     options: [
-      option('--leader <name>', 'The name of the current leader'),
-      option('--primary <name>', 'The same as --leader'),
-      option('--master <name>', 'The same as --leader'),
+      option('--leader,--primary,--master <name>', 'The name of the current leader'),
       candidate,
       option('--scheduled <time>', 'When, in an unambiguous format (e.g. ISO 8601)'),
       force,
@@ -181,9 +194,9 @@ const COMMANDS: readonly CommandSpec[] = [
     summary: 'Edit the dynamic configuration',
     words: CLUSTER,
     options: [
-      option('-q, --quiet', 'Do not show the changes'),
-      repeated('-s, --set <key=value>', 'Set a specific configuration value; may be given several times'),
-      repeated('-p, --pg <name=value>', 'Set a specific PostgreSQL parameter; may be given several times'),
+      option('-q,--quiet', 'Do not show the changes'),
+      repeated('-s,--set <key=value>', 'Set a specific configuration value; may be given several times'),
+      repeated('-p,--pg <name=value>', 'Set a specific PostgreSQL parameter; may be given several times'),
       option('--apply <file>', 'Apply changes from a YAML file, - for standard input'),
       option('--replace <file>', 'Replace everything by a YAML file, - for standard input'),
       force,
@@ -195,15 +208,15 @@ const COMMANDS: readonly CommandSpec[] = [
     summary: 'Query the PostgreSQL of a member',
     words: CLUSTER,
     options: [
-      option('-c, --command <sql>', 'The SQL to execute'),
-      option('-f, --file <path>', 'Execute the SQL of this file, - for standard input'),
+      option('-c,--command <sql>', 'The SQL to execute'),
+      option('-f,--file <path>', 'Execute the SQL of this file, - for standard input'),
       choice('--format <format>', 'Output format', FORMATS, 'tsv'),
-      () => new Option('--delimiter <text>', 'Column delimiter').default('\t', 'tab'),
+      option('--delimiter <text>', 'Column delimiter', { fallback: '\t', shownFallback: 'tab' }),
       option('--password', 'Ask for the password'),
-      option('-U, --username <name>', 'Database user name'),
-      option('-d, --dbname <name>', 'Database name'),
+      option('-U,--username <name>', 'Database user name'),
+      option('-d,--dbname <name>', 'Database name'),
       role('Query any member with this role (default: leader)'),
-      option('-m, --member <name>', 'Query this member'),
+      option('-m,--member <name>', 'Query this member'),
       ...watch,
     ],
     load: () => import('./commands/query.ts'),
@@ -212,7 +225,7 @@ const COMMANDS: readonly CommandSpec[] = [
     name: 'dsn',
     summary: 'Print where to connect, by default to the leader',
     words: CLUSTER,
-    options: [role('Any member with this role'), option('-m, --member <name>', 'This member')],
+    options: [role('Any member with this role'), option('-m,--member <name>', 'This member')],
     load: () => import('./commands/dsn.ts'),
   },
   {
@@ -224,15 +237,15 @@ const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'forget',
-    summary: 'Forget a member that will not come back: [CLUSTER_NAME] MEMBER; every node drops its slot',
-    words: ['<words...>'],
+    summary: 'Forget a member that will not come back; every node drops its slot',
+    words: ['[cluster_name]', '<member_name>'],
     options: [force],
     load: () => import('./commands/forget.ts'),
   },
   {
     name: 'flush',
-    summary: 'Discard scheduled events: [CLUSTER_NAME] [MEMBER_NAMES]... {restart|switchover}',
-    words: ['<words...>'],
+    summary: 'Discard scheduled events',
+    words: ['[cluster_name]', '[member_names...]', '{restart|switchover}'],
     options: [role('Flush only members with this role', 'any'), force],
     load: () => import('./commands/flush.ts'),
   },
@@ -244,69 +257,90 @@ const COMMANDS: readonly CommandSpec[] = [
   },
 ];
 
-export interface Parsed {
-  readonly global: GlobalOptions;
-  readonly invocation: Invocation | null;
-}
+const GLOBAL: readonly OptionSpec[] = [
+  option('-c,--config-file <path>', 'Configuration file (PATRONICTL_CONFIG_FILE; default: ~/.config/patroni/patronictl.yaml)'),
+  option('-d,--dcs-url,--dcs <url>', 'Address of etcd, overrides the configuration file: etcd3://host:2379 (DCS_URL)'),
+  option('-k,--insecure', 'Allow connections to REST APIs without verifying certificates'),
+];
+const ABOUT = 'Command-line interface for interacting with Regent and Patroni clusters.';
+const PROGRAM: Syntax = { words: PROGRAM_WORDS, options: GLOBAL };
 
-export interface ParserOutput {
-  write(text: string): void;
-  /** Called with the command that was being parsed when the error was found. */
-  failed(command: string): void;
-}
+export type Parsed = { readonly help: string } | { readonly help: null; readonly global: GlobalOptions; readonly invocation: Invocation };
 
-/** Throws commander's CommanderError for help and for a wrong command line. */
-export async function parseCommandLine(name: string, words: readonly string[], output: ParserOutput): Promise<Parsed> {
-  let invocation: Invocation | null = null;
-  const program = configured(new Command(name), output)
-    .usage('[OPTIONS] COMMAND [ARGS]...')
-    .description('Command-line interface for interacting with Regent and Patroni clusters.')
-    .option('-c, --config-file <path>', 'Configuration file (PATRONICTL_CONFIG_FILE; default: ~/.config/patroni/patronictl.yaml)')
-    .option('-d, --dcs-url <url>', 'Address of etcd, overrides the configuration file: etcd3://host:2379 (DCS_URL)')
-    .option('--dcs <url>', 'The same as --dcs-url')
-    .option('-k, --insecure', 'Allow connections to REST APIs without verifying certificates')
-    .enablePositionalOptions();
-  for (const spec of COMMANDS) {
-    const command = configured(program.command(spec.name), output).description(spec.summary);
-    for (const word of spec.words ?? []) command.argument(word);
-    for (const make of spec.options ?? []) command.addOption(make());
-    command.hook('preAction', () => output.failed(spec.name));
-    command.action((...args: unknown[]) => {
-      const given = args.slice(0, spec.words?.length ?? 0).flat();
-      invocation = { load: spec.load, words: given.filter((word): word is string => typeof word === 'string'), options: command.opts() };
-    });
+/** A command line that cannot be read. `usage`: what to show above the message; null: nothing. */
+export class WrongUsage extends Error {
+  readonly usage: string | null;
+  readonly mend: string | null;
+
+  constructor(cause: WrongLine, usage: string) {
+    super(cause.message);
+    this.usage = cause.hasUsage ? usage : null;
+    this.mend = cause.mend;
   }
-  await program.parseAsync([...words], { from: 'user' });
-  const { configFile, dcsUrl, dcs, insecure } = program.opts<{ configFile?: string; dcsUrl?: string; dcs?: string; insecure?: boolean }>();
-  const url = dcsUrl ?? dcs;
-  const global = {
-    ...(configFile === undefined ? {} : { configFile }),
-    ...(url === undefined ? {} : { dcs: url }),
-    ...(insecure === undefined ? {} : { insecure }),
-  };
-  return { global, invocation };
 }
 
-function configured(command: Command, output: ParserOutput): Command {
-  return command
-    .exitOverride((error) => {
-      output.failed(command.name());
-      throw error;
-    })
-    .configureOutput({ writeOut: (text) => output.write(text), writeErr: () => undefined })
-    .helpOption('--help', 'Show this message and exit.')
-    .helpCommand(false)
-    .allowExcessArguments(false);
+/** Throws WrongUsage. `name`: as the program was called. */
+export function parseCommandLine(name: string, argv: readonly string[]): Parsed {
+  const usage = usageOf(name, PROGRAM);
+  const { given, words, rest, wantsHelp } = told(usage, () => splitLine(argv, GLOBAL, true));
+  const commands = COMMANDS.map((spec) => [spec.name, spec.summary] as const).sort(([a], [b]) => (a < b ? -1 : 1));
+  if (wantsHelp || argv.length === 0) return { help: helpText(name, PROGRAM, ABOUT, commands) };
+  const global = told(usage, () => valuesOf(given, GLOBAL));
+  const spec = told(usage, () => commandOf(words[0]));
+  const called = `${name} ${spec.name}`;
+  const syntax: Syntax = { words: (spec.words ?? []).map(wordOf), options: spec.options ?? [] };
+  const line: Line = told(usageOf(called, syntax), () => readLine(rest, syntax));
+  if (line.wantsHelp) return { help: helpText(called, syntax, spec.summary) };
+  const invocation = { load: spec.load, words: line.words, options: line.options, usage: usageOf(called, syntax) };
+  return { help: null, global: globalOf(global), invocation };
+}
+
+function usageOf(called: string, syntax: Syntax): string {
+  return `${usageLine(called, syntax)}\nTry '${called} --help' for help.\n`;
+}
+
+function told<T>(usage: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw error instanceof WrongLine ? new WrongUsage(error, usage) : error;
+  }
+}
+
+function commandOf(name: string | undefined): CommandSpec {
+  if (name === undefined) throw new WrongLine('Missing command.');
+  const spec = COMMANDS.find((one) => one.name === name);
+  if (spec !== undefined) return spec;
+  const [near] = closeMatches(
+    name,
+    COMMANDS.map((one) => one.name),
+  );
+  throw new WrongLine(`No such command '${name}'.`, { mend: near === undefined ? null : `Did you mean ${near}?` });
+}
+
+function wordOf(text: string): WordSpec {
+  const name = text.replace(/[[\]<>]|\.\.\./g, '').toUpperCase();
+  const choices = /^\{(.*)\}$/.exec(text)?.[1]?.split('|');
+  if (choices) return { name: text, required: true, many: false, choices };
+  return { name, required: text.startsWith('<'), many: text.includes('...') };
+}
+
+function globalOf({ configFile, dcsUrl, insecure }: Record<string, unknown>): GlobalOptions {
+  return {
+    ...(typeof configFile === 'string' ? { configFile } : {}),
+    ...(typeof dcsUrl === 'string' ? { dcs: dcsUrl } : {}),
+    ...(insecure === true ? { insecure } : {}),
+  };
 }
 
 function seconds(text: string): number {
   const value = Number(text);
-  if (!Number.isFinite(value) || value < 0 || text.trim() === '') throw new InvalidArgumentError('not a number of seconds');
+  if (!Number.isFinite(value) || value < 0 || text.trim() === '') throw new BadValue(`'${text}' is not a valid float.`);
   return value;
 }
 
 function wholeNumber(text: string): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 0 || text.trim() === '') throw new InvalidArgumentError('not a whole number');
+  if (!Number.isSafeInteger(value) || value < 0 || text.trim() === '') throw new BadValue(`'${text}' is not a valid integer.`);
   return value;
 }

@@ -1,18 +1,13 @@
 import type { Member } from '../../core/cluster.ts';
 import type { RoleChoice } from '../choices.ts';
 import { type Ctx, DCS_TIMEOUT_MS, leaderFirst, noAnswer } from '../context.ts';
-import { CtlError, usage } from '../errors.ts';
+import { CtlError } from '../errors.ts';
 import { memberRequests, succeeded } from '../member-requests.ts';
 import { selectMembers, type Target, targetOf } from '../members.ts';
 import { localTime } from '../time.ts';
 
-const EVENTS = ['restart', 'switchover'];
-
 export async function run(ctx: Ctx, words: readonly string[], options: { role: RoleChoice; force?: boolean }): Promise<number> {
   const event = words.at(-1);
-  if (event === undefined || !EVENTS.includes(event)) {
-    throw usage(`Invalid value for '{restart|switchover}': '${event ?? ''}' is not one of 'restart', 'switchover'.`);
-  }
   const target = await targetOf(ctx, words.slice(0, -1));
   return event === 'restart' ? flushRestart(ctx, target, options) : flushSwitchover(ctx, target);
 }

@@ -138,7 +138,7 @@ describe('refused with the reason and what it needs, also with --force', () => {
   });
 
   test('two names', async () => {
-    expect((await ctl(['forget', 'demo', 'patroni2', 'patroni3'], { etcd })).err).toContain('Write one member');
+    expect((await ctl(['forget', 'demo', 'patroni2', 'patroni3'], { etcd })).err).toContain('Got unexpected extra argument (patroni3)');
   });
 });
 

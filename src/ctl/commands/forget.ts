@@ -20,11 +20,10 @@ const LOOK_MS = 500;
 const GRACE_MS = 5000;
 
 export async function run(ctx: Ctx, words: readonly string[], options: { readonly force?: boolean }): Promise<number> {
-  if (words.length === 0) throw usage("Missing argument 'MEMBER'.");
   const target = await targetOf(ctx, words.length === 1 ? [await ctx.cluster(undefined), ...words] : words);
   const { cluster, view } = target;
-  const [name, ...others] = target.names;
-  if (name === undefined || others.length > 0) throw usage('Write one member: forget [CLUSTER] MEMBER');
+  const [name] = target.names;
+  if (name === undefined) throw usage("Missing argument 'MEMBER_NAME'.");
   const slot = slotNameOf(name);
   if (!isKnown(view, name, slot)) throw noSuchMember(view, cluster, name);
   await refuseAlive(ctx, view, name);

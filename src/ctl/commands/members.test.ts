@@ -205,8 +205,13 @@ test('flush switchover: the leader, then the others, then etcd itself', async ()
 
 test('flush needs a subject', async () => {
   const { code, err } = await ctl(['flush', 'demo'], { etcd });
-  expect(code).toBe(2);
-  expect(err).toContain("'demo' is not one of 'restart', 'switchover'");
+  expect([code, err.slice(err.indexOf('Error'))]).toEqual([
+    2,
+    "Error: Missing argument '{restart|switchover}'. Choose from:\n\trestart,\n\tswitchover\n",
+  ]);
+  expect(err).toMatch(/^Usage: .* \[MEMBER_NAMES\]\.\.\.\n {23}\{restart\|switchover\}\n/);
+  const { err: other } = await ctl(['flush', 'demo', 'patroni2'], { etcd });
+  expect(other).toContain("Invalid value for '{restart|switchover}': 'patroni2' is not one of 'restart', 'switchover'.\n");
 });
 
 test('pause and resume', async () => {
