@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type MixedCluster, type Program, patroniVersion, startMixed, type Tool } from './support/patroni.ts';
+import { type MixedCluster, patroniVersion, startMixed, type Tool } from './support/patroni.ts';
 
 const version = patroniVersion();
 
@@ -20,19 +20,7 @@ describe.skipIf(version === null)(`in place of Patroni ${version ?? '(not instal
   const postmasters = () => mixed.cluster.nodes.map((node) => node.postmasterPid);
   const read = (name: string, path: string) => readFileSync(join(mixed.node(name).dataDir, path), 'utf8');
 
-  /** Output of a command that must succeed. */
-  async function run(tool: Tool, args: readonly string[], answers = ''): Promise<string> {
-    const { code, stdout, stderr } = await mixed[tool](args, answers);
-    expect(code, `${tool} ${args.join(' ')}: ${stdout}${stderr}`).toBe(0);
-    return stdout;
-  }
-
-  const works = (name: string, leader: string) =>
-    mixed.cluster.eventually(`${name} is taken over`, 15_000, async () => {
-      const [status, primary] = await Promise.all([mixed.node(name).rest('/patroni'), mixed.node(name).rest('/primary')]);
-      const fits = status?.body?.['state'] === 'running' && primary?.status === (name === leader ? 200 : 503);
-      return fits ? { value: true } : { missing: `${primary?.status} ${JSON.stringify(status?.body)}` };
-    });
+  const run = (tool: Tool, args: readonly string[], answers = '') => mixed.mustRun(tool, args, answers);
 
   /** Where an agent finds the cluster's settings while etcd is away. */
   const dynamicIsKept = (name: string) =>
@@ -40,24 +28,10 @@ describe.skipIf(version === null)(`in place of Patroni ${version ?? '(not instal
       return isDeepStrictEqual(JSON.parse(read(name, 'patroni.dynamic.json')), JSON.parse((await mixed.cluster.key('config')) ?? ''));
     });
 
-  /** The documented way: pause, end the agent, start the other on the same file. */
-  async function handOver(names: readonly string[], to: Program, tool: Tool): Promise<void> {
-    const leader = await mixed.waitHealthy();
-    await run(tool, ['pause', '--wait', 'itest']);
-    for (const name of names) {
-      await mixed.leave(name);
-      expect(mixed.node(name).guardPid).toBe(null);
-      mixed.start(name, to);
-      await works(name, leader);
-    }
-    await run(tool, ['resume', '--wait', 'itest']);
-    expect(await mixed.waitHealthy()).toBe(leader);
-  }
-
   test('Patroni joins a cluster that Regent began, and hands its node to Regent without a restart', async () => {
     const before = postmasters();
     const base = read('node2', 'postgresql.base.conf');
-    await handOver(['node2'], 'regent', 'patronictl');
+    await mixed.handOver(['node2'], 'regent', 'patronictl');
     expect(postmasters()).toEqual(before);
     expect(read('node2', 'postgresql.base.conf')).toBe(base);
     await dynamicIsKept('node2');
@@ -70,7 +44,7 @@ describe.skipIf(version === null)(`in place of Patroni ${version ?? '(not instal
 
   test('Regent hands both nodes to Patroni without a restart, the leader’s too', async () => {
     const before = postmasters();
-    await handOver(['node2', 'node1'], 'patroni', 'regentctl');
+    await mixed.handOver(['node2', 'node1'], 'patroni', 'regentctl');
     expect(postmasters()).toEqual(before);
     await dynamicIsKept('node1');
   });
@@ -89,7 +63,7 @@ describe.skipIf(version === null)(`in place of Patroni ${version ?? '(not instal
     for (const { name } of mixed.cluster.others(leader).concat(mixed.node(leader))) {
       await mixed.node(name).killAgent();
       mixed.start(name, 'regent');
-      await works(name, leader);
+      await mixed.isTakenOver(name, leader);
     }
     expect(await mixed.waitHealthy()).toBe(leader);
     await writer.next(5000);
@@ -103,7 +77,7 @@ describe.skipIf(version === null)(`in place of Patroni ${version ?? '(not instal
     const before = postmasters();
     await replica!.killAgent();
     mixed.start(replica!.name, 'patroni');
-    await works(replica!.name, leader);
+    await mixed.isTakenOver(replica!.name, leader);
     expect(await mixed.waitHealthy()).toBe(leader);
     expect(postmasters()).toEqual(before);
   });

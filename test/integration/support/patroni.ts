@@ -7,6 +7,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { JsonObject } from '../../../src/support/json.ts';
+import type { PatroniPrograms } from '../../../tools/suite/releases/find.ts';
 import { type Cluster, startCluster } from './cluster.ts';
 import type { ClusterNode } from './cluster-node.ts';
 import { startEtcd } from './etcd.ts';
@@ -44,7 +45,11 @@ interface ServerRow extends Record<string, unknown> {
 const SERVER_QUERY = `select pg_is_in_recovery() as standby, (select status from pg_stat_wal_receiver) as receiver,
   (select received_tli from pg_stat_wal_receiver) as timeline`;
 
+const INSTALLED: PatroniPrograms = { patroni: [PATRONI], patronictl: [PATRONICTL] };
+
 export interface MixedOptions {
+  /** Default: the one that is installed on this machine. */
+  readonly release?: PatroniPrograms;
   /** Who runs on node1, node2 and so on. */
   readonly programs: readonly Program[];
   /** How many of them are started at once; default all. */
@@ -69,6 +74,7 @@ const DYNAMIC: JsonObject = {
 };
 
 export async function startMixed(options: MixedOptions): Promise<MixedCluster> {
+  const { release = INSTALLED } = options;
   const programs = new Map(options.programs.map((program, i) => [`node${i + 1}`, program]));
   const etcd = await startEtcd({ members: 1 });
   try {
@@ -77,9 +83,9 @@ export async function startMixed(options: MixedOptions): Promise<MixedCluster> {
       etcd,
       start: false,
       dynamic: { ...DYNAMIC, ...options.dynamic },
-      command: (name, regent, file) => (programs.get(name) === 'patroni' ? [PATRONI, file] : regent),
+      command: (name, regent, file) => (programs.get(name) === 'patroni' ? [...release.patroni, file] : regent),
     });
-    const mixed = new MixedCluster(cluster, programs);
+    const mixed = new MixedCluster(cluster, programs, release);
     await mixed.begin(options.started ?? programs.size);
     return mixed;
   } catch (error) {
@@ -91,9 +97,11 @@ export async function startMixed(options: MixedOptions): Promise<MixedCluster> {
 export class MixedCluster {
   readonly cluster: Cluster;
   readonly #programs: Map<string, Program>;
+  readonly #release: PatroniPrograms;
   #up: ClusterNode[] = [];
 
-  constructor(cluster: Cluster, programs: Map<string, Program>) {
+  constructor(cluster: Cluster, programs: Map<string, Program>, release: PatroniPrograms) {
+    this.#release = release;
     this.cluster = cluster;
     this.#programs = programs;
   }
@@ -149,6 +157,41 @@ export class MixedCluster {
   }
 
   /**
+   * The documented way to give nodes to the other program: pause, and for each node end the agent,
+   * start the other on the same file. PostgreSQL is not restarted, and the leader stays.
+   */
+  async handOver(names: readonly string[], to: Program, tool: Tool): Promise<void> {
+    const { scope } = this.cluster;
+    const leader = await this.waitHealthy();
+    await this.mustRun(tool, ['pause', '--wait', scope]);
+    for (const name of names) {
+      await this.leave(name);
+      const { guardPid } = this.node(name);
+      if (guardPid !== null) throw new Error(`the guard of ${name} is still there: ${guardPid}`);
+      this.start(name, to);
+      await this.isTakenOver(name, leader);
+    }
+    await this.mustRun(tool, ['resume', '--wait', scope]);
+    await this.waitHealthy(leader);
+  }
+
+  /** The agent of the node answers, and for its PostgreSQL. */
+  isTakenOver(name: string, leader: string): Promise<boolean> {
+    return this.cluster.eventually(`${name} is taken over`, 15_000, async () => {
+      const [status, primary] = await Promise.all([this.node(name).rest('/patroni'), this.node(name).rest('/primary')]);
+      const fits = status?.body?.['state'] === 'running' && primary?.status === (name === leader ? 200 : 503);
+      return fits ? { value: true } : { missing: `${primary?.status} ${JSON.stringify(status?.body)}` };
+    });
+  }
+
+  /** Output of a command that has to succeed. */
+  async mustRun(tool: Tool, args: readonly string[], answers = ''): Promise<string> {
+    const { code, stdout, stderr } = await this[tool](args, answers);
+    if (code !== 0) throw new Error(`${tool} ${args.join(' ')} ended with ${code}: ${stdout}${stderr}`);
+    return stdout;
+  }
+
+  /**
    * All nodes that are up: one of them leads in everybody's opinion, the others stream from it on
    * its timeline. Resolves to the leader's name.
    */
@@ -201,7 +244,7 @@ export class MixedCluster {
 
   /** Never rejects for an exit code. `answers` is what it reads at its prompts. */
   patronictl(args: readonly string[], answers = ''): Promise<Output> {
-    return this.#run([PATRONICTL], args, answers);
+    return this.#run(this.#release.patronictl, args, answers);
   }
 
   regentctl(args: readonly string[], answers = ''): Promise<Output> {
@@ -240,5 +283,5 @@ export class MixedCluster {
 /** A replica that streams is called `running` by older versions and `streaming` by newer ones. */
 function isFine(member: { readonly name: string; readonly role: string; readonly state: string }, leader: string): boolean {
   if (member.name === leader) return member.role === 'leader' && member.state === 'running';
-  return ['replica', 'sync_standby'].includes(member.role) && ['running', 'streaming'].includes(member.state);
+  return ['replica', 'sync_standby', 'quorum_standby'].includes(member.role) && ['running', 'streaming'].includes(member.state);
 }

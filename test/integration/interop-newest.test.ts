@@ -1,0 +1,142 @@
+/**
+ * The newest Patroni that Debian packages, and Regent: a whole cluster goes from one to the other
+ * node by node under a writing client, works with both in it, and goes back.
+ */
+import { afterAll, beforeAll, expect, type TestContext, test } from 'vitest';
+import { patroniOf } from '../../tools/suite/releases/find.ts';
+import { type MixedCluster, type Program, startMixed } from './support/patroni.ts';
+
+const newest = patroniOf('newest');
+const NAMES = ['node1', 'node2', 'node3'] as const;
+let mixed: MixedCluster;
+
+beforeAll(async () => {
+  if ('missing' in newest) return;
+  // What Patroni 4 takes as it is written: a ttl of 20 s, a retry_timeout of 3 s.
+  const dynamic = { ttl: 20, loop_wait: 1, retry_timeout: 3, failsafe_mode: true, synchronous_mode: 'quorum' };
+  mixed = await startMixed({ programs: ['patroni', 'patroni', 'patroni'], release: newest, dynamic });
+});
+afterAll(() => mixed?.close());
+
+/** A test that is left out says why. */
+function needsPatroni(context: TestContext): void {
+  if ('missing' in newest) context.skip(newest.missing);
+}
+
+const postmasters = () => mixed.cluster.nodes.map((node) => node.postmasterPid);
+
+/** The replicas first, the leader last, each in a pause of its own, as docs/patroni.md says. */
+async function migrate(to: Program): Promise<void> {
+  const leader = await mixed.waitHealthy();
+  const before = postmasters();
+  const writer = mixed.cluster.writer();
+  await writer.next(5000);
+  const begunAtMs = performance.now();
+  const tools = ['patronictl', 'regentctl'] as const;
+  const names = [...NAMES.filter((one) => one !== leader), leader].filter((name) => mixed.programOf(name) !== to);
+  for (const [i, name] of names.entries()) await mixed.handOver([name], to, tools[i % 2]!);
+  await writer.next(5000);
+  expect(await mixed.cluster.leader()).toBe(leader);
+  expect(postmasters()).toEqual(before);
+  const gapMs = Math.round(writer.longestGapMs(begunAtMs));
+  await mixed.cluster.verify(writer);
+  console.log(`${names.length} nodes to ${to}: ${Math.round(performance.now() - begunAtMs)} ms, at most ${gapMs} ms between two writes`);
+}
+
+async function switchover(tool: 'patronictl' | 'regentctl', candidate: string): Promise<void> {
+  const leader = await mixed.waitHealthy();
+  const writer = mixed.cluster.writer();
+  await writer.next(5000);
+  const printed = await mixed.mustRun(tool, ['switchover', 'itest', '--leader', leader, '--candidate', candidate, '--force']);
+  expect(printed).toContain(`Successfully switched over to "${candidate}"`);
+  await writer.ack(`on ${candidate}`, 10_000, (ack) => ack.node === candidate);
+  await mixed.waitHealthy(candidate);
+  await mixed.cluster.verify(writer);
+}
+
+/** Every member but the leader has a vote in `/sync`. */
+const votersAre = (leader: string) =>
+  mixed.cluster.eventually(`/sync names all but ${leader}`, 20_000, async () => {
+    const sync = await mixed.sync();
+    const wanted = NAMES.filter((name) => name !== leader).join();
+    return sync?.leader === leader && sync.sync_standby === wanted && sync.quorum === 1
+      ? { value: true }
+      : { missing: JSON.stringify(sync) };
+  });
+
+/** Kills the leader's node. Whoever may lead then has all that was acknowledged. */
+async function failOver(): Promise<void> {
+  const leader = await mixed.waitHealthy();
+  await votersAre(leader);
+  const writer = mixed.cluster.writer();
+  await writer.next(5000);
+  await mixed.killAll(leader);
+  const successor = await mixed.cluster.waitForLeader({ not: leader, timeoutMs: 40_000 });
+  await writer.ack('on the successor', 10_000, (ack) => ack.node === successor);
+  mixed.start(leader);
+  await mixed.waitHealthy(successor);
+  await mixed.cluster.verify(writer);
+}
+
+test('one node of Regent in a cluster of Patroni: switchover to it and back, by either tool', async (context) => {
+  needsPatroni(context);
+  expect(await mixed.waitHealthy()).toBe('node1');
+  await votersAre('node1');
+  await mixed.handOver(['node3'], 'regent', 'patronictl');
+  await switchover('regentctl', 'node3');
+  await votersAre('node3');
+  await switchover('patronictl', 'node1');
+});
+
+test('the node of a Patroni leader is killed in quorum mode: nothing that was acknowledged is lost', async (context) => {
+  needsPatroni(context);
+  await failOver();
+});
+
+test('the rest goes to Regent, one node after another, under a writing client', async (context) => {
+  needsPatroni(context);
+  await migrate('regent');
+});
+
+test('one node of Patroni in a cluster of Regent: killed leader, switchover both ways', async (context) => {
+  needsPatroni(context);
+  await mixed.handOver(['node2'], 'patroni', 'regentctl');
+  if ((await mixed.waitHealthy()) === 'node2') await switchover('patronictl', 'node3');
+  await failOver();
+  if ((await mixed.waitHealthy()) !== 'node2') await switchover('regentctl', 'node2');
+  await switchover('patronictl', 'node1');
+});
+
+test('reinit of a node of either, from a leader of the other', async (context) => {
+  needsPatroni(context);
+  const leader = await mixed.waitHealthy();
+  for (const [tool, name] of [
+    ['patronictl', 'node3'],
+    ['regentctl', 'node2'],
+  ] as const) {
+    const before = mixed.node(name).postmasterPid;
+    await mixed.mustRun(tool, ['reinit', 'itest', name, '--force', '--wait']);
+    await mixed.waitHealthy(leader);
+    expect(mixed.node(name).postmasterPid).not.toBe(before);
+  }
+});
+
+test('all of etcd is stopped for longer than a lease, and the leader goes on by the word of both', async (context) => {
+  needsPatroni(context);
+  const leader = await mixed.waitHealthy();
+  await votersAre(leader);
+  const { etcd } = mixed.cluster;
+  const writer = mixed.cluster.writer({ patienceMs: 5000 });
+  await writer.next(5000);
+  await Promise.all(etcd.members.map((member) => member.kill()));
+  const stoppedAtMs = performance.now();
+  await writer.ack('past the lease', 60_000, ({ atMs }) => atMs > stoppedAtMs + 26_000);
+  await Promise.all(etcd.members.map((member) => member.restart()));
+  expect(await mixed.waitHealthy()).toBe(leader);
+  await mixed.cluster.verify(writer);
+});
+
+test('and back to Patroni, one node after another, under a writing client', async (context) => {
+  needsPatroni(context);
+  await migrate('patroni');
+});
