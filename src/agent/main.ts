@@ -5,7 +5,7 @@ import process from 'node:process';
 import { createSystemClock } from '../adapters/clock/system.ts';
 import { cachingLookup } from '../adapters/dns/lookup.ts';
 import { identityFile } from '../adapters/etcd/identity-file.ts';
-import { createEtcdDcs } from '../adapters/etcd/store.ts';
+import { createEtcdDcs, type EtcdDcs } from '../adapters/etcd/store.ts';
 import { createGuard } from '../adapters/guard/guard.ts';
 import { type AgentLog, createLog } from '../adapters/log/log.ts';
 import { createPeers, type HttpPeers } from '../adapters/peers/http-peers.ts';
@@ -47,7 +47,7 @@ regent check-config FILE checks one without starting anything.
 const LINGER_MS = 1000;
 /**
  * A person who renews certificates need not tell the agent: it finds changed files within this
- * time. Etcd's certificates are found in the same way.
+ * time.
  */
 const RENEW_CERTIFICATES_MS = 300_000;
 /** Passwords of so many readings of the configuration are kept out of the log. */
@@ -154,7 +154,7 @@ async function warnOfNoBootstrap({ postgresql, bootstrapRefusal }: LocalSettings
 }
 
 async function serveRest(parts: RealParts, agent: Agent, log: AgentLog, onLocal: (local: LocalSettings) => void): Promise<RestServer> {
-  const { clock, links, peers, settings } = parts;
+  const { clock, dcs, links, peers, settings } = parts;
   const rest = await startRestServer({
     operator: operatorPort(agent),
     settings: settings.local().restapi,
@@ -168,18 +168,20 @@ async function serveRest(parts: RealParts, agent: Agent, log: AgentLog, onLocal:
     onLocal(settings.local());
     void rest.reconfigure(settings.local().restapi);
     peers.renew();
+    dcs.renewCertificates();
     log.reconfigure(settings.local().log);
   });
   return rest;
 }
 
 /** Returns what ends it. */
-function keepCertificates({ clock, peers }: RealParts, rest: RestServer): () => void {
+function keepCertificates({ clock, dcs, peers }: RealParts, rest: RestServer): () => void {
   let cancel = () => {};
   const again = () => {
     cancel = clock.timer(RENEW_CERTIFICATES_MS, () => {
       void rest.renewCertificates();
       peers.renew();
+      dcs.renewCertificates();
       again();
     });
   };
@@ -193,7 +195,7 @@ interface Loaded extends LoadResult {
   readonly serviceWords: ServiceWords;
 }
 
-type RealParts = Parts & { readonly peers: HttpPeers; readonly links: SocketLinks };
+type RealParts = Parts & { readonly dcs: EtcdDcs; readonly peers: HttpPeers; readonly links: SocketLinks };
 
 async function createParts(path: string | null, { env, serviceWords, ...loaded }: Loaded, log: AgentLog): Promise<RealParts> {
   const { local } = loaded;

@@ -1,6 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { connect } from 'node:tls';
+import { type ConnectionOptions, connect } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { aMember, restSettings } from '../../test/fixtures/agent.ts';
 import { type Certificate, CertificateWorkshop } from '../../test/fixtures/certificates.ts';
@@ -178,6 +179,23 @@ describe('TLS', () => {
     expect(await serialNumber(port)).toBe(second);
   });
 
+  test('a reload takes over an encrypted key with its password, the ciphers, and whether clients need a certificate', async () => {
+    const locked = join(workshop.dir, 'locked.key');
+    execFileSync('openssl', ['ec', '-in', node.key, '-aes256', '-passout', 'pass:open sesame', '-out', locked], { stdio: 'ignore' });
+    const base = await serve(tls());
+    const old = { maxVersion: 'TLSv1.2', minVersion: 'TLSv1.2' } as const;
+    expect((await shown(server!.port, old)).cipher).not.toBe('ECDHE-ECDSA-AES128-SHA256');
+    const wanted = { ...tls(), keyfile: locked, keyfilePassword: 'open sesame', ciphers: 'ECDHE-ECDSA-AES128-SHA256' };
+    await server!.reconfigure(restSettings({ ...wanted, listenPort: server!.port }));
+    expect(await shown(server!.port, old)).toEqual({ cipher: 'ECDHE-ECDSA-AES128-SHA256', serial: await serialNumber(server!.port) });
+    await server!.reconfigure(restSettings({ ...wanted, keyfilePassword: 'wrong', listenPort: server!.port }));
+    expect(log.lines.join('\n')).toContain('REST API keeps its old settings: the certificate of the REST API cannot be used (');
+    expect((await call(`${base}/primary`, 'GET', undefined, as(null))).status).toBe(200);
+    await server!.reconfigure(restSettings({ ...wanted, verifyClient: 'required', listenPort: server!.port }));
+    await expect(call(`${base}/primary`, 'GET', undefined, as(null))).rejects.toThrow();
+    expect((await call(`${base}/primary`, 'GET', undefined, as(client))).status).toBe(200);
+  });
+
   test('a reload turns TLS on', async () => {
     const base = await serve({});
     await server!.reconfigure(restSettings({ ...tls(), listenPort: server!.port }));
@@ -189,10 +207,12 @@ describe('TLS', () => {
     await expect(serve({ ...tls(), keyfile: client.key })).rejects.toMatchObject({ code: 'REST_TLS' });
   });
 
-  function serialNumber(port: number): Promise<string> {
+  const serialNumber = async (port: number) => (await shown(port)).serial;
+
+  function shown(port: number, options: ConnectionOptions = {}): Promise<{ readonly cipher: string; readonly serial: string }> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
-        resolve(socket.getPeerCertificate().serialNumber);
+      const socket = connect({ ...options, port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
+        resolve({ cipher: socket.getCipher().name, serial: socket.getPeerCertificate().serialNumber });
         socket.destroy();
       });
       socket.on('error', reject);

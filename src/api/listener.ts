@@ -120,10 +120,14 @@ async function tlsOptions(settings: RestSettings): Promise<ServerOptions | null>
   try {
     createSecureContext(options);
   } catch (error) {
-    throw new RegentError('REST_TLS', `the certificate of the REST API cannot be used: ${ensureError(error).message}`, {
-      mend: 'Check restapi.certfile, keyfile, keyfile_password, cafile and ciphers: they must be PEM files, and the key must belong to the certificate.',
-      cause: error,
-    });
+    throw new RegentError(
+      'REST_TLS',
+      `the certificate of the REST API cannot be used (${settings.certfile}): ${ensureError(error).message}`,
+      {
+        mend: 'Check restapi.certfile, keyfile, keyfile_password, cafile and ciphers: they must be PEM files, and the key must belong to the certificate.',
+        cause: error,
+      },
+    );
   }
   return options;
 }

@@ -20,7 +20,7 @@ function listing(...clientURLs: string[]): RaceResult<Verdict> {
 function make(settings: EtcdSettings, replies: RaceResult<Verdict>[], resolve: ResolveSrv = () => Promise.reject(new Error('ENOTFOUND'))) {
   const clock = manualClock();
   const pool = new EndpointPool(settings.endpoints);
-  const transport = new HttpTransport(settings, clock);
+  const transport = new HttpTransport(settings, clock, recordingLog());
   closing.push(transport);
   let asked = 0;
   const list = () => Promise.resolve(replies[asked++] ?? { kind: 'timeout' as const, reasons: new Map(), maybeApplied: false });

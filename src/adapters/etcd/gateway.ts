@@ -89,7 +89,7 @@ export class Gateway {
         ? null
         : new Relay({ ...relay, clock, log, identity: this.identity, guard: this.guard, closing: this.#closing.signal });
     this.pool.onSuspicion((endpoint) => this.#provenAtMs.delete(endpoint));
-    this.#transport = transport ?? new HttpTransport(settings, clock);
+    this.#transport = transport ?? new HttpTransport(settings, clock, log);
     this.#token = new Token(login ?? (() => settings), (spec) => this.#race(spec, null), log);
     this.#discovery = new Discovery({
       settings,
@@ -163,6 +163,10 @@ export class Gateway {
   countdown(timeoutMs: number): () => number {
     const deadline = this.#clock.monotonicMs() + timeoutMs;
     return () => Math.max(0, deadline - this.#clock.monotonicMs());
+  }
+
+  renewCertificates(): void {
+    this.#transport.reloadTls();
   }
 
   close(): void {

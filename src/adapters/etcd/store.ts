@@ -59,10 +59,18 @@ export interface ListScopesOptions extends CallOptions {
   readonly clock: Clock;
 }
 
+export interface EtcdDcs extends Dcs, Carrier {
+  /**
+   * Reads the certificate files again, for connections made from now on. Never throws: what cannot
+   * be used is logged, and the certificates from before stay.
+   */
+  renewCertificates(): void;
+}
+
 /**
  * Connects to nothing yet. Throws RegentError DCS_TLS_FILE when a certificate file cannot be read.
  */
-export function createEtcdDcs(options: EtcdDcsOptions): Dcs & Carrier {
+export function createEtcdDcs(options: EtcdDcsOptions): EtcdDcs {
   const gateway = new Gateway(options);
   const progress = new Progress();
   const prefix = clusterPrefix(options.namespace, options.scope);
@@ -102,6 +110,7 @@ export function createEtcdDcs(options: EtcdDcsOptions): Dcs & Carrier {
       };
     },
     bind: () => gateway.identity.bind(),
+    renewCertificates: () => gateway.renewCertificates(),
     health: (call) => checkHealth(gateway, prefix, call),
     close: () => {
       for (const watch of watches) watch.close();

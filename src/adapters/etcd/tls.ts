@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import type { EtcdSettings } from '../../core/settings.ts';
+import { certificateTrouble } from '../../support/certificates.ts';
 import { codeOf, RegentError } from '../../support/errors.ts';
 
 export interface TlsMaterial {
@@ -13,15 +14,21 @@ export interface TlsMaterial {
   readonly rejectUnauthorized: boolean;
 }
 
-/** Throws RegentError DCS_TLS_FILE when a file cannot be read. */
+/** Throws RegentError DCS_TLS_FILE when a file cannot be read, or what it holds not be used. */
 export function readTlsMaterial(settings: EtcdSettings): TlsMaterial {
   const keyPath = settings.key ?? settings.cert;
-  return {
+  const material: TlsMaterial = {
     rejectUnauthorized: settings.cacert !== null,
     ...(settings.cacert === null ? {} : { ca: readPem('cacert', settings.cacert) }),
     ...(settings.cert === null ? {} : { cert: readPem('cert', settings.cert) }),
     ...(settings.cert === null || keyPath === null ? {} : { key: readPem('key', keyPath) }),
   };
+  const trouble = certificateTrouble(material);
+  if (trouble === null) return material;
+  const files = [...new Set([settings.cacert, settings.cert, keyPath])].filter((path) => path !== null);
+  throw new RegentError('DCS_TLS_FILE', `the certificates for etcd cannot be used (${files.join(', ')}): ${trouble}`, {
+    mend: 'etcd3.cacert, cert and key must name PEM files, and the key must belong to the certificate.',
+  });
 }
 
 export function sameMaterial(a: TlsMaterial, b: TlsMaterial): boolean {

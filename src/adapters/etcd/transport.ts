@@ -7,7 +7,10 @@ import { Agent as HttpsAgent } from 'node:https';
 import type { LookupFunction } from 'node:net';
 import type { EtcdSettings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
+import type { Log } from '../../ports/log.ts';
+import { ensureError, RegentError } from '../../support/errors.ts';
 import { exchange, type HttpRequest, openRequest, reasonOf } from '../../support/http.ts';
+import { retireAgent } from '../../support/retire-agent.ts';
 import { cachingLookup } from '../dns/lookup.ts';
 import { readTlsMaterial, sameMaterial, type TlsMaterial } from './tls.ts';
 
@@ -39,8 +42,8 @@ export interface Transport {
   /** POST whose answer does not end. Calls no handler before it has returned. */
   stream(url: string, body: string, headers: Record<string, string>, handlers: StreamHandlers): { close(): void };
   /**
-   * Reads the certificate files again; connections made from now on use what they hold. A file that
-   * cannot be read changes nothing.
+   * Reads the certificate files again; connections made from now on use what they hold, and calls
+   * under way go on. Files that cannot be used change nothing, which is logged once for each cause.
    */
   reloadTls(): void;
   /** Ends the connections that no call uses. */
@@ -52,12 +55,15 @@ const LOOKUP_FRESH_MS = 600_000;
 
 export class HttpTransport implements Transport {
   readonly #settings: EtcdSettings;
+  readonly #log: Log;
   readonly #lookup: LookupFunction;
   readonly #plain = new HttpAgent({ keepAlive: true, maxSockets: 32, maxFreeSockets: 4, keepAliveMsecs: KEEPALIVE_PROBE_MS });
   #tls: { material: TlsMaterial; agent: HttpsAgent } | null = null;
+  #complained: string | null = null;
 
-  constructor(settings: EtcdSettings, clock: Clock) {
+  constructor(settings: EtcdSettings, clock: Clock, log: Log) {
     this.#settings = settings;
+    this.#log = log;
     this.#lookup = cachingLookup(clock, { freshMs: LOOKUP_FRESH_MS });
     // Read now, so that a wrong path is an error at start and not an outage later.
     if (settings.cacert !== null || settings.cert !== null) this.#tls = this.#makeTls(readTlsMaterial(settings));
@@ -105,13 +111,26 @@ export class HttpTransport implements Transport {
     if (this.#tls === null) return;
     try {
       const material = readTlsMaterial(this.#settings);
-      if (!sameMaterial(material, this.#tls.material)) this.#tls = this.#makeTls(material);
-    } catch {}
+      this.#complained = null;
+      if (sameMaterial(material, this.#tls.material)) return;
+      retireAgent(this.#tls.agent);
+      this.#tls = this.#makeTls(material);
+      this.#log.info('new connections to etcd use the renewed certificates');
+    } catch (error) {
+      this.#complain(ensureError(error));
+    }
   }
 
   close(): void {
     this.#plain.destroy();
     this.#tls?.agent.destroy();
+  }
+
+  #complain(error: Error): void {
+    if (error.message === this.#complained) return;
+    this.#complained = error.message;
+    const mend = error instanceof RegentError ? error.mend : null;
+    this.#log.error(`etcd is asked with the certificates from before: ${error.message}`, { mend });
   }
 
   #request(url: string, body: string | null, headers: Record<string, string>): HttpRequest {

@@ -1,5 +1,5 @@
 import { lookup } from 'node:dns';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type LookupFunction, type Server as TcpServer } from 'node:net';
@@ -41,9 +41,11 @@ async function listen(server: Server | TcpServer): Promise<number> {
 
 const serve = (listener: RequestListener) => listen(createServer(listener));
 const memberAt = (name: string, port: number, scheme = 'http') => aMember(name, { apiUrl: `${scheme}://127.0.0.1:${port}/patroni` });
+let lastLog: ReturnType<typeof keptLog>;
 const make = (over: Partial<CtlSettings> = {}, find: LookupFunction = lookup) => {
   const settings = () => ({ ctl: { ...ctl, ...over }, restapi: restSettings() });
-  peers = createPeers({ settings, log: keptLog(), clock: realClock, lookup: find });
+  lastLog = keptLog();
+  peers = createPeers({ settings, log: lastLog, clock: realClock, lookup: find });
   return peers;
 };
 
@@ -183,11 +185,26 @@ test('TLS: any certificate without one of our own; with one, only our authorityâ
   expect([...(await peers!.ask([known, unknown], { timeoutMs: 2000 })).keys()]).toEqual(['known']);
 });
 
-test('a certificate that cannot be read is named', () => {
-  expect(() => make({ certfile: 'absent.crt' })).toThrow('ctl.certfile');
+test('with an own certificate that cannot be used at the start, the members are still asked, and still verified', async () => {
+  const files = { cert: readFileSync(node.cert), key: readFileSync(node.key) };
+  const known = memberAt('known', await listen(createTlsServer(files, (_, response) => response.end(BODY))), 'https');
+  const stranger = new CertificateWorkshop();
+  const other = stranger.issue('x');
+  const foreign = { cert: readFileSync(other.cert), key: readFileSync(other.key) };
+  const unknown = memberAt('unknown', await listen(createTlsServer(foreign, (_, response) => response.end(BODY))), 'https');
+  for (const [certfile, reason] of [
+    ['absent.crt', 'ctl.certfile: ENOENT'],
+    [other.cert, 'key values mismatch'],
+  ] as const) {
+    make({ certfile, keyfile: node.key, cacert: workshop.ca.cert });
+    expect([...(await peers!.ask([known, unknown], { timeoutMs: 2000 })).keys()]).toEqual(['known']);
+    expect(lastLog.lines.find((line) => line.startsWith('error the other members are asked without a certificate'))).toContain(reason);
+    peers!.close();
+  }
+  stranger.remove();
 });
 
-test('a renewed client certificate is used from renew() on; an unreadable one leaves the one before', async () => {
+test('a renewed client certificate is used from renew() on; an unreadable or broken one leaves the one before', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'regent-peers-'));
   const own = { certfile: join(dir, 'own.crt'), keyfile: join(dir, 'own.key'), cacert: workshop.ca.cert };
   const put = (pair: Certificate) => {
@@ -211,10 +228,17 @@ test('a renewed client certificate is used from renew() on; an unreadable one le
     await ask();
     peers!.renew();
     await ask();
-    rmSync(own.certfile);
-    peers!.renew();
-    await ask();
-    expect(seen).toEqual(['elsewhere', 'elsewhere', 'renewed', 'renewed']);
+    for (const spoil of [
+      () => rmSync(own.certfile),
+      () => writeFileSync(own.certfile, 'spoiled'),
+      () => copyFileSync(node.cert, own.certfile),
+    ]) {
+      spoil();
+      peers!.renew();
+      await ask();
+      expect(lastLog.lines.at(-1)).toMatch(/^error the other members are asked with the certificates from before: .*(own\.crt)/);
+    }
+    expect(seen).toEqual(['elsewhere', 'elsewhere', 'renewed', 'renewed', 'renewed', 'renewed']);
   } finally {
     rmSync(dir, { recursive: true });
   }

@@ -15,9 +15,11 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import type { FailsafeQuestion, PeerStatus, Peers, Reached } from '../../ports/peers.ts';
 import { parseJson, stringifyCompact } from '../../support/big-json.ts';
+import { certificateTrouble } from '../../support/certificates.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { basicAuth, exchange, HttpFailure, type TlsOptions } from '../../support/http.ts';
 import type { JsonObject } from '../../support/json.ts';
+import { retireAgent } from '../../support/retire-agent.ts';
 import { DIALECT_VERSION } from '../../version.ts';
 import { apiOf, placeOf } from './member-place.ts';
 
@@ -58,10 +60,13 @@ const OPENING_MS = 2000;
 /** Of an answer that refuses, for the log. */
 const MOST_WORDS = 100;
 
-/** Throws PEERS_TLS when a configured certificate cannot be read. */
+/**
+ * Never throws: with certificates that cannot be used the members are asked without one, until
+ * renew() finds better ones.
+ */
 export function createPeers(options: PeersOptions): HttpPeers {
   const plain: Connections = { kept: new Agent({ keepAlive: true }), fresh: () => new Agent() };
-  let tls = tlsOptions(options.settings());
+  let tls = firstTlsOptions(options);
   let secure = secureConnections(tls);
   /** Members whose answer is late: one question at a time may outlast its asker. */
   const late = new Set<string>();
@@ -126,10 +131,11 @@ export function createPeers(options: PeersOptions): HttpPeers {
         const renewed = tlsOptions(options.settings());
         if (isDeepStrictEqual(renewed, tls)) return;
         tls = renewed;
-        // Requests under way keep the connections of before; a peer closes those that nobody uses.
+        retireAgent(secure.kept);
         secure = secureConnections(tls);
+        options.log.info('new connections to the other members use the renewed certificates');
       } catch (error) {
-        options.log.error(`the other members are asked with the certificates from before: ${ensureError(error).message}`);
+        complain(options.log, 'the other members are asked with the certificates from before', error);
       }
     },
     tls: () => tls,
@@ -144,6 +150,32 @@ function secureConnections(tls: TlsOptions): Connections {
   return { kept: new TlsAgent({ ...tls, keepAlive: true }), fresh: () => new TlsAgent(tls) };
 }
 
+function complain(log: Log, what: string, error: unknown): void {
+  log.error(`${what}: ${ensureError(error).message}`, { mend: error instanceof RegentError ? error.mend : null });
+}
+
+/** Patroni starts with such certificates, too. What verifies the peers is not given up. */
+function firstTlsOptions({ settings, log }: PeersOptions): TlsOptions {
+  try {
+    return tlsOptions(settings());
+  } catch (error) {
+    complain(log, 'the other members are asked without a certificate', error);
+    const { ctl, restapi } = settings();
+    const cafile = ctl.cacert ?? restapi.cafile;
+    const ca = cafile === null ? {} : ifReadable(cafile);
+    return { ...ca, rejectUnauthorized: true, checkServerIdentity: anyHost };
+  }
+}
+
+function ifReadable(cafile: string): TlsOptions {
+  try {
+    const ca = readFileSync(cafile);
+    return certificateTrouble({ ca }) === null ? { ca } : {};
+  } catch {
+    return {};
+  }
+}
+
 /**
  * Patroni's rule between daemons: with a client certificate the peer must have one of our
  * authority, whatever host it names; without, any will do.
@@ -151,14 +183,17 @@ function secureConnections(tls: TlsOptions): Connections {
 function tlsOptions({ ctl, restapi }: ReturnType<PeersOptions['settings']>): TlsOptions {
   if (ctl.certfile === null) return { rejectUnauthorized: false };
   const cafile = ctl.cacert ?? restapi.cafile;
-  return {
+  const material = {
     cert: pem('ctl.certfile', ctl.certfile),
     key: pem('ctl.keyfile', ctl.keyfile ?? ctl.certfile),
     ...(ctl.keyfilePassword !== null && { passphrase: ctl.keyfilePassword }),
     ...(cafile !== null && { ca: pem('ctl.cacert', cafile) }),
-    rejectUnauthorized: true,
-    checkServerIdentity: anyHost,
   };
+  const trouble = certificateTrouble(material);
+  if (trouble === null) return { ...material, rejectUnauthorized: true, checkServerIdentity: anyHost };
+  throw new RegentError('PEERS_TLS', `the certificate of ctl cannot be used (${ctl.certfile}): ${trouble}`, {
+    mend: 'ctl.certfile, keyfile and cacert must name PEM files, and the key must belong to the certificate.',
+  });
 }
 
 const anyHost = () => undefined;
