@@ -33,7 +33,8 @@ export class RoundLog {
   }
 
   warnOfMembers(view: ClusterView): void {
-    const complaints = memberComplaints(view.members, this.#ports.settings.current().dynamic.synchronousMode);
+    const { synchronousMode, slots } = this.#ports.settings.current().dynamic;
+    const complaints = memberComplaints(view.members, synchronousMode, slots);
     for (const complaint of complaints) if (!this.#complaints.includes(complaint)) this.#ports.log.error(complaint);
     this.#complaints = complaints;
   }

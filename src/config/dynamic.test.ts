@@ -62,8 +62,7 @@ describe('lenient values', () => {
     [{ member_slots_ttl: '1h' }, { memberSlotsTtlSeconds: 3600 }],
     [{ master_start_timeout: 5 }, { primaryStartTimeoutSeconds: 5 }],
     [{ master_start_timeout: 5, primary_start_timeout: 7 }, { primaryStartTimeoutSeconds: 7 }],
-    [{ slots: { a: { type: 'physical' } }, permanent_slots: { b: {} } }, { slots: { b: {} } }],
-    [{ slots: { a: null } }, { slots: {} }],
+    [{ slots: { a: { type: 'physical' } }, permanent_slots: { b: {} } }, { slots: { b: { type: 'physical' } } }],
     [{ ignore_slots: [{ name: 'x' }] }, { ignoreSlots: [{ name: 'x' }] }],
     [{ postgresql: { use_slots: 'off' } }, { useSlots: false }],
     [{ postgresql: { create_replica_method: ['x'] } }, { postgresql: { create_replica_methods: ['x'] } }],
@@ -122,11 +121,11 @@ describe('problems', () => {
     ],
     [
       { slots: { 'Bad-Name': {} } },
-      ['e slots.Bad-Name: not the name of a slot; it is ignored; use up to 63 lower-case letters, digits and underscores'],
+      ['w slots.Bad-Name: not the name of a slot; it is ignored; use up to 63 lower-case letters, digits and underscores'],
     ],
     [
       { slots: { l: { type: 'logical', plugin: 'pgoutput' } } },
-      ["e slots.l: a logical slot without a database or plugin; it is ignored; write '{type: logical, database: DB, plugin: pgoutput}'"],
+      ["w slots.l: a logical slot without a database or plugin; it is ignored; write '{type: logical, database: DB, plugin: pgoutput}'"],
     ],
     [{ master_stop_timeout: 1 }, ["w master_stop_timeout: 'master_stop_timeout' is an old name; write 'primary_stop_timeout'"]],
     [

@@ -12,6 +12,7 @@ import { isMapping, own, patchMerge } from './merge.ts';
 import { modernPostgres } from './normalize.ts';
 import { type ConfigProblem, type Finding, placed } from './problems.ts';
 import { made } from './setting.ts';
+import { ignoreFindings, readSlots, withShortSlots } from './slots.ts';
 import { syncNamesFindings } from './sync-names-findings.ts';
 import { type DynamicParsed, dynamicTable } from './table.ts';
 import { postgresDynamicOnly, postgresLocal } from './table-postgres.ts';
@@ -64,7 +65,7 @@ function touches(patch: JsonObject, path: readonly string[]): boolean {
 }
 
 export function readDynamic(raw: JsonObject): { readonly dynamic: DynamicSettings; readonly findings: readonly Finding[] } {
-  const { raw: named, findings: aliases } = renameAliases(patchMerge({}, raw));
+  const { raw: named, findings: aliases } = renameAliases(withShortSlots(patchMerge({}, raw), raw));
   const { data, findings: invalid } = parseTolerant(dynamicTable, named);
   const defaulted = invalid.map((finding) => ({
     ...finding,
@@ -76,7 +77,7 @@ export function readDynamic(raw: JsonObject): { readonly dynamic: DynamicSetting
     loop_wait: plain.loopWaitSeconds,
     retry_timeout: plain.retryTimeoutSeconds,
   });
-  const { slots, findings: slotFindings } = readSlots(data.slots);
+  const { slots, findings: slotFindings } = readSlots(data.slots, isActive(data.standby_cluster));
   const valid = without(
     named,
     invalid.map((finding) => finding.path),
@@ -95,7 +96,10 @@ export function readDynamic(raw: JsonObject): { readonly dynamic: DynamicSetting
     postgresql: old.raw,
     raw,
   };
-  return { dynamic, findings: [...aliases, ...defaulted, ...timings, ...slotFindings, ...judge(named, data)] };
+  return {
+    dynamic,
+    findings: [...aliases, ...defaulted, ...timings, ...slotFindings, ...ignoreFindings(plain.ignoreSlots), ...judge(named, data)],
+  };
 }
 
 const isTop = (finding: Finding) => finding.path.length === 1;
@@ -115,37 +119,13 @@ function renameAliases(raw: JsonObject): { raw: JsonObject; findings: Finding[] 
     const value = result.get(alias);
     if (value === undefined) continue;
     result.delete(alias);
-    // Patroni prefers the old names of `slots`, but the new names of the timeouts.
-    if (name === 'slots' || !result.has(name)) result.set(name, value);
+    // Patroni prefers the old names of `slots` where they name any, but the new names of the
+    // timeouts.
+    const names = name === 'slots' && !(isMapping(value) && Object.keys(value).length === 0);
+    if (names || !result.has(name)) result.set(name, value);
     findings.push({ path: [alias], message: `'${alias}' is an old name`, mend: `write '${name}'`, severity: 'warning' });
   }
   return { raw: Object.fromEntries(result), findings };
-}
-
-function readSlots(raw: JsonObject | undefined): { slots: Readonly<Record<string, JsonObject>>; findings: Finding[] } {
-  const findings: Finding[] = [];
-  const slots: [string, JsonObject][] = [];
-  for (const [name, spec] of Object.entries(raw ?? {})) {
-    const wrong = slotMistake(name, spec);
-    if (wrong !== null)
-      findings.push({ path: ['slots', name], message: `${wrong.message}; it is ignored`, mend: wrong.mend, severity: 'error' });
-    else slots.push([name, isMapping(spec) ? spec : {}]);
-  }
-  return { slots: Object.fromEntries(slots), findings };
-}
-
-function slotMistake(name: string, spec: unknown): { message: string; mend: string } | null {
-  if (!/^[a-z0-9_]{1,63}$/.test(name))
-    return { message: 'not the name of a slot', mend: 'use up to 63 lower-case letters, digits and underscores' };
-  if (spec !== null && !isMapping(spec))
-    return { message: 'not a mapping', mend: "write '{type: physical}' or '{type: logical, database: DB, plugin: pgoutput}'" };
-  const type = isMapping(spec) ? (own(spec, 'type') ?? 'physical') : 'physical';
-  if (type !== 'physical' && type !== 'logical')
-    return { message: 'its type is neither physical nor logical', mend: "write 'type: physical'" };
-  if (type === 'logical' && isMapping(spec) && !['database', 'plugin'].every((key) => typeof own(spec, key) === 'string')) {
-    return { message: 'a logical slot without a database or plugin', mend: "write '{type: logical, database: DB, plugin: pgoutput}'" };
-  }
-  return null;
 }
 
 /** What can be read and yet is not meant so. */

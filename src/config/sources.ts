@@ -11,6 +11,7 @@ import { patchMerge } from './merge.ts';
 import { methodsAsList } from './normalize.ts';
 import { Places } from './places.ts';
 import { type ConfigProblem, type Place, placed, type Severity } from './problems.ts';
+import { withNamedSlots } from './slots.ts';
 import { parseYaml, type YamlText } from './yaml.ts';
 
 export interface Sources {
@@ -101,7 +102,7 @@ function joined(place: Place, names: readonly string[]): Files {
     }
     places.overlay(text.places);
     // A null in the first file deletes nothing, and still means absent.
-    raw = patchMerge(raw, text.raw);
+    raw = patchMerge(raw, withNamedSlots(text.raw, raw));
   }
   return { raw, places, problems, names };
 }

@@ -310,8 +310,10 @@ export const dynamicTable = {
   failsafe_mode: flag('A leader that cannot reach etcd goes on while all other members agree.', FALSE),
   pause: flag('No automatic failover (maintenance).', FALSE),
   standby_cluster: freeMap('Not supported yet.', { as: [] }),
-  slots: freeMap('Replication slots that are kept, by name.', { as: ['slots'] }),
-  ignore_slots: mapList('Slots that are left alone. On a standby, others that `slots` does not name are dropped.', { default: [] }),
+  slots: freeMap('Permanent replication slots, by name, for consumers that are no members.', { as: ['slots'] }),
+  ignore_slots: mapList('Slots that are left alone. Unused ones that neither `slots` nor a member accounts for are dropped.', {
+    default: [],
+  }),
   member_slots_ttl: whole(
     'Seconds the slot of an absent member is kept (`regentctl forget`: no longer).',
     { min: 0, unit: 's', example: '30min' },

@@ -14,7 +14,7 @@ const failed = (kind: ChoreOutcome['kind'], message: string, endedAtMs = 9_900):
   message,
   endedAtMs,
 });
-const slots = { x: { type: 'physical' } };
+const slots = { x: { type: 'physical' as const } };
 /** A leader that wants a slot made. */
 const leading = (over: Parameters<typeof observation>[0] = {}) =>
   observation({

@@ -17,7 +17,7 @@ import { fenceFor } from './quorum/fence-mark.ts';
 import { stuckStreams } from './quorum/stuck-streams.ts';
 import { missesLeader } from './quorum/suspicion.ts';
 import { slotNameOf } from './slot-names.ts';
-import { slotPlan } from './slots.ts';
+import { slotPlan } from './slots/plan.ts';
 import { expel } from './strangers.ts';
 import { awaitsComparison } from './strays.ts';
 import { awaitsReply, syncStep } from './sync.ts';
@@ -149,7 +149,10 @@ export function statusValue(c: Context): JsonObject {
   const value: JsonObject = {};
   if (optime !== null) value['optime'] = optime;
   if (Object.keys(slots).length > 0) value['slots'] = slots;
-  const retained = Object.keys(c.m.slotSeenAtMs).sort();
+  const permanent = c.o.settings.dynamic.slots;
+  const retained = Object.keys(c.m.slotSeenAtMs)
+    .filter((name) => permanent[name] === undefined)
+    .sort();
   if (c.o.settings.dynamic.memberSlotsTtlSeconds > 0 && retained.length > 0) value['retain_slots'] = retained;
   const writesOn = writesOnOf(c);
   if (writesOn !== undefined) {

@@ -25,6 +25,13 @@ describe('members that do not go together', () => {
     expect(memberComplaints([of('knoten-ä'), of('knoten-b')], 'off')).toEqual([]);
   });
 
+  it('names a permanent logical slot in the place of a member’s', () => {
+    const slots = { a: { type: 'physical' }, b_1: { type: 'logical', database: 'shop', plugin: 'pgoutput' } } as const;
+    expect(memberComplaints([of('a'), of('b-1')], 'off', slots)).toEqual([
+      'the permanent logical slot b_1 has the name of b-1’s own slot and is ignored: rename it in slots',
+    ]);
+  });
+
   it('names members that share a slot, in one line', () => {
     expect(memberComplaints([of('a-b'), of('a.b'), of('c')], 'off')).toEqual([
       'members share one replication slot name, rename all but one: a-b and a.b',

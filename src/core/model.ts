@@ -127,6 +127,8 @@ export interface Memory {
   readonly strangers: StrangerMemory;
   /** Member slots, by slot name: when their member was last seen. */
   readonly slotSeenAtMs: Readonly<Record<string, number>>;
+  /** Slots that nothing accounts for and nobody uses, and since when. */
+  readonly strangeSlots: Readonly<Record<string, number>>;
   /**
    * We stopped PostgreSQL to hand over at the operator's request, and it has not run since. It must
    * follow the successor, even while paused.
@@ -213,6 +215,7 @@ export const emptyMemory: Memory = {
   replies: {},
   strangers: noStrangers,
   slotSeenAtMs: {},
+  strangeSlots: {},
   handedOver: false,
   handedOverAtMs: null,
   chores: {},

@@ -197,6 +197,8 @@ export interface SqlFacts {
   /** Connected walsenders. */
   readonly replication: readonly WalsenderFacts[];
   readonly slots: readonly SlotFacts[];
+  /** PostgreSQL 17+: as a standby it synchronizes failover slots by itself. Absent: it does not. */
+  readonly syncsSlots?: true;
   readonly synchronousStandbyNames: string;
   /**
    * Commits are known to wait as those names say. False: PostgreSQL's checkpointer has not been
@@ -258,8 +260,12 @@ export interface SlotFacts {
   readonly plugin: string | null;
   readonly database: string | null;
   readonly walStatus: string | null;
-  /** PostgreSQL 17+: a failover slot that PostgreSQL synchronizes itself. */
+  /** The oldest transaction whose effect on the catalogs its consumer may need. */
+  readonly catalogXmin?: string | null;
+  /** PostgreSQL 17+: standbys are to have it too. */
   readonly failover: boolean;
+  /** PostgreSQL 17+: this server has it from its primary. Absent: it has not. */
+  readonly synced?: boolean;
 }
 
 export interface Checkpoint {

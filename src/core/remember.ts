@@ -14,7 +14,7 @@ import { resigningSince } from './quorum/resigning.ts';
 import { missesLeader } from './quorum/suspicion.ts';
 import { heardReplies } from './replies.ts';
 import { REWIND_IN_VAIN } from './rewind-prospects.ts';
-import { seenSlots } from './slots.ts';
+import { seenSlots, strangeSlots } from './slots/seen.ts';
 import { rememberStrangers } from './strangers.ts';
 import { endedAt, hasOthersData } from './strays.ts';
 import { RELOAD_SETTLE_MS } from './sync.ts';
@@ -31,6 +31,7 @@ export function remember(o: Observation, before: Memory): Memory {
   // What was announced since the last round was asked for before these jobs had ended.
   const ended = afterJobs(o, o.announced.length === 0 ? before : { ...before, ...announced(o, before) });
   const replies = heardReplies(o, before.replies);
+  const slotSeenAtMs = seenSlots(c, before.slotSeenAtMs);
   // Every field by its name: a spread that most of the fields override costs V8 more than all that
   // is decided here.
   return {
@@ -47,7 +48,8 @@ export function remember(o: Observation, before: Memory): Memory {
     recovered: recovered(c, before),
     replies,
     strangers: rememberStrangers(contextOf(o, { ...before, replies }), before.strangers),
-    slotSeenAtMs: seenSlots(c, before.slotSeenAtMs),
+    slotSeenAtMs,
+    strangeSlots: strangeSlots(c, slotSeenAtMs, before.strangeSlots),
     handedOver: ended.handedOver && o.pg.state !== 'running',
     handedOverAtMs: ended.handedOverAtMs,
     chores: choreFailures(o.chores, before.chores),

@@ -183,8 +183,8 @@ export interface DynamicSettings {
   readonly memberSlotsTtlSeconds: number;
   /** End the walsenders of servers that stream under a member's name without being it. */
   readonly terminateStrangers: boolean;
-  /** Permanent slots by name. */
-  readonly slots: Readonly<Record<string, JsonObject>>;
+  /** Permanent slots by name, without those of another type of cluster (`cluster_type`). */
+  readonly slots: Readonly<Record<string, PermanentSlot>>;
   readonly ignoreSlots: readonly JsonObject[];
   readonly useSlots: boolean;
   /** The `postgresql` map of the config key, as written; config/ merges it with the local one. */
@@ -192,6 +192,11 @@ export interface DynamicSettings {
   /** The whole object as last accepted. */
   readonly raw: JsonObject;
 }
+
+/** A slot that every node has that may lead, for a consumer that is no member. */
+export type PermanentSlot =
+  | { readonly type: 'physical' }
+  | { readonly type: 'logical'; readonly database: string; readonly plugin: string };
 
 /** The two together, with the GUCs that PostgreSQL must run with. */
 export interface Settings {

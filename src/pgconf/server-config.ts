@@ -152,7 +152,7 @@ function inConfigDir(settings: Settings, path: string): string {
 }
 
 function hasPermanentLogicalSlots(settings: Settings): boolean {
-  return Object.values(settings.dynamic.slots).some((slot) => slot['type'] === 'logical' || ('plugin' in slot && 'database' in slot));
+  return settings.dynamic.useSlots && Object.values(settings.dynamic.slots).some(({ type }) => type === 'logical');
 }
 
 /**

@@ -29,7 +29,7 @@ const TIMESTAMP = `'YYYY-MM-DD HH24:MI:SS.US"+00:00"'`;
  * are called themselves, because the views join the whole of pg_stat_activity.
  */
 export function factsQuery(serverVersion: number): string {
-  const failover = serverVersion >= 170000 ? 's.failover AND s.synced' : 'false';
+  const failover = serverVersion >= 170000 ? `'failover', s.failover, 'synced', s.synced` : `'failover', false`;
   return `
 SELECT r.rec AS in_recovery,
   CASE WHEN NOT r.rec THEN ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END AS primary_timeline,
@@ -54,10 +54,11 @@ SELECT r.rec AS in_recovery,
     'write_lsn', s.write_lsn, 'flush_lsn', s.flush_lsn, 'replay_lsn', s.replay_lsn, 'reply_time', s.reply_time))
     FROM pg_stat_get_wal_senders() s, LATERAL pg_stat_get_activity(s.pid) a) AS walsenders,
   (SELECT json_agg(json_build_object('name', s.slot_name, 'type', s.slot_type, 'active', s.active, 'active_pid', s.active_pid, 'restart_lsn', s.restart_lsn,
-    'confirmed_flush_lsn', s.confirmed_flush_lsn, 'xmin', s.xmin, 'plugin', s.plugin, 'database', d.datname,
-    'wal_status', s.wal_status, 'failover', ${failover}))
+    'confirmed_flush_lsn', s.confirmed_flush_lsn, 'xmin', s.xmin, 'catalog_xmin', s.catalog_xmin,
+    'plugin', s.plugin, 'database', d.datname, 'wal_status', s.wal_status, ${failover}))
     FROM pg_get_replication_slots() s LEFT JOIN pg_database d ON d.oid = s.datoid WHERE NOT s.temporary) AS slots,
   CASE WHEN NOT r.rec THEN pg_current_wal_flush_lsn()::text END AS flush_lsn,
+  coalesce(current_setting('sync_replication_slots', true), 'off') = 'on' AS syncs_slots,
   current_setting('synchronous_standby_names') AS synchronous_standby_names,
   current_setting('synchronous_commit') AS synchronous_commit,
   current_setting('primary_conninfo') AS primary_conninfo,
@@ -106,6 +107,7 @@ export interface FactsRow {
   readonly connecting?: { readonly pid: number; readonly age_ms: number | null } | null;
   readonly walsenders: ReadonlyArray<Record<string, string | number | null>> | null;
   readonly slots: ReadonlyArray<Record<string, string | number | boolean | null>> | null;
+  readonly syncs_slots?: boolean;
   readonly synchronous_standby_names: string;
   readonly synchronous_commit: string;
   readonly primary_conninfo: string;
@@ -141,6 +143,7 @@ export function readFacts(row: FactsRow, serverVersion: number): Omit<SqlFacts, 
     ...readConnecting(row.connecting),
     replication: (row.walsenders ?? []).map(readWalsender),
     slots: (row.slots ?? []).map(readSlot),
+    ...(row.syncs_slots === true ? { syncsSlots: true } : {}),
     synchronousStandbyNames: row.synchronous_standby_names,
     synchronousCommit: row.synchronous_commit,
     primaryConninfo: row.primary_conninfo,
@@ -219,6 +222,8 @@ function readSlot(row: Record<string, string | number | boolean | null>): SlotFa
     plugin: textOrNull(row['plugin']),
     database: textOrNull(row['database']),
     walStatus: textOrNull(row['wal_status']),
+    catalogXmin: textOrNull(row['catalog_xmin']),
     failover: row['failover'] === true,
+    ...(row['synced'] === true ? { synced: true } : {}),
   };
 }

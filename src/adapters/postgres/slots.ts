@@ -1,4 +1,4 @@
-/** Physical replication slots, brought to what the decision asked for. */
+/** Replication slots, brought to what was decided; of the logical ones only drops. */
 import type pg from 'pg';
 import { formatLsn, type Lsn } from '../../core/units.ts';
 import { ensureError } from '../../support/errors.ts';
@@ -19,12 +19,9 @@ export interface SlotFailure {
 /** Reserves WAL at once: a member that connects only later must still find it. */
 const CREATE = `SELECT pg_catalog.pg_create_physical_replication_slot($1::name, true)
  WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = $1)`;
-/**
- * A slot in use stays, because the plan was made on what was seen some time ago. A logical one
- * stays too, unless this is a standby.
- */
+/** A slot in use stays, because the plan was made on what was seen some time ago. */
 const DROP = `SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots
- WHERE slot_name = $1 AND NOT active AND (slot_type = 'physical' OR pg_catalog.pg_is_in_recovery())`;
+ WHERE slot_name = $1 AND NOT active`;
 /**
  * A new slot reserves from the redo point on. One that keeps older WAL for its member stays until
  * the member has come so far, or member_slots_ttl is over. That WAL is worth more than what its

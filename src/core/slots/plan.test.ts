@@ -1,11 +1,12 @@
 /** S14: no node throws away WAL that a member may still come for. */
 import { describe, expect, it } from 'vitest';
-import { lsn, member, observation, pg, settings, slot, view } from '../../test/support/build.ts';
-import { contextOf } from './context.ts';
-import { emptyMemory } from './model.ts';
-import type { SlotFacts } from './postgres-facts.ts';
-import type { Settings } from './settings.ts';
-import { seenSlots, slotPlan } from './slots.ts';
+import { lsn, member, observation, pg, settings, slot, view } from '../../../test/support/build.ts';
+import { contextOf } from '../context.ts';
+import { emptyMemory } from '../model.ts';
+import type { SlotFacts } from '../postgres-facts.ts';
+import type { Settings } from '../settings.ts';
+import { slotPlan } from './plan.ts';
+import { seenSlots } from './seen.ts';
 
 const on = settings('a', { dynamic: { useSlots: true } });
 
@@ -135,8 +136,6 @@ describe('slots that keep nothing, or nothing useful', () => {
     const o = observation({ view: cluster, settings: mine, pg: primary ? pg.primary(facts) : pg.standby(facts) });
     return slotPlan(contextOf(o, emptyMemory), {});
   };
-  const logical = (over: Partial<SlotFacts> = {}) => slot('app', 1, { type: 'logical', plugin: 'pgoutput', database: 'shop', ...over });
-
   it('are made again where a standby would feed back an xmin that no server advances', () => {
     expect(plan([slot('c', 500, { xmin: '725' })])).toMatchObject({ renew: ['c'], drop: [] });
     expect(plan([slot('c', 500, { xmin: '725', active: true })])).toBeNull();
@@ -151,19 +150,5 @@ describe('slots that keep nothing, or nothing useful', () => {
     const lost = slot('c', 1, { restartLsn: null, walStatus: 'lost' });
     expect(plan([lost], {}, primary)).toMatchObject({ renew: ['c'] });
     expect(plan([slot('c', 1, { restartLsn: null, walStatus: null })], {}, primary)).toMatchObject({ renew: ['c'] });
-  });
-
-  it('are dropped on a standby when somebody made them for logical replication on the former primary', () => {
-    expect(plan([logical()])).toMatchObject({ drop: ['app'] });
-    expect(plan([logical()], {}, true)).toBeNull();
-    expect(plan([logical({ active: true })])).toBeNull();
-    expect(plan([logical({ failover: true })])).toBeNull();
-    expect(plan([logical()], { pause: true })).toBeNull();
-    expect(plan([logical()], { slots: { app: { type: 'logical', database: 'shop', plugin: 'pgoutput' } } })).toBeNull();
-  });
-
-  it('are left alone where ignore_slots matches, by any of its keys', () => {
-    expect(plan([logical()], { ignoreSlots: [{ plugin: 'pgoutput', database: 'shop' }] })).toBeNull();
-    expect(plan([logical()], { ignoreSlots: [{ plugin: 'wal2json' }] })).toMatchObject({ drop: ['app'] });
   });
 });

@@ -1,0 +1,133 @@
+/** What is to be done with the replication slots of this node, by what it should have. */
+import type { Context } from '../context.ts';
+import type { Effect } from '../effects.ts';
+import { forgottenSlots } from '../forgotten.ts';
+import type { SlotFacts } from '../postgres-facts.ts';
+import type { Lsn } from '../units.ts';
+import { type WantedSlot, wantedSlots } from './wanted.ts';
+
+/** `renew`: dropped, and made again in the same step. */
+type Verdict = 'keep' | 'drop' | 'renew';
+
+interface Seen {
+  readonly c: Context;
+  readonly slot: SlotFacts;
+  readonly wanted: WantedSlot | undefined;
+  readonly forgotten: ReadonlySet<string>;
+}
+
+interface Row {
+  readonly id: string;
+  readonly when: (seen: Seen) => boolean;
+  readonly verdict: Verdict;
+}
+
+/** The first row that applies decides about a slot that exists. */
+export const slotRows: readonly Row[] = [
+  // PostgreSQL 17 and newer: the server carries it over from the primary by itself.
+  { id: 'slot.synchronized', when: ({ c, slot }) => c.isStandby && slot.synced === true, verdict: 'keep' },
+  { id: 'slot.ignored', when: ({ c, slot }) => isIgnored(c, slot), verdict: 'keep' },
+  { id: 'slot.in-use', when: ({ slot }) => slot.active, verdict: 'keep' },
+  // An operator has given up the member: also in a pause.
+  { id: 'slot.forgotten', when: ({ slot, wanted, forgotten }) => wanted === undefined && forgotten.has(slot.name), verdict: 'drop' },
+  // In its place no other can be made: also in a pause.
+  { id: 'slot.of-another-kind', when: ({ slot, wanted }) => wanted !== undefined && !isOfKind(slot, wanted), verdict: 'drop' },
+  { id: 'slot.paused', when: ({ c, wanted }) => c.paused && wanted === undefined, verdict: 'keep' },
+  { id: 'slot.strange', when: ({ c, slot, wanted }) => isStrange(c, slot, wanted) && isOld(c, slot), verdict: 'drop' },
+  { id: 'slot.unknown', when: ({ wanted }) => wanted === undefined, verdict: 'keep' },
+  // Its WAL is gone: whoever comes for it finds nothing kept.
+  { id: 'slot.lost', when: ({ c, slot }) => slot.walStatus === 'lost' && !c.paused, verdict: 'renew' },
+  { id: 'slot.reserves-nothing', when: ({ slot }) => reservesNothing(slot), verdict: 'renew' },
+  { id: 'slot.holds-xmin', when: ({ c, slot }) => holdsXmin(c, slot), verdict: 'renew' },
+  { id: 'slot.in-the-way', when: ({ c, slot }) => isInTheWay(c, slot), verdict: 'drop' },
+  { id: 'slot.wanted', when: () => true, verdict: 'keep' },
+];
+
+/** Returns null when nothing has to change. Logical slots are made and moved in `logical.ts`. */
+export function slotPlan(c: Context, seenAtMs: Readonly<Record<string, number>>): Effect | null {
+  const { view, o } = c;
+  const sql = o.pg.sql;
+  if (view === null || sql === null || !o.settings.dynamic.useSlots) return null;
+  const wanted = wantedSlots(c, seenAtMs);
+  const existing = new Set(sql.slots.map(({ name }) => name));
+  const forgotten = forgottenSlots(view);
+  const create = [...wanted].filter(([name, { type }]) => type === 'physical' && !existing.has(name)).map(([name]) => name);
+  const drop: string[] = [];
+  const advance: Record<string, Lsn> = {};
+  const renew: string[] = [];
+  for (const slot of sql.slots) {
+    const { name } = slot;
+    const spec = wanted.get(name);
+    const verdict = judged({ c, slot, wanted: spec, forgotten });
+    // A logical one is made again apart from the others, or comes from the leader.
+    if (verdict === 'drop' || (verdict === 'renew' && slot.type === 'logical')) drop.push(name);
+    else if (spec?.type === 'physical' && slot.type === 'physical' && !isIgnored(c, slot)) {
+      if (verdict === 'renew') renew.push(name);
+      if (mayMove(c, slot, spec.target)) advance[name] = spec.target;
+    }
+  }
+  if (create.length + drop.length + renew.length + Object.keys(advance).length === 0) return null;
+  return { kind: 'sync-slots', create, drop, advance, ...(renew.length > 0 && { renew }) };
+}
+
+function judged(seen: Seen): Verdict {
+  return slotRows.find(({ when }) => when(seen))?.verdict ?? 'keep';
+}
+
+function mayMove(c: Context, slot: SlotFacts, target: Lsn | null): target is Lsn {
+  return c.isStandby && !slot.active && target !== null && slot.restartLsn !== null && target > slot.restartLsn;
+}
+
+export function isOfKind(slot: SlotFacts, wanted: WantedSlot): boolean {
+  if (wanted.type === 'physical') return slot.type === 'physical';
+  return slot.type === 'logical' && slot.plugin === wanted.plugin && slot.database === wanted.database;
+}
+
+/**
+ * Nothing that this cluster knows of accounts for it, and nobody uses it. On a former primary such
+ * a slot would hold WAL, and a logical one the catalog's dead rows, for ever. Slots of two
+ * functions of others stay while this node is the primary: Citus moves shards by some, and a new
+ * subscription copies each table by one that it does not use meanwhile. PostgreSQL's own failover
+ * slots also stay there.
+ */
+export function isStrange(c: Context, slot: SlotFacts, wanted: WantedSlot | undefined): boolean {
+  if (wanted !== undefined || slot.active || isIgnored(c, slot)) return false;
+  if (c.isStandby) return slot.synced !== true && c.otherLeader !== null && !CITUS.test(slot.name);
+  const isOthers = slot.type === 'logical' && (slot.failover || TABLE_COPY.test(slot.name));
+  return c.lockMine && c.mayLeadNow && !isOthers && !CITUS.test(slot.name);
+}
+
+const CITUS = /^citus_shard_(move|split)_slot(_[1-9][0-9]*){2,3}$/;
+/** ReplicationSlotNameForTablesync() in PostgreSQL 14 to 18. */
+const TABLE_COPY = /^pg_[0-9]+_sync_[0-9]+_[0-9]+$/;
+
+/** For a loop_wait, as in a Patroni that does not look more often. */
+function isOld({ m, o }: Context, { name }: SlotFacts): boolean {
+  const since = m.strangeSlots[name];
+  return since !== undefined && o.nowMs - since >= o.settings.dynamic.loopWaitSeconds * 1000;
+}
+
+const reservesNothing = ({ type, restartLsn, walStatus }: SlotFacts) => type === 'physical' && restartLsn === null && walStatus !== 'lost';
+
+/**
+ * An unused slot on a standby keeps the xmin of the server that streamed from it while this node
+ * was the primary. No server advances it, and this node feeds it back to its own primary, where
+ * vacuum then removes nothing any more. Advancing a slot leaves its xmin as it is; a new one has
+ * none.
+ */
+const holdsXmin = (c: Context, { type, xmin }: SlotFacts) => type === 'physical' && c.isStandby && xmin !== null;
+
+/**
+ * This server synchronizes failover slots, and cannot where one of that name is left from the time
+ * when it was the primary.
+ */
+const isInTheWay = (c: Context, { failover, synced }: SlotFacts) =>
+  c.isStandby && !c.paused && failover && synced !== true && c.o.pg.sql?.syncsSlots === true;
+
+/** By every key that is given, as Patroni compares them. */
+function isIgnored(c: Context, { name, type, plugin, database }: SlotFacts): boolean {
+  const facts = { name, type, plugin, database };
+  return c.o.settings.dynamic.ignoreSlots.some((matcher) =>
+    Object.entries(facts).every(([key, value]) => !matcher[key] || matcher[key] === value),
+  );
+}
