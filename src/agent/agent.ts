@@ -17,6 +17,7 @@ import { Beats } from './beats.ts';
 import { Failsafe } from './failsafe.ts';
 import { FailureLog } from './failure-log.ts';
 import { Fence } from './fence.ts';
+import { FreshFacts } from './fresh-facts.ts';
 import { JobSlot } from './job-slot.ts';
 import { runJob } from './jobs/run-job.ts';
 import { Lease } from './lease.ts';
@@ -46,6 +47,7 @@ export class Agent implements AgentView {
   readonly wake: Wake;
   readonly authority: AuthorityCell;
   readonly rounds = new Rounds();
+  readonly fresh: FreshFacts;
   readonly beats: Beats;
   readonly failsafe: Failsafe;
   readonly job: JobSlot;
@@ -70,6 +72,7 @@ export class Agent implements AgentView {
   constructor(parts: Parts) {
     this.parts = parts;
     this.wake = new Wake(parts.clock);
+    this.fresh = new FreshFacts(parts, this.rounds);
     this.authority = new AuthorityCell(parts.clock, parts.settings.current().dynamic.ttlSeconds);
     this.#lease = new Lease(parts.dcs, parts.clock, this.authority);
     this.#watchdog = new WatchdogKeeper(parts);
@@ -135,7 +138,10 @@ export class Agent implements AgentView {
     parts.pg.onPostmasterGone(() => this.wake.now());
     this.beats.start();
     const me = parts.settings.local().name;
-    const watch = parts.dcs.watch((event) => this.wake.onKey(event.key, me));
+    const watch = parts.dcs.watch(({ key }) => {
+      this.fresh.onKey(key);
+      this.wake.onKey(key, me);
+    });
     this.#service.start();
     try {
       while (this.#exitCode === null) await this.#turn();
@@ -216,6 +222,7 @@ export class Agent implements AgentView {
 
   async #round(): Promise<number | null> {
     const { memory } = this.rounds;
+    const askedAtMs = this.parts.clock.bootMs();
     const observation = await this.#observe();
     const c = contextOf(observation, memory);
     this.beats.observed(c);
@@ -228,7 +235,7 @@ export class Agent implements AgentView {
     this.failsafe.decided(decision);
     this.#log.noteMemory(memory, decision.memory);
     this.tally.note(memory, decision.memory, seen);
-    this.rounds.decided(seen, decision);
+    this.rounds.decided(seen, decision, askedAtMs);
     this.wake.watchMembers = decision.watchMembers;
     this.#log.say(decision);
     this.#log.noteSync(contextOf(seen, decision.memory), decision);

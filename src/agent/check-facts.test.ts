@@ -51,7 +51,7 @@ class Scene {
       ...{ rule: 'x', because: 'y', effects: [], steps: [], chores: [], wakeAtMs: null, watchMembers: false },
       memory: kept,
     };
-    this.last = { observation: state, decision, endedAtMs: nowMs, nextAtMs: nowMs };
+    this.last = { observation: state, decision, askedAtMs: nowMs, endedAtMs: nowMs, nextAtMs: nowMs };
   }
 
   /** By all that the agent shows of itself, put together anew. */

@@ -1,6 +1,6 @@
 /** The agent's side of the REST server (ports/operator.ts). */
 import { memberOf } from '../core/cluster.ts';
-import type { OperatorPort } from '../ports/operator.ts';
+import type { Facts, OperatorPort } from '../ports/operator.ts';
 import type { Agent } from './agent.ts';
 import { checkFactsOf, freshView } from './check-facts.ts';
 import { statusNow, statusOf } from './status.ts';
@@ -12,6 +12,7 @@ export function operatorPort(agent: Agent): OperatorPort {
   return {
     status: () => statusOf(parts, agent),
     statusNow: () => statusNow(parts, agent),
+    freshFacts: () => freshFacts(agent),
     checkFacts: checkFactsOf(parts, agent),
     settings: () => parts.settings.current(),
     view: () => freshView(agent.parts, agent),
@@ -32,6 +33,12 @@ export function operatorPort(agent: Agent): OperatorPort {
     droppedRequest: () => agent.rounds.droppedRequest,
     nextChange: (timeoutMs) => nextChange(agent, timeoutMs),
   };
+}
+
+async function freshFacts(agent: Agent): Promise<Facts> {
+  const { parts, fresh } = agent;
+  const [pg, view] = await Promise.all([fresh.pg(), fresh.view(freshView(parts, agent))]);
+  return { status: statusOf(parts, agent, pg), view, settings: parts.settings.current() };
 }
 
 const mark = (agent: Agent): string => {

@@ -6,6 +6,8 @@ import { droppedRequest } from './dropped-request.ts';
 export interface LastRound {
   readonly observation: Observation;
   readonly decision: Decision;
+  /** PostgreSQL and etcd were asked at this moment or later. */
+  readonly askedAtMs: number;
   readonly endedAtMs: number;
   readonly nextAtMs: number;
 }
@@ -53,10 +55,10 @@ export class Rounds {
     if (dcs.known) this.#lastReadWallMs = wallMs;
   }
 
-  decided(observation: Observation, decision: Decision): void {
+  decided(observation: Observation, decision: Decision, askedAtMs: number): void {
     const { nowMs } = observation;
     this.#droppedRequest = droppedRequest(decision, nowMs) ?? this.#droppedRequest;
-    this.#last = { observation, decision, endedAtMs: nowMs, nextAtMs: nowMs };
+    this.#last = { observation, decision, askedAtMs, endedAtMs: nowMs, nextAtMs: nowMs };
     this.#count += 1;
   }
 

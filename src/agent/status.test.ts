@@ -60,7 +60,7 @@ function statusAt(moment: Moment): AgentStatus {
   };
   return statusOf(ports, {
     rounds: {
-      last: { observation: seen, decision, endedAtMs: nowMs, nextAtMs: nowMs },
+      last: { observation: seen, decision, askedAtMs: nowMs, endedAtMs: nowMs, nextAtMs: nowMs },
       lastReadWallMs: lastView && WALL_MS,
       memory: kept,
       count: 1,

@@ -1,5 +1,6 @@
 /** The answer to a request, and the errors that become answers. */
 
+import { STATUS_CODES } from 'node:http';
 import { stringifyDefault } from '../support/big-json.ts';
 import { RegentError } from '../support/errors.ts';
 import type { JsonValue } from '../support/json.ts';
@@ -35,4 +36,12 @@ export function text(status: number, message: string): Answer {
  */
 export function plain(status: number, message: string): Answer {
   return { status, type: 'text/plain', body: message };
+}
+
+/**
+ * The whole answer to a check that nobody reads the body of, as Patroni sends it: no header, and
+ * the connection ends. HTTP/1.0 says that it does.
+ */
+export function codeAlone(status: number): string {
+  return `HTTP/1.0 ${status} ${STATUS_CODES[status]}\r\n\r\n`;
 }

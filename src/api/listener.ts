@@ -15,7 +15,7 @@ import { codeOf, ensureError, RegentError } from '../support/errors.ts';
 import { postDoorman } from './doorman.ts';
 import { passOver } from './pass-over.ts';
 import { KEEP_ALIVE_SECONDS, type QuickAnswer } from './quick-answer.ts';
-import { answerRefused, type CheckAnswer, MAX_HEADER_BYTES } from './refused-request.ts';
+import { answerRefused, type CheckReply, MAX_HEADER_BYTES } from './refused-request.ts';
 
 /**
  * An agent that starts right after another was killed may find the port still in use for a moment.
@@ -46,7 +46,7 @@ export interface Handlers {
   /** To health checks in one packet; null: to be handled as a request. */
   readonly quickAnswer: (packet: Buffer) => QuickAnswer | null;
   /** For requests that are not valid HTTP. */
-  readonly checkAnswer: CheckAnswer;
+  readonly replyToLine: CheckReply;
   /** False: the request is read as if it offered no other protocol. True: the socket is taken. */
   readonly onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => boolean;
 }
@@ -59,12 +59,12 @@ const HTTP: ServerOptions = { requireHostHeader: false, maxHeaderSize: MAX_HEADE
 
 /** Throws REST_TLS or REST_LISTEN. */
 export async function openListener(settings: RestSettings, handlers: Handlers, clock: Clock, log: Log): Promise<Listener> {
-  const { onRequest, quickAnswer, checkAnswer, onUpgrade } = handlers;
+  const { onRequest, quickAnswer, replyToLine, onUpgrade } = handlers;
   /** Their connections may outlive the listener. */
   const taken = new Set<Duplex>();
   const tls = await tlsOptions(settings);
   const server = tls === null ? createServer(HTTP, onRequest) : createTlsServer({ ...HTTP, ...tls }, onRequest);
-  server.on('clientError', (error, socket) => answerRefused(checkAnswer, error, socket));
+  server.on('clientError', (error, socket) => void answerRefused(replyToLine, error, socket));
   server.on('upgrade', (request, socket, head) => {
     if (!onUpgrade(request, socket, head)) return passOver(server, request, socket, head);
     taken.add(socket);

@@ -1,13 +1,14 @@
 /**
- * Answers to health checks, byte by byte the same that Node's HTTP server would send. What depends
- * on the member is put together once after each change.
+ * Answers to health checks, byte by byte the same that the HTTP server would send. What depends on
+ * the member is put together once after each change.
  */
 import { STATUS_CODES } from 'node:http';
 import { healthCheck } from '../dialect/health-checks.ts';
 import type { CheckFacts } from '../ports/operator.ts';
+import { codeAlone } from './answer.ts';
 import type { ApiContext } from './context.ts';
 import { type KnownRequest, knownRequests } from './known-request.ts';
-import { healthAnswer, targetOf } from './respond.ts';
+import { healthAnswer } from './respond.ts';
 
 export interface QuickAnswer {
   /** One character a byte (latin1). */
@@ -32,16 +33,16 @@ type Context = Pick<ApiContext, 'operator' | 'clock'>;
 
 export function quickAnswers(context: Context): QuickAnswers {
   const read = knownRequests();
-  const codeAlone = codesAlone(context);
+  const codeOf = codesAlone(context);
   const date = dateLine(context);
   return (packet, headers) => {
     const request = read(packet);
     if (request === null) return null;
+    if (request.method !== 'GET') return { text: codeOf(request), keepsAlive: false };
     const { keepsAlive } = request;
     const end = `${date()}${keepsAlive ? ENDS.open : ENDS.closed}`;
-    if (request.method !== 'GET') return { text: codeAlone(request) + end, keepsAlive };
     if (Object.keys(headers).some((name) => OWN_HEADERS.has(name.toLowerCase()))) return null;
-    const { status, type, body } = healthAnswer(context, targetOf(request.path));
+    const { status, type, body } = healthAnswer(context, request.path);
     const content = Buffer.from(body, 'utf8').toString('latin1');
     const extra = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
     const head = `${statusLine(status)}${extra.join('')}Content-Type: ${type}\r\nContent-Length: ${content.length}\r\n${end}`;
@@ -51,7 +52,7 @@ export function quickAnswers(context: Context): QuickAnswers {
 
 const statusLine = (code: number) => `HTTP/1.1 ${code} ${STATUS_CODES[code]}\r\n`;
 
-/** The beginning of the answer to HEAD and OPTIONS, kept until something changes. */
+/** The answers to HEAD and OPTIONS, kept until something changes. */
 function codesAlone({ operator }: Context): (request: KnownRequest) => string {
   let facts: CheckFacts | null = null;
   let kept = new WeakMap<KnownRequest, string>();
@@ -63,7 +64,7 @@ function codesAlone({ operator }: Context): (request: KnownRequest) => string {
     }
     let text = kept.get(request);
     if (text === undefined) {
-      text = `${statusLine(healthCheck(request.path, NO_QUERY, now.status, now.view, now.settings))}Content-Length: 0\r\n`;
+      text = codeAlone(healthCheck(request.path, NO_QUERY, now.status, now.view, now.settings));
       kept.set(request, text);
     }
     return text;

@@ -19,7 +19,10 @@ export const readers: ReadonlyMap<string, Reader> = new Map<string, Reader>([
   ['config', readConfig],
   [
     'metrics',
-    ({ operator }) => ({ status: 200, type: 'text/plain', body: metricsText(operator.status(), operator.view(), operator.settings()) }),
+    async ({ operator }) => {
+      const { status, view, settings } = await operator.freshFacts();
+      return { status: 200, type: 'text/plain', body: metricsText(status, view, settings) };
+    },
   ],
   [
     'failsafe',

@@ -8,10 +8,11 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { codeOf } from '../support/errors.ts';
-import type { Answer } from './answer.ts';
+import { type Answer, codeAlone } from './answer.ts';
+import type { Reply } from './respond.ts';
 
-/** The answer to a check with this method and target. Null: it is not a health check. */
-export type CheckAnswer = (method: string, url: string) => Answer | null;
+/** The reply to a check with this method and target. Null: it is not a health check. */
+export type CheckReply = (method: string, url: string) => Reply | Promise<Reply> | null;
 
 /** A request longer than this is always refused. This is Patroni's limit for the first line. */
 export const MAX_HEADER_BYTES = 65_536;
@@ -19,17 +20,20 @@ export const MAX_HEADER_BYTES = 65_536;
 const FIRST_LINE = /^(GET|HEAD|OPTIONS) (\S+)(?: HTTP\/\d+(?:\.\d+)?)?$/;
 
 /** For the server's `clientError`. Never throws. */
-export function answerRefused(answerTo: CheckAnswer, error: Error, socket: Duplex): void {
+export async function answerRefused(replyTo: CheckReply, error: Error, socket: Duplex): Promise<void> {
   if (socket.destroyed || !socket.writable || codeOf(error) === 'ECONNRESET') {
     socket.destroy();
     return;
   }
-  const line = firstLineOf(error);
-  const answer = line === null ? null : answerTo(...line);
-  socket.end(answer === null ? bare(refusal(error)) : whole(answer));
   // What the client sends after this is ignored.
   socket.once('finish', () => socket.destroy());
+  const line = firstLineOf(error);
+  const reply = line === null ? null : replyTo(...line);
+  if (reply === null) socket.end(bare(refusal(error)));
+  else socket.end(saidBy(await reply));
 }
+
+const saidBy = (reply: Reply) => (typeof reply === 'number' ? codeAlone(reply) : whole(reply));
 
 function firstLineOf(error: Error): [string, string] | null {
   if (!codeOf(error)?.startsWith('HPE_') || codeOf(error) === 'HPE_HEADER_OVERFLOW' || !('rawPacket' in error)) return null;

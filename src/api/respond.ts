@@ -1,13 +1,14 @@
 /**
- * From a request to an answer. Health checks never wait: they are computed from the agent's last
- * round, in the same turn of the event loop.
+ * From a request to an answer. Health checks do not wait: they are computed from the agent's last
+ * round, in the same turn of the event loop. Those that name a lag alone ask PostgreSQL.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { healthCheck, livenessCheck, type Query, readinessCheck } from '../dialect/health-checks.ts';
+import { healthCheck, limitsLag, livenessCheck, type Query, readinessCheck } from '../dialect/health-checks.ts';
 import { statusBody } from '../dialect/status-body.ts';
+import type { Facts } from '../ports/operator.ts';
 import { DcsError, ensureError, RegentError } from '../support/errors.ts';
 import type { AccessRules } from './access.ts';
-import { type Answer, json, plain, RequestProblem, text } from './answer.ts';
+import { type Answer, codeAlone, json, plain, RequestProblem } from './answer.ts';
 import { readBody } from './body.ts';
 import type { ApiContext } from './context.ts';
 import { readers } from './readers.ts';
@@ -37,6 +38,9 @@ function queryOf(text: string): Query {
   return query;
 }
 
+/** A number: the code of a check that nobody reads the body of. */
+export type Reply = Answer | number;
+
 /** Answers every request; never throws. */
 export function respond(
   context: ApiContext,
@@ -47,19 +51,12 @@ export function respond(
 ): void {
   const target = targetOf(request.url ?? '/');
   const method = request.method ?? 'GET';
-  const code = codeOnly(context, method, target);
-  if (code !== null) {
-    response.writeHead(code, { 'Content-Length': 0 });
-    response.end();
+  const reply = replyToCheck(context, method, target) ?? answerTo(context, rules, method, target, request);
+  if (!(reply instanceof Promise)) {
+    send(response, reply, headers);
     return;
   }
-  const reader = readers.get(target.segment);
-  if (method === 'GET' && reader === undefined) {
-    send(response, healthAnswer(context, target), headers);
-    return;
-  }
-  const answering = method === 'GET' && reader !== undefined ? read(reader, context) : change(context, rules, method, target, request);
-  answering
+  reply
     .catch((error: unknown) => failure(context, `${method} ${target.path}`, error))
     .then((answer) => send(response, answer, headers))
     .catch((error: unknown) => {
@@ -72,35 +69,40 @@ export function respond(
  * The same for a health check of which only the first line could be read. Null: it is not a health
  * check. Never throws.
  */
-export function answerOfCheck(context: ApiContext, method: string, url: string): Answer | null {
-  const target = targetOf(url);
-  const code = codeOnly(context, method, target);
-  if (code !== null) return text(code, '');
-  return method === 'GET' && !readers.has(target.segment) ? healthAnswer(context, target) : null;
-}
-
-/** The answer to a GET that nothing else answers. */
-export function healthAnswer(context: Pick<ApiContext, 'operator'>, target: Target): Answer {
-  const { operator } = context;
-  return json(healthCode(context, target), statusBody(operator.status(), operator.view(), operator.settings()));
+export function replyToLine(context: ApiContext, method: string, url: string): Reply | Promise<Reply> | null {
+  return replyToCheck(context, method, targetOf(url));
 }
 
 /**
- * Checks that do not look at a body get no body and no extra headers. Null: this is not such a
- * check.
+ * Null: it is not a health check. At once, from the last round, unless the check names a lag: a
+ * round may be too old to tell that.
  */
-function codeOnly(context: ApiContext, method: string, target: Target): number | null {
-  if (method === 'HEAD' || method === 'OPTIONS') return healthCode(context, target);
-  if (method !== 'GET') return null;
-  const { operator } = context;
-  if (target.segment === 'liveness') return livenessCheck(operator.status(), operator.settings());
-  if (target.segment === 'readiness') return readinessCheck(target.query, operator.status(), operator.view(), operator.settings());
-  return null;
+function replyToCheck({ operator }: Pick<ApiContext, 'operator'>, method: string, target: Target): Reply | Promise<Reply> | null {
+  const { path, segment, query } = target;
+  const isGet = method === 'GET';
+  if (!(isGet ? !readers.has(segment) : method === 'HEAD' || method === 'OPTIONS')) return null;
+  const isReadiness = isGet && segment === 'readiness';
+  const judged = ({ status, view, settings }: Facts): Reply => {
+    if (isReadiness) return readinessCheck(query, status, view, settings);
+    const code = healthCheck(path, query, status, view, settings);
+    return isGet ? json(code, statusBody(status, view, settings)) : code;
+  };
+  const now = operator.checkFacts();
+  if (!now.status.isLeader && (isReadiness || limitsLag(query))) return operator.freshFacts().then(judged);
+  if (!isGet) return healthCheck(path, query, now.status, now.view, now.settings);
+  const facts = { status: operator.status(), view: operator.view(), settings: operator.settings() };
+  return segment === 'liveness' ? livenessCheck(facts.status, facts.settings) : judged(facts);
 }
 
-function healthCode({ operator }: Pick<ApiContext, 'operator'>, { path, query }: Target): number {
+/** The answer to a GET that is a check without a query. */
+export function healthAnswer({ operator }: Pick<ApiContext, 'operator'>, path: string): Answer {
   const { status, view, settings } = operator.checkFacts();
-  return healthCheck(path, query, status, view, settings);
+  return json(healthCheck(path, NO_QUERY, status, view, settings), statusBody(operator.status(), operator.view(), operator.settings()));
+}
+
+function answerTo(context: ApiContext, rules: AccessRules, method: string, target: Target, request: IncomingMessage): Promise<Answer> {
+  const reader = method === 'GET' ? readers.get(target.segment) : undefined;
+  return reader === undefined ? change(context, rules, method, target, request) : read(reader, context);
 }
 
 async function read(reader: (context: ApiContext) => Promise<Answer> | Answer, context: ApiContext): Promise<Answer> {
@@ -140,9 +142,15 @@ function failure({ log }: ApiContext, what: string, error: unknown): Answer {
   return plain(500, error instanceof RegentError ? error.message : 'internal error; see the log of the agent');
 }
 
-function send(response: ServerResponse, answer: Answer, headers: Readonly<Record<string, string>>): void {
+function send(response: ServerResponse, reply: Reply, headers: Readonly<Record<string, string>>): void {
   if (response.destroyed) return;
-  const body = Buffer.from(answer.body, 'utf8');
-  response.writeHead(answer.status, { ...headers, ...answer.headers, 'Content-Type': answer.type, 'Content-Length': body.length });
+  if (typeof reply === 'number') {
+    // An earlier request on the connection is not answered yet: its answer must come first.
+    if (response.socket === null) response.writeHead(reply, { 'Content-Length': 0, Connection: 'close' }).end();
+    else response.socket.end(codeAlone(reply), 'latin1');
+    return;
+  }
+  const body = Buffer.from(reply.body, 'utf8');
+  response.writeHead(reply.status, { ...headers, ...reply.headers, 'Content-Type': reply.type, 'Content-Length': body.length });
   response.end(body);
 }

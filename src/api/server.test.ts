@@ -280,10 +280,6 @@ describe('bodies', () => {
   test('bytes that are not UTF-8 are 400', async () => {
     expect((await call(`${base}/config`, 'PATCH', Buffer.from([0x7b, 0xff, 0x7d]))).status).toBe(400);
   });
-
-  test('HTTP/1.0, as HAProxy checks, gets an answer and a closed connection', async () => {
-    expect((await raw(server.port, 'OPTIONS /primary HTTP/1.0\r\n\r\n')).split('\r\n')[0]).toBe('HTTP/1.1 200 OK');
-  });
 });
 
 describe('restart, reload, reinitialize', () => {

@@ -11,7 +11,7 @@ import { type AccessRules, accessRules } from './access.ts';
 import type { ApiContext } from './context.ts';
 import { type Listener, openListener } from './listener.ts';
 import { quickAnswers } from './quick-answer.ts';
-import { answerOfCheck, respond } from './respond.ts';
+import { replyToLine, respond } from './respond.ts';
 import { asksForLink, type LinkDoor, openLink } from './upgrade.ts';
 
 export interface RestServerOptions extends ApiContext {
@@ -44,7 +44,7 @@ export async function startRestServer(options: RestServerOptions): Promise<RestS
       {
         onRequest: (request, response) => respond(options, rules, headers, request, response),
         quickAnswer: (packet) => quickly(packet, headers),
-        checkAnswer: (method, url) => answerOfCheck(options, method, url),
+        replyToLine: (method, url) => replyToLine(options, method, url),
         onUpgrade: (request, socket, head) => {
           if (options.links === undefined || !asksForLink(request)) return false;
           void openLink(options, options.links, { rules, headers }, request, socket, head);

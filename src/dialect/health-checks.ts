@@ -35,6 +35,9 @@ export function healthCheck(path: string, query: Query, status: Standing, view: 
   return isHealthy(path === '/' ? '/primary' : path, check) ? 200 : 503;
 }
 
+/** Whether what is asked depends on how far this member is behind at this very moment. */
+export const limitsLag = (query: Query): boolean => parseBytes(query.get('lag')) !== null;
+
 /**
  * 200 while the loop goes round. A stuck primary is reported within ttl, before somebody else may
  * take over.

@@ -1,6 +1,6 @@
 /**
  * What the REST server may ask of the agent. Reading is synchronous, from the last round, but for
- * statusNow; asking wakes the loop and never acts by itself.
+ * statusNow and freshFacts; asking wakes the loop and never acts by itself.
  */
 import type { ClusterView, FailsafeMap } from '../core/cluster.ts';
 import type { Settings } from '../core/settings.ts';
@@ -35,6 +35,13 @@ export interface CheckFacts {
   readonly settings: Settings;
 }
 
+/** The whole status with what it is shown and judged with. */
+export interface Facts {
+  readonly status: AgentStatus;
+  readonly view: ClusterView | null;
+  readonly settings: Settings;
+}
+
 /** A request in the failover key that this agent dropped instead of carrying it out. */
 export interface DroppedRequest {
   /** The end of a sentence: `pg-2 does not answer`. */
@@ -61,6 +68,11 @@ export interface OperatorPort {
    * their question. Takes two deadlines of a round at most; never throws.
    */
   statusNow(): Promise<AgentStatus>;
+  /**
+   * The same with PostgreSQL, and the leader's position, as they were a second ago at most. Asks as
+   * little as it can, however many callers want it. Takes as long as statusNow; never throws.
+   */
+  freshFacts(): Promise<Facts>;
   /**
    * What status(), view() and settings() say now, as far as health checks look at it. It is the
    * same object for as long as all of that stays as it is. So an answer made from it may be kept.
