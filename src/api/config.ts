@@ -3,7 +3,7 @@
  * checks them, for callers that write them themselves.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { changedParameters } from '../config/changed-parameters.ts';
+import { changedParameters, PARAMETERS_KEYS } from '../config/changed-parameters.ts';
 import { patchMerge } from '../config/merge.ts';
 import { formatProblem } from '../config/problems.ts';
 import { complaintText } from '../pgconf/guc-complaints.ts';
@@ -70,9 +70,12 @@ async function refuse(context: ApiContext, data: JsonObject, before: JsonObject)
       .map(formatProblem);
   const known = new Set(errors(before));
   const fresh = errors(data).filter((problem) => !known.has(problem));
-  const parameters = changedParameters(data, before);
-  // If PostgreSQL cannot be asked, the members find out later and leave out what it refuses.
-  const complaints = Object.keys(parameters).length === 0 ? [] : ((await context.operator.judgeParameters(parameters)) ?? []);
-  const refused = complaints.map((one) => `postgresql.parameters.${one.name}: PostgreSQL refuses it: ${complaintText(one)}`);
+  const refused: string[] = [];
+  for (const key of PARAMETERS_KEYS) {
+    const parameters = changedParameters(data, before, key);
+    // If PostgreSQL cannot be asked, the members find out later and leave out what it refuses.
+    const complaints = Object.keys(parameters).length === 0 ? [] : ((await context.operator.judgeParameters(parameters)) ?? []);
+    refused.push(...complaints.map((one) => `postgresql.${key}.${one.name}: PostgreSQL refuses it: ${complaintText(one)}`));
+  }
   return fresh.length + refused.length === 0 ? null : plain(400, [...fresh, ...refused].join('\n'));
 }

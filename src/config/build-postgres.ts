@@ -37,6 +37,7 @@ function localPart(parsed: PostgresParsed, identity: Identity) {
     connectPort: parsed.connect_address!.port,
     proxyAddress: parsed.proxy_address ? `${bracketed(parsed.proxy_address.hosts[0]!)}:${parsed.proxy_address.port}` : null,
     dataDir,
+    configBaseName: parsed.config_base_name ?? postgresLocal.config_base_name.fallback!,
     configDir: parsed.config_dir === undefined ? dataDir : resolve(parsed.config_dir),
     pgpass:
       parsed.pgpass === undefined
@@ -103,7 +104,7 @@ function defined(map: Readonly<Record<string, unknown>>): Readonly<Record<string
 }
 
 /** Names in lower case; without what is cluster-wide; recovery parameters apart. */
-function splitParameters(parameters: Readonly<Record<string, string>>) {
+export function splitParameters(parameters: Readonly<Record<string, string>>) {
   const lower = Object.entries(parameters).map(([name, value]): [string, string] => [name.toLowerCase(), value]);
   const plain = lower.filter(([name]) => !isClusterWide(name) && !RECOVERY_GUCS.has(name));
   const recovery = lower.filter(([name]) => RECOVERY_GUCS.has(name) && isUserRecoveryGuc(name));

@@ -8,15 +8,23 @@ import { parseTolerant } from './conform.ts';
 import { patchMerge } from './merge.ts';
 import { dynamicTable } from './table.ts';
 
-export function changedParameters(after: JsonObject, before: JsonObject): Readonly<Record<string, string>> {
-  const old = parametersOf(before);
+/** Where parameters stand: for all roles, and for one. */
+export const PARAMETERS_KEYS = ['parameters', 'parameters_primary', 'parameters_replica', 'parameters_standby_leader'] as const;
+type ParametersKey = (typeof PARAMETERS_KEYS)[number];
+
+export function changedParameters(
+  after: JsonObject,
+  before: JsonObject,
+  key: ParametersKey = 'parameters',
+): Readonly<Record<string, string>> {
+  const old = parametersOf(before, key);
   return Object.fromEntries(
-    Object.entries(parametersOf(after)).filter(
+    Object.entries(parametersOf(after, key)).filter(
       ([name, value]) => old[name] !== value && !isClusterWide(name) && !RECOVERY_GUCS.has(name.toLowerCase()),
     ),
   );
 }
 
-function parametersOf(raw: JsonObject): Readonly<Record<string, string>> {
-  return parseTolerant(dynamicTable, patchMerge({}, raw)).data.postgresql?.parameters ?? {};
+function parametersOf(raw: JsonObject, key: ParametersKey): Readonly<Record<string, string>> {
+  return parseTolerant(dynamicTable, patchMerge({}, raw)).data.postgresql?.[key] ?? {};
 }

@@ -10,7 +10,6 @@ import type { Wrong } from './read.ts';
 import { type Entry, eachSetting, type Parsed, type Setting, type Shape } from './setting.ts';
 import { nearest } from './suggest.ts';
 import { dynamicTable, localTable, UNSUPPORTED_SECTIONS } from './table.ts';
-import { POSTGRES_UNSUPPORTED } from './table-postgres.ts';
 
 type Path = readonly string[];
 
@@ -222,8 +221,7 @@ function unknownKey(key: string, path: readonly string[], siblings: readonly str
 }
 
 function isUnsupported(path: readonly string[]): boolean {
-  if (path.length === 1) return UNSUPPORTED_SECTIONS.includes(path[0]!);
-  return path.at(-2) === 'postgresql' && POSTGRES_UNSUPPORTED.includes(path.at(-1)!);
+  return path.length === 1 && UNSUPPORTED_SECTIONS.includes(path[0]!);
 }
 
 /** Credentials and TLS keys live in many places: naming one of them would mislead. */

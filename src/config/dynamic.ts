@@ -11,6 +11,7 @@ import { controlledValues } from './gucs.ts';
 import { isMapping, own, patchMerge } from './merge.ts';
 import { modernPostgres } from './normalize.ts';
 import { type ConfigProblem, type Finding, placed } from './problems.ts';
+import { clusterWideFindings, roleParameters } from './role-parts.ts';
 import { made } from './setting.ts';
 import { ignoreFindings, readSlots, withShortSlots } from './slots.ts';
 import { syncNamesFindings } from './sync-names-findings.ts';
@@ -155,7 +156,12 @@ function judge(raw: JsonObject, data: DynamicParsed): Finding[] {
     ...recoveryFindings(parameters, ['postgresql', 'parameters']),
     ...recoveryFindings(data.postgresql?.recovery_conf ?? {}, ['postgresql', 'recovery_conf']),
   );
-  findings.push(...syncNamesFindings(parameters, ['postgresql', 'parameters'], data.synchronous_mode ?? 'off', null));
+  const mode = data.synchronous_mode ?? 'off';
+  findings.push(...syncNamesFindings(parameters, ['postgresql', 'parameters'], mode, null));
+  for (const [key, map] of roleParameters(data.postgresql ?? {})) {
+    const path = ['postgresql', key];
+    findings.push(...clusterWideFindings(map, path), ...syncNamesFindings(map, path, mode, null), ...recoveryFindings(map, path));
+  }
   if (isActive(data.standby_cluster)) {
     findings.push({
       path: ['standby_cluster'],

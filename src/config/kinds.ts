@@ -225,8 +225,8 @@ export function textMap<const A extends About = Record<never, never>>(
 }
 
 /** Names and values for postgresql.conf. */
-export function gucMap(doc: string) {
-  return textMap(doc, 'shared_buffers: 256MB', {}, /^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)*$/);
+export function gucMap<const A extends About = Record<never, never>>(doc: string, about: A = {} as A) {
+  return textMap(doc, 'shared_buffers: 256MB', about, /^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)*$/);
 }
 
 /** Any keys, any values: of custom scripts, of other people's tools. */

@@ -48,13 +48,6 @@ describe('warnings, with which the file still loads', () => {
       ["w p.yml:12:1: citus: 'citus' is not supported yet by this release, ignored; remove it, or keep it for Patroni"],
     ],
     [
-      'settings to come',
-      `${BASE}  parameters_primary: {work_mem: 1MB}\n`,
-      [
-        "w p.yml:12:3: postgresql.parameters_primary: 'parameters_primary' is not supported yet by this release, ignored; remove it, or keep it for Patroni",
-      ],
-    ],
-    [
       "the tutorial's dcs block",
       `${BASE}dcs:\n  ttl: 30\n`,
       [

@@ -9,6 +9,7 @@ import { sharedPart } from './build-postgres.ts';
 import { parseTolerant, without } from './conform.ts';
 import { controlledValues } from './gucs.ts';
 import { isMapping, own } from './merge.ts';
+import { byRoleOf } from './role-parts.ts';
 import { postgresEverywhere, postgresLocal } from './table-postgres.ts';
 
 /**
@@ -29,16 +30,20 @@ export function resolveSettings(local: LocalSettings, rawLocal: JsonObject, dyna
     ...fromCluster.parameters,
     ...local.postgresql.parameters,
   };
-  // Under synchronous mode the list of standbys is Regent's: the user's own would acknowledge what
-  // nobody vouches for.
-  if (dynamic.synchronousMode !== 'off') delete parameters['synchronous_standby_names'];
+  const finish = (given: Readonly<Record<string, string>>) => {
+    // Under synchronous mode the list of standbys is Regent's: the user's own would acknowledge
+    // what nobody vouches for.
+    const { synchronous_standby_names: _, ...others } = given;
+    return inConfigDir(dynamic.synchronousMode === 'off' ? given : others, local.postgresql.configDir);
+  };
   const ownPart = sharedPart(shared.data, shared.valid);
   const postgresql = {
     ...local.postgresql,
     ...ownPart,
-    parameters: inConfigDir(parameters, local.postgresql.configDir),
+    parameters: finish(parameters),
     recoveryConf: { ...fromCluster.recoveryConf, ...local.postgresql.recoveryConf },
   };
+  const byRole = byRoleOf(shared.data, postgresql, finish);
   return {
     local,
     dynamic,
@@ -50,6 +55,7 @@ export function resolveSettings(local: LocalSettings, rawLocal: JsonObject, dyna
       ...controlled.commandLine,
     },
     parameters: postgresql.parameters,
+    ...(byRole && { byRole }),
   };
 }
 

@@ -1,6 +1,8 @@
 /** The part of the table of settings (table.ts) that stands below `postgresql`. */
+import { ROLE_NAMES, type RoleName } from '../core/settings.ts';
 import { BASEBACKUP_FORBIDDEN, REWIND_FORBIDDEN } from '../pgconf/program-options.ts';
 import { address, flag, gucMap, looseText, programOptions, text, texts, whole } from './kinds.ts';
+import { bad, good } from './read.ts';
 import { type About, section } from './setting.ts';
 
 const DEFAULT = { unreadable: 'default' } as const;
@@ -60,6 +62,11 @@ export const postgresLocal = {
     env: 'POSTGRESQL_CONFIG_DIR',
     as: ['configDir'],
   }),
+  config_base_name: text(
+    'Name of the configuration file without .conf, and of its base file without .base.conf.',
+    { default: 'postgresql', needs: 'restart-agent', holds: 'postgresql' },
+    (value, echo) => (/^[^/\0]+$/.test(value) ? good(value) : bad(`${echo(value)} is not the name of a file`, "write 'postgresql'")),
+  ),
   pgpass: text('Password file that Regent writes (0600).', {
     defaultIs: '~/pgpass; without a HOME that the user may write to: .pgpass-NAME beside the data directory',
     needs: 'restart-agent',
@@ -79,6 +86,24 @@ export const postgresLocal = {
 
 const binName = (name: string) => text(`File name of ${name}.`, { defaultIs: name });
 
+/** Made by hand: see role-parts.ts. */
+const BY_HAND = { as: ['byRole'] } as const;
+const ofRole = (role: RoleName) => `while this node is ${role === 'replica' ? 'a replica' : `the ${role.replace('_', ' ')}`}`;
+
+const roleParameters = {
+  parameters_primary: gucMap(`Laid over parameters ${ofRole('primary')}.`, BY_HAND),
+  parameters_replica: gucMap(`Laid over parameters ${ofRole('replica')}.`, BY_HAND),
+  parameters_standby_leader: gucMap(`Laid over parameters ${ofRole('standby_leader')}.`, BY_HAND),
+};
+
+function roleAccess<const F extends 'pg_hba' | 'pg_ident'>(file: F) {
+  const example = file === 'pg_hba' ? "'host all all 10.0.0.0/8 scram-sha-256'" : "'mymap root postgres'";
+  const lines = (role: RoleName) =>
+    texts(`Lines of ${file}.conf ${ofRole(role)}, instead of ${file}.`, { commas: false, lines: true, example }, BY_HAND);
+  const rows = ROLE_NAMES.map((role) => [`${file}_${role}`, lines(role)] as const);
+  return Object.fromEntries(rows) as Record<`${F}_${RoleName}`, ReturnType<typeof lines>>;
+}
+
 /** May also be given in the cluster-wide `postgresql`; the local file wins, key by key. */
 export const postgresShared = {
   bin_dir: looseText("Directory of PostgreSQL's programs; empty: PATH.", { default: '', env: 'POSTGRESQL_BIN_DIR' }),
@@ -96,9 +121,13 @@ export const postgresShared = {
     },
   ),
   database: text('Database Regent connects to.', { default: 'postgres' }),
+  krbsrvname: text('Kerberos service name of the members, for GSSAPI; programs and scripts find it in PGKRBSRVNAME.'),
   parameters: gucMap('PostgreSQL parameters. The cluster-wide ones (see below) count only in the dynamic configuration.'),
   pg_hba: texts('Lines of pg_hba.conf.', { commas: false, lines: true, example: "'host all all 10.0.0.0/8 scram-sha-256'" }),
   pg_ident: texts('Lines of pg_ident.conf.', { commas: false, lines: true, example: "'mymap root postgres'" }),
+  ...roleParameters,
+  ...roleAccess('pg_hba'),
+  ...roleAccess('pg_ident'),
   custom_conf: text('File that postgresql.conf includes instead of postgresql.base.conf.'),
   recovery_conf: gucMap('Recovery parameters of a standby, such as restore_command.'),
   create_replica_methods: texts(
@@ -145,10 +174,3 @@ export const postgresDynamicOnly = {
 
 /** What both the local and the dynamic `postgresql` may hold. */
 export const postgresEverywhere = { ...postgresShared, ...postgresDynamicOnly };
-
-/** Known to Patroni, without effect here. */
-export const POSTGRES_UNSUPPORTED = [
-  'config_base_name',
-  'krbsrvname',
-  ...['parameters', 'pg_hba', 'pg_ident'].flatMap((key) => ['primary', 'replica', 'standby_leader'].map((role) => `${key}_${role}`)),
-];

@@ -3,9 +3,11 @@
  */
 import { describe, expect, it } from 'vitest';
 import { lsn, member, memory, observation, pg, settings, view } from '../../test/support/build.ts';
+import { workMemByRole } from '../../test/support/role-settings.ts';
 import { type ChoreFailures, type ChoreOutcome, choreHoldOffMs, choreNotes } from './chores.ts';
 import { decide } from './decide.ts';
 import type { Memory } from './model.ts';
+import type { RoleName } from './settings.ts';
 
 const failed = (kind: ChoreOutcome['kind'], message: string, endedAtMs = 9_900): ChoreOutcome => ({
   kind,
@@ -107,7 +109,42 @@ it('the synchronous set comes before every key, file and slot; the files of the 
   const names = decision.effects.find((effect) => effect.kind === 'set-sync-names');
   const files = decision.effects.find((effect) => effect.kind === 'apply-config');
   expect(names?.value).toBe('b');
-  expect(files?.role).toEqual({ kind: 'primary' });
+  expect(files?.role).toMatchObject({ kind: 'primary' });
+});
+
+describe('files that were written for another role', () => {
+  const byRole = { ...settings('a', { dynamic: { useSlots: true } }), byRole: workMemByRole() };
+  const filesOf = (filesFor: RoleName | null, own = byRole, facts = pg.primary()) => {
+    const decision = decide(leading({ settings: own, pg: { ...facts, filesFor } }), memory({ announcedRole: 'primary', role: 'primary' }));
+    return decision.effects.find((effect) => effect.kind === 'apply-config')?.role ?? null;
+  };
+
+  it('are written again after a promotion, as a change of the settings is', () => {
+    expect(filesOf('replica')).toMatchObject({ kind: 'primary' });
+    expect(filesOf(null)).toMatchObject({ kind: 'primary' });
+    expect(filesOf('primary')).toBeNull();
+  });
+
+  it('stay where the settings of both roles are the same', () => {
+    expect(filesOf('standby_leader', { ...byRole, byRole: { ...byRole.byRole, primary: byRole.byRole.standby_leader } })).toBeNull();
+    expect(filesOf('replica', { ...settings('a', { dynamic: { useSlots: true } }), byRole: byRole.byRole })).not.toBeNull();
+    expect(filesOf('replica', settings('a', { dynamic: { useSlots: true } }) as typeof byRole)).toBeNull();
+  });
+
+  it('of a primary that became a replica are written for that, once somebody leads', () => {
+    const facts = pg.standby({ primaryConninfo: 'host=b port=5432' });
+    const of = (leaderName: string | undefined) =>
+      decide(
+        observation({
+          settings: byRole,
+          pg: { ...facts, filesFor: 'primary' },
+          view: view({ ...(leaderName && { leaderName }), members: [member('a'), member('b', { role: 'primary' })] }),
+        }),
+        memory({ announcedRole: 'replica', role: 'replica' }),
+      ).effects.find((effect) => effect.kind === 'apply-config');
+    expect(of('b')).toMatchObject({ role: { kind: 'standby', source: { name: 'b' } } });
+    expect(of(undefined)).toBeUndefined();
+  });
 });
 
 describe('the log tells of a chore', () => {

@@ -16,6 +16,7 @@ import { carriedForgotten } from './forgotten.ts';
 import { fenceFor } from './quorum/fence-mark.ts';
 import { stuckStreams } from './quorum/stuck-streams.ts';
 import { missesLeader } from './quorum/suspicion.ts';
+import { differByRole, roleNameOf } from './role-settings.ts';
 import { slotNameOf } from './slot-names.ts';
 import { slotPlan } from './slots/plan.ts';
 import { expel } from './strangers.ts';
@@ -60,7 +61,7 @@ export function chores(c: Context): Work {
     add('failsafe', failsafeKey(c));
   }
   // The files wait, and what was in their way still is.
-  if (c.o.configDirty && filesWait(c, leads)) wanted.push({ kind: 'files', effects: [] });
+  if (filesAreStale(c) && filesWait(c, leads)) wanted.push({ kind: 'files', effects: [] });
   else add('files', configure(c, step?.effects ?? []));
   if (c.o.pg.restored === true && hasCaughtUp(c)) add('caught-up', { kind: 'mark-caught-up' });
   add('slots', slotPlan(c, c.m.slotSeenAtMs));
@@ -255,13 +256,20 @@ function filesWait(c: Context, leads: boolean): boolean {
   return leads && c.o.settings.dynamic.synchronousMode === 'off' && c.view?.sync != null;
 }
 
+/** The settings changed; or the role did, and the settings are not the same for both. */
+function filesAreStale(c: Context): boolean {
+  const { configDirty, settings, pg } = c.o;
+  if (configDirty || pg.filesFor === undefined) return configDirty;
+  return differByRole(settings, pg.filesFor, roleNameOf(c.isStandby ? standbyRole(c) : { kind: 'primary' }));
+}
+
 /**
- * Files for the role this server has now, when the settings changed. `before`: what this round does
- * to the synchronous set. Where that is new names, the files keep what it leaves in them: they must
- * neither undo them, nor put them in force when it could not.
+ * Files for the role this server has now, when it or the settings changed. `before`: what this
+ * round does to the synchronous set. Where that is new names, the files keep what it leaves in
+ * them: they must neither undo them, nor put them in force when it could not.
  */
 function configure(c: Context, before: readonly Effect[]): Effect | null {
-  if (!c.o.configDirty) return null;
+  if (!filesAreStale(c)) return null;
   if (c.isStandby) return { kind: 'apply-config', role: standbyRole(c) };
   const setsNames = before.some((effect) => effect.kind === 'set-sync-names');
   return { kind: 'apply-config', role: setsNames ? { kind: 'primary' } : primaryRole(c) };

@@ -4,6 +4,7 @@
  */
 import type { HistoryEntry } from './cluster.ts';
 import type { FenceMark } from './quorum/fence-mark.ts';
+import type { RoleName } from './settings.ts';
 import { type Lsn, maxLsn, type Timeline } from './units.ts';
 
 /**
@@ -135,6 +136,11 @@ export interface PostgresFacts {
    * as is known.
    */
   readonly diskWaitsMs?: number;
+  /**
+   * The role for which all files were last written; null: this agent has not written them yet.
+   * Absent: the settings are the same for every role.
+   */
+  readonly filesFor?: RoleName | null;
   /** Of an unresponsive server: for how long it was waited for. Absent: not at all. */
   readonly waitedMs?: number;
   /**

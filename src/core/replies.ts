@@ -29,7 +29,7 @@ interface Heard {
 interface Look {
   readonly nowMs: number;
   readonly pg: Pick<PostgresFacts, 'sql'>;
-  readonly settings: Pick<Settings, 'parameters'>;
+  readonly settings: Pick<Settings, 'parameters' | 'byRole'>;
 }
 
 /**
@@ -63,5 +63,8 @@ export function isSilent(o: Pick<Look, 'nowMs' | 'settings'>, replies: Replies, 
   if (heard === undefined) return false;
   if (heard.owesSinceMs !== null && o.nowMs - heard.owesSinceMs > OWING_MS) return true;
   // Where it was told another interval, an idle one may be quiet for longer.
-  return o.nowMs - heard.seenAtMs > IDLE_MS && o.settings.parameters['wal_receiver_status_interval'] === undefined;
+  return (
+    o.nowMs - heard.seenAtMs > IDLE_MS &&
+    (o.settings.byRole?.replica ?? o.settings).parameters['wal_receiver_status_interval'] === undefined
+  );
 }

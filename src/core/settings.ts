@@ -74,11 +74,15 @@ export interface PostgresSettings {
   readonly proxyAddress: string | null;
   readonly dataDir: string;
   readonly configDir: string;
+  /** Of the configuration file and of the one it includes: `postgresql`. */
+  readonly configBaseName: string;
   /** '' means PATH. */
   readonly binDir: string;
   readonly binNames: Readonly<Record<string, string>>;
   readonly pgpass: string;
   readonly database: string;
+  /** Kerberos service name of the servers that are connected to; null: libpq's own. */
+  readonly krbsrvname: string | null;
   readonly superuser: Credentials;
   readonly replication: Credentials;
   readonly rewind: Credentials;
@@ -104,6 +108,13 @@ export interface PostgresSettings {
   readonly useUnixSocket: boolean;
   readonly useUnixSocketRepl: boolean;
 }
+
+/** As the names of settings have them: `parameters_primary`. */
+export const ROLE_NAMES = ['primary', 'replica', 'standby_leader'] as const;
+export type RoleName = (typeof ROLE_NAMES)[number];
+
+/** What may differ from role to role. */
+export type RoleSettings = Pick<PostgresSettings, 'parameters' | 'recoveryConf' | 'pgHba' | 'pgIdent'>;
 
 export interface BinaryOption {
   readonly name: string;
@@ -216,6 +227,11 @@ export interface Settings {
   readonly controlledParameters: Readonly<Record<string, string>>;
   /** All other GUCs (dynamic, then local); they go to postgresql.conf. */
   readonly parameters: Readonly<Record<string, string>>;
+  /**
+   * What is set for one role only, laid over what holds for all; see `settingsFor`. Absent: nothing
+   * is.
+   */
+  readonly byRole?: Readonly<Record<RoleName, RoleSettings>>;
 }
 
 /** Lease margins, one place for all: see docs/SPEC.md, "who may be writable when". */

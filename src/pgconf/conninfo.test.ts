@@ -50,6 +50,11 @@ describe('primary_conninfo', () => {
     expect(primaryConninfo({ ...input, major: 17 })).toMatch(/ sslnegotiation=postgres$/);
   });
 
+  test('names the Kerberos service where it has another name', () => {
+    expect(primaryConninfo({ ...input, krbsrvname: 'pg' })).toMatch(/application_name=\S+ krbsrvname=pg gssencmode/);
+    expect(primaryConninfo({ ...input, krbsrvname: null })).not.toContain('krbsrvname');
+  });
+
   test('keywords a libpq does not know are left out', () => {
     const options = { sslmode: 'verify-ca', sslcrldir: '/crl', sslnegotiation: 'direct', sslcert: '' };
     const credentials = { ...input.credentials, options };

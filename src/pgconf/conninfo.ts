@@ -74,6 +74,7 @@ export interface ConninfoInput {
   readonly major: number;
   readonly passfile: string | null;
   readonly readWrite?: boolean;
+  readonly krbsrvname?: string | null;
 }
 
 /**
@@ -91,6 +92,7 @@ export function connectionPairs(input: ConninfoInput): ConninfoPairs {
   pairs['gssencmode'] = 'prefer';
   pairs['channel_binding'] = 'prefer';
   if (input.major >= 17) pairs['sslnegotiation'] = 'postgres';
+  if (input.krbsrvname) pairs['krbsrvname'] = input.krbsrvname;
   if (input.readWrite) pairs['target_session_attrs'] = 'read-write';
   for (const name of CREDENTIAL_KEYWORDS) {
     const value = input.credentials.options[name];

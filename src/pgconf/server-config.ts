@@ -8,6 +8,7 @@ import type { ServerRole, Source } from '../core/effects.ts';
 import type { Credentials, Settings } from '../core/settings.ts';
 import { slotNameOf } from '../core/slot-names.ts';
 import { userSyncNames } from '../core/sync-names.ts';
+import { confPath } from './conf-place.ts';
 import { formatConninfo, passfileLine, primaryConninfo } from './conninfo.ts';
 import { controlledGucs, formatGuc, type Gucs, isWritableName, normaliseGucs } from './guc.ts';
 import {
@@ -82,10 +83,10 @@ const NO_PID_FILE = 'pgsql_tmp.regent.pid';
  */
 export function commandLineArguments(settings: Settings, _major: number, limits: ControlLimits | null = null, pidFile = ''): string[] {
   const controlled = effectiveControlled(settings, limits);
-  const { configDir, dataDir } = settings.postgresql;
+  const { dataDir } = settings.postgresql;
   const given = normaliseGucs(settings.parameters);
   return [
-    `--config-file=${configDir}/postgresql.conf`,
+    `--config-file=${confPath(settings)}`,
     `--data_directory=${dataDir}`,
     `--hba_file=${hbaPath(settings)}`,
     `--ident_file=${inConfigDir(settings, given['ident_file'] ?? 'pg_ident.conf')}`,
@@ -190,6 +191,7 @@ export function sourceConninfo(settings: Settings, source: Source, major: number
     credentials: settings.postgresql.replication,
     database: settings.postgresql.database,
     applicationName: settings.local.name,
+    krbsrvname: settings.postgresql.krbsrvname,
     major,
     passfile: settings.postgresql.pgpass,
   });

@@ -49,6 +49,8 @@ const postgresql = {
   connectPort: 5432,
   proxyAddress: null,
   dataDir: '/data',
+  configBaseName: 'postgresql',
+  krbsrvname: null,
   usePgRewind: true,
   removeDataDirectoryOnRewindFailure: false,
   removeDataDirectoryOnDivergedTimelines: false,
@@ -59,7 +61,12 @@ const postgresql = {
 
 export function settings(
   name: string,
-  over: { dynamic?: Partial<DynamicSettings>; local?: Partial<LocalSettings>; postgresql?: Partial<PostgresSettings> } = {},
+  over: {
+    dynamic?: Partial<DynamicSettings>;
+    local?: Partial<LocalSettings>;
+    postgresql?: Partial<PostgresSettings>;
+    byRole?: Settings['byRole'];
+  } = {},
 ): Settings {
   const pg = { ...postgresql, ...over.postgresql };
   const local = {
@@ -72,7 +79,14 @@ export function settings(
     postgresql: pg,
     ...over.local,
   } as unknown as LocalSettings;
-  return { local, dynamic: dynamic(over.dynamic), postgresql: pg, controlledParameters: {}, parameters: {} };
+  return {
+    local,
+    dynamic: dynamic(over.dynamic),
+    postgresql: pg,
+    controlledParameters: {},
+    parameters: {},
+    ...(over.byRole && { byRole: over.byRole }),
+  };
 }
 
 export function member(name: string, over: Partial<Member> = {}): Member {

@@ -1,12 +1,10 @@
-/**
- * Random rounds of member `a`: any observation at all, a standby in the race for the leader key, a
- * leader that was asked for a switchover. Small sets of values, so that they often meet.
- */
+/** Random rounds of member `a`, of few values that often meet: any round, a race, a switchover. */
 import fc from 'fast-check';
 import type { Job } from '../../src/core/effects.ts';
 import type { Memory, Observation } from '../../src/core/model.ts';
 import { lsn, member, memory, observation, peer, peers, pg, settings, view, walsender } from './build.ts';
 import { namesInForce } from './random-names.ts';
+import { anyFilesFor, inRole } from './role-settings.ts';
 
 const position = fc.constantFrom(lsn(900), lsn(1000), lsn(1200));
 const name = fc.constantFrom('a', 'b', 'c');
@@ -142,9 +140,7 @@ export const anyRound: fc.Arbitrary<Observation> = fc
           timeline: fc.constantFrom(1, 2),
           down: fc.nat(7).map((n) => n === 0),
         }),
-        {
-          maxLength: 2,
-        },
+        { maxLength: 2 },
       ),
     ),
     source: fc.option(
@@ -161,20 +157,22 @@ export const anyRound: fc.Arbitrary<Observation> = fc
     guardHealthy: fc.constantFrom(true, true, true, false),
     syncUnsettled: fc.boolean(),
     configDirty: fc.boolean(),
+    filesFor: anyFilesFor,
   })
   .map(
     (d): Observation =>
       observation({
+        ...(d.key && { key: d.key }),
         view: d.view,
-        pg: d.pg,
+        pg: { ...d.pg, ...inRole(d.filesFor).pg },
         nowMs: d.nowMs,
         settings: settings('a', {
           dynamic: { ...d.dynamic, pause: d.dynamic.pause && d.pausedRarely === 0 },
           local: { tags: d.tags },
           postgresql: { removeDataDirectoryOnRewindFailure: d.mayRemove, ...(d.noLeader && WITHOUT_LEADER) },
+          ...inRole(d.filesFor).settings,
         }),
         lease: { leaseId: d.lease ? 'lease-a' : null, confirmedSentAtMs: d.lease ? 9000 : null, ttlSeconds: 30 },
-        ...(d.key && { key: d.key }),
         peers:
           d.peers &&
           peers(...d.peers.map((p) => peer(p.name, { lsn: p.lsn, inRecovery: !p.primary, timeline: p.timeline, ...(p.down && DOWN) }))),

@@ -24,6 +24,7 @@ import { DiskTrial } from './disk-trial.ts';
 import { endWalsenders } from './fast-shutdown.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { endLeftoverTools } from './leftover-tools.ts';
+import { exportKerberosName } from './libpq-environment.ts';
 import { depsOf, type LocalServer, newReaders, type RunAs, runner } from './local-server.ts';
 import { removeMade } from './made-elsewhere.ts';
 import { type BootstrapOptions, bootstrapServer } from './new-cluster.ts';
@@ -86,6 +87,7 @@ class PostgresAdapter implements Postgres {
   constructor(options: PostgresOptions) {
     const { settings, clock, log } = options;
     const runAs = options.runAs ?? null;
+    exportKerberosName(settings);
     const watch = new PostmasterWatch(clock, () => serverPrograms(this.#server.settings));
     this.#server = {
       settings,
@@ -95,6 +97,7 @@ class PostgresAdapter implements Postgres {
       tether: options.tether ?? null,
       syncNames: null,
       role: null,
+      filesFor: null,
       owesReload: true,
       namesObeyed: false,
       reloadAsked: false,
@@ -116,6 +119,7 @@ class PostgresAdapter implements Postgres {
 
   configure(settings: Settings): void {
     this.#server.settings = settings;
+    exportKerberosName(settings);
   }
 
   reloadAsked(): void {
@@ -124,8 +128,9 @@ class PostgresAdapter implements Postgres {
 
   async observe(options: { readonly timeoutMs: number }): Promise<PostgresFacts> {
     this.#sayPlace();
-    const facts = await this.#probe.observe(options.timeoutMs);
-    const { settings, walSegmentBytes } = this.#server;
+    const seen = await this.#probe.observe(options.timeoutMs);
+    const { settings, walSegmentBytes, filesFor } = this.#server;
+    const facts = settings.byRole === undefined ? seen : { ...seen, filesFor };
     const phase = this.#trouble.phase(facts);
     if (phase === 'begins') await this.#serverLog.begin();
     const words = phase === 'stalls' ? await this.#serverLog.words() : null;
@@ -360,6 +365,7 @@ class PostgresAdapter implements Postgres {
     this.#server.history.forget();
     this.#server.timelineFingerprint.forget();
     this.#server.role = null;
+    this.#server.filesFor = null;
   }
 
   #statement(text: string, applicationName: string, options: Bounded): Promise<unknown> {

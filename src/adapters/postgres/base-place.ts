@@ -4,21 +4,20 @@
  */
 import { join } from 'node:path';
 import type { Settings } from '../../core/settings.ts';
+import { baseConfName } from '../../pgconf/conf-place.ts';
 import { exists } from './file-steps.ts';
 import { canWrite } from './marks.ts';
 
-export const BASE_CONF = 'postgresql.base.conf';
-
 export async function basePath(settings: Settings, open: (directory: string) => Promise<boolean> = takesFiles): Promise<string> {
   const { configDir, dataDir } = settings.postgresql;
-  const usual = join(configDir, BASE_CONF);
+  const usual = join(configDir, baseConfName(settings));
   if (configDir === dataDir || (await exists(usual)) || (await open(configDir))) return usual;
-  return join(dataDir, BASE_CONF);
+  return join(dataDir, baseConfName(settings));
 }
 
 /** The full path of a configuration file. */
 export async function configPath(settings: Settings, name: string): Promise<string> {
-  return name === BASE_CONF ? await basePath(settings) : join(settings.postgresql.configDir, name);
+  return name === baseConfName(settings) ? await basePath(settings) : join(settings.postgresql.configDir, name);
 }
 
 /** One that does not exist yet will. */

@@ -6,6 +6,7 @@
 import { chown, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
+import { settingsFor } from '../../core/role-settings.ts';
 import type { Settings } from '../../core/settings.ts';
 import { connectionPairs, formatConninfo } from '../../pgconf/conninfo.ts';
 import { normaliseGucs } from '../../pgconf/guc.ts';
@@ -160,7 +161,7 @@ function refuse(code: string, what: string, result: RunResult): void {
 
 /** bootstrap.pg_hba, where nothing else says what pg_hba.conf holds. */
 async function appendAccessLines(deps: Deps): Promise<void> {
-  const { settings } = deps;
+  const settings = settingsFor(deps.settings, 'primary');
   const lines = settings.local.bootstrap?.pgHba ?? [];
   if (lines.length === 0 || settings.postgresql.pgHba !== null || normaliseGucs(settings.parameters)['hba_file'] !== undefined) return;
   const path = join(settings.postgresql.configDir, 'pg_hba.conf');
@@ -220,6 +221,7 @@ async function scriptConninfo(
     applicationName: 'Regent post_bootstrap',
     major: await programMajor(deps),
     passfile: null,
+    krbsrvname: settings.postgresql.krbsrvname,
   });
   return formatConninfo(pairs);
 }

@@ -13,7 +13,7 @@ import type { Bounded } from '../../ports/postgres.ts';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { readText, writeFileAtomic } from './atomic-file.ts';
 import { syncDirectory } from './file-steps.ts';
-import type { LocalServer } from './local-server.ts';
+import { type LocalServer, settingsInRole } from './local-server.ts';
 import { markPath, markPaths, removeMark } from './marks.ts';
 import { reloadServer } from './reload.ts';
 
@@ -27,13 +27,14 @@ export interface Gate {
   readonly closed: string;
 }
 
-type GateServer = Pick<LocalServer, 'settings' | 'log' | 'runAs'>;
+type GateServer = Pick<LocalServer, 'settings' | 'role' | 'log' | 'runAs'>;
 
 export const isGateLink = (path: string): boolean => path.endsWith('.regent-hba');
 
 /** Null: it cannot be closed, and why was logged. Clients are let in at once then. */
 export async function closeGate(server: GateServer): Promise<Gate | null> {
-  const { settings, log, runAs } = server;
+  const { log, runAs } = server;
+  const settings = settingsInRole(server);
   const { dataDir, superuser, rewind } = settings.postgresql;
   // A standby whose confirmation is waited for may have to be rewound first.
   const roles = [...new Set([superuser.username, rewind.username])].filter((role) => role !== '');
@@ -58,7 +59,8 @@ export async function closeGate(server: GateServer): Promise<Gate | null> {
  * The running server lets clients in from here on. Throws what a reload throws, CLIENT_GATE_FAILED.
  */
 export async function openGate(server: LocalServer, options: Bounded): Promise<void> {
-  const { settings, watch } = server;
+  const { watch } = server;
+  const settings = settingsInRole(server);
   for (const link of await closedLinks(settings)) await lead(link, hbaPath(settings), server);
   const postmaster = watch.current(settings.postgresql.dataDir);
   if (postmaster !== null) await reloadServer(server, postmaster, options);

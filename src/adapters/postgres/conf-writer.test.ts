@@ -11,6 +11,7 @@ import { keptLog } from '../../../test/fixtures/operator-port.ts';
 import type { ServerRole } from '../../core/effects.ts';
 import type { Settings } from '../../core/settings.ts';
 import { parseConf } from '../../pgconf/guc.ts';
+import { commandLineArguments } from '../../pgconf/server-config.ts';
 import type { RunResult } from '../../support/exec.ts';
 import { ConfWriter } from './conf-writer.ts';
 import { besidePath } from './marks.ts';
@@ -107,6 +108,16 @@ describe('the base file', () => {
     await write(PRIMARY);
     expect(read('postgresql.base.conf')).toBe('original');
     expect(conf()['port']).toBe('5432');
+  });
+
+  test('has the name that config_base_name gives it, and what initdb has left in it', async () => {
+    settings = { ...settings, postgresql: { ...settings.postgresql, configBaseName: 'custom' } };
+    writeFileSync(path('postgresql.conf'), 'work_mem = 1MB\n');
+    expect(names(await write(PRIMARY))).toEqual(expect.arrayContaining(['data/custom.base.conf', 'data/custom.conf']));
+    expect(read('custom.base.conf')).toBe('work_mem = 1MB\n');
+    expect(parseConf(read('custom.conf'))).toMatchObject({ include: 'custom.base.conf', port: '5432' });
+    expect(read('postgresql.conf')).toBe('work_mem = 1MB\n');
+    expect(commandLineArguments(settings, 15)).toContain(`--config-file=${path('custom.conf')}`);
   });
 
   test('is never a generated file, which would include itself', async () => {

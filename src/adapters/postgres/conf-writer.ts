@@ -10,6 +10,7 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { ServerRole } from '../../core/effects.ts';
 import { carriedSyncNames } from '../../core/server-names.ts';
 import type { Settings } from '../../core/settings.ts';
+import { baseConfName, confPath } from '../../pgconf/conf-place.ts';
 import { type Gucs, parseConf, withoutGucs } from '../../pgconf/guc.ts';
 import { RECOVERY_GUCS } from '../../pgconf/guc-table.ts';
 import {
@@ -26,9 +27,9 @@ import {
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { AccessFiles, type Judge, writeBack } from './access-files.ts';
 import { fileMode, readText, reasonOf, removeFile, writeFileAtomic } from './atomic-file.ts';
-import { BASE_CONF, basePath } from './base-place.ts';
+import { basePath } from './base-place.ts';
 import { keepBefore } from './before.ts';
-import { ACCESS_FILES, ROLE_FILES, restoreConfigFile } from './conf-backup.ts';
+import { ACCESS_FILES, restoreConfigFile, roleFiles } from './conf-backup.ts';
 import { inspectDataDir } from './data-dir.ts';
 import type { Deps } from './deps.ts';
 import { exists, type InPlaceNote, type WriteOptions } from './file-steps.ts';
@@ -132,7 +133,7 @@ export class ConfWriter {
 
   /** Throws FILE_WRITE_FAILED, CUSTOM_CONF_MISSING. */
   async #writeRole({ settings, role, syncNames, major, control, autoConf }: Wanted, { put, putBack, tried, changed }: Hand): Promise<void> {
-    const { configDir, dataDir, pgpass } = settings.postgresql;
+    const { dataDir, pgpass } = settings.postgresql;
     if (role.kind === 'standby') {
       await put(join(dataDir, 'standby.signal'), '');
       // Beside the other PostgreSQL does not see it, and leaves it there after a promotion.
@@ -141,10 +142,10 @@ export class ConfWriter {
       // Before the file that names it.
       if (source) await tried(async () => void ((await writePassfile(settings, [source], this.#ways(dataDir))) && changed.push(pgpass)));
     }
-    for (const name of ROLE_FILES) await putBack(name);
+    for (const name of roleFiles(settings)) await putBack(name);
     const include = await this.#includedFile(settings, put);
     const { main, recovery } = await this.#accepted(settings, role, major);
-    const path = join(configDir, 'postgresql.conf');
+    const path = confPath(settings);
     const wanted = synchronousNames(settings, role, syncNames, await writtenNames(path));
     const names = wanted === null || settings.dynamic.synchronousMode === 'off' ? wanted : carriedSyncNames(wanted, major * 10_000);
     await makeDirectories(settings, main, this.#deps);
@@ -182,14 +183,14 @@ export class ConfWriter {
     const base = await basePath(settings);
     const beside = dirname(base) === configDir;
     if (!(await exists(base))) {
-      const conf = join(configDir, 'postgresql.conf');
+      const conf = confPath(settings);
       const original = await readText(conf);
       // A generated file as base would include itself, or bring another node's settings back.
       if (original === null || isGenerated(original)) await put(base, '');
       // Its includes are relative to where it lies.
       else await put(base, beside ? original : await flattened(conf));
     }
-    return beside ? BASE_CONF : base;
+    return beside ? baseConfName(settings) : base;
   }
 
   /** See AccessFiles. */

@@ -5,12 +5,16 @@
  * walreceiver would log in as the wrong user or elsewhere. Three of them (PGPORT, PGDATESTYLE,
  * PGCLIENTENCODING) change the server's own settings.
  */
+import process from 'node:process';
+import type { Settings } from '../../core/settings.ts';
 
 /**
  * These overrule a connection string that says nothing of them: PGPASSWORD comes before any
  * passfile.
  */
 const OVERRULING = ['PGPASSWORD', 'PGSERVICE', 'PGHOSTADDR'] as const;
+
+const KERBEROS = 'PGKRBSRVNAME';
 
 const LIBPQ_VARIABLES = [
   ...OVERRULING,
@@ -25,7 +29,7 @@ const LIBPQ_VARIABLES = [
   'PGGSSENCMODE',
   'PGGSSLIB',
   'PGHOST',
-  'PGKRBSRVNAME',
+  KERBEROS,
   'PGLOADBALANCEHOSTS',
   'PGMAXPROTOCOLVERSION',
   'PGMINPROTOCOLVERSION',
@@ -67,3 +71,13 @@ export const NO_LIBPQ_ENV = without(LIBPQ_VARIABLES);
 
 /** Changes for a program of the user's, which may count on the other variables. */
 export const NO_OVERRULING_ENV = without(OVERRULING);
+
+/** For the server, whose extensions connect to others. */
+export function kerberosEnv({ postgresql: { krbsrvname } }: Settings): Readonly<Record<string, string>> {
+  return krbsrvname === null ? {} : { [KERBEROS]: krbsrvname };
+}
+
+/** Callbacks and scripts inherit it from this process. */
+export function exportKerberosName(settings: Settings): void {
+  Object.assign(process.env, kerberosEnv(settings));
+}

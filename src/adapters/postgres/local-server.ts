@@ -3,7 +3,8 @@
  * postmaster, the heartbeat connection, what its files were last written for.
  */
 import type { ServerRole } from '../../core/effects.ts';
-import type { Settings } from '../../core/settings.ts';
+import { roleNameOf, settingsFor } from '../../core/role-settings.ts';
+import type { RoleName, Settings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Tether } from '../../ports/guard.ts';
 import type { Log } from '../../ports/log.ts';
@@ -27,6 +28,8 @@ export interface LocalServer {
   syncNames: string | null;
   /** What the files were last written for; null before the first time. */
   role: ServerRole | null;
+  /** The role for which all files were last written; null: not yet. */
+  filesFor: RoleName | null;
   /**
    * The running server may not have been told to read the files as they are. They changed and no
    * signal followed; or another process wrote them and may have ended before its signal.
@@ -67,6 +70,11 @@ export interface LocalServer {
    * so.
    */
   clientsOut: boolean | null;
+}
+
+/** The settings as they are for the role that its files were last written for. */
+export function settingsInRole({ settings, role }: Pick<LocalServer, 'settings' | 'role'>): Settings {
+  return settingsFor(settings, role === null ? null : roleNameOf(role));
 }
 
 export function newReaders(): Pick<LocalServer, 'fence' | 'control' | 'history' | 'timelineFingerprint'> {

@@ -4,20 +4,20 @@
  */
 import { isAbsolute, join } from 'node:path';
 import type { Settings } from '../../core/settings.ts';
+import { confName, confPath, USUAL_CONF } from '../../pgconf/conf-place.ts';
 import { parseConf } from '../../pgconf/guc.ts';
 import { isGenerated } from '../../pgconf/server-config.ts';
 import { readText } from './atomic-file.ts';
 import { isSamePath } from './doors.ts';
-
-const CONF = 'postgresql.conf';
 
 /**
  * An agent (Regent or Patroni) has written the configuration this server runs with, or will be
  * started with.
  */
 export async function isManaged(settings: Settings): Promise<boolean> {
-  const { configDir, dataDir } = settings.postgresql;
-  const usual = [join(configDir, CONF), join(dataDir, CONF), join(dataDir, `${CONF}.backup`)];
+  const { dataDir } = settings.postgresql;
+  const conf = confName(settings);
+  const usual = [confPath(settings), join(dataDir, conf), join(dataDir, `${conf}.backup`)];
   const started = await lastConfigFile(dataDir);
   for (const path of started === null ? usual : [...usual, started]) {
     const text = await readText(path).catch(() => null);
@@ -39,14 +39,14 @@ export async function lastConfigFile(dataDir: string): Promise<string | null> {
     if (word === '-D') directory = words[i + 1] ?? null;
     else if (/^-D./.test(word)) directory = word.slice(2);
   }
-  return directory !== null && isAbsolute(directory) ? join(directory, CONF) : null;
+  return directory !== null && isAbsolute(directory) ? join(directory, USUAL_CONF) : null;
 }
 
 /**
  * synchronous_standby_names as an agent has written it; null: none has, or the file cannot be read.
  */
-export async function namesInFiles({ postgresql: { configDir } }: Settings): Promise<string | null> {
-  const text = await readText(join(configDir, CONF)).catch(() => null);
+export async function namesInFiles(settings: Settings): Promise<string | null> {
+  const text = await readText(confPath(settings)).catch(() => null);
   return text !== null && isGenerated(text) ? (parseConf(text)['synchronous_standby_names'] ?? null) : null;
 }
 
@@ -60,7 +60,7 @@ export async function readsElsewhere(settings: Settings): Promise<boolean> {
 }
 
 export function isUsual(settings: Settings, file: string): boolean {
-  return isSamePath(file, join(settings.postgresql.configDir, CONF));
+  return isSamePath(file, confPath(settings));
 }
 
 /**

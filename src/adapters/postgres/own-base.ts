@@ -6,10 +6,11 @@
  */
 import { isAbsolute, join } from 'node:path';
 import type { Settings } from '../../core/settings.ts';
+import { baseConfName, confName } from '../../pgconf/conf-place.ts';
 import { isGenerated } from '../../pgconf/server-config.ts';
 import type { Log } from '../../ports/log.ts';
 import { fileMode, readText, writeFileAtomic } from './atomic-file.ts';
-import { BASE_CONF, basePath, configPath } from './base-place.ts';
+import { basePath, configPath } from './base-place.ts';
 import { restoreConfigFiles } from './conf-backup.ts';
 import { inspectDataDir, parseMajor } from './data-dir.ts';
 import type { Owner } from './deps.ts';
@@ -45,7 +46,7 @@ export async function settleBase(settings: Settings, log: Log, owner: Owner | nu
   const base = await basePath(settings);
   const kept = isWithin(base, dataDir) ? await keptBase(dataDir) : null;
   if (kept !== null) return put(base, kept);
-  for (const name of [BASE_CONF, 'postgresql.conf']) {
+  for (const name of [baseConfName(settings), confName(settings)]) {
     const path = await configPath(settings, name);
     if (!isWithin(path, dataDir) && !restored.includes(path)) continue;
     const text = await readText(path);

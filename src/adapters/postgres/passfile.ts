@@ -81,6 +81,7 @@ export async function programConnection(
     applicationName: target.applicationName ?? settings.local.name,
     major: target.major,
     passfile: null,
+    krbsrvname: settings.postgresql.krbsrvname,
     readWrite: target.readWrite ?? false,
   });
   const { text, secrets } = programConninfo({ ...pairs, ...KEEPALIVES });

@@ -16,7 +16,7 @@ import type { HeldProcess } from './detect.ts';
 import { type DirectoryLook, DirectoryLooker } from './directory-look.ts';
 import { IF_UNREADABLE } from './directory-mark.ts';
 import { readFacts } from './facts-query.ts';
-import { type LocalServer, runner } from './local-server.ts';
+import { type LocalServer, runner, settingsInRole } from './local-server.ts';
 import { isManaged } from './origin.ts';
 import { PendingRestartReader } from './pending.ts';
 import { readPidFile } from './pid-file.ts';
@@ -191,7 +191,7 @@ export class Probe {
     const leftMs = Math.max(1, deadline - clock.monotonicMs());
     const key = `${postmaster.startTicks} ${row.conf_load_time}`;
     const major = Math.floor(identity.server_version / 10_000);
-    const pendingRestart = await this.#pending.read(heartbeat, settings, major, key, leftMs);
+    const pendingRestart = await this.#pending.read(heartbeat, settingsInRole(this.#server), major, key, leftMs);
     let timeline = facts.timeline;
     if (facts.inRecovery && timeline === null) {
       const position = maxLsn(facts.receiveLsn, facts.replayLsn);

@@ -2,6 +2,7 @@
 
 import type pg from 'pg';
 import type { ServerRole } from '../../core/effects.ts';
+import { roleNameOf, settingsFor } from '../../core/role-settings.ts';
 import { carriedSyncNames } from '../../core/server-names.ts';
 import { sleep } from '../../ports/clock.ts';
 import type { ApplyOutcome, Bounded } from '../../ports/postgres.ts';
@@ -48,23 +49,26 @@ export async function writeFiles(
   scope: Scope = 'all',
 ): Promise<WriteOutcome> {
   const owed = server.owesReload;
-  const { configDir, dataDir } = server.settings.postgresql;
+  const wanted = roleNameOf(role);
+  const settings = settingsFor(server.settings, wanted);
+  const { configDir, dataDir } = settings.postgresql;
   const running = server.watch.current(dataDir) !== null;
   const first = server.role === null && configDir !== dataDir && running;
   // A standby that somebody else set up has its source nowhere else.
-  const autoConf = running && (await readsElsewhere(server.settings)) ? 'leave' : 'clean';
-  const kept = await keepOrigin(server);
+  const autoConf = running && (await readsElsewhere(settings)) ? 'leave' : 'clean';
+  const kept = await keepOrigin({ ...server, settings });
   // Of several files the first may be written and the next not.
   server.owesReload = true;
   const limits = control?.limits ?? null;
   const judge = accessJudge(server);
-  const outcome = await server.writer.writeServerFiles(server.settings, role, server.syncNames, major, limits, scope, autoConf, judge);
+  const outcome = await server.writer.writeServerFiles(settings, role, server.syncNames, major, limits, scope, autoConf, judge);
   // The next caller then signals too often, rather than too rarely.
   server.owesReload = owed || outcome.changed || outcome.ofRole !== null;
   if (outcome.ofRole === null) server.role = role;
+  if (scope === 'all') server.filesFor = outcome.ofRole === null && outcome.notWritten.length === 0 ? wanted : null;
   // A clone has only the copies in the data directory. Otherwise they are made at the next start.
   if (!kept && !(first && outcome.changed)) return outcome;
-  const reason = await saveConfigBackups(server.settings, server.runAs).then(
+  const reason = await saveConfigBackups(settings, server.runAs).then(
     () => null,
     (error: unknown) => ensureError(error).message,
   );

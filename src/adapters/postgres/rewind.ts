@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Source } from '../../core/effects.ts';
 import type { SourceHistory, TimelineStart } from '../../core/postgres-facts.ts';
 import type { Timeline } from '../../core/units.ts';
+import { confPath, USUAL_CONF } from '../../pgconf/conf-place.ts';
 import { quoteValue } from '../../pgconf/guc.ts';
 import { REWIND_FORBIDDEN } from '../../pgconf/program-options.ts';
 import type { Bounded } from '../../ports/postgres.ts';
@@ -150,8 +151,8 @@ async function settleLabel(deps: Deps, { backupLabel, incompleteWork }: DataDirF
  */
 async function finishRecovery(deps: Deps, options: Bounded): Promise<void> {
   const { settings } = deps;
-  const { dataDir, configDir } = settings.postgresql;
-  const args = ['--single', '-D', dataDir, '-c', `config_file=${join(configDir, 'postgresql.conf')}`, 'template1'];
+  const { dataDir } = settings.postgresql;
+  const args = ['--single', '-D', dataDir, '-c', `config_file=${confPath(settings)}`, 'template1'];
   const result = await deps.run(binary(settings, 'postgres'), args, { ...options, env: { LC_ALL: 'C' } });
   if (result.code === 0) return;
   const { code, mend, words } = rewindFailure(result, false);
@@ -221,12 +222,12 @@ export function hasBegunToCopy(result: Pick<RunResult, 'stdout' | 'stderr' | 'tr
 
 async function run(deps: Deps, source: Source, major: number, options: Bounded): Promise<{ result: RunResult; archive: boolean }> {
   const { settings, log } = deps;
-  const { dataDir, configDir } = settings.postgresql;
+  const { dataDir } = settings.postgresql;
   const { args, refused } = optionArguments(settings.postgresql.rewindOptions, REWIND_FORBIDDEN);
   if (refused.length > 0) log.error('options of postgresql.rewind that Regent decides on are ignored', { options: refused });
   const credentials = rewindCredentials(deps);
   const connection = await programConnection(deps, { ...source, credentials, major, readWrite: true });
-  const elsewhere = configDir !== dataDir;
+  const elsewhere = confPath(settings) !== join(dataDir, USUAL_CONF);
   const removeStandIn = elsewhere && major < 15 ? await standInConf(deps) : null;
   try {
     const archive = (await runningValue(deps, 'restore_command', options.timeoutMs)) !== '';
@@ -237,7 +238,7 @@ async function run(deps: Deps, source: Source, major: number, options: Bounded):
         `--source-server=${connection.conninfo}`,
         '--progress',
         ...(archive ? ['--restore-target-wal'] : []),
-        ...(elsewhere && major >= 15 ? [`--config-file=${join(configDir, 'postgresql.conf')}`] : []),
+        ...(elsewhere && major >= 15 ? [`--config-file=${confPath(settings)}`] : []),
         ...args,
       ],
       {
@@ -260,11 +261,11 @@ async function run(deps: Deps, source: Source, major: number, options: Bounded):
  * the data directory only.
  */
 async function standInConf(deps: Deps): Promise<() => Promise<void>> {
-  const { dataDir, configDir } = deps.settings.postgresql;
-  const path = join(dataDir, 'postgresql.conf');
+  const { dataDir } = deps.settings.postgresql;
+  const path = join(dataDir, USUAL_CONF);
   const options = { mode: 0o600, owner: deps.runAs ?? undefined };
   const before = await readText(path);
-  await writeFileAtomic(path, `${STAND_IN}include ${quoteValue(join(configDir, 'postgresql.conf'))}\n`, options);
+  await writeFileAtomic(path, `${STAND_IN}include ${quoteValue(confPath(deps.settings))}\n`, options);
   return async () => {
     // pg_rewind may have put the source's in its place.
     if (!(await readText(path))?.startsWith(STAND_IN)) return;

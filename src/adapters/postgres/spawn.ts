@@ -11,7 +11,7 @@ import { basename, dirname, join } from 'node:path';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { cleanEnvironment, lastLines } from '../../support/exec.ts';
 import { HeldProcess, pidFileOwner } from './detect.ts';
-import { NO_LIBPQ_ENV } from './libpq-environment.ts';
+import { kerberosEnv, NO_LIBPQ_ENV } from './libpq-environment.ts';
 import type { LocalServer } from './local-server.ts';
 import { binary, serverPrograms } from './programs.ts';
 
@@ -92,6 +92,7 @@ export function serverEnvironment({ settings }: Pick<LocalServer, 'settings'>): 
   const arenas = process.env['PG_MALLOC_ARENA_MAX'];
   return cleanEnvironment(process.env, {
     ...NO_LIBPQ_ENV,
+    ...kerberosEnv(settings),
     ...(arenas === undefined ? {} : { MALLOC_ARENA_MAX: arenas, PG_MALLOC_ARENA_MAX: undefined }),
     ...(owner?.verdict === 'unrelated' ? { PG_GRANDPARENT_PID: String(owner.pid) } : {}),
   });

@@ -17,7 +17,7 @@ import { inspectDataDir } from './data-dir.ts';
 import type { HeldProcess } from './detect.ts';
 import { isSomebodysCopy, setMark } from './directory-mark.ts';
 import { isSamePath } from './doors.ts';
-import { type LocalServer, runner } from './local-server.ts';
+import { type LocalServer, runner, settingsInRole } from './local-server.ts';
 import { noteWalOwner } from './made-elsewhere.ts';
 import { namesInFiles } from './origin.ts';
 import { readPidFile } from './pid-file.ts';
@@ -86,11 +86,12 @@ export async function startServer(server: LocalServer, role: ServerRole, options
   if (options.prepare) await options.prepare();
   else await clearSignals(server, role, control);
   const limits = recovering ? control.limits : null;
-  const args = [...commandLineArguments(settings, directory.major, limits, await ownPidFile(settings)), ...(options.extraArgs ?? [])];
+  const mine = settingsInRole(server);
+  const args = [...commandLineArguments(mine, directory.major, limits, await ownPidFile(mine)), ...(options.extraArgs ?? [])];
   const complaint = await launchThroughGate(server, args, deadline, options);
   if (complaint !== null) notWritten.push(complaint);
   // It runs; copies are for a later start.
-  await saveConfigBackups(settings, server.runAs).catch((error: unknown) => notWritten.push(ensureError(error).message));
+  await saveConfigBackups(mine, server.runAs).catch((error: unknown) => notWritten.push(ensureError(error).message));
   return { notWritten };
 }
 
@@ -130,13 +131,13 @@ async function launchOnGoodRules(
   deadline: number,
   options: StartOptions,
 ): Promise<string | null> {
-  const { settings, writer, log } = server;
+  const { writer, log } = server;
   try {
     await launch(server, args, deadline, options);
     return null;
   } catch (error) {
     const { code, message } = ensureError(error) as RegentError;
-    const rules = code === 'PG_START_FAILED' ? await writer.fallBackFrom(settings, message) : null;
+    const rules = code === 'PG_START_FAILED' ? await writer.fallBackFrom(settingsInRole(server), message) : null;
     if (rules === null) throw error;
     try {
       await launch(server, args, deadline, options);

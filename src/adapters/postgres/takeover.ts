@@ -6,11 +6,12 @@
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Settings } from '../../core/settings.ts';
+import { baseConfName, confName } from '../../pgconf/conf-place.ts';
 import { controlledGucs, formatGuc, normaliseGucs } from '../../pgconf/guc.ts';
 import { CONTROLLED_GUCS, isControlled } from '../../pgconf/guc-table.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { fileMode, readText, writeFileAtomic } from './atomic-file.ts';
-import { BASE_CONF, basePath, configPath } from './base-place.ts';
+import { basePath, configPath } from './base-place.ts';
 import { keepBefore } from './before.ts';
 import { inspectDataDir } from './data-dir.ts';
 import { isSamePath } from './doors.ts';
@@ -65,7 +66,7 @@ async function keepRunning(server: TakenServer): Promise<boolean> {
     await keepBefore(path, runAs, dataDir);
     await writeFileAtomic(path, text, { mode: await fileMode(path, dataDir), owner: runAs ?? undefined, spare: dataDir });
     log.info(`${path} was taken over from the running server`, {
-      from: name === BASE_CONF ? file : settingOf(`${name.slice(3, -5)}_file`),
+      from: name === baseConfName(settings) ? file : settingOf(`${name.slice(3, -5)}_file`),
     });
   };
   let kept = false;
@@ -82,7 +83,7 @@ async function keepRunning(server: TakenServer): Promise<boolean> {
   if (lost && (await readText(base)) === null) {
     const text =
       isUsual(settings, file) && dirname(base) === configDir ? await readFile(file, 'utf8') : await flattenedOrElsewhere(settings, file);
-    await put(BASE_CONF, [`# Taken over by Regent from ${file}`, text, ...commandLine(given)].join('\n'));
+    await put(baseConfName(settings), [`# Taken over by Regent from ${file}`, text, ...commandLine(given)].join('\n'));
     kept = true;
   }
   if (!isUsual(settings, file)) {
@@ -130,7 +131,7 @@ async function flattenedOrElsewhere(settings: Settings, file: string): Promise<s
 function elsewhere(settings: Settings, file: string, cause?: unknown): RegentError {
   const { configDir, dataDir } = settings.postgresql;
   const reason = cause === undefined ? '' : ` (${ensureError(cause).message})`;
-  const renamed = basename(file).endsWith('postgresql.conf') ? '' : `, with that file as postgresql.conf in it`;
+  const renamed = basename(file).endsWith(confName(settings)) ? '' : `, with that file as ${confName(settings)} in it`;
   return new RegentError(
     'CONFIG_ELSEWHERE',
     `the configuration of the server in ${dataDir} is ${file}, and not in ${configDir}: started on files there it would lose all of it${reason}`,

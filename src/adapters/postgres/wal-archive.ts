@@ -4,6 +4,7 @@
  */
 import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { confPath } from '../../pgconf/conf-place.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError } from '../../support/errors.ts';
 import { lastLines } from '../../support/exec.ts';
@@ -20,8 +21,8 @@ const ALL_TIMEOUT_MS = 600_000;
  * configuration is broken, say).
  */
 export async function runningValue(deps: Deps, name: string, timeoutMs: number): Promise<string> {
-  const { dataDir, configDir } = deps.settings.postgresql;
-  const args = ['-D', dataDir, `--config-file=${join(configDir, 'postgresql.conf')}`, '-C', name];
+  const { dataDir } = deps.settings.postgresql;
+  const args = ['-D', dataDir, `--config-file=${confPath(deps.settings)}`, '-C', name];
   const result = await deps.run(binary(deps.settings, 'postgres'), args, {
     timeoutMs: Math.min(timeoutMs, READ_TIMEOUT_MS),
     env: { LC_ALL: 'C' },

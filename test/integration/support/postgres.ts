@@ -88,6 +88,8 @@ export function settingsFor(node: NodeOptions): Settings {
     proxyAddress: null,
     dataDir: join(node.home, node.name),
     configDir: join(node.home, node.name),
+    configBaseName: 'postgresql',
+    krbsrvname: null,
     binDir: node.binDir ?? findBinDir(),
     binNames: {},
     pgpass: join(node.home, `${node.name}.pgpass`),
