@@ -344,7 +344,7 @@ describe('restart, reload, reinitialize', () => {
     expect(await call(`${base}/reinitialize`, 'POST')).toMatchObject({ body: 'reinitialize started', headers: { 'regent-job': 'm1-1' } });
     const reinitialization = { job: 'm1-1', state: 'failed', reason: 'reinitialize failed: no answer' } as const;
     operator.now = { ...operator.now, reinitialization };
-    expect(JSON.parse((await call(`${base}/patroni`)).body)).toMatchObject({ reinitialize: reinitialization });
+    expect(JSON.parse((await call(`${base}/patroni`)).body)).toMatchObject({ regent: { reinitialize: reinitialization } });
     operator.change({ leader: null });
     expect(await call(`${base}/reinitialize`, 'POST')).toMatchObject({ status: 503, body: 'Cluster has no leader, can not reinitialize' });
   });

@@ -54,7 +54,7 @@ describe('reinit --wait', () => {
     members.answer(({ what }) => (what === 'POST /reinitialize' ? started : JSON.stringify(bodies[Math.min(polls++, bodies.length - 1)])));
     return ctl(['reinit', 'demo', 'patroni2', '--wait', '--force'], { etcd });
   };
-  const job = (state: string, more = {}) => ({ state: 'running', reinitialize: { job: 'm1-2', state, ...more } });
+  const job = (state: string, more = {}) => ({ state: 'running', regent: { reinitialize: { job: 'm1-2', state, ...more } } });
 
   test('the job that was asked for, whatever the state of the member', async () => {
     const { code, out } = await run(
@@ -74,7 +74,7 @@ describe('reinit --wait', () => {
 
   test.each([
     [{ state: 'running' }, 'its agent has been restarted since'],
-    [{ state: 'running', reinitialize: { job: 'm1-3', state: 'done' } }, 'another reinitialize was requested since'],
+    [{ state: 'running', regent: { reinitialize: { job: 'm1-3', state: 'done' } } }, 'another reinitialize was requested since'],
   ])('one whose outcome is no longer known: %j', async (body, why) => {
     const { code, out } = await run(job('running'), body);
     expect([code, lines(out).at(-1)]).toEqual([1, `Reinitialize result unknown on: patroni2 (${why}; list shows how it is now)`]);

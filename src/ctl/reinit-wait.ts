@@ -1,5 +1,6 @@
 /** `reinit --wait`: waits until the requested jobs have ended, and reports the result of each. */
 import type { Member } from '../core/cluster.ts';
+import { ownFacts } from '../dialect/own-word.ts';
 import { sleep } from '../ports/clock.ts';
 import { isJsonObject, parseJson } from '../support/big-json.ts';
 import type { JsonObject } from '../support/json.ts';
@@ -63,7 +64,7 @@ function silence(name: string, silentMs: number): Told | null {
 /** Null: it is still running. */
 function outcomeOf({ member: { name }, job }: Started, body: JsonObject): Told | null {
   if (job === null) return byState(name, String(body['state']));
-  const told = body['reinitialize'];
+  const told = ownFacts(body)['reinitialize'];
   const now = isJsonObject(told) ? told : {};
   if (now['job'] === job) {
     if (now['state'] === 'done') return succeeded(`Reinitialize is completed on: ${name}`);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { OwnWord } from '../core/peer-facts.ts';
-import { readOwnWord, sayOwnWord } from './own-word.ts';
+import { readOwnWord, sayOwnWord, sayWatchdog } from './own-word.ts';
 
 const text = fc.string({ minLength: 1 });
 const flag = fc.constant(true);
@@ -23,16 +23,15 @@ const word: fc.Arbitrary<Required<OwnWord>> = fc.record({
   failsafe: text,
 });
 
-const said = (told: Partial<OwnWord>, clusterUnlocked: boolean) => ({
-  body: sayOwnWord(told, 'body', clusterUnlocked),
-  wal: sayOwnWord(told, 'wal', clusterUnlocked),
-  regent: sayOwnWord(told, 'regent', clusterUnlocked),
+const body = (told: Partial<OwnWord>, clusterUnlocked = true, isStandby = true) => ({
+  ...sayWatchdog(told),
+  regent: sayOwnWord(told, { clusterUnlocked, isStandby }),
 });
 
 it('reads every fact as it was published, while no member leads', () => {
   fc.assert(
     fc.property(word, (told) => {
-      expect(readOwnWord(said(told, true))).toEqual(told);
+      expect(readOwnWord(body(told))).toEqual(told);
     }),
   );
 });
@@ -41,18 +40,36 @@ it('leaves out facts that count only in a race while a member leads', () => {
   fc.assert(
     fc.property(word, (told) => {
       const { attached, timelineFingerprint, ...rest } = told;
-      expect(readOwnWord(said(told, false))).toEqual(rest);
+      expect(readOwnWord(body(told, false))).toEqual(rest);
+    }),
+  );
+});
+
+it('leaves out facts about the WAL of a standby where no standby says them', () => {
+  fc.assert(
+    fc.property(word, (told) => {
+      const { attached, timelineFingerprint, replaying, restored, strayed, ...rest } = told;
+      expect(readOwnWord(body(told, true, false))).toEqual(rest);
     }),
   );
 });
 
 it('leaves out facts that do not hold or are not known', () => {
-  expect(said({ watchdogFailed: false, strayed: false, attached: false }, true)).toEqual({ body: {}, wal: {}, regent: {} });
+  expect(body({ watchdogFailed: false, strayed: false, attached: false })).toEqual({ regent: {} });
 });
 
 it('takes only true as true, and no empty or foreign value as a text', () => {
-  const wal = { restored: 1, strayed: 'yes', attached: false, timeline_beginning: 7 };
-  expect(readOwnWord({ body: { promotion_trouble: '', watchdog_failed: 'true' }, wal, regent: { stepped_down: null } })).toEqual({
+  const regent = { restored: 1, strayed: 'yes', attached: false, timeline_beginning: 7, stepped_down: null, promotion_trouble: '' };
+  expect(readOwnWord({ watchdog_failed: 'true', regent })).toEqual({ watchdogFailed: false });
+});
+
+it('finds what an older Regent says beside `regent`, in `wal` and in `xlog`', () => {
+  const told = { promotion_trouble: 'a full disk', wal: { restored: true }, xlog: { strayed: true }, regent: { fence: '5/7' } };
+  expect(readOwnWord(told)).toEqual({
     watchdogFailed: false,
+    promotionTrouble: 'a full disk',
+    restored: true,
+    strayed: true,
+    fence: '5/7',
   });
 });

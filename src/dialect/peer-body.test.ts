@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { aReplicaStatus, aStandbySql, aStatus, aView, someSettings } from '../../test/fixtures/agent.ts';
 import { parseJson, stringifyDefault } from '../support/big-json.ts';
+import type { JsonObject } from '../support/json.ts';
 import { readPeerBody } from './peer-body.ts';
 import { statusBody } from './status-body.ts';
 
@@ -66,8 +67,9 @@ test('an agent’s facts about its WAL are read from their present place, from t
   expect(readPeerBody(name, told)).toMatchObject(wanted);
   // Its address may have become another member's.
   expect(readPeerBody('x', told)).toBeNull();
-  const { wal, ...body } = told;
-  expect(readPeerBody(name, { ...body, xlog: wal! })).toMatchObject(wanted);
+  const { regent, xlog, ...body } = told;
+  expect(readPeerBody(name, { ...body, xlog: { ...(xlog as JsonObject), ...(regent as JsonObject) } })).toMatchObject(wanted);
+  expect(readPeerBody(name, { ...body, xlog: xlog!, wal: { ...(xlog as JsonObject), ...(regent as JsonObject) } })).toMatchObject(wanted);
 });
 
 test('a body without WAL is no answer', () => {

@@ -7,14 +7,14 @@ import type { PeerFacts } from '../core/peer-facts.ts';
 import { type Lsn, maxLsn, type Timeline, toLsn } from '../core/units.ts';
 import { isJsonObject } from '../support/big-json.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
-import { readOwnWord } from './own-word.ts';
+import { ownFacts, readOwnWord } from './own-word.ts';
 
 export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
   if (!isJsonObject(body) || isOfAnother(name, body)) return null;
-  // `xlog` is Patroni's. Regent's `wal` has the same and more; Regent of before had its own facts
-  // in `xlog`, and an old Patroni its positions in `wal`.
-  const told = body['wal'] ?? body['xlog'];
-  const disk = body['on_disk'];
+  const own = ownFacts(body);
+  // An old Patroni has its positions in `wal`.
+  const told = body['xlog'] ?? body['wal'];
+  const disk = own['on_disk'];
   if (!isJsonObject(told) && !isJsonObject(disk)) return null;
   const wal = isJsonObject(told) ? told : {};
   const role = body['role'] === 'master' ? 'primary' : textOf(body['role'], 'unknown');
@@ -23,8 +23,7 @@ export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
   const down = !isJsonObject(told);
   const inRecovery = down || (location === null && role !== 'primary');
   const timeline = body['timeline'];
-  const regent = isJsonObject(body['regent']) ? body['regent'] : {};
-  const { attached, replaying, ...word } = readOwnWord({ body, wal, regent });
+  const { attached, replaying, ...word } = readOwnWord(body);
   const tags = body['tags'];
   return {
     name,
@@ -37,7 +36,7 @@ export function readPeerBody(name: string, body: JsonValue): PeerFacts | null {
     ...(down && isJsonObject(disk) ? onDisk(disk) : {}),
     tags: isJsonObject(tags) ? (tags as Tags) : {},
     ...word,
-    ...lockedOut(body['locked_out']),
+    ...lockedOut(own['locked_out']),
     systemIdentifier: textOf(body['database_system_identifier'], '') || null,
     ...(inRecovery && body['replication_state'] === 'streaming' ? { receiving: true } : {}),
     ...(inRecovery && replaying ? { replaying } : {}),

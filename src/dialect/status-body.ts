@@ -6,11 +6,11 @@ import { type ClusterView, type PostgresState, sameName } from '../core/cluster.
 import type { SqlFacts } from '../core/postgres-facts.ts';
 import type { Settings } from '../core/settings.ts';
 import { type Lsn, ZERO_LSN } from '../core/units.ts';
-import type { AgentStatus, Standing } from '../ports/agent-status.ts';
+import type { AgentStatus, Reinitialization, Standing } from '../ports/agent-status.ts';
 import type { JsonObject } from '../support/json.ts';
 import { failoverFenceBody, quorumBody } from './failover-fence.ts';
 import { lsnToJson, publishedTags, replicationState, servedRole } from './member-record.ts';
-import { sayOwnWord } from './own-word.ts';
+import { sayOwnWord, sayWatchdog } from './own-word.ts';
 
 export type SyncStanding = 'sync_standby' | 'quorum_standby' | null;
 
@@ -28,9 +28,7 @@ export function statusBody(status: AgentStatus, view: ClusterView | null, settin
     const replication = replicationState(sql);
     if (replication !== null) body['replication_state'] = replication;
     if (sql.replication.length > 0) body['replication'] = walsenders(sql);
-  } else if (status.onDisk !== undefined) body['on_disk'] = onDisk(status.onDisk);
-  if (status.clientsWait) body['clients_wait'] = status.clientsWait;
-  if (status.sourceTrouble) body['source_trouble'] = status.sourceTrouble;
+  }
   if (status.paused) body['pause'] = true;
   if (status.clusterUnlocked) body['cluster_unlocked'] = true;
   if (status.failsafeMode?.isActive) body['failsafe_mode_is_active'] = true;
@@ -43,28 +41,43 @@ export function statusBody(status: AgentStatus, view: ClusterView | null, settin
     body['pending_restart_reason'] = { ...status.pendingRestartReason };
   }
   body['patroni'] = { version: status.version, scope: status.scope, name: status.name };
-  if (status.scheduledRestart !== null) body['scheduled_restart'] = status.scheduledRestart;
-  if (status.reinitialization) {
-    const { job, state, reason } = status.reinitialization;
-    body['reinitialize'] = { job, state, ...(reason === null ? {} : { reason }) };
-  }
-  Object.assign(body, sayOwnWord(status, 'body', status.clusterUnlocked));
-  if (status.strangers !== undefined && status.strangers.length > 0) body['strangers'] = [...status.strangers];
-  if (status.lockedOut) body['locked_out'] = { ...status.lockedOut };
-  if (status.unexplained) body['unexplained'] = status.unexplained;
-  if (status.failing !== undefined && Object.keys(status.failing).length > 0) body['failing'] = { ...status.failing };
-  if (sql !== null) Object.assign(body, walFacts(sql, status));
-  body['regent'] = {
+  if (status.scheduledRestart !== null) body['scheduled_restart'] = shownRestart(status.scheduledRestart);
+  Object.assign(body, sayWatchdog(status));
+  body['regent'] = regentBody(status, view, settings);
+  return body;
+}
+
+/**
+ * Everything that Patroni does not say. It is in one place, because there are programs that take
+ * whatever else they find for what they know.
+ */
+function regentBody(status: AgentStatus, view: ClusterView | null, settings: Settings): JsonObject {
+  const { sql, clusterUnlocked, strangers = [], failing = {} } = status;
+  return {
     ...(status.build === undefined ? {} : { version: status.build }),
     rule: status.rule,
     because: status.because,
-    ...sayOwnWord(status, 'regent', status.clusterUnlocked),
+    ...sayOwnWord({ ...status, replaying: sql?.replaying === true }, { clusterUnlocked, isStandby: sql?.inRecovery === true }),
     ...failoverFenceBody(view, settings.dynamic),
     ...quorumBody(status),
     ...(status.guard?.state === 'armed' && status.guard.tethered === false ? { untethered: true } : {}),
+    ...(sql === null && status.onDisk !== undefined ? { on_disk: onDisk(status.onDisk) } : {}),
+    ...(status.clientsWait ? { clients_wait: status.clientsWait } : {}),
+    ...(status.sourceTrouble ? { source_trouble: status.sourceTrouble } : {}),
+    ...(status.reinitialization ? { reinitialize: reinitialization(status.reinitialization) } : {}),
+    ...(strangers.length > 0 ? { strangers: [...strangers] } : {}),
+    ...(status.lockedOut ? { locked_out: { ...status.lockedOut } } : {}),
+    ...(status.unexplained ? { unexplained: status.unexplained } : {}),
+    ...(Object.keys(failing).length > 0 ? { failing: { ...failing } } : {}),
   };
-  return body;
 }
+
+/** When PostgreSQL was started is for the agent: it tells whether the restart is still wanted. */
+function shownRestart({ postmaster_start_time: _, ...asked }: JsonObject): JsonObject {
+  return asked;
+}
+
+const reinitialization = ({ job, state, reason }: Reinitialization): JsonObject => ({ job, state, ...(reason === null ? {} : { reason }) });
 
 const onDisk = (end: { readonly timeline: number; readonly lsn: Lsn } | null): JsonObject =>
   end === null ? {} : { timeline: end.timeline, location: lsnToJson(end.lsn) };
@@ -98,17 +111,6 @@ function xlog(sql: SqlFacts): JsonObject {
     replayed_timestamp: sql.replayedTimestamp,
     paused: sql.replayPaused,
   };
-}
-
-/**
- * Regent's own facts about the WAL of a standby, beside the positions they are about. Agents of
- * earlier versions look into `wal` before `xlog`, so that they find them here too. Absent: there is
- * nothing to add to the positions.
- */
-function walFacts(sql: SqlFacts, status: AgentStatus): JsonObject {
-  if (!sql.inRecovery) return {};
-  const facts = sayOwnWord({ ...status, replaying: sql.replaying === true }, 'wal', status.clusterUnlocked);
-  return Object.keys(facts).length === 0 ? {} : { wal: { ...xlog(sql), ...facts } };
 }
 
 function walsenders(sql: SqlFacts): JsonObject[] {

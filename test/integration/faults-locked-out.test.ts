@@ -24,8 +24,10 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => cluster?.close());
 
-const lockedOut = async (node: ClusterNode) =>
-  ((await node.rest('/patroni'))?.body?.['locked_out'] as { reason?: string } | undefined)?.reason ?? '';
+const lockedOut = async (node: ClusterNode) => {
+  const told = (await node.rest('/patroni'))?.body?.['regent'] as { readonly locked_out?: { readonly reason?: string } } | undefined;
+  return told?.locked_out?.reason ?? '';
+};
 const count = (text: string, what: string) => text.split(what).length - 1;
 
 /** The password that clients and this test use; the agents keep theirs. */

@@ -93,9 +93,9 @@ test('a stand-alone standby under a member’s name is noticed, named, not count
   });
 
   await of.until('its name has left the synchronous set', 5000, async () => (await syncNames(leader)) === `ANY 1 (${other.name})`);
-  const body = (await leader.rest('/patroni'))?.body?.['strangers'] as string[];
-  expect(body).toHaveLength(1);
-  expect(body[0]).toContain(`under the name of ${victim.name}: walsender ${pid}, from ${address}`);
+  const told = (await leader.rest('/patroni'))?.body?.['regent'] as { readonly strangers: readonly string[] };
+  expect(told.strangers).toHaveLength(1);
+  expect(told.strangers[0]).toContain(`under the name of ${victim.name}: walsender ${pid}, from ${address}`);
   const health = await of.ctl(['health', '--no-haproxy']);
   expect(health.code).toBe(2);
   expect(health.stdout).toContain(`walsender ${pid}, from ${address}`);

@@ -162,7 +162,9 @@ describe('a replica', () => {
     const { code, stdout } = await cluster.ctl(['reinit', cluster.scope, replica.name, '--force', '--wait'], 60_000);
     expect(stdout).toContain(`Reinitialize is completed on: ${replica.name}`);
     expect(code).toBe(0);
-    expect((await replica.rest('/patroni'))?.body).toMatchObject({ reinitialize: { job: expect.any(String), state: 'done' } });
+    expect((await replica.rest('/patroni'))?.body).toMatchObject({
+      regent: { reinitialize: { job: expect.any(String), state: 'done' } },
+    });
     expect(await cluster.waitHealthy()).toBe(leader);
     expect(birthOf(replica)).not.toBe(birth);
   });

@@ -55,7 +55,7 @@ test('a replica on which a backup from two timelines ago was restored follows, w
   expect(told).not.toContain('pg_rewind');
   expect(await rowsOn(replica)).toBe(20);
   await cluster.until('it counts again', 10_000, () => !existsSync(`${replica.dataDir}.regent-restored`));
-  expect((await replica.rest('/patroni'))?.body?.['wal'] ?? {}).not.toHaveProperty('restored');
+  expect((await replica.rest('/patroni'))?.body?.['regent']).not.toHaveProperty('restored');
 });
 
 test('a leader on which it was restored does not lead by its old key', async () => {

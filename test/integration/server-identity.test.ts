@@ -154,7 +154,10 @@ test('an unknown process in postmaster.pid: the node does not start, says why, a
     node!.start();
     const why = `process ${unknown.pid} (sleep 300) is named in postmaster.pid and is not known`;
     await cluster.until('it says why', 15_000, () => node!.log().includes(why));
-    expect((await node!.rest('/patroni'))?.body).toMatchObject({ state: 'unknown', unexplained: expect.stringContaining(why) });
+    expect((await node!.rest('/patroni'))?.body).toMatchObject({
+      state: 'unknown',
+      regent: { unexplained: expect.stringContaining(why) },
+    });
     await cluster.until('list says so', 10_000, async () =>
       (await cluster.ctl(['list'])).stdout.includes(`${node!.name} is left as it is: ${why}`),
     );

@@ -8,6 +8,7 @@ import { clusterModes } from '../../core/cluster-modes.ts';
 import { sourceOf } from '../../core/context.ts';
 import { type Lsn, lagBytes, toLsn } from '../../core/units.ts';
 import { type ShownRole, shownRole, shownState } from '../../dialect/cluster-body.ts';
+import { ownFacts } from '../../dialect/own-word.ts';
 import { isJsonObject, parseJson } from '../../support/big-json.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import type { JsonObject, JsonValue } from '../../support/json.ts';
@@ -147,6 +148,7 @@ function memberHealth(view: ClusterView, member: Member, answer: Answer, referen
   const address = sourceOf(member);
   const isLeader = member.name === view.leader?.name;
   const { body } = answer;
+  const own = body === null ? {} : ownFacts(body);
   const replayed = positionOf(body, 'replayed_location');
   const received = positionOf(body, 'received_location');
   const behind = isLeader || replayed === null || reference === null ? null : lagBytes(reference, replayed);
@@ -161,27 +163,23 @@ function memberHealth(view: ClusterView, member: Member, answer: Answer, referen
     lagSeconds: behind === null ? null : behind === 0 ? 0 : ageSeconds(body, nowMs),
     replayBacklogBytes: received === null || replayed === null ? null : lagBytes(received, replayed),
     streams: isLeader || body === null ? null : streams(member, body),
-    sourceTrouble: typeof body?.['source_trouble'] === 'string' ? body['source_trouble'] : null,
-    clientsWait: typeof body?.['clients_wait'] === 'string' ? body['clients_wait'] : null,
-    promotionTrouble: typeof body?.['promotion_trouble'] === 'string' ? body['promotion_trouble'] : null,
-    strangers: Array.isArray(body?.['strangers']) ? body['strangers'].map(String) : [],
-    lockedOut: isJsonObject(body?.['locked_out']) ? String(body['locked_out']['reason']) : null,
-    unexplained: typeof body?.['unexplained'] === 'string' ? body['unexplained'] : null,
-    failing: isJsonObject(body?.['failing']) ? Object.entries(body['failing']).map(([chore, why]) => `${chore}: ${String(why)}`) : [],
-    because: textOfRegent(body, 'because'),
-    dcs: textOfRegent(body, 'dcs'),
-    untethered: isJsonObject(body?.['regent']) && body['regent']['untethered'] === true,
+    sourceTrouble: textOf(own['source_trouble']),
+    clientsWait: textOf(own['clients_wait']),
+    promotionTrouble: textOf(own['promotion_trouble']),
+    strangers: Array.isArray(own['strangers']) ? own['strangers'].map(String) : [],
+    lockedOut: isJsonObject(own['locked_out']) ? String(own['locked_out']['reason']) : null,
+    unexplained: textOf(own['unexplained']),
+    failing: isJsonObject(own['failing']) ? Object.entries(own['failing']).map(([chore, why]) => `${chore}: ${String(why)}`) : [],
+    because: textOf(own['because']),
+    dcs: textOf(own['dcs']),
+    untethered: own['untethered'] === true,
     pendingRestart: member.pendingRestart,
     version: member.version,
     unreachable: answer.error,
   };
 }
 
-function textOfRegent(body: JsonObject | null, name: string): string | null {
-  const regent = body?.['regent'];
-  const value = isJsonObject(regent) ? regent[name] : null;
-  return typeof value === 'string' ? value : null;
-}
+const textOf = (value: JsonValue | undefined): string | null => (typeof value === 'string' ? value : null);
 
 /**
  * Whether a member without the leader key runs as a primary anyway: the member knows this best. Its

@@ -234,13 +234,13 @@ test('a replica that runs and does not stream, with the reason where its agent k
         : replica(member === 'patroni2' ? { replication_state: 'streaming' } : third),
     );
   const problems = async () => (await ctl(['health', '--no-haproxy'], { etcd, env })).out.replace(/^[\s\S]* Health: /, '');
-  answer({ source_trouble: 'not streaming from patroni1: patroni1:5433 refuses the connection' });
+  answer({ regent: { source_trouble: 'not streaming from patroni1: patroni1:5433 refuses the connection' } });
   expect(await problems()).toBe('WARNING\n  warning: patroni3 is not streaming from patroni1: patroni1:5433 refuses the connection\n');
   answer({});
   expect(await problems()).toBe('WARNING\n  warning: patroni3 is not streaming\n');
   answer({ replication_state: 'in archive recovery' });
   expect(await problems()).toBe('WARNING\n  warning: patroni3 is not streaming: in archive recovery\n');
-  answer({ state: 'stopped', source_trouble: 'waiting for patroni1 to answer: patroni1:5433 does not answer' });
+  answer({ state: 'stopped', regent: { source_trouble: 'waiting for patroni1 to answer: patroni1:5433 does not answer' } });
   expect(await problems()).toBe('WARNING\n  warning: patroni3 is waiting for patroni1 to answer: patroni1:5433 does not answer\n');
   answer({});
   amend(etcd, 'demo', 'patroni3', { tags: { nostream: true } });
@@ -280,10 +280,10 @@ test('a dead leader is critical while its key lasts, a dead replica a warning, b
 
 test('failing chores of a member’s agent, and members that could not be promoted', async () => {
   members.answer(({ member }) => {
-    const failing = { 'replication slots': 'all replication slots are in use' };
-    if (member === 'patroni1') return JSON.stringify({ state: 'running', role: 'primary', timeline: 1, xlog: { location: END }, failing });
+    const regent = { failing: { 'replication slots': 'all replication slots are in use' } };
+    if (member === 'patroni1') return JSON.stringify({ state: 'running', role: 'primary', timeline: 1, xlog: { location: END }, regent });
     const xlog = { received_location: END, replayed_location: END, paused: false };
-    const trouble = member === 'patroni2' ? { promotion_trouble: 'the disk of pg_wal is full' } : {};
+    const trouble = member === 'patroni2' ? { regent: { promotion_trouble: 'the disk of pg_wal is full' } } : {};
     return JSON.stringify({ state: 'running', role: 'replica', timeline: 1, replication_state: 'streaming', xlog, ...trouble });
   });
   const { code, out } = await ctl(['health', '--no-haproxy', '-f', 'json'], { etcd, env });
@@ -320,7 +320,7 @@ test('an unhealthy member shows the reason its agent waits for, as in its log', 
 test('a process in postmaster.pid that an agent does not know is critical', async () => {
   const unexplained = 'process 7 (sleep) is named in postmaster.pid and is not known as this node’s PostgreSQL';
   members.answer(({ member }) => {
-    if (member === 'patroni2') return JSON.stringify({ state: 'unknown', role: 'replica', unexplained });
+    if (member === 'patroni2') return JSON.stringify({ state: 'unknown', role: 'replica', regent: { unexplained } });
     return JSON.stringify({ state: 'running', role: 'primary', timeline: 1, xlog: { location: END } });
   });
   const { code, out } = await ctl(['health', '--no-haproxy', '-f', 'json'], { etcd, env });

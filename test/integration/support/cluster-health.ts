@@ -130,9 +130,7 @@ export async function describeCluster(nodes: readonly ClusterNode[]): Promise<st
         .join('; ');
       const body = status?.body ?? null;
       const own =
-        body === null
-          ? 'REST does not answer'
-          : `${body['role']} ${body['state']} TL ${body['timeline']} ${JSON.stringify(body['wal'] ?? body['xlog'])}`;
+        body === null ? 'REST does not answer' : `${body['role']} ${body['state']} TL ${body['timeline']} ${JSON.stringify(body['xlog'])}`;
       return `--- ${node.name}: ${processes}\n    ${own}\n    sees: ${members || 'nothing'}\n${node.tail()}`;
     }),
   );
