@@ -2,11 +2,12 @@
  * Parts that only compute run beside the one that mostly waits. They take no processor time that
  * anything else wants, so that the real servers of that part keep their timing.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runCommand } from '../../src/support/exec.ts';
+import { ended } from './parts.ts';
 import type { Tally } from './report.ts';
 
 export type NamedTally = Tally & { readonly part: string };
@@ -40,7 +41,7 @@ export async function startBeside(root: string, parts: readonly string[], extra:
   child.stderr.on('data', (chunk: Buffer) => output.push(chunk));
   const end = () => void child.kill('SIGTERM');
   process.once('exit', end);
-  const closed = exitOf(child);
+  const closed = ended(child);
   return {
     ended: async () => {
       await closed;
@@ -51,13 +52,6 @@ export async function startBeside(root: string, parts: readonly string[], extra:
       return talliesOf(text, parts);
     },
   };
-}
-
-function exitOf(child: ChildProcess): Promise<void> {
-  return new Promise((resolve) => {
-    child.once('error', () => resolve());
-    child.once('close', () => resolve());
-  });
 }
 
 /** A part of which nothing is told has failed: its process ended before it. */

@@ -10,6 +10,7 @@ import { styleText } from 'node:util';
 import { checkoutRoot } from '../root.ts';
 import { type NamedTally, startBeside } from './beside.ts';
 import { runTutorial } from './docker/part.ts';
+import { runIntegration } from './lanes.ts';
 import { ensureTestPrograms, fetchReleases } from './needs.ts';
 import { runLint, runTidy, runTypes, runVitest } from './parts.ts';
 import { failuresText, type Tally, tallyLine } from './report.ts';
@@ -52,7 +53,7 @@ const PARTS: Readonly<Record<string, Part>> = {
     needsPrograms: true,
     run: async (root, extra, consent) => {
       await fetchReleases(consent);
-      return runVitest(root, 'integration', extra);
+      return runIntegration(root, extra);
     },
   },
   tutorial: { summary: 'the tutorial, command by command, on Docker Compose', run: runTutorial },

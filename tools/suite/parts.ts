@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,6 +17,25 @@ export interface Surroundings {
   readonly env?: Readonly<Record<string, string>>;
   /** Aborting ends it with SIGTERM. */
   readonly signal?: AbortSignal;
+  /** Its output comes in one piece once it has ended: something else is on the terminal. */
+  readonly held?: boolean;
+}
+
+/** What a process left behind may hold its output open for ever. */
+const FLUSH_MS = 5000;
+
+/** Resolves to the exit code once the process has ended and its output is read. */
+export function ended(child: ChildProcess): Promise<number | null> {
+  return new Promise((resolve) => {
+    child.once('error', () => resolve(null));
+    child.once('exit', (code) => {
+      const timer = setTimeout(() => resolve(code), FLUSH_MS);
+      child.once('close', () => {
+        clearTimeout(timer);
+        resolve(code);
+      });
+    });
+  });
 }
 
 /**
@@ -24,15 +43,19 @@ export interface Surroundings {
  * it.
  */
 function runTool(root: string, name: string, args: readonly string[], surroundings: Surroundings = {}): Promise<number> {
-  const { launcher = [], env = {}, signal } = surroundings;
+  const { launcher = [], env = {}, signal, held = false } = surroundings;
   const [file, ...rest] = [...launcher, join(root, 'node_modules', '.bin', name), ...args];
   return new Promise((resolve, reject) => {
-    const child = spawn(file!, rest, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'inherit', 'inherit'] });
+    const output = held ? 'pipe' : 'inherit';
+    const child = spawn(file!, rest, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', output, output] });
+    const said: Buffer[] = [];
+    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => said.push(chunk));
     const end = () => child.kill('SIGTERM');
     signal?.addEventListener('abort', end, { once: true });
     child.on('error', reject);
-    child.on('exit', (code) => {
+    void ended(child).then((code) => {
       signal?.removeEventListener('abort', end);
+      process.stdout.write(Buffer.concat(said));
       resolve(code ?? 1);
     });
   });
