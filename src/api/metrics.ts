@@ -7,8 +7,8 @@ import { fenceInForce } from '../core/quorum/in-force.ts';
 import type { Settings } from '../core/settings.ts';
 import { replicationState, servedRole } from '../dialect/member-record.ts';
 import { shownPostgresState, syncStanding } from '../dialect/status-body.ts';
+import { momentOf, readTypedTime } from '../dialect/typed-time.ts';
 import { type AgentStatus, type Counts, noCounts } from '../ports/agent-status.ts';
-import { parseZonedTime } from './schedule.ts';
 
 type Value = number | bigint | boolean | string | null;
 
@@ -227,9 +227,10 @@ function paddedVersion(version: string): string {
     .join('');
 }
 
+/** The agent writes `YYYY-MM-DD HH:MM:SS.ffffff+00:00`. */
 function epochSeconds(text: string | null | undefined): number {
-  const moment = text ? parseZonedTime(text) : null;
-  return moment === null || moment === 'no zone' ? 0 : moment.epochMs / 1000;
+  const time = text ? readTypedTime(text, { year: 1970, month: 1, day: 1 }) : null;
+  return time === null ? 0 : momentOf(time).epochMs / 1000;
 }
 
 function stateCode(state: PostgresState): number {

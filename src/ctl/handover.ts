@@ -111,7 +111,7 @@ async function scheduleOf(ctx: Ctx, view: ClusterView, options: HandoverOptions)
   const example = nextHour(ctx.io.clock.wallMs());
   const question = `When should the switchover take place (e.g. ${example} ) `;
   const text = options.scheduled ?? (options.force ? 'now' : await ctx.prompter.text(question, { fallback: 'now' }));
-  const at = parseScheduled(text);
+  const at = parseScheduled(text, ctx.io.clock.wallMs());
   if (at && clusterModes(view).paused) throw refuse("Can't schedule switchover in the paused state");
   return at?.iso ?? null;
 }

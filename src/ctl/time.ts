@@ -1,7 +1,8 @@
 /**
- * Times as patronictl prints and reads them: local wall-clock stamps, ISO 8601 with the zone that
- * was typed.
+ * Times as patronictl prints and reads them: local wall-clock stamps, and what dateutil reads, in
+ * the zone that was typed.
  */
+import { momentOf, readTypedTime } from '../dialect/typed-time.ts';
 import { refuse } from './errors.ts';
 
 /** `YYYY-MM-DD HH:MM:SS` of the machine's zone, with up to 6 digits of the second's fraction. */
@@ -29,43 +30,16 @@ export interface ScheduledTime {
   readonly iso: string;
 }
 
-const FORM = /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,6})\d*)?)?)?\s*(Z|z|UTC|[+-]\d{2}(?::?\d{2})?)?$/;
-
-/** Null for an empty text and for `now`. Throws CTL_REFUSED for anything that is not ISO 8601. */
-export function parseScheduled(text: string | null): ScheduledTime | null {
+/** Null for an empty text and for `now`. Throws CTL_REFUSED for anything that is no moment. */
+export function parseScheduled(text: string | null, nowMs: number): ScheduledTime | null {
   const trimmed = (text ?? '').trim();
   if (trimmed === '' || trimmed.toLowerCase() === 'now') return null;
-  const match = FORM.exec(trimmed);
-  const parsed = match && scheduledOf(match);
-  if (!parsed) throw refuse(`Unable to parse scheduled timestamp (${trimmed}). It should be in an unambiguous format (e.g. ISO 8601)`);
-  return parsed;
-}
-
-function scheduledOf(match: RegExpExecArray): ScheduledTime | null {
-  const number = (group: number) => Number(match[group] ?? 0);
-  const micros = (match[7] ?? '').padEnd(6, '0');
-  const parts = [number(1), number(2) - 1, number(3), number(4), number(5), number(6)] as const;
-  const asUtc = Date.UTC(...parts, Math.floor(Number(micros) / 1000));
-  const check = new Date(asUtc);
-  // Date.UTC turns an impossible day, hour or minute into a later one. Such a text is a typing
-  // error.
-  if (check.getUTCMonth() !== parts[1] || check.getUTCDate() !== parts[2] || check.getUTCHours() !== parts[3]) return null;
-  if (check.getUTCMinutes() !== parts[4] || check.getUTCSeconds() !== parts[5]) return null;
-  const local = new Date(parts[0], parts[1], parts[2], parts[3], parts[4], parts[5]);
-  const offset = match[8] === undefined ? -local.getTimezoneOffset() : offsetMinutes(match[8]);
-  const fraction = Number(micros) === 0 ? '' : `.${micros}`;
-  return { epochMs: asUtc - offset * 60_000, iso: `${check.toISOString().slice(0, 19)}${fraction}${offsetText(offset)}` };
-}
-
-function offsetMinutes(zone: string): number {
-  if (!/^[+-]/.test(zone)) return 0;
-  const minutes = Number(zone.slice(1, 3)) * 60 + Number(zone.slice(3).replace(':', '') || 0);
-  return zone.startsWith('-') ? -minutes : minutes;
-}
-
-function offsetText(minutes: number): string {
-  const size = Math.abs(minutes);
-  return `${minutes < 0 ? '-' : '+'}${two(Math.floor(size / 60))}:${two(size % 60)}`;
+  const now = new Date(nowMs);
+  const time = readTypedTime(trimmed, { year: now.getFullYear(), month: now.getMonth() + 1, day: now.getDate() });
+  if (time === null)
+    throw refuse(`Unable to parse scheduled timestamp (${trimmed}). It should be in an unambiguous format (e.g. ISO 8601)`);
+  const local = new Date(time.year, time.month - 1, time.day, time.hour, time.minute, time.second);
+  return momentOf(time, -local.getTimezoneOffset());
 }
 
 function two(value: number): string {

@@ -33,7 +33,7 @@ export async function run(ctx: Ctx, words: readonly string[], options: RestartOp
   const target = { ...named, view: await untilConfigIsRead(ctx, named.cluster, named.view) };
   const force = options.force ?? false;
   const selected = await selectMembers(ctx, target, { role: options.role, force, action: 'restart', confirm: false });
-  const at = parseScheduled(options.scheduled ?? (force ? null : await askWhen(ctx)));
+  const at = parseScheduled(options.scheduled ?? (force ? null : await askWhen(ctx)), ctx.io.clock.wallMs());
   // Without a schedule, the members that need the restart are chosen now. With one, that is decided
   // at the scheduled time.
   const pending = options.pending ? selected.filter((member) => member.pendingRestart) : selected;
