@@ -308,8 +308,11 @@ async function inDcs(ports: ActPorts, effect: DcsEffect, patience: Patience): Pr
     case 'release-leader':
       await ports.lease.release(me, options);
       return true;
-    case 'race-initialize':
-      return ports.lease.carry((leaseId) => dcs.raceInitialize(leaseId, options));
+    case 'race-initialize': {
+      const won = await ports.lease.carry((leaseId) => dcs.raceInitialize(leaseId, options));
+      if (!won) log.info('failed to acquire initialize lock');
+      return won;
+    }
     case 'write-initialize':
       return dcs.writeInitialize(effect.systemIdentifier, effect.onlyIfAbsent, options);
     case 'write-config':

@@ -101,7 +101,7 @@ export class Agent implements AgentView {
       vouched: () => void this.#fence.moveOn(),
       agreed: () => this.failsafe.word,
     });
-    this.#log = new RoundLog(parts);
+    this.#log = new RoundLog({ ...parts, awaitedRestart: () => this.requests.awaitedRestart });
     this.#service = new ServiceReports(parts);
     this.#failures = new FailureLog(parts.log);
   }
@@ -170,6 +170,8 @@ export class Agent implements AgentView {
       wakeAtMs = this.#afterFailure();
     }
     if (this.#exitCode !== null) return;
+    const loopWaitMs = this.parts.settings.current().dynamic.loopWaitSeconds * 1000;
+    if (this.parts.clock.bootMs() - startedAtMs > loopWaitMs) this.parts.log.warning('Loop time exceeded, rescheduling immediately.');
     const nextAtMs = this.#nextRoundAt(startedAtMs, wakeAtMs);
     this.rounds.ended(this.parts.clock.bootMs(), nextAtMs);
     this.#service.resting(nextAtMs);
@@ -237,11 +239,13 @@ export class Agent implements AgentView {
     this.tally.note(memory, decision.memory, seen);
     this.rounds.decided(seen, decision, askedAtMs);
     this.wake.watchMembers = decision.watchMembers;
-    this.#log.say(decision);
-    this.#log.noteSync(contextOf(seen, decision.memory), decision);
+    const after = contextOf(seen, decision.memory);
+    this.#log.say(after, decision);
+    this.#log.noteSync(after, decision);
     // What this node is now is what routers and followers wait for: it does not stand behind the
     // round's other writes.
     const [done] = await Promise.all([act(this.#actPorts(), decision), this.#memberKey.publish(this, seen)]);
+    if (!done) this.#log.refused(after, decision);
     return done ? decision.wakeAtMs : this.parts.clock.bootMs() + RETRY_MS;
   }
 

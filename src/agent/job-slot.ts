@@ -91,7 +91,8 @@ export class JobSlot {
     this.#isLeaving = false;
     if (error !== null) {
       const mend = error instanceof RegentError && error.mend !== null ? { mend: error.mend } : {};
-      this.#log.error(`${jobLabel(job)} failed: ${error.message}`, { code: codeOf(error), ...mend });
+      const what = job.kind === 'bootstrap' ? 'Failed to bootstrap cluster' : `${jobLabel(job)} failed`;
+      this.#log.error(`${what}: ${error.message}`, { code: codeOf(error), ...mend });
     }
     const endedAtMs = this.#clock.bootMs();
     this.#listener.ended({ job, ok: error === null, code: codeOf(error), message: error?.message ?? null, endedAtMs, configVersion });

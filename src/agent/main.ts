@@ -158,7 +158,7 @@ async function serveRest(parts: RealParts, agent: Agent, log: AgentLog, onLocal:
   const rest = await startRestServer({
     operator: operatorPort(agent),
     settings: settings.local().restapi,
-    log,
+    log: log.named('patroni.api'),
     clock,
     peers,
     links,
@@ -189,6 +189,16 @@ function keepCertificates({ clock, dcs, peers }: RealParts, rest: RestServer): (
   return () => cancel();
 }
 
+/** By the names of Patroni's modules, which `log.loggers` has. */
+const partLogs = (log: AgentLog) => ({
+  config: log.named('patroni.config'),
+  dcs: log.named('patroni.dcs.etcd3'),
+  ha: log.named('patroni.ha'),
+  postgresql: log.named('patroni.postgresql'),
+  request: log.named('patroni.request'),
+  watchdog: log.named('patroni.watchdog.base'),
+});
+
 /** What the process was given. */
 interface Loaded extends LoadResult {
   readonly env: NodeJS.ProcessEnv;
@@ -200,15 +210,16 @@ type RealParts = Parts & { readonly dcs: EtcdDcs; readonly peers: HttpPeers; rea
 async function createParts(path: string | null, { env, serviceWords, ...loaded }: Loaded, log: AgentLog): Promise<RealParts> {
   const { local } = loaded;
   const clock = createSystemClock();
-  const settings = createSettingsSource({ path, env, loaded, log });
+  const logs = partLogs(log);
+  const settings = createSettingsSource({ path, env, loaded, log: logs.config });
   const lookup = cachingLookup(clock, { freshMs: MEMBER_FRESH_MS });
-  const peers = createPeers({ settings: () => settings.local(), log, clock, lookup });
-  const links = createLinks({ settings: () => settings.local(), tls: () => peers.tls(), clock, lookup, log });
+  const peers = createPeers({ settings: () => settings.local(), log: logs.request, clock, lookup });
+  const links = createLinks({ settings: () => settings.local(), tls: () => peers.tls(), clock, lookup, log: logs.request });
   const dcs = createEtcdDcs({
     settings: local.etcd,
     scope: local.scope,
     namespace: local.namespace,
-    log,
+    log: logs.dcs,
     clock,
     identity: identityFile(local.postgresql.dataDir, `regent etcd-replaced${path === null ? '' : ` ${path}`}`),
     login: () => settings.local().etcd,
@@ -218,19 +229,19 @@ async function createParts(path: string | null, { env, serviceWords, ...loaded }
     dataDir: local.postgresql.dataDir,
     label: `${local.scope}-${local.name}`,
     clock,
-    log,
+    log: logs.postgresql,
     exeNames: serverPrograms(settings.current()),
   });
   return {
     clock,
-    log,
+    log: logs.ha,
     settings,
     dcs,
-    pg: createPostgres({ settings: settings.current(), clock, log, tether: guard }),
+    pg: createPostgres({ settings: settings.current(), clock, log: logs.postgresql, tether: guard }),
     peers,
     links: { ...withCarrier(links, dcs), accept: (opening) => links.accept(opening) },
     guard,
-    watchdog: createWatchdog({ settings: () => settings.local().watchdog, clock, log }),
+    watchdog: createWatchdog({ settings: () => settings.local().watchdog, clock, log: logs.watchdog }),
     service: createServiceManager(serviceWords, { log, clock }),
   };
 }
@@ -280,7 +291,8 @@ function publicWordsOf({ scope, name, namespace, postgresql }: LocalSettings): r
  */
 function stopOnBugs(log: AgentLog): void {
   const end = (error: unknown) => {
-    log.critical(`ending because of a bug: ${ensureError(error).stack ?? String(error)}`);
+    const { message, stack } = ensureError(error);
+    log.critical(`ending because of a bug: ${message}`, { stack });
     void log.close().finally(() => process.exit(1));
   };
   process.on('uncaughtException', end);

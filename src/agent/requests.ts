@@ -2,6 +2,7 @@
  * Requests to this node that are not done yet: the loop reads them as facts, and the askers wait
  * for the outcome.
  */
+import { awaitedRestart } from '../core/awaiting.ts';
 import { type Job, type JobOutcome, jobLabel } from '../core/effects.ts';
 import type { OperatorRequests } from '../core/model.ts';
 import type { Reinitialization } from '../ports/agent-status.ts';
@@ -156,6 +157,14 @@ export class Requests {
 
   get scheduledRestart(): JsonObject | null {
     return this.#scheduled?.data ?? null;
+  }
+
+  /** In words; null: none is scheduled, or its time has come. */
+  get awaitedRestart(): string | null {
+    if (this.#scheduled === null) return null;
+    const { atMs, data } = this.#scheduled;
+    const inMs = atMs - this.#ports.clock.wallMs();
+    return inMs <= 0 ? null : awaitedRestart(String(data['schedule'] ?? ''), inMs);
   }
 
   /** False when one is scheduled already. */

@@ -2,17 +2,22 @@
 import { expect, it } from 'vitest';
 import { keptLog } from '../../test/fixtures/operator-port.ts';
 import { lsn, memory, observation, pg, type Scene, settings, view } from '../../test/support/build.ts';
+import { contextOf } from '../core/context.ts';
 import { decide } from '../core/decide.ts';
 import type { Memory } from '../core/model.ts';
 import { RoundLog } from './round-log.ts';
 
+const linesOf = (lines: readonly string[]) => lines.map((line) => line.replace(/ \{.*$/, ''));
+
 function said(scene: Scene, over: Partial<Memory> = {}): readonly string[] {
   const log = keptLog();
   const rounds = new RoundLog({ log, settings: { current: () => settings('a') } });
-  const decision = decide(observation(scene), memory({ role: 'primary', ...over }));
-  rounds.say(decision);
-  rounds.say(decision);
-  return log.lines.filter((line) => !line.startsWith('debug')).map((line) => line.replace(/ \{.*$/, ''));
+  const seen = observation(scene);
+  const decision = decide(seen, memory({ role: 'primary', ...over }));
+  const c = contextOf(seen, decision.memory);
+  rounds.say(c, decision);
+  rounds.say(c, decision);
+  return linesOf(log.lines).filter((line) => !line.startsWith('debug') && !line.startsWith('info Lock owner'));
 }
 
 const key = { leaseId: 'lease-a', stepDownAtMs: 11_000 };
@@ -63,4 +68,33 @@ it.each<[string, Scene]>([
   ],
 ])('it is no warning where %s', (_, scene) => {
   expect(said(scene)).toEqual([expect.stringMatching(/^info /)]);
+});
+
+it('says a heartbeat once a loop_wait, however often rounds come, and who holds the lock before each line', () => {
+  const log = keptLog();
+  const rounds = new RoundLog({ log, settings: { current: () => settings('a') } });
+  const round = (atMs: number, leaderName?: string) => {
+    const seen = observation({ view: view({ ...(leaderName && { leaderName }) }), pg: pg.standby(), nowMs: atMs });
+    const decision = decide(seen, memory({}));
+    rounds.say(contextOf(seen, decision.memory), decision);
+  };
+  for (let atMs = 0; atMs < 30_000; atMs += 2500) round(atMs, 'b');
+  round(30_000);
+  const info = linesOf(log.lines).filter((line) => line.startsWith('info'));
+  const owner = 'info Lock owner: b; I am a';
+  const heartbeat = 'info no action. I am (a), a secondary, and following a leader (b)';
+  expect(info.slice(0, 6)).toEqual([owner, heartbeat, owner, heartbeat, owner, heartbeat]);
+  expect(info.slice(6)).toEqual([
+    'info Lock owner: None; I am a',
+    expect.stringMatching(/^info following a different leader because i am not/),
+  ]);
+});
+
+it('says nothing of the lock where etcd was not read', () => {
+  const log = keptLog();
+  const rounds = new RoundLog({ log, settings: { current: () => settings('a') } });
+  const seen = observation({ view: null, pg: pg.standby() });
+  const decision = decide(seen, memory({}));
+  rounds.say(contextOf(seen, decision.memory), decision);
+  expect(linesOf(log.lines)).toEqual(['info DCS is not accessible']);
 });

@@ -1,7 +1,10 @@
 /** What a round logs: each thing when it begins, changes or ends, and not every round. */
+import { awaitedSwitchover } from '../core/awaiting.ts';
 import { choreNotes } from '../core/chores.ts';
 import type { ClusterView } from '../core/cluster.ts';
 import type { Context } from '../core/context.ts';
+import type { Effect } from '../core/effects.ts';
+import { isHeartbeat } from '../core/heartbeat-line.ts';
 import { lockNotes } from '../core/locked-out.ts';
 import { memberComplaints } from '../core/member-complaints.ts';
 import type { Decision, Memory } from '../core/model.ts';
@@ -16,14 +19,21 @@ function losesLead({ rule, steps }: Decision): boolean {
   return steps.some(({ kind }) => kind === 'demote-now' || kind === 'release-leader') && !rule.startsWith('shutdown.');
 }
 
+/** Of two rounds a `loop_wait` apart, the first may have come to its decision a little later. */
+const NEARLY = 0.9;
+
 export interface RoundLogPorts {
   readonly log: Pick<Log, 'debug' | 'error' | 'info' | 'warning'>;
   readonly settings: Pick<SettingsSource, 'current'>;
+  /** The restart of PostgreSQL that is scheduled, in words; null: there is none. */
+  readonly awaitedRestart?: () => string | null;
 }
 
 export class RoundLog {
   readonly #ports: RoundLogPorts;
   #lastLine = '';
+  /** When it was said (bootMs). */
+  #lastSaidMs = Number.NEGATIVE_INFINITY;
   #complaints: readonly string[] = [];
   #noted: Noted | null = null;
   #strangers: StrangerMemory = noStrangers;
@@ -45,12 +55,32 @@ export class RoundLog {
     for (const { level, text } of notes) this.#ports.log[level](text);
   }
 
-  /** One line a round, and only when it says something new: the log is read by people. */
-  say(decision: Decision): void {
-    const line = decision.because;
-    if (line === this.#lastLine) this.#ports.log.debug(line, { rule: decision.rule });
-    else this.#ports.log[losesLead(decision) ? 'warning' : 'info'](line, { rule: decision.rule });
+  /**
+   * One line when a round says something new, and a heartbeat once a `loop_wait`, however many
+   * rounds there are. `Lock owner` is dropped before a heartbeat (adapters/log/heartbeat.ts).
+   */
+  say(c: Context, decision: Decision): void {
+    const { log } = this.#ports;
+    const { because: line, rule } = decision;
+    const { nowMs, settings } = c.o;
+    const isDue = isHeartbeat(line) && nowMs - this.#lastSaidMs >= settings.dynamic.loopWaitSeconds * 1000 * NEARLY;
+    if (line === this.#lastLine && !isDue) {
+      log.debug(line, { rule });
+      return;
+    }
+    if (c.view !== null) log.info(`Lock owner: ${c.view.leader?.name ?? 'None'}; I am ${c.me}`);
+    for (const awaited of [awaitedSwitchover(c), this.#ports.awaitedRestart?.() ?? null]) if (awaited !== null) log.info(awaited);
+    log[losesLead(decision) ? 'warning' : 'info'](line, { rule });
     this.#lastLine = line;
+    this.#lastSaidMs = nowMs;
+  }
+
+  /** A step of the decision was refused, because what it was judged on had changed meanwhile. */
+  refused(c: Context, { steps }: Decision): void {
+    const has = (kind: Effect['kind']) => steps.some((step) => step.kind === kind);
+    if (has('acquire-leader') && c.isStandby) this.#ports.log.info('following new leader after trying and failing to obtain lock');
+    if (has('write-sync') && steps.some((step) => step.kind === 'start-job' && step.job.kind === 'promote'))
+      this.#ports.log.info('Postponing promotion because synchronous replication state was updated by somebody else');
   }
 
   /** Commits begin and cease to wait without any request, so the log must tell since when. */

@@ -217,7 +217,9 @@ function tags(parsed: LocalParsed, raw: JsonObject): Finding[] {
   for (const [never, priority] of pairs) {
     const [flag, number] = [parsed.tags?.[never], parsed.tags?.[priority]];
     if (flag === undefined || number === undefined || flag === number <= 0) continue;
-    findings.push(warning(['tags', priority], `contradicts ${never}: ${flag}, which counts`, `remove one of the two`));
+    const counts = `${never}: ${flag ? 'True' : 'False'}`;
+    const conflict = `Conflicting configuration between ${counts} and ${priority}: ${number}. Defaulting to ${counts}`;
+    findings.push(warning(['tags', priority], conflict, `remove one of the two`));
   }
   for (const key of ['nofailover', 'noloadbalance', 'clonefrom', 'nosync', 'nostream']) {
     const value = valueAt(raw, ['tags', key]);

@@ -3,7 +3,7 @@
  * cannot, and has its JSON schema. Each also knows how to read an environment variable.
  */
 
-import type { BinaryOption } from '../core/settings.ts';
+import type { BinaryOption, LogLevel } from '../core/settings.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
 import { type Address, parseAddress } from './hostport.ts';
 import { isMapping } from './merge.ts';
@@ -222,6 +222,28 @@ export function textMap<const A extends About = Record<never, never>>(
           : [],
       ),
   });
+}
+
+/** Levels by the names of loggers. Python knows the numbers as well. */
+export function levelMap<const A extends About = Record<never, never>>(
+  doc: string,
+  levels: Readonly<Record<string, LogLevel>>,
+  about: A = {} as A,
+): Setting<Readonly<Record<string, LogLevel>>, A> {
+  const read: Reader<Readonly<Record<string, LogLevel>>> = (value) => {
+    if (!isMapping(value)) return bad(`${kindOf(value)} where a mapping is meant`, "write 'patroni.ha: DEBUG' on a line of its own below");
+    const result: [string, LogLevel][] = [];
+    const wrongs: Wrong[] = [];
+    for (const [at, item] of Object.entries(value)) {
+      if (item === null) continue;
+      const level = levels[typeof item === 'object' ? '' : String(item).trim().toUpperCase()];
+      if (level !== undefined) result.push([at, level]);
+      else wrongs.push({ message: 'not a level', mend: `write one of ${[...new Set(Object.values(levels))].join(', ')}`, at });
+    }
+    return unlessWrong<Readonly<Record<string, LogLevel>>>(Object.fromEntries(result), wrongs);
+  };
+  const json = { type: 'object', additionalProperties: { type: ['string', 'number'] } };
+  return setting(doc, about, { kind: 'value', json, envKind: 'map', read });
 }
 
 /** Names and values for postgresql.conf. */

@@ -94,7 +94,9 @@ describe('warnings, with which the file still loads', () => {
     [
       'tags that contradict each other',
       `${BASE}tags: {nofailover: true, failover_priority: 2}\n`,
-      ['w p.yml:12:45: tags.failover_priority: contradicts nofailover: true, which counts; remove one of the two'],
+      [
+        'w p.yml:12:45: tags.failover_priority: Conflicting configuration between nofailover: True and failover_priority: 2. Defaulting to nofailover: True; remove one of the two',
+      ],
     ],
     [
       "Patroni's truthy text",

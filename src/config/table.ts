@@ -12,6 +12,7 @@ import {
   choice,
   flag,
   freeMap,
+  levelMap,
   logFormat,
   looseText,
   mapList,
@@ -51,13 +52,23 @@ const pathWord = <const A extends About>(doc: string, about: A) =>
     return good(value);
   });
 
+const LEVELS = {
+  DEBUG: 'DEBUG',
+  INFO: 'INFO',
+  WARNING: 'WARNING',
+  ERROR: 'ERROR',
+  CRITICAL: 'CRITICAL',
+  WARN: 'WARNING',
+  FATAL: 'CRITICAL',
+} as const;
+
 const logKeys = {
   type: choice('plain or json.', { plain: 'plain', json: 'json' }, { default: 'plain', ...DEFAULT }),
-  level: choice(
-    'Least severe level that is written.',
-    { DEBUG: 'DEBUG', INFO: 'INFO', WARNING: 'WARNING', ERROR: 'ERROR', CRITICAL: 'CRITICAL', WARN: 'WARNING', FATAL: 'CRITICAL' },
-    { default: 'INFO', ...DEFAULT, formerEnv: ['LOGLEVEL'] },
-  ),
+  level: choice('Least severe level that is written.', LEVELS, {
+    default: 'INFO',
+    ...DEFAULT,
+    formerEnv: ['LOGLEVEL'],
+  }),
   format: logFormat('Format of a line; for json a list of fields.', {
     default: '%(asctime)s %(levelname)s: %(message)s',
     ...DEFAULT,
@@ -74,9 +85,21 @@ const logKeys = {
   mode: whole('Permissions of the files, octal.', { min: 0, max: 0o777, example: '0640' }, { defaultIs: 'by umask', ...DEFAULT }),
   static_fields: textMap('Fields added to every JSON record.', 'app: regent', { default: {}, ...DEFAULT }),
   deduplicate_heartbeat_logs: flag('Write a repeated round message once.', { default: false, ...DEFAULT }),
-  traceback_level: choice(IGNORED_DOC, { ERROR: 'ERROR', DEBUG: 'DEBUG' }, IGNORED),
-  max_queue_size: whole(IGNORED_DOC, { min: 0, example: 1000 }, IGNORED),
-  loggers: textMap(IGNORED_DOC, 'patroni.ha: DEBUG', IGNORED),
+  traceback_level: choice(
+    'Level at which the stack of an unexpected error is written.',
+    { ERROR: 'ERROR', DEBUG: 'DEBUG' },
+    { default: 'ERROR', ...DEFAULT },
+  ),
+  max_queue_size: whole(
+    'Lines that may wait to be written; more are lost, and counted.',
+    { min: 1, example: 1000 },
+    { default: 1000, ...DEFAULT },
+  ),
+  loggers: levelMap(
+    'Levels of parts, in place of `level`: patroni.ha, patroni.dcs, patroni.postgresql, patroni.api, patroni.request, patroni.config, patroni.watchdog.',
+    LEVELS,
+    { default: {}, ...DEFAULT },
+  ),
 };
 
 const restapiKeys = {

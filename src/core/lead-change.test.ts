@@ -113,7 +113,7 @@ describe('why this node gives up the lead', () => {
       'etcd answers, and does not renew',
       { ...leads, nowMs: 33_001 },
       {},
-      'demoted self because DCS is not accessible and I was a leader: etcd answers, and has not renewed the lease in time',
+      'demoted self because failed to update leader lock in DCS: etcd answers, and has not renewed the lease in time',
     ],
     [
       'the agent is told to end',

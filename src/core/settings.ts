@@ -138,9 +138,11 @@ export interface WatchdogSettings {
   readonly safetyMarginSeconds: number;
 }
 
+export type LogLevel = 'DEBUG' | 'INFO' | 'WARNING' | 'ERROR' | 'CRITICAL';
+
 export interface LogSettings {
   readonly type: 'plain' | 'json';
-  readonly level: 'DEBUG' | 'INFO' | 'WARNING' | 'ERROR' | 'CRITICAL';
+  readonly level: LogLevel;
   readonly format: string;
   readonly dateformat: string | null;
   readonly dir: string | null;
@@ -149,6 +151,12 @@ export interface LogSettings {
   readonly mode: number | null;
   readonly staticFields: Readonly<Record<string, string>>;
   readonly deduplicateHeartbeatLogs: boolean;
+  /** Levels of parts of the agent, by the names that Patroni gives its loggers. */
+  readonly loggers: Readonly<Record<string, LogLevel>>;
+  /** Where the stack of an unexpected error goes. */
+  readonly tracebackLevel: 'DEBUG' | 'ERROR';
+  /** Lines that may wait to be written. */
+  readonly maxQueueSize: number;
 }
 
 export interface LocalSettings {

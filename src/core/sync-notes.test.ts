@@ -99,7 +99,9 @@ describe('a leader in quorum mode', () => {
   it('warns when commits wait in strict mode and no standby is there', () => {
     const log = new Log({ synchronousMode: 'quorum', synchronousModeStrict: true });
     log.after(both);
-    const warned = [expect.stringMatching(/^WARNING there is no synchronous standby: commits wait until .*strict is on/)];
+    const warned = [
+      expect.stringMatching(/^WARNING No active replication connections from Patroni members and synchronous_mode_strict is requested: /),
+    ];
     expect(log.after({ ...both, connected: [] })).toEqual(warned);
     expect(log.after({ ...both, connected: [] })).toEqual([]);
     expect(log.after(both)).toEqual([expect.stringContaining('there is a synchronous standby again')]);

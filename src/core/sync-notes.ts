@@ -26,7 +26,8 @@ const SENTENCES = {
   changed: 'commits wait for {confirmers} now: synchronous_standby_names is {names}',
   whole: 'there is a synchronous standby again: commits wait for {confirmers}, synchronous_standby_names is {names}',
   alone: 'there is no synchronous standby: commits do not wait, and new ones are on this node only (synchronous_mode_strict is off)',
-  blocked: 'there is no synchronous standby: commits wait until there is one (synchronous_mode_strict is on)',
+  blocked:
+    'No active replication connections from Patroni members and synchronous_mode_strict is requested: commits wait until there is a synchronous standby',
   unobeyed:
     'commits may not wait for a standby: PostgreSQL has not been seen to obey synchronous_standby_names {names} for {seconds} s, because its checkpointer is busy; until then /sync counts on no further standby',
   elected: '/sync: the next leader needs {votes} of {standbys}',

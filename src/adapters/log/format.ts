@@ -1,9 +1,9 @@
 /** One line of the log, laid out as Python's logging would (the users' parsers depend on it). */
 import { hostname } from 'node:os';
-import type { LogSettings } from '../../core/settings.ts';
+import type { LogLevel, LogSettings } from '../../core/settings.ts';
 import type { LogFields } from '../../ports/log.ts';
 
-export type Level = LogSettings['level'];
+export type Level = LogLevel;
 
 export const LEVEL_NUMBERS: Readonly<Record<Level, number>> = { DEBUG: 10, INFO: 20, WARNING: 30, ERROR: 40, CRITICAL: 50 };
 
@@ -11,6 +11,8 @@ export interface LogRecord {
   readonly level: Level;
   readonly message: string;
   readonly fields: LogFields;
+  /** The part that says it. */
+  readonly logger: string;
   readonly at: Date;
 }
 
@@ -73,6 +75,7 @@ function attribute(name: string, record: LogRecord, dateformat: string | null): 
     case 'message':
       return record.message;
     case 'name':
+      return record.logger;
     case 'module':
     case 'processName':
       return 'regent';
@@ -115,7 +118,8 @@ export function formatPlain(record: LogRecord, settings: LogSettings): string {
     return flag === '-' ? text.padEnd(size) : text.padStart(size, flag === '0' && type !== 's' ? '0' : ' ');
   });
   const shown = settings.level === 'DEBUG' || LEVEL_NUMBERS[record.level] >= LEVEL_NUMBERS.WARNING;
-  return shown ? line + fieldsAsText(record.fields) : line;
+  const { stack, ...fields } = record.fields;
+  return (shown ? line + fieldsAsText(fields) : line) + (typeof stack === 'string' ? `\n${stack}` : '');
 }
 
 function layOut(value: string | number, type: string, precision: number | null): string {

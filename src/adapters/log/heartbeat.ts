@@ -1,6 +1,5 @@
+import { isHeartbeat } from '../../core/heartbeat-line.ts';
 import type { LogRecord } from './format.ts';
-
-const isHeartbeat = (message: string) => message.startsWith('no action. ') || message.startsWith('PAUSE: no action');
 
 /**
  * Keeps the regular round quiet, as Patroni does at level INFO. `Lock owner: …` waits for the line

@@ -19,6 +19,9 @@ const plain: LogSettings = {
   mode: null,
   staticFields: {},
   deduplicateHeartbeatLogs: false,
+  loggers: {},
+  tracebackLevel: 'ERROR',
+  maxQueueSize: 1000,
 };
 const at = new Date(2026, 2, 5, 7, 8, 9, 12);
 
@@ -95,6 +98,34 @@ describe('a JSON line', () => {
     cycle['self'] = cycle;
     log.info('x', { cycle });
     expect(JSON.parse(lines[0]!)).toMatchObject({ message: 'x' });
+  });
+});
+
+describe('parts of the agent', () => {
+  const at = (loggers: LogSettings['loggers'], level: LogSettings['level'] = 'INFO') => {
+    const { log, lines } = logOf({ loggers, level, format: '%(name)s %(message)s' });
+    for (const name of ['patroni.ha', 'patroni.dcs.etcd3', 'patroni.api']) log.named(name).debug('d');
+    log.named('patroni.ha').error('e');
+    log.debug('root');
+    return lines;
+  };
+
+  it('have levels of their own, or that of the part above, or the general one', () => {
+    expect(at({})).toEqual(['patroni.ha e']);
+    expect(at({ 'patroni.dcs': 'DEBUG' })).toEqual(['patroni.dcs.etcd3 d', 'patroni.ha e']);
+    expect(at({ patroni: 'CRITICAL', 'patroni.api': 'DEBUG' })).toEqual(['patroni.api d']);
+    expect(at({ 'patroni.ha': 'CRITICAL' }, 'DEBUG')).toEqual(['patroni.dcs.etcd3 d', 'patroni.api d', 'patroni root']);
+  });
+
+  it('write the stack of an unexpected error with it, or at DEBUG', () => {
+    const shown = (settings: Partial<LogSettings>) => {
+      const { log, lines } = logOf({ ...settings, format: '%(levelname)s %(message)s' });
+      log.error('broken', { stack: 'Error: x\n    at y' });
+      return lines;
+    };
+    expect(shown({})).toEqual(['ERROR broken\nError: x\n    at y']);
+    expect(shown({ tracebackLevel: 'DEBUG' })).toEqual(['ERROR broken']);
+    expect(shown({ tracebackLevel: 'DEBUG', level: 'DEBUG' })).toEqual(['ERROR broken', 'DEBUG Error: x\n    at y']);
   });
 });
 
@@ -295,7 +326,7 @@ describe('the background writer', () => {
   it('writes everything, in order, by the time it was flushed', async () => {
     const path = join(newDir(), 'out');
     const fd = openSync(path, 'w');
-    const sink = createStderrSink(fd);
+    const sink = createStderrSink({ fd, maxQueueSize: 1000 });
     for (let i = 0; i < 900; i++) sink.write(String(i));
     await sink.flush(2000);
     closeSync(fd);

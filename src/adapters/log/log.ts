@@ -23,6 +23,8 @@ export interface LogOptions {
 }
 
 export interface AgentLog extends Log {
+  /** The same log, for a part that may have a level of its own (`log.loggers`). */
+  named(logger: string): Log;
   /** Settings and secrets may have changed; nothing already logged is lost. */
   reconfigure(settings: LogSettings): void;
   /** Writes what is waiting. Call it before the process ends. */
@@ -44,7 +46,7 @@ export function createLog(initial: LogSettings, options: LogOptions = {}): Agent
   const apply = (next: LogSettings) => {
     settings = next;
     redact = createRedactor(options.secrets?.() ?? [], options.publicWords?.() ?? [], options.keyNames);
-    const key = JSON.stringify([next.dir, next.fileNum, next.fileSizeBytes, next.mode]);
+    const key = JSON.stringify([next.dir, next.fileNum, next.fileSizeBytes, next.mode, next.maxQueueSize]);
     if (key === sinkKey) return;
     const previous = sinkKey === '' ? null : sink;
     sinkKey = key;
@@ -53,22 +55,33 @@ export function createLog(initial: LogSettings, options: LogOptions = {}): Agent
   };
   const put = (record: LogRecord) =>
     sink.write(redact(settings.type === 'json' ? formatJson(record, settings) : formatPlain(record, settings)));
-  const log = (level: Level, message: string, fields: LogFields = {}) => {
-    if (LEVEL_NUMBERS[level] < LEVEL_NUMBERS[settings.level]) return;
+  const write = (logger: string, level: Level, message: string, fields: LogFields) => {
+    const least = levelOf(logger, settings);
+    if (LEVEL_NUMBERS[level] < LEVEL_NUMBERS[least]) return;
     const lost = sink.takeLost();
-    if (lost > 0) put({ level: 'WARNING', message: `${lost} log messages were lost`, fields: {}, at: now() });
-    const options = { active: settings.level === 'INFO', identical: settings.deduplicateHeartbeatLogs };
-    for (const record of heartbeats.pass({ level, message, fields, at: now() }, options)) put(record);
+    if (lost > 0) put({ level: 'WARNING', message: `${lost} log messages were lost`, fields: {}, logger: ROOT, at: now() });
+    const options = { active: least === 'INFO', identical: settings.deduplicateHeartbeatLogs };
+    for (const record of heartbeats.pass({ level, message, fields, logger, at: now() }, options)) put(record);
   };
+  const log = (logger: string, level: Level, message: string, fields: LogFields = {}) => {
+    const { stack, ...rest } = fields;
+    if (typeof stack !== 'string' || settings.tracebackLevel === 'ERROR') return write(logger, level, message, fields);
+    write(logger, level, message, rest);
+    write(logger, 'DEBUG', stack, {});
+  };
+  const named = (logger: string): Log => ({
+    debug: (message, fields) => log(logger, 'DEBUG', message, fields),
+    info: (message, fields) => log(logger, 'INFO', message, fields),
+    warning: (message, fields) => log(logger, 'WARNING', message, fields),
+    error: (message, fields) => log(logger, 'ERROR', message, fields),
+    critical: (message, fields) => log(logger, 'CRITICAL', message, fields),
+    masked: (text) => redact(text),
+  });
 
   apply(initial);
   return {
-    debug: (message, fields) => log('DEBUG', message, fields),
-    info: (message, fields) => log('INFO', message, fields),
-    warning: (message, fields) => log('WARNING', message, fields),
-    error: (message, fields) => log('ERROR', message, fields),
-    critical: (message, fields) => log('CRITICAL', message, fields),
-    masked: (text) => redact(text),
+    ...named(ROOT),
+    named,
     reconfigure: apply,
     close: async () => {
       for (const record of heartbeats.drain()) put(record);
@@ -77,11 +90,25 @@ export function createLog(initial: LogSettings, options: LogOptions = {}): Agent
   };
 }
 
+/** What is said by no part in particular. */
+const ROOT = 'patroni';
+
+/** As in Python: that of the logger, or else of the nearest one above it that has one. */
+function levelOf(logger: string, { level, loggers }: LogSettings): Level {
+  for (let name = logger; name !== ''; name = name.slice(0, Math.max(0, name.lastIndexOf('.')))) {
+    const own = loggers[name];
+    if (own !== undefined) return own;
+  }
+  return level;
+}
+
 function sinkFor(settings: LogSettings, options: LogOptions): Sink {
-  if (settings.dir === null) return options.sink ?? createStderrSink();
+  const { maxQueueSize } = settings;
+  if (settings.dir === null) return options.sink ?? createStderrSink({ maxQueueSize });
   return createFileSink(join(settings.dir, options.fileName ?? 'patroni.log'), {
     sizeBytes: settings.fileSizeBytes,
     keep: settings.fileNum,
     mode: settings.mode,
+    maxQueueSize,
   });
 }

@@ -32,7 +32,7 @@ function given(...paths: readonly string[]): void {
 /** For root no directory is closed. Returns how many lines were lost. */
 async function log(...lines: readonly string[]): Promise<number> {
   if (root) process.seteuid!(NOBODY);
-  const sink = createFileSink(path, { sizeBytes: 20, keep: 2, mode: null });
+  const sink = createFileSink(path, { sizeBytes: 20, keep: 2, mode: null, maxQueueSize: 1000 });
   try {
     for (const line of lines) {
       sink.write(line);

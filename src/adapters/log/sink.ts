@@ -2,11 +2,6 @@ import { chmodSync, closeSync, copyFileSync, fstatSync, mkdirSync, openSync, ren
 import { dirname } from 'node:path';
 import { codeOf } from '../../support/errors.ts';
 
-/**
- * Records waiting to be written; more are counted and reported once there is room again (Patroni's
- * max_queue_size).
- */
-const QUEUE_LIMIT = 1000;
 const BUSY_RETRY_MS = 20;
 
 /**
@@ -27,10 +22,14 @@ export interface Rotation {
   /** Older files kept as `.1`, `.2` …; 0: never rotate. */
   readonly keep: number;
   readonly mode: number | null;
+  readonly maxQueueSize: number;
 }
 
-/** `prepare` returns the descriptor to write `bytes` to; it may rotate first. */
-function createSink(prepare: (bytes: number) => number, closeFd: () => void): Sink {
+/**
+ * `maxQueueSize`: lines waiting to be written; more are counted, and reported once there is room
+ * again. `prepare` returns the descriptor to write `bytes` to; it may rotate first.
+ */
+function createSink(maxQueueSize: number, prepare: (bytes: number) => number, closeFd: () => void): Sink {
   let queue: Buffer[] = [];
   let lost = 0;
   let busy = false;
@@ -74,7 +73,7 @@ function createSink(prepare: (bytes: number) => number, closeFd: () => void): Si
 
   return {
     write: (line) => {
-      if (queue.length >= QUEUE_LIMIT) lost++;
+      if (queue.length >= maxQueueSize) lost++;
       else queue.push(Buffer.from(`${line}\n`));
       if (!busy) next();
     },
@@ -92,8 +91,9 @@ function createSink(prepare: (bytes: number) => number, closeFd: () => void): Si
   };
 }
 
-export function createStderrSink(fd = 2): Sink {
+export function createStderrSink({ maxQueueSize, fd = 2 }: { readonly maxQueueSize: number; readonly fd?: number }): Sink {
   return createSink(
+    maxQueueSize,
     () => fd,
     () => undefined,
   );
@@ -146,7 +146,7 @@ export function createFileSink(path: string, rotation: Rotation): Sink {
     size += bytes;
     return target;
   };
-  return createSink(prepare, close);
+  return createSink(rotation.maxQueueSize, prepare, close);
 }
 
 function renameIfThere(from: string, to: string): void {

@@ -40,7 +40,7 @@ async function run({
     };
   const ports: BootstrapPorts = {
     settings: { current: () => settings('a'), local: () => settings('a').local, bootstrapConfig: () => ({}) },
-    log: { warning() {} },
+    log: { info() {}, warning() {} },
     pg: {
       stop: async () => {},
       bootstrap: call('bootstrap', { systemIdentifier: ID }),

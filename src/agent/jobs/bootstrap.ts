@@ -13,7 +13,7 @@ export interface BootstrapPorts {
   readonly pg: Pick<Postgres, 'bootstrap' | 'markPublished' | 'removeDataDirectory' | 'stop'>;
   readonly dcs: Pick<Dcs, 'acquireLeader' | 'clearInitialize' | 'publishInitialize' | 'read' | 'releaseLeader' | 'writeConfig'>;
   readonly settings: Pick<SettingsSource, 'bootstrapConfig' | 'current' | 'local'>;
-  readonly log: Pick<Log, 'warning'>;
+  readonly log: Pick<Log, 'info' | 'warning'>;
   readonly authority: Pick<AuthorityView, 'now'>;
   readonly lease: Pick<Lease, 'carry'>;
   readonly fence: Pick<Fence, 'arm'>;
@@ -55,6 +55,7 @@ export async function bootstrap(ports: BootstrapPorts, signal: AbortSignal): Pro
   const leads = await ports.lease.carry((leaseId) => dcs.acquireLeader(me, leaseId, dcsTimeout(ports)));
   if (!leads) throw new RegentError('BOOTSTRAP_LOST', 'the leader key could not be taken after initdb', { policy: 'transient' });
   await dcs.writeConfig(settings.bootstrapConfig(), null, dcsTimeout(ports));
+  ports.log.info('initialized a new cluster');
 }
 
 const lostRight = (when: string) =>

@@ -48,7 +48,7 @@ export const peerRows: readonly Row<PeerOfRace, Comparison>[] = [
     situation: 'it runs as a primary',
     when: ({ peer }) => !peer.inRecovery && peer.state === 'running',
     verdict: 'beats',
-    because: ({ peer }) => `${peer.name} still runs as a primary`,
+    because: ({ peer }) => `Primary (${peer.name}) is still alive`,
   },
   {
     id: 'race.peer-no-position',
@@ -114,7 +114,7 @@ export const peerRows: readonly Row<PeerOfRace, Comparison>[] = [
     verdict: 'beats',
     because: (f) => {
       const where = isOnLaterTimeline(f) ? `timeline ${f.peer.timeline}` : formatLsn(f.peer.lsn ?? ZERO_LSN);
-      return `${f.peer.name} is ahead, at ${where}; this node is at ${formatLsn(f.own.lsn)}`;
+      return `Wal position of ${f.peer.name} is ahead of my wal position [${f.own.lsn}]: it is at ${where}, this node at ${formatLsn(f.own.lsn)}`;
     },
   },
   {
@@ -122,7 +122,8 @@ export const peerRows: readonly Row<PeerOfRace, Comparison>[] = [
     situation: 'it is at the same position, may lead now, did not lead last, and has a higher failover_priority',
     when: (f) => f.peer.lsn === f.own.lsn && hasPriority(f) && f.peer.keepsOut !== true && !willNotLead(f) && !ledLast(f) && !isOutsider(f),
     verdict: 'beats',
-    because: ({ peer }) => `${peer.name} is at the same position and has a higher failover_priority`,
+    because: ({ c, peer }) =>
+      `${peer.name} has equally tolerable WAL position and priority ${failoverPriority(peer.tags)}, while this node has priority ${failoverPriority(c.o.settings.local.tags)}`,
   },
   {
     id: 'race.peer-behind',

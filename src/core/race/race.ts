@@ -33,6 +33,12 @@ export function raceVerdict(c: Context): Answer<RaceVerdict> {
   return onlyAnswer(voteRows, countVotes(f, compared));
 }
 
+/** Why the key is left: first the words that people search the log for. */
+export function leavesKey({ id, because }: Pick<Answer<RaceVerdict>, 'id' | 'because'>): string {
+  const refusal = id === 'race.nofailover' ? 'I am not allowed to promote' : 'i am not the healthiest node';
+  return `following a different leader because ${refusal}: ${because}`;
+}
+
 /** The members that answered, in mode on those that /sync names. */
 function rivals(f: RaceFacts): PeerFacts[] {
   const { c, view, peers, voters } = f;

@@ -182,10 +182,19 @@ export function possibleSuccessors(
     .filter((name) => name !== exceptCandidate)
     .filter((name) => (only == null || name === only) && (!onlyVoters || includes(voters, name)))
     .filter((name) => unfit(c.o.peers?.get(name), view, dynamic, !(despiteLag && proves(name))) === null && !strays(c, name));
-  if (voters === null || only != null || !countsVotes(view, dynamic.synchronousMode)) return good;
+  return only == null && votesLacking(c, view) !== null ? [] : good;
+}
+
+/** How many votes a successor needs, where the others do not have them; null: it is enough. */
+export function votesLacking(c: Context, view: ClusterView): number | null {
+  const { synchronousMode } = c.o.settings.dynamic;
+  const voters = syncVoters(view, synchronousMode);
+  if (voters === null || !countsVotes(view, synchronousMode)) return null;
   const needed = (view.sync?.quorum ?? 0) + 1;
-  const votes = names.filter((name) => includes(voters, name) && mayVote(c.o.peers?.get(name), view) && !strays(c, name));
-  return votes.length < needed ? [] : good;
+  const votes = view.members.filter(
+    ({ name }) => name !== c.me && includes(voters, name) && mayVote(c.o.peers?.get(name), view) && !strays(c, name),
+  );
+  return votes.length < needed ? needed : null;
 }
 
 /** In the race for the key it can prove what it has, whether or not it may lead itself. */

@@ -22,9 +22,9 @@ export const unusableDirectory: Section = {
       ask: (c) => ({
         effects: releaseKey(c),
         wakeInMs: 5000,
-        because: `data directory ${c.o.settings.postgresql.dataDir} cannot be used: ${c.o.pg.dataDirTrouble ?? 'it cannot be read in time'}`,
+        because: `${c.lockMine ? 'released leader key voluntarily as data dir not accessible and currently leader; ' : ''}data directory is not accessible: ${c.o.settings.postgresql.dataDir}: ${c.o.pg.dataDirTrouble ?? 'it cannot be read in time'}`,
       }),
-      because: 'the data directory cannot be used: it cannot be read',
+      because: 'data directory is not accessible',
     },
     {
       id: 'data.foreign',
@@ -33,10 +33,9 @@ export const unusableDirectory: Section = {
       ask: (c) => ({
         effects: releaseKey(c),
         wakeInMs: 5000,
-        because: `data directory ${c.o.settings.postgresql.dataDir} is not empty and no cluster: ${c.o.pg.dataDirTrouble ?? 'what it holds is not known'}; correct postgresql.data_dir, move that away, or ${reinitCommand(c)}`,
+        because: `data dir for the cluster is not empty, but system ID is invalid; consider doing reinitialize: ${c.o.settings.postgresql.dataDir} is not empty and no cluster: ${c.o.pg.dataDirTrouble ?? 'what it holds is not known'}; correct postgresql.data_dir, move that away, or ${reinitCommand(c)}`,
       }),
-      because:
-        'the data directory is not empty and no cluster: correct postgresql.data_dir, move away what it holds, or reinitialize the member',
+      because: 'data dir for the cluster is not empty, but system ID is invalid; consider doing reinitialize',
     },
   ],
 };
@@ -59,7 +58,10 @@ export const anotherCluster: Section = {
       id: 'data.other-cluster-paused',
       situation: 'the cluster is paused',
       when: (c) => c.paused,
-      ask: (c) => ({ effects: releaseKey(c), because: otherCluster(c) }),
+      ask: (c) => ({
+        effects: releaseKey(c),
+        because: `${c.lockMine ? 'released leader key voluntarily due to the system ID mismatch: ' : ''}${otherCluster(c)}`,
+      }),
       because: 'the data directory belongs to a different cluster (system identifier mismatch)',
     },
     {

@@ -3,6 +3,7 @@
  */
 import { isKeptByFailsafe, isVouchedFor } from '../authority.ts';
 import { type Context, isOpeningForWrites, isUnprotected } from '../context.ts';
+import { jobLabel } from '../effects.ts';
 import { holdOffMs } from '../hold-off.ts';
 import { replacedBy } from '../quorum/leader-side.ts';
 import { always, type Section } from './table.ts';
@@ -28,9 +29,9 @@ export const leaseAndGuard: Section = {
       when: (c) => (c.view === null || c.attached) && !c.mayLeadNow && !(c.withinLease && makesCluster(c)),
       ask: (c) => ({
         ...lost('fast'),
-        because: `demoted self because DCS is not accessible and I was a leader: ${
-          c.o.dcs.known ? 'etcd answers, and has not renewed the lease in time' : c.o.dcs.reason
-        }`,
+        because: c.o.dcs.known
+          ? 'demoted self because failed to update leader lock in DCS: etcd answers, and has not renewed the lease in time'
+          : `demoted self because DCS is not accessible and I was a leader: ${c.o.dcs.reason}`,
       }),
       because: 'demoted self because DCS is not accessible and I was a leader',
     },
@@ -64,6 +65,13 @@ export const leaseAndGuard: Section = {
     },
   ],
 };
+
+/** A promotion that has not opened PostgreSQL yet is called off in time. */
+function lostDuring(c: Context): string {
+  const job = c.o.job?.job;
+  if (job === undefined) return 'lost leader lock during a start or promotion';
+  return job.kind === 'promote' && c.isStandby ? 'lost leader before promote' : `lost leader lock during ${jobLabel(job)}`;
+}
 
 function keptText({ authority, o }: Context): { readonly because?: string } {
   if (isKeptByFailsafe(authority, o.nowMs))
@@ -129,7 +137,7 @@ export const leaderKey: Section = {
       when: (c) => isOpeningForWrites(c) && !c.lockMine,
       ask: (c) => ({
         ...lost('immediate'),
-        because: `lost leader lock during a start or promotion: ${c.otherLeader === null ? 'it is gone from etcd' : `${c.otherLeader} has it`}`,
+        because: `${lostDuring(c)}: ${c.otherLeader === null ? 'it is gone from etcd' : `${c.otherLeader} has it`}`,
       }),
       because: 'lost leader lock during a start or promotion',
     },

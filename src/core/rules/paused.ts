@@ -1,10 +1,17 @@
 /** A pause: nothing is started, stopped, promoted or demoted unless an operator asks by name. */
+import type { Context } from '../context.ts';
 import { letGo } from '../let-go.ts';
-import { raceVerdict } from '../race/race.ts';
+import { leavesKey, raceVerdict } from '../race/race.ts';
 import { supersededBy } from '../superseded.ts';
 import { goesOnWithoutKey } from '../without-key.ts';
 import { switchoverAway } from './switchover.ts';
 import { nothing, type Section } from './table.ts';
+
+/** The lease is a fact of this round: etcd may have refused to renew it. */
+const leaderInPause = (c: Context) =>
+  c.mayLeadNow
+    ? `no action. I am (${c.me}), the leader with the lock`
+    : 'continue to run as primary after failing to update leader lock in DCS';
 
 export const paused: Section = {
   title: 'Paused',
@@ -57,8 +64,7 @@ export const paused: Section = {
         // the former leader may be alive.
         const race = c.view?.failover?.leader == null ? null : raceVerdict(c);
         if (race !== null && race.verdict !== 'take') {
-          const because = `not taking the leader key: ${race.because}`;
-          return { rule: race.id, chores: letGo(c), wakeInMs: 300, watchMembers: true, because };
+          return { rule: race.id, chores: letGo(c), wakeInMs: 300, watchMembers: true, because: leavesKey(race) };
         }
         return { effects: [{ kind: 'acquire-leader' }], wakeInMs: 0 };
       },
@@ -76,7 +82,7 @@ export const paused: Section = {
       situation: 'a primary runs here',
       when: (c) => c.isPrimary,
       ask: (c) => ({
-        because: c.lockMine ? `no action. I am (${c.me}), the leader with the lock` : 'continue to run as primary without lock',
+        because: c.lockMine ? leaderInPause(c) : 'continue to run as primary without lock',
       }),
       because: 'no action',
     },

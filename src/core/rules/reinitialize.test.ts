@@ -50,12 +50,14 @@ describe('a request to reinitialize does nothing', () => {
     };
     const decision = decide(observation({ view: led, pg: unread, requests }), memory());
     expect(decision.rule).toBe('data.inaccessible');
-    expect(decision.because).toContain('data directory /data cannot be used: EACCES: permission denied');
+    expect(decision.because).toContain('data directory is not accessible: /data: EACCES: permission denied');
   });
 });
 
 it('names what is in the way, and the command, without a request', () => {
   const { because } = decide(observation({ view: led, pg: half }), memory());
-  expect(because).toContain('data directory /data is not empty and no cluster: it has base, global, pg_wal and 12 more in it');
+  expect(because).toContain(
+    'consider doing reinitialize: /data is not empty and no cluster: it has base, global, pg_wal and 12 more in it',
+  );
   expect(because).toContain('run: regentctl reinit demo a');
 });

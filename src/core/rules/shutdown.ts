@@ -1,4 +1,5 @@
 /** SIGTERM: hand over and end. */
+import type { Context } from '../context.ts';
 import { jobLabel } from '../effects.ts';
 import { always, nothing, type Section } from './table.ts';
 
@@ -73,6 +74,10 @@ export const ending: Section = {
   ],
 };
 
+/** A lease that was not renewed in this round is told by the rules before. */
+const duringJob = (c: Context, label: string) =>
+  c.lockMine && c.mayLeadNow ? `updated leader lock during ${label}` : `${label} in progress`;
+
 export const jobRunning: Section = {
   title: 'A job is running',
   situation: 'a job is running',
@@ -82,7 +87,7 @@ export const jobRunning: Section = {
       id: 'job.running',
       situation: 'always',
       when: always,
-      ask: (c) => (c.o.job === null ? nothing : { because: `${jobLabel(c.o.job.job)} in progress` }),
+      ask: (c) => (c.o.job === null ? nothing : { because: duringJob(c, jobLabel(c.o.job.job)) }),
       because: 'a job is in progress',
     },
   ],

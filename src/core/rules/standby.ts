@@ -12,7 +12,7 @@ import { fenceFor } from '../quorum/fence-mark.ts';
 import { refusalVerdict } from '../quorum/refusal.ts';
 import { takeOverVerdict } from '../quorum/take-over.ts';
 import { requestInVain } from '../race/operator-request.ts';
-import { raceVerdict } from '../race/race.ts';
+import { leavesKey, raceVerdict } from '../race/race.ts';
 import { awaitsComparison } from '../strays.ts';
 import { isOutdated } from '../superseded.ts';
 import { takeover } from '../sync.ts';
@@ -127,6 +127,7 @@ export const standby: Section = {
             ...unmarked,
             { kind: 'start-job', job: { kind: 'promote', syncNames: names } },
           ],
+          ...(c.m.keyTaken ? {} : { because: 'promoted self to leader because I had the session lock' }),
         };
       },
       because: 'promoted self to leader by acquiring session lock',
@@ -202,7 +203,7 @@ export const standby: Section = {
         const lettingGo = chores.length > 0 && choreHoldOffMs(c.m.chores, 'let-go', c.o) === 0;
         const fresh = c.m.leaderlessSinceMs === null || c.o.nowMs - c.m.leaderlessSinceMs < SOON_MS;
         const wakeInMs = fresh && (lettingGo || verdict === 'leave for now') ? LET_GO_MS : RACE_INTERVAL_MS;
-        return { rule, chores, wakeInMs, watchMembers: true, because: `not taking the leader key: ${because}` };
+        return { rule, chores, wakeInMs, watchMembers: true, because: leavesKey({ id: rule, because }) };
       },
       because: 'following a different leader because i am not the healthiest node',
     },

@@ -8,6 +8,8 @@ import { reinitCommand } from '../operator-commands.ts';
 import { possibleSuccessors } from '../race/successors.ts';
 import type { Outcome, Section } from './table.ts';
 
+const NO_ANSWER = 'Error communicating with PostgreSQL. Will try again later';
+
 const sinceMs = (c: Context) => (c.m.notRunningSinceMs === null ? 0 : c.o.nowMs - c.m.notRunningSinceMs);
 const silentSeconds = (c: Context) => Math.round(sinceMs(c) / 1000);
 const silent = (c: Context) => c.o.pg.state === 'starting' || c.o.pg.state === 'unresponsive';
@@ -56,6 +58,11 @@ function blind(c: Context): Outcome {
   };
 }
 
+function silentStandby(c: Context): Outcome {
+  const outcome: Outcome = { wakeInMs: 500, watchMembers: true };
+  return c.o.pg.state === 'starting' ? outcome : { ...outcome, because: `${NO_ANSWER}: PostgreSQL does not answer` };
+}
+
 export const starting: Section = {
   title: 'PostgreSQL is starting or silent',
   situation: 'a postmaster runs and does not answer the agent, or is closed for writes',
@@ -81,8 +88,7 @@ export const starting: Section = {
       situation: 'PostgreSQL answers, but refuses the agent (wrong password, no connection left)',
       when: (c) => c.o.pg.state === 'running' && c.o.pg.sql === null,
       ask: blind,
-      because:
-        'PostgreSQL runs but does not let the agent in: check the superuser’s password, pg_hba.conf and superuser_reserved_connections',
+      because: `${NO_ANSWER}: it runs but does not let the agent in: check the superuser’s password, pg_hba.conf and superuser_reserved_connections`,
     },
     {
       id: 'starting.closed',
@@ -120,7 +126,7 @@ export const starting: Section = {
           ? 'primary start has timed out'
           : 'PostgreSQL has not answered for longer than postgresql_unresponsive_after';
         if (leftMs <= 0) return { wakeInMs: 1000, because: `${late}, but continuing to wait because failover is not possible` };
-        const what = isStarting ? 'PostgreSQL is still starting up' : 'PostgreSQL does not answer';
+        const what = isStarting ? 'PostgreSQL is still starting up' : `${NO_ANSWER}: PostgreSQL does not answer`;
         return { wakeInMs: Math.min(leftMs, 1000), because: `${what}, ${Math.ceil(leftMs / 1000)} seconds until timeout` };
       },
       because: 'PostgreSQL is still starting up',
@@ -129,7 +135,7 @@ export const starting: Section = {
       id: 'starting.standby',
       situation: 'this standby’s PostgreSQL is starting or silent',
       when: silent,
-      ask: (c) => (c.o.pg.baseBackup === undefined ? { wakeInMs: 500, watchMembers: true } : recoveringBackup(c)),
+      ask: (c) => (c.o.pg.baseBackup === undefined ? silentStandby(c) : recoveringBackup(c)),
       because: 'PostgreSQL is starting up or does not answer',
     },
   ],

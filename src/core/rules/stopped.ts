@@ -90,7 +90,13 @@ export const stopped: Section = {
         const impatient = c.o.settings.dynamic.primaryStartTimeoutSeconds === 0 && wasPrimary(c);
         return (impatient || startFailures(c) > 0 || promotionFailed(c)) && possibleSuccessors(c, c.view, { despiteLag: true }).length > 0;
       },
-      ask: () => ({ effects: [{ kind: 'release-leader', optime: null }], watchMembers: true }),
+      ask: (c) => ({
+        effects: [{ kind: 'release-leader', optime: null }],
+        watchMembers: true,
+        ...(startFailures(c) === 0
+          ? {}
+          : { because: `removed leader key after trying and failing to start postgres: ${c.m.failures.start?.message ?? ''}` }),
+      }),
       because: 'stopped PostgreSQL to fail over after a crash: releasing the leader key',
     },
     {

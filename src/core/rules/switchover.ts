@@ -3,7 +3,7 @@ import type { FailoverKey } from '../cluster.ts';
 import type { Context } from '../context.ts';
 import { type DrawnTable, onlyAnswer, type Row } from '../decision-table.ts';
 import { holdOffMs } from '../hold-off.ts';
-import { possibleSuccessors, unfit } from '../race/successors.ts';
+import { possibleSuccessors, unfit, votesLacking } from '../race/successors.ts';
 import { strays } from '../strays.ts';
 import { syncStep } from '../sync.ts';
 import type { Outcome } from './table.ts';
@@ -36,8 +36,7 @@ export const switchoverRows: readonly Row<SwitchoverFacts, SwitchoverVerdict>[] 
     situation: 'its scheduled moment is still to come',
     when: ({ dueInMs }) => dueInMs !== null && dueInMs > 0,
     verdict: 'wait for its time',
-    because: ({ c, request, dueInMs }) =>
-      `no action. I am (${c.me}), the leader with the lock; awaiting switchover at ${request.scheduledAt} (in ${Math.round((dueInMs ?? 0) / 1000)} seconds)`,
+    because: ({ c }) => `no action. I am (${c.me}), the leader with the lock`,
   },
   {
     id: 'switchover.missed',
@@ -106,7 +105,8 @@ export const switchoverRows: readonly Row<SwitchoverFacts, SwitchoverVerdict>[] 
     situation: 'no member can take over, or too few synchronous standbys',
     when: ({ successors }) => successors.length === 0,
     verdict: 'drop the request',
-    because: (f) => `${f.action} is not possible: no member can take over, or too few synchronous standbys${everyReason(f)}`,
+    because: (f) =>
+      `${f.action} is not possible: no member can take over, or too few synchronous standbys${everyReason(f)}${lackingVotes(f)}`,
   },
   {
     id: 'switchover.hand-over',
@@ -178,6 +178,11 @@ function everyReason(f: SwitchoverFacts): string {
     return reason === null ? [] : [`${name} ${reason}`];
   });
   return told.length === 0 ? '' : `: ${told.join('; ')}`;
+}
+
+function lackingVotes({ c }: SwitchoverFacts): string {
+  const needed = c.view === null ? null : votesLacking(c, c.view);
+  return needed === null ? '' : `; Quorum requirement ${needed} can not be reached`;
 }
 
 /**

@@ -297,7 +297,7 @@ test('failing chores of a member’s agent, and members that could not be promot
 test('an unhealthy member shows the reason its agent waits for, as in its log', async () => {
   const waits = (state: string, because: string) =>
     JSON.stringify({ state, role: 'replica', timeline: 1, regent: { version: '0.1.0', because } });
-  const lacks = 'not taking the leader key: 1 of 2 votes: patroni3 does not answer';
+  const lacks = 'following a different leader because i am not the healthiest node: 1 of 2 votes: patroni3 does not answer';
   const needs = 'pg_rewind failed 3 times; regentctl reinit demo patroni3';
   members.answer(({ member }) => {
     if (member === 'patroni1')

@@ -198,6 +198,9 @@ function localFor(node: NodeOptions, postgresql: PostgresSettings): Settings['lo
       mode: null,
       staticFields: {},
       deduplicateHeartbeatLogs: false,
+      loggers: {},
+      tracebackLevel: 'ERROR',
+      maxQueueSize: 1000,
     },
   };
 }
