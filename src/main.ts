@@ -28,6 +28,13 @@ const EXIT_USAGE = 2;
  */
 const WORKSHOP = new URL('./workshop.js', import.meta.url);
 
+async function loadAgent(): Promise<Command> {
+  // Before the agent itself is loaded, because that loading would be optimized most.
+  const onRound = (await import('./support/runtime.ts')).optimizeOnceBusy();
+  const { agentMain } = await import('./agent/main.ts');
+  return (args) => agentMain(args, onRound);
+}
+
 const COMMANDS: Commands = {
   demo: {
     summary: 'a three-node cluster on this machine, to try and to break',
@@ -35,12 +42,7 @@ const COMMANDS: Commands = {
   },
   agent: {
     summary: 'run the agent of one PostgreSQL: regent agent FILE',
-    load: async () => {
-      // Before the agent itself is loaded, because that loading would be optimized most.
-      const onRound = (await import('./support/runtime.ts')).optimizeOnceBusy();
-      const { agentMain } = await import('./agent/main.ts');
-      return (args) => agentMain(args, onRound);
-    },
+    load: loadAgent,
   },
   router: {
     summary: 'keep HAProxy pointed at the primary: regent router FILE',
@@ -97,6 +99,9 @@ async function helpText(): Promise<string> {
   ].join('\n');
 }
 
+/** The launcher tells, because its exec hides the name. */
+const calledPatroni = () => process.env['REGENT_PROGRAM'] === 'patroni';
+
 function nodeIsTooOld(version: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   return major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1]);
@@ -104,7 +109,7 @@ function nodeIsTooOld(version: string): boolean {
 
 function complain(error: unknown): number {
   const text = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`regent: ${text}\n`);
+  process.stderr.write(`${calledPatroni() ? 'patroni' : 'regent'}: ${text}\n`);
   const mend = error instanceof Error && 'mend' in error ? error.mend : null;
   if (typeof mend === 'string') process.stderr.write(`  mend: ${mend}\n`);
   if (error instanceof Error && !('policy' in error && error.policy !== 'bug')) process.stderr.write(`${error.stack ?? ''}\n`);
@@ -115,6 +120,10 @@ async function main(args: readonly string[]): Promise<number> {
   if (nodeIsTooOld(process.versions.node)) {
     process.stderr.write(`regent: Node ${process.versions.node} is too old: 20.19 or newer is needed (this one is ${process.execPath}).\n`);
     return 1;
+  }
+  if (calledPatroni()) {
+    const { patroniMain } = await import('./patroni/main.ts');
+    return patroniMain(args, 'patroni', process, async (agentArgs) => (await loadAgent())(agentArgs));
   }
   const [given, ...rest] = args;
   if (given === undefined) {

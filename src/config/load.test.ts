@@ -179,7 +179,9 @@ describe('sources', () => {
       "list.yml:1:1: the file holds a list, not a mapping; write settings as 'key: value', such as 'scope: demo'",
     ]);
     writeFileSync(join(files.dir, 'latin.yml'), Buffer.from([0x61, 0x3a, 0x20, 0xe9]));
-    expect(problemsOf(join(files.dir, 'latin.yml'))).toEqual(['latin.yml:1:1: not a UTF-8 text; save the file as UTF-8']);
+    expect(problemsOf(join(files.dir, 'latin.yml'))).toEqual([
+      'latin.yml:1:4: not a UTF-8 text: the byte 0xe9 (the file may be ISO-8859-1); convert it: iconv -f ISO-8859-1 -t UTF-8 latin.yml > NEW_FILE',
+    ]);
     mkdirSync(join(files.dir, 'void'), { recursive: true });
     expect(problemsOf(join(files.dir, 'void'))).toEqual(['void: the directory holds no .yml or .yaml file; put one there, or name a file']);
     expect(problemsOf(null)).toEqual(['environment: the configuration is empty; name a configuration file, or set PATRONI_* variables']);

@@ -12,6 +12,7 @@ import { methodsAsList } from './normalize.ts';
 import { Places } from './places.ts';
 import { type ConfigProblem, type Place, placed, type Severity } from './problems.ts';
 import { withNamedSlots } from './slots.ts';
+import { decodeUtf8 } from './utf8.ts';
 import { parseYaml, type YamlText } from './yaml.ts';
 
 export interface Sources {
@@ -21,6 +22,8 @@ export interface Sources {
   /** Text of the log: `patroni.yml, environment`. */
   readonly description: string;
   readonly consumed: readonly string[];
+  /** Nothing is set anywhere, and nothing is wrong besides. */
+  readonly nothing: boolean;
 }
 
 /** More is not a configuration. */
@@ -33,21 +36,24 @@ export function readSources(path: string | null, env: Environment): Sources {
   const consumed = whole === undefined ? environment.consumed : [...environment.consumed, WHOLE_CONFIGURATION];
   if (path === null && whole !== undefined && whole !== '') {
     const text = withLists(parseYaml(whole, WHOLE_CONFIGURATION));
-    return { raw: text.raw, places: text.places, problems: text.problems, description: WHOLE_CONFIGURATION, consumed };
+    const nothing = isNothing(text.raw, text.problems);
+    return { raw: text.raw, places: text.places, problems: text.problems, description: WHOLE_CONFIGURATION, consumed, nothing };
   }
   const fromEnvironment = Object.keys(environment.raw).length > 0;
   const files = path === null ? null : readPath(path, fromEnvironment);
   const places = files?.places ?? new Places({ file: 'environment', line: null, column: null });
   places.overlay(environment.places);
   const names = [...(files?.names ?? []), ...(fromEnvironment ? ['environment'] : [])];
-  return {
-    raw: patchMerge(files?.raw ?? {}, environment.raw),
-    places,
-    problems: [...(files?.problems ?? []), ...environment.problems],
-    description: names.join(', '),
-    consumed,
-  };
+  const raw = patchMerge(files?.raw ?? {}, environment.raw);
+  const problems = [...(files?.problems ?? []), ...environment.problems];
+  return { raw, places, problems, description: names.join(', '), consumed, nothing: isNothing(raw, problems) };
 }
+
+function isNothing(raw: JsonObject, problems: readonly ConfigProblem[]): boolean {
+  return Object.keys(raw).length === 0 && !problems.some(({ severity, message }) => severity === 'error' && message !== EMPTY);
+}
+
+const EMPTY = 'the file is empty';
 
 interface Files {
   readonly raw: JsonObject;
@@ -94,7 +100,7 @@ function joined(place: Place, names: readonly string[]): Files {
     if (text.empty) {
       const finding = {
         path: [],
-        message: 'the file is empty',
+        message: EMPTY,
         mend: "write settings as 'key: value', such as 'scope: demo'",
         severity: single ? ('error' as const) : ('warning' as const),
       };
@@ -114,20 +120,20 @@ function withLists(text: YamlText): YamlText {
 }
 
 function readText(name: string): YamlText {
-  const place = { file: name, line: 1, column: 1 };
-  const broken = (message: string, mend: string): YamlText => ({
+  const broken = (message: string, mend: string, { line, column } = { line: 1, column: 1 }): YamlText => ({
     raw: {},
-    places: new Places(place),
-    problems: [placed({ path: [], message, mend, severity: 'error' }, place)],
+    places: new Places({ file: name, line, column }),
+    problems: [placed({ path: [], message, mend, severity: 'error' }, { file: name, line, column })],
     empty: false,
   });
   try {
     if (statSync(name).size > MAX_BYTES)
       return broken('too large for a configuration', `name another file; at most ${MAX_BYTES} bytes are read`);
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(name));
-    return parseYaml(text, name);
+    const text = decodeUtf8(readFileSync(name));
+    if (typeof text === 'string') return parseYaml(text, name);
+    const message = `not a UTF-8 text: the byte ${text.byte} (the file may be ${text.looksLike})`;
+    return broken(message, `convert it: iconv -f ${text.looksLike} -t UTF-8 ${name} > NEW_FILE`, text);
   } catch (error) {
-    if (error instanceof TypeError) return broken('not a UTF-8 text', 'save the file as UTF-8');
     return broken(`cannot be read (${codeOf(error) ?? 'unknown error'})`, 'check the path and its permissions');
   }
 }

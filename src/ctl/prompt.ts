@@ -8,14 +8,14 @@ import { Aborted } from './errors.ts';
 import type { CtlIo } from './io.ts';
 
 export class Prompter {
-  readonly #io: CtlIo;
+  readonly #io: Pick<CtlIo, 'stdin' | 'stdout'>;
   /**
    * Input that is not a terminal is read ahead, because lines that arrive together must not be lost
    * between two questions.
    */
   #piped: { readonly reader: Interface; readonly lines: AsyncIterator<string> } | null = null;
 
-  constructor(io: CtlIo) {
+  constructor(io: Pick<CtlIo, 'stdin' | 'stdout'>) {
     this.#io = io;
   }
 

@@ -36,8 +36,11 @@ function writeMain(text: string): void {
   writeFileSync(join(tree, 'src', 'main.ts'), `process.stdout.write(${JSON.stringify(`${text} `)} + process.argv.slice(2).join(' '));\n`);
 }
 
-const run = (file = join(tree, 'regent'), args: readonly string[] = [], options: { uid?: number; gid?: number } = {}) =>
-  runCommand(file, args, { timeoutMs: 30_000, cwd: '/', ...options });
+const run = (
+  file = join(tree, 'regent'),
+  args: readonly string[] = [],
+  options: { uid?: number; gid?: number; env?: Record<string, string> } = {},
+) => runCommand(file, args, { timeoutMs: 30_000, cwd: '/', ...options });
 
 describe('the launcher', () => {
   beforeEach(() => {
@@ -123,6 +126,13 @@ describe('the launcher', () => {
     symlinkSync('regent', join(tree, 'near'));
     symlinkSync(join(tree, 'near'), join(tree, 'src', 'far'));
     expect((await run(join(tree, 'src', 'far'), ['x'])).stdout).toBe('first x');
+  });
+
+  it('tells the program when it is called patroni, and forgets what it was told itself', async () => {
+    writeFileSync(join(tree, 'src', 'main.ts'), 'process.stdout.write(String(process.env.REGENT_PROGRAM));\n');
+    symlinkSync('regent', join(tree, 'patroni'));
+    expect((await run(join(tree, 'patroni'))).stdout).toBe('patroni');
+    expect((await run(undefined, [], { env: { REGENT_PROGRAM: 'patroni' } })).stdout).toBe('undefined');
   });
 
   it('gives every one of many starts at once a whole program', async () => {

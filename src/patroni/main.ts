@@ -1,0 +1,93 @@
+/**
+ * `patroni ...`: Patroni's command line for Regent's agent. Exit codes and what is printed are
+ * Patroni's; `regent check-config` tells more of what is wrong with a file.
+ */
+import { existsSync } from 'node:fs';
+import { examineLocal } from '../config/load.ts';
+import { type ConfigProblem, formatProblem } from '../config/problems.ts';
+import { readSources } from '../config/sources.ts';
+import { DIALECT_VERSION } from '../version.ts';
+import { helpOf, type PatroniArguments, readArguments, usageOf } from './arguments.ts';
+import { generate } from './generate/main.ts';
+import type { PatroniIo } from './io.ts';
+import { missingPrograms, surroundings } from './surroundings.ts';
+import { validate } from './validate.ts';
+import { yamlText } from './yaml-text.ts';
+
+/** Takes the arguments of `regent agent`. */
+type RunAgent = (args: readonly string[]) => Promise<number>;
+
+const EXIT_USAGE = 2;
+
+/** `program`: the name it was called by. Resolves to the exit code. */
+export async function patroniMain(argv: readonly string[], program: string, io: PatroniIo, runAgent: RunAgent): Promise<number> {
+  const args = readArguments(argv);
+  if (typeof args === 'string') {
+    io.stderr.write(`${usageOf(program)}${program}: error: ${args}\n`);
+    return EXIT_USAGE;
+  }
+  switch (args.mode) {
+    case 'help':
+      io.stdout.write(helpOf(program));
+      return 0;
+    case 'version':
+      io.stdout.write(`${program} ${DIALECT_VERSION}\n`);
+      return 0;
+    case 'generate':
+    case 'generate-sample':
+      return generate(args, io);
+    case 'validate':
+      return validateConfig(args, io);
+    case 'run':
+      return run(args, io, runAgent);
+  }
+}
+
+/** A path that leads nowhere counts as none: the environment is the configuration. */
+function pathOf({ file }: PatroniArguments): string | null {
+  return file !== null && existsSync(file) ? file : null;
+}
+
+async function run(args: PatroniArguments, io: PatroniIo, runAgent: RunAgent): Promise<number> {
+  const path = pathOf(args);
+  if (readSources(path, io.env).nothing) return empty(io);
+  return runAgent(path === null ? [] : [path]);
+}
+
+/** Without a place in the configuration: the text itself cannot be read. */
+const isSyntax = ({ severity, path }: ConfigProblem) => severity === 'error' && path === '';
+
+function empty(io: PatroniIo): number {
+  io.stderr.write('Config is empty.\n');
+  return 1;
+}
+
+async function validateConfig(args: PatroniArguments, io: PatroniIo): Promise<number> {
+  const path = pathOf(args);
+  const { raw, problems, nothing } = readSources(path, io.env);
+  if (nothing) return empty(io);
+  const broken = problems.filter(isSyntax);
+  const lines = broken.length > 0 ? broken.map(formatProblem) : await problemsOf(path, raw, args, io);
+  if (lines.length > 0) {
+    io.stderr.write(`${lines.join('\n')}\n`);
+    return 1;
+  }
+  if (args.print) io.stdout.write(yamlText(raw));
+  return 0;
+}
+
+/** Patroni's checks first; then what keeps Regent from starting, where those pass it. */
+async function problemsOf(
+  path: string | null,
+  raw: ReturnType<typeof readSources>['raw'],
+  args: PatroniArguments,
+  io: PatroniIo,
+): Promise<string[]> {
+  const found = await validate(surroundings(raw, args));
+  const later = found.findIndex(({ path: place }) => /^(watchdog|tags)\b/.test(place));
+  found.splice(later === -1 ? found.length : later, 0, ...missingPrograms(raw));
+  const told = new Set(found.map((problem) => problem.path));
+  // Without a store of any kind this is said of each.
+  const own = examineLocal({ path, env: io.env }).problems.filter((problem) => problem.severity === 'error' && !told.has(problem.path));
+  return [...found.map(({ text }) => text), ...own.map(formatProblem)];
+}
