@@ -39,7 +39,7 @@ export function validateDynamicPatch(patch: JsonObject, current: JsonObject = {}
   const { raw: named } = renameAliases(patch);
   const timings = ['ttl', 'loop_wait', 'retry_timeout'];
   const timed = timings.some((key) => own(named, key) !== undefined);
-  return readDynamic(patchMerge(current, patch))
+  return readDynamic(patchMerge(current, patch), true)
     .findings.filter(
       (finding) => touches(named, finding.path) || touches(patch, finding.path) || (timed && timings.includes(finding.path[0]!)),
     )
@@ -65,13 +65,17 @@ function touches(patch: JsonObject, path: readonly string[]): boolean {
   return true;
 }
 
-export function readDynamic(raw: JsonObject): { readonly dynamic: DynamicSettings; readonly findings: readonly Finding[] } {
+/** `isAsked`: what is an error is going to be refused, so that nothing is used instead of it. */
+export function readDynamic(
+  raw: JsonObject,
+  isAsked = false,
+): { readonly dynamic: DynamicSettings; readonly findings: readonly Finding[] } {
   const { raw: named, findings: aliases } = renameAliases(withShortSlots(patchMerge({}, raw), raw));
   const { data, findings: invalid } = parseTolerant(dynamicTable, named);
-  const defaulted = invalid.map((finding) => ({
-    ...finding,
-    message: `${finding.message}; ${isTop(finding) ? 'the default is used' : 'it is ignored'}`,
-  }));
+  const defaulted = invalid.map((finding) => {
+    if (isAsked && finding.severity === 'error') return finding;
+    return { ...finding, message: `${finding.message}; ${isTop(finding) ? 'the default is used' : 'it is ignored'}` };
+  });
   const plain = made(dynamicTable, data);
   const { timing, findings: timings } = fitTiming({
     ttl: plain.ttlSeconds,

@@ -147,6 +147,10 @@ const ctlKeys = {
   cacert: text('CA, PEM.', { defaultIs: 'restapi.cafile' }),
   ...tls,
   authentication: login('Credentials; without them those of restapi.', 'CTL_'),
+  list_lsn: flag(
+    'Columns of `list`: positions and both lags (true), or `Lag in MB` (false). Without it: true as `patronictl`, false as `regentctl`.',
+    { env: null, as: [] },
+  ),
   haproxy_url: text("HAProxy's statistics, for `regentctl health`.", { env: null, as: [] }, (value) =>
     /^https?:\/\//.test(value) && URL.canParse(value) ? good(value) : bad('not a URL', "write it as in 'http://127.0.0.1:7000/stats;csv'"),
   ),

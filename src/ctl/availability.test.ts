@@ -65,7 +65,8 @@ test('a PostgreSQL that does not answer its agent is not called running', async 
   const { out } = await ctl(['list'], { etcd });
   expect(out).toMatch(/\n\| patroni1 \| 172\.20\.0\.4 \| Leader {2}\| unknown {3}\|/);
   expect(out).toContain('\n The PostgreSQL of patroni1 does not answer its agent: it hangs or is stopped\n');
-  expect(JSON.parse((await ctl(['list', '-f', 'json'], { etcd })).out)[0]).toMatchObject({ State: 'unknown' });
+  expect(JSON.parse((await ctl(['list', '-f', 'json'], { etcd })).out)[0]).toMatchObject({ State: 'running' });
+  expect(JSON.parse((await ctl(['list', '-f', 'json', '--unavailable'], { etcd })).out)[0]).toMatchObject({ State: 'unknown' });
 });
 
 test('the reason why an agent is locked out takes one line; health says what to do', async () => {
@@ -99,10 +100,19 @@ test('and when its key has expired, for as long as the leader keeps its slot', a
   expect((await ctl(['topology'], { etcd })).out).toMatch(/^\| \+ patroni3 \| +\| Replica \| unavailable \|/m);
 });
 
-test('machine formats have the state and no remark', async () => {
+test('machine formats are those of Patroni: what etcd has, whoever answers', async () => {
+  const before = (await ctl(['list', '-f', 'json'], { etcd })).out;
+  amend(etcd, 'demo', 'patroni2', { api_url: NOBODY });
+  expect((await ctl(['list', '-f', 'json'], { etcd })).out).toBe(before);
+  forget('patroni3');
+  const names = JSON.parse((await ctl(['list', '-f', 'json'], { etcd })).out).map((row: { Member: string }) => row.Member);
+  expect(names).toEqual(['patroni1', 'patroni2']);
+});
+
+test('machine formats have the state on request, and no remark', async () => {
   forget('patroni3');
   amend(etcd, 'demo', 'patroni2', { api_url: NOBODY });
-  const json = JSON.parse((await ctl(['list', '-f', 'json'], { etcd })).out);
+  const json = JSON.parse((await ctl(['list', '--unavailable', '-f', 'json'], { etcd })).out);
   expect(json.slice(1)).toEqual([
     {
       Cluster: 'demo',
@@ -116,13 +126,13 @@ test('machine formats have the state and no remark', async () => {
     },
     { Cluster: 'demo', Member: 'patroni3', Role: 'Replica', State: 'unavailable' },
   ]);
-  const tsv = await ctl(['list', '-f', 'tsv'], { etcd });
+  const tsv = await ctl(['list', '--unavailable', '-f', 'tsv'], { etcd });
   expect(tsv.out.split('\n').slice(2, 5)).toEqual([
     'demo\tpatroni2\t172.20.0.5\tReplica\tunavailable\t1\t0/40003E8\t\t0/40003E8\t',
     'demo\tpatroni3\t\tReplica\tunavailable\t\t\t\t\t',
     '',
   ]);
-  const yaml = await ctl(['list', '-f', 'yaml'], { etcd });
+  const yaml = await ctl(['list', '--unavailable', '-f', 'yaml'], { etcd });
   expect(yaml.out).toContain('- Cluster: demo\n  Member: patroni3\n  Role: Replica\n  State: unavailable\n');
 });
 

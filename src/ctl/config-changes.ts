@@ -32,9 +32,12 @@ export function parameterPairs(pairs: readonly string[]): string[] {
 
 function withValue(config: JsonObject, path: readonly string[], value: JsonValue): JsonObject {
   const [key, ...rest] = path as [string, ...string[]];
-  const others = Object.entries(config).filter(([name]) => name !== key);
   const old = Object.hasOwn(config, key) ? config[key] : undefined;
   const next = rest.length === 0 ? value : withValue(isJsonObject(old) ? old : {}, rest, value);
   const gone = rest.length === 0 ? next === null : isJsonObject(next) && Object.keys(next).length === 0;
-  return Object.fromEntries(gone ? others : [...others, [key, next]]);
+  if (gone) return Object.fromEntries(Object.entries(config).filter(([name]) => name !== key));
+  // A key that is there keeps its place.
+  const isOld = old !== undefined;
+  const entries = Object.entries(config).map(([name, before]) => [name, name === key ? next : before] as const);
+  return Object.fromEntries(isOld ? entries : [...entries, [key, next] as const]);
 }

@@ -5,8 +5,6 @@
  * docs/dialect.md, "Where settings come from" and "The operator's tool".
  */
 import { accessSync, constants } from 'node:fs';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { buildEtcd, endpointTexts, readEndpoint } from '../config/build-etcd.ts';
 import type { Environment } from '../config/env.ts';
 import type { Places } from '../config/places.ts';
@@ -19,7 +17,7 @@ import { CREDENTIAL_KEYWORDS } from '../pgconf/conninfo.ts';
 import { isJsonObject } from '../support/big-json.ts';
 import { ensureError } from '../support/errors.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
-import { saysCluster } from './demo-fallback.ts';
+import { defaultPath, saysCluster } from './demo-fallback.ts';
 import { CtlError } from './errors.ts';
 
 export type RestAccess = CtlSettings;
@@ -42,6 +40,10 @@ export interface CtlConfig {
   readonly superuser: Credentials | null;
   /** `ctl.haproxy_url`, a setting of Regent's own: where `health` looks. */
   readonly haproxyUrl: string | null;
+  /** `ctl.list_lsn`: which columns tables have. Null: the name of the tool decides. */
+  readonly listLsn: boolean | null;
+  /** Of Citus: the group whose cluster some commands mean by default. */
+  readonly citusGroup: number | null;
   /**
    * Nothing says which cluster is meant, so a demo was looked for (withDemo), and there is none.
    */
@@ -65,6 +67,8 @@ export function loadCtlConfig(options: GlobalOptions, env: Environment): CtlConf
     rest: restAccess(settings, options.insecure ?? false),
     superuser: superuserOf(settings),
     haproxyUrl: settings.text('ctl', 'haproxy_url'),
+    listLsn: switchOf('REGENT_LIST_LSN', env['REGENT_LIST_LSN']) ?? switchOf('ctl.list_lsn', settings.at('ctl', 'list_lsn')),
+    citusGroup: parseInteger(settings.at('citus', 'group')),
     noDemo: path === null && !saysCluster(env),
   };
 }
@@ -82,7 +86,7 @@ export function requireEtcd(config: CtlConfig): EtcdSettings {
 /** Null: no file. The default file need not exist. */
 function pathOf(options: GlobalOptions, env: Environment): string | null {
   const named = options.configFile ?? env['PATRONICTL_CONFIG_FILE'];
-  const path = named || join(env['HOME'] || homedir(), '.config', 'patroni', 'patronictl.yaml');
+  const path = named || defaultPath(env);
   try {
     accessSync(path, constants.R_OK);
     return path;
@@ -91,6 +95,13 @@ function pathOf(options: GlobalOptions, env: Environment): string | null {
     const message = `Provided config file ${path} not existing or no read rights. Check the -c/--config-file parameter`;
     throw new CtlError('CTL_CONFIG', message, ensureError(error).message);
   }
+}
+
+function switchOf(name: string, value: JsonValue | undefined): boolean | null {
+  if (value === undefined || value === null || value === '') return null;
+  const read = parseBool(value);
+  if (read === null) throw new CtlError('CTL_CONFIG', `${name}: '${String(value)}' is neither on nor off`);
+  return read;
 }
 
 /** Scalars of the configuration exactly as written: YAML would turn the password 0123 into 83. */

@@ -19,6 +19,20 @@ import type { RestClient } from './rest.ts';
  */
 export const DCS_TIMEOUT_MS = 4_000;
 
+export interface GroupChoice {
+  /** `--group`. */
+  readonly given: number | null;
+  /** Without it, the configuration's own group is meant. */
+  readonly isDefaulted: boolean;
+}
+
+/** How the tool was called. */
+export interface Called {
+  readonly program: string;
+  readonly global: GlobalOptions;
+  readonly group: GroupChoice;
+}
+
 export class Ctx {
   readonly io: CtlIo;
   /** As the tool was called: regentctl or patronictl. */
@@ -31,18 +45,20 @@ export class Ctx {
   readonly log: Log;
   readonly prompter: Prompter;
   readonly #load: () => Promise<CtlConfig>;
+  readonly #group: GroupChoice;
   #config: Promise<CtlConfig> | null = null;
   #rest: RestClient | null = null;
   #leaves = false;
   readonly #stores = new Map<string, Promise<Dcs>>();
 
-  constructor(io: CtlIo, program: string, global: GlobalOptions, log: Log, load: () => Promise<CtlConfig>) {
+  constructor(io: CtlIo, { program, global, group }: Called, log: Log, load: () => Promise<CtlConfig>) {
     this.io = io;
     this.program = program;
     this.called = callOf(program, global);
     this.log = log;
     this.prompter = new Prompter(io);
     this.#load = load;
+    this.#group = group;
   }
 
   config(): Promise<CtlConfig> {
@@ -62,7 +78,8 @@ export class Ctx {
     const config = await this.config();
     let store = this.#stores.get(cluster);
     if (!store) {
-      store = this.io.openDcs(config, cluster, this.log);
+      const group = await this.group();
+      store = this.io.openDcs(config, group === null ? cluster : `${cluster}/${group}`, this.log);
       this.#stores.set(cluster, store);
     }
     return store;
@@ -70,6 +87,20 @@ export class Ctx {
 
   async read(cluster: string): Promise<ClusterView> {
     return (await this.dcs(cluster)).read({ timeoutMs: DCS_TIMEOUT_MS });
+  }
+
+  /** A group of a Citus cluster is a cluster of its own, below the whole one's name. */
+  async group(): Promise<number | null> {
+    const { given, isDefaulted } = this.#group;
+    return given ?? (isDefaulted ? (await this.config()).citusGroup : null);
+  }
+
+  /**
+   * Whether a table has Patroni 4.1's positions and lags, or one lag in MB. What is said wins over
+   * the name of the tool.
+   */
+  async showsLsn(option: boolean | undefined, isMachine: boolean): Promise<boolean> {
+    return option ?? (await this.config()).listLsn ?? (isMachine || this.program === 'patronictl');
   }
 
   /** The cluster named on the command line, else the configuration's scope. */

@@ -17,6 +17,11 @@ function readable(path: string): boolean {
   }
 }
 
+/** The user's own file, which need not exist. */
+export function defaultPath(env: Environment): string {
+  return join(env['XDG_CONFIG_HOME'] || join(env['HOME'] || homedir(), '.config'), 'patroni', 'patronictl.yaml');
+}
+
 /** The environment says which cluster is meant, or a part of that. */
 export function saysCluster(env: Environment): boolean {
   return Object.keys(env).some((name) => name.startsWith('PATRONI') || name === 'DCS_URL');
@@ -27,7 +32,7 @@ export function saysCluster(env: Environment): boolean {
  * nor the user's own file says anything.
  */
 export function withDemo(env: Environment, uid: number): Environment {
-  if (saysCluster(env) || readable(join(env['HOME'] || homedir(), '.config', 'patroni', 'patronictl.yaml'))) return env;
+  if (saysCluster(env) || readable(defaultPath(env))) return env;
   const path = join(defaultDirectory(env, uid), CTL_FILE);
   return readable(path) ? { ...env, PATRONICTL_CONFIG_FILE: path } : env;
 }

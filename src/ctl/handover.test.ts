@@ -34,8 +34,8 @@ test.each(['--leader', '--primary', '--master'])('%s names the leader', async (o
   expect(wrong).toMatchObject({
     code: 1,
     err:
-      'Error: Member patroni2 is not the leader of cluster demo; the leader is patroni1\n' +
-      'Use: regentctl switchover demo --leader patroni1 --force\n',
+      'Error: Member patroni2 is not the leader of cluster demo\n' +
+      'The leader is patroni1. Use: regentctl switchover demo --leader patroni1 --force\n',
   });
   expect(members.asked).toHaveLength(1);
 });
@@ -43,17 +43,17 @@ test.each(['--leader', '--primary', '--master'])('%s names the leader', async (o
 test.each([
   [
     ['-k', 'switchover', '--master', 'patroni3', '--candidate', 'patroni2', '--scheduled', '2030-01-01T00:00Z'],
-    'Member patroni3 is not the leader of cluster demo; the leader is patroni1\nUse: patronictl -k switchover demo ' +
+    'Member patroni3 is not the leader of cluster demo\nThe leader is patroni1. Use: patronictl -k switchover demo ' +
       '--leader patroni1 --candidate patroni2 --scheduled 2030-01-01T00:00Z',
   ],
   [
     ['switchover', '--master', 'patroni3', '--candidate', 'patroni1', '--force'],
-    'Member patroni3 is not the leader of cluster demo; the leader is patroni1\npatroni1, the candidate, is already the leader: there is nothing to do',
+    'Member patroni3 is not the leader of cluster demo\npatroni1, the candidate, is already the leader: there is nothing to do',
   ],
   [
     ['switchover', '--master', 'patroni9', '--force'],
-    'Member patroni9 is not the leader of cluster demo and not one of its members; the leader is patroni1\n' +
-      'Use: patronictl switchover demo --leader patroni1 --force',
+    'Member patroni9 is not the leader of cluster demo\n' +
+      'patroni9 is not one of its members. The leader is patroni1. Use: patronictl switchover demo --leader patroni1 --force',
   ],
 ])('%j is told which member leads, and what to type', async (words, message) => {
   const { code, err } = await ctl(words, { etcd, program: 'patronictl' });
@@ -101,7 +101,8 @@ test.each([
   [['switchover', '--candidate', 'patroni1', '--force'], 'Member patroni1 is already the leader of cluster demo'],
   [
     ['switchover', '--candidate', 'patroni9', '--force'],
-    "There is no member 'patroni9' in cluster demo; members: patroni1, patroni2, patroni3",
+    "Member patroni9 does not exist in cluster demo or is tagged as nofailover\nThere is no member 'patroni9' in cluster demo; " +
+      'members: patroni1, patroni2, patroni3. Candidates: patroni2, patroni3',
   ],
   [
     ['switchover', '--scheduled', 'soon', '--force'],
@@ -110,7 +111,7 @@ test.each([
   [['failover', '--force'], 'Failover could be performed only to a specific candidate'],
   [
     ['switchover', 'other', '--force'],
-    "There is no cluster 'other': etcd has no keys below /service/other/\n" +
+    "This cluster has no leader\nThere is no cluster 'other': etcd has no keys below /service/other/\n" +
       'The configured cluster is demo; members: patroni1, patroni2, patroni3',
   ],
 ])('%j is refused', async (words, message) => {
@@ -127,7 +128,9 @@ test('a paused cluster takes no schedule', async () => {
 test('a member that may not lead is no candidate', async () => {
   amend(etcd, 'demo', 'patroni2', { tags: { nofailover: true } });
   const { err: refused } = await ctl(['switchover', '--candidate', 'patroni2', '--force'], { etcd });
-  expect(refused).toBe('Error: Member patroni2 of cluster demo is tagged as nofailover and can not be promoted\nCandidates: patroni3\n');
+  expect(refused).toBe(
+    'Error: Member patroni2 does not exist in cluster demo or is tagged as nofailover\nIt is tagged as nofailover. Candidates: patroni3\n',
+  );
   amend(etcd, 'demo', 'patroni3', { tags: { failover_priority: 0 } });
   const { err } = await ctl(['switchover', '--force'], { etcd });
   expect(err).toBe('Error: No candidates found to switchover to\n');
@@ -173,20 +176,24 @@ test('a leader other than the requested one is no success', async () => {
 });
 
 test.each([
-  ['switchover', '--force'],
-  ['failover', '--candidate', 'patroni2', '--force'],
-  ['pause'],
-  ['history'],
-  ['show-config'],
-  ['dsn'],
-  ['query', '-c', 'SELECT 1'],
-  ['version'],
-  ['edit-config', '-s', 'ttl=20'],
-])('%s of a name that no cluster has', async (command, ...words) => {
+  ['switchover --force', 'Error: This cluster has no leader\n'],
+  ['failover --candidate patroni2 --force', 'Error: No candidates found to failover to\n'],
+  ['pause', 'Error: Can not find accessible cluster member\n'],
+  ['dsn', 'Error: Can not find a suitable member\n'],
+  ['edit-config -s ttl=20', 'Error: The config key does not exist in the cluster misspelt\n'],
+  ['list', ''],
+  ['list -f json', ''],
+  ['topology', ''],
+  ['history', ''],
+  ['show-config', ''],
+  ['query -c x', ''],
+  ['version', ''],
+])('%s of a name that no cluster has', async (line, refusal) => {
+  const [command = '', ...words] = line.split(' ');
   const { code, err } = await ctl([command, 'misspelt', ...words], { etcd });
   expect([code, err]).toEqual([
     1,
-    "Error: There is no cluster 'misspelt': etcd has no keys below /service/misspelt/\n" +
+    `${refusal}There is no cluster 'misspelt': etcd has no keys below /service/misspelt/\n` +
       'The configured cluster is demo; members: patroni1, patroni2, patroni3\n',
   ]);
 });

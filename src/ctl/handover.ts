@@ -11,7 +11,7 @@ import { shellWord } from '../support/shell-words.ts';
 import { type Ctx, DCS_TIMEOUT_MS, leaderMember, noAnswer } from './context.ts';
 import { type CtlError, refuse } from './errors.ts';
 import { awaitRequest, outcomeMs } from './handover-wait.ts';
-import { existing, noSuchMember, showMembers } from './members.ts';
+import { refuseFor, showMembers, strangerText } from './members.ts';
 import { operatorName } from './operator-name.ts';
 import type { RestAnswer } from './rest.ts';
 import { localTime, nextHour, parseScheduled } from './time.ts';
@@ -41,9 +41,9 @@ interface Plan {
 
 export async function handOver(ctx: Ctx, action: Action, named: string | undefined, options: HandoverOptions): Promise<number> {
   const cluster = await ctx.cluster(named);
-  const view = await existing(ctx, cluster);
+  const view = await ctx.read(cluster);
   ctx.print('Current cluster topology');
-  showMembers(ctx, view, cluster);
+  await showMembers(ctx, view, cluster);
   const plan = await planOf(ctx, action, cluster, view, options);
   if (!options.force) await confirmed(ctx, action, cluster, view, plan);
   return request(ctx, action, cluster, view, plan);
@@ -56,22 +56,23 @@ async function planOf(ctx: Ctx, action: Action, cluster: string, view: ClusterVi
     const wait = clusterModes(view).paused
       ? `It is paused, so nobody is elected: ${ctx.called} resume ${cluster}`
       : 'Wait for the election';
-    throw refuse('This cluster has no leader', `${wait}, or name a candidate: ${ctx.called} failover ${cluster} --candidate MEMBER`);
+    const mend = `${wait}, or name a candidate: ${ctx.called} failover ${cluster} --candidate MEMBER`;
+    throw await refuseFor(ctx, view, cluster, 'This cluster has no leader', mend);
   }
   const leader = action === 'failover' || force ? (options.leader ?? current) : (options.leader ?? (await askLeader(ctx, view)));
   if (leader !== null && current !== null && leader !== current)
     throw notTheLeader(ctx, { action, cluster, view, options }, leader, current);
 
   const names = view.members.filter((member) => member.name !== leader && mayLead(member.tags)).map((member) => member.name);
-  if (names.length === 0) throw refuse(`No candidates found to ${action} to`);
+  if (names.length === 0) throw await refuseFor(ctx, view, cluster, `No candidates found to ${action} to`);
   const candidate = options.candidate ?? (force ? '' : await askCandidate(ctx, names));
   if (action === 'failover' && candidate === '') throw refuse('Failover could be performed only to a specific candidate');
   if (candidate !== '' && candidate === leader) throw refuse(`Member ${candidate} is already the leader of cluster ${cluster}`);
   if (candidate !== '' && !names.includes(candidate)) {
-    if (memberOf(view, candidate) === null) throw noSuchMember(view, cluster, candidate);
+    const why = memberOf(view, candidate) === null ? strangerText(view, cluster, candidate) : `It is tagged as nofailover`;
     throw refuse(
-      `Member ${candidate} of cluster ${cluster} is tagged as nofailover and can not be promoted`,
-      `Candidates: ${names.join(', ')}`,
+      `Member ${candidate} does not exist in cluster ${cluster} or is tagged as nofailover`,
+      `${why}. Candidates: ${names.join(', ')}`,
     );
   }
   if (action === 'failover' && !force && current !== null) await confirmAsynchronous(ctx, view, candidate);
@@ -82,13 +83,16 @@ async function planOf(ctx: Ctx, action: Action, cluster: string, view: ClusterVi
 /** Scripts often name a former leader. So does a tutorial after the failover it has just shown. */
 function notTheLeader(ctx: Ctx, asked: Asked, named: string, current: string): CtlError {
   const { action, cluster, view, options } = asked;
-  const unknown = memberOf(view, named) === null ? ' and not one of its members' : '';
-  const message = `Member ${named} is not the leader of cluster ${cluster}${unknown}; the leader is ${current}`;
+  const message = `Member ${named} is not the leader of cluster ${cluster}`;
+  const stranger = memberOf(view, named) === null ? `${named} is not one of its members. ` : '';
   if (options.candidate === current) return refuse(message, `${current}, the candidate, is already the leader: there is nothing to do`);
   const words = Object.entries({ leader: current, candidate: options.candidate, scheduled: options.scheduled }).flatMap(([name, value]) =>
     value === undefined ? [] : [`--${name} ${shellWord(value)}`],
   );
-  return refuse(message, `Use: ${[ctx.called, action, cluster, ...words, ...(options.force ? ['--force'] : [])].join(' ')}`);
+  return refuse(
+    message,
+    `${stranger}The leader is ${current}. Use: ${[ctx.called, action, cluster, ...words, ...(options.force ? ['--force'] : [])].join(' ')}`,
+  );
 }
 
 function askLeader(ctx: Ctx, view: ClusterView): Promise<string> {
@@ -138,7 +142,7 @@ async function request(ctx: Ctx, action: Action, cluster: string, view: ClusterV
     ctx.print(`${stamp()} Could not ${action} using Patroni api, falling back to DCS`);
     await writeRequest(ctx, action, cluster, plan);
     const told = plan.at === null ? await awaitRequest(ctx, { action, cluster, before: view, candidate: plan.candidate }) : null;
-    if (told !== null) ctx.print(`${stamp()} ${told.line}`);
+    if (told !== null && told.line !== null) ctx.print(`${stamp()} ${told.line}`);
     exitCode = told === null || told.ok ? 0 : 1;
   } else if (answer.status === 200 || answer.status === 202) {
     ctx.print(`${stamp()} ${answer.text}`);
@@ -149,7 +153,7 @@ async function request(ctx: Ctx, action: Action, cluster: string, view: ClusterV
     ctx.print(`${action === 'switchover' ? 'Switchover' : 'Failover'} ${what}, details: ${answer.status}, ${answer.text}`);
     return 1;
   }
-  showMembers(ctx, await ctx.read(cluster), cluster);
+  await showMembers(ctx, await ctx.read(cluster), cluster);
   return exitCode;
 }
 

@@ -63,6 +63,7 @@ test('help, asked for and not', async () => {
 Options:
   -f, --format [pretty|tsv|json|yaml|yml]
                                   Output format (default: pretty)
+  --group INTEGER                 The group, of a Citus cluster
   --help                          Show this message and exit.
 `);
 });

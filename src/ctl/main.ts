@@ -40,7 +40,9 @@ async function perform(io: CtlIo, program: string, global: GlobalOptions, invoca
     requireEtcd(config);
     return config;
   };
-  const ctx = new Ctx(io, program, global, ctlLog(io), load);
+  const { options, isOwnGroup } = invocation;
+  const group = { given: typeof options['group'] === 'number' ? options['group'] : null, isDefaulted: isOwnGroup };
+  const ctx = new Ctx(io, { program, global, group }, ctlLog(io), load);
   const interrupt = interrupted(ctx);
   try {
     const { run } = await invocation.load();

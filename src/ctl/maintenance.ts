@@ -4,16 +4,16 @@ import { clusterModes } from '../core/cluster-modes.ts';
 import { sleep } from '../ports/clock.ts';
 import { availability } from './availability.ts';
 import { type Ctx, leaderFirst, noAnswer } from './context.ts';
-import { Aborted, refuse } from './errors.ts';
-import { existing } from './members.ts';
+import { Aborted } from './errors.ts';
+import { refuseFor } from './members.ts';
 
 const POLL_MS = 1_000;
 const DEFAULT_LOOP_WAIT = 10;
 
 export async function setPause(ctx: Ctx, named: string | undefined, pause: boolean, wait: boolean): Promise<number> {
   const cluster = await ctx.cluster(named);
-  const view = await existing(ctx, cluster);
-  if (clusterModes(view).paused === pause) throw refuse(`Cluster is ${pause ? 'already' : 'not'} paused`);
+  const view = await ctx.read(cluster);
+  if (clusterModes(view).paused === pause) throw await refuseFor(ctx, view, cluster, `Cluster is ${pause ? 'already' : 'not'} paused`);
   if (!pause) await warnOfUnguarded(ctx, view);
   const rest = await ctx.rest();
   for (const member of leaderFirst(view)) {
@@ -31,7 +31,7 @@ export async function setPause(ctx: Ctx, named: string | undefined, pause: boole
       ctx.log.warning(error.message);
     }
   }
-  throw refuse('Can not find accessible cluster member');
+  throw await refuseFor(ctx, view, cluster, 'Can not find accessible cluster member');
 }
 
 /** An agent that died during the pause left its PostgreSQL running, and no guard will stop it. */

@@ -9,11 +9,12 @@ import type { RestAnswer } from './rest.ts';
 /** The result of one request, in one line. */
 export interface Told {
   readonly ok: boolean;
-  readonly line: string;
+  /** Null: there is nothing more to say. */
+  readonly line: string | null;
 }
 
 export const succeeded = (line: string): Told => ({ ok: true, line });
-export const failed = (line: string): Told => ({ ok: false, line });
+export const failed = (line: string | null): Told => ({ ok: false, line });
 
 export interface MemberRequest {
   /** As the lines name it: `reload`. */
@@ -35,7 +36,7 @@ export async function memberRequests(ctx: Ctx, members: readonly Member[], { act
   let exitCode = 0;
   for (const [index, member] of members.entries()) {
     const { ok, line } = await toldBy(member, action, ask);
-    ctx.print(line);
+    if (line !== null) ctx.print(line);
     if (ok) continue;
     exitCode = 1;
     const left = members.slice(index + 1);

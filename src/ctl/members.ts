@@ -3,10 +3,11 @@
  * printed before the questions.
  */
 import { absentMembers } from '../core/absent-members.ts';
-import type { ClusterView, Member } from '../core/cluster.ts';
+import { type ClusterView, type Member, memberOf } from '../core/cluster.ts';
 import { clusterBody } from '../dialect/cluster-body.ts';
+import type { JsonObject } from '../support/json.ts';
 import { EXPIRED, UNAVAILABLE } from './availability.ts';
-import type { RoleChoice } from './choices.ts';
+import type { Format, RoleChoice } from './choices.ts';
 import { type Ctx, leaderMember } from './context.ts';
 import { type CtlError, refuse } from './errors.ts';
 import { renderMembers } from './render/members.ts';
@@ -32,15 +33,31 @@ export function membersByRole(view: ClusterView, role: RoleChoice): readonly Mem
   }
 }
 
-export function showMembers(ctx: Ctx, view: ClusterView, cluster: string): void {
-  const options = { cluster, initialize: view.initialize, format: 'pretty', extended: false, lsn: false } as const;
-  ctx.print(renderMembers(clusterBody(view, cluster), options));
+/**
+ * Patroni shows whoever does not hold the leader key as a replica, whatever that member says. One
+ * that says it is a primary beside the leader is shown as that: writes may go two ways.
+ */
+export function shownBody(view: ClusterView, cluster: string): JsonObject {
+  return view.leader === null ? patroniBody(view, cluster) : clusterBody(view, cluster);
+}
+
+export function patroniBody(view: ClusterView, cluster: string): JsonObject {
+  const members = view.members.map((member): Member => (isStray(view, member) ? { ...member, role: 'replica' } : member));
+  return clusterBody({ ...view, members }, cluster);
+}
+
+/** It says that it is a primary, and does not hold the leader key. */
+export const isStray = (view: ClusterView, { name, role }: Member) => role === 'primary' && name !== view.leader?.name;
+
+export async function showMembers(ctx: Ctx, view: ClusterView, cluster: string, format: Format = 'pretty'): Promise<void> {
+  const [group, lsn] = await Promise.all([ctx.group(), ctx.showsLsn(undefined, format !== 'pretty')]);
+  ctx.print(renderMembers(shownBody(view, cluster), { cluster, initialize: view.initialize, group, format, extended: false, lsn }));
 }
 
 /** Which member did the operator mean? There are few names, so all of them are shown. */
-export function noSuchMember(view: ClusterView, cluster: string, name: string): CtlError {
-  if (absentMembers(view).includes(name)) return refuse(`Member ${name} of cluster ${cluster} is ${UNAVAILABLE}: ${EXPIRED}`);
-  return refuse(`There is no member '${name}' in cluster ${cluster}; ${membersOf(view)}`);
+export function strangerText(view: ClusterView, cluster: string, name: string): string {
+  if (absentMembers(view).includes(name)) return `Member ${name} of cluster ${cluster} is ${UNAVAILABLE}: ${EXPIRED}`;
+  return `There is no member '${name}' in cluster ${cluster}; ${membersOf(view)}`;
 }
 
 function membersOf(view: ClusterView): string {
@@ -48,17 +65,30 @@ function membersOf(view: ClusterView): string {
 }
 
 /**
- * For commands that show what a cluster has: a mistyped name must not look like an empty cluster.
- * Throws CTL_REFUSED.
+ * A mistyped name must not look like an empty cluster. Null: the cluster exists. The second line
+ * says what to do.
  */
-export async function existing(ctx: Ctx, cluster: string): Promise<ClusterView> {
-  const view = await ctx.read(cluster);
+export async function absenceOf(ctx: Ctx, view: ClusterView, cluster: string): Promise<string | null> {
   const { initialize, leader, config, members, history } = view;
-  if (initialize !== null || leader !== null || config !== null || members.length > 0 || history.length > 0) return view;
+  if (initialize !== null || leader !== null || config !== null || members.length > 0 || history.length > 0) return null;
   const { namespace, scope } = await ctx.config();
-  const message = `There is no cluster '${cluster}': etcd has no keys below ${['', namespace.replace(/^\/+|\/+$/g, ''), cluster, ''].join('/').replace('//', '/')}`;
-  if (scope === null || scope === cluster) throw refuse(message, 'Check scope, namespace and the address of etcd (-c FILE, -d URL).');
-  throw refuse(message, `The configured cluster is ${scope}; ${membersOf(await ctx.read(scope))}`);
+  const group = await ctx.group();
+  const place = [namespace, cluster, ...(group === null ? [] : [group])].join('/').replace(/\/+/g, '/').replace(/^\/?/, '/');
+  const message = `There is no cluster '${cluster}': etcd has no keys below ${place}/`;
+  if (scope === null || scope === cluster) return `${message}\nCheck scope, namespace and the address of etcd (-c FILE, -d URL).`;
+  return `${message}\nThe configured cluster is ${scope}; ${membersOf(await ctx.read(scope))}`;
+}
+
+/** Says so on standard error. True: there is no such cluster, which is no success. */
+export async function warnOfAbsence(ctx: Ctx, view: ClusterView, cluster: string): Promise<boolean> {
+  const absence = await absenceOf(ctx, view, cluster);
+  if (absence !== null) ctx.io.stderr.write(`${absence}\n`);
+  return absence !== null;
+}
+
+/** A refusal in Patroni's words, and below them that the cluster does not exist, if that is so. */
+export async function refuseFor(ctx: Ctx, view: ClusterView, cluster: string, message: string, mend?: string): Promise<CtlError> {
+  return refuse(message, (await absenceOf(ctx, view, cluster)) ?? mend);
 }
 
 export interface Target {
@@ -112,35 +142,42 @@ export interface Selection {
 export async function selectMembers(ctx: Ctx, target: Target, selection: Selection): Promise<readonly Member[]> {
   const { view, cluster } = target;
   const candidates = membersByRole(view, selection.role);
-  if (target.names.length === 0 && candidates.length === 0) throw refuse(`${cluster} cluster doesn't have any members`, target.mend);
-  showMembers(ctx, view, cluster);
-  const isMember = (name: string) => view.members.some((member) => member.name === name);
-  const named = target.names.find((name) => !isMember(name));
-  if (named !== undefined) throw noSuchMember(view, cluster, named);
-  const names = await chosenNames(ctx, target.names, candidates, selection);
-  const unknown = names.find((name) => !candidates.some((member) => member.name === name));
-  if (unknown !== undefined) throw isMember(unknown) ? notWithRole(unknown, selection) : noSuchMember(view, cluster, unknown);
+  if (target.names.length === 0 && candidates.length === 0) {
+    const mend = target.mend ?? (await absenceOf(ctx, view, cluster)) ?? undefined;
+    throw refuse(`${cluster} cluster doesn't have any members`, mend);
+  }
+  await showMembers(ctx, view, cluster);
+  const names = await chosenNames(ctx, target, candidates, selection);
   const members = candidates.filter((member) => names.includes(member.name));
   if (selection.confirm) await confirmAction(ctx, members, selection);
   return members;
 }
 
-function notWithRole(name: string, selection: Selection): CtlError {
-  return refuse(`Member ${name} is no ${selection.role}`);
-}
-
-async function chosenNames(ctx: Ctx, given: readonly string[], candidates: readonly Member[], selection: Selection): Promise<string[]> {
+/**
+ * Every name must be one of the candidates. Patroni passes over a wrong name beside a right one;
+ * here it is refused, because the operator meant some member by it.
+ */
+async function chosenNames(ctx: Ctx, target: Target, candidates: readonly Member[], selection: Selection): Promise<readonly string[]> {
   const available = candidates.map((member) => member.name);
+  const { names, view, cluster } = target;
   const reinit = selection.action === 'reinitialize';
-  if (given.length > 0) {
-    const chosen = available.filter((name) => given.includes(name));
+  const wrong = names.filter((name) => !available.includes(name));
+  const [first] = wrong;
+  if (first !== undefined) {
     const role = reinit ? selection.role : `'${selection.role}'`;
-    if (chosen.length === 0) throw refuse(`No ${role} among provided members`);
-    return chosen;
+    const message = wrong.length === names.length ? `No ${role} among provided members` : `${first} is not a member of cluster`;
+    throw await refuseFor(ctx, view, cluster, message, whyNot(view, cluster, first, selection));
   }
+  if (names.length > 0) return names;
   if (!reinit) return available;
   if (selection.force) return [];
-  return [await ctx.prompter.text(`Which member do you want to reinitialize [${available.join(', ')}]?`, { fallback: '' })];
+  const name = await ctx.prompter.text(`Which member do you want to reinitialize [${available.join(', ')}]?`, { fallback: '' });
+  if (!available.includes(name)) throw refuse(`${name} is not a member of cluster`, whyNot(view, cluster, name, selection));
+  return [name];
+}
+
+function whyNot(view: ClusterView, cluster: string, name: string, { role }: Selection): string {
+  return memberOf(view, name) === null ? strangerText(view, cluster, name) : `Member ${name} is no ${role}`;
 }
 
 /** `at`: the time for which the action is scheduled. Null: now. */

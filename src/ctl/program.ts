@@ -31,6 +31,8 @@ interface CommandSpec {
   /** `[cluster_name]` may be left out; `...` takes several; `{a|b}` is one of these. */
   readonly words?: readonly string[];
   readonly options?: readonly OptionSpec[];
+  /** Without --group, it means the group that the configuration names. */
+  readonly isOwnGroup?: boolean;
   readonly load: () => Promise<{ run: Run }>;
 }
 
@@ -38,6 +40,7 @@ export interface Invocation {
   readonly load: () => Promise<{ run: Run }>;
   readonly words: readonly string[];
   readonly options: Readonly<Record<string, unknown>>;
+  readonly isOwnGroup: boolean;
   /** For a mistake that the command itself finds in its line. */
   readonly usage: string;
 }
@@ -59,7 +62,11 @@ const watch = [
   option('-w,--watch <seconds>', 'Update the screen every <seconds> seconds', { convert: seconds }),
   option('-W', 'Update the screen every 2 seconds'),
 ];
-const lsn = option('--lsn', 'Show positions and both lags instead of one lag in MB');
+const group = option('--group <integer>', 'The group, of a Citus cluster', { convert: integer });
+const lsn = [
+  option('--lsn', "Show Patroni 4.1's columns: positions and both lags"),
+  option('--no-lsn', 'Show one column: Lag in MB (REGENT_LIST_LSN and ctl.list_lsn say on or off)'),
+];
 const wait = (what: string) => option('--wait', what);
 const role = (about: string, fallback?: string) => choice('--role,-r <role>', about, ROLES, fallback);
 const candidate = option('--candidate <name>', 'The name of the candidate');
@@ -72,7 +79,8 @@ const COMMANDS: readonly CommandSpec[] = [
     options: [
       option('-e,--extended', 'Show all columns, including empty ones'),
       option('-t,--timestamp', 'Print the time first'),
-      lsn,
+      ...lsn,
+      option('--unavailable', 'Also in json, yaml and tsv: find out which members do not answer'),
       format,
       ...watch,
     ],
@@ -82,7 +90,7 @@ const COMMANDS: readonly CommandSpec[] = [
     name: 'topology',
     summary: 'Show which member streams from which',
     words: ['[cluster_names...]'],
-    options: [lsn, ...watch],
+    options: [...lsn, ...watch],
     load: () => import('./commands/topology.ts'),
   },
   {
@@ -114,6 +122,7 @@ const COMMANDS: readonly CommandSpec[] = [
     summary: 'Show the history of failovers and switchovers',
     words: CLUSTER,
     options: [format],
+    isOwnGroup: true,
     load: () => import('./commands/history.ts'),
   },
   {
@@ -174,6 +183,7 @@ const COMMANDS: readonly CommandSpec[] = [
     summary: 'Disable automatic failover',
     words: CLUSTER,
     options: [wait('Wait until all members have paused')],
+    isOwnGroup: true,
     load: () => import('./commands/pause.ts'),
   },
   {
@@ -181,12 +191,14 @@ const COMMANDS: readonly CommandSpec[] = [
     summary: 'Resume automatic failover',
     words: CLUSTER,
     options: [wait('Wait until all members have resumed')],
+    isOwnGroup: true,
     load: () => import('./commands/resume.ts'),
   },
   {
     name: 'show-config',
     summary: 'Show the dynamic configuration',
     words: CLUSTER,
+    isOwnGroup: true,
     load: () => import('./commands/show-config.ts'),
   },
   {
@@ -201,6 +213,7 @@ const COMMANDS: readonly CommandSpec[] = [
       option('--replace <file>', 'Replace everything by a YAML file, - for standard input'),
       force,
     ],
+    isOwnGroup: true,
     load: () => import('./commands/edit-config.ts'),
   },
   {
@@ -288,10 +301,11 @@ export function parseCommandLine(name: string, argv: readonly string[]): Parsed 
   const global = told(usage, () => valuesOf(given, GLOBAL));
   const spec = told(usage, () => commandOf(words[0]));
   const called = `${name} ${spec.name}`;
-  const syntax: Syntax = { words: (spec.words ?? []).map(wordOf), options: spec.options ?? [] };
+  const syntax: Syntax = { words: (spec.words ?? []).map(wordOf), options: [...(spec.options ?? []), group] };
   const line: Line = told(usageOf(called, syntax), () => readLine(rest, syntax));
   if (line.wantsHelp) return { help: helpText(called, syntax, spec.summary) };
-  const invocation = { load: spec.load, words: line.words, options: line.options, usage: usageOf(called, syntax) };
+  const { load, isOwnGroup = false } = spec;
+  const invocation = { load, words: line.words, options: line.options, isOwnGroup, usage: usageOf(called, syntax) };
   return { help: null, global: globalOf(global), invocation };
 }
 
@@ -337,6 +351,11 @@ function seconds(text: string): number {
   const value = Number(text);
   if (!Number.isFinite(value) || value < 0 || text.trim() === '') throw new BadValue(`'${text}' is not a valid float.`);
   return value;
+}
+
+function integer(text: string): number {
+  if (!/^\s*[+-]?\d+\s*$/.test(text)) throw new BadValue(`'${text}' is not a valid integer.`);
+  return Number(text);
 }
 
 function wholeNumber(text: string): number {

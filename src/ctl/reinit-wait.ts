@@ -48,7 +48,7 @@ export async function awaitReinitialized(ctx: Ctx, rest: RestClient, started: re
       if (body !== null && !DOWN.has(String(body['state']))) heardAtMs.set(name, nowMs);
       const told = (body && outcomeOf(one, body)) ?? silence(name, nowMs - (heardAtMs.get(name) ?? nowMs));
       if (told === null) return true;
-      ctx.print(told.line);
+      if (told.line !== null) ctx.print(told.line);
       allDone &&= told.ok;
       return false;
     });

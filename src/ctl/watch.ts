@@ -11,6 +11,12 @@ export interface WatchOptions {
   readonly W?: boolean;
 }
 
+export interface Look {
+  readonly text: string;
+  /** For standard error; on a screen, below the text. Empty: nothing. */
+  readonly aside: string;
+}
+
 const DEFAULT_SECONDS = 2;
 const CLEAR = '\u001b[2J\u001b[1;1H';
 
@@ -18,14 +24,19 @@ const CLEAR = '\u001b[2J\u001b[1;1H';
  * Prints what `look` returns, again and again. An outage of etcd makes single looks fail but does
  * not end the watch, so that the operator sees when the outage ends.
  */
-export async function watching(ctx: Ctx, options: WatchOptions, clear: boolean, look: () => Promise<string>): Promise<void> {
+export async function watching(ctx: Ctx, options: WatchOptions, clear: boolean, look: () => Promise<string | Look>): Promise<void> {
   const seconds = options.watch ?? (options.W ? DEFAULT_SECONDS : null);
-  if (seconds === null || seconds === 0) return ctx.print(await look());
+  if (seconds === null || seconds === 0) {
+    const { text, aside } = whole(await look());
+    ctx.print(text);
+    if (aside !== '') ctx.io.stderr.write(`${aside}\n`);
+    return;
+  }
   ctx.leaveOnInterrupt();
   const screen = new Screen(ctx, clear);
   while (!ctx.io.signal.aborted) {
     try {
-      screen.show(await look());
+      screen.show(whole(await look()));
     } catch (error) {
       if (!(error instanceof DcsError)) throw error;
       screen.stale(error);
@@ -34,11 +45,14 @@ export async function watching(ctx: Ctx, options: WatchOptions, clear: boolean, 
   }
 }
 
+const whole = (looked: string | Look): Look => (typeof looked === 'string' ? { text: looked, aside: '' } : looked);
+
 class Screen {
   readonly #ctx: Ctx;
   /** A file or a pipe gets no control sequences and no separator between two answers. */
   readonly #clears: boolean;
   #last: { readonly text: string; readonly atMs: number } | null = null;
+  #aside = '';
   #failing: { readonly message: string; readonly sinceMs: number } | null = null;
 
   constructor(ctx: Ctx, clear: boolean) {
@@ -46,11 +60,14 @@ class Screen {
     this.#clears = clear && ctx.io.stdout.isTTY === true;
   }
 
-  show(text: string): void {
+  show({ text: shown, aside }: Look): void {
+    const text = this.#clears && aside !== '' ? `${shown}\n ${aside.replaceAll('\n', '\n ')}` : shown;
     if (this.#failing !== null && !this.#clears) this.#ctx.io.stderr.write('etcd can be read again\n');
     this.#failing = null;
     this.#last = { text, atMs: this.#ctx.io.clock.wallMs() };
     this.#draw(text);
+    if (!this.#clears && aside !== '' && aside !== this.#aside) this.#ctx.io.stderr.write(`${aside}\n`);
+    this.#aside = aside;
   }
 
   /**

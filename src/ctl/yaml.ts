@@ -3,9 +3,10 @@
  * single quotes where quotes are needed. The rules of YAML 1.1 decide what needs quotes (`on`,
  * `no`, times), because Patroni reads YAML 1.1.
  */
-import { stringify } from 'yaml';
+import { Scalar, stringify, type Tags } from 'yaml';
 import { formatProblem } from '../config/problems.ts';
 import { parseYaml, parseYamlValue } from '../config/yaml.ts';
+import { SCALAR_TAGS } from '../config/yaml-scalars.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
 import { refuse } from './errors.ts';
 
@@ -13,18 +14,29 @@ const SHAPE = {
   version: '1.1',
   sortMapEntries: (a: { key: unknown }, b: { key: unknown }) => compareText(keyText(a.key), keyText(b.key)),
   aliasDuplicateObjects: false,
+  customTags: (tags: Tags): Tags => [...tags.map(blind), ...SCALAR_TAGS],
 } as const;
+
+/**
+ * The library writes values in its own way, but PyYAML decides what would be read as something else
+ * than a text: `n` and `1e3` would not.
+ */
+function blind(tag: Tags[number]): Tags[number] {
+  return typeof tag === 'string' || !('test' in tag) || tag.test === undefined ? tag : { ...tag, test: NOTHING };
+}
+
+const NOTHING = /(?!)/;
 
 const TEXT = { lineWidth: 200, indentSeq: false, singleQuote: true, blockQuote: false } as const;
 
 /** Ends with a newline. */
 export function toYaml(value: unknown): string {
-  return stringify(value, { ...SHAPE, ...TEXT });
+  return stringify(styled(value), { ...SHAPE, ...TEXT });
 }
 
 /** `{a: b}` on one line, without the newline. */
 export function toFlowYaml(value: unknown): string {
-  return stringify(value, { ...SHAPE, ...TEXT, lineWidth: 0, collectionStyle: 'flow', flowCollectionPadding: false }).trimEnd();
+  return stringify(styled(value), { ...SHAPE, ...TEXT, lineWidth: 0, collectionStyle: 'flow', flowCollectionPadding: false }).trimEnd();
 }
 
 /** The value typed after `-s key=`. */
@@ -44,6 +56,20 @@ export function yamlMapping(text: string, name: string): JsonObject | null {
   // file may have them.
   if (problems.length > 0) throw refuse(problems.map(formatProblem).join('\n'));
   return empty ? null : raw;
+}
+
+/** Texts that PyYAML quotes and the library would not. */
+function styled(value: unknown): unknown {
+  if (typeof value === 'string') return value === '=' || value.includes('\t') ? quoted(value) : value;
+  if (Array.isArray(value)) return value.map(styled);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, styled(each)]));
+}
+
+function quoted(text: string): Scalar {
+  const scalar = new Scalar(text);
+  scalar.type = text === '=' ? 'QUOTE_SINGLE' : 'QUOTE_DOUBLE';
+  return scalar;
 }
 
 function keyText(key: unknown): string {

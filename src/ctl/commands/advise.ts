@@ -8,14 +8,17 @@ import { stringifyDefault } from '../../support/big-json.ts';
 import { shellWord } from '../../support/shell-words.ts';
 import type { Ctx } from '../context.ts';
 import { dynamicOf } from '../dynamic-of.ts';
-import { existing } from '../members.ts';
+import { refuse } from '../errors.ts';
+import { absenceOf } from '../members.ts';
 import { type Advice, adviceObject, advicePretty } from '../render/advice.ts';
 import { toYaml } from '../yaml.ts';
 
 /** From etcd alone: it also works while no agent answers. */
 export async function run(ctx: Ctx, [name]: readonly string[], { format }: { readonly format: 'pretty' | 'json' | 'yaml' | 'yml' }) {
   const cluster = await ctx.cluster(name);
-  const view = await existing(ctx, cluster);
+  const view = await ctx.read(cluster);
+  const absence = await absenceOf(ctx, view, cluster);
+  if (absence !== null) throw refuse(absence);
   const dynamic = dynamicOf(view);
   const facts = adviceFacts(view, dynamic);
   const advice: Advice = {

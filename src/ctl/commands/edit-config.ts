@@ -12,7 +12,7 @@ import { unifiedDiff } from '../diff.ts';
 import { type Draft, withDraft } from '../draft.ts';
 import { pageText } from '../editor.ts';
 import { CtlError, refuse } from '../errors.ts';
-import { existing } from '../members.ts';
+import { refuseFor } from '../members.ts';
 import { refusedParameters } from '../refused-parameters.ts';
 import { toYaml, yamlMapping } from '../yaml.ts';
 
@@ -35,9 +35,9 @@ export async function run(ctx: Ctx, [name]: readonly string[], options: EditOpti
 }
 
 async function change(ctx: Ctx, cluster: string, options: EditOptions, draft: Draft | null): Promise<void> {
-  const view = await existing(ctx, cluster);
+  const view = await ctx.read(cluster);
   const { config } = view;
-  if (!config) throw refuse(`The config key does not exist in the cluster ${cluster}`);
+  if (!config) throw await refuseFor(ctx, view, cluster, `The config key does not exist in the cluster ${cluster}`);
   const before = toYaml(config.data);
   const after = await changed(ctx, config.data, options, draft === null ? null : () => draft.edit(before));
   const text = toYaml(after);

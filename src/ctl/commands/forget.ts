@@ -12,7 +12,7 @@ import { isJsonObject, parseJson } from '../../support/big-json.ts';
 import { restAddress } from '../availability.ts';
 import { type Ctx, DCS_TIMEOUT_MS, leaderMember, noAnswer } from '../context.ts';
 import { CtlError, refuse, usage } from '../errors.ts';
-import { confirmAction, noSuchMember, showMembers, targetOf } from '../members.ts';
+import { confirmAction, refuseFor, showMembers, strangerText, targetOf } from '../members.ts';
 
 const REACH_MS = 2000;
 const LOOK_MS = 500;
@@ -25,9 +25,9 @@ export async function run(ctx: Ctx, words: readonly string[], options: { readonl
   const [name] = target.names;
   if (name === undefined) throw usage("Missing argument 'MEMBER_NAME'.");
   const slot = slotNameOf(name);
-  if (!isKnown(view, name, slot)) throw noSuchMember(view, cluster, name);
+  if (!isKnown(view, name, slot)) throw await refuseFor(ctx, view, cluster, strangerText(view, cluster, name));
   await refuseAlive(ctx, view, name);
-  showMembers(ctx, view, cluster);
+  await showMembers(ctx, view, cluster);
   await confirmAction(ctx, [{ name }], { force: options.force ?? false, action: 'forget' });
   await removeKey(ctx, cluster, name);
   const left = await untilDropped(ctx, cluster, name, slot);

@@ -1,10 +1,11 @@
 import type { Format } from '../choices.ts';
 import type { Ctx } from '../context.ts';
-import { existing } from '../members.ts';
+import { warnOfAbsence } from '../members.ts';
 import { type Rows, renderRows } from '../render/output.ts';
 
-export async function run(ctx: Ctx, [name]: readonly string[], options: { readonly format: Format }): Promise<void> {
-  const view = await existing(ctx, await ctx.cluster(name));
+export async function run(ctx: Ctx, [name]: readonly string[], options: { readonly format: Format }): Promise<number> {
+  const cluster = await ctx.cluster(name);
+  const view = await ctx.read(cluster);
   const table: Rows = {
     columns: [
       { name: 'TL', align: 'right' },
@@ -23,4 +24,5 @@ export async function run(ctx: Ctx, [name]: readonly string[], options: { readon
     title: null,
   };
   ctx.print(renderRows(table, options.format, { oneLine: true }));
+  return (await warnOfAbsence(ctx, view, cluster)) ? 1 : 0;
 }

@@ -155,13 +155,13 @@ test('topology: the leader, and the source of each replica', async () => {
   amend(etcd, 'demo', 'patroni2', { tags: { replicatefrom: 'patroni3' } });
   expect(`\n${(await ctl(['topology'], { etcd })).out}`).toMatchInlineSnapshot(`
     "
-    + Cluster: demo (7234567890123456789) +-----------+----+-----------+-------------------------+
-    | Member       | Host       | Role    | State     | TL | Lag in MB | Tags                    |
-    +--------------+------------+---------+-----------+----+-----------+-------------------------+
-    | patroni1     | 172.20.0.4 | Leader  | running   |  1 |           |                         |
-    | + patroni3   | 172.20.0.6 | Replica | streaming |  1 |         0 |                         |
-    |   + patroni2 | 172.20.0.5 | Replica | streaming |  1 |         0 | replicatefrom: patroni3 |
-    +--------------+------------+---------+-----------+----+-----------+-------------------------+
+    + Cluster: demo (7234567890123456789) +-----------+----+-----------+---------------------------+
+    | Member       | Host       | Role    | State     | TL | Lag in MB | Tags                      |
+    +--------------+------------+---------+-----------+----+-----------+---------------------------+
+    | patroni1     | 172.20.0.4 | Leader  | running   |  1 |           |                           |
+    | + patroni3   | 172.20.0.6 | Replica | streaming |  1 |         0 |                           |
+    |   + patroni2 | 172.20.0.5 | Replica | streaming |  1 |         0 | {replicatefrom: patroni3} |
+    +--------------+------------+---------+-----------+----+-----------+---------------------------+
     "
   `);
 });
@@ -283,7 +283,7 @@ test('dsn', async () => {
   expect(await ctl(['dsn', '-m', 'patroni9'], { etcd })).toEqual({
     code: 1,
     out: '',
-    err: "Error: There is no member 'patroni9' in cluster demo; members: patroni1, patroni2, patroni3\n",
+    err: "Error: Can not find a suitable member\nThere is no member 'patroni9' in cluster demo; members: patroni1, patroni2, patroni3\n",
   });
   etcd.put('other', 'config', {});
   expect((await ctl(['dsn', 'other'], { etcd })).err).toBe('Error: Can not find a suitable member\n');
@@ -307,6 +307,40 @@ test('a primary beside the leader, and a replica that gets no WAL, are shown as 
   expect(out).toContain('| patroni2 | 172.20.0.5 | Primary | running |');
   expect(out).toContain('| patroni3 | 172.20.0.6 | Replica | running |');
   expect(out.split('\n').filter((line) => line.includes('the WAL it needs is gone'))).toEqual([` patroni3 is ${trouble}`]);
-  const { out: json } = await ctl(['list', '-f', 'json'], { etcd });
-  expect((JSON.parse(json) as { Role: string }[]).map(({ Role }) => Role)).toEqual(['Leader', 'Primary', 'Replica']);
+  const roles = async (...words: string[]) =>
+    (JSON.parse((await ctl(['list', '-f', 'json', ...words], { etcd })).out) as { Role: string }[]).map(({ Role }) => Role);
+  expect(await roles('--unavailable')).toEqual(['Leader', 'Primary', 'Replica']);
+  expect(await roles()).toEqual(['Leader', 'Replica', 'Replica']);
+});
+
+test('without a leader the table is Patroni’s, and standard error says what is the matter', async () => {
+  const etcd = tutorialCluster();
+  etcd.remove('demo', 'leader');
+  const { code, out, err } = await ctl(['list'], { etcd });
+  expect([code, err]).toEqual([0, 'Cluster demo has no leader: nobody holds the leader key; patroni1 says that it runs as a primary\n']);
+  expect(out).toContain('| patroni1 | 172.20.0.4 | Replica | running   |  1 |         0 |');
+  etcd.put('demo', 'config', { pause: true });
+  amend(etcd, 'demo', 'patroni1', { role: 'replica' });
+  const paused = 'Cluster demo has no leader: nobody holds the leader key; it is paused, so nobody is elected\n';
+  expect((await ctl(['topology'], { etcd })).err).toBe(paused);
+  const watched = await ctl(['list', '-W'], { etcd, interruptAfter: { text: '+ Cluster: demo', times: 3 } });
+  expect(watched).toMatchObject({ code: 0, err: paused });
+});
+
+test('which columns: the name decides, a setting overrules it, an option overrules both', async () => {
+  const etcd = tutorialCluster();
+  const shows = async (words: string[], program: string, env: Record<string, string> = {}) => {
+    const { out } = await ctl(['list', ...words], { etcd, program, env });
+    return out.includes('Lag in MB') ? 'mb' : 'lsn';
+  };
+  expect(await shows([], 'regentctl')).toBe('mb');
+  expect(await shows([], 'patronictl')).toBe('lsn');
+  expect(await shows(['-f', 'json'], 'regentctl')).toBe('lsn');
+  expect(await shows([], 'patronictl', { REGENT_LIST_LSN: 'off' })).toBe('mb');
+  expect(await shows(['-f', 'tsv'], 'patronictl', { REGENT_LIST_LSN: 'off' })).toBe('mb');
+  expect(await shows([], 'regentctl', { REGENT_LIST_LSN: 'on' })).toBe('lsn');
+  expect(await shows(['--lsn'], 'regentctl', { REGENT_LIST_LSN: 'off' })).toBe('lsn');
+  expect(await shows(['--no-lsn', '-f', 'json'], 'patronictl')).toBe('mb');
+  const wrong = await ctl(['list'], { etcd, env: { REGENT_LIST_LSN: 'perhaps' } });
+  expect(wrong).toMatchObject({ code: 1, err: "Error: REGENT_LIST_LSN: 'perhaps' is neither on nor off\n" });
 });

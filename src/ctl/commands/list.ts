@@ -1,12 +1,11 @@
 import { adviceFacts } from '../../core/advice/facts.ts';
 import { newsOfFence } from '../../core/advice/fence-line.ts';
 import type { ClusterView } from '../../core/cluster.ts';
-import { clusterBody } from '../../dialect/cluster-body.ts';
-import { availability, marked, reasonsOf } from '../availability.ts';
 import type { Format } from '../choices.ts';
 import type { Ctx } from '../context.ts';
 import { dynamicOf } from '../dynamic-of.ts';
 import { renderMembers } from '../render/members.ts';
+import { shownCluster } from '../shown-cluster.ts';
 import { localTime } from '../time.ts';
 import { type WatchOptions, watching } from '../watch.ts';
 
@@ -14,28 +13,41 @@ export interface ListOptions extends WatchOptions {
   readonly extended?: boolean;
   readonly timestamp?: boolean;
   readonly lsn?: boolean;
-  readonly format: Format;
+  readonly unavailable?: boolean;
+  readonly format: Format | 'topology';
 }
 
-export async function run(ctx: Ctx, names: readonly string[], options: ListOptions): Promise<void> {
+export function run(ctx: Ctx, names: readonly string[], options: ListOptions): Promise<number> {
+  return listClusters(ctx, names, options);
+}
+
+/** Exit code 1: one of them does not exist. */
+export async function listClusters(ctx: Ctx, names: readonly string[], options: ListOptions): Promise<number> {
   const { scope } = await ctx.config();
   const clusters = names.length > 0 ? names : scope ? [scope] : [];
   if (clusters.length === 0) {
     ctx.log.warning('Listing members: No cluster names were provided');
-    return;
+    return 0;
   }
+  const { format, extended = false } = options;
+  const isMachine = format !== 'pretty' && format !== 'topology';
+  const [group, lsn] = await Promise.all([ctx.group(), ctx.showsLsn(options.lsn, isMachine)]);
+  let exitCode = 0;
   await watching(ctx, options, true, async () => {
-    const shown = options.timestamp ? [localTime(ctx.io.clock.wallMs(), 0)] : [];
+    const text = options.timestamp ? [localTime(ctx.io.clock.wallMs(), 0)] : [];
+    const asides: string[] = [];
+    exitCode = 0;
     for (const cluster of clusters) {
-      const view = await ctx.read(cluster);
-      const there = await availability(ctx, view);
-      const { format, extended = false, lsn = false } = options;
-      const notes = [...reasonsOf(there), ...strangersOf(view), ...fenceNote(view)];
-      const shape = { cluster, initialize: view.initialize, format, extended, lsn, notes };
-      shown.push(renderMembers(marked(clusterBody(view, cluster), there), shape));
+      const shown = await shownCluster(ctx, cluster, !isMachine || options.unavailable === true);
+      const { view, body, aside } = shown;
+      const notes = [...shown.notes, ...(format === 'pretty' ? [...strangersOf(view), ...fenceNote(view)] : [])];
+      text.push(renderMembers(body, { cluster, initialize: view.initialize, group, format, extended, lsn, notes }));
+      if (aside !== null) asides.push(aside);
+      if (!shown.exists) exitCode = 1;
     }
-    return shown.join('\n');
+    return { text: text.join('\n'), aside: asides.join('\n') };
   });
+  return exitCode;
 }
 
 function fenceNote(view: ClusterView): readonly string[] {

@@ -8,7 +8,7 @@ import type { Format, RoleChoice } from '../choices.ts';
 import type { CtlConfig } from '../config.ts';
 import type { Ctx } from '../context.ts';
 import { refuse } from '../errors.ts';
-import { existing, membersByRole } from '../members.ts';
+import { membersByRole, warnOfAbsence } from '../members.ts';
 import { type Rows, renderRows } from '../render/output.ts';
 import { localTime } from '../time.ts';
 import { type WatchOptions, watching } from '../watch.ts';
@@ -45,11 +45,12 @@ export async function run(ctx: Ctx, [name]: readonly string[], options: QueryOpt
   try {
     await watching(ctx, options, false, async () => {
       const result = await session.ask(
-        () => existing(ctx, cluster),
+        () => ctx.read(cluster),
         sql,
         () => localTime(ctx.io.clock.wallMs(), 0),
       );
       exitCode = result.columns === null ? 1 : 0;
+      if (exitCode === 1) await warnOfAbsence(ctx, await ctx.read(cluster), cluster);
       return renderRows(result, options.format, { delimiter: options.delimiter });
     });
   } finally {
@@ -108,8 +109,8 @@ class Session {
     const wanted = role ?? (member === undefined ? 'leader' : 'any');
     const chosen = membersByRole(view, wanted).find((each) => member === undefined || each.name === member);
     const client = chosen && this.#clientFor(chosen);
-    const missing = member === undefined ? `role '${wanted}'` : `member ${member}`;
-    const none = { ...HEADLESS, rows: [[now(), `No connection to ${missing} is available`]] };
+    const whom = member !== undefined ? ` to member ${member}` : role !== undefined ? ` to role '${role}'` : '';
+    const none = { ...HEADLESS, rows: [[now(), `No connection${whom} is available`]] };
     if (!client) return none;
     try {
       await client.connect();

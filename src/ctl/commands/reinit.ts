@@ -35,8 +35,7 @@ export async function run(ctx: Ctx, words: readonly string[], options: ReinitOpt
       }
       if (forced || !answer.text.endsWith(' already in progress')) return answer;
       ctx.print(failureLine('reinitialize', member, answer));
-      if (!(await ctx.prompter.confirm('Do you want to cancel it and reinitialize anyway?')))
-        return failed(`Not reinitialized: ${member.name}`);
+      if (!(await ctx.prompter.confirm('Do you want to cancel it and reinitialize anyway?'))) return failed(null);
       forced = true;
     }
   };

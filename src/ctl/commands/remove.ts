@@ -1,8 +1,7 @@
-import { clusterBody } from '../../dialect/cluster-body.ts';
 import type { Format } from '../choices.ts';
 import { type Ctx, DCS_TIMEOUT_MS } from '../context.ts';
 import { refuse } from '../errors.ts';
-import { renderMembers } from '../render/members.ts';
+import { showMembers, warnOfAbsence } from '../members.ts';
 
 const ACKNOWLEDGEMENT = 'Yes I am aware';
 
@@ -12,8 +11,8 @@ const ACKNOWLEDGEMENT = 'Yes I am aware';
 export async function run(ctx: Ctx, [name]: readonly string[], options: { readonly format: Format }): Promise<void> {
   const cluster = await ctx.cluster(name);
   const view = await ctx.read(cluster);
-  const shape = { cluster, initialize: view.initialize, format: options.format, extended: false, lsn: false };
-  ctx.print(renderMembers(clusterBody(view, cluster), shape));
+  await showMembers(ctx, view, cluster, options.format);
+  await warnOfAbsence(ctx, view, cluster);
 
   const typed = await ctx.prompter.text('Please confirm the cluster name to remove');
   if (typed !== cluster) throw refuse('Cluster names specified do not match');

@@ -39,7 +39,7 @@ export async function run(ctx: Ctx, words: readonly string[], options: RestartOp
   const pending = options.pending ? selected.filter((member) => member.pendingRestart) : selected;
   const members = inOrder(target.view, at === null ? pending : selected);
   if (options.pending && at !== null) await confirmPending(ctx, members, force, at);
-  else await confirmAction(ctx, members, { force, action: 'restart' }, at?.iso ?? null);
+  else await confirmAction(ctx, members, { force, action: 'restart' }, at?.iso.replace('T', ' ') ?? null);
   if (at === null) warnOfLimits(ctx, target.view, members);
   const content = await contentOf(ctx, target, options, at);
   const rest = await ctx.rest();
@@ -151,14 +151,12 @@ async function contentOf(ctx: Ctx, { view }: Target, options: RestartOptions, at
   return content;
 }
 
-/** X.Y or X.Y.Z, and from PostgreSQL 10 on at most X.Y. */
+/** X.Y or X.Y.Z. */
 function checkedVersion(version: string): string {
   const parts = version.trim().split('.');
+  if (!parts.every((part) => /^\d{1,4}$/.test(part))) throw refuse(`Invalid PostgreSQL version: ${version}`);
   if (parts.length < 2 || parts.length > 3) {
     throw refuse(`Invalid PostgreSQL version format: X.Y or X.Y.Z is accepted: ${version}`);
-  }
-  if (!parts.every((part) => /^\d{1,4}$/.test(part)) || (parts.length === 3 && Number(parts[0]) >= 10)) {
-    throw refuse(`Invalid PostgreSQL version: ${version}`);
   }
   return version.trim();
 }

@@ -86,7 +86,7 @@ function memberBlock(report: HealthReport): string {
     const state = member.unreachable === null || member.state === UNAVAILABLE ? member.state : `${member.state} (no answer)`;
     return [member.name, member.host, role.join(' '), state, timeline, number(member.lagBytes), number(member.lagSeconds)];
   });
-  const table = renderTable(columns, rows, titleOf(report.cluster, report.initialize));
+  const table = renderTable(columns, rows, titleOf({ ...report, group: null }));
   const notes = report.members
     .filter(({ untethered }) => untethered)
     .map(

@@ -1,7 +1,6 @@
 /**
  * The member table of `list` and `topology`, made from the body of `/cluster` (role, state and lag
- * are computed in one place). Pretty tables keep the short form that the tutorial and patronictl 3
- * show; `lsn` and the machine formats have 4.1's columns.
+ * are computed in one place).
  */
 import { bracketed } from '../../config/hostport.ts';
 import { roundHalfEven } from '../../config/values.ts';
@@ -17,9 +16,11 @@ export interface MemberTableOptions {
   readonly cluster: string;
   /** The `initialize` key: null absent, '' being initialised, else the system identifier. */
   readonly initialize: string | null;
+  /** Of a Citus cluster. */
+  readonly group: number | null;
   readonly format: Format | 'topology';
   readonly extended: boolean;
-  /** Only for the pretty format: positions and both lags instead of one lag in MB. */
+  /** Patroni 4.1's positions and both lags; otherwise one lag in MB. */
   readonly lsn: boolean;
   /** Lines below the table, only in the format for people. */
   readonly notes?: readonly string[];
@@ -36,8 +37,7 @@ export function renderMembers(body: JsonObject, options: MemberTableOptions): st
   const members = objectsOf(body['members']);
   const optional = OPTIONAL.filter((name) => options.extended || members.some((member) => truthy(member[name])));
   const machine = options.format !== 'pretty' && options.format !== 'topology';
-  const full = machine || options.lsn;
-  const columns = columnsFor(machine, full, optional);
+  const columns = columnsFor(machine, options.lsn, optional);
   const withPort = needsPort(members);
   const ordered = options.format === 'topology' ? topology(members) : members.map((member) => ({ member, label: textOf(member['name']) }));
   const rows = ordered.map(({ member, label }) => [
@@ -47,10 +47,10 @@ export function renderMembers(body: JsonObject, options: MemberTableOptions): st
     roleText(textOf(member['role'])),
     textOf(member['state']),
     member['timeline'] ?? '',
-    ...(full ? positions(member) : [lagInMb(member['lag'])]),
+    ...(options.lsn ? positions(member) : [lagInMb(member['lag'])]),
     ...optional.map((name) => optionalCell(member, name, options.format)),
   ]);
-  const table: Rows = { columns, rows, title: titleOf(options.cluster, options.initialize) };
+  const table: Rows = { columns, rows, title: titleOf(options) };
   if (machine) return renderRows(table, options.format as Format, { dropEmpty: true, oneLine: true });
   return [renderRows(table, 'pretty'), ...footerOf(body), ...troubles(members), ...(options.notes ?? [])].join('\n');
 }
@@ -85,8 +85,9 @@ function shortened(reason: string): string {
   return text === reason ? text : `${text} (what to do: health)`;
 }
 
-export function titleOf(cluster: string, initialize: string | null): string {
-  return ` Cluster: ${cluster} (${initialize === null ? 'uninitialized' : initialize || 'initializing'}) `;
+export function titleOf({ cluster, initialize, group }: Pick<MemberTableOptions, 'cluster' | 'initialize' | 'group'>): string {
+  const state = initialize === null ? 'uninitialized' : initialize || 'initializing';
+  return group === null ? ` Cluster: ${cluster} (${state}) ` : ` Citus cluster: ${cluster} (group: ${group}, ${state}) `;
 }
 
 function columnsFor(machine: boolean, full: boolean, optional: readonly Optional[]): Column[] {
@@ -165,7 +166,7 @@ function optionalCell(member: JsonObject, name: Optional, format: MemberTableOpt
       return isJsonObject(value) ? scheduledText(value) : textOf(value);
     case 'tags':
       if (!isJsonObject(value) || format === 'json' || format === 'yaml' || format === 'yml') return value ?? '';
-      return inTerminal ? toYaml(value).trimEnd() : toFlowYaml(value);
+      return format === 'pretty' ? toYaml(value).trimEnd() : toFlowYaml(value);
   }
 }
 

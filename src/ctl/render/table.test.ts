@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { JsonValue } from '../../support/json.ts';
 import { renderRows } from './output.ts';
-import { renderTable } from './table.ts';
+import { renderTable, widthOf } from './table.ts';
 
 test('a frame as wide as its widest cells, with the title over the top rule', () => {
   const columns = [{ name: 'TL', align: 'right' as const }, { name: 'Member' }];
@@ -58,13 +58,23 @@ const grid = fc.integer({ min: 1, max: 6 }).chain((width) =>
   }),
 );
 
+test.each([
+  ['pg1', 3],
+  ['Zürich', 6],
+  ['東京', 4],
+  ['e\u0301', 1],
+  ['한', 2],
+])('%s takes %i columns', (text, columns) => {
+  expect(widthOf(text)).toBe(columns);
+});
+
 test('every line of every table has the same width', () => {
   fc.assert(
     fc.property(grid, ({ names, rows, title }) => {
       const columns = names.map((name, index) => ({ name: name.replaceAll('\n', ''), ...(index % 2 ? { align: 'right' as const } : {}) }));
       const widths = renderTable(columns, rows, title === null ? null : title.replaceAll('\n', ''))
         .split('\n')
-        .map((line) => [...line].length);
+        .map(widthOf);
       expect(new Set(widths).size).toBe(1);
     }),
   );

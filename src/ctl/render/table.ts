@@ -57,9 +57,18 @@ function line(texts: readonly string[], columns: readonly Column[], widths: read
   return `|${cells.join('|')}|`;
 }
 
-function widthOf(text: string): number {
-  return [...text].length;
+/**
+ * As a terminal shows it: letters of Chinese, Japanese and Korean, and pictures, take two columns.
+ */
+export function widthOf(text: string): number {
+  let width = 0;
+  for (const letter of text) width += NO_WIDTH.test(letter) ? 0 : TWO_COLUMNS.test(letter) ? 2 : 1;
+  return width;
 }
+
+const NO_WIDTH = /[\p{Mn}\p{Me}\u200b-\u200f]/u;
+const TWO_COLUMNS =
+  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\u3000-\u303e\uff01-\uff60]/u;
 
 /**
  * Names and tags come from etcd. Control characters in them must not reach the operator's terminal.
