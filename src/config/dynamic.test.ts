@@ -20,6 +20,7 @@ it('has defaults for everything', () => {
       checkTimeline: false,
       primaryStartTimeoutSeconds: 300,
       primaryStopTimeoutSeconds: 0,
+      primaryRaceBackoffSeconds: 0,
       synchronousMode: 'off',
       synchronousModeStrict: false,
       synchronousNodeCount: 1,

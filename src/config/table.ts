@@ -306,7 +306,12 @@ export const dynamicTable = {
     0,
   ),
   primary_stop_timeout: seconds('Seconds an orderly stop may take under synchronous mode; 0: any.', 0, 'primaryStopTimeoutSeconds', 0),
-  primary_race_backoff: whole(IGNORED_DOC, { min: 0, example: 0 }, { default: 0, as: [] }),
+  primary_race_backoff: seconds(
+    'Longest wait of a failover for a former primary whose WAL still comes; at least one loop_wait if set, also where a failover takes one second else.',
+    0,
+    'primaryRaceBackoffSeconds',
+    0,
+  ),
   synchronous_mode: choice(
     'off, on (named standbys) or quorum (any of them).',
     { off: 'off', on: 'on', quorum: 'quorum', true: 'on', false: 'off', yes: 'on', no: 'off', '1': 'on', '0': 'off' },

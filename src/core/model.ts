@@ -13,7 +13,7 @@ import type { Chore, ChoreFailures, ChoreOutcome } from './chores.ts';
 import type { ClusterView, MemberRole, PostgresState } from './cluster.ts';
 import type { CallbackAction, Effect, JobKind, JobOutcome, RunningJob } from './effects.ts';
 import type { PeerFacts } from './peer-facts.ts';
-import type { PostgresFacts, SourceHistory, WalEnd } from './postgres-facts.ts';
+import type { PostgresFacts, SourceHistory, WalEnd, WalSeen } from './postgres-facts.ts';
 import type { LinkFacts } from './quorum/link-facts.ts';
 import type { Replies } from './replies.ts';
 import type { Settings } from './settings.ts';
@@ -191,6 +191,7 @@ export interface Memory {
   readonly endedAt: WalEnd | null;
   /** This agent has seen its standby stream. */
   readonly streamed: boolean;
+  readonly walSeen: WalSeen | null;
   /** The last known leader other than ourselves; the failover priority rule uses it. */
   readonly lastLeader: string | null;
   /** Who held the leader key last, ourselves included. */
@@ -234,6 +235,7 @@ export const emptyMemory: Memory = {
   strayed: false,
   endedAt: null,
   streamed: false,
+  walSeen: null,
   lastLeader: null,
   formerLeader: null,
   leadReason: null,

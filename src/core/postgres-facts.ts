@@ -303,6 +303,12 @@ export interface TimelineStart {
   readonly from: Lsn;
 }
 
+/** The end of a standby's WAL, and when it was seen to move there; null: it was not. */
+export interface WalSeen {
+  readonly lsn: Lsn;
+  readonly movedAtMs: number | null;
+}
+
 /**
  * The records in which the WAL of a server ended that wrote its own. They are its latest checkpoint
  * and, where it did not end in good order, what followed.

@@ -12,6 +12,7 @@ import type { Failure, Memory, Observation } from './model.ts';
 import { isRefused } from './quorum/refusal.ts';
 import { resigningSince } from './quorum/resigning.ts';
 import { missesLeader } from './quorum/suspicion.ts';
+import { walSeen } from './race/backoff.ts';
 import { heardReplies } from './replies.ts';
 import { REWIND_IN_VAIN } from './rewind-prospects.ts';
 import { seenSlots, strangeSlots } from './slots/seen.ts';
@@ -67,6 +68,7 @@ export function remember(o: Observation, before: Memory): Memory {
     strayed: strayed(c, before),
     endedAt: endedAt(c, before.endedAt),
     streamed: before.streamed || streamsInOrder(o.pg),
+    walSeen: walSeen(c, before.walSeen),
     lastLeader: c.otherLeader ?? before.lastLeader,
     formerLeader: c.view?.leader?.name ?? before.formerLeader,
     leadReason: c.view === null || (c.lockMine && !hasRecorded(c)) ? before.leadReason : null,

@@ -186,6 +186,8 @@ export interface DynamicSettings {
   readonly checkTimeline: boolean;
   readonly primaryStartTimeoutSeconds: number;
   readonly primaryStopTimeoutSeconds: number;
+  /** How long a race waits for a former primary that still writes; 0: not at all. */
+  readonly primaryRaceBackoffSeconds: number;
   readonly synchronousMode: 'off' | 'on' | 'quorum';
   readonly synchronousModeStrict: boolean;
   readonly synchronousNodeCount: number;

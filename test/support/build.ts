@@ -22,6 +22,7 @@ export function dynamic(over: Partial<DynamicSettings> = {}): DynamicSettings {
     checkTimeline: false,
     primaryStartTimeoutSeconds: 300,
     primaryStopTimeoutSeconds: 0,
+    primaryRaceBackoffSeconds: 0,
     synchronousMode: 'off',
     synchronousModeStrict: false,
     synchronousNodeCount: 1,

@@ -210,6 +210,7 @@ export const anyMemory: fc.Arbitrary<Memory> = fc
     openedByHand: fc.constantFrom(false, false, false, true),
     strayed: fc.constantFrom(false, false, false, true),
     leaderlessSinceMs: fc.constantFrom(null, null, -400_000),
+    streamed: fc.boolean(),
   })
   .map(({ failed, code, ...rest }) =>
     memory({ ...rest, failures: failed ? { [failed]: { count: 1, lastAtMs: 9_900, message: 'why', code } } : {} }),
@@ -283,6 +284,7 @@ const raceSettings = fc
     synchronousMode: fc.constantFrom('off' as const, 'on' as const, 'quorum' as const),
     checkTimeline: fc.boolean(),
     pause: fc.nat(9).map((n) => n === 0),
+    primaryRaceBackoffSeconds: fc.constantFrom(0, 0, 0, 20),
     tags: fc.constantFrom({}, {}, {}, {}, { nofailover: true }, { failover_priority: 2 }),
   })
   .map(({ tags, ...dynamic }) => settings('a', { dynamic, local: { tags } }));

@@ -47,6 +47,7 @@ const cluster = fc
 const dynamic = fc.record({
   synchronousMode: often<'on' | 'off' | 'quorum'>('quorum', 'on', 'on', 'off'),
   failoverFence: often<'quorum' | 'lease'>('quorum', 'lease'),
+  primaryRaceBackoffSeconds: often(0, 20),
   pause: often(false, true),
 });
 
@@ -55,6 +56,7 @@ const refusalDynamic = fc.record({
   synchronousMode: often<'on' | 'off' | 'quorum'>('off', 'quorum'),
   failoverFence: often<'quorum' | 'lease'>('quorum', 'lease'),
   failoverOnRefusal: often(true, false),
+  primaryRaceBackoffSeconds: often(0, 20),
   pause: often(false, true),
 });
 
@@ -213,6 +215,7 @@ export const missedLeaderMemory: fc.Arbitrary<Memory> = fc
   .record({
     missesLeaderSinceMs: fc.constantFrom(null, 9500, 6000),
     abstainUntilMs: often<number | null>(null, 11_000),
+    streamed: fc.boolean(),
   })
   .map((facts) => memory({ ...facts, role: 'replica' }));
 

@@ -11,6 +11,7 @@
 import { type ClusterView, sameName } from '../cluster.ts';
 import { type Context, wantedSource } from '../context.ts';
 import { type Answer, type DrawnTable, firstAnswer, onlyAnswer, type Row } from '../decision-table.ts';
+import { backoffMs, backoffText } from '../race/backoff.ts';
 import { dueRequest } from '../race/operator-request.ts';
 import { raceVerdict } from '../race/race.ts';
 import type { DynamicSettings } from '../settings.ts';
@@ -149,6 +150,13 @@ export const refusalRows: readonly Row<RefusalFacts, OnRefusal>[] = [
     when: ({ others }) => others.length > 0,
     verdict: 'wait',
     because: ({ others, leader }) => `${leader} refuses connections of this node, but not of ${others.join(', ')}`,
+  },
+  {
+    id: 'refused.backoff',
+    situation: 'primary_race_backoff is set, and the leader has refused connections for less than that and one loop_wait',
+    when: ({ c }) => backoffMs(c, c.m.missesLeaderSinceMs) !== null,
+    verdict: 'wait',
+    because: ({ c }) => backoffText(c, backoffMs(c, c.m.missesLeaderSinceMs) ?? 0),
   },
   {
     id: 'refused.leave',

@@ -67,6 +67,26 @@ describe('each in its turn', () => {
     expect(verdict({ mark: MARK, links: HEARD, peers: [promised('c')] })).toMatchObject({ id: 'take-over.heard-again', verdict: 'wait' });
   });
 
+  it('waits where primary_race_backoff is set, for one loop_wait, or on while WAL comes, but not once it has promised', () => {
+    const backoff = (sinceMs: number, play: Play = {}, movedAtMs: number | null = null) => {
+      const dynamic = { synchronousMode: 'quorum', primaryRaceBackoffSeconds: 45 } as const;
+      const seen = round({
+        sql: { receiver, primaryConninfo: 'host=b' },
+        ...play,
+        peers: [misses('c')],
+        scene: { settings: settings('a', { dynamic }) },
+      });
+      const over = { streamed: true, missesLeaderSinceMs: sinceMs, walSeen: { lsn: lsn(1000), movedAtMs } };
+      return takeOverVerdict(contextOf(seen, memory(over)))?.id;
+    };
+    expect(backoff(NOW_MS - 1000)).toBe('take-over.backoff');
+    expect(backoff(NOW_MS - 10_000)).toBe('take-over.let-go');
+    expect(backoff(NOW_MS - 10_000, {}, NOW_MS - 100)).toBe('take-over.backoff');
+    expect(backoff(NOW_MS - 45_000, {}, NOW_MS - 100)).toBe('take-over.let-go');
+    expect(backoff(NOW_MS - 1000, { mark: MARK, sql: {} })).toBe('take-over.too-few-promises');
+    expect(row({ sql: { receiver, primaryConninfo: 'host=b' }, peers: [misses('c')] })).toBe('take-over.let-go');
+  });
+
   it('does nothing while it has vouched, or its agent before may have', () => {
     const ready: Play = { peers: [promised('c')], mark: MARK };
     expect(row({ ...ready, links: { vouched: { leader: 'b', untilMs: NOW_MS + 1 } } })).toBe('take-over.vouched');

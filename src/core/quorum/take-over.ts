@@ -11,6 +11,7 @@ import type { Context } from '../context.ts';
 import { type Answer, type DrawnTable, onlyAnswer, type Row } from '../decision-table.ts';
 import { standsBy } from '../failsafe.ts';
 import type { PeerFacts } from '../peer-facts.ts';
+import { backoffMs, backoffText } from '../race/backoff.ts';
 import { raceVerdict } from '../race/race.ts';
 import { mayStillConfirm } from '../race/votes.ts';
 import { includes } from '../voters.ts';
@@ -110,6 +111,14 @@ export const takeOverRows: readonly Row<TakeOverFacts, TakeOver>[] = [
     when: ({ hearing, fence, hasPromised }) => !hasPromised && fence.needed === 1 && hearing.length > 0,
     verdict: 'wait',
     because: ({ hearing, fence }) => `${hearing.join(', ')} still hears ${fence.leader}`,
+  },
+  {
+    id: 'take-over.backoff',
+    situation:
+      'primary_race_backoff is set, its time is not over, and the leader has been missed for less than one loop_wait, or WAL still comes',
+    when: ({ c, hasPromised }) => !hasPromised && backoffMs(c, c.m.missesLeaderSinceMs) !== null,
+    verdict: 'wait',
+    because: ({ c }) => backoffText(c, backoffMs(c, c.m.missesLeaderSinceMs) ?? 0),
   },
   {
     id: 'take-over.let-go',

@@ -6,6 +6,7 @@ import { keepsOut, promotionsFailing } from '../failed-promotions.ts';
 import { isOutsideFailsafe, mayStandBy, otherStandsBy, standsBy } from '../failsafe.ts';
 import type { PeerFacts } from '../peer-facts.ts';
 import { isBound, otherVouches } from '../quorum/vouching.ts';
+import { backoffMs, backoffText } from './backoff.ts';
 import {
   hasDiverged,
   isOutsideSync,
@@ -39,6 +40,14 @@ export const entryRows: readonly Row<RaceFacts, RaceVerdict>[] = [
     when: ({ c }) => keepsOut(c),
     verdict: 'leave',
     because: () => 'this node gave the leader key up a moment ago and keeps out of the race',
+  },
+  {
+    id: 'race.backoff',
+    situation:
+      'primary_race_backoff is set, its time is not over, and nobody has led for less than one loop_wait, or WAL still comes; no operator’s request is due',
+    when: ({ c }) => c.unlocked && backoffMs(c, c.m.leaderlessSinceMs) !== null,
+    verdict: 'leave',
+    because: ({ c }) => backoffText(c, backoffMs(c, c.m.leaderlessSinceMs) ?? 0),
   },
   {
     id: 'race.vouched',

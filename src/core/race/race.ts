@@ -35,6 +35,7 @@ export function raceVerdict(c: Context): Answer<RaceVerdict> {
 
 /** Why the key is left: first the words that people search the log for. */
 export function leavesKey({ id, because }: Pick<Answer<RaceVerdict>, 'id' | 'because'>): string {
+  if (id === 'race.backoff') return because;
   const refusal = id === 'race.nofailover' ? 'I am not allowed to promote' : 'i am not the healthiest node';
   return `following a different leader because ${refusal}: ${because}`;
 }

@@ -199,7 +199,8 @@ export const standby: Section = {
         const { id: rule, verdict, because } = raceVerdict(c);
         if (verdict === 'take')
           return { rule, effects: [{ kind: 'acquire-leader' }], wakeInMs: 0, because: `taking the leader key: ${because}` };
-        const chores = [...letGo(c), ...resumeReplay(c)];
+        // What waits for a former primary that may still write does not take leave of it.
+        const chores = rule === 'race.backoff' ? [] : [...letGo(c), ...resumeReplay(c)];
         const lettingGo = chores.length > 0 && choreHoldOffMs(c.m.chores, 'let-go', c.o) === 0;
         const fresh = c.m.leaderlessSinceMs === null || c.o.nowMs - c.m.leaderlessSinceMs < SOON_MS;
         const wakeInMs = fresh && (lettingGo || verdict === 'leave for now') ? LET_GO_MS : RACE_INTERVAL_MS;

@@ -216,6 +216,7 @@ function dynamicFor(node: NodeOptions): Settings['dynamic'] {
     checkTimeline: false,
     primaryStartTimeoutSeconds: 300,
     primaryStopTimeoutSeconds: 0,
+    primaryRaceBackoffSeconds: 0,
     synchronousMode: 'off',
     synchronousModeStrict: false,
     synchronousNodeCount: 1,

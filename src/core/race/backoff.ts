@@ -1,0 +1,45 @@
+/**
+ * `primary_race_backoff`: an operator who sets it would rather wait than fail over while the former
+ * primary still writes. It may only have lost its way to etcd, and may get its key back.
+ *
+ * The race waits one `loop_wait`, and then for as long as WAL keeps coming; never longer than the
+ * setting. It counts from when nobody leads, or, where promises replace the lease, from when the
+ * leader is missed. A change that an operator asked for does not wait.
+ */
+import type { Context } from '../context.ts';
+import type { WalSeen } from '../postgres-facts.ts';
+import { dueRequest } from './operator-request.ts';
+import { ownPosition } from './positions.ts';
+
+export function walSeen(c: Context, before: WalSeen | null): WalSeen | null {
+  if (!c.isStandby) return null;
+  const lsn = ownPosition(c)?.lsn;
+  if (lsn === undefined || before?.lsn === lsn) return before;
+  return { lsn, movedAtMs: before === null ? null : c.o.nowMs };
+}
+
+/** How long the race waits at most from now on; null: not at all. */
+export function backoffMs(c: Context, sinceMs: number | null): number | null {
+  const { loopWaitSeconds, primaryRaceBackoffSeconds } = c.o.settings.dynamic;
+  if (primaryRaceBackoffSeconds <= 0 || c.paused || sinceMs === null || !c.m.streamed || dueRequest(c) !== null) return null;
+  const waitedMs = c.o.nowMs - sinceMs;
+  const leftMs = primaryRaceBackoffSeconds * 1000 - waitedMs;
+  const loopMs = loopWaitSeconds * 1000;
+  return leftMs > 0 && (waitedMs < loopMs || isMoving(c, loopMs)) ? leftMs : null;
+}
+
+function isMoving({ m, o }: Context, withinMs: number): boolean {
+  const movedAtMs = m.walSeen?.movedAtMs ?? null;
+  return o.pg.sql?.receiver?.status === 'streaming' && movedAtMs !== null && o.nowMs - movedAtMs < withinMs;
+}
+
+/**
+ * In the words that people search the log for. The seconds are those at the begin of a `loop_wait`,
+ * so that the log does not count them down.
+ */
+export function backoffText(c: Context, leftMs: number): string {
+  const { loopWaitSeconds, primaryRaceBackoffSeconds } = c.o.settings.dynamic;
+  const loops = Math.floor((primaryRaceBackoffSeconds * 1000 - leftMs) / (loopWaitSeconds * 1000));
+  const seconds = primaryRaceBackoffSeconds - loops * loopWaitSeconds;
+  return `My (${c.me}) wal position moved since last heart beat loop, ${seconds} seconds until leader race`;
+}
