@@ -40,6 +40,7 @@ async function stage(ttlSeconds: number, sinceRenewalMs: number, over: Partial<A
     lease,
     authority,
     announce: async () => {},
+    announceStop: async () => {},
     choreEnded: (outcome) => ended.push(outcome),
     ...over,
   });

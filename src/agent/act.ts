@@ -6,8 +6,8 @@
 import { halfwayAtMs, stopByMs } from '../core/authority.ts';
 import type { Chore, ChoreOutcome } from '../core/chores.ts';
 import type { FailsafeMap } from '../core/cluster.ts';
-import type { CallbackAction, Effect, Job } from '../core/effects.ts';
-import type { Decision } from '../core/model.ts';
+import type { Effect, Job } from '../core/effects.ts';
+import type { Announcement, Decision } from '../core/model.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import type { Watchdog } from '../ports/guard.ts';
@@ -70,7 +70,9 @@ export interface ActPorts {
   /** The failsafe map is written (null: no answer yet), or it could not be. */
   readonly failsafeWrites: (map: FailsafeMap, written: boolean | null) => void;
   /** Starts a callback script. Throws when it could not be started. */
-  readonly announce: (action: CallbackAction, role: string) => Promise<void>;
+  readonly announce: (announcement: Announcement) => Promise<void>;
+  /** Tells the callbacks that PostgreSQL was stopped. Never throws. */
+  readonly announceStop: () => Promise<void>;
   readonly choreEnded: (outcome: ChoreOutcome) => void;
 }
 
@@ -224,6 +226,7 @@ async function onPostgres(ports: ActPorts, effect: PostgresEffect, patience: Pat
   switch (effect.kind) {
     case 'set-sync-names':
       await pg.setSyncNames(effect.value, options);
+      await announceReload(ports, 'primary');
       return true;
     case 'apply-config':
       await applyFiles(ports, effect, options);
@@ -260,7 +263,7 @@ async function onPostgres(ports: ActPorts, effect: PostgresEffect, patience: Pat
       await pg.markPublished();
       return true;
     case 'run-callback':
-      await ports.announce(effect.action, effect.role);
+      await ports.announce({ action: effect.action, role: effect.role, startedAt: effect.startedAt });
       return true;
   }
 }
@@ -269,12 +272,17 @@ async function onPostgres(ports: ActPorts, effect: PostgresEffect, patience: Pat
 async function applyFiles(ports: ActPorts, { role, only }: Extract<Effect, { kind: 'apply-config' }>, options: Bounded): Promise<void> {
   const outcome = await ports.pg.apply(role, { ...options, ...(only && { only }) });
   if (outcome.changed && outcome.reloaded) {
-    await ports.announce('on_reload', role.kind === 'primary' ? 'primary' : 'replica').catch((error: unknown) => {
-      ports.log.warning(`callback on_reload: ${ensureError(error).message}`);
-    });
+    await announceReload(ports, role.kind === 'primary' ? 'primary' : 'replica');
   }
   if (outcome.notWritten.length > 0) throw new RegentError('FILE_WRITE_FAILED', outcome.notWritten.join('; '), { policy: 'transient' });
   if (only === undefined) ports.configApplied();
+}
+
+/** It is told once, whether its script could be started or not. */
+async function announceReload(ports: ActPorts, role: string): Promise<void> {
+  await ports.announce({ action: 'on_reload', role }).catch((error: unknown) => {
+    ports.log.warning(`callback on_reload: ${ensureError(error).message}`);
+  });
 }
 
 /**
@@ -369,10 +377,10 @@ async function inDcs(ports: ActPorts, effect: DcsEffect, patience: Patience): Pr
  * moment at which the guard would strike.
  */
 async function demoteNow(ports: ActPorts, mode: 'fast' | 'immediate'): Promise<void> {
-  const { pg, clock, watchdog, log } = ports;
+  const { pg, clock, watchdog } = ports;
   const nowMs = clock.bootMs();
   const leftMs = Math.max(200, stopByMs(ports.authority.now, nowMs) - nowMs - 100);
   await pg.stop(mode, { timeoutMs: mode === 'fast' ? leftMs : Math.min(leftMs, 2000) });
   if (watchdog.active) await watchdog.disable();
-  await ports.announce('on_stop', 'demoted').catch((error: unknown) => log.warning(`callback on_stop: ${ensureError(error).message}`));
+  await ports.announceStop();
 }

@@ -3,12 +3,13 @@
  * end, REST, signals) only wakes it.
  */
 import { halfwayAtMs, isGuardHealthy, stepDownAtMs } from '../core/authority.ts';
+import { roleAtStop } from '../core/callbacks.ts';
 import { contextOf, keyRead } from '../core/context.ts';
 import { decide } from '../core/decide.ts';
-import type { CallbackAction, Job } from '../core/effects.ts';
-import type { Observation } from '../core/model.ts';
+import type { Job } from '../core/effects.ts';
+import type { Announcement, Observation } from '../core/model.ts';
 import { roundIntervalMs } from '../core/settings.ts';
-import { RegentError } from '../support/errors.ts';
+import { ensureError, RegentError } from '../support/errors.ts';
 import { type ActPorts, act } from './act.ts';
 import type { AgentView } from './agent-view.ts';
 import { AuthorityCell } from './authority-cell.ts';
@@ -310,7 +311,8 @@ export class Agent implements AgentView {
         this.#syncUnsettled = unsettled;
       },
       failsafeWrites: (map, written) => this.failsafe.writes(map, written),
-      announce: (action, role) => this.#announce(action, role),
+      announce: (announcement) => this.#announce(announcement),
+      announceStop: this.#stopTeller(null),
       choreEnded: (outcome) => this.#news.choreEnded({ ...outcome, configVersion: version }, this.rounds.memory),
     };
   }
@@ -322,18 +324,34 @@ export class Agent implements AgentView {
   }
 
   /** It counts once the script was started: until then it is asked for again. */
-  async #announce(action: CallbackAction, role: string): Promise<void> {
+  async #announce(announcement: Announcement): Promise<void> {
+    const { action, role } = announcement;
     await this.parts.pg.runCallback(action, role);
-    if (action !== 'on_reload') this.#news.announced({ action, role });
+    if (action !== 'on_reload') this.#news.announced(announcement);
+  }
+
+  /**
+   * The role is that of now: at the end of the stop it may be another. A server that is down
+   * already is not told of.
+   */
+  #stopTeller(job: Job | null): () => Promise<void> {
+    const role = roleAtStop(this.rounds.memory, job);
+    const isUp = this.rounds.last?.observation.pg.postmaster !== null;
+    return async () => {
+      if (!isUp) return;
+      await this.#announce({ action: 'on_stop', role }).catch((error: unknown) => {
+        this.parts.log.warning(`callback on_stop: ${ensureError(error).message}`);
+      });
+    };
   }
 
   #startJob(job: Job, version: number): void {
     const { parts, authority } = this;
     const [lease, fence, watchdogKeeper] = [this.#lease, this.#fence, this.#watchdog];
     const configApplied = () => this.settingsVersion.applied(version);
-    const announce = (action: CallbackAction, role: string) => this.#announce(action, role);
+    const announceStop = this.#stopTeller(job);
     this.job.start(job, version, (signs, signal) =>
-      runJob({ ...parts, ...signs, authority, lease, fence, watchdogKeeper, configApplied, announce }, job, signal),
+      runJob({ ...parts, ...signs, authority, lease, fence, watchdogKeeper, configApplied, announceStop }, job, signal),
     );
   }
 }

@@ -149,7 +149,7 @@ export const postgresShared = {
   ),
   pre_promote: text('Command run before a promotion; a failure, or no end within primary_start_timeout, gives leadership up.'),
   before_stop: text(
-    'Command run before PostgreSQL is stopped, which waits for it for half of the time a stop may take (pg_ctl_timeout); clients are turned away meanwhile.',
+    'Command run before PostgreSQL is stopped. A stop that an operator asked for, and the end of the agent, wait for it for pg_ctl_timeout; a primary that must stop now, for half of the time it has. Clients are turned away meanwhile.',
   ),
   pg_ctl_timeout: whole(
     'Seconds for PostgreSQL to start, stop or promote.',

@@ -1,6 +1,7 @@
 /** One round's decision. Pure: the same observation and memory give the same answer. */
 import { invariant } from '../support/assert.ts';
 import { admit, nobodyWaits } from './admission.ts';
+import { untoldWhileDown } from './callbacks.ts';
 import { type Chore, stillWanted } from './chores.ts';
 import { type Context, contextOf } from './context.ts';
 import type { Effect } from './effects.ts';
@@ -47,7 +48,8 @@ export function decide(o: Observation, before: Memory): Decision {
   // and what the agent saw before it must outlive the agent. A start also takes the evidence away.
   const marks = turning && !steps.every(leavesData) ? [] : marksByHand(c);
   const admission = turning ? nobodyWaits : admit(c);
-  const wanted: readonly Chore[] = [...(outcome.chores ?? []), ...marks, ...admission.chores, ...(work?.wanted ?? [])];
+  const told = turning ? [] : untoldWhileDown(c);
+  const wanted: readonly Chore[] = [...(outcome.chores ?? []), ...marks, ...told, ...admission.chores, ...(work?.wanted ?? [])];
   const { now, wakeInMs } = due(c, wanted);
   const effects = [...steps, ...now.flatMap((chore) => chore.effects)];
   const waits = [outcome.wakeInMs, work?.wakeInMs, admission.wakeInMs, wakeInMs].filter(

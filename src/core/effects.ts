@@ -125,8 +125,13 @@ export type Effect =
       readonly kind: 'run-callback';
       readonly action: CallbackAction;
       readonly role: string;
+      /** SqlFacts.postmasterStartTime of the server it is about; null: none runs. */
+      readonly startedAt: string | null;
     }
   | { readonly kind: 'exit'; readonly code: number; readonly message: string };
+
+/** `why` of a start or restart that an operator asked for. */
+export const RESTART = 'restart';
 
 /** Long work, one at a time. Its end wakes the loop and its outcome is a fact of the next round. */
 export type Job =

@@ -6,6 +6,7 @@
  */
 import { isoFromEpochMs } from '../support/iso-time.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
+import { untold } from './callbacks.ts';
 import { type Chore, type ChoreKind, choreHoldOffMs } from './chores.ts';
 import type { HistoryEntry, StatusKey } from './cluster.ts';
 import { parseConninfo } from './conninfo.ts';
@@ -51,7 +52,7 @@ export function chores(c: Context): Work {
   if (c.isStandby) add('follow', follow(c));
   if (c.isStandby || leads) add('stuck', ...stuckStreams(c));
   if (leads) add('strangers', ...expel(c));
-  add('callback', announce(c));
+  wanted.push(...untold(c));
   if (leads) {
     add('initialize', initializeKey(c));
     add('config', configKey(c));
@@ -280,16 +281,4 @@ function pointsAt(c: Context, source: ReturnType<typeof wantedSource>): boolean 
   if (source === null) return text === '';
   const now = parseConninfo(text);
   return now !== null && now['host'] === source.host && now['port'] === String(source.port);
-}
-
-/**
- * What the callbacks have not been told yet. A change that is over before it could be told is not
- * told any more: the last word counts.
- */
-function announce(c: Context): Effect | null {
-  const { role, announcedRole, announcedStop, restartUnannounced } = c.m;
-  if (role !== 'primary' && role !== 'replica') return null;
-  if (announcedRole !== null && announcedRole !== role) return { kind: 'run-callback', action: 'on_role_change', role };
-  if (announcedRole === null || announcedStop) return { kind: 'run-callback', action: 'on_start', role };
-  return restartUnannounced ? { kind: 'run-callback', action: 'on_restart', role } : null;
 }

@@ -33,6 +33,8 @@ export interface OperatorRequests {
 export interface Announcement {
   readonly action: CallbackAction;
   readonly role: string;
+  /** SqlFacts.postmasterStartTime of the server it was about. Absent or null: none ran. */
+  readonly startedAt?: string | null;
 }
 
 export interface Observation {
@@ -142,13 +144,13 @@ export interface Memory {
   readonly lockedOut: { readonly reason: string; readonly sinceMs: number; readonly sinceWallMs: number } | null;
   /** Role that the last callback was told; null: none was started in this process. */
   readonly announcedRole: string | null;
-  /**
-   * That callback was on_stop. What it removed must be put back once PostgreSQL runs, in either
-   * role.
-   */
+  /** That callback was on_stop. */
   readonly announcedStop: boolean;
+  /** When the server was started that a callback was told of last; null: none was. */
+  readonly announcedStart: string | null;
   /**
-   * PostgreSQL was restarted at the operator's request, and on_restart has not been started yet.
+   * PostgreSQL was restarted, or started when it was down, at the operator's request, and
+   * on_restart has not been started yet.
    */
   readonly restartUnannounced: boolean;
   /**
@@ -223,6 +225,7 @@ export const emptyMemory: Memory = {
   lockedOut: null,
   announcedRole: null,
   announcedStop: false,
+  announcedStart: null,
   restartUnannounced: false,
   unlockedSinceMs: null,
   missesLeaderSinceMs: null,

@@ -5,7 +5,7 @@ import { choreFailures } from './chores.ts';
 import type { MemberRole, PostgresState } from './cluster.ts';
 import { type Context, contextOf } from './context.ts';
 import { divergenceFrom, rewindIsBlind, streamsInOrder } from './divergence.ts';
-import type { JobKind, JobOutcome } from './effects.ts';
+import { type Job, type JobKind, type JobOutcome, RESTART } from './effects.ts';
 import { abstainMs, hasOrderedPromotion, mayStillPromote } from './failed-promotions.ts';
 import { isBlind, lockedOut } from './locked-out.ts';
 import type { Failure, Memory, Observation } from './model.ts';
@@ -24,6 +24,8 @@ import { RELOAD_SETTLE_MS } from './sync.ts';
  * Of a start that this agent itself called off, for a request say: nothing is wrong with the node.
  */
 const CALLED_OFF = 'PG_START_ABORTED';
+/** Of a server that goes on starting after the time for it. */
+const STILL_STARTING = 'PG_START_TIMEOUT';
 /** A node whose start failed leaves the race to the others for a while. */
 const ABSTAIN_MS = 10_000;
 
@@ -57,6 +59,7 @@ export function remember(o: Observation, before: Memory): Memory {
     lockedOut: lockedOut(c, before),
     announcedRole: ended.announcedRole,
     announcedStop: ended.announcedStop,
+    announcedStart: ended.announcedStart,
     restartUnannounced: ended.restartUnannounced,
     unlockedSinceMs: unlockedSince(c, before),
     missesLeaderSinceMs: missesLeader(c) || isRefused(c) || c.fenced ? (before.missesLeaderSinceMs ?? o.nowMs) : null,
@@ -169,7 +172,7 @@ function afterJobs(o: Observation, before: Memory): Memory {
     if (outcome.job.kind === 'handover' && outcome.ok)
       memory = { ...memory, handedOver: outcome.job.action !== 'shutdown', handedOverAtMs: outcome.endedAtMs };
     if (kind === 'checkpoint' && outcome.ok) memory = { ...memory, checkpointPending: false };
-    if (kind === 'restart' && outcome.ok) memory = { ...memory, restartUnannounced: true };
+    if (isRestart(outcome.job) && (outcome.ok || outcome.code === STILL_STARTING)) memory = { ...memory, restartUnannounced: true };
     if (kind === 'bootstrap' && outcome.ok) memory = { ...memory, promotedAtMs: outcome.endedAtMs };
     // What failed was about other data.
     if (outcome.ok && (kind === 'clone' || kind === 'reinitialize')) memory = { ...memory, failures: {}, abstainUntilMs: null };
@@ -181,10 +184,20 @@ function afterJobs(o: Observation, before: Memory): Memory {
  * A callback counts once it was started, whoever asked for it. A later one replaces what an earlier
  * one was to tell.
  */
-function announced(o: Observation, before: Memory): Pick<Memory, 'announcedRole' | 'announcedStop' | 'restartUnannounced'> {
-  const role = o.announced.findLast(({ action }) => action !== 'on_stop')?.role ?? before.announcedRole;
-  return { announcedRole: role, announcedStop: o.announced.at(-1)?.action === 'on_stop', restartUnannounced: false };
+function announced(
+  o: Observation,
+  before: Memory,
+): Pick<Memory, 'announcedRole' | 'announcedStop' | 'announcedStart' | 'restartUnannounced'> {
+  return {
+    announcedRole: o.announced.findLast(({ action }) => action !== 'on_stop')?.role ?? before.announcedRole,
+    announcedStop: o.announced.at(-1)?.action === 'on_stop',
+    announcedStart: o.announced.findLast(({ startedAt }) => startedAt != null)?.startedAt ?? before.announcedStart,
+    restartUnannounced: false,
+  };
 }
+
+/** An operator asked for it. A server that is down is started by it. */
+const isRestart = (job: Job): boolean => job.kind === 'restart' || (job.kind === 'start' && job.why === RESTART);
 
 /** Null: the job succeeded. */
 function failureBy({ job, ok, code, message, endedAtMs, configVersion }: JobOutcome, before: Failure | undefined): Failure | null {

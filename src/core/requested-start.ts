@@ -2,7 +2,7 @@
 import { clusterTimeline, mayLead, sameName } from './cluster.ts';
 import { type Context, readyLeader, wantedSource } from './context.ts';
 import { divergenceFrom, leaderHasLess } from './divergence.ts';
-import type { Effect, ServerRole } from './effects.ts';
+import { type Effect, RESTART, type ServerRole } from './effects.ts';
 import { inheritedVerdict } from './inherited-key.ts';
 import { wasPrimary } from './last-life.ts';
 import type { Outcome } from './rules/table.ts';
@@ -29,7 +29,7 @@ function isLatest(c: Context): boolean {
  */
 export function startAs(c: Context): Outcome | null {
   const start = (role: ServerRole, ...before: readonly Effect[]): Outcome => ({
-    effects: [...before, { kind: 'start-job', job: { kind: 'start', role, why: 'restart' } }],
+    effects: [...before, { kind: 'start-job', job: { kind: 'start', role, why: RESTART } }],
   });
   if (c.m.handedOver && readyLeader(c) === null) return null;
   if (c.lockMine) {

@@ -18,8 +18,11 @@ export interface Bounded {
 }
 
 export interface StopOptions extends Bounded {
-  /** False: without before_stop. */
-  readonly callbacks?: boolean;
+  /**
+   * How long before_stop may take, before `timeoutMs` begins; 0: it is not run. Absent: half of
+   * `timeoutMs` in a fast stop, and none in an immediate one.
+   */
+  readonly beforeStopMs?: number;
   readonly successors?: readonly string[];
   readonly onClosed?: () => void;
 }

@@ -14,6 +14,7 @@ import type { Tether } from '../../ports/guard.ts';
 import type { Log } from '../../ports/log.ts';
 import type { ApplyOutcome, Bounded, Postgres, StopOptions } from '../../ports/postgres.ts';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
+import { BeforeStop } from './before-stop.ts';
 import { askPrePromote, Callbacks } from './callbacks.ts';
 import { openGate, removeGate } from './client-gate.ts';
 import { type CloneOptions, clone } from './clone.ts';
@@ -88,6 +89,7 @@ class PostgresAdapter implements Postgres {
     const { settings, clock, log } = options;
     const runAs = options.runAs ?? null;
     exportKerberosName(settings);
+    const beforeStop = new BeforeStop();
     const watch = new PostmasterWatch(clock, () => serverPrograms(this.#server.settings));
     this.#server = {
       settings,
@@ -107,6 +109,7 @@ class PostgresAdapter implements Postgres {
       watch,
       heartbeat: new Heartbeat(clock, (stands) => watch.connection(stands)),
       writer: new ConfWriter({ run: runner(runAs), log, runAs }),
+      beforeStop: (timeoutMs) => beforeStop.run(this.#server, timeoutMs),
       ...newReaders(),
     };
     this.#probe = new Probe(this.#server);

@@ -2,13 +2,16 @@
  * When a callback counts as started. What running ones do to each other:
  * test/integration/postgres.test.ts.
  */
-import { expect, test } from 'vitest';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test, vi } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
 import { keptLog } from '../../../test/fixtures/operator-port.ts';
 import { Callbacks } from './callbacks.ts';
 
-const callbacks = (on_start: string) => {
-  const server = { settings: someSettings({ postgresql: { callbacks: { on_start } } }), runAs: null, log: keptLog() };
+const callbacks = (on_start: string, others: Readonly<Record<string, string>> = {}) => {
+  const server = { settings: someSettings({ postgresql: { callbacks: { on_start, ...others } } }), runAs: null, log: keptLog() };
   return new Callbacks(server);
 };
 
@@ -22,4 +25,29 @@ test.each(['/no/such/script', '/etc/passwd', '/tmp'])('does not where %s cannot 
     code: 'CALLBACK_NOT_STARTED',
     message: expect.stringContaining('on_start for role primary could not be started: spawn'),
   });
+});
+
+test('a newer one ends the older with all that it has started; on_reload runs beside them', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'regent-callbacks-'));
+  const pidOf = (name: string) => Number(readFileSync(join(directory, name), 'utf8'));
+  const slow = (name: string) => `sh -c 'setsid sleep 60 & echo $! > ${directory}/${name}; wait'`;
+  const scripts = callbacks(slow('start'), { on_stop: 'true', on_reload: slow('reload') });
+  const isThere = (pid: number) => {
+    try {
+      return /\) [^Z]/.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+    } catch {
+      return false;
+    }
+  };
+  try {
+    await scripts.run('on_start', 'primary');
+    await scripts.run('on_reload', 'primary');
+    await vi.waitFor(() => expect(isThere(pidOf('start')) && isThere(pidOf('reload'))).toBe(true), 5000);
+    await scripts.run('on_stop', 'primary');
+    await vi.waitFor(() => expect(isThere(pidOf('start'))).toBe(false), 5000);
+    expect(isThere(pidOf('reload'))).toBe(true);
+    process.kill(pidOf('reload'));
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 });

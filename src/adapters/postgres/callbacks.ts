@@ -9,6 +9,7 @@ import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { cleanEnvironment, lastLines } from '../../support/exec.ts';
 import { shellWords } from '../../support/shell-words.ts';
+import { descendantsOf } from './detect.ts';
 import { type LocalServer, runner } from './local-server.ts';
 
 type CallbackServer = Pick<LocalServer, 'settings' | 'log' | 'runAs'>;
@@ -64,10 +65,13 @@ export class Callbacks {
     const child = this.#running.get(lane);
     this.#running.delete(lane);
     if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    try {
-      process.kill(-child.pid, 'SIGKILL');
-    } catch {
-      // It has just ended.
+    // Those that have left its process group first: once it is dead, nobody knows whose they were.
+    for (const pid of [...descendantsOf(child.pid), -child.pid]) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has just ended.
+      }
     }
   }
 }

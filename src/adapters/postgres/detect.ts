@@ -45,6 +45,15 @@ function statOf(pid: number): ProcStat | null {
   }
 }
 
+/** Children of the process, their children, and so on. */
+export function descendantsOf(pid: number): readonly number[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  const parents = new Map(pids.map((name) => [Number(name), statOf(Number(name))?.ppid]));
+  const found = [pid];
+  for (const one of found) for (const [child, parent] of parents) if (parent === one && !found.includes(child)) found.push(child);
+  return found.slice(1);
+}
+
 export interface ProcStat {
   readonly state: string;
   readonly ppid: number;

@@ -62,6 +62,8 @@ export interface LocalServer {
   readonly control: ControlDataReader;
   readonly history: LocalHistory;
   readonly timelineFingerprint: LocalFingerprint;
+  /** Runs before_stop: BeforeStop.run. */
+  readonly beforeStop: (timeoutMs: number) => Promise<void>;
   /** As the server or its control file has told; null: not yet. */
   walSegmentBytes: number | null;
   readonly writer: ConfWriter;

@@ -49,7 +49,7 @@ export async function bootstrapServer(server: LocalServer, options: BootstrapOpt
     await markIncomplete(settings.postgresql.dataDir, 'publication');
     return { systemIdentifier: identity };
   } catch (error) {
-    await stopServer(server, 'immediate', { timeoutMs: 5000, callbacks: false }).catch((failure) => {
+    await stopServer(server, 'immediate', { timeoutMs: 5000, beforeStopMs: 0 }).catch((failure) => {
       server.log.error('PostgreSQL could not be stopped after a failed bootstrap', { reason: ensureError(failure).message });
     });
     throw error;
@@ -77,7 +77,7 @@ async function recoverInPrivate(server: LocalServer, made: Bootstrapped, rest: (
     });
     await untilWritable(server, rest());
     await withClient(server, rest(), (client) => createSuperuser(client, settings));
-    await stopServer(server, 'fast', { ...rest(), callbacks: false });
+    await stopServer(server, 'fast', { ...rest(), beforeStopMs: 0 });
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

@@ -6,11 +6,10 @@
 import { carriedForms } from '../../core/server-names.ts';
 import { sleep } from '../../ports/clock.ts';
 import type { StopOptions } from '../../ports/postgres.ts';
-import { ensureError, RegentError } from '../../support/errors.ts';
-import { shellWords } from '../../support/shell-words.ts';
+import { RegentError } from '../../support/errors.ts';
 import { findServerProcesses, forgetUnreaped, type HeldProcess } from './detect.ts';
 import { Walsenders } from './fast-shutdown.ts';
-import { type LocalServer, runner } from './local-server.ts';
+import type { LocalServer } from './local-server.ts';
 import { serverPrograms } from './programs.ts';
 
 const LOOK_MS = 5;
@@ -28,14 +27,16 @@ const FROZEN_MS = 100;
  */
 export async function stopServer(server: LocalServer, mode: 'fast' | 'immediate', options: StopOptions): Promise<void> {
   const { clock, settings, watch, heartbeat, log } = server;
-  const startMs = clock.monotonicMs();
-  const deadline = startMs + options.timeoutMs;
+  const given = clock.monotonicMs() + options.timeoutMs;
   const postmaster = watch.current(settings.postgresql.dataDir);
-  if (postmaster === null) return endLeftovers(server, deadline);
+  if (postmaster === null) return endLeftovers(server, given);
   const frozen = postmaster.state() === 'stopped';
   const reserveMs = Math.min(1500, options.timeoutMs * 0.3);
+  const half = mode === 'fast' ? (options.timeoutMs - reserveMs) / 2 : 0;
+  const scriptMs = frozen ? 0 : (options.beforeStopMs ?? half);
+  if (scriptMs > 0) await server.beforeStop(scriptMs);
+  const deadline = options.beforeStopMs === undefined ? given : clock.monotonicMs() + options.timeoutMs;
   if (mode === 'fast' && !frozen) {
-    if (options.callbacks !== false) await beforeStop(server, (options.timeoutMs - reserveMs) / 2);
     if (await stopInOrder(server, postmaster, deadline - reserveMs, options)) return endLeftovers(server, deadline);
     log.warning('PostgreSQL did not stop in time and is being stopped without a checkpoint', {
       pid: postmaster.pid,
@@ -120,17 +121,5 @@ async function untilGone(
     if (signal?.aborted) throw new RegentError('PG_STOP_ABORTED', 'no longer waiting for PostgreSQL to stop', { policy: 'transient' });
     await meanwhile();
     await sleep(clock, LOOK_MS, signal);
-  }
-}
-
-async function beforeStop(server: LocalServer, timeoutMs: number): Promise<void> {
-  const command = server.settings.postgresql.beforeStop;
-  const [file, ...args] = shellWords(command ?? '');
-  if (file === undefined) return;
-  try {
-    const result = await runner(server.runAs)(file, args, { timeoutMs, killGraceMs: 100 });
-    if (result.code !== 0) server.log.warning('before_stop failed; stopping nevertheless', { code: result.code, cause: result.cause });
-  } catch (error) {
-    server.log.warning('before_stop could not be run; stopping nevertheless', { reason: ensureError(error).message });
   }
 }

@@ -7,7 +7,7 @@ import type { Log } from '../../ports/log.ts';
 import type { Postgres } from '../../ports/postgres.ts';
 import { RegentError } from '../../support/errors.ts';
 import { leaveSync } from '../leave-sync.ts';
-import { DAY_MS, dcsTimeout } from './limits.ts';
+import { beforeStopMs, DAY_MS, dcsTimeout } from './limits.ts';
 import { type StartPorts, start } from './start.ts';
 
 const SOURCE_TIMEOUT_MS = 5000;
@@ -19,6 +19,8 @@ export interface ClonePorts extends StartPorts {
   readonly clock: Pick<Clock, 'bootMs' | 'timer'>;
   readonly stopping: () => void;
   readonly leaving: () => void;
+  /** Tells the callbacks that PostgreSQL was stopped. Never throws. */
+  readonly announceStop: () => Promise<void>;
 }
 
 /** Resolves to the system identifier that etcd has. */
@@ -58,7 +60,8 @@ export async function clone(ports: ClonePorts, job: Extract<Job, { kind: 'clone'
     await pg.checkRemake(await seen(ports, job.source, signal, true));
     await leaveSync(ports, ports.leaving, signal);
     ports.stopping();
-    await pg.stop('immediate', { timeoutMs: 30_000 });
+    await pg.stop('immediate', { timeoutMs: 30_000, beforeStopMs: beforeStopMs(ports) });
+    await ports.announceStop();
     // The first look was some time ago.
     await seen(ports, job.source, signal);
     await pg.removeDataDirectory({ timeoutMs: DAY_MS, keepAside: false });

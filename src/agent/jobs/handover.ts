@@ -1,5 +1,5 @@
 /** Gives the lead up in good order, before a switchover or the end of the agent. */
-import type { CallbackAction, Job } from '../../core/effects.ts';
+import type { Job } from '../../core/effects.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Dcs } from '../../ports/dcs.ts';
 import type { Watchdog } from '../../ports/guard.ts';
@@ -10,7 +10,7 @@ import { RegentError } from '../../support/errors.ts';
 import type { Fence } from '../fence.ts';
 import type { Lease } from '../lease.ts';
 import { leaveSync } from '../leave-sync.ts';
-import { DAY_MS, dcsTimeout, stopTimeoutMs } from './limits.ts';
+import { beforeStopMs, DAY_MS, dcsTimeout, stopTimeoutMs } from './limits.ts';
 import { planFor, withoutTheSilent } from './silent-standbys.ts';
 
 interface ReleasePorts {
@@ -27,8 +27,8 @@ export interface HandoverPorts extends ReleasePorts {
   readonly clock: Pick<Clock, 'bootMs' | 'timer'>;
   readonly stopping: () => void;
   readonly leaving: () => void;
-  /** Starts a callback script. Throws when it could not be started. */
-  readonly announce: (action: CallbackAction, role: string) => Promise<void>;
+  /** Tells the callbacks that PostgreSQL was stopped. Never throws. */
+  readonly announceStop: () => Promise<void>;
 }
 
 /**
@@ -55,7 +55,7 @@ export async function handover(ports: HandoverPorts, job: Extract<Job, { kind: '
   // takes away (an address).
   let told: Promise<void> | null = null;
   const stopped = () => {
-    told ??= ports.announce('on_stop', 'demoted').catch((error: unknown) => log.warning(`callback on_stop: ${String(error)}`));
+    told ??= ports.announceStop();
     return told;
   };
   const onClosed = () => {
@@ -68,7 +68,7 @@ export async function handover(ports: HandoverPorts, job: Extract<Job, { kind: '
       },
     );
   };
-  await pg.stop('fast', { timeoutMs: stopTimeoutMs(ports), ...drain, ...(isPrimary && { onClosed }) });
+  await pg.stop('fast', { timeoutMs: stopTimeoutMs(ports), beforeStopMs: beforeStopMs(ports), ...drain, ...(isPrimary && { onClosed }) });
   const after = await pg.observe({ timeoutMs: 2000 });
   if (after.state !== 'stopped') throw new RegentError('STOP_FAILED', `PostgreSQL is still ${after.state} after a fast stop`);
   if (isPrimary && !(await key.released)) await releaseKey(ports);

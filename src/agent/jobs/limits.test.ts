@@ -50,7 +50,7 @@ function scene(dynamic: Partial<DynamicSettings>, stop: (options: StopOptions) =
     configApplied: () => {},
     stopping: () => {},
     leaving: () => {},
-    announce: async () => {},
+    announceStop: async () => {},
   };
   const run = (job: Job) => runJob(ports, job, new AbortController().signal);
   const limitOf = (what: string) => done.find((one) => one.what === what)?.timeoutMs;

@@ -30,6 +30,12 @@ export function startTimeoutMs(ports: Configured, role: ServerRole, wantedMs: nu
   return role.kind === 'standby' ? Math.max(STANDBY_START_MS, limitMs) : limitMs || postgresql.pgCtlTimeoutSeconds * 1000;
 }
 
+/**
+ * How long before_stop may take where nothing but an operator waits: a leader renews its lease
+ * meanwhile, and a stop that becomes urgent does not wait for it.
+ */
+export const beforeStopMs = ({ settings }: Configured): number => settings.current().postgresql.pgCtlTimeoutSeconds * 1000;
+
 /** How long a primary may take to stop in good order. */
 export function stopTimeoutMs(ports: Configured): number {
   const { dynamic, postgresql } = ports.settings.current();

@@ -42,6 +42,7 @@ async function run(
     leaving() {},
     stopping() {},
     configApplied() {},
+    announceStop: call('on_stop'),
   };
   const job = { kind: 'reinitialize', source: { name: 'b', host: 'b', port: 5432 }, fromLeader: true } as const;
   await clone(ports, job, new AbortController().signal).catch((error: { code?: string }) => calls.push(error.code ?? String(error)));
@@ -49,7 +50,7 @@ async function run(
 }
 
 it('is removed and cloned where the source is of the cluster that etcd knows', async () => {
-  expect(await run(async () => ({ systemIdentifier: ID }))).toEqual(['check', 'stop', 'remove', 'clone', 'rest', 'start']);
+  expect(await run(async () => ({ systemIdentifier: ID }))).toEqual(['check', 'stop', 'on_stop', 'remove', 'clone', 'rest', 'start']);
 });
 
 it('stays where the source does not answer', async () => {
@@ -74,13 +75,13 @@ it('stays where the source died while etcd kept us waiting', async () => {
     if (reads === 2) alive = false;
     return etcd();
   };
-  expect(await run(source, slow)).toEqual(['check', 'stop', 'SOURCE_UNREACHABLE']);
+  expect(await run(source, slow)).toEqual(['check', 'stop', 'on_stop', 'SOURCE_UNREACHABLE']);
 });
 
 it.each([
-  ['is cloned from the primary that /sync names', 'b', false, ['check', 'stop', 'remove', 'clone', 'rest', 'start']],
-  ['stays where the source only follows that one', 'b', true, ['check', 'stop', 'MEMBER_COUNTED_ON']],
-  ['stays where the source is another', 'c', true, ['check', 'stop', 'MEMBER_COUNTED_ON']],
+  ['is cloned from the primary that /sync names', 'b', false, ['check', 'stop', 'on_stop', 'remove', 'clone', 'rest', 'start']],
+  ['stays where the source only follows that one', 'b', true, ['check', 'stop', 'on_stop', 'MEMBER_COUNTED_ON']],
+  ['stays where the source is another', 'c', true, ['check', 'stop', 'on_stop', 'MEMBER_COUNTED_ON']],
 ] as const)('while /sync counts on what this member has confirmed, it %s', async (_what, leader, inRecovery, expected) => {
   const counting = async () => ({ ...(await etcd()), sync: { leader, quorum: 1, standbys: ['a', 'c'], modRevision: '3' } });
   expect(await run(async () => ({ systemIdentifier: ID, inRecovery }), counting)).toEqual(expected);

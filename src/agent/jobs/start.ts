@@ -8,7 +8,7 @@ import type { Postgres } from '../../ports/postgres.ts';
 import type { SettingsSource } from '../../ports/settings.ts';
 import type { Fence } from '../fence.ts';
 import { leaveSync } from '../leave-sync.ts';
-import { DAY_MS, startTimeoutMs, stopTimeoutMs } from './limits.ts';
+import { beforeStopMs, DAY_MS, startTimeoutMs, stopTimeoutMs } from './limits.ts';
 import { nobodyTakesOver, withoutTheSilent } from './silent-standbys.ts';
 
 export interface StartPorts {
@@ -63,6 +63,6 @@ export async function restart(ports: RestartPorts, job: Extract<Job, { kind: 're
       .catch((error: unknown) => ports.log.warning(`checkpoint before the restart failed: ${String(error)}`));
   }
   const drain = job.role.kind === 'primary' ? await withoutTheSilent(ports, nobodyTakesOver, signal) : {};
-  await pg.stop('fast', { timeoutMs: stopTimeoutMs(ports), ...drain });
+  await pg.stop('fast', { timeoutMs: stopTimeoutMs(ports), beforeStopMs: beforeStopMs(ports), ...drain });
   await start(ports, job.role, job.timeoutMs, signal);
 }

@@ -155,6 +155,6 @@ describe('a decision leaves the leader', () => {
 
   it('not where it does what it does every day', () => {
     expect(kinds()).toBe(false);
-    expect(kinds({ kind: 'checkpoint' }, { kind: 'run-callback', action: 'on_reload', role: 'replica' })).toBe(false);
+    expect(kinds({ kind: 'checkpoint' }, { kind: 'run-callback', action: 'on_reload', role: 'replica', startedAt: null })).toBe(false);
   });
 });

@@ -1,7 +1,7 @@
 /** What an operator asked of this node over REST. */
 import { cloneSource } from '../clone-source.ts';
 import { isOfAnotherCluster, primaryRole, wantedSource } from '../context.ts';
-import type { ServerRole } from '../effects.ts';
+import { RESTART, type ServerRole } from '../effects.ts';
 import { blindRole } from '../locked-out.ts';
 import { startAs } from '../requested-start.ts';
 import { takeover } from '../sync.ts';
@@ -57,7 +57,7 @@ export const restartRequest: Section = {
         return {
           effects: [
             ...(sync ? [sync] : []),
-            { kind: 'start-job', job: { kind: 'restart', role, why: 'restart', timeoutMs: c.o.requests.restart?.timeoutMs ?? null } },
+            { kind: 'start-job', job: { kind: 'restart', role, why: RESTART, timeoutMs: c.o.requests.restart?.timeoutMs ?? null } },
           ],
         };
       },

@@ -1,5 +1,6 @@
 /** nobody asked for that. */
 
+import { untold } from '../callbacks.ts';
 import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
 import { divergenceFrom, leaderHasLess } from '../divergence.ts';
 import type { Source } from '../effects.ts';
@@ -92,6 +93,7 @@ export const stopped: Section = {
       },
       ask: (c) => ({
         effects: [{ kind: 'release-leader', optime: null }],
+        chores: untold(c, true),
         watchMembers: true,
         ...(startFailures(c) === 0
           ? {}

@@ -42,10 +42,10 @@ export const choreMutants: readonly Mutant[] = [
     focus: under(['switchover'], {}, three),
   },
   {
-    id: 'stop-not-made-good',
-    broken: 'What on_stop took away is not put back when PostgreSQL comes back in the same role.',
+    id: 'start-not-told',
+    broken: 'A PostgreSQL that was started again in the same role is not told of.',
     offends: ['S25'],
-    edits: [at('src/core/remember.ts', 'announced.announcedStop').is('false')],
+    edits: [at('src/core/callbacks.ts', 'untold.started').is('false')],
     verdicts: ['liveness'],
     focus: under(['cut-etcd', 'stop-etcd', 'switchover'], {}, three),
   },
