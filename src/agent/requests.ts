@@ -2,7 +2,6 @@
  * Requests to this node that are not done yet: the loop reads them as facts, and the askers wait
  * for the outcome.
  */
-import { awaitedRestart } from '../core/awaiting.ts';
 import { type Job, type JobOutcome, jobLabel } from '../core/effects.ts';
 import type { OperatorRequests } from '../core/model.ts';
 import type { Reinitialization } from '../ports/agent-status.ts';
@@ -13,6 +12,7 @@ import type { SettingsSource } from '../ports/settings.ts';
 import type { JsonObject } from '../support/json.ts';
 import type { JobSlot } from './job-slot.ts';
 import type { RoundsView } from './rounds.ts';
+import { ScheduledRestart } from './scheduled-restart.ts';
 
 /** A request that was not fulfilled by then is answered with a refusal. */
 const PATIENCE_MS = 30_000;
@@ -34,7 +34,7 @@ interface RequestPorts {
 
 /** What a request is judged by, and what it may set going. */
 interface RequestScene {
-  readonly rounds: Pick<RoundsView, 'last'>;
+  readonly rounds: Pick<RoundsView, 'last' | 'onEnd'>;
   readonly job: Pick<JobSlot, 'running' | 'cancel'>;
   /** A round must see what was asked for. */
   readonly wake: () => void;
@@ -47,12 +47,12 @@ export class Requests {
   #waiting: Waiting | null = null;
   #reinitialization: Reinitialization | null = null;
   #jobs = 0;
-  #scheduled: { readonly data: JsonObject; readonly request: RestartRequest; readonly atMs: number; readonly cancel: () => void } | null =
-    null;
+  readonly #scheduled: ScheduledRestart;
 
   constructor(ports: RequestPorts, scene: RequestScene) {
     this.#ports = ports;
     this.#scene = scene;
+    this.#scheduled = new ScheduledRestart(ports, scene.rounds, (request) => this.restart(request));
   }
 
   open(): OperatorRequests {
@@ -156,50 +156,25 @@ export class Requests {
   }
 
   get scheduledRestart(): JsonObject | null {
-    return this.#scheduled?.data ?? null;
+    return this.#scheduled.data;
   }
 
   /** In words; null: none is scheduled, or its time has come. */
   get awaitedRestart(): string | null {
-    if (this.#scheduled === null) return null;
-    const { atMs, data } = this.#scheduled;
-    const inMs = atMs - this.#ports.clock.wallMs();
-    return inMs <= 0 ? null : awaitedRestart(String(data['schedule'] ?? ''), inMs);
+    return this.#scheduled.awaited;
   }
 
   /** False when one is scheduled already. */
   schedule(data: JsonObject, request: RestartRequest, atWallMs: number): boolean {
-    if (this.#scheduled !== null) return false;
-    const { clock } = this.#ports;
-    // Timers count short spans only, and the wall clock may be set: look again every minute at the
-    // latest.
-    let cancel: () => void = () => {};
-    const arm = () => {
-      cancel = clock.timer(Math.max(0, Math.min(60_000, atWallMs - clock.wallMs())), () => {
-        if (clock.wallMs() < atWallMs) return arm();
-        this.#scheduled = null;
-        if (this.#wasRestarted(data)) return this.#ports.log.info('scheduled restart: dropped, because PostgreSQL was restarted meanwhile');
-        void this.restart(request).then((outcome) => this.#ports.log.info(`scheduled restart: ${outcome.message}`));
-      });
-    };
-    arm();
-    this.#scheduled = { data, request, atMs: atWallMs, cancel: () => cancel() };
-    this.#scene.wake();
-    return true;
-  }
-
-  /** Since the restart was scheduled. False as well where one of the two moments is not known. */
-  #wasRestarted({ postmaster_start_time: before }: JsonObject): boolean {
-    const now = this.#scene.rounds.last?.observation.pg.sql?.postmasterStartTime;
-    return typeof before === 'string' && now !== undefined && now !== before;
+    const taken = this.#scheduled.schedule(data, request, atWallMs);
+    if (taken) this.#scene.wake();
+    return taken;
   }
 
   deleteScheduled(): boolean {
-    if (this.#scheduled === null) return false;
-    this.#scheduled.cancel();
-    this.#scheduled = null;
-    this.#scene.wake();
-    return true;
+    const deleted = this.#scheduled.delete();
+    if (deleted) this.#scene.wake();
+    return deleted;
   }
 
   #dismiss(waiting: Waiting, message: string): void {

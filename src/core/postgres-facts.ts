@@ -194,6 +194,8 @@ export interface SqlFacts {
   readonly replaying?: boolean;
   /** The latest checkpoint by the control file. Absent: there is a walreceiver, or no recovery. */
   readonly checkpoint?: Checkpoint;
+  /** Primary only: that of the latest checkpoint by the control file. Absent: not told. */
+  readonly checkpointTimeline?: Timeline;
   /** Epoch ms of the last replayed transaction, and PostgreSQL's own text for it. */
   readonly replayedTimestamp: string | null;
   /** The walreceiver, when there is one that has a connection. */

@@ -46,3 +46,16 @@ it('a promotion of its own that it never saw, because PostgreSQL was silent unti
   expect(afterItsOwnPromotion({ ok: false, code: 'PROMOTE_TIMEOUT' })).toMatchObject({ strayed: false });
   expect(afterItsOwnPromotion({ ok: false, code: 'PG_NOT_RUNNING' })).toMatchObject({ strayed: true });
 });
+
+it('pg_rewind waits for its checkpoint, so the leader is asked for it, whoever promoted it', () => {
+  const pending = (over: Parameters<typeof pg.primary>[0], before = false) =>
+    remember(
+      observation({ pg: pg.primary({ timeline: 5, ...over }), view: view({ leaderName: 'a' }) }),
+      memory({ checkpointPending: before }),
+    ).checkpointPending;
+  expect(pending({ checkpointTimeline: 4 })).toBe(true);
+  expect(pending({ checkpointTimeline: 5 }, true)).toBe(false);
+  // Not told: as this agent remembers it.
+  expect(pending({}, true)).toBe(true);
+  expect(pending({}, false)).toBe(false);
+});

@@ -2,7 +2,7 @@
 
 import { recovered } from './admission.ts';
 import { choreFailures } from './chores.ts';
-import type { MemberRole, PostgresState } from './cluster.ts';
+import type { MemberRole } from './cluster.ts';
 import { type Context, contextOf } from './context.ts';
 import { divergenceFrom, rewindIsBlind, streamsInOrder } from './divergence.ts';
 import { type Job, type JobKind, type JobOutcome, RESTART } from './effects.ts';
@@ -15,6 +15,7 @@ import { missesLeader } from './quorum/suspicion.ts';
 import { walSeen } from './race/backoff.ts';
 import { heardReplies } from './replies.ts';
 import { REWIND_IN_VAIN } from './rewind-prospects.ts';
+import { stateOf } from './server-state.ts';
 import { seenSlots, strangeSlots } from './slots/seen.ts';
 import { rememberStrangers } from './strangers.ts';
 import { endedAt, hasOthersData } from './strays.ts';
@@ -45,7 +46,7 @@ export function remember(o: Observation, before: Memory): Memory {
     notRunningSinceMs:
       o.pg.state === 'starting' || o.pg.state === 'unresponsive' ? (before.notRunningSinceMs ?? o.nowMs - (o.pg.waitedMs ?? 0)) : null,
     resigningSinceMs: resigningSince(c),
-    checkpointPending: c.isPrimary && ended.checkpointPending,
+    checkpointPending: checkpointPending(c, ended),
     promotedAtMs: c.isPrimary ? ended.promotedAtMs : null,
     syncNamesSet: syncNamesSet(c),
     recovered: recovered(c, before),
@@ -142,6 +143,17 @@ function hasRecorded(c: Context): boolean {
   return c.isPrimary && timeline !== null && c.view?.history.at(-1)?.timeline === timeline - 1;
 }
 
+/**
+ * pg_rewind reads the timeline of its source's last checkpoint. The promotion need not have been
+ * seen: an agent before this one may have ordered it, or somebody by hand.
+ */
+function checkpointPending(c: Context, before: Memory): boolean {
+  const { sql } = c.o.pg;
+  if (!c.isPrimary || sql === null) return false;
+  if (sql.checkpointTimeline === undefined || sql.timeline === null) return before.checkpointPending;
+  return sql.checkpointTimeline !== sql.timeline;
+}
+
 /** It leads, and is not about to hand over. */
 function leadsOn(c: Context): boolean {
   return c.isPrimary && c.lockMine && c.o.job?.job.kind !== 'handover';
@@ -213,12 +225,13 @@ function failureBy({ job, ok, code, message, endedAtMs, configVersion }: JobOutc
   return { count: (before?.count ?? 0) + 1, lastAtMs: endedAtMs, code, message: message ?? code ?? 'unknown cause', ...judgedBy };
 }
 
-/** A node that streams, or leads, has been mended. */
+/** A node that streams, or leads, has been mended. One that runs has been restarted. */
 function proven(c: Context, failures: Memory['failures']): Memory['failures'] {
   const streams = c.o.pg.sql?.receiver?.status === 'streaming';
-  if (failures.rewind === undefined || (!streams && !c.isPrimary)) return failures;
-  const { rewind: _mended, ...others } = failures;
-  return others;
+  const proven: Partial<Record<JobKind, Failure>> = { ...failures };
+  if (streams || c.isPrimary) delete proven.rewind;
+  if ((c.isPrimary || c.isStandby) && c.o.job === null) delete proven.restart;
+  return Object.keys(proven).length === Object.keys(failures).length ? failures : proven;
 }
 
 /** A server that did not answer in time says nothing of it. */
@@ -244,32 +257,6 @@ function roleOf(c: Context): MemberRole {
   if (wasPrimary) return c.lockMine || undecided ? (ordered ? 'promoted' : c.m.role) : 'demoted';
   if (c.m.role === 'uninitialized') return 'replica';
   return c.m.role;
-}
-
-function stateOf(c: Context, memory: Memory): PostgresState {
-  const { job, pg } = c.o;
-  switch (job?.job.kind) {
-    case 'bootstrap':
-      return 'initializing new cluster';
-    case 'clone':
-    case 'reinitialize':
-      return 'creating replica';
-    case 'restart':
-      return 'restarting';
-    case 'handover':
-      return pg.state === 'running' ? 'running' : pg.state === 'stopped' ? 'stopped' : 'stopping';
-    case 'start':
-      return pg.state === 'running' ? 'running' : 'starting';
-    default:
-      break;
-  }
-  if (pg.state === 'running') return c.unadopted && pg.sql === null ? 'unknown' : 'running';
-  if (pg.unexplained !== undefined) return 'unknown';
-  if (pg.state === 'starting') return 'starting';
-  if (pg.state === 'unresponsive') return c.m.state === 'running' ? 'running' : 'starting';
-  if (memory.failures.bootstrap) return 'initdb failed';
-  if (memory.failures.start) return 'start failed';
-  return c.m.state === 'running' || c.m.state === 'crashed' ? 'crashed' : 'stopped';
 }
 
 /**

@@ -157,6 +157,7 @@ function sqlOf(server: SimServer): SqlFacts {
     postmasterStartTime: server.process === null ? '' : startTimeOf(server.process),
     pendingRestart: {},
   };
+  if (!inRecovery) Object.assign(facts, { checkpointTimeline: server.checkpoint.branch.timeline });
   if (inRecovery && source === null)
     Object.assign(facts, { checkpoint: { timeline: server.checkpoint.branch.timeline, checkpointLsn: server.checkpoint.lsn } });
   return tellsReplaying(server) ? { ...facts, replaying: true } : facts;

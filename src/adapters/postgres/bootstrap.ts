@@ -7,6 +7,7 @@ import { chown, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
 import { settingsFor } from '../../core/role-settings.ts';
+import { isCustomBootstrap } from '../../core/server-state.ts';
 import type { Settings } from '../../core/settings.ts';
 import { connectionPairs, formatConninfo } from '../../pgconf/conninfo.ts';
 import { normaliseGucs } from '../../pgconf/guc.ts';
@@ -52,11 +53,8 @@ export interface Bootstrapped {
  * INITDB_FAILED, CUSTOM_BOOTSTRAP_FAILED; the marker then stays.
  */
 export async function makeCluster(deps: Deps, options: Bounded): Promise<Bootstrapped> {
-  const { bootstrap } = deps.settings.local;
-  const command = bootstrap?.methodOptions?.['command'];
   await provideConfigDir(deps.settings, deps);
-  if (bootstrap && bootstrap.method !== 'initdb' && typeof command === 'string' && command !== '')
-    return await runBootstrapMethod(deps, options);
+  if (isCustomBootstrap(deps.settings.local)) return await runBootstrapMethod(deps, options);
   await runInitdb(deps, options);
   return { method: 'initdb', pending: null };
 }

@@ -33,6 +33,7 @@ export function factsQuery(serverVersion: number): string {
   return `
 SELECT r.rec AS in_recovery,
   CASE WHEN NOT r.rec THEN ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END AS primary_timeline,
+  CASE WHEN NOT r.rec THEN (SELECT timeline_id FROM pg_control_checkpoint()) END AS checkpoint_timeline,
   CASE WHEN r.rec THEN pg_last_wal_receive_lsn()::text END AS receive_lsn,
   CASE WHEN r.rec THEN pg_last_wal_replay_lsn()::text END AS replay_lsn,
   CASE WHEN r.rec THEN pg_is_wal_replay_paused() ELSE false END AS replay_paused,
@@ -91,6 +92,7 @@ interface ControlRow {
 export interface FactsRow {
   readonly in_recovery: boolean;
   readonly primary_timeline: number | null;
+  readonly checkpoint_timeline?: number | null;
   readonly flush_lsn: string | null;
   readonly receive_lsn: string | null;
   readonly replay_lsn: string | null;
@@ -138,6 +140,7 @@ export function readFacts(row: FactsRow, serverVersion: number): Omit<SqlFacts, 
     replayPaused: row.replay_paused,
     ...(isReplaying(row) ? { replaying: true } : {}),
     ...readCheckpoint(row.control),
+    ...(row.checkpoint_timeline == null ? {} : { checkpointTimeline: row.checkpoint_timeline }),
     replayedTimestamp: row.replayed_timestamp,
     receiver,
     ...readConnecting(row.connecting),
