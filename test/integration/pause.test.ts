@@ -1,19 +1,29 @@
 /**
  * Maintenance: automatic failover is off, and nothing is started, stopped or promoted that nobody
- * asked for.
+ * asked for. And what the callbacks of these members are told, in a pause and outside of it.
  */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
 import { reload } from './support/local-config.ts';
+import { findBinDir } from './support/postgres.ts';
 import type { Writer } from './support/writer.ts';
 
 const TTL_SECONDS = 4;
 
 let cluster: Cluster;
 beforeAll(async () => {
-  cluster = await startCluster({ dynamic: { ttl: TTL_SECONDS } });
+  const tell = `sh -c 'echo "$@" >> told' tell`;
+  const callbacks = { on_start: tell, on_stop: tell, on_restart: tell, on_role_change: tell };
+  const before_stop = `sh -c 'echo before_stop >> told; sleep 0.2; echo stops >> told'`;
+  cluster = await startCluster({ dynamic: { ttl: TTL_SECONDS }, local: () => ({ postgresql: { callbacks, before_stop } }) });
+  for (const node of cluster.nodes) begun.set(node.name, readTold(node)[0]);
 });
+/** What each node told first. */
+const begun = new Map<string, string | undefined>();
 afterEach(() => cluster.ctl(['resume', '--wait']));
 afterAll(() => cluster?.close());
 
@@ -101,17 +111,22 @@ describe('while paused', () => {
     const { leader, writer } = await pausedWithWriter();
     const replica = cluster.others(leader.name)[0]!;
     for (const node of [replica, leader]) {
-      await node.killPostmaster();
+      if (node === leader) await node.killPostmaster();
+      else stopByHand(node);
+      const state = node === leader ? 'crashed' : 'stopped';
       await cluster.until(
-        `${node.name} is known to be down`,
+        `${node.name} is known as ${state}`,
         10_000,
-        async () => (await node.rest('/patroni'))?.body?.['state'] === 'crashed',
+        async () => (await node.rest('/patroni'))?.body?.['state'] === state,
       );
+      expect(JSON.parse((await cluster.key(`members/${node.name}`)) ?? '{}')).toMatchObject({ state });
+      forget(node);
       if (node === leader) await cluster.until('the leader key is given up', 10_000, async () => (await cluster.key('leader')) === null);
       expect(await cluster.ctl(['restart', cluster.scope, node.name, '--force'])).toMatchObject({
         code: 0,
         stdout: expect.stringContaining(`Success: restart on member ${node.name}`),
       });
+      await told(node, 'the restart', [`on_restart ${node === leader ? 'primary' : 'replica'}`]);
     }
     expect(await cluster.waitForLeader()).toBe(leader.name);
     await writer.next(5000);
@@ -136,6 +151,65 @@ describe('while paused', () => {
     await cluster.verify(writer);
   });
 });
+
+describe('callbacks', () => {
+  test('of a new cluster began with on_start', () => {
+    const firsts = cluster.nodes.map((node) => begun.get(node.name)).sort();
+    expect(firsts).toEqual(['on_start primary itest', 'on_start replica itest', 'on_start replica itest']);
+  });
+
+  test('before_stop ends before the stop; a switchover, a crash and a new copy are told in order', async () => {
+    const leader = cluster.node(await cluster.waitHealthy());
+    const [next, other] = cluster.others(leader.name) as [ClusterNode, ClusterNode];
+    forget(...cluster.nodes);
+    await cluster.ctl(['switchover', '--candidate', next.name, '--force']);
+    expect(await cluster.waitHealthy()).toBe(next.name);
+    await told(leader, 'the old leader', ['before_stop', 'stops', 'on_stop demoted', 'on_role_change replica']);
+    await told(next, 'the new leader', ['on_role_change primary']);
+    await next.killPostmaster();
+    await told(next, 'the crash', ['on_start primary']);
+    expect(await cluster.waitHealthy()).toBe(next.name);
+    await cluster.ctl(['reinit', cluster.scope, leader.name, '--force', '--wait']);
+    await told(leader, 'the copy', ['before_stop', 'stops', 'on_stop replica', 'on_start replica']);
+    expect(readTold(other)).toEqual([]);
+  });
+
+  test('a leader that cannot start again is told as demoted, and as a replica once it was mended', async () => {
+    const leader = cluster.node(await cluster.waitHealthy());
+    forget(...cluster.nodes);
+    const [wal, aside] = [join(leader.dataDir, 'pg_wal'), join(leader.place.directory, 'pg_wal.aside')];
+    renameSync(wal, aside);
+    await leader.killPostmaster();
+    await told(leader, 'it gives up', ['on_role_change demoted']);
+    const successor = cluster.node(await cluster.waitForLeader({ not: leader.name }));
+    await told(successor, 'the successor', ['on_role_change primary']);
+    renameSync(aside, wal);
+    await cluster.waitHealthy();
+    await told(leader, 'it comes back', ['on_role_change replica']);
+  });
+});
+
+const readTold = (node: ClusterNode): string[] => {
+  const text = readFileSync(join(node.place.directory, 'told'), 'utf8').trim();
+  return text === '' ? [] : text.split('\n');
+};
+
+/** The lines there must be, without the scope; then they are forgotten. */
+async function told(node: ClusterNode, what: string, expected: readonly string[]): Promise<void> {
+  await cluster.eventually(`${what} is told on ${node.name}`, 10_000, async () => {
+    const lines = readTold(node).map((line) => line.replace(/ itest$/, ''));
+    return JSON.stringify(lines) === JSON.stringify(expected) ? { value: true } : { missing: lines.join(', ') };
+  });
+  forget(node);
+}
+
+function forget(...nodes: readonly ClusterNode[]): void {
+  for (const node of nodes) writeFileSync(join(node.place.directory, 'told'), '');
+}
+
+function stopByHand({ dataDir, place: { owner } }: ClusterNode): void {
+  execFileSync(join(findBinDir(), 'pg_ctl'), ['stop', '-D', dataDir, '-m', 'fast', '-w'], { ...owner, cwd: '/', stdio: 'ignore' });
+}
 
 /** How many rounds the agent has made, by its own metrics. */
 async function roundsOf(node: ClusterNode): Promise<number> {
