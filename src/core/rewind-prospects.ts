@@ -11,12 +11,16 @@ export type Prospect = 'passes' | 'unclear' | 'never';
 /** A rewind ended well, and this node did not stream after it. */
 export const REWIND_IN_VAIN = 'REWIND_IN_VAIN';
 
+/** The program could not be started. */
+export const REWIND_NO_PROGRAM = 'REWIND_NO_PROGRAM';
+
 const PROSPECTS: Readonly<Record<string, Prospect>> = {
   SOURCE_UNREACHABLE: 'passes',
   SOURCE_NOT_READY: 'passes',
   REWIND_SOURCE_LOST: 'passes',
   REWIND_NO_RIGHT: 'passes',
   REWIND_NO_ROOM: 'passes',
+  [REWIND_NO_PROGRAM]: 'passes',
   REWIND_CALLED_OFF: 'passes',
   DATA_DIR_MARK_FAILED: 'passes',
   FILE_WRITE_FAILED: 'passes',

@@ -46,7 +46,7 @@ export const mendMemory: fc.Arbitrary<Memory> = fc
   .record({
     rewinds: fc.nat(4),
     copies: fc.constantFrom(0, 0, 1),
-    code: fc.constantFrom('SOURCE_UNREACHABLE', 'REWIND_REFUSED', 'REWIND_FAILED', null),
+    code: fc.constantFrom('SOURCE_UNREACHABLE', 'REWIND_REFUSED', 'REWIND_FAILED', 'REWIND_NO_PROGRAM', null),
     source: fc.constantFrom('b', 'b', 'c'),
     lastAtMs: fc.constantFrom(9_900, -400_000),
   })

@@ -6,12 +6,13 @@
 import { join } from 'node:path';
 import type { Source } from '../../core/effects.ts';
 import type { SourceHistory, TimelineStart } from '../../core/postgres-facts.ts';
+import { REWIND_NO_PROGRAM } from '../../core/rewind-prospects.ts';
 import type { Timeline } from '../../core/units.ts';
 import { confPath, USUAL_CONF } from '../../pgconf/conf-place.ts';
 import { quoteValue } from '../../pgconf/guc.ts';
 import { REWIND_FORBIDDEN } from '../../pgconf/program-options.ts';
 import type { Bounded } from '../../ports/postgres.ts';
-import { ensureError, RegentError } from '../../support/errors.ts';
+import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { lastLines, type RunResult } from '../../support/exec.ts';
 import { removeAbandoned } from './abandoned-timelines.ts';
 import { readText, removeFile, writeFileAtomic } from './atomic-file.ts';
@@ -249,7 +250,9 @@ async function run(deps: Deps, source: Source, major: number, options: Bounded):
     );
     return { result, archive };
   } catch (error) {
-    throw new RegentError('REWIND_FAILED', `pg_rewind could not be run: ${ensureError(error).message}`, { cause: error });
+    const code = codeOf(error) === 'COMMAND_NOT_STARTED' ? REWIND_NO_PROGRAM : 'REWIND_FAILED';
+    const mend = 'install pg_rewind of this major (it comes with the server), or say with postgresql.bin_dir where it is';
+    throw new RegentError(code, `pg_rewind could not be run: ${ensureError(error).message}`, { cause: error, mend });
   } finally {
     await removeStandIn?.();
     await connection.remove();

@@ -9,7 +9,7 @@ import type { Source } from '../effects.ts';
 import { holdOffMs } from '../hold-off.ts';
 import type { Failure } from '../model.ts';
 import { reinitCommand } from '../operator-commands.ts';
-import { prospectOf } from '../rewind-prospects.ts';
+import { prospectOf, REWIND_NO_PROGRAM } from '../rewind-prospects.ts';
 import type { Outcome } from './table.ts';
 
 /** After so many failed rewinds in a row without a known cause, a new copy is preferred. */
@@ -23,6 +23,8 @@ interface MendFacts {
   readonly blind: boolean;
   /** The settings and the data allow pg_rewind. */
   readonly able: boolean;
+  /** There is no pg_rewind here: as good as off, until somebody installs it. */
+  readonly lacksProgram: boolean;
   /** The last rewind from this leader; null: it did not fail. */
   readonly failed: Failure | null;
 }
@@ -32,8 +34,8 @@ type MendVerdict = 'copy' | 'rewind' | 'wait' | 'tell the operator';
 export const mendRows: readonly Row<MendFacts, MendVerdict>[] = [
   {
     id: 'mend.copy',
-    situation: 'pg_rewind cannot help, or failed 3 times without a known cause, and the settings allow to remove the data',
-    when: (f) => mayRemoveData(f) && (isHopeless(f) || isWorn(f) || !f.able),
+    situation: 'pg_rewind cannot help, is not there, or failed 3 times without a known cause, and the settings allow to remove the data',
+    when: (f) => mayRemoveData(f) && (isHopeless(f) || isWorn(f) || !f.able || f.lacksProgram),
     verdict: 'copy',
     because: () => 'reinitializing due to diverged timelines',
   },
@@ -103,7 +105,8 @@ function factsOf(c: Context, leader: Source): MendFacts {
   const { control } = c.o.pg;
   const blind = rewindIsBlind(c.o.pg, c.o.source);
   const able = !blind && c.o.settings.postgresql.usePgRewind && (control === null || control.walLogHints || control.dataChecksums);
-  return { c, leader, blind, able, failed: failureFrom(c, leader) };
+  const lacksProgram = c.m.failures.rewind?.code === REWIND_NO_PROGRAM;
+  return { c, leader, blind, able, lacksProgram, failed: failureFrom(c, leader) };
 }
 
 /** What one source made of the rewind says nothing about another source. */
@@ -112,9 +115,9 @@ function failureFrom(c: Context, leader: Source): Failure | null {
   return failed === undefined || (failed.source !== undefined && failed.source !== leader.name) ? null : failed;
 }
 
-function mayRemoveData({ c, able, blind }: MendFacts): boolean {
+function mayRemoveData({ c, able, blind, lacksProgram }: MendFacts): boolean {
   const { removeDataDirectoryOnRewindFailure, removeDataDirectoryOnDivergedTimelines } = c.o.settings.postgresql;
-  return able || blind ? removeDataDirectoryOnRewindFailure : removeDataDirectoryOnDivergedTimelines;
+  return (able && !lacksProgram) || blind ? removeDataDirectoryOnRewindFailure : removeDataDirectoryOnDivergedTimelines;
 }
 
 const isHopeless = ({ blind, able, failed }: MendFacts): boolean =>
