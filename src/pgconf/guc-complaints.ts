@@ -22,6 +22,8 @@ const NAMED = [
   /^invalid value for parameter "([^"]+)"/,
   /^parameter "([^"]+)" /,
 ];
+/** The file is one that was made for the question. */
+const PLACE = / in file "[^"]*" line \d+$/;
 const INTEGER_LIMIT = 2147483647;
 
 /**
@@ -35,7 +37,7 @@ export function parseComplaints(stderr: string, asked: Gucs): Complaint[] {
   lines.forEach((line, index) => {
     if (!line || line[1] === 'HINT' || line[1] === 'DETAIL' || line[1] === 'CONTEXT') return;
     const hint = lines[index + 1]?.[1] === 'HINT' ? (lines[index + 1]?.[2] ?? '') : '';
-    const complaint = judge(line[2] ?? '', hint, asked, names);
+    const complaint = judge((line[2] ?? '').replace(PLACE, ''), hint, asked, names);
     if (complaint && !complaints.has(complaint.name)) complaints.set(complaint.name, hint === '' ? complaint : { ...complaint, hint });
   });
   return [...complaints.values()];

@@ -155,6 +155,23 @@ describe("PostgreSQL's objections", () => {
     expect(asked).toHaveLength(4);
   });
 
+  test('are told once for as long as they are made, through changes of other settings', async () => {
+    const unknown = refusal('unrecognized configuration parameter "foo" in file "/tmp/x/postgresql.conf" line 3');
+    const tell = async (parameters: Record<string, string>, ...said: RunResult[]) => {
+      settings = { ...settings, parameters };
+      answers = said;
+      log.lines.length = 0;
+      await write(PRIMARY);
+      return log.lines.filter((line) => line.includes('does not accept'));
+    };
+    const told = 'warning PostgreSQL does not accept the setting foo; it is left out';
+    const reason = { setting: 'foo', reason: 'unrecognized configuration parameter "foo"' };
+    expect(await tell({ foo: '1' }, unknown)).toEqual([`${told} ${JSON.stringify(reason)}`]);
+    expect(await tell({ foo: '1', work_mem: '1MB' }, unknown)).toEqual([]);
+    expect(await tell({ work_mem: '1MB' })).toEqual([]);
+    expect(await tell({ foo: '1' }, unknown)).toHaveLength(1);
+  });
+
   test('that name no setting are traced to it one by one', async () => {
     settings = { ...settings, parameters: { a: '1', b: '2' } };
     const vague = refusal('the moon is full');

@@ -12,6 +12,7 @@ import { carriedSyncNames } from '../../core/server-names.ts';
 import type { Settings } from '../../core/settings.ts';
 import { baseConfName, confPath } from '../../pgconf/conf-place.ts';
 import { type Gucs, parseConf, withoutGucs } from '../../pgconf/guc.ts';
+import type { Complaint } from '../../pgconf/guc-complaints.ts';
 import { RECOVERY_GUCS } from '../../pgconf/guc-table.ts';
 import {
   type ControlLimits,
@@ -74,6 +75,8 @@ export class ConfWriter {
   readonly #deps: WriterDeps;
   /** The last judgement: PostgreSQL is asked again only when settings or version have changed. */
   #judged: { readonly key: string; readonly accepted: Gucs } | null = null;
+  /** What PostgreSQL objected to, told once for as long as it does. */
+  #told: ReadonlySet<string> = new Set();
   readonly #access = new AccessFiles();
   /** Files that cannot be replaced: told once. */
   readonly #inPlace = new Set<string>();
@@ -155,15 +158,24 @@ export class ConfWriter {
       await this.#cleanAutoConf(settings, names !== null && (syncNames !== null || settings.dynamic.synchronousMode !== 'off'), put);
   }
 
+  #tell(complaints: readonly Complaint[]): void {
+    const told = new Set<string>();
+    for (const { name, message, instead } of complaints) {
+      const done = instead === null ? 'is left out' : `becomes ${instead}`;
+      const key = JSON.stringify([name, message, done]);
+      told.add(key);
+      if (this.#told.has(key)) continue;
+      this.#deps.log.warning(`PostgreSQL does not accept the setting ${name}; it ${done}`, { setting: name, reason: message });
+    }
+    this.#told = told;
+  }
+
   async #accepted(settings: Settings, role: ServerRole, major: number): Promise<{ main: Gucs; recovery: Gucs }> {
     const wanted = { ...mainGucs(settings, role), ...userRecoveryGucs(settings) };
     const key = JSON.stringify([major, settings.postgresql.binDir, settings.postgresql.binNames['postgres'], wanted]);
     if (this.#judged?.key !== key) {
       const { accepted, complaints, judged } = await checkGucs(this.#deps, settings, wanted);
-      for (const { name, message, instead } of complaints) {
-        const done = instead === null ? 'is left out' : `becomes ${instead}`;
-        this.#deps.log.warning(`PostgreSQL does not accept the setting ${name}; it ${done}`, { setting: name, reason: message });
-      }
+      this.#tell(complaints);
       this.#judged = judged ? { key, accepted } : null;
       return split(accepted, recoveryGucs(settings, role, major));
     }
