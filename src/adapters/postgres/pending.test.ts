@@ -14,6 +14,7 @@ const row = (name: string, running: string, filed: string | null = null, pending
   filed,
   pending,
   unfiled,
+  recovering: false,
 });
 
 test('the same value in other words is no change', () => {
@@ -59,4 +60,11 @@ test('command line and files', () => {
     shared_buffers: { old_value: '128MB', new_value: '256MB' },
     archive_mode: { old_value: 'on', new_value: '?' },
   });
+});
+
+test('restore_command waits for a restart on a standby of PostgreSQL 13, and on no primary', () => {
+  const changed = row('restore_command', 'old', 'new', true);
+  expect(judgePending([changed], new Map())).toEqual({});
+  expect(judgePending([{ ...changed, recovering: true }], new Map())).toEqual({ restore_command: { old_value: 'old', new_value: 'new' } });
+  expect(judgePending([{ ...row('recovery_target', '', 'x', true), recovering: true }], new Map())).toEqual({});
 });

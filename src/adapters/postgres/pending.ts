@@ -24,6 +24,8 @@ const REREAD_AFTER_MS = 60_000;
  * affair.
  */
 const NEVER_PENDING: ReadonlySet<string> = new Set([...RECOVERY_GUCS, 'hot_standby']);
+/** Of those, what a standby of PostgreSQL 13 takes up at a start only. */
+const PENDING_IN_RECOVERY = 'restore_command';
 
 /**
  * These are not compared. The agent knows by other means that a server has our data directory, and
@@ -35,7 +37,7 @@ const NOT_COMPARED: ReadonlySet<string> = new Set(['data_directory', 'external_p
 const PENDING_QUERY = `
 SELECT s.name, current_setting(s.name) AS running,
   CASE WHEN s.pending_restart THEN (SELECT f.setting FROM pg_file_settings f WHERE lower(f.name) = s.name ORDER BY f.seqno DESC LIMIT 1) END AS filed,
-  s.pending_restart AS pending,
+  s.pending_restart AS pending, pg_is_in_recovery() AS recovering,
   s.source <> 'configuration file' OR s.setting IS NOT DISTINCT FROM s.boot_val AS unfiled
 FROM pg_settings s WHERE s.pending_restart OR s.name = ANY($1)`;
 
@@ -44,6 +46,7 @@ interface PendingRow {
   readonly running: string;
   readonly filed: string | null;
   readonly pending: boolean;
+  readonly recovering: boolean;
   /** What runs is what a start without a line in any file would give. */
   readonly unfiled: boolean;
 }
@@ -84,7 +87,7 @@ function wantedOnCommandLine(settings: Settings, major: number): ReadonlyMap<str
 export function judgePending(rows: readonly PendingRow[], wanted: ReadonlyMap<string, string>): PendingRestart {
   const pending: Record<string, { old_value: string; new_value: string }> = {};
   for (const row of rows) {
-    if (NEVER_PENDING.has(row.name)) continue;
+    if (NEVER_PENDING.has(row.name) && !(row.recovering && row.name === PENDING_IN_RECOVERY)) continue;
     const value = wanted.get(row.name);
     if (value !== undefined) {
       if (canonical(row.name, value) !== canonical(row.name, row.running)) pending[row.name] = { old_value: row.running, new_value: value };
