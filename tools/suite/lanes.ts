@@ -33,14 +33,11 @@ export const PARTS_ALONE = [
 /** Behind the clusters where both want the processor, and not so far that their own limits pass. */
 const BEHIND = ['nice', '-n', '10'];
 
-export async function runIntegration(root: string, extra: readonly string[]): Promise<Tally> {
-  if (extra.length > 0) return runVitest(root, 'integration', extra);
-  const alone = runVitest(root, 'integration', PARTS_ALONE, { launcher: BEHIND, held: true });
-  const clusters = await runVitest(
-    root,
-    'integration',
-    PARTS_ALONE.flatMap((file) => ['--exclude', file]),
-  );
+export async function runIntegration(root: string, extra: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Tally> {
+  if (extra.length > 0) return runVitest(root, 'integration', extra, { env });
+  const alone = runVitest(root, 'integration', PARTS_ALONE, { launcher: BEHIND, held: true, env });
+  const others = PARTS_ALONE.flatMap((file) => ['--exclude', file]);
+  const clusters = await runVitest(root, 'integration', others, { env });
   return sum(clusters, await alone);
 }
 

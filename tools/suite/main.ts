@@ -13,6 +13,7 @@ import { runTutorial } from './docker/part.ts';
 import { runIntegration } from './lanes.ts';
 import { ensureTestPrograms, fetchReleases } from './needs.ts';
 import { runLint, runTidy, runTypes, runVitest } from './parts.ts';
+import { binDirOf } from './releases/find.ts';
 import { failuresText, type Tally, tallyLine } from './report.ts';
 import { runSimulations } from './simulate.ts';
 
@@ -21,7 +22,7 @@ interface Part {
   readonly needsPrograms?: boolean;
   /** It only computes, on a clock of its own. */
   readonly computes?: boolean;
-  readonly run: (root: string, extra: readonly string[], consent: boolean) => Promise<Tally>;
+  readonly run: (root: string, extra: readonly string[], consent: boolean, major: number | null) => Promise<Tally>;
 }
 
 const ZOO = 'test/sim/zoo/zoo.test.ts';
@@ -51,9 +52,9 @@ const PARTS: Readonly<Record<string, Part>> = {
   integration: {
     summary: 'real PostgreSQL, etcd and HAProxy',
     needsPrograms: true,
-    run: async (root, extra, consent) => {
+    run: async (root, extra, consent, major) => {
       await fetchReleases(consent);
-      return runIntegration(root, extra);
+      return runIntegration(root, extra, major === null ? {} : { REGENT_TEST_BIN_DIR: binDirOf(major) });
     },
   },
   tutorial: { summary: 'the tutorial, command by command, on Docker Compose', run: runTutorial },
@@ -65,20 +66,26 @@ const TALLIES = '--tallies=';
 
 function usage(): string {
   const lines = Object.entries(PARTS).map(([name, part]) => `  ${name.padEnd(12)} ${part.summary}`);
-  return ['usage: regent test [--yes] [PART ...] [-- VITEST ARGUMENT ...]', '', 'Without a part, all of them:', ...lines].join('\n');
+  return [
+    'usage: regent test [--yes] [--postgres MAJOR] [PART ...] [-- VITEST ARGUMENT ...]',
+    '',
+    'Without a part, all of them:',
+    ...lines,
+  ].join('\n');
 }
 
 function heading(text: string): void {
   process.stdout.write(`\n${styleText('bold', `== ${text}`)}\n`);
 }
 
-async function runPart(name: string, part: Part, root: string, extra: readonly string[], consent: boolean): Promise<Tally> {
+async function runPart(name: string, part: Part, ...work: Parameters<Part['run']>): Promise<Tally> {
   heading(name);
   const begun = Date.now();
   let tally: Tally;
   try {
+    const [, , consent] = work;
     if (part.needsPrograms) await ensureTestPrograms(consent);
-    tally = await part.run(root, extra, consent);
+    tally = await part.run(...work);
   } catch (error) {
     process.stdout.write(`${error instanceof Error ? error.message : error}\n`);
     if (error instanceof Error && 'mend' in error && error.mend) process.stdout.write(`  mend: ${error.mend}\n`);
@@ -96,16 +103,24 @@ function verdict({ passed, failed, skipped }: Tally): string {
 /** Beside which part the computing ones run: it mostly waits, for servers and their timeouts. */
 const WAITING_PART = 'integration';
 
-async function runParts(root: string, names: readonly string[], extra: readonly string[], consent: boolean): Promise<NamedTally[]> {
+async function runParts(names: readonly string[], ...work: Parameters<Part['run']>): Promise<NamedTally[]> {
+  const [root, extra] = work;
   const computing = names.includes(WAITING_PART) ? names.filter((name) => PARTS[name]!.computes === true) : [];
   const tallies: NamedTally[] = [];
   for (const name of names) {
     if (computing.includes(name)) continue;
     const beside = name === WAITING_PART && computing.length > 0 ? await startBeside(root, computing, extra) : null;
-    tallies.push({ part: name, ...(await runPart(name, PARTS[name]!, root, extra, consent)) });
+    tallies.push({ part: name, ...(await runPart(name, PARTS[name]!, ...work)) });
     if (beside !== null) tallies.push(...(await beside.ended()));
   }
   return tallies;
+}
+
+/** `--postgres 17`: the integration tests run on that major. */
+function takeMajor(args: readonly string[]): { readonly major: number | null; readonly rest: readonly string[] } {
+  const at = args.indexOf('--postgres');
+  if (at < 0) return { major: null, rest: args };
+  return { major: Number(args[at + 1]), rest: args.toSpliced(at, 2) };
 }
 
 export async function testMain(args: readonly string[]): Promise<number> {
@@ -118,13 +133,14 @@ export async function testMain(args: readonly string[]): Promise<number> {
   }
   const consent = own.includes('--yes') || process.env['CI'] === 'true';
   const told = own.find((argument) => argument.startsWith(TALLIES));
-  const chosen = own.filter((argument) => argument !== '--yes' && argument !== told);
+  const { major, rest } = takeMajor(own);
+  const chosen = rest.filter((argument) => argument !== '--yes' && argument !== told);
   const unknown = chosen.filter((name) => !Object.hasOwn(PARTS, name));
   if (unknown.length > 0) {
     process.stderr.write(`regent test: there is no part '${unknown.join("', '")}'.\n${usage()}\n`);
     return EXIT_USAGE;
   }
-  const tallies = await runParts(checkoutRoot(), chosen.length > 0 ? chosen : Object.keys(PARTS), extra, consent);
+  const tallies = await runParts(chosen.length > 0 ? chosen : Object.keys(PARTS), checkoutRoot(), extra, consent, major);
   // The one that has started this tells it in its own words.
   if (told !== undefined) await writeFile(told.slice(TALLIES.length), JSON.stringify(tallies));
   const total = tallies.reduce(

@@ -7,8 +7,7 @@ import { chownSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-
-const BIN = '/usr/lib/postgresql/15/bin';
+import { findBinDir } from './bin-dir.ts';
 
 export interface BarePostgres {
   readonly dataDir: string;
@@ -37,8 +36,11 @@ export function createBarePostgres(): BarePostgres {
   const root = mkdtempSync(join(tmpdir(), 'regent-bare-'));
   chownSync(root, owner.uid, owner.gid);
   const dataDir = join(root, 'data');
-  execFileSync(join(BIN, 'initdb'), ['-D', dataDir, '-U', 'postgres', '-A', 'trust', '-N', '--locale=C'], { ...owner, stdio: 'ignore' });
-  const program = join(BIN, 'postgres');
+  execFileSync(join(findBinDir(), 'initdb'), ['-D', dataDir, '-U', 'postgres', '-A', 'trust', '-N', '--locale=C'], {
+    ...owner,
+    stdio: 'ignore',
+  });
+  const program = join(findBinDir(), 'postgres');
   const args = ['-D', dataDir, '-c', 'listen_addresses=', '-c', `unix_socket_directories=${root}`, '-c', 'max_connections=20'];
   let server: ChildProcess | null = null;
 

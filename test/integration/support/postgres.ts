@@ -2,7 +2,7 @@
  * Real PostgreSQL for tests of the adapter: where its programs are, a temporary home its user may
  * write to, settings without surprises.
  */
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { chown } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -16,16 +16,9 @@ import type { Credentials, PostgresSettings, Settings } from '../../../src/core/
 import type { Log } from '../../../src/ports/log.ts';
 import type { Postgres } from '../../../src/ports/postgres.ts';
 import { postgresOwner } from './bare-postgres.ts';
+import { findBinDir } from './bin-dir.ts';
 
-/** REGENT_TEST_BIN_DIR chooses; otherwise the newest of Debian's. */
-export function findBinDir(): string {
-  const chosen = process.env['REGENT_TEST_BIN_DIR'];
-  if (chosen) return chosen;
-  const root = '/usr/lib/postgresql';
-  const majors = existsSync(root) ? readdirSync(root).sort((a, b) => Number(b) - Number(a)) : [];
-  for (const major of majors) if (existsSync(join(root, major, 'bin', 'postgres'))) return join(root, major, 'bin');
-  throw new Error(`no PostgreSQL under ${root}; set REGENT_TEST_BIN_DIR`);
-}
+export { findBinDir };
 
 /** A port nobody listens on at this moment. */
 export async function freePort(): Promise<number> {

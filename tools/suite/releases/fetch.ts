@@ -8,7 +8,7 @@ import { RegentError } from '../../../src/support/errors.ts';
 import { must, unpackOwnPackages, unpackPackages } from './apt.ts';
 import { RELEASES, type Release, refusalFile, releaseRoot, releasesDirectory, whyMissing } from './catalog.ts';
 import { unpackServer } from './embedded.ts';
-import { patroniOf, postgresOf } from './find.ts';
+import { binDirOf, patroniOf } from './find.ts';
 import { relink } from './relink.ts';
 
 export interface FetchTerms {
@@ -68,12 +68,6 @@ async function fetchRelease(release: Release): Promise<void> {
     await rm(place, { recursive: true, force: true });
     throw error;
   });
-}
-
-function binDirOf(major: number): string {
-  const found = postgresOf(major);
-  if ('missing' in found) throw new RegentError('RELEASE_NOT_FETCHED', found.missing);
-  return found.binDir;
 }
 
 /** A program that starts has found its loader and its libraries. */

@@ -1,6 +1,7 @@
 /** Where the tests find PostgreSQL of a major and Patroni of an age: what they run, or why not. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { RegentError } from '../../../src/support/errors.ts';
 import { DEBIAN_POSTGRES, RELEASES, releaseRoot, whyMissing } from './catalog.ts';
 
 export interface PostgresPrograms {
@@ -24,6 +25,13 @@ export function postgresOf(major: number): Found<PostgresPrograms> {
   const root = releaseRoot(release.name);
   const binDir = release.from === 'npm' ? join(root, 'bin') : join(root, DEBIAN_POSTGRES, String(major), 'bin');
   return { binDir, lacks: PROGRAMS.filter((name) => !existsSync(join(binDir, name))) };
+}
+
+/** Throws RELEASE_NOT_FETCHED with the reason. */
+export function binDirOf(major: number): string {
+  const found = postgresOf(major);
+  if ('missing' in found) throw new RegentError('RELEASE_NOT_FETCHED', found.missing);
+  return found.binDir;
 }
 
 export interface PatroniPrograms {
