@@ -1,8 +1,10 @@
 /** The etcd adapter against real etcd: keys, leases, compares. */
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createEtcdDcs, listScopes } from '../../src/adapters/etcd/store.ts';
 import { type EtcdCluster, startEtcd } from './support/etcd.ts';
-import { CALL, clock, closeOpened, etcdctl, log, open, settingsFor, WAIT } from './support/etcd-client.ts';
+import { CALL, clock, closeOpened, etcdctl, follow, log, open, settingsFor, WAIT } from './support/etcd-client.ts';
 
 afterEach(closeOpened);
 
@@ -53,6 +55,43 @@ describe('etcd', () => {
     expect((await dcs.read(CALL)).members.map((member) => member.name)).toEqual(['pg-b']);
     await dcs.removeCluster(CALL);
     expect(await dcs.read(CALL)).toMatchObject({ leader: null, members: [], status: null, history: [] });
+  });
+
+  it('is understood where its gateway is that of 3.3, revocation and watch included', async () => {
+    const endpoint = etcd.endpoints[0] ?? '';
+    const paths: string[] = [];
+    const old = createServer((incoming, response) => {
+      const path = incoming.url ?? '';
+      paths.push(path);
+      if (path === '/version') return void response.end('{"etcdserver":"3.3.27","etcdcluster":"3.3.0"}');
+      if (!path.startsWith('/v3beta/')) return void response.writeHead(404).end('404 page not found\n');
+      const { method, headers } = incoming;
+      const passed = request(endpoint + path.replace('/v3beta/', '/v3/'), { method: method ?? 'POST', headers }, (answer) => {
+        response.writeHead(answer.statusCode ?? 0, answer.headers);
+        answer.pipe(response);
+      });
+      passed.on('error', () => response.destroy());
+      response.on('close', () => passed.destroy());
+      incoming.pipe(passed);
+    });
+    await new Promise<void>((resolve) => old.listen(0, '127.0.0.1', resolve));
+    try {
+      const dcs = open([`http://127.0.0.1:${(old.address() as AddressInfo).port}`]);
+      await dcs.read(CALL);
+      const keys = follow(dcs);
+      await vi.waitFor(() => expect(keys).toEqual([null]), WAIT);
+      const lease = await dcs.grantLease(30, CALL);
+      expect(await dcs.acquireLeader('pg-a', lease, CALL)).toBe(true);
+      expect(await dcs.keepAlive(lease, CALL)).toBe(30);
+      await vi.waitFor(() => expect(keys).toEqual([null, 'leader']), WAIT);
+      await dcs.revokeLease(lease, CALL);
+      await vi.waitFor(() => expect(keys).toEqual([null, 'leader', '-leader']), WAIT);
+      expect(await dcs.keepAlive(lease, CALL)).toBe(0);
+      expect(paths.slice(0, 3)).toEqual(['/v3/kv/range', '/version', '/v3beta/kv/range']);
+    } finally {
+      old.closeAllConnections();
+      old.close();
+    }
   });
 
   it('lets one of many take the leader key, and only the holder change it', async () => {

@@ -9,7 +9,7 @@ import { DcsError } from '../../support/errors.ts';
 import type { Exchange } from './transport.ts';
 
 export interface CallSpec {
-  /** Path below `/v3`, e.g. `/kv/range`. */
+  /** Path below `/v3` (api-prefix.ts), e.g. `/kv/range`. */
   readonly path: string;
   readonly body: Record<string, unknown>;
   readonly timeoutMs: number;
@@ -139,6 +139,6 @@ function parseRecord(text: string): Record<string, unknown> | null {
 
 function plainText({ status, text }: Exchange): string {
   const line = text.trim().split('\n', 1)[0]!.slice(0, 200);
-  const hint = status === 404 ? ' (etcd older than 3.4, or not etcd?)' : '';
+  const hint = status === 404 ? ' (not etcd, or its gateway is off: --enable-grpc-gateway=false?)' : '';
   return `HTTP status ${status}: ${line === '' ? 'empty answer' : line}${hint}`;
 }

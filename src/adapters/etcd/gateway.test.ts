@@ -87,7 +87,7 @@ describe('the etcd client', () => {
 
   it('tells what to look at when nothing speaks v3', async () => {
     const dcs = open([await member(says(404, '404 page not found'))]);
-    await expect(dcs.read({ timeoutMs: 800 })).rejects.toMatchObject({ message: expect.stringContaining('older than 3.4') });
+    await expect(dcs.read({ timeoutMs: 800 })).rejects.toMatchObject({ message: expect.stringContaining('enable-grpc-gateway') });
   });
 
   it('ignores the answers of a member at a lower term', async () => {

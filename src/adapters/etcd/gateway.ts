@@ -9,6 +9,7 @@ import type { Log } from '../../ports/log.ts';
 import { DcsError, ensureError } from '../../support/errors.ts';
 import { HttpFailure } from '../../support/http.ts';
 import { type Answer, type CallSpec, judge, refusal, type Verdict } from './answers.ts';
+import { ApiPrefix } from './api-prefix.ts';
 import { Discovery } from './discover.ts';
 import { EndpointPool } from './endpoints.ts';
 import { ClusterIdentity } from './identity.ts';
@@ -42,8 +43,6 @@ export interface Reply {
   readonly maybeApplied: boolean;
 }
 
-export const API_PREFIX = '/v3';
-
 /**
  * Asks a member without a leader to say so at once instead of letting the call hang, and to end
  * watches it can no longer feed.
@@ -72,6 +71,7 @@ export class Gateway {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #transport: Transport;
+  readonly #api: ApiPrefix;
   readonly #token: Token;
   readonly #discovery: Discovery;
   readonly #closing = new AbortController();
@@ -90,6 +90,7 @@ export class Gateway {
         : new Relay({ ...relay, clock, log, identity: this.identity, guard: this.guard, closing: this.#closing.signal });
     this.pool.onSuspicion((endpoint) => this.#provenAtMs.delete(endpoint));
     this.#transport = transport ?? new HttpTransport(settings, clock, log);
+    this.#api = new ApiPrefix({ transport: this.#transport, log });
     this.#token = new Token(login ?? (() => settings), (spec) => this.#race(spec, null), log);
     this.#discovery = new Discovery({
       settings,
@@ -155,7 +156,7 @@ export class Gateway {
     await this.#token.ensure(timeoutMs);
     await this.#proveWithin(endpoint, timeoutMs);
     const used = this.#token.value;
-    const stream = this.#transport.stream(endpoint + API_PREFIX + path, JSON.stringify(body), this.#headers(used), handlers);
+    const stream = this.#transport.stream(this.#api.urlOf(endpoint, path), JSON.stringify(body), this.#headers(used), handlers);
     return { close: () => stream.close(), dropToken: (verdict: Verdict) => this.#token.drop(used, verdict) };
   }
 
@@ -212,8 +213,7 @@ export class Gateway {
     const sentRevision = this.guard.revision;
     let verdict: Verdict;
     try {
-      const body = JSON.stringify(spec.body);
-      verdict = judge(await this.#transport.exchange(endpoint + API_PREFIX + spec.path, body, this.#headers(token), signal));
+      verdict = await this.#ask(endpoint, spec.path, spec.body, this.#headers(token), signal);
     } catch (error) {
       const applied = error instanceof HttpFailure && !error.sent ? 'no' : 'maybe';
       return { kind: 'failed', applied, reason: ensureError(error).message };
@@ -230,6 +230,17 @@ export class Gateway {
     return { kind: 'answer', value: verdict };
   }
 
+  async #ask(
+    endpoint: string,
+    path: string,
+    body: Record<string, unknown>,
+    headers: Record<string, string>,
+    signal: AbortSignal,
+  ): Promise<Verdict> {
+    const answer = await this.#api.exchange(endpoint, path, JSON.stringify(body), headers, signal);
+    return 'kind' in answer ? answer : judge(answer);
+  }
+
   /**
    * Nothing is sent to an address before it has shown that it belongs to this node's etcd. A write,
    * or the password, would otherwise arrive before the answer tells. What says nothing about itself
@@ -241,7 +252,7 @@ export class Gateway {
     const provenAtMs = this.#provenAtMs.get(endpoint);
     if (provenAtMs !== undefined && this.#clock.monotonicMs() - provenAtMs < PROOF_MS) return null;
     try {
-      const verdict = judge(await this.#transport.exchange(endpoint + API_PREFIX + STATUS_PATH, '{}', REQUIRE_LEADER, signal));
+      const verdict = await this.#ask(endpoint, STATUS_PATH, {}, REQUIRE_LEADER, signal);
       if (verdict.kind === 'ok') return this.#refusal(endpoint, verdict.answer.header, false);
       return configured && verdict.kind !== 'unavailable' ? null : `it does not tell its cluster id: ${verdict.message}`;
     } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * The Dcs port over etcd's v3 JSON gateway (etcd 3.4 and newer). Formats of the keys: docs/wire.md.
+ * The Dcs port over etcd's v3 JSON gateway (etcd 3.3 and newer). Formats of the keys: docs/wire.md.
  * How endpoints are chosen is in race.ts, what an answer means in answers.ts, how writes survive a
  * lost reply in txn.ts.
  */
