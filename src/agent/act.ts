@@ -4,10 +4,11 @@
  * the next round, and stops no other.
  */
 import { halfwayAtMs, stopByMs } from '../core/authority.ts';
-import type { Chore, ChoreOutcome } from '../core/chores.ts';
+import type { Chore, ChoreKind, ChoreOutcome } from '../core/chores.ts';
 import type { FailsafeMap } from '../core/cluster.ts';
 import type { Effect, Job } from '../core/effects.ts';
 import type { Announcement, Decision } from '../core/model.ts';
+import type { LogicalWork } from '../core/slots/logical-work.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import type { Watchdog } from '../ports/guard.ts';
@@ -63,6 +64,7 @@ export interface ActPorts {
   readonly startJob: (job: Job) => void;
   readonly cancelJob: (reason: string) => void;
   readonly checkpoint: () => void;
+  readonly logicalSlots: (work: LogicalWork) => void;
   readonly exit: (code: number, message: string) => void;
   readonly configApplied: () => void;
   /** Whether a write to /sync may still arrive. */
@@ -111,6 +113,9 @@ export async function act(ports: ActPorts, { steps, chores }: Pick<Decision, 'st
   return done;
 }
 
+/** Their own end tells what came of them. */
+const HAS_ONLY_BEGUN: ReadonlySet<ChoreKind> = new Set(['checkpoint', 'logical-slots']);
+
 const isBug = (error: unknown) => error instanceof RegentError && error.policy === 'bug';
 
 /**
@@ -127,8 +132,7 @@ async function doChores(ports: ActPorts, chores: readonly Chore[], failed: boole
     const outcome = await doChore(ports, chore, (mostMs, leastMs) => Math.min(leftMs, ports.authority.patienceMs(mostMs, leastMs)));
     if (outcome === null) done = false;
     else if (!outcome.ok) hurried = true;
-    // A checkpoint has only begun.
-    if (outcome !== null && !(outcome.ok && chore.kind === 'checkpoint')) ports.choreEnded(outcome);
+    if (outcome !== null && !(outcome.ok && HAS_ONLY_BEGUN.has(chore.kind))) ports.choreEnded(outcome);
   }
   return done;
 }
@@ -174,6 +178,9 @@ async function perform(ports: ActPorts, effect: Effect, patience: Patience): Pro
       return true;
     case 'checkpoint':
       ports.checkpoint();
+      return true;
+    case 'logical-slots':
+      ports.logicalSlots(effect.work);
       return true;
     case 'exit':
       ports.exit(effect.code, effect.message);
@@ -296,7 +303,10 @@ async function settled(ports: ActPorts, write: Promise<boolean>): Promise<boolea
   return done;
 }
 
-type DcsEffect = Exclude<Effect, PostgresEffect | { kind: 'start-job' | 'cancel-job' | 'checkpoint' | 'exit' | 'demote-now' }>;
+type DcsEffect = Exclude<
+  Effect,
+  PostgresEffect | { kind: 'start-job' | 'cancel-job' | 'checkpoint' | 'logical-slots' | 'exit' | 'demote-now' }
+>;
 
 async function inDcs(ports: ActPorts, effect: DcsEffect, patience: Patience): Promise<boolean> {
   const { dcs, settings, log } = ports;

@@ -14,6 +14,7 @@ import { type ActPorts, act } from './act.ts';
 import type { AgentView } from './agent-view.ts';
 import { AuthorityCell } from './authority-cell.ts';
 import { BackgroundCheckpoint } from './background-checkpoint.ts';
+import { BackgroundSlots } from './background-slots.ts';
 import { Beats } from './beats.ts';
 import { Failsafe } from './failsafe.ts';
 import { FailureLog } from './failure-log.ts';
@@ -59,6 +60,7 @@ export class Agent implements AgentView {
   readonly #fence: Fence;
   readonly #watchdog: WatchdogKeeper;
   readonly #checkpoint: BackgroundCheckpoint;
+  readonly #slots: BackgroundSlots;
   readonly #memberKey: MemberKey;
   readonly #log: RoundLog;
   readonly #service: ServiceReports;
@@ -91,6 +93,11 @@ export class Agent implements AgentView {
     this.settingsVersion = new SettingsVersion(parts, wake);
     this.#checkpoint = new BackgroundCheckpoint(parts, (job, chore) => {
       this.#news.jobEnded(job);
+      this.#news.choreEnded(chore, this.rounds.memory);
+      wake();
+    });
+    this.#slots = new BackgroundSlots(parts, (outcome, chore) => {
+      this.#news.logicalEnded(outcome);
       this.#news.choreEnded(chore, this.rounds.memory);
       wake();
     });
@@ -151,6 +158,7 @@ export class Agent implements AgentView {
       watch.close();
       this.beats.stop();
       this.failsafe.stop();
+      this.#slots.stop();
       this.job.abandon();
     }
     return this.#exitCode;
@@ -243,6 +251,7 @@ export class Agent implements AgentView {
     const after = contextOf(seen, decision.memory);
     this.#log.say(after, decision);
     this.#log.noteSync(after, decision);
+    this.#log.noteSlots(after, decision);
     // What this node is now is what routers and followers wait for: it does not stand behind the
     // round's other writes.
     const [done] = await Promise.all([act(this.#actPorts(), decision), this.#memberKey.publish(this, seen)]);
@@ -305,6 +314,7 @@ export class Agent implements AgentView {
       startJob: (job) => this.#startJob(job, version),
       cancelJob: (reason) => this.job.cancel(reason),
       checkpoint: () => this.#checkpoint.start(),
+      logicalSlots: (work) => this.#slots.start(work),
       exit: (code, message) => this.#exit(code, message),
       configApplied: () => this.settingsVersion.applied(version),
       syncUnsettled: (unsettled) => {
@@ -346,6 +356,8 @@ export class Agent implements AgentView {
   }
 
   #startJob(job: Job, version: number): void {
+    // A slot that is moved on is in use, and a promoted server’s consumer comes for it.
+    this.#slots.stop();
     const { parts, authority } = this;
     const [lease, fence, watchdogKeeper] = [this.#lease, this.#fence, this.#watchdog];
     const configApplied = () => this.settingsVersion.applied(version);

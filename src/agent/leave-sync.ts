@@ -52,7 +52,7 @@ export async function leaveSync(ports: LeaveSyncPorts, announce: () => void, sig
 }
 
 /** A working leader lists this node; a leader that is ending itself waits for no standby. */
-function isAwaited(view: ClusterView, me: string): boolean {
+export function isAwaited(view: ClusterView, me: string): boolean {
   const { leader, sync } = view;
   if (leader === null || sync === null || leader.name === me || sync.leader === null || !sameName(sync.leader, leader.name)) return false;
   return sync.standbys.some((name) => sameName(name, me)) && memberOf(view, leader.name)?.state === 'running';

@@ -2,13 +2,15 @@
 import type { ChoreOutcome } from '../core/chores.ts';
 import type { JobOutcome } from '../core/effects.ts';
 import type { Announcement, Memory, Observation } from '../core/model.ts';
+import type { LogicalOutcome } from '../core/slots/logical-work.ts';
 
-export type Told = Pick<Observation, 'ended' | 'chores' | 'announced'>;
+export type Told = Pick<Observation, 'ended' | 'chores' | 'announced' | 'logical'>;
 
 export class News {
   #ended: JobOutcome[] = [];
   #chores: ChoreOutcome[] = [];
   #announced: Announcement[] = [];
+  #logical: LogicalOutcome[] = [];
 
   jobEnded(outcome: JobOutcome): void {
     this.#ended.push(outcome);
@@ -23,14 +25,20 @@ export class News {
     this.#announced.push(announcement);
   }
 
+  logicalEnded(outcome: LogicalOutcome): void {
+    this.#logical.push(outcome);
+  }
+
   take(): Told {
-    return { ended: this.#ended.splice(0), chores: this.#chores.splice(0), announced: this.#announced.splice(0) };
+    const told = { ended: this.#ended.splice(0), chores: this.#chores.splice(0), announced: this.#announced.splice(0) };
+    return this.#logical.length === 0 ? told : { ...told, logical: this.#logical.splice(0) };
   }
 
   /** Called when a round came to no decision. */
-  giveBack({ ended, chores, announced }: Told): void {
+  giveBack({ ended, chores, announced, logical = [] }: Told): void {
     this.#ended.unshift(...ended);
     this.#chores.unshift(...chores);
     this.#announced.unshift(...announced);
+    this.#logical.unshift(...logical);
   }
 }

@@ -105,6 +105,7 @@ export async function observe(ports: ObservePorts, own: OwnState): Promise<Obser
     ended: own.ended,
     chores: own.chores,
     announced: own.announced,
+    ...(own.logical && { logical: own.logical }),
     requests: own.requests,
     watchdog: {
       required: settings.current().local.watchdog.mode === 'required',

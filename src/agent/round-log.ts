@@ -8,6 +8,7 @@ import { isHeartbeat } from '../core/heartbeat-line.ts';
 import { lockNotes } from '../core/locked-out.ts';
 import { memberComplaints } from '../core/member-complaints.ts';
 import type { Decision, Memory } from '../core/model.ts';
+import { doubtsOfPromotion } from '../core/slots/logical.ts';
 import { noStrangers, type StrangerMemory } from '../core/stranger-memory.ts';
 import { strangerNotes } from '../core/strangers.ts';
 import { type Noted, syncNotes } from '../core/sync-notes.ts';
@@ -81,6 +82,12 @@ export class RoundLog {
     if (has('acquire-leader') && c.isStandby) this.#ports.log.info('following new leader after trying and failing to obtain lock');
     if (has('write-sync') && steps.some((step) => step.kind === 'start-job' && step.job.kind === 'promote'))
       this.#ports.log.info('Postponing promotion because synchronous replication state was updated by somebody else');
+  }
+
+  /** Once, when it is promoted: nobody else knows it afterwards. */
+  noteSlots(c: Context, { steps }: Decision): void {
+    const isPromotion = steps.some((step) => step.kind === 'start-job' && step.job.kind === 'promote');
+    for (const doubt of isPromotion ? doubtsOfPromotion(c) : []) this.#ports.log.warning(doubt);
   }
 
   /** Commits begin and cease to wait without any request, so the log must tell since when. */

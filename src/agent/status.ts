@@ -128,6 +128,7 @@ const JOBS_THAT_FAIL: Readonly<Partial<Record<JobKind, string>>> = {
   clone: 'clone',
   reinitialize: 'clone',
   bootstrap: 'bootstrap',
+  'copy-slots': 'copy of logical slots',
 };
 
 /** Chores and jobs that are tried again and again, and why they fail. */

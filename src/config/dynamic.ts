@@ -13,7 +13,7 @@ import { modernPostgres } from './normalize.ts';
 import { type ConfigProblem, type Finding, placed } from './problems.ts';
 import { clusterWideFindings, roleParameters } from './role-parts.ts';
 import { made } from './setting.ts';
-import { ignoreFindings, readSlots, withShortSlots } from './slots.ts';
+import { ignoreFindings, readSlots, walLevelFindings, withShortSlots } from './slots.ts';
 import { syncNamesFindings } from './sync-names-findings.ts';
 import { type DynamicParsed, dynamicTable } from './table.ts';
 import { postgresDynamicOnly, postgresLocal } from './table-postgres.ts';
@@ -103,7 +103,15 @@ export function readDynamic(
   };
   return {
     dynamic,
-    findings: [...aliases, ...defaulted, ...timings, ...slotFindings, ...ignoreFindings(plain.ignoreSlots), ...judge(named, data)],
+    findings: [
+      ...aliases,
+      ...defaulted,
+      ...timings,
+      ...slotFindings,
+      ...walLevelFindings(slots, controlledValues(data.postgresql?.parameters ?? {}).commandLine),
+      ...ignoreFindings(plain.ignoreSlots),
+      ...judge(named, data),
+    ],
   };
 }
 

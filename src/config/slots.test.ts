@@ -5,7 +5,8 @@ import { resolveDynamic, validateDynamicPatch } from './dynamic.ts';
 import { loadLocal } from './load.ts';
 
 const { write } = configFiles();
-const read = (slots: JsonObject, more: JsonObject = {}) => resolveDynamic({ slots, ...more });
+const WAL = { parameters: { wal_level: 'logical' } };
+const read = (slots: JsonObject, more: JsonObject = {}) => resolveDynamic({ slots, postgresql: WAL, ...more });
 const physical = { type: 'physical' };
 const logical = { type: 'logical', database: 'shop', plugin: 'pgoutput' };
 
@@ -60,6 +61,12 @@ describe('slots', () => {
     expect(read({ app: { ...logical, cluster_type: 'primary' } }).problems).toEqual([
       expect.objectContaining({ message: 'cluster_type counts for physical slots only; it is ignored' }),
     ]);
+  });
+
+  it('that are logical need wal_level logical', () => {
+    const said = { path: 'slots.app', message: 'a logical slot needs wal_level logical', severity: 'warning' };
+    for (const postgresql of [{}, { parameters: { wal_level: 'replica' } }])
+      expect(read({ app: logical, dr: 0 }, { postgresql }).problems).toEqual([expect.objectContaining(said)]);
   });
 
   it('have old names, which win where they name any', () => {

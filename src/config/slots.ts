@@ -99,6 +99,22 @@ function unusedMistake(spec: JsonObject): ReadSlot['wrong'] {
   return [{ message: `a physical slot has no ${unused.join(' and no ')}; it is made as a physical one`, mend: EXAMPLE }];
 }
 
+/** PostgreSQL makes none without it, and does not start where wal_level was lowered beside one. */
+export function walLevelFindings(
+  slots: Readonly<Record<string, PermanentSlot>>,
+  parameters: Readonly<Record<string, string>>,
+): readonly Finding[] {
+  if (parameters['wal_level'] === 'logical') return [];
+  return Object.entries(slots)
+    .filter(([, { type }]) => type === 'logical')
+    .map(([name]) => ({
+      path: ['slots', name],
+      message: 'a logical slot needs wal_level logical',
+      mend: "set 'wal_level: logical' in postgresql.parameters and restart the members",
+      severity: 'warning',
+    }));
+}
+
 const MATCHED: ReadonlySet<string> = new Set(['name', 'type', 'database', 'plugin']);
 
 /** An entry matches by its given keys alone: without any, it matches every slot. */

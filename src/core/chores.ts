@@ -24,6 +24,7 @@ const NAMES = {
   failsafe: 'the key failsafe',
   files: 'configuration files',
   slots: 'replication slots',
+  'logical-slots': 'logical replication slots',
   strangers: 'ending walsenders of strangers',
   checkpoint: 'checkpoint after the promotion',
   'caught-up': 'mark of a restored base backup',

@@ -7,6 +7,7 @@
 import type { JsonObject, JsonValue } from '../support/json.ts';
 import type { ConfigKey, FailoverKey, FailsafeKey, FailsafeMap, SyncKey } from './cluster.ts';
 import type { FenceMark } from './quorum/fence-mark.ts';
+import type { LogicalWork } from './slots/logical-work.ts';
 import type { Lsn } from './units.ts';
 
 export type CallbackAction = 'on_start' | 'on_stop' | 'on_restart' | 'on_reload' | 'on_role_change';
@@ -74,7 +75,11 @@ export type Effect =
        * Dropped and made again: they keep nothing, or an xmin that nobody advances. Absent: none.
        */
       readonly renew?: readonly string[];
+      /** Why those in `drop` go, for the log. */
+      readonly reasons?: Readonly<Record<string, string>>;
     }
+  /** Beside everything else; asked for again while one is running, it is ignored. */
+  | { readonly kind: 'logical-slots'; readonly work: LogicalWork }
   /** End a walsender, if it is still that of this name. */
   | { readonly kind: 'end-walsender'; readonly pid: number; readonly name: string }
   /** End the walreceiver, if it is still that process; PostgreSQL starts another one at once. */
@@ -149,6 +154,8 @@ export type Job =
   /** Ordered handover: checkpoint, fast stop, then release the leader key. */
   | { readonly kind: 'handover'; readonly action: 'switchover' | 'failover' | 'shutdown'; readonly candidate: string | null }
   | { readonly kind: 'rewind'; readonly source: Source }
+  /** A standby stops, gets logical slots as `source`, its leader, has them, and starts again. */
+  | { readonly kind: 'copy-slots'; readonly source: Source; readonly slots: readonly string[]; readonly role: ServerRole }
   | { readonly kind: 'checkpoint' };
 
 export type JobKind = Job['kind'];
@@ -194,6 +201,8 @@ export function jobLabel(job: Job): string {
       return job.action === 'shutdown' ? 'shutdown' : `${job.action === 'failover' ? 'manual failover' : job.action}: demote`;
     case 'rewind':
       return `running pg_rewind from ${job.source.name}`;
+    case 'copy-slots':
+      return 'copy_logical_slots';
     case 'checkpoint':
       return 'checkpoint';
   }

@@ -19,6 +19,7 @@ import { stuckStreams } from './quorum/stuck-streams.ts';
 import { missesLeader } from './quorum/suspicion.ts';
 import { differByRole, roleNameOf } from './role-settings.ts';
 import { slotNameOf } from './slot-names.ts';
+import { logicalWork } from './slots/logical.ts';
 import { slotPlan } from './slots/plan.ts';
 import { expel } from './strangers.ts';
 import { awaitsComparison } from './strays.ts';
@@ -66,6 +67,7 @@ export function chores(c: Context): Work {
   else add('files', configure(c, step?.effects ?? []));
   if (c.o.pg.restored === true && hasCaughtUp(c)) add('caught-up', { kind: 'mark-caught-up' });
   add('slots', slotPlan(c, c.m.slotSeenAtMs));
+  add('logical-slots', logicalWork(c));
   if (leads && c.m.checkpointPending) add('checkpoint', { kind: 'checkpoint' });
   let wakeInMs: number | null = null;
   if (step !== null) {

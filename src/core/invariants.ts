@@ -19,7 +19,8 @@ const AT_WORK: ReadonlySet<Effect['kind']> = new Set(['start-job', 'acquire-lead
 /** Some source is better than none where nothing was promised; a promise leaves none. */
 function streams(effect: Effect): boolean {
   if (effect.kind === 'apply-config') return effect.role.kind === 'standby' && effect.role.source !== null;
-  if (effect.kind !== 'start-job' || (effect.job.kind !== 'start' && effect.job.kind !== 'restart')) return false;
+  if (effect.kind !== 'start-job') return false;
+  if (effect.job.kind !== 'start' && effect.job.kind !== 'restart' && effect.job.kind !== 'copy-slots') return false;
   return effect.job.role.kind === 'standby' && effect.job.role.source !== null;
 }
 

@@ -17,6 +17,7 @@ import type { PostgresFacts, SourceHistory, WalEnd, WalSeen } from './postgres-f
 import type { LinkFacts } from './quorum/link-facts.ts';
 import type { Replies } from './replies.ts';
 import type { Settings } from './settings.ts';
+import { type LogicalMemory, type LogicalOutcome, noLogicalMemory } from './slots/logical-work.ts';
 import { noStrangers, type StrangerMemory } from './stranger-memory.ts';
 import type { Lsn } from './units.ts';
 
@@ -60,6 +61,8 @@ export interface Observation {
   readonly chores: readonly ChoreOutcome[];
   /** Callbacks that were started since the last round, oldest first. */
   readonly announced: readonly Announcement[];
+  /** What came of work with logical slots since the last round, oldest first. Absent: nothing. */
+  readonly logical?: readonly LogicalOutcome[];
   readonly requests: OperatorRequests;
   readonly watchdog: { readonly required: boolean; readonly healthy: boolean; readonly active: boolean };
   /** The guard could be armed whenever it was asked to; false after several failures in a row. */
@@ -131,6 +134,7 @@ export interface Memory {
   readonly slotSeenAtMs: Readonly<Record<string, number>>;
   /** Slots that nothing accounts for and nobody uses, and since when. */
   readonly strangeSlots: Readonly<Record<string, number>>;
+  readonly logical: LogicalMemory;
   /**
    * We stopped PostgreSQL to hand over at the operator's request, and it has not run since. It must
    * follow the successor, even while paused.
@@ -219,6 +223,7 @@ export const emptyMemory: Memory = {
   strangers: noStrangers,
   slotSeenAtMs: {},
   strangeSlots: {},
+  logical: noLogicalMemory,
   handedOver: false,
   handedOverAtMs: null,
   chores: {},

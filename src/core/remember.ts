@@ -16,6 +16,7 @@ import { walSeen } from './race/backoff.ts';
 import { heardReplies } from './replies.ts';
 import { REWIND_IN_VAIN } from './rewind-prospects.ts';
 import { stateOf } from './server-state.ts';
+import { logicalAfter } from './slots/copies.ts';
 import { seenSlots, strangeSlots } from './slots/seen.ts';
 import { rememberStrangers } from './strangers.ts';
 import { endedAt, hasOthersData } from './strays.ts';
@@ -36,12 +37,13 @@ export function remember(o: Observation, before: Memory): Memory {
   const ended = afterJobs(o, o.announced.length === 0 ? before : { ...before, ...announced(o, before) });
   const replies = heardReplies(o, before.replies);
   const slotSeenAtMs = seenSlots(c, before.slotSeenAtMs);
+  const logical = logicalAfter(c, slotSeenAtMs);
   // Every field by its name: a spread that most of the fields override costs V8 more than all that
   // is decided here.
   return {
     role: roleOf(c),
     state: stateOf(c, ended),
-    failures: proven(c, ended.failures),
+    failures: stillMissing(proven(c, ended.failures), logical),
     abstainUntilMs: ended.abstainUntilMs,
     notRunningSinceMs:
       o.pg.state === 'starting' || o.pg.state === 'unresponsive' ? (before.notRunningSinceMs ?? o.nowMs - (o.pg.waitedMs ?? 0)) : null,
@@ -54,6 +56,7 @@ export function remember(o: Observation, before: Memory): Memory {
     strangers: rememberStrangers(contextOf(o, { ...before, replies }), before.strangers),
     slotSeenAtMs,
     strangeSlots: strangeSlots(c, slotSeenAtMs, before.strangeSlots),
+    logical,
     handedOver: ended.handedOver && o.pg.state !== 'running',
     handedOverAtMs: ended.handedOverAtMs,
     chores: choreFailures(o.chores, before.chores),
@@ -232,6 +235,13 @@ function proven(c: Context, failures: Memory['failures']): Memory['failures'] {
   if (streams || c.isPrimary) delete proven.rewind;
   if ((c.isPrimary || c.isStandby) && c.o.job === null) delete proven.restart;
   return Object.keys(proven).length === Object.keys(failures).length ? failures : proven;
+}
+
+/** Slots that are no longer missing need no copy. */
+function stillMissing(failures: Memory['failures'], { missingSinceMs }: Memory['logical']): Memory['failures'] {
+  if (failures['copy-slots'] === undefined || missingSinceMs !== null) return failures;
+  const { 'copy-slots': _copied, ...others } = failures;
+  return others;
 }
 
 /** A server that did not answer in time says nothing of it. */

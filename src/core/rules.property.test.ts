@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { admissionMemory, admissionRound } from '../../test/support/random-admissions.ts';
 import { mendMemory, mendRound } from '../../test/support/random-mends.ts';
 import { anyMemory, anyRound, raceMemory, raceRound, switchoverRound } from '../../test/support/random-rounds.ts';
+import { slotRound } from '../../test/support/random-slots.ts';
 import {
   answeredLeaderRound,
   failsafeRound,
@@ -68,6 +69,11 @@ describe('the rule table', () => {
     play(vouchedRaceRound, raceMemory, 5000);
     play(admissionRound, admissionMemory, 3000);
     play(failsafeRound, raceMemory, 5000);
+    play(
+      slotRound.map(({ o }) => o),
+      slotRound.map(({ m }) => m),
+      3000,
+    );
     const rows = tablesBehindRules.flatMap((table) => table.rows);
     const ids = [...allRules.filter((rule) => !rule.byTable), ...rows].map(({ id }) => id);
     expect(ids.filter((id) => !reached.has(id))).toEqual([]);

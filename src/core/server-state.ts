@@ -21,6 +21,8 @@ export function stateOf(c: Context, memory: Memory): PostgresState {
       return 'creating replica';
     case 'restart':
       return 'restarting';
+    case 'copy-slots':
+      return pg.state === 'running' ? 'running' : 'restarting';
     case 'handover':
       return pg.state === 'running' ? 'running' : pg.state === 'stopped' ? 'stopped' : 'stopping';
     case 'start':

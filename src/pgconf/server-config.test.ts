@@ -80,9 +80,15 @@ describe('the main part', () => {
   });
 
   test('standbys of permanent logical slots give feedback', () => {
-    const logical = settings({ dynamic: { slots: { app: { type: 'logical', database: 'app', plugin: 'pgoutput' } } } });
+    const logicalSlot = { dynamic: { slots: { app: { type: 'logical', database: 'app', plugin: 'pgoutput' } } } } as const;
+    const logical = settings(logicalSlot);
+    const noStream = { ...logical, local: { ...logical.local, tags: { nostream: true } } };
     expect(mainGucs(logical, STANDBY)).toMatchObject({ hot_standby_feedback: 'on' });
     expect(mainGucs(logical, PRIMARY)).not.toHaveProperty('hot_standby_feedback');
+    expect(mainGucs(noStream, STANDBY)).not.toHaveProperty('hot_standby_feedback');
+    expect(mainGucs(settings({ dynamic: { ...logicalSlot.dynamic, useSlots: false } }), STANDBY)).not.toHaveProperty(
+      'hot_standby_feedback',
+    );
     expect(mainGucs(settings({ dynamic: { slots: { dr: { type: 'physical' } } } }), STANDBY)).not.toHaveProperty('hot_standby_feedback');
   });
 });

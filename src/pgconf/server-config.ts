@@ -115,7 +115,7 @@ export function mainGucs(settings: Settings, role: ServerRole): Record<string, s
     if (name === 'wal_keep_segments' || name === 'wal_keep_size' || name === 'synchronous_standby_names') continue;
     result[name] = name === 'hba_file' || name === 'ident_file' ? inConfigDir(settings, value) : value;
   }
-  if (role.kind === 'standby' && hasPermanentLogicalSlots(settings)) result['hot_standby_feedback'] = 'on';
+  if (role.kind === 'standby' && !settings.local.tags.nostream && hasPermanentLogicalSlots(settings)) result['hot_standby_feedback'] = 'on';
   return result;
 }
 

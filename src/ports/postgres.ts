@@ -8,6 +8,7 @@ import type { CallbackAction, ServerRole, Source } from '../core/effects.ts';
 import type { PostgresFacts, SourceHistory, TimelineStart, WalEnd } from '../core/postgres-facts.ts';
 import type { FenceMark } from '../core/quorum/fence-mark.ts';
 import type { BinaryOption, Settings } from '../core/settings.ts';
+import type { LogicalOutcome, LogicalWork } from '../core/slots/logical-work.ts';
 import type { Lsn } from '../core/units.ts';
 import type { Gucs } from '../pgconf/guc.ts';
 import type { Complaint } from '../pgconf/guc-complaints.ts';
@@ -36,6 +37,12 @@ export interface ApplyOutcome {
    * were.
    */
   readonly notWritten: readonly string[];
+}
+
+/** `state`: what PostgreSQL keeps of the slot on disk. */
+export interface SlotCopy {
+  readonly name: string;
+  readonly state: Uint8Array;
 }
 
 export interface Postgres {
@@ -195,9 +202,29 @@ export interface Postgres {
       readonly drop: readonly string[];
       readonly advance: Readonly<Record<string, Lsn>>;
       readonly renew?: readonly string[];
+      readonly reasons?: Readonly<Record<string, string>>;
     },
     options: Bounded,
   ): Promise<void>;
+
+  /**
+   * Makes logical slots and moves them on, and asks the primary what it holds back. Takes long:
+   * making one waits for the transactions of clients. Does all it can; `failures` says what it
+   * could not.
+   */
+  workLogicalSlots(
+    work: LogicalWork,
+    options: Bounded,
+  ): Promise<Omit<LogicalOutcome, 'endedAtMs'> & { readonly failures: readonly string[] }>;
+  /**
+   * Logical slots as the leader has them, for this standby. Throws unless all that it has of them
+   * would work here, and PostgreSQL would start with them: SLOT_NOT_COPIED. Changes nothing.
+   */
+  fetchSlots(leader: Source, names: readonly string[], options: Bounded): Promise<readonly SlotCopy[]>;
+  /** Puts them in the place of what is there, durably. The server is stopped. */
+  placeSlots(copies: readonly SlotCopy[]): Promise<void>;
+  /** Takes them away again. The server is stopped. */
+  removeSlots(names: readonly string[]): Promise<void>;
 
   /**
    * What PostgreSQL objects to in parameters that nobody has stored yet; changes nothing. Null: it

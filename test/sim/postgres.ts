@@ -38,6 +38,8 @@ const LOOK_MS = 10;
 /** How often a signal tries a process that stands still. */
 const STILL_MS = 100;
 
+const notModelled = (): Promise<never> => Promise.reject(new Error('the model has no logical slots'));
+
 export class SimPostgres implements Postgres {
   readonly #parts: PostgresParts;
   readonly #stopListening: () => void;
@@ -322,6 +324,12 @@ export class SimPostgres implements Postgres {
     this.#connection.need();
     syncSlots(this.#parts.server, plan);
   }
+
+  // The options of a run have no permanent logical slots, so nobody asks for these.
+  workLogicalSlots = notModelled;
+  fetchSlots = notModelled;
+  placeSlots = notModelled;
+  removeSlots = notModelled;
 
   async runCallback(action: CallbackAction, role: string): Promise<void> {
     const { server, trace, told } = this.#parts;

@@ -12,14 +12,14 @@ const NAMES = ['a', 'b', 'c', 'away', 'dr', 'app', 'by_hand', 'citus_shard_move_
 const existing = (name: string): fc.Arbitrary<SlotFacts> =>
   fc
     .record({
-      logical: fc.boolean(),
+      logical: name === 'app' ? fc.constantFrom(true, true, true, false) : fc.boolean(),
       active: fc.nat(3).map((n) => n === 0),
       restartLsn: fc.option(position, { freq: 6 }),
       confirmedFlushLsn: position,
       xmin: fc.constantFrom(null, null, '725'),
       catalogXmin: fc.constantFrom(null, '700', '725', '750'),
       walStatus: fc.constantFrom('reserved', 'reserved', 'extended', 'lost'),
-      failover: fc.nat(3).map((n) => n === 0),
+      failover: fc.nat(2).map((n) => n === 0),
       synced: fc.boolean(),
       plugin: fc.constantFrom('pgoutput', 'pgoutput', 'wal2json'),
       database: fc.constantFrom('shop', 'shop', 'other'),
@@ -55,8 +55,8 @@ export const slotRound: fc.Arbitrary<{ readonly o: Observation; readonly m: Memo
   .record({
     slots,
     permanent,
-    ignoreSlots: fc.array(matcher, { maxLength: 2 }),
-    pause: fc.boolean(),
+    ignoreSlots: fc.constantFrom(0, 0, 1, 2).chain((length) => fc.array(matcher, { minLength: length, maxLength: length })),
+    pause: fc.constantFrom(false, false, true),
     ttl: fc.constantFrom(0, 1800, 1800),
     leader: fc.constantFrom('a', 'b', 'b', null),
     tags: fc.constantFrom({}, {}, {}, { nofailover: true }, { nostream: true }),

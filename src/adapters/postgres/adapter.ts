@@ -7,12 +7,13 @@ import type { CallbackAction, ServerRole, Source } from '../../core/effects.ts';
 import type { PostgresFacts, SourceHistory, TimelineStart, WalEnd } from '../../core/postgres-facts.ts';
 import type { FenceMark } from '../../core/quorum/fence-mark.ts';
 import type { Settings } from '../../core/settings.ts';
+import type { LogicalWork } from '../../core/slots/logical-work.ts';
 import type { Gucs } from '../../pgconf/guc.ts';
 import type { Complaint } from '../../pgconf/guc-complaints.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Tether } from '../../ports/guard.ts';
 import type { Log } from '../../ports/log.ts';
-import type { ApplyOutcome, Bounded, Postgres, StopOptions } from '../../ports/postgres.ts';
+import type { ApplyOutcome, Bounded, Postgres, SlotCopy, StopOptions } from '../../ports/postgres.ts';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { BeforeStop } from './before-stop.ts';
 import { askPrePromote, Callbacks } from './callbacks.ts';
@@ -27,6 +28,7 @@ import { Heartbeat } from './heartbeat.ts';
 import { endLeftoverTools } from './leftover-tools.ts';
 import { exportKerberosName } from './libpq-environment.ts';
 import { depsOf, type LocalServer, newReaders, type RunAs, runner } from './local-server.ts';
+import { workLogicalSlots } from './logical-slots.ts';
 import { removeMade } from './made-elsewhere.ts';
 import { type BootstrapOptions, bootstrapServer } from './new-cluster.ts';
 import { namesInFiles } from './origin.ts';
@@ -42,6 +44,7 @@ import { applyConfig, setSynchronousNames } from './reload.ts';
 import { rewind } from './rewind.ts';
 import { Room } from './room.ts';
 import { ServerLog } from './server-log.ts';
+import { fetchSlots, placeSlots, removeSlots } from './slot-copies.ts';
 import { endWalsender, type SlotPlan, syncSlots } from './slots.ts';
 import { socketTrouble } from './sockets.ts';
 import { hasEnd } from './source-end.ts';
@@ -254,10 +257,26 @@ class PostgresAdapter implements Postgres {
   }
 
   async syncSlots(plan: SlotPlan, options: Bounded): Promise<void> {
-    const failures = await this.#withClient('Regent slots', options, (client) => syncSlots(client, plan));
+    const failures = await this.#withClient('Regent slots', options, (client) => syncSlots(client, plan, this.#server.log));
     if (failures.length === 0) return;
     const list = failures.map(({ slot, action, message }) => `${action} ${slot}: ${message}`).join('; ');
     throw new RegentError('SLOTS_FAILED', `not all replication slots could be brought in order: ${list}`, { policy: 'transient' });
+  }
+
+  workLogicalSlots(work: LogicalWork, options: Bounded): ReturnType<Postgres['workLogicalSlots']> {
+    return workLogicalSlots(this.#server, work, options);
+  }
+
+  fetchSlots(leader: Source, names: readonly string[], options: Bounded): Promise<readonly SlotCopy[]> {
+    return fetchSlots(this.#server, leader, names, options);
+  }
+
+  placeSlots(copies: readonly SlotCopy[]): Promise<void> {
+    return placeSlots(this.#server, copies);
+  }
+
+  removeSlots(names: readonly string[]): Promise<void> {
+    return removeSlots(this.#server, names);
   }
 
   checkRemake(cluster: string | null): Promise<void> {

@@ -1,6 +1,7 @@
 /** Replication slots, brought to what was decided; of the logical ones only drops. */
 import type pg from 'pg';
 import { formatLsn, type Lsn } from '../../core/units.ts';
+import type { Log } from '../../ports/log.ts';
 import { ensureError } from '../../support/errors.ts';
 
 export interface SlotPlan {
@@ -8,6 +9,7 @@ export interface SlotPlan {
   readonly drop: readonly string[];
   readonly advance: Readonly<Record<string, Lsn>>;
   readonly renew?: readonly string[];
+  readonly reasons?: Readonly<Record<string, string>>;
 }
 
 export interface SlotFailure {
@@ -42,16 +44,20 @@ const ADVANCE = `SELECT pg_catalog.pg_replication_slot_advance(slot_name, least(
  * Does all it can; what failed is returned, not thrown. Drops first: max_replication_slots may be
  * what keeps a new one from being made.
  */
-export async function syncSlots(client: pg.Client, plan: SlotPlan): Promise<SlotFailure[]> {
+export async function syncSlots(client: pg.Client, plan: SlotPlan, log?: Pick<Log, 'info'>): Promise<SlotFailure[]> {
   const failures: SlotFailure[] = [];
   const attempt = async (slot: string, action: SlotFailure['action'], text: string, values: string[]) => {
     try {
-      await client.query(text, values);
+      const { rowCount } = await client.query(text, values);
+      return (rowCount ?? 0) > 0;
     } catch (error) {
       failures.push({ slot, action, message: ensureError(error).message });
+      return false;
     }
   };
-  for (const slot of plan.drop) await attempt(slot, 'drop', DROP, [slot]);
+  for (const slot of plan.drop)
+    if (await attempt(slot, 'drop', DROP, [slot]))
+      log?.info(`dropped the replication slot ${slot}: ${plan.reasons?.[slot] ?? 'it is not wanted'}`);
   for (const slot of plan.renew ?? []) {
     await attempt(slot, 'renew', DROP_FOR_NEW, [slot]);
     await attempt(slot, 'renew', CREATE, [slot]);

@@ -5,13 +5,14 @@
 import type { Job } from '../../core/effects.ts';
 import { type BootstrapPorts, bootstrap } from './bootstrap.ts';
 import { type ClonePorts, clone } from './clone.ts';
+import { type CopySlotsPorts, copySlots } from './copy-slots.ts';
 import { type HandoverPorts, handover } from './handover.ts';
 import { DAY_MS } from './limits.ts';
 import { type PromotePorts, promote } from './promote.ts';
 import { type RewindPorts, rewind } from './rewind.ts';
 import { type RestartPorts, restart, start } from './start.ts';
 
-export type JobPorts = BootstrapPorts & ClonePorts & HandoverPorts & PromotePorts & RestartPorts & RewindPorts;
+export type JobPorts = BootstrapPorts & ClonePorts & CopySlotsPorts & HandoverPorts & PromotePorts & RestartPorts & RewindPorts;
 
 export function runJob(ports: JobPorts, job: Job, signal: AbortSignal): Promise<void> {
   switch (job.kind) {
@@ -30,6 +31,8 @@ export function runJob(ports: JobPorts, job: Job, signal: AbortSignal): Promise<
       return handover(ports, job, signal);
     case 'rewind':
       return rewind(ports, job, signal);
+    case 'copy-slots':
+      return copySlots(ports, job, signal);
     case 'checkpoint':
       return ports.pg.checkpoint({ timeoutMs: DAY_MS, signal });
   }

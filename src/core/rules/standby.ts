@@ -13,6 +13,7 @@ import { refusalVerdict } from '../quorum/refusal.ts';
 import { takeOverVerdict } from '../quorum/take-over.ts';
 import { requestInVain } from '../race/operator-request.ts';
 import { leavesKey, raceVerdict } from '../race/race.ts';
+import { copyJob } from '../slots/copies.ts';
 import { awaitsComparison } from '../strays.ts';
 import { isOutdated } from '../superseded.ts';
 import { takeover } from '../sync.ts';
@@ -182,6 +183,18 @@ export const standby: Section = {
       when: (c) => c.otherLeader !== null && awaitsComparison(c),
       ask: () => ({ wakeInMs: 500, watchMembers: true }),
       because: 'waiting until {leader} can be compared with: this node wrote WAL of its own and may have to be cloned',
+    },
+    {
+      id: 'standby.copy-slots',
+      situation: 'another leads and has permanent logical slots that this node lacks, nothing else is about, and it is this node’s turn',
+      when: (c) => copyJob(c) !== null,
+      ask: (c) => {
+        const job = copyJob(c);
+        if (job === null) return nothing;
+        const names = job.slots.map((name) => `'${name}'`).join(', ');
+        return { effects: [{ kind: 'start-job', job }], because: `Copying logical slots [${names}] from the primary` };
+      },
+      because: 'Copying logical slots from the primary',
     },
     {
       id: 'standby.follow',

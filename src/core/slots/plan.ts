@@ -20,6 +20,8 @@ interface Row {
   readonly id: string;
   readonly when: (seen: Seen) => boolean;
   readonly verdict: Verdict;
+  /** Why it is dropped, for the log. */
+  readonly because?: string;
 }
 
 /** The first row that applies decides about a slot that exists. */
@@ -29,17 +31,42 @@ export const slotRows: readonly Row[] = [
   { id: 'slot.ignored', when: ({ c, slot }) => isIgnored(c, slot), verdict: 'keep' },
   { id: 'slot.in-use', when: ({ slot }) => slot.active, verdict: 'keep' },
   // An operator has given up the member: also in a pause.
-  { id: 'slot.forgotten', when: ({ slot, wanted, forgotten }) => wanted === undefined && forgotten.has(slot.name), verdict: 'drop' },
+  {
+    id: 'slot.forgotten',
+    when: ({ slot, wanted, forgotten }) => wanted === undefined && forgotten.has(slot.name),
+    verdict: 'drop',
+    because: 'an operator has forgotten its member',
+  },
   // In its place no other can be made: also in a pause.
-  { id: 'slot.of-another-kind', when: ({ slot, wanted }) => wanted !== undefined && !isOfKind(slot, wanted), verdict: 'drop' },
+  {
+    id: 'slot.of-another-kind',
+    when: ({ slot, wanted }) => wanted !== undefined && !isOfKind(slot, wanted),
+    verdict: 'drop',
+    because: 'another type, plugin or database is wanted under its name',
+  },
   { id: 'slot.paused', when: ({ c, wanted }) => c.paused && wanted === undefined, verdict: 'keep' },
-  { id: 'slot.strange', when: ({ c, slot, wanted }) => isStrange(c, slot, wanted) && isOld(c, slot), verdict: 'drop' },
+  {
+    id: 'slot.strange',
+    when: ({ c, slot, wanted }) => isStrange(c, slot, wanted) && isOld(c, slot),
+    verdict: 'drop',
+    because: `it is unused, and neither a member nor 'slots' nor 'ignore_slots' names it`,
+  },
   { id: 'slot.unknown', when: ({ wanted }) => wanted === undefined, verdict: 'keep' },
   // Its WAL is gone: whoever comes for it finds nothing kept.
-  { id: 'slot.lost', when: ({ c, slot }) => slot.walStatus === 'lost' && !c.paused, verdict: 'renew' },
+  {
+    id: 'slot.lost',
+    when: ({ c, slot }) => slot.walStatus === 'lost' && !c.paused,
+    verdict: 'renew',
+    because: 'PostgreSQL has removed the WAL that its consumer needs, which must begin anew',
+  },
   { id: 'slot.reserves-nothing', when: ({ slot }) => reservesNothing(slot), verdict: 'renew' },
   { id: 'slot.holds-xmin', when: ({ c, slot }) => holdsXmin(c, slot), verdict: 'renew' },
-  { id: 'slot.in-the-way', when: ({ c, slot }) => isInTheWay(c, slot), verdict: 'drop' },
+  {
+    id: 'slot.in-the-way',
+    when: ({ c, slot }) => isInTheWay(c, slot),
+    verdict: 'drop',
+    because: 'PostgreSQL is to synchronize it from the primary',
+  },
   { id: 'slot.wanted', when: () => true, verdict: 'keep' },
 ];
 
@@ -55,23 +82,26 @@ export function slotPlan(c: Context, seenAtMs: Readonly<Record<string, number>>)
   const drop: string[] = [];
   const advance: Record<string, Lsn> = {};
   const renew: string[] = [];
+  const reasons: Record<string, string> = {};
   for (const slot of sql.slots) {
     const { name } = slot;
     const spec = wanted.get(name);
-    const verdict = judged({ c, slot, wanted: spec, forgotten });
+    const { verdict, because } = judged({ c, slot, wanted: spec, forgotten });
     // A logical one is made again apart from the others, or comes from the leader.
-    if (verdict === 'drop' || (verdict === 'renew' && slot.type === 'logical')) drop.push(name);
-    else if (spec?.type === 'physical' && slot.type === 'physical' && !isIgnored(c, slot)) {
+    if (verdict === 'drop' || (verdict === 'renew' && slot.type === 'logical')) {
+      drop.push(name);
+      if (because !== undefined) reasons[name] = because;
+    } else if (spec?.type === 'physical' && slot.type === 'physical' && !isIgnored(c, slot)) {
       if (verdict === 'renew') renew.push(name);
       if (mayMove(c, slot, spec.target)) advance[name] = spec.target;
     }
   }
   if (create.length + drop.length + renew.length + Object.keys(advance).length === 0) return null;
-  return { kind: 'sync-slots', create, drop, advance, ...(renew.length > 0 && { renew }) };
+  return { kind: 'sync-slots', create, drop, advance, ...(renew.length > 0 && { renew }), ...(drop.length > 0 && { reasons }) };
 }
 
-function judged(seen: Seen): Verdict {
-  return slotRows.find(({ when }) => when(seen))?.verdict ?? 'keep';
+function judged(seen: Seen): Pick<Row, 'verdict' | 'because'> {
+  return slotRows.find(({ when }) => when(seen)) ?? { verdict: 'keep' };
 }
 
 function mayMove(c: Context, slot: SlotFacts, target: Lsn | null): target is Lsn {
@@ -125,7 +155,7 @@ const isInTheWay = (c: Context, { failover, synced }: SlotFacts) =>
   c.isStandby && !c.paused && failover && synced !== true && c.o.pg.sql?.syncsSlots === true;
 
 /** By every key that is given, as Patroni compares them. */
-function isIgnored(c: Context, { name, type, plugin, database }: SlotFacts): boolean {
+export function isIgnored(c: Context, { name, type, plugin, database }: SlotFacts): boolean {
   const facts = { name, type, plugin, database };
   return c.o.settings.dynamic.ignoreSlots.some((matcher) =>
     Object.entries(facts).every(([key, value]) => !matcher[key] || matcher[key] === value),

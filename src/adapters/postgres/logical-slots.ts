@@ -1,0 +1,106 @@
+/** Permanent logical slots on the local server: made on a primary, moved on on a standby. */
+import type pg from 'pg';
+import type { Comparison, Held, LogicalWork } from '../../core/slots/logical-work.ts';
+import { formatLsn, type Lsn, parseLsn, toLsn } from '../../core/units.ts';
+import type { Bounded, Postgres } from '../../ports/postgres.ts';
+import { ensureError } from '../../support/errors.ts';
+import { connectLocal } from './heartbeat.ts';
+import { depsOf, type LocalServer } from './local-server.ts';
+import { openSource } from './rewind-source.ts';
+import { discard, sqlState } from './sql.ts';
+
+const CONNECT_MS = 5000;
+/** It waits for every transaction that is open when it begins. */
+const CREATE_MS = 60_000;
+/** For one step of an advance. */
+const STEP_MS = 60_000;
+/**
+ * An advance cannot be called off before its statement ends, and meanwhile nobody else can use the
+ * slot. So it goes by steps that take about a second.
+ */
+const STEP_BYTES = 64n * 1024n * 1024n;
+const COMPARE_MS = 5000;
+
+const CREATE = `SELECT pg_create_logical_replication_slot($1::name, $2::name)
+ WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)`;
+const WHERE = `SELECT confirmed_flush_lsn::text AS at FROM pg_replication_slots WHERE slot_name = $1 AND slot_type = 'logical' AND NOT active`;
+/** Never backwards, or past what is replayed here, or on a primary, where its consumer moves it. */
+const ADVANCE = `SELECT (pg_replication_slot_advance(slot_name, least($2::pg_lsn, pg_last_wal_replay_lsn()))).end_lsn::text AS at FROM pg_replication_slots
+ WHERE slot_name = $1 AND slot_type = 'logical' AND NOT active AND pg_is_in_recovery()
+   AND confirmed_flush_lsn < least($2::pg_lsn, pg_last_wal_replay_lsn())`;
+/** Errors of a slot that nothing here mends: a file of WAL is gone; PostgreSQL has given it up. */
+const BROKEN: ReadonlySet<string | null> = new Set(['58P01', '55000']);
+const HELD = `SELECT slot_name::text AS name, slot_type = 'physical' AS physical, catalog_xmin::text AS xmin FROM pg_replication_slots
+ WHERE slot_name = ANY($1) AND NOT pg_is_in_recovery()`;
+
+export async function workLogicalSlots(
+  server: LocalServer,
+  work: LogicalWork,
+  { timeoutMs, signal }: Bounded,
+): ReturnType<Postgres['workLogicalSlots']> {
+  const failures: string[] = [];
+  const broken: string[] = [];
+  const deadlineMs = server.clock.monotonicMs() + timeoutMs;
+  const isOver = () => signal?.aborted === true || server.clock.monotonicMs() >= deadlineMs;
+  const attempt = async (what: string, name: string, run: () => Promise<void>) => {
+    if (isOver()) return;
+    try {
+      await run();
+    } catch (error) {
+      if (BROKEN.has(sqlState(error)) && what === 'move') broken.push(name);
+      failures.push(`${what} ${name}: ${ensureError(error).message}`);
+    }
+  };
+  for (const { name, database, plugin } of work.create)
+    await attempt('create', name, async () => {
+      await inDatabase(server, database, CREATE_MS, (client) => client.query(CREATE, [name, plugin]));
+      server.log.info(`created the permanent logical slot ${name} (database ${database}, plugin ${plugin})`);
+    });
+  for (const { name, database, to } of work.advance)
+    await attempt('move', name, () => inDatabase(server, database, STEP_MS, (client) => advance(client, name, to, isOver)));
+  let held: Held | null = null;
+  const { compare } = work;
+  if (compare !== null)
+    await attempt('compare', compare.names.join(', '), async () => {
+      held = await ask(server, compare);
+    });
+  return { broken, held, failures };
+}
+
+/** A logical slot is bound to its database. */
+async function inDatabase(server: LocalServer, database: string, timeoutMs: number, work: (client: pg.Client) => Promise<unknown>) {
+  const { settings } = server;
+  const there = { ...settings, postgresql: { ...settings.postgresql, database } };
+  const client = await connectLocal(there, { applicationName: 'Regent slots', connectTimeoutMs: CONNECT_MS, queryTimeoutMs: timeoutMs });
+  try {
+    await work(client);
+  } finally {
+    discard(client);
+  }
+}
+
+async function advance(client: pg.Client, name: string, to: Lsn, isOver: () => boolean): Promise<void> {
+  const position = async (text: string, values: readonly string[]) => {
+    const { rows } = await client.query<{ at: string | null }>(text, [...values]);
+    const at = rows[0]?.at ?? null;
+    return at === null ? null : parseLsn(at);
+  };
+  let at = await position(WHERE, [name]);
+  while (at !== null && at < to && !isOver()) {
+    const step: Lsn = toLsn(at + STEP_BYTES);
+    const next = await position(ADVANCE, [name, formatLsn(step < to ? step : to)]);
+    at = next === null || next <= at ? null : next;
+  }
+}
+
+async function ask(server: LocalServer, { leader, physical, names }: Comparison): Promise<Held> {
+  const client = await openSource(depsOf(server), leader, COMPARE_MS);
+  try {
+    const { rows } = await client.query<{ name: string; physical: boolean; xmin: string | null }>(HELD, [[physical, ...names]]);
+    const logical = rows.filter((row) => !row.physical && names.includes(row.name)).map(({ name, xmin }) => [name, xmin] as const);
+    const own = rows.find((row) => row.physical && row.name === physical);
+    return { leader: leader.name, physical: own?.xmin ?? null, logical: Object.fromEntries(logical) };
+  } finally {
+    discard(client);
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * A standby gets logical slots as the leader has them. PostgreSQL reads them only when it starts.
+ * All that can be judged is judged before it stops. It stops only when no commit waits for it and
+ * no other member is about to restart. If it does not start with the slots, it starts without them.
+ */
+import { memberOf } from '../../core/cluster.ts';
+import type { Job } from '../../core/effects.ts';
+import { isRestless } from '../../core/slots/copies.ts';
+import { type Clock, sleep } from '../../ports/clock.ts';
+import type { Dcs } from '../../ports/dcs.ts';
+import type { Log } from '../../ports/log.ts';
+import type { Postgres } from '../../ports/postgres.ts';
+import { ensureError, RegentError } from '../../support/errors.ts';
+import { isAwaited } from '../leave-sync.ts';
+import { dcsTimeout, stopTimeoutMs } from './limits.ts';
+import { type StartPorts, start } from './start.ts';
+
+const FETCH_MS = 15_000;
+const LOOK_EVERY_MS = 200;
+
+export interface CopySlotsPorts extends StartPorts {
+  readonly pg: Pick<Postgres, 'fetchSlots' | 'placeSlots' | 'removeSlots' | 'start' | 'stop'>;
+  readonly dcs: Pick<Dcs, 'read'>;
+  readonly log: Pick<Log, 'info' | 'warning'>;
+  readonly clock: Pick<Clock, 'bootMs' | 'timer'>;
+  readonly stopping: () => void;
+  readonly leaving: () => void;
+}
+
+export async function copySlots(ports: CopySlotsPorts, job: Extract<Job, { kind: 'copy-slots' }>, signal: AbortSignal): Promise<void> {
+  const { pg, log } = ports;
+  const copies = await pg.fetchSlots(job.source, job.slots, { timeoutMs: FETCH_MS, signal });
+  await untilLetGo(ports, job, signal);
+  ports.stopping();
+  await pg.stop('fast', { timeoutMs: stopTimeoutMs(ports) });
+  const names = copies.map(({ name }) => name);
+  try {
+    await pg.placeSlots(copies);
+    await start(ports, job.role, null, signal);
+  } catch (error) {
+    if (signal.aborted) throw error;
+    log.warning(`starting without the copied slots ${names.join(', ')}: ${ensureError(error).message}`);
+    await pg.removeSlots(names);
+    await start(ports, job.role, null, signal);
+    throw error;
+  }
+  log.info(`copied logical slots from ${job.source.name}: ${names.join(', ')}`);
+}
+
+/**
+ * Tells that this member is about to stop, and returns once all can know that and nobody waits for
+ * it. An operator's restart goes on if the leader does not let go of the member; a copy can wait.
+ */
+async function untilLetGo(ports: CopySlotsPorts, { source }: Extract<Job, { kind: 'copy-slots' }>, signal: AbortSignal): Promise<void> {
+  const { clock, dcs, settings } = ports;
+  const { dynamic, local } = settings.current();
+  // The leader looks once in a loop_wait.
+  const deadlineMs = clock.bootMs() + 2 * dynamic.loopWaitSeconds * 1000;
+  ports.leaving();
+  // First /sync changes, then PostgreSQL's setting, so it must be so at two looks in a row.
+  for (let looks = 0; looks < 2; await sleep(clock, LOOK_EVERY_MS, signal)) {
+    signal.throwIfAborted();
+    const view = await dcs.read(dcsTimeout(ports));
+    const own = memberOf(view, local.name);
+    const other = view.members.find((member) => member.name !== local.name && isRestless(member));
+    if (other !== undefined) throw notNow(`${other.name} is about to restart`);
+    if (view.leader?.name !== source.name) throw notNow(`${source.name} does not lead any more`);
+    looks = own !== null && isRestless(own) && !isAwaited(view, local.name) ? looks + 1 : 0;
+    if (clock.bootMs() > deadlineMs) throw notNow(`${source.name} still counts on this member for its commits`);
+  }
+}
+
+const notNow = (why: string) => new RegentError('SLOT_COPY_POSTPONED', `logical slots are not copied now: ${why}`, { policy: 'transient' });

@@ -1,0 +1,153 @@
+/**
+ * Permanent logical slots. The primary makes them. A standby has copies, and moves them on to where
+ * their consumers are, so that after a failover a consumer goes on where it was.
+ *
+ * A copy can be read only if the catalogs still have the rows that decoding from its position on
+ * needs. The standby tells the primary by hot_standby_feedback what to keep. What the primary had
+ * removed before that told, is gone. Until then only the primary's own slot of that name kept them,
+ * so a copy is safe from where that slot was at that moment.
+ */
+import { memberOf } from '../cluster.ts';
+import { type Context, readyLeader, sourceOf } from '../context.ts';
+import type { Effect } from '../effects.ts';
+import type { SlotFacts } from '../postgres-facts.ts';
+import { slotNameOf } from '../slot-names.ts';
+import { type Lsn, lagBytes } from '../units.ts';
+import { upstreamOf } from '../upstream.ts';
+import { type Comparison, isLaterXid, type LogicalMemory, noLogicalMemory } from './logical-work.ts';
+import { isIgnored, isOfKind } from './plan.ts';
+import { type WantedSlot, wantedSlots } from './wanted.ts';
+
+export type WantedLogical = Extract<WantedSlot, { type: 'logical' }> & { readonly name: string };
+
+/** The permanent logical slots of this node, each with the slot that has its name here. */
+export function logicalSlots(c: Context): readonly { readonly wanted: WantedLogical; readonly slot: SlotFacts | undefined }[] {
+  const { sql } = c.o.pg;
+  if (sql === null || c.view === null || !keepsLogical(c)) return [];
+  return [...wantedSlots(c, c.m.slotSeenAtMs)].flatMap(([name, wanted]) => {
+    const slot = sql.slots.find((one) => one.name === name);
+    // One that PostgreSQL carries over itself is none of ours; nor is one of another's.
+    const isOurs = wanted.type === 'logical' && !(c.isStandby && slot?.synced === true) && !(slot !== undefined && isIgnored(c, slot));
+    return isOurs ? [{ wanted: { ...wanted, name }, slot }] : [];
+  });
+}
+
+export function keepsLogical({ o }: Context): boolean {
+  const { slots, useSlots } = o.settings.dynamic;
+  return useSlots && Object.values(slots).some(({ type }) => type === 'logical');
+}
+
+/** Null when there is nothing to do. */
+export function logicalWork(c: Context): Effect | null {
+  const all = logicalSlots(c);
+  if (all.length === 0) return null;
+  if (c.isPrimary) {
+    if (!c.lockMine || !c.mayLeadNow) return null;
+    const create = all
+      .filter(({ slot }) => slot === undefined)
+      .map(({ wanted: { name, database, plugin } }) => ({ name, database, plugin }));
+    return create.length === 0 ? null : { kind: 'logical-slots', work: { create, advance: [], compare: null } };
+  }
+  const { endedAtMs } = c.m.logical;
+  const rests = endedAtMs !== null && c.o.nowMs - endedAtMs < c.o.settings.dynamic.loopWaitSeconds * 1000;
+  if (!c.isStandby || c.otherLeader === null || rests) return null;
+  const advance = all.flatMap(({ wanted, slot }) => {
+    const to = slot === undefined ? null : mayMoveTo(c, wanted, slot);
+    return to === null ? [] : [{ name: wanted.name, database: wanted.database, to }];
+  });
+  const compare = comparison(
+    c,
+    all
+      .filter(({ wanted, slot }) => isCopy(slot, wanted) && c.m.logical.safeFrom[wanted.name] === undefined)
+      .map(({ wanted }) => wanted.name),
+  );
+  return advance.length === 0 && compare === null ? null : { kind: 'logical-slots', work: { create: [], advance, compare } };
+}
+
+const isCopy = (slot: SlotFacts | undefined, wanted: WantedLogical): slot is SlotFacts =>
+  slot !== undefined && isOfKind(slot, wanted) && slot.walStatus !== 'lost';
+
+/** Never past what this standby has replayed, or what the leader says its consumer has. */
+function mayMoveTo(c: Context, wanted: WantedLogical, slot: SlotFacts): Lsn | null {
+  const replayed = c.o.pg.sql?.replayLsn ?? null;
+  if (!isCopy(slot, wanted) || slot.active || c.m.logical.broken.includes(slot.name)) return null;
+  if (wanted.target === null || replayed === null || slot.confirmedFlushLsn === null) return null;
+  const to = lagBytes(wanted.target, replayed) > 0 ? replayed : wanted.target;
+  return to > slot.confirmedFlushLsn ? to : null;
+}
+
+function comparison(c: Context, names: readonly string[]): Comparison | null {
+  const member = readyLeader(c);
+  const leader = member === null ? null : sourceOf(member);
+  return leader === null || names.length === 0 ? null : { leader, physical: physicalSlot(c, leader.name), names };
+}
+
+/** The leader's slot through which this node's feedback comes: its own, or that of its source. */
+function physicalSlot({ view, me, o }: Context, leader: string): string {
+  let follower = { name: me, tags: o.settings.local.tags, lsn: o.pg.sql?.receiveLsn ?? null };
+  for (const _ of view?.members ?? []) {
+    const up: string = view === null ? leader : upstreamOf(view, leader, follower);
+    const next = view === null || up === leader ? null : memberOf(view, up);
+    if (next === null) break;
+    follower = { name: next.name, tags: next.tags, lsn: next.lsn };
+  }
+  return slotNameOf(follower.name);
+}
+
+/** What the facts of a round change. */
+export function rememberLogical(c: Context, before: LogicalMemory): LogicalMemory {
+  const told = c.o.logical ?? [];
+  const copied = c.o.ended.flatMap(({ job, ok, endedAtMs }) => (ok && job.kind === 'copy-slots' ? [{ names: job.slots, endedAtMs }] : []));
+  let after: LogicalMemory = before;
+  // Other data: what was known of the slots in it was of others.
+  if (c.o.ended.some(({ job, ok }) => ok && (job.kind === 'clone' || job.kind === 'reinitialize' || job.kind === 'rewind')))
+    after = { ...noLogicalMemory };
+  if (c.otherLeader !== null && c.otherLeader !== after.leader) after = { ...after, leader: c.otherLeader, safeFrom: {} };
+  if (c.isPrimary) after = { ...after, leader: null, safeFrom: {}, broken: [] };
+  for (const { names, endedAtMs } of copied) {
+    const copies = { ...after.copies };
+    for (const name of names) copies[name] = { count: (copies[name]?.count ?? 0) + 1, atMs: endedAtMs };
+    const without = ([name]: readonly [string, string]) => !names.includes(name);
+    const safeFrom = Object.fromEntries(Object.entries(after.safeFrom).filter(without));
+    after = { ...after, copies, safeFrom, broken: after.broken.filter((name) => !names.includes(name)), missingSinceMs: null };
+  }
+  for (const { endedAtMs, broken, held } of told) {
+    const all = c.isStandby ? [...new Set([...after.broken, ...broken])] : after.broken;
+    after = { ...after, endedAtMs, broken: all, safeFrom: { ...after.safeFrom, ...provenBy(c, held) } };
+  }
+  return after;
+}
+
+/** The primary keeps what this node's copy needs, and its own slot kept it until then. */
+function provenBy(c: Context, held: LogicalWorkHeld): Record<string, string> {
+  if (held === null || held.leader !== c.otherLeader || held.physical === null || !c.isStandby) return {};
+  const { physical } = held;
+  return Object.fromEntries(
+    Object.entries(held.logical).flatMap(([name, xmin]) => {
+      const own = c.o.pg.sql?.slots.find((slot) => slot.name === name)?.catalogXmin ?? null;
+      return xmin === null || own === null || isLaterXid(physical, own) ? [] : [[name, xmin] as const];
+    }),
+  );
+}
+
+type LogicalWorkHeld = NonNullable<Context['o']['logical']>[number]['held'];
+
+export function isSafe({ m }: Context, { name, catalogXmin }: SlotFacts): boolean {
+  const from = m.logical.safeFrom[name];
+  return from !== undefined && catalogXmin != null && !isLaterXid(from, catalogXmin);
+}
+
+/** What the consumers of a standby that is promoted now may miss, in words for the log. */
+export function doubtsOfPromotion(c: Context): readonly string[] {
+  if (!c.isStandby) return [];
+  return logicalSlots(c).flatMap(({ wanted: { name, target }, slot }) => {
+    const known = `logical replication slot ${name}`;
+    const mend = 'compare what its consumer has with the primary, or copy that anew';
+    if (!(slot !== undefined && slot.type === 'logical' && slot.walStatus !== 'lost' && !c.m.logical.broken.includes(name)))
+      return target === null
+        ? []
+        : [`${known} was not copied here and is made anew: its consumer misses what was written meanwhile; ${mend}`];
+    if (isSafe(c, slot)) return [];
+    return [`${known} might be unsafe to use after the promotion: this node was not seen to have all that it needs; ${mend}`];
+  });
+}
