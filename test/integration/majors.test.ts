@@ -2,13 +2,9 @@
  * The life of a cluster on every PostgreSQL major that is supported: founded, cloned, switched
  * over, crashed, rewound, reinitialized, made synchronous. One cluster of two nodes a major.
  */
-import { execFileSync } from 'node:child_process';
 import { statSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { CONTROLLED, type Controlled, RECOVERY_TARGETS } from '../../src/pgconf/guc-table.ts';
 import { type PostgresPrograms, postgresOf } from '../../tools/suite/releases/find.ts';
-import { postgresOwner } from './support/bare-postgres.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
 import { startEtcd } from './support/etcd.ts';
@@ -29,15 +25,6 @@ const KNOWN_TO: Readonly<Record<string, readonly [value: string, from: number, t
 };
 const PARAMETERS = Object.fromEntries(Object.entries(KNOWN_TO).map(([name, [value]]) => [name, value]));
 
-/** What Regent writes into a file of every major, whatever the user has said. */
-const ALWAYS_WRITTEN = [
-  'wal_keep_size',
-  'wal_retrieve_retry_interval',
-  'primary_conninfo',
-  'primary_slot_name',
-  'recovery_target_timeline',
-];
-
 /** Before 14 passwords are stored as MD5 by default, which SCRAM cannot use. */
 const MD5_HBA = ['local all all md5', 'host all all 127.0.0.1/16 md5', 'host replication replicator 127.0.0.1/16 md5'];
 
@@ -49,42 +36,6 @@ for (const major of MAJORS) {
 
 /** Tells a data directory from another that took its place; a rewound one stays the same. */
 const birthOf = (node: ClusterNode) => statSync(node.dataDir, { bigint: true }).birthtimeNs;
-
-interface DescribedSetting {
-  readonly context: string;
-  readonly type: string;
-  readonly min: string;
-  readonly max: string;
-}
-
-/** What this major says of its own settings; no server is started. */
-function describedSettings(binDir: string): ReadonlyMap<string, DescribedSetting> {
-  const text = execFileSync(join(binDir, 'postgres'), ['--describe-config'], { ...postgresOwner(), cwd: '/', encoding: 'utf8' });
-  const rows = text
-    .trimEnd()
-    .split('\n')
-    .map((line) => line.split('\t'));
-  return new Map(rows.map(([name, context, , type, , min, max]) => [name!, { context: context!, type: type!, min: min!, max: max! }]));
-}
-
-const TYPE_OF: Readonly<Record<Controlled['kind'], RegExp>> = {
-  own: /^(STRING|INTEGER)$/,
-  whole: /^INTEGER$/,
-  boolean: /^BOOLEAN$/,
-  'wal-level': /^ENUM$/,
-};
-
-function tableFits(binDir: string): void {
-  const described = describedSettings(binDir);
-  for (const [name, row] of Object.entries<Controlled>(CONTROLLED)) {
-    const found = described.get(name);
-    expect(found, name).toMatchObject({ context: 'postmaster', type: expect.stringMatching(TYPE_OF[row.kind]) });
-    if (row.kind !== 'whole') continue;
-    expect(row.min, name).toBeGreaterThanOrEqual(Number(found!.min));
-    expect(row.max, name).toBeLessThanOrEqual(Number(found!.max));
-  }
-  for (const name of [...RECOVERY_TARGETS, ...ALWAYS_WRITTEN]) expect(described.has(name), name).toBe(true);
-}
 
 function lifeOf(major: number, { binDir, lacks }: PostgresPrograms): void {
   const rewinds = !lacks.includes('pg_rewind');
@@ -129,8 +80,6 @@ function lifeOf(major: number, { binDir, lacks }: PostgresPrograms): void {
       expect((await node.rest('/patroni'))?.body?.['pending_restart']).toBeUndefined();
     }
   });
-
-  test('has each setting that Regent decides on, with its type and within its limits', () => tableFits(binDir));
 
   test('is switched over and back', async () => {
     const [first, second] = [leader.name, other.name];

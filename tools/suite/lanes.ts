@@ -14,6 +14,7 @@ export const PARTS_ALONE = [
   'guard',
   'guard-hold',
   'launcher',
+  'majors-words',
   'postgres',
   'postgres-access-files',
   'postgres-bootstrap',

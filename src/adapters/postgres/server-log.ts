@@ -14,7 +14,7 @@ const READ_BYTES = 64 * 1024;
  * English messages of walreceiver.c, libpqwalreceiver.c and, about timelines, xlogrecovery.c,
  * PostgreSQL 13 to 18. In other languages the agent's own words must do.
  */
-const WORDS = [
+export const WORDS: readonly RegExp[] = [
   /(?:streaming replication receiver "[^"]*" )?could not connect to the primary server: .*/,
   /could not receive data from WAL stream: .*/,
   /could not start WAL streaming: .*/,
