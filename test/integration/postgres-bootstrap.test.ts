@@ -9,15 +9,15 @@ import { markIncomplete } from '../../src/adapters/postgres/data-dir.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import type { Postgres } from '../../src/ports/postgres.ts';
 import type { JsonObject } from '../../src/support/json.ts';
-import { adapterFor, foundCluster, freePort, settingsFor, sql, temporaryHome } from './support/postgres.ts';
+import { adapterFor, foundCluster, freePort, recordingLog, settingsFor, sql, temporaryHome } from './support/postgres.ts';
 
 const QUICK = { timeoutMs: 10_000 };
 
 let home: Awaited<ReturnType<typeof temporaryHome>>;
 const opened: Postgres[] = [];
 
-function open(settings: Settings): Postgres {
-  const adapter = adapterFor(settings);
+function open(settings: Settings, log = recordingLog()): Postgres {
+  const adapter = adapterFor(settings, log);
   opened.push(adapter);
   return adapter;
 }
@@ -57,7 +57,8 @@ describe('a cluster made by a program of the user', () => {
         postBootstrap: `sh -c 'echo "$1" > ${home.path}/${name}.post' post`,
       },
     });
-    const adapter = open(settings);
+    const log = recordingLog();
+    const adapter = open(settings, log);
     const pids: number[] = [];
     const { systemIdentifier } = await adapter.bootstrap({ timeoutMs: 60_000, onSpawn: (pid) => pids.push(pid) });
     await adapter.markPublished();
@@ -66,6 +67,7 @@ describe('a cluster made by a program of the user', () => {
     expect(pids.at(-1)).toBe(facts.postmaster?.pid);
     expect(await sql(settings, 'SELECT i FROM kept')).toEqual([{ i: 42 }]);
     expect(readFileSync(join(home.path, `${name}.post`), 'utf8')).toMatch(/user=postgres/);
+    expect(log.lines.filter((line) => line.startsWith('info running post_bootstrap'))).toHaveLength(1);
     await adapter.stop('fast', QUICK);
     return facts;
   };

@@ -187,6 +187,7 @@ async function runPostBootstrap(deps: Deps, options: Bounded & { readonly host: 
   const [file, ...args] = shellWords(settings.local.bootstrap?.postBootstrap ?? '');
   if (file === undefined) return;
   const { superuser, database } = settings.postgresql;
+  deps.log.info('running post_bootstrap');
   const directory = await scratchDirectory('pass');
   try {
     const passfile = join(directory, 'passfile');

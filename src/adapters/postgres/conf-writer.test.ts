@@ -164,7 +164,7 @@ describe("PostgreSQL's objections", () => {
       await write(PRIMARY);
       return log.lines.filter((line) => line.includes('does not accept'));
     };
-    const told = 'warning PostgreSQL does not accept the setting foo; it is left out';
+    const told = 'warning Removing invalid parameter foo: PostgreSQL does not accept the setting foo; it is left out';
     const reason = { setting: 'foo', reason: 'unrecognized configuration parameter "foo"' };
     expect(await tell({ foo: '1' }, unknown)).toEqual([`${told} ${JSON.stringify(reason)}`]);
     expect(await tell({ foo: '1', work_mem: '1MB' }, unknown)).toEqual([]);

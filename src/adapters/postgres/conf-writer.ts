@@ -165,7 +165,8 @@ export class ConfWriter {
       const key = JSON.stringify([name, message, done]);
       told.add(key);
       if (this.#told.has(key)) continue;
-      this.#deps.log.warning(`PostgreSQL does not accept the setting ${name}; it ${done}`, { setting: name, reason: message });
+      const what = instead === null ? `Removing invalid parameter ${name}: ` : '';
+      this.#deps.log.warning(`${what}PostgreSQL does not accept the setting ${name}; it ${done}`, { setting: name, reason: message });
     }
     this.#told = told;
   }

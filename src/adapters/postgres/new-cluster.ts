@@ -109,8 +109,11 @@ async function recoveryPreparation(server: LocalServer, recovery: Readonly<Recor
 
 async function untilWritable(server: LocalServer, options: BootstrapOptions): Promise<void> {
   const deadline = server.clock.monotonicMs() + options.timeoutMs;
+  let isTold = false;
   await withClient(server, options, async (client) => {
     while ((await client.query<{ recovery: boolean }>('SELECT pg_is_in_recovery() AS recovery')).rows[0]!.recovery) {
+      if (!isTold) server.log.info('waiting for end of recovery after bootstrap');
+      isTold = true;
       if (server.clock.monotonicMs() >= deadline || options.signal?.aborted) {
         throw new RegentError('BOOTSTRAP_IN_RECOVERY', 'the new cluster has not come out of recovery in time', {
           mend: 'see its log for how far recovery has come; recovery_target_action must not be pause',
