@@ -65,8 +65,9 @@ export class Callbacks {
     const child = this.#running.get(lane);
     this.#running.delete(lane);
     if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    // Those that have left its process group first: once it is dead, nobody knows whose they were.
-    for (const pid of [...descendantsOf(child.pid), -child.pid]) {
+    // Those that have left its process group are looked up first: once it is dead, nobody knows
+    // whose they were. They die last: a shell whose command was killed would go on meanwhile.
+    for (const pid of [-child.pid, ...descendantsOf(child.pid)]) {
       try {
         process.kill(pid, 'SIGKILL');
       } catch {
