@@ -8,6 +8,7 @@ import type { Chore, ChoreKind, ChoreOutcome } from '../core/chores.ts';
 import type { FailsafeMap } from '../core/cluster.ts';
 import type { Effect, Job } from '../core/effects.ts';
 import type { Announcement, Decision } from '../core/model.ts';
+import { roleNameOf } from '../core/role-settings.ts';
 import type { LogicalWork } from '../core/slots/logical-work.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
@@ -279,7 +280,7 @@ async function onPostgres(ports: ActPorts, effect: PostgresEffect, patience: Pat
 async function applyFiles(ports: ActPorts, { role, only }: Extract<Effect, { kind: 'apply-config' }>, options: Bounded): Promise<void> {
   const outcome = await ports.pg.apply(role, { ...options, ...(only && { only }) });
   if (outcome.changed && outcome.reloaded) {
-    await announceReload(ports, role.kind === 'primary' ? 'primary' : 'replica');
+    await announceReload(ports, roleNameOf(role));
   }
   if (outcome.notWritten.length > 0) throw new RegentError('FILE_WRITE_FAILED', outcome.notWritten.join('; '), { policy: 'transient' });
   if (only === undefined) ports.configApplied();

@@ -3,7 +3,9 @@ import { type Context, isPrimaryOrSilent } from '../core/context.ts';
 import type { Memory } from '../core/model.ts';
 
 export interface Leadership {
-  /** PostgreSQL serves as a primary's does, as far as is known. */
+  /**
+   * PostgreSQL serves as a leader's does, as far as is known: a primary's, or a standby leader's.
+   */
   readonly serves: boolean;
   /** In a pause the leader key is held without regard to the lease. */
   readonly held: boolean;
@@ -20,5 +22,6 @@ export const leadership = (c: Context, memory: Memory): Leadership => ({ serves:
  */
 function servesWrites(c: Context, memory: Memory): boolean {
   if (memory.resigningSinceMs !== null) return false;
+  if (c.followsRemote && !c.paused) return c.isStandby && memory.role === 'standby_leader';
   return c.o.pg.clientsOut !== true && isPrimaryOrSilent(c, memory);
 }

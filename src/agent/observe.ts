@@ -1,5 +1,5 @@
 /** Gathers the facts of one round, in parallel, under one deadline. */
-import { type Context, contextOf, isOfCluster, keyRead, readyLeader, sourceOf, unlockedMs } from '../core/context.ts';
+import { type Context, comparedWith, contextOf, isOfCluster, keyRead, unlockedMs } from '../core/context.ts';
 import { streamsInOrder, timelineStart } from '../core/divergence.ts';
 import type { RunningJob } from '../core/effects.ts';
 import { failsafeMembersOnly } from '../core/failsafe.ts';
@@ -227,8 +227,7 @@ async function askPeers(ports: ObservePorts, o: Observation, memory: Memory): Pr
 async function askSource(ports: ObservePorts, o: Observation, own: OwnState): Promise<SourceHistory | null> {
   if (o.job !== null || !comparable(o.pg)) return null;
   const c = contextOf(o, own.memory);
-  const leader = missesLeader(c) || isRefused(c) ? null : readyLeader(c);
-  const source = leader === null ? null : sourceOf(leader);
+  const source = missesLeader(c) || isRefused(c) ? null : comparedWith(c);
   if (source === null) return null;
   const start = o.pg.timelineFingerprint === undefined ? null : timelineStart(o.pg);
   const end = endToCompare(o.pg, own.memory);

@@ -99,7 +99,7 @@ export function statusOf(
     unexplained: pg?.unexplained === undefined ? null : describeUnexplained(pg.unexplained),
     failing: failing(memory),
     clientsWait: c === null ? null : clientsWait(c),
-    sourceTrouble: c !== null && c.otherLeader !== null ? (pg?.sourceTrouble ?? null) : null,
+    sourceTrouble: c !== null && (c.otherLeader !== null || c.followsRemote) ? (pg?.sourceTrouble ?? null) : null,
   };
   return log.masked === undefined ? status : withoutSecrets(status, log.masked);
 }
@@ -129,6 +129,8 @@ const JOBS_THAT_FAIL: Readonly<Partial<Record<JobKind, string>>> = {
   reinitialize: 'clone',
   bootstrap: 'bootstrap',
   'copy-slots': 'copy of logical slots',
+  'bootstrap-standby': 'bootstrap',
+  'demote-cluster': 'demotion to a standby cluster',
 };
 
 /** Chores and jobs that are tried again and again, and why they fail. */

@@ -127,11 +127,6 @@ describe('Regent refuses what would be unsafe', () => {
   it.each([
     ['no scope', replaced('scope: demo', "scope: ''"), /scope: required, but empty/],
     ['a watchdog that is misspelt', added('watchdog: {mode: requierd}'), /watchdog\.mode: 'requierd' is none of/],
-    [
-      'a cluster that follows another',
-      added('bootstrap: {dcs: {standby_cluster: {host: h}}}'),
-      /standby_cluster: standby clusters are not supported yet/,
-    ],
     ['a line of pg_hba.conf that is none', postgres('pg_hba: [{host: all}]'), /pg_hba\.0: a mapping where text is meant/],
     [
       'half a login',

@@ -183,8 +183,6 @@ function bootstrap(parsed: LocalParsed, raw: JsonObject): Finding[] {
   const findings = (dynamic ? readDynamic(dynamic).findings : []).map((finding): Finding => {
     const [setting] = finding.path;
     const path = ['bootstrap', 'dcs', ...finding.path];
-    // It may be in force: a node of a cluster that follows another one must not stand for election.
-    if (setting === 'standby_cluster') return { ...finding, path };
     const decisive = finding.severity === 'error' && DECISIVE.includes(setting!);
     return { ...finding, path, severity: 'warning', ...(decisive ? { noBootstrap: true } : {}) };
   });
@@ -196,7 +194,7 @@ function bootstrap(parsed: LocalParsed, raw: JsonObject): Finding[] {
 }
 
 /** Settings without which a new cluster would promise less than its file says. */
-const DECISIVE = ['synchronous_mode', 'synchronous_mode_strict', 'synchronous_node_count'];
+const DECISIVE = ['standby_cluster', 'synchronous_mode', 'synchronous_mode_strict', 'synchronous_node_count'];
 
 /** PostgreSQL carries it as application_name, and knows standbys by that alone. */
 function memberName(parsed: LocalParsed): Finding[] {

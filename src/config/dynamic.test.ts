@@ -30,6 +30,7 @@ it('has defaults for everything', () => {
       unresponsiveAfterSeconds: 5,
       failsafeMode: false,
       pause: false,
+      standbyCluster: null,
       memberSlotsTtlSeconds: 1800,
       terminateStrangers: false,
       slots: {},
@@ -249,7 +250,9 @@ describe('validateDynamicPatch', () => {
     [{ postgresql: 5 }, {}, ['e postgresql']],
     [{ postgresql: { parametrs: {} } }, {}, ['w postgresql.parametrs']],
     [{ master_start_timeout: 'x' }, {}, ['w master_start_timeout', 'e primary_start_timeout']],
-    [{ standby_cluster: { host: 'h' } }, {}, ['e standby_cluster']],
+    [{ standby_cluster: { host: 'h' } }, {}, []],
+    [{ standby_cluster: { host: 'h', prot: 1 } }, {}, ['w standby_cluster.prot']],
+    [{ standby_cluster: { port: 'x' } }, { standby_cluster: { host: 'h' } }, ['e standby_cluster.port']],
     [{ standby_cluster: null }, { standby_cluster: { host: 'h' } }, []],
   ])('%j over %j', (patch, current, expected) => {
     expect(paths(patch, current)).toEqual(expected);

@@ -14,6 +14,7 @@ import { type ConfigProblem, type Finding, placed } from './problems.ts';
 import { clusterWideFindings, roleParameters } from './role-parts.ts';
 import { made } from './setting.ts';
 import { ignoreFindings, readSlots, walLevelFindings, withShortSlots } from './slots.ts';
+import { readStandbyCluster } from './standby-cluster.ts';
 import { syncNamesFindings } from './sync-names-findings.ts';
 import { type DynamicParsed, dynamicTable } from './table.ts';
 import { postgresDynamicOnly, postgresLocal } from './table-postgres.ts';
@@ -82,7 +83,8 @@ export function readDynamic(
     loop_wait: plain.loopWaitSeconds,
     retry_timeout: plain.retryTimeoutSeconds,
   });
-  const { slots, findings: slotFindings } = readSlots(data.slots, isActive(data.standby_cluster));
+  const standbyCluster = readStandbyCluster(data.standby_cluster);
+  const { slots, findings: slotFindings } = readSlots(data.slots, standbyCluster.settings !== null);
   const valid = without(
     named,
     invalid.map((finding) => finding.path),
@@ -99,6 +101,8 @@ export function readDynamic(
     ...made(postgresDynamicOnly, data.postgresql),
     slots,
     postgresql: old.raw,
+    standbyCluster: standbyCluster.settings,
+    ...(standbyCluster.settings === null ? {} : NOTHING_TO_CONFIRM),
     raw,
   };
   return {
@@ -110,10 +114,14 @@ export function readDynamic(
       ...slotFindings,
       ...walLevelFindings(slots, controlledValues(data.postgresql?.parameters ?? {}).commandLine),
       ...ignoreFindings(plain.ignoreSlots),
+      ...standbyCluster.findings,
       ...judge(named, data),
     ],
   };
 }
+
+/** In a standby cluster, whatever is configured: it acknowledges no commit. */
+const NOTHING_TO_CONFIRM = { synchronousMode: 'off', failsafeMode: false, failoverOnRefusal: false } as const;
 
 const isTop = (finding: Finding) => finding.path.length === 1;
 
@@ -174,19 +182,7 @@ function judge(raw: JsonObject, data: DynamicParsed): Finding[] {
     const path = ['postgresql', key];
     findings.push(...clusterWideFindings(map, path), ...syncNamesFindings(map, path, mode, null), ...recoveryFindings(map, path));
   }
-  if (isActive(data.standby_cluster)) {
-    findings.push({
-      path: ['standby_cluster'],
-      message: 'standby clusters are not supported yet: this cluster would elect a primary of its own and part from the one it follows',
-      mend: 'keep running it with Patroni, or remove standby_cluster to make it a cluster of its own',
-      severity: 'error',
-    });
-  }
   return findings;
-}
-
-function isActive(standby: JsonObject | undefined): boolean {
-  return ['host', 'port', 'restore_command'].some((key) => ![undefined, null, ''].includes(own(standby, key) as string | null | undefined));
 }
 
 /** Recovery parameters Regent sets itself. */

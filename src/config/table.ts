@@ -341,7 +341,10 @@ export const dynamicTable = {
   ),
   failsafe_mode: flag('A leader that cannot reach etcd goes on while all other members agree.', FALSE),
   pause: flag('No automatic failover (maintenance).', FALSE),
-  standby_cluster: freeMap('Not supported yet.', { as: [] }),
+  standby_cluster: freeMap(
+    'This cluster follows a server outside of it, and takes no writes: `host`, `port`, `primary_slot_name`, `restore_command`, `archive_cleanup_command`, `recovery_min_apply_delay`, `create_replica_methods`.',
+    { as: ['standbyCluster'] },
+  ),
   slots: freeMap('Permanent replication slots, by name, for consumers that are no members.', { as: ['slots'] }),
   ignore_slots: mapList('Slots that are left alone. Unused ones that neither `slots` nor a member accounts for are dropped.', {
     default: [],

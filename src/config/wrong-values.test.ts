@@ -113,13 +113,6 @@ describe('wrong values, each with place and mend', () => {
         "e p.yml:3:1: consul: 'consul' is not supported by this release; Regent keeps its state in etcd; write 'etcd3:' and below it 'hosts: 10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379'",
       ],
     ],
-    [
-      'a standby cluster, which would become a primary',
-      `${BASE}bootstrap:\n  dcs:\n    standby_cluster: {host: 10.0.0.9}\n`,
-      [
-        'e p.yml:14:5: bootstrap.dcs.standby_cluster: standby clusters are not supported yet: this cluster would elect a primary of its own and part from the one it follows; keep running it with Patroni, or remove standby_cluster to make it a cluster of its own',
-      ],
-    ],
   ])('%s', (_, text, expected) => {
     expect(told(text)).toEqual(expected);
     expect(() => loadLocal({ path: write(text), env: {} })).toThrow(ConfigError);

@@ -91,7 +91,7 @@ function lasting(role: MemberRole): CallbackFacts['role'] {
  * over has given up the lead before it is down. `job`: what stops it; null: the round itself.
  */
 export function roleAtStop({ role }: Pick<Memory, 'role'>, job: Job | null): MemberRole {
-  const handsOver = job?.kind === 'handover' && job.action !== 'shutdown';
+  const handsOver = job?.kind === 'demote-cluster' || (job?.kind === 'handover' && job.action !== 'shutdown');
   if (role === 'replica' || role === 'uninitialized') return role;
   return handsOver ? 'demoted' : role === 'promoted' ? 'primary' : role;
 }

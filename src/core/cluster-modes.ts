@@ -19,10 +19,11 @@ export function clusterModes(view: ClusterView): ClusterModes {
 export function modesOf(config: JsonObject): ClusterModes {
   const wanted = config['synchronous_mode'];
   const quorum = typeof wanted === 'string' && wanted.toLowerCase() === 'quorum';
+  const standbyCluster = isStandbyCluster(config['standby_cluster']);
   return {
     paused: isOn(config['pause']),
-    synchronousMode: quorum ? 'quorum' : isOn(wanted) ? 'on' : 'off',
-    standbyCluster: isStandbyCluster(config['standby_cluster']),
+    synchronousMode: standbyCluster ? 'off' : quorum ? 'quorum' : isOn(wanted) ? 'on' : 'off',
+    standbyCluster,
   };
 }
 
@@ -32,7 +33,7 @@ function isOn(value: JsonValue | undefined): boolean {
 }
 
 /** The map alone is not enough: it must name somewhere to take WAL from. */
-function isStandbyCluster(value: JsonValue | undefined): boolean {
+export function isStandbyCluster(value: JsonValue | undefined): boolean {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   return ['host', 'port', 'restore_command'].some((key) => Boolean(value[key]));
 }

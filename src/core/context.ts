@@ -1,10 +1,12 @@
 /** What the rules look at: the observation with the questions every rule asks already answered. */
 import { type Authority, authorityAfter, leads, stepDownAtMs } from './authority.ts';
 import { type ClusterView, type Member, memberOf } from './cluster.ts';
+import { divergenceFrom } from './divergence.ts';
 import { opensForWrites, type ServerRole, type Source } from './effects.ts';
 import type { Memory, Observation } from './model.ts';
 import { type PostgresFacts, walPosition } from './postgres-facts.ts';
 import { fenceFor, holds } from './quorum/fence-mark.ts';
+import { remoteSource } from './remote.ts';
 import { upstreamOf } from './upstream.ts';
 
 /**
@@ -29,6 +31,8 @@ export interface Context {
   readonly otherLeader: string | null;
   /** etcd was read and nobody holds the key. */
   readonly unlocked: boolean;
+  /** This cluster follows a server outside of it: no node of it may take writes. */
+  readonly followsRemote: boolean;
   /** Until when our own lease would let us lead; null: there is none. */
   readonly stepDownAtMs: number | null;
   /**
@@ -61,7 +65,8 @@ export interface Context {
 
 export function contextOf(o: Observation, m: Memory): Context {
   const me = o.settings.local.name;
-  const view = o.dcs.known ? o.dcs.view : null;
+  const followsRemote = o.settings.dynamic.standbyCluster !== null;
+  const view = !o.dcs.known ? null : followsRemote ? withoutHistory(o.dcs.view) : o.dcs.view;
   const leader = view?.leader ?? null;
   const lockMine = leader?.name === me;
   const attached = lockMine && leader.leaseId === o.authority.lease.leaseId && o.authority.lease.leaseId !== null;
@@ -87,6 +92,7 @@ export function contextOf(o: Observation, m: Memory): Context {
     attached,
     otherLeader: leader !== null && !lockMine ? leader.name : null,
     unlocked: view !== null && leader === null,
+    followsRemote,
     stepDownAtMs: stepDown,
     mayLeadNow: leads(authority, o.nowMs),
     withinLease: stepDown !== null && o.nowMs < stepDown,
@@ -97,6 +103,22 @@ export function contextOf(o: Observation, m: Memory): Context {
     mayBeWritable: pg.postmaster !== null && !notWritable && pg.closed !== true && !unadopted,
     fenced: isFenced(pg, view),
   };
+}
+
+const withoutHistories = new WeakMap<ClusterView, ClusterView>();
+
+/**
+ * The timelines of a standby cluster are those of the server that it follows. /history is of the
+ * time in which this cluster began its own.
+ */
+function withoutHistory(view: ClusterView): ClusterView {
+  if (view.history.length === 0) return view;
+  let plain = withoutHistories.get(view);
+  if (plain === undefined) {
+    plain = { ...view, history: [] };
+    withoutHistories.set(view, plain);
+  }
+  return plain;
 }
 
 /** What it promised cannot be read: a server that streams has promised nothing. */
@@ -156,19 +178,44 @@ function readSource(member: Member): Source | null {
 }
 
 /**
- * The leader's member key, once its PostgreSQL is out of recovery: only then may anybody follow,
- * clone or rewind from it. Null also for one that this node has promised to leave.
+ * The leader's member key, once its PostgreSQL is out of recovery, or leads a standby cluster: only
+ * then may anybody clone from it. Null also for one that this node has promised to leave.
  */
 export function readyLeader(c: Context): Member | null {
   if (c.view === null || c.otherLeader === null || c.fenced) return null;
   const member = memberOf(c.view, c.otherLeader);
-  return member !== null && member.role === 'primary' && member.connUrl !== null ? member : null;
+  const isReady = member?.role === 'primary' || (c.followsRemote && member?.role === 'standby_leader');
+  return member !== null && isReady && member.connUrl !== null ? member : null;
 }
 
-/** The member this node streams from; null: none. */
+/**
+ * The primary whose history this node must be a prefix of, and from which it is rewound: the
+ * leader, or the server that a standby cluster follows. Null: there is none, or it is not ready.
+ */
+export function comparedWith(c: Context): Source | null {
+  if (c.followsRemote) return c.fenced ? null : remoteSource(c.o.settings.dynamic);
+  const leader = readyLeader(c);
+  return leader === null ? null : sourceOf(leader);
+}
+
+/** This standby leads a standby cluster, as far as etcd says. */
+export const isStandbyLeader = (c: Context): boolean => c.followsRemote && c.lockMine && c.isStandby;
+
+/**
+ * This node wrote WAL of its own, and it is not known yet whether the server outside has that: its
+ * archive and its WAL would take the place of what tells the two apart.
+ */
+export function awaitsRemote(c: Context): boolean {
+  if (remoteSource(c.o.settings.dynamic) === null) return false;
+  return (c.m.endedAt !== null || c.m.strayed) && divergenceFrom(c.o.pg, c.o.source) === 'unknown';
+}
+
+/** The server that this node streams from; null: none. */
 export function wantedSource(c: Context): Source | null {
   const { tags } = c.o.settings.local;
-  if (tags.nostream || c.view === null || c.otherLeader === null || c.fenced) return null;
+  if (tags.nostream || c.view === null || c.fenced || awaitsRemote(c)) return null;
+  if (c.followsRemote && c.lockMine) return remoteSource(c.o.settings.dynamic);
+  if (c.otherLeader === null) return null;
   const own = c.o.pg.sql === null ? null : walPosition(c.o.pg.sql);
   const source = memberOf(c.view, upstreamOf(c.view, c.otherLeader, { name: c.me, tags, lsn: own }));
   return source === null ? null : sourceOf(source);

@@ -11,7 +11,7 @@
  * at the same point, the WAL that it begins with differs.
  */
 import type { HistoryEntry } from './cluster.ts';
-import type { Context } from './context.ts';
+import type { Memory, Observation } from './model.ts';
 import {
   type ControlFacts,
   type PostgresFacts,
@@ -71,10 +71,12 @@ export function localPosition(pg: PostgresFacts): Position | null {
  * The leader has less than this node, because it is on an earlier timeline. A leader of the later
  * timeline may have acknowledged commits there. The present leader does not know of that timeline.
  * It has its key from an operator, or from an etcd that was restored from an older backup. A
- * timeline that somebody began here by hand, as this agent saw, does not count.
+ * timeline that somebody began here by hand, as this agent saw, does not count. What a standby
+ * cluster has is what the server that it follows has: an operator said so.
  */
-export function leaderHasLess({ o, m }: Pick<Context, 'o' | 'm'>): boolean {
+export function leaderHasLess({ o, m }: { readonly o: Observation; readonly m: Memory }): boolean {
   const { pg, source } = o;
+  if (o.settings.dynamic.standbyCluster !== null) return false;
   if (source === null || source.inRecovery || m.openedByHand || pg.systemIdentifier !== source.systemIdentifier) return false;
   const local = localPosition(pg);
   return local !== null && local.timeline > source.timeline;

@@ -7,6 +7,7 @@
 import type { JsonObject, JsonValue } from '../support/json.ts';
 import type { ConfigKey, FailoverKey, FailsafeKey, FailsafeMap, SyncKey } from './cluster.ts';
 import type { FenceMark } from './quorum/fence-mark.ts';
+import type { Endpoint } from './settings.ts';
 import type { LogicalWork } from './slots/logical-work.ts';
 import type { Lsn } from './units.ts';
 
@@ -17,6 +18,15 @@ export interface Source {
   readonly name: string;
   readonly host: string;
   readonly port: number;
+  /** Present: a server outside of this cluster, which a standby cluster follows. */
+  readonly remote?: RemoteSource;
+}
+
+export interface RemoteSource {
+  /** Where else it may be: the one that takes writes is meant. */
+  readonly others: readonly Endpoint[];
+  /** The slot to use there; null: none. */
+  readonly slot: string | null;
 }
 
 /**
@@ -29,8 +39,9 @@ export type ServerRole =
   | { readonly kind: 'primary'; readonly syncNames?: string | null }
   /**
    * `patient`: where the source sends nothing, PostgreSQL tries again after seconds, not at once.
+   * `leads`: a standby cluster. Absent: where it follows the server outside.
    */
-  | { readonly kind: 'standby'; readonly source: Source | null; readonly patient?: boolean };
+  | { readonly kind: 'standby'; readonly source: Source | null; readonly patient?: boolean; readonly leads?: true };
 
 export type Effect =
   /** `withinMs`: a server that takes writes meanwhile has no more time for it. */
@@ -142,6 +153,11 @@ export const RESTART = 'restart';
 export type Job =
   | { readonly kind: 'bootstrap' }
   /**
+   * The first member of a standby cluster, from the server that the cluster follows. `source` null:
+   * a method of the user's brings the data.
+   */
+  | { readonly kind: 'bootstrap-standby'; readonly source: Source | null }
+  /**
    * `source` null: nobody leads, and a method of the user's needs nobody. `fromLeader`: the
    * operator asked for that, so pg_basebackup is the only method.
    */
@@ -153,7 +169,10 @@ export type Job =
   | { readonly kind: 'promote'; readonly syncNames: string | null }
   /** Ordered handover: checkpoint, fast stop, then release the leader key. */
   | { readonly kind: 'handover'; readonly action: 'switchover' | 'failover' | 'shutdown'; readonly candidate: string | null }
-  | { readonly kind: 'rewind'; readonly source: Source }
+  /** The same, and the leader key is kept: this node is to lead a standby cluster. */
+  | { readonly kind: 'demote-cluster' }
+  /** `follow`: whom it streams from afterwards; absent: the source. */
+  | { readonly kind: 'rewind'; readonly source: Source; readonly follow?: Source | null }
   /** A standby stops, gets logical slots as `source`, its leader, has them, and starts again. */
   | { readonly kind: 'copy-slots'; readonly source: Source; readonly slots: readonly string[]; readonly role: ServerRole }
   | { readonly kind: 'checkpoint' };
@@ -182,11 +201,18 @@ export function opensForWrites(job: Job): boolean {
   return job.kind === 'promote' || ((job.kind === 'start' || job.kind === 'restart') && job.role.kind === 'primary');
 }
 
+/** The job takes a primary down in good order; PostgreSQL takes writes until it has. */
+export const stopsInOrder = (job: Job | undefined): boolean => job?.kind === 'handover' || job?.kind === 'demote-cluster';
+
 /** Name under which Patroni's REST and logs know a job. */
 export function jobLabel(job: Job): string {
   switch (job.kind) {
     case 'bootstrap':
       return 'bootstrap';
+    case 'bootstrap-standby':
+      return 'bootstrap_standby_leader';
+    case 'demote-cluster':
+      return 'demoting to a standby cluster';
     case 'clone':
       return job.source === null ? 'bootstrap (without leader)' : `bootstrap from ${job.sourceRole ?? 'leader'} '${job.source.name}'`;
     case 'reinitialize':

@@ -5,6 +5,7 @@
  */
 import { type ArmOrder, type Authority, isKeptByFailsafe, isOver, isVouchedFor, leads } from './authority.ts';
 import { type Context, isOfCluster, isOpeningForWrites, unlockedMs } from './context.ts';
+import { stopsInOrder } from './effects.ts';
 import { mayStillPromote } from './failed-promotions.ts';
 
 /** What the agent takes to stop a primary once the time to take the leader key is over. */
@@ -23,7 +24,7 @@ export type GuardOrder =
 /** After every observation. */
 export function guardOrder(c: Context, { guard }: Authority): GuardOrder {
   const arms = movesOn(c);
-  const interrupts = c.o.job === null || c.o.job.job.kind === 'handover';
+  const interrupts = c.o.job === null || stopsInOrder(c.o.job.job);
   if (arms && c.lockMine && interrupts && !c.o.guardHealthy) return { kind: 'give-up' };
   if (arms) return { kind: 'arm' };
   // The deadline that it has stands, in a pause as well.

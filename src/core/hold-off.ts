@@ -2,7 +2,7 @@
 import type { Context } from './context.ts';
 import type { JobKind } from './effects.ts';
 
-type RetriedJob = 'start' | 'clone' | 'bootstrap' | 'rewind' | 'promote' | 'restart' | 'reinitialize' | 'handover';
+type RetriedJob = Exclude<JobKind, 'checkpoint'>;
 
 /**
  * The wait after `count` failures in a row: one second at first, then doubled each time, at most
@@ -24,7 +24,7 @@ export function holdOffMs(c: Context, kind: RetriedJob): number {
  * hold for a promotion or a handover, because waiting also gives other members their turn.
  */
 function settingsChanged(c: Context, kind: JobKind): boolean {
-  if (kind === 'promote' || kind === 'handover') return false;
+  if (kind === 'promote' || kind === 'handover' || kind === 'demote-cluster') return false;
   const [then, now] = [c.m.failures[kind]?.configVersion, c.o.configVersion];
   return then !== undefined && now !== undefined && then !== now;
 }

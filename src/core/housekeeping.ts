@@ -10,20 +10,22 @@ import { untold } from './callbacks.ts';
 import { type Chore, type ChoreKind, choreHoldOffMs } from './chores.ts';
 import type { HistoryEntry, StatusKey } from './cluster.ts';
 import { parseConninfo } from './conninfo.ts';
-import { type Context, primaryRole, readyLeader, sourceOf, wantedSource } from './context.ts';
+import { type Context, isStandbyLeader, primaryRole, readyLeader, sourceOf, wantedSource } from './context.ts';
 import type { Effect, ServerRole } from './effects.ts';
 import { failsafeKey } from './failsafe.ts';
 import { carriedForgotten } from './forgotten.ts';
+import { walPosition } from './postgres-facts.ts';
 import { fenceFor } from './quorum/fence-mark.ts';
 import { stuckStreams } from './quorum/stuck-streams.ts';
 import { missesLeader } from './quorum/suspicion.ts';
+import { placeText } from './remote.ts';
 import { differByRole, roleNameOf } from './role-settings.ts';
 import { slotNameOf } from './slot-names.ts';
 import { logicalWork } from './slots/logical.ts';
 import { slotPlan } from './slots/plan.ts';
 import { expel } from './strangers.ts';
 import { awaitsComparison } from './strays.ts';
-import { awaitsReply, syncStep } from './sync.ts';
+import { awaitsReply, syncStep, termOf } from './sync.ts';
 import type { Lsn } from './units.ts';
 
 export interface Work {
@@ -46,20 +48,23 @@ export function chores(c: Context): Work {
   // A leader that resigns leaves everything to its successor; above all, it must not let the voters
   // off their promises.
   const leads = c.isPrimary && c.lockMine && c.mayLeadNow && c.m.resigningSinceMs === null;
+  // The leader of a standby cluster keeps the keys, and has nothing to confirm.
+  const heads = isStandbyLeader(c) && c.mayLeadNow;
   const step = leads ? syncStep(c) : null;
   if (step !== null) add('sync', ...step.effects);
+  if (heads && c.view.sync !== null) add('sync', { kind: 'delete-sync', expected: c.view.sync, term: termOf(c) });
   // What it promised is over: the files may name a source again.
   add('fence', fenceMark(c));
   if (c.isStandby) add('follow', follow(c));
   if (c.isStandby || leads) add('stuck', ...stuckStreams(c));
   if (leads) add('strangers', ...expel(c));
   wanted.push(...untold(c));
-  if (leads) {
+  if (leads || heads) {
     add('initialize', initializeKey(c));
     add('config', configKey(c));
     // This order matters: a position in /status is on a timeline that /history knows. A member on a
     // later timeline then need not compare itself with it.
-    add('status', historyKey(c), statusKey(c));
+    add('status', leads ? historyKey(c) : null, statusKey(c));
     add('failsafe', failsafeKey(c));
   }
   // The files wait, and what was in their way still is.
@@ -88,9 +93,10 @@ function hasCaughtUp(c: Context): boolean {
   if (c.isPrimary) return c.lockMine;
   const receiver = c.o.pg.sql?.receiver ?? null;
   const leader = readyLeader(c);
+  const from = isStandbyLeader(c) ? wantedSource(c) : leader && sourceOf(leader);
   const own = c.o.pg.sql?.receiveLsn ?? null;
-  if (leader === null || own === null || receiver?.status !== 'streaming' || receiver.latestEndLsn === null) return false;
-  return pointsAt(c, sourceOf(leader)) && own >= receiver.latestEndLsn && own >= (c.view?.status?.optime ?? own);
+  if (from === null || own === null || receiver?.status !== 'streaming' || receiver.latestEndLsn === null) return false;
+  return pointsAt(c, from) && own >= receiver.latestEndLsn && own >= (c.view?.status?.optime ?? own);
 }
 
 /**
@@ -132,7 +138,7 @@ function statusKey(c: Context): Effect | null {
  */
 export function statusValue(c: Context): JsonObject {
   const { sql } = c.o.pg;
-  const optime = sql?.flushLsn ?? null;
+  const optime = sql === null ? null : walPosition(sql);
   const slots: Record<string, JsonValue> = {};
   for (const slot of [...(sql?.slots ?? [])].sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const position = slot.type === 'logical' ? slot.confirmedFlushLsn : slot.restartLsn;
@@ -205,8 +211,10 @@ export function historyValue(c: Context): JsonValue[] | null {
   if (timeline === null) return null;
   if (timeline === 1) return recorded.length > 0 ? [] : null;
   const last = recorded.at(-1);
-  if (last && last.timeline === timeline - 1 && last.timestamp !== undefined && last.newLeader !== undefined) return null;
   const own = c.o.pg.localHistory;
+  // After a time as a standby cluster the number may be that of another timeline.
+  const isKnown = last?.timeline === timeline - 1 && (own.at(-1)?.timeline !== last.timeline || own.at(-1)?.switchLsn === last.switchLsn);
+  if (isKnown && last.timestamp !== undefined && last.newLeader !== undefined) return null;
   if (own.at(-1)?.timeline !== timeline - 1) return null;
   const max = c.o.settings.dynamic.maxTimelinesHistory;
   const kept = max > 0 ? own.slice(-max) : own;
@@ -236,7 +244,7 @@ function fenceMark(c: Context): Effect | null {
 /** A standby that should stream from elsewhere, or from nobody while somebody leads. */
 function follow(c: Context): Effect | null {
   // Whoever misses the leader may be about to leave it.
-  if (c.otherLeader === null || missesLeader(c) || awaitsComparison(c)) return null;
+  if ((c.otherLeader === null && !isStandbyLeader(c)) || missesLeader(c) || awaitsComparison(c)) return null;
   const role = standbyRole(c);
   const asItIs = pointsAt(c, role.source) && (role.patient === true) === (c.o.pg.retriesPatiently === true);
   return asItIs ? null : { kind: 'apply-config', role, only: 'role' };
@@ -245,8 +253,8 @@ function follow(c: Context): Effect | null {
 /** A standby that is about to follow another source tries at once. */
 function standbyRole(c: Context): ServerRole & { kind: 'standby' } {
   const source = wantedSource(c);
-  const patient = c.otherLeader !== null && c.o.pg.retriesInVain === true && pointsAt(c, source);
-  return { kind: 'standby', source, ...(patient && { patient }) };
+  const patient = source !== null && c.o.pg.retriesInVain === true && pointsAt(c, source);
+  return { kind: 'standby', source, ...(patient && { patient }), ...(isStandbyLeader(c) && { leads: true as const }) };
 }
 
 /**
@@ -255,7 +263,7 @@ function standbyRole(c: Context): ServerRole & { kind: 'standby' } {
  * be on again before this leader hears of it.
  */
 function filesWait(c: Context, leads: boolean): boolean {
-  if (c.isStandby) return c.otherLeader === null || missesLeader(c) || awaitsComparison(c);
+  if (c.isStandby) return (c.otherLeader === null && !isStandbyLeader(c)) || missesLeader(c) || awaitsComparison(c);
   return leads && c.o.settings.dynamic.synchronousMode === 'off' && c.view?.sync != null;
 }
 
@@ -282,5 +290,6 @@ function pointsAt(c: Context, source: ReturnType<typeof wantedSource>): boolean 
   const text = c.o.pg.sql?.primaryConninfo ?? '';
   if (source === null) return text === '';
   const now = parseConninfo(text);
-  return now !== null && now['host'] === source.host && now['port'] === String(source.port);
+  const { host, port } = placeText(source);
+  return now !== null && now['host'] === host && now['port'] === port;
 }

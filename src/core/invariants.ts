@@ -38,6 +38,7 @@ export function checkDecision(c: Context, decision: Decision): void {
       `S10: ${decision.rule} would open a base backup for writes that was not recovered to its end`,
     );
   }
+  invariant(c.paused || !c.followsRemote || !effects.some(startsWritable), `S26: ${decision.rule} would open a standby cluster for writes`);
   if (has('acquire-leader')) {
     invariant(c.unlocked, `S3: ${decision.rule} would take a leader key that another holds`);
     invariant(c.o.pg.dataDir === 'valid', `S10: ${decision.rule} would lead with an incomplete data directory`);

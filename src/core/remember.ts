@@ -31,6 +31,8 @@ const STILL_STARTING = 'PG_START_TIMEOUT';
 /** A node whose start failed leaves the race to the others for a while. */
 const ABSTAIN_MS = 10_000;
 
+const isStandbyRole = (role: MemberRole): boolean => role === 'replica' || role === 'standby_leader';
+
 export function remember(o: Observation, before: Memory): Memory {
   const c = contextOf(o, before);
   // What was announced since the last round was asked for before these jobs had ended.
@@ -103,7 +105,7 @@ function openedByHand(c: Context, before: Memory): boolean {
   if (pg.dataDir !== 'valid') return before.openedByHand && !hasOthersData(c);
   const known = before.openedByHand || pg.openedByHand === true || (c.otherLeader !== null && before.openedUnseen);
   if (c.isPrimary)
-    return !c.lockMine && (known || (before.role === 'replica' && (c.otherLeader !== null || (c.unlocked && !mayHaveLed(c, before)))));
+    return !c.lockMine && (known || (isStandbyRole(before.role) && (c.otherLeader !== null || (c.unlocked && !mayHaveLed(c, before)))));
   return known && !hasOthersData(c) && !streamsInOrder(pg);
 }
 
@@ -112,7 +114,7 @@ function openedByHand(c: Context, before: Memory): boolean {
  * ordered the promotion; if this agent asked for the key, it did so itself.
  */
 function openedUnseen(c: Context, before: Memory): boolean {
-  return c.view === null && (before.openedUnseen || (c.isPrimary && before.role === 'replica' && !mayHaveLed(c, before)));
+  return c.view === null && (before.openedUnseen || (c.isPrimary && isStandbyRole(before.role) && !mayHaveLed(c, before)));
 }
 
 /** This agent, or one before it, may have ordered the promotion. */
@@ -135,7 +137,7 @@ function strayed(c: Context, before: Memory): boolean {
  */
 function wasOpened({ o }: Context, before: Memory): boolean {
   const { pg, job, ended } = o;
-  if (before.role !== 'replica' || before.state !== 'running' || job !== null || ended.length > 0) return false;
+  if (!isStandbyRole(before.role) || before.state !== 'running' || job !== null || ended.length > 0) return false;
   if (pg.state !== 'stopped' || pg.control === null || pg.baseBackup !== undefined) return false;
   return pg.control.state === 'shut down' || pg.control.state === 'in production';
 }
@@ -159,7 +161,7 @@ function checkpointPending(c: Context, before: Memory): boolean {
 
 /** It leads, and is not about to hand over. */
 function leadsOn(c: Context): boolean {
-  return c.isPrimary && c.lockMine && c.o.job?.job.kind !== 'handover';
+  return c.isPrimary && c.lockMine && c.o.job?.job.kind !== 'handover' && c.o.job?.job.kind !== 'demote-cluster';
 }
 
 function unlockedSince(c: Context, before: Memory): number | null {
@@ -190,7 +192,8 @@ function afterJobs(o: Observation, before: Memory): Memory {
     if (isRestart(outcome.job) && (outcome.ok || outcome.code === STILL_STARTING)) memory = { ...memory, restartUnannounced: true };
     if (kind === 'bootstrap' && outcome.ok) memory = { ...memory, promotedAtMs: outcome.endedAtMs };
     // What failed was about other data.
-    if (outcome.ok && (kind === 'clone' || kind === 'reinitialize')) memory = { ...memory, failures: {}, abstainUntilMs: null };
+    if (outcome.ok && (kind === 'clone' || kind === 'reinitialize' || kind === 'bootstrap-standby'))
+      memory = { ...memory, failures: {}, abstainUntilMs: null };
   }
   return memory;
 }
@@ -255,10 +258,11 @@ function roleOf(c: Context): MemberRole {
   const { job, pg } = c.o;
   if (pg.dataDir === 'missing' || (pg.dataDir === 'incomplete' && pg.incompleteWork !== 'rewind')) return 'uninitialized';
   if (c.unadopted) return 'uninitialized';
-  if (pg.unexplained !== undefined) return c.m.role === 'uninitialized' || c.m.role === 'replica' ? 'replica' : 'demoted';
+  if (pg.unexplained !== undefined) return c.m.role === 'uninitialized' || isStandbyRole(c.m.role) ? 'replica' : 'demoted';
   if (c.isPrimary) return 'primary';
   // What this agent ordered is nobody's work by hand, though it was not seen as a primary yet.
   const ordered = hasOrderedPromotion(c.o) || mayStillPromote(c);
+  if (c.isStandby && leadsStandbyCluster(c)) return 'standby_leader';
   if (c.isStandby) return job?.job.kind === 'promote' || ordered ? 'promoted' : 'replica';
   if (job === null && isBlind(c)) return pg.standbySignal ? 'replica' : c.lockMine ? 'primary' : c.m.role;
   const wasPrimary = c.m.role === 'primary' || c.m.role === 'promoted' || ordered;
@@ -266,7 +270,12 @@ function roleOf(c: Context): MemberRole {
   const undecided = c.view === null && c.mayLeadNow && c.mayBeWritable;
   if (wasPrimary) return c.lockMine || undecided ? (ordered ? 'promoted' : c.m.role) : 'demoted';
   if (c.m.role === 'uninitialized') return 'replica';
-  return c.m.role;
+  return c.m.role === 'standby_leader' && !leadsStandbyCluster(c) ? 'replica' : c.m.role;
+}
+
+/** While etcd cannot be read, it is as it was. */
+function leadsStandbyCluster(c: Context): boolean {
+  return c.followsRemote && (c.lockMine || (c.view === null && c.m.role === 'standby_leader'));
 }
 
 /**

@@ -1,8 +1,18 @@
 /** Which ways to make a replica are tried, and in what order. */
 import type { JsonValue } from '../support/json.ts';
-import type { PostgresSettings } from './settings.ts';
+import type { PostgresSettings, Settings } from './settings.ts';
 
 type Configured = Pick<PostgresSettings, 'createReplicaMethods' | 'methodOptions'>;
+
+/** A standby cluster names methods of its own; each is described where all are. */
+export function methodsOf({ dynamic, postgresql }: Pick<Settings, 'dynamic' | 'postgresql'>): Configured {
+  if (dynamic.standbyCluster === null) return postgresql;
+  const { createReplicaMethods } = dynamic.standbyCluster;
+  return {
+    createReplicaMethods: createReplicaMethods.length > 0 ? createReplicaMethods : [BASEBACKUP],
+    methodOptions: postgresql.methodOptions,
+  };
+}
 
 /** Regent's own. Every other name is a program of the user's. */
 export const BASEBACKUP = 'basebackup';

@@ -1,6 +1,6 @@
 /** How PostgreSQL is started when it is down and an operator asked for a restart. */
 import { clusterTimeline, mayLead, sameName } from './cluster.ts';
-import { type Context, readyLeader, wantedSource } from './context.ts';
+import { awaitsRemote, type Context, comparedWith, readyLeader, wantedSource } from './context.ts';
 import { divergenceFrom, leaderHasLess } from './divergence.ts';
 import { type Effect, RESTART, type ServerRole } from './effects.ts';
 import { inheritedVerdict } from './inherited-key.ts';
@@ -22,6 +22,9 @@ function isLatest(c: Context): boolean {
   return !behind && !promised && !another && c.o.peers !== null;
 }
 
+/** Nothing has to be mended first before this node follows the server outside. */
+const isComparable = (c: Context): boolean => !awaitsRemote(c) && divergenceFrom(c.o.pg, c.o.source) !== 'diverged';
+
 /**
  * How to start a stopped server at an operator's request. Null: not yet, or something has to be
  * mended first, and the ordinary rules go on. A primary takes the leader key first, in a pause as
@@ -32,6 +35,7 @@ export function startAs(c: Context): Outcome | null {
     effects: [...before, { kind: 'start-job', job: { kind: 'start', role, why: RESTART } }],
   });
   if (c.m.handedOver && readyLeader(c) === null) return null;
+  if (c.followsRemote && c.lockMine) return isComparable(c) ? start({ kind: 'standby', source: wantedSource(c), leads: true }) : null;
   if (c.lockMine) {
     if (!c.mayLeadNow || c.o.pg.baseBackup !== undefined || (wasPrimary(c) && inheritedVerdict(c).kind !== 'lead')) return null;
     if (!wasPrimary(c)) return start({ kind: 'standby', source: null });
@@ -41,11 +45,11 @@ export function startAs(c: Context): Outcome | null {
   if (c.otherLeader !== null) {
     if (leaderHasLess(c)) return null;
     const divergence = divergenceFrom(c.o.pg, c.o.source);
-    const unclear = wasPrimary(c) && (readyLeader(c) === null || divergence === 'unknown');
+    const unclear = wasPrimary(c) && (comparedWith(c) === null || divergence === 'unknown');
     return unclear || divergence === 'diverged' ? null : start({ kind: 'standby', source: wantedSource(c) });
   }
   if (!c.unlocked) return null;
   // Outside a pause the members compare their positions first.
-  if (c.paused && wasPrimary(c) && isLatest(c)) return { effects: [{ kind: 'acquire-leader' }], wakeInMs: 0 };
+  if (c.paused && wasPrimary(c) && isLatest(c) && !c.followsRemote) return { effects: [{ kind: 'acquire-leader' }], wakeInMs: 0 };
   return start({ kind: 'standby', source: null });
 }

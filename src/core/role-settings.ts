@@ -7,7 +7,8 @@ import type { RoleName, Settings } from './settings.ts';
 
 /** By the word that the settings use. */
 export function roleNameOf(role: ServerRole): RoleName {
-  return role.kind === 'primary' ? 'primary' : 'replica';
+  if (role.kind === 'primary') return 'primary';
+  return role.leads || role.source?.remote ? 'standby_leader' : 'replica';
 }
 
 const made = new WeakMap<Settings, Map<RoleName, Settings>>();

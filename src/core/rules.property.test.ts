@@ -9,6 +9,7 @@ import { admissionMemory, admissionRound } from '../../test/support/random-admis
 import { mendMemory, mendRound } from '../../test/support/random-mends.ts';
 import { anyMemory, anyRound, raceMemory, raceRound, switchoverRound } from '../../test/support/random-rounds.ts';
 import { slotRound } from '../../test/support/random-slots.ts';
+import { standbyClusterMemory, standbyClusterRound } from '../../test/support/random-standby-clusters.ts';
 import {
   answeredLeaderRound,
   failsafeRound,
@@ -20,6 +21,7 @@ import {
 import { admission } from './admission.ts';
 import { contextOf } from './context.ts';
 import { decide } from './decide.ts';
+import { opensForWrites, stopsInOrder } from './effects.ts';
 import type { Memory, Observation } from './model.ts';
 import { fenceInForce } from './quorum/in-force.ts';
 import { unheeded } from './quorum/refusal.ts';
@@ -74,10 +76,29 @@ describe('the rule table', () => {
       slotRound.map(({ m }) => m),
       3000,
     );
+    play(standbyClusterRound, standbyClusterMemory, 20_000);
     const rows = tablesBehindRules.flatMap((table) => table.rows);
     const ids = [...allRules.filter((rule) => !rule.byTable), ...rows].map(({ id }) => id);
     expect(ids.filter((id) => !reached.has(id))).toEqual([]);
   }, 300_000);
+
+  it('never keeps a node of a standby cluster writable while not paused, nor opens one', () => {
+    fc.assert(
+      fc.property(standbyClusterRound, standbyClusterMemory, (o, m) => {
+        if (o.settings.dynamic.pause) return;
+        const { effects } = decide(o, m);
+        expect(effects.some((effect) => effect.kind === 'start-job' && opensForWrites(effect.job))).toBe(false);
+        const c = contextOf(o, remember(o, m));
+        if (!c.mayBeWritable || (stopsInOrder(o.job?.job) && c.mayLeadNow)) return;
+        const ends = effects.some(
+          (effect) => effect.kind === 'demote-now' || effect.kind === 'exit' || (effect.kind === 'start-job' && stopsInOrder(effect.job)),
+        );
+        // A job that must finish first is that of an agent that ends.
+        expect(ends).toBe(true);
+      }),
+      { numRuns: 20_000 },
+    );
+  });
 
   it('never keeps a node writable without a confirmed lease while not paused', () => {
     fc.assert(

@@ -16,6 +16,7 @@ export function stateOf(c: Context, memory: Memory): PostgresState {
   switch (job?.job.kind) {
     case 'bootstrap':
       return bootstrapState(c);
+    case 'bootstrap-standby':
     case 'clone':
     case 'reinitialize':
       return 'creating replica';
@@ -23,6 +24,7 @@ export function stateOf(c: Context, memory: Memory): PostgresState {
       return 'restarting';
     case 'copy-slots':
       return pg.state === 'running' ? 'running' : 'restarting';
+    case 'demote-cluster':
     case 'handover':
       return pg.state === 'running' ? 'running' : pg.state === 'stopped' ? 'stopped' : 'stopping';
     case 'start':

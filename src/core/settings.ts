@@ -176,6 +176,26 @@ export interface LocalSettings {
   readonly log: LogSettings;
 }
 
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** This cluster follows a server outside of it: no node of it takes writes. */
+export interface StandbyClusterSettings {
+  /** Where that server is, or may be; the one that takes writes is meant. []: archive only. */
+  readonly endpoints: readonly Endpoint[];
+  /** The slot that the standby leader uses there; null: none. */
+  readonly primarySlotName: string | null;
+  /** For every member, in place of its own; null: its own. */
+  readonly restoreCommand: string | null;
+  readonly archiveCleanupCommand: string | null;
+  /** For the standby leader. */
+  readonly recoveryMinApplyDelay: string | null;
+  /** In place of `postgresql.create_replica_methods`; []: pg_basebackup. */
+  readonly createReplicaMethods: readonly string[];
+}
+
 export interface DynamicSettings {
   readonly ttlSeconds: number;
   readonly loopWaitSeconds: number;
@@ -201,6 +221,11 @@ export interface DynamicSettings {
   /** A leader whose PostgreSQL has not answered for so long hands over, if another can lead. */
   readonly unresponsiveAfterSeconds: number;
   readonly pause: boolean;
+  /**
+   * Null: a cluster of its own. Otherwise nothing here has to be confirmed before it counts:
+   * synchronous modes, failsafe mode and failover on refusal are off, whatever is configured.
+   */
+  readonly standbyCluster: StandbyClusterSettings | null;
   readonly memberSlotsTtlSeconds: number;
   /** End the walsenders of servers that stream under a member's name without being it. */
   readonly terminateStrangers: boolean;

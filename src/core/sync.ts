@@ -205,7 +205,7 @@ function writeSync(c: Context, quorum: number, standbys: readonly string[], beca
 }
 
 /** A leader that was replaced cannot change the set any more. */
-const termOf = ({ view, lockMine }: Context): string | null => (lockMine ? (view?.leader?.modRevision ?? null) : null);
+export const termOf = ({ view, lockMine }: Context): string | null => (lockMine ? (view?.leader?.modRevision ?? null) : null);
 
 const union = (...sets: ReadonlyArray<readonly string[]>): readonly string[] => {
   const all: string[] = [];

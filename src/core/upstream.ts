@@ -30,7 +30,7 @@ export function upstreamOf(view: ClusterView, leader: string, follower: Follower
  * timeline, so who is on the leader's own follows it.
  */
 function mayBeLeftBehind(wanted: Member, leader: Member | null): boolean {
-  if (wanted.role !== 'replica' || leader?.role !== 'primary') return true;
+  if (wanted.role !== 'replica' || (leader?.role !== 'primary' && leader?.role !== 'standby_leader')) return true;
   return wanted.timeline === null || wanted.timeline !== leader.timeline;
 }
 

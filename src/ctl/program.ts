@@ -195,6 +195,26 @@ const COMMANDS: readonly CommandSpec[] = [
     load: () => import('./commands/resume.ts'),
   },
   {
+    name: 'demote-cluster',
+    summary: 'Make the cluster a standby cluster, which follows a server elsewhere',
+    words: CLUSTER,
+    options: [
+      force,
+      option('--host <host>', 'Address of the server to follow; several separated by commas'),
+      option('--port <port>', 'Port of that server', { convert: wholeNumber }),
+      option('--restore-command <command>', 'Command that fetches WAL from an archive'),
+      option('--primary-slot-name <slot>', 'Slot to use on that server'),
+    ],
+    load: () => import('./commands/demote-cluster.ts'),
+  },
+  {
+    name: 'promote-cluster',
+    summary: 'Make a standby cluster a cluster of its own, which takes writes',
+    words: CLUSTER,
+    options: [force],
+    load: () => import('./commands/promote-cluster.ts'),
+  },
+  {
     name: 'show-config',
     summary: 'Show the dynamic configuration',
     words: CLUSTER,

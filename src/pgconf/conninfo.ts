@@ -4,6 +4,8 @@
  * Passwords are never put into one; libpq finds them in a passfile.
  */
 import type { ConninfoPairs } from '../core/conninfo.ts';
+import type { Source } from '../core/effects.ts';
+import { placeText } from '../core/remote.ts';
 import type { Credentials } from '../core/settings.ts';
 
 /**
@@ -64,9 +66,7 @@ export function formatConninfo(pairs: ConninfoPairs): string {
   return [...known, ...others].map((name) => `${name}=${escapeValue(pairs[name] ?? '')}`).join(' ');
 }
 
-export interface ConninfoInput {
-  readonly host: string;
-  readonly port: number;
+export interface ConninfoInput extends Pick<Source, 'host' | 'port' | 'remote'> {
   readonly credentials: Credentials;
   readonly database: string;
   readonly applicationName: string;
@@ -85,15 +85,16 @@ export function connectionPairs(input: ConninfoInput): ConninfoPairs {
   const pairs: Record<string, string> = { dbname: input.database };
   if (input.credentials.username !== '') pairs['user'] = input.credentials.username;
   if (input.passfile !== null) pairs['passfile'] = input.passfile;
-  pairs['host'] = input.host;
-  pairs['port'] = String(input.port);
+  const { host, port } = placeText(input);
+  pairs['host'] = host;
+  pairs['port'] = port;
   pairs['sslmode'] = 'prefer';
   pairs['application_name'] = input.applicationName;
   pairs['gssencmode'] = 'prefer';
   pairs['channel_binding'] = 'prefer';
   if (input.major >= 17) pairs['sslnegotiation'] = 'postgres';
   if (input.krbsrvname) pairs['krbsrvname'] = input.krbsrvname;
-  if (input.readWrite) pairs['target_session_attrs'] = 'read-write';
+  if (input.readWrite || (input.remote?.others.length ?? 0) > 0) pairs['target_session_attrs'] = 'read-write';
   for (const name of CREDENTIAL_KEYWORDS) {
     const value = input.credentials.options[name];
     if (value !== undefined && value !== '' && input.major >= (KEYWORD_SINCE[name] ?? 0)) pairs[name] = value;

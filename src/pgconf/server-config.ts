@@ -5,6 +5,7 @@
  */
 
 import type { ServerRole, Source } from '../core/effects.ts';
+import { roleNameOf } from '../core/role-settings.ts';
 import type { Credentials, Settings } from '../core/settings.ts';
 import { slotNameOf } from '../core/slot-names.ts';
 import { userSyncNames } from '../core/sync-names.ts';
@@ -167,27 +168,47 @@ export function userRecoveryGucs(settings: Settings): Record<string, string> {
 }
 
 /**
+ * Recovery settings that PostgreSQL judges: the user's own, and what a standby cluster has in place
+ * of them. Without a server to follow although the cluster has one, it is not known whether the
+ * cluster's archive fits to this node, so it is not read.
+ */
+export function judgedRecoveryGucs(settings: Settings, role: ServerRole): Record<string, string> {
+  const user = userRecoveryGucs(settings);
+  const { standbyCluster } = settings.dynamic;
+  if (role.kind === 'primary' || standbyCluster === null) return user;
+  const { endpoints, restoreCommand, archiveCleanupCommand, recoveryMinApplyDelay } = standbyCluster;
+  const alone = role.source === null && endpoints.length > 0;
+  const leads = roleNameOf(role) === 'standby_leader';
+  return {
+    ...user,
+    ...(restoreCommand !== null && { restore_command: alone ? '' : restoreCommand }),
+    ...(archiveCleanupCommand !== null && { archive_cleanup_command: alone ? '' : archiveCleanupCommand }),
+    ...(recoveryMinApplyDelay !== null && leads && { recovery_min_apply_delay: recoveryMinApplyDelay }),
+  };
+}
+
+/**
  * The recovery part of postgresql.conf. A primary has the user's own settings, because pg_rewind
  * reads restore_command from the file of the server it rewinds. It has no source and no target.
  */
 export function recoveryGucs(settings: Settings, role: ServerRole, major: number): Record<string, string> {
-  const user = userRecoveryGucs(settings);
+  const user = judgedRecoveryGucs(settings, role);
   if (role.kind === 'primary') return user;
   const streams = !settings.local.tags.nostream;
   const source = streams ? role.source : null;
+  const slot = source?.remote ? (source.remote.slot ?? '') : slotNameOf(settings.local.name);
   return {
     ...user,
     ...Object.fromEntries(RECOVERY_TARGETS.map((name) => [name, ''])),
     recovery_target_timeline: 'latest',
     primary_conninfo: source ? sourceConninfo(settings, source, major) : '',
-    primary_slot_name: source && settings.dynamic.useSlots ? slotNameOf(settings.local.name) : '',
+    primary_slot_name: source && (settings.dynamic.useSlots || source.remote) ? slot : '',
   };
 }
 
 export function sourceConninfo(settings: Settings, source: Source, major: number): string {
   return primaryConninfo({
-    host: source.host,
-    port: source.port,
+    ...source,
     credentials: settings.postgresql.replication,
     database: settings.postgresql.database,
     applicationName: settings.local.name,

@@ -28,6 +28,7 @@ export function dynamic(over: Partial<DynamicSettings> = {}): DynamicSettings {
     synchronousNodeCount: 1,
     failsafeMode: false,
     pause: false,
+    standbyCluster: null,
     memberSlotsTtlSeconds: 1800,
     terminateStrangers: false,
     failoverFence: 'quorum',

@@ -5,7 +5,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Source } from '../../core/effects.ts';
-import { BASEBACKUP, keepsData, replicaMethods } from '../../core/replica-methods.ts';
+import { BASEBACKUP, keepsData, methodsOf, replicaMethods } from '../../core/replica-methods.ts';
 import { sleep } from '../../ports/clock.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
@@ -57,7 +57,7 @@ export async function clone(deps: Deps, source: Source | null, options: CloneOpt
   const deadline = deps.clock.monotonicMs() + options.timeoutMs;
   const major = await programMajor(deps);
   await provideConfigDir(deps.settings, deps);
-  const { methods, because } = replicaMethods(deps.settings.postgresql, source !== null, options.fromLeader);
+  const { methods, because } = replicaMethods(methodsOf(deps.settings), source !== null, options.fromLeader);
   const from = source === null ? 'without a leader' : `from ${source.name}`;
   let failure: Error | null = null;
   for (const [i, method] of methods.entries()) {

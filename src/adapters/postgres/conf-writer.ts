@@ -8,6 +8,7 @@
 import { chown, mkdir } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { ServerRole } from '../../core/effects.ts';
+import { endpointsOf } from '../../core/remote.ts';
 import { carriedSyncNames } from '../../core/server-names.ts';
 import type { Settings } from '../../core/settings.ts';
 import { baseConfName, confPath } from '../../pgconf/conf-place.ts';
@@ -17,13 +18,13 @@ import { RECOVERY_GUCS } from '../../pgconf/guc-table.ts';
 import {
   type ControlLimits,
   isGenerated,
+  judgedRecoveryGucs,
   mainGucs,
   mainPart,
   patienceGucs,
   recoveryGucs,
   renderPostgresqlConf,
   synchronousNames,
-  userRecoveryGucs,
 } from '../../pgconf/server-config.ts';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { AccessFiles, type Judge, writeBack } from './access-files.ts';
@@ -143,7 +144,8 @@ export class ConfWriter {
       await tried(async () => void (await removeFile(join(dataDir, RECOVERY))));
       const { source } = role;
       // Before the file that names it.
-      if (source) await tried(async () => void ((await writePassfile(settings, [source], this.#ways(dataDir))) && changed.push(pgpass)));
+      if (source)
+        await tried(async () => void ((await writePassfile(settings, endpointsOf(source), this.#ways(dataDir))) && changed.push(pgpass)));
     }
     for (const name of roleFiles(settings)) await putBack(name);
     const include = await this.#includedFile(settings, put);
@@ -172,7 +174,7 @@ export class ConfWriter {
   }
 
   async #accepted(settings: Settings, role: ServerRole, major: number): Promise<{ main: Gucs; recovery: Gucs }> {
-    const wanted = { ...mainGucs(settings, role), ...userRecoveryGucs(settings) };
+    const wanted = { ...mainGucs(settings, role), ...judgedRecoveryGucs(settings, role) };
     const key = JSON.stringify([major, settings.postgresql.binDir, settings.postgresql.binNames['postgres'], wanted]);
     if (this.#judged?.key !== key) {
       const { accepted, complaints, judged } = await checkGucs(this.#deps, settings, wanted);

@@ -4,6 +4,8 @@
  */
 import { chown, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { Source } from '../../core/effects.ts';
+import { endpointsOf } from '../../core/remote.ts';
 import type { Credentials, Settings } from '../../core/settings.ts';
 import { connectionPairs } from '../../pgconf/conninfo.ts';
 import { passfileLines, programConninfo, renderPassfile } from '../../pgconf/server-config.ts';
@@ -64,7 +66,7 @@ export const copyName = ({ local }: Settings): string => `${local.name} copy`;
  */
 export async function programConnection(
   deps: Pick<Deps, 'settings' | 'runAs'>,
-  target: Host & {
+  target: Pick<Source, 'host' | 'port' | 'remote'> & {
     readonly credentials: Credentials;
     readonly major: number;
     readonly database?: string;
@@ -74,12 +76,9 @@ export async function programConnection(
 ): Promise<ProgramConnection> {
   const { settings } = deps;
   const pairs = connectionPairs({
-    host: target.host,
-    port: target.port,
-    credentials: target.credentials,
+    ...target,
     database: target.database ?? settings.postgresql.database,
     applicationName: target.applicationName ?? settings.local.name,
-    major: target.major,
     passfile: null,
     krbsrvname: settings.postgresql.krbsrvname,
     readWrite: target.readWrite ?? false,
@@ -90,7 +89,7 @@ export async function programConnection(
   try {
     const passfile = join(directory, 'passfile');
     const service = join(directory, 'service');
-    const lines = passfileLines(target.credentials, target.host, target.port);
+    const lines = endpointsOf(target).flatMap(({ host, port }) => passfileLines(target.credentials, host, port));
     await writeFile(passfile, lines.map((line) => `${line}\n`).join(''), { mode: 0o600 });
     // libpq takes the key's passphrase from nowhere else but the connection string or a service
     // file.

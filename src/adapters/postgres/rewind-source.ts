@@ -9,6 +9,7 @@ import { sleep } from '../../ports/clock.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import type { Deps } from './deps.ts';
+import { connectSource } from './source-connection.ts';
 import { discard, sqlState } from './sql.ts';
 
 const LOOK_MS = 100;
@@ -68,9 +69,7 @@ export async function settleSource(deps: Deps, source: Source, options: Bounded)
 export async function openSource(deps: Deps, source: Source, timeoutMs: number): Promise<pg.Client> {
   const { settings } = deps;
   try {
-    return await deps.connect({
-      host: source.host,
-      port: source.port,
+    return await connectSource(deps.connect, source, {
       database: settings.postgresql.database,
       credentials: rewindCredentials(deps),
       ordinaryUser: true,

@@ -10,6 +10,7 @@ import { parseLsn } from '../../core/units.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { parseHistory } from './history-file.ts';
+import { connectSource, inRecovery } from './source-connection.ts';
 import { missingWal, type WalPlace } from './source-wal.ts';
 import { connect, discard } from './sql.ts';
 
@@ -37,9 +38,7 @@ export async function askSource(
   const onAbort = () => discard(client);
   options.signal?.addEventListener('abort', onAbort, { once: true });
   try {
-    client = await connect({
-      host: source.host,
-      port: source.port,
+    client = await connectSource(connect, source, {
       database: '',
       credentials: settings.postgresql.replication,
       applicationName: `${settings.local.name} history`,
@@ -52,7 +51,7 @@ export async function askSource(
   } catch (error) {
     throw new RegentError('SOURCE_UNREACHABLE', `${source.name} did not tell its timeline history: ${ensureError(error).message}`, {
       policy: 'transient',
-      mend: `check that ${source.host}:${source.port} is reachable and that its pg_hba.conf lets the replication user in`,
+      mend: `check that ${source.remote ? source.name : `${source.host}:${source.port}`} is reachable and that its pg_hba.conf lets the replication user in`,
       cause: error,
     });
   } finally {
@@ -78,15 +77,4 @@ async function ask(client: pg.Client, name: string): Promise<SourceHistory> {
     history: parseHistory(content),
     inRecovery: recoveryBefore || (await inRecovery(client)),
   };
-}
-
-/**
- * A walsender knows SHOW. in_hot_standby is there from 14 on. On 13 transaction_read_only is used
- * instead. It is on in recovery, and also where default_transaction_read_only is. That answer errs
- * towards 'in recovery', and the asker only waits.
- */
-async function inRecovery(client: pg.Client): Promise<boolean> {
-  const show = async (name: string) => Object.values((await client.query<Record<string, string>>(`SHOW ${name}`)).rows[0]!)[0] ?? '';
-  const version = Number(await show('server_version_num'));
-  return (await show(version >= 140_000 ? 'in_hot_standby' : 'transaction_read_only')) === 'on';
 }

@@ -218,7 +218,7 @@ const streaming = (source: Source, reason: string) => `not streaming from ${sour
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 export function reasonOf(source: Source, error: unknown, username: string): string {
-  const where = `${source.host}:${source.port}`;
+  const where = source.remote ? source.name : `${source.host}:${source.port}`;
   if (isTimeout(error)) return `${where} does not answer`;
   switch (sqlState(error)) {
     case '28P01':

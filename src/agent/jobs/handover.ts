@@ -1,4 +1,5 @@
 /** Gives the lead up in good order, before a switchover or the end of the agent. */
+import type { ClusterView } from '../../core/cluster.ts';
 import type { Job } from '../../core/effects.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Dcs } from '../../ports/dcs.ts';
@@ -11,7 +12,7 @@ import type { Fence } from '../fence.ts';
 import type { Lease } from '../lease.ts';
 import { leaveSync } from '../leave-sync.ts';
 import { beforeStopMs, DAY_MS, dcsTimeout, stopTimeoutMs } from './limits.ts';
-import { planFor, withoutTheSilent } from './silent-standbys.ts';
+import { type Plan, planFor, withoutTheSilent } from './silent-standbys.ts';
 
 interface ReleasePorts {
   readonly settings: Pick<SettingsSource, 'current' | 'local'>;
@@ -21,7 +22,7 @@ interface ReleasePorts {
   readonly fence: Pick<Fence, 'disarm'>;
 }
 
-export interface HandoverPorts extends ReleasePorts {
+export interface StopPorts extends ReleasePorts {
   readonly pg: Pick<Postgres, 'checkpoint' | 'endWalsenders' | 'observe' | 'stop'>;
   readonly dcs: Pick<Dcs, 'read'>;
   readonly clock: Pick<Clock, 'bootMs' | 'timer'>;
@@ -31,14 +32,48 @@ export interface HandoverPorts extends ReleasePorts {
   readonly announceStop: () => Promise<void>;
 }
 
+export type HandoverPorts = StopPorts;
+
+interface Afterwards {
+  /** Nothing can write here any more, although processes of PostgreSQL may not have ended yet. */
+  readonly onClosed?: () => void;
+  /** No process of what was a primary is left. */
+  readonly ended: () => Promise<void>;
+}
+
 /**
- * The steps, in order. First a checkpoint while the clients still work, so that the shutdown has
- * little to write. At the same time the agent finds out which standbys are gone and cannot confirm
- * it. Then a fast shutdown, which sends every last record to the connected standbys. Then the key
- * is released, with the position that the successor must have. The key does not wait for the
- * processes to end once PostgreSQL is closed for writes: an archiver may take as long as it likes.
+ * The steps, in order. First a stop in good order. Then the key is released, with the position that
+ * the successor must have. The key does not wait for the processes to end once PostgreSQL is closed
+ * for writes: an archiver may take as long as it likes.
  */
 export async function handover(ports: HandoverPorts, job: Extract<Job, { kind: 'handover' }>, signal: AbortSignal): Promise<void> {
+  const key = { released: Promise.resolve(false) };
+  const onClosed = () => {
+    key.released = releaseKey(ports).then(
+      () => true,
+      (error: unknown) => {
+        ports.log.warning(`the leader key could not be released while PostgreSQL ends, and is released after it: ${String(error)}`);
+        return false;
+      },
+    );
+  };
+  const ended = async () => {
+    if (!(await key.released)) await releaseKey(ports);
+  };
+  await stopInOrder(ports, planFor(ports.settings, job), signal, { onClosed, ended });
+}
+
+/**
+ * First a checkpoint while the clients still work, so that the shutdown has little to write. At the
+ * same time the agent finds out which standbys are gone and cannot confirm it. Then a fast
+ * shutdown, which sends every last record to the connected standbys.
+ */
+export async function stopInOrder(
+  ports: StopPorts,
+  plan: (view: ClusterView) => Plan,
+  signal: AbortSignal,
+  { onClosed, ended }: Afterwards,
+): Promise<void> {
   const { pg, log } = ports;
   const before = await pg.observe({ timeoutMs: 1000 });
   const isPrimary = before.sql !== null && !before.sql.inRecovery;
@@ -48,9 +83,8 @@ export async function handover(ports: HandoverPorts, job: Extract<Job, { kind: '
       .catch((error: unknown) => log.warning(`checkpoint before the handover failed: ${String(error)}`));
     await refuseLockedOut(ports);
   } else await leaveSync(ports, ports.leaving, signal);
-  const drain = isPrimary ? await withoutTheSilent(ports, planFor(ports.settings, job), signal) : {};
+  const drain = isPrimary ? await withoutTheSilent(ports, plan, signal) : {};
   ports.stopping();
-  const key = { released: Promise.resolve(false) };
   // Told once, as soon as nothing can write here any more: the successor will need what the script
   // takes away (an address).
   let told: Promise<void> | null = null;
@@ -58,20 +92,19 @@ export async function handover(ports: HandoverPorts, job: Extract<Job, { kind: '
     told ??= ports.announceStop();
     return told;
   };
-  const onClosed = () => {
+  const closed = () => {
     void stopped();
-    key.released = releaseKey(ports).then(
-      () => true,
-      (error: unknown) => {
-        log.warning(`the leader key could not be released while PostgreSQL ends, and is released after it: ${String(error)}`);
-        return false;
-      },
-    );
+    onClosed?.();
   };
-  await pg.stop('fast', { timeoutMs: stopTimeoutMs(ports), beforeStopMs: beforeStopMs(ports), ...drain, ...(isPrimary && { onClosed }) });
+  await pg.stop('fast', {
+    timeoutMs: stopTimeoutMs(ports),
+    beforeStopMs: beforeStopMs(ports),
+    ...drain,
+    ...(isPrimary && { onClosed: closed }),
+  });
   const after = await pg.observe({ timeoutMs: 2000 });
   if (after.state !== 'stopped') throw new RegentError('STOP_FAILED', `PostgreSQL is still ${after.state} after a fast stop`);
-  if (isPrimary && !(await key.released)) await releaseKey(ports);
+  if (isPrimary) await ended();
   await stopped();
 }
 

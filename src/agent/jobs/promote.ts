@@ -6,6 +6,7 @@ import { RegentError } from '../../support/errors.ts';
 import type { Fence } from '../fence.ts';
 import type { WatchdogKeeper } from '../watchdog-keeper.ts';
 import { startTimeoutMs } from './limits.ts';
+import { refuseInStandbyCluster } from './start.ts';
 
 export interface PromotePorts {
   readonly pg: Pick<Postgres, 'prePromote' | 'promote' | 'setSyncNames'>;
@@ -36,5 +37,6 @@ export async function promote(ports: PromotePorts, syncNames: string | null, sig
     if (syncNames !== null) throw error;
     log.warning(`promoted with the files as they are: ${String(error)}`);
   });
+  refuseInStandbyCluster(ports);
   await pg.promote({ timeoutMs: Math.max(60_000, bounded.timeoutMs), signal });
 }

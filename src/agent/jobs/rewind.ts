@@ -17,5 +17,5 @@ export async function rewind(ports: RewindPorts, job: Extract<Job, { kind: 'rewi
   await pg.stop('fast', { timeoutMs: settings.current().postgresql.pgCtlTimeoutSeconds * 1000, beforeStopMs: beforeStopMs(ports) });
   await ports.announceStop();
   await pg.rewind(job.source, { timeoutMs: DAY_MS, signal });
-  await start(ports, { kind: 'standby', source: job.source }, null, signal);
+  await start(ports, { kind: 'standby', source: job.follow === undefined ? job.source : job.follow }, null, signal);
 }

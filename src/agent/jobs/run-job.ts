@@ -10,14 +10,26 @@ import { type HandoverPorts, handover } from './handover.ts';
 import { DAY_MS } from './limits.ts';
 import { type PromotePorts, promote } from './promote.ts';
 import { type RewindPorts, rewind } from './rewind.ts';
+import { type BootstrapStandbyPorts, bootstrapStandby, demoteCluster } from './standby-cluster.ts';
 import { type RestartPorts, restart, start } from './start.ts';
 
-export type JobPorts = BootstrapPorts & ClonePorts & CopySlotsPorts & HandoverPorts & PromotePorts & RestartPorts & RewindPorts;
+export type JobPorts = BootstrapPorts &
+  BootstrapStandbyPorts &
+  ClonePorts &
+  CopySlotsPorts &
+  HandoverPorts &
+  PromotePorts &
+  RestartPorts &
+  RewindPorts;
 
 export function runJob(ports: JobPorts, job: Job, signal: AbortSignal): Promise<void> {
   switch (job.kind) {
     case 'bootstrap':
       return bootstrap(ports, signal);
+    case 'bootstrap-standby':
+      return bootstrapStandby(ports, job, signal);
+    case 'demote-cluster':
+      return demoteCluster(ports, signal);
     case 'clone':
     case 'reinitialize':
       return clone(ports, job, signal);

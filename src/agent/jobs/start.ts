@@ -6,6 +6,7 @@ import type { Dcs } from '../../ports/dcs.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Postgres } from '../../ports/postgres.ts';
 import type { SettingsSource } from '../../ports/settings.ts';
+import { RegentError } from '../../support/errors.ts';
 import type { Fence } from '../fence.ts';
 import { leaveSync } from '../leave-sync.ts';
 import { beforeStopMs, DAY_MS, startTimeoutMs, stopTimeoutMs } from './limits.ts';
@@ -39,8 +40,10 @@ export async function start(
   signal: AbortSignal,
   freshCopy = false,
 ): Promise<void> {
-  if (role.kind === 'primary') await ports.fence.arm();
-  else await ports.fence.disarm();
+  if (role.kind === 'primary') {
+    refuseInStandbyCluster(ports);
+    await ports.fence.arm();
+  } else await ports.fence.disarm();
   const { notWritten } = await ports.pg.start(role, {
     timeoutMs: startTimeoutMs(ports, role, timeoutMs),
     signal,
@@ -49,6 +52,15 @@ export async function start(
   });
   // The rounds write the files that could not be written here.
   if (notWritten.length === 0) ports.configApplied();
+}
+
+/**
+ * The setting may have changed since the job was asked for. In a pause the operator is in charge.
+ */
+export function refuseInStandbyCluster({ settings }: Pick<StartPorts, 'settings'>): void {
+  const { pause, standbyCluster } = settings.current().dynamic;
+  if (standbyCluster === null || pause) return;
+  throw new RegentError('STANDBY_CLUSTER', 'the cluster has become a standby cluster, which has no primary', { policy: 'transient' });
 }
 
 export async function restart(ports: RestartPorts, job: Extract<Job, { kind: 'restart' }>, signal: AbortSignal): Promise<void> {

@@ -101,6 +101,8 @@ export const serverNotTakenOver: Section = {
   ],
 };
 
+const hasStandbyData = (c: Context) => c.isStandby || (c.stopped && (c.o.pg.standbySignal || c.o.pg.recoverySignal === true));
+
 const mayInitialize = (c: Context) => c.unlocked && !c.paused;
 
 export const notInitialized: Section = {
@@ -116,9 +118,19 @@ export const notInitialized: Section = {
       because: 'another member is initializing the cluster; this node has data of its own and waits',
     },
     {
+      id: 'data.adopt-standby',
+      situation: 'this node has the data of a standby, and its configuration makes it one of a standby cluster',
+      when: (c) => c.followsRemote && mayInitialize(c) && c.o.pg.systemIdentifier !== null && hasStandbyData(c),
+      ask: (c) => ({
+        effects: [{ kind: 'write-initialize', systemIdentifier: c.o.pg.systemIdentifier ?? '', onlyIfAbsent: true }],
+        wakeInMs: 0,
+      }),
+      because: 'adopting the existing standby as the first member of a standby cluster',
+    },
+    {
       id: 'data.standby-uninitialized',
       situation: 'this node has the data of a standby',
-      when: (c) => mayInitialize(c) && (c.isStandby || (c.stopped && (c.o.pg.standbySignal || c.o.pg.recoverySignal === true))),
+      when: (c) => mayInitialize(c) && hasStandbyData(c),
       ask: () => ({ watchMembers: true }),
       because:
         'this node has a standby’s data, and cluster {scope} is not initialized in etcd. Start the primary’s agent first. If scope or namespace is misspelt or was renamed, correct it. If etcd was emptied, run regent etcd-replaced --initialize FILE on the node that led last',

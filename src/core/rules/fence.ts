@@ -3,7 +3,7 @@
  */
 import { isKeptByFailsafe, isVouchedFor } from '../authority.ts';
 import { type Context, isOpeningForWrites, isUnprotected } from '../context.ts';
-import { jobLabel } from '../effects.ts';
+import { jobLabel, stopsInOrder } from '../effects.ts';
 import { holdOffMs } from '../hold-off.ts';
 import { replacedBy } from '../quorum/leader-side.ts';
 import { always, type Section } from './table.ts';
@@ -51,7 +51,7 @@ export const leaseAndGuard: Section = {
       when: (c) =>
         (c.lockMine || c.view === null) &&
         !c.o.guardHealthy &&
-        (c.o.job === null || c.o.job.job.kind === 'handover') &&
+        (c.o.job === null || stopsInOrder(c.o.job.job)) &&
         c.o.pg.dataDir === 'valid',
       ask: (c) => ({
         effects: [
@@ -157,7 +157,7 @@ export const leaderKey: Section = {
         !c.isPrimary &&
         c.o.pg.dataDir === 'valid' &&
         c.o.job?.job.kind !== 'bootstrap' &&
-        c.o.job?.job.kind !== 'handover',
+        !stopsInOrder(c.o.job?.job),
       ask: () => lost('immediate'),
       because: 'stopped PostgreSQL while starting up because leader key was lost',
     },

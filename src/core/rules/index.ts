@@ -7,6 +7,7 @@ import { primary, switchover } from './primary.ts';
 import { reinitializeRequest, restartRequest } from './requests.ts';
 import { ending, jobRunning } from './shutdown.ts';
 import { standby } from './standby.ts';
+import { standbyClusterFence, standbyLeader } from './standby-cluster.ts';
 import { starting } from './starting.ts';
 import { stopped } from './stopped.ts';
 import type { Rule, Section } from './table.ts';
@@ -15,6 +16,7 @@ import { unexplainedProcess } from './unexplained.ts';
 export const sections: readonly Section[] = [
   unexplainedProcess,
   leaseAndGuard,
+  standbyClusterFence,
   etcdSilent,
   leaderKey,
   ending,
@@ -30,6 +32,7 @@ export const sections: readonly Section[] = [
   paused,
   stopped,
   starting,
+  standbyLeader,
   switchover,
   primary,
   standby,

@@ -2,10 +2,11 @@
  * What a node does when its history left the leader's: pg_rewind where that can help, a new copy
  * where the settings allow it. Otherwise it tells the operator what to type.
  */
-import type { Context } from '../context.ts';
+import { cloneSource } from '../clone-source.ts';
+import { type Context, wantedSource } from '../context.ts';
 import { type DrawnTable, onlyAnswer, type Row } from '../decision-table.ts';
 import { localPosition, rewindIsBlind } from '../divergence.ts';
-import type { Source } from '../effects.ts';
+import type { Job, Source } from '../effects.ts';
 import { holdOffMs } from '../hold-off.ts';
 import type { Failure } from '../model.ts';
 import { reinitCommand } from '../operator-commands.ts';
@@ -19,6 +20,8 @@ const OPERATOR_WAKE_MS = 10_000;
 interface MendFacts {
   readonly c: Context;
   readonly leader: Source;
+  /** Null: there is nobody to copy from. The leader of a standby cluster keeps its data. */
+  readonly copyFrom: Source | null;
   /** Both have a timeline of this number, each its own, so pg_rewind sees no difference. */
   readonly blind: boolean;
   /** The settings and the data allow pg_rewind. */
@@ -91,9 +94,9 @@ export function mendDivergence(c: Context, leader: Source): Outcome {
   const said = { rule: answer.id, because: answer.because };
   switch (answer.verdict) {
     case 'copy':
-      return { rule: answer.id, ...reinitialize(c, leader, answer.because) };
+      return { rule: answer.id, ...reinitialize(c, f.copyFrom ?? leader, answer.because) };
     case 'rewind':
-      return { ...said, effects: [{ kind: 'start-job', job: { kind: 'rewind', source: leader } }] };
+      return { ...said, effects: [{ kind: 'start-job', job: rewindFrom(c, leader) }] };
     case 'wait':
       return { ...said, wakeInMs: holdOffMs(c, 'rewind') };
     case 'tell the operator':
@@ -101,12 +104,18 @@ export function mendDivergence(c: Context, leader: Source): Outcome {
   }
 }
 
+/** A replica of a standby cluster is rewound from the server outside, and follows its leader. */
+function rewindFrom(c: Context, source: Source): Job & { kind: 'rewind' } {
+  return c.followsRemote && !c.lockMine ? { kind: 'rewind', source, follow: wantedSource(c) } : { kind: 'rewind', source };
+}
+
 function factsOf(c: Context, leader: Source): MendFacts {
   const { control } = c.o.pg;
   const blind = rewindIsBlind(c.o.pg, c.o.source);
   const able = !blind && c.o.settings.postgresql.usePgRewind && (control === null || control.walLogHints || control.dataChecksums);
   const lacksProgram = c.m.failures.rewind?.code === REWIND_NO_PROGRAM;
-  return { c, leader, blind, able, lacksProgram, failed: failureFrom(c, leader) };
+  const copyFrom = c.followsRemote ? (cloneSource(c)?.source ?? null) : leader;
+  return { c, leader, copyFrom, blind, able, lacksProgram, failed: failureFrom(c, leader) };
 }
 
 /** What one source made of the rewind says nothing about another source. */
@@ -115,8 +124,9 @@ function failureFrom(c: Context, leader: Source): Failure | null {
   return failed === undefined || (failed.source !== undefined && failed.source !== leader.name) ? null : failed;
 }
 
-function mayRemoveData({ c, able, blind, lacksProgram }: MendFacts): boolean {
+function mayRemoveData({ c, copyFrom, able, blind, lacksProgram }: MendFacts): boolean {
   const { removeDataDirectoryOnRewindFailure, removeDataDirectoryOnDivergedTimelines } = c.o.settings.postgresql;
+  if (copyFrom === null) return false;
   return (able && !lacksProgram) || blind ? removeDataDirectoryOnRewindFailure : removeDataDirectoryOnDivergedTimelines;
 }
 

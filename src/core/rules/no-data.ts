@@ -2,8 +2,10 @@
 import { sourceWithoutData } from '../clone-source.ts';
 import { isInitialized, mayLead } from '../cluster.ts';
 import type { Context } from '../context.ts';
+import type { Job } from '../effects.ts';
 import { holdOffMs } from '../hold-off.ts';
-import { methodsWithoutLeader } from '../replica-methods.ts';
+import { remoteSource } from '../remote.ts';
+import { methodsOf, methodsWithoutLeader } from '../replica-methods.ts';
 import { always, type Section } from './table.ts';
 
 /**
@@ -89,9 +91,17 @@ export const noData: Section = {
       situation: 'nobody has initialized the cluster, and this node may',
       when: (c) => c.unlocked && c.view?.initialize === null && c.o.settings.local.bootstrap !== null && mayLead(c.o.settings.local.tags),
       ask: (c) => {
-        const wait = holdOffMs(c, 'bootstrap');
-        if (wait > 0) return { wakeInMs: wait, because: `bootstrap failed (${c.m.failures.bootstrap?.message ?? ''}); trying again soon` };
-        return { effects: [{ kind: 'race-initialize' }, { kind: 'start-job', job: { kind: 'bootstrap' } }], watchMembers: true };
+        const failed = c.m.failures[c.followsRemote ? 'bootstrap-standby' : 'bootstrap'];
+        const wait = holdOffMs(c, c.followsRemote ? 'bootstrap-standby' : 'bootstrap');
+        if (wait > 0) return { wakeInMs: wait, because: `bootstrap failed (${failed?.message ?? ''}); trying again soon` };
+        const job: Job = c.followsRemote
+          ? { kind: 'bootstrap-standby', source: remoteSource(c.o.settings.dynamic) }
+          : { kind: 'bootstrap' };
+        return {
+          effects: [{ kind: 'race-initialize' }, { kind: 'start-job', job }],
+          watchMembers: true,
+          ...(c.followsRemote && { because: 'trying to bootstrap a new standby leader' }),
+        };
       },
       because: 'trying to bootstrap a new cluster',
     },
@@ -103,7 +113,7 @@ export const noData: Section = {
         c.unlocked &&
         isInitialized(c.view) &&
         staysLeaderless(c) &&
-        methodsWithoutLeader(c.o.settings.postgresql).length > 0,
+        methodsWithoutLeader(methodsOf(c.o.settings)).length > 0,
       ask: (c) => {
         const wait = holdOffMs(c, 'clone');
         if (wait > 0) return { wakeInMs: wait, watchMembers: true, because: cloneFailed(c) };
@@ -122,6 +132,7 @@ export const noData: Section = {
         const nobody = c.unlocked && c.view?.initialize === null && typeof bootstrapRefusal === 'string';
         return {
           watchMembers: true,
+          ...(c.followsRemote ? { because: 'waiting for standby_leader to bootstrap' } : {}),
           ...(nobody ? { because: `waiting for leader to bootstrap; this member makes no new cluster: ${bootstrapRefusal}` } : {}),
         };
       },

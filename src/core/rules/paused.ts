@@ -72,8 +72,8 @@ export const paused: Section = {
     },
     {
       id: 'paused.standby-leader',
-      situation: 'this standby holds the leader key without having been named',
-      when: (c) => c.isStandby && c.lockMine && c.view?.failover?.candidate !== c.me,
+      situation: 'this standby holds the leader key without having been named, and the cluster is no standby cluster',
+      when: (c) => c.isStandby && c.lockMine && !c.followsRemote && c.view?.failover?.candidate !== c.me,
       ask: () => ({ effects: [{ kind: 'release-leader', optime: null }] }),
       because: 'removed leader lock because postgres is not running as primary',
     },

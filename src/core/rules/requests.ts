@@ -50,7 +50,8 @@ export const restartRequest: Section = {
         blindRole(c, { kind: 'standby', source: null }) !== null ||
         (c.isPrimary && (c.paused || (c.lockMine && c.mayLeadNow))),
       ask: (c) => {
-        const standby = { kind: 'standby', source: wantedSource(c) } as const;
+        const leads = c.followsRemote && c.lockMine;
+        const standby = { kind: 'standby', source: wantedSource(c), ...(leads && { leads: true as const }) } as const;
         const role: ServerRole = c.isPrimary ? primaryRole(c) : (blindRole(c, standby) ?? standby);
         // Commits will wait for nobody once it is back: by then /sync must list nobody either.
         const sync = c.lockMine && c.isPrimary && c.o.settings.dynamic.synchronousMode === 'off' ? takeover(c).effect : null;

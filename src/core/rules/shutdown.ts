@@ -1,9 +1,9 @@
 /** SIGTERM: hand over and end. */
 import type { Context } from '../context.ts';
-import { jobLabel } from '../effects.ts';
+import { type Job, jobLabel, stopsInOrder } from '../effects.ts';
 import { always, nothing, type Section } from './table.ts';
 
-const endsByItself = (kind: string | undefined) => kind === 'handover' || kind === 'promote';
+const endsByItself = (job: Job) => stopsInOrder(job) || job.kind === 'promote';
 
 export const ending: Section = {
   title: 'Ending',
@@ -20,7 +20,7 @@ export const ending: Section = {
     {
       id: 'shutdown.cancel-job',
       situation: 'a job that can be cancelled is running',
-      when: (c) => c.o.job !== null && !endsByItself(c.o.job.job.kind),
+      when: (c) => c.o.job !== null && !endsByItself(c.o.job.job),
       ask: () => ({ effects: [{ kind: 'cancel-job', reason: 'the agent is ending' }], wakeInMs: 100 }),
       because: 'ending: cancelling the running job',
     },

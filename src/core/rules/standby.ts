@@ -1,6 +1,6 @@
 /** PostgreSQL runs as a standby and answers. */
 import { choreHoldOffMs } from '../chores.ts';
-import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
+import { type Context, comparedWith, wantedSource } from '../context.ts';
 import { divergenceFrom, isAhead, leaderHasLess } from '../divergence.ts';
 import type { Effect } from '../effects.ts';
 import { mayStillPromote, promotionFailed } from '../failed-promotions.ts';
@@ -161,8 +161,7 @@ export const standby: Section = {
       situation: 'this node does not stream, or is ahead of the leader, and its WAL is not a prefix of the leader’s',
       when: (c) => c.otherLeader !== null && !c.paused && divergedFromLeader(c),
       ask: (c) => {
-        const leader = readyLeader(c);
-        const source = leader === null ? null : sourceOf(leader);
+        const source = comparedWith(c);
         if (source === null) return { watchMembers: true };
         const outcome = mendDivergence(c, source);
         // While nothing mends it, it must not show readers rows that the cluster does not have.
@@ -281,5 +280,6 @@ function follow(c: Context): Outcome {
   // Again soon until the new leader's timeline has arrived. Otherwise the REST API would show the
   // old one for a whole round.
   const waiting = wantedSource(c) !== null && (!streams(c) || isOutdated(c));
-  return waiting ? { wakeInMs: c.o.pg.retriesInVain ? IN_VAIN_MS : 500, watchMembers: true } : nothing;
+  const said = c.followsRemote ? { because: 'no action. I am ({me}), a secondary, and following a standby leader ({leader})' } : nothing;
+  return waiting ? { ...said, wakeInMs: c.o.pg.retriesInVain ? IN_VAIN_MS : 500, watchMembers: true } : said;
 }

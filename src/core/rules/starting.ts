@@ -43,7 +43,7 @@ function recoveringBackup(c: Context): Outcome {
  */
 function blind(c: Context): Outcome {
   const role = blindRole(c, { kind: 'standby', source: wantedSource(c) });
-  const known = role !== null && (role.kind === 'primary' || c.otherLeader !== null);
+  const known = role !== null && (role.kind === 'primary' || c.otherLeader !== null || c.followsRemote);
   const chores: readonly Chore[] =
     known && c.o.configDirty && c.o.job === null ? [{ kind: 'files', effects: [{ kind: 'apply-config', role }] }] : [];
   const request = c.lockMine ? (c.view?.failover ?? null) : null;
@@ -71,7 +71,7 @@ export const starting: Section = {
     {
       id: 'starting.blind-candidate',
       situation: 'a standby runs here that refuses the agent, which cannot promote it in the dark, and the leader key names this node',
-      when: (c) => isBlind(c) && c.lockMine && c.o.pg.standbySignal && !c.paused,
+      when: (c) => isBlind(c) && c.lockMine && c.o.pg.standbySignal && !c.paused && !c.followsRemote,
       // An agent before this one may have ordered a promotion that is still under way, and nothing
       // tells: without the key it must not open for writes.
       ask: () => ({

@@ -1,7 +1,7 @@
 /** nobody asked for that. */
 
 import { untold } from '../callbacks.ts';
-import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
+import { awaitsRemote, type Context, comparedWith, readyLeader, sourceOf, wantedSource } from '../context.ts';
 import { divergenceFrom, leaderHasLess } from '../divergence.ts';
 import type { Source } from '../effects.ts';
 import { promotionFailed } from '../failed-promotions.ts';
@@ -62,9 +62,8 @@ export const stopped: Section = {
       when: (c) => c.o.pg.dataDir === 'incomplete',
       ask: (c) => {
         if (c.lockMine) return { effects: [{ kind: 'release-leader', optime: null }], wakeInMs: 0 };
-        const leader = readyLeader(c);
-        const source = leader === null ? null : sourceOf(leader);
-        return source === null ? { watchMembers: true } : mendDivergence(c, source);
+        const source = comparedWith(c);
+        return source === null ? { watchMembers: true, wakeInMs: 1000 } : mendDivergence(c, source);
       },
       because: 'an interrupted pg_rewind has to be repeated, and needs a primary to read from',
     },
@@ -88,7 +87,7 @@ export const stopped: Section = {
         'this leader’s PostgreSQL crashed or could not be promoted, and restarting it failed or is not wanted (primary_start_timeout 0) while another can lead',
       when: (c) => {
         if (!c.lockMine || c.view === null) return false;
-        const impatient = c.o.settings.dynamic.primaryStartTimeoutSeconds === 0 && wasPrimary(c);
+        const impatient = c.o.settings.dynamic.primaryStartTimeoutSeconds === 0 && wasPrimary(c) && !c.followsRemote;
         return (impatient || startFailures(c) > 0 || promotionFailed(c)) && possibleSuccessors(c, c.view, { despiteLag: true }).length > 0;
       },
       ask: (c) => ({
@@ -144,6 +143,43 @@ export const stopped: Section = {
       because: 'starting the base backup in the data directory as a standby',
     },
     {
+      id: 'stopped.remote-unknown',
+      situation:
+        'a standby cluster has a leader, this node wrote WAL of its own, and the server outside cannot be asked whether it has that',
+      when: (c) => c.followsRemote && !c.unlocked && awaitsRemote(c),
+      ask: (c) =>
+        startStandby(
+          null,
+          startLabel(c),
+          'starting read-only, following nobody until the server of standby_cluster can be compared with: this node wrote WAL of its own',
+        ),
+      because: 'starting read-only, following nobody until the server of standby_cluster can be compared with',
+    },
+    {
+      id: 'stopped.standby-leader-diverged',
+      situation: 'this node leads a standby cluster, and its WAL is not a prefix of that of the server outside',
+      when: (c) => c.followsRemote && c.lockMine && divergenceFrom(c.o.pg, c.o.source) === 'diverged',
+      ask: (c) => {
+        const source = comparedWith(c);
+        return source === null ? { wakeInMs: 500 } : mendDivergence(c, source);
+      },
+      because: 'running pg_rewind',
+    },
+    {
+      id: 'stopped.standby-leader',
+      situation: 'this node leads a standby cluster',
+      when: (c) => c.followsRemote && c.lockMine,
+      ask: (c) => ({
+        effects: [
+          {
+            kind: 'start-job',
+            job: { kind: 'start', role: { kind: 'standby', source: wantedSource(c), leads: true }, why: startLabel(c) },
+          },
+        ],
+      }),
+      because: 'starting as a standby leader because i had the session lock',
+    },
+    {
       id: 'stopped.key-from-before',
       situation: 'this leader’s primary is down, this process did not take the key, and somebody is further or has not answered yet',
       when: (c) => c.lockMine && wasPrimary(c) && inheritedVerdict(c).kind !== 'lead',
@@ -179,7 +215,7 @@ export const stopped: Section = {
       id: 'stopped.leader-not-ready',
       situation: 'the leader is still being promoted or cannot be asked about its history, and this node may have WAL of its own',
       when: (c) =>
-        c.stopped &&
+        !c.followsRemote &&
         c.otherLeader !== null &&
         (readyLeader(c) === null || divergenceFrom(c.o.pg, c.o.source) === 'unknown') &&
         (wroteItsOwn(c) || c.m.strayed),
@@ -199,8 +235,7 @@ export const stopped: Section = {
       situation: 'the WAL here is not a prefix of the leader’s',
       when: (c) => c.otherLeader !== null && divergenceFrom(c.o.pg, c.o.source) === 'diverged',
       ask: (c) => {
-        const leader = readyLeader(c);
-        const source = leader === null ? null : sourceOf(leader);
+        const source = comparedWith(c);
         return source === null ? { watchMembers: true, wakeInMs: 500 } : mendDivergence(c, source);
       },
       because: 'running pg_rewind',

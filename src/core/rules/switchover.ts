@@ -119,7 +119,8 @@ export const switchoverRows: readonly Row<SwitchoverFacts, SwitchoverVerdict>[] 
 
 export const switchoverTable: DrawnTable = {
   title: 'A request for a switchover or failover, at the leader',
-  situation: 'this primary leads, and an operator asked for a switchover or failover (rules `leader.switchover`, `paused.switchover`)',
+  situation:
+    'this node leads, and an operator asked for a switchover or failover (rules `leader.switchover`, `paused.switchover`, `standby-leader.switchover`)',
   rows: switchoverRows,
 };
 
@@ -133,6 +134,8 @@ export function switchoverAway(c: Context): Outcome {
     case 'drop the request':
       return { ...said, effects: [{ kind: 'clear-failover', expected: request }] };
     case 'hand over':
+      // Nothing has to be brought to an end: what this node has, others have or get from outside.
+      if (c.followsRemote && c.isStandby) return { ...said, effects: [{ kind: 'release-leader', optime: null }], watchMembers: true };
       return { ...said, effects: [{ kind: 'start-job', job: { kind: 'handover', action, candidate: request.candidate } }] };
     case 'wait for its time':
       return f.dueInMs === null ? said : { ...said, wakeInMs: f.dueInMs };

@@ -1,5 +1,5 @@
 /** What is to be done with the replication slots of this node, by what it should have. */
-import type { Context } from '../context.ts';
+import { type Context, isStandbyLeader } from '../context.ts';
 import type { Effect } from '../effects.ts';
 import { forgottenSlots } from '../forgotten.ts';
 import type { SlotFacts } from '../postgres-facts.ts';
@@ -104,8 +104,11 @@ function judged(seen: Seen): Pick<Row, 'verdict' | 'because'> {
   return slotRows.find(({ when }) => when(seen)) ?? { verdict: 'keep' };
 }
 
+/** The members come to the leader of a standby cluster for WAL, as they do to a primary. */
+const isFollower = (c: Context): boolean => c.isStandby && !isStandbyLeader(c);
+
 function mayMove(c: Context, slot: SlotFacts, target: Lsn | null): target is Lsn {
-  return c.isStandby && !slot.active && target !== null && slot.restartLsn !== null && target > slot.restartLsn;
+  return isFollower(c) && !slot.active && target !== null && slot.restartLsn !== null && target > slot.restartLsn;
 }
 
 export function isOfKind(slot: SlotFacts, wanted: WantedSlot): boolean {
@@ -122,7 +125,7 @@ export function isOfKind(slot: SlotFacts, wanted: WantedSlot): boolean {
  */
 export function isStrange(c: Context, slot: SlotFacts, wanted: WantedSlot | undefined): boolean {
   if (wanted !== undefined || slot.active || isIgnored(c, slot)) return false;
-  if (c.isStandby) return slot.synced !== true && c.otherLeader !== null && !CITUS.test(slot.name);
+  if (c.isStandby) return slot.synced !== true && (c.otherLeader !== null || isStandbyLeader(c)) && !CITUS.test(slot.name);
   const isOthers = slot.type === 'logical' && (slot.failover || TABLE_COPY.test(slot.name));
   return c.lockMine && c.mayLeadNow && !isOthers && !CITUS.test(slot.name);
 }
@@ -145,7 +148,7 @@ const reservesNothing = ({ type, restartLsn, walStatus }: SlotFacts) => type ===
  * vacuum then removes nothing any more. Advancing a slot leaves its xmin as it is; a new one has
  * none.
  */
-const holdsXmin = (c: Context, { type, xmin }: SlotFacts) => type === 'physical' && c.isStandby && xmin !== null;
+const holdsXmin = (c: Context, { type, xmin }: SlotFacts) => type === 'physical' && isFollower(c) && xmin !== null;
 
 /**
  * This server synchronizes failover slots, and cannot where one of that name is left from the time

@@ -1,6 +1,6 @@
 /** Which slots a node should have, and how far a standby may move each. */
 import { isMemberRecord, type Member, mayLead } from '../cluster.ts';
-import type { Context } from '../context.ts';
+import { type Context, isStandbyLeader } from '../context.ts';
 import { slotNameOf } from '../slot-names.ts';
 import type { Lsn } from '../units.ts';
 import { upstreamOf } from '../upstream.ts';
@@ -25,7 +25,7 @@ export function wantedSlots(c: Context, seenAtMs: Readonly<Record<string, number
   for (const member of view.members) {
     if (member.name === c.me || member.tags.nostream || !isMemberRecord(member)) continue;
     const parent = member.tags.replicatefrom;
-    const streamsFromUs = parent === c.me || (c.isPrimary && upstreamOf(view, c.me, member) === c.me);
+    const streamsFromUs = parent === c.me || ((c.isPrimary || isStandbyLeader(c)) && upstreamOf(view, c.me, member) === c.me);
     if (keepAll ? mayLead(local.tags) || streamsFromUs : streamsFromUs)
       wanted.set(slotNameOf(member.name), { type: 'physical', target: reached(c, member) });
   }
@@ -44,12 +44,13 @@ export function wantedSlots(c: Context, seenAtMs: Readonly<Record<string, number
 
 /**
  * A standby that may not lead needs none of them; one that does not stream has no catalog that
- * others keep for it. The name of this node's own slot is for the others.
+ * others keep for it, and nothing can be decoded in a standby cluster. The name of this node's own
+ * slot is for the others.
  */
 function permanentSlots(c: Context) {
   const { dynamic, local } = c.o.settings;
   if (c.isStandby && !mayLead(local.tags)) return [];
-  const keepsLogical = c.isPrimary || local.tags.nostream !== true;
+  const keepsLogical = !c.followsRemote && (c.isPrimary || local.tags.nostream !== true);
   return Object.entries(dynamic.slots).filter(([name, { type }]) => name !== slotNameOf(c.me) && (keepsLogical || type === 'physical'));
 }
 

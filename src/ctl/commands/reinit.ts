@@ -1,5 +1,4 @@
 import type { Member } from '../../core/cluster.ts';
-import { JOB_HEADER } from '../../dialect/own-headers.ts';
 import type { Ctx } from '../context.ts';
 import { refuse } from '../errors.ts';
 import { failed, failureLine, memberRequests, succeeded } from '../member-requests.ts';
@@ -11,6 +10,11 @@ export interface ReinitOptions {
   readonly fromLeader?: boolean;
   readonly wait?: boolean;
 }
+
+/**
+ * Sent beside Patroni's answer, which is a fixed sentence. A member that runs Patroni names no job.
+ */
+const JOB_HEADER = 'regent-job';
 
 export async function run(ctx: Ctx, words: readonly string[], options: ReinitOptions): Promise<number> {
   const target = await targetOf(ctx, words);
@@ -25,8 +29,7 @@ export async function run(ctx: Ctx, words: readonly string[], options: ReinitOpt
       const body = { force: forced, from_leader: options.fromLeader ?? false };
       const answer = await rest.call(member, 'POST', 'reinitialize', { body });
       if (answer.status === 200) {
-        // A member that runs Patroni names none.
-        const job = answer.headers[JOB_HEADER.toLowerCase()];
+        const job = answer.headers[JOB_HEADER];
         started.push({ member, job: typeof job === 'string' ? job : null });
         return succeeded(`Success: reinitialize for member ${member.name}`);
       }

@@ -110,7 +110,9 @@ function judgeMember(report: HealthReport, member: MemberHealth, limits: Limits)
 
 function isWell(report: HealthReport, member: MemberHealth): boolean {
   if (report.leader === null || member.unexplained !== null || member.lockedOut !== null) return false;
-  return member.name === report.leader ? member.state === 'running' : replicates(member) && member.streams !== false;
+  return member.name === report.leader && member.role !== 'standby_leader'
+    ? member.state === 'running'
+    : replicates(member) && member.streams !== false;
 }
 
 function findings(report: HealthReport, member: MemberHealth, limits: Limits): Problem[] {
@@ -127,7 +129,13 @@ function findings(report: HealthReport, member: MemberHealth, limits: Limits): P
     problems.push(critical(`the agent of ${member.name} is locked out of its PostgreSQL: ${member.lockedOut}`));
   if (member.unexplained !== null) problems.push(critical(`${member.name} is left as it is: ${member.unexplained}`));
   if (member.clientsWait !== null) problems.push(critical(`${member.name}: ${member.clientsWait}`));
-  if (member.name === report.leader) return problems;
+  if (member.name === report.leader) {
+    // It follows a server outside: what is wrong with that is all that this cluster can suffer
+    // from.
+    if (member.role === 'standby_leader' && member.sourceTrouble !== null)
+      problems.push(warning(`${member.name}, the standby leader, is ${member.sourceTrouble}`));
+    return problems;
+  }
   if (member.role === 'primary') return problems;
   if (member.promotionTrouble !== null) problems.push(warning(`${member.name} cannot be promoted: ${member.promotionTrouble}`));
   const leader = report.members.find((each) => each.name === report.leader);

@@ -215,6 +215,7 @@ function dynamicFor(node: NodeOptions): Settings['dynamic'] {
     synchronousNodeCount: 1,
     failsafeMode: false,
     pause: false,
+    standbyCluster: null,
     memberSlotsTtlSeconds: 1800,
     terminateStrangers: false,
     failoverFence: 'quorum',

@@ -108,7 +108,7 @@ export const leaseMutants: readonly Mutant[] = [
     id: 'guard-rests-too-early',
     broken: 'In a handover the guard is told to rest before PostgreSQL is down.',
     offends: ['S2', 'M6', 'M7'],
-    edits: [at(handover, 'handover').after('ports.stopping()', 'await ports.fence.disarm();')],
+    edits: [at(handover, 'stopInOrder').after('ports.stopping()', 'await ports.fence.disarm();')],
     verdicts: ['safety'],
     focus: under(['switchover', 'sigterm']),
   },
@@ -133,7 +133,7 @@ export const leaseMutants: readonly Mutant[] = [
     broken: 'A handover gives the leader key back before PostgreSQL is down.',
     offends: ['S2', 'M6', 'M16'],
     edits: [
-      at(handover, 'handover').after(
+      at(handover, 'stopInOrder').after(
         'ports.stopping()',
         'if (isPrimary) await ports.lease.release(ports.settings.local().name, dcsTimeout(ports));',
       ),

@@ -1,0 +1,34 @@
+/** The server outside of this cluster that a standby cluster follows. */
+import type { Source } from './effects.ts';
+import type { DynamicSettings, Endpoint, StandbyClusterSettings } from './settings.ts';
+
+export const endpointsOf = (source: Pick<Source, 'host' | 'port' | 'remote'>): readonly Endpoint[] => [
+  { host: source.host, port: source.port },
+  ...(source.remote?.others ?? []),
+];
+
+/** As libpq reads several servers from one connection string. */
+export function placeText(source: Pick<Source, 'host' | 'port' | 'remote'>): { readonly host: string; readonly port: string } {
+  const all = endpointsOf(source);
+  return { host: all.map(({ host }) => host).join(','), port: all.map(({ port }) => port).join(',') };
+}
+
+const sources = new WeakMap<StandbyClusterSettings, Source | null>();
+
+/** Null: this is no standby cluster, or one that lives by an archive alone. */
+export function remoteSource({ standbyCluster }: Pick<DynamicSettings, 'standbyCluster'>): Source | null {
+  if (standbyCluster === null) return null;
+  let source = sources.get(standbyCluster);
+  if (source === undefined) {
+    source = readSource(standbyCluster);
+    sources.set(standbyCluster, source);
+  }
+  return source;
+}
+
+function readSource({ endpoints, primarySlotName }: StandbyClusterSettings): Source | null {
+  const [first, ...others] = endpoints;
+  if (first === undefined) return null;
+  const name = endpoints.map(({ host, port }) => `${host}:${port}`).join(',');
+  return { name, ...first, remote: { others, slot: primarySlotName } };
+}

@@ -1,0 +1,78 @@
+/**
+ * demote-cluster and promote-cluster: the setting `standby_cluster`, changed through the leader's
+ * REST API, and a look at what becomes of it.
+ */
+import { type ClusterView, type Member, memberOf } from '../core/cluster.ts';
+import { sleep } from '../ports/clock.ts';
+import { DcsError } from '../support/errors.ts';
+import type { JsonObject } from '../support/json.ts';
+import { type Ctx, leaderMember } from './context.ts';
+import { Aborted, refuse } from './errors.ts';
+import { refuseFor, showMembers } from './members.ts';
+import { localTime } from './time.ts';
+
+const POLL_MS = 1000;
+
+interface Change {
+  readonly verb: 'demote' | 'promote';
+  readonly noun: 'demotion' | 'promotion';
+  /** The leader's, once it is done. */
+  readonly role: Member['role'];
+  readonly patch: JsonObject | null;
+}
+
+export const promotion: Change = { verb: 'promote', noun: 'promotion', role: 'primary', patch: null };
+
+export const demotion = (patch: JsonObject): Change => ({ verb: 'demote', noun: 'demotion', role: 'standby_leader', patch });
+
+export async function changeCluster(ctx: Ctx, named: string | undefined, change: Change, force: boolean): Promise<number> {
+  const { verb, noun, role, patch } = change;
+  const cluster = await ctx.cluster(named);
+  const view = await ctx.read(cluster);
+  const leader = leaderMember(view);
+  if (leader === null) throw await refuseFor(ctx, view, cluster, `Cluster has no leader, ${noun} is not possible`);
+  if (leader.role === role) throw refuse('Cluster is already in the required state');
+  ctx.print('Current cluster topology');
+  await showMembers(ctx, view, cluster);
+  if (!force && !(await ctx.prompter.confirm(`Are you sure you want to ${verb} ${cluster} cluster?`)))
+    throw refuse(`Aborted cluster ${noun}`);
+  const rest = await ctx.rest();
+  const answer = await rest.call(leader, 'PATCH', 'config', { body: { standby_cluster: patch } });
+  if (answer.status !== 200)
+    throw refuse(`Failed to ${verb} ${cluster} cluster: /config PATCH status code=${answer.status}, (${answer.text})`);
+  await watch(ctx, cluster, change, leader.name);
+  await showMembers(ctx, await ctx.read(cluster), cluster);
+  return 0;
+}
+
+/**
+ * Until it is done or the operator has seen enough: a checkpoint or a rewind takes what it takes.
+ */
+async function watch(ctx: Ctx, cluster: string, { verb, role }: Change, former: string): Promise<void> {
+  const stamp = () => localTime(ctx.io.clock.wallMs(), 0);
+  for (;;) {
+    const view = await ctx.read(cluster).catch(onlyOutage);
+    if (view !== null) {
+      const leader = leaderMember(view);
+      const before = memberOf(view, former);
+      const isBack = verb === 'promote' || before?.state === 'running';
+      if (leader?.role === role && leader.state === 'running' && isBack) break;
+      ctx.print(`${stamp()} ${describe(view, leader, verb === 'demote' && leader?.name !== former ? before : null)}`);
+    }
+    await sleep(ctx.io.clock, POLL_MS, ctx.io.signal);
+    if (ctx.io.signal.aborted) throw new Aborted();
+  }
+  ctx.print(`${stamp()} cluster is successfully ${verb}d`);
+}
+
+function describe(view: ClusterView, leader: Member | null, before: Member | null): string {
+  const unlocked = view.leader === null ? 'True' : 'False';
+  const told = `cluster is unlocked: ${unlocked}, leader role: ${leader?.role ?? 'None'}, leader state: ${leader?.state ?? 'None'}`;
+  return before === null ? told : `${told}, previous leader state: '${before.state}'`;
+}
+
+/** If etcd is out of reach meanwhile, the tool goes on looking. */
+function onlyOutage(error: unknown): null {
+  if (error instanceof DcsError) return null;
+  throw error;
+}

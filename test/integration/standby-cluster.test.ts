@@ -1,0 +1,111 @@
+/**
+ * Two clusters, of which one follows the other: the follower is made from it, cascades, changes its
+ * leader, becomes a cluster of its own, and takes the former primary cluster in as its follower.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Cluster, startCluster } from './support/cluster.ts';
+import type { ClusterNode } from './support/cluster-node.ts';
+
+let main: Cluster;
+let other: Cluster;
+beforeAll(async () => {
+  const plain = { synchronous_mode: null };
+  main = await startCluster({ nodes: 1, dynamic: plain });
+  const { port, host } = { port: main.nodes[0]!.place.postgresPort, host: '127.0.0.1' };
+  other = await startCluster({ nodes: 2, start: false, dynamic: { synchronous_mode: 'quorum', standby_cluster: { host, port } } });
+  await main.nodes[0]!.sql('insert into writes values (1)');
+  for (const node of other.nodes) node.start();
+});
+afterAll(async () => {
+  await other?.close();
+  await main?.close();
+});
+
+interface Shown {
+  readonly members: readonly { readonly name: string; readonly role: string; readonly state: string }[];
+}
+
+const rolesOf = async (cluster: Cluster): Promise<string> => {
+  const answers = await Promise.all(cluster.nodes.map((node) => node.rest('/cluster')));
+  const body = answers.find((answer) => answer?.status === 200)?.body as unknown as Shown | undefined;
+  return (body?.members ?? [])
+    .map(({ role, state }) => `${role} ${state}`)
+    .sort()
+    .join(', ');
+};
+
+async function standbyLeader(cluster: Cluster, not?: string): Promise<ClusterNode> {
+  return cluster.eventually('a standby leader that streams', 30_000, async () => {
+    const codes = await Promise.all(cluster.nodes.map((node) => node.rest('/standby_leader')));
+    const leaders = cluster.nodes.filter((node, i) => codes[i]?.status === 200 && node.name !== not);
+    const roles = await rolesOf(cluster);
+    const streams = roles.match(/streaming/g)?.length === cluster.nodes.length;
+    return leaders.length === 1 && streams ? { value: leaders[0]! } : { missing: `${codes.map((code) => code?.status)}: ${roles}` };
+  });
+}
+
+const rows = async (node: ClusterNode) => Number((await node.sql('select count(*) from writes').catch(() => []))[0]?.['count'] ?? -1);
+const hasRows = (cluster: Cluster, count: number) =>
+  cluster.until(`${count} rows everywhere`, 15_000, async () => (await Promise.all(cluster.nodes.map(rows))).every((n) => n === count));
+
+async function expectNobodyWrites(cluster: Cluster): Promise<void> {
+  for (const node of cluster.nodes) {
+    expect(await node.sql('select pg_is_in_recovery()')).toEqual([{ pg_is_in_recovery: true }]);
+    expect((await node.rest('/primary'))?.status).toBe(503);
+  }
+}
+
+const sourceOf = async (node: ClusterNode) => (await node.sql('select sender_port from pg_stat_wal_receiver'))[0]?.['sender_port'];
+
+test('a standby cluster is made from its source, cascades, and changes its leader', async () => {
+  const leader = await standbyLeader(other);
+  const [replica] = other.others(leader.name) as [ClusterNode];
+  await hasRows(other, 1);
+  await expectNobodyWrites(other);
+  expect(await sourceOf(leader)).toBe(main.nodes[0]!.place.postgresPort);
+  expect(await sourceOf(replica)).toBe(leader.place.postgresPort);
+  expect((await leader.rest('/leader'))?.status).toBe(200);
+  expect((await replica.rest('/replica'))?.status).toBe(200);
+  expect(await rolesOf(other)).toBe('replica streaming, standby_leader streaming');
+
+  const { code, stdout } = await other.ctl(['switchover', '--force', '--candidate', replica.name]);
+  expect([code, stdout]).toEqual([0, expect.stringContaining(`Successfully switched over to "${replica.name}"`)]);
+  await main.nodes[0]!.sql('insert into writes values (2)');
+  expect((await standbyLeader(other, leader.name)).name).toBe(replica.name);
+  await hasRows(other, 2);
+  await expectNobodyWrites(other);
+});
+
+test('it is promoted in place, and the former primary cluster follows it after a rewind', async () => {
+  const before = await standbyLeader(other);
+  const pid = before.postmasterPid;
+  const promoted = await other.ctl(['promote-cluster', '--force']);
+  expect([promoted.code, promoted.stdout]).toEqual([0, expect.stringContaining('cluster is successfully promoted')]);
+  expect(await other.waitHealthy()).toBe(before.name);
+  expect(before.postmasterPid).toBe(pid);
+  await before.sql('insert into writes values (3), (4)');
+  // What it writes from here on is not a part of the other's history.
+  await main.nodes[0]!.sql('insert into writes values (100)');
+
+  const { host, postgresPort } = before.place;
+  const demoted = await main.ctl(['demote-cluster', '--force', '--host', host, '--port', String(postgresPort)], 60_000);
+  expect([demoted.code, demoted.stdout]).toEqual([0, expect.stringContaining('cluster is successfully demoted')]);
+  await standbyLeader(main);
+  expect(main.nodes[0]!.log()).toContain('running pg_rewind');
+  await hasRows(main, 4);
+  await expectNobodyWrites(main);
+});
+
+test('a cluster that runs is demoted with its replicas, and its leader stays', async () => {
+  expect((await main.ctl(['promote-cluster', '--force'])).code).toBe(0);
+  await main.nodes[0]!.sql('insert into writes values (5)');
+  const leader = other.node(await other.waitHealthy());
+  await leader.sql('insert into writes values (101)');
+  const { host, postgresPort } = main.nodes[0]!.place;
+  const { code } = await other.ctl(['demote-cluster', '--force', '--host', host, '--port', String(postgresPort)], 60_000);
+  expect(code).toBe(0);
+  expect((await standbyLeader(other)).name).toBe(leader.name);
+  await hasRows(other, 5);
+  await expectNobodyWrites(other);
+  expect(await other.key('sync')).toBeNull();
+});

@@ -1,0 +1,99 @@
+/** Random rounds of member `a` in a cluster that follows a server outside of it. */
+import fc from 'fast-check';
+import type { Job } from '../../src/core/effects.ts';
+import type { Memory, Observation } from '../../src/core/model.ts';
+import type { StandbyClusterSettings } from '../../src/core/settings.ts';
+import { lsn, observation, pg, settings, view } from './build.ts';
+import { anyMemory, anyRound } from './random-rounds.ts';
+
+const follows = (over: Partial<StandbyClusterSettings> = {}): StandbyClusterSettings => ({
+  endpoints: [{ host: '10.9.9.9', port: 5432 }],
+  primarySlotName: null,
+  restoreCommand: null,
+  archiveCleanupCommand: null,
+  recoveryMinApplyDelay: null,
+  createReplicaMethods: [],
+  ...over,
+});
+
+export const standbyClusters: readonly StandbyClusterSettings[] = [
+  follows(),
+  follows({ endpoints: [1, 2].map((n) => ({ host: `10.9.9.${n}`, port: 5432 })), primarySlotName: 'dc2' }),
+  follows({ endpoints: [], restoreCommand: 'cp /archive/%f %p' }),
+];
+
+const standbyCluster = fc.constantFrom(...standbyClusters);
+
+/** As the configuration makes them: what has to be confirmed is off. */
+const inStandbyCluster = (o: Observation, followed: StandbyClusterSettings): Observation => ({
+  ...o,
+  settings: {
+    ...o.settings,
+    dynamic: { ...o.settings.dynamic, standbyCluster: followed, synchronousMode: 'off', failsafeMode: false, failoverOnRefusal: false },
+  },
+});
+
+const jobs: fc.Arbitrary<Job | null> = fc.constantFrom<(Job | null)[]>(null, null, null, { kind: 'demote-cluster' });
+
+const anyOne: fc.Arbitrary<Observation> = fc
+  .record({ o: anyRound, standbyCluster, job: jobs })
+  .map(({ o, job, ...d }) => inStandbyCluster(job === null ? o : { ...o, job: { job, startedAtMs: 1 } }, d.standbyCluster));
+
+const remote = fc.option(
+  fc.record({
+    timeline: fc.constantFrom(1, 2),
+    inRecovery: fc.constantFrom(false, false, true),
+    lsn: fc.constantFrom(lsn(900), lsn(2000)),
+  }),
+);
+
+/** It holds the leader key, runs or is down, and its history may be that of the server outside. */
+const leading: fc.Arbitrary<Observation> = fc
+  .record({
+    standbyCluster,
+    remote,
+    pg: fc.constantFrom(
+      pg.standby(),
+      { ...pg.standby(), walGone: true as const },
+      pg.standby({ receiver: { status: 'streaming', pid: 3, latestEndLsn: lsn(1000), senderHost: '10.9.9.9', senderPort: 5432 } as never }),
+      pg.primary(),
+      pg.stopped(),
+      pg.stopped({ state: 'in production' }),
+      pg.stopped({ state: 'shut down in recovery', minRecoveryLsn: lsn(1000), minRecoveryTimeline: 1 }, { standbySignal: true }),
+      { ...pg.none },
+    ),
+    initialize: fc.constantFrom('7301234567890123456', '7301234567890123456', '7301234567890123456', null),
+    leader: fc.constantFrom('a', 'a', 'a', 'b', null),
+    pause: fc.constantFrom(false, false, false, true),
+    failover: fc.constantFrom(null, null, { leader: 'a', candidate: 'b', scheduledAtMs: null, scheduledAt: null, modRevision: '9' }),
+  })
+  .map((d) => {
+    const source = d.remote && { name: '10.9.9.9:5432', systemIdentifier: '7301234567890123456', history: [], ...d.remote };
+    const o = observation({
+      view: { ...view(d.leader === null ? {} : { leaderName: d.leader }), initialize: d.initialize, failover: d.failover as never },
+      pg: d.pg,
+      settings: settings('a', { dynamic: { pause: d.pause } }),
+      source: source && (source.timeline === 1 ? source : { ...source, history: [{ timeline: 1, switchLsn: lsn(950), reason: 'x' }] }),
+    });
+    return inStandbyCluster(o, d.standbyCluster);
+  });
+
+export const standbyClusterRound: fc.Arbitrary<Observation> = fc.oneof(anyOne, leading);
+
+export const standbyClusterMemory: fc.Arbitrary<Memory> = fc
+  .record({
+    m: anyMemory,
+    role: fc.constantFrom<Memory['role'][]>('replica', 'standby_leader', 'primary'),
+    endedAt: fc.option(fc.constant({ timeline: 1, checkpointLsn: lsn(1000), open: false })),
+    demoteFailed: fc.constantFrom(false, false, false, true),
+    mayPromote: fc.constantFrom(false, false, false, true),
+  })
+  .map(({ m, demoteFailed, mayPromote, ...rest }) => ({
+    ...m,
+    ...rest,
+    failures: {
+      ...m.failures,
+      ...(demoteFailed && { 'demote-cluster': { count: 1, lastAtMs: 9_900, message: 'it did not stop', code: null } }),
+      ...(mayPromote && { promote: { count: 1, lastAtMs: 9_900, message: 'too slow', code: 'PROMOTE_TIMEOUT' } }),
+    },
+  }));
