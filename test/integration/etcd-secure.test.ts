@@ -1,11 +1,16 @@
 /** The etcd adapter with users and passwords, and over TLS. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { call } from '../fixtures/http.ts';
+import { postgresOwner } from './support/bare-postgres.ts';
+import { startCluster } from './support/cluster.ts';
 import { type EtcdCluster, startEtcd } from './support/etcd.ts';
 import { CALL, closeOpened, etcdctl, follow, open, WAIT, written } from './support/etcd-client.ts';
+import { reload } from './support/local-config.ts';
 
 afterEach(closeOpened);
 
@@ -100,7 +105,71 @@ describe('etcd over TLS', () => {
     await expect(anonymous.read(short)).rejects.toMatchObject({ code: 'DCS_UNREACHABLE' });
     expect(() => open(etcd.endpoints, { cacert: at('missing.pem') })).toThrowError(expect.objectContaining({ code: 'DCS_TLS_FILE' }));
   });
+
+  it('an agent takes over renewed certificates at SIGHUP and POST /reload, leads on, and keeps the old ones where the new are broken', async () => {
+    const put = (name: string) => {
+      for (const [from, to] of [
+        [`${name}.pem`, 'node.pem'],
+        [`${name}.key`, 'node.key'],
+      ] as const) {
+        copyFileSync(at(from), at(to));
+        chownSync(at(to), postgresOwner().uid, postgresOwner().gid);
+      }
+    };
+    chmodSync(folder, 0o755);
+    put('client');
+    const files = { cert: at('node.pem'), key: at('node.key'), cacert: at('ca.pem') };
+    const cluster = await startCluster({
+      ...{ etcd, nodes: 1, start: false, dynamic: { synchronous_mode: 'off' } },
+      local: () => ({
+        etcd3: { protocol: 'https', ...files },
+        restapi: { certfile: files.cert, keyfile: files.key, cafile: files.cacert, verify_client: 'optional' },
+      }),
+    });
+    const node = cluster.nodes[0]!;
+    const client = { ca: readFileSync(at('ca.pem')), cert: readFileSync(at('client.pem')), key: readFileSync(at('client.key')) };
+    const rest = (path: string, method = 'GET') =>
+      call(`https://127.0.0.1:${node.place.restPort}${path}`, method, undefined, client).then(
+        ({ status }) => status,
+        () => null,
+      );
+    const dcs = open(etcd.endpoints, { cacert: at('ca.pem'), cert: at('client.pem'), key: at('client.key') }, cluster.scope);
+    const lead = async () => ({
+      server: node.postmasterPid,
+      lease: (await dcs.read(CALL)).leader?.leaseId,
+      answer: await rest('/primary'),
+    });
+    try {
+      node.start();
+      await cluster.until('it leads', 60_000, async () => (await rest('/primary')) === 200);
+      const [before, serial] = [await lead(), await serialAt(node.place.restPort)];
+      put('renewed');
+      reload(node);
+      await cluster.until('the new one is shown', 10_000, async () => (await serialAt(node.place.restPort)) !== serial);
+      await cluster.until('etcd gets it too', 10_000, () => node.log().includes('new connections to etcd use the renewed certificates'));
+      const renewed = await serialAt(node.place.restPort);
+      writeFileSync(at('node.pem'), 'spoiled');
+      expect(await rest('/reload', 'POST')).toBe(202);
+      for (const line of ['REST API keeps its old settings: the certificate', 'etcd is asked with the certificates from before: '])
+        await cluster.until(line, 10_000, () => node.log().includes(line));
+      expect(await serialAt(node.place.restPort)).toBe(renewed);
+      expect(await lead()).toEqual(before);
+    } finally {
+      await cluster.close();
+    }
+  });
 });
+
+/** Of the certificate that is shown there. */
+function serialAt(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
+      resolve(socket.getPeerCertificate().serialNumber);
+      socket.destroy();
+    });
+    socket.on('error', reject);
+  });
+}
 
 function makeCertificates(folder: string): void {
   const openssl = (...argv: string[]) => execFileSync('openssl', argv, { cwd: folder, stdio: 'pipe' });
@@ -109,7 +178,7 @@ function makeCertificates(folder: string): void {
     openssl('req', '-x509', ...key, '-keyout', `${ca}.key`, '-out', `${ca}.pem`, '-subj', `/CN=${ca}`, '-days', '2');
   }
   writeFileSync(join(folder, 'extensions'), 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n');
-  for (const name of ['server', 'client']) {
+  for (const name of ['server', 'client', 'renewed']) {
     openssl('req', ...key, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`);
     const issue = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2', '-extfile', 'extensions'];
     openssl('x509', '-req', '-in', `${name}.csr`, '-out', `${name}.pem`, ...issue);
