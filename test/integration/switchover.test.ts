@@ -1,9 +1,13 @@
 /** Changes of leader that an operator asks for, under a client that writes. */
+import { readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
 import { reasonOfLead } from './support/history.ts';
-import { changeLocal } from './support/local-config.ts';
+import { changeLocal, configFile } from './support/local-config.ts';
+import { eventually } from './support/postgres.ts';
 import type { Writer } from './support/writer.ts';
 
 let cluster: Cluster;
@@ -45,6 +49,22 @@ async function post(node: ClusterNode, path: string, body: object): Promise<{ re
   return { status: answer.status, text: await answer.text() };
 }
 
+/** pg_hba of the node's own file. */
+function accessLines(node: ClusterNode): readonly string[] {
+  return (parse(readFileSync(configFile(node), 'utf8')) as { postgresql: { pg_hba: string[] } }).postgresql.pg_hba;
+}
+
+/** By what its server says, of the rules as well. */
+async function untilInRole(node: ClusterNode, role: 'primary' | 'replica'): Promise<void> {
+  const text = `SELECT current_setting('work_mem') AS work_mem, array_agg(u) AS users
+    FROM pg_hba_file_rules, unnest(user_name) AS u WHERE u LIKE '%_only'`;
+  const wanted = { work_mem: role === 'primary' ? '5MB' : '6MB', users: [`${role}_only`] };
+  await eventually(`${node.name} to have the settings of a ${role}`, 10_000, async () => {
+    const [row] = await node.sql(text).catch(() => []);
+    return isDeepStrictEqual(row, wanted);
+  });
+}
+
 describe('switchover', () => {
   test('to the best candidate, by regentctl', async () => {
     const { leader, writer } = await writing();
@@ -69,6 +89,34 @@ describe('switchover', () => {
     await expectLed(second.name, writer, 'switchover to a named candidate');
     expect(await reasonOfLead(cluster, second.name)).toMatch(/asked for by 127\.[\d.]+ at /);
     expect(first.postmasterPid).toBe(postmaster);
+  });
+
+  test('brings each member the settings of its new role, without a restart', async () => {
+    const { leader, first, second, writer } = await writing();
+    const postmaster = first.postmasterPid;
+    const lines = (role: string) => [`host all ${role}_only 10.1.2.3/32 reject`, ...accessLines(leader)];
+    const byRole = {
+      parameters_primary: { work_mem: '5MB', max_connections: 77 },
+      parameters_replica: { work_mem: '6MB' },
+      pg_hba_primary: lines('primary'),
+      pg_hba_replica: lines('replica'),
+    };
+    expect((await leader.rest('/config', { method: 'PATCH', body: { postgresql: byRole } }))?.status).toBe(200);
+    await untilInRole(leader, 'primary');
+    await untilInRole(first, 'replica');
+    expect((await cluster.ctl(['switchover', '--force', '--candidate', first.name])).code).toBe(0);
+    await expectLed(first.name, writer, 'switchover with settings by role');
+    for (const [node, role] of [
+      [first, 'primary'],
+      [leader, 'replica'],
+      [second, 'replica'],
+    ] as const)
+      await untilInRole(node, role);
+    expect(first.postmasterPid).toBe(postmaster);
+    expect(await first.sql('SHOW max_connections')).toEqual([{ max_connections: '50' }]);
+    expect(first.log()).toContain('max_connections is the same on all members, whatever their role; it is ignored here');
+    const none = Object.fromEntries(Object.keys(byRole).map((key) => [key, null]));
+    expect((await first.rest('/config', { method: 'PATCH', body: { postgresql: none } }))?.status).toBe(200);
   });
 
   test('two seconds from now, by REST', async () => {
