@@ -234,3 +234,15 @@ describe('of chores', () => {
     expect(timeouts).toEqual([]);
   });
 });
+
+it('says that another has the right to make the cluster, or the leader key', async () => {
+  const log = keptLog();
+  const dcs = fake<ActPorts['dcs']>({ raceInitialize: async () => false, acquireLeader: async () => false });
+  const { ports } = await stage(30, 0, { log, dcs });
+  expect(await act(ports, steps({ kind: 'race-initialize' }))).toBe(false);
+  expect(await act(ports, steps({ kind: 'acquire-leader' }))).toBe(false);
+  expect(log.lines).toEqual([
+    expect.stringContaining('failed to acquire initialize lock'),
+    expect.stringContaining('Could not take out TTL lock'),
+  ]);
+});

@@ -179,8 +179,7 @@ export class Agent implements AgentView {
       wakeAtMs = this.#afterFailure();
     }
     if (this.#exitCode !== null) return;
-    const loopWaitMs = this.parts.settings.current().dynamic.loopWaitSeconds * 1000;
-    if (this.parts.clock.bootMs() - startedAtMs > loopWaitMs) this.parts.log.warning('Loop time exceeded, rescheduling immediately.');
+    this.#log.turned(this.parts.clock.bootMs() - startedAtMs);
     const nextAtMs = this.#nextRoundAt(startedAtMs, wakeAtMs);
     this.rounds.ended(this.parts.clock.bootMs(), nextAtMs);
     this.#service.resting(nextAtMs);

@@ -1,7 +1,7 @@
 /** How loud a round's sentence is: who loses the lead says so where people look. */
 import { expect, it } from 'vitest';
 import { keptLog } from '../../test/fixtures/operator-port.ts';
-import { lsn, memory, observation, pg, type Scene, settings, view } from '../../test/support/build.ts';
+import { lsn, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../test/support/build.ts';
 import { contextOf } from '../core/context.ts';
 import { decide } from '../core/decide.ts';
 import type { Memory } from '../core/model.ts';
@@ -97,4 +97,32 @@ it('says nothing of the lock where etcd was not read', () => {
   const decision = decide(seen, memory({}));
   rounds.say(contextOf(seen, decision.memory), decision);
   expect(linesOf(log.lines)).toEqual(['info DCS is not accessible']);
+});
+
+it('warns of a round that takes longer than loop_wait when that begins', () => {
+  const log = keptLog();
+  const rounds = new RoundLog({ log, settings: { current: () => settings('a') } });
+  const late = 'warning Loop time exceeded, rescheduling immediately.';
+  for (const tookMs of [10_000, 10_001, 12_000, 9000, 11_000]) rounds.turned(tookMs);
+  expect(linesOf(log.lines).filter((line) => !line.startsWith('debug'))).toEqual([late, late]);
+});
+
+it('says what was refused: the key that another took, a promotion while /sync was written by another', () => {
+  const log = keptLog();
+  const rounds = new RoundLog({ log, settings: { current: () => settings('a') } });
+  const refused = (scene: Scene) => {
+    const seen = observation(scene);
+    const decision = decide(seen, memory({ role: 'replica' }));
+    log.lines.length = 0;
+    rounds.refused(contextOf(seen, decision.memory), decision);
+    return linesOf(log.lines);
+  };
+  const others = peers(peer('b'), peer('c'));
+  expect(refused({ peers: others })).toEqual(['info following new leader after trying and failing to obtain lock']);
+  expect(refused({ pg: pg.primary() })).toEqual([]);
+  const sync = { leader: 'b', quorum: 0, standbys: ['a'], modRevision: '8' };
+  const on = settings('a', { dynamic: { synchronousMode: 'on' } });
+  expect(refused({ view: view({ leaderName: 'a', sync }), settings: on, peers: others })).toEqual([
+    'info Postponing promotion because synchronous replication state was updated by somebody else',
+  ]);
 });

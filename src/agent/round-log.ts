@@ -35,6 +35,7 @@ export class RoundLog {
   #lastLine = '';
   /** When it was said (bootMs). */
   #lastSaidMs = Number.NEGATIVE_INFINITY;
+  #wasLate = false;
   #complaints: readonly string[] = [];
   #noted: Noted | null = null;
   #strangers: StrangerMemory = noStrangers;
@@ -74,6 +75,13 @@ export class RoundLog {
     log[losesLead(decision) ? 'warning' : 'info'](line, { rule });
     this.#lastLine = line;
     this.#lastSaidMs = nowMs;
+  }
+
+  /** A round came to its end after so long. */
+  turned(tookMs: number): void {
+    const isLate = tookMs > this.#ports.settings.current().dynamic.loopWaitSeconds * 1000;
+    if (isLate) this.#ports.log[this.#wasLate ? 'debug' : 'warning']('Loop time exceeded, rescheduling immediately.');
+    this.#wasLate = isLate;
   }
 
   /** A step of the decision was refused, because what it was judged on had changed meanwhile. */

@@ -99,6 +99,13 @@ describe('warnings, with which the file still loads', () => {
       ],
     ],
     [
+      'tags of synchronous standbys that contradict each other',
+      `${BASE}tags: {nosync: true, sync_priority: 2}\n`,
+      [
+        'w p.yml:12:37: tags.sync_priority: Conflicting configuration between nosync: True and sync_priority: 2. Defaulting to nosync: True; remove one of the two',
+      ],
+    ],
+    [
       "Patroni's truthy text",
       `${BASE}tags: {noloadbalance: 'false'}\n`,
       [

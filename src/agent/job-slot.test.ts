@@ -1,0 +1,21 @@
+import { expect, it } from 'vitest';
+import { keptLog } from '../../test/fixtures/operator-port.ts';
+import { manualClock } from '../../test/support/manual-clock.ts';
+import type { Job, JobOutcome } from '../core/effects.ts';
+import { RegentError } from '../support/errors.ts';
+import { JobSlot } from './job-slot.ts';
+
+it.each<[Job, RegExp]>([
+  [{ kind: 'bootstrap' }, /^error Failed to bootstrap cluster: no room /],
+  [{ kind: 'clone', source: null, fromLeader: false }, /^error bootstrap \(without leader\) failed: no room /],
+])('logs why a job failed, in the words that people search for', async (job, line) => {
+  const log = keptLog();
+  const ended = await new Promise<JobOutcome>((resolve) => {
+    const slot = new JobSlot({ clock: manualClock(), log }, { started: () => {}, ended: resolve, wake: () => {} });
+    slot.start(job, 1, async () => {
+      throw new RegentError('NO_ROOM', 'no room', { mend: 'make room' });
+    });
+  });
+  expect(ended).toMatchObject({ ok: false, code: 'NO_ROOM', message: 'no room' });
+  expect(log.lines).toEqual([expect.stringMatching(line)]);
+});
