@@ -39,7 +39,7 @@ const ROOM = `SELECT current_setting('wal_level') AS wal_level, current_setting(
   coalesce(current_setting('sync_replication_slots', true), 'off') = 'on' AS syncs,
   (SELECT coalesce(array_agg(slot_name::text), '{}') FROM pg_replication_slots) AS slots`;
 
-interface Room {
+export interface Room {
   readonly wal_level: string;
   readonly feedback: string;
   readonly most: number;
@@ -65,7 +65,8 @@ export async function fetchSlots(
   return copies;
 }
 
-function checkRoom({ settings }: LocalServer, room: Room, names: readonly string[]): void {
+/** PostgreSQL would not start with them, or vacuum on the primary would take what they need. */
+export function checkRoom({ settings }: Pick<LocalServer, 'settings'>, room: Room, names: readonly string[]): void {
   const { controlledParameters } = settings;
   if (room.wal_level !== 'logical' || (controlledParameters['wal_level'] ?? 'logical') !== 'logical')
     throw refused('wal_level is below logical here', "set 'wal_level: logical' in postgresql.parameters and restart the members");
@@ -108,7 +109,11 @@ async function untilReceived(server: LocalServer, flushed: Lsn, options: Bounded
 }
 
 /** The segment that holds the slot's first byte, of whatever timeline. */
-async function checkWal({ settings, walSegmentBytes }: LocalServer, name: string, restart: Lsn): Promise<void> {
+export async function checkWal(
+  { settings, walSegmentBytes }: Pick<LocalServer, 'settings' | 'walSegmentBytes'>,
+  name: string,
+  restart: Lsn,
+): Promise<void> {
   if (walSegmentBytes === null) throw refused('the size of a WAL segment is not known yet');
   const suffix = segmentSuffix(toLsn(restart + 1n), walSegmentBytes);
   const files = await readdir(join(settings.postgresql.dataDir, 'pg_wal'));
@@ -119,8 +124,10 @@ async function checkWal({ settings, walSegmentBytes }: LocalServer, name: string
   );
 }
 
+type Place = Pick<LocalServer, 'runAs' | 'settings' | 'watch'>;
+
 /** A `.tmp` directory is one that PostgreSQL removes when it starts. */
-export async function placeSlots(server: LocalServer, copies: readonly SlotCopy[]): Promise<void> {
+export async function placeSlots(server: Place, copies: readonly SlotCopy[]): Promise<void> {
   const directory = slotDirectory(server);
   const { mode } = await stat(directory);
   const { runAs } = server;
@@ -146,14 +153,14 @@ export async function placeSlots(server: LocalServer, copies: readonly SlotCopy[
   }
 }
 
-export async function removeSlots(server: LocalServer, names: readonly string[]): Promise<void> {
+export async function removeSlots(server: Place, names: readonly string[]): Promise<void> {
   const directory = slotDirectory(server);
   for (const name of names) await rm(join(directory, name), { recursive: true, force: true });
   await syncDirectory(directory);
 }
 
 /** Throws PG_RUNNING: the files are the running server's. */
-function slotDirectory({ settings, watch }: LocalServer): string {
+function slotDirectory({ settings, watch }: Place): string {
   const { dataDir } = settings.postgresql;
   const running = watch.current(dataDir);
   if (running)
