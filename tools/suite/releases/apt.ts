@@ -23,9 +23,14 @@ export async function must(file: string, args: readonly string[], cwd?: string):
   throw new RegentError('RELEASE_NOT_FETCHED', `${file} failed: ${why}`);
 }
 
+/** The code name of the release that this machine runs. */
+async function ownRelease(): Promise<string> {
+  return /^VERSION_CODENAME=(\S+)/m.exec(await readFile('/etc/os-release', 'utf8'))?.[1] ?? 'without a name';
+}
+
 /** Where this machine gets Debian itself from, as its apt reads its own configuration. */
 async function mirror(): Promise<string> {
-  const own = /^VERSION_CODENAME=(\S+)/m.exec(await readFile('/etc/os-release', 'utf8'))?.[1];
+  const own = await ownRelease();
   const rows = await must('apt-get', ['indextargets', '--format', '$(REPO_URI) $(RELEASE) $(COMPONENT)', 'Created-By: Packages']);
   const row = rows.split('\n').find((one) => one.endsWith(` ${own} main`));
   if (row === undefined) throw new RegentError('RELEASE_NOT_FETCHED', `apt here has no source of Debian ${own}, section main`);
@@ -52,6 +57,13 @@ async function aptOptions(release: string, directory: string): Promise<readonly 
   return Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
 }
 
+async function unpack(packages: readonly string[], options: readonly string[], root: string, scratch: string): Promise<void> {
+  const debs = join(scratch, 'debs');
+  await mkdir(debs);
+  await must('apt-get', [...options, 'download', '-q=2', ...packages], debs);
+  for (const deb of await readdir(debs)) await must('dpkg-deb', ['-x', join(debs, deb), root]);
+}
+
 /**
  * Unpacks packages of a release, with what they need, below `root`. The caller removes `scratch`.
  */
@@ -59,15 +71,12 @@ export async function unpackPackages(release: string, packages: readonly string[
   const options = await aptOptions(release, scratch);
   await must('apt-get', [...options, 'update', '-q=2', '--error-on=any']);
   const dependencies = parseDependencies(await must('apt-cache', [...options, 'depends', '--recurse', ...NOT_FOLLOWED, ...packages]));
-  const debs = join(scratch, 'debs');
-  await mkdir(debs);
-  await must('apt-get', [...options, 'download', '-q=2', ...closure(packages, dependencies)], debs);
-  for (const deb of await readdir(debs)) await must('dpkg-deb', ['-x', join(debs, deb), root]);
+  await unpack(closure(packages, dependencies), options, root, scratch);
 }
 
 /** Packages of this machine's own release, without what they need: it is there. */
-export async function unpackOwnPackages(packages: readonly string[], directory: string): Promise<void> {
-  await mkdir(directory);
-  await must('apt-get', ['-o', 'APT::Sandbox::User=', 'download', '-q=2', ...packages], directory);
-  for (const name of await readdir(directory)) if (name.endsWith('.deb')) await must('dpkg-deb', ['-x', join(directory, name), directory]);
+export async function unpackOwnPackages(packages: readonly string[], root: string, scratch: string): Promise<void> {
+  const options = await aptOptions(await ownRelease(), scratch);
+  await must('apt-get', [...options, 'update', '-q=2', '--error-on=any']);
+  await unpack(packages, options, root, scratch);
 }

@@ -2,6 +2,7 @@
  * Brings what the catalogue names, once; later runs find it. What cannot be had leaves its reason
  * behind, and the tests that need it say so and are skipped.
  */
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RegentError } from '../../../src/support/errors.ts';
@@ -45,20 +46,21 @@ function describe(release: Release): string {
 }
 
 async function fetchRelease(release: Release): Promise<void> {
-  await mkdir(releasesDirectory(), { recursive: true, mode: 0o755 });
+  await mkdir(releasesDirectory(), { recursive: true });
   const scratch = await mkdtemp(join(releasesDirectory(), '.scratch-'));
   const root = join(scratch, 'root');
   const place = releaseRoot(release.name);
   try {
-    // PostgreSQL's user goes through it.
-    await mkdir(root, { mode: 0o755 });
+    await mkdir(root);
     if (release.from === 'debian') {
       await unpackPackages(release.name, release.packages, root, join(scratch, 'apt'));
-      await unpackOwnPackages(['patchelf'], join(scratch, 'tools'));
-      await relink(root, place, join(scratch, 'tools', 'usr', 'bin', 'patchelf'));
+      await relink(root, place, await patchelf(scratch));
     } else {
       await unpackServer(release, binDirOf(release.clients), root, join(scratch, 'npm'));
     }
+    // PostgreSQL's user runs the programs, whatever our umask is.
+    await must('chmod', ['a+rx', releasesDirectory()]);
+    await must('chmod', ['-R', 'a+rX', root]);
     await rename(root, place);
     await rm(refusalFile(release.name), { force: true });
   } finally {
@@ -68,6 +70,17 @@ async function fetchRelease(release: Release): Promise<void> {
     await rm(place, { recursive: true, force: true });
     throw error;
   });
+}
+
+/** Path of the program, fetched the first time. */
+async function patchelf(scratch: string): Promise<string> {
+  const place = join(releasesDirectory(), 'tools');
+  if (!existsSync(place)) {
+    const root = join(scratch, 'tools');
+    await unpackOwnPackages(['patchelf'], root, join(scratch, 'own-apt'));
+    await rename(root, place);
+  }
+  return join(place, 'usr', 'bin', 'patchelf');
 }
 
 /** A program that starts has found its loader and its libraries. */
