@@ -45,13 +45,13 @@ describe('a cluster made by a program of the user', () => {
   afterEach(closeAll);
 
   /** The copy knows the superuser by another password, and its pg_hba.conf lets nobody in. */
-  const restored = async (name: string, more: JsonObject) => {
+  const restored = async (name: string, more: JsonObject, from = donor.postgresql.dataDir) => {
     const settings = await member(name, {
       postgresql: { superuser: { username: 'postgres', password: 'another', options: {} } },
       bootstrap: {
         method: 'restore',
         methodOptions: {
-          command: `sh -c 'cp -a ${donor.postgresql.dataDir} ${home.path}/${name}.tmp && mv ${home.path}/${name}.tmp ${home.path}/${name} && echo > ${home.path}/${name}/pg_hba.conf'`,
+          command: `sh -c 'cp -a ${from} ${home.path}/${name}.tmp && mv ${home.path}/${name}.tmp ${home.path}/${name} && echo > ${home.path}/${name}/pg_hba.conf'`,
           ...more,
         },
         postBootstrap: `sh -c 'echo "$1" > ${home.path}/${name}.post' post`,
@@ -80,6 +80,37 @@ describe('a cluster made by a program of the user', () => {
     const facts = await restored('pitr', { recovery_conf: { restore_command: 'false', recovery_target_timeline: 'latest' } });
     expect(facts.sql?.timeline).toBe(2);
     expect(facts.sql?.restoreCommand).toBe('');
+    expect(facts.standbySignal).toBe(false);
+  });
+
+  test('restored from a base backup and an archive to a target, past limits that were raised after the backup', async () => {
+    const archive = (file: string) => join(home.path, `archive-${file}`);
+    const archiving = { archive_mode: 'on', archive_command: `cp %p ${archive('%f')}` };
+    const origin = await member('origin', { parameters: archiving });
+    const source = await foundCluster(open(origin));
+    const backup = await member('backup');
+    await open(backup).clone({ name: 'origin', host: '127.0.0.1', port: origin.postgresql.port }, { timeoutMs: 60_000, fromLeader: true });
+    await source.stop('fast', QUICK);
+    source.configure({ ...origin, controlledParameters: { ...origin.controlledParameters, max_connections: '200' } });
+    await source.start({ kind: 'primary' }, { timeoutMs: 60_000 });
+    await sql(origin, 'CREATE TABLE kept AS SELECT 42 AS i');
+    await sql(origin, `SELECT pg_create_restore_point('wanted')`);
+    await sql(origin, 'CREATE TABLE unwanted AS SELECT 1');
+    await sql(origin, 'SELECT pg_switch_wal()');
+    await source.stop('fast', QUICK);
+    const facts = await restored(
+      'wanted',
+      {
+        recovery_conf: {
+          restore_command: `cp ${archive('%f')} %p`,
+          recovery_target_name: 'wanted',
+          recovery_target_action: 'promote',
+          recovery_target_timeline: 'latest',
+        },
+      },
+      backup.postgresql.dataDir,
+    );
+    expect(facts.sql?.timeline).toBe(2);
     expect(facts.standbySignal).toBe(false);
   });
 

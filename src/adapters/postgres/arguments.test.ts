@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import { INITDB_FORBIDDEN, REWIND_FORBIDDEN } from '../../pgconf/program-options.ts';
 import { basebackupForbidden, optionArguments } from './binary-options.ts';
-import { methodArguments } from './custom-method.ts';
+import { bootstrapArguments, methodArguments } from './custom-method.ts';
 import { endedRecovery, hasBegunToCopy } from './rewind.ts';
 import { archiveCommand } from './wal-archive.ts';
 
@@ -67,7 +67,25 @@ describe("the user's programs", () => {
     expect(methodArguments('make', quiet, added)).toEqual(['run', 'me']);
     expect(methodArguments('make', { ...quiet, delta: true, repo: 2 }, added)).toEqual(['run', 'me', '--delta=True', '--repo=2']);
     expect(methodArguments('make_replica', {}, { scope: 'x' })).toEqual(['make_replica', '--scope=x']);
-    expect(methodArguments('make', { scope: 'mine' }, { scope: 'x' })).toEqual(['make', '--scope=x']);
+    expect(methodArguments('make', { scope: 'mine', no_params: false }, { scope: 'x' })).toEqual([
+      'make',
+      '--scope=x',
+      '--no_params=False',
+    ]);
+  });
+
+  test('that make a new cluster get where it is first, and nothing that is meant for the agent', () => {
+    const where = { scope: 'demo', datadir: '/d' };
+    const options = {
+      command: '/opt/restore',
+      zone: 'eu',
+      no_params: false,
+      keep_existing_recovery_conf: true,
+      recovery_conf: {},
+      scope: 'mine',
+    };
+    expect(bootstrapArguments('restore', options, where)).toEqual(['/opt/restore', '--scope=demo', '--datadir=/d', '--zone=eu']);
+    expect(bootstrapArguments('restore', { ...options, no_params: true }, where)).toEqual(['/opt/restore', '--zone=eu']);
   });
 });
 

@@ -6,6 +6,7 @@
 import { chown, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
+import { isTrue } from '../../core/replica-methods.ts';
 import { settingsFor } from '../../core/role-settings.ts';
 import { isCustomBootstrap } from '../../core/server-state.ts';
 import type { Settings } from '../../core/settings.ts';
@@ -21,7 +22,7 @@ import { fileMode, readText, removeFile, writeFileAtomic } from './atomic-file.t
 import { optionArguments } from './binary-options.ts';
 import { restoreConfigFiles } from './conf-backup.ts';
 import { provideConfigDir } from './config-dir.ts';
-import { methodArguments } from './custom-method.ts';
+import { bootstrapArguments } from './custom-method.ts';
 import { inspectDataDir, makeDataDirectory, markIncomplete, removeDataDir, removeIfEmpty } from './data-dir.ts';
 import type { Deps } from './deps.ts';
 import { NO_OVERRULING_ENV } from './libpq-environment.ts';
@@ -97,12 +98,13 @@ export async function runBootstrapMethod(deps: Deps, options: Bounded): Promise<
   const { settings } = deps;
   const { dataDir } = settings.postgresql;
   const bootstrap = settings.local.bootstrap;
-  const { keep_existing_recovery_conf, recovery_conf, ...given } = bootstrap?.methodOptions ?? {};
+  const given = bootstrap?.methodOptions ?? {};
+  const { keep_existing_recovery_conf, recovery_conf } = given;
   const found = await entriesOf(dataDir);
   await prepareDirectory(deps, (found ?? []).length > 0);
   // One that is there and empty was made for this: a mount, or a directory whose mode is meant.
   if (found === null || found.length > 0) await removeIfEmpty(dataDir);
-  const [file, ...args] = methodArguments(bootstrap?.method ?? '', given, { scope: settings.local.scope, datadir: dataDir });
+  const [file, ...args] = bootstrapArguments(bootstrap?.method ?? '', given, { scope: settings.local.scope, datadir: dataDir });
   const run = () => deps.run(file ?? '', args, { timeoutMs: options.timeoutMs, ...(options.signal ? { signal: options.signal } : {}) });
   const result = await lendDirectory(dataDir, 'bootstrap', deps.clock, run);
   refuse('CUSTOM_BOOTSTRAP_FAILED', `bootstrap method ${bootstrap?.method}`, result);
@@ -113,12 +115,12 @@ export async function runBootstrapMethod(deps: Deps, options: Bounded): Promise<
   await restoreConfigFiles(settings, deps.runAs ?? null);
   await removeFile(join(dataDir, 'promote'));
   await appendAccessLines(deps);
-  if (recovery_conf && typeof recovery_conf === 'object' && !Array.isArray(recovery_conf)) {
+  if (recovery_conf && typeof recovery_conf === 'object' && !Array.isArray(recovery_conf) && Object.keys(recovery_conf).length > 0) {
     const recovery = Object.fromEntries(Object.entries(recovery_conf).map(([name, value]) => [name.toLowerCase(), String(value)]));
     await removeSignalFiles(settings);
     return { method: 'custom', pending: { recovery } };
   }
-  if (keep_existing_recovery_conf === true) return { method: 'custom', pending: { recovery: null } };
+  if (isTrue(keep_existing_recovery_conf)) return { method: 'custom', pending: { recovery: null } };
   await removeSignalFiles(settings);
   return { method: 'custom', pending: null };
 }

@@ -24,17 +24,39 @@ function argument(value: JsonValue): string {
   return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value ?? 'None');
 }
 
+const asArguments = (params: JsonObject): string[] => Object.entries(params).map(([name, value]) => `--${name}=${argument(value)}`);
+
 /**
- * The command's words, the user's own keys, and what is `added`, which overrules them. `no_params`
- * is for a program that does not know the added arguments. It gets the user's own keys only,
- * without those that are meant for the agent. Exported for its tests.
+ * Of a method that makes a replica: the command's words, the user's own keys, and what is `added`,
+ * which overrules them. `no_params` is for a program that does not know the added arguments. It
+ * gets the user's own keys only, without those that are meant for the agent. Exported for its
+ * tests.
  */
 export function methodArguments(method: string, options: JsonObject, added: Readonly<Record<string, string>>): string[] {
-  const { command, no_params, ...rest } = options;
-  const words = shellWords(typeof command === 'string' && command !== '' ? command : method);
-  const { no_leader: _leader, keep_data: _data, ...own } = rest;
-  const params = isTrue(no_params) ? own : { ...rest, ...added };
-  return [...words, ...Object.entries(params).map(([name, value]) => `--${name}=${argument(value)}`)];
+  const { command, ...rest } = options;
+  const { no_params, no_leader: _leader, keep_data: _data, ...own } = rest;
+  return [...commandWords(command, method), ...asArguments(isTrue(no_params) ? own : { ...rest, ...added })];
+}
+
+/**
+ * Of a method that makes a new cluster: what is `added` comes first, and then the user's own keys.
+ * Those that are meant for the agent, or that the program gets from it, are none of them.
+ */
+export function bootstrapArguments(method: string, options: JsonObject, added: Readonly<Record<string, string>>): string[] {
+  const {
+    command,
+    no_params,
+    keep_existing_recovery_conf: _keep,
+    recovery_conf: _recovery,
+    scope: _scope,
+    datadir: _dir,
+    ...own
+  } = options;
+  return [...commandWords(command, method), ...asArguments({ ...(isTrue(no_params) ? {} : added), ...own })];
+}
+
+function commandWords(command: JsonValue | undefined, method: string): string[] {
+  return shellWords(typeof command === 'string' && command !== '' ? command : method);
 }
 
 /**

@@ -4,7 +4,8 @@
  */
 import { chown, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { formatGuc } from '../../pgconf/guc.ts';
+import { isTrue } from '../../core/replica-methods.ts';
+import { formatGuc, parseConf } from '../../pgconf/guc.ts';
 import { sleep } from '../../ports/clock.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
@@ -69,11 +70,17 @@ async function recoverInPrivate(server: LocalServer, made: Bootstrapped, rest: (
     await writeFile(access, 'local all all trust\n', { mode: 0o600 });
     if (runAs !== null) for (const path of [access, directory]) await chown(path, runAs.uid, runAs.gid);
     const prepare = made.pending === null ? null : await recoveryPreparation(server, made.pending.recovery);
+    if (prepare !== null) server.log.info('waiting for end of recovery after bootstrap');
     await startServer(server, PRIMARY, {
       ...rest(),
       evenIncomplete: true,
-      extraArgs: ['--listen_addresses=', `--unix_socket_directories=${directory}`, `--hba_file=${access}`],
-      ...(prepare === null ? {} : { prepare }),
+      extraArgs: [
+        '--listen_addresses=',
+        `--unix_socket_directories=${directory}`,
+        `--hba_file=${access}`,
+        ...(prepare?.endsByItself === true ? ['--hot_standby=off'] : []),
+      ],
+      ...(prepare === null ? {} : { prepare: async () => void (await prepare.write()) }),
     });
     await untilWritable(server, rest());
     await withClient(server, rest(), (client) => createSuperuser(client, settings));
@@ -83,37 +90,51 @@ async function recoverInPrivate(server: LocalServer, made: Bootstrapped, rest: (
   }
 }
 
+interface Preparation {
+  readonly write: () => Promise<unknown>;
+  /**
+   * Nobody has to look at the server before it opens for writes. Then it needs no limits as high as
+   * those of the server it was copied from (max_connections …), which may have been raised after
+   * the backup: a hot standby would wait for ever where WAL tells of that.
+   */
+  readonly endsByItself: boolean;
+}
+
 /**
  * Recovery settings go to postgresql.auto.conf, which is read last and which the next writing of
  * the configuration cleans. Null recovery: those the program left there stand, though the writing
  * that has just been done has taken them out.
  */
-async function recoveryPreparation(server: LocalServer, recovery: Readonly<Record<string, string>> | null): Promise<() => Promise<void>> {
+async function recoveryPreparation(server: LocalServer, recovery: Readonly<Record<string, string>> | null): Promise<Preparation> {
   const { dataDir } = server.settings.postgresql;
   const path = join(dataDir, 'postgresql.auto.conf');
   const own = { mode: 0o600, owner: server.runAs ?? undefined };
   const before = (await readText(path)) ?? '';
   if (recovery === null) {
-    return async () => {
-      await writeFileAtomic(path, before, own);
-    };
+    const isStandby = (await readText(join(dataDir, 'standby.signal'))) !== null;
+    return { endsByItself: !isStandby && leavesRecovery(parseConf(before)), write: () => writeFileAtomic(path, before, own) };
   }
   const { standby_mode, ...settings } = recovery;
   const lines = Object.entries(settings).map(([name, value]) => `${formatGuc(name, value)}\n`);
-  const signal = /^(on|true|yes|1)$/i.test(standby_mode ?? '') ? 'standby.signal' : 'recovery.signal';
-  return async () => {
+  const isStandby = isTrue(standby_mode);
+  const write = async () => {
     await writeFileAtomic(path, `${(await readText(path)) ?? ''}\n${lines.join('')}`, own);
-    await writeFileAtomic(join(dataDir, signal), '', own);
+    await writeFileAtomic(join(dataDir, isStandby ? 'standby.signal' : 'recovery.signal'), '', own);
   };
+  return { endsByItself: !isStandby && leavesRecovery(settings), write };
+}
+
+/** At a target PostgreSQL pauses, unless it is told otherwise; at the end of all WAL it opens. */
+function leavesRecovery(settings: Readonly<Record<string, string>>): boolean {
+  const { recovery_target_action: action = '' } = settings;
+  const hasTarget = ['', '_lsn', '_name', '_time', '_xid'].some((kind) => (settings[`recovery_target${kind}`] ?? '') !== '');
+  return !hasTarget || action.toLowerCase() === 'promote';
 }
 
 async function untilWritable(server: LocalServer, options: BootstrapOptions): Promise<void> {
   const deadline = server.clock.monotonicMs() + options.timeoutMs;
-  let isTold = false;
   await withClient(server, options, async (client) => {
     while ((await client.query<{ recovery: boolean }>('SELECT pg_is_in_recovery() AS recovery')).rows[0]!.recovery) {
-      if (!isTold) server.log.info('waiting for end of recovery after bootstrap');
-      isTold = true;
       if (server.clock.monotonicMs() >= deadline || options.signal?.aborted) {
         throw new RegentError('BOOTSTRAP_IN_RECOVERY', 'the new cluster has not come out of recovery in time', {
           mend: 'see its log for how far recovery has come; recovery_target_action must not be pause',
