@@ -173,6 +173,11 @@ export type Job =
   | { readonly kind: 'demote-cluster' }
   /** `follow`: whom it streams from afterwards; absent: the source. */
   | { readonly kind: 'rewind'; readonly source: Source; readonly follow?: Source | null }
+  /**
+   * Where all WAL of this crashed primary is in the history of the source, it becomes its standby.
+   * Otherwise nothing is changed. `follow`: as of a rewind.
+   */
+  | { readonly kind: 'compare'; readonly source: Source; readonly follow?: Source | null }
   /** A standby stops, gets logical slots as `source`, its leader, has them, and starts again. */
   | { readonly kind: 'copy-slots'; readonly source: Source; readonly slots: readonly string[]; readonly role: ServerRole }
   | { readonly kind: 'checkpoint' };
@@ -225,6 +230,8 @@ export function jobLabel(job: Job): string {
       return 'promote';
     case 'handover':
       return job.action === 'shutdown' ? 'shutdown' : `${job.action === 'failover' ? 'manual failover' : job.action}: demote`;
+    case 'compare':
+      return `comparing the end of the WAL with ${job.source.name}`;
     case 'rewind':
       return `running pg_rewind from ${job.source.name}`;
     case 'copy-slots':

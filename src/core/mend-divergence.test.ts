@@ -151,3 +151,38 @@ describe('data that PostgreSQL cannot recover', () => {
     expect(asked({ pg: standby, settings: mayRemove }, full)).toMatchObject({ rule: 'stopped.start-failed', kinds: [] });
   });
 });
+
+describe('a crashed primary that may not be rewound', () => {
+  const never = { ...mayRemove, postgresql: { ...mayRemove.postgresql, usePgRewind: false } };
+  const scene = { pg: crashed, settings: settings('a', { postgresql: { usePgRewind: false } }) };
+  const compared = (code: string | null, over: Partial<Failure> = {}): Partial<Memory> => ({
+    failures: { compare: { count: 1, lastAtMs: 9_900, message: 'why', code, source: 'b', ...over } },
+  });
+
+  it('looks first whether it has any WAL of its own, before data are removed as well', () => {
+    expect(asked(scene)).toMatchObject({ rule: 'mend.compare', kinds: ['compare'] });
+    expect(asked({ ...scene, settings: never })).toMatchObject({ rule: 'mend.compare', kinds: ['compare'] });
+    const hintless = pg.stopped({ state: 'in production', checkpointLsn: lsn(1000), walLogHints: false, dataChecksums: false });
+    expect(asked({ pg: hintless }).kinds).toEqual(['compare']);
+    for (const state of ['in crash recovery', 'shutting down'])
+      expect(asked({ ...scene, pg: pg.stopped({ state, checkpointLsn: lsn(1000) }) }).kinds).toEqual(['compare']);
+  });
+
+  it('looks again where the leader did not answer, after a while', () => {
+    expect(asked(scene, compared('SOURCE_UNREACHABLE'))).toMatchObject({ rule: 'mend.compare-later', kinds: [], wakeAtMs: 9_900 + 1000 });
+    expect(asked({ ...scene, ...later }, compared('SOURCE_UNREACHABLE')).kinds).toEqual(['compare']);
+  });
+
+  it.each(['COMPARE_DIVERGED', 'REWIND_BLIND'])('stays down once that says %s, or is cloned where that is allowed', (code) => {
+    expect(asked({ ...scene, ...later }, compared(code))).toMatchObject({ rule: 'mend.rewind-impossible', kinds: [] });
+    expect(asked({ ...scene, settings: never }, compared(code)).kinds).toEqual(['reinitialize']);
+    expect(asked(scene, compared(code, { source: 'c' })).kinds).toEqual(['compare']);
+    expect(asked({ pg: crashed }, compared(code)).kinds).toEqual(['rewind']);
+  });
+
+  it('is not compared where pg_controldata tells all: it was shut down, or runs as a standby', () => {
+    expect(asked({ ...scene, pg: pg.stopped({ checkpointLsn: lsn(1200) }) }).rule).toBe('mend.rewind-impossible');
+    const runs = pg.standby({ receiveLsn: lsn(1200), replayLsn: lsn(1200), timeline: 1 });
+    expect(asked({ ...scene, pg: runs }).rule).toBe('mend.rewind-impossible');
+  });
+});

@@ -220,9 +220,10 @@ const isRestart = (job: Job): boolean => job.kind === 'restart' || (job.kind ===
 /** Null: the job succeeded. */
 function failureBy({ job, ok, code, message, endedAtMs, configVersion }: JobOutcome, before: Failure | undefined): Failure | null {
   const judgedBy = configVersion === undefined ? {} : { configVersion };
-  if (job.kind === 'rewind') {
+  if (job.kind === 'rewind' || job.kind === 'compare') {
     const count = before?.source === job.source.name ? before.count + 1 : 1;
     const entry = { count, lastAtMs: endedAtMs, source: job.source.name, ...judgedBy };
+    if (ok && job.kind === 'compare') return null;
     // pg_rewind goes by what it takes for the histories; whether it was right shows when WAL comes.
     if (ok) return { ...entry, code: REWIND_IN_VAIN, message: 'it ended well, and this node could not stream after it' };
     return { ...entry, code, message: message ?? code ?? 'unknown cause' };

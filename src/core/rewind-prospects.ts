@@ -32,6 +32,7 @@ const PROSPECTS: Readonly<Record<string, Prospect>> = {
   ENOSPC: 'passes',
   EDQUOT: 'passes',
   EROFS: 'passes',
+  COMPARE_DIVERGED: 'never',
   REWIND_BLIND: 'never',
   REWIND_REFUSED: 'never',
   REWIND_NOTHING_IN_COMMON: 'never',

@@ -175,6 +175,13 @@ export interface Postgres {
    */
   rewind(source: Source, options: Bounded): Promise<void>;
   /**
+   * Of a primary that crashed, server stopped: where its last record lies in the history of the
+   * source, the directory is a standby's afterwards. Throws COMPARE_DIVERGED when it does not,
+   * REWIND_BLIND when the source has other records there, SOURCE_UNREACHABLE. Nothing was touched
+   * then.
+   */
+  compare(source: Source, options: Bounded): Promise<void>;
+  /**
    * Throws unless the data directory can be removed and made again, for the cluster of that system
    * identifier. The error names what is in the way. Changes nothing, except that an empty directory
    * of another user's (lost+found) may be gone. Ask before anything is stopped.

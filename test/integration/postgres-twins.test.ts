@@ -81,7 +81,19 @@ test('pg_rewind does not touch it, even when it crashed before its control file 
   expect(await node('old').observe(QUICK)).toMatchObject({ dataDir: 'valid', state: 'stopped' });
 });
 
-test('pg_rewind does not touch one whose timeline of that number began elsewhere', async () => {
+/** A primary that crashed and may not be rewound follows the successor that has all it had. */
+async function followsOnlyItsSuccessor(others: BareNodes): Promise<void> {
+  const former = others.node('former');
+  await former.stop('immediate', QUICK);
+  await expect(former.compare(others.at('early'), LONG)).rejects.toMatchObject({ code: 'COMPARE_DIVERGED' });
+  expect(await former.observe(QUICK)).toMatchObject({ dataDir: 'valid', standbySignal: false, control: { state: 'in production' } });
+  await former.compare(others.at('late'), LONG);
+  expect(await former.observe(QUICK)).toMatchObject({ dataDir: 'valid', standbySignal: true });
+  await former.start({ kind: 'standby', source: others.at('late') }, START);
+  await eventually('it streams', 20_000, async () => (await former.observe(QUICK)).sql?.receiver?.status === 'streaming');
+}
+
+test('pg_rewind does not touch one whose timeline of that number began elsewhere; a crashed primary is compared with both', async () => {
   const others = await bareNodes(['former', 'early', 'late']);
   try {
     await others.start(() => sql(others.settings('former'), 'CREATE TABLE t (i int)'));
@@ -93,6 +105,7 @@ test('pg_rewind does not touch one whose timeline of that number began elsewhere
       return up?.flushLsn != null && down?.replayLsn === up.flushLsn;
     });
     await others.node('late').promote(QUICK);
+    await followsOnlyItsSuccessor(others);
     await others.node('early').checkpoint(QUICK);
     await others.node('late').stop('immediate', QUICK);
     // By itself it finishes recovery, finds timeline 2 in both control files, and ends with 0.

@@ -17,7 +17,7 @@ import { Connection } from './postgres/connection.ts';
 import { Drain } from './postgres/fast-shutdown.ts';
 import { accessFiles, writeFiles } from './postgres/files.ts';
 import { Obedience } from './postgres/obedience.ts';
-import { hidesTimeline, isContained, needsRewind, refuse, settle } from './postgres/rewind.ts';
+import { compare, hidesTimeline, isContained, needsRewind, refuse, settle } from './postgres/rewind.ts';
 import { syncSlots } from './postgres/slots.ts';
 import { type Asked, askHistory } from './postgres/source-history.ts';
 import { step, transfer, transient } from './postgres/transfer.ts';
@@ -301,6 +301,7 @@ export class SimPostgres implements Postgres {
     server.work = null;
   }
 
+  readonly compare = (source: Source, options: Bounded): Promise<void> => compare(this.#parts, source, options);
   async checkRemake(): Promise<void> {}
   async removeDataDirectory(options: Bounded): Promise<void> {
     const { server } = this.#parts;

@@ -10,6 +10,7 @@ export const mendRound: fc.Arbitrary<Observation> = fc
     standby: fc.boolean(),
     timeline: fc.constantFrom(1, 1, 2),
     position: fc.constantFrom(lsn(900), lsn(1200)),
+    state: fc.constantFrom('shut down', 'in production'),
     usePgRewind: fc.constantFrom(true, true, false),
     walLogHints: fc.constantFrom(true, true, false),
     removeDataDirectoryOnRewindFailure: fc.boolean(),
@@ -20,7 +21,7 @@ export const mendRound: fc.Arbitrary<Observation> = fc
   })
   .map((d) => {
     const { usePgRewind, removeDataDirectoryOnRewindFailure, removeDataDirectoryOnDivergedTimelines } = d;
-    const control = { timeline: d.timeline, checkpointLsn: d.position, walLogHints: d.walLogHints, dataChecksums: false };
+    const control = { state: d.state, timeline: d.timeline, checkpointLsn: d.position, walLogHints: d.walLogHints, dataChecksums: false };
     const facts = d.standby ? pg.standby({ receiveLsn: d.position, replayLsn: d.position, timeline: d.timeline }) : pg.stopped(control);
     return observation({
       view: view({ leaderName: 'b', members: [member('a'), member('b', { role: 'primary' })] }),
@@ -46,14 +47,16 @@ export const mendMemory: fc.Arbitrary<Memory> = fc
   .record({
     rewinds: fc.nat(4),
     copies: fc.constantFrom(0, 0, 1),
+    compared: fc.constantFrom(undefined, 'SOURCE_UNREACHABLE', 'COMPARE_DIVERGED'),
     code: fc.constantFrom('SOURCE_UNREACHABLE', 'REWIND_REFUSED', 'REWIND_FAILED', 'REWIND_NO_PROGRAM', null),
     source: fc.constantFrom('b', 'b', 'c'),
     lastAtMs: fc.constantFrom(9_900, -400_000),
   })
-  .map(({ rewinds, copies, code, source, lastAtMs }) =>
+  .map(({ rewinds, copies, compared, code, source, lastAtMs }) =>
     memory({
       failures: {
         ...(rewinds > 0 && { rewind: { count: rewinds, lastAtMs, message: 'why', code, source } }),
+        ...(compared && { compare: { count: 1, lastAtMs, message: 'why', code: compared, source } }),
         ...(copies > 0 && { reinitialize: { count: copies, lastAtMs, message: 'why', code: null } }),
       },
     }),

@@ -20,8 +20,8 @@ import { askPrePromote, Callbacks } from './callbacks.ts';
 import { openGate, removeGate } from './client-gate.ts';
 import { type CloneOptions, clone } from './clone.ts';
 import { ConfWriter } from './conf-writer.ts';
-import { clearIncomplete, inspectDataDir, markIncomplete, removeDataDir } from './data-dir.ts';
-import { clearMark, clearMarks, setMark } from './directory-mark.ts';
+import { clearIncomplete, inspectDataDir } from './data-dir.ts';
+import { clearMark, setMark } from './directory-mark.ts';
 import { DiskTrial } from './disk-trial.ts';
 import { endWalsenders } from './fast-shutdown.ts';
 import { Heartbeat } from './heartbeat.ts';
@@ -29,19 +29,18 @@ import { endLeftoverTools } from './leftover-tools.ts';
 import { exportKerberosName } from './libpq-environment.ts';
 import { depsOf, type LocalServer, newReaders, type RunAs, runner } from './local-server.ts';
 import { workLogicalSlots } from './logical-slots.ts';
-import { removeMade } from './made-elsewhere.ts';
 import { type BootstrapOptions, bootstrapServer } from './new-cluster.ts';
 import { namesInFiles } from './origin.ts';
-import { keepOwnBase } from './own-base.ts';
 import { judgeParameters } from './parameter-judge.ts';
-import { checkRemake, isRemains, sayTroubles } from './place-check.ts';
+import { checkRemake, sayTroubles } from './place-check.ts';
 import { PostmasterWatch } from './postmaster.ts';
 import { Probe } from './probe.ts';
-import { programMajor, serverPrograms } from './programs.ts';
+import { serverPrograms } from './programs.ts';
 import { promoteServer } from './promote.ts';
 import { endReceiver } from './receiver.ts';
 import { applyConfig, setSynchronousNames } from './reload.ts';
-import { rewind } from './rewind.ts';
+import { removeDirectory } from './removal.ts';
+import { compare, rewind } from './rewind.ts';
 import { Room } from './room.ts';
 import { ServerLog } from './server-log.ts';
 import { fetchSlots, placeSlots, removeSlots } from './slot-copies.ts';
@@ -248,6 +247,11 @@ class PostgresAdapter implements Postgres {
     await rewind(depsOf(this.#server), source, options);
   }
 
+  async compare(source: Source, options: Bounded): Promise<void> {
+    await this.#takeDirectory('a comparison', options);
+    await compare(depsOf(this.#server), source, options);
+  }
+
   async endWalsender(pid: number, name: string, options: Bounded): Promise<void> {
     await this.#withClient('Regent walsender', options, (client) => endWalsender(client, pid, name));
   }
@@ -284,21 +288,8 @@ class PostgresAdapter implements Postgres {
   }
 
   async removeDataDirectory(options: Bounded & { readonly keepAside: boolean }): Promise<void> {
-    const { settings, log, runAs } = this.#server;
-    const { dataDir } = settings.postgresql;
     await this.#takeDirectory('a removal', options);
-    const { state, incompleteWork, entries, ...directory } = await inspectDataDir(dataDir);
-    const major = directory.major ?? (await programMajor(depsOf(this.#server)).catch(() => null));
-    await keepOwnBase(settings, runAs);
-    // Before anything is removed: if the mark cannot be written, nothing could be made here either.
-    // An interrupted removal leaves a directory that is not whole.
-    if (state !== 'missing') await markIncomplete(dataDir, 'clone', runAs);
-    const strange = state === 'foreign' && !isRemains(entries ?? []);
-    await removeDataDir(dataDir, { keepAside: options.keepAside || strange || incompleteWork === 'publication', log, major });
-    if (major !== null) await removeMade({ settings, log }, major);
-    // The work that was interrupted in it went with it.
-    await clearIncomplete(dataDir);
-    await clearMarks(dataDir);
+    await removeDirectory(this.#server, options.keepAside);
   }
 
   async sourceHistory(source: Source, options: Bounded & { readonly own?: TimelineStart; readonly end?: WalEnd }): Promise<SourceHistory> {

@@ -98,6 +98,24 @@ export async function rewind(deps: Deps, source: Source, options: Bounded): Prom
   throw new RegentError(code, `pg_rewind from ${source.name}${how}: ${words}`, { mend });
 }
 
+/**
+ * A primary that crashed, and that nobody may rewind: see Postgres.compare. One that was shut down
+ * needs no look at its WAL, because pg_controldata tells where that ends.
+ */
+export async function compare(deps: Deps, source: Source, options: Bounded): Promise<void> {
+  const { settings } = deps;
+  const deadline = deps.clock.monotonicMs() + options.timeoutMs;
+  const timed = () => ({ ...options, timeoutMs: left(deps, deadline) });
+  const { state } = await inspectDataDir(settings.postgresql.dataDir);
+  const history = await askSourceHistory(settings, source, timed());
+  await refuseTwin(deps, source, history, timed());
+  const control = await controlData(deps, timed().timeoutMs);
+  if (state === 'valid' && (await isContained(deps, source, control, history, timed()))) return await beStandby(deps);
+  throw new RegentError('COMPARE_DIVERGED', `the WAL here is not known to end within the history of ${source.name}`, {
+    mend: 'reinitialize the member, or set use_pg_rewind',
+  });
+}
+
 const halfRewound = (source: Source) =>
   new RegentError(
     'REWIND_BLIND',

@@ -9,7 +9,7 @@ import { type CopySlotsPorts, copySlots } from './copy-slots.ts';
 import { type HandoverPorts, handover } from './handover.ts';
 import { DAY_MS } from './limits.ts';
 import { type PromotePorts, promote } from './promote.ts';
-import { type RewindPorts, rewind } from './rewind.ts';
+import { compare, type RewindPorts, rewind } from './rewind.ts';
 import { type BootstrapStandbyPorts, bootstrapStandby, demoteCluster } from './standby-cluster.ts';
 import { type RestartPorts, restart, start } from './start.ts';
 
@@ -41,6 +41,8 @@ export function runJob(ports: JobPorts, job: Job, signal: AbortSignal): Promise<
       return promote(ports, job.syncNames, signal);
     case 'handover':
       return handover(ports, job, signal);
+    case 'compare':
+      return compare(ports, job, signal);
     case 'rewind':
       return rewind(ports, job, signal);
     case 'copy-slots':

@@ -5,7 +5,7 @@
 import { cloneSource } from '../clone-source.ts';
 import { type Context, wantedSource } from '../context.ts';
 import { type DrawnTable, onlyAnswer, type Row } from '../decision-table.ts';
-import { localPosition, rewindIsBlind } from '../divergence.ts';
+import { localPosition, rewindIsBlind, stoppedPosition } from '../divergence.ts';
 import type { Job, Source } from '../effects.ts';
 import { holdOffMs } from '../hold-off.ts';
 import type { Failure } from '../model.ts';
@@ -32,9 +32,25 @@ interface MendFacts {
   readonly failed: Failure | null;
 }
 
-type MendVerdict = 'copy' | 'rewind' | 'wait' | 'tell the operator';
+type MendVerdict = 'copy' | 'rewind' | 'compare' | 'wait' | 'tell the operator';
 
 export const mendRows: readonly Row<MendFacts, MendVerdict>[] = [
+  {
+    id: 'mend.compare-later',
+    situation: 'pg_rewind is not possible, PostgreSQL crashed as a primary, and its WAL could not be compared just now',
+    when: (f) => mayFit(f) && failureFrom(f.c, f.leader, 'compare') !== null && holdOffMs(f.c, 'compare') > 0,
+    verdict: 'wait',
+    because: ({ c, leader }) =>
+      `the end of the WAL here could not be compared with ${leader.name} (${c.m.failures.compare?.message}); trying again soon`,
+  },
+  {
+    id: 'mend.compare',
+    situation: 'pg_rewind is not possible, PostgreSQL crashed as a primary, and only its WAL tells whether it has anything of its own',
+    when: mayFit,
+    verdict: 'compare',
+    because: ({ leader }) =>
+      `pg_rewind is not possible: looking whether all WAL of this crashed primary is in the history of ${leader.name}`,
+  },
   {
     id: 'mend.copy',
     situation: 'pg_rewind cannot help, is not there, or failed 3 times without a known cause, and the settings allow to remove the data',
@@ -97,8 +113,10 @@ export function mendDivergence(c: Context, leader: Source): Outcome {
       return { rule: answer.id, ...reinitialize(c, f.copyFrom ?? leader, answer.because) };
     case 'rewind':
       return { ...said, effects: [{ kind: 'start-job', job: rewindFrom(c, leader) }] };
+    case 'compare':
+      return { ...said, effects: [{ kind: 'start-job', job: { ...rewindFrom(c, leader), kind: 'compare' } }] };
     case 'wait':
-      return { ...said, wakeInMs: holdOffMs(c, 'rewind') };
+      return { ...said, wakeInMs: Math.max(holdOffMs(c, 'rewind'), holdOffMs(c, 'compare')) };
     case 'tell the operator':
       return { ...said, wakeInMs: OPERATOR_WAKE_MS };
   }
@@ -118,9 +136,19 @@ function factsOf(c: Context, leader: Source): MendFacts {
   return { c, leader, copyFrom, blind, able, lacksProgram, failed: failureFrom(c, leader) };
 }
 
+/**
+ * pg_controldata does not tell where the WAL of a crashed primary ends. A rewind would find out; so
+ * does a look at the WAL, which changes nothing.
+ */
+function mayFit({ c, leader, able, blind }: MendFacts): boolean {
+  const { control, dataDir } = c.o.pg;
+  if (able || blind || !c.stopped || dataDir !== 'valid' || control === null || !stoppedPosition(control).open) return false;
+  return prospectOf(failureFrom(c, leader, 'compare')?.code) !== 'never';
+}
+
 /** What one source made of the rewind says nothing about another source. */
-function failureFrom(c: Context, leader: Source): Failure | null {
-  const failed = c.m.failures.rewind;
+function failureFrom(c: Context, leader: Source, kind: 'rewind' | 'compare' = 'rewind'): Failure | null {
+  const failed = c.m.failures[kind];
   return failed === undefined || (failed.source !== undefined && failed.source !== leader.name) ? null : failed;
 }
 

@@ -54,6 +54,18 @@ export function isContained(server: SimServer, target: SimServer): boolean {
   return false;
 }
 
+/** A crashed primary that has nothing of its own becomes a standby as it is. */
+export async function compare(parts: PostgresParts, source: Source, options: Bounded): Promise<void> {
+  const { server } = parts;
+  if (server.process !== null || server.pidTaken) throw transient('PG_RUNNING', 'PostgreSQL runs');
+  await step(parts, 50, options, 'SOURCE_UNREACHABLE');
+  const target = reach(parts, source);
+  if (target === null || target.inRecovery) throw transient('SOURCE_UNREACHABLE', `${source.name} is not a primary that answers`);
+  refuse(server, target);
+  if (!isContained(server, target)) throw transient('COMPARE_DIVERGED', 'the WAL here goes on');
+  server.signal = true;
+}
+
 /** The adapter sees to it that the control file tells of the timeline that was replayed last. */
 export function hidesTimeline({ controlState, minRecovery, checkpoint }: SimServer): boolean {
   return controlState === 'shut down in recovery' && minRecovery?.branch !== checkpoint.branch;
