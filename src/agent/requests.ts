@@ -7,7 +7,7 @@ import type { OperatorRequests } from '../core/model.ts';
 import type { Reinitialization } from '../ports/agent-status.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
-import type { RequestOutcome, RestartRequest } from '../ports/operator.ts';
+import { outcomeText, type RequestOutcome, type RestartRequest } from '../ports/operator.ts';
 import type { SettingsSource } from '../ports/settings.ts';
 import type { JsonObject } from '../support/json.ts';
 import type { JobSlot } from './job-slot.ts';
@@ -74,11 +74,7 @@ export class Requests {
     const waiting = this.#waiting;
     if (waiting === null || !waiting.started || !fulfils(outcome.job, waiting)) return;
     this.#waiting = null;
-    waiting.settle(
-      outcome.ok
-        ? { ok: true, message: 'restarted successfully' }
-        : { ok: false, status: 503, message: `${waiting.kind} failed: ${outcome.message ?? ''}` },
-    );
+    waiting.settle(outcome.ok ? { ok: true, message: 'restarted successfully' } : failed(waiting.kind, outcome.message));
   }
 
   async restart(request: RestartRequest): Promise<RequestOutcome> {
@@ -124,7 +120,7 @@ export class Requests {
       begun: () => tell('running'),
       settle: (outcome) => {
         giveUp();
-        tell(outcome.ok ? 'done' : 'failed', outcome.ok ? null : outcome.message);
+        tell(outcome.ok ? 'done' : 'failed', outcome.ok ? null : outcomeText(outcome));
       },
     };
     giveUp = this.#ports.clock.timer(PATIENCE_MS, () => {
@@ -179,7 +175,7 @@ export class Requests {
 
   #dismiss(waiting: Waiting, message: string): void {
     this.#waiting = null;
-    waiting.settle({ ok: false, status: 503, message: `${waiting.kind} failed: ${message}` });
+    waiting.settle(failed(waiting.kind, message));
   }
 
   #view() {
@@ -188,10 +184,9 @@ export class Requests {
   }
 
   #refusal(request: RestartRequest): RequestOutcome | null {
-    const refused = (message: string): RequestOutcome => ({ ok: false, status: 503, message });
-    const unsatisfied = refused('restart conditions are not satisfied');
-    // Not the same: tools take the above for "there is no need".
-    const unknown = refused('restart conditions are not satisfied: PostgreSQL does not answer, so they are not known');
+    const unsatisfied: RequestOutcome = { ok: false, status: 503, message: 'restart conditions are not satisfied' };
+    // Not the same: regentctl takes the above for "there is no need".
+    const unknown: RequestOutcome = { ...unsatisfied, reason: 'PostgreSQL does not answer, so they are not known' };
     const pg = this.#scene.rounds.last?.observation.pg;
     const running = this.#scene.job.running;
     if (running !== null) return { ok: false, status: 503, message: `${jobLabel(running.job)} already in progress` };
@@ -221,12 +216,16 @@ export class Requests {
       const giveUp = clock.timer(PATIENCE_MS, () => {
         if (waiting.started || this.#waiting !== waiting) return;
         this.#waiting = null;
-        resolve({ ok: false, status: 503, message: 'restart failed: the node was not in a state to be restarted' });
+        resolve(failed('restart', 'the node was not in a state to be restarted'));
       });
       this.#waiting = waiting;
       this.#scene.wake();
     });
   }
+}
+
+function failed(kind: Waiting['kind'], reason: string | null): RequestOutcome {
+  return { ok: false, status: 503, message: `${kind} failed`, ...(reason === null ? {} : { reason }) };
 }
 
 /**

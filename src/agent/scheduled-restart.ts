@@ -5,7 +5,7 @@
 import { awaitedRestart } from '../core/awaiting.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
-import type { RequestOutcome, RestartRequest } from '../ports/operator.ts';
+import { outcomeText, type RequestOutcome, type RestartRequest } from '../ports/operator.ts';
 import type { JsonObject } from '../support/json.ts';
 import type { RoundsView } from './rounds.ts';
 
@@ -97,7 +97,7 @@ export class ScheduledRestart {
         ? `it was due ${lateSeconds} s ago, in a pause or while this machine stood still`
         : null;
     if (why !== null) log.info(`scheduled restart: dropped, because ${why}`);
-    else void this.#restart(request).then((outcome) => log.info(`scheduled restart: ${outcome.message}`));
+    else void this.#restart(request).then((outcome) => log.info(`scheduled restart: ${outcomeText(outcome)}`));
   }
 
   /** Since the restart was scheduled. False as well where one of the two moments is not known. */

@@ -1,6 +1,7 @@
 /** The answer to a request, and the errors that become answers. */
 
 import { STATUS_CODES } from 'node:http';
+import { headerText, REASON_HEADER } from '../dialect/own-headers.ts';
 import { stringifyDefault } from '../support/big-json.ts';
 import { RegentError } from '../support/errors.ts';
 import type { JsonValue } from '../support/json.ts';
@@ -29,6 +30,11 @@ export function json(status: number, value: JsonValue): Answer {
 /** A fixed sentence, with the content type that Patroni uses for it. */
 export function text(status: number, message: string): Answer {
   return { status, type: 'text/html', body: message };
+}
+
+/** Patroni's sentence for a refusal. Why it is one goes beside it; null: the sentence says all. */
+export function refused(status: number, message: string, reason: string | null): Answer {
+  return { ...text(status, message), ...(reason === null ? {} : { headers: { [REASON_HEADER]: headerText(reason) } }) };
 }
 
 /**

@@ -15,7 +15,7 @@ import { codeOf, ensureError, RegentError } from '../support/errors.ts';
 import { postDoorman } from './doorman.ts';
 import { passOver } from './pass-over.ts';
 import { KEEP_ALIVE_SECONDS, type QuickAnswer } from './quick-answer.ts';
-import { answerRefused, type CheckReply, MAX_HEADER_BYTES } from './refused-request.ts';
+import { answerRefused, type CheckReply, MAX_HEADER_BYTES, refuseTunnel } from './refused-request.ts';
 
 /**
  * An agent that starts right after another was killed may find the port still in use for a moment.
@@ -70,6 +70,7 @@ export async function openListener(settings: RestSettings, handlers: Handlers, c
     taken.add(socket);
     socket.once('close', () => taken.delete(socket));
   });
+  server.on('connect', (_, socket) => refuseTunnel(socket));
   // An unknown `Expect` header is not a reason to answer 417.
   server.on('checkExpectation', onRequest);
   server.headersTimeout = HEADERS_TIMEOUT_MS;

@@ -93,10 +93,12 @@ test('other requests are refused as before, and change nothing', async () => {
     `POST /switchover HTTP/1.1\nContent-Length: ${body.length}\n\n${body}`,
     'GET /patroni HTTP/1.1\n\n',
     'GET /primary now HTTP/1.1\r\n\r\n',
-    'FOO /primary HTTP/1.1\r\n\r\n',
     '\u0016\u0003\u0001 GET /primary HTTP/1.0\n\n',
   ]) {
     expect([text, await raw(port, text, { until: 'close' })]).toEqual([text, 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n']);
+  }
+  for (const method of ['FOO', 'CONNECT', 'TRACE']) {
+    expect([method, status(await raw(port, `${method} /primary HTTP/1.1\r\n\r\n`, { until: 'close' }))]).toEqual([method, 501]);
   }
   expect(status(await raw(port, `GET /primary?${'x'.repeat(70_000)} HTTP/1.1\r\n\r\n`, { until: 'close' }))).toBe(431);
   expect(operator.calls).toEqual([]);

@@ -17,6 +17,7 @@ export type CheckReply = (method: string, url: string) => Reply | Promise<Reply>
 /** A request longer than this is always refused. This is Patroni's limit for the first line. */
 export const MAX_HEADER_BYTES = 65_536;
 
+const UNKNOWN_METHOD = /^[A-Za-z]+ \S+ HTTP\/1\.[01]\r?\n/;
 const FIRST_LINE = /^(GET|HEAD|OPTIONS) (\S+)(?: HTTP\/\d+(?:\.\d+)?)?$/;
 
 /** For the server's `clientError`. Never throws. */
@@ -36,9 +37,9 @@ export async function answerRefused(replyTo: CheckReply, error: Error, socket: D
 const saidBy = (reply: Reply) => (typeof reply === 'number' ? codeAlone(reply) : whole(reply));
 
 function firstLineOf(error: Error): [string, string] | null {
-  if (!codeOf(error)?.startsWith('HPE_') || codeOf(error) === 'HPE_HEADER_OVERFLOW' || !('rawPacket' in error)) return null;
-  const packet = error.rawPacket;
-  if (!Buffer.isBuffer(packet)) return null;
+  if (!codeOf(error)?.startsWith('HPE_') || codeOf(error) === 'HPE_HEADER_OVERFLOW') return null;
+  const packet = packetOf(error);
+  if (packet === null) return null;
   const line = packet.toString('latin1', 0, MAX_HEADER_BYTES).trimStart().split('\n', 1)[0] ?? '';
   const match = FIRST_LINE.exec(line.trimEnd());
   return match === null ? null : [match[1]!, match[2]!];
@@ -46,9 +47,17 @@ function firstLineOf(error: Error): [string, string] | null {
 
 function refusal(error: Error): number {
   const code = codeOf(error);
+  if (code === 'HPE_INVALID_METHOD' && UNKNOWN_METHOD.test(packetOf(error)?.toString('latin1', 0, MAX_HEADER_BYTES) ?? '')) return 501;
   if (code === 'HPE_HEADER_OVERFLOW') return 431;
   return code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
 }
+
+function packetOf(error: Error): Buffer | null {
+  return 'rawPacket' in error && Buffer.isBuffer(error.rawPacket) ? error.rawPacket : null;
+}
+
+/** CONNECT, for which Node has an event of its own. */
+export const refuseTunnel = (socket: Duplex): void => void socket.end(bare(501)).once('finish', () => socket.destroy());
 
 const bare = (status: number) => `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`;
 

@@ -1,14 +1,9 @@
 /** POST /reinitialize: replace this replica's data with a new copy. */
 import { parseBool } from '../config/values.ts';
+import { JOB_HEADER } from '../dialect/own-headers.ts';
 import type { JsonObject } from '../support/json.ts';
-import { type Answer, plain, text } from './answer.ts';
+import { type Answer, plain, refused, text } from './answer.ts';
 import type { ApiContext } from './context.ts';
-
-/**
- * Patroni's answer is a fixed sentence that scripts compare, so the name of the job is sent in a
- * header.
- */
-export const JOB_HEADER = 'Regent-Job';
 
 export async function postReinitialize({ operator }: ApiContext, body: JsonObject): Promise<Answer> {
   const request = { force: false, from_leader: false };
@@ -23,6 +18,6 @@ export async function postReinitialize({ operator }: ApiContext, body: JsonObjec
   if (leader === null) return text(503, 'Cluster has no leader, can not reinitialize');
   if (isLeader || leader.name === name) return text(503, 'I am the leader, can not reinitialize');
   const outcome = await operator.reinitialize({ force: request.force, fromLeader: request.from_leader });
-  if (!outcome.ok) return text(outcome.status, outcome.message);
+  if (!outcome.ok) return refused(outcome.status, outcome.message, outcome.reason ?? null);
   return { ...text(200, 'reinitialize started'), ...(outcome.job === undefined ? {} : { headers: { [JOB_HEADER]: outcome.job } }) };
 }

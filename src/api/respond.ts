@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { healthCheck, limitsLag, livenessCheck, type Query, readinessCheck } from '../dialect/health-checks.ts';
+import { REASON_HEADER, readHeaderText } from '../dialect/own-headers.ts';
 import { statusBody } from '../dialect/status-body.ts';
 import type { Facts } from '../ports/operator.ts';
 import { DcsError, ensureError, RegentError } from '../support/errors.ts';
@@ -116,7 +117,10 @@ async function change(context: ApiContext, rules: AccessRules, method: string, t
   const refusal = await rules.check(request, context.operator.view(), target.segment !== 'failsafe');
   const answer = refusal ?? (await route.handle(context, await readBody(request, route.body, context.clock), requester(request)));
   const from = request.socket.remoteAddress ?? 'a closed connection';
-  context.log.info(`REST: ${method} /${target.segment} from ${from}: ${answer.status}`);
+  const reason = readHeaderText(answer.headers?.[REASON_HEADER]);
+  context.log.info(
+    `REST: ${method} /${target.segment} from ${from}: ${answer.status}${reason === null ? '' : `, ${answer.body}: ${reason}`}`,
+  );
   return answer;
 }
 

@@ -1,9 +1,10 @@
 /** POST and DELETE /restart. */
 import { parseInteger } from '../config/values.ts';
+import { clusterModes } from '../core/cluster-modes.ts';
 import type { RestartRequest } from '../ports/operator.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
-import { type Answer, plain, text } from './answer.ts';
-import type { ApiContext } from './context.ts';
+import { type Answer, plain, refused, text } from './answer.ts';
+import { type ApiContext, dcsOptions, onlyOutage } from './context.ts';
 import { parseSchedule, type Schedule } from './schedule.ts';
 
 type Role = NonNullable<RestartRequest['role']>;
@@ -15,11 +16,11 @@ interface AskedRestart {
 
 export async function postRestart(context: ApiContext, body: JsonObject): Promise<Answer> {
   const { operator } = context;
-  const asked = readRestart(context, body);
+  const asked = await readRestart(context, body);
   if ('status' in asked) return asked;
   if (asked.schedule === null) {
     const outcome = await operator.restart(asked.request);
-    return text(outcome.ok ? 200 : outcome.status, outcome.message);
+    return outcome.ok ? text(200, outcome.message) : refused(outcome.status, outcome.message, outcome.reason ?? null);
   }
   const schedule: JsonObject = { ...body, schedule: asked.schedule.iso };
   const startedAt = operator.status().sql?.postmasterStartTime;
@@ -36,14 +37,14 @@ export function deleteRestart({ operator }: ApiContext): Answer {
 }
 
 /** Keys are checked in the order given. The first bad one decides the answer. */
-function readRestart({ operator, clock }: ApiContext, body: JsonObject): AskedRestart | Answer {
+async function readRestart(context: ApiContext, body: JsonObject): Promise<AskedRestart | Answer> {
   let request: RestartRequest = {};
   let schedule: AskedRestart['schedule'] = null;
   for (const [key, value] of Object.entries(body)) {
     switch (key) {
       case 'schedule': {
-        if (operator.status().paused) return text(500, "Can't schedule restart in the paused state");
-        const parsed = parseSchedule(value, 'restart', clock.wallMs());
+        if (await isPaused(context)) return text(500, "Can't schedule restart in the paused state");
+        const parsed = parseSchedule(value, 'restart', context.clock.wallMs());
         if (!parsed.ok) return text(parsed.status, parsed.message);
         schedule = parsed;
         break;
@@ -73,6 +74,12 @@ function readRestart({ operator, clock }: ApiContext, body: JsonObject): AskedRe
     }
   }
   return { request, schedule };
+}
+
+/** As etcd has it now: the agent's last read may be from before the pause or its end. */
+async function isPaused(context: ApiContext): Promise<boolean> {
+  const view = await context.operator.dcs().read(dcsOptions(context)).catch(onlyOutage);
+  return view === null ? context.operator.status().paused : clusterModes(view).paused;
 }
 
 function isRole(value: JsonValue): value is Role {

@@ -52,12 +52,19 @@ export function readSwitchRequest(context: ApiContext, asked: Action, body: Json
   return { action: leader === null ? 'failover' : 'switchover', leader, candidate, scheduledAt };
 }
 
+/** Patroni's sentence, and what is to be said beside it. */
+interface Problem {
+  readonly message: string;
+  readonly reason: string | null;
+}
+
 /** Null: it can be carried out. */
-export async function switchProblem(context: ApiContext, request: SwitchRequest, view: ClusterView): Promise<string | null> {
+export async function switchProblem(context: ApiContext, request: SwitchRequest, view: ClusterView): Promise<Problem | null> {
   const { action, leader, candidate } = request;
-  if (leader !== null && view.leader?.name !== leader) return `leader name does not match: ${view.leader?.name ?? 'nobody'} leads`;
+  if (leader !== null && view.leader?.name !== leader)
+    return { message: 'leader name does not match', reason: `${view.leader?.name ?? 'nobody'} leads` };
   const possible = candidate === null ? anyCandidates(action, view) : namedCandidate(action, candidate, view);
-  if (typeof possible === 'string') return possible;
+  if ('message' in possible) return possible;
   const answers = await context.peers.ask(possible, { timeoutMs: ASK_TIMEOUT_MS });
   const { dynamic } = context.operator.settings();
   const reasons: string[] = [];
@@ -69,7 +76,7 @@ export async function switchProblem(context: ApiContext, request: SwitchRequest,
     if (reason === null) return null;
     reasons.push(`${name} ${reason}`);
   }
-  return `${action} is not possible: no good candidates have been found (${reasons.join('; ')})`;
+  return { message: `${action} is not possible: no good candidates have been found`, reason: reasons.join('; ') };
 }
 
 function refusal(answer: PeerFacts | undefined): string | null {
@@ -78,23 +85,26 @@ function refusal(answer: PeerFacts | undefined): string | null {
   return answer.watchdogFailed ? 'has no working watchdog' : null;
 }
 
-function namedCandidate(action: Action, candidate: string, view: ClusterView): Member[] | string {
+function namedCandidate(action: Action, candidate: string, view: ClusterView): Member[] | Problem {
   const ordered = action === 'switchover' && clusterModes(view).synchronousMode === 'on';
   if (ordered && !isInSync(view, candidate)) {
     const named = view.sync?.standbys.join(', ') || 'nobody';
-    return `candidate name does not match with sync_standby: ${named} ${named.includes(', ') ? 'are' : 'is'} synchronous`;
+    const reason = `${named} ${named.includes(', ') ? 'are' : 'is'} synchronous`;
+    return { message: 'candidate name does not match with sync_standby', reason };
   }
   const members = view.members.filter((member) => member.name === candidate);
-  return members.length === 0 ? `candidate does not exists: the members are ${view.members.map(({ name }) => name).join(', ')}` : members;
+  if (members.length > 0) return members;
+  return { message: 'candidate does not exists', reason: `the members are ${view.members.map(({ name }) => name).join(', ')}` };
 }
 
-function anyCandidates(action: Action, view: ClusterView): Member[] | string {
+function anyCandidates(action: Action, view: ClusterView): Member[] | Problem {
+  const none = (message: string): Problem => ({ message: `${action} is not possible: ${message}`, reason: null });
   if (clusterModes(view).synchronousMode !== 'off') {
     const members = view.members.filter((member) => isInSync(view, member.name));
-    return members.length === 0 ? `${action} is not possible: can not find sync_standby` : members;
+    return members.length === 0 ? none('can not find sync_standby') : members;
   }
   const members = view.members.filter((member) => member.name !== view.leader?.name && member.apiUrl !== null);
-  return members.length === 0 ? `${action} is not possible: cluster does not have members except leader` : members;
+  return members.length === 0 ? none('cluster does not have members except leader') : members;
 }
 
 function isInSync(view: ClusterView, name: string): boolean {

@@ -7,8 +7,8 @@ import type { FailoverRequest } from '../ports/dcs.ts';
 import { DcsError } from '../support/errors.ts';
 import { isoFromEpochMs } from '../support/iso-time.ts';
 import type { JsonObject } from '../support/json.ts';
-import { type Answer, plain, text } from './answer.ts';
-import { type ApiContext, dcsOptions } from './context.ts';
+import { type Answer, plain, refused, text } from './answer.ts';
+import { type ApiContext, dcsOptions, onlyOutage } from './context.ts';
 import { type Action, readSwitchRequest, type SwitchRequest, switchProblem } from './switchover-request.ts';
 
 /** Between two changes the key is read this often, because the agent's own watch may be broken. */
@@ -24,11 +24,11 @@ export async function postSwitch(context: ApiContext, asked: Action, body: JsonO
   if ('status' in request) return request;
   if (request.scheduledAt === null) {
     const problem = await switchProblem(context, request, view);
-    if (problem !== null) return text(412, problem);
+    if (problem !== null) return refused(412, problem.message, problem.reason);
   }
   const writtenAtMs = context.clock.bootMs();
   const failure = await written(context, request, by);
-  if (failure !== null) return text(503, `failed to write failover key into DCS: ${failure}`);
+  if (failure !== null) return refused(503, 'failed to write failover key into DCS', failure);
   operator.wake(`${request.action} requested`);
   if (request.scheduledAt !== null) return text(202, 'Switchover scheduled');
   return outcome(context, request, view.leader?.name ?? null, writtenAtMs);
@@ -86,7 +86,7 @@ async function outcome(context: ApiContext, request: SwitchRequest, before: stri
     }
     // While there is no leader, the handover may be between its two steps.
     if (view !== null && now !== null && now === before && view.failover === null) {
-      return text(503, `${title} failed: ${reasonSince(context, writtenAtMs) ?? `the log of ${now} says why`}`);
+      return refused(503, `${title} failed`, reasonSince(context, writtenAtMs) ?? `the log of ${now} says why`);
     }
     await change;
   }
@@ -100,10 +100,4 @@ async function outcome(context: ApiContext, request: SwitchRequest, before: stri
 function reasonSince({ operator }: ApiContext, writtenAtMs: number): string | null {
   const dropped = operator.droppedRequest();
   return dropped !== null && dropped.atMs >= writtenAtMs ? dropped.because : null;
-}
-
-/** If etcd cannot be read during a switchover, waiting goes on until the deadline. */
-function onlyOutage(error: unknown): null {
-  if (error instanceof DcsError) return null;
-  throw error;
 }

@@ -102,7 +102,9 @@ describe('reinit --wait', () => {
 
 describe('restart of several', () => {
   test('stops after the first that failed, and says which are left', async () => {
-    members.answer(({ member }) => (member === 'patroni2' ? { status: 503, text: 'restart failed: no' } : 'restarted successfully'));
+    members.answer(({ member }) =>
+      member === 'patroni2' ? { status: 503, text: 'restart failed', headers: { 'Regent-Reason': 'no' } } : 'restarted successfully',
+    );
     const { code, out } = await ctl(['-k', 'restart', 'demo', '--timeout', '1min', '--force'], { etcd });
     expect(code).toBe(1);
     expect(asked()).toEqual(['patroni1', 'patroni2']);
@@ -121,7 +123,8 @@ describe('restart of several', () => {
     expect(lines(skipped.out).at(-1)).toBe('Skipped: restart on member patroni3, restart conditions are not satisfied');
     members.answer(() => ({
       status: 503,
-      text: 'restart conditions are not satisfied: PostgreSQL does not answer, so they are not known',
+      text: 'restart conditions are not satisfied',
+      headers: { 'Regent-Reason': 'PostgreSQL does not answer, so they are not known' },
     }));
     expect((await ctl(['restart', 'demo', '--pg-version', '15.4', '--force'], { etcd })).code).toBe(1);
     members.answer(() => ({ status: 503, text: 'restart conditions are not satisfied' }));

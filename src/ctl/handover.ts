@@ -13,7 +13,7 @@ import { type CtlError, refuse } from './errors.ts';
 import { awaitRequest, outcomeMs } from './handover-wait.ts';
 import { refuseFor, showMembers, strangerText } from './members.ts';
 import { operatorName } from './operator-name.ts';
-import type { RestAnswer } from './rest.ts';
+import { type RestAnswer, said } from './rest.ts';
 import { localTime, nextHour, parseScheduled } from './time.ts';
 
 export type Action = 'switchover' | 'failover';
@@ -150,7 +150,7 @@ async function request(ctx: Ctx, action: Action, cluster: string, view: ClusterV
     exitCode = / instead of "/.test(answer.text) ? 1 : 0;
   } else {
     const what = answer.text.includes('status unknown') ? 'result unknown' : 'failed';
-    ctx.print(`${action === 'switchover' ? 'Switchover' : 'Failover'} ${what}, details: ${answer.status}, ${answer.text}`);
+    ctx.print(`${action === 'switchover' ? 'Switchover' : 'Failover'} ${what}, details: ${answer.status}, ${said(answer)}`);
     return 1;
   }
   await showMembers(ctx, await ctx.read(cluster), cluster);

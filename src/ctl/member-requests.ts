@@ -4,7 +4,7 @@
  */
 import type { Member } from '../core/cluster.ts';
 import { type Ctx, noAnswer } from './context.ts';
-import type { RestAnswer } from './rest.ts';
+import { type RestAnswer, said } from './rest.ts';
 
 /** The result of one request, in one line. */
 export interface Told {
@@ -58,5 +58,5 @@ async function toldBy(member: Member, action: string, ask: MemberRequest['ask'])
 }
 
 export function failureLine(action: string, member: Member, answer: RestAnswer): string {
-  return `Failed: ${action} for member ${member.name}, status code=${answer.status}, (${answer.text})`;
+  return `Failed: ${action} for member ${member.name}, status code=${answer.status}, (${said(answer)})`;
 }

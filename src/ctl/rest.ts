@@ -5,6 +5,7 @@
 import { setMaxListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { Member } from '../core/cluster.ts';
+import { REASON_HEADER, readHeaderText } from '../dialect/own-headers.ts';
 import { stringifyDefault } from '../support/big-json.ts';
 import { ensureError } from '../support/errors.ts';
 import { basicAuth, exchange, type HttpAnswer, HttpFailure, type HttpRequest, type TlsOptions } from '../support/http.ts';
@@ -14,6 +15,15 @@ import { CtlError } from './errors.ts';
 import { operatorName } from './operator-name.ts';
 
 export type RestAnswer = HttpAnswer;
+
+/** What a member says beside Patroni's sentence; null: nothing, or it runs Patroni. */
+export const reasonOf = ({ headers }: RestAnswer): string | null => readHeaderText(headers[REASON_HEADER.toLowerCase()]);
+
+/** The sentence, and the reason behind it. */
+export function said(answer: RestAnswer): string {
+  const reason = reasonOf(answer);
+  return reason === null ? answer.text : `${answer.text}: ${reason}`;
+}
 
 export interface RestCall {
   readonly body?: JsonObject;

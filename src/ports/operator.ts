@@ -26,7 +26,13 @@ export type RequestOutcome =
    * tells what came of it.
    */
   | { readonly ok: true; readonly message: string; readonly job?: string }
-  | { readonly ok: false; readonly status: number; readonly message: string };
+  /** `message`: Patroni's sentence. `reason`: why, where that sentence does not say it. */
+  | { readonly ok: false; readonly status: number; readonly message: string; readonly reason?: string };
+
+/** In one line, for a log. */
+export function outcomeText(outcome: RequestOutcome): string {
+  return outcome.ok || outcome.reason === undefined ? outcome.message : `${outcome.message}: ${outcome.reason}`;
+}
 
 /** What the answers to health checks are made of. */
 export interface CheckFacts {

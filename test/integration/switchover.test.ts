@@ -160,11 +160,11 @@ describe('a switchover that cannot be', () => {
     const from = { leader: leader.name };
     expect(await post(leader, '/switchover', { ...from, candidate: 'node9' })).toEqual({
       status: 412,
-      text: 'candidate does not exists: the members are node1, node2, node3',
+      text: 'candidate does not exists',
     });
     expect(await post(leader, '/switchover', { leader: first.name })).toEqual({
       status: 412,
-      text: `leader name does not match: ${leader.name} leads`,
+      text: 'leader name does not match',
     });
     expect(await post(leader, '/switchover', { ...from, candidate: leader.name })).toEqual({
       status: 400,
@@ -188,7 +188,7 @@ describe('a switchover that cannot be', () => {
       );
       const answer = await post(leader, '/switchover', { leader: leader.name, candidate: first.name });
       expect(answer.status).toBe(412);
-      expect(answer.text).toBe(`switchover is not possible: no good candidates have been found (${first.name} is tagged nofailover)`);
+      expect(answer.text).toBe('switchover is not possible: no good candidates have been found');
       const called = await cluster.ctl(['switchover', '--candidate', first.name, '--force']);
       expect(called.code).toBe(1);
       expect(called.stderr).toContain('is tagged as nofailover');
@@ -211,11 +211,8 @@ describe('a switchover that cannot be', () => {
       });
       const answer = await post(leader, '/switchover', { leader: leader.name, candidate: first.name });
       expect(answer.status).toBe(412);
-      expect(answer.text).toMatch(
-        new RegExp(
-          `no good candidates have been found \\(${first.name} is \\d+ bytes behind, more than maximum_lag_on_failover allows\\)$`,
-        ),
-      );
+      expect(answer.text).toBe('switchover is not possible: no good candidates have been found');
+      expect(leader.log()).toMatch(new RegExp(`${first.name} is \\d+ bytes behind, more than maximum_lag_on_failover allows$`, 'm'));
     } finally {
       process.kill(receiver!.pid, 'SIGCONT');
     }

@@ -36,7 +36,8 @@ test('reload: the default is every member, after a question', async () => {
 });
 
 test('reload: settings that wait for a restart of the agent are listed', async () => {
-  members.answer(() => ({ status: 202, text: 'reload scheduled; not in force before the agent is restarted: etcd3.hosts' }));
+  const headers = { 'Regent-Note': 'not in force before the agent is restarted: etcd3.hosts' };
+  members.answer(() => ({ status: 202, text: 'reload scheduled', headers }));
   const { code, out } = await ctl(['reload', 'demo', 'patroni1', '--force'], { etcd });
   expect(code).toBe(0);
   expect(told(out)).toBe(
@@ -46,10 +47,11 @@ test('reload: settings that wait for a restart of the agent are listed', async (
 });
 
 test('reload: a file that would not be taken over is reported at once', async () => {
-  members.answer(() => ({ status: 409, text: 'p.yml:3:1: postgresq: …' }));
+  const headers = { 'Regent-Reason': 'p.yml:3:1: postgresq: %E2%80%A6' };
+  members.answer(() => ({ status: 202, text: 'reload scheduled', headers }));
   const { code, out } = await ctl(['reload', 'demo', 'patroni1', '--force'], { etcd });
   expect(code).toBe(1);
-  expect(told(out)).toBe('Failed: reload for member patroni1, status code=409, (p.yml:3:1: postgresq: …)\n');
+  expect(told(out)).toBe('Failed: reload for member patroni1, p.yml:3:1: postgresq: …\n');
 });
 
 test('the cluster may be left out, and its members still be named', async () => {

@@ -1,4 +1,5 @@
 import type { Member } from '../../core/cluster.ts';
+import { JOB_HEADER } from '../../dialect/own-headers.ts';
 import type { Ctx } from '../context.ts';
 import { refuse } from '../errors.ts';
 import { failed, failureLine, memberRequests, succeeded } from '../member-requests.ts';
@@ -10,11 +11,6 @@ export interface ReinitOptions {
   readonly fromLeader?: boolean;
   readonly wait?: boolean;
 }
-
-/**
- * Sent beside Patroni's answer, which is a fixed sentence. A member that runs Patroni names no job.
- */
-const JOB_HEADER = 'regent-job';
 
 export async function run(ctx: Ctx, words: readonly string[], options: ReinitOptions): Promise<number> {
   const target = await targetOf(ctx, words);
@@ -29,7 +25,8 @@ export async function run(ctx: Ctx, words: readonly string[], options: ReinitOpt
       const body = { force: forced, from_leader: options.fromLeader ?? false };
       const answer = await rest.call(member, 'POST', 'reinitialize', { body });
       if (answer.status === 200) {
-        const job = answer.headers[JOB_HEADER];
+        // A member that runs Patroni names none.
+        const job = answer.headers[JOB_HEADER.toLowerCase()];
         started.push({ member, job: typeof job === 'string' ? job : null });
         return succeeded(`Success: reinitialize for member ${member.name}`);
       }

@@ -1,8 +1,10 @@
 import type { Member } from '../../core/cluster.ts';
+import { NOTE_HEADER, readHeaderText } from '../../dialect/own-headers.ts';
 import type { RoleChoice } from '../choices.ts';
 import type { Ctx } from '../context.ts';
-import { memberRequests, succeeded } from '../member-requests.ts';
+import { failed, memberRequests, succeeded } from '../member-requests.ts';
 import { selectMembers, targetOf } from '../members.ts';
+import { reasonOf } from '../rest.ts';
 
 const DEFAULT_LOOP_WAIT = 10;
 
@@ -17,9 +19,12 @@ export async function run(ctx: Ctx, words: readonly string[], options: { role: R
     if (answer.status === 200) return succeeded(`No changes to apply on member ${member.name}`);
     if (answer.status === 202) {
       const received = `Reload request received for member ${member.name} and will be processed within ${loopWait} seconds`;
-      // A Regent agent also says which changes of its file a reload does not apply.
-      const rest = /^reload scheduled; (.+)$/s.exec(answer.text)?.[1];
-      return succeeded(rest === undefined ? received : `${received}\nMember ${member.name}: ${rest}`);
+      // A Regent agent also says why it cannot, and which changes of its file a reload does not
+      // apply.
+      const refusal = reasonOf(answer);
+      if (refusal !== null) return failed(`Failed: reload for member ${member.name}, ${refusal}`);
+      const note = readHeaderText(answer.headers[NOTE_HEADER.toLowerCase()]);
+      return succeeded(note === null ? received : `${received}\nMember ${member.name}: ${note}`);
     }
     return answer;
   };

@@ -8,6 +8,7 @@ import type { Ctx } from '../context.ts';
 import { refuse } from '../errors.ts';
 import { failed, failureLine, memberRequests, succeeded } from '../member-requests.ts';
 import { confirmAction, selectMembers, type Target, targetOf } from '../members.ts';
+import { said } from '../rest.ts';
 import { nextHour, parseScheduled, type ScheduledTime } from '../time.ts';
 
 export interface RestartOptions {
@@ -53,7 +54,7 @@ export async function run(ctx: Ctx, words: readonly string[], options: RestartOp
     if (answer.status === 200) return succeeded(`Success: restart on member ${member.name}`);
     if (answer.status === 202) return succeeded(`Success: restart scheduled on member ${member.name}`);
     if (answer.status === 409) return failed(`Failed: another restart is already scheduled on member ${member.name}`);
-    if (conditional && answer.text === NOT_NEEDED) return succeeded(`Skipped: restart on member ${member.name}, ${NOT_NEEDED}`);
+    if (conditional && said(answer) === NOT_NEEDED) return succeeded(`Skipped: restart on member ${member.name}, ${NOT_NEEDED}`);
     return answer;
   };
   const brake = (left: readonly Member[]) => stopped(ctx, target.cluster, left, options);
