@@ -50,6 +50,8 @@ const LINGER_MS = 1000;
  * time.
  */
 const RENEW_CERTIFICATES_MS = 300_000;
+/** As Patroni's: the log takes no more lines. */
+const EXIT_LOG_STUCK = 5;
 /** Passwords of so many readings of the configuration are kept out of the log. */
 const KNOWN_SETTINGS = 10;
 
@@ -77,11 +79,12 @@ export async function agentMain(args: readonly string[], onRound: () => void): P
     publicWords: () => known.flatMap(publicWordsOf),
     keyNames: configKeyNames(),
   });
-  const code = await runAgent(path, { ...loaded, env, serviceWords }, log, onRound, (local) => {
+  const ended = await runAgent(path, { ...loaded, env, serviceWords }, log, onRound, (local) => {
     known.push(local);
     known.splice(0, Math.max(0, known.length - KNOWN_SETTINGS));
   });
-  await log.close();
+  const { isStuck } = await log.close();
+  const code = ended === 0 && isStuck ? EXIT_LOG_STUCK : ended;
   setTimeout(() => process.exit(code), LINGER_MS).unref();
   return code;
 }

@@ -1,4 +1,5 @@
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, mkdtempSync, openSync, readdirSync, readFileSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -28,7 +29,7 @@ const at = new Date(2026, 2, 5, 7, 8, 9, 12);
 function memorySink(): Sink & { readonly lines: string[] } {
   const lines: string[] = [];
   const done = () => Promise.resolve();
-  return { lines, write: (line) => lines.push(line), takeLost: () => 0, flush: done, close: done };
+  return { lines, write: (line) => lines.push(line), isFull: () => false, takeLost: () => 0, flush: done, close: done };
 }
 
 function logOf(settings: Partial<LogSettings> = {}, options: LogOptions = {}) {
@@ -323,6 +324,22 @@ describe('the file', () => {
 });
 
 describe('the background writer', () => {
+  it('tells at the end that nothing takes its lines', async () => {
+    const path = join(newDir(), 'pipe');
+    execFileSync('mkfifo', [path]);
+    // Open for both, so that nobody has to read: it takes 64 kB, and then nothing.
+    const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+    const log = createLog({ ...plain, maxQueueSize: 3 }, { sink: createStderrSink({ fd, maxQueueSize: 3 }) });
+    expect(await log.close()).toEqual({ isStuck: false });
+    for (let i = 0; i < 5; i += 1) {
+      log.info('x'.repeat(70_000));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(await log.close()).toEqual({ isStuck: true });
+    readSync(fd, Buffer.alloc(1 << 20));
+    closeSync(fd);
+  });
+
   it('writes everything, in order, by the time it was flushed', async () => {
     const path = join(newDir(), 'out');
     const fd = openSync(path, 'w');

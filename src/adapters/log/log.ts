@@ -28,7 +28,7 @@ export interface AgentLog extends Log {
   /** Settings and secrets may have changed; nothing already logged is lost. */
   reconfigure(settings: LogSettings): void;
   /** Writes what is waiting. Call it before the process ends. */
-  close(): Promise<void>;
+  close(): Promise<{ readonly isStuck: boolean }>;
 }
 
 /**
@@ -86,6 +86,7 @@ export function createLog(initial: LogSettings, options: LogOptions = {}): Agent
     close: async () => {
       for (const record of heartbeats.drain()) put(record);
       await sink.flush(FLUSH_TIMEOUT_MS);
+      return { isStuck: sink.isFull() };
     },
   };
 }

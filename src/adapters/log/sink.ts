@@ -10,6 +10,8 @@ const BUSY_RETRY_MS = 20;
  */
 export interface Sink {
   write(line: string): void;
+  /** As many lines wait to be written as may. */
+  isFull(): boolean;
   /** Lines lost since the last call. */
   takeLost(): number;
   /** Resolves when everything is written, or after timeoutMs. */
@@ -77,6 +79,7 @@ function createSink(maxQueueSize: number, prepare: (bytes: number) => number, cl
       else queue.push(Buffer.from(`${line}\n`));
       if (!busy) next();
     },
+    isFull: () => queue.length >= maxQueueSize,
     takeLost: () => {
       const count = lost;
       lost = 0;
