@@ -25,6 +25,8 @@ const KNOWN_TO: Readonly<Record<string, readonly [value: string, from: number, t
 };
 const PARAMETERS = Object.fromEntries(Object.entries(KNOWN_TO).map(([name, [value]]) => [name, value]));
 
+const FEED = `select from pg_replication_slots where slot_name = 'feed'`;
+
 /** Before 14 passwords are stored as MD5 by default, which SCRAM cannot use. */
 const MD5_HBA = ['local all all md5', 'host all all 127.0.0.1/16 md5', 'host replication replicator 127.0.0.1/16 md5'];
 
@@ -134,8 +136,15 @@ function lifeOf(major: number, { binDir, lacks }: PostgresPrograms): void {
     expect(await shown('max_connections')).toEqual(['60', '60']);
   });
 
-  test('in a synchronous cluster no acknowledged write is lost with the primary', async () => {
-    await cluster.configure({ synchronous_mode: true });
+  test('in a synchronous cluster no acknowledged write is lost with the primary, nor a logical slot', async () => {
+    await cluster.configure({
+      synchronous_mode: true,
+      slots: { feed: { type: 'logical', database: 'postgres', plugin: 'test_decoding' } },
+    });
+    await cluster.until('both nodes have the slot', 30_000, async () => {
+      const found = await Promise.all(cluster.nodes.map((node) => node.sql(FEED).catch(() => [])));
+      return found.every((rows) => rows.length === 1);
+    });
     await healthy();
     const old = leader;
     const writer = cluster.writer();
@@ -146,6 +155,8 @@ function lifeOf(major: number, { binDir, lacks }: PostgresPrograms): void {
     await healthy();
     expect(leader).not.toBe(old);
     await cluster.verify(writer);
+    const fed = await leader.sql<{ data: string }>(`select data from pg_logical_slot_get_changes('feed', null, null)`);
+    expect(fed.map(({ data }) => data).join()).toContain(`id[bigint]:${writer.acks.at(-1)!.id}`);
   });
 
   test('keeps its slots: that of the other member and the permanent one, on both nodes', async () => {
