@@ -14,6 +14,7 @@ import { type Context, isStandbyLeader, primaryRole, readyLeader, sourceOf, want
 import type { Effect, ServerRole } from './effects.ts';
 import { failsafeKey } from './failsafe.ts';
 import { carriedForgotten } from './forgotten.ts';
+import { resumeForLimits } from './let-go.ts';
 import { walPosition } from './postgres-facts.ts';
 import { fenceFor } from './quorum/fence-mark.ts';
 import { stuckStreams } from './quorum/stuck-streams.ts';
@@ -56,6 +57,7 @@ export function chores(c: Context): Work {
   // What it promised is over: the files may name a source again.
   add('fence', fenceMark(c));
   if (c.isStandby) add('follow', follow(c));
+  if (c.isStandby) add('replay', resumeForLimits(c));
   if (c.isStandby || leads) add('stuck', ...stuckStreams(c));
   if (leads) add('strangers', ...expel(c));
   wanted.push(...untold(c));

@@ -57,3 +57,14 @@ it('the time it has been gone is counted from round to round, and restarts once 
   expect(round(12_500, second, 'unknown').receiverGoneSinceMs).toBe(10_000);
   expect(round(13_000, second, true).receiverGoneSinceMs).toBeNull();
 });
+
+it('replay that PostgreSQL paused for a limit is resumed, so that it is started with what the leader has', () => {
+  const paused = pg.standby({ replayPaused: true, pausedByLimits: true });
+  const resumes = (scene: Parameters<typeof observation>[0]) => {
+    const { chores } = decide(observation({ view: view({ leaderName: 'b' }), pg: paused, ...scene }), memory());
+    return chores.some(({ effects }) => effects.some(({ kind }) => kind === 'resume-replay'));
+  };
+  expect(resumes({})).toBe(true);
+  expect(resumes({ pg: pg.standby({ replayPaused: true }) })).toBe(false);
+  expect(resumes({ settings: settings('a', { dynamic: { pause: true } }) })).toBe(false);
+});

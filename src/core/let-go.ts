@@ -4,7 +4,8 @@
  */
 import type { Chore } from './chores.ts';
 import { mayLead } from './cluster.ts';
-import { type Context, isLeftBehind } from './context.ts';
+import { type Context, isLeftBehind, isStandbyLeader } from './context.ts';
+import type { Effect } from './effects.ts';
 import { standsBy } from './failsafe.ts';
 import { isBound } from './quorum/vouching.ts';
 import { countsVotes, syncVoters } from './voters.ts';
@@ -65,4 +66,15 @@ export function resumeReplay(c: Context): readonly Chore[] {
   const since = c.m.leaderlessSinceMs;
   if (c.o.pg.sql?.replayPaused !== true || since === null || c.o.nowMs - since < PAUSED_FOR_MS) return [];
   return mayLead(c.o.settings.local.tags) ? [{ kind: 'replay', effects: [{ kind: 'resume-replay' }] }] : [];
+}
+
+/**
+ * A standby that PostgreSQL has paused for a limit replays nothing more until it is started with
+ * what the primary has. PostgreSQL ends once replay is resumed, and the start takes those limits
+ * over from the control file.
+ */
+export function resumeForLimits(c: Context): Effect | null {
+  const follows = c.otherLeader !== null || isStandbyLeader(c);
+  const waits = c.o.pg.sql?.pausedByLimits === true && follows && !c.paused;
+  return waits ? { kind: 'resume-replay' } : null;
 }

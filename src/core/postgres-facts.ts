@@ -187,6 +187,8 @@ export interface SqlFacts {
   readonly receiveLsn: Lsn | null;
   readonly replayLsn: Lsn | null;
   readonly replayPaused: boolean;
+  /** PostgreSQL has paused it, because a limit here is lower than the primary's. Absent: not so. */
+  readonly pausedByLimits?: true;
   /**
    * Standby only, true: it has not replayed all WAL on its own disk yet, so it has more than
    * `receiveLsn` and `replayLsn` tell.

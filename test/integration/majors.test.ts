@@ -122,18 +122,20 @@ function lifeOf(major: number, { binDir, lacks }: PostgresPrograms): void {
     expect(birthOf(other)).not.toBe(birth);
   });
 
-  test('a setting is reloaded, another restarted for', async () => {
+  test('a setting is reloaded, another restarted for; the replica takes over a limit of the primary by itself', async () => {
     await cluster.configure({ postgresql: { parameters: { work_mem: '5MB', max_connections: 60 } } });
-    const shown = (name: string) => Promise.all(cluster.nodes.map(async (node) => (await node.sql(`show ${name}`))[0]?.[name]));
+    const shown = (name: string) =>
+      Promise.all(cluster.nodes.map(async (node) => (await node.sql(`show ${name}`).catch(() => []))[0]?.[name]));
     await cluster.until('work_mem is taken over', 10_000, async () => new Set(await shown('work_mem')).has('5MB'));
     await cluster.until('both wait for a restart', 10_000, async () => {
       const bodies = await Promise.all(cluster.nodes.map((node) => node.rest('/patroni')));
       return bodies.every((answer) => answer?.body?.['pending_restart'] === true);
     });
-    const { code } = await cluster.ctl(['restart', cluster.scope, '--force'], 60_000);
+    const { code } = await cluster.ctl(['restart', cluster.scope, leader.name, '--force'], 60_000);
     expect(code).toBe(0);
+    // 13 ends when it reads in the WAL that the primary has more; later majors pause replay.
+    await cluster.until('both have it', 30_000, async () => (await shown('max_connections')).join() === '60,60');
     await healthy();
-    expect(await shown('max_connections')).toEqual(['60', '60']);
   });
 
   test('in a synchronous cluster no acknowledged write is lost with the primary, nor a logical slot', async () => {

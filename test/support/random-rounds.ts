@@ -67,7 +67,7 @@ const postgres = fc.oneof(
       ...pg.primary({ flushLsn: d.flushLsn, ...d.names, replication: d.senders.map((n) => walsender(n)) }),
       ...(d.hangs && { diskWaitsMs: 60_000 }),
     })),
-  running.map((d) => pg.standby(d)),
+  running.map((d) => pg.standby({ ...d, ...(d.replayPaused && { pausedByLimits: true as const }) })),
   running.map((d) => ({
     ...pg.standby(d),
     promotionTrouble: 'the disk of pg_wal is full',

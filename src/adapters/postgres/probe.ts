@@ -22,6 +22,7 @@ import { PendingRestartReader } from './pending.ts';
 import { readPidFile } from './pid-file.ts';
 import { binary } from './programs.ts';
 import { refusalText } from './refusal.ts';
+import { isPausedByLimits, mayBeLimits, type RunningLimit } from './replay-pause.ts';
 import { trimOutput } from './spawn.ts';
 import { isTimeout, isTurnedAway, STARTING_STATES, sqlState, systemCode } from './sql.ts';
 import { goesOn } from './timeline-fingerprint.ts';
@@ -198,12 +199,23 @@ export class Probe {
       const bySegment = await timelineOfWal(settings.postgresql.dataDir, position, identity.wal_segment_bytes).catch(() => null);
       timeline = Math.max(bySegment ?? 0, row.control?.timeline ?? 0) || null;
     }
-    return { sql: { ...facts, timeline, pendingRestart, obeysSyncNames }, systemIdentifier: identity.system_identifier };
+    const pausedByLimits = mayBeLimits(facts, major) && (await this.#pausedByLimits(Math.max(1, deadline - clock.monotonicMs())));
+    const sql = { ...facts, timeline, pendingRestart, obeysSyncNames, ...(pausedByLimits ? { pausedByLimits } : {}) };
+    return { sql, systemIdentifier: identity.system_identifier };
+  }
+
+  async #pausedByLimits(timeoutMs: number): Promise<boolean> {
+    const { heartbeat } = this.#server;
+    const control = await this.#readControl(timeoutMs);
+    return isPausedByLimits(control, (text, values) => heartbeat.query<RunningLimit>(text, [...values], timeoutMs));
   }
 
   async #controlData(directory: DataDirFacts, needed: boolean, timeoutMs: number): Promise<ControlData | null> {
     const halfMade = directory.incompleteWork === 'bootstrap' || directory.incompleteWork === 'clone';
-    if (!needed || directory.major === null || halfMade) return null;
+    return !needed || directory.major === null || halfMade ? null : this.#readControl(timeoutMs);
+  }
+
+  async #readControl(timeoutMs: number): Promise<ControlData | null> {
     const { settings, runAs, control } = this.#server;
     const program = binary(settings, 'pg_controldata');
     try {
