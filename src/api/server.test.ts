@@ -201,6 +201,11 @@ describe('configuration', () => {
     const body = 'postgresql.parameters.work_mem: PostgreSQL refuses it: invalid value for parameter "work_mem": "8XB" (Valid units are…)';
     expect(await call(`${base}/config`, 'PATCH', change)).toMatchObject({ status: 400, body });
     expect(await call(`${base}/config`, 'PUT', change)).toMatchObject({ status: 400, body });
+    const ofRole = change.replace('parameters', 'parameters_primary');
+    expect(await call(`${base}/config`, 'PATCH', ofRole)).toMatchObject({
+      status: 400,
+      body: body.replace('parameters', 'parameters_primary'),
+    });
     expect(operator.calls.map(([name]) => name)).not.toContain('writeConfig');
     operator.complaints = null;
     expect((await call(`${base}/config`, 'PATCH', change)).status).toBe(200);

@@ -125,6 +125,14 @@ describe('a value that PostgreSQL refuses', () => {
     ]);
   });
 
+  test('is reported for one role as for all', async () => {
+    members.answer(() => answer);
+    const { code, err } = await ctl(['edit-config', '-s', 'postgresql.parameters_replica.work_mem=8XB', '--force'], { etcd });
+    expect(code).toBe(0);
+    expect(err).toContain(`Warning: ${words.replace('parameters', 'parameters_replica')}`);
+    expect(members.asked.map(({ what, body }) => [what, body])).toEqual([['POST /parameters', '{"work_mem": "8XB"}']]);
+  });
+
   test('is stored with --force, with a warning', async () => {
     members.answer(() => answer);
     const { code, err } = await ctl(['edit-config', '--pg', 'work_mem=8XB', '--force'], { etcd });

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { changedParameters } from '../../config/changed-parameters.ts';
 import { outOfRangeProblems, validateDynamicPatch } from '../../config/dynamic.ts';
 import { patchMerge } from '../../config/merge.ts';
 import { type ConfigProblem, formatProblem } from '../../config/problems.ts';
@@ -51,7 +50,7 @@ async function change(ctx: Ctx, cluster: string, options: EditOptions, draft: Dr
   if (errors.length > 0) throw refuse(errors.map(formatProblem).join('\n'), 'Nothing was changed.');
   const warn = (text: string) => void ctx.io.stderr.write(`Warning: ${text}\n`);
   for (const warning of wrong) warn(formatProblem(warning));
-  const { refused, overruled, unasked } = await refusedParameters(ctx, view, changedParameters(after, config.data));
+  const { refused, overruled, unasked } = await refusedParameters(ctx, view, after, config.data);
   if (refused.length > 0 && !options.force) throw refuse(refused.join('\n'), 'Nothing was changed. Use --force to store it anyway.');
   for (const line of refused) warn(`${line}; it is stored anyway, and members ignore it or use the nearest valid value`);
   for (const line of overruled) warn(line);
