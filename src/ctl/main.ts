@@ -22,8 +22,9 @@ export async function main(argv: readonly string[], io: CtlIo): Promise<number> 
     const words = argv.slice(2);
     const parsed = parseCommandLine(program, words);
     if (parsed.help !== null) {
-      io.stdout.write(parsed.help);
-      return 0;
+      const isAsked = words.length > 0;
+      (isAsked ? io.stdout : io.stderr).write(parsed.help);
+      return isAsked ? 0 : 2;
     }
     ({ usage } = parsed.invocation);
     return await perform(io, program, parsed.global, parsed.invocation);

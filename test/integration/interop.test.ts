@@ -3,7 +3,7 @@
  * other's commits.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type MixedCluster, patroniVersion, startMixed, type Tool, TTL } from './support/patroni.ts';
+import { type MixedCluster, type Output, patroniVersion, startMixed, type Tool, TTL } from './support/patroni.ts';
 
 const version = patroniVersion();
 
@@ -73,6 +73,35 @@ describe.skipIf(version === null)(`beside Patroni ${version ?? '(not installed: 
     expect(ours.stdout).toBe(theirs.stdout);
     expect(ours.stdout.match(/node[13] +\|/g)?.length).toBe(2);
     await expectSameTables();
+  });
+
+  test('both tools say the same of living members that run either', async () => {
+    const said = ({ code, stdout }: Output) => ({ code, lines: stdout.split('\n').filter((line) => !/^[|+]/.test(line)) });
+    const both = async (...args: string[]) => {
+      const [theirs, ours] = [said(await mixed.patronictl(args)), said(await mixed.regentctl(args))];
+      expect(ours).toEqual(theirs);
+      return ours.lines.join('\n');
+    };
+    expect(await both('reload', 'itest', '--force')).toMatch(/member node1 .*\n.*member node2 .*\n.*member node3/);
+    expect(await both('restart', 'itest', 'node2', 'node3', '--force')).toMatch(/^Success: .* node2\nSuccess: .* node3\n$/);
+    const later = '2040-01-01T00:00:00+00:00';
+    const plan = ['switchover', 'itest', '--leader', 'node1', '--candidate', 'node3', '--scheduled', later, '--force'];
+    for (const [plans, flushes] of [['patronictl', 'regentctl'] as const, ['regentctl', 'patronictl'] as const]) {
+      expect((await mixed[plans](plan)).stdout).toMatch(/ Switchover scheduled\n/);
+      expect(said(await mixed[flushes](['flush', 'itest', 'switchover']))).toEqual({
+        code: 0,
+        lines: ['Success: scheduled switchover deleted', ''],
+      });
+    }
+    expect(await both('flush', 'itest', 'switchover')).toBe('No pending scheduled switchover\n');
+    for (const tool of ['patronictl', 'regentctl'] as const) {
+      expect(said(await mixed[tool](['pause', '--wait', 'itest'])).lines.slice(-2)).toEqual(['Success: cluster management is paused', '']);
+      expect(said(await mixed[tool](['resume', '--wait', 'itest'])).lines.slice(-2)).toEqual([
+        'Success: cluster management is resumed',
+        '',
+      ]);
+    }
+    await mixed.waitHealthy('node1');
   });
 
   /**

@@ -8,6 +8,7 @@ const FOLDER = 'test/integration';
 /** Tests of one part: they start no cluster. */
 export const PARTS_ALONE = [
   'ctl',
+  'patronictl',
   'etcd',
   'etcd-faults',
   'etcd-secure',

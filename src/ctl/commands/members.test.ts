@@ -331,3 +331,19 @@ test('restart of a leader with a higher limit than its replicas have warns', asy
   for (const member of ['patroni1', 'patroni2', 'patroni3']) amend(etcd, 'demo', member, lowered);
   expect((await ctl(['restart', 'demo', 'patroni1', '--force'], { etcd })).err).toBe('');
 });
+
+test('restart begins with a member that did not come up, and goes no further if it fails again', async () => {
+  amend(etcd, 'demo', 'patroni3', { state: 'start failed' });
+  members.answer(({ member }) => (member === 'patroni3' ? { status: 503, text: 'restart failed' } : 'restarted successfully'));
+  const { code, out, err } = await ctl(['restart', 'demo', '--force'], { etcd });
+  expect([code, err]).toEqual([1, '']);
+  expect(out).toContain('Not restarted: patroni1, patroni2, because a restart failed.');
+  expect(asked()).toEqual(['patroni3 POST /restart {}']);
+});
+
+test('restart of others warns of a member that did not come up', async () => {
+  amend(etcd, 'demo', 'patroni3', { state: 'start failed' });
+  members.answer(() => 'restarted successfully');
+  const { code, err } = await ctl(['restart', 'demo', 'patroni1', 'patroni2', '--force'], { etcd });
+  expect([code, err]).toEqual([0, expect.stringMatching(/^Warning: the state of patroni3 is 'start failed'\. What keeps it/)]);
+});

@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import pg from 'pg';
 import type { ClusterView, Member } from '../../core/cluster.ts';
 import { sourceOf } from '../../core/context.ts';
-import { ensureError } from '../../support/errors.ts';
+import { codeOf, ensureError } from '../../support/errors.ts';
 import type { JsonValue } from '../../support/json.ts';
 import type { Format, RoleChoice } from '../choices.ts';
 import type { CtlConfig } from '../config.ts';
 import type { Ctx } from '../context.ts';
-import { refuse } from '../errors.ts';
+import { refuse, usage } from '../errors.ts';
 import { membersByRole, warnOfAbsence } from '../members.ts';
 import { type Rows, renderRows } from '../render/output.ts';
 import { localTime } from '../time.ts';
@@ -59,6 +59,12 @@ export async function run(ctx: Ctx, [name]: readonly string[], options: QueryOpt
   return exitCode;
 }
 
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'No such file or directory',
+  EACCES: 'Permission denied',
+  EISDIR: 'Is a directory',
+};
+
 async function readSql(ctx: Ctx, path: string): Promise<string> {
   try {
     if (path !== '-') return readFileSync(path, 'utf8');
@@ -66,7 +72,7 @@ async function readSql(ctx: Ctx, path: string): Promise<string> {
     for await (const chunk of ctx.io.stdin) text += String(chunk);
     return text;
   } catch (error) {
-    throw refuse(`cannot read ${path}: ${ensureError(error).message}`);
+    throw usage(`Invalid value for '--file' / '-f': '${path}': ${REASONS[codeOf(error) ?? ''] ?? ensureError(error).message}`);
   }
 }
 

@@ -42,6 +42,7 @@ export async function run(ctx: Ctx, words: readonly string[], options: RestartOp
   if (options.pending && at !== null) await confirmPending(ctx, members, force, at);
   else await confirmAction(ctx, members, { force, action: 'restart' }, at?.iso.replace('T', ' ') ?? null);
   if (at === null) warnOfLimits(ctx, target.view, members);
+  if (at === null) warnOfBroken(ctx, target.view, members);
   const content = await contentOf(ctx, target, options, at);
   const rest = await ctx.rest();
   const conditional = options.pending === true || content['postgres_version'] !== undefined;
@@ -110,11 +111,29 @@ function warnOfLimits(ctx: Ctx, view: ClusterView, members: readonly Member[]): 
   );
 }
 
-/** The leader is restarted last if it gets a higher value than its replicas have. */
+/**
+ * Members whose PostgreSQL did not come up are restarted first: if that fails again, no other is
+ * touched. The leader is restarted last if it gets a higher value than its replicas have.
+ */
 function inOrder(view: ClusterView, members: readonly Member[]): readonly Member[] {
   const leader = members.find((member) => member.name === view.leader?.name);
-  if (leader === undefined || raisedBy(leader).length === 0) return members;
-  return [...members.filter((member) => member !== leader), leader];
+  const place = (member: Member) => {
+    if (isBroken(member)) return 0;
+    return member === leader && raisedBy(leader).length > 0 ? 2 : 1;
+  };
+  return [...members].sort((a, b) => place(a) - place(b));
+}
+
+const isBroken = ({ state }: Member) => state === 'start failed' || state === 'restart failed' || state === 'crashed';
+
+/** A broken member that was not chosen tells nothing about whether the others would come up. */
+function warnOfBroken(ctx: Ctx, view: ClusterView, members: readonly Member[]): void {
+  const left = view.members.filter((member) => isBroken(member) && !members.some(({ name }) => name === member.name));
+  for (const { name, state } of left) {
+    ctx.io.stderr.write(
+      `Warning: the state of ${name} is '${state}'. What keeps it from starting may keep the others from starting again: see its log first.\n`,
+    );
+  }
 }
 
 const raisedBy = (member: Member | undefined) => LIMITS.filter((limit) => isRaised(member?.pendingRestartReason?.[limit]));
