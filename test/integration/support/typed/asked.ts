@@ -39,6 +39,7 @@ export const asked: TypedCases = (typed) => {
     note: 'pg3 lags',
     differs: { ...NOT_DONE, out: /\npg3 members didn't recognized pause state after 0 seconds\n/ },
   });
+  clusterRoles(done);
   memberCommands(typed, done);
   restarts(typed, done);
   flushes(typed, done);
@@ -113,6 +114,21 @@ function handovers(typed: Typer, done: Typer): void {
         ),
     },
   });
+}
+
+function clusterRoles(done: Typer): void {
+  const standby = { config: { standby_cluster: { host: 'x' } }, 'members/pg1': { role: 'standby_leader' } };
+  for (const line of [
+    'demote-cluster --force',
+    'demote-cluster nosuch --host x --force',
+    'promote-cluster nosuch --force',
+    'promote-cluster --force',
+  ])
+    done(line);
+  done('demote-cluster --host x --force', { keys: standby, note: 'is one' });
+  done('demote-cluster --host x', { input: 'n\n' });
+  done('promote-cluster', { keys: standby, input: 'n\n' });
+  done('promote-cluster --force', { keys: { leader: null }, note: 'no leader' });
 }
 
 function memberCommands(typed: Typer, done: Typer): void {

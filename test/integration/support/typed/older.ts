@@ -28,13 +28,7 @@ export const older: TypedCases = (typed) => {
   for (const words of ['-s ttl=40', '-p max_connections=null', '-s ttl=30', '-s a']) typed(`edit-config ${words} --force`);
   typed('edit-config -s ttl=40', { input: 'y\n' });
   const asked = ['switchover --leader pg1 --candidate pg2 --force', 'pause', 'reload demo --force'];
-  for (const line of [
-    ...asked,
-    'restart demo pg2 --force',
-    'reinit demo pg2 --force',
-    'flush demo pg2 restart --force',
-    'flush demo switchover',
-  ])
+  for (const line of [...asked, 'restart demo pg2 --force', 'flush demo pg2 restart --force', 'flush demo switchover'])
     typed(line, { env, rest });
   const newer = (asked: RegExp): Differs => ({ why: 'newer requests', asked });
   typed('failover --candidate pg2 --force', { env, rest, differs: newer(/^pg1 POST \/failover \{"candidate":"pg2"\}$/) });
