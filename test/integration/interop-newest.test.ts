@@ -13,7 +13,14 @@ let mixed: MixedCluster;
 beforeAll(async () => {
   if ('missing' in newest) return;
   // What Patroni 4 takes as it is written: a ttl of 20 s, a retry_timeout of 3 s.
-  const dynamic = { ttl: 20, loop_wait: 1, retry_timeout: 3, failsafe_mode: true, synchronous_mode: 'quorum' };
+  const dynamic = {
+    ttl: 20,
+    loop_wait: 1,
+    retry_timeout: 3,
+    failsafe_mode: true,
+    synchronous_mode: 'quorum',
+    postgresql: { parameters: { wal_level: 'logical', wal_retrieve_retry_interval: '100ms' } },
+  };
   mixed = await startMixed({ programs: ['patroni', 'patroni', 'patroni'], release: newest, dynamic });
 });
 afterAll(() => mixed?.close());
@@ -78,14 +85,54 @@ async function failOver(): Promise<void> {
   await mixed.cluster.verify(writer);
 }
 
-test('one node of Regent in a cluster of Patroni: switchover to it and back, by either tool', async (context) => {
+/** Rows that the permanent logical slot gives on this node: none is given there a second time. */
+async function fed(name: string): Promise<number[]> {
+  const rows = await mixed.node(name).sql<{ data: string }>("select data from pg_logical_slot_get_changes('feed', null, null)");
+  return rows.flatMap(({ data }) => {
+    const id = /^table public\.writes: INSERT: id\[bigint\]:(\d+)/.exec(data)?.[1];
+    return id === undefined ? [] : [Number(id)];
+  });
+}
+
+/** The members restart one after another to take a copy. */
+const haveSlot = (wanted: boolean) =>
+  mixed.cluster.until(`the logical slot is ${wanted ? '' : 'not '}on every node`, 40_000, async () => {
+    const found = await Promise.all(
+      NAMES.map((name) =>
+        mixed
+          .node(name)
+          .sql("select from pg_replication_slots where slot_name = 'feed'")
+          .catch(() => null),
+      ),
+    );
+    return found.every((rows) => rows?.length === Number(wanted));
+  });
+
+test('one node of Regent in a cluster of Patroni: switchover to it and back, by either tool, and a logical slot with it', async (context) => {
   needsPatroni(context);
   expect(await mixed.waitHealthy()).toBe('node1');
   await votersAre('node1');
   await mixed.handOver(['node3'], 'regent', 'patronictl');
+  const edit = (...pairs: readonly string[]) =>
+    mixed.mustRun('patronictl', ['edit-config', 'itest', ...pairs.flatMap((pair) => ['-s', pair]), '--force']);
+  await edit('slots.feed.type=logical', 'slots.feed.database=postgres', 'slots.feed.plugin=test_decoding');
+  await haveSlot(true);
+  await mixed.waitHealthy('node1');
+  await votersAre('node1');
+  const writer = mixed.cluster.writer();
+  await writer.next(5000);
+  const seen = new Set(await fed('node1'));
   await switchover('regentctl', 'node3');
+  for (const id of await fed('node3')) seen.add(id);
   await votersAre('node3');
+  await haveSlot(true);
   await switchover('patronictl', 'node1');
+  await writer.next(5000);
+  await writer.stop();
+  for (const id of await fed('node1')) seen.add(id);
+  expect(writer.acks.filter(({ id }) => !seen.has(id))).toEqual([]);
+  await edit('slots=null');
+  await haveSlot(false);
 });
 
 test('the node of a Patroni leader is killed in quorum mode: nothing that was acknowledged is lost', async (context) => {
