@@ -227,7 +227,9 @@ async function askPeers(ports: ObservePorts, o: Observation, memory: Memory): Pr
 async function askSource(ports: ObservePorts, o: Observation, own: OwnState): Promise<SourceHistory | null> {
   if (o.job !== null || !comparable(o.pg)) return null;
   const c = contextOf(o, own.memory);
-  const source = missesLeader(c) || isRefused(c) ? null : comparedWith(c);
+  // A race does not wait for a server outside, with which only its winner is compared.
+  const races = c.followsRemote && c.unlocked && o.pg.state === 'running';
+  const source = races || missesLeader(c) || isRefused(c) ? null : comparedWith(c);
   if (source === null) return null;
   const start = o.pg.timelineFingerprint === undefined ? null : timelineStart(o.pg);
   const end = endToCompare(o.pg, own.memory);

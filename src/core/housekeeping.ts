@@ -11,6 +11,7 @@ import { type Chore, type ChoreKind, choreHoldOffMs } from './chores.ts';
 import type { HistoryEntry, StatusKey } from './cluster.ts';
 import { parseConninfo } from './conninfo.ts';
 import { type Context, isStandbyLeader, primaryRole, readyLeader, sourceOf, wantedSource } from './context.ts';
+import { streamsInOrder } from './divergence.ts';
 import type { Effect, ServerRole } from './effects.ts';
 import { failsafeKey } from './failsafe.ts';
 import { carriedForgotten } from './forgotten.ts';
@@ -19,7 +20,7 @@ import { walPosition } from './postgres-facts.ts';
 import { fenceFor } from './quorum/fence-mark.ts';
 import { stuckStreams } from './quorum/stuck-streams.ts';
 import { missesLeader } from './quorum/suspicion.ts';
-import { placeText } from './remote.ts';
+import { placeText, remoteSource } from './remote.ts';
 import { differByRole, roleNameOf } from './role-settings.ts';
 import { slotNameOf } from './slot-names.ts';
 import { logicalWork } from './slots/logical.ts';
@@ -53,7 +54,7 @@ export function chores(c: Context): Work {
   const heads = isStandbyLeader(c) && c.mayLeadNow;
   const step = leads ? syncStep(c) : null;
   if (step !== null) add('sync', ...step.effects);
-  if (heads && c.view.sync !== null) add('sync', { kind: 'delete-sync', expected: c.view.sync, term: termOf(c) });
+  if (heads && c.view.sync !== null && hasOtherHistory(c)) add('sync', { kind: 'delete-sync', expected: c.view.sync, term: termOf(c) });
   // What it promised is over: the files may name a source again.
   add('fence', fenceMark(c));
   if (c.isStandby) add('follow', follow(c));
@@ -86,6 +87,12 @@ export function chores(c: Context): Work {
   // the standby's own word must not wait for the next round.
   return { wanted, wakeInMs, watchMembers: leads && c.o.settings.dynamic.synchronousMode !== 'off' };
 }
+
+/**
+ * What this node has now comes from outside. Until then /sync counts: the setting may be a mistake
+ * that is taken back.
+ */
+const hasOtherHistory = (c: Context): boolean => remoteSource(c.o.settings.dynamic) === null || streamsInOrder(c.o.pg);
 
 /**
  * It leads; or it has, on the leader's word of this connection and on that in etcd, all that the

@@ -17,6 +17,7 @@ import { zombiePrimary } from './m12-zombie-primary.ts';
 import { secondTimelineRefused, twinFoundOut } from './m13-one-number-twice.ts';
 import { rewindSource } from './m15-rewind-source.ts';
 import { candidateBehind, standbyVanishes, switchoverUnderLoad } from './m16-planned-switch.ts';
+import { standbyCluster } from './m16-standby-cluster.ts';
 import { stalePrimary } from './m17-stale-primary.ts';
 import { failsafeAlone, failsafeMemberGone, failsafeMode } from './m18-failsafe.ts';
 import { etcdMisleads } from './m19-etcd-misleads.ts';
@@ -61,6 +62,7 @@ export const scenarios: readonly Scenario[] = [
   switchoverUnderLoad,
   candidateBehind,
   standbyVanishes,
+  standbyCluster,
   stalePrimary,
   failsafeMode,
   failsafeMemberGone,

@@ -12,6 +12,7 @@ import { Fences } from './checkers/fences.ts';
 import { Follows } from './checkers/follows.ts';
 import { Priorities } from './checkers/priorities.ts';
 import { Promises } from './checkers/promise.ts';
+import { StandbyClusters } from './checkers/standby-clusters.ts';
 import { TakeOvers } from './checkers/take-overs.ts';
 import { Watches } from './checkers/watches.ts';
 import { Writers } from './checkers/writers.ts';
@@ -41,6 +42,7 @@ export class Checkers {
   readonly #priorities: Priorities;
   readonly #follows: Follows;
   readonly watches: Watches;
+  readonly #standbyClusters: StandbyClusters;
   #holder: string | null = null;
   /**
    * When members left etcd, and which have been gone for longer than member_slots_ttl: no node
@@ -65,6 +67,7 @@ export class Checkers {
     this.#priorities = new Priorities(world, report);
     this.#follows = new Follows(world, report);
     this.watches = new Watches(world);
+    this.#standbyClusters = new StandbyClusters(world, report);
     world.etcd.listeners.add(({ key, deleted }) => this.#onKey(key, deleted));
   }
 
@@ -95,6 +98,7 @@ export class Checkers {
   afterEvent(): void {
     this.takeOvers.look();
     this.writers.look();
+    this.#standbyClusters.look();
   }
 
   onServer(server: SimServer, event: ServerEvent): void {
@@ -109,10 +113,12 @@ export class Checkers {
         this.fences.checkOpened(server);
         this.#admissions.checkOpened(server);
         this.#follows.opened(server);
+        this.#standbyClusters.checkOpened(server);
       } else {
         this.writers.checkPromotion(server);
         this.elections.checkPromotion(server);
         this.failsafe.checkPromotion(server);
+        this.#standbyClusters.checkPromotion(server);
       }
     }
   }

@@ -16,6 +16,7 @@ export function mend(world: World): void {
   world.etcd.full = false;
   for (const member of MEMBERS) world.etcd.mend(member);
   if (world.orders.pausedSince !== null) world.patchConfig({ pause: false });
+  if (world.orders.followsRemote) world.patchConfig({ standby_cluster: null });
   for (const machine of world.machines) {
     const { server, guard } = machine;
     machine.stranger = null;

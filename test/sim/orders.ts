@@ -33,6 +33,8 @@ export class Orders {
   /** primary_start_timeout. */
   startMs = 300_000;
   strict = false;
+  /** The cluster is to follow a server outside of it. */
+  followsRemote = false;
 
   constructor(world: World) {
     this.#world = world;
@@ -109,6 +111,7 @@ export class Orders {
     this.maximumLagBytes = dynamic.maximumLagOnFailoverBytes;
     this.startMs = Math.min(dynamic.primaryStartTimeoutSeconds, 60) * 1000;
     this.strict = dynamic.synchronousModeStrict;
+    this.followsRemote = dynamic.standbyCluster !== null;
     this.pausedSince = dynamic.pause ? (this.pausedSince ?? this.#world.sim.now) : null;
   }
 }

@@ -17,6 +17,7 @@ import { laterPostgresFaults, postgresFaults } from './postgres.ts';
 import { quorumFaults, stagedQuorumFaults } from './quorum.ts';
 import { routingFaults } from './routing.ts';
 import { stagedFaults } from './staged.ts';
+import { standbyClusterFaults } from './standby-cluster.ts';
 import { strangerFaults } from './strangers.ts';
 import { togetherFaults } from './together.ts';
 
@@ -36,6 +37,7 @@ const later: Readonly<Record<string, Fault>> = {
   ...quorumFaults,
   ...failsafeFaults,
   ...laterPostgresFaults,
+  ...standbyClusterFaults,
 };
 
 const first: Readonly<Record<string, Fault>> = {

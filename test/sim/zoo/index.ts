@@ -15,6 +15,7 @@ import { quorumMutants } from './quorum.ts';
 import { raceMutants } from './race.ts';
 import { refusalMutants } from './refusal.ts';
 import { routingMutants } from './routing.ts';
+import { standbyClusterMutants } from './standby-cluster.ts';
 import { strangerMutants } from './strangers.ts';
 import { syncMutants } from './sync.ts';
 
@@ -36,4 +37,5 @@ export const mutants: readonly Mutant[] = [
   ...admissionMutants,
   ...refusalMutants,
   ...failsafeMutants,
+  ...standbyClusterMutants,
 ];
