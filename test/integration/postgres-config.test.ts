@@ -64,8 +64,9 @@ beforeAll(async () => {
   const archive = join(home.path, 'archive');
   mkdirSync(archive);
   await own(archive);
+  const recoveryConf = { restore_command: `cp ${archive}/%f "%p"` };
   primary = await member('pg-1', {
-    postgresql: { configDir: join(home.path, 'etc-1'), recoveryConf: { restore_command: `cp ${archive}/%f "%p"` } },
+    postgresql: { configDir: join(home.path, 'etc-1'), configBaseName: 'server', recoveryConf },
     parameters: {
       archive_mode: 'on',
       archive_command: `test ! -e ${home.path}/archive-off && cp "%p" ${archive}/%f`,
@@ -87,16 +88,16 @@ afterAll(async () => {
   await home.remove();
 });
 
-describe('a new cluster, its configuration in a directory of its own', () => {
+describe('a new cluster, its configuration in a directory of its own and under a name of its own', () => {
   test('runs on the files written, with what initdb found out still in force', async () => {
-    const base = readFileSync(join(primary.postgresql.configDir, 'postgresql.base.conf'), 'utf8');
+    const base = readFileSync(join(primary.postgresql.configDir, 'server.base.conf'), 'utf8');
     expect(parseConf(base)).toHaveProperty('default_text_search_config');
     const rows = await sql<{ name: string; setting: string; sourcefile: string | null }>(
       primary,
       `SELECT name, setting, sourcefile FROM pg_settings WHERE name IN ('config_file', 'hba_file', 'wal_retrieve_retry_interval', 'wal_keep_size', 'cluster_name')`,
     );
     expect(Object.fromEntries(rows.map((row) => [row.name, row.setting]))).toEqual({
-      config_file: join(primary.postgresql.configDir, 'postgresql.conf'),
+      config_file: join(primary.postgresql.configDir, 'server.conf'),
       hba_file: join(primary.postgresql.configDir, 'pg_hba.conf'),
       wal_retrieve_retry_interval: '100',
       wal_keep_size: '128',
@@ -353,8 +354,7 @@ describe('a rewind', () => {
       await sql(successor, 'INSERT INTO t VALUES (-1)');
       const caughtUp = async () => (await sql<{ n: string }>(primary, 'SELECT count(*) AS n FROM t'))[0]?.n === '1001';
       await eventually('the old primary to follow', 20_000, caughtUp);
-      const [file] = await sql<{ config_file: string }>(primary, 'SHOW config_file');
-      expect(file?.config_file).toBe(join(primary.postgresql.configDir, 'postgresql.conf'));
+      expect(await sql(primary, 'SHOW config_file')).toEqual([{ config_file: join(primary.postgresql.configDir, 'server.conf') }]);
     } finally {
       await replica.stop('immediate', BOUND);
       await replica.close();
