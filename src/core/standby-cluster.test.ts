@@ -1,0 +1,147 @@
+/** Cases of a cluster that follows a server outside of it. */
+import { describe, expect, it } from 'vitest';
+import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view, walsender } from '../../test/support/build.ts';
+import { standbyClusters } from '../../test/support/random-standby-clusters.ts';
+import { decide } from './decide.ts';
+import type { Memory } from './model.ts';
+import type { SourceHistory } from './postgres-facts.ts';
+import type { DynamicSettings } from './settings.ts';
+
+const [one, , archive] = standbyClusters;
+const followed = (over: Partial<DynamicSettings> = {}) => settings('a', { dynamic: { standbyCluster: one!, ...over } });
+const remote: SourceHistory = {
+  name: '10.9.9.9:5432',
+  systemIdentifier: '7301234567890123456',
+  timeline: 1,
+  lsn: lsn(2000),
+  history: [],
+  inRecovery: false,
+  hasOurEnd: true,
+};
+const led = view({ leaderName: 'a' });
+const play = (scene: Scene, m: Partial<Memory> = {}) => decide(observation({ settings: followed(), view: led, ...scene }), memory(m));
+const role = (decision: ReturnType<typeof decide>) =>
+  decision.effects.flatMap((effect) =>
+    effect.kind === 'apply-config' ? [effect.role] : effect.kind === 'start-job' && effect.job.kind === 'start' ? [effect.job.role] : [],
+  )[0];
+
+describe('a primary that reads the setting', () => {
+  it('stops in good order, and keeps its key', () => {
+    const { rule, effects } = play({ pg: pg.primary() });
+    expect(rule).toBe('standby-cluster.demote');
+    expect(effects).toEqual([{ kind: 'start-job', job: { kind: 'demote-cluster' } }]);
+  });
+
+  it.each([
+    ['when etcd is silent and its lease is good', { view: null, key: { leaseId: 'lease-a', stepDownAtMs: 33_000 } }, 'start-job'],
+    ['at once when another leads', { view: view({ leaderName: 'b' }) }, 'demote-now'],
+    ['at once when nobody leads', { view: view() }, 'demote-now'],
+    [
+      'at once when a start as a primary is under way',
+      { pg: pg.starting(), job: { job: { kind: 'promote', syncNames: null }, startedAtMs: 1 } },
+      'cancel-job',
+    ],
+  ] as [string, Scene, string][])('%s', (_, scene, kind) => {
+    expect(play({ pg: pg.primary(), ...scene }).effects[0]?.kind).toBe(kind);
+  });
+
+  it('is left alone in a pause', () => {
+    expect(play({ pg: pg.primary(), settings: followed({ pause: true }) }).rule).toBe('paused.primary');
+  });
+
+  it('is stopped at once after a stop in good order has failed', () => {
+    const failures = { 'demote-cluster': { count: 1, lastAtMs: 9_900, message: 'no' } };
+    expect(play({ pg: pg.primary() }, { failures }).rule).toBe('standby-cluster.demote-now');
+  });
+});
+
+describe('the former primary that is down', () => {
+  it('comes back as the standby leader where its WAL is a prefix of the server outside', () => {
+    const decision = play({ pg: pg.stopped(), source: remote });
+    expect([decision.rule, role(decision)]).toMatchObject(['stopped.standby-leader', { leads: true, source: { host: '10.9.9.9' } }]);
+  });
+
+  it('is rewound from that server where it is not', () => {
+    const { rule, effects } = play({
+      pg: pg.stopped(),
+      source: { ...remote, timeline: 2, history: [{ timeline: 1, switchLsn: lsn(950), reason: '' }] },
+    });
+    expect(rule).toBe('mend.rewind');
+    expect(effects).toMatchObject([{ job: { kind: 'rewind', source: { host: '10.9.9.9' } } }]);
+  });
+
+  it('follows nobody until that can be told', () => {
+    const decision = play({ pg: pg.stopped() }, { endedAt: { timeline: 1, checkpointLsn: lsn(1000), open: false } });
+    expect([decision.rule, role(decision)]).toEqual(['stopped.remote-unknown', { kind: 'standby', source: null }]);
+  });
+
+  it('reads an archive at once where there is nothing else', () => {
+    const decision = play({ pg: pg.stopped(), settings: followed({ standbyCluster: archive! }) });
+    expect([decision.rule, role(decision)]).toEqual(['stopped.standby-leader', { kind: 'standby', source: null, leads: true }]);
+  });
+
+  it('as a replica is rewound from there too, and follows the leader after it', () => {
+    const diverged = { ...remote, timeline: 2, history: [{ timeline: 1, switchLsn: lsn(950), reason: '' }] };
+    const members = [member('a'), member('b', { role: 'standby_leader' }), member('c')];
+    const { effects } = play({ view: { ...view({ leaderName: 'b' }), members }, pg: pg.stopped(), source: diverged });
+    expect(effects).toMatchObject([{ job: { kind: 'rewind', source: { host: '10.9.9.9' }, follow: { name: 'b' } } }]);
+  });
+});
+
+describe('the standby leader', () => {
+  it('says who it is, and follows the server outside', () => {
+    const decision = play({ pg: pg.standby() });
+    expect(decision.because).toBe('no action. I am (a), the standby leader with the lock');
+    expect(decision.memory.role).toBe('standby_leader');
+    expect(role(decision)).toMatchObject({ source: { host: '10.9.9.9', port: 5432 } });
+  });
+
+  it('keeps the keys, and takes /sync away once its WAL comes from outside', () => {
+    const sync = { leader: 'a', quorum: 0, standbys: ['b'], modRevision: '8' };
+    const kinds = (receiver: object | null) =>
+      play({ view: { ...led, sync }, pg: pg.standby({ receiver: receiver as never }) }).effects.map(({ kind }) => kind);
+    expect(kinds(null)).not.toContain('delete-sync');
+    expect(kinds({ pid: 3, status: 'streaming', latestEndLsn: lsn(1000) })).toContain('delete-sync');
+    expect(kinds(null)).toContain('write-status');
+  });
+
+  it('stays what it was while etcd is silent', () => {
+    expect(play({ pg: pg.standby(), view: null }, { role: 'standby_leader' }).memory.role).toBe('standby_leader');
+  });
+
+  it('gives its key to whom an operator names, and does not stop for that', () => {
+    const failover = { leader: 'a', candidate: 'b', scheduledAt: null, scheduledAtMs: null, modRevision: '9' };
+    const { rule, effects } = play({ view: { ...led, failover }, pg: pg.standby(), peers: peers(peer('b')) });
+    expect([rule, effects.map(({ kind }) => kind)]).toEqual(['switchover.hand-over', ['release-leader']]);
+  });
+
+  it('is promoted where it stands when the setting is gone', () => {
+    const { rule, effects } = play({ pg: pg.standby(), settings: settings('a') });
+    expect([rule, effects.at(-1)]).toMatchObject(['standby.promote', { job: { kind: 'promote' } }]);
+  });
+});
+
+it('an empty member of an empty cluster copies from the server outside', () => {
+  const { effects, because } = play({ view: { ...view(), initialize: null }, pg: pg.none });
+  expect(because).toBe('trying to bootstrap a new standby leader');
+  expect(effects).toMatchObject([{ kind: 'race-initialize' }, { job: { kind: 'bootstrap-standby', source: { host: '10.9.9.9' } } }]);
+});
+
+it('a member with the data of a standby makes them the cluster’s', () => {
+  expect(play({ view: { ...view(), initialize: null }, pg: pg.standby() }).rule).toBe('data.adopt-standby');
+});
+
+it('what /history says is of another time', () => {
+  const history = [{ timeline: 1, switchLsn: lsn(950), reason: 'x' }];
+  expect(play({ view: { ...view(), history }, pg: pg.standby(), peers: peers(peer('b')) }).rule).toBe('race.healthiest');
+});
+
+it('nobody is asked to confirm anything', () => {
+  const sync = { leader: 'a', quorum: 0, standbys: ['b'], modRevision: '8' };
+  const { effects } = play({
+    view: { ...led, sync },
+    pg: pg.primary({ replication: [walsender('b')] }),
+    settings: followed({ pause: true }),
+  });
+  expect(effects.map(({ kind }) => kind)).not.toContain('set-sync-names');
+});
