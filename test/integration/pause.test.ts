@@ -158,7 +158,7 @@ describe('callbacks', () => {
     expect(firsts).toEqual(['on_start primary itest', 'on_start replica itest', 'on_start replica itest']);
   });
 
-  test('before_stop ends before the stop; a switchover, a crash and a new copy are told in order', async () => {
+  test('before_stop ends before the stop; a switchover, a crash, a new copy and the end of an agent are told in order', async () => {
     const leader = cluster.node(await cluster.waitHealthy());
     const [next, other] = cluster.others(leader.name) as [ClusterNode, ClusterNode];
     forget(...cluster.nodes);
@@ -172,6 +172,12 @@ describe('callbacks', () => {
     await cluster.ctl(['reinit', cluster.scope, leader.name, '--force', '--wait']);
     await told(leader, 'the copy', ['before_stop', 'stops', 'on_stop replica', 'on_start replica']);
     expect(readTold(other)).toEqual([]);
+    await other.terminate();
+    expect(JSON.parse((await cluster.key(`members/${other.name}`)) ?? '{}')).toMatchObject({ state: 'stopped', role: 'replica' });
+    await told(other, 'the end of the agent', ['before_stop', 'stops', 'on_stop replica']);
+    other.start();
+    await cluster.waitHealthy();
+    await told(other, 'the new agent', ['on_start replica']);
   });
 
   test('a leader that cannot start again is told as demoted, and as a replica once it was mended', async () => {
