@@ -279,3 +279,25 @@ test('credentials go along', async () => {
   const expected = `Basic ${Buffer.from('admin:sécret').toString('base64')}`;
   expect(members.asked[0]?.authorization).toBe(expected);
 });
+
+test('after a failover to the last one left, commits wait, and standard error says so', async () => {
+  const done = () => {
+    etcd.put('demo', 'leader', 'patroni2');
+    return 'Successfully failed over to "patroni2"';
+  };
+  members.answer(done);
+  etcd
+    .put('demo', 'config', { synchronous_mode: 'quorum' })
+    .put('demo', 'sync', { leader: 'patroni1', quorum: 1, sync_standby: 'patroni2,patroni3' });
+  const words = ['failover', '--candidate', 'patroni2', '--force'];
+  expect(await ctl(words, { etcd })).toMatchObject({ code: 0, err: '' });
+  etcd.put('demo', 'leader', 'nobody');
+  etcd.remove('demo', 'members/patroni1');
+  amend(etcd, 'demo', 'patroni3', { api_url: 'http://127.0.0.1:1/patroni' });
+  expect(await ctl(words, { etcd })).toMatchObject({
+    code: 0,
+    err:
+      'Commits on patroni2 still wait: its synchronous standbys do not answer (patroni3, patroni1). ' +
+      'They go on when it has dropped them, or one is back.\n',
+  });
+});

