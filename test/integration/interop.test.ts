@@ -4,11 +4,14 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type MixedCluster, type Output, patroniVersion, startMixed, type Tool, TTL } from './support/patroni.ts';
+import { type Allowed, answersOf, compareRest, unused } from './support/rest-differences.ts';
 
 const version = patroniVersion();
 
 describe.skipIf(version === null)(`beside Patroni ${version ?? '(not installed: skipped)'}`, () => {
   let mixed: MixedCluster;
+  /** Rows of the list of REST differences that were needed. */
+  const used = new Set<Allowed>();
   beforeAll(async () => {
     mixed = await startMixed({ programs: ['patroni', 'patroni', 'regent'], started: 2 });
   });
@@ -59,12 +62,35 @@ describe.skipIf(version === null)(`beside Patroni ${version ?? '(not installed: 
     expect(rows.map((row) => row[3])).toEqual(['Leader', 'Replica', 'Replica']);
   });
 
+  test('the REST API of a Regent replica answers as that of a Patroni replica, but for a list of differences', async () => {
+    const [theirs, ours] = [
+      await answersOf(mixed.node('node2'), 'replica', 'node1'),
+      await answersOf(mixed.node('node3'), 'replica', 'node1'),
+    ];
+    expect(compareRest(theirs, ours, 'old', used)).toEqual([]);
+  });
+
+  test('a Regent replica that falls behind is taken out by ?lag= within a second', async () => {
+    const node = mixed.node('node3');
+    const says = (wanted: number, timeoutMs: number) =>
+      mixed.cluster.until(`/replica?lag=1MB is ${wanted}`, timeoutMs, async () => (await node.rest('/replica?lag=1MB'))?.status === wanted);
+    await says(200, 1000);
+    await node.sql('select pg_wal_replay_pause()');
+    await mixed.node('node1').sql('create table filler as select repeat(md5(i::text), 30) from generate_series(1, 4000) i');
+    await says(503, 1500);
+    await node.sql('select pg_wal_replay_resume()');
+    await says(200, 3000);
+  });
+
   test('switchover to the Regent node with patronictl, back with regentctl, and all members follow', async () => {
+    const ofPatroni = await answersOf(mixed.node('node1'), 'leader', 'node1');
     const writer = mixed.cluster.writer();
     await writer.next(5000);
     await switchover('patronictl', 'node1', 'node3');
     await writer.ack('on node3', 5000, (ack) => ack.node === 'node3');
     await expectSameTables();
+    expect(compareRest(ofPatroni, await answersOf(mixed.node('node3'), 'leader', 'node3'), 'old', used)).toEqual([]);
+    expect(unused(used, 'old')).toEqual([]);
     const sinceMs = performance.now();
     await switchover('regentctl', 'node3', 'node1');
     await writer.ack('on node1 again', 5000, (ack) => ack.node === 'node1' && ack.atMs > sinceMs);
