@@ -19,3 +19,12 @@ it.each<[Job, RegExp]>([
   expect(ended).toMatchObject({ ok: false, code: 'NO_ROOM', message: 'no room' });
   expect(log.lines).toEqual([expect.stringMatching(line)]);
 });
+
+it('does not call a copy of slots failed that is only put off', async () => {
+  const log = keptLog();
+  await new Promise<JobOutcome>((resolve) => {
+    const slot = new JobSlot({ clock: manualClock(), log }, { started: () => {}, ended: resolve, wake: () => {} });
+    slot.start({ kind: 'checkpoint' }, 1, () => Promise.reject(new RegentError('SLOT_COPY_POSTPONED', 'not now')));
+  });
+  expect(log.lines).toEqual(['info not now']);
+});

@@ -1,5 +1,6 @@
 /** The one job that runs beside the rounds: how it starts, is called off, and ends. */
 import { type Job, type JobOutcome, jobLabel, type RunningJob } from '../core/effects.ts';
+import { COPY_POSTPONED } from '../core/slots/copies.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
@@ -28,13 +29,13 @@ interface Running extends RunningJob {
 
 export class JobSlot {
   readonly #clock: Pick<Clock, 'bootMs'>;
-  readonly #log: Pick<Log, 'error'>;
+  readonly #log: Pick<Log, 'error' | 'info'>;
   readonly #listener: JobListener;
   #running: Running | null = null;
   #isStopping = false;
   #isLeaving = false;
 
-  constructor({ clock, log }: { readonly clock: Pick<Clock, 'bootMs'>; readonly log: Pick<Log, 'error'> }, listener: JobListener) {
+  constructor({ clock, log }: { readonly clock: Pick<Clock, 'bootMs'>; readonly log: Pick<Log, 'error' | 'info'> }, listener: JobListener) {
     this.#clock = clock;
     this.#log = log;
     this.#listener = listener;
@@ -89,7 +90,8 @@ export class JobSlot {
     this.#running = null;
     this.#isStopping = false;
     this.#isLeaving = false;
-    if (error !== null) {
+    if (codeOf(error) === COPY_POSTPONED) this.#log.info(ensureError(error).message);
+    else if (error !== null) {
       const mend = error instanceof RegentError && error.mend !== null ? { mend: error.mend } : {};
       const what = job.kind === 'bootstrap' ? 'Failed to bootstrap cluster' : `${jobLabel(job)} failed`;
       this.#log.error(`${what}: ${error.message}`, { code: codeOf(error), ...mend });

@@ -41,7 +41,6 @@ const slots = (node: ClusterNode, where = 'true') =>
 test('a permanent logical slot goes with the lead, a lost one is made again, a stranger’s goes and an ignored one stays', async () => {
   cluster = await startCluster({
     dynamic: {
-      slots: { app: { type: 'logical', database: 'postgres', plugin: 'test_decoding' }, dr: 0 },
       ignore_slots: [{ name: 'mine', type: 'logical' }],
       postgresql: { parameters: { wal_level: 'logical', wal_receiver_status_interval: '1s' } },
     },
@@ -49,6 +48,7 @@ test('a permanent logical slot goes with the lead, a lost one is made again, a s
   const of = cluster;
   let leader = of.node(await of.waitHealthy());
   await leader.sql('create table things (id int primary key)');
+  await of.configure({ slots: { app: { type: 'logical', database: 'postgres', plugin: 'test_decoding' }, dr: 0 } });
   const isEverywhere = (nodes: readonly ClusterNode[]) =>
     of.until('every node has the slot', 30_000, async () => {
       const found = await Promise.all(nodes.map((node) => slots(node, "slot_name in ('app', 'dr')").catch(() => [])));

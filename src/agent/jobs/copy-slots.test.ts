@@ -7,7 +7,8 @@ import type { ClusterView } from '../../core/cluster.ts';
 import { codeOf } from '../../support/errors.ts';
 import { type CopySlotsPorts, copySlots } from './copy-slots.ts';
 
-const LEAVING = { nosync: true, sync_priority: 0 };
+/** What a member publishes that is about to stop. */
+const LEAVING = { tags: { nosync: true, sync_priority: 0 }, lsn: null };
 const job = {
   kind: 'copy-slots',
   source: { name: 'b', host: 'b', port: 5432 },
@@ -17,7 +18,7 @@ const job = {
 
 /** Member a has told that it leaves; others and /sync as given. */
 function seen(over: Parameters<typeof view>[0] = {}, other: Parameters<typeof member>[1] = {}): ClusterView {
-  const members = [member('a', { tags: LEAVING }), member('b', { role: 'primary' }), member('c', other)];
+  const members = [member('a', LEAVING), member('b', { role: 'primary' }), member('c', other)];
   return view({ leaderName: 'b', members, ...over });
 }
 const listing = (...standbys: string[]) => ({ leader: 'b', quorum: 0, standbys, modRevision: '3' });
@@ -74,7 +75,7 @@ describe('a copy of logical slots', () => {
 
   it('is put off when another member is about to restart, or another leads', async () => {
     const away = { ...seen(), leader: null };
-    for (const look of [seen({}, { tags: LEAVING }), seen({}, { state: 'restarting' }), seen({ leaderName: 'c' }), away])
+    for (const look of [seen({}, LEAVING), seen({}, { state: 'restarting' }), seen({ leaderName: 'c' }), away])
       expect(await run([seen(), look])).toEqual(['fetch', 'leaving', 'SLOT_COPY_POSTPONED']);
   });
 

@@ -5,7 +5,7 @@
  */
 import { memberOf } from '../../core/cluster.ts';
 import type { Job } from '../../core/effects.ts';
-import { isRestless } from '../../core/slots/copies.ts';
+import { COPY_POSTPONED, isRestless } from '../../core/slots/copies.ts';
 import { type Clock, sleep } from '../../ports/clock.ts';
 import type { Dcs } from '../../ports/dcs.ts';
 import type { Log } from '../../ports/log.ts';
@@ -70,4 +70,4 @@ async function untilLetGo(ports: CopySlotsPorts, { source }: Extract<Job, { kind
   }
 }
 
-const notNow = (why: string) => new RegentError('SLOT_COPY_POSTPONED', `logical slots are not copied now: ${why}`, { policy: 'transient' });
+const notNow = (why: string) => new RegentError(COPY_POSTPONED, `logical slots are not copied now: ${why}`, { policy: 'transient' });

@@ -11,6 +11,9 @@ import type { Memory } from '../model.ts';
 import { keepsLogical, logicalSlots, rememberLogical } from './logical.ts';
 import { type LogicalMemory, noLogicalMemory } from './logical-work.ts';
 
+/** Nothing is wrong: another member, or the leader, comes first. */
+export const COPY_POSTPONED = 'SLOT_COPY_POSTPONED';
+
 /**
  * Between two members of one cluster. By then the one before has told that it is about to restart.
  */
@@ -68,8 +71,12 @@ const RESTLESS: ReadonlySet<PostgresState> = new Set([
   'initializing new cluster',
 ]);
 
-/** It is about to stop, does so, or comes back. */
-export const isRestless = ({ state, tags }: Member): boolean => RESTLESS.has(state) || (tags.nosync === true && tags.sync_priority === 0);
+/**
+ * It is about to stop, does so, or comes back. Somebody may have given a member those tags for
+ * good, but only one at work tells no position.
+ */
+export const isRestless = ({ state, tags, lsn }: Member): boolean =>
+  RESTLESS.has(state) || (tags.nosync === true && tags.sync_priority === 0 && lsn === null);
 
 /**
  * Members see at the same moment that a slot is missing. Each waits longer than the one before it,

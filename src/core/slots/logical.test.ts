@@ -200,9 +200,14 @@ describe('slots are copied from the leader', () => {
   });
 
   it('by one member at a time, in the order of their names', () => {
-    for (const other of [{ state: 'restarting' as const }, { state: 'starting' as const }, { tags: { nosync: true, sync_priority: 0 } }])
+    for (const other of [
+      { state: 'restarting' as const },
+      { state: 'starting' as const },
+      { tags: { nosync: true, sync_priority: 0 }, lsn: null },
+    ])
       expect(copied({ members: { members: members({}, {}, other) } })).toBeNull();
-    expect(copied({ members: { members: members({}, {}, { state: 'start failed' }) } })).toEqual(['app']);
+    for (const other of [{ state: 'start failed' as const }, { tags: { nosync: true, sync_priority: 0 } }])
+      expect(copied({ members: { members: members({}, {}, other) } })).toEqual(['app']);
     const first = [...members(), member('A')];
     expect(copied({ members: { members: first }, logical: { missingSinceMs: 6001 } })).toBeNull();
     expect(copied({ members: { members: first }, logical: { missingSinceMs: 6000 } })).toEqual(['app']);
