@@ -102,8 +102,9 @@ test('a cluster that runs is demoted with its replicas, and its leader stays', a
   const leader = other.node(await other.waitHealthy());
   await leader.sql('insert into writes values (101)');
   const { host, postgresPort } = main.nodes[0]!.place;
-  const { code } = await other.ctl(['demote-cluster', '--force', '--host', host, '--port', String(postgresPort)], 60_000);
-  expect(code).toBe(0);
+  // Straight into etcd, as a patronictl does it too.
+  const sets = [`standby_cluster.host=${host}`, `standby_cluster.port=${postgresPort}`].flatMap((change) => ['-s', change]);
+  expect((await other.ctl(['edit-config', '--force', ...sets])).code).toBe(0);
   expect((await standbyLeader(other)).name).toBe(leader.name);
   await hasRows(other, 5);
   await expectNobodyWrites(other);

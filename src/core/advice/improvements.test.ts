@@ -22,6 +22,13 @@ test('of the best settings nothing', () => {
   expect(told(voting, BEST)).toEqual([]);
 });
 
+test('a standby cluster is not told to confirm or to step down', () => {
+  const { dynamic: followed } = resolveDynamic({ standby_cluster: { host: 'h' }, ttl: 20 });
+  const ids = improvements(adviceFacts(voting, followed)).map(({ id }) => id);
+  expect(ids).not.toContain('improve.synchronous');
+  expect(ids).not.toContain('improve.failsafe');
+});
+
 type Case = readonly [id: string, ClusterView, Partial<DynamicSettings>, command: string | null];
 
 const cases: readonly Case[] = [

@@ -28,6 +28,9 @@ const names = (f: AdviceFacts) =>
     .map(({ name }) => name)
     .join(', ');
 
+/** A standby cluster acknowledges nothing, and has no primary that must step down. */
+const takesWrites = ({ dynamic }: AdviceFacts): boolean => dynamic.standbyCluster === null;
+
 const leaderAlone = (f: AdviceFacts) =>
   f.leader !== null && !beats(f.leader) && f.standbys.some((member) => beats(member) && f.heirs.includes(member.name));
 const successor = (f: AdviceFacts) => f.standbys.find((member) => beats(member) && f.heirs.includes(member.name))?.name ?? '';
@@ -62,7 +65,7 @@ export const improvementRows: readonly ImprovementRow[] = [
   },
   {
     id: 'improve.synchronous',
-    when: (f) => !f.isSynchronous && f.standbys.length > 0,
+    when: (f) => !f.isSynchronous && f.standbys.length > 0 && takesWrites(f),
     gain: (f) =>
       withoutBeats(f).length === 0
         ? `a failover loses no acknowledged commit (now up to ${megabytes(f.dynamic.maximumLagOnFailoverBytes)} and more), and takes ${seconds(f.suspectAfterSeconds)} instead of ${seconds(f.ttlSeconds)}; etcd’s absence stops no writes`
@@ -111,7 +114,7 @@ export const improvementRows: readonly ImprovementRow[] = [
   },
   {
     id: 'improve.failsafe',
-    when: (f) => !f.byPromises && !f.isPaused && !f.dynamic.failsafeMode && f.standbys.length > 0,
+    when: (f) => !f.byPromises && !f.isPaused && !f.dynamic.failsafeMode && f.standbys.length > 0 && takesWrites(f),
     gain: () => 'the leader goes on while all of etcd is away, as long as all members answer',
     cost: (f) => `a member that has not been seen by the leader cannot take over, nor for ${seconds(f.ttlSeconds)} one that has agreed`,
     command: () => set('failsafe_mode=true'),

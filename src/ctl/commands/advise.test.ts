@@ -14,6 +14,14 @@ function promises(): void {
     .put('demo', 'sync', { leader: 'patroni1', quorum: 1, sync_standby: 'patroni2,patroni3' });
 }
 
+test('of a standby cluster it says first that it takes no writes', async () => {
+  promises();
+  etcd.put('demo', 'config', { synchronous_mode: 'quorum', standby_cluster: { host: 'h' } });
+  const { out } = await ctl(['advise'], { etcd });
+  expect(out.split('\n')[0]).toBe(' a standby cluster takes no writes: what is said of them holds once it is promoted');
+  expect(out).not.toContain('synchronous_mode=quorum');
+});
+
 test('what is in force, each fault, each setting, and what to type', async () => {
   promises();
   const { code, out, err } = await ctl(['advise'], { etcd });

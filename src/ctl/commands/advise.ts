@@ -13,6 +13,8 @@ import { absenceOf } from '../members.ts';
 import { type Advice, adviceObject, advicePretty } from '../render/advice.ts';
 import { toYaml } from '../yaml.ts';
 
+const TAKES_NO_WRITES = 'a standby cluster takes no writes: what is said of them holds once it is promoted';
+
 /** From etcd alone: it also works while no agent answers. */
 export async function run(ctx: Ctx, [name]: readonly string[], { format }: { readonly format: 'pretty' | 'json' | 'yaml' | 'yml' }) {
   const cluster = await ctx.cluster(name);
@@ -23,7 +25,7 @@ export async function run(ctx: Ctx, [name]: readonly string[], { format }: { rea
   const facts = adviceFacts(view, dynamic);
   const advice: Advice = {
     cluster,
-    lines: [fenceLine(facts), deadNodeLine(facts)],
+    lines: [...(dynamic.standbyCluster === null ? [] : [TAKES_NO_WRITES]), fenceLine(facts), deadNodeLine(facts)],
     fence: failoverFenceBody(view, dynamic),
     faults: faultAdvice(facts),
     settings: settingCosts(facts),
