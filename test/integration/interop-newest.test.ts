@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, expect, type TestContext, test } from 'vitest';
 import { patroniOf } from '../../tools/suite/releases/find.ts';
 import { type MixedCluster, type Program, startMixed } from './support/patroni.ts';
+import { type Allowed, answersOf, compareRest, unused } from './support/rest-differences.ts';
 
 const newest = patroniOf('newest');
 const NAMES = ['node1', 'node2', 'node3'] as const;
@@ -119,7 +120,7 @@ const haveSlot = (wanted: boolean) =>
     return found.every((rows) => rows?.length === Number(wanted));
   });
 
-test('one node of Regent in a cluster of Patroni: switchover to it and back, by either tool, and a logical slot with it', async (context) => {
+test('one node of Regent in a cluster of Patroni: its REST API is Patroni’s; switchover to it and back, and a logical slot with it', async (context) => {
   needsPatroni(context);
   expect(await mixed.waitHealthy()).toBe('node1');
   await votersAre('node1');
@@ -130,6 +131,10 @@ test('one node of Regent in a cluster of Patroni: switchover to it and back, by 
   await haveSlot(true);
   await mixed.waitHealthy('node1');
   await votersAre('node1');
+  const answers = (name: string, role: 'leader' | 'replica', leader: string) => answersOf(mixed.node(name), role, leader);
+  const used = new Set<Allowed>();
+  expect(compareRest(await answers('node2', 'replica', 'node1'), await answers('node3', 'replica', 'node1'), 'new', used)).toEqual([]);
+  const ofPatroni = await answers('node1', 'leader', 'node1');
   const writer = mixed.cluster.writer();
   await writer.next(5000);
   const seen = new Set(await fed('node1'));
@@ -137,6 +142,8 @@ test('one node of Regent in a cluster of Patroni: switchover to it and back, by 
   for (const id of await fed('node3')) seen.add(id);
   await votersAre('node3');
   await haveSlot(true);
+  expect(compareRest(ofPatroni, await answers('node3', 'leader', 'node3'), 'new', used)).toEqual([]);
+  expect(unused(used, 'new')).toEqual([]);
   await switchover('patronictl', 'node1');
   await writer.next(5000);
   await writer.stop();
