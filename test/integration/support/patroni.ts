@@ -45,7 +45,8 @@ interface ServerRow extends Record<string, unknown> {
 const SERVER_QUERY = `select pg_is_in_recovery() as standby, (select status from pg_stat_wal_receiver) as receiver,
   (select received_tli from pg_stat_wal_receiver) as timeline`;
 
-const INSTALLED: PatroniPrograms = { patroni: [PATRONI], patronictl: [PATRONICTL] };
+/** On this machine. */
+export const INSTALLED: PatroniPrograms = { patroni: [PATRONI], patronictl: [PATRONICTL] };
 
 export interface MixedOptions {
   /** Default: the one that is installed on this machine. */
