@@ -19,9 +19,13 @@ describe('a start as a standby', () => {
   };
   const failure = { start: { count: 1, lastAtMs: 0, message: 'no' } };
 
+  it('of a replica whose server has died is called by its name', () => {
+    const died: Scene = { view: view(), pg: pg.stopped({ state: 'in archive recovery' }) };
+    expect(label({ role: 'replica', state: 'running' }, died)).toBe('restarting after failure');
+  });
+
   it.each<[string, Partial<Memory>, string]>([
     ['after a switchover', { role: 'primary', state: 'stopped' }, 'starting after demotion'],
-    ['of a replica whose server has died', { role: 'replica', state: 'crashed' }, 'restarting after failure'],
     ['that was tried in vain', { role: 'replica', state: 'stopped', failures: failure }, 'restarting after failure'],
     [
       'after a restart that failed',

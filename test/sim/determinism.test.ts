@@ -48,7 +48,9 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-test('a seed gives one trace to the last event, whatever ran before and whatever the machine’s time and dice are', async () => {
+test('a seed gives one trace to the last event, whatever ran before and whatever the machine’s time and dice are', {
+  timeout: 90_000,
+}, async () => {
   const first = await hashesOf(seeds);
   expect(new Set(first).size).toBe(seeds.length);
   let dice = 0;
