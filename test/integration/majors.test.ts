@@ -83,15 +83,13 @@ function lifeOf(major: number, { binDir, lacks }: PostgresPrograms): void {
     }
   });
 
-  test('is switched over and back', async () => {
-    const [first, second] = [leader.name, other.name];
-    for (const candidate of [second, first]) {
-      const { code, stdout } = await cluster.ctl(['switchover', cluster.scope, '--candidate', candidate, '--force']);
-      expect(stdout).toContain(`Successfully switched over to "${candidate}"`);
-      expect(code).toBe(0);
-      await healthy();
-      expect(leader.name).toBe(candidate);
-    }
+  test('is switched over', async () => {
+    const candidate = other.name;
+    const { code, stdout } = await cluster.ctl(['switchover', cluster.scope, '--candidate', candidate, '--force']);
+    expect(stdout).toContain(`Successfully switched over to "${candidate}"`);
+    expect(code).toBe(0);
+    await healthy();
+    expect(leader.name).toBe(candidate);
   });
 
   test(`after a crash with WAL that nobody else has, the former primary is ${rewinds ? 'rewound' : 'cloned'}`, async () => {
