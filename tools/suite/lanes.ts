@@ -1,12 +1,13 @@
 /**
- * The integration tests in two lanes at once. Those that start whole clusters mostly wait, and must
- * not wait for the processor: they come first. The others try one part against the real thing.
+ * The integration tests in two lanes at once. Most of those with whole clusters are about failures
+ * and how soon they are noticed, so they must not wait for the processor. The others try one part
+ * against the real thing, or what a cluster does and not how soon.
  */
 import { runVitest, type Tally } from './parts.ts';
 
 const FOLDER = 'test/integration';
-/** Tests of one part: they start no cluster. */
-export const PARTS_ALONE = [
+/** Nothing in them hangs on tenths of a second. */
+export const SECOND_LANE = [
   'ctl',
   'patronictl',
   'etcd',
@@ -14,7 +15,10 @@ export const PARTS_ALONE = [
   'etcd-secure',
   'guard',
   'guard-hold',
+  'interop-newest',
+  'interop-standby',
   'launcher',
+  'majors',
   'majors-words',
   'postgres',
   'postgres-access-files',
@@ -29,18 +33,21 @@ export const PARTS_ALONE = [
   'postgres-twins',
   'postgres-unreaped',
   'router',
+  'templates',
   'tether',
 ].map((name) => `${FOLDER}/${name}.test.ts`);
 
-/** Behind the clusters where both want the processor, and not so far that their own limits pass. */
+/**
+ * Behind the first lane where both want the processor, and not so far that their own limits pass.
+ */
 const BEHIND = ['nice', '-n', '10'];
 
 export async function runIntegration(root: string, extra: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Tally> {
   if (extra.length > 0) return runVitest(root, 'integration', extra, { env });
-  const alone = runVitest(root, 'integration', PARTS_ALONE, { launcher: BEHIND, held: true, env });
-  const others = PARTS_ALONE.flatMap((file) => ['--exclude', file]);
-  const clusters = await runVitest(root, 'integration', others, { env });
-  return sum(clusters, await alone);
+  const second = runVitest(root, 'integration', SECOND_LANE, { launcher: BEHIND, held: true, env });
+  const others = SECOND_LANE.flatMap((file) => ['--exclude', file]);
+  const first = await runVitest(root, 'integration', others, { env });
+  return sum(first, await second);
 }
 
 function sum(one: Tally, other: Tally): Tally {
