@@ -67,7 +67,7 @@ export function chores(c: Context): Work {
     add('config', configKey(c));
     // This order matters: a position in /status is on a timeline that /history knows. A member on a
     // later timeline then need not compare itself with it.
-    add('status', leads ? historyKey(c) : null, statusKey(c));
+    add('status', leads ? historyKey(c) : disprovedHistory(c), statusKey(c));
     add('failsafe', failsafeKey(c));
   }
   // The files wait, and what was in their way still is.
@@ -134,6 +134,23 @@ function configKey({ view, o }: Context): Effect | null {
 function historyKey(c: Context): Effect | null {
   const value = historyValue(c);
   return value === null ? null : { kind: 'write-history', value };
+}
+
+/**
+ * Lines of /history that are not in the history this standby leader has from the server outside.
+ * They would be held against every member as soon as the cluster follows nobody any more.
+ */
+function disprovedHistory(c: Context): Effect | null {
+  // As it stands in etcd: `view` leaves it out in a standby cluster.
+  const recorded = c.o.dcs.known ? c.o.dcs.view.history : [];
+  const timeline = c.o.pg.sql?.timeline ?? null;
+  const own = c.o.pg.localHistory;
+  const isOwnKnown = timeline === 1 || own.length > 0;
+  if (timeline === null || !isOwnKnown || !hasOtherHistory(c)) return null;
+  const kept = recorded.filter((line) => own.some((entry) => entry.timeline === line.timeline && entry.switchLsn === line.switchLsn));
+  return kept.length === recorded.length
+    ? null
+    : { kind: 'write-history', value: kept.map((entry) => historyLine(c, entry, recorded, false)) };
 }
 
 function statusKey(c: Context): Effect | null {

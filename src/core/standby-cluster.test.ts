@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view, walsender } from '../../test/support/build.ts';
 import { standbyClusters } from '../../test/support/random-standby-clusters.ts';
+import type { HistoryEntry } from './cluster.ts';
 import { decide } from './decide.ts';
 import type { Memory } from './model.ts';
 import type { SourceHistory } from './postgres-facts.ts';
@@ -103,6 +104,22 @@ describe('the standby leader', () => {
     expect(kinds(null)).not.toContain('delete-sync');
     expect(kinds({ pid: 3, status: 'streaming', latestEndLsn: lsn(1000) })).toContain('delete-sync');
     expect(kinds(null)).toContain('write-status');
+  });
+
+  it('takes from /history, once its WAL comes from outside, what the server outside disproves', () => {
+    const lines = [1, 2].map((timeline) => ({ timeline, switchLsn: lsn(400 * timeline), reason: 'x', timestamp: 't', newLeader: 'b' }));
+    const receiver = { pid: 3, status: 'streaming', latestEndLsn: lsn(1000) } as never;
+    const written = (timeline: number, localHistory: HistoryEntry[], streams = true) => {
+      const standby = pg.standby({ timeline, ...(streams && { receiver }) });
+      const { effects } = play({ view: { ...led, history: lines }, pg: { ...standby, localHistory } });
+      return effects.flatMap((effect) => (effect.kind === 'write-history' ? [effect.value] : []))[0];
+    };
+    const first = { timeline: 1, switchLsn: lsn(400), reason: 'of the file' };
+    expect(written(1, [])).toEqual([]);
+    expect(written(2, [first])).toEqual([[1, lsn(400), 'x', 't', 'b']]);
+    expect(written(2, [{ ...first, switchLsn: lsn(500) }])).toEqual([]);
+    expect(written(3, [first, { timeline: 2, switchLsn: lsn(800), reason: '' }])).toBeUndefined();
+    expect([written(1, [], false), written(2, [])]).toEqual([undefined, undefined]);
   });
 
   it('stays what it was while etcd is silent', () => {
