@@ -28,3 +28,11 @@ it('does not call a copy of slots failed that is only put off', async () => {
   });
   expect(log.lines).toEqual(['info not now']);
 });
+
+it('tells which slots it has copied', async () => {
+  const ended = await new Promise<JobOutcome>((resolve) => {
+    const slot = new JobSlot({ clock: manualClock(), log: keptLog() }, { started: () => {}, ended: resolve, wake: () => {} });
+    slot.start({ kind: 'checkpoint' }, 1, async ({ copied }) => copied(['app']));
+  });
+  expect(ended).toMatchObject({ ok: true, copied: ['app'] });
+});

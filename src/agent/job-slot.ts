@@ -5,12 +5,14 @@ import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
 
-/** What a job signals while it runs. Both stand until it ends. */
+/** What a job signals while it runs. All stand until it ends. */
 export interface JobSigns {
   /** The server is going down on purpose: it is no longer shown as leader. */
   readonly stopping: () => void;
   /** The server is about to go down: commits should no longer wait for it as a standby. */
   readonly leaving: () => void;
+  /** The logical slots that it has copied. */
+  readonly copied: (slots: readonly string[]) => void;
 }
 
 export type JobBody = (signs: JobSigns, signal: AbortSignal) => Promise<void>;
@@ -58,7 +60,11 @@ export class JobSlot {
   /** `configVersion`: of the settings by which the job was decided. */
   start(job: Job, configVersion: number, body: JobBody): void {
     const controller = new AbortController();
+    let copied: readonly string[] | null = null;
     const signs: JobSigns = {
+      copied: (slots) => {
+        copied = slots;
+      },
       stopping: () => {
         this.#isStopping = true;
       },
@@ -69,8 +75,8 @@ export class JobSlot {
     };
     this.#listener.started(job);
     body(signs, controller.signal).then(
-      () => this.#ended(job, configVersion, null),
-      (error: unknown) => this.#ended(job, configVersion, ensureError(error)),
+      () => this.#ended({ job, configVersion, ...(copied !== null && { copied }) }, null),
+      (error: unknown) => this.#ended({ job, configVersion }, ensureError(error)),
     );
     this.#running = { job, startedAtMs: this.#clock.bootMs(), controller };
     this.#listener.wake();
@@ -86,18 +92,19 @@ export class JobSlot {
     this.#running?.controller.abort(new RegentError('AGENT_ENDS', 'the agent is ending'));
   }
 
-  #ended(job: Job, configVersion: number, error: Error | null): void {
+  #ended(what: Pick<JobOutcome, 'job' | 'configVersion' | 'copied'>, error: Error | null): void {
+    const { job } = what;
     this.#running = null;
     this.#isStopping = false;
     this.#isLeaving = false;
     if (codeOf(error) === COPY_POSTPONED) this.#log.info(ensureError(error).message);
     else if (error !== null) {
       const mend = error instanceof RegentError && error.mend !== null ? { mend: error.mend } : {};
-      const what = job.kind === 'bootstrap' ? 'Failed to bootstrap cluster' : `${jobLabel(job)} failed`;
-      this.#log.error(`${what}: ${error.message}`, { code: codeOf(error), ...mend });
+      const failed = job.kind === 'bootstrap' ? 'Failed to bootstrap cluster' : `${jobLabel(job)} failed`;
+      this.#log.error(`${failed}: ${error.message}`, { code: codeOf(error), ...mend });
     }
     const endedAtMs = this.#clock.bootMs();
-    this.#listener.ended({ job, ok: error === null, code: codeOf(error), message: error?.message ?? null, endedAtMs, configVersion });
+    this.#listener.ended({ ...what, ok: error === null, code: codeOf(error), message: error?.message ?? null, endedAtMs });
     this.#listener.wake();
   }
 }

@@ -194,6 +194,8 @@ export interface JobOutcome {
   readonly endedAtMs: number;
   /** Observation.configVersion when it began. */
   readonly configVersion?: number;
+  /** The logical slots that it has copied, of those it was to. */
+  readonly copied?: readonly string[];
 }
 
 export interface RunningJob {

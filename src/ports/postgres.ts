@@ -8,7 +8,7 @@ import type { CallbackAction, ServerRole, Source } from '../core/effects.ts';
 import type { PostgresFacts, SourceHistory, TimelineStart, WalEnd } from '../core/postgres-facts.ts';
 import type { FenceMark } from '../core/quorum/fence-mark.ts';
 import type { BinaryOption, Settings } from '../core/settings.ts';
-import type { LogicalOutcome, LogicalWork } from '../core/slots/logical-work.ts';
+import type { LogicalOutcome, LogicalSlot, LogicalWork } from '../core/slots/logical-work.ts';
 import type { Lsn } from '../core/units.ts';
 import type { Gucs } from '../pgconf/guc.ts';
 import type { Complaint } from '../pgconf/guc-complaints.ts';
@@ -39,9 +39,10 @@ export interface ApplyOutcome {
   readonly notWritten: readonly string[];
 }
 
-/** `state`: what PostgreSQL keeps of the slot on disk. */
+/** `state`: what PostgreSQL keeps of the slot on disk. `restart`: where its WAL begins. */
 export interface SlotCopy {
   readonly name: string;
+  readonly restart: Lsn;
   readonly state: Uint8Array;
 }
 
@@ -224,12 +225,15 @@ export interface Postgres {
     options: Bounded,
   ): Promise<Omit<LogicalOutcome, 'endedAtMs'> & { readonly failures: readonly string[] }>;
   /**
-   * Logical slots as the leader has them, for this standby. Throws unless all that it has of them
-   * would work here, and PostgreSQL would start with them: SLOT_NOT_COPIED. Changes nothing.
+   * Logical slots as the leader has them, those that would work here; the others are logged. Throws
+   * when none is left, or PostgreSQL would not start with them: SLOT_NOT_COPIED. Changes nothing.
    */
-  fetchSlots(leader: Source, names: readonly string[], options: Bounded): Promise<readonly SlotCopy[]>;
-  /** Puts them in the place of what is there, durably. The server is stopped. */
-  placeSlots(copies: readonly SlotCopy[]): Promise<void>;
+  fetchSlots(leader: Source, wanted: readonly LogicalSlot[], options: Bounded): Promise<readonly SlotCopy[]>;
+  /**
+   * Puts them in the place of what is there, durably, except those whose WAL has gone since; tells
+   * which. The server is stopped.
+   */
+  placeSlots(copies: readonly SlotCopy[]): Promise<readonly string[]>;
   /** Takes them away again. The server is stopped. */
   removeSlots(names: readonly string[]): Promise<void>;
 

@@ -7,7 +7,7 @@ import type { CallbackAction, ServerRole, Source } from '../../core/effects.ts';
 import type { PostgresFacts, SourceHistory, TimelineStart, WalEnd } from '../../core/postgres-facts.ts';
 import type { FenceMark } from '../../core/quorum/fence-mark.ts';
 import type { Settings } from '../../core/settings.ts';
-import type { LogicalWork } from '../../core/slots/logical-work.ts';
+import type { LogicalSlot, LogicalWork } from '../../core/slots/logical-work.ts';
 import type { Gucs } from '../../pgconf/guc.ts';
 import type { Complaint } from '../../pgconf/guc-complaints.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -271,11 +271,11 @@ class PostgresAdapter implements Postgres {
     return workLogicalSlots(this.#server, work, options);
   }
 
-  fetchSlots(leader: Source, names: readonly string[], options: Bounded): Promise<readonly SlotCopy[]> {
-    return fetchSlots(this.#server, leader, names, options);
+  fetchSlots(leader: Source, wanted: readonly LogicalSlot[], options: Bounded): Promise<readonly SlotCopy[]> {
+    return fetchSlots(this.#server, leader, wanted, options);
   }
 
-  placeSlots(copies: readonly SlotCopy[]): Promise<void> {
+  placeSlots(copies: readonly SlotCopy[]): Promise<readonly string[]> {
     return placeSlots(this.#server, copies);
   }
 

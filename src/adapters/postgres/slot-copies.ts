@@ -6,6 +6,7 @@
 import { chmod, chown, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Source } from '../../core/effects.ts';
+import type { LogicalSlot } from '../../core/slots/logical-work.ts';
 import { type Lsn, parseLsn, toLsn } from '../../core/units.ts';
 import { sleep } from '../../ports/clock.ts';
 import type { Bounded, SlotCopy } from '../../ports/postgres.ts';
@@ -22,13 +23,13 @@ const ARRIVES_MS = 5000;
 
 /** By the signature that pg_rewind needs, too, so that its user may call it. */
 const read = (serverVersion: number) => `
-SELECT s.slot_name::text AS name, s.restart_lsn::text AS restart, pg_current_wal_flush_lsn()::text AS flushed,
+SELECT s.slot_name::text AS name, s.database::text AS database, s.plugin::text AS plugin,
+  s.restart_lsn::text AS restart, pg_current_wal_flush_lsn()::text AS flushed,
   encode(pg_read_binary_file('pg_replslot/' || s.slot_name || '/state', 0, 1000000, true), 'hex') AS state
 FROM pg_replication_slots s
 WHERE s.slot_name = ANY($1) AND s.slot_type = 'logical' AND s.restart_lsn IS NOT NULL AND s.wal_status IS DISTINCT FROM 'lost'${serverVersion >= 170000 ? ' AND NOT ($2::boolean AND s.failover)' : ' AND $2::boolean IS NOT NULL'}`;
 
-interface SourceRow {
-  readonly name: string;
+export interface SourceRow extends LogicalSlot {
   readonly restart: string;
   readonly flushed: string;
   readonly state: string | null;
@@ -51,19 +52,59 @@ export interface Room {
 export async function fetchSlots(
   server: LocalServer,
   leader: Source,
-  names: readonly string[],
+  wanted: readonly LogicalSlot[],
   options: Bounded,
 ): Promise<readonly SlotCopy[]> {
+  const names = wanted.map(({ name }) => name);
   const room = (await local<Room>(server, ROOM, options))[0]!;
   checkRoom(server, room, names);
   const rows = await ask(server, leader, room, names, options);
-  const copies = rows.flatMap(({ name, state }) => (state === null ? [] : [{ name, state: Buffer.from(state, 'hex') }]));
-  if (copies.length === 0) throw refused(`${leader.name} has no usable slot of that name: ${names.join(', ')}`);
   // A slot beyond the WAL of this standby would let its consumer skip what comes instead.
-  await untilReceived(server, parseLsn(rows[0]!.flushed), options);
-  for (const { name, restart } of rows) await checkWal(server, name, parseLsn(restart));
+  if (rows.length > 0) await untilReceived(server, parseLsn(rows[0]!.flushed), options);
+  const { copies, refusals } = await judgeSlots(server, leader.name, rows, wanted);
+  if (copies.length === 0) throw refused(refusals.map(({ why }) => why).join('; '), refusals[0]?.mend);
+  for (const { why, mend } of refusals) server.log.warning(`a logical slot is not copied with the others: ${why}`, mend ? { mend } : {});
   return copies;
 }
+
+interface Refusal {
+  readonly why: string;
+  readonly mend?: string;
+}
+
+/**
+ * Each by itself: one that is of no use here keeps no other from being copied. A slot of another
+ * kind would be dropped here at once, and PostgreSQL would have been restarted in vain.
+ */
+export async function judgeSlots(
+  place: WalPlace,
+  leader: string,
+  rows: readonly SourceRow[],
+  wanted: readonly LogicalSlot[],
+): Promise<{ readonly copies: readonly SlotCopy[]; readonly refusals: readonly Refusal[] }> {
+  const copies: SlotCopy[] = [];
+  const refusals: Refusal[] = [];
+  for (const { name, database, plugin } of wanted) {
+    const row = rows.find((one) => one.name === name);
+    if (row === undefined || row.state === null) refusals.push({ why: `${leader} has no usable slot ${name}` });
+    else if (row.database !== database || row.plugin !== plugin)
+      refusals.push({
+        why: `the slot ${name} of ${leader} is of plugin ${row.plugin} in database ${row.database}, not of ${plugin} in ${database}`,
+        mend: `end its consumer, so that the leader makes it anew, or take another name in 'slots'`,
+      });
+    else {
+      const copy = { name, restart: parseLsn(row.restart), state: Buffer.from(row.state, 'hex') };
+      if (await hasWal(place, copy.restart)) copies.push(copy);
+      else refusals.push(withoutWal(name));
+    }
+  }
+  return { copies, refusals };
+}
+
+const withoutWal = (name: string): Refusal => ({
+  why: `the WAL that the slot ${name} begins with is gone here; it can be copied once its consumer has come further`,
+  mend: 'start its consumer, or raise wal_keep_size',
+});
 
 /** PostgreSQL would not start with them, or vacuum on the primary would take what they need. */
 export function checkRoom({ settings }: Pick<LocalServer, 'settings'>, room: Room, names: readonly string[]): void {
@@ -109,29 +150,34 @@ async function untilReceived(server: LocalServer, flushed: Lsn, options: Bounded
 }
 
 /** The segment that holds the slot's first byte, of whatever timeline. */
-export async function checkWal(
-  { settings, walSegmentBytes }: Pick<LocalServer, 'settings' | 'walSegmentBytes'>,
-  name: string,
-  restart: Lsn,
-): Promise<void> {
+export async function hasWal({ settings, walSegmentBytes }: WalPlace, restart: Lsn): Promise<boolean> {
   if (walSegmentBytes === null) throw refused('the size of a WAL segment is not known yet');
   const suffix = segmentSuffix(toLsn(restart + 1n), walSegmentBytes);
   const files = await readdir(join(settings.postgresql.dataDir, 'pg_wal'));
-  if (files.some((file) => file.length === 24 && file.endsWith(suffix))) return;
-  throw refused(
-    `the WAL that the slot ${name} begins with is gone here; it can be copied once its consumer has come further`,
-    'start its consumer, or raise wal_keep_size',
-  );
+  return files.some((file) => file.length === 24 && file.endsWith(suffix));
 }
 
+type WalPlace = Pick<LocalServer, 'settings' | 'walSegmentBytes'>;
 type Place = Pick<LocalServer, 'runAs' | 'settings' | 'watch'>;
 
-/** A `.tmp` directory is one that PostgreSQL removes when it starts. */
-export async function placeSlots(server: Place, copies: readonly SlotCopy[]): Promise<void> {
+/**
+ * Since they were judged, and by the stop itself, a restartpoint may have removed WAL that no slot
+ * here kept yet. A `.tmp` directory is one that PostgreSQL removes when it starts.
+ */
+export async function placeSlots(
+  server: Place & WalPlace & Pick<LocalServer, 'log'>,
+  copies: readonly SlotCopy[],
+): Promise<readonly string[]> {
   const directory = slotDirectory(server);
+  const placed: string[] = [];
   const { mode } = await stat(directory);
   const { runAs } = server;
-  for (const { name, state } of copies) {
+  for (const { name, restart, state } of copies) {
+    if (!(await hasWal(server, restart))) {
+      const { why, mend } = withoutWal(name);
+      server.log.warning(`a logical slot is not copied: ${why}`, { mend });
+      continue;
+    }
     const temporary = join(directory, `${name}.tmp`);
     await rm(temporary, { recursive: true, force: true });
     await mkdir(temporary);
@@ -150,7 +196,9 @@ export async function placeSlots(server: Place, copies: readonly SlotCopy[]): Pr
     await rm(join(directory, name), { recursive: true, force: true });
     await rename(temporary, join(directory, name));
     await syncDirectory(directory);
+    placed.push(name);
   }
+  return placed;
 }
 
 export async function removeSlots(server: Place, names: readonly string[]): Promise<void> {

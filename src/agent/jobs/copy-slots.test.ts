@@ -1,6 +1,6 @@
 /** A copy of slots can wait: PostgreSQL stops for it only when nobody waits for this member. */
 import { describe, expect, it } from 'vitest';
-import { member, settings, view } from '../../../test/support/build.ts';
+import { lsn, member, settings, view } from '../../../test/support/build.ts';
 import { fake } from '../../../test/support/fake.ts';
 import { instantClock } from '../../../test/support/instant-clock.ts';
 import type { ClusterView } from '../../core/cluster.ts';
@@ -9,6 +9,8 @@ import { type CopySlotsPorts, copySlots } from './copy-slots.ts';
 
 /** What a member publishes that is about to stop. */
 const LEAVING = { tags: { nosync: true, sync_priority: 0 }, lsn: null };
+const spec = { type: 'logical', database: 'shop', plugin: 'pgoutput' } as const;
+const WANTED = { app: spec, other: spec };
 const job = {
   kind: 'copy-slots',
   source: { name: 'b', host: 'b', port: 5432 },
@@ -23,7 +25,12 @@ function seen(over: Parameters<typeof view>[0] = {}, other: Parameters<typeof me
 }
 const listing = (...standbys: string[]) => ({ leader: 'b', quorum: 0, standbys, modRevision: '3' });
 
-async function run(looks: readonly ClusterView[], fails: Partial<Record<string, number>> = {}): Promise<readonly string[]> {
+/** `placed`: the slots whose WAL is still here after the stop. */
+async function run(
+  looks: readonly ClusterView[],
+  fails: Partial<Record<string, number>> = {},
+  { slots = ['app'], placed = slots }: { readonly slots?: readonly string[]; readonly placed?: readonly string[] } = {},
+): Promise<readonly string[]> {
   const calls: string[] = [];
   const times: Record<string, number> = {};
   const call = async (name: string) => {
@@ -33,17 +40,21 @@ async function run(looks: readonly ClusterView[], fails: Partial<Record<string, 
   };
   let look = 0;
   const ports: CopySlotsPorts = {
-    settings: { current: () => settings('a', { dynamic: { synchronousMode: 'quorum', loopWaitSeconds: 2 } }) },
+    settings: { current: () => settings('a', { dynamic: { synchronousMode: 'quorum', loopWaitSeconds: 2, slots: WANTED } }) },
     clock: instantClock({ nowMs: 1000 }),
     log: { info() {}, warning: () => void calls.push('warning') },
     dcs: { read: async () => looks[Math.min(look++, looks.length - 1)]! },
     pg: {
-      fetchSlots: async () => {
+      fetchSlots: async (_, wanted) => {
         await call('fetch');
-        return [{ name: 'app', state: new Uint8Array() }];
+        expect(wanted).toEqual(slots.map((name) => ({ name, database: 'shop', plugin: 'pgoutput' })));
+        return wanted.map(({ name }) => ({ name, restart: lsn(400), state: new Uint8Array() }));
       },
       stop: () => call('stop'),
-      placeSlots: () => call('place'),
+      placeSlots: async () => {
+        await call('place');
+        return placed;
+      },
       removeSlots: () => call('remove'),
       start: async () => {
         await call('start');
@@ -53,13 +64,17 @@ async function run(looks: readonly ClusterView[], fails: Partial<Record<string, 
     fence: fake<CopySlotsPorts['fence']>({ disarm: async () => {} }),
     leaving: () => void calls.push('leaving'),
     stopping: () => void calls.push('stopping'),
+    copied: (names) => void calls.push(`copied ${names.join(', ')}`),
     configApplied() {},
   };
-  await copySlots(ports, job, new AbortController().signal).catch((error: unknown) => calls.push(codeOf(error) ?? String(error)));
+  await copySlots(ports, { ...job, slots }, new AbortController().signal).catch((error: unknown) =>
+    calls.push(codeOf(error) ?? String(error)),
+  );
   return calls;
 }
 
-const whole = ['fetch', 'leaving', 'stopping', 'stop', 'place', 'start'];
+const untilStart = ['fetch', 'leaving', 'stopping', 'stop', 'place', 'start'];
+const whole = [...untilStart, 'copied app'];
 
 describe('a copy of logical slots', () => {
   it('stops PostgreSQL when all know that it leaves and nobody waits for it', async () => {
@@ -83,8 +98,18 @@ describe('a copy of logical slots', () => {
     expect(await run([seen()], { fetch: 1 })).toEqual(['fetch', 'FETCH_FAILED']);
   });
 
+  it('tells which it has copied, and fails when the stop took the WAL of all', async () => {
+    const two = ['app', 'other'];
+    expect(await run([seen()], {}, { slots: two, placed: ['other'] })).toEqual([...untilStart, 'copied other']);
+    expect(await run([seen()], {}, { slots: two, placed: [] })).toEqual([...untilStart, 'SLOT_NOT_COPIED']);
+  });
+
+  it('is put off when nobody wants the slots any more', async () => {
+    expect(await run([seen()], {}, { slots: ['former'] })).toEqual(['SLOT_COPY_POSTPONED']);
+  });
+
   it('starts without them where PostgreSQL does not start with them, and fails', async () => {
-    expect(await run([seen()], { start: 1 })).toEqual([...whole, 'warning', 'remove', 'start', 'START_FAILED']);
-    expect(await run([seen()], { place: 1 })).toEqual([...whole.slice(0, -1), 'warning', 'remove', 'start', 'PLACE_FAILED']);
+    expect(await run([seen()], { start: 1 })).toEqual([...untilStart, 'warning', 'remove', 'start', 'START_FAILED']);
+    expect(await run([seen()], { place: 1 })).toEqual([...untilStart.slice(0, -1), 'warning', 'remove', 'start', 'PLACE_FAILED']);
   });
 });

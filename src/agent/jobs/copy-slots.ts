@@ -6,6 +6,7 @@
 import { memberOf } from '../../core/cluster.ts';
 import type { Job } from '../../core/effects.ts';
 import { COPY_POSTPONED, isRestless } from '../../core/slots/copies.ts';
+import type { LogicalSlot } from '../../core/slots/logical-work.ts';
 import { type Clock, sleep } from '../../ports/clock.ts';
 import type { Dcs } from '../../ports/dcs.ts';
 import type { Log } from '../../ports/log.ts';
@@ -25,17 +26,19 @@ export interface CopySlotsPorts extends StartPorts {
   readonly clock: Pick<Clock, 'bootMs' | 'timer'>;
   readonly stopping: () => void;
   readonly leaving: () => void;
+  /** PostgreSQL runs with these. */
+  readonly copied: (slots: readonly string[]) => void;
 }
 
 export async function copySlots(ports: CopySlotsPorts, job: Extract<Job, { kind: 'copy-slots' }>, signal: AbortSignal): Promise<void> {
   const { pg, log } = ports;
-  const copies = await pg.fetchSlots(job.source, job.slots, { timeoutMs: FETCH_MS, signal });
+  const copies = await pg.fetchSlots(job.source, stillWanted(ports, job), { timeoutMs: FETCH_MS, signal });
   await untilLetGo(ports, job, signal);
   ports.stopping();
   await pg.stop('fast', { timeoutMs: stopTimeoutMs(ports) });
-  const names = copies.map(({ name }) => name);
+  let names = copies.map(({ name }) => name);
   try {
-    await pg.placeSlots(copies);
+    names = [...(await pg.placeSlots(copies))];
     await start(ports, job.role, null, signal);
   } catch (error) {
     if (signal.aborted) throw error;
@@ -44,7 +47,24 @@ export async function copySlots(ports: CopySlotsPorts, job: Extract<Job, { kind:
     await start(ports, job.role, null, signal);
     throw error;
   }
+  if (names.length === 0)
+    throw new RegentError('SLOT_NOT_COPIED', 'logical slots cannot be copied: their WAL went while PostgreSQL stopped', {
+      policy: 'transient',
+      mend: 'start their consumers, or raise wal_keep_size',
+    });
+  ports.copied(names);
   log.info(`copied logical slots from ${job.source.name}: ${names.join(', ')}`);
+}
+
+/** With the plugin and database that a slot of that name must have to be of use. */
+function stillWanted({ settings }: CopySlotsPorts, job: Extract<Job, { kind: 'copy-slots' }>): readonly LogicalSlot[] {
+  const { slots } = settings.current().dynamic;
+  const wanted = job.slots.flatMap((name) => {
+    const slot = slots[name];
+    return slot?.type === 'logical' ? [{ name, database: slot.database, plugin: slot.plugin }] : [];
+  });
+  if (wanted.length === 0) throw notNow(`nobody wants ${job.slots.join(', ')} any more`);
+  return wanted;
 }
 
 /**

@@ -50,6 +50,7 @@ function scene(dynamic: Partial<DynamicSettings>, stop: (options: StopOptions) =
     configApplied: () => {},
     stopping: () => {},
     leaving: () => {},
+    copied: () => {},
     announceStop: async () => {},
   };
   const run = (job: Job) => runJob(ports, job, new AbortController().signal);

@@ -1,9 +1,16 @@
 /** What is asked for with logical slots, and what came of it. Both are plain data. */
 import type { Lsn } from '../units.ts';
 
+/** As it is wanted. */
+export interface LogicalSlot {
+  readonly name: string;
+  readonly database: string;
+  readonly plugin: string;
+}
+
 /** Takes long, and may wait for transactions of clients: done beside the rounds. */
 export interface LogicalWork {
-  readonly create: readonly { readonly name: string; readonly database: string; readonly plugin: string }[];
+  readonly create: readonly LogicalSlot[];
   readonly advance: readonly { readonly name: string; readonly database: string; readonly to: Lsn }[];
   /** What the primary holds back for these slots of a standby; null: nothing is to be asked. */
   readonly compare: Comparison | null;

@@ -97,7 +97,7 @@ function physicalSlot({ view, me, o }: Context, leader: string): string {
 /** What the facts of a round change. */
 export function rememberLogical(c: Context, before: LogicalMemory): LogicalMemory {
   const told = c.o.logical ?? [];
-  const copied = c.o.ended.flatMap(({ job, ok, endedAtMs }) => (ok && job.kind === 'copy-slots' ? [{ names: job.slots, endedAtMs }] : []));
+  const copied = c.o.ended.flatMap(({ copied: names = [], endedAtMs }) => (names.length > 0 ? [{ names, endedAtMs }] : []));
   let after: LogicalMemory = before;
   // Other data: what was known of the slots in it was of others.
   if (c.o.ended.some(({ job, ok }) => ok && (job.kind === 'clone' || job.kind === 'reinitialize' || job.kind === 'rewind')))
