@@ -112,6 +112,8 @@ export interface Dcs {
    * expected null: unconditional put. Returns the new mod revision, null when the compare failed.
    */
   writeConfig(data: JsonObject, expected: ConfigKey | null, options: CallOptions): Promise<string | null>;
+  /** False: another configuration is there, and stays. */
+  createConfig(data: JsonObject, options: CallOptions): Promise<boolean>;
   /** request null writes `{}`. expected null: unconditional put. */
   writeFailover(request: FailoverRequest | null, expected: FailoverKey | null, options: CallOptions): Promise<boolean>;
   /** expected null: create only if absent. */

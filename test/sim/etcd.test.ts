@@ -77,6 +77,14 @@ test('a write whose answer was lost is known by its second copy', async () => {
   expect(etcd.get('config')?.value).toBe('{"ttl":20}');
 });
 
+test('the configuration of a bootstrap never takes the place of one that is there', async () => {
+  const { sim, etcd, dcs } = client();
+  expect(await answer(sim, dcs.createConfig({ ttl: 20 }, { timeoutMs: 1000 }))).toBe(true);
+  etcd.put('config', '{"standby_cluster":{"port":5432}}', null);
+  expect(await answer(sim, dcs.createConfig({ ttl: 20 }, { timeoutMs: 1000 }))).toBe(false);
+  expect(etcd.get('config')?.value).toBe('{"standby_cluster":{"port":5432}}');
+});
+
 test('a full database refuses writes that make it grow, and goes on with leases, reads and deletes', async () => {
   const { sim, etcd, dcs } = client();
   const lease = etcd.grant(10);

@@ -222,6 +222,7 @@ function clusterCalls(keys: Transactions) {
         : await keys.overwrite('config', value, null, call);
       return revision === null ? null : String(revision);
     },
+    createConfig: (data, call) => keys.create('config', stringifyCompact(data), null, null, call),
     writeFailover: async (request, expected, call) => {
       const value = encodeFailover(request);
       if (expected) return (await keys.replace('failover', value, expected.modRevision, call)) !== null;

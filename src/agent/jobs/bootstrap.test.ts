@@ -53,7 +53,7 @@ async function run({
       clearInitialize: async (own) => call(`clear ${'leaseId' in own ? own.leaseId : own.modRevision}`, cleared)(),
       releaseLeader: async () => true,
       acquireLeader: call('key', leads),
-      writeConfig: async () => '1',
+      createConfig: call('config', true),
     },
     authority: {
       get now() {
@@ -77,7 +77,7 @@ async function run({
 const PUBLISH = 'publish over mark';
 
 it('is published over its own mark, guarded and unmarked, before it leads', async () => {
-  expect(await run()).toEqual(['bootstrap', 'read', PUBLISH, 'guard', 'unmark', 'key', 'done']);
+  expect(await run()).toEqual(['bootstrap', 'read', PUBLISH, 'guard', 'unmark', 'key', 'config', 'done']);
 });
 
 it('is removed at once when half made, together with the right to make one', async () => {

@@ -11,7 +11,7 @@ import { DAY_MS, dcsTimeout } from './limits.ts';
 
 export interface BootstrapPorts {
   readonly pg: Pick<Postgres, 'bootstrap' | 'markPublished' | 'removeDataDirectory' | 'stop'>;
-  readonly dcs: Pick<Dcs, 'acquireLeader' | 'clearInitialize' | 'publishInitialize' | 'read' | 'releaseLeader' | 'writeConfig'>;
+  readonly dcs: Pick<Dcs, 'acquireLeader' | 'clearInitialize' | 'publishInitialize' | 'read' | 'releaseLeader' | 'createConfig'>;
   readonly settings: Pick<SettingsSource, 'bootstrapConfig' | 'current' | 'local'>;
   readonly log: Pick<Log, 'info' | 'warning'>;
   readonly authority: Pick<AuthorityView, 'now'>;
@@ -54,7 +54,8 @@ export async function bootstrap(ports: BootstrapPorts, signal: AbortSignal): Pro
   await pg.markPublished();
   const leads = await ports.lease.carry((leaseId) => dcs.acquireLeader(me, leaseId, dcsTimeout(ports)));
   if (!leads) throw new RegentError('BOOTSTRAP_LOST', 'the leader key could not be taken after initdb', { policy: 'transient' });
-  await dcs.writeConfig(settings.bootstrapConfig(), null, dcsTimeout(ports));
+  // What is there is in force, and may be an operator's: this job may have taken hours.
+  await dcs.createConfig(settings.bootstrapConfig(), dcsTimeout(ports));
   ports.log.info('initialized a new cluster');
 }
 

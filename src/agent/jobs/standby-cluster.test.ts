@@ -35,7 +35,7 @@ async function run({ initialize = '', fail = '' }: { initialize?: string | null;
       publishInitialize: call('publish', '17'),
       clearInitialize: call('clear', true),
       acquireLeader: call('key', true),
-      writeConfig: call('config', '1'),
+      createConfig: call('config', true),
     },
     authority: { now: authority({ leaseId: 'mark' }) },
     lease: { carry: async (write: (leaseId: string) => Promise<boolean>) => write('now') },

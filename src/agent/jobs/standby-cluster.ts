@@ -14,7 +14,7 @@ import { type StartPorts, start } from './start.ts';
 
 export interface BootstrapStandbyPorts extends StartPorts {
   readonly pg: Pick<Postgres, 'clone' | 'observe' | 'removeDataDirectory' | 'start' | 'stop'>;
-  readonly dcs: Pick<Dcs, 'acquireLeader' | 'clearInitialize' | 'publishInitialize' | 'read' | 'writeConfig'>;
+  readonly dcs: Pick<Dcs, 'acquireLeader' | 'clearInitialize' | 'publishInitialize' | 'read' | 'createConfig'>;
   readonly settings: Pick<SettingsSource, 'bootstrapConfig' | 'current' | 'local'>;
   readonly log: Pick<Log, 'warning'>;
   readonly authority: Pick<AuthorityView, 'now'>;
@@ -48,7 +48,8 @@ export async function bootstrapStandby(
   const me = settings.local().name;
   const leads = await ports.lease.carry((id) => dcs.acquireLeader(me, id, dcsTimeout(ports)));
   if (!leads) throw new RegentError('BOOTSTRAP_LOST', 'the leader key could not be taken after the copy', { policy: 'transient' });
-  await dcs.writeConfig(settings.bootstrapConfig(), null, dcsTimeout(ports));
+  // What is there is in force, and may be an operator's: this job may have taken hours.
+  await dcs.createConfig(settings.bootstrapConfig(), dcsTimeout(ports));
 }
 
 async function publish({ pg, dcs, ...ports }: BootstrapStandbyPorts, leaseId: string): Promise<void> {
