@@ -2,7 +2,8 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { DYNAMIC_CACHE, readDynamicCache, writeDynamicCache } from './cache.ts';
+import { DYNAMIC_CACHE } from '../ports/settings.ts';
+import { readDynamicCache, writeDynamicCache } from './cache.ts';
 
 let dir = '';
 beforeEach(() => {

@@ -5,10 +5,9 @@
  */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { DYNAMIC_CACHE } from '../ports/settings.ts';
 import { isJsonObject, parseJson, stringifyDefault } from '../support/big-json.ts';
 import type { JsonObject } from '../support/json.ts';
-
-export const DYNAMIC_CACHE = 'patroni.dynamic.json';
 
 /**
  * Null when there is none, or none that can be read: it is a convenience, and never a reason not to

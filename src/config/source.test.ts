@@ -1,9 +1,11 @@
 import { writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { beforeEach, describe, expect, it, test } from 'vitest';
 import { BASE, configFiles } from '../../test/fixtures/config-files.ts';
 import { keptLog } from '../../test/fixtures/operator-port.ts';
 import type { ConfigKey } from '../core/cluster.ts';
 import type { JsonObject } from '../support/json.ts';
+import { readDynamicCache, writeDynamicCache } from './cache.ts';
 import { loadLocal } from './load.ts';
 import { formatProblem } from './problems.ts';
 import { createSettingsSource } from './source.ts';
@@ -103,6 +105,18 @@ describe('a file with a part that needs a restart of the agent', () => {
     expect(settings.current().parameters).not.toHaveProperty('work_mem');
     expect(settings.current().postgresql.dataDir).toBe('/data/a');
   });
+});
+
+test('the settings in force are saved again over those that a copy of the data brought along', () => {
+  const path = write(BASE);
+  const dataDir = dirname(path);
+  writeFileSync(path, BASE.replace('/data/a', dataDir));
+  const settings = createSettingsSource({ path, env: {}, loaded: loadLocal({ path, env: {} }), log });
+  settings.adopt({ data: { ttl: 40 }, modRevision: '1' });
+  settings.save();
+  writeDynamicCache(dataDir, { ttl: 99 });
+  settings.save();
+  expect(readDynamicCache(dataDir)).toEqual({ ttl: 40 });
 });
 
 describe('findings about the dynamic configuration', () => {

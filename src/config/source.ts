@@ -36,7 +36,6 @@ class FileAndDcs implements SettingsSource {
   #dynamicRaw: JsonObject;
   #seenRevision: string | null = null;
   #settings: Settings;
-  #savedText = '';
   /**
    * Problems of the dynamic configuration already logged: each is told once, and again after it was
    * mended and came back.
@@ -118,9 +117,8 @@ class FileAndDcs implements SettingsSource {
   }
 
   save(): void {
-    const text = JSON.stringify(this.#dynamicRaw);
-    if (text === this.#savedText) return;
-    if (writeDynamicCache(this.#settings.postgresql.dataDir, this.#dynamicRaw)) this.#savedText = text;
+    // A copy or a rewind may have put another's in its place, so the file itself is looked at.
+    writeDynamicCache(this.#settings.postgresql.dataDir, this.#dynamicRaw);
   }
 
   /** The file alone does not tell: the cluster's synchronous_mode decides what the list does. */

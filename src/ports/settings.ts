@@ -2,6 +2,9 @@ import type { ConfigKey } from '../core/cluster.ts';
 import type { LocalSettings, Settings } from '../core/settings.ts';
 import type { JsonObject } from '../support/json.ts';
 
+/** In the data directory; Patroni reads it as well. */
+export const DYNAMIC_CACHE = 'patroni.dynamic.json';
+
 export interface ReloadPreview {
   /** Why nothing would be taken over; null: something would. */
   readonly refusal: string | null;

@@ -2,7 +2,7 @@
  * Which programs make a replica, in what order, what the log says of it, and what such a copy
  * counts for. The programs are played by the test.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -52,6 +52,7 @@ function deps(createReplicaMethods: readonly string[], methodOptions = {}): Deps
     mkdirSync(join(dataDir, 'global'), { recursive: true });
     writeFileSync(join(dataDir, 'PG_VERSION'), '15\n');
     writeFileSync(join(dataDir, 'global', 'pg_control'), 'x');
+    writeFileSync(join(dataDir, 'patroni.dynamic.json'), '{}');
     return result(0);
   };
   const connect = () => Promise.reject(new Error('nobody connects'));
@@ -84,6 +85,15 @@ describe('a clone', () => {
     expect(ran).toEqual(['pgbackrest', 'pg_basebackup']);
     expect(told()).toContain('making a replica from pg-2 by basebackup (2 of 2; the order of postgresql.create_replica_methods)');
     expect(await isMarked(dataDir, 'restored')).toBe(false);
+  });
+
+  test.each([
+    ['of another member with its dynamic settings', LEADER, true],
+    ['of a server outside without those', { ...LEADER, remote: { others: [], slot: null } }, false],
+    ['of an archive, which may be that server’s, without those', null, false],
+  ])('is made %s', async (_, source, kept) => {
+    await clone(deps(['pgbackrest'], { pgbackrest: { no_params: true, no_leader: true } }), source, BOUND);
+    expect(existsSync(join(dataDir, 'patroni.dynamic.json'))).toBe(kept);
   });
 
   test('uses pg_basebackup alone where the operator wants it from the leader', async () => {

@@ -25,6 +25,7 @@ import {
 } from './data-dir.ts';
 import type { Deps } from './deps.ts';
 import { clearMark, setMark } from './directory-mark.ts';
+import { removeForeignSettings } from './foreign-settings.ts';
 import { NO_LIBPQ_ENV } from './libpq-environment.ts';
 import { keepMade, noteMade, removeMade, removeOldWal } from './made-elsewhere.ts';
 import { forgetKeptBase, settleBase } from './own-base.ts';
@@ -129,7 +130,7 @@ async function attempt(
       await (keep ? run() : lendDirectory(dataDir, 'clone', deps.clock, run));
     }
     await settleWork(dataDir);
-    await finish(deps, method, options.timeoutMs);
+    await finish(deps, method, source, options.timeoutMs);
   } catch (error) {
     if (!keep) {
       await removeDataDir(dataDir, { keepAside: false, log: deps.log, major: options.major });
@@ -200,7 +201,7 @@ async function basebackupOnce(deps: Deps, source: Source, options: CloneOptions 
 }
 
 /** Everything but the marker's removal must be on disk before the marker goes. */
-async function finish(deps: Deps, method: string, timeoutMs: number): Promise<void> {
+async function finish(deps: Deps, method: string, source: Source | null, timeoutMs: number): Promise<void> {
   const { settings } = deps;
   const { dataDir } = settings.postgresql;
   const owner = deps.runAs ?? null;
@@ -211,6 +212,7 @@ async function finish(deps: Deps, method: string, timeoutMs: number): Promise<vo
   }
   await settleBase(settings, deps.log, owner);
   await removeSocketFiles(dataDir);
+  await removeForeignSettings(dataDir, source);
   await beStandby(deps);
   if (method !== BASEBACKUP) {
     const result = await deps.run(binary(settings, 'initdb'), ['--sync-only', `--pgdata=${dataDir}`], { timeoutMs });

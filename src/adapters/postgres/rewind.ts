@@ -23,6 +23,7 @@ import { type ControlData, ControlDataReader } from './control-data.ts';
 import { clearIncomplete, type DataDirFacts, inspectDataDir, markIncomplete } from './data-dir.ts';
 import type { Deps } from './deps.ts';
 import { clearMark } from './directory-mark.ts';
+import { removeForeignSettings } from './foreign-settings.ts';
 import { historyFileName, parseHistory } from './history-file.ts';
 import { NO_LIBPQ_ENV } from './libpq-environment.ts';
 import { keepingTexts } from './marks.ts';
@@ -69,7 +70,7 @@ export async function rewind(deps: Deps, source: Source, options: Bounded): Prom
   }
   await settleSource(deps, source, { ...options, timeoutMs: options.timeoutMs * SETTLE_SHARE });
   const history = await askSourceHistory(settings, source, timed());
-  if (directory.backupLabel !== undefined && (await settleLabel(deps, directory, timed()))) return await finish(deps, history);
+  if (directory.backupLabel !== undefined && (await settleLabel(deps, directory, timed()))) return await finish(deps, source, history);
   await refuseTwin(deps, source, history, timed());
   await refuseSocketInSource(deps, source, major, timed());
   const before = await controlData(deps, left(deps, deadline));
@@ -88,7 +89,7 @@ export async function rewind(deps: Deps, source: Source, options: Bounded): Prom
   // same.
   const unseen = incompleteWork === 'rewind' && /no rewind required/.test(`${result.stdout}\n${result.stderr}`);
   if (unseen) throw halfRewound(source);
-  if (result.code === 0) return await finish(deps, history);
+  if (result.code === 0) return await finish(deps, source, history);
   await beStandby(deps);
   const touched =
     incompleteWork === 'rewind' || hasBegunToCopy(result) || endedRecovery(before.state, (await controlData(deps, STATE_MS)).state);
@@ -126,12 +127,13 @@ const halfRewound = (source: Source) =>
   );
 
 /** History that was given up must not lead the standby back to it. */
-async function finish(deps: Deps, history: SourceHistory): Promise<void> {
+async function finish(deps: Deps, source: Source, history: SourceHistory): Promise<void> {
   const { settings, log } = deps;
   const { dataDir } = settings.postgresql;
   const removed = await removeAbandoned(dataDir, history);
   if (removed.length > 0) log.info('WAL and history of timelines that were given up have been removed', { files: removed });
   await removeSocketFiles(dataDir);
+  await removeForeignSettings(dataDir, source);
   await beStandby(deps);
   await settleBase(settings, log, deps.runAs ?? null);
   await clearMark(dataDir, 'opened-by-hand');
