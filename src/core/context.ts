@@ -8,6 +8,7 @@ import { type PostgresFacts, walPosition } from './postgres-facts.ts';
 import { fenceFor, holds } from './quorum/fence-mark.ts';
 import { remoteSource } from './remote.ts';
 import { upstreamOf } from './upstream.ts';
+import { includes, syncVoters } from './voters.ts';
 
 /**
  * As a primary that finds itself without the leader key: after a pause, or when etcd has lost it.
@@ -193,9 +194,19 @@ export function readyLeader(c: Context): Member | null {
  * leader, or the server that a standby cluster follows. Null: there is none, or it is not ready.
  */
 export function comparedWith(c: Context): Source | null {
-  if (c.followsRemote) return c.fenced ? null : remoteSource(c.o.settings.dynamic);
+  if (c.followsRemote) return c.fenced || keepsForSync(c) ? null : remoteSource(c.o.settings.dynamic);
   const leader = readyLeader(c);
   return leader === null ? null : sourceOf(leader);
+}
+
+/**
+ * /sync, of the time before the cluster followed a server outside, counts on what is here. Until
+ * the standby leader has deleted it, the setting may be a mistake that is taken back, and the next
+ * leader is then elected by what is here. Half rewound data have lost that already.
+ */
+function keepsForSync({ lockMine, me, view, o }: Context): boolean {
+  if (lockMine || view === null || o.pg.dataDir === 'incomplete') return false;
+  return includes(syncVoters(view, o.settings.dynamic.synchronousMode) ?? [], me);
 }
 
 /** This standby leads a standby cluster, as far as etcd says. */

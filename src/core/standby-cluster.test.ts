@@ -2,10 +2,11 @@
 import { describe, expect, it } from 'vitest';
 import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view, walsender } from '../../test/support/build.ts';
 import { standbyClusters } from '../../test/support/random-standby-clusters.ts';
-import type { HistoryEntry } from './cluster.ts';
+import type { ClusterView, HistoryEntry } from './cluster.ts';
+import { comparedWith, contextOf } from './context.ts';
 import { decide } from './decide.ts';
 import type { Memory } from './model.ts';
-import type { SourceHistory } from './postgres-facts.ts';
+import type { PostgresFacts, SourceHistory } from './postgres-facts.ts';
 import type { DynamicSettings } from './settings.ts';
 
 const [one, , archive] = standbyClusters;
@@ -86,6 +87,25 @@ describe('the former primary that is down', () => {
     const members = [member('a'), member('b', { role: 'standby_leader' }), member('c')];
     const { effects } = play({ view: { ...view({ leaderName: 'b' }), members }, pg: pg.stopped(), source: diverged });
     expect(effects).toMatchObject([{ job: { kind: 'rewind', source: { host: '10.9.9.9' }, follow: { name: 'b' } } }]);
+  });
+});
+
+describe('the server outside', () => {
+  const sync = { leader: 'b', quorum: 0, standbys: ['a', 'c'], modRevision: '8' };
+  const asks = (around: Partial<ClusterView>, own: Partial<PostgresFacts> = {}) => {
+    const o = observation({ settings: followed(), view: { ...view({ leaderName: 'b' }), ...around }, pg: { ...pg.stopped(), ...own } });
+    return comparedWith(contextOf(o, memory()))?.host ?? null;
+  };
+
+  it('is not asked, so that nothing is rewound away on which /sync still counts', () => {
+    expect(asks({ sync })).toBeNull();
+    expect(asks({ sync: { ...sync, leader: 'a', standbys: ['c'] } })).toBeNull();
+  });
+
+  it('is asked once /sync does not count on this node, by its leader, and when a rewind was interrupted', () => {
+    const outside = '10.9.9.9';
+    expect([asks({ sync: null }), asks({ sync: { ...sync, standbys: ['c'] } })]).toEqual([outside, outside]);
+    expect([asks({ ...led, sync }), asks({ sync }, { dataDir: 'incomplete' })]).toEqual([outside, outside]);
   });
 });
 
