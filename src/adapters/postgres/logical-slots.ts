@@ -7,6 +7,7 @@ import { ensureError } from '../../support/errors.ts';
 import { connectLocal } from './heartbeat.ts';
 import { depsOf, type LocalServer } from './local-server.ts';
 import { openSource } from './rewind-source.ts';
+import { hasWal } from './slot-copies.ts';
 import { discard, sqlState } from './sql.ts';
 
 const CONNECT_MS = 5000;
@@ -20,6 +21,7 @@ const STEP_MS = 60_000;
  */
 const STEP_BYTES = 64n * 1024n * 1024n;
 const COMPARE_MS = 5000;
+const LOOK_MS = 5000;
 
 const CREATE = `SELECT pg_create_logical_replication_slot($1::name, $2::name)
  WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)`;
@@ -30,6 +32,9 @@ const ADVANCE = `SELECT (pg_replication_slot_advance(slot_name, least($2::pg_lsn
    AND confirmed_flush_lsn < least($2::pg_lsn, pg_last_wal_replay_lsn())`;
 /** Errors of a slot that nothing here mends: a file of WAL is gone; PostgreSQL has given it up. */
 const BROKEN: ReadonlySet<string | null> = new Set(['58P01', '55000']);
+/** Where their WAL begins, of those for which this standby must have it by now. */
+const BEGINS = `SELECT slot_name::text AS name, restart_lsn::text AS restart FROM pg_replication_slots
+ WHERE slot_name = ANY($1) AND slot_type = 'logical' AND NOT active AND pg_is_in_recovery() AND restart_lsn < pg_last_wal_replay_lsn()`;
 const HELD = `SELECT slot_name::text AS name, slot_type = 'physical' AS physical, catalog_xmin::text AS xmin FROM pg_replication_slots
  WHERE slot_name = ANY($1) AND NOT pg_is_in_recovery()`;
 
@@ -40,6 +45,7 @@ export async function workLogicalSlots(
 ): ReturnType<Postgres['workLogicalSlots']> {
   const failures: string[] = [];
   const broken: string[] = [];
+  const { compare } = work;
   const deadlineMs = server.clock.monotonicMs() + timeoutMs;
   const isOver = () => signal?.aborted === true || server.clock.monotonicMs() >= deadlineMs;
   const attempt = async (what: string, name: string, run: () => Promise<void>) => {
@@ -56,15 +62,35 @@ export async function workLogicalSlots(
       await inDatabase(server, database, CREATE_MS, (client) => client.query(CREATE, [name, plugin]));
       server.log.info(`created the permanent logical slot ${name} (database ${database}, plugin ${plugin})`);
     });
-  for (const { name, database, to } of work.advance)
+  const copies = [...new Set([...work.advance.map(({ name }) => name), ...(compare?.names ?? [])])];
+  if (copies.length > 0)
+    await attempt('look for the WAL of', copies.join(', '), async () => {
+      broken.push(...(await withoutWal(server, copies, signal)));
+    });
+  for (const name of broken) failures.push(`the WAL that the copy ${name} begins with is not here`);
+  for (const { name, database, to } of work.advance.filter((one) => !broken.includes(one.name)))
     await attempt('move', name, () => inDatabase(server, database, STEP_MS, (client) => advance(client, name, to, isOver)));
   let held: Held | null = null;
-  const { compare } = work;
   if (compare !== null)
     await attempt('compare', compare.names.join(', '), async () => {
       held = await ask(server, compare);
     });
   return { broken, held, failures };
+}
+
+/**
+ * PostgreSQL keeps the WAL of the slots that it has, and does not look for that of a slot whose
+ * file was put there while it was down. Whoever copied it may not have looked either.
+ */
+async function withoutWal(server: LocalServer, names: readonly string[], signal: AbortSignal | undefined): Promise<readonly string[]> {
+  if (server.walSegmentBytes === null) return [];
+  const options = { timeoutMs: LOOK_MS, applicationName: 'Regent slots', ...(signal && { signal }) };
+  const rows = await server.heartbeat.use(server.settings, options, async (client) => {
+    return (await client.query<{ name: string; restart: string }>(BEGINS, [[...names]])).rows;
+  });
+  const gone: string[] = [];
+  for (const { name, restart } of rows) if (!(await hasWal(server, parseLsn(restart)))) gone.push(name);
+  return gone;
 }
 
 /** A logical slot is bound to its database. */

@@ -27,7 +27,7 @@ export interface Comparison {
 export interface LogicalOutcome {
   /** Loop clock, ms. */
   readonly endedAtMs: number;
-  /** Slots that can never be read here: their WAL is gone, or PostgreSQL has given them up. */
+  /** Slots that can never be read here: their WAL is not here, or PostgreSQL has given them up. */
   readonly broken: readonly string[];
   /** What the primary said, on one look; null: it was not asked, or did not answer. */
   readonly held: Held | null;

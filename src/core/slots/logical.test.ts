@@ -131,6 +131,7 @@ describe('whether a copy is safe to read', () => {
     const cascading = standby({ tags: { replicatefrom: 'c' }, members: { members: members({ tags: { replicatefrom: 'c' } }) } });
     expect(compared(cascading)).toMatchObject({ physical: 'c' });
     expect(compared(standby({ slots: [] }))).toBeNull();
+    expect(compared(standby({ logical: { broken: ['app'] } }))).toBeNull();
   });
 
   it('is known from where the leader’s own slot was when the leader first held back what this node needs', () => {
@@ -139,6 +140,7 @@ describe('whether a copy is safe to read', () => {
     expect(proven(held('701', '705'))).toEqual({});
     expect(proven(held(null, '705'))).toEqual({});
     expect(proven(held('700', null))).toEqual({});
+    expect(proven({ ...held('700', '705'), broken: ['app'] })).toEqual({});
     expect(proven({ ...held('700', '705'), held: { leader: 'c', physical: '700', logical: { app: '705' } } })).toEqual({});
   });
 

@@ -58,8 +58,9 @@ export function logicalWork(c: Context): Effect | null {
   const compare = comparison(
     c,
     all
-      .filter(({ wanted, slot }) => isCopy(slot, wanted) && c.m.logical.safeFrom[wanted.name] === undefined)
-      .map(({ wanted }) => wanted.name),
+      .map(({ wanted, slot }) => ({ name: wanted.name, isWhole: isCopy(slot, wanted) && !c.m.logical.broken.includes(wanted.name) }))
+      .filter(({ name, isWhole }) => isWhole && c.m.logical.safeFrom[name] === undefined)
+      .map(({ name }) => name),
   );
   return advance.length === 0 && compare === null ? null : { kind: 'logical-slots', work: { create: [], advance, compare } };
 }
@@ -113,19 +114,22 @@ export function rememberLogical(c: Context, before: LogicalMemory): LogicalMemor
   }
   for (const { endedAtMs, broken, held } of told) {
     const all = c.isStandby ? [...new Set([...after.broken, ...broken])] : after.broken;
-    after = { ...after, endedAtMs, broken: all, safeFrom: { ...after.safeFrom, ...provenBy(c, held) } };
+    after = { ...after, endedAtMs, broken: all, safeFrom: { ...after.safeFrom, ...provenBy(c, held, all) } };
   }
   return after;
 }
 
-/** The primary keeps what this node's copy needs, and its own slot kept it until then. */
-function provenBy(c: Context, held: LogicalWorkHeld): Record<string, string> {
+/**
+ * The primary keeps what this node's copy needs, and its own slot kept it until then. That is about
+ * the catalog's rows: one that lacks its WAL cannot be read all the same.
+ */
+function provenBy(c: Context, held: LogicalWorkHeld, broken: readonly string[]): Record<string, string> {
   if (held === null || held.leader !== c.otherLeader || held.physical === null || !c.isStandby) return {};
   const { physical } = held;
   return Object.fromEntries(
     Object.entries(held.logical).flatMap(([name, xmin]) => {
       const own = c.o.pg.sql?.slots.find((slot) => slot.name === name)?.catalogXmin ?? null;
-      return xmin === null || own === null || isLaterXid(physical, own) ? [] : [[name, xmin] as const];
+      return xmin === null || own === null || broken.includes(name) || isLaterXid(physical, own) ? [] : [[name, xmin] as const];
     }),
   );
 }
