@@ -34,7 +34,10 @@ export interface StopPorts extends ReleasePorts {
 
 export type HandoverPorts = StopPorts;
 
-interface Afterwards {
+interface HowToStop {
+  readonly plan: (view: ClusterView) => Plan;
+  /** How long the checkpoint before the stop may take; the stop goes on without it. */
+  readonly checkpointMs: number;
   /** Nothing can write here any more, although processes of PostgreSQL may not have ended yet. */
   readonly onClosed?: () => void;
   /** No process of what was a primary is left. */
@@ -60,7 +63,7 @@ export async function handover(ports: HandoverPorts, job: Extract<Job, { kind: '
   const ended = async () => {
     if (!(await key.released)) await releaseKey(ports);
   };
-  await stopInOrder(ports, planFor(ports.settings, job), signal, { onClosed, ended });
+  await stopInOrder(ports, { plan: planFor(ports.settings, job), checkpointMs: DAY_MS, onClosed, ended }, signal);
 }
 
 /**
@@ -70,17 +73,16 @@ export async function handover(ports: HandoverPorts, job: Extract<Job, { kind: '
  */
 export async function stopInOrder(
   ports: StopPorts,
-  plan: (view: ClusterView) => Plan,
+  { plan, checkpointMs, onClosed, ended }: HowToStop,
   signal: AbortSignal,
-  { onClosed, ended }: Afterwards,
 ): Promise<void> {
   const { pg, log } = ports;
   const before = await pg.observe({ timeoutMs: 1000 });
   const isPrimary = before.sql !== null && !before.sql.inRecovery;
   if (isPrimary) {
     await pg
-      .checkpoint({ timeoutMs: DAY_MS, signal })
-      .catch((error: unknown) => log.warning(`checkpoint before the handover failed: ${String(error)}`));
+      .checkpoint({ timeoutMs: checkpointMs, signal })
+      .catch((error: unknown) => log.warning(`checkpoint before the stop failed: ${String(error)}`));
     await refuseLockedOut(ports);
   } else await leaveSync(ports, ports.leaving, signal);
   const drain = isPrimary ? await withoutTheSilent(ports, plan, signal) : {};

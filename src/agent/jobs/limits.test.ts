@@ -55,7 +55,7 @@ function scene(dynamic: Partial<DynamicSettings>, stop: (options: StopOptions) =
   };
   const run = (job: Job) => runJob(ports, job, new AbortController().signal);
   const limitOf = (what: string) => done.find((one) => one.what === what)?.timeoutMs;
-  return { done, run, limitOf };
+  return { done, run, limitOf, ports };
 }
 
 const primary: ServerRole = { kind: 'primary', syncNames: null };
@@ -100,6 +100,37 @@ describe('primary_stop_timeout', () => {
     const { run, limitOf } = scene({ synchronousMode, primaryStopTimeoutSeconds: 7 });
     await run(job);
     expect(limitOf('stop')).toBe(expectedMs);
+  });
+});
+
+describe('the checkpoint before a stop', () => {
+  it.each([
+    [
+      'may take its time in a switchover: clients lose nothing by it',
+      { kind: 'handover', action: 'switchover', candidate: 'b' },
+      {},
+      86_400_000,
+    ],
+    ['is bounded where a standby cluster must take no more writes', { kind: 'demote-cluster' }, {}, 60_000],
+    [
+      'and as short there as the stop itself',
+      { kind: 'demote-cluster' },
+      { synchronousMode: 'quorum', primaryStopTimeoutSeconds: 7 },
+      7000,
+    ],
+  ] as [string, Job, Partial<DynamicSettings>, number][])('%s', async (_, job, dynamic, expectedMs) => {
+    const { run, limitOf } = scene(dynamic);
+    await run(job);
+    expect(limitOf('checkpoint')).toBe(expectedMs);
+  });
+
+  it('does not keep the stop from being made when it takes too long', async () => {
+    const { run, done, ports } = scene({});
+    ports.pg.checkpoint = async () => {
+      throw new Error('too slow');
+    };
+    await run({ kind: 'demote-cluster' });
+    expect(names(done)).toEqual(['stop', 'stopped', 'watchdog', 'disarm']);
   });
 });
 

@@ -8,9 +8,11 @@ import { RegentError } from '../../support/errors.ts';
 import type { AuthorityView } from '../authority-cell.ts';
 import type { Lease } from '../lease.ts';
 import { type StopPorts, stopInOrder } from './handover.ts';
-import { DAY_MS, dcsTimeout } from './limits.ts';
+import { DAY_MS, dcsTimeout, stopTimeoutMs } from './limits.ts';
 import { nobodyTakesOver } from './silent-standbys.ts';
 import { type StartPorts, start } from './start.ts';
+
+const CHECKPOINT_MS = 60_000;
 
 export interface BootstrapStandbyPorts extends StartPorts {
   readonly pg: Pick<Postgres, 'clone' | 'observe' | 'removeDataDirectory' | 'start' | 'stop'>;
@@ -67,11 +69,15 @@ async function publish({ pg, dcs, ...ports }: BootstrapStandbyPorts, leaseId: st
 const lostRight = (when: string) =>
   new RegentError('BOOTSTRAP_LOST', `the right to initialize the cluster was lost ${when}`, { policy: 'transient' });
 
-/** The leader key stays: this node leads on, as the standby leader. */
+/**
+ * The leader key stays: this node leads on, as the standby leader. Clients write until the stop, so
+ * the checkpoint before it is bounded; what it has not written, the shutdown writes.
+ */
 export async function demoteCluster(ports: StopPorts, signal: AbortSignal): Promise<void> {
   const ended = async () => {
     await ports.watchdog.disable();
     await ports.fence.disarm();
   };
-  await stopInOrder(ports, nobodyTakesOver, signal, { ended });
+  const checkpointMs = Math.min(CHECKPOINT_MS, stopTimeoutMs(ports));
+  await stopInOrder(ports, { plan: nobodyTakesOver, checkpointMs, ended }, signal);
 }
