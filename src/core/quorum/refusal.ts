@@ -153,7 +153,8 @@ export const refusalRows: readonly Row<RefusalFacts, OnRefusal>[] = [
   },
   {
     id: 'refused.backoff',
-    situation: 'primary_race_backoff is set, and the leader has refused connections for less than that and one loop_wait',
+    situation:
+      'primary_race_backoff is set, and the leader has refused connections for less than that and one loop_wait; it does not say that its PostgreSQL is down',
     when: ({ c }) => backoffMs(c, c.m.missesLeaderSinceMs) !== null,
     verdict: 'wait',
     because: ({ c }) => backoffText(c, backoffMs(c, c.m.missesLeaderSinceMs) ?? 0),

@@ -115,7 +115,7 @@ export const takeOverRows: readonly Row<TakeOverFacts, TakeOver>[] = [
   {
     id: 'take-over.backoff',
     situation:
-      'primary_race_backoff is set, its time is not over, and the leader has been missed for less than one loop_wait, or WAL still comes',
+      'primary_race_backoff is set, its time is not over, and the leader has been missed for less than one loop_wait, or WAL still comes; it does not say that its PostgreSQL is down',
     when: ({ c, hasPromised }) => !hasPromised && backoffMs(c, c.m.missesLeaderSinceMs) !== null,
     verdict: 'wait',
     because: ({ c }) => backoffText(c, backoffMs(c, c.m.missesLeaderSinceMs) ?? 0),

@@ -1,7 +1,7 @@
 /** primary_race_backoff: how long a standby leaves the key to a primary that still writes. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { lsn, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../../test/support/build.ts';
+import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../../test/support/build.ts';
 import { decide } from '../decide.ts';
 import type { Memory } from '../model.ts';
 
@@ -29,6 +29,8 @@ const at = (nowMs: number, sinceMs: number, { scene, over }: { scene?: Scene; ov
 
 /** WAL moved at that time. */
 const moved = (movedAtMs: number | null): Partial<Memory> => ({ walSeen: { lsn: lsn(1000), movedAtMs } });
+
+const led: Partial<Memory> = { formerLeader: 'b' };
 
 describe('the race of a cluster that nobody leads', () => {
   it('waits one loop_wait, and on while WAL comes, in the words of Patroni, and lets go of nobody meanwhile', () => {
@@ -61,9 +63,31 @@ describe('the race of a cluster that nobody leads', () => {
       { scene: { view: view({ failover: { leader: 'b', candidate: null, scheduledAt: null, scheduledAtMs: null, modRevision: '7' } }) } },
     ],
     ['this agent has never seen its standby stream', 10_000, { over: { streamed: false }, scene: { pg: pg.standby() } }],
+    [
+      'the last leader answers that its PostgreSQL is down',
+      10_000,
+      { over: led, scene: { peers: peers(peer('b', { state: 'crashed', lsn: null }), peer('c')) } },
+    ],
+    [
+      'the agent of the last leader has ended in good order, and left that in its member key',
+      10_000,
+      {
+        over: led,
+        scene: { peers: peers(peer('c')), view: view({ members: [member('a'), member('b', { state: 'stopped' }), member('c')] }) },
+      },
+    ],
     ['it is not set', 10_000, { scene: { settings: settings('a') } }],
   ])('does not wait where %s', (_, nowMs, what) => {
     expect(at(nowMs, 10_000, what).effects).toContainEqual(expect.objectContaining({ kind: 'acquire-leader' }));
+  });
+
+  it.each<[string, Scene]>([
+    ['it answers that its PostgreSQL runs', { peers: peers(peer('b', { inRecovery: false }), peer('c')) }],
+    ['it does not answer, and its member key says that it ran', { peers: peers(peer('c')) }],
+    ['its member key is from before it started again', { view: view({ members: [member('a'), member('b', { state: 'stopped' })] }) }],
+    ['another member is down', { peers: peers(peer('c', { state: 'stopped' })) }],
+  ])('waits for the last leader where %s', (_, scene) => {
+    expect(at(10_000, 10_000, { over: led, scene }).rule).toBe('race.backoff');
   });
 
   it('property: it never waits longer than the setting, never less than one loop_wait within it, and never without it', () => {

@@ -4,8 +4,10 @@
  *
  * The race waits one `loop_wait`, and then for as long as WAL keeps coming; never longer than the
  * setting. It counts from when nobody leads, or, where promises replace the lease, from when the
- * leader is missed. A change that an operator asked for does not wait.
+ * leader is missed. A change that an operator asked for does not wait, nor one after a leader whose
+ * PostgreSQL is down by its own word: nothing writes there, and all WAL that it sent is here.
  */
+import { memberOf } from '../cluster.ts';
 import type { Context } from '../context.ts';
 import type { WalSeen } from '../postgres-facts.ts';
 import { dueRequest } from './operator-request.ts';
@@ -21,11 +23,24 @@ export function walSeen(c: Context, before: WalSeen | null): WalSeen | null {
 /** How long the race waits at most from now on; null: not at all. */
 export function backoffMs(c: Context, sinceMs: number | null): number | null {
   const { loopWaitSeconds, primaryRaceBackoffSeconds } = c.o.settings.dynamic;
-  if (primaryRaceBackoffSeconds <= 0 || c.paused || sinceMs === null || !c.m.streamed || dueRequest(c) !== null) return null;
+  if (primaryRaceBackoffSeconds <= 0 || c.paused || sinceMs === null || !c.m.streamed || dueRequest(c) !== null || isDown(c)) return null;
   const waitedMs = c.o.nowMs - sinceMs;
   const leftMs = primaryRaceBackoffSeconds * 1000 - waitedMs;
   const loopMs = loopWaitSeconds * 1000;
   return leftMs > 0 && (waitedMs < loopMs || isMoving(c, loopMs)) ? leftMs : null;
+}
+
+const DOWN: ReadonlySet<string> = new Set(['stopped', 'crashed', 'start failed']);
+
+/**
+ * Who led last says that it has no PostgreSQL running. An agent that was ended in good order leaves
+ * that in its member key, and does not answer any more.
+ */
+function isDown({ m: { formerLeader }, o, view }: Context): boolean {
+  if (formerLeader === null) return false;
+  const answer = o.peers?.get(formerLeader);
+  if (answer !== undefined) return DOWN.has(answer.state);
+  return view !== null && memberOf(view, formerLeader)?.state === 'stopped';
 }
 
 function isMoving({ m, o }: Context, withinMs: number): boolean {

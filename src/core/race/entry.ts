@@ -44,7 +44,7 @@ export const entryRows: readonly Row<RaceFacts, RaceVerdict>[] = [
   {
     id: 'race.backoff',
     situation:
-      'primary_race_backoff is set, its time is not over, and nobody has led for less than one loop_wait, or WAL still comes; no operator’s request is due',
+      'primary_race_backoff is set, its time is not over, and nobody has led for less than one loop_wait, or WAL still comes; no operator’s request is due, and the last leader does not say that its PostgreSQL is down',
     when: ({ c }) => c.unlocked && backoffMs(c, c.m.leaderlessSinceMs) !== null,
     verdict: 'leave',
     because: ({ c }) => backoffText(c, backoffMs(c, c.m.leaderlessSinceMs) ?? 0),
