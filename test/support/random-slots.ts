@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import type { Memory, Observation } from '../../src/core/model.ts';
 import type { SlotFacts } from '../../src/core/postgres-facts.ts';
 import type { PermanentSlot } from '../../src/core/settings.ts';
+import { noLogicalMemory } from '../../src/core/slots/logical-work.ts';
 import { lsn, member, memory, observation, pg, settings, slot, view } from './build.ts';
 
 const position = fc.constantFrom(lsn(500), lsn(900), lsn(1000), lsn(1200));
@@ -65,7 +66,7 @@ export const slotRound: fc.Arbitrary<{ readonly o: Observation; readonly m: Memo
     forgotten: fc.constantFrom({}, {}, { away: 1 }),
     syncsSlots: fc.boolean(),
     streams: fc.nat(4).map((n) => n > 0),
-    safeFrom: fc.constantFrom({}, { app: '725' }),
+    broken: fc.constantFrom([], [], [], ['app']),
   })
   .map((d) => {
     const facts = { slots: d.slots, ...(d.syncsSlots && { syncsSlots: true as const }) };
@@ -105,6 +106,7 @@ export const slotRound: fc.Arbitrary<{ readonly o: Observation; readonly m: Memo
     return {
       o,
       m: memory({
+        logical: { ...noLogicalMemory, broken: d.broken },
         slotSeenAtMs: { away: 50_000, b: 60_000, c: 60_000 },
         strangeSlots: Object.fromEntries(NAMES.map((name) => [name, 1000])),
       }),

@@ -104,7 +104,9 @@ export function rememberLogical(c: Context, before: LogicalMemory): LogicalMemor
   if (c.o.ended.some(({ job, ok }) => ok && (job.kind === 'clone' || job.kind === 'reinitialize' || job.kind === 'rewind')))
     after = { ...noLogicalMemory };
   if (c.otherLeader !== null && c.otherLeader !== after.leader) after = { ...after, leader: c.otherLeader, safeFrom: {} };
-  if (c.isPrimary) after = { ...after, leader: null, safeFrom: {}, broken: [] };
+  if (c.isPrimary) after = { ...after, leader: null, safeFrom: {} };
+  const broken = stillThere(c, after.broken);
+  if (broken !== after.broken) after = { ...after, broken };
   for (const { names, endedAtMs } of copied) {
     const copies = { ...after.copies };
     for (const name of names) copies[name] = { count: (copies[name]?.count ?? 0) + 1, atMs: endedAtMs };
@@ -117,6 +119,13 @@ export function rememberLogical(c: Context, before: LogicalMemory): LogicalMemor
     after = { ...after, endedAtMs, broken: all, safeFrom: { ...after.safeFrom, ...provenBy(c, held, all) } };
   }
   return after;
+}
+
+/** Whatever is made under the name of one that was dropped is another slot. */
+function stillThere(c: Context, broken: readonly string[]): readonly string[] {
+  const { sql } = c.o.pg;
+  if (sql === null || broken.length === 0) return broken;
+  return broken.filter((name) => sql.slots.some((slot) => slot.name === name));
 }
 
 /**

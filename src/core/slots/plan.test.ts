@@ -4,7 +4,9 @@ import { lsn, member, observation, pg, settings, slot, view } from '../../../tes
 import { contextOf } from '../context.ts';
 import { emptyMemory } from '../model.ts';
 import type { SlotFacts } from '../postgres-facts.ts';
+import { remember } from '../remember.ts';
 import type { Settings } from '../settings.ts';
+import { noLogicalMemory } from './logical-work.ts';
 import { slotPlan } from './plan.ts';
 import { seenSlots } from './seen.ts';
 
@@ -47,6 +49,36 @@ describe('without slots for members that are away, the leader', () => {
     expect(wanted({ replicationState: null, replayLsn: lsn(400), lsn: lsn(400) })).toEqual(['b', 'c']);
     expect(wanted({ state: 'stopped' })).toEqual(['b', 'c']);
     expect(wanted({ tags: { replicatefrom: 'c' } })).toContain('c');
+  });
+});
+
+describe('a logical slot that was found broken on a standby', () => {
+  const copy = slot('app', 400, { type: 'logical', plugin: 'pgoutput', database: 'shop' });
+  const plan = (facts: ReturnType<typeof pg.standby>, dynamic: Partial<Settings['dynamic']> = {}, broken = ['app']) => {
+    const slots = { app: { type: 'logical', database: 'shop', plugin: 'pgoutput' } } as const;
+    const o = observation({
+      view: view({ leaderName: facts.sql?.inRecovery ? 'b' : 'a', members: [member('a'), member('b')] }),
+      settings: settings('a', { dynamic: { useSlots: true, slots, ...dynamic } }),
+      pg: facts,
+    });
+    const before = { ...emptyMemory, logical: { ...noLogicalMemory, leader: 'b', broken } };
+    const c = contextOf(o, remember(o, before));
+    const effect = slotPlan(c, {});
+    return effect?.kind === 'sync-slots' ? effect.drop : [];
+  };
+
+  it('is dropped there, and by that node as the primary, but not in a pause', () => {
+    expect(plan(pg.standby({ slots: [copy] }))).toEqual(['app']);
+    expect(plan(pg.primary({ slots: [copy] }))).toEqual(['app']);
+    expect(plan(pg.standby({ slots: [copy] }), { pause: true })).toEqual([]);
+    expect(plan(pg.standby({ slots: [copy] }), {}, [])).toEqual([]);
+  });
+
+  it('says nothing of the one that is made in its place', () => {
+    const gone = observation({ view: view({ leaderName: 'a' }), settings: on, pg: pg.primary({ slots: [] }) });
+    const before = { ...emptyMemory, logical: { ...noLogicalMemory, broken: ['app'] } };
+    const keeps = settings('a', { dynamic: { useSlots: true, slots: { app: { type: 'logical', database: 'shop', plugin: 'pgoutput' } } } });
+    expect(remember({ ...gone, settings: keeps }, before).logical.broken).toEqual([]);
   });
 });
 

@@ -59,6 +59,13 @@ export const slotRows: readonly Row[] = [
     verdict: 'renew',
     because: 'PostgreSQL has removed the WAL that its consumer needs, which must begin anew',
   },
+  // Also of use to nobody after a promotion; it holds WAL and the catalogs' dead rows.
+  {
+    id: 'slot.broken',
+    when: ({ c, slot }) => slot.type === 'logical' && c.m.logical.broken.includes(slot.name) && !c.paused,
+    verdict: 'drop',
+    because: 'nobody can read it: WAL that it needs is gone here, or PostgreSQL has given it up',
+  },
   { id: 'slot.reserves-nothing', when: ({ slot }) => reservesNothing(slot), verdict: 'renew' },
   { id: 'slot.holds-xmin', when: ({ c, slot }) => holdsXmin(c, slot), verdict: 'renew' },
   {
