@@ -3,7 +3,7 @@ import { keptLog } from '../../test/fixtures/operator-port.ts';
 import { manualClock } from '../../test/support/manual-clock.ts';
 import type { Job, JobOutcome } from '../core/effects.ts';
 import { RegentError } from '../support/errors.ts';
-import { JobSlot } from './job-slot.ts';
+import { type JobSigns, JobSlot } from './job-slot.ts';
 
 it.each<[Job, RegExp]>([
   [{ kind: 'bootstrap' }, /^error Failed to bootstrap cluster: no room /],
@@ -35,4 +35,17 @@ it('tells which slots it has copied', async () => {
     slot.start({ kind: 'checkpoint' }, 1, async ({ copied }) => copied(['app']));
   });
   expect(ended).toMatchObject({ ok: true, copied: ['app'] });
+});
+
+it('says of the running job that it takes PostgreSQL down, once it does', async () => {
+  const jobs: JobSigns[] = [];
+  const slot = new JobSlot({ clock: manualClock(), log: keptLog() }, { started: () => {}, ended: () => {}, wake: () => {} });
+  expect(slot.running).toBeNull();
+  slot.start({ kind: 'checkpoint' }, 1, (signs, signal) => {
+    jobs.push(signs);
+    return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  });
+  expect(slot.running).not.toHaveProperty('stopping');
+  jobs[0]?.stopping();
+  expect(slot.running).toMatchObject({ job: { kind: 'checkpoint' }, stopping: true });
 });

@@ -44,7 +44,9 @@ export class JobSlot {
   }
 
   get running(): RunningJob | null {
-    return this.#running;
+    const { job, startedAtMs } = this.#running ?? {};
+    if (job === undefined || startedAtMs === undefined) return null;
+    return { job, startedAtMs, ...(this.#isStopping && { stopping: true }) };
   }
 
   /** The job takes the server down on purpose. */

@@ -201,6 +201,8 @@ export interface JobOutcome {
 export interface RunningJob {
   readonly job: Job;
   readonly startedAtMs: number;
+  /** true: it takes the server down, or has done so. Absent: not yet, or it never does. */
+  readonly stopping?: true;
 }
 
 /** The job makes PostgreSQL writable, if it succeeds. */

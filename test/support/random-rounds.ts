@@ -108,6 +108,7 @@ const job: fc.Arbitrary<Job> = fc.constantFrom<Job>(
   { kind: 'start', role: { kind: 'primary' }, why: 'x' },
   { kind: 'start', role: { kind: 'standby', source: null }, why: 'x' },
   { kind: 'handover', action: 'switchover', candidate: null },
+  { kind: 'copy-slots', source: { name: 'b', host: 'b', port: 5432 }, slots: ['app'], role: { kind: 'standby', source: null } },
 );
 
 const dynamicSettings = fc.record({
@@ -119,7 +120,6 @@ const dynamicSettings = fc.record({
   useSlots: fc.boolean(),
 });
 
-/** Any round. */
 export const anyRound: fc.Arbitrary<Observation> = fc
   .record({
     view: fc.option(cluster, { freq: 8 }),

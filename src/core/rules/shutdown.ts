@@ -1,6 +1,8 @@
 /** SIGTERM: hand over and end. */
 import type { Context } from '../context.ts';
 import { type Job, jobLabel, stopsInOrder } from '../effects.ts';
+import { isRefused } from '../quorum/refusal.ts';
+import { missesLeader } from '../quorum/suspicion.ts';
 import { always, nothing, type Section } from './table.ts';
 
 const endsByItself = (job: Job) => stopsInOrder(job) || job.kind === 'promote';
@@ -78,11 +80,29 @@ export const ending: Section = {
 const duringJob = (c: Context, label: string) =>
   c.lockMine && c.mayLeadNow ? `updated leader lock during ${label}` : `${label} in progress`;
 
+/**
+ * The copy waits for others, longer than a failover takes. Once PostgreSQL stops for it, the
+ * shortest way back is to let it end.
+ */
+function isCopyToPutOff(c: Context): boolean {
+  const { job } = c.o;
+  if (job === null || job.job.kind !== 'copy-slots' || job.stopping === true) return false;
+  return c.unlocked || missesLeader(c) || isRefused(c);
+}
+
 export const jobRunning: Section = {
   title: 'A job is running',
   situation: 'a job is running',
   when: (c) => c.o.job !== null,
   rules: [
+    {
+      id: 'job.put-off-copy',
+      situation:
+        'logical slots are being copied, PostgreSQL is not stopped for it yet, and nobody leads, or the leader is missed or refuses connections',
+      when: (c) => isCopyToPutOff(c),
+      ask: () => ({ effects: [{ kind: 'cancel-job', reason: 'the leader is gone or missed; a failover comes first' }], wakeInMs: 100 }),
+      because: 'putting off the copy of logical slots: nobody leads, or the leader is missed; a failover comes first',
+    },
     {
       id: 'job.running',
       situation: 'always',
