@@ -3,7 +3,7 @@ import { keptLog } from '../../test/fixtures/operator-port.ts';
 import { manualClock } from '../../test/support/manual-clock.ts';
 import type { Job, JobOutcome } from '../core/effects.ts';
 import { RegentError } from '../support/errors.ts';
-import { type JobSigns, JobSlot } from './job-slot.ts';
+import { type JobBody, type JobSigns, JobSlot } from './job-slot.ts';
 
 it.each<[Job, RegExp]>([
   [{ kind: 'bootstrap' }, /^error Failed to bootstrap cluster: no room /],
@@ -35,6 +35,21 @@ it('tells which slots it has copied', async () => {
     slot.start({ kind: 'checkpoint' }, 1, async ({ copied }) => copied(['app']));
   });
   expect(ended).toMatchObject({ ok: true, copied: ['app'] });
+});
+
+it('tells of a job that failed whether PostgreSQL was stopped for it', async () => {
+  const outcome = (body: JobBody) =>
+    new Promise<JobOutcome>((resolve) => {
+      const slot = new JobSlot({ clock: manualClock(), log: keptLog() }, { started: () => {}, ended: resolve, wake: () => {} });
+      slot.start({ kind: 'checkpoint' }, 1, body);
+    });
+  const fails = () => Promise.reject(new Error('no room'));
+  expect(await outcome(fails)).not.toHaveProperty('stopped');
+  const stops = ({ stopping }: JobSigns) => {
+    stopping();
+    return fails();
+  };
+  expect(await outcome(stops)).toMatchObject({ ok: false, stopped: true });
 });
 
 it('says of the running job that it takes PostgreSQL down, once it does', async () => {

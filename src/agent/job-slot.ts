@@ -96,6 +96,7 @@ export class JobSlot {
 
   #ended(what: Pick<JobOutcome, 'job' | 'configVersion' | 'copied'>, error: Error | null): void {
     const { job } = what;
+    const stopped = this.#isStopping;
     this.#running = null;
     this.#isStopping = false;
     this.#isLeaving = false;
@@ -106,7 +107,14 @@ export class JobSlot {
       this.#log.error(`${failed}: ${error.message}`, { code: codeOf(error), ...mend });
     }
     const endedAtMs = this.#clock.bootMs();
-    this.#listener.ended({ ...what, ok: error === null, code: codeOf(error), message: error?.message ?? null, endedAtMs });
+    this.#listener.ended({
+      ...what,
+      ...(stopped && { stopped }),
+      ok: error === null,
+      code: codeOf(error),
+      message: error?.message ?? null,
+      endedAtMs,
+    });
     this.#listener.wake();
   }
 }

@@ -196,6 +196,8 @@ export interface JobOutcome {
   readonly configVersion?: number;
   /** The logical slots that it has copied, of those it was to. */
   readonly copied?: readonly string[];
+  /** true: the server was taken down for it. Absent: it was not. */
+  readonly stopped?: true;
 }
 
 export interface RunningJob {

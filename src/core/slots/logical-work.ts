@@ -49,7 +49,7 @@ export interface LogicalMemory {
   /** By slot: from which catalog_xmin on it has everything that it may need. */
   readonly safeFrom: Readonly<Record<string, string>>;
   readonly broken: readonly string[];
-  /** By slot: how often it was copied, and when last. */
+  /** By slot: how often PostgreSQL was stopped to copy it, in vain or not, and when last. */
   readonly copies: Readonly<Record<string, { readonly count: number; readonly atMs: number }>>;
   /** Since when this standby has lacked a slot that the leader has. */
   readonly missingSinceMs: number | null;

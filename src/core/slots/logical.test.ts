@@ -158,10 +158,14 @@ describe('whether a copy is safe to read', () => {
   it('is to be proven again for another leader, and after a copy', () => {
     const again = standby({ logical: { leader: 'c', safeFrom: { app: '700' } } });
     expect(logicalAfter(again, {})).toMatchObject({ leader: 'b', safeFrom: {} });
-    const copied = standby({ logical: { safeFrom: { app: '700' }, broken: ['app'] }, more: { ended: [ended({ copied: ['app'] })] } });
+    const copied = standby({
+      logical: { safeFrom: { app: '700' }, broken: ['app'] },
+      more: { ended: [ended({ copied: ['app'], stopped: true })] },
+    });
     expect(logicalAfter(copied, {})).toMatchObject({ safeFrom: {}, broken: [], copies: { app: { count: 1, atMs: 9000 } } });
-    const other = standby({ logical: { broken: ['app'] }, more: { ended: [ended({ copied: ['other'] })] } });
-    expect(logicalAfter(other, {})).toMatchObject({ broken: ['app'], copies: { other: { count: 1 } } });
+    const both = { ...job, slots: ['app', 'other'] };
+    const other = standby({ logical: { broken: ['app'] }, more: { ended: [ended({ job: both, copied: ['other'], stopped: true })] } });
+    expect(logicalAfter(other, {})).toMatchObject({ broken: ['app'], copies: { app: { count: 1 }, other: { count: 1 } } });
   });
 
   it('counts transaction ids round the clock', () => {

@@ -98,6 +98,10 @@ function physicalSlot({ view, me, o }: Context, leader: string): string {
 /** What the facts of a round change. */
 export function rememberLogical(c: Context, before: LogicalMemory): LogicalMemory {
   const told = c.o.logical ?? [];
+  // A restart for nothing is not repeated soon either.
+  const tried = c.o.ended.flatMap(({ job, stopped, endedAtMs }) =>
+    job.kind === 'copy-slots' && stopped === true ? job.slots.map((name) => ({ name, endedAtMs })) : [],
+  );
   const copied = c.o.ended.flatMap(({ copied: names = [], endedAtMs }) => (names.length > 0 ? [{ names, endedAtMs }] : []));
   let after: LogicalMemory = before;
   // Other data: what was known of the slots in it was of others.
@@ -107,18 +111,23 @@ export function rememberLogical(c: Context, before: LogicalMemory): LogicalMemor
   if (c.isPrimary) after = { ...after, leader: null, safeFrom: {} };
   const broken = stillThere(c, after.broken);
   if (broken !== after.broken) after = { ...after, broken };
-  for (const { names, endedAtMs } of copied) {
-    const copies = { ...after.copies };
-    for (const name of names) copies[name] = { count: (copies[name]?.count ?? 0) + 1, atMs: endedAtMs };
+  if (tried.length > 0) after = { ...after, copies: counted(after.copies, tried) };
+  for (const { names } of copied) {
     const without = ([name]: readonly [string, string]) => !names.includes(name);
     const safeFrom = Object.fromEntries(Object.entries(after.safeFrom).filter(without));
-    after = { ...after, copies, safeFrom, broken: after.broken.filter((name) => !names.includes(name)), missingSinceMs: null };
+    after = { ...after, safeFrom, broken: after.broken.filter((name) => !names.includes(name)), missingSinceMs: null };
   }
   for (const { endedAtMs, broken, held } of told) {
     const all = c.isStandby ? [...new Set([...after.broken, ...broken])] : after.broken;
     after = { ...after, endedAtMs, broken: all, safeFrom: { ...after.safeFrom, ...provenBy(c, held, all) } };
   }
   return after;
+}
+
+function counted(before: LogicalMemory['copies'], tried: readonly { readonly name: string; readonly endedAtMs: number }[]) {
+  const copies = { ...before };
+  for (const { name, endedAtMs } of tried) copies[name] = { count: (copies[name]?.count ?? 0) + 1, atMs: endedAtMs };
+  return copies;
 }
 
 /** Whatever is made under the name of one that was dropped is another slot. */
