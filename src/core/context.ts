@@ -221,6 +221,12 @@ export function awaitsRemote(c: Context): boolean {
   return (c.m.endedAt !== null || c.m.strayed) && divergenceFrom(c.o.pg, c.o.source) === 'unknown';
 }
 
+/** Why not, as far as is known. */
+export const whyRemoteUnknown = ({ o }: Context): string =>
+  o.source?.inRecovery === true
+    ? `${o.source.name} is a standby itself and does not have the last WAL of this node; only a primary tells that it never will`
+    : 'the server outside did not tell its history';
+
 /** The server that this node streams from; null: none. */
 export function wantedSource(c: Context): Source | null {
   const { tags } = c.o.settings.local;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { control, lsn, pg } from '../../test/support/build.ts';
 import { compareHistories, divergenceFrom, rewindIsBlind, sharesPlace, stoppedPosition, timelineStart } from './divergence.ts';
+import type { SourceHistory } from './postgres-facts.ts';
 
 const entry = (timeline: number, at: number) => ({ timeline, switchLsn: lsn(at), reason: 'x' });
 const source = (timeline: number, history: ReturnType<typeof entry>[], over = {}) => ({
@@ -75,6 +76,14 @@ describe('divergenceFrom', () => {
   it('cannot tell without the source, or while the source itself recovers', () => {
     expect(divergenceFrom(pg.stopped(), null)).toBe('unknown');
     expect(divergenceFrom(pg.stopped(), source(1, [], { inRecovery: true }))).toBe('unknown');
+  });
+  it('follows a source that recovers where that has its last records, and proves nothing else by it', () => {
+    const recovers = (over: Partial<SourceHistory>) =>
+      divergenceFrom(pg.stopped({ checkpointLsn: lsn(900) }), source(1, [], { inRecovery: true, lsn: lsn(2000), ...over }));
+    expect(recovers({ hasOurEnd: true })).toBe('prefix');
+    expect(recovers({ hasOurEnd: false })).toBe('unknown');
+    expect(recovers({ hasOurEnd: true, lsn: lsn(800) })).toBe('unknown');
+    expect(recovers({ hasOurEnd: true, systemIdentifier: '1' })).toBe('unknown');
   });
   it('reads another system as diverged', () => {
     expect(divergenceFrom(pg.stopped(), source(1, [], { systemIdentifier: '1' }))).toBe('diverged');

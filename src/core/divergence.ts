@@ -177,8 +177,17 @@ export function pastSwitchPoint(timeline: Timeline | null, lsn: Lsn | null, hist
   return left !== undefined && lsn !== null && lsn > left.switchLsn;
 }
 
+/**
+ * A source in recovery may still be promoted, so it never proves that this node left its history.
+ * Where it has the last records of this node, it is past them, whatever becomes of it.
+ */
 export function divergenceFrom(pg: PostgresFacts, source: SourceHistory | null): Divergence {
-  if (source === null || source.inRecovery) return 'unknown';
+  if (source === null || (source.inRecovery && source.hasOurEnd !== true)) return 'unknown';
+  const found = divergenceFromPrimary(pg, source);
+  return source.inRecovery && found === 'diverged' ? 'unknown' : found;
+}
+
+function divergenceFromPrimary(pg: PostgresFacts, source: SourceHistory): Divergence {
   if (pg.systemIdentifier !== null && pg.systemIdentifier !== source.systemIdentifier) return 'diverged';
   const local = localPosition(pg);
   if (local === null) return 'unknown';

@@ -77,6 +77,15 @@ describe('the former primary that is down', () => {
     expect([decision.rule, role(decision)]).toEqual(['stopped.remote-unknown', { kind: 'standby', source: null }]);
   });
 
+  it('says so where that server is a standby itself, and follows it where that has its WAL', () => {
+    const ended = { endedAt: { timeline: 1, checkpointLsn: lsn(1000), open: false } };
+    const waits = play({ pg: pg.stopped(), source: { ...remote, inRecovery: true, hasOurEnd: false } }, ended);
+    expect([waits.rule, waits.because]).toEqual(['stopped.remote-unknown', expect.stringContaining('10.9.9.9:5432 is a standby itself')]);
+    const alone = play({ pg: pg.standby(), source: { ...remote, inRecovery: true, hasOurEnd: false } }, ended);
+    expect([alone.rule, alone.because]).toEqual(['standby-leader.waits', expect.stringContaining('10.9.9.9:5432 is a standby itself')]);
+    expect(play({ pg: pg.stopped(), source: { ...remote, inRecovery: true } }, ended).rule).toBe('stopped.standby-leader');
+  });
+
   it('reads an archive at once where there is nothing else', () => {
     const decision = play({ pg: pg.stopped(), settings: followed({ standbyCluster: archive! }) });
     expect([decision.rule, role(decision)]).toEqual(['stopped.standby-leader', { kind: 'standby', source: null, leads: true }]);

@@ -12,6 +12,14 @@ import { depsOf, type LocalServer } from './local-server.ts';
 import { lastRecord } from './wal-end.ts';
 
 /**
+ * A member that is in recovery does not lead yet, and is asked again once it does. The server
+ * outside of a standby cluster may be a standby for good.
+ */
+export function canTell(source: Pick<Source, 'remote'>, history: SourceHistory, { timeline, checkpointLsn }: WalEnd): boolean {
+  return (!history.inRecovery || source.remote !== undefined) && sharesPlace(history, timeline, checkpointLsn);
+}
+
+/**
  * Null: it cannot be told now. WAL past the point where the source left that timeline is not asked
  * about: the histories tell that it differs.
  */
@@ -24,7 +32,7 @@ export async function hasEnd(
 ): Promise<boolean | null> {
   const { walSegmentBytes, log } = server;
   const { timeline } = end;
-  if (history.inRecovery || walSegmentBytes === null || !sharesPlace(history, timeline, end.checkpointLsn)) return null;
+  if (walSegmentBytes === null || !canTell(source, history, end)) return null;
   const deps = depsOf(server);
   try {
     // A checkpoint contains its time; two servers may write other records alike.

@@ -2,7 +2,15 @@
  * A cluster that follows a server outside of it (`standby_cluster`). No node of it takes writes;
  * the one with the leader key streams from that server, and the others stream from it.
  */
-import { awaitsRemote, type Context, comparedWith, isOpeningForWrites, isStandbyLeader, wantedSource } from '../context.ts';
+import {
+  awaitsRemote,
+  type Context,
+  comparedWith,
+  isOpeningForWrites,
+  isStandbyLeader,
+  wantedSource,
+  whyRemoteUnknown,
+} from '../context.ts';
 import { divergenceFrom, isAhead } from '../divergence.ts';
 import { stopsInOrder } from '../effects.ts';
 import { mayStillPromote } from '../failed-promotions.ts';
@@ -106,7 +114,10 @@ export const standbyLeader: Section = {
       id: 'standby-leader.waits',
       situation: 'it wrote WAL of its own, and the server outside cannot be asked whether it has that',
       when: awaitsRemote,
-      ask: () => ({ wakeInMs: AGAIN_MS }),
+      ask: (c) => ({
+        wakeInMs: AGAIN_MS,
+        because: `following nobody until the server of standby_cluster can be compared with: this node wrote WAL of its own, and ${whyRemoteUnknown(c)}`,
+      }),
       because:
         'following nobody until the server of standby_cluster can be compared with: this node wrote WAL of its own and may have to be rewound',
     },

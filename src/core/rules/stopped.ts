@@ -1,7 +1,7 @@
 /** nobody asked for that. */
 
 import { untold } from '../callbacks.ts';
-import { awaitsRemote, type Context, comparedWith, readyLeader, sourceOf, wantedSource } from '../context.ts';
+import { awaitsRemote, type Context, comparedWith, readyLeader, sourceOf, wantedSource, whyRemoteUnknown } from '../context.ts';
 import { divergenceFrom, leaderHasLess } from '../divergence.ts';
 import type { Source } from '../effects.ts';
 import { promotionFailed } from '../failed-promotions.ts';
@@ -151,7 +151,7 @@ export const stopped: Section = {
         startStandby(
           null,
           startLabel(c),
-          'starting read-only, following nobody until the server of standby_cluster can be compared with: this node wrote WAL of its own',
+          `starting read-only, following nobody until the server of standby_cluster can be compared with: this node wrote WAL of its own, and ${whyRemoteUnknown(c)}`,
         ),
       because: 'starting read-only, following nobody until the server of standby_cluster can be compared with',
     },

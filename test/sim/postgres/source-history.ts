@@ -23,7 +23,7 @@ export function askHistory(parts: PostgresParts, source: Source, options: Asked)
         history: from.position.branch.history,
         inRecovery: from.inRecovery,
         ...fingerprintAt(from, options.own),
-        ...hasOurEnd(server, from, options.end),
+        ...(from.inRecovery && source.remote === undefined ? {} : hasOurEnd(server, from, options.end)),
       };
       gate.deliver('message', () => {
         cancel();
